@@ -1,0 +1,40 @@
+/** Time, injected, so that a whole run can be replayed from a seed. */
+
+/** A moment since the epoch: whole seconds (may be negative) and nanoseconds in [0, 1e9). */
+export interface Timespec {
+  readonly seconds: number;
+  readonly nanoseconds: number;
+}
+
+export interface Clock {
+  /** Wall-clock time. */
+  now(): Timespec;
+}
+
+/** A clock that only moves when told to; every reading is one microsecond after the last. */
+export class ManualClock implements Clock {
+  private microseconds: number;
+
+  constructor(startSeconds = 1_700_000_000) {
+    this.microseconds = startSeconds * 1e6;
+  }
+
+  now(): Timespec {
+    this.microseconds += 1;
+    const seconds = Math.floor(this.microseconds / 1e6);
+    return { seconds, nanoseconds: (this.microseconds - seconds * 1e6) * 1000 };
+  }
+
+  advance(seconds: number): void {
+    this.microseconds += seconds * 1e6;
+  }
+}
+
+export function compareTimespec(a: Timespec, b: Timespec): number {
+  return a.seconds - b.seconds || a.nanoseconds - b.nanoseconds;
+}
+
+export function timespecFromMs(ms: number): Timespec {
+  const seconds = Math.floor(ms / 1000);
+  return { seconds, nanoseconds: Math.round((ms - seconds * 1000) * 1e6) };
+}

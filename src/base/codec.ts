@@ -1,0 +1,193 @@
+/**
+ * Fixed-width and variable-length fields in byte buffers: what every format file is written with. Numbers are
+ * little-endian in values; keys are big-endian, so that bytes sort as numbers do. All integers are below 2^53.
+ */
+import { assert } from './assert.ts';
+
+const LOW = 2 ** 32;
+
+/** Appends fields to a buffer that grows; reuse one writer and call `reset` to allocate nothing per record. */
+export class ByteWriter {
+  buffer: Buffer;
+  length = 0;
+
+  constructor(capacityBytes = 512) {
+    this.buffer = Buffer.allocUnsafe(capacityBytes);
+  }
+
+  reset(): this {
+    this.length = 0;
+    return this;
+  }
+
+  private reserve(bytes: number): number {
+    const at = this.length;
+    const need = at + bytes;
+    if (need > this.buffer.length) {
+      const grown = Buffer.allocUnsafe(Math.max(need, this.buffer.length * 2));
+      this.buffer.copy(grown, 0, 0, at);
+      this.buffer = grown;
+    }
+    this.length = need;
+    return at;
+  }
+
+  u8(value: number): this {
+    const at = this.reserve(1);
+    this.buffer[at] = value;
+    return this;
+  }
+
+  u16(value: number): this {
+    this.buffer.writeUInt16LE(value, this.reserve(2));
+    return this;
+  }
+
+  u32(value: number): this {
+    this.buffer.writeUInt32LE(value, this.reserve(4));
+    return this;
+  }
+
+  /** A whole number in [0, 2^53), as eight bytes. */
+  u64(value: number): this {
+    const at = this.reserve(8);
+    const high = Math.floor(value / LOW);
+    this.buffer.writeUInt32LE(value - high * LOW, at);
+    this.buffer.writeUInt32LE(high, at + 4);
+    return this;
+  }
+
+  /** A whole number in (-2^53, 2^53), as eight bytes, two's complement. */
+  i64(value: number): this {
+    const at = this.reserve(8);
+    const high = Math.floor(value / LOW);
+    this.buffer.writeUInt32LE(value - high * LOW, at);
+    this.buffer.writeInt32LE(high, at + 4);
+    return this;
+  }
+
+  /** LEB128, unsigned: seven bits a byte, low bits first. Whole numbers in [0, 2^53). */
+  varint(value: number): this {
+    let rest = value;
+    while (rest >= 0x80) {
+      const high = Math.floor(rest / 0x80);
+      this.u8((rest - high * 0x80) | 0x80);
+      rest = high;
+    }
+    return this.u8(rest);
+  }
+
+  /** A byte string (one character a byte) with its length before it. */
+  byteString(value: string): this {
+    this.varint(value.length);
+    const at = this.reserve(value.length);
+    this.buffer.write(value, at, 'latin1');
+    return this;
+  }
+
+  /** Bytes with their length before them. */
+  bytes(value: Uint8Array): this {
+    this.varint(value.length);
+    return this.raw(value);
+  }
+
+  raw(value: Uint8Array): this {
+    const at = this.reserve(value.length);
+    this.buffer.set(value, at);
+    return this;
+  }
+
+  /** What was written; valid until the next `reset` or write. */
+  view(): Buffer {
+    return this.buffer.subarray(0, this.length);
+  }
+
+  /** A copy of what was written. */
+  take(): Buffer {
+    return Buffer.from(this.view());
+  }
+}
+
+/** Thrown by `ByteReader` when the bytes end early or a field is out of range. */
+export class DecodeError extends Error {
+  override readonly name = 'DecodeError';
+}
+
+/** Reads fields in the order they were written. Every read is bounds-checked: damaged bytes give a DecodeError. */
+export class ByteReader {
+  readonly buffer: Buffer;
+  offset: number;
+  readonly end: number;
+
+  constructor(buffer: Buffer, offset = 0, end = buffer.length) {
+    assert(end <= buffer.length, 'reader ends inside its buffer');
+    this.buffer = buffer;
+    this.offset = offset;
+    this.end = end;
+  }
+
+  private advance(bytes: number): number {
+    const at = this.offset;
+    if (at + bytes > this.end)
+      throw new DecodeError(`${bytes} bytes wanted at ${at}, the record ends at ${this.end}`);
+    this.offset = at + bytes;
+    return at;
+  }
+
+  get isAtEnd(): boolean {
+    return this.offset === this.end;
+  }
+
+  u8(): number {
+    return this.buffer[this.advance(1)]!;
+  }
+
+  u16(): number {
+    return this.buffer.readUInt16LE(this.advance(2));
+  }
+
+  u32(): number {
+    return this.buffer.readUInt32LE(this.advance(4));
+  }
+
+  u64(): number {
+    const at = this.advance(8);
+    const value = this.buffer.readUInt32LE(at) + this.buffer.readUInt32LE(at + 4) * LOW;
+    if (!Number.isSafeInteger(value)) throw new DecodeError(`number at ${at} is not below 2^53`);
+    return value;
+  }
+
+  i64(): number {
+    const at = this.advance(8);
+    const value = this.buffer.readUInt32LE(at) + this.buffer.readInt32LE(at + 4) * LOW;
+    if (!Number.isSafeInteger(value)) throw new DecodeError(`number at ${at} is not within 2^53`);
+    return value;
+  }
+
+  varint(): number {
+    let value = 0;
+    let scale = 1;
+    for (let count = 0; count < 8; count++) {
+      const byte = this.u8();
+      value += (byte & 0x7f) * scale;
+      if (byte < 0x80) {
+        if (!Number.isSafeInteger(value)) throw new DecodeError('varint is not below 2^53');
+        return value;
+      }
+      scale *= 0x80;
+    }
+    throw new DecodeError('varint is longer than eight bytes');
+  }
+
+  byteString(): string {
+    const length = this.varint();
+    const at = this.advance(length);
+    return this.buffer.toString('latin1', at, at + length);
+  }
+
+  bytes(): Buffer {
+    const length = this.varint();
+    const at = this.advance(length);
+    return Buffer.from(this.buffer.subarray(at, at + length));
+  }
+}

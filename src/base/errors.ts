@@ -1,0 +1,142 @@
+/**
+ * Errors. Below the interfaces an operation fails with an `FsError`, which carries the POSIX code; the interface that
+ * was called adds the system call and the path in Node's own shape. `StoreError` is for what has no errno: a
+ * damaged table, a wrong format version, a name that is taken.
+ */
+import { getSystemErrorMap } from 'node:util';
+
+export type ErrorCode =
+  | 'E2BIG'
+  | 'EACCES'
+  | 'EAGAIN'
+  | 'EBADF'
+  | 'EBUSY'
+  | 'EEXIST'
+  | 'EFAULT'
+  | 'EFBIG'
+  | 'EINTR'
+  | 'EINVAL'
+  | 'EIO'
+  | 'EISDIR'
+  | 'ELOOP'
+  | 'EMFILE'
+  | 'EMLINK'
+  | 'ENAMETOOLONG'
+  | 'ENFILE'
+  | 'ENODATA'
+  | 'ENODEV'
+  | 'ENOENT'
+  | 'ENOMEM'
+  | 'ENOSPC'
+  | 'ENOSYS'
+  | 'ENOTDIR'
+  | 'ENOTEMPTY'
+  | 'ENOTSUP'
+  | 'ENXIO'
+  | 'EOVERFLOW'
+  | 'EPERM'
+  | 'EPIPE'
+  | 'ERANGE'
+  | 'EROFS'
+  | 'ESPIPE'
+  | 'ESTALE'
+  | 'ETXTBSY'
+  | 'EXDEV'
+  | 'EOPNOTSUPP'
+  | 'EDQUOT'
+  | 'ECANCELED';
+
+interface KnownError {
+  readonly errno: number;
+  readonly message: string;
+}
+
+/** Codes that libuv has no name for on Linux, from errno(3). */
+const EXTRA: Readonly<Record<string, KnownError>> = {
+  ENODATA: { errno: -61, message: 'no data available' },
+  ESTALE: { errno: -116, message: 'stale file handle' },
+  EOPNOTSUPP: { errno: -95, message: 'operation not supported on socket' },
+  EDQUOT: { errno: -122, message: 'disk quota exceeded' },
+};
+
+const byCode = new Map<string, KnownError>(Object.entries(EXTRA));
+const byErrno = new Map<number, string>(Object.entries(EXTRA).map(([code, known]) => [known.errno, code]));
+for (const [errno, [code, message]] of getSystemErrorMap()) {
+  byCode.set(code, { errno, message });
+  byErrno.set(errno, code);
+}
+
+/** The code of a (positive) errno, for example 2 → 'ENOENT'. */
+export function codeOfErrno(errno: number): ErrorCode {
+  return (byErrno.get(-errno) ?? 'EIO') as ErrorCode;
+}
+
+/** The negative errno and the text of a code, as libuv has them. */
+export function describeCode(code: string): KnownError {
+  return byCode.get(code) ?? { errno: -5, message: 'i/o error' };
+}
+
+export interface FsErrorDetail {
+  readonly syscall?: string | undefined;
+  readonly path?: string | undefined;
+  readonly dest?: string | undefined;
+  /** What went wrong and the way out, where the bare code would not say. */
+  readonly note?: string | undefined;
+}
+
+/**
+ * A failed filesystem operation. The shape and the message are those of Node's own errors:
+ * `ENOENT: no such file or directory, open '/x'`.
+ */
+export class FsError extends Error {
+  readonly errno: number;
+  readonly code: ErrorCode;
+  readonly syscall?: string;
+  readonly path?: string;
+  readonly dest?: string;
+  /** The note alone, so that an interface that adds the path can keep it. */
+  declare readonly note?: string | undefined;
+
+  constructor(code: ErrorCode, detail: FsErrorDetail = {}) {
+    const known = describeCode(code);
+    let message = `${code}: ${known.message}`;
+    if (detail.syscall !== undefined) message += `, ${detail.syscall}`;
+    if (detail.path !== undefined) message += ` '${detail.path}'`;
+    if (detail.dest !== undefined) message += ` -> '${detail.dest}'`;
+    if (detail.note !== undefined) message += ` (${detail.note})`;
+    super(message);
+    this.errno = known.errno;
+    this.code = code;
+    if (detail.syscall !== undefined) this.syscall = detail.syscall;
+    if (detail.path !== undefined) this.path = detail.path;
+    if (detail.dest !== undefined) this.dest = detail.dest;
+    Object.defineProperty(this, 'note', { value: detail.note, enumerable: false });
+  }
+}
+
+export type StoreErrorCode =
+  | 'ERR_STORE_NOT_FOUND'
+  | 'ERR_STORE_EXISTS'
+  | 'ERR_STORE_VERSION'
+  | 'ERR_STORE_CORRUPT'
+  | 'ERR_STORE_CLOSED';
+
+/** A failure of the store itself rather than of one file in it. `hint` is the way out, a whole sentence. */
+export class StoreError extends Error {
+  readonly code: StoreErrorCode;
+  readonly operation: string;
+  readonly path: string;
+  readonly hint: string;
+
+  constructor(code: StoreErrorCode, operation: string, path: string, problem: string, hint: string) {
+    super(`${operation} '${path}': ${problem}. ${hint}`);
+    this.code = code;
+    this.operation = operation;
+    this.path = path;
+    this.hint = hint;
+  }
+}
+
+export function isFsError(error: unknown, code?: ErrorCode): error is FsError {
+  return error instanceof FsError && (code === undefined || error.code === code);
+}
