@@ -1,0 +1,79 @@
+/** Host trees by node:fs alone: no extended attributes, no device nodes, times set to about a microsecond. */
+import type { BigIntStats } from 'node:fs';
+import { lstatSync, lutimesSync, readdirSync, statSync } from 'node:fs';
+import { FsError } from '../base/index.ts';
+import { attempt } from './name-calls.ts';
+import type { HostCalls } from './parts.ts';
+import type { FileTimes, HostEntry, HostStat } from './system.ts';
+
+const SLASH = Buffer.from('/');
+const NANOSECONDS = 1_000_000_000n;
+
+function timesOf(nanoseconds: bigint): FileTimes {
+  // Before the epoch the seconds go down and the nanoseconds still count up from them.
+  const rest = ((nanoseconds % NANOSECONDS) + NANOSECONDS) % NANOSECONDS;
+  return { seconds: Number((nanoseconds - rest) / NANOSECONDS), nanoseconds: Number(rest) };
+}
+
+function hostStat(stat: BigIntStats): HostStat {
+  return {
+    mode: Number(stat.mode),
+    uid: Number(stat.uid),
+    gid: Number(stat.gid),
+    nlink: Number(stat.nlink),
+    size: Number(stat.size),
+    blocks: Number(stat.blocks),
+    ino: Number(stat.ino),
+    dev: Number(stat.dev),
+    rdev: Number(stat.rdev),
+    atime: timesOf(stat.atimeNs),
+    mtime: timesOf(stat.mtimeNs),
+    ctime: timesOf(stat.ctimeNs),
+    // libuv gives 0 (or, before 1.46, the change time) where the host keeps no birth time.
+    btime: stat.birthtimeNs === 0n ? undefined : timesOf(stat.birthtimeNs),
+  };
+}
+
+/** libuv sorts the names, so the order is that of their bytes. */
+function readHostDirectory(path: Buffer): HostEntry[] {
+  const names = attempt('scandir', path, undefined, () => readdirSync(path, { encoding: 'buffer' }));
+  const entries: HostEntry[] = [];
+  for (const name of names) {
+    const stat = lstatIfPresent(Buffer.concat([path, SLASH, name]));
+    // Undefined: removed since the names were read.
+    if (stat !== undefined) entries.push({ name: name.toString('latin1'), ino: Number(stat.ino) });
+  }
+  return entries;
+}
+
+function lstatIfPresent(path: Buffer): BigIntStats | undefined {
+  return attempt('lstat', path, undefined, () => lstatSync(path, { bigint: true, throwIfNoEntry: false }));
+}
+
+/** node:fs takes a negative number for "now", and a Date for what it says. */
+function nodeTime(times: FileTimes): number | Date {
+  const seconds = times.seconds + times.nanoseconds / 1e9;
+  return seconds < 0 ? new Date(seconds * 1000) : seconds;
+}
+
+function refuse(syscall: string, path: Buffer): never {
+  throw new FsError('ENOTSUP', {
+    syscall,
+    path: path.toString('utf8'),
+    note: 'node:fs has no such call; the native system does',
+  });
+}
+
+export const bufferedHost: HostCalls = {
+  statHost: (path, followLinks) =>
+    attempt('stat', path, undefined, () =>
+      hostStat(followLinks ? statSync(path, { bigint: true }) : lstatSync(path, { bigint: true })),
+    ),
+  readHostDirectory,
+  // Where a host has some they cannot be read, which is what a host without any looks like.
+  readHostXattrs: () => new Map(),
+  writeHostXattr: (path) => refuse('lsetxattr', path),
+  setHostTimes: (path, atime, mtime) =>
+    attempt('lutimes', path, undefined, () => lutimesSync(path, nodeTime(atime), nodeTime(mtime))),
+  makeHostNode: (path) => refuse('mknod', path),
+};

@@ -1,0 +1,63 @@
+/**
+ * Locks of open files without flock(2): a set of this process and a lock file beside each locked file (`lock-file.ts`).
+ * The path is the one the file was opened by, so this part wraps `open` and `close`.
+ */
+import { fstatSync } from 'node:fs';
+import { assert } from '../base/index.ts';
+import { releaseLockFile, takeLockFile } from './lock-file.ts';
+import { attempt, nameCalls } from './name-calls.ts';
+import type { LockCalls, NameCalls } from './parts.ts';
+
+interface Held {
+  /** `dev:ino` of the locked file, under which `lockedHere` has it. */
+  readonly file: string;
+  readonly lockPath: string;
+}
+
+/** The files that this process (this thread of it) has locked. */
+const lockedHere = new Set<string>();
+
+export function bufferedLocks(bootId: () => string): LockCalls & Pick<NameCalls, 'open' | 'close'> {
+  const paths = new Map<number, string>();
+  const held = new Map<number, Held>();
+
+  function release(fd: number): void {
+    const lock = held.get(fd);
+    if (lock === undefined) return;
+    held.delete(fd);
+    lockedHere.delete(lock.file);
+    releaseLockFile(lock.lockPath);
+  }
+
+  return {
+    open(path, flags, mode) {
+      const fd = nameCalls.open(path, flags, mode);
+      paths.set(fd, path);
+      return fd;
+    },
+
+    close(fd) {
+      release(fd);
+      paths.delete(fd);
+      nameCalls.close(fd);
+    },
+
+    tryLock(fd) {
+      const stat = attempt('flock', undefined, undefined, () => fstatSync(fd, { bigint: true }));
+      if (held.has(fd)) return true;
+      const file = `${stat.dev}:${stat.ino}`;
+      const path = paths.get(fd);
+      assert(path !== undefined, 'a file that is locked was opened by this system');
+      const lockPath = `${path}.lock`;
+      if (lockedHere.has(file) || !takeLockFile(lockPath, bootId())) return false;
+      lockedHere.add(file);
+      held.set(fd, { file, lockPath });
+      return true;
+    },
+
+    unlock(fd) {
+      attempt('flock', undefined, undefined, () => fstatSync(fd));
+      release(fd);
+    },
+  };
+}

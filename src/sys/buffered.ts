@@ -1,0 +1,21 @@
+/** The system by node:fs alone, for hosts without libc through koffi: slower, no memory maps, weaker locks. */
+import { bufferedFiles } from './buffered-files.ts';
+import { bufferedHost } from './buffered-host.ts';
+import { bufferedLocks } from './buffered-locks.ts';
+import { machineCalls } from './machine.ts';
+import { nameCalls } from './name-calls.ts';
+import type { System } from './system.ts';
+import { withoutMemory } from './without-memory.ts';
+
+export function createBufferedSystem(): System {
+  const machine = machineCalls();
+  return {
+    kind: 'buffered',
+    ...nameCalls,
+    ...bufferedFiles,
+    ...bufferedLocks(machine.bootId),
+    ...withoutMemory(),
+    ...bufferedHost,
+    ...machine,
+  };
+}

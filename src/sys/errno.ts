@@ -1,0 +1,44 @@
+/** Failures of system calls, from libc and from node:fs, as `FsError`. */
+import type { FsErrorDetail } from '../base/index.ts';
+import { codeOfErrno, FsError } from '../base/index.ts';
+
+/** The errno values that calls here tell apart; errno(3), the same on every architecture `libc.ts` accepts. */
+export const EINTR = 4;
+export const ENXIO = 6;
+export const EAGAIN = 11;
+export const EINVAL = 22;
+export const EXDEV = 18;
+export const ENOTTY = 25;
+export const ENOSYS = 38;
+export const ENODATA = 61;
+export const EOPNOTSUPP = 95;
+export const ERANGE = 34;
+
+/** The error of a call that left `errno` (positive). */
+export function errnoFailure(errno: number, syscall: string, path?: string | Buffer): FsError {
+  return new FsError(codeOfErrno(errno), { syscall, path: pathText(path) });
+}
+
+/**
+ * What node:fs threw, as an `FsError`. Errors that are not of a system call (a wrong argument, say) are defects of
+ * the caller and come back as they are.
+ */
+export function nodeFailure(
+  error: unknown,
+  syscall: string,
+  path?: string | Buffer,
+  dest?: string | Buffer,
+): unknown {
+  if (!(error instanceof Error) || !('errno' in error) || typeof error.errno !== 'number') return error;
+  const detail: FsErrorDetail = { syscall, path: pathText(path), dest: pathText(dest) };
+  return new FsError(codeOfErrno(-error.errno), detail);
+}
+
+/** The positive errno of what node:fs threw, or 0. */
+export function errnoOf(error: unknown): number {
+  return error instanceof Error && 'errno' in error && typeof error.errno === 'number' ? -error.errno : 0;
+}
+
+function pathText(path: string | Buffer | undefined): string | undefined {
+  return typeof path === 'string' || path === undefined ? path : path.toString('utf8');
+}

@@ -1,0 +1,272 @@
+/** The faulty system: each fault does what it says, and the dead stay dead. */
+import assert from 'node:assert/strict';
+import { constants, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, test } from 'node:test';
+import { type Address, BLOCK_SIZE, isFsError } from '../base/index.ts';
+import {
+  CrashedError,
+  createBufferedSystem,
+  createSystem,
+  type Fault,
+  FaultySystem,
+  type System,
+} from './index.ts';
+
+const CREATE = constants.O_RDWR | constants.O_CREAT;
+const path = Buffer.from('/nowhere');
+const at = BLOCK_SIZE as Address;
+const time = { seconds: 0, nanoseconds: 0 };
+
+/** Every counted call, with arguments that would fail if they reached the host. */
+const COUNTED: Readonly<Partial<Record<keyof System, (system: System) => unknown>>> = {
+  open: (system) => system.open('/nowhere/file', 0),
+  close: (system) => system.close(9999),
+  pread: (system) => system.pread(9999, Buffer.alloc(1), 0, 1, 0),
+  tryPread: (system) => system.tryPread(9999, Buffer.alloc(1), 0, 1, 0),
+  pwrite: (system) => system.pwrite(9999, Buffer.alloc(1), 0, 1, 0),
+  allocate: (system) => system.allocate(9999, 0, 1),
+  punch: (system) => system.punch(9999, 0, 1),
+  truncate: (system) => system.truncate(9999, 0),
+  dataSync: (system) => system.dataSync(9999),
+  fullSync: (system) => system.fullSync(9999),
+  fileSize: (system) => system.fileSize(9999),
+  tryLock: (system) => system.tryLock(9999),
+  unlock: (system) => system.unlock(9999),
+  rename: (system) => system.rename('/nowhere/a', '/nowhere/b'),
+  unlink: (system) => system.unlink('/nowhere/a'),
+  makeDirectory: (system) => system.makeDirectory('/nowhere/a'),
+  syncDirectory: (system) => system.syncDirectory('/nowhere'),
+  cloneFile: (system) => system.cloneFile(9998, 9999),
+  cloneRange: (system) => system.cloneRange(9998, 0, 4096, 9999, 0),
+  seekData: (system) => system.seekData(9999, 0),
+  seekHole: (system) => system.seekHole(9999, 0),
+  reserve: (system) => system.reserve(2 ** 50),
+  mapWindow: (system) => system.mapWindow(9999, 0, BLOCK_SIZE),
+  mapView: (system) => system.mapView(at, 9999, 0, BLOCK_SIZE),
+  mapZeros: (system) => system.mapZeros(at, 1),
+  residency: (system) => system.residency(at, BLOCK_SIZE),
+  advise: (system) => system.advise(at, BLOCK_SIZE, 4),
+  dropCache: (system) => system.dropCache(9999),
+  frameNumbers: (system) => system.frameNumbers(1 as Address, 1),
+  frameMapCounts: (system) => system.frameMapCounts([]),
+  statHost: (system) => system.statHost(path, true),
+  readHostDirectory: (system) => system.readHostDirectory(path),
+  readHostLink: (system) => system.readHostLink(path),
+  openHost: (system) => system.openHost(path, 0),
+  readHostXattrs: (system) => system.readHostXattrs(path),
+  writeHostXattr: (system) => system.writeHostXattr(path, 'user.a', path),
+  setHostTimes: (system) => system.setHostTimes(path, time, time),
+  chownHost: (system) => system.chownHost(path, 0, 0),
+  chmodHost: (system) => system.chmodHost(path, 0),
+  makeHostDirectory: (system) => system.makeHostDirectory(Buffer.from('/nowhere/a'), 0),
+  symlinkHost: (system) => system.symlinkHost(path, Buffer.from('/nowhere/a')),
+  linkHost: (system) => system.linkHost(path, Buffer.from('/nowhere/a')),
+  makeHostNode: (system) => system.makeHostNode(Buffer.from('/nowhere/a'), 0, 0),
+};
+const NOT_COUNTED = ['kind', 'canMap', 'clock', 'unmap', 'bufferAt', 'bootId', 'mapCountMax'];
+
+describe('FaultySystem', () => {
+  const inner = createSystem('native');
+  let directory: string;
+  let file: string;
+
+  beforeEach(() => {
+    directory = mkdtempSync(join(tmpdir(), 'ramet-faulty-'));
+    file = join(directory, 'file');
+  });
+
+  afterEach(() => rmSync(directory, { recursive: true }));
+
+  /** A faulty system with one open file of eight bytes, and a plan that strikes at one operation. */
+  function struckAt(operation: keyof System, fault: Fault): [FaultySystem, number] {
+    const system = new FaultySystem(inner);
+    const fd = system.open(file, CREATE);
+    system.pwrite(fd, Buffer.from('abcdefgh'), 0, 8, 0);
+    system.plan = (name) => (name === operation ? fault : undefined);
+    return [system, fd];
+  }
+
+  test('the lists of this test name every call there is', () => {
+    assert.deepEqual([...Object.keys(COUNTED), ...NOT_COUNTED].sort(), Object.keys(inner).sort());
+  });
+
+  for (const [operation, call] of Object.entries(COUNTED)) {
+    test(`${operation}: is counted, asked about, failed before the host sees it, and dead after a crash`, () => {
+      const asked: string[] = [];
+      const system = new FaultySystem(inner, (name, index) => {
+        asked.push(`${name} ${index}`);
+        // EXDEV: none of these calls would fail so by itself.
+        return { kind: 'error', code: 'EXDEV' };
+      });
+      if (operation === 'close') {
+        // close reaches the host even when it fails, as close(2) does: the host's own error wins for a bad descriptor.
+        assert.throws(
+          () => call(system),
+          (error) => isFsError(error, 'EBADF'),
+        );
+      } else {
+        assert.throws(
+          () => call(system),
+          (error) => isFsError(error, 'EXDEV'),
+        );
+      }
+      assert.deepEqual(asked, [`${operation} 0`]);
+      assert.equal(system.callCount, 1);
+      system.plan = () => ({ kind: 'crash' });
+      assert.throws(() => call(system), CrashedError);
+      assert.equal(system.callCount, 2);
+      system.plan = undefined;
+      assert.throws(() => call(system), CrashedError);
+      assert.equal(system.callCount, 2);
+    });
+  }
+
+  test('the plan is told the running index and the path of the descriptor', () => {
+    const seen: unknown[] = [];
+    const system = new FaultySystem(inner, (operation, index, path) => {
+      seen.push([operation, index, path]);
+      return undefined;
+    });
+    const fd = system.open(file, CREATE);
+    system.pwrite(fd, Buffer.from('x'), 0, 1, 0);
+    system.dataSync(fd);
+    system.dataSync(fd);
+    system.close(fd);
+    system.unlink(file);
+    assert.deepEqual(seen, [
+      ['open', 0, file],
+      ['pwrite', 1, file],
+      ['dataSync', 2, file],
+      ['dataSync', 3, file],
+      ['close', 4, file],
+      ['unlink', 5, file],
+    ]);
+    assert.equal(system.count('dataSync'), 2);
+    assert.equal(system.count('rename'), 0);
+  });
+
+  test('a torn write leaves its first bytes and fails with EIO, or with the code given', () => {
+    const [system, fd] = struckAt('pwrite', { kind: 'torn', bytes: 3 });
+    assert.throws(
+      () => system.pwrite(fd, Buffer.from('12345678'), 0, 8, 0),
+      (error) => isFsError(error, 'EIO'),
+    );
+    assert.equal(readFileSync(file, 'latin1'), '123defgh');
+    system.plan = () => ({ kind: 'torn', bytes: 100, code: 'ENOSPC' });
+    assert.throws(
+      () => system.pwrite(fd, Buffer.from('..WXYZ'), 2, 4, 0),
+      (error) => isFsError(error, 'ENOSPC'),
+    );
+    assert.equal(readFileSync(file, 'latin1'), 'WXYZefgh');
+    system.plan = undefined;
+    system.close(fd);
+  });
+
+  for (const operation of ['pread', 'tryPread'] as const) {
+    test(`a short ${operation} gives fewer bytes`, () => {
+      const [system, fd] = struckAt(operation, { kind: 'short', bytes: 5 });
+      const target = Buffer.alloc(8, '.');
+      assert.equal(system[operation](fd, target, 0, 8, 0), 5);
+      assert.equal(target.toString(), 'abcde...');
+      assert.equal(system[operation](fd, target, 0, 2, 0), 2);
+      system.close(fd);
+    });
+
+    test(`a flipped bit shows in what ${operation} reads, and not in the file`, () => {
+      const [system, fd] = struckAt(operation, { kind: 'flip', byte: 2, bit: 5 });
+      const target = Buffer.alloc(10, '.');
+      assert.equal(system[operation](fd, target, 1, 8, 0), 8);
+      assert.equal(target.toString(), '.abCdefgh.');
+      assert.equal(system[operation](fd, target, 1, 2, 0), 2);
+      assert.equal(target.toString('latin1', 1, 3), 'ab');
+      assert.equal(readFileSync(file, 'latin1'), 'abcdefgh');
+      system.close(fd);
+    });
+  }
+
+  test('close frees the descriptor even where it fails', () => {
+    const [system, fd] = struckAt('close', { kind: 'error', code: 'EIO' });
+    assert.throws(
+      () => system.close(fd),
+      (error) => isFsError(error, 'EIO'),
+    );
+    assert.throws(
+      () => inner.fileSize(fd),
+      (error) => isFsError(error, 'EBADF'),
+    );
+  });
+
+  test('a crash in a write leaves its first bytes', () => {
+    const [system, fd] = struckAt('pwrite', { kind: 'crash', bytes: 2 });
+    assert.throws(() => system.pwrite(fd, Buffer.from('12345678'), 0, 8, 4), CrashedError);
+    assert.equal(readFileSync(file, 'latin1'), 'abcd12gh');
+    assert.equal(system.isCrashed, true);
+  });
+
+  test('a crash before a write leaves nothing of it', () => {
+    const [system, fd] = struckAt('pwrite', { kind: 'crash' });
+    assert.throws(() => system.pwrite(fd, Buffer.from('12345678'), 0, 8, 4), CrashedError);
+    assert.equal(readFileSync(file, 'latin1'), 'abcdefgh');
+  });
+
+  for (const kind of ['native', 'buffered'] as const) {
+    test(`a crash closes what is open and gives locks back (${kind})`, () => {
+      const base = createSystem(kind);
+      const system = new FaultySystem(base);
+      const fd = system.open(file, CREATE);
+      assert.equal(system.tryLock(fd), true);
+      system.crash();
+      system.crash();
+      assert.throws(
+        () => base.fileSize(fd),
+        (error) => isFsError(error, 'EBADF'),
+      );
+      assert.throws(() => system.close(fd), CrashedError);
+      const next = base.open(file, CREATE);
+      assert.equal(base.tryLock(next), true);
+      base.close(next);
+    });
+  }
+
+  test('the dead may still give memory back, and nothing else', () => {
+    const system = new FaultySystem(inner);
+    const memory = system.reserve(BLOCK_SIZE);
+    system.crash();
+    assert.throws(() => system.bufferAt(memory, BLOCK_SIZE), CrashedError);
+    assert.throws(() => system.bootId(), CrashedError);
+    assert.throws(() => system.mapCountMax(), CrashedError);
+    system.unmap(memory, BLOCK_SIZE);
+    assert.throws(
+      () => inner.residency(memory, BLOCK_SIZE),
+      (error) => isFsError(error, 'ENOMEM'),
+    );
+  });
+
+  test('a fault that an operation does not have is a defect of the plan', () => {
+    const misplaced: [keyof System, Fault, (system: System, fd: number) => unknown][] = [
+      ['rename', { kind: 'torn', bytes: 1 }, (system) => system.rename(file, file)],
+      ['pread', { kind: 'torn', bytes: 1 }, (system, fd) => system.pread(fd, Buffer.alloc(1), 0, 1, 0)],
+      [
+        'pwrite',
+        { kind: 'flip', byte: 0, bit: 0 },
+        (system, fd) => system.pwrite(fd, Buffer.alloc(1), 0, 1, 0),
+      ],
+      ['dataSync', { kind: 'crash', bytes: 1 }, (system, fd) => system.dataSync(fd)],
+    ];
+    for (const [operation, fault, call] of misplaced) {
+      const [system, fd] = struckAt(operation, fault);
+      assert.throws(() => call(system, fd), /internal invariant broken: \w+ has no fault of kind/);
+      system.crash();
+    }
+  });
+
+  test('what is not counted is passed on, and the boot id can be another', () => {
+    assert.equal(new FaultySystem(inner).bootId(), inner.bootId());
+    assert.equal(new FaultySystem(inner, undefined, { bootId: 'next' }).bootId(), 'next');
+    assert.equal(new FaultySystem(inner).mapCountMax(), inner.mapCountMax());
+    const buffered = new FaultySystem(createBufferedSystem());
+    assert.deepEqual([buffered.kind, buffered.canMap, buffered.callCount], ['buffered', false, 0]);
+  });
+});

@@ -1,0 +1,38 @@
+/**
+ * sys: everything Ramet asks of the operating system, behind one interface, `System`. The native system is libc through
+ * koffi; the buffered one is node:fs alone; the faulty one wraps either and fails as it is told.
+ *
+ * Invariants: every failure is an `FsError` that names the system call; reads and writes are whole or fail; descriptors
+ * are never inherited by child processes; memory is only ever handed out as untransferable buffers.
+ *
+ * Neighbours: base below; blob and meta above do all their I/O through here, so that faults reach it. Nothing here
+ * knows of stores, blobs or layers.
+ */
+import { FsError } from '../base/index.ts';
+import { createBufferedSystem } from './buffered.ts';
+import { createNativeSystem } from './native.ts';
+import type { System } from './system.ts';
+
+export { CrashedError, type Fault, type FaultPlan, FaultySystem } from './faulty.ts';
+export type { FileTimes, HostEntry, HostStat, OpenFlags, System } from './system.ts';
+export { createBufferedSystem, createNativeSystem };
+
+/**
+ * The system of this process. Without `kind` it is the native one where libc can be had, else the buffered one;
+ * RAMET_SYSTEM=native or =buffered decides instead. Fails with ENOSYS where the native one is asked for and cannot be
+ * had, and with EINVAL where RAMET_SYSTEM says something else.
+ */
+export function createSystem(kind: System['kind'] | undefined = kindFromEnvironment()): System {
+  if (kind === 'buffered') return createBufferedSystem();
+  const native = createNativeSystem();
+  if (!(native instanceof Error)) return native;
+  if (kind === undefined) return createBufferedSystem();
+  throw new FsError('ENOSYS', { note: `the native system cannot be had: ${native.message}` });
+}
+
+function kindFromEnvironment(): System['kind'] | undefined {
+  const wanted = process.env.RAMET_SYSTEM;
+  if (wanted === undefined || wanted === '') return undefined;
+  if (wanted === 'native' || wanted === 'buffered') return wanted;
+  throw new FsError('EINVAL', { note: `RAMET_SYSTEM is native or buffered, not '${wanted}'` });
+}

@@ -1,0 +1,152 @@
+/**
+ * libc, loaded through koffi: the only place that names a C function. Addresses are passed as `intptr_t`, which
+ * koffi carries as plain numbers; scratch structures are typed arrays, which it passes without copying.
+ *
+ * ioctl(2) and syscall(2) are variadic in C. They are declared with fixed arguments here, which the calling
+ * conventions of every architecture accepted below pass in the same registers.
+ */
+import { createRequire } from 'node:module';
+import type { Address } from '../base/index.ts';
+
+type Koffi = typeof import('koffi');
+/** Memory that a call reads or writes while it runs. */
+type Scratch = NodeJS.TypedArray;
+
+export interface CallNumbers {
+  readonly getdents64: number;
+  readonly mknodat: number;
+}
+
+/** The C functions used, as their man pages have them; -1 and `errno()` tell of a failure unless said otherwise. */
+export interface Libc {
+  pread(fd: number, target: number, length: number, position: number): number;
+  pwrite(fd: number, source: number, length: number, position: number): number;
+  preadv2(fd: number, iovec: Scratch, count: number, position: number, flags: number): number;
+  fallocate(fd: number, mode: number, position: number, length: number): number;
+  lseek(fd: number, position: number, whence: number): number;
+  flock(fd: number, operation: number): number;
+  /** ioctl(2) with a number as its argument. */
+  ioctlNumber(fd: number, request: number, argument: number): number;
+  /** ioctl(2) with a structure as its argument. */
+  ioctlStructure(fd: number, request: number, argument: Scratch): number;
+  /** Returns the error number itself. */
+  posix_fadvise(fd: number, position: number, length: number, advice: number): number;
+  statx(directory: number, path: Scratch, flags: number, mask: number, target: Scratch): number;
+  llistxattr(path: Scratch, target: Scratch | null, length: number): number;
+  lgetxattr(path: Scratch, name: Scratch, target: Scratch | null, length: number): number;
+  lsetxattr(path: Scratch, name: Scratch, value: Scratch, length: number, flags: number): number;
+  utimensat(directory: number, path: Scratch, times: Scratch, flags: number): number;
+  mmap(
+    address: number,
+    length: number,
+    protection: number,
+    flags: number,
+    fd: number,
+    position: number,
+  ): Address;
+  munmap(address: number, length: number): number;
+  mincore(address: number, length: number, target: Scratch): number;
+  madvise(address: number, length: number, advice: number): number;
+  clock_gettime(clock: number, target: Scratch): number;
+  getpagesize(): number;
+  /** syscall(SYS_getdents64, fd, target, length), for which not every libc has a function. */
+  getdents64(number: number, fd: number, target: Scratch, length: number): number;
+  /** syscall(SYS_mknodat, directory, path, mode, dev); older versions of glibc have no mknod symbol. */
+  mknodat(number: number, directory: number, path: Scratch, mode: number, dev: number): number;
+
+  /** errno of the last call made on this thread. */
+  errno(): number;
+  /** Where the bytes of an array lie: it does not move while the array lives. */
+  addressOf(bytes: Uint8Array): number;
+  /** An ArrayBuffer over memory that is not JavaScript's own. */
+  view(address: number, length: number): ArrayBuffer;
+  /** Numbers of the calls made through syscall(2) on this architecture. */
+  readonly numbers: CallNumbers;
+}
+
+/** The little-endian 64-bit architectures that share the numbers of asm-generic/{fcntl,ioctl,mman}.h. */
+const GENERIC: CallNumbers = { getdents64: 61, mknodat: 33 };
+const ARCHITECTURES: Readonly<Record<string, CallNumbers>> = {
+  x64: { getdents64: 217, mknodat: 259 },
+  arm64: GENERIC,
+  riscv64: GENERIC,
+  loong64: GENERIC,
+};
+
+/** glibc, then the names musl goes by. */
+const LIBRARY_NAMES = [
+  'libc.so.6',
+  'libc.musl-x86_64.so.1',
+  'libc.musl-aarch64.so.1',
+  'libc.musl-riscv64.so.1',
+  'libc.so',
+];
+
+let loaded: Libc | Error | undefined;
+
+/** libc, or the reason why this process cannot use it. The first answer is kept. */
+export function loadLibc(): Libc | Error {
+  loaded ??= tryLoad();
+  return loaded;
+}
+
+function tryLoad(): Libc | Error {
+  const numbers = ARCHITECTURES[process.arch];
+  if (process.platform !== 'linux' || numbers === undefined)
+    return new Error(`system calls are not declared for ${process.platform}/${process.arch}`);
+  try {
+    // Required, not imported: where koffi has no binary for the machine, this room must still load.
+    const koffi: Koffi = createRequire(import.meta.url)('koffi');
+    return declare(koffi, openLibrary(koffi), numbers);
+  } catch (error) {
+    return error instanceof Error ? error : new Error(String(error));
+  }
+}
+
+function openLibrary(koffi: Koffi): ReturnType<Koffi['load']> {
+  let failure: unknown;
+  for (const name of LIBRARY_NAMES) {
+    try {
+      return koffi.load(name);
+    } catch (error) {
+      failure ??= error;
+    }
+  }
+  throw failure;
+}
+
+function declare(koffi: Koffi, library: ReturnType<Koffi['load']>, numbers: CallNumbers): Libc {
+  const define = (prototype: string) => library.func(prototype);
+  return {
+    pread: define('int64_t pread(int fd, intptr_t target, size_t length, int64_t position)'),
+    pwrite: define('int64_t pwrite(int fd, intptr_t source, size_t length, int64_t position)'),
+    preadv2: define('int64_t preadv2(int fd, void *iovec, int count, int64_t position, int flags)'),
+    fallocate: define('int fallocate(int fd, int mode, int64_t position, int64_t length)'),
+    lseek: define('int64_t lseek(int fd, int64_t position, int whence)'),
+    flock: define('int flock(int fd, int operation)'),
+    ioctlNumber: define('int ioctl(int fd, unsigned long request, int64_t argument)'),
+    ioctlStructure: define('int ioctl(int fd, unsigned long request, void *argument)'),
+    posix_fadvise: define('int posix_fadvise(int fd, int64_t position, int64_t length, int advice)'),
+    statx: define('int statx(int directory, void *path, int flags, unsigned int mask, void *target)'),
+    llistxattr: define('int64_t llistxattr(void *path, void *target, size_t length)'),
+    lgetxattr: define('int64_t lgetxattr(void *path, void *name, void *target, size_t length)'),
+    lsetxattr: define('int lsetxattr(void *path, void *name, void *value, size_t length, int flags)'),
+    utimensat: define('int utimensat(int directory, void *path, void *times, int flags)'),
+    mmap: define(
+      'intptr_t mmap(intptr_t address, size_t length, int protection, int flags, int fd, int64_t position)',
+    ),
+    munmap: define('int munmap(intptr_t address, size_t length)'),
+    mincore: define('int mincore(intptr_t address, size_t length, void *target)'),
+    madvise: define('int madvise(intptr_t address, size_t length, int advice)'),
+    clock_gettime: define('int clock_gettime(int clock, void *target)'),
+    getpagesize: define('int getpagesize()'),
+    getdents64: define('int64_t syscall(int64_t number, int64_t fd, void *target, int64_t length)'),
+    mknodat: define(
+      'int64_t syscall(int64_t number, int64_t directory, void *path, int64_t mode, int64_t dev)',
+    ),
+    errno: () => koffi.errno(),
+    addressOf: (bytes) => Number(koffi.address(bytes)),
+    view: (address, length) => koffi.view(address, length),
+    numbers,
+  };
+}

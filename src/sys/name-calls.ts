@@ -1,0 +1,76 @@
+/** Opening, naming and syncing files: one call of node:fs each, the same in every system. */
+import {
+  chmodSync,
+  closeSync,
+  constants,
+  fdatasyncSync,
+  fsyncSync,
+  ftruncateSync,
+  lchownSync,
+  linkSync,
+  mkdirSync,
+  openSync,
+  readlinkSync,
+  renameSync,
+  symlinkSync,
+  unlinkSync,
+} from 'node:fs';
+import { EINVAL, errnoOf, nodeFailure } from './errno.ts';
+import type { NameCalls } from './parts.ts';
+
+/** O_CLOEXEC of fcntl(2), which node:fs.constants lacks; the same on every architecture of `libc.ts`. */
+const O_CLOEXEC = process.platform === 'linux' ? 0o2000000 : 0;
+const MODE_DEFAULT = 0o666;
+
+type Path = string | Buffer;
+
+/** Runs one call and gives its failure the name of the system call and the paths. */
+export function attempt<T>(
+  syscall: string,
+  path: Path | undefined,
+  dest: Path | undefined,
+  call: () => T,
+): T {
+  try {
+    return call();
+  } catch (error) {
+    throw nodeFailure(error, syscall, path, dest);
+  }
+}
+
+/** open(2) by text or byte path, never inherited by a child process. */
+export function openAt(path: Path, flags: number, mode: number): number {
+  return attempt('open', path, undefined, () => openSync(path, flags | O_CLOEXEC, mode));
+}
+
+function syncDirectory(path: string): void {
+  const fd = openAt(path, constants.O_RDONLY | constants.O_DIRECTORY, 0);
+  try {
+    fsyncSync(fd);
+  } catch (error) {
+    // fsync(2): EINVAL where the filesystem cannot sync a directory; its names are then as durable as it can make them.
+    if (errnoOf(error) !== EINVAL) throw nodeFailure(error, 'fsync', path);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+export const nameCalls: NameCalls = {
+  open: (path, flags, mode = MODE_DEFAULT) => openAt(path, flags, mode),
+  close: (fd) => attempt('close', undefined, undefined, () => closeSync(fd)),
+  truncate: (fd, length) => attempt('ftruncate', undefined, undefined, () => ftruncateSync(fd, length)),
+  dataSync: (fd) => attempt('fdatasync', undefined, undefined, () => fdatasyncSync(fd)),
+  fullSync: (fd) => attempt('fsync', undefined, undefined, () => fsyncSync(fd)),
+  rename: (from, to) => attempt('rename', from, to, () => renameSync(from, to)),
+  unlink: (path) => attempt('unlink', path, undefined, () => unlinkSync(path)),
+  makeDirectory: (path) => attempt('mkdir', path, undefined, () => void mkdirSync(path)),
+  syncDirectory,
+  readHostLink: (path) =>
+    attempt('readlink', path, undefined, () => readlinkSync(path, { encoding: 'buffer' })),
+  openHost: (path, flags, mode = MODE_DEFAULT) => openAt(path, flags | constants.O_NOFOLLOW, mode),
+  chownHost: (path, uid, gid) => attempt('lchown', path, undefined, () => lchownSync(path, uid, gid)),
+  chmodHost: (path, mode) => attempt('chmod', path, undefined, () => chmodSync(path, mode)),
+  makeHostDirectory: (path, mode) => attempt('mkdir', path, undefined, () => void mkdirSync(path, { mode })),
+  symlinkHost: (target, path) => attempt('symlink', target, path, () => symlinkSync(target, path)),
+  linkHost: (existing, path) => attempt('link', existing, path, () => linkSync(existing, path)),
+};

@@ -1,0 +1,267 @@
+/** Bytes and space of open files, by libc. */
+import { FsError } from '../base/index.ts';
+import { allocateByWriting } from './allocate-by-writing.ts';
+import { EAGAIN, EINTR, EINVAL, ENOSYS, ENOTTY, ENXIO, EOPNOTSUPP, EXDEV, errnoFailure } from './errno.ts';
+import type { Libc } from './libc.ts';
+import { nameCalls } from './name-calls.ts';
+import type { FileCalls, LockCalls } from './parts.ts';
+import { checkSpan } from './spans.ts';
+import { AT_EMPTY_PATH, STATX_BLOCKS, STATX_SIZE, StatxBuffer } from './statx.ts';
+import { setUint64 } from './words.ts';
+
+const RWF_NOWAIT = 0x8;
+const FALLOC_FL_KEEP_SIZE = 0x1;
+const FALLOC_FL_PUNCH_HOLE = 0x2;
+const SEEK_DATA = 3;
+const SEEK_HOLE = 4;
+const POSIX_FADV_DONTNEED = 4;
+/** _IOW(0x94, 9, int) and _IOW(0x94, 13, struct file_clone_range), ioctl_ficlone(2). */
+const FICLONE = 0x40049409;
+const FICLONERANGE = 0x4020940d;
+const LOCK_EX = 2;
+const LOCK_NB = 4;
+const LOCK_UN = 8;
+
+/**
+ * Where the array used last lies. Callers use one buffer again and again, and asking costs as much as a sixth of a
+ * read. The array is kept alive by being remembered; one that was detached has length 0 and never passes `checkSpan`.
+ */
+class LastAddress {
+  private readonly libc: Libc;
+  private bytes: Uint8Array = new Uint8Array(0);
+  private address = 0;
+
+  constructor(libc: Libc) {
+    this.libc = libc;
+  }
+
+  of(bytes: Uint8Array): number {
+    if (bytes !== this.bytes) {
+      this.address = this.libc.addressOf(bytes);
+      this.bytes = bytes;
+    }
+    return this.address;
+  }
+}
+
+type Transfer = (fd: number, address: number, length: number, position: number) => number;
+
+/** One read or write, made again while signals interrupt it. Returns the bytes moved. */
+function transfer(
+  libc: Libc,
+  call: Transfer,
+  name: string,
+  fd: number,
+  address: number,
+  length: number,
+  position: number,
+): number {
+  for (;;) {
+    const count = call(fd, address, length, position);
+    if (count >= 0) return count;
+    const errno = libc.errno();
+    if (errno !== EINTR) throw errnoFailure(errno, name);
+  }
+}
+
+function transferCalls(libc: Libc): Pick<FileCalls, 'pread' | 'pwrite'> {
+  const last = new LastAddress(libc);
+  return {
+    pread(fd, target, offset, length, position) {
+      checkSpan(target, offset, length);
+      const at = last.of(target) + offset;
+      let done = 0;
+      while (done < length) {
+        const count = transfer(libc, libc.pread, 'pread', fd, at + done, length - done, position + done);
+        if (count === 0) break;
+        done += count;
+      }
+      return done;
+    },
+
+    pwrite(fd, source, offset, length, position) {
+      checkSpan(source, offset, length);
+      const at = last.of(source) + offset;
+      let done = 0;
+      while (done < length) {
+        const count = transfer(libc, libc.pwrite, 'pwrite', fd, at + done, length - done, position + done);
+        // write(2) takes some of what a regular file is given, or fails; were it to take nothing, this would not end.
+        if (count === 0) throw new FsError('EIO', { syscall: 'pwrite' });
+        done += count;
+      }
+    },
+  };
+}
+
+function tryReadCalls(libc: Libc): Pick<FileCalls, 'tryPread'> {
+  const last = new LastAddress(libc);
+  /** struct iovec: address, length; each a little-endian 64-bit number in two halves. */
+  const iovec = new Uint32Array(4);
+
+  /** Bytes read, or -1 where the page cache lacks them or the filesystem cannot tell (EOPNOTSUPP). */
+  function readCached(fd: number, address: number, length: number, position: number): number {
+    setUint64(iovec, 0, address);
+    setUint64(iovec, 2, length);
+    for (;;) {
+      const count = libc.preadv2(fd, iovec, 1, position, RWF_NOWAIT);
+      if (count >= 0) return count;
+      const errno = libc.errno();
+      if (errno === EAGAIN || errno === EOPNOTSUPP || errno === ENOSYS) return -1;
+      if (errno !== EINTR) throw errnoFailure(errno, 'preadv2');
+    }
+  }
+
+  return {
+    tryPread(fd, target, offset, length, position) {
+      checkSpan(target, offset, length);
+      const at = last.of(target) + offset;
+      let done = 0;
+      // A short count is either the end of the file or the start of what is not cached; the next call tells which.
+      while (done < length) {
+        const count = readCached(fd, at + done, length - done, position + done);
+        if (count === -1) return -1;
+        if (count === 0) break;
+        done += count;
+      }
+      return done;
+    },
+  };
+}
+
+/** fallocate(2), made again while signals interrupt it. Returns 0 or the errno. */
+function fallocate(libc: Libc, fd: number, mode: number, position: number, length: number): number {
+  for (;;) {
+    if (libc.fallocate(fd, mode, position, length) === 0) return 0;
+    const errno = libc.errno();
+    if (errno !== EINTR) return errno;
+  }
+}
+
+function isUnsupported(errno: number): boolean {
+  return errno === EOPNOTSUPP || errno === ENOSYS;
+}
+
+function spaceCalls(
+  libc: Libc,
+  transfers: Pick<FileCalls, 'pread' | 'pwrite'>,
+): Pick<FileCalls, 'allocate' | 'punch' | 'fileSize' | 'dropCache'> {
+  const stat = new StatxBuffer();
+  const empty = new Uint8Array(1);
+
+  function fileSize(fd: number): { readonly sizeBytes: number; readonly allocatedBytes: number } {
+    if (libc.statx(fd, empty, AT_EMPTY_PATH, STATX_SIZE | STATX_BLOCKS, stat.words) !== 0)
+      throw errnoFailure(libc.errno(), 'statx');
+    return { sizeBytes: stat.sizeBytes, allocatedBytes: stat.allocatedBytes };
+  }
+
+  return {
+    allocate(fd, position, length) {
+      if (length === 0) return;
+      const before = fileSize(fd).sizeBytes;
+      const errno = fallocate(libc, fd, 0, position, length);
+      if (errno === 0) return;
+      if (isUnsupported(errno)) {
+        allocateByWriting({ ...transfers, fileSize }, fd, position, length);
+        return;
+      }
+      // A filesystem that filled up on the way may have grown the file: give back what is of no use.
+      if (fileSize(fd).sizeBytes > before) nameCalls.truncate(fd, before);
+      throw errnoFailure(errno, 'fallocate');
+    },
+
+    punch(fd, position, length) {
+      if (length === 0) return true;
+      const errno = fallocate(libc, fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, position, length);
+      if (errno !== 0 && !isUnsupported(errno)) throw errnoFailure(errno, 'fallocate');
+      return errno === 0;
+    },
+
+    fileSize,
+
+    dropCache(fd) {
+      const errno = libc.posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+      if (errno !== 0) throw errnoFailure(errno, 'posix_fadvise');
+    },
+  };
+}
+
+/** The errors of a clone that mean "not here": other filesystem, no support, or a range that is not whole blocks. */
+function isCloneRefused(errno: number): boolean {
+  return isUnsupported(errno) || errno === EXDEV || errno === EINVAL || errno === ENOTTY;
+}
+
+function cloneCalls(libc: Libc): Pick<FileCalls, 'cloneFile' | 'cloneRange'> {
+  /** struct file_clone_range: src_fd, src_offset, src_length, dest_offset; 64 bits each. */
+  const range = new Uint32Array(8);
+
+  function outcome(result: number, name: string): boolean {
+    if (result === 0) return true;
+    const errno = libc.errno();
+    if (isCloneRefused(errno)) return false;
+    throw errnoFailure(errno, name);
+  }
+
+  return {
+    cloneFile: (source, target) => outcome(libc.ioctlNumber(target, FICLONE, source), 'ioctl FICLONE'),
+
+    cloneRange(source, sourcePosition, length, target, targetPosition) {
+      // The kernel takes length 0 for "to the end of the source".
+      if (length === 0) return true;
+      setUint64(range, 0, source);
+      setUint64(range, 2, sourcePosition);
+      setUint64(range, 4, length);
+      setUint64(range, 6, targetPosition);
+      return outcome(libc.ioctlStructure(target, FICLONERANGE, range), 'ioctl FICLONERANGE');
+    },
+  };
+}
+
+function seekCalls(libc: Libc): Pick<FileCalls, 'seekData' | 'seekHole'> {
+  function seek(fd: number, position: number, whence: number): number | undefined {
+    const found = libc.lseek(fd, position, whence);
+    if (found >= 0) return found;
+    const errno = libc.errno();
+    if (errno === ENXIO) return undefined;
+    throw errnoFailure(errno, 'lseek');
+  }
+
+  return {
+    seekData: (fd, position) => seek(fd, position, SEEK_DATA),
+    seekHole: (fd, position) => seek(fd, position, SEEK_HOLE),
+  };
+}
+
+export function nativeFiles(libc: Libc): FileCalls {
+  const transfers = transferCalls(libc);
+  return {
+    ...transfers,
+    ...tryReadCalls(libc),
+    ...spaceCalls(libc, transfers),
+    ...cloneCalls(libc),
+    ...seekCalls(libc),
+  };
+}
+
+/** flock(2): the lock belongs to the open file description and goes when its last descriptor is closed. */
+export function nativeLocks(libc: Libc): LockCalls {
+  function flock(fd: number, operation: number): number {
+    for (;;) {
+      if (libc.flock(fd, operation) === 0) return 0;
+      const errno = libc.errno();
+      if (errno !== EINTR) return errno;
+    }
+  }
+
+  return {
+    tryLock(fd) {
+      const errno = flock(fd, LOCK_EX | LOCK_NB);
+      if (errno !== 0 && errno !== EAGAIN) throw errnoFailure(errno, 'flock');
+      return errno === 0;
+    },
+
+    unlock(fd) {
+      const errno = flock(fd, LOCK_UN);
+      if (errno !== 0) throw errnoFailure(errno, 'flock');
+    },
+  };
+}

@@ -1,0 +1,158 @@
+/** Host trees by libc: times to the nanosecond, names with inode numbers, extended attributes, device nodes. */
+import { closeSync, constants } from 'node:fs';
+import { FsError } from '../base/index.ts';
+import { EINTR, ENODATA, ENOSYS, EOPNOTSUPP, ERANGE, errnoFailure } from './errno.ts';
+import type { Libc } from './libc.ts';
+import { openAt } from './name-calls.ts';
+import type { HostCalls } from './parts.ts';
+import {
+  AT_FDCWD,
+  AT_NO_AUTOMOUNT,
+  AT_SYMLINK_NOFOLLOW,
+  STATX_BASIC_STATS,
+  STATX_BTIME,
+  StatxBuffer,
+} from './statx.ts';
+import type { HostEntry } from './system.ts';
+import { setUint64, uint64 } from './words.ts';
+
+/** PATH_MAX and XATTR_NAME_MAX with their closing zeros. */
+const PATH_BYTES_MAX = 4096;
+const XATTR_NAME_BYTES_MAX = 256;
+const DIRECTORY_CHUNK_BYTES = 64 * 1024;
+
+/** A buffer that holds one string of C at a time: its bytes and a closing zero. */
+class CString {
+  readonly bytes: Buffer;
+  private readonly tooLong: 'ENAMETOOLONG' | 'ERANGE';
+
+  constructor(capacityBytes: number, tooLong: 'ENAMETOOLONG' | 'ERANGE') {
+    this.bytes = Buffer.alloc(capacityBytes);
+    this.tooLong = tooLong;
+  }
+
+  set(value: Buffer, syscall: string): Buffer {
+    const path = value.toString('utf8');
+    if (value.includes(0)) throw new FsError('EINVAL', { syscall, path, note: 'a path holds no zero byte' });
+    if (value.length >= this.bytes.length) throw new FsError(this.tooLong, { syscall, path });
+    value.copy(this.bytes);
+    this.bytes[value.length] = 0;
+    return this.bytes;
+  }
+}
+
+export function nativeHost(libc: Libc): HostCalls {
+  const path = new CString(PATH_BYTES_MAX, 'ENAMETOOLONG');
+  return { ...inodeCalls(libc, path), ...directoryCalls(libc), ...xattrCalls(libc, path) };
+}
+
+function inodeCalls(
+  libc: Libc,
+  path: CString,
+): Pick<HostCalls, 'statHost' | 'setHostTimes' | 'makeHostNode'> {
+  const stat = new StatxBuffer();
+  /** Two of struct timespec. */
+  const times = new Uint32Array(8);
+  return {
+    statHost(at, followLinks) {
+      const flags = AT_NO_AUTOMOUNT | (followLinks ? 0 : AT_SYMLINK_NOFOLLOW);
+      const mask = STATX_BASIC_STATS | STATX_BTIME;
+      const name = path.set(at, 'statx');
+      while (libc.statx(AT_FDCWD, name, flags, mask, stat.words) !== 0) {
+        const errno = libc.errno();
+        if (errno !== EINTR) throw errnoFailure(errno, 'statx', at);
+      }
+      return stat.toHostStat();
+    },
+
+    setHostTimes(at, atime, mtime) {
+      setUint64(times, 0, atime.seconds);
+      setUint64(times, 2, atime.nanoseconds);
+      setUint64(times, 4, mtime.seconds);
+      setUint64(times, 6, mtime.nanoseconds);
+      if (libc.utimensat(AT_FDCWD, path.set(at, 'utimensat'), times, AT_SYMLINK_NOFOLLOW) !== 0)
+        throw errnoFailure(libc.errno(), 'utimensat', at);
+    },
+
+    makeHostNode(at, mode, rdev) {
+      if (libc.mknodat(libc.numbers.mknodat, AT_FDCWD, path.set(at, 'mknod'), mode, rdev) !== 0)
+        throw errnoFailure(libc.errno(), 'mknod', at);
+    },
+  };
+}
+
+function directoryCalls(libc: Libc): Pick<HostCalls, 'readHostDirectory'> {
+  const chunk = Buffer.alloc(DIRECTORY_CHUNK_BYTES);
+  const words = new Uint32Array(chunk.buffer, chunk.byteOffset, chunk.length / 4);
+
+  /** struct linux_dirent64 of getdents64(2): ino u64, offset i64, record length u16, type u8, name. */
+  function collect(length: number, entries: HostEntry[]): void {
+    for (let at = 0; at < length; at += chunk.readUInt16LE(at + 16)) {
+      const name = chunk.toString('latin1', at + 19, chunk.indexOf(0, at + 19));
+      if (name !== '.' && name !== '..') entries.push({ name, ino: uint64(words, at / 4) });
+    }
+  }
+
+  return {
+    readHostDirectory(at) {
+      const fd = openAt(at, constants.O_RDONLY | constants.O_DIRECTORY, 0);
+      try {
+        const entries: HostEntry[] = [];
+        for (;;) {
+          const length = libc.getdents64(libc.numbers.getdents64, fd, chunk, chunk.length);
+          if (length === 0) return entries;
+          if (length < 0) throw errnoFailure(libc.errno(), 'getdents64', at);
+          collect(length, entries);
+        }
+      } finally {
+        closeSync(fd);
+      }
+    },
+  };
+}
+
+function xattrCalls(libc: Libc, path: CString): Pick<HostCalls, 'readHostXattrs' | 'writeHostXattr'> {
+  const attribute = new CString(XATTR_NAME_BYTES_MAX, 'ERANGE');
+
+  /** A value whose length is asked for first; it may have grown (ERANGE) by the time it is read. Or the errno. */
+  function readGrowing(read: (target: Buffer | null, length: number) => number): Buffer | number {
+    for (;;) {
+      const length = read(null, 0);
+      if (length < 0) return libc.errno();
+      if (length === 0) return Buffer.alloc(0);
+      const target = Buffer.allocUnsafeSlow(length);
+      const count = read(target, length);
+      if (count >= 0) return target.subarray(0, count);
+      const errno = libc.errno();
+      if (errno !== ERANGE) return errno;
+    }
+  }
+
+  function listNames(at: Buffer): string[] {
+    const name = path.set(at, 'llistxattr');
+    const list = readGrowing((target, length) => libc.llistxattr(name, target, length));
+    if (typeof list !== 'number') return list.toString('latin1').split('\0').slice(0, -1);
+    if (list === EOPNOTSUPP || list === ENOSYS) return [];
+    throw errnoFailure(list, 'llistxattr', at);
+  }
+
+  return {
+    readHostXattrs(at) {
+      const values = new Map<string, Buffer>();
+      for (const key of listNames(at)) {
+        const name = attribute.set(Buffer.from(key, 'latin1'), 'lgetxattr');
+        const value = readGrowing((target, length) => libc.lgetxattr(path.bytes, name, target, length));
+        if (typeof value !== 'number') values.set(key, value);
+        // ENODATA: removed since it was listed.
+        else if (value !== ENODATA) throw errnoFailure(value, 'lgetxattr', at);
+      }
+      return values;
+    },
+
+    writeHostXattr(at, key, value) {
+      const name = attribute.set(Buffer.from(key, 'latin1'), 'lsetxattr');
+      if (libc.lsetxattr(path.set(at, 'lsetxattr'), name, value, value.length, 0) !== 0)
+        throw errnoFailure(libc.errno(), 'lsetxattr', at);
+    },
+  };
+}

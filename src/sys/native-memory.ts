@@ -1,0 +1,97 @@
+/** Address space: mmap(2) and what goes with it. */
+import type { Address } from '../base/index.ts';
+import { BLOCK_SIZE, FsError } from '../base/index.ts';
+import { errnoFailure } from './errno.ts';
+import type { Libc } from './libc.ts';
+import type { MemoryCalls } from './parts.ts';
+import { checkBlocks } from './spans.ts';
+
+const PROT_NONE = 0;
+const PROT_READ = 1;
+const PROT_WRITE = 2;
+const MAP_SHARED = 0x01;
+const MAP_PRIVATE = 0x02;
+const MAP_FIXED = 0x10;
+const MAP_ANONYMOUS = 0x20;
+const MAP_NORESERVE = 0x4000;
+const MAP_FAILED = -1;
+
+/** Node 20 aborts the process over a longer ArrayBuffer. */
+const BUFFER_BYTES_MAX = 2 ** 32;
+
+/**
+ * A transferred buffer would outlive the one that finalizers watch, over memory that is gone. Node-API marks external
+ * buffers so that postMessage and structuredClone refuse or copy them (checked by a test); what is left is the method
+ * `transfer` of ES2024. `markAsUntransferable` would cover it, but with it Node 24 aborts at exit, when it detaches
+ * every external buffer and finds one with a key on it.
+ */
+const UNTRANSFERABLE: PropertyDescriptorMap = {
+  transfer: { value: refuseTransfer },
+  transferToFixedLength: { value: refuseTransfer },
+};
+
+function refuseTransfer(): never {
+  throw new TypeError('Cannot transfer a buffer over mapped memory: it stays with its mapping');
+}
+
+/** Needs pages of 4,096 bytes: where the machine has larger ones, use `withoutMemory`. */
+export function nativeMemory(libc: Libc): MemoryCalls {
+  function map(
+    at: number,
+    length: number,
+    protection: number,
+    flags: number,
+    fd: number,
+    position: number,
+  ): Address {
+    checkBlocks(at, length);
+    checkBlocks(position, length);
+    const address = libc.mmap(at, length, protection, flags, fd, position);
+    if (address === MAP_FAILED) throw errnoFailure(libc.errno(), 'mmap');
+    return address;
+  }
+
+  const anonymous = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+  const writable = PROT_READ | PROT_WRITE;
+  return {
+    canMap: true,
+    reserve: (length) => map(0, length, PROT_NONE, anonymous, -1, 0),
+    mapWindow: (fd, position, length) => map(0, length, PROT_READ, MAP_SHARED, fd, position),
+    mapView(at, fd, position, length) {
+      map(at, length, writable, MAP_PRIVATE | MAP_NORESERVE | MAP_FIXED, fd, position);
+    },
+    mapZeros(at, length) {
+      map(at, length, writable, anonymous | MAP_FIXED, -1, 0);
+    },
+    ...rangeCalls(libc),
+  };
+}
+
+function rangeCalls(libc: Libc): Pick<MemoryCalls, 'unmap' | 'bufferAt' | 'residency' | 'advise'> {
+  return {
+    unmap(at, length) {
+      checkBlocks(at, length);
+      if (libc.munmap(at, length) !== 0) throw errnoFailure(libc.errno(), 'munmap');
+    },
+
+    bufferAt(at, length) {
+      // A buffer may end inside its last page: a file's bytes end where they end.
+      checkBlocks(at, BLOCK_SIZE);
+      if (length > BUFFER_BYTES_MAX)
+        throw new FsError('EFBIG', { note: `one ArrayBuffer holds ${BUFFER_BYTES_MAX} bytes at most` });
+      return Object.defineProperties(libc.view(at, length), UNTRANSFERABLE);
+    },
+
+    residency(at, length) {
+      checkBlocks(at, length);
+      const pages = new Uint8Array(length / BLOCK_SIZE);
+      if (libc.mincore(at, length, pages) !== 0) throw errnoFailure(libc.errno(), 'mincore');
+      return pages;
+    },
+
+    advise(at, length, advice) {
+      checkBlocks(at, length);
+      if (libc.madvise(at, length, advice) !== 0) throw errnoFailure(libc.errno(), 'madvise');
+    },
+  };
+}

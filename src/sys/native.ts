@@ -1,0 +1,33 @@
+/** The system by libc: everything the host has. Linux, where koffi loads. */
+import { BLOCK_SIZE } from '../base/index.ts';
+import { frameCalls } from './frames.ts';
+import type { Libc } from './libc.ts';
+import { loadLibc } from './libc.ts';
+import { machineCalls } from './machine.ts';
+import { nameCalls } from './name-calls.ts';
+import { nativeFiles, nativeLocks } from './native-files.ts';
+import { nativeHost } from './native-host.ts';
+import { nativeMemory } from './native-memory.ts';
+import type { System } from './system.ts';
+import { withoutMemory } from './without-memory.ts';
+
+/** The system by libc, or the reason why this process cannot have it. */
+export function createNativeSystem(): System | Error {
+  const libc = loadLibc();
+  return libc instanceof Error ? libc : nativeSystem(libc);
+}
+
+function nativeSystem(libc: Libc): System {
+  // Views are stitched from blocks of 4,096 bytes; a machine with larger pages cannot map those one by one.
+  const memory =
+    libc.getpagesize() === BLOCK_SIZE ? { ...nativeMemory(libc), ...frameCalls } : withoutMemory();
+  return {
+    kind: 'native',
+    ...nameCalls,
+    ...nativeFiles(libc),
+    ...nativeLocks(libc),
+    ...memory,
+    ...nativeHost(libc),
+    ...machineCalls(libc),
+  };
+}

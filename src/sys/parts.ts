@@ -1,0 +1,58 @@
+/** The parts a `System` is put together from. Each file of this room provides one of them, for one way of doing it. */
+import type { System } from './system.ts';
+
+/** Calls that one line of node:fs answers, the same in every system. */
+export type NameCalls = Pick<
+  System,
+  | 'open'
+  | 'close'
+  | 'truncate'
+  | 'dataSync'
+  | 'fullSync'
+  | 'rename'
+  | 'unlink'
+  | 'makeDirectory'
+  | 'syncDirectory'
+  | 'readHostLink'
+  | 'openHost'
+  | 'chownHost'
+  | 'chmodHost'
+  | 'makeHostDirectory'
+  | 'symlinkHost'
+  | 'linkHost'
+>;
+
+/** Bytes and space of open files. */
+export type FileCalls = Pick<
+  System,
+  | 'pread'
+  | 'tryPread'
+  | 'pwrite'
+  | 'allocate'
+  | 'punch'
+  | 'fileSize'
+  | 'cloneFile'
+  | 'cloneRange'
+  | 'seekData'
+  | 'seekHole'
+  | 'dropCache'
+>;
+
+export type LockCalls = Pick<System, 'tryLock' | 'unlock'>;
+
+/** Address space of this process. */
+export type MemoryCalls = Pick<
+  System,
+  'canMap' | 'reserve' | 'mapWindow' | 'mapView' | 'mapZeros' | 'unmap' | 'bufferAt' | 'residency' | 'advise'
+>;
+
+/** What the kernel says of physical memory. */
+export type FrameCalls = Pick<System, 'frameNumbers' | 'frameMapCounts'>;
+
+/** The calls on host trees that node:fs cannot answer in full. */
+export type HostCalls = Pick<
+  System,
+  'statHost' | 'readHostDirectory' | 'readHostXattrs' | 'writeHostXattr' | 'setHostTimes' | 'makeHostNode'
+>;
+
+export type MachineCalls = Pick<System, 'bootId' | 'mapCountMax' | 'clock'>;

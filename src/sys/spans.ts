@@ -1,0 +1,18 @@
+/** Checks on the spans of arrays, files and memory that callers name, made before any address is computed. */
+import { AssertionError, BLOCK_SIZE } from '../base/index.ts';
+
+/** `bytes[offset..offset+length]` lies inside the array; a detached array has length 0 and fails. */
+export function checkSpan(bytes: Uint8Array, offset: number, length: number): void {
+  if (offset >= 0 && length >= 0 && offset + length <= bytes.length) return;
+  throw new AssertionError(
+    `internal invariant broken: ${length} bytes at ${offset} lie inside an array of ${bytes.length}`,
+  );
+}
+
+/** Positions, addresses and lengths of memory calls are whole blocks. */
+export function checkBlocks(start: number, length: number): void {
+  if (start >= 0 && length > 0 && start % BLOCK_SIZE === 0 && length % BLOCK_SIZE === 0) return;
+  throw new AssertionError(
+    `internal invariant broken: ${length} bytes at ${start} are whole blocks of ${BLOCK_SIZE}`,
+  );
+}

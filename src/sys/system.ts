@@ -1,0 +1,138 @@
+/**
+ * What the rest of Ramet may ask of the operating system. `native.ts` answers with libc through koffi, `buffered.ts`
+ * with node:fs alone (no memory maps), and `faulty.ts` wraps either to inject faults.
+ *
+ * Every failure is an `FsError` with the code of errno and the name of the system call. Positions, offsets and
+ * lengths are bytes. Reads and writes retry EINTR and short transfers themselves.
+ */
+import type { Address, Clock } from '../base/index.ts';
+
+/** Mount options, flags of open(2): the ones node:fs.constants has. */
+export type OpenFlags = number;
+
+export interface FileTimes {
+  readonly seconds: number;
+  readonly nanoseconds: number;
+}
+
+/** What statx(2) says of a host file. Numbers are exact below 2^53. */
+export interface HostStat {
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+  readonly nlink: number;
+  readonly size: number;
+  /** Allocated space in 512-byte units. */
+  readonly blocks: number;
+  readonly ino: number;
+  /** (major << 20 | minor) is not unique enough: this is the kernel's makedev() value. */
+  readonly dev: number;
+  readonly rdev: number;
+  readonly atime: FileTimes;
+  readonly mtime: FileTimes;
+  readonly ctime: FileTimes;
+  /** Undefined where the host filesystem keeps no birth time. */
+  readonly btime: FileTimes | undefined;
+}
+
+export interface HostEntry {
+  /** Byte string, see base/names. */
+  readonly name: string;
+  readonly ino: number;
+}
+
+export interface System {
+  readonly kind: 'native' | 'buffered';
+  /** Whether the memory calls below work; when false they fail with ENOTSUP. */
+  readonly canMap: boolean;
+
+  // Files of the store.
+  open(path: string, flags: OpenFlags, mode?: number): number;
+  close(fd: number): void;
+  /** Reads up to `length` bytes into `target[offset..]`; fewer only at end of file. Returns the bytes read. */
+  pread(fd: number, target: Uint8Array, offset: number, length: number, position: number): number;
+  /** As `pread`, but returns -1 when any of it would have to wait for the disk (preadv2, RWF_NOWAIT). */
+  tryPread(fd: number, target: Uint8Array, offset: number, length: number, position: number): number;
+  /** Writes all of `source[offset..offset+length]`. */
+  pwrite(fd: number, source: Uint8Array, offset: number, length: number, position: number): void;
+  /** Allocates space; afterwards a write there cannot fail with ENOSPC. Grows the file. fallocate(2), mode 0. */
+  allocate(fd: number, position: number, length: number): void;
+  /** Gives space back; the range then reads as zeros. The size stays. fallocate(2), PUNCH_HOLE. False: not supported. */
+  punch(fd: number, position: number, length: number): boolean;
+  truncate(fd: number, length: number): void;
+  dataSync(fd: number): void;
+  fullSync(fd: number): void;
+  /** Size in bytes and allocated bytes. */
+  fileSize(fd: number): { readonly sizeBytes: number; readonly allocatedBytes: number };
+  /** Takes flock(2) LOCK_EX without waiting; false when another holds it. */
+  tryLock(fd: number): boolean;
+  unlock(fd: number): void;
+  rename(from: string, to: string): void;
+  unlink(path: string): void;
+  makeDirectory(path: string): void;
+  /** fsync of a directory, so that names made in it survive a power cut. */
+  syncDirectory(path: string): void;
+  /** ioctl FICLONE: the whole of `source` becomes `target`'s content. False where the host cannot (EOPNOTSUPP, EXDEV, EINVAL). */
+  cloneFile(source: number, target: number): boolean;
+  /** ioctl FICLONERANGE. False where the host cannot. */
+  cloneRange(
+    source: number,
+    sourcePosition: number,
+    length: number,
+    target: number,
+    targetPosition: number,
+  ): boolean;
+  /** lseek SEEK_DATA / SEEK_HOLE: the next position of data (or hole) at or after `position`; undefined when none (ENXIO). */
+  seekData(fd: number, position: number): number | undefined;
+  seekHole(fd: number, position: number): number | undefined;
+
+  // Memory. Lengths and positions are multiples of 4,096.
+  /** Reserves address space that is not accessible: mmap(PROT_NONE, MAP_PRIVATE|MAP_ANONYMOUS|MAP_NORESERVE). */
+  reserve(length: number): Address;
+  /** Maps part of a file for reading, shared with the page cache: a window. */
+  mapWindow(fd: number, position: number, length: number): Address;
+  /** Maps part of a file at `at` as part of a view: PROT_READ|PROT_WRITE, MAP_PRIVATE|MAP_NORESERVE|MAP_FIXED. */
+  mapView(at: Address, fd: number, position: number, length: number): void;
+  /** Maps zeros at `at`: PROT_READ|PROT_WRITE, MAP_PRIVATE|MAP_ANONYMOUS|MAP_NORESERVE|MAP_FIXED. */
+  mapZeros(at: Address, length: number): void;
+  unmap(at: Address, length: number): void;
+  /** An ArrayBuffer over mapped memory, marked untransferable. The memory must stay mapped while the buffer lives. */
+  bufferAt(at: Address, length: number): ArrayBuffer;
+  /** mincore(2): one byte a page, low bit set where the page is resident. `at` is the start of a mapped range. */
+  residency(at: Address, length: number): Uint8Array;
+  /** madvise(2), for example 4 = MADV_DONTNEED, 3 = MADV_WILLNEED. */
+  advise(at: Address, length: number, advice: number): void;
+  /** posix_fadvise(2) DONTNEED on a whole file: drops its clean cached pages. */
+  dropCache(fd: number): void;
+  /** Physical frame number of each page of a mapped range, 0 where not present or not permitted (needs root). */
+  frameNumbers(at: Address, pages: number): number[];
+  /** How many times each frame is mapped (/proc/kpagecount), -1 where not permitted. */
+  frameMapCounts(frames: readonly number[]): number[];
+
+  // The host: trees that are imported and exported. Paths are byte paths.
+  statHost(path: Buffer, followLinks: boolean): HostStat;
+  /** Names in a host directory, without '.' and '..', in the order the host gives. */
+  readHostDirectory(path: Buffer): HostEntry[];
+  readHostLink(path: Buffer): Buffer;
+  /** Opens a host file for reading (O_RDONLY|O_NOFOLLOW|O_CLOEXEC) by byte path. */
+  openHost(path: Buffer, flags: OpenFlags, mode?: number): number;
+  /** Extended attributes by llistxattr/lgetxattr. Empty where the host has none. Names are byte strings. */
+  readHostXattrs(path: Buffer): Map<string, Buffer>;
+  writeHostXattr(path: Buffer, name: string, value: Uint8Array): void;
+  /** utimensat(2) with AT_SYMLINK_NOFOLLOW, nanoseconds kept. */
+  setHostTimes(path: Buffer, atime: FileTimes, mtime: FileTimes): void;
+  chownHost(path: Buffer, uid: number, gid: number): void;
+  chmodHost(path: Buffer, mode: number): void;
+  makeHostDirectory(path: Buffer, mode: number): void;
+  symlinkHost(target: Buffer, path: Buffer): void;
+  linkHost(existing: Buffer, path: Buffer): void;
+  /** mknod(2): fifos, sockets and devices (devices need root). */
+  makeHostNode(path: Buffer, mode: number, rdev: number): void;
+
+  // The machine.
+  /** /proc/sys/kernel/random/boot_id, or a value that is the same until the next boot. */
+  bootId(): string;
+  /** vm.max_map_count. */
+  mapCountMax(): number;
+  readonly clock: Clock;
+}

@@ -1,0 +1,22 @@
+/**
+ * 64-bit fields of kernel structures as pairs of 32-bit words, low word first, so that no BigInt is made. Every
+ * architecture that `libc.ts` accepts is little-endian.
+ */
+const LOW = 2 ** 32;
+
+/** An unsigned number below 2^53 (the low 53 bits hold every number the kernel gives here). */
+export function uint64(words: Uint32Array, index: number): number {
+  return words[index]! + words[index + 1]! * LOW;
+}
+
+/** A signed number within ±2^53. */
+export function int64(words: Uint32Array, index: number): number {
+  return words[index]! + (words[index + 1]! | 0) * LOW;
+}
+
+/** Stores a whole number within ±2^53, two's complement. */
+export function setUint64(words: Uint32Array, index: number, value: number): void {
+  const high = Math.floor(value / LOW);
+  words[index] = value - high * LOW;
+  words[index + 1] = high;
+}
