@@ -1,0 +1,348 @@
+/**
+ * The extent map of one inode: logical blocks → blocks of blobs. Runs are kept in chunks of 1,024 logical blocks by
+ * the block they start at; a run may reach past its chunk, so an unfragmented file of any size is one run. The
+ * chunks are also the rows of the extent table, and each remembers whether it changed since it was stored.
+ *
+ * Invariants (checked by fsck pass `extents`): runs are sorted, disjoint, never empty; a run sits in the chunk of its
+ * first block; two runs that continue each other logically and physically are one.
+ */
+import type { BlobId, BlockIndex } from '../base/index.ts';
+import { assert } from '../base/index.ts';
+
+export const CHUNK_BLOCKS = 1024;
+
+/** A run of blocks: `count` logical blocks from `logical` are the blocks of `blob` from `physical`. */
+export interface Run {
+  readonly logical: BlockIndex;
+  readonly count: number;
+  readonly blob: BlobId;
+  readonly physical: BlockIndex;
+}
+
+/** Told of every piece of a run that left the map. */
+export type RemovedVisitor = (blob: BlobId, physical: BlockIndex, count: number) => void;
+
+export type PieceVisitor = (logical: BlockIndex, count: number, blob: BlobId, physical: BlockIndex) => void;
+
+/** The runs that start in one chunk, as parallel arrays. */
+class Chunk {
+  readonly index: number;
+  readonly logical: number[] = [];
+  readonly count: number[] = [];
+  readonly blob: number[] = [];
+  readonly physical: number[] = [];
+
+  constructor(index: number) {
+    this.index = index;
+  }
+
+  /** Position of the first run that starts after `block`. */
+  positionAfter(block: number): number {
+    let low = 0;
+    let high = this.logical.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (this.logical[middle]! > block) high = middle;
+      else low = middle + 1;
+    }
+    return low;
+  }
+
+  insert(at: number, logical: number, count: number, blob: number, physical: number): void {
+    this.logical.splice(at, 0, logical);
+    this.count.splice(at, 0, count);
+    this.blob.splice(at, 0, blob);
+    this.physical.splice(at, 0, physical);
+  }
+
+  delete(at: number, howMany: number): void {
+    this.logical.splice(at, howMany);
+    this.count.splice(at, howMany);
+    this.blob.splice(at, howMany);
+    this.physical.splice(at, howMany);
+  }
+}
+
+export class ExtentMap {
+  /** Sorted by index; no chunk is empty. */
+  private chunks: Chunk[] = [];
+  private dirty = new Set<number>();
+  private blocks = 0;
+  private runs = 0;
+
+  /** Result of the last `locate`: the blob (0 = hole), the physical block and how many blocks follow. */
+  foundBlob = 0 as BlobId;
+  foundPhysical = 0 as BlockIndex;
+  foundCount = 0;
+
+  static fromRuns(runs: Iterable<Run>): ExtentMap {
+    const map = new ExtentMap();
+    for (const run of runs) map.append(run.logical, run.count, run.blob, run.physical);
+    return map;
+  }
+
+  /** Blocks that are mapped, each 4,096 bytes. */
+  get blockCount(): number {
+    return this.blocks;
+  }
+
+  get runCount(): number {
+    return this.runs;
+  }
+
+  /** The block behind the last mapped one; 0 for a map of holes only. */
+  get endBlock(): BlockIndex {
+    const chunk = this.chunks[this.chunks.length - 1];
+    if (chunk === undefined) return 0 as BlockIndex;
+    const last = chunk.logical.length - 1;
+    return (chunk.logical[last]! + chunk.count[last]!) as BlockIndex;
+  }
+
+  get isDirty(): boolean {
+    return this.dirty.size > 0;
+  }
+
+  /** The chunks that changed since `clearDirty`, in no order. */
+  get dirtyChunks(): ReadonlySet<number> {
+    return this.dirty;
+  }
+
+  clearDirty(): void {
+    if (this.dirty.size > 0) this.dirty = new Set();
+  }
+
+  /** Every chunk counts as changed: the map is about to be stored in another layer (copy-up). */
+  markAllDirty(): void {
+    for (const chunk of this.chunks) this.dirty.add(chunk.index);
+  }
+
+  /** Position in `chunks` of the last chunk whose index is at most `index`, or -1. */
+  private chunkAtOrBefore(index: number): number {
+    const chunks = this.chunks;
+    let low = 0;
+    let high = chunks.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (chunks[middle]!.index > index) high = middle;
+      else low = middle + 1;
+    }
+    return low - 1;
+  }
+
+  private chunkFor(block: number): Chunk {
+    const index = Math.floor(block / CHUNK_BLOCKS);
+    const at = this.chunkAtOrBefore(index);
+    const found = this.chunks[at];
+    if (found !== undefined && found.index === index) return found;
+    const chunk = new Chunk(index);
+    this.chunks.splice(at + 1, 0, chunk);
+    return chunk;
+  }
+
+  private dropIfEmpty(chunk: Chunk): void {
+    if (chunk.logical.length > 0) return;
+    const at = this.chunkAtOrBefore(chunk.index);
+    if (this.chunks[at] === chunk) this.chunks.splice(at, 1);
+  }
+
+  /**
+   * Finds what `block` is: sets `foundBlob` (0 for a hole), `foundPhysical`, and `foundCount`, the blocks from
+   * `block` to the end of the run or of the hole (Infinity for the hole behind the last run).
+   */
+  locate(block: number): void {
+    const chunks = this.chunks;
+    const at = this.chunkAtOrBefore(Math.floor(block / CHUNK_BLOCKS));
+    let chunk = chunks[at];
+    let position = -1;
+    if (chunk !== undefined) {
+      position = chunk.positionAfter(block) - 1;
+      if (position < 0) {
+        chunk = chunks[at - 1];
+        if (chunk !== undefined) position = chunk.logical.length - 1;
+      }
+    }
+    if (chunk !== undefined && position >= 0) {
+      const within = block - chunk.logical[position]!;
+      const count = chunk.count[position]!;
+      if (within < count) {
+        this.foundBlob = chunk.blob[position]! as BlobId;
+        this.foundPhysical = (chunk.physical[position]! + within) as BlockIndex;
+        this.foundCount = count - within;
+        return;
+      }
+    }
+    this.foundBlob = 0 as BlobId;
+    this.foundPhysical = 0 as BlockIndex;
+    this.foundCount = this.nextStart(block) - block;
+  }
+
+  /** The logical start of the first run after `block`, Infinity when there is none. */
+  private nextStart(block: number): number {
+    let at = this.chunkAtOrBefore(Math.floor(block / CHUNK_BLOCKS));
+    if (at >= 0) {
+      const chunk = this.chunks[at]!;
+      const position = chunk.positionAfter(block);
+      if (position < chunk.logical.length) return chunk.logical[position]!;
+    }
+    at++;
+    return at < this.chunks.length ? this.chunks[at]!.logical[0]! : Number.POSITIVE_INFINITY;
+  }
+
+  /** Visits the pieces of `[start, end)` in order, holes included (blob 0). */
+  forEachPiece(start: number, end: number, visit: PieceVisitor): void {
+    let block = start;
+    while (block < end) {
+      this.locate(block);
+      const count = Math.min(this.foundCount, end - block);
+      visit(block as BlockIndex, count, this.foundBlob, this.foundPhysical);
+      block += count;
+    }
+  }
+
+  /** All runs in order. The map must not change while they are read. */
+  *[Symbol.iterator](): Generator<Run> {
+    for (const chunk of this.chunks) yield* runsOf(chunk);
+  }
+
+  /** The runs that start in chunk `index`: the row to store; empty when the row is to go. */
+  chunkRuns(index: number): Run[] {
+    const chunk = this.chunks[this.chunkAtOrBefore(index)];
+    return chunk !== undefined && chunk.index === index ? [...runsOf(chunk)] : [];
+  }
+
+  /** Adds a run behind all others, as read from the table: nothing becomes dirty. */
+  private append(logical: number, count: number, blob: number, physical: number): void {
+    assert(count > 0, 'a run has blocks');
+    const last = this.chunks[this.chunks.length - 1];
+    const chunk = this.chunkFor(logical);
+    assert(last === undefined || last === chunk || last.index < chunk.index, 'runs are appended in order');
+    chunk.insert(chunk.logical.length, logical, count, blob, physical);
+    this.blocks += count;
+    this.runs++;
+  }
+
+  /** Maps `[logical, logical + count)` to `blob` from `physical`; what was mapped there leaves the map. */
+  set(
+    logical: BlockIndex,
+    count: number,
+    blob: BlobId,
+    physical: BlockIndex,
+    removed?: RemovedVisitor,
+  ): void {
+    assert(count > 0 && blob > 0, 'a run has blocks and a blob');
+    this.clear(logical, count, removed);
+    let first: number = logical;
+    let from: number = physical;
+    let total = count;
+    this.blocks += count;
+    const before = this.runEndingAt(logical);
+    if (before !== undefined && before.blob === blob && before.physical + before.count === physical) {
+      first = before.logical;
+      from = before.physical;
+      total += before.count;
+      this.removeRunAt(before.logical);
+    }
+    this.locate(logical + count);
+    if (this.foundBlob === blob && this.foundPhysical === physical + count) {
+      total += this.foundCount;
+      this.removeRunAt(logical + count);
+    }
+    const chunk = this.chunkFor(first);
+    chunk.insert(chunk.positionAfter(first), first, total, blob, from);
+    this.dirty.add(chunk.index);
+    this.runs++;
+  }
+
+  /** Makes `[logical, logical + count)` a hole. `count` may be Infinity: everything from `logical` on. */
+  clear(logical: BlockIndex, count: number, removed?: RemovedVisitor): void {
+    const end = logical + count;
+    this.splitAt(logical);
+    if (Number.isFinite(end)) this.splitAt(end);
+    let at = Math.max(0, this.chunkAtOrBefore(Math.floor(logical / CHUNK_BLOCKS)));
+    while (at < this.chunks.length) {
+      const chunk = this.chunks[at]!;
+      if (chunk.index * CHUNK_BLOCKS >= end) return;
+      const from = chunk.positionAfter(logical - 1);
+      const to = chunk.positionAfter(end - 1);
+      if (from === to) {
+        if (chunk.logical.length === 0) this.chunks.splice(at, 1);
+        else at++;
+        continue;
+      }
+      for (let position = from; position < to; position++) {
+        this.blocks -= chunk.count[position]!;
+        removed?.(
+          chunk.blob[position]! as BlobId,
+          chunk.physical[position]! as BlockIndex,
+          chunk.count[position]!,
+        );
+      }
+      this.runs -= to - from;
+      chunk.delete(from, to - from);
+      this.dirty.add(chunk.index);
+      if (chunk.logical.length === 0) this.chunks.splice(at, 1);
+      else at++;
+    }
+  }
+
+  /** Makes a run that covers both sides of `block` two runs. */
+  private splitAt(block: number): void {
+    this.locate(block);
+    if (this.foundBlob === 0) return;
+    const rest = this.foundCount;
+    const physical = this.foundPhysical;
+    const blob = this.foundBlob;
+    const owner = this.ownerOf(block);
+    const position = owner.positionAfter(block) - 1;
+    if (owner.logical[position] === block) return;
+    owner.count[position] = owner.count[position]! - rest;
+    this.dirty.add(owner.index);
+    const chunk = this.chunkFor(block);
+    chunk.insert(chunk.positionAfter(block), block, rest, blob, physical);
+    this.dirty.add(chunk.index);
+    this.runs++;
+  }
+
+  /** The chunk of the run that covers `block`, which must be mapped. */
+  private ownerOf(block: number): Chunk {
+    const at = this.chunkAtOrBefore(Math.floor(block / CHUNK_BLOCKS));
+    const chunk = this.chunks[at]!;
+    return chunk.positionAfter(block) > 0 ? chunk : this.chunks[at - 1]!;
+  }
+
+  private runEndingAt(block: number): Run | undefined {
+    if (block === 0) return undefined;
+    this.locate(block - 1);
+    if (this.foundBlob === 0) return undefined;
+    const chunk = this.ownerOf(block - 1);
+    const position = chunk.positionAfter(block - 1) - 1;
+    return {
+      logical: chunk.logical[position]! as BlockIndex,
+      count: chunk.count[position]!,
+      blob: chunk.blob[position]! as BlobId,
+      physical: chunk.physical[position]! as BlockIndex,
+    };
+  }
+
+  /** Takes the run that starts at `logical` out, to be inserted again in another shape. */
+  private removeRunAt(logical: number): void {
+    const chunk = this.chunkFor(logical);
+    const position = chunk.positionAfter(logical) - 1;
+    assert(chunk.logical[position] === logical, 'a run starts here');
+    chunk.delete(position, 1);
+    this.dirty.add(chunk.index);
+    this.runs--;
+    this.dropIfEmpty(chunk);
+  }
+}
+
+function* runsOf(chunk: Chunk): Generator<Run> {
+  for (let position = 0; position < chunk.logical.length; position++) {
+    yield {
+      logical: chunk.logical[position]! as BlockIndex,
+      count: chunk.count[position]!,
+      blob: chunk.blob[position]! as BlobId,
+      physical: chunk.physical[position]! as BlockIndex,
+    };
+  }
+}

@@ -1,0 +1,9 @@
+/**
+ * mapping: one inode's bytes. Read, write with copy on write, cut, holes, and memory maps stitched from blobs.
+ *
+ * Invariants stand at `Mapping` and `View`. Below it: `extent` says where bytes are, `blob` holds them. Above it:
+ * `layer` journals what a write returns and then has it installed.
+ */
+export * from './budget.ts';
+export * from './mapping.ts';
+export * from './view.ts';

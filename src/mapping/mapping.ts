@@ -1,0 +1,470 @@
+/**
+ * One inode's bytes. Reads follow the extent map into the blobs. Writes overwrite in place what only this layer
+ * holds, and put everything else into fresh blocks of the active blob (copy on write), block by block.
+ *
+ * A write is in two steps, so that it can be journalled in between: `write` (and `cut`, `zero`, `gather`) put the
+ * bytes where they belong and return the runs that will show them; `install` makes these the file's. Between the two
+ * nobody sees a change, except in blocks that are overwritten in place.
+ *
+ * Invariants: bytes of a mapped block behind the end of the file are zero (fsck pass `tails`); a block is overwritten
+ * in place only when its blob is the layer's active one and its count there is one (fsck pass `references`).
+ */
+import type { ActiveBlob, BlobSpace } from '../blob/index.ts';
+import { assert, BLOCK_SIZE, type BlobId, type BlockIndex, blocksFor, FsError, isFsError } from '../base/index.ts';
+import type { ExtentMap, Run } from '../extent/index.ts';
+import type { System } from '../sys/index.ts';
+import type { MapBudget } from './budget.ts';
+import { MappedRange, View } from './view.ts';
+
+/** The physical space of one layer stack, as one inode needs it. */
+export interface PhysicalSpace {
+  readonly system: System;
+  readonly blobs: BlobSpace;
+  readonly budget: MapBudget;
+  /** The blob the upper layer appends to; 0 while there is none. */
+  readonly activeId: BlobId | 0;
+  /** That blob, made at first need. EROFS when the tree is read-only. */
+  activeBlob(): ActiveBlob;
+}
+
+/** A run with blob 0 makes a hole. This count reaches behind the end of every file. */
+export const TO_THE_END = 2 ** 42;
+
+const NOTHING: readonly Run[] = [];
+const scratch = Buffer.alloc(BLOCK_SIZE);
+const ZEROS = Buffer.alloc(64 * BLOCK_SIZE);
+/** Blocks that are copied together when a map has more pieces than its share. */
+const GATHER_BLOCKS = 64;
+
+export class Mapping {
+  readonly extents: ExtentMap;
+  private readonly space: PhysicalSpace;
+  private readonly ranges = new Set<MappedRange>();
+  /** Called when the last memory map of the file has gone. */
+  onIdle: () => void = () => {};
+  /** Blocks that were copied only to keep a memory map within its share of mappings. */
+  gatheredBlocks = 0;
+
+  constructor(space: PhysicalSpace, extents: ExtentMap) {
+    this.space = space;
+    this.extents = extents;
+  }
+
+  get isMapped(): boolean {
+    return this.ranges.size > 0;
+  }
+
+  /** Reads `length` bytes from `position`; the caller has cut the length at the end of the file. */
+  read(position: number, target: Uint8Array, offset: number, length: number): void {
+    const extents = this.extents;
+    let at = position;
+    let into = offset;
+    let rest = length;
+    while (rest > 0) {
+      const block = Math.floor(at / BLOCK_SIZE);
+      const within = at - block * BLOCK_SIZE;
+      extents.locate(block);
+      const bytes = Math.min(rest, extents.foundCount * BLOCK_SIZE - within);
+      if (extents.foundBlob === 0) target.fill(0, into, into + bytes);
+      else this.space.blobs.read(extents.foundBlob, extents.foundPhysical * BLOCK_SIZE + within, target, into, bytes);
+      at += bytes;
+      into += bytes;
+      rest -= bytes;
+    }
+  }
+
+  /** As `read`, but false, with `target` in no particular state, where the disk would have to be waited for. */
+  tryRead(position: number, target: Uint8Array, offset: number, length: number): boolean {
+    const extents = this.extents;
+    let at = position;
+    let into = offset;
+    let rest = length;
+    while (rest > 0) {
+      const block = Math.floor(at / BLOCK_SIZE);
+      const within = at - block * BLOCK_SIZE;
+      extents.locate(block);
+      const bytes = Math.min(rest, extents.foundCount * BLOCK_SIZE - within);
+      const from = extents.foundPhysical * BLOCK_SIZE + within;
+      if (extents.foundBlob === 0) target.fill(0, into, into + bytes);
+      else if (!this.space.blobs.tryRead(extents.foundBlob, from, target, into, bytes)) return false;
+      at += bytes;
+      into += bytes;
+      rest -= bytes;
+    }
+    return true;
+  }
+
+  /**
+   * Puts bytes where the file will have them. Returns the runs to journal and to `install`; none when everything
+   * went in place. ENOSPC and EIO leave the file as it was (blocks overwritten in place may be old or new).
+   */
+  write(position: number, source: Uint8Array, offset: number, length: number): readonly Run[] {
+    const active = this.space.activeBlob();
+    const first = Math.floor(position / BLOCK_SIZE);
+    const end = blocksFor(position + length);
+    // The common case by far: one block, private already.
+    if (end - first === 1 && this.exclusiveRun(active, first, 1) === 1) {
+      active.write(this.extents.foundPhysical * BLOCK_SIZE + position - first * BLOCK_SIZE, source, offset, length);
+      return NOTHING;
+    }
+    const runs: Run[] = [];
+    try {
+      this.forEachShared(active, first, end, (from, to) => {
+        this.writeFresh(active, from, to, position, source, offset, length, runs);
+      });
+      this.overwrite(active, first, end, position, source, offset, length, runs);
+    } catch (error) {
+      this.abandon(runs);
+      throw error;
+    }
+    return runs;
+  }
+
+  /** Gives back the references of runs that will not be installed. */
+  abandon(runs: readonly Run[]): void {
+    const { activeId } = this.space;
+    for (const run of runs) {
+      if (run.blob !== 0 && run.blob === activeId) this.space.activeBlob().dropRefs(run.physical, run.count);
+    }
+  }
+
+  /** Takes references for runs that another file has already: what a reflink installs. */
+  share(runs: readonly Run[]): void {
+    const { activeId } = this.space;
+    for (const run of runs) {
+      if (run.blob !== 0 && run.blob === activeId) this.space.activeBlob().addRefs(run.physical, run.count);
+    }
+  }
+
+  /** How many blocks from `block`, `most` at the most, may be overwritten in place. Leaves `extents` located at `block`. */
+  private exclusiveRun(active: ActiveBlob, block: number, most: number): number {
+    const extents = this.extents;
+    extents.locate(block);
+    if (extents.foundBlob !== active.id) return 0;
+    const limit = Math.min(most, extents.foundCount);
+    let count = 0;
+    while (count < limit && active.isExclusive((extents.foundPhysical + count) as BlockIndex)) count++;
+    return count;
+  }
+
+  /** Visits the maximal ranges of `[first, end)` that must be written to fresh blocks. */
+  private forEachShared(
+    active: ActiveBlob,
+    first: number,
+    end: number,
+    visit: (from: number, to: number) => void,
+  ): void {
+    let from = -1;
+    let block = first;
+    while (block < end) {
+      const count = this.exclusiveRun(active, block, end - block);
+      if (count > 0) {
+        if (from >= 0) visit(from, block);
+        from = -1;
+        block += count;
+      } else {
+        if (from < 0) from = block;
+        block++;
+      }
+    }
+    if (from >= 0) visit(from, end);
+  }
+
+  /** Overwrites in place the blocks of `[first, end)` that no run of `fresh` replaces. */
+  private overwrite(
+    active: ActiveBlob,
+    first: number,
+    end: number,
+    position: number,
+    source: Uint8Array,
+    offset: number,
+    length: number,
+    fresh: readonly Run[],
+  ): void {
+    let block = first;
+    let next = 0;
+    while (block < end) {
+      const run = fresh[next];
+      if (run !== undefined && block >= run.logical) {
+        block = Math.max(block, run.logical + run.count);
+        next++;
+        continue;
+      }
+      const limit = Math.min(end, run?.logical ?? end);
+      const count = this.exclusiveRun(active, block, limit - block);
+      assert(count > 0, 'what is not written fresh is overwritten in place');
+      const from = Math.max(position, block * BLOCK_SIZE);
+      const to = Math.min(position + length, (block + count) * BLOCK_SIZE);
+      const physical = this.extents.foundPhysical * BLOCK_SIZE + from - block * BLOCK_SIZE;
+      active.write(physical, source, offset + from - position, to - from);
+      block += count;
+    }
+  }
+
+  /** Writes the blocks `[from, to)` to fresh space: new bytes where the write covers them, old ones around it. */
+  private writeFresh(
+    active: ActiveBlob,
+    from: number,
+    to: number,
+    position: number,
+    source: Uint8Array,
+    offset: number,
+    length: number,
+    runs: Run[],
+  ): void {
+    const [gathered, end] = this.wouldExceedShare() ? this.gatherRange(from, to) : [from, to];
+    // What an earlier run of the same write gathered holds the new bytes already.
+    const last = runs[runs.length - 1];
+    const first = last === undefined ? gathered : Math.max(gathered, last.logical + last.count);
+    if (first >= end) return;
+    const physical = this.allocate(active, first, end - first, runs);
+    const writeEnd = position + length;
+    let block = first;
+    while (block < end) {
+      const start = block * BLOCK_SIZE;
+      const at = (physical + block - first) * BLOCK_SIZE;
+      if (start >= position && start + BLOCK_SIZE <= writeEnd) {
+        const count = Math.min(end - block, Math.floor((writeEnd - start) / BLOCK_SIZE));
+        active.write(at, source, offset + start - position, count * BLOCK_SIZE);
+        block += count;
+        continue;
+      }
+      this.read(start, scratch, 0, BLOCK_SIZE);
+      const newFrom = Math.max(start, position);
+      const newTo = Math.min(start + BLOCK_SIZE, writeEnd);
+      if (newFrom < newTo) {
+        scratch.set(source.subarray(offset + newFrom - position, offset + newTo - position), newFrom - start);
+      }
+      active.write(at, scratch, 0, BLOCK_SIZE);
+      block++;
+    }
+  }
+
+  /** Allocates fresh blocks for `[logical, logical + count)` and adds their run to `runs`. */
+  private allocate(active: ActiveBlob, logical: number, count: number, runs: Run[]): number {
+    const physical = active.allocate(count);
+    runs.push({ logical: logical as BlockIndex, count, blob: active.id, physical: physical as BlockIndex });
+    return physical;
+  }
+
+  // Maps of more pieces than their share.
+
+  /** Kernel mappings that a view of this file is made of, at most. */
+  private pieceCount(reservedBytes: number): number {
+    const { blockCount, runCount } = this.extents;
+    return blockCount * BLOCK_SIZE >= reservedBytes ? runCount : 2 * runCount + 1;
+  }
+
+  /**
+   * True when breaking up one more run would take a view of this file over its share of the budget. ENOMEM, before
+   * anything is changed, when there is not even room for that.
+   */
+  private wouldExceedShare(): boolean {
+    if (this.ranges.size === 0) return false;
+    const { budget } = this.space;
+    if (!budget.fits(2 * this.ranges.size)) {
+      throw new FsError('ENOMEM', { syscall: 'write', note: 'the process has no mappings left for the maps of this file' });
+    }
+    for (const range of this.ranges) {
+      if (this.pieceCount(range.reservedBytes) + 2 > budget.shareOf(range.pieceCount)) return true;
+    }
+    return false;
+  }
+
+  /** The blocks that are moved together with `[from, to)`, so that they are one run afterwards. */
+  private gatherRange(from: number, to: number): [number, number] {
+    const first = Math.floor(from / GATHER_BLOCKS) * GATHER_BLOCKS;
+    // Nothing is allocated behind the last block that the file has.
+    const end = Math.min(Math.ceil(to / GATHER_BLOCKS) * GATHER_BLOCKS, Math.max(to, this.extents.endBlock));
+    this.gatheredBlocks += end - first - (to - from);
+    return [first, end];
+  }
+
+  /**
+   * Copies blocks that lie in several runs into one run each `regionBlocks`, until the file has few enough runs to be
+   * mapped. Returns the runs to journal and install; none when nothing can be gathered.
+   */
+  gather(sizeBytes: number, regionBlocks: number): readonly Run[] {
+    const active = this.space.activeBlob();
+    const runs: Run[] = [];
+    const end = blocksFor(sizeBytes);
+    const buffer = Buffer.allocUnsafe(regionBlocks * BLOCK_SIZE);
+    try {
+      for (let first = 0; first < end; first += regionBlocks) {
+        const count = Math.min(regionBlocks, end - first);
+        let pieces = 0;
+        this.extents.forEachPiece(first, first + count, () => pieces++);
+        if (pieces < 2) continue;
+        this.read(first * BLOCK_SIZE, buffer, 0, count * BLOCK_SIZE);
+        const physical = this.allocate(active, first, count, runs);
+        active.write(physical * BLOCK_SIZE, buffer, 0, count * BLOCK_SIZE);
+        this.gatheredBlocks += count;
+      }
+    } catch (error) {
+      this.abandon(runs);
+      throw error;
+    }
+    return runs;
+  }
+
+  // Shorter, with holes, or with zeros.
+
+  /** What makes the file end at `sizeBytes`: the runs behind go, and a last block in part is copied with a zero tail. */
+  cut(sizeBytes: number): readonly Run[] {
+    const end = blocksFor(sizeBytes);
+    const runs: Run[] = [];
+    const within = sizeBytes % BLOCK_SIZE;
+    if (within > 0) {
+      this.extents.locate(end - 1);
+      if (this.extents.foundBlob !== 0) {
+        this.read((end - 1) * BLOCK_SIZE, scratch, 0, BLOCK_SIZE);
+        scratch.fill(0, within);
+        const active = this.space.activeBlob();
+        const physical = this.allocate(active, end - 1, 1, runs);
+        try {
+          active.write(physical * BLOCK_SIZE, scratch, 0, BLOCK_SIZE);
+        } catch (error) {
+          this.abandon(runs);
+          throw error;
+        }
+      }
+    }
+    runs.push({ logical: end as BlockIndex, count: TO_THE_END, blob: 0 as BlobId, physical: 0 as BlockIndex });
+    return runs;
+  }
+
+  /** What makes `[position, position + length)` read as zeros: holes for whole blocks, zeros at the edges. */
+  zero(position: number, length: number, sizeBytes: number): readonly Run[] {
+    const to = Math.min(position + length, sizeBytes);
+    if (to <= position) return NOTHING;
+    const firstWhole = blocksFor(position);
+    // The last block of the file may be dropped whole: behind the end there are only zeros.
+    const endWhole = to === sizeBytes ? blocksFor(to) : Math.floor(to / BLOCK_SIZE);
+    const runs: Run[] = [];
+    try {
+      if (firstWhole > endWhole) {
+        runs.push(...this.zeroEdge(position, to));
+      } else {
+        if (position < firstWhole * BLOCK_SIZE) {
+          runs.push(...this.zeroEdge(position, Math.min(to, firstWhole * BLOCK_SIZE)));
+        }
+        if (endWhole > firstWhole) {
+          const count = endWhole - firstWhole;
+          runs.push({ logical: firstWhole as BlockIndex, count, blob: 0 as BlobId, physical: 0 as BlockIndex });
+        }
+        if (to > endWhole * BLOCK_SIZE) runs.push(...this.zeroEdge(endWhole * BLOCK_SIZE, to));
+      }
+    } catch (error) {
+      this.abandon(runs);
+      throw error;
+    }
+    return runs;
+  }
+
+  private zeroEdge(from: number, to: number): readonly Run[] {
+    if (to <= from) return NOTHING;
+    this.extents.locate(Math.floor(from / BLOCK_SIZE));
+    if (this.extents.foundBlob === 0) return NOTHING;
+    return this.write(from, ZEROS, 0, to - from);
+  }
+
+  /** Zeroed blocks of its own for every hole of `[position, position + length)`: a later write there cannot fail with ENOSPC. */
+  fill(position: number, length: number): readonly Run[] {
+    const active = this.space.activeBlob();
+    const runs: Run[] = [];
+    const first = Math.floor(position / BLOCK_SIZE);
+    try {
+      this.extents.forEachPiece(first, blocksFor(position + length), (logical, count, blob) => {
+        if (blob !== 0) return;
+        const physical = this.allocate(active, logical, count, runs);
+        for (let done = 0; done < count; done += ZEROS.length / BLOCK_SIZE) {
+          const blocks = Math.min(ZEROS.length / BLOCK_SIZE, count - done);
+          active.write((physical + done) * BLOCK_SIZE, ZEROS, 0, blocks * BLOCK_SIZE);
+        }
+      });
+    } catch (error) {
+      this.abandon(runs);
+      throw error;
+    }
+    return runs;
+  }
+
+  // Making changes the file's.
+
+  /**
+   * Makes `runs` the file's, and re-maps the changed blocks of every live view. Runs in the active blob come with
+   * their reference, from `write` and its like or from `share`; what they replace loses its own.
+   */
+  install(runs: readonly Run[]): void {
+    if (runs.length === 0) return;
+    const activeId = this.space.activeId;
+    const active = activeId === 0 ? undefined : this.space.activeBlob();
+    const dropped = (blob: BlobId, physical: BlockIndex, count: number): void => {
+      if (active !== undefined && blob === activeId) active.dropRefs(physical, count);
+    };
+    for (const run of runs) {
+      if (run.blob === 0) this.extents.clear(run.logical, run.count, dropped);
+      else this.extents.set(run.logical, run.count, run.blob, run.physical, dropped);
+    }
+    for (const range of this.ranges) {
+      for (const run of runs) range.stitch(this.extents, this.space.blobs, run.logical, run.logical + run.count);
+      range.setPieces(this.pieceCount(range.reservedBytes));
+    }
+  }
+
+  // Memory maps.
+
+  /**
+   * Maps the file. ENOMEM when the process has no mappings left for it (see `gather`), ENOTSUP where the platform
+   * has no mmap.
+   */
+  map(sizeBytes: number, reserveBytes: number): View {
+    const { system, budget, blobs } = this.space;
+    const reserved = Math.max(1, blocksFor(Math.max(sizeBytes, reserveBytes))) * BLOCK_SIZE;
+    if (!this.canMap(reserved)) {
+      throw new FsError('ENOMEM', { syscall: 'map', note: 'the file has too many pieces for the process budget of mappings' });
+    }
+    const range = new MappedRange(system, budget, reserved);
+    try {
+      range.stitch(this.extents, blobs, 0, reserved / BLOCK_SIZE);
+    } catch (error) {
+      range.unmap();
+      throw error;
+    }
+    range.setPieces(this.pieceCount(reserved));
+    this.ranges.add(range);
+    return new View(system, range, Math.max(sizeBytes, reserveBytes), () => this.forget(range));
+  }
+
+  private forget(range: MappedRange): void {
+    if (this.ranges.delete(range) && this.ranges.size === 0) this.onIdle();
+  }
+
+  /** Ends every memory map of the file: the tree is being closed, and its blocks may get other bytes. */
+  closeViews(): void {
+    for (const range of [...this.ranges]) {
+      this.forget(range);
+      range.close();
+    }
+  }
+
+  /** Whether a new view of `reservedBytes` stays within its share of the budget. */
+  canMap(reservedBytes: number): boolean {
+    const { budget } = this.space;
+    return this.pieceCount(reservedBytes) <= Math.max(1, budget.shareOf(0));
+  }
+
+  /** Reads every block once, so that each is verified: `map` with `verify`. EIO names the bad block. */
+  verify(sizeBytes: number): void {
+    const buffer = Buffer.allocUnsafe(256 * BLOCK_SIZE);
+    for (let at = 0; at < sizeBytes; at += buffer.length) {
+      this.read(at, buffer, 0, Math.min(buffer.length, sizeBytes - at));
+    }
+  }
+}
+
+/** Turns a full disk met while gathering for a map into ENOMEM: nothing was changed, the map is what cannot be had. */
+export function asOutOfMappings(error: unknown): unknown {
+  if (!isFsError(error, 'ENOSPC') && !isFsError(error, 'EROFS')) return error;
+  return new FsError('ENOMEM', { syscall: 'map', note: 'no room to copy the pieces of the file together' });
+}

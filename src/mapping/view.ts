@@ -1,0 +1,161 @@
+/**
+ * A memory map of a file: a run of address space stitched from pieces of blobs, so that its pages are the very
+ * page-cache pages of the blobs. Rules (DESIGN §2):
+ *
+ * - The pieces are MAP_PRIVATE and writable: a stray store changes and detaches that page of this view only.
+ * - The address range stays mapped while any ArrayBuffer over it lives. `close` overlays zeros; munmap happens when
+ *   the last buffer has been collected.
+ * - Beyond the end of the file a view shows zeros; it never grows past its reserved length.
+ */
+import { type Address, assert, BLOCK_SIZE, FsError } from '../base/index.ts';
+import type { ExtentMap } from '../extent/index.ts';
+import type { System } from '../sys/index.ts';
+import type { MapBudget } from './budget.ts';
+
+/** Where a piece of a view comes from. */
+export interface PieceSource {
+  descriptor(blob: number): number;
+}
+
+/** One ArrayBuffer is 4 GiB at most: on Node 20 a larger one aborts the process. */
+const BUFFER_BYTES_MAX = 4 * 1024 ** 3 - BLOCK_SIZE;
+
+/**
+ * The mapped range itself. It knows nothing of the ArrayBuffers over it, so that they can be collected while the
+ * mapping of the inode still re-maps the range.
+ */
+export class MappedRange {
+  readonly address: Address;
+  readonly reservedBytes: number;
+  private readonly system: System;
+  private readonly budget: MapBudget;
+  private pieces = 0;
+  private isOpen = true;
+  /** ArrayBuffers over the range that have not been collected. */
+  liveBuffers = 0;
+
+  constructor(system: System, budget: MapBudget, lengthBytes: number) {
+    assert(lengthBytes > 0 && lengthBytes % BLOCK_SIZE === 0, 'a mapped range is whole blocks');
+    this.system = system;
+    this.budget = budget;
+    this.reservedBytes = lengthBytes;
+    this.address = system.reserve(lengthBytes);
+    this.setPieces(1);
+  }
+
+  get isClosed(): boolean {
+    return !this.isOpen;
+  }
+
+  get pieceCount(): number {
+    return this.pieces;
+  }
+
+  setPieces(count: number): void {
+    this.budget.replace(this.pieces, count);
+    this.pieces = count;
+  }
+
+  /** Maps the blocks `[start, end)` as `extents` has them now. */
+  stitch(extents: ExtentMap, source: PieceSource, start: number, end: number): void {
+    if (!this.isOpen) return;
+    const last = Math.min(end, this.reservedBytes / BLOCK_SIZE);
+    extents.forEachPiece(start, last, (logical, count, blob, physical) => {
+      const at = (this.address + logical * BLOCK_SIZE) as Address;
+      if (blob === 0) this.system.mapZeros(at, count * BLOCK_SIZE);
+      else this.system.mapView(at, source.descriptor(blob), physical * BLOCK_SIZE, count * BLOCK_SIZE);
+    });
+  }
+
+  /** Overlays zeros in place: the bytes are gone, the addresses stay taken. */
+  close(): void {
+    if (!this.isOpen) return;
+    this.isOpen = false;
+    this.system.mapZeros(this.address, this.reservedBytes);
+    this.setPieces(1);
+  }
+
+  /** Called when the last ArrayBuffer over the range was collected. */
+  unmap(): void {
+    this.isOpen = false;
+    this.system.unmap(this.address, this.reservedBytes);
+    this.setPieces(0);
+  }
+}
+
+interface Collected {
+  readonly range: MappedRange;
+  readonly onUnmapped: () => void;
+}
+
+/** Runs when an ArrayBuffer over a range has been collected; the last one gives the addresses back. */
+const collected = new FinalizationRegistry<Collected>(({ range, onUnmapped }) => {
+  range.liveBuffers--;
+  if (range.liveBuffers > 0) return;
+  onUnmapped();
+  range.unmap();
+});
+
+/** What the user of a memory map holds: bytes that follow the file. */
+export class View {
+  private readonly range: MappedRange;
+  private readonly onClose: () => void;
+  /** The file's length when it was mapped, in bytes. */
+  readonly lengthBytes: number;
+  /** Consecutive buffers over the file's bytes, 4 GiB at most each. Empty for an empty file. */
+  readonly buffers: readonly ArrayBuffer[];
+
+  /** `onUnmapped` is called when the range is forgotten; it must not hold the View or its buffers. */
+  constructor(system: System, range: MappedRange, lengthBytes: number, onUnmapped: () => void) {
+    this.range = range;
+    this.lengthBytes = lengthBytes;
+    this.onClose = onUnmapped;
+    const buffers: ArrayBuffer[] = [];
+    for (let at = 0; at < lengthBytes; at += BUFFER_BYTES_MAX) {
+      const buffer = system.bufferAt((range.address + at) as Address, Math.min(BUFFER_BYTES_MAX, lengthBytes - at));
+      range.liveBuffers++;
+      collected.register(buffer, { range, onUnmapped });
+      buffers.push(buffer);
+    }
+    this.buffers = buffers;
+  }
+
+  /** The file's bytes as one buffer; ERANGE for a file over 4 GiB, which has `buffers`. */
+  get buffer(): ArrayBuffer {
+    if (this.buffers.length > 1) {
+      throw new FsError('ERANGE', { syscall: 'map', note: 'the file is over 4 GiB: use view.buffers' });
+    }
+    return this.buffers[0] ?? EMPTY;
+  }
+
+  get bytes(): Uint8Array {
+    return new Uint8Array(this.buffer);
+  }
+
+  /** Address of the first byte: for looking at frames. Zero for an empty file. */
+  get address(): Address {
+    return this.range.address;
+  }
+
+  /** How many kernel mappings the view is made of. */
+  get pieceCount(): number {
+    return this.range.pieceCount;
+  }
+
+  get isClosed(): boolean {
+    return this.range.isClosed;
+  }
+
+  /** The bytes become zeros; the memory goes back when the last buffer over it is collected. May be called twice. */
+  close(): void {
+    if (this.range.isClosed) return;
+    this.onClose();
+    this.range.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}
+
+const EMPTY = new ArrayBuffer(0);
