@@ -1,0 +1,360 @@
+/**
+ * The active blob of a writable layer: the one blob that the layer's private blocks live in, until it is frozen.
+ *
+ * Every block below `usedEnd` is in exactly one state:
+ *   referenced   its count is 1 or more: extents of the layer name it
+ *   pending      no extent names it now, but a power cut could bring one back: not reused, not punched
+ *   free         no one can name it any more, and its space is allocated
+ *   unbacked     as free, but its space may not be allocated (it was punched, or the blob was opened again)
+ * and `[usedEnd, backedEnd)` is the tail: allocated space that was never handed out.
+ *
+ * Invariant: space is allocated on the disk before `allocate` returns it. A write to it cannot fail with ENOSPC, and
+ * a page of it in a mapping cannot be SIGBUS. What `allocate` failed at left nothing changed.
+ */
+import {
+  assert,
+  BLOCK_SIZE,
+  type BlobId,
+  type BlockIndex,
+  FsError,
+  isFsError,
+  RangeSet,
+} from '../base/index.ts';
+import type { BlobFile } from './blob-file.ts';
+import type { BlobSpace } from './blob-space.ts';
+import { BlockCounts } from './block-counts.ts';
+import { shortBlob } from './damage.ts';
+
+/** The blob grows by 32 KiB at first, doubling to 16 MiB. */
+const STEP_BLOCKS_MIN = 8;
+const STEP_BLOCKS_MAX = 4096;
+/** A freed run of 256 KiB or more is given back to the disk; of unbacked runs as much is allocated at once. */
+const PUNCH_BLOCKS_MIN = 64;
+
+/** One run of an extent map, as far as physical space is concerned. */
+export interface PhysicalRun {
+  readonly physical: number;
+  readonly count: number;
+}
+
+export class ActiveBlob {
+  readonly id: BlobId;
+  private readonly space: BlobSpace;
+  private readonly file: BlobFile;
+  private readonly fd: number;
+  private readonly counts = new BlockCounts();
+  private readonly free = new RangeSet();
+  private readonly unbacked = new RangeSet();
+  private readonly pending = new RangeSet();
+  private usedEnd = 0;
+  private backedEnd = 0;
+  private stepBlocks = STEP_BLOCKS_MIN;
+  /** No run of `free` is this long: spares looking again until `free` gains something. */
+  private freeRunBound = Number.POSITIVE_INFINITY;
+  private unbackedRunBound = Number.POSITIVE_INFINITY;
+  private unsyncedBytes = 0;
+  private syncError: FsError | undefined;
+  private isOpen = true;
+
+  private constructor(space: BlobSpace, file: BlobFile) {
+    this.space = space;
+    this.id = file.id;
+    this.file = file;
+    space.files.writableDescriptor(file);
+    this.fd = space.files.pin(file);
+  }
+
+  /** Makes the file of a new blob. EEXIST when there is one. */
+  static create(space: BlobSpace, id: BlobId): ActiveBlob {
+    return new ActiveBlob(space, space.files.create(id));
+  }
+
+  /**
+   * Opens the active blob of a layer again; `runs` are all runs of the layer's extents that lie in it. What they do
+   * not name is free. EIO (DamagedBlobError) when the file is missing or shorter than they say.
+   */
+  static open(space: BlobSpace, id: BlobId, runs: Iterable<PhysicalRun>): ActiveBlob {
+    const blob = new ActiveBlob(space, space.files.of(id));
+    try {
+      blob.rebuild(runs);
+    } catch (error) {
+      blob.close();
+      throw error;
+    }
+    return blob;
+  }
+
+  /** Counts references anew from all runs of the layer. Nothing may be pending: what is not named becomes free. */
+  rebuild(runs: Iterable<PhysicalRun>): void {
+    this.assertWritable();
+    this.counts.clear(0, this.usedEnd);
+    this.free.clear();
+    this.unbacked.clear();
+    this.pending.clear();
+    const used = new RangeSet();
+    this.usedEnd = 0;
+    for (const { physical, count } of runs) {
+      this.counts.increase(physical, physical + count);
+      used.add(physical, physical + count);
+      this.usedEnd = Math.max(this.usedEnd, physical + count);
+    }
+    this.space.files.refreshSize(this.file);
+    const end = this.usedEnd * BLOCK_SIZE;
+    if (end > this.file.sizeBytes) throw shortBlob(this.id, this.file.sizeBytes, end);
+    // Which of the gaps were punched is not recorded, so none of them counts as allocated; nor does the tail.
+    for (const gap of used.gaps(0, this.usedEnd)) this.unbacked.add(gap.start, gap.end);
+    this.backedEnd = this.usedEnd;
+    this.freeRunBound = Number.POSITIVE_INFINITY;
+    this.unbackedRunBound = Number.POSITIVE_INFINITY;
+    this.stepBlocks = Math.min(STEP_BLOCKS_MAX, Math.max(STEP_BLOCKS_MIN, this.usedEnd));
+  }
+
+  // State.
+
+  /** Blocks from the start to the last one that was handed out and is not known to be free. */
+  get lengthBlocks(): number {
+    return this.usedEnd;
+  }
+
+  /** Blocks below `lengthBlocks` that can be handed out. */
+  get freeBlocks(): number {
+    return this.free.total + this.unbacked.total;
+  }
+
+  /** Blocks that wait for `durable`. */
+  get pendingBlocks(): number {
+    return this.pending.total;
+  }
+
+  /** Blocks allocated on the disk beyond `lengthBlocks`. */
+  get allocatedTailBlocks(): number {
+    return this.backedEnd - this.usedEnd;
+  }
+
+  /** Bytes written since the last `sync`; a block written twice counts twice. */
+  get dirtyBytes(): number {
+    return this.unsyncedBytes;
+  }
+
+  get isDirty(): boolean {
+    return this.unsyncedBytes > 0;
+  }
+
+  // References.
+
+  /** References to a block from this layer. */
+  refs(block: number): number {
+    return this.counts.get(block);
+  }
+
+  /** Whether one extent of this layer, and no other, names the block: then it may be overwritten in place. */
+  isExclusive(block: number): boolean {
+    return this.counts.get(block) === 1;
+  }
+
+  addRefs(start: number, count: number): void {
+    this.assertWritable();
+    assert(this.counts.areUsed(start, start + count), 'only blocks in use gain references');
+    this.counts.increase(start, start + count);
+  }
+
+  /** Takes one reference from each block; a block that has none left becomes pending. */
+  dropRefs(start: number, count: number): void {
+    this.assertWritable();
+    this.counts.decrease(start, start + count, this.addPending);
+  }
+
+  /** Takes all references from blocks in use, which become pending. */
+  release(start: number, count: number): void {
+    this.assertWritable();
+    assert(this.counts.areUsed(start, start + count), 'only blocks in use are released');
+    this.counts.clear(start, start + count);
+    this.addPending(start, start + count);
+  }
+
+  private readonly addPending = (start: number, end: number): void => {
+    this.pending.add(start, end);
+  };
+
+  /**
+   * A durable commit mark covers everything up to now: pending blocks become free, and long runs of them are given
+   * back to the disk.
+   */
+  durable(): void {
+    if (this.pending.isEmpty) return;
+    this.assertWritable();
+    const freed = [...this.pending];
+    this.pending.clear();
+    for (const { start, end } of freed) {
+      const isPunched = end - start >= PUNCH_BLOCKS_MIN && end !== this.usedEnd && this.tryPunch(start, end);
+      (isPunched ? this.unbacked : this.free).add(start, end);
+    }
+    // Free blocks at the end become the tail.
+    this.shrinkUsed(this.free);
+    this.freeRunBound = Number.POSITIVE_INFINITY;
+    this.unbackedRunBound = Number.POSITIVE_INFINITY;
+  }
+
+  /** True when the space may be gone: also after a failed call, of which no one knows what it did. */
+  private tryPunch(start: number, end: number): boolean {
+    try {
+      return this.space.punch(this.id, start, end - start);
+    } catch (error) {
+      if (isFsError(error)) return true;
+      throw error;
+    }
+  }
+
+  /** Blocks of `set` at the end are not used any more; returns whether there were some. */
+  private shrinkUsed(set: RangeSet): boolean {
+    const start = startOfRangeTo(set, this.usedEnd);
+    if (start === this.usedEnd) return false;
+    set.remove(start, this.usedEnd);
+    this.usedEnd = start;
+    return true;
+  }
+
+  // Space.
+
+  /**
+   * A run of exactly `count` blocks, each with one reference, its space allocated: the first free run that is long
+   * enough, else at the end. What it reads as is undefined until it is written. ENOSPC (or EDQUOT) when the disk
+   * has no room; nothing has changed then.
+   */
+  allocate(count: number): BlockIndex {
+    this.assertWritable();
+    assert(count > 0, 'at least one block is allocated');
+    let start = this.takeFree(count);
+    if (start === -1) start = this.takeUnbacked(count);
+    if (start === -1) start = this.takeTail(count);
+    assert(this.counts.areUnused(start, start + count), 'what is allocated was not in use');
+    this.counts.increase(start, start + count);
+    return start as BlockIndex; // A place in this blob, counted in blocks from its start.
+  }
+
+  private takeFree(count: number): number {
+    if (this.free.isEmpty || count >= this.freeRunBound) return -1;
+    const start = this.free.takeRun(count);
+    if (start !== undefined) return start;
+    this.freeRunBound = count;
+    return -1;
+  }
+
+  private takeUnbacked(count: number): number {
+    if (this.unbacked.isEmpty || count >= this.unbackedRunBound) return -1;
+    for (const { start, end } of this.unbacked) {
+      if (end - start < count) continue;
+      const backed = this.back(start, count, Math.min(end - start, Math.max(count, PUNCH_BLOCKS_MIN)));
+      this.unbacked.remove(start, start + backed);
+      this.free.add(start + count, start + backed);
+      this.freeRunBound = Number.POSITIVE_INFINITY;
+      return start;
+    }
+    this.unbackedRunBound = count;
+    return -1;
+  }
+
+  private takeTail(count: number): number {
+    const start = this.usedEnd;
+    const need = start + count - this.backedEnd;
+    if (need > 0) {
+      const backed = this.back(this.backedEnd, need, Math.max(need, this.stepBlocks));
+      // Near the end of the disk large steps fail each time; they start small again.
+      const isShort = backed < this.stepBlocks;
+      this.stepBlocks = isShort ? STEP_BLOCKS_MIN : Math.min(this.stepBlocks * 2, STEP_BLOCKS_MAX);
+      this.backedEnd += backed;
+      const sizeBytes = this.backedEnd * BLOCK_SIZE;
+      if (sizeBytes > this.file.sizeBytes) this.file.setSize(sizeBytes);
+    }
+    this.usedEnd = start + count;
+    return start;
+  }
+
+  /** Allocates `wanted` blocks on the disk, or `need` of them when there is no room for all; returns how many. */
+  private back(start: number, need: number, wanted: number): number {
+    const { system } = this.space;
+    const position = start * BLOCK_SIZE;
+    try {
+      system.allocate(this.fd, position, wanted * BLOCK_SIZE);
+      return wanted;
+    } catch (error) {
+      const isFull = isFsError(error, 'ENOSPC') || isFsError(error, 'EDQUOT');
+      if (!isFull || wanted === need) throw error;
+    }
+    system.allocate(this.fd, position, need * BLOCK_SIZE);
+    return need;
+  }
+
+  // Bytes.
+
+  /** Writes `source[offset..offset + length]` at byte `position`, into blocks in use. */
+  write(position: number, source: Uint8Array, offset: number, length: number): void {
+    this.assertWritable();
+    if (length === 0) return;
+    const first = Math.floor(position / BLOCK_SIZE);
+    const end = Math.floor((position + length - 1) / BLOCK_SIZE) + 1;
+    assert(this.counts.areUsed(first, end), 'only blocks in use are written');
+    this.space.system.pwrite(this.fd, source, offset, length, position);
+    this.unsyncedBytes += length;
+    this.file.touched.setRange(first, end);
+  }
+
+  /**
+   * Makes everything written durable. After a failure every later call fails with EIO: the kernel has marked the
+   * pages clean, so that a second fdatasync(2) would succeed with the bytes lost.
+   */
+  sync(): void {
+    if (this.syncError !== undefined) {
+      const note = `an earlier sync of blob ${this.id} failed with ${this.syncError.code}; open the fork again`;
+      throw new FsError('EIO', { syscall: 'fdatasync', note });
+    }
+    if (!this.isDirty) return;
+    try {
+      // Asked for anew: after freeze the descriptor is no longer pinned.
+      this.space.system.dataSync(this.space.files.descriptor(this.file));
+      this.space.files.syncName(this.file);
+    } catch (error) {
+      if (isFsError(error)) this.syncError = error;
+      throw error;
+    }
+    this.unsyncedBytes = 0;
+  }
+
+  /**
+   * Ends writing. The file is cut after the last block that anyone could name, and the length of the blob in blocks
+   * is returned. Nothing is synced; `sync` still works and should have been called, or be called.
+   */
+  freeze(): number {
+    this.assertWritable();
+    while (this.shrinkUsed(this.free) || this.shrinkUsed(this.unbacked));
+    this.space.system.truncate(this.fd, this.usedEnd * BLOCK_SIZE);
+    this.backedEnd = this.usedEnd;
+    this.space.files.refreshSize(this.file);
+    this.close();
+    return this.usedEnd;
+  }
+
+  /** Lets go of the descriptor; the blob stays as it is and can be opened again. Nothing is synced. */
+  close(): void {
+    if (!this.isOpen) return;
+    this.isOpen = false;
+    this.space.files.unpin(this.file);
+  }
+
+  private assertWritable(): void {
+    assert(this.isOpen, 'the active blob is neither frozen nor closed');
+  }
+}
+
+/** Where the range of `set` that ends at `end` starts; `end` itself when there is none. */
+function startOfRangeTo(set: RangeSet, end: number): number {
+  if (end === 0 || !set.has(end - 1)) return end;
+  let low = 0;
+  let high = end - 1;
+  while (low < high) {
+    const middle = Math.floor((low + high) / 2);
+    if (set.contains(middle, end)) high = middle;
+    else low = middle + 1;
+  }
+  return low;
+}

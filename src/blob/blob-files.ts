@@ -1,0 +1,240 @@
+/**
+ * The files of physical space and their descriptors: made, found, opened, unlinked. At most `descriptorsMax` are
+ * open at a time, the least recently used being closed; a pinned one stays open.
+ */
+import { constants } from 'node:fs';
+import { assert, type BlobId, isFsError } from '../base/index.ts';
+import type { System } from '../sys/index.ts';
+import { BlobFile } from './blob-file.ts';
+import { blobFolder, blobPath, parseBlobName, sumPath } from './blob-path.ts';
+import { DamagedBlobError } from './damage.ts';
+
+const { O_CREAT, O_EXCL, O_RDONLY, O_RDWR } = constants;
+
+/** Runs a call on a name that may be gone already. */
+function ignoreMissing(call: () => void): void {
+  try {
+    call();
+  } catch (error) {
+    if (!isFsError(error, 'ENOENT')) throw error;
+  }
+}
+
+export class BlobFiles {
+  readonly system: System;
+  readonly directory: string;
+  private readonly descriptorsMax: number;
+  private readonly files = new Map<BlobId, BlobFile>();
+  private readonly opened = new Set<BlobFile>();
+  /** Folders that were made and whose names are not synced yet. */
+  private readonly newFolders = new Set<string>();
+  private tick = 0;
+
+  constructor(system: System, directory: string, descriptorsMax: number) {
+    assert(descriptorsMax > 0, 'at least one descriptor is allowed');
+    this.system = system;
+    this.directory = directory;
+    this.descriptorsMax = descriptorsMax;
+  }
+
+  get openCount(): number {
+    return this.opened.size;
+  }
+
+  /** What is known of blob `id`; does no I/O. */
+  of(id: BlobId): BlobFile {
+    let file = this.files.get(id);
+    if (file === undefined) {
+      assert(Number.isSafeInteger(id) && id > 0, `blob id ${id} is a whole number from 1`);
+      file = new BlobFile(id, blobPath(this.directory, id));
+      this.files.set(id, file);
+    }
+    return file;
+  }
+
+  /** A descriptor good for reading, valid until the next call for another blob unless pinned. */
+  descriptor(file: BlobFile): number {
+    file.lastUse = ++this.tick;
+    if (file.fd === -1) this.openAs(file, O_RDONLY);
+    return file.fd;
+  }
+
+  /** A descriptor good for reading and writing, valid as above. */
+  writableDescriptor(file: BlobFile): number {
+    file.lastUse = ++this.tick;
+    if (file.isWritable) return file.fd;
+    const readOnly = file.fd;
+    file.fd = -1;
+    try {
+      this.openAs(file, O_RDWR);
+    } catch (error) {
+      file.fd = readOnly;
+      throw error;
+    }
+    if (readOnly !== -1) {
+      if (file.pins > 0) file.retired.push(readOnly);
+      else this.system.close(readOnly);
+    }
+    return file.fd;
+  }
+
+  /** Punches a hole; a blob that is open for reading only stays so. */
+  punch(file: BlobFile, position: number, lengthBytes: number): boolean {
+    if (file.isWritable) return this.system.punch(file.fd, position, lengthBytes);
+    const fd = this.system.open(file.path, O_RDWR);
+    try {
+      return this.system.punch(fd, position, lengthBytes);
+    } finally {
+      this.system.close(fd);
+    }
+  }
+
+  pin(file: BlobFile): number {
+    const fd = this.descriptor(file);
+    file.pins++;
+    return fd;
+  }
+
+  unpin(file: BlobFile): void {
+    assert(file.pins > 0, `blob ${file.id} is pinned`);
+    file.pins--;
+    if (file.pins > 0) return;
+    for (const fd of file.retired.splice(0)) this.system.close(fd);
+  }
+
+  /** Looks at the file's length again. */
+  refreshSize(file: BlobFile): void {
+    file.setSize(this.system.fileSize(this.descriptor(file)).sizeBytes);
+  }
+
+  /** Makes the file of a new blob, open for writing. Fails with EEXIST when there is one. */
+  create(id: BlobId): BlobFile {
+    const file = this.of(id);
+    assert(file.fd === -1, `blob ${id} is new`);
+    this.makeFolder(blobFolder(this.directory, id));
+    this.openAs(file, O_RDWR | O_CREAT | O_EXCL);
+    file.isNameDurable = false;
+    file.sumState = 'none';
+    return file;
+  }
+
+  /** Makes the name of a file made here survive a power cut. */
+  syncName(file: BlobFile): void {
+    if (file.isNameDurable) return;
+    const folder = blobFolder(this.directory, file.id);
+    this.system.syncDirectory(folder);
+    if (this.newFolders.has(folder)) {
+      this.system.syncDirectory(this.directory);
+      this.newFolders.delete(folder);
+    }
+    file.isNameDurable = true;
+  }
+
+  exists(id: BlobId): boolean {
+    try {
+      this.system.statHost(Buffer.from(blobPath(this.directory, id)), false);
+      return true;
+    } catch (error) {
+      if (isFsError(error, 'ENOENT')) return false;
+      throw error;
+    }
+  }
+
+  /** Ids of all blob files present, in no order. */
+  list(): BlobId[] {
+    const ids: BlobId[] = [];
+    for (const folder of this.namesIn(this.directory)) {
+      if (!/^[0-9a-f]{2}$/.test(folder)) continue;
+      for (const name of this.namesIn(`${this.directory}/${folder}`)) {
+        const id = parseBlobName(folder, name);
+        if (id !== undefined) ids.push(id);
+      }
+    }
+    return ids;
+  }
+
+  /**
+   * Removes a blob and its checksums; does nothing where they are gone. The checksums go first: should the process
+   * die between the two, the blob is still there to be found and removed again.
+   */
+  unlink(id: BlobId): void {
+    const file = this.of(id);
+    assert(file.pins === 0, `blob ${id} is not in use`);
+    const sums = sumPath(this.directory, id);
+    ignoreMissing(() => this.system.unlink(`${sums}.tmp`));
+    ignoreMissing(() => this.system.unlink(sums));
+    ignoreMissing(() => this.system.unlink(file.path));
+    this.closeFile(file);
+    this.files.delete(id);
+  }
+
+  /** Closes every descriptor. */
+  close(): void {
+    for (const file of [...this.opened]) {
+      for (const fd of file.retired.splice(0)) this.system.close(fd);
+      this.closeFile(file);
+    }
+    this.files.clear();
+  }
+
+  private namesIn(path: string): string[] {
+    try {
+      return this.system.readHostDirectory(Buffer.from(path)).map((entry) => entry.name);
+    } catch (error) {
+      if (isFsError(error, 'ENOENT') || isFsError(error, 'ENOTDIR')) return [];
+      throw error;
+    }
+  }
+
+  private makeFolder(folder: string): void {
+    try {
+      this.system.makeDirectory(folder);
+    } catch (error) {
+      if (isFsError(error, 'EEXIST')) return;
+      throw error;
+    }
+    this.newFolders.add(folder);
+  }
+
+  private openAs(file: BlobFile, flags: number): void {
+    if (this.opened.size >= this.descriptorsMax && !this.opened.has(file)) this.closeOldest();
+    for (;;) {
+      try {
+        file.fd = this.system.open(file.path, flags, 0o644);
+        break;
+      } catch (error) {
+        if (isFsError(error, 'ENOENT') && (flags & O_CREAT) === 0) {
+          throw new DamagedBlobError(file.id, undefined, 'its file is missing');
+        }
+        // Out of descriptors: others of this process use them. Give one back and try again while there is one.
+        if (!(isFsError(error, 'EMFILE') || isFsError(error, 'ENFILE')) || !this.closeOldest()) throw error;
+      }
+    }
+    file.isWritable = (flags & O_RDWR) !== 0;
+    this.opened.add(file);
+    file.setSize(this.system.fileSize(file.fd).sizeBytes);
+  }
+
+  private closeOldest(): boolean {
+    let oldest: BlobFile | undefined;
+    for (const file of this.opened) {
+      if (file.pins > 0 || file.fd === -1) continue;
+      if (oldest === undefined || file.lastUse < oldest.lastUse) oldest = file;
+    }
+    if (oldest === undefined) return false;
+    this.closeFile(oldest);
+    return true;
+  }
+
+  /** Checksums take 0.2 % of the data they cover, so they go with the descriptor and are loaded again when wanted. */
+  private closeFile(file: BlobFile): void {
+    if (file.fd === -1) return;
+    const { fd } = file;
+    file.fd = -1;
+    file.isWritable = false;
+    file.sums = undefined;
+    file.sumState = 'unknown';
+    this.opened.delete(file);
+    this.system.close(fd);
+  }
+}

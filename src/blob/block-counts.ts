@@ -1,0 +1,51 @@
+/** Reference counts of the blocks of an active blob, within its writer's own layer. */
+import { assert } from '../base/index.ts';
+
+export class BlockCounts {
+  /** 32 bits: reflinks within one layer may name a block more than 65,535 times. */
+  private counts = new Uint32Array(64);
+
+  get(block: number): number {
+    return block < this.counts.length ? this.counts[block]! : 0;
+  }
+
+  /** Adds one reference to each block of `[start, end)`. */
+  increase(start: number, end: number): void {
+    if (end > this.counts.length) {
+      const grown = new Uint32Array(Math.max(end, this.counts.length * 2));
+      grown.set(this.counts);
+      this.counts = grown;
+    }
+    const { counts } = this;
+    for (let block = start; block < end; block++) counts[block]!++;
+  }
+
+  /** Takes one reference from each block of `[start, end)` and tells of each run that has none left. */
+  decrease(start: number, end: number, visitUnused: (start: number, end: number) => void): void {
+    assert(this.areUsed(start, end), 'only blocks with references lose one');
+    const { counts } = this;
+    let unusedStart = start;
+    for (let block = start; block < end; block++) {
+      if (--counts[block]! === 0) continue;
+      if (block > unusedStart) visitUnused(unusedStart, block);
+      unusedStart = block + 1;
+    }
+    if (end > unusedStart) visitUnused(unusedStart, end);
+  }
+
+  clear(start: number, end: number): void {
+    this.counts.fill(0, start, end);
+  }
+
+  areUsed(start: number, end: number): boolean {
+    if (end > this.counts.length) return false;
+    for (let block = start; block < end; block++) if (this.counts[block] === 0) return false;
+    return true;
+  }
+
+  areUnused(start: number, end: number): boolean {
+    const stop = Math.min(end, this.counts.length);
+    for (let block = start; block < stop; block++) if (this.counts[block] !== 0) return false;
+    return true;
+  }
+}

@@ -1,0 +1,23 @@
+/** What is reported when a blob does not hold what it should: EIO, naming the blob and the block. */
+import { BLOCK_SIZE, type BlobId, type BlockIndex, FsError } from '../base/index.ts';
+import { blobName } from './blob-path.ts';
+
+export class DamagedBlobError extends FsError {
+  readonly blob: BlobId;
+  /** Undefined when the whole blob is out of reach: its file is missing, or its checksum file is damaged. */
+  readonly block: BlockIndex | undefined;
+
+  constructor(blob: BlobId, block: BlockIndex | undefined, problem: string) {
+    const where = block === undefined ? `blob ${blobName(blob)}` : `blob ${blobName(blob)} block ${block}`;
+    super('EIO', { syscall: 'read', note: `${where}: ${problem}` });
+    this.blob = blob;
+    this.block = block;
+  }
+}
+
+/** The error for a blob whose file has only `sizeBytes`, when `endBytes` are wanted. */
+export function shortBlob(blob: BlobId, sizeBytes: number, endBytes: number): DamagedBlobError {
+  // The block that the file's end lies in is a block index.
+  const block = Math.floor(sizeBytes / BLOCK_SIZE) as BlockIndex;
+  return new DamagedBlobError(blob, block, `its file has ${sizeBytes} bytes, ${endBytes} are wanted`);
+}

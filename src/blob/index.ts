@@ -1,0 +1,22 @@
+/**
+ * blob: physical space. A blob is a host file; a physical address is (blob id, block). The host's page cache of the
+ * blobs is the one cache of all data.
+ *
+ * `BlobSpace` reads bytes of any blob and keeps their files, windows and checksums; `ActiveBlob` is the blob that a
+ * writable layer allocates from and writes to; `BlobWriter` makes a blob from start to end, for import; `Sealing`
+ * computes the checksums of a frozen blob.
+ *
+ * Invariants: the live bytes of a sealed blob never change, and its file is never cut; a block is verified against
+ * its checksum when this process touches it first; space is allocated before it is written or mapped; a freed block
+ * is neither reused nor punched before a durable commit mark covers what freed it. `fsck` checks that every extent
+ * lies inside a blob that is present, `scrub` that live blocks match their checksums.
+ *
+ * Neighbours: below are base and sys. Which blobs exist, to whom they belong and which blocks live is recorded in
+ * meta and is the business of store; this room knows files, not records.
+ */
+export { ActiveBlob, type PhysicalRun } from './active-blob.ts';
+export { BlobSpace, type BlobSpaceCounts, type BlobSpaceLimits } from './blob-space.ts';
+export { BlobWriter, type FinishedBlob } from './blob-writer.ts';
+export { DamagedBlobError } from './damage.ts';
+export type { VisitBad } from './scrubbing.ts';
+export type { Sealing } from './sealing.ts';

@@ -1,0 +1,71 @@
+/**
+ * The changes of one operation, gathered before any of them is made. `LayerStack.commit` journals them as one record
+ * and then applies them, so an operation happens wholly or not at all, also when the disk is full.
+ */
+import type { Name } from '../base/index.ts';
+import type { Run } from '../extent/index.ts';
+import type { InodeRecord } from '../meta/index.ts';
+import type { Entry, Inode } from './inode.ts';
+
+/** A record that a batch is still changing. */
+export type DraftRecord = { -readonly [Field in keyof InodeRecord]: InodeRecord[Field] };
+
+export interface NameChange {
+  readonly directory: Inode;
+  readonly name: Name;
+  /** `NO_ENTRY` when the name goes. */
+  readonly entry: Entry;
+}
+
+export class Batch {
+  readonly inodes: Inode[] = [];
+  readonly drafts: DraftRecord[] = [];
+  readonly names: NameChange[] = [];
+  readonly runInodes: Inode[] = [];
+  readonly runLists: (readonly Run[])[] = [];
+  readonly xattrInodes: Inode[] = [];
+  readonly xattrMaps: Map<string, Buffer>[] = [];
+
+  reset(): this {
+    this.inodes.length = 0;
+    this.drafts.length = 0;
+    this.names.length = 0;
+    this.runInodes.length = 0;
+    this.runLists.length = 0;
+    this.xattrInodes.length = 0;
+    this.xattrMaps.length = 0;
+    return this;
+  }
+
+  /** The record of `inode` to change; the same object each time within one batch. */
+  change(inode: Inode): DraftRecord {
+    const at = this.inodes.indexOf(inode);
+    if (at >= 0) return this.drafts[at]!;
+    const draft: DraftRecord = { ...inode.record };
+    this.inodes.push(inode);
+    this.drafts.push(draft);
+    return draft;
+  }
+
+  /** A new inode, whose record has been made for it. */
+  create(inode: Inode): void {
+    this.inodes.push(inode);
+    this.drafts.push(inode.record);
+  }
+
+  setName(directory: Inode, name: Name, entry: Entry): void {
+    this.names.push({ directory, name, entry });
+  }
+
+  /** Runs that `Mapping` returned, to be installed with the batch. */
+  setRuns(inode: Inode, runs: readonly Run[]): void {
+    if (runs.length === 0) return;
+    this.runInodes.push(inode);
+    this.runLists.push(runs);
+  }
+
+  setXattrs(inode: Inode, xattrs: Map<string, Buffer>): void {
+    this.xattrInodes.push(inode);
+    this.xattrMaps.push(xattrs);
+  }
+}

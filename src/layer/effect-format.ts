@@ -1,0 +1,83 @@
+/**
+ * The payload of a journal record: the effects of one operation, applied all or not at all. Described in
+ * docs/format.md, "Journal". Each effect states what is afterwards, not what changed, so that replaying one twice,
+ * or over a state that has it already, gives the same result.
+ *
+ *     u8 1 (runs)    varint ino, varint n, n × (varint logical, varint count, varint blob (0 = hole), varint physical)
+ *     u8 2 (inode)   varint ino, bytes: inode record as in the inode table
+ *     u8 3 (name)    varint directory ino, byte string name, varint ino (0 = no such name), u8 kind
+ *     u8 4 (xattrs)  varint ino, varint n, n × (byte string name, bytes value)
+ *
+ * Runs come before the inode record of the same inode: they change the map that the old record names.
+ */
+import type { BlobId, BlockIndex, ByteWriter, Ino, Name } from '../base/index.ts';
+import { ByteReader, DecodeError } from '../base/index.ts';
+import type { Run } from '../extent/index.ts';
+import { decodeInode, encodeInode, INODE_FIXED_BYTES, type InodeRecord } from '../meta/index.ts';
+
+const RUNS = 1;
+const INODE = 2;
+const NAME = 3;
+const XATTRS = 4;
+
+export function encodeRuns(writer: ByteWriter, ino: Ino, runs: readonly Run[]): void {
+  writer.u8(RUNS).varint(ino).varint(runs.length);
+  for (const run of runs) writer.varint(run.logical).varint(run.count).varint(run.blob).varint(run.physical);
+}
+
+export function encodeInodeEffect(writer: ByteWriter, ino: Ino, record: InodeRecord): void {
+  writer.u8(INODE).varint(ino).varint(INODE_FIXED_BYTES + record.target.length);
+  encodeInode(writer, record);
+}
+
+export function encodeName(writer: ByteWriter, directory: Ino, name: Name, ino: number, kind: number): void {
+  writer.u8(NAME).varint(directory).byteString(name).varint(ino).u8(kind);
+}
+
+export function encodeXattrs(writer: ByteWriter, ino: Ino, xattrs: ReadonlyMap<string, Uint8Array>): void {
+  writer.u8(XATTRS).varint(ino).varint(xattrs.size);
+  for (const [name, value] of xattrs) writer.byteString(name).bytes(value);
+}
+
+/** What a replay does with each effect. */
+export interface EffectVisitor {
+  runs(ino: Ino, runs: readonly Run[]): void;
+  inode(ino: Ino, record: InodeRecord): void;
+  name(directory: Ino, name: Name, ino: Ino, kind: number): void;
+  xattrs(ino: Ino, xattrs: Map<string, Buffer>): void;
+}
+
+/** Reads the effects of one record in order. DecodeError when the payload is not well formed. */
+export function decodeEffects(payload: Buffer, visitor: EffectVisitor): void {
+  const reader = new ByteReader(payload);
+  while (!reader.isAtEnd) {
+    const effect = reader.u8();
+    const ino = reader.varint() as Ino;
+    if (effect === RUNS) visitor.runs(ino, decodeRuns(reader));
+    else if (effect === INODE) {
+      const bytes = reader.bytes();
+      visitor.inode(ino, decodeInode(bytes, 0, bytes.length));
+    }
+    else if (effect === NAME) {
+      const name = reader.byteString() as Name;
+      visitor.name(ino, name, reader.varint() as Ino, reader.u8());
+    } else if (effect === XATTRS) {
+      const xattrs = new Map<string, Buffer>();
+      for (let count = reader.varint(); count > 0; count--) xattrs.set(reader.byteString(), reader.bytes());
+      visitor.xattrs(ino, xattrs);
+    } else throw new DecodeError(`unknown effect ${effect}`);
+  }
+}
+
+function decodeRuns(reader: ByteReader): Run[] {
+  const runs: Run[] = [];
+  for (let count = reader.varint(); count > 0; count--) {
+    runs.push({
+      logical: reader.varint() as BlockIndex,
+      count: reader.varint(),
+      blob: reader.varint() as BlobId,
+      physical: reader.varint() as BlockIndex,
+    });
+  }
+  return runs;
+}

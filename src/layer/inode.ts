@@ -1,0 +1,90 @@
+/** One inode of one open tree, in memory. It is the fork's inode: which layer its record came from does not matter. */
+import type { Ino, Name } from '../base/index.ts';
+import type { Mapping } from '../mapping/index.ts';
+import type { InodeRecord } from '../meta/index.ts';
+
+/** A directory entry as one number, `ino * 16 + kind`; see `entryOf`. */
+export type Entry = number;
+
+/** No such name: a whiteout, or a name that no layer has. */
+export const NO_ENTRY: Entry = 0;
+/** The name exists; its inode number has not been read yet (names come from keys alone where that is enough). */
+export const UNREAD_ENTRY: Entry = -1;
+
+/** Inode numbers stay below 2^49, so that a number and a DT_* kind (0 to 15) fit one exact number. */
+export function entryOf(ino: number, kind: number): Entry {
+  return ino * 16 + kind;
+}
+
+export function entryIno(entry: Entry): Ino {
+  return Math.floor(entry / 16) as Ino;
+}
+
+export function entryKind(entry: Entry): number {
+  return entry % 16;
+}
+
+/** Type bits of st_mode, from inode(7). */
+export const S_IFMT = 0o170000;
+export const S_IFSOCK = 0o140000;
+export const S_IFLNK = 0o120000;
+export const S_IFREG = 0o100000;
+export const S_IFBLK = 0o060000;
+export const S_IFDIR = 0o040000;
+export const S_IFCHR = 0o020000;
+export const S_IFIFO = 0o010000;
+
+/** The DT_* value of readdir(3) for a mode: its type bits, shifted. */
+export function kindOfMode(mode: number): number {
+  return (mode & S_IFMT) >>> 12;
+}
+
+export class Inode {
+  readonly ino: Ino;
+  /** Replaced, never changed, by a committed batch; only a lazy atime is written in place. */
+  record: InodeRecord;
+  /** Regular files: the bytes, once anyone asked for them. */
+  mapping: Mapping | undefined;
+  xattrs: Map<string, Buffer> | undefined;
+  /** Directories: the names looked up so far (`NO_ENTRY` where there is none). */
+  children: Map<Name, Entry> | undefined;
+  /** Directories: `children` has every name. */
+  isComplete = false;
+  /** Directories: names changed since the last checkpoint. */
+  changedNames: Map<Name, Entry> | undefined;
+  /** The record, xattrs or names changed since the last checkpoint. */
+  isDirty = false;
+  areXattrsDirty = false;
+  /** No name is left and nobody has it open: it only waits for the checkpoint to drop its rows. */
+  isDead = false;
+  openCount = 0;
+  /** Open files that run or map it, for ETXTBSY; kept by vfs. */
+  writerCount = 0;
+
+  constructor(ino: Ino, record: InodeRecord) {
+    this.ino = ino;
+    this.record = record;
+  }
+
+  get isDirectory(): boolean {
+    return (this.record.mode & S_IFMT) === S_IFDIR;
+  }
+
+  get isFile(): boolean {
+    return (this.record.mode & S_IFMT) === S_IFREG;
+  }
+
+  get isSymlink(): boolean {
+    return (this.record.mode & S_IFMT) === S_IFLNK;
+  }
+
+  /** Somebody still reaches it without a name. */
+  get isInUse(): boolean {
+    return this.openCount > 0 || this.mapping?.isMapped === true;
+  }
+
+  /** It may leave the cache: everything in it can be read again. */
+  get isEvictable(): boolean {
+    return !this.isDirty && !this.isInUse;
+  }
+}

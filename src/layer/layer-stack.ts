@@ -1,0 +1,357 @@
+/**
+ * The layers of one open tree, seen as one: an upper layer that changes (none for a snapshot) over frozen lowers.
+ * Every row is keyed by inode number, so a stack asks the upper layer first and then each lower one, and copy-up is
+ * nothing but a record under the same number in the upper layer.
+ *
+ * Changes live in memory and in the journal until a checkpoint writes them to the tables. Within a process the
+ * `Inode` object is the truth about an inode of the tree.
+ *
+ * Invariants (fsck passes in brackets): a layer with a name in a directory holds that directory's record [filters];
+ * `extentLayer` names the layer that holds an inode's complete map [extents]; an inode with a link count of zero
+ * has no name and dies with its last opener [links].
+ */
+import { ActiveBlob, type BlobSpace } from '../blob/index.ts';
+import {
+  assert,
+  type BlobId,
+  ByteWriter,
+  type Clock,
+  FsError,
+  type Ino,
+  type LayerId,
+  type Name,
+} from '../base/index.ts';
+import { ExtentMap } from '../extent/index.ts';
+import { type MapBudget, Mapping, type PhysicalSpace } from '../mapping/index.ts';
+import type { InodeRecord, MetaTables } from '../meta/index.ts';
+import type { System } from '../sys/index.ts';
+import { Batch } from './batch.ts';
+import { encodeInodeEffect, encodeName, encodeRuns, encodeXattrs } from './effect-format.ts';
+import type { FrozenLayer } from './frozen-layer.ts';
+import {
+  type Entry,
+  entryIno,
+  entryKind,
+  entryOf,
+  Inode,
+  NO_ENTRY,
+  UNREAD_ENTRY,
+} from './inode.ts';
+import type { UpperLayer } from './upper-layer.ts';
+
+/** Inodes kept in memory per open tree before unused ones are dropped, oldest first. */
+const CACHED_INODES_MAX = 131_072;
+/** A checkpoint is due at so many journal records or bytes (DESIGN §5: it bounds the time a freeze takes). */
+const CHECKPOINT_RECORDS = 50_000;
+const CHECKPOINT_BYTES = 16 * 1024 * 1024;
+
+export interface StackParts {
+  readonly tables: MetaTables;
+  readonly blobs: BlobSpace;
+  readonly system: System;
+  readonly clock: Clock;
+  readonly budget: MapBudget;
+}
+
+export class LayerStack implements PhysicalSpace {
+  readonly tables: MetaTables;
+  readonly blobs: BlobSpace;
+  readonly system: System;
+  readonly clock: Clock;
+  readonly budget: MapBudget;
+  readonly rootIno: Ino;
+  upper: UpperLayer | undefined;
+  lowers: readonly FrozenLayer[];
+  readonly inodes = new Map<Ino, Inode>();
+  /** Inodes to be stored by the next checkpoint. */
+  readonly dirty = new Set<Inode>();
+  /** Inodes whose atime alone moved; stored when the tree is closed. */
+  readonly lazyTimes = new Set<Inode>();
+  /** Called when the journal has grown to the size at which a checkpoint is due. */
+  onCheckpointDue: () => void = () => {};
+  isReplaying = false;
+  private readonly batch = new Batch();
+  private readonly writer = new ByteWriter(4096);
+
+  constructor(parts: StackParts, rootIno: Ino, upper: UpperLayer | undefined, lowers: readonly FrozenLayer[]) {
+    this.tables = parts.tables;
+    this.blobs = parts.blobs;
+    this.system = parts.system;
+    this.clock = parts.clock;
+    this.budget = parts.budget;
+    this.rootIno = rootIno;
+    this.upper = upper;
+    this.lowers = lowers;
+  }
+
+  // Physical space, as mapping needs it.
+
+  /** During a replay blocks are not counted: the counts are made from the tables when the blob is opened. */
+  get activeId(): BlobId | 0 {
+    return this.isReplaying ? 0 : (this.upper?.activeId ?? 0);
+  }
+
+  activeBlob(): ActiveBlob {
+    return this.writable().activeBlob();
+  }
+
+  /** The upper layer. EROFS when the tree is a snapshot. */
+  writable(): UpperLayer {
+    if (this.upper === undefined) throw new FsError('EROFS');
+    return this.upper;
+  }
+
+  // Looking up.
+
+  get root(): Inode {
+    return this.inode(this.rootIno);
+  }
+
+  /** The inode of a number. ESTALE when no layer has it. */
+  inode(ino: Ino): Inode {
+    const known = this.inodes.get(ino);
+    if (known !== undefined) return known;
+    const record = this.readRecord(ino);
+    if (record === undefined) throw new FsError('ESTALE', { note: `no inode ${ino}` });
+    const inode = new Inode(ino, record);
+    if (this.inodes.size >= CACHED_INODES_MAX) this.evict();
+    this.inodes.set(ino, inode);
+    return inode;
+  }
+
+  private readRecord(ino: Ino): InodeRecord | undefined {
+    const { upper } = this;
+    if (upper?.stored.has(ino)) {
+      const record = this.tables.inodes.get(upper.id, ino);
+      if (record !== undefined) return record.mode === 0 ? undefined : record;
+    }
+    return this.readLowerRecord(ino);
+  }
+
+  private readLowerRecord(ino: Ino): InodeRecord | undefined {
+    for (const layer of this.lowers) {
+      if (!layer.mayHave(ino)) continue;
+      const record = this.tables.inodes.get(layer.id, ino);
+      if (record !== undefined) return record.mode === 0 ? undefined : record;
+    }
+    return undefined;
+  }
+
+  /** Whether a lower layer has this inode, alive. */
+  existsBelow(ino: Ino): boolean {
+    if (this.upper !== undefined && ino >= this.upper.firstIno) return false;
+    return this.readLowerRecord(ino) !== undefined;
+  }
+
+  /** Drops the oldest unused half of the cached inodes. */
+  private evict(): void {
+    let left = CACHED_INODES_MAX / 2;
+    for (const [ino, inode] of this.inodes) {
+      if (left-- <= 0) return;
+      if (ino === this.rootIno || !inode.isEvictable) continue;
+      if (this.lazyTimes.has(inode)) continue;
+      this.inodes.delete(ino);
+    }
+  }
+
+  /** What `name` is in `directory`; `NO_ENTRY` when there is no such name. */
+  lookup(directory: Inode, name: Name): Entry {
+    const known = directory.children?.get(name);
+    if (known !== undefined && known !== UNREAD_ENTRY) return known;
+    if (known === undefined && directory.isComplete) return NO_ENTRY;
+    const entry = this.readName(directory.ino, name);
+    directory.children ??= new Map();
+    directory.children.set(name, entry);
+    return entry;
+  }
+
+  private readName(directory: Ino, name: Name): Entry {
+    const { upper } = this;
+    if (upper?.stored.has(directory)) {
+      const dentry = this.tables.dentries.get(upper.id, directory, name);
+      if (dentry !== undefined) return dentry.ino === 0 ? NO_ENTRY : entryOf(dentry.ino, dentry.kind);
+    }
+    return this.readLowerName(directory, name);
+  }
+
+  private readLowerName(directory: Ino, name: Name): Entry {
+    for (const layer of this.lowers) {
+      if (!layer.mayHave(directory)) continue;
+      const dentry = this.tables.dentries.get(layer.id, directory, name);
+      if (dentry !== undefined) return dentry.ino === 0 ? NO_ENTRY : entryOf(dentry.ino, dentry.kind);
+    }
+    return NO_ENTRY;
+  }
+
+  /**
+   * All names of a directory, merged from every layer; `UNREAD_ENTRY` stands for an inode number that was not
+   * needed yet.
+   */
+  list(directory: Inode): ReadonlyMap<Name, Entry> {
+    if (directory.isComplete && directory.children !== undefined) return directory.children;
+    const merged = new Map<Name, Entry>();
+    for (let index = this.lowers.length - 1; index >= 0; index--) {
+      const layer = this.lowers[index]!;
+      if (layer.mayHave(directory.ino)) this.mergeNames(merged, layer.id, directory.ino, layer.record.parent === 0);
+    }
+    if (this.upper?.stored.has(directory.ino)) this.mergeNames(merged, this.upper.id, directory.ino, false);
+    for (const [name, entry] of directory.children ?? []) {
+      // What was found or changed in memory is newer than the tables.
+      if (entry === NO_ENTRY) merged.delete(name);
+      else if (entry !== UNREAD_ENTRY) merged.set(name, entry);
+    }
+    directory.children = merged;
+    directory.isComplete = true;
+    return merged;
+  }
+
+  /** A base layer has no whiteouts, so its names can be read from the keys alone, four times as fast. */
+  private mergeNames(merged: Map<Name, Entry>, layer: LayerId, directory: Ino, isBase: boolean): void {
+    if (isBase) {
+      for (const name of this.tables.dentries.names(layer, directory)) merged.set(name, UNREAD_ENTRY);
+      return;
+    }
+    for (const { name, dentry } of this.tables.dentries.list(layer, directory)) {
+      if (dentry.ino === 0) merged.delete(name);
+      else merged.set(name, entryOf(dentry.ino, dentry.kind));
+    }
+  }
+
+  /** The bytes of a regular file. */
+  mappingOf(inode: Inode): Mapping {
+    if (inode.mapping !== undefined) return inode.mapping;
+    const { extentLayer } = inode.record;
+    const runs = extentLayer === 0 ? [] : (this.tables.extents.load(extentLayer as LayerId, inode.ino) ?? []);
+    const mapping = new Mapping(this, ExtentMap.fromRuns(runs));
+    mapping.onIdle = () => this.releaseIfUnused(inode);
+    inode.mapping = mapping;
+    return mapping;
+  }
+
+  xattrsOf(inode: Inode): Map<string, Buffer> {
+    if (inode.xattrs !== undefined) return inode.xattrs;
+    const { xattrLayer } = inode.record;
+    inode.xattrs =
+      xattrLayer === 0 ? new Map() : (this.tables.xattrs.get(xattrLayer as LayerId, inode.ino) ?? new Map());
+    return inode.xattrs;
+  }
+
+  // Changing.
+
+  /** Begins the one batch of this stack; EROFS on a snapshot. What an earlier, failed operation left in it is gone. */
+  begin(): Batch {
+    this.writable();
+    return this.batch.reset();
+  }
+
+  /** Journals the batch as one record and applies it. When the journal cannot take it nothing has changed. */
+  commit(batch: Batch): void {
+    const upper = this.writable();
+    const { writer } = this;
+    writer.reset();
+    for (let index = 0; index < batch.runInodes.length; index++) {
+      const inode = batch.runInodes[index]!;
+      this.mappingOf(inode);
+      batch.change(inode).extentLayer = upper.id;
+      encodeRuns(writer, inode.ino, batch.runLists[index]!);
+    }
+    for (const inode of batch.xattrInodes) batch.change(inode).xattrLayer = upper.id;
+    for (let index = 0; index < batch.inodes.length; index++) {
+      encodeInodeEffect(writer, batch.inodes[index]!.ino, batch.drafts[index]!);
+    }
+    for (const { directory, name, entry } of batch.names) {
+      encodeName(writer, directory.ino, name, entryIno(entry), entryKind(entry));
+    }
+    for (let index = 0; index < batch.xattrInodes.length; index++) {
+      encodeXattrs(writer, batch.xattrInodes[index]!.ino, batch.xattrMaps[index]!);
+    }
+    try {
+      upper.journal.append(writer.view());
+    } catch (error) {
+      for (let index = 0; index < batch.runInodes.length; index++) {
+        this.mappingOf(batch.runInodes[index]!).abandon(batch.runLists[index]!);
+      }
+      throw error;
+    }
+    this.apply(batch);
+    if (upper.journal.recordCount >= CHECKPOINT_RECORDS || upper.journal.lengthBytes >= CHECKPOINT_BYTES) {
+      this.onCheckpointDue();
+    }
+  }
+
+  private apply(batch: Batch): void {
+    for (let index = 0; index < batch.runInodes.length; index++) {
+      this.installRuns(batch.runInodes[index]!, batch.runLists[index]!);
+    }
+    for (let index = 0; index < batch.inodes.length; index++) {
+      const inode = batch.inodes[index]!;
+      const draft = batch.drafts[index]!;
+      if (inode.mapping !== undefined) draft.blocks = inode.mapping.extents.blockCount;
+      inode.record = draft;
+      this.inodes.set(inode.ino, inode);
+      this.markDirty(inode);
+    }
+    for (const { directory, name, entry } of batch.names) this.applyName(directory, name, entry);
+    for (let index = 0; index < batch.xattrInodes.length; index++) {
+      const inode = batch.xattrInodes[index]!;
+      inode.xattrs = batch.xattrMaps[index]!;
+      inode.areXattrsDirty = true;
+    }
+    for (const inode of batch.inodes) if (inode.record.nlink === 0) this.releaseIfUnused(inode);
+  }
+
+  /** The record that is replaced still says where the map came from: a map from a lower layer is stored whole. */
+  installRuns(inode: Inode, runs: Parameters<Mapping['install']>[0]): void {
+    const mapping = this.mappingOf(inode);
+    if (inode.record.extentLayer !== this.writable().id) mapping.extents.markAllDirty();
+    mapping.install(runs);
+  }
+
+  applyName(directory: Inode, name: Name, entry: Entry): void {
+    directory.children ??= new Map();
+    // A complete listing keeps the order in which names came; a name that is gone leaves it.
+    if (entry === NO_ENTRY && directory.isComplete) directory.children.delete(name);
+    else directory.children.set(name, entry);
+    directory.changedNames ??= new Map();
+    directory.changedNames.set(name, entry);
+    this.markDirty(directory);
+  }
+
+  markDirty(inode: Inode): void {
+    if (inode.isDirty) return;
+    inode.isDirty = true;
+    this.dirty.add(inode);
+  }
+
+  /** A new inode number, and the inode for it; it is stored with the batch that creates it. */
+  newInode(record: InodeRecord): Inode {
+    return new Inode(this.writable().nextIno(), record);
+  }
+
+  /** Frees an inode that has no name and that nobody has open or mapped. */
+  releaseIfUnused(inode: Inode): void {
+    if (inode.record.nlink > 0 || inode.isDead || inode.isInUse || this.upper === undefined) return;
+    if (inode.isFile && inode.record.extentLayer === this.upper.id) {
+      const { extents } = this.mappingOf(inode);
+      const { activeId } = this;
+      extents.clear(0 as never, Number.POSITIVE_INFINITY, (blob, physical, count) => {
+        if (blob === activeId) this.activeBlob().dropRefs(physical, count);
+      });
+    }
+    inode.isDead = true;
+    this.markDirty(inode);
+    this.inodes.delete(inode.ino);
+  }
+
+  /** Whether `name` in `directory` would show through from a lower layer if the upper one said nothing of it. */
+  showsFromBelow(directory: Inode, name: Name): boolean {
+    return this.existsBelow(directory.ino) && this.readLowerName(directory.ino, name) !== NO_ENTRY;
+  }
+
+  /** The upper layer has been frozen and `next` stands over it: nothing that anyone sees changes. */
+  replaceUpper(next: UpperLayer, lowers: readonly FrozenLayer[]): void {
+    assert(this.dirty.size === 0, 'the old upper layer was checkpointed');
+    this.upper = next;
+    this.lowers = lowers;
+  }
+}

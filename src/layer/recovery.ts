@@ -1,0 +1,145 @@
+/**
+ * Recovery: opening the upper layer of a tree whose last owner did not close it. The journal is replayed into
+ * memory, what had no name is freed, and a checkpoint stores the result.
+ *
+ * After the death of a process every acknowledged record is there; after a power cut those up to the last commit
+ * mark. Either way the result is a state that the tree really had.
+ */
+import { BLOCK_SIZE, type BlockIndex, blocksFor, type Ino } from '../base/index.ts';
+import type { InodeRecord } from '../meta/index.ts';
+import { storeChanges } from './checkpoint.ts';
+import { decodeEffects, type EffectVisitor } from './effect-format.ts';
+import { entryOf, Inode, kindOfMode, NO_ENTRY, S_IFREG } from './inode.ts';
+import type { LayerStack } from './layer-stack.ts';
+import type { UpperLayer } from './upper-layer.ts';
+
+export interface RecoveryReport {
+  readonly replayedRecords: number;
+  /** Inodes that were open without a name when the owner died. */
+  readonly freedOrphans: number;
+}
+
+const ZEROS = Buffer.alloc(BLOCK_SIZE);
+
+/** Brings the upper layer of a freshly opened stack to its last acknowledged state. */
+export function recover(stack: LayerStack): RecoveryReport {
+  const upper = stack.writable();
+  const { journal, record } = upper;
+  if (journal.isFresh) {
+    journal.begin(record.generation, record.appliedSequence + 1);
+    return { replayedRecords: 0, freedOrphans: 0 };
+  }
+  upper.wasUnclean = true;
+  const visitor = replayer(stack, upper);
+  stack.isReplaying = true;
+  const result = journal.replay((_sequence, payload) => decodeEffects(payload, visitor), record.appliedSequence);
+  const freedOrphans = freeOrphans(stack, upper);
+  upper.syncFoundData();
+  journal.sync();
+  storeChanges(stack, upper, Number.POSITIVE_INFINITY);
+  stack.isReplaying = false;
+  journal.begin(upper.record.generation, Math.max(result.lastSequence, record.appliedSequence) + 1);
+  zeroTails(stack, upper);
+  return { replayedRecords: result.replayedRecords, freedOrphans };
+}
+
+function replayer(stack: LayerStack, upper: UpperLayer): EffectVisitor {
+  return {
+    runs(ino, runs) {
+      const inode = ghost(stack, ino);
+      stack.installRuns(inode, runs);
+      inode.record = { ...inode.record, extentLayer: upper.id };
+      stack.markDirty(inode);
+    },
+    inode(ino, record) {
+      const inode = ghost(stack, ino);
+      const blocks = record.extentLayer === 0 ? 0 : stack.mappingOf(inode).extents.blockCount;
+      inode.record = { ...record, blocks };
+      upper.noteIno(ino);
+      stack.markDirty(inode);
+    },
+    name(directory, name, ino, kind) {
+      stack.applyName(ghost(stack, directory), name, ino === 0 ? NO_ENTRY : entryOf(ino, kind));
+    },
+    xattrs(ino, xattrs) {
+      const inode = ghost(stack, ino);
+      inode.xattrs = xattrs;
+      inode.areXattrsDirty = true;
+      stack.markDirty(inode);
+    },
+  };
+}
+
+/** The inode of a record, which may not exist yet, or no longer where part of a checkpoint was stored already. */
+function ghost(stack: LayerStack, ino: Ino): Inode {
+  const known = stack.inodes.get(ino);
+  if (known !== undefined) return known;
+  let inode: Inode;
+  try {
+    inode = stack.inode(ino);
+  } catch {
+    inode = new Inode(ino, UNKNOWN);
+    stack.inodes.set(ino, inode);
+  }
+  return inode;
+}
+
+const UNKNOWN: InodeRecord = {
+  mode: S_IFREG,
+  uid: 0,
+  gid: 0,
+  nlink: 0,
+  size: 0,
+  rdev: 0,
+  extentLayer: 0,
+  xattrLayer: 0,
+  blocks: 0,
+  atimeSeconds: 0,
+  atimeNanoseconds: 0,
+  mtimeSeconds: 0,
+  mtimeNanoseconds: 0,
+  ctimeSeconds: 0,
+  ctimeNanoseconds: 0,
+  birthSeconds: 0,
+  birthNanoseconds: 0,
+  parent: 0 as Ino,
+  target: '',
+};
+
+function freeOrphans(stack: LayerStack, upper: UpperLayer): number {
+  let freed = 0;
+  for (const inode of [...stack.dirty]) {
+    if (inode.record.nlink > 0) continue;
+    stack.releaseIfUnused(inode);
+    freed++;
+  }
+  for (const ino of [...stack.tables.orphans.inos(upper.id)]) {
+    if (stack.inodes.get(ino)?.isDead !== false) {
+      const inode = ghost(stack, ino);
+      if (inode.record.nlink > 0) continue;
+      stack.releaseIfUnused(inode);
+      freed++;
+    }
+  }
+  return freed;
+}
+
+/**
+ * A write into the last block of a file may have reached it while its record did not reach the journal: bytes behind
+ * the end of the file must be zero, or a later growth would show them.
+ */
+function zeroTails(stack: LayerStack, upper: UpperLayer): void {
+  if (!stack.blobs.exists(upper.activeId)) return;
+  const active = upper.activeBlob();
+  for (const ino of upper.stored) {
+    const record = stack.tables.inodes.get(upper.id, ino);
+    if (record === undefined || kindOfMode(record.mode) !== kindOfMode(S_IFREG)) continue;
+    const within = record.size % BLOCK_SIZE;
+    if (within === 0 || record.extentLayer !== upper.id) continue;
+    const { extents } = stack.mappingOf(stack.inode(ino));
+    extents.locate(blocksFor(record.size) - 1);
+    const physical: BlockIndex = extents.foundPhysical;
+    if (extents.foundBlob !== active.id || !active.isExclusive(physical)) continue;
+    active.write(physical * BLOCK_SIZE + within, ZEROS, 0, BLOCK_SIZE - within);
+  }
+}

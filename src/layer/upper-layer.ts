@@ -1,0 +1,149 @@
+/**
+ * The writable layer of an open tree: its journal, its active blob, and the inode numbers reserved for it. One process
+ * owns it, by the lock on its journal.
+ */
+import { ActiveBlob, type BlobSpace } from '../blob/index.ts';
+import { BLOCK_SIZE, type BlobId, type Ino, type LayerId } from '../base/index.ts';
+import { Journal, type LayerRecord, type MetaTables } from '../meta/index.ts';
+import type { System } from '../sys/index.ts';
+
+/** Inode numbers taken from the store at once when a layer runs out: one durable transaction for so many creates. */
+const INODE_RANGE = 65_536;
+
+export interface UpperParts {
+  readonly system: System;
+  readonly tables: MetaTables;
+  readonly blobs: BlobSpace;
+  /** Path of the journal file. */
+  readonly journalPath: string;
+  /** Directory entries that must be durable with the first sync. */
+  readonly journalDirectory: string;
+}
+
+export class UpperLayer {
+  readonly id: LayerId;
+  record: LayerRecord;
+  readonly journal: Journal;
+  /** Inodes that have a row in the tables under this layer. */
+  readonly stored: Set<Ino>;
+  /** Numbers from here on were given out by this layer, so no lower has them. */
+  readonly firstIno: Ino;
+  /** What opening found: true when the layer's last owner did not close it. */
+  wasUnclean = false;
+  private readonly parts: UpperParts;
+  private active: ActiveBlob | undefined;
+  private isNameDurable = false;
+
+  constructor(parts: UpperParts, id: LayerId, record: LayerRecord) {
+    this.parts = parts;
+    this.id = id;
+    this.record = record;
+    this.firstIno = record.inoNext as Ino;
+    this.stored = new Set(parts.tables.inodes.inos(id));
+    this.journal = Journal.open(parts.system, parts.journalPath, id);
+  }
+
+  get activeId(): BlobId {
+    return this.record.activeBlob as BlobId;
+  }
+
+  get isActiveOpen(): boolean {
+    return this.active !== undefined;
+  }
+
+  /** The active blob; created at the first write, opened and its counts rebuilt when the layer has written before. */
+  activeBlob(): ActiveBlob {
+    if (this.active !== undefined) return this.active;
+    const { tables, blobs } = this.parts;
+    if (!blobs.exists(this.activeId)) {
+      this.active = ActiveBlob.create(blobs, this.activeId);
+      return this.active;
+    }
+    this.active = ActiveBlob.open(blobs, this.activeId, this.ownRuns(tables));
+    return this.active;
+  }
+
+  private *ownRuns(tables: MetaTables): Generator<{ physical: number; count: number }> {
+    for (const { runs } of tables.extents.forLayer(this.id)) {
+      for (const run of runs) if (run.blob === this.activeId) yield run;
+    }
+  }
+
+  /** A fresh inode number; reserves a further range in the store when this one is used up. */
+  nextIno(): Ino {
+    if (this.record.inoNext >= this.record.inoEnd) {
+      const { tables } = this.parts;
+      tables.transaction(() => {
+        const first = tables.allocate('nextIno', INODE_RANGE);
+        this.record = { ...this.record, inoNext: first, inoEnd: first + INODE_RANGE };
+        // The row keeps the end of what is reserved; numbers used since are known from the journal.
+        tables.layers.put(this.id, this.record);
+      });
+    }
+    const ino = this.record.inoNext as Ino;
+    this.record = { ...this.record, inoNext: ino + 1 };
+    return ino;
+  }
+
+  /** A replayed record used this number: it must not be given out again. */
+  noteIno(ino: Ino): void {
+    if (ino >= this.record.inoNext && ino < this.record.inoEnd) this.record = { ...this.record, inoNext: ino + 1 };
+  }
+
+  /**
+   * Makes everything acknowledged so far durable: data first, then a commit mark in the journal, then the journal.
+   * Freed blocks may be reused from here on.
+   */
+  commitMark(): void {
+    const { system, journalDirectory } = this.parts;
+    if (this.active?.isDirty === true) this.active.sync();
+    if (!this.isNameDurable) {
+      system.syncDirectory(journalDirectory);
+      this.isNameDurable = true;
+    }
+    this.journal.mark();
+    this.journal.sync();
+    this.active?.durable();
+  }
+
+  /** For recovery: makes the data durable that a dead owner wrote. */
+  syncFoundData(): void {
+    const { system, blobs } = this.parts;
+    if (blobs.exists(this.activeId)) system.dataSync(blobs.descriptor(this.activeId));
+  }
+
+  /** True when something was acknowledged that no commit mark covers. */
+  get isUnmarked(): boolean {
+    return this.journal.lastSequence !== this.journal.lastMarkedSequence || this.active?.isDirty === true;
+  }
+
+  /** Closes the active blob to writes and returns its length. */
+  freezeActive(): { lengthBlocks: number; lengthBytes: number } | undefined {
+    if (this.active === undefined && !this.parts.blobs.exists(this.activeId)) return undefined;
+    const lengthBlocks = this.activeBlob().freeze();
+    return { lengthBlocks, lengthBytes: lengthBlocks * BLOCK_SIZE };
+  }
+
+  /** Nothing was ever written here: what is below shows unchanged. */
+  get isPristine(): boolean {
+    return this.stored.size === 0 && this.journal.recordCount === 0 && !this.isActiveOpen;
+  }
+
+  /** The layer was checkpointed: nothing is left to replay, and the next opener sees that it was closed. */
+  close(): void {
+    this.active?.close();
+    this.journal.closeClean();
+  }
+
+  /** Gives the layer up as it is: what the journal holds is replayed by the next opener. */
+  abandon(): void {
+    this.active?.close();
+    this.journal.close();
+  }
+
+  /** The layer was frozen or dropped: its journal goes. */
+  retire(): void {
+    this.active?.close();
+    this.journal.remove();
+  }
+}

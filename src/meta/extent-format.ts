@@ -1,0 +1,91 @@
+/**
+ * Bytes of a row of the extent table, and nothing else. Key: see key-format. A row holds the runs of one file that
+ * *start* in one chunk of 1,024 blocks (4 MiB); a run may reach past its chunk, so an unfragmented file of any size is
+ * one row. Runs are in order and do not overlap; what no run covers is a hole.
+ *
+ *   varint  count of runs, then for each run:
+ *   varint  logical start, as a distance: from the chunk's first block for the first run, else from the last run's end
+ *   varint  2 × count of blocks + (1 when the blob is the last run's blob)
+ *   then, when the blob is another (and for the first run):
+ *     varint  blob
+ *     varint  physical start
+ *   or, when it is the same:
+ *     varint  physical start as a zigzag distance from the last run's physical end (0, -1, 1, -2, … as 0, 1, 2, 3, …)
+ */
+import type { BlobId, BlockIndex, ByteReader, ByteWriter } from '../base/index.ts';
+import { assert, DecodeError } from '../base/index.ts';
+
+/** Blocks a chunk. */
+export const CHUNK_BLOCKS = 1024;
+
+/** `count` blocks of a file from block `logical` on lie in `blob` from block `physical` on. */
+export interface Run {
+  /** Block of the file. */
+  readonly logical: BlockIndex;
+  /** In blocks. */
+  readonly count: number;
+  readonly blob: BlobId;
+  /** Block of the blob. */
+  readonly physical: BlockIndex;
+}
+
+/** The chunk whose row holds a run. */
+export function chunkOf(logical: number): number {
+  return Math.floor(logical / CHUNK_BLOCKS);
+}
+
+export function encodeRuns(writer: ByteWriter, chunk: number, runs: readonly Run[]): void {
+  writer.varint(runs.length);
+  let logicalEnd = chunk * CHUNK_BLOCKS;
+  let blob = 0;
+  let physicalEnd = 0;
+  for (const run of runs) {
+    assert(run.count > 0 && run.blob > 0, 'a run has blocks and a blob');
+    assert(
+      run.logical >= logicalEnd && chunkOf(run.logical) === chunk,
+      'a run starts in its chunk, in order',
+    );
+    const isSameBlob = run.blob === blob;
+    writer.varint(run.logical - logicalEnd).varint(run.count * 2 + (isSameBlob ? 1 : 0));
+    if (isSameBlob) {
+      const distance = run.physical - physicalEnd;
+      writer.varint(distance < 0 ? -2 * distance - 1 : 2 * distance);
+    } else {
+      writer.varint(run.blob).varint(run.physical);
+    }
+    logicalEnd = run.logical + run.count;
+    blob = run.blob;
+    physicalEnd = run.physical + run.count;
+  }
+}
+
+/** Appends the runs of one chunk to `runs`. */
+export function decodeRuns(reader: ByteReader, chunk: number, runs: Run[]): void {
+  const total = reader.varint();
+  let logicalEnd = chunk * CHUNK_BLOCKS;
+  let blob = 0;
+  let physicalEnd = 0;
+  for (let index = 0; index < total; index++) {
+    const logical = logicalEnd + reader.varint();
+    const packed = reader.varint();
+    const count = Math.floor(packed / 2);
+    let physical: number;
+    if (packed % 2 === 1) {
+      const zigzag = reader.varint();
+      physical = physicalEnd + (zigzag % 2 === 1 ? -(zigzag + 1) / 2 : zigzag / 2);
+    } else {
+      blob = reader.varint();
+      physical = reader.varint();
+    }
+    if (blob === 0 || count === 0 || physical < 0) throw new DecodeError('run has no blob or no blocks');
+    // The fields hold what encodeRuns wrote: two block indexes and a blob's number.
+    runs.push({
+      logical: logical as BlockIndex,
+      count,
+      blob: blob as BlobId,
+      physical: physical as BlockIndex,
+    });
+    logicalEnd = logical + count;
+    physicalEnd = physical + count;
+  }
+}

@@ -1,0 +1,123 @@
+/**
+ * Bytes of a row of the inode table, and nothing else. Key: see key-format. Fields have fixed places because this is
+ * the row that is read most.
+ *
+ *   at  bytes
+ *    0  u32   st_mode with its type bits; 0 is a tombstone: the inode is dead in this layer
+ *    4  u32   uid
+ *    8  u32   gid
+ *   12  u32   link count
+ *   16  u64   size in bytes
+ *   24  u64   device number of a device node
+ *   32  u64   a directory's parent directory; 0 for others
+ *   40  i64   atime, seconds
+ *   48  i64   mtime, seconds
+ *   56  i64   ctime, seconds
+ *   64  i64   birth, seconds
+ *   72  u32   atime, nanoseconds
+ *   76  u32   mtime, nanoseconds
+ *   80  u32   ctime, nanoseconds
+ *   84  u32   birth, nanoseconds
+ *   88  u64   the layer whose extent rows are the inode's complete map; 0: it has no extents
+ *   96  u64   the layer whose xattr row is the inode's; 0: it has no extended attributes
+ *  104  u64   allocated blocks, 4,096 bytes each
+ *  112  …     bytes of a symlink's target, to the end
+ */
+import type { ByteWriter, Ino, LayerId } from '../base/index.ts';
+import { DecodeError } from '../base/index.ts';
+
+export interface InodeRecord {
+  /** st_mode with its type bits; 0 is a tombstone: the inode is dead in this layer. */
+  mode: number;
+  uid: number;
+  gid: number;
+  nlink: number;
+  /** In bytes. */
+  size: number;
+  rdev: number;
+  /** The layer whose extent rows are the inode's complete map; 0 when it has no extents. */
+  extentLayer: LayerId | 0;
+  /** The layer whose xattr row is the inode's; 0 when it has no extended attributes. */
+  xattrLayer: LayerId | 0;
+  /** Allocated blocks, 4,096 bytes each. */
+  blocks: number;
+  atimeSeconds: number;
+  atimeNanoseconds: number;
+  mtimeSeconds: number;
+  mtimeNanoseconds: number;
+  ctimeSeconds: number;
+  ctimeNanoseconds: number;
+  birthSeconds: number;
+  birthNanoseconds: number;
+  /** Of a directory: the directory that holds it. 0 for all others. */
+  parent: Ino;
+  /** Of a symlink: its target, a byte string. Empty for all others. */
+  target: string;
+}
+
+const TARGET_AT = 112;
+/** Length of a record without a symlink's target. */
+export const INODE_FIXED_BYTES = TARGET_AT;
+const LOW = 2 ** 32;
+const HIGH_MAX = 2 ** 21;
+
+export function encodeInode(writer: ByteWriter, inode: InodeRecord): void {
+  writer
+    .u32(inode.mode)
+    .u32(inode.uid)
+    .u32(inode.gid)
+    .u32(inode.nlink)
+    .u64(inode.size)
+    .u64(inode.rdev)
+    .u64(inode.parent)
+    .i64(inode.atimeSeconds)
+    .i64(inode.mtimeSeconds)
+    .i64(inode.ctimeSeconds)
+    .i64(inode.birthSeconds)
+    .u32(inode.atimeNanoseconds)
+    .u32(inode.mtimeNanoseconds)
+    .u32(inode.ctimeNanoseconds)
+    .u32(inode.birthNanoseconds)
+    .u64(inode.extentLayer)
+    .u64(inode.xattrLayer)
+    .u64(inode.blocks);
+  if (inode.target !== '') writer.raw(Buffer.from(inode.target, 'latin1'));
+}
+
+function u64(bytes: Buffer, at: number): number {
+  const high = bytes.readUInt32LE(at + 4);
+  if (high >= HIGH_MAX) throw new DecodeError(`number at ${at} is not below 2^53`);
+  return high * LOW + bytes.readUInt32LE(at);
+}
+
+function i64(bytes: Buffer, at: number): number {
+  const high = bytes.readInt32LE(at + 4);
+  if (high >= HIGH_MAX || high < -HIGH_MAX) throw new DecodeError(`number at ${at} is not within 2^53`);
+  return high * LOW + bytes.readUInt32LE(at);
+}
+
+/** Decodes `bytes[at..end]`; makes nothing but the record. */
+export function decodeInode(bytes: Buffer, at: number, end: number): InodeRecord {
+  if (end - at < TARGET_AT) throw new DecodeError(`inode record of ${end - at} bytes is too short`);
+  return {
+    mode: bytes.readUInt32LE(at),
+    uid: bytes.readUInt32LE(at + 4),
+    gid: bytes.readUInt32LE(at + 8),
+    nlink: bytes.readUInt32LE(at + 12),
+    size: u64(bytes, at + 16),
+    rdev: u64(bytes, at + 24),
+    extentLayer: u64(bytes, at + 88) as LayerId | 0, // As for `parent`: a layer's number or 0.
+    xattrLayer: u64(bytes, at + 96) as LayerId | 0,
+    blocks: u64(bytes, at + 104),
+    atimeSeconds: i64(bytes, at + 40),
+    atimeNanoseconds: bytes.readUInt32LE(at + 72),
+    mtimeSeconds: i64(bytes, at + 48),
+    mtimeNanoseconds: bytes.readUInt32LE(at + 76),
+    ctimeSeconds: i64(bytes, at + 56),
+    ctimeNanoseconds: bytes.readUInt32LE(at + 80),
+    birthSeconds: i64(bytes, at + 64),
+    birthNanoseconds: bytes.readUInt32LE(at + 84),
+    parent: u64(bytes, at + 32) as Ino, // The field holds what encodeInode wrote: an inode number or 0.
+    target: end - at === TARGET_AT ? '' : bytes.toString('latin1', at + TARGET_AT, end),
+  };
+}

@@ -1,0 +1,352 @@
+/**
+ * The journal of one writable layer: redo records of acknowledged operations, in a file that its owner keeps locked.
+ *
+ * Invariants: what replay yields is a prefix of what was appended. After the death of a process the prefix holds every
+ * record whose `append` returned; after a power cut, at least those before the last `mark` that was followed by `sync`,
+ * and nothing behind the last mark. Space is allocated before it is written, so a full disk fails an append cleanly.
+ */
+import { constants } from 'node:fs';
+import { assert, checksum64, FsError, isFsError, type LayerId } from '../base/index.ts';
+import type { System } from '../sys/index.ts';
+import {
+  decodeHeaderPage,
+  decodeOwner,
+  encodeHeader,
+  encodeOwner,
+  HEADER_BYTES,
+  type JournalHeader,
+  MARK_PAYLOAD_BYTES,
+  OWNER_AT,
+  RECORD_FIXED_BYTES,
+  RECORD_KIND,
+  RecordWriter,
+  recordSeed,
+  slotAt,
+  TERMINATOR_BYTES,
+} from './journal-format.ts';
+import { type RecordVisitor, type ScanResult, scanRecords } from './journal-scan.ts';
+
+/**
+ * The file is made this long at first, and then doubled by at most 4 MiB at a time. 16 KiB, not more, because a
+ * thousand forks that change one file each have a thousand journals.
+ */
+const FIRST_BYTES = 16 * 1024;
+const STEP_BYTES_MAX = 4 * 1024 * 1024;
+/** A journal that grew beyond this gives the rest back when it starts anew. */
+const KEPT_BYTES_MAX = 4 * 1024 * 1024;
+const PAYLOAD_BYTES_MAX = 2 ** 30;
+const MARK_PAYLOAD = new Uint8Array(MARK_PAYLOAD_BYTES);
+const ZERO = new Uint8Array(TERMINATOR_BYTES);
+const PAGE_BYTES = 4096;
+
+export interface ReplayResult {
+  /** Records that were visited. */
+  readonly replayedRecords: number;
+  /** Valid records that the tables had already. */
+  readonly skippedRecords: number;
+  /** Valid records behind the last commit mark, given up because the machine was restarted since. */
+  readonly discardedRecords: number;
+  /** Sequence of the last record that counts. */
+  readonly lastSequence: number;
+  /** The machine has not been restarted since the journal was begun. */
+  readonly isSameBoot: boolean;
+  /** The records end in one that is not valid: it was being written at the crash, or is damaged. */
+  readonly isTailCut: boolean;
+  /** No header could be read: a new file. */
+  readonly isFresh: boolean;
+  /** A header slot holds something unreadable: `begin` was cut by the crash, or the file is damaged. */
+  readonly isHeaderDamaged: boolean;
+}
+
+export class Journal {
+  readonly path: string;
+  readonly layer: LayerId;
+  /** A header slot of the file holds something unreadable. */
+  readonly isHeaderDamaged: boolean;
+  private readonly system: System;
+  private readonly descriptor: number;
+  private readonly records = new RecordWriter();
+  private header: JournalHeader | undefined;
+  private seed = 0n;
+  private isAppendable = false;
+  private isOpen = true;
+  /** Where the next record goes. */
+  private position = HEADER_BYTES;
+  private allocatedBytes: number;
+  private count = 0;
+  private sequence = 0;
+  private markedSequence = 0;
+
+  private constructor(system: System, path: string, layer: LayerId, descriptor: number, page: Buffer) {
+    const { header, isDamaged } = decodeHeaderPage(page, layer);
+    this.system = system;
+    this.path = path;
+    this.layer = layer;
+    this.descriptor = descriptor;
+    this.header = header;
+    this.isHeaderDamaged = isDamaged;
+    this.allocatedBytes = system.fileSize(descriptor).sizeBytes;
+    if (header !== undefined) {
+      this.sequence = header.firstSequence - 1;
+      this.markedSequence = this.sequence;
+    }
+  }
+
+  /**
+   * Opens a layer's journal, made when it is missing, and locks it. Nothing is replayed or begun.
+   * Errors: EBUSY when another process (or another journal of this one) has it, with the owner's process id in the
+   * note; those of open(2), flock(2), pwrite(2).
+   */
+  static open(system: System, path: string, layer: LayerId): Journal {
+    const descriptor = system.open(path, constants.O_RDWR | constants.O_CREAT, 0o600);
+    try {
+      const page = Buffer.alloc(HEADER_BYTES);
+      const isLocked = system.tryLock(descriptor);
+      system.pread(descriptor, page, 0, HEADER_BYTES, 0);
+      if (!isLocked) {
+        const pid = decodeOwner(page);
+        const owner = pid === undefined ? 'another process' : `process ${pid}`;
+        throw new FsError('EBUSY', {
+          syscall: 'flock',
+          path,
+          note: `layer ${layer} is open for writing in ${owner}`,
+        });
+      }
+      const journal = new Journal(system, path, layer, descriptor, page);
+      journal.reserve(0);
+      const owner = encodeOwner(process.pid);
+      system.pwrite(descriptor, owner, 0, owner.length, OWNER_AT);
+      return journal;
+    } catch (error) {
+      system.close(descriptor);
+      throw error;
+    }
+  }
+
+  /** No header could be read: there is nothing to replay. */
+  get isFresh(): boolean {
+    return this.header === undefined;
+  }
+
+  /** Generation of the header; 0 for a new file. */
+  get generation(): number {
+    return this.header?.generation ?? 0;
+  }
+
+  /** Bytes of records since `begin`. */
+  get lengthBytes(): number {
+    return this.position - HEADER_BYTES;
+  }
+
+  /** Records since `begin`, without marks; after `replay` and before `begin`: those that count. */
+  get recordCount(): number {
+    return this.count;
+  }
+
+  get lastSequence(): number {
+    return this.sequence;
+  }
+
+  /** Everything up to this sequence is covered by a commit mark, or was applied before `begin`. */
+  get lastMarkedSequence(): number {
+    return this.markedSequence;
+  }
+
+  /**
+   * Visits, in order, the records that count and whose sequence is above `appliedSequence`. A header of this boot: every
+   * valid record; of another: those up to the last commit mark. Afterwards `lastSequence` and `recordCount` tell what
+   * was found, so that a checkpoint can store it *before* `begin` gives the records up.
+   * Errors: those of pread(2); what `visit` throws.
+   */
+  replay(visit: RecordVisitor, appliedSequence: number): ReplayResult {
+    assert(
+      this.isOpen && !this.isAppendable,
+      'a journal is replayed after it was opened and before it is begun',
+    );
+    const { header, isHeaderDamaged } = this;
+    const none = {
+      replayedRecords: 0,
+      skippedRecords: 0,
+      discardedRecords: 0,
+      isSameBoot: true,
+      isTailCut: false,
+    };
+    if (header === undefined) return { ...none, lastSequence: 0, isFresh: true, isHeaderDamaged };
+    const isSameBoot = header.bootId === this.system.bootId();
+    const found = this.scan(header, undefined, 0, 0);
+    const last = isSameBoot ? found.lastSequence : found.lastMarkedSequence;
+    let replayedRecords = 0;
+    this.scan(
+      header,
+      (sequence, payload) => {
+        replayedRecords++;
+        visit(sequence, payload);
+      },
+      appliedSequence,
+      last,
+    );
+    this.sequence = last;
+    this.markedSequence = found.lastMarkedSequence;
+    this.count = last - header.firstSequence + 1;
+    return {
+      replayedRecords,
+      skippedRecords: this.count - replayedRecords,
+      discardedRecords: found.lastSequence - last,
+      lastSequence: last,
+      isSameBoot,
+      isTailCut: found.isTailCut,
+      isFresh: false,
+      isHeaderDamaged,
+    };
+  }
+
+  private scan(
+    header: JournalHeader,
+    visit: RecordVisitor | undefined,
+    from: number,
+    to: number,
+  ): ScanResult {
+    return scanRecords(this.system, this.descriptor, header, visit, from, to);
+  }
+
+  /**
+   * Starts anew under a generation; where the header has that one already or a later one, under the next above it. Every
+   * record so far is given up: the tables must hold them, durably. Errors: ENOSPC, EIO; the journal takes no records then.
+   */
+  begin(generation: number, nextSequence: number): void {
+    assert(this.isOpen, 'the journal is open');
+    assert(generation >= 0, `generation ${generation} is not negative`);
+    assert(nextSequence > 0, 'sequences are counted from 1');
+    this.isAppendable = false;
+    const header: JournalHeader = {
+      layer: this.layer,
+      generation: this.header === undefined ? generation : Math.max(generation, this.header.generation + 1),
+      firstSequence: nextSequence,
+      salt: this.nextSalt(),
+      bootId: this.system.bootId(),
+    };
+    this.reserve(HEADER_BYTES + TERMINATOR_BYTES);
+    const bytes = encodeHeader(header);
+    this.system.pwrite(this.descriptor, bytes, 0, bytes.length, slotAt(header.generation));
+    // From here on the old records are invalid, so the zero may stand in the place of the first of them.
+    this.system.pwrite(this.descriptor, ZERO, 0, TERMINATOR_BYTES, HEADER_BYTES);
+    this.header = header;
+    this.seed = recordSeed(header);
+    this.position = HEADER_BYTES;
+    this.count = 0;
+    this.sequence = nextSequence - 1;
+    this.markedSequence = this.sequence;
+    this.isAppendable = true;
+    this.giveBack();
+  }
+
+  /** A salt that no earlier start of this journal had, so that no record that was ever here becomes valid again. */
+  private nextSalt(): bigint {
+    const { seconds, nanoseconds } = this.system.clock.now();
+    const text = `${seconds}.${nanoseconds} ${process.pid} ${this.position}`;
+    return checksum64(Buffer.from(text, 'latin1'), this.header?.salt ?? 0n);
+  }
+
+  private giveBack(): void {
+    if (this.allocatedBytes <= KEPT_BYTES_MAX) return;
+    this.system.truncate(this.descriptor, KEPT_BYTES_MAX);
+    this.allocatedBytes = KEPT_BYTES_MAX;
+  }
+
+  /**
+   * Appends the effects of one operation and returns its sequence. The bytes are then in the page cache of the host: a
+   * dead process loses nothing. Errors: ENOSPC, EDQUOT, EIO; then no record was added.
+   */
+  append(payload: Uint8Array): number {
+    assert(payload.length > 0 && payload.length <= PAYLOAD_BYTES_MAX, 'a record has a payload');
+    this.write(RECORD_KIND.effects, this.sequence + 1, payload);
+    this.sequence++;
+    this.count++;
+    return this.sequence;
+  }
+
+  /** Appends a commit mark; the data of all operations so far must be durable. Nothing to do when all is marked. */
+  mark(): void {
+    if (this.markedSequence === this.sequence) return;
+    this.write(RECORD_KIND.mark, this.sequence, MARK_PAYLOAD);
+    this.markedSequence = this.sequence;
+  }
+
+  private write(kind: number, sequence: number, payload: Uint8Array): void {
+    assert(this.isAppendable, 'a journal takes records once it is begun');
+    this.reserve(this.position + RECORD_FIXED_BYTES + payload.length + TERMINATOR_BYTES);
+    const recordBytes = this.records.write(kind, sequence, payload, this.seed);
+    try {
+      this.system.pwrite(
+        this.descriptor,
+        this.records.buffer,
+        0,
+        recordBytes + TERMINATOR_BYTES,
+        this.position,
+      );
+    } catch (error) {
+      this.eraseFailed();
+      throw error;
+    }
+    this.position += recordBytes;
+  }
+
+  /** A failed write may have written all of its bytes: the operation was not acknowledged, so it must not be replayed. */
+  private eraseFailed(): void {
+    try {
+      this.system.pwrite(this.descriptor, ZERO, 0, TERMINATOR_BYTES, this.position);
+    } catch {
+      // The same disk failed twice; the next record that can be written goes to the same place.
+    }
+  }
+
+  /** Makes the file at least `end` bytes long, in steps. */
+  private reserve(end: number): void {
+    const have = this.allocatedBytes;
+    if (end <= have && have >= HEADER_BYTES) return;
+    const exact = Math.ceil(Math.max(end, HEADER_BYTES) / PAGE_BYTES) * PAGE_BYTES;
+    const wanted = Math.max(exact, FIRST_BYTES, have + Math.min(have, STEP_BYTES_MAX));
+    this.allocatedBytes = this.grow(have, wanted, exact);
+  }
+
+  private grow(have: number, wanted: number, exact: number): number {
+    try {
+      this.system.allocate(this.descriptor, have, wanted - have);
+      return wanted;
+    } catch (error) {
+      if (wanted === exact || !(isFsError(error, 'ENOSPC') || isFsError(error, 'EDQUOT'))) throw error;
+    }
+    this.system.allocate(this.descriptor, have, exact - have);
+    return exact;
+  }
+
+  /** Makes all records durable. fdatasync(2). */
+  sync(): void {
+    this.system.dataSync(this.descriptor);
+  }
+
+  /**
+   * The layer was stored whole: empties the file, so that the next opener finds it fresh, and closes. A process that
+   * dies, or calls `close`, leaves the header, and the next opener knows.
+   */
+  closeClean(): void {
+    if (!this.isOpen) return;
+    this.system.truncate(this.descriptor, 0);
+    this.close();
+  }
+
+  /** Gives the lock back. May be called twice. */
+  close(): void {
+    if (!this.isOpen) return;
+    this.isOpen = false;
+    this.isAppendable = false;
+    this.system.close(this.descriptor);
+  }
+
+  /** Removes the file, then closes. */
+  remove(): void {
+    assert(this.isOpen, 'the journal is open');
+    this.system.unlink(this.path);
+    this.close();
+  }
+}

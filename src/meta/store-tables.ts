@@ -1,0 +1,228 @@
+/** The tables of the store as a whole: layers, trees, blobs, contents, counters, dropped space. */
+import type { BlobId, LayerId } from '../base/index.ts';
+import { assert, NAME_BYTES_MAX } from '../base/index.ts';
+import type { BlobRecord } from './blob-format.ts';
+import { decodeBlob, encodeBlob } from './blob-format.ts';
+import type { ContentRecord } from './content-format.ts';
+import { decodeContent, encodeContent } from './content-format.ts';
+import type { CounterName } from './counter-format.ts';
+import { counterStart, decodeCounter, encodeCounter } from './counter-format.ts';
+import type { DroppedRecord } from './dropped-format.ts';
+import { decodeDropped, encodeDropped } from './dropped-format.ts';
+import { keyNumber, PART_AT, TABLE } from './key-format.ts';
+import type { LayerRecord } from './layer-format.ts';
+import { decodeLayer, encodeLayer } from './layer-format.ts';
+import type { KeyRange, Rows } from './rows.ts';
+import type { TreeRecord } from './tree-format.ts';
+import { decodeTree, encodeTree } from './tree-format.ts';
+
+/** All keys of one table. */
+export function tableRange(table: number): KeyRange {
+  return { start: Buffer.from([table]), end: Buffer.from([table + 1]) };
+}
+
+export class LayerTable {
+  private readonly rows: Rows;
+
+  constructor(rows: Rows) {
+    this.rows = rows;
+  }
+
+  get(layer: LayerId): LayerRecord | undefined {
+    this.rows.at(TABLE.layer).u64(layer);
+    return this.rows.find() ? this.rows.decode(decodeLayer) : undefined;
+  }
+
+  put(layer: LayerId, record: LayerRecord): void {
+    this.rows.at(TABLE.layer).u64(layer);
+    encodeLayer(this.rows.payload(), record);
+    this.rows.put();
+  }
+
+  remove(layer: LayerId): boolean {
+    this.rows.at(TABLE.layer).u64(layer);
+    return this.rows.remove();
+  }
+
+  *entries(): Generator<[LayerId, LayerRecord]> {
+    for (const key of this.rows.scan(tableRange(TABLE.layer))) {
+      // Keys of this table were written with a layer's number.
+      yield [keyNumber(key, PART_AT) as LayerId, this.rows.decode(decodeLayer)];
+    }
+  }
+}
+
+/** Forks and snapshots by name. A name is text of 1 to 255 bytes of UTF-8. */
+export class TreeTable {
+  private readonly rows: Rows;
+
+  constructor(rows: Rows) {
+    this.rows = rows;
+  }
+
+  private at(name: string): void {
+    const bytes = Buffer.from(name, 'utf8');
+    assert(bytes.length > 0 && bytes.length <= NAME_BYTES_MAX, `tree name has 1 to ${NAME_BYTES_MAX} bytes`);
+    this.rows.at(TABLE.tree).raw(bytes);
+  }
+
+  get(name: string): TreeRecord | undefined {
+    this.at(name);
+    return this.rows.find() ? this.rows.decode(decodeTree) : undefined;
+  }
+
+  put(name: string, tree: TreeRecord): void {
+    this.at(name);
+    encodeTree(this.rows.payload(), tree);
+    this.rows.put();
+  }
+
+  remove(name: string): boolean {
+    this.at(name);
+    return this.rows.remove();
+  }
+
+  /** In byte order of the names. */
+  *entries(): Generator<[string, TreeRecord]> {
+    for (const key of this.rows.scan(tableRange(TABLE.tree)))
+      yield [key.toString('utf8', PART_AT), this.rows.decode(decodeTree)];
+  }
+}
+
+export class BlobTable {
+  private readonly rows: Rows;
+
+  constructor(rows: Rows) {
+    this.rows = rows;
+  }
+
+  get(blob: BlobId): BlobRecord | undefined {
+    this.rows.at(TABLE.blob).u64(blob);
+    return this.rows.find() ? this.rows.decode(decodeBlob) : undefined;
+  }
+
+  put(blob: BlobId, record: BlobRecord): void {
+    this.rows.at(TABLE.blob).u64(blob);
+    encodeBlob(this.rows.payload(), record);
+    this.rows.put();
+  }
+
+  remove(blob: BlobId): boolean {
+    this.rows.at(TABLE.blob).u64(blob);
+    return this.rows.remove();
+  }
+
+  *entries(): Generator<[BlobId, BlobRecord]> {
+    for (const key of this.rows.scan(tableRange(TABLE.blob))) {
+      // Keys of this table were written with a blob's number.
+      yield [keyNumber(key, PART_AT) as BlobId, this.rows.decode(decodeBlob)];
+    }
+  }
+}
+
+const SHA256_BYTES = 32;
+
+/** Where a file's content already lies, by SHA-256 and size. */
+export class ContentTable {
+  private readonly rows: Rows;
+
+  constructor(rows: Rows) {
+    this.rows = rows;
+  }
+
+  private at(hash: Uint8Array, sizeBytes: number): void {
+    assert(hash.length === SHA256_BYTES, 'a SHA-256 has 32 bytes');
+    this.rows.at(TABLE.content).raw(hash).u64(sizeBytes);
+  }
+
+  get(hash: Uint8Array, sizeBytes: number): ContentRecord | undefined {
+    this.at(hash, sizeBytes);
+    return this.rows.find() ? this.rows.decode(decodeContent) : undefined;
+  }
+
+  put(hash: Uint8Array, sizeBytes: number, content: ContentRecord): void {
+    this.at(hash, sizeBytes);
+    encodeContent(this.rows.payload(), content);
+    this.rows.put();
+  }
+
+  remove(hash: Uint8Array, sizeBytes: number): boolean {
+    this.at(hash, sizeBytes);
+    return this.rows.remove();
+  }
+
+  *entries(): Generator<{
+    readonly hash: Buffer;
+    readonly sizeBytes: number;
+    readonly content: ContentRecord;
+  }> {
+    for (const key of this.rows.scan(tableRange(TABLE.content))) {
+      yield {
+        hash: key.subarray(PART_AT, PART_AT + SHA256_BYTES),
+        sizeBytes: keyNumber(key, PART_AT + SHA256_BYTES),
+        content: this.rows.decode(decodeContent),
+      };
+    }
+  }
+}
+
+export class CounterTable {
+  private readonly rows: Rows;
+
+  constructor(rows: Rows) {
+    this.rows = rows;
+  }
+
+  get(name: CounterName): number {
+    this.rows.at(TABLE.counter).name(name);
+    return this.rows.find() ? this.rows.decode(decodeCounter) : counterStart(name);
+  }
+
+  put(name: CounterName, value: number): void {
+    this.rows.at(TABLE.counter).name(name);
+    encodeCounter(this.rows.payload(), value);
+    this.rows.put();
+  }
+
+  /** Takes `count` numbers; returns the first of them. Only inside a transaction. */
+  allocate(name: CounterName, count: number): number {
+    assert(Number.isInteger(count) && count > 0, `cannot take ${count} numbers`);
+    assert(this.rows.isInTransaction, 'numbers are taken inside a transaction');
+    const first = this.get(name);
+    assert(first + count <= Number.MAX_SAFE_INTEGER, `counter ${name} has numbers left`);
+    this.put(name, first + count);
+    return first;
+  }
+}
+
+/** Space that no tree refers to any more and that waits until no lease is older than its epoch. */
+export class DroppedTable {
+  private readonly rows: Rows;
+
+  constructor(rows: Rows) {
+    this.rows = rows;
+  }
+
+  get(blob: BlobId): DroppedRecord | undefined {
+    this.rows.at(TABLE.dropped).u64(blob);
+    return this.rows.find() ? this.rows.decode(decodeDropped) : undefined;
+  }
+
+  put(blob: BlobId, dropped: DroppedRecord): void {
+    this.rows.at(TABLE.dropped).u64(blob);
+    encodeDropped(this.rows.payload(), dropped);
+    this.rows.put();
+  }
+
+  remove(blob: BlobId): boolean {
+    this.rows.at(TABLE.dropped).u64(blob);
+    return this.rows.remove();
+  }
+
+  *entries(): Generator<[BlobId, DroppedRecord]> {
+    for (const key of this.rows.scan(tableRange(TABLE.dropped))) {
+      // Keys of this table were written with a blob's number.
+      yield [keyNumber(key, PART_AT) as BlobId, this.rows.decode(decodeDropped)];
+    }
+  }
+}

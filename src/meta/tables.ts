@@ -1,0 +1,133 @@
+/** All tables of a store, and the transactions that change them. */
+import type { Ino, LayerId, Name } from '../base/index.ts';
+import type { CounterName } from './counter-format.ts';
+import { TABLE } from './key-format.ts';
+import {
+  DentryTable,
+  ExtentTable,
+  InodeTable,
+  inoOfKey,
+  layerRange,
+  nameOfKey,
+  OrphanTable,
+  XattrTable,
+} from './layer-tables.ts';
+import type { TableFigures } from './rows.ts';
+import { Rows } from './rows.ts';
+import {
+  BlobTable,
+  ContentTable,
+  CounterTable,
+  DroppedTable,
+  LayerTable,
+  TreeTable,
+} from './store-tables.ts';
+
+/** One key that a layer holds. */
+export type LayerKey =
+  | { readonly kind: 'inode'; readonly ino: Ino }
+  | { readonly kind: 'dentry'; readonly directory: Ino; readonly name: Name };
+
+/** Tables with rows of layers, in the order in which a layer's rows are removed. */
+const LAYER_TABLES = [TABLE.extent, TABLE.xattr, TABLE.orphan, TABLE.dentry, TABLE.inode] as const;
+
+/**
+ * Reads may come at any time and see the last commit of this process; those of other processes are seen at the latest
+ * after `renew`. Changes need `transaction`. Every read checks the row: ERR_STORE_CORRUPT names the one that is damaged.
+ */
+export class MetaTables {
+  readonly layers: LayerTable;
+  readonly trees: TreeTable;
+  readonly inodes: InodeTable;
+  readonly dentries: DentryTable;
+  readonly extents: ExtentTable;
+  readonly xattrs: XattrTable;
+  readonly blobs: BlobTable;
+  readonly contents: ContentTable;
+  readonly orphans: OrphanTable;
+  readonly counters: CounterTable;
+  readonly dropped: DroppedTable;
+  private readonly rows: Rows;
+
+  private constructor(rows: Rows) {
+    this.rows = rows;
+    this.layers = new LayerTable(rows);
+    this.trees = new TreeTable(rows);
+    this.inodes = new InodeTable(rows);
+    this.dentries = new DentryTable(rows);
+    this.extents = new ExtentTable(rows);
+    this.xattrs = new XattrTable(rows);
+    this.blobs = new BlobTable(rows);
+    this.contents = new ContentTable(rows);
+    this.orphans = new OrphanTable(rows);
+    this.counters = new CounterTable(rows);
+    this.dropped = new DroppedTable(rows);
+  }
+
+  /**
+   * Opens the tables in a directory that exists; empty tables are made where there are none.
+   * Errors: ENOENT, ENOTDIR, EACCES of the directory; ERR_STORE_CORRUPT; ERR_STORE_VERSION.
+   */
+  static open(directory: string): MetaTables {
+    return new MetaTables(Rows.open(directory));
+  }
+
+  /** May be called twice. Afterwards everything fails with ERR_STORE_CLOSED. */
+  close(): Promise<void> {
+    return this.rows.close();
+  }
+
+  /**
+   * Runs `change` in one transaction, synchronously. It is durable when this returns. When `change` throws, or the
+   * commit fails (ENOSPC, EIO), nothing of it happened. A call inside a transaction belongs to that one, and an error
+   * thrown out of it must reach the outer one: swallowing it breaks an invariant.
+   */
+  transaction<T>(change: () => T): T {
+    return this.rows.transaction(change);
+  }
+
+  get isInTransaction(): boolean {
+    return this.rows.isInTransaction;
+  }
+
+  /** Lets the next read see what other processes have committed. */
+  renew(): void {
+    this.rows.renew();
+  }
+
+  /** Takes `count` numbers of a counter; returns the first. Only inside a transaction. */
+  allocate(counter: CounterName, count = 1): number {
+    return this.counters.allocate(counter, count);
+  }
+
+  /** The inode numbers and the names that a layer holds rows for, tombstones and whiteouts too, to build filters. */
+  *keysOf(layer: LayerId): Generator<LayerKey> {
+    for (const key of this.rows.scanKeys(layerRange(TABLE.inode, layer))) {
+      yield { kind: 'inode', ino: inoOfKey(key) };
+    }
+    for (const key of this.rows.scanKeys(layerRange(TABLE.dentry, layer))) {
+      yield { kind: 'dentry', directory: inoOfKey(key), name: nameOfKey(key) };
+    }
+  }
+
+  /**
+   * Removes at most `limit` rows of inodes, dentries, extents, xattrs and orphans of a layer, in a transaction of its
+   * own when there is none. Returns how many; fewer than `limit` means that the layer has none left. The layer's own
+   * row stays.
+   */
+  removeLayerRows(layer: LayerId, limit: number): number {
+    return this.transaction(() => {
+      let removed = 0;
+      for (const table of LAYER_TABLES) {
+        if (removed === limit) break;
+        removed += this.rows.removeRange(layerRange(table, layer), limit - removed);
+      }
+      return removed;
+    });
+  }
+
+  /** Figures of the tables' file. */
+  figures(): TableFigures {
+    return this.rows.figures();
+  }
+}

@@ -1,0 +1,469 @@
+/**
+ * The store: opens, wires and owns everything. Forks and snapshots by name, the layers under them, the lease of this
+ * process, and the timers.
+ *
+ * Store-level operations (fork, snapshot, drop) are one LMDB transaction each, durable when they return. Invariants:
+ * a writable layer belongs to exactly one fork and is the upper of no other; a frozen layer never changes; every
+ * layer that a tree stands on is there (fsck passes `trees` and `layers`).
+ */
+import { BlobSpace } from '../blob/index.ts';
+import { FsError, isFsError, type BlobId, type Ino, type LayerId, StoreError, type Timespec } from '../base/index.ts';
+import {
+  checkpoint,
+  FrozenLayer,
+  LayerStack,
+  recover,
+  type StackParts,
+  UpperLayer,
+  type UpperParts,
+} from '../layer/index.ts';
+import { processMapBudget } from '../mapping/index.ts';
+import { type InodeRecord, type LayerRecord, MetaTables, type TreeRecord } from '../meta/index.ts';
+import { createSystem, type System } from '../sys/index.ts';
+import { LayerBuilder } from './layer-builder.ts';
+import { checkLayout, checkTreeName, createLayout, pathExists, StoreLayout } from './layout.ts';
+import { Lease } from './leases.ts';
+import { Sealer } from './sealer.ts';
+import { Tree, type TreeInfo } from './tree.ts';
+
+/** Inode numbers given to a new fork in the transaction that makes it: most forks never need more. */
+const FORK_INODE_RANGE = 4096;
+/** A commit mark is written so often, so that a power cut takes no more than this (DESIGN §5). */
+const COMMIT_MARK_MS = 2_000;
+
+export interface StoreOptions {
+  readonly system?: System;
+  /** Make the store where there is none. */
+  readonly create?: boolean;
+}
+
+export class StoreEngine {
+  readonly directory: string;
+  readonly layout: StoreLayout;
+  readonly system: System;
+  readonly tables: MetaTables;
+  readonly blobs: BlobSpace;
+  readonly sealer: Sealer;
+  private readonly lease: Lease;
+  private readonly trees = new Map<string, Tree>();
+  private readonly leaseTokens = new Map<Tree, object>();
+  private readonly frozen = new Map<LayerId, FrozenLayer>();
+  private readonly timer: NodeJS.Timeout;
+  private isOpen = true;
+
+  private constructor(layout: StoreLayout, system: System) {
+    this.layout = layout;
+    this.directory = layout.directory;
+    this.system = system;
+    this.tables = MetaTables.open(layout.metaDirectory);
+    this.blobs = new BlobSpace(system, layout.blobsDirectory);
+    this.lease = Lease.take(system, layout.runDirectory);
+    this.sealer = new Sealer(this.tables, this.blobs);
+    this.timer = setInterval(() => this.markAll(), COMMIT_MARK_MS);
+    this.timer.unref();
+  }
+
+  /** Makes an empty store. ERR_STORE_EXISTS; errors of the host. */
+  static initialize(directory: string, system: System = createSystem()): void {
+    createLayout(system, new StoreLayout(directory));
+  }
+
+  /** Opens a store. ERR_STORE_NOT_FOUND (unless `create`), ERR_STORE_VERSION, ERR_STORE_CORRUPT. */
+  static async open(directory: string, options: StoreOptions = {}): Promise<StoreEngine> {
+    const system = options.system ?? createSystem();
+    const layout = new StoreLayout(directory);
+    if (options.create === true && !pathExists(system, layout.versionPath)) createLayout(system, layout);
+    checkLayout(system, layout);
+    return new StoreEngine(layout, system);
+  }
+
+  private get parts(): StackParts {
+    const { tables, blobs, system } = this;
+    return { tables, blobs, system, clock: system.clock, budget: processMapBudget(() => system.mapCountMax()) };
+  }
+
+  private upperParts(layer: LayerId): UpperParts {
+    const { system, tables, blobs, layout } = this;
+    return {
+      system,
+      tables,
+      blobs,
+      journalPath: layout.journalPath(layer),
+      journalDirectory: layout.journalsDirectory,
+    };
+  }
+
+  private requireOpen(operation: string): void {
+    if (this.isOpen) return;
+    throw new StoreError('ERR_STORE_CLOSED', operation, this.directory, 'the store was closed', 'Open it again.');
+  }
+
+  // What there is.
+
+  list(): TreeInfo[] {
+    this.requireOpen('list');
+    this.tables.renew();
+    return [...this.tables.trees.entries()].map(([name, record]) => ({ name, ...record }));
+  }
+
+  /** ENOENT when there is no such fork or snapshot. */
+  info(name: string, operation = 'open'): TreeInfo {
+    this.requireOpen(operation);
+    this.tables.renew();
+    const record = this.tables.trees.get(name);
+    if (record === undefined) {
+      throw new FsError('ENOENT', { syscall: operation, path: name, note: 'no fork or snapshot of this name: see `ramet ls`' });
+    }
+    return { name, ...record };
+  }
+
+  /** The tree of this name if it is open in this process. */
+  openTreeOf(name: string): Tree | undefined {
+    return this.trees.get(name);
+  }
+
+  get openTrees(): readonly Tree[] {
+    return [...this.trees.values()];
+  }
+
+  // Opening.
+
+  /**
+   * Opens a tree: a fork to read and write, a snapshot to read. ENOENT; EBUSY when the fork is open already, here or
+   * in another process (the message names it). What a dead owner left in the journal is brought back first.
+   */
+  openTree(name: string): Tree {
+    this.requireOpen('open');
+    const open = this.trees.get(name);
+    if (open !== undefined && !open.isReadOnly) {
+      throw new FsError('EBUSY', { syscall: 'open', path: name, note: `it is open in this process (${process.pid})` });
+    }
+    const token = {};
+    this.tables.renew();
+    this.lease.hold(token, this.tables.counters.get('epoch'));
+    try {
+      const tree = this.openLatest(name);
+      this.leaseTokens.set(tree, token);
+      if (!tree.isReadOnly) this.trees.set(name, tree);
+      return tree;
+    } catch (error) {
+      this.lease.release(token);
+      throw error;
+    }
+  }
+
+  /** Opens the tree as it is once its layer is ours: an owner that is just freezing it changes which layer that is. */
+  private openLatest(name: string): Tree {
+    for (;;) {
+      const info = this.info(name);
+      try {
+        return new Tree(this, info, this.openStack(info));
+      } catch (error) {
+        if (!isFsError(error, 'EAGAIN')) throw error;
+      }
+    }
+  }
+
+  private openStack(info: TreeInfo): LayerStack {
+    const record = this.layerRecord(info.layer);
+    if (record.state === 'frozen') {
+      return new LayerStack(this.parts, info.root, undefined, this.chain(info.layer));
+    }
+    let upper: UpperLayer;
+    try {
+      upper = new UpperLayer(this.upperParts(info.layer), info.layer, record);
+    } catch (error) {
+      if (!(error instanceof FsError)) throw error;
+      throw new FsError(error.code, { syscall: 'open', path: info.name, note: error.note });
+    }
+    try {
+      // Before the lock was ours the last owner may have frozen or dropped the layer.
+      this.tables.renew();
+      if (this.tables.trees.get(info.name)?.layer !== info.layer) throw new FsError('EAGAIN', { path: info.name });
+      const stack = new LayerStack(this.parts, info.root, upper, this.chain(record.parent));
+      recover(stack);
+      return stack;
+    } catch (error) {
+      upper.abandon();
+      throw error;
+    }
+  }
+
+  private layerRecord(layer: LayerId): LayerRecord {
+    const record = this.tables.layers.get(layer);
+    if (record !== undefined) return record;
+    throw new StoreError(
+      'ERR_STORE_CORRUPT',
+      'open',
+      this.directory,
+      `layer ${layer} is missing`,
+      'Run `ramet fsck` to see what is affected.',
+    );
+  }
+
+  /** The frozen layers from `layer` down to the base, shared by all trees of this process. */
+  private chain(layer: LayerId | 0): FrozenLayer[] {
+    const chain: FrozenLayer[] = [];
+    let next = layer;
+    while (next !== 0) {
+      let frozen = this.frozen.get(next);
+      if (frozen === undefined) {
+        frozen = new FrozenLayer(this.tables, next, this.layerRecord(next));
+        this.frozen.set(next, frozen);
+      }
+      chain.push(frozen);
+      next = frozen.record.parent;
+    }
+    return chain;
+  }
+
+  /** Called by a tree that was closed. */
+  forgetTree(tree: Tree): void {
+    if (this.trees.get(tree.info.name) === tree) this.trees.delete(tree.info.name);
+    const token = this.leaseTokens.get(tree);
+    if (token !== undefined) this.lease.release(token);
+    this.leaseTokens.delete(tree);
+  }
+
+  // Forks and snapshots.
+
+  /**
+   * Makes a writable fork of a snapshot or of a fork, and opens it. O(1) from a clean source. EINVAL (name), EEXIST,
+   * ENOENT (source), EBUSY (the source is a fork that another process owns).
+   */
+  fork(source: string, name: string): Tree {
+    checkTreeName(name, 'fork');
+    const info = this.info(source, 'fork');
+    this.requireFree(name, 'fork');
+    const parent = info.kind === 'snapshot' ? info.layer : this.frozenLayerOf(source, info);
+    this.tables.transaction(() => {
+      this.requireFree(name, 'fork');
+      // Between the look and this transaction another process may have dropped the source.
+      if (this.tables.trees.get(source) === undefined) this.info(source, 'fork');
+      this.insertFork(name, info.root, parent, source);
+    });
+    return this.openTree(name);
+  }
+
+  /** Makes an empty writable tree with nothing under it. EINVAL, EEXIST. */
+  createEmpty(name: string): Tree {
+    checkTreeName(name, 'fork');
+    this.requireOpen('fork');
+    this.tables.transaction(() => {
+      this.requireFree(name, 'fork');
+      const root = this.tables.allocate('nextIno') as Ino;
+      const layer = this.insertFork(name, root, 0, '');
+      this.tables.inodes.put(layer, root, emptyRoot(root, this.system.clock.now()));
+    });
+    return this.openTree(name);
+  }
+
+  private requireFree(name: string, operation: string): void {
+    if (this.tables.trees.get(name) === undefined) return;
+    throw new FsError('EEXIST', { syscall: operation, path: name, note: 'drop it, or choose another name' });
+  }
+
+  /** Rows of a new fork over `parent`; inside a transaction. */
+  private insertFork(name: string, root: Ino, parent: LayerId | 0, source: string): LayerId {
+    const { tables } = this;
+    const layer = this.insertUpper(root, parent, undefined);
+    const id = tables.allocate('nextTree');
+    const created = this.system.clock.now();
+    const record: TreeRecord = { kind: 'fork', layer, root, created, source, id };
+    tables.trees.put(name, record);
+    return layer;
+  }
+
+  /** Rows of a new writable layer and its blob; inside a transaction. A range of inode numbers may be handed on. */
+  private insertUpper(root: Ino, parent: LayerId | 0, range: { next: number; end: number } | undefined): LayerId {
+    const { tables } = this;
+    const layer = tables.allocate('nextLayer') as LayerId;
+    const blob = tables.allocate('nextBlob') as BlobId;
+    const first = range?.next ?? tables.allocate('nextIno', FORK_INODE_RANGE);
+    const created = this.system.clock.now();
+    tables.layers.put(layer, {
+      state: 'writable',
+      parent,
+      root,
+      dev: 0,
+      activeBlob: blob,
+      inoNext: first,
+      inoEnd: range?.end ?? first + FORK_INODE_RANGE,
+      generation: 1,
+      appliedSequence: 0,
+      depth: parent === 0 ? 0 : this.layerRecord(parent).depth + 1,
+      created,
+      unsealedBlobs: [],
+    });
+    tables.blobs.put(blob, { kind: 'active', state: 'active', layer, lengthBlocks: 0, lengthBytes: 0, created });
+    return layer;
+  }
+
+  /** The frozen layer that shows what fork `name` is now; its own upper layer is frozen unless it is still empty. */
+  private frozenLayerOf(name: string, info: TreeInfo): LayerId {
+    const open = this.trees.get(name);
+    if (open !== undefined) return this.freeze(open);
+    const tree = this.openTree(info.name);
+    try {
+      return this.freeze(tree);
+    } finally {
+      tree.close();
+    }
+  }
+
+  /**
+   * Freezes the upper layer of an open fork and puts a fresh one over it: nothing that anyone sees changes. Everything
+   * acknowledged is durable when it returns. Returns the layer that is now frozen.
+   */
+  freeze(tree: Tree, inTransaction?: (frozen: LayerId) => void): LayerId {
+    const { stack } = tree;
+    const { tables } = this;
+    const old = stack.writable();
+    const { parent } = old.record;
+    if (old.isPristine && stack.dirty.size === 0 && parent !== 0) {
+      if (inTransaction !== undefined) tables.transaction(() => inTransaction(parent));
+      return parent;
+    }
+    let next = 0 as LayerId;
+    checkpoint(stack, (upper) => {
+      next = this.freezeRows(tree, upper);
+      inTransaction?.(upper.id);
+    });
+    const record = this.layerRecord(old.id);
+    const frozen = new FrozenLayer(tables, old.id, record, old.stored);
+    this.frozen.set(old.id, frozen);
+    tree.info = { ...tree.info, layer: next };
+    const upper = new UpperLayer(this.upperParts(next), next, this.layerRecord(next));
+    upper.journal.begin(upper.record.generation, 1);
+    stack.replaceUpper(upper, [frozen, ...stack.lowers]);
+    old.retire();
+    if (record.unsealedBlobs.length > 0) this.sealer.add(old.id, record.unsealedBlobs);
+    return old.id;
+  }
+
+  /** Rows of a freeze, inside the checkpoint's last transaction; returns the new upper layer. */
+  private freezeRows(tree: Tree, upper: UpperLayer): LayerId {
+    const { tables } = this;
+    const stored = this.layerRecord(upper.id);
+    const frozenAt = this.system.clock.now();
+    const length = upper.freezeActive();
+    const blob = tables.blobs.get(upper.activeId);
+    const next = this.insertUpper(stored.root, upper.id, { next: stored.inoNext, end: stored.inoEnd });
+    if (length !== undefined && blob !== undefined) {
+      tables.blobs.put(upper.activeId, { ...blob, ...length, state: 'frozen' });
+    } else tables.blobs.remove(upper.activeId);
+    tables.layers.put(upper.id, {
+      ...stored,
+      state: 'frozen',
+      frozenAt,
+      activeBlob: 0,
+      unsealedBlobs: length === undefined ? [] : [upper.activeId],
+    });
+    const { name, kind, root, created, source, id } = tree.info;
+    tables.trees.put(name, { kind, layer: next, root, created, source, id });
+    for (const ino of tables.orphans.inos(upper.id)) tables.orphans.put(next, ino);
+    return next;
+  }
+
+  /** A snapshot of a fork as it is now, or of another snapshot. EINVAL (name), EEXIST, ENOENT, EBUSY. */
+  snapshot(source: string, name: string): TreeInfo {
+    checkTreeName(name, 'snapshot');
+    const info = this.info(source, 'snapshot');
+    this.requireFree(name, 'snapshot');
+    const insert = (layer: LayerId): void => {
+      this.requireFree(name, 'snapshot');
+      const id = this.tables.allocate('nextTree');
+      const created = this.system.clock.now();
+      this.tables.trees.put(name, { kind: 'snapshot', layer, root: info.root, created, source, id });
+    };
+    if (info.kind === 'snapshot') {
+      this.tables.transaction(() => insert(info.layer));
+      return this.info(name);
+    }
+    const open = this.trees.get(source);
+    const tree = open ?? this.openTree(source);
+    try {
+      this.freeze(tree, insert);
+    } finally {
+      if (open === undefined) tree.close();
+    }
+    return this.info(name);
+  }
+
+  /**
+   * Removes a fork or snapshot by name. Trees that stand on it stay whole: its layers live until the last of them is
+   * gone, and `gc` gives the space back. ENOENT; EBUSY while it is open for writing, here or elsewhere.
+   */
+  drop(name: string): void {
+    const info = this.info(name, 'drop');
+    if (info.kind === 'snapshot') {
+      this.tables.transaction(() => void this.tables.trees.remove(name));
+      return;
+    }
+    if (this.trees.has(name)) {
+      throw new FsError('EBUSY', { syscall: 'drop', path: name, note: 'it is open in this process: close it first' });
+    }
+    // Taking the layer over proves that nobody else has it; what its journal holds goes with it.
+    const upper = new UpperLayer(this.upperParts(info.layer), info.layer, this.layerRecord(info.layer));
+    try {
+      this.tables.transaction(() => void this.tables.trees.remove(name));
+    } catch (error) {
+      upper.abandon();
+      throw error;
+    }
+    upper.retire();
+  }
+
+  /** A builder for a frozen layer in bulk: what import fills. EINVAL, EEXIST. */
+  buildLayer(name: string, source: string): LayerBuilder {
+    this.requireOpen('import');
+    checkTreeName(name, 'import');
+    return new LayerBuilder(this.tables, this.blobs, this.system, {
+      name,
+      source,
+      lockPath: (layer) => this.layout.journalPath(layer),
+    });
+  }
+
+  // Background and end.
+
+  private markAll(): void {
+    for (const tree of this.trees.values()) tree.commitMark();
+  }
+
+  /** Closes every tree, stores everything, and gives the lease back. May be called twice. */
+  async close(): Promise<void> {
+    if (!this.isOpen) return;
+    clearInterval(this.timer);
+    this.sealer.stop();
+    for (const tree of [...this.leaseTokens.keys()]) tree.close();
+    this.isOpen = false;
+    this.blobs.close();
+    this.lease.close();
+    await this.tables.close();
+  }
+}
+
+function emptyRoot(root: Ino, now: Timespec): InodeRecord {
+  return {
+    mode: 0o040755,
+    uid: process.getuid?.() ?? 0,
+    gid: process.getgid?.() ?? 0,
+    nlink: 2,
+    size: 0,
+    rdev: 0,
+    extentLayer: 0,
+    xattrLayer: 0,
+    blocks: 0,
+    atimeSeconds: now.seconds,
+    atimeNanoseconds: now.nanoseconds,
+    mtimeSeconds: now.seconds,
+    mtimeNanoseconds: now.nanoseconds,
+    ctimeSeconds: now.seconds,
+    ctimeNanoseconds: now.nanoseconds,
+    birthSeconds: now.seconds,
+    birthNanoseconds: now.nanoseconds,
+    parent: root,
+    target: '',
+  };
+}

@@ -1,0 +1,10 @@
+/**
+ * store: opens, wires and owns everything: trees by name, layers, leases, sealing, gc, fsck.
+ *
+ * Invariants stand at `StoreEngine`. Below it: `vfs` and all the rest. Above it: the interfaces, which hold no state
+ * of the filesystem.
+ */
+export * from './engine.ts';
+export * from './layer-builder.ts';
+export { FORMAT_VERSION } from './layout.ts';
+export { Tree, type TreeInfo } from './tree.ts';

@@ -1,0 +1,306 @@
+/**
+ * Builds one frozen layer in bulk, without a journal: what an import fills. Rows go to the tables in transactions of
+ * at most 20 ms, so that owners of other layers are not held up; contents go to blobs of their own (large files) or
+ * are packed together (small ones).
+ *
+ * Until `finish` the layer is in state 'building' and no tree names it. `finish` makes its blobs durable and sealed,
+ * then freezes the layer and writes the snapshot in one transaction. After a crash gc finds a 'building' layer whose
+ * lock nobody holds and removes it, its rows and its blobs.
+ *
+ * Identical content is stored once, through the content table, also across imports. An entry there counts only while
+ * its blob's row exists and is sealed, or the blob is one of this builder's own. Gc drops no content while a live
+ * builder exists, and drops a content row in the transaction that drops its blocks.
+ *
+ * Neighbours: `interface/transfer` reads the host and computes the hashes; this file knows no host tree.
+ */
+import {
+  assert,
+  type BlobId,
+  blocksFor,
+  FsError,
+  type Ino,
+  type LayerId,
+  type Name,
+} from '../base/index.ts';
+import { type BlobSpace, BlobWriter } from '../blob/index.ts';
+import {
+  type BlobKind,
+  chunkOf,
+  type InodeRecord,
+  type LayerRecord,
+  type MetaTables,
+  type Run,
+  type TreeRecord,
+} from '../meta/index.ts';
+import type { System } from '../sys/index.ts';
+import { LayerLock } from './layer-lock.ts';
+import { OwnBlob } from './own-blob.ts';
+import { RowQueue } from './row-queue.ts';
+
+export { OwnBlob };
+
+/** A packed blob is closed, and the next begun, when it has reached this size. */
+const PACKED_BYTES_MAX = 64 * 1024 * 1024;
+const INODE_RANGE = 4096;
+const BLOB_RANGE = 64;
+/** Rows removed in one transaction when a build is given up. */
+const REMOVED_ROWS_MAX = 4096;
+
+/** Where content lies: from the start of block `physical` of `blob`. */
+export interface ContentPlace {
+  readonly blob: BlobId;
+  readonly physical: number;
+}
+
+export interface LayerBuilderOptions {
+  /** Name of the snapshot to make. EEXIST when it is taken. */
+  readonly name: string;
+  /** Where the tree comes from, for people: a host path. */
+  readonly source: string;
+  /** The file that is locked while the layer is being built: the layer's journal path. */
+  readonly lockPath: (layer: LayerId) => string;
+}
+
+export class LayerBuilder {
+  readonly name: string;
+  readonly source: string;
+  readonly layer: LayerId;
+  readonly root: Ino;
+  private readonly tables: MetaTables;
+  private readonly blobs: BlobSpace;
+  private readonly system: System;
+  private readonly lock: LayerLock;
+  private readonly rows: RowQueue;
+  private readonly record: LayerRecord;
+  private inoNext = 0;
+  private inoEnd = 0;
+  private blobNext = 0;
+  private blobEnd = 0;
+  /** Blobs of this builder, finished or not. */
+  private readonly ownBlobs = new Set<BlobId>();
+  private readonly openBlobs = new Set<OwnBlob>();
+  /** Content of this build whose rows are still in the queue. */
+  private readonly queuedContent = new Map<string, ContentPlace>();
+  private packed: BlobWriter | undefined;
+  private isDone = false;
+
+  constructor(tables: MetaTables, blobs: BlobSpace, system: System, options: LayerBuilderOptions) {
+    this.tables = tables;
+    this.blobs = blobs;
+    this.system = system;
+    this.name = options.name;
+    this.source = options.source;
+    this.rows = new RowQueue(tables, () => this.queuedContent.clear());
+    this.assertNameFree();
+    // The number is taken first and the lock next, so that gc never meets the row of a live builder without its lock.
+    this.layer = tables.transaction(() => tables.allocate('nextLayer')) as LayerId;
+    this.lock = LayerLock.take(system, options.lockPath(this.layer));
+    this.reserveInodes();
+    this.root = this.newIno();
+    this.record = {
+      state: 'building',
+      parent: 0,
+      root: this.root,
+      dev: 0,
+      activeBlob: 0,
+      inoNext: 0,
+      inoEnd: 0,
+      generation: 0,
+      appliedSequence: 0,
+      depth: 0,
+      created: system.clock.now(),
+      unsealedBlobs: [],
+    };
+    tables.transaction(() => tables.layers.put(this.layer, this.record));
+  }
+
+  private assertNameFree(): void {
+    if (this.tables.trees.get(this.name) !== undefined) {
+      throw new FsError('EEXIST', { syscall: 'import', path: this.name });
+    }
+  }
+
+  private reserveInodes(): void {
+    this.inoNext = this.tables.transaction(() => this.tables.allocate('nextIno', INODE_RANGE));
+    this.inoEnd = this.inoNext + INODE_RANGE;
+  }
+
+  newIno(): Ino {
+    if (this.inoNext >= this.inoEnd) this.reserveInodes();
+    return this.inoNext++ as Ino;
+  }
+
+  // Rows.
+
+  putInode(ino: Ino, record: InodeRecord): void {
+    this.rows.add(() => this.tables.inodes.put(this.layer, ino, record));
+  }
+
+  putDentry(directory: Ino, name: Name, ino: Ino, kind: number): void {
+    this.rows.add(() => this.tables.dentries.put(this.layer, directory, name, { ino, kind }));
+  }
+
+  putXattrs(ino: Ino, xattrs: Map<string, Buffer>): void {
+    this.rows.add(() => this.tables.xattrs.put(this.layer, ino, xattrs));
+  }
+
+  /** The whole map of a file: its runs in order, not touching each other where they continue physically. */
+  putRuns(ino: Ino, runs: readonly Run[]): void {
+    let from = 0;
+    while (from < runs.length) {
+      const chunk = chunkOf(runs[from]!.logical);
+      let to = from + 1;
+      while (to < runs.length && chunkOf(runs[to]!.logical) === chunk) to++;
+      const chunkRuns = runs.slice(from, to);
+      this.rows.add(() => this.tables.extents.putChunk(this.layer, ino, chunk, chunkRuns));
+      from = to;
+    }
+  }
+
+  // Content.
+
+  /** Where content with this SHA-256 and size lies already; undefined when it is to be stored. */
+  findContent(sha256: Buffer, sizeBytes: number): ContentPlace | undefined {
+    const queued = this.queuedContent.get(contentKey(sha256, sizeBytes));
+    if (queued !== undefined) return queued;
+    const stored = this.tables.contents.get(sha256, sizeBytes);
+    if (stored === undefined) return undefined;
+    if (this.ownBlobs.has(stored.blob)) return stored;
+    return this.tables.blobs.get(stored.blob)?.state === 'sealed' ? stored : undefined;
+  }
+
+  /** Remembers where content of this build lies, for files met later. */
+  rememberContent(sha256: Buffer, sizeBytes: number, place: ContentPlace): void {
+    assert(this.ownBlobs.has(place.blob), 'remembered content lies in a blob of this build');
+    this.queuedContent.set(contentKey(sha256, sizeBytes), place);
+    this.rows.add(() => this.tables.contents.put(sha256, sizeBytes, { ...place, sizeBytes }));
+  }
+
+  /** Stores `lengthBytes` bytes at a block boundary of the current packed blob. */
+  storePacked(bytes: Uint8Array, lengthBytes: number): ContentPlace {
+    const writer = this.packedFor(lengthBytes);
+    return { blob: writer.id, physical: writer.append(bytes, lengthBytes) };
+  }
+
+  private packedFor(lengthBytes: number): BlobWriter {
+    if (this.packed !== undefined && this.packed.lengthBytes + lengthBytes <= PACKED_BYTES_MAX) return this.packed;
+    this.closePacked();
+    this.packed = BlobWriter.create(this.blobs, this.newBlob('packed'));
+    return this.packed;
+  }
+
+  private closePacked(): void {
+    const { packed } = this;
+    if (packed === undefined) return;
+    const { lengthBytes } = packed.finish();
+    this.packed = undefined;
+    this.sealed(packed.id, 'packed', lengthBytes);
+  }
+
+  /** A blob for one large file: offset 0 of the blob is offset 0 of the file. */
+  createOwn(): OwnBlob {
+    const id = this.newBlob('own');
+    const own = new OwnBlob(this.blobs, this.system, id, (lengthBytes) => {
+      this.openBlobs.delete(own);
+      if (lengthBytes === undefined) this.forget(id);
+      else this.sealed(id, 'own', lengthBytes);
+    });
+    this.openBlobs.add(own);
+    return own;
+  }
+
+  /** A blob's row is durable before its file exists: after a crash gc finds every file that was begun. */
+  private newBlob(kind: BlobKind): BlobId {
+    const { tables } = this;
+    if (this.blobNext >= this.blobEnd) {
+      this.blobNext = tables.transaction(() => tables.allocate('nextBlob', BLOB_RANGE));
+      this.blobEnd = this.blobNext + BLOB_RANGE;
+    }
+    const id = this.blobNext++ as BlobId;
+    tables.transaction(() => this.putBlob(id, kind, 'building', 0));
+    this.ownBlobs.add(id);
+    return id;
+  }
+
+  private putBlob(id: BlobId, kind: BlobKind, state: 'building' | 'sealed', lengthBytes: number): void {
+    this.tables.blobs.put(id, {
+      kind,
+      state,
+      layer: this.layer,
+      lengthBlocks: blocksFor(lengthBytes),
+      lengthBytes,
+      created: this.record.created,
+    });
+  }
+
+  private sealed(id: BlobId, kind: BlobKind, lengthBytes: number): void {
+    this.rows.add(() => this.putBlob(id, kind, 'sealed', lengthBytes));
+  }
+
+  private forget(id: BlobId): void {
+    this.ownBlobs.delete(id);
+    this.rows.add(() => this.tables.blobs.remove(id));
+  }
+
+  // The end.
+
+  /** Freezes the layer and writes the snapshot. EEXIST when the name was taken meanwhile; then `abort` is to be called. */
+  finish(): TreeRecord {
+    assert(!this.isDone, 'a layer is finished once');
+    assert(this.openBlobs.size === 0, 'every own blob was finished or aborted');
+    this.closePacked();
+    this.rows.flush();
+    const tree = this.tables.transaction(() => {
+      this.assertNameFree();
+      const now = this.system.clock.now();
+      this.tables.layers.put(this.layer, { ...this.record, state: 'frozen', frozenAt: now });
+      const made: TreeRecord = {
+        kind: 'snapshot',
+        layer: this.layer,
+        root: this.root,
+        created: now,
+        source: this.source,
+        id: this.tables.allocate('nextTree'),
+      };
+      this.tables.trees.put(this.name, made);
+      return made;
+    });
+    this.isDone = true;
+    this.lock.release();
+    return tree;
+  }
+
+  /** Content rows of this build point into blobs that are about to go. */
+  private removeContent(): void {
+    const { tables, ownBlobs } = this;
+    const dead: { readonly hash: Buffer; readonly sizeBytes: number }[] = [];
+    for (const { hash, sizeBytes, content } of tables.contents.entries()) {
+      if (ownBlobs.has(content.blob)) dead.push({ hash: Buffer.from(hash), sizeBytes });
+    }
+    for (const { hash, sizeBytes } of dead) this.rows.add(() => tables.contents.remove(hash, sizeBytes));
+    this.rows.flush();
+  }
+
+  /** Gives up: removes every row and blob of this build. Does nothing after `finish`. */
+  abort(): void {
+    if (this.isDone) return;
+    this.isDone = true;
+    this.rows.discard();
+    this.packed?.abort();
+    for (const own of this.openBlobs) own.abort();
+    this.rows.discard();
+    this.removeContent();
+    while (this.tables.removeLayerRows(this.layer, REMOVED_ROWS_MAX) > 0);
+    for (const id of this.ownBlobs) if (this.blobs.exists(id)) this.blobs.unlink(id);
+    this.tables.transaction(() => {
+      for (const id of this.ownBlobs) this.tables.blobs.remove(id);
+      this.tables.layers.remove(this.layer);
+    });
+    this.lock.release();
+  }
+}
+
+/** The key of the queue's own map. */
+function contentKey(sha256: Buffer, sizeBytes: number): string {
+  return `${sha256.toString('latin1')}${sizeBytes}`;
+}

@@ -1,0 +1,145 @@
+/** Where things are in a store's directory, and its VERSION file. See docs/format.md. */
+import { FsError, isFsError, type LayerId, StoreError } from '../base/index.ts';
+import type { System } from '../sys/index.ts';
+
+/** Version of everything stored. A store of another version is not opened. */
+export const FORMAT_VERSION = 1;
+const VERSION_TEXT = `ramet store ${FORMAT_VERSION}\n`;
+const O_RDONLY = 0;
+const O_WRONLY_CREATE_EXCLUSIVE = 0o301;
+
+export class StoreLayout {
+  readonly directory: string;
+
+  constructor(directory: string) {
+    this.directory = directory;
+  }
+
+  get versionPath(): string {
+    return `${this.directory}/VERSION`;
+  }
+
+  get metaDirectory(): string {
+    return `${this.directory}/meta`;
+  }
+
+  get blobsDirectory(): string {
+    return `${this.directory}/blobs`;
+  }
+
+  get journalsDirectory(): string {
+    return `${this.directory}/journals`;
+  }
+
+  get runDirectory(): string {
+    return `${this.directory}/run`;
+  }
+
+  journalPath(layer: LayerId): string {
+    return `${this.journalsDirectory}/${layer}`;
+  }
+}
+
+/** Makes an empty store. ERR_STORE_EXISTS when there is one; ENOENT, EACCES, ENOSPC of the host. */
+export function createLayout(system: System, layout: StoreLayout): void {
+  if (pathExists(system, layout.versionPath)) {
+    throw new StoreError(
+      'ERR_STORE_EXISTS',
+      'init',
+      layout.directory,
+      'there is a store already',
+      'Use it, or name another directory.',
+    );
+  }
+  makeDirectoryIfMissing(system, layout.directory);
+  const parts = [layout.metaDirectory, layout.blobsDirectory, layout.journalsDirectory, layout.runDirectory];
+  for (const part of parts) makeDirectoryIfMissing(system, part);
+  // VERSION comes last: a directory with it is a whole store.
+  const fd = system.open(layout.versionPath, O_WRONLY_CREATE_EXCLUSIVE, 0o644);
+  try {
+    const bytes = Buffer.from(VERSION_TEXT);
+    system.pwrite(fd, bytes, 0, bytes.length, 0);
+    system.fullSync(fd);
+  } finally {
+    system.close(fd);
+  }
+  system.syncDirectory(layout.directory);
+}
+
+/** ERR_STORE_NOT_FOUND where there is no store, ERR_STORE_VERSION where it is of another format. */
+export function checkLayout(system: System, layout: StoreLayout): void {
+  const text = readText(system, layout.versionPath);
+  if (text === undefined) {
+    throw new StoreError(
+      'ERR_STORE_NOT_FOUND',
+      'open',
+      layout.directory,
+      'there is no store here',
+      'Make one with `ramet init`, or name it with --store or RAMET_STORE.',
+    );
+  }
+  if (text !== VERSION_TEXT) {
+    throw new StoreError(
+      'ERR_STORE_VERSION',
+      'open',
+      layout.directory,
+      `its VERSION is ${JSON.stringify(text.trim())}, this program reads ${JSON.stringify(VERSION_TEXT.trim())}`,
+      'Export its trees with the version that made it, and import them here.',
+    );
+  }
+}
+
+function readText(system: System, path: string): string | undefined {
+  let fd: number;
+  try {
+    fd = system.open(path, O_RDONLY);
+  } catch (error) {
+    if (isFsError(error, 'ENOENT') || isFsError(error, 'ENOTDIR')) return undefined;
+    throw error;
+  }
+  try {
+    const bytes = Buffer.alloc(256);
+    return bytes.toString('utf8', 0, system.pread(fd, bytes, 0, bytes.length, 0));
+  } finally {
+    system.close(fd);
+  }
+}
+
+export function pathExists(system: System, path: string): boolean {
+  try {
+    system.statHost(Buffer.from(path), true);
+    return true;
+  } catch (error) {
+    if (isFsError(error, 'ENOENT') || isFsError(error, 'ENOTDIR')) return false;
+    throw error;
+  }
+}
+
+function makeDirectoryIfMissing(system: System, path: string): void {
+  try {
+    system.makeDirectory(path);
+  } catch (error) {
+    if (!isFsError(error, 'EEXIST')) throw error;
+  }
+}
+
+const TREE_NAME_BYTES_MAX = 200;
+// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what it refuses.
+const BAD_IN_NAME = /[\x00-\x1f\x7f/:]/;
+
+/** EINVAL for a name that no tree may have: it must fit a path component and `FORK:/path`. */
+export function checkTreeName(name: string, operation: string): void {
+  const isGood =
+    name.length > 0 &&
+    Buffer.byteLength(name) <= TREE_NAME_BYTES_MAX &&
+    !BAD_IN_NAME.test(name) &&
+    name !== '.' &&
+    name !== '..' &&
+    !name.startsWith('-');
+  if (isGood) return;
+  throw new FsError('EINVAL', {
+    syscall: operation,
+    path: name,
+    note: `a name is 1 to ${TREE_NAME_BYTES_MAX} bytes without '/', ':' or control characters, and does not begin with '-'`,
+  });
+}

@@ -1,0 +1,105 @@
+/**
+ * Leases: which epochs of the store living processes still rely on. Gc gives a blob's space back only when no lease
+ * is older than the epoch in which the blob was dropped. The kernel releases a lease's lock when its process dies;
+ * a lease file that can be locked is a dead process's, and is removed.
+ */
+import { isFsError } from '../base/index.ts';
+import type { System } from '../sys/index.ts';
+import { decodeLease, encodeLease, LEASE_BYTES, type LeaseRecord, NO_EPOCH } from './lease-format.ts';
+
+const O_RDWR = 0o2;
+const O_CREAT_EXCL = 0o300;
+
+let leasesMade = 0;
+
+export class Lease {
+  private readonly system: System;
+  private readonly path: string;
+  private readonly fd: number;
+  /** Epoch of each open tree, by a token. */
+  private readonly epochs = new Map<object, number>();
+
+  private constructor(system: System, path: string, fd: number) {
+    this.system = system;
+    this.path = path;
+    this.fd = fd;
+  }
+
+  /** Takes a lease for this process in `directory` (the store's `run`). */
+  static take(system: System, directory: string): Lease {
+    for (;;) {
+      const path = `${directory}/lease-${process.pid}-${leasesMade++}`;
+      let fd: number;
+      try {
+        fd = system.open(path, O_RDWR | O_CREAT_EXCL, 0o644);
+      } catch (error) {
+        if (isFsError(error, 'EEXIST')) continue;
+        throw error;
+      }
+      if (!system.tryLock(fd)) {
+        // A scan took it for a dead one between the two calls; it removes the file.
+        system.close(fd);
+        continue;
+      }
+      const lease = new Lease(system, path, fd);
+      lease.write();
+      return lease;
+    }
+  }
+
+  /** A tree is being opened at `epoch`: must be called before its rows are read. */
+  hold(token: object, epoch: number): void {
+    this.epochs.set(token, epoch);
+    this.write();
+  }
+
+  release(token: object): void {
+    if (this.epochs.delete(token)) this.write();
+  }
+
+  private write(): void {
+    const bytes = encodeLease({ epoch: Math.min(NO_EPOCH, ...this.epochs.values()), pid: process.pid });
+    this.system.pwrite(this.fd, bytes, 0, bytes.length, 0);
+  }
+
+  close(): void {
+    try {
+      this.system.unlink(this.path);
+    } catch (error) {
+      if (!isFsError(error, 'ENOENT')) throw error;
+    } finally {
+      this.system.close(this.fd);
+    }
+  }
+}
+
+/** The leases of all living processes; those of dead ones are removed on the way. */
+export function livingLeases(system: System, directory: string): LeaseRecord[] {
+  const living: LeaseRecord[] = [];
+  for (const { name } of system.readHostDirectory(Buffer.from(directory))) {
+    if (!name.startsWith('lease-')) continue;
+    const path = `${directory}/${name}`;
+    try {
+      const lease = readLease(system, path);
+      if (lease !== undefined) living.push(lease);
+    } catch (error) {
+      // It was closed while we looked.
+      if (!isFsError(error, 'ENOENT')) throw error;
+    }
+  }
+  return living;
+}
+
+function readLease(system: System, path: string): LeaseRecord | undefined {
+  const fd = system.open(path, O_RDWR);
+  try {
+    if (system.tryLock(fd)) {
+      system.unlink(path);
+      return undefined;
+    }
+    const bytes = Buffer.alloc(LEASE_BYTES);
+    return decodeLease(bytes.subarray(0, system.pread(fd, bytes, 0, LEASE_BYTES, 0)));
+  } finally {
+    system.close(fd);
+  }
+}

@@ -1,0 +1,86 @@
+/**
+ * Sealing in the background: the checksums of blobs that a freeze left without. Work is done in short slices between
+ * the program's own events, and never keeps a process alive; what is not done when it ends is done by the next `gc`.
+ */
+import type { BlobSpace, Sealing } from '../blob/index.ts';
+import { type BlobId, isFsError, type LayerId } from '../base/index.ts';
+import type { MetaTables } from '../meta/index.ts';
+
+/** Blocks hashed in one slice: about 2 ms. */
+const SLICE_BLOCKS = 1024;
+
+interface Job {
+  readonly layer: LayerId;
+  readonly blob: BlobId;
+  work: Sealing | undefined;
+}
+
+export class Sealer {
+  private readonly tables: MetaTables;
+  private readonly blobs: BlobSpace;
+  private readonly jobs: Job[] = [];
+  private handle: NodeJS.Immediate | undefined;
+  private isStopped = false;
+
+  constructor(tables: MetaTables, blobs: BlobSpace) {
+    this.tables = tables;
+    this.blobs = blobs;
+  }
+
+  get pendingCount(): number {
+    return this.jobs.length;
+  }
+
+  add(layer: LayerId, blobs: readonly BlobId[]): void {
+    for (const blob of blobs) this.jobs.push({ layer, blob, work: undefined });
+    this.schedule();
+  }
+
+  private schedule(): void {
+    if (this.handle !== undefined || this.isStopped || this.jobs.length === 0) return;
+    this.handle = setImmediate(() => {
+      this.handle = undefined;
+      this.step();
+      this.schedule();
+    });
+    this.handle.unref();
+  }
+
+  /** Does a slice of the first job. */
+  private step(): void {
+    const job = this.jobs[0];
+    if (job === undefined) return;
+    try {
+      job.work ??= this.blobs.writeSums(job.blob, this.blobs.lengthBlocks(job.blob));
+      if (!job.work.step(SLICE_BLOCKS)) return;
+      this.jobs.shift();
+      this.recordSealed(job);
+    } catch (error) {
+      // A blob that cannot be read stays unsealed; fsck and gc meet it again and say so.
+      this.jobs.shift();
+      if (!isFsError(error)) throw error;
+    }
+  }
+
+  private recordSealed(job: Job): void {
+    this.tables.transaction(() => {
+      const blob = this.tables.blobs.get(job.blob);
+      if (blob !== undefined) this.tables.blobs.put(job.blob, { ...blob, state: 'sealed' });
+      const layer = this.tables.layers.get(job.layer);
+      if (layer === undefined) return;
+      const unsealedBlobs = layer.unsealedBlobs.filter((id) => id !== job.blob);
+      this.tables.layers.put(job.layer, { ...layer, unsealedBlobs });
+    });
+  }
+
+  /** Does all that is left, at once: for gc, and for tests. */
+  finish(): void {
+    while (this.jobs.length > 0) this.step();
+  }
+
+  stop(): void {
+    this.isStopped = true;
+    if (this.handle !== undefined) clearImmediate(this.handle);
+    this.handle = undefined;
+  }
+}

@@ -1,0 +1,71 @@
+/** One open tree: a fork, which this process owns while it is open, or a snapshot. */
+import type { StoreEngine } from './engine.ts';
+import { checkpoint, type LayerStack } from '../layer/index.ts';
+import type { TreeRecord } from '../meta/index.ts';
+import { FileSystem } from '../vfs/index.ts';
+
+/** A fork or snapshot by name. */
+export interface TreeInfo extends TreeRecord {
+  readonly name: string;
+}
+
+/** st_dev of tree 0: a number that no host device has. Every tree adds its own number. */
+const DEV_BASE = 82 * 2 ** 32;
+
+export class Tree {
+  info: TreeInfo;
+  readonly fileSystem: FileSystem;
+  readonly stack: LayerStack;
+  private readonly engine: StoreEngine;
+  private isOpen = true;
+
+  constructor(engine: StoreEngine, info: TreeInfo, stack: LayerStack) {
+    this.engine = engine;
+    this.info = info;
+    this.stack = stack;
+    this.fileSystem = new FileSystem(stack, {
+      dev: DEV_BASE + info.id,
+      owner: { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 },
+      umask: process.umask(),
+    });
+    stack.onCheckpointDue = () => this.checkpoint();
+  }
+
+  get isClosed(): boolean {
+    return !this.isOpen;
+  }
+
+  get isReadOnly(): boolean {
+    return this.stack.upper === undefined;
+  }
+
+  /** Moves what the journal holds into the tables. Durable when it returns. */
+  checkpoint(): void {
+    checkpoint(this.stack);
+  }
+
+  /** What has been acknowledged becomes durable; called every few seconds. */
+  commitMark(): void {
+    if (this.stack.upper?.isUnmarked) this.stack.upper.commitMark();
+  }
+
+  /** Stores everything, gives the layer up, and closes every memory map. May be called twice. */
+  close(): void {
+    if (!this.isOpen) return;
+    const { stack } = this;
+    for (const inode of stack.inodes.values()) inode.mapping?.closeViews();
+    if (stack.upper !== undefined) {
+      for (const inode of stack.lazyTimes) if (!inode.isDead) stack.markDirty(inode);
+      stack.lazyTimes.clear();
+      for (const inode of [...stack.inodes.values()]) {
+        if (inode.record.nlink > 0) continue;
+        inode.openCount = 0;
+        stack.releaseIfUnused(inode);
+      }
+      checkpoint(stack);
+      stack.upper.close();
+    }
+    this.isOpen = false;
+    this.engine.forgetTree(this);
+  }
+}

@@ -1,0 +1,315 @@
+/** Bytes of open files: read(2), write(2), truncate(2), fallocate(2), lseek(2) for data and holes, reflinks, maps. */
+import { assert, BLOCK_SIZE, type BlockIndex, blocksFor, FsError } from '../base/index.ts';
+import type { Run } from '../extent/index.ts';
+import type { Inode } from '../layer/index.ts';
+import { asOutOfMappings, type View } from '../mapping/index.ts';
+import { noteAccess, withoutSetId } from './attributes.ts';
+import { type TreeContext, touchChanged, touchModified } from './context.ts';
+import { O_DSYNC, type OpenFile } from './open-file.ts';
+
+/** Largest file: physical and logical block numbers stay exact, with room to spare. */
+const FILE_BYTES_MAX = 2 ** 52;
+/** Blocks copied together when a file has too many pieces to be mapped, first try and last. */
+const GATHER_BLOCKS_FIRST = 64;
+const GATHER_BLOCKS_MAX = 16_384;
+
+function requireFile(file: OpenFile): Inode {
+  if (!file.isOpen) throw new FsError('EBADF');
+  const { inode } = file;
+  if (!inode.isFile) throw new FsError(inode.isDirectory ? 'EISDIR' : 'EINVAL');
+  return inode;
+}
+
+function requireReadable(file: OpenFile): Inode {
+  if (!file.isOpen || !file.canRead) throw new FsError('EBADF');
+  return requireFile(file);
+}
+
+function requireWritable(file: OpenFile): Inode {
+  if (!file.isOpen || !file.canWrite) throw new FsError('EBADF');
+  return requireFile(file);
+}
+
+/** Reads at `position`, or at the file's own position when null, which then moves. Returns the bytes read. */
+export function read(
+  context: TreeContext,
+  file: OpenFile,
+  target: Uint8Array,
+  offset: number,
+  length: number,
+  position: number | null,
+): number {
+  const inode = requireReadable(file);
+  const at = position ?? file.position;
+  const bytes = Math.min(length, inode.record.size - at);
+  if (bytes <= 0) return 0;
+  (inode.mapping ?? context.stack.mappingOf(inode)).read(at, target, offset, bytes);
+  noteAccess(context, inode);
+  if (position === null) file.position = at + bytes;
+  return bytes;
+}
+
+/** As `read` with a position; -1 when the disk would have to be waited for. */
+export function tryRead(
+  context: TreeContext,
+  file: OpenFile,
+  target: Uint8Array,
+  offset: number,
+  length: number,
+  position: number,
+): number {
+  const inode = requireReadable(file);
+  const bytes = Math.min(length, inode.record.size - position);
+  if (bytes <= 0) return 0;
+  if (!context.stack.mappingOf(inode).tryRead(position, target, offset, bytes)) return -1;
+  noteAccess(context, inode);
+  return bytes;
+}
+
+/** Writes all of the bytes; acknowledged when it returns. EFBIG, ENOSPC, EIO, EROFS, EBADF. */
+export function write(
+  context: TreeContext,
+  file: OpenFile,
+  source: Uint8Array,
+  offset: number,
+  length: number,
+  position: number | null,
+): number {
+  const inode = requireWritable(file);
+  const at = file.isAppending ? inode.record.size : (position ?? file.position);
+  if (length > 0) writeAt(context, inode, source, offset, length, at);
+  if (position === null) file.position = at + length;
+  if ((file.flags & O_DSYNC) !== 0) context.stack.writable().commitMark();
+  return length;
+}
+
+function writeAt(
+  context: TreeContext,
+  inode: Inode,
+  source: Uint8Array,
+  offset: number,
+  length: number,
+  at: number,
+): void {
+  const { stack } = context;
+  if (at + length > FILE_BYTES_MAX) throw new FsError('EFBIG');
+  const batch = stack.begin();
+  const runs = stack.mappingOf(inode).write(at, source, offset, length);
+  batch.setRuns(inode, runs);
+  const draft = batch.change(inode);
+  if (at + length > draft.size) draft.size = at + length;
+  if ((draft.mode & 0o6000) !== 0 && context.credentials !== undefined && context.credentials.uid !== 0) {
+    draft.mode = withoutSetId(draft.mode);
+  }
+  touchModified(draft, context.now());
+  stack.commit(batch);
+}
+
+/** truncate(2): shorter, or longer with a hole at the end. */
+export function setSize(context: TreeContext, inode: Inode, size: number): void {
+  if (!inode.isFile) throw new FsError(inode.isDirectory ? 'EISDIR' : 'EINVAL');
+  if (size < 0 || !Number.isSafeInteger(size)) throw new FsError('EINVAL');
+  if (size > FILE_BYTES_MAX) throw new FsError('EFBIG');
+  const { stack } = context;
+  const batch = stack.begin();
+  const before = inode.record.size;
+  if (size < before && inode.record.blocks > 0) batch.setRuns(inode, stack.mappingOf(inode).cut(size));
+  const draft = batch.change(inode);
+  draft.size = size;
+  touchModified(draft, context.now());
+  stack.commit(batch);
+}
+
+export function truncateFile(context: TreeContext, file: OpenFile, size: number): void {
+  if (!file.isOpen) throw new FsError('EBADF');
+  if (!file.canWrite) throw new FsError('EINVAL');
+  setSize(context, requireFile(file), size);
+}
+
+/** fallocate(2) mode 0 (or KEEP_SIZE): afterwards a write there does not fail for want of space. */
+export function allocate(
+  context: TreeContext,
+  file: OpenFile,
+  position: number,
+  length: number,
+  keepSize: boolean,
+): void {
+  const inode = requireWritable(file);
+  if (position < 0 || length <= 0) throw new FsError('EINVAL');
+  if (position + length > FILE_BYTES_MAX) throw new FsError('EFBIG');
+  const { stack } = context;
+  const batch = stack.begin();
+  const end = keepSize ? Math.min(position + length, inode.record.size) : position + length;
+  if (end > position) batch.setRuns(inode, stack.mappingOf(inode).fill(position, end - position));
+  const draft = batch.change(inode);
+  draft.size = Math.max(draft.size, end);
+  touchModified(draft, context.now());
+  stack.commit(batch);
+}
+
+/** fallocate(2) PUNCH_HOLE|KEEP_SIZE: the range reads as zeros and its blocks come back. */
+export function punch(context: TreeContext, file: OpenFile, position: number, length: number): void {
+  const inode = requireWritable(file);
+  if (position < 0 || length <= 0) throw new FsError('EINVAL');
+  const { stack } = context;
+  const batch = stack.begin();
+  batch.setRuns(inode, stack.mappingOf(inode).zero(position, length, inode.record.size));
+  touchModified(batch.change(inode), context.now());
+  stack.commit(batch);
+}
+
+/** lseek(2) SEEK_DATA: the first byte of data at or after `position`. ENXIO when there is none. */
+export function seekData(context: TreeContext, file: OpenFile, position: number): number {
+  const inode = requireFile(file);
+  const { size } = inode.record;
+  if (position < 0 || position >= size) throw new FsError('ENXIO');
+  const { extents } = context.stack.mappingOf(inode);
+  const block = Math.floor(position / BLOCK_SIZE);
+  extents.locate(block);
+  if (extents.foundBlob !== 0) return position;
+  const data = (block + extents.foundCount) * BLOCK_SIZE;
+  if (data >= size) throw new FsError('ENXIO');
+  return data;
+}
+
+/** lseek(2) SEEK_HOLE: the first hole at or after `position`; the end of the file counts as one. */
+export function seekHole(context: TreeContext, file: OpenFile, position: number): number {
+  const inode = requireFile(file);
+  const { size } = inode.record;
+  if (position < 0 || position >= size) throw new FsError('ENXIO');
+  const { extents } = context.stack.mappingOf(inode);
+  let block = Math.floor(position / BLOCK_SIZE);
+  for (;;) {
+    extents.locate(block);
+    if (extents.foundBlob === 0) return Math.min(size, Math.max(position, block * BLOCK_SIZE));
+    block += extents.foundCount;
+    if (block * BLOCK_SIZE >= size) return size;
+  }
+}
+
+/** Everything acknowledged so far survives a power cut. The journal is one, so syncing one file syncs all. */
+export function sync(context: TreeContext, file: OpenFile): void {
+  if (!file.isOpen) throw new FsError('EBADF');
+  const { upper } = context.stack;
+  if (upper?.isUnmarked) upper.commitMark();
+}
+
+// Reflinks.
+
+/** A file of any open tree, as the source of a reflink. */
+export interface ReflinkSource {
+  readonly context: TreeContext;
+  readonly file: OpenFile;
+}
+
+/**
+ * ioctl_ficlonerange(2): `target` shares the source's blocks. Positions are multiples of 4,096, and so is the length
+ * unless it ends at the source's end; 0 means to the end. EINVAL otherwise, or when the ranges of one file overlap.
+ */
+export function reflinkRange(
+  context: TreeContext,
+  source: ReflinkSource,
+  sourcePosition: number,
+  length: number,
+  target: OpenFile,
+  targetPosition: number,
+): void {
+  const from = requireReadable(source.file);
+  const to = requireWritable(target);
+  const sourceSize = from.record.size;
+  const bytes = length === 0 ? sourceSize - sourcePosition : length;
+  const end = sourcePosition + bytes;
+  if (sourcePosition < 0 || targetPosition < 0 || bytes < 0 || end > sourceSize) throw new FsError('EINVAL');
+  if (sourcePosition % BLOCK_SIZE !== 0 || targetPosition % BLOCK_SIZE !== 0) throw new FsError('EINVAL');
+  const targetEnd = targetPosition + bytes;
+  const reachesEnd = end === sourceSize && targetEnd >= to.record.size;
+  if (bytes % BLOCK_SIZE !== 0 && !reachesEnd) throw new FsError('EINVAL');
+  if (from === to && sourcePosition < targetEnd && targetPosition < end) throw new FsError('EINVAL');
+  if (bytes === 0) return;
+  if (targetEnd > FILE_BYTES_MAX) throw new FsError('EFBIG');
+  shareRange(context, source.context, from, sourcePosition, to, targetPosition, bytes);
+}
+
+function shareRange(
+  context: TreeContext,
+  sourceContext: TreeContext,
+  from: Inode,
+  sourcePosition: number,
+  to: Inode,
+  targetPosition: number,
+  bytes: number,
+): void {
+  const { stack } = context;
+  const batch = stack.begin();
+  const first = sourcePosition / BLOCK_SIZE;
+  const shift = targetPosition / BLOCK_SIZE - first;
+  const runs: Run[] = [];
+  const foreign = sourceContext.stack === stack ? 0 : sourceContext.stack.activeId;
+  let isShareable = true;
+  sourceContext.stack.mappingOf(from).extents.forEachPiece(
+    first,
+    first + blocksFor(bytes),
+    (logical, count, blob, physical) => {
+      // Another tree's active blob is overwritten in place by its owner: nobody else may refer to it.
+      if (blob !== 0 && blob === foreign) isShareable = false;
+      runs.push({ logical: (logical + shift) as BlockIndex, count, blob, physical });
+    },
+  );
+  if (!isShareable) throw new FsError('EXDEV', { note: 'the source has unfrozen blocks of another fork: copy it, or snapshot that fork' });
+  stack.mappingOf(to).share(runs);
+  batch.setRuns(to, runs);
+  const draft = batch.change(to);
+  draft.size = Math.max(draft.size, targetPosition + bytes);
+  touchModified(draft, context.now());
+  stack.commit(batch);
+}
+
+/** FICLONE: the whole source becomes the target's content. */
+export function reflink(context: TreeContext, source: ReflinkSource, target: OpenFile): void {
+  const from = requireReadable(source.file);
+  const to = requireWritable(target);
+  if (from === to) return;
+  if (to.record.size > 0) setSize(context, to, 0);
+  if (from.record.size > 0) reflinkRange(context, source, 0, 0, target, 0);
+  assert(to.record.size === from.record.size, 'a clone is as long as its source');
+}
+
+// Memory maps.
+
+export interface MapOptions {
+  /** Read and verify every block first: EIO instead of damaged bytes. */
+  readonly verify?: boolean;
+  /** Length to reserve, in bytes, for a file that will grow while it is mapped. */
+  readonly reserveBytes?: number;
+}
+
+/** A live view of the file's bytes. EISDIR, EACCES, ENOMEM, ENOTSUP, and EIO with `verify`. */
+export function map(context: TreeContext, file: OpenFile, options: MapOptions = {}): View {
+  if (!file.isOpen || !file.canRead) throw new FsError('EBADF');
+  const inode = requireFile(file);
+  const { stack } = context;
+  if (!stack.system.canMap) throw new FsError('ENOTSUP', { note: 'this platform has no memory maps' });
+  const mapping = stack.mappingOf(inode);
+  const { size } = inode.record;
+  if (options.verify === true) mapping.verify(size);
+  const reserveBytes = options.reserveBytes ?? 0;
+  const reserved = Math.max(1, blocksFor(Math.max(size, reserveBytes))) * BLOCK_SIZE;
+  for (let region = GATHER_BLOCKS_FIRST; !mapping.canMap(reserved) && region <= GATHER_BLOCKS_MAX; region *= 4) {
+    gather(context, inode, region);
+  }
+  noteAccess(context, inode);
+  return mapping.map(size, reserveBytes);
+}
+
+/** Copies the pieces of a fragmented file together, so that it can be mapped. ENOMEM where that is refused. */
+function gather(context: TreeContext, inode: Inode, regionBlocks: number): void {
+  const { stack } = context;
+  try {
+    const batch = stack.begin();
+    batch.setRuns(inode, stack.mappingOf(inode).gather(inode.record.size, regionBlocks));
+    touchChanged(batch.change(inode), { seconds: inode.record.ctimeSeconds, nanoseconds: inode.record.ctimeNanoseconds });
+    stack.commit(batch);
+  } catch (error) {
+    throw asOutOfMappings(error);
+  }
+}

@@ -1,0 +1,14 @@
+/**
+ * vfs: paths, open files, permission: what Linux's system calls do, over the layers of one tree.
+ *
+ * Invariants: an open file belongs to the tree's inode, not to a layer (R7); every operation that changes something is
+ * one journal record. Below it: `layer`. Above it: `store` opens trees; the interfaces speak node:fs, FUSE or a
+ * command line to `FileSystem`.
+ */
+export { type Attributes, type TimeChange, XATTR_CREATE, XATTR_REPLACE } from './attributes.ts';
+export type { Owner } from './context.ts';
+export type { MapOptions } from './file-data.ts';
+export * from './file-system.ts';
+export { type DirectoryEntry, RENAME_EXCHANGE, RENAME_NOREPLACE } from './namespace.ts';
+export * from './open-file.ts';
+export { type Credentials, R_OK, W_OK, X_OK } from './permission.ts';

@@ -1,0 +1,229 @@
+/** Names: creating, removing, renaming, linking. Each function is one operation, journalled as one record. */
+import { FsError, type Name, PATH_BYTES_MAX, type Timespec } from '../base/index.ts';
+import {
+  type Batch,
+  entryOf,
+  type Inode,
+  kindOfMode,
+  NO_ENTRY,
+  S_IFDIR,
+  S_IFLNK,
+  S_IFMT,
+} from '../layer/index.ts';
+import { type TreeContext, touchChanged, touchModified } from './context.ts';
+import { type Place, resolve, walk } from './path-walk.ts';
+import { requireAccess, requireRemoval, S_ISGID, W_OK, X_OK } from './permission.ts';
+
+export const RENAME_NOREPLACE = 1;
+export const RENAME_EXCHANGE = 2;
+
+/** The place of a name that must not exist yet. EEXIST otherwise. */
+function freePlace(context: TreeContext, path: string): Place {
+  const place = walk(context, path, false);
+  if (place.inode !== undefined) throw new FsError('EEXIST');
+  return place;
+}
+
+/** Adds a new inode under a free name and commits. */
+export function create(context: TreeContext, place: Place, mode: number, change?: (inode: Inode) => void): Inode {
+  const { stack } = context;
+  const batch = stack.begin();
+  const { directory, name } = place;
+  if (directory.record.nlink === 0) throw new FsError('ENOENT');
+  requireAccess(context.credentials, directory, W_OK | X_OK);
+  const now = context.now();
+  const inode = stack.newInode(context.newRecord(directory, mode, now));
+  change?.(inode);
+  batch.create(inode);
+  batch.setName(directory, name, entryOf(inode.ino, kindOfMode(mode)));
+  touchModified(batch.change(directory), now);
+  stack.commit(batch);
+  return inode;
+}
+
+export function makeDirectory(context: TreeContext, path: string, mode: number): void {
+  const place = freePlace(context, path);
+  const { stack } = context;
+  const batch = stack.begin();
+  const { directory, name } = place;
+  if (directory.record.nlink === 0) throw new FsError('ENOENT');
+  requireAccess(context.credentials, directory, W_OK | X_OK);
+  const now = context.now();
+  const inherited = directory.record.mode & S_ISGID;
+  const record = context.newRecord(directory, S_IFDIR | (mode & 0o1777), now);
+  const inode = stack.newInode({ ...record, mode: record.mode | inherited, nlink: 2, parent: directory.ino });
+  inode.children = new Map();
+  inode.isComplete = true;
+  batch.create(inode);
+  batch.setName(directory, name, entryOf(inode.ino, kindOfMode(S_IFDIR)));
+  const draft = batch.change(directory);
+  draft.nlink++;
+  touchModified(draft, now);
+  stack.commit(batch);
+}
+
+/** mknod(2) for fifos, sockets, devices and regular files. `mode` has its type bits. */
+export function makeNode(context: TreeContext, path: string, mode: number, rdev: number): void {
+  const type = mode & S_IFMT;
+  if (type === S_IFDIR || type === S_IFLNK) throw new FsError('EINVAL');
+  const place = freePlace(context, path);
+  if (place.hasTrailingSlash) throw new FsError('ENOENT');
+  create(context, place, mode, (inode) => {
+    inode.record = { ...inode.record, rdev };
+  });
+}
+
+export function symlink(context: TreeContext, target: string, path: string): void {
+  if (target.length === 0) throw new FsError('ENOENT');
+  if (target.length >= PATH_BYTES_MAX) throw new FsError('ENAMETOOLONG');
+  const place = freePlace(context, path);
+  if (place.hasTrailingSlash) throw new FsError('ENOENT');
+  create(context, place, S_IFLNK | 0o777, (inode) => {
+    // The umask does not apply to symlinks: symlink(7).
+    inode.record = { ...inode.record, mode: S_IFLNK | 0o777, target };
+  });
+}
+
+export function link(context: TreeContext, existing: string, path: string, follow: boolean): void {
+  const inode = resolve(context, existing, follow);
+  linkInode(context, inode, path);
+}
+
+export function linkInode(context: TreeContext, inode: Inode, path: string): void {
+  const { stack } = context;
+  const place = freePlace(context, path);
+  if (place.hasTrailingSlash) throw new FsError('ENOENT');
+  if (inode.isDirectory) throw new FsError('EPERM');
+  const batch = stack.begin();
+  requireAccess(context.credentials, place.directory, W_OK | X_OK);
+  const now = context.now();
+  const draft = batch.change(inode);
+  draft.nlink++;
+  touchChanged(draft, now);
+  batch.setName(place.directory, place.name, entryOf(inode.ino, kindOfMode(inode.record.mode)));
+  touchModified(batch.change(place.directory), now);
+  stack.commit(batch);
+}
+
+export function unlink(context: TreeContext, path: string): void {
+  const place = walk(context, path, false);
+  const { inode, directory } = place;
+  if (inode === undefined) throw new FsError('ENOENT');
+  if (inode.isDirectory) throw new FsError('EISDIR');
+  const batch = context.stack.begin();
+  requireRemoval(context.credentials, directory, inode);
+  const now = context.now();
+  dropLink(batch, inode, now);
+  batch.setName(directory, place.name, NO_ENTRY);
+  touchModified(batch.change(directory), now);
+  context.stack.commit(batch);
+}
+
+export function removeDirectory(context: TreeContext, path: string): void {
+  const place = walk(context, path, false);
+  const { inode, directory } = place;
+  if (inode === undefined) throw new FsError('ENOENT');
+  if (!inode.isDirectory) throw new FsError('ENOTDIR');
+  if (place.last === 'dot') throw new FsError('EINVAL');
+  if (place.last === 'root' || inode.ino === context.stack.rootIno) throw new FsError('EBUSY');
+  if (place.last === 'dotdot') throw new FsError('ENOTEMPTY');
+  const batch = context.stack.begin();
+  requireRemoval(context.credentials, directory, inode);
+  if (context.stack.list(inode).size > 0) throw new FsError('ENOTEMPTY');
+  const now = context.now();
+  dropLink(batch, inode, now);
+  batch.setName(directory, place.name, NO_ENTRY);
+  const draft = batch.change(directory);
+  draft.nlink--;
+  touchModified(draft, now);
+  context.stack.commit(batch);
+}
+
+/** One name less; a directory loses its own `.` with its only name. */
+function dropLink(batch: Batch, inode: Inode, now: Timespec): void {
+  const draft = batch.change(inode);
+  draft.nlink = inode.isDirectory ? 0 : draft.nlink - 1;
+  touchChanged(draft, now);
+}
+
+/** rename(2) in all its cases, with RENAME_NOREPLACE and RENAME_EXCHANGE of renameat2(2). */
+export function rename(context: TreeContext, from: string, to: string, flags: number): void {
+  const { stack } = context;
+  const isExchange = (flags & RENAME_EXCHANGE) !== 0;
+  if (isExchange && (flags & RENAME_NOREPLACE) !== 0) throw new FsError('EINVAL');
+  const source = walk(context, from, false);
+  const target = walk(context, to, false);
+  const moved = source.inode;
+  if (source.last !== 'name' || target.last !== 'name') throw new FsError('EBUSY');
+  if (moved === undefined) throw new FsError('ENOENT');
+  if (target.hasTrailingSlash && !moved.isDirectory) throw new FsError('ENOTDIR');
+  const replaced = target.inode;
+  if ((flags & RENAME_NOREPLACE) !== 0 && replaced !== undefined) throw new FsError('EEXIST');
+  if (isExchange && replaced === undefined) throw new FsError('ENOENT');
+  if (moved.isDirectory && isWithin(context, target.directory, moved)) throw new FsError('EINVAL');
+  if (isExchange && replaced?.isDirectory && isWithin(context, source.directory, replaced)) throw new FsError('EINVAL');
+  const batch = stack.begin();
+  if (moved === replaced) return;
+  requireRemoval(context.credentials, source.directory, moved);
+  if (replaced !== undefined) requireRemoval(context.credentials, target.directory, replaced);
+  else requireAccess(context.credentials, target.directory, W_OK | X_OK);
+  requireReparenting(context, source, target, moved);
+  if (replaced !== undefined && !isExchange) checkReplaceable(context, moved, replaced);
+  const now = context.now();
+  if (isExchange && replaced !== undefined) {
+    place(batch, moved, source, target, now);
+    place(batch, replaced, target, source, now);
+  } else {
+    if (replaced !== undefined) {
+      dropLink(batch, replaced, now);
+      if (replaced.isDirectory) batch.change(target.directory).nlink--;
+    }
+    batch.setName(source.directory, source.name, NO_ENTRY);
+    place(batch, moved, source, target, now);
+  }
+  touchModified(batch.change(source.directory), now);
+  touchModified(batch.change(target.directory), now);
+  stack.commit(batch);
+}
+
+/** Puts `inode`, so far at `from`, under the name of `to`. */
+function place(batch: Batch, inode: Inode, from: Place, to: Place, now: Timespec): void {
+  batch.setName(to.directory, to.name, entryOf(inode.ino, kindOfMode(inode.record.mode)));
+  const draft = batch.change(inode);
+  touchChanged(draft, now);
+  if (!inode.isDirectory || from.directory === to.directory) return;
+  draft.parent = to.directory.ino;
+  batch.change(from.directory).nlink--;
+  batch.change(to.directory).nlink++;
+}
+
+function checkReplaceable(context: TreeContext, moved: Inode, replaced: Inode): void {
+  if (moved.isDirectory && !replaced.isDirectory) throw new FsError('ENOTDIR');
+  if (!moved.isDirectory && replaced.isDirectory) throw new FsError('EISDIR');
+  if (replaced.isDirectory && context.stack.list(replaced).size > 0) throw new FsError('ENOTEMPTY');
+}
+
+/** Moving a directory to another parent changes its `..`, so it needs write permission on the directory itself. */
+function requireReparenting(context: TreeContext, source: Place, target: Place, moved: Inode): void {
+  if (context.credentials === undefined || !moved.isDirectory || source.directory === target.directory) return;
+  requireAccess(context.credentials, moved, W_OK);
+}
+
+/** Whether `inode` is `ancestor` or below it. */
+function isWithin(context: TreeContext, inode: Inode, ancestor: Inode): boolean {
+  const { stack } = context;
+  let at = inode;
+  while (at !== ancestor) {
+    if (at.ino === stack.rootIno) return false;
+    at = stack.inode(at.record.parent);
+  }
+  return true;
+}
+
+/** Names with kinds, in the order of the listing. */
+export interface DirectoryEntry {
+  readonly name: Name;
+  readonly ino: number;
+  /** DT_* of readdir(3). */
+  readonly kind: number;
+}

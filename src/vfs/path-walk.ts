@@ -1,0 +1,121 @@
+/** From a path to an inode: path_resolution(7), with symlinks and `..`. */
+import { FsError, NAME_BYTES_MAX, type Name, PATH_BYTES_MAX } from '../base/index.ts';
+import { entryIno, type Inode, NO_ENTRY } from '../layer/index.ts';
+import type { TreeContext } from './context.ts';
+import { requireAccess, X_OK } from './permission.ts';
+
+/** As Linux's MAXSYMLINKS: more symlinks than this in one path are taken for a loop. */
+const SYMLINKS_MAX = 40;
+const SLASH = 47;
+
+/** How a path ended: with a name, or with one of the components that name no entry of their own. */
+export type LastComponent = 'name' | 'dot' | 'dotdot' | 'root';
+
+/** Where a path leads. `inode` is undefined when only the last name is missing. */
+export interface Place {
+  /** The directory that holds the last name; the inode itself when the path ends in `.`, `..` or `/`. */
+  readonly directory: Inode;
+  readonly name: Name;
+  readonly inode: Inode | undefined;
+  readonly last: LastComponent;
+  /** The path ended in '/': only a directory will do. */
+  readonly hasTrailingSlash: boolean;
+}
+
+/**
+ * Resolves `path` from the root. A final symlink is followed when `follow` is set or a slash stands behind it.
+ * ENOENT (a directory on the way is missing, or the path is empty), ENOTDIR, ELOOP, ENAMETOOLONG, EACCES.
+ */
+export function walk(context: TreeContext, path: string, follow: boolean): Place {
+  if (path.length === 0) throw new FsError('ENOENT');
+  if (path.length >= PATH_BYTES_MAX) throw new FsError('ENAMETOOLONG');
+  const { stack } = context;
+  let rest = path;
+  let directory = stack.root;
+  let links = 0;
+  let at = 0;
+  let last: LastComponent = 'root';
+  for (;;) {
+    while (rest.charCodeAt(at) === SLASH) at++;
+    if (at >= rest.length) {
+      return { directory, name: '' as Name, inode: directory, last, hasTrailingSlash: true };
+    }
+    let end = rest.indexOf('/', at);
+    if (end < 0) end = rest.length;
+    const name = rest.slice(at, end) as Name;
+    let next = end;
+    while (rest.charCodeAt(next) === SLASH) next++;
+    const isLast = next >= rest.length;
+    if (!directory.isDirectory) throw new FsError('ENOTDIR');
+    requireAccess(context.credentials, directory, X_OK);
+    if (name === '.' || name === '..') {
+      last = name === '.' ? 'dot' : 'dotdot';
+      if (name === '..' && directory.ino !== stack.rootIno) directory = stack.inode(directory.record.parent);
+      at = next;
+      continue;
+    }
+    if (name.length > NAME_BYTES_MAX) throw new FsError('ENAMETOOLONG');
+    const entry = stack.lookup(directory, name);
+    const hasTrailingSlash = isLast && next > end;
+    if (entry === NO_ENTRY) {
+      if (!isLast) throw new FsError('ENOENT');
+      return { directory, name, inode: undefined, last: 'name', hasTrailingSlash };
+    }
+    const inode = stack.inode(entryIno(entry));
+    if (inode.isSymlink && (!isLast || follow || hasTrailingSlash)) {
+      if (++links > SYMLINKS_MAX) throw new FsError('ELOOP');
+      const { target } = inode.record;
+      rest = isLast && !hasTrailingSlash ? target : target + rest.slice(end);
+      if (target.charCodeAt(0) === SLASH) directory = stack.root;
+      at = 0;
+      last = 'root';
+      continue;
+    }
+    if (isLast) {
+      if (hasTrailingSlash && !inode.isDirectory) throw new FsError('ENOTDIR');
+      return { directory, name, inode, last: 'name', hasTrailingSlash };
+    }
+    directory = inode;
+    at = next;
+  }
+}
+
+/** The inode that `path` leads to. ENOENT when there is none. */
+export function resolve(context: TreeContext, path: string, follow: boolean): Inode {
+  const { inode } = walk(context, path, follow);
+  if (inode === undefined) throw new FsError('ENOENT');
+  return inode;
+}
+
+/** The path of a directory, from the root, by its parents. */
+export function pathOfDirectory(context: TreeContext, inode: Inode): string {
+  const { stack } = context;
+  let path = '';
+  let child = inode;
+  while (child.ino !== stack.rootIno) {
+    const parent = stack.inode(child.record.parent);
+    path = `/${nameIn(context, parent, child)}${path}`;
+    child = parent;
+  }
+  return path === '' ? '/' : path;
+}
+
+function nameIn(context: TreeContext, directory: Inode, child: Inode): Name {
+  const { stack } = context;
+  for (const [name, entry] of directory.children ?? []) {
+    if (entry > 0 && entryIno(entry) === child.ino) return name;
+  }
+  for (const name of stack.list(directory).keys()) {
+    if (entryIno(stack.lookup(directory, name)) === child.ino) return name;
+  }
+  throw new FsError('ENOENT');
+}
+
+/** realpath(3): the path with every symlink, `.` and `..` resolved. */
+export function realPath(context: TreeContext, path: string): string {
+  const place = walk(context, path, true);
+  if (place.inode === undefined) throw new FsError('ENOENT');
+  if (place.last !== 'name') return pathOfDirectory(context, place.inode);
+  const parent = pathOfDirectory(context, place.directory);
+  return parent === '/' ? `/${place.name}` : `${parent}/${place.name}`;
+}
