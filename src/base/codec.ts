@@ -9,10 +9,18 @@ const LOW = 2 ** 32;
 /** Appends fields to a buffer that grows; reuse one writer and call `reset` to allocate nothing per record. */
 export class ByteWriter {
   buffer: Buffer;
+  /** Over `buffer`, for formats that write fixed fields themselves; fetch it after `skip`, which may replace it. */
+  fields: DataView;
   length = 0;
 
   constructor(capacityBytes = 512) {
-    this.buffer = Buffer.allocUnsafe(capacityBytes);
+    this.buffer = Buffer.allocUnsafeSlow(capacityBytes);
+    this.fields = new DataView(this.buffer.buffer);
+  }
+
+  /** Makes room for `bytes` bytes of fields that the caller writes itself, and returns where they begin. */
+  skip(bytes: number): number {
+    return this.reserve(bytes);
   }
 
   reset(): this {
@@ -24,9 +32,10 @@ export class ByteWriter {
     const at = this.length;
     const need = at + bytes;
     if (need > this.buffer.length) {
-      const grown = Buffer.allocUnsafe(Math.max(need, this.buffer.length * 2));
+      const grown = Buffer.allocUnsafeSlow(Math.max(need, this.buffer.length * 2));
       this.buffer.copy(grown, 0, 0, at);
       this.buffer = grown;
+      this.fields = new DataView(grown.buffer);
     }
     this.length = need;
     return at;

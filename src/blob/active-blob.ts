@@ -3,7 +3,8 @@
  *
  * Every block below `usedEnd` is in exactly one state:
  *   referenced   its count is 1 or more: extents of the layer name it
- *   pending      no extent names it now, but a power cut could bring one back: not reused, not punched
+ *   pending      no extent names it now, but a power cut could bring one back: not reused, not punched. A block that
+ *                was handed out and freed between two commit marks skips this state: nothing durable named it
  *   free         no one can name it any more, and its space is allocated
  *   unbacked     as free, but its space may not be allocated (it was punched, or the blob was opened again)
  * and `[usedEnd, backedEnd)` is the tail: allocated space that was never handed out.
@@ -46,6 +47,8 @@ export class ActiveBlob {
   private readonly free = new RangeSet();
   private readonly unbacked = new RangeSet();
   private readonly pending = new RangeSet();
+  /** Handed out since the last commit mark: no state that a power cut leads back to names these blocks. */
+  private readonly fresh = new RangeSet();
   private usedEnd = 0;
   private backedEnd = 0;
   private stepBlocks = STEP_BLOCKS_MIN;
@@ -91,6 +94,7 @@ export class ActiveBlob {
     this.free.clear();
     this.unbacked.clear();
     this.pending.clear();
+    this.fresh.clear();
     const used = new RangeSet();
     this.usedEnd = 0;
     for (const { physical, count } of runs) {
@@ -158,13 +162,16 @@ export class ActiveBlob {
     this.counts.increase(start, start + count);
   }
 
-  /** Takes one reference from each block; a block that has none left becomes pending. */
+  /**
+   * Takes one reference from each block; one that has none left becomes pending, or free where no commit mark can
+   * name it. Called after the record that frees it was journalled, because it may be handed out at once.
+   */
   dropRefs(start: number, count: number): void {
     this.assertWritable();
     this.counts.decrease(start, start + count, this.addPending);
   }
 
-  /** Takes all references from blocks in use, which become pending. */
+  /** Takes all references from blocks in use; otherwise as `dropRefs`. */
   release(start: number, count: number): void {
     this.assertWritable();
     assert(this.counts.areUsed(start, start + count), 'only blocks in use are released');
@@ -173,14 +180,29 @@ export class ActiveBlob {
   }
 
   private readonly addPending = (start: number, end: number): void => {
-    this.pending.add(start, end);
+    if (!this.fresh.contains(start, end)) {
+      this.pending.add(start, end);
+      return;
+    }
+    this.free.add(start, end);
+    this.freeRunBound = Number.POSITIVE_INFINITY;
   };
+
+  /**
+   * A commit mark is about to be written: what was handed out before it may be named by the state that the mark
+   * makes durable. Called before the mark, because a mark that fails may be on the disk all the same.
+   */
+  beforeMark(): void {
+    this.fresh.clear();
+  }
 
   /**
    * A durable commit mark covers everything up to now: pending blocks become free, and long runs of them are given
    * back to the disk.
    */
   durable(): void {
+    // Where `beforeMark` was not called, the mark may name what was handed out up to now.
+    this.fresh.clear();
     if (this.pending.isEmpty) return;
     this.assertWritable();
     const freed = [...this.pending];
@@ -229,6 +251,7 @@ export class ActiveBlob {
     if (start === -1) start = this.takeTail(count);
     assert(this.counts.areUnused(start, start + count), 'what is allocated was not in use');
     this.counts.increase(start, start + count);
+    this.fresh.add(start, start + count);
     return start as BlockIndex; // A place in this blob, counted in blocks from its start.
   }
 

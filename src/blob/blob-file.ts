@@ -43,6 +43,8 @@ export class BlobFile {
   // Owned by WindowPool.
   /** By window index: position / 16 MiB. */
   readonly windows: (Window | undefined)[] = [];
+  /** By window index: reads that found all windows in use by others. */
+  readonly readsWithoutWindow = new Map<number, number>();
 
   constructor(id: BlobId, path: string) {
     this.id = id;

@@ -26,8 +26,8 @@ export class BlobFiles {
   private readonly descriptorsMax: number;
   private readonly files = new Map<BlobId, BlobFile>();
   private readonly opened = new Set<BlobFile>();
-  /** Folders that were made and whose names are not synced yet. */
-  private readonly newFolders = new Set<string>();
+  /** Folders whose names this process has synced. One that was found may be another's that has not synced it yet. */
+  private readonly syncedFolders = new Set<string>();
   private tick = 0;
 
   constructor(system: System, directory: string, descriptorsMax: number) {
@@ -111,8 +111,15 @@ export class BlobFiles {
   create(id: BlobId): BlobFile {
     const file = this.of(id);
     assert(file.fd === -1, `blob ${id} is new`);
-    this.makeFolder(blobFolder(this.directory, id));
-    this.openAs(file, O_RDWR | O_CREAT | O_EXCL);
+    const flags = O_RDWR | O_CREAT | O_EXCL;
+    try {
+      this.openAs(file, flags);
+    } catch (error) {
+      // The first blob of one of 256 folders; asking for the folder every time would double the cost.
+      if (!isFsError(error, 'ENOENT')) throw error;
+      this.makeFolder(blobFolder(this.directory, id));
+      this.openAs(file, flags);
+    }
     file.isNameDurable = false;
     file.sumState = 'none';
     return file;
@@ -123,9 +130,9 @@ export class BlobFiles {
     if (file.isNameDurable) return;
     const folder = blobFolder(this.directory, file.id);
     this.system.syncDirectory(folder);
-    if (this.newFolders.has(folder)) {
+    if (!this.syncedFolders.has(folder)) {
       this.system.syncDirectory(this.directory);
-      this.newFolders.delete(folder);
+      this.syncedFolders.add(folder);
     }
     file.isNameDurable = true;
   }
@@ -190,10 +197,9 @@ export class BlobFiles {
     try {
       this.system.makeDirectory(folder);
     } catch (error) {
-      if (isFsError(error, 'EEXIST')) return;
-      throw error;
+      // Another process was faster.
+      if (!isFsError(error, 'EEXIST')) throw error;
     }
-    this.newFolders.add(folder);
   }
 
   private openAs(file: BlobFile, flags: number): void {

@@ -8,7 +8,7 @@ import { BlobSpace, type BlobSpaceLimits } from './blob-space.ts';
 
 export const systems: System[] = [createBufferedSystem()];
 const native = createNativeSystem();
-if (native instanceof Error) console.log(`native system left out: ${native.message}`);
+if (native instanceof Error) process.stderr.write(`native system left out: ${native.message}\n`);
 else systems.unshift(native);
 
 export class ScratchSpace implements Disposable {
@@ -42,7 +42,8 @@ export class ScratchSpace implements Disposable {
 
   [Symbol.dispose](): void {
     this.faulty.plan = undefined;
-    this.space.close();
+    // The descriptors of a crashed system are closed already.
+    if (!this.faulty.isCrashed) this.space.close();
     rmSync(this.directory, { recursive: true });
   }
 }

@@ -1,20 +1,39 @@
 /**
- * Windows: long-lived read-only maps of aligned 16 MiB pieces of blobs, from which bytes are copied.
+ * Windows: long-lived maps of aligned 16 MiB pieces of blobs, from which bytes are copied.
  *
  * A window may reach beyond the end of its file, and then serves the file as it grows; a copy touches only bytes
- * below the file's size, because a page beyond it would be SIGBUS. The ArrayBuffer of a window never leaves this
- * room, so a window can be unmapped as soon as it is dropped here.
+ * below the file's size, because a page beyond it would be SIGBUS.
+ *
+ * Windows are slots of arenas of 16, each with one ArrayBuffer that lives as long as its arena and never leaves this
+ * room; a slot is mapped over in place when it serves another piece. A buffer for every window would count 16 MiB of
+ * external memory each, and V8 collects garbage after every 64 MiB of it: 450 µs a window where a map costs 10.
  */
 import { type Address, assert, isFsError } from '../base/index.ts';
 import type { System } from '../sys/index.ts';
 import type { BlobFile, Window } from './blob-file.ts';
 
 export const WINDOW_BYTES = 16 * 1024 * 1024;
+const ARENA_WINDOWS = 16;
+const ARENA_BYTES = WINDOW_BYTES * ARENA_WINDOWS;
+
+/**
+ * When all windows are in use, a piece must be read this often before it takes the place of another: some 10 to 60 µs
+ * for the change of map are then shared by reads of 1 µs, also where the pieces in use are more than the windows.
+ */
+const READS_BEFORE_EVICTION = 32;
+
+/** Address space for one window. */
+interface Slot {
+  readonly address: Address;
+  readonly bytes: Buffer;
+}
 
 export class WindowPool {
   private readonly system: System;
   private readonly countMax: number;
+  private readonly arenas: Address[] = [];
   private readonly windows: Window[] = [];
+  private readonly freeSlots: Slot[] = [];
   /** Counts uses; a window carries the count at its last use. */
   private tick = 0;
 
@@ -33,8 +52,8 @@ export class WindowPool {
   }
 
   /**
-   * The window over `index` of `file`, made if need be through `fd`. Undefined when the process has no room for
-   * another map: the caller reads by pread then.
+   * The window over `index` of `file`, made through `fd` if need be. Undefined where the caller should read by pread:
+   * the piece is not read often enough, or the process has no room for another map.
    */
   open(file: BlobFile, index: number, fd: number): Window | undefined {
     const known = file.windows[index];
@@ -42,46 +61,85 @@ export class WindowPool {
       this.touch(known);
       return known;
     }
-    if (this.windows.length >= this.countMax) this.evictOldest();
-    let address: Address;
+    if (this.windows.length >= this.countMax) {
+      const reads = (file.readsWithoutWindow.get(index) ?? 0) + 1;
+      file.readsWithoutWindow.set(index, reads);
+      if (reads < READS_BEFORE_EVICTION) return undefined;
+    }
+    const slot = this.mapSlot(fd, index * WINDOW_BYTES);
+    if (slot === undefined) return undefined;
+    const window: Window = { file, index, ...slot, lastUse: ++this.tick };
+    this.windows.push(window);
+    file.windows[index] = window;
+    file.readsWithoutWindow.delete(index);
+    return window;
+  }
+
+  /** Lets go of every window of a blob: a map would keep the space of an unlinked file. */
+  dropAll(file: BlobFile): void {
+    for (let at = this.windows.length - 1; at >= 0; at--) {
+      const window = this.windows[at]!;
+      if (window.file !== file) continue;
+      this.system.mapZeros(window.address, WINDOW_BYTES);
+      this.freeSlots.push(this.removeAt(at));
+    }
+  }
+
+  close(): void {
+    while (this.windows.length > 0) this.removeAt(this.windows.length - 1);
+    this.freeSlots.length = 0;
+    for (const arena of this.arenas.splice(0)) this.system.unmap(arena, ARENA_BYTES);
+  }
+
+  /** Maps 16 MiB of a file into a slot: a free one, or the one that was not used for longest. */
+  private mapSlot(fd: number, position: number): Slot | undefined {
     try {
-      address = this.system.mapWindow(fd, index * WINDOW_BYTES, WINDOW_BYTES);
+      const slot = this.takeSlot();
+      try {
+        // Private: what is read is the page cache's own page, as with a shared map, until someone stores into it.
+        this.system.mapView(slot.address, fd, position, WINDOW_BYTES);
+      } catch (error) {
+        this.freeSlots.push(slot);
+        throw error;
+      }
+      return slot;
     } catch (error) {
       // ENOMEM: vm.max_map_count is reached. ENODEV, EACCES: the host cannot map this file.
       if (isFsError(error)) return undefined;
       throw error;
     }
-    const bytes = Buffer.from(this.system.bufferAt(address, WINDOW_BYTES));
-    const window: Window = { file, index, address, bytes, lastUse: ++this.tick };
-    this.windows.push(window);
-    file.windows[index] = window;
-    return window;
   }
 
-  /** Unmaps every window of a blob. */
-  dropAll(file: BlobFile): void {
-    for (let at = this.windows.length - 1; at >= 0; at--) {
-      if (this.windows[at]!.file === file) this.dropAt(at);
+  private takeSlot(): Slot {
+    if (this.windows.length >= this.countMax) return this.removeAt(this.oldest());
+    if (this.freeSlots.length === 0) this.makeArena();
+    return this.freeSlots.pop()!;
+  }
+
+  private makeArena(): void {
+    const address = this.system.reserve(ARENA_BYTES);
+    this.arenas.push(address);
+    const buffer = this.system.bufferAt(address, ARENA_BYTES);
+    for (let offset = 0; offset < ARENA_BYTES; offset += WINDOW_BYTES) {
+      // An address inside the arena is an address.
+      const at = (address + offset) as Address;
+      this.freeSlots.push({ address: at, bytes: Buffer.from(buffer, offset, WINDOW_BYTES) });
     }
   }
 
-  close(): void {
-    while (this.windows.length > 0) this.dropAt(this.windows.length - 1);
-  }
-
-  private evictOldest(): void {
+  private oldest(): number {
     let oldest = 0;
     for (let at = 1; at < this.windows.length; at++) {
       if (this.windows[at]!.lastUse < this.windows[oldest]!.lastUse) oldest = at;
     }
-    this.dropAt(oldest);
+    return oldest;
   }
 
-  private dropAt(at: number): void {
+  private removeAt(at: number): Slot {
     const window = this.windows[at]!;
     const last = this.windows.pop()!;
     if (last !== window) this.windows[at] = last;
     window.file.windows[window.index] = undefined;
-    this.system.unmap(window.address, WINDOW_BYTES);
+    return window;
   }
 }

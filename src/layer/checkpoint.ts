@@ -24,7 +24,8 @@ export function checkpoint(stack: LayerStack, last?: (upper: UpperLayer) => void
   if (stack.dirty.size === 0 && !upper.isUnmarked && last === undefined) return;
   if (upper.isUnmarked) upper.commitMark();
   storeChanges(stack, upper, ROWS_PER_TRANSACTION, last);
-  if (upper.journal.recordCount > 0) upper.journal.begin(upper.record.generation, upper.journal.lastSequence + 1);
+  if (upper.journal.recordCount > 0)
+    upper.journal.begin(upper.record.generation, upper.journal.lastSequence + 1);
 }
 
 /**
@@ -107,9 +108,16 @@ function storeDead(stack: LayerStack, layer: LayerId, inode: Inode): number {
   tables.extents.removeAll(layer, inode.ino);
   tables.xattrs.remove(layer, inode.ino);
   tables.orphans.remove(layer, inode.ino);
-  for (const name of [...tables.dentries.names(layer, inode.ino)]) tables.dentries.remove(layer, inode.ino, name);
+  for (const name of [...tables.dentries.names(layer, inode.ino)])
+    tables.dentries.remove(layer, inode.ino, name);
   if (stack.existsBelow(inode.ino)) {
-    tables.inodes.put(layer, inode.ino, { ...inode.record, mode: 0, extentLayer: 0, xattrLayer: 0, blocks: 0 });
+    tables.inodes.put(layer, inode.ino, {
+      ...inode.record,
+      mode: 0,
+      extentLayer: 0,
+      xattrLayer: 0,
+      blocks: 0,
+    });
   } else {
     tables.inodes.remove(layer, inode.ino);
   }

@@ -26,7 +26,10 @@ export function encodeRuns(writer: ByteWriter, ino: Ino, runs: readonly Run[]): 
 }
 
 export function encodeInodeEffect(writer: ByteWriter, ino: Ino, record: InodeRecord): void {
-  writer.u8(INODE).varint(ino).varint(INODE_FIXED_BYTES + record.target.length);
+  writer
+    .u8(INODE)
+    .varint(ino)
+    .varint(INODE_FIXED_BYTES + record.target.length);
   encodeInode(writer, record);
 }
 
@@ -57,8 +60,7 @@ export function decodeEffects(payload: Buffer, visitor: EffectVisitor): void {
     else if (effect === INODE) {
       const bytes = reader.bytes();
       visitor.inode(ino, decodeInode(bytes, 0, bytes.length));
-    }
-    else if (effect === NAME) {
+    } else if (effect === NAME) {
       const name = reader.byteString() as Name;
       visitor.name(ino, name, reader.varint() as Ino, reader.u8());
     } else if (effect === XATTRS) {

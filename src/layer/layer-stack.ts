@@ -10,7 +10,7 @@
  * `extentLayer` names the layer that holds an inode's complete map [extents]; an inode with a link count of zero
  * has no name and dies with its last opener [links].
  */
-import { ActiveBlob, type BlobSpace } from '../blob/index.ts';
+
 import {
   assert,
   type BlobId,
@@ -21,6 +21,7 @@ import {
   type LayerId,
   type Name,
 } from '../base/index.ts';
+import type { ActiveBlob, BlobSpace } from '../blob/index.ts';
 import { ExtentMap } from '../extent/index.ts';
 import { type MapBudget, Mapping, type PhysicalSpace } from '../mapping/index.ts';
 import type { InodeRecord, MetaTables } from '../meta/index.ts';
@@ -28,15 +29,7 @@ import type { System } from '../sys/index.ts';
 import { Batch } from './batch.ts';
 import { encodeInodeEffect, encodeName, encodeRuns, encodeXattrs } from './effect-format.ts';
 import type { FrozenLayer } from './frozen-layer.ts';
-import {
-  type Entry,
-  entryIno,
-  entryKind,
-  entryOf,
-  Inode,
-  NO_ENTRY,
-  UNREAD_ENTRY,
-} from './inode.ts';
+import { type Entry, entryIno, entryKind, entryOf, Inode, NO_ENTRY, UNREAD_ENTRY } from './inode.ts';
 import type { UpperLayer } from './upper-layer.ts';
 
 /** Inodes kept in memory per open tree before unused ones are dropped, oldest first. */
@@ -68,12 +61,17 @@ export class LayerStack implements PhysicalSpace {
   /** Inodes whose atime alone moved; stored when the tree is closed. */
   readonly lazyTimes = new Set<Inode>();
   /** Called when the journal has grown to the size at which a checkpoint is due. */
-  onCheckpointDue: () => void = () => {};
+  onCheckpointDue: (() => void) | undefined;
   isReplaying = false;
   private readonly batch = new Batch();
   private readonly writer = new ByteWriter(4096);
 
-  constructor(parts: StackParts, rootIno: Ino, upper: UpperLayer | undefined, lowers: readonly FrozenLayer[]) {
+  constructor(
+    parts: StackParts,
+    rootIno: Ino,
+    upper: UpperLayer | undefined,
+    lowers: readonly FrozenLayer[],
+  ) {
     this.tables = parts.tables;
     this.blobs = parts.blobs;
     this.system = parts.system;
@@ -192,7 +190,8 @@ export class LayerStack implements PhysicalSpace {
     const merged = new Map<Name, Entry>();
     for (let index = this.lowers.length - 1; index >= 0; index--) {
       const layer = this.lowers[index]!;
-      if (layer.mayHave(directory.ino)) this.mergeNames(merged, layer.id, directory.ino, layer.record.parent === 0);
+      if (layer.mayHave(directory.ino))
+        this.mergeNames(merged, layer.id, directory.ino, layer.record.parent === 0);
     }
     if (this.upper?.stored.has(directory.ino)) this.mergeNames(merged, this.upper.id, directory.ino, false);
     for (const [name, entry] of directory.children ?? []) {
@@ -275,7 +274,7 @@ export class LayerStack implements PhysicalSpace {
     }
     this.apply(batch);
     if (upper.journal.recordCount >= CHECKPOINT_RECORDS || upper.journal.lengthBytes >= CHECKPOINT_BYTES) {
-      this.onCheckpointDue();
+      this.onCheckpointDue?.();
     }
   }
 
@@ -339,8 +338,13 @@ export class LayerStack implements PhysicalSpace {
       });
     }
     inode.isDead = true;
-    this.markDirty(inode);
     this.inodes.delete(inode.ino);
+    this.lazyTimes.delete(inode);
+    if (inode.ino >= this.upper.firstIno && !this.upper.stored.has(inode.ino) && !this.isReplaying) {
+      // It was made and lost between two checkpoints: the tables never heard of it.
+      this.dirty.delete(inode);
+      inode.isDirty = false;
+    } else this.markDirty(inode);
   }
 
   /** Whether `name` in `directory` would show through from a lower layer if the upper one said nothing of it. */

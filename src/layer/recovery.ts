@@ -32,7 +32,10 @@ export function recover(stack: LayerStack): RecoveryReport {
   upper.wasUnclean = true;
   const visitor = replayer(stack, upper);
   stack.isReplaying = true;
-  const result = journal.replay((_sequence, payload) => decodeEffects(payload, visitor), record.appliedSequence);
+  const result = journal.replay(
+    (_sequence, payload) => decodeEffects(payload, visitor),
+    record.appliedSequence,
+  );
   const freedOrphans = freeOrphans(stack, upper);
   upper.syncFoundData();
   journal.sync();

@@ -2,8 +2,9 @@
  * The writable layer of an open tree: its journal, its active blob, and the inode numbers reserved for it. One process
  * owns it, by the lock on its journal.
  */
+
+import { BLOCK_SIZE, type BlobId, type Ino, isFsError, type LayerId } from '../base/index.ts';
 import { ActiveBlob, type BlobSpace } from '../blob/index.ts';
-import { BLOCK_SIZE, type BlobId, type Ino, type LayerId } from '../base/index.ts';
 import { Journal, type LayerRecord, type MetaTables } from '../meta/index.ts';
 import type { System } from '../sys/index.ts';
 
@@ -55,12 +56,26 @@ export class UpperLayer {
   activeBlob(): ActiveBlob {
     if (this.active !== undefined) return this.active;
     const { tables, blobs } = this.parts;
-    if (!blobs.exists(this.activeId)) {
+    if (this.stored.size === 0) {
+      const created = this.tryCreateActive();
+      if (created !== undefined) return created;
+    } else if (!blobs.exists(this.activeId)) {
       this.active = ActiveBlob.create(blobs, this.activeId);
       return this.active;
     }
     this.active = ActiveBlob.open(blobs, this.activeId, this.ownRuns(tables));
     return this.active;
+  }
+
+  /** Undefined when there is a file already: an owner died before anything in it was stored. */
+  private tryCreateActive(): ActiveBlob | undefined {
+    try {
+      this.active = ActiveBlob.create(this.parts.blobs, this.activeId);
+      return this.active;
+    } catch (error) {
+      if (isFsError(error, 'EEXIST')) return undefined;
+      throw error;
+    }
   }
 
   private *ownRuns(tables: MetaTables): Generator<{ physical: number; count: number }> {
@@ -87,7 +102,8 @@ export class UpperLayer {
 
   /** A replayed record used this number: it must not be given out again. */
   noteIno(ino: Ino): void {
-    if (ino >= this.record.inoNext && ino < this.record.inoEnd) this.record = { ...this.record, inoNext: ino + 1 };
+    if (ino >= this.record.inoNext && ino < this.record.inoEnd)
+      this.record = { ...this.record, inoNext: ino + 1 };
   }
 
   /**
@@ -101,6 +117,7 @@ export class UpperLayer {
       system.syncDirectory(journalDirectory);
       this.isNameDurable = true;
     }
+    this.active?.beforeMark();
     this.journal.mark();
     this.journal.sync();
     this.active?.durable();

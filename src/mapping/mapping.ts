@@ -9,8 +9,17 @@
  * Invariants: bytes of a mapped block behind the end of the file are zero (fsck pass `tails`); a block is overwritten
  * in place only when its blob is the layer's active one and its count there is one (fsck pass `references`).
  */
+
+import {
+  assert,
+  BLOCK_SIZE,
+  type BlobId,
+  type BlockIndex,
+  blocksFor,
+  FsError,
+  isFsError,
+} from '../base/index.ts';
 import type { ActiveBlob, BlobSpace } from '../blob/index.ts';
-import { assert, BLOCK_SIZE, type BlobId, type BlockIndex, blocksFor, FsError, isFsError } from '../base/index.ts';
 import type { ExtentMap, Run } from '../extent/index.ts';
 import type { System } from '../sys/index.ts';
 import type { MapBudget } from './budget.ts';
@@ -41,7 +50,7 @@ export class Mapping {
   private readonly space: PhysicalSpace;
   private readonly ranges = new Set<MappedRange>();
   /** Called when the last memory map of the file has gone. */
-  onIdle: () => void = () => {};
+  onIdle: (() => void) | undefined;
   /** Blocks that were copied only to keep a memory map within its share of mappings. */
   gatheredBlocks = 0;
 
@@ -66,7 +75,14 @@ export class Mapping {
       extents.locate(block);
       const bytes = Math.min(rest, extents.foundCount * BLOCK_SIZE - within);
       if (extents.foundBlob === 0) target.fill(0, into, into + bytes);
-      else this.space.blobs.read(extents.foundBlob, extents.foundPhysical * BLOCK_SIZE + within, target, into, bytes);
+      else
+        this.space.blobs.read(
+          extents.foundBlob,
+          extents.foundPhysical * BLOCK_SIZE + within,
+          target,
+          into,
+          bytes,
+        );
       at += bytes;
       into += bytes;
       rest -= bytes;
@@ -104,7 +120,12 @@ export class Mapping {
     const end = blocksFor(position + length);
     // The common case by far: one block, private already.
     if (end - first === 1 && this.exclusiveRun(active, first, 1) === 1) {
-      active.write(this.extents.foundPhysical * BLOCK_SIZE + position - first * BLOCK_SIZE, source, offset, length);
+      active.write(
+        this.extents.foundPhysical * BLOCK_SIZE + position - first * BLOCK_SIZE,
+        source,
+        offset,
+        length,
+      );
       return NOTHING;
     }
     const runs: Run[] = [];
@@ -263,7 +284,10 @@ export class Mapping {
     if (this.ranges.size === 0) return false;
     const { budget } = this.space;
     if (!budget.fits(2 * this.ranges.size)) {
-      throw new FsError('ENOMEM', { syscall: 'write', note: 'the process has no mappings left for the maps of this file' });
+      throw new FsError('ENOMEM', {
+        syscall: 'write',
+        note: 'the process has no mappings left for the maps of this file',
+      });
     }
     for (const range of this.ranges) {
       if (this.pieceCount(range.reservedBytes) + 2 > budget.shareOf(range.pieceCount)) return true;
@@ -329,7 +353,12 @@ export class Mapping {
         }
       }
     }
-    runs.push({ logical: end as BlockIndex, count: TO_THE_END, blob: 0 as BlobId, physical: 0 as BlockIndex });
+    runs.push({
+      logical: end as BlockIndex,
+      count: TO_THE_END,
+      blob: 0 as BlobId,
+      physical: 0 as BlockIndex,
+    });
     return runs;
   }
 
@@ -350,7 +379,12 @@ export class Mapping {
         }
         if (endWhole > firstWhole) {
           const count = endWhole - firstWhole;
-          runs.push({ logical: firstWhole as BlockIndex, count, blob: 0 as BlobId, physical: 0 as BlockIndex });
+          runs.push({
+            logical: firstWhole as BlockIndex,
+            count,
+            blob: 0 as BlobId,
+            physical: 0 as BlockIndex,
+          });
         }
         if (to > endWhole * BLOCK_SIZE) runs.push(...this.zeroEdge(endWhole * BLOCK_SIZE, to));
       }
@@ -407,7 +441,8 @@ export class Mapping {
       else this.extents.set(run.logical, run.count, run.blob, run.physical, dropped);
     }
     for (const range of this.ranges) {
-      for (const run of runs) range.stitch(this.extents, this.space.blobs, run.logical, run.logical + run.count);
+      for (const run of runs)
+        range.stitch(this.extents, this.space.blobs, run.logical, run.logical + run.count);
       range.setPieces(this.pieceCount(range.reservedBytes));
     }
   }
@@ -422,7 +457,10 @@ export class Mapping {
     const { system, budget, blobs } = this.space;
     const reserved = Math.max(1, blocksFor(Math.max(sizeBytes, reserveBytes))) * BLOCK_SIZE;
     if (!this.canMap(reserved)) {
-      throw new FsError('ENOMEM', { syscall: 'map', note: 'the file has too many pieces for the process budget of mappings' });
+      throw new FsError('ENOMEM', {
+        syscall: 'map',
+        note: 'the file has too many pieces for the process budget of mappings',
+      });
     }
     const range = new MappedRange(system, budget, reserved);
     try {
@@ -437,7 +475,7 @@ export class Mapping {
   }
 
   private forget(range: MappedRange): void {
-    if (this.ranges.delete(range) && this.ranges.size === 0) this.onIdle();
+    if (this.ranges.delete(range) && this.ranges.size === 0) this.onIdle?.();
   }
 
   /** Ends every memory map of the file: the tree is being closed, and its blocks may get other bytes. */

@@ -112,7 +112,10 @@ export class View {
     this.onClose = onUnmapped;
     const buffers: ArrayBuffer[] = [];
     for (let at = 0; at < lengthBytes; at += BUFFER_BYTES_MAX) {
-      const buffer = system.bufferAt((range.address + at) as Address, Math.min(BUFFER_BYTES_MAX, lengthBytes - at));
+      const buffer = system.bufferAt(
+        (range.address + at) as Address,
+        Math.min(BUFFER_BYTES_MAX, lengthBytes - at),
+      );
       range.liveBuffers++;
       collected.register(buffer, { range, onUnmapped });
       buffers.push(buffer);

@@ -1,7 +1,7 @@
 /**
  * Bytes of a row of the extent table, and nothing else. Key: see key-format. A row holds the runs of one file that
- * *start* in one chunk of 1,024 blocks (4 MiB); a run may reach past its chunk, so an unfragmented file of any size is
- * one row. Runs are in order and do not overlap; what no run covers is a hole.
+ * *start* in one chunk of 1,024 blocks (4 MiB); a run may reach past its chunk, so an unfragmented file of
+ * any size is one row. Runs are in order and do not overlap; what no run covers is a hole.
  *
  *   varint  count of runs, then for each run:
  *   varint  logical start, as a distance: from the chunk's first block for the first run, else from the last run's end

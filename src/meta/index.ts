@@ -1,14 +1,14 @@
 /**
- * meta: what the store knows about files: tables in LMDB (layers, trees, inodes, dentries, extents, xattrs, blobs) and
- * the journal of each writable layer.
+ * meta: what the store knows about files: tables in LMDB (layers, trees, inodes, dentries, extents, xattrs,
+ * blobs) and the journal of each writable layer.
  *
  * Invariants: a row is returned only when its checksum over key and value is right. A transaction is durable when it
- * returns. Extents are complete in the layer that holds the inode's record. A journal is written by the one process that
- * holds its flock, and what replay yields is always a prefix of what was appended. Every stored byte is described in one
- * `*-format.ts` file and in docs/format.md.
+ * returns. Extents are complete in the layer that holds the inode's record. A journal is written by the one
+ * process that holds its flock, and what replay yields is always a prefix of what was appended. Every stored
+ * byte is described in one `*-format.ts` file and in docs/format.md.
  *
- * Neighbours: `sys` below (the journal's I/O; LMDB does its own); `blob` beside it knows the bytes of files and nothing
- * of tables; `extent`, `layer` and `store` above read and change the tables.
+ * Neighbours: `sys` below (the journal's I/O; LMDB does its own); `blob` beside it knows the bytes of files
+ * and nothing of tables; `extent`, `layer` and `store` above read and change the tables.
  */
 export type { BlobKind, BlobRecord, BlobState } from './blob-format.ts';
 export type { ContentRecord } from './content-format.ts';
@@ -39,5 +39,6 @@ export type {
   TreeTable,
 } from './store-tables.ts';
 export { type LayerKey, MetaTables } from './tables.ts';
+export { checkTablesStructure } from './tables-file.ts';
 export type { TreeKind, TreeRecord } from './tree-format.ts';
 export type { Xattrs } from './xattr-format.ts';

@@ -6,7 +6,8 @@
  *     2048  owner
  *     4096  records, one behind the other, then a u32 zero
  *
- * Header slot. Two, so that a torn write of the one leaves the other; the valid one with the higher generation counts.
+ * Header slot. Two, so that a torn write of the one leaves the other; the valid one with the higher
+ * generation counts.
  *
  *     0  8 bytes  "RAMETJNL"
  *     8  u32      format version, 1
@@ -22,14 +23,15 @@
  *     0  u32      process id of the last process that locked the file; only to be shown
  *     4  u64      checksum64 of bytes 0 to 3
  *
- * Record. A record is valid when its checksum is right under the seed of the header and its sequence follows. Records of
- * an older generation are invalid by their seed.
+ * Record. A record is valid when its checksum is right under the seed of the header and its sequence
+ * follows. Records of an older generation are invalid by their seed.
  *
  *     0  u32      length of the payload; 0 here means that there is no further record
  *     4  u8       kind: 1 effects, 2 commit mark, 3 data (reserved)
  *     5  u64      sequence: one more than the last record's; a mark has the last record's own
  *    13  …        payload; of a mark: one zero byte
- *     …  u64      checksum64 of all that stands before it, seeded with the checksum64 of (u64 layer, u64 generation, u64 salt)
+ *     …  u64      checksum64 of all that stands before it, seeded with the checksum64 of
+ *                 (u64 layer, u64 generation, u64 salt)
  */
 import {
   assert,

@@ -58,8 +58,8 @@ class FileWindow {
 }
 
 /**
- * Visits (or, without a visitor, only counts) the valid records whose sequence is above `from` and at most `to`, in order. What it tells about the whole
- * file does not depend on these bounds.
+ * Visits (or, without a visitor, only counts) the valid records whose sequence is above `from` and at most
+ * `to`, in order. What it tells about the whole file does not depend on these bounds.
  */
 export function scanRecords(
   system: System,

@@ -1,9 +1,10 @@
 /**
  * The journal of one writable layer: redo records of acknowledged operations, in a file that its owner keeps locked.
  *
- * Invariants: what replay yields is a prefix of what was appended. After the death of a process the prefix holds every
- * record whose `append` returned; after a power cut, at least those before the last `mark` that was followed by `sync`,
- * and nothing behind the last mark. Space is allocated before it is written, so a full disk fails an append cleanly.
+ * Invariants: what replay yields is a prefix of what was appended. After the death of a process the prefix
+ * holds every record whose `append` returned; after a power cut, at least those before the last `mark` that
+ * was followed by `sync`, and nothing behind the last mark. Space is allocated before it is written, so a
+ * full disk fails an append cleanly.
  */
 import { constants } from 'node:fs';
 import { assert, checksum64, FsError, isFsError, type LayerId } from '../base/index.ts';
@@ -98,7 +99,7 @@ export class Journal {
    * note; those of open(2), flock(2), pwrite(2).
    */
   static open(system: System, path: string, layer: LayerId): Journal {
-    const descriptor = system.open(path, constants.O_RDWR | constants.O_CREAT, 0o600);
+    const descriptor = system.open(path, constants.O_RDWR | constants.O_CREAT, 0o644);
     try {
       const page = Buffer.alloc(HEADER_BYTES);
       const isLocked = system.tryLock(descriptor);
@@ -153,9 +154,9 @@ export class Journal {
   }
 
   /**
-   * Visits, in order, the records that count and whose sequence is above `appliedSequence`. A header of this boot: every
-   * valid record; of another: those up to the last commit mark. Afterwards `lastSequence` and `recordCount` tell what
-   * was found, so that a checkpoint can store it *before* `begin` gives the records up.
+   * Visits, in order, the records that count and whose sequence is above `appliedSequence`. A header of this
+   * boot: every valid record; of another: those up to the last commit mark. Afterwards `lastSequence` and
+   * `recordCount` tell what was found, so that a checkpoint can store it *before* `begin` gives the records up.
    * Errors: those of pread(2); what `visit` throws.
    */
   replay(visit: RecordVisitor, appliedSequence: number): ReplayResult {
@@ -210,8 +211,9 @@ export class Journal {
   }
 
   /**
-   * Starts anew under a generation; where the header has that one already or a later one, under the next above it. Every
-   * record so far is given up: the tables must hold them, durably. Errors: ENOSPC, EIO; the journal takes no records then.
+   * Starts anew under a generation; where the header has that one already or a later one, under the next
+   * above it. Every record so far is given up: the tables must hold them, durably. Errors: ENOSPC, EIO; the
+   * journal takes no records then.
    */
   begin(generation: number, nextSequence: number): void {
     assert(this.isOpen, 'the journal is open');
@@ -254,8 +256,8 @@ export class Journal {
   }
 
   /**
-   * Appends the effects of one operation and returns its sequence. The bytes are then in the page cache of the host: a
-   * dead process loses nothing. Errors: ENOSPC, EDQUOT, EIO; then no record was added.
+   * Appends the effects of one operation and returns its sequence. The bytes are then in the page cache of
+   * the host: a dead process loses nothing. Errors: ENOSPC, EDQUOT, EIO; then no record was added.
    */
   append(payload: Uint8Array): number {
     assert(payload.length > 0 && payload.length <= PAYLOAD_BYTES_MAX, 'a record has a payload');
@@ -291,7 +293,7 @@ export class Journal {
     this.position += recordBytes;
   }
 
-  /** A failed write may have written all of its bytes: the operation was not acknowledged, so it must not be replayed. */
+  /** A failed write may have written all of its bytes; what was not acknowledged must not be replayed. */
   private eraseFailed(): void {
     try {
       this.system.pwrite(this.descriptor, ZERO, 0, TERMINATOR_BYTES, this.position);

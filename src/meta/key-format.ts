@@ -1,6 +1,7 @@
 /**
- * Bytes of the keys of every table. All tables share one LMDB database; the first byte of a key is its table's number.
- * Numbers in keys are big-endian, so that LMDB's byte order (memcmp, shorter first) is the order of the numbers.
+ * Bytes of the keys of every table. All tables share one LMDB database; the first byte of a key is its
+ * table's number. Numbers in keys are big-endian, so that LMDB's byte order (memcmp, shorter first) is the
+ * order of the numbers.
  *
  *   table         key after the table byte                              row
  *   1 layer       u64 layer                                             layer-format

@@ -7,6 +7,7 @@
  * Everything here is synchronous. Reading allocates nothing: a row is copied once, behind its key, into a buffer that
  * is used again, where its checksum is computed and from where it is decoded.
  */
+import { statfsSync } from 'node:fs';
 import type { RootDatabase } from 'lmdb';
 import { open } from 'lmdb';
 import {
@@ -168,7 +169,7 @@ export class Rows {
       throw translateLmdbError(error, 'read', this.path);
     }
     if (value === undefined) return false;
-    this.join(this.key.length, value);
+    this.join(this.key.length, this.viewOf(value));
     return true;
   }
 
@@ -188,40 +189,44 @@ export class Rows {
   }
 
   /**
-   * Puts the value of lmdb's own buffer behind the key and checks it. That buffer says a `length` of its own that its
-   * typed-array methods do not know of, so that only `subarray` with both bounds may be used on it.
+   * A view of the value in lmdb's own buffer. That buffer says a `length` of its own that its typed-array methods do
+   * not know of, so that only `subarray` with both bounds may be used on it.
    */
-  private join(keyLength: number, value: Buffer): void {
-    const length = value.length;
-    const total = keyLength + length;
-    let joined: Uint8Array | undefined;
-    if (length <= VIEW_BYTES_MAX) {
-      if (value !== this.valueBuffer) {
-        this.valueBuffer = value;
-        this.valueViews = [];
-      }
-      let view = this.valueViews[length];
-      if (view === undefined) {
-        view = value.subarray(0, length);
-        this.valueViews[length] = view;
-      }
-      this.key.buffer.set(view, keyLength);
-      this.bytes = this.key.buffer;
-      const checked = Math.max(keyLength, total - CHECKSUM_BYTES);
-      joined = this.joinedViews[checked];
-      if (joined === undefined) {
-        joined = this.key.buffer.subarray(0, checked);
-        this.joinedViews[checked] = joined;
+  private viewOf(value: Buffer): Uint8Array {
+    const { length } = value;
+    if (length > VIEW_BYTES_MAX) return value.subarray(0, length);
+    if (value !== this.valueBuffer) {
+      this.valueBuffer = value;
+      this.valueViews = [];
+    }
+    let view = this.valueViews[length];
+    if (view === undefined) {
+      view = value.subarray(0, length);
+      this.valueViews[length] = view;
+    }
+    return view;
+  }
+
+  /** Puts a stored value behind the key, checks it, and makes it the row at hand. */
+  private join(keyLength: number, value: Uint8Array): void {
+    const checkedEnd = keyLength + value.length - CHECKSUM_BYTES;
+    this.payloadStart = keyLength;
+    this.payloadEnd = checkedEnd;
+    this.bytes = this.key.buffer;
+    if (checkedEnd < keyLength) throw this.damaged('it is too short');
+    let checked: Uint8Array | undefined;
+    if (value.length <= VIEW_BYTES_MAX) {
+      this.bytes.set(value, keyLength);
+      checked = this.joinedViews[checkedEnd];
+      if (checked === undefined) {
+        checked = this.bytes.subarray(0, checkedEnd);
+        this.joinedViews[checkedEnd] = checked;
       }
     } else {
-      this.bytes = Buffer.concat([this.key.buffer.subarray(0, keyLength), value.subarray(0, length)]);
-      joined = this.bytes.subarray(0, total - CHECKSUM_BYTES);
+      this.bytes = Buffer.concat([this.key.buffer.subarray(0, keyLength), value]);
+      checked = this.bytes.subarray(0, checkedEnd);
     }
-    this.payloadStart = keyLength;
-    this.payloadEnd = total - CHECKSUM_BYTES;
-    if (this.payloadEnd < keyLength || !isChecksum(this.bytes, this.payloadEnd, joined)) {
-      throw this.damaged('its checksum is wrong');
-    }
+    if (!isChecksum(this.bytes, checkedEnd, checked)) throw this.damaged('its checksum is wrong');
   }
 
   /** The error for the row at hand. */

@@ -1,25 +1,22 @@
 /**
- * A look at `data.mdb` before LMDB opens it. The binding crashes the whole process when LMDB refuses a file, so what
- * LMDB would refuse is refused here first, with a message.
- *
- * The layout is that of lmdb 3.5 (LMDB data version 2): two meta pages, 0 and 1, each with a 24-byte page header
- * (u64 page number, u64 transaction, u16 padding, u16 flags, …) and then the meta record: u32 magic, u32 version,
- * u64 address, u64 map size, two 48-byte tree records (the first starts with the u32 page size; each ends in its root
- * page), u64 last page, u64 transaction. Little-endian on every machine that is supported.
+ * A look at `data.mdb` before LMDB opens it. The binding crashes the whole process when LMDB refuses a file,
+ * and a page that lies beyond the end of the file is SIGBUS when it is read; so both are found here first
+ * and said in words.
  */
 import { closeSync, fstatSync, openSync, readSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { codeOfErrno, FsError, StoreError } from '../base/index.ts';
+import { codeOfErrno, DecodeError, FsError, StoreError } from '../base/index.ts';
+import {
+  decodeLmdbMeta,
+  LMDB_META_BYTES,
+  LMDB_VERSION,
+  type LmdbMeta,
+  visitReferences,
+} from './lmdb-format.ts';
 
-const PAGE_FLAGS_AT = 18;
-const META_PAGE_FLAG = 0x08;
-const MAGIC_AT = 24;
-const MAGIC = 0xbeefc0de;
-const VERSION_AT = 28;
-const VERSION = 2;
-const PAGE_SIZE_AT = 48;
-const META_BYTES = 168;
-const HINT = 'Restore the meta directory from a copy; fsck can say what the rest of the store holds';
+const FILE_NAME = 'data.mdb';
+const HINT = 'Restore the meta directory from a copy';
+const DEPTH_MAX = 32;
 
 function corrupt(path: string, problem: string): StoreError {
   return new StoreError('ERR_STORE_CORRUPT', 'open the tables', path, problem, HINT);
@@ -27,60 +24,135 @@ function corrupt(path: string, problem: string): StoreError {
 
 function hostError(error: unknown, path: string): unknown {
   // What node:fs throws carries libuv's negative errno.
-  const errno = error instanceof Error && 'errno' in error ? error.errno : undefined;
-  return typeof errno === 'number' ? new FsError(codeOfErrno(-errno), { syscall: 'open', path }) : error;
+  const errno = error instanceof Error && 'syscall' in error && 'errno' in error ? error.errno : undefined;
+  if (error instanceof FsError || typeof errno !== 'number') return error;
+  return new FsError(codeOfErrno(-errno), { syscall: 'open', path });
 }
 
-function checkMeta(path: string, page: Buffer, number: number): void {
-  if (page.readUInt32LE(MAGIC_AT) !== MAGIC || (page.readUInt16LE(PAGE_FLAGS_AT) & META_PAGE_FLAG) === 0) {
-    throw corrupt(path, `page ${number} is not a meta page`);
+/** The file, open, with the meta page that counts. */
+class TablesFile {
+  readonly path: string;
+  readonly meta: LmdbMeta;
+  private readonly descriptor: number;
+  private readonly pageCount: number;
+  private visitedCount = 0;
+
+  constructor(path: string, descriptor: number) {
+    this.path = path;
+    this.descriptor = descriptor;
+    const first = this.readMeta(0, 0);
+    const second = this.readMeta(1, first.pageBytes);
+    this.meta = second.transaction > first.transaction ? second : first;
+    // Asked after the meta pages were read: another process may have added pages since, never taken any away.
+    this.pageCount = Math.floor(fstatSync(descriptor).size / this.meta.pageBytes);
   }
-  const version = page.readUInt32LE(VERSION_AT);
-  if (version !== VERSION) {
-    const problem = `the tables have data version ${version}, this program reads ${VERSION}`;
-    const hint = 'Use the version of Ramet that made the store';
-    throw new StoreError('ERR_STORE_VERSION', 'open the tables', path, problem, hint);
+
+  private readMeta(number: number, position: number): LmdbMeta {
+    const page = Buffer.alloc(LMDB_META_BYTES);
+    if (readSync(this.descriptor, page, 0, LMDB_META_BYTES, position) < LMDB_META_BYTES) {
+      throw corrupt(this.path, 'the file is cut short');
+    }
+    let meta: LmdbMeta;
+    try {
+      meta = decodeLmdbMeta(page);
+    } catch (error) {
+      throw error instanceof DecodeError ? corrupt(this.path, `page ${number} is ${error.message}`) : error;
+    }
+    if (meta.version !== LMDB_VERSION) {
+      const problem = `the tables have data version ${meta.version}, this program reads ${LMDB_VERSION}`;
+      const hint = 'Use the version of Ramet that made the store';
+      throw new StoreError('ERR_STORE_VERSION', 'open the tables', this.path, problem, hint);
+    }
+    const { pageBytes } = meta;
+    if (pageBytes < 512 || pageBytes > 65536 || (pageBytes & (pageBytes - 1)) !== 0) {
+      throw corrupt(this.path, `the page size is ${pageBytes}`);
+    }
+    return meta;
+  }
+
+  /** True when the file ends before the last page that was ever used; that page may be free. */
+  get isShort(): boolean {
+    return this.pageCount <= this.meta.lastPage;
+  }
+
+  /** Follows both trees; every page that they need must be there and be what it should be. */
+  walk(): void {
+    for (const root of this.meta.roots) {
+      this.claim(root, 1);
+      this.walkPage(root, 0);
+    }
+  }
+
+  private claim(first: number, count: number): void {
+    if (first < 2 || count < 1 || first + count > this.pageCount) {
+      const problem = `page ${first} is needed, and the file has ${this.pageCount} pages: it was cut short`;
+      throw corrupt(this.path, problem);
+    }
+    this.visitedCount += count;
+    if (this.visitedCount > this.pageCount) throw corrupt(this.path, 'a page is used twice');
+  }
+
+  private walkPage(number: number, depth: number): void {
+    if (depth > DEPTH_MAX) throw corrupt(this.path, 'a page is used twice');
+    const { pageBytes } = this.meta;
+    const page = Buffer.allocUnsafe(pageBytes);
+    if (readSync(this.descriptor, page, 0, pageBytes, number * pageBytes) < pageBytes) {
+      throw corrupt(this.path, `page ${number} cannot be read whole`);
+    }
+    const children: number[] = [];
+    try {
+      visitReferences(page, number, (first, count, isTree) => {
+        this.claim(first, count);
+        if (isTree) children.push(first);
+      });
+    } catch (error) {
+      throw error instanceof DecodeError ? corrupt(this.path, `page ${number} is ${error.message}`) : error;
+    }
+    for (const child of children) this.walkPage(child, depth + 1);
   }
 }
 
-/**
- * Checks the file `data.mdb` in a directory; one that is missing or empty is right, it will be made.
- * Errors: ENOENT and the like for the directory, ERR_STORE_CORRUPT, ERR_STORE_VERSION.
- */
-export function checkTablesFile(directory: string): void {
-  const path = join(directory, 'data.mdb');
+function inspect(directory: string, look: (file: TablesFile) => void): void {
+  const path = join(directory, FILE_NAME);
+  let descriptor: number;
   try {
     if (!statSync(directory).isDirectory())
       throw new FsError('ENOTDIR', { syscall: 'open', path: directory });
-  } catch (error) {
-    throw hostError(error, directory);
-  }
-  let descriptor: number;
-  try {
     descriptor = openSync(path, 'r');
   } catch (error) {
-    const failure = hostError(error, path);
-    if (failure instanceof FsError && failure.code === 'ENOENT') return;
+    const failure = hostError(error, directory);
+    // The directory is there, so it is the file that is missing: it will be made.
+    if (failure instanceof FsError && failure.code === 'ENOENT' && isDirectory(directory)) return;
     throw failure;
   }
   try {
-    const size = fstatSync(descriptor).size;
-    if (size === 0) return;
-    const page = Buffer.alloc(META_BYTES);
-    if (readSync(descriptor, page, 0, META_BYTES, 0) < META_BYTES)
-      throw corrupt(path, 'the file is cut short');
-    checkMeta(path, page, 0);
-    const pageSize = page.readUInt32LE(PAGE_SIZE_AT);
-    if (pageSize < 512 || pageSize > 65536 || (pageSize & (pageSize - 1)) !== 0) {
-      throw corrupt(path, `the page size is ${pageSize}`);
-    }
-    if (readSync(descriptor, page, 0, META_BYTES, pageSize) < META_BYTES) {
-      throw corrupt(path, 'the file is cut short');
-    }
-    checkMeta(path, page, 1);
+    if (fstatSync(descriptor).size > 0) look(new TablesFile(path, descriptor));
   } catch (error) {
     throw hostError(error, path);
   } finally {
     closeSync(descriptor);
   }
+}
+
+function isDirectory(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
+}
+
+/**
+ * Checks what must be right for LMDB to open the file in a directory; a file that is missing or empty will be made.
+ * Errors: ENOENT, ENOTDIR and the like for the directory, ERR_STORE_CORRUPT, ERR_STORE_VERSION.
+ */
+export function checkTablesFile(directory: string): void {
+  inspect(directory, (file) => {
+    if (file.isShort) file.walk();
+  });
+}
+
+/**
+ * As `checkTablesFile`, and follows every page: for fsck, before it opens the tables, since LMDB aborts the
+ * process on a page that is not what it should be. Takes time with the size of the tables; nobody may change
+ * them meanwhile.
+ */
+export function checkTablesStructure(directory: string): void {
+  inspect(directory, (file) => file.walk());
 }

@@ -33,7 +33,8 @@ const LAYER_TABLES = [TABLE.extent, TABLE.xattr, TABLE.orphan, TABLE.dentry, TAB
 
 /**
  * Reads may come at any time and see the last commit of this process; those of other processes are seen at the latest
- * after `renew`. Changes need `transaction`. Every read checks the row: ERR_STORE_CORRUPT names the one that is damaged.
+ * after `renew`. Changes need `transaction`. Every read checks the row: ERR_STORE_CORRUPT names the one that
+ * is damaged.
  */
 export class MetaTables {
   readonly layers: LayerTable;

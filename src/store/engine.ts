@@ -6,8 +6,17 @@
  * a writable layer belongs to exactly one fork and is the upper of no other; a frozen layer never changes; every
  * layer that a tree stands on is there (fsck passes `trees` and `layers`).
  */
+
+import {
+  type BlobId,
+  FsError,
+  type Ino,
+  isFsError,
+  type LayerId,
+  StoreError,
+  type Timespec,
+} from '../base/index.ts';
 import { BlobSpace } from '../blob/index.ts';
-import { FsError, isFsError, type BlobId, type Ino, type LayerId, StoreError, type Timespec } from '../base/index.ts';
 import {
   checkpoint,
   FrozenLayer,
@@ -79,7 +88,13 @@ export class StoreEngine {
 
   private get parts(): StackParts {
     const { tables, blobs, system } = this;
-    return { tables, blobs, system, clock: system.clock, budget: processMapBudget(() => system.mapCountMax()) };
+    return {
+      tables,
+      blobs,
+      system,
+      clock: system.clock,
+      budget: processMapBudget(() => system.mapCountMax()),
+    };
   }
 
   private upperParts(layer: LayerId): UpperParts {
@@ -95,7 +110,13 @@ export class StoreEngine {
 
   private requireOpen(operation: string): void {
     if (this.isOpen) return;
-    throw new StoreError('ERR_STORE_CLOSED', operation, this.directory, 'the store was closed', 'Open it again.');
+    throw new StoreError(
+      'ERR_STORE_CLOSED',
+      operation,
+      this.directory,
+      'the store was closed',
+      'Open it again.',
+    );
   }
 
   // What there is.
@@ -112,7 +133,11 @@ export class StoreEngine {
     this.tables.renew();
     const record = this.tables.trees.get(name);
     if (record === undefined) {
-      throw new FsError('ENOENT', { syscall: operation, path: name, note: 'no fork or snapshot of this name: see `ramet ls`' });
+      throw new FsError('ENOENT', {
+        syscall: operation,
+        path: name,
+        note: 'no fork or snapshot of this name: see `ramet ls`',
+      });
     }
     return { name, ...record };
   }
@@ -136,7 +161,11 @@ export class StoreEngine {
     this.requireOpen('open');
     const open = this.trees.get(name);
     if (open !== undefined && !open.isReadOnly) {
-      throw new FsError('EBUSY', { syscall: 'open', path: name, note: `it is open in this process (${process.pid})` });
+      throw new FsError('EBUSY', {
+        syscall: 'open',
+        path: name,
+        note: `it is open in this process (${process.pid})`,
+      });
     }
     const token = {};
     this.tables.renew();
@@ -157,7 +186,7 @@ export class StoreEngine {
     for (;;) {
       const info = this.info(name);
       try {
-        return new Tree(this, info, this.openStack(info));
+        return new Tree(info, this.openStack(info), (tree) => this.forgetTree(tree));
       } catch (error) {
         if (!isFsError(error, 'EAGAIN')) throw error;
       }
@@ -179,7 +208,8 @@ export class StoreEngine {
     try {
       // Before the lock was ours the last owner may have frozen or dropped the layer.
       this.tables.renew();
-      if (this.tables.trees.get(info.name)?.layer !== info.layer) throw new FsError('EAGAIN', { path: info.name });
+      if (this.tables.trees.get(info.name)?.layer !== info.layer)
+        throw new FsError('EAGAIN', { path: info.name });
       const stack = new LayerStack(this.parts, info.root, upper, this.chain(record.parent));
       recover(stack);
       return stack;
@@ -217,8 +247,7 @@ export class StoreEngine {
     return chain;
   }
 
-  /** Called by a tree that was closed. */
-  forgetTree(tree: Tree): void {
+  private forgetTree(tree: Tree): void {
     if (this.trees.get(tree.info.name) === tree) this.trees.delete(tree.info.name);
     const token = this.leaseTokens.get(tree);
     if (token !== undefined) this.lease.release(token);
@@ -275,7 +304,11 @@ export class StoreEngine {
   }
 
   /** Rows of a new writable layer and its blob; inside a transaction. A range of inode numbers may be handed on. */
-  private insertUpper(root: Ino, parent: LayerId | 0, range: { next: number; end: number } | undefined): LayerId {
+  private insertUpper(
+    root: Ino,
+    parent: LayerId | 0,
+    range: { next: number; end: number } | undefined,
+  ): LayerId {
     const { tables } = this;
     const layer = tables.allocate('nextLayer') as LayerId;
     const blob = tables.allocate('nextBlob') as BlobId;
@@ -295,7 +328,14 @@ export class StoreEngine {
       created,
       unsealedBlobs: [],
     });
-    tables.blobs.put(blob, { kind: 'active', state: 'active', layer, lengthBlocks: 0, lengthBytes: 0, created });
+    tables.blobs.put(blob, {
+      kind: 'active',
+      state: 'active',
+      layer,
+      lengthBlocks: 0,
+      lengthBytes: 0,
+      created,
+    });
     return layer;
   }
 
@@ -401,7 +441,11 @@ export class StoreEngine {
       return;
     }
     if (this.trees.has(name)) {
-      throw new FsError('EBUSY', { syscall: 'drop', path: name, note: 'it is open in this process: close it first' });
+      throw new FsError('EBUSY', {
+        syscall: 'drop',
+        path: name,
+        note: 'it is open in this process: close it first',
+      });
     }
     // Taking the layer over proves that nobody else has it; what its journal holds goes with it.
     const upper = new UpperLayer(this.upperParts(info.layer), info.layer, this.layerRecord(info.layer));

@@ -16,6 +16,7 @@
 import {
   assert,
   type BlobId,
+  type BlockIndex,
   blocksFor,
   FsError,
   type Ino,
@@ -49,7 +50,7 @@ const REMOVED_ROWS_MAX = 4096;
 /** Where content lies: from the start of block `physical` of `blob`. */
 export interface ContentPlace {
   readonly blob: BlobId;
-  readonly physical: number;
+  readonly physical: BlockIndex;
 }
 
 export interface LayerBuilderOptions {
@@ -165,8 +166,10 @@ export class LayerBuilder {
     if (queued !== undefined) return queued;
     const stored = this.tables.contents.get(sha256, sizeBytes);
     if (stored === undefined) return undefined;
-    if (this.ownBlobs.has(stored.blob)) return stored;
-    return this.tables.blobs.get(stored.blob)?.state === 'sealed' ? stored : undefined;
+    const isTrusted =
+      this.ownBlobs.has(stored.blob) || this.tables.blobs.get(stored.blob)?.state === 'sealed';
+    // The row was written with the block at which the content starts.
+    return isTrusted ? { blob: stored.blob, physical: stored.physical as BlockIndex } : undefined;
   }
 
   /** Remembers where content of this build lies, for files met later. */

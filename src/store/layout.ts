@@ -54,6 +54,11 @@ export function createLayout(system: System, layout: StoreLayout): void {
   makeDirectoryIfMissing(system, layout.directory);
   const parts = [layout.metaDirectory, layout.blobsDirectory, layout.journalsDirectory, layout.runDirectory];
   for (const part of parts) makeDirectoryIfMissing(system, part);
+  // All folders at once: the first write into a fork should not have to make one.
+  for (let low = 0; low < 256; low++) {
+    makeDirectoryIfMissing(system, `${layout.blobsDirectory}/${low.toString(16).padStart(2, '0')}`);
+  }
+  system.syncDirectory(layout.blobsDirectory);
   // VERSION comes last: a directory with it is a whole store.
   const fd = system.open(layout.versionPath, O_WRONLY_CREATE_EXCLUSIVE, 0o644);
   try {

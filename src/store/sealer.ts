@@ -2,8 +2,9 @@
  * Sealing in the background: the checksums of blobs that a freeze left without. Work is done in short slices between
  * the program's own events, and never keeps a process alive; what is not done when it ends is done by the next `gc`.
  */
-import type { BlobSpace, Sealing } from '../blob/index.ts';
+
 import { type BlobId, isFsError, type LayerId } from '../base/index.ts';
+import type { BlobSpace, Sealing } from '../blob/index.ts';
 import type { MetaTables } from '../meta/index.ts';
 
 /** Blocks hashed in one slice: about 2 ms. */

@@ -1,5 +1,5 @@
 /** One open tree: a fork, which this process owns while it is open, or a snapshot. */
-import type { StoreEngine } from './engine.ts';
+
 import { checkpoint, type LayerStack } from '../layer/index.ts';
 import type { TreeRecord } from '../meta/index.ts';
 import { FileSystem } from '../vfs/index.ts';
@@ -16,11 +16,11 @@ export class Tree {
   info: TreeInfo;
   readonly fileSystem: FileSystem;
   readonly stack: LayerStack;
-  private readonly engine: StoreEngine;
+  private readonly onClosed: (tree: Tree) => void;
   private isOpen = true;
 
-  constructor(engine: StoreEngine, info: TreeInfo, stack: LayerStack) {
-    this.engine = engine;
+  constructor(info: TreeInfo, stack: LayerStack, onClosed: (tree: Tree) => void) {
+    this.onClosed = onClosed;
     this.info = info;
     this.stack = stack;
     this.fileSystem = new FileSystem(stack, {
@@ -66,6 +66,6 @@ export class Tree {
       stack.upper.close();
     }
     this.isOpen = false;
-    this.engine.forgetTree(this);
+    this.onClosed(this);
   }
 }

@@ -145,6 +145,13 @@ describe('native memory', () => {
     }
   });
 
+  test('a buffer may end inside its last page', () => {
+    const at = reserve(2);
+    system.mapView(at, fd, 0, 2 * BLOCK_SIZE);
+    const bytes = new Uint8Array(system.bufferAt(at, BLOCK_SIZE + 3));
+    assert.deepEqual([bytes.length, bytes[BLOCK_SIZE + 2]], [BLOCK_SIZE + 3, 2]);
+  });
+
   test('a buffer over 4 GiB is EFBIG rather than the end of the process', () => {
     const at = reserve(2 ** 20 + 1);
     assert.throws(
@@ -183,7 +190,8 @@ describe('native memory', () => {
       () => system.mapView(odd, fd, 0, BLOCK_SIZE),
       () => system.mapZeros(at, 1),
       () => system.unmap(odd, BLOCK_SIZE),
-      () => system.bufferAt(at, 5),
+      () => system.bufferAt(odd, 5),
+      () => system.bufferAt(at, 0),
       () => system.residency(odd, BLOCK_SIZE),
       () => system.advise(at, 7, MADV_DONTNEED),
       () => system.frameNumbers(odd, 1),

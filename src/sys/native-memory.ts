@@ -1,6 +1,5 @@
 /** Address space: mmap(2) and what goes with it. */
-import type { Address } from '../base/index.ts';
-import { BLOCK_SIZE, FsError } from '../base/index.ts';
+import { type Address, BLOCK_SIZE, blocksFor, FsError } from '../base/index.ts';
 import { errnoFailure } from './errno.ts';
 import type { Libc } from './libc.ts';
 import type { MemoryCalls } from './parts.ts';
@@ -76,7 +75,7 @@ function rangeCalls(libc: Libc): Pick<MemoryCalls, 'unmap' | 'bufferAt' | 'resid
 
     bufferAt(at, length) {
       // A buffer may end inside its last page: a file's bytes end where they end.
-      checkBlocks(at, BLOCK_SIZE);
+      checkBlocks(at, blocksFor(length) * BLOCK_SIZE);
       if (length > BUFFER_BYTES_MAX)
         throw new FsError('EFBIG', { note: `one ArrayBuffer holds ${BUFFER_BYTES_MAX} bytes at most` });
       return Object.defineProperties(libc.view(at, length), UNTRANSFERABLE);

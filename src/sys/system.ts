@@ -57,7 +57,10 @@ export interface System {
   pwrite(fd: number, source: Uint8Array, offset: number, length: number, position: number): void;
   /** Allocates space; afterwards a write there cannot fail with ENOSPC. Grows the file. fallocate(2), mode 0. */
   allocate(fd: number, position: number, length: number): void;
-  /** Gives space back; the range then reads as zeros. The size stays. fallocate(2), PUNCH_HOLE. False: not supported. */
+  /**
+   * Gives space back; the range then reads as zeros. The size stays. fallocate(2), PUNCH_HOLE. False: not supported,
+   * and nothing changed.
+   */
   punch(fd: number, position: number, length: number): boolean;
   truncate(fd: number, length: number): void;
   dataSync(fd: number): void;
@@ -72,7 +75,10 @@ export interface System {
   makeDirectory(path: string): void;
   /** fsync of a directory, so that names made in it survive a power cut. */
   syncDirectory(path: string): void;
-  /** ioctl FICLONE: the whole of `source` becomes `target`'s content. False where the host cannot (EOPNOTSUPP, EXDEV, EINVAL). */
+  /**
+   * ioctl FICLONE: the whole of `source` becomes `target`'s content. False where the host cannot (EOPNOTSUPP, EXDEV,
+   * EINVAL).
+   */
   cloneFile(source: number, target: number): boolean;
   /** ioctl FICLONERANGE. False where the host cannot. */
   cloneRange(
@@ -82,11 +88,14 @@ export interface System {
     target: number,
     targetPosition: number,
   ): boolean;
-  /** lseek SEEK_DATA / SEEK_HOLE: the next position of data (or hole) at or after `position`; undefined when none (ENXIO). */
+  /**
+   * lseek SEEK_DATA / SEEK_HOLE: the next position of data (or hole) at or after `position`; undefined when none
+   * (ENXIO).
+   */
   seekData(fd: number, position: number): number | undefined;
   seekHole(fd: number, position: number): number | undefined;
 
-  // Memory. Lengths and positions are multiples of 4,096.
+  // Memory. Addresses, positions and lengths are multiples of 4,096 (the length of a buffer need not be).
   /** Reserves address space that is not accessible: mmap(PROT_NONE, MAP_PRIVATE|MAP_ANONYMOUS|MAP_NORESERVE). */
   reserve(length: number): Address;
   /** Maps part of a file for reading, shared with the page cache: a window. */
@@ -96,7 +105,10 @@ export interface System {
   /** Maps zeros at `at`: PROT_READ|PROT_WRITE, MAP_PRIVATE|MAP_ANONYMOUS|MAP_NORESERVE|MAP_FIXED. */
   mapZeros(at: Address, length: number): void;
   unmap(at: Address, length: number): void;
-  /** An ArrayBuffer over mapped memory, marked untransferable. The memory must stay mapped while the buffer lives. */
+  /**
+   * An ArrayBuffer over mapped memory that cannot be transferred, of 1 byte to 4 GiB (EFBIG beyond, where Node 20 would
+   * abort). The memory must stay mapped while the buffer lives.
+   */
   bufferAt(at: Address, length: number): ArrayBuffer;
   /** mincore(2): one byte a page, low bit set where the page is resident. `at` is the start of a mapped range. */
   residency(at: Address, length: number): Uint8Array;

@@ -2,7 +2,16 @@
 import { BLOCK_SIZE, FsError, type Timespec } from '../base/index.ts';
 import { type Inode, S_IFMT } from '../layer/index.ts';
 import { type TreeContext, touchChanged } from './context.ts';
-import { type Credentials, isInGroup, isOwner, requireAccess, requireOwner, S_ISGID, S_ISUID, W_OK } from './permission.ts';
+import {
+  type Credentials,
+  isInGroup,
+  isOwner,
+  requireAccess,
+  requireOwner,
+  S_ISGID,
+  S_ISUID,
+  W_OK,
+} from './permission.ts';
 
 /** What stat(2) says, as plain numbers. `blocks` are 512-byte units. */
 export interface Attributes {
@@ -73,7 +82,12 @@ export function changeMode(context: TreeContext, inode: Inode, mode: number): vo
   context.stack.commit(batch);
 }
 
-function mayChangeOwner(credentials: Credentials | undefined, inode: Inode, uid: number, gid: number): boolean {
+function mayChangeOwner(
+  credentials: Credentials | undefined,
+  inode: Inode,
+  uid: number,
+  gid: number,
+): boolean {
   if (credentials === undefined || credentials.uid === 0) return true;
   if (credentials.uid !== inode.record.uid) return false;
   if (uid !== -1 && uid !== inode.record.uid) return false;
@@ -134,7 +148,12 @@ export function noteAccess(context: TreeContext, inode: Inode): void {
   context.stack.lazyTimes.add(inode);
 }
 
-function isAfter(seconds: number, nanoseconds: number, otherSeconds: number, otherNanoseconds: number): boolean {
+function isAfter(
+  seconds: number,
+  nanoseconds: number,
+  otherSeconds: number,
+  otherNanoseconds: number,
+): boolean {
   return seconds > otherSeconds || (seconds === otherSeconds && nanoseconds > otherNanoseconds);
 }
 
@@ -143,7 +162,10 @@ function isAfter(seconds: number, nanoseconds: number, otherSeconds: number, oth
 function checkXattrName(inode: Inode, name: string): void {
   if (name.length > XATTR_NAME_BYTES_MAX || name.length === 0) throw new FsError('ERANGE');
   const namespace = name.slice(0, name.indexOf('.') + 1);
-  if (!['user.', 'trusted.', 'security.', 'system.'].includes(namespace) || name.length === namespace.length) {
+  if (
+    !['user.', 'trusted.', 'security.', 'system.'].includes(namespace) ||
+    name.length === namespace.length
+  ) {
     throw new FsError('ENOTSUP', { note: 'a name begins with user., trusted., security. or system.' });
   }
   if (namespace === 'user.' && !inode.isFile && !inode.isDirectory) throw new FsError('EPERM');
@@ -158,7 +180,13 @@ export function getXattr(context: TreeContext, inode: Inode, name: string): Buff
 }
 
 /** EEXIST with XATTR_CREATE, ENODATA with XATTR_REPLACE, E2BIG over 64 KiB. */
-export function setXattr(context: TreeContext, inode: Inode, name: string, value: Uint8Array, flags: number): void {
+export function setXattr(
+  context: TreeContext,
+  inode: Inode,
+  name: string,
+  value: Uint8Array,
+  flags: number,
+): void {
   const batch = context.stack.begin();
   checkXattrName(inode, name);
   requireXattrAccess(context.credentials, inode, name);

@@ -1,7 +1,7 @@
 /** What every operation on one open tree shares: its layers, who acts, and the clock. */
 import type { Timespec } from '../base/index.ts';
 import type { DraftRecord, Inode, LayerStack } from '../layer/index.ts';
-import { type InodeRecord } from '../meta/index.ts';
+import type { InodeRecord } from '../meta/index.ts';
 import { type Credentials, S_ISGID } from './permission.ts';
 
 export interface Owner {

@@ -246,16 +246,17 @@ function shareRange(
   const runs: Run[] = [];
   const foreign = sourceContext.stack === stack ? 0 : sourceContext.stack.activeId;
   let isShareable = true;
-  sourceContext.stack.mappingOf(from).extents.forEachPiece(
-    first,
-    first + blocksFor(bytes),
-    (logical, count, blob, physical) => {
+  sourceContext.stack
+    .mappingOf(from)
+    .extents.forEachPiece(first, first + blocksFor(bytes), (logical, count, blob, physical) => {
       // Another tree's active blob is overwritten in place by its owner: nobody else may refer to it.
       if (blob !== 0 && blob === foreign) isShareable = false;
       runs.push({ logical: (logical + shift) as BlockIndex, count, blob, physical });
-    },
-  );
-  if (!isShareable) throw new FsError('EXDEV', { note: 'the source has unfrozen blocks of another fork: copy it, or snapshot that fork' });
+    });
+  if (!isShareable)
+    throw new FsError('EXDEV', {
+      note: 'the source has unfrozen blocks of another fork: copy it, or snapshot that fork',
+    });
   stack.mappingOf(to).share(runs);
   batch.setRuns(to, runs);
   const draft = batch.change(to);
@@ -294,7 +295,11 @@ export function map(context: TreeContext, file: OpenFile, options: MapOptions = 
   if (options.verify === true) mapping.verify(size);
   const reserveBytes = options.reserveBytes ?? 0;
   const reserved = Math.max(1, blocksFor(Math.max(size, reserveBytes))) * BLOCK_SIZE;
-  for (let region = GATHER_BLOCKS_FIRST; !mapping.canMap(reserved) && region <= GATHER_BLOCKS_MAX; region *= 4) {
+  for (
+    let region = GATHER_BLOCKS_FIRST;
+    !mapping.canMap(reserved) && region <= GATHER_BLOCKS_MAX;
+    region *= 4
+  ) {
     gather(context, inode, region);
   }
   noteAccess(context, inode);
@@ -307,7 +312,10 @@ function gather(context: TreeContext, inode: Inode, regionBlocks: number): void 
   try {
     const batch = stack.begin();
     batch.setRuns(inode, stack.mappingOf(inode).gather(inode.record.size, regionBlocks));
-    touchChanged(batch.change(inode), { seconds: inode.record.ctimeSeconds, nanoseconds: inode.record.ctimeNanoseconds });
+    touchChanged(batch.change(inode), {
+      seconds: inode.record.ctimeSeconds,
+      nanoseconds: inode.record.ctimeNanoseconds,
+    });
     stack.commit(batch);
   } catch (error) {
     throw asOutOfMappings(error);

@@ -15,12 +15,12 @@ import {
   UNREAD_ENTRY,
 } from '../layer/index.ts';
 import type { View } from '../mapping/index.ts';
-import * as attributes from './attributes.ts';
 import type { Attributes, TimeChange } from './attributes.ts';
+import * as attributes from './attributes.ts';
 import { type Owner, TreeContext } from './context.ts';
 import * as data from './file-data.ts';
-import * as namespace from './namespace.ts';
 import type { DirectoryEntry } from './namespace.ts';
+import * as namespace from './namespace.ts';
 import {
   O_ACCMODE,
   O_CREAT,
@@ -135,7 +135,8 @@ export class FileSystem {
   access(path: string, mode: number): void {
     const inode = resolve(this.context, path, true);
     const mask = mode & (R_OK | W_OK | X_OK);
-    if ((mask & W_OK) !== 0 && this.isReadOnly && (inode.isFile || inode.isDirectory)) throw new FsError('EROFS');
+    if ((mask & W_OK) !== 0 && this.isReadOnly && (inode.isFile || inode.isDirectory))
+      throw new FsError('EROFS');
     if (mask !== 0 && !mayAccess(this.context.credentials, inode, mask)) throw new FsError('EACCES');
   }
 
@@ -188,7 +189,9 @@ export class FileSystem {
     const writes = access !== O_RDONLY || (flags & O_TRUNC) !== 0;
     if (inode.isDirectory && (writes || (flags & O_CREAT) !== 0)) throw new FsError('EISDIR');
     if (!inode.isDirectory && !inode.isFile) {
-      throw new FsError('ENXIO', { note: 'devices, fifos and sockets are records here: open them on a mount' });
+      throw new FsError('ENXIO', {
+        note: 'devices, fifos and sockets are records here: open them on a mount',
+      });
     }
     if (writes && this.isReadOnly) throw new FsError('EROFS');
     const mask = (access === O_RDONLY ? R_OK : access === 1 ? W_OK : R_OK | W_OK) | (writes ? W_OK : 0);

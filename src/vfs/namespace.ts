@@ -25,7 +25,12 @@ function freePlace(context: TreeContext, path: string): Place {
 }
 
 /** Adds a new inode under a free name and commits. */
-export function create(context: TreeContext, place: Place, mode: number, change?: (inode: Inode) => void): Inode {
+export function create(
+  context: TreeContext,
+  place: Place,
+  mode: number,
+  change?: (inode: Inode) => void,
+): Inode {
   const { stack } = context;
   const batch = stack.begin();
   const { directory, name } = place;
@@ -161,7 +166,8 @@ export function rename(context: TreeContext, from: string, to: string, flags: nu
   if ((flags & RENAME_NOREPLACE) !== 0 && replaced !== undefined) throw new FsError('EEXIST');
   if (isExchange && replaced === undefined) throw new FsError('ENOENT');
   if (moved.isDirectory && isWithin(context, target.directory, moved)) throw new FsError('EINVAL');
-  if (isExchange && replaced?.isDirectory && isWithin(context, source.directory, replaced)) throw new FsError('EINVAL');
+  if (isExchange && replaced?.isDirectory && isWithin(context, source.directory, replaced))
+    throw new FsError('EINVAL');
   const batch = stack.begin();
   if (moved === replaced) return;
   requireRemoval(context.credentials, source.directory, moved);
@@ -205,7 +211,8 @@ function checkReplaceable(context: TreeContext, moved: Inode, replaced: Inode): 
 
 /** Moving a directory to another parent changes its `..`, so it needs write permission on the directory itself. */
 function requireReparenting(context: TreeContext, source: Place, target: Place, moved: Inode): void {
-  if (context.credentials === undefined || !moved.isDirectory || source.directory === target.directory) return;
+  if (context.credentials === undefined || !moved.isDirectory || source.directory === target.directory)
+    return;
   requireAccess(context.credentials, moved, W_OK);
 }
 

@@ -1,0 +1,292 @@
+/**
+ * Who uses how much: for every tree its files, the blocks it refers to, and how many of these no other tree refers to; for the
+ * store, what it takes on disk.
+ *
+ * Trees that stand on one base are counted together: the base once, then for each tree only what its upper layers change. So
+ * a thousand forks of a large tree cost little more than one. Forks that another process owns are counted as they
+ * last stored themselves.
+ */
+import { BLOCK_SIZE, type BlobId, type Ino, type LayerId } from '../base/index.ts';
+import type { BlobSpace } from '../blob/index.ts';
+import type { InodeRecord, MetaTables, Run } from '../meta/index.ts';
+import type { System } from '../sys/index.ts';
+import type { StoreEngine } from './engine.ts';
+import { type StoredTree, storedTrees } from './stored-tree.ts';
+
+export interface TreeUsage {
+  readonly name: string;
+  readonly kind: 'fork' | 'snapshot';
+  /** Regular files. */
+  readonly files: number;
+  /** Sum of their sizes; a file with several names counts once. */
+  readonly apparentBytes: number;
+  /** In blocks that the tree refers to, each counted once. */
+  readonly referencedBytes: number;
+  /** Of these, in blocks that no other tree refers to: what dropping the tree would free. */
+  readonly exclusiveBytes: number;
+  readonly sharedBytes: number;
+}
+
+export interface DuReport {
+  readonly trees: readonly TreeUsage[];
+  /** What the store's directory takes on disk, everything in it. */
+  readonly diskBytes: number;
+  /** Of that, blobs and their checksums. */
+  readonly blobDiskBytes: number;
+  /** Of that, the tables. */
+  readonly metaDiskBytes: number;
+  /** In blocks that some tree refers to. */
+  readonly liveBytes: number;
+  /** Sum of `referencedBytes`: what all trees would take without sharing. */
+  readonly unsharedBytes: number;
+}
+
+const NOBODY = 0;
+const MANY = -1;
+const S_IFMT = 0o170000;
+const S_IFREG = 0o100000;
+
+export function storeUsage(engine: StoreEngine): DuReport {
+  const trees = storedTrees(engine);
+  const usage = new Usage(engine.tables, engine.blobs);
+  const groups = new Map<LayerId, StoredTree[]>();
+  for (const tree of trees) {
+    const base = tree.chain[tree.chain.length - 1]!;
+    groups.set(base, [...(groups.get(base) ?? []), tree]);
+  }
+  for (const [base, members] of groups) usage.addGroup(base, members);
+  const counted = usage.finish();
+  const diskOf = (directory: string): number => diskBytes(engine.system, Buffer.from(directory));
+  const { layout } = engine;
+  return {
+    trees: trees.map((tree) => counted.get(tree.info.id)!),
+    diskBytes: diskOf(layout.directory),
+    blobDiskBytes: diskOf(layout.blobsDirectory),
+    metaDiskBytes: diskOf(layout.metaDirectory),
+    liveBytes: usage.liveBlocks * BLOCK_SIZE,
+    unsharedBytes: [...counted.values()].reduce((sum, tree) => sum + tree.referencedBytes, 0),
+  };
+}
+
+/** Allocated space of a directory and all that is in it. */
+function diskBytes(system: System, directory: Buffer): number {
+  let total = system.statHost(directory, false).blocks * 512;
+  for (const { name } of system.readHostDirectory(directory)) {
+    const path = Buffer.concat([directory, Buffer.from('/'), Buffer.from(name, 'latin1')]);
+    const stat = system.statHost(path, false);
+    total += (stat.mode & S_IFMT) === 0o040000 ? diskBytes(system, path) : stat.blocks * 512;
+  }
+  return total;
+}
+
+/** One number for every block of every blob, made as needed. */
+class BlockNumbers {
+  private readonly blobs: BlobSpace;
+  private readonly numbers = new Map<BlobId, Int32Array>();
+
+  constructor(blobs: BlobSpace) {
+    this.blobs = blobs;
+  }
+
+  of({ blob, physical, count }: Run): Int32Array {
+    const known = this.numbers.get(blob);
+    if (known !== undefined && known.length >= physical + count) return known;
+    const length = Math.max(physical + count, known?.length ?? 0, this.lengthOf(blob));
+    const grown = new Int32Array(length);
+    if (known !== undefined) grown.set(known);
+    this.numbers.set(blob, grown);
+    return grown;
+  }
+
+  private lengthOf(blob: BlobId): number {
+    return this.blobs.exists(blob) ? this.blobs.lengthBlocks(blob) : 0;
+  }
+
+  *[Symbol.iterator](): Generator<Int32Array> {
+    yield* this.numbers.values();
+  }
+}
+
+/** Sums of the files that a tree shows. */
+interface Sums {
+  files: number;
+  apparentBytes: number;
+  blocks: number;
+}
+
+/** How a tree differs from its base. */
+interface Difference {
+  readonly tree: StoredTree;
+  /** Files of the base whose extents the tree does not show. */
+  readonly hidden: Map<Ino, InodeRecord>;
+  /** Files whose extents are not the base's. */
+  readonly own: Map<Ino, InodeRecord>;
+  readonly sums: Sums;
+}
+
+class Usage {
+  private readonly tables: MetaTables;
+  private readonly blobs: BlobSpace;
+  /** Of each block: the id of the one tree that refers to it, NOBODY, or MANY. */
+  private readonly owners: BlockNumbers;
+  private readonly trees = new Map<number, { readonly tree: StoredTree; readonly sums: Sums }>();
+  liveBlocks = 0;
+
+  constructor(tables: MetaTables, blobs: BlobSpace) {
+    this.tables = tables;
+    this.blobs = blobs;
+    this.owners = new BlockNumbers(blobs);
+  }
+
+  private runs(ino: Ino, record: InodeRecord): readonly Run[] {
+    return record.extentLayer === 0 ? [] : (this.tables.extents.load(record.extentLayer, ino) ?? []);
+  }
+
+  addGroup(base: LayerId, members: readonly StoredTree[]): void {
+    const sums: Sums = { files: 0, apparentBytes: 0, blocks: 0 };
+    const differences = members.map((tree) => this.difference(base, tree));
+    const hiding = new Map<Ino, Set<number>>();
+    for (const { tree, hidden } of differences) {
+      for (const ino of hidden.keys()) hiding.set(ino, (hiding.get(ino) ?? new Set()).add(tree.info.id));
+    }
+    // How many files of the base refer to each block, so that hiding one of two does not hide the block.
+    const references = new BlockNumbers(this.blobs);
+    for (const [ino, record] of this.tables.inodes.entries(base)) {
+      if (!isFile(record)) continue;
+      sums.files++;
+      sums.apparentBytes += record.size;
+      const owner = ownerOf(members, hiding.get(ino));
+      for (const run of this.runs(ino, record)) {
+        const counts = references.of(run);
+        for (let block = run.physical; block < run.physical + run.count; block++) {
+          if (counts[block]!++ === 0) sums.blocks++;
+        }
+        if (owner !== NOBODY) this.own(run, owner);
+      }
+    }
+    for (const difference of differences) this.addTree(difference, sums, references);
+  }
+
+  private own(run: Run, owner: number): void {
+    const owners = this.owners.of(run);
+    for (let block = run.physical; block < run.physical + run.count; block++) {
+      const known = owners[block]!;
+      if (known === NOBODY) owners[block] = owner;
+      else if (known !== owner) owners[block] = MANY;
+    }
+  }
+
+  /** What the layers above the base change. */
+  private difference(base: LayerId, tree: StoredTree): Difference {
+    const difference: Difference = {
+      tree,
+      hidden: new Map(),
+      own: new Map(),
+      sums: { files: 0, apparentBytes: 0, blocks: 0 },
+    };
+    const seen = new Set<Ino>();
+    for (const layer of tree.chain.slice(0, -1)) {
+      for (const [ino, record] of this.tables.inodes.entries(layer)) {
+        if (seen.has(ino)) continue;
+        seen.add(ino);
+        this.addChange(difference, ino, record, this.tables.inodes.get(base, ino));
+      }
+    }
+    return difference;
+  }
+
+  private addChange(difference: Difference, ino: Ino, record: InodeRecord, below: InodeRecord | undefined): void {
+    const { sums, hidden, own } = difference;
+    const isShown = isFile(record);
+    const wasShown = below !== undefined && isFile(below);
+    if (isShown) {
+      sums.files++;
+      sums.apparentBytes += record.size;
+    }
+    if (wasShown) {
+      sums.files--;
+      sums.apparentBytes -= below.size;
+    }
+    if (isShown && wasShown && record.extentLayer === below.extentLayer) return;
+    if (wasShown && below.extentLayer !== 0) hidden.set(ino, below);
+    if (isShown && record.extentLayer !== 0) own.set(ino, record);
+  }
+
+  private addTree({ tree, hidden, own, sums }: Difference, base: Sums, references: BlockNumbers): void {
+    // By blob, then block: how many references of the base are hidden, and which blocks are the tree's own.
+    const hiddenCounts = new Map<string, number>();
+    let blocks = base.blocks;
+    for (const [ino, record] of hidden) {
+      for (const run of this.runs(ino, record)) {
+        const counts = references.of(run);
+        for (let block = run.physical; block < run.physical + run.count; block++) {
+          const key = `${run.blob}/${block}`;
+          const count = (hiddenCounts.get(key) ?? 0) + 1;
+          hiddenCounts.set(key, count);
+          if (count === counts[block]) blocks--;
+        }
+      }
+    }
+    const met = new Set<string>();
+    for (const [ino, record] of own) {
+      for (const run of this.runs(ino, record)) {
+        const counts = references.of(run);
+        for (let block = run.physical; block < run.physical + run.count; block++) {
+          const key = `${run.blob}/${block}`;
+          const isInBase = counts[block]! > (hiddenCounts.get(key) ?? 0);
+          if (isInBase || met.has(key)) continue;
+          met.add(key);
+          blocks++;
+        }
+        this.own(run, tree.info.id);
+      }
+    }
+    this.trees.set(tree.info.id, {
+      tree,
+      sums: {
+        files: base.files + sums.files,
+        apparentBytes: base.apparentBytes + sums.apparentBytes,
+        blocks,
+      },
+    });
+  }
+
+  /** Called when every group has been added; by id of the tree. */
+  finish(): Map<number, TreeUsage> {
+    const exclusive = new Map<number, number>();
+    for (const owners of this.owners) {
+      for (const owner of owners) {
+        if (owner === NOBODY) continue;
+        this.liveBlocks++;
+        if (owner !== MANY) exclusive.set(owner, (exclusive.get(owner) ?? 0) + 1);
+      }
+    }
+    const usage = new Map<number, TreeUsage>();
+    for (const [id, { tree, sums }] of this.trees) {
+      const exclusiveBytes = (exclusive.get(id) ?? 0) * BLOCK_SIZE;
+      const referencedBytes = sums.blocks * BLOCK_SIZE;
+      usage.set(id, {
+        name: tree.info.name,
+        kind: tree.info.kind,
+        files: sums.files,
+        apparentBytes: sums.apparentBytes,
+        referencedBytes,
+        exclusiveBytes,
+        sharedBytes: referencedBytes - exclusiveBytes,
+      });
+    }
+    return usage;
+  }
+}
+
+function isFile(record: InodeRecord): boolean {
+  return (record.mode & S_IFMT) === S_IFREG;
+}
+
+/** Who shows a file of the base: the id of the only tree, NOBODY, or MANY. */
+function ownerOf(members: readonly StoredTree[], hiding: ReadonlySet<number> | undefined): number {
+  const left = members.length - (hiding?.size ?? 0);
+  if (left === 0) return NOBODY;
+  if (left > 1) return MANY;
+  return members.find((tree) => hiding?.has(tree.info.id) !== true)!.info.id;
+}

@@ -1,0 +1,234 @@
+/** One file's pages: where each lies, which other trees show the same page, and whether it is in memory. */
+import {
+  BLOCK_SIZE,
+  type BlobId,
+  blocksFor,
+  FsError,
+  type Ino,
+  isFsError,
+  type LayerId,
+  nameToString,
+} from '../base/index.ts';
+import { ExtentMap } from '../extent/index.ts';
+import type { Run } from '../meta/index.ts';
+import type { StoreEngine } from './engine.ts';
+import { type StoredTree, storedTrees } from './stored-tree.ts';
+
+/** Pages that follow each other, lie together in one blob, and are shared with the same trees. */
+export interface PageRun {
+  /** First page of the file. */
+  readonly first: number;
+  readonly count: number;
+  readonly kind: 'private' | 'shared' | 'hole';
+  /** 0 for a hole. */
+  readonly blob: number;
+  readonly physical: number;
+  /** Other trees that have these pages. */
+  readonly trees: readonly string[];
+  /** Whether another file of the same tree has them too. */
+  readonly isSharedWithin: boolean;
+  /** How many of them are in the page cache; -1 where that cannot be told. */
+  readonly residentCount: number;
+}
+
+export interface PageReport {
+  readonly tree: string;
+  /** A byte string. */
+  readonly path: string;
+  readonly sizeBytes: number;
+  readonly pageCount: number;
+  readonly privateCount: number;
+  readonly sharedCount: number;
+  readonly holeCount: number;
+  /** -1 where it cannot be told. */
+  readonly residentCount: number;
+  readonly runs: readonly PageRun[];
+  /** One byte a page, 1 = in the page cache; empty where it cannot be told. */
+  readonly resident: Uint8Array;
+}
+
+/** ENOENT, ENOTDIR, ELOOP of the path; EISDIR, EINVAL when it is no regular file; EBUSY (the fork is owned elsewhere). */
+export function filePages(engine: StoreEngine, name: string, path: string): PageReport {
+  const open = engine.openTreeOf(name);
+  const tree = open ?? engine.openTree(name);
+  try {
+    const { ino, size, mode } = tree.fileSystem.stat(path, true);
+    if ((mode & 0o170000) === 0o040000) throw new FsError('EISDIR');
+    if ((mode & 0o170000) !== 0o100000) throw new FsError('EINVAL', { note: 'only regular files have pages' });
+    tree.checkpoint();
+    // The stat's number came from this tree.
+    return new PageSurvey(engine, tree.info.name, ino as Ino).report(path, size);
+  } finally {
+    if (open === undefined) tree.close();
+  }
+}
+
+/** A row of runs that shares blocks with the file, and the part of a blob it covers. */
+interface Sharer {
+  readonly blob: BlobId;
+  readonly start: number;
+  readonly end: number;
+  /** Names of the trees that show it. */
+  readonly trees: readonly string[];
+}
+
+class PageSurvey {
+  private readonly engine: StoreEngine;
+  private readonly name: string;
+  private readonly ino: Ino;
+
+  constructor(engine: StoreEngine, name: string, ino: Ino) {
+    this.engine = engine;
+    this.name = name;
+    this.ino = ino;
+  }
+
+  report(path: string, sizeBytes: number): PageReport {
+    const trees = storedTrees(this.engine);
+    const own = trees.find((tree) => tree.info.name === this.name);
+    const record = own?.record(this.ino);
+    const runs = own === undefined || record === undefined ? [] : own.runs(this.ino, record);
+    const pageCount = blocksFor(sizeBytes);
+    const resident = this.residence(runs, pageCount);
+    const pageRuns = this.pageRuns(runs, pageCount, this.sharers(runs, trees), resident);
+    const sum = (kind: PageRun['kind']): number =>
+      pageRuns.reduce((total, run) => total + (run.kind === kind ? run.count : 0), 0);
+    return {
+      tree: this.name,
+      path,
+      sizeBytes,
+      pageCount,
+      privateCount: sum('private'),
+      sharedCount: sum('shared'),
+      holeCount: sum('hole'),
+      residentCount: resident === undefined ? -1 : resident.reduce((total, page) => total + page, 0),
+      runs: pageRuns,
+      resident: resident ?? new Uint8Array(0),
+    };
+  }
+
+  private residence(runs: readonly Run[], pageCount: number): Uint8Array | undefined {
+    const resident = new Uint8Array(pageCount);
+    try {
+      for (const { logical, count, blob, physical } of runs) {
+        const within = Math.min(count, pageCount - logical);
+        if (within > 0) resident.set(this.engine.blobs.residentBlocks(blob, physical, within), logical);
+      }
+    } catch (error) {
+      if (isFsError(error, 'ENOTSUP')) return undefined;
+      throw error;
+    }
+    return resident;
+  }
+
+  /** Every row of runs in the store, except the file's own in its own tree, that has blocks of `runs`. */
+  private sharers(runs: readonly Run[], trees: readonly StoredTree[]): Sharer[] {
+    const { tables } = this.engine;
+    const blobs = new Map<BlobId, Run[]>();
+    for (const run of runs) blobs.set(run.blob, [...(blobs.get(run.blob) ?? []), run]);
+    const sharers: Sharer[] = [];
+    const layers = new Set(trees.flatMap((tree) => tree.chain));
+    for (const layer of layers) {
+      for (const [ino, otherRuns] of tables.extents.forLayer(layer)) {
+        const touching = otherRuns.filter((other) => blobs.get(other.blob)?.some((run) => overlaps(run, other)));
+        if (touching.length === 0) continue;
+        const names = this.treesShowing(trees, layer, ino);
+        for (const { blob, physical, count } of touching) {
+          sharers.push({ blob, start: physical, end: physical + count, trees: names });
+        }
+      }
+    }
+    return sharers;
+  }
+
+  private treesShowing(trees: readonly StoredTree[], layer: LayerId, ino: Ino): string[] {
+    return trees
+      .filter((tree) => tree.chain.includes(layer) && tree.record(ino)?.extentLayer === layer)
+      .filter((tree) => tree.info.name !== this.name || ino !== this.ino)
+      .map((tree) => tree.info.name);
+  }
+
+  private pageRuns(
+    runs: readonly Run[],
+    pageCount: number,
+    sharers: readonly Sharer[],
+    resident: Uint8Array | undefined,
+  ): PageRun[] {
+    const pageRuns: PageRun[] = [];
+    ExtentMap.fromRuns(runs).forEachPiece(0, pageCount, (logical, count, blob, physical) => {
+      const touching = sharers.filter(
+        (other) => other.blob === blob && other.start < physical + count && physical < other.end,
+      );
+      const cuts = new Set([0, count]);
+      for (const { start, end } of touching) {
+        if (start > physical) cuts.add(start - physical);
+        if (end < physical + count) cuts.add(end - physical);
+      }
+      const borders = [...cuts].sort((a, b) => a - b);
+      for (let index = 0; index + 1 < borders.length; index++) {
+        const from = borders[index]!;
+        const length = borders[index + 1]! - from;
+        const place = { blob, physical: blob === 0 ? 0 : physical + from };
+        const here = touching.filter((other) => other.start <= place.physical && place.physical < other.end);
+        pageRuns.push(this.pageRun(logical + from, length, place, here, resident));
+      }
+    });
+    return joined(pageRuns);
+  }
+
+  private pageRun(
+    first: number,
+    count: number,
+    place: { readonly blob: number; readonly physical: number },
+    sharers: readonly Sharer[],
+    resident: Uint8Array | undefined,
+  ): PageRun {
+    const names = new Set(sharers.flatMap((sharer) => sharer.trees));
+    const isSharedWithin = names.delete(this.name);
+    const isShared = names.size > 0 || isSharedWithin;
+    let residentCount = resident === undefined ? -1 : 0;
+    if (resident !== undefined) {
+      for (let page = first; page < first + count; page++) residentCount += resident[page]!;
+    }
+    return {
+      first,
+      count,
+      kind: place.blob === 0 ? 'hole' : isShared ? 'shared' : 'private',
+      ...place,
+      trees: [...names].sort(),
+      isSharedWithin,
+      residentCount,
+    };
+  }
+}
+
+function overlaps(a: Run, b: Run): boolean {
+  return a.physical < b.physical + b.count && b.physical < a.physical + a.count;
+}
+
+/** Runs that differ in nothing but their place and continue each other become one. */
+function joined(runs: readonly PageRun[]): PageRun[] {
+  const result: PageRun[] = [];
+  for (const run of runs) {
+    const last = result[result.length - 1];
+    const continues =
+      last !== undefined &&
+      last.kind === run.kind &&
+      last.blob === run.blob &&
+      (run.blob === 0 || last.physical + last.count === run.physical) &&
+      last.isSharedWithin === run.isSharedWithin &&
+      last.trees.join('\0') === run.trees.join('\0');
+    if (!continues) {
+      result.push(run);
+      continue;
+    }
+    const residentCount = last.residentCount < 0 ? -1 : last.residentCount + run.residentCount;
+    result[result.length - 1] = { ...last, count: last.count + run.count, residentCount };
+  }
+  return result;
+}
+
+/** For messages: the file as people name it. */
+export function pageReportTitle(report: PageReport): string {
+  return `${report.tree}:${nameToString(report.path)}, ${report.pageCount} pages of ${BLOCK_SIZE} bytes`;
+}
