@@ -34,6 +34,8 @@ import type { UpperLayer } from './upper-layer.ts';
 
 /** Inodes kept in memory per open tree before unused ones are dropped, oldest first. */
 const CACHED_INODES_MAX = 131_072;
+/** Names that a directory may hold before names that do not exist are no longer remembered. */
+const CACHED_NAMES_MAX = 65_536;
 /** A checkpoint is due at so many journal records or bytes (DESIGN §5: it bounds the time a freeze takes). */
 const CHECKPOINT_RECORDS = 50_000;
 const CHECKPOINT_BYTES = 16 * 1024 * 1024;
@@ -112,7 +114,6 @@ export class LayerStack implements PhysicalSpace {
     const record = this.readRecord(ino);
     if (record === undefined) throw new FsError('ESTALE', { note: `no inode ${ino}` });
     const inode = new Inode(ino, record);
-    if (this.inodes.size >= CACHED_INODES_MAX) this.evict();
     this.inodes.set(ino, inode);
     return inode;
   }
@@ -141,8 +142,12 @@ export class LayerStack implements PhysicalSpace {
     return this.readLowerRecord(ino) !== undefined;
   }
 
-  /** Drops the oldest unused half of the cached inodes. */
-  private evict(): void {
+  /**
+   * Drops the oldest unused half of the cached inodes when there are too many. Called between operations only: an
+   * operation must never meet two objects for one inode.
+   */
+  trim(): void {
+    if (this.inodes.size <= CACHED_INODES_MAX) return;
     let left = CACHED_INODES_MAX / 2;
     for (const [ino, inode] of this.inodes) {
       if (left-- <= 0) return;
@@ -159,7 +164,7 @@ export class LayerStack implements PhysicalSpace {
     if (known === undefined && directory.isComplete) return NO_ENTRY;
     const entry = this.readName(directory.ino, name);
     directory.children ??= new Map();
-    directory.children.set(name, entry);
+    if (entry !== NO_ENTRY || directory.children.size < CACHED_NAMES_MAX) directory.children.set(name, entry);
     return entry;
   }
 
@@ -273,6 +278,7 @@ export class LayerStack implements PhysicalSpace {
       throw error;
     }
     this.apply(batch);
+    this.trim();
     if (upper.journal.recordCount >= CHECKPOINT_RECORDS || upper.journal.lengthBytes >= CHECKPOINT_BYTES) {
       this.onCheckpointDue?.();
     }

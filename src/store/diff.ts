@@ -6,7 +6,7 @@
 import { BLOCK_SIZE, type BlobId, type Ino, type Name } from '../base/index.ts';
 import type { BlobSpace } from '../blob/index.ts';
 import { ExtentMap } from '../extent/index.ts';
-import type { InodeRecord, MetaTables, NamedDentry } from '../meta/index.ts';
+import type { DentryRecord, InodeRecord, MetaTables } from '../meta/index.ts';
 import type { StoreEngine } from './engine.ts';
 import { settleTree, type StoredTree } from './stored-tree.ts';
 
@@ -83,8 +83,8 @@ class Comparison {
   /** `path` is '' for the root. */
   private directory(path: string, before: Ino, after: Ino): void {
     if (this.isUntouched(before, after)) {
-      for (const { name, ino, kind } of this.before.list(before).values()) {
-        this.both(`${path}/${name}`, ino, ino, kind);
+      for (const [name, { ino, kind }] of this.before.list(before)) {
+        this.both(`${path}/${name}`, this.alive(ino), this.alive(ino), kind);
       }
       return;
     }
@@ -109,7 +109,7 @@ class Comparison {
     if (kind === DT_DIR) this.directory(path, before, after);
   }
 
-  private oneSided(kind: 'added' | 'removed', path: string, dentry: NamedDentry, tree: StoredTree): void {
+  private oneSided(kind: 'added' | 'removed', path: string, dentry: DentryRecord, tree: StoredTree): void {
     const size = dentry.kind === DT_DIR ? undefined : tree.record(dentry.ino)?.size;
     this.changes.push({
       path,
@@ -120,7 +120,7 @@ class Comparison {
       sizeAfter: kind === 'added' ? size : undefined,
     });
     if (dentry.kind !== DT_DIR) return;
-    for (const child of tree.list(dentry.ino).values()) this.oneSided(kind, `${path}/${child.name}`, child, tree);
+    for (const [name, child] of tree.list(this.alive(dentry.ino))) this.oneSided(kind, `${path}/${name}`, child, tree);
   }
 
   private inode(path: string, before: Ino, after: Ino, kind: number): void {
@@ -197,7 +197,7 @@ class ContentComparison {
 }
 
 /** All names of both, each once, in byte order. */
-function mergedNames(a: ReadonlyMap<Name, NamedDentry>, b: ReadonlyMap<Name, NamedDentry>): Name[] {
+function mergedNames(a: ReadonlyMap<Name, DentryRecord>, b: ReadonlyMap<Name, DentryRecord>): Name[] {
   return [...new Set([...a.keys(), ...b.keys()])].sort((left, right) => (left < right ? -1 : 1));
 }
 

@@ -472,7 +472,14 @@ export class StoreEngine {
   // Background and end.
 
   private markAll(): void {
-    for (const tree of this.trees.values()) tree.commitMark();
+    for (const tree of this.trees.values()) {
+      try {
+        tree.commitMark();
+      } catch (error) {
+        // Nobody asked for this sync. A disk that fails fails the next fsync as well, which reports it.
+        if (!isFsError(error)) throw error;
+      }
+    }
   }
 
   /** Closes every tree, stores everything, and gives the lease back. May be called twice. */

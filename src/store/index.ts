@@ -4,7 +4,10 @@
  * Invariants stand at `StoreEngine`. Below it: `vfs` and all the rest. Above it: the interfaces, which hold no state
  * of the filesystem.
  */
+export { type Change, type ChangedPart, diffTrees } from './diff.ts';
+export { type DuReport, storeUsage, type TreeUsage } from './du.ts';
 export * from './engine.ts';
 export * from './layer-builder.ts';
 export { FORMAT_VERSION } from './layout.ts';
+export { filePages, type PageReport, type PageRun, pageReportTitle } from './pages.ts';
 export { Tree, type TreeInfo } from './tree.ts';

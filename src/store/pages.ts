@@ -129,7 +129,7 @@ class PageSurvey {
     const sharers: Sharer[] = [];
     const layers = new Set(trees.flatMap((tree) => tree.chain));
     for (const layer of layers) {
-      for (const [ino, otherRuns] of tables.extents.forLayer(layer)) {
+      for (const { ino, runs: otherRuns } of tables.extents.forLayer(layer)) {
         const touching = otherRuns.filter((other) => blobs.get(other.blob)?.some((run) => overlaps(run, other)));
         if (touching.length === 0) continue;
         const names = this.treesShowing(trees, layer, ino);

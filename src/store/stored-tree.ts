@@ -3,7 +3,7 @@
  * checkpoint has stored yet is not seen; `settleTree` brings it in first.
  */
 import type { Ino, LayerId, Name } from '../base/index.ts';
-import type { InodeRecord, MetaTables, NamedDentry, Run } from '../meta/index.ts';
+import type { DentryRecord, InodeRecord, MetaTables, Run } from '../meta/index.ts';
 import type { StoreEngine } from './engine.ts';
 import type { TreeInfo } from './tree.ts';
 
@@ -40,12 +40,12 @@ export class StoredTree {
   }
 
   /** The names of a directory, merged from all layers, in byte order. */
-  list(directory: Ino): ReadonlyMap<Name, NamedDentry> {
-    const merged = new Map<Name, NamedDentry>();
+  list(directory: Ino): ReadonlyMap<Name, DentryRecord> {
+    const merged = new Map<Name, DentryRecord>();
     for (let index = this.chain.length - 1; index >= 0; index--) {
-      for (const dentry of this.tables.dentries.list(this.chain[index]!, directory)) {
-        if (dentry.ino === 0) merged.delete(dentry.name);
-        else merged.set(dentry.name, dentry);
+      for (const { name, dentry } of this.tables.dentries.list(this.chain[index]!, directory)) {
+        if (dentry.ino === 0) merged.delete(name);
+        else merged.set(name, dentry);
       }
     }
     if (this.chain.length === 1) return merged;

@@ -1,5 +1,6 @@
 /** One open tree: a fork, which this process owns while it is open, or a snapshot. */
 
+import { isFsError } from '../base/index.ts';
 import { checkpoint, type LayerStack } from '../layer/index.ts';
 import type { TreeRecord } from '../meta/index.ts';
 import { FileSystem } from '../vfs/index.ts';
@@ -9,6 +10,8 @@ export interface TreeInfo extends TreeRecord {
   readonly name: string;
 }
 
+/** Records between two tries of a checkpoint that fails. */
+const RETRY_RECORDS = 5_000;
 /** st_dev of tree 0: a number that no host device has. Every tree adds its own number. */
 const DEV_BASE = 82 * 2 ** 32;
 
@@ -18,6 +21,8 @@ export class Tree {
   readonly stack: LayerStack;
   private readonly onClosed: (tree: Tree) => void;
   private isOpen = true;
+  /** After a failed checkpoint the next is tried when the journal has so many records. */
+  private retryAtRecords = 0;
 
   constructor(info: TreeInfo, stack: LayerStack, onClosed: (tree: Tree) => void) {
     this.onClosed = onClosed;
@@ -28,7 +33,7 @@ export class Tree {
       owner: { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 },
       umask: process.umask(),
     });
-    stack.onCheckpointDue = () => this.checkpoint();
+    stack.onCheckpointDue = () => this.checkpointWhenDue();
   }
 
   get isClosed(): boolean {
@@ -42,6 +47,22 @@ export class Tree {
   /** Moves what the journal holds into the tables. Durable when it returns. */
   checkpoint(): void {
     checkpoint(this.stack);
+  }
+
+  /**
+   * The operation that made a checkpoint due has been acknowledged, so a failure here (a full disk) is not its
+   * failure: the journal keeps everything, and the checkpoint is tried again some records later.
+   */
+  private checkpointWhenDue(): void {
+    const records = this.stack.upper?.journal.recordCount ?? 0;
+    if (records < this.retryAtRecords) return;
+    try {
+      this.checkpoint();
+      this.retryAtRecords = 0;
+    } catch (error) {
+      if (!isFsError(error)) throw error;
+      this.retryAtRecords = records + RETRY_RECORDS;
+    }
   }
 
   /** What has been acknowledged becomes durable; called every few seconds. */

@@ -87,11 +87,13 @@ export class FileSystem {
   // Attributes.
 
   stat(path: string, follow: boolean): Attributes {
+    this.context.stack.trim();
     return attributes.attributesOf(this.context.dev, resolve(this.context, path, follow));
   }
 
   /** As `stat`, but undefined where ENOENT or ENOTDIR would be thrown. */
   tryStat(path: string, follow: boolean): Attributes | undefined {
+    this.context.stack.trim();
     try {
       const { inode } = walk(this.context, path, follow);
       return inode === undefined ? undefined : attributes.attributesOf(this.context.dev, inode);
@@ -166,6 +168,7 @@ export class FileSystem {
   open(path: string, flags: number, mode: number): OpenFile {
     if ((flags & O_TMPFILE) !== 0) return this.openUnnamed(path, flags, mode);
     const { context } = this;
+    context.stack.trim();
     const isExclusive = (flags & O_CREAT) !== 0 && (flags & O_EXCL) !== 0;
     const follow = (flags & O_NOFOLLOW) === 0 && !isExclusive;
     const place = walk(context, path, follow);
@@ -341,6 +344,7 @@ export class FileSystem {
   // Directories.
 
   readDirectory(path: string): DirectoryEntry[] {
+    this.context.stack.trim();
     return this.entriesOf(resolve(this.context, path, true));
   }
 
