@@ -103,7 +103,7 @@ function apply(state: State, one: Step): void {
   } else if (one.op === 'clone') {
     fileSystem.reflink(state.files[one.file]!, state.files[1 - one.file]!);
     state.models[1 - one.file] = Buffer.from(state.models[one.file]!);
-  } else cloneRange(state, one);
+  } else if (one.op === 'cloneRange') cloneRange(state, one);
 }
 
 function cloneRange(state: State, one: Extract<Step, { op: 'cloneRange' }>): void {
