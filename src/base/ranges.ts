@@ -67,6 +67,7 @@ export class RangeSet {
 
   remove(start: number, end: number): void {
     assert(start <= end, `range ${start}..${end} is in order`);
+    if (start === end) return;
     let index = this.indexAfter(start);
     while (index < this.starts.length && this.starts[index]! < end) {
       const from = this.starts[index]!;
@@ -106,7 +107,7 @@ export class RangeSet {
   /** True when any number of `[start, end)` is in the set. */
   intersects(start: number, end: number): boolean {
     const index = this.indexAfter(start);
-    return index < this.starts.length && this.starts[index]! < end;
+    return start < end && index < this.starts.length && this.starts[index]! < end;
   }
 
   /**

@@ -1,3 +1,4 @@
+/** The active blob against a naive model that counts every block, and its growth, reuse, syncs and faults. */
 import assert from 'node:assert/strict';
 import { statSync } from 'node:fs';
 import { describe, it } from 'node:test';

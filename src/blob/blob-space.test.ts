@@ -1,9 +1,11 @@
+/** Reads, files, checksums and their faults, over each system that this machine has. */
 import assert from 'node:assert/strict';
 import {
   closeSync,
   existsSync,
   ftruncateSync,
   openSync,
+  readFileSync,
   truncateSync,
   unlinkSync,
   writeFileSync,
@@ -367,6 +369,21 @@ function damageTests(system: System): void {
       scratch.reopen();
       assert.throws(() => readOf(scratch, 0, 10), damage(undefined, /is damaged/));
     }
+  });
+
+  it('gives EIO naming the checksum file while the disk cannot read it', () => {
+    using scratch = new ScratchSpace(system);
+    const bytes = writeBlob(scratch);
+    scratch.reopen();
+    scratch.faulty.plan = (operation, _index, path) =>
+      operation === 'pread' && path.endsWith('.sum') ? { kind: 'error', code: 'EIO' } : undefined;
+    assert.throws(
+      () => readOf(scratch, 0, 10),
+      (error) => isFsError(error, 'EIO') && /cannot read the checksum file .*\.sum/.test(error.note ?? ''),
+    );
+    scratch.faulty.plan = undefined;
+    assert.deepEqual(readOf(scratch, 0, bytes.length), bytes);
+    assert.equal(scratch.space.counts.blocksVerified, 10);
   });
 
   it('gives EIO for a block that has no checksum in a sealed blob', () => {

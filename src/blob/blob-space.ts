@@ -212,7 +212,7 @@ export class BlobSpace {
     return length;
   }
 
-  /** First touch of the one block that `[position, position + length)` is a part of; returns `length` or WOULD_BLOCK. */
+  /** First touch of a block of which only a part is wanted, or that ends early; returns the bytes or WOULD_BLOCK. */
   private touchPart(
     file: BlobFile,
     fd: number,

@@ -1,3 +1,4 @@
+/** Packed blobs, a large file's own blob and clones: bytes, sums and every failing call. */
 import assert from 'node:assert/strict';
 import { closeSync, existsSync, openSync, statSync, writeFileSync } from 'node:fs';
 import { describe, it } from 'node:test';

@@ -1,3 +1,4 @@
+/** The bitmap of touched blocks against a set of numbers. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';

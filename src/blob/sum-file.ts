@@ -1,6 +1,6 @@
 /** Checksum files: loading them, and storing them so that a power cut leaves either none or a whole one. */
 import { constants } from 'node:fs';
-import { type BlobId, DecodeError, isFsError } from '../base/index.ts';
+import { type BlobId, DecodeError, FsError, isFsError } from '../base/index.ts';
 import type { System } from '../sys/index.ts';
 import { blobFolder, sumPath } from './blob-path.ts';
 import { DamagedBlobError } from './damage.ts';
@@ -25,6 +25,10 @@ export function loadSums(system: System, directory: string, id: BlobId): BigUint
   } catch (error) {
     if (error instanceof DecodeError) {
       throw new DamagedBlobError(id, undefined, `its checksum file ${path} is damaged: ${error.message}`);
+    }
+    // Not a DamagedBlobError, which is remembered: a disk may recover.
+    if (isFsError(error, 'EIO')) {
+      throw new FsError('EIO', { syscall: 'read', note: `the disk cannot read the checksum file ${path}` });
     }
     throw error;
   } finally {

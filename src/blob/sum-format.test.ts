@@ -1,3 +1,4 @@
+/** The bytes of a checksum file, and that damage to any of them is found. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';

@@ -68,7 +68,8 @@ export class WindowPool {
     }
     const slot = this.mapSlot(fd, index * WINDOW_BYTES);
     if (slot === undefined) return undefined;
-    const window: Window = { file, index, ...slot, lastUse: ++this.tick };
+    const { address, bytes } = slot;
+    const window: Window = { file, index, address, bytes, lastUse: ++this.tick };
     this.windows.push(window);
     file.windows[index] = window;
     file.readsWithoutWindow.delete(index);
@@ -80,8 +81,7 @@ export class WindowPool {
     for (let at = this.windows.length - 1; at >= 0; at--) {
       const window = this.windows[at]!;
       if (window.file !== file) continue;
-      this.system.mapZeros(window.address, WINDOW_BYTES);
-      this.freeSlots.push(this.removeAt(at));
+      this.giveBack(this.removeAt(at));
     }
   }
 
@@ -99,7 +99,8 @@ export class WindowPool {
         // Private: what is read is the page cache's own page, as with a shared map, until someone stores into it.
         this.system.mapView(slot.address, fd, position, WINDOW_BYTES);
       } catch (error) {
-        this.freeSlots.push(slot);
+        // A failed MAP_FIXED may have left a gap, where another map could land.
+        this.giveBack(slot);
         throw error;
       }
       return slot;
@@ -114,6 +115,11 @@ export class WindowPool {
     if (this.windows.length >= this.countMax) return this.removeAt(this.oldest());
     if (this.freeSlots.length === 0) this.makeArena();
     return this.freeSlots.pop()!;
+  }
+
+  private giveBack(slot: Slot): void {
+    this.system.mapZeros(slot.address, WINDOW_BYTES);
+    this.freeSlots.push(slot);
   }
 
   private makeArena(): void {
@@ -140,6 +146,6 @@ export class WindowPool {
     const last = this.windows.pop()!;
     if (last !== window) this.windows[at] = last;
     window.file.windows[window.index] = undefined;
-    return window;
+    return { address: window.address, bytes: window.bytes };
   }
 }
