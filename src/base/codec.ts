@@ -28,6 +28,7 @@ export class ByteWriter {
     return this;
   }
 
+  /** Makes room and returns where it begins. It may replace `buffer`: fetch that afterwards. */
   private reserve(bytes: number): number {
     const at = this.length;
     const need = at + bytes;
@@ -48,12 +49,14 @@ export class ByteWriter {
   }
 
   u16(value: number): this {
-    this.buffer.writeUInt16LE(value, this.reserve(2));
+    const at = this.reserve(2);
+    this.buffer.writeUInt16LE(value, at);
     return this;
   }
 
   u32(value: number): this {
-    this.buffer.writeUInt32LE(value, this.reserve(4));
+    const at = this.reserve(4);
+    this.buffer.writeUInt32LE(value, at);
     return this;
   }
 
