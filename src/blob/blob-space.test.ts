@@ -317,20 +317,38 @@ function damageTests(system: System): void {
     );
   });
 
-  it('gives EIO beyond the end of the file, before and after it was cut', () => {
+  it('gives EIO beyond the last block of the file, before and after it was cut', () => {
     using scratch = new ScratchSpace(system);
     const bytes = writeBlob(scratch, ONE, pattern(2 * BLOCK_SIZE + 100));
     const space = scratch.reopen();
-    assert.throws(() => readOf(scratch, bytes.length, 1), damage(2, /8292 bytes, 8293 are wanted/));
-    assert.throws(() => readOf(scratch, 0, bytes.length + 1), damage(2, /8292 bytes/));
+    const end = 3 * BLOCK_SIZE;
+    assert.throws(() => readOf(scratch, end, 1), damage(2, /8292 bytes, 12289 are wanted/));
+    assert.throws(() => readOf(scratch, 0, end + 1), damage(2, /8292 bytes/));
     assert.throws(() => readOf(scratch, 2 ** 40, 1), damage(2, /are wanted/));
     assert.deepEqual(readOf(scratch, 0, bytes.length), bytes);
     truncateSync(blobPath(scratch.directory, ONE), BLOCK_SIZE + 10);
     scratch.reopen();
-    assert.throws(() => readOf(scratch, BLOCK_SIZE, 11), damage(1, /4106 bytes, 4107 are wanted/));
+    assert.throws(() => readOf(scratch, 2 * BLOCK_SIZE, 1), damage(1, /4106 bytes, 8193 are wanted/));
     assert.throws(() => readOf(scratch, BLOCK_SIZE, 10), damage(1, /checksum does not match/));
     assert.deepEqual(readOf(scratch, 0, BLOCK_SIZE), bytes.subarray(0, BLOCK_SIZE));
     assert.notEqual(space, scratch.space);
+  });
+
+  it('reads zeros in the last block behind the end of the file', () => {
+    using scratch = new ScratchSpace(system);
+    const bytes = writeBlob(scratch, ONE, pattern(BLOCK_SIZE + 100));
+    scratch.reopen();
+    const padded = Buffer.alloc(2 * BLOCK_SIZE);
+    bytes.copy(padded);
+    for (let round = 0; round < 2; round++) {
+      assert.deepEqual(readOf(scratch, BLOCK_SIZE, BLOCK_SIZE), padded.subarray(BLOCK_SIZE));
+      assert.deepEqual(
+        readOf(scratch, BLOCK_SIZE + 90, 20),
+        padded.subarray(BLOCK_SIZE + 90, BLOCK_SIZE + 110),
+      );
+      assert.deepEqual(readOf(scratch, BLOCK_SIZE + 200, 20), Buffer.alloc(20));
+      assert.deepEqual(readOf(scratch, 0, 2 * BLOCK_SIZE), padded);
+    }
   });
 
   it('gives EIO when a pread comes back short', () => {

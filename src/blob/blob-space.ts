@@ -77,7 +77,8 @@ export class BlobSpace {
    * Copies `length` bytes at byte `position` of a blob to `target[offset..]`.
    *
    * Fails with EIO (DamagedBlobError) when a block does not match its checksum, when the disk cannot read it, when
-   * the file is missing or ends before the last byte wanted, or when the checksum file is damaged.
+   * the file is missing or ends before the last block wanted, or when the checksum file is damaged. In the last block
+   * bytes behind the end of the file are zeros.
    */
   read(id: BlobId, position: number, target: Uint8Array, offset: number, length: number): void {
     const file = id === this.last.id ? this.last : this.use(id);
@@ -130,10 +131,15 @@ export class BlobSpace {
     mayWait: boolean,
   ): boolean {
     if (length === 0) return true;
-    const end = position + length;
+    const wanted = position + length;
     const fd = this.files.descriptor(file);
-    if (end > file.sizeBytes) this.files.refreshSize(file);
-    if (end > file.sizeBytes) throw shortBlob(file.id, file.sizeBytes, end);
+    if (wanted > file.sizeBytes) this.files.refreshSize(file);
+    const end = Math.min(wanted, file.sizeBytes);
+    if (end < wanted) {
+      if (wanted > blocksFor(file.sizeBytes) * BLOCK_SIZE) throw shortBlob(file.id, file.sizeBytes, wanted);
+      // A large file's own blob ends at its last byte; the rest of its last block is zeros.
+      target.fill(0, offset + Math.max(0, end - position), offset + length);
+    }
     const stop = blocksFor(end);
     let at = position;
     while (at < end) {
