@@ -11,4 +11,5 @@ export * from './frozen-layer.ts';
 export * from './inode.ts';
 export * from './layer-stack.ts';
 export * from './recovery.ts';
+export * from './revival.ts';
 export * from './upper-layer.ts';

@@ -38,10 +38,17 @@ export class UpperLayer {
   constructor(parts: UpperParts, id: LayerId, record: LayerRecord) {
     this.parts = parts;
     this.id = id;
-    this.record = record;
-    this.firstIno = record.inoNext as Ino;
-    this.stored = new Set(parts.tables.inodes.inos(id));
     this.journal = Journal.open(parts.system, parts.journalPath, id);
+    try {
+      // Read once the lock is ours: until then another owner may have stored something.
+      parts.tables.renew();
+      this.record = parts.tables.layers.get(id) ?? record;
+      this.firstIno = this.record.inoNext as Ino;
+      this.stored = new Set(parts.tables.inodes.inos(id));
+    } catch (error) {
+      this.journal.close();
+      throw error;
+    }
   }
 
   get activeId(): BlobId {

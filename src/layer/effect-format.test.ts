@@ -1,0 +1,109 @@
+/** What is journalled is what a replay sees; damaged payloads are refused. */
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import fc from 'fast-check';
+import { type BlobId, type BlockIndex, ByteWriter, DecodeError, type Ino, type Name } from '../base/index.ts';
+import type { InodeRecord } from '../meta/index.ts';
+import { decodeEffects, encodeInodeEffect, encodeName, encodeRuns, encodeXattrs } from './effect-format.ts';
+
+const nat = fc.maxSafeNat();
+const byteString = fc.uint8Array({ maxLength: 40 }).map((bytes) => Buffer.from(bytes).toString('latin1'));
+const record: fc.Arbitrary<InodeRecord> = fc.record(
+  {
+    mode: fc.nat(0o177777),
+    uid: fc.nat(),
+    gid: fc.nat(),
+    nlink: fc.nat(),
+    size: nat,
+    rdev: nat,
+    extentLayer: nat.map((value) => value as InodeRecord['extentLayer']),
+    xattrLayer: nat.map((value) => value as InodeRecord['xattrLayer']),
+    blocks: nat,
+    atimeSeconds: fc.maxSafeInteger(),
+    atimeNanoseconds: fc.nat(999_999_999),
+    mtimeSeconds: fc.maxSafeInteger(),
+    mtimeNanoseconds: fc.nat(999_999_999),
+    ctimeSeconds: fc.maxSafeInteger(),
+    ctimeNanoseconds: fc.nat(999_999_999),
+    birthSeconds: fc.maxSafeInteger(),
+    birthNanoseconds: fc.nat(999_999_999),
+    parent: nat.map((value) => value as Ino),
+    target: byteString,
+  },
+  { noNullPrototype: true },
+);
+const run = fc.record(
+  {
+    logical: nat.map((value) => value as BlockIndex),
+    count: nat,
+    blob: nat.map((value) => value as BlobId),
+    physical: nat.map((value) => value as BlockIndex),
+  },
+  { noNullPrototype: true },
+);
+const effect = fc.oneof(
+  fc.record({ kind: fc.constant('runs' as const), ino: nat, runs: fc.array(run, { maxLength: 5 }) }),
+  fc.record({ kind: fc.constant('inode' as const), ino: nat, record }),
+  fc.record({
+    kind: fc.constant('name' as const),
+    ino: nat,
+    name: byteString,
+    target: nat,
+    type: fc.nat(15),
+  }),
+  fc.record({
+    kind: fc.constant('xattrs' as const),
+    ino: nat,
+    xattrs: fc.array(fc.tuple(byteString, fc.uint8Array({ maxLength: 20 })), { maxLength: 3 }),
+  }),
+);
+type Effect = typeof effect extends fc.Arbitrary<infer T> ? T : never;
+
+function encode(effects: readonly Effect[]): Buffer {
+  const writer = new ByteWriter(8);
+  for (const one of effects) {
+    const ino = one.ino as Ino;
+    if (one.kind === 'runs') encodeRuns(writer, ino, one.runs);
+    else if (one.kind === 'inode') encodeInodeEffect(writer, ino, one.record);
+    else if (one.kind === 'name') encodeName(writer, ino, one.name as Name, one.target, one.type);
+    else encodeXattrs(writer, ino, new Map(one.xattrs));
+  }
+  return writer.take();
+}
+
+function decode(payload: Buffer): unknown[] {
+  const seen: unknown[] = [];
+  decodeEffects(payload, {
+    runs: (ino, runs) => seen.push(['runs', ino, runs]),
+    inode: (ino, found) => seen.push(['inode', ino, found]),
+    name: (ino, name, target, type) => seen.push(['name', ino, name, target, type]),
+    xattrs: (ino, xattrs) => seen.push(['xattrs', ino, [...xattrs]]),
+  });
+  return seen;
+}
+
+test('effects come back in order and whole', () => {
+  fc.assert(
+    fc.property(fc.array(effect, { maxLength: 6 }), (effects) => {
+      const expected = effects.map((one) => {
+        if (one.kind === 'runs') return ['runs', one.ino, one.runs];
+        if (one.kind === 'inode') return ['inode', one.ino, one.record];
+        if (one.kind === 'name') return ['name', one.ino, one.name, one.target, one.type];
+        return [
+          'xattrs',
+          one.ino,
+          [...new Map(one.xattrs.map(([name, value]) => [name, Buffer.from(value)]))],
+        ];
+      });
+      assert.deepEqual(decode(encode(effects)), expected);
+    }),
+  );
+});
+
+test('a payload that ends early, or begins with an unknown effect, is refused', () => {
+  const whole = encode([{ kind: 'name', ino: 1, name: 'name', target: 2, type: 8 }]);
+  for (let length = 1; length < whole.length; length++) {
+    assert.throws(() => decode(whole.subarray(0, length)), DecodeError);
+  }
+  assert.throws(() => decode(Buffer.from([99, 1])), DecodeError);
+});

@@ -1,0 +1,53 @@
+/**
+ * Taking back what gc dropped. Gc drops a block when no row names it, and gives it back when no process is left that
+ * could have known it before. A block that is named by a journal alone looks unused to gc; so whoever hands such a
+ * block on, or stores a row that names it, takes it back first.
+ */
+import { type BlobId, type LayerId, RangeSet } from '../base/index.ts';
+import type { MetaTables } from '../meta/index.ts';
+
+/** Blocks of a blob. */
+export interface NamedBlocks {
+  readonly blob: BlobId;
+  readonly physical: number;
+  readonly count: number;
+}
+
+/**
+ * Nothing of these blocks is dropped afterwards. Costs a look at the table for each blob; mostly there is nothing. Of
+ * blob 0, which stands for a hole, nothing is dropped ever.
+ */
+export function takeBack(tables: MetaTables, blocks: Iterable<NamedBlocks>): void {
+  tables.renew();
+  /** What is dropped of the blobs seen so far: ranges, or all of it. */
+  const dropped = new Map<BlobId, RangeSet | 'all' | undefined>();
+  const hit = new Set<BlobId>();
+  for (const { blob, physical, count } of blocks) {
+    if (!dropped.has(blob)) dropped.set(blob, blob === 0 ? undefined : droppedOf(tables, blob));
+    const set = dropped.get(blob);
+    if (set === 'all' || set?.intersects(physical, physical + count) === true) hit.add(blob);
+  }
+  if (hit.size === 0) return;
+  tables.transaction(() => {
+    for (const blob of hit) tables.dropped.remove(blob);
+  });
+}
+
+function droppedOf(tables: MetaTables, blob: BlobId): RangeSet | 'all' | undefined {
+  const record = tables.dropped.get(blob);
+  if (record === undefined) return undefined;
+  if (record.ranges.length === 0) return 'all';
+  const set = new RangeSet();
+  for (const { start, end } of record.ranges) set.add(start, end);
+  return set;
+}
+
+/** As `takeBack`, for all blocks that the rows of a layer name. */
+export function takeBackLayer(tables: MetaTables, layer: LayerId): void {
+  const first = tables.dropped.entries().next();
+  if (first.done !== true) takeBack(tables, blocksOfLayer(tables, layer));
+}
+
+function* blocksOfLayer(tables: MetaTables, layer: LayerId): Generator<NamedBlocks> {
+  for (const { runs } of tables.extents.forLayer(layer)) yield* runs;
+}
