@@ -15,6 +15,7 @@
  *   u8      1 when the next field is there, else 0
  *   i64     frozen, seconds; u32 nanoseconds
  *   varint  count, then one varint each: blobs of this layer that have no checksums yet
+ *   varint  epoch in which gc found that no tree stands on the layer; 0 while one does
  */
 import type { BlobId, ByteReader, ByteWriter, Ino, LayerId, Timespec } from '../base/index.ts';
 import { DecodeError } from '../base/index.ts';
@@ -43,6 +44,8 @@ export interface LayerRecord {
   frozenAt?: Timespec | undefined;
   /** Frozen blobs of this layer whose checksums are still to be computed. */
   unsealedBlobs: BlobId[];
+  /** Epoch, from 1, in which gc found that no tree stands on the layer; undefined while one does. */
+  droppedEpoch?: number | undefined;
 }
 
 const STATES: readonly (LayerState | undefined)[] = [undefined, 'building', 'writable', 'frozen'];
@@ -72,6 +75,7 @@ export function encodeLayer(writer: ByteWriter, layer: LayerRecord): void {
   if (layer.frozenAt !== undefined) writeTimespec(writer, layer.frozenAt);
   writer.varint(layer.unsealedBlobs.length);
   for (const blob of layer.unsealedBlobs) writer.varint(blob);
+  writer.varint(layer.droppedEpoch ?? 0);
 }
 
 export function decodeLayer(reader: ByteReader): LayerRecord {
@@ -96,5 +100,7 @@ export function decodeLayer(reader: ByteReader): LayerRecord {
   for (let index = 0; index < count; index++) {
     layer.unsealedBlobs.push(reader.varint() as BlobId); // As above: a blob's number.
   }
+  const droppedEpoch = reader.varint();
+  if (droppedEpoch > 0) layer.droppedEpoch = droppedEpoch;
   return layer;
 }

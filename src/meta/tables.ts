@@ -1,5 +1,5 @@
 /** All tables of a store, and the transactions that change them. */
-import type { Ino, LayerId, Name } from '../base/index.ts';
+import { type Ino, type LayerId, type Name, StoreError } from '../base/index.ts';
 import type { CounterName } from './counter-format.ts';
 import { TABLE } from './key-format.ts';
 import {
@@ -27,6 +27,9 @@ import {
 export type LayerKey =
   | { readonly kind: 'inode'; readonly ino: Ino }
   | { readonly kind: 'dentry'; readonly directory: Ino; readonly name: Name };
+
+/** Every key there can be: the first byte is the number of a table. */
+const ALL_ROWS = { start: Buffer.from([0]), end: Buffer.from([0xff]) };
 
 /** Tables with rows of layers, in the order in which a layer's rows are removed. */
 const LAYER_TABLES = [TABLE.extent, TABLE.xattr, TABLE.orphan, TABLE.dentry, TABLE.inode] as const;
@@ -125,6 +128,22 @@ export class MetaTables {
       }
       return removed;
     });
+  }
+
+  /** Compares every row with its checksum, tells of each that is damaged, and returns how many rows there are. */
+  checkRows(visitDamaged: (problem: string) => void): number {
+    let count = 0;
+    for (const key of this.rows.scanKeys(ALL_ROWS)) {
+      count++;
+      try {
+        this.rows.at(key[0]!).raw(key.subarray(1));
+        this.rows.find();
+      } catch (error) {
+        if (!(error instanceof StoreError) || error.code !== 'ERR_STORE_CORRUPT') throw error;
+        visitDamaged(error.message);
+      }
+    }
+    return count;
   }
 
   /** Figures of the tables' file. */

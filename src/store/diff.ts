@@ -1,14 +1,15 @@
 /**
- * What differs between two trees. Trees that stand on a common layer are compared through it: an inode that no layer
- * above the common one mentions is the same in both, and so is a directory's list of names. So a diff of a fork with
- * its source looks into the tables once for every name, and reads content only where two files differ in their extents.
+ * What differs between two trees. Trees that stand on a common layer are compared through it: an inode that
+ * no layer above the common one mentions is the same in both, and so is a directory's list of names. So a
+ * diff of a fork with its source looks into the tables once for every name, and reads content only where two
+ * files differ in their extents.
  */
 import { BLOCK_SIZE, type BlobId, type Ino, type Name } from '../base/index.ts';
 import type { BlobSpace } from '../blob/index.ts';
 import { ExtentMap } from '../extent/index.ts';
 import type { DentryRecord, InodeRecord, MetaTables } from '../meta/index.ts';
 import type { StoreEngine } from './engine.ts';
-import { settleTree, type StoredTree } from './stored-tree.ts';
+import { type StoredTree, settleTree } from './stored-tree.ts';
 
 export type ChangedPart = 'content' | 'mode' | 'owner' | 'times' | 'xattrs' | 'target' | 'device';
 
@@ -26,11 +27,13 @@ export interface Change {
 }
 
 const DT_DIR = 4;
+const DT_LNK = 10;
 const PIECE_BLOCKS = 256;
 
 /**
- * How tree `b` differs from tree `a`, by path in byte order: added means in `b` only. Changed times alone of a directory
- * are not a change: they follow from what changed in it. ENOENT; EBUSY when another process owns one of them.
+ * How tree `b` differs from tree `a`, by path in byte order: added means in `b` only. Changed times alone of
+ * a directory are not a change: they follow from what changed in it. ENOENT; EBUSY when another process owns
+ * one of them.
  */
 export function diffTrees(engine: StoreEngine, a: string, b: string): Change[] {
   const before = settleTree(engine, a);
@@ -84,7 +87,7 @@ class Comparison {
   private directory(path: string, before: Ino, after: Ino): void {
     if (this.isUntouched(before, after)) {
       for (const [name, { ino, kind }] of this.before.list(before)) {
-        this.both(`${path}/${name}`, this.alive(ino), this.alive(ino), kind);
+        this.both(`${path}/${name}`, ino, ino, kind);
       }
       return;
     }
@@ -120,14 +123,14 @@ class Comparison {
       sizeAfter: kind === 'added' ? size : undefined,
     });
     if (dentry.kind !== DT_DIR) return;
-    for (const [name, child] of tree.list(this.alive(dentry.ino))) this.oneSided(kind, `${path}/${name}`, child, tree);
+    for (const [name, child] of tree.list(dentry.ino)) this.oneSided(kind, `${path}/${name}`, child, tree);
   }
 
   private inode(path: string, before: Ino, after: Ino, kind: number): void {
     const old = this.before.record(before);
     const now = this.after.record(after);
     if (old === undefined || now === undefined) return;
-    const parts = kind === DT_DIR ? [] : this.changedContent(before, old, after, now);
+    const parts = kind === DT_DIR ? [] : this.changedContent(before, old, after, now, kind);
     if (old.mode !== now.mode) parts.push('mode');
     if (old.uid !== now.uid || old.gid !== now.gid) parts.push('owner');
     if (kind !== DT_DIR && !isSameModification(old, now)) parts.push('times');
@@ -144,13 +147,21 @@ class Comparison {
     });
   }
 
-  private changedContent(before: Ino, old: InodeRecord, after: Ino, now: InodeRecord): ChangedPart[] {
+  private changedContent(
+    before: Ino,
+    old: InodeRecord,
+    after: Ino,
+    now: InodeRecord,
+    kind: number,
+  ): ChangedPart[] {
     const parts: ChangedPart[] = [];
     if (old.target !== now.target) parts.push('target');
     if (old.rdev !== now.rdev) parts.push('device');
     const isOneMap = before === after && old.extentLayer === now.extentLayer;
-    if (old.size !== now.size) parts.push('content');
-    else if (old.target === '' && !isOneMap) {
+    if (kind === DT_LNK) return parts;
+    if (old.size !== now.size) {
+      parts.push('content');
+    } else if (!isOneMap) {
       const runsBefore = ExtentMap.fromRuns(this.before.runs(before, old));
       const runsAfter = ExtentMap.fromRuns(this.after.runs(after, now));
       if (!this.contents.isSame(runsBefore, runsAfter, old.size)) parts.push('content');

@@ -1,10 +1,10 @@
 /**
- * Who uses how much: for every tree its files, the blocks it refers to, and how many of these no other tree refers to; for the
- * store, what it takes on disk.
+ * Who uses how much: for every tree its files, the blocks it refers to, and how many of these no other tree
+ * refers to; for the store, what it takes on disk.
  *
- * Trees that stand on one base are counted together: the base once, then for each tree only what its upper layers change. So
- * a thousand forks of a large tree cost little more than one. Forks that another process owns are counted as they
- * last stored themselves.
+ * Trees that stand on one base are counted together: the base once, then for each tree only what its upper
+ * layers change. So a thousand forks of a large tree cost little more than one. Forks that another process
+ * owns are counted as they last stored themselves.
  */
 import { BLOCK_SIZE, type BlobId, type Ino, type LayerId } from '../base/index.ts';
 import type { BlobSpace } from '../blob/index.ts';
@@ -195,7 +195,12 @@ class Usage {
     return difference;
   }
 
-  private addChange(difference: Difference, ino: Ino, record: InodeRecord, below: InodeRecord | undefined): void {
+  private addChange(
+    difference: Difference,
+    ino: Ino,
+    record: InodeRecord,
+    below: InodeRecord | undefined,
+  ): void {
     const { sums, hidden, own } = difference;
     const isShown = isFile(record);
     const wasShown = below !== undefined && isFile(below);

@@ -23,13 +23,17 @@ import {
   LayerStack,
   recover,
   type StackParts,
+  takeBackLayer,
   UpperLayer,
   type UpperParts,
 } from '../layer/index.ts';
 import { processMapBudget } from '../mapping/index.ts';
 import { type InodeRecord, type LayerRecord, MetaTables, type TreeRecord } from '../meta/index.ts';
 import { createSystem, type System } from '../sys/index.ts';
+import { checkStore, type FsckOptions, type FsckReport } from './fsck.ts';
+import { collectGarbage, type GcReport } from './gc.ts';
 import { LayerBuilder } from './layer-builder.ts';
+import { settleLease } from './lease-settling.ts';
 import { checkLayout, checkTreeName, createLayout, pathExists, StoreLayout } from './layout.ts';
 import { Lease } from './leases.ts';
 import { Sealer } from './sealer.ts';
@@ -151,6 +155,26 @@ export class StoreEngine {
     return [...this.trees.values()];
   }
 
+  /**
+   * Stores what the open trees hold and moves this process's lease up, so that space dropped before can be given back.
+   * False when a tree is open here that was dropped.
+   */
+  settleLease(): boolean {
+    return settleLease(this.tables, this.lease, this.leaseTokens.keys());
+  }
+
+  /** Gives back the space that nobody needs any more. ERR_STORE_CORRUPT when what is needed cannot be told. */
+  gc(): GcReport {
+    this.requireOpen('gc');
+    return collectGarbage(this);
+  }
+
+  /** Checks every invariant of the store and repairs nothing. With `scrub` every live block is read and verified. */
+  fsck(options: FsckOptions = {}): FsckReport {
+    this.requireOpen('fsck');
+    return checkStore(this, options);
+  }
+
   // Opening.
 
   /**
@@ -212,6 +236,7 @@ export class StoreEngine {
         throw new FsError('EAGAIN', { path: info.name });
       const stack = new LayerStack(this.parts, info.root, upper, this.chain(record.parent));
       recover(stack);
+      takeBackLayer(this.tables, info.layer);
       return stack;
     } catch (error) {
       upper.abandon();
@@ -267,8 +292,10 @@ export class StoreEngine {
     const parent = info.kind === 'snapshot' ? info.layer : this.frozenLayerOf(source, info);
     this.tables.transaction(() => {
       this.requireFree(name, 'fork');
-      // Between the look and this transaction another process may have dropped the source.
-      if (this.tables.trees.get(source) === undefined) this.info(source, 'fork');
+      // Between the look and this transaction another process may have dropped the source, and gc what it stood on.
+      if (this.tables.trees.get(source)?.id !== info.id) {
+        throw new FsError('ENOENT', { syscall: 'fork', path: source, note: 'it was dropped meanwhile' });
+      }
       this.insertFork(name, info.root, parent, source);
     });
     return this.openTree(name);
@@ -450,7 +477,13 @@ export class StoreEngine {
     // Taking the layer over proves that nobody else has it; what its journal holds goes with it.
     const upper = new UpperLayer(this.upperParts(info.layer), info.layer, this.layerRecord(info.layer));
     try {
-      this.tables.transaction(() => void this.tables.trees.remove(name));
+      this.tables.transaction(() => {
+        // Before the lock was ours another process may have dropped it and given the name to another fork.
+        if (this.tables.trees.get(name)?.layer !== info.layer) {
+          throw new FsError('EBUSY', { syscall: 'drop', path: name, note: 'another process is changing it' });
+        }
+        this.tables.trees.remove(name);
+      });
     } catch (error) {
       upper.abandon();
       throw error;
@@ -479,6 +512,16 @@ export class StoreEngine {
         // Nobody asked for this sync. A disk that fails fails the next fsync as well, which reports it.
         if (!isFsError(error)) throw error;
       }
+    }
+    this.followEpoch();
+  }
+
+  /** A gc, here or in another process, waits for this one's lease to move up. Where that fails it waits longer. */
+  private followEpoch(): void {
+    try {
+      this.settleLease();
+    } catch (error) {
+      if (!(isFsError(error) || error instanceof StoreError)) throw error;
     }
   }
 

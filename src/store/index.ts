@@ -7,6 +7,8 @@
 export { type Change, type ChangedPart, diffTrees } from './diff.ts';
 export { type DuReport, storeUsage, type TreeUsage } from './du.ts';
 export * from './engine.ts';
+export type { FsckOptions, FsckPass, FsckReport } from './fsck.ts';
+export type { GcReport } from './gc.ts';
 export * from './layer-builder.ts';
 export { FORMAT_VERSION } from './layout.ts';
 export { filePages, type PageReport, type PageRun, pageReportTitle } from './pages.ts';

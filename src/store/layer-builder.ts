@@ -1,15 +1,15 @@
 /**
- * Builds one frozen layer in bulk, without a journal: what an import fills. Rows go to the tables in transactions of
- * at most 20 ms, so that owners of other layers are not held up; contents go to blobs of their own (large files) or
- * are packed together (small ones).
+ * Builds one frozen layer in bulk, without a journal: what an import fills. Rows go to the tables in
+ * transactions of at most 20 ms, so that owners of other layers are not held up; contents go to blobs of
+ * their own (large files) or are packed together (small ones).
  *
- * Until `finish` the layer is in state 'building' and no tree names it. `finish` makes its blobs durable and sealed,
- * then freezes the layer and writes the snapshot in one transaction. After a crash gc finds a 'building' layer whose
- * lock nobody holds and removes it, its rows and its blobs.
+ * Until `finish` the layer is in state 'building' and no tree names it. `finish` makes its blobs durable and
+ * sealed, then freezes the layer and writes the snapshot in one transaction. After a crash gc finds a
+ * 'building' layer whose lock nobody holds and removes it, its rows and its blobs.
  *
- * Identical content is stored once, through the content table, also across imports. An entry there counts only while
- * its blob's row exists and is sealed, or the blob is one of this builder's own. Gc drops no content while a live
- * builder exists, and drops a content row in the transaction that drops its blocks.
+ * Identical content is stored once, through the content table, also across imports. An entry there counts
+ * only while its blob's row exists and is sealed, or the blob is one of this builder's own. Gc drops no
+ * content while a live builder exists, and drops a content row in the transaction that drops its blocks.
  *
  * Neighbours: `interface/transfer` reads the host and computes the hashes; this file knows no host tree.
  */
@@ -79,6 +79,8 @@ export class LayerBuilder {
   private blobEnd = 0;
   /** Blobs of this builder, finished or not. */
   private readonly ownBlobs = new Set<BlobId>();
+  /** Blobs whose rows were written, also those given up since. */
+  private readonly begunBlobs = new Set<BlobId>();
   private readonly openBlobs = new Set<OwnBlob>();
   /** Content of this build whose rows are still in the queue. */
   private readonly queuedContent = new Map<string, ContentPlace>();
@@ -93,7 +95,8 @@ export class LayerBuilder {
     this.source = options.source;
     this.rows = new RowQueue(tables, () => this.queuedContent.clear());
     this.assertNameFree();
-    // The number is taken first and the lock next, so that gc never meets the row of a live builder without its lock.
+    // The number is taken first and the lock next, so that gc never meets the row of a live builder without
+    // its lock.
     this.layer = tables.transaction(() => tables.allocate('nextLayer')) as LayerId;
     this.lock = LayerLock.take(system, options.lockPath(this.layer));
     this.reserveInodes();
@@ -186,7 +189,8 @@ export class LayerBuilder {
   }
 
   private packedFor(lengthBytes: number): BlobWriter {
-    if (this.packed !== undefined && this.packed.lengthBytes + lengthBytes <= PACKED_BYTES_MAX) return this.packed;
+    if (this.packed !== undefined && this.packed.lengthBytes + lengthBytes <= PACKED_BYTES_MAX)
+      return this.packed;
     this.closePacked();
     this.packed = BlobWriter.create(this.blobs, this.newBlob('packed'));
     return this.packed;
@@ -222,6 +226,7 @@ export class LayerBuilder {
     const id = this.blobNext++ as BlobId;
     tables.transaction(() => this.putBlob(id, kind, 'building', 0));
     this.ownBlobs.add(id);
+    this.begunBlobs.add(id);
     return id;
   }
 
@@ -247,7 +252,10 @@ export class LayerBuilder {
 
   // The end.
 
-  /** Freezes the layer and writes the snapshot. EEXIST when the name was taken meanwhile; then `abort` is to be called. */
+  /**
+   * Freezes the layer and writes the snapshot. EEXIST when the name was taken meanwhile; then `abort` is to
+   * be called.
+   */
   finish(): TreeRecord {
     assert(!this.isDone, 'a layer is finished once');
     assert(this.openBlobs.size === 0, 'every own blob was finished or aborted');
@@ -294,9 +302,9 @@ export class LayerBuilder {
     this.rows.discard();
     this.removeContent();
     while (this.tables.removeLayerRows(this.layer, REMOVED_ROWS_MAX) > 0);
-    for (const id of this.ownBlobs) if (this.blobs.exists(id)) this.blobs.unlink(id);
+    for (const id of this.begunBlobs) if (this.blobs.exists(id)) this.blobs.unlink(id);
     this.tables.transaction(() => {
-      for (const id of this.ownBlobs) this.tables.blobs.remove(id);
+      for (const id of this.begunBlobs) this.tables.blobs.remove(id);
       this.tables.layers.remove(this.layer);
     });
     this.lock.release();

@@ -1,9 +1,10 @@
 /**
- * The lock that says a layer is being built by a living process. It is the layer's journal file, so one rule tells gc
- * of every layer whether somebody owns it: whether its journal file is locked.
+ * The lock that says a layer is being built by a living process. It is the layer's journal file, so one rule
+ * tells gc of every layer whether somebody owns it: whether its journal file is locked.
  */
-import { FsError } from '../base/index.ts';
+import { FsError, isFsError } from '../base/index.ts';
 import type { System } from '../sys/index.ts';
+import { pathExists } from './layout.ts';
 
 /** Flags of open(2) on Linux. */
 const O_RDWR = 0o2;
@@ -22,12 +23,32 @@ export class LayerLock {
 
   /** Creates and locks the file. EBUSY when another holds it. */
   static take(system: System, path: string): LayerLock {
-    const fd = system.open(path, O_RDWR | O_CREAT, 0o644);
+    for (;;) {
+      const lock = LayerLock.lockFile(system, path, O_RDWR | O_CREAT);
+      if (lock !== undefined) return lock;
+    }
+  }
+
+  /** As `take`, for a file that is there already; undefined when it is not. */
+  static takeExisting(system: System, path: string): LayerLock | undefined {
+    try {
+      return LayerLock.lockFile(system, path, O_RDWR);
+    } catch (error) {
+      if (isFsError(error, 'ENOENT')) return undefined;
+      throw error;
+    }
+  }
+
+  /** Undefined when gc removed the file before it was locked: what is locked then is no name's file. */
+  private static lockFile(system: System, path: string, flags: number): LayerLock | undefined {
+    const fd = system.open(path, flags, 0o644);
     if (!system.tryLock(fd)) {
       system.close(fd);
       throw new FsError('EBUSY', { syscall: 'flock', path });
     }
-    return new LayerLock(system, path, fd);
+    if (pathExists(system, path)) return new LayerLock(system, path, fd);
+    system.close(fd);
+    return undefined;
   }
 
   /** Removes the file and gives the lock up. */
@@ -37,5 +58,12 @@ export class LayerLock {
     this.fd = undefined;
     this.system.unlink(this.path);
     this.system.close(fd);
+  }
+
+  /** Gives the lock up and leaves the file. */
+  abandon(): void {
+    if (this.fd === undefined) return;
+    this.system.close(this.fd);
+    this.fd = undefined;
   }
 }

@@ -2,7 +2,7 @@
  * Bytes of a lease file, and nothing else: what a process that has the store open says of itself. It is locked for
  * as long as the process lives. Described in docs/format.md, "Leases".
  *
- *     u64 epoch of the store when the oldest open tree of the process was opened; 2^53 - 1: none is open
+ *     u64 epoch of the store from which on the process relies on what is there; 2^53 - 1: it has no tree open
  *     u32 process id
  */
 import { ByteReader, ByteWriter } from '../base/index.ts';

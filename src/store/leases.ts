@@ -2,9 +2,13 @@
  * Leases: which epochs of the store living processes still rely on. Gc gives a blob's space back only when no lease
  * is older than the epoch in which the blob was dropped. The kernel releases a lease's lock when its process dies;
  * a lease file that can be locked is a dead process's, and is removed.
+ *
+ * A process has one epoch for all of its open trees, the one in which it opened the first of them, because a reflink
+ * between two trees hands blocks on that only the older of them may have known. `advance` moves it up.
  */
 import { isFsError } from '../base/index.ts';
 import type { System } from '../sys/index.ts';
+import { pathExists } from './layout.ts';
 import { decodeLease, encodeLease, LEASE_BYTES, type LeaseRecord, NO_EPOCH } from './lease-format.ts';
 
 const O_RDWR = 0o2;
@@ -16,8 +20,9 @@ export class Lease {
   private readonly system: System;
   private readonly path: string;
   private readonly fd: number;
-  /** Epoch of each open tree, by a token. */
-  private readonly epochs = new Map<object, number>();
+  /** One token for each open tree. */
+  private readonly tokens = new Set<object>();
+  private epoch = NO_EPOCH;
 
   private constructor(system: System, path: string, fd: number) {
     this.system = system;
@@ -36,8 +41,8 @@ export class Lease {
         if (isFsError(error, 'EEXIST')) continue;
         throw error;
       }
-      if (!system.tryLock(fd)) {
-        // A scan took it for a dead one between the two calls; it removes the file.
+      // A scan that met the file before it was locked took it for a dead process's, and removes or has removed it.
+      if (!system.tryLock(fd) || !pathExists(system, path)) {
         system.close(fd);
         continue;
       }
@@ -49,16 +54,33 @@ export class Lease {
 
   /** A tree is being opened at `epoch`: must be called before its rows are read. */
   hold(token: object, epoch: number): void {
-    this.epochs.set(token, epoch);
+    const isFirst = this.tokens.size === 0;
+    this.tokens.add(token);
+    if (!isFirst) return;
+    this.epoch = epoch;
     this.write();
   }
 
   release(token: object): void {
-    if (this.epochs.delete(token)) this.write();
+    if (!this.tokens.delete(token) || this.tokens.size > 0) return;
+    this.epoch = NO_EPOCH;
+    this.write();
+  }
+
+  /** All that the open trees rely on is named by rows that trees of the store reached at `epoch`. */
+  advance(epoch: number): void {
+    if (this.tokens.size === 0 || epoch <= this.epoch) return;
+    this.epoch = epoch;
+    this.write();
+  }
+
+  /** The epoch that the lease file says. */
+  get heldEpoch(): number {
+    return this.epoch;
   }
 
   private write(): void {
-    const bytes = encodeLease({ epoch: Math.min(NO_EPOCH, ...this.epochs.values()), pid: process.pid });
+    const bytes = encodeLease({ epoch: this.epoch, pid: process.pid });
     this.system.pwrite(this.fd, bytes, 0, bytes.length, 0);
   }
 

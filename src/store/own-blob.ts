@@ -1,4 +1,7 @@
-/** The blob of one large file while it is written: offset 0 of the blob is offset 0 of the file, holes are holes. */
+/**
+ * The blob of one large file while it is written: offset 0 of the blob is offset 0 of the file, holes are
+ * holes.
+ */
 import { assert, BLOCK_SIZE, type BlobId } from '../base/index.ts';
 import { type BlobSpace, BlobWriter } from '../blob/index.ts';
 import type { System } from '../sys/index.ts';
@@ -30,7 +33,9 @@ export class OwnBlob {
     return this.writer;
   }
 
-  /** Takes the whole content of an open file by reflink. False, and nothing happened, where the host cannot. */
+  /**
+   * Takes the whole content of an open file by reflink. False, and nothing happened, where the host cannot.
+   */
   cloneFrom(source: number): boolean {
     assert(this.writer === undefined && !this.isEnded, 'a clone is the first content of its blob');
     this.writer = BlobWriter.fromClone(this.blobs, this.id, source);
@@ -69,7 +74,10 @@ export class OwnBlob {
     if (blocks > 0) writer.skip(blocks);
   }
 
-  /** Ends the blob at `lengthBytes`, behind a hole where the data ends before; it is durable and sealed afterwards. */
+  /**
+   * Ends the blob at `lengthBytes`, behind a hole where the data ends before; it is durable and sealed
+   * afterwards.
+   */
   finish(lengthBytes: number): void {
     this.open().finish({ lengthBytes });
     this.isEnded = true;

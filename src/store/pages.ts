@@ -47,14 +47,18 @@ export interface PageReport {
   readonly resident: Uint8Array;
 }
 
-/** ENOENT, ENOTDIR, ELOOP of the path; EISDIR, EINVAL when it is no regular file; EBUSY (the fork is owned elsewhere). */
+/**
+ * ENOENT, ENOTDIR, ELOOP of the path; EISDIR, EINVAL when it is no regular file; EBUSY (the fork is owned
+ * elsewhere).
+ */
 export function filePages(engine: StoreEngine, name: string, path: string): PageReport {
   const open = engine.openTreeOf(name);
   const tree = open ?? engine.openTree(name);
   try {
     const { ino, size, mode } = tree.fileSystem.stat(path, true);
     if ((mode & 0o170000) === 0o040000) throw new FsError('EISDIR');
-    if ((mode & 0o170000) !== 0o100000) throw new FsError('EINVAL', { note: 'only regular files have pages' });
+    if ((mode & 0o170000) !== 0o100000)
+      throw new FsError('EINVAL', { note: 'only regular files have pages' });
     tree.checkpoint();
     // The stat's number came from this tree.
     return new PageSurvey(engine, tree.info.name, ino as Ino).report(path, size);
@@ -130,7 +134,9 @@ class PageSurvey {
     const layers = new Set(trees.flatMap((tree) => tree.chain));
     for (const layer of layers) {
       for (const { ino, runs: otherRuns } of tables.extents.forLayer(layer)) {
-        const touching = otherRuns.filter((other) => blobs.get(other.blob)?.some((run) => overlaps(run, other)));
+        const touching = otherRuns.filter((other) =>
+          blobs.get(other.blob)?.some((run) => overlaps(run, other)),
+        );
         if (touching.length === 0) continue;
         const names = this.treesShowing(trees, layer, ino);
         for (const { blob, physical, count } of touching) {

@@ -1,12 +1,11 @@
-/** Rows on their way to the tables, written in transactions that are short enough not to hold up other writers. */
+/**
+ * Rows on their way to the tables, written in transactions that are short enough not to hold up other
+ * writers.
+ */
 import type { MetaTables } from '../meta/index.ts';
 
-/** A write transaction keeps all other writers of the store waiting; none of ours lasts much longer than this. */
-const TRANSACTION_MS = 15;
-/** Rows gathered before they are written; about 10 ms of work. */
-const QUEUED_ROWS_MAX = 2048;
-/** How many rows are written between two looks at the clock. */
-const CLOCK_ROWS = 64;
+/** A write transaction keeps all other writers of the store waiting: so many rows take some 5 to 10 ms. */
+const ROWS_PER_TRANSACTION = 2048;
 
 export class RowQueue {
   private readonly tables: MetaTables;
@@ -19,35 +18,22 @@ export class RowQueue {
     this.onWritten = onWritten;
   }
 
+  /** Queues a row; `put` writes it and runs inside a transaction, once or, when that one failed, again. */
   add(put: () => void): void {
     this.queue.push(put);
-    if (this.queue.length >= QUEUED_ROWS_MAX) this.flush();
+    if (this.queue.length >= ROWS_PER_TRANSACTION) this.flush();
   }
 
-  /** Writes everything that is queued. When it fails, what was not written stays queued. */
+  /** Writes everything that is queued. When it fails everything stays queued. */
   flush(): void {
     const { queue } = this;
-    let written = 0;
-    try {
-      while (written < queue.length) written = this.writeSlice(queue, written);
-    } finally {
-      this.queue = queue.slice(written);
+    if (queue.length > 0) {
+      this.tables.transaction(() => {
+        for (const put of queue) put();
+      });
     }
+    this.queue = [];
     this.onWritten();
-  }
-
-  /** One transaction; returns the position behind the last row it wrote. */
-  private writeSlice(queue: readonly (() => void)[], from: number): number {
-    return this.tables.transaction(() => {
-      const deadline = performance.now() + TRANSACTION_MS;
-      let position = from;
-      while (position < queue.length) {
-        queue[position]!();
-        position++;
-        if (position % CLOCK_ROWS === 0 && performance.now() > deadline) break;
-      }
-      return position;
-    });
   }
 
   /** Forgets what is queued. */

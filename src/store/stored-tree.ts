@@ -1,6 +1,6 @@
 /**
- * A tree as the tables have it, read without opening it: what diff, du and pages look at. What a fork's journal holds and no
- * checkpoint has stored yet is not seen; `settleTree` brings it in first.
+ * A tree as the tables have it, read without opening it: what diff, du and pages look at. What a fork's
+ * journal holds and no checkpoint has stored yet is not seen; `settleTree` brings it in first.
  */
 import type { Ino, LayerId, Name } from '../base/index.ts';
 import type { DentryRecord, InodeRecord, MetaTables, Run } from '../meta/index.ts';
@@ -56,13 +56,14 @@ export class StoredTree {
 /** A layer and all below it, uppermost first. */
 export function layersOf(tables: MetaTables, top: LayerId): LayerId[] {
   const chain: LayerId[] = [];
-  for (let layer: LayerId | 0 = top; layer !== 0; layer = tables.layers.get(layer)?.parent ?? 0) chain.push(layer);
+  for (let layer: LayerId | 0 = top; layer !== 0; layer = tables.layers.get(layer)?.parent ?? 0)
+    chain.push(layer);
   return chain;
 }
 
 /**
- * Brings what a fork's journal holds into the tables and returns the tree. ENOENT; EBUSY when another process owns the
- * fork, whose journal only it may read.
+ * Brings what a fork's journal holds into the tables and returns the tree. ENOENT; EBUSY when another process
+ * owns the fork, whose journal only it may read.
  */
 export function settleTree(engine: StoreEngine, name: string): StoredTree {
   const open = engine.openTreeOf(name);
@@ -71,7 +72,10 @@ export function settleTree(engine: StoreEngine, name: string): StoredTree {
   return new StoredTree(engine.tables, engine.info(name));
 }
 
-/** All trees, as far as this process can bring them up to date: a fork that another owns is as it last stored it. */
+/**
+ * All trees, as far as this process can bring them up to date: a fork that another owns is as it last stored
+ * it.
+ */
 export function storedTrees(engine: StoreEngine): StoredTree[] {
   for (const tree of engine.openTrees) tree.checkpoint();
   return engine.list().map((info) => new StoredTree(engine.tables, info));

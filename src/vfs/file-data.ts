@@ -1,7 +1,7 @@
 /** Bytes of open files: read(2), write(2), truncate(2), fallocate(2), lseek(2) for data and holes, reflinks, maps. */
 import { assert, BLOCK_SIZE, type BlockIndex, blocksFor, FsError } from '../base/index.ts';
 import type { Run } from '../extent/index.ts';
-import type { Inode } from '../layer/index.ts';
+import { type Inode, takeBack } from '../layer/index.ts';
 import { asOutOfMappings, type View } from '../mapping/index.ts';
 import { noteAccess, withoutSetId } from './attributes.ts';
 import { type TreeContext, touchChanged, touchModified } from './context.ts';
@@ -257,6 +257,7 @@ function shareRange(
     throw new FsError('EXDEV', {
       note: 'the source has unfrozen blocks of another fork: copy it, or snapshot that fork',
     });
+  if (sourceContext.stack !== stack) takeBack(stack.tables, runs);
   stack.mappingOf(to).share(runs);
   batch.setRuns(to, runs);
   const draft = batch.change(to);

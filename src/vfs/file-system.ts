@@ -32,7 +32,7 @@ import {
   O_TRUNC,
   OpenFile,
 } from './open-file.ts';
-import { realPath, resolve, walk } from './path-walk.ts';
+import { realPath, resolve, walk, walkToName } from './path-walk.ts';
 import { type Credentials, mayAccess, R_OK, requireAccess, W_OK, X_OK } from './permission.ts';
 
 export interface FileSystemOptions {
@@ -169,12 +169,18 @@ export class FileSystem {
     if ((flags & O_TMPFILE) !== 0) return this.openUnnamed(path, flags, mode);
     const { context } = this;
     context.stack.trim();
+    if ((flags & O_CREAT) !== 0 && path.endsWith('/')) {
+      // Only a directory can be meant, and those are not made by open.
+      walkToName(context, path);
+      throw new FsError('EISDIR');
+    }
     const isExclusive = (flags & O_CREAT) !== 0 && (flags & O_EXCL) !== 0;
     const follow = (flags & O_NOFOLLOW) === 0 && !isExclusive;
     const place = walk(context, path, follow);
     let { inode } = place;
     if (inode === undefined) {
       if ((flags & O_CREAT) === 0) throw new FsError('ENOENT');
+      // A symlink whose target ends in a slash.
       if (place.hasTrailingSlash) throw new FsError('EISDIR');
       inode = namespace.create(context, place, S_IFREG | (mode & 0o7777));
       return this.openInode(inode, flags, path);

@@ -11,7 +11,7 @@ import {
   S_IFMT,
 } from '../layer/index.ts';
 import { type TreeContext, touchChanged, touchModified } from './context.ts';
-import { type Place, resolve, walk } from './path-walk.ts';
+import { type Place, resolve, walkToName } from './path-walk.ts';
 import { requireAccess, requireRemoval, S_ISGID, W_OK, X_OK } from './permission.ts';
 
 export const RENAME_NOREPLACE = 1;
@@ -19,7 +19,7 @@ export const RENAME_EXCHANGE = 2;
 
 /** The place of a name that must not exist yet. EEXIST otherwise. */
 function freePlace(context: TreeContext, path: string): Place {
-  const place = walk(context, path, false);
+  const place = walkToName(context, path);
   if (place.inode !== undefined) throw new FsError('EEXIST');
   return place;
 }
@@ -111,10 +111,11 @@ export function linkInode(context: TreeContext, inode: Inode, path: string): voi
 }
 
 export function unlink(context: TreeContext, path: string): void {
-  const place = walk(context, path, false);
+  const place = walkToName(context, path);
   const { inode, directory } = place;
   if (inode === undefined) throw new FsError('ENOENT');
   if (inode.isDirectory) throw new FsError('EISDIR');
+  if (place.hasTrailingSlash) throw new FsError('ENOTDIR');
   const batch = context.stack.begin();
   requireRemoval(context.credentials, directory, inode);
   const now = context.now();
@@ -125,13 +126,13 @@ export function unlink(context: TreeContext, path: string): void {
 }
 
 export function removeDirectory(context: TreeContext, path: string): void {
-  const place = walk(context, path, false);
+  const place = walkToName(context, path);
   const { inode, directory } = place;
   if (inode === undefined) throw new FsError('ENOENT');
   if (!inode.isDirectory) throw new FsError('ENOTDIR');
   if (place.last === 'dot') throw new FsError('EINVAL');
-  if (place.last === 'root' || inode.ino === context.stack.rootIno) throw new FsError('EBUSY');
   if (place.last === 'dotdot') throw new FsError('ENOTEMPTY');
+  if (place.last === 'root' || inode.ino === context.stack.rootIno) throw new FsError('EBUSY');
   const batch = context.stack.begin();
   requireRemoval(context.credentials, directory, inode);
   if (context.stack.list(inode).size > 0) throw new FsError('ENOTEMPTY');
@@ -156,18 +157,20 @@ export function rename(context: TreeContext, from: string, to: string, flags: nu
   const { stack } = context;
   const isExchange = (flags & RENAME_EXCHANGE) !== 0;
   if (isExchange && (flags & RENAME_NOREPLACE) !== 0) throw new FsError('EINVAL');
-  const source = walk(context, from, false);
-  const target = walk(context, to, false);
+  const source = walkToName(context, from);
+  const target = walkToName(context, to);
   const moved = source.inode;
   if (source.last !== 'name' || target.last !== 'name') throw new FsError('EBUSY');
   if (moved === undefined) throw new FsError('ENOENT');
-  if (target.hasTrailingSlash && !moved.isDirectory) throw new FsError('ENOTDIR');
   const replaced = target.inode;
   if ((flags & RENAME_NOREPLACE) !== 0 && replaced !== undefined) throw new FsError('EEXIST');
   if (isExchange && replaced === undefined) throw new FsError('ENOENT');
+  if (source.hasTrailingSlash && !moved.isDirectory) throw new FsError('ENOTDIR');
+  const arriving = isExchange ? replaced : moved;
+  if (target.hasTrailingSlash && !arriving?.isDirectory) throw new FsError('ENOTDIR');
   if (moved.isDirectory && isWithin(context, target.directory, moved)) throw new FsError('EINVAL');
-  if (isExchange && replaced?.isDirectory && isWithin(context, source.directory, replaced))
-    throw new FsError('EINVAL');
+  if (replaced?.isDirectory && isWithin(context, source.directory, replaced))
+    throw new FsError(isExchange ? 'EINVAL' : 'ENOTEMPTY');
   const batch = stack.begin();
   if (moved === replaced) return;
   requireRemoval(context.credentials, source.directory, moved);

@@ -27,6 +27,18 @@ export interface Place {
  * ENOENT (a directory on the way is missing, or the path is empty), ENOTDIR, ELOOP, ENAMETOOLONG, EACCES.
  */
 export function walk(context: TreeContext, path: string, follow: boolean): Place {
+  return walkPath(context, path, follow, false);
+}
+
+/**
+ * As `walk`, for operations on names (create, remove, rename): what the last name stands for is never followed, and a
+ * slash behind it is only noted.
+ */
+export function walkToName(context: TreeContext, path: string): Place {
+  return walkPath(context, path, false, true);
+}
+
+function walkPath(context: TreeContext, path: string, follow: boolean, isName: boolean): Place {
   if (path.length === 0) throw new FsError('ENOENT');
   if (path.length >= PATH_BYTES_MAX) throw new FsError('ENAMETOOLONG');
   const { stack } = context;
@@ -62,7 +74,7 @@ export function walk(context: TreeContext, path: string, follow: boolean): Place
       return { directory, name, inode: undefined, last: 'name', hasTrailingSlash };
     }
     const inode = stack.inode(entryIno(entry));
-    if (inode.isSymlink && (!isLast || follow || hasTrailingSlash)) {
+    if (inode.isSymlink && (!isLast || follow || (hasTrailingSlash && !isName))) {
       if (++links > SYMLINKS_MAX) throw new FsError('ELOOP');
       const { target } = inode.record;
       rest = isLast && !hasTrailingSlash ? target : target + rest.slice(end);
@@ -72,7 +84,7 @@ export function walk(context: TreeContext, path: string, follow: boolean): Place
       continue;
     }
     if (isLast) {
-      if (hasTrailingSlash && !inode.isDirectory) throw new FsError('ENOTDIR');
+      if (hasTrailingSlash && !isName && !inode.isDirectory) throw new FsError('ENOTDIR');
       return { directory, name, inode, last: 'name', hasTrailingSlash };
     }
     directory = inode;

@@ -1,0 +1,242 @@
+/** diffTrees against a comparison of the whole trees, for chosen changes and for random ones. */
+import assert from 'node:assert/strict';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, type TestContext, test } from 'node:test';
+import { seededBytes } from '../../testing/odd-tree.ts';
+import { scratchDirectory, scratchStore } from '../../testing/scratch-store.ts';
+import { describeFileSystem, type TreeDescription } from '../../testing/tree-compare.ts';
+import { isFsError, nameFromString, SeededRandom } from '../base/index.ts';
+import { importTree } from '../interface/transfer/index.ts';
+import type { FileSystem } from '../vfs/index.ts';
+import { type Change, diffTrees } from './diff.ts';
+import type { StoreEngine } from './engine.ts';
+
+const O_RDWR_CREATE = 0o102;
+
+async function storeWithBase(context: TestContext): Promise<StoreEngine> {
+  const root = join(scratchDirectory(context), 'tree');
+  mkdirSync(join(root, 'sub/deep'), { recursive: true });
+  for (const [index, name] of ['a', 'b', 'sub/c', 'sub/deep/d', 'sub/deep/e'].entries()) {
+    writeFileSync(join(root, name), seededBytes(index, 10_000));
+  }
+  const engine = await scratchStore(context);
+  await importTree(engine, root, { name: 'base' });
+  return engine;
+}
+
+function write(fileSystem: FileSystem, path: string, bytes: Buffer, position = 0): void {
+  const file = fileSystem.open(path, O_RDWR_CREATE, 0o644);
+  fileSystem.write(file, bytes, 0, bytes.length, position);
+  fileSystem.close(file);
+}
+
+function inShort(changes: readonly Change[]): string[] {
+  return changes.map(({ kind, path, parts }) => [kind[0], path, ...parts].join(' '));
+}
+
+describe('diffTrees', () => {
+  test('of a tree and its untouched fork finds nothing', async (context) => {
+    const engine = await storeWithBase(context);
+    engine.fork('base', 'try').close();
+    assert.deepEqual(diffTrees(engine, 'base', 'try'), []);
+    assert.deepEqual(diffTrees(engine, 'base', 'base'), []);
+  });
+
+  test('names what was added, removed and modified, and how', async (context) => {
+    const engine = await storeWithBase(context);
+    const { fileSystem } = engine.fork('base', 'try');
+    write(fileSystem, '/sub/deep/d', Buffer.from('changed'), 5000);
+    write(fileSystem, '/new', Buffer.from('new'));
+    fileSystem.makeDirectory('/more', 0o755);
+    write(fileSystem, '/more/x', Buffer.from('x'));
+    fileSystem.unlink('/b');
+    fileSystem.chmod('/a', 0o600, false);
+    fileSystem.setXattr('/sub', 'user.x', Buffer.from('1'), 0, false);
+    fileSystem.symlink('a', '/link');
+    assert.deepEqual(inShort(diffTrees(engine, 'base', 'try')), [
+      'm /a mode',
+      'r /b',
+      'a /link',
+      'a /more',
+      'a /more/x',
+      'a /new',
+      'm /sub xattrs',
+      'm /sub/deep/d content times',
+    ]);
+    assert.deepEqual(
+      inShort(diffTrees(engine, 'try', 'base')).filter((line) => line.startsWith('r')),
+      ['r /link', 'r /more', 'r /more/x', 'r /new'],
+    );
+    const [added] = diffTrees(engine, 'base', 'try').filter((change) => change.path === '/new');
+    assert.deepEqual(added, {
+      path: '/new',
+      kind: 'added',
+      type: 8,
+      parts: [],
+      sizeBefore: undefined,
+      sizeAfter: 3,
+    });
+  });
+
+  test('a file that became another kind is removed and added', async (context) => {
+    const engine = await storeWithBase(context);
+    const { fileSystem } = engine.fork('base', 'try');
+    fileSystem.unlink('/a');
+    fileSystem.makeDirectory('/a', 0o755);
+    assert.deepEqual(inShort(diffTrees(engine, 'base', 'try')), ['r /a', 'a /a']);
+  });
+
+  test('a file written with the bytes it had is changed in its times only', async (context) => {
+    const engine = await storeWithBase(context);
+    const { fileSystem } = engine.fork('base', 'try');
+    write(fileSystem, '/a', seededBytes(0, 10_000));
+    assert.deepEqual(inShort(diffTrees(engine, 'base', 'try')), ['m /a times']);
+  });
+
+  test('a directory moved elsewhere is removed there and added here', async (context) => {
+    const engine = await storeWithBase(context);
+    const { fileSystem } = engine.fork('base', 'try');
+    fileSystem.rename('/sub/deep', '/deep');
+    assert.deepEqual(inShort(diffTrees(engine, 'base', 'try')), [
+      'a /deep',
+      'a /deep/d',
+      'a /deep/e',
+      'r /sub/deep',
+      'r /sub/deep/d',
+      'r /sub/deep/e',
+    ]);
+  });
+
+  test('two forks of one tree are compared with each other', async (context) => {
+    const engine = await storeWithBase(context);
+    const one = engine.fork('base', 'one').fileSystem;
+    const two = engine.fork('base', 'two').fileSystem;
+    write(one, '/a', Buffer.from('1'));
+    write(two, '/b', Buffer.from('2'));
+    two.chown('/sub/c', 7, 7, false);
+    assert.deepEqual(inShort(diffTrees(engine, 'one', 'two')), [
+      'm /a content times',
+      'm /b content times',
+      'm /sub/c owner',
+    ]);
+  });
+
+  test('two imports of one directory are equal', async (context) => {
+    const root = scratchDirectory(context);
+    writeFileSync(join(root, 'a'), seededBytes(1, 2_000_000));
+    const engine = await scratchStore(context);
+    await importTree(engine, root, { name: 'one' });
+    await importTree(engine, root, { name: 'two' });
+    assert.deepEqual(diffTrees(engine, 'one', 'two'), []);
+    writeFileSync(join(root, 'a'), seededBytes(1, 1_999_999));
+    await importTree(engine, root, { name: 'three' });
+    assert.deepEqual(inShort(diffTrees(engine, 'one', 'three')), ['m /a content times']);
+  });
+
+  test('names that are not ASCII are bytes', async (context) => {
+    const engine = await storeWithBase(context);
+    const { fileSystem } = engine.fork('base', 'try');
+    write(fileSystem, nameFromString('/ü'), Buffer.from('x'));
+    assert.deepEqual(
+      diffTrees(engine, 'base', 'try').map(({ path }) => path),
+      [nameFromString('/ü')],
+    );
+  });
+
+  test('of a tree that is not there fails', async (context) => {
+    const engine = await storeWithBase(context);
+    assert.throws(
+      () => diffTrees(engine, 'base', 'nope'),
+      (error) => isFsError(error, 'ENOENT'),
+    );
+  });
+});
+
+/** What a diff must say, from two whole descriptions. Directories' times are left out, as there. */
+function expectedDiff(before: TreeDescription, after: TreeDescription): Map<string, string> {
+  const lines = new Map<string, string>();
+  for (const path of new Set([...before.keys(), ...after.keys()])) {
+    const [old, now] = [before.get(path), after.get(path)];
+    const typeOf = (mode: string): number => Number.parseInt(mode, 8) & 0o170000;
+    if (old === undefined || now === undefined || typeOf(old.mode) !== typeOf(now.mode)) {
+      const kinds = [...(old === undefined ? [] : ['removed']), ...(now === undefined ? [] : ['added'])];
+      lines.set(`/${path}`, kinds.join(' '));
+      continue;
+    }
+    const isDirectory = typeOf(old.mode) === 0o040000;
+    const parts: string[] = [];
+    if (old.content !== now.content || old.size !== now.size) parts.push('content');
+    if (old.mode !== now.mode) parts.push('mode');
+    if (old.uid !== now.uid || old.gid !== now.gid) parts.push('owner');
+    if (!isDirectory && old.mtime !== now.mtime) parts.push('times');
+    if (old.xattrs.join() !== now.xattrs.join()) parts.push('xattrs');
+    if (parts.length > 0) lines.set(`/${path}`, parts.join(' '));
+  }
+  return lines;
+}
+
+function actualDiff(changes: readonly Change[]): Map<string, string> {
+  const lines = new Map<string, string>();
+  for (const { path, kind, parts } of changes) {
+    const said = kind === 'modified' ? parts.join(' ').replace('target', 'content') : kind;
+    lines.set(path, lines.has(path) ? `${lines.get(path)} ${said}` : said);
+  }
+  return lines;
+}
+
+/** One random change; errors of calls that cannot be (a name that is taken, a directory that is full) do not matter. */
+function changeSomething(fileSystem: FileSystem, random: SeededRandom): void {
+  const names = ['a', 'b', 'c', 'sub', 'sub/c', 'sub/deep', 'sub/deep/d', 'x', 'x/y', 'x/z'];
+  const pick = (): string => `/${names[random.below(names.length)]!}`;
+  const acts: (() => void)[] = [
+    () =>
+      write(fileSystem, pick(), seededBytes(random.below(3), 1 + random.below(9000)), random.below(3) * 4096),
+    () => fileSystem.makeDirectory(pick(), 0o755),
+    () => fileSystem.unlink(pick()),
+    () => fileSystem.removeDirectory(pick()),
+    () => fileSystem.rename(pick(), pick()),
+    () => fileSystem.link(pick(), pick(), false),
+    () => fileSystem.symlink('t'.repeat(1 + random.below(3)), pick()),
+    () => fileSystem.chmod(pick(), 0o600 + random.below(0o100), false),
+    () => fileSystem.chown(pick(), random.below(3), 0, false),
+    () => fileSystem.setXattr(pick(), 'user.x', Buffer.from([random.below(3)]), 0, false),
+    () => fileSystem.truncate(pick(), random.below(12_000)),
+  ];
+  try {
+    acts[random.below(acts.length)]!();
+  } catch (error) {
+    if (!isFsError(error)) throw error;
+  }
+}
+
+test('a diff says what a comparison of the whole trees says, after random changes', async (context) => {
+  for (let seed = 1; seed <= 12; seed++) {
+    const random = new SeededRandom(seed);
+    const engine = await storeWithBase(context);
+    const one = engine.fork('base', 'one');
+    for (let count = 0; count < 15; count++) changeSomething(one.fileSystem, random);
+    const two = engine.fork('one', 'two');
+    for (let count = 0; count < 25; count++) changeSomething(two.fileSystem, random);
+    for (let count = 0; count < 10; count++) changeSomething(one.fileSystem, random);
+    const base = engine.openTree('base');
+    const trees = new Map(
+      [base, one, two].map((tree) => [tree.info.name, describeFileSystem(tree.fileSystem)]),
+    );
+    for (const [a, b] of [
+      ['base', 'one'],
+      ['base', 'two'],
+      ['one', 'two'],
+      ['two', 'base'],
+    ] as const) {
+      const expected = expectedDiff(trees.get(a)!, trees.get(b)!);
+      const actual = actualDiff(diffTrees(engine, a, b));
+      assert.deepEqual(
+        new Map([...actual].sort()),
+        new Map([...expected].sort()),
+        `seed ${seed}, ${a} and ${b}`,
+      );
+    }
+    await engine.close();
+  }
+});

@@ -1,0 +1,162 @@
+/** fsck passes over what the store is made of: `trees`, `layers`, `orphans`, `counters`. */
+import type { LayerId } from '../base/index.ts';
+import { S_IFDIR, S_IFMT } from '../layer/index.ts';
+import type { LayerRecord } from '../meta/index.ts';
+import type { Checked, Findings } from './fsck-findings.ts';
+import { LayerView } from './layer-view.ts';
+
+/** Every tree stands on a layer of its kind that is there and has the tree's root; ids are unique. */
+export function checkTrees({ engine, layers }: Checked, findings: Findings): void {
+  const { tables } = engine;
+  const ids = new Map<number, string>();
+  const uppers = new Map<LayerId, string>();
+  for (const [name, tree] of tables.trees.entries()) {
+    findings.checked++;
+    const twin = ids.get(tree.id);
+    if (twin !== undefined) findings.add(`trees '${twin}' and '${name}' have the same id, ${tree.id}`);
+    ids.set(tree.id, name);
+    const record = tables.layers.get(tree.layer);
+    if (record === undefined) {
+      findings.add(`tree '${name}' stands on layer ${tree.layer}, which is missing`);
+      continue;
+    }
+    const state = tree.kind === 'fork' ? 'writable' : 'frozen';
+    if (record.state !== state) {
+      findings.add(
+        `${tree.kind} '${name}' has layer ${tree.layer}, which is ${record.state} and not ${state}`,
+      );
+    }
+    if (tree.kind === 'fork') {
+      const other = uppers.get(tree.layer);
+      if (other !== undefined)
+        findings.add(`forks '${other}' and '${name}' have the same upper layer, ${tree.layer}`);
+      uppers.set(tree.layer, name);
+    }
+    const root = new LayerView(tables, layers, tree.layer).record(tree.root);
+    if (root === undefined || (root.mode & S_IFMT) !== S_IFDIR) {
+      findings.add(`the root of tree '${name}', inode ${tree.root}, is no directory`);
+    }
+  }
+}
+
+/** Every layer stands on a frozen layer that is there, one deeper; a writable one has an active blob of its own. */
+export function checkLayers({ engine, layers }: Checked, findings: Findings): void {
+  const { tables } = engine;
+  for (const [layer, record] of layers) {
+    findings.checked++;
+    if (record.state === 'building') findings.add(`layer ${layer} belongs to a tree but was never finished`);
+    if (record.droppedEpoch !== undefined) findings.add(`layer ${layer} is dropped but a tree stands on it`);
+    checkParent(layer, record, layers, findings);
+    if (record.inoNext > record.inoEnd) {
+      findings.add(
+        `layer ${layer} has given out inode numbers behind the end of its range, ${record.inoEnd}`,
+      );
+    }
+    if (record.state !== 'writable') continue;
+    const blob = record.activeBlob === 0 ? undefined : tables.blobs.get(record.activeBlob);
+    if (blob === undefined || blob.state !== 'active' || blob.layer !== layer) {
+      findings.add(
+        `writable layer ${layer} has no active blob of its own: it names blob ${record.activeBlob}`,
+      );
+    }
+  }
+}
+
+function checkParent(
+  layer: LayerId,
+  { parent, depth }: LayerRecord,
+  layers: ReadonlyMap<LayerId, LayerRecord>,
+  findings: Findings,
+): void {
+  if (parent === 0) {
+    if (depth !== 0) findings.add(`layer ${layer} stands on nothing but has depth ${depth}`);
+    return;
+  }
+  const below = layers.get(parent);
+  if (below === undefined) {
+    findings.add(`layer ${layer} stands on layer ${parent}, which is missing`);
+    return;
+  }
+  if (below.state !== 'frozen')
+    findings.add(`layer ${layer} stands on layer ${parent}, which is ${below.state}`);
+  if (depth !== below.depth + 1) {
+    findings.add(`layer ${layer} has depth ${depth}, the one below it ${below.depth}`);
+  }
+}
+
+/** An inode without a name lives only while somebody has it open, and is listed as an orphan until then. */
+export function checkOrphans({ engine, layers, owned }: Checked, findings: Findings): void {
+  const { tables } = engine;
+  const open = new Set(engine.openTrees.map(({ info }) => info.layer));
+  for (const [layer, { state }] of layers) {
+    if (state !== 'writable' || owned.has(layer)) continue;
+    const view = new LayerView(tables, layers, layer);
+    const orphans = new Set(tables.orphans.inos(layer));
+    for (const ino of orphans) {
+      findings.checked++;
+      const record = view.record(ino);
+      if (record === undefined) findings.add(`orphan ${ino} of layer ${layer} does not exist`);
+      else if (record.nlink === 0 && !open.has(layer)) {
+        findings.add(`inode ${ino} of layer ${layer} has no name, nobody has it open, and it was not freed`);
+      }
+    }
+    for (const [ino, record] of tables.inodes.entries(layer)) {
+      if (record.mode === 0 || record.nlink > 0 || orphans.has(ino)) continue;
+      findings.add(`inode ${ino} of layer ${layer} has no name and is not listed as an orphan`);
+    }
+  }
+}
+
+/** No number is given out twice: each counter is above every number in use, and ranges of inode numbers are apart. */
+export function checkCounters({ engine, layers, owned }: Checked, findings: Findings): void {
+  const { tables, blobs } = engine;
+  const above = (name: Parameters<typeof tables.counters.get>[0], used: number, what: string): void => {
+    findings.checked++;
+    const next = tables.counters.get(name);
+    if (next <= used) findings.add(`counter ${name} is ${next}, but ${what} ${used} exists`);
+  };
+  let [maxLayer, maxBlob, maxTree, maxIno, maxEpoch] = [0, 0, 0, 0, 0];
+  for (const [layer, { inoEnd, droppedEpoch }] of tables.layers.entries()) {
+    maxLayer = Math.max(maxLayer, layer);
+    maxIno = Math.max(maxIno, inoEnd - 1);
+    maxEpoch = Math.max(maxEpoch, droppedEpoch ?? 0);
+  }
+  for (const [blob] of tables.blobs.entries()) maxBlob = Math.max(maxBlob, blob);
+  for (const blob of blobs.list()) maxBlob = Math.max(maxBlob, blob);
+  for (const [, { id }] of tables.trees.entries()) maxTree = Math.max(maxTree, id);
+  for (const layer of layers.keys())
+    for (const ino of tables.inodes.inos(layer)) maxIno = Math.max(maxIno, ino);
+  for (const [, { epoch }] of tables.dropped.entries()) maxEpoch = Math.max(maxEpoch, epoch);
+  above('nextLayer', maxLayer, 'layer');
+  above('nextBlob', maxBlob, 'blob');
+  above('nextTree', maxTree, 'tree');
+  above('nextIno', maxIno, 'inode number');
+  findings.checked++;
+  const epoch = tables.counters.get('epoch');
+  if (epoch < maxEpoch)
+    findings.add(`counter epoch is ${epoch}, but something was dropped in epoch ${maxEpoch}`);
+  checkRanges({ engine, layers, owned }, findings);
+}
+
+/** The numbers that writable layers have still to give out belong to one layer each, and no inode has one of them. */
+function checkRanges({ engine, layers, owned }: Checked, findings: Findings): void {
+  const { tables } = engine;
+  const ranges: { layer: LayerId; start: number; end: number }[] = [];
+  for (const [layer, { state, inoNext, inoEnd }] of layers) {
+    if (state === 'writable' && inoEnd > inoNext) ranges.push({ layer, start: inoNext, end: inoEnd });
+  }
+  ranges.sort((a, b) => a.start - b.start);
+  for (let index = 0; index < ranges.length; index++) {
+    findings.checked++;
+    const { layer, start, end } = ranges[index]!;
+    const next = ranges[index + 1];
+    if (next !== undefined && next.start < end) {
+      findings.add(`layers ${layer} and ${next.layer} both give out inode number ${next.start}`);
+    }
+    if (owned.has(layer)) continue;
+    for (const ino of tables.inodes.inos(layer)) {
+      if (ino >= start && ino < end)
+        findings.add(`layer ${layer} will give out inode number ${ino} a second time`);
+    }
+  }
+}

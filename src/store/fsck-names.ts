@@ -1,0 +1,185 @@
+/** fsck passes over names: `filters` and `links`. */
+import type { Ino, LayerId, Name } from '../base/index.ts';
+import { kindOfMode, S_IFDIR, S_IFMT } from '../layer/index.ts';
+import type { InodeRecord, MetaTables } from '../meta/index.ts';
+import type { Checked, Findings } from './fsck-findings.ts';
+import { type Dentry, LayerView } from './layer-view.ts';
+
+/**
+ * A layer that has a name in a directory, or extended attributes of an inode, holds that inode's record; an inode's
+ * attributes are in the layer that its record names.
+ */
+export function checkFilters({ engine, layers, owned }: Checked, findings: Findings): void {
+  const { tables } = engine;
+  for (const layer of layers.keys()) {
+    if (owned.has(layer)) continue;
+    const inos = new Set(tables.inodes.inos(layer));
+    const seen = new Set<Ino>();
+    for (const key of tables.keysOf(layer)) {
+      if (key.kind !== 'dentry' || seen.has(key.directory)) continue;
+      findings.checked++;
+      seen.add(key.directory);
+      if (inos.has(key.directory)) continue;
+      findings.add(`layer ${layer} has names in directory ${key.directory}, but no record of it`);
+    }
+    checkXattrs(tables, layer, new LayerView(tables, layers, layer), findings);
+  }
+}
+
+function checkXattrs(tables: MetaTables, layer: LayerId, view: LayerView, findings: Findings): void {
+  for (const [ino, { mode, xattrLayer }] of tables.inodes.entries(layer)) {
+    if (mode === 0 || xattrLayer === 0) continue;
+    findings.checked++;
+    if (view.chain.includes(xattrLayer) && tables.xattrs.get(xattrLayer, ino) !== undefined) continue;
+    findings.add(
+      `the attributes of inode ${ino} of layer ${layer} are not in layer ${xattrLayer}, which it names`,
+    );
+  }
+}
+
+/** An inode's link count is the number of its names; a directory has one name, and names its parent. */
+export function checkLinks(checked: Checked, findings: Findings): void {
+  for (const layer of checked.layers.keys()) {
+    if (!checked.owned.has(layer)) new LinkCheck(checked, findings, layer).run();
+  }
+}
+
+/**
+ * One layer, counted against what is below it, which was checked before: so every row of the store is looked at once,
+ * however many trees stand on it.
+ */
+class LinkCheck {
+  private readonly tables: MetaTables;
+  private readonly findings: Findings;
+  private readonly layer: LayerId;
+  private readonly root: Ino;
+  private readonly above: LayerView;
+  private readonly below: LayerView;
+  /** Names that the layer adds (or, negative, takes away), by inode. */
+  private readonly links = new Map<Ino, number>();
+  /** Subdirectories that the layer adds to a directory. */
+  private readonly subdirectories = new Map<Ino, number>();
+
+  constructor({ engine, layers }: Checked, findings: Findings, layer: LayerId) {
+    const record = layers.get(layer)!;
+    this.tables = engine.tables;
+    this.findings = findings;
+    this.layer = layer;
+    this.root = record.root;
+    this.above = new LayerView(engine.tables, layers, layer);
+    this.below = new LayerView(engine.tables, layers, record.parent);
+  }
+
+  run(): void {
+    const moved: Ino[] = [];
+    for (const [directory, { name, dentry }] of this.tables.dentries.entries(this.layer)) {
+      this.findings.checked++;
+      const now = dentry.ino === 0 ? undefined : dentry;
+      const old = this.below.entry(directory, name);
+      if (now !== undefined) this.checkEntry(directory, name, now);
+      this.count(directory, old, -1);
+      this.count(directory, now, 1);
+      if (now?.kind === DT_DIR && old?.ino !== now.ino) moved.push(now.ino);
+    }
+    this.countDead();
+    const inos = new Set(this.links.keys());
+    for (const ino of this.tables.inodes.inos(this.layer)) inos.add(ino);
+    for (const ino of inos) this.checkCount(ino);
+    this.checkWayUp(moved);
+  }
+
+  private checkEntry(directory: Ino, name: Name, { ino, kind }: Dentry): void {
+    const where = `name ${JSON.stringify(name)} in directory ${directory} of layer ${this.layer}`;
+    const holder = this.above.record(directory);
+    if (holder === undefined || !isDirectory(holder))
+      this.findings.add(`${where}: ${directory} is no directory`);
+    const target = this.above.record(ino);
+    if (target === undefined) {
+      this.findings.add(`${where} stands for inode ${ino}, which does not exist`);
+      return;
+    }
+    if (kindOfMode(target.mode) !== kind)
+      this.findings.add(`${where} says that inode ${ino} is of type ${kind}`);
+    if (isDirectory(target) && target.parent !== directory) {
+      this.findings.add(`${where} is directory ${ino}, which says that it lies in ${target.parent}`);
+    }
+  }
+
+  private count(directory: Ino, dentry: Dentry | undefined, by: number): void {
+    if (dentry === undefined) return;
+    this.links.set(dentry.ino, (this.links.get(dentry.ino) ?? 0) + by);
+    if (dentry.kind !== DT_DIR) return;
+    this.subdirectories.set(directory, (this.subdirectories.get(directory) ?? 0) + by);
+  }
+
+  /** A directory that died in this layer took its names with it. */
+  private countDead(): void {
+    for (const [ino, { mode }] of this.tables.inodes.entries(this.layer)) {
+      if (mode !== 0) continue;
+      for (const dentry of this.below.names(ino).values()) this.count(ino, dentry, -1);
+    }
+  }
+
+  private checkCount(ino: Ino): void {
+    const record = this.above.record(ino);
+    const lower = this.below.record(ino);
+    const added = this.links.get(ino) ?? 0;
+    this.findings.checked++;
+    if (record === undefined) {
+      // A name that stands for nothing was reported with the name.
+      const left = nameCount(lower, this.root === ino) + added;
+      if (lower !== undefined && left !== 0)
+        this.findings.add(`${this.inode(ino)} is gone, but has ${left} names`);
+      return;
+    }
+    const names = nameCount(lower, this.root === ino) + added;
+    if (!isDirectory(record)) {
+      if (record.nlink !== names)
+        this.findings.add(`${this.inode(ino)} has ${names} names and counts ${record.nlink}`);
+      return;
+    }
+    const isNamed = ino === this.root ? 1 : names;
+    const wantedNames = record.nlink === 0 ? 0 : 1;
+    if (isNamed !== wantedNames) {
+      this.findings.add(`${this.inode(ino)} is a directory with ${names} names, not ${wantedNames}`);
+      return;
+    }
+    const inside = this.subdirectories.get(ino) ?? 0;
+    const links = record.nlink === 0 ? 0 : (lower?.nlink ?? 2) + inside;
+    if (record.nlink !== links) {
+      this.findings.add(`${this.inode(ino)} is a directory that counts ${record.nlink} links, not ${links}`);
+    }
+  }
+
+  private inode(ino: Ino): string {
+    return `inode ${ino} of layer ${this.layer}`;
+  }
+
+  /** From every directory that got a new place the parents lead to the root. */
+  private checkWayUp(directories: readonly Ino[]): void {
+    const good = new Set<Ino>([this.root]);
+    for (const start of directories) {
+      const way: Ino[] = [];
+      let at: Ino | undefined = start;
+      while (at !== undefined && !good.has(at) && !way.includes(at)) {
+        way.push(at);
+        at = this.above.record(at)?.parent;
+      }
+      if (at !== undefined && good.has(at)) for (const ino of way) good.add(ino);
+      else this.findings.add(`directory ${start} of layer ${this.layer} cannot be reached from the root`);
+    }
+  }
+}
+
+const DT_DIR = kindOfMode(S_IFDIR);
+
+function isDirectory(record: InodeRecord): boolean {
+  return (record.mode & S_IFMT) === S_IFDIR;
+}
+
+/** The names that an inode has in the layers below. */
+function nameCount(record: InodeRecord | undefined, isRoot: boolean): number {
+  if (record === undefined) return 0;
+  if (!isDirectory(record)) return record.nlink;
+  return isRoot || record.nlink === 0 ? 0 : 1;
+}

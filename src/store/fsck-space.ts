@@ -1,0 +1,193 @@
+/** fsck passes over space: `extents`, `references`, `tails`, `blobs`, `sums`. */
+import { BLOCK_SIZE, type BlobId, blocksFor, type Ino, isFsError } from '../base/index.ts';
+import { S_IFMT, S_IFREG } from '../layer/index.ts';
+import type { BlobRecord, InodeRecord, Run } from '../meta/index.ts';
+import type { Checked, Findings } from './fsck-findings.ts';
+import { nameFiles } from './fsck-paths.ts';
+import { LayerView } from './layer-view.ts';
+import { Marking } from './marking.ts';
+import type { OpenStore } from './open-store.ts';
+
+/**
+ * Runs are sorted, disjoint and joined, lie within their file, and are in the layer that the inode's record names, which
+ * counts their blocks.
+ */
+export function checkExtents({ engine, layers, owned }: Checked, findings: Findings): void {
+  const { tables } = engine;
+  for (const layer of layers.keys()) {
+    if (owned.has(layer)) continue;
+    const blocks = new Map<Ino, number>();
+    for (const { ino, runs } of tables.extents.forLayer(layer)) {
+      findings.checked++;
+      const record = tables.inodes.get(layer, ino);
+      const where = `inode ${ino} of layer ${layer}`;
+      blocks.set(ino, checkRuns(runs, where, findings));
+      if (record?.extentLayer !== layer) findings.add(`${where} has extents that its record does not name`);
+      else if (endOf(runs) > blocksFor(record.size)) findings.add(`${where} has extents behind its end`);
+    }
+    const { chain } = new LayerView(tables, layers, layer);
+    for (const [ino, record] of tables.inodes.entries(layer)) {
+      if (record.mode === 0) continue;
+      const where = `inode ${ino} of layer ${layer}`;
+      if (record.extentLayer === 0 || record.extentLayer === layer) {
+        const count = blocks.get(ino) ?? 0;
+        if (record.extentLayer === layer && record.blocks !== count) {
+          findings.add(`${where} counts ${record.blocks} blocks, its extents have ${count}`);
+        }
+      } else if (tables.inodes.get(record.extentLayer, ino)?.extentLayer !== record.extentLayer) {
+        findings.add(`the extents of ${where} are not in layer ${record.extentLayer}, which it names`);
+      } else if (!chain.includes(record.extentLayer)) {
+        findings.add(`${where} has its extents in layer ${record.extentLayer}, which it does not stand on`);
+      }
+    }
+  }
+}
+
+/** Returns how many blocks the runs have. */
+function checkRuns(runs: readonly Run[], where: string, findings: Findings): number {
+  let blocks = 0;
+  let last: Run | undefined;
+  for (const run of runs) {
+    blocks += run.count;
+    if (last !== undefined) {
+      const end = last.logical + last.count;
+      if (run.logical < end) findings.add(`${where} has two extents for block ${run.logical}`);
+      const isJoined =
+        run.logical === end && run.blob === last.blob && run.physical === last.physical + last.count;
+      if (isJoined) findings.add(`${where} has two extents that are one, at block ${run.logical}`);
+    }
+    last = run;
+  }
+  return blocks;
+}
+
+function endOf(runs: readonly Run[]): number {
+  const last = runs[runs.length - 1];
+  return last === undefined ? 0 : last.logical + last.count;
+}
+
+/** Every extent lies inside a blob that is there; only the layer that appends to a blob names it before it is frozen. */
+export function checkReferences({ engine, layers, owned }: Checked, findings: Findings): void {
+  const ends = new Map<BlobId, number | undefined>();
+  for (const layer of layers.keys()) {
+    if (owned.has(layer)) continue;
+    for (const { ino, runs } of engine.tables.extents.forLayer(layer)) {
+      for (const { blob, physical, count } of runs) {
+        findings.checked++;
+        const record = engine.tables.blobs.get(blob);
+        const where = `inode ${ino} of layer ${layer}`;
+        if (record === undefined) {
+          findings.add(`${where} has blocks in blob ${blob}, which is not recorded`);
+          continue;
+        }
+        if (record.state === 'building')
+          findings.add(`${where} has blocks in blob ${blob}, which was never finished`);
+        if (record.state === 'active' && record.layer !== layer) {
+          findings.add(`${where} has blocks in blob ${blob}, which layer ${record.layer} still overwrites`);
+        }
+        if (!ends.has(blob)) ends.set(blob, endOfBlob(engine, blob, record));
+        const end = ends.get(blob);
+        if (end !== undefined && physical + count > end) {
+          findings.add(`${where} has block ${physical + count - 1} of blob ${blob}, which ends at ${end}`);
+        }
+      }
+    }
+  }
+}
+
+/** Length in blocks: recorded, and for an active blob that of its file. Undefined where pass `blobs` has a complaint. */
+function endOfBlob({ blobs }: OpenStore, blob: BlobId, record: BlobRecord): number | undefined {
+  if (record.state !== 'active') return record.lengthBlocks;
+  return blobs.exists(blob) ? blobs.lengthBlocks(blob) : 0;
+}
+
+/** Bytes of a file's last block that lie behind its end are zero. */
+export function checkTails({ engine, layers, owned }: Checked, findings: Findings): void {
+  const { tables, blobs, system } = engine;
+  const bytes = Buffer.alloc(BLOCK_SIZE);
+  for (const layer of layers.keys()) {
+    if (owned.has(layer)) continue;
+    for (const [ino, record] of tables.inodes.entries(layer)) {
+      const within = record.size % BLOCK_SIZE;
+      if (record.extentLayer !== layer || within === 0 || !isRegular(record)) continue;
+      const block = Math.floor(record.size / BLOCK_SIZE);
+      const run = (tables.extents.load(layer, ino) ?? []).find((one) => covers(one, block));
+      if (run === undefined) continue;
+      findings.checked++;
+      const position = (run.physical + block - run.logical) * BLOCK_SIZE;
+      let got: number;
+      try {
+        got = system.pread(blobs.descriptor(run.blob), bytes, 0, BLOCK_SIZE, position);
+      } catch (error) {
+        // A block that cannot be read is for passes `blobs` and `sums`.
+        if (isFsError(error, 'EIO')) continue;
+        throw error;
+      }
+      if (bytes.subarray(within, Math.max(within, got)).some((byte) => byte !== 0)) {
+        findings.add(`inode ${ino} of layer ${layer} has bytes behind its end, at ${record.size}`);
+      }
+    }
+  }
+}
+
+function isRegular({ mode }: InodeRecord): boolean {
+  return (mode & S_IFMT) === S_IFREG;
+}
+
+function covers(run: Run, block: number): boolean {
+  return run.logical <= block && block < run.logical + run.count;
+}
+
+/** Every blob that is recorded has its file, of the recorded length, and every file its record. */
+export function checkBlobs({ engine }: Checked, findings: Findings): void {
+  const { tables, blobs } = engine;
+  const files = new Set(blobs.list());
+  for (const [blob, record] of tables.blobs.entries()) {
+    findings.checked++;
+    const hasFile = files.delete(blob);
+    // Written from now on, or given up and waiting for gc: the file comes after the record and goes before it.
+    if (record.state === 'active' || record.state === 'building') continue;
+    if (tables.dropped.get(blob)?.ranges.length === 0) continue;
+    if (!hasFile) findings.add(`the file of blob ${blob} is missing`);
+    else if (blobs.lengthBytes(blob) !== record.lengthBytes) {
+      findings.add(
+        `the file of blob ${blob} has ${blobs.lengthBytes(blob)} bytes, not ${record.lengthBytes}`,
+      );
+    }
+    if (record.lengthBlocks !== blocksFor(record.lengthBytes)) {
+      findings.add(
+        `blob ${blob} is recorded with ${record.lengthBlocks} blocks and ${record.lengthBytes} bytes`,
+      );
+    }
+  }
+  for (const blob of files) findings.add(`the file of blob ${blob} belongs to nothing; gc removes it`);
+}
+
+/** Every block of a sealed blob that a file names matches its checksum. Blocks that no file names may be punched. */
+export function checkSums(checked: Checked, findings: Findings): void {
+  const { tables, blobs, directory } = checked.engine;
+  const bad: { readonly blob: BlobId; readonly block: number; readonly problem: string }[] = [];
+  for (const [blob, live] of new Marking(tables, directory).mark().blocks) {
+    if (tables.blobs.get(blob)?.state !== 'sealed') continue;
+    try {
+      for (const { start, end } of live) {
+        findings.checked += end - start;
+        const isSealed = blobs.verify(blob, start, end - start, (block, problem) => {
+          bad.push({ blob, block, problem });
+        });
+        if (!isSealed) {
+          findings.add(`blob ${blob} has lost its checksums`);
+          break;
+        }
+      }
+    } catch (error) {
+      if (!isFsError(error, 'EIO')) throw error;
+      findings.add(`blob ${blob} cannot be verified: ${error.message}`);
+    }
+  }
+  const files = bad.length === 0 ? undefined : nameFiles(checked, bad);
+  for (const { blob, block, problem } of bad) {
+    const hit = files?.(blob, block) ?? '';
+    findings.add(`block ${block} of blob ${blob}: ${problem}; in ${hit}`);
+  }
+}

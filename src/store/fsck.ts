@@ -1,0 +1,119 @@
+/**
+ * fsck: one pass for each documented invariant, under the name by which comments refer to it. It reads and reports, and
+ * repairs nothing; but like every opener it first brings in what dead owners left in their journals.
+ *
+ * What is checked is what trees stand on. A layer that no tree needs waits for gc in any state. A fork that another
+ * process owns is ahead of its rows, so its upper layer is left out, and the report says so.
+ */
+import { isFsError, type LayerId, StoreError } from '../base/index.ts';
+import type { LayerRecord } from '../meta/index.ts';
+import { type Checked, Findings, type FsckPass } from './fsck-findings.ts';
+import { checkCounters, checkLayers, checkOrphans, checkTrees } from './fsck-layers.ts';
+import { checkFilters, checkLinks } from './fsck-names.ts';
+import { checkBlobs, checkExtents, checkReferences, checkSums, checkTails } from './fsck-space.ts';
+import { LayerLock } from './layer-lock.ts';
+import { storeDeadJournals } from './leftovers.ts';
+import type { OpenStore } from './open-store.ts';
+
+export type { FsckPass } from './fsck-findings.ts';
+
+export interface FsckOptions {
+  /** Also read every live block and compare it with its checksum: pass `sums`. */
+  readonly scrub?: boolean;
+}
+
+export interface FsckReport {
+  readonly passes: readonly FsckPass[];
+  /** What was not looked at, and why. */
+  readonly skipped: readonly string[];
+  /** No pass found a problem. */
+  readonly isClean: boolean;
+}
+
+type Pass = (checked: Checked, findings: Findings) => void;
+
+const PASSES: readonly (readonly [string, Pass])[] = [
+  ['rows', checkRows],
+  ['trees', checkTrees],
+  ['layers', checkLayers],
+  ['filters', checkFilters],
+  ['links', checkLinks],
+  ['orphans', checkOrphans],
+  ['extents', checkExtents],
+  ['references', checkReferences],
+  ['tails', checkTails],
+  ['blobs', checkBlobs],
+  ['counters', checkCounters],
+];
+
+export function checkStore(engine: OpenStore, options: FsckOptions = {}): FsckReport {
+  const skipped: string[] = [];
+  for (const tree of engine.openTrees) tree.checkpoint();
+  try {
+    for (const problem of storeDeadJournals(engine)) skipped.push(`fork ${problem}`);
+  } catch (error) {
+    skipped.push(damage('journals', error));
+  }
+  const passes = options.scrub === true ? [...PASSES, ['sums', checkSums] as const] : PASSES;
+  let checked: Checked;
+  try {
+    checked = whatToCheck(engine, skipped);
+  } catch (error) {
+    skipped.push(damage('everything but rows', error));
+    checked = { engine, layers: new Map(), owned: new Set() };
+  }
+  const reports = passes.map(([name, pass]) => {
+    const findings = new Findings(name);
+    try {
+      pass(checked, findings);
+    } catch (error) {
+      skipped.push(damage(`the rest of pass ${name}`, error));
+    }
+    return findings;
+  });
+  return { passes: reports, skipped, isClean: reports.every(({ problems }) => problems.length === 0) };
+}
+
+/** A damaged row ends the pass that meets it; pass `rows` names them all. */
+function damage(what: string, error: unknown): string {
+  if (error instanceof StoreError && error.code === 'ERR_STORE_CORRUPT') return `${what}: ${error.message}`;
+  throw error;
+}
+
+function whatToCheck(engine: OpenStore, skipped: string[]): Checked {
+  const { tables } = engine;
+  const owned = new Set<LayerId>();
+  for (const { name, kind, layer } of engine.list()) {
+    if (kind !== 'fork' || engine.openTreeOf(name) !== undefined || !isOwned(engine, layer)) continue;
+    owned.add(layer);
+    skipped.push(`fork ${name}: another process has it open; what it changed there was not checked`);
+  }
+  tables.renew();
+  const found = new Map<LayerId, LayerRecord>();
+  for (const [, tree] of tables.trees.entries()) {
+    let layer: LayerId | 0 = tree.layer;
+    while (layer !== 0 && !found.has(layer)) {
+      const record: LayerRecord | undefined = tables.layers.get(layer);
+      if (record === undefined) break;
+      found.set(layer, record);
+      layer = record.parent;
+    }
+  }
+  const layers = new Map([...found].sort(([, a], [, b]) => a.depth - b.depth));
+  return { engine, layers, owned };
+}
+
+function isOwned({ system, layout }: OpenStore, layer: LayerId): boolean {
+  try {
+    LayerLock.takeExisting(system, layout.journalPath(layer))?.abandon();
+    return false;
+  } catch (error) {
+    if (isFsError(error, 'EBUSY')) return true;
+    throw error;
+  }
+}
+
+/** Every row of every table matches its checksum. */
+function checkRows({ engine }: Checked, findings: Findings): void {
+  findings.checked = engine.tables.checkRows((problem) => findings.add(problem));
+}

@@ -1,0 +1,341 @@
+/**
+ * Garbage collection: gives back the layers that no tree stands on, and the blobs and blocks that no layer names.
+ *
+ * In two steps, so that nothing is taken from a process that still relies on it:
+ *
+ *   drop   what nothing reaches is marked as dropped in a new epoch. Nobody who looks from then on finds it.
+ *   reap   what was dropped, in this run or an earlier one, is given back, once no living lease is older than the drop
+ *          and a new mark, made after the leases were read, still finds nothing that names it.
+ *
+ * Races. A process publishes its lease before it reads rows, so one that could know a dropped block has an older lease.
+ * A block may be named by a journal that no checkpoint has stored: journals of dead owners are stored before the mark;
+ * a living owner's lease holds what it may have known, and it takes back what it names before its lease moves up
+ * (`settleLease`), hands a block to another fork, or opens a layer (`takeBack` in layer/). A living LayerBuilder has no
+ * lease and finds content by hash, so while there is one nothing is dropped or reaped; the drop removes the content
+ * rows, so that no later builder finds what was dropped.
+ *
+ * Order of the reap: leases → builders → journals → mark. Whoever comes after the leases were read knows only what is
+ * reachable; whoever died after that has its journal stored before the mark.
+ */
+import {
+  BLOCK_SIZE,
+  type BlobId,
+  blocksFor,
+  isFsError,
+  type LayerId,
+  type Range,
+  RangeSet,
+} from '../base/index.ts';
+import type { BlobRecord, DroppedRecord } from '../meta/index.ts';
+import { LayerLock } from './layer-lock.ts';
+import { livingLeases } from './leases.ts';
+import { sealLeftovers, storeDeadJournals, sweepFiles } from './leftovers.ts';
+import { Marking, type Marks } from './marking.ts';
+import type { OpenStore } from './open-store.ts';
+
+export interface GcReport {
+  readonly layersRemoved: number;
+  readonly blobsRemoved: number;
+  readonly rangesPunched: number;
+  /** Disk space given back, in bytes; the tables keep theirs for later rows. */
+  readonly bytesFreed: number;
+  /** Blobs that were sealed because the process that froze them did not get to it. */
+  readonly blobsSealed: number;
+  /** Files that a crash had left behind. */
+  readonly filesRemoved: number;
+  /** Layers and blobs with dropped space that wait. */
+  readonly layersWaiting: number;
+  readonly blobsWaiting: number;
+  /** The processes that dropped space waits for. */
+  readonly waitingFor: readonly number[];
+  /** An import is under way: nothing was dropped. */
+  readonly isImportRunning: boolean;
+  /** Forks whose journal could not be read: nothing was given back. Each with the problem. */
+  readonly unreadableForks: readonly string[];
+}
+
+type Counts = { -readonly [Field in keyof GcReport]: GcReport[Field] };
+
+/** Rows changed in one transaction. */
+const BATCH_ROWS = 1000;
+/** Blobs unlinked in one transaction, which keeps all writers of the store waiting. */
+const BATCH_FILES = 32;
+const REMOVED_ROWS = 4096;
+
+/** Runs a collection; see the head of this file. ERR_STORE_CORRUPT, and nothing is given back, when a row is damaged. */
+export function collectGarbage(engine: OpenStore): GcReport {
+  return new Collection(engine).run();
+}
+
+/** A dropped thing: all of a blob when there are no ranges. */
+interface Candidate {
+  readonly blob: BlobId;
+  readonly ranges: Range[];
+}
+
+class Collection {
+  private readonly engine: OpenStore;
+  private readonly marking: Marking;
+  private readonly report: Counts = {
+    layersRemoved: 0,
+    blobsRemoved: 0,
+    rangesPunched: 0,
+    bytesFreed: 0,
+    blobsSealed: 0,
+    filesRemoved: 0,
+    layersWaiting: 0,
+    blobsWaiting: 0,
+    waitingFor: [],
+    isImportRunning: false,
+    unreadableForks: [],
+  };
+
+  constructor(engine: OpenStore) {
+    this.engine = engine;
+    this.marking = new Marking(engine.tables, engine.directory);
+  }
+
+  run(): GcReport {
+    const { engine, report } = this;
+    for (const tree of engine.openTrees) tree.checkpoint();
+    report.unreadableForks = storeDeadJournals(engine);
+    report.blobsSealed = sealLeftovers(engine);
+    if (hasLivingBuilder(engine)) report.isImportRunning = true;
+    else if (report.unreadableForks.length === 0) this.drop();
+    engine.settleLease();
+    this.reap();
+    report.filesRemoved = sweepFiles(engine);
+    return report;
+  }
+
+  // Dropping.
+
+  private drop(): void {
+    const marks = this.marking.mark();
+    const layers: LayerId[] = [];
+    for (const [layer, record] of this.engine.tables.layers.entries()) {
+      if (!marks.layers.has(layer) && record.droppedEpoch === undefined) layers.push(layer);
+    }
+    const candidates = this.candidates(marks);
+    if (layers.length === 0 && candidates.length === 0) return;
+    const contents = this.contentsOf(candidates);
+    const { tables } = this.engine;
+    this.inBatches(contents, ({ hash, sizeBytes }) => tables.contents.remove(hash, sizeBytes));
+    this.inBatches(candidates, ({ blob, ranges }, epoch) => tables.dropped.put(blob, { epoch, ranges }));
+    this.inBatches(layers, (layer, epoch) => {
+      const record = tables.layers.get(layer);
+      if (record !== undefined) tables.layers.put(layer, { ...record, droppedEpoch: epoch });
+    });
+  }
+
+  /**
+   * Changes rows in transactions of bounded size, each in an epoch of its own. Stops when an import begins: its builder
+   * has either begun before this transaction, and is seen, or will not find what is gone.
+   */
+  private inBatches<T>(items: readonly T[], change: (item: T, epoch: number) => void): void {
+    const { tables } = this.engine;
+    for (let from = 0; from < items.length && !this.report.isImportRunning; from += BATCH_ROWS) {
+      tables.transaction(() => {
+        if (hasLivingBuilder(this.engine)) {
+          this.report.isImportRunning = true;
+          return;
+        }
+        const epoch = tables.allocate('epoch') + 1;
+        for (const item of items.slice(from, from + BATCH_ROWS)) change(item, epoch);
+      });
+    }
+  }
+
+  private candidates(marks: Marks): Candidate[] {
+    const { tables } = this.engine;
+    const candidates: Candidate[] = [];
+    for (const [blob, record] of tables.blobs.entries()) {
+      if (isInUse(record, marks)) continue;
+      const dropped = tables.dropped.get(blob);
+      const live = marks.blocks.get(blob);
+      if (live === undefined) {
+        if (dropped === undefined || dropped.ranges.length > 0) candidates.push({ blob, ranges: [] });
+      } else if (dropped === undefined && record.state === 'sealed') {
+        const ranges = this.deadRanges(blob, record, live);
+        if (ranges.length > 0) candidates.push({ blob, ranges });
+      }
+    }
+    return candidates;
+  }
+
+  /** The dead blocks of a blob that still take space. None where the host cannot punch. */
+  private deadRanges(blob: BlobId, record: BlobRecord, live: RangeSet): Range[] {
+    const { system, blobs } = this.engine;
+    if (system.kind !== 'native') return [];
+    const gaps = live.gaps(0, record.lengthBlocks);
+    if (gaps.length === 0) return [];
+    let fd: number;
+    try {
+      fd = blobs.descriptor(blob);
+    } catch (error) {
+      // Its file is missing: fsck says so.
+      if (isFsError(error)) return [];
+      throw error;
+    }
+    const dead = new RangeSet();
+    for (const { start, end } of gaps) {
+      let position: number | undefined = start * BLOCK_SIZE;
+      while (position !== undefined && position < end * BLOCK_SIZE) {
+        const data = system.seekData(fd, position);
+        if (data === undefined || data >= end * BLOCK_SIZE) break;
+        const hole = system.seekHole(fd, data) ?? end * BLOCK_SIZE;
+        dead.add(Math.floor(data / BLOCK_SIZE), Math.min(end, blocksFor(hole)));
+        position = hole;
+      }
+    }
+    return [...dead];
+  }
+
+  /** The content rows that point into what is about to be dropped. */
+  private contentsOf(candidates: readonly Candidate[]): { hash: Buffer; sizeBytes: number }[] {
+    const dead = new Map<BlobId, RangeSet | undefined>();
+    for (const { blob, ranges } of candidates) {
+      const set = ranges.length === 0 ? undefined : new RangeSet();
+      for (const { start, end } of ranges) set?.add(start, end);
+      dead.set(blob, set);
+    }
+    const contents: { hash: Buffer; sizeBytes: number }[] = [];
+    for (const { hash, sizeBytes, content } of this.engine.tables.contents.entries()) {
+      if (!dead.has(content.blob)) continue;
+      const set = dead.get(content.blob);
+      const end = content.physical + blocksFor(sizeBytes);
+      if (set === undefined || set.intersects(content.physical, end))
+        contents.push({ hash: Buffer.from(hash), sizeBytes });
+    }
+    return contents;
+  }
+
+  // Reaping.
+
+  private reap(): void {
+    const { engine, report } = this;
+    const leases = livingLeases(engine.system, engine.layout.runDirectory);
+    if (hasLivingBuilder(engine)) report.isImportRunning = true;
+    report.unreadableForks = storeDeadJournals(engine);
+    const marks = this.marking.mark();
+    const oldest = Math.min(...leases.map((lease) => lease.epoch), Number.MAX_SAFE_INTEGER);
+    const isHeldBack = report.isImportRunning || report.unreadableForks.length > 0;
+    const mayReap = (epoch: number): boolean => !isHeldBack && epoch <= oldest;
+    let newestWaiting = -1;
+    for (const { layer, epoch } of this.droppedLayers(marks)) {
+      if (mayReap(epoch) && this.removeLayer(layer)) continue;
+      report.layersWaiting++;
+      newestWaiting = Math.max(newestWaiting, epoch);
+    }
+    const due: [BlobId, DroppedRecord][] = [];
+    for (const [blob, dropped] of engine.tables.dropped.entries()) {
+      if (mayReap(dropped.epoch)) due.push([blob, dropped]);
+      else {
+        report.blobsWaiting++;
+        newestWaiting = Math.max(newestWaiting, dropped.epoch);
+      }
+    }
+    report.waitingFor = [
+      ...new Set(leases.filter(({ epoch }) => epoch < newestWaiting).map(({ pid }) => pid)),
+    ];
+    this.reapBlobs(due, marks);
+  }
+
+  /** Layers to remove, those that stand on others first: a crash in between leaves no layer without its parent. */
+  private droppedLayers(marks: Marks): { readonly layer: LayerId; readonly epoch: number }[] {
+    const dropped: { layer: LayerId; epoch: number; depth: number }[] = [];
+    for (const [layer, { droppedEpoch, depth }] of this.engine.tables.layers.entries()) {
+      if (droppedEpoch !== undefined && !marks.layers.has(layer))
+        dropped.push({ layer, epoch: droppedEpoch, depth });
+    }
+    return dropped.sort((a, b) => b.depth - a.depth);
+  }
+
+  /** Removes a layer with its rows and its journal. False when somebody has it locked: it is being dropped just now. */
+  private removeLayer(layer: LayerId): boolean {
+    const { system, layout, tables } = this.engine;
+    let lock: LayerLock | undefined;
+    try {
+      lock = LayerLock.takeExisting(system, layout.journalPath(layer));
+    } catch (error) {
+      if (isFsError(error, 'EBUSY')) return false;
+      throw error;
+    }
+    try {
+      while (tables.removeLayerRows(layer, REMOVED_ROWS) === REMOVED_ROWS);
+      tables.transaction(() => void tables.layers.remove(layer));
+      this.report.layersRemoved++;
+    } finally {
+      lock?.release();
+    }
+    return true;
+  }
+
+  private reapBlobs(due: readonly [BlobId, DroppedRecord][], marks: Marks): void {
+    const { tables } = this.engine;
+    for (let from = 0; from < due.length; from += BATCH_FILES) {
+      // Inside a transaction: whoever takes a blob back does so before it or finds it gone.
+      tables.transaction(() => {
+        for (const [blob, { epoch }] of due.slice(from, from + BATCH_FILES)) {
+          const dropped = tables.dropped.get(blob);
+          if (dropped?.epoch !== epoch) continue;
+          this.reapBlob(blob, dropped, marks);
+          tables.dropped.remove(blob);
+        }
+      });
+    }
+  }
+
+  private reapBlob(blob: BlobId, dropped: DroppedRecord, marks: Marks): void {
+    const { tables } = this.engine;
+    const record = tables.blobs.get(blob);
+    const live = marks.blocks.get(blob);
+    if (record === undefined) return;
+    if (dropped.ranges.length > 0) {
+      this.punch(blob, dropped.ranges, live);
+      return;
+    }
+    // It was named by a journal that had not been stored when it was dropped.
+    if (live !== undefined || isInUse(record, marks)) return;
+    this.unlink(blob);
+    tables.blobs.remove(blob);
+    this.report.blobsRemoved++;
+  }
+
+  private unlink(blob: BlobId): void {
+    const { blobs } = this.engine;
+    if (blobs.exists(blob)) this.report.bytesFreed += blobs.allocatedBytes(blob);
+    blobs.unlink(blob);
+  }
+
+  private punch(blob: BlobId, ranges: readonly Range[], live: RangeSet | undefined): void {
+    const { blobs } = this.engine;
+    if (!blobs.exists(blob)) return;
+    const before = blobs.allocatedBytes(blob);
+    for (const range of ranges) {
+      for (const { start, end } of live === undefined ? [range] : live.gaps(range.start, range.end)) {
+        if (blobs.punch(blob, start, end - start)) this.report.rangesPunched++;
+      }
+    }
+    this.report.bytesFreed += Math.max(0, before - blobs.allocatedBytes(blob));
+  }
+}
+
+/** The blob that a fork appends to: what its owner has written and not stored yet is known to the owner alone. */
+function isInUse(record: BlobRecord, marks: Marks): boolean {
+  return record.state === 'active' && marks.layers.has(record.layer);
+}
+
+/** Whether an import is under way, in this process or another: its layer is locked. */
+function hasLivingBuilder(engine: OpenStore): boolean {
+  for (const [layer, { state }] of engine.tables.layers.entries()) {
+    if (state !== 'building') continue;
+    try {
+      LayerLock.takeExisting(engine.system, engine.layout.journalPath(layer))?.abandon();
+    } catch (error) {
+      if (isFsError(error, 'EBUSY')) return true;
+      throw error;
+    }
+  }
+  return false;
+}

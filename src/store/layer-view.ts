@@ -1,0 +1,66 @@
+/**
+ * A layer and those below it, read from the tables as they are. For fsck: it shares no code with the layer stack that
+ * it checks.
+ */
+import type { Ino, LayerId, Name } from '../base/index.ts';
+import { FrozenLayer } from '../layer/index.ts';
+import type { InodeRecord, LayerRecord, MetaTables } from '../meta/index.ts';
+
+export interface Dentry {
+  readonly ino: Ino;
+  readonly kind: number;
+}
+
+export class LayerView {
+  /** Uppermost first. */
+  readonly chain: readonly LayerId[];
+  private readonly tables: MetaTables;
+  private readonly layers: readonly FrozenLayer[];
+
+  /** The view from `top` down; from nowhere when it is 0. A layer that is missing ends it. */
+  constructor(tables: MetaTables, records: ReadonlyMap<LayerId, LayerRecord>, top: LayerId | 0) {
+    this.tables = tables;
+    const layers: FrozenLayer[] = [];
+    let layer = top;
+    while (layer !== 0) {
+      const record = records.get(layer);
+      if (record === undefined) break;
+      layers.push(new FrozenLayer(tables, layer, record));
+      layer = record.parent;
+    }
+    this.layers = layers;
+    this.chain = layers.map(({ id }) => id);
+  }
+
+  /** The record of a living inode. */
+  record(ino: Ino): InodeRecord | undefined {
+    for (const layer of this.layers) {
+      if (!layer.mayHave(ino)) continue;
+      const record = this.tables.inodes.get(layer.id, ino);
+      if (record !== undefined) return record.mode === 0 ? undefined : record;
+    }
+    return undefined;
+  }
+
+  entry(directory: Ino, name: Name): Dentry | undefined {
+    for (const layer of this.layers) {
+      if (!layer.mayHave(directory)) continue;
+      const dentry = this.tables.dentries.get(layer.id, directory, name);
+      if (dentry !== undefined) return dentry.ino === 0 ? undefined : dentry;
+    }
+    return undefined;
+  }
+
+  names(directory: Ino): Map<Name, Dentry> {
+    const merged = new Map<Name, Dentry>();
+    for (let index = this.layers.length - 1; index >= 0; index--) {
+      const layer = this.layers[index]!;
+      if (!layer.mayHave(directory)) continue;
+      for (const { name, dentry } of this.tables.dentries.list(layer.id, directory)) {
+        if (dentry.ino === 0) merged.delete(name);
+        else merged.set(name, dentry);
+      }
+    }
+    return merged;
+  }
+}

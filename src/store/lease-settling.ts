@@ -1,0 +1,29 @@
+/**
+ * Moving this process's lease up: what was dropped before it can then be given back although trees are open here.
+ *
+ * The rule that makes it safe: at the epoch of the lease, every block that an open tree of the process relies on is
+ * named by a row of a layer that a tree of the store stands on, and is not dropped. So the journals are brought into
+ * the tables first, blocks that they named are taken back, and a tree whose name was dropped while it is open here
+ * keeps the lease where it is.
+ */
+import { takeBackLayer } from '../layer/index.ts';
+import type { MetaTables } from '../meta/index.ts';
+import type { Lease } from './leases.ts';
+import type { Tree } from './tree.ts';
+
+/** Stores what the open trees hold and moves the lease up. False when a dropped tree is still open here. */
+export function settleLease(tables: MetaTables, lease: Lease, trees: Iterable<Tree>): boolean {
+  const open = [...trees];
+  tables.renew();
+  if (open.length === 0 || tables.counters.get('epoch') === lease.heldEpoch) return true;
+  for (const tree of open) tree.checkpoint();
+  tables.renew();
+  const epoch = tables.counters.get('epoch');
+  for (const { info } of open) {
+    const stored = tables.trees.get(info.name);
+    if (stored?.id !== info.id || stored.layer !== info.layer) return false;
+  }
+  for (const tree of open) if (!tree.isReadOnly) takeBackLayer(tables, tree.info.layer);
+  lease.advance(epoch);
+  return true;
+}

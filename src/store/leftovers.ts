@@ -1,0 +1,108 @@
+/** What dead processes left behind: journals to be stored, blobs without checksums, files that belong to nothing. */
+import { FsError, isFsError, type LayerId, StoreError } from '../base/index.ts';
+import { LayerLock } from './layer-lock.ts';
+import { livingLeases } from './leases.ts';
+import type { OpenStore } from './open-store.ts';
+
+/**
+ * Opens and closes every fork whose owner died with something in its journal, which brings it into the tables. Forks
+ * that have an owner are left to it. Returns the forks that cannot be opened, each with the problem.
+ */
+export function storeDeadJournals(engine: OpenStore): string[] {
+  const unreadable: string[] = [];
+  for (const { name, kind, layer } of engine.list()) {
+    if (kind !== 'fork' || engine.openTreeOf(name) !== undefined || !hasJournal(engine, layer)) continue;
+    try {
+      engine.openTree(name).close();
+    } catch (error) {
+      if (isFsError(error, 'EBUSY') || isFsError(error, 'ENOENT')) continue;
+      if (!(error instanceof FsError || error instanceof StoreError)) throw error;
+      unreadable.push(`${name}: ${error.message}`);
+    }
+  }
+  return unreadable;
+}
+
+/** A journal that was closed is empty. */
+function hasJournal(engine: OpenStore, layer: LayerId): boolean {
+  try {
+    return engine.system.statHost(Buffer.from(engine.layout.journalPath(layer)), false).size > 0;
+  } catch (error) {
+    if (isFsError(error, 'ENOENT')) return false;
+    throw error;
+  }
+}
+
+/**
+ * Computes the checksums that this process has not got to, and those that processes left which died. While another
+ * process is at work on the store these are left to it: two that seal one blob would write one file. Returns how many.
+ */
+export function sealLeftovers(engine: OpenStore): number {
+  const { sealer, tables, system, layout } = engine;
+  const before = unsealedCount(engine);
+  sealer.finish();
+  const others = livingLeases(system, layout.runDirectory).filter(({ pid }) => pid !== process.pid);
+  if (others.length === 0) {
+    for (const [blob, { state, layer }] of [...tables.blobs.entries()]) {
+      if (state === 'frozen' && tables.layers.get(layer) !== undefined) sealer.add(layer, [blob]);
+    }
+    sealer.finish();
+  }
+  return before - unsealedCount(engine);
+}
+
+function unsealedCount({ tables }: OpenStore): number {
+  let count = 0;
+  for (const [, { state }] of tables.blobs.entries()) if (state === 'frozen') count++;
+  return count;
+}
+
+/**
+ * Removes blob files and journals that no row stands for: a crash came between a row and its file. A row is always there
+ * before its file, so the files are listed first. Returns how many were removed.
+ */
+export function sweepFiles(engine: OpenStore): number {
+  return sweepBlobs(engine) + sweepJournals(engine);
+}
+
+function sweepBlobs({ blobs, tables }: OpenStore): number {
+  const files = blobs.list();
+  tables.renew();
+  let removed = 0;
+  for (const blob of files) {
+    if (tables.blobs.get(blob) !== undefined) continue;
+    blobs.unlink(blob);
+    removed++;
+  }
+  return removed;
+}
+
+/** Only a writable layer and one that is being built have a journal. */
+function sweepJournals(engine: OpenStore): number {
+  const { system, layout, tables } = engine;
+  let removed = 0;
+  for (const { name } of system.readHostDirectory(Buffer.from(layout.journalsDirectory))) {
+    if (!/^[1-9][0-9]*$/.test(name)) continue;
+    const layer = Number(name) as LayerId; // Journals are named by their layer's number.
+    if (isJournalled(engine, layer)) continue;
+    let lock: LayerLock | undefined;
+    try {
+      lock = LayerLock.takeExisting(system, layout.journalPath(layer));
+    } catch (error) {
+      if (isFsError(error, 'EBUSY')) continue;
+      throw error;
+    }
+    tables.renew();
+    if (isJournalled(engine, layer)) lock?.abandon();
+    else {
+      lock?.release();
+      removed++;
+    }
+  }
+  return removed;
+}
+
+function isJournalled({ tables }: OpenStore, layer: LayerId): boolean {
+  const state = tables.layers.get(layer)?.state;
+  return state === 'writable' || state === 'building';
+}
