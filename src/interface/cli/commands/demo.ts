@@ -1,0 +1,147 @@
+/** `ramet demo`: forks a real tree many times, checks every byte of every fork, and shows what it costs. */
+import { type Command, InvalidArgumentError } from 'commander';
+import { type DemoResult, type DemoTimes, isAbsent, runDemo } from '../../demo/index.ts';
+import { examples } from '../examples.ts';
+import { formatBytes, formatCount, formatTable, writeJson, writeLine } from '../output.ts';
+import { CommandError } from '../problem.ts';
+import type { GlobalOptions } from '../session.ts';
+
+interface DemoFlags extends GlobalOptions {
+  readonly dir?: string;
+  readonly tree?: string;
+  readonly size: number;
+  readonly forks: number;
+}
+
+const SIZE_BYTES = 512 * 1024 * 1024;
+const FORKS = 16;
+const UNIT_BYTES: Readonly<Record<string, number>> = { '': 1, K: 2 ** 10, M: 2 ** 20, G: 2 ** 30 };
+/** As a shell shows a program that SIGINT ended. */
+const EXIT_INTERRUPTED = 130;
+
+export function register(program: Command): void {
+  program
+    .command('demo')
+    .description('fork a real tree many times, check every byte of every fork, and show what it costs')
+    .option('--dir <directory>', 'where to work, in a new directory that is removed afterwards')
+    .option('--tree <directory>', 'the tree to import (else the nearest node_modules)')
+    .option('--size <size>', 'of the large file, for example 64MiB', size, SIZE_BYTES)
+    .option('--forks <count>', 'how many forks', count, FORKS)
+    .addHelpText('after', examples('ramet demo', 'ramet demo --tree ./repo --size 64MiB --forks 4 --json'))
+    .action((_flags: DemoFlags, command: Command) => demo(command.optsWithGlobals<DemoFlags>()));
+}
+
+async function demo(flags: DemoFlags): Promise<void> {
+  const interrupted = new AbortController();
+  const onInterrupt = (): void => interrupted.abort();
+  process.once('SIGINT', onInterrupt).once('SIGTERM', onInterrupt);
+  const started = performance.now();
+  try {
+    const result = await runDemo({
+      directory: flags.dir,
+      tree: flags.tree,
+      sizeBytes: flags.size,
+      forks: flags.forks,
+      signal: interrupted.signal,
+      onStep: flags.json === true ? undefined : showStep,
+    });
+    const seconds = (performance.now() - started) / 1000;
+    if (flags.json === true) await writeJson({ ...result, seconds });
+    else await tell(result, seconds);
+    if (result.problems.length > 0) process.exitCode = 1;
+  } catch (error) {
+    if (!interrupted.signal.aborted) throw error;
+    throw new CommandError(
+      'ECANCELED',
+      'the demo was interrupted; nothing of it is left',
+      undefined,
+      EXIT_INTERRUPTED,
+    );
+  } finally {
+    process.off('SIGINT', onInterrupt).off('SIGTERM', onInterrupt);
+    clearStep();
+  }
+}
+
+function size(text: string): number {
+  const [, digits, unit] = /^(\d+)\s*(?:([KMG])(?:iB)?|B)?$/i.exec(text) ?? [];
+  if (digits === undefined) throw new InvalidArgumentError('It must be a size, such as 64MiB.');
+  return Number(digits) * UNIT_BYTES[(unit ?? '').toUpperCase()]!;
+}
+
+function count(text: string): number {
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < 1)
+    throw new InvalidArgumentError('It must be a whole number from 1.');
+  return value;
+}
+
+function showStep(step: string): void {
+  if (process.stderr.isTTY === true) process.stderr.write(`\r\x1b[K${step} …`);
+}
+
+function clearStep(): void {
+  if (process.stderr.isTTY === true) process.stderr.write('\r\x1b[K');
+}
+
+async function tell(result: DemoResult, seconds: number): Promise<void> {
+  const columns = [{ title: '' }, { title: 'here' }, { title: `${result.forks} copies` }];
+  await writeLine(formatTable(columns, rowsOf(result)));
+  const { readBytes, mappedBytes } = result.checked;
+  const bytes = `${formatBytes(readBytes)} read and ${formatBytes(mappedBytes)} mapped`;
+  if (result.problems.length === 0) {
+    await writeLine(`\nEvery byte of every fork is what it must be: ${bytes}, in ${seconds.toFixed(1)} s.`);
+    return;
+  }
+  const problems = result.problems.length + result.problemsLeftOut;
+  await writeLine(`\n${problems} PROBLEMS in ${bytes}:`);
+  for (const problem of result.problems) await writeLine(`  ${problem}`);
+}
+
+type Row = readonly [what: string, here: string, copies: string];
+
+function rowsOf(result: DemoResult): Row[] {
+  const { disk, forks } = result;
+  return [
+    ['tree', `${formatCount(result.files)} files, ${formatBytes(result.treeBytes)}`, ''],
+    ['forks', `${forks}, each with one 4 KiB page and a few small files of its own`, ''],
+    ['time to fork', showTimes(result.forkTime), ''],
+    ['first 4 KiB write to the large file', showTimes(result.firstWriteTime), ''],
+    ['disk, the tree imported', formatBytes(disk.importedBytes), ''],
+    ['disk, added by all forks', formatBytes(disk.grownBytes), formatBytes(disk.sourceBytes * forks)],
+    ...memoryRows(result),
+    ...frameRows(result),
+  ];
+}
+
+function memoryRows({ memory, bigFileBytes, forks }: DemoResult): Row[] {
+  const title = `memory, the large file (${formatBytes(bigFileBytes)}) read in all forks`;
+  const { cachedGrownBytes: cached, residentAfterBytes: resident } = memory;
+  const rows: Row[] = [];
+  const copies = formatBytes(bigFileBytes * forks);
+  rows.push([
+    title,
+    isAbsent(cached) ? `not measured: ${cached.absentBecause}` : `Cached grew by ${formatBytes(cached)}`,
+    copies,
+  ]);
+  if (!isAbsent(resident)) rows.push(['', `${formatBytes(resident)} of the store resident`, '']);
+  return rows;
+}
+
+function frameRows({ frames }: DemoResult): Row[] {
+  if (isAbsent(frames)) return [['physical frames', `not shown: ${frames.absentBecause}`, '']];
+  const behind = `${formatCount(frames.distinctFrames)} behind ${formatCount(frames.pages)} mapped pages`;
+  const rows: Row[] = [['physical frames, all forks', behind, formatCount(frames.pages)]];
+  rows.push([`  page of the large file`, frames.forks.join('    '), '']);
+  for (const { page, note, frames: numbers } of frames.rows) {
+    const shown = numbers
+      .map((frame, at) => `0x${frame.toString(16)}`.padEnd(frames.forks[at]!.length))
+      .join('  ');
+    rows.push([`  ${formatCount(page)}, ${note}`, shown, '']);
+  }
+  return rows;
+}
+
+function showTimes({ medianMs, maxMs }: DemoTimes): string {
+  return `${medianMs.toFixed(3)} ms median, ${maxMs.toFixed(3)} ms at most`;
+}

@@ -1,0 +1,208 @@
+/** The rules of cp(1), between any two ends: where a copy goes, what is copied how, what it keeps. */
+import { FsError } from '../../base/index.ts';
+import { type CopyEnd, type CopyStat, copyContent, HostEnd, TreeEnd } from './copy-end.ts';
+import { baseName, joinPath } from './tree-path.ts';
+
+export interface CopyOptions {
+  readonly recursive: boolean;
+  /** Keep owner, times and extended attributes too. */
+  readonly preserve: boolean;
+}
+
+export interface CopyCounts {
+  files: number;
+  directories: number;
+  /** Files that share their blocks with the source: no byte was copied. */
+  reflinks: number;
+  bytes: number;
+}
+
+/** A file or directory at one end. Paths are byte strings. */
+export interface CopyPlace {
+  readonly end: CopyEnd;
+  readonly path: string;
+}
+
+const S_IFMT = 0o170000;
+const S_IFDIR = 0o040000;
+const S_IFREG = 0o100000;
+const S_IFLNK = 0o120000;
+
+function isDirectory(stat: CopyStat | undefined): boolean {
+  return stat !== undefined && (stat.mode & S_IFMT) === S_IFDIR;
+}
+
+/**
+ * Copies sources to a destination: into it when it is a directory, else under its name. ENOENT (source, or
+ * the parent of the destination), ENOTDIR (several sources, and the destination is no directory), EISDIR (a
+ * directory without `recursive`, or a file over a directory), EINVAL (a directory into itself).
+ */
+export function copyAll(
+  sources: readonly CopyPlace[],
+  destination: CopyPlace,
+  options: CopyOptions,
+): CopyCounts {
+  const copying = new Copying(options);
+  const stat = destination.end.stat(destination.path, true);
+  if (sources.length > 1 && !isDirectory(stat)) {
+    throw new FsError(stat === undefined ? 'ENOENT' : 'ENOTDIR', {
+      syscall: 'cp',
+      path: destination.end.show(destination.path),
+      note: 'several files can only be copied into a directory',
+    });
+  }
+  for (const source of sources) {
+    const name = baseName(source.path);
+    // A whole tree, or a path that ends in '..', has no name of its own: its content goes into the directory.
+    const isNamed = name !== '' && name !== '.' && name !== '..';
+    const path = isDirectory(stat) && isNamed ? joinPath(destination.path, name) : destination.path;
+    copying.top(source, { end: destination.end, path });
+  }
+  return copying.counts;
+}
+
+class Copying {
+  readonly counts: CopyCounts = { files: 0, directories: 0, reflinks: 0, bytes: 0 };
+  private readonly options: CopyOptions;
+  /** The directory that the copy goes to, once it is there: it must not be copied into itself. */
+  private made: { readonly end: CopyEnd; readonly dev: number; readonly ino: number } | undefined;
+
+  constructor(options: CopyOptions) {
+    this.options = options;
+  }
+
+  top(from: CopyPlace, to: CopyPlace): void {
+    this.made = undefined;
+    // Without -r a symlink on the command line is followed, as cp(1) does.
+    const stat = from.end.stat(from.path, !this.options.recursive);
+    if (stat === undefined) throw new FsError('ENOENT', { syscall: 'cp', path: from.end.show(from.path) });
+    this.any(from, to, stat);
+  }
+
+  private any(from: CopyPlace, to: CopyPlace, stat: CopyStat): void {
+    switch (stat.mode & S_IFMT) {
+      case S_IFDIR:
+        this.directory(from, to, stat);
+        return;
+      case S_IFREG:
+        this.file(from, to, stat);
+        return;
+      default:
+        this.other(from, to, stat);
+    }
+  }
+
+  private directory(from: CopyPlace, to: CopyPlace, stat: CopyStat): void {
+    if (!this.options.recursive)
+      throw new FsError('EISDIR', { syscall: 'cp', path: from.end.show(from.path) });
+    // Names are taken before anything is made: what the copy itself makes in there is not copied.
+    const names = from.end.names(from.path);
+    const before = to.end.stat(to.path, true);
+    if (before === undefined) to.end.makeDirectory(to.path);
+    else if (!isDirectory(before))
+      throw new FsError('ENOTDIR', { syscall: 'cp', path: to.end.show(to.path) });
+    this.refuseSelf(from, to, stat);
+    this.counts.directories++;
+    for (const name of names) {
+      const child = { end: from.end, path: joinPath(from.path, name) };
+      const childStat = child.end.stat(child.path, false);
+      if (childStat === undefined) continue;
+      this.any(child, { end: to.end, path: joinPath(to.path, name) }, childStat);
+    }
+    if (before === undefined || this.options.preserve) this.dress(from, to, stat);
+  }
+
+  private refuseSelf(from: CopyPlace, to: CopyPlace, stat: CopyStat): void {
+    const there = to.end.stat(to.path, true);
+    if (there === undefined) return;
+    this.made ??= { end: to.end, dev: there.dev, ino: there.ino };
+    if (!isOnePlace(from.end, this.made.end) || stat.dev !== this.made.dev || stat.ino !== this.made.ino)
+      return;
+    throw new FsError('EINVAL', {
+      syscall: 'cp',
+      path: from.end.show(from.path),
+      dest: to.end.show(to.path),
+      note: 'a directory cannot be copied into itself',
+    });
+  }
+
+  private file(from: CopyPlace, to: CopyPlace, stat: CopyStat): void {
+    const before = to.end.stat(to.path, true);
+    if (before !== undefined) this.requireReplaceable(from, to, stat, before);
+    if (
+      from.end instanceof TreeEnd &&
+      to.end instanceof TreeEnd &&
+      to.end.reflinkFrom(from.end, from.path, to.path)
+    ) {
+      this.counts.reflinks++;
+    } else {
+      this.content(from, to, stat);
+    }
+    this.counts.files++;
+    this.counts.bytes += stat.size;
+    if (before === undefined || this.options.preserve) this.dress(from, to, stat);
+  }
+
+  private requireReplaceable(from: CopyPlace, to: CopyPlace, stat: CopyStat, before: CopyStat): void {
+    if (isDirectory(before))
+      throw new FsError('EISDIR', {
+        syscall: 'cp',
+        path: to.end.show(to.path),
+        note: 'a file cannot replace a directory',
+      });
+    if (isOnePlace(from.end, to.end) && before.dev === stat.dev && before.ino === stat.ino) {
+      throw new FsError('EINVAL', {
+        syscall: 'cp',
+        path: from.end.show(from.path),
+        dest: to.end.show(to.path),
+        note: 'both are the same file',
+      });
+    }
+  }
+
+  private content(from: CopyPlace, to: CopyPlace, stat: CopyStat): void {
+    const source = from.end.openSource(from.path, stat.size);
+    try {
+      const target = to.end.openTarget(to.path);
+      try {
+        copyContent(source, target, stat.size, from.end.show(from.path));
+      } finally {
+        target.close();
+      }
+    } finally {
+      source.close();
+    }
+  }
+
+  /** A symlink, fifo, socket or device: made anew under its name. */
+  private other(from: CopyPlace, to: CopyPlace, stat: CopyStat): void {
+    const before = to.end.stat(to.path, false);
+    if (isDirectory(before))
+      throw new FsError('EISDIR', {
+        syscall: 'cp',
+        path: to.end.show(to.path),
+        note: 'a file cannot replace a directory',
+      });
+    if (before !== undefined) to.end.unlink(to.path);
+    if ((stat.mode & S_IFMT) === S_IFLNK) to.end.symlink(from.end.readLink(from.path), to.path);
+    else to.end.makeNode(to.path, stat.mode, stat.rdev);
+    this.counts.files++;
+    this.dress(from, to, stat);
+  }
+
+  private dress(from: CopyPlace, to: CopyPlace, stat: CopyStat): void {
+    const isSymlink = (stat.mode & S_IFMT) === S_IFLNK;
+    if (this.options.preserve) {
+      to.end.setOwner(to.path, stat.uid, stat.gid);
+      for (const [name, value] of from.end.xattrs(from.path)) to.end.setXattr(to.path, name, value);
+    }
+    // Set-user-ID goes along only with its owner.
+    if (!isSymlink) to.end.setMode(to.path, stat.mode & (this.options.preserve ? 0o7777 : 0o777));
+    if (this.options.preserve) to.end.setTimes(to.path, stat);
+  }
+}
+
+function isOnePlace(a: CopyEnd, b: CopyEnd): boolean {
+  if (a instanceof HostEnd && b instanceof HostEnd) return true;
+  return a instanceof TreeEnd && b instanceof TreeEnd && a.fileSystem === b.fileSystem;
+}

@@ -1,0 +1,5 @@
+#!/usr/bin/env node
+/** Entry of the `ramet` program. */
+import { runCli } from './run.ts';
+
+process.exitCode = await runCli(process.argv.slice(2));

@@ -1,0 +1,48 @@
+/** The `ramet` command: its global options and its commands. */
+import { Command } from 'commander';
+import { COMMANDS } from './commands/index.ts';
+
+export const EXAMPLES = `
+Examples:
+  $ ramet init
+  $ ramet import ./repo --name base
+  $ ramet fork base try-1
+  $ ramet cp ./patch.ts try-1:/src/patch.ts
+  $ ramet diff try-1
+  $ ramet export try-1 ./result
+
+A file in a fork or snapshot is written NAME:/path.
+Exit codes: 0 done, 1 a failure, 2 wrong usage.`;
+
+/** A fresh program; errors are thrown (CommanderError), never printed or turned into an exit here. */
+export function createProgram(): Command {
+  const program = new Command('ramet')
+    .description('A copy-on-write filesystem: fork a directory tree in under a millisecond.')
+    .option('--store <directory>', 'the store (else $RAMET_STORE, else ./.ramet)')
+    .option('--json', 'print JSON for programs')
+    .addHelpText('after', EXAMPLES)
+    .configureHelp({ showGlobalOptions: true })
+    .showSuggestionAfterError(true);
+  for (const register of COMMANDS) register(program);
+  throwInstead(program);
+  return program;
+}
+
+/**
+ * Settings are inherited only by commands made afterwards through the parent, so every command gets them
+ * here.
+ */
+function throwInstead(command: Command): void {
+  command
+    .exitOverride()
+    .configureOutput({ outputError: ignored, writeErr: ignored })
+    .configureHelp({ showGlobalOptions: true });
+  for (const child of command.commands) throwInstead(child);
+}
+
+/**
+ * What commander would say of wrong usage is said by `reportProblem` instead, in the form of all problems.
+ */
+function ignored(): void {
+  // Nothing: see above.
+}

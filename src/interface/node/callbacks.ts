@@ -1,0 +1,160 @@
+/**
+ * The callback forms. Wrong arguments throw at once, as with Node; everything else is told to the callback, in a later
+ * turn of the event loop.
+ */
+import { promisify } from 'node:util';
+import { checkFunction } from './arguments.ts';
+import { isArgumentError } from './errors.ts';
+import type { SyncCalls } from './sync-calls.ts';
+
+type Call = (...args: unknown[]) => unknown;
+type Callback = (error: unknown, ...results: unknown[]) => void;
+
+/** Takes the callback off the end of the arguments. */
+function splitCallback(args: unknown[]): [unknown[], Callback] {
+  const last = args.at(-1);
+  if (typeof last !== 'function') checkFunction(undefined, 'cb');
+  // The cast: checkFunction has thrown unless this is a function.
+  return [args.slice(0, -1), last as Callback];
+}
+
+/** The callback form of a synchronous call. */
+function withCallback(name: string, call: Call): Call {
+  const form = (...args: unknown[]): void => {
+    const [own, callback] = splitCallback(args);
+    try {
+      const result = call(...own);
+      if (result === undefined) setImmediate(callback, null);
+      else setImmediate(callback, null, result);
+    } catch (error) {
+      if (isArgumentError(error)) throw error;
+      setImmediate(callback, error);
+    }
+  };
+  Object.defineProperty(form, 'name', { value: name });
+  return form;
+}
+
+/** The callback form of a call that returns a promise. */
+function withCallbackOfPromise(name: string, call: (...args: unknown[]) => Promise<unknown>): Call {
+  const form = (...args: unknown[]): void => {
+    const [own, callback] = splitCallback(args);
+    call(...own).then(
+      (result) =>
+        result === undefined ? setImmediate(callback, null) : setImmediate(callback, null, result),
+      (error: unknown) => setImmediate(callback, error),
+    );
+  };
+  Object.defineProperty(form, 'name', { value: name });
+  return form;
+}
+
+const SAME_AS_SYNC = [
+  'access',
+  'appendFile',
+  'chmod',
+  'chown',
+  'copyFile',
+  'fchmod',
+  'fchown',
+  'fdatasync',
+  'fstat',
+  'fsync',
+  'ftruncate',
+  'futimes',
+  'lchown',
+  'link',
+  'lstat',
+  'lutimes',
+  'mkdir',
+  'mkdtemp',
+  'open',
+  'readFile',
+  'readdir',
+  'readlink',
+  'rename',
+  'rm',
+  'rmdir',
+  'stat',
+  'statfs',
+  'symlink',
+  'truncate',
+  'unlink',
+  'utimes',
+  'writeFile',
+] as const;
+
+/** read, write, readv and writev tell how much and hand the buffers back, also when they fail. */
+function transferCall(name: 'read' | 'write' | 'readv' | 'writev', call: Call): Call {
+  const isRead = name.startsWith('read');
+  const form = (...args: unknown[]): void => {
+    const [own, callback] = splitCallback(args);
+    const given = isRead && name === 'read' ? withBuffer(own) : own;
+    const buffer = given[1];
+    try {
+      setImmediate(callback, null, call(...given), buffer);
+    } catch (error) {
+      if (isArgumentError(error)) throw error;
+      setImmediate(callback, error, 0, buffer);
+    }
+  };
+  const results = `bytes${isRead ? 'Read' : 'Written'}`;
+  const buffers = name.endsWith('v') ? 'buffers' : 'buffer';
+  Object.defineProperty(form, 'name', { value: name });
+  Object.defineProperty(form, promisify.custom, {
+    value: async (...args: unknown[]) => {
+      const given = isRead && name === 'read' ? withBuffer(args) : args;
+      return { [results]: call(...given), [buffers]: given[1] };
+    },
+  });
+  return form;
+}
+
+const DEFAULT_READ_BYTES = 16384;
+
+/** fs.read without a buffer, (fd) or (fd, options), makes one. */
+function withBuffer(args: unknown[]): unknown[] {
+  const [fd, second, ...rest] = args;
+  if (args.length === 1) return [fd, Buffer.alloc(DEFAULT_READ_BYTES)];
+  if (args.length !== 2 || ArrayBuffer.isView(second)) return [fd, second, ...rest];
+  if (typeof second !== 'object' || second === null) return args;
+  const buffer: unknown = 'buffer' in second ? second.buffer : undefined;
+  return [fd, buffer ?? Buffer.alloc(DEFAULT_READ_BYTES), second];
+}
+
+/** The one callback in Node without an error: it is told true or false. */
+function existsCall(call: Call): Call {
+  const exists = (path: unknown, callback: unknown): void => {
+    checkFunction(callback, 'cb');
+    setImmediate(callback, call(path));
+  };
+  Object.defineProperty(exists, promisify.custom, { value: async (path: unknown) => call(path) });
+  // The cast: the parameters are checked by hand above.
+  return exists as Call;
+}
+
+function closeCall(call: Call): Call {
+  const close = withCallback('close', call);
+  const ignore = (error: unknown): void => {
+    if (error !== null) throw error;
+  };
+  return (...args: unknown[]) => close(...(args.length === 1 ? [...args, ignore] : args));
+}
+
+/** Every callback form by name. */
+export function createCallbacks(sync: SyncCalls): Record<string, Call> {
+  const form: Record<string, Call> = {};
+  for (const name of SAME_AS_SYNC) form[name] = withCallback(name, sync.byName(`${name}Sync`));
+  for (const name of ['write', 'readv', 'writev'] as const) {
+    form[name] = transferCall(name, sync.byName(`${name}Sync`));
+  }
+  form.opendir = withCallback('opendir', sync.byName('opendirNamed'));
+  form.read = transferCall('read', sync.byName('readSync'));
+  form.exists = existsCall(sync.byName('existsSync'));
+  form.close = closeCall(sync.byName('closeSync'));
+  form.cp = withCallbackOfPromise('cp', sync.trees.cp.bind(sync.trees));
+  const realpath = withCallback('realpath', sync.byName('realpathSync'));
+  const native = withCallback('native', sync.byName('realpathNative'));
+  form.realpath = Object.assign(realpath, { native });
+  return form;
+}

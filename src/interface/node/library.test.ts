@@ -1,0 +1,198 @@
+import assert from 'node:assert/strict';
+import { mkdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { StoreError } from '../../base/index.ts';
+import type { Snapshot } from './library.ts';
+import { Store } from './library.ts';
+import { HostDirectory } from './tree-fixture.ts';
+
+/** A store in a temporary directory, with a small project imported as `base`. */
+class LibraryFixture implements AsyncDisposable {
+  readonly host = new HostDirectory();
+  store!: Store;
+  base!: Snapshot;
+
+  get directory(): string {
+    return join(this.host.path, 'store');
+  }
+
+  static async open(): Promise<LibraryFixture> {
+    const fixture = new LibraryFixture();
+    const project = join(fixture.host.path, 'project');
+    mkdirSync(join(project, 'src'), { recursive: true });
+    writeFileSync(join(project, 'src', 'a.ts'), 'export const a = 1;\n');
+    writeFileSync(join(project, 'large.bin'), Buffer.alloc(3 * 1024 * 1024, 'block'));
+    symlinkSync('src/a.ts', join(project, 'link'));
+    fixture.store = await Store.open(fixture.directory);
+    fixture.base = await fixture.store.import(project, { name: 'base' });
+    return fixture;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.store.close();
+    this.host[Symbol.dispose]();
+  }
+}
+
+test('open makes a store unless told not to', async () => {
+  using host = new HostDirectory();
+  const directory = join(host.path, 'store');
+  await assert.rejects(Store.open(directory, { create: false }), (error: unknown) => {
+    assert.ok(error instanceof StoreError);
+    assert.equal(error.code, 'ERR_STORE_NOT_FOUND');
+    return true;
+  });
+  const store = await Store.open(directory);
+  assert.equal(store.directory, directory);
+  assert.deepEqual(await store.list(), []);
+  await store.close();
+  await (await Store.open(directory, { create: false })).close();
+});
+
+test('a snapshot reads and does not write', async () => {
+  await using fixture = await LibraryFixture.open();
+  const { fs } = fixture.base;
+  assert.deepEqual(fs.readdirSync('/'), ['large.bin', 'link', 'src']);
+  assert.equal(fs.readFileSync('/link', 'utf8'), 'export const a = 1;\n');
+  assert.throws(() => fs.writeFileSync('/src/a.ts', ''), {
+    code: 'EROFS',
+    message: /^EROFS: read-only file system, open '\/src\/a\.ts'/,
+  });
+  assert.throws(() => fs.mkdirSync('/new'), { code: 'EROFS', syscall: 'mkdir' });
+});
+
+test('forks are independent of each other and of their source', async () => {
+  await using fixture = await LibraryFixture.open();
+  const { base } = fixture;
+  const one = await base.fork('one');
+  const two = await base.fork('two');
+  one.fs.writeFileSync('/src/a.ts', 'one');
+  two.fs.unlinkSync('/link');
+  assert.equal(two.fs.readFileSync('/src/a.ts', 'utf8'), 'export const a = 1;\n');
+  assert.equal(base.fs.readFileSync('/src/a.ts', 'utf8'), 'export const a = 1;\n');
+  assert.ok(one.fs.existsSync('/link') && !two.fs.existsSync('/link'));
+  assert.notEqual(one.fs.statSync('/').dev, two.fs.statSync('/').dev);
+});
+
+test('a fork of a fork, and a snapshot of one, stand where it stood', async () => {
+  await using fixture = await LibraryFixture.open();
+  const one = await fixture.base.fork('one');
+  one.fs.writeFileSync('/new', 'first');
+  const kept = await one.snapshot('kept');
+  const child = await one.fork('child');
+  one.fs.writeFileSync('/new', 'second');
+  child.fs.appendFileSync('/new', ' and more');
+  assert.equal(kept.fs.readFileSync('/new', 'utf8'), 'first');
+  assert.equal(child.fs.readFileSync('/new', 'utf8'), 'first and more');
+  assert.equal(one.fs.readFileSync('/new', 'utf8'), 'second');
+});
+
+test('diff says what was added, removed and modified', async () => {
+  await using fixture = await LibraryFixture.open();
+  const fork = await fixture.base.fork('one');
+  fork.fs.writeFileSync('/src/ü.ts', '');
+  fork.fs.writeFileSync('/src/a.ts', 'changed');
+  fork.fs.unlinkSync('/link');
+  const found = (await fork.diff()).map(({ kind, path }) => `${kind} ${path}`);
+  assert.deepEqual(found.sort(), ['added /src/ü.ts', 'modified /src/a.ts', 'removed /link']);
+  const back = (await fixture.base.diff('one')).map(({ kind, path }) => `${kind} ${path}`);
+  assert.deepEqual(back.sort(), ['added /link', 'modified /src/a.ts', 'removed /src/ü.ts']);
+});
+
+test('what is there can be opened by name, and only as what it is', async () => {
+  await using fixture = await LibraryFixture.open();
+  const { store } = fixture;
+  const one = await store.createFork({ name: 'one', lowers: ['base'] });
+  one.fs.writeFileSync('/kept', 'x');
+  await one.close();
+  await one.close();
+  assert.throws(() => one.fs, { code: 'EBADF' });
+  const again = await store.fork('one');
+  assert.equal(again.fs.readFileSync('/kept', 'utf8'), 'x');
+  assert.deepEqual((await store.list()).map(({ name, kind }) => `${kind} ${name}`).sort(), [
+    'fork one',
+    'snapshot base',
+  ]);
+  assert.ok((await store.snapshot('base')).fs.existsSync('/src'));
+  await assert.rejects(store.fork('none'), { code: 'ENOENT', path: 'none' });
+  await assert.rejects(store.snapshot('none'), { code: 'ENOENT', path: 'none' });
+  await assert.rejects(store.fork('base'), { code: 'EINVAL' });
+  await assert.rejects(store.snapshot('one'), { code: 'EINVAL' });
+  await assert.rejects(store.fork('one'), { code: 'EBUSY' });
+  await assert.rejects(store.createFork({ name: 'two', lowers: ['base', 'one'] }), { code: 'EINVAL' });
+  await assert.rejects(fixture.base.fork('one'), { code: 'EEXIST' });
+  await assert.rejects(fixture.base.fork('a/b'), { code: 'EINVAL' });
+});
+
+test('an empty fork, dropped once it is closed', async () => {
+  await using fixture = await LibraryFixture.open();
+  const { store } = fixture;
+  const empty = await store.createFork({ name: 'empty', lowers: [] });
+  assert.deepEqual(empty.fs.readdirSync('/'), []);
+  await assert.rejects(store.drop('empty'), { code: 'EBUSY' });
+  await empty.close();
+  await store.drop('empty');
+  await assert.rejects(store.fork('empty'), { code: 'ENOENT' });
+  await assert.rejects(store.drop('empty'), { code: 'ENOENT', path: 'empty' });
+});
+
+test('import says what it did, and refuses a taken name and a missing directory', async () => {
+  await using fixture = await LibraryFixture.open();
+  const { store, host } = fixture;
+  let files = 0;
+  const project = join(host.path, 'project');
+  const onReport = (report: { files: number }): void => {
+    files = report.files;
+  };
+  await store.import(project, { name: 'again', onReport });
+  assert.equal(files, 2);
+  await assert.rejects(store.import(project, { name: 'again' }), { code: 'EEXIST' });
+  await assert.rejects(store.import(join(host.path, 'none'), { name: 'new' }), { code: 'ENOENT' });
+});
+
+test('statfs counts the space of the host that holds the store', async () => {
+  await using fixture = await LibraryFixture.open();
+  const counts = fixture.base.fs.statfsSync('/');
+  assert.ok(counts.blocks > 0 && counts.bsize > 0);
+  assert.throws(() => fixture.base.fs.statfsSync('/none'), { code: 'ENOENT', syscall: 'statfs' });
+});
+
+test('closing the store closes its trees; what was written is there afterwards', async () => {
+  using host = new HostDirectory();
+  const directory = join(host.path, 'store');
+  const store = await Store.open(directory);
+  const fork = await store.createFork({ name: 'fork', lowers: [] });
+  const fd = fork.fs.openSync('/file', 'w');
+  fork.fs.writeSync(fd, 'still here');
+  await store.close();
+  assert.throws(() => fork.fs.writeSync(fd, 'too late'), { code: 'EBADF' });
+  const again = await Store.open(directory);
+  const { fs } = await again.fork('fork');
+  assert.equal(fs.readFileSync('/file', 'utf8'), 'still here');
+  await again.close();
+  assert.ok(statSync(directory).isDirectory());
+});
+
+test('a map is live, by path and by descriptor', async (t) => {
+  await using fixture = await LibraryFixture.open();
+  if (!fixture.store.engine.system.canMap) {
+    t.skip('this platform has no memory maps');
+    return;
+  }
+  const fork = await fixture.base.fork('one');
+  const fd = fork.fs.openSync('/large.bin', 'r+');
+  const byPath = fork.map('/large.bin', { verify: true });
+  const byDescriptor = fork.map(fd);
+  assert.equal(byPath.lengthBytes, 3 * 1024 * 1024);
+  fork.fs.writeSync(fd, 'written later', 1_000_000);
+  for (const view of [byPath, byDescriptor]) {
+    assert.equal(Buffer.from(view.bytes.subarray(1_000_000, 1_000_013)).toString(), 'written later');
+  }
+  const lower = fixture.base.map('/large.bin');
+  assert.equal(Buffer.from(lower.bytes.subarray(1_000_000, 1_000_005)).toString(), 'block');
+  for (const view of [byPath, byDescriptor, lower]) view.close();
+  assert.throws(() => fork.map('/none'), { code: 'ENOENT', path: '/none' });
+  assert.throws(() => fork.map('/src'), { code: 'EISDIR', syscall: 'mmap', path: '/src' });
+  assert.throws(() => fork.map(12_345), { code: 'EBADF', syscall: 'mmap' });
+});

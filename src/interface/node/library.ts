@@ -1,0 +1,312 @@
+/**
+ * The public facade: a `Store` holds snapshots and forks; a `Fork` is a writable tree, a `Snapshot` a frozen one, each
+ * with an `fs` that passes as node:fs. Failures are errors in Node's shape (`ENOENT: …, fork 'try-1'`), and
+ * `StoreError` where the store itself is at fault.
+ */
+import { statfsSync } from 'node:fs';
+import { FsError, nameToString } from '../../base/index.ts';
+import type { View } from '../../mapping/index.ts';
+import type { Change, FsckReport, GcReport, Tree, TreeInfo } from '../../store/index.ts';
+import { diffTrees, StoreEngine } from '../../store/index.ts';
+import type { ImportOptions, ImportReport } from '../transfer/index.ts';
+import { importTree } from '../transfer/index.ts';
+import type { SpaceCounts } from './core.ts';
+import { failureOf, systemFailure } from './errors.ts';
+import { openFile } from './files.ts';
+import { READ_ONLY } from './flags.ts';
+import type { NodeFs, NodeFsWithDescriptors } from './fs.ts';
+import { createNodeFsWithDescriptors } from './fs.ts';
+
+export interface OpenOptions {
+  /** Makes the store where there is none. True unless told. */
+  readonly create?: boolean;
+}
+
+export interface StoreImportOptions extends ImportOptions {
+  /** Told, once the import is done, what it did and what did not come over as it was. */
+  readonly onReport?: (report: ImportReport) => void;
+}
+
+export interface ForkOptions {
+  readonly name: string;
+  /** The tree to stand on, by name; none for an empty tree. */
+  readonly lowers: readonly string[];
+}
+
+export interface MapFileOptions {
+  /** Reads and verifies every block first: EIO instead of damaged bytes. */
+  readonly verify?: boolean;
+  /** Address space to reserve, in bytes, for a file that will grow while it is mapped. */
+  readonly reserveBytes?: number;
+}
+
+/** Runs a call of the engine; what fails carries the name of the operation and the tree. */
+function named<T>(operation: string, name: string, call: () => T): T {
+  try {
+    return call();
+  } catch (error) {
+    if (!(error instanceof FsError)) throw error;
+    throw systemFailure(error.code, error.syscall ?? operation, error.path ?? name, error.dest, error.note);
+  }
+}
+
+/** An open tree with its fs: what Fork and Snapshot have in common. */
+class OpenTree {
+  readonly tree: Tree;
+  private readonly nodeFs: NodeFsWithDescriptors;
+
+  private readonly onClose: (tree: OpenTree) => void;
+  private isOpen = true;
+
+  constructor(tree: Tree, countSpace: () => SpaceCounts, onClose: (tree: OpenTree) => void) {
+    this.tree = tree;
+    this.onClose = onClose;
+    this.nodeFs = createNodeFsWithDescriptors(tree.fileSystem, { countSpace });
+  }
+
+  get fs(): NodeFs {
+    return this.nodeFs.fs;
+  }
+
+  map(file: string | Uint8Array | URL | number, options: MapFileOptions): View {
+    const { fileSystem } = this.tree;
+    const isDescriptor = typeof file === 'number';
+    const open = isDescriptor ? this.nodeFs.fileOf(file, 'mmap') : openFile(fileSystem, file, READ_ONLY, 0);
+    try {
+      return fileSystem.map(open, options);
+    } catch (error) {
+      throw failureOf(error, 'mmap', isDescriptor ? undefined : file);
+    } finally {
+      // The view keeps the file alive, as a mapping does on Linux.
+      if (!isDescriptor) fileSystem.close(open);
+    }
+  }
+
+  /** Closes the descriptors, then the tree. May be called twice. */
+  close(): void {
+    if (!this.isOpen) return;
+    this.isOpen = false;
+    this.onClose(this);
+    this.nodeFs.closeAll();
+    this.tree.close();
+  }
+}
+
+/** A frozen tree. Its fs reads; what would write fails with EROFS. */
+export class Snapshot {
+  readonly name: string;
+  readonly #store: Store;
+  #open: OpenTree | undefined;
+
+  constructor(store: Store, name: string) {
+    this.#store = store;
+    this.name = name;
+  }
+
+  #tree(): OpenTree {
+    this.#open ??= this.#store.openTree(this.name, 'snapshot');
+    return this.#open;
+  }
+
+  /** The tree as node:fs; opened on first use. */
+  get fs(): NodeFs {
+    return this.#tree().fs;
+  }
+
+  /** Maps a file (path, or descriptor of this fs) into memory. */
+  map(file: string | Uint8Array | URL | number, options: MapFileOptions = {}): View {
+    return this.#tree().map(file, options);
+  }
+
+  /** A new writable tree over this one. EEXIST when the name is taken. */
+  async fork(name: string): Promise<Fork> {
+    return this.#store.forkOf(this.name, name);
+  }
+
+  /** What differs between this tree and `other`, the name of any tree. */
+  async diff(other: string): Promise<Change[]> {
+    return this.#store.diff(other, this.name);
+  }
+
+  /** Closes the tree where it was opened; descriptors of its fs become invalid. */
+  async close(): Promise<void> {
+    this.#open?.close();
+    this.#open = undefined;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+}
+
+/** A writable tree: its own changes over a snapshot that it shares. */
+export class Fork {
+  readonly name: string;
+  readonly #store: Store;
+  readonly #source: string;
+  #open: OpenTree | undefined;
+
+  constructor(store: Store, tree: OpenTree, name: string, source: string) {
+    this.#store = store;
+    this.#open = tree;
+    this.name = name;
+    this.#source = source;
+  }
+
+  #tree(): OpenTree {
+    if (this.#open === undefined) throw systemFailure('EBADF', 'fork', this.name);
+    return this.#open;
+  }
+
+  /** The tree as node:fs. EBADF once the fork is closed. */
+  get fs(): NodeFs {
+    return this.#tree().fs;
+  }
+
+  /** Maps a file (path, or descriptor of this fs) into memory: live, shared, coherent with later writes. */
+  map(file: string | Uint8Array | URL | number, options: MapFileOptions = {}): View {
+    return this.#tree().map(file, options);
+  }
+
+  /** What differs from `other`, the name of any tree; from the tree it was forked from unless told. */
+  async diff(other: string = this.#source): Promise<Change[]> {
+    return this.#store.diff(other, this.name);
+  }
+
+  /** Freezes the tree as it is now under a new name, and goes on. */
+  async snapshot(name: string): Promise<Snapshot> {
+    this.#tree();
+    return this.#store.snapshotOf(this.name, name);
+  }
+
+  /** A new fork of the tree as it is now; this one goes on by itself. */
+  async fork(name: string): Promise<Fork> {
+    this.#tree();
+    return this.#store.forkOf(this.name, name);
+  }
+
+  /** Closes the fork; what was written is safe. Closing twice is no error. */
+  async close(): Promise<void> {
+    this.#open?.close();
+    this.#open = undefined;
+  }
+
+  /** Closes, removes nothing. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+}
+
+export class Store {
+  /** The engine below, for other interfaces of this package. */
+  readonly engine: StoreEngine;
+  readonly #trees = new Set<OpenTree>();
+
+  private constructor(engine: StoreEngine) {
+    this.engine = engine;
+  }
+
+  /** Opens the store in `directory`, and makes it where there is none. ERR_STORE_NOT_FOUND with `create: false`. */
+  static async open(directory: string, options: OpenOptions = {}): Promise<Store> {
+    return new Store(await StoreEngine.open(directory, { create: options.create ?? true }));
+  }
+
+  get directory(): string {
+    return this.engine.directory;
+  }
+
+  /** Makes a snapshot of a directory of the host. EEXIST when the name is taken. */
+  async import(hostDirectory: string, options: StoreImportOptions): Promise<Snapshot> {
+    const { onReport, ...rest } = options;
+    const report = await importTree(this.engine, hostDirectory, rest);
+    onReport?.(report);
+    return this.snapshot(options.name);
+  }
+
+  /** The snapshot of that name. ENOENT when there is none, EINVAL when it is a fork. */
+  async snapshot(name: string): Promise<Snapshot> {
+    const info = named('snapshot', name, () => this.engine.info(name));
+    if (info.kind !== 'snapshot') throw systemFailure('EINVAL', 'snapshot', name, undefined, 'it is a fork');
+    return new Snapshot(this, name);
+  }
+
+  /** Opens the fork of that name. ENOENT when there is none, EBUSY while another process has it open. */
+  async fork(name: string): Promise<Fork> {
+    const info = named('fork', name, () => this.engine.info(name));
+    if (info.kind !== 'fork') throw systemFailure('EINVAL', 'fork', name, undefined, 'it is a snapshot');
+    return new Fork(this, this.openTree(name, 'fork'), name, info.source);
+  }
+
+  /** A new writable tree over `lowers`: one name, or none for an empty tree. */
+  async createFork(options: ForkOptions): Promise<Fork> {
+    const { name, lowers } = options;
+    const [lower, ...others] = lowers;
+    if (others.length > 0) {
+      throw systemFailure('EINVAL', 'fork', name, undefined, 'a fork stands on one tree, or on none');
+    }
+    if (lower !== undefined) return this.forkOf(lower, name);
+    return new Fork(this, this.#wrap(named('fork', name, () => this.engine.createEmpty(name))), name, '');
+  }
+
+  /** Every fork and snapshot. */
+  async list(): Promise<TreeInfo[]> {
+    return this.engine.list();
+  }
+
+  /** How the tree `to` differs from the tree `from`: what was added, removed, modified. Paths are absolute text. */
+  async diff(from: string, to: string): Promise<Change[]> {
+    const changes = named('diff', to, () => diffTrees(this.engine, from, to));
+    return changes.map((change) => ({ ...change, path: nameToString(change.path) }));
+  }
+
+  /** Removes a fork or snapshot. EBUSY while it is open, ENOENT when there is none. */
+  async drop(name: string): Promise<void> {
+    named('drop', name, () => this.engine.drop(name));
+  }
+
+  /** Gives back the space that no tree needs any more. */
+  async gc(): Promise<GcReport> {
+    return this.engine.gc();
+  }
+
+  /** Checks the whole store and reports what is wrong; changes nothing. */
+  async fsck(): Promise<FsckReport> {
+    return this.engine.fsck();
+  }
+
+  /** Closes every tree that was opened through this store, then the store. */
+  async close(): Promise<void> {
+    for (const tree of [...this.#trees]) tree.close();
+    await this.engine.close();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  // What Fork and Snapshot use.
+
+  /** @internal */
+  openTree(name: string, operation: 'fork' | 'snapshot'): OpenTree {
+    return this.#wrap(named(operation, name, () => this.engine.openTree(name)));
+  }
+
+  /** @internal */
+  forkOf(source: string, name: string): Fork {
+    const tree = named('fork', name, () => this.engine.fork(source, name));
+    return new Fork(this, this.#wrap(tree), name, source);
+  }
+
+  /** @internal */
+  snapshotOf(source: string, name: string): Snapshot {
+    named('snapshot', name, () => this.engine.snapshot(source, name));
+    return new Snapshot(this, name);
+  }
+
+  #wrap(tree: Tree): OpenTree {
+    const countSpace = (): SpaceCounts => statfsSync(this.directory);
+    const open = new OpenTree(tree, countSpace, (closed) => this.#trees.delete(closed));
+    this.#trees.add(open);
+    return open;
+  }
+}

@@ -1,0 +1,111 @@
+/** `exportTree`: a fork or snapshot becomes a host directory or a tar archive. */
+import { once } from 'node:events';
+import { createWriteStream } from 'node:fs';
+import path from 'node:path';
+import type { Writable } from 'node:stream';
+import { codeOfErrno, FsError } from '../../base/index.ts';
+import type { System } from '../../sys/index.ts';
+import type { FileSystem } from '../../vfs/index.ts';
+import { DirectoryExport } from './export-directory.ts';
+import { type ExportFormat, type ExportProgress, type ExportReport, ExportTally } from './export-report.ts';
+import { TarExport } from './export-tar.ts';
+import { Pacing } from './pacing.ts';
+import { TreeReader } from './tree-walk.ts';
+
+export interface ExportedTree {
+  readonly fileSystem: FileSystem;
+  close(): void;
+}
+
+/** The part of a store that an export needs; `StoreEngine` is one. */
+export interface ExportSource {
+  readonly system: System;
+  /** The tree of this name if it is open in this process. */
+  openTreeOf(name: string): ExportedTree | undefined;
+  openTree(name: string): ExportedTree;
+}
+
+export interface ExportOptions {
+  /** 'directory' unless told. */
+  readonly format?: ExportFormat | undefined;
+  /** Told some ten times a second where the export stands. */
+  readonly progress?: ((state: ExportProgress) => void) | undefined;
+}
+
+/**
+ * Writes the tree `name` to `destination`: a directory that is absent or empty, a tar file that does not
+ * exist yet, or (tar) a stream. What comes out equals what went in: content, holes (a directory only), hard
+ * links, symlinks, nodes, extended attributes, modes and times to the nanosecond; owners where the host
+ * allows it (root).
+ *
+ * Errors: ENOENT (no such tree, or the destination's parent is missing); EEXIST, ENOTDIR, ENOTEMPTY
+ * (something is at the destination); EACCES, ENOSPC, EIO, with the path. After an error what was written so
+ * far stays.
+ */
+export async function exportTree(
+  source: ExportSource,
+  name: string,
+  destination: string | Writable,
+  options: ExportOptions = {},
+): Promise<ExportReport> {
+  const open = source.openTreeOf(name);
+  if (open !== undefined) {
+    return await exportFileSystem(source.system, name, open.fileSystem, destination, options);
+  }
+  const tree = source.openTree(name);
+  try {
+    return await exportFileSystem(source.system, name, tree.fileSystem, destination, options);
+  } finally {
+    tree.close();
+  }
+}
+
+/** As `exportTree`, of a tree that is open already. */
+export async function exportFileSystem(
+  system: System,
+  name: string,
+  fileSystem: FileSystem,
+  destination: string | Writable,
+  options: ExportOptions = {},
+): Promise<ExportReport> {
+  const started = performance.now();
+  const tally = new ExportTally();
+  const reader = new TreeReader(name, fileSystem);
+  const pacing = new Pacing(() => {
+    const { files, directories, apparentBytes: bytes } = tally;
+    options.progress?.({ files, directories, bytes, path: reader.lastPath });
+  });
+  const where = typeof destination === 'string' ? path.resolve(destination) : '-';
+  const format = options.format ?? (typeof destination === 'string' ? 'directory' : 'tar');
+  if (typeof destination !== 'string') {
+    if (format !== 'tar')
+      throw new FsError('EINVAL', { syscall: 'export', note: 'only a tar can go to a stream' });
+    await new TarExport(reader, tally, pacing, destination).all();
+  } else if (format === 'tar') {
+    await toTarFile(where, (output) => new TarExport(reader, tally, pacing, output).all());
+  } else {
+    await new DirectoryExport(system, reader, tally, pacing, Buffer.from(where, 'utf8')).all();
+  }
+  return tally.report(name, where, format, performance.now() - started);
+}
+
+async function toTarFile(file: string, write: (output: Writable) => Promise<void>): Promise<void> {
+  const output = createWriteStream(file, { flags: 'wx', highWaterMark: 4 * 1024 * 1024 });
+  try {
+    await once(output, 'open');
+    await write(output);
+    output.end();
+    await once(output, 'close');
+  } catch (error) {
+    output.destroy();
+    throw asFsError(error, file);
+  }
+}
+
+/** An error of node:fs in our own shape. */
+function asFsError(error: unknown, file: string): unknown {
+  if (error instanceof FsError || !(error instanceof Error)) return error;
+  const { errno, syscall } = error as NodeJS.ErrnoException;
+  if (errno === undefined) return error;
+  return new FsError(codeOfErrno(Math.abs(errno)), { syscall: syscall ?? 'write', path: file });
+}

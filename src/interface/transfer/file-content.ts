@@ -1,0 +1,344 @@
+/**
+ * The content of one regular host file on its way into a layer that is being built.
+ *
+ * Measured here on 100,000 files of 3 KiB: with a warm page cache synchronous calls take 6 µs a file,
+ * `fs.promises` 58 µs at any number in flight; with a cold one synchronous calls take 72 µs and callbacks
+ * with 16 in flight 29 µs. So each file is read with calls that refuse to wait for the disk (preadv2
+ * RWF_NOWAIT), and only those that would wait are read asynchronously, several at a time.
+ */
+import { createHash, type Hash, hash } from 'node:crypto';
+import { read } from 'node:fs';
+import {
+  assert,
+  BLOCK_SIZE,
+  type BlockIndex,
+  blocksFor,
+  codeOfErrno,
+  type ErrorCode,
+  FsError,
+} from '../../base/index.ts';
+import type { Run } from '../../meta/index.ts';
+import type { ContentPlace, LayerBuilder, OwnBlob } from '../../store/index.ts';
+import type { HostStat, System } from '../../sys/index.ts';
+import { type DataSegment, dataSegments, hostSegments, onHost, withPath } from './host-tree.ts';
+
+/** A dense file of this size or more gets a blob of its own, so that it can back a passthrough open. */
+const OWN_BYTES_MIN = 1024 * 1024;
+/** Large files are read in pieces of this size. */
+const PIECE_BYTES = 1024 * 1024;
+/**
+ * A file with less data than this share of its size is packed: checksums of a blob of its own would be mostly
+ * of holes.
+ */
+const SPARSE_SHARE = 4;
+
+const FIRST_BLOCK = 0 as BlockIndex; // Every file and every blob begins with it.
+
+export interface FileContent {
+  /** What was read; the stat's size where the file held still. */
+  readonly sizeBytes: number;
+  readonly runs: readonly Run[];
+  readonly storedBytes: number;
+  readonly sharedBytes: number;
+  readonly clonedBytes: number;
+}
+
+/** An open host file. Its own failures carry its path; those of the store do not. */
+export interface SourceFile {
+  readonly fd: number;
+  readonly path: Buffer;
+  /** From before it was opened. */
+  readonly stat: HostStat;
+  /**
+   * Asked before what was read is stored: whether the file is still as it was. When it is not, nothing is
+   * stored and `read` answers undefined.
+   */
+  verify(lengthRead: number): boolean;
+}
+
+export const NO_CONTENT: FileContent = {
+  sizeBytes: 0,
+  runs: [],
+  storedBytes: 0,
+  sharedBytes: 0,
+  clonedBytes: 0,
+};
+
+/** One read(2) by the thread pool; the bytes read, 0 at the end of the file. */
+function readAsync(fd: number, target: Buffer, length: number, position: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    read(fd, target, 0, length, position, (error, bytes) => {
+      if (error === null) resolve(bytes);
+      else reject(new FsError(codeOf(error), { syscall: 'read' }));
+    });
+  });
+}
+
+function codeOf(error: NodeJS.ErrnoException): ErrorCode {
+  return codeOfErrno(Math.abs(error.errno ?? 5));
+}
+
+/** Reads until `length` bytes are there or the file ends. */
+async function readWhole(fd: number, target: Buffer, length: number, position: number): Promise<number> {
+  let done = 0;
+  while (done < length) {
+    const bytes = await readAsync(fd, target.subarray(done), length - done, position + done);
+    if (bytes === 0) break;
+    done += bytes;
+  }
+  return done;
+}
+
+export class ContentReader {
+  private readonly system: System;
+  private readonly builder: LayerBuilder;
+  /** Devices that cannot share blocks with the store's. */
+  private readonly withoutClone = new Set<number>();
+  /** For small files that the page cache has. */
+  private readonly buffer = Buffer.allocUnsafe(OWN_BYTES_MIN);
+
+  constructor(system: System, builder: LayerBuilder) {
+    this.system = system;
+    this.builder = builder;
+  }
+
+  /** Reads and stores a file. A promise where the disk has to be waited for or the file is large. */
+  read(file: SourceFile): FileContent | undefined | Promise<FileContent | undefined> {
+    const { size } = file.stat;
+    if (size === 0) return file.verify(0) ? NO_CONTENT : undefined;
+    const segments = onHost('lseek', file.path, () => hostSegments(this.system, file.fd, file.stat));
+    const dataBytes = segmentBytes(segments);
+    if (dataBytes * SPARSE_SHARE < size) return this.readSparse(file, segments);
+    if (size >= OWN_BYTES_MIN) return this.readLarge(file, segments);
+    return isSparse(segments, size) ? this.readSparse(file, segments) : this.readSmall(file);
+  }
+
+  private readSmall(file: SourceFile): FileContent | undefined | Promise<FileContent | undefined> {
+    const { size } = file.stat;
+    const bytes = this.tryRead(file, this.buffer, size, 0);
+    if (bytes >= 0) return file.verify(bytes) ? this.storeSmall(this.buffer, bytes) : undefined;
+    const target = Buffer.allocUnsafe(size);
+    return this.readWaiting(file, target, size, 0).then((length) =>
+      file.verify(length) ? this.storeSmall(target, length) : undefined,
+    );
+  }
+
+  /** The bytes read, or -1 where the disk would have to be waited for. */
+  private tryRead(file: SourceFile, target: Buffer, length: number, position: number): number {
+    try {
+      return this.system.tryPread(file.fd, target, 0, length, position);
+    } catch (error) {
+      throw withPath(error, 'read', file.path);
+    }
+  }
+
+  private async readWaiting(
+    file: SourceFile,
+    target: Buffer,
+    length: number,
+    position: number,
+  ): Promise<number> {
+    try {
+      return await readWhole(file.fd, target, length, position);
+    } catch (error) {
+      throw withPath(error, 'read', file.path);
+    }
+  }
+
+  /** Reads a piece; where the file has become shorter the rest is zeros, and `verify` will see it. */
+  private async readPiece(file: SourceFile, target: Buffer, length: number, position: number): Promise<void> {
+    let bytes = this.tryRead(file, target, length, position);
+    if (bytes < 0) bytes = await this.readWaiting(file, target, length, position);
+    target.fill(0, bytes, length);
+  }
+
+  private storeSmall(bytes: Buffer, sizeBytes: number): FileContent {
+    if (sizeBytes === 0) return NO_CONTENT;
+    const sha256 = hash('sha256', bytes.subarray(0, sizeBytes), 'buffer');
+    const known = this.builder.findContent(sha256, sizeBytes);
+    const place = known ?? this.builder.storePacked(bytes, sizeBytes);
+    if (known === undefined) this.builder.rememberContent(sha256, sizeBytes, place);
+    return {
+      sizeBytes,
+      runs: [
+        { logical: FIRST_BLOCK, count: blocksFor(sizeBytes), blob: place.blob, physical: place.physical },
+      ],
+      storedBytes: known === undefined ? sizeBytes : 0,
+      sharedBytes: known === undefined ? 0 : sizeBytes,
+      clonedBytes: 0,
+    };
+  }
+
+  /** Packs the data of a file that is mostly holes; a file of holes only takes no space at all. */
+  private async readSparse(
+    file: SourceFile,
+    segments: readonly DataSegment[],
+  ): Promise<FileContent | undefined> {
+    const runs: Run[] = [];
+    const target = Buffer.allocUnsafe(PIECE_BYTES);
+    for (const { position, length } of pieces(segments)) {
+      await this.readPiece(file, target, length, position);
+      appendRun(runs, blockOf(position), blocksFor(length), this.builder.storePacked(target, length));
+      await turn();
+    }
+    const sizeBytes = file.stat.size;
+    if (!file.verify(sizeBytes)) return undefined;
+    return { sizeBytes, runs, storedBytes: segmentBytes(segments), sharedBytes: 0, clonedBytes: 0 };
+  }
+
+  private async readLarge(
+    file: SourceFile,
+    segments: readonly DataSegment[],
+  ): Promise<FileContent | undefined> {
+    const own = this.builder.createOwn();
+    try {
+      const isCloned = this.clone(file, own);
+      const layout = isCloned ? this.clonedSegments(own) : segments;
+      const sha256 = isCloned ? await this.hashClone(own, layout) : await this.copyLarge(file, own, layout);
+      const sizeBytes = isCloned ? own.lengthBytes : file.stat.size;
+      if (!file.verify(sizeBytes)) {
+        own.abort();
+        return undefined;
+      }
+      return this.storeLarge(own, sha256, sizeBytes, layout, isCloned);
+    } catch (error) {
+      own.abort();
+      throw error;
+    }
+  }
+
+  private clone(file: SourceFile, own: OwnBlob): boolean {
+    const { dev } = file.stat;
+    if (this.withoutClone.has(dev)) return false;
+    if (own.cloneFrom(file.fd)) return true;
+    this.withoutClone.add(dev);
+    return false;
+  }
+
+  private storeLarge(
+    own: OwnBlob,
+    sha256: Buffer,
+    sizeBytes: number,
+    layout: readonly DataSegment[],
+    isCloned: boolean,
+  ): FileContent {
+    const dataBytes = segmentBytes(layout);
+    const known = this.builder.findContent(sha256, sizeBytes);
+    if (known !== undefined) {
+      own.abort();
+      const runs = largeRuns(layout, known);
+      return { sizeBytes, runs, storedBytes: 0, sharedBytes: dataBytes, clonedBytes: 0 };
+    }
+    own.finish(sizeBytes);
+    const place = { blob: own.id, physical: FIRST_BLOCK };
+    this.builder.rememberContent(sha256, sizeBytes, place);
+    return {
+      sizeBytes,
+      runs: largeRuns(layout, place),
+      storedBytes: dataBytes,
+      sharedBytes: 0,
+      clonedBytes: isCloned ? dataBytes : 0,
+    };
+  }
+
+  private clonedSegments(own: OwnBlob): DataSegment[] {
+    return dataSegments(
+      (position) => own.seekData(position),
+      (position) => own.seekHole(position),
+      own.lengthBytes,
+    );
+  }
+
+  /** Copies the data of a large file into its blob, and returns the hash that stands for its content. */
+  private async copyLarge(file: SourceFile, own: OwnBlob, segments: readonly DataSegment[]): Promise<Buffer> {
+    const sum = beginHash(segments, file.stat.size);
+    const target = Buffer.allocUnsafe(PIECE_BYTES);
+    for (const { position, length } of pieces(segments)) {
+      await this.readPiece(file, target, length, position);
+      own.skipTo(position);
+      own.append(target, length);
+      sum.update(target.subarray(0, length));
+      await turn();
+    }
+    return sum.digest();
+  }
+
+  private async hashClone(own: OwnBlob, segments: readonly DataSegment[]): Promise<Buffer> {
+    const sum = beginHash(segments, own.lengthBytes);
+    const target = Buffer.allocUnsafe(PIECE_BYTES);
+    for (const { position, length } of pieces(segments)) {
+      own.readBack(target, length, position);
+      sum.update(target.subarray(0, length));
+      await turn();
+    }
+    return sum.digest();
+  }
+}
+
+/** The pieces in which segments are read, in order. */
+function* pieces(
+  segments: readonly DataSegment[],
+): Generator<{ readonly position: number; readonly length: number }> {
+  for (const { start, end } of segments) {
+    for (let position = start; position < end; position += PIECE_BYTES) {
+      yield { position, length: Math.min(PIECE_BYTES, end - position) };
+    }
+  }
+}
+
+function segmentBytes(segments: readonly DataSegment[]): number {
+  return segments.reduce((sum, { start, end }) => sum + end - start, 0);
+}
+
+/**
+ * For a dense file the plain SHA-256 of its bytes; for a sparse one, of where its data lies and then of the
+ * data.
+ */
+function beginHash(segments: readonly DataSegment[], sizeBytes: number): Hash {
+  const sum = createHash('sha256');
+  if (isSparse(segments, sizeBytes)) {
+    sum.update(`ramet sparse ${segments.map(({ start, end }) => `${start}-${end}`).join(',')}\n`);
+  }
+  return sum;
+}
+
+/** Lets timers and other work of the process run between two pieces of a large file. */
+function turn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
+
+function isSparse(segments: readonly DataSegment[], sizeBytes: number): boolean {
+  return !(segments.length === 1 && segments[0]!.start === 0 && segments[0]!.end === sizeBytes);
+}
+
+function largeRuns(segments: readonly DataSegment[], place: ContentPlace): Run[] {
+  const runs: Run[] = [];
+  for (const { start, end } of segments) {
+    appendRun(runs, blockOf(start), blocksFor(end - start), {
+      blob: place.blob,
+      physical: blockOf(place.physical * BLOCK_SIZE + start),
+    });
+  }
+  return runs;
+}
+
+/** The block that begins at a byte; segments and pieces begin with blocks. */
+function blockOf(position: number): BlockIndex {
+  assert(position % BLOCK_SIZE === 0, 'a piece begins with a block');
+  return (position / BLOCK_SIZE) as BlockIndex; // A whole number of blocks, as just checked.
+}
+
+/** Adds a run behind the others; it becomes part of the last one where it continues it. */
+function appendRun(runs: Run[], logical: BlockIndex, count: number, place: ContentPlace): void {
+  const last = runs[runs.length - 1];
+  if (
+    last !== undefined &&
+    last.blob === place.blob &&
+    last.logical + last.count === logical &&
+    last.physical + last.count === place.physical
+  ) {
+    runs[runs.length - 1] = { ...last, count: last.count + count };
+  } else {
+    runs.push({ logical, count, blob: place.blob, physical: place.physical });
+  }
+}

@@ -1,0 +1,93 @@
+/** What an import did: counts, sizes, and a line for everything that did not come over as it was. */
+import type { FsError } from '../../base/index.ts';
+
+export type ImportNoteKind =
+  /** A fifo, socket or device: recorded as such, it has no content. */
+  | 'special'
+  /** The store's own directory, left out. */
+  | 'store'
+  /** Could not be read, left out (`skipUnreadable`). */
+  | 'unreadable'
+  /** Kept changing while it was read: what was stored may mix two states, or miss entries of a directory. */
+  | 'changed'
+  /** Went away between being listed and being read. */
+  | 'vanished';
+
+export interface ImportNote {
+  readonly kind: ImportNoteKind;
+  /** Path under the imported directory, as text. */
+  readonly path: string;
+  readonly message: string;
+}
+
+export interface ImportReport {
+  /** The snapshot that was made. */
+  readonly name: string;
+  /** The host directory, absolute. */
+  readonly source: string;
+  readonly files: number;
+  readonly directories: number;
+  readonly symlinks: number;
+  readonly specials: number;
+  /** Further names of files that have several. */
+  readonly hardLinks: number;
+  /** Sum of file sizes. */
+  readonly apparentBytes: number;
+  /** Written to new blobs. */
+  readonly storedBytes: number;
+  /** Found in the store already, or met twice: not stored again. */
+  readonly sharedBytes: number;
+  /** Of `storedBytes`: taken over by reflink, without copying. */
+  readonly clonedBytes: number;
+  readonly durationMs: number;
+  readonly notes: readonly ImportNote[];
+}
+
+/** Where an import stands; handed to `progress` several times a second. */
+export interface ImportProgress {
+  readonly files: number;
+  readonly directories: number;
+  readonly bytes: number;
+  /** The directory or large file being read, as text. */
+  readonly path: string;
+}
+
+/** The report while it is being made. */
+export class ImportTally {
+  files = 0;
+  directories = 0;
+  symlinks = 0;
+  specials = 0;
+  hardLinks = 0;
+  apparentBytes = 0;
+  storedBytes = 0;
+  sharedBytes = 0;
+  clonedBytes = 0;
+  readonly notes: ImportNote[] = [];
+
+  note(kind: ImportNoteKind, path: string, message: string): void {
+    this.notes.push({ kind, path, message });
+  }
+
+  unreadable(path: string, error: FsError): void {
+    this.note('unreadable', path, `left out: ${error.message}`);
+  }
+
+  report(name: string, source: string, durationMs: number): ImportReport {
+    return {
+      name,
+      source,
+      files: this.files,
+      directories: this.directories,
+      symlinks: this.symlinks,
+      specials: this.specials,
+      hardLinks: this.hardLinks,
+      apparentBytes: this.apparentBytes,
+      storedBytes: this.storedBytes,
+      sharedBytes: this.sharedBytes,
+      clonedBytes: this.clonedBytes,
+      durationMs,
+      notes: this.notes,
+    };
+  }
+}
