@@ -61,7 +61,10 @@ export function expectError(action: () => unknown, expected: ExpectedError): voi
 }
 
 /** As `expectError`, for a promise. */
-export async function expectRejection(action: () => Promise<unknown>, expected: ExpectedError): Promise<void> {
+export async function expectRejection(
+  action: () => Promise<unknown>,
+  expected: ExpectedError,
+): Promise<void> {
   let promise: Promise<unknown>;
   try {
     promise = action();

@@ -1,0 +1,113 @@
+/** Single calls of the library, warm, beside node:fs on the host and memfs: a process for each contender. */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { Store } from '../src/index.ts';
+import { SeededBytes } from '../src/interface/demo/index.ts';
+import type { BenchContext, Benchmark } from './bench-context.ts';
+import { runContender } from './contender.ts';
+import {
+  type LibraryArgument,
+  type LibraryCase,
+  type LibraryResult,
+  READ_BYTES,
+  WIDE_DIRECTORIES,
+  WIDE_ENTRIES,
+} from './library-cases.ts';
+import { QUICK } from './sampling.ts';
+import type { Cell, Row, Section } from './table.ts';
+
+const LARGE_BYTES = 4 * 1024 * 1024;
+
+/** Microseconds, from the design. */
+const BUDGETS: Readonly<Record<LibraryCase, number>> = {
+  read: 0.6,
+  readFile: 2,
+  stat: 0.8,
+  writeFile: 8,
+  createUnlink: 10,
+  readdir: 100,
+  readdirCold: 700,
+};
+
+const TITLES: Readonly<Record<LibraryCase, string>> = {
+  read: '4 KiB read of an open file',
+  readFile: 'readFileSync of 4 KiB',
+  stat: 'statSync',
+  writeFile: 'writeFileSync of 4 KiB, overwriting',
+  createUnlink: 'create, close, unlink',
+  readdir: 'readdirSync of 1,000 names, warm',
+  readdirCold: 'readdirSync of 1,000 names, first after opening',
+};
+
+/** The tree that every contender works in. */
+function makeTree(root: string): void {
+  mkdirSync(root);
+  writeFileSync(`${root}/large`, new SeededBytes('library').at(0, LARGE_BYTES));
+  mkdirSync(`${root}/src`);
+  for (let file = 0; file < 100; file++)
+    writeFileSync(`${root}/src/file-${file}`, Buffer.alloc(READ_BYTES, file));
+  for (let wide = 0; wide < WIDE_DIRECTORIES; wide++) {
+    mkdirSync(`${root}/wide-${wide}`);
+    for (let entry = 0; entry < WIDE_ENTRIES; entry++)
+      writeFileSync(`${root}/wide-${wide}/entry-${entry}.ts`, '');
+  }
+}
+
+/** A fork straight over the import, and one with two changed snapshots between. */
+async function makeForks(root: string, directory: string): Promise<void> {
+  const store = await Store.open(directory);
+  const base = await store.import(root, { name: 'base' });
+  await (await base.fork('depth-1')).close();
+  let below = base;
+  for (const level of [1, 2]) {
+    const fork = await below.fork(`level-${level}`);
+    fork.fs.writeFileSync(`/src/of-level-${level}`, 'a change');
+    fork.fs.writeFileSync(`/src/file-${level}`, Buffer.alloc(READ_BYTES, level));
+    below = await fork.snapshot(`snapshot-${level}`);
+    await fork.close();
+  }
+  await (await below.fork('depth-3')).close();
+  await store.close();
+}
+
+async function run({ work, sampling, onStep }: BenchContext): Promise<Section> {
+  const root = work.join('library');
+  const storeDirectory = work.join('library-store');
+  onStep('making a tree for the library');
+  makeTree(root);
+  await makeForks(root, storeDirectory);
+  const contenders: readonly LibraryArgument[] = [
+    { contender: 'node:fs', root, sampling },
+    { contender: 'memfs', root, sampling },
+    { contender: 'Ramet, depth 1', root, sampling, storeDirectory, fork: 'depth-1' },
+    { contender: 'Ramet, depth 3', root, sampling, storeDirectory, fork: 'depth-3' },
+  ];
+  const results = new Map<string, LibraryResult>();
+  for (const argument of contenders) {
+    onStep(`calls of ${argument.contender}`);
+    results.set(argument.contender, await runContender<LibraryResult>('library-contender', argument));
+  }
+  // Object.keys gives the keys that BUDGETS has by its type.
+  const cases = Object.keys(BUDGETS) as LibraryCase[];
+  const rows = cases.map((name): Row => {
+    const cells: Record<string, Cell> = {};
+    for (const [contender, result] of results) cells[contender] = result[name];
+    return { what: TITLES[name], unit: 'µs', cells, budget: BUDGETS[name] };
+  });
+  const notes = [
+    'a round is the mean of many calls, garbage collection included; calls under 1.5 µs are not timed one by one',
+  ];
+  if (sampling === QUICK) notes.push('a quick run: few and short rounds');
+  return {
+    title: 'Library calls',
+    peers: ['node:fs', 'memfs'],
+    own: ['Ramet, depth 1', 'Ramet, depth 3'],
+    rows,
+    notes,
+  };
+}
+
+export const libraryBenchmark: Benchmark = {
+  name: 'library',
+  about: 'single calls, beside node:fs on the host and memfs',
+  run,
+};

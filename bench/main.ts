@@ -1,0 +1,118 @@
+/** `npm run bench -- [name…] [--quick] [--json] [--dir DIRECTORY]`: runs the benchmarks and prints their tables. */
+import { cpus, release, totalmem } from 'node:os';
+import { parseArgs } from 'node:util';
+import type { BenchContext, Benchmark } from './bench-context.ts';
+import { forkBenchmark } from './fork.ts';
+import { libraryBenchmark } from './library.ts';
+import { memoryBenchmark } from './memory.ts';
+import { openBenchmark } from './open.ts';
+import { QUICK, THOROUGH } from './sampling.ts';
+import { formatSection, isMet, ratioOf, type Section } from './table.ts';
+import { makeTreeStore, type TreeStore } from './tree-store.ts';
+import { WorkDirectory } from './work-directory.ts';
+
+const BENCHMARKS: readonly Benchmark[] = [libraryBenchmark, memoryBenchmark, forkBenchmark, openBenchmark];
+const EXIT_USAGE = 2;
+
+interface Options {
+  readonly benchmarks: readonly Benchmark[];
+  readonly isQuick: boolean;
+  readonly isJson: boolean;
+  readonly directory: string | undefined;
+}
+
+function parseOptions(): Options {
+  const { values, positionals } = parseArgs({
+    options: {
+      quick: { type: 'boolean', default: false },
+      json: { type: 'boolean', default: false },
+      dir: { type: 'string' },
+    },
+    allowPositionals: true,
+  });
+  const benchmarks = positionals.map((name) => {
+    const found = BENCHMARKS.find((benchmark) => benchmark.name === name);
+    if (found === undefined) throw new Error(`there is no benchmark '${name}'`);
+    return found;
+  });
+  return {
+    benchmarks: benchmarks.length > 0 ? benchmarks : BENCHMARKS,
+    isQuick: values.quick,
+    isJson: values.json,
+    directory: values.dir,
+  };
+}
+
+function usage(problem: unknown): string {
+  const names = BENCHMARKS.map(({ name, about }) => `  ${name.padEnd(8)} ${about}`).join('\n');
+  const message = problem instanceof Error ? problem.message : String(problem);
+  return `bench: ${message}\nusage: npm run bench -- [name…] [--quick] [--json] [--dir DIRECTORY]\n${names}\n`;
+}
+
+function machine(): string {
+  const memoryGiB = Math.round(totalmem() / 2 ** 30);
+  return `${cpus().length} cores, ${memoryGiB} GiB, ${process.platform} ${release()}, Node ${process.version}`;
+}
+
+function showStep(step: string): void {
+  if (process.stderr.isTTY === true) process.stderr.write(`\r\x1b[K${step} …`);
+}
+
+function clearStep(): void {
+  if (process.stderr.isTTY === true) process.stderr.write('\r\x1b[K');
+}
+
+/** For programs: the figures with what the table derives from them. */
+function toJson(section: Section): unknown {
+  const rows = section.rows.map((row) => ({
+    ...row,
+    ratio: ratioOf(section, row),
+    isMet: isMet(section, row),
+  }));
+  return { ...section, rows };
+}
+
+async function main({ benchmarks, isQuick, isJson, directory }: Options): Promise<void> {
+  const work = new WorkDirectory(directory);
+  const interrupt = (): void => {
+    work.remove();
+    process.exit(130);
+  };
+  process.once('SIGINT', interrupt).once('SIGTERM', interrupt);
+  let tree: Promise<TreeStore> | undefined;
+  const context: BenchContext = {
+    work,
+    isQuick,
+    sampling: isQuick ? QUICK : THOROUGH,
+    onStep: showStep,
+    treeStore: () => {
+      showStep('making a tree of many files');
+      tree ??= isQuick ? makeTreeStore(work, 200, 10_000) : makeTreeStore(work, 2000, 100_000);
+      return tree;
+    },
+  };
+  const sections: Section[] = [];
+  try {
+    if (!isJson) console.log(`${machine()}\n`);
+    for (const benchmark of benchmarks) {
+      const section = await benchmark.run(context);
+      clearStep();
+      sections.push(section);
+      if (!isJson) console.log(`${formatSection(section)}\n`);
+    }
+    if (isJson)
+      console.log(JSON.stringify({ machine: machine(), sections: sections.map(toJson) }, undefined, 2));
+  } finally {
+    clearStep();
+    work.remove();
+  }
+}
+
+let options: Options | undefined;
+try {
+  options = parseOptions();
+} catch (error) {
+  process.stderr.write(usage(error));
+  process.exitCode = EXIT_USAGE;
+}
+if (options !== undefined) await main(options);

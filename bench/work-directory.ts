@@ -1,0 +1,56 @@
+/** Where benchmarks work: a temporary directory that is removed at the end, with what is mounted in it. */
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+
+/** Something to undo, in the reverse order of doing. */
+type Undo = () => void;
+
+export class WorkDirectory {
+  readonly path: string;
+  private readonly undos: Undo[] = [];
+
+  constructor(parent: string = tmpdir()) {
+    this.path = mkdtempSync(path.join(parent, 'ramet-bench-'));
+  }
+
+  join(...names: readonly string[]): string {
+    return path.join(this.path, ...names);
+  }
+
+  /** What is undone later, at the latest by `remove`. Returns a function that undoes it now. */
+  onRemove(undo: Undo): Undo {
+    let isDone = false;
+    const once = (): void => {
+      if (!isDone) undo();
+      isDone = true;
+    };
+    this.undos.push(once);
+    return once;
+  }
+
+  remove(): void {
+    for (const undo of this.undos.splice(0).reverse()) undo();
+    rmSync(this.path, { recursive: true, force: true });
+  }
+}
+
+/** Runs a program of the host. Its standard error is in the message of the error it fails with. */
+export function runProgram(program: string, ...args: readonly string[]): string {
+  return execFileSync(program, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+}
+
+/** Why a program cannot be used here; undefined when it can. */
+export function whyNotProgram(program: string): string | undefined {
+  try {
+    runProgram('sh', '-c', 'command -v "$1"', 'sh', program);
+    return undefined;
+  } catch {
+    return `${program} is not installed`;
+  }
+}
+
+export function whyNotRoot(): string | undefined {
+  return process.getuid?.() === 0 ? undefined : 'mounting needs root';
+}

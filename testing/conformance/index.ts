@@ -1,0 +1,31 @@
+/**
+ * testing/conformance: one suite of cases for anything that has the API of node:fs: the host (which proves the cases
+ * right), a fork of a store, a fork of a fork, a mount.
+ *
+ * Invariants: a case works only below the root of its subject, closes what it opens, and does not look at the host
+ * except through the subject. Cases are grouped in files by what they are about.
+ */
+import { attributesGroup } from './attributes.ts';
+import { dataGroup } from './data.ts';
+import { directoryGroup } from './directory.ts';
+import { handlesGroup } from './handles.ts';
+import { linksGroup } from './links.ts';
+import { openGroup } from './open.ts';
+import { pathsGroup } from './paths.ts';
+import { renameGroup } from './rename.ts';
+import type { CaseGroup } from './subject.ts';
+import { timesGroup } from './times.ts';
+import { treesGroup } from './trees.ts';
+
+export const conformanceGroups: readonly CaseGroup[] = [
+  openGroup,
+  renameGroup,
+  directoryGroup,
+  linksGroup,
+  dataGroup,
+  timesGroup,
+  attributesGroup,
+  pathsGroup,
+  handlesGroup,
+  treesGroup,
+];

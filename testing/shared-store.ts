@@ -1,0 +1,78 @@
+/** For tests: a store in a temporary directory that several engines open at once, and short forms of what tests do to trees. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { StoreEngine as Engine, type StoreEngine, type Tree } from '../src/store/index.ts';
+import { CrashedError, createSystem, FaultySystem, type System } from '../src/sys/index.ts';
+
+const O_RDONLY = 0;
+const O_RDWR_CREAT = 0o102;
+
+export class SharedStore implements AsyncDisposable {
+  readonly directory = mkdtempSync(`${tmpdir()}/ramet-shared-`);
+  private readonly engines: { readonly engine: StoreEngine; readonly system: System }[] = [];
+
+  /** Opens the store, made at the first call. Each engine counts as a process of its own. */
+  async open(system: System = createSystem()): Promise<StoreEngine> {
+    const engine = await Engine.open(this.directory, { create: true, system });
+    this.engines.push({ engine, system });
+    return engine;
+  }
+
+  /** Opens the store over a system that faults can be injected into. */
+  async openFaulty(): Promise<{ readonly engine: StoreEngine; readonly system: FaultySystem }> {
+    const system = new FaultySystem(createSystem());
+    return { engine: await this.open(system), system };
+  }
+
+  /** The process of an engine dies now: nothing is stored, every lock is given back. */
+  async crash(engine: StoreEngine, system: FaultySystem): Promise<void> {
+    system.crash();
+    await engine.close().catch(acceptDeath);
+    await engine.tables.close();
+    const at = this.engines.findIndex((one) => one.engine === engine);
+    this.engines.splice(at, 1);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const { engine, system } of [...this.engines]) {
+      if (system instanceof FaultySystem && system.isCrashed) await this.crash(engine, system);
+      else await engine.close();
+    }
+    rmSync(this.directory, { recursive: true, force: true });
+  }
+}
+
+function acceptDeath(error: unknown): void {
+  if (!(error instanceof CrashedError)) throw error;
+}
+
+/** Bytes that depend on the seed, so that a block in the wrong place is seen. */
+export function patternBytes(lengthBytes: number, seed: number): Buffer {
+  const bytes = Buffer.alloc(lengthBytes);
+  let state = (seed * 2_654_435_761) >>> 0 || 1;
+  for (let at = 0; at < lengthBytes; at++) {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    bytes[at] = state >>> 24;
+  }
+  return bytes;
+}
+
+export function writeFile(tree: Tree, path: string, bytes: Uint8Array, position = 0): void {
+  const file = tree.fileSystem.open(path, O_RDWR_CREAT, 0o644);
+  tree.fileSystem.write(file, bytes, 0, bytes.length, position);
+  tree.fileSystem.close(file);
+}
+
+export function readFile(tree: Tree, path: string): Buffer {
+  const file = tree.fileSystem.open(path, O_RDONLY, 0);
+  const bytes = Buffer.alloc(tree.fileSystem.statFile(file).size);
+  const got = tree.fileSystem.read(file, bytes, 0, bytes.length, 0);
+  tree.fileSystem.close(file);
+  return bytes.subarray(0, got);
+}
+
+/** What fsck says, one line a problem, for `assert.deepEqual(problemsOf(engine), [])`. */
+export function problemsOf(engine: StoreEngine, options: { readonly scrub?: boolean } = {}): string[] {
+  const report = engine.fsck(options);
+  return report.passes.flatMap(({ name, problems }) => problems.map((problem) => `${name}: ${problem}`));
+}
