@@ -231,7 +231,7 @@ export class LayerStack implements PhysicalSpace {
     const { extentLayer } = inode.record;
     const runs = extentLayer === 0 ? [] : (this.tables.extents.load(extentLayer as LayerId, inode.ino) ?? []);
     const mapping = new Mapping(this, ExtentMap.fromRuns(runs));
-    mapping.onIdle = () => this.releaseIfUnused(inode);
+    mapping.maps.onIdle = () => this.releaseIfUnused(inode);
     inode.mapping = mapping;
     return mapping;
   }

@@ -6,6 +6,8 @@ import { assert } from '../base/index.ts';
 
 export class MapBudget {
   readonly limit: number;
+  /** Blocks of this process that were copied only to keep memory maps within their share. */
+  gatheredBlocks = 0;
   private used = 0;
 
   constructor(limit: number) {

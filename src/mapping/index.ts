@@ -5,5 +5,7 @@
  * `layer` journals what a write returns and then has it installed.
  */
 export * from './budget.ts';
+export { asOutOfMappings } from './file-maps.ts';
 export * from './mapping.ts';
+export type { PhysicalSpace } from './physical-space.ts';
 export * from './view.ts';

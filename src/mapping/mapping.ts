@@ -9,32 +9,11 @@
  * Invariants: bytes of a mapped block behind the end of the file are zero (fsck pass `tails`); a block is overwritten
  * in place only when its blob is the layer's active one and its count there is one (fsck pass `references`).
  */
-
-import {
-  assert,
-  BLOCK_SIZE,
-  type BlobId,
-  type BlockIndex,
-  blocksFor,
-  FsError,
-  isFsError,
-} from '../base/index.ts';
-import type { ActiveBlob, BlobSpace } from '../blob/index.ts';
+import { assert, BLOCK_SIZE, type BlobId, type BlockIndex, blocksFor } from '../base/index.ts';
+import type { ActiveBlob } from '../blob/index.ts';
 import type { ExtentMap, Run } from '../extent/index.ts';
-import type { System } from '../sys/index.ts';
-import type { MapBudget } from './budget.ts';
-import { MappedRange, View } from './view.ts';
-
-/** The physical space of one layer stack, as one inode needs it. */
-export interface PhysicalSpace {
-  readonly system: System;
-  readonly blobs: BlobSpace;
-  readonly budget: MapBudget;
-  /** The blob the upper layer appends to; 0 while there is none. */
-  readonly activeId: BlobId | 0;
-  /** That blob, made at first need. EROFS when the tree is read-only. */
-  activeBlob(): ActiveBlob;
-}
+import { FileMaps } from './file-maps.ts';
+import type { PhysicalSpace } from './physical-space.ts';
 
 /** A run with blob 0 makes a hole. This count reaches behind the end of every file. */
 export const TO_THE_END = 2 ** 42;
@@ -42,25 +21,16 @@ export const TO_THE_END = 2 ** 42;
 const NOTHING: readonly Run[] = [];
 const scratch = Buffer.alloc(BLOCK_SIZE);
 const ZEROS = Buffer.alloc(64 * BLOCK_SIZE);
-/** Blocks that are copied together when a map has more pieces than its share. */
-const GATHER_BLOCKS = 64;
-
 export class Mapping {
   readonly extents: ExtentMap;
   private readonly space: PhysicalSpace;
-  private readonly ranges = new Set<MappedRange>();
-  /** Called when the last memory map of the file has gone. */
-  onIdle: (() => void) | undefined;
-  /** Blocks that were copied only to keep a memory map within its share of mappings. */
-  gatheredBlocks = 0;
+  /** The memory maps of the file. */
+  readonly maps: FileMaps;
 
   constructor(space: PhysicalSpace, extents: ExtentMap) {
     this.space = space;
     this.extents = extents;
-  }
-
-  get isMapped(): boolean {
-    return this.ranges.size > 0;
+    this.maps = new FileMaps(space, extents);
   }
 
   /** Reads `length` bytes from `position`; the caller has cut the length at the end of the file. */
@@ -233,7 +203,7 @@ export class Mapping {
     length: number,
     runs: Run[],
   ): void {
-    const [gathered, end] = this.wouldExceedShare() ? this.gatherRange(from, to) : [from, to];
+    const [gathered, end] = this.maps.wouldExceedShare() ? this.maps.gatherRange(from, to) : [from, to];
     // What an earlier run of the same write gathered holds the new bytes already.
     const last = runs[runs.length - 1];
     const first = last === undefined ? gathered : Math.max(gathered, last.logical + last.count);
@@ -268,42 +238,6 @@ export class Mapping {
     return physical;
   }
 
-  // Maps of more pieces than their share.
-
-  /** Kernel mappings that a view of this file is made of, at most. */
-  private pieceCount(reservedBytes: number): number {
-    const { blockCount, runCount } = this.extents;
-    return blockCount * BLOCK_SIZE >= reservedBytes ? runCount : 2 * runCount + 1;
-  }
-
-  /**
-   * True when breaking up one more run would take a view of this file over its share of the budget. ENOMEM, before
-   * anything is changed, when there is not even room for that.
-   */
-  private wouldExceedShare(): boolean {
-    if (this.ranges.size === 0) return false;
-    const { budget } = this.space;
-    if (!budget.fits(2 * this.ranges.size)) {
-      throw new FsError('ENOMEM', {
-        syscall: 'write',
-        note: 'the process has no mappings left for the maps of this file',
-      });
-    }
-    for (const range of this.ranges) {
-      if (this.pieceCount(range.reservedBytes) + 2 > budget.shareOf(range.pieceCount)) return true;
-    }
-    return false;
-  }
-
-  /** The blocks that are moved together with `[from, to)`, so that they are one run afterwards. */
-  private gatherRange(from: number, to: number): [number, number] {
-    const first = Math.floor(from / GATHER_BLOCKS) * GATHER_BLOCKS;
-    // Nothing is allocated behind the last block that the file has.
-    const end = Math.min(Math.ceil(to / GATHER_BLOCKS) * GATHER_BLOCKS, Math.max(to, this.extents.endBlock));
-    this.gatheredBlocks += end - first - (to - from);
-    return [first, end];
-  }
-
   /**
    * Copies blocks that lie in several runs into one run each `regionBlocks`, until the file has few enough runs to be
    * mapped. Returns the runs to journal and install; none when nothing can be gathered.
@@ -322,7 +256,7 @@ export class Mapping {
         this.read(first * BLOCK_SIZE, buffer, 0, count * BLOCK_SIZE);
         const physical = this.allocate(active, first, count, runs);
         active.write(physical * BLOCK_SIZE, buffer, 0, count * BLOCK_SIZE);
-        this.gatheredBlocks += count;
+        this.space.budget.gatheredBlocks += count;
       }
     } catch (error) {
       this.abandon(runs);
@@ -440,56 +374,7 @@ export class Mapping {
       if (run.blob === 0) this.extents.clear(run.logical, run.count, dropped);
       else this.extents.set(run.logical, run.count, run.blob, run.physical, dropped);
     }
-    for (const range of this.ranges) {
-      for (const run of runs)
-        range.stitch(this.extents, this.space.blobs, run.logical, run.logical + run.count);
-      range.setPieces(this.pieceCount(range.reservedBytes));
-    }
-  }
-
-  // Memory maps.
-
-  /**
-   * Maps the file. ENOMEM when the process has no mappings left for it (see `gather`), ENOTSUP where the platform
-   * has no mmap.
-   */
-  map(sizeBytes: number, reserveBytes: number): View {
-    const { system, budget, blobs } = this.space;
-    const reserved = Math.max(1, blocksFor(Math.max(sizeBytes, reserveBytes))) * BLOCK_SIZE;
-    if (!this.canMap(reserved)) {
-      throw new FsError('ENOMEM', {
-        syscall: 'map',
-        note: 'the file has too many pieces for the process budget of mappings',
-      });
-    }
-    const range = new MappedRange(system, budget, reserved);
-    try {
-      range.stitch(this.extents, blobs, 0, reserved / BLOCK_SIZE);
-    } catch (error) {
-      range.unmap();
-      throw error;
-    }
-    range.setPieces(this.pieceCount(reserved));
-    this.ranges.add(range);
-    return new View(system, range, Math.max(sizeBytes, reserveBytes), () => this.forget(range));
-  }
-
-  private forget(range: MappedRange): void {
-    if (this.ranges.delete(range) && this.ranges.size === 0) this.onIdle?.();
-  }
-
-  /** Ends every memory map of the file: the tree is being closed, and its blocks may get other bytes. */
-  closeViews(): void {
-    for (const range of [...this.ranges]) {
-      this.forget(range);
-      range.close();
-    }
-  }
-
-  /** Whether a new view of `reservedBytes` stays within its share of the budget. */
-  canMap(reservedBytes: number): boolean {
-    const { budget } = this.space;
-    return this.pieceCount(reservedBytes) <= Math.max(1, budget.shareOf(0));
+    this.maps.restitch(runs);
   }
 
   /** Reads every block once, so that each is verified: `map` with `verify`. EIO names the bad block. */
@@ -499,10 +384,4 @@ export class Mapping {
       this.read(at, buffer, 0, Math.min(buffer.length, sizeBytes - at));
     }
   }
-}
-
-/** Turns a full disk met while gathering for a map into ENOMEM: nothing was changed, the map is what cannot be had. */
-export function asOutOfMappings(error: unknown): unknown {
-  if (!isFsError(error, 'ENOSPC') && !isFsError(error, 'EROFS')) return error;
-  return new FsError('ENOMEM', { syscall: 'map', note: 'no room to copy the pieces of the file together' });
 }

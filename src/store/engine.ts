@@ -16,7 +16,7 @@ import {
   StoreError,
   type Timespec,
 } from '../base/index.ts';
-import { BlobSpace } from '../blob/index.ts';
+import { BlobSpace, type BlobSpaceCounts } from '../blob/index.ts';
 import {
   checkpoint,
   FrozenLayer,
@@ -33,8 +33,8 @@ import { createSystem, type System } from '../sys/index.ts';
 import { checkStore, type FsckOptions, type FsckReport } from './fsck.ts';
 import { collectGarbage, type GcReport } from './gc.ts';
 import { LayerBuilder } from './layer-builder.ts';
-import { settleLease } from './lease-settling.ts';
 import { checkLayout, checkTreeName, createLayout, pathExists, StoreLayout } from './layout.ts';
+import { settleLease } from './lease-settling.ts';
 import { Lease } from './leases.ts';
 import { Sealer } from './sealer.ts';
 import { Tree, type TreeInfo } from './tree.ts';
@@ -48,6 +48,14 @@ export interface StoreOptions {
   readonly system?: System;
   /** Make the store where there is none. */
   readonly create?: boolean;
+}
+
+export interface StoreCounts extends BlobSpaceCounts {
+  /** Kernel mappings of live memory maps, and how many there may be. */
+  readonly mappings: number;
+  readonly mappingsMax: number;
+  /** Blocks copied only to keep memory maps within their share of mappings. */
+  readonly gatheredBlocks: number;
 }
 
 export class StoreEngine {
@@ -173,6 +181,12 @@ export class StoreEngine {
   fsck(options: FsckOptions = {}): FsckReport {
     this.requireOpen('fsck');
     return checkStore(this, options);
+  }
+
+  /** What this process did and holds, for people and tests. */
+  get counts(): StoreCounts {
+    const { usedCount, limit, gatheredBlocks } = this.parts.budget;
+    return { ...this.blobs.counts, mappings: usedCount, mappingsMax: limit, gatheredBlocks };
   }
 
   // Opening.

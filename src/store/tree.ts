@@ -74,7 +74,7 @@ export class Tree {
   close(): void {
     if (!this.isOpen) return;
     const { stack } = this;
-    for (const inode of stack.inodes.values()) inode.mapping?.closeViews();
+    for (const inode of stack.inodes.values()) inode.mapping?.maps.close();
     if (stack.upper !== undefined) {
       for (const inode of stack.lazyTimes) if (!inode.isDead) stack.markDirty(inode);
       stack.lazyTimes.clear();

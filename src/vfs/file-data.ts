@@ -298,13 +298,13 @@ export function map(context: TreeContext, file: OpenFile, options: MapOptions = 
   const reserved = Math.max(1, blocksFor(Math.max(size, reserveBytes))) * BLOCK_SIZE;
   for (
     let region = GATHER_BLOCKS_FIRST;
-    !mapping.canMap(reserved) && region <= GATHER_BLOCKS_MAX;
+    !mapping.maps.canMap(reserved) && region <= GATHER_BLOCKS_MAX;
     region *= 4
   ) {
     gather(context, inode, region);
   }
   noteAccess(context, inode);
-  return mapping.map(size, reserveBytes);
+  return mapping.maps.map(size, reserveBytes);
 }
 
 /** Copies the pieces of a fragmented file together, so that it can be mapped. ENOMEM where that is refused. */

@@ -260,6 +260,7 @@ test('every second page of 512 MiB: the map stays within its share of mappings',
   const budget = processMapBudget(() => system.mapCountMax());
   assert.ok(view.pieceCount <= budget.limit, `${view.pieceCount} pieces`);
   assert.ok(budget.usedCount <= budget.limit);
+  assert.ok(engine.counts.gatheredBlocks > 0, 'neighbours were copied, and counted');
   const { bytes } = view;
   for (let block = 0; block < blocks; block++) {
     if (bytes[block * BLOCK_SIZE] !== (block % 2 === 0 ? 2 : 1))

@@ -1,0 +1,113 @@
+/** The memory maps of one file: made, re-mapped when the file changes, and kept within the budget of mappings. */
+import { BLOCK_SIZE, blocksFor, FsError, isFsError } from '../base/index.ts';
+import type { ExtentMap, Run } from '../extent/index.ts';
+import type { PhysicalSpace } from './physical-space.ts';
+import { MappedRange, View } from './view.ts';
+
+/** Blocks that are copied together when a map has more pieces than its share. */
+const GATHER_BLOCKS = 64;
+
+export class FileMaps {
+  /** Called when the last memory map of the file has gone. */
+  onIdle: (() => void) | undefined;
+  private readonly space: PhysicalSpace;
+  private readonly extents: ExtentMap;
+  private readonly ranges = new Set<MappedRange>();
+
+  constructor(space: PhysicalSpace, extents: ExtentMap) {
+    this.space = space;
+    this.extents = extents;
+  }
+
+  get isMapped(): boolean {
+    return this.ranges.size > 0;
+  }
+
+  /**
+   * Maps the file. ENOMEM when the process has no mappings left for it (see `Mapping.gather`), ENOTSUP where the
+   * platform has no mmap.
+   */
+  map(sizeBytes: number, reserveBytes: number): View {
+    const { system, budget } = this.space;
+    const reserved = Math.max(1, blocksFor(Math.max(sizeBytes, reserveBytes))) * BLOCK_SIZE;
+    if (!this.canMap(reserved)) {
+      const note = 'the file has too many pieces for the process budget of mappings';
+      throw new FsError('ENOMEM', { syscall: 'map', note });
+    }
+    const range = new MappedRange(system, budget, reserved);
+    try {
+      range.stitch(this.extents, this.space.blobs, 0, reserved / BLOCK_SIZE);
+    } catch (error) {
+      range.unmap();
+      throw error;
+    }
+    range.setPieces(this.pieceCount(reserved));
+    this.ranges.add(range);
+    return new View(system, range, Math.max(sizeBytes, reserveBytes), () => this.forget(range));
+  }
+
+  /** Whether a new view of `reservedBytes` stays within its share of the budget. */
+  canMap(reservedBytes: number): boolean {
+    return this.pieceCount(reservedBytes) <= Math.max(1, this.space.budget.shareOf(0));
+  }
+
+  private forget(range: MappedRange): void {
+    if (this.ranges.delete(range) && this.ranges.size === 0) this.onIdle?.();
+  }
+
+  /** Ends every memory map of the file: the tree is being closed, and its blocks may get other bytes. */
+  close(): void {
+    for (const range of [...this.ranges]) {
+      this.forget(range);
+      range.close();
+    }
+  }
+
+  /** Re-maps the blocks of `runs`, which were just installed, in every view. */
+  restitch(runs: readonly Run[]): void {
+    for (const range of this.ranges) {
+      for (const run of runs) {
+        range.stitch(this.extents, this.space.blobs, run.logical, run.logical + run.count);
+      }
+      range.setPieces(this.pieceCount(range.reservedBytes));
+    }
+  }
+
+  /** Kernel mappings that a view of this file is made of, at most. */
+  private pieceCount(reservedBytes: number): number {
+    const { blockCount, runCount } = this.extents;
+    return blockCount * BLOCK_SIZE >= reservedBytes ? runCount : 2 * runCount + 1;
+  }
+
+  /**
+   * True when breaking up one more run would take a view of this file over its share of the budget. ENOMEM, before
+   * anything is changed, when there is not even room for that.
+   */
+  wouldExceedShare(): boolean {
+    if (this.ranges.size === 0) return false;
+    const { budget } = this.space;
+    if (!budget.fits(2 * this.ranges.size)) {
+      const note = 'the process has no mappings left for the maps of this file';
+      throw new FsError('ENOMEM', { syscall: 'write', note });
+    }
+    for (const range of this.ranges) {
+      if (this.pieceCount(range.reservedBytes) + 2 > budget.shareOf(range.pieceCount)) return true;
+    }
+    return false;
+  }
+
+  /** The blocks that are moved together with `[from, to)`, so that they are one run afterwards. */
+  gatherRange(from: number, to: number): [number, number] {
+    const first = Math.floor(from / GATHER_BLOCKS) * GATHER_BLOCKS;
+    // Nothing is allocated behind the last block that the file has.
+    const end = Math.min(Math.ceil(to / GATHER_BLOCKS) * GATHER_BLOCKS, Math.max(to, this.extents.endBlock));
+    this.space.budget.gatheredBlocks += end - first - (to - from);
+    return [first, end];
+  }
+}
+
+/** Turns a full disk met while gathering for a map into ENOMEM: nothing was changed, the map is what cannot be had. */
+export function asOutOfMappings(error: unknown): unknown {
+  if (!isFsError(error, 'ENOSPC') && !isFsError(error, 'EROFS')) return error;
+  return new FsError('ENOMEM', { syscall: 'map', note: 'no room to copy the pieces of the file together' });
+}
