@@ -31,6 +31,7 @@ export type {
   Change,
   ErrorCode,
   ForkOptions,
+  FsckOptions,
   FsckReport,
   GcReport,
   ImportProgress,

@@ -12,7 +12,6 @@
  */
 
 import {
-  assert,
   type BlobId,
   ByteWriter,
   type Clock,
@@ -360,12 +359,5 @@ export class LayerStack implements PhysicalSpace {
   /** Whether `name` in `directory` would show through from a lower layer if the upper one said nothing of it. */
   showsFromBelow(directory: Inode, name: Name): boolean {
     return this.existsBelow(directory.ino) && this.readLowerName(directory.ino, name) !== NO_ENTRY;
-  }
-
-  /** The upper layer has been frozen and `next` stands over it: nothing that anyone sees changes. */
-  replaceUpper(next: UpperLayer, lowers: readonly FrozenLayer[]): void {
-    assert(this.dirty.size === 0, 'the old upper layer was checkpointed');
-    this.upper = next;
-    this.lowers = lowers;
   }
 }

@@ -63,7 +63,8 @@ export class UpperLayer {
   activeBlob(): ActiveBlob {
     if (this.active !== undefined) return this.active;
     const { tables, blobs } = this.parts;
-    if (this.stored.size === 0) {
+    // Recovery has looked into the file, where there is one, although nothing may have been stored of it.
+    if (this.stored.size === 0 && !this.wasUnclean) {
       const created = this.tryCreateActive();
       if (created !== undefined) return created;
     } else if (!blobs.exists(this.activeId)) {

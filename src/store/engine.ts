@@ -7,15 +7,7 @@
  * layer that a tree stands on is there (fsck passes `trees` and `layers`).
  */
 
-import {
-  type BlobId,
-  FsError,
-  type Ino,
-  isFsError,
-  type LayerId,
-  StoreError,
-  type Timespec,
-} from '../base/index.ts';
+import { FsError, isFsError, type LayerId, StoreError } from '../base/index.ts';
 import { BlobSpace, type BlobSpaceCounts } from '../blob/index.ts';
 import {
   checkpoint,
@@ -28,7 +20,7 @@ import {
   type UpperParts,
 } from '../layer/index.ts';
 import { processMapBudget } from '../mapping/index.ts';
-import { type InodeRecord, type LayerRecord, MetaTables, type TreeRecord } from '../meta/index.ts';
+import { MetaTables } from '../meta/index.ts';
 import { createSystem, type System } from '../sys/index.ts';
 import { checkStore, type FsckOptions, type FsckReport } from './fsck.ts';
 import { collectGarbage, type GcReport } from './gc.ts';
@@ -38,9 +30,8 @@ import { settleLease } from './lease-settling.ts';
 import { Lease } from './leases.ts';
 import { Sealer } from './sealer.ts';
 import { Tree, type TreeInfo } from './tree.ts';
+import { TreeRows } from './tree-rows.ts';
 
-/** Inode numbers given to a new fork in the transaction that makes it: most forks never need more. */
-const FORK_INODE_RANGE = 4096;
 /** A commit mark is written so often, so that a power cut takes no more than this (DESIGN §5). */
 const COMMIT_MARK_MS = 2_000;
 
@@ -65,6 +56,7 @@ export class StoreEngine {
   readonly tables: MetaTables;
   readonly blobs: BlobSpace;
   readonly sealer: Sealer;
+  private readonly rows: TreeRows;
   private readonly lease: Lease;
   private readonly trees = new Map<string, Tree>();
   private readonly leaseTokens = new Map<Tree, object>();
@@ -79,6 +71,7 @@ export class StoreEngine {
     this.tables = MetaTables.open(layout.metaDirectory);
     this.blobs = new BlobSpace(system, layout.blobsDirectory);
     this.lease = Lease.take(system, layout.runDirectory);
+    this.rows = new TreeRows(this.tables, system.clock, layout.directory);
     this.sealer = new Sealer(this.tables, this.blobs);
     this.timer = setInterval(() => this.markAll(), COMMIT_MARK_MS);
     this.timer.unref();
@@ -232,7 +225,7 @@ export class StoreEngine {
   }
 
   private openStack(info: TreeInfo): LayerStack {
-    const record = this.layerRecord(info.layer);
+    const record = this.rows.layer(info.layer);
     if (record.state === 'frozen') {
       return new LayerStack(this.parts, info.root, undefined, this.chain(info.layer));
     }
@@ -258,18 +251,6 @@ export class StoreEngine {
     }
   }
 
-  private layerRecord(layer: LayerId): LayerRecord {
-    const record = this.tables.layers.get(layer);
-    if (record !== undefined) return record;
-    throw new StoreError(
-      'ERR_STORE_CORRUPT',
-      'open',
-      this.directory,
-      `layer ${layer} is missing`,
-      'Run `ramet fsck` to see what is affected.',
-    );
-  }
-
   /** The frozen layers from `layer` down to the base, shared by all trees of this process. */
   private chain(layer: LayerId | 0): FrozenLayer[] {
     const chain: FrozenLayer[] = [];
@@ -277,7 +258,7 @@ export class StoreEngine {
     while (next !== 0) {
       let frozen = this.frozen.get(next);
       if (frozen === undefined) {
-        frozen = new FrozenLayer(this.tables, next, this.layerRecord(next));
+        frozen = new FrozenLayer(this.tables, next, this.rows.layer(next));
         this.frozen.set(next, frozen);
       }
       chain.push(frozen);
@@ -302,15 +283,15 @@ export class StoreEngine {
   fork(source: string, name: string): Tree {
     checkTreeName(name, 'fork');
     const info = this.info(source, 'fork');
-    this.requireFree(name, 'fork');
+    this.rows.requireFree(name, 'fork');
     const parent = info.kind === 'snapshot' ? info.layer : this.frozenLayerOf(source, info);
     this.tables.transaction(() => {
-      this.requireFree(name, 'fork');
+      this.rows.requireFree(name, 'fork');
       // Between the look and this transaction another process may have dropped the source, and gc what it stood on.
       if (this.tables.trees.get(source)?.id !== info.id) {
         throw new FsError('ENOENT', { syscall: 'fork', path: source, note: 'it was dropped meanwhile' });
       }
-      this.insertFork(name, info.root, parent, source);
+      this.rows.insertFork(name, info.root, parent, source);
     });
     return this.openTree(name);
   }
@@ -320,64 +301,10 @@ export class StoreEngine {
     checkTreeName(name, 'fork');
     this.requireOpen('fork');
     this.tables.transaction(() => {
-      this.requireFree(name, 'fork');
-      const root = this.tables.allocate('nextIno') as Ino;
-      const layer = this.insertFork(name, root, 0, '');
-      this.tables.inodes.put(layer, root, emptyRoot(root, this.system.clock.now()));
+      this.rows.requireFree(name, 'fork');
+      this.rows.insertEmptyFork(name);
     });
     return this.openTree(name);
-  }
-
-  private requireFree(name: string, operation: string): void {
-    if (this.tables.trees.get(name) === undefined) return;
-    throw new FsError('EEXIST', { syscall: operation, path: name, note: 'drop it, or choose another name' });
-  }
-
-  /** Rows of a new fork over `parent`; inside a transaction. */
-  private insertFork(name: string, root: Ino, parent: LayerId | 0, source: string): LayerId {
-    const { tables } = this;
-    const layer = this.insertUpper(root, parent, undefined);
-    const id = tables.allocate('nextTree');
-    const created = this.system.clock.now();
-    const record: TreeRecord = { kind: 'fork', layer, root, created, source, id };
-    tables.trees.put(name, record);
-    return layer;
-  }
-
-  /** Rows of a new writable layer and its blob; inside a transaction. A range of inode numbers may be handed on. */
-  private insertUpper(
-    root: Ino,
-    parent: LayerId | 0,
-    range: { next: number; end: number } | undefined,
-  ): LayerId {
-    const { tables } = this;
-    const layer = tables.allocate('nextLayer') as LayerId;
-    const blob = tables.allocate('nextBlob') as BlobId;
-    const first = range?.next ?? tables.allocate('nextIno', FORK_INODE_RANGE);
-    const created = this.system.clock.now();
-    tables.layers.put(layer, {
-      state: 'writable',
-      parent,
-      root,
-      dev: 0,
-      activeBlob: blob,
-      inoNext: first,
-      inoEnd: range?.end ?? first + FORK_INODE_RANGE,
-      generation: 1,
-      appliedSequence: 0,
-      depth: parent === 0 ? 0 : this.layerRecord(parent).depth + 1,
-      created,
-      unsealedBlobs: [],
-    });
-    tables.blobs.put(blob, {
-      kind: 'active',
-      state: 'active',
-      layer,
-      lengthBlocks: 0,
-      lengthBytes: 0,
-      created,
-    });
-    return layer;
   }
 
   /** The frozen layer that shows what fork `name` is now; its own upper layer is frozen unless it is still empty. */
@@ -407,55 +334,32 @@ export class StoreEngine {
     }
     let next = 0 as LayerId;
     checkpoint(stack, (upper) => {
-      next = this.freezeRows(tree, upper);
+      next = this.rows.freeze(tree.info, upper);
       inTransaction?.(upper.id);
     });
-    const record = this.layerRecord(old.id);
+    const record = this.rows.layer(old.id);
     const frozen = new FrozenLayer(tables, old.id, record, old.stored);
     this.frozen.set(old.id, frozen);
     tree.info = { ...tree.info, layer: next };
-    const upper = new UpperLayer(this.upperParts(next), next, this.layerRecord(next));
+    stack.lowers = [frozen, ...stack.lowers];
+    // Until the new layer is open nothing can be written: should that fail, the tree stays readable as it is.
+    stack.upper = undefined;
+    const upper = new UpperLayer(this.upperParts(next), next, this.rows.layer(next));
     upper.journal.begin(upper.record.generation, 1);
-    stack.replaceUpper(upper, [frozen, ...stack.lowers]);
+    stack.upper = upper;
     old.retire();
     if (record.unsealedBlobs.length > 0) this.sealer.add(old.id, record.unsealedBlobs);
     return old.id;
-  }
-
-  /** Rows of a freeze, inside the checkpoint's last transaction; returns the new upper layer. */
-  private freezeRows(tree: Tree, upper: UpperLayer): LayerId {
-    const { tables } = this;
-    const stored = this.layerRecord(upper.id);
-    const frozenAt = this.system.clock.now();
-    const length = upper.freezeActive();
-    const blob = tables.blobs.get(upper.activeId);
-    const next = this.insertUpper(stored.root, upper.id, { next: stored.inoNext, end: stored.inoEnd });
-    if (length !== undefined && blob !== undefined) {
-      tables.blobs.put(upper.activeId, { ...blob, ...length, state: 'frozen' });
-    } else tables.blobs.remove(upper.activeId);
-    tables.layers.put(upper.id, {
-      ...stored,
-      state: 'frozen',
-      frozenAt,
-      activeBlob: 0,
-      unsealedBlobs: length === undefined ? [] : [upper.activeId],
-    });
-    const { name, kind, root, created, source, id } = tree.info;
-    tables.trees.put(name, { kind, layer: next, root, created, source, id });
-    for (const ino of tables.orphans.inos(upper.id)) tables.orphans.put(next, ino);
-    return next;
   }
 
   /** A snapshot of a fork as it is now, or of another snapshot. EINVAL (name), EEXIST, ENOENT, EBUSY. */
   snapshot(source: string, name: string): TreeInfo {
     checkTreeName(name, 'snapshot');
     const info = this.info(source, 'snapshot');
-    this.requireFree(name, 'snapshot');
+    this.rows.requireFree(name, 'snapshot');
     const insert = (layer: LayerId): void => {
-      this.requireFree(name, 'snapshot');
-      const id = this.tables.allocate('nextTree');
-      const created = this.system.clock.now();
-      this.tables.trees.put(name, { kind: 'snapshot', layer, root: info.root, created, source, id });
+      this.rows.requireFree(name, 'snapshot');
+      this.rows.insertSnapshot(name, layer, info.root, source);
     };
     if (info.kind === 'snapshot') {
       this.tables.transaction(() => insert(info.layer));
@@ -489,7 +393,7 @@ export class StoreEngine {
       });
     }
     // Taking the layer over proves that nobody else has it; what its journal holds goes with it.
-    const upper = new UpperLayer(this.upperParts(info.layer), info.layer, this.layerRecord(info.layer));
+    const upper = new UpperLayer(this.upperParts(info.layer), info.layer, this.rows.layer(info.layer));
     try {
       this.tables.transaction(() => {
         // Before the lock was ours another process may have dropped it and given the name to another fork.
@@ -550,28 +454,4 @@ export class StoreEngine {
     this.lease.close();
     await this.tables.close();
   }
-}
-
-function emptyRoot(root: Ino, now: Timespec): InodeRecord {
-  return {
-    mode: 0o040755,
-    uid: process.getuid?.() ?? 0,
-    gid: process.getgid?.() ?? 0,
-    nlink: 2,
-    size: 0,
-    rdev: 0,
-    extentLayer: 0,
-    xattrLayer: 0,
-    blocks: 0,
-    atimeSeconds: now.seconds,
-    atimeNanoseconds: now.nanoseconds,
-    mtimeSeconds: now.seconds,
-    mtimeNanoseconds: now.nanoseconds,
-    ctimeSeconds: now.seconds,
-    ctimeNanoseconds: now.nanoseconds,
-    birthSeconds: now.seconds,
-    birthNanoseconds: now.nanoseconds,
-    parent: root,
-    target: '',
-  };
 }

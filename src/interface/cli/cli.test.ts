@@ -328,6 +328,8 @@ describe('cp', () => {
     assert.match(scratch.mustFail(1, 'cp', 'repo/README', 'repo/large', 'try:/README'), /ENOTDIR/);
     assert.match(scratch.mustFail(1, 'cp', 'try:/README', 'try:/README'), /same file/);
     assert.match(scratch.mustFail(1, 'cp', '-r', 'try:/src', 'try:/src/inside'), /into itself/);
+    assert.match(scratch.mustFail(1, 'cp', '-r', 'try:/', 'try:/src'), /into itself/);
+    scratch.must('cp', '-r', 'try:/src', 'try:/src-2');
     assert.match(scratch.mustFail(1, 'cp', 'repo/README', 'base:/x'), /never changes/);
     assert.equal(scratch.must('cat', 'try:/README'), 'read me\n');
   });
@@ -368,7 +370,10 @@ describe('what changed and what it takes', () => {
     assert.match(scratch.mustFail(1, 'export', 'base', 'out'), /ENOTEMPTY/);
     scratch.must('export', 'base', 'out.tar');
     assert.match(scratch.mustFail(1, 'export', 'base', 'out.tar'), /EEXIST/);
-    const piped = spawnSync(process.execPath, [MAIN, 'export', 'base', '-'], { cwd: scratch.directory });
+    const piped = spawnSync(process.execPath, [MAIN, 'export', 'base', '-'], {
+      cwd: scratch.directory,
+      maxBuffer: 2 ** 24,
+    });
     assert.equal(piped.status, 0);
     assert.ok(piped.stdout.equals(readFileSync(scratch.at('out.tar'))));
     assert.equal(

@@ -1,5 +1,5 @@
 /** The two places between which `ramet cp` copies, as one interface: the host, and an open tree. */
-import { constants } from 'node:fs';
+import { constants, realpathSync } from 'node:fs';
 import { BLOCK_SIZE, FsError, isFsError, nameToBytes, nameToString } from '../../base/index.ts';
 import type { System } from '../../sys/index.ts';
 import type { FileSystem, OpenFile } from '../../vfs/index.ts';
@@ -40,6 +40,8 @@ export interface CopyEnd {
   /** The path for messages. */
   show(path: string): string;
   stat(path: string, follow: boolean): CopyStat | undefined;
+  /** Absolute, without symlinks. ENOENT. */
+  realPath(path: string): string;
   names(path: string): string[];
   readLink(path: string): string;
   openSource(path: string, size: number): CopySource;
@@ -80,6 +82,10 @@ export class HostEnd implements CopyEnd {
       if (isFsError(error, 'ENOENT')) return undefined;
       throw error;
     }
+  }
+
+  realPath(path: string): string {
+    return this.on('realpath', path, (bytes) => realpathSync(bytes, 'buffer').toString('latin1'));
   }
 
   names(path: string): string[] {
@@ -188,6 +194,10 @@ export class TreeEnd implements CopyEnd {
       atime: { seconds: found.atimeSeconds, nanoseconds: found.atimeNanoseconds },
       mtime: { seconds: found.mtimeSeconds, nanoseconds: found.mtimeNanoseconds },
     };
+  }
+
+  realPath(path: string): string {
+    return this.on('realpath', path, () => this.fileSystem.realPath(path));
   }
 
   names(path: string): string[] {
@@ -312,6 +322,9 @@ const PIECE = Buffer.allocUnsafe(256 * BLOCK_SIZE);
 
 /** Copies the bytes of a file, holes as holes. EIO when the source became shorter meanwhile. */
 export function copyContent(source: CopySource, target: CopyTarget, size: number, shown: string): void {
+  // The size goes first where there are holes: XFS fills a hole that a file grows over with preallocated blocks.
+  const dataBytes = source.segments.reduce((sum, { start, end }) => sum + end - start, 0);
+  if (dataBytes < size) target.setSize(size);
   for (const { start, end } of source.segments) {
     for (let position = start; position < end; position += PIECE.length) {
       const length = Math.min(PIECE.length, end - position);
@@ -325,5 +338,4 @@ export function copyContent(source: CopySource, target: CopyTarget, size: number
       target.write(PIECE, length, position);
     }
   }
-  if ((source.segments.at(-1)?.end ?? 0) < size) target.setSize(size);
 }

@@ -64,18 +64,16 @@ export function copyAll(
 class Copying {
   readonly counts: CopyCounts = { files: 0, directories: 0, reflinks: 0, bytes: 0 };
   private readonly options: CopyOptions;
-  /** The directory that the copy goes to, once it is there: it must not be copied into itself. */
-  private made: { readonly end: CopyEnd; readonly dev: number; readonly ino: number } | undefined;
 
   constructor(options: CopyOptions) {
     this.options = options;
   }
 
   top(from: CopyPlace, to: CopyPlace): void {
-    this.made = undefined;
     // Without -r a symlink on the command line is followed, as cp(1) does.
     const stat = from.end.stat(from.path, !this.options.recursive);
     if (stat === undefined) throw new FsError('ENOENT', { syscall: 'cp', path: from.end.show(from.path) });
+    if (isDirectory(stat) && this.options.recursive) this.refuseSelf(from, to);
     this.any(from, to, stat);
   }
 
@@ -95,13 +93,11 @@ class Copying {
   private directory(from: CopyPlace, to: CopyPlace, stat: CopyStat): void {
     if (!this.options.recursive)
       throw new FsError('EISDIR', { syscall: 'cp', path: from.end.show(from.path) });
-    // Names are taken before anything is made: what the copy itself makes in there is not copied.
     const names = from.end.names(from.path);
     const before = to.end.stat(to.path, true);
     if (before === undefined) to.end.makeDirectory(to.path);
     else if (!isDirectory(before))
       throw new FsError('ENOTDIR', { syscall: 'cp', path: to.end.show(to.path) });
-    this.refuseSelf(from, to, stat);
     this.counts.directories++;
     for (const name of names) {
       const child = { end: from.end, path: joinPath(from.path, name) };
@@ -112,12 +108,12 @@ class Copying {
     if (before === undefined || this.options.preserve) this.dress(from, to, stat);
   }
 
-  private refuseSelf(from: CopyPlace, to: CopyPlace, stat: CopyStat): void {
-    const there = to.end.stat(to.path, true);
-    if (there === undefined) return;
-    this.made ??= { end: to.end, dev: there.dev, ino: there.ino };
-    if (!isOnePlace(from.end, this.made.end) || stat.dev !== this.made.dev || stat.ino !== this.made.ino)
-      return;
+  /** Looked at before anything is made: the destination may not exist yet, its directory does. */
+  private refuseSelf(from: CopyPlace, to: CopyPlace): void {
+    if (!isOnePlace(from.end, to.end)) return;
+    const source = from.end.realPath(from.path);
+    const parent = to.end.realPath(directoryOf(to.path));
+    if (!`${parent}/`.startsWith(source === '/' ? '/' : `${source}/`)) return;
     throw new FsError('EINVAL', {
       syscall: 'cp',
       path: from.end.show(from.path),
@@ -200,6 +196,12 @@ class Copying {
     if (!isSymlink) to.end.setMode(to.path, stat.mode & (this.options.preserve ? 0o7777 : 0o777));
     if (this.options.preserve) to.end.setTimes(to.path, stat);
   }
+}
+
+/** The directory that a path lies in, a byte string. */
+function directoryOf(path: string): string {
+  const trimmed = path.replace(/\/+$/, '');
+  return trimmed.slice(0, trimmed.lastIndexOf('/')) || '/';
 }
 
 function isOnePlace(a: CopyEnd, b: CopyEnd): boolean {

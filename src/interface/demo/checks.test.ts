@@ -1,3 +1,4 @@
+/** What the demo checks with: a check must find a single wrong byte. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { BLOCK_SIZE } from '../../base/index.ts';

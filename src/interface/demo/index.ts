@@ -5,7 +5,7 @@
  * Invariants: what a fork must hold is computed from a seed and from the imported tree, never from another fork;
  * nothing stays on the disk, whatever happens; every figure is measured in this run, or absent with a reason.
  *
- * Neighbours: it uses the library as any program would (`interface/node`) and asks `sys` about pages and frames;
+ * Neighbours: it uses the library as other programs do (`interface/node`) and asks `sys` about pages and frames;
  * `interface/cli` runs it and prints the result. The benchmarks use its measurements of the host.
  */
 export { type DemoOptions, type DemoResult, type DemoTimes, runDemo } from './demo.ts';

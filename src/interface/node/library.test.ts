@@ -174,6 +174,21 @@ test('closing the store closes its trees; what was written is there afterwards',
   assert.ok(statSync(directory).isDirectory());
 });
 
+test('gc gives back what was dropped, and fsck finds nothing wrong before or after', async () => {
+  await using fixture = await LibraryFixture.open();
+  const { store } = fixture;
+  const fork = await fixture.base.fork('one');
+  fork.fs.writeFileSync('/large', Buffer.alloc(1024 * 1024, 'x'));
+  await fork.snapshot('two');
+  await fork.close();
+  assert.ok((await store.fsck({ scrub: true })).isClean);
+  await store.drop('one');
+  await store.drop('two');
+  assert.ok((await store.gc()).layersRemoved >= 1);
+  assert.ok((await store.fsck()).isClean);
+  assert.equal(fixture.base.fs.readFileSync('/link', 'utf8'), 'export const a = 1;\n');
+});
+
 test('a map is live, by path and by descriptor', async (t) => {
   await using fixture = await LibraryFixture.open();
   if (!fixture.store.engine.system.canMap) {

@@ -6,7 +6,7 @@
 import { statfsSync } from 'node:fs';
 import { FsError, nameToString } from '../../base/index.ts';
 import type { View } from '../../mapping/index.ts';
-import type { Change, FsckReport, GcReport, Tree, TreeInfo } from '../../store/index.ts';
+import type { Change, FsckOptions, FsckReport, GcReport, Tree, TreeInfo } from '../../store/index.ts';
 import { diffTrees, StoreEngine } from '../../store/index.ts';
 import type { ImportOptions, ImportReport } from '../transfer/index.ts';
 import { importTree } from '../transfer/index.ts';
@@ -269,9 +269,9 @@ export class Store {
     return this.engine.gc();
   }
 
-  /** Checks the whole store and reports what is wrong; changes nothing. */
-  async fsck(): Promise<FsckReport> {
-    return this.engine.fsck();
+  /** Checks the whole store and reports what is wrong; changes nothing. With `scrub` every block is read and verified. */
+  async fsck(options: FsckOptions = {}): Promise<FsckReport> {
+    return this.engine.fsck(options);
   }
 
   /** Closes every tree that was opened through this store, then the store. */

@@ -127,6 +127,31 @@ const CALLS: Record<string, Call> = {
   'readdir, bad recursive': (fs, at) => fs.readdirSync(at('d'), wrong({ recursive: 1 })),
   'rename of nothing': (fs, at) => fs.renameSync(at('no'), at('x')),
   'rename into itself': (fs, at) => fs.renameSync(at('d'), at('d/sub/x')),
+  'rename onto its own parent': (fs, at) => {
+    fs.writeFileSync(at('d/x'), '');
+    fs.renameSync(at('d/x'), at('d'));
+  },
+  'rename to dots': (fs, at) => fs.renameSync(at('no/'), at('d/..')),
+  'rename of file with a slash': (fs, at) => fs.renameSync(at('f/'), at('x')),
+  'rename of link with a slash': (fs, at) => fs.renameSync(at('lf/'), at('x')),
+  'rename of file to a slash': (fs, at) => fs.renameSync(at('f'), at('x/')),
+  'rename of directory to a slash': (fs, at) => {
+    fs.renameSync(at('d/'), at('x/'));
+    return fs.readdirSync(at(''));
+  },
+  'open new with a slash': (fs, at) => fs.openSync(at('x/'), 'w'),
+  'open directory with a slash to append': (fs, at) => fs.openSync(at('d/'), 'a'),
+  'open through a link with a slash at its end': (fs, at) => {
+    fs.symlinkSync('x/', at('lx'));
+    fs.openSync(at('lx'), 'w');
+  },
+  'mkdir of file with a slash': (fs, at) => fs.mkdirSync(at('f/')),
+  'mkdir of link with a slash': (fs, at) => fs.mkdirSync(at('l1/')),
+  'unlink of file with a slash': (fs, at) => fs.unlinkSync(at('f/')),
+  'unlink of link with a slash': (fs, at) => fs.unlinkSync(at('lf/')),
+  'unlink of dots': (fs, at) => fs.unlinkSync(at('d/sub/..')),
+  'rmdir of dots': (fs, at) => fs.rmdirSync(at('d/sub/..')),
+  'rmdir of dot': (fs, at) => fs.rmdirSync(at('d/.')),
   'rename of number': (fs, at) => fs.renameSync(wrong(5), at('x')),
   'rename to number': (fs, at) => fs.renameSync(at('x'), wrong(5)),
   'link of nothing': (fs, at) => fs.linkSync(at('no'), at('x')),

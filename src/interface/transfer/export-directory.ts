@@ -144,13 +144,13 @@ export class DirectoryExport {
     const flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW;
     const fd = onHost('open', hostPath, () => system.openHost(hostPath, flags, 0o600));
     try {
-      const segments = await this.reader.readData(item, (bytes, position) => {
+      const { size, blocks } = item.attributes;
+      // The size goes first where there are holes: XFS fills a hole that a file grows over with preallocated blocks.
+      if (blocks * 512 < size) onHost('ftruncate', hostPath, () => system.truncate(fd, size));
+      await this.reader.readData(item, (bytes, position) => {
         onHost('write', hostPath, () => system.pwrite(fd, bytes, 0, bytes.length, position));
         return this.pacing.isDue ? this.pacing.turn() : undefined;
       });
-      const { size } = item.attributes;
-      // What lies behind the last data is a hole; it has to be there too.
-      if ((segments.at(-1)?.end ?? 0) < size) onHost('ftruncate', hostPath, () => system.truncate(fd, size));
       this.tally.files++;
       this.tally.apparentBytes += size;
     } finally {

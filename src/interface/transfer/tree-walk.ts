@@ -83,7 +83,7 @@ export class TreeReader {
   async readData(
     item: TreeItem,
     visit: (bytes: Buffer, position: number) => Promise<void> | void,
-  ): Promise<DataSegment[]> {
+  ): Promise<void> {
     const { fileSystem, piece } = this;
     const file = this.naming('open', item.path, () => fileSystem.open(item.path, O_RDONLY, 0));
     try {
@@ -95,7 +95,6 @@ export class TreeReader {
           await visit(piece.subarray(0, length), position);
         }
       }
-      return segments;
     } finally {
       fileSystem.close(file);
     }

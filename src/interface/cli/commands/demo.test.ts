@@ -1,3 +1,4 @@
+/** `ramet demo` as a program: table, JSON, interruption, wrong usage. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';

@@ -3,11 +3,10 @@
  * memory.
  */
 import { type Command, InvalidArgumentError } from 'commander';
-import { nameToString } from '../../../base/index.ts';
+import { FsError, nameToString } from '../../../base/index.ts';
 import { filePages, type PageReport, type PageRun, pageReportTitle } from '../../../store/index.ts';
 import { examples } from '../examples.ts';
 import { counted, formatCount, printable, writeJson, writeLine } from '../output.ts';
-import { naming } from '../problem.ts';
 import { namedTreeError, withSession } from '../session.ts';
 import { requireTreePath, showTreePath } from '../tree-path.ts';
 
@@ -51,18 +50,10 @@ export function register(program: Command): void {
     });
 }
 
-/** The engine says which tree, the filesystem only a code: both end up with a name. */
+/** The engine's errors name the tree, those of the filesystem nothing: both end up with a name. */
 function nameProblem(tree: string, path: string, error: unknown): unknown {
-  const named = namedTreeError(tree, error);
-  if (named !== error) return named;
-  try {
-    naming('pages', showTreePath(tree, path), () => {
-      throw error;
-    });
-  } catch (withPath) {
-    return withPath;
-  }
-  return error;
+  if (!(error instanceof FsError) || error.path !== undefined) return namedTreeError(tree, error);
+  return new FsError(error.code, { syscall: 'pages', path: showTreePath(tree, path), note: error.note });
 }
 
 function wholeNumber(text: string): number {

@@ -1,0 +1,140 @@
+/**
+ * The rows behind forks and snapshots: what a fork, a freeze and a snapshot write to the tables. Each function belongs
+ * inside a transaction of its caller, so that an operation is in the tables wholly or not at all.
+ */
+import { type BlobId, type Clock, FsError, type Ino, type LayerId, StoreError } from '../base/index.ts';
+import type { UpperLayer } from '../layer/index.ts';
+import type { InodeRecord, LayerRecord, MetaTables } from '../meta/index.ts';
+import type { TreeInfo } from './tree.ts';
+
+/** Inode numbers given to a new fork in the transaction that makes it: most forks never need more. */
+const FORK_INODE_RANGE = 4096;
+
+interface InodeRange {
+  readonly next: number;
+  readonly end: number;
+}
+
+export class TreeRows {
+  private readonly tables: MetaTables;
+  private readonly clock: Clock;
+  private readonly directory: string;
+
+  constructor(tables: MetaTables, clock: Clock, directory: string) {
+    this.tables = tables;
+    this.clock = clock;
+    this.directory = directory;
+  }
+
+  /** ERR_STORE_CORRUPT when a layer that something stands on is missing. */
+  layer(layer: LayerId): LayerRecord {
+    const record = this.tables.layers.get(layer);
+    if (record !== undefined) return record;
+    const hint = 'Run `ramet fsck` to see what is affected.';
+    throw new StoreError('ERR_STORE_CORRUPT', 'open', this.directory, `layer ${layer} is missing`, hint);
+  }
+
+  /** EEXIST when there is a tree of this name. */
+  requireFree(name: string, operation: string): void {
+    if (this.tables.trees.get(name) === undefined) return;
+    throw new FsError('EEXIST', { syscall: operation, path: name, note: 'drop it, or choose another name' });
+  }
+
+  /** A new fork over `parent`; 0 for none. */
+  insertFork(name: string, root: Ino, parent: LayerId | 0, source: string): LayerId {
+    const layer = this.insertUpper(root, parent);
+    this.insertTree(name, 'fork', layer, root, source);
+    return layer;
+  }
+
+  /** A fork with nothing under it: a root directory of its own. */
+  insertEmptyFork(name: string): void {
+    const root = this.tables.allocate('nextIno') as Ino;
+    const layer = this.insertFork(name, root, 0, '');
+    this.tables.inodes.put(layer, root, this.emptyRoot(root));
+  }
+
+  insertSnapshot(name: string, layer: LayerId, root: Ino, source: string): void {
+    this.insertTree(name, 'snapshot', layer, root, source);
+  }
+
+  private insertTree(name: string, kind: TreeInfo['kind'], layer: LayerId, root: Ino, source: string): void {
+    const id = this.tables.allocate('nextTree');
+    this.tables.trees.put(name, { kind, layer, root, created: this.clock.now(), source, id });
+  }
+
+  /** A new writable layer and its blob. A range of inode numbers may be handed on from the layer below. */
+  private insertUpper(root: Ino, parent: LayerId | 0, range?: InodeRange): LayerId {
+    const { tables } = this;
+    const layer = tables.allocate('nextLayer') as LayerId;
+    const blob = tables.allocate('nextBlob') as BlobId;
+    const first = range?.next ?? tables.allocate('nextIno', FORK_INODE_RANGE);
+    const created = this.clock.now();
+    tables.layers.put(layer, {
+      state: 'writable',
+      parent,
+      root,
+      dev: 0,
+      activeBlob: blob,
+      inoNext: first,
+      inoEnd: range?.end ?? first + FORK_INODE_RANGE,
+      generation: 1,
+      appliedSequence: 0,
+      depth: parent === 0 ? 0 : this.layer(parent).depth + 1,
+      created,
+      unsealedBlobs: [],
+    });
+    const empty = { lengthBlocks: 0, lengthBytes: 0 };
+    tables.blobs.put(blob, { kind: 'active', state: 'active', layer, ...empty, created });
+    return layer;
+  }
+
+  /** Freezes `upper`, whose changes are stored, and puts a fresh layer over it; returns the new one. */
+  freeze(info: TreeInfo, upper: UpperLayer): LayerId {
+    const { tables } = this;
+    const stored = this.layer(upper.id);
+    const length = upper.freezeActive();
+    const blob = tables.blobs.get(upper.activeId);
+    const next = this.insertUpper(stored.root, upper.id, { next: stored.inoNext, end: stored.inoEnd });
+    if (length !== undefined && blob !== undefined) {
+      tables.blobs.put(upper.activeId, { ...blob, ...length, state: 'frozen' });
+    } else tables.blobs.remove(upper.activeId);
+    tables.layers.put(upper.id, {
+      ...stored,
+      state: 'frozen',
+      frozenAt: this.clock.now(),
+      activeBlob: 0,
+      unsealedBlobs: length === undefined ? [] : [upper.activeId],
+    });
+    const { name, kind, root, created, source, id } = info;
+    tables.trees.put(name, { kind, layer: next, root, created, source, id });
+    // Files that are open without a name belong to the fork, so it is the new layer that frees them.
+    for (const ino of tables.orphans.inos(upper.id)) tables.orphans.put(next, ino);
+    return next;
+  }
+
+  private emptyRoot(root: Ino): InodeRecord {
+    const { seconds, nanoseconds } = this.clock.now();
+    return {
+      mode: 0o040755,
+      uid: process.getuid?.() ?? 0,
+      gid: process.getgid?.() ?? 0,
+      nlink: 2,
+      size: 0,
+      rdev: 0,
+      extentLayer: 0,
+      xattrLayer: 0,
+      blocks: 0,
+      atimeSeconds: seconds,
+      atimeNanoseconds: nanoseconds,
+      mtimeSeconds: seconds,
+      mtimeNanoseconds: nanoseconds,
+      ctimeSeconds: seconds,
+      ctimeNanoseconds: nanoseconds,
+      birthSeconds: seconds,
+      birthNanoseconds: nanoseconds,
+      parent: root,
+      target: '',
+    };
+  }
+}
