@@ -169,6 +169,8 @@ export function checkSums(checked: Checked, findings: Findings): void {
   const bad: { readonly blob: BlobId; readonly block: number; readonly problem: string }[] = [];
   for (const [blob, live] of new Marking(tables, directory).mark().blocks) {
     if (tables.blobs.get(blob)?.state !== 'sealed') continue;
+    // Another process may have sealed it since this one looked.
+    blobs.setSealed(blob);
     try {
       for (const { start, end } of live) {
         findings.checked += end - start;

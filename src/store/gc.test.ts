@@ -272,6 +272,39 @@ test('a block that only a journal names is taken back before its fork lets gc go
   assert.deepEqual(problemsOf(a, { scrub: true }), []);
 });
 
+test('whoever hands a dropped block to another fork, or opens a fork that names it, takes it back', async () => {
+  await using scratch = new SharedStore();
+  const engine = await scratch.open();
+  const one = engine.createEmpty('one');
+  writeFile(one, '/a', patternBytes(MIB, 1));
+  engine.snapshot('one', 'base');
+  const [blob] = engine.tables.blobs.entries().next().value!;
+  const drop = (ranges: { start: number; end: number }[]): void =>
+    engine.tables.transaction(() => engine.tables.dropped.put(blob, { epoch: 1, ranges }));
+  const isDropped = (): boolean => engine.tables.dropped.get(blob) !== undefined;
+  const two = engine.createEmpty('two');
+  const copy = (path: string): void => {
+    const source = one.fileSystem.open('/a', 0, 0);
+    const target = two.fileSystem.open(path, 0o102, 0o644);
+    two.fileSystem.reflink(source, target, one.fileSystem);
+    one.fileSystem.close(source);
+    two.fileSystem.close(target);
+  };
+  drop([]);
+  copy('/x');
+  assert.equal(isDropped(), false, 'all of the blob');
+  drop([{ start: 10, end: 11 }]);
+  copy('/y');
+  assert.equal(isDropped(), false, 'a block of the file');
+  drop([{ start: 256, end: 300 }]);
+  copy('/z');
+  assert.equal(isDropped(), true, 'other blocks stay dropped');
+  two.close();
+  drop([{ start: 10, end: 11 }]);
+  engine.openTree('two');
+  assert.equal(isDropped(), false, 'opening');
+});
+
 test('the lease of a living process that opened before the drop holds the space, a later one does not', async () => {
   await using scratch = new SharedStore();
   const [a, b] = [await scratch.open(), await scratch.open()];
@@ -291,6 +324,45 @@ test('the lease of a living process that opened before the drop holds the space,
   assert.equal(report.blobsWaiting, 0);
   assert.ok(report.bytesFreed >= MIB);
   later.close();
+});
+
+test('what was dropped before is not given back while an import runs', async () => {
+  await using scratch = new SharedStore();
+  const [a, b] = [await scratch.open(), await scratch.open()];
+  const one = a.createEmpty('one');
+  writeFile(one, '/a', patternBytes(MIB, 1));
+  a.snapshot('one', 'base');
+  one.close();
+  a.drop('one');
+  const reader = b.openTree('base');
+  a.drop('base');
+  a.gc();
+  reader.close();
+  const builder = a.buildLayer('import', '/somewhere');
+  const held = a.gc();
+  assert.ok(held.isImportRunning && held.blobsWaiting > 0 && held.layersWaiting > 0);
+  assert.deepEqual([held.blobsRemoved, held.layersRemoved], [0, 0]);
+  builder.abort();
+  const freed = a.gc();
+  assert.deepEqual([freed.blobsWaiting, freed.layersWaiting], [0, 0]);
+  assert.equal(freed.blobsRemoved > 0 && freed.layersRemoved > 0, true);
+});
+
+test('a dropped blob that rows name after all is kept, and so are blocks of one', async () => {
+  await using scratch = new SharedStore();
+  const engine = await scratch.open();
+  const one = engine.createEmpty('one');
+  writeFile(one, '/a', patternBytes(MIB, 1));
+  engine.snapshot('one', 'base');
+  one.close();
+  const [blob] = engine.tables.blobs.entries().next().value!;
+  for (const ranges of [[], [{ start: 0, end: 5 }]]) {
+    engine.tables.transaction(() => engine.tables.dropped.put(blob, { epoch: 0, ranges }));
+    const report = engine.gc();
+    assert.deepEqual([report.blobsRemoved, report.rangesPunched], [0, 0]);
+    assert.equal(engine.tables.dropped.get(blob), undefined);
+    assert.deepEqual(problemsOf(engine, { scrub: true }), []);
+  }
 });
 
 test('unsealed blobs that a dead process left are sealed', async () => {

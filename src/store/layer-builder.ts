@@ -296,18 +296,22 @@ export class LayerBuilder {
   abort(): void {
     if (this.isDone) return;
     this.isDone = true;
-    this.rows.discard();
-    this.packed?.abort();
-    for (const own of this.openBlobs) own.abort();
-    this.rows.discard();
-    this.removeContent();
-    while (this.tables.removeLayerRows(this.layer, REMOVED_ROWS_MAX) > 0);
-    for (const id of this.begunBlobs) if (this.blobs.exists(id)) this.blobs.unlink(id);
-    this.tables.transaction(() => {
-      for (const id of this.begunBlobs) this.tables.blobs.remove(id);
-      this.tables.layers.remove(this.layer);
-    });
-    this.lock.release();
+    try {
+      this.rows.discard();
+      this.packed?.abort();
+      for (const own of this.openBlobs) own.abort();
+      this.rows.discard();
+      this.removeContent();
+      while (this.tables.removeLayerRows(this.layer, REMOVED_ROWS_MAX) > 0);
+      for (const id of this.begunBlobs) if (this.blobs.exists(id)) this.blobs.unlink(id);
+      this.tables.transaction(() => {
+        for (const id of this.begunBlobs) this.tables.blobs.remove(id);
+        this.tables.layers.remove(this.layer);
+      });
+    } finally {
+      // Where removing failed the layer stays 'building', and gc finds it without its lock.
+      this.lock.release();
+    }
   }
 }
 

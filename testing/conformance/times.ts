@@ -26,6 +26,7 @@ type Moved = 'both' | 'ctime' | 'none';
 interface MoveRow {
   readonly name: string;
   readonly moved: Moved;
+  prepare?(subject: FsSubject, path: string): void;
   change(subject: FsSubject, path: string): void;
 }
 
@@ -45,6 +46,17 @@ const moveRows: readonly MoveRow[] = [
     name: 'an open with O_TRUNC',
     moved: 'both',
     change: (subject, path) => subject.fs.closeSync(subject.fs.openSync(path, 'w')),
+  },
+  {
+    name: 'an open with O_TRUNC of what is empty already',
+    moved: 'both',
+    prepare: (subject, path) => subject.fs.truncateSync(path),
+    change: (subject, path) => subject.fs.closeSync(subject.fs.openSync(path, 'w')),
+  },
+  {
+    name: 'an ftruncate to the same size',
+    moved: 'both',
+    change: (subject, path) => subject.fs.truncateSync(path, 4),
   },
   {
     name: 'a chmod',
@@ -91,6 +103,7 @@ const moveCases = moveRows.map(
     needs: ['clockMoves'],
     async run(subject) {
       subject.fs.writeFileSync(at(subject, 'file'), 'text');
+      row.prepare?.(subject, at(subject, 'file'));
       const before = timesOf(subject, 'file');
       await waitForClock();
       row.change(subject, at(subject, 'file'));

@@ -17,6 +17,7 @@ import { fileURLToPath } from 'node:url';
 import { seededBytes } from '../../../testing/odd-tree.ts';
 import { scratchDirectory } from '../../../testing/scratch-store.ts';
 import { compareTrees, describeHostTree } from '../../../testing/tree-compare.ts';
+import { StoreEngine } from '../../store/index.ts';
 import { createSystem } from '../../sys/index.ts';
 import { createProgram } from './program.ts';
 
@@ -210,6 +211,32 @@ describe('trees', () => {
       ['base'],
     );
   });
+});
+
+test('a fork that another process keeps open is in use: 1, with its owner; others are not', async (context) => {
+  const scratch = withBase(context);
+  scratch.must('fork', 'base', 'try');
+  const engine = await StoreEngine.open(scratch.at('.ramet'));
+  try {
+    engine.openTree('try');
+    const line = scratch.mustFail(1, 'ls', 'try');
+    assert.match(line, /'try' is in use/);
+    assert.ok(line.includes(String(process.pid)), line);
+    for (const args of [
+      ['drop', 'try'],
+      ['fork', 'try', 'x'],
+      ['diff', 'try'],
+      ['export', 'try', 'out'],
+      ['rm', 'try:/a'],
+    ]) {
+      assert.match(scratch.mustFail(1, ...args), /'try' is in use/);
+    }
+    assert.equal(scratch.must('cat', 'base:/README'), 'read me\n');
+    scratch.must('fork', 'base', 'other');
+  } finally {
+    await engine.close();
+  }
+  assert.equal(scratch.must('cat', 'try:/README'), 'read me\n');
 });
 
 describe('files', () => {

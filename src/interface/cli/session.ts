@@ -4,9 +4,15 @@
  */
 import path from 'node:path';
 import type { Command } from 'commander';
-import { FsError } from '../../base/index.ts';
+import { FsError, isFsError } from '../../base/index.ts';
 import { StoreEngine, type Tree } from '../../store/index.ts';
 import { CommandError } from './problem.ts';
+
+/** How long a command waits for a fork that another process has open. */
+const BUSY_WAIT_MS = 1000;
+const BUSY_STEP_MS = 50;
+/** Never woken: waiting on it is sleeping. */
+const SLEEP = new Int32Array(new SharedArrayBuffer(4));
 
 export interface GlobalOptions {
   readonly store?: string;
@@ -36,9 +42,21 @@ export class Session {
   readTree(name: string): Tree {
     const known = this.trees.get(name);
     if (known !== undefined) return known;
-    const tree = namingTree(name, () => this.engine.openTree(name));
+    const tree = namingTree(name, () => this.openPatiently(name));
     this.trees.set(name, tree);
     return tree;
+  }
+
+  /** Another command may own the fork for a moment; only who keeps it longer is in the way. */
+  private openPatiently(name: string): Tree {
+    for (let waitedMs = 0; ; waitedMs += BUSY_STEP_MS) {
+      try {
+        return this.engine.openTree(name);
+      } catch (error) {
+        if (!isFsError(error, 'EBUSY') || waitedMs >= BUSY_WAIT_MS) throw error;
+        Atomics.wait(SLEEP, 0, 0, BUSY_STEP_MS);
+      }
+    }
   }
 
   /** A fork to write to; opened once a run. */
@@ -72,7 +90,10 @@ export function namingTree<T>(name: string, operation: () => T): T {
 }
 
 export function namedTreeError(name: string, error: unknown): unknown {
-  if (!(error instanceof FsError) || (error.path !== undefined && error.path !== name)) return error;
+  if (!(error instanceof FsError)) return error;
+  // The lock of a fork is its journal's: a path that tells people nothing.
+  const isLock = error.code === 'EBUSY' && error.syscall === 'flock';
+  if (error.path !== undefined && error.path !== name && !isLock) return error;
   const note = error.note === undefined ? '' : ` (${error.note})`;
   switch (error.code) {
     case 'ENOENT':

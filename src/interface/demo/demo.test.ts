@@ -6,6 +6,7 @@ import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { BLOCK_SIZE, isFsError } from '../../base/index.ts';
 import { createSystem } from '../../sys/index.ts';
+import { Store } from '../node/index.ts';
 import { type DemoOptions, type DemoResult, runDemo } from './demo.ts';
 import { isAbsent } from './host-measures.ts';
 
@@ -39,7 +40,7 @@ describe('demo', () => {
     const steps: string[] = [];
 
     before(async () => {
-      result = await runDemo({ ...options, onStep: (step) => steps.push(step) });
+      result = await runDemo({ ...options, onStep: (step) => void steps.push(step) });
     });
 
     it('finds every byte as it must be, and leaves nothing', () => {
@@ -98,12 +99,48 @@ describe('demo', () => {
     });
   });
 
+  it('follows a symlink to the tree', async () => {
+    const link = path.join(directory, 'link to the tree');
+    symlinkSync('tree', link);
+    const result = await runDemo({ ...options, tree: link, forks: 2, sizeBytes: 8 * BLOCK_SIZE });
+    assert.deepEqual(result.problems, []);
+    assert.equal(result.files, 22);
+  });
+
   it('works with a single fork and with a tree without files', async () => {
     const tree = path.join(directory, 'no-files');
     mkdirSync(tree);
     const result = await runDemo({ ...options, tree, forks: 1, sizeBytes: 2 * BLOCK_SIZE });
     assert.deepEqual(result.problems, []);
     assert.equal(result.files, 1);
+  });
+
+  it('finds what was changed behind its back, wherever it is read', async () => {
+    const work = path.join(directory, 'work');
+    const result = await runDemo({
+      ...options,
+      onStep: async (step) => {
+        if (!step.startsWith('dropping')) return;
+        const store = await Store.open(path.join(work, readdirSync(work)[0]!, 'store'), { create: false });
+        const { fs } = await store.fork('try-2');
+        const fd = fs.openSync('/large.bin', 'r+');
+        fs.writeSync(fd, 'x', 12_345);
+        fs.closeSync(fd);
+        fs.appendFileSync('/tree/sub/deep', '!');
+        fs.writeFileSync('/tree/not in the plan', '');
+        await store.close();
+      },
+    });
+    const ways = createSystem().canMap ? ['read', 'mapped'] : ['read'];
+    const expected = [
+      ...ways.map((way) => `try-2:/large.bin, ${way}: differs from what it must be at byte 12345`),
+      'try-2:/tree/not in the plan: is a file, must be absent',
+      ...ways.map(
+        (way) => `try-2:/tree/sub/deep, ${way}: differs from what it must be at byte 4 (5 bytes for 4)`,
+      ),
+    ];
+    assert.deepEqual(result.problems, expected);
+    assert.ok(isAbsent(result.frames));
   });
 
   it('removes everything when it is aborted', async () => {
@@ -120,8 +157,9 @@ describe('demo', () => {
   });
 
   it('refuses a missing tree and wrong sizes before it makes anything', async () => {
-    const wrong: readonly (readonly [Partial<DemoOptions>, 'ENOENT' | 'EINVAL'])[] = [
+    const wrong: readonly (readonly [Partial<DemoOptions>, 'ENOENT' | 'ENOTDIR' | 'EINVAL'])[] = [
       [{ tree: path.join(directory, 'missing') }, 'ENOENT'],
+      [{ tree: path.join(directory, 'tree', 'file 1') }, 'ENOTDIR'],
       [{ forks: 0 }, 'EINVAL'],
       [{ forks: 1.5 }, 'EINVAL'],
       [{ sizeBytes: BLOCK_SIZE + 1 }, 'EINVAL'],

@@ -1,6 +1,5 @@
 /** The experiment itself, step by step. */
-import { existsSync, mkdtempSync, rmSync, statfsSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, mkdtempSync, realpathSync, rmSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -12,10 +11,11 @@ import { type FrameFigures, frameFigures } from './frame-figures.ts';
 import {
   type Absent,
   cachedBytes,
+  cachedGrowth,
+  directoryOnDisk,
   diskBytes,
   evictFiles,
   filesUnder,
-  isAbsent,
   residentBytes,
 } from './host-measures.ts';
 import { BIG_FILE, type ForkPlan, planForks } from './plan.ts';
@@ -33,8 +33,8 @@ export interface DemoOptions {
   readonly forks: number;
   /** Gives up soon after it is aborted: ECANCELED, and nothing stays. */
   readonly signal?: AbortSignal | undefined;
-  /** Told what is being done now. */
-  readonly onStep?: ((step: string) => void) | undefined;
+  /** Told what is about to be done, and waited for. */
+  readonly onStep?: ((step: string) => void | Promise<void>) | undefined;
 }
 
 /** Milliseconds of the middle one and of the slowest. */
@@ -83,15 +83,12 @@ export interface DemoResult {
 }
 
 const BIG_FILE_BYTES_MAX = 4 * 1024 ** 3 - BLOCK_SIZE;
-/** f_type of filesystems without a disk: tmpfs, ramfs; statfs(2). Their pages cannot be dropped. */
-const IN_MEMORY = new Set([0x01021994, 0x858458f6]);
 
 /** Runs the experiment in a temporary directory, which is gone afterwards. EINVAL, ENOENT (tree), ENOSPC, ECANCELED. */
 export async function runDemo(options: DemoOptions): Promise<DemoResult> {
   checkOptions(options);
-  const tree = options.tree ?? nearestNodeModules();
-  if (!existsSync(tree)) throw new FsError('ENOENT', { syscall: 'scandir', path: tree });
-  const parent = options.directory ?? defaultDirectory();
+  const tree = findTree(options.tree ?? nearestNodeModules());
+  const parent = options.directory ?? directoryOnDisk();
   const directory = mkdtempSync(path.join(parent, 'ramet-demo-'));
   try {
     return await new Demo(directory, tree, options).run();
@@ -114,8 +111,12 @@ function checkOptions({ sizeBytes, forks }: DemoOptions): void {
   });
 }
 
-function defaultDirectory(): string {
-  return IN_MEMORY.has(statfsSync(tmpdir()).type) ? process.cwd() : tmpdir();
+/** The directory itself where a symlink leads to it: the copy is of what is in it. ENOENT, ENOTDIR. */
+function findTree(directory: string): string {
+  if (!existsSync(directory)) throw new FsError('ENOENT', { syscall: 'scandir', path: directory });
+  const tree = realpathSync(directory);
+  if (!statSync(tree).isDirectory()) throw new FsError('ENOTDIR', { syscall: 'scandir', path: directory });
+  return tree;
 }
 
 /** The packages this program was installed with: its own, or those it lies among. */
@@ -158,7 +159,7 @@ class Demo {
   }
 
   private async step<T>(step: string, work: () => Promise<T> | T): Promise<T> {
-    this.options.onStep?.(step);
+    await this.options.onStep?.(step);
     await this.turn();
     const started = performance.now();
     const result = await work();
@@ -288,7 +289,7 @@ class Demo {
       await this.step('reading all small files in all forks', () =>
         this.readSmallFiles(forks, tree, base, plans),
       );
-      const cachedGrownBytes = isAbsent(before) ? before : isAbsent(after) ? after : after - before;
+      const cachedGrownBytes = cachedGrowth(this.system, before, after);
       return { memory: { cachedGrownBytes, residentAfterBytes, readingMs }, frames };
     });
   }

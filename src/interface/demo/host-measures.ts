@@ -1,5 +1,6 @@
 /** What the host says of disk and memory: allocated bytes, `Cached`, resident pages. And the way to evict files. */
-import { constants, lstatSync, readdirSync, readFileSync } from 'node:fs';
+import { constants, lstatSync, readdirSync, readFileSync, statfsSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { BLOCK_SIZE } from '../../base/index.ts';
 import type { System } from '../../sys/index.ts';
@@ -50,6 +51,26 @@ export function cachedBytes(): number | Absent {
   return kibibytes === undefined
     ? { absentBecause: '/proc/meminfo has no Cached' }
     : Number(kibibytes) * 1024;
+}
+
+/** Growth between two values of `cachedBytes`, where files could be evicted before the first. */
+export function cachedGrowth(
+  system: System,
+  before: number | Absent,
+  after: number | Absent,
+): number | Absent {
+  if (system.kind === 'buffered')
+    return { absentBecause: 'without libc pages cannot be dropped from memory first' };
+  if (isAbsent(before)) return before;
+  return isAbsent(after) ? after : after - before;
+}
+
+/** f_type of filesystems without a disk: tmpfs, ramfs; statfs(2). Their pages cannot be dropped. */
+const IN_MEMORY = new Set([0x01021994, 0x858458f6]);
+
+/** The system's directory for temporary files, or the current one where that is in memory only. */
+export function directoryOnDisk(): string {
+  return IN_MEMORY.has(statfsSync(tmpdir()).type) ? process.cwd() : tmpdir();
 }
 
 /** Writes files out and drops their pages from the cache; pages that someone has mapped stay. */

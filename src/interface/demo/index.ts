@@ -13,6 +13,8 @@ export type { FrameFigures } from './frame-figures.ts';
 export {
   type Absent,
   cachedBytes,
+  cachedGrowth,
+  directoryOnDisk,
   diskBytes,
   evictFiles,
   filesUnder,

@@ -145,7 +145,8 @@ export class DirectoryExport {
     const fd = onHost('open', hostPath, () => system.openHost(hostPath, flags, 0o600));
     try {
       const { size, blocks } = item.attributes;
-      // The size goes first where there are holes: XFS fills a hole that a file grows over with preallocated blocks.
+      // The size goes first where there are holes: XFS fills a hole that a file grows over with preallocated
+      // blocks.
       if (blocks * 512 < size) onHost('ftruncate', hostPath, () => system.truncate(fd, size));
       await this.reader.readData(item, (bytes, position) => {
         onHost('write', hostPath, () => system.pwrite(fd, bytes, 0, bytes.length, position));

@@ -1,4 +1,7 @@
-/** exportTree: what comes out equals what went in, to a directory and to a tar, and every way in which it may fail. */
+/**
+ * exportTree: what comes out equals what went in, to a directory and to a tar, and every way in which it may
+ * fail.
+ */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
@@ -64,7 +67,7 @@ describe('to a directory', () => {
     );
   });
 
-  test('that is there and empty works; one that is not empty, or a file, is refused and left as it is', async (context) => {
+  test('may be there if it is empty; anything else there is refused and left alone', async (context) => {
     const engine = await storeWithFiles(context);
     const scratch = scratchDirectory(context);
     mkdirSync(join(scratch, 'empty'));

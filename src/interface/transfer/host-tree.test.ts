@@ -5,7 +5,10 @@ import fc from 'fast-check';
 import { BLOCK_SIZE, FsError } from '../../base/index.ts';
 import { dataSegments, joinHost, kindOfMode, onHost, withPath, wordOfMode } from './host-tree.ts';
 
-/** lseek(2) over a file whose data is given as units of `unitBytes`; a host's units may be smaller than a block. */
+/**
+ * lseek(2) over a file whose data is given as units of `unitBytes`; a host's units may be smaller than a
+ * block.
+ */
 function seeker(units: readonly boolean[], unitBytes: number, sizeBytes: number) {
   const seek = (wanted: boolean, position: number): number | undefined => {
     if (position >= sizeBytes) return undefined;

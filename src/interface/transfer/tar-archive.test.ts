@@ -1,4 +1,7 @@
-/** Tar headers, read back by a reader that is not ours (tar-stream) and compared byte by byte where it takes strings. */
+/**
+ * Tar headers, read back by a reader that is not ours (tar-stream) and compared byte by byte where it takes
+ * strings.
+ */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { describe, test } from 'node:test';

@@ -2,7 +2,7 @@
 import { type Command, InvalidArgumentError } from 'commander';
 import { type DemoResult, type DemoTimes, isAbsent, runDemo } from '../../demo/index.ts';
 import { examples } from '../examples.ts';
-import { formatBytes, formatCount, formatTable, writeJson, writeLine } from '../output.ts';
+import { counted, formatBytes, formatCount, formatTable, writeJson, writeLine } from '../output.ts';
 import { CommandError } from '../problem.ts';
 import type { GlobalOptions } from '../session.ts';
 
@@ -103,7 +103,7 @@ type Row = readonly [what: string, here: string, copies: string];
 function rowsOf(result: DemoResult): Row[] {
   const { disk, forks } = result;
   return [
-    ['tree', `${formatCount(result.files)} files, ${formatBytes(result.treeBytes)}`, ''],
+    ['tree', `${counted(result.files, 'file')}, ${formatBytes(result.treeBytes)}`, ''],
     ['forks', `${forks}, each with one 4 KiB page and a few small files of its own`, ''],
     ['time to fork', showTimes(result.forkTime), ''],
     ['first 4 KiB write to the large file', showTimes(result.firstWriteTime), ''],
@@ -116,15 +116,14 @@ function rowsOf(result: DemoResult): Row[] {
 
 function memoryRows({ memory, bigFileBytes, forks }: DemoResult): Row[] {
   const title = `memory, the large file (${formatBytes(bigFileBytes)}) read in all forks`;
-  const { cachedGrownBytes: cached, residentAfterBytes: resident } = memory;
+  const { cachedGrownBytes: cached, residentBeforeBytes: before, residentAfterBytes: after } = memory;
   const rows: Row[] = [];
-  const copies = formatBytes(bigFileBytes * forks);
-  rows.push([
-    title,
-    isAbsent(cached) ? `not measured: ${cached.absentBecause}` : `Cached grew by ${formatBytes(cached)}`,
-    copies,
-  ]);
-  if (!isAbsent(resident)) rows.push(['', `${formatBytes(resident)} of the store resident`, '']);
+  const grown = isAbsent(cached)
+    ? `not measured: ${cached.absentBecause}`
+    : `Cached of the machine grew by ${formatBytes(cached)}`;
+  rows.push([title, grown, formatBytes(bigFileBytes * forks)]);
+  if (isAbsent(before) || isAbsent(after)) return rows;
+  rows.push(['  pages of the store in memory', `${formatBytes(after)} (before: ${formatBytes(before)})`, '']);
   return rows;
 }
 

@@ -21,7 +21,8 @@ export function register(program: Command): void {
     .action((a: string, b: string | undefined, _flags: object, command: Command) =>
       withSession(command, async (session) => {
         const [before, after] = b === undefined ? [sourceOf(session, a), a] : [a, b];
-        for (const name of [before, after]) namingTree(name, () => session.engine.info(name));
+        // Opened here, so that a fork that is in use for a moment is waited for.
+        for (const name of [before, after]) session.readTree(name);
         const changes = compare(session, before, after);
         if (session.isJson) {
           await writeJson({ a: before, b: after, changes: changes.map(changeObject) });

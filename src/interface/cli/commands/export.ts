@@ -37,11 +37,13 @@ export function register(program: Command): void {
           'leave --format away, or name a directory',
         );
       }
-      return withSession(command, async ({ engine, isJson }) => {
+      return withSession(command, async (session) => {
+        const { engine, isJson } = session;
         if (isStream && isJson)
           throw usageError('stdout carries the archive, not JSON', 'name a file instead of -');
         const isTar =
           isStream || flags.format === 'tar' || (flags.format === undefined && destination.endsWith('.tar'));
+        session.readTree(name);
         const progress = startProgress('exporting', isJson);
         let report: ExportReport;
         try {

@@ -31,7 +31,8 @@ async function tell(report: GcReport): Promise<void> {
   if (report.layersWaiting + report.blobsWaiting > 0) {
     const processes = report.waitingFor.length > 0 ? ` of process ${report.waitingFor.join(', ')}` : '';
     await writeLine(
-      `${counted(report.layersWaiting, 'layer')} and ${counted(report.blobsWaiting, 'blob')} wait for open trees${processes}`,
+      `${counted(report.layersWaiting, 'layer')} and ${counted(report.blobsWaiting, 'blob')} ` +
+        `wait for open trees${processes}`,
     );
   }
   if (report.isImportRunning)

@@ -37,7 +37,9 @@ export function register(program: Command): void {
     .addHelpText('after', examples('ramet pages try-1:/model.bin', 'ramet pages base:/a --json'))
     .action((text: string, flags: PagesFlags, command: Command) => {
       const { tree, path } = requireTreePath(text);
-      return withSession(command, async ({ engine, isJson }) => {
+      return withSession(command, async (session) => {
+        const { engine, isJson } = session;
+        session.readTree(tree);
         let report: PageReport;
         try {
           report = filePages(engine, tree, path);
