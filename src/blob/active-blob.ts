@@ -348,12 +348,18 @@ export class ActiveBlob {
    * is returned. Nothing is synced; `sync` still works and should have been called, or be called.
    */
   freeze(): number {
+    const lengthBlocks = this.cutTail();
+    this.close();
+    return lengthBlocks;
+  }
+
+  /** The first half of `freeze`: cuts the file and returns its length in blocks. It can still be written to. */
+  cutTail(): number {
     this.assertWritable();
     while (this.shrinkUsed(this.free) || this.shrinkUsed(this.unbacked));
     this.space.system.truncate(this.fd, this.usedEnd * BLOCK_SIZE);
     this.backedEnd = this.usedEnd;
     this.space.files.refreshSize(this.file);
-    this.close();
     return this.usedEnd;
   }
 

@@ -24,7 +24,8 @@ export function checkpoint(stack: LayerStack, last?: (upper: UpperLayer) => void
   if (stack.dirty.size === 0 && !upper.isUnmarked && last === undefined) return;
   if (upper.isUnmarked) upper.commitMark();
   storeChanges(stack, upper, ROWS_PER_TRANSACTION, last);
-  if (upper.journal.recordCount > 0)
+  // A layer that was frozen has no further use for its journal; an error here would look like one of the freeze.
+  if (last === undefined && upper.journal.recordCount > 0)
     upper.journal.begin(upper.record.generation, upper.journal.lastSequence + 1);
 }
 

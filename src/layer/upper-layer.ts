@@ -34,6 +34,7 @@ export class UpperLayer {
   private readonly parts: UpperParts;
   private active: ActiveBlob | undefined;
   private isNameDurable = false;
+  private hasEnded = false;
 
   constructor(parts: UpperParts, id: LayerId, record: LayerRecord) {
     this.parts = parts;
@@ -139,13 +140,18 @@ export class UpperLayer {
 
   /** True when something was acknowledged that no commit mark covers. */
   get isUnmarked(): boolean {
-    return this.journal.lastSequence !== this.journal.lastMarkedSequence || this.active?.isDirty === true;
+    const { journal } = this;
+    if (journal.lastSequence !== journal.lastMarkedSequence || journal.hasSyncFailed) return true;
+    return this.active?.isDirty === true;
   }
 
-  /** Closes the active blob to writes and returns its length. */
+  /**
+   * Cuts the active blob after its last block in use and returns its length. It is closed by `retire`, not here: the
+   * transaction that freezes the layer may fail, and the layer is then written to as before.
+   */
   freezeActive(): { lengthBlocks: number; lengthBytes: number } | undefined {
     if (this.active === undefined && !this.parts.blobs.exists(this.activeId)) return undefined;
-    const lengthBlocks = this.activeBlob().freeze();
+    const lengthBlocks = this.activeBlob().cutTail();
     return { lengthBlocks, lengthBytes: lengthBlocks * BLOCK_SIZE };
   }
 
@@ -154,20 +160,28 @@ export class UpperLayer {
     return this.stored.size === 0 && this.journal.recordCount === 0 && !this.isActiveOpen;
   }
 
+  /** False once the layer was closed, given up or retired: it may have another owner. */
+  get isOpen(): boolean {
+    return !this.hasEnded;
+  }
+
   /** The layer was checkpointed: nothing is left to replay, and the next opener sees that it was closed. */
   close(): void {
+    this.hasEnded = true;
     this.active?.close();
     this.journal.closeClean();
   }
 
   /** Gives the layer up as it is: what the journal holds is replayed by the next opener. */
   abandon(): void {
+    this.hasEnded = true;
     this.active?.close();
     this.journal.close();
   }
 
   /** The layer was frozen or dropped: its journal goes. */
   retire(): void {
+    this.hasEnded = true;
     this.active?.close();
     this.journal.remove();
   }

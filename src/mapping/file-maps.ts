@@ -86,14 +86,18 @@ export class FileMaps {
   wouldExceedShare(): boolean {
     if (this.ranges.size === 0) return false;
     const { budget } = this.space;
-    if (!budget.fits(2 * this.ranges.size)) {
-      const note = 'the process has no mappings left for the maps of this file';
-      throw new FsError('ENOMEM', { syscall: 'write', note });
-    }
+    this.requireRoom(2);
     for (const range of this.ranges) {
       if (this.pieceCount(range.reservedBytes) + 2 > budget.shareOf(range.pieceCount)) return true;
     }
     return false;
+  }
+
+  /** ENOMEM when the views of this file cannot each get so many pieces more. */
+  requireRoom(extraPieces: number): void {
+    if (this.ranges.size === 0 || this.space.budget.fits(extraPieces * this.ranges.size)) return;
+    const note = 'the process has no mappings left for the maps of this file';
+    throw new FsError('ENOMEM', { syscall: 'write', note });
   }
 
   /** The blocks that are moved together with `[from, to)`, so that they are one run afterwards. */

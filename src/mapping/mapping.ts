@@ -9,7 +9,7 @@
  * Invariants: bytes of a mapped block behind the end of the file are zero (fsck pass `tails`); a block is overwritten
  * in place only when its blob is the layer's active one and its count there is one (fsck pass `references`).
  */
-import { assert, BLOCK_SIZE, type BlobId, type BlockIndex, blocksFor } from '../base/index.ts';
+import { assert, BLOCK_SIZE, type BlobId, type BlockIndex, blocksFor, isFsError } from '../base/index.ts';
 import type { ActiveBlob } from '../blob/index.ts';
 import type { ExtentMap, Run } from '../extent/index.ts';
 import { FileMaps } from './file-maps.ts';
@@ -84,7 +84,13 @@ export class Mapping {
    * Puts bytes where the file will have them. Returns the runs to journal and to `install`; none when everything
    * went in place. ENOSPC and EIO leave the file as it was (blocks overwritten in place may be old or new).
    */
-  write(position: number, source: Uint8Array, offset: number, length: number): readonly Run[] {
+  write(
+    position: number,
+    source: Uint8Array,
+    offset: number,
+    length: number,
+    mayGather = true,
+  ): readonly Run[] {
     const active = this.space.activeBlob();
     const first = Math.floor(position / BLOCK_SIZE);
     const end = blocksFor(position + length);
@@ -101,7 +107,7 @@ export class Mapping {
     const runs: Run[] = [];
     try {
       this.forEachShared(active, first, end, (from, to) => {
-        this.writeFresh(active, from, to, position, source, offset, length, runs);
+        this.writeFresh(active, from, to, position, source, offset, length, runs, mayGather);
       });
       this.overwrite(active, first, end, position, source, offset, length, runs);
     } catch (error) {
@@ -109,6 +115,22 @@ export class Mapping {
       throw error;
     }
     return runs;
+  }
+
+  /**
+   * After a write that failed: zeros behind the end of the file in its last block, where that is overwritten in place.
+   * Errors are passed over: a disk that takes neither the write nor this is one that recovery will meet again.
+   */
+  clearTail(sizeBytes: number): void {
+    const within = sizeBytes % BLOCK_SIZE;
+    if (within === 0) return;
+    try {
+      const active = this.space.activeBlob();
+      if (this.exclusiveRun(active, blocksFor(sizeBytes) - 1, 1) === 0) return;
+      active.write(this.extents.foundPhysical * BLOCK_SIZE + within, ZEROS, 0, BLOCK_SIZE - within);
+    } catch (error) {
+      if (!isFsError(error)) throw error;
+    }
   }
 
   /** Gives back the references of runs that will not be installed. */
@@ -127,7 +149,7 @@ export class Mapping {
     }
   }
 
-  /** How many blocks from `block`, `most` at the most, may be overwritten in place. Leaves `extents` located at `block`. */
+  /** How many blocks from `block`, at most `most`, may be overwritten in place. Leaves `extents` located there. */
   private exclusiveRun(active: ActiveBlob, block: number, most: number): number {
     const extents = this.extents;
     extents.locate(block);
@@ -202,8 +224,10 @@ export class Mapping {
     offset: number,
     length: number,
     runs: Run[],
+    mayGather: boolean,
   ): void {
-    const [gathered, end] = this.maps.wouldExceedShare() ? this.maps.gatherRange(from, to) : [from, to];
+    const isCrowded = mayGather && this.maps.wouldExceedShare();
+    const [gathered, end] = isCrowded ? this.maps.gatherRange(from, to) : [from, to];
     // What an earlier run of the same write gathered holds the new bytes already.
     const last = runs[runs.length - 1];
     const first = last === undefined ? gathered : Math.max(gathered, last.logical + last.count);
@@ -267,7 +291,7 @@ export class Mapping {
 
   // Shorter, with holes, or with zeros.
 
-  /** What makes the file end at `sizeBytes`: the runs behind go, and a last block in part is copied with a zero tail. */
+  /** What makes the file end at `sizeBytes`: the runs behind go, and a last block in part gets a zero tail. */
   cut(sizeBytes: number): readonly Run[] {
     const end = blocksFor(sizeBytes);
     const runs: Run[] = [];
@@ -300,6 +324,11 @@ export class Mapping {
   zero(position: number, length: number, sizeBytes: number): readonly Run[] {
     const to = Math.min(position + length, sizeBytes);
     if (to <= position) return NOTHING;
+    // A small hole would be one more piece of a map that has too many: zeros are written instead, in one write, since
+    // two that gather the same blocks would not see each other.
+    if (this.maps.wouldExceedShare() && to - position <= ZEROS.length) {
+      return this.write(position, ZEROS, 0, to - position);
+    }
     const firstWhole = blocksFor(position);
     // The last block of the file may be dropped whole: behind the end there are only zeros.
     const endWhole = to === sizeBytes ? blocksFor(to) : Math.floor(to / BLOCK_SIZE);
@@ -333,10 +362,10 @@ export class Mapping {
     if (to <= from) return NOTHING;
     this.extents.locate(Math.floor(from / BLOCK_SIZE));
     if (this.extents.foundBlob === 0) return NOTHING;
-    return this.write(from, ZEROS, 0, to - from);
+    return this.write(from, ZEROS, 0, to - from, false);
   }
 
-  /** Zeroed blocks of its own for every hole of `[position, position + length)`: a later write there cannot fail with ENOSPC. */
+  /** Zeroed blocks for every hole of `[position, position + length)`: a later write there cannot fail with ENOSPC. */
   fill(position: number, length: number): readonly Run[] {
     const active = this.space.activeBlob();
     const runs: Run[] = [];

@@ -70,6 +70,9 @@ export class Journal {
   private header: JournalHeader | undefined;
   private seed = 0n;
   private isAppendable = false;
+  /** What `begin` was called with when it failed: the records before are stored, so it can be tried again. */
+  private failedBegin: { readonly generation: number; readonly nextSequence: number } | undefined;
+  private syncError: FsError | undefined;
   private isOpen = true;
   /** Where the next record goes. */
   private position = HEADER_BYTES;
@@ -213,13 +216,14 @@ export class Journal {
   /**
    * Starts anew under a generation; where the header has that one already or a later one, under the next
    * above it. Every record so far is given up: the tables must hold them, durably. Errors: ENOSPC, EIO; the
-   * journal takes no records then.
+   * next record tries it again, and fails as this did or is taken.
    */
   begin(generation: number, nextSequence: number): void {
     assert(this.isOpen, 'the journal is open');
     assert(generation >= 0, `generation ${generation} is not negative`);
     assert(nextSequence > 0, 'sequences are counted from 1');
     this.isAppendable = false;
+    this.failedBegin = { generation, nextSequence };
     const header: JournalHeader = {
       layer: this.layer,
       generation: this.header === undefined ? generation : Math.max(generation, this.header.generation + 1),
@@ -239,6 +243,7 @@ export class Journal {
     this.sequence = nextSequence - 1;
     this.markedSequence = this.sequence;
     this.isAppendable = true;
+    this.failedBegin = undefined;
     this.giveBack();
   }
 
@@ -261,6 +266,8 @@ export class Journal {
    */
   append(payload: Uint8Array): number {
     assert(payload.length > 0 && payload.length <= PAYLOAD_BYTES_MAX, 'a record has a payload');
+    if (this.failedBegin !== undefined)
+      this.begin(this.failedBegin.generation, this.failedBegin.nextSequence);
     this.write(RECORD_KIND.effects, this.sequence + 1, payload);
     this.sequence++;
     this.count++;
@@ -322,9 +329,26 @@ export class Journal {
     return exact;
   }
 
-  /** Makes all records durable. fdatasync(2). */
+  /** An earlier `sync` failed: what is durable is not known, and nothing that follows can be promised. */
+  get hasSyncFailed(): boolean {
+    return this.syncError !== undefined;
+  }
+
+  /**
+   * Makes all records durable, fdatasync(2). After a failure every later call fails with EIO: the kernel has marked
+   * the pages clean, so that a second fdatasync(2) would succeed with the records lost.
+   */
   sync(): void {
-    this.system.dataSync(this.descriptor);
+    if (this.syncError !== undefined) {
+      const note = `an earlier sync of the journal failed with ${this.syncError.code}; open the fork again`;
+      throw new FsError('EIO', { syscall: 'fdatasync', path: this.path, note });
+    }
+    try {
+      this.system.dataSync(this.descriptor);
+    } catch (error) {
+      if (isFsError(error)) this.syncError = error;
+      throw error;
+    }
   }
 
   /**

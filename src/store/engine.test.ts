@@ -1,3 +1,4 @@
+/** Forks, snapshots and drops, owners, names, and the errors of the store as a whole. */
 import assert from 'node:assert/strict';
 import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

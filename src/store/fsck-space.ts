@@ -9,8 +9,8 @@ import { Marking } from './marking.ts';
 import type { OpenStore } from './open-store.ts';
 
 /**
- * Runs are sorted, disjoint and joined, lie within their file, and are in the layer that the inode's record names, which
- * counts their blocks.
+ * Runs are sorted, disjoint and joined, lie within their file, and are in the layer that the inode's record names,
+ * which counts their blocks.
  */
 export function checkExtents({ engine, layers, owned }: Checked, findings: Findings): void {
   const { tables } = engine;
@@ -66,9 +66,9 @@ function endOf(runs: readonly Run[]): number {
   return last === undefined ? 0 : last.logical + last.count;
 }
 
-/** Every extent lies inside a blob that is there; only the layer that appends to a blob names it before it is frozen. */
+/** Every extent lies inside a blob that is there; a blob that is still written to is named by its own layer alone. */
 export function checkReferences({ engine, layers, owned }: Checked, findings: Findings): void {
-  const ends = new Map<BlobId, number | undefined>();
+  const ends = new Map<BlobId, number>();
   for (const layer of layers.keys()) {
     if (owned.has(layer)) continue;
     for (const { ino, runs } of engine.tables.extents.forLayer(layer)) {
@@ -95,8 +95,8 @@ export function checkReferences({ engine, layers, owned }: Checked, findings: Fi
   }
 }
 
-/** Length in blocks: recorded, and for an active blob that of its file. Undefined where pass `blobs` has a complaint. */
-function endOfBlob({ blobs }: OpenStore, blob: BlobId, record: BlobRecord): number | undefined {
+/** Length in blocks: recorded, and for an active blob that of its file. */
+function endOfBlob({ blobs }: OpenStore, blob: BlobId, record: BlobRecord): number {
   if (record.state !== 'active') return record.lengthBlocks;
   return blobs.exists(blob) ? blobs.lengthBlocks(blob) : 0;
 }

@@ -1,3 +1,4 @@
+/** Each fsck pass against a store that is damaged in exactly its way. */
 import assert from 'node:assert/strict';
 import {
   closeSync,
@@ -255,7 +256,7 @@ test('extents: a wrong count of blocks, extents behind the end, and extents that
   });
 });
 
-test('references: a blob that is not recorded, a block behind its end, a blob that another layer overwrites', async () => {
+test('references: a blob without a row, a block behind its end, a blob that another layer overwrites', async () => {
   const put = (blob: number | undefined, physical: number): ((engine: StoreEngine, at: Places) => void) => {
     return (engine, { lower, a, upper }) => {
       const target = blob ?? engine.tables.layers.get(upper)!.activeBlob;

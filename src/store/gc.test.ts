@@ -1,3 +1,4 @@
+/** What a collection gives back, what it must leave, and whom it waits for. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, writeFileSync } from 'node:fs';
@@ -363,6 +364,22 @@ test('a dropped blob that rows name after all is kept, and so are blocks of one'
     assert.equal(engine.tables.dropped.get(blob), undefined);
     assert.deepEqual(problemsOf(engine, { scrub: true }), []);
   }
+});
+
+test('a process with open forks moves its lease up by itself within seconds', async () => {
+  await using scratch = new SharedStore();
+  const [a, b] = [await scratch.open(), await scratch.open()];
+  const one = b.createEmpty('one');
+  writeFile(one, '/a', patternBytes(BLOCK_SIZE, 1));
+  writeFile(a.createEmpty('gone'), '/a', patternBytes(MIB, 2));
+  a.openTreeOf('gone')!.close();
+  a.drop('gone');
+  assert.ok(a.gc().blobsWaiting > 0);
+  await new Promise((resolve) => setTimeout(resolve, 2500));
+  const report = a.gc();
+  assert.equal(report.blobsWaiting, 0);
+  assert.ok(report.bytesFreed >= MIB);
+  assert.deepEqual(readFile(one, '/a'), patternBytes(BLOCK_SIZE, 1));
 });
 
 test('unsealed blobs that a dead process left are sealed', async () => {

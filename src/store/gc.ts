@@ -62,7 +62,7 @@ const BATCH_ROWS = 1000;
 const BATCH_FILES = 32;
 const REMOVED_ROWS = 4096;
 
-/** Runs a collection; see the head of this file. ERR_STORE_CORRUPT, and nothing is given back, when a row is damaged. */
+/** Runs a collection. ERR_STORE_CORRUPT when a row that it needs is damaged. */
 export function collectGarbage(engine: OpenStore): GcReport {
   return new Collection(engine).run();
 }

@@ -145,6 +145,8 @@ export function checkTreeName(name: string, operation: string): void {
   throw new FsError('EINVAL', {
     syscall: operation,
     path: name,
-    note: `a name is 1 to ${TREE_NAME_BYTES_MAX} bytes without '/', ':' or control characters, and does not begin with '-'`,
+    note:
+      `a name is 1 to ${TREE_NAME_BYTES_MAX} bytes without '/', ':' or control characters, ` +
+      `and does not begin with '-'`,
   });
 }

@@ -16,14 +16,21 @@ export function settleLease(tables: MetaTables, lease: Lease, trees: Iterable<Tr
   const open = [...trees];
   tables.renew();
   if (open.length === 0 || tables.counters.get('epoch') === lease.heldEpoch) return true;
+  // Looked at before the checkpoints too, which would be made in vain every few seconds.
+  if (!areStored(tables, open)) return false;
   for (const tree of open) tree.checkpoint();
   tables.renew();
   const epoch = tables.counters.get('epoch');
-  for (const { info } of open) {
-    const stored = tables.trees.get(info.name);
-    if (stored?.id !== info.id || stored.layer !== info.layer) return false;
-  }
+  if (!areStored(tables, open)) return false;
   for (const tree of open) if (!tree.isReadOnly) takeBackLayer(tables, tree.info.layer);
   lease.advance(epoch);
   return true;
+}
+
+/** Whether trees of the store stand on what is open. */
+function areStored(tables: MetaTables, open: readonly Tree[]): boolean {
+  return open.every(({ info }) => {
+    const stored = tables.trees.get(info.name);
+    return stored?.id === info.id && stored.layer === info.layer;
+  });
 }

@@ -1,3 +1,4 @@
+/** Leases of processes, and the locks of layers. */
 import assert from 'node:assert/strict';
 import { readdirSync, writeFileSync } from 'node:fs';
 import { test } from 'node:test';

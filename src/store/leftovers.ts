@@ -58,8 +58,8 @@ function unsealedCount({ tables }: OpenStore): number {
 }
 
 /**
- * Removes blob files and journals that no row stands for: a crash came between a row and its file. A row is always there
- * before its file, so the files are listed first. Returns how many were removed.
+ * Removes blob files and journals that no row stands for: a crash came between a row and its file. A row is always
+ * there before its file, so the files are listed first. Returns how many were removed.
  */
 export function sweepFiles(engine: OpenStore): number {
   return sweepBlobs(engine) + sweepJournals(engine);

@@ -1,8 +1,8 @@
 /** Bytes of open files: read(2), write(2), truncate(2), fallocate(2), lseek(2) for data and holes, reflinks, maps. */
-import { assert, BLOCK_SIZE, type BlockIndex, blocksFor, FsError } from '../base/index.ts';
+import { assert, BLOCK_SIZE, type BlobId, type BlockIndex, blocksFor, FsError } from '../base/index.ts';
 import type { Run } from '../extent/index.ts';
 import { type Inode, takeBack } from '../layer/index.ts';
-import { asOutOfMappings, type View } from '../mapping/index.ts';
+import { asOutOfMappings, TO_THE_END, type View } from '../mapping/index.ts';
 import { noteAccess, withoutSetId } from './attributes.ts';
 import { type TreeContext, touchChanged, touchModified } from './context.ts';
 import { O_DSYNC, type OpenFile } from './open-file.ts';
@@ -94,15 +94,22 @@ function writeAt(
   const { stack } = context;
   if (at + length > FILE_BYTES_MAX) throw new FsError('EFBIG');
   const batch = stack.begin();
-  const runs = stack.mappingOf(inode).write(at, source, offset, length);
-  batch.setRuns(inode, runs);
-  const draft = batch.change(inode);
-  if (at + length > draft.size) draft.size = at + length;
-  if ((draft.mode & 0o6000) !== 0 && context.credentials !== undefined && context.credentials.uid !== 0) {
-    draft.mode = withoutSetId(draft.mode);
+  const mapping = stack.mappingOf(inode);
+  const before = inode.record;
+  try {
+    batch.setRuns(inode, mapping.write(at, source, offset, length));
+    const draft = batch.change(inode);
+    if (at + length > draft.size) draft.size = at + length;
+    if ((draft.mode & 0o6000) !== 0 && context.credentials !== undefined && context.credentials.uid !== 0) {
+      draft.mode = withoutSetId(draft.mode);
+    }
+    touchModified(draft, context.now());
+    stack.commit(batch);
+  } catch (error) {
+    // Bytes behind the end may be in the last block already, where a later growth would show them.
+    if (inode.record === before && at + length > before.size) mapping.clearTail(before.size);
+    throw error;
   }
-  touchModified(draft, context.now());
-  stack.commit(batch);
 }
 
 /** truncate(2): shorter, or longer with a hole at the end. */
@@ -227,8 +234,16 @@ export function reflinkRange(
   if (from === to && sourcePosition < targetEnd && targetPosition < end) throw new FsError('EINVAL');
   if (bytes === 0) return;
   if (targetEnd > FILE_BYTES_MAX) throw new FsError('EFBIG');
-  shareRange(context, source.context, from, sourcePosition, to, targetPosition, bytes);
+  shareRange(context, source.context, from, sourcePosition, to, targetPosition, bytes, false);
 }
+
+/** The hole that a whole file's content gives way to. */
+const EVERYTHING: Run = {
+  logical: 0 as BlockIndex,
+  count: TO_THE_END,
+  blob: 0 as BlobId,
+  physical: 0 as BlockIndex,
+};
 
 function shareRange(
   context: TreeContext,
@@ -238,12 +253,17 @@ function shareRange(
   to: Inode,
   targetPosition: number,
   bytes: number,
+  isWhole: boolean,
 ): void {
   const { stack } = context;
+  // Blocks are counted by tree and numbered by store: a file taken for another tree's would be shared uncounted.
+  if (sourceContext.stack.tables !== stack.tables || sourceContext.stack.inodes.get(from.ino) !== from) {
+    throw new FsError('EXDEV', { note: 'the source is no file of that tree, or one of another store' });
+  }
   const batch = stack.begin();
   const first = sourcePosition / BLOCK_SIZE;
   const shift = targetPosition / BLOCK_SIZE - first;
-  const runs: Run[] = [];
+  const runs: Run[] = isWhole ? [EVERYTHING] : [];
   const foreign = sourceContext.stack === stack ? 0 : sourceContext.stack.activeId;
   let isShareable = true;
   sourceContext.stack
@@ -258,21 +278,23 @@ function shareRange(
       note: 'the source has unfrozen blocks of another fork: copy it, or snapshot that fork',
     });
   if (sourceContext.stack !== stack) takeBack(stack.tables, runs);
-  stack.mappingOf(to).share(runs);
+  const mapping = stack.mappingOf(to);
+  mapping.maps.requireRoom(2 * runs.length);
+  mapping.share(runs);
   batch.setRuns(to, runs);
   const draft = batch.change(to);
-  draft.size = Math.max(draft.size, targetPosition + bytes);
+  draft.size = isWhole ? bytes : Math.max(draft.size, targetPosition + bytes);
   touchModified(draft, context.now());
   stack.commit(batch);
 }
 
-/** FICLONE: the whole source becomes the target's content. */
+/** FICLONE: the whole source becomes the target's content. Where it fails the target is as it was. */
 export function reflink(context: TreeContext, source: ReflinkSource, target: OpenFile): void {
   const from = requireReadable(source.file);
   const to = requireWritable(target);
   if (from === to) return;
-  if (to.record.size > 0) setSize(context, to, 0);
-  if (from.record.size > 0) reflinkRange(context, source, 0, 0, target, 0);
+  if (from.record.size === 0) setSize(context, to, 0);
+  else shareRange(context, source.context, from, 0, to, 0, from.record.size, true);
   assert(to.record.size === from.record.size, 'a clone is as long as its source');
 }
 

@@ -189,7 +189,8 @@ export class FileSystem {
     if (inode.isSymlink) throw new FsError('ELOOP');
     if ((flags & O_DIRECTORY) !== 0 && !inode.isDirectory) throw new FsError('ENOTDIR');
     this.requireOpenable(inode, flags);
-    if ((flags & O_TRUNC) !== 0 && inode.isFile && inode.record.size > 0) data.setSize(context, inode, 0);
+    // Also of an empty file: open(2) marks its times even so.
+    if ((flags & O_TRUNC) !== 0 && inode.isFile) data.setSize(context, inode, 0);
     return this.openInode(inode, flags, path);
   }
 

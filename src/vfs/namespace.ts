@@ -11,7 +11,7 @@ import {
   S_IFMT,
 } from '../layer/index.ts';
 import { type TreeContext, touchChanged, touchModified } from './context.ts';
-import { type Place, resolve, walkToName } from './path-walk.ts';
+import { type Place, requireNameLength, resolve, walkToAnyName, walkToName } from './path-walk.ts';
 import { requireAccess, requireRemoval, S_ISGID, W_OK, X_OK } from './permission.ts';
 
 export const RENAME_NOREPLACE = 1;
@@ -157,11 +157,13 @@ export function rename(context: TreeContext, from: string, to: string, flags: nu
   const { stack } = context;
   const isExchange = (flags & RENAME_EXCHANGE) !== 0;
   if (isExchange && (flags & RENAME_NOREPLACE) !== 0) throw new FsError('EINVAL');
-  const source = walkToName(context, from);
-  const target = walkToName(context, to);
+  const source = walkToAnyName(context, from);
+  const target = walkToAnyName(context, to);
   const moved = source.inode;
   if (source.last !== 'name' || target.last !== 'name') throw new FsError('EBUSY');
+  requireNameLength(source.name);
   if (moved === undefined) throw new FsError('ENOENT');
+  requireNameLength(target.name);
   const replaced = target.inode;
   if ((flags & RENAME_NOREPLACE) !== 0 && replaced !== undefined) throw new FsError('EEXIST');
   if (isExchange && replaced === undefined) throw new FsError('ENOENT');

@@ -35,7 +35,22 @@ export function walk(context: TreeContext, path: string, follow: boolean): Place
  * slash behind it is only noted.
  */
 export function walkToName(context: TreeContext, path: string): Place {
+  const place = walkToAnyName(context, path);
+  requireNameLength(place.name);
+  return place;
+}
+
+/**
+ * As `walkToName`, but a last name that is too long is only missing: rename(2) finds both directories before it looks
+ * at either name. The caller asks `requireNameLength` when it is that name's turn.
+ */
+export function walkToAnyName(context: TreeContext, path: string): Place {
   return walkPath(context, path, false, true);
+}
+
+/** ENAMETOOLONG for a name of more than 255 bytes. */
+export function requireNameLength(name: Name): void {
+  if (name.length > NAME_BYTES_MAX) throw new FsError('ENAMETOOLONG');
 }
 
 function walkPath(context: TreeContext, path: string, follow: boolean, isName: boolean): Place {
@@ -66,9 +81,12 @@ function walkPath(context: TreeContext, path: string, follow: boolean, isName: b
       at = next;
       continue;
     }
-    if (name.length > NAME_BYTES_MAX) throw new FsError('ENAMETOOLONG');
-    const entry = stack.lookup(directory, name);
     const hasTrailingSlash = isLast && next > end;
+    if (name.length > NAME_BYTES_MAX) {
+      if (!isLast || !isName) throw new FsError('ENAMETOOLONG');
+      return { directory, name, inode: undefined, last: 'name', hasTrailingSlash };
+    }
+    const entry = stack.lookup(directory, name);
     if (entry === NO_ENTRY) {
       if (!isLast) throw new FsError('ENOENT');
       return { directory, name, inode: undefined, last: 'name', hasTrailingSlash };

@@ -9,55 +9,55 @@ const { O_CREAT, O_RDONLY, O_RDWR, O_WRONLY } = constants;
 const alice = { uid: 1000, gid: 1000, groups: [2000] };
 const bob = { uid: 1001, gid: 1001, groups: [] };
 
-/** A tree of alice's: /home (0755), /home/private (0600), /home/team (0640, group 2000), /tmp (1777). */
+/** A tree of alice's: /house (0755), /house/private (0600), /house/team (0640, group 2000), /tmp (1777). */
 async function tree(context: TestContext): Promise<FileSystem> {
   const { fileSystem } = (await scratchStore(context)).createEmpty('work');
   fileSystem.umask = 0o022;
   fileSystem.makeDirectory('/tmp', 0o777);
   fileSystem.chmod('/tmp', 0o1777, true);
-  fileSystem.makeDirectory('/home', 0o755);
-  fileSystem.chown('/home', 1000, 1000, true);
+  fileSystem.makeDirectory('/house', 0o755);
+  fileSystem.chown('/house', 1000, 1000, true);
   fileSystem.credentials = alice;
   for (const [path, mode] of [
-    ['/home/private', 0o600],
-    ['/home/team', 0o640],
+    ['/house/private', 0o600],
+    ['/house/team', 0o640],
   ] as const) {
     fileSystem.close(fileSystem.open(path, O_CREAT | O_WRONLY, mode));
   }
-  fileSystem.chown('/home/team', -1, 2000, true);
+  fileSystem.chown('/house/team', -1, 2000, true);
   return fileSystem;
 }
 
 test('owner, group and others are told apart', async (context) => {
   const fileSystem = await tree(context);
-  fileSystem.close(fileSystem.open('/home/private', O_RDWR, 0));
+  fileSystem.close(fileSystem.open('/house/private', O_RDWR, 0));
   fileSystem.credentials = bob;
-  assert.throws(() => fileSystem.open('/home/private', O_RDONLY, 0), { code: 'EACCES' });
+  assert.throws(() => fileSystem.open('/house/private', O_RDONLY, 0), { code: 'EACCES' });
   fileSystem.credentials = { uid: 1002, gid: 1002, groups: [2000] };
-  fileSystem.close(fileSystem.open('/home/team', O_RDONLY, 0));
-  assert.throws(() => fileSystem.open('/home/team', O_RDWR, 0), { code: 'EACCES' });
+  fileSystem.close(fileSystem.open('/house/team', O_RDONLY, 0));
+  assert.throws(() => fileSystem.open('/house/team', O_RDWR, 0), { code: 'EACCES' });
   fileSystem.credentials = { uid: 0, gid: 0, groups: [] };
-  fileSystem.close(fileSystem.open('/home/private', O_RDWR, 0));
-  assert.throws(() => fileSystem.access('/home/private', 1), { code: 'EACCES' });
+  fileSystem.close(fileSystem.open('/house/private', O_RDWR, 0));
+  assert.throws(() => fileSystem.access('/house/private', 1), { code: 'EACCES' });
 });
 
 test('names need write permission on their directory, and search on the way', async (context) => {
   const fileSystem = await tree(context);
   fileSystem.credentials = bob;
   const refused: (() => unknown)[] = [
-    () => fileSystem.open('/home/new', O_CREAT | O_WRONLY, 0o644),
-    () => fileSystem.makeDirectory('/home/new', 0o755),
-    () => fileSystem.unlink('/home/private'),
-    () => fileSystem.rename('/home/private', '/tmp/mine'),
-    () => fileSystem.link('/home/team', '/home/team2', true),
-    () => fileSystem.symlink('x', '/home/link'),
+    () => fileSystem.open('/house/new', O_CREAT | O_WRONLY, 0o644),
+    () => fileSystem.makeDirectory('/house/new', 0o755),
+    () => fileSystem.unlink('/house/private'),
+    () => fileSystem.rename('/house/private', '/tmp/mine'),
+    () => fileSystem.link('/house/team', '/house/team2', true),
+    () => fileSystem.symlink('x', '/house/link'),
   ];
   for (const attempt of refused) assert.throws(attempt, { code: 'EACCES' });
   fileSystem.credentials = alice;
-  fileSystem.chmod('/home', 0o700, true);
+  fileSystem.chmod('/house', 0o700, true);
   fileSystem.credentials = bob;
-  assert.throws(() => fileSystem.stat('/home/team', true), { code: 'EACCES' });
-  assert.throws(() => fileSystem.readDirectory('/home'), { code: 'EACCES' });
+  assert.throws(() => fileSystem.stat('/house/team', true), { code: 'EACCES' });
+  assert.throws(() => fileSystem.readDirectory('/house'), { code: 'EACCES' });
 });
 
 test('a sticky directory keeps others from removing what is not theirs', async (context) => {
@@ -72,40 +72,40 @@ test('a sticky directory keeps others from removing what is not theirs', async (
 
 test('only the owner changes mode and times; only the superuser gives files away', async (context) => {
   const fileSystem = await tree(context);
-  assert.throws(() => fileSystem.chown('/home/team', 1001, -1, true), { code: 'EPERM' });
-  assert.throws(() => fileSystem.chown('/home/team', -1, 3000, true), { code: 'EPERM' });
-  fileSystem.chown('/home/team', -1, 1000, true);
+  assert.throws(() => fileSystem.chown('/house/team', 1001, -1, true), { code: 'EPERM' });
+  assert.throws(() => fileSystem.chown('/house/team', -1, 3000, true), { code: 'EPERM' });
+  fileSystem.chown('/house/team', -1, 1000, true);
   fileSystem.credentials = bob;
-  assert.throws(() => fileSystem.chmod('/home/team', 0o666, true), { code: 'EPERM' });
-  assert.throws(() => fileSystem.setTimes('/home/team', { seconds: 1, nanoseconds: 0 }, 'omit', true), {
+  assert.throws(() => fileSystem.chmod('/house/team', 0o666, true), { code: 'EPERM' });
+  assert.throws(() => fileSystem.setTimes('/house/team', { seconds: 1, nanoseconds: 0 }, 'omit', true), {
     code: 'EPERM',
   });
-  assert.throws(() => fileSystem.setTimes('/home/team', 'now', 'now', true), { code: 'EACCES' });
+  assert.throws(() => fileSystem.setTimes('/house/team', 'now', 'now', true), { code: 'EACCES' });
 });
 
-test('set-user-ID goes when somebody writes or changes the owner; the group comes from a setgid directory', async (context) => {
+test('set-user-ID goes when somebody writes; the group comes from a setgid directory', async (context) => {
   const fileSystem = await tree(context);
-  fileSystem.chmod('/home/team', 0o6777, true);
+  fileSystem.chmod('/house/team', 0o6777, true);
   fileSystem.credentials = bob;
-  const file = fileSystem.open('/home/team', O_RDWR, 0);
+  const file = fileSystem.open('/house/team', O_RDWR, 0);
   fileSystem.write(file, Buffer.from('x'), 0, 1, 0);
-  assert.equal(fileSystem.stat('/home/team', true).mode & 0o7777, 0o777);
+  assert.equal(fileSystem.stat('/house/team', true).mode & 0o7777, 0o777);
   fileSystem.credentials = alice;
-  fileSystem.makeDirectory('/home/shared', 0o777);
-  fileSystem.chown('/home/shared', -1, 2000, true);
-  fileSystem.chmod('/home/shared', 0o2775, true);
-  fileSystem.makeDirectory('/home/shared/inner', 0o755);
-  const inner = fileSystem.stat('/home/shared/inner', true);
+  fileSystem.makeDirectory('/house/shared', 0o777);
+  fileSystem.chown('/house/shared', -1, 2000, true);
+  fileSystem.chmod('/house/shared', 0o2775, true);
+  fileSystem.makeDirectory('/house/shared/inner', 0o755);
+  const inner = fileSystem.stat('/house/shared/inner', true);
   assert.deepEqual([inner.gid, inner.mode & 0o7777], [2000, 0o2755]);
 });
 
 test('the umask applies to new files and directories, not to symlinks', async (context) => {
   const fileSystem = await tree(context);
   fileSystem.umask = 0o077;
-  fileSystem.close(fileSystem.open('/home/new', O_CREAT | O_WRONLY, 0o666));
-  fileSystem.makeDirectory('/home/newdir', 0o777);
-  fileSystem.symlink('new', '/home/link');
-  const modes = ['/home/new', '/home/newdir', '/home/link'].map(
+  fileSystem.close(fileSystem.open('/house/new', O_CREAT | O_WRONLY, 0o666));
+  fileSystem.makeDirectory('/house/newdir', 0o777);
+  fileSystem.symlink('new', '/house/link');
+  const modes = ['/house/new', '/house/newdir', '/house/link'].map(
     (path) => fileSystem.stat(path, false).mode & 0o777,
   );
   assert.deepEqual(modes, [0o600, 0o700, 0o777]);

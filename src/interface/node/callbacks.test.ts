@@ -1,3 +1,4 @@
+/** The callback forms answer as those of node:fs, and never before they return. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { promisify } from 'node:util';

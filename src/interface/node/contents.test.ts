@@ -1,3 +1,4 @@
+/** readFile, writeFile and appendFile: encodings, flags, and what they refuse. */
 import assert from 'node:assert/strict';
 import { constants } from 'node:fs';
 import { test } from 'node:test';

@@ -1,3 +1,4 @@
+/** The table of descriptors: numbers, and EBADF for what is not open. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { OpenFile } from './core.ts';

@@ -1,3 +1,4 @@
+/** opendir and its Dir, in all three ways to read it. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { openTestTree } from './tree-fixture.ts';

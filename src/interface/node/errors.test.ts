@@ -1,3 +1,4 @@
+/** Errors have the shape, the order of properties and the messages of those of node:fs. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { FsError } from '../../base/index.ts';
@@ -65,7 +66,8 @@ test('argument errors have a code, a class, and the code in the stack', () => {
   const type = invalidArgumentType('options.flag', ['string', 'Buffer', 'function'], 5);
   assert.equal(
     type.message,
-    'The "options.flag" property must be one of type string or function or an instance of Buffer. Received type number (5)',
+    'The "options.flag" property must be one of type string or function or an instance of Buffer. ' +
+      'Received type number (5)',
   );
   assert.equal(type.name, 'TypeError');
   assert.match(type.stack ?? '', /^TypeError \[ERR_INVALID_ARG_TYPE\]: The "options\.flag"/);

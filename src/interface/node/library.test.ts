@@ -1,3 +1,4 @@
+/** The library as its users see it: stores, forks, snapshots, and what they refuse. */
 import assert from 'node:assert/strict';
 import { mkdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -269,7 +269,7 @@ export class Store {
     return this.engine.gc();
   }
 
-  /** Checks the whole store and reports what is wrong; changes nothing. With `scrub` every block is read and verified. */
+  /** Checks the whole store, reports what is wrong, changes nothing. `scrub` reads and verifies every block. */
   async fsck(options: FsckOptions = {}): Promise<FsckReport> {
     return this.engine.fsck(options);
   }

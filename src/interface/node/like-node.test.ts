@@ -370,13 +370,13 @@ test('every call does what node:fs does', async (t) => {
       using host = new HostDirectory();
       const hostRoot = realTemporary(host);
       fillTree(hostFs, hostRoot);
-      tree.fs.mkdirSync('/root');
-      fillTree(tree.fs, '/root');
+      tree.fs.mkdirSync('/tree');
+      fillTree(tree.fs, '/tree');
       try {
         const expected = await outcomeOf(hostFs, hostRoot, call);
-        assert.deepEqual(await outcomeOf(tree.fs, '/root', call), expected);
+        assert.deepEqual(await outcomeOf(tree.fs, '/tree', call), expected);
       } finally {
-        tree.fs.rmSync('/root', { recursive: true });
+        tree.fs.rmSync('/tree', { recursive: true });
       }
     });
   }

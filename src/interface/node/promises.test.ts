@@ -1,3 +1,4 @@
+/** The promise forms and FileHandle. */
 import assert from 'node:assert/strict';
 import { EventEmitter } from 'node:events';
 import { test } from 'node:test';

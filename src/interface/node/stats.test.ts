@@ -1,3 +1,4 @@
+/** Stats and BigIntStats beside those of node:fs. */
 import assert from 'node:assert/strict';
 import * as host from 'node:fs';
 import { test } from 'node:test';

@@ -1,3 +1,4 @@
+/** createReadStream and createWriteStream over a fork. */
 import assert from 'node:assert/strict';
 import { buffer, text } from 'node:stream/consumers';
 import { pipeline } from 'node:stream/promises';

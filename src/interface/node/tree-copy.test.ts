@@ -1,3 +1,4 @@
+/** cp beside that of node:fs. */
 import assert from 'node:assert/strict';
 import * as hostFs from 'node:fs';
 import { join } from 'node:path';
@@ -52,11 +53,11 @@ test('cp makes the same tree as that of node:fs', async (t) => {
       for (const form of ['sync', 'promise'] as const) {
         await t.test(`${name}, onto ${target}, ${form}`, async () => {
           using host = new HostDirectory();
-          tree.fs.mkdirSync('/root');
+          tree.fs.mkdirSync('/tree');
           const results: string[][] = [];
           for (const [fs, root] of [
             [hostFs, hostFs.realpathSync(host.path)],
-            [tree.fs, '/root'],
+            [tree.fs, '/tree'],
           ] as const) {
             fill(fs, root);
             const given = { recursive: true, ...options };
@@ -65,7 +66,7 @@ test('cp makes the same tree as that of node:fs', async (t) => {
             else await fs.promises.cp(`${root}/from`, `${root}/${target}`, given);
             results.push(dump(fs, root, root));
           }
-          tree.fs.rmSync('/root', { recursive: true });
+          tree.fs.rmSync('/tree', { recursive: true });
           assert.deepEqual(results[1], results[0]);
         });
       }
