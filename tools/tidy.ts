@@ -142,7 +142,9 @@ export function checkHosts(file: RepositoryFile): Finding[] {
 function roomsOf(files: readonly RepositoryFile[]): string[] {
   const rooms = new Set<string>();
   for (const { path } of files) {
-    if (path.startsWith('src/') && isCode(path) && path !== 'src/index.ts') rooms.add(posix.dirname(path));
+    // src/index.ts and its test are the package's door, not a room.
+    if (path.startsWith('src/') && isCode(path) && posix.dirname(path) !== 'src')
+      rooms.add(posix.dirname(path));
   }
   return [...rooms].sort();
 }
