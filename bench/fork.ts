@@ -1,4 +1,5 @@
 /** Forking a tree of many files, beside copying it and mounting an overlay over it. */
+import * as hostFs from 'node:fs';
 import { mkdirSync, rmSync, statSync } from 'node:fs';
 import { type Fork, Store } from '../src/index.ts';
 import { type Absent, isAbsent } from '../src/interface/demo/index.ts';
@@ -10,6 +11,7 @@ import { runProgram, type WorkDirectory, whyNotRoot } from './work-directory.ts'
 
 const FORKS = 200;
 const OVERLAY_MOUNTS = 20;
+const READING_ROUNDS = 3;
 /** An import may take twice as long as a copy. */
 const IMPORT_BUDGET = 2;
 
@@ -70,6 +72,46 @@ async function forksOfForkInUse(source: Fork, count: number): Promise<number[]> 
   return samples;
 }
 
+/** The calls of a walk that reads everything. */
+interface WalkCalls {
+  readdirSync(path: string, options: { readonly withFileTypes: true }): readonly WalkEntry[];
+  readFileSync(path: string): { readonly length: number };
+}
+
+interface WalkEntry {
+  readonly name: string;
+  isDirectory(): boolean;
+}
+
+/** Reads every file below a directory, as `grep -r` would; returns the bytes. */
+function readTree(fs: WalkCalls, directory: string): number {
+  let bytes = 0;
+  for (const entry of fs.readdirSync(directory, { withFileTypes: true })) {
+    const path = `${directory}/${entry.name}`;
+    bytes += entry.isDirectory() ? readTree(fs, path) : fs.readFileSync(path).length;
+  }
+  return bytes;
+}
+
+/** Milliseconds to read everything in each of a few fresh forks, and in the tree on the host. Both are warm. */
+async function readingTimes(tree: TreeStore): Promise<{ readonly host: Sampled; readonly fork: Sampled }> {
+  const host: number[] = [];
+  const fork: number[] = [];
+  for (let round = 0; round < READING_ROUNDS; round++) {
+    let elapsed = stopwatch();
+    const hostBytes = readTree(hostFs, tree.hostDirectory);
+    host.push(elapsed());
+    const store = await Store.open(tree.storeDirectory);
+    const fresh = await (await store.snapshot(tree.snapshot)).fork(`read-${round}`);
+    elapsed = stopwatch();
+    const forkBytes = readTree(fresh.fs, '/.');
+    fork.push(elapsed());
+    await store.close();
+    if (hostBytes !== forkBytes) throw new Error(`the fork has ${forkBytes} bytes, the host ${hostBytes}`);
+  }
+  return { host: summarize(host), fork: summarize(fork) };
+}
+
 /** Milliseconds of one `cp`, the source's pages being warm. */
 function copyTime(tree: TreeStore, target: string, ...flags: readonly string[]): Cell {
   const elapsed = stopwatch();
@@ -111,6 +153,8 @@ async function run({ work, isQuick, onStep, treeStore }: BenchContext): Promise<
   const tree = await treeStore();
   onStep('forks');
   const own = await forkFigures(tree, isQuick ? FORKS / 10 : FORKS);
+  onStep('reading all of a fork');
+  const reading = await readingTimes(tree);
   onStep('cp -a');
   const copy = copyTime(tree, work.join('copy'));
   onStep('cp -a --reflink');
@@ -118,7 +162,8 @@ async function run({ work, isQuick, onStep, treeStore }: BenchContext): Promise<
   onStep('overlay mounts');
   const overlay = overlayTimes(tree, work);
   const peers = { 'cp -a': copy, 'cp --reflink': reflink, 'overlay mount': overlay };
-  const shape = `${tree.files.toLocaleString('en-US')} files in ${tree.directories.toLocaleString('en-US')} directories`;
+  const [files, directories] = [tree.files, tree.directories].map((count) => count.toLocaleString('en-US'));
+  const shape = `${files} files in ${directories} directories`;
   const importing: Row = {
     what: `import of ${shape}`,
     unit: 'ms',
@@ -127,17 +172,23 @@ async function run({ work, isQuick, onStep, treeStore }: BenchContext): Promise<
   };
   return {
     title: 'Forks',
-    peers: Object.keys(peers),
+    peers: ['node:fs', ...Object.keys(peers)],
     own: ['Ramet'],
     rows: [
       { what: `fork of ${shape}`, unit: 'ms', cells: { ...peers, Ramet: own.clean }, budget: 1 },
       { what: 'the same, and the first file read in it', unit: 'ms', cells: { Ramet: own.cleanAndFile } },
       { what: 'fork of a fork with one change not stored yet', unit: 'ms', cells: { Ramet: own.inUse } },
+      {
+        what: 'walk a fresh fork and read all its files',
+        unit: 'ms',
+        cells: { 'node:fs': reading.host, Ramet: reading.fork },
+      },
       importing,
     ],
     notes: [
-      'a copy is made once',
-      'a fork is durable when it returns, a copy and an overlay mount are not; an overlay mount includes the start of mount(8)',
+      'a copy is made once; node:fs reads the tree on the host, which is warm as the store is',
+      'a fork is durable when it returns, a copy and an overlay mount are not',
+      'an overlay mount includes the start of mount(8)',
     ],
   };
 }

@@ -3,6 +3,7 @@ import { closeSync, fdatasyncSync, openSync, readSync, writeSync } from 'node:fs
 import {
   type Absent,
   cachedBytes,
+  cachedGrowth,
   evictFiles,
   isAbsent,
   residentBytes,
@@ -102,8 +103,7 @@ export async function measureReading(
   const readMs = summarize([performance.now() - started]);
   const after = cachedBytes();
   const resident = residentBytes(system, files);
-  const cached = isAbsent(before) ? before : isAbsent(after) ? after : after - before;
-  return { cachedMib: inMib(cached), residentMib: inMib(resident), readMs };
+  return { cachedMib: inMib(cachedGrowth(system, before, after)), residentMib: inMib(resident), readMs };
 }
 
 function inMib(bytes: number | Absent): Cell {

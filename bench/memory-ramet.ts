@@ -32,7 +32,7 @@ async function importFile(hostPath: string, storeDirectory: string): Promise<str
   return `/${path.basename(hostPath)}`;
 }
 
-/** Forks the snapshot once for each position, and overwrites a block there. Returns milliseconds of each first write. */
+/** Forks the snapshot once a position, and overwrites a block there. Returns milliseconds of each first write. */
 async function forkAndWrite(
   storeDirectory: string,
   file: string,

@@ -64,7 +64,7 @@ async function run({ work, isQuick, onStep }: BenchContext): Promise<Section> {
     rows,
     notes: [
       'sources and forks are dropped from memory before the baseline is taken; Cached is of the whole machine',
-      `the first write is open, write, close; that of Ramet after ${WARM_UP_FORKS} in another store, so that it is compiled code`,
+      `the first write is open, write, close; those of Ramet come after ${WARM_UP_FORKS} in another store`,
       'Ramet checks the checksum of every block that it reads from cold',
     ],
   };

@@ -1,3 +1,4 @@
+/** What the tables of the benchmarks show, and how calls are sampled. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { sampleCalls, summarize, summarizeSingle } from './sampling.ts';

@@ -1,8 +1,8 @@
 /** Where benchmarks work: a temporary directory that is removed at the end, with what is mounted in it. */
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { directoryOnDisk } from '../src/interface/demo/index.ts';
 
 /** Something to undo, in the reverse order of doing. */
 type Undo = () => void;
@@ -11,7 +11,7 @@ export class WorkDirectory {
   readonly path: string;
   private readonly undos: Undo[] = [];
 
-  constructor(parent: string = tmpdir()) {
+  constructor(parent: string = directoryOnDisk()) {
     this.path = mkdtempSync(path.join(parent, 'ramet-bench-'));
   }
 

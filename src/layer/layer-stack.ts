@@ -98,9 +98,10 @@ export class LayerStack implements PhysicalSpace {
     return this.writable().activeBlob();
   }
 
-  /** The upper layer. EROFS when the tree is a snapshot. */
+  /** The upper layer. EROFS when the tree is a snapshot; EBADF when it was closed and may have another owner. */
   writable(): UpperLayer {
     if (this.upper === undefined) throw new FsError('EROFS');
+    if (!this.upper.isOpen) throw new FsError('EBADF', { note: 'the fork was closed: open it again' });
     return this.upper;
   }
 
@@ -273,6 +274,8 @@ export class LayerStack implements PhysicalSpace {
       encodeXattrs(writer, batch.xattrInodes[index]!.ino, batch.xattrMaps[index]!);
     }
     try {
+      // Opened now if the change will need it: once the record is written nothing may fail.
+      if (this.needsActive(batch, upper)) upper.activeBlob();
       upper.journal.append(writer.view());
     } catch (error) {
       for (let index = 0; index < batch.runInodes.length; index++) {
@@ -285,6 +288,21 @@ export class LayerStack implements PhysicalSpace {
     const { recordCount, lengthBytes } = upper.journal;
     const isDue = recordCount >= CHECKPOINT_RECORDS || lengthBytes >= CHECKPOINT_BYTES;
     if (isDue || this.dirty.size >= CHECKPOINT_INODES) this.onCheckpointDue?.();
+  }
+
+  private needsActive(batch: Batch, upper: UpperLayer): boolean {
+    if (batch.runInodes.length > 0) return true;
+    for (let index = 0; index < batch.inodes.length; index++) {
+      const inode = batch.inodes[index]!;
+      if (batch.drafts[index]!.nlink > 0 || !inode.isFile || inode.isInUse) continue;
+      if (inode.record.extentLayer === upper.id && this.hasRunIn(inode, upper.activeId)) return true;
+    }
+    return false;
+  }
+
+  private hasRunIn(inode: Inode, blob: BlobId): boolean {
+    for (const run of this.mappingOf(inode).extents) if (run.blob === blob) return true;
+    return false;
   }
 
   private apply(batch: Batch): void {
@@ -338,10 +356,13 @@ export class LayerStack implements PhysicalSpace {
 
   /** Frees an inode that has no name and that nobody has open or mapped. */
   releaseIfUnused(inode: Inode): void {
-    if (inode.record.nlink > 0 || inode.isDead || inode.isInUse || this.upper === undefined) return;
+    if (inode.record.nlink > 0 || inode.isDead || inode.isInUse) return;
+    if (this.upper === undefined || !this.upper.isOpen) return;
     if (inode.isFile && inode.record.extentLayer === this.upper.id) {
       const { extents } = this.mappingOf(inode);
       const { activeId } = this;
+      // Opened before anything changes: where that fails the inode stays as it is, for recovery to free.
+      if (activeId !== 0 && this.hasRunIn(inode, activeId)) this.activeBlob();
       extents.clear(0 as never, Number.POSITIVE_INFINITY, (blob, physical, count) => {
         if (blob === activeId) this.activeBlob().dropRefs(physical, count);
       });

@@ -344,12 +344,24 @@ export class StoreEngine {
     stack.lowers = [frozen, ...stack.lowers];
     // Until the new layer is open nothing can be written: should that fail, the tree stays readable as it is.
     stack.upper = undefined;
-    const upper = new UpperLayer(this.upperParts(next), next, this.rows.layer(next));
-    upper.journal.begin(upper.record.generation, 1);
-    stack.upper = upper;
-    old.retire();
+    try {
+      stack.upper = this.beginUpper(next);
+    } finally {
+      retire(old);
+    }
     if (record.unsealedBlobs.length > 0) this.sealer.add(old.id, record.unsealedBlobs);
     return old.id;
+  }
+
+  private beginUpper(layer: LayerId): UpperLayer {
+    const upper = new UpperLayer(this.upperParts(layer), layer, this.rows.layer(layer));
+    try {
+      upper.journal.begin(upper.record.generation, 1);
+      return upper;
+    } catch (error) {
+      upper.abandon();
+      throw error;
+    }
   }
 
   /** A snapshot of a fork as it is now, or of another snapshot. EINVAL (name), EEXIST, ENOENT, EBUSY. */
@@ -448,10 +460,29 @@ export class StoreEngine {
     if (!this.isOpen) return;
     clearInterval(this.timer);
     this.sealer.stop();
-    for (const tree of [...this.leaseTokens.keys()]) tree.close();
+    const failures: unknown[] = [];
+    for (const tree of [...this.leaseTokens.keys()]) {
+      try {
+        tree.close();
+      } catch (error) {
+        failures.push(error);
+      }
+    }
     this.isOpen = false;
     this.blobs.close();
     this.lease.close();
     await this.tables.close();
+    // The first tells what is wrong; every tree is closed, and what it acknowledged is in its journal.
+    if (failures.length > 0) throw failures[0];
+  }
+}
+
+/** A frozen layer's journal that cannot be removed is left to gc: the freeze has happened. */
+function retire(upper: UpperLayer): void {
+  try {
+    upper.retire();
+  } catch (error) {
+    if (!isFsError(error)) throw error;
+    upper.abandon();
   }
 }

@@ -70,7 +70,10 @@ export class Tree {
     if (this.stack.upper?.isUnmarked) this.stack.upper.commitMark();
   }
 
-  /** Stores everything, gives the layer up, and closes every memory map. May be called twice. */
+  /**
+   * Stores everything, gives the layer up, and closes every memory map. May be called twice. Where storing fails the
+   * tree is closed all the same: what was acknowledged is in the journal, which the next opener replays.
+   */
   close(): void {
     if (!this.isOpen) return;
     const { stack } = this;
@@ -83,10 +86,16 @@ export class Tree {
         inode.openCount = 0;
         stack.releaseIfUnused(inode);
       }
-      checkpoint(stack);
-      stack.upper.close();
     }
-    this.isOpen = false;
-    this.onClosed(this);
+    try {
+      checkpoint(stack);
+      stack.upper?.close();
+    } catch (error) {
+      stack.upper?.abandon();
+      throw error;
+    } finally {
+      this.isOpen = false;
+      this.onClosed(this);
+    }
   }
 }

@@ -1,4 +1,4 @@
-/** The bytes of a file: read, write, holes, truncate, readFile, writeFile, appendFile. */
+/** The bytes of a file: read, write, holes, readFile, writeFile, appendFile. */
 import assert from 'node:assert/strict';
 import {
   at,
@@ -232,95 +232,6 @@ const overwriteCases = overwriteRows.map(
   }),
 );
 
-/** From such a size to such a size, and back to the size of the start. */
-const truncateRows = [
-  [10, 5],
-  [10, 0],
-  [10, 20],
-  [BLOCK, BLOCK - 1],
-  [BLOCK, BLOCK + 1],
-  [BLOCK + 1, BLOCK],
-  [3 * BLOCK, BLOCK + 100],
-  [3 * BLOCK - 5, 3 * BLOCK],
-  [2 * BLOCK + 5, 10 * BLOCK],
-  [0, BLOCK * 2],
-] as const;
-
-const truncateCases = truncateRows.map(
-  ([from, to]): ConformanceCase => ({
-    name: `truncate from ${from} to ${to} and back: what was cut off is zero`,
-    run(subject) {
-      const bytes = patternBytes(from);
-      subject.fs.writeFileSync(at(subject, 'file'), bytes);
-      subject.fs.truncateSync(at(subject, 'file'), to);
-      const expected = Buffer.alloc(to);
-      expected.set(bytes.subarray(0, Math.min(from, to)));
-      expectContent(subject, 'file', expected);
-      withFile(subject, 'file', 'r+', (fd) => subject.fs.ftruncateSync(fd, from));
-      const back = Buffer.alloc(from);
-      back.set(expected.subarray(0, Math.min(from, to)));
-      expectContent(subject, 'file', back);
-      assert.equal(subject.fs.statSync(at(subject, 'file')).size, from);
-    },
-  }),
-);
-
-const truncateErrorCases: ConformanceCase[] = [
-  {
-    name: 'truncate: without a length to nothing; below zero means zero',
-    run(subject) {
-      subject.fs.writeFileSync(at(subject, 'file'), 'abc');
-      subject.fs.truncateSync(at(subject, 'file'));
-      expectContent(subject, 'file', '');
-      subject.fs.writeFileSync(at(subject, 'file'), 'abc');
-      withFile(subject, 'file', 'r+', (fd) => subject.fs.ftruncateSync(fd, -5));
-      expectContent(subject, 'file', '');
-    },
-  },
-  {
-    name: 'truncate of a missing file or a directory fails in open',
-    run(subject) {
-      for (const [name, code] of [
-        ['missing', 'ENOENT'],
-        ['.', 'EISDIR'],
-      ] as const) {
-        const path = at(subject, name);
-        expectError(() => subject.fs.truncateSync(path, 1), { code, syscall: 'open', path });
-      }
-    },
-  },
-  {
-    name: 'ftruncate of a file open for reading is EINVAL',
-    run(subject) {
-      subject.fs.writeFileSync(at(subject, 'file'), 'abc');
-      withFile(subject, 'file', 'r', (fd) => {
-        expectError(() => subject.fs.ftruncateSync(fd, 1), { code: 'EINVAL', syscall: 'ftruncate' });
-      });
-      expectContent(subject, 'file', 'abc');
-    },
-  },
-  {
-    name: 'a length that is not a whole number is refused',
-    run(subject) {
-      withFile(subject, 'file', 'w', (fd) => {
-        expectNodeError(() => subject.fs.ftruncateSync(fd, 1.5), 'ERR_OUT_OF_RANGE');
-        expectNodeError(() => subject.fs.ftruncateSync(fd, wrongType('1')), 'ERR_INVALID_ARG_TYPE');
-      });
-    },
-  },
-  {
-    name: 'a write after truncation continues where the descriptor was, over a hole',
-    run(subject) {
-      withFile(subject, 'file', 'w', (fd) => {
-        subject.fs.writeSync(fd, 'abcdef');
-        subject.fs.ftruncateSync(fd, 2);
-        subject.fs.writeSync(fd, 'X');
-      });
-      expectContent(subject, 'file', 'ab\0\0\0\0X');
-    },
-  },
-];
-
 const holeCases: ConformanceCase[] = [
   {
     name: 'a write far behind the end leaves zeros between',
@@ -489,13 +400,5 @@ const wholeFileCases: ConformanceCase[] = [
 
 export const dataGroup: CaseGroup = {
   name: 'data',
-  cases: [
-    ...readCases,
-    ...writeCases,
-    ...overwriteCases,
-    ...truncateCases,
-    ...truncateErrorCases,
-    ...holeCases,
-    ...wholeFileCases,
-  ],
+  cases: [...readCases, ...writeCases, ...overwriteCases, ...holeCases, ...wholeFileCases],
 };

@@ -16,6 +16,7 @@ import { renameGroup } from './rename.ts';
 import type { CaseGroup } from './subject.ts';
 import { timesGroup } from './times.ts';
 import { treesGroup } from './trees.ts';
+import { truncateGroup } from './truncate.ts';
 
 export const conformanceGroups: readonly CaseGroup[] = [
   openGroup,
@@ -23,6 +24,7 @@ export const conformanceGroups: readonly CaseGroup[] = [
   directoryGroup,
   linksGroup,
   dataGroup,
+  truncateGroup,
   timesGroup,
   attributesGroup,
   pathsGroup,

@@ -303,6 +303,17 @@ const refusedCases: ConformanceCase[] = [
     },
   },
   {
+    name: 'of two errors the one that rename(2) meets first: parents, then the source, then the target',
+    run(subject) {
+      const long = 'n'.repeat(256);
+      file(subject, 'a');
+      expectRefused(subject, long, 'missing/b', 'ENOENT');
+      expectRefused(subject, long, 'a/b', 'ENOTDIR');
+      expectRefused(subject, 'missing', long, 'ENOENT');
+      expectRefused(subject, long, 'missing', 'ENAMETOOLONG');
+    },
+  },
+  {
     name: 'a name of 256 bytes is ENAMETOOLONG',
     run(subject) {
       file(subject, 'a');

@@ -23,6 +23,12 @@ function timesOf(subject: FsSubject, relative: string): Times {
 
 type Moved = 'both' | 'ctime' | 'none';
 
+const movedText: Readonly<Record<Moved, string>> = {
+  both: 'mtime and ctime',
+  ctime: 'ctime, not mtime',
+  none: 'neither mtime nor ctime',
+};
+
 interface MoveRow {
   readonly name: string;
   readonly moved: Moved;
@@ -99,7 +105,7 @@ const moveRows: readonly MoveRow[] = [
 
 const moveCases = moveRows.map(
   (row): ConformanceCase => ({
-    name: `${row.name} moves ${row.moved === 'both' ? 'mtime and ctime' : row.moved === 'none' ? 'neither mtime nor ctime' : 'ctime, not mtime'}`,
+    name: `${row.name} moves ${movedText[row.moved]}`,
     needs: ['clockMoves'],
     async run(subject) {
       subject.fs.writeFileSync(at(subject, 'file'), 'text');

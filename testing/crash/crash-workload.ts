@@ -3,7 +3,7 @@
  * model that says what each tree must hold afterwards. Everything is decided by the seed and by the model, so a run
  * that stops at some system call has done exactly what a whole run does up to there.
  */
-import { SeededRandom } from '../../src/base/index.ts';
+import { assert, SeededRandom } from '../../src/base/index.ts';
 import type { StoreEngine, Tree } from '../../src/store/index.ts';
 import { patternBytes } from '../shared-store.ts';
 
@@ -11,36 +11,59 @@ const O_RDWR_CREAT = 0o102;
 const NAMES = ['/a', '/b', '/c', '/d/a', '/d/b', '/d/e/a'];
 const SIZES = [10, 4096, 5000, 12_288, 20_000, 70_000];
 
-/** Files by path; directories are fixed. */
-export type TreeModel = Map<string, Buffer>;
+/** One state of a file, never changed; states of one file have one id. A directory has no content. */
+export interface FileState {
+  readonly id: number;
+  readonly content: Buffer | undefined;
+}
+
+/** What a tree holds, by path. */
+export type TreeModel = ReadonlyMap<string, FileState>;
+
+/** The states that a tree went through, one for each step that changed it. */
+export interface TreeHistory {
+  readonly states: TreeModel[];
+  /** Index of the last state that was made durable. */
+  durable: number;
+}
 
 export interface Step {
   readonly text: string;
-  /** The tree that it changes; '' for steps of the store as a whole. */
+  /** The tree that it changes, makes or drops; '' for none. */
   readonly tree: string;
+  /** A fork that is open afterwards. */
+  readonly opens?: string;
+  /** Trees that are durable as they are when the step has returned. */
+  readonly durable: readonly string[];
   run(): void;
-  /** Changes the model as the step changes the tree. */
-  model(): void;
-  /** The file that is overwritten: after a power cut its blocks may be old or new. */
-  readonly overwrites?: string;
+  /** The state of the tree afterwards; undefined when the tree is gone. */
+  after(): TreeModel | undefined;
 }
 
 export class Workload {
-  readonly engine: StoreEngine;
-  readonly trees = new Map<string, TreeModel>();
+  readonly trees = new Map<string, TreeHistory>();
   /** Steps that have returned. */
   done = 0;
-  /** The step that was running when the process died. */
+  /** The step that is running. */
   inFlight: Step | undefined;
+  private readonly store: StoreEngine | undefined;
   private readonly random: SeededRandom;
+  private readonly forks = new Set<string>();
   private readonly open = new Map<string, Tree>();
-  private readonly onDone: (step: Step) => void;
+  private readonly onDone: () => void;
+  private nextId = 1;
   private seedOfBytes = 1;
 
-  constructor(engine: StoreEngine, seed: number, onDone: (step: Step) => void = () => {}) {
-    this.engine = engine;
+  /** Without a store nothing is done to one: the histories alone are made. `onDone` is called after every step. */
+  constructor(store: StoreEngine | undefined, seed: number, onDone: () => void = () => undefined) {
+    this.store = store;
     this.random = new SeededRandom(seed);
     this.onDone = onDone;
+  }
+
+  private get engine(): StoreEngine {
+    assert(this.store !== undefined, 'steps run on a store');
+    return this.store;
   }
 
   /** Runs the whole of it; throws where the system does. */
@@ -49,7 +72,10 @@ export class Workload {
     for (const path of ['/d', '/d/e']) this.step(this.makeDirectory('one', path));
     for (let count = 0; count < steps; count++) {
       const special = SPECIAL.get(Math.round((count * 100) / steps));
-      if (special !== undefined && Math.round(((count - 1) * 100) / steps) !== Math.round((count * 100) / steps)) {
+      if (
+        special !== undefined &&
+        Math.round(((count - 1) * 100) / steps) !== Math.round((count * 100) / steps)
+      ) {
         for (const step of special(this)) this.step(step);
       }
       this.step(this.choose());
@@ -58,178 +84,188 @@ export class Workload {
 
   private step(step: Step): void {
     this.inFlight = step;
-    step.run();
-    step.model();
+    if (this.store !== undefined) step.run();
+    if (step.opens !== undefined) this.forks.add(step.opens);
+    const after = step.after();
+    if (after === undefined) this.forks.delete(step.tree);
+    const history = this.trees.get(step.tree);
+    if (after === undefined) this.trees.delete(step.tree);
+    else if (history === undefined) this.trees.set(step.tree, { states: [after], durable: 0 });
+    else history.states.push(after);
+    for (const name of step.durable) {
+      const durable = this.trees.get(name);
+      if (durable !== undefined) durable.durable = durable.states.length - 1;
+    }
     this.inFlight = undefined;
     this.done++;
-    this.onDone(step);
+    this.onDone();
+  }
+
+  /** The forks that are open. */
+  get openTrees(): ReadonlyMap<string, Tree> {
+    return this.open;
   }
 
   private tree(name: string): Tree {
     return this.open.get(name)!;
   }
 
-  modelOf(name: string): TreeModel {
-    return this.trees.get(name)!;
+  private modelOf(name: string): TreeModel {
+    return this.trees.get(name)?.states.at(-1) ?? new Map();
   }
 
+  // Steps of the store.
+
   create(name: string): Step {
-    return {
-      text: `create ${name}`,
-      tree: name,
-      run: () => void this.open.set(name, this.engine.createEmpty(name)),
-      model: () => void this.trees.set(name, new Map()),
-    };
+    const run = (): void => void this.open.set(name, this.engine.createEmpty(name));
+    return { text: `create ${name}`, tree: name, opens: name, durable: [name], run, after: () => new Map() };
   }
 
   snapshot(source: string, name: string): Step {
-    return {
-      text: `snapshot ${source} ${name}`,
-      tree: name,
-      run: () => void this.engine.snapshot(source, name),
-      model: () => void this.trees.set(name, new Map(this.modelOf(source))),
-    };
+    const run = (): void => void this.engine.snapshot(source, name);
+    const after = (): TreeModel => this.modelOf(source);
+    return { text: `snapshot ${source} ${name}`, tree: name, durable: [source, name], run, after };
   }
 
   fork(source: string, name: string): Step {
-    return {
-      text: `fork ${source} ${name}`,
-      tree: name,
-      run: () => void this.open.set(name, this.engine.fork(source, name)),
-      model: () => void this.trees.set(name, new Map(this.modelOf(source))),
-    };
+    const run = (): void => void this.open.set(name, this.engine.fork(source, name));
+    const after = (): TreeModel => this.modelOf(source);
+    return { text: `fork ${source} ${name}`, tree: name, opens: name, durable: [source, name], run, after };
   }
 
   drop(name: string): Step {
-    return {
-      text: `drop ${name}`,
-      tree: name,
-      run: () => {
-        this.open.get(name)?.close();
-        this.engine.drop(name);
-      },
-      model: () => {
-        this.open.delete(name);
-        this.trees.delete(name);
-      },
+    const run = (): void => {
+      this.open.get(name)?.close();
+      this.open.delete(name);
+      this.engine.drop(name);
     };
+    return { text: `drop ${name}`, tree: name, durable: [], run, after: () => undefined };
   }
 
   gc(): Step {
-    return { text: 'gc', tree: '', run: () => void this.engine.gc(), model: () => {} };
+    const durable = [...this.forks];
+    const run = (): void => void this.engine.gc();
+    return { text: 'gc', tree: durable[0]!, durable, run, after: () => this.modelOf(durable[0]!) };
   }
 
   reopen(name: string): Step {
-    return {
-      text: `reopen ${name}`,
-      tree: name,
-      run: () => {
-        this.tree(name).close();
-        this.open.set(name, this.engine.openTree(name));
-      },
-      model: () => {},
+    const run = (): void => {
+      this.tree(name).close();
+      this.open.set(name, this.engine.openTree(name));
     };
+    return this.unchanging(`reopen ${name}`, name, run);
   }
 
-  private makeDirectory(name: string, path: string): Step {
-    return { text: `mkdir ${path}`, tree: name, run: () => this.tree(name).fileSystem.makeDirectory(path, 0o755), model: () => {} };
+  private unchanging(text: string, name: string, run: () => void): Step {
+    return { text, tree: name, durable: [name], run, after: () => this.modelOf(name) };
   }
+
+  // Steps of a tree.
 
   private choose(): Step {
     const { random } = this;
-    const forks = [...this.open.keys()];
+    const forks = [...this.forks];
     const name = forks[random.below(forks.length)]!;
-    const files = [...this.modelOf(name).keys()].sort();
+    const files = [...this.modelOf(name)]
+      .filter(([, { content }]) => content !== undefined)
+      .map(([path]) => path);
     const path = NAMES[random.below(NAMES.length)]!;
-    const existing = files.length > 0 ? files[random.below(files.length)]! : undefined;
     const kind = random.below(10);
-    if (existing === undefined || kind < 4) return this.write(name, path);
-    if (kind < 5) return this.truncate(name, existing);
-    if (kind < 6) return this.rename(name, existing, path);
-    if (kind < 7) return this.unlink(name, existing);
-    if (kind < 8) return this.sync(name, existing);
-    if (kind < 9) return this.write(name, existing);
-    return this.checkpoint(name);
+    if (files.length === 0 || (kind < 4 && !files.includes(path))) return this.make(name, path);
+    const existing = files[random.below(files.length)]!;
+    if (kind < 5) return this.write(name, existing);
+    if (kind < 6) return this.truncate(name, existing);
+    if (kind < 7) return this.rename(name, existing, path);
+    if (kind < 8) return this.unlink(name, existing);
+    if (kind < 9) return this.sync(name, existing);
+    return this.unchanging(`checkpoint ${name}`, name, () => this.tree(name).checkpoint());
+  }
+
+  /** A step that puts another state under `path`, or (undefined) takes it away. */
+  private changing(
+    text: string,
+    name: string,
+    run: () => void,
+    change: (model: Map<string, FileState>) => void,
+  ): Step {
+    const after = (): TreeModel => {
+      const model = new Map(this.modelOf(name));
+      change(model);
+      return model;
+    };
+    return { text: `${text} in ${name}`, tree: name, durable: [], run, after };
+  }
+
+  private makeDirectory(name: string, path: string): Step {
+    const id = this.nextId++;
+    const run = (): void => this.tree(name).fileSystem.makeDirectory(path, 0o755);
+    return this.changing(`mkdir ${path}`, name, run, (model) => model.set(path, { id, content: undefined }));
+  }
+
+  private make(name: string, path: string): Step {
+    const id = this.nextId++;
+    const run = (): void => {
+      const { fileSystem } = this.tree(name);
+      fileSystem.close(fileSystem.open(path, O_RDWR_CREAT, 0o644));
+    };
+    return this.changing(`create ${path}`, name, run, (model) =>
+      model.set(path, { id, content: Buffer.alloc(0) }),
+    );
   }
 
   private write(name: string, path: string): Step {
     const length = SIZES[this.random.below(SIZES.length)]!;
-    const old = this.modelOf(name).get(path);
-    const position = old === undefined ? 0 : this.random.below(old.length + 1);
+    const { id, content } = this.modelOf(name).get(path)!;
+    const old = content!;
+    const position = this.random.below(old.length + 1);
     const bytes = patternBytes(length, this.seedOfBytes++);
-    return {
-      text: `write ${name}:${path} ${position}+${length}`,
-      tree: name,
-      overwrites: path,
-      run: () => {
-        const { fileSystem } = this.tree(name);
-        const file = fileSystem.open(path, O_RDWR_CREAT, 0o644);
-        fileSystem.write(file, bytes, 0, length, position);
-        fileSystem.close(file);
-      },
-      model: () => {
-        const content = Buffer.alloc(Math.max(old?.length ?? 0, position + length));
-        old?.copy(content);
-        bytes.copy(content, position);
-        this.modelOf(name).set(path, content);
-      },
+    const run = (): void => {
+      const { fileSystem } = this.tree(name);
+      const file = fileSystem.open(path, O_RDWR_CREAT, 0o644);
+      fileSystem.write(file, bytes, 0, length, position);
+      fileSystem.close(file);
     };
+    return this.changing(`write ${path} ${position}+${length}`, name, run, (model) => {
+      const next = Buffer.alloc(Math.max(old.length, position + length));
+      old.copy(next);
+      bytes.copy(next, position);
+      model.set(path, { id, content: next });
+    });
   }
 
   private truncate(name: string, path: string): Step {
-    const old = this.modelOf(name).get(path)!;
+    const { id, content } = this.modelOf(name).get(path)!;
+    const old = content!;
     const size = this.random.below(old.length + 6000);
-    return {
-      text: `truncate ${name}:${path} ${size}`,
-      tree: name,
-      run: () => this.tree(name).fileSystem.truncate(path, size),
-      model: () => {
-        const content = Buffer.alloc(size);
-        old.copy(content, 0, 0, Math.min(size, old.length));
-        this.modelOf(name).set(path, content);
-      },
-    };
+    const run = (): void => this.tree(name).fileSystem.truncate(path, size);
+    return this.changing(`truncate ${path} ${size}`, name, run, (model) => {
+      const next = Buffer.alloc(size);
+      old.copy(next, 0, 0, Math.min(size, old.length));
+      model.set(path, { id, content: next });
+    });
   }
 
   private rename(name: string, from: string, to: string): Step {
-    return {
-      text: `rename ${name}:${from} ${to}`,
-      tree: name,
-      run: () => this.tree(name).fileSystem.rename(from, to),
-      model: () => {
-        const model = this.modelOf(name);
-        const content = model.get(from)!;
-        model.delete(from);
-        model.set(to, content);
-      },
-    };
+    const run = (): void => this.tree(name).fileSystem.rename(from, to);
+    return this.changing(`rename ${from} ${to}`, name, run, (model) => {
+      const state = model.get(from)!;
+      model.delete(from);
+      model.set(to, state);
+    });
   }
 
   private unlink(name: string, path: string): Step {
-    return {
-      text: `unlink ${name}:${path}`,
-      tree: name,
-      run: () => this.tree(name).fileSystem.unlink(path),
-      model: () => void this.modelOf(name).delete(path),
-    };
+    const run = (): void => this.tree(name).fileSystem.unlink(path);
+    return this.changing(`unlink ${path}`, name, run, (model) => model.delete(path));
   }
 
   private sync(name: string, path: string): Step {
-    return {
-      text: `fsync ${name}`,
-      tree: name,
-      run: () => {
-        const { fileSystem } = this.tree(name);
-        const file = fileSystem.open(path, 0, 0);
-        fileSystem.sync(file);
-        fileSystem.close(file);
-      },
-      model: () => {},
-    };
-  }
-
-  private checkpoint(name: string): Step {
-    return { text: `checkpoint ${name}`, tree: name, run: () => this.tree(name).checkpoint(), model: () => {} };
+    return this.unchanging(`fsync ${name}`, name, () => {
+      const { fileSystem } = this.tree(name);
+      const file = fileSystem.open(path, 0, 0);
+      fileSystem.sync(file, false);
+      fileSystem.close(file);
+    });
   }
 }
 

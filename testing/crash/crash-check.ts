@@ -1,0 +1,89 @@
+/** Whether a store holds what a history allows after a crash (DESIGN §5). */
+import { BLOCK_SIZE } from '../../src/base/index.ts';
+import { S_IFDIR, S_IFMT } from '../../src/layer/index.ts';
+import type { Tree } from '../../src/store/index.ts';
+import { readFile } from '../shared-store.ts';
+import type { FileState, TreeModel } from './crash-workload.ts';
+
+/** What a tree holds, by path; undefined for a directory. */
+function contentsOf(tree: Tree): Map<string, Buffer | undefined> {
+  const contents = new Map<string, Buffer | undefined>();
+  const visit = (path: string): void => {
+    for (const { name } of tree.fileSystem.readDirectory(path === '' ? '/' : path)) {
+      const child = `${path}/${name}`;
+      const isDirectory = (tree.fileSystem.stat(child, false).mode & S_IFMT) === S_IFDIR;
+      contents.set(child, isDirectory ? undefined : readFile(tree, child));
+      if (isDirectory) visit(child);
+    }
+  };
+  visit('');
+  return contents;
+}
+
+/**
+ * Undefined when the tree is in one of `states`: names and sizes are those of that state, and every block is as some of
+ * the states has it. Otherwise what is wrong with the closest.
+ */
+export function disagreement(tree: Tree, states: readonly TreeModel[]): string | undefined {
+  const contents = contentsOf(tree);
+  const versions = versionsById(states);
+  let problem = 'there is no state to compare with';
+  // The latest state is the likeliest, and its problem is told when none fits.
+  for (const state of states) {
+    const found = compare(contents, state, versions);
+    if (found === undefined) return undefined;
+    problem = found;
+  }
+  return problem;
+}
+
+function versionsById(states: readonly TreeModel[]): Map<number, Set<Buffer>> {
+  const versions = new Map<number, Set<Buffer>>();
+  for (const state of states) {
+    for (const { id, content } of state.values()) {
+      if (content === undefined) continue;
+      const set = versions.get(id) ?? new Set();
+      versions.set(id, set.add(content));
+    }
+  }
+  return versions;
+}
+
+function compare(
+  contents: ReadonlyMap<string, Buffer | undefined>,
+  state: TreeModel,
+  versions: ReadonlyMap<number, ReadonlySet<Buffer>>,
+): string | undefined {
+  for (const path of contents.keys()) if (!state.has(path)) return `${path} should not be there`;
+  for (const [path, file] of state) {
+    if (!contents.has(path)) return `${path} is missing`;
+    const problem = compareFile(contents.get(path), file, versions.get(file.id) ?? new Set());
+    if (problem !== undefined) return `${path} ${problem}`;
+  }
+  return undefined;
+}
+
+function compareFile(
+  actual: Buffer | undefined,
+  file: FileState,
+  versions: ReadonlySet<Buffer>,
+): string | undefined {
+  if (file.content === undefined || actual === undefined) {
+    return file.content === actual ? undefined : 'is of another type';
+  }
+  if (actual.length !== file.content.length) return `has ${actual.length} bytes, not ${file.content.length}`;
+  for (let start = 0; start < actual.length; start += BLOCK_SIZE) {
+    const block = actual.subarray(start, start + BLOCK_SIZE);
+    if (![...versions].some((version) => isBlockOf(block, version, start))) {
+      return `has a block at ${start} that it never had`;
+    }
+  }
+  return undefined;
+}
+
+/** A version that ends before counts as zeros behind its end. */
+function isBlockOf(block: Buffer, version: Buffer, start: number): boolean {
+  const other = Buffer.alloc(block.length);
+  if (start < version.length) version.copy(other, 0, start, start + block.length);
+  return block.equals(other);
+}

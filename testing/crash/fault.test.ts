@@ -1,0 +1,73 @@
+/**
+ * A failing disk at any system call: the operation fails or succeeds, the fork holds the state before or after it, and
+ * so does the store once it was opened again. RAMET_CRASH_ALL=1 fails every call instead of a sample.
+ */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { type ErrorCode, FsError } from '../../src/base/index.ts';
+import { createSystem, FaultySystem } from '../../src/sys/index.ts';
+import { problemsOf, SharedStore } from '../shared-store.ts';
+import { disagreement } from './crash-check.ts';
+import { type TreeModel, Workload } from './crash-workload.ts';
+
+const STEPS = 220;
+const SEED = 20_160_515;
+const SAMPLED_FAULTS = 25;
+const takesAll = process.env.RAMET_CRASH_ALL === '1';
+
+/** Runs the workload with call `failing` failing; returns the calls that it made. */
+async function runWithFault(failing: number, code: ErrorCode): Promise<number> {
+  await using scratch = new SharedStore();
+  const system = new FaultySystem(createSystem());
+  const engine = await scratch.open(system);
+  const workload = new Workload(engine, SEED);
+  const start = system.callCount;
+  let text = 'no call';
+  system.plan = (operation, index) => {
+    if (index - start !== failing) return undefined;
+    text = `${code} of ${operation}, call ${failing}, after ${workload.done} steps, in ${workload.inFlight?.text}`;
+    return { kind: 'error', code };
+  };
+  try {
+    workload.run(STEPS);
+  } catch (error) {
+    if (!(error instanceof FsError)) throw new Error(text, { cause: error });
+  }
+  system.plan = undefined;
+  const calls = system.callCount - start;
+  const states = allowed(workload);
+  for (const [name, tree] of workload.openTrees) {
+    if (!tree.isClosed)
+      assert.equal(disagreement(tree, states.get(name)!), undefined, `${text}: tree ${name}`);
+  }
+  await scratch.crash(engine, system);
+  const next = await scratch.open();
+  assert.deepEqual(problemsOf(next, { scrub: true }), [], text);
+  for (const { name } of next.list()) {
+    const tree = next.openTree(name);
+    assert.equal(disagreement(tree, states.get(name)!), undefined, `${text}: tree ${name}, opened again`);
+    tree.close();
+  }
+  return calls;
+}
+
+/** The last state of each tree, and the one that the step which failed would have led to. */
+function allowed(workload: Workload): Map<string, TreeModel[]> {
+  const states = new Map([...workload.trees].map(([name, history]) => [name, history.states.slice(-1)]));
+  const { inFlight } = workload;
+  const after = inFlight?.after();
+  if (inFlight !== undefined && after !== undefined) {
+    states.set(inFlight.tree, [...(states.get(inFlight.tree) ?? []), after]);
+  }
+  return states;
+}
+
+for (const code of ['EIO', 'ENOSPC'] as const) {
+  test(`${code} of any call leaves every fork in the state before or after the operation`, async () => {
+    const total = await runWithFault(-1, code);
+    const step = takesAll ? 1 : Math.max(1, Math.floor(total / SAMPLED_FAULTS));
+    for (let failing = code === 'EIO' ? 0 : Math.floor(step / 2); failing < total; failing += step) {
+      await runWithFault(failing, code);
+    }
+  });
+}

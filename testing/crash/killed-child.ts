@@ -1,0 +1,10 @@
+/** The process that kill.test.ts kills: runs the workload, and writes a byte for every step that returned. */
+import { writeSync } from 'node:fs';
+import { StoreEngine } from '../../src/store/index.ts';
+import { Workload } from './crash-workload.ts';
+
+const [directory, seed, steps] = process.argv.slice(2);
+const engine = await StoreEngine.open(directory!, { create: true });
+new Workload(engine, Number(seed), () => void writeSync(1, '.')).run(Number(steps));
+// It waits to be killed with everything open.
+setInterval(() => undefined, 1000);

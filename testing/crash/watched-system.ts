@@ -1,0 +1,118 @@
+/**
+ * A system that tells of every call before it is made, and remembers what a power cut could take back: for each page
+ * of each file, every content that it has had since the file was last synced.
+ */
+import { readSync } from 'node:fs';
+import { BLOCK_SIZE, type Random } from '../../src/base/index.ts';
+import type { System } from '../../src/sys/index.ts';
+
+/** Contents of a page since the last sync, the synced one first; the present one is not among them. */
+type PageVersions = Buffer[];
+
+/** A write that is about to be made, for tearing it. */
+export interface PendingWrite {
+  readonly path: string;
+  readonly bytes: Buffer;
+  readonly position: number;
+}
+
+/** A page that a power cut puts back. */
+export interface LostPage {
+  readonly path: string;
+  readonly position: number;
+  readonly bytes: Buffer;
+}
+
+export class WatchedSystem {
+  readonly system: System;
+  /** Calls so far. */
+  callCount = 0;
+  private readonly inner: System;
+  private readonly onCall: (index: number, write: PendingWrite | undefined) => void;
+  private readonly paths = new Map<number, string>();
+  private readonly unsynced = new Map<string, Map<number, PageVersions>>();
+
+  constructor(inner: System, onCall: (index: number, write: PendingWrite | undefined) => void) {
+    this.inner = inner;
+    this.onCall = onCall;
+    this.system = new Proxy(inner, { get: (_target, key) => this.member(key) });
+  }
+
+  private member(key: string | symbol): unknown {
+    const value: unknown = Reflect.get(this.inner, key, this.inner);
+    if (typeof value !== 'function') return value;
+    return (...args: unknown[]) => {
+      this.onCall(this.callCount, key === 'pwrite' ? this.pendingWrite(args) : undefined);
+      this.callCount++;
+      this.before(key, args);
+      const result: unknown = Reflect.apply(value, this.inner, args);
+      // The first argument of open is its path, and its result a descriptor.
+      if (key === 'open') this.paths.set(result as number, args[0] as string);
+      return result;
+    };
+  }
+
+  // The arguments below are those of the calls named in System.
+
+  private pendingWrite(args: readonly unknown[]): PendingWrite {
+    const [fd, source, offset, length, position] = args as [number, Uint8Array, number, number, number];
+    return {
+      path: this.paths.get(fd)!,
+      bytes: Buffer.from(source.subarray(offset, offset + length)),
+      position,
+    };
+  }
+
+  private before(key: string | symbol, args: readonly unknown[]): void {
+    const path = typeof args[0] === 'number' ? this.paths.get(args[0]) : String(args[0]);
+    if (path === undefined) return;
+    if (key === 'pwrite') this.keepPages(args[0] as number, path, args[4] as number, args[3] as number);
+    else if (key === 'dataSync' || key === 'fullSync' || key === 'unlink') this.unsynced.delete(path);
+    else if (key === 'truncate') this.forget(path, args[1] as number, Number.POSITIVE_INFINITY);
+    else if (key === 'punch') this.forget(path, args[1] as number, args[2] as number);
+    else if (key === 'rename') this.move(path, args[1] as string);
+    else if (key === 'close') this.paths.delete(args[0] as number);
+  }
+
+  private keepPages(fd: number, path: string, position: number, length: number): void {
+    const pages = this.unsynced.get(path) ?? new Map<number, PageVersions>();
+    this.unsynced.set(path, pages);
+    const last = Math.floor((position + length - 1) / BLOCK_SIZE);
+    for (let page = Math.floor(position / BLOCK_SIZE); page <= last; page++) {
+      const bytes = Buffer.alloc(BLOCK_SIZE);
+      // A descriptor that is only for writing is used for files that are read back by nobody before they are synced.
+      try {
+        readSync(fd, bytes, 0, BLOCK_SIZE, page * BLOCK_SIZE);
+      } catch {
+        bytes.fill(0);
+      }
+      pages.set(page, [...(pages.get(page) ?? []), bytes]);
+    }
+  }
+
+  private forget(path: string, position: number, length: number): void {
+    const pages = this.unsynced.get(path);
+    for (const page of pages?.keys() ?? []) {
+      if (page * BLOCK_SIZE >= position && page * BLOCK_SIZE < position + length) pages?.delete(page);
+    }
+  }
+
+  private move(from: string, to: string): void {
+    const pages = this.unsynced.get(from);
+    this.unsynced.delete(from);
+    if (pages === undefined) this.unsynced.delete(to);
+    else this.unsynced.set(to, pages);
+  }
+
+  /** What a power cut loses now: of each page that was not synced, by chance, nothing or the last few of its writes. */
+  lostPages(random: Random): LostPage[] {
+    const lost: LostPage[] = [];
+    for (const [path, pages] of this.unsynced) {
+      for (const [page, versions] of pages) {
+        const bytes = versions[random.below(versions.length + 1)];
+        if (bytes !== undefined) lost.push({ path, position: page * BLOCK_SIZE, bytes });
+      }
+    }
+    return lost;
+  }
+}

@@ -1,0 +1,97 @@
+/** Plays one history on two actors and stops at the first disagreement. */
+import { firstDifference } from './dump.ts';
+import { generateHistory } from './history.ts';
+import type { Actor, Operation, OperationName } from './operation.ts';
+
+export interface RunOptions {
+  /** See `ChoiceOptions.isRooted`. */
+  readonly isRooted: boolean;
+  /** All trees are compared after so many operations, and at the end. */
+  readonly compareEvery: number;
+}
+
+export class Disagreement extends Error {
+  override readonly name = 'Disagreement';
+  readonly seed: number;
+  /** Index of the operation after which it was seen. */
+  readonly index: number;
+
+  constructor(seed: number, index: number, operation: Operation | undefined, difference: string) {
+    super(`seed ${seed}, operation ${index}: ${JSON.stringify(operation)}\n${difference}`);
+    this.seed = seed;
+    this.index = index;
+  }
+}
+
+/** Operations after which everything is compared at once, and each side looks for problems of its own. */
+const comparedAfter: ReadonlySet<OperationName> = new Set<OperationName>([
+  'reopen',
+  'crash',
+  'collect',
+  'drop',
+]);
+
+/** Rejects with a `Disagreement` that names the seed and the index of the operation. */
+export async function runHistory(
+  seed: number,
+  count: number,
+  a: Actor,
+  b: Actor,
+  options: RunOptions,
+): Promise<readonly Operation[]> {
+  const without = new Set([...a.lacks, ...b.lacks]);
+  const operations = generateHistory(seed, count, { isRooted: options.isRooted, without });
+  await playOperations(seed, operations, a, b, options);
+  return operations;
+}
+
+/** Plays these operations, for example a shortened history. */
+export async function playOperations(
+  seed: number,
+  operations: readonly Operation[],
+  a: Actor,
+  b: Actor,
+  options: RunOptions,
+): Promise<void> {
+  for (const [index, operation] of operations.entries()) {
+    const [fromA, fromB] = [await outcomeOf(a, operation), await outcomeOf(b, operation)];
+    if (fromA !== fromB) {
+      throw new Disagreement(seed, index, operation, `${a.name}: ${fromA}\n${b.name}: ${fromB}`);
+    }
+    const isDue = index % options.compareEvery === options.compareEvery - 1;
+    const isThorough = comparedAfter.has(operation.op) || index === operations.length - 1;
+    if (!isDue && !isThorough) continue;
+    // A look for problems stores what is pending, so it must not come between operations that are to meet pending ones.
+    const difference = compareActors(a, b) ?? (isThorough ? problemsOf(a, b) : undefined);
+    if (difference !== undefined) throw new Disagreement(seed, index, operation, difference);
+  }
+}
+
+/** An error that is no outcome is shown as one, so that the message names seed and operation. */
+async function outcomeOf(actor: Actor, operation: Operation): Promise<string> {
+  try {
+    return await actor.apply(operation);
+  } catch (error) {
+    return `threw ${error instanceof Error ? error.stack : String(error)}`;
+  }
+}
+
+/** The first difference between everything two actors show, or undefined. */
+export function compareActors(a: Actor, b: Actor): string | undefined {
+  const names = a.trees();
+  const difference = firstDifference(names, b.trees(), `trees of ${a.name}`, `trees of ${b.name}`);
+  if (difference !== undefined) return difference;
+  for (const tree of names) {
+    const found = firstDifference(a.dump(tree), b.dump(tree), `${tree} of ${a.name}`, `${tree} of ${b.name}`);
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
+
+function problemsOf(...actors: Actor[]): string | undefined {
+  for (const actor of actors) {
+    const problems = actor.problems?.() ?? [];
+    if (problems.length > 0) return `${actor.name}: ${problems.join('\n')}`;
+  }
+  return undefined;
+}
