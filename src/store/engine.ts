@@ -20,7 +20,7 @@ import {
   type UpperParts,
 } from '../layer/index.ts';
 import { processMapBudget } from '../mapping/index.ts';
-import { MetaTables } from '../meta/index.ts';
+import { type LayerRecord, MetaTables } from '../meta/index.ts';
 import { createSystem, type System } from '../sys/index.ts';
 import { checkStore, type FsckOptions, type FsckReport } from './fsck.ts';
 import { collectGarbage, type GcReport } from './gc.ts';
@@ -229,13 +229,7 @@ export class StoreEngine {
     if (record.state === 'frozen') {
       return new LayerStack(this.parts, info.root, undefined, this.chain(info.layer));
     }
-    let upper: UpperLayer;
-    try {
-      upper = new UpperLayer(this.upperParts(info.layer), info.layer, record);
-    } catch (error) {
-      if (!(error instanceof FsError)) throw error;
-      throw new FsError(error.code, { syscall: 'open', path: info.name, note: error.note });
-    }
+    const upper = this.takeUpper(info, record, 'open');
     try {
       // Before the lock was ours the last owner may have frozen or dropped the layer.
       this.tables.renew();
@@ -248,6 +242,16 @@ export class StoreEngine {
     } catch (error) {
       upper.abandon();
       throw error;
+    }
+  }
+
+  /** Takes a fork's writable layer over. EBUSY, with the fork's name and the owner's process id, when it is taken. */
+  private takeUpper(info: TreeInfo, record: LayerRecord, operation: string): UpperLayer {
+    try {
+      return new UpperLayer(this.upperParts(info.layer), info.layer, record);
+    } catch (error) {
+      if (!(error instanceof FsError)) throw error;
+      throw new FsError(error.code, { syscall: operation, path: info.name, note: error.note });
     }
   }
 
@@ -405,7 +409,7 @@ export class StoreEngine {
       });
     }
     // Taking the layer over proves that nobody else has it; what its journal holds goes with it.
-    const upper = new UpperLayer(this.upperParts(info.layer), info.layer, this.rows.layer(info.layer));
+    const upper = this.takeUpper(info, this.rows.layer(info.layer), 'drop');
     try {
       this.tables.transaction(() => {
         // Before the lock was ours another process may have dropped it and given the name to another fork.
