@@ -21,7 +21,9 @@ const ROWS_PER_TRANSACTION = 5_000;
 export function checkpoint(stack: LayerStack, last?: (upper: UpperLayer) => void): void {
   const { upper } = stack;
   if (upper === undefined) return;
-  if (stack.dirty.size === 0 && !upper.isUnmarked && last === undefined) return;
+  // Records that left nothing to store still used inode numbers, which the layer's row must say.
+  const hasNothing = stack.dirty.size === 0 && !upper.isUnmarked && upper.journal.recordCount === 0;
+  if (hasNothing && last === undefined) return;
   if (upper.isUnmarked) upper.commitMark();
   storeChanges(stack, upper, ROWS_PER_TRANSACTION, last);
   // A layer that was frozen has no further use for its journal; an error here would look like one of the freeze.

@@ -68,6 +68,9 @@ export class LayerStack implements PhysicalSpace {
   /** Called when the journal has grown to the size at which a checkpoint is due. */
   onCheckpointDue: (() => void) | undefined;
   isReplaying = false;
+  /** For tests. */
+  cachedInodesMax = CACHED_INODES_MAX;
+  private trimAtInodes = 0;
   private readonly batch = new Batch();
   private readonly writer = new ByteWriter(4096);
 
@@ -151,14 +154,29 @@ export class LayerStack implements PhysicalSpace {
    * operation must never meet two objects for one inode.
    */
   trim(): void {
-    if (this.inodes.size <= CACHED_INODES_MAX) return;
-    let left = CACHED_INODES_MAX / 2;
+    if (this.inodes.size <= Math.max(this.trimAtInodes, this.cachedInodesMax)) return;
+    this.storeLazyTimes(this.cachedInodesMax / 2);
+    let left = this.cachedInodesMax / 2;
     for (const [ino, inode] of this.inodes) {
-      if (left-- <= 0) return;
-      if (ino === this.rootIno || !inode.isEvictable) continue;
-      if (this.lazyTimes.has(inode)) continue;
-      this.inodes.delete(ino);
+      if (left-- <= 0) break;
+      if (ino !== this.rootIno && inode.isEvictable && !this.lazyTimes.has(inode)) this.inodes.delete(ino);
     }
+    // Where most are in use the next look comes only after some more, not with every operation.
+    this.trimAtInodes = Math.max(this.cachedInodesMax, this.inodes.size + this.cachedInodesMax / 16);
+  }
+
+  /** The access times of the oldest inodes are stored: until then a tree that was only read could drop none of them. */
+  private storeLazyTimes(count: number): void {
+    let left = count;
+    let isDue = false;
+    for (const inode of this.lazyTimes) {
+      if (left-- <= 0) break;
+      this.lazyTimes.delete(inode);
+      if (inode.isDead) continue;
+      this.markDirty(inode);
+      isDue = true;
+    }
+    if (isDue) this.onCheckpointDue?.();
   }
 
   /** What `name` is in `directory`; `NO_ENTRY` when there is no such name. */

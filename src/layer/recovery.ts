@@ -27,7 +27,8 @@ export function recover(stack: LayerStack): RecoveryReport {
   const { journal, record } = upper;
   if (journal.isFresh) {
     journal.begin(record.generation, record.appliedSequence + 1);
-    return { replayedRecords: 0, freedOrphans: 0 };
+    // A freeze hands orphans on to the next layer; its process may have died before that had a journal.
+    return { replayedRecords: 0, freedOrphans: freeOrphans(stack, upper) };
   }
   upper.wasUnclean = true;
   const visitor = replayer(stack, upper);

@@ -1,0 +1,216 @@
+/** What a disk that fails, a closed fork or a full cache must not do to an open fork. */
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { test } from 'node:test';
+import { FsError, isFsError } from '../base/index.ts';
+import { CrashedError, createSystem, type FaultPlan, FaultySystem } from '../sys/index.ts';
+import type { FileSystem } from '../vfs/index.ts';
+import { StoreEngine } from './index.ts';
+
+const CREATE = 0o102;
+const READ_WRITE = 0o2;
+const O_TMPFILE = 0o20200000;
+
+function code(wanted: string): (error: unknown) => boolean {
+  return (error) => isFsError(error) && error.code === wanted;
+}
+
+/** Fails every `operation` on files whose path has `part` in it. */
+function failing(operation: string, part: string, wanted: 'EIO' | 'ENOSPC' | 'EMFILE' = 'EIO'): FaultPlan {
+  return (name, _index, path) =>
+    name === operation && path.includes(part) ? { kind: 'error', code: wanted } : undefined;
+}
+
+async function withStore(
+  run: (directory: string, system: FaultySystem, open: () => Promise<StoreEngine>) => Promise<void>,
+): Promise<void> {
+  const directory = mkdtempSync(`${tmpdir()}/ramet-faults-`);
+  const system = new FaultySystem(createSystem());
+  const engines: StoreEngine[] = [];
+  try {
+    await run(directory, system, async () => {
+      const engine = await StoreEngine.open(directory, { create: true, system });
+      engines.push(engine);
+      return engine;
+    });
+  } finally {
+    system.plan = undefined;
+    for (const engine of engines) await engine.close().catch(() => undefined);
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+function put(files: FileSystem, path: string, lengthBytes: number, byte: number): void {
+  const file = files.open(path, CREATE, 0o644);
+  files.write(file, Buffer.alloc(lengthBytes, byte), 0, lengthBytes, 0);
+  files.close(file);
+}
+
+function bytesOf(files: FileSystem, path: string): Buffer {
+  const file = files.open(path, 0, 0);
+  const bytes = Buffer.alloc(files.statFile(file).size);
+  files.read(file, bytes, 0, bytes.length, 0);
+  files.close(file);
+  return bytes;
+}
+
+test('a write behind the end that fails leaves zeros there for a later growth', () =>
+  withStore(async (_directory, system, open) => {
+    const files = (await open()).createEmpty('one').fileSystem;
+    put(files, '/a', 100, 1);
+    const file = files.open('/a', READ_WRITE, 0);
+    system.plan = failing('pwrite', 'journals', 'ENOSPC');
+    assert.throws(() => files.write(file, Buffer.alloc(100, 9), 0, 100, 100), code('ENOSPC'));
+    system.plan = undefined;
+    assert.equal(files.statFile(file).size, 100);
+    files.truncateFile(file, 200);
+    assert.deepEqual(bytesOf(files, '/a'), Buffer.concat([Buffer.alloc(100, 1), Buffer.alloc(100)]));
+  }));
+
+test('after a failed sync of the journal no later fsync succeeds, and the fork can be closed and opened', () =>
+  withStore(async (_directory, system, open) => {
+    const engine = await open();
+    const tree = engine.createEmpty('one');
+    put(tree.fileSystem, '/a', 100, 1);
+    const file = tree.fileSystem.open('/a', READ_WRITE, 0);
+    system.plan = failing('dataSync', 'journals');
+    assert.throws(() => tree.fileSystem.sync(file, false), code('EIO'));
+    system.plan = undefined;
+    assert.throws(() => tree.fileSystem.sync(file, false), code('EIO'));
+    assert.throws(() => tree.close(), code('EIO'));
+    assert.equal(bytesOf(engine.openTree('one').fileSystem, '/a')[99], 1);
+  }));
+
+test('a freeze whose transaction fails leaves the fork writable', () =>
+  withStore(async (_directory, _system, open) => {
+    const engine = await open();
+    const tree = engine.createEmpty('one');
+    put(tree.fileSystem, '/a', 5000, 1);
+    const refuse = (): void => {
+      throw new FsError('EEXIST');
+    };
+    assert.throws(() => engine.freeze(tree, refuse), code('EEXIST'));
+    put(tree.fileSystem, '/b', 9000, 2);
+    put(tree.fileSystem, '/a', 5000, 3);
+    engine.snapshot('one', 'base');
+    tree.close();
+    const base = engine.openTree('base').fileSystem;
+    assert.deepEqual([bytesOf(base, '/a')[4999], bytesOf(base, '/b')[8999]], [3, 2]);
+    assert.ok(engine.fsck().isClean);
+  }));
+
+test('a journal that could not be begun anew is begun by the next record', () =>
+  withStore(async (_directory, system, open) => {
+    const engine = await open();
+    const tree = engine.createEmpty('one');
+    put(tree.fileSystem, '/a', 100, 1);
+    tree.commitMark();
+    system.plan = failing('pwrite', 'journals');
+    assert.throws(() => tree.checkpoint(), code('EIO'));
+    assert.throws(() => tree.fileSystem.makeDirectory('/d', 0o755), code('EIO'));
+    system.plan = undefined;
+    put(tree.fileSystem, '/a', 100, 2);
+    tree.stack.upper?.abandon();
+    assert.equal(bytesOf((await open()).openTree('one').fileSystem, '/a')[0], 2);
+  }));
+
+test('a file of a closed fork cannot be written: the layer may have another owner', () =>
+  withStore(async (_directory, _system, open) => {
+    const engine = await open();
+    const first = engine.createEmpty('one');
+    put(first.fileSystem, '/a', 4096, 7);
+    first.close();
+    const second = engine.openTree('one');
+    const stale = second.fileSystem.open('/a', READ_WRITE, 0);
+    second.close();
+    const owner = engine.openTree('one').fileSystem;
+    put(owner, '/b', 4096, 1);
+    const write = (): number => second.fileSystem.write(stale, Buffer.alloc(8192, 9), 0, 8192, 0);
+    assert.throws(write, code('EBADF'));
+    assert.deepEqual([bytesOf(owner, '/a')[0], bytesOf(owner, '/b')[0]], [7, 1]);
+  }));
+
+test('a blob that cannot be opened fails a cut and an unlink before they are journalled', () =>
+  withStore(async (_directory, system, open) => {
+    const engine = await open();
+    const tree = engine.createEmpty('one');
+    put(tree.fileSystem, '/a', 8192, 7);
+    put(tree.fileSystem, '/b', 8192, 8);
+    await engine.close();
+    const again = (await open()).openTree('one');
+    system.plan = failing('open', 'blobs', 'EMFILE');
+    assert.throws(() => again.fileSystem.truncate('/a', 0), code('EMFILE'));
+    assert.throws(() => again.fileSystem.unlink('/b'), code('EMFILE'));
+    system.plan = undefined;
+    assert.equal(again.fileSystem.stat('/b', true).nlink, 1);
+    again.stack.upper?.abandon();
+    const files = (await open()).openTree('one').fileSystem;
+    assert.deepEqual([bytesOf(files, '/a').length, bytesOf(files, '/b').length], [8192, 8192]);
+  }));
+
+test('a clone that is refused leaves its target as it was', () =>
+  withStore(async (_directory, _system, open) => {
+    const engine = await open();
+    const [one, two] = [engine.createEmpty('one').fileSystem, engine.createEmpty('two').fileSystem];
+    put(one, '/a', 100, 1);
+    put(two, '/b', 200, 2);
+    const [from, to] = [one.open('/a', 0, 0), two.open('/b', READ_WRITE, 0)];
+    assert.throws(() => two.reflink(from, to, one), code('EXDEV'), 'blocks that are not frozen');
+    assert.throws(() => two.reflink(from, to), code('EXDEV'), 'a file that is not of that tree');
+    assert.deepEqual(bytesOf(two, '/b'), Buffer.alloc(200, 2));
+    engine.snapshot('one', 'base');
+    two.reflink(from, to, one);
+    assert.deepEqual(bytesOf(two, '/b'), Buffer.alloc(100, 1));
+  }));
+
+test('a cache of few inodes drops those that were only read, and their access times are kept', () =>
+  withStore(async (_directory, _system, open) => {
+    const engine = await open();
+    const one = engine.createEmpty('one');
+    for (let index = 0; index < 200; index++) put(one.fileSystem, `/${index}`, 1, 1);
+    engine.snapshot('one', 'base');
+    const tree = engine.fork('base', 'two');
+    const files = tree.fileSystem;
+    tree.stack.cachedInodesMax = 32;
+    bytesOf(files, '/0');
+    const atime = files.stat('/0', true).atimeNanoseconds;
+    for (let index = 1; index < 200; index++) bytesOf(files, `/${index}`);
+    assert.ok(tree.stack.inodes.size <= 40, `${tree.stack.inodes.size} inodes are kept`);
+    assert.equal(files.stat('/0', true).atimeNanoseconds, atime);
+  }));
+
+test('a number that was used for a file without a name is not given out again', () =>
+  withStore(async (_directory, _system, open) => {
+    const engine = await open();
+    const first = engine.createEmpty('one');
+    const file = first.fileSystem.open('/', O_TMPFILE | READ_WRITE, 0o600);
+    const { ino } = first.fileSystem.statFile(file);
+    first.fileSystem.close(file);
+    first.fileSystem.syncAll();
+    first.close();
+    const again = engine.openTree('one').fileSystem;
+    put(again, '/a', 1, 1);
+    assert.ok(again.stat('/a', true).ino > ino);
+  }));
+
+test('a crash between a freeze and the journal of the next layer leaves no orphan', () =>
+  withStore(async (_directory, system, open) => {
+    const engine = await open();
+    const files = engine.createEmpty('one').fileSystem;
+    put(files, '/a', 8192, 1);
+    files.open('/a', READ_WRITE, 0);
+    files.unlink('/a');
+    let isFrozen = false;
+    system.plan = (operation, _index, path) => {
+      isFrozen ||= operation === 'truncate' && path.includes('blobs');
+      return isFrozen && operation === 'open' && path.includes('journals') ? { kind: 'crash' } : undefined;
+    };
+    assert.throws(() => engine.snapshot('one', 'base'), CrashedError);
+    const survivor = await StoreEngine.open(engine.directory);
+    const tree = survivor.openTree('one');
+    tree.checkpoint();
+    assert.deepEqual([...survivor.tables.orphans.inos(tree.info.layer)], []);
+    assert.ok(survivor.fsck().isClean);
+    await survivor.close();
+  }));
