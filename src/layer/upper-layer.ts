@@ -43,7 +43,8 @@ export class UpperLayer {
     try {
       // Read once the lock is ours: until then another owner may have stored something.
       parts.tables.renew();
-      this.record = parts.tables.layers.get(id) ?? record;
+      // A copy: its next inode number is counted up in place.
+      this.record = { ...(parts.tables.layers.get(id) ?? record) };
       this.firstIno = this.record.inoNext as Ino;
       this.stored = new Set(parts.tables.inodes.inos(id));
     } catch (error) {
@@ -105,14 +106,13 @@ export class UpperLayer {
       });
     }
     const ino = this.record.inoNext as Ino;
-    this.record = { ...this.record, inoNext: ino + 1 };
+    this.record.inoNext = ino + 1;
     return ino;
   }
 
   /** A replayed record used this number: it must not be given out again. */
   noteIno(ino: Ino): void {
-    if (ino >= this.record.inoNext && ino < this.record.inoEnd)
-      this.record = { ...this.record, inoNext: ino + 1 };
+    if (ino >= this.record.inoNext && ino < this.record.inoEnd) this.record.inoNext = ino + 1;
   }
 
   /**
