@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { nativeOnly } from '../testing/native-only.ts';
 
 function exampleText(): string {
   // The declarations keep the comment; the compiled module has nothing for it to stand at.
@@ -15,7 +16,7 @@ function exampleText(): string {
   return block.replaceAll(/^ \* ?/gm, '').replace("'ramet'", `'${new URL('./index.js', import.meta.url)}'`);
 }
 
-test('the example runs and prints what it says', () => {
+test('the example runs and prints what it says', { skip: nativeOnly }, () => {
   const directory = mkdtempSync(join(tmpdir(), 'ramet-example-'));
   try {
     mkdirSync(join(directory, 'project', 'src'), { recursive: true });

@@ -1,8 +1,10 @@
 /** storeUsage and filePages against sets of blocks, counted one by one from what open trees show. */
+
 import assert from 'node:assert/strict';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
+import { nativeOnly } from '../../testing/native-only.ts';
 import { seededBytes, writeSparse } from '../../testing/odd-tree.ts';
 import { scratchDirectory, scratchStore } from '../../testing/scratch-store.ts';
 import { BLOCK_SIZE, isFsError, SeededRandom } from '../base/index.ts';
@@ -121,7 +123,9 @@ function changeSomething(fileSystem: FileSystem, random: SeededRandom): void {
 }
 
 describe('storeUsage', () => {
-  test('of an import counts identical content once, and holes not at all', async (context) => {
+  test('of an import counts identical content once, and holes not at all', {
+    skip: nativeOnly,
+  }, async (context) => {
     const engine = await storeWithBase(context);
     const [base] = storeUsage(engine).trees;
     const blocks = 3 + 6 + 1 + Math.ceil(2_000_000 / BLOCK_SIZE);
@@ -163,7 +167,7 @@ describe('storeUsage', () => {
 });
 
 describe('filePages', () => {
-  test('tells private, shared and absent pages, and with whom', async (context) => {
+  test('tells private, shared and absent pages, and with whom', { skip: nativeOnly }, async (context) => {
     const engine = await storeWithBase(context);
     engine.fork('base', 'idle').close();
     const { fileSystem } = engine.fork('base', 'try');
@@ -201,7 +205,9 @@ describe('filePages', () => {
     );
   });
 
-  test('pages that were just read are in memory, those dropped from it are not', async (context) => {
+  test('pages that were just read are in memory, those dropped from it are not', {
+    skip: nativeOnly,
+  }, async (context) => {
     const engine = await storeWithBase(context);
     const tree = engine.openTree('base');
     const file = tree.fileSystem.open('/sub/e', 0, 0);

@@ -46,7 +46,10 @@ function allowedTrees(workload: Workload, kind: Kind): Pick<Image, 'trees' | 'un
 }
 
 function copyStore(from: string, to: string): void {
-  cpSync(from, to, { recursive: true, filter: (path) => !path.endsWith('lock.mdb') });
+  cpSync(from, to, {
+    recursive: true,
+    filter: (path) => !path.endsWith('lock.mdb') && !path.endsWith('.lock'),
+  });
 }
 
 function writeAt(path: string, bytes: Buffer, position: number): void {

@@ -41,7 +41,10 @@ const S_IFMT = 0o170000;
 
 export class RametActor implements Actor {
   readonly name = 'ramet';
-  readonly lacks: ReadonlySet<OperationName> = new Set();
+  /** Without memory maps the rest of a history is the same. */
+  readonly lacks: ReadonlySet<OperationName> = new Set<OperationName>(
+    createSystem().canMap ? [] : ['map', 'readView', 'closeView'],
+  );
   private readonly directory: string;
   private readonly handles = new Map<number, RametHandle>();
   private readonly views = new Map<number, RametView>();

@@ -1,4 +1,5 @@
 /** The `ramet` program, run for real: what it prints, what it changes, and the exit codes that scripts rely on. */
+
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import {
@@ -14,6 +15,7 @@ import {
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { nativeOnly } from '../../../testing/native-only.ts';
 import { seededBytes } from '../../../testing/odd-tree.ts';
 import { scratchDirectory } from '../../../testing/scratch-store.ts';
 import { compareTrees, describeHostTree } from '../../../testing/tree-compare.ts';
@@ -319,7 +321,7 @@ describe('cp', () => {
     assert.ok(trees.find(({ name }) => name === 'try')!.exclusiveBytes < 100_000);
   });
 
-  test('-r takes whole directories, -p owners, times and attributes too', (context) => {
+  test('-r takes whole directories, -p owners, times and attributes too', { skip: nativeOnly }, (context) => {
     const scratch = withBase(context);
     scratch.must('fork', 'base', 'try');
     assert.match(scratch.mustFail(1, 'cp', 'repo', 'try:/'), /EISDIR.*-r/);
@@ -384,7 +386,7 @@ describe('what changed and what it takes', () => {
     assert.match(scratch.mustFail(1, 'diff', 'base'), /no tree of this store/);
   });
 
-  test('export writes a directory or a tar, and never over anything', (context) => {
+  test('export writes a directory or a tar, and never over anything', { skip: nativeOnly }, (context) => {
     const scratch = withBase(context);
     const report = scratch.json('export', 'base', 'out') as Record<string, unknown>;
     assert.deepEqual([report.files, report.format], [3, 'directory']);

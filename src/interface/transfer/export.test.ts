@@ -2,12 +2,14 @@
  * exportTree: what comes out equals what went in, to a directory and to a tar, and every way in which it may
  * fail.
  */
+
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { PassThrough, Writable } from 'node:stream';
 import { describe, type TestContext, test } from 'node:test';
+import { nativeOnly } from '../../../testing/native-only.ts';
 import { makeOddTree, seededBytes } from '../../../testing/odd-tree.ts';
 import { scratchDirectory, scratchStore } from '../../../testing/scratch-store.ts';
 import { compareTrees, describeHostTree, type TreeDescription } from '../../../testing/tree-compare.ts';
@@ -49,7 +51,7 @@ function isFsError(code: string, path?: string): (error: unknown) => boolean {
 }
 
 describe('to a directory', () => {
-  test('what comes out equals what went in', async (context) => {
+  test('what comes out equals what went in', { skip: nativeOnly }, async (context) => {
     const root = oddTree(context);
     const engine = await storeWith(context, root);
     const target = join(scratchDirectory(context), 'out');
@@ -133,7 +135,9 @@ describe('to a directory', () => {
     assert.equal(statSync(join(target, 'a')).mode & 0o7777, 0o755);
   });
 
-  test('where attributes or nodes are refused goes on, with a note', async (context) => {
+  test('where attributes or nodes are refused goes on, with a note', {
+    skip: nativeOnly,
+  }, async (context) => {
     const root = oddTree(context);
     const system = new FaultySystem(createSystem());
     const engine = await storeWith(context, root, system);
@@ -185,7 +189,7 @@ describe('to a tar', () => {
     execFileSync('tar', ['--xattrs', '--xattrs-include=*', '-C', target, '-xpf', archive]);
   }
 
-  test('what comes out of it equals what went in', async (context) => {
+  test('what comes out of it equals what went in', { skip: nativeOnly }, async (context) => {
     const root = oddTree(context);
     const engine = await storeWith(context, root);
     const scratch = scratchDirectory(context);

@@ -1,4 +1,5 @@
 /** importTree against what the host says of the same tree, and every way in which it may fail. */
+
 import assert from 'node:assert/strict';
 import {
   appendFileSync,
@@ -15,6 +16,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
+import { nativeOnly } from '../../../testing/native-only.ts';
 import { makeOddTree, seededBytes, writeSparse } from '../../../testing/odd-tree.ts';
 import { scratchDirectory, scratchStore } from '../../../testing/scratch-store.ts';
 import { compareTrees, describeFileSystem, describeHostTree } from '../../../testing/tree-compare.ts';
@@ -60,7 +62,7 @@ function interfering(operation: keyof System, name: string, act: () => void): Fa
 
 describe('what is imported', () => {
   for (const system of [createSystem(), createBufferedSystem()]) {
-    test(`is the tree as the host has it (${system.kind})`, async (context) => {
+    test(`is the tree as the host has it (${system.kind})`, { skip: nativeOnly }, async (context) => {
       const source = scratchDirectory(context);
       const root = join(source, 'tree');
       mkdirSync(root);
@@ -86,7 +88,7 @@ describe('what is imported', () => {
     });
   }
 
-  test('is the same when every read has to wait for the disk', async (context) => {
+  test('is the same when every read has to wait for the disk', { skip: nativeOnly }, async (context) => {
     const system = createSystem();
     const root = join(scratchDirectory(context), 'tree');
     mkdirSync(root);
@@ -169,7 +171,9 @@ describe('identical content', () => {
     assert.deepEqual(compareTrees(expected, describeFileSystem(engine.openTree('two').fileSystem)), []);
   });
 
-  test('with other holes is kept apart, with the same holes shared', async (context) => {
+  test('with other holes is kept apart, with the same holes shared', {
+    skip: nativeOnly,
+  }, async (context) => {
     const root = directoryWith(context, {
       dense: Buffer.concat([seededBytes(1, MEBIBYTE), Buffer.alloc(MEBIBYTE)]),
     });
