@@ -177,6 +177,8 @@ class Demo {
     // The small files stay, to be compared with; what the large one must be is known.
     rmSync(path.join(this.sourceDirectory, BIG_FILE));
     const importedBytes = diskBytes(this.storeDirectory);
+    // Making the tree left hundreds of megabytes to be written, and a fork, which is durable, would wait for those.
+    await this.step('letting the disk come to rest', () => this.evict());
     const forked = await this.step(`forking it ${forks} times, changing each fork`, () =>
       this.makeForks(plans),
     );
