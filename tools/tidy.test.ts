@@ -99,10 +99,7 @@ describe('rules for one file', () => {
   });
 
   test('package registries are found', () => {
-    assert.deepEqual(
-      linesFound(checkHosts(file('.npmrc', 'a\nregistry=http://registry.invalid/\n'))),
-      [2],
-    );
+    assert.deepEqual(linesFound(checkHosts(file('.npmrc', 'a\nregistry=http://registry.invalid/\n'))), [2]);
   });
 });
 

@@ -133,7 +133,11 @@ export function checkHosts(file: RepositoryFile): Finding[] {
   for (const [index, line] of linesOf(file.text).entries()) {
     const host = PACKAGE_HOST.exec(line)?.[0];
     if (host === undefined) continue;
-    findings.push({ path: file.path, line: index + 1, message: `${host}: a package registry is the user's choice` });
+    findings.push({
+      path: file.path,
+      line: index + 1,
+      message: `${host}: a package registry is the user's choice`,
+    });
   }
   return findings;
 }
