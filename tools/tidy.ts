@@ -263,8 +263,9 @@ function parsePackageFile(files: readonly RepositoryFile[], path: string): Packa
 }
 
 /**
- * The lock is committed, belongs to this version, and names no place to fetch from. It also lists the optional packages of other platforms: npm leaves out those it could not look up when it wrote the
- * lock, and `npm ci` then refuses it everywhere.
+ * The lock is committed, belongs to this version, and names no place to fetch from. It also lists the optional packages
+ * of other platforms: npm leaves out those it could not look up when it wrote the lock, and `npm ci` then refuses it
+ * everywhere.
  */
 export function checkLock(files: readonly RepositoryFile[]): Finding[] {
   const path = 'package-lock.json';
