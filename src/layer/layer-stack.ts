@@ -37,9 +37,9 @@ const CACHED_INODES_MAX = 131_072;
 const CACHED_NAMES_MAX = 65_536;
 /**
  * A checkpoint is due at so many changed inodes, journal records or bytes: they bound the time that a freeze takes.
- * An inode is about three rows at 3 µs each, so 4,096 of them are 40 ms.
+ * A new file is about three rows and takes some 11 µs, sync included, so 2,048 of them take under 25 ms.
  */
-const CHECKPOINT_INODES = 4_096;
+const CHECKPOINT_INODES = 2_048;
 const CHECKPOINT_RECORDS = 50_000;
 const CHECKPOINT_BYTES = 16 * 1024 * 1024;
 
