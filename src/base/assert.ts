@@ -7,7 +7,3 @@ export class AssertionError extends Error {
 export function assert(condition: boolean, message: string): asserts condition {
   if (!condition) throw new AssertionError(`internal invariant broken: ${message}`);
 }
-
-export function unreachable(value: never, what: string): never {
-  throw new AssertionError(`internal invariant broken: unexpected ${what}: ${String(value)}`);
-}

@@ -6,7 +6,7 @@
  * mark. Either way the result is a state that the tree really had.
  */
 import { BLOCK_SIZE, type BlockIndex, blocksFor, type Ino } from '../base/index.ts';
-import type { InodeRecord } from '../meta/index.ts';
+import { newInodeRecord } from '../meta/index.ts';
 import { storeChanges } from './checkpoint.ts';
 import { decodeEffects, type EffectVisitor } from './effect-format.ts';
 import { entryOf, Inode, kindOfMode, NO_ENTRY, S_IFREG } from './inode.ts';
@@ -88,27 +88,7 @@ function ghost(stack: LayerStack, ino: Ino): Inode {
   return inode;
 }
 
-const UNKNOWN: InodeRecord = {
-  mode: S_IFREG,
-  uid: 0,
-  gid: 0,
-  nlink: 0,
-  size: 0,
-  rdev: 0,
-  extentLayer: 0,
-  xattrLayer: 0,
-  blocks: 0,
-  atimeSeconds: 0,
-  atimeNanoseconds: 0,
-  mtimeSeconds: 0,
-  mtimeNanoseconds: 0,
-  ctimeSeconds: 0,
-  ctimeNanoseconds: 0,
-  birthSeconds: 0,
-  birthNanoseconds: 0,
-  parent: 0 as Ino,
-  target: '',
-};
+const UNKNOWN = newInodeRecord({ mode: S_IFREG, uid: 0, gid: 0, nlink: 0 }, { seconds: 0, nanoseconds: 0 });
 
 function freeOrphans(stack: LayerStack, upper: UpperLayer): number {
   let freed = 0;

@@ -35,33 +35,23 @@ export class Mapping {
 
   /** Reads `length` bytes from `position`; the caller has cut the length at the end of the file. */
   read(position: number, target: Uint8Array, offset: number, length: number): void {
-    const extents = this.extents;
-    let at = position;
-    let into = offset;
-    let rest = length;
-    while (rest > 0) {
-      const block = Math.floor(at / BLOCK_SIZE);
-      const within = at - block * BLOCK_SIZE;
-      extents.locate(block);
-      const bytes = Math.min(rest, extents.foundCount * BLOCK_SIZE - within);
-      if (extents.foundBlob === 0) target.fill(0, into, into + bytes);
-      else
-        this.space.blobs.read(
-          extents.foundBlob,
-          extents.foundPhysical * BLOCK_SIZE + within,
-          target,
-          into,
-          bytes,
-        );
-      at += bytes;
-      into += bytes;
-      rest -= bytes;
-    }
+    this.copyOut(position, target, offset, length, true);
   }
 
   /** As `read`, but false, with `target` in no particular state, where the disk would have to be waited for. */
   tryRead(position: number, target: Uint8Array, offset: number, length: number): boolean {
-    const extents = this.extents;
+    return this.copyOut(position, target, offset, length, false);
+  }
+
+  private copyOut(
+    position: number,
+    target: Uint8Array,
+    offset: number,
+    length: number,
+    mayWait: boolean,
+  ): boolean {
+    const { extents } = this;
+    const { blobs } = this.space;
     let at = position;
     let into = offset;
     let rest = length;
@@ -72,7 +62,8 @@ export class Mapping {
       const bytes = Math.min(rest, extents.foundCount * BLOCK_SIZE - within);
       const from = extents.foundPhysical * BLOCK_SIZE + within;
       if (extents.foundBlob === 0) target.fill(0, into, into + bytes);
-      else if (!this.space.blobs.tryRead(extents.foundBlob, from, target, into, bytes)) return false;
+      else if (mayWait) blobs.read(extents.foundBlob, from, target, into, bytes);
+      else if (!blobs.tryRead(extents.foundBlob, from, target, into, bytes)) return false;
       at += bytes;
       into += bytes;
       rest -= bytes;

@@ -29,6 +29,7 @@ export type {
   OrphanTable,
   XattrTable,
 } from './layer-tables.ts';
+export { type NewInode, newInodeRecord } from './new-inode.ts';
 export type { TableFigures } from './rows.ts';
 export type {
   BlobTable,

@@ -4,7 +4,7 @@
  */
 import { type BlobId, type Clock, FsError, type Ino, type LayerId, StoreError } from '../base/index.ts';
 import type { UpperLayer } from '../layer/index.ts';
-import type { InodeRecord, LayerRecord, MetaTables } from '../meta/index.ts';
+import { type InodeRecord, type LayerRecord, type MetaTables, newInodeRecord } from '../meta/index.ts';
 import type { TreeInfo } from './tree.ts';
 
 /** Inode numbers given to a new fork in the transaction that makes it: most forks never need more. */
@@ -114,27 +114,8 @@ export class TreeRows {
   }
 
   private emptyRoot(root: Ino): InodeRecord {
-    const { seconds, nanoseconds } = this.clock.now();
-    return {
-      mode: 0o040755,
-      uid: process.getuid?.() ?? 0,
-      gid: process.getgid?.() ?? 0,
-      nlink: 2,
-      size: 0,
-      rdev: 0,
-      extentLayer: 0,
-      xattrLayer: 0,
-      blocks: 0,
-      atimeSeconds: seconds,
-      atimeNanoseconds: nanoseconds,
-      mtimeSeconds: seconds,
-      mtimeNanoseconds: nanoseconds,
-      ctimeSeconds: seconds,
-      ctimeNanoseconds: nanoseconds,
-      birthSeconds: seconds,
-      birthNanoseconds: nanoseconds,
-      parent: root,
-      target: '',
-    };
+    const owner = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 };
+    const record = newInodeRecord({ mode: 0o040755, ...owner, nlink: 2 }, this.clock.now());
+    return { ...record, parent: root };
   }
 }

@@ -1,7 +1,7 @@
 /** What every operation on one open tree shares: its layers, who acts, and the clock. */
 import type { Timespec } from '../base/index.ts';
 import type { DraftRecord, Inode, LayerStack } from '../layer/index.ts';
-import type { InodeRecord } from '../meta/index.ts';
+import { type InodeRecord, newInodeRecord } from '../meta/index.ts';
 import { type Credentials, S_ISGID } from './permission.ts';
 
 export interface Owner {
@@ -34,27 +34,8 @@ export class TreeContext {
   newRecord(directory: Inode, mode: number, now: Timespec): InodeRecord {
     const { uid, gid } = this.credentials ?? this.owner;
     const inheritsGroup = (directory.record.mode & S_ISGID) !== 0;
-    return {
-      mode: mode & ~this.umask,
-      uid,
-      gid: inheritsGroup ? directory.record.gid : gid,
-      nlink: 1,
-      size: 0,
-      rdev: 0,
-      extentLayer: 0,
-      xattrLayer: 0,
-      blocks: 0,
-      atimeSeconds: now.seconds,
-      atimeNanoseconds: now.nanoseconds,
-      mtimeSeconds: now.seconds,
-      mtimeNanoseconds: now.nanoseconds,
-      ctimeSeconds: now.seconds,
-      ctimeNanoseconds: now.nanoseconds,
-      birthSeconds: now.seconds,
-      birthNanoseconds: now.nanoseconds,
-      parent: 0 as never,
-      target: '',
-    };
+    const inherited = inheritsGroup ? directory.record.gid : gid;
+    return newInodeRecord({ mode: mode & ~this.umask, uid, gid: inherited, nlink: 1 }, now);
   }
 }
 

@@ -10,7 +10,6 @@ import {
   type Inode,
   type LayerStack,
   NO_ENTRY,
-  S_IFDIR,
   S_IFREG,
   UNREAD_ENTRY,
 } from '../layer/index.ts';
@@ -385,6 +384,3 @@ export class FileSystem {
     return entries;
   }
 }
-
-/** Type bits of a directory, for interfaces that build modes. */
-export { S_IFDIR };
