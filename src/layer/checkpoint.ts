@@ -44,7 +44,7 @@ export function storeChanges(
   const { tables } = stack;
   const inodes = [...stack.dirty];
   const { lastSequence, generation } = upper.journal;
-  const record = { ...upper.record, appliedSequence: lastSequence, generation: generation + 1 };
+  let record = { ...upper.record, appliedSequence: lastSequence, generation: generation + 1 };
   let next = 0;
   do {
     const first = next;
@@ -53,7 +53,7 @@ export function storeChanges(
       let rows = 0;
       while (next < inodes.length && rows < rowsMax) rows += storeInode(stack, upper, inodes[next++]!);
       if (next < inodes.length) return;
-      tables.layers.put(upper.id, record);
+      record = upper.putRecord(record);
       last?.(upper);
     });
   } while (next < inodes.length);

@@ -1,24 +1,28 @@
 /** A layer that no longer changes, as the lower of open trees. Shared by all trees of a process. */
-import type { Ino, LayerId } from '../base/index.ts';
-import type { LayerRecord, MetaTables } from '../meta/index.ts';
+import type { Ino, LayerId, Name } from '../base/index.ts';
+import type { DentryRecord, InodeRecord, LayerRecord, MetaTables } from '../meta/index.ts';
+import { type InoFilter, inoFilter } from './ino-filter.ts';
 
-/** A layer with more inodes than this is asked through the table; the set would cost more memory than it saves time. */
-const FILTER_INODES_MAX = 65_536;
+/** Questions that a layer answers from the tables, in vain, before its first look at how many inodes it has. */
+const MISSES_FIRST = 16;
+/** A look costs about as much for each inode as a question in vain: so many inodes are read for each of those. */
+const INODES_PER_MISS = 8;
 
 export class FrozenLayer {
   readonly id: LayerId;
-  readonly record: LayerRecord;
   private readonly tables: MetaTables;
-  private filter: ReadonlySet<Ino> | undefined;
-  private isFilterRead = false;
+  /** Nearly everything that is asked for is in a base layer: it has no filter, and what is in the keys needs no row. */
+  readonly isBase: boolean;
+  private filter: InoFilter | undefined;
+  private misses = 0;
+  private nextLookAt = MISSES_FIRST;
 
-  constructor(tables: MetaTables, id: LayerId, record: LayerRecord, filter?: ReadonlySet<Ino>) {
+  /** `stored`, where it is known, are all inodes that the layer has a record of. */
+  constructor(tables: MetaTables, id: LayerId, record: LayerRecord, stored?: ReadonlySet<Ino>) {
     this.tables = tables;
     this.id = id;
-    this.record = record;
-    this.filter = filter;
-    // A base layer holds nearly everything that is asked for: a filter would only cost memory.
-    this.isFilterRead = filter !== undefined || record.parent === 0;
+    this.isBase = record.parent === 0;
+    if (stored !== undefined && !this.isBase) this.filter = inoFilter(stored, stored.size);
   }
 
   /**
@@ -26,17 +30,38 @@ export class FrozenLayer {
    * that directory's record, so one set of inode numbers answers for records and names alike.
    */
   mayHave(ino: Ino): boolean {
-    if (!this.isFilterRead) this.readFilter();
     return this.filter === undefined || this.filter.has(ino);
   }
 
-  private readFilter(): void {
-    this.isFilterRead = true;
-    const inos = new Set<Ino>();
+  /** The layer's record of an inode; a tombstone has mode 0. */
+  inode(ino: Ino): InodeRecord | undefined {
+    if (!this.mayHave(ino)) return undefined;
+    const record = this.tables.inodes.get(this.id, ino);
+    if (record === undefined) this.noteMiss();
+    return record;
+  }
+
+  /** What the layer says of a name; a whiteout has inode 0. */
+  dentry(directory: Ino, name: Name): DentryRecord | undefined {
+    if (!this.mayHave(directory)) return undefined;
+    const dentry = this.tables.dentries.get(this.id, directory, name);
+    if (dentry === undefined) this.noteMiss();
+    return dentry;
+  }
+
+  /**
+   * The filter is made when enough was asked in vain to pay for reading the layer's inodes, so that neither one lookup
+   * through a hundred layers nor a million lookups through one large layer cost more than they must.
+   */
+  private noteMiss(): void {
+    if (this.isBase || this.filter !== undefined || ++this.misses < this.nextLookAt) return;
+    const inosMax = this.nextLookAt * INODES_PER_MISS;
+    this.nextLookAt *= 4;
+    const inos: Ino[] = [];
     for (const ino of this.tables.inodes.inos(this.id)) {
-      inos.add(ino);
-      if (inos.size > FILTER_INODES_MAX) return;
+      if (inos.length === inosMax) return;
+      inos.push(ino);
     }
-    this.filter = inos;
+    this.filter = inoFilter(inos, inos.length);
   }
 }

@@ -8,6 +8,7 @@
 export * from './batch.ts';
 export * from './checkpoint.ts';
 export * from './frozen-layer.ts';
+export * from './holder.ts';
 export * from './inode.ts';
 export * from './layer-stack.ts';
 export * from './recovery.ts';

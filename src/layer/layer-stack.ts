@@ -28,6 +28,7 @@ import type { System } from '../sys/index.ts';
 import { Batch } from './batch.ts';
 import { encodeInodeEffect, encodeName, encodeRuns, encodeXattrs } from './effect-format.ts';
 import type { FrozenLayer } from './frozen-layer.ts';
+import { holderOf } from './holder.ts';
 import { type Entry, entryIno, entryKind, entryOf, Inode, NO_ENTRY, UNREAD_ENTRY } from './inode.ts';
 import type { UpperLayer } from './upper-layer.ts';
 
@@ -136,8 +137,7 @@ export class LayerStack implements PhysicalSpace {
 
   private readLowerRecord(ino: Ino): InodeRecord | undefined {
     for (const layer of this.lowers) {
-      if (!layer.mayHave(ino)) continue;
-      const record = this.tables.inodes.get(layer.id, ino);
+      const record = layer.inode(ino);
       if (record !== undefined) return record.mode === 0 ? undefined : record;
     }
     return undefined;
@@ -201,8 +201,7 @@ export class LayerStack implements PhysicalSpace {
 
   private readLowerName(directory: Ino, name: Name): Entry {
     for (const layer of this.lowers) {
-      if (!layer.mayHave(directory)) continue;
-      const dentry = this.tables.dentries.get(layer.id, directory, name);
+      const dentry = layer.dentry(directory, name);
       if (dentry !== undefined) return dentry.ino === 0 ? NO_ENTRY : entryOf(dentry.ino, dentry.kind);
     }
     return NO_ENTRY;
@@ -217,8 +216,7 @@ export class LayerStack implements PhysicalSpace {
     const merged = new Map<Name, Entry>();
     for (let index = this.lowers.length - 1; index >= 0; index--) {
       const layer = this.lowers[index]!;
-      if (layer.mayHave(directory.ino))
-        this.mergeNames(merged, layer.id, directory.ino, layer.record.parent === 0);
+      if (layer.mayHave(directory.ino)) this.mergeNames(merged, layer.id, directory.ino, layer.isBase);
     }
     if (this.upper?.stored.has(directory.ino)) this.mergeNames(merged, this.upper.id, directory.ino, false);
     for (const [name, entry] of directory.children ?? []) {
@@ -246,8 +244,8 @@ export class LayerStack implements PhysicalSpace {
   /** The bytes of a regular file. */
   mappingOf(inode: Inode): Mapping {
     if (inode.mapping !== undefined) return inode.mapping;
-    const { extentLayer } = inode.record;
-    const runs = extentLayer === 0 ? [] : (this.tables.extents.load(extentLayer as LayerId, inode.ino) ?? []);
+    const holder = this.holderOf(inode, 'extentLayer');
+    const runs = holder === 0 ? [] : (this.tables.extents.load(holder, inode.ino) ?? []);
     const mapping = new Mapping(this, ExtentMap.fromRuns(runs));
     mapping.maps.onIdle = () => this.releaseIfUnused(inode);
     inode.mapping = mapping;
@@ -256,10 +254,14 @@ export class LayerStack implements PhysicalSpace {
 
   xattrsOf(inode: Inode): Map<string, Buffer> {
     if (inode.xattrs !== undefined) return inode.xattrs;
-    const { xattrLayer } = inode.record;
-    inode.xattrs =
-      xattrLayer === 0 ? new Map() : (this.tables.xattrs.get(xattrLayer as LayerId, inode.ino) ?? new Map());
+    const holder = this.holderOf(inode, 'xattrLayer');
+    inode.xattrs = holder === 0 ? new Map() : (this.tables.xattrs.get(holder, inode.ino) ?? new Map());
     return inode.xattrs;
+  }
+
+  private holderOf(inode: Inode, field: 'extentLayer' | 'xattrLayer'): LayerId | 0 {
+    const named = inode.record[field];
+    return named === this.upper?.id ? named : holderOf(this.lowers, inode.ino, field, named);
   }
 
   // Changing.

@@ -94,15 +94,26 @@ export class UpperLayer {
     }
   }
 
+  /**
+   * Stores the layer's row, and returns it. What the layer stands on is the store's to say: flattening may have put
+   * another layer there.
+   */
+  putRecord(record: LayerRecord): LayerRecord {
+    const { layers } = this.parts.tables;
+    const { parent, depth } = layers.get(this.id) ?? record;
+    const placed = { ...record, parent, depth };
+    layers.put(this.id, placed);
+    return placed;
+  }
+
   /** A fresh inode number; reserves a further range in the store when this one is used up. */
   nextIno(): Ino {
     if (this.record.inoNext >= this.record.inoEnd) {
       const { tables } = this.parts;
       tables.transaction(() => {
         const first = tables.allocate('nextIno', INODE_RANGE);
-        this.record = { ...this.record, inoNext: first, inoEnd: first + INODE_RANGE };
         // The row keeps the end of what is reserved; numbers used since are known from the journal.
-        tables.layers.put(this.id, this.record);
+        this.record = this.putRecord({ ...this.record, inoNext: first, inoEnd: first + INODE_RANGE });
       });
     }
     const ino = this.record.inoNext as Ino;

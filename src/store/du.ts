@@ -138,7 +138,8 @@ class Usage {
     this.owners = new BlockNumbers(blobs);
   }
 
-  private runs(ino: Ino, record: InodeRecord): readonly Run[] {
+  /** The runs of a file of a base, which has them itself. */
+  private baseRuns(ino: Ino, record: InodeRecord): readonly Run[] {
     return record.extentLayer === 0 ? [] : (this.tables.extents.load(record.extentLayer, ino) ?? []);
   }
 
@@ -156,7 +157,7 @@ class Usage {
       sums.files++;
       sums.apparentBytes += record.size;
       const owner = ownerOf(members, hiding.get(ino));
-      for (const run of this.runs(ino, record)) {
+      for (const run of this.baseRuns(ino, record)) {
         const counts = references.of(run);
         for (let block = run.physical; block < run.physical + run.count; block++) {
           if (counts[block]!++ === 0) sums.blocks++;
@@ -222,7 +223,7 @@ class Usage {
     const hiddenCounts = new Map<string, number>();
     let blocks = base.blocks;
     for (const [ino, record] of hidden) {
-      for (const run of this.runs(ino, record)) {
+      for (const run of this.baseRuns(ino, record)) {
         const counts = references.of(run);
         for (let block = run.physical; block < run.physical + run.count; block++) {
           const key = `${run.blob}/${block}`;
@@ -234,7 +235,7 @@ class Usage {
     }
     const met = new Set<string>();
     for (const [ino, record] of own) {
-      for (const run of this.runs(ino, record)) {
+      for (const run of tree.runs(ino, record)) {
         const counts = references.of(run);
         for (let block = run.physical; block < run.physical + run.count; block++) {
           const key = `${run.blob}/${block}`;

@@ -7,7 +7,7 @@
  * layer that a tree stands on is there (fsck passes `trees` and `layers`).
  */
 
-import { FsError, isFsError, type LayerId, StoreError } from '../base/index.ts';
+import { assert, FsError, isFsError, type LayerId, StoreError } from '../base/index.ts';
 import { BlobSpace, type BlobSpaceCounts } from '../blob/index.ts';
 import {
   checkpoint,
@@ -22,6 +22,8 @@ import {
 import { processMapBudget } from '../mapping/index.ts';
 import { type LayerRecord, MetaTables } from '../meta/index.ts';
 import { createSystem, type System } from '../sys/index.ts';
+import { Flattener } from './flattener.ts';
+import { CHAIN_LAYERS_MAX } from './flattening.ts';
 import { checkStore, type FsckOptions, type FsckReport } from './fsck.ts';
 import { collectGarbage, type GcReport } from './gc.ts';
 import { LayerBuilder } from './layer-builder.ts';
@@ -34,11 +36,15 @@ import { TreeRows } from './tree-rows.ts';
 
 /** A commit mark is written so often, so that a power cut takes no more than this (DESIGN §5). */
 const COMMIT_MARK_MS = 2_000;
+/** A fork whose chain would be so many times longer than it should be flattens it first: nothing else got to it. */
+const CHAIN_OVERRUN = 4;
 
 export interface StoreOptions {
   readonly system?: System;
   /** Make the store where there is none. */
   readonly create?: boolean;
+  /** Layers under a tree before they are flattened in the background; 16 where nothing is said. */
+  readonly chainLayersMax?: number;
 }
 
 export interface StoreCounts extends BlobSpaceCounts {
@@ -56,6 +62,8 @@ export class StoreEngine {
   readonly tables: MetaTables;
   readonly blobs: BlobSpace;
   readonly sealer: Sealer;
+  readonly flattener: Flattener;
+  private readonly chainLayersMax: number;
   private readonly rows: TreeRows;
   private readonly lease: Lease;
   private readonly trees = new Map<string, Tree>();
@@ -64,7 +72,7 @@ export class StoreEngine {
   private readonly timer: NodeJS.Timeout;
   private isOpen = true;
 
-  private constructor(layout: StoreLayout, system: System) {
+  private constructor(layout: StoreLayout, system: System, chainLayersMax: number) {
     this.layout = layout;
     this.directory = layout.directory;
     this.system = system;
@@ -73,6 +81,8 @@ export class StoreEngine {
     this.lease = Lease.take(system, layout.runDirectory);
     this.rows = new TreeRows(this.tables, system.clock, layout.directory);
     this.sealer = new Sealer(this.tables, this.blobs);
+    this.chainLayersMax = chainLayersMax;
+    this.flattener = new Flattener(this, chainLayersMax, () => this.followChains());
     this.timer = setInterval(() => this.markAll(), COMMIT_MARK_MS);
     this.timer.unref();
   }
@@ -88,7 +98,7 @@ export class StoreEngine {
     const layout = new StoreLayout(directory);
     if (options.create === true && !pathExists(system, layout.versionPath)) createLayout(system, layout);
     checkLayout(system, layout);
-    return new StoreEngine(layout, system);
+    return new StoreEngine(layout, system, options.chainLayersMax ?? CHAIN_LAYERS_MAX);
   }
 
   private get parts(): StackParts {
@@ -161,12 +171,13 @@ export class StoreEngine {
    * False when a tree is open here that was dropped.
    */
   settleLease(): boolean {
-    return settleLease(this.tables, this.lease, this.leaseTokens.keys());
+    return settleLease(this.tables, this.lease, [...this.leaseTokens.keys()], () => this.followChains());
   }
 
   /** Gives back the space that nobody needs any more. ERR_STORE_CORRUPT when what is needed cannot be told. */
   gc(): GcReport {
     this.requireOpen('gc');
+    this.flattenAll();
     return collectGarbage(this);
   }
 
@@ -204,12 +215,17 @@ export class StoreEngine {
     try {
       const tree = this.openLatest(name);
       this.leaseTokens.set(tree, token);
+      this.lookAtChain(tree);
       if (!tree.isReadOnly) this.trees.set(name, tree);
       return tree;
     } catch (error) {
       this.lease.release(token);
       throw error;
     }
+  }
+
+  private lookAtChain({ stack: { lowers } }: Tree): void {
+    if (lowers.length > 0) this.flattener.look(lowers[0]!.id, lowers.length);
   }
 
   /** Opens the tree as it is once its layer is ours: an owner that is just freezing it changes which layer that is. */
@@ -235,7 +251,7 @@ export class StoreEngine {
       this.tables.renew();
       if (this.tables.trees.get(info.name)?.layer !== info.layer)
         throw new FsError('EAGAIN', { path: info.name });
-      const stack = new LayerStack(this.parts, info.root, upper, this.chain(record.parent));
+      const stack = new LayerStack(this.parts, info.root, upper, this.chain(upper.record.parent));
       recover(stack);
       takeBackLayer(this.tables, info.layer);
       return stack;
@@ -255,20 +271,58 @@ export class StoreEngine {
     }
   }
 
-  /** The frozen layers from `layer` down to the base, shared by all trees of this process. */
+  /**
+   * The frozen layers from `layer` down to the base, as the tables have them now: flattening changes what a layer
+   * stands on. Shared by all trees of this process.
+   */
   private chain(layer: LayerId | 0): FrozenLayer[] {
     const chain: FrozenLayer[] = [];
     let next = layer;
     while (next !== 0) {
+      const record = this.rows.layer(next);
       let frozen = this.frozen.get(next);
       if (frozen === undefined) {
-        frozen = new FrozenLayer(this.tables, next, this.rows.layer(next));
+        frozen = new FrozenLayer(this.tables, next, record);
         this.frozen.set(next, frozen);
       }
       chain.push(frozen);
-      next = frozen.record.parent;
+      next = record.parent;
     }
     return chain;
+  }
+
+  /** Open trees stand on what the tables say from here on; layers that none of them needs are forgotten. */
+  private followChains(): void {
+    this.tables.renew();
+    const inUse = new Set<FrozenLayer>();
+    for (const tree of this.leaseTokens.keys()) {
+      this.followChain(tree);
+      for (const layer of tree.stack.lowers) inUse.add(layer);
+    }
+    for (const [id, layer] of this.frozen) if (!inUse.has(layer)) this.frozen.delete(id);
+  }
+
+  private followChain(tree: Tree): void {
+    const { stack } = tree;
+    const info = this.tables.trees.get(tree.info.name);
+    // A tree that was dropped while it is open here keeps what it has: its lease holds that.
+    if (info?.id !== tree.info.id) return;
+    tree.info = { ...tree.info, layer: info.layer };
+    const { upper } = stack;
+    const { state, parent, depth } = this.rows.layer(info.layer);
+    if (upper !== undefined) upper.record = { ...upper.record, parent, depth };
+    stack.lowers = this.chain(state === 'frozen' ? info.layer : parent);
+  }
+
+  /** Flattens, here and now, every chain of the store that is too long: no process may have lived long enough to. */
+  private flattenAll(): void {
+    this.tables.renew();
+    for (const [, { layer }] of this.tables.trees.entries()) {
+      const record = this.tables.layers.get(layer);
+      const top = record?.state === 'writable' ? record.parent : layer;
+      if (top !== 0) this.flattener.look(top, layersUnder(this.tables, top));
+    }
+    this.flattener.finish();
   }
 
   private forgetTree(tree: Tree): void {
@@ -288,14 +342,10 @@ export class StoreEngine {
     checkTreeName(name, 'fork');
     const info = this.info(source, 'fork');
     this.rows.requireFree(name, 'fork');
-    const parent = info.kind === 'snapshot' ? info.layer : this.frozenLayerOf(source, info);
+    if (info.kind === 'fork') this.freezeByName(source);
     this.tables.transaction(() => {
       this.rows.requireFree(name, 'fork');
-      // Between the look and this transaction another process may have dropped the source, and gc what it stood on.
-      if (this.tables.trees.get(source)?.id !== info.id) {
-        throw new FsError('ENOENT', { syscall: 'fork', path: source, note: 'it was dropped meanwhile' });
-      }
-      this.rows.insertFork(name, info.root, parent, source);
+      this.rows.insertFork(name, info.root, this.frozenTopOf(source, info, 'fork'), source);
     });
     return this.openTree(name);
   }
@@ -311,13 +361,32 @@ export class StoreEngine {
     return this.openTree(name);
   }
 
-  /** The frozen layer that shows what fork `name` is now; its own upper layer is frozen unless it is still empty. */
-  private frozenLayerOf(name: string, info: TreeInfo): LayerId {
+  /**
+   * The frozen layer that shows what a tree is. Looked up in the transaction that puts something on it: until then
+   * another process may have dropped the tree, and gc what it stood on, or flattened it. ENOENT.
+   */
+  private frozenTopOf(source: string, info: TreeInfo, operation: string): LayerId {
+    const now = this.tables.trees.get(source);
+    if (now?.id !== info.id) {
+      throw new FsError('ENOENT', { syscall: operation, path: source, note: 'it was dropped meanwhile' });
+    }
+    if (now.kind === 'snapshot') return now.layer;
+    // A fork that was just frozen has an empty upper layer over what it shows.
+    const { parent } = this.rows.layer(now.layer);
+    assert(parent !== 0, 'a fork that was frozen stands on a layer');
+    return parent;
+  }
+
+  /** Freezes what a fork has, unless that is nothing. */
+  private freezeByName(name: string): void {
     const open = this.trees.get(name);
-    if (open !== undefined) return this.freeze(open);
-    const tree = this.openTree(info.name);
+    if (open !== undefined) {
+      this.freeze(open);
+      return;
+    }
+    const tree = this.openTree(name);
     try {
-      return this.freeze(tree);
+      this.freeze(tree);
     } finally {
       tree.close();
     }
@@ -325,21 +394,20 @@ export class StoreEngine {
 
   /**
    * Freezes the upper layer of an open fork and puts a fresh one over it: nothing that anyone sees changes. Everything
-   * acknowledged is durable when it returns. Returns the layer that is now frozen.
+   * acknowledged is durable when it returns. `inTransaction` belongs to the same transaction.
    */
-  freeze(tree: Tree, inTransaction?: (frozen: LayerId) => void): LayerId {
+  freeze(tree: Tree, inTransaction?: () => void): void {
     const { stack } = tree;
     const { tables } = this;
     const old = stack.writable();
-    const { parent } = old.record;
-    if (old.isPristine && stack.dirty.size === 0 && parent !== 0) {
-      if (inTransaction !== undefined) tables.transaction(() => inTransaction(parent));
-      return parent;
+    if (old.isPristine && stack.dirty.size === 0 && old.record.parent !== 0) {
+      if (inTransaction !== undefined) tables.transaction(inTransaction);
+      return;
     }
     let next = 0 as LayerId;
     checkpoint(stack, (upper) => {
       next = this.rows.freeze(tree.info, upper);
-      inTransaction?.(upper.id);
+      inTransaction?.();
     });
     const record = this.rows.layer(old.id);
     const frozen = new FrozenLayer(tables, old.id, record, old.stored);
@@ -354,7 +422,8 @@ export class StoreEngine {
       retire(old);
     }
     if (record.unsealedBlobs.length > 0) this.sealer.add(old.id, record.unsealedBlobs);
-    return old.id;
+    this.lookAtChain(tree);
+    if (stack.lowers.length > this.chainLayersMax * CHAIN_OVERRUN) this.flattener.finish();
   }
 
   private beginUpper(layer: LayerId): UpperLayer {
@@ -373,12 +442,12 @@ export class StoreEngine {
     checkTreeName(name, 'snapshot');
     const info = this.info(source, 'snapshot');
     this.rows.requireFree(name, 'snapshot');
-    const insert = (layer: LayerId): void => {
+    const insert = (): void => {
       this.rows.requireFree(name, 'snapshot');
-      this.rows.insertSnapshot(name, layer, info.root, source);
+      this.rows.insertSnapshot(name, this.frozenTopOf(source, info, 'snapshot'), info.root, source);
     };
     if (info.kind === 'snapshot') {
-      this.tables.transaction(() => insert(info.layer));
+      this.tables.transaction(insert);
       return this.info(name);
     }
     const open = this.trees.get(source);
@@ -464,6 +533,7 @@ export class StoreEngine {
     if (!this.isOpen) return;
     clearInterval(this.timer);
     this.sealer.stop();
+    this.flattener.stop();
     const failures: unknown[] = [];
     for (const tree of [...this.leaseTokens.keys()]) {
       try {
@@ -479,6 +549,13 @@ export class StoreEngine {
     // The first tells what is wrong; every tree is closed, and what it acknowledged is in its journal.
     if (failures.length > 0) throw failures[0];
   }
+}
+
+/** How many layers there are from `top` down; a missing one ends the chain. */
+function layersUnder(tables: MetaTables, top: LayerId): number {
+  let count = 0;
+  for (let layer: LayerId | 0 = top; layer !== 0; layer = tables.layers.get(layer)?.parent ?? 0) count++;
+  return count;
 }
 
 /** A frozen layer's journal that cannot be removed is left to gc: the freeze has happened. */

@@ -39,7 +39,7 @@ export function checkTrees({ engine, layers }: Checked, findings: Findings): voi
   }
 }
 
-/** Every layer stands on a frozen layer that is there, one deeper; a writable one has an active blob of its own. */
+/** Every layer stands on a frozen layer that is there and less deep; a writable one has an active blob of its own. */
 export function checkLayers({ engine, layers }: Checked, findings: Findings): void {
   const { tables } = engine;
   for (const [layer, record] of layers) {
@@ -79,7 +79,8 @@ function checkParent(
   }
   if (below.state !== 'frozen')
     findings.add(`layer ${layer} stands on layer ${parent}, which is ${below.state}`);
-  if (depth !== below.depth + 1) {
+  // Flattening takes layers from below and leaves the depths above as they are.
+  if (depth <= below.depth) {
     findings.add(`layer ${layer} has depth ${depth}, the one below it ${below.depth}`);
   }
 }

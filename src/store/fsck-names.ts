@@ -30,7 +30,8 @@ function checkXattrs(tables: MetaTables, layer: LayerId, view: LayerView, findin
   for (const [ino, { mode, xattrLayer }] of tables.inodes.entries(layer)) {
     if (mode === 0 || xattrLayer === 0) continue;
     findings.checked++;
-    if (view.chain.includes(xattrLayer) && tables.xattrs.get(xattrLayer, ino) !== undefined) continue;
+    const holder = view.holder(ino, 'xattrLayer', xattrLayer);
+    if (holder !== 0 && tables.xattrs.get(holder, ino) !== undefined) continue;
     findings.add(
       `the attributes of inode ${ino} of layer ${layer} are not in layer ${xattrLayer}, which it names`,
     );

@@ -25,18 +25,23 @@ export function nameFiles(
     const view = new LayerView(checked.engine.tables, checked.layers, layer);
     const inos = new Set<Ino>();
     for (const { layer: holder, ino } of holders) {
-      if (view.chain.includes(holder) && view.record(ino)?.extentLayer === holder) inos.add(ino);
+      if (view.chain.includes(holder) && shownHolder(view, ino) === holder) inos.add(ino);
     }
     if (inos.size === 0) continue;
     const paths = pathsOf(view, root, inos);
     for (const { layer: holder, ino, key } of holders) {
-      if (!inos.has(ino) || view.record(ino)?.extentLayer !== holder) continue;
+      if (!inos.has(ino) || shownHolder(view, ino) !== holder) continue;
       const list = names.get(key) ?? [];
       for (const path of paths.get(ino) ?? []) list.push(`${tree}:${path}`);
       names.set(key, list);
     }
   }
   return (blob, block) => describe(names.get(keyOf(blob, block)) ?? []);
+}
+
+/** The layer whose extents a view shows as the inode's. */
+function shownHolder(view: LayerView, ino: Ino): LayerId | 0 {
+  return view.holder(ino, 'extentLayer', view.record(ino)?.extentLayer ?? 0);
 }
 
 function describe(names: readonly string[]): string {

@@ -25,7 +25,7 @@ export function checkExtents({ engine, layers, owned }: Checked, findings: Findi
       if (record?.extentLayer !== layer) findings.add(`${where} has extents that its record does not name`);
       else if (endOf(runs) > blocksFor(record.size)) findings.add(`${where} has extents behind its end`);
     }
-    const { chain } = new LayerView(tables, layers, layer);
+    const view = new LayerView(tables, layers, layer);
     for (const [ino, record] of tables.inodes.entries(layer)) {
       if (record.mode === 0) continue;
       const where = `inode ${ino} of layer ${layer}`;
@@ -34,10 +34,11 @@ export function checkExtents({ engine, layers, owned }: Checked, findings: Findi
         if (record.extentLayer === layer && record.blocks !== count) {
           findings.add(`${where} counts ${record.blocks} blocks, its extents have ${count}`);
         }
-      } else if (tables.inodes.get(record.extentLayer, ino)?.extentLayer !== record.extentLayer) {
+        continue;
+      }
+      const holder = view.holder(ino, 'extentLayer', record.extentLayer);
+      if (holder === 0 || tables.inodes.get(holder, ino)?.extentLayer !== holder) {
         findings.add(`the extents of ${where} are not in layer ${record.extentLayer}, which it names`);
-      } else if (!chain.includes(record.extentLayer)) {
-        findings.add(`${where} has its extents in layer ${record.extentLayer}, which it does not stand on`);
       }
     }
   }

@@ -3,7 +3,7 @@
  * it checks.
  */
 import type { Ino, LayerId, Name } from '../base/index.ts';
-import { FrozenLayer } from '../layer/index.ts';
+import { FrozenLayer, holderOf } from '../layer/index.ts';
 import type { InodeRecord, LayerRecord, MetaTables } from '../meta/index.ts';
 
 export interface Dentry {
@@ -35,17 +35,20 @@ export class LayerView {
   /** The record of a living inode. */
   record(ino: Ino): InodeRecord | undefined {
     for (const layer of this.layers) {
-      if (!layer.mayHave(ino)) continue;
-      const record = this.tables.inodes.get(layer.id, ino);
+      const record = layer.inode(ino);
       if (record !== undefined) return record.mode === 0 ? undefined : record;
     }
     return undefined;
   }
 
+  /** The layer of the chain that holds the rows of an inode whose record names layer `named`; 0 for none. */
+  holder(ino: Ino, field: 'extentLayer' | 'xattrLayer', named: LayerId | 0): LayerId | 0 {
+    return holderOf(this.layers, ino, field, named);
+  }
+
   entry(directory: Ino, name: Name): Dentry | undefined {
     for (const layer of this.layers) {
-      if (!layer.mayHave(directory)) continue;
-      const dentry = this.tables.dentries.get(layer.id, directory, name);
+      const dentry = layer.dentry(directory, name);
       if (dentry !== undefined) return dentry.ino === 0 ? undefined : dentry;
     }
     return undefined;

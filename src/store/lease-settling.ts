@@ -11,15 +11,23 @@ import type { MetaTables } from '../meta/index.ts';
 import type { Lease } from './leases.ts';
 import type { Tree } from './tree.ts';
 
-/** Stores what the open trees hold and moves the lease up. False when a dropped tree is still open here. */
-export function settleLease(tables: MetaTables, lease: Lease, trees: Iterable<Tree>): boolean {
-  const open = [...trees];
+/**
+ * Stores what the open trees hold and moves the lease up. False when a dropped tree is still open here. `followChains`
+ * puts the open trees on the layers that the tables have under them now.
+ */
+export function settleLease(
+  tables: MetaTables,
+  lease: Lease,
+  open: readonly Tree[],
+  followChains: () => void,
+): boolean {
   tables.renew();
   if (open.length === 0 || tables.counters.get('epoch') === lease.heldEpoch) return true;
+  followChains();
   // Looked at before the checkpoints too, which would be made in vain every few seconds.
   if (!areStored(tables, open)) return false;
   for (const tree of open) tree.checkpoint();
-  tables.renew();
+  followChains();
   const epoch = tables.counters.get('epoch');
   if (!areStored(tables, open)) return false;
   for (const tree of open) if (!tree.isReadOnly) takeBackLayer(tables, tree.info.layer);

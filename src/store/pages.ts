@@ -149,7 +149,7 @@ class PageSurvey {
 
   private treesShowing(trees: readonly StoredTree[], layer: LayerId, ino: Ino): string[] {
     return trees
-      .filter((tree) => tree.chain.includes(layer) && tree.record(ino)?.extentLayer === layer)
+      .filter((tree) => showsExtents(tree, layer, ino))
       .filter((tree) => tree.info.name !== this.name || ino !== this.ino)
       .map((tree) => tree.info.name);
   }
@@ -206,6 +206,12 @@ class PageSurvey {
       residentCount,
     };
   }
+}
+
+function showsExtents(tree: StoredTree, layer: LayerId, ino: Ino): boolean {
+  if (!tree.chain.includes(layer)) return false;
+  const record = tree.record(ino);
+  return record !== undefined && tree.extentLayer(ino, record) === layer;
 }
 
 function overlaps(a: Run, b: Run): boolean {

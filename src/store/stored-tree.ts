@@ -3,7 +3,8 @@
  * journal holds and no checkpoint has stored yet is not seen; `settleTree` brings it in first.
  */
 import type { Ino, LayerId, Name } from '../base/index.ts';
-import type { DentryRecord, InodeRecord, MetaTables, Run } from '../meta/index.ts';
+import { FrozenLayer, holderOf } from '../layer/index.ts';
+import type { DentryRecord, InodeRecord, LayerRecord, MetaTables, Run } from '../meta/index.ts';
 import type { StoreEngine } from './engine.ts';
 import type { TreeInfo } from './tree.ts';
 
@@ -12,17 +13,19 @@ export class StoredTree {
   /** The tree's layers, uppermost first. */
   readonly chain: readonly LayerId[];
   private readonly tables: MetaTables;
+  private readonly layers: readonly FrozenLayer[];
 
   constructor(tables: MetaTables, info: TreeInfo) {
     this.tables = tables;
     this.info = info;
-    this.chain = layersOf(tables, info.layer);
+    this.layers = layersOf(tables, info.layer);
+    this.chain = this.layers.map(({ id }) => id);
   }
 
   /** The inode's record; undefined where it does not exist or is dead. */
   record(ino: Ino): InodeRecord | undefined {
-    for (const layer of this.chain) {
-      const record = this.tables.inodes.get(layer, ino);
+    for (const layer of this.layers) {
+      const record = layer.inode(ino);
       if (record !== undefined) return record.mode === 0 ? undefined : record;
     }
     return undefined;
@@ -30,20 +33,27 @@ export class StoredTree {
 
   /** A file's runs; none for one that is all hole. */
   runs(ino: Ino, record: InodeRecord): readonly Run[] {
-    if (record.extentLayer === 0) return [];
-    return this.tables.extents.load(record.extentLayer, ino) ?? [];
+    const layer = this.extentLayer(ino, record);
+    return layer === 0 ? [] : (this.tables.extents.load(layer, ino) ?? []);
+  }
+
+  /** The layer of the chain that has the file's extents; 0 for none. */
+  extentLayer(ino: Ino, record: InodeRecord): LayerId | 0 {
+    return holderOf(this.layers, ino, 'extentLayer', record.extentLayer);
   }
 
   xattrs(ino: Ino, record: InodeRecord): ReadonlyMap<string, Buffer> {
-    if (record.xattrLayer === 0) return new Map();
-    return this.tables.xattrs.get(record.xattrLayer, ino) ?? new Map();
+    const layer = holderOf(this.layers, ino, 'xattrLayer', record.xattrLayer);
+    return layer === 0 ? new Map() : (this.tables.xattrs.get(layer, ino) ?? new Map());
   }
 
   /** The names of a directory, merged from all layers, in byte order. */
   list(directory: Ino): ReadonlyMap<Name, DentryRecord> {
     const merged = new Map<Name, DentryRecord>();
-    for (let index = this.chain.length - 1; index >= 0; index--) {
-      for (const { name, dentry } of this.tables.dentries.list(this.chain[index]!, directory)) {
+    for (let index = this.layers.length - 1; index >= 0; index--) {
+      const layer = this.layers[index]!;
+      if (!layer.mayHave(directory)) continue;
+      for (const { name, dentry } of this.tables.dentries.list(layer.id, directory)) {
         if (dentry.ino === 0) merged.delete(name);
         else merged.set(name, dentry);
       }
@@ -53,12 +63,17 @@ export class StoredTree {
   }
 }
 
-/** A layer and all below it, uppermost first. */
-export function layersOf(tables: MetaTables, top: LayerId): LayerId[] {
-  const chain: LayerId[] = [];
-  for (let layer: LayerId | 0 = top; layer !== 0; layer = tables.layers.get(layer)?.parent ?? 0)
-    chain.push(layer);
-  return chain;
+/** A layer and all below it, uppermost first, as the tables have them. */
+function layersOf(tables: MetaTables, top: LayerId): FrozenLayer[] {
+  const layers: FrozenLayer[] = [];
+  let layer: LayerId | 0 = top;
+  while (layer !== 0) {
+    const record: LayerRecord | undefined = tables.layers.get(layer);
+    if (record === undefined) break;
+    layers.push(new FrozenLayer(tables, layer, record));
+    layer = record.parent;
+  }
+  return layers;
 }
 
 /**

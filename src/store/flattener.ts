@@ -1,0 +1,85 @@
+/**
+ * Flattening in the background: long chains become short ones in slices between the program's own events. It never
+ * keeps a process alive; what is not done when it ends is done by the next process that opens the tree, or by gc.
+ */
+import { isFsError, type LayerId, StoreError } from '../base/index.ts';
+import { Flattening, type FlatteningParts } from './flattening.ts';
+
+/** Rows written in one slice: 2 to 5 ms, in which other writers of the store wait. */
+const SLICE_ROWS = 500;
+
+export class Flattener {
+  private readonly parts: FlatteningParts;
+  private readonly layersMax: number;
+  /** Called when trees stand on a new layer. */
+  private readonly onFlattened: () => void;
+  /** The uppermost frozen layers of chains that are too long. */
+  private readonly tops = new Set<LayerId>();
+  private work: Flattening | undefined;
+  private handle: NodeJS.Immediate | undefined;
+
+  constructor(parts: FlatteningParts, layersMax: number, onFlattened: () => void) {
+    this.parts = parts;
+    this.layersMax = layersMax;
+    this.onFlattened = onFlattened;
+  }
+
+  /** True while something is left to do. */
+  get isBusy(): boolean {
+    return this.work !== undefined || this.tops.size > 0;
+  }
+
+  /** Tells of a chain: of its uppermost frozen layer, and how many layers it has from there down. */
+  look(top: LayerId, layerCount: number): void {
+    if (layerCount <= this.layersMax) return;
+    this.tops.add(top);
+    this.schedule();
+  }
+
+  private schedule(): void {
+    if (this.handle !== undefined || !this.isBusy) return;
+    this.handle = setImmediate(() => {
+      this.handle = undefined;
+      this.step();
+      this.schedule();
+    });
+    this.handle.unref();
+  }
+
+  /** Does a slice. A chain that cannot be flattened now, on a full disk say, stays as it is and works. */
+  private step(): void {
+    try {
+      this.work ??= this.next();
+      if (this.work?.step(SLICE_ROWS) !== true) return;
+      const isDone = this.work.finish();
+      this.work = undefined;
+      if (isDone) this.onFlattened();
+    } catch (error) {
+      this.work?.giveUp();
+      this.work = undefined;
+      if (!(isFsError(error) || error instanceof StoreError)) throw error;
+    }
+  }
+
+  private next(): Flattening | undefined {
+    for (const top of this.tops) {
+      this.tops.delete(top);
+      const work = Flattening.begin(this.parts, top, this.layersMax);
+      if (work !== undefined) return work;
+    }
+    return undefined;
+  }
+
+  /** Does all that is left, at once. */
+  finish(): void {
+    while (this.isBusy) this.step();
+  }
+
+  stop(): void {
+    if (this.handle !== undefined) clearImmediate(this.handle);
+    this.handle = undefined;
+    this.tops.clear();
+    this.work?.giveUp();
+    this.work = undefined;
+  }
+}

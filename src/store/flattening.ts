@@ -1,0 +1,274 @@
+/**
+ * Flattening: the upper layers of a long chain become one new layer, and whatever stood on the uppermost of them stands
+ * on the new one from then on, in one transaction. What stands on the others keeps them; what nobody stands on any
+ * more is gc's. No data is copied: the new layer's extents name the blocks that the old ones named.
+ *
+ *     before   fork → 5 → 4 → 3 → 2 → base      snapshot → 3
+ *     after    fork → 6 → 2 → base              snapshot → 3 → 2 → base        6 = what 5, 4 and 3 say together
+ *
+ * Which layers: at least as many as bring the chain well under its limit, and then every next one that is not much
+ * larger than what is being copied already. So a row is copied a number of times that grows with the logarithm of the
+ * rows, and a chain has few large layers. The base is never copied: it is the tree that was imported, what
+ * stands on it is small beside it, and trees find what they have in common there.
+ *
+ * A record goes on naming the layer that had its extents when it was written, also when that was flattened; where they
+ * are now is `holderOf`'s to say (layer/).
+ *
+ * While it is being built the layer is in state 'building' and its lock is held, as in an import: gc drops nothing then,
+ * and a dead process's half of a layer is removed by the next gc.
+ */
+import { type Ino, isFsError, type LayerId, type Name } from '../base/index.ts';
+import { FrozenLayer, holderOf } from '../layer/index.ts';
+import {
+  chunkOf,
+  type DentryRecord,
+  type InodeRecord,
+  type LayerRecord,
+  type MetaTables,
+  type Run,
+} from '../meta/index.ts';
+import type { System } from '../sys/index.ts';
+import { LayerLock } from './layer-lock.ts';
+import type { StoreLayout } from './layout.ts';
+
+/** A chain with more layers under the writable one is flattened. */
+export const CHAIN_LAYERS_MAX = 16;
+/** Layers that a chain has afterwards, or fewer, the new one and the base among them. */
+const CHAIN_LAYERS_AFTER = 8;
+/** A layer with at most so many times the inodes of those above it is copied with them. */
+const GROWTH = 2;
+
+export interface FlatteningParts {
+  readonly system: System;
+  readonly tables: MetaTables;
+  readonly layout: StoreLayout;
+}
+
+/** Layers that are to become one, uppermost first, and what they stand on. */
+interface Plan {
+  readonly layers: readonly LayerId[];
+  readonly below: LayerId;
+}
+
+/** What to flatten of the chain that begins with the frozen layer `top`; undefined when it is short enough. */
+function planOf(tables: MetaTables, top: LayerId, layersMax: number): Plan | undefined {
+  const chain: LayerId[] = [];
+  for (let layer: LayerId | 0 = top; layer !== 0; layer = tables.layers.get(layer)?.parent ?? 0)
+    chain.push(layer);
+  const after = Math.min(CHAIN_LAYERS_AFTER, layersMax);
+  if (chain.length <= layersMax || chain.length < 3) return undefined;
+  const countMin = Math.max(2, chain.length - after + 1);
+  let count = 0;
+  let inodes = 0;
+  while (count < chain.length - 1) {
+    const limit = count < countMin ? Number.POSITIVE_INFINITY : inodes * GROWTH;
+    const size = countInodes(tables, chain[count]!, limit);
+    if (size > limit) break;
+    inodes += size;
+    count++;
+  }
+  return { layers: chain.slice(0, count), below: chain[count]! };
+}
+
+/** How many inodes a layer has a record of; something over `limit` when it has more. */
+function countInodes(tables: MetaTables, layer: LayerId, limit: number): number {
+  let count = 0;
+  for (const _ino of tables.inodes.inos(layer)) if (++count > limit) break;
+  return count;
+}
+
+/** One new layer in the making. */
+export class Flattening {
+  private readonly tables: MetaTables;
+  private readonly system: System;
+  private readonly plan: Plan;
+  private readonly id: LayerId;
+  private readonly lock: LayerLock;
+  private readonly record: LayerRecord;
+  /** What becomes one, and what it stands on, both uppermost first. */
+  private readonly merged: readonly FrozenLayer[];
+  private readonly below: readonly FrozenLayer[];
+  private readonly chain: readonly FrozenLayer[];
+  private readonly rows: Generator<void>;
+
+  /** Undefined when the chain under `top`, that layer included, has no more than `layersMax` layers. */
+  static begin(parts: FlatteningParts, top: LayerId, layersMax: number): Flattening | undefined {
+    parts.tables.renew();
+    const record = parts.tables.layers.get(top);
+    if (record?.state !== 'frozen' || record.droppedEpoch !== undefined) return undefined;
+    const plan = planOf(parts.tables, top, layersMax);
+    return plan === undefined ? undefined : new Flattening(parts, plan);
+  }
+
+  private constructor({ system, tables, layout }: FlatteningParts, plan: Plan) {
+    this.tables = tables;
+    this.system = system;
+    this.plan = plan;
+    const top = tables.layers.get(plan.layers[0]!)!;
+    // As for an import: the number first and the lock next, so that gc never meets a living builder without its lock.
+    this.id = tables.transaction(() => tables.allocate('nextLayer')) as LayerId;
+    this.lock = LayerLock.take(system, layout.journalPath(this.id));
+    this.record = {
+      ...top,
+      state: 'building',
+      parent: plan.below,
+      activeBlob: 0,
+      depth: tables.layers.get(plan.below)!.depth + 1,
+      created: system.clock.now(),
+      unsealedBlobs: [],
+    };
+    tables.transaction(() => tables.layers.put(this.id, this.record));
+    this.merged = plan.layers.map((layer) => frozenLayer(tables, layer));
+    this.below = chainOf(tables, plan.below);
+    this.chain = [...this.merged, ...this.below];
+    this.rows = this.putRows();
+  }
+
+  /** Writes about `rowsMax` rows, in one transaction; true when all are written. */
+  step(rowsMax: number): boolean {
+    return this.tables.transaction(() => {
+      for (let rows = 0; rows < rowsMax; rows++) if (this.rows.next().done === true) return true;
+      return false;
+    });
+  }
+
+  /** Everything that stood on the uppermost of the layers stands on the new one; false when nothing does any more. */
+  finish(): boolean {
+    const isDone = this.tables.transaction(() => {
+      if (!this.arePlanned()) return false;
+      const isUsed = this.replaceTop(this.plan.layers[0]!);
+      if (isUsed)
+        this.tables.layers.put(this.id, {
+          ...this.record,
+          state: 'frozen',
+          frozenAt: this.system.clock.now(),
+        });
+      return isUsed;
+    });
+    if (isDone) this.lock.release();
+    else this.giveUp();
+    return isDone;
+  }
+
+  /** The layer will not be finished: gc removes what there is of it. */
+  giveUp(): void {
+    try {
+      this.lock.abandon();
+    } catch (error) {
+      if (!isFsError(error)) throw error;
+    }
+  }
+
+  /** The layers are still a chain, and gc has found none of them unused: then their rows were whole all the time. */
+  private arePlanned(): boolean {
+    const { layers, below } = this.plan;
+    return layers.every((layer, index) => {
+      const record = this.tables.layers.get(layer);
+      return record?.droppedEpoch === undefined && record?.parent === (layers[index + 1] ?? below);
+    });
+  }
+
+  private replaceTop(top: LayerId): boolean {
+    const { layers, trees } = this.tables;
+    const children = [...layers.entries()].filter(([, record]) => record.parent === top);
+    for (const [child, record] of children) layers.put(child, { ...record, parent: this.id });
+    const snapshots = [...trees.entries()].filter(([, tree]) => tree.layer === top);
+    for (const [name, tree] of snapshots) trees.put(name, { ...tree, layer: this.id });
+    return children.length + snapshots.length > 0;
+  }
+
+  /** Puts one row, or a few that belong together, at every step. */
+  private *putRows(): Generator<void> {
+    const inos = new Set<Ino>();
+    for (const { id } of this.merged) for (const ino of this.tables.inodes.inos(id)) inos.add(ino);
+    for (const ino of inos) {
+      const record = firstRecord(this.merged, ino)!;
+      if (record.mode === 0) {
+        const below = firstRecord(this.below, ino);
+        if (below !== undefined && below.mode !== 0) this.tables.inodes.put(this.id, ino, record);
+        yield;
+      } else {
+        this.putInode(ino, record);
+        yield;
+        yield* this.putNames(ino);
+      }
+    }
+  }
+
+  private putInode(ino: Ino, record: InodeRecord): void {
+    const { tables } = this;
+    const extentLayer = this.holderOf(ino, 'extentLayer', record);
+    const xattrLayer = this.holderOf(ino, 'xattrLayer', record);
+    const isOwnMap = this.isMerged(extentLayer);
+    const areOwnXattrs = this.isMerged(xattrLayer);
+    tables.inodes.put(this.id, ino, {
+      ...record,
+      extentLayer: isOwnMap ? this.id : extentLayer,
+      xattrLayer: areOwnXattrs ? this.id : xattrLayer,
+    });
+    if (isOwnMap) this.putRuns(ino, tables.extents.load(extentLayer, ino) ?? []);
+    if (areOwnXattrs) tables.xattrs.put(this.id, ino, tables.xattrs.get(xattrLayer, ino) ?? new Map());
+  }
+
+  private holderOf(ino: Ino, field: 'extentLayer' | 'xattrLayer', record: InodeRecord): LayerId | 0 {
+    return holderOf(this.chain, ino, field, record[field]);
+  }
+
+  private isMerged(layer: LayerId | 0): layer is LayerId {
+    return layer !== 0 && this.plan.layers.includes(layer);
+  }
+
+  private putRuns(ino: Ino, runs: readonly Run[]): void {
+    for (let from = 0; from < runs.length; ) {
+      const chunk = chunkOf(runs[from]!.logical);
+      let to = from + 1;
+      while (to < runs.length && chunkOf(runs[to]!.logical) === chunk) to++;
+      this.tables.extents.putChunk(this.id, ino, chunk, runs.slice(from, to));
+      from = to;
+    }
+  }
+
+  /** The names that the layers have together in a directory; a whiteout stays only where it hides something. */
+  private *putNames(directory: Ino): Generator<void> {
+    const { dentries } = this.tables;
+    const names = new Map<Name, DentryRecord>();
+    for (let index = this.merged.length - 1; index >= 0; index--) {
+      const layer = this.merged[index]!;
+      if (!layer.mayHave(directory)) continue;
+      for (const { name, dentry } of dentries.list(layer.id, directory)) names.set(name, dentry);
+    }
+    for (const [name, dentry] of names) {
+      if (dentry.ino === 0 && !isShown(this.below, directory, name)) continue;
+      dentries.put(this.id, directory, name, dentry);
+      yield;
+    }
+  }
+}
+
+function frozenLayer(tables: MetaTables, layer: LayerId): FrozenLayer {
+  return new FrozenLayer(tables, layer, tables.layers.get(layer)!);
+}
+
+function chainOf(tables: MetaTables, top: LayerId): FrozenLayer[] {
+  const chain: FrozenLayer[] = [];
+  for (let layer: LayerId | 0 = top; layer !== 0; layer = tables.layers.get(layer)?.parent ?? 0)
+    chain.push(frozenLayer(tables, layer));
+  return chain;
+}
+
+/** The uppermost record of an inode, which may be a tombstone; undefined when there is none. */
+function firstRecord(layers: readonly FrozenLayer[], ino: Ino): InodeRecord | undefined {
+  for (const layer of layers) {
+    const record = layer.inode(ino);
+    if (record !== undefined) return record;
+  }
+  return undefined;
+}
+
+function isShown(layers: readonly FrozenLayer[], directory: Ino, name: Name): boolean {
+  for (const layer of layers) {
+    const dentry = layer.dentry(directory, name);
+    if (dentry !== undefined) return dentry.ino !== 0;
+  }
+  return false;
+}
