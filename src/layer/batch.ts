@@ -5,7 +5,8 @@
 import type { Name } from '../base/index.ts';
 import type { Run } from '../extent/index.ts';
 import type { InodeRecord } from '../meta/index.ts';
-import type { Entry, Inode } from './inode.ts';
+import type { Entry } from './entry.ts';
+import type { Inode } from './inode.ts';
 
 /** A record that a batch is still changing. */
 export type DraftRecord = { -readonly [Field in keyof InodeRecord]: InodeRecord[Field] };

@@ -7,7 +7,8 @@
  * with all its rows in one transaction, so a half-done checkpoint never shows a map without its beginning.
  */
 import type { LayerId } from '../base/index.ts';
-import { entryIno, entryKind, type Inode, NO_ENTRY } from './inode.ts';
+import { entryIno, entryKind, NO_ENTRY } from './entry.ts';
+import type { Inode } from './inode.ts';
 import type { LayerStack } from './layer-stack.ts';
 import type { UpperLayer } from './upper-layer.ts';
 

@@ -7,6 +7,7 @@
  */
 export * from './batch.ts';
 export * from './checkpoint.ts';
+export * from './entry.ts';
 export * from './frozen-layer.ts';
 export * from './holder.ts';
 export * from './inode.ts';

@@ -2,27 +2,8 @@
 import type { Ino, Name } from '../base/index.ts';
 import type { Mapping } from '../mapping/index.ts';
 import type { InodeRecord } from '../meta/index.ts';
-
-/** A directory entry as one number, `ino * 16 + kind`; see `entryOf`. */
-export type Entry = number;
-
-/** No such name: a whiteout, or a name that no layer has. */
-export const NO_ENTRY: Entry = 0;
-/** The name exists; its inode number has not been read yet (names come from keys alone where that is enough). */
-export const UNREAD_ENTRY: Entry = -1;
-
-/** Inode numbers stay below 2^49, so that a number and a DT_* kind (0 to 15) fit one exact number. */
-export function entryOf(ino: number, kind: number): Entry {
-  return ino * 16 + kind;
-}
-
-export function entryIno(entry: Entry): Ino {
-  return Math.floor(entry / 16) as Ino;
-}
-
-export function entryKind(entry: Entry): number {
-  return entry % 16;
-}
+import type { Entry } from './entry.ts';
+import type { NamesBetween } from './names-between.ts';
 
 /** Type bits of st_mode, from inode(7). */
 export const S_IFMT = 0o170000;
@@ -52,6 +33,8 @@ export class Inode {
   isComplete = false;
   /** Directories: names changed since the last checkpoint. */
   changedNames: Map<Name, Entry> | undefined;
+  /** Directories: what the layers between the upper one and the base say of its names; kept by the stack. */
+  namesBetween: NamesBetween | undefined;
   /** The record, xattrs or names changed since the last checkpoint. */
   isDirty = false;
   areXattrsDirty = false;

@@ -27,9 +27,11 @@ import type { InodeRecord, MetaTables } from '../meta/index.ts';
 import type { System } from '../sys/index.ts';
 import { Batch } from './batch.ts';
 import { encodeInodeEffect, encodeName, encodeRuns, encodeXattrs } from './effect-format.ts';
+import { type Entry, entryIno, entryKind, entryOf, NO_ENTRY, UNREAD_ENTRY } from './entry.ts';
 import type { FrozenLayer } from './frozen-layer.ts';
 import { holderOf } from './holder.ts';
-import { type Entry, entryIno, entryKind, entryOf, Inode, NO_ENTRY, UNREAD_ENTRY } from './inode.ts';
+import { Inode } from './inode.ts';
+import { NamesBetween } from './names-between.ts';
 import type { UpperLayer } from './upper-layer.ts';
 
 /** Inodes kept in memory per open tree before unused ones are dropped, oldest first. */
@@ -184,27 +186,33 @@ export class LayerStack implements PhysicalSpace {
     const known = directory.children?.get(name);
     if (known !== undefined && known !== UNREAD_ENTRY) return known;
     if (known === undefined && directory.isComplete) return NO_ENTRY;
-    const entry = this.readName(directory.ino, name);
+    const entry = this.readName(directory, name);
     directory.children ??= new Map();
     if (entry !== NO_ENTRY || directory.children.size < CACHED_NAMES_MAX) directory.children.set(name, entry);
     return entry;
   }
 
-  private readName(directory: Ino, name: Name): Entry {
+  private readName(directory: Inode, name: Name): Entry {
     const { upper } = this;
-    if (upper?.stored.has(directory)) {
-      const dentry = this.tables.dentries.get(upper.id, directory, name);
+    if (upper?.stored.has(directory.ino)) {
+      const dentry = this.tables.dentries.get(upper.id, directory.ino, name);
       if (dentry !== undefined) return dentry.ino === 0 ? NO_ENTRY : entryOf(dentry.ino, dentry.kind);
     }
     return this.readLowerName(directory, name);
   }
 
-  private readLowerName(directory: Ino, name: Name): Entry {
-    for (const layer of this.lowers) {
-      const dentry = layer.dentry(directory, name);
-      if (dentry !== undefined) return dentry.ino === 0 ? NO_ENTRY : entryOf(dentry.ino, dentry.kind);
+  private readLowerName(directory: Inode, name: Name): Entry {
+    const { lowers } = this;
+    if (lowers.length < 2) {
+      const dentry = lowers[0]?.dentry(directory.ino, name);
+      return dentry === undefined || dentry.ino === 0 ? NO_ENTRY : entryOf(dentry.ino, dentry.kind);
     }
-    return NO_ENTRY;
+    let between = directory.namesBetween;
+    if (between?.lowers !== lowers) {
+      between = new NamesBetween(this.tables, lowers, directory.ino);
+      directory.namesBetween = between;
+    }
+    return between.lookup(name);
   }
 
   /**
@@ -399,6 +407,6 @@ export class LayerStack implements PhysicalSpace {
 
   /** Whether `name` in `directory` would show through from a lower layer if the upper one said nothing of it. */
   showsFromBelow(directory: Inode, name: Name): boolean {
-    return this.existsBelow(directory.ino) && this.readLowerName(directory.ino, name) !== NO_ENTRY;
+    return this.existsBelow(directory.ino) && this.readLowerName(directory, name) !== NO_ENTRY;
   }
 }

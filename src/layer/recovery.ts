@@ -9,7 +9,8 @@ import { BLOCK_SIZE, type BlockIndex, blocksFor, type Ino } from '../base/index.
 import { newInodeRecord } from '../meta/index.ts';
 import { storeChanges } from './checkpoint.ts';
 import { decodeEffects, type EffectVisitor } from './effect-format.ts';
-import { entryOf, Inode, kindOfMode, NO_ENTRY, S_IFREG } from './inode.ts';
+import { entryOf, NO_ENTRY } from './entry.ts';
+import { Inode, kindOfMode, S_IFREG } from './inode.ts';
 import type { LayerStack } from './layer-stack.ts';
 import type { UpperLayer } from './upper-layer.ts';
 

@@ -311,7 +311,17 @@ export class StoreEngine {
     const { upper } = stack;
     const { state, parent, depth } = this.rows.layer(info.layer);
     if (upper !== undefined) upper.record = { ...upper.record, parent, depth };
-    stack.lowers = this.chain(state === 'frozen' ? info.layer : parent);
+    const lowers = this.chain(state === 'frozen' ? info.layer : parent);
+    const isSame =
+      lowers.length === stack.lowers.length && lowers.every((one, at) => one === stack.lowers[at]);
+    if (!isSame) stack.lowers = lowers;
+  }
+
+  /** How many layers there are under the writable layer of a fork, or under a snapshot, its own among them. */
+  chainLength({ layer }: TreeInfo): number {
+    this.tables.renew();
+    const record = this.tables.layers.get(layer);
+    return layersUnder(this.tables, record?.state === 'writable' ? record.parent : layer);
   }
 
   /** Flattens, here and now, every chain of the store that is too long: no process may have lived long enough to. */
@@ -552,7 +562,7 @@ export class StoreEngine {
 }
 
 /** How many layers there are from `top` down; a missing one ends the chain. */
-function layersUnder(tables: MetaTables, top: LayerId): number {
+function layersUnder(tables: MetaTables, top: LayerId | 0): number {
   let count = 0;
   for (let layer: LayerId | 0 = top; layer !== 0; layer = tables.layers.get(layer)?.parent ?? 0) count++;
   return count;

@@ -43,7 +43,7 @@ async function storeFigures({ engine, isJson, directory }: Session): Promise<voi
     forks: trees.filter((tree) => tree.kind === 'fork').length,
     snapshots: trees.filter((tree) => tree.kind === 'snapshot').length,
     layers: layers.length,
-    depthMax: layers.reduce((most, [, layer]) => Math.max(most, layer.depth), 0),
+    depthMax: trees.reduce((most, tree) => Math.max(most, engine.chainLength(tree)), 0),
     blobs: blobs.length,
     blobsUnsealed: blobs.filter((blob) => blob.state === 'frozen').length,
     blobBytes: blobs.reduce((sum, blob) => sum + blob.lengthBytes, 0),
@@ -59,7 +59,7 @@ async function storeFigures({ engine, isJson, directory }: Session): Promise<voi
     ['system calls', figures.system],
     ['forks', formatCount(figures.forks)],
     ['snapshots', formatCount(figures.snapshots)],
-    ['layers', `${formatCount(figures.layers)}, at most ${figures.depthMax} under one`],
+    ['layers', `${formatCount(figures.layers)}, at most ${figures.depthMax} under one tree`],
     [
       'blobs',
       `${formatCount(figures.blobs)}, ${formatBytes(figures.blobBytes)}, ` +
@@ -71,7 +71,7 @@ async function storeFigures({ engine, isJson, directory }: Session): Promise<voi
 
 async function treeFigures({ engine, isJson }: Session, name: string): Promise<void> {
   const info = namingTree(name, () => engine.info(name));
-  const depth = engine.tables.layers.get(info.layer)?.depth ?? 0;
+  const depth = engine.chainLength(info);
   const object = { ...treeObject(info), layer: info.layer, depth };
   if (isJson) {
     await writeJson(object);
@@ -82,7 +82,7 @@ async function treeFigures({ engine, isJson }: Session, name: string): Promise<v
     ['kind', object.kind],
     ['made from', object.source],
     ['created', object.created],
-    ['layer', `${object.layer}, over ${depth} others`],
+    ['layer', `${object.layer}; ${depth} frozen ones from there down`],
   ]);
 }
 

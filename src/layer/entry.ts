@@ -1,0 +1,23 @@
+/** What a name in a directory stands for, as one number: most entries are kept by the million. */
+import type { Ino } from '../base/index.ts';
+
+/** A directory entry as one number, `ino * 16 + kind`; see `entryOf`. */
+export type Entry = number;
+
+/** No such name: a whiteout, or a name that no layer has. */
+export const NO_ENTRY: Entry = 0;
+/** The name exists; its inode number has not been read yet (names come from keys alone where that is enough). */
+export const UNREAD_ENTRY: Entry = -1;
+
+/** Inode numbers stay below 2^49, so that a number and a DT_* kind (0 to 15) fit one exact number. */
+export function entryOf(ino: number, kind: number): Entry {
+  return ino * 16 + kind;
+}
+
+export function entryIno(entry: Entry): Ino {
+  return Math.floor(entry / 16) as Ino;
+}
+
+export function entryKind(entry: Entry): number {
+  return entry % 16;
+}
