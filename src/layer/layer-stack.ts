@@ -45,6 +45,9 @@ const CACHED_NAMES_MAX = 65_536;
 const CHECKPOINT_INODES = 2_048;
 const CHECKPOINT_RECORDS = 50_000;
 const CHECKPOINT_BYTES = 16 * 1024 * 1024;
+/** One for all stacks of the process: a batch is encoded and journalled in one go. */
+const EFFECTS = new ByteWriter(4096);
+const BATCH = new Batch();
 
 export interface StackParts {
   readonly tables: MetaTables;
@@ -74,8 +77,6 @@ export class LayerStack implements PhysicalSpace {
   /** For tests. */
   cachedInodesMax = CACHED_INODES_MAX;
   private trimAtInodes = 0;
-  private readonly batch = new Batch();
-  private readonly writer = new ByteWriter(4096);
 
   constructor(
     parts: StackParts,
@@ -274,17 +275,16 @@ export class LayerStack implements PhysicalSpace {
 
   // Changing.
 
-  /** Begins the one batch of this stack; EROFS on a snapshot. What an earlier, failed operation left in it is gone. */
+  /** Begins the one batch of the process; EROFS on a snapshot. What an earlier, failed operation left in it is gone. */
   begin(): Batch {
     this.writable();
-    return this.batch.reset();
+    return BATCH.reset();
   }
 
   /** Journals the batch as one record and applies it. When the journal cannot take it nothing has changed. */
   commit(batch: Batch): void {
     const upper = this.writable();
-    const { writer } = this;
-    writer.reset();
+    const writer = EFFECTS.reset();
     for (let index = 0; index < batch.runInodes.length; index++) {
       const inode = batch.runInodes[index]!;
       this.mappingOf(inode);

@@ -39,6 +39,8 @@ const PAYLOAD_BYTES_MAX = 2 ** 30;
 const MARK_PAYLOAD = new Uint8Array(MARK_PAYLOAD_BYTES);
 const ZERO = new Uint8Array(TERMINATOR_BYTES);
 const PAGE_BYTES = 4096;
+/** One for all journals of the process: a record is put together and written in one go. */
+const RECORDS = new RecordWriter();
 
 export interface ReplayResult {
   /** Records that were visited. */
@@ -66,7 +68,6 @@ export class Journal {
   readonly isHeaderDamaged: boolean;
   private readonly system: System;
   private readonly descriptor: number;
-  private readonly records = new RecordWriter();
   private header: JournalHeader | undefined;
   private seed = 0n;
   private isAppendable = false;
@@ -284,15 +285,9 @@ export class Journal {
   private write(kind: number, sequence: number, payload: Uint8Array): void {
     assert(this.isAppendable, 'a journal takes records once it is begun');
     this.reserve(this.position + RECORD_FIXED_BYTES + payload.length + TERMINATOR_BYTES);
-    const recordBytes = this.records.write(kind, sequence, payload, this.seed);
+    const recordBytes = RECORDS.write(kind, sequence, payload, this.seed);
     try {
-      this.system.pwrite(
-        this.descriptor,
-        this.records.buffer,
-        0,
-        recordBytes + TERMINATOR_BYTES,
-        this.position,
-      );
+      this.system.pwrite(this.descriptor, RECORDS.buffer, 0, recordBytes + TERMINATOR_BYTES, this.position);
     } catch (error) {
       this.eraseFailed();
       throw error;

@@ -48,10 +48,12 @@ function writesFromStart(flags: number): boolean {
   return (flags & O_APPEND) === 0 && (flags & (O_WRONLY | O_RDWR)) !== 0;
 }
 
+/** One for all trees of the process: no call keeps it. */
+const SCRATCH = Buffer.allocUnsafeSlow(SCRATCH_BYTES);
+
 export class ContentCalls {
   private readonly fileSystem: CoreFileSystem;
   private readonly descriptors: Descriptors;
-  private readonly scratch = Buffer.allocUnsafeSlow(SCRATCH_BYTES);
 
   constructor(fileSystem: CoreFileSystem, descriptors: Descriptors) {
     this.fileSystem = fileSystem;
@@ -81,7 +83,7 @@ export class ContentCalls {
       checkReadableSize(sizeBytes);
       const isText = encoding !== undefined && encoding !== null && encoding !== 'buffer';
       if (isText && sizeBytes <= SCRATCH_BYTES) {
-        return this.scratch.toString(encoding, 0, this.fill(file, this.scratch, sizeBytes));
+        return SCRATCH.toString(encoding, 0, this.fill(file, SCRATCH, sizeBytes));
       }
       const bytes = allocateForRead(sizeBytes);
       const count = this.fill(file, bytes, sizeBytes);
@@ -155,7 +157,7 @@ export class ContentCalls {
     // A UTF-16 unit takes three bytes of UTF-8 at most.
     if (typeof data === 'string' && data.length * 3 <= SCRATCH_BYTES) {
       if (!encoding || encoding === 'utf8' || encoding === 'utf-8') {
-        return this.scratch.subarray(0, this.scratch.write(data));
+        return SCRATCH.subarray(0, SCRATCH.write(data));
       }
     }
     return dataBytes(data, encoding);

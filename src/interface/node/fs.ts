@@ -44,6 +44,29 @@ export interface NodeFsWithDescriptors {
   closeAll(): void;
 }
 
+type Promises = Record<string, unknown>;
+
+/** fs.promises of each fs, or what makes it: most never need it. */
+const PROMISES = new WeakMap<object, Promises | (() => Promises)>();
+
+/** One getter for all, so that the objects of all trees have one shape, which the engine keeps once. */
+const PROMISES_PROPERTY: PropertyDescriptor & ThisType<object> = {
+  enumerable: true,
+  configurable: true,
+  get(): Promises | undefined {
+    let known: Promises | (() => Promises) | undefined;
+    let holder: object = this;
+    for (let at: object | null = this; at !== null && known === undefined; at = Object.getPrototypeOf(at)) {
+      holder = at;
+      known = PROMISES.get(at);
+    }
+    if (typeof known !== 'function') return known;
+    const made = known();
+    PROMISES.set(holder, made);
+    return made;
+  },
+};
+
 export function createNodeFsWithDescriptors(
   fileSystem: CoreFileSystem,
   options: NodeFsOptions = {},
@@ -61,7 +84,6 @@ export function createNodeFsWithDescriptors(
     realpathSync: Object.assign(publicCalls.realpathSync!, { native: sync.byName('realpathNative') }),
     createReadStream: sync.streams.createReadStream.bind(sync.streams),
     createWriteStream: sync.streams.createWriteStream.bind(sync.streams),
-    promises: createPromises(fileSystem, descriptors, sync, calls),
     constants,
     F_OK: constants.F_OK,
     R_OK: constants.R_OK,
@@ -71,6 +93,8 @@ export function createNodeFsWithDescriptors(
     Dirent,
     Dir,
   };
+  PROMISES.set(fs, () => createPromises(fileSystem, descriptors, sync, calls));
+  Object.defineProperty(fs, 'promises', PROMISES_PROPERTY);
   return {
     // The cast: the calls check their arguments at run time as Node's do; the conformance suite compares the two.
     fs: fs as unknown as NodeFs,

@@ -53,25 +53,32 @@ function named<T>(operation: string, name: string, call: () => T): T {
 /** An open tree with its fs: what Fork and Snapshot have in common. */
 class OpenTree {
   readonly tree: Tree;
-  private readonly nodeFs: NodeFsWithDescriptors;
-
+  private readonly countSpace: () => SpaceCounts;
+  private nodeFs: NodeFsWithDescriptors | undefined;
   private readonly onClose: (tree: OpenTree) => void;
   private isOpen = true;
 
   constructor(tree: Tree, countSpace: () => SpaceCounts, onClose: (tree: OpenTree) => void) {
     this.tree = tree;
     this.onClose = onClose;
-    this.nodeFs = createNodeFsWithDescriptors(tree.fileSystem, { countSpace });
+    this.countSpace = countSpace;
+  }
+
+  /** Made when it is first asked for: some hundred functions, which a fork that waits its turn has no use for. */
+  private get calls(): NodeFsWithDescriptors {
+    const { countSpace } = this;
+    this.nodeFs ??= createNodeFsWithDescriptors(this.tree.fileSystem, { countSpace });
+    return this.nodeFs;
   }
 
   get fs(): NodeFs {
-    return this.nodeFs.fs;
+    return this.calls.fs;
   }
 
   map(file: string | Uint8Array | URL | number, options: MapFileOptions): View {
     const { fileSystem } = this.tree;
     const isDescriptor = typeof file === 'number';
-    const open = isDescriptor ? this.nodeFs.fileOf(file, 'mmap') : openFile(fileSystem, file, READ_ONLY, 0);
+    const open = isDescriptor ? this.calls.fileOf(file, 'mmap') : openFile(fileSystem, file, READ_ONLY, 0);
     try {
       return fileSystem.map(open, options);
     } catch (error) {
@@ -87,7 +94,7 @@ class OpenTree {
     if (!this.isOpen) return;
     this.isOpen = false;
     this.onClose(this);
-    this.nodeFs.closeAll();
+    this.nodeFs?.closeAll();
     this.tree.close();
   }
 }
