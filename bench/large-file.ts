@@ -23,6 +23,8 @@ export interface LargeFile {
   readonly hostPath: string;
   readonly sizeBytes: number;
   readonly forks: number;
+  /** How much the first write to each fork writes. */
+  readonly writeBytes: number;
 }
 
 export interface LargeFileFigures {
@@ -31,7 +33,7 @@ export interface LargeFileFigures {
   /** Pages in memory afterwards, of the host files that hold what was read. */
   readonly residentMib: Cell;
   readonly diskMib: Cell;
-  /** Open, write 4 KiB, close: the first change to the file in each fork. */
+  /** Open, write, close: the first change to the file in each fork. */
   readonly firstWriteMs: Cell;
   /** All forks, nothing being in memory before. */
   readonly readMs: Cell;
@@ -43,14 +45,14 @@ export function absentFigures(reason: string): LargeFileFigures {
 }
 
 /** Makes the file, of bytes that do not compress, and makes it durable. */
-export function makeLargeFile(hostPath: string, sizeBytes: number, forks: number): LargeFile {
+export function makeLargeFile({ hostPath, sizeBytes, forks, writeBytes }: LargeFile): LargeFile {
   const content = new SeededBytes('a large file');
   const fd = openSync(hostPath, 'wx');
   for (let at = 0; at < sizeBytes; at += WRITE_BYTES)
     writeSync(fd, content.at(at, Math.min(WRITE_BYTES, sizeBytes - at)));
   fdatasyncSync(fd);
   closeSync(fd);
-  return { hostPath, sizeBytes, forks };
+  return { hostPath, sizeBytes, forks, writeBytes };
 }
 
 /** Where fork `index` overwrites a block: another one in each. */
@@ -68,12 +70,12 @@ export interface LargeFileCalls {
 
 export const hostCalls: LargeFileCalls = { openSync, closeSync, readSync, writeSync };
 
-/** Milliseconds of the first 4 KiB written to a file. */
-export function firstWrite(fs: LargeFileCalls, path: string, position: number): number {
-  const block = Buffer.alloc(BLOCK_BYTES, 7);
+/** Milliseconds of the first bytes written to a file: open, write, close. */
+export function firstWrite(fs: LargeFileCalls, path: string, position: number, bytes: number): number {
+  const block = Buffer.alloc(bytes, 7);
   const started = process.hrtime.bigint();
   const fd = fs.openSync(path, 'r+');
-  fs.writeSync(fd, block, 0, BLOCK_BYTES, position);
+  fs.writeSync(fd, block, 0, bytes, position);
   fs.closeSync(fd);
   return Number(process.hrtime.bigint() - started) / 1e6;
 }

@@ -1,6 +1,6 @@
 /** The calls that the library benchmark measures, and what it asks of each contender's process. */
 import type { SamplingOptions } from './sampling.ts';
-import type { Sampled } from './table.ts';
+import type { Cell } from './table.ts';
 
 export const WIDE_DIRECTORIES = 10;
 export const WIDE_ENTRIES = 1000;
@@ -14,13 +14,18 @@ export type LibraryCase =
   | 'createUnlink'
   | 'readdir'
   | 'readdirCold';
-export type LibraryResult = Readonly<Record<LibraryCase, Sampled>>;
+export type LibraryResult = Readonly<Record<LibraryCase, Cell>>;
+
+export type LibraryContender =
+  | { readonly kind: 'host' }
+  | { readonly kind: 'memfs' }
+  | { readonly kind: 'ramet'; readonly storeDirectory: string; readonly fork: string }
+  /** Installed peers, in `packages`. */
+  | { readonly kind: 'zenfs memory' | 'zenfs copy-on-write' | 'just-bash'; readonly packages: string };
 
 export interface LibraryArgument {
-  readonly contender: string;
+  readonly contender: LibraryContender;
   /** The tree on the host. */
   readonly root: string;
   readonly sampling: SamplingOptions;
-  readonly storeDirectory?: string;
-  readonly fork?: string;
 }

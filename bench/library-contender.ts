@@ -1,7 +1,4 @@
 /** One contender of the library benchmark, in its own process: `node library-contender.js '{…}'`. */
-import * as hostFs from 'node:fs';
-import { createFsFromVolume, Volume } from 'memfs';
-import { Store } from '../src/index.ts';
 import { contenderArgument } from './contender.ts';
 import {
   type LibraryArgument,
@@ -10,62 +7,21 @@ import {
   WIDE_DIRECTORIES,
   WIDE_ENTRIES,
 } from './library-cases.ts';
-import { type SamplingOptions, sampleCalls, summarizeSingle } from './sampling.ts';
+import { type OpenTree, openJustBash, openLibraryTree, type PromisedFs } from './library-trees.ts';
+import { type SamplingOptions, sampleCalls, samplePromises, summarizeSingle } from './sampling.ts';
 import type { Sampled } from './table.ts';
 
-/** The part of node:fs that is measured. */
-interface MeasuredFs {
-  openSync(path: string, flags: string): number;
-  closeSync(fd: number): void;
-  readSync(fd: number, buffer: Buffer, offset: number, length: number, position: number): number;
-  readFileSync(path: string): string | Buffer;
-  statSync(path: string): { readonly size: number } | undefined;
-  writeFileSync(path: string, data: Buffer): void;
-  unlinkSync(path: string): void;
-  readdirSync(path: string): readonly unknown[];
-}
-
-/** An open tree: its fs, and the path of its root. */
-interface Tree {
-  readonly fs: MeasuredFs;
-  readonly root: string;
-  close(): Promise<void>;
-}
-
-const NOTHING = (): Promise<void> => Promise.resolve();
-
-function openMemfs(root: string): Tree {
-  const volume = new Volume();
-  for (const entry of hostFs.readdirSync(root, { recursive: true, withFileTypes: true })) {
-    const host = `${entry.parentPath}/${entry.name}`;
-    const inside = host.slice(root.length);
-    if (entry.isDirectory()) volume.mkdirSync(inside, { recursive: true });
-    else {
-      volume.mkdirSync(entry.parentPath.slice(root.length) || '/', { recursive: true });
-      volume.writeFileSync(inside, hostFs.readFileSync(host));
-    }
-  }
-  // Its calls are node's; the types differ in overloads that are not used here.
-  return { fs: createFsFromVolume(volume) as unknown as MeasuredFs, root: '', close: NOTHING };
-}
-
-async function openRamet(storeDirectory: string, name: string): Promise<Tree> {
-  const store = await Store.open(storeDirectory);
-  const fork = await store.fork(name);
-  return { fs: fork.fs as MeasuredFs, root: '', close: () => store.close() };
-}
-
-async function openTree({ contender, root, storeDirectory, fork }: LibraryArgument): Promise<Tree> {
-  if (contender === 'node:fs') return { fs: hostFs, root, close: NOTHING };
-  if (storeDirectory !== undefined && fork !== undefined) return openRamet(storeDirectory, fork);
-  return openMemfs(root);
-}
+type WarmResult = Omit<LibraryResult, 'readdirCold'>;
 
 function expect(condition: boolean, what: string): void {
   if (!condition) throw new Error(`the measured call did not do its work: ${what}`);
 }
 
-function warmCases({ fs, root }: Tree, sampling: SamplingOptions): Omit<LibraryResult, 'readdirCold'> {
+function isFilledWith(bytes: string | Uint8Array, expected: Buffer): boolean {
+  return Buffer.compare(Buffer.from(bytes as Uint8Array), expected) === 0; // No encoding was asked for.
+}
+
+function warmCases({ fs, root }: OpenTree, sampling: SamplingOptions): WarmResult {
   const buffer = Buffer.alloc(READ_BYTES);
   const data = Buffer.alloc(READ_BYTES, 3);
   const fd = fs.openSync(`${root}/large`, 'r');
@@ -92,7 +48,27 @@ function warmCases({ fs, root }: Tree, sampling: SamplingOptions): Omit<LibraryR
     readdir: sampleCalls(() => void fs.readdirSync(wide), sampling),
   };
   fs.closeSync(fd);
-  expect(Buffer.compare(fs.readFileSync(overwritten) as Buffer, data) === 0, 'writeFile');
+  expect(isFilledWith(fs.readFileSync(overwritten), data), 'writeFile');
+  return result;
+}
+
+/** The same by calls that give promises, each awaited. */
+async function promisedCases(fs: PromisedFs, sampling: SamplingOptions): Promise<WarmResult> {
+  const data = Buffer.alloc(READ_BYTES, 3);
+  expect((await fs.readFileBuffer('/src/file-50')).length === READ_BYTES, 'readFile');
+  expect((await fs.readdir('/wide-0')).length === WIDE_ENTRIES, 'readdir');
+  const result = {
+    read: { absentBecause: 'it has no descriptors' },
+    readFile: await samplePromises(() => fs.readFileBuffer('/src/file-50'), sampling),
+    stat: await samplePromises(() => fs.stat('/src/file-50'), sampling),
+    writeFile: await samplePromises(() => fs.writeFile('/src/file-60', data), sampling),
+    createUnlink: await samplePromises(async () => {
+      await fs.writeFile('/src/created', Buffer.alloc(0));
+      await fs.rm('/src/created');
+    }, sampling),
+    readdir: await samplePromises(() => fs.readdir('/wide-0'), sampling),
+  };
+  expect(isFilledWith(await fs.readFileBuffer('/src/file-60'), data), 'writeFile');
   return result;
 }
 
@@ -100,9 +76,9 @@ function warmCases({ fs, root }: Tree, sampling: SamplingOptions): Omit<LibraryR
 async function coldReaddir(argument: LibraryArgument): Promise<Sampled> {
   const samples: number[] = [];
   // The others keep nothing that opening again would throw away.
-  const rounds = argument.storeDirectory === undefined ? 1 : argument.sampling.rounds;
+  const rounds = argument.contender.kind === 'ramet' ? argument.sampling.rounds : 1;
   for (let round = 0; round < rounds; round++) {
-    const tree = await openTree(argument);
+    const tree = await openLibraryTree(argument);
     for (let wide = 0; wide < WIDE_DIRECTORIES; wide++) {
       const path = `${tree.root}/wide-${wide}`;
       const started = process.hrtime.bigint();
@@ -114,9 +90,16 @@ async function coldReaddir(argument: LibraryArgument): Promise<Sampled> {
   return summarizeSingle(samples);
 }
 
-const argument = contenderArgument<LibraryArgument>();
-const tree = await openTree(argument);
-const warm = warmCases(tree, argument.sampling);
-await tree.close();
-const result: LibraryResult = { ...warm, readdirCold: await coldReaddir(argument) };
-process.stdout.write(JSON.stringify(result));
+async function measure(argument: LibraryArgument): Promise<LibraryResult> {
+  const { contender, root, sampling } = argument;
+  if (contender.kind === 'just-bash') {
+    const fs = await openJustBash(contender, root);
+    return { ...(await promisedCases(fs, sampling)), readdirCold: { absentBecause: 'it keeps no names' } };
+  }
+  const tree = await openLibraryTree(argument);
+  const warm = warmCases(tree, sampling);
+  await tree.close();
+  return { ...warm, readdirCold: await coldReaddir(argument) };
+}
+
+process.stdout.write(JSON.stringify(await measure(contenderArgument<LibraryArgument>())));

@@ -1,12 +1,13 @@
-/** Single calls of the library, warm, beside node:fs on the host and memfs: a process for each contender. */
+/** Single calls of the library, warm, beside node:fs on the host and filesystems in JavaScript: a process for each. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { Store } from '../src/index.ts';
-import { SeededBytes } from '../src/interface/demo/index.ts';
+import { type Absent, isAbsent, SeededBytes } from '../src/interface/demo/index.ts';
 import type { BenchContext, Benchmark } from './bench-context.ts';
 import { runContender } from './contender.ts';
 import {
   type LibraryArgument,
   type LibraryCase,
+  type LibraryContender,
   type LibraryResult,
   READ_BYTES,
   WIDE_DIRECTORIES,
@@ -14,6 +15,7 @@ import {
 } from './library-cases.ts';
 import { QUICK } from './sampling.ts';
 import type { Cell, Row, Section } from './table.ts';
+import { firstLine } from './work-directory.ts';
 
 const LARGE_BYTES = 4 * 1024 * 1024;
 
@@ -28,7 +30,7 @@ const BUDGETS: Readonly<Record<LibraryCase, number>> = {
   readdirCold: 700,
 };
 
-const TITLES: Readonly<Record<LibraryCase, string>> = {
+export const TITLES: Readonly<Record<LibraryCase, string>> = {
   read: '4 KiB read of an open file',
   readFile: 'readFileSync of 4 KiB',
   stat: 'statSync',
@@ -39,7 +41,7 @@ const TITLES: Readonly<Record<LibraryCase, string>> = {
 };
 
 /** The tree that every contender works in. */
-function makeTree(root: string): void {
+export function makeTree(root: string): void {
   mkdirSync(root);
   writeFileSync(`${root}/large`, new SeededBytes('library').at(0, LARGE_BYTES));
   mkdirSync(`${root}/src`);
@@ -52,11 +54,12 @@ function makeTree(root: string): void {
   }
 }
 
-/** A fork straight over the import, and one with two changed snapshots between. */
-async function makeForks(root: string, directory: string): Promise<void> {
+/** Two forks straight over the import, and one with two changed snapshots between. */
+export async function makeForks(root: string, directory: string): Promise<void> {
   const store = await Store.open(directory);
   const base = await store.import(root, { name: 'base' });
   await (await base.fork('depth-1')).close();
+  await (await base.fork('second')).close();
   let below = base;
   for (const level of [1, 2]) {
     const fork = await below.fork(`level-${level}`);
@@ -69,37 +72,56 @@ async function makeForks(root: string, directory: string): Promise<void> {
   await store.close();
 }
 
-async function run({ work, sampling, onStep }: BenchContext): Promise<Section> {
+/** A peer that fails in the middle is left out, with its own words. */
+async function measureContender(argument: LibraryArgument): Promise<LibraryResult | Absent> {
+  if (argument.contender.kind === 'ramet') return runContender('library-contender', argument);
+  try {
+    return await runContender('library-contender', argument);
+  } catch (error) {
+    return { absentBecause: `it failed: ${firstLine(error)}` };
+  }
+}
+
+async function run({ work, sampling, onStep, peerPackages }: BenchContext): Promise<Section> {
   const root = work.join('library');
   const storeDirectory = work.join('library-store');
   onStep('making a tree for the library');
   makeTree(root);
   await makeForks(root, storeDirectory);
-  const contenders: readonly LibraryArgument[] = [
-    { contender: 'node:fs', root, sampling },
-    { contender: 'memfs', root, sampling },
-    { contender: 'Ramet, depth 1', root, sampling, storeDirectory, fork: 'depth-1' },
-    { contender: 'Ramet, depth 3', root, sampling, storeDirectory, fork: 'depth-3' },
+  const packages = peerPackages();
+  const contenders: readonly (readonly [string, LibraryContender | Absent])[] = [
+    ['node:fs', { kind: 'host' }],
+    ['memfs', { kind: 'memfs' }],
+    ['ZenFS InMemory', isAbsent(packages) ? packages : { kind: 'zenfs memory', packages }],
+    ['ZenFS CopyOnWrite', isAbsent(packages) ? packages : { kind: 'zenfs copy-on-write', packages }],
+    ['just-bash OverlayFs', isAbsent(packages) ? packages : { kind: 'just-bash', packages }],
+    ['Ramet, depth 1', { kind: 'ramet', storeDirectory, fork: 'depth-1' }],
+    ['Ramet, depth 3', { kind: 'ramet', storeDirectory, fork: 'depth-3' }],
   ];
-  const results = new Map<string, LibraryResult>();
-  for (const argument of contenders) {
-    onStep(`calls of ${argument.contender}`);
-    results.set(argument.contender, await runContender<LibraryResult>('library-contender', argument));
+  const results = new Map<string, LibraryResult | Absent>();
+  for (const [name, contender] of contenders) {
+    onStep(`calls of ${name}`);
+    results.set(
+      name,
+      isAbsent(contender) ? contender : await measureContender({ contender, root, sampling }),
+    );
   }
   // Object.keys gives the keys that BUDGETS has by its type.
   const cases = Object.keys(BUDGETS) as LibraryCase[];
   const rows = cases.map((name): Row => {
     const cells: Record<string, Cell> = {};
-    for (const [contender, result] of results) cells[contender] = result[name];
+    for (const [contender, result] of results) cells[contender] = isAbsent(result) ? result : result[name];
     return { what: TITLES[name], unit: 'µs', cells, budget: BUDGETS[name] };
   });
   const notes = [
     'a round is the mean of many calls, garbage collection included; calls under 1.5 µs are not timed one by one',
+    'ZenFS CopyOnWrite has its lower files in memory too; just-bash OverlayFs reads them from the host, and its calls are awaited',
+    'just-bash has no create without content: it writes an empty file',
   ];
   if (sampling === QUICK) notes.push('a quick run: few and short rounds');
   return {
     title: 'Library calls',
-    peers: ['node:fs', 'memfs'],
+    peers: contenders.map(([name]) => name).filter((name) => !name.startsWith('Ramet')),
     own: ['Ramet, depth 1', 'Ramet, depth 3'],
     rows,
     notes,
@@ -108,6 +130,6 @@ async function run({ work, sampling, onStep }: BenchContext): Promise<Section> {
 
 export const libraryBenchmark: Benchmark = {
   name: 'library',
-  about: 'single calls, beside node:fs on the host and memfs',
+  about: 'single calls, beside node:fs on the host and filesystems in JavaScript',
   run,
 };

@@ -1,17 +1,31 @@
 /** `npm run bench -- [name…] [--quick] [--json] [--dir DIRECTORY]`: runs the benchmarks and prints their tables. */
 import { cpus, release, totalmem } from 'node:os';
 import { parseArgs } from 'node:util';
+import type { Absent } from '../src/interface/demo/index.ts';
 import type { BenchContext, Benchmark } from './bench-context.ts';
 import { forkBenchmark } from './fork.ts';
 import { libraryBenchmark } from './library.ts';
-import { memoryBenchmark } from './memory.ts';
+import { memoryBenchmark, writeBenchmark } from './memory.ts';
 import { openBenchmark } from './open.ts';
+import { installPeers } from './peer-packages.ts';
 import { QUICK, THOROUGH } from './sampling.ts';
+import { scaleBenchmark } from './scale.ts';
+import { sequentialBenchmark } from './sequential.ts';
 import { formatSection, isMet, ratioOf, type Section } from './table.ts';
 import { makeTreeStore, type TreeStore } from './tree-store.ts';
+import { twoBenchmark } from './two.ts';
 import { WorkDirectory } from './work-directory.ts';
 
-const BENCHMARKS: readonly Benchmark[] = [libraryBenchmark, memoryBenchmark, forkBenchmark, openBenchmark];
+const BENCHMARKS: readonly Benchmark[] = [
+  libraryBenchmark,
+  twoBenchmark,
+  memoryBenchmark,
+  writeBenchmark,
+  sequentialBenchmark,
+  forkBenchmark,
+  openBenchmark,
+  scaleBenchmark,
+];
 const EXIT_USAGE = 2;
 
 interface Options {
@@ -44,7 +58,7 @@ function parseOptions(): Options {
 }
 
 function usage(problem: unknown): string {
-  const names = BENCHMARKS.map(({ name, about }) => `  ${name.padEnd(8)} ${about}`).join('\n');
+  const names = BENCHMARKS.map(({ name, about }) => `  ${name.padEnd(10)} ${about}`).join('\n');
   const message = problem instanceof Error ? problem.message : String(problem);
   return `bench: ${message}\nusage: npm run bench -- [name…] [--quick] [--json] [--dir DIRECTORY]\n${names}\n`;
 }
@@ -80,6 +94,7 @@ async function main({ benchmarks, isQuick, isJson, directory }: Options): Promis
   };
   process.once('SIGINT', interrupt).once('SIGTERM', interrupt);
   let tree: Promise<TreeStore> | undefined;
+  let packages: string | Absent | undefined;
   const context: BenchContext = {
     work,
     isQuick,
@@ -90,15 +105,20 @@ async function main({ benchmarks, isQuick, isJson, directory }: Options): Promis
       tree ??= isQuick ? makeTreeStore(work, 200, 10_000) : makeTreeStore(work, 2000, 100_000);
       return tree;
     },
+    peerPackages: () => {
+      showStep('installing peers');
+      packages ??= installPeers(work);
+      return packages;
+    },
   };
   const sections: Section[] = [];
   try {
     if (!isJson) console.log(`${machine()}\n`);
     for (const benchmark of benchmarks) {
-      const section = await benchmark.run(context);
+      const found = [await benchmark.run(context)].flat() as Section[]; // One section, or a list of them.
       clearStep();
-      sections.push(section);
-      if (!isJson) console.log(`${formatSection(section)}\n`);
+      sections.push(...found);
+      if (!isJson) for (const section of found) console.log(`${formatSection(section)}\n`);
     }
     if (isJson)
       console.log(JSON.stringify({ machine: machine(), sections: sections.map(toJson) }, undefined, 2));

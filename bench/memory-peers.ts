@@ -1,16 +1,7 @@
 /** The peers of the memory benchmark: plain copies, overlay mounts, and reflinked copies on other filesystems. */
-import {
-  closeSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  rmSync,
-  statfsSync,
-  truncateSync,
-  writeFileSync,
-} from 'node:fs';
+import { closeSync, fsyncSync, mkdirSync, openSync, rmSync, statfsSync } from 'node:fs';
 import path from 'node:path';
-import { diskBytes } from '../src/interface/demo/index.ts';
+import { diskBytes, isAbsent } from '../src/interface/demo/index.ts';
 import {
   absentFigures,
   changedPosition,
@@ -22,8 +13,9 @@ import {
   measureReading,
   readThrough,
 } from './large-file.ts';
+import { type ImageKind, mountImage, mountOverlay } from './peer-mounts.ts';
 import { summarize, summarizeSingle } from './sampling.ts';
-import { runProgram, type WorkDirectory, whyNotProgram, whyNotRoot } from './work-directory.ts';
+import { firstLine, runProgram, type WorkDirectory, whyNotRoot } from './work-directory.ts';
 
 /** How a peer makes its forks of the file. */
 interface Peer {
@@ -42,7 +34,7 @@ async function measurePeer(large: LargeFile, peer: Peer): Promise<LargeFileFigur
   const writes: number[] = [];
   for (let index = 0; index < large.forks; index++) {
     const file = peer.fork(index);
-    writes.push(firstWrite(hostCalls, file, changedPosition(large, index)));
+    writes.push(firstWrite(hostCalls, file, changedPosition(large, index), large.writeBytes));
     syncFile(file);
     files.push(file);
   }
@@ -80,27 +72,46 @@ export async function copies(large: LargeFile, work: WorkDirectory): Promise<Lar
 }
 
 /** One overlay mount a fork, all over one lower directory. */
-export async function overlays(large: LargeFile, work: WorkDirectory): Promise<LargeFileFigures> {
+export function overlays(
+  large: LargeFile,
+  work: WorkDirectory,
+): LargeFileFigures | Promise<LargeFileFigures> {
   const reason = whyNotRoot();
-  if (reason !== undefined) return absentFigures(reason);
-  const directory = work.join('overlays');
+  return reason === undefined
+    ? overlaysIn(work.join('overlays'), large, large.hostPath, work)
+    : absentFigures(reason);
+}
+
+/** The same on XFS, where the kernel copies up by reflink. */
+export async function overlaysOnXfs(large: LargeFile, work: WorkDirectory): Promise<LargeFileFigures> {
+  return onImage('xfs', large, work, (point) => {
+    mkdirSync(path.join(point, 'lower'));
+    const lower = path.join(point, 'lower', path.basename(large.hostPath));
+    runProgram('cp', large.hostPath, lower);
+    syncFile(lower);
+    return overlaysIn(path.join(point, 'overlays'), large, lower, work, () => usedBytesOf(point));
+  });
+}
+
+async function overlaysIn(
+  directory: string,
+  large: LargeFile,
+  lowerFile: string,
+  work: WorkDirectory,
+  usedBytes: () => number = () => uppersBytes(directory),
+): Promise<LargeFileFigures> {
   mkdirSync(directory);
   const unmounts: (() => void)[] = [];
-  const name = path.basename(large.hostPath);
+  const name = path.basename(lowerFile);
   try {
     return await measurePeer(large, {
       fork(index) {
-        const [upper, scratch, point] = ['upper', 'scratch', 'point'].map((part) =>
-          path.join(directory, `${index}`, part),
-        );
-        for (const part of [upper!, scratch!, point!]) mkdirSync(part, { recursive: true });
-        const options = `lowerdir=${path.dirname(large.hostPath)},upperdir=${upper},workdir=${scratch}`;
-        runProgram('mount', '-t', 'overlay', 'overlay', '-o', options, point!);
-        unmounts.push(work.onRemove(() => runProgram('umount', point!)));
-        return path.join(point!, name);
+        const mount = mountOverlay(path.dirname(lowerFile), path.join(directory, `${index}`), work);
+        unmounts.push(mount.unmount);
+        return path.join(mount.point, name);
       },
-      usedBytes: () => uppersBytes(directory),
-      filesBehind: (file) => [large.hostPath, path.join(file, '..', '..', 'upper', name)],
+      usedBytes,
+      filesBehind: (file) => [lowerFile, path.join(file, '..', '..', 'upper', name)],
     });
   } catch (error) {
     return absentFigures(`an overlay cannot be mounted here: ${firstLine(error)}`);
@@ -125,66 +136,46 @@ function uppersBytes(directory: string): number {
 
 /** One `cp --reflink` a fork, on a filesystem of this kind in an image file. */
 export async function reflinks(
-  kind: 'xfs' | 'btrfs',
+  kind: ImageKind,
   large: LargeFile,
   work: WorkDirectory,
 ): Promise<LargeFileFigures> {
-  const reason = whyNotRoot() ?? whyNotProgram(`mkfs.${kind}`) ?? whyNotProgram('losetup');
-  if (reason !== undefined) return absentFigures(reason);
-  const image = work.join(`${kind}.image`);
-  const point = work.join(kind);
-  const undos: (() => void)[] = [];
-  try {
-    undos.push(...mountImage(kind, image, point, large.sizeBytes, work));
+  return onImage(kind, large, work, (point) => {
     const base = path.join(point, 'base');
     runProgram('cp', large.hostPath, base);
     syncFile(base);
-    return await measurePeer(large, {
+    return measurePeer(large, {
       fork(index) {
         const file = path.join(point, `fork-${index}`);
         runProgram('cp', '--reflink=always', base, file);
         return file;
       },
-      usedBytes() {
-        runProgram('sync', '-f', point);
-        const { blocks, bfree, bsize } = statfsSync(point);
-        return (blocks - bfree) * bsize;
-      },
+      usedBytes: () => usedBytesOf(point),
       filesBehind: (file) => [base, file],
     });
+  });
+}
+
+async function onImage(
+  kind: ImageKind,
+  large: LargeFile,
+  work: WorkDirectory,
+  measure: (point: string) => Promise<LargeFileFigures>,
+): Promise<LargeFileFigures> {
+  const image = mountImage(kind, work, large.sizeBytes * 2 + 1024 * MIB);
+  if (isAbsent(image)) return absentFigures(image.absentBecause);
+  try {
+    return await measure(image.point);
   } catch (error) {
     return absentFigures(`${kind} cannot be used here: ${firstLine(error)}`);
   } finally {
-    for (const undo of undos.reverse()) undo();
-    rmSync(image, { force: true });
+    image.unmount();
   }
 }
 
-/** Makes and mounts an image; returns what is to be undone. Direct I/O keeps the image out of the page cache. */
-function mountImage(
-  kind: string,
-  image: string,
-  point: string,
-  fileBytes: number,
-  work: WorkDirectory,
-): (() => void)[] {
-  writeFileSync(image, '');
-  truncateSync(image, fileBytes * 2 + 1024 * MIB);
-  mkdirSync(point);
-  runProgram(`mkfs.${kind}`, '-q', image);
-  const device = runProgram('losetup', '--direct-io=on', '--find', '--show', image).trim();
-  const detach = work.onRemove(() => runProgram('losetup', '--detach', device));
-  try {
-    runProgram('mount', '-t', kind, device, point);
-  } catch (error) {
-    detach();
-    throw error;
-  }
-  return [detach, work.onRemove(() => runProgram('umount', point))];
-}
-
-function firstLine(error: unknown): string {
-  const text =
-    error instanceof Error && 'stderr' in error && error.stderr !== '' ? String(error.stderr) : String(error);
-  return text.trim().split('\n')[0] ?? '';
+/** Bytes in use on a filesystem, everything being on its disk. */
+function usedBytesOf(point: string): number {
+  runProgram('sync', '-f', point);
+  const { blocks, bfree, bsize } = statfsSync(point);
+  return (blocks - bfree) * bsize;
 }

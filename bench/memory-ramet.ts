@@ -37,35 +37,38 @@ async function forkAndWrite(
   storeDirectory: string,
   file: string,
   positions: readonly number[],
+  bytes: number,
 ): Promise<number[]> {
   const store = await Store.open(storeDirectory);
   const base = await store.snapshot('base');
   const writes: number[] = [];
   for (const [index, position] of positions.entries()) {
     const fork = await base.fork(`fork-${index}`);
-    writes.push(firstWrite(callsOf(fork), file, position));
+    writes.push(firstWrite(callsOf(fork), file, position, bytes));
     await fork.close();
   }
   await store.close();
   return writes;
 }
 
-async function warmUp(work: WorkDirectory): Promise<void> {
-  mkdirSync(work.join('warm-up'));
-  const hostPath = work.join('warm-up', 'file');
+async function warmUp(directory: string, bytes: number): Promise<void> {
+  mkdirSync(`${directory}/warm-up`);
+  const hostPath = `${directory}/warm-up/file`;
   writeFileSync(hostPath, Buffer.alloc(MIB, 1));
-  const storeDirectory = work.join('warm-up-store');
+  const storeDirectory = `${directory}/warm-up-store`;
   const file = await importFile(hostPath, storeDirectory);
-  await forkAndWrite(storeDirectory, file, new Array<number>(WARM_UP_FORKS).fill(0));
+  await forkAndWrite(storeDirectory, file, new Array<number>(WARM_UP_FORKS).fill(0), bytes);
 }
 
 export async function measureRamet(large: LargeFile, work: WorkDirectory): Promise<LargeFileFigures> {
-  await warmUp(work);
-  const storeDirectory = work.join('large-store');
+  const directory = work.join(`ramet-${path.basename(large.hostPath)}`);
+  mkdirSync(directory);
+  await warmUp(directory, large.writeBytes);
+  const storeDirectory = `${directory}/store`;
   const file = await importFile(large.hostPath, storeDirectory);
   const usedBefore = diskBytes(storeDirectory);
   const positions = Array.from({ length: large.forks }, (_, index) => changedPosition(large, index));
-  const writes = await forkAndWrite(storeDirectory, file, positions);
+  const writes = await forkAndWrite(storeDirectory, file, positions, large.writeBytes);
   const grown = diskBytes(storeDirectory) - usedBefore;
   const blobs = filesUnder(path.join(storeDirectory, 'blobs'));
   let store: Store | undefined;

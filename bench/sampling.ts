@@ -55,3 +55,22 @@ export function sampleCalls(call: (index: number) => void, options: SamplingOpti
   for (let at = 0; at < Math.min(SINGLE_CALLS, calls * options.rounds); at++) singles.push(timeUs(1));
   return { ...summary, p50: median(singles), p99: quantile(singles, 0.99) };
 }
+
+/** As `sampleCalls`, for calls that give a promise: each is awaited before the next. */
+export async function samplePromises(
+  call: (index: number) => Promise<unknown>,
+  options: SamplingOptions,
+): Promise<Sampled> {
+  let index = 0;
+  const timeUs = async (calls: number): Promise<number> => {
+    const started = process.hrtime.bigint();
+    for (const end = index + calls; index < end; index++) await call(index);
+    return Number(process.hrtime.bigint() - started) / 1000;
+  };
+  const calls = Math.max(1, Math.ceil((options.roundMs * 1000) / Math.max(1, (await timeUs(50)) / 50)));
+  const samples: number[] = [];
+  for (let round = 0; round < options.rounds; round++) samples.push((await timeUs(calls)) / calls);
+  const singles: number[] = [];
+  for (let at = 0; at < Math.min(SINGLE_CALLS, calls * options.rounds); at++) singles.push(await timeUs(1));
+  return { ...summarize(samples), p50: median(singles), p99: quantile(singles, 0.99) };
+}

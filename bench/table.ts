@@ -1,7 +1,7 @@
 /** What a benchmark found, and how it is shown: one table a section, a contender a column. */
 import { type Absent, isAbsent } from '../src/interface/demo/index.ts';
 
-export type Unit = 'µs' | 'ms' | 'MiB';
+export type Unit = 'µs' | 'ms' | 'KiB' | 'MiB' | 'count';
 
 /** A quantity measured several times. `count` is how often; 1 where once is all there is. */
 export interface Sampled {
@@ -23,6 +23,9 @@ export interface Row {
   readonly cells: Readonly<Record<string, Cell>>;
   /** What Ramet may take at most, in the row's unit. */
   readonly budget?: number;
+  /** Where the columns are sizes: the last one's median divided by the first one's, and how much that may be. */
+  readonly growth?: number;
+  readonly growthMax?: number;
 }
 
 export interface Section {
@@ -30,6 +33,8 @@ export interface Section {
   readonly peers: readonly string[];
   /** Columns of Ramet itself; a budget is met when all of them meet it. */
   readonly own: readonly string[];
+  /** Columns that are neither peers nor Ramet: sizes. */
+  readonly columns?: readonly string[];
   readonly rows: readonly Row[];
   /** What a reader has to know to judge the figures. */
   readonly notes: readonly string[];
@@ -89,20 +94,22 @@ export function isMet(section: Section, row: Row): boolean | undefined {
 
 /** The section as lines of text: title, table, tails of single calls, what was not measured and why, notes. */
 export function formatSection(section: Section): string {
-  const columns = [...section.peers, ...section.own];
-  const head = ['median (lowest–highest)', ...columns, 'ratio', 'budget', 'met'];
+  const columns = [...section.peers, ...section.own, ...(section.columns ?? [])];
   const body = section.rows.map((row) => {
     const ratio = ratioOf(section, row);
     const met = isMet(section, row);
     return [
-      `${row.what}, ${row.unit}`,
+      titleOf(row),
       ...columns.map((name) => formatCell(row.cells[name])),
       ratio === undefined ? '' : `${formatValue(ratio)}×`,
       row.budget === undefined ? '' : `≤ ${formatValue(row.budget)}`,
       met === undefined ? '' : met ? 'yes' : 'NO',
+      formatGrowth(row),
     ];
   });
-  const parts = [[`## ${section.title}`], alignColumns([head, ...body]), tailLines(section, columns)];
+  const head = ['median (lowest–highest)', ...columns, 'ratio', 'budget', 'met', 'growth'];
+  const lines = withoutEmptyColumns([head, ...body]);
+  const parts = [[`## ${section.title}`], alignColumns(lines), tailLines(section, columns)];
   const notes = [...absences(section), ...section.notes].map((note) => `  ${note}`);
   return [...parts, notes]
     .filter((part) => part.length > 0)
@@ -110,9 +117,25 @@ export function formatSection(section: Section): string {
     .join('\n\n');
 }
 
+function titleOf({ what, unit }: Row): string {
+  return unit === 'count' ? what : `${what}, ${unit}`;
+}
+
+/** Marked where it is more than flat or logarithmic. */
+function formatGrowth({ growth, growthMax }: Row): string {
+  if (growth === undefined) return '';
+  return `×${formatValue(growth)}${growthMax !== undefined && growth > growthMax ? ' !' : ''}`;
+}
+
+/** Without the columns that have a head and nothing else. */
+function withoutEmptyColumns(lines: readonly (readonly string[])[]): string[][] {
+  const isUsed = (column: number): boolean => lines.slice(1).some((line) => line[column] !== '');
+  return lines.map((line) => line.filter((_text, column) => isUsed(column)));
+}
+
 function tailLines(section: Section, columns: readonly string[]): string[] {
   const body = section.rows
-    .map((row) => [`${row.what}, ${row.unit}`, ...columns.map((name) => formatTail(row.cells[name]))])
+    .map((row) => [titleOf(row), ...columns.map((name) => formatTail(row.cells[name]))])
     .filter((line) => line.slice(1).some((text) => text !== ''));
   return body.length === 0 ? [] : alignColumns([['single calls, p50 / p99', ...columns], ...body]);
 }

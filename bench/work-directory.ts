@@ -54,3 +54,11 @@ export function whyNotProgram(program: string): string | undefined {
 export function whyNotRoot(): string | undefined {
   return process.getuid?.() === 0 ? undefined : 'mounting needs root';
 }
+
+/** What a program that failed said: the line with the error, or else the first. */
+export function firstLine(error: unknown): string {
+  const text =
+    error instanceof Error && 'stderr' in error && error.stderr !== '' ? String(error.stderr) : String(error);
+  const lines = text.trim().split('\n');
+  return lines.find((line) => /^\w*Error\b/.test(line)) ?? lines[0] ?? '';
+}
