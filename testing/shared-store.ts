@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { FsError } from '../src/base/index.ts';
-import { StoreEngine as Engine, type StoreEngine, type Tree } from '../src/store/index.ts';
+import { StoreEngine as Engine, type StoreEngine, type StoreOptions, type Tree } from '../src/store/index.ts';
 import { CrashedError, createSystem, FaultySystem, type System } from '../src/sys/index.ts';
 
 const O_RDONLY = 0;
@@ -13,8 +13,8 @@ export class SharedStore implements AsyncDisposable {
   private readonly engines: { readonly engine: StoreEngine; readonly system: System }[] = [];
 
   /** Opens the store, made at the first call. Each engine counts as a process of its own. */
-  async open(system: System = createSystem()): Promise<StoreEngine> {
-    const engine = await Engine.open(this.directory, { create: true, system });
+  async open(system: System = createSystem(), options: StoreOptions = {}): Promise<StoreEngine> {
+    const engine = await Engine.open(this.directory, { ...options, create: true, system });
     this.engines.push({ engine, system });
     return engine;
   }

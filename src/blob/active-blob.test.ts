@@ -56,6 +56,7 @@ class Model {
   readonly pending = new Set<number>();
   /** Handed out since the last commit mark. */
   readonly fresh = new Set<number>();
+  readonly unshared = new Set<number>();
   readonly runs: { readonly start: number; readonly end: number }[] = [];
 
   take(start: number, count: number): void {
@@ -87,13 +88,26 @@ class Model {
 
   drop(start: number, count: number): void {
     let unused: number[] = [];
+    let left: number[] = [];
     for (let block = start; block < start + count; block++) {
       const refs = this.refs.get(block)! - 1;
       this.refs.set(block, refs);
-      if (refs === 0) unused.push(block);
-      else unused = this.free(unused);
+      if (refs === 0) {
+        unused.push(block);
+        left = this.unshare(left);
+      } else {
+        left.push(block);
+        unused = this.free(unused);
+      }
     }
     this.free(unused);
+    this.unshare(left);
+  }
+
+  /** Blocks that are left with fewer references: another one may come back, unless nothing durable has it. */
+  private unshare(run: number[]): number[] {
+    if (!run.every((block) => this.fresh.has(block))) for (const block of run) this.unshared.add(block);
+    return [];
   }
 
   release(start: number, count: number): void {
@@ -105,6 +119,7 @@ class Model {
     const isFresh = run.every((block) => this.fresh.has(block));
     for (const block of run) {
       this.refs.delete(block);
+      this.unshared.delete(block);
       if (!isFresh) this.pending.add(block);
     }
     return [];
@@ -117,6 +132,7 @@ class Model {
   durable(): void {
     this.fresh.clear();
     this.pending.clear();
+    this.unshared.clear();
   }
 
   *physicalRuns(): Generator<PhysicalRun> {
@@ -162,7 +178,7 @@ function check(scratch: ScratchSpace, blob: ActiveBlob, model: Model): void {
   for (let block = 0; block < end; block++) {
     const refs = model.refs.get(block) ?? 0;
     assert.equal(blob.refs(block), refs);
-    assert.equal(blob.isExclusive(block), refs === 1);
+    assert.equal(blob.isExclusive(block), refs === 1 && !model.unshared.has(block));
   }
   assert.equal(blob.pendingBlocks, model.pending.size);
   assert.equal(end - blob.freeBlocks - blob.pendingBlocks, model.refs.size, 'every block is in one state');

@@ -7,7 +7,8 @@
  *                was handed out and freed between two commit marks skips this state: nothing durable named it
  *   free         no one can name it any more, and its space is allocated
  *   unbacked     as free, but its space may not be allocated (it was punched, or the blob was opened again)
- * and `[usedEnd, backedEnd)` is the tail: allocated space that was never handed out.
+ * A referenced block is exclusive when one extent names it, and a power cut could not bring a second one back: only then
+ * may it be overwritten in place. And `[usedEnd, backedEnd)` is the tail: allocated space that was never handed out.
  *
  * Invariant: space is allocated on the disk before `allocate` returns it. A write to it cannot fail with ENOSPC, and
  * a page of it in a mapping cannot be SIGBUS. What `allocate` failed at left nothing changed.
@@ -49,6 +50,8 @@ export class ActiveBlob {
   private readonly pending = new RangeSet();
   /** Handed out since the last commit mark: no state that a power cut leads back to names these blocks. */
   private readonly fresh = new RangeSet();
+  /** In use, but lost a reference since the last durable mark: a power cut could bring another name of them back. */
+  private readonly unshared = new RangeSet();
   private usedEnd = 0;
   private backedEnd = 0;
   private stepBlocks = STEP_BLOCKS_MIN;
@@ -95,6 +98,7 @@ export class ActiveBlob {
     this.unbacked.clear();
     this.pending.clear();
     this.fresh.clear();
+    this.unshared.clear();
     const used = new RangeSet();
     this.usedEnd = 0;
     for (const { physical, count } of runs) {
@@ -153,7 +157,7 @@ export class ActiveBlob {
 
   /** Whether one extent of this layer, and no other, names the block: then it may be overwritten in place. */
   isExclusive(block: number): boolean {
-    return this.counts.get(block) === 1;
+    return this.counts.get(block) === 1 && (this.unshared.isEmpty || !this.unshared.has(block));
   }
 
   addRefs(start: number, count: number): void {
@@ -168,7 +172,7 @@ export class ActiveBlob {
    */
   dropRefs(start: number, count: number): void {
     this.assertWritable();
-    this.counts.decrease(start, start + count, this.addPending);
+    this.counts.decrease(start, start + count, this.afterDrop);
   }
 
   /** Takes all references from blocks in use; otherwise as `dropRefs`. */
@@ -179,14 +183,20 @@ export class ActiveBlob {
     this.addPending(start, start + count);
   }
 
-  private readonly addPending = (start: number, end: number): void => {
+  private readonly afterDrop = (start: number, end: number, isUnused: boolean): void => {
+    if (isUnused) this.addPending(start, end);
+    else if (!this.fresh.contains(start, end)) this.unshared.add(start, end);
+  };
+
+  private addPending(start: number, end: number): void {
+    this.unshared.remove(start, end);
     if (!this.fresh.contains(start, end)) {
       this.pending.add(start, end);
       return;
     }
     this.free.add(start, end);
     this.freeRunBound = Number.POSITIVE_INFINITY;
-  };
+  }
 
   /**
    * A commit mark is about to be written: what was handed out before it may be named by the state that the mark
@@ -203,6 +213,7 @@ export class ActiveBlob {
   durable(): void {
     // Where `beforeMark` was not called, the mark may name what was handed out up to now.
     this.fresh.clear();
+    this.unshared.clear();
     if (this.pending.isEmpty) return;
     this.assertWritable();
     const freed = [...this.pending];

@@ -20,17 +20,18 @@ export class BlockCounts {
     for (let block = start; block < end; block++) counts[block]!++;
   }
 
-  /** Takes one reference from each block of `[start, end)` and tells of each run that has none left. */
-  decrease(start: number, end: number, visitUnused: (start: number, end: number) => void): void {
+  /** Takes one reference from each block of `[start, end)`, and tells of each run whether it has none left. */
+  decrease(start: number, end: number, visit: (start: number, end: number, isUnused: boolean) => void): void {
     assert(this.areUsed(start, end), 'only blocks with references lose one');
     const { counts } = this;
-    let unusedStart = start;
+    let from = start;
     for (let block = start; block < end; block++) {
-      if (--counts[block]! === 0) continue;
-      if (block > unusedStart) visitUnused(unusedStart, block);
-      unusedStart = block + 1;
+      const isUnused = --counts[block]! === 0;
+      const isLast = block + 1 === end || (counts[block + 1] === 1) !== isUnused;
+      if (!isLast) continue;
+      visit(from, block + 1, isUnused);
+      from = block + 1;
     }
-    if (end > unusedStart) visitUnused(unusedStart, end);
   }
 
   clear(start: number, end: number): void {

@@ -5,13 +5,15 @@ import { livingLeases } from './leases.ts';
 import type { OpenStore } from './open-store.ts';
 
 /**
- * Opens and closes every fork whose owner died with something in its journal, which brings it into the tables. Forks
+ * Opens and closes every fork whose owner died with something in its journal, which brings it into the tables, or with
+ * files open that have no name, which frees them. Forks
  * that have an owner are left to it. Returns the forks that cannot be opened, each with the problem.
  */
 export function storeDeadJournals(engine: OpenStore): string[] {
   const unreadable: string[] = [];
   for (const { name, kind, layer } of engine.list()) {
-    if (kind !== 'fork' || engine.openTreeOf(name) !== undefined || !hasJournal(engine, layer)) continue;
+    if (kind !== 'fork' || engine.openTreeOf(name) !== undefined) continue;
+    if (!hasJournal(engine, layer) && !hasOrphans(engine, layer)) continue;
     try {
       engine.openTree(name).close();
     } catch (error) {
@@ -21,6 +23,12 @@ export function storeDeadJournals(engine: OpenStore): string[] {
     }
   }
   return unreadable;
+}
+
+/** Also a layer that has no journal yet may have them, when its process died as it froze the one below. */
+function hasOrphans({ tables }: OpenStore, layer: LayerId): boolean {
+  for (const _ino of tables.orphans.inos(layer)) return true;
+  return false;
 }
 
 /** A journal that was closed is empty. */

@@ -22,19 +22,14 @@ function contentsOf(tree: Tree): Map<string, Buffer | undefined> {
 
 /**
  * Undefined when the tree is in one of `states`: names and sizes are those of that state, and every block is as some of
- * the states has it. Otherwise what is wrong with the closest.
+ * the states has it. Otherwise what is wrong with each.
  */
 export function disagreement(tree: Tree, states: readonly TreeModel[]): string | undefined {
   const contents = contentsOf(tree);
   const versions = versionsById(states);
-  let problem = 'there is no state to compare with';
-  // The latest state is the likeliest, and its problem is told when none fits.
-  for (const state of states) {
-    const found = compare(contents, state, versions);
-    if (found === undefined) return undefined;
-    problem = found;
-  }
-  return problem;
+  const problems = states.map((state) => compare(contents, state, versions));
+  if (problems.includes(undefined)) return undefined;
+  return states.length === 0 ? 'there is no state to compare with' : `no state fits: ${problems.join('; ')}`;
 }
 
 function versionsById(states: readonly TreeModel[]): Map<number, Set<Buffer>> {

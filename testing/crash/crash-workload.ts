@@ -1,17 +1,26 @@
 /**
- * What the crash tests do to a store: about 200 operations over two forks and a snapshot, chosen by a seed, and the
+ * What the crash tests do to a store: some hundred operations over several forks and snapshots, chosen by a seed, and the
  * model that says what each tree must hold afterwards. Everything is decided by the seed and by the model, so a run
  * that stops at some system call has done exactly what a whole run does up to there.
  */
-import { assert, SeededRandom } from '../../src/base/index.ts';
+import { assert, BLOCK_SIZE, SeededRandom } from '../../src/base/index.ts';
 import type { StoreEngine, Tree } from '../../src/store/index.ts';
+import type { OpenFile } from '../../src/vfs/index.ts';
 import { patternBytes } from '../shared-store.ts';
 
 const O_RDWR_CREAT = 0o102;
 const NAMES = ['/a', '/b', '/c', '/d/a', '/d/b', '/d/e/a'];
+/** Written into a file that lost its last name. */
+const NOBODY = Buffer.from('of nobody');
 const SIZES = [10, 4096, 5000, 12_288, 20_000, 70_000];
 
-/** One state of a file, never changed; states of one file have one id. A directory has no content. */
+/** The chain that a fork may have before the workload flattens it. */
+export const CHAIN_LAYERS_MAX = 2;
+
+/**
+ * One state of a file, never changed; states of one file have one id, and all its names show one state. A directory has
+ * no content.
+ */
 export interface FileState {
   readonly id: number;
   readonly content: Buffer | undefined;
@@ -50,6 +59,8 @@ export class Workload {
   private readonly random: SeededRandom;
   private readonly forks = new Set<string>();
   private readonly open = new Map<string, Tree>();
+  /** Files that are open without a name. */
+  private readonly orphans: { readonly tree: Tree; readonly file: OpenFile }[] = [];
   private readonly onDone: () => void;
   private nextId = 1;
   private seedOfBytes = 1;
@@ -68,8 +79,7 @@ export class Workload {
 
   /** Runs the whole of it; throws where the system does. */
   run(steps: number): void {
-    this.step(this.create('one'));
-    for (const path of ['/d', '/d/e']) this.step(this.makeDirectory('one', path));
+    for (const step of this.createWithDirectories('one')) this.step(step);
     for (let count = 0; count < steps; count++) {
       const special = SPECIAL.get(Math.round((count * 100) / steps));
       if (
@@ -121,6 +131,10 @@ export class Workload {
     return { text: `create ${name}`, tree: name, opens: name, durable: [name], run, after: () => new Map() };
   }
 
+  createWithDirectories(name: string): Step[] {
+    return [this.create(name), ...['/d', '/d/e'].map((path) => this.makeDirectory(name, path))];
+  }
+
   snapshot(source: string, name: string): Step {
     const run = (): void => void this.engine.snapshot(source, name);
     const after = (): TreeModel => this.modelOf(source);
@@ -148,6 +162,12 @@ export class Workload {
     return { text: 'gc', tree: durable[0]!, durable, run, after: () => this.modelOf(durable[0]!) };
   }
 
+  /** Long chains become short ones: no tree looks different. */
+  flatten(name: string): Step {
+    const run = (): void => this.engine.flattener.finish();
+    return { text: 'flatten', tree: name, durable: [], run, after: () => this.modelOf(name) };
+  }
+
   reopen(name: string): Step {
     const run = (): void => {
       this.tree(name).close();
@@ -170,7 +190,7 @@ export class Workload {
       .filter(([, { content }]) => content !== undefined)
       .map(([path]) => path);
     const path = NAMES[random.below(NAMES.length)]!;
-    const kind = random.below(10);
+    const kind = random.below(14);
     if (files.length === 0 || (kind < 4 && !files.includes(path))) return this.make(name, path);
     const existing = files[random.below(files.length)]!;
     if (kind < 5) return this.write(name, existing);
@@ -178,6 +198,10 @@ export class Workload {
     if (kind < 7) return this.rename(name, existing, path);
     if (kind < 8) return this.unlink(name, existing);
     if (kind < 9) return this.sync(name, existing);
+    if (kind < 10) return this.punch(name, existing);
+    if (kind < 11) return this.reflink(name, existing, path);
+    if (kind < 12) return this.link(name, existing, path);
+    if (kind < 13) return this.unlinkOpen(name, existing);
     return this.unchanging(`checkpoint ${name}`, name, () => this.tree(name).checkpoint());
   }
 
@@ -229,7 +253,7 @@ export class Workload {
       const next = Buffer.alloc(Math.max(old.length, position + length));
       old.copy(next);
       bytes.copy(next, position);
-      model.set(path, { id, content: next });
+      setContent(model, id, next);
     });
   }
 
@@ -241,7 +265,69 @@ export class Workload {
     return this.changing(`truncate ${path} ${size}`, name, run, (model) => {
       const next = Buffer.alloc(size);
       old.copy(next, 0, 0, Math.min(size, old.length));
-      model.set(path, { id, content: next });
+      setContent(model, id, next);
+    });
+  }
+
+  private punch(name: string, path: string): Step {
+    const { id, content } = this.modelOf(name).get(path)!;
+    const old = content!;
+    const start = this.random.below(old.length + 1);
+    const length = 1 + this.random.below(9000);
+    const run = (): void => {
+      const { fileSystem } = this.tree(name);
+      const file = fileSystem.open(path, O_RDWR_CREAT, 0o644);
+      fileSystem.punch(file, start, length);
+      fileSystem.close(file);
+    };
+    return this.changing(`punch ${path} ${start}+${length}`, name, run, (model) => {
+      setContent(model, id, Buffer.from(old).fill(0, start, Math.min(old.length, start + length)));
+    });
+  }
+
+  /** The target, made where it is missing, becomes a reflink of the source. */
+  private reflink(name: string, from: string, to: string): Step {
+    const source = this.modelOf(name).get(from)!;
+    const known = this.modelOf(name).get(to);
+    if (known === undefined || known.content === undefined || known.id === source.id)
+      return this.sync(name, from);
+    const run = (): void => {
+      const { fileSystem } = this.tree(name);
+      const [file, target] = [fileSystem.open(from, 0, 0), fileSystem.open(to, O_RDWR_CREAT, 0o644)];
+      fileSystem.reflink(file, target);
+      for (const one of [file, target]) fileSystem.close(one);
+    };
+    return this.changing(`reflink ${from} ${to}`, name, run, (model) =>
+      setContent(model, known.id, Buffer.from(source.content!)),
+    );
+  }
+
+  private link(name: string, from: string, to: string): Step {
+    const state = this.modelOf(name).get(from)!;
+    if (this.modelOf(name).has(to)) return this.sync(name, from);
+    const run = (): void => this.tree(name).fileSystem.link(from, to, false);
+    return this.changing(`link ${from} ${to}`, name, run, (model) => model.set(to, state));
+  }
+
+  /** Takes a name from a file that stays open until a crash, or until the fork is closed, and writes to it. */
+  private unlinkOpen(name: string, path: string): Step {
+    const { id, content } = this.modelOf(name).get(path)!;
+    // Behind the end: a block that a power cut may leave written is in no state with the name.
+    const end = Math.ceil(content!.length / BLOCK_SIZE) * BLOCK_SIZE;
+    const run = (): void => {
+      const tree = this.tree(name);
+      this.orphans.push({ tree, file: tree.fileSystem.open(path, O_RDWR_CREAT, 0o644) });
+      tree.fileSystem.unlink(path);
+      const { file } = this.orphans.at(-1)!;
+      tree.fileSystem.write(file, NOBODY, 0, NOBODY.length, end);
+    };
+    return this.changing(`unlink open ${path}`, name, run, (model) => {
+      model.delete(path);
+      const next = Buffer.alloc(end + NOBODY.length);
+      content!.copy(next);
+      NOBODY.copy(next, end);
+      // It may have other names.
+      setContent(model, id, next);
     });
   }
 
@@ -249,6 +335,8 @@ export class Workload {
     const run = (): void => this.tree(name).fileSystem.rename(from, to);
     return this.changing(`rename ${from} ${to}`, name, run, (model) => {
       const state = model.get(from)!;
+      // rename(2) of one name of a file to another does nothing.
+      if (from !== to && model.get(to)?.id === state.id) return;
       model.delete(from);
       model.set(to, state);
     });
@@ -269,14 +357,26 @@ export class Workload {
   }
 }
 
+/** All names of a file show the new content. */
+function setContent(model: Map<string, FileState>, id: number, content: Buffer): void {
+  for (const [path, state] of model) if (state.id === id) model.set(path, { id, content });
+}
+
 /** What happens to the store as a whole, at so many percent of the steps. */
 const SPECIAL = new Map<number, (workload: Workload) => Step[]>([
+  [5, (work) => work.createWithDirectories('four')],
   [15, (work) => [work.snapshot('one', 'base')]],
-  [25, (work) => [work.fork('base', 'two')]],
-  [40, (work) => [work.gc()]],
-  [50, (work) => [work.fork('one', 'three')]],
-  [60, (work) => [work.reopen('two')]],
-  [70, (work) => [work.drop('three'), work.drop('base')]],
-  [80, (work) => [work.gc()]],
-  [90, (work) => [work.snapshot('two', 'last')]],
+  [20, (work) => [work.fork('base', 'two')]],
+  [25, (work) => [work.fork('two', 'five')]],
+  [30, (work) => [work.snapshot('two', 'early')]],
+  [38, (work) => [work.gc()]],
+  [44, (work) => [work.snapshot('two', 'later'), work.fork('one', 'three')]],
+  [50, (work) => [work.flatten('two')]],
+  [56, (work) => [work.reopen('two'), work.snapshot('five', 'of-five')]],
+  [62, (work) => [work.drop('three'), work.drop('base')]],
+  [68, (work) => [work.snapshot('one', 'again'), work.drop('early')]],
+  [74, (work) => [work.gc()]],
+  [80, (work) => [work.reopen('five'), work.flatten('five')]],
+  [88, (work) => [work.snapshot('two', 'last'), work.drop('later')]],
+  [94, (work) => [work.gc()]],
 ]);

@@ -1,8 +1,11 @@
 /**
  * A system that tells of every call before it is made, and remembers what a power cut could take back: for each page
- * of each file, every content that it has had since the file was last synced.
+ * of each file, every content that it has had since the file was last synced; the length of each file then; and the names
+ * that were made, taken away or moved in each directory since that was last synced (POSIX promises no more).
  */
-import { readSync } from 'node:fs';
+import { existsSync, fstatSync, linkSync, mkdtempSync, readSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname } from 'node:path';
 import { BLOCK_SIZE, type Random } from '../../src/base/index.ts';
 import type { System } from '../../src/sys/index.ts';
 
@@ -23,6 +26,20 @@ export interface LostPage {
   readonly bytes: Buffer;
 }
 
+/** A name that a power cut puts back. */
+export interface LostName {
+  readonly path: string;
+  /** A copy of the file that had the name before; undefined when there was none. */
+  readonly before: string | undefined;
+}
+
+export interface LostGrowth {
+  readonly path: string;
+  readonly sizeBytes: number;
+}
+
+const O_CREAT = 0o100;
+
 export class WatchedSystem {
   readonly system: System;
   /** Calls so far. */
@@ -31,6 +48,13 @@ export class WatchedSystem {
   private readonly onCall: (index: number, write: PendingWrite | undefined) => void;
   private readonly paths = new Map<number, string>();
   private readonly unsynced = new Map<string, Map<number, PageVersions>>();
+  /** Length of a file at its last sync, for those that changed theirs since. */
+  private readonly syncedSizes = new Map<string, number>();
+  /** Names changed since their directory was synced, with what they were before. */
+  private readonly unsyncedNames = new Map<string, string | undefined>();
+  /** Files that lost their names are kept here by another name, until the end. */
+  private keptDirectory: string | undefined;
+  private keptFiles = 0;
 
   constructor(inner: System, onCall: (index: number, write: PendingWrite | undefined) => void) {
     this.inner = inner;
@@ -45,6 +69,7 @@ export class WatchedSystem {
       this.onCall(this.callCount, key === 'pwrite' ? this.pendingWrite(args) : undefined);
       this.callCount++;
       this.before(key, args);
+      this.beforeNames(key, args);
       const result: unknown = Reflect.apply(value, this.inner, args);
       // The first argument of open is its path, and its result a descriptor.
       if (key === 'open') this.paths.set(result as number, args[0] as string);
@@ -67,11 +92,62 @@ export class WatchedSystem {
     const path = typeof args[0] === 'number' ? this.paths.get(args[0]) : String(args[0]);
     if (path === undefined) return;
     if (key === 'pwrite') this.keepPages(args[0] as number, path, args[4] as number, args[3] as number);
-    else if (key === 'dataSync' || key === 'fullSync' || key === 'unlink') this.unsynced.delete(path);
-    else if (key === 'truncate') this.forget(path, args[1] as number, Number.POSITIVE_INFINITY);
+    else if (key === 'dataSync' || key === 'fullSync' || key === 'unlink') {
+      this.unsynced.delete(path);
+      this.syncedSizes.delete(path);
+    } else if (key === 'truncate') this.forget(path, args[1] as number, Number.POSITIVE_INFINITY);
     else if (key === 'punch') this.forget(path, args[1] as number, args[2] as number);
     else if (key === 'rename') this.move(path, args[1] as string);
     else if (key === 'close') this.paths.delete(args[0] as number);
+  }
+
+  private beforeNames(key: string | symbol, args: readonly unknown[]): void {
+    if (key === 'allocate' || key === 'pwrite' || key === 'truncate') {
+      const path = this.paths.get(args[0] as number);
+      if (path !== undefined && !this.syncedSizes.has(path))
+        this.syncedSizes.set(path, fstatSync(args[0] as number).size);
+    } else if (key === 'open') {
+      const [path, flags] = args as [string, number];
+      if ((flags & O_CREAT) !== 0 && !existsSync(path)) this.changeName(path);
+    } else if (key === 'makeDirectory') {
+      if (!existsSync(args[0] as string)) this.changeName(args[0] as string);
+    } else if (key === 'unlink') this.changeName(args[0] as string);
+    else if (key === 'rename') {
+      this.changeName(args[0] as string);
+      this.changeName(args[1] as string);
+    } else if (key === 'syncDirectory') {
+      for (const path of this.unsyncedNames.keys())
+        if (dirname(path) === args[0]) this.unsyncedNames.delete(path);
+    }
+  }
+
+  /** The name is about to stand for something else, or nothing. What it was at the last sync is what counts. */
+  private changeName(path: string): void {
+    if (this.unsyncedNames.has(path)) return;
+    if (!existsSync(path)) {
+      this.unsyncedNames.set(path, undefined);
+      return;
+    }
+    this.keptDirectory ??= mkdtempSync(`${tmpdir()}/ramet-kept-`);
+    const kept = `${this.keptDirectory}/${this.keptFiles++}`;
+    linkSync(path, kept);
+    this.unsyncedNames.set(path, kept);
+  }
+
+  /** Some of the names that a power cut puts back now, the latest first. */
+  lostNames(random: Random): LostName[] {
+    const lost = [...this.unsyncedNames].filter(() => random.below(2) === 0);
+    return lost.reverse().map(([path, before]) => ({ path, before }));
+  }
+
+  /** Some of the files that a power cut makes as short as they were. */
+  lostGrowth(random: Random): LostGrowth[] {
+    const grown = [...this.syncedSizes].filter(() => random.below(2) === 0);
+    return grown.map(([path, sizeBytes]) => ({ path, sizeBytes }));
+  }
+
+  close(): void {
+    if (this.keptDirectory !== undefined) rmSync(this.keptDirectory, { recursive: true, force: true });
   }
 
   private keepPages(fd: number, path: string, position: number, length: number): void {

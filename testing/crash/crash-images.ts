@@ -1,0 +1,239 @@
+/**
+ * Images: copies of a store as a dead process, or a power cut, would leave it before some system call. One run of the
+ * workload makes all of them, so the time does not grow with the square of the calls.
+ */
+import assert from 'node:assert/strict';
+import {
+  accessSync,
+  closeSync,
+  constants,
+  copyFileSync,
+  existsSync,
+  ftruncateSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname } from 'node:path';
+import { BLOCK_SIZE, SeededRandom } from '../../src/base/index.ts';
+import { StoreEngine } from '../../src/store/index.ts';
+import { createSystem, FaultySystem, type System } from '../../src/sys/index.ts';
+import { problemsOf, SharedStore } from '../shared-store.ts';
+import { disagreement } from './crash-check.ts';
+import { CHAIN_LAYERS_MAX, type TreeModel, Workload } from './crash-workload.ts';
+import { type LostName, type LostPage, type PendingWrite, WatchedSystem } from './watched-system.ts';
+
+export const SEED = Number(process.env.RAMET_CRASH_SEED ?? 20_160_514);
+const STEPS = 330;
+
+export type Kind = 'death' | 'torn write' | 'power cut';
+
+/** A copy of the store, and what its trees may hold. */
+export interface Image {
+  readonly kind: Kind;
+  readonly directory: string;
+  readonly text: string;
+  /** The states that are allowed, by tree. */
+  readonly trees: ReadonlyMap<string, readonly TreeModel[]>;
+  /** A tree that may be there or not: the step in flight makes or drops it. */
+  readonly uncertain: string | undefined;
+}
+
+function allowedTrees(workload: Workload, kind: Kind): Pick<Image, 'trees' | 'uncertain'> {
+  const { inFlight } = workload;
+  const trees = new Map<string, readonly TreeModel[]>();
+  for (const [name, { states, durable }] of workload.trees) {
+    trees.set(name, states.slice(kind === 'power cut' ? durable : states.length - 1));
+  }
+  if (inFlight === undefined) return { trees, uncertain: undefined };
+  const after = inFlight.after();
+  const known = trees.get(inFlight.tree);
+  if (after !== undefined) trees.set(inFlight.tree, [...(known ?? []), after]);
+  return { trees, uncertain: after === undefined || known === undefined ? inFlight.tree : undefined };
+}
+
+/** Everything but locks, whose holders are dead. */
+export function copyStore(from: string, to: string): void {
+  mkdirSync(to);
+  for (const entry of readdirSync(from, { withFileTypes: true })) {
+    const [source, target] = [`${from}/${entry.name}`, `${to}/${entry.name}`];
+    if (entry.isDirectory()) copyStore(source, target);
+    else if (entry.name !== 'lock.mdb' && !entry.name.endsWith('.lock')) copyFileSync(source, target);
+  }
+}
+
+function writeAt(path: string, bytes: Buffer, position: number): void {
+  if (!existsSync(path)) return;
+  const fd = openSync(path, 'r+');
+  try {
+    const { size } = statSync(path);
+    writeSync(fd, bytes, 0, bytes.length, position);
+    // A page that is put back does not make its file longer.
+    if (statSync(path).size > size) ftruncateSync(fd, size);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** A directory in memory where there is one: an image lives for some milliseconds, and is synced often. */
+export function imagesDirectory(): string {
+  try {
+    accessSync('/dev/shm', constants.W_OK);
+    return mkdtempSync('/dev/shm/ramet-images-');
+  } catch {
+    return mkdtempSync(`${tmpdir()}/ramet-images-`);
+  }
+}
+
+export async function countCalls(): Promise<number> {
+  await using scratch = new SharedStore();
+  const watched = new WatchedSystem(createSystem(), () => undefined);
+  const engine = await scratch.open(watched.system, { chainLayersMax: CHAIN_LAYERS_MAX });
+  new Workload(engine, SEED).run(STEPS);
+  return watched.callCount;
+}
+
+/** Runs the workload and calls `visit` with an image for each call that `kindAt` names a kind for. */
+export async function withImages(
+  kindAt: (index: number) => Kind | undefined,
+  visit: (image: Image) => Promise<void>,
+): Promise<void> {
+  await using scratch = new SharedStore();
+  const directory = imagesDirectory();
+  const images: Image[] = [];
+  let workload: Workload | undefined;
+  const watched = new WatchedSystem(createSystem(), (index, write) => {
+    const kind = kindAt(index);
+    if (kind === undefined || workload === undefined) return;
+    const target = `${directory}/${index}`;
+    // One for each image, so that a single one can be made again.
+    const random = new SeededRandom(SEED + index);
+    makeImage({ watched, random, kind, write, from: scratch.directory, to: target });
+    const text = `${kind} before call ${index}, after ${workload.done} steps, in ${workload.inFlight?.text}`;
+    images.push({ kind, directory: target, text, ...allowedTrees(workload, kind) });
+  });
+  try {
+    const engine = await scratch.open(watched.system, { chainLayersMax: CHAIN_LAYERS_MAX });
+    workload = new Workload(engine, SEED);
+    workload.run(STEPS);
+    for (const image of images) {
+      await visit(image);
+      rmSync(image.directory, { recursive: true });
+    }
+  } finally {
+    workload = undefined;
+    watched.close();
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+interface ImageParts {
+  readonly watched: WatchedSystem;
+  readonly random: SeededRandom;
+  readonly kind: Kind;
+  readonly write: PendingWrite | undefined;
+  readonly from: string;
+  readonly to: string;
+}
+
+/** Copies a store as it would be found after a crash now. */
+export function makeImage({ watched, random, kind, write, from, to }: ImageParts): void {
+  copyStore(from, to);
+  const inImage = (path: string): string => path.replace(from, to);
+  if (kind === 'power cut') for (const name of watched.lostNames(random)) loseName(name, inImage);
+  const pages = kind === 'power cut' ? watched.lostPages(random) : tear(kind, write, random);
+  for (const { path, position, bytes } of pages) writeAt(inImage(path), bytes, position);
+  if (kind !== 'power cut') return;
+  for (const { path, sizeBytes } of watched.lostGrowth(random)) {
+    if (existsSync(inImage(path)) && statSync(inImage(path)).size > sizeBytes)
+      truncateSync(inImage(path), sizeBytes);
+  }
+}
+
+/** A name that was made goes, and one that was taken away comes back. */
+function loseName({ path, before }: LostName, inImage: (path: string) => string): void {
+  rmSync(inImage(path), { recursive: true, force: true });
+  if (before !== undefined && existsSync(dirname(inImage(path)))) copyFileSync(before, inImage(path));
+}
+
+/**
+ * The first part of a write that the process died in: of a blob whole blocks, because the kernel copies page by page
+ * and looks for signals between them; of a journal any number of bytes.
+ */
+function tear(kind: Kind, write: PendingWrite | undefined, random: SeededRandom): LostPage[] {
+  if (kind !== 'torn write' || write === undefined) return [];
+  const { path, bytes, position } = write;
+  const end = position + random.below(bytes.length);
+  const cut = path.includes('/journals/') ? end : Math.max(position, end - (end % BLOCK_SIZE));
+  return [{ path, position, bytes: bytes.subarray(0, cut - position) }];
+}
+
+/** A system for opening an image with: of another boot after a power cut. */
+export function systemFor(kind: Kind): System {
+  return kind === 'power cut'
+    ? new FaultySystem(createSystem(), undefined, { bootId: 'another boot' })
+    : createSystem();
+}
+
+/** What fsck finds. A file that was removed, and that a power cut brings back, is no problem: gc removes it again. */
+function problemsIn({ kind }: Image, engine: StoreEngine): string[] {
+  const problems = problemsOf(engine, { scrub: true });
+  return problems.filter((problem) => kind !== 'power cut' || !problem.endsWith('gc removes it'));
+}
+
+/** Opens an image, and compares all trees with what they may hold. With `thorough` gc runs, and all is checked again. */
+export async function checkImage(
+  image: Image,
+  thorough: boolean,
+  system: System = systemFor(image.kind),
+): Promise<void> {
+  const engine = await StoreEngine.open(image.directory, { system });
+  try {
+    assert.deepEqual(problemsIn(image, engine), [], image.text);
+    const names = new Set(engine.list().map(({ name }) => name));
+    for (const [name, states] of image.trees) {
+      if (!names.delete(name)) {
+        assert.equal(name, image.uncertain, `${image.text}: tree ${name} is gone`);
+        continue;
+      }
+      const tree = engine.openTree(name);
+      assert.equal(disagreement(tree, states), undefined, `${image.text}: tree ${name}`);
+      tree.close();
+    }
+    names.delete(image.uncertain ?? '');
+    assert.deepEqual([...names], [], `${image.text}: trees that nobody made`);
+    if (!thorough) return;
+    engine.gc();
+    assert.deepEqual(problemsOf(engine), [], `${image.text}, after gc`);
+    for (const [name, states] of image.trees) {
+      if (engine.list().every((tree) => tree.name !== name)) continue;
+      const tree = engine.openTree(name);
+      assert.equal(disagreement(tree, states), undefined, `${image.text}, after gc: tree ${name}`);
+      tree.close();
+    }
+  } finally {
+    await engine.close();
+  }
+}
+
+/** Images that are there at once: each takes about a mebibyte. */
+const IMAGES_AT_ONCE = 400;
+
+/** An image of a kind before each call of the workload; each is checked, every fourth of them through gc. */
+export async function checkAll(total: number, kindAt: (index: number) => Kind): Promise<number> {
+  let images = 0;
+  for (let first = 0; first < total; first += IMAGES_AT_ONCE) {
+    const isTaken = (index: number): boolean => index >= first && index < first + IMAGES_AT_ONCE;
+    await withImages(
+      (index) => (isTaken(index) ? kindAt(index) : undefined),
+      (image) => checkImage(image, images++ % 4 === 0),
+    );
+  }
+  return images;
+}
