@@ -1,4 +1,7 @@
-/** `kill -9` of a process that works on a store. RAMET_KILLS=n kills so many instead of 10. */
+/**
+ * `kill -9` of a process that works on a store, at random moments, then of processes that recover it. RAMET_KILLS=n kills
+ * so many writers instead of 200.
+ */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -7,32 +10,36 @@ import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { SeededRandom } from '../../src/base/index.ts';
 import { StoreEngine } from '../../src/store/index.ts';
+import { createSystem } from '../../src/sys/index.ts';
 import { problemsOf } from '../shared-store.ts';
 import { disagreement } from './crash-check.ts';
 import { type TreeModel, Workload } from './crash-workload.ts';
 
 const STEPS = 2000;
-const kills = Number(process.env.RAMET_KILLS ?? 10);
-const child = fileURLToPath(new URL('./killed-child.js', import.meta.url));
+const KILLS = Number(process.env.RAMET_KILLS ?? (createSystem().kind === 'native' ? 200 : 20));
+/** Stores that are worked on side by side. */
+const LANES = 2;
+const DELAY_MS_MAX = 120;
+const OPENING_MS_MAX = 40;
+const writer = fileURLToPath(new URL('./killed-child.js', import.meta.url));
+const opener = fileURLToPath(new URL('./opening-child.js', import.meta.url));
 
 /** Thrown to end a dry run. */
 class Stop extends Error {}
 
-/** Runs the workload in a process and kills that after `delayMs`; returns how many steps it had acknowledged. */
-function killed(directory: string, seed: number, delayMs: number): Promise<number> {
+/** Runs a program and kills it `delayMs` after its first byte of output; returns how many bytes it had written. */
+function killed(program: string, args: readonly string[], delayMs: number): Promise<number> {
   return new Promise((resolve, reject) => {
-    const worker = spawn(process.execPath, [child, directory, String(seed), String(STEPS)], {
-      stdio: ['ignore', 'pipe', 'inherit'],
+    const child = spawn(process.execPath, [program, ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
+    let bytesWritten = 0;
+    child.stdout.on('data', (bytes: Buffer) => {
+      if (bytesWritten === 0) setTimeout(() => child.kill('SIGKILL'), delayMs);
+      bytesWritten += bytes.length;
     });
-    let acknowledged = 0;
-    worker.stdout.on('data', (bytes: Buffer) => {
-      if (acknowledged === 0) setTimeout(() => worker.kill('SIGKILL'), delayMs);
-      acknowledged += bytes.length;
-    });
-    worker.on('error', reject);
-    worker.on('close', (_code, signal) => {
-      if (signal === 'SIGKILL') resolve(acknowledged);
-      else reject(new Error(`the child ended by itself (${signal})`));
+    child.on('error', reject);
+    child.on('close', (code, signal) => {
+      if (signal === 'SIGKILL') resolve(bytesWritten);
+      else reject(new Error(`the child ended by itself, with ${code ?? signal}`));
     });
   });
 }
@@ -84,18 +91,39 @@ async function checkKilled(directory: string, seed: number, acknowledged: number
   }
 }
 
-test(`nothing acknowledged is lost when the process is killed, ${kills} times`, async () => {
-  const random = new SeededRandom(kills);
-  let steps = 0;
-  for (let round = 0; round < kills; round++) {
-    const directory = mkdtempSync(`${tmpdir()}/ramet-kill-`);
-    try {
-      const acknowledged = await killed(`${directory}/store`, round, random.below(400));
-      steps += acknowledged;
-      await checkKilled(`${directory}/store`, round, acknowledged);
-    } finally {
-      rmSync(directory, { recursive: true, force: true });
+interface Totals {
+  steps: number;
+  killedOpeners: number;
+}
+
+async function oneKill(seed: number, totals: Totals): Promise<void> {
+  const random = new SeededRandom(seed * 7919);
+  const parent = mkdtempSync(`${tmpdir()}/ramet-kill-`);
+  const directory = `${parent}/store`;
+  try {
+    const delayMs = random.below(DELAY_MS_MAX);
+    const acknowledged = await killed(writer, [directory, String(seed), String(STEPS)], delayMs);
+    totals.steps += acknowledged;
+    // Every third store is also opened by processes that are killed in the middle of that.
+    for (let openers = seed % 3 === 0 ? 2 : 0; openers > 0; openers--) {
+      await killed(opener, [directory], random.below(OPENING_MS_MAX));
+      totals.killedOpeners++;
     }
+    await checkKilled(directory, seed, acknowledged);
+  } finally {
+    rmSync(parent, { recursive: true, force: true });
   }
-  assert.ok(steps > kills, `${steps} steps were acknowledged in all`);
+}
+
+test(`nothing acknowledged is lost when the process is killed, ${KILLS} times`, {
+  timeout: 3_600_000,
+}, async () => {
+  const totals: Totals = { steps: 0, killedOpeners: 0 };
+  let next = 0;
+  const lane = async (): Promise<void> => {
+    while (next < KILLS) await oneKill(next++, totals);
+  };
+  await Promise.all(Array.from({ length: LANES }, lane));
+  assert.ok(totals.steps > KILLS * 10, `${totals.steps} steps were acknowledged in all`);
+  assert.ok(totals.killedOpeners >= Math.floor(KILLS / 3), `${totals.killedOpeners} openers were killed`);
 });

@@ -1,0 +1,105 @@
+/**
+ * A replay that is itself killed: images of crashes are opened, and every system call of that is the next crash, of
+ * another process or of the machine. What then opens the store must find what the first crash allowed.
+ */
+import assert from 'node:assert/strict';
+import { rmSync } from 'node:fs';
+import { test } from 'node:test';
+import { SeededRandom } from '../../src/base/index.ts';
+import { StoreEngine } from '../../src/store/index.ts';
+import {
+  CALLS_STEP,
+  checkImage,
+  copyStore,
+  countCalls,
+  type Image,
+  imagesDirectory,
+  type Kind,
+  makeImage,
+  SEED,
+  systemFor,
+  withImages,
+} from './crash-images.ts';
+import { WatchedSystem } from './watched-system.ts';
+
+const takesAll = process.env.RAMET_CRASH_ALL === '1';
+const CRASHES = takesAll ? 100 : 12;
+/** Of the calls of a recovery so many are passed over: RAMET_CRASH_ALL=1 takes each of them. */
+const STRIDE = takesAll ? 1 : 5 * CALLS_STEP;
+const DEPTH_MAX = 3;
+
+/** Brings every fork of a store to its last acknowledged state, as the next openers would. */
+async function recoverAll(directory: string, watched: WatchedSystem): Promise<void> {
+  const engine = await StoreEngine.open(directory, { system: watched.system });
+  try {
+    for (const { name, kind } of engine.list()) if (kind === 'fork') engine.openTree(name).close();
+  } finally {
+    await engine.close();
+  }
+}
+
+/** Images of `image` at calls of its recovery that `isTaken` picks. The kinds of crash alternate. */
+async function crashesOfRecovery(
+  image: Image,
+  directory: string,
+  isTaken: (index: number) => boolean,
+): Promise<Image[]> {
+  const store = `${directory}/store`;
+  copyStore(image.directory, store);
+  const images: Image[] = [];
+  const watched = new WatchedSystem(systemFor(image.kind), (index, write) => {
+    if (!isTaken(index)) return;
+    const kind: Kind = index % 2 === 0 ? 'power cut' : 'torn write';
+    const target = `${directory}/${index}`;
+    makeImage({ watched, random: new SeededRandom(SEED + index), kind, write, from: store, to: target });
+    const allowed = kind === 'power cut' ? image.afterCut : image;
+    const { afterCut } = image;
+    const text = `${image.text}; then ${kind} before call ${index} of recovery`;
+    // A second death in the boot that a power cut began is of that boot.
+    const isCut = kind === 'power cut' || image.kind === 'power cut';
+    const { trees, uncertain } = allowed;
+    images.push({ kind: isCut ? 'power cut' : kind, directory: target, text, trees, uncertain, afterCut });
+  });
+  try {
+    await recoverAll(store, watched);
+  } finally {
+    watched.close();
+  }
+  return images;
+}
+
+/** Checks every crash of a recovery, and for one of them every crash of the recovery from that, and so on. */
+async function checkRecovery(image: Image, depth: number): Promise<number> {
+  const directory = imagesDirectory();
+  try {
+    const images = await crashesOfRecovery(image, directory, (call) => call % STRIDE === depth % STRIDE);
+    const random = new SeededRandom(SEED + depth);
+    let checked = 0;
+    for (const [index, one] of images.entries()) {
+      if (depth < DEPTH_MAX && index === random.below(images.length))
+        checked += await checkRecovery(one, depth + 1);
+      await checkImage(
+        one,
+        false,
+        systemFor(one.kind, one.text.includes('; then power cut') ? 'a third boot' : undefined),
+      );
+      checked++;
+    }
+    return checked;
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+test('a recovery that is killed at any call is made good by the next', async () => {
+  const total = await countCalls();
+  const step = Math.floor(total / CRASHES);
+  let checked = 0;
+  await withImages(
+    (index) => (index % step === step - 1 ? (index % 2 === 0 ? 'death' : 'power cut') : undefined),
+    async (image) => {
+      checked += await checkRecovery(image, 1);
+    },
+  );
+  assert.ok(checked >= (CRASHES * 10) / CALLS_STEP, `${checked} crashes of recoveries`);
+});
