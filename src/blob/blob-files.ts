@@ -69,6 +69,7 @@ export class BlobFiles {
       this.openAs(file, O_RDWR);
     } catch (error) {
       file.fd = readOnly;
+      if (readOnly !== -1) this.opened.add(file);
       throw error;
     }
     if (readOnly !== -1) {
@@ -218,7 +219,14 @@ export class BlobFiles {
     }
     file.isWritable = (flags & O_RDWR) !== 0;
     this.opened.add(file);
-    file.setSize(this.system.fileSize(file.fd).sizeBytes);
+    try {
+      file.setSize(this.system.fileSize(file.fd).sizeBytes);
+    } catch (error) {
+      // As if it had not been opened, nor made: the next try begins anew.
+      this.closeFile(file);
+      if ((flags & O_CREAT) !== 0) ignoreMissing(() => this.system.unlink(file.path));
+      throw error;
+    }
   }
 
   private closeOldest(): boolean {

@@ -414,26 +414,36 @@ export class StoreEngine {
       if (inTransaction !== undefined) tables.transaction(inTransaction);
       return;
     }
-    let next = 0 as LayerId;
-    checkpoint(stack, (upper) => {
-      next = this.rows.freeze(tree.info, upper);
-      inTransaction?.();
-    });
+    const next = this.freezeUpper(tree, inTransaction);
     const record = this.rows.layer(old.id);
     const frozen = new FrozenLayer(tables, old.id, record, old.stored);
     this.frozen.set(old.id, frozen);
-    tree.info = { ...tree.info, layer: next };
+    tree.info = { ...tree.info, layer: next.id };
     stack.lowers = [frozen, ...stack.lowers];
-    // Until the new layer is open nothing can be written: should that fail, the tree stays readable as it is.
-    stack.upper = undefined;
-    try {
-      stack.upper = this.beginUpper(next);
-    } finally {
-      retire(old);
-    }
+    stack.upper = next;
+    retire(old);
     if (record.unsealedBlobs.length > 0) this.sealer.add(old.id, record.unsealedBlobs);
     this.lookAtChain(tree);
     if (stack.lowers.length > this.chainLayersMax * CHAIN_OVERRUN) this.flattener.finish();
+  }
+
+  /**
+   * The new layer is locked before anyone can see it: else another process, gc looking for dead owners say, could take
+   * it over between the transaction and the lock. Where anything fails the tree is as it was.
+   */
+  private freezeUpper(tree: Tree, inTransaction: (() => void) | undefined): UpperLayer {
+    let next: UpperLayer | undefined;
+    try {
+      checkpoint(tree.stack, (upper) => {
+        next = this.beginUpper(this.rows.freeze(tree.info, upper));
+        inTransaction?.();
+      });
+    } catch (error) {
+      if (next !== undefined) retire(next);
+      throw error;
+    }
+    assert(next !== undefined, 'a checkpoint with a last step makes it');
+    return next;
   }
 
   private beginUpper(layer: LayerId): UpperLayer {

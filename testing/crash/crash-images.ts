@@ -30,7 +30,7 @@ import { CHAIN_LAYERS_MAX, type TreeModel, Workload } from './crash-workload.ts'
 import { type LostName, type LostPage, type PendingWrite, WatchedSystem } from './watched-system.ts';
 
 export const SEED = Number(process.env.RAMET_CRASH_SEED ?? 20_160_514);
-const STEPS = 330;
+const STEPS = 350;
 
 export type Kind = 'death' | 'torn write' | 'power cut';
 

@@ -49,6 +49,12 @@ export interface Step {
   after(): TreeModel | undefined;
 }
 
+interface NamelessFile {
+  readonly id: number;
+  readonly content: Buffer;
+  file: OpenFile | undefined;
+}
+
 export class Workload {
   readonly trees = new Map<string, TreeHistory>();
   /** Steps that have returned. */
@@ -59,8 +65,8 @@ export class Workload {
   private readonly random: SeededRandom;
   private readonly forks = new Set<string>();
   private readonly open = new Map<string, Tree>();
-  /** Files that are open without a name. */
-  private readonly orphans: { readonly tree: Tree; readonly file: OpenFile }[] = [];
+  /** A file of each fork that is open under a name which it lost. */
+  private readonly nameless = new Map<string, NamelessFile>();
   private readonly onDone: () => void;
   private nextId = 1;
   private seedOfBytes = 1;
@@ -148,6 +154,7 @@ export class Workload {
   }
 
   drop(name: string): Step {
+    this.nameless.delete(name);
     const run = (): void => {
       this.open.get(name)?.close();
       this.open.delete(name);
@@ -169,6 +176,7 @@ export class Workload {
   }
 
   reopen(name: string): Step {
+    this.nameless.delete(name);
     const run = (): void => {
       this.tree(name).close();
       this.open.set(name, this.engine.openTree(name));
@@ -201,6 +209,8 @@ export class Workload {
     if (kind < 10) return this.punch(name, existing);
     if (kind < 11) return this.reflink(name, existing, path);
     if (kind < 12) return this.link(name, existing, path);
+    const nameless = this.nameless.get(name);
+    if (kind < 13 && nameless !== undefined) return this.appendNameless(name, nameless);
     if (kind < 13) return this.unlinkOpen(name, existing);
     return this.unchanging(`checkpoint ${name}`, name, () => this.tree(name).checkpoint());
   }
@@ -309,26 +319,30 @@ export class Workload {
     return this.changing(`link ${from} ${to}`, name, run, (model) => model.set(to, state));
   }
 
-  /** Takes a name from a file that stays open until a crash, or until the fork is closed, and writes to it. */
+  /** Takes a name from a file that stays open until a crash, or until the fork is closed. */
   private unlinkOpen(name: string, path: string): Step {
     const { id, content } = this.modelOf(name).get(path)!;
-    // Behind the end: a block that a power cut may leave written is in no state with the name.
-    const end = Math.ceil(content!.length / BLOCK_SIZE) * BLOCK_SIZE;
     const run = (): void => {
-      const tree = this.tree(name);
-      this.orphans.push({ tree, file: tree.fileSystem.open(path, O_RDWR_CREAT, 0o644) });
-      tree.fileSystem.unlink(path);
-      const { file } = this.orphans.at(-1)!;
-      tree.fileSystem.write(file, NOBODY, 0, NOBODY.length, end);
+      const { fileSystem } = this.tree(name);
+      this.nameless.get(name)!.file = fileSystem.open(path, O_RDWR_CREAT, 0o644);
+      fileSystem.unlink(path);
     };
-    return this.changing(`unlink open ${path}`, name, run, (model) => {
-      model.delete(path);
-      const next = Buffer.alloc(end + NOBODY.length);
-      content!.copy(next);
-      NOBODY.copy(next, end);
-      // It may have other names.
-      setContent(model, id, next);
-    });
+    this.nameless.set(name, { id, content: content!, file: undefined });
+    return this.changing(`unlink open ${path}`, name, run, (model) => model.delete(path));
+  }
+
+  /** Writes behind the end of such a file: a block that a power cut may leave written is in no state with the name. */
+  private appendNameless(name: string, known: NamelessFile): Step {
+    const current =
+      [...this.modelOf(name).values()].find(({ id }) => id === known.id)?.content ?? known.content;
+    const end = Math.ceil(current.length / BLOCK_SIZE) * BLOCK_SIZE;
+    const next = Buffer.alloc(end + NOBODY.length);
+    current.copy(next);
+    NOBODY.copy(next, end);
+    this.nameless.delete(name);
+    const run = (): void => void this.tree(name).fileSystem.write(known.file!, NOBODY, 0, NOBODY.length, end);
+    // It may have other names.
+    return this.changing('append to nobody', name, run, (model) => setContent(model, known.id, next));
   }
 
   private rename(name: string, from: string, to: string): Step {

@@ -1,0 +1,61 @@
+/** Child processes of tests: a program of this folder, and messages to and from it. */
+import { type ChildProcess, fork } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+
+/** A running child: answers come one for each message that it is sent. */
+export class Child implements AsyncDisposable {
+  readonly process: ChildProcess;
+  private readonly answers: unknown[] = [];
+  private readonly waiting: { resolve: (answer: unknown) => void; reject: (error: Error) => void }[] = [];
+  private failure: Error | undefined;
+
+  /** `program` is a file of this folder, without extension. */
+  constructor(program: string, ...args: readonly string[]) {
+    const file = fileURLToPath(new URL(`./${program}.js`, import.meta.url));
+    this.process = fork(file, args, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+    this.process.on('message', (answer) => {
+      const first = this.waiting.shift();
+      if (first === undefined) this.answers.push(answer);
+      else first.resolve(answer);
+    });
+    this.process.on('exit', (code, signal) => {
+      this.failure = new Error(`the child ${program} ended with ${code ?? signal}`);
+      for (const { reject } of this.waiting.splice(0)) reject(this.failure);
+    });
+  }
+
+  /** The next message from the child. */
+  next<Answer>(): Promise<Answer> {
+    // The programs of this folder say what they answer.
+    if (this.answers.length > 0) return Promise.resolve(this.answers.shift() as Answer);
+    if (this.failure !== undefined) return Promise.reject(this.failure);
+    return new Promise((resolve, reject) =>
+      this.waiting.push({ resolve: (answer) => resolve(answer as Answer), reject }),
+    );
+  }
+
+  ask<Answer>(message: object): Promise<Answer> {
+    this.process.send(message);
+    return this.next<Answer>();
+  }
+
+  /** Ends it now, as `kill -9` does, and waits until it is gone. */
+  async kill(): Promise<void> {
+    if (this.process.exitCode !== null || this.process.signalCode !== null) return;
+    const gone = new Promise((resolve) => this.process.once('exit', resolve));
+    this.process.kill('SIGKILL');
+    await gone;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.kill();
+  }
+}
+
+/** In a child: answers every message with what `answer` makes of it. */
+export function answerAll<Message>(answer: (message: Message) => unknown): void {
+  process.on('message', async (message) => {
+    // What the parent sends is what the program of this folder expects.
+    process.send!(await answer(message as Message));
+  });
+}
