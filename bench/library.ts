@@ -115,7 +115,8 @@ async function run({ work, sampling, onStep, peerPackages }: BenchContext): Prom
   });
   const notes = [
     'a round is the mean of many calls, garbage collection included; calls under 1.5 µs are not timed one by one',
-    'ZenFS CopyOnWrite has its lower files in memory too; just-bash OverlayFs reads them from the host, and its calls are awaited',
+    'ZenFS CopyOnWrite has its lower files in memory too',
+    'just-bash OverlayFs reads its lower files from the host, and its calls are awaited',
     'just-bash has no create without content: it writes an empty file',
   ];
   if (sampling === QUICK) notes.push('a quick run: few and short rounds');

@@ -339,8 +339,10 @@ async function depthSection({ work, isQuick, onStep }: BenchContext): Promise<Se
       row('layers after flattening', 'count', results, ({ flat }) => summarize([flat.layers])),
     ],
     [
-      `${count(DEPTH_DIRECTORIES * DEPTH_FILES)} files in ${DEPTH_DIRECTORIES} directories, and ${CHANGES_PER_LAYER} names added by each layer`,
-      'each in a fresh process; an overlay has the dentries of its lowers in memory, Ramet only the pages of its tables',
+      `${count(DEPTH_DIRECTORIES * DEPTH_FILES)} files in ${DEPTH_DIRECTORIES} directories`,
+      `each layer adds ${CHANGES_PER_LAYER} names`,
+      'each in a fresh process',
+      'an overlay has the dentries of its lowers in memory, Ramet only the pages of its tables',
     ],
   );
 }

@@ -102,7 +102,8 @@ async function run(context: BenchContext): Promise<Section> {
       { what: 'read it, from cold', unit: 'ms', cells: cells(({ coldMs }) => coldMs) },
     ],
     notes: [
-      'XFS and btrfs lie in image files on the same disk, with direct I/O; Ramet verifies checksums of sealed blocks only',
+      'XFS and btrfs lie in image files on the same disk, with direct I/O',
+      'Ramet verifies checksums of sealed blocks only',
     ],
   };
 }

@@ -7,8 +7,9 @@
  *                was handed out and freed between two commit marks skips this state: nothing durable named it
  *   free         no one can name it any more, and its space is allocated
  *   unbacked     as free, but its space may not be allocated (it was punched, or the blob was opened again)
- * A referenced block is exclusive when one extent names it, and a power cut could not bring a second one back: only then
- * may it be overwritten in place. And `[usedEnd, backedEnd)` is the tail: allocated space that was never handed out.
+ * A referenced block is exclusive when one extent names it, and a power cut could not bring a second one back: only
+ * then may it be overwritten in place. And `[usedEnd, backedEnd)` is the tail: allocated space that was never handed
+ * out.
  *
  * Invariant: space is allocated on the disk before `allocate` returns it. A write to it cannot fail with ENOSPC, and
  * a page of it in a mapping cannot be SIGBUS. What `allocate` failed at left nothing changed.

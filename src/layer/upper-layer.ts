@@ -73,8 +73,8 @@ export class UpperLayer {
       this.active = ActiveBlob.create(blobs, this.activeId);
       return this.active;
     }
-    // Blocks that are durable may be overwritten from here on. A power cut must then find a journal that was begun: else
-    // recovery would take the layer for one that was closed, and not look behind the ends of files.
+    // Blocks that are durable may be overwritten from here on. A power cut must then find a journal that was begun:
+    // else recovery would take the layer for one that was closed, and not look behind the ends of files.
     this.journal.sync();
     this.active = ActiveBlob.open(blobs, this.activeId, this.ownRuns(tables));
     return this.active;

@@ -9,19 +9,11 @@
 
 import { assert, FsError, isFsError, type LayerId, StoreError } from '../base/index.ts';
 import { BlobSpace, type BlobSpaceCounts } from '../blob/index.ts';
-import {
-  checkpoint,
-  FrozenLayer,
-  LayerStack,
-  recover,
-  type StackParts,
-  takeBackLayer,
-  UpperLayer,
-  type UpperParts,
-} from '../layer/index.ts';
+import { FrozenLayer, LayerStack, recover, type StackParts, takeBackLayer } from '../layer/index.ts';
 import { processMapBudget } from '../mapping/index.ts';
-import { type LayerRecord, MetaTables } from '../meta/index.ts';
+import { MetaTables } from '../meta/index.ts';
 import { createSystem, type System } from '../sys/index.ts';
+import { Chains } from './chains.ts';
 import { Flattener } from './flattener.ts';
 import { CHAIN_LAYERS_MAX } from './flattening.ts';
 import { checkStore, type FsckOptions, type FsckReport } from './fsck.ts';
@@ -33,6 +25,7 @@ import { Lease } from './leases.ts';
 import { Sealer } from './sealer.ts';
 import { Tree, type TreeInfo } from './tree.ts';
 import { TreeRows } from './tree-rows.ts';
+import { retire, Uppers } from './uppers.ts';
 
 /** A commit mark is written so often, so that a power cut takes no more than this (DESIGN §5). */
 const COMMIT_MARK_MS = 2_000;
@@ -68,7 +61,8 @@ export class StoreEngine {
   private readonly lease: Lease;
   private readonly trees = new Map<string, Tree>();
   private readonly leaseTokens = new Map<Tree, object>();
-  private readonly frozen = new Map<LayerId, FrozenLayer>();
+  private readonly chains: Chains;
+  private readonly uppers: Uppers;
   private readonly timer: NodeJS.Timeout;
   private isOpen = true;
 
@@ -80,6 +74,8 @@ export class StoreEngine {
     this.blobs = new BlobSpace(system, layout.blobsDirectory);
     this.lease = Lease.take(system, layout.runDirectory);
     this.rows = new TreeRows(this.tables, system.clock, layout.directory);
+    this.chains = new Chains(this.tables, this.rows);
+    this.uppers = new Uppers(this, this.rows);
     this.sealer = new Sealer(this.tables, this.blobs);
     this.chainLayersMax = chainLayersMax;
     this.flattener = new Flattener(this, chainLayersMax, () => this.followChains());
@@ -109,17 +105,6 @@ export class StoreEngine {
       system,
       clock: system.clock,
       budget: processMapBudget(() => system.mapCountMax()),
-    };
-  }
-
-  private upperParts(layer: LayerId): UpperParts {
-    const { system, tables, blobs, layout } = this;
-    return {
-      system,
-      tables,
-      blobs,
-      journalPath: layout.journalPath(layer),
-      journalDirectory: layout.journalsDirectory,
     };
   }
 
@@ -243,15 +228,15 @@ export class StoreEngine {
   private openStack(info: TreeInfo): LayerStack {
     const record = this.rows.layer(info.layer);
     if (record.state === 'frozen') {
-      return new LayerStack(this.parts, info.root, undefined, this.chain(info.layer));
+      return new LayerStack(this.parts, info.root, undefined, this.chains.under(info.layer));
     }
-    const upper = this.takeUpper(info, record, 'open');
+    const upper = this.uppers.take(info, record, 'open');
     try {
       // Before the lock was ours the last owner may have frozen or dropped the layer.
       this.tables.renew();
       if (this.tables.trees.get(info.name)?.layer !== info.layer)
         throw new FsError('EAGAIN', { path: info.name });
-      const stack = new LayerStack(this.parts, info.root, upper, this.chain(upper.record.parent));
+      const stack = new LayerStack(this.parts, info.root, upper, this.chains.under(upper.record.parent));
       recover(stack);
       takeBackLayer(this.tables, info.layer);
       return stack;
@@ -261,76 +246,23 @@ export class StoreEngine {
     }
   }
 
-  /** Takes a fork's writable layer over. EBUSY, with the fork's name and the owner's process id, when it is taken. */
-  private takeUpper(info: TreeInfo, record: LayerRecord, operation: string): UpperLayer {
-    try {
-      return new UpperLayer(this.upperParts(info.layer), info.layer, record);
-    } catch (error) {
-      if (!(error instanceof FsError)) throw error;
-      throw new FsError(error.code, { syscall: operation, path: info.name, note: error.note });
-    }
-  }
-
-  /**
-   * The frozen layers from `layer` down to the base, as the tables have them now: flattening changes what a layer
-   * stands on. Shared by all trees of this process.
-   */
-  private chain(layer: LayerId | 0): FrozenLayer[] {
-    const chain: FrozenLayer[] = [];
-    let next = layer;
-    while (next !== 0) {
-      const record = this.rows.layer(next);
-      let frozen = this.frozen.get(next);
-      if (frozen === undefined) {
-        frozen = new FrozenLayer(this.tables, next, record);
-        this.frozen.set(next, frozen);
-      }
-      chain.push(frozen);
-      next = record.parent;
-    }
-    return chain;
-  }
-
-  /** Open trees stand on what the tables say from here on; layers that none of them needs are forgotten. */
+  /** Open trees stand on what the tables say from here on. */
   private followChains(): void {
-    this.tables.renew();
-    const inUse = new Set<FrozenLayer>();
-    for (const tree of this.leaseTokens.keys()) {
-      this.followChain(tree);
-      for (const layer of tree.stack.lowers) inUse.add(layer);
-    }
-    for (const [id, layer] of this.frozen) if (!inUse.has(layer)) this.frozen.delete(id);
-  }
-
-  private followChain(tree: Tree): void {
-    const { stack } = tree;
-    const info = this.tables.trees.get(tree.info.name);
-    // A tree that was dropped while it is open here keeps what it has: its lease holds that.
-    if (info?.id !== tree.info.id) return;
-    tree.info = { ...tree.info, layer: info.layer };
-    const { upper } = stack;
-    const { state, parent, depth } = this.rows.layer(info.layer);
-    if (upper !== undefined) upper.record = { ...upper.record, parent, depth };
-    const lowers = this.chain(state === 'frozen' ? info.layer : parent);
-    const isSame =
-      lowers.length === stack.lowers.length && lowers.every((one, at) => one === stack.lowers[at]);
-    if (!isSame) stack.lowers = lowers;
+    this.chains.follow([...this.leaseTokens.keys()]);
   }
 
   /** How many layers there are under the writable layer of a fork, or under a snapshot, its own among them. */
   chainLength({ layer }: TreeInfo): number {
     this.tables.renew();
-    const record = this.tables.layers.get(layer);
-    return layersUnder(this.tables, record?.state === 'writable' ? record.parent : layer);
+    return this.chains.frozenTop(layer).length;
   }
 
   /** Flattens, here and now, every chain of the store that is too long: no process may have lived long enough to. */
   private flattenAll(): void {
     this.tables.renew();
     for (const [, { layer }] of this.tables.trees.entries()) {
-      const record = this.tables.layers.get(layer);
-      const top = record?.state === 'writable' ? record.parent : layer;
-      if (top !== 0) this.flattener.look(top, layersUnder(this.tables, top));
+      const { top, length } = this.chains.frozenTop(layer);
+      if (top !== 0) this.flattener.look(top, length);
     }
     this.flattener.finish();
   }
@@ -414,10 +346,10 @@ export class StoreEngine {
       if (inTransaction !== undefined) tables.transaction(inTransaction);
       return;
     }
-    const next = this.freezeUpper(tree, inTransaction);
+    const next = this.uppers.freeze(tree, inTransaction);
     const record = this.rows.layer(old.id);
     const frozen = new FrozenLayer(tables, old.id, record, old.stored);
-    this.frozen.set(old.id, frozen);
+    this.chains.add(frozen);
     tree.info = { ...tree.info, layer: next.id };
     stack.lowers = [frozen, ...stack.lowers];
     stack.upper = next;
@@ -425,36 +357,6 @@ export class StoreEngine {
     if (record.unsealedBlobs.length > 0) this.sealer.add(old.id, record.unsealedBlobs);
     this.lookAtChain(tree);
     if (stack.lowers.length > this.chainLayersMax * CHAIN_OVERRUN) this.flattener.finish();
-  }
-
-  /**
-   * The new layer is locked before anyone can see it: else another process, gc looking for dead owners say, could take
-   * it over between the transaction and the lock. Where anything fails the tree is as it was.
-   */
-  private freezeUpper(tree: Tree, inTransaction: (() => void) | undefined): UpperLayer {
-    let next: UpperLayer | undefined;
-    try {
-      checkpoint(tree.stack, (upper) => {
-        next = this.beginUpper(this.rows.freeze(tree.info, upper));
-        inTransaction?.();
-      });
-    } catch (error) {
-      if (next !== undefined) retire(next);
-      throw error;
-    }
-    assert(next !== undefined, 'a checkpoint with a last step makes it');
-    return next;
-  }
-
-  private beginUpper(layer: LayerId): UpperLayer {
-    const upper = new UpperLayer(this.upperParts(layer), layer, this.rows.layer(layer));
-    try {
-      upper.journal.begin(upper.record.generation, 1);
-      return upper;
-    } catch (error) {
-      upper.abandon();
-      throw error;
-    }
   }
 
   /** A snapshot of a fork as it is now, or of another snapshot. EINVAL (name), EEXIST, ENOENT, EBUSY. */
@@ -498,7 +400,7 @@ export class StoreEngine {
       });
     }
     // Taking the layer over proves that nobody else has it; what its journal holds goes with it.
-    const upper = this.takeUpper(info, this.rows.layer(info.layer), 'drop');
+    const upper = this.uppers.take(info, this.rows.layer(info.layer), 'drop');
     try {
       this.tables.transaction(() => {
         // Before the lock was ours another process may have dropped it and given the name to another fork.
@@ -568,22 +470,5 @@ export class StoreEngine {
     await this.tables.close();
     // The first tells what is wrong; every tree is closed, and what it acknowledged is in its journal.
     if (failures.length > 0) throw failures[0];
-  }
-}
-
-/** How many layers there are from `top` down; a missing one ends the chain. */
-function layersUnder(tables: MetaTables, top: LayerId | 0): number {
-  let count = 0;
-  for (let layer: LayerId | 0 = top; layer !== 0; layer = tables.layers.get(layer)?.parent ?? 0) count++;
-  return count;
-}
-
-/** A frozen layer's journal that cannot be removed is left to gc: the freeze has happened. */
-function retire(upper: UpperLayer): void {
-  try {
-    upper.retire();
-  } catch (error) {
-    if (!isFsError(error)) throw error;
-    upper.abandon();
   }
 }

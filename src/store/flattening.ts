@@ -14,8 +14,8 @@
  * A record goes on naming the layer that had its extents when it was written, also when that was flattened; where they
  * are now is `holderOf`'s to say (layer/).
  *
- * While it is being built the layer is in state 'building' and its lock is held, as in an import: gc drops nothing then,
- * and a dead process's half of a layer is removed by the next gc.
+ * While it is being built the layer is in state 'building' and its lock is held, as in an import: gc drops nothing
+ * then, and a dead process's half of a layer is removed by the next gc.
  */
 import { type Ino, isFsError, type LayerId, type Name } from '../base/index.ts';
 import { FrozenLayer, holderOf } from '../layer/index.ts';

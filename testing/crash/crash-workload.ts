@@ -1,6 +1,6 @@
 /**
- * What the crash tests do to a store: some hundred operations over several forks and snapshots, chosen by a seed, and the
- * model that says what each tree must hold afterwards. Everything is decided by the seed and by the model, so a run
+ * What the crash tests do to a store: some hundred operations over several forks and snapshots, chosen by a seed, and
+ * the model that says what each tree must hold afterwards. Everything is decided by the seed and by the model, so a run
  * that stops at some system call has done exactly what a whole run does up to there.
  */
 import { assert, BLOCK_SIZE, SeededRandom } from '../../src/base/index.ts';

@@ -1,6 +1,6 @@
 /**
- * `kill -9` of a process that works on a store, at random moments, then of processes that recover it. RAMET_KILLS=n kills
- * so many writers instead of 200.
+ * `kill -9` of a process that works on a store, at random moments, then of processes that recover it. RAMET_KILLS=n
+ * kills so many writers instead of 200.
  */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';

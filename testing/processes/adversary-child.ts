@@ -1,7 +1,7 @@
 /**
- * One of several processes that make it hard for gc: forks, forks of forks, reflinks within and between forks, files open
- * without a name, memory maps, snapshots dropped while they are open, closing and opening again. It knows what every
- * block that it can see must hold, and looks all the time.
+ * One of several processes that make it hard for gc: forks, forks of forks, reflinks within and between forks, files
+ * open without a name, memory maps, snapshots dropped while they are open, closing and opening again. It knows what
+ * every block that it can see must hold, and looks all the time.
  */
 import { BLOCK_SIZE, isFsError, SeededRandom } from '../../src/base/index.ts';
 import { StoreEngine, type Tree } from '../../src/store/index.ts';

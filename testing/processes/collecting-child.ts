@@ -1,4 +1,4 @@
-/** Collects garbage over and over, each time as a process that has just opened the store, or as one that has it open. */
+/** Collects garbage over and over, each time as a process that has just opened the store, or as one that has it. */
 import { StoreEngine } from '../../src/store/index.ts';
 import { answerAll } from './child.ts';
 

@@ -1,3 +1,4 @@
+/** Processes that open forks of one snapshot have the very same pages of it in memory. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { BLOCK_SIZE } from '../../src/base/index.ts';

@@ -1,4 +1,4 @@
-/** Gc never changes a byte that a living process can see: processes that try to make it. RAMET_GC_SECONDS=n tries longer. */
+/** Gc never changes a byte that a living process can see: processes try to make it. RAMET_GC_SECONDS=n tries longer. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { BLOCK_SIZE } from '../../src/base/index.ts';

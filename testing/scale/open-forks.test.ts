@@ -1,3 +1,4 @@
+/** What it costs to have a thousand forks open in one process. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';

@@ -1,0 +1,80 @@
+/**
+ * The frozen layers under the trees of a store, from the uppermost one down to the base. One object a layer, shared by
+ * all trees of this process that stand on it; flattening changes what a layer stands on, and open trees follow.
+ */
+import type { LayerId } from '../base/index.ts';
+import { FrozenLayer } from '../layer/index.ts';
+import type { MetaTables } from '../meta/index.ts';
+import type { Tree } from './tree.ts';
+import type { TreeRows } from './tree-rows.ts';
+
+export class Chains {
+  private readonly tables: MetaTables;
+  private readonly rows: TreeRows;
+  private readonly frozen = new Map<LayerId, FrozenLayer>();
+
+  constructor(tables: MetaTables, rows: TreeRows) {
+    this.tables = tables;
+    this.rows = rows;
+  }
+
+  /** The frozen layers from `layer` down to the base, as the tables have them now. */
+  under(layer: LayerId | 0): FrozenLayer[] {
+    const chain: FrozenLayer[] = [];
+    let next = layer;
+    while (next !== 0) {
+      const record = this.rows.layer(next);
+      let frozen = this.frozen.get(next);
+      if (frozen === undefined) {
+        frozen = new FrozenLayer(this.tables, next, record);
+        this.frozen.set(next, frozen);
+      }
+      chain.push(frozen);
+      next = record.parent;
+    }
+    return chain;
+  }
+
+  /** A layer that was just frozen, and knows already what it holds. */
+  add(layer: FrozenLayer): void {
+    this.frozen.set(layer.id, layer);
+  }
+
+  /** The open trees stand on what the tables say from here on; layers that none of them needs are forgotten. */
+  follow(trees: readonly Tree[]): void {
+    this.tables.renew();
+    const inUse = new Set<FrozenLayer>();
+    for (const tree of trees) {
+      this.followOne(tree);
+      for (const layer of tree.stack.lowers) inUse.add(layer);
+    }
+    for (const [id, layer] of this.frozen) if (!inUse.has(layer)) this.frozen.delete(id);
+  }
+
+  private followOne(tree: Tree): void {
+    const { stack } = tree;
+    const info = this.tables.trees.get(tree.info.name);
+    // A tree that was dropped while it is open here keeps what it has: its lease holds that.
+    if (info?.id !== tree.info.id) return;
+    tree.info = { ...tree.info, layer: info.layer };
+    const { upper } = stack;
+    const { state, parent, depth } = this.rows.layer(info.layer);
+    if (upper !== undefined) upper.record = { ...upper.record, parent, depth };
+    const lowers = this.under(state === 'frozen' ? info.layer : parent);
+    const isSame =
+      lowers.length === stack.lowers.length && lowers.every((one, at) => one === stack.lowers[at]);
+    if (!isSame) stack.lowers = lowers;
+  }
+
+  /**
+   * The uppermost frozen layer of a tree whose layer is `layer`, 0 where there is none, and how many layers there are
+   * from there down. A missing one ends the chain.
+   */
+  frozenTop(layer: LayerId): { readonly top: LayerId | 0; readonly length: number } {
+    const record = this.tables.layers.get(layer);
+    const top = record?.state === 'writable' ? record.parent : layer;
+    let length = 0;
+    for (let next: LayerId | 0 = top; next !== 0; next = this.tables.layers.get(next)?.parent ?? 0) length++;
+    return { top, length };
+  }
+}
