@@ -162,17 +162,21 @@ export class BlobFiles {
   }
 
   /**
-   * Removes a blob and its checksums; does nothing where they are gone. The checksums go first: should the process
+   * Removes the names of a blob and its checksums; nothing happens where they are gone. The checksums go first: should the process
    * die between the two, the blob is still there to be found and removed again.
    */
-  unlink(id: BlobId): void {
+  unlinkNames(id: BlobId): void {
     const file = this.of(id);
     assert(file.pins === 0, `blob ${id} is not in use`);
     const sums = sumPath(this.directory, id);
     ignoreMissing(() => this.system.unlink(`${sums}.tmp`));
     ignoreMissing(() => this.system.unlink(sums));
     ignoreMissing(() => this.system.unlink(file.path));
-    this.closeFile(file);
+  }
+
+  /** Forgets a blob that has no name any more: with its descriptor its space goes. */
+  release(id: BlobId): void {
+    this.closeFile(this.of(id));
     this.files.delete(id);
   }
 

@@ -357,8 +357,22 @@ export class BlobSpace {
 
   /** Removes a blob with its checksums; nothing happens where it is gone. It must not be pinned. */
   unlink(id: BlobId): void {
+    this.unlinkNames(id);
+    this.release(id);
+  }
+
+  /**
+   * The first half of `unlink`: the blob has no name any more. Where its descriptor is open the kernel keeps the space,
+   * whose giving back takes time with the size, until `release`.
+   */
+  unlinkNames(id: BlobId): void {
+    this.files.unlinkNames(id);
+  }
+
+  /** The second half of `unlink`. */
+  release(id: BlobId): void {
     const file = this.files.of(id);
-    this.files.unlink(id);
+    this.files.release(id);
     this.forget(file);
   }
 

@@ -6,7 +6,7 @@ import { blobFolder, sumPath } from './blob-path.ts';
 import { DamagedBlobError } from './damage.ts';
 import { decodeSums, encodeSums } from './sum-format.ts';
 
-const { O_CREAT, O_RDONLY, O_TRUNC, O_WRONLY } = constants;
+const { O_CREAT, O_RDONLY, O_WRONLY } = constants;
 
 /** The checksums of a blob, undefined when it is not sealed. A damaged file is a DamagedBlobError that names it. */
 export function loadSums(system: System, directory: string, id: BlobId): BigUint64Array | undefined {
@@ -36,7 +36,10 @@ export function loadSums(system: System, directory: string, id: BlobId): BigUint
   }
 }
 
-/** Stores the first `count` of `sums`; they are durable when this returns. The blob's own bytes must be already. */
+/**
+ * Stores the first `count` of `sums`; they are durable when this returns. The blob's own bytes must be already. Two
+ * processes may do so at once: both write the same bytes, into one file or two, and the last name stands.
+ */
 export function storeSums(
   system: System,
   directory: string,
@@ -47,13 +50,30 @@ export function storeSums(
   const path = sumPath(directory, id);
   const temporary = `${path}.tmp`;
   const bytes = encodeSums(id, sums, count);
-  const fd = system.open(temporary, O_WRONLY | O_CREAT | O_TRUNC, 0o644);
+  // Not emptied when it is there: it may be another's, or even have become the file itself meanwhile.
+  const fd = system.open(temporary, O_WRONLY | O_CREAT, 0o644);
   try {
     system.pwrite(fd, bytes, 0, bytes.length, 0);
+    if (system.fileSize(fd).sizeBytes > bytes.length) system.truncate(fd, bytes.length);
     system.dataSync(fd);
   } finally {
     system.close(fd);
   }
-  system.rename(temporary, path);
+  try {
+    system.rename(temporary, path);
+  } catch (error) {
+    // Another process has just given the file its name.
+    if (!isFsError(error, 'ENOENT') || !isThere(system, path)) throw error;
+  }
   system.syncDirectory(blobFolder(directory, id));
+}
+
+function isThere(system: System, path: string): boolean {
+  try {
+    system.statHost(Buffer.from(path), false);
+    return true;
+  } catch (error) {
+    if (isFsError(error, 'ENOENT')) return false;
+    throw error;
+  }
 }

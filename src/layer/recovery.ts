@@ -40,8 +40,9 @@ export function recover(stack: LayerStack): RecoveryReport {
   );
   const freedOrphans = freeOrphans(stack, upper);
   upper.syncFoundData();
+  journal.markReplayed();
   journal.sync();
-  storeChanges(stack, upper, Number.POSITIVE_INFINITY);
+  storeChanges(stack, upper);
   stack.isReplaying = false;
   journal.begin(upper.record.generation, Math.max(result.lastSequence, record.appliedSequence) + 1);
   zeroTails(stack, upper);

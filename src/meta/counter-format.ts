@@ -2,11 +2,18 @@
  * Bytes of a row of the counter table, and nothing else. Key: see key-format.
  *
  *   u64  the value; a counter that has no row is 1 (nextBlob, nextLayer, …: the first number that is given out),
- *        except `epoch`, which is 0
+ *        except `epoch` and `builders`, which are 0
  */
 import type { ByteReader, ByteWriter } from '../base/index.ts';
 
-export type CounterName = 'nextBlob' | 'nextLayer' | 'nextIno' | 'nextDev' | 'nextTree' | 'epoch';
+export type CounterName =
+  | 'nextBlob'
+  | 'nextLayer'
+  | 'nextIno'
+  | 'nextDev'
+  | 'nextTree'
+  | 'epoch'
+  | 'builders';
 
 export function encodeCounter(writer: ByteWriter, value: number): void {
   writer.u64(value);
@@ -18,5 +25,5 @@ export function decodeCounter(reader: ByteReader): number {
 
 /** The value of a counter that has no row. */
 export function counterStart(name: CounterName): number {
-  return name === 'epoch' ? 0 : 1;
+  return name === 'epoch' || name === 'builders' ? 0 : 1;
 }

@@ -25,6 +25,8 @@ export interface ScanResult {
   readonly lastSequence: number;
   /** Sequence up to which commit marks reach; one less than the first sequence when there is none. */
   readonly lastMarkedSequence: number;
+  /** Where in the file the valid records and marks end, in bytes. */
+  readonly end: number;
   /** True when the records end in something else than the terminator: a torn record, or damage. */
   readonly isTailCut: boolean;
 }
@@ -106,5 +108,5 @@ export function scanRecords(
     isTailCut = false;
     position += recordBytes;
   }
-  return { recordCount, lastSequence, lastMarkedSequence, isTailCut };
+  return { recordCount, lastSequence, lastMarkedSequence, end: position, isTailCut };
 }

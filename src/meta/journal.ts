@@ -192,6 +192,8 @@ export class Journal {
     );
     this.sequence = last;
     this.markedSequence = found.lastMarkedSequence;
+    this.position = found.end;
+    this.seed = recordSeed(header);
     this.count = last - header.firstSequence + 1;
     return {
       replayedRecords,
@@ -282,8 +284,23 @@ export class Journal {
     this.markedSequence = this.sequence;
   }
 
+  /**
+   * Puts a commit mark behind the records that `replay` found, when there is none: what was replayed can then be stored
+   * in several transactions. The data must be durable; `sync` makes the mark so. Errors as of `append`.
+   */
+  markReplayed(): void {
+    assert(!this.isAppendable, 'after replay, and before the journal is begun');
+    if (this.markedSequence === this.sequence) return;
+    this.writeRecord(RECORD_KIND.mark, this.sequence, MARK_PAYLOAD);
+    this.markedSequence = this.sequence;
+  }
+
   private write(kind: number, sequence: number, payload: Uint8Array): void {
     assert(this.isAppendable, 'a journal takes records once it is begun');
+    this.writeRecord(kind, sequence, payload);
+  }
+
+  private writeRecord(kind: number, sequence: number, payload: Uint8Array): void {
     this.reserve(this.position + RECORD_FIXED_BYTES + payload.length + TERMINATOR_BYTES);
     const recordBytes = RECORDS.write(kind, sequence, payload, this.seed);
     try {

@@ -140,6 +140,9 @@ export class Rows {
         keyEncoding: 'binary',
         encoding: 'binary',
         maxReaders: READERS_MAX,
+        // Every transaction here is synced by its own commit. With overlapping syncs `close` waits, spinning, for a
+        // number that a process which was killed in a commit never wrote (mdb_env_sync of lmdb 3.5).
+        overlappingSync: false,
       });
       return new Rows(path, database);
     } catch (error) {

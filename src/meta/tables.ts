@@ -28,6 +28,15 @@ export type LayerKey =
   | { readonly kind: 'inode'; readonly ino: Ino }
   | { readonly kind: 'dentry'; readonly directory: Ino; readonly name: Name };
 
+/** How long a slice may change rows, in milliseconds; to make them durable takes about as long again. */
+const SLICE_MS = 5;
+/** The pause after a slice, in which another process can take the lock. */
+const PAUSE_MS = 0.2;
+/** Nobody ever wakes up who waits here. */
+const NEVER = new Int32Array(new SharedArrayBuffer(4));
+/** Rows removed between two looks at the clock. */
+const ROWS_AT_ONCE = 256;
+
 /** Every key there can be: the first byte is the number of a table. */
 const ALL_ROWS = { start: Buffer.from([0]), end: Buffer.from([0xff]) };
 
@@ -90,6 +99,24 @@ export class MetaTables {
     return this.rows.transaction(change);
   }
 
+  /**
+   * A transaction that is one of several: `isSpent` says when it has lasted long enough, since it keeps all other
+   * writers of the store waiting (DESIGN §5: 20 ms at most, its sync included).
+   */
+  slice<T>(change: (isSpent: () => boolean) => T): T {
+    let wasSpent = false;
+    const result = this.transaction(() => {
+      const end = performance.now() + SLICE_MS;
+      return change(() => {
+        wasSpent = performance.now() >= end;
+        return wasSpent;
+      });
+    });
+    // The lock is not fair: who waits for it is only being woken up when the next slice would take it again.
+    if (wasSpent) Atomics.wait(NEVER, 0, 0, PAUSE_MS);
+    return result;
+  }
+
   get isInTransaction(): boolean {
     return this.rows.isInTransaction;
   }
@@ -114,20 +141,18 @@ export class MetaTables {
     }
   }
 
-  /**
-   * Removes at most `limit` rows of inodes, dentries, extents, xattrs and orphans of a layer, in a transaction of its
-   * own when there is none. Returns how many; fewer than `limit` means that the layer has none left. The layer's own
-   * row stays.
-   */
-  removeLayerRows(layer: LayerId, limit: number): number {
-    return this.transaction(() => {
-      let removed = 0;
-      for (const table of LAYER_TABLES) {
-        if (removed === limit) break;
-        removed += this.rows.removeRange(layerRange(table, layer), limit - removed);
+  /** Removes all rows of inodes, dentries, extents, xattrs and orphans of a layer, in slices; its own row stays. */
+  removeLayerRows(layer: LayerId): void {
+    for (const table of LAYER_TABLES) {
+      const range = layerRange(table, layer);
+      let isEmpty = false;
+      while (!isEmpty) {
+        this.slice((isSpent) => {
+          do isEmpty = this.rows.removeRange(range, ROWS_AT_ONCE) < ROWS_AT_ONCE;
+          while (!isEmpty && !isSpent());
+        });
       }
-      return removed;
-    });
+    }
   }
 
   /** Compares every row with its checksum, tells of each that is damaged, and returns how many rows there are. */

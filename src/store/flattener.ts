@@ -5,9 +5,6 @@
 import { isFsError, type LayerId, StoreError } from '../base/index.ts';
 import { Flattening, type FlatteningParts } from './flattening.ts';
 
-/** Rows written in one slice: 2 to 5 ms, in which other writers of the store wait. */
-const SLICE_ROWS = 500;
-
 export class Flattener {
   private readonly parts: FlatteningParts;
   private readonly layersMax: number;
@@ -50,7 +47,7 @@ export class Flattener {
   private step(): void {
     try {
       this.work ??= this.next();
-      if (this.work?.step(SLICE_ROWS) !== true) return;
+      if (this.work?.step() !== true) return;
       const isDone = this.work.finish();
       this.work = undefined;
       if (isDone) this.onFlattened();

@@ -78,6 +78,11 @@ function countInodes(tables: MetaTables, layer: LayerId, limit: number): number 
 }
 
 /** One new layer in the making. */
+/** Rows written in one slice: 2 to 5 ms, in which other writers of the store wait. */
+const SLICE_ROWS = 500;
+/** Writes rows inside a transaction. */
+type Put = () => void;
+
 export class Flattening {
   private readonly tables: MetaTables;
   private readonly system: System;
@@ -89,7 +94,7 @@ export class Flattening {
   private readonly merged: readonly FrozenLayer[];
   private readonly below: readonly FrozenLayer[];
   private readonly chain: readonly FrozenLayer[];
-  private readonly rows: Generator<void>;
+  private readonly rows: Generator<Put>;
 
   /** Undefined when the chain under `top`, that layer included, has no more than `layersMax` layers. */
   static begin(parts: FlatteningParts, top: LayerId, layersMax: number): Flattening | undefined {
@@ -117,33 +122,57 @@ export class Flattening {
       created: system.clock.now(),
       unsealedBlobs: [],
     };
-    tables.transaction(() => tables.layers.put(this.id, this.record));
+    tables.transaction(() => {
+      tables.allocate('builders');
+      tables.layers.put(this.id, this.record);
+    });
     this.merged = plan.layers.map((layer) => frozenLayer(tables, layer));
     this.below = chainOf(tables, plan.below);
     this.chain = [...this.merged, ...this.below];
     this.rows = this.putRows();
   }
 
-  /** Writes about `rowsMax` rows, in one transaction; true when all are written. */
-  step(rowsMax: number): boolean {
-    return this.tables.transaction(() => {
-      for (let rows = 0; rows < rowsMax; rows++) if (this.rows.next().done === true) return true;
-      return false;
+  /** Writes some rows in one transaction, for which all is read before it; true when all are written. */
+  step(rowsMax: number = SLICE_ROWS): boolean {
+    const puts: Put[] = [];
+    let isLast = false;
+    while (puts.length < rowsMax && !isLast) {
+      const { done, value } = this.rows.next();
+      if (done === true) isLast = true;
+      else puts.push(value);
+    }
+    this.tables.transaction(() => {
+      for (const put of puts) put();
     });
+    return isLast;
   }
 
   /** Everything that stood on the uppermost of the layers stands on the new one; false when nothing does any more. */
   finish(): boolean {
-    const isDone = this.tables.transaction(() => {
+    const { tables, plan } = this;
+    const top = plan.layers[0]!;
+    // Looked for before the transaction. Whoever comes in between stands on the old chain, which stays whole.
+    tables.renew();
+    const children = [...tables.layers.entries()].filter(([, { parent }]) => parent === top);
+    const snapshots = [...tables.trees.entries()].filter(([, { layer }]) => layer === top);
+    const isDone = tables.transaction(() => {
       if (!this.arePlanned()) return false;
-      const isUsed = this.replaceTop(this.plan.layers[0]!);
-      if (isUsed)
-        this.tables.layers.put(this.id, {
-          ...this.record,
-          state: 'frozen',
-          frozenAt: this.system.clock.now(),
-        });
-      return isUsed;
+      let isUsed = false;
+      for (const [id] of children) {
+        const record = tables.layers.get(id);
+        if (record?.parent !== top) continue;
+        tables.layers.put(id, { ...record, parent: this.id });
+        isUsed = true;
+      }
+      for (const [name] of snapshots) {
+        const tree = tables.trees.get(name);
+        if (tree?.layer !== top) continue;
+        tables.trees.put(name, { ...tree, layer: this.id });
+        isUsed = true;
+      }
+      if (!isUsed) return false;
+      tables.layers.put(this.id, { ...this.record, state: 'frozen', frozenAt: this.system.clock.now() });
+      return true;
     });
     if (isDone) this.lock.release();
     else this.giveUp();
@@ -168,46 +197,37 @@ export class Flattening {
     });
   }
 
-  private replaceTop(top: LayerId): boolean {
-    const { layers, trees } = this.tables;
-    const children = [...layers.entries()].filter(([, record]) => record.parent === top);
-    for (const [child, record] of children) layers.put(child, { ...record, parent: this.id });
-    const snapshots = [...trees.entries()].filter(([, tree]) => tree.layer === top);
-    for (const [name, tree] of snapshots) trees.put(name, { ...tree, layer: this.id });
-    return children.length + snapshots.length > 0;
-  }
-
-  /** Puts one row, or a few that belong together, at every step. */
-  private *putRows(): Generator<void> {
+  /** Yields what puts one row, or a few that belong together. */
+  private *putRows(): Generator<Put> {
     const inos = new Set<Ino>();
     for (const { id } of this.merged) for (const ino of this.tables.inodes.inos(id)) inos.add(ino);
     for (const ino of inos) {
       const record = firstRecord(this.merged, ino)!;
       if (record.mode === 0) {
         const below = firstRecord(this.below, ino);
-        if (below !== undefined && below.mode !== 0) this.tables.inodes.put(this.id, ino, record);
-        yield;
+        if (below !== undefined && below.mode !== 0) yield () => this.tables.inodes.put(this.id, ino, record);
       } else {
-        this.putInode(ino, record);
-        yield;
+        yield this.putInode(ino, record);
         yield* this.putNames(ino);
       }
     }
   }
 
-  private putInode(ino: Ino, record: InodeRecord): void {
+  private putInode(ino: Ino, record: InodeRecord): Put {
     const { tables } = this;
     const extentLayer = this.holderOf(ino, 'extentLayer', record);
     const xattrLayer = this.holderOf(ino, 'xattrLayer', record);
-    const isOwnMap = this.isMerged(extentLayer);
-    const areOwnXattrs = this.isMerged(xattrLayer);
-    tables.inodes.put(this.id, ino, {
-      ...record,
-      extentLayer: isOwnMap ? this.id : extentLayer,
-      xattrLayer: areOwnXattrs ? this.id : xattrLayer,
-    });
-    if (isOwnMap) this.putRuns(ino, tables.extents.load(extentLayer, ino) ?? []);
-    if (areOwnXattrs) tables.xattrs.put(this.id, ino, tables.xattrs.get(xattrLayer, ino) ?? new Map());
+    const runs = this.isMerged(extentLayer) ? (tables.extents.load(extentLayer, ino) ?? []) : undefined;
+    const xattrs = this.isMerged(xattrLayer) ? (tables.xattrs.get(xattrLayer, ino) ?? new Map()) : undefined;
+    return () => {
+      tables.inodes.put(this.id, ino, {
+        ...record,
+        extentLayer: runs === undefined ? extentLayer : this.id,
+        xattrLayer: xattrs === undefined ? xattrLayer : this.id,
+      });
+      if (runs !== undefined) this.putRuns(ino, runs);
+      if (xattrs !== undefined) tables.xattrs.put(this.id, ino, xattrs);
+    };
   }
 
   private holderOf(ino: Ino, field: 'extentLayer' | 'xattrLayer', record: InodeRecord): LayerId | 0 {
@@ -229,7 +249,7 @@ export class Flattening {
   }
 
   /** The names that the layers have together in a directory; a whiteout stays only where it hides something. */
-  private *putNames(directory: Ino): Generator<void> {
+  private *putNames(directory: Ino): Generator<Put> {
     const { dentries } = this.tables;
     const names = new Map<Name, DentryRecord>();
     for (let index = this.merged.length - 1; index >= 0; index--) {
@@ -239,8 +259,7 @@ export class Flattening {
     }
     for (const [name, dentry] of names) {
       if (dentry.ino === 0 && !isShown(this.below, directory, name)) continue;
-      dentries.put(this.id, directory, name, dentry);
-      yield;
+      yield () => dentries.put(this.id, directory, name, dentry);
     }
   }
 }

@@ -56,11 +56,8 @@ export interface GcReport {
 
 type Counts = { -readonly [Field in keyof GcReport]: GcReport[Field] };
 
-/** Rows changed in one transaction. */
-const BATCH_ROWS = 1000;
-/** Blobs unlinked in one transaction, which keeps all writers of the store waiting. */
-const BATCH_FILES = 32;
-const REMOVED_ROWS = 4096;
+/** Blocks punched between two looks at the clock: 16 MiB. */
+const PIECE_BLOCKS = 4096;
 
 /** Runs a collection. ERR_STORE_CORRUPT when a row that it needs is damaged. */
 export function collectGarbage(engine: OpenStore): GcReport {
@@ -120,28 +117,33 @@ class Collection {
     if (layers.length === 0 && candidates.length === 0) return;
     const contents = this.contentsOf(candidates);
     const { tables } = this.engine;
-    this.inBatches(contents, ({ hash, sizeBytes }) => tables.contents.remove(hash, sizeBytes));
-    this.inBatches(candidates, ({ blob, ranges }, epoch) => tables.dropped.put(blob, { epoch, ranges }));
-    this.inBatches(layers, (layer, epoch) => {
+    this.inSlices(contents, ({ hash, sizeBytes }) => tables.contents.remove(hash, sizeBytes));
+    this.inSlices(candidates, ({ blob, ranges }, epoch) => tables.dropped.put(blob, { epoch, ranges }));
+    this.inSlices(layers, (layer, epoch) => {
       const record = tables.layers.get(layer);
       if (record !== undefined) tables.layers.put(layer, { ...record, droppedEpoch: epoch });
     });
   }
 
   /**
-   * Changes rows in transactions of bounded size, each in an epoch of its own. Stops when an import begins: its builder
-   * has either begun before this transaction, and is seen, or will not find what is gone.
+   * Changes rows in slices, each in an epoch of its own. Stops when an import begins: its builder has either begun
+   * before this transaction, and is seen, or will not find what is gone.
    */
-  private inBatches<T>(items: readonly T[], change: (item: T, epoch: number) => void): void {
+  private inSlices<T>(items: readonly T[], change: (item: T, epoch: number) => void): void {
     const { tables } = this.engine;
-    for (let from = 0; from < items.length && !this.report.isImportRunning; from += BATCH_ROWS) {
-      tables.transaction(() => {
-        if (hasLivingBuilder(this.engine)) {
+    let next = 0;
+    while (next < items.length && !this.report.isImportRunning) {
+      tables.renew();
+      const builders = tables.counters.get('builders');
+      const hasBuilder = hasLivingBuilder(this.engine);
+      tables.slice((isSpent) => {
+        if (hasBuilder || tables.counters.get('builders') !== builders) {
           this.report.isImportRunning = true;
           return;
         }
         const epoch = tables.allocate('epoch') + 1;
-        for (const item of items.slice(from, from + BATCH_ROWS)) change(item, epoch);
+        do change(items[next++]!, epoch);
+        while (next < items.length && !isSpent());
       });
     }
   }
@@ -262,7 +264,7 @@ class Collection {
       throw error;
     }
     try {
-      while (tables.removeLayerRows(layer, REMOVED_ROWS) === REMOVED_ROWS);
+      tables.removeLayerRows(layer);
       tables.transaction(() => void tables.layers.remove(layer));
       this.report.layersRemoved++;
     } finally {
@@ -272,53 +274,89 @@ class Collection {
   }
 
   private reapBlobs(due: readonly [BlobId, DroppedRecord][], marks: Marks): void {
-    const { tables } = this.engine;
-    for (let from = 0; from < due.length; from += BATCH_FILES) {
+    const { tables, blobs } = this.engine;
+    let next = 0;
+    while (next < due.length) {
+      const unlinked: BlobId[] = [];
       // Inside a transaction: whoever takes a blob back does so before it or finds it gone.
-      tables.transaction(() => {
-        for (const [blob, { epoch }] of due.slice(from, from + BATCH_FILES)) {
+      tables.slice((isSpent) => {
+        do {
+          const [blob, { epoch }] = due[next]!;
           const dropped = tables.dropped.get(blob);
-          if (dropped?.epoch !== epoch) continue;
-          this.reapBlob(blob, dropped, marks);
-          tables.dropped.remove(blob);
-        }
+          if (dropped?.epoch === epoch) {
+            const rest = this.reapBlob(blob, dropped, marks, unlinked, isSpent);
+            if (rest.length > 0) {
+              tables.dropped.put(blob, { epoch, ranges: rest });
+              return;
+            }
+            tables.dropped.remove(blob);
+          }
+          next++;
+        } while (next < due.length && !isSpent());
       });
+      for (const blob of unlinked) blobs.release(blob);
     }
   }
 
-  private reapBlob(blob: BlobId, dropped: DroppedRecord, marks: Marks): void {
+  /** Returns the ranges that are left, when the slice is over before all are punched. */
+  private reapBlob(
+    blob: BlobId,
+    dropped: DroppedRecord,
+    marks: Marks,
+    unlinked: BlobId[],
+    isSpent: () => boolean,
+  ): Range[] {
     const { tables } = this.engine;
     const record = tables.blobs.get(blob);
     const live = marks.blocks.get(blob);
-    if (record === undefined) return;
-    if (dropped.ranges.length > 0) {
-      this.punch(blob, dropped.ranges, live);
-      return;
-    }
+    if (record === undefined) return [];
+    if (dropped.ranges.length > 0) return this.punch(blob, dropped.ranges, live, isSpent);
     // It was named by a journal that had not been stored when it was dropped.
-    if (live !== undefined || isInUse(record, marks)) return;
+    if (live !== undefined || isInUse(record, marks)) return [];
     this.unlink(blob);
+    unlinked.push(blob);
     tables.blobs.remove(blob);
     this.report.blobsRemoved++;
+    return [];
   }
 
   private unlink(blob: BlobId): void {
     const { blobs } = this.engine;
     if (blobs.exists(blob)) this.report.bytesFreed += blobs.allocatedBytes(blob);
-    blobs.unlink(blob);
+    blobs.unlinkNames(blob);
   }
 
-  private punch(blob: BlobId, ranges: readonly Range[], live: RangeSet | undefined): void {
+  private punch(
+    blob: BlobId,
+    ranges: readonly Range[],
+    live: RangeSet | undefined,
+    isSpent: () => boolean,
+  ): Range[] {
     const { blobs } = this.engine;
-    if (!blobs.exists(blob)) return;
+    if (!blobs.exists(blob)) return [];
     const before = blobs.allocatedBytes(blob);
-    for (const range of ranges) {
-      for (const { start, end } of live === undefined ? [range] : live.gaps(range.start, range.end)) {
+    const pieces = piecesOf(ranges);
+    let done = 0;
+    do {
+      const piece = pieces[done++]!;
+      for (const { start, end } of live === undefined ? [piece] : live.gaps(piece.start, piece.end)) {
         if (blobs.punch(blob, start, end - start)) this.report.rangesPunched++;
       }
-    }
+    } while (done < pieces.length && !isSpent());
     this.report.bytesFreed += Math.max(0, before - blobs.allocatedBytes(blob));
+    return pieces.slice(done);
   }
+}
+
+/** Ranges of at most `PIECE_BLOCKS` each. */
+function piecesOf(ranges: readonly Range[]): Range[] {
+  const pieces: Range[] = [];
+  for (const { start, end } of ranges) {
+    for (let at = start; at < end; at += PIECE_BLOCKS) {
+      pieces.push({ start: at, end: Math.min(end, at + PIECE_BLOCKS) });
+    }
+  }
+  return pieces;
 }
 
 /** The blob that a fork appends to: what its owner has written and not stored yet is known to the owner alone. */

@@ -44,8 +44,6 @@ export { OwnBlob };
 const PACKED_BYTES_MAX = 64 * 1024 * 1024;
 const INODE_RANGE = 4096;
 const BLOB_RANGE = 64;
-/** Rows removed in one transaction when a build is given up. */
-const REMOVED_ROWS_MAX = 4096;
 
 /** Where content lies: from the start of block `physical` of `blob`. */
 export interface ContentPlace {
@@ -115,7 +113,10 @@ export class LayerBuilder {
       created: system.clock.now(),
       unsealedBlobs: [],
     };
-    tables.transaction(() => tables.layers.put(this.layer, this.record));
+    tables.transaction(() => {
+      tables.allocate('builders');
+      tables.layers.put(this.layer, this.record);
+    });
   }
 
   private assertNameFree(): void {
@@ -302,7 +303,7 @@ export class LayerBuilder {
       for (const own of this.openBlobs) own.abort();
       this.rows.discard();
       this.removeContent();
-      while (this.tables.removeLayerRows(this.layer, REMOVED_ROWS_MAX) > 0);
+      this.tables.removeLayerRows(this.layer);
       for (const id of this.begunBlobs) if (this.blobs.exists(id)) this.blobs.unlink(id);
       this.tables.transaction(() => {
         for (const id of this.begunBlobs) this.tables.blobs.remove(id);

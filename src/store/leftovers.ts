@@ -1,7 +1,6 @@
 /** What dead processes left behind: journals to be stored, blobs without checksums, files that belong to nothing. */
 import { FsError, isFsError, type LayerId, StoreError } from '../base/index.ts';
 import { LayerLock } from './layer-lock.ts';
-import { livingLeases } from './leases.ts';
 import type { OpenStore } from './open-store.ts';
 
 /**
@@ -42,20 +41,17 @@ function hasJournal(engine: OpenStore, layer: LayerId): boolean {
 }
 
 /**
- * Computes the checksums that this process has not got to, and those that processes left which died. While another
- * process is at work on the store these are left to it: two that seal one blob would write one file. Returns how many.
+ * Computes the checksums of every frozen blob that has none yet, whoever froze it: its process may be dead, and where it
+ * lives both write the same bytes. Returns how many.
  */
 export function sealLeftovers(engine: OpenStore): number {
-  const { sealer, tables, system, layout } = engine;
+  const { sealer, tables } = engine;
   const before = unsealedCount(engine);
   sealer.finish();
-  const others = livingLeases(system, layout.runDirectory).filter(({ pid }) => pid !== process.pid);
-  if (others.length === 0) {
-    for (const [blob, { state, layer }] of [...tables.blobs.entries()]) {
-      if (state === 'frozen' && tables.layers.get(layer) !== undefined) sealer.add(layer, [blob]);
-    }
-    sealer.finish();
+  for (const [blob, { state, layer }] of [...tables.blobs.entries()]) {
+    if (state === 'frozen' && tables.layers.get(layer) !== undefined) sealer.add(layer, [blob]);
   }
+  sealer.finish();
   return before - unsealedCount(engine);
 }
 

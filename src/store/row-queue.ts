@@ -4,8 +4,8 @@
  */
 import type { MetaTables } from '../meta/index.ts';
 
-/** A write transaction keeps all other writers of the store waiting: so many rows take some 5 to 10 ms. */
-const ROWS_PER_TRANSACTION = 2048;
+/** Rows that are gathered before they are written. */
+const ROWS_MAX = 2048;
 
 export class RowQueue {
   private readonly tables: MetaTables;
@@ -21,18 +21,19 @@ export class RowQueue {
   /** Queues a row; `put` writes it and runs inside a transaction, once or, when that one failed, again. */
   add(put: () => void): void {
     this.queue.push(put);
-    if (this.queue.length >= ROWS_PER_TRANSACTION) this.flush();
+    if (this.queue.length >= ROWS_MAX) this.flush();
   }
 
-  /** Writes everything that is queued. When it fails everything stays queued. */
+  /** Writes everything that is queued. When it fails, what is not written stays queued. */
   flush(): void {
-    const { queue } = this;
-    if (queue.length > 0) {
-      this.tables.transaction(() => {
-        for (const put of queue) put();
+    while (this.queue.length > 0) {
+      let written = 0;
+      this.tables.slice((isSpent) => {
+        do this.queue[written++]!();
+        while (written < this.queue.length && !isSpent());
       });
+      this.queue = this.queue.slice(written);
     }
-    this.queue = [];
     this.onWritten();
   }
 

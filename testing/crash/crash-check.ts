@@ -76,9 +76,11 @@ function compareFile(
   return undefined;
 }
 
+const ZEROS = Buffer.alloc(BLOCK_SIZE);
+
 /** A version that ends before counts as zeros behind its end. */
 function isBlockOf(block: Buffer, version: Buffer, start: number): boolean {
-  const other = Buffer.alloc(block.length);
-  if (start < version.length) version.copy(other, 0, start, start + block.length);
-  return block.equals(other);
+  const present = Math.max(0, Math.min(block.length, version.length - start));
+  if (present > 0 && block.compare(version, start, start + present, 0, present) !== 0) return false;
+  return block.compare(ZEROS, 0, block.length - present, present) === 0;
 }

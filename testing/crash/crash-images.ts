@@ -30,7 +30,7 @@ import { CHAIN_LAYERS_MAX, type TreeModel, Workload } from './crash-workload.ts'
 import { type LostName, type LostPage, type PendingWrite, WatchedSystem } from './watched-system.ts';
 
 export const SEED = Number(process.env.RAMET_CRASH_SEED ?? 20_160_514);
-const STEPS = 350;
+const STEPS = 680;
 
 export type Kind = 'death' | 'torn write' | 'power cut';
 
@@ -97,15 +97,36 @@ export function imagesDirectory(): string {
   }
 }
 
-export async function countCalls(): Promise<number> {
-  await using scratch = new SharedStore();
-  const watched = new WatchedSystem(createSystem(), () => undefined);
-  const engine = await scratch.open(watched.system, { chainLayersMax: CHAIN_LAYERS_MAX });
-  new Workload(engine, SEED).run(STEPS);
-  return watched.callCount;
+export interface WorkloadCounts {
+  /** System calls of the workload, without those that make the store, or list its directories for gc. */
+  readonly calls: number;
+  /** Places where it can crash, those before it begins among them: calls that change or sync something. */
+  readonly points: number;
 }
 
-/** Runs the workload and calls `visit` with an image for each call that `kindAt` names a kind for. */
+export async function countCalls(): Promise<WorkloadCounts> {
+  await using scratch = new SharedStore();
+  const inner = createSystem();
+  let listings = 0;
+  const counting: System = new Proxy(inner, {
+    get(target, key) {
+      if (key === 'readHostDirectory') listings++;
+      const value: unknown = Reflect.get(target, key, target);
+      return typeof value === 'function' ? value.bind(target) : value;
+    },
+  });
+  const watched = new WatchedSystem(counting, () => undefined);
+  try {
+    const engine = await scratch.open(watched.system, { chainLayersMax: CHAIN_LAYERS_MAX });
+    const before = watched.callCount - listings;
+    new Workload(engine, SEED).run(STEPS);
+    return { calls: watched.callCount - listings - before, points: watched.pointCount };
+  } finally {
+    watched.close();
+  }
+}
+
+/** Runs the workload and calls `visit` with an image for each point that `kindAt` names a kind for. */
 export async function withImages(
   kindAt: (index: number) => Kind | undefined,
   visit: (image: Image) => Promise<void>,
@@ -121,7 +142,7 @@ export async function withImages(
     // One for each image, so that a single one can be made again.
     const random = new SeededRandom(SEED + index);
     makeImage({ watched, random, kind, write, from: scratch.directory, to: target });
-    const text = `${kind} before call ${index}, after ${workload.done} steps, in ${workload.inFlight?.text}`;
+    const text = `${kind} at point ${index}, after ${workload.done} steps, in ${workload.inFlight?.text}`;
     const afterCut = allowedTrees(workload, 'power cut');
     images.push({ kind, directory: target, text, afterCut, ...allowedTrees(workload, kind) });
   });
@@ -230,15 +251,17 @@ export async function checkImage(
 /** Images that are there at once: each takes about a mebibyte. */
 const IMAGES_AT_ONCE = 400;
 
+/** So many images there are at least: one at every point. */
+export const POINTS_MIN = 1_500;
 /** Without memory maps, where calls are the same, a sample is enough. */
-export const CALLS_STEP = createSystem().kind === 'native' ? 1 : 10;
+export const POINTS_STEP = createSystem().kind === 'native' ? 1 : 10;
 
-/** An image of a kind before each call of the workload; each is checked, every eighth of them through gc. */
-export async function checkAll(total: number, kindAt: (index: number) => Kind): Promise<number> {
+/** An image of a kind at each point of the workload; each is checked, every eighth of them through gc. */
+export async function checkAll(points: number, kindAt: (index: number) => Kind): Promise<number> {
   let images = 0;
-  for (let first = 0; first < total; first += IMAGES_AT_ONCE) {
+  for (let first = 0; first < points; first += IMAGES_AT_ONCE) {
     const isTaken = (index: number): boolean =>
-      index >= first && index < first + IMAGES_AT_ONCE && index % CALLS_STEP === 0;
+      index >= first && index < first + IMAGES_AT_ONCE && index % POINTS_STEP === 0;
     await withImages(
       (index) => (isTaken(index) ? kindAt(index) : undefined),
       (image) => checkImage(image, images++ % 8 === 0),

@@ -8,7 +8,6 @@ import { test } from 'node:test';
 import { SeededRandom } from '../../src/base/index.ts';
 import { StoreEngine } from '../../src/store/index.ts';
 import {
-  CALLS_STEP,
   checkImage,
   copyStore,
   countCalls,
@@ -16,6 +15,7 @@ import {
   imagesDirectory,
   type Kind,
   makeImage,
+  POINTS_STEP,
   SEED,
   systemFor,
   withImages,
@@ -24,8 +24,8 @@ import { WatchedSystem } from './watched-system.ts';
 
 const takesAll = process.env.RAMET_CRASH_ALL === '1';
 const CRASHES = takesAll ? 100 : 12;
-/** Of the calls of a recovery so many are passed over: RAMET_CRASH_ALL=1 takes each of them. */
-const STRIDE = takesAll ? 1 : 5 * CALLS_STEP;
+/** Of the points of a recovery so many are passed over: RAMET_CRASH_ALL=1 takes each of them. */
+const STRIDE = takesAll ? 1 : 4 * POINTS_STEP;
 const DEPTH_MAX = 3;
 
 /** Brings every fork of a store to its last acknowledged state, as the next openers would. */
@@ -54,7 +54,7 @@ async function crashesOfRecovery(
     makeImage({ watched, random: new SeededRandom(SEED + index), kind, write, from: store, to: target });
     const allowed = kind === 'power cut' ? image.afterCut : image;
     const { afterCut } = image;
-    const text = `${image.text}; then ${kind} before call ${index} of recovery`;
+    const text = `${image.text}; then ${kind} at point ${index} of recovery`;
     // A second death in the boot that a power cut began is of that boot.
     const isCut = kind === 'power cut' || image.kind === 'power cut';
     const { trees, uncertain } = allowed;
@@ -72,7 +72,7 @@ async function crashesOfRecovery(
 async function checkRecovery(image: Image, depth: number): Promise<number> {
   const directory = imagesDirectory();
   try {
-    const images = await crashesOfRecovery(image, directory, (call) => call % STRIDE === depth % STRIDE);
+    const images = await crashesOfRecovery(image, directory, (point) => point % STRIDE === depth % STRIDE);
     const random = new SeededRandom(SEED + depth);
     let checked = 0;
     for (const [index, one] of images.entries()) {
@@ -91,9 +91,9 @@ async function checkRecovery(image: Image, depth: number): Promise<number> {
   }
 }
 
-test('a recovery that is killed at any call is made good by the next', async () => {
-  const total = await countCalls();
-  const step = Math.floor(total / CRASHES);
+test('a recovery that is killed at any point is made good by the next', async () => {
+  const { points } = await countCalls();
+  const step = Math.floor(points / CRASHES);
   let checked = 0;
   await withImages(
     (index) => (index % step === step - 1 ? (index % 2 === 0 ? 'death' : 'power cut') : undefined),
@@ -101,5 +101,5 @@ test('a recovery that is killed at any call is made good by the next', async () 
       checked += await checkRecovery(image, 1);
     },
   );
-  assert.ok(checked >= (CRASHES * 10) / CALLS_STEP, `${checked} crashes of recoveries`);
+  assert.ok(checked >= (CRASHES * 10) / POINTS_STEP, `${checked} crashes of recoveries`);
 });

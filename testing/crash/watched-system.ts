@@ -1,5 +1,5 @@
 /**
- * A system that tells of every call before it is made, and remembers what a power cut could take back: for each page
+ * A system that tells of every call that changes or syncs something before it is made, and remembers what a power cut could take back: for each page
  * of each file, every content that it has had since the file was last synced; the length of each file then; and the
  * names that were made, taken away or moved in each directory since that was last synced (POSIX promises no more).
  */
@@ -39,13 +39,37 @@ export interface LostGrowth {
 }
 
 const O_CREAT = 0o100;
+/**
+ * Calls after which the host is not what it was before, or which stand beside a transaction of the tables. Between two
+ * of them a crash leaves the same, whatever is read meanwhile.
+ */
+const POINTS: ReadonlySet<string | symbol> = new Set([
+  'open',
+  'close',
+  'pwrite',
+  'allocate',
+  'punch',
+  'truncate',
+  'dataSync',
+  'fullSync',
+  'tryLock',
+  'unlock',
+  'rename',
+  'unlink',
+  'makeDirectory',
+  'syncDirectory',
+  'cloneFile',
+  'cloneRange',
+]);
 
 export class WatchedSystem {
   readonly system: System;
-  /** Calls so far. */
+  /** All calls so far. */
   callCount = 0;
+  /** Those of them that change or sync something. */
+  pointCount = 0;
   private readonly inner: System;
-  private readonly onCall: (index: number, write: PendingWrite | undefined) => void;
+  private readonly onPoint: (index: number, write: PendingWrite | undefined) => void;
   private readonly paths = new Map<number, string>();
   private readonly unsynced = new Map<string, Map<number, PageVersions>>();
   /** Length of a file at its last sync, for those that changed theirs since. */
@@ -56,9 +80,9 @@ export class WatchedSystem {
   private keptDirectory: string | undefined;
   private keptFiles = 0;
 
-  constructor(inner: System, onCall: (index: number, write: PendingWrite | undefined) => void) {
+  constructor(inner: System, onPoint: (index: number, write: PendingWrite | undefined) => void) {
     this.inner = inner;
-    this.onCall = onCall;
+    this.onPoint = onPoint;
     this.system = new Proxy(inner, { get: (_target, key) => this.member(key) });
   }
 
@@ -66,8 +90,9 @@ export class WatchedSystem {
     const value: unknown = Reflect.get(this.inner, key, this.inner);
     if (typeof value !== 'function') return value;
     return (...args: unknown[]) => {
-      this.onCall(this.callCount, key === 'pwrite' ? this.pendingWrite(args) : undefined);
       this.callCount++;
+      if (POINTS.has(key))
+        this.onPoint(this.pointCount++, key === 'pwrite' ? this.pendingWrite(args) : undefined);
       this.before(key, args);
       this.beforeNames(key, args);
       const result: unknown = Reflect.apply(value, this.inner, args);

@@ -1,0 +1,25 @@
+/** A process that is killed in the middle of a transaction does not hold up those that live. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { SharedStore } from '../shared-store.ts';
+import { Child } from './child.ts';
+
+const KILLS = 8;
+const PATIENCE_MS = 20_000;
+
+test('others close the store, and open it, after a process was killed in a transaction', async () => {
+  await using scratch = new SharedStore();
+  await (await scratch.open()).close();
+  for (let kill = 0; kill < KILLS; kill++) {
+    await using closing = new Child('closing-child', scratch.directory);
+    await closing.next();
+    await using writer = new Child('waiting-child', scratch.directory);
+    await writer.next();
+    await writer.ask({});
+    await writer.kill();
+    // A process that hangs cannot say so.
+    const tooLong = setTimeout(() => void closing.kill(), PATIENCE_MS);
+    assert.equal(await closing.ask({}), 'closed');
+    clearTimeout(tooLong);
+  }
+});
