@@ -9,6 +9,8 @@ export interface Timespec {
 export interface Clock {
   /** Wall-clock time. */
   now(): Timespec;
+  /** Milliseconds since some moment, never fewer than before: for measuring how long something takes. */
+  elapsedMs(): number;
 }
 
 /** A clock that only moves when told to; every reading is one microsecond after the last. */
@@ -23,6 +25,11 @@ export class ManualClock implements Clock {
     this.microseconds += 1;
     const seconds = Math.floor(this.microseconds / 1e6);
     return { seconds, nanoseconds: (this.microseconds - seconds * 1e6) * 1000 };
+  }
+
+  elapsedMs(): number {
+    this.microseconds += 1;
+    return this.microseconds / 1000;
   }
 
   advance(seconds: number): void {

@@ -162,8 +162,8 @@ export class BlobFiles {
   }
 
   /**
-   * Removes the names of a blob and its checksums; nothing happens where they are gone. The checksums go first: should the process
-   * die between the two, the blob is still there to be found and removed again.
+   * Removes the names of a blob and its checksums; nothing happens where they are gone. The checksums go first: should
+   * the process die between the two, the blob is still there to be found and removed again.
    */
   unlinkNames(id: BlobId): void {
     const file = this.of(id);

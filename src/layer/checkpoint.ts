@@ -31,8 +31,8 @@ export function checkpoint(stack: LayerStack, last?: (upper: UpperLayer) => void
 }
 
 /**
- * Writes every changed inode to the tables, in as many transactions as it takes. Everything in the journal must be under
- * a durable commit mark: a power cut between two of them would else leave rows of records that replay gives up.
+ * Writes every changed inode to the tables, in as many transactions as it takes. Everything in the journal must be
+ * under a durable commit mark: a power cut between two of them would else leave rows of records that replay gives up.
  */
 export function storeChanges(stack: LayerStack, upper: UpperLayer, last?: (upper: UpperLayer) => void): void {
   const { tables } = stack;

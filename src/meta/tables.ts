@@ -1,5 +1,5 @@
 /** All tables of a store, and the transactions that change them. */
-import { type Ino, type LayerId, type Name, StoreError } from '../base/index.ts';
+import { type Clock, type Ino, type LayerId, ManualClock, type Name, StoreError } from '../base/index.ts';
 import type { CounterName } from './counter-format.ts';
 import { TABLE } from './key-format.ts';
 import {
@@ -61,9 +61,11 @@ export class MetaTables {
   readonly counters: CounterTable;
   readonly dropped: DroppedTable;
   private readonly rows: Rows;
+  private readonly clock: Clock;
 
-  private constructor(rows: Rows) {
+  private constructor(rows: Rows, clock: Clock) {
     this.rows = rows;
+    this.clock = clock;
     this.layers = new LayerTable(rows);
     this.trees = new TreeTable(rows);
     this.inodes = new InodeTable(rows);
@@ -78,11 +80,11 @@ export class MetaTables {
   }
 
   /**
-   * Opens the tables in a directory that exists; empty tables are made where there are none.
+   * Opens the tables in a directory that exists; empty tables are made where there are none. The clock measures slices.
    * Errors: ENOENT, ENOTDIR, EACCES of the directory; ERR_STORE_CORRUPT; ERR_STORE_VERSION.
    */
-  static open(directory: string): MetaTables {
-    return new MetaTables(Rows.open(directory));
+  static open(directory: string, clock: Clock = new ManualClock()): MetaTables {
+    return new MetaTables(Rows.open(directory), clock);
   }
 
   /** May be called twice. Afterwards everything fails with ERR_STORE_CLOSED. */
@@ -106,9 +108,9 @@ export class MetaTables {
   slice<T>(change: (isSpent: () => boolean) => T): T {
     let wasSpent = false;
     const result = this.transaction(() => {
-      const end = performance.now() + SLICE_MS;
+      const end = this.clock.elapsedMs() + SLICE_MS;
       return change(() => {
-        wasSpent = performance.now() >= end;
+        wasSpent = this.clock.elapsedMs() >= end;
         return wasSpent;
       });
     });

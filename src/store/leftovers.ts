@@ -5,8 +5,8 @@ import type { OpenStore } from './open-store.ts';
 
 /**
  * Opens and closes every fork whose owner died with something in its journal, which brings it into the tables, or with
- * files open that have no name, which frees them. Forks
- * that have an owner are left to it. Returns the forks that cannot be opened, each with the problem.
+ * files open that have no name, which frees them. Forks that have an owner are left to it. Returns the forks that
+ * cannot be opened, each with the problem.
  */
 export function storeDeadJournals(engine: OpenStore): string[] {
   const unreadable: string[] = [];
@@ -41,8 +41,8 @@ function hasJournal(engine: OpenStore, layer: LayerId): boolean {
 }
 
 /**
- * Computes the checksums of every frozen blob that has none yet, whoever froze it: its process may be dead, and where it
- * lives both write the same bytes. Returns how many.
+ * Computes the checksums of every frozen blob that has none yet, whoever froze it: its process may be dead, and where
+ * it lives both write the same bytes. Returns how many.
  */
 export function sealLeftovers(engine: OpenStore): number {
   const { sealer, tables } = engine;

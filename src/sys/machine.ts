@@ -43,10 +43,14 @@ class NativeClock implements Clock {
     this.libc.clock_gettime(CLOCK_REALTIME, this.words);
     return { seconds: int64(this.words, 0), nanoseconds: this.words[2]! };
   }
+
+  elapsedMs(): number {
+    return performance.now();
+  }
 }
 
 /** Wall-clock time to the microsecond, where JavaScript's two clocks agree. */
-const plainClock: Clock = { now: plainNow };
+const plainClock: Clock = { now: plainNow, elapsedMs: () => performance.now() };
 
 /**
  * Date tells the milliseconds, and follows when the clock is set; performance tells what lies between two of them.

@@ -1,7 +1,8 @@
 /**
- * A system that tells of every call that changes or syncs something before it is made, and remembers what a power cut could take back: for each page
- * of each file, every content that it has had since the file was last synced; the length of each file then; and the
- * names that were made, taken away or moved in each directory since that was last synced (POSIX promises no more).
+ * A system that tells of every call that changes or syncs something before it is made, and remembers what a power cut
+ * could take back: for each page of each file, every content that it has had since the file was last synced; the length
+ * of each file then; and the names that were made, taken away or moved in each directory since that was last synced
+ * (POSIX promises no more).
  */
 import { existsSync, fstatSync, linkSync, mkdtempSync, readSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
