@@ -10,5 +10,6 @@ export * from './clock.ts';
 export * from './codec.ts';
 export * from './errors.ts';
 export * from './names.ts';
+export * from './pause.ts';
 export * from './random.ts';
 export * from './ranges.ts';

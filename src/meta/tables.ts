@@ -1,5 +1,13 @@
 /** All tables of a store, and the transactions that change them. */
-import { type Clock, type Ino, type LayerId, ManualClock, type Name, StoreError } from '../base/index.ts';
+import {
+  type Clock,
+  type Ino,
+  type LayerId,
+  ManualClock,
+  type Name,
+  pause,
+  StoreError,
+} from '../base/index.ts';
 import type { CounterName } from './counter-format.ts';
 import { TABLE } from './key-format.ts';
 import {
@@ -32,8 +40,6 @@ export type LayerKey =
 const SLICE_MS = 5;
 /** The pause after a slice, in which another process can take the lock. */
 const PAUSE_MS = 0.2;
-/** Nobody ever wakes up who waits here. */
-const NEVER = new Int32Array(new SharedArrayBuffer(4));
 /** Rows removed between two looks at the clock. */
 const ROWS_AT_ONCE = 256;
 
@@ -115,7 +121,7 @@ export class MetaTables {
       });
     });
     // The lock is not fair: who waits for it is only being woken up when the next slice would take it again.
-    if (wasSpent) Atomics.wait(NEVER, 0, 0, PAUSE_MS);
+    if (wasSpent) pause(PAUSE_MS);
     return result;
   }
 

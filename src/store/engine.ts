@@ -38,6 +38,8 @@ export interface StoreOptions {
   readonly create?: boolean;
   /** Layers under a tree before they are flattened in the background; 16 where nothing is said. */
   readonly chainLayersMax?: number;
+  /** Milliseconds between two commit marks: what a power cut may take. 2,000 where nothing is said. */
+  readonly commitMarkMs?: number;
 }
 
 export interface StoreCounts extends BlobSpaceCounts {
@@ -63,10 +65,11 @@ export class StoreEngine {
   private readonly leaseTokens = new Map<Tree, object>();
   private readonly chains: Chains;
   private readonly uppers: Uppers;
-  private readonly timer: NodeJS.Timeout;
+  private readonly timer: NodeJS.Timeout | undefined;
   private isOpen = true;
 
-  private constructor(layout: StoreLayout, system: System, chainLayersMax: number) {
+  private constructor(layout: StoreLayout, system: System, options: StoreOptions) {
+    const { chainLayersMax = CHAIN_LAYERS_MAX, commitMarkMs = COMMIT_MARK_MS } = options;
     this.layout = layout;
     this.directory = layout.directory;
     this.system = system;
@@ -79,8 +82,10 @@ export class StoreEngine {
     this.sealer = new Sealer(this.tables, this.blobs);
     this.chainLayersMax = chainLayersMax;
     this.flattener = new Flattener(this, chainLayersMax, () => this.followChains());
-    this.timer = setInterval(() => this.markAll(), COMMIT_MARK_MS);
-    this.timer.unref();
+    // A timer cannot wait for ever.
+    this.timer = Number.isFinite(commitMarkMs)
+      ? setInterval(() => this.markAll(), commitMarkMs).unref()
+      : undefined;
   }
 
   /** Makes an empty store. ERR_STORE_EXISTS; errors of the host. */
@@ -94,7 +99,7 @@ export class StoreEngine {
     const layout = new StoreLayout(directory);
     if (options.create === true && !pathExists(system, layout.versionPath)) createLayout(system, layout);
     checkLayout(system, layout);
-    return new StoreEngine(layout, system, options.chainLayersMax ?? CHAIN_LAYERS_MAX);
+    return new StoreEngine(layout, system, options);
   }
 
   private get parts(): StackParts {
@@ -182,9 +187,10 @@ export class StoreEngine {
 
   /**
    * Opens a tree: a fork to read and write, a snapshot to read. ENOENT; EBUSY when the fork is open already, here or
-   * in another process (the message names it). What a dead owner left in the journal is brought back first.
+   * in another process (the message names it). What a dead owner left in the journal is brought back first. With
+   * `isPatient` an owner is given some time to go away, see `Uppers.take`.
    */
-  openTree(name: string): Tree {
+  openTree(name: string, isPatient = true): Tree {
     this.requireOpen('open');
     const open = this.trees.get(name);
     if (open !== undefined && !open.isReadOnly) {
@@ -198,7 +204,7 @@ export class StoreEngine {
     this.tables.renew();
     this.lease.hold(token, this.tables.counters.get('epoch'));
     try {
-      const tree = this.openLatest(name);
+      const tree = this.openLatest(name, isPatient);
       this.leaseTokens.set(tree, token);
       this.lookAtChain(tree);
       if (!tree.isReadOnly) this.trees.set(name, tree);
@@ -214,23 +220,23 @@ export class StoreEngine {
   }
 
   /** Opens the tree as it is once its layer is ours: an owner that is just freezing it changes which layer that is. */
-  private openLatest(name: string): Tree {
+  private openLatest(name: string, isPatient: boolean): Tree {
     for (;;) {
       const info = this.info(name);
       try {
-        return new Tree(info, this.openStack(info), (tree) => this.forgetTree(tree));
+        return new Tree(info, this.openStack(info, isPatient), (tree) => this.forgetTree(tree));
       } catch (error) {
         if (!isFsError(error, 'EAGAIN')) throw error;
       }
     }
   }
 
-  private openStack(info: TreeInfo): LayerStack {
+  private openStack(info: TreeInfo, isPatient: boolean): LayerStack {
     const record = this.rows.layer(info.layer);
     if (record.state === 'frozen') {
       return new LayerStack(this.parts, info.root, undefined, this.chains.under(info.layer));
     }
-    const upper = this.uppers.take(info, record, 'open');
+    const upper = this.uppers.take(info, record, 'open', isPatient);
     try {
       // Before the lock was ours the last owner may have frozen or dropped the layer.
       this.tables.renew();

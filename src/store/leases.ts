@@ -15,6 +15,8 @@ const O_RDWR = 0o2;
 const O_CREAT_EXCL = 0o300;
 
 let leasesMade = 0;
+/** Where the host has no locks there are lock files beside the leases, which are no leases. */
+const LEASE_NAME = /^lease-[0-9]+-[0-9]+$/;
 
 export class Lease {
   private readonly system: System;
@@ -99,7 +101,7 @@ export class Lease {
 export function livingLeases(system: System, directory: string): LeaseRecord[] {
   const living: LeaseRecord[] = [];
   for (const { name } of system.readHostDirectory(Buffer.from(directory))) {
-    if (!name.startsWith('lease-')) continue;
+    if (!LEASE_NAME.test(name)) continue;
     const path = `${directory}/${name}`;
     try {
       const lease = readLease(system, path);

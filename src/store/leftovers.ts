@@ -14,7 +14,7 @@ export function storeDeadJournals(engine: OpenStore): string[] {
     if (kind !== 'fork' || engine.openTreeOf(name) !== undefined) continue;
     if (!hasJournal(engine, layer) && !hasOrphans(engine, layer)) continue;
     try {
-      engine.openTree(name).close();
+      engine.openTree(name, false).close();
     } catch (error) {
       if (isFsError(error, 'EBUSY') || isFsError(error, 'ENOENT')) continue;
       if (!(error instanceof FsError || error instanceof StoreError)) throw error;

@@ -16,7 +16,7 @@ export interface OpenStore {
   readonly sealer: Sealer;
   readonly openTrees: readonly Tree[];
   openTreeOf(name: string): Tree | undefined;
-  openTree(name: string): Tree;
+  openTree(name: string, isPatient?: boolean): Tree;
   list(): TreeInfo[];
   settleLease(): boolean;
 }

@@ -1,5 +1,5 @@
 /** The writable layers of a store: taken over, begun, frozen. Who has the lock of a layer's journal owns the layer. */
-import { assert, FsError, isFsError, type LayerId } from '../base/index.ts';
+import { assert, FsError, isFsError, type LayerId, pause } from '../base/index.ts';
 import type { BlobSpace } from '../blob/index.ts';
 import { checkpoint, UpperLayer, type UpperParts } from '../layer/index.ts';
 import type { LayerRecord, MetaTables } from '../meta/index.ts';
@@ -14,6 +14,9 @@ export interface UppersParts {
   readonly blobs: BlobSpace;
   readonly layout: StoreLayout;
 }
+
+const ATTEMPTS = 6;
+const ATTEMPT_MS = 10;
 
 export class Uppers {
   private readonly parts: UppersParts;
@@ -30,13 +33,20 @@ export class Uppers {
     return { system, tables, blobs, journalPath, journalDirectory: layout.journalsDirectory };
   }
 
-  /** Takes a fork's writable layer over. EBUSY, with the fork's name and the owner's process id, when it is taken. */
-  take(info: TreeInfo, record: LayerRecord, operation: string): UpperLayer {
-    try {
-      return new UpperLayer(this.partsOf(info.layer), info.layer, record);
-    } catch (error) {
-      if (!(error instanceof FsError)) throw error;
-      throw new FsError(error.code, { syscall: operation, path: info.name, note: error.note });
+  /**
+   * Takes a fork's writable layer over. EBUSY, with the fork's name and the owner's process id, when it stays taken:
+   * gc in another process takes a fork for a moment when it finds something in its journal.
+   */
+  take(info: TreeInfo, record: LayerRecord, operation: string, isPatient = true): UpperLayer {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return new UpperLayer(this.partsOf(info.layer), info.layer, record);
+      } catch (error) {
+        if (!(error instanceof FsError)) throw error;
+        if (error.code !== 'EBUSY' || attempt === (isPatient ? ATTEMPTS : 1))
+          throw new FsError(error.code, { syscall: operation, path: info.name, note: error.note });
+        pause(ATTEMPT_MS);
+      }
     }
   }
 

@@ -47,19 +47,23 @@ async function crashesOfRecovery(
   const store = `${directory}/store`;
   copyStore(image.directory, store);
   const images: Image[] = [];
-  const watched = new WatchedSystem(systemFor(image.kind), (index, write) => {
-    if (!isTaken(index)) return;
-    const kind: Kind = index % 2 === 0 ? 'power cut' : 'torn write';
-    const target = `${directory}/${index}`;
-    makeImage({ watched, random: new SeededRandom(SEED + index), kind, write, from: store, to: target });
-    const allowed = kind === 'power cut' ? image.afterCut : image;
-    const { afterCut } = image;
-    const text = `${image.text}; then ${kind} at point ${index} of recovery`;
-    // A second death in the boot that a power cut began is of that boot.
-    const isCut = kind === 'power cut' || image.kind === 'power cut';
-    const { trees, uncertain } = allowed;
-    images.push({ kind: isCut ? 'power cut' : kind, directory: target, text, trees, uncertain, afterCut });
-  });
+  const watched = new WatchedSystem(
+    systemFor(image.kind),
+    (index, write) => {
+      if (!isTaken(index)) return;
+      const kind: Kind = index % 2 === 0 ? 'power cut' : 'torn write';
+      const target = `${directory}/${index}`;
+      makeImage({ watched, random: new SeededRandom(SEED + index), kind, write, from: store, to: target });
+      const allowed = kind === 'power cut' ? image.afterCut : image;
+      const { afterCut } = image;
+      const text = `${image.text}; then ${kind} at point ${index} of recovery`;
+      // A second death in the boot that a power cut began is of that boot.
+      const isCut = kind === 'power cut' || image.kind === 'power cut';
+      const { trees, uncertain } = allowed;
+      images.push({ kind: isCut ? 'power cut' : kind, directory: target, text, trees, uncertain, afterCut });
+    },
+    directory,
+  );
   try {
     await recoverAll(store, watched);
   } finally {

@@ -79,10 +79,17 @@ export class WatchedSystem {
   private readonly unsyncedNames = new Map<string, string | undefined>();
   /** Files that lost their names are kept here by another name, until the end. */
   private keptDirectory: string | undefined;
+  private readonly keptParent: string;
   private keptFiles = 0;
 
-  constructor(inner: System, onPoint: (index: number, write: PendingWrite | undefined) => void) {
+  /** `keptParent`: a directory on the filesystem that the store is on, and outside the store. */
+  constructor(
+    inner: System,
+    onPoint: (index: number, write: PendingWrite | undefined) => void,
+    keptParent: string = tmpdir(),
+  ) {
     this.inner = inner;
+    this.keptParent = keptParent;
     this.onPoint = onPoint;
     this.system = new Proxy(inner, { get: (_target, key) => this.member(key) });
   }
@@ -154,7 +161,7 @@ export class WatchedSystem {
       this.unsyncedNames.set(path, undefined);
       return;
     }
-    this.keptDirectory ??= mkdtempSync(`${tmpdir()}/ramet-kept-`);
+    this.keptDirectory ??= mkdtempSync(`${this.keptParent}/ramet-kept-`);
     const kept = `${this.keptDirectory}/${this.keptFiles++}`;
     linkSync(path, kept);
     this.unsyncedNames.set(path, kept);

@@ -3,7 +3,14 @@ import { SeededRandom } from '../../src/base/index.ts';
 import { type ChoiceOptions, Choices } from './choices.ts';
 import { XATTR_CREATE, XATTR_REPLACE } from './model-files.ts';
 import { ModelFs } from './model-fs.ts';
-import { FIRST_TREE, type HandleOperation, type Operation, type OperationName } from './operation.ts';
+import {
+  CUT_OPERATIONS_MAX,
+  FIRST_TREE,
+  type HandleOperation,
+  type Operation,
+  type OperationName,
+  type ProcessNumber,
+} from './operation.ts';
 
 export interface HistoryOptions extends ChoiceOptions {
   /** Operations to leave out. */
@@ -120,6 +127,8 @@ class HistoryWriter {
   private readonly choices: Choices;
   private readonly without: ReadonlySet<OperationName>;
   private nextTree = 1;
+  /** After so many operations the power goes off. */
+  private cutIn: number | undefined;
   private nextHandle = 1;
   private nextView = 1;
 
@@ -139,6 +148,10 @@ class HistoryWriter {
 
   private draw(): Operation {
     const c = this.choices;
+    if (this.cutIn !== undefined && this.cutIn-- === 0) {
+      this.cutIn = undefined;
+      return { op: 'powerCut', salt: c.salt() };
+    }
     const kind = c.below(100);
     if (kind < 6) return this.drawStoreOperation();
     if (kind < 12) return this.drawViewOperation();
@@ -160,16 +173,22 @@ class HistoryWriter {
     const c = this.choices;
     const names = this.model.trees();
     const tree = c.of(names);
-    const kind = c.below(18);
-    if (kind < 2 || kind === 16) return { op: 'crash' };
-    if (kind === 17) return { op: 'reopen' };
-    if (kind === 2) return { op: 'collect' };
-    if (kind < 5) return { op: 'checkpoint', tree };
-    if (names.length > TREES_MAX || (kind < 7 && names.length > 3)) {
+    const process = c.below(2) as ProcessNumber; // 0 or 1.
+    const kind = c.below(24);
+    if (kind < 2) return { op: 'crash', process };
+    if (kind === 2) return { op: 'reopen', process };
+    if (kind < 5) return { op: 'collect', process };
+    if (kind < 7) return { op: 'checkpoint', tree };
+    if (kind < 9) return { op: 'handOver', tree };
+    if (kind < 11) {
+      this.cutIn ??= 1 + c.below(CUT_OPERATIONS_MAX - 4);
+      return { op: 'mark' };
+    }
+    if (names.length > TREES_MAX || (kind < 14 && names.length > 3)) {
       return { op: 'drop', tree: c.of(names.filter((name) => name !== FIRST_TREE)) };
     }
-    const made = `${kind < 12 ? 'fork' : 'snapshot'}-${this.nextTree++}`;
-    return { op: kind < 12 ? 'fork' : 'snapshot', tree: made, source: tree };
+    const made = `${kind < 18 ? 'fork' : 'snapshot'}-${this.nextTree++}`;
+    return { op: kind < 18 ? 'fork' : 'snapshot', tree: made, source: tree };
   }
 
   private drawViewOperation(): Operation {

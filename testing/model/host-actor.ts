@@ -10,6 +10,7 @@ import {
   type Dump,
   describeBytes,
   describeStat,
+  FIRST_PROCESS,
   FIRST_TREE,
   type HandleOperation,
   type Operation,
@@ -34,6 +35,9 @@ export class HostActor implements Actor {
   readonly name = 'host';
   /** What node:fs has no call for. */
   readonly lacks: ReadonlySet<OperationName> = new Set<OperationName>([
+    'handOver',
+    'mark',
+    'powerCut',
     'punch',
     'clone',
     'cloneRange',
@@ -131,8 +135,11 @@ export class HostActor implements Actor {
         return succeeded();
       case 'reopen':
       case 'crash':
-        this.closeHandles(() => true);
+        // Trees never change hands here.
+        if (operation.process === FIRST_PROCESS) this.closeHandles(() => true);
         return succeeded();
+      default:
+        throw new Error(`the host does not know '${operation.op}'`);
     }
   }
 

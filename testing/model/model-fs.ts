@@ -1,6 +1,8 @@
 /** The model: trees in memory that share nothing. A fork is a deep copy, a crash forgets handles and nothing else. */
-import { type DumpEntry, dumpOf } from './dump.ts';
+
+import { dumpOfTree, sizeOf } from './model-dump.ts';
 import * as files from './model-files.ts';
+import { PowerCutStates } from './model-power-cut.ts';
 import { ModelError, type ModelInode, ModelTree, type ModelUser, TYPE_BITS } from './model-tree.ts';
 import {
   type Actor,
@@ -8,12 +10,15 @@ import {
   type Dump,
   describeBytes,
   describeStat,
+  FIRST_PROCESS,
   FIRST_TREE,
+  type FoundTree,
   type HandleOperation,
   type Operation,
   type OperationName,
   type Outcome,
   type PathOperation,
+  type ProcessNumber,
   type StoreOperation,
   succeeded,
   type ViewOperation,
@@ -47,15 +52,39 @@ export class ModelFs implements Actor {
   readonly lacks: ReadonlySet<OperationName> = new Set();
   private readonly user: ModelUser;
   private readonly treeByName = new Map<string, ModelTree>();
+  private readonly owners = new Map<string, ProcessNumber>();
+  /** While a power cut may come: what each tree may be found with. */
+  private states: PowerCutStates | undefined;
+  /** Set between a power cut and the look at what is left. */
+  private cut: PowerCutStates | undefined;
   private readonly handles = new Map<number, ModelHandle>();
   private readonly views = new Map<number, ModelView>();
 
   constructor(user: ModelUser = processUser()) {
     this.user = user;
     this.treeByName.set(FIRST_TREE, new ModelTree(user));
+    this.owners.set(FIRST_TREE, FIRST_PROCESS);
   }
 
   apply(operation: Operation): Outcome {
+    const { states } = this;
+    const tree = this.treeOf(operation);
+    const outcome = this.outcomeOf(operation);
+    // Of a tree that was made, dropped or stored the operation itself has told.
+    if (states !== undefined && states === this.states) {
+      if (tree !== undefined) states.changed(tree, this.treeByName.get(tree));
+      if (!states.countOperation()) this.states = undefined;
+    }
+    return outcome;
+  }
+
+  /** The tree that an operation is on, known before it closes a handle. */
+  private treeOf(operation: Operation): string | undefined {
+    if ('path' in operation) return operation.tree;
+    return 'handle' in operation ? this.handles.get(operation.handle)?.treeName : undefined;
+  }
+
+  private outcomeOf(operation: Operation): Outcome {
     try {
       if ('view' in operation) return this.applyToView(operation);
       if ('handle' in operation) return this.applyToHandle(operation);
@@ -88,16 +117,24 @@ export class ModelFs implements Actor {
   }
 
   dump(name: string): Dump {
-    const entries: DumpEntry[] = [];
-    for (const [path, inode] of this.tree(name).names()) {
-      const { ino, mode, nlink, uid, gid, mtimeSeconds, xattrs } = inode;
-      const common = { path, identity: ino, mode: mode | TYPE_BITS[inode.kind], nlink, uid, gid };
-      const entry = { ...common, size: sizeOf(inode), mtimeSeconds, xattrs };
-      if (inode.kind === 'file') entries.push({ ...entry, content: inode.content });
-      else if (inode.kind === 'symlink') entries.push({ ...entry, target: inode.target });
-      else entries.push(entry);
+    return dumpOfTree(this.tree(name));
+  }
+
+  /** Which process a tree belongs to, for the generator and for others that take part. */
+  ownerOf(name: string): ProcessNumber | undefined {
+    return this.owners.get(name);
+  }
+
+  adopt(found: (tree: string) => FoundTree): string | undefined {
+    const { cut } = this;
+    this.cut = undefined;
+    if (cut === undefined) return undefined;
+    for (const name of this.trees()) {
+      const fitting = cut.fitting(name, found(name));
+      if (typeof fitting === 'string') return fitting;
+      this.treeByName.set(name, fitting);
     }
-    return dumpOf(entries);
+    return undefined;
   }
 
   close(): void {
@@ -108,28 +145,73 @@ export class ModelFs implements Actor {
   private applyToStore(operation: StoreOperation): Outcome {
     switch (operation.op) {
       case 'fork':
-      case 'snapshot': {
-        const source = this.tree(operation.source);
-        if (this.treeByName.has(operation.tree)) throw new ModelError('EEXIST');
-        const isReadOnly = operation.op === 'snapshot';
-        this.treeByName.set(operation.tree, new ModelTree(this.user, isReadOnly, source));
+      case 'snapshot':
+        this.copyTree(operation.source, operation.tree, operation.op === 'snapshot');
         return succeeded();
-      }
       case 'drop':
         this.tree(operation.tree);
         this.forgetHandles((one) => one.treeName === operation.tree);
         this.treeByName.delete(operation.tree);
+        this.owners.delete(operation.tree);
+        this.states?.drop(operation.tree);
         return succeeded();
       case 'checkpoint':
-        this.tree(operation.tree);
+        this.store(operation.tree);
         return succeeded();
+      case 'handOver':
+        this.store(operation.tree);
+        this.forgetHandles((one) => one.treeName === operation.tree);
+        this.owners.set(operation.tree, this.owners.get(operation.tree) === 0 ? 1 : 0);
+        return succeeded();
+      default:
+        return this.applyToProcesses(operation);
+    }
+  }
+
+  /** A tree becomes durable. ENOENT. */
+  private store(name: string): void {
+    const tree = this.tree(name);
+    this.states?.stored(name, tree);
+  }
+
+  private copyTree(from: string, to: string, isReadOnly: boolean): void {
+    const source = this.tree(from);
+    if (this.treeByName.has(to)) throw new ModelError('EEXIST');
+    const copy = new ModelTree(this.user, isReadOnly, source);
+    this.treeByName.set(to, copy);
+    this.owners.set(to, this.owners.get(from) ?? FIRST_PROCESS);
+    this.states?.stored(from, source);
+    this.states?.stored(to, copy);
+  }
+
+  private applyToProcesses(operation: StoreOperation): Outcome {
+    switch (operation.op) {
       case 'collect':
+        this.storeTreesOf(operation.process);
         return succeeded();
       case 'reopen':
       case 'crash':
-        this.forgetHandles(() => true);
+        if (operation.op === 'reopen') this.storeTreesOf(operation.process);
+        this.forgetHandles((one) => this.owners.get(one.treeName) === operation.process);
         return succeeded();
+      case 'mark':
+        this.forgetHandles(() => true);
+        this.states = new PowerCutStates();
+        for (const [name, tree] of this.treeByName) this.states.stored(name, tree);
+        return succeeded();
+      case 'powerCut':
+        this.forgetHandles(() => true);
+        this.cut = this.states;
+        this.states = undefined;
+        return succeeded();
+      default:
+        throw new Error(`the model does not know '${operation.op}'`);
     }
+  }
+
+  private storeTreesOf(owner: ProcessNumber): void {
+    for (const [name, tree] of this.treeByName)
+      if (this.owners.get(name) === owner) this.states?.stored(name, tree);
   }
 
   private forgetHandles(isForgotten: (one: ModelHandle | ModelView) => boolean): void {
@@ -263,6 +345,8 @@ export class ModelFs implements Actor {
       case 'statHandle':
         return succeeded(statOf(handle.inode));
       case 'syncHandle':
+        // One journal for a tree: all of it is durable.
+        this.states?.stored(handle.treeName, handle.tree);
         return succeeded();
     }
   }
@@ -301,10 +385,6 @@ export class ModelFs implements Actor {
     this.handles.set(operation.handle, handle);
     return succeeded();
   }
-}
-
-function sizeOf(inode: ModelInode): number {
-  return inode.kind === 'symlink' ? Buffer.byteLength(inode.target) : inode.content.length;
 }
 
 function statOf(inode: ModelInode): string {

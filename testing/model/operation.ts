@@ -9,6 +9,13 @@ interface On {
   readonly tree: string;
 }
 
+/** Two processes work on one store. A tree belongs to one of them: the first to the first, a new one to its source's. */
+export type ProcessNumber = 0 | 1;
+
+interface By {
+  readonly process: ProcessNumber;
+}
+
 interface OnPath extends On {
   /** Absolute within the tree. */
   readonly path: string;
@@ -33,11 +40,21 @@ export type StoreOperation =
   | ({ readonly op: 'drop' } & On)
   /** Nothing that anyone sees changes. */
   | ({ readonly op: 'checkpoint' } & On)
-  | { readonly op: 'collect' }
-  /** Everything is closed in good order and opened again; handles are gone. */
-  | { readonly op: 'reopen' }
-  /** The process dies and another opens what it left: nothing acknowledged is lost, handles are gone. */
-  | { readonly op: 'crash' };
+  | ({ readonly op: 'collect' } & By)
+  /** The process that has the tree closes it, with its handles, and the other one has it from here on. */
+  | ({ readonly op: 'handOver' } & On)
+  /** A process closes everything in good order and begins anew; its handles are gone. */
+  | ({ readonly op: 'reopen' } & By)
+  /** A process dies and another takes its place: nothing acknowledged is lost, its handles are gone. */
+  | ({ readonly op: 'crash' } & By)
+  /** Both processes close everything, so that all is durable, and begin anew. */
+  | { readonly op: 'mark' }
+  /**
+   * The power goes off, at most `CUT_OPERATIONS_MAX` operations after a mark; later, or without one, only the processes
+   * die. Each tree is then in some state that it had since it was last durable, and of the blocks that were
+   * overwritten since that state each is old or new. `salt` decides what is lost.
+   */
+  | { readonly op: 'powerCut'; readonly salt: number };
 
 export type PathOperation =
   | ({ readonly op: 'create'; readonly mode: number; readonly exclusive: boolean } & OnPath)
@@ -93,14 +110,26 @@ export type ViewOperation =
 export type Operation = StoreOperation | PathOperation | HandleOperation | ViewOperation;
 export type OperationName = Operation['op'];
 
+/** Operations in which everything that a tree may be found with is kept. */
+export const CUT_OPERATIONS_MAX = 24;
+
 /** The name of the tree that every history begins with: writable and empty. */
 export const FIRST_TREE = 'main';
+/** The process that it belongs to. */
+export const FIRST_PROCESS: ProcessNumber = 0;
 
 /** 'ok', 'ok' and a value, or the code of an error. Two actors agree when these are equal. */
 export type Outcome = string;
 
 /** A tree as sorted lines, one a name, see `dump.ts`. */
 export type Dump = readonly string[];
+
+/** What is found in a tree after a power cut. */
+export interface FoundTree {
+  readonly dump: Dump;
+  /** Of every regular file, by path. */
+  readonly contents: ReadonlyMap<string, Buffer>;
+}
 
 /** Something that histories are played on. It starts with one empty tree, `FIRST_TREE`. */
 export interface Actor {
@@ -113,6 +142,10 @@ export interface Actor {
   dump(tree: string): Dump;
   /** Looks for inner contradictions; one line each. */
   problems?(): readonly string[];
+  /** What a tree holds after a power cut, for somebody else to adopt. */
+  found?(tree: string): FoundTree;
+  /** After a power cut: goes on from what was found, where the rule allows that; else says what is wrong. */
+  adopt?(found: (tree: string) => FoundTree): string | undefined;
   close(): void | Promise<void>;
 }
 

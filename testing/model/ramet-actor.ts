@@ -1,29 +1,35 @@
-/** A store in a temporary directory as an actor: forks, snapshots, operations by each tree's filesystem, crashes. */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+/** A store as an actor: two processes on it, with forks, snapshots, crashes and power cuts. */
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { isFsError, nameFromString, nameToString } from '../../src/base/index.ts';
+import { isFsError, nameFromString, nameToString, SeededRandom } from '../../src/base/index.ts';
 import { StoreEngine, type Tree } from '../../src/store/index.ts';
-import { CrashedError, createSystem, FaultySystem } from '../../src/sys/index.ts';
+import { createSystem, FaultySystem } from '../../src/sys/index.ts';
 import type { FileSystem } from '../../src/vfs/index.ts';
+import { imagesDirectory, makeImage } from '../crash/crash-images.ts';
+import { WatchedSystem } from '../crash/watched-system.ts';
 import { type DumpEntry, dumpOf } from './dump.ts';
 import {
   type Actor,
+  CUT_OPERATIONS_MAX,
   contentOf,
   type Dump,
   describeBytes,
   describeStat,
+  FIRST_PROCESS,
   FIRST_TREE,
+  type FoundTree,
   type HandleOperation,
   type Operation,
   type OperationName,
   type Outcome,
   type PathOperation,
+  type ProcessNumber,
   type StoreOperation,
   succeeded,
   type ViewOperation,
 } from './operation.ts';
 import { applyToRametPath, flagsOfHandle, type RametFile, readBytes } from './ramet-paths.ts';
+import { RametProcess } from './ramet-process.ts';
 
 interface RametHandle {
   readonly treeName: string;
@@ -38,6 +44,7 @@ interface RametView {
 
 const FILE_MODE = 0o666;
 const S_IFMT = 0o170000;
+const PROCESSES: readonly ProcessNumber[] = [0, 1];
 
 export class RametActor implements Actor {
   readonly name = 'ramet';
@@ -45,29 +52,29 @@ export class RametActor implements Actor {
   readonly lacks: ReadonlySet<OperationName> = new Set<OperationName>(
     createSystem().canMap ? [] : ['map', 'readView', 'closeView'],
   );
-  private readonly directory: string;
+  /** Holds the store; another one after every power cut. */
+  private readonly scratch = imagesDirectory();
+  private directory = join(this.scratch, 'store');
+  private cuts = 0;
+  /** Set from a mark on: it knows what a power cut can take. */
+  private watched: WatchedSystem | undefined;
+  private operationsSinceMark = 0;
+  private readonly processes: RametProcess[] = [];
+  private readonly owners = new Map<string, ProcessNumber>([[FIRST_TREE, FIRST_PROCESS]]);
   private readonly handles = new Map<number, RametHandle>();
   private readonly views = new Map<number, RametView>();
-  private readonly openTrees = new Map<string, Tree>();
-  private system: FaultySystem;
-  private engine: StoreEngine;
-
-  private constructor(engine: StoreEngine, system: FaultySystem, directory: string) {
-    this.engine = engine;
-    this.system = system;
-    this.directory = directory;
-  }
+  private fsckCount = 0;
 
   static async create(): Promise<RametActor> {
-    const directory = mkdtempSync(join(tmpdir(), 'ramet-model-store-'));
-    const system = new FaultySystem(createSystem());
-    const engine = await StoreEngine.open(join(directory, 'store'), { create: true, system });
-    const actor = new RametActor(engine, system, directory);
-    actor.openTrees.set(FIRST_TREE, engine.createEmpty(FIRST_TREE));
+    const actor = new RametActor();
+    StoreEngine.initialize(actor.directory);
+    for (const number of PROCESSES) await actor.begin(number);
+    actor.processes[FIRST_PROCESS]!.keep(FIRST_TREE, (engine) => engine.createEmpty(FIRST_TREE));
     return actor;
   }
 
   async apply(operation: Operation): Promise<Outcome> {
+    if (operation.op !== 'mark' && operation.op !== 'powerCut') this.operationsSinceMark++;
     try {
       if ('view' in operation) return this.applyToView(operation);
       if ('handle' in operation) return this.applyToHandle(operation);
@@ -80,51 +87,80 @@ export class RametActor implements Actor {
   }
 
   trees(): string[] {
-    return this.engine
-      .list()
+    return this.process(FIRST_PROCESS)
+      .engine.list()
       .map(({ name }) => name)
       .sort();
   }
 
   dump(tree: string): Dump {
-    const { fileSystem } = this.tree(tree);
-    return dumpOf(entriesBelow(fileSystem, '/'));
+    return dumpOf(entriesBelow(this.tree(tree).fileSystem, '/'));
   }
 
+  found(tree: string): FoundTree {
+    const entries = [...entriesBelow(this.tree(tree).fileSystem, '/')];
+    const contents = new Map<string, Buffer>();
+    for (const { path, content } of entries)
+      if (content !== undefined) contents.set(path, Buffer.from(content));
+    return { dump: dumpOf(entries), contents };
+  }
+
+  /** The processes look in turn: forks of the other one are left out. */
   problems(): string[] {
-    return this.engine
-      .fsck()
-      .passes.flatMap(({ name, problems }) => problems.map((problem) => `fsck ${name}: ${problem}`));
+    const { engine } = this.process(PROCESSES[this.fsckCount++ % 2]!);
+    const { passes } = engine.fsck();
+    const problems = passes.flatMap(({ name, problems: found }) =>
+      found.map((one) => `fsck ${name}: ${one}`),
+    );
+    // A file that was removed, and that a power cut brings back, is no problem: gc removes it again.
+    return problems.filter((problem) => this.cuts === 0 || !problem.endsWith('gc removes it'));
   }
 
   async close(): Promise<void> {
-    this.forget();
-    await this.engine.close();
-    rmSync(this.directory, { recursive: true, force: true });
-  }
-
-  /** The tree of this name, opened at its first use. */
-  private tree(name: string): Tree {
-    let tree = this.openTrees.get(name);
-    if (tree !== undefined) return tree;
-    tree = this.engine.openTree(name);
-    this.openTrees.set(name, tree);
-    return tree;
-  }
-
-  private forget(): void {
     this.handles.clear();
     this.views.clear();
-    this.openTrees.clear();
+    for (const process of this.processes) await process.close();
+    this.watched?.close();
+    rmSync(this.scratch, { recursive: true, force: true });
+  }
+
+  private process(number: ProcessNumber): RametProcess {
+    return this.processes[number]!;
+  }
+
+  private ownerOf(tree: string): RametProcess {
+    return this.process(this.owners.get(tree) ?? FIRST_PROCESS);
+  }
+
+  /** The tree of this name in the process that it belongs to, opened at its first use. */
+  private tree(name: string): Tree {
+    return this.ownerOf(name).keep(name, (engine) => engine.openTree(name));
+  }
+
+  /** A process begins, or another takes its place. */
+  private async begin(number: ProcessNumber): Promise<void> {
+    const system = new FaultySystem(this.watched?.system ?? createSystem(), undefined, {
+      bootId: `boot ${this.cuts}`,
+    });
+    this.processes[number] = await RametProcess.open(this.directory, system);
+  }
+
+  private forget(isForgotten: (treeName: string) => boolean): void {
+    for (const [number, { treeName }] of [...this.handles])
+      if (isForgotten(treeName)) this.handles.delete(number);
+    for (const [number, { treeName }] of [...this.views])
+      if (isForgotten(treeName)) this.views.delete(number);
+  }
+
+  private forgetProcess(number: ProcessNumber): void {
+    this.forget((tree) => this.owners.get(tree) === number);
   }
 
   private async applyToStore(operation: StoreOperation): Promise<Outcome> {
     switch (operation.op) {
       case 'fork':
-        this.openTrees.set(operation.tree, this.engine.fork(operation.source, operation.tree));
-        return succeeded();
       case 'snapshot':
-        this.engine.snapshot(operation.source, operation.tree);
+        this.copyTree(operation.source, operation.tree, operation.op);
         return succeeded();
       case 'drop':
         this.dropTree(operation.tree);
@@ -132,50 +168,97 @@ export class RametActor implements Actor {
       case 'checkpoint':
         this.tree(operation.tree).checkpoint();
         return succeeded();
-      case 'collect':
-        this.engine.gc();
+      case 'handOver':
+        this.tree(operation.tree);
+        this.forget((tree) => tree === operation.tree);
+        this.ownerOf(operation.tree).closeTree(operation.tree);
+        this.owners.set(operation.tree, this.owners.get(operation.tree) === 0 ? 1 : 0);
         return succeeded();
-      case 'reopen':
-        this.forget();
-        await this.engine.close();
-        await this.open();
-        return succeeded();
-      case 'crash':
-        await this.crash();
-        await this.open();
-        return succeeded();
+      default:
+        return await this.applyToProcesses(operation);
     }
+  }
+
+  private copyTree(source: string, made: string, kind: 'fork' | 'snapshot'): void {
+    const owner = this.ownerOf(source);
+    if (kind === 'fork') owner.keep(made, (engine) => engine.fork(source, made));
+    else owner.engine.snapshot(source, made);
+    this.owners.set(made, this.owners.get(source) ?? FIRST_PROCESS);
   }
 
   private dropTree(name: string): void {
-    for (const [number, handle] of [...this.handles]) {
-      if (handle.treeName === name) this.handles.delete(number);
+    this.forget((tree) => tree === name);
+    for (const process of this.processes) process.closeTree(name);
+    this.ownerOf(name).engine.drop(name);
+    this.owners.delete(name);
+  }
+
+  private async applyToProcesses(operation: StoreOperation): Promise<Outcome> {
+    switch (operation.op) {
+      case 'collect':
+        this.process(operation.process).engine.gc();
+        return succeeded();
+      case 'reopen':
+        this.forgetProcess(operation.process);
+        await this.process(operation.process).close();
+        await this.begin(operation.process);
+        return succeeded();
+      case 'crash':
+        this.forgetProcess(operation.process);
+        await this.process(operation.process).die();
+        await this.begin(operation.process);
+        return succeeded();
+      case 'mark':
+        await this.mark();
+        return succeeded();
+      case 'powerCut':
+        await this.cutPower(operation.salt);
+        return succeeded();
+      default:
+        throw new Error(`the store does not know '${operation.op}'`);
     }
-    for (const [number, view] of [...this.views]) if (view.treeName === name) this.views.delete(number);
-    this.openTrees.get(name)?.close();
-    this.openTrees.delete(name);
-    this.engine.drop(name);
   }
 
-  private async open(): Promise<void> {
-    this.system = new FaultySystem(createSystem());
-    this.engine = await StoreEngine.open(join(this.directory, 'store'), { system: this.system });
+  private async mark(): Promise<void> {
+    this.forget(() => true);
+    for (const process of this.processes) await process.close();
+    this.watched?.close();
+    this.watched = new WatchedSystem(createSystem(), () => undefined, this.scratch);
+    this.operationsSinceMark = 0;
+    for (const number of PROCESSES) await this.begin(number);
   }
 
-  /** The process dies: its descriptors and locks are gone at once, and nothing is stored on the way. */
-  private async crash(): Promise<void> {
-    this.forget();
-    this.system.crash();
-    await this.engine.close().catch((error: unknown) => {
-      if (!(error instanceof CrashedError)) throw error;
-    });
-    await this.engine.tables.close();
+  private async cutPower(salt: number): Promise<void> {
+    const { watched, directory } = this;
+    this.forget(() => true);
+    const isWatched = watched !== undefined && this.operationsSinceMark <= CUT_OPERATIONS_MAX;
+    if (isWatched) {
+      this.directory = join(this.scratch, `store-${++this.cuts}`);
+      const random = new SeededRandom(salt);
+      makeImage({
+        watched,
+        random,
+        kind: 'power cut',
+        write: undefined,
+        from: directory,
+        to: this.directory,
+      });
+    }
+    for (const process of this.processes) await process.die();
+    if (isWatched) rmSync(directory, { recursive: true });
+    watched?.close();
+    this.watched = undefined;
+    for (const number of PROCESSES) await this.begin(number);
   }
 
   private applyToPath(operation: PathOperation): Outcome {
     const { fileSystem } = this.tree(operation.tree);
-    if (operation.op !== 'clone') return applyToRametPath(fileSystem, operation, fileSystem);
-    return applyToRametPath(fileSystem, operation, this.tree(operation.fromTree).fileSystem);
+    if (operation.op !== 'clone' || operation.fromTree === operation.tree)
+      return applyToRametPath(fileSystem, operation, fileSystem);
+    // Only a snapshot can be open in both processes: what is cloned from another tree comes from one.
+    const { fromTree } = operation;
+    const source = this.ownerOf(operation.tree).keep(fromTree, (engine) => engine.openTree(fromTree));
+    return applyToRametPath(fileSystem, operation, source.fileSystem);
   }
 
   private applyToView(operation: ViewOperation): Outcome {

@@ -1,13 +1,15 @@
 /** Plays one history on two actors and stops at the first disagreement. */
 import { firstDifference } from './dump.ts';
 import { generateHistory } from './history.ts';
-import type { Actor, Operation, OperationName } from './operation.ts';
+import type { Actor, Operation, OperationName, Outcome } from './operation.ts';
 
 export interface RunOptions {
   /** See `ChoiceOptions.isRooted`. */
   readonly isRooted: boolean;
   /** All trees are compared after so many operations, and at the end. */
   readonly compareEvery: number;
+  /** Is told what the first of the two answered. */
+  readonly onOutcome?: (operation: Operation, outcome: Outcome) => void;
 }
 
 export class Disagreement extends Error {
@@ -29,6 +31,7 @@ const comparedAfter: ReadonlySet<OperationName> = new Set<OperationName>([
   'crash',
   'collect',
   'drop',
+  'powerCut',
 ]);
 
 /** Rejects with a `Disagreement` that names the seed and the index of the operation. */
@@ -55,8 +58,13 @@ export async function playOperations(
 ): Promise<void> {
   for (const [index, operation] of operations.entries()) {
     const [fromA, fromB] = [await outcomeOf(a, operation), await outcomeOf(b, operation)];
+    options.onOutcome?.(operation, fromA);
     if (fromA !== fromB) {
       throw new Disagreement(seed, index, operation, `${a.name}: ${fromA}\n${b.name}: ${fromB}`);
+    }
+    if (operation.op === 'powerCut') {
+      const wrong = adoptFound(a, b);
+      if (wrong !== undefined) throw new Disagreement(seed, index, operation, wrong);
     }
     const isDue = index % options.compareEvery === options.compareEvery - 1;
     const isThorough = comparedAfter.has(operation.op) || index === operations.length - 1;
@@ -65,6 +73,13 @@ export async function playOperations(
     const difference = compareActors(a, b) ?? (isThorough ? problemsOf(a, b) : undefined);
     if (difference !== undefined) throw new Disagreement(seed, index, operation, difference);
   }
+}
+
+/** After a power cut one side says what is left, and the other whether that is allowed. */
+function adoptFound(a: Actor, b: Actor): string | undefined {
+  const [model, store] = a.adopt === undefined ? [b, a] : [a, b];
+  if (store.found === undefined) return undefined;
+  return model.adopt?.((tree) => store.found!(tree));
 }
 
 /** An error that is no outcome is shown as one, so that the message names seed and operation. */
