@@ -14,4 +14,5 @@ export * from './inode.ts';
 export * from './layer-stack.ts';
 export * from './recovery.ts';
 export * from './revival.ts';
+export * from './tree-cache.ts';
 export * from './upper-layer.ts';

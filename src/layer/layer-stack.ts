@@ -32,10 +32,9 @@ import type { FrozenLayer } from './frozen-layer.ts';
 import { holderOf } from './holder.ts';
 import { Inode } from './inode.ts';
 import { NamesBetween } from './names-between.ts';
+import type { CachedTree, TreeCache } from './tree-cache.ts';
 import type { UpperLayer } from './upper-layer.ts';
 
-/** Inodes kept in memory per open tree before unused ones are dropped, oldest first. */
-const CACHED_INODES_MAX = 131_072;
 /** Names that a directory may hold before names that do not exist are no longer remembered. */
 const CACHED_NAMES_MAX = 65_536;
 /**
@@ -55,9 +54,10 @@ export interface StackParts {
   readonly system: System;
   readonly clock: Clock;
   readonly budget: MapBudget;
+  readonly cache: TreeCache;
 }
 
-export class LayerStack implements PhysicalSpace {
+export class LayerStack implements PhysicalSpace, CachedTree {
   readonly tables: MetaTables;
   readonly blobs: BlobSpace;
   readonly system: System;
@@ -74,9 +74,10 @@ export class LayerStack implements PhysicalSpace {
   /** Called when the journal has grown to the size at which a checkpoint is due. */
   onCheckpointDue: (() => void) | undefined;
   isReplaying = false;
-  /** For tests. */
-  cachedInodesMax = CACHED_INODES_MAX;
-  private trimAtInodes = 0;
+  readonly cache: TreeCache;
+  /** Names in `children` of all inodes; some that are gone may be counted until room is made. */
+  nameCount = 0;
+  private isCached = true;
 
   constructor(
     parts: StackParts,
@@ -89,6 +90,7 @@ export class LayerStack implements PhysicalSpace {
     this.system = parts.system;
     this.clock = parts.clock;
     this.budget = parts.budget;
+    this.cache = parts.cache;
     this.rootIno = rootIno;
     this.upper = upper;
     this.lowers = lowers;
@@ -152,20 +154,47 @@ export class LayerStack implements PhysicalSpace {
     return this.readLowerRecord(ino) !== undefined;
   }
 
-  /**
-   * Drops the oldest unused half of the cached inodes when there are too many. Called between operations only: an
-   * operation must never meet two objects for one inode.
-   */
+  /** Keeps what this process has in memory within its limits. Called between operations only. */
   trim(): void {
-    if (this.inodes.size <= Math.max(this.trimAtInodes, this.cachedInodesMax)) return;
-    this.storeLazyTimes(this.cachedInodesMax / 2);
-    let left = this.cachedInodesMax / 2;
+    if (this.isCached) this.cache.noteUse(this);
+  }
+
+  /** The tree was closed: what it has goes when the last of its open files does. */
+  leaveCache(): void {
+    this.isCached = false;
+    this.cache.forget(this);
+  }
+
+  get inodeCount(): number {
+    return this.inodes.size;
+  }
+
+  dropInodes(count: number): void {
+    this.storeLazyTimes(count);
+    let left = count;
     for (const [ino, inode] of this.inodes) {
-      if (left-- <= 0) break;
-      if (ino !== this.rootIno && inode.isEvictable && !this.lazyTimes.has(inode)) this.inodes.delete(ino);
+      if (left <= 0) break;
+      if (ino === this.rootIno || !inode.isEvictable || this.lazyTimes.has(inode)) continue;
+      this.nameCount -= inode.children?.size ?? 0;
+      this.inodes.delete(ino);
+      left--;
     }
-    // Where most are in use the next look comes only after some more, not with every operation.
-    this.trimAtInodes = Math.max(this.cachedInodesMax, this.inodes.size + this.cachedInodesMax / 16);
+  }
+
+  /** Changed names wait for the checkpoint. The count is made exact on the way. */
+  dropNames(count: number): void {
+    let kept = 0;
+    let dropped = 0;
+    for (const inode of this.inodes.values()) {
+      const size = inode.children?.size ?? 0;
+      if (dropped < count && size > 0 && inode.changedNames === undefined) {
+        inode.children = undefined;
+        inode.isComplete = false;
+        inode.namesBetween = undefined;
+        dropped += size;
+      } else kept += size;
+    }
+    this.nameCount = kept;
   }
 
   /** The access times of the oldest inodes are stored: until then a tree that was only read could drop none of them. */
@@ -189,7 +218,10 @@ export class LayerStack implements PhysicalSpace {
     if (known === undefined && directory.isComplete) return NO_ENTRY;
     const entry = this.readName(directory, name);
     directory.children ??= new Map();
-    if (entry !== NO_ENTRY || directory.children.size < CACHED_NAMES_MAX) directory.children.set(name, entry);
+    if (entry !== NO_ENTRY || directory.children.size < CACHED_NAMES_MAX) {
+      directory.children.set(name, entry);
+      this.nameCount++;
+    }
     return entry;
   }
 
@@ -233,6 +265,7 @@ export class LayerStack implements PhysicalSpace {
       if (entry === NO_ENTRY) merged.delete(name);
       else if (entry !== UNREAD_ENTRY) merged.set(name, entry);
     }
+    this.nameCount += merged.size - (directory.children?.size ?? 0);
     directory.children = merged;
     directory.isComplete = true;
     return merged;
@@ -363,9 +396,11 @@ export class LayerStack implements PhysicalSpace {
 
   applyName(directory: Inode, name: Name, entry: Entry): void {
     directory.children ??= new Map();
+    const before = directory.children.size;
     // A complete listing keeps the order in which names came; a name that is gone leaves it.
     if (entry === NO_ENTRY && directory.isComplete) directory.children.delete(name);
     else directory.children.set(name, entry);
+    this.nameCount += directory.children.size - before;
     directory.changedNames ??= new Map();
     directory.changedNames.set(name, entry);
     this.markDirty(directory);

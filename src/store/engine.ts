@@ -9,7 +9,15 @@
 
 import { assert, FsError, isFsError, type LayerId, StoreError } from '../base/index.ts';
 import { BlobSpace, type BlobSpaceCounts } from '../blob/index.ts';
-import { FrozenLayer, LayerStack, recover, type StackParts, takeBackLayer } from '../layer/index.ts';
+import {
+  FrozenLayer,
+  LayerStack,
+  processTreeCache,
+  recover,
+  type StackParts,
+  type TreeCache,
+  takeBackLayer,
+} from '../layer/index.ts';
 import { processMapBudget } from '../mapping/index.ts';
 import { MetaTables } from '../meta/index.ts';
 import { createSystem, type System } from '../sys/index.ts';
@@ -40,6 +48,8 @@ export interface StoreOptions {
   readonly chainLayersMax?: number;
   /** Milliseconds between two commit marks: what a power cut may take. 2,000 where nothing is said. */
   readonly commitMarkMs?: number;
+  /** What open trees may keep in memory of what they have read; shared by all stores of the process by default. */
+  readonly cache?: TreeCache;
 }
 
 export interface StoreCounts extends BlobSpaceCounts {
@@ -59,6 +69,7 @@ export class StoreEngine {
   readonly sealer: Sealer;
   readonly flattener: Flattener;
   private readonly chainLayersMax: number;
+  private readonly cache: TreeCache;
   private readonly rows: TreeRows;
   private readonly lease: Lease;
   private readonly trees = new Map<string, Tree>();
@@ -81,6 +92,7 @@ export class StoreEngine {
     this.uppers = new Uppers(this, this.rows);
     this.sealer = new Sealer(this.tables, this.blobs);
     this.chainLayersMax = chainLayersMax;
+    this.cache = options.cache ?? processTreeCache();
     this.flattener = new Flattener(this, chainLayersMax, () => this.followChains());
     // A timer cannot wait for ever.
     this.timer = Number.isFinite(commitMarkMs)
@@ -110,6 +122,7 @@ export class StoreEngine {
       system,
       clock: system.clock,
       budget: processMapBudget(() => system.mapCountMax()),
+      cache: this.cache,
     };
   }
 

@@ -164,22 +164,6 @@ test('a clone that is refused leaves its target as it was', () =>
     assert.deepEqual(bytesOf(two, '/b'), Buffer.alloc(100, 1));
   }));
 
-test('a cache of few inodes drops those that were only read, and their access times are kept', () =>
-  withStore(async (_directory, _system, open) => {
-    const engine = await open();
-    const one = engine.createEmpty('one');
-    for (let index = 0; index < 200; index++) put(one.fileSystem, `/${index}`, 1, 1);
-    engine.snapshot('one', 'base');
-    const tree = engine.fork('base', 'two');
-    const files = tree.fileSystem;
-    tree.stack.cachedInodesMax = 32;
-    bytesOf(files, '/0');
-    const atime = files.stat('/0', true).atimeNanoseconds;
-    for (let index = 1; index < 200; index++) bytesOf(files, `/${index}`);
-    assert.ok(tree.stack.inodes.size <= 40, `${tree.stack.inodes.size} inodes are kept`);
-    assert.equal(files.stat('/0', true).atimeNanoseconds, atime);
-  }));
-
 test('a number that was used for a file without a name is not given out again', () =>
   withStore(async (_directory, _system, open) => {
     const engine = await open();

@@ -95,6 +95,7 @@ export class Tree {
       throw error;
     } finally {
       this.isOpen = false;
+      stack.leaveCache();
       this.onClosed(this);
     }
   }

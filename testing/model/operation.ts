@@ -9,7 +9,9 @@ interface On {
   readonly tree: string;
 }
 
-/** Two processes work on one store. A tree belongs to one of them: the first to the first, a new one to its source's. */
+/**
+ * Two processes work on one store. A tree belongs to one of them: the first to the first, a new one to its source's.
+ */
 export type ProcessNumber = 0 | 1;
 
 interface By {

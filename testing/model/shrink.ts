@@ -4,8 +4,8 @@
  */
 
 /**
- * Indices of as few items as leaving out pieces, ever smaller ones, can reach while `fails` stays true. All of the items
- * fail. `fails` is asked some hundred times for a thousand items.
+ * Indices of as few items as leaving out pieces, ever smaller ones, can reach while `fails` stays true. All of the
+ * items fail. `fails` is asked some hundred times for a thousand items.
  */
 export async function shrink<T>(
   items: readonly T[],

@@ -1,6 +1,6 @@
 /**
- * The longest pieces of work that one process does on the tables keep the others waiting for no more than 20 ms. What is
- * asserted is the processor time of each transaction, which does not depend on what else the machine does; how long
+ * The longest pieces of work that one process does on the tables keep the others waiting for no more than 20 ms. What
+ * is asserted is the processor time of each transaction, which does not depend on what else the machine does; how long
  * another process really waited is told beside it.
  */
 import assert from 'node:assert/strict';

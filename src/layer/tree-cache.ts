@@ -1,0 +1,107 @@
+/**
+ * What the open trees of a process keep in memory of what they have read, within limits for all of them together. Trees
+ * that were used least recently give way first, and in a tree what was read first.
+ *
+ * Nothing is lost: only what can be read again goes. An inode that is dirty, open or mapped stays, whatever the limit.
+ */
+
+/** What a tree tells of its cache, and how it makes room. */
+export interface CachedTree {
+  readonly inodeCount: number;
+  /** Names in the listings and lookups that it remembers. */
+  readonly nameCount: number;
+  /** Drops up to so many inodes, the oldest first. */
+  dropInodes(count: number): void;
+  /** Forgets at least so many names of directories that have not changed, where there are as many. */
+  dropNames(count: number): void;
+}
+
+export interface CacheLimits {
+  /** An inode takes some 500 bytes, with its map more. */
+  readonly inodesMax: number;
+  /** A name takes some 100 bytes. */
+  readonly namesMax: number;
+}
+
+interface Counted {
+  inodes: number;
+  names: number;
+}
+
+export class TreeCache {
+  readonly limits: CacheLimits;
+  /** In the order in which they were last used. */
+  private readonly trees = new Map<CachedTree, Counted>();
+  private latest: CachedTree | undefined;
+  private inodes = 0;
+  private names = 0;
+  /** Where most is in use the next look comes only after some more, not with every operation. */
+  private inodesDueAt: number;
+  private namesDueAt: number;
+
+  constructor(limits: CacheLimits = { inodesMax: 131_072, namesMax: 1_048_576 }) {
+    this.limits = limits;
+    this.inodesDueAt = limits.inodesMax;
+    this.namesDueAt = limits.namesMax;
+  }
+
+  /** What all trees hold, as of their last use. */
+  get counts(): { readonly inodes: number; readonly names: number } {
+    return { inodes: this.inodes, names: this.names };
+  }
+
+  /**
+   * A tree was just used. Called between operations only, since room may be made in every tree: an operation must never
+   * meet two objects for one inode.
+   */
+  noteUse(tree: CachedTree): void {
+    let counted = this.trees.get(tree);
+    if (counted === undefined) counted = { inodes: 0, names: 0 };
+    else if (this.latest !== tree) this.trees.delete(tree);
+    if (this.latest !== tree) this.trees.set(tree, counted);
+    this.latest = tree;
+    this.count(tree, counted);
+    if (this.inodes > this.inodesDueAt || this.names > this.namesDueAt) this.makeRoom();
+  }
+
+  /** The tree was closed. */
+  forget(tree: CachedTree): void {
+    const counted = this.trees.get(tree);
+    if (counted === undefined) return;
+    this.inodes -= counted.inodes;
+    this.names -= counted.names;
+    this.trees.delete(tree);
+    if (this.latest === tree) this.latest = undefined;
+  }
+
+  private count(tree: CachedTree, counted: Counted): void {
+    this.inodes += tree.inodeCount - counted.inodes;
+    this.names += tree.nameCount - counted.names;
+    counted.inodes = tree.inodeCount;
+    counted.names = tree.nameCount;
+  }
+
+  /** Half of a limit that was reached is kept, so that the next look is not soon. */
+  private makeRoom(): void {
+    const { inodesMax, namesMax } = this.limits;
+    const areInodesOver = this.inodes > this.inodesDueAt;
+    const areNamesOver = this.names > this.namesDueAt;
+    for (const [tree, counted] of this.trees) {
+      const inodesOver = areInodesOver ? this.inodes - inodesMax / 2 : 0;
+      if (inodesOver > 0) tree.dropInodes(Math.ceil(inodesOver));
+      this.count(tree, counted);
+      const namesOver = areNamesOver ? this.names - namesMax / 2 : 0;
+      if (namesOver > 0) tree.dropNames(Math.ceil(namesOver));
+      this.count(tree, counted);
+    }
+    if (areInodesOver) this.inodesDueAt = Math.max(inodesMax, this.inodes + inodesMax / 16);
+    if (areNamesOver) this.namesDueAt = Math.max(namesMax, this.names + namesMax / 16);
+  }
+}
+
+const ofTheProcess = new TreeCache();
+
+/** The one that all stores of a process share. */
+export function processTreeCache(): TreeCache {
+  return ofTheProcess;
+}
