@@ -20,11 +20,10 @@ import {
 import type { System } from '../sys/index.ts';
 import { BlobFile } from './blob-file.ts';
 import { BlobFiles } from './blob-files.ts';
-import type { BlockSums } from './block-sums.ts';
 import { DamagedBlobError, shortBlob } from './damage.ts';
 import { scrubBlocks, type VisitBad } from './scrubbing.ts';
 import { Sealing } from './sealing.ts';
-import { loadSums, storeSums } from './sum-file.ts';
+import { loadSums, type SumsOfBlob, storeSums } from './sum-file.ts';
 import { WINDOW_BYTES, WindowPool } from './window-pool.ts';
 
 /** Most bytes read at once, and the size of the scratch buffer. */
@@ -450,13 +449,12 @@ export class BlobSpace {
     return new Sealing(this, id, lengthBlocks);
   }
 
-  /** For this room only: makes a blob's data durable, then its checksums. */
-  finishSealing(id: BlobId, computed: BlockSums): void {
-    const file = this.files.of(id);
-    this.system.dataSync(this.files.descriptor(file));
-    this.files.syncName(file);
-    storeSums(this.system, this.directory, id, computed.sums, computed.count);
-    this.setSealed(id);
+  /** For this room only: makes the data of blobs durable, then their checksums. */
+  finishSealing(blobs: readonly SumsOfBlob[]): void {
+    for (const { id } of blobs) this.system.dataSync(this.files.descriptor(this.files.of(id)));
+    for (const { id } of blobs) this.files.syncName(this.files.of(id));
+    storeSums(this.system, this.directory, blobs);
+    for (const { id } of blobs) this.setSealed(id);
   }
 
   /** Blocks `[startBlock, startBlock + count)` were written by this process: nothing is left to verify in them. */

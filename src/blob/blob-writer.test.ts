@@ -106,7 +106,8 @@ function streamTests(system: System): void {
         model.push(last.subarray(7), Buffer.alloc(end));
         const wanted = Buffer.concat(model);
         assert.equal(writer.lengthBytes, wanted.length - end);
-        const finished = writer.finish({ lengthBytes: wanted.length });
+        writer.complete(wanted.length);
+        const finished = writer.finish();
         assert.deepEqual(finished, { lengthBytes: wanted.length, lengthBlocks: blocksFor(wanted.length) });
         assert.ok(scratch.bytesOf(ONE).equals(wanted));
         checkSums(scratch);
@@ -133,9 +134,10 @@ function streamTests(system: System): void {
     const writer = BlobWriter.create(scratch.space, ONE);
     writer.appendStream(pattern(BLOCK_SIZE), 0, BLOCK_SIZE);
     writer.skip(2);
-    assert.throws(() => writer.finish({ lengthBytes: BLOCK_SIZE - 1 }), /before its last byte/);
-    assert.throws(() => writer.finish({ lengthBytes: BLOCK_SIZE + 1 }), /before its last block/);
-    writer.finish({ lengthBytes: 2 * BLOCK_SIZE + 5 });
+    assert.throws(() => writer.complete(BLOCK_SIZE - 1), /before its last byte/);
+    assert.throws(() => writer.complete(BLOCK_SIZE + 1), /before its last block/);
+    writer.complete(2 * BLOCK_SIZE + 5);
+    writer.finish();
     assert.equal(statSync(blobPath(scratch.directory, ONE)).size, 2 * BLOCK_SIZE + 5);
     checkSums(scratch);
   });
@@ -259,7 +261,7 @@ function cloneTests(system: System): void {
     while (!writer.step(100)) steps++;
     assert.ok(steps >= 10, `${steps} steps`);
     assert.equal(scratch.space.isSealed(ONE), false);
-    assert.throws(() => writer.finish({ lengthBytes: 2 ** 30 }), /as long as its source/);
+    assert.throws(() => writer.complete(2 ** 30), /as long as its source/);
     assert.equal(writer.finish().lengthBlocks, 951);
     checkSums(scratch);
     scratch.flipBit(ONE, 950 * BLOCK_SIZE + 4);

@@ -12,6 +12,9 @@ import { type BlobSpace, CHUNK_BYTES } from './blob-space.ts';
 import { BlockSums } from './block-sums.ts';
 import type { Sealing } from './sealing.ts';
 
+/** Blocks of a clone that are read back at once. */
+const BACK_BLOCKS = 1024;
+
 export interface FinishedBlob {
   readonly lengthBlocks: number;
   readonly lengthBytes: number;
@@ -31,6 +34,9 @@ export class BlobWriter {
   /** Set when the content was cloned by the host: then its sums are read back instead of computed on the way. */
   private readBack: Sealing | undefined;
   private isOpen = true;
+  private isComplete = false;
+  /** What was flushed ends with a whole block. */
+  private isWhole = true;
 
   private constructor(space: BlobSpace, id: BlobId, bufferBytes: number) {
     this.space = space;
@@ -106,6 +112,36 @@ export class BlobWriter {
     if (length > 0) this.dataEndBytes = this.lengthBytes;
   }
 
+  /**
+   * Adds the first `length` bytes of `bytes` as `appendStream` does, but from where they are, while the caller goes on:
+   * until the promise is kept they do not change, and nothing else is done with the writer. Only the last piece ends
+   * within a block.
+   */
+  appendPiece(bytes: Uint8Array, length: number): Promise<void> {
+    this.assertWritable();
+    this.flush();
+    assert(this.isWhole, 'a piece follows whole blocks');
+    const { space, file, fd } = this;
+    const start = this.flushedBlocks;
+    const position = start * BLOCK_SIZE;
+    const written = space.system.pwriteAsync(fd, bytes, 0, length, position);
+    const rest = length % BLOCK_SIZE;
+    this.computed.addBlocks(bytes, length - rest);
+    if (rest > 0) {
+      const last = new Uint8Array(BLOCK_SIZE);
+      last.set(bytes.subarray(length - rest, length));
+      this.computed.addBlocks(last, BLOCK_SIZE);
+    }
+    this.flushedBlocks += blocksFor(length);
+    this.dataEndBytes = position + length;
+    this.isWhole = rest === 0;
+    return written.then(() => {
+      space.system.startWriteback(fd, position, length);
+      file.setSize(position + length);
+      file.touched.setRange(start, start + blocksFor(length));
+    });
+  }
+
   /** Leaves a hole of `blocks` blocks, which takes no space and reads as zeros. Only at a block boundary. */
   skip(blocks: number): void {
     this.assertWritable();
@@ -116,7 +152,7 @@ export class BlobWriter {
     this.flushedBlocks += blocks;
   }
 
-  /** Reads back up to `blocksMax` blocks of a cloned blob. True when nothing is left but `finish`. */
+  /** Reads back up to `blocksMax` blocks of a cloned blob. True when none is left. */
   step(blocksMax: number): boolean {
     this.assertOpen();
     const { readBack } = this;
@@ -126,28 +162,62 @@ export class BlobWriter {
   }
 
   /**
-   * Ends the blob: data durable, then sums; it is sealed afterwards. With `lengthBytes` the file ends there, where
-   * a large file ends within a last block or a hole: not before the last byte given. On failure (EIO, ENOSPC) call
-   * `abort`.
+   * The blob ends at `lengthBytes`, where a large file ends within a last block or a hole: not before the last byte
+   * given. Its bytes are written afterwards, nothing is added any more, and every checksum is known.
    */
-  finish(options: { readonly lengthBytes?: number } = {}): FinishedBlob {
+  complete(lengthBytes: number): void {
     this.assertOpen();
-    const lengthBytes = options.lengthBytes ?? this.lengthBytes;
+    assert(!this.isComplete, 'a blob is completed once');
     assert(lengthBytes >= this.dataEndBytes, 'a blob does not end before its last byte');
     if (this.readBack !== undefined) {
       assert(lengthBytes === this.file.sizeBytes, 'a clone is as long as its source');
-      this.readBack.finish();
-    } else {
-      const lengthBlocks = blocksFor(lengthBytes);
-      this.flushLast();
-      assert(lengthBlocks >= this.computed.count, 'a blob does not end before its last block');
-      this.computed.addHoles(lengthBlocks - this.computed.count);
-      this.space.system.truncate(this.fd, lengthBytes);
-      this.space.files.refreshSize(this.file);
-      this.space.finishSealing(this.id, this.computed);
+      while (!this.step(BACK_BLOCKS));
+      this.isComplete = true;
+      return;
     }
-    this.release();
+    this.flushLast();
+    const holes = blocksFor(lengthBytes) - this.computed.count;
+    assert(holes >= 0, 'a blob does not end before its last block');
+    this.computed.addHoles(holes);
+    this.space.system.truncate(this.fd, lengthBytes);
+    this.space.files.refreshSize(this.file);
+    this.isComplete = true;
+  }
+
+  /** The checksums of all blocks; after `complete`. */
+  get sums(): BlockSums {
+    return this.readBack?.computed ?? this.computed;
+  }
+
+  /** Makes the data durable while the caller goes on, so that `finish` has little left to wait for. */
+  sync(): Promise<void> {
+    this.assertOpen();
+    return this.space.system.dataSyncAsync(this.fd);
+  }
+
+  /**
+   * Ends the blob, where its data ends unless it is complete: it is sealed afterwards. On failure (EIO, ENOSPC) call
+   * `abort`.
+   */
+  finish(): FinishedBlob {
+    if (!this.isComplete) this.complete(this.lengthBytes);
+    const lengthBytes = this.file.sizeBytes;
+    BlobWriter.finishAll([this]);
     return { lengthBlocks: blocksFor(lengthBytes), lengthBytes };
+  }
+
+  /**
+   * Ends several blobs that are complete: data durable, then sums. Much cheaper than one by one, since the host
+   * writes its own journal once for all of them. On failure (EIO, ENOSPC) call `abort` of each.
+   */
+  static finishAll(writers: readonly BlobWriter[]): void {
+    for (const writer of writers) {
+      writer.assertOpen();
+      assert(writer.isComplete, 'what is sealed is complete');
+    }
+    const [first] = writers;
+    first?.space.finishSealing(writers.map(({ id, sums }) => ({ id, sums })));
+    for (const writer of writers) writer.release();
   }
 
   /** Removes the unfinished blob. */
@@ -185,6 +255,8 @@ export class BlobWriter {
     const { space, file, buffer, fd } = this;
     const position = this.flushedBlocks * BLOCK_SIZE;
     space.system.pwrite(fd, buffer, 0, writtenBytes, position);
+    // The blob is synced when it is finished: by then the disk has most of it.
+    space.system.startWriteback(fd, position, writtenBytes);
     this.computed.addBlocks(buffer, this.bufferedBytes);
     const blocks = this.bufferedBytes / BLOCK_SIZE;
     file.setSize(position + writtenBytes);
@@ -205,5 +277,6 @@ export class BlobWriter {
   private assertWritable(): void {
     this.assertOpen();
     assert(this.readBack === undefined, 'nothing is added to a clone');
+    assert(!this.isComplete, 'nothing is added to a complete blob');
   }
 }

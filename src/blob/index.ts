@@ -20,3 +20,4 @@ export { BlobWriter, type FinishedBlob } from './blob-writer.ts';
 export { DamagedBlobError } from './damage.ts';
 export type { VisitBad } from './scrubbing.ts';
 export type { Sealing } from './sealing.ts';
+export { sumBytes } from './sum-format.ts';

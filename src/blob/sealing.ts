@@ -7,6 +7,7 @@ import type { System } from '../sys/index.ts';
 import type { BlobFiles } from './blob-files.ts';
 import { BlockSums } from './block-sums.ts';
 import { shortBlob } from './damage.ts';
+import type { SumsOfBlob } from './sum-file.ts';
 
 /** Blocks read at once. */
 const CHUNK_BLOCKS = 256;
@@ -18,14 +19,14 @@ export interface SealingSpace {
   /** At least 1 MiB, anyone's until the next call. */
   readonly scratch: Uint8Array;
   /** Makes the data durable, then the checksums. */
-  finishSealing(id: BlobId, computed: BlockSums): void;
+  finishSealing(blobs: readonly SumsOfBlob[]): void;
 }
 
 export class Sealing {
   private readonly space: SealingSpace;
   private readonly id: BlobId;
   private readonly lengthBlocks: number;
-  private readonly computed = new BlockSums();
+  readonly computed = new BlockSums();
   private isFinished = false;
 
   constructor(space: SealingSpace, id: BlobId, lengthBlocks: number) {
@@ -52,7 +53,7 @@ export class Sealing {
     assert(blocksMax > 0, 'a step does something');
     if (this.isFinished) return true;
     if (this.remainingBlocks === 0) {
-      this.space.finishSealing(this.id, this.computed);
+      this.space.finishSealing([{ id: this.id, sums: this.computed }]);
       this.isFinished = true;
       return true;
     }

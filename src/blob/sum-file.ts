@@ -3,6 +3,7 @@ import { constants } from 'node:fs';
 import { type BlobId, DecodeError, FsError, isFsError } from '../base/index.ts';
 import type { System } from '../sys/index.ts';
 import { blobFolder, sumPath } from './blob-path.ts';
+import type { BlockSums } from './block-sums.ts';
 import { DamagedBlobError } from './damage.ts';
 import { decodeSums, encodeSums } from './sum-format.ts';
 
@@ -36,36 +37,43 @@ export function loadSums(system: System, directory: string, id: BlobId): BigUint
   }
 }
 
+/** The checksums of a blob that is to be sealed. */
+export interface SumsOfBlob {
+  readonly id: BlobId;
+  readonly sums: BlockSums;
+}
+
 /**
- * Stores the first `count` of `sums`; they are durable when this returns. The blob's own bytes must be already. Two
+ * Stores the checksums of blobs; they are durable when this returns. The blobs' own bytes must be already. Two
  * processes may do so at once: both write the same bytes, into one file or two, and the last name stands.
  */
-export function storeSums(
-  system: System,
-  directory: string,
-  id: BlobId,
-  sums: BigUint64Array,
-  count: number,
-): void {
-  const path = sumPath(directory, id);
-  const temporary = `${path}.tmp`;
-  const bytes = encodeSums(id, sums, count);
-  // Not emptied when it is there: it may be another's, or even have become the file itself meanwhile.
-  const fd = system.open(temporary, O_WRONLY | O_CREAT, 0o644);
+export function storeSums(system: System, directory: string, blobs: readonly SumsOfBlob[]): void {
+  const descriptors: number[] = [];
   try {
-    system.pwrite(fd, bytes, 0, bytes.length, 0);
-    if (system.fileSize(fd).sizeBytes > bytes.length) system.truncate(fd, bytes.length);
-    system.dataSync(fd);
+    for (const { id, sums } of blobs) {
+      // Not emptied when it is there: it may be another's, or even have become the file itself meanwhile.
+      const fd = system.open(`${sumPath(directory, id)}.tmp`, O_WRONLY | O_CREAT, 0o644);
+      descriptors.push(fd);
+      const bytes = encodeSums(id, sums.sums, sums.count);
+      system.pwrite(fd, bytes, 0, bytes.length, 0);
+      if (system.fileSize(fd).sizeBytes > bytes.length) system.truncate(fd, bytes.length);
+    }
+    for (const fd of descriptors) system.dataSync(fd);
   } finally {
-    system.close(fd);
+    for (const fd of descriptors) system.close(fd);
   }
+  for (const { id } of blobs) nameSums(system, sumPath(directory, id));
+  const folders = new Set(blobs.map(({ id }) => blobFolder(directory, id)));
+  for (const folder of folders) system.syncDirectory(folder);
+}
+
+function nameSums(system: System, path: string): void {
   try {
-    system.rename(temporary, path);
+    system.rename(`${path}.tmp`, path);
   } catch (error) {
     // Another process has just given the file its name.
     if (!isFsError(error, 'ENOENT') || !isThere(system, path)) throw error;
   }
-  system.syncDirectory(blobFolder(directory, id));
 }
 
 function isThere(system: System, path: string): boolean {

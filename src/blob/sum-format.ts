@@ -32,6 +32,13 @@ function orderSums(bytes: Buffer): void {
   if (endianness() === 'BE') bytes.swap64();
 }
 
+/** The first `count` of `sums` as they are stored: little-endian, one after another. */
+export function sumBytes(sums: BigUint64Array, count: number): Buffer {
+  const bytes = Buffer.from(sums.slice(0, count).buffer);
+  orderSums(bytes);
+  return bytes;
+}
+
 /** The whole file for the first `count` of `sums`. */
 export function encodeSums(id: BlobId, sums: BigUint64Array, count: number): Buffer {
   const file = Buffer.alloc(sumFileBytes(count));

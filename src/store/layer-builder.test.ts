@@ -177,10 +177,11 @@ test('given up, it leaves no row, no blob and no lock', async (context) => {
   builder.rememberContent(SHA, 5000, builder.storePacked(seededBytes(2, 5000), 5000));
   for (let count = 0; count < 3000; count++) builder.putInode(builder.newIno(), record(builder, 0o100644));
   const finished = builder.createOwn();
-  finished.append(Buffer.alloc(100, 1), 100);
-  finished.finish(100);
+  await finished.append(Buffer.alloc(100, 1), 100);
+  finished.complete(100);
+  finished.finish();
   const open = builder.createOwn();
-  open.append(Buffer.alloc(100, 1), 100);
+  await open.append(Buffer.alloc(100, 1), 100);
   builder.abort();
   builder.abort();
   assert.deepEqual([...engine.tables.layers.entries()], []);
@@ -213,10 +214,11 @@ test('own blobs keep their holes and end at the last byte of the file', async (c
   addRoot(builder);
   const own = builder.createOwn();
   own.skipTo(4 * BLOCK_SIZE);
-  own.append(Buffer.alloc(BLOCK_SIZE, 1), BLOCK_SIZE);
+  await own.append(Buffer.alloc(BLOCK_SIZE, 1), BLOCK_SIZE);
   own.skipTo(10 * BLOCK_SIZE);
-  own.append(Buffer.from('end'), 3);
-  own.finish(20 * BLOCK_SIZE + 5);
+  await own.append(Buffer.from('end'), 3);
+  own.complete(20 * BLOCK_SIZE + 5);
+  own.finish();
   builder.finish();
   const blob = engine.tables.blobs.get(own.id);
   assert.deepEqual([blob?.lengthBytes, blob?.lengthBlocks], [20 * BLOCK_SIZE + 5, 21]);
@@ -230,18 +232,20 @@ test('own blobs keep their holes and end at the last byte of the file', async (c
 
 test('when its process dies at any call, gc removes what it left', async (context) => {
   const counting = new FaultySystem(createSystem());
-  const build = (engine: StoreEngine): void => {
+  const build = async (engine: StoreEngine): Promise<void> => {
     const builder = engine.buildLayer('base', '');
     addRoot(builder);
     addFile(builder, 'a', seededBytes(1, 5000));
     const own = builder.createOwn();
-    own.append(seededBytes(2, 9000), 9000);
-    own.finish(9000);
+    await own.append(seededBytes(2, 9000), 9000);
+    own.complete(9000);
+    own.finish();
+    await builder.sealOwn();
     builder.finish();
   };
   const first = await scratchStore(context, { system: counting });
   const before = counting.callCount;
-  build(first);
+  await build(first);
   const calls = counting.callCount - before;
   await first.close();
   assert.ok(calls > 10);
@@ -250,7 +254,7 @@ test('when its process dies at any call, gc removes what it left', async (contex
     const engine = await scratchStore(context, { system });
     const start = system.callCount;
     system.plan = (_operation, index) => (index === start + at ? { kind: 'crash' } : undefined);
-    assert.throws(() => build(engine), /the process is dead/);
+    await assert.rejects(build(engine), /the process is dead/);
     // Our own lock lives as long as this process: what the kernel does at its death is done by hand.
     for (const name of readdirSync(join(engine.directory, 'journals'))) {
       rmSync(join(engine.directory, 'journals', name));

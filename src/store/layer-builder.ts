@@ -15,6 +15,7 @@
  */
 import {
   assert,
+  BLOCK_SIZE,
   type BlobId,
   type BlockIndex,
   blocksFor,
@@ -43,7 +44,10 @@ export { OwnBlob };
 /** A packed blob is closed, and the next begun, when it has reached this size. */
 const PACKED_BYTES_MAX = 64 * 1024 * 1024;
 const INODE_RANGE = 4096;
-const BLOB_RANGE = 64;
+const BLOB_RANGE_MAX = 64;
+/** Of blobs that wait to be sealed a descriptor each is kept open, and eight bytes for each block. */
+const UNSEALED_MAX = 64;
+const UNSEALED_BYTES_MAX = 8 * 1024 ** 3;
 
 /** Where content lies: from the start of block `physical` of `blob`. */
 export interface ContentPlace {
@@ -75,11 +79,15 @@ export class LayerBuilder {
   private inoEnd = 0;
   private blobNext = 0;
   private blobEnd = 0;
+  /** How many rows of blobs are written next. */
+  private blobsReserved = 4;
   /** Blobs of this builder, finished or not. */
   private readonly ownBlobs = new Set<BlobId>();
   /** Blobs whose rows were written, also those given up since. */
   private readonly begunBlobs = new Set<BlobId>();
   private readonly openBlobs = new Set<OwnBlob>();
+  /** Those of them that are complete. */
+  private readonly unsealed = new Set<OwnBlob>();
   /** Content of this build whose rows are still in the queue. */
   private readonly queuedContent = new Map<string, ContentPlace>();
   private packed: BlobWriter | undefined;
@@ -164,11 +172,11 @@ export class LayerBuilder {
 
   // Content.
 
-  /** Where content with this SHA-256 and size lies already; undefined when it is to be stored. */
-  findContent(sha256: Buffer, sizeBytes: number): ContentPlace | undefined {
-    const queued = this.queuedContent.get(contentKey(sha256, sizeBytes));
+  /** Where content with this hash (format.md, content) and size lies already; undefined when it is to be stored. */
+  findContent(hash: Buffer, sizeBytes: number): ContentPlace | undefined {
+    const queued = this.queuedContent.get(contentKey(hash, sizeBytes));
     if (queued !== undefined) return queued;
-    const stored = this.tables.contents.get(sha256, sizeBytes);
+    const stored = this.tables.contents.get(hash, sizeBytes);
     if (stored === undefined) return undefined;
     const isTrusted =
       this.ownBlobs.has(stored.blob) || this.tables.blobs.get(stored.blob)?.state === 'sealed';
@@ -176,11 +184,16 @@ export class LayerBuilder {
     return isTrusted ? { blob: stored.blob, physical: stored.physical as BlockIndex } : undefined;
   }
 
+  /** Reads a piece of content that lies at `place`. EIO, a DamagedBlobError, where it does not match its checksum. */
+  readContent(place: ContentPlace, position: number, target: Uint8Array, length: number): void {
+    this.blobs.read(place.blob, place.physical * BLOCK_SIZE + position, target, 0, length);
+  }
+
   /** Remembers where content of this build lies, for files met later. */
-  rememberContent(sha256: Buffer, sizeBytes: number, place: ContentPlace): void {
+  rememberContent(hash: Buffer, sizeBytes: number, place: ContentPlace): void {
     assert(this.ownBlobs.has(place.blob), 'remembered content lies in a blob of this build');
-    this.queuedContent.set(contentKey(sha256, sizeBytes), place);
-    this.rows.add(() => this.tables.contents.put(sha256, sizeBytes, { ...place, sizeBytes }));
+    this.queuedContent.set(contentKey(hash, sizeBytes), place);
+    this.rows.add(() => this.tables.contents.put(hash, sizeBytes, { ...place, sizeBytes }));
   }
 
   /** Stores `lengthBytes` bytes at a block boundary of the current packed blob. */
@@ -193,7 +206,7 @@ export class LayerBuilder {
     if (this.packed !== undefined && this.packed.lengthBytes + lengthBytes <= PACKED_BYTES_MAX)
       return this.packed;
     this.closePacked();
-    this.packed = BlobWriter.create(this.blobs, this.newBlob('packed'));
+    this.packed = BlobWriter.create(this.blobs, this.newBlob());
     return this.packed;
   }
 
@@ -207,28 +220,68 @@ export class LayerBuilder {
 
   /** A blob for one large file: offset 0 of the blob is offset 0 of the file. */
   createOwn(): OwnBlob {
-    const id = this.newBlob('own');
-    const own = new OwnBlob(this.blobs, this.system, id, (lengthBytes) => {
-      this.openBlobs.delete(own);
-      if (lengthBytes === undefined) this.forget(id);
-      else this.sealed(id, 'own', lengthBytes);
+    const own = new OwnBlob(this.blobs, this.system, this.newBlob(), {
+      completed: () => this.unsealed.add(own),
+      aborted: () => {
+        this.openBlobs.delete(own);
+        this.unsealed.delete(own);
+        this.forget(own.id);
+      },
     });
     this.openBlobs.add(own);
     return own;
   }
 
-  /** A blob's row is durable before its file exists: after a crash gc finds every file that was begun. */
-  private newBlob(kind: BlobKind): BlobId {
-    const { tables } = this;
-    if (this.blobNext >= this.blobEnd) {
-      this.blobNext = tables.transaction(() => tables.allocate('nextBlob', BLOB_RANGE));
-      this.blobEnd = this.blobNext + BLOB_RANGE;
+  /** Whether so many blobs wait to be sealed that `sealOwn` is worth its time. */
+  get isSealingDue(): boolean {
+    if (this.unsealed.size >= UNSEALED_MAX) return true;
+    let bytes = 0;
+    for (const own of this.unsealed) bytes += own.lengthBytes;
+    return bytes >= UNSEALED_BYTES_MAX;
+  }
+
+  /** Seals the blobs of large files that are complete. `finish` seals those that are left, but waits for the disk. */
+  async sealOwn(): Promise<void> {
+    const batch = [...this.unsealed];
+    this.unsealed.clear();
+    await OwnBlob.syncAll(batch);
+    this.sealBatch(batch);
+  }
+
+  private sealBatch(batch: readonly OwnBlob[]): void {
+    OwnBlob.sealAll(batch);
+    for (const own of batch) {
+      this.openBlobs.delete(own);
+      this.sealed(own.id, 'own', this.blobs.lengthBytes(own.id));
     }
+  }
+
+  /** A blob's row is durable before its file exists: after a crash gc finds every file that was begun. */
+  private newBlob(): BlobId {
+    if (this.blobNext >= this.blobEnd) this.reserveBlobs();
     const id = this.blobNext++ as BlobId;
-    tables.transaction(() => this.putBlob(id, kind, 'building', 0));
     this.ownBlobs.add(id);
     this.begunBlobs.add(id);
     return id;
+  }
+
+  /** Writes the rows of more and more blobs at once, since a durable transaction takes as long as a small file. */
+  private reserveBlobs(): void {
+    const count = this.blobsReserved;
+    this.blobsReserved = Math.min(2 * count, BLOB_RANGE_MAX);
+    this.blobNext = this.tables.transaction(() => {
+      const first = this.tables.allocate('nextBlob', count);
+      for (let id = first; id < first + count; id++) this.putBlob(id as BlobId, 'packed', 'building', 0);
+      return first;
+    });
+    this.blobEnd = this.blobNext + count;
+  }
+
+  private dropReserved(): void {
+    for (let id = this.blobNext; id < this.blobEnd; id++) {
+      this.rows.add(() => this.tables.blobs.remove(id as BlobId));
+    }
+    this.blobNext = this.blobEnd;
   }
 
   private putBlob(id: BlobId, kind: BlobKind, state: 'building' | 'sealed', lengthBytes: number): void {
@@ -259,8 +312,10 @@ export class LayerBuilder {
    */
   finish(): TreeRecord {
     assert(!this.isDone, 'a layer is finished once');
+    this.sealBatch([...this.unsealed]);
     assert(this.openBlobs.size === 0, 'every own blob was finished or aborted');
     this.closePacked();
+    this.dropReserved();
     this.rows.flush();
     const tree = this.tables.transaction(() => {
       this.assertNameFree();
@@ -302,6 +357,7 @@ export class LayerBuilder {
       this.packed?.abort();
       for (const own of this.openBlobs) own.abort();
       this.rows.discard();
+      this.dropReserved();
       this.removeContent();
       this.tables.removeLayerRows(this.layer);
       for (const id of this.begunBlobs) if (this.blobs.exists(id)) this.blobs.unlink(id);
@@ -317,6 +373,6 @@ export class LayerBuilder {
 }
 
 /** The key of the queue's own map. */
-function contentKey(sha256: Buffer, sizeBytes: number): string {
-  return `${sha256.toString('latin1')}${sizeBytes}`;
+function contentKey(hash: Buffer, sizeBytes: number): string {
+  return `${hash.toString('latin1')}${sizeBytes}`;
 }

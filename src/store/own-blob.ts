@@ -1,34 +1,36 @@
 /**
  * The blob of one large file while it is written: offset 0 of the blob is offset 0 of the file, holes are
- * holes.
+ * holes. It is written, completed, and then sealed together with others.
  */
 import { assert, BLOCK_SIZE, type BlobId } from '../base/index.ts';
-import { type BlobSpace, BlobWriter } from '../blob/index.ts';
+import { type BlobSpace, BlobWriter, sumBytes } from '../blob/index.ts';
 import type { System } from '../sys/index.ts';
+
+/** What the builder of the layer does with the blob. */
+export interface OwnBlobOwner {
+  /** It is complete and waits to be sealed. */
+  completed(own: OwnBlob): void;
+  /** It was given up. */
+  aborted(own: OwnBlob): void;
+}
 
 export class OwnBlob {
   readonly id: BlobId;
   private readonly blobs: BlobSpace;
   private readonly system: System;
-  private readonly onEnd: (lengthBytes: number | undefined) => void;
+  private readonly owner: OwnBlobOwner;
   private writer: BlobWriter | undefined;
-  private isEnded = false;
+  private state: 'written' | 'complete' | 'ended' = 'written';
 
-  /** `onEnd` is told the length of a finished blob, undefined for one that was given up. */
-  constructor(
-    blobs: BlobSpace,
-    system: System,
-    id: BlobId,
-    onEnd: (lengthBytes: number | undefined) => void,
-  ) {
+  constructor(blobs: BlobSpace, system: System, id: BlobId, owner: OwnBlobOwner) {
     this.blobs = blobs;
     this.system = system;
     this.id = id;
-    this.onEnd = onEnd;
+    this.owner = owner;
   }
 
   private open(): BlobWriter {
-    assert(!this.isEnded, 'an ended blob is not written');
+    assert(this.state === 'written', 'a complete blob is not written');
     this.writer ??= BlobWriter.create(this.blobs, this.id);
     return this.writer;
   }
@@ -37,7 +39,7 @@ export class OwnBlob {
    * Takes the whole content of an open file by reflink. False, and nothing happened, where the host cannot.
    */
   cloneFrom(source: number): boolean {
-    assert(this.writer === undefined && !this.isEnded, 'a clone is the first content of its blob');
+    assert(this.writer === undefined && this.state === 'written', 'a clone is the first content of its blob');
     this.writer = BlobWriter.fromClone(this.blobs, this.id, source);
     return this.writer !== undefined;
   }
@@ -56,14 +58,22 @@ export class OwnBlob {
     return this.system.seekHole(this.blobs.descriptor(this.id), position);
   }
 
-  /** Reads a piece of a clone, to hash it. */
-  readBack(target: Uint8Array, length: number, position: number): void {
+  /** Reads a piece of what is there. */
+  read(target: Uint8Array, length: number, position: number): void {
     this.blobs.read(this.id, position, target, 0, length);
   }
 
-  /** Adds the next piece, at the end of what is there. */
-  append(bytes: Uint8Array, length: number): void {
-    this.open().appendStream(bytes, 0, length);
+  /** Reads up to `blocksMax` blocks of a clone for their checksums. True when none is left. */
+  step(blocksMax: number): boolean {
+    return this.open().step(blocksMax);
+  }
+
+  /**
+   * Adds the next piece at the end of what is there, while the caller goes on: until the promise is kept the bytes do
+   * not change and nothing else is done here.
+   */
+  append(bytes: Uint8Array, length: number): Promise<void> {
+    return this.open().appendPiece(bytes, length);
   }
 
   /** Leaves a hole up to `position`, a whole number of blocks at or behind the end. */
@@ -74,21 +84,45 @@ export class OwnBlob {
     if (blocks > 0) writer.skip(blocks);
   }
 
-  /**
-   * Ends the blob at `lengthBytes`, behind a hole where the data ends before; it is durable and sealed
-   * afterwards.
-   */
-  finish(lengthBytes: number): void {
-    this.open().finish({ lengthBytes });
-    this.isEnded = true;
-    this.onEnd(lengthBytes);
+  /** The content ends at `lengthBytes`, behind a hole where the data ends before. Nothing is added any more. */
+  complete(lengthBytes: number): void {
+    this.open().complete(lengthBytes);
+    this.state = 'complete';
   }
 
-  /** Gives the blob up. Does nothing to one that has ended. */
+  /** The checksums of all blocks, as they are stored. */
+  sums(): Buffer {
+    const { sums, count } = this.completeWriter().sums;
+    return sumBytes(sums, count);
+  }
+
+  /** Leaves the blob, which is complete, to be sealed with the others of its layer. */
+  finish(): void {
+    this.completeWriter();
+    this.owner.completed(this);
+  }
+
+  /** Gives the blob up. Does nothing to one that was sealed. */
   abort(): void {
-    if (this.isEnded) return;
-    this.isEnded = true;
+    if (this.state === 'ended') return;
+    this.state = 'ended';
     this.writer?.abort();
-    this.onEnd(undefined);
+    this.owner.aborted(this);
+  }
+
+  /** Makes the data of blobs durable while the caller goes on, so that sealing them takes little time. */
+  static async syncAll(blobs: readonly OwnBlob[]): Promise<void> {
+    const syncs = await Promise.allSettled(blobs.map((own) => own.completeWriter().sync()));
+    for (const sync of syncs) if (sync.status === 'rejected') throw sync.reason;
+  }
+
+  static sealAll(blobs: readonly OwnBlob[]): void {
+    BlobWriter.finishAll(blobs.map((own) => own.completeWriter()));
+    for (const own of blobs) own.state = 'ended';
+  }
+
+  private completeWriter(): BlobWriter {
+    assert(this.state === 'complete' && this.writer !== undefined, 'the blob is complete');
+    return this.writer;
   }
 }

@@ -66,6 +66,9 @@ export const bufferedFiles: FileCalls = {
     const sizeBytes = sizeBytesOf(fd);
     return position < sizeBytes ? sizeBytes : undefined;
   },
+  startWriteback() {
+    // node:fs has no such call, and need not.
+  },
   dropCache() {
     // node:fs does not reach the page cache. Nothing depends on it: to drop is a hint.
   },

@@ -1,4 +1,5 @@
 /** The system by node:fs alone, for hosts without libc through koffi: slower, no memory maps, weaker locks. */
+import { asyncCalls } from './async-calls.ts';
 import { bufferedFiles } from './buffered-files.ts';
 import { bufferedHost } from './buffered-host.ts';
 import { bufferedLocks } from './buffered-locks.ts';
@@ -12,6 +13,7 @@ export function createBufferedSystem(): System {
   return {
     kind: 'buffered',
     ...nameCalls,
+    ...asyncCalls,
     ...bufferedFiles,
     ...bufferedLocks(machine.bootId),
     ...withoutMemory(),

@@ -65,7 +65,18 @@ const COUNTED: Readonly<Partial<Record<keyof System, (system: System) => unknown
   linkHost: (system) => system.linkHost(path, Buffer.from('/nowhere/a')),
   makeHostNode: (system) => system.makeHostNode(Buffer.from('/nowhere/a'), 0, 0),
 };
-const NOT_COUNTED = ['kind', 'canMap', 'clock', 'unmap', 'bufferAt', 'bootId', 'mapCountMax'];
+/** As those of the same name without Async, at once. */
+const ASYNC = ['pwriteAsync', 'dataSyncAsync'];
+const NOT_COUNTED = [
+  'startWriteback',
+  'kind',
+  'canMap',
+  'clock',
+  'unmap',
+  'bufferAt',
+  'bootId',
+  'mapCountMax',
+];
 
 describe('FaultySystem', () => {
   const inner = createSystem('native');
@@ -89,7 +100,7 @@ describe('FaultySystem', () => {
   }
 
   test('the lists of this test name every call there is', () => {
-    assert.deepEqual([...Object.keys(COUNTED), ...NOT_COUNTED].sort(), Object.keys(inner).sort());
+    assert.deepEqual([...Object.keys(COUNTED), ...ASYNC, ...NOT_COUNTED].sort(), Object.keys(inner).sort());
   });
 
   for (const [operation, call] of Object.entries(COUNTED)) {
@@ -122,6 +133,22 @@ describe('FaultySystem', () => {
       assert.equal(system.callCount, 2);
     });
   }
+
+  test('calls by the thread pool are counted, asked about and made in the order of all calls', async () => {
+    const asked: string[] = [];
+    const system = new FaultySystem(inner);
+    const fd = system.open(file, CREATE);
+    system.plan = (name, index) => {
+      asked.push(`${name} ${index}`);
+      return index === 3 ? { kind: 'error', code: 'EIO' } : undefined;
+    };
+    const written = system.pwriteAsync(fd, Buffer.from('abc'), 0, 3, 0);
+    assert.equal(readFileSync(file, 'latin1'), 'abc');
+    await written;
+    await system.dataSyncAsync(fd);
+    await assert.rejects(system.dataSyncAsync(fd), (error) => isFsError(error, 'EIO'));
+    assert.deepEqual(asked, ['pwrite 1', 'dataSync 2', 'dataSync 3']);
+  });
 
   test('the plan is told the running index and the path of the descriptor', () => {
     const seen: unknown[] = [];

@@ -175,6 +175,17 @@ export class FaultySystem implements System {
     throw new CrashedError();
   }
 
+  /** Done at once, so that the calls of a run come in one order. */
+  async pwriteAsync(
+    fd: number,
+    source: Uint8Array,
+    offset: number,
+    length: number,
+    position: number,
+  ): Promise<void> {
+    this.pwrite(fd, source, offset, length, position);
+  }
+
   allocate(fd: number, position: number, length: number): void {
     this.onFile('allocate', fd, () => this.inner.allocate(fd, position, length));
   }
@@ -189,6 +200,10 @@ export class FaultySystem implements System {
 
   dataSync(fd: number): void {
     this.onFile('dataSync', fd, () => this.inner.dataSync(fd));
+  }
+
+  async dataSyncAsync(fd: number): Promise<void> {
+    this.dataSync(fd);
   }
 
   fullSync(fd: number): void {
@@ -272,6 +287,11 @@ export class FaultySystem implements System {
 
   advise(at: Address, length: number, advice: number): void {
     this.pass('advise', '', () => this.inner.advise(at, length, advice));
+  }
+
+  /** Not counted: a hint changes nothing. */
+  startWriteback(fd: number, position: number, length: number): void {
+    this.inner.startWriteback(fd, position, length);
   }
 
   dropCache(fd: number): void {

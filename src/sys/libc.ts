@@ -31,6 +31,7 @@ export interface Libc {
   ioctlStructure(fd: number, request: number, argument: Scratch): number;
   /** Returns the error number itself. */
   posix_fadvise(fd: number, position: number, length: number, advice: number): number;
+  sync_file_range(fd: number, position: number, length: number, flags: number): number;
   statx(directory: number, path: Scratch, flags: number, mask: number, target: Scratch): number;
   llistxattr(path: Scratch, target: Scratch | null, length: number): number;
   lgetxattr(path: Scratch, name: Scratch, target: Scratch | null, length: number): number;
@@ -127,6 +128,9 @@ function declare(koffi: Koffi, library: ReturnType<Koffi['load']>, numbers: Call
     ioctlNumber: define('int ioctl(int fd, unsigned long request, int64_t argument)'),
     ioctlStructure: define('int ioctl(int fd, unsigned long request, void *argument)'),
     posix_fadvise: define('int posix_fadvise(int fd, int64_t position, int64_t length, int advice)'),
+    sync_file_range: define(
+      'int sync_file_range(int fd, int64_t position, int64_t length, unsigned int flags)',
+    ),
     statx: define('int statx(int directory, void *path, int flags, unsigned int mask, void *target)'),
     llistxattr: define('int64_t llistxattr(void *path, void *target, size_t length)'),
     lgetxattr: define('int64_t lgetxattr(void *path, void *name, void *target, size_t length)'),

@@ -4,6 +4,7 @@ import { allocateByWriting } from './allocate-by-writing.ts';
 import { EAGAIN, EINTR, EINVAL, ENOSYS, ENOTTY, ENXIO, EOPNOTSUPP, EXDEV, errnoFailure } from './errno.ts';
 import type { Libc } from './libc.ts';
 import { nameCalls } from './name-calls.ts';
+import { LastAddress, NativeReads, type ReadAt } from './native-reads.ts';
 import type { FileCalls, LockCalls } from './parts.ts';
 import { checkSpan } from './spans.ts';
 import { AT_EMPTY_PATH, STATX_BLOCKS, STATX_SIZE, StatxBuffer } from './statx.ts';
@@ -15,34 +16,13 @@ const FALLOC_FL_PUNCH_HOLE = 0x2;
 const SEEK_DATA = 3;
 const SEEK_HOLE = 4;
 const POSIX_FADV_DONTNEED = 4;
+const SYNC_FILE_RANGE_WRITE = 2;
 /** _IOW(0x94, 9, int) and _IOW(0x94, 13, struct file_clone_range), ioctl_ficlone(2). */
 const FICLONE = 0x40049409;
 const FICLONERANGE = 0x4020940d;
 const LOCK_EX = 2;
 const LOCK_NB = 4;
 const LOCK_UN = 8;
-
-/**
- * Where the array used last lies. Callers use one buffer again and again, and asking costs as much as a sixth of a
- * read. The array is kept alive by being remembered; one that was detached has length 0 and never passes `checkSpan`.
- */
-class LastAddress {
-  private readonly libc: Libc;
-  private bytes: Uint8Array = new Uint8Array(0);
-  private address = 0;
-
-  constructor(libc: Libc) {
-    this.libc = libc;
-  }
-
-  of(bytes: Uint8Array): number {
-    if (bytes !== this.bytes) {
-      this.address = this.libc.addressOf(bytes);
-      this.bytes = bytes;
-    }
-    return this.address;
-  }
-}
 
 type Transfer = (fd: number, address: number, length: number, position: number) => number;
 
@@ -64,20 +44,12 @@ function transfer(
   }
 }
 
-function transferCalls(libc: Libc): Pick<FileCalls, 'pread' | 'pwrite'> {
+function transferCalls(libc: Libc, reads: NativeReads): Pick<FileCalls, 'pread' | 'pwrite'> {
+  const readAt: ReadAt = (fd, address, length, position) =>
+    transfer(libc, libc.pread, 'pread', fd, address, length, position);
   const last = new LastAddress(libc);
   return {
-    pread(fd, target, offset, length, position) {
-      checkSpan(target, offset, length);
-      const at = last.of(target) + offset;
-      let done = 0;
-      while (done < length) {
-        const count = transfer(libc, libc.pread, 'pread', fd, at + done, length - done, position + done);
-        if (count === 0) break;
-        done += count;
-      }
-      return done;
-    },
+    pread: (fd, target, offset, length, position) => reads.read(readAt, fd, target, offset, length, position),
 
     pwrite(fd, source, offset, length, position) {
       checkSpan(source, offset, length);
@@ -93,8 +65,7 @@ function transferCalls(libc: Libc): Pick<FileCalls, 'pread' | 'pwrite'> {
   };
 }
 
-function tryReadCalls(libc: Libc): Pick<FileCalls, 'tryPread'> {
-  const last = new LastAddress(libc);
+function tryReadCalls(libc: Libc, reads: NativeReads): Pick<FileCalls, 'tryPread'> {
   /** struct iovec: address, length; each a little-endian 64-bit number in two halves. */
   const iovec = new Uint32Array(4);
 
@@ -112,19 +83,8 @@ function tryReadCalls(libc: Libc): Pick<FileCalls, 'tryPread'> {
   }
 
   return {
-    tryPread(fd, target, offset, length, position) {
-      checkSpan(target, offset, length);
-      const at = last.of(target) + offset;
-      let done = 0;
-      // A short count is either the end of the file or the start of what is not cached; the next call tells which.
-      while (done < length) {
-        const count = readCached(fd, at + done, length - done, position + done);
-        if (count === -1) return -1;
-        if (count === 0) break;
-        done += count;
-      }
-      return done;
-    },
+    tryPread: (fd, target, offset, length, position) =>
+      reads.read(readCached, fd, target, offset, length, position),
   };
 }
 
@@ -144,7 +104,7 @@ function isUnsupported(errno: number): boolean {
 function spaceCalls(
   libc: Libc,
   transfers: Pick<FileCalls, 'pread' | 'pwrite'>,
-): Pick<FileCalls, 'allocate' | 'punch' | 'fileSize' | 'dropCache'> {
+): Pick<FileCalls, 'allocate' | 'punch' | 'fileSize' | 'startWriteback' | 'dropCache'> {
   const stat = new StatxBuffer();
   const empty = new Uint8Array(1);
 
@@ -177,6 +137,11 @@ function spaceCalls(
     },
 
     fileSize,
+
+    // No error means anything: fdatasync(2) tells of every write that failed.
+    startWriteback(fd, position, length) {
+      libc.sync_file_range(fd, position, length, SYNC_FILE_RANGE_WRITE);
+    },
 
     dropCache(fd) {
       const errno = libc.posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
@@ -232,10 +197,11 @@ function seekCalls(libc: Libc): Pick<FileCalls, 'seekData' | 'seekHole'> {
 }
 
 export function nativeFiles(libc: Libc): FileCalls {
-  const transfers = transferCalls(libc);
+  const reads = new NativeReads(libc);
+  const transfers = transferCalls(libc, reads);
   return {
     ...transfers,
-    ...tryReadCalls(libc),
+    ...tryReadCalls(libc, reads),
     ...spaceCalls(libc, transfers),
     ...cloneCalls(libc),
     ...seekCalls(libc),

@@ -1,5 +1,6 @@
 /** The system by libc: everything the host has. Linux, where koffi loads. */
 import { BLOCK_SIZE } from '../base/index.ts';
+import { asyncCalls } from './async-calls.ts';
 import { frameCalls } from './frames.ts';
 import type { Libc } from './libc.ts';
 import { loadLibc } from './libc.ts';
@@ -24,6 +25,7 @@ function nativeSystem(libc: Libc): System {
   return {
     kind: 'native',
     ...nameCalls,
+    ...asyncCalls,
     ...nativeFiles(libc),
     ...nativeLocks(libc),
     ...memory,

@@ -22,6 +22,9 @@ export type NameCalls = Pick<
   | 'linkHost'
 >;
 
+/** What the thread pool does. */
+export type AsyncCalls = Pick<System, 'pwriteAsync' | 'dataSyncAsync'>;
+
 /** Bytes and space of open files. */
 export type FileCalls = Pick<
   System,
@@ -35,6 +38,7 @@ export type FileCalls = Pick<
   | 'cloneRange'
   | 'seekData'
   | 'seekHole'
+  | 'startWriteback'
   | 'dropCache'
 >;
 

@@ -90,6 +90,49 @@ for (const [name, system] of SYSTEMS) {
       assert.equal(Buffer.from(small).toString(), 'bbbbaaaa');
     });
 
+    test('reads arrive whole wherever in memory they go', () => {
+      const bytes = Buffer.from(
+        Uint8Array.from({ length: 600_001 }, (_, index) => (index * 7 + (index >> 8)) & 255),
+      );
+      system.pwrite(fd, bytes, 0, bytes.length, 0);
+      for (const offset of [0, 1, 8, 16, 31, 32]) {
+        for (const [position, length] of [
+          [0, 4096],
+          [5, 262_144],
+          [1, 600_000],
+          [300_000, 400_000],
+          [600_001, 10_000],
+        ] as const) {
+          const want = bytes.subarray(position, position + length);
+          const target = Buffer.alloc(offset + length + 1, '.');
+          assert.equal(system.pread(fd, target, offset, length, position), want.length);
+          assert.ok(target.subarray(offset, offset + want.length).equals(want), `${offset} ${position}`);
+          assert.ok(
+            target.subarray(offset + want.length).every((byte) => byte === 46),
+            'nothing else is touched',
+          );
+          const tried = Buffer.alloc(offset + length);
+          const count = system.tryPread(fd, tried, offset, length, position);
+          if (count >= 0)
+            assert.ok(tried.subarray(offset, offset + count).equals(want), `${offset} ${position}`);
+        }
+      }
+    });
+
+    test('pwriteAsync and dataSyncAsync do what their like do, by the thread pool', async () => {
+      const bytes = Buffer.alloc(300_000, 'a');
+      const written = system.pwriteAsync(fd, bytes, 10, 299_000, 5);
+      await written;
+      await system.dataSyncAsync(fd);
+      system.startWriteback(fd, 0, 300_000);
+      assert.ok(readFileSync(file).equals(Buffer.concat([Buffer.alloc(5), bytes.subarray(10, 299_010)])));
+      await system.pwriteAsync(fd, bytes, 0, 0, 0);
+      await assert.rejects(system.pwriteAsync(9999, bytes, 0, 1, 0), fails('EBADF', 'pwrite'));
+      await assert.rejects(system.dataSyncAsync(9999), fails('EBADF', 'fdatasync'));
+      await assert.rejects(system.pwriteAsync(fd, bytes, 0, bytes.length + 1, 0), /internal invariant/);
+      system.startWriteback(9999, 0, 1);
+    });
+
     test('pread is short only at the end of the file', () => {
       system.pwrite(fd, Buffer.from('abc'), 0, 3, 0);
       const target = Buffer.alloc(16);

@@ -55,6 +55,14 @@ export interface System {
   tryPread(fd: number, target: Uint8Array, offset: number, length: number, position: number): number;
   /** Writes all of `source[offset..offset+length]`. */
   pwrite(fd: number, source: Uint8Array, offset: number, length: number, position: number): void;
+  /** As `pwrite`, by the thread pool. The bytes do not change, and `fd` is not closed, until it is done. */
+  pwriteAsync(
+    fd: number,
+    source: Uint8Array,
+    offset: number,
+    length: number,
+    position: number,
+  ): Promise<void>;
   /** Allocates space; afterwards a write there cannot fail with ENOSPC. Grows the file. fallocate(2), mode 0. */
   allocate(fd: number, position: number, length: number): void;
   /**
@@ -64,7 +72,14 @@ export interface System {
   punch(fd: number, position: number, length: number): boolean;
   truncate(fd: number, length: number): void;
   dataSync(fd: number): void;
+  /** As `dataSync`, by the thread pool; `fd` is not closed until it is done. */
+  dataSyncAsync(fd: number): Promise<void>;
   fullSync(fd: number): void;
+  /**
+   * A hint that the range will be synced soon: its dirty pages start on their way to the disk (sync_file_range(2)).
+   * Makes nothing durable and never fails.
+   */
+  startWriteback(fd: number, position: number, length: number): void;
   /** Size in bytes and allocated bytes. */
   fileSize(fd: number): { readonly sizeBytes: number; readonly allocatedBytes: number };
   /** Takes flock(2) LOCK_EX without waiting; false when another holds it. */

@@ -98,6 +98,7 @@ export class TreeImport {
     await this.settle();
     this.throwFailure();
     this.storeLinked();
+    await this.builder.sealOwn();
     this.showProgress();
   }
 

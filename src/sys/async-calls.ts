@@ -1,0 +1,37 @@
+/** Calls that the thread pool of Node.js makes while this thread goes on; the same in every system. */
+import { fdatasync, write } from 'node:fs';
+import { FsError } from '../base/index.ts';
+import { nodeFailure } from './errno.ts';
+import type { AsyncCalls } from './parts.ts';
+import { checkSpan } from './spans.ts';
+
+/** One write(2); the bytes written. */
+function writeSome(
+  fd: number,
+  source: Uint8Array,
+  offset: number,
+  length: number,
+  position: number,
+): Promise<number> {
+  return new Promise((resolve, reject) => {
+    write(fd, source, offset, length, position, (error, count) => {
+      if (error !== null) reject(nodeFailure(error, 'pwrite'));
+      // write(2) takes some of what a regular file is given, or fails; were it to take nothing, this would not end.
+      else if (count === 0 && length > 0) reject(new FsError('EIO', { syscall: 'pwrite' }));
+      else resolve(count);
+    });
+  });
+}
+
+export const asyncCalls: AsyncCalls = {
+  async pwriteAsync(fd, source, offset, length, position) {
+    checkSpan(source, offset, length);
+    let done = 0;
+    while (done < length) done += await writeSome(fd, source, offset + done, length - done, position + done);
+  },
+
+  dataSyncAsync: (fd) =>
+    new Promise((resolve, reject) => {
+      fdatasync(fd, (error) => (error === null ? resolve() : reject(nodeFailure(error, 'fdatasync'))));
+    }),
+};

@@ -1,0 +1,109 @@
+/**
+ * Reads by libc into memory that may begin anywhere.
+ *
+ * Measured here: pread(2) from the page cache takes six times as long (0.55 s for a GiB instead of 0.08 s) when the
+ * target does not begin at a multiple of 32 bytes, since the kernel copies with `rep movsb`; memory that Node.js
+ * allocates for a large buffer never does. So such reads go through a piece of memory that is aligned, from which
+ * they are copied: 0.13 s.
+ */
+import type { Libc } from './libc.ts';
+import { checkSpan } from './spans.ts';
+
+const ALIGNMENT_BYTES = 32;
+/** Fewer bytes are read sooner than they are copied. */
+const ALIGNED_READ_BYTES_MIN = 4096;
+const PIECE_BYTES = 256 * 1024;
+
+/** The bytes read at `address`, 0 at the end of the file, -1 where none can be had now. */
+export type ReadAt = (fd: number, address: number, length: number, position: number) => number;
+
+/**
+ * Where the array used last lies. Callers use one buffer again and again, and asking costs as much as a sixth of a
+ * read. The array is kept alive by being remembered; one that was detached has length 0 and never passes `checkSpan`.
+ */
+export class LastAddress {
+  private readonly libc: Libc;
+  private bytes: Uint8Array = new Uint8Array(0);
+  private address = 0;
+
+  constructor(libc: Libc) {
+    this.libc = libc;
+  }
+
+  of(bytes: Uint8Array): number {
+    if (bytes !== this.bytes) {
+      this.address = this.libc.addressOf(bytes);
+      this.bytes = bytes;
+    }
+    return this.address;
+  }
+}
+
+export class NativeReads {
+  private readonly libc: Libc;
+  private readonly last: LastAddress;
+  private piece: { readonly bytes: Buffer; readonly address: number } | undefined;
+
+  constructor(libc: Libc) {
+    this.libc = libc;
+    this.last = new LastAddress(libc);
+  }
+
+  /** Reads `length` bytes, fewer only where the file ends. -1 as soon as `readAt` says so. */
+  read(
+    readAt: ReadAt,
+    fd: number,
+    target: Uint8Array,
+    offset: number,
+    length: number,
+    position: number,
+  ): number {
+    checkSpan(target, offset, length);
+    const address = this.last.of(target) + offset;
+    return length < ALIGNED_READ_BYTES_MIN || address % ALIGNMENT_BYTES === 0
+      ? readWhole(readAt, fd, address, length, position)
+      : this.readAligned(readAt, fd, target, offset, length, position);
+  }
+
+  private readAligned(
+    readAt: ReadAt,
+    fd: number,
+    target: Uint8Array,
+    offset: number,
+    length: number,
+    position: number,
+  ): number {
+    this.piece ??= alignedPiece(this.libc);
+    const { bytes, address } = this.piece;
+    let done = 0;
+    while (done < length) {
+      const wanted = Math.min(PIECE_BYTES, length - done);
+      const count = readWhole(readAt, fd, address, wanted, position + done);
+      if (count === -1) return -1;
+      target.set(bytes.subarray(0, count), offset + done);
+      done += count;
+      if (count < wanted) break;
+    }
+    return done;
+  }
+}
+
+function readWhole(readAt: ReadAt, fd: number, address: number, length: number, position: number): number {
+  let done = 0;
+  // A short count is the end of the file or the start of what is not cached; the next call tells which.
+  while (done < length) {
+    const count = readAt(fd, address + done, length - done, position + done);
+    if (count === -1) return -1;
+    if (count === 0) break;
+    done += count;
+  }
+  return done;
+}
+
+function alignedPiece(libc: Libc): { readonly bytes: Buffer; readonly address: number } {
+  const whole = Buffer.allocUnsafeSlow(PIECE_BYTES + ALIGNMENT_BYTES);
+  const rest = libc.addressOf(whole) % ALIGNMENT_BYTES;
+  const skipped = rest === 0 ? 0 : ALIGNMENT_BYTES - rest;
+  const bytes = whole.subarray(skipped, skipped + PIECE_BYTES);
+  return { bytes, address: libc.addressOf(bytes) };
+}
