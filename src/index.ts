@@ -28,6 +28,7 @@
  * `StoreError` where the store itself is at fault.
  */
 export type {
+  CacheLimits,
   Change,
   ErrorCode,
   ForkOptions,

@@ -4,6 +4,7 @@
  * Invariants stand at `StoreEngine`. Below it: `vfs` and all the rest. Above it: the interfaces, which hold no state
  * of the filesystem.
  */
+export { type CacheLimits, TreeCache } from '../layer/index.ts';
 export { type Change, type ChangedPart, diffTrees } from './diff.ts';
 export { type DuReport, storeUsage, type TreeUsage } from './du.ts';
 export * from './engine.ts';

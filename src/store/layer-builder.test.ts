@@ -154,6 +154,7 @@ test('content is found while its row is queued, when it is stored, and in later 
   builder.rememberContent(SHA, 10, place);
   assert.deepEqual(builder.findContent(SHA, 10), place);
   assert.equal(builder.findContent(SHA, 11), undefined);
+  await builder.settle();
   for (let count = 0; count < 3000; count++) builder.putInode(builder.newIno(), record(builder, 0o100644));
   assert.ok(engine.tables.contents.get(SHA, 10) !== undefined);
   assert.deepEqual(builder.findContent(SHA, 10), place);

@@ -35,25 +35,21 @@ import {
   type TreeRecord,
 } from '../meta/index.ts';
 import type { System } from '../sys/index.ts';
+import { type ContentPlace, ContentQueue } from './content-queue.ts';
 import { LayerLock } from './layer-lock.ts';
 import { OwnBlob } from './own-blob.ts';
 import { RowQueue } from './row-queue.ts';
 
-export { OwnBlob };
+export { type ContentPlace, OwnBlob };
 
 /** A packed blob is closed, and the next begun, when it has reached this size. */
 const PACKED_BYTES_MAX = 64 * 1024 * 1024;
 const INODE_RANGE = 4096;
+const ROWS_AT_ONCE = 2048;
 const BLOB_RANGE_MAX = 64;
 /** Of blobs that wait to be sealed a descriptor each is kept open, and eight bytes for each block. */
 const UNSEALED_MAX = 64;
 const UNSEALED_BYTES_MAX = 8 * 1024 ** 3;
-
-/** Where content lies: from the start of block `physical` of `blob`. */
-export interface ContentPlace {
-  readonly blob: BlobId;
-  readonly physical: BlockIndex;
-}
 
 export interface LayerBuilderOptions {
   /** Name of the snapshot to make. EEXIST when it is taken. */
@@ -88,8 +84,7 @@ export class LayerBuilder {
   private readonly openBlobs = new Set<OwnBlob>();
   /** Those of them that are complete. */
   private readonly unsealed = new Set<OwnBlob>();
-  /** Content of this build whose rows are still in the queue. */
-  private readonly queuedContent = new Map<string, ContentPlace>();
+  private readonly queuedContent: ContentQueue;
   private packed: BlobWriter | undefined;
   private isDone = false;
 
@@ -99,7 +94,10 @@ export class LayerBuilder {
     this.system = system;
     this.name = options.name;
     this.source = options.source;
-    this.rows = new RowQueue(tables, () => this.queuedContent.clear());
+    this.rows = new RowQueue(tables);
+    this.queuedContent = new ContentQueue(({ hash, sizeBytes, place }) => {
+      this.rows.add(() => tables.contents.put(hash, sizeBytes, { ...place, sizeBytes }));
+    });
     this.assertNameFree();
     // The number is taken first and the lock next, so that gc never meets the row of a live builder without
     // its lock.
@@ -174,7 +172,7 @@ export class LayerBuilder {
 
   /** Where content with this hash (format.md, content) and size lies already; undefined when it is to be stored. */
   findContent(hash: Buffer, sizeBytes: number): ContentPlace | undefined {
-    const queued = this.queuedContent.get(contentKey(hash, sizeBytes));
+    const queued = this.queuedContent.find(hash, sizeBytes);
     if (queued !== undefined) return queued;
     const stored = this.tables.contents.get(hash, sizeBytes);
     if (stored === undefined) return undefined;
@@ -192,8 +190,7 @@ export class LayerBuilder {
   /** Remembers where content of this build lies, for files met later. */
   rememberContent(hash: Buffer, sizeBytes: number, place: ContentPlace): void {
     assert(this.ownBlobs.has(place.blob), 'remembered content lies in a blob of this build');
-    this.queuedContent.set(contentKey(hash, sizeBytes), place);
-    this.rows.add(() => this.tables.contents.put(hash, sizeBytes, { ...place, sizeBytes }));
+    this.queuedContent.add({ hash, sizeBytes, place });
   }
 
   /** Stores `lengthBytes` bytes at a block boundary of the current packed blob. */
@@ -238,6 +235,12 @@ export class LayerBuilder {
     let bytes = 0;
     for (const own of this.unsealed) bytes += own.lengthBytes;
     return bytes >= UNSEALED_BYTES_MAX;
+  }
+
+  /** Does most of what `finish` has to do, in pieces between which the program's other work goes on. */
+  async settle(): Promise<void> {
+    await this.sealOwn();
+    while (this.queuedContent.drain(ROWS_AT_ONCE)) await new Promise((resolve) => setImmediate(resolve));
   }
 
   /** Seals the blobs of large files that are complete. `finish` seals those that are left, but waits for the disk. */
@@ -316,6 +319,7 @@ export class LayerBuilder {
     assert(this.openBlobs.size === 0, 'every own blob was finished or aborted');
     this.closePacked();
     this.dropReserved();
+    while (this.queuedContent.drain(ROWS_AT_ONCE));
     this.rows.flush();
     const tree = this.tables.transaction(() => {
       this.assertNameFree();
@@ -370,9 +374,4 @@ export class LayerBuilder {
       this.lock.release();
     }
   }
-}
-
-/** The key of the queue's own map. */
-function contentKey(hash: Buffer, sizeBytes: number): string {
-  return `${hash.toString('latin1')}${sizeBytes}`;
 }

@@ -9,13 +9,10 @@ const ROWS_MAX = 2048;
 
 export class RowQueue {
   private readonly tables: MetaTables;
-  private readonly onWritten: () => void;
   private queue: (() => void)[] = [];
 
-  /** `onWritten` is called whenever everything queued has become durable. */
-  constructor(tables: MetaTables, onWritten: () => void) {
+  constructor(tables: MetaTables) {
     this.tables = tables;
-    this.onWritten = onWritten;
   }
 
   /** Queues a row; `put` writes it and runs inside a transaction, once or, when that one failed, again. */
@@ -34,7 +31,6 @@ export class RowQueue {
       });
       this.queue = this.queue.slice(written);
     }
-    this.onWritten();
   }
 
   /** Forgets what is queued. */

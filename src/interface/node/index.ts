@@ -10,7 +10,7 @@
 export type { ErrorCode, StoreErrorCode } from '../../base/index.ts';
 export { StoreError } from '../../base/index.ts';
 export type { View } from '../../mapping/index.ts';
-export type { Change, FsckOptions, FsckReport, GcReport, TreeInfo } from '../../store/index.ts';
+export type { CacheLimits, Change, FsckOptions, FsckReport, GcReport, TreeInfo } from '../../store/index.ts';
 export type { ImportProgress, ImportReport } from '../transfer/index.ts';
 export type { NodeFsOptions, SpaceCounts } from './core.ts';
 export type { NodeFs, NodeFsPromises, NodeFsWithDescriptors } from './fs.ts';

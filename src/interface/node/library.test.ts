@@ -51,6 +51,27 @@ test('open makes a store unless told not to', async () => {
   await (await Store.open(directory, { create: false })).close();
 });
 
+test('open takes limits of what stays in memory, and names those that make no sense', async () => {
+  using host = new HostDirectory();
+  const directory = join(host.path, 'store');
+  for (const [cache, code] of [
+    [{ inodesMax: 0, namesMax: 100 }, 'ERR_OUT_OF_RANGE'],
+    [{ inodesMax: 10, namesMax: 1.5 }, 'ERR_OUT_OF_RANGE'],
+    [{ inodesMax: 10 }, 'ERR_INVALID_ARG_TYPE'],
+  ] as const) {
+    // The cast: what a caller without types may pass.
+    await assert.rejects(Store.open(directory, { cache: cache as { inodesMax: number; namesMax: number } }), {
+      code,
+    });
+  }
+  await using store = await Store.open(directory, { cache: { inodesMax: 8, namesMax: 16 } });
+  const { fs } = await store.createFork({ name: 'fork', lowers: [] });
+  for (let index = 0; index < 50; index++) fs.writeFileSync(`/${index}`, `content ${index}`);
+  for (let index = 0; index < 50; index++)
+    assert.equal(fs.readFileSync(`/${index}`, 'utf8'), `content ${index}`);
+  assert.equal(fs.readdirSync('/').length, 50);
+});
+
 test('a snapshot reads and does not write', async () => {
   await using fixture = await LibraryFixture.open();
   const { fs } = fixture.base;

@@ -7,9 +7,10 @@ import { statfsSync } from 'node:fs';
 import { FsError, nameToString } from '../../base/index.ts';
 import type { View } from '../../mapping/index.ts';
 import type { Change, FsckOptions, FsckReport, GcReport, Tree, TreeInfo } from '../../store/index.ts';
-import { diffTrees, StoreEngine } from '../../store/index.ts';
+import { type CacheLimits, diffTrees, StoreEngine, TreeCache } from '../../store/index.ts';
 import type { ImportOptions, ImportReport } from '../transfer/index.ts';
 import { importTree } from '../transfer/index.ts';
+import { checkInteger } from './arguments.ts';
 import type { SpaceCounts } from './core.ts';
 import { failureOf, systemFailure } from './errors.ts';
 import { openFile } from './files.ts';
@@ -20,6 +21,11 @@ import { createNodeFsWithDescriptors } from './fs.ts';
 export interface OpenOptions {
   /** Makes the store where there is none. True unless told. */
   readonly create?: boolean;
+  /**
+   * What this store's open trees may keep in memory of what they have read. Unless told, all stores of the process
+   * share 131,072 inodes and 1,048,576 names.
+   */
+  readonly cache?: CacheLimits;
 }
 
 export interface StoreImportOptions extends ImportOptions {
@@ -215,7 +221,13 @@ export class Store {
 
   /** Opens the store in `directory`, and makes it where there is none. ERR_STORE_NOT_FOUND with `create: false`. */
   static async open(directory: string, options: OpenOptions = {}): Promise<Store> {
-    return new Store(await StoreEngine.open(directory, { create: options.create ?? true }));
+    const { create = true, cache } = options;
+    if (cache !== undefined) {
+      checkInteger(cache.inodesMax, 'options.cache.inodesMax', 1);
+      checkInteger(cache.namesMax, 'options.cache.namesMax', 1);
+    }
+    const limits = cache === undefined ? {} : { cache: new TreeCache(cache) };
+    return new Store(await StoreEngine.open(directory, { create, ...limits }));
   }
 
   get directory(): string {

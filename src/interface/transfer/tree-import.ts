@@ -98,7 +98,7 @@ export class TreeImport {
     await this.settle();
     this.throwFailure();
     this.storeLinked();
-    await this.builder.sealOwn();
+    await this.builder.settle();
     this.showProgress();
   }
 

@@ -1,0 +1,83 @@
+/**
+ * Content of an import whose rows are not written yet.
+ *
+ * The keys of the content table are hashes. Rows put in the order in which files are met go each into a page of its
+ * own, which is copied, written and synced for that one row. So many rows are gathered and put in the order of their
+ * keys: then a page takes all of its rows at once. Nothing needs them sooner: the import itself finds its content here,
+ * and others do not trust it before it is sealed.
+ */
+import type { BlobId, BlockIndex } from '../base/index.ts';
+
+/** About 50 MiB in memory; with a million rows in the table there are some ten for each of its pages. */
+const GATHERED_MAX = 262_144;
+/** Old rows that are written for each one that comes: all of them, long before there are too many again. */
+const WRITTEN_PER_ROW = 4;
+
+/** Where content lies: from the start of block `physical` of `blob`. */
+export interface ContentPlace {
+  readonly blob: BlobId;
+  readonly physical: BlockIndex;
+}
+
+export interface QueuedContent {
+  readonly hash: Buffer;
+  readonly sizeBytes: number;
+  readonly place: ContentPlace;
+}
+
+export class ContentQueue {
+  private readonly gatheredMax: number;
+  private readonly write: (content: QueuedContent) => void;
+  private gathered = new Map<string, QueuedContent>();
+  /** In the order of their keys, from the `next`-th on. */
+  private sorted: QueuedContent[] = [];
+  private next = 0;
+  /** The contents of `sorted`, also those written: what they wait for may not be durable yet. */
+  private leaving = new Map<string, QueuedContent>();
+
+  /** `write` is called with each content when its time has come. */
+  constructor(write: (content: QueuedContent) => void, gatheredMax = GATHERED_MAX) {
+    this.write = write;
+    this.gatheredMax = gatheredMax;
+  }
+
+  find(hash: Buffer, sizeBytes: number): ContentPlace | undefined {
+    const key = keyOf(hash, sizeBytes);
+    return (this.gathered.get(key) ?? this.leaving.get(key))?.place;
+  }
+
+  add(content: QueuedContent): void {
+    this.gathered.set(keyOf(content.hash, content.sizeBytes), content);
+    this.writeSome(WRITTEN_PER_ROW);
+    if (this.gathered.size >= this.gatheredMax) this.sort();
+  }
+
+  /** Writes up to `count` more, all in the end. False when none is left. */
+  drain(count: number): boolean {
+    if (this.next === this.sorted.length && this.gathered.size > 0) this.sort();
+    this.writeSome(count);
+    return this.next < this.sorted.length || this.gathered.size > 0;
+  }
+
+  private sort(): void {
+    this.writeSome(this.sorted.length);
+    this.leaving = this.gathered;
+    this.gathered = new Map();
+    this.sorted = [...this.leaving.values()].sort(byKey);
+    this.next = 0;
+  }
+
+  private writeSome(count: number): void {
+    const end = Math.min(this.next + count, this.sorted.length);
+    while (this.next < end) this.write(this.sorted[this.next++]!);
+  }
+}
+
+function keyOf(hash: Buffer, sizeBytes: number): string {
+  return `${hash.toString('latin1')}${sizeBytes}`;
+}
+
+/** As the table has them: by hash, then by size. */
+function byKey(one: QueuedContent, other: QueuedContent): number {
+  return one.hash.compare(other.hash) || one.sizeBytes - other.sizeBytes;
+}
