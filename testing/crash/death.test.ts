@@ -5,13 +5,14 @@ import { checkAll, countCalls, POINTS_MIN, POINTS_STEP } from './crash-images.ts
 
 const CALLS_MIN = 2_000;
 
-test('the workload makes the same calls in every run, and enough of them', async (context) => {
+test('the workload changes and syncs the same in every run, and makes enough calls', async (context) => {
   // What a process asks for only once is asked for in the first.
   await countCalls();
   const counts = await countCalls();
   context.diagnostic(JSON.stringify(counts));
   assert.ok(counts.calls >= CALLS_MIN, `${counts.calls} calls`);
-  assert.deepEqual(await countCalls(), counts);
+  // How often it looks at something may depend on what this process still has open.
+  assert.equal((await countCalls()).points, counts.points);
 });
 
 test('after the death of the process at any point every acknowledged operation is there', async () => {
