@@ -13,3 +13,4 @@ export * from './names.ts';
 export * from './pause.ts';
 export * from './random.ts';
 export * from './ranges.ts';
+export * from './turn.ts';

@@ -1,6 +1,6 @@
 /**
  * Writes a new blob from start to end, for import: small files packed one after another (`append`), or one large
- * file in a blob of its own, where the place in the file is the place in the blob (`appendStream`, `skip`). Sums are
+ * file in a blob of its own, where the place in the file is the place in the blob (`appendPiece`, `skip`). Sums are
  * computed on the way, so that the blob is sealed when it is finished.
  *
  * Invariants: `buffer` holds what comes at `flushedBlocks`, always a block boundary; packed blobs are whole blocks
@@ -26,7 +26,8 @@ export class BlobWriter {
   private readonly file: BlobFile;
   private readonly fd: number;
   private readonly computed = new BlockSums();
-  private readonly buffer: Buffer;
+  /** Made when bytes are first gathered: pieces and clones need none. */
+  private buffer = Buffer.alloc(0);
   private bufferedBytes = 0;
   private flushedBlocks = 0;
   /** Where the last byte given ends; holes and padding after it are zeros. */
@@ -38,17 +39,16 @@ export class BlobWriter {
   /** What was flushed ends with a whole block. */
   private isWhole = true;
 
-  private constructor(space: BlobSpace, id: BlobId, bufferBytes: number) {
+  private constructor(space: BlobSpace, id: BlobId) {
     this.space = space;
     this.id = id;
     this.file = space.files.create(id);
     this.fd = space.files.pin(this.file);
-    this.buffer = Buffer.allocUnsafeSlow(bufferBytes);
   }
 
   /** Makes the file of a new blob. EEXIST when there is one. */
   static create(space: BlobSpace, id: BlobId): BlobWriter {
-    return new BlobWriter(space, id, CHUNK_BYTES);
+    return new BlobWriter(space, id);
   }
 
   /**
@@ -57,7 +57,7 @@ export class BlobWriter {
    * is left, where the host cannot clone.
    */
   static fromClone(space: BlobSpace, id: BlobId, source: number): BlobWriter | undefined {
-    const writer = new BlobWriter(space, id, 0);
+    const writer = new BlobWriter(space, id);
     try {
       if (!space.system.cloneFile(source, writer.fd)) {
         writer.abort();
@@ -100,6 +100,7 @@ export class BlobWriter {
   appendStream(bytes: Uint8Array, offset: number, length: number): void {
     this.assertWritable();
     assert(offset >= 0 && length >= 0 && offset + length <= bytes.length, 'the piece lies inside its array');
+    if (this.buffer.length === 0) this.buffer = Buffer.allocUnsafeSlow(CHUNK_BYTES);
     let done = 0;
     while (done < length) {
       const count = Math.min(length - done, this.buffer.length - this.bufferedBytes);
@@ -172,15 +173,14 @@ export class BlobWriter {
     if (this.readBack !== undefined) {
       assert(lengthBytes === this.file.sizeBytes, 'a clone is as long as its source');
       while (!this.step(BACK_BLOCKS));
-      this.isComplete = true;
-      return;
+    } else {
+      this.flushLast();
+      const holes = blocksFor(lengthBytes) - this.computed.count;
+      assert(holes >= 0, 'a blob does not end before its last block');
+      this.computed.addHoles(holes);
+      this.space.system.truncate(this.fd, lengthBytes);
+      this.space.files.refreshSize(this.file);
     }
-    this.flushLast();
-    const holes = blocksFor(lengthBytes) - this.computed.count;
-    assert(holes >= 0, 'a blob does not end before its last block');
-    this.computed.addHoles(holes);
-    this.space.system.truncate(this.fd, lengthBytes);
-    this.space.files.refreshSize(this.file);
     this.isComplete = true;
   }
 

@@ -55,11 +55,12 @@ export class TreeCache {
    * meet two objects for one inode.
    */
   noteUse(tree: CachedTree): void {
-    let counted = this.trees.get(tree);
-    if (counted === undefined) counted = { inodes: 0, names: 0 };
-    else if (this.latest !== tree) this.trees.delete(tree);
-    if (this.latest !== tree) this.trees.set(tree, counted);
-    this.latest = tree;
+    const counted = this.trees.get(tree) ?? { inodes: 0, names: 0 };
+    if (this.latest !== tree) {
+      this.trees.delete(tree);
+      this.trees.set(tree, counted);
+      this.latest = tree;
+    }
     this.count(tree, counted);
     if (this.inodes > this.inodesDueAt || this.names > this.namesDueAt) this.makeRoom();
   }

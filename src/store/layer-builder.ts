@@ -23,6 +23,7 @@ import {
   type Ino,
   type LayerId,
   type Name,
+  turn,
 } from '../base/index.ts';
 import { type BlobSpace, BlobWriter } from '../blob/index.ts';
 import {
@@ -240,7 +241,7 @@ export class LayerBuilder {
   /** Does most of what `finish` has to do, in pieces between which the program's other work goes on. */
   async settle(): Promise<void> {
     await this.sealOwn();
-    while (this.queuedContent.drain(ROWS_AT_ONCE)) await new Promise((resolve) => setImmediate(resolve));
+    while (this.queuedContent.drain(ROWS_AT_ONCE)) await turn();
   }
 
   /** Seals the blobs of large files that are complete. `finish` seals those that are left, but waits for the disk. */

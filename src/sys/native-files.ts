@@ -4,7 +4,7 @@ import { allocateByWriting } from './allocate-by-writing.ts';
 import { EAGAIN, EINTR, EINVAL, ENOSYS, ENOTTY, ENXIO, EOPNOTSUPP, EXDEV, errnoFailure } from './errno.ts';
 import type { Libc } from './libc.ts';
 import { nameCalls } from './name-calls.ts';
-import { LastAddress, NativeReads, type ReadAt } from './native-reads.ts';
+import { LastAddress, NativeReads } from './native-reads.ts';
 import type { FileCalls, LockCalls } from './parts.ts';
 import { checkSpan } from './spans.ts';
 import { AT_EMPTY_PATH, STATX_BLOCKS, STATX_SIZE, StatxBuffer } from './statx.ts';
@@ -45,11 +45,11 @@ function transfer(
 }
 
 function transferCalls(libc: Libc, reads: NativeReads): Pick<FileCalls, 'pread' | 'pwrite'> {
-  const readAt: ReadAt = (fd, address, length, position) =>
-    transfer(libc, libc.pread, 'pread', fd, address, length, position);
   const last = new LastAddress(libc);
   return {
-    pread: (fd, target, offset, length, position) => reads.read(readAt, fd, target, offset, length, position),
+    pread: reads.by((fd, address, length, position) =>
+      transfer(libc, libc.pread, 'pread', fd, address, length, position),
+    ),
 
     pwrite(fd, source, offset, length, position) {
       checkSpan(source, offset, length);
@@ -82,10 +82,7 @@ function tryReadCalls(libc: Libc, reads: NativeReads): Pick<FileCalls, 'tryPread
     }
   }
 
-  return {
-    tryPread: (fd, target, offset, length, position) =>
-      reads.read(readCached, fd, target, offset, length, position),
-  };
+  return { tryPread: reads.by(readCached) };
 }
 
 /** fallocate(2), made again while signals interrupt it. Returns 0 or the errno. */

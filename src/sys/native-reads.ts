@@ -7,6 +7,7 @@
  * they are copied: 0.13 s.
  */
 import type { Libc } from './libc.ts';
+import type { FileCalls } from './parts.ts';
 import { checkSpan } from './spans.ts';
 
 const ALIGNMENT_BYTES = 32;
@@ -49,42 +50,26 @@ export class NativeReads {
     this.last = new LastAddress(libc);
   }
 
-  /** Reads `length` bytes, fewer only where the file ends. -1 as soon as `readAt` says so. */
-  read(
-    readAt: ReadAt,
-    fd: number,
-    target: Uint8Array,
-    offset: number,
-    length: number,
-    position: number,
-  ): number {
-    checkSpan(target, offset, length);
-    const address = this.last.of(target) + offset;
-    return length < ALIGNED_READ_BYTES_MIN || address % ALIGNMENT_BYTES === 0
-      ? readWhole(readAt, fd, address, length, position)
-      : this.readAligned(readAt, fd, target, offset, length, position);
-  }
-
-  private readAligned(
-    readAt: ReadAt,
-    fd: number,
-    target: Uint8Array,
-    offset: number,
-    length: number,
-    position: number,
-  ): number {
-    this.piece ??= alignedPiece(this.libc);
-    const { bytes, address } = this.piece;
-    let done = 0;
-    while (done < length) {
-      const wanted = Math.min(PIECE_BYTES, length - done);
-      const count = readWhole(readAt, fd, address, wanted, position + done);
-      if (count === -1) return -1;
-      target.set(bytes.subarray(0, count), offset + done);
-      done += count;
-      if (count < wanted) break;
-    }
-    return done;
+  /** The call of a System that reads by `readAt`: fewer bytes only where the file ends, -1 as soon as `readAt` says so. */
+  by(readAt: ReadAt): FileCalls['pread'] {
+    return (fd, target, offset, length, position) => {
+      checkSpan(target, offset, length);
+      const at = this.last.of(target) + offset;
+      if (length < ALIGNED_READ_BYTES_MIN || at % ALIGNMENT_BYTES === 0)
+        return readWhole(readAt, fd, at, length, position);
+      this.piece ??= alignedPiece(this.libc);
+      const { bytes, address } = this.piece;
+      let done = 0;
+      while (done < length) {
+        const wanted = Math.min(PIECE_BYTES, length - done);
+        const count = readWhole(readAt, fd, address, wanted, position + done);
+        if (count === -1) return -1;
+        target.set(bytes.subarray(0, count), offset + done);
+        done += count;
+        if (count < wanted) break;
+      }
+      return done;
+    };
   }
 }
 

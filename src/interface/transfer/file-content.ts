@@ -17,6 +17,7 @@ import {
   type ErrorCode,
   FsError,
   isFsError,
+  turn,
 } from '../../base/index.ts';
 import type { Run } from '../../meta/index.ts';
 import type { ContentPlace, LayerBuilder, OwnBlob } from '../../store/index.ts';
@@ -251,19 +252,29 @@ export class ContentReader {
 
   /** Compares every byte: equal checksums may be chance, or made. What is damaged is not the same. */
   private async isSame(own: OwnBlob, known: ContentPlace, layout: readonly DataSegment[]): Promise<boolean> {
-    const [ours, theirs] = [Buffer.allocUnsafe(PIECE_BYTES), Buffer.allocUnsafe(PIECE_BYTES)];
-    for (const { position, length } of pieces(layout)) {
-      own.read(ours, length, position);
-      try {
-        this.builder.readContent(known, position, theirs, length);
-      } catch (error) {
-        if (isFsError(error, 'EIO')) return false;
-        throw error;
+    const [ours, theirs] = [this.takePiece(), this.takePiece()];
+    try {
+      for (const { position, length } of pieces(layout)) {
+        own.read(ours, length, position);
+        if (!this.tryReadKnown(known, position, theirs, length)) return false;
+        if (ours.compare(theirs, 0, length, 0, length) !== 0) return false;
+        await turn();
       }
-      if (ours.compare(theirs, 0, length, 0, length) !== 0) return false;
-      await turn();
+      return true;
+    } finally {
+      this.spare.push(ours, theirs);
     }
-    return true;
+  }
+
+  /** False where the blob that has the content is damaged there. */
+  private tryReadKnown(known: ContentPlace, position: number, target: Buffer, length: number): boolean {
+    try {
+      this.builder.readContent(known, position, target, length);
+      return true;
+    } catch (error) {
+      if (isFsError(error, 'EIO')) return false;
+      throw error;
+    }
   }
 
   private clonedSegments(own: OwnBlob): DataSegment[] {
@@ -320,11 +331,6 @@ function segmentBytes(segments: readonly DataSegment[]): number {
  */
 function largeKey(sums: Buffer): Buffer {
   return createHash('sha256').update('ramet sums\n').update(sums).digest();
-}
-
-/** Lets timers and other work of the process run between two pieces of a large file. */
-function turn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
 }
 
 function isSparse(segments: readonly DataSegment[], sizeBytes: number): boolean {

@@ -20,6 +20,7 @@ import { describe, type TestContext, test } from 'node:test';
 import { nativeOnly } from '../../../testing/native-only.ts';
 import { makeOddTree, seededBytes, writeSparse } from '../../../testing/odd-tree.ts';
 import { scratchDirectory, scratchStore } from '../../../testing/scratch-store.ts';
+import { readFile } from '../../../testing/shared-store.ts';
 import { compareTrees, describeFileSystem, describeHostTree } from '../../../testing/tree-compare.ts';
 import { FsError } from '../../base/index.ts';
 import { StoreEngine } from '../../store/index.ts';
@@ -54,11 +55,9 @@ function isFsError(code: string, path?: string): (error: unknown) => boolean {
 }
 
 function contentOf(engine: StoreEngine, snapshot: string, name: string): Buffer {
-  const { fileSystem } = engine.openTree(snapshot);
-  const { size } = fileSystem.stat(`/${name}`, true);
-  const bytes = Buffer.alloc(size);
-  const file = fileSystem.open(`/${name}`, 0, 0);
-  assert.equal(fileSystem.read(file, bytes, 0, size, 0), size);
+  const tree = engine.openTree(snapshot);
+  const bytes = readFile(tree, `/${name}`);
+  assert.equal(bytes.length, tree.fileSystem.stat(`/${name}`, true).size);
   return bytes;
 }
 

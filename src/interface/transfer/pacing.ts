@@ -3,6 +3,8 @@
  * then.
  */
 
+import { turn } from '../../base/index.ts';
+
 /** The event loop gets a turn at least this often. */
 const TURN_MS = 12;
 const PROGRESS_MS = 100;
@@ -23,7 +25,7 @@ export class Pacing {
   }
 
   async turn(): Promise<void> {
-    await new Promise<void>((resolve) => setImmediate(resolve));
+    await turn();
     this.lastTurn = performance.now();
     if (this.lastTurn - this.lastTold < PROGRESS_MS) return;
     this.lastTold = this.lastTurn;
