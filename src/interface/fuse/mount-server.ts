@@ -1,0 +1,38 @@
+/** Contract only, until the server is here. */
+import type { Tree } from '../../store/index.ts';
+
+/** How the kernel reads and caches the files of a mount; see docs/mounts.md. */
+export type IoMode = 'cached' | 'shared' | 'direct';
+
+export interface MountOptions {
+  /** `cached` unless told. */
+  readonly io?: IoMode;
+  /** Other users than the one that mounts may enter. False unless told. */
+  readonly allowOther?: boolean;
+  /** What the first column of /proc/mounts says, for example `ramet:try-1`. */
+  readonly source?: string;
+}
+
+/** A tree of this process that is mounted. */
+export interface Mount {
+  readonly tree: Tree;
+  /** Absolute path of the mount point. */
+  readonly directory: string;
+  readonly io: IoMode;
+  /** Resolves when the kernel has let go of the mount, by whomever it was unmounted. The tree stays open. */
+  readonly ended: Promise<void>;
+  /** EBUSY while files in it are open or it is somebody's working directory, unless `isLazy`. */
+  unmount(options?: { readonly isLazy?: boolean }): Promise<void>;
+}
+
+/** Serves any number of mounts from the thread that it was made in. */
+export interface MountServer {
+  readonly mounts: readonly Mount[];
+  /**
+   * Mounts an open tree (a snapshot: read-only) and serves it. The promise resolves once the kernel and the server have agreed.
+   * ENOENT, ENOTDIR (mount point), EBUSY (it is a mount point already, of this server), ENOTEMPTY, EPERM, ENODEV (no /dev/fuse).
+   */
+  mount(tree: Tree, directory: string, options?: MountOptions): Promise<Mount>;
+  /** Unmounts everything (lazily where it is busy) and ends the threads. */
+  close(): Promise<void>;
+}
