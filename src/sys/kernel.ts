@@ -3,6 +3,7 @@
  * device. These are calls of the thread that serves, so they take addresses and return numbers, and throw nothing that
  * belongs to every day: a message call returns the bytes moved, or the errno as a negative number.
  */
+import type { FsError } from '../base/index.ts';
 import { errnoFailure } from './errno.ts';
 import { type Libc, loadLibc } from './libc.ts';
 
@@ -27,6 +28,8 @@ export interface Kernel {
   epollWait(epoll: number, tags: Uint32Array, timeoutMs: number): number;
   /** mount(2). EPERM, ENOENT, ENOTDIR, EBUSY, ENODEV. */
   mount(source: string, target: string, type: string, flags: number, options: string): void;
+  /** The error of a message call that returned `-errno`. */
+  failure(errno: number, syscall: string): FsError;
   /** umount2(2). EBUSY, EINVAL (no mount point), EPERM. */
   unmount(target: string, flags: number): void;
 }
@@ -62,6 +65,7 @@ function kernelCalls(libc: Libc): Kernel {
     write: (fd, address, length) => orErrno(libc.write(fd, address, length)),
     writev: (fd, iovec, count) => orErrno(libc.writev(fd, iovec, count)),
     addressOf: (bytes) => libc.addressOf(bytes),
+    failure: (errno, syscall) => errnoFailure(errno, syscall),
     mount(source, target, type, flags, options) {
       if (libc.mount(cString(source), cString(target), cString(type), flags, cString(options)) !== 0)
         throw errnoFailure(libc.errno(), 'mount', target);

@@ -11,6 +11,7 @@ import * as attributes from './attributes.ts';
 import { type Owner, TreeContext } from './context.ts';
 import * as data from './file-data.ts';
 import type { DirectoryEntry } from './namespace.ts';
+import { InodeCalls } from './inode-calls.ts';
 import * as namespace from './namespace.ts';
 import type { OpenFile } from './open-file.ts';
 import * as opening from './opening.ts';
@@ -24,11 +25,18 @@ export interface FileSystemOptions {
 }
 
 export class FileSystem {
+  private inodeCalls: InodeCalls | undefined;
   /** For interfaces that find inodes themselves, and call the functions of the room that take one. */
   readonly context: TreeContext;
 
   constructor(stack: LayerStack, options: FileSystemOptions) {
     this.context = new TreeContext(stack, options.dev, options.owner, options.umask);
+  }
+
+  /** The same tree by inode, for a mount. */
+  get byInode(): InodeCalls {
+    this.inodeCalls ??= new InodeCalls(this.context);
+    return this.inodeCalls;
   }
 
   get stack(): LayerStack {

@@ -12,6 +12,7 @@ export type { Owner, TreeContext } from './context.ts';
 export type { MapOptions } from './file-data.ts';
 export * as data from './file-data.ts';
 export * from './file-system.ts';
+export { type AttributeChanges, InodeCalls } from './inode-calls.ts';
 export * as namespace from './namespace.ts';
 export { type DirectoryEntry, RENAME_EXCHANGE, RENAME_NOREPLACE } from './namespace.ts';
 export * from './open-file.ts';

@@ -4,7 +4,7 @@
  * Failures are `FsError`s without a path.
  */
 import { FsError, type Ino, type Name } from '../base/index.ts';
-import { type Entry, entryIno, type Inode, NO_ENTRY, S_IFREG } from '../layer/index.ts';
+import { type Entry, entryIno, type Inode, S_IFREG } from '../layer/index.ts';
 import type { Attributes, TimeChange } from './attributes.ts';
 import * as attributes from './attributes.ts';
 import type { TreeContext } from './context.ts';
@@ -87,24 +87,23 @@ export class InodeCalls {
     return namespace.createAt(this.context, this.freePlace(directory, name), S_IFREG | (mode & 0o7777));
   }
 
-  /** A regular file without a name: open(2), O_TMPFILE. It lives as long as somebody keeps it. */
+  /** A regular file without a name: open(2), O_TMPFILE. The caller keeps it (`isKept`) before anything else happens. */
   createUnnamed(directory: Inode, mode: number): Inode {
-    return namespace.createUnnamed(this.context, directory, S_IFREG | (mode & 0o7777));
+    const inode = namespace.createUnnamedIn(this.context, directory, S_IFREG | (mode & 0o7777));
+    inode.openCount--;
+    return inode;
   }
 
   makeNode(directory: Inode, name: Name, mode: number, rdev: number): Inode {
-    namespace.makeNodeAt(this.context, this.freePlace(directory, name), mode, rdev);
-    return this.made(directory, name);
+    return namespace.makeNodeAt(this.context, this.freePlace(directory, name), mode, rdev);
   }
 
   makeDirectory(directory: Inode, name: Name, mode: number): Inode {
-    namespace.makeDirectoryAt(this.context, this.freePlace(directory, name), mode);
-    return this.made(directory, name);
+    return namespace.makeDirectoryAt(this.context, this.freePlace(directory, name), mode);
   }
 
   symlink(directory: Inode, name: Name, target: string): Inode {
-    namespace.symlinkAt(this.context, target, this.freePlace(directory, name));
-    return this.made(directory, name);
+    return namespace.symlinkAt(this.context, this.freePlace(directory, name), target);
   }
 
   link(inode: Inode, directory: Inode, name: Name): void {
@@ -140,19 +139,13 @@ export class InodeCalls {
     return place;
   }
 
-  private made(directory: Inode, name: Name): Inode {
-    const entry = this.entry(directory, name);
-    if (entry === NO_ENTRY) throw new FsError('EIO');
-    return this.inodeOfEntry(entry);
-  }
-
   // Attributes.
 
   /** Sets several attributes, in the order in which the kernel's own setattr would: size first. */
   change(inode: Inode, changes: AttributeChanges): void {
     const { context } = this;
-    const { size, uid, gid, mode, atime, mtime, killPrivileges = false } = changes;
-    if (size !== undefined) data.setSize(context, inode, size, killPrivileges);
+    const { size, uid, gid, mode, atime, mtime } = changes;
+    if (size !== undefined) data.setSize(context, inode, size);
     if (uid !== undefined || gid !== undefined) attributes.changeOwner(context, inode, uid ?? -1, gid ?? -1);
     if (mode !== undefined) attributes.changeMode(context, inode, mode);
     if (atime !== undefined || mtime !== undefined) {
@@ -164,7 +157,7 @@ export class InodeCalls {
     return attributes.getXattr(this.context, inode, name);
   }
 
-  setXattr(inode: Inode, name: string, value: Uint8Array, flags: number): void {
+  setXattr(inode: Inode, name: string, value: Uint8Array, flags: number, _extended = 0): void {
     attributes.setXattr(this.context, inode, name, value, flags);
   }
 
@@ -194,9 +187,9 @@ export class InodeCalls {
     offset: number,
     length: number,
     position: number,
-    killPrivileges: boolean,
+    _killPrivileges: boolean,
   ): void {
-    data.write(this.context, this.opened(inode), source, offset, length, position, killPrivileges);
+    data.write(this.context, this.opened(inode), source, offset, length, position);
   }
 
   allocate(inode: Inode, position: number, length: number, keepSize: boolean): void {

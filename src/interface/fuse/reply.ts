@@ -55,7 +55,7 @@ export class Reply {
 
   /** Bytes of a byte string. */
   setText(offset: number, text: string): void {
-    this.bytes.latin1Write(text, OUT_HEADER_BYTES + offset, text.length);
+    this.bytes.write(text, OUT_HEADER_BYTES + offset, 'latin1');
   }
 
   setBytes(offset: number, source: Uint8Array): void {

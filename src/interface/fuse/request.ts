@@ -84,7 +84,7 @@ export class Request {
     const start = IN_HEADER_BYTES + offset;
     const end = this.endOfName(start);
     // Bytes of the kernel, one to a character: a Name is a byte string.
-    return this.bytes.latin1Slice(start, end) as Name;
+    return this.bytes.toString('latin1', start, end) as Name;
   }
 
   /** Where in the arguments that which follows the name at `offset` begins. */
