@@ -95,11 +95,13 @@ function epollCalls(libc: Libc): Pick<Kernel, 'createEpoll' | 'watch' | 'unwatch
       event.fill(0);
       event[0] = EPOLLIN;
       event[DATA_WORD] = tag;
-      if (libc.epoll_ctl(epoll, EPOLL_CTL_ADD, fd, event) !== 0) throw errnoFailure(libc.errno(), 'epoll_ctl');
+      if (libc.epoll_ctl(epoll, EPOLL_CTL_ADD, fd, event) !== 0)
+        throw errnoFailure(libc.errno(), 'epoll_ctl');
     },
 
     unwatch(epoll, fd) {
-      if (libc.epoll_ctl(epoll, EPOLL_CTL_DEL, fd, event) !== 0) throw errnoFailure(libc.errno(), 'epoll_ctl');
+      if (libc.epoll_ctl(epoll, EPOLL_CTL_DEL, fd, event) !== 0)
+        throw errnoFailure(libc.errno(), 'epoll_ctl');
     },
 
     epollWait(epoll, tags, timeoutMs) {

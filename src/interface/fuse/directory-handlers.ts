@@ -33,7 +33,10 @@ export const readDirectory: Handler = (session, request, reply) => {
 /** With attributes: each entry but `.` and `..` counts as looked up. */
 export const readDirectoryPlus: Handler = (session, request, reply) => {
   request.need(40);
-  new DirentWriter(session, reply, request.u32(16), true).write(session.inode(request.nodeId), request.u64(8));
+  new DirentWriter(session, reply, request.u32(16), true).write(
+    session.inode(request.nodeId),
+    request.u64(8),
+  );
 };
 
 class DirentWriter {

@@ -81,6 +81,8 @@ export function dispatch(session: Session, request: Request, reply: Reply, onDef
   const handler = HANDLERS[opcode];
   let errno = ENOSYS;
   reply.payloadBytes = 0;
+  const isSilent = SILENT.has(opcode);
+  if (!isSilent) session.requestCount++;
   if (handler !== undefined && (session.isReady || opcode === Opcode.INIT)) {
     try {
       handler(session, request, reply);
@@ -93,5 +95,5 @@ export function dispatch(session: Session, request: Request, reply: Reply, onDef
       }
     }
   }
-  return SILENT.has(opcode) ? 0 : reply.finish(errno, request.uniqueLow, request.uniqueHigh);
+  return isSilent ? 0 : reply.finish(errno, request.uniqueLow, request.uniqueHigh);
 }

@@ -26,8 +26,14 @@ export const read: Handler = (session, request, reply) => {
   request.need(40);
   const inode = session.inode(request.nodeId);
   const [position, size] = [request.u64(8), Math.min(request.u32(16), reply.capacityBytes)];
-  reply.payloadBytes = session.calls.read(inode, reply.bytes, reply.bytes.length - reply.capacityBytes, size, position);
-  session.events.onRead?.(inode, position, reply.payloadBytes);
+  reply.payloadBytes = session.calls.read(
+    inode,
+    reply.bytes,
+    reply.bytes.length - reply.capacityBytes,
+    size,
+    position,
+  );
+  session.events.onCached?.(inode, position, reply.payloadBytes);
 };
 
 /** struct fuse_write_in: fh, offset (64) · size, write_flags · lock_owner (64) · flags, padding · the bytes. */
@@ -40,6 +46,7 @@ export const write: Handler = (session, request, reply) => {
   const at = request.lengthBytes - size;
   session.calls.write(inode, request.bytes, at, size, position, killPrivileges);
   if ((request.u32(32) & O_DSYNC) !== 0) session.calls.sync();
+  session.events.onCached?.(inode, position, size);
   reply.zeros(8).setU32(0, size);
 };
 
@@ -103,7 +110,10 @@ function copyRange(session: Session, request: Parameters<Handler>[1]): number {
   if (!source.isFile || !target.isFile) throw new FsError('EINVAL');
   const length = Math.min(wanted, source.record.size - from);
   if (length <= 0) return 0;
-  return shareBlocks(session, source, from, length, target, to) ?? copyBytes(session, source, from, length, target, to);
+  return (
+    shareBlocks(session, source, from, length, target, to) ??
+    copyBytes(session, source, from, length, target, to)
+  );
 }
 
 /** The bytes that were shared; undefined where the places or the length forbid it. */
@@ -131,7 +141,14 @@ function shareBlocks(
 
 const COPY_BYTES = 1024 * 1024;
 
-function copyBytes({ calls }: Session, source: Inode, from: number, length: number, target: Inode, to: number): number {
+function copyBytes(
+  { calls }: Session,
+  source: Inode,
+  from: number,
+  length: number,
+  target: Inode,
+  to: number,
+): number {
   if (source === target && from < to + length && to < from + length) throw new FsError('EINVAL');
   const buffer = Buffer.allocUnsafe(Math.min(length, COPY_BYTES));
   // One piece a request: the kernel and its caller go on with the rest.

@@ -40,12 +40,7 @@ export const batchForget: Handler = (session, request) => {
 };
 
 /** Makes something as the caller, in the directory that the request names. */
-function makeAs(
-  session: Session,
-  request: Request,
-  umask: number,
-  make: (directory: Inode) => Inode,
-): Inode {
+function makeAs(session: Session, request: Request, umask: number, make: (directory: Inode) => Inode): Inode {
   session.calls.actAs(request.uid, request.gid, umask);
   return make(session.inode(request.nodeId));
 }

@@ -18,8 +18,10 @@ const LISTED_NAMES_MAX = 262_144;
 
 /** Told of what happens, for those who keep count of it. */
 export interface SessionEvents {
-  /** The kernel asked for bytes of a file, and may keep them. */
-  onRead?(inode: Inode, position: number, length: number): void;
+  /** The kernel asked for bytes of a file, or wrote them, and may keep them. */
+  onCached?(inode: Inode, position: number, length: number): void;
+  /** The kernel has dropped an inode. */
+  onForgotten?(ino: Ino): void;
 }
 
 export interface SessionOptions {
@@ -39,6 +41,8 @@ export class Session {
   isReady = false;
   /** SETXATTR carries 16 bytes of arguments instead of 8. */
   hasLongSetXattr = false;
+  /** Requests that somebody waited for. */
+  requestCount = 0;
   private readonly counts = new Map<Ino, number>();
   /** Inodes without a name that the kernel still has. */
   private readonly orphans = new Set<Ino>();
@@ -99,6 +103,7 @@ export class Session {
       return;
     }
     this.counts.delete(ino);
+    this.events.onForgotten?.(ino);
     if (this.orphans.delete(ino)) this.release(ino);
   }
 
