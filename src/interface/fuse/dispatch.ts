@@ -38,7 +38,7 @@ const HANDLERS: readonly (Handler | undefined)[] = table([
   [Opcode.OPEN, files.open],
   [Opcode.READ, files.read],
   [Opcode.WRITE, files.write],
-  [Opcode.RELEASE, nothing],
+  [Opcode.RELEASE, files.release],
   [Opcode.FSYNC, files.sync],
   [Opcode.FALLOCATE, files.allocate],
   [Opcode.LSEEK, files.seek],

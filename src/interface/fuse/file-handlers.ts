@@ -1,24 +1,24 @@
 /** Bytes of files: reads, writes, space, holes, and copies inside the mount. */
 import { BLOCK_SIZE, FsError, isFsError } from '../../base/index.ts';
 import type { Inode } from '../../layer/index.ts';
-import { Fopen, WRITE_KILL_SUIDGID } from './abi.ts';
-import type { Handler } from './handler.ts';
-import { directFlags } from './name-handlers.ts';
+import { WRITE_KILL_SUIDGID } from './abi.ts';
+import { type Handler, OPEN_OUT_BYTES, openAt } from './handler.ts';
 import type { Session } from './session.ts';
 
 const O_DSYNC = 0o10000;
 
-/**
- * struct fuse_open_in: flags, open_flags. Answered with struct fuse_open_out: fh (64) · open_flags · backing_id; or with
- * ENOSYS, after which the kernel does not ask any more and keeps what it has of every file.
- */
+/** struct fuse_open_in: flags, open_flags. Answered with struct fuse_open_out, or with ENOSYS: nothing need be asked. */
 export const open: Handler = (session, request, reply) => {
   request.need(8);
-  if (session.io === 'cached') throw new FsError('ENOSYS');
-  session.inode(request.nodeId);
-  reply.zeros(16);
-  reply.setU64(0, session.handle());
-  reply.setU32(8, session.io === 'direct' ? directFlags() : Fopen.KEEP_CACHE);
+  const answer = session.opens.open(session.inode(request.nodeId), request.u32(0));
+  reply.zeros(OPEN_OUT_BYTES);
+  openAt(reply, 0, answer);
+};
+
+/** struct fuse_release_in: fh (64) · flags, release_flags · lock_owner (64). */
+export const release: Handler = (session, request) => {
+  request.need(8);
+  session.opens.release(request.u64(0));
 };
 
 /** struct fuse_read_in: fh, offset (64) · size, read_flags · lock_owner (64) · flags, padding. */

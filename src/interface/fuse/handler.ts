@@ -1,6 +1,7 @@
 /** What the operations of a mount have in common. */
 import type { Inode } from '../../layer/index.ts';
 import { ENTRY_BYTES, putEntry } from './attribute-codec.ts';
+import type { OpenAnswer } from './open-policy.ts';
 import type { Reply } from './reply.ts';
 import type { Request } from './request.ts';
 import type { Session } from './session.ts';
@@ -19,4 +20,13 @@ export function entryAt(session: Session, reply: Reply, at: number, inode: Inode
   const { calls } = session;
   putEntry(reply, at, calls.attributesOf(inode), inode.ino === calls.rootIno);
   session.remember(inode);
+}
+
+export const OPEN_OUT_BYTES = 16;
+
+/** struct fuse_open_out: fh (64) · open_flags · backing_id, into a reply of zeros. */
+export function openAt(reply: Reply, at: number, { handle, flags, backing = 0 }: OpenAnswer): void {
+  reply.setU64(at, handle);
+  reply.setU32(at + 8, flags);
+  reply.setU32(at + 12, backing);
 }

@@ -2,14 +2,11 @@
 import { FsError } from '../../base/index.ts';
 import type { Inode } from '../../layer/index.ts';
 import { RENAME_EXCHANGE, RENAME_NOREPLACE } from '../../vfs/index.ts';
-import { Fopen } from './abi.ts';
 import { ENTRY_BYTES, putMissing } from './attribute-codec.ts';
-import { entryAt, type Handler, replyEntry } from './handler.ts';
+import { entryAt, type Handler, OPEN_OUT_BYTES, openAt, replyEntry } from './handler.ts';
 import type { Reply } from './reply.ts';
 import type { Request } from './request.ts';
 import type { Session } from './session.ts';
-
-const OPEN_OUT_BYTES = 16;
 
 /** `.` and `..` are asked for by those who have a file handle: EXPORT_SUPPORT. */
 export const lookup: Handler = (session, request, reply) => {
@@ -135,11 +132,5 @@ export const makeUnnamed: Handler = (session, request, reply) => {
 function replyOpened(session: Session, reply: Reply, inode: Inode): void {
   reply.zeros(ENTRY_BYTES + OPEN_OUT_BYTES);
   entryAt(session, reply, 0, inode);
-  reply.setU64(ENTRY_BYTES, session.handle());
-  reply.setU32(ENTRY_BYTES + 8, session.io === 'direct' ? directFlags() : Fopen.KEEP_CACHE);
-}
-
-/** Reads and writes of several threads at once do not wait for one another in the kernel. */
-export function directFlags(): number {
-  return Fopen.DIRECT_IO | Fopen.PARALLEL_DIRECT_WRITES;
+  openAt(reply, ENTRY_BYTES, session.opens.created(inode));
 }

@@ -1,5 +1,5 @@
 /** The server of mounts: opens devices, mounts, and serves them all from the thread that it was made in. */
-import { constants, openSync } from 'node:fs';
+import { closeSync, constants, openSync } from 'node:fs';
 import { totalmem } from 'node:os';
 import { FsError } from '../../base/index.ts';
 import type { Tree } from '../../store/index.ts';
@@ -7,14 +7,16 @@ import { createKernel, type Kernel, MS_NODEV, MS_NOSUID, MS_RDONLY } from '../..
 import { BlockingCalls } from './blocking-calls.ts';
 import type { OnDefect } from './dispatch.ts';
 import { KernelPages, type PageLimits, type TakenBack } from './kernel-pages.ts';
-import type { Mount, MountOptions, MountServer } from './mount-server.ts';
+import type { IoMode, Mount, MountOptions, MountServer } from './mount-server.ts';
 import { MountedTree, type MountParts } from './mounted-tree.ts';
 import { MAX_WRITE_BYTES } from './negotiation.ts';
 import { invalidateInode } from './notifications.ts';
+import { CachedOpens, DirectOpens, type OpenPolicy } from './open-policy.ts';
 import { Reply } from './reply.ts';
 import { Request } from './request.ts';
 import { ServingLoop } from './serving-loop.ts';
 import { Session, type SessionEvents } from './session.ts';
+import { SharedOpens } from './shared-opens.ts';
 import { spaceCounter } from './space.ts';
 import { invalidationMessages, pruneMessages } from './trimming.ts';
 
@@ -99,6 +101,7 @@ class Server implements MountServer {
     await this.prepared;
     const device = openDevice();
     const io = options.io ?? 'cached';
+    const opens = this.openPolicy(io, tree, device);
     const space = spaceCounter(tree.stack.blobs.directory);
     const { pages } = this;
     // In direct mode the kernel keeps nothing of what is read and written.
@@ -110,7 +113,7 @@ class Server implements MountServer {
               pages.note(mount, ino, record.size, position, length),
             onForgotten: (ino) => pages.forget(mount, ino),
           };
-    const session = new Session(tree.fileSystem, { io, space, events });
+    const session = new Session(tree.fileSystem, { io, opens, space, events });
     const mount: MountedTree = new MountedTree(this.parts, tree, directory, session, device, (ended) => {
       this.mounted.delete(ended);
       pages.forgetAll(ended);
@@ -131,6 +134,17 @@ class Server implements MountServer {
     }
     mount.begin();
     return mount;
+  }
+
+  private openPolicy(io: IoMode, { stack }: Tree, device: number): OpenPolicy {
+    if (io === 'cached') return new CachedOpens();
+    if (io === 'direct') return new DirectOpens();
+    try {
+      return new SharedOpens(this.parts.kernel, stack, device);
+    } catch (error) {
+      closeSync(device);
+      throw error;
+    }
   }
 
   /** Mounts that have been idle for long, or for a while when the kernel has too many nodes in all. */

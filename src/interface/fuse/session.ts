@@ -11,6 +11,7 @@ import type { FileSystem, InodeCalls } from '../../vfs/index.ts';
 import { ROOT_ID } from './abi.ts';
 import { ListingCache } from './directory-listing.ts';
 import type { IoMode } from './mount-server.ts';
+import type { OpenPolicy } from './open-policy.ts';
 import type { SpaceCounts } from './space.ts';
 
 /** Names in the listings that a mount remembers. */
@@ -25,6 +26,7 @@ export interface SessionEvents {
 }
 
 export interface SessionOptions {
+  readonly opens: OpenPolicy;
   readonly io: IoMode;
   readonly space: () => SpaceCounts;
   readonly events?: SessionEvents;
@@ -34,6 +36,7 @@ export class Session {
   readonly fileSystem: FileSystem;
   readonly calls: InodeCalls;
   readonly io: IoMode;
+  readonly opens: OpenPolicy;
   readonly space: () => SpaceCounts;
   readonly events: SessionEvents;
   readonly listings = new ListingCache(LISTED_NAMES_MAX);
@@ -46,12 +49,12 @@ export class Session {
   private readonly counts = new Map<Ino, number>();
   /** Inodes without a name that the kernel still has. */
   private readonly orphans = new Set<Ino>();
-  private nextHandle = 1;
 
   constructor(fileSystem: FileSystem, options: SessionOptions) {
     this.fileSystem = fileSystem;
     this.calls = fileSystem.byInode;
     this.io = options.io;
+    this.opens = options.opens;
     this.space = options.space;
     this.events = options.events ?? {};
     fileSystem.stack.isKept = (ino) => this.counts.has(ino);
@@ -84,10 +87,6 @@ export class Session {
     return this.calls.inode(this.inoOf(nodeId));
   }
 
-  handle(): number {
-    return this.nextHandle++;
-  }
-
   /** The inode is in a reply. */
   remember({ ino }: Inode): void {
     if (ino === this.calls.rootIno) return;
@@ -115,6 +114,7 @@ export class Session {
   /** The kernel has let go of everything. */
   end(): void {
     this.fileSystem.stack.isKept = undefined;
+    this.opens.end();
     this.counts.clear();
     this.listings.clear();
     for (const ino of this.orphans) this.release(ino);
