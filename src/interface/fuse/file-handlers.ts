@@ -1,8 +1,9 @@
 /** Bytes of files: reads, writes, space, holes, and copies inside the mount. */
 import { BLOCK_SIZE, FsError, isFsError } from '../../base/index.ts';
 import type { Inode } from '../../layer/index.ts';
-import { WRITE_KILL_SUIDGID } from './abi.ts';
+import { OUT_HEADER_BYTES, WRITE_KILL_SUIDGID } from './abi.ts';
 import { type Handler, OPEN_OUT_BYTES, openAt } from './handler.ts';
+import type { Reply } from './reply.ts';
 import type { Session } from './session.ts';
 
 const O_DSYNC = 0o10000;
@@ -21,20 +22,35 @@ export const release: Handler = (session, request) => {
   session.opens.release(request.u64(0));
 };
 
-/** struct fuse_read_in: fh, offset (64) · size, read_flags · lock_owner (64) · flags, padding. */
+/**
+ * struct fuse_read_in: fh, offset (64) · size, read_flags · lock_owner (64) · flags, padding. What is not in memory is
+ * fetched in the background: one cold read must not hold up every other mount.
+ */
 export const read: Handler = (session, request, reply) => {
   request.need(40);
-  const inode = session.inode(request.nodeId);
-  const [position, size] = [request.u64(8), Math.min(request.u32(16), reply.capacityBytes)];
-  reply.payloadBytes = session.calls.read(
-    inode,
-    reply.bytes,
-    reply.bytes.length - reply.capacityBytes,
-    size,
-    position,
-  );
-  session.events.onCached?.(inode, position, reply.payloadBytes);
+  const { nodeId } = request;
+  const [position, size] = [request.u64(8), request.u32(16)];
+  const inode = session.inode(nodeId);
+  const length = Math.min(size, reply.capacityBytes);
+  const count = session.calls.tryRead(inode, reply.bytes, OUT_HEADER_BYTES, length, position);
+  if (count >= 0) {
+    replyBytes(session, reply, inode, position, count);
+    return undefined;
+  }
+  return {
+    until: session.calls.fetch(inode, position, length),
+    answer: (later) => {
+      const now = session.inode(nodeId);
+      const bytes = session.calls.read(now, later.bytes, OUT_HEADER_BYTES, length, position);
+      replyBytes(session, later, now, position, bytes);
+    },
+  };
 };
+
+function replyBytes(session: Session, reply: Reply, inode: Inode, position: number, count: number): void {
+  reply.payloadBytes = count;
+  session.events.onCached?.(inode, position, count);
+}
 
 /** struct fuse_write_in: fh, offset (64) · size, write_flags · lock_owner (64) · flags, padding · the bytes. */
 export const write: Handler = (session, request, reply) => {

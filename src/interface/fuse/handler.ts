@@ -6,8 +6,15 @@ import type { Reply } from './reply.ts';
 import type { Request } from './request.ts';
 import type { Session } from './session.ts';
 
-/** Answers one request: fills `reply` in, or throws an `FsError`. */
-export type Handler = (session: Session, request: Request, reply: Reply) => void;
+/** An answer that has to wait for the disk. The request is gone by then: `answer` knows what it asked for. */
+export interface Deferred {
+  readonly until: Promise<void>;
+  /** Fills `reply` in, or throws an `FsError`. */
+  readonly answer: (reply: Reply) => void;
+}
+
+/** Answers one request: fills `reply` in, or throws an `FsError`, or says what has to be waited for. */
+export type Handler = (session: Session, request: Request, reply: Reply) => Deferred | undefined;
 
 /** An entry alone, remembered. */
 export function replyEntry(session: Session, reply: Reply, inode: Inode): void {

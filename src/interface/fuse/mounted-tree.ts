@@ -5,7 +5,7 @@ import type { Tree } from '../../store/index.ts';
 import type { Kernel } from '../../sys/index.ts';
 import { MNT_DETACH, UMOUNT_NOFOLLOW } from '../../sys/index.ts';
 import type { BlockingCalls } from './blocking-calls.ts';
-import { dispatch, type OnDefect } from './dispatch.ts';
+import { dispatch, dispatchDeferred, type OnDefect, type OnDeferred } from './dispatch.ts';
 import type { IoMode, Mount } from './mount-server.ts';
 import type { Reply } from './reply.ts';
 import type { Request } from './request.ts';
@@ -93,11 +93,21 @@ export class MountedTree implements Mount {
         return;
       }
       if (!request.begin(count)) continue;
-      const length = dispatch(this.session, request, reply, onDefect);
+      const length = dispatch(this.session, request, reply, this.defer, onDefect);
       // ENOENT: nobody waits for the answer any more.
       if (length > 0) kernel.write(this.device, replyAddress, length);
     }
   }
+
+  /** Answers when what has to be waited for is there; the mount may have ended by then. */
+  private readonly defer: OnDeferred = (deferred, unique) => {
+    const { kernel, reply, replyAddress, onDefect } = this.parts;
+    void deferred.until.then(() => {
+      if (!this.isServed) return;
+      const length = dispatchDeferred(deferred, unique, reply, onDefect);
+      kernel.write(this.device, replyAddress, length);
+    });
+  };
 
   /** ENODEV: the kernel has let go of the mount. ECONNABORTED: it was aborted. */
   end(): void {

@@ -13,9 +13,8 @@ export const lookup: Handler = (session, request, reply) => {
   const { calls } = session;
   const name = request.name(0);
   const directory = session.inode(request.nodeId);
-  if (name === '.') return replyEntry(session, reply, directory);
-  if (name === '..') return replyEntry(session, reply, calls.parentOf(directory));
-  const inode = calls.lookup(directory, name);
+  const inode =
+    name === '.' ? directory : name === '..' ? calls.parentOf(directory) : calls.lookup(directory, name);
   if (inode === undefined) putMissing(reply);
   else replyEntry(session, reply, inode);
 };
