@@ -33,6 +33,8 @@ export class Inode {
   isComplete = false;
   /** Directories: names changed since the last checkpoint. */
   changedNames: Map<Name, Entry> | undefined;
+  /** Directories: counts changes of names; what was made of an older list is not of today's. */
+  namesVersion = 0;
   /** Directories: what the layers between the upper one and the base say of its names; kept by the stack. */
   namesBetween: NamesBetween | undefined;
   /** The record, xattrs or names changed since the last checkpoint. */

@@ -73,6 +73,8 @@ export class LayerStack implements PhysicalSpace, CachedTree {
   readonly lazyTimes = new Set<Inode>();
   /** Called when the journal has grown to the size at which a checkpoint is due. */
   onCheckpointDue: (() => void) | undefined;
+  /** Whether somebody outside reaches an inode by its number, also when its last name is gone: the kernel, of a mount. */
+  isKept: ((ino: Ino) => boolean) | undefined;
   isReplaying = false;
   readonly cache: TreeCache;
   /** Names in `children` of all inodes; some that are gone may be counted until room is made. */
@@ -355,7 +357,7 @@ export class LayerStack implements PhysicalSpace, CachedTree {
     if (batch.runInodes.length > 0) return true;
     for (let index = 0; index < batch.inodes.length; index++) {
       const inode = batch.inodes[index]!;
-      if (batch.drafts[index]!.nlink > 0 || !inode.isFile || inode.isInUse) continue;
+      if (batch.drafts[index]!.nlink > 0 || !inode.isFile || this.isInUse(inode)) continue;
       if (inode.record.extentLayer === upper.id && this.hasRunIn(inode, upper.activeId)) return true;
     }
     return false;
@@ -401,6 +403,7 @@ export class LayerStack implements PhysicalSpace, CachedTree {
     if (entry === NO_ENTRY && directory.isComplete) directory.children.delete(name);
     else directory.children.set(name, entry);
     this.nameCount += directory.children.size - before;
+    directory.namesVersion++;
     directory.changedNames ??= new Map();
     directory.changedNames.set(name, entry);
     this.markDirty(directory);
@@ -417,9 +420,13 @@ export class LayerStack implements PhysicalSpace, CachedTree {
     return new Inode(this.writable().nextIno(), record);
   }
 
+  private isInUse(inode: Inode): boolean {
+    return inode.isInUse || this.isKept?.(inode.ino) === true;
+  }
+
   /** Frees an inode that has no name and that nobody has open or mapped. */
   releaseIfUnused(inode: Inode): void {
-    if (inode.record.nlink > 0 || inode.isDead || inode.isInUse) return;
+    if (inode.record.nlink > 0 || inode.isDead || this.isInUse(inode)) return;
     if (this.upper === undefined || !this.upper.isOpen) return;
     if (inode.isFile && inode.record.extentLayer === this.upper.id) {
       const { extents } = this.mappingOf(inode);

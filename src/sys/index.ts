@@ -14,6 +14,15 @@ import { createNativeSystem } from './native.ts';
 import type { System } from './system.ts';
 
 export { CrashedError, type Fault, type FaultPlan, FaultySystem } from './faulty.ts';
+export {
+  createKernel,
+  type Kernel,
+  MNT_DETACH,
+  MS_NODEV,
+  MS_NOSUID,
+  MS_RDONLY,
+  UMOUNT_NOFOLLOW,
+} from './kernel.ts';
 export type { FileTimes, HostEntry, HostStat, OpenFlags, System } from './system.ts';
 export { createBufferedSystem, createNativeSystem };
 

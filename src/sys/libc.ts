@@ -49,6 +49,14 @@ export interface Libc {
   mincore(address: number, length: number, target: Scratch): number;
   madvise(address: number, length: number, advice: number): number;
   clock_gettime(clock: number, target: Scratch): number;
+  read(fd: number, target: number, length: number): number;
+  write(fd: number, source: number, length: number): number;
+  writev(fd: number, iovec: Scratch, count: number): number;
+  epoll_create1(flags: number): number;
+  epoll_ctl(epoll: number, operation: number, fd: number, event: Scratch): number;
+  epoll_wait(epoll: number, events: Scratch, countMax: number, timeoutMs: number): number;
+  mount(source: Scratch, target: Scratch, type: Scratch, flags: number, options: Scratch | null): number;
+  umount2(target: Scratch, flags: number): number;
   getpagesize(): number;
   /** syscall(SYS_getdents64, fd, target, length), for which not every libc has a function. */
   getdents64(number: number, fd: number, target: Scratch, length: number): number;
@@ -143,6 +151,14 @@ function declare(koffi: Koffi, library: ReturnType<Koffi['load']>, numbers: Call
     mincore: define('int mincore(intptr_t address, size_t length, void *target)'),
     madvise: define('int madvise(intptr_t address, size_t length, int advice)'),
     clock_gettime: define('int clock_gettime(int clock, void *target)'),
+    read: define('int64_t read(int fd, intptr_t target, size_t length)'),
+    write: define('int64_t write(int fd, intptr_t source, size_t length)'),
+    writev: define('int64_t writev(int fd, void *iovec, int count)'),
+    epoll_create1: define('int epoll_create1(int flags)'),
+    epoll_ctl: define('int epoll_ctl(int epoll, int operation, int fd, void *event)'),
+    epoll_wait: define('int epoll_wait(int epoll, void *events, int countMax, int timeoutMs)'),
+    mount: define('int mount(void *source, void *target, void *type, unsigned long flags, void *options)'),
+    umount2: define('int umount2(void *target, int flags)'),
     getpagesize: define('int getpagesize()'),
     getdents64: define('int64_t syscall(int64_t number, int64_t fd, void *target, int64_t length)'),
     mknodat: define(

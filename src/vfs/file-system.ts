@@ -4,34 +4,18 @@
  * called adds the system call and the path.
  */
 import { FsError, type Name } from '../base/index.ts';
-import {
-  entryIno,
-  entryKind,
-  type Inode,
-  type LayerStack,
-  NO_ENTRY,
-  S_IFREG,
-  UNREAD_ENTRY,
-} from '../layer/index.ts';
+import { entryIno, entryKind, type Inode, type LayerStack, NO_ENTRY, UNREAD_ENTRY } from '../layer/index.ts';
 import type { View } from '../mapping/index.ts';
 import type { Attributes, TimeChange } from './attributes.ts';
 import * as attributes from './attributes.ts';
 import { type Owner, TreeContext } from './context.ts';
 import * as data from './file-data.ts';
 import type { DirectoryEntry } from './namespace.ts';
+import { InodeCalls } from './inode-calls.ts';
 import * as namespace from './namespace.ts';
-import {
-  O_ACCMODE,
-  O_CREAT,
-  O_DIRECTORY,
-  O_EXCL,
-  O_NOFOLLOW,
-  O_RDONLY,
-  O_TMPFILE,
-  O_TRUNC,
-  OpenFile,
-} from './open-file.ts';
-import { realPath, resolve, walk, walkToName } from './path-walk.ts';
+import type { OpenFile } from './open-file.ts';
+import * as opening from './opening.ts';
+import { realPath, resolve, walk } from './path-walk.ts';
 import { type Credentials, mayAccess, R_OK, requireAccess, W_OK, X_OK } from './permission.ts';
 
 export interface FileSystemOptions {
@@ -41,10 +25,18 @@ export interface FileSystemOptions {
 }
 
 export class FileSystem {
-  private readonly context: TreeContext;
+  private inodeCalls: InodeCalls | undefined;
+  /** For interfaces that find inodes themselves, and call the functions of the room that take one. */
+  readonly context: TreeContext;
 
   constructor(stack: LayerStack, options: FileSystemOptions) {
     this.context = new TreeContext(stack, options.dev, options.owner, options.umask);
+  }
+
+  /** The same tree by inode, for a mount. */
+  get byInode(): InodeCalls {
+    this.inodeCalls ??= new InodeCalls(this.context);
+    return this.inodeCalls;
   }
 
   get stack(): LayerStack {
@@ -165,75 +157,12 @@ export class FileSystem {
 
   /** open(2), with O_TMPFILE. `mode` is masked by the umask. */
   open(path: string, flags: number, mode: number): OpenFile {
-    if ((flags & O_TMPFILE) !== 0) return this.openUnnamed(path, flags, mode);
-    const { context } = this;
-    context.stack.trim();
-    if ((flags & O_CREAT) !== 0 && path.endsWith('/')) {
-      // Only a directory can be meant, and those are not made by open.
-      walkToName(context, path);
-      throw new FsError('EISDIR');
-    }
-    const isExclusive = (flags & O_CREAT) !== 0 && (flags & O_EXCL) !== 0;
-    const follow = (flags & O_NOFOLLOW) === 0 && !isExclusive;
-    const place = walk(context, path, follow);
-    let { inode } = place;
-    if (inode === undefined) {
-      if ((flags & O_CREAT) === 0) throw new FsError('ENOENT');
-      // A symlink whose target ends in a slash.
-      if (place.hasTrailingSlash) throw new FsError('EISDIR');
-      inode = namespace.create(context, place, S_IFREG | (mode & 0o7777));
-      return this.openInode(inode, flags, path);
-    }
-    if (isExclusive) throw new FsError('EEXIST');
-    if (inode.isSymlink) throw new FsError('ELOOP');
-    if ((flags & O_DIRECTORY) !== 0 && !inode.isDirectory) throw new FsError('ENOTDIR');
-    this.requireOpenable(inode, flags);
-    // Also of an empty file: open(2) marks its times even so.
-    if ((flags & O_TRUNC) !== 0 && inode.isFile) data.setSize(context, inode, 0);
-    return this.openInode(inode, flags, path);
-  }
-
-  private requireOpenable(inode: Inode, flags: number): void {
-    const access = flags & O_ACCMODE;
-    const writes = access !== O_RDONLY || (flags & O_TRUNC) !== 0;
-    if (inode.isDirectory && (writes || (flags & O_CREAT) !== 0)) throw new FsError('EISDIR');
-    if (!inode.isDirectory && !inode.isFile) {
-      throw new FsError('ENXIO', {
-        note: 'devices, fifos and sockets are records here: open them on a mount',
-      });
-    }
-    if (writes && this.isReadOnly) throw new FsError('EROFS');
-    const mask = (access === O_RDONLY ? R_OK : access === 1 ? W_OK : R_OK | W_OK) | (writes ? W_OK : 0);
-    requireAccess(this.context.credentials, inode, mask);
-  }
-
-  private openInode(inode: Inode, flags: number, path: string): OpenFile {
-    inode.openCount++;
-    return new OpenFile(inode, flags, path);
-  }
-
-  private openUnnamed(path: string, flags: number, mode: number): OpenFile {
-    const { context } = this;
-    const directory = resolve(context, path, true);
-    if (!directory.isDirectory) throw new FsError('ENOTDIR');
-    if ((flags & O_ACCMODE) === O_RDONLY) throw new FsError('EINVAL');
-    const batch = context.stack.begin();
-    requireAccess(context.credentials, directory, W_OK | X_OK);
-    const record = context.newRecord(directory, S_IFREG | (mode & 0o7777), context.now());
-    const inode = context.stack.newInode({ ...record, nlink: 0 });
-    batch.create(inode);
-    // Open before it is committed: an inode without a name lives only while somebody has it open.
-    const file = this.openInode(inode, flags & ~O_DIRECTORY, path);
-    context.stack.commit(batch);
-    return file;
+    return opening.open(this.context, path, flags, mode);
   }
 
   /** EBADF when it is closed already. */
   close(file: OpenFile): void {
-    const inode = this.inodeOf(file);
-    file.isOpen = false;
-    inode.openCount--;
-    if (inode.record.nlink === 0) this.context.stack.releaseIfUnused(inode);
+    opening.close(this.context, file);
   }
 
   private inodeOf(file: OpenFile): Inode {

@@ -1,4 +1,9 @@
-/** Names: creating, removing, renaming, linking. Each function is one operation, journalled as one record. */
+/**
+ * Names: creating, removing, renaming, linking. Each function is one operation, journalled as one record.
+ *
+ * An operation has two forms: one that walks a path, and `…At`, which does the work at a place that was found already.
+ * Who resolves names himself, one at a time (a mount does), calls the latter with what `placeIn` found.
+ */
 import { FsError, type Name, PATH_BYTES_MAX, type Timespec } from '../base/index.ts';
 import {
   type Batch,
@@ -17,25 +22,40 @@ import { requireAccess, requireRemoval, S_ISGID, W_OK, X_OK } from './permission
 export const RENAME_NOREPLACE = 1;
 export const RENAME_EXCHANGE = 2;
 
-/** The place of a name that must not exist yet. EEXIST otherwise. */
-function freePlace(context: TreeContext, path: string): Place {
-  const place = walkToName(context, path);
+/** EEXIST unless the name of `place` is free. */
+function requireFree(place: Place): void {
   if (place.inode !== undefined) throw new FsError('EEXIST');
-  return place;
 }
 
-/** Adds a new inode under a free name and commits. */
-export function create(
+/** As `requireFree`, and ENOENT when the path ended in a slash: only a directory could have been meant. */
+function requireFreeForFile(place: Place): void {
+  requireFree(place);
+  if (place.hasTrailingSlash) throw new FsError('ENOENT');
+}
+
+/** ENOENT for a directory that was removed, but is still held. */
+function requireAlive(directory: Inode): void {
+  if (directory.record.nlink === 0) throw new FsError('ENOENT');
+}
+
+/** ENOENT or EACCES unless a name may be added to `directory`. */
+function requireAddition(context: TreeContext, directory: Inode): void {
+  requireAlive(directory);
+  requireAccess(context.credentials, directory, W_OK | X_OK);
+}
+
+/** Adds a new inode under a free name and commits. `mode` has its type bits; `change` completes the record. */
+export function createAt(
   context: TreeContext,
   place: Place,
   mode: number,
   change?: (inode: Inode) => void,
 ): Inode {
+  requireFree(place);
   const { stack } = context;
   const batch = stack.begin();
   const { directory, name } = place;
-  if (directory.record.nlink === 0) throw new FsError('ENOENT');
-  requireAccess(context.credentials, directory, W_OK | X_OK);
+  requireAddition(context, directory);
   const now = context.now();
   const inode = stack.newInode(context.newRecord(directory, mode, now));
   change?.(inode);
@@ -46,13 +66,32 @@ export function create(
   return inode;
 }
 
-export function makeDirectory(context: TreeContext, path: string, mode: number): void {
-  const place = freePlace(context, path);
+/**
+ * A new inode without a name, for O_TMPFILE. It is counted as open before it is committed: it lives only while
+ * somebody has it open. `mode` has its type bits.
+ */
+export function createUnnamedIn(context: TreeContext, directory: Inode, mode: number): Inode {
+  const { stack } = context;
+  const batch = stack.begin();
+  requireAccess(context.credentials, directory, W_OK | X_OK);
+  const record = context.newRecord(directory, mode, context.now());
+  const inode = stack.newInode({ ...record, nlink: 0 });
+  batch.create(inode);
+  inode.openCount++;
+  stack.commit(batch);
+  return inode;
+}
+
+export function makeDirectory(context: TreeContext, path: string, mode: number): Inode {
+  return makeDirectoryAt(context, walkToName(context, path), mode);
+}
+
+export function makeDirectoryAt(context: TreeContext, place: Place, mode: number): Inode {
+  requireFree(place);
   const { stack } = context;
   const batch = stack.begin();
   const { directory, name } = place;
-  if (directory.record.nlink === 0) throw new FsError('ENOENT');
-  requireAccess(context.credentials, directory, W_OK | X_OK);
+  requireAddition(context, directory);
   const now = context.now();
   const inherited = directory.record.mode & S_ISGID;
   const record = context.newRecord(directory, S_IFDIR | (mode & 0o1777), now);
@@ -65,42 +104,59 @@ export function makeDirectory(context: TreeContext, path: string, mode: number):
   draft.nlink++;
   touchModified(draft, now);
   stack.commit(batch);
+  return inode;
 }
 
 /** mknod(2) for fifos, sockets, devices and regular files. `mode` has its type bits. */
-export function makeNode(context: TreeContext, path: string, mode: number, rdev: number): void {
-  const type = mode & S_IFMT;
-  if (type === S_IFDIR || type === S_IFLNK) throw new FsError('EINVAL');
-  const place = freePlace(context, path);
-  if (place.hasTrailingSlash) throw new FsError('ENOENT');
-  create(context, place, mode, (inode) => {
+export function makeNode(context: TreeContext, path: string, mode: number, rdev: number): Inode {
+  requireNodeType(mode);
+  return makeNodeAt(context, walkToName(context, path), mode, rdev);
+}
+
+export function makeNodeAt(context: TreeContext, place: Place, mode: number, rdev: number): Inode {
+  requireNodeType(mode);
+  requireFreeForFile(place);
+  return createAt(context, place, mode, (inode) => {
     inode.record = { ...inode.record, rdev };
   });
 }
 
-export function symlink(context: TreeContext, target: string, path: string): void {
-  if (target.length === 0) throw new FsError('ENOENT');
-  if (target.length >= PATH_BYTES_MAX) throw new FsError('ENAMETOOLONG');
-  const place = freePlace(context, path);
-  if (place.hasTrailingSlash) throw new FsError('ENOENT');
-  create(context, place, S_IFLNK | 0o777, (inode) => {
+function requireNodeType(mode: number): void {
+  const type = mode & S_IFMT;
+  if (type === S_IFDIR || type === S_IFLNK) throw new FsError('EINVAL');
+}
+
+export function symlink(context: TreeContext, target: string, path: string): Inode {
+  requireTarget(target);
+  return symlinkAt(context, walkToName(context, path), target);
+}
+
+export function symlinkAt(context: TreeContext, place: Place, target: string): Inode {
+  requireTarget(target);
+  requireFreeForFile(place);
+  return createAt(context, place, S_IFLNK | 0o777, (inode) => {
     // The umask does not apply to symlinks: symlink(7).
     inode.record = { ...inode.record, mode: S_IFLNK | 0o777, target };
   });
 }
 
-export function link(context: TreeContext, existing: string, path: string, follow: boolean): void {
-  const inode = resolve(context, existing, follow);
-  linkInode(context, inode, path);
+function requireTarget(target: string): void {
+  if (target.length === 0) throw new FsError('ENOENT');
+  if (target.length >= PATH_BYTES_MAX) throw new FsError('ENAMETOOLONG');
 }
 
-export function linkInode(context: TreeContext, inode: Inode, path: string): void {
+export function link(context: TreeContext, existing: string, path: string, follow: boolean): void {
+  const inode = resolve(context, existing, follow);
+  linkAt(context, inode, walkToName(context, path));
+}
+
+/** Also for an inode that has no name yet: what O_TMPFILE made. */
+export function linkAt(context: TreeContext, inode: Inode, place: Place): void {
   const { stack } = context;
-  const place = freePlace(context, path);
-  if (place.hasTrailingSlash) throw new FsError('ENOENT');
+  requireFreeForFile(place);
   if (inode.isDirectory) throw new FsError('EPERM');
   const batch = stack.begin();
-  requireAccess(context.credentials, place.directory, W_OK | X_OK);
+  requireAddition(context, place.directory);
   const now = context.now();
   const draft = batch.change(inode);
   draft.nlink++;
@@ -111,7 +167,10 @@ export function linkInode(context: TreeContext, inode: Inode, path: string): voi
 }
 
 export function unlink(context: TreeContext, path: string): void {
-  const place = walkToName(context, path);
+  unlinkAt(context, walkToName(context, path));
+}
+
+export function unlinkAt(context: TreeContext, place: Place): void {
   const { inode, directory } = place;
   if (inode === undefined) throw new FsError('ENOENT');
   if (inode.isDirectory) throw new FsError('EISDIR');
@@ -126,7 +185,10 @@ export function unlink(context: TreeContext, path: string): void {
 }
 
 export function removeDirectory(context: TreeContext, path: string): void {
-  const place = walkToName(context, path);
+  removeDirectoryAt(context, walkToName(context, path));
+}
+
+export function removeDirectoryAt(context: TreeContext, place: Place): void {
   const { inode, directory } = place;
   if (inode === undefined) throw new FsError('ENOENT');
   if (!inode.isDirectory) throw new FsError('ENOTDIR');
@@ -154,11 +216,21 @@ function dropLink(batch: Batch, inode: Inode, now: Timespec): void {
 
 /** rename(2) in all its cases, with RENAME_NOREPLACE and RENAME_EXCHANGE of renameat2(2). */
 export function rename(context: TreeContext, from: string, to: string, flags: number): void {
-  const { stack } = context;
-  const isExchange = (flags & RENAME_EXCHANGE) !== 0;
-  if (isExchange && (flags & RENAME_NOREPLACE) !== 0) throw new FsError('EINVAL');
+  requireRenameFlags(flags);
   const source = walkToAnyName(context, from);
   const target = walkToAnyName(context, to);
+  renameAt(context, source, target, flags);
+}
+
+function requireRenameFlags(flags: number): void {
+  const both = RENAME_NOREPLACE | RENAME_EXCHANGE;
+  if ((flags & both) === both) throw new FsError('EINVAL');
+}
+
+export function renameAt(context: TreeContext, source: Place, target: Place, flags: number): void {
+  requireRenameFlags(flags);
+  const { stack } = context;
+  const isExchange = (flags & RENAME_EXCHANGE) !== 0;
   const moved = source.inode;
   if (source.last !== 'name' || target.last !== 'name') throw new FsError('EBUSY');
   requireNameLength(source.name);
@@ -170,6 +242,7 @@ export function rename(context: TreeContext, from: string, to: string, flags: nu
   if (source.hasTrailingSlash && !moved.isDirectory) throw new FsError('ENOTDIR');
   const arriving = isExchange ? replaced : moved;
   if (target.hasTrailingSlash && !arriving?.isDirectory) throw new FsError('ENOTDIR');
+  requireAlive(target.directory);
   if (moved.isDirectory && isWithin(context, target.directory, moved)) throw new FsError('EINVAL');
   if (replaced?.isDirectory && isWithin(context, source.directory, replaced))
     throw new FsError(isExchange ? 'EINVAL' : 'ENOTEMPTY');

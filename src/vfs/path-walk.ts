@@ -110,6 +110,21 @@ function walkPath(context: TreeContext, path: string, follow: boolean, isName: b
   }
 }
 
+/**
+ * The place of one name in a directory that was found already: walking for callers that resolve paths themselves, as
+ * the kernel does for a mount. ENOTDIR, ENAMETOOLONG, EACCES; EINVAL for what is no name (`.` and `..` are walked, not
+ * looked up).
+ */
+export function placeIn(context: TreeContext, directory: Inode, name: Name): Place {
+  if (!directory.isDirectory) throw new FsError('ENOTDIR');
+  if (name.length === 0 || name === '.' || name === '..' || name.includes('/')) throw new FsError('EINVAL');
+  requireAccess(context.credentials, directory, X_OK);
+  requireNameLength(name);
+  const entry = context.stack.lookup(directory, name);
+  const inode = entry === NO_ENTRY ? undefined : context.stack.inode(entryIno(entry));
+  return { directory, name, inode, last: 'name', hasTrailingSlash: false };
+}
+
 /** The inode that `path` leads to. ENOENT when there is none. */
 export function resolve(context: TreeContext, path: string, follow: boolean): Inode {
   const { inode } = walk(context, path, follow);

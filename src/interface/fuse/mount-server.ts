@@ -1,4 +1,4 @@
-/** Contract only, until the server is here. */
+/** What a server of mounts offers. */
 import type { Tree } from '../../store/index.ts';
 
 /** How the kernel reads and caches the files of a mount; see docs/mounts.md. */

@@ -1,0 +1,151 @@
+/** Bytes of files: reads, writes, space, holes, and copies inside the mount. */
+import { BLOCK_SIZE, FsError, isFsError } from '../../base/index.ts';
+import type { Inode } from '../../layer/index.ts';
+import { Fopen, WRITE_KILL_SUIDGID } from './abi.ts';
+import type { Handler } from './handler.ts';
+import { directFlags } from './name-handlers.ts';
+import type { Session } from './session.ts';
+
+const O_DSYNC = 0o10000;
+
+/**
+ * struct fuse_open_in: flags, open_flags. Answered with struct fuse_open_out: fh (64) · open_flags · backing_id; or with
+ * ENOSYS, after which the kernel does not ask any more and keeps what it has of every file.
+ */
+export const open: Handler = (session, request, reply) => {
+  request.need(8);
+  if (session.io === 'cached') throw new FsError('ENOSYS');
+  session.inode(request.nodeId);
+  reply.zeros(16);
+  reply.setU64(0, session.handle());
+  reply.setU32(8, session.io === 'direct' ? directFlags() : Fopen.KEEP_CACHE);
+};
+
+/** struct fuse_read_in: fh, offset (64) · size, read_flags · lock_owner (64) · flags, padding. */
+export const read: Handler = (session, request, reply) => {
+  request.need(40);
+  const inode = session.inode(request.nodeId);
+  const [position, size] = [request.u64(8), Math.min(request.u32(16), reply.capacityBytes)];
+  reply.payloadBytes = session.calls.read(inode, reply.bytes, reply.bytes.length - reply.capacityBytes, size, position);
+  session.events.onRead?.(inode, position, reply.payloadBytes);
+};
+
+/** struct fuse_write_in: fh, offset (64) · size, write_flags · lock_owner (64) · flags, padding · the bytes. */
+export const write: Handler = (session, request, reply) => {
+  request.need(40);
+  const [position, size] = [request.u64(8), request.u32(16)];
+  request.need(40 + size);
+  const inode = session.inode(request.nodeId);
+  const killPrivileges = (request.u32(20) & WRITE_KILL_SUIDGID) !== 0;
+  const at = request.lengthBytes - size;
+  session.calls.write(inode, request.bytes, at, size, position, killPrivileges);
+  if ((request.u32(32) & O_DSYNC) !== 0) session.calls.sync();
+  reply.zeros(8).setU32(0, size);
+};
+
+/** fsync(2), fsyncdir, syncfs(2): the journal is one, so each of them makes everything durable. */
+export const sync: Handler = (session) => {
+  session.calls.sync();
+};
+
+const FALLOC_KEEP_SIZE = 0x01;
+const FALLOC_PUNCH_HOLE = 0x02;
+const FALLOC_ZERO_RANGE = 0x10;
+
+/** struct fuse_fallocate_in: fh, offset, length (64) · mode, padding. fallocate(2). */
+export const allocate: Handler = (session, request) => {
+  request.need(32);
+  const { calls } = session;
+  const inode = session.inode(request.nodeId);
+  const [position, length, mode] = [request.u64(8), request.u64(16), request.u32(24)];
+  const keepSize = (mode & FALLOC_KEEP_SIZE) !== 0;
+  switch (mode & ~FALLOC_KEEP_SIZE) {
+    case 0:
+      calls.allocate(inode, position, length, keepSize);
+      break;
+    case FALLOC_PUNCH_HOLE:
+      if (!keepSize) throw new FsError('EOPNOTSUPP');
+      calls.punch(inode, position, length);
+      break;
+    case FALLOC_ZERO_RANGE:
+      calls.punch(inode, position, length);
+      calls.allocate(inode, position, length, keepSize);
+      break;
+    default:
+      throw new FsError('EOPNOTSUPP');
+  }
+};
+
+const SEEK_DATA = 3;
+const SEEK_HOLE = 4;
+
+/** struct fuse_lseek_in: fh, offset (64) · whence, padding. Answered with the offset (64). */
+export const seek: Handler = (session, request, reply) => {
+  request.need(24);
+  const inode = session.inode(request.nodeId);
+  const [position, whence] = [request.u64(8), request.u32(16)];
+  if (whence !== SEEK_DATA && whence !== SEEK_HOLE) throw new FsError('EINVAL');
+  const { calls } = session;
+  const found = whence === SEEK_DATA ? calls.seekData(inode, position) : calls.seekHole(inode, position);
+  reply.zeros(8).setU64(0, found);
+};
+
+/**
+ * struct fuse_copy_file_range_in: fh_in, off_in, nodeid_out, fh_out, off_out, len, flags (64 each). Whole blocks are
+ * shared, what is left is copied.
+ */
+function copyRange(session: Session, request: Parameters<Handler>[1]): number {
+  request.need(56);
+  const source = session.inode(request.nodeId);
+  const target = session.inode(request.u64(16));
+  const [from, to, wanted, flags] = [request.u64(8), request.u64(32), request.u64(40), request.u64(48)];
+  if (flags !== 0) throw new FsError('EINVAL');
+  if (!source.isFile || !target.isFile) throw new FsError('EINVAL');
+  const length = Math.min(wanted, source.record.size - from);
+  if (length <= 0) return 0;
+  return shareBlocks(session, source, from, length, target, to) ?? copyBytes(session, source, from, length, target, to);
+}
+
+/** The bytes that were shared; undefined where the places or the length forbid it. */
+function shareBlocks(
+  { calls }: Session,
+  source: Inode,
+  from: number,
+  length: number,
+  target: Inode,
+  to: number,
+): number | undefined {
+  if (from % BLOCK_SIZE !== 0 || to % BLOCK_SIZE !== 0) return undefined;
+  const isToEnd = from + length === source.record.size && to + length >= target.record.size;
+  const shared = isToEnd ? length : length - (length % BLOCK_SIZE);
+  if (shared === 0) return undefined;
+  try {
+    calls.reflinkRange(source, from, shared, target, to);
+    return shared;
+  } catch (error) {
+    // Ranges that overlap, for one: the copy says what is wrong, if anything is.
+    if (isFsError(error, 'EINVAL')) return undefined;
+    throw error;
+  }
+}
+
+const COPY_BYTES = 1024 * 1024;
+
+function copyBytes({ calls }: Session, source: Inode, from: number, length: number, target: Inode, to: number): number {
+  if (source === target && from < to + length && to < from + length) throw new FsError('EINVAL');
+  const buffer = Buffer.allocUnsafe(Math.min(length, COPY_BYTES));
+  // One piece a request: the kernel and its caller go on with the rest.
+  const count = calls.read(source, buffer, 0, buffer.length, from);
+  if (count > 0) calls.write(target, buffer, 0, count, to, false);
+  return count;
+}
+
+/** Answered with struct fuse_write_out: size, padding. */
+export const copyFileRange: Handler = (session, request, reply) => {
+  reply.zeros(8).setU32(0, copyRange(session, request));
+};
+
+/** Answered with struct fuse_copy_file_range_out: bytes_copied (64). */
+export const copyFileRange64: Handler = (session, request, reply) => {
+  reply.zeros(8).setU64(0, copyRange(session, request));
+};

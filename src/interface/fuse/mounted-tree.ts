@@ -1,0 +1,106 @@
+/** One mount: its device, its session, and its end. */
+import { closeSync } from 'node:fs';
+import type { Kernel } from '../../sys/index.ts';
+import { MNT_DETACH, UMOUNT_NOFOLLOW } from '../../sys/index.ts';
+import type { Tree } from '../../store/index.ts';
+import type { BlockingCalls } from './blocking-calls.ts';
+import { dispatch, type OnDefect } from './dispatch.ts';
+import type { IoMode, Mount } from './mount-server.ts';
+import type { Reply } from './reply.ts';
+import type { Request } from './request.ts';
+import type { ServingLoop } from './serving-loop.ts';
+import type { Session } from './session.ts';
+
+/** Requests of one mount that are answered before others get their turn. */
+const REQUESTS_AT_ONCE = 64;
+
+const EAGAIN = 11;
+const EINTR = 4;
+const ENOENT = 2;
+
+/** What all mounts of a server share: they are served one at a time. */
+export interface MountParts {
+  readonly kernel: Kernel;
+  readonly loop: ServingLoop;
+  readonly blocking: BlockingCalls;
+  readonly request: Request;
+  readonly reply: Reply;
+  readonly requestAddress: number;
+  readonly replyAddress: number;
+  readonly onDefect: OnDefect;
+}
+
+export class MountedTree implements Mount {
+  readonly tree: Tree;
+  readonly directory: string;
+  readonly io: IoMode;
+  readonly session: Session;
+  readonly device: number;
+  readonly ended: Promise<void>;
+  private readonly parts: MountParts;
+  private readonly onEnd: (mount: MountedTree) => void;
+  private resolveEnded: () => void = () => undefined;
+  private isServed = true;
+
+  constructor(
+    parts: MountParts,
+    tree: Tree,
+    directory: string,
+    session: Session,
+    device: number,
+    onEnd: (mount: MountedTree) => void,
+  ) {
+    this.parts = parts;
+    this.tree = tree;
+    this.directory = directory;
+    this.session = session;
+    this.io = session.io;
+    this.device = device;
+    this.onEnd = onEnd;
+    this.ended = new Promise((resolve) => {
+      this.resolveEnded = resolve;
+    });
+  }
+
+  /** Called once the device is mounted: until then the kernel says of it that it is broken. */
+  begin(): void {
+    this.parts.loop.add(this.device, this);
+  }
+
+  /** Answers what the device has. */
+  serve(): void {
+    const { kernel, request, reply, requestAddress, replyAddress, onDefect } = this.parts;
+    for (let served = 0; served < REQUESTS_AT_ONCE && this.isServed; served++) {
+      const count = kernel.read(this.device, requestAddress, request.bytes.length);
+      if (count === -EAGAIN) return;
+      // ENOENT: the request was interrupted before it could be read.
+      if (count === -EINTR || count === -ENOENT) continue;
+      if (count < 0) {
+        this.end();
+        return;
+      }
+      if (!request.begin(count)) continue;
+      const length = dispatch(this.session, request, reply, onDefect);
+      // ENOENT: nobody waits for the answer any more.
+      if (length > 0) kernel.write(this.device, replyAddress, length);
+    }
+  }
+
+  /** ENODEV: the kernel has let go of the mount. ECONNABORTED: it was aborted. */
+  end(): void {
+    if (!this.isServed) return;
+    this.isServed = false;
+    this.parts.loop.remove(this.device, this);
+    closeSync(this.device);
+    this.session.end();
+    this.onEnd(this);
+    this.resolveEnded();
+  }
+
+  async unmount({ isLazy = false }: { readonly isLazy?: boolean } = {}): Promise<void> {
+    if (!this.isServed) return;
+    const flags = UMOUNT_NOFOLLOW | (isLazy ? MNT_DETACH : 0);
+    await this.parts.blocking.run({ kind: 'unmount', directory: this.directory, flags });
+    if (!isLazy) await this.ended;
+  }
+}

@@ -1,0 +1,129 @@
+/**
+ * What the kernel and the server of one mount know of each other: what was negotiated, and which inodes the kernel has
+ * looked up. It knows nothing of devices: requests come from `dispatch`, as bytes.
+ *
+ * Invariants: a node is the number of its inode, but the root's, which is 1; the count of an inode is the number of times
+ * that it was in a reply, less what the kernel forgot of it; an inode without a name lives while its count is not 0.
+ */
+import { FsError, type Ino } from '../../base/index.ts';
+import type { Inode } from '../../layer/index.ts';
+import type { FileSystem, InodeCalls } from '../../vfs/index.ts';
+import { ROOT_ID } from './abi.ts';
+import { ListingCache } from './directory-listing.ts';
+import type { IoMode } from './mount-server.ts';
+import type { SpaceCounts } from './space.ts';
+
+/** Names in the listings that a mount remembers. */
+const LISTED_NAMES_MAX = 262_144;
+
+/** Told of what happens, for those who keep count of it. */
+export interface SessionEvents {
+  /** The kernel asked for bytes of a file, and may keep them. */
+  onRead?(inode: Inode, position: number, length: number): void;
+}
+
+export interface SessionOptions {
+  readonly io: IoMode;
+  readonly space: () => SpaceCounts;
+  readonly events?: SessionEvents;
+}
+
+export class Session {
+  readonly fileSystem: FileSystem;
+  readonly calls: InodeCalls;
+  readonly io: IoMode;
+  readonly space: () => SpaceCounts;
+  readonly events: SessionEvents;
+  readonly listings = new ListingCache(LISTED_NAMES_MAX);
+  /** Set by INIT. */
+  isReady = false;
+  /** SETXATTR carries 16 bytes of arguments instead of 8. */
+  hasLongSetXattr = false;
+  private readonly counts = new Map<Ino, number>();
+  /** Inodes without a name that the kernel still has. */
+  private readonly orphans = new Set<Ino>();
+  private nextHandle = 1;
+
+  constructor(fileSystem: FileSystem, options: SessionOptions) {
+    this.fileSystem = fileSystem;
+    this.calls = fileSystem.byInode;
+    this.io = options.io;
+    this.space = options.space;
+    this.events = options.events ?? {};
+    fileSystem.stack.isKept = (ino) => this.counts.has(ino);
+  }
+
+  /** Inodes that the kernel has. */
+  get knownCount(): number {
+    return this.counts.size;
+  }
+
+  get known(): IterableIterator<Ino> {
+    return this.counts.keys();
+  }
+
+  isKnown(ino: Ino): boolean {
+    return this.counts.has(ino);
+  }
+
+  inoOf(nodeId: number): Ino {
+    // A node that we handed out is an inode number; any other finds no inode.
+    return nodeId === ROOT_ID ? this.calls.rootIno : (nodeId as Ino);
+  }
+
+  nodeOf(ino: Ino): number {
+    return ino === this.calls.rootIno ? ROOT_ID : ino;
+  }
+
+  /** ESTALE when there is no such inode. */
+  inode(nodeId: number): Inode {
+    return this.calls.inode(this.inoOf(nodeId));
+  }
+
+  handle(): number {
+    return this.nextHandle++;
+  }
+
+  /** The inode is in a reply. */
+  remember({ ino }: Inode): void {
+    if (ino === this.calls.rootIno) return;
+    this.counts.set(ino, (this.counts.get(ino) ?? 0) + 1);
+  }
+
+  forget(nodeId: number, count: number): void {
+    if (nodeId === ROOT_ID) return;
+    const ino = this.inoOf(nodeId);
+    const left = (this.counts.get(ino) ?? 0) - count;
+    if (left > 0) {
+      this.counts.set(ino, left);
+      return;
+    }
+    this.counts.delete(ino);
+    if (this.orphans.delete(ino)) this.release(ino);
+  }
+
+  /** An inode has lost a name: the last one, perhaps. */
+  noteUnlinked({ ino, record }: Inode): void {
+    if (record.nlink === 0 && this.counts.has(ino)) this.orphans.add(ino);
+  }
+
+  /** The kernel has let go of everything. */
+  end(): void {
+    this.fileSystem.stack.isKept = undefined;
+    this.counts.clear();
+    this.listings.clear();
+    for (const ino of this.orphans) this.release(ino);
+    this.orphans.clear();
+  }
+
+  private release(ino: Ino): void {
+    const { stack } = this.fileSystem;
+    if (stack.upper?.isOpen !== true) return;
+    try {
+      stack.releaseIfUnused(stack.inode(ino));
+    } catch (error) {
+      // What cannot be freed now is an orphan of the tables, which the next opener frees.
+      if (!(error instanceof FsError)) throw error;
+    }
+  }
+}

@@ -1,0 +1,29 @@
+/** Space and inodes of the host's filesystem that holds the store, as statfs(2) counts them. */
+import { statfsSync } from 'node:fs';
+
+export interface SpaceCounts {
+  /** Bytes a block, the unit of the next three. */
+  readonly bsize: number;
+  readonly blocks: number;
+  readonly bfree: number;
+  readonly bavail: number;
+  readonly files: number;
+  readonly ffree: number;
+}
+
+/** The host is asked at most so often. */
+const FRESH_MS = 500;
+
+/** Counts the space that `directory` lies in. */
+export function spaceCounter(directory: string): () => SpaceCounts {
+  let counts: SpaceCounts | undefined;
+  let countedAt = 0;
+  return () => {
+    const now = performance.now();
+    if (counts === undefined || now - countedAt > FRESH_MS) {
+      counts = statfsSync(directory);
+      countedAt = now;
+    }
+    return counts;
+  };
+}

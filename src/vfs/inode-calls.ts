@@ -1,0 +1,233 @@
+/**
+ * The operations of one open tree by inode instead of by path, as the kernel's own filesystems offer them (struct
+ * inode_operations and file_operations): what a mount speaks. The kernel walks the paths and checks permission.
+ * Failures are `FsError`s without a path.
+ */
+import { FsError, type Ino, type Name } from '../base/index.ts';
+import { type Entry, entryIno, type Inode, S_IFREG } from '../layer/index.ts';
+import type { Attributes, TimeChange } from './attributes.ts';
+import * as attributes from './attributes.ts';
+import type { TreeContext } from './context.ts';
+import * as data from './file-data.ts';
+import * as namespace from './namespace.ts';
+import { O_RDWR, OpenFile } from './open-file.ts';
+import { placeIn } from './path-walk.ts';
+
+/** What setattr changes; a field that is not there stays. */
+export interface AttributeChanges {
+  readonly mode?: number;
+  readonly uid?: number;
+  readonly gid?: number;
+  readonly size?: number;
+  readonly atime?: TimeChange;
+  readonly mtime?: TimeChange;
+  /** Clears set-user-ID, set-group-ID and file capabilities, as a change by somebody without privileges does. */
+  readonly killPrivileges?: boolean;
+}
+
+export class InodeCalls {
+  private readonly context: TreeContext;
+
+  constructor(context: TreeContext) {
+    this.context = context;
+  }
+
+  /** Who makes what is made next. */
+  actAs(uid: number, gid: number, umask: number): void {
+    this.context.owner = { uid, gid };
+    this.context.umask = umask;
+  }
+
+  get rootIno(): Ino {
+    return this.context.stack.rootIno;
+  }
+
+  /** ESTALE when there is no such inode any more. */
+  inode(ino: Ino): Inode {
+    const inode = this.context.stack.inode(ino);
+    if (inode.isDead) throw new FsError('ESTALE');
+    return inode;
+  }
+
+  attributesOf(inode: Inode): Attributes {
+    return attributes.attributesOf(this.context.dev, inode);
+  }
+
+  /** Undefined when there is no such name. ENOTDIR, ENAMETOOLONG. */
+  lookup(directory: Inode, name: Name): Inode | undefined {
+    return placeIn(this.context, directory, name).inode;
+  }
+
+  parentOf(directory: Inode): Inode {
+    const { stack } = this.context;
+    return directory.ino === stack.rootIno ? directory : stack.inode(directory.record.parent);
+  }
+
+  /** The names of a directory, without `.` and `..`, in no particular order. ENOTDIR. */
+  names(directory: Inode): Iterable<Name> {
+    if (!directory.isDirectory) throw new FsError('ENOTDIR');
+    attributes.noteAccess(this.context, directory);
+    return directory.record.nlink === 0 ? [] : this.context.stack.list(directory).keys();
+  }
+
+  /** What a name stands for, without reading its inode; `NO_ENTRY` when it is gone. */
+  entry(directory: Inode, name: Name): Entry {
+    return this.context.stack.lookup(directory, name);
+  }
+
+  /** The inode of an entry that is not `NO_ENTRY`. */
+  inodeOfEntry(entry: Entry): Inode {
+    return this.context.stack.inode(entryIno(entry));
+  }
+
+  // Names.
+
+  /** A regular file. `mode` has no type bits. EEXIST. */
+  createFile(directory: Inode, name: Name, mode: number): Inode {
+    return namespace.createAt(this.context, this.freePlace(directory, name), S_IFREG | (mode & 0o7777));
+  }
+
+  /** A regular file without a name: open(2), O_TMPFILE. The caller keeps it (`isKept`) before anything else happens. */
+  createUnnamed(directory: Inode, mode: number): Inode {
+    const inode = namespace.createUnnamedIn(this.context, directory, S_IFREG | (mode & 0o7777));
+    inode.openCount--;
+    return inode;
+  }
+
+  makeNode(directory: Inode, name: Name, mode: number, rdev: number): Inode {
+    return namespace.makeNodeAt(this.context, this.freePlace(directory, name), mode, rdev);
+  }
+
+  makeDirectory(directory: Inode, name: Name, mode: number): Inode {
+    return namespace.makeDirectoryAt(this.context, this.freePlace(directory, name), mode);
+  }
+
+  symlink(directory: Inode, name: Name, target: string): Inode {
+    return namespace.symlinkAt(this.context, this.freePlace(directory, name), target);
+  }
+
+  link(inode: Inode, directory: Inode, name: Name): void {
+    namespace.linkAt(this.context, inode, this.freePlace(directory, name));
+  }
+
+  /** Returns the inode that has lost a name. ENOENT, EISDIR. */
+  unlink(directory: Inode, name: Name): Inode {
+    const place = placeIn(this.context, directory, name);
+    namespace.unlinkAt(this.context, place);
+    // unlinkAt fails with ENOENT where there is none.
+    return place.inode!;
+  }
+
+  removeDirectory(directory: Inode, name: Name): Inode {
+    const place = placeIn(this.context, directory, name);
+    namespace.removeDirectoryAt(this.context, place);
+    // As above.
+    return place.inode!;
+  }
+
+  /** renameat2(2). Returns the inode whose name was taken over, if any. */
+  rename(from: Inode, name: Name, to: Inode, newName: Name, flags: number): Inode | undefined {
+    const source = placeIn(this.context, from, name);
+    const target = placeIn(this.context, to, newName);
+    namespace.renameAt(this.context, source, target, flags);
+    return target.inode;
+  }
+
+  private freePlace(directory: Inode, name: Name): ReturnType<typeof placeIn> {
+    const place = placeIn(this.context, directory, name);
+    if (place.inode !== undefined) throw new FsError('EEXIST');
+    return place;
+  }
+
+  // Attributes.
+
+  /** Sets several attributes, in the order in which the kernel's own setattr would: size first. */
+  change(inode: Inode, changes: AttributeChanges): void {
+    const { context } = this;
+    const { size, uid, gid, mode, atime, mtime } = changes;
+    if (size !== undefined) data.setSize(context, inode, size);
+    if (uid !== undefined || gid !== undefined) attributes.changeOwner(context, inode, uid ?? -1, gid ?? -1);
+    if (mode !== undefined) attributes.changeMode(context, inode, mode);
+    if (atime !== undefined || mtime !== undefined) {
+      attributes.changeTimes(context, inode, atime ?? 'omit', mtime ?? 'omit');
+    }
+  }
+
+  getXattr(inode: Inode, name: string): Buffer {
+    return attributes.getXattr(this.context, inode, name);
+  }
+
+  setXattr(inode: Inode, name: string, value: Uint8Array, flags: number, _extended = 0): void {
+    attributes.setXattr(this.context, inode, name, value, flags);
+  }
+
+  removeXattr(inode: Inode, name: string): void {
+    attributes.removeXattr(this.context, inode, name);
+  }
+
+  xattrNames(inode: Inode): string[] {
+    return [...this.context.stack.xattrsOf(inode).keys()];
+  }
+
+  // Bytes.
+
+  /** Reads up to `length` bytes; fewer at the end of the file. EISDIR, EIO. */
+  read(inode: Inode, target: Uint8Array, offset: number, length: number, position: number): number {
+    return data.read(this.context, this.opened(inode), target, offset, length, position);
+  }
+
+  /** As `read`; -1 when the disk would have to be waited for. */
+  tryRead(inode: Inode, target: Uint8Array, offset: number, length: number, position: number): number {
+    return data.tryRead(this.context, this.opened(inode), target, offset, length, position);
+  }
+
+  write(
+    inode: Inode,
+    source: Uint8Array,
+    offset: number,
+    length: number,
+    position: number,
+    _killPrivileges: boolean,
+  ): void {
+    data.write(this.context, this.opened(inode), source, offset, length, position);
+  }
+
+  allocate(inode: Inode, position: number, length: number, keepSize: boolean): void {
+    data.allocate(this.context, this.opened(inode), position, length, keepSize);
+  }
+
+  punch(inode: Inode, position: number, length: number): void {
+    data.punch(this.context, this.opened(inode), position, length);
+  }
+
+  seekData(inode: Inode, position: number): number {
+    return data.seekData(this.context, this.opened(inode), position);
+  }
+
+  seekHole(inode: Inode, position: number): number {
+    return data.seekHole(this.context, this.opened(inode), position);
+  }
+
+  /** Shares whole blocks of `source` with `target`: ioctl_ficlonerange(2). */
+  reflinkRange(
+    source: Inode,
+    sourcePosition: number,
+    length: number,
+    target: Inode,
+    targetPosition: number,
+  ): void {
+    const origin = { context: this.context, file: this.opened(source) };
+    data.reflinkRange(this.context, origin, sourcePosition, length, this.opened(target), targetPosition);
+  }
+
+  /** Everything acknowledged so far survives a power cut. */
+  sync(): void {
+    const { upper } = this.context.stack;
+    if (upper?.isUnmarked) upper.commitMark();
+  }
+
+  /** The kernel has checked how the file was opened. */
+  private opened(inode: Inode): OpenFile {
+    return new OpenFile(inode, O_RDWR, '');
+  }
+}
