@@ -55,14 +55,15 @@ export interface Libc {
   mmap(address: number, length: number, protection: number, flags: number, fd: number, at: number): number;
   munmap(address: number, length: number): number;
   msync(address: number, length: number, flags: number): number;
-  /** syscall(SYS_getdents64, fd, target, length), for which older versions of glibc have no function. */
-  getdents64(number: number, fd: number, target: Uint8Array, length: number): number;
+  madvise(address: number, length: number, advice: number): number;
+  /** getdents64(2). */
+  getdents(fd: number, target: Uint8Array, length: number): number;
   errno(): number;
   /** Where the bytes of an array lie. Only for arrays that do not move: `allocateFixed` makes them. */
   addressOf(bytes: Uint8Array): number;
 }
 
-const PROTOTYPES: Readonly<Record<Exclude<keyof Libc, 'errno' | 'addressOf'>, string>> = {
+const PROTOTYPES: Readonly<Record<Exclude<keyof Libc, 'errno' | 'addressOf' | 'getdents'>, string>> = {
   open: 'int open(void *path, int flags, int mode)',
   close: 'int close(int fd)',
   read: 'int64_t read(int fd, intptr_t target, size_t length)',
@@ -94,25 +95,31 @@ const PROTOTYPES: Readonly<Record<Exclude<keyof Libc, 'errno' | 'addressOf'>, st
   mmap: 'intptr_t mmap(intptr_t address, size_t length, int protection, int flags, int fd, int64_t at)',
   munmap: 'int munmap(intptr_t address, size_t length)',
   msync: 'int msync(intptr_t address, size_t length, int flags)',
-  getdents64: 'int64_t syscall(int64_t number, int64_t fd, void *target, int64_t length)',
+  madvise: 'int madvise(intptr_t address, size_t length, int advice)',
 };
 
 const ESTALE = 116;
 
+/** syscall(SYS_getdents64, fd, target, length), for which older versions of glibc have no function. */
+const GETDENTS64_PROTOTYPE = 'int64_t syscall(int64_t number, int64_t fd, void *target, int64_t length)';
 /** SYS_getdents64 by architecture. */
 const GETDENTS64: Readonly<Record<string, number>> = { x64: 217, arm64: 61 };
 
 let loaded: Libc | Error | undefined;
 
 function load(): Libc | Error {
-  if (process.platform !== 'linux' || GETDENTS64[process.arch] === undefined)
+  const number = GETDENTS64[process.arch];
+  if (process.platform !== 'linux' || number === undefined)
     return new Error(`system calls are not declared for ${process.platform}/${process.arch}`);
   try {
     // Required, not imported: koffi has no binary for some machines, and the tests there are to say so.
     const koffi: Koffi = createRequire(import.meta.url)('koffi');
     const library = koffi.load('libc.so.6');
     const calls = Object.entries(PROTOTYPES).map(([name, prototype]) => [name, library.func(prototype)]);
+    const getdents64 = library.func(GETDENTS64_PROTOTYPE);
     const own = {
+      getdents: (fd: number, target: Uint8Array, length: number): number =>
+        getdents64(number, fd, target, length),
       errno: () => koffi.errno(),
       addressOf: (bytes: Uint8Array) => Number(koffi.address(bytes)),
     };
@@ -172,7 +179,7 @@ export interface DirectoryEntry {
 /** Some more entries of an open directory, '.' and '..' among them; none at its end. */
 export function readDirectory(fd: number, lengthBytes = 32_768): DirectoryEntry[] {
   const chunk = allocateFixed(lengthBytes);
-  const length = libc().getdents64(GETDENTS64[process.arch]!, fd, chunk, lengthBytes);
+  const length = libc().getdents(fd, chunk, lengthBytes);
   check(length, 'getdents64');
   const entries: DirectoryEntry[] = [];
   // struct linux_dirent64: ino u64, offset i64, record length u16, type u8, name.

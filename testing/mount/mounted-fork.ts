@@ -35,24 +35,25 @@ function mountPointsUnder(directory: string): string[] {
 /** A store in a directory of its own, and the process that serves mounts of its trees. */
 export class MountServerProcess implements AsyncDisposable {
   readonly directory: string;
+  readonly storeDirectory: string;
   readonly child: Child;
   private readonly isOwnDirectory: boolean;
 
-  private constructor(directory: string | undefined) {
+  private constructor(directory: string | undefined, storeDirectory: string | undefined) {
     this.isOwnDirectory = directory === undefined;
     this.directory = directory ?? mkdtempSync(join(directoryOnDisk(), 'ramet-mounts-'));
+    this.storeDirectory = storeDirectory ?? join(this.directory, 'store');
     this.child = new Child('../mount/serving-child', this.storeDirectory);
   }
 
-  /** In a new temporary directory unless told; that one is removed at the end. */
-  static async start(directory?: string): Promise<MountServerProcess> {
-    const server = new MountServerProcess(directory);
+  /**
+   * Works in `directory`, or else in a new one that is removed at the end; the store is in there unless told. Several
+   * processes may serve one store.
+   */
+  static async start(directory?: string, storeDirectory?: string): Promise<MountServerProcess> {
+    const server = new MountServerProcess(directory, storeDirectory);
     await server.child.next();
     return server;
-  }
-
-  get storeDirectory(): string {
-    return join(this.directory, 'store');
   }
 
   /** Asks the process; an error of the filesystem is thrown with its code. */
@@ -81,7 +82,8 @@ export class MountServerProcess implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.child.kill();
-    for (const point of mountPointsUnder(this.directory)) execFileSync('umount', ['--lazy', point]);
+    for (const point of mountPointsUnder(this.directory))
+      execFileSync('umount', ['--lazy', point], { stdio: 'pipe' });
     if (this.isOwnDirectory) rmSync(this.directory, { recursive: true, force: true });
   }
 }
