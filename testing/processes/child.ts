@@ -1,4 +1,4 @@
-/** Child processes of tests: a program of this folder, and messages to and from it. */
+/** Child processes of tests: a program of `testing`, and messages to and from it. */
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 
@@ -9,7 +9,7 @@ export class Child implements AsyncDisposable {
   private readonly waiting: { resolve: (answer: unknown) => void; reject: (error: Error) => void }[] = [];
   private failure: Error | undefined;
 
-  /** `program` is a file of this folder, without extension. */
+  /** `program` is a file of this folder or beside it (`../mount/serving-child`), without extension. */
   constructor(program: string, ...args: readonly string[]) {
     const file = fileURLToPath(new URL(`./${program}.js`, import.meta.url));
     this.process = fork(file, args, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });

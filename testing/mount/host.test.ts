@@ -1,0 +1,31 @@
+/** Proves the cases right: every one of them holds on a plain directory of the host. */
+import { mkdtempSync, readFileSync, realpathSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, describe } from 'node:test';
+import { directoryOnDisk } from '../../src/interface/demo/index.ts';
+import { whyNoLibc } from '../libc.ts';
+import { fillCases, runMountCases } from './run.ts';
+
+/** Whether the mounts of this machine keep access times; the one of the temporary directory is not told apart. */
+function isAtimeKept(): boolean {
+  const text = readFileSync('/proc/self/mounts', 'utf8');
+  return !/^\S+ \S+ (?:ext4|xfs|btrfs|overlay|tmpfs) \S*\bnoatime\b/m.test(text);
+}
+
+const skip = whyNoLibc();
+
+describe('cases of mounts on the host', { skip }, () => {
+  let root = '';
+  before(() => {
+    root = realpathSync(mkdtempSync(join(directoryOnDisk(), 'ramet-mount-cases-')));
+    fillCases(root);
+  });
+  after(() => rmSync(root, { recursive: true, force: true }));
+
+  const features = {
+    root: process.getuid?.() === 0,
+    writersBesideReaders: true,
+    relatime: skip === false && isAtimeKept(),
+  };
+  runMountCases({ name: 'a directory of the host', features, root: () => root });
+});

@@ -1,0 +1,89 @@
+/**
+ * Mounts for tests and benchmarks, served by a process of their own: a process that waits on its own mount waits for
+ * ever. Whatever happens, nothing stays mounted, and the process is gone.
+ */
+import { execFileSync } from 'node:child_process';
+import { closeSync, constants, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { directoryOnDisk } from '../../src/interface/demo/index.ts';
+import type { IoMode } from '../../src/interface/fuse/index.ts';
+import { createSystem } from '../../src/sys/index.ts';
+import { Child } from '../processes/child.ts';
+import type { ServingAnswer, ServingRequest } from './serving-child.ts';
+
+/** Why nothing can be mounted here; false where it can. For the `skip` of a test. */
+export function whyNoMounts(): false | string {
+  if (process.platform !== 'linux') return 'mounts need Linux';
+  if (process.getuid?.() !== 0) return 'mounting needs root';
+  if (createSystem().kind !== 'native') return 'mounts need libc';
+  try {
+    closeSync(openSync('/dev/fuse', constants.O_RDWR));
+    return false;
+  } catch (error) {
+    return `/dev/fuse cannot be opened: ${error instanceof Error ? error.message : String(error)}`;
+  }
+}
+
+/** Mount points at and below a directory, the deepest first: /proc/self/mounts, where a space is written \040. */
+function mountPointsUnder(directory: string): string[] {
+  const points = readFileSync('/proc/self/mounts', 'utf8')
+    .split('\n')
+    .map((line) => (line.split(' ')[1] ?? '').replaceAll('\\040', ' '));
+  return points.filter((point) => `${point}/`.startsWith(`${directory}/`)).reverse();
+}
+
+/** A store in a directory of its own, and the process that serves mounts of its trees. */
+export class MountServerProcess implements AsyncDisposable {
+  readonly directory: string;
+  readonly storeDirectory: string;
+  readonly child: Child;
+  private readonly isOwnDirectory: boolean;
+
+  private constructor(directory: string | undefined, storeDirectory: string | undefined) {
+    this.isOwnDirectory = directory === undefined;
+    this.directory = directory ?? mkdtempSync(join(directoryOnDisk(), 'ramet-mounts-'));
+    this.storeDirectory = storeDirectory ?? join(this.directory, 'store');
+    this.child = new Child('../mount/serving-child', this.storeDirectory);
+  }
+
+  /**
+   * Works in `directory`, or else in a new one that is removed at the end; the store is in there unless told. Several
+   * processes may serve one store.
+   */
+  static async start(directory?: string, storeDirectory?: string): Promise<MountServerProcess> {
+    const server = new MountServerProcess(directory, storeDirectory);
+    await server.child.next();
+    return server;
+  }
+
+  /** Asks the process; an error of the filesystem is thrown with its code. */
+  async ask(request: ServingRequest): Promise<ServingAnswer> {
+    const answer = await this.child.ask<ServingAnswer>(request);
+    if (answer.code === undefined) return answer;
+    throw Object.assign(new Error(answer.message), { code: answer.code });
+  }
+
+  /** Mounts a tree (a fork, or a snapshot) at a new directory, and returns that. */
+  async mount(tree: string, io: IoMode = 'cached'): Promise<string> {
+    const directory = join(this.directory, 'mounts', `${tree}-${io}`);
+    mkdirSync(directory, { recursive: true });
+    await this.ask({ kind: 'mount', tree, directory, io });
+    return directory;
+  }
+
+  async unmount(directory: string, isLazy = false): Promise<void> {
+    await this.ask({ kind: 'unmount', directory, isLazy });
+  }
+
+  /** Ends the process as `kill -9` does. What was mounted answers ENOTCONN from then on. */
+  async kill(): Promise<void> {
+    await this.child.kill();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.child.kill();
+    for (const point of mountPointsUnder(this.directory))
+      execFileSync('umount', ['--lazy', point], { stdio: 'pipe' });
+    if (this.isOwnDirectory) rmSync(this.directory, { recursive: true, force: true });
+  }
+}

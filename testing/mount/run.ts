@@ -1,0 +1,54 @@
+/** Registers the cases of mounts as tests of node:test, over one directory that has a directory for each case. */
+import { mkdirSync } from 'node:fs';
+import { describe, it } from 'node:test';
+import { coherenceGroup } from './coherence.ts';
+import { identityGroup } from './identity.ts';
+import { locksGroup } from './locks.ts';
+import { fillDirectory, type MountFeatures, type MountGroup } from './mount-case.ts';
+import { namesGroup } from './names.ts';
+import { watchesGroup } from './watches.ts';
+
+export const mountGroups: readonly MountGroup[] = [
+  coherenceGroup,
+  identityGroup,
+  namesGroup,
+  locksGroup,
+  watchesGroup,
+];
+
+/** Where a case works, below the root of all cases. */
+function directoryOf(group: MountGroup, index: number): string {
+  return `${group.name}-${index}`;
+}
+
+/** Makes the directories of all cases, as they are before anything is forked or mounted. */
+export function fillCases(root: string): void {
+  for (const group of mountGroups) {
+    for (const [index, mountCase] of group.cases.entries()) {
+      const directory = `${root}/${directoryOf(group, index)}`;
+      mkdirSync(directory, { recursive: true });
+      fillDirectory(directory);
+      mountCase.fill?.(directory);
+    }
+  }
+}
+
+export interface CasesOptions {
+  /** Shown in the report. */
+  readonly name: string;
+  readonly features: MountFeatures;
+  /** The directory that `fillCases` has filled, or a fork of it. Asked when the first case runs. */
+  readonly root: () => string;
+}
+
+export function runMountCases({ name, features, root }: CasesOptions): void {
+  for (const group of mountGroups) {
+    describe(`${group.name} of ${name}`, () => {
+      for (const [index, mountCase] of group.cases.entries()) {
+        const missing = mountCase.needs?.find((need) => !features[need]);
+        const skip = missing === undefined ? false : `it has no '${missing}'`;
+        it(mountCase.name, { skip }, () => mountCase.run(`${root()}/${directoryOf(group, index)}`));
+      }
+    });
+  }
+}

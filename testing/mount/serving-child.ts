@@ -1,0 +1,94 @@
+/** Opens a store and serves mounts of its trees, as it is asked to by messages: see `MountServerProcess`. */
+import { readFileSync } from 'node:fs';
+import { FsError } from '../../src/base/index.ts';
+import { createMountServer, type IoMode, type Mount } from '../../src/interface/fuse/index.ts';
+import { importTree } from '../../src/interface/transfer/index.ts';
+import { StoreEngine, type Tree } from '../../src/store/index.ts';
+import { answerAll } from '../processes/child.ts';
+import { problemsOf } from '../shared-store.ts';
+
+/** What it can be asked to do. */
+export type ServingRequest =
+  | { readonly kind: 'import'; readonly directory: string; readonly name: string }
+  | { readonly kind: 'empty'; readonly name: string }
+  /** Makes a fork and leaves it open. */
+  | { readonly kind: 'fork'; readonly source: string; readonly name: string }
+  | { readonly kind: 'mount'; readonly tree: string; readonly directory: string; readonly io: IoMode }
+  | { readonly kind: 'unmount'; readonly directory: string; readonly isLazy: boolean }
+  /** Closes an open tree. */
+  | { readonly kind: 'release'; readonly tree: string }
+  | { readonly kind: 'memory' }
+  | { readonly kind: 'fsck' }
+  | { readonly kind: 'close' };
+
+/** What came of a request: `code` where it failed. */
+export interface ServingAnswer {
+  readonly code?: string;
+  readonly message?: string;
+  /** Of `memory`: anonymous memory of this process. */
+  readonly anonymousBytes?: number;
+  /** Of `fsck`. */
+  readonly problems?: readonly string[];
+}
+
+const engine = await StoreEngine.open(process.argv[2]!, { create: true });
+const server = createMountServer();
+const trees = new Map<string, Tree>();
+const mounts = new Map<string, Mount>();
+
+function treeOf(name: string): Tree {
+  const open = trees.get(name) ?? engine.openTreeOf(name) ?? engine.openTree(name);
+  trees.set(name, open);
+  return open;
+}
+
+/** RssAnon of proc_pid_status(5). */
+function anonymousBytes(): number {
+  const kibibytes = /^RssAnon:\s+(\d+) kB$/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1];
+  return Number(kibibytes) * 1024;
+}
+
+async function handle(request: ServingRequest): Promise<ServingAnswer> {
+  switch (request.kind) {
+    case 'import':
+      await importTree(engine, request.directory, { name: request.name });
+      return {};
+    case 'empty':
+      trees.set(request.name, engine.createEmpty(request.name));
+      return {};
+    case 'fork':
+      trees.set(request.name, engine.fork(request.source, request.name));
+      return {};
+    case 'mount': {
+      const { tree, directory, io } = request;
+      mounts.set(directory, await server.mount(treeOf(tree), directory, { io }));
+      return {};
+    }
+    case 'unmount':
+      await mounts.get(request.directory)?.unmount({ isLazy: request.isLazy });
+      mounts.delete(request.directory);
+      return {};
+    case 'release':
+      trees.get(request.tree)?.close();
+      trees.delete(request.tree);
+      return {};
+    case 'memory':
+      return { anonymousBytes: anonymousBytes() };
+    case 'fsck':
+      return { problems: problemsOf(engine) };
+    case 'close':
+      await server.close();
+      await engine.close();
+      return {};
+  }
+}
+
+answerAll<ServingRequest>(async (request) => {
+  try {
+    return await handle(request);
+  } catch (error) {
+    if (!(error instanceof FsError)) throw error;
+    return { code: error.code, message: error.message };
+  }
+});
+process.send!('ready');
