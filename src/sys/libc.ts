@@ -2,7 +2,7 @@
  * libc, loaded through koffi: the only place that names a C function. Addresses are passed as `intptr_t`, which
  * koffi carries as plain numbers; scratch structures are typed arrays, which it passes without copying.
  *
- * ioctl(2) and syscall(2) are variadic in C. They are declared with fixed arguments here, which the calling
+ * fcntl(2), ioctl(2) and syscall(2) are variadic in C. They are declared with fixed arguments here, which the calling
  * conventions of every architecture accepted below pass in the same registers.
  */
 import { createRequire } from 'node:module';
@@ -55,6 +55,10 @@ export interface Libc {
   epoll_create1(flags: number): number;
   epoll_ctl(epoll: number, operation: number, fd: number, event: Scratch): number;
   epoll_wait(epoll: number, events: Scratch, countMax: number, timeoutMs: number): number;
+  socketpair(domain: number, type: number, protocol: number, target: Scratch): number;
+  recvmsg(fd: number, message: Scratch, flags: number): number;
+  /** fcntl(2) with a number as its argument. */
+  fcntlNumber(fd: number, command: number, argument: number): number;
   mount(source: Scratch, target: Scratch, type: Scratch, flags: number, options: Scratch | null): number;
   umount2(target: Scratch, flags: number): number;
   getpagesize(): number;
@@ -168,6 +172,9 @@ function declare(koffi: Koffi, library: ReturnType<Koffi['load']>, numbers: Call
     epoll_create1: define('int epoll_create1(int flags)'),
     epoll_ctl: define('int epoll_ctl(int epoll, int operation, int fd, void *event)'),
     epoll_wait: define('int epoll_wait(int epoll, void *events, int countMax, int timeoutMs)'),
+    socketpair: define('int socketpair(int domain, int type, int protocol, void *target)'),
+    recvmsg: define('int64_t recvmsg(int fd, void *message, int flags)'),
+    fcntlNumber: define('int fcntl(int fd, int command, int64_t argument)'),
     mount: define('int mount(void *source, void *target, void *type, unsigned long flags, void *options)'),
     umount2: define('int umount2(void *target, int flags)'),
     getpagesize: define('int getpagesize()'),
