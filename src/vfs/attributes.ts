@@ -4,9 +4,10 @@ import { type Inode, S_IFMT } from '../layer/index.ts';
 import { type TreeContext, touchChanged } from './context.ts';
 import { type Credentials, isInGroup, isSuperuser, mayGiveGroup } from './credentials.ts';
 import { ACCESS_ACL, aclOf, DEFAULT_ACL, isAclName } from './inode-acl.ts';
-import { isOwner, requireAccess, requireOwner, S_ISGID, S_ISUID, W_OK } from './permission.ts';
+import { isOwner, requireAccess, requireOwner, S_ISGID, W_OK } from './permission.ts';
 import { isMinimal, modeOf, requireValid, withMode } from './posix-acl.ts';
 import { type Acl, decodeAcl, encodeAcl } from './posix-acl-format.ts';
+import { dropCapability, withoutSetId } from './privileges.ts';
 
 /** What stat(2) says, as plain numbers. `blocks` are 512-byte units. */
 export interface Attributes {
@@ -92,22 +93,22 @@ function mayChangeOwner(
   return gid === -1 || gid === inode.record.gid || isInGroup(credentials, gid);
 }
 
-/** `uid` or `gid` of -1 stays. Set-user-ID and set-group-ID bits of a file are cleared, as Linux does for everybody. */
+/**
+ * `uid` or `gid` of -1 stays. Set-user-ID and set-group-ID bits of a file and its capabilities go, as Linux does for
+ * everybody.
+ */
 export function changeOwner(context: TreeContext, inode: Inode, uid: number, gid: number): void {
   const batch = context.stack.begin();
   if (!mayChangeOwner(context.credentials, inode, uid, gid)) throw new FsError('EPERM');
   const draft = batch.change(inode);
   if (uid !== -1) draft.uid = uid;
   if (gid !== -1) draft.gid = gid;
-  if (inode.isFile) draft.mode = withoutSetId(draft.mode);
+  if (inode.isFile) {
+    draft.mode = withoutSetId(draft.mode);
+    dropCapability(context, batch, inode);
+  }
   touchChanged(draft, context.now());
   context.stack.commit(batch);
-}
-
-/** The mode after set-user-ID and set-group-ID were cleared; S_ISGID stays where the group may not execute. */
-export function withoutSetId(mode: number): number {
-  const group = (mode & 0o010) !== 0 ? S_ISGID : 0;
-  return mode & ~(S_ISUID | group);
 }
 
 export function changeTimes(context: TreeContext, inode: Inode, atime: TimeChange, mtime: TimeChange): void {
