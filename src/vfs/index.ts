@@ -9,6 +9,7 @@
 export * as attributes from './attributes.ts';
 export { type Attributes, type TimeChange, XATTR_CREATE, XATTR_REPLACE } from './attributes.ts';
 export type { Owner, TreeContext } from './context.ts';
+export type { Credentials } from './credentials.ts';
 export type { MapOptions } from './file-data.ts';
 export * as data from './file-data.ts';
 export * from './file-system.ts';
@@ -18,4 +19,4 @@ export { type DirectoryEntry, RENAME_EXCHANGE, RENAME_NOREPLACE } from './namesp
 export * from './open-file.ts';
 export * as opening from './opening.ts';
 export { type Place, placeIn } from './path-walk.ts';
-export { type Credentials, R_OK, W_OK, X_OK } from './permission.ts';
+export { R_OK, W_OK, X_OK } from './permission.ts';
