@@ -15,6 +15,8 @@ type Scratch = NodeJS.TypedArray;
 export interface CallNumbers {
   readonly getdents64: number;
   readonly mknodat: number;
+  /** The same on every architecture, as all calls are that came after 5.1. */
+  readonly openat2: 437;
 }
 
 /** The C functions used, as their man pages have them; -1 and `errno()` tell of a failure unless said otherwise. */
@@ -77,6 +79,9 @@ export interface Libc {
     attributes: Scratch,
     length: number,
   ): number;
+  /** syscall(SYS_openat2, directory, path, how, size): no libc has a function yet. */
+  openat2(number: number, directory: number, path: Scratch, how: Scratch, size: number): number;
+  syncfs(fd: number): number;
 
   /** errno of the last call made on this thread. */
   errno(): number;
@@ -89,9 +94,9 @@ export interface Libc {
 }
 
 /** The little-endian 64-bit architectures that share the numbers of asm-generic/{fcntl,ioctl,mman}.h. */
-const GENERIC: CallNumbers = { getdents64: 61, mknodat: 33 };
+const GENERIC: CallNumbers = { getdents64: 61, mknodat: 33, openat2: 437 };
 const ARCHITECTURES: Readonly<Record<string, CallNumbers>> = {
-  x64: { getdents64: 217, mknodat: 259 },
+  x64: { getdents64: 217, mknodat: 259, openat2: 437 },
   arm64: GENERIC,
   riscv64: GENERIC,
   loong64: GENERIC,
@@ -186,6 +191,10 @@ function declare(koffi: Koffi, library: ReturnType<Koffi['load']>, numbers: Call
     mount_setattr: define(
       'int64_t syscall(int64_t number, int64_t directory, void *path, int64_t flags, void *attributes, int64_t length)',
     ),
+    openat2: define(
+      'int64_t syscall(int64_t number, int64_t directory, void *path, void *how, int64_t size)',
+    ),
+    syncfs: define('int syncfs(int fd)'),
     errno: () => koffi.errno(),
     addressOf: (bytes) => Number(koffi.address(bytes)),
     view: (address, length) => koffi.view(address, length),

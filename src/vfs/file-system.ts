@@ -27,7 +27,7 @@ export interface FileSystemOptions {
 
 export class FileSystem {
   private inodeCalls: InodeCalls | undefined;
-  /** For interfaces that find inodes themselves, and call the functions of the room that take one. */
+  /** For this room only: what the functions beside this class take. */
   readonly context: TreeContext;
 
   constructor(stack: LayerStack, options: FileSystemOptions) {

@@ -8,7 +8,8 @@ import { SharedStore } from '../../testing/shared-store.ts';
 import { isFsError } from '../base/index.ts';
 import { S_IFIFO } from '../layer/index.ts';
 import type { StoreEngine } from '../store/index.ts';
-import { attributes, type FileSystem, O_TMPFILE, R_OK, W_OK, XATTR_CREATE, XATTR_REPLACE } from './index.ts';
+import * as attributes from './attributes.ts';
+import { type FileSystem, O_TMPFILE, R_OK, W_OK, XATTR_CREATE, XATTR_REPLACE } from './index.ts';
 import { ACCESS_ACL, DEFAULT_ACL } from './inode-acl.ts';
 
 const { O_CREAT, O_EXCL, O_RDWR, O_WRONLY } = constants;

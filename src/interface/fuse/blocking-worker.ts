@@ -1,9 +1,9 @@
 /** The worker behind `BlockingCalls`: makes one call after another. */
 import { spawnSync } from 'node:child_process';
-import { closeSync } from 'node:fs';
+import { closeSync, constants, openSync } from 'node:fs';
 import { parentPort } from 'node:worker_threads';
 import { type ErrorCode, FsError, isFsError } from '../../base/index.ts';
-import { createKernel, type Kernel, MNT_DETACH, UMOUNT_NOFOLLOW } from '../../sys/index.ts';
+import { createKernel, createSystem, type Kernel, MNT_DETACH, UMOUNT_NOFOLLOW } from '../../sys/index.ts';
 
 const HELPER = 'fusermount3';
 
@@ -51,7 +51,7 @@ function make(kernel: Kernel, call: BlockingCall): number {
       unmount(kernel, call.directory, call.isLazy);
       return 0;
     case 'sync':
-      kernel.syncFileSystem(call.directory);
+      syncFileSystem(call.directory);
       return 0;
     case 'notify': {
       const { device, message } = call;
@@ -59,6 +59,15 @@ function make(kernel: Kernel, call: BlockingCall): number {
       if (count < 0 && count !== -ENOENT) throw kernel.failure(-count, 'write');
       return 0;
     }
+  }
+}
+
+function syncFileSystem(directory: string): void {
+  const fd = openSync(directory, constants.O_RDONLY | constants.O_DIRECTORY);
+  try {
+    createSystem('native').syncFileSystem(fd);
+  } finally {
+    closeSync(fd);
   }
 }
 
