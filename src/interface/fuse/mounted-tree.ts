@@ -17,6 +17,7 @@ const REQUESTS_AT_ONCE = 64;
 const EAGAIN = 11;
 const EINTR = 4;
 const ENOENT = 2;
+const ENODEV = 19;
 
 /** What all mounts of a server share: they are served one at a time. */
 export interface MountParts {
@@ -89,6 +90,8 @@ export class MountedTree implements Mount {
       if (count === -EINTR || count === -ENOENT) continue;
       if (count < 0) {
         this.end();
+        // Aborted: what is left in the mount table only says ENOTCONN.
+        if (count !== -ENODEV) void this.detach();
         return;
       }
       if (!request.begin(count)) continue;
@@ -117,6 +120,14 @@ export class MountedTree implements Mount {
     this.session.end();
     this.onEnd(this);
     this.resolveEnded();
+  }
+
+  private async detach(): Promise<void> {
+    try {
+      await this.parts.blocking.run({ kind: 'unmount', directory: this.directory, isLazy: true });
+    } catch (error) {
+      if (!(error instanceof FsError)) throw error;
+    }
   }
 
   /** Sends a notification, later and by the worker. False where the kernel does not know it. */
