@@ -89,9 +89,7 @@ export class MountedTree implements Mount {
       // ENOENT: the request was interrupted before it could be read.
       if (count === -EINTR || count === -ENOENT) continue;
       if (count < 0) {
-        this.end();
-        // Aborted: what is left in the mount table only says ENOTCONN.
-        if (count !== -ENODEV) void this.detach();
+        this.end(count !== -ENODEV);
         return;
       }
       if (!request.begin(count)) continue;
@@ -112,22 +110,25 @@ export class MountedTree implements Mount {
   };
 
   /** ENODEV: the kernel has let go of the mount. ECONNABORTED: it was aborted. */
-  end(): void {
+  end(isAborted = false): void {
     if (!this.isServed) return;
     this.isServed = false;
     this.parts.loop.remove(this.device, this);
     closeSync(this.device);
     this.session.end();
     this.onEnd(this);
-    this.resolveEnded();
+    if (isAborted) void this.detach();
+    else this.resolveEnded();
   }
 
+  /** What an aborted mount leaves in the mount table only says ENOTCONN. */
   private async detach(): Promise<void> {
     try {
       await this.parts.blocking.run({ kind: 'unmount', directory: this.directory, isLazy: true });
     } catch (error) {
       if (!(error instanceof FsError)) throw error;
     }
+    this.resolveEnded();
   }
 
   /** Sends a notification, later and by the worker. False where the kernel does not know it. */
