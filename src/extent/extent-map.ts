@@ -27,13 +27,18 @@ export type PieceVisitor = (logical: BlockIndex, count: number, blob: BlobId, ph
 /** The runs that start in one chunk, as parallel arrays. */
 class Chunk {
   readonly index: number;
-  readonly logical: number[] = [];
-  readonly count: number[] = [];
-  readonly blob: number[] = [];
-  readonly physical: number[] = [];
+  readonly logical: number[];
+  readonly count: number[];
+  readonly blob: number[];
+  readonly physical: number[];
 
-  constructor(index: number) {
+  /** With its first run. Most chunks get no other: an array that grew from nothing would have room for 17. */
+  constructor(index: number, logical: number, count: number, blob: number, physical: number) {
     this.index = index;
+    this.logical = [logical];
+    this.count = [count];
+    this.blob = [blob];
+    this.physical = [physical];
   }
 
   /** Position of the first run that starts after `block`. */
@@ -63,10 +68,12 @@ class Chunk {
   }
 }
 
+const NONE: ReadonlySet<number> = new Set();
+
 export class ExtentMap {
   /** Sorted by index; no chunk is empty. */
   private chunks: Chunk[] = [];
-  private dirty = new Set<number>();
+  private dirty: Set<number> | undefined;
   private blocks = 0;
   private runs = 0;
 
@@ -99,21 +106,26 @@ export class ExtentMap {
   }
 
   get isDirty(): boolean {
-    return this.dirty.size > 0;
+    return this.dirty !== undefined;
   }
 
   /** The chunks that changed since `clearDirty`, in no order. */
   get dirtyChunks(): ReadonlySet<number> {
-    return this.dirty;
+    return this.dirty ?? NONE;
   }
 
   clearDirty(): void {
-    if (this.dirty.size > 0) this.dirty = new Set();
+    this.dirty = undefined;
+  }
+
+  private markDirty(chunk: number): void {
+    this.dirty ??= new Set();
+    this.dirty.add(chunk);
   }
 
   /** Every chunk counts as changed: the map is about to be stored in another layer (copy-up). */
   markAllDirty(): void {
-    for (const chunk of this.chunks) this.dirty.add(chunk.index);
+    for (const chunk of this.chunks) this.markDirty(chunk.index);
   }
 
   /** Position in `chunks` of the last chunk whose index is at most `index`, or -1. */
@@ -129,13 +141,18 @@ export class ExtentMap {
     return low - 1;
   }
 
-  private chunkFor(block: number): Chunk {
-    const index = Math.floor(block / CHUNK_BLOCKS);
+  /** Puts a run into the chunk of its first block; the place must be free. Returns that chunk. */
+  private insert(logical: number, count: number, blob: number, physical: number): Chunk {
+    const index = Math.floor(logical / CHUNK_BLOCKS);
     const at = this.chunkAtOrBefore(index);
     const found = this.chunks[at];
-    if (found !== undefined && found.index === index) return found;
-    const chunk = new Chunk(index);
-    this.chunks.splice(at + 1, 0, chunk);
+    if (found !== undefined && found.index === index) {
+      found.insert(found.positionAfter(logical), logical, count, blob, physical);
+      return found;
+    }
+    const chunk = new Chunk(index, logical, count, blob, physical);
+    if (at + 1 === this.chunks.length) this.chunks.push(chunk);
+    else this.chunks.splice(at + 1, 0, chunk);
     return chunk;
   }
 
@@ -214,9 +231,8 @@ export class ExtentMap {
   private append(logical: number, count: number, blob: number, physical: number): void {
     assert(count > 0, 'a run has blocks');
     const last = this.chunks[this.chunks.length - 1];
-    const chunk = this.chunkFor(logical);
+    const chunk = this.insert(logical, count, blob, physical);
     assert(last === undefined || last === chunk || last.index < chunk.index, 'runs are appended in order');
-    chunk.insert(chunk.logical.length, logical, count, blob, physical);
     this.blocks += count;
     this.runs++;
   }
@@ -247,9 +263,7 @@ export class ExtentMap {
       total += this.foundCount;
       this.removeRunAt(logical + count);
     }
-    const chunk = this.chunkFor(first);
-    chunk.insert(chunk.positionAfter(first), first, total, blob, from);
-    this.dirty.add(chunk.index);
+    this.markDirty(this.insert(first, total, blob, from).index);
     this.runs++;
   }
 
@@ -279,7 +293,7 @@ export class ExtentMap {
       }
       this.runs -= to - from;
       chunk.delete(from, to - from);
-      this.dirty.add(chunk.index);
+      this.markDirty(chunk.index);
       if (chunk.logical.length === 0) this.chunks.splice(at, 1);
       else at++;
     }
@@ -296,10 +310,8 @@ export class ExtentMap {
     const position = owner.positionAfter(block) - 1;
     if (owner.logical[position] === block) return;
     owner.count[position] = owner.count[position]! - rest;
-    this.dirty.add(owner.index);
-    const chunk = this.chunkFor(block);
-    chunk.insert(chunk.positionAfter(block), block, rest, blob, physical);
-    this.dirty.add(chunk.index);
+    this.markDirty(owner.index);
+    this.markDirty(this.insert(block, rest, blob, physical).index);
     this.runs++;
   }
 
@@ -326,11 +338,11 @@ export class ExtentMap {
 
   /** Takes the run that starts at `logical` out, to be inserted again in another shape. */
   private removeRunAt(logical: number): void {
-    const chunk = this.chunkFor(logical);
+    const chunk = this.ownerOf(logical);
     const position = chunk.positionAfter(logical) - 1;
     assert(chunk.logical[position] === logical, 'a run starts here');
     chunk.delete(position, 1);
-    this.dirty.add(chunk.index);
+    this.markDirty(chunk.index);
     this.runs--;
     this.dropIfEmpty(chunk);
   }

@@ -65,7 +65,7 @@ export class Inode {
 
   /** Somebody still reaches it without a name. */
   get isInUse(): boolean {
-    return this.openCount > 0 || this.mapping?.maps.isMapped === true;
+    return this.openCount > 0 || this.mapping?.isMapped === true;
   }
 
   /** It may leave the cache: everything in it can be read again. */

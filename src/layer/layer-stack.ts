@@ -12,6 +12,7 @@
  */
 
 import {
+  BLOCK_SIZE,
   type BlobId,
   ByteWriter,
   type Clock,
@@ -21,7 +22,7 @@ import {
   type Name,
 } from '../base/index.ts';
 import type { ActiveBlob, BlobSpace } from '../blob/index.ts';
-import { ExtentMap } from '../extent/index.ts';
+import { CHUNK_BLOCKS, ExtentMap } from '../extent/index.ts';
 import { type MapBudget, Mapping, type PhysicalSpace } from '../mapping/index.ts';
 import type { InodeRecord, MetaTables } from '../meta/index.ts';
 import type { System } from '../sys/index.ts';
@@ -253,14 +254,15 @@ export class LayerStack implements PhysicalSpace, CachedTree {
 
   /**
    * All names of a directory, merged from every layer; `UNREAD_ENTRY` stands for an inode number that was not
-   * needed yet.
+   * needed yet, which with `needsEntries` are as few as can be: it is what reading them together is for.
    */
-  list(directory: Inode): ReadonlyMap<Name, Entry> {
+  list(directory: Inode, needsEntries = false): ReadonlyMap<Name, Entry> {
     if (directory.isComplete && directory.children !== undefined) return directory.children;
     const merged = new Map<Name, Entry>();
     for (let index = this.lowers.length - 1; index >= 0; index--) {
       const layer = this.lowers[index]!;
-      if (layer.mayHave(directory.ino)) this.mergeNames(merged, layer.id, directory.ino, layer.isBase);
+      if (layer.mayHave(directory.ino))
+        this.mergeNames(merged, layer.id, directory.ino, layer.isBase && !needsEntries);
     }
     if (this.upper?.stored.has(directory.ino)) this.mergeNames(merged, this.upper.id, directory.ino, false);
     for (const [name, entry] of directory.children ?? []) {
@@ -290,11 +292,19 @@ export class LayerStack implements PhysicalSpace, CachedTree {
   mappingOf(inode: Inode): Mapping {
     if (inode.mapping !== undefined) return inode.mapping;
     const holder = this.holderOf(inode, 'extentLayer');
-    const runs = holder === 0 ? [] : (this.tables.extents.load(holder, inode.ino) ?? []);
-    const mapping = new Mapping(this, ExtentMap.fromRuns(runs));
-    mapping.maps.onIdle = () => this.releaseIfUnused(inode);
+    const { extents } = this.tables;
+    // No run begins behind the end of the file: one row has all of a small one.
+    const isSmall = inode.record.size <= CHUNK_BLOCKS * BLOCK_SIZE;
+    const runs =
+      holder === 0 ? [] : isSmall ? extents.loadFirst(holder, inode.ino) : extents.load(holder, inode.ino);
+    const mapping = new Mapping(this, ExtentMap.fromRuns(runs ?? []), inode);
     inode.mapping = mapping;
     return mapping;
+  }
+
+  /** An inode that lost its last memory map may have lost the last that kept it. */
+  onUnmapped(owner: object): void {
+    if (owner instanceof Inode) this.releaseIfUnused(owner);
   }
 
   xattrsOf(inode: Inode): Map<string, Buffer> {

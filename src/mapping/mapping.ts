@@ -24,13 +24,29 @@ const ZEROS = Buffer.alloc(64 * BLOCK_SIZE);
 export class Mapping {
   readonly extents: ExtentMap;
   private readonly space: PhysicalSpace;
-  /** The memory maps of the file. */
-  readonly maps: FileMaps;
+  private fileMaps: FileMaps | undefined;
+  /** Whom the space is told of when the last memory map has gone. */
+  private readonly owner: object;
 
-  constructor(space: PhysicalSpace, extents: ExtentMap) {
+  constructor(space: PhysicalSpace, extents: ExtentMap, owner: object = extents) {
     this.space = space;
     this.extents = extents;
-    this.maps = new FileMaps(space, extents);
+    this.owner = owner;
+  }
+
+  /** The memory maps of the file. Made when first asked for: most files are never mapped. */
+  get maps(): FileMaps {
+    this.fileMaps ??= new FileMaps(this.space, this.extents, this.owner);
+    return this.fileMaps;
+  }
+
+  get isMapped(): boolean {
+    return this.fileMaps?.isMapped === true;
+  }
+
+  /** Ends every memory map of the file. */
+  closeMaps(): void {
+    this.fileMaps?.close();
   }
 
   /** Reads `length` bytes from `position`; the caller has cut the length at the end of the file. */
@@ -217,7 +233,7 @@ export class Mapping {
     runs: Run[],
     mayGather: boolean,
   ): void {
-    const isCrowded = mayGather && this.maps.wouldExceedShare();
+    const isCrowded = mayGather && this.fileMaps?.wouldExceedShare() === true;
     const [gathered, end] = isCrowded ? this.maps.gatherRange(from, to) : [from, to];
     // What an earlier run of the same write gathered holds the new bytes already.
     const last = runs[runs.length - 1];
@@ -317,7 +333,7 @@ export class Mapping {
     if (to <= position) return NOTHING;
     // A small hole would be one more piece of a map that has too many: zeros are written instead, in one write, since
     // two that gather the same blocks would not see each other.
-    if (this.maps.wouldExceedShare() && to - position <= ZEROS.length) {
+    if (this.fileMaps?.wouldExceedShare() === true && to - position <= ZEROS.length) {
       return this.write(position, ZEROS, 0, to - position);
     }
     const firstWhole = blocksFor(position);
@@ -394,7 +410,7 @@ export class Mapping {
       if (run.blob === 0) this.extents.clear(run.logical, run.count, dropped);
       else this.extents.set(run.logical, run.count, run.blob, run.physical, dropped);
     }
-    this.maps.restitch(runs);
+    this.fileMaps?.restitch(runs);
   }
 
   /** Reads every block once, so that each is verified: `map` with `verify`. EIO names the bad block. */

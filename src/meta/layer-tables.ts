@@ -194,6 +194,15 @@ export class ExtentTable {
     return runs;
   }
 
+  /** The runs of a file that start in its first chunk; undefined when there are none. */
+  loadFirst(layer: LayerId, ino: Ino): Run[] | undefined {
+    this.rows.at(TABLE.extent).u64(layer).u64(ino).u32(0);
+    if (!this.rows.find()) return undefined;
+    const runs: Run[] = [];
+    this.rows.decode((reader) => decodeRuns(reader, 0, runs));
+    return runs;
+  }
+
   /** Stores the runs that start in one chunk, in place of those that were there. */
   putChunk(layer: LayerId, ino: Ino, chunk: number, runs: readonly Run[]): void {
     this.rows.at(TABLE.extent).u64(layer).u64(ino).u32(chunk);

@@ -77,7 +77,7 @@ export class Tree {
   close(): void {
     if (!this.isOpen) return;
     const { stack } = this;
-    for (const inode of stack.inodes.values()) inode.mapping?.maps.close();
+    for (const inode of stack.inodes.values()) inode.mapping?.closeMaps();
     if (stack.upper !== undefined) {
       for (const inode of stack.lazyTimes) if (!inode.isDead) stack.markDirty(inode);
       stack.lazyTimes.clear();

@@ -1,6 +1,6 @@
 /** Attributes: stat(2), chmod(2), chown(2), utimensat(2), xattr(7). */
 import { BLOCK_SIZE, FsError, type Timespec } from '../base/index.ts';
-import { type Inode, S_IFMT } from '../layer/index.ts';
+import { type DraftRecord, type Inode, S_IFMT } from '../layer/index.ts';
 import { type TreeContext, touchChanged } from './context.ts';
 import { type Credentials, isInGroup, isSuperuser, mayGiveGroup } from './credentials.ts';
 import { ACCESS_ACL, aclOf, DEFAULT_ACL, isAclName } from './inode-acl.ts';
@@ -143,7 +143,10 @@ export function noteAccess(context: TreeContext, inode: Inode): void {
     isAfter(record.atimeSeconds, record.atimeNanoseconds, record.ctimeSeconds, record.ctimeNanoseconds);
   const now = isAfterChanges && context.stack.lazyTimes.has(inode) ? undefined : context.now();
   if (now === undefined || (isAfterChanges && now.seconds - record.atimeSeconds < 86_400)) return;
-  inode.record = { ...record, atimeSeconds: now.seconds, atimeNanoseconds: now.nanoseconds };
+  // In place: a record belongs to its inode alone, and only the time of access, which no operation waits for, moves so.
+  const own = record as DraftRecord;
+  own.atimeSeconds = now.seconds;
+  own.atimeNanoseconds = now.nanoseconds;
   context.stack.lazyTimes.add(inode);
 }
 

@@ -65,7 +65,7 @@ export class InodeCalls {
   names(directory: Inode): Iterable<Name> {
     if (!directory.isDirectory) throw new FsError('ENOTDIR');
     attributes.noteAccess(this.context, directory);
-    return directory.record.nlink === 0 ? [] : this.context.stack.list(directory).keys();
+    return directory.record.nlink === 0 ? [] : this.context.stack.list(directory, true).keys();
   }
 
   /** What a name stands for, without reading its inode; `NO_ENTRY` when it is gone. */

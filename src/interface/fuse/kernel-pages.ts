@@ -75,10 +75,13 @@ class PieceList<Owner> {
   }
 }
 
+/** The pieces of one file: one of a small file, of a large one by their index. */
+type FilePieces<Owner> = Piece<Owner> | Map<number, Piece<Owner>>;
+
 export class KernelPages<Owner extends object> {
   private readonly large: PieceList<Owner>;
   private readonly small: PieceList<Owner>;
-  private readonly files = new Map<Owner, Map<Ino, Map<number, Piece<Owner>>>>();
+  private readonly files = new Map<Owner, Map<Ino, FilePieces<Owner>>>();
   private readonly onTakenBack: (ranges: TakenBack<Owner>[]) => void;
 
   constructor(limits: PageLimits, onTakenBack: (ranges: TakenBack<Owner>[]) => void) {
@@ -95,32 +98,62 @@ export class KernelPages<Owner extends object> {
   /** The kernel has `length` bytes of the file from `position` on; the file has `sizeBytes` now. */
   note(owner: Owner, ino: Ino, sizeBytes: number, position: number, length: number): void {
     if (length <= 0) return;
-    if (sizeBytes < LARGE_FILE_BYTES) {
-      this.use(this.small, owner, ino, -1, Math.ceil(sizeBytes / BLOCK_SIZE) * BLOCK_SIZE);
-      return;
-    }
-    const last = Math.floor((position + length - 1) / PIECE_BYTES);
-    for (let index = Math.floor(position / PIECE_BYTES); index <= last; index++) {
-      this.use(this.large, owner, ino, index, PIECE_BYTES);
-    }
+    const files = this.filesOf(owner);
+    if (sizeBytes < LARGE_FILE_BYTES) this.noteSmall(files, owner, ino, sizeBytes);
+    else this.noteLarge(files, owner, ino, position, position + length);
   }
 
-  private use(list: PieceList<Owner>, owner: Owner, ino: Ino, index: number, bytes: number): void {
+  private filesOf(owner: Owner): Map<Ino, FilePieces<Owner>> {
     let files = this.files.get(owner);
     if (files === undefined) {
       files = new Map();
       this.files.set(owner, files);
     }
+    return files;
+  }
+
+  /** A file that was large is counted as one for as long as the kernel has it. */
+  private noteSmall(files: Map<Ino, FilePieces<Owner>>, owner: Owner, ino: Ino, sizeBytes: number): void {
+    const bytes = Math.ceil(sizeBytes / BLOCK_SIZE) * BLOCK_SIZE;
+    let piece = files.get(ino);
+    if (piece instanceof Map) {
+      this.noteLarge(files, owner, ino, 0, sizeBytes);
+      return;
+    }
+    if (piece === undefined) {
+      piece = { owner, ino, index: -1, bytes: 0 };
+      files.set(ino, piece);
+    }
+    this.use(this.small, piece, bytes);
+  }
+
+  private noteLarge(
+    files: Map<Ino, FilePieces<Owner>>,
+    owner: Owner,
+    ino: Ino,
+    position: number,
+    end: number,
+  ): void {
     let pieces = files.get(ino);
-    if (pieces === undefined) {
+    if (!(pieces instanceof Map)) {
+      const wasSmall = pieces !== undefined;
+      if (pieces !== undefined) this.small.remove(pieces);
       pieces = new Map();
       files.set(ino, pieces);
+      // What the kernel has of it lies in the first piece.
+      if (wasSmall && position >= PIECE_BYTES) this.noteLarge(files, owner, ino, 0, 1);
     }
-    let piece = pieces.get(index);
-    if (piece === undefined) {
-      piece = { owner, ino, index, bytes: 0 };
-      pieces.set(index, piece);
+    for (let index = Math.floor(position / PIECE_BYTES); index * PIECE_BYTES < end; index++) {
+      let piece = pieces.get(index);
+      if (piece === undefined) {
+        piece = { owner, ino, index, bytes: 0 };
+        pieces.set(index, piece);
+      }
+      this.use(this.large, piece, PIECE_BYTES);
     }
+  }
+
+  private use(list: PieceList<Owner>, piece: Piece<Owner>, bytes: number): void {
     list.use(piece, bytes);
     const taken = list.takeBack();
     if (taken.length > 0) this.report(taken);
@@ -131,7 +164,8 @@ export class KernelPages<Owner extends object> {
     const files = this.files.get(owner);
     const pieces = files?.get(ino);
     if (pieces === undefined) return;
-    for (const piece of pieces.values()) this.listOf(piece).remove(piece);
+    if (pieces instanceof Map) for (const piece of pieces.values()) this.large.remove(piece);
+    else this.small.remove(pieces);
     files?.delete(ino);
   }
 
@@ -140,17 +174,13 @@ export class KernelPages<Owner extends object> {
     this.files.delete(owner);
   }
 
-  private listOf({ index }: Piece<Owner>): PieceList<Owner> {
-    return index < 0 ? this.small : this.large;
-  }
-
   private report(taken: readonly Piece<Owner>[]): void {
     const ranges: TakenBack<Owner>[] = [];
     for (const { owner, ino, index } of taken) {
       const files = this.files.get(owner);
       const pieces = files?.get(ino);
-      pieces?.delete(index);
-      if (pieces?.size === 0) files?.delete(ino);
+      if (pieces instanceof Map) pieces.delete(index);
+      else files?.delete(ino);
       const last = ranges[ranges.length - 1];
       const position = Math.max(0, index) * PIECE_BYTES;
       const follows = last?.owner === owner && last.ino === ino && last.position + last.length === position;

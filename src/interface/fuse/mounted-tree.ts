@@ -83,6 +83,7 @@ export class MountedTree implements Mount {
 
   private answerAll(): void {
     const { kernel, request, reply, requestAddress, replyAddress, onDefect } = this.parts;
+    const { stack } = this.session.fileSystem;
     for (let served = 0; served < REQUESTS_AT_ONCE && this.isServed; served++) {
       const count = kernel.read(this.device, requestAddress, request.bytes.length);
       if (count === -EAGAIN) return;
@@ -93,6 +94,8 @@ export class MountedTree implements Mount {
         return;
       }
       if (!request.begin(count)) continue;
+      // Between operations: no inode is in anybody's hands.
+      stack.trim();
       const length = dispatch(this.session, request, reply, this.defer, onDefect);
       // ENOENT: nobody waits for the answer any more.
       if (length > 0) kernel.write(this.device, replyAddress, length);
