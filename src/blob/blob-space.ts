@@ -53,6 +53,8 @@ export class BlobSpace {
   /** For this room only: 1 MiB that is anyone's until the next call. */
   readonly scratch: Buffer = Buffer.allocUnsafeSlow(CHUNK_BYTES);
   private readonly windows: WindowPool;
+  /** Reads by the thread pool that are under way. */
+  private readonly fetches = new Set<Promise<unknown>>();
   private blocksVerified = 0;
   /** The blob used last; one that does not exist at first. */
   private last: BlobFile = new BlobFile(0 as BlobId, ''); // Never returned: 0 is no blob's id.
@@ -102,7 +104,22 @@ export class BlobSpace {
    * Brings bytes into the host's page cache by the thread pool, so that `tryRead` finds them there. Verifies nothing and
    * tells of no failure: the read that follows does.
    */
-  async fetch(id: BlobId, position: number, length: number): Promise<void> {
+  fetch(id: BlobId, position: number, length: number): Promise<void> {
+    const fetched = this.fetchBytes(id, position, length);
+    const settled: Promise<unknown> = fetched.then(
+      () => this.fetches.delete(settled),
+      () => this.fetches.delete(settled),
+    );
+    this.fetches.add(settled);
+    return fetched;
+  }
+
+  /** Waits for what `fetch` has begun. Whoever closes the space waits first: descriptors are in use until then. */
+  async settle(): Promise<void> {
+    while (this.fetches.size > 0) await Promise.all(this.fetches);
+  }
+
+  private async fetchBytes(id: BlobId, position: number, length: number): Promise<void> {
     const fd = this.pin(id);
     try {
       const piece = Buffer.allocUnsafe(Math.min(length, CHUNK_BYTES));

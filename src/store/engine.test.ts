@@ -4,7 +4,8 @@ import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:f
 import { tmpdir } from 'node:os';
 import { test } from 'node:test';
 import { patternBytes, problemsOf, readFile, SharedStore, writeFile } from '../../testing/shared-store.ts';
-import { isFsError, StoreError, type StoreErrorCode } from '../base/index.ts';
+import { isFsError, type Name, StoreError, type StoreErrorCode, turn } from '../base/index.ts';
+import { createSystem, FaultySystem } from '../sys/index.ts';
 import { StoreEngine, type Tree } from './index.ts';
 
 function code(wanted: string): (error: unknown) => boolean {
@@ -337,4 +338,42 @@ test('dropping a fork removes its journal and frees its name', async () => {
   engine.drop('one');
   assert.equal(existsSync(path), false);
   assert.throws(() => engine.createEmpty('one').fileSystem.stat('/a', true), code('ENOENT'));
+});
+
+/** A system whose thread pool takes until `release` is called. */
+class SlowPool extends FaultySystem {
+  release: () => void = () => undefined;
+  private readonly gate = new Promise<void>((resolve) => {
+    this.release = resolve;
+  });
+
+  override async preadAsync(
+    fd: number,
+    target: Uint8Array,
+    offset: number,
+    length: number,
+    position: number,
+  ): Promise<number> {
+    await this.gate;
+    return super.preadAsync(fd, target, offset, length, position);
+  }
+}
+
+test('a store that is closed waits for what is being read in the background', async () => {
+  await using scratch = new SharedStore();
+  const system = new SlowPool(createSystem());
+  const engine = await scratch.open(system);
+  const tree = engine.createEmpty('one');
+  put(tree, '/a', 'content');
+  const { byInode, stack } = tree.fileSystem;
+  const fetched = byInode.fetch(byInode.lookup(stack.root, 'a' as Name)!, 0, 4096);
+  let isClosed = false;
+  const closed = engine.close().then(() => {
+    isClosed = true;
+  });
+  await turn();
+  assert.equal(isClosed, false);
+  system.release();
+  await fetched;
+  await closed;
 });

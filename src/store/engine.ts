@@ -484,6 +484,7 @@ export class StoreEngine {
       }
     }
     this.isOpen = false;
+    await this.blobs.settle();
     this.blobs.close();
     this.lease.close();
     await this.tables.close();

@@ -171,6 +171,7 @@ export function punch(
 ): void {
   const inode = requireWritable(file);
   if (position < 0 || length <= 0) throw new FsError('EINVAL');
+  if (position + length > FILE_BYTES_MAX) throw new FsError('EFBIG');
   const { stack } = context;
   const batch = stack.begin();
   const draft = batch.change(inode);

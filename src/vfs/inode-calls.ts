@@ -56,7 +56,9 @@ export class InodeCalls {
     return placeIn(this.context, directory, name).inode;
   }
 
+  /** The root's is the root. ENOTDIR. */
   parentOf(directory: Inode): Inode {
+    if (!directory.isDirectory) throw new FsError('ENOTDIR');
     const { stack } = this.context;
     return directory.ino === stack.rootIno ? directory : stack.inode(directory.record.parent);
   }

@@ -11,9 +11,14 @@ import {
   type Inode,
   kindOfMode,
   NO_ENTRY,
+  S_IFBLK,
+  S_IFCHR,
   S_IFDIR,
+  S_IFIFO,
   S_IFLNK,
   S_IFMT,
+  S_IFREG,
+  S_IFSOCK,
 } from '../layer/index.ts';
 import { type TreeContext, touchChanged, touchModified } from './context.ts';
 import { addInode, type NewFields } from './new-inode.ts';
@@ -109,9 +114,10 @@ export function makeNodeAt(context: TreeContext, place: Place, mode: number, rde
   return createAt(context, place, mode, { rdev });
 }
 
+const NODE_TYPES: ReadonlySet<number> = new Set([S_IFREG, S_IFIFO, S_IFSOCK, S_IFCHR, S_IFBLK]);
+
 function requireNodeType(mode: number): void {
-  const type = mode & S_IFMT;
-  if (type === S_IFDIR || type === S_IFLNK) throw new FsError('EINVAL');
+  if (!NODE_TYPES.has(mode & S_IFMT)) throw new FsError('EINVAL');
 }
 
 export function symlink(context: TreeContext, target: string, path: string): Inode {

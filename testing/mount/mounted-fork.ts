@@ -6,7 +6,7 @@ import { execFileSync } from 'node:child_process';
 import { closeSync, constants, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { directoryOnDisk } from '../../src/interface/demo/index.ts';
-import type { IoMode } from '../../src/interface/fuse/index.ts';
+import type { IoMode, MountServerOptions } from '../../src/interface/fuse/index.ts';
 import { createSystem } from '../../src/sys/index.ts';
 import { Child } from '../processes/child.ts';
 import type { ServingAnswer, ServingRequest } from './serving-child.ts';
@@ -39,19 +39,27 @@ export class MountServerProcess implements AsyncDisposable {
   readonly child: Child;
   private readonly isOwnDirectory: boolean;
 
-  private constructor(directory: string | undefined, storeDirectory: string | undefined) {
+  private constructor(
+    directory: string | undefined,
+    storeDirectory: string | undefined,
+    options: MountServerOptions,
+  ) {
     this.isOwnDirectory = directory === undefined;
     this.directory = directory ?? mkdtempSync(join(directoryOnDisk(), 'ramet-mounts-'));
     this.storeDirectory = storeDirectory ?? join(this.directory, 'store');
-    this.child = new Child('../mount/serving-child', this.storeDirectory);
+    this.child = new Child('../mount/serving-child', this.storeDirectory, JSON.stringify(options));
   }
 
   /**
    * Works in `directory`, or else in a new one that is removed at the end; the store is in there unless told. Several
-   * processes may serve one store.
+   * processes may serve one store. `options` are those that JSON can tell.
    */
-  static async start(directory?: string, storeDirectory?: string): Promise<MountServerProcess> {
-    const server = new MountServerProcess(directory, storeDirectory);
+  static async start(
+    directory?: string,
+    storeDirectory?: string,
+    options: MountServerOptions = {},
+  ): Promise<MountServerProcess> {
+    const server = new MountServerProcess(directory, storeDirectory, options);
     await server.child.next();
     return server;
   }

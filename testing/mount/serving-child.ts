@@ -1,7 +1,12 @@
 /** Opens a store and serves mounts of its trees, as it is asked to by messages: see `MountServerProcess`. */
 import { readFileSync } from 'node:fs';
 import { FsError } from '../../src/base/index.ts';
-import { createMountServer, type IoMode, type Mount } from '../../src/interface/fuse/index.ts';
+import {
+  createMountServer,
+  type IoMode,
+  type Mount,
+  type MountServerOptions,
+} from '../../src/interface/fuse/index.ts';
 import { importTree } from '../../src/interface/transfer/index.ts';
 import { StoreEngine, type Tree } from '../../src/store/index.ts';
 import { answerAll } from '../processes/child.ts';
@@ -18,6 +23,8 @@ export type ServingRequest =
   /** Closes an open tree. */
   | { readonly kind: 'release'; readonly tree: string }
   | { readonly kind: 'memory' }
+  /** How many inodes the kernel keeps of the mounts. */
+  | { readonly kind: 'nodes' }
   | { readonly kind: 'fsck' }
   | { readonly kind: 'close' };
 
@@ -27,12 +34,15 @@ export interface ServingAnswer {
   readonly message?: string;
   /** Of `memory`: anonymous memory of this process. */
   readonly anonymousBytes?: number;
+  /** Of `nodes`. */
+  readonly nodes?: number;
   /** Of `fsck`. */
   readonly problems?: readonly string[];
 }
 
 const engine = await StoreEngine.open(process.argv[2]!, { create: true });
-const server = createMountServer();
+// What the server is told beside its defaults: JSON.
+const server = createMountServer(JSON.parse(process.argv[3] ?? '{}') as MountServerOptions);
 const trees = new Map<string, Tree>();
 const mounts = new Map<string, Mount>();
 
@@ -74,6 +84,8 @@ async function handle(request: ServingRequest): Promise<ServingAnswer> {
       return {};
     case 'memory':
       return { anonymousBytes: anonymousBytes() };
+    case 'nodes':
+      return { nodes: server.mounts.reduce((sum, mount) => sum + mount.nodeCount, 0) };
     case 'fsck':
       return { problems: problemsOf(engine) };
     case 'close':

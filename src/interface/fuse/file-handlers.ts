@@ -4,6 +4,7 @@ import type { Inode } from '../../layer/index.ts';
 import { OUT_HEADER_BYTES, WRITE_KILL_SUIDGID } from './abi.ts';
 import { type Handler, OPEN_OUT_BYTES, openAt } from './handler.ts';
 import type { Reply } from './reply.ts';
+import type { Request } from './request.ts';
 import type { Session } from './session.ts';
 
 const O_DSYNC = 0o10000;
@@ -38,7 +39,7 @@ export const read: Handler = (session, request, reply) => {
     return undefined;
   }
   return {
-    until: session.calls.fetch(inode, position, length),
+    until: session.calls.fetch(inode, position, length).catch(readWillTell),
     answer: (later) => {
       const now = session.inode(nodeId);
       const bytes = session.calls.read(now, later.bytes, OUT_HEADER_BYTES, length, position);
@@ -46,6 +47,11 @@ export const read: Handler = (session, request, reply) => {
     },
   };
 };
+
+/** What could not be fetched fails once more when it is read, and there somebody is told. */
+function readWillTell(error: unknown): void {
+  if (!(error instanceof FsError)) throw error;
+}
 
 function replyBytes(session: Session, reply: Reply, inode: Inode, position: number, count: number): void {
   reply.payloadBytes = count;
@@ -119,14 +125,14 @@ export const seek: Handler = (session, request, reply) => {
  * struct fuse_copy_file_range_in: fh_in, off_in, nodeid_out, fh_out, off_out, len, flags (64 each). Whole blocks are
  * shared, what is left is copied.
  */
-function copyRange(session: Session, request: Parameters<Handler>[1]): number {
+function copyRange(session: Session, request: Request, lengthMax: number): number {
   request.need(56);
   const source = session.inode(request.nodeId);
   const target = session.inode(request.u64(16));
   const [from, to, wanted, flags] = [request.u64(8), request.u64(32), request.u64(40), request.u64(48)];
   if (flags !== 0) throw new FsError('EINVAL');
   if (!source.isFile || !target.isFile) throw new FsError('EINVAL');
-  const length = Math.min(wanted, source.record.size - from);
+  const length = Math.min(wanted, lengthMax, source.record.size - from);
   if (length <= 0) return 0;
   return (
     shareBlocks(session, source, from, length, target, to) ??
@@ -176,12 +182,15 @@ function copyBytes(
   return count;
 }
 
+/** The most that 32 bits can tell of, in whole blocks. */
+const COPY_LENGTH_MAX = 2 ** 32 - BLOCK_SIZE;
+
 /** Answered with struct fuse_write_out: size, padding. */
 export const copyFileRange: Handler = (session, request, reply) => {
-  reply.zeros(8).setU32(0, copyRange(session, request));
+  reply.zeros(8).setU32(0, copyRange(session, request, COPY_LENGTH_MAX));
 };
 
 /** Answered with struct fuse_copy_file_range_out: bytes_copied (64). */
 export const copyFileRange64: Handler = (session, request, reply) => {
-  reply.zeros(8).setU64(0, copyRange(session, request));
+  reply.zeros(8).setU64(0, copyRange(session, request, Number.POSITIVE_INFINITY));
 };

@@ -19,6 +19,8 @@ export interface Mount {
   /** Absolute path of the mount point. */
   readonly directory: string;
   readonly io: IoMode;
+  /** Inodes that the kernel keeps of it. */
+  readonly nodeCount: number;
   /** Resolves when the kernel has let go of the mount, by whomever it was unmounted. The tree stays open. */
   readonly ended: Promise<void>;
   /**

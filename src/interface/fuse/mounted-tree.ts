@@ -67,6 +67,10 @@ export class MountedTree implements Mount {
     });
   }
 
+  get nodeCount(): number {
+    return this.session.knownCount;
+  }
+
   /** Called once the device is mounted: until then the kernel says of it that it is broken. */
   begin(): void {
     this.parts.loop.add(this.device, this);

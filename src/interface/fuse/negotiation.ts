@@ -62,6 +62,7 @@ export const negotiate: Handler = (session, request, reply) => {
   if (major > KERNEL_VERSION) return;
   const byMode = WANTED_BY_MODE[session.io];
   const hasMore = (offered & Init.INIT_EXT) !== 0;
+  if (hasMore) request.need(20);
   const offered2 = hasMore ? request.u32(16) : 0;
   const flags = offered & (WANTED | byMode.flags);
   session.hasLongSetXattr = (flags & Init.SETXATTR_EXT) !== 0;

@@ -57,7 +57,7 @@ export class Session {
     this.opens = options.opens;
     this.space = options.space;
     this.events = options.events ?? {};
-    fileSystem.stack.isKept = (ino) => this.counts.has(ino);
+    fileSystem.stack.isKept = (ino) => this.keep(ino);
   }
 
   /** Inodes that the kernel has. */
@@ -82,8 +82,9 @@ export class Session {
     return ino === this.calls.rootIno ? ROOT_ID : ino;
   }
 
-  /** ESTALE when there is no such inode. */
+  /** ESTALE when there is no such inode: a file handle that somebody made up may hold any 64 bits. */
   inode(nodeId: number): Inode {
+    if (nodeId > Number.MAX_SAFE_INTEGER) throw new FsError('ESTALE');
     return this.calls.inode(this.inoOf(nodeId));
   }
 
@@ -104,6 +105,13 @@ export class Session {
     this.counts.delete(ino);
     this.events.onForgotten?.(ino);
     if (this.orphans.delete(ino)) this.release(ino);
+  }
+
+  /** Asked of inodes without a name, whoever took it: those that the kernel has are released when it forgets them. */
+  private keep(ino: Ino): boolean {
+    if (!this.counts.has(ino)) return false;
+    this.orphans.add(ino);
+    return true;
   }
 
   /** An inode has lost a name: the last one, perhaps. */

@@ -1,0 +1,179 @@
+/** What mounts leave in the kernel's memory: the budget of pages, idle mounts, and pages that forks share. */
+import assert from 'node:assert/strict';
+import {
+  closeSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { describe, it } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { directoryOnDisk } from '../../src/interface/demo/index.ts';
+import type { MountServerOptions } from '../../src/interface/fuse/index.ts';
+import { createSystem } from '../../src/sys/index.ts';
+import { patternBytes } from '../shared-store.ts';
+import { MountServerProcess, whyNoMounts } from './mounted-fork.ts';
+
+const skip = whyNoMounts();
+const MIB = 1024 * 1024;
+const PAGE = 4096;
+const MADV_RANDOM = 1;
+const system = createSystem();
+
+/** A server over a store with a snapshot `base` of what `fill` puts into a directory. */
+async function serve(
+  fill: (directory: string) => void,
+  options: MountServerOptions = {},
+): Promise<MountServerProcess> {
+  const source = mkdtempSync(join(directoryOnDisk(), 'ramet-mount-source-'));
+  try {
+    fill(source);
+    const server = await MountServerProcess.start(undefined, undefined, options);
+    await server.ask({ kind: 'import', directory: source, name: 'base' });
+    return server;
+  } finally {
+    rmSync(source, { recursive: true });
+  }
+}
+
+async function mountFork(server: MountServerProcess, name: string, io: 'cached' | 'shared'): Promise<string> {
+  await server.ask({ kind: 'fork', source: 'base', name });
+  return server.mount(name, io);
+}
+
+/** Pages of a file that the kernel has, by mincore(2) on a map of it. */
+function residentPages(path: string, length: number): number {
+  const fd = openSync(path, 'r');
+  const at = system.mapWindow(fd, 0, length);
+  closeSync(fd);
+  try {
+    return system.residency(at, length).reduce((sum, one) => sum + (one & 1), 0);
+  } finally {
+    system.unmap(at, length);
+  }
+}
+
+function readThrough(path: string): number {
+  const fd = openSync(path, 'r');
+  const buffer = Buffer.alloc(MIB);
+  let total = 0;
+  for (;;) {
+    const count = readSync(fd, buffer);
+    if (count === 0) break;
+    total += count;
+  }
+  closeSync(fd);
+  return total;
+}
+
+/** Waits up to ten seconds. */
+async function eventually(isSo: () => boolean | Promise<boolean>): Promise<boolean> {
+  for (let tries = 0; tries < 100; tries++) {
+    if (await isSo()) return true;
+    await sleep(100);
+  }
+  return false;
+}
+
+describe('the kernel’s pages', { skip }, () => {
+  it('of a file larger than the budget stay within it', async () => {
+    const size = 64 * MIB;
+    const fill = (directory: string) => writeFileSync(join(directory, 'large'), patternBytes(size, 1));
+    await using server = await serve(fill, { pages: { largeBytesMax: 8 * MIB } });
+    const path = join(await mountFork(server, 'fork', 'cached'), 'large');
+    assert.equal(readThrough(path), size);
+    // What is to be dropped is dropped by a thread of its own.
+    const most = (8 * MIB + MIB) / PAGE;
+    assert.ok(
+      await eventually(() => residentPages(path, size) <= most),
+      `${residentPages(path, size)} pages`,
+    );
+    assert.ok(residentPages(path, size) > 0, 'what was read last is kept');
+    assert.ok(readFileSync(path).equals(patternBytes(size, 1)));
+  });
+});
+
+describe('an idle mount', { skip }, () => {
+  it('gives back its nodes, and works afterwards', async () => {
+    const fill = (directory: string) => {
+      for (let index = 0; index < 300; index++) writeFileSync(join(directory, `file-${index}`), `${index}`);
+    };
+    await using server = await serve(fill, { trimAfterMs: 500 });
+    const mount = await mountFork(server, 'fork', 'cached');
+    for (const name of readdirSync(mount)) statSync(join(mount, name));
+    const nodes = async () => (await server.ask({ kind: 'nodes' })).nodes!;
+    assert.ok((await nodes()) >= 300, 'the kernel has all of them');
+    assert.ok(await eventually(async () => (await nodes()) === 0), `${await nodes()} nodes are left`);
+    assert.equal(readdirSync(mount).length, 300);
+    assert.equal(readFileSync(join(mount, 'file-7'), 'utf8'), '7');
+    writeFileSync(join(mount, 'file-7'), 'seven');
+    assert.equal(readFileSync(join(mount, 'file-7'), 'utf8'), 'seven');
+    assert.deepEqual((await server.ask({ kind: 'fsck' })).problems, []);
+  });
+
+  it('keeps the nodes that are in use, also of files without a name', async () => {
+    const fill = (directory: string) => writeFileSync(join(directory, 'file'), 'content');
+    await using server = await serve(fill, { trimAfterMs: 500 });
+    const mount = await mountFork(server, 'fork', 'cached');
+    const path = join(mount, 'file');
+    const fd = openSync(path, 'r+');
+    rmSync(path);
+    await sleep(2500);
+    assert.ok((await server.ask({ kind: 'nodes' })).nodes! > 0);
+    writeSync(fd, 'CON', 0);
+    const bytes = Buffer.alloc(7);
+    readSync(fd, bytes, 0, 7, 0);
+    closeSync(fd);
+    assert.equal(bytes.toString(), 'CONtent');
+  });
+});
+
+/** The frames of the pages of a file, read in through a map that is closed again. */
+function framesOf(path: string, length: number): number[] {
+  const fd = openSync(path, 'r');
+  const at = system.mapWindow(fd, 0, length);
+  closeSync(fd);
+  try {
+    system.advise(at, length, MADV_RANDOM);
+    const bytes = Buffer.from(system.bufferAt(at, length));
+    for (let page = 0; page < length; page += PAGE) bytes.readUInt8(page);
+    return system.frameNumbers(at, length / PAGE);
+  } finally {
+    system.unmap(at, length);
+  }
+}
+
+describe('a large clean file in the mode `shared`', { skip }, () => {
+  it('has the same frames in three forks, until one of them writes', async () => {
+    const size = 2 * MIB;
+    const content = patternBytes(size, 3);
+    await using server = await serve((directory) => writeFileSync(join(directory, 'large'), content));
+    const paths: string[] = [];
+    for (const name of ['one', 'two', 'three'])
+      paths.push(join(await mountFork(server, name, 'shared'), 'large'));
+    const [one, two, three] = paths as [string, string, string];
+    const frames = framesOf(one, size);
+    assert.equal(new Set(frames).size, size / PAGE);
+    assert.ok(frames.every((frame) => frame !== 0));
+    assert.deepEqual(framesOf(two, size), frames);
+    assert.deepEqual(framesOf(three, size), frames);
+    const fd = openSync(two, 'r+');
+    writeSync(fd, 'changed', 5 * PAGE);
+    closeSync(fd);
+    const expected = Buffer.from(content);
+    expected.write('changed', 5 * PAGE);
+    assert.ok(readFileSync(two).equals(expected));
+    assert.notDeepEqual(framesOf(two, size), frames);
+    assert.deepEqual(framesOf(one, size), frames);
+    assert.deepEqual(framesOf(three, size), frames);
+    for (const path of [one, three]) assert.ok(readFileSync(path).equals(content));
+    assert.deepEqual((await server.ask({ kind: 'fsck' })).problems, []);
+  });
+});
