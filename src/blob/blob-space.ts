@@ -98,6 +98,25 @@ export class BlobSpace {
     return this.readSlowly(file, position, target, offset, length, false);
   }
 
+  /**
+   * Brings bytes into the host's page cache by the thread pool, so that `tryRead` finds them there. Verifies nothing and
+   * tells of no failure: the read that follows does.
+   */
+  async fetch(id: BlobId, position: number, length: number): Promise<void> {
+    const fd = this.pin(id);
+    try {
+      const piece = Buffer.allocUnsafe(Math.min(length, CHUNK_BYTES));
+      for (let done = 0; done < length; done += piece.length) {
+        const bytes = Math.min(piece.length, length - done);
+        await this.system.preadAsync(fd, piece, 0, bytes, position + done);
+      }
+    } catch (error) {
+      if (!isFsError(error)) throw error;
+    } finally {
+      this.unpin(id);
+    }
+  }
+
   /** The common case: every block was touched, and one existing window has all the bytes. No system call. */
   private readWindow(
     file: BlobFile,

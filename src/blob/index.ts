@@ -15,6 +15,7 @@
  * meta and is the business of store; this room knows files, not records.
  */
 export { ActiveBlob, type PhysicalRun } from './active-blob.ts';
+export { blobPath } from './blob-path.ts';
 export { BlobSpace, type BlobSpaceCounts, type BlobSpaceLimits } from './blob-space.ts';
 export { BlobWriter, type FinishedBlob } from './blob-writer.ts';
 export { DamagedBlobError } from './damage.ts';

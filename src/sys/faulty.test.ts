@@ -66,7 +66,7 @@ const COUNTED: Readonly<Partial<Record<keyof System, (system: System) => unknown
   makeHostNode: (system) => system.makeHostNode(Buffer.from('/nowhere/a'), 0, 0),
 };
 /** As those of the same name without Async, at once. */
-const ASYNC = ['pwriteAsync', 'dataSyncAsync'];
+const ASYNC = ['preadAsync', 'pwriteAsync', 'dataSyncAsync'];
 const NOT_COUNTED = [
   'startWriteback',
   'kind',
@@ -142,6 +142,7 @@ describe('FaultySystem', () => {
       asked.push(`${name} ${index}`);
       return index === 3 ? { kind: 'error', code: 'EIO' } : undefined;
     };
+    assert.equal(await system.preadAsync(fd, Buffer.alloc(8), 0, 8, 0), 8);
     const written = system.pwriteAsync(fd, Buffer.from('abc'), 0, 3, 0);
     assert.equal(readFileSync(file, 'latin1'), 'abc');
     await written;

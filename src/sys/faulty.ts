@@ -175,7 +175,17 @@ export class FaultySystem implements System {
     throw new CrashedError();
   }
 
-  /** Done at once, so that the calls of a run come in one order. */
+  /** Done at once, so that the calls of a run come in one order; so are the other two. */
+  async preadAsync(
+    fd: number,
+    target: Uint8Array,
+    offset: number,
+    length: number,
+    position: number,
+  ): Promise<number> {
+    return this.pread(fd, target, offset, length, position);
+  }
+
   async pwriteAsync(
     fd: number,
     source: Uint8Array,

@@ -3,6 +3,7 @@
  * device. These are calls of the thread that serves, so they take addresses and return numbers, and throw nothing that
  * belongs to every day: a message call returns the bytes moved, or the errno as a negative number.
  */
+import { closeSync } from 'node:fs';
 import type { FsError } from '../base/index.ts';
 import { errnoFailure } from './errno.ts';
 import { type Libc, loadLibc } from './libc.ts';
@@ -26,6 +27,15 @@ export interface Kernel {
    * signal came.
    */
   epollWait(epoll: number, tags: Uint32Array, timeoutMs: number): number;
+  /**
+   * A read-only view of the tree under `directory`, as a descriptor: a bind mount that is mounted nowhere, and ends with
+   * the descriptor. What is below it is opened by `/proc/self/fd/<descriptor>/…`. EPERM without CAP_SYS_ADMIN, ENOSYS
+   * before Linux 5.12.
+   */
+  readOnlyView(directory: string): number;
+  /** FUSE_DEV_IOC_BACKING_OPEN: the id by which a FUSE device knows an open file. EPERM, EOPNOTSUPP. */
+  openBacking(device: number, fd: number): number;
+  closeBacking(device: number, id: number): void;
   /** mount(2). EPERM, ENOENT, ENOTDIR, EBUSY, ENODEV. */
   mount(source: string, target: string, type: string, flags: number, options: string): void;
   /** The error of a message call that returned `-errno`. */
@@ -74,6 +84,7 @@ function kernelCalls(libc: Libc): Kernel {
       if (libc.umount2(cString(target), flags) !== 0) throw errnoFailure(libc.errno(), 'umount', target);
     },
     ...epollCalls(libc),
+    ...backingCalls(libc),
   };
 }
 
@@ -95,11 +106,13 @@ function epollCalls(libc: Libc): Pick<Kernel, 'createEpoll' | 'watch' | 'unwatch
       event.fill(0);
       event[0] = EPOLLIN;
       event[DATA_WORD] = tag;
-      if (libc.epoll_ctl(epoll, EPOLL_CTL_ADD, fd, event) !== 0) throw errnoFailure(libc.errno(), 'epoll_ctl');
+      if (libc.epoll_ctl(epoll, EPOLL_CTL_ADD, fd, event) !== 0)
+        throw errnoFailure(libc.errno(), 'epoll_ctl');
     },
 
     unwatch(epoll, fd) {
-      if (libc.epoll_ctl(epoll, EPOLL_CTL_DEL, fd, event) !== 0) throw errnoFailure(libc.errno(), 'epoll_ctl');
+      if (libc.epoll_ctl(epoll, EPOLL_CTL_DEL, fd, event) !== 0)
+        throw errnoFailure(libc.errno(), 'epoll_ctl');
     },
 
     epollWait(epoll, tags, timeoutMs) {
@@ -111,6 +124,50 @@ function epollCalls(libc: Libc): Pick<Kernel, 'createEpoll' | 'watch' | 'unwatch
       }
       for (let index = 0; index < count; index++) tags[index] = events[index * EVENT_WORDS + DATA_WORD]!;
       return count;
+    },
+  };
+}
+
+const OPEN_TREE = 428;
+const MOUNT_SETATTR = 442;
+const AT_FDCWD = -100;
+const OPEN_TREE_CLONE = 1;
+const OPEN_TREE_CLOEXEC = 0o2000000;
+const AT_EMPTY_PATH = 0x1000;
+const MOUNT_ATTR_RDONLY = 1n;
+/** struct mount_attr: attr_set, attr_clr, propagation, userns_fd, 64 bits each. */
+const MOUNT_ATTR_BYTES = 32;
+/** _IOW(229, 1, struct fuse_backing_map: fd, flags, padding (64)) and _IOW(229, 2, uint32_t). */
+const FUSE_DEV_IOC_BACKING_OPEN = 0x4010_e501;
+const FUSE_DEV_IOC_BACKING_CLOSE = 0x4004_e502;
+
+function backingCalls(libc: Libc): Pick<Kernel, 'readOnlyView' | 'openBacking' | 'closeBacking'> {
+  return {
+    readOnlyView(directory) {
+      const flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC;
+      const fd = libc.open_tree(OPEN_TREE, AT_FDCWD, cString(directory), flags);
+      if (fd < 0) throw errnoFailure(libc.errno(), 'open_tree', directory);
+      const attributes = new BigUint64Array(MOUNT_ATTR_BYTES / 8);
+      attributes[0] = MOUNT_ATTR_RDONLY;
+      if (
+        libc.mount_setattr(MOUNT_SETATTR, fd, cString(''), AT_EMPTY_PATH, attributes, MOUNT_ATTR_BYTES) < 0
+      ) {
+        const errno = libc.errno();
+        closeSync(fd);
+        throw errnoFailure(errno, 'mount_setattr', directory);
+      }
+      return fd;
+    },
+
+    openBacking(device, fd) {
+      const id = libc.ioctlStructure(device, FUSE_DEV_IOC_BACKING_OPEN, new Int32Array([fd, 0, 0, 0]));
+      if (id < 0) throw errnoFailure(libc.errno(), 'ioctl');
+      return id;
+    },
+
+    closeBacking(device, id) {
+      if (libc.ioctlStructure(device, FUSE_DEV_IOC_BACKING_CLOSE, new Uint32Array([id])) < 0)
+        throw errnoFailure(libc.errno(), 'ioctl');
     },
   };
 }

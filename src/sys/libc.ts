@@ -62,6 +62,17 @@ export interface Libc {
   getdents64(number: number, fd: number, target: Scratch, length: number): number;
   /** syscall(SYS_mknodat, directory, path, mode, dev); older versions of glibc have no mknod symbol. */
   mknodat(number: number, directory: number, path: Scratch, mode: number, dev: number): number;
+  /** syscall(SYS_open_tree, directory, path, flags), open_tree(2). */
+  open_tree(number: number, directory: number, path: Scratch, flags: number): number;
+  /** syscall(SYS_mount_setattr, directory, path, flags, attributes, length), mount_setattr(2). */
+  mount_setattr(
+    number: number,
+    directory: number,
+    path: Scratch,
+    flags: number,
+    attributes: Scratch,
+    length: number,
+  ): number;
 
   /** errno of the last call made on this thread. */
   errno(): number;
@@ -163,6 +174,10 @@ function declare(koffi: Koffi, library: ReturnType<Koffi['load']>, numbers: Call
     getdents64: define('int64_t syscall(int64_t number, int64_t fd, void *target, int64_t length)'),
     mknodat: define(
       'int64_t syscall(int64_t number, int64_t directory, void *path, int64_t mode, int64_t dev)',
+    ),
+    open_tree: define('int64_t syscall(int64_t number, int64_t directory, void *path, int64_t flags)'),
+    mount_setattr: define(
+      'int64_t syscall(int64_t number, int64_t directory, void *path, int64_t flags, void *attributes, int64_t length)',
     ),
     errno: () => koffi.errno(),
     addressOf: (bytes) => Number(koffi.address(bytes)),

@@ -23,7 +23,7 @@ export type NameCalls = Pick<
 >;
 
 /** What the thread pool does. */
-export type AsyncCalls = Pick<System, 'pwriteAsync' | 'dataSyncAsync'>;
+export type AsyncCalls = Pick<System, 'preadAsync' | 'pwriteAsync' | 'dataSyncAsync'>;
 
 /** Bytes and space of open files. */
 export type FileCalls = Pick<

@@ -119,7 +119,7 @@ for (const [name, system] of SYSTEMS) {
       }
     });
 
-    test('pwriteAsync and dataSyncAsync do what their like do, by the thread pool', async () => {
+    test('preadAsync, pwriteAsync and dataSyncAsync do what their like do, by the thread pool', async () => {
       const bytes = Buffer.alloc(300_000, 'a');
       const written = system.pwriteAsync(fd, bytes, 10, 299_000, 5);
       await written;
@@ -127,6 +127,15 @@ for (const [name, system] of SYSTEMS) {
       system.startWriteback(fd, 0, 300_000);
       assert.ok(readFileSync(file).equals(Buffer.concat([Buffer.alloc(5), bytes.subarray(10, 299_010)])));
       await system.pwriteAsync(fd, bytes, 0, 0, 0);
+      const target = Buffer.alloc(400_000, 'b');
+      assert.equal(await system.preadAsync(fd, target, 7, 399_000, 5), 299_000);
+      assert.ok(
+        target.equals(
+          Buffer.concat([Buffer.alloc(7, 'b'), bytes.subarray(0, 299_000), Buffer.alloc(100_993, 'b')]),
+        ),
+      );
+      await assert.rejects(system.preadAsync(9999, bytes, 0, 1, 0), fails('EBADF', 'pread'));
+      await assert.rejects(system.preadAsync(fd, bytes, 0, bytes.length + 1, 0), /internal invariant/);
       await assert.rejects(system.pwriteAsync(9999, bytes, 0, 1, 0), fails('EBADF', 'pwrite'));
       await assert.rejects(system.dataSyncAsync(9999), fails('EBADF', 'fdatasync'));
       await assert.rejects(system.pwriteAsync(fd, bytes, 0, bytes.length + 1, 0), /internal invariant/);

@@ -55,6 +55,14 @@ export interface System {
   tryPread(fd: number, target: Uint8Array, offset: number, length: number, position: number): number;
   /** Writes all of `source[offset..offset+length]`. */
   pwrite(fd: number, source: Uint8Array, offset: number, length: number, position: number): void;
+  /** As `pread`, by the thread pool. `target` is not used for anything else, and `fd` not closed, until it is done. */
+  preadAsync(
+    fd: number,
+    target: Uint8Array,
+    offset: number,
+    length: number,
+    position: number,
+  ): Promise<number>;
   /** As `pwrite`, by the thread pool. The bytes do not change, and `fd` is not closed, until it is done. */
   pwriteAsync(
     fd: number,

@@ -3,7 +3,7 @@
  * inode_operations and file_operations): what a mount speaks. The kernel walks the paths and checks permission.
  * Failures are `FsError`s without a path.
  */
-import { FsError, type Ino, type Name } from '../base/index.ts';
+import { BLOCK_SIZE, type BlobId, blocksFor, FsError, type Ino, type Name } from '../base/index.ts';
 import { type Entry, entryIno, type Inode, S_IFREG } from '../layer/index.ts';
 import type { Attributes, TimeChange } from './attributes.ts';
 import * as attributes from './attributes.ts';
@@ -179,6 +179,18 @@ export class InodeCalls {
   /** As `read`; -1 when the disk would have to be waited for. */
   tryRead(inode: Inode, target: Uint8Array, offset: number, length: number, position: number): number {
     return data.tryRead(this.context, this.opened(inode), target, offset, length, position);
+  }
+
+  /** Brings what a read needs from the disk into memory, in the background. */
+  async fetch(inode: Inode, position: number, length: number): Promise<void> {
+    const { stack } = this.context;
+    const pieces: { blob: BlobId; at: number; bytes: number }[] = [];
+    const first = Math.floor(position / BLOCK_SIZE);
+    const end = blocksFor(Math.min(position + length, inode.record.size));
+    stack.mappingOf(inode).extents.forEachPiece(first, end, (_logical, count, blob, physical) => {
+      if (blob !== 0) pieces.push({ blob, at: physical * BLOCK_SIZE, bytes: count * BLOCK_SIZE });
+    });
+    for (const { blob, at, bytes } of pieces) await stack.blobs.fetch(blob, at, bytes);
   }
 
   write(

@@ -126,7 +126,3 @@ export const SETXATTR_ACL_KILL_SGID = 1 << 0;
 export const FSYNC_FDATASYNC = 1 << 0;
 /** The kernel's own flag of an open for execution, among those of OPEN. */
 export const FMODE_EXEC = 0x20;
-
-/** _IOW(229, 1, struct fuse_backing_map) and _IOW(229, 2, uint32_t). */
-export const DEV_IOC_BACKING_OPEN = 0x4010_e501;
-export const DEV_IOC_BACKING_CLOSE = 0x4004_e502;

@@ -22,7 +22,9 @@ export const getStatx: Handler = (session, request, reply) => {
 export const setAttributes: Handler = (session, request, reply) => {
   request.need(88);
   const inode = session.inode(request.nodeId);
-  session.calls.change(inode, changesOf(request));
+  const changes = changesOf(request);
+  if (changes.size !== undefined) session.opens.requireResizable(inode);
+  session.calls.change(inode, changes);
   putAttrOut(reply, session.calls.attributesOf(inode));
 };
 

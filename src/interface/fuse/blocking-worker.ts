@@ -48,7 +48,11 @@ function answer(kernel: Kernel, id: number, call: BlockingCall): BlockingResult 
     const { code, syscall, path } = error;
     return {
       id,
-      failure: { code, ...(syscall === undefined ? {} : { syscall }), ...(path === undefined ? {} : { path }) },
+      failure: {
+        code,
+        ...(syscall === undefined ? {} : { syscall }),
+        ...(path === undefined ? {} : { path }),
+      },
     };
   }
 }

@@ -1,10 +1,9 @@
 /** Reading directories: struct fuse_dirent and fuse_direntplus, as many as fit. */
 import { FsError } from '../../base/index.ts';
 import { entryIno, entryKind, type Inode, kindOfMode, NO_ENTRY } from '../../layer/index.ts';
-import { Fopen } from './abi.ts';
 import { ENTRY_BYTES } from './attribute-codec.ts';
 import { DOT_COOKIE, DOT_DOT_COOKIE, indexBehind } from './directory-listing.ts';
-import { entryAt, type Handler } from './handler.ts';
+import { entryAt, type Handler, OPEN_OUT_BYTES, openAt } from './handler.ts';
 import type { Reply } from './reply.ts';
 import type { Session } from './session.ts';
 
@@ -12,14 +11,13 @@ import type { Session } from './session.ts';
 const DIRENT_BYTES = 24;
 const DT_DIR = 4;
 
-/** Answered with ENOSYS: the kernel keeps what it has of every directory, and asks by place alone. */
+/** Answered with ENOSYS where the mode allows it: the kernel keeps what it has of every directory. */
 export const openDirectory: Handler = (session, request, reply) => {
-  if (session.io === 'cached') throw new FsError('ENOSYS');
   const inode = session.inode(request.nodeId);
   if (!inode.isDirectory) throw new FsError('ENOTDIR');
-  reply.zeros(16);
-  reply.setU64(0, session.handle());
-  reply.setU32(8, Fopen.KEEP_CACHE | Fopen.CACHE_DIR);
+  const answer = session.opens.openDirectory(inode);
+  reply.zeros(OPEN_OUT_BYTES);
+  openAt(reply, 0, answer);
 };
 
 export const readDirectory: Handler = (session, request, reply) => {
@@ -33,7 +31,10 @@ export const readDirectory: Handler = (session, request, reply) => {
 /** With attributes: each entry but `.` and `..` counts as looked up. */
 export const readDirectoryPlus: Handler = (session, request, reply) => {
   request.need(40);
-  new DirentWriter(session, reply, request.u32(16), true).write(session.inode(request.nodeId), request.u64(8));
+  new DirentWriter(session, reply, request.u32(16), true).write(
+    session.inode(request.nodeId),
+    request.u64(8),
+  );
 };
 
 class DirentWriter {

@@ -7,7 +7,7 @@ import { Opcode } from './abi.ts';
 import * as attributes from './attribute-handlers.ts';
 import * as directories from './directory-handlers.ts';
 import * as files from './file-handlers.ts';
-import type { Handler } from './handler.ts';
+import type { Deferred, Handler } from './handler.ts';
 import * as names from './name-handlers.ts';
 import { countSpace, negotiate } from './negotiation.ts';
 import type { Reply } from './reply.ts';
@@ -38,7 +38,7 @@ const HANDLERS: readonly (Handler | undefined)[] = table([
   [Opcode.OPEN, files.open],
   [Opcode.READ, files.read],
   [Opcode.WRITE, files.write],
-  [Opcode.RELEASE, nothing],
+  [Opcode.RELEASE, files.release],
   [Opcode.FSYNC, files.sync],
   [Opcode.FALLOCATE, files.allocate],
   [Opcode.LSEEK, files.seek],
@@ -75,23 +75,64 @@ const EIO = 5;
 /** Told of a failure that is no answer of a filesystem: a defect. */
 export type OnDefect = (error: unknown, opcode: number) => void;
 
-/** Answers a request that was begun. Returns the bytes of the answer, 0 when there is none. */
-export function dispatch(session: Session, request: Request, reply: Reply, onDefect: OnDefect): number {
+/** Who waits for a deferred answer. */
+export interface Unique {
+  readonly low: number;
+  readonly high: number;
+}
+
+/** Told of an answer that comes later. */
+export type OnDeferred = (deferred: Deferred, unique: Unique) => void;
+
+/** Answers a request that was begun. Returns the bytes of the answer, 0 when there is none, or none yet. */
+export function dispatch(
+  session: Session,
+  request: Request,
+  reply: Reply,
+  onDeferred: OnDeferred,
+  onDefect: OnDefect,
+): number {
   const { opcode } = request;
   const handler = HANDLERS[opcode];
-  let errno = ENOSYS;
-  reply.payloadBytes = 0;
-  if (handler !== undefined && (session.isReady || opcode === Opcode.INIT)) {
-    try {
-      handler(session, request, reply);
-      errno = 0;
-    } catch (error) {
-      if (error instanceof FsError) errno = -describeCode(error.code).errno;
-      else {
-        onDefect(error, opcode);
-        errno = EIO;
-      }
-    }
+  const isSilent = SILENT.has(opcode);
+  if (!isSilent) session.requestCount++;
+  if (handler === undefined || !(session.isReady || opcode === Opcode.INIT)) {
+    return isSilent ? 0 : reply.finish(ENOSYS, request.uniqueLow, request.uniqueHigh);
   }
-  return SILENT.has(opcode) ? 0 : reply.finish(errno, request.uniqueLow, request.uniqueHigh);
+  let deferred: Deferred | undefined;
+  let errno = 0;
+  reply.payloadBytes = 0;
+  try {
+    deferred = handler(session, request, reply);
+  } catch (error) {
+    errno = errnoOf(error, opcode, onDefect);
+  }
+  if (deferred !== undefined) {
+    onDeferred(deferred, { low: request.uniqueLow, high: request.uniqueHigh });
+    return 0;
+  }
+  return isSilent ? 0 : reply.finish(errno, request.uniqueLow, request.uniqueHigh);
+}
+
+/** Answers what was deferred. Returns the bytes of the answer. */
+export function dispatchDeferred(
+  deferred: Deferred,
+  unique: Unique,
+  reply: Reply,
+  onDefect: OnDefect,
+): number {
+  let errno = 0;
+  reply.payloadBytes = 0;
+  try {
+    deferred.answer(reply);
+  } catch (error) {
+    errno = errnoOf(error, Opcode.READ, onDefect);
+  }
+  return reply.finish(errno, unique.low, unique.high);
+}
+
+function errnoOf(error: unknown, opcode: number, onDefect: OnDefect): number {
+  if (error instanceof FsError) return -describeCode(error.code).errno;
+  onDefect(error, opcode);
+  return EIO;
 }

@@ -1,34 +1,56 @@
 /** Bytes of files: reads, writes, space, holes, and copies inside the mount. */
 import { BLOCK_SIZE, FsError, isFsError } from '../../base/index.ts';
 import type { Inode } from '../../layer/index.ts';
-import { Fopen, WRITE_KILL_SUIDGID } from './abi.ts';
-import type { Handler } from './handler.ts';
-import { directFlags } from './name-handlers.ts';
+import { OUT_HEADER_BYTES, WRITE_KILL_SUIDGID } from './abi.ts';
+import { type Handler, OPEN_OUT_BYTES, openAt } from './handler.ts';
+import type { Reply } from './reply.ts';
 import type { Session } from './session.ts';
 
 const O_DSYNC = 0o10000;
 
-/**
- * struct fuse_open_in: flags, open_flags. Answered with struct fuse_open_out: fh (64) · open_flags · backing_id; or with
- * ENOSYS, after which the kernel does not ask any more and keeps what it has of every file.
- */
+/** struct fuse_open_in: flags, open_flags. Answered with struct fuse_open_out, or with ENOSYS: nothing need be asked. */
 export const open: Handler = (session, request, reply) => {
   request.need(8);
-  if (session.io === 'cached') throw new FsError('ENOSYS');
-  session.inode(request.nodeId);
-  reply.zeros(16);
-  reply.setU64(0, session.handle());
-  reply.setU32(8, session.io === 'direct' ? directFlags() : Fopen.KEEP_CACHE);
+  const answer = session.opens.open(session.inode(request.nodeId), request.u32(0));
+  reply.zeros(OPEN_OUT_BYTES);
+  openAt(reply, 0, answer);
 };
 
-/** struct fuse_read_in: fh, offset (64) · size, read_flags · lock_owner (64) · flags, padding. */
+/** struct fuse_release_in: fh (64) · flags, release_flags · lock_owner (64). */
+export const release: Handler = (session, request) => {
+  request.need(8);
+  session.opens.release(request.u64(0));
+};
+
+/**
+ * struct fuse_read_in: fh, offset (64) · size, read_flags · lock_owner (64) · flags, padding. What is not in memory is
+ * fetched in the background: one cold read must not hold up every other mount.
+ */
 export const read: Handler = (session, request, reply) => {
   request.need(40);
-  const inode = session.inode(request.nodeId);
-  const [position, size] = [request.u64(8), Math.min(request.u32(16), reply.capacityBytes)];
-  reply.payloadBytes = session.calls.read(inode, reply.bytes, reply.bytes.length - reply.capacityBytes, size, position);
-  session.events.onRead?.(inode, position, reply.payloadBytes);
+  const { nodeId } = request;
+  const [position, size] = [request.u64(8), request.u32(16)];
+  const inode = session.inode(nodeId);
+  const length = Math.min(size, reply.capacityBytes);
+  const count = session.calls.tryRead(inode, reply.bytes, OUT_HEADER_BYTES, length, position);
+  if (count >= 0) {
+    replyBytes(session, reply, inode, position, count);
+    return undefined;
+  }
+  return {
+    until: session.calls.fetch(inode, position, length),
+    answer: (later) => {
+      const now = session.inode(nodeId);
+      const bytes = session.calls.read(now, later.bytes, OUT_HEADER_BYTES, length, position);
+      replyBytes(session, later, now, position, bytes);
+    },
+  };
 };
+
+function replyBytes(session: Session, reply: Reply, inode: Inode, position: number, count: number): void {
+  reply.payloadBytes = count;
+  session.events.onCached?.(inode, position, count);
+}
 
 /** struct fuse_write_in: fh, offset (64) · size, write_flags · lock_owner (64) · flags, padding · the bytes. */
 export const write: Handler = (session, request, reply) => {
@@ -40,6 +62,7 @@ export const write: Handler = (session, request, reply) => {
   const at = request.lengthBytes - size;
   session.calls.write(inode, request.bytes, at, size, position, killPrivileges);
   if ((request.u32(32) & O_DSYNC) !== 0) session.calls.sync();
+  session.events.onCached?.(inode, position, size);
   reply.zeros(8).setU32(0, size);
 };
 
@@ -103,7 +126,10 @@ function copyRange(session: Session, request: Parameters<Handler>[1]): number {
   if (!source.isFile || !target.isFile) throw new FsError('EINVAL');
   const length = Math.min(wanted, source.record.size - from);
   if (length <= 0) return 0;
-  return shareBlocks(session, source, from, length, target, to) ?? copyBytes(session, source, from, length, target, to);
+  return (
+    shareBlocks(session, source, from, length, target, to) ??
+    copyBytes(session, source, from, length, target, to)
+  );
 }
 
 /** The bytes that were shared; undefined where the places or the length forbid it. */
@@ -131,7 +157,14 @@ function shareBlocks(
 
 const COPY_BYTES = 1024 * 1024;
 
-function copyBytes({ calls }: Session, source: Inode, from: number, length: number, target: Inode, to: number): number {
+function copyBytes(
+  { calls }: Session,
+  source: Inode,
+  from: number,
+  length: number,
+  target: Inode,
+  to: number,
+): number {
   if (source === target && from < to + length && to < from + length) throw new FsError('EINVAL');
   const buffer = Buffer.allocUnsafe(Math.min(length, COPY_BYTES));
   // One piece a request: the kernel and its caller go on with the rest.

@@ -1,12 +1,20 @@
 /** What the operations of a mount have in common. */
 import type { Inode } from '../../layer/index.ts';
 import { ENTRY_BYTES, putEntry } from './attribute-codec.ts';
+import type { OpenAnswer } from './open-policy.ts';
 import type { Reply } from './reply.ts';
 import type { Request } from './request.ts';
 import type { Session } from './session.ts';
 
-/** Answers one request: fills `reply` in, or throws an `FsError`. */
-export type Handler = (session: Session, request: Request, reply: Reply) => void;
+/** An answer that has to wait for the disk. The request is gone by then: `answer` knows what it asked for. */
+export interface Deferred {
+  readonly until: Promise<void>;
+  /** Fills `reply` in, or throws an `FsError`. */
+  readonly answer: (reply: Reply) => void;
+}
+
+/** Answers one request: fills `reply` in, or throws an `FsError`, or says what has to be waited for. */
+export type Handler = (session: Session, request: Request, reply: Reply) => Deferred | undefined;
 
 /** An entry alone, remembered. */
 export function replyEntry(session: Session, reply: Reply, inode: Inode): void {
@@ -19,4 +27,13 @@ export function entryAt(session: Session, reply: Reply, at: number, inode: Inode
   const { calls } = session;
   putEntry(reply, at, calls.attributesOf(inode), inode.ino === calls.rootIno);
   session.remember(inode);
+}
+
+export const OPEN_OUT_BYTES = 16;
+
+/** struct fuse_open_out: fh (64) · open_flags · backing_id, into a reply of zeros. */
+export function openAt(reply: Reply, at: number, { handle, flags, backing = 0 }: OpenAnswer): void {
+  reply.setU64(at, handle);
+  reply.setU32(at + 8, flags);
+  reply.setU32(at + 12, backing);
 }

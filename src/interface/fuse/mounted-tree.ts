@@ -1,10 +1,11 @@
 /** One mount: its device, its session, and its end. */
 import { closeSync } from 'node:fs';
+import { FsError } from '../../base/index.ts';
+import type { Tree } from '../../store/index.ts';
 import type { Kernel } from '../../sys/index.ts';
 import { MNT_DETACH, UMOUNT_NOFOLLOW } from '../../sys/index.ts';
-import type { Tree } from '../../store/index.ts';
 import type { BlockingCalls } from './blocking-calls.ts';
-import { dispatch, type OnDefect } from './dispatch.ts';
+import { dispatch, dispatchDeferred, type OnDefect, type OnDeferred } from './dispatch.ts';
 import type { IoMode, Mount } from './mount-server.ts';
 import type { Reply } from './reply.ts';
 import type { Request } from './request.ts';
@@ -39,6 +40,10 @@ export class MountedTree implements Mount {
   readonly ended: Promise<void>;
   private readonly parts: MountParts;
   private readonly onEnd: (mount: MountedTree) => void;
+  /** `performance.now()` when a program last asked for anything. */
+  lastRequestAt = performance.now();
+  /** Nothing was asked for since it was trimmed. */
+  isTrimmed = true;
   private resolveEnded: () => void = () => undefined;
   private isServed = true;
 
@@ -69,6 +74,14 @@ export class MountedTree implements Mount {
 
   /** Answers what the device has. */
   serve(): void {
+    const { requestCount } = this.session;
+    this.answerAll();
+    if (this.session.requestCount === requestCount) return;
+    this.lastRequestAt = performance.now();
+    this.isTrimmed = false;
+  }
+
+  private answerAll(): void {
     const { kernel, request, reply, requestAddress, replyAddress, onDefect } = this.parts;
     for (let served = 0; served < REQUESTS_AT_ONCE && this.isServed; served++) {
       const count = kernel.read(this.device, requestAddress, request.bytes.length);
@@ -80,11 +93,21 @@ export class MountedTree implements Mount {
         return;
       }
       if (!request.begin(count)) continue;
-      const length = dispatch(this.session, request, reply, onDefect);
+      const length = dispatch(this.session, request, reply, this.defer, onDefect);
       // ENOENT: nobody waits for the answer any more.
       if (length > 0) kernel.write(this.device, replyAddress, length);
     }
   }
+
+  /** Answers when what has to be waited for is there; the mount may have ended by then. */
+  private readonly defer: OnDeferred = (deferred, unique) => {
+    const { kernel, reply, replyAddress, onDefect } = this.parts;
+    void deferred.until.then(() => {
+      if (!this.isServed) return;
+      const length = dispatchDeferred(deferred, unique, reply, onDefect);
+      kernel.write(this.device, replyAddress, length);
+    });
+  };
 
   /** ENODEV: the kernel has let go of the mount. ECONNABORTED: it was aborted. */
   end(): void {
@@ -95,6 +118,19 @@ export class MountedTree implements Mount {
     this.session.end();
     this.onEnd(this);
     this.resolveEnded();
+  }
+
+  /** Sends a notification, later and by the worker. False where the kernel does not know it. */
+  async notify(message: Uint8Array): Promise<boolean> {
+    if (!this.isServed) return true;
+    try {
+      await this.parts.blocking.run({ kind: 'notify', device: this.device, message });
+      return true;
+    } catch (error) {
+      // The kernel answers EINVAL to what it does not know; a mount that has ended needs no notification.
+      if (error instanceof FsError) return error.code !== 'EINVAL';
+      throw error;
+    }
   }
 
   async unmount({ isLazy = false }: { readonly isLazy?: boolean } = {}): Promise<void> {

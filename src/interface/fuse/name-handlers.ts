@@ -2,23 +2,19 @@
 import { FsError } from '../../base/index.ts';
 import type { Inode } from '../../layer/index.ts';
 import { RENAME_EXCHANGE, RENAME_NOREPLACE } from '../../vfs/index.ts';
-import { Fopen } from './abi.ts';
 import { ENTRY_BYTES, putMissing } from './attribute-codec.ts';
-import { entryAt, type Handler, replyEntry } from './handler.ts';
+import { entryAt, type Handler, OPEN_OUT_BYTES, openAt, replyEntry } from './handler.ts';
 import type { Reply } from './reply.ts';
 import type { Request } from './request.ts';
 import type { Session } from './session.ts';
-
-const OPEN_OUT_BYTES = 16;
 
 /** `.` and `..` are asked for by those who have a file handle: EXPORT_SUPPORT. */
 export const lookup: Handler = (session, request, reply) => {
   const { calls } = session;
   const name = request.name(0);
   const directory = session.inode(request.nodeId);
-  if (name === '.') return replyEntry(session, reply, directory);
-  if (name === '..') return replyEntry(session, reply, calls.parentOf(directory));
-  const inode = calls.lookup(directory, name);
+  const inode =
+    name === '.' ? directory : name === '..' ? calls.parentOf(directory) : calls.lookup(directory, name);
   if (inode === undefined) putMissing(reply);
   else replyEntry(session, reply, inode);
 };
@@ -40,12 +36,7 @@ export const batchForget: Handler = (session, request) => {
 };
 
 /** Makes something as the caller, in the directory that the request names. */
-function makeAs(
-  session: Session,
-  request: Request,
-  umask: number,
-  make: (directory: Inode) => Inode,
-): Inode {
+function makeAs(session: Session, request: Request, umask: number, make: (directory: Inode) => Inode): Inode {
   session.calls.actAs(request.uid, request.gid, umask);
   return make(session.inode(request.nodeId));
 }
@@ -140,11 +131,5 @@ export const makeUnnamed: Handler = (session, request, reply) => {
 function replyOpened(session: Session, reply: Reply, inode: Inode): void {
   reply.zeros(ENTRY_BYTES + OPEN_OUT_BYTES);
   entryAt(session, reply, 0, inode);
-  reply.setU64(ENTRY_BYTES, session.handle());
-  reply.setU32(ENTRY_BYTES + 8, session.io === 'direct' ? directFlags() : Fopen.KEEP_CACHE);
-}
-
-/** Reads and writes of several threads at once do not wait for one another in the kernel. */
-export function directFlags(): number {
-  return Fopen.DIRECT_IO | Fopen.PARALLEL_DIRECT_WRITES;
+  openAt(reply, ENTRY_BYTES, session.opens.created(inode));
 }

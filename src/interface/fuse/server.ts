@@ -1,18 +1,24 @@
 /** The server of mounts: opens devices, mounts, and serves them all from the thread that it was made in. */
-import { constants, openSync } from 'node:fs';
+import { closeSync, constants, openSync } from 'node:fs';
+import { totalmem } from 'node:os';
 import { FsError } from '../../base/index.ts';
-import { createKernel, type Kernel, MS_NODEV, MS_NOSUID, MS_RDONLY } from '../../sys/index.ts';
 import type { Tree } from '../../store/index.ts';
+import { createKernel, type Kernel, MS_NODEV, MS_NOSUID, MS_RDONLY } from '../../sys/index.ts';
 import { BlockingCalls } from './blocking-calls.ts';
 import type { OnDefect } from './dispatch.ts';
-import type { Mount, MountOptions, MountServer } from './mount-server.ts';
-import { type MountParts, MountedTree } from './mounted-tree.ts';
+import { KernelPages, type PageLimits, type TakenBack } from './kernel-pages.ts';
+import type { IoMode, Mount, MountOptions, MountServer } from './mount-server.ts';
+import { MountedTree, type MountParts } from './mounted-tree.ts';
 import { MAX_WRITE_BYTES } from './negotiation.ts';
+import { invalidateInode } from './notifications.ts';
+import { CachedOpens, DirectOpens, type OpenPolicy } from './open-policy.ts';
 import { Reply } from './reply.ts';
 import { Request } from './request.ts';
 import { ServingLoop } from './serving-loop.ts';
-import { Session } from './session.ts';
+import { Session, type SessionEvents } from './session.ts';
+import { SharedOpens } from './shared-opens.ts';
 import { spaceCounter } from './space.ts';
+import { invalidationMessages, pruneMessages } from './trimming.ts';
 
 const DEVICE = '/dev/fuse';
 const TYPE = 'fuse.ramet';
@@ -25,21 +31,42 @@ const READ_HEAD_BYTES = 16;
 export interface MountServerOptions {
   /** Whether the process has work that it does between its events; it is then not kept waiting. */
   readonly hasWork?: () => boolean;
+  /** What the kernel may keep of the files of all mounts together. */
+  readonly pages?: Partial<PageLimits>;
+  /** A mount that nobody used for so long gives back the kernel's inodes and names. */
+  readonly trimAfterMs?: number;
+  /** With more nodes than this in the kernel, mounts that are idle for a second give theirs back, the idlest first. */
+  readonly nodesMax?: number;
   /** Told of defects: an operation that failed with something that is no error of a filesystem. */
   readonly onDefect?: OnDefect;
 }
+
+const TRIM_AFTER_MS = 60_000;
+const NODES_MAX = 262_144;
+const LARGE_PAGES_BYTES = 64 * 1024 * 1024;
+/** Of the memory of the machine, for small files. */
+const SMALL_PAGES_SHARE = 16;
+const LOOK_EVERY_MS = 1000;
 
 /** ENOSYS where this process cannot serve mounts: another platform than Linux, or no libc. */
 export function createMountServer(options: MountServerOptions = {}): MountServer {
   const kernel = createKernel();
   if (kernel instanceof Error)
-    throw new FsError('ENOSYS', { syscall: 'mount', note: `mounts cannot be served here: ${kernel.message}` });
+    throw new FsError('ENOSYS', {
+      syscall: 'mount',
+      note: `mounts cannot be served here: ${kernel.message}`,
+    });
   return new Server(kernel, options);
 }
 
 class Server implements MountServer {
   private readonly parts: MountParts;
   private readonly mounted = new Set<MountedTree>();
+  private readonly pages: KernelPages<MountedTree>;
+  private readonly trimAfterMs: number;
+  private readonly nodesMax: number;
+  private readonly timer: NodeJS.Timeout;
+  private canPrune = true;
   private prepared: Promise<void> | undefined;
 
   constructor(kernel: Kernel, options: MountServerOptions) {
@@ -55,6 +82,12 @@ class Server implements MountServer {
       replyAddress: kernel.addressOf(reply.bytes),
       onDefect: options.onDefect ?? raise,
     };
+    const { largeBytesMax = LARGE_PAGES_BYTES, smallBytesMax = totalmem() / SMALL_PAGES_SHARE } =
+      options.pages ?? {};
+    this.pages = new KernelPages({ largeBytesMax, smallBytesMax }, takeBack);
+    this.trimAfterMs = options.trimAfterMs ?? TRIM_AFTER_MS;
+    this.nodesMax = options.nodesMax ?? NODES_MAX;
+    this.timer = setInterval(() => this.trimIdle(), LOOK_EVERY_MS).unref();
   }
 
   get mounts(): readonly Mount[] {
@@ -67,13 +100,24 @@ class Server implements MountServer {
     this.prepared ??= this.parts.loop.prepare();
     await this.prepared;
     const device = openDevice();
-    const session = new Session(tree.fileSystem, {
-      io: options.io ?? 'cached',
-      space: spaceCounter(tree.stack.blobs.directory),
+    const io = options.io ?? 'cached';
+    const opens = this.openPolicy(io, tree, device);
+    const space = spaceCounter(tree.stack.blobs.directory);
+    const { pages } = this;
+    // In direct mode the kernel keeps nothing of what is read and written.
+    const events: SessionEvents =
+      io === 'direct'
+        ? {}
+        : {
+            onCached: ({ ino, record }, position, length) =>
+              pages.note(mount, ino, record.size, position, length),
+            onForgotten: (ino) => pages.forget(mount, ino),
+          };
+    const session = new Session(tree.fileSystem, { io, opens, space, events });
+    const mount: MountedTree = new MountedTree(this.parts, tree, directory, session, device, (ended) => {
+      this.mounted.delete(ended);
+      pages.forgetAll(ended);
     });
-    const mount = new MountedTree(this.parts, tree, directory, session, device, (ended) =>
-      this.mounted.delete(ended),
-    );
     this.mounted.add(mount);
     try {
       await this.parts.blocking.run({
@@ -92,9 +136,63 @@ class Server implements MountServer {
     return mount;
   }
 
+  private openPolicy(io: IoMode, { stack }: Tree, device: number): OpenPolicy {
+    if (io === 'cached') return new CachedOpens();
+    if (io === 'direct') return new DirectOpens();
+    try {
+      return new SharedOpens(this.parts.kernel, stack, device);
+    } catch (error) {
+      closeSync(device);
+      throw error;
+    }
+  }
+
+  /** Mounts that have been idle for long, or for a while when the kernel has too many nodes in all. */
+  private trimIdle(): void {
+    const now = performance.now();
+    let nodes = 0;
+    for (const { session } of this.mounted) nodes += session.knownCount;
+    const byIdleness = [...this.mounted].sort((a, b) => a.lastRequestAt - b.lastRequestAt);
+    for (const mount of byIdleness) {
+      const idleMs = now - mount.lastRequestAt;
+      if (mount.isTrimmed || idleMs < LOOK_EVERY_MS) continue;
+      if (idleMs < this.trimAfterMs && nodes <= this.nodesMax) continue;
+      nodes -= mount.session.knownCount;
+      void this.trim(mount);
+    }
+  }
+
+  private async trim(mount: MountedTree): Promise<void> {
+    mount.isTrimmed = true;
+    const { session } = mount;
+    if (this.canPrune) {
+      for (const message of pruneMessages(session)) {
+        this.canPrune = await mount.notify(message);
+        if (!this.canPrune || !mount.isTrimmed) break;
+      }
+    }
+    if (!this.canPrune) {
+      for (const message of invalidationMessages(session)) {
+        await mount.notify(message);
+        if (!mount.isTrimmed) break;
+      }
+    }
+    if (!mount.isTrimmed) return;
+    session.listings.clear();
+    session.fileSystem.stack.dropInodes(Number.POSITIVE_INFINITY);
+  }
+
   async close(): Promise<void> {
+    clearInterval(this.timer);
     for (const mount of [...this.mounted]) await unmountSomehow(mount);
     await this.parts.blocking.close();
+  }
+}
+
+/** Sent later: a range that is being read is not among the oldest. */
+function takeBack(ranges: readonly TakenBack<MountedTree>[]): void {
+  for (const { owner, ino, position, length } of ranges) {
+    void owner.notify(invalidateInode(owner.session.nodeOf(ino), position, length));
   }
 }
 
@@ -149,4 +247,3 @@ function mountOptions(device: number, { allowOther = false }: MountOptions): str
   ];
   return (allowOther ? [...options, 'allow_other'] : options).join(',');
 }
-

@@ -11,6 +11,7 @@ import type { FileSystem, InodeCalls } from '../../vfs/index.ts';
 import { ROOT_ID } from './abi.ts';
 import { ListingCache } from './directory-listing.ts';
 import type { IoMode } from './mount-server.ts';
+import type { OpenPolicy } from './open-policy.ts';
 import type { SpaceCounts } from './space.ts';
 
 /** Names in the listings that a mount remembers. */
@@ -18,11 +19,14 @@ const LISTED_NAMES_MAX = 262_144;
 
 /** Told of what happens, for those who keep count of it. */
 export interface SessionEvents {
-  /** The kernel asked for bytes of a file, and may keep them. */
-  onRead?(inode: Inode, position: number, length: number): void;
+  /** The kernel asked for bytes of a file, or wrote them, and may keep them. */
+  onCached?(inode: Inode, position: number, length: number): void;
+  /** The kernel has dropped an inode. */
+  onForgotten?(ino: Ino): void;
 }
 
 export interface SessionOptions {
+  readonly opens: OpenPolicy;
   readonly io: IoMode;
   readonly space: () => SpaceCounts;
   readonly events?: SessionEvents;
@@ -32,6 +36,7 @@ export class Session {
   readonly fileSystem: FileSystem;
   readonly calls: InodeCalls;
   readonly io: IoMode;
+  readonly opens: OpenPolicy;
   readonly space: () => SpaceCounts;
   readonly events: SessionEvents;
   readonly listings = new ListingCache(LISTED_NAMES_MAX);
@@ -39,15 +44,17 @@ export class Session {
   isReady = false;
   /** SETXATTR carries 16 bytes of arguments instead of 8. */
   hasLongSetXattr = false;
+  /** Requests that somebody waited for. */
+  requestCount = 0;
   private readonly counts = new Map<Ino, number>();
   /** Inodes without a name that the kernel still has. */
   private readonly orphans = new Set<Ino>();
-  private nextHandle = 1;
 
   constructor(fileSystem: FileSystem, options: SessionOptions) {
     this.fileSystem = fileSystem;
     this.calls = fileSystem.byInode;
     this.io = options.io;
+    this.opens = options.opens;
     this.space = options.space;
     this.events = options.events ?? {};
     fileSystem.stack.isKept = (ino) => this.counts.has(ino);
@@ -80,10 +87,6 @@ export class Session {
     return this.calls.inode(this.inoOf(nodeId));
   }
 
-  handle(): number {
-    return this.nextHandle++;
-  }
-
   /** The inode is in a reply. */
   remember({ ino }: Inode): void {
     if (ino === this.calls.rootIno) return;
@@ -99,6 +102,7 @@ export class Session {
       return;
     }
     this.counts.delete(ino);
+    this.events.onForgotten?.(ino);
     if (this.orphans.delete(ino)) this.release(ino);
   }
 
@@ -110,6 +114,7 @@ export class Session {
   /** The kernel has let go of everything. */
   end(): void {
     this.fileSystem.stack.isKept = undefined;
+    this.opens.end();
     this.counts.clear();
     this.listings.clear();
     for (const ino of this.orphans) this.release(ino);
