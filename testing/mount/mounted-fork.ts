@@ -3,7 +3,16 @@
  * ever. Whatever happens, nothing stays mounted, and the process is gone.
  */
 import { execFileSync } from 'node:child_process';
-import { closeSync, constants, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
+import {
+  chmodSync,
+  closeSync,
+  constants,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { directoryOnDisk } from '../../src/interface/demo/index.ts';
 import type { IoMode } from '../../src/interface/fuse/index.ts';
@@ -42,6 +51,8 @@ export class MountServerProcess implements AsyncDisposable {
   private constructor(directory: string | undefined, storeDirectory: string | undefined) {
     this.isOwnDirectory = directory === undefined;
     this.directory = directory ?? mkdtempSync(join(directoryOnDisk(), 'ramet-mounts-'));
+    // Other users come through here.
+    chmodSync(this.directory, 0o755);
     this.storeDirectory = storeDirectory ?? join(this.directory, 'store');
     this.child = new Child('../mount/serving-child', this.storeDirectory);
   }
