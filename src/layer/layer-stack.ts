@@ -125,9 +125,10 @@ export class LayerStack implements PhysicalSpace, CachedTree {
   /** The inode of a number. ESTALE when no layer has it. */
   inode(ino: Ino): Inode {
     const known = this.inodes.get(ino);
+    const record = known === undefined ? this.readRecord(ino) : known.record;
+    if (record === undefined || known?.isDead === true)
+      throw new FsError('ESTALE', { note: `no inode ${ino}` });
     if (known !== undefined) return known;
-    const record = this.readRecord(ino);
-    if (record === undefined) throw new FsError('ESTALE', { note: `no inode ${ino}` });
     const inode = new Inode(ino, record);
     this.inodes.set(ino, inode);
     return inode;
@@ -438,12 +439,13 @@ export class LayerStack implements PhysicalSpace, CachedTree {
       });
     }
     inode.isDead = true;
-    this.inodes.delete(inode.ino);
     this.lazyTimes.delete(inode);
     if (inode.ino >= this.upper.firstIno && !this.upper.stored.has(inode.ino) && !this.isReplaying) {
       // It was made and lost between two checkpoints: the tables never heard of it.
       this.dirty.delete(inode);
       inode.isDirty = false;
+      this.inodes.delete(inode.ino);
+      // Until the checkpoint it stays, dead: a lower layer would show its record again.
     } else this.markDirty(inode);
   }
 

@@ -56,10 +56,10 @@ function nodeTime(times: FileTimes): number | Date {
   return seconds < 0 ? new Date(seconds * 1000) : seconds;
 }
 
-function refuse(syscall: string, path: Buffer): never {
+function refuse(syscall: string, path?: Buffer): never {
   throw new FsError('ENOTSUP', {
     syscall,
-    path: path.toString('utf8'),
+    path: path?.toString('utf8'),
     note: 'node:fs has no such call; the native system does',
   });
 }
@@ -76,4 +76,6 @@ export const bufferedHost: HostCalls = {
   setHostTimes: (path, atime, mtime) =>
     attempt('lutimes', path, undefined, () => lutimesSync(path, nodeTime(atime), nodeTime(mtime))),
   makeHostNode: (path) => refuse('mknod', path),
+  openInRoot: (_root, path) => refuse('openat2', path),
+  syncFileSystem: (_fd) => refuse('syncfs'),
 };

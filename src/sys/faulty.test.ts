@@ -64,6 +64,8 @@ const COUNTED: Readonly<Partial<Record<keyof System, (system: System) => unknown
   symlinkHost: (system) => system.symlinkHost(path, Buffer.from('/nowhere/a')),
   linkHost: (system) => system.linkHost(path, Buffer.from('/nowhere/a')),
   makeHostNode: (system) => system.makeHostNode(Buffer.from('/nowhere/a'), 0, 0),
+  openInRoot: (system) => system.openInRoot(9999, Buffer.from('a'), 0),
+  syncFileSystem: (system) => system.syncFileSystem(9999),
 };
 /** As those of the same name without Async, at once. */
 const ASYNC = ['preadAsync', 'pwriteAsync', 'dataSyncAsync'];

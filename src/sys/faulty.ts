@@ -369,6 +369,17 @@ export class FaultySystem implements System {
     this.pass('makeHostNode', textOf(path), () => this.inner.makeHostNode(path, mode, rdev));
   }
 
+  openInRoot(root: number, path: Buffer, flags: OpenFlags, mode?: number): number {
+    const text = textOf(path);
+    return this.pass('openInRoot', text, () =>
+      this.opened(text, this.inner.openInRoot(root, path, flags, mode)),
+    );
+  }
+
+  syncFileSystem(fd: number): void {
+    this.onFile('syncFileSystem', fd, () => this.inner.syncFileSystem(fd));
+  }
+
   bootId(): string {
     this.alive();
     return this.options.bootId ?? this.inner.bootId();

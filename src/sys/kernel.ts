@@ -36,6 +36,15 @@ export interface Kernel {
   /** FUSE_DEV_IOC_BACKING_OPEN: the id by which a FUSE device knows an open file. EPERM, EOPNOTSUPP. */
   openBacking(device: number, fd: number): number;
   closeBacking(device: number, id: number): void;
+  /** Two Unix sockets that are joined; closed on exec unless a child is given one. */
+  socketPair(): readonly [number, number];
+  /**
+   * Receives one descriptor that another process sends over a socket (SCM_RIGHTS, unix(7)), and closes it on exec.
+   * Undefined when the other side ends without sending one.
+   */
+  receiveDescriptor(socket: number): number | undefined;
+  /** Reads and writes of the open file return EAGAIN instead of waiting. */
+  setNonBlocking(fd: number): void;
   /** mount(2). EPERM, ENOENT, ENOTDIR, EBUSY, ENODEV. */
   mount(source: string, target: string, type: string, flags: number, options: string): void;
   /** The error of a message call that returned `-errno`. */
@@ -85,6 +94,7 @@ function kernelCalls(libc: Libc): Kernel {
     },
     ...epollCalls(libc),
     ...backingCalls(libc),
+    ...socketCalls(libc),
   };
 }
 
@@ -168,6 +178,50 @@ function backingCalls(libc: Libc): Pick<Kernel, 'readOnlyView' | 'openBacking' |
     closeBacking(device, id) {
       if (libc.ioctlStructure(device, FUSE_DEV_IOC_BACKING_CLOSE, new Uint32Array([id])) < 0)
         throw errnoFailure(libc.errno(), 'ioctl');
+    },
+  };
+}
+
+const AF_UNIX = 1;
+const SOCK_STREAM_CLOEXEC = 0o2000001;
+const SOL_SOCKET = 1;
+const SCM_RIGHTS = 1;
+const MSG_CMSG_CLOEXEC = 0x4000_0000;
+const F_GETFL = 3;
+const F_SETFL = 4;
+const O_NONBLOCK = 0o4000;
+
+function socketCalls(libc: Libc): Pick<Kernel, 'socketPair' | 'receiveDescriptor' | 'setNonBlocking'> {
+  return {
+    socketPair() {
+      const pair = new Int32Array(2);
+      if (libc.socketpair(AF_UNIX, SOCK_STREAM_CLOEXEC, 0, pair) !== 0)
+        throw errnoFailure(libc.errno(), 'socketpair');
+      return [pair[0]!, pair[1]!];
+    },
+
+    receiveDescriptor(socket) {
+      // struct cmsghdr: cmsg_len (64), cmsg_level, cmsg_type (32 each), then the descriptor, padded to 8.
+      const control = Buffer.alloc(24);
+      const byte = Buffer.alloc(1);
+      const piece = new BigUint64Array([BigInt(libc.addressOf(byte)), 1n]);
+      const pieceBytes = new Uint8Array(piece.buffer);
+      // struct msghdr: name, namelen, iov, iovlen, control, controllen (64 each), flags (32, padded).
+      const message = new BigUint64Array(7);
+      message[2] = BigInt(libc.addressOf(pieceBytes));
+      message[3] = 1n;
+      message[4] = BigInt(libc.addressOf(control));
+      message[5] = BigInt(control.length);
+      const count = libc.recvmsg(socket, message, MSG_CMSG_CLOEXEC);
+      if (count < 0) throw errnoFailure(libc.errno(), 'recvmsg');
+      const isRights = control.readInt32LE(8) === SOL_SOCKET && control.readInt32LE(12) === SCM_RIGHTS;
+      return count > 0 && isRights ? control.readInt32LE(16) : undefined;
+    },
+
+    setNonBlocking(fd) {
+      const flags = libc.fcntlNumber(fd, F_GETFL, 0);
+      if (flags < 0 || libc.fcntlNumber(fd, F_SETFL, flags | O_NONBLOCK) < 0)
+        throw errnoFailure(libc.errno(), 'fcntl');
     },
   };
 }

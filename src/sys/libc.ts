@@ -2,7 +2,7 @@
  * libc, loaded through koffi: the only place that names a C function. Addresses are passed as `intptr_t`, which
  * koffi carries as plain numbers; scratch structures are typed arrays, which it passes without copying.
  *
- * ioctl(2) and syscall(2) are variadic in C. They are declared with fixed arguments here, which the calling
+ * fcntl(2), ioctl(2) and syscall(2) are variadic in C. They are declared with fixed arguments here, which the calling
  * conventions of every architecture accepted below pass in the same registers.
  */
 import { createRequire } from 'node:module';
@@ -15,6 +15,8 @@ type Scratch = NodeJS.TypedArray;
 export interface CallNumbers {
   readonly getdents64: number;
   readonly mknodat: number;
+  /** The same on every architecture, as all calls are that came after 5.1. */
+  readonly openat2: 437;
 }
 
 /** The C functions used, as their man pages have them; -1 and `errno()` tell of a failure unless said otherwise. */
@@ -55,6 +57,10 @@ export interface Libc {
   epoll_create1(flags: number): number;
   epoll_ctl(epoll: number, operation: number, fd: number, event: Scratch): number;
   epoll_wait(epoll: number, events: Scratch, countMax: number, timeoutMs: number): number;
+  socketpair(domain: number, type: number, protocol: number, target: Scratch): number;
+  recvmsg(fd: number, message: Scratch, flags: number): number;
+  /** fcntl(2) with a number as its argument. */
+  fcntlNumber(fd: number, command: number, argument: number): number;
   mount(source: Scratch, target: Scratch, type: Scratch, flags: number, options: Scratch | null): number;
   umount2(target: Scratch, flags: number): number;
   getpagesize(): number;
@@ -73,6 +79,9 @@ export interface Libc {
     attributes: Scratch,
     length: number,
   ): number;
+  /** syscall(SYS_openat2, directory, path, how, size): no libc has a function yet. */
+  openat2(number: number, directory: number, path: Scratch, how: Scratch, size: number): number;
+  syncfs(fd: number): number;
 
   /** errno of the last call made on this thread. */
   errno(): number;
@@ -85,9 +94,9 @@ export interface Libc {
 }
 
 /** The little-endian 64-bit architectures that share the numbers of asm-generic/{fcntl,ioctl,mman}.h. */
-const GENERIC: CallNumbers = { getdents64: 61, mknodat: 33 };
+const GENERIC: CallNumbers = { getdents64: 61, mknodat: 33, openat2: 437 };
 const ARCHITECTURES: Readonly<Record<string, CallNumbers>> = {
-  x64: { getdents64: 217, mknodat: 259 },
+  x64: { getdents64: 217, mknodat: 259, openat2: 437 },
   arm64: GENERIC,
   riscv64: GENERIC,
   loong64: GENERIC,
@@ -168,6 +177,9 @@ function declare(koffi: Koffi, library: ReturnType<Koffi['load']>, numbers: Call
     epoll_create1: define('int epoll_create1(int flags)'),
     epoll_ctl: define('int epoll_ctl(int epoll, int operation, int fd, void *event)'),
     epoll_wait: define('int epoll_wait(int epoll, void *events, int countMax, int timeoutMs)'),
+    socketpair: define('int socketpair(int domain, int type, int protocol, void *target)'),
+    recvmsg: define('int64_t recvmsg(int fd, void *message, int flags)'),
+    fcntlNumber: define('int fcntl(int fd, int command, int64_t argument)'),
     mount: define('int mount(void *source, void *target, void *type, unsigned long flags, void *options)'),
     umount2: define('int umount2(void *target, int flags)'),
     getpagesize: define('int getpagesize()'),
@@ -179,6 +191,10 @@ function declare(koffi: Koffi, library: ReturnType<Koffi['load']>, numbers: Call
     mount_setattr: define(
       'int64_t syscall(int64_t number, int64_t directory, void *path, int64_t flags, void *attributes, int64_t length)',
     ),
+    openat2: define(
+      'int64_t syscall(int64_t number, int64_t directory, void *path, void *how, int64_t size)',
+    ),
+    syncfs: define('int syncfs(int fd)'),
     errno: () => koffi.errno(),
     addressOf: (bytes) => Number(koffi.address(bytes)),
     view: (address, length) => koffi.view(address, length),

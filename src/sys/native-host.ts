@@ -1,9 +1,10 @@
 /** Host trees by libc: times to the nanosecond, names with inode numbers, extended attributes, device nodes. */
 import { closeSync, constants } from 'node:fs';
-import { FsError } from '../base/index.ts';
+import { CString } from './c-string.ts';
 import { EINTR, ENODATA, ENOSYS, EOPNOTSUPP, ERANGE, errnoFailure } from './errno.ts';
 import type { Libc } from './libc.ts';
 import { openAt } from './name-calls.ts';
+import { rootedCalls } from './native-rooted.ts';
 import type { HostCalls } from './parts.ts';
 import {
   AT_FDCWD,
@@ -21,29 +22,14 @@ const PATH_BYTES_MAX = 4096;
 const XATTR_NAME_BYTES_MAX = 256;
 const DIRECTORY_CHUNK_BYTES = 64 * 1024;
 
-/** A buffer that holds one string of C at a time: its bytes and a closing zero. */
-class CString {
-  readonly bytes: Buffer;
-  private readonly tooLong: 'ENAMETOOLONG' | 'ERANGE';
-
-  constructor(capacityBytes: number, tooLong: 'ENAMETOOLONG' | 'ERANGE') {
-    this.bytes = Buffer.alloc(capacityBytes);
-    this.tooLong = tooLong;
-  }
-
-  set(value: Buffer, syscall: string): Buffer {
-    const path = value.toString('utf8');
-    if (value.includes(0)) throw new FsError('EINVAL', { syscall, path, note: 'a path holds no zero byte' });
-    if (value.length >= this.bytes.length) throw new FsError(this.tooLong, { syscall, path });
-    value.copy(this.bytes);
-    this.bytes[value.length] = 0;
-    return this.bytes;
-  }
-}
-
 export function nativeHost(libc: Libc): HostCalls {
   const path = new CString(PATH_BYTES_MAX, 'ENAMETOOLONG');
-  return { ...inodeCalls(libc, path), ...directoryCalls(libc), ...xattrCalls(libc, path) };
+  return {
+    ...inodeCalls(libc, path),
+    ...directoryCalls(libc),
+    ...xattrCalls(libc, path),
+    ...rootedCalls(libc, path),
+  };
 }
 
 function inodeCalls(

@@ -56,7 +56,14 @@ export type FrameCalls = Pick<System, 'frameNumbers' | 'frameMapCounts'>;
 /** The calls on host trees that node:fs cannot answer in full. */
 export type HostCalls = Pick<
   System,
-  'statHost' | 'readHostDirectory' | 'readHostXattrs' | 'writeHostXattr' | 'setHostTimes' | 'makeHostNode'
+  | 'statHost'
+  | 'readHostDirectory'
+  | 'readHostXattrs'
+  | 'writeHostXattr'
+  | 'setHostTimes'
+  | 'makeHostNode'
+  | 'openInRoot'
+  | 'syncFileSystem'
 >;
 
 export type MachineCalls = Pick<System, 'bootId' | 'mapCountMax' | 'clock'>;

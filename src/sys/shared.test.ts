@@ -1,6 +1,16 @@
 /** Every call of a `System`, against real files, run for each system there is. */
 import assert from 'node:assert/strict';
-import { constants, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  constants,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, test } from 'node:test';
@@ -440,6 +450,45 @@ for (const [name, system] of SYSTEMS) {
       assert.throws(() => system.linkHost(at('none'), at('x')), fails('ENOENT', 'link'));
     });
 
+    test('openInRoot never leaves the root, by symlinks or by dots', { skip: noRootedCalls(system) }, () => {
+      mkdirSync(join(directory, 'root/sub'), { recursive: true });
+      writeFileSync(join(directory, 'secret'), 'outside');
+      writeFileSync(join(directory, 'root/secret'), 'inside');
+      symlinkSync('/secret', join(directory, 'root/sub/absolute'));
+      symlinkSync('../../../secret', join(directory, 'root/sub/dots'));
+      symlinkSync(`/proc/self/fd/${fd}`, join(directory, 'root/sub/magic'));
+      const root = system.openHost(at('root'), constants.O_RDONLY | constants.O_DIRECTORY);
+      try {
+        for (const name of ['/sub/absolute', 'sub/dots', '/../secret', 'sub/../../secret']) {
+          const open = system.openInRoot(root, bytes(name), constants.O_RDONLY);
+          const content = Buffer.alloc(16);
+          assert.equal(
+            content.toString('utf8', 0, system.pread(open, content, 0, 16, 0)),
+            'inside',
+            `what ${name} opens`,
+          );
+          system.close(open);
+        }
+        assert.throws(
+          () => system.openInRoot(root, bytes('/sub/magic'), constants.O_RDONLY),
+          fails('ENOENT', 'openat2'),
+        );
+        const made = system.openInRoot(root, bytes('/made'), CREATE | constants.O_EXCL, 0o600);
+        system.syncFileSystem(made);
+        system.close(made);
+        assert.equal(statSync(join(directory, 'root/made')).mode & 0o777, 0o600);
+      } finally {
+        system.close(root);
+      }
+      assert.throws(() => system.syncFileSystem(9999), fails('EBADF', 'syncfs'));
+    });
+
+    const isNative = system.kind === 'native' && 'the native system has them';
+    test('openInRoot and syncFileSystem are refused where there are none', { skip: isNative }, () => {
+      assert.throws(() => system.openInRoot(fd, bytes('/'), 0), fails('ENOTSUP', 'openat2'));
+      assert.throws(() => system.syncFileSystem(fd), fails('ENOTSUP', 'syncfs'));
+    });
+
     test('chownHost changes the link, not what it names', { skip: notRoot() }, () => {
       system.symlinkHost(bytes('file'), at('link'));
       system.chownHost(at('link'), 1234, 2345);
@@ -459,6 +508,10 @@ for (const [name, system] of SYSTEMS) {
       assert.ok(nowMs >= before && nowMs <= Date.now() + 1, `${before} and then ${nowMs}`);
     });
   });
+}
+
+function noRootedCalls(system: System): string | false {
+  return system.kind === 'native' ? false : 'node:fs has no openat2';
 }
 
 function notRoot(): string | false {

@@ -164,6 +164,14 @@ export interface System {
   /** mknod(2): fifos, sockets and devices (devices need root). */
   makeHostNode(path: Buffer, mode: number, rdev: number): void;
 
+  /**
+   * openat2(2) with RESOLVE_IN_ROOT: opens `path` as if the directory `root` were '/', symlinks and '..' included, so
+   * that nothing outside of it can be reached, whoever renames what meanwhile. ENOTSUP where the host has no such call.
+   */
+  openInRoot(root: number, path: Buffer, flags: OpenFlags, mode?: number): number;
+  /** syncfs(2): what the kernel holds of the filesystem that `fd` lies on goes to it. */
+  syncFileSystem(fd: number): void;
+
   // The machine.
   /** /proc/sys/kernel/random/boot_id, or a value that is the same until the next boot. */
   bootId(): string;

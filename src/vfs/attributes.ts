@@ -2,16 +2,12 @@
 import { BLOCK_SIZE, FsError, type Timespec } from '../base/index.ts';
 import { type Inode, S_IFMT } from '../layer/index.ts';
 import { type TreeContext, touchChanged } from './context.ts';
-import {
-  type Credentials,
-  isInGroup,
-  isOwner,
-  requireAccess,
-  requireOwner,
-  S_ISGID,
-  S_ISUID,
-  W_OK,
-} from './permission.ts';
+import { type Credentials, isInGroup, isSuperuser, mayGiveGroup } from './credentials.ts';
+import { ACCESS_ACL, aclOf, DEFAULT_ACL, isAclName } from './inode-acl.ts';
+import { isOwner, requireAccess, requireOwner, S_ISGID, W_OK } from './permission.ts';
+import { isMinimal, modeOf, requireValid, withMode } from './posix-acl.ts';
+import { type Acl, decodeAcl, encodeAcl } from './posix-acl-format.ts';
+import { dropCapability, withoutSetId } from './privileges.ts';
 
 /** What stat(2) says, as plain numbers. `blocks` are 512-byte units. */
 export interface Attributes {
@@ -68,18 +64,21 @@ export function attributesOf(dev: number, inode: Inode): Attributes {
   };
 }
 
+/** chmod(2). An access ACL changes with the mode. */
 export function changeMode(context: TreeContext, inode: Inode, mode: number): void {
-  const batch = context.stack.begin();
-  requireOwner(context.credentials, inode);
+  const { stack } = context;
+  const batch = stack.begin();
+  requireOwner(context, inode);
   let bits = mode & 0o7777;
-  const { credentials } = context;
-  const outsideGroup =
-    credentials !== undefined && credentials.uid !== 0 && !isInGroup(credentials, inode.record.gid);
-  if (outsideGroup && !inode.isDirectory) bits &= ~S_ISGID;
+  if (!inode.isDirectory && !mayGiveGroup(context.credentials, inode.record.gid)) bits &= ~S_ISGID;
   const draft = batch.change(inode);
   draft.mode = (draft.mode & S_IFMT) | bits;
+  const acl = aclOf(stack, inode, ACCESS_ACL);
+  if (acl !== undefined) {
+    batch.setXattrs(inode, new Map(stack.xattrsOf(inode)).set(ACCESS_ACL, encodeAcl(withMode(acl, bits))));
+  }
   touchChanged(draft, context.now());
-  context.stack.commit(batch);
+  stack.commit(batch);
 }
 
 function mayChangeOwner(
@@ -94,30 +93,30 @@ function mayChangeOwner(
   return gid === -1 || gid === inode.record.gid || isInGroup(credentials, gid);
 }
 
-/** `uid` or `gid` of -1 stays. Set-user-ID and set-group-ID bits of a file are cleared, as Linux does for everybody. */
+/**
+ * `uid` or `gid` of -1 stays. Set-user-ID and set-group-ID bits of a file and its capabilities go, as Linux does for
+ * everybody.
+ */
 export function changeOwner(context: TreeContext, inode: Inode, uid: number, gid: number): void {
   const batch = context.stack.begin();
   if (!mayChangeOwner(context.credentials, inode, uid, gid)) throw new FsError('EPERM');
   const draft = batch.change(inode);
   if (uid !== -1) draft.uid = uid;
   if (gid !== -1) draft.gid = gid;
-  if (inode.isFile) draft.mode = withoutSetId(draft.mode);
+  if (inode.isFile) {
+    draft.mode = withoutSetId(draft.mode);
+    dropCapability(context, batch, inode);
+  }
   touchChanged(draft, context.now());
   context.stack.commit(batch);
-}
-
-/** The mode after set-user-ID and set-group-ID were cleared; S_ISGID stays where the group may not execute. */
-export function withoutSetId(mode: number): number {
-  const group = (mode & 0o010) !== 0 ? S_ISGID : 0;
-  return mode & ~(S_ISUID | group);
 }
 
 export function changeTimes(context: TreeContext, inode: Inode, atime: TimeChange, mtime: TimeChange): void {
   const batch = context.stack.begin();
   const isNow = (atime === 'now' || atime === 'omit') && (mtime === 'now' || mtime === 'omit');
-  if (!isOwner(context.credentials, inode)) {
+  if (!isOwner(context, inode)) {
     if (!isNow) throw new FsError('EPERM');
-    requireAccess(context.credentials, inode, W_OK);
+    requireAccess(context, inode, W_OK);
   }
   const now = context.now();
   const draft = batch.change(inode);
@@ -168,6 +167,7 @@ function checkXattrName(inode: Inode, name: string): void {
   ) {
     throw new FsError('ENOTSUP', { note: 'a name begins with user., trusted., security. or system.' });
   }
+  if (isAclName(name) && inode.isSymlink) throw new FsError('ENOTSUP', { note: 'symlinks have no ACLs' });
   if (namespace === 'user.' && !inode.isFile && !inode.isDirectory) throw new FsError('EPERM');
 }
 
@@ -179,40 +179,84 @@ export function getXattr(context: TreeContext, inode: Inode, name: string): Buff
   return Buffer.from(value);
 }
 
-/** EEXIST with XATTR_CREATE, ENODATA with XATTR_REPLACE, E2BIG over 64 KiB. */
+/**
+ * EEXIST with XATTR_CREATE, ENODATA with XATTR_REPLACE, E2BIG over 64 KiB. An ACL changes the mode, and is set as Linux
+ * does it, whatever the flags: EINVAL when it is not valid, EACCES for a default ACL of what is no directory; one
+ * without entries removes. With `clearsSetgid` an access ACL takes the set-group-ID bit away, as it does for
+ * credentials outside the group.
+ */
 export function setXattr(
   context: TreeContext,
   inode: Inode,
   name: string,
   value: Uint8Array,
   flags: number,
+  clearsSetgid = false,
 ): void {
-  const batch = context.stack.begin();
+  const { stack } = context;
+  const batch = stack.begin();
   checkXattrName(inode, name);
-  requireXattrAccess(context.credentials, inode, name);
   if (value.length > XATTR_VALUE_BYTES_MAX) throw new FsError('E2BIG');
-  const before = context.stack.xattrsOf(inode);
+  if (isAclName(name)) {
+    const acl = value.length === 0 ? [] : decodeAcl(value);
+    if (acl.length === 0) removeXattr(context, inode, name);
+    else if (name === ACCESS_ACL) setAccessAcl(context, inode, acl, clearsSetgid);
+    else setDefaultAcl(context, inode, acl);
+    return;
+  }
+  requireXattrAccess(context, inode, name);
+  const before = stack.xattrsOf(inode);
   if ((flags & XATTR_CREATE) !== 0 && before.has(name)) throw new FsError('EEXIST');
   if ((flags & XATTR_REPLACE) !== 0 && !before.has(name)) throw new FsError('ENODATA');
   const after = new Map(before).set(name, Buffer.from(value));
   touchChanged(batch.change(inode), context.now());
   batch.setXattrs(inode, after);
-  context.stack.commit(batch);
+  stack.commit(batch);
 }
 
+function setAccessAcl(context: TreeContext, inode: Inode, acl: Acl, clearsSetgid: boolean): void {
+  const { stack } = context;
+  const batch = stack.begin();
+  requireOwner(context, inode);
+  requireValid(acl);
+  const draft = batch.change(inode);
+  draft.mode = (draft.mode & ~0o777) | modeOf(acl);
+  if (clearsSetgid || !mayGiveGroup(context.credentials, draft.gid)) draft.mode &= ~S_ISGID;
+  touchChanged(draft, context.now());
+  const after = new Map(stack.xattrsOf(inode));
+  if (!isMinimal(acl)) batch.setXattrs(inode, after.set(ACCESS_ACL, encodeAcl(acl)));
+  else if (after.delete(ACCESS_ACL)) batch.setXattrs(inode, after);
+  stack.commit(batch);
+}
+
+function setDefaultAcl(context: TreeContext, inode: Inode, acl: Acl): void {
+  const { stack } = context;
+  const batch = stack.begin();
+  if (!inode.isDirectory) throw new FsError('EACCES');
+  requireOwner(context, inode);
+  requireValid(acl);
+  touchChanged(batch.change(inode), context.now());
+  batch.setXattrs(inode, new Map(stack.xattrsOf(inode)).set(DEFAULT_ACL, encodeAcl(acl)));
+  stack.commit(batch);
+}
+
+/** ENODATA when there is no such attribute; an ACL may be missing. The mode stays when an access ACL goes. */
 export function removeXattr(context: TreeContext, inode: Inode, name: string): void {
   const batch = context.stack.begin();
   checkXattrName(inode, name);
-  requireXattrAccess(context.credentials, inode, name);
+  requireXattrAccess(context, inode, name);
   const after = new Map(context.stack.xattrsOf(inode));
-  if (!after.delete(name)) throw new FsError('ENODATA');
+  if (!after.delete(name)) {
+    if (isAclName(name)) return;
+    throw new FsError('ENODATA');
+  }
   touchChanged(batch.change(inode), context.now());
   batch.setXattrs(inode, after);
   context.stack.commit(batch);
 }
 
-function requireXattrAccess(credentials: Credentials | undefined, inode: Inode, name: string): void {
-  if (credentials === undefined || credentials.uid === 0) return;
-  if (name.startsWith('user.')) requireAccess(credentials, inode, W_OK);
-  else requireOwner(credentials, inode);
+function requireXattrAccess(context: TreeContext, inode: Inode, name: string): void {
+  if (isSuperuser(context.credentials)) return;
+  if (name.startsWith('user.')) requireAccess(context, inode, W_OK);
+  else requireOwner(context, inode);
 }

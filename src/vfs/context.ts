@@ -1,8 +1,7 @@
 /** What every operation on one open tree shares: its layers, who acts, and the clock. */
 import type { Timespec } from '../base/index.ts';
-import type { DraftRecord, Inode, LayerStack } from '../layer/index.ts';
-import { type InodeRecord, newInodeRecord } from '../meta/index.ts';
-import { type Credentials, S_ISGID } from './permission.ts';
+import type { DraftRecord, LayerStack } from '../layer/index.ts';
+import type { Credentials } from './credentials.ts';
 
 export interface Owner {
   readonly uid: number;
@@ -14,7 +13,7 @@ export class TreeContext {
   readonly dev: number;
   /** Permissions are checked only when set; without, the caller may do everything. */
   credentials: Credentials | undefined;
-  /** Bits that new inodes do not get. */
+  /** Bits that new inodes do not get, unless their directory has a default ACL. */
   umask: number;
   /** Owner of new inodes where no credentials are set. */
   owner: Owner;
@@ -28,14 +27,6 @@ export class TreeContext {
 
   now(): Timespec {
     return this.stack.clock.now();
-  }
-
-  /** The record of a new inode in `directory`; `mode` has its type bits and is not yet masked. */
-  newRecord(directory: Inode, mode: number, now: Timespec): InodeRecord {
-    const { uid, gid } = this.credentials ?? this.owner;
-    const inheritsGroup = (directory.record.mode & S_ISGID) !== 0;
-    const inherited = inheritsGroup ? directory.record.gid : gid;
-    return newInodeRecord({ mode: mode & ~this.umask, uid, gid: inherited, nlink: 1 }, now);
   }
 }
 

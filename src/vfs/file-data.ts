@@ -3,9 +3,10 @@ import { assert, BLOCK_SIZE, type BlobId, type BlockIndex, blocksFor, FsError } 
 import type { Run } from '../extent/index.ts';
 import { type Inode, takeBack } from '../layer/index.ts';
 import { asOutOfMappings, TO_THE_END, type View } from '../mapping/index.ts';
-import { noteAccess, withoutSetId } from './attributes.ts';
+import { noteAccess } from './attributes.ts';
 import { type TreeContext, touchChanged, touchModified } from './context.ts';
 import { O_DSYNC, type OpenFile } from './open-file.ts';
+import { dropPrivileges } from './privileges.ts';
 
 /** Largest file: physical and logical block numbers stay exact, with room to spare. */
 const FILE_BYTES_MAX = 2 ** 52;
@@ -66,7 +67,10 @@ export function tryRead(
   return bytes;
 }
 
-/** Writes all of the bytes; acknowledged when it returns. EFBIG, ENOSPC, EIO, EROFS, EBADF. */
+/**
+ * Writes all of the bytes; acknowledged when it returns. EFBIG, ENOSPC, EIO, EROFS, EBADF. `clearsSetId`, here and
+ * below, says that the caller may not keep set-user-ID and set-group-ID bits; credentials that are set say it too.
+ */
 export function write(
   context: TreeContext,
   file: OpenFile,
@@ -74,10 +78,11 @@ export function write(
   offset: number,
   length: number,
   position: number | null,
+  clearsSetId = false,
 ): number {
   const inode = requireWritable(file);
   const at = file.isAppending ? inode.record.size : (position ?? file.position);
-  if (length > 0) writeAt(context, inode, source, offset, length, at);
+  if (length > 0) writeAt(context, inode, source, offset, length, at, clearsSetId);
   if (position === null) file.position = at + length;
   if ((file.flags & O_DSYNC) !== 0) context.stack.writable().commitMark();
   return length;
@@ -90,19 +95,18 @@ function writeAt(
   offset: number,
   length: number,
   at: number,
+  clearsSetId: boolean,
 ): void {
   const { stack } = context;
   if (at + length > FILE_BYTES_MAX) throw new FsError('EFBIG');
   const batch = stack.begin();
   const mapping = stack.mappingOf(inode);
   const before = inode.record;
+  const draft = batch.change(inode);
+  dropPrivileges(context, batch, inode, draft, clearsSetId);
   try {
     batch.setRuns(inode, mapping.write(at, source, offset, length));
-    const draft = batch.change(inode);
     if (at + length > draft.size) draft.size = at + length;
-    if ((draft.mode & 0o6000) !== 0 && context.credentials !== undefined && context.credentials.uid !== 0) {
-      draft.mode = withoutSetId(draft.mode);
-    }
     touchModified(draft, context.now());
     stack.commit(batch);
   } catch (error) {
@@ -113,24 +117,25 @@ function writeAt(
 }
 
 /** truncate(2): shorter, or longer with a hole at the end. */
-export function setSize(context: TreeContext, inode: Inode, size: number): void {
+export function setSize(context: TreeContext, inode: Inode, size: number, clearsSetId = false): void {
   if (!inode.isFile) throw new FsError(inode.isDirectory ? 'EISDIR' : 'EINVAL');
   if (size < 0 || !Number.isSafeInteger(size)) throw new FsError('EINVAL');
   if (size > FILE_BYTES_MAX) throw new FsError('EFBIG');
   const { stack } = context;
   const batch = stack.begin();
   const before = inode.record.size;
-  if (size < before && inode.record.blocks > 0) batch.setRuns(inode, stack.mappingOf(inode).cut(size));
   const draft = batch.change(inode);
+  dropPrivileges(context, batch, inode, draft, clearsSetId);
+  if (size < before && inode.record.blocks > 0) batch.setRuns(inode, stack.mappingOf(inode).cut(size));
   draft.size = size;
   touchModified(draft, context.now());
   stack.commit(batch);
 }
 
-export function truncateFile(context: TreeContext, file: OpenFile, size: number): void {
+export function truncateFile(context: TreeContext, file: OpenFile, size: number, clearsSetId = false): void {
   if (!file.isOpen) throw new FsError('EBADF');
   if (!file.canWrite) throw new FsError('EINVAL');
-  setSize(context, requireFile(file), size);
+  setSize(context, requireFile(file), size, clearsSetId);
 }
 
 /** fallocate(2) mode 0 (or KEEP_SIZE): afterwards a write there does not fail for want of space. */
@@ -140,28 +145,38 @@ export function allocate(
   position: number,
   length: number,
   keepSize: boolean,
+  clearsSetId = false,
 ): void {
   const inode = requireWritable(file);
   if (position < 0 || length <= 0) throw new FsError('EINVAL');
   if (position + length > FILE_BYTES_MAX) throw new FsError('EFBIG');
   const { stack } = context;
   const batch = stack.begin();
+  const draft = batch.change(inode);
+  dropPrivileges(context, batch, inode, draft, clearsSetId);
   const end = keepSize ? Math.min(position + length, inode.record.size) : position + length;
   if (end > position) batch.setRuns(inode, stack.mappingOf(inode).fill(position, end - position));
-  const draft = batch.change(inode);
   draft.size = Math.max(draft.size, end);
   touchModified(draft, context.now());
   stack.commit(batch);
 }
 
 /** fallocate(2) PUNCH_HOLE|KEEP_SIZE: the range reads as zeros and its blocks come back. */
-export function punch(context: TreeContext, file: OpenFile, position: number, length: number): void {
+export function punch(
+  context: TreeContext,
+  file: OpenFile,
+  position: number,
+  length: number,
+  clearsSetId = false,
+): void {
   const inode = requireWritable(file);
   if (position < 0 || length <= 0) throw new FsError('EINVAL');
   const { stack } = context;
   const batch = stack.begin();
+  const draft = batch.change(inode);
+  dropPrivileges(context, batch, inode, draft, clearsSetId);
   batch.setRuns(inode, stack.mappingOf(inode).zero(position, length, inode.record.size));
-  touchModified(batch.change(inode), context.now());
+  touchModified(draft, context.now());
   stack.commit(batch);
 }
 
@@ -278,11 +293,12 @@ function shareRange(
       note: 'the source has unfrozen blocks of another fork: copy it, or snapshot that fork',
     });
   if (sourceContext.stack !== stack) takeBack(stack.tables, runs);
+  const draft = batch.change(to);
+  dropPrivileges(context, batch, to, draft, false);
   const mapping = stack.mappingOf(to);
   mapping.maps.requireRoom(2 * runs.length);
   mapping.share(runs);
   batch.setRuns(to, runs);
-  const draft = batch.change(to);
   draft.size = isWhole ? bytes : Math.max(draft.size, targetPosition + bytes);
   touchModified(draft, context.now());
   stack.commit(batch);

@@ -9,6 +9,7 @@ import type { View } from '../mapping/index.ts';
 import type { Attributes, TimeChange } from './attributes.ts';
 import * as attributes from './attributes.ts';
 import { type Owner, TreeContext } from './context.ts';
+import type { Credentials } from './credentials.ts';
 import * as data from './file-data.ts';
 import { InodeCalls } from './inode-calls.ts';
 import type { DirectoryEntry } from './namespace.ts';
@@ -16,7 +17,7 @@ import * as namespace from './namespace.ts';
 import type { OpenFile } from './open-file.ts';
 import * as opening from './opening.ts';
 import { realPath, resolve, walk } from './path-walk.ts';
-import { type Credentials, mayAccess, R_OK, requireAccess, W_OK, X_OK } from './permission.ts';
+import { mayAccess, R_OK, requireAccess, W_OK, X_OK } from './permission.ts';
 
 export interface FileSystemOptions {
   readonly dev: number;
@@ -26,7 +27,7 @@ export interface FileSystemOptions {
 
 export class FileSystem {
   private inodeCalls: InodeCalls | undefined;
-  /** For interfaces that find inodes themselves, and call the functions of the room that take one. */
+  /** For this room only: what the functions beside this class take. */
   readonly context: TreeContext;
 
   constructor(stack: LayerStack, options: FileSystemOptions) {
@@ -130,7 +131,7 @@ export class FileSystem {
     const mask = mode & (R_OK | W_OK | X_OK);
     if ((mask & W_OK) !== 0 && this.isReadOnly && (inode.isFile || inode.isDirectory))
       throw new FsError('EROFS');
-    if (mask !== 0 && !mayAccess(this.context.credentials, inode, mask)) throw new FsError('EACCES');
+    if (mask !== 0 && !mayAccess(this.context, inode, mask)) throw new FsError('EACCES');
   }
 
   realPath(path: string): string {
@@ -155,7 +156,7 @@ export class FileSystem {
 
   // Open files.
 
-  /** open(2), with O_TMPFILE. `mode` is masked by the umask. */
+  /** open(2), with O_TMPFILE. `mode` is masked by the default ACL of the directory, or else by the umask. */
   open(path: string, flags: number, mode: number): OpenFile {
     return opening.open(this.context, path, flags, mode);
   }
@@ -185,7 +186,7 @@ export class FileSystem {
   truncate(path: string, size: number): void {
     const inode = resolve(this.context, path, true);
     if (inode.isDirectory) throw new FsError('EISDIR');
-    requireAccess(this.context.credentials, inode, W_OK);
+    requireAccess(this.context, inode, W_OK);
     data.setSize(this.context, inode, size);
   }
 
@@ -296,7 +297,7 @@ export class FileSystem {
 
   private listable(inode: Inode): Inode {
     if (!inode.isDirectory) throw new FsError('ENOTDIR');
-    requireAccess(this.context.credentials, inode, R_OK);
+    requireAccess(this.context, inode, R_OK);
     attributes.noteAccess(this.context, inode);
     return inode;
   }

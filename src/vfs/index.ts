@@ -3,19 +3,14 @@
  *
  * Invariants: an open file belongs to the tree's inode, not to a layer (R7); every operation that changes something is
  * one journal record. Below it: `layer`. Above it: `store` opens trees; the interfaces speak node:fs, FUSE or a
- * command line to `FileSystem`. One that is given inodes and names instead of paths (FUSE) calls the functions behind
- * it: `attributes`, `data`, `namespace` (the forms `…At`) and `opening`, with the tree's `context`.
+ * command line to `FileSystem`. One that is given inodes and names instead of paths (FUSE) speaks to its `byInode`.
  */
-export * as attributes from './attributes.ts';
 export { type Attributes, type TimeChange, XATTR_CREATE, XATTR_REPLACE } from './attributes.ts';
-export type { Owner, TreeContext } from './context.ts';
+export type { Owner } from './context.ts';
+export type { Credentials } from './credentials.ts';
 export type { MapOptions } from './file-data.ts';
-export * as data from './file-data.ts';
 export * from './file-system.ts';
 export { type AttributeChanges, InodeCalls } from './inode-calls.ts';
-export * as namespace from './namespace.ts';
 export { type DirectoryEntry, RENAME_EXCHANGE, RENAME_NOREPLACE } from './namespace.ts';
 export * from './open-file.ts';
-export * as opening from './opening.ts';
-export { type Place, placeIn } from './path-walk.ts';
-export { type Credentials, R_OK, W_OK, X_OK } from './permission.ts';
+export { R_OK, W_OK, X_OK } from './permission.ts';

@@ -44,9 +44,7 @@ export class InodeCalls {
 
   /** ESTALE when there is no such inode any more. */
   inode(ino: Ino): Inode {
-    const inode = this.context.stack.inode(ino);
-    if (inode.isDead) throw new FsError('ESTALE');
-    return inode;
+    return this.context.stack.inode(ino);
   }
 
   attributesOf(inode: Inode): Attributes {
@@ -144,8 +142,8 @@ export class InodeCalls {
   /** Sets several attributes, in the order in which the kernel's own setattr would: size first. */
   change(inode: Inode, changes: AttributeChanges): void {
     const { context } = this;
-    const { size, uid, gid, mode, atime, mtime } = changes;
-    if (size !== undefined) data.setSize(context, inode, size);
+    const { size, uid, gid, mode, atime, mtime, killPrivileges = false } = changes;
+    if (size !== undefined) data.setSize(context, inode, size, killPrivileges);
     if (uid !== undefined || gid !== undefined) attributes.changeOwner(context, inode, uid ?? -1, gid ?? -1);
     if (mode !== undefined) attributes.changeMode(context, inode, mode);
     if (atime !== undefined || mtime !== undefined) {
@@ -157,8 +155,8 @@ export class InodeCalls {
     return attributes.getXattr(this.context, inode, name);
   }
 
-  setXattr(inode: Inode, name: string, value: Uint8Array, flags: number, _extended = 0): void {
-    attributes.setXattr(this.context, inode, name, value, flags);
+  setXattr(inode: Inode, name: string, value: Uint8Array, flags: number, clearsSetgid: boolean): void {
+    attributes.setXattr(this.context, inode, name, value, flags, clearsSetgid);
   }
 
   removeXattr(inode: Inode, name: string): void {
@@ -199,17 +197,17 @@ export class InodeCalls {
     offset: number,
     length: number,
     position: number,
-    _killPrivileges: boolean,
+    killPrivileges: boolean,
   ): void {
-    data.write(this.context, this.opened(inode), source, offset, length, position);
+    data.write(this.context, this.opened(inode), source, offset, length, position, killPrivileges);
   }
 
-  allocate(inode: Inode, position: number, length: number, keepSize: boolean): void {
-    data.allocate(this.context, this.opened(inode), position, length, keepSize);
+  allocate(inode: Inode, position: number, length: number, keepSize: boolean, killPrivileges: boolean): void {
+    data.allocate(this.context, this.opened(inode), position, length, keepSize, killPrivileges);
   }
 
-  punch(inode: Inode, position: number, length: number): void {
-    data.punch(this.context, this.opened(inode), position, length);
+  punch(inode: Inode, position: number, length: number, killPrivileges: boolean): void {
+    data.punch(this.context, this.opened(inode), position, length, killPrivileges);
   }
 
   seekData(inode: Inode, position: number): number {

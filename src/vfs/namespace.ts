@@ -16,8 +16,9 @@ import {
   S_IFMT,
 } from '../layer/index.ts';
 import { type TreeContext, touchChanged, touchModified } from './context.ts';
+import { addInode, type NewFields } from './new-inode.ts';
 import { type Place, requireNameLength, resolve, walkToAnyName, walkToName } from './path-walk.ts';
-import { requireAccess, requireRemoval, S_ISGID, W_OK, X_OK } from './permission.ts';
+import { requireAccess, requireRemoval, W_OK, X_OK } from './permission.ts';
 
 export const RENAME_NOREPLACE = 1;
 export const RENAME_EXCHANGE = 2;
@@ -41,25 +42,18 @@ function requireAlive(directory: Inode): void {
 /** ENOENT or EACCES unless a name may be added to `directory`. */
 function requireAddition(context: TreeContext, directory: Inode): void {
   requireAlive(directory);
-  requireAccess(context.credentials, directory, W_OK | X_OK);
+  requireAccess(context, directory, W_OK | X_OK);
 }
 
-/** Adds a new inode under a free name and commits. `mode` has its type bits; `change` completes the record. */
-export function createAt(
-  context: TreeContext,
-  place: Place,
-  mode: number,
-  change?: (inode: Inode) => void,
-): Inode {
+/** Adds a new inode under a free name and commits. `mode` has its type bits. */
+export function createAt(context: TreeContext, place: Place, mode: number, fields?: NewFields): Inode {
   requireFree(place);
   const { stack } = context;
   const batch = stack.begin();
   const { directory, name } = place;
   requireAddition(context, directory);
   const now = context.now();
-  const inode = stack.newInode(context.newRecord(directory, mode, now));
-  change?.(inode);
-  batch.create(inode);
+  const inode = addInode(context, batch, directory, mode, now, fields);
   batch.setName(directory, name, entryOf(inode.ino, kindOfMode(mode)));
   touchModified(batch.change(directory), now);
   stack.commit(batch);
@@ -73,10 +67,8 @@ export function createAt(
 export function createUnnamedIn(context: TreeContext, directory: Inode, mode: number): Inode {
   const { stack } = context;
   const batch = stack.begin();
-  requireAccess(context.credentials, directory, W_OK | X_OK);
-  const record = context.newRecord(directory, mode, context.now());
-  const inode = stack.newInode({ ...record, nlink: 0 });
-  batch.create(inode);
+  requireAccess(context, directory, W_OK | X_OK);
+  const inode = addInode(context, batch, directory, mode, context.now(), { nlink: 0 });
   inode.openCount++;
   stack.commit(batch);
   return inode;
@@ -93,12 +85,10 @@ export function makeDirectoryAt(context: TreeContext, place: Place, mode: number
   const { directory, name } = place;
   requireAddition(context, directory);
   const now = context.now();
-  const inherited = directory.record.mode & S_ISGID;
-  const record = context.newRecord(directory, S_IFDIR | (mode & 0o1777), now);
-  const inode = stack.newInode({ ...record, mode: record.mode | inherited, nlink: 2, parent: directory.ino });
+  const fields = { nlink: 2, parent: directory.ino };
+  const inode = addInode(context, batch, directory, S_IFDIR | (mode & 0o1777), now, fields);
   inode.children = new Map();
   inode.isComplete = true;
-  batch.create(inode);
   batch.setName(directory, name, entryOf(inode.ino, kindOfMode(S_IFDIR)));
   const draft = batch.change(directory);
   draft.nlink++;
@@ -116,9 +106,7 @@ export function makeNode(context: TreeContext, path: string, mode: number, rdev:
 export function makeNodeAt(context: TreeContext, place: Place, mode: number, rdev: number): Inode {
   requireNodeType(mode);
   requireFreeForFile(place);
-  return createAt(context, place, mode, (inode) => {
-    inode.record = { ...inode.record, rdev };
-  });
+  return createAt(context, place, mode, { rdev });
 }
 
 function requireNodeType(mode: number): void {
@@ -134,10 +122,7 @@ export function symlink(context: TreeContext, target: string, path: string): Ino
 export function symlinkAt(context: TreeContext, place: Place, target: string): Inode {
   requireTarget(target);
   requireFreeForFile(place);
-  return createAt(context, place, S_IFLNK | 0o777, (inode) => {
-    // The umask does not apply to symlinks: symlink(7).
-    inode.record = { ...inode.record, mode: S_IFLNK | 0o777, target };
-  });
+  return createAt(context, place, S_IFLNK | 0o777, { target });
 }
 
 function requireTarget(target: string): void {
@@ -176,7 +161,7 @@ export function unlinkAt(context: TreeContext, place: Place): void {
   if (inode.isDirectory) throw new FsError('EISDIR');
   if (place.hasTrailingSlash) throw new FsError('ENOTDIR');
   const batch = context.stack.begin();
-  requireRemoval(context.credentials, directory, inode);
+  requireRemoval(context, directory, inode);
   const now = context.now();
   dropLink(batch, inode, now);
   batch.setName(directory, place.name, NO_ENTRY);
@@ -196,7 +181,7 @@ export function removeDirectoryAt(context: TreeContext, place: Place): void {
   if (place.last === 'dotdot') throw new FsError('ENOTEMPTY');
   if (place.last === 'root' || inode.ino === context.stack.rootIno) throw new FsError('EBUSY');
   const batch = context.stack.begin();
-  requireRemoval(context.credentials, directory, inode);
+  requireRemoval(context, directory, inode);
   if (context.stack.list(inode).size > 0) throw new FsError('ENOTEMPTY');
   const now = context.now();
   dropLink(batch, inode, now);
@@ -248,9 +233,9 @@ export function renameAt(context: TreeContext, source: Place, target: Place, fla
     throw new FsError(isExchange ? 'EINVAL' : 'ENOTEMPTY');
   const batch = stack.begin();
   if (moved === replaced) return;
-  requireRemoval(context.credentials, source.directory, moved);
-  if (replaced !== undefined) requireRemoval(context.credentials, target.directory, replaced);
-  else requireAccess(context.credentials, target.directory, W_OK | X_OK);
+  requireRemoval(context, source.directory, moved);
+  if (replaced !== undefined) requireRemoval(context, target.directory, replaced);
+  else requireAccess(context, target.directory, W_OK | X_OK);
   requireReparenting(context, source, target, moved);
   if (replaced !== undefined && !isExchange) checkReplaceable(context, moved, replaced);
   const now = context.now();
@@ -291,7 +276,7 @@ function checkReplaceable(context: TreeContext, moved: Inode, replaced: Inode): 
 function requireReparenting(context: TreeContext, source: Place, target: Place, moved: Inode): void {
   if (context.credentials === undefined || !moved.isDirectory || source.directory === target.directory)
     return;
-  requireAccess(context.credentials, moved, W_OK);
+  requireAccess(context, moved, W_OK);
 }
 
 /** Whether `inode` is `ancestor` or below it. */

@@ -19,7 +19,7 @@ import {
 import { type Place, resolve, walk, walkToName } from './path-walk.ts';
 import { R_OK, requireAccess, W_OK } from './permission.ts';
 
-/** open(2), with O_TMPFILE. `mode` is masked by the umask. */
+/** open(2), with O_TMPFILE. `mode` is masked by the default ACL of the directory, or else by the umask. */
 export function open(context: TreeContext, path: string, flags: number, mode: number): OpenFile {
   if ((flags & O_TMPFILE) !== 0) {
     return openUnnamedIn(context, resolve(context, path, true), flags, mode, path);
@@ -102,7 +102,7 @@ function requireOpenable(context: TreeContext, inode: Inode, flags: number): voi
   }
   if (writes && context.stack.upper === undefined) throw new FsError('EROFS');
   const mask = (access === O_RDONLY ? R_OK : access === O_WRONLY ? W_OK : R_OK | W_OK) | (writes ? W_OK : 0);
-  requireAccess(context.credentials, inode, mask);
+  requireAccess(context, inode, mask);
 }
 
 function opened(inode: Inode, flags: number, path: string): OpenFile {

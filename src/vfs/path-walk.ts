@@ -74,7 +74,7 @@ function walkPath(context: TreeContext, path: string, follow: boolean, isName: b
     while (rest.charCodeAt(next) === SLASH) next++;
     const isLast = next >= rest.length;
     if (!directory.isDirectory) throw new FsError('ENOTDIR');
-    requireAccess(context.credentials, directory, X_OK);
+    requireAccess(context, directory, X_OK);
     if (name === '.' || name === '..') {
       last = name === '.' ? 'dot' : 'dotdot';
       if (name === '..' && directory.ino !== stack.rootIno) directory = stack.inode(directory.record.parent);
@@ -118,7 +118,7 @@ function walkPath(context: TreeContext, path: string, follow: boolean, isName: b
 export function placeIn(context: TreeContext, directory: Inode, name: Name): Place {
   if (!directory.isDirectory) throw new FsError('ENOTDIR');
   if (name.length === 0 || name === '.' || name === '..' || name.includes('/')) throw new FsError('EINVAL');
-  requireAccess(context.credentials, directory, X_OK);
+  requireAccess(context, directory, X_OK);
   requireNameLength(name);
   const entry = context.stack.lookup(directory, name);
   const inode = entry === NO_ENTRY ? undefined : context.stack.inode(entryIno(entry));

@@ -1,7 +1,7 @@
 /** Attributes and extended attributes. */
 import { FsError, type Timespec } from '../../base/index.ts';
 import type { AttributeChanges, TimeChange } from '../../vfs/index.ts';
-import { SetAttr } from './abi.ts';
+import { SETXATTR_ACL_KILL_SGID, SetAttr } from './abi.ts';
 import { putAttrOut, putStatx } from './attribute-codec.ts';
 import type { Handler } from './handler.ts';
 import type { Reply } from './reply.ts';
@@ -67,11 +67,17 @@ export const setXattr: Handler = (session, request) => {
   const headBytes = session.hasLongSetXattr ? 16 : 8;
   request.need(headBytes);
   const [size, flags] = [request.u32(0), request.u32(4)];
-  const extended = session.hasLongSetXattr ? request.u32(8) : 0;
+  const clearsSetgid = session.hasLongSetXattr && (request.u32(8) & SETXATTR_ACL_KILL_SGID) !== 0;
   const name = request.name(headBytes);
   const at = request.afterName(headBytes);
   request.need(at + size);
-  session.calls.setXattr(session.inode(request.nodeId), name, request.argument(at, size), flags, extended);
+  session.calls.setXattr(
+    session.inode(request.nodeId),
+    name,
+    request.argument(at, size),
+    flags,
+    clearsSetgid,
+  );
 };
 
 /** struct fuse_getxattr_in: size, padding · name. A size of 0 asks for the length. */

@@ -9,7 +9,7 @@ import { FsError } from '../../base/index.ts';
 import type { BlockingCall, BlockingResult } from './blocking-worker.ts';
 
 interface Waiting {
-  readonly resolve: () => void;
+  readonly resolve: (value: number) => void;
   readonly reject: (error: Error) => void;
 }
 
@@ -19,7 +19,7 @@ export class BlockingCalls {
   private nextId = 1;
 
   /** Makes the call in the worker. Rejects with an `FsError`. */
-  run(call: BlockingCall): Promise<void> {
+  run(call: BlockingCall): Promise<number> {
     const id = this.nextId++;
     return new Promise((resolve, reject) => {
       this.waiting.set(id, { resolve, reject });
@@ -43,11 +43,11 @@ export class BlockingCalls {
     return worker;
   }
 
-  private settle({ id, failure }: BlockingResult): void {
+  private settle({ id, value = 0, failure }: BlockingResult): void {
     const waiting = this.waiting.get(id);
     this.waiting.delete(id);
     if (this.waiting.size === 0) this.worker?.unref();
-    if (failure === undefined) waiting?.resolve();
+    if (failure === undefined) waiting?.resolve(value);
     else waiting?.reject(new FsError(failure.code, failure));
   }
 

@@ -1,7 +1,11 @@
 /** The worker behind `BlockingCalls`: makes one call after another. */
+import { spawnSync } from 'node:child_process';
+import { closeSync, constants, openSync } from 'node:fs';
 import { parentPort } from 'node:worker_threads';
-import { type ErrorCode, FsError } from '../../base/index.ts';
-import { createKernel, type Kernel } from '../../sys/index.ts';
+import { type ErrorCode, FsError, isFsError } from '../../base/index.ts';
+import { createKernel, createSystem, type Kernel, MNT_DETACH, UMOUNT_NOFOLLOW } from '../../sys/index.ts';
+
+const HELPER = 'fusermount3';
 
 export type BlockingCall =
   | {
@@ -12,48 +16,118 @@ export type BlockingCall =
       readonly flags: number;
       readonly options: string;
     }
-  | { readonly kind: 'unmount'; readonly directory: string; readonly flags: number }
+  | { readonly kind: 'unmount'; readonly directory: string; readonly isLazy: boolean }
+  /** Mounts by the helper that is installed for users without privileges; returns the descriptor of the device. */
+  | { readonly kind: 'mountByHelper'; readonly directory: string; readonly options: string }
+  /** syncfs(2) on what is mounted there: what programs stored through maps is written. */
+  | { readonly kind: 'sync'; readonly directory: string }
   /** A notification, whole; one that finds nothing to do (ENOENT) has succeeded. */
   | { readonly kind: 'notify'; readonly device: number; readonly message: Uint8Array };
 
+export interface BlockingFailure {
+  readonly code: ErrorCode;
+  readonly syscall?: string;
+  readonly path?: string;
+  readonly note?: string;
+}
+
 export interface BlockingResult {
   readonly id: number;
-  readonly failure?: { readonly code: ErrorCode; readonly syscall?: string; readonly path?: string };
+  /** What the call returns, if anything. */
+  readonly value?: number;
+  readonly failure?: BlockingFailure;
 }
 
 const ENOENT = 2;
 
-function make(kernel: Kernel, call: BlockingCall): void {
+function make(kernel: Kernel, call: BlockingCall): number {
   switch (call.kind) {
     case 'mount':
       kernel.mount(call.source, call.directory, call.type, call.flags, call.options);
-      break;
+      return 0;
+    case 'mountByHelper':
+      return mountByHelper(kernel, call.directory, call.options);
     case 'unmount':
-      kernel.unmount(call.directory, call.flags);
-      break;
+      unmount(kernel, call.directory, call.isLazy);
+      return 0;
+    case 'sync':
+      syncFileSystem(call.directory);
+      return 0;
     case 'notify': {
       const { device, message } = call;
       const count = kernel.write(device, kernel.addressOf(message), message.length);
       if (count < 0 && count !== -ENOENT) throw kernel.failure(-count, 'write');
+      return 0;
     }
   }
 }
 
+function syncFileSystem(directory: string): void {
+  const fd = openSync(directory, constants.O_RDONLY | constants.O_DIRECTORY);
+  try {
+    createSystem('native').syncFileSystem(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** By the system call, or where that takes privileges by the helper. */
+function unmount(kernel: Kernel, directory: string, isLazy: boolean): void {
+  try {
+    kernel.unmount(directory, UMOUNT_NOFOLLOW | (isLazy ? MNT_DETACH : 0));
+  } catch (error) {
+    if (!isFsError(error, 'EPERM')) throw error;
+    runHelper(isLazy ? ['-u', '-z', '--', directory] : ['-u', '--', directory], 'umount', directory);
+  }
+}
+
+/**
+ * fusermount3(1): it opens the device and mounts it as root, and sends the descriptor over the socket that the environment
+ * variable _FUSE_COMMFD names.
+ */
+function mountByHelper(kernel: Kernel, directory: string, options: string): number {
+  const [ours, theirs] = kernel.socketPair();
+  try {
+    runHelper(['-o', options, '--', directory], 'mount', directory, theirs);
+    const device = kernel.receiveDescriptor(ours);
+    if (device === undefined)
+      throw new FsError('EIO', { syscall: 'mount', path: directory, note: `${HELPER} sent no device` });
+    kernel.setNonBlocking(device);
+    return device;
+  } finally {
+    closeSync(ours);
+    closeSync(theirs);
+  }
+}
+
+function runHelper(args: readonly string[], syscall: string, path: string, socket?: number): void {
+  const stdio: (number | 'ignore' | 'pipe')[] = ['ignore', 'ignore', 'pipe'];
+  if (socket !== undefined) stdio.push(socket);
+  const env = { ...process.env, _FUSE_COMMFD: '3', LC_ALL: 'C' };
+  const { error, status, stderr } = spawnSync(HELPER, args, { stdio, env, cwd: '/' });
+  if (error !== undefined) {
+    const note = `it takes root, or ${HELPER} from the package fuse3`;
+    throw new FsError('EPERM', { syscall, path, note });
+  }
+  if (status === 0) return;
+  const said = stderr.toString('utf8').trim().split('\n').pop() ?? '';
+  const code = /busy/i.test(said) ? 'EBUSY' : /no such file/i.test(said) ? 'ENOENT' : 'EPERM';
+  throw new FsError(code, { syscall, path, note: said });
+}
+
 function answer(kernel: Kernel, id: number, call: BlockingCall): BlockingResult {
   try {
-    make(kernel, call);
-    return { id };
+    return { id, value: make(kernel, call) };
   } catch (error) {
     if (!(error instanceof FsError)) throw error;
-    const { code, syscall, path } = error;
-    return {
-      id,
-      failure: {
-        code,
-        ...(syscall === undefined ? {} : { syscall }),
-        ...(path === undefined ? {} : { path }),
-      },
+    const { code, syscall, path, note } = error;
+    const failure = {
+      code,
+      ...(syscall === undefined ? {} : { syscall }),
+      ...(path === undefined ? {} : { path }),
+      ...(note === undefined ? {} : { note }),
     };
+    return { id, failure };
   }
 }
 

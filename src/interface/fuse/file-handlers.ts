@@ -82,17 +82,19 @@ export const allocate: Handler = (session, request) => {
   const inode = session.inode(request.nodeId);
   const [position, length, mode] = [request.u64(8), request.u64(16), request.u32(24)];
   const keepSize = (mode & FALLOC_KEEP_SIZE) !== 0;
+  // The kernel has no flag for it here: who has no privileges of his own leaves none to others.
+  const killPrivileges = request.uid !== 0;
   switch (mode & ~FALLOC_KEEP_SIZE) {
     case 0:
-      calls.allocate(inode, position, length, keepSize);
+      calls.allocate(inode, position, length, keepSize, killPrivileges);
       break;
     case FALLOC_PUNCH_HOLE:
       if (!keepSize) throw new FsError('EOPNOTSUPP');
-      calls.punch(inode, position, length);
+      calls.punch(inode, position, length, killPrivileges);
       break;
     case FALLOC_ZERO_RANGE:
-      calls.punch(inode, position, length);
-      calls.allocate(inode, position, length, keepSize);
+      calls.punch(inode, position, length, killPrivileges);
+      calls.allocate(inode, position, length, keepSize, killPrivileges);
       break;
     default:
       throw new FsError('EOPNOTSUPP');
@@ -128,7 +130,7 @@ function copyRange(session: Session, request: Parameters<Handler>[1]): number {
   if (length <= 0) return 0;
   return (
     shareBlocks(session, source, from, length, target, to) ??
-    copyBytes(session, source, from, length, target, to)
+    copyBytes(session, source, from, length, target, to, request.uid !== 0)
   );
 }
 
@@ -164,12 +166,13 @@ function copyBytes(
   length: number,
   target: Inode,
   to: number,
+  killPrivileges: boolean,
 ): number {
   if (source === target && from < to + length && to < from + length) throw new FsError('EINVAL');
   const buffer = Buffer.allocUnsafe(Math.min(length, COPY_BYTES));
   // One piece a request: the kernel and its caller go on with the rest.
   const count = calls.read(source, buffer, 0, buffer.length, from);
-  if (count > 0) calls.write(target, buffer, 0, count, to, false);
+  if (count > 0) calls.write(target, buffer, 0, count, to, killPrivileges);
   return count;
 }
 

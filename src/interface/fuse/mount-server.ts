@@ -21,6 +21,11 @@ export interface Mount {
   readonly io: IoMode;
   /** Resolves when the kernel has let go of the mount, by whomever it was unmounted. The tree stays open. */
   readonly ended: Promise<void>;
+  /**
+   * Has the kernel write what programs stored through maps of its files. Whoever freezes the tree does it first, so that
+   * the snapshot has what was stored before.
+   */
+  sync(): Promise<void>;
   /** EBUSY while files in it are open or it is somebody's working directory, unless `isLazy`. */
   unmount(options?: { readonly isLazy?: boolean }): Promise<void>;
 }

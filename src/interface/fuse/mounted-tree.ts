@@ -3,7 +3,6 @@ import { closeSync } from 'node:fs';
 import { FsError } from '../../base/index.ts';
 import type { Tree } from '../../store/index.ts';
 import type { Kernel } from '../../sys/index.ts';
-import { MNT_DETACH, UMOUNT_NOFOLLOW } from '../../sys/index.ts';
 import type { BlockingCalls } from './blocking-calls.ts';
 import { dispatch, dispatchDeferred, type OnDefect, type OnDeferred } from './dispatch.ts';
 import type { IoMode, Mount } from './mount-server.ts';
@@ -133,10 +132,13 @@ export class MountedTree implements Mount {
     }
   }
 
+  async sync(): Promise<void> {
+    if (this.isServed) await this.parts.blocking.run({ kind: 'sync', directory: this.directory });
+  }
+
   async unmount({ isLazy = false }: { readonly isLazy?: boolean } = {}): Promise<void> {
     if (!this.isServed) return;
-    const flags = UMOUNT_NOFOLLOW | (isLazy ? MNT_DETACH : 0);
-    await this.parts.blocking.run({ kind: 'unmount', directory: this.directory, flags });
+    await this.parts.blocking.run({ kind: 'unmount', directory: this.directory, isLazy });
     if (!isLazy) await this.ended;
   }
 }

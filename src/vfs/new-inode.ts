@@ -1,0 +1,57 @@
+/**
+ * What an inode has when it is made: its owner and group, and what the default ACL of its directory, or else the umask,
+ * leaves of its mode.
+ */
+import type { Timespec } from '../base/index.ts';
+import { type Batch, type DraftRecord, type Inode, S_IFDIR, S_IFLNK, S_IFMT } from '../layer/index.ts';
+import { newInodeRecord } from '../meta/index.ts';
+import type { TreeContext } from './context.ts';
+import { ACCESS_ACL, aclOf, DEFAULT_ACL } from './inode-acl.ts';
+import { S_ISGID } from './permission.ts';
+import { inherit } from './posix-acl.ts';
+import { type Acl, encodeAcl } from './posix-acl-format.ts';
+
+/** What a new inode has that is not inherited. */
+export type NewFields = Readonly<Partial<Pick<DraftRecord, 'nlink' | 'parent' | 'rdev' | 'target'>>>;
+
+/** Makes an inode in `directory` and puts it into the batch. `mode` has its type bits and is not yet masked. */
+export function addInode(
+  context: TreeContext,
+  batch: Batch,
+  directory: Inode,
+  mode: number,
+  now: Timespec,
+  fields?: NewFields,
+): Inode {
+  const { stack } = context;
+  const { uid, gid } = context.credentials ?? context.owner;
+  const type = mode & S_IFMT;
+  const inheritsGroup = (directory.record.mode & S_ISGID) !== 0;
+  const draft: DraftRecord = newInodeRecord(
+    {
+      mode: inheritsGroup && type === S_IFDIR ? mode | S_ISGID : mode,
+      uid,
+      gid: inheritsGroup ? directory.record.gid : gid,
+      nlink: 1,
+    },
+    now,
+  );
+  if (fields !== undefined) Object.assign(draft, fields);
+  const inode = stack.newInode(draft);
+  batch.create(inode);
+  // Symlinks have no ACL, and the umask does not apply to them: symlink(7).
+  if (type === S_IFLNK) return inode;
+  const acl = aclOf(stack, directory, DEFAULT_ACL);
+  if (acl === undefined) draft.mode &= ~context.umask;
+  else inheritAcl(batch, inode, draft, acl);
+  return inode;
+}
+
+function inheritAcl(batch: Batch, inode: Inode, draft: DraftRecord, defaultAcl: Acl): void {
+  const { mode, acl } = inherit(defaultAcl, draft.mode);
+  const xattrs = new Map<string, Buffer>();
+  if (inode.isDirectory) xattrs.set(DEFAULT_ACL, encodeAcl(defaultAcl));
+  if (acl !== undefined) xattrs.set(ACCESS_ACL, encodeAcl(acl));
+  draft.mode = mode;
+  if (xattrs.size > 0) batch.setXattrs(inode, xattrs);
+}

@@ -1,0 +1,133 @@
+/** What a file loses when it is changed: set-user-ID, set-group-ID and capabilities. */
+import assert from 'node:assert/strict';
+import { constants } from 'node:fs';
+import test, { type TestContext } from 'node:test';
+import { scratchStore } from '../../testing/scratch-store.ts';
+import { attributes, data, type FileSystem, type OpenFile } from './index.ts';
+
+const { O_CREAT, O_RDWR, O_TRUNC, O_WRONLY } = constants;
+const CAPABILITY = 'security.capability';
+const bob = { uid: 1001, gid: 1001, groups: [] };
+const superuser = { uid: 0, gid: 0, groups: [] };
+
+interface Subject {
+  readonly fileSystem: FileSystem;
+  readonly file: OpenFile;
+}
+
+/** An open file of 8 KiB of 6777 with capabilities; /plain has bytes to clone. */
+async function subject(context: TestContext): Promise<Subject> {
+  const { fileSystem } = (await scratchStore(context)).createEmpty('work');
+  fileSystem.umask = 0;
+  for (const path of ['/file', '/plain']) {
+    const file = fileSystem.open(path, O_CREAT | O_WRONLY, 0o777);
+    fileSystem.write(file, Buffer.alloc(8192, 'x'), 0, 8192, 0);
+    fileSystem.close(file);
+  }
+  return { fileSystem, file: fileSystem.open('/file', O_RDWR, 0) };
+}
+
+function privileged({ fileSystem, file }: Subject): void {
+  fileSystem.credentials = undefined;
+  attributes.changeMode(fileSystem.context, file.inode, 0o6777);
+  fileSystem.setXattr('/file', CAPABILITY, Buffer.from('cap'), 0, false);
+  fileSystem.setXattr('/file', 'user.kept', Buffer.from('kept'), 0, false);
+}
+
+/** The mode and the names of the attributes that are left. */
+function left({ fileSystem }: Subject): string {
+  const names = fileSystem.listXattrs('/file', false).join(' ');
+  return `${(fileSystem.stat('/file', false).mode & 0o7777).toString(8)} ${names}`;
+}
+
+/** Every way to change the bytes of a file; `clears` is what a caller that checks credentials itself says. */
+const CHANGES: readonly [string, (subject: Subject, clears: boolean) => void][] = [
+  [
+    'write',
+    ({ fileSystem, file }, clears) => data.write(fileSystem.context, file, Buffer.from('y'), 0, 1, 0, clears),
+  ],
+  ['ftruncate', ({ fileSystem, file }, clears) => data.truncateFile(fileSystem.context, file, 5000, clears)],
+  ['truncate', ({ fileSystem, file }, clears) => data.setSize(fileSystem.context, file.inode, 9000, clears)],
+  [
+    'fallocate',
+    ({ fileSystem, file }, clears) => data.allocate(fileSystem.context, file, 0, 9000, false, clears),
+  ],
+  ['punch', ({ fileSystem, file }, clears) => data.punch(fileSystem.context, file, 0, 4096, clears)],
+];
+
+for (const [name, change] of CHANGES) {
+  test(`${name} takes capabilities from all, set-user-ID from those who may not keep it`, async (context) => {
+    const one = await subject(context);
+    const { journal } = one.fileSystem.stack.upper!;
+    const after = (credentials: FileSystem['credentials'], clears: boolean) => {
+      privileged(one);
+      one.fileSystem.credentials = credentials;
+      const before = journal.recordCount;
+      change(one, clears);
+      assert.equal(journal.recordCount, before + 1);
+      one.fileSystem.credentials = undefined;
+      return left(one);
+    };
+    assert.equal(after(undefined, false), '6777 user.kept');
+    assert.equal(after(superuser, false), '6777 user.kept');
+    assert.equal(after(undefined, true), '777 user.kept');
+    assert.equal(after(bob, false), '777 user.kept');
+    one.fileSystem.close(one.file);
+  });
+}
+
+test('a clone into a file and O_TRUNC do the same', async (context) => {
+  const one = await subject(context);
+  const { fileSystem, file } = one;
+  const source = fileSystem.open('/plain', O_RDWR, 0);
+  for (const change of [
+    () => fileSystem.reflink(source, file),
+    () => fileSystem.reflinkRange(source, 0, 4096, file, 4096),
+    () => fileSystem.close(fileSystem.open('/file', O_WRONLY | O_TRUNC, 0)),
+    () => fileSystem.truncate('/file', 10),
+  ]) {
+    privileged(one);
+    fileSystem.credentials = bob;
+    change();
+    fileSystem.credentials = undefined;
+    assert.equal(left(one), '777 user.kept', String(change));
+  }
+  fileSystem.close(source);
+  fileSystem.close(file);
+});
+
+test('a change of the owner takes all of them, also at the hands of the superuser', async (context) => {
+  const one = await subject(context);
+  privileged(one);
+  one.fileSystem.chown('/file', 1000, 1000, true);
+  assert.equal(left(one), '777 user.kept');
+  privileged(one);
+  one.fileSystem.chownFile(one.file, -1, -1);
+  assert.equal(left(one), '777 user.kept');
+  one.fileSystem.close(one.file);
+});
+
+test('set-group-ID without the group’s execute bit is no privilege and stays', async (context) => {
+  const one = await subject(context);
+  privileged(one);
+  one.fileSystem.chmod('/file', 0o6767, true);
+  data.write(one.fileSystem.context, one.file, Buffer.from('y'), 0, 1, 0, true);
+  assert.equal(left(one), '2767 user.kept');
+  one.fileSystem.close(one.file);
+});
+
+test('a write of nothing takes nothing', async (context) => {
+  const one = await subject(context);
+  privileged(one);
+  data.write(one.fileSystem.context, one.file, Buffer.alloc(0), 0, 0, 0, true);
+  assert.equal(left(one), `6777 ${CAPABILITY} user.kept`);
+  one.fileSystem.close(one.file);
+});
+
+test('a chown of a directory keeps its set-group-ID bit', async (context) => {
+  const { fileSystem } = await subject(context);
+  fileSystem.makeDirectory('/directory', 0o755);
+  fileSystem.chmod('/directory', 0o2775, true);
+  fileSystem.chown('/directory', 1000, 1000, true);
+  assert.equal(fileSystem.stat('/directory', true).mode & 0o7777, 0o2775);
+});

@@ -1,0 +1,43 @@
+/**
+ * What a file loses when its bytes or its owner change, so that nobody runs with the rights of what it was before: the
+ * set-user-ID and set-group-ID bits, and the capabilities of capabilities(7).
+ */
+import type { Batch, DraftRecord, Inode } from '../layer/index.ts';
+import type { TreeContext } from './context.ts';
+import { isSuperuser } from './credentials.ts';
+import { S_ISGID, S_ISUID } from './permission.ts';
+
+const CAPABILITY = 'security.capability';
+
+/**
+ * Called with the draft of every change of a file's bytes. As in Linux, capabilities go whoever writes, and the bits
+ * stay for the superuser; with `clearsSetId` they go at his hands too, for a caller that checks credentials itself.
+ */
+export function dropPrivileges(
+  context: TreeContext,
+  batch: Batch,
+  inode: Inode,
+  draft: DraftRecord,
+  clearsSetId: boolean,
+): void {
+  if ((draft.mode & (S_ISUID | S_ISGID)) !== 0 && (clearsSetId || !isSuperuser(context.credentials))) {
+    draft.mode = withoutSetId(draft.mode);
+  }
+  dropCapability(context, batch, inode);
+}
+
+/** The mode after set-user-ID and set-group-ID were cleared; S_ISGID stays where the group may not execute. */
+export function withoutSetId(mode: number): number {
+  const group = (mode & 0o010) !== 0 ? S_ISGID : 0;
+  return mode & ~(S_ISUID | group);
+}
+
+/** Takes the capabilities away with the batch. */
+export function dropCapability(context: TreeContext, batch: Batch, inode: Inode): void {
+  if (inode.record.xattrLayer === 0) return;
+  const before = context.stack.xattrsOf(inode);
+  if (!before.has(CAPABILITY)) return;
+  const after = new Map(before);
+  after.delete(CAPABILITY);
+  batch.setXattrs(inode, after);
+}
