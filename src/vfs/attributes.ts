@@ -103,7 +103,7 @@ export function changeOwner(context: TreeContext, inode: Inode, uid: number, gid
   const draft = batch.change(inode);
   if (uid !== -1) draft.uid = uid;
   if (gid !== -1) draft.gid = gid;
-  if (inode.isFile) {
+  if (!inode.isDirectory) {
     draft.mode = withoutSetId(draft.mode);
     dropCapability(context, batch, inode);
   }

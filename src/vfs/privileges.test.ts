@@ -3,7 +3,9 @@ import assert from 'node:assert/strict';
 import { constants } from 'node:fs';
 import test, { type TestContext } from 'node:test';
 import { scratchStore } from '../../testing/scratch-store.ts';
-import { attributes, data, type FileSystem, type OpenFile } from './index.ts';
+import * as attributes from './attributes.ts';
+import * as data from './file-data.ts';
+import type { FileSystem, OpenFile } from './index.ts';
 
 const { O_CREAT, O_RDWR, O_TRUNC, O_WRONLY } = constants;
 const CAPABILITY = 'security.capability';

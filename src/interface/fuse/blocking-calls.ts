@@ -36,7 +36,10 @@ export class BlockingCalls {
 
   private start(): Worker {
     if (this.worker !== undefined) return this.worker;
-    const worker = new Worker(new URL('./blocking-worker.js', import.meta.url));
+    const worker = new Worker(new URL('./blocking-worker.js', import.meta.url), {
+      // It closes descriptors that libc opened.
+      trackUnmanagedFds: false,
+    });
     worker.on('message', (result: BlockingResult) => this.settle(result));
     worker.on('error', (error) => this.fail(error));
     this.worker = worker;

@@ -1,9 +1,10 @@
 /** The server of mounts: opens devices, mounts, and serves them all from the thread that it was made in. */
-import { closeSync, constants, openSync } from 'node:fs';
+import { closeSync } from 'node:fs';
 import { totalmem } from 'node:os';
 import { FsError } from '../../base/index.ts';
 import type { Tree } from '../../store/index.ts';
-import { createKernel, type Kernel, MS_NODEV, MS_NOSUID, MS_RDONLY } from '../../sys/index.ts';
+import { createKernel, type Kernel } from '../../sys/index.ts';
+import { attach } from './attaching.ts';
 import { BlockingCalls } from './blocking-calls.ts';
 import type { OnDefect } from './dispatch.ts';
 import { KernelPages, type PageLimits, type TakenBack } from './kernel-pages.ts';
@@ -20,8 +21,6 @@ import { SharedOpens } from './shared-opens.ts';
 import { spaceCounter } from './space.ts';
 import { invalidationMessages, pruneMessages } from './trimming.ts';
 
-const DEVICE = '/dev/fuse';
-const TYPE = 'fuse.ramet';
 /** A request or an answer: the most that READ and WRITE move, and what stands before it. */
 const MESSAGE_BYTES = MAX_WRITE_BYTES + 4096;
 /** Bytes that stand before those of a WRITE: these lie at a multiple of 64 then, from where they are copied fastest. */
@@ -99,11 +98,25 @@ class Server implements MountServer {
       throw new FsError('EBUSY', { syscall: 'mount', path: directory, note: 'a tree is mounted there' });
     this.prepared ??= this.parts.loop.prepare();
     await this.prepared;
-    const device = openDevice();
-    const io = options.io ?? 'cached';
-    const opens = this.openPolicy(io, tree, device);
-    const space = spaceCounter(tree.stack.blobs.directory);
+    const { allowOther = false, io = 'cached', source = `ramet:${tree.info.name}` } = options;
+    const attachment = { directory, source, isReadOnly: tree.isReadOnly, allowOther };
+    const device = await attach(this.parts.blocking, attachment);
+    const mount = await this.begin(tree, directory, io, device);
+    mount.begin();
+    return mount;
+  }
+
+  private async begin(tree: Tree, directory: string, io: IoMode, device: number): Promise<MountedTree> {
     const { pages } = this;
+    let opens: OpenPolicy;
+    try {
+      opens = this.openPolicy(io, tree, device);
+    } catch (error) {
+      // With the device the mount is broken; lazily, since programs may have found it already.
+      closeSync(device);
+      await this.parts.blocking.run({ kind: 'unmount', directory, isLazy: true });
+      throw error;
+    }
     // In direct mode the kernel keeps nothing of what is read and written.
     const events: SessionEvents =
       io === 'direct'
@@ -113,38 +126,20 @@ class Server implements MountServer {
               pages.note(mount, ino, record.size, position, length),
             onForgotten: (ino) => pages.forget(mount, ino),
           };
+    const space = spaceCounter(tree.stack.blobs.directory);
     const session = new Session(tree.fileSystem, { io, opens, space, events });
     const mount: MountedTree = new MountedTree(this.parts, tree, directory, session, device, (ended) => {
       this.mounted.delete(ended);
       pages.forgetAll(ended);
     });
     this.mounted.add(mount);
-    try {
-      await this.parts.blocking.run({
-        kind: 'mount',
-        source: options.source ?? `ramet:${tree.info.name}`,
-        directory,
-        type: TYPE,
-        flags: MS_NOSUID | MS_NODEV | (tree.isReadOnly ? MS_RDONLY : 0),
-        options: mountOptions(device, options),
-      });
-    } catch (error) {
-      mount.end();
-      throw error;
-    }
-    mount.begin();
     return mount;
   }
 
   private openPolicy(io: IoMode, { stack }: Tree, device: number): OpenPolicy {
     if (io === 'cached') return new CachedOpens();
     if (io === 'direct') return new DirectOpens();
-    try {
-      return new SharedOpens(this.parts.kernel, stack, device);
-    } catch (error) {
-      closeSync(device);
-      throw error;
-    }
+    return new SharedOpens(this.parts.kernel, stack, device);
   }
 
   /** Mounts that have been idle for long, or for a while when the kernel has too many nodes in all. */
@@ -218,32 +213,4 @@ function messageBuffer(kernel: Kernel, headBytes: number): Buffer {
   const memory = Buffer.allocUnsafeSlow(MESSAGE_BYTES + 128);
   const start = (64 - ((kernel.addressOf(memory) + headBytes) % 64)) % 64;
   return memory.subarray(start, start + MESSAGE_BYTES);
-}
-
-function openDevice(): number {
-  try {
-    return openSync(DEVICE, constants.O_RDWR | constants.O_NONBLOCK);
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    const isMissing = code === 'ENOENT' || code === 'ENXIO' || code === 'ENODEV';
-    throw new FsError(isMissing ? 'ENODEV' : 'EACCES', {
-      syscall: 'open',
-      path: DEVICE,
-      note: isMissing ? 'this kernel has no FUSE: load its module `fuse`' : 'it takes permission to use FUSE',
-    });
-  }
-}
-
-/** mount(8) options of the kernel's filesystem `fuse`: Documentation/filesystems/fuse/fuse.rst. */
-function mountOptions(device: number, { allowOther = false }: MountOptions): string {
-  const [uid, gid] = [process.getuid?.() ?? 0, process.getgid?.() ?? 0];
-  const options = [
-    `fd=${device}`,
-    'rootmode=40000',
-    `user_id=${uid}`,
-    `group_id=${gid}`,
-    'default_permissions',
-    `max_read=${MAX_WRITE_BYTES}`,
-  ];
-  return (allowOther ? [...options, 'allow_other'] : options).join(',');
 }

@@ -1,0 +1,85 @@
+/**
+ * Getting a device that is mounted: by mount(2), or for a user who may not by fusermount3(1), as any FUSE filesystem does.
+ */
+import { closeSync, constants, openSync } from 'node:fs';
+import { FsError, isFsError } from '../../base/index.ts';
+import { MS_NODEV, MS_NOSUID, MS_RDONLY } from '../../sys/index.ts';
+import type { BlockingCalls } from './blocking-calls.ts';
+import { MAX_WRITE_BYTES } from './negotiation.ts';
+
+const DEVICE = '/dev/fuse';
+const SUBTYPE = 'ramet';
+
+export interface Attachment {
+  readonly directory: string;
+  /** The first column of /proc/mounts. */
+  readonly source: string;
+  readonly isReadOnly: boolean;
+  readonly allowOther: boolean;
+}
+
+/** The descriptor of the device, non-blocking. EPERM, ENOENT, ENOTDIR, EBUSY, ENODEV. */
+export async function attach(blocking: BlockingCalls, attachment: Attachment): Promise<number> {
+  try {
+    return await attachByCall(blocking, attachment);
+  } catch (error) {
+    if (!isFsError(error, 'EPERM') && !isFsError(error, 'EACCES')) throw error;
+    const { directory } = attachment;
+    return blocking.run({ kind: 'mountByHelper', directory, options: helperOptions(attachment) });
+  }
+}
+
+async function attachByCall(blocking: BlockingCalls, attachment: Attachment): Promise<number> {
+  const { directory, source, isReadOnly } = attachment;
+  const device = openDevice();
+  const flags = MS_NOSUID | MS_NODEV | (isReadOnly ? MS_RDONLY : 0);
+  const options = mountOptions(device, attachment);
+  try {
+    await blocking.run({ kind: 'mount', source, directory, type: `fuse.${SUBTYPE}`, flags, options });
+    return device;
+  } catch (error) {
+    closeSync(device);
+    throw error;
+  }
+}
+
+function openDevice(): number {
+  try {
+    return openSync(DEVICE, constants.O_RDWR | constants.O_NONBLOCK);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    const isMissing = code === 'ENOENT' || code === 'ENXIO' || code === 'ENODEV';
+    throw new FsError(isMissing ? 'ENODEV' : 'EACCES', {
+      syscall: 'open',
+      path: DEVICE,
+      note: isMissing ? 'this kernel has no FUSE: load its module `fuse`' : 'it takes permission to use FUSE',
+    });
+  }
+}
+
+/** Options of the kernel's filesystem `fuse`: Documentation/filesystems/fuse/fuse.rst. */
+function mountOptions(device: number, { allowOther }: Attachment): string {
+  const [uid, gid] = [process.getuid?.() ?? 0, process.getgid?.() ?? 0];
+  const options = [
+    `fd=${device}`,
+    'rootmode=40000',
+    `user_id=${uid}`,
+    `group_id=${gid}`,
+    'default_permissions',
+    `max_read=${MAX_WRITE_BYTES}`,
+  ];
+  return (allowOther ? [...options, 'allow_other'] : options).join(',');
+}
+
+/** Options of the helper, in which a comma stands behind a backslash. */
+function helperOptions({ source, isReadOnly, allowOther }: Attachment): string {
+  const name = source.replaceAll('\\', '\\\\').replaceAll(',', '\\,');
+  const options = [
+    `fsname=${name}`,
+    `subtype=${SUBTYPE}`,
+    'default_permissions',
+    `max_read=${MAX_WRITE_BYTES}`,
+    isReadOnly ? 'ro' : 'rw',
+  ];
+  return (allowOther ? [...options, 'allow_other'] : options).join(',');
+}
