@@ -30,7 +30,7 @@ import { firstLine, runProgram, type WorkDirectory } from './work-directory.ts';
 
 const FORKS = 16;
 const KIB = 1024;
-/** Beyond one copy of the file, in the default mode: the budget for the kernel's own pages, and what comes with the forks. */
+/** Beyond one copy of the file, in the default mode: the budget for the kernel's own pages, and what forks bring. */
 const KERNEL_PAGES_MIB = 64;
 const BEYOND_ONE_COPY_MIB = 10;
 const DISK_BUDGET_MIB = 1;
@@ -246,6 +246,7 @@ async function runMany(context: BenchContext): Promise<Section> {
     }
   }
   const files = filesUnder(source).length;
+  const treeMib = Math.round(diskBytes(source) / MIB);
   return {
     title: `${usual} mounted copies of ${files} files, KiB for each copy`,
     peers: PEERS.filter((name) => name !== 'ext4'),
@@ -253,7 +254,7 @@ async function runMany(context: BenchContext): Promise<Section> {
     columns: OTHER_MODES,
     rows: manyRows(figures),
     notes: [
-      `fuse-overlayfs with ${counts.get('fuse-overlayfs')} copies; the tree takes ${Math.round(diskBytes(source) / MIB)} MiB`,
+      `fuse-overlayfs with ${counts.get('fuse-overlayfs')} copies; the tree takes ${treeMib} MiB`,
       'slab and Cached are of the whole machine; the serving processes by their anonymous memory',
       'a first copy came and went before; each is read by find and cat',
       `idle: ${(context.isQuick ? IDLE_MS_QUICK : IDLE_MS) / 1000} s after the last was read`,

@@ -1,4 +1,4 @@
-/** Whole trees through mounts: what find, grep and git do in a fresh private copy of a tree, and what npm installs into one. */
+/** Whole trees through mounts: find, grep and git in a fresh private copy of a tree, and npm that installs into one. */
 import { copyFileSync, mkdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { type Absent, isAbsent } from '../src/interface/demo/index.ts';

@@ -91,10 +91,15 @@ export class MountServerProcess implements AsyncDisposable {
     await this.child.kill();
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.child.kill();
+  /** Takes away what a killed process has left mounted. */
+  clearMounts(): void {
     for (const point of mountPointsUnder(this.directory))
       execFileSync('umount', ['--lazy', point], { stdio: 'pipe' });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.child.kill();
+    this.clearMounts();
     if (this.isOwnDirectory) rmSync(this.directory, { recursive: true, force: true });
   }
 }

@@ -23,7 +23,7 @@ function directoryOf(group: MountGroup, index: number): string {
   return `${group.name}-${index}`;
 }
 
-/** Makes the directories of all cases in `root`, which other users may enter then, as they are before anything is forked or mounted. */
+/** Makes the directories of all cases in `root`, as they are before anything is forked. Other users may enter. */
 export function fillCases(root: string): void {
   chmodSync(root, 0o755);
   for (const group of mountGroups) {
