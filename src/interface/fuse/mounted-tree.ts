@@ -17,6 +17,7 @@ const REQUESTS_AT_ONCE = 64;
 const EAGAIN = 11;
 const EINTR = 4;
 const ENOENT = 2;
+const ENODEV = 19;
 
 /** What all mounts of a server share: they are served one at a time. */
 export interface MountParts {
@@ -88,7 +89,7 @@ export class MountedTree implements Mount {
       // ENOENT: the request was interrupted before it could be read.
       if (count === -EINTR || count === -ENOENT) continue;
       if (count < 0) {
-        this.end();
+        this.end(count !== -ENODEV);
         return;
       }
       if (!request.begin(count)) continue;
@@ -109,13 +110,24 @@ export class MountedTree implements Mount {
   };
 
   /** ENODEV: the kernel has let go of the mount. ECONNABORTED: it was aborted. */
-  end(): void {
+  end(isAborted = false): void {
     if (!this.isServed) return;
     this.isServed = false;
     this.parts.loop.remove(this.device, this);
     closeSync(this.device);
     this.session.end();
     this.onEnd(this);
+    if (isAborted) void this.detach();
+    else this.resolveEnded();
+  }
+
+  /** What an aborted mount leaves in the mount table only says ENOTCONN. */
+  private async detach(): Promise<void> {
+    try {
+      await this.parts.blocking.run({ kind: 'unmount', directory: this.directory, isLazy: true });
+    } catch (error) {
+      if (!(error instanceof FsError)) throw error;
+    }
     this.resolveEnded();
   }
 

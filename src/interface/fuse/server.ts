@@ -20,6 +20,7 @@ import { Session, type SessionEvents } from './session.ts';
 import { SharedOpens } from './shared-opens.ts';
 import { spaceCounter } from './space.ts';
 import { invalidationMessages, pruneMessages } from './trimming.ts';
+import { Watchdog } from './watchdog.ts';
 
 /** A request or an answer: the most that READ and WRITE move, and what stands before it. */
 const MESSAGE_BYTES = MAX_WRITE_BYTES + 4096;
@@ -36,6 +37,10 @@ export interface MountServerOptions {
   readonly trimAfterMs?: number;
   /** With more nodes than this in the kernel, mounts that are idle for a second give theirs back, the idlest first. */
   readonly nodesMax?: number;
+  /** Mounts are aborted when their server stands still for so long. */
+  readonly stuckAfterMs?: number;
+  /** Told when mounts were trimmed: a good time to give memory back. */
+  readonly onTrimmed?: () => void;
   /** Told of defects: an operation that failed with something that is no error of a filesystem. */
   readonly onDefect?: OnDefect;
 }
@@ -46,6 +51,8 @@ const LARGE_PAGES_BYTES = 64 * 1024 * 1024;
 /** Of the memory of the machine, for small files. */
 const SMALL_PAGES_SHARE = 16;
 const LOOK_EVERY_MS = 1000;
+/** Longer than any one thing that an owner does between two turns. */
+const STUCK_AFTER_MS = 120_000;
 
 /** ENOSYS where this process cannot serve mounts: another platform than Linux, or no libc. */
 export function createMountServer(options: MountServerOptions = {}): MountServer {
@@ -64,6 +71,8 @@ class Server implements MountServer {
   private readonly pages: KernelPages<MountedTree>;
   private readonly trimAfterMs: number;
   private readonly nodesMax: number;
+  private readonly watchdog: Watchdog;
+  private readonly onTrimmed: () => void;
   private readonly timer: NodeJS.Timeout;
   private canPrune = true;
   private prepared: Promise<void> | undefined;
@@ -71,9 +80,11 @@ class Server implements MountServer {
   constructor(kernel: Kernel, options: MountServerOptions) {
     const request = new Request(messageBuffer(kernel, WRITE_HEAD_BYTES));
     const reply = new Reply(messageBuffer(kernel, READ_HEAD_BYTES));
+    this.watchdog = new Watchdog(options.stuckAfterMs ?? STUCK_AFTER_MS);
+    this.onTrimmed = options.onTrimmed ?? (() => undefined);
     this.parts = {
       kernel,
-      loop: new ServingLoop(kernel, options.hasWork ?? (() => false)),
+      loop: new ServingLoop(kernel, options.hasWork ?? (() => false), () => this.watchdog.noteTurn()),
       blocking: new BlockingCalls(),
       request,
       reply,
@@ -103,6 +114,7 @@ class Server implements MountServer {
     const device = await attach(this.parts.blocking, attachment);
     const mount = await this.begin(tree, directory, io, device);
     mount.begin();
+    this.watchdog.add(mount, directory);
     return mount;
   }
 
@@ -130,6 +142,7 @@ class Server implements MountServer {
     const session = new Session(tree.fileSystem, { io, opens, space, events });
     const mount: MountedTree = new MountedTree(this.parts, tree, directory, session, device, (ended) => {
       this.mounted.delete(ended);
+      this.watchdog.remove(ended);
       pages.forgetAll(ended);
     });
     this.mounted.add(mount);
@@ -175,12 +188,14 @@ class Server implements MountServer {
     if (!mount.isTrimmed) return;
     session.listings.clear();
     session.fileSystem.stack.dropInodes(Number.POSITIVE_INFINITY);
+    this.onTrimmed();
   }
 
   async close(): Promise<void> {
     clearInterval(this.timer);
     for (const mount of [...this.mounted]) await unmountSomehow(mount);
     await this.parts.blocking.close();
+    await this.watchdog.close();
   }
 }
 

@@ -33,6 +33,7 @@ export interface Served {
 export class ServingLoop {
   private readonly kernel: Kernel;
   private readonly hasWork: () => boolean;
+  private readonly onTurn: () => void;
   private readonly epoll: number;
   private readonly served: (Served | undefined)[] = [undefined];
   private readonly tags = new Uint32Array(TAGS_AT_ONCE);
@@ -42,9 +43,10 @@ export class ServingLoop {
   /** Without libuv's instance the loop only ever looks, and lets libuv do the waiting for a millisecond at a time. */
   private isNested = false;
 
-  /** `hasWork` tells of work of the process that is done between events. */
-  constructor(kernel: Kernel, hasWork: () => boolean) {
+  /** `hasWork` tells of work of the process that is done between events; `onTurn` is called with every turn. */
+  constructor(kernel: Kernel, hasWork: () => boolean, onTurn: () => void) {
     this.kernel = kernel;
+    this.onTurn = onTurn;
     this.hasWork = hasWork;
     this.epoll = kernel.createEpoll();
   }
@@ -77,6 +79,7 @@ export class ServingLoop {
   }
 
   private readonly run = (): void => {
+    this.onTurn();
     const until = performance.now() + TURN_MS;
     let wait = this.waitMs();
     for (;;) {

@@ -1,0 +1,75 @@
+/**
+ * The watchdog: where the thread that serves stands still, every program that uses one of its mounts waits for ever, and
+ * cannot even be killed while it does. Then the watchdog, a thread of its own, aborts those mounts that somebody waits for
+ * (fusectl, Documentation/filesystems/fuse/fuse.rst): their programs get ENOTCONN, and what was acknowledged is in the
+ * journal.
+ */
+import { readFileSync } from 'node:fs';
+import { Worker } from 'node:worker_threads';
+
+export class Watchdog {
+  private readonly limitMs: number;
+  /** Counts turns of the serving loop; shared with the thread that watches. */
+  private readonly turns = new Int32Array(new SharedArrayBuffer(4));
+  private readonly connections = new Map<object, number>();
+  private worker: Worker | undefined;
+
+  /** Aborts after `limitMs` without a turn. */
+  constructor(limitMs: number) {
+    this.limitMs = limitMs;
+  }
+
+  /** The serving thread is alive. */
+  noteTurn(): void {
+    Atomics.add(this.turns, 0, 1);
+  }
+
+  /** Watches the mount at `directory` on behalf of `owner`. */
+  add(owner: object, directory: string): void {
+    const connection = connectionOf(directory);
+    if (connection === undefined) return;
+    this.connections.set(owner, connection);
+    this.tell();
+  }
+
+  remove(owner: object): void {
+    if (this.connections.delete(owner)) this.tell();
+  }
+
+  private tell(): void {
+    if (this.worker === undefined) {
+      const { turns, limitMs } = this;
+      this.worker = new Worker(new URL('./watchdog-worker.js', import.meta.url), {
+        workerData: { turns, limitMs },
+      });
+      this.worker.unref();
+    }
+    this.worker.postMessage([...this.connections.values()]);
+  }
+
+  async close(): Promise<void> {
+    await this.worker?.terminate();
+    this.worker = undefined;
+  }
+}
+
+/**
+ * The number of a mount's connection: the minor number of its device, which /proc/self/mountinfo tells without asking the
+ * mount. Undefined where it does not.
+ */
+export function connectionOf(directory: string): number | undefined {
+  let found: number | undefined;
+  for (const line of readFileSync('/proc/self/mountinfo', 'utf8').split('\n')) {
+    // proc_pid_mountinfo(5): id, parent, major:minor, root, mount point (blanks and backslashes as \ooo), …
+    const [, , device, , point] = line.split(' ');
+    if (device === undefined || point === undefined || unescaped(point) !== directory) continue;
+    found = Number(device.split(':')[1]);
+  }
+  return found;
+}
+
+function unescaped(text: string): string {
+  return text.replace(/\\([0-7]{3})/g, (_all, digits: string) =>
+    String.fromCharCode(Number.parseInt(digits, 8)),
+  );
+}
