@@ -105,15 +105,17 @@ const clearingCases: readonly MountCase[] = [
   {
     name: 'giving a file to another group, as its owner or as root, clears setuid and setgid',
     run(root) {
-      const path = `${root}/file`;
-      chownSync(path, USER, OTHER_GROUP);
-      chmodSync(path, 0o6755);
-      asStranger(`chgrp ${GROUP} "$1"`, path);
-      assert.equal(statSync(path).gid, GROUP);
-      assert.equal(modeOf(path), 0o755);
-      chmodSync(path, 0o6755);
-      chownSync(path, 0, 0);
-      assert.equal(modeOf(path), 0o755);
+      execFileSync('mkfifo', [`${root}/fifo`]);
+      for (const path of [`${root}/file`, `${root}/fifo`]) {
+        chownSync(path, USER, OTHER_GROUP);
+        chmodSync(path, 0o6555);
+        asStranger(`chgrp ${GROUP} "$1"`, path);
+        assert.equal(statSync(path).gid, GROUP);
+        assert.equal(modeOf(path), 0o555, path);
+        chmodSync(path, 0o6755);
+        chownSync(path, 0, 0);
+        assert.equal(modeOf(path), 0o755, path);
+      }
     },
   },
 ];
