@@ -1,4 +1,4 @@
-/** Single calls on mounts, by one program that makes system calls, beside the kernel's filesystems and fuse-overlayfs. */
+/** Single calls on mounts, by one program, beside ext4, overlayfs and fuse-overlayfs. */
 import { closeSync, mkdirSync, openSync, writeFileSync, writeSync } from 'node:fs';
 import { type Absent, isAbsent, SeededBytes } from '../src/interface/demo/index.ts';
 import type { BenchContext, Benchmark } from './bench-context.ts';

@@ -2,7 +2,7 @@
 import type { SamplingOptions } from './sampling.ts';
 import type { Sampled } from './table.ts';
 
-/** The files that `makeCallsTree` makes: a directory of small ones, one that fits into every cache, one that does not. */
+/** The files of `makeCallsTree`: a directory of small ones, one that fits into every cache, and one that does not. */
 export const SMALL_FILES = 1000;
 export const SMALL_BYTES = 4096;
 export const WITHIN_BYTES = 48 * 2 ** 20;

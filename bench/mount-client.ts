@@ -1,7 +1,6 @@
 /**
  * The client of the benchmark of mounts, in its own process: `node mount-client.js '{…}'`. The same program for every
- * filesystem. It makes its system calls through libc, for which koffi takes about 0.2 µs a call; node:fs takes four times
- * as long.
+ * filesystem. It makes its system calls through libc, for which koffi takes about 0.2 µs a call.
  */
 import { constants } from 'node:fs';
 import { evictFiles, filesUnder } from '../src/interface/demo/index.ts';

@@ -15,6 +15,8 @@ export interface MountedCopy {
   readonly root: string;
   /** Directories of the host whose files hold what is in it. */
   readonly behind: readonly string[];
+  /** The kernel keeps pages for the files themselves, beside those of the files behind. */
+  readonly hasOwnPages: boolean;
   unmount(): Promise<void>;
 }
 
@@ -54,7 +56,12 @@ const ext4: ContenderKind = {
       async copy() {
         const root = path.join(directory, `${count++}`);
         runProgram('cp', '-a', source, root);
-        return { root, behind: [], unmount: async () => void runProgram('rm', '-r', root) };
+        return {
+          root,
+          behind: [],
+          hasOwnPages: true,
+          unmount: async () => void runProgram('rm', '-r', root),
+        };
       },
       servingBytes: async () => 0,
       close: async () => void runProgram('rm', '-r', directory),
@@ -72,7 +79,8 @@ const overlayfs: ContenderKind = {
     const copy = async (): Promise<MountedCopy> => {
       const own = path.join(directory, `${count++}`);
       const { point, unmount } = mountOverlay(source, own, work);
-      return { root: point, behind: [source, path.join(own, 'upper')], unmount: async () => unmount() };
+      const behind = [source, path.join(own, 'upper')];
+      return { root: point, behind, hasOwnPages: false, unmount: async () => unmount() };
     };
     try {
       await (await copy()).unmount();
@@ -126,6 +134,7 @@ const fuseOverlayfs: ContenderKind = {
       return {
         root,
         behind: [source, path.join(own, 'upper')],
+        hasOwnPages: true,
         async unmount() {
           const ended = once(child, 'exit');
           unmount();
@@ -167,6 +176,7 @@ export async function mountRamet(io: IoMode, source: string, work: WorkDirectory
       return {
         root,
         behind: [path.join(storeDirectory, 'blobs')],
+        hasOwnPages: true,
         async unmount() {
           await server.unmount(root);
           await server.ask({ kind: 'release', tree: name });

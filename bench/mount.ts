@@ -1,5 +1,13 @@
 /** `npm run bench:mount`: mounted forks, beside ext4, overlayfs and fuse-overlayfs. */
 import { mountCallsBenchmark } from './mount-calls.ts';
+import { mountManyBenchmark, mountMemoryBenchmark } from './mount-memory.ts';
+import { mountProgramsBenchmark, mountTreesBenchmark } from './mount-trees.ts';
 import { runBenchmarks } from './run.ts';
 
-await runBenchmarks('bench:mount', [mountCallsBenchmark]);
+await runBenchmarks('bench:mount', [
+  mountCallsBenchmark,
+  mountTreesBenchmark,
+  mountProgramsBenchmark,
+  mountMemoryBenchmark,
+  mountManyBenchmark,
+]);

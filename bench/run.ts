@@ -1,4 +1,4 @@
-/** Runs benchmarks as a command line asks for, and prints their tables: `[name…] [--quick] [--json] [--dir DIRECTORY]`. */
+/** Runs benchmarks and prints their tables, as `[name…] [--quick] [--json] [--dir DIRECTORY]` asks for. */
 import { cpus, release, totalmem } from 'node:os';
 import { parseArgs } from 'node:util';
 import type { Absent } from '../src/interface/demo/index.ts';

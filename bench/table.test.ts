@@ -75,6 +75,12 @@ describe('ratio and budget', () => {
     const row = rowOf({ host: ABSENT, other: summarize([20]), 'Ramet, depth 1': summarize([5]) });
     assert.equal(ratioOf(sectionOf(row), row), 0.25);
   });
+
+  it('have no ratio to a peer that took nothing', () => {
+    const row = rowOf({ host: summarize([0]), other: summarize([20]), 'Ramet, depth 1': summarize([5]) }, 9);
+    assert.equal(ratioOf(sectionOf(row), row), undefined);
+    assert.equal(isMet(sectionOf(row), row), true);
+  });
 });
 
 describe('a section', () => {

@@ -33,7 +33,7 @@ export interface Section {
   readonly peers: readonly string[];
   /** Columns of Ramet itself; a budget is met when all of them meet it. */
   readonly own: readonly string[];
-  /** Columns that are neither peers nor Ramet: sizes. */
+  /** Columns that no ratio and no budget is of: sizes, and modes of Ramet that one asks for. */
   readonly columns?: readonly string[];
   readonly rows: readonly Row[];
   /** What a reader has to know to judge the figures. */
@@ -79,11 +79,12 @@ function ownMedian(section: Section, row: Row): number | undefined {
   return medians.length === 0 ? undefined : Math.max(...medians);
 }
 
-/** Ramet's worst column divided by the best peer; undefined where either was not measured. */
+/** Ramet's worst column divided by the best peer; undefined where either was not measured, or the peer took nothing. */
 export function ratioOf(section: Section, row: Row): number | undefined {
   const peers = defined(section.peers.map((name) => medianOf(row.cells[name])));
   const own = ownMedian(section, row);
-  return own === undefined || peers.length === 0 ? undefined : own / Math.min(...peers);
+  const best = Math.min(...peers);
+  return own === undefined || peers.length === 0 || best <= 0 ? undefined : own / best;
 }
 
 /** Undefined where there is no budget or no figure. */

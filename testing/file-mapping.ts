@@ -15,7 +15,8 @@ const MFD_CLOEXEC = 1;
 const PAGE_BYTES = 4096;
 
 export class FileMapping implements Disposable {
-  private readonly address: number;
+  /** Where it lies in the memory of this process. */
+  readonly address: number;
   readonly lengthBytes: number;
   /** The file in memory that bytes pass through. */
   private readonly between: number;

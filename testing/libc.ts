@@ -41,6 +41,7 @@ export interface Libc {
   fgetxattr(fd: number, name: string, target: Uint8Array, length: number): number;
   lsetxattr(path: string, name: string, value: Uint8Array, length: number, flags: number): number;
   lgetxattr(path: string, name: string, target: Uint8Array, length: number): number;
+  lremovexattr(path: string, name: string): number;
   name_to_handle_at(
     directory: number,
     path: string,
@@ -86,6 +87,7 @@ const PROTOTYPES: Readonly<Record<Exclude<keyof Libc, 'errno' | 'addressOf' | 'g
   fgetxattr: 'int64_t fgetxattr(int fd, const char *name, void *target, size_t length)',
   lsetxattr: 'int lsetxattr(const char *path, const char *name, void *value, size_t length, int flags)',
   lgetxattr: 'int64_t lgetxattr(const char *path, const char *name, void *target, size_t length)',
+  lremovexattr: 'int lremovexattr(const char *path, const char *name)',
   name_to_handle_at:
     'int name_to_handle_at(int directory, const char *path, void *handle, void *mount, int flags)',
   open_by_handle_at: 'int open_by_handle_at(int mount, void *handle, int flags)',

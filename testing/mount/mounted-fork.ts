@@ -3,7 +3,16 @@
  * ever. Whatever happens, nothing stays mounted, and the process is gone.
  */
 import { execFileSync } from 'node:child_process';
-import { closeSync, constants, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
+import {
+  chmodSync,
+  closeSync,
+  constants,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { directoryOnDisk } from '../../src/interface/demo/index.ts';
 import type { IoMode, MountServerOptions } from '../../src/interface/fuse/index.ts';
@@ -46,6 +55,8 @@ export class MountServerProcess implements AsyncDisposable {
   ) {
     this.isOwnDirectory = directory === undefined;
     this.directory = directory ?? mkdtempSync(join(directoryOnDisk(), 'ramet-mounts-'));
+    // Other users come through here.
+    chmodSync(this.directory, 0o755);
     this.storeDirectory = storeDirectory ?? join(this.directory, 'store');
     this.child = new Child('../mount/serving-child', this.storeDirectory, JSON.stringify(options));
   }
@@ -88,10 +99,15 @@ export class MountServerProcess implements AsyncDisposable {
     await this.child.kill();
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.child.kill();
+  /** Takes away what a killed process has left mounted. */
+  clearMounts(): void {
     for (const point of mountPointsUnder(this.directory))
       execFileSync('umount', ['--lazy', point], { stdio: 'pipe' });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.child.kill();
+    this.clearMounts();
     if (this.isOwnDirectory) rmSync(this.directory, { recursive: true, force: true });
   }
 }

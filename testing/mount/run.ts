@@ -1,17 +1,19 @@
 /** Registers the cases of mounts as tests of node:test, over one directory that has a directory for each case. */
-import { mkdirSync } from 'node:fs';
+import { chmodSync, mkdirSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import { coherenceGroup } from './coherence.ts';
 import { identityGroup } from './identity.ts';
 import { locksGroup } from './locks.ts';
 import { fillDirectory, type MountFeatures, type MountGroup } from './mount-case.ts';
 import { namesGroup } from './names.ts';
+import { rightsGroup } from './rights.ts';
 import { watchesGroup } from './watches.ts';
 
 export const mountGroups: readonly MountGroup[] = [
   coherenceGroup,
   identityGroup,
   namesGroup,
+  rightsGroup,
   locksGroup,
   watchesGroup,
 ];
@@ -21,8 +23,9 @@ function directoryOf(group: MountGroup, index: number): string {
   return `${group.name}-${index}`;
 }
 
-/** Makes the directories of all cases, as they are before anything is forked or mounted. */
+/** Makes the directories of all cases in `root`, as they are before anything is forked. Other users may enter. */
 export function fillCases(root: string): void {
+  chmodSync(root, 0o755);
   for (const group of mountGroups) {
     for (const [index, mountCase] of group.cases.entries()) {
       const directory = `${root}/${directoryOf(group, index)}`;

@@ -12,7 +12,7 @@ import { StoreEngine, type Tree } from '../../src/store/index.ts';
 import { answerAll } from '../processes/child.ts';
 import { problemsOf } from '../shared-store.ts';
 
-/** What it can be asked to do. */
+/** What it can be asked to do. Mounts can be entered by other users. */
 export type ServingRequest =
   | { readonly kind: 'import'; readonly directory: string; readonly name: string }
   | { readonly kind: 'empty'; readonly name: string }
@@ -71,7 +71,7 @@ async function handle(request: ServingRequest): Promise<ServingAnswer> {
       return {};
     case 'mount': {
       const { tree, directory, io } = request;
-      mounts.set(directory, await server.mount(treeOf(tree), directory, { io }));
+      mounts.set(directory, await server.mount(treeOf(tree), directory, { io, allowOther: true }));
       return {};
     }
     case 'unmount':
@@ -102,5 +102,10 @@ answerAll<ServingRequest>(async (request) => {
     if (!(error instanceof FsError)) throw error;
     return { code: error.code, message: error.message };
   }
+});
+// Whoever asked is gone: nothing stays mounted.
+process.on('disconnect', async () => {
+  await server.close();
+  process.exit();
 });
 process.send!('ready');

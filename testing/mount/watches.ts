@@ -16,7 +16,8 @@ import {
   writeSync,
 } from 'node:fs';
 import { equalBytes } from '../conformance/expect.ts';
-import { allocateFixed, check, libc } from '../libc.ts';
+import { check, libc } from '../libc.ts';
+import { handleOf, openHandle } from './file-handle.ts';
 import { dropPages, fileContent, type MountCase, type MountGroup } from './mount-case.ts';
 
 const IN_NONBLOCK = 0o4000;
@@ -27,8 +28,6 @@ const IN_MOVED_FROM = 0x40;
 const IN_MOVED_TO = 0x80;
 const IN_CREATE = 0x100;
 const IN_DELETE = 0x200;
-const AT_FDCWD = -100;
-const HANDLE_BYTES_MAX = 128;
 
 interface WatchEvent {
   readonly mask: number;
@@ -106,24 +105,6 @@ const watchCases: readonly MountCase[] = [
     },
   },
 ];
-
-/** A file handle: struct file_handle with its length in front. */
-function handleOf(path: string): Buffer {
-  const handle = allocateFixed(8 + HANDLE_BYTES_MAX);
-  handle.writeUInt32LE(HANDLE_BYTES_MAX, 0);
-  check(libc().name_to_handle_at(AT_FDCWD, path, handle, allocateFixed(4), 0), 'name_to_handle_at');
-  return handle;
-}
-
-/** Opens a handle, on the filesystem that `root` is on. */
-function openHandle(root: string, handle: Buffer, flags: number): number {
-  const mount = openSync(root, 'r');
-  try {
-    return check(libc().open_by_handle_at(mount, handle, flags), 'open_by_handle_at');
-  } finally {
-    closeSync(mount);
-  }
-}
 
 function readByHandle(root: string, handle: Buffer): Buffer {
   const fd = openHandle(root, handle, constants.O_RDONLY);

@@ -1,0 +1,59 @@
+/** Names that the kernel looks up and forgets, over and over: what the server keeps of them does not grow. */
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, it } from 'node:test';
+import { directoryOnDisk } from '../../src/interface/demo/index.ts';
+import { MountServerProcess, whyNoMounts } from './mounted-fork.ts';
+
+const DIRECTORIES = 100;
+const FILES = 200;
+/** RAMET_FORGET_ROUNDS=50 looks up a million names. */
+const ROUNDS = Number(process.env.RAMET_FORGET_ROUNDS ?? 4);
+/** Rounds until caches and the compiler have what they need. */
+const FIRST_ROUNDS = 3;
+/** A file that the server knows takes about 4 KiB: were they kept, four rounds would take 300 MiB. */
+const GROWTH_BYTES_MAX = 20 * 2 ** 20;
+
+function makeTree(root: string): void {
+  for (let directory = 0; directory < DIRECTORIES; directory++) {
+    mkdirSync(join(root, `directory-${directory}`));
+    for (let file = 0; file < FILES; file++)
+      writeFileSync(join(root, `directory-${directory}`, `file-${file}`), '');
+  }
+}
+
+/** Looks every name up; then the kernel drops the inodes and names that nobody uses: proc_sys_vm(5). */
+function lookUpAndForget(root: string): void {
+  const count = execFileSync('sh', ['-c', 'find "$1" -type f -size -9k | wc -l', 'sh', root], {
+    encoding: 'utf8',
+  });
+  assert.equal(Number(count), DIRECTORIES * FILES);
+  writeFileSync('/proc/sys/vm/drop_caches', '2');
+}
+
+async function servingBytes(server: MountServerProcess): Promise<number> {
+  return (await server.ask({ kind: 'memory' })).anonymousBytes!;
+}
+
+describe('names that are forgotten', { skip: whyNoMounts() }, () => {
+  it('take no memory of the server, however many there were', async () => {
+    const source = mkdtempSync(join(directoryOnDisk(), 'ramet-forget-'));
+    await using server = await MountServerProcess.start();
+    try {
+      makeTree(source);
+      await server.ask({ kind: 'import', directory: source, name: 'base' });
+    } finally {
+      rmSync(source, { recursive: true });
+    }
+    await server.ask({ kind: 'fork', source: 'base', name: 'fork' });
+    const root = await server.mount('fork');
+    for (let round = 0; round < FIRST_ROUNDS; round++) lookUpAndForget(root);
+    const before = await servingBytes(server);
+    for (let round = 0; round < ROUNDS; round++) lookUpAndForget(root);
+    const grown = (await servingBytes(server)) - before;
+    assert.ok(grown < GROWTH_BYTES_MAX, `${Math.round(grown / 2 ** 20)} MiB more after ${ROUNDS} rounds`);
+    await server.unmount(root);
+  });
+});
