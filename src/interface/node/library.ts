@@ -8,6 +8,7 @@ import { FsError, nameToString } from '../../base/index.ts';
 import type { View } from '../../mapping/index.ts';
 import type { Change, FsckOptions, FsckReport, GcReport, Tree, TreeInfo } from '../../store/index.ts';
 import { type CacheLimits, diffTrees, StoreEngine, TreeCache } from '../../store/index.ts';
+import type { OpenFile } from '../../vfs/index.ts';
 import type { ImportOptions, ImportReport } from '../transfer/index.ts';
 import { importTree } from '../transfer/index.ts';
 import { checkInteger } from './arguments.ts';
@@ -86,12 +87,13 @@ class OpenTree {
     const isDescriptor = typeof file === 'number';
     const open = isDescriptor ? this.calls.fileOf(file, 'mmap') : openFile(fileSystem, file, READ_ONLY, 0);
     try {
-      return fileSystem.map(open, options);
+      // The cast: this tree's own files alone are in its fs.
+      return fileSystem.map(open as OpenFile, options);
     } catch (error) {
       throw failureOf(error, 'mmap', isDescriptor ? undefined : file);
     } finally {
       // The view keeps the file alive, as a mapping does on Linux.
-      if (!isDescriptor) fileSystem.close(open);
+      if (!isDescriptor) fileSystem.close(open as OpenFile);
     }
   }
 
