@@ -10,7 +10,7 @@ import { isFsError, nameFromString, SeededRandom } from '../base/index.ts';
 import { importTree } from '../interface/transfer/index.ts';
 import type { FileSystem } from '../vfs/index.ts';
 import { type Change, diffTrees } from './diff.ts';
-import type { StoreEngine } from './engine.ts';
+import { StoreEngine } from './engine.ts';
 
 const O_RDWR_CREATE = 0o102;
 
@@ -41,6 +41,20 @@ describe('diffTrees', () => {
     engine.fork('base', 'try').close();
     assert.deepEqual(diffTrees(engine, 'base', 'try'), []);
     assert.deepEqual(diffTrees(engine, 'base', 'base'), []);
+  });
+
+  test('of a fork that another process owns needs that to have stored it', async (context) => {
+    const engine = await storeWithBase(context);
+    const tree = engine.fork('base', 'try');
+    write(tree.fileSystem, '/new', Buffer.from('new'));
+    const other = await StoreEngine.open(engine.directory);
+    context.after(() => other.close());
+    assert.throws(
+      () => diffTrees(other, 'base', 'try'),
+      (error) => isFsError(error, 'EBUSY'),
+    );
+    tree.checkpoint();
+    assert.deepEqual(inShort(diffTrees(other, 'base', 'try', new Set(['try']))), ['a /new']);
   });
 
   test('names what was added, removed and modified, and how', async (context) => {

@@ -9,7 +9,7 @@ import type { BlobSpace } from '../blob/index.ts';
 import { ExtentMap } from '../extent/index.ts';
 import type { DentryRecord, InodeRecord, MetaTables } from '../meta/index.ts';
 import type { StoreEngine } from './engine.ts';
-import { type StoredTree, settleTree } from './stored-tree.ts';
+import { type SettledElsewhere, type StoredTree, settleTree } from './stored-tree.ts';
 
 export type ChangedPart = 'content' | 'mode' | 'owner' | 'times' | 'xattrs' | 'target' | 'device';
 
@@ -33,11 +33,16 @@ const PIECE_BLOCKS = 256;
 /**
  * How tree `b` differs from tree `a`, by path in byte order: added means in `b` only. Changed times alone of
  * a directory are not a change: they follow from what changed in it. ENOENT; EBUSY when another process owns
- * one of them.
+ * one of them and it is not in `elsewhere`.
  */
-export function diffTrees(engine: StoreEngine, a: string, b: string): Change[] {
-  const before = settleTree(engine, a);
-  const after = settleTree(engine, b);
+export function diffTrees(
+  engine: StoreEngine,
+  a: string,
+  b: string,
+  elsewhere: SettledElsewhere = new Set(),
+): Change[] {
+  const before = settleTree(engine, a, elsewhere);
+  const after = settleTree(engine, b, elsewhere);
   return new Comparison(engine.tables, engine.blobs, before, after).all();
 }
 

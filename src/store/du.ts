@@ -56,8 +56,9 @@ export function storeUsage(engine: StoreEngine): DuReport {
   }
   for (const [base, members] of groups) usage.addGroup(base, members);
   const counted = usage.finish();
-  const diskOf = (directory: string): number => diskBytes(engine.system, Buffer.from(directory));
   const { layout } = engine;
+  const diskOf = (directory: string): number =>
+    diskBytes(engine.system, Buffer.from(directory), layout.mountsDirectory);
   return {
     trees: trees.map((tree) => counted.get(tree.info.id)!),
     diskBytes: diskOf(layout.directory),
@@ -68,13 +69,17 @@ export function storeUsage(engine: StoreEngine): DuReport {
   };
 }
 
-/** Allocated space of a directory and all that is in it. */
-function diskBytes(system: System, directory: Buffer): number {
+/**
+ * Allocated space of a directory and all that is in it, but for `skipped`: trees are mounted there, whose blocks are in
+ * the blobs, and the process that serves them must not look at its own mounts.
+ */
+function diskBytes(system: System, directory: Buffer, skipped: string): number {
   let total = system.statHost(directory, false).blocks * 512;
+  if (directory.equals(Buffer.from(skipped))) return total;
   for (const { name } of system.readHostDirectory(directory)) {
     const path = Buffer.concat([directory, Buffer.from('/'), Buffer.from(name, 'latin1')]);
     const stat = system.statHost(path, false);
-    total += (stat.mode & S_IFMT) === 0o040000 ? diskBytes(system, path) : stat.blocks * 512;
+    total += (stat.mode & S_IFMT) === 0o040000 ? diskBytes(system, path, skipped) : stat.blocks * 512;
   }
   return total;
 }

@@ -35,6 +35,11 @@ export class StoreLayout {
     return `${this.directory}/run`;
   }
 
+  /** Where trees are mounted that need no place of their own. */
+  get mountsDirectory(): string {
+    return `${this.runDirectory}/mounts`;
+  }
+
   journalPath(layer: LayerId): string {
     return `${this.journalsDirectory}/${layer}`;
   }

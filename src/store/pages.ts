@@ -47,24 +47,41 @@ export interface PageReport {
   readonly resident: Uint8Array;
 }
 
+/** A file of a tree that another process owns and has just stored for us. */
+export interface SettledFile {
+  readonly ino: number;
+  readonly mode: number;
+  readonly size: number;
+}
+
 /**
  * ENOENT, ENOTDIR, ELOOP of the path; EISDIR, EINVAL when it is no regular file; EBUSY (the fork is owned
- * elsewhere).
+ * elsewhere, and no `settled` says what file its path leads to).
  */
-export function filePages(engine: StoreEngine, name: string, path: string): PageReport {
+export function filePages(
+  engine: StoreEngine,
+  name: string,
+  path: string,
+  settled?: SettledFile,
+): PageReport {
+  if (settled !== undefined) return pagesOf(engine, name, path, settled);
   const open = engine.openTreeOf(name);
   const tree = open ?? engine.openTree(name);
   try {
-    const { ino, size, mode } = tree.fileSystem.stat(path, true);
-    if ((mode & 0o170000) === 0o040000) throw new FsError('EISDIR');
-    if ((mode & 0o170000) !== 0o100000)
-      throw new FsError('EINVAL', { note: 'only regular files have pages' });
+    const file = tree.fileSystem.stat(path, true);
     tree.checkpoint();
-    // The stat's number came from this tree.
-    return new PageSurvey(engine, tree.info.name, ino as Ino).report(path, size);
+    return pagesOf(engine, tree.info.name, path, file);
   } finally {
     if (open === undefined) tree.close();
   }
+}
+
+function pagesOf(engine: StoreEngine, name: string, path: string, file: SettledFile): PageReport {
+  const { ino, mode, size } = file;
+  if ((mode & 0o170000) === 0o040000) throw new FsError('EISDIR');
+  if ((mode & 0o170000) !== 0o100000) throw new FsError('EINVAL', { note: 'only regular files have pages' });
+  // A stat's number came from the tree.
+  return new PageSurvey(engine, name, ino as Ino).report(path, size);
 }
 
 /** A row of runs that shares blocks with the file, and the part of a blob it covers. */

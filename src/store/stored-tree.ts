@@ -76,14 +76,17 @@ function layersOf(tables: MetaTables, top: LayerId): FrozenLayer[] {
   return layers;
 }
 
+/** Forks that another process owns and has just stored for us: what the tables say of them is what they are. */
+export type SettledElsewhere = ReadonlySet<string>;
+
 /**
  * Brings what a fork's journal holds into the tables and returns the tree. ENOENT; EBUSY when another process
- * owns the fork, whose journal only it may read.
+ * owns the fork, whose journal only it may read, unless that has been done there.
  */
-export function settleTree(engine: StoreEngine, name: string): StoredTree {
+export function settleTree(engine: StoreEngine, name: string, elsewhere: SettledElsewhere): StoredTree {
   const open = engine.openTreeOf(name);
   if (open !== undefined) open.checkpoint();
-  else if (engine.info(name).kind === 'fork') engine.openTree(name).close();
+  else if (engine.info(name).kind === 'fork' && !elsewhere.has(name)) engine.openTree(name).close();
   return new StoredTree(engine.tables, engine.info(name));
 }
 

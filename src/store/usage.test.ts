@@ -12,7 +12,7 @@ import { importTree } from '../interface/transfer/index.ts';
 import { createBufferedSystem } from '../sys/index.ts';
 import type { FileSystem } from '../vfs/index.ts';
 import { type DuReport, storeUsage } from './du.ts';
-import type { StoreEngine } from './engine.ts';
+import { StoreEngine } from './engine.ts';
 import { filePages } from './pages.ts';
 import type { Tree } from './tree.ts';
 
@@ -32,6 +32,36 @@ async function storeWithBase(context: TestContext): Promise<StoreEngine> {
   await importTree(engine, root, { name: 'base' });
   return engine;
 }
+
+test("what is mounted in the store is not counted as the store's own", async (context) => {
+  const engine = await storeWithBase(context);
+  const before = storeUsage(engine).diskBytes;
+  const { mountsDirectory } = engine.layout;
+  mkdirSync(join(mountsDirectory, 'try'), { recursive: true });
+  writeFileSync(join(mountsDirectory, 'try', 'large'), seededBytes(1, 1_000_000));
+  const added = storeUsage(engine).diskBytes - before;
+  assert.ok(added < 100_000, `${added} bytes: the directories alone`);
+});
+
+test('the pages of a file that another process has stored are those that it shows there', async (context) => {
+  const engine = await storeWithBase(context);
+  const tree = engine.fork('base', 'try');
+  write(tree.fileSystem, '/a', seededBytes(9, BLOCK_SIZE), BLOCK_SIZE);
+  const other = await StoreEngine.open(engine.directory);
+  context.after(() => other.close());
+  assert.throws(
+    () => filePages(other, 'try', '/a'),
+    (error) => isFsError(error, 'EBUSY'),
+  );
+  tree.checkpoint();
+  const { privateCount, sharedCount } = filePages(other, 'try', '/a', tree.fileSystem.stat('/a', true));
+  assert.deepEqual([privateCount, sharedCount], [1, 2]);
+  const directory = tree.fileSystem.stat('/sub', true);
+  assert.throws(
+    () => filePages(other, 'try', '/sub', directory),
+    (error) => isFsError(error, 'EISDIR'),
+  );
+});
 
 function write(fileSystem: FileSystem, path: string, bytes: Buffer, position: number): void {
   const file = fileSystem.open(path, O_RDWR_CREATE, 0o644);

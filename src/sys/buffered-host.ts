@@ -41,7 +41,8 @@ function readHostDirectory(path: Buffer): HostEntry[] {
   for (const name of names) {
     const stat = lstatIfPresent(Buffer.concat([path, SLASH, name]));
     // Undefined: removed since the names were read.
-    if (stat !== undefined) entries.push({ name: name.toString('latin1'), ino: Number(stat.ino) });
+    if (stat !== undefined)
+      entries.push({ name: name.toString('latin1'), ino: Number(stat.ino), kind: Number(stat.mode) >>> 12 });
   }
   return entries;
 }

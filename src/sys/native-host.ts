@@ -75,7 +75,8 @@ function directoryCalls(libc: Libc): Pick<HostCalls, 'readHostDirectory'> {
   function collect(length: number, entries: HostEntry[]): void {
     for (let at = 0; at < length; at += chunk.readUInt16LE(at + 16)) {
       const name = chunk.toString('latin1', at + 19, chunk.indexOf(0, at + 19));
-      if (name !== '.' && name !== '..') entries.push({ name, ino: uint64(words, at / 4) });
+      if (name !== '.' && name !== '..')
+        entries.push({ name, ino: uint64(words, at / 4), kind: chunk[at + 18]! });
     }
   }
 

@@ -388,6 +388,7 @@ for (const [name, system] of SYSTEMS) {
       assert.equal(new Set(entries.map((entry) => entry.name)).size, 3002);
       const found = entries.find((entry) => entry.name === '\xff\xe9 ');
       assert.equal(found?.ino, statSync(odd).ino);
+      assert.equal(found?.kind, 8, 'DT_REG');
       assert.throws(
         () => system.readHostDirectory(at('none')),
         (error) => isFsError(error, 'ENOENT'),

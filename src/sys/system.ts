@@ -39,6 +39,8 @@ export interface HostEntry {
   /** Byte string, see base/names. */
   readonly name: string;
   readonly ino: number;
+  /** DT_* of readdir(3); 0 where the host does not say. */
+  readonly kind: number;
 }
 
 export interface System {

@@ -14,3 +14,4 @@ export { type AttributeChanges, InodeCalls } from './inode-calls.ts';
 export { type DirectoryEntry, RENAME_EXCHANGE, RENAME_NOREPLACE } from './namespace.ts';
 export * from './open-file.ts';
 export { R_OK, W_OK, X_OK } from './permission.ts';
+export type { TreeFile, TreeFiles } from './tree-files.ts';

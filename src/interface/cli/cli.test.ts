@@ -14,71 +14,16 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import { nativeOnly } from '../../../testing/native-only.ts';
 import { seededBytes } from '../../../testing/odd-tree.ts';
-import { scratchDirectory } from '../../../testing/scratch-store.ts';
+import { rametMain, ScratchCommand } from '../../../testing/scratch-command.ts';
 import { compareTrees, describeHostTree } from '../../../testing/tree-compare.ts';
 import { StoreEngine } from '../../store/index.ts';
 import { createSystem } from '../../sys/index.ts';
 import { createProgram } from './program.ts';
 
-const MAIN = fileURLToPath(new URL('./main.js', import.meta.url));
-
-interface Outcome {
-  readonly code: number | null;
-  readonly out: string;
-  readonly err: string;
-}
-
-/** A scratch directory with a store, and the program running there. */
-class Scratch {
-  readonly directory: string;
-
-  constructor(context: TestContext) {
-    this.directory = scratchDirectory(context);
-  }
-
-  at(name: string): string {
-    return join(this.directory, name);
-  }
-
-  run(...args: string[]): Outcome {
-    return this.runWith({}, ...args);
-  }
-
-  runWith(environment: Readonly<Record<string, string>>, ...args: string[]): Outcome {
-    const { RAMET_STORE: _outer, ...inherited } = process.env;
-    const { status, stdout, stderr } = spawnSync(process.execPath, [MAIN, ...args], {
-      cwd: this.directory,
-      env: { ...inherited, ...environment },
-      encoding: 'utf8',
-    });
-    return { code: status, out: stdout, err: stderr };
-  }
-
-  /** Runs what must succeed and say nothing on stderr. */
-  must(...args: string[]): string {
-    const { code, out, err } = this.run(...args);
-    assert.deepEqual([code, err], [0, ''], `ramet ${args.join(' ')}`);
-    return out;
-  }
-
-  json(...args: string[]): unknown {
-    return JSON.parse(this.must(...args, '--json'));
-  }
-
-  /** Runs what must fail; gives the one line, or the object, on stderr. */
-  mustFail(code: number, ...args: string[]): string {
-    const outcome = this.run(...args);
-    assert.equal(outcome.code, code, `ramet ${args.join(' ')}: ${outcome.err}`);
-    assert.match(outcome.err, /^[^\n]+\n$/, 'one line');
-    return outcome.err.trimEnd();
-  }
-}
-
-function withBase(context: TestContext): Scratch {
-  const scratch = new Scratch(context);
+function withBase(context: TestContext): ScratchCommand {
+  const scratch = new ScratchCommand(context);
   mkdirSync(scratch.at('repo/src'), { recursive: true });
   writeFileSync(scratch.at('repo/README'), 'read me\n');
   writeFileSync(scratch.at('repo/src/x.ts'), 'const x = 1;\n');
@@ -93,11 +38,8 @@ describe('help and usage', () => {
   test('every command has a description, an example and --help', () => {
     const program = createProgram();
     const names = program.commands.map((command) => command.name());
-    for (const name of 'init import fork ls cat cp rm drop diff export snapshot du stat pages gc fsck'.split(
-      ' ',
-    )) {
-      assert.ok(names.includes(name), name);
-    }
+    const trees = 'init import fork ls cat cp rm drop diff export snapshot du stat pages gc fsck';
+    for (const name of `${trees} run mount umount owner`.split(' ')) assert.ok(names.includes(name), name);
     for (const command of program.commands) {
       assert.notEqual(command.description(), '', command.name());
       let help = '';
@@ -109,7 +51,7 @@ describe('help and usage', () => {
   });
 
   test('--help is no failure; wrong usage is 2, as a line or as an object', (context) => {
-    const scratch = new Scratch(context);
+    const scratch = new ScratchCommand(context);
     assert.equal(scratch.run('--help').code, 0);
     assert.match(scratch.run('--help').out, /^Usage: ramet/);
     assert.equal(scratch.run('fork', '--help').code, 0);
@@ -130,7 +72,7 @@ describe('help and usage', () => {
 
 describe('the store', () => {
   test('is ./.ramet, or $RAMET_STORE, or --store, the last one first', (context) => {
-    const scratch = new Scratch(context);
+    const scratch = new ScratchCommand(context);
     scratch.must('init');
     assert.ok(existsSync(scratch.at('.ramet/VERSION')));
     assert.equal(scratch.runWith({ RAMET_STORE: scratch.at('two') }, 'init').code, 0);
@@ -140,7 +82,7 @@ describe('the store', () => {
   });
 
   test('that is missing, or there already, is 1 with the way out', (context) => {
-    const scratch = new Scratch(context);
+    const scratch = new ScratchCommand(context);
     assert.match(scratch.mustFail(1, 'ls'), /there is no store here.*`ramet init`/);
     const problem = JSON.parse(scratch.mustFail(1, 'ls', '--json')).error;
     assert.equal(problem.code, 'ERR_STORE_NOT_FOUND');
@@ -256,7 +198,7 @@ describe('files', () => {
   });
 
   test('with control characters in their names do not reach the terminal as such', (context) => {
-    const scratch = new Scratch(context);
+    const scratch = new ScratchCommand(context);
     mkdirSync(scratch.at('odd'));
     writeFileSync(scratch.at('odd/\u001b[31mred\n'), '');
     scratch.must('init');
@@ -278,7 +220,7 @@ describe('files', () => {
 
   test('cat ends quietly when nobody reads any more', async (context) => {
     const scratch = withBase(context);
-    const child = spawn(process.execPath, [MAIN, 'cat', 'base:/large'], { cwd: scratch.directory });
+    const child = spawn(process.execPath, [rametMain, 'cat', 'base:/large'], { cwd: scratch.directory });
     let err = '';
     child.stderr.on('data', (piece: Buffer) => {
       err += piece.toString();
@@ -399,7 +341,7 @@ describe('what changed and what it takes', () => {
     assert.match(scratch.mustFail(1, 'export', 'base', 'out'), /ENOTEMPTY/);
     scratch.must('export', 'base', 'out.tar');
     assert.match(scratch.mustFail(1, 'export', 'base', 'out.tar'), /EEXIST/);
-    const piped = spawnSync(process.execPath, [MAIN, 'export', 'base', '-'], {
+    const piped = spawnSync(process.execPath, [rametMain, 'export', 'base', '-'], {
       cwd: scratch.directory,
       maxBuffer: 2 ** 24,
     });

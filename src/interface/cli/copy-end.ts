@@ -2,7 +2,7 @@
 import { constants, realpathSync } from 'node:fs';
 import { BLOCK_SIZE, FsError, isFsError, nameToBytes, nameToString } from '../../base/index.ts';
 import type { System } from '../../sys/index.ts';
-import type { FileSystem, OpenFile } from '../../vfs/index.ts';
+import { FileSystem, type TreeFile, type TreeFiles } from '../../vfs/index.ts';
 import { type DataSegment, dataSegments, onHost } from '../transfer/index.ts';
 import { naming } from './problem.ts';
 import { showTreePath } from './tree-path.ts';
@@ -163,10 +163,10 @@ export class HostEnd implements CopyEnd {
 }
 
 export class TreeEnd implements CopyEnd {
-  readonly fileSystem: FileSystem;
+  readonly fileSystem: TreeFiles;
   private readonly name: string;
 
-  constructor(name: string, fileSystem: FileSystem) {
+  constructor(name: string, fileSystem: TreeFiles) {
     this.name = name;
     this.fileSystem = fileSystem;
   }
@@ -225,7 +225,7 @@ export class TreeEnd implements CopyEnd {
     };
   }
 
-  open(path: string, flags: number): OpenFile {
+  open(path: string, flags: number): TreeFile {
     return this.on('open', path, () => this.fileSystem.open(path, flags, 0o666));
   }
 
@@ -245,6 +245,7 @@ export class TreeEnd implements CopyEnd {
    * blocks cannot be shared: those a fork has not frozen yet are its own.
    */
   reflinkFrom(source: TreeEnd, sourcePath: string, path: string): boolean {
+    if (!this.canShareWith(source)) return false;
     const from = source.open(sourcePath, O_RDONLY);
     try {
       const to = this.open(path, O_WRONLY | O_CREAT | O_TRUNC);
@@ -260,6 +261,12 @@ export class TreeEnd implements CopyEnd {
     } finally {
       source.fileSystem.close(from);
     }
+  }
+
+  /** Between a tree of this process and a mounted one there are only bytes. */
+  private canShareWith({ fileSystem }: TreeEnd): boolean {
+    const isOpenHere = fileSystem instanceof FileSystem && this.fileSystem instanceof FileSystem;
+    return isOpenHere || fileSystem === this.fileSystem;
   }
 
   makeDirectory(path: string): void {

@@ -3,16 +3,17 @@
  * end.
  */
 import path from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import type { Command } from 'commander';
 import { FsError, isFsError } from '../../base/index.ts';
-import { StoreEngine, type Tree } from '../../store/index.ts';
+import { StoreEngine, type TreeInfo } from '../../store/index.ts';
+import type { TreeFiles } from '../../vfs/index.ts';
+import { MountedTrees, type MountRecord } from '../owner/index.ts';
 import { CommandError } from './problem.ts';
 
 /** How long a command waits for a fork that another process has open. */
 const BUSY_WAIT_MS = 1000;
 const BUSY_STEP_MS = 50;
-/** Never woken: waiting on it is sleeping. */
-const SLEEP = new Int32Array(new SharedArrayBuffer(4));
 
 export interface GlobalOptions {
   readonly store?: string;
@@ -26,44 +27,92 @@ export function storeDirectory(options: GlobalOptions): string {
   return path.resolve(options.store ?? fallback);
 }
 
+/** An open tree as commands use it: of this process, or mounted by the store's owner. */
+export interface OpenTree {
+  readonly fileSystem: TreeFiles;
+  readonly isReadOnly: boolean;
+  close(): void;
+}
+
 export class Session {
   readonly directory: string;
   readonly isJson: boolean;
   readonly engine: StoreEngine;
-  private readonly trees = new Map<string, Tree>();
+  readonly mounted: MountedTrees;
+  private readonly trees = new Map<string, OpenTree>();
 
   constructor(directory: string, isJson: boolean, engine: StoreEngine) {
     this.directory = directory;
     this.isJson = isJson;
     this.engine = engine;
+    this.mounted = new MountedTrees(directory, engine.system);
   }
 
   /** A tree to read from; opened once a run. */
-  readTree(name: string): Tree {
+  async readTree(name: string): Promise<OpenTree> {
     const known = this.trees.get(name);
     if (known !== undefined) return known;
-    const tree = namingTree(name, () => this.openPatiently(name));
+    const tree = await namingTreeAsync(name, () => this.openPatiently(name));
     this.trees.set(name, tree);
     return tree;
   }
 
-  /** Another command may own the fork for a moment; only who keeps it longer is in the way. */
-  private openPatiently(name: string): Tree {
+  /**
+   * Here is decided how a tree is reached: a fork that the owner has mounted through its mount point, everything else
+   * by opening it. Another command may own the fork for a moment; only who keeps it longer is in the way.
+   */
+  private async openPatiently(name: string): Promise<OpenTree> {
     for (let waitedMs = 0; ; waitedMs += BUSY_STEP_MS) {
+      const mount = await this.mountOf(name);
+      if (mount !== undefined) return this.openMounted(mount);
       try {
         return this.engine.openTree(name);
       } catch (error) {
         if (!isFsError(error, 'EBUSY') || waitedMs >= BUSY_WAIT_MS) throw error;
-        Atomics.wait(SLEEP, 0, 0, BUSY_STEP_MS);
+        await pause(BUSY_STEP_MS);
       }
     }
   }
 
+  /**
+   * Where the owner has mounted a fork. Snapshots can be opened by any number of processes, and are not asked about.
+   */
+  async mountOf(name: string): Promise<MountRecord | undefined> {
+    if (this.engine.info(name).kind === 'snapshot') return undefined;
+    return await this.mounted.find(name);
+  }
+
+  private openMounted(mount: MountRecord): OpenTree {
+    if (mount.isDetached) {
+      throw new CommandError(
+        'EBUSY',
+        `'${mount.fork}' was unmounted from ${mount.directory}, and programs still use it`,
+        'end them first',
+      );
+    }
+    const files = this.mounted.open(mount, false);
+    return { fileSystem: files, isReadOnly: false, close: () => files.end() };
+  }
+
   /** A fork to write to; opened once a run. */
-  writeTree(name: string): Tree {
-    const tree = this.readTree(name);
+  async writeTree(name: string): Promise<OpenTree> {
+    const tree = await this.readTree(name);
     if (tree.isReadOnly) throw namedTreeError(name, new FsError('EROFS'));
     return tree;
+  }
+
+  /** Makes a fork of a tree and leaves it closed. */
+  async fork(source: string, name: string): Promise<TreeInfo> {
+    const mount = await this.mountOf(source);
+    if (mount !== undefined) return await this.mounted.fork(mount, name);
+    this.engine.fork(source, name).close();
+    return this.engine.info(name);
+  }
+
+  async snapshot(source: string, name: string): Promise<TreeInfo> {
+    const mount = await this.mountOf(source);
+    if (mount !== undefined) return await this.mounted.snapshot(mount, name);
+    return this.engine.snapshot(source, name);
   }
 
   closeTree(name: string): void {
@@ -74,6 +123,7 @@ export class Session {
   async close(): Promise<void> {
     try {
       for (const name of [...this.trees.keys()]) this.closeTree(name);
+      await this.mounted.close();
     } finally {
       await this.engine.close();
     }
@@ -84,6 +134,14 @@ export class Session {
 export function namingTree<T>(name: string, operation: () => T): T {
   try {
     return operation();
+  } catch (error) {
+    throw namedTreeError(name, error);
+  }
+}
+
+async function namingTreeAsync<T>(name: string, operation: () => Promise<T>): Promise<T> {
+  try {
+    return await operation();
   } catch (error) {
     throw namedTreeError(name, error);
   }
@@ -105,6 +163,9 @@ export function namedTreeError(name: string, error: unknown): unknown {
     case 'EEXIST':
       return new CommandError('EEXIST', `the name '${name}' is taken`, 'choose another, or `ramet drop` it');
     case 'EBUSY':
+      // The owner process says what to do.
+      if (error.syscall === 'mount' && error.note !== undefined)
+        return new CommandError('EBUSY', `'${name}' cannot be mounted, ${error.note}`);
       return new CommandError('EBUSY', `'${name}' is in use${note}`, 'close it there first');
     case 'EROFS':
       return new CommandError(
@@ -115,8 +176,19 @@ export function namedTreeError(name: string, error: unknown): unknown {
     case 'EINVAL':
       return new CommandError('EINVAL', `'${name}' cannot be a name here${note}`, 'choose another');
     default:
-      return new FsError(error.code, { syscall: 'open', path: name, note: error.note });
+      return new FsError(error.code, {
+        syscall: error.syscall ?? 'open',
+        path: name,
+        dest: error.dest,
+        note: error.note,
+      });
   }
+}
+
+/** The store of a command that needs nothing but its directory. */
+export function storeOf(command: Command): { readonly directory: string; readonly isJson: boolean } {
+  const options = command.optsWithGlobals<GlobalOptions>();
+  return { directory: storeDirectory(options), isJson: options.json === true };
 }
 
 /** Opens the store for one command and closes everything afterwards, also when the command fails. */
@@ -124,10 +196,9 @@ export async function withSession(
   command: Command,
   run: (session: Session) => Promise<void> | void,
 ): Promise<void> {
-  const options = command.optsWithGlobals<GlobalOptions>();
-  const directory = storeDirectory(options);
+  const { directory, isJson } = storeOf(command);
   const engine = await StoreEngine.open(directory);
-  const session = new Session(directory, options.json === true, engine);
+  const session = new Session(directory, isJson, engine);
   try {
     await run(session);
   } finally {

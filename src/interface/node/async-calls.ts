@@ -7,7 +7,7 @@ import type { CommonOptions } from './arguments.ts';
 import { optionsOf } from './arguments.ts';
 import type { AttributeCalls } from './attributes.ts';
 import { checkReadableSize, dataBytes, decode, sizeToRead } from './contents.ts';
-import type { CoreFileSystem, OpenFile } from './core.ts';
+import type { CoreFileSystem, TreeFile } from './core.ts';
 import type { Descriptors } from './descriptors.ts';
 import { failureOf } from './errors.ts';
 import type { DescriptorCalls } from './files.ts';
@@ -70,7 +70,7 @@ export class AsyncCalls {
   }
 
   private async readPatiently(
-    file: OpenFile,
+    file: TreeFile,
     target: Uint8Array,
     offset: number,
     length: number,
@@ -93,7 +93,7 @@ export class AsyncCalls {
     return this.readWhole(this.descriptors.get(fd, 'read'), given);
   }
 
-  async readWhole(file: OpenFile, options: CommonOptions): Promise<string | Buffer> {
+  async readWhole(file: TreeFile, options: CommonOptions): Promise<string | Buffer> {
     try {
       const sizeBytes = sizeToRead(this.fileSystem, file);
       checkReadableSize(sizeBytes);
@@ -108,7 +108,7 @@ export class AsyncCalls {
   }
 
   private async readSize(
-    file: OpenFile,
+    file: TreeFile,
     sizeBytes: number,
     signal: AbortSignal | undefined,
   ): Promise<Buffer> {
@@ -124,7 +124,7 @@ export class AsyncCalls {
     return bytes;
   }
 
-  private async readUntilEnd(file: OpenFile, signal: AbortSignal | undefined): Promise<Buffer> {
+  private async readUntilEnd(file: TreeFile, signal: AbortSignal | undefined): Promise<Buffer> {
     const pieces: Buffer[] = [];
     for (;;) {
       const piece = Buffer.allocUnsafe(UNKNOWN_SIZE_BYTES);
@@ -142,7 +142,7 @@ export class AsyncCalls {
     await this.writeWhole(this.descriptors.get(fd, 'write'), data, given);
   }
 
-  async writeWhole(file: OpenFile, data: unknown, options: CommonOptions): Promise<void> {
+  async writeWhole(file: TreeFile, data: unknown, options: CommonOptions): Promise<void> {
     checkNotAborted(options.signal);
     if (!isIterable(data)) {
       this.writeBytes(file, dataBytes(data, options.encoding));
@@ -155,7 +155,7 @@ export class AsyncCalls {
     checkNotAborted(options.signal);
   }
 
-  private writeBytes(file: OpenFile, bytes: Uint8Array): void {
+  private writeBytes(file: TreeFile, bytes: Uint8Array): void {
     try {
       let offset = 0;
       while (offset < bytes.length) {
@@ -166,7 +166,7 @@ export class AsyncCalls {
     }
   }
 
-  flush(file: OpenFile): void {
+  flush(file: TreeFile): void {
     try {
       this.fileSystem.sync(file, false);
     } catch (error) {

@@ -2,7 +2,7 @@
 import { constants } from 'node:fs';
 import type { CommonOptions } from './arguments.ts';
 import { bytesOf, checkBoolean, checkText, fileMode, isDescriptor, optionsOf } from './arguments.ts';
-import type { CoreFileSystem, OpenFile } from './core.ts';
+import type { CoreFileSystem, TreeFile } from './core.ts';
 import type { Descriptors } from './descriptors.ts';
 import { failureOf, rangeErrorWithCode } from './errors.ts';
 import { openFile } from './files.ts';
@@ -24,7 +24,7 @@ export function decode(bytes: Buffer, encoding: CommonOptions['encoding']): stri
 }
 
 /** The size to read: that of a regular file; 0, which means "until the end", for everything else. */
-export function sizeToRead(fileSystem: CoreFileSystem, file: OpenFile): number {
+export function sizeToRead(fileSystem: CoreFileSystem, file: TreeFile): number {
   const attributes = fileSystem.statFile(file);
   return (attributes.mode & S_IFMT) === S_IFREG ? attributes.size : 0;
 }
@@ -76,7 +76,7 @@ export class ContentCalls {
     }
   }
 
-  private readAll(file: OpenFile, encoding: CommonOptions['encoding']): string | Buffer {
+  private readAll(file: TreeFile, encoding: CommonOptions['encoding']): string | Buffer {
     try {
       const sizeBytes = sizeToRead(this.fileSystem, file);
       if (sizeBytes === 0) return decode(this.readUntilEnd(file), encoding);
@@ -93,7 +93,7 @@ export class ContentCalls {
     }
   }
 
-  private fill(file: OpenFile, target: Uint8Array, length: number): number {
+  private fill(file: TreeFile, target: Uint8Array, length: number): number {
     let count = 0;
     while (count < length) {
       const more = this.fileSystem.read(file, target, count, length - count, null);
@@ -103,7 +103,7 @@ export class ContentCalls {
     return count;
   }
 
-  private readUntilEnd(file: OpenFile): Buffer {
+  private readUntilEnd(file: TreeFile): Buffer {
     const pieces: Buffer[] = [];
     for (;;) {
       const piece = Buffer.allocUnsafe(CHUNK_BYTES);
@@ -144,7 +144,7 @@ export class ContentCalls {
   }
 
   /** What O_TRUNC would have done, where the new content is shorter than the old. */
-  private cutIfLonger(file: OpenFile, lengthBytes: number): void {
+  private cutIfLonger(file: TreeFile, lengthBytes: number): void {
     try {
       if (sizeToRead(this.fileSystem, file) > lengthBytes) this.fileSystem.truncateFile(file, 0);
     } catch (error) {
@@ -163,7 +163,7 @@ export class ContentCalls {
     return dataBytes(data, encoding);
   }
 
-  private writeOut(file: OpenFile, bytes: Uint8Array, flush: boolean): void {
+  private writeOut(file: TreeFile, bytes: Uint8Array, flush: boolean): void {
     let syscall = 'write';
     try {
       let offset = 0;

@@ -2,7 +2,7 @@
 import { constants } from 'node:fs';
 import { FsError, isFsError } from '../../base/index.ts';
 import { smallMode } from './arguments.ts';
-import type { CoreFileSystem, OpenFile } from './core.ts';
+import type { CoreFileSystem, TreeFile } from './core.ts';
 import { failureOf } from './errors.ts';
 import { bytePath } from './paths.ts';
 
@@ -52,7 +52,7 @@ export class CopyCalls {
     }
   }
 
-  private fill(source: OpenFile, target: OpenFile, mode: number): void {
+  private fill(source: TreeFile, target: TreeFile, mode: number): void {
     this.fileSystem.chmodFile(target, mode);
     this.fileSystem.truncateFile(target, 0);
     this.fileSystem.reflink(source, target);

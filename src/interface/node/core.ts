@@ -1,10 +1,10 @@
 /** What this room asks of the filesystem below it, by name: a test may stand something smaller in for the vfs. */
-import type { FileSystem } from '../../vfs/index.ts';
+import type { TreeFiles } from '../../vfs/index.ts';
 
-export type { Attributes, DirectoryEntry, OpenFile, TimeChange } from '../../vfs/index.ts';
+export type { Attributes, DirectoryEntry, TimeChange, TreeFile } from '../../vfs/index.ts';
 
 export type CoreFileSystem = Pick<
-  FileSystem,
+  TreeFiles,
   | 'access'
   | 'chmod'
   | 'chmodFile'

@@ -1,13 +1,13 @@
 /** The table of descriptors: numbers, and EBADF for what is not open. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { OpenFile } from './core.ts';
+import type { TreeFile } from './core.ts';
 import { Descriptors, FIRST_DESCRIPTOR } from './descriptors.ts';
 
 /** The table only hands files back, so anything with an identity does. */
-function someFile(): OpenFile {
+function someFile(): TreeFile {
   // The cast: no member of the file is touched by the table.
-  return { position: 0 } as OpenFile;
+  return { position: 0 } as TreeFile;
 }
 
 test('a descriptor stands for its file until it is taken, and its number is used again', () => {

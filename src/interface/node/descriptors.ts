@@ -1,7 +1,7 @@
 /** Descriptor numbers of one NodeFs: which open file each stands for. */
 
 import { checkDescriptor } from './arguments.ts';
-import type { OpenFile } from './core.ts';
+import type { TreeFile } from './core.ts';
 import { systemFailure } from './errors.ts';
 
 /**
@@ -16,7 +16,7 @@ export function notOpen(syscall: string): never {
 }
 
 export class Descriptors {
-  private readonly files: (OpenFile | undefined)[] = [];
+  private readonly files: (TreeFile | undefined)[] = [];
   private readonly free: number[] = [];
 
   /** How many are open. */
@@ -24,14 +24,14 @@ export class Descriptors {
     return this.files.length - this.free.length;
   }
 
-  add(file: OpenFile): number {
+  add(file: TreeFile): number {
     const index = this.free.pop() ?? this.files.length;
     this.files[index] = file;
     return FIRST_DESCRIPTOR + index;
   }
 
   /** The open file of a descriptor, undefined when there is none. Throws when `fd` cannot be a descriptor at all. */
-  find(fd: unknown): OpenFile | undefined {
+  find(fd: unknown): TreeFile | undefined {
     if (typeof fd === 'number') {
       const file = this.files[fd - FIRST_DESCRIPTOR];
       if (file !== undefined) return file;
@@ -41,12 +41,12 @@ export class Descriptors {
   }
 
   /** As `find`, and throws EBADF with `syscall` when there is none. */
-  get(fd: unknown, syscall: string): OpenFile {
+  get(fd: unknown, syscall: string): TreeFile {
     return this.find(fd) ?? notOpen(syscall);
   }
 
   /** As `get`, and the number is free afterwards. */
-  take(fd: unknown, syscall: string): OpenFile {
+  take(fd: unknown, syscall: string): TreeFile {
     const file = this.get(fd, syscall);
     // The cast: `get` has thrown unless fd is the number of an open file.
     const index = (fd as number) - FIRST_DESCRIPTOR;
@@ -56,7 +56,7 @@ export class Descriptors {
   }
 
   /** Every open file; the table is empty afterwards. */
-  takeAll(): OpenFile[] {
+  takeAll(): TreeFile[] {
     const files = this.files.filter((file) => file !== undefined);
     this.files.length = 0;
     this.free.length = 0;

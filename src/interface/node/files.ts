@@ -13,7 +13,7 @@ import {
   readPosition,
   writePosition,
 } from './arguments.ts';
-import type { CoreFileSystem, OpenFile } from './core.ts';
+import type { CoreFileSystem, TreeFile } from './core.ts';
 import type { Descriptors } from './descriptors.ts';
 import { notOpen } from './descriptors.ts';
 import { failureOf, invalidArgumentValue, systemFailure } from './errors.ts';
@@ -42,7 +42,7 @@ export function openFile(
   flags: number,
   mode: number,
   syscall = 'open',
-): OpenFile {
+): TreeFile {
   const bytes = bytePath(path);
   try {
     return fileSystem.open(bytes, flags, mode);
@@ -122,7 +122,7 @@ export class DescriptorCalls {
     return this.readInto(file, buffer, from, count, position);
   }
 
-  private readWithOptions(file: OpenFile | undefined, buffer: ArrayBufferView, options: unknown): number {
+  private readWithOptions(file: TreeFile | undefined, buffer: ArrayBufferView, options: unknown): number {
     if (options !== undefined && options !== null) checkObject(options, 'options');
     const range: RangeOptions = options ?? NO_RANGE;
     const from = range.offset ?? 0;
@@ -134,7 +134,7 @@ export class DescriptorCalls {
   }
 
   private readInto(
-    file: OpenFile | undefined,
+    file: TreeFile | undefined,
     buffer: ArrayBufferView,
     offset: number,
     length: number,
@@ -192,7 +192,7 @@ export class DescriptorCalls {
   }
 
   private writeFrom(
-    file: OpenFile,
+    file: TreeFile,
     bytes: Uint8Array,
     offset: number,
     length: number,

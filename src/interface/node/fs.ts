@@ -2,7 +2,7 @@
 import { constants } from 'node:fs';
 import { AsyncCalls } from './async-calls.ts';
 import { createCallbacks } from './callbacks.ts';
-import type { CoreFileSystem, NodeFsOptions, OpenFile } from './core.ts';
+import type { CoreFileSystem, NodeFsOptions, TreeFile } from './core.ts';
 import { Descriptors } from './descriptors.ts';
 import { Dirent } from './directory-entry.ts';
 import { Dir } from './directory-handle.ts';
@@ -39,7 +39,7 @@ export interface NodeFs extends Omit<HostFs, Absent> {
 export interface NodeFsWithDescriptors {
   readonly fs: NodeFs;
   /** The open file of a descriptor; EBADF when there is none. */
-  fileOf(fd: number, syscall: string): OpenFile;
+  fileOf(fd: number, syscall: string): TreeFile;
   /** Closes whatever is still open. */
   closeAll(): void;
 }

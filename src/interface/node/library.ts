@@ -4,10 +4,12 @@
  * `StoreError` where the store itself is at fault.
  */
 import { statfsSync } from 'node:fs';
-import { FsError, nameToString } from '../../base/index.ts';
+import { assert, isFsError, nameToString } from '../../base/index.ts';
 import type { View } from '../../mapping/index.ts';
 import type { Change, FsckOptions, FsckReport, GcReport, Tree, TreeInfo } from '../../store/index.ts';
 import { type CacheLimits, diffTrees, StoreEngine, TreeCache } from '../../store/index.ts';
+import type { OpenFile } from '../../vfs/index.ts';
+import { MountedTrees } from '../owner/index.ts';
 import type { ImportOptions, ImportReport } from '../transfer/index.ts';
 import { importTree } from '../transfer/index.ts';
 import { checkInteger } from './arguments.ts';
@@ -15,6 +17,7 @@ import type { SpaceCounts } from './core.ts';
 import { failureOf, systemFailure } from './errors.ts';
 import { openFile } from './files.ts';
 import { READ_ONLY } from './flags.ts';
+import { checkMountPoint, type ForkMount, type MountOptions, mountFork, treeFailure } from './fork-mount.ts';
 import type { NodeFs, NodeFsWithDescriptors } from './fs.ts';
 import { createNodeFsWithDescriptors } from './fs.ts';
 
@@ -51,8 +54,7 @@ function named<T>(operation: string, name: string, call: () => T): T {
   try {
     return call();
   } catch (error) {
-    if (!(error instanceof FsError)) throw error;
-    throw systemFailure(error.code, error.syscall ?? operation, error.path ?? name, error.dest, error.note);
+    throw treeFailure(operation, name, error);
   }
 }
 
@@ -81,17 +83,24 @@ class OpenTree {
     return this.calls.fs;
   }
 
+  /** Files of it are open or mapped. */
+  get isInUse(): boolean {
+    for (const inode of this.tree.stack.inodes.values()) if (inode.isInUse) return true;
+    return false;
+  }
+
   map(file: string | Uint8Array | URL | number, options: MapFileOptions): View {
     const { fileSystem } = this.tree;
     const isDescriptor = typeof file === 'number';
     const open = isDescriptor ? this.calls.fileOf(file, 'mmap') : openFile(fileSystem, file, READ_ONLY, 0);
     try {
-      return fileSystem.map(open, options);
+      // The cast: this tree's own files alone are in its fs.
+      return fileSystem.map(open as OpenFile, options);
     } catch (error) {
       throw failureOf(error, 'mmap', isDescriptor ? undefined : file);
     } finally {
       // The view keeps the file alive, as a mapping does on Linux.
-      if (!isDescriptor) fileSystem.close(open);
+      if (!isDescriptor) fileSystem.close(open as OpenFile);
     }
   }
 
@@ -158,6 +167,8 @@ export class Fork {
   readonly #store: Store;
   readonly #source: string;
   #open: OpenTree | undefined;
+  #mount: ForkMount | undefined;
+  #state: 'open' | 'mounting' | 'mounted' | 'unmounted' | 'closed' = 'open';
 
   constructor(store: Store, tree: OpenTree, name: string, source: string) {
     this.#store = store;
@@ -166,19 +177,42 @@ export class Fork {
     this.#source = source;
   }
 
-  #tree(): OpenTree {
-    if (this.#open === undefined) throw systemFailure('EBADF', 'fork', this.name);
+  /** The tree where this process owns it. EBUSY while it is mounted, EBADF once the fork is closed. */
+  #tree(operation: string): OpenTree {
+    switch (this.#state) {
+      case 'mounting':
+        throw systemFailure('EBUSY', operation, this.name, undefined, 'it is being mounted or unmounted');
+      case 'mounted':
+        throw systemFailure('EBUSY', operation, this.name, undefined, this.#whereMounted());
+      case 'closed':
+        throw systemFailure('EBADF', operation, this.name);
+      case 'unmounted':
+        // EBUSY where programs still use what was unmounted lazily.
+        this.#open = this.#store.openTree(this.name, 'fork');
+        this.#state = 'open';
+    }
+    assert(this.#open !== undefined, 'an open fork has its tree');
     return this.#open;
   }
 
-  /** The tree as node:fs. EBADF once the fork is closed. */
-  get fs(): NodeFs {
-    return this.#tree().fs;
+  #whereMounted(): string {
+    return `it is mounted at ${this.#mount?.directory ?? 'a directory'}: unmount it first`;
   }
 
-  /** Maps a file (path, or descriptor of this fs) into memory: live, shared, coherent with later writes. */
+  /**
+   * The tree as node:fs. EBADF once the fork is closed. While the fork is mounted it is another one, which goes through
+   * the mount point.
+   */
+  get fs(): NodeFs {
+    return this.#mount?.fs ?? this.#tree('fork').fs;
+  }
+
+  /**
+   * Maps a file (path, or descriptor of this fs) into memory: live, shared, coherent with later writes. EBUSY while the
+   * fork is mounted.
+   */
   map(file: string | Uint8Array | URL | number, options: MapFileOptions = {}): View {
-    return this.#tree().map(file, options);
+    return this.#tree('mmap').map(file, options);
   }
 
   /** What differs from `other`, the name of any tree; from the tree it was forked from unless told. */
@@ -188,20 +222,64 @@ export class Fork {
 
   /** Freezes the tree as it is now under a new name, and goes on. */
   async snapshot(name: string): Promise<Snapshot> {
-    this.#tree();
-    return this.#store.snapshotOf(this.name, name);
+    if (this.#mount === undefined) {
+      this.#tree('snapshot');
+      return this.#store.snapshotOf(this.name, name);
+    }
+    await this.#mount.snapshot(name);
+    return await this.#store.snapshot(name);
   }
 
   /** A new fork of the tree as it is now; this one goes on by itself. */
   async fork(name: string): Promise<Fork> {
-    this.#tree();
-    return this.#store.forkOf(this.name, name);
+    if (this.#mount === undefined) {
+      this.#tree('fork');
+      return this.#store.forkOf(this.name, name);
+    }
+    await this.#mount.fork(name);
+    return await this.#store.fork(name);
   }
 
-  /** Closes the fork; what was written is safe. Closing twice is no error. */
+  /**
+   * Mounts the fork at an empty directory, for every program. Its layer goes to the store's owner process until the
+   * mount is unmounted or disposed of; this handle works on through the mount, and its `fs` has to be taken anew, then
+   * and afterwards. EBUSY while files of it are open or mapped here; ENOENT, ENOTDIR, ENOTEMPTY, EBUSY of the
+   * directory; ENODEV, EPERM where the host does not let us.
+   */
+  async mount(directory: string, options: MountOptions = {}): Promise<ForkMount> {
+    const tree = this.#tree('mount');
+    const place = named('mount', this.name, () => checkMountPoint(directory));
+    if (tree.isInUse) {
+      const note = 'files of it are open or mapped in this process: close them first';
+      throw systemFailure('EBUSY', 'mount', this.name, undefined, note);
+    }
+    this.#state = 'mounting';
+    this.#open = undefined;
+    try {
+      tree.close();
+      this.#mount = await this.#store.mountFork(this.name, place, options, () => this.#takeBack());
+      this.#state = 'mounted';
+      return this.#mount;
+    } catch (error) {
+      this.#state = 'unmounted';
+      throw treeFailure('mount', this.name, error);
+    }
+  }
+
+  #takeBack(): void {
+    this.#mount = undefined;
+    if (this.#state !== 'closed') this.#state = 'unmounted';
+  }
+
+  /**
+   * Closes the fork; what was written is safe. A mount of it ends, lazily where it is busy. Closing twice is no
+   * error.
+   */
   async close(): Promise<void> {
+    this.#state = 'closed';
     this.#open?.close();
     this.#open = undefined;
+    await this.#mount?.abandon();
   }
 
   /** Closes, removes nothing. */
@@ -214,6 +292,7 @@ export class Store {
   /** The engine below, for other interfaces of this package. */
   readonly engine: StoreEngine;
   readonly #trees = new Set<OpenTree>();
+  readonly #mounts = new Set<ForkMount>();
 
   private constructor(engine: StoreEngine) {
     this.engine = engine;
@@ -274,11 +353,28 @@ export class Store {
 
   /** How the tree `to` differs from the tree `from`: what was added, removed, modified. Paths are absolute text. */
   async diff(from: string, to: string): Promise<Change[]> {
-    const changes = named('diff', to, () => diffTrees(this.engine, from, to));
+    const changes = await this.#changes(from, to);
     return changes.map((change) => ({ ...change, path: nameToString(change.path) }));
   }
 
-  /** Removes a fork or snapshot. EBUSY while it is open, ENOENT when there is none. */
+  async #changes(from: string, to: string): Promise<Change[]> {
+    try {
+      return diffTrees(this.engine, from, to);
+    } catch (error) {
+      if (!isFsError(error, 'EBUSY')) throw treeFailure('diff', to, error);
+    }
+    // One of them may be mounted: the owner brings it up to date, and nobody needs to open it.
+    const mounted = new MountedTrees(this.directory, this.engine.system);
+    try {
+      return diffTrees(this.engine, from, to, await mounted.settle(new Set([from, to])));
+    } catch (error) {
+      throw treeFailure('diff', to, error);
+    } finally {
+      await mounted.close();
+    }
+  }
+
+  /** Removes a fork or snapshot. EBUSY while it is open or mounted, ENOENT when there is none. */
   async drop(name: string): Promise<void> {
     named('drop', name, () => this.engine.drop(name));
   }
@@ -293,8 +389,9 @@ export class Store {
     return this.engine.fsck(options);
   }
 
-  /** Closes every tree that was opened through this store, then the store. */
+  /** Closes every tree that was opened through this store, ends its mounts, then closes the store. */
   async close(): Promise<void> {
+    for (const mount of [...this.#mounts]) await mount.abandon();
     for (const tree of [...this.#trees]) tree.close();
     await this.engine.close();
   }
@@ -322,9 +419,28 @@ export class Store {
     return new Snapshot(this, name);
   }
 
+  /** @internal The fork must be closed here. */
+  async mountFork(
+    name: string,
+    directory: string,
+    options: MountOptions,
+    onEnd: () => void,
+  ): Promise<ForkMount> {
+    const { engine } = this;
+    const ended = (mount: ForkMount): void => {
+      this.#mounts.delete(mount);
+      onEnd();
+    };
+    const parts = { engine, name, countSpace: this.#countSpace, onEnd: ended };
+    const mount = await mountFork(parts, directory, options);
+    this.#mounts.add(mount);
+    return mount;
+  }
+
+  readonly #countSpace = (): SpaceCounts => statfsSync(this.directory);
+
   #wrap(tree: Tree): OpenTree {
-    const countSpace = (): SpaceCounts => statfsSync(this.directory);
-    const open = new OpenTree(tree, countSpace, (closed) => this.#trees.delete(closed));
+    const open = new OpenTree(tree, this.#countSpace, (closed) => this.#trees.delete(closed));
     this.#trees.add(open);
     return open;
   }

@@ -6,7 +6,7 @@ import { constants } from 'node:fs';
 import type { CommonOptions } from './arguments.ts';
 import { checkBoolean, fileMode, optionsOf } from './arguments.ts';
 import { AsyncCalls } from './async-calls.ts';
-import type { CoreFileSystem, OpenFile } from './core.ts';
+import type { CoreFileSystem, TreeFile } from './core.ts';
 import type { Descriptors } from './descriptors.ts';
 import { errorWithCode } from './errors.ts';
 import { FileHandle } from './file-handle.ts';
@@ -94,7 +94,7 @@ class PromiseCalls {
     });
   }
 
-  private async closing<T>(file: OpenFile, work: () => Promise<T>): Promise<T> {
+  private async closing<T>(file: TreeFile, work: () => Promise<T>): Promise<T> {
     try {
       return await work();
     } finally {

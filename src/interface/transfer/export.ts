@@ -5,7 +5,7 @@ import path from 'node:path';
 import type { Writable } from 'node:stream';
 import { codeOfErrno, FsError } from '../../base/index.ts';
 import type { System } from '../../sys/index.ts';
-import type { FileSystem } from '../../vfs/index.ts';
+import type { TreeFiles } from '../../vfs/index.ts';
 import { DirectoryExport } from './export-directory.ts';
 import { type ExportFormat, type ExportProgress, type ExportReport, ExportTally } from './export-report.ts';
 import { TarExport } from './export-tar.ts';
@@ -13,7 +13,7 @@ import { Pacing } from './pacing.ts';
 import { TreeReader } from './tree-walk.ts';
 
 export interface ExportedTree {
-  readonly fileSystem: FileSystem;
+  readonly fileSystem: TreeFiles;
   close(): void;
 }
 
@@ -64,7 +64,7 @@ export async function exportTree(
 export async function exportFileSystem(
   system: System,
   name: string,
-  fileSystem: FileSystem,
+  fileSystem: TreeFiles,
   destination: string | Writable,
   options: ExportOptions = {},
 ): Promise<ExportReport> {

@@ -3,7 +3,7 @@
  * name once.
  */
 import { FsError, type Name, nameToString } from '../../base/index.ts';
-import type { Attributes, FileSystem, OpenFile } from '../../vfs/index.ts';
+import type { Attributes, TreeFile, TreeFiles } from '../../vfs/index.ts';
 import { type DataSegment, dataSegments, isDirectoryMode, isSymlinkMode } from './host-tree.ts';
 
 const O_RDONLY = 0;
@@ -23,14 +23,14 @@ export interface TreeItem {
 
 export class TreeReader {
   readonly name: string;
-  readonly fileSystem: FileSystem;
+  readonly fileSystem: TreeFiles;
   /** The path looked at last, as text, for progress. */
   lastPath = '';
   private readonly piece = Buffer.allocUnsafe(PIECE_BYTES);
   /** First paths of inodes with several names. */
   private readonly linked = new Map<number, string>();
 
-  constructor(name: string, fileSystem: FileSystem) {
+  constructor(name: string, fileSystem: TreeFiles) {
     this.name = name;
     this.fileSystem = fileSystem;
   }
@@ -100,7 +100,7 @@ export class TreeReader {
     }
   }
 
-  private segments(file: OpenFile, sizeBytes: number): DataSegment[] {
+  private segments(file: TreeFile, sizeBytes: number): DataSegment[] {
     const orNone = (seek: () => number): number | undefined => {
       try {
         return seek();

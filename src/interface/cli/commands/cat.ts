@@ -1,6 +1,6 @@
 /** `ramet cat`: the content of files, to stdout. */
 import type { Command } from 'commander';
-import type { FileSystem } from '../../../vfs/index.ts';
+import type { TreeFiles } from '../../../vfs/index.ts';
 import { examples } from '../examples.ts';
 import { BrokenPipeError, write } from '../output.ts';
 import { EXIT_FAILURE, naming, reportProblem } from '../problem.ts';
@@ -21,7 +21,8 @@ export function register(program: Command): void {
       return withSession(command, async (session) => {
         for (const { tree, path } of files) {
           try {
-            await writeFile(session.readTree(tree).fileSystem, path, showTreePath(tree, path));
+            const { fileSystem } = await session.readTree(tree);
+            await writeFile(fileSystem, path, showTreePath(tree, path));
           } catch (error) {
             if (error instanceof BrokenPipeError) throw error;
             // As cat(1) does: say it, go on with the next, and fail at the end.
@@ -33,7 +34,7 @@ export function register(program: Command): void {
     });
 }
 
-async function writeFile(fileSystem: FileSystem, path: string, shown: string): Promise<void> {
+async function writeFile(fileSystem: TreeFiles, path: string, shown: string): Promise<void> {
   const file = naming('open', shown, () => fileSystem.open(path, O_RDONLY, 0));
   try {
     for (let position = 0; ; ) {

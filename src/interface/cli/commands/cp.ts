@@ -43,12 +43,11 @@ export function register(program: Command): void {
       }
       return withSession(command, async (session) => {
         // The destination first: a fork that is also a source is then open for writing.
-        const to = placeOf(session, destination, true);
-        const counts = copyAll(
-          sources.map((source) => placeOf(session, source, false)),
-          to,
-          { recursive: flags.recursive === true, preserve: flags.preserve === true },
-        );
+        const to = await placeOf(session, destination, true);
+        const from: CopyPlace[] = [];
+        for (const source of sources) from.push(await placeOf(session, source, false));
+        const recursive = flags.recursive === true;
+        const counts = copyAll(from, to, { recursive, preserve: flags.preserve === true });
         if (session.isJson) {
           await writeJson(counts);
           return;
@@ -62,11 +61,11 @@ export function register(program: Command): void {
     });
 }
 
-function placeOf(session: Session, text: string, isWritten: boolean): CopyPlace {
+async function placeOf(session: Session, text: string, isWritten: boolean): Promise<CopyPlace> {
   const parsed = parseTreePath(text);
   if (parsed === undefined) {
     return { end: new HostEnd(session.engine.system), path: nameFromString(path.resolve(text)) };
   }
-  const tree = isWritten ? session.writeTree(parsed.tree) : session.readTree(parsed.tree);
+  const tree = await (isWritten ? session.writeTree(parsed.tree) : session.readTree(parsed.tree));
   return { end: new TreeEnd(parsed.tree, tree.fileSystem), path: parsed.path };
 }

@@ -22,8 +22,8 @@ export function register(program: Command): void {
       withSession(command, async (session) => {
         const [before, after] = b === undefined ? [sourceOf(session, a), a] : [a, b];
         // Opened here, so that a fork that is in use for a moment is waited for.
-        for (const name of [before, after]) session.readTree(name);
-        const changes = compare(session, before, after);
+        for (const name of [before, after]) await session.readTree(name);
+        const changes = await compare(session, before, after);
         if (session.isJson) {
           await writeJson({ a: before, b: after, changes: changes.map(changeObject) });
           return;
@@ -37,9 +37,10 @@ export function register(program: Command): void {
     );
 }
 
-function compare({ engine }: Session, before: string, after: string): Change[] {
+async function compare({ engine, mounted }: Session, before: string, after: string): Promise<Change[]> {
   try {
-    return diffTrees(engine, before, after);
+    const settled = await mounted.settle(new Set([before, after]));
+    return diffTrees(engine, before, after, settled);
   } catch (error) {
     throw namedTreeError(before, namedTreeError(after, error));
   }

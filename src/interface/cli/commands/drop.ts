@@ -1,7 +1,9 @@
 /** `ramet drop`: removes forks and snapshots by name. */
 import type { Command } from 'commander';
+import type { MountRecord } from '../../owner/index.ts';
 import { examples } from '../examples.ts';
 import { writeJson, writeLine } from '../output.ts';
+import { CommandError } from '../problem.ts';
 import { namingTree, withSession } from '../session.ts';
 
 export function register(program: Command): void {
@@ -11,12 +13,24 @@ export function register(program: Command): void {
     .argument('<names...>', 'forks or snapshots')
     .addHelpText('after', examples('ramet drop try-1', 'ramet drop try-1 try-2 && ramet gc'))
     .action((names: string[], _flags: object, command: Command) =>
-      withSession(command, async ({ engine, isJson }) => {
+      withSession(command, async ({ engine, isJson, mounted }) => {
         // Nothing is dropped when one of the names is wrong.
         for (const name of names) namingTree(name, () => engine.info(name));
+        const mount = (await mounted.list()).find(({ fork }) => names.includes(fork));
+        if (mount !== undefined) throw mountedError(mount);
         for (const name of new Set(names)) namingTree(name, () => engine.drop(name));
         if (isJson) await writeJson({ dropped: [...new Set(names)] });
         else for (const name of new Set(names)) await writeLine(`dropped '${name}'`);
       }),
     );
+}
+
+function mountedError({ fork, directory, isDetached }: MountRecord): CommandError {
+  return isDetached
+    ? new CommandError(
+        'EBUSY',
+        `'${fork}' was unmounted from ${directory}, and programs still use it`,
+        'end them first',
+      )
+    : new CommandError('EBUSY', `'${fork}' is mounted at ${directory}`, `\`ramet umount ${fork}\` first`);
 }

@@ -16,7 +16,8 @@ export function register(program: Command): void {
     .option('--shared', 'also what is exclusively a tree’s own and what it shares with others')
     .addHelpText('after', examples('ramet du', 'ramet du --shared --json'))
     .action((flags: DuFlags, command: Command) =>
-      withSession(command, async ({ engine, isJson }) => {
+      withSession(command, async ({ engine, isJson, mounted }) => {
+        await mounted.settle(new Set(engine.list().map(({ name }) => name)));
         const report = storeUsage(engine);
         if (isJson) {
           await writeJson(report);

@@ -1,6 +1,6 @@
 /** `ramet export`: a fork or snapshot becomes a host directory or a tar archive. */
 import { type Command, Option } from 'commander';
-import { type ExportReport, exportTree } from '../../transfer/index.ts';
+import { type ExportReport, exportFileSystem } from '../../transfer/index.ts';
 import { examples } from '../examples.ts';
 import { BrokenPipeError, counted, formatBytes, printable, writeJson, writeLine } from '../output.ts';
 import { usageError } from '../problem.ts';
@@ -43,14 +43,20 @@ export function register(program: Command): void {
           throw usageError('stdout carries the archive, not JSON', 'name a file instead of -');
         const isTar =
           isStream || flags.format === 'tar' || (flags.format === undefined && destination.endsWith('.tar'));
-        session.readTree(name);
+        const { fileSystem } = await session.readTree(name);
         const progress = startProgress('exporting', isJson);
         let report: ExportReport;
         try {
-          report = await exportTree(engine, name, isStream ? process.stdout : destination, {
-            format: isTar ? 'tar' : 'directory',
-            progress: progress.update,
-          });
+          report = await exportFileSystem(
+            engine.system,
+            name,
+            fileSystem,
+            isStream ? process.stdout : destination,
+            {
+              format: isTar ? 'tar' : 'directory',
+              progress: progress.update,
+            },
+          );
         } catch (error) {
           if (isStream && (error as NodeJS.ErrnoException).code === 'EPIPE') throw new BrokenPipeError();
           throw namedTreeError(name, error);

@@ -1,6 +1,6 @@
 /** `ramet fork`: a writable copy of a snapshot or fork, made in constant time. */
 import type { Command } from 'commander';
-import type { StoreEngine } from '../../../store/index.ts';
+import type { StoreEngine, TreeInfo } from '../../../store/index.ts';
 import { examples } from '../examples.ts';
 import { writeJson, writeLine } from '../output.ts';
 import { namedTreeError, namingTree, withSession } from '../session.ts';
@@ -14,16 +14,16 @@ export function register(program: Command): void {
     .argument('[name]', 'name of the fork (else FROM-1, FROM-2, …)')
     .addHelpText('after', examples('ramet fork base try-1', 'ramet fork base'))
     .action((from: string, given: string | undefined, _flags: object, command: Command) =>
-      withSession(command, async ({ engine, isJson }) => {
+      withSession(command, async (session) => {
+        const { engine, isJson } = session;
         namingTree(from, () => engine.info(from));
         const name = given ?? freeName(engine, from);
+        let info: TreeInfo;
         try {
-          const tree = engine.fork(from, name);
-          tree.close();
+          info = await session.fork(from, name);
         } catch (error) {
           throw namedTreeError(name, namedTreeError(from, error));
         }
-        const info = engine.info(name);
         if (isJson) await writeJson(treeObject(info));
         else await writeLine(given === undefined ? name : `forked '${from}' as '${name}'`);
       }),

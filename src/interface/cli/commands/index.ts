@@ -13,10 +13,14 @@ import { register as gc } from './gc.ts';
 import { register as importTree } from './import.ts';
 import { register as init } from './init.ts';
 import { register as ls } from './ls.ts';
+import { register as mount } from './mount.ts';
+import { register as owner } from './owner.ts';
 import { register as pages } from './pages.ts';
 import { register as rm } from './rm.ts';
+import { register as run } from './run.ts';
 import { register as snapshot } from './snapshot.ts';
 import { register as stat } from './stat.ts';
+import { register as umount } from './umount.ts';
 
 export const COMMANDS: readonly ((program: Command) => void)[] = [
   init,
@@ -29,11 +33,15 @@ export const COMMANDS: readonly ((program: Command) => void)[] = [
   rm,
   diff,
   exportTree,
+  run,
+  mount,
+  umount,
   drop,
   stat,
   du,
   pages,
   gc,
   fsck,
+  owner,
   demo,
 ];

@@ -1,16 +1,17 @@
 /** `ramet ls`: the forks and snapshots of the store, or the files of a directory in one. */
 import type { Command } from 'commander';
 import { nameToString } from '../../../base/index.ts';
-import type { Attributes, FileSystem } from '../../../vfs/index.ts';
+import type { Attributes, TreeFiles } from '../../../vfs/index.ts';
 import { attributesObject, modeText } from '../attributes.ts';
 import { examples } from '../examples.ts';
 import { formatTime, isoTime, printable, writeJson, writeLine, writeTable } from '../output.ts';
-import { naming } from '../problem.ts';
+import { naming, usageError } from '../problem.ts';
 import { type Session, withSession } from '../session.ts';
 import { baseName, joinPath, showTreePath, treePathOrRoot } from '../tree-path.ts';
 
 interface LsFlags {
   readonly long?: boolean;
+  readonly mounts?: boolean;
 }
 
 interface ListedFile {
@@ -29,12 +30,41 @@ export function register(program: Command): void {
     .description('list forks and snapshots, or the files of a directory in one')
     .argument('[path]', 'NAME or NAME:/path')
     .option('-l, --long', 'with mode, links, owner, size and time')
-    .addHelpText('after', examples('ramet ls', 'ramet ls try-1:/src', 'ramet ls -l try-1:/src/x.ts'))
-    .action((text: string | undefined, flags: LsFlags, command: Command) =>
-      withSession(command, (session) =>
-        text === undefined ? listTrees(session) : listFiles(session, text, flags.long === true),
-      ),
-    );
+    .option('--mounts', 'list what is mounted where instead')
+    .addHelpText(
+      'after',
+      examples('ramet ls', 'ramet ls try-1:/src', 'ramet ls -l try-1:/src/x.ts', 'ramet ls --mounts'),
+    )
+    .action((text: string | undefined, flags: LsFlags, command: Command) => {
+      if (flags.mounts === true && text !== undefined)
+        throw usageError('--mounts lists all mounts of the store', 'leave the path away');
+      return withSession(command, (session) => {
+        if (flags.mounts === true) return listMounts(session);
+        return text === undefined ? listTrees(session) : listFiles(session, text, flags.long === true);
+      });
+    });
+}
+
+async function listMounts({ mounted, isJson }: Session): Promise<void> {
+  const mounts = await mounted.list();
+  if (isJson) {
+    await writeJson(mounts);
+    return;
+  }
+  if (mounts.length === 0) {
+    await writeLine('nothing is mounted: `ramet mount FORK DIR` mounts a fork');
+    return;
+  }
+  await writeTable(
+    [{ title: 'NAME' }, { title: 'DIRECTORY' }, { title: 'IO' }, { title: 'SINCE' }, { title: 'USED BY' }],
+    mounts.map(({ fork, directory, io, since, holders, isDetached }) => [
+      fork,
+      isDetached ? `${directory} (unmounted)` : directory,
+      io,
+      formatTime(Date.parse(since) / 1000),
+      holders.join(', '),
+    ]),
+  );
 }
 
 async function listTrees({ engine, isJson }: Session): Promise<void> {
@@ -63,7 +93,7 @@ async function listTrees({ engine, isJson }: Session): Promise<void> {
 
 async function listFiles(session: Session, text: string, isLong: boolean): Promise<void> {
   const { tree, path } = treePathOrRoot(text);
-  const { fileSystem } = session.readTree(tree);
+  const { fileSystem } = await session.readTree(tree);
   const shown = showTreePath(tree, path);
   const attributes = naming('ls', shown, () => fileSystem.stat(path, !isLong));
   const files =
@@ -97,13 +127,13 @@ async function listFiles(session: Session, text: string, isLong: boolean): Promi
   }
 }
 
-function fileAt(fileSystem: FileSystem, path: string, name: string): ListedFile {
+function fileAt(fileSystem: TreeFiles, path: string, name: string): ListedFile {
   const attributes = fileSystem.stat(path, false);
   const target = (attributes.mode & S_IFMT) === S_IFLNK ? fileSystem.readLink(path) : undefined;
   return { name, attributes, target };
 }
 
-function filesIn(fileSystem: FileSystem, path: string): ListedFile[] {
+function filesIn(fileSystem: TreeFiles, path: string): ListedFile[] {
   return fileSystem
     .readDirectoryNames(path)
     .sort((a, b) => (a < b ? -1 : 1))

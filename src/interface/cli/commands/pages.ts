@@ -39,10 +39,11 @@ export function register(program: Command): void {
       const { tree, path } = requireTreePath(text);
       return withSession(command, async (session) => {
         const { engine, isJson } = session;
-        session.readTree(tree);
+        const { fileSystem } = await session.readTree(tree);
         let report: PageReport;
         try {
-          report = filePages(engine, tree, path);
+          const isMounted = (await session.mounted.settle(new Set([tree]))).has(tree);
+          report = filePages(engine, tree, path, isMounted ? fileSystem.stat(path, true) : undefined);
         } catch (error) {
           throw nameProblem(tree, path, error);
         }

@@ -1,7 +1,7 @@
 /** `ramet rm`: removes files and directories of a fork. */
 import type { Command } from 'commander';
 import { FsError } from '../../../base/index.ts';
-import type { FileSystem } from '../../../vfs/index.ts';
+import type { TreeFiles } from '../../../vfs/index.ts';
 import { examples } from '../examples.ts';
 import { counted, writeJson, writeLine } from '../output.ts';
 import { naming, usageError } from '../problem.ts';
@@ -35,7 +35,7 @@ export function register(program: Command): void {
       return withSession(command, async (session) => {
         let removed = 0;
         for (const { tree, path } of files) {
-          const { fileSystem } = session.writeTree(tree);
+          const { fileSystem } = await session.writeTree(tree);
           removed += remove(fileSystem, path, showTreePath(tree, path), flags);
         }
         if (session.isJson) await writeJson({ removed });
@@ -44,7 +44,7 @@ export function register(program: Command): void {
     });
 }
 
-function remove(fileSystem: FileSystem, path: string, shown: string, flags: RmFlags): number {
+function remove(fileSystem: TreeFiles, path: string, shown: string, flags: RmFlags): number {
   const attributes = naming('rm', shown, () => fileSystem.tryStat(path, false));
   if (attributes === undefined) {
     if (flags.force === true) return 0;
@@ -58,7 +58,7 @@ function remove(fileSystem: FileSystem, path: string, shown: string, flags: RmFl
   return naming('rm', shown, () => removeDirectory(fileSystem, path));
 }
 
-function removeDirectory(fileSystem: FileSystem, path: string): number {
+function removeDirectory(fileSystem: TreeFiles, path: string): number {
   let removed = 1;
   for (const { name, kind } of fileSystem.readDirectory(path)) {
     const child = joinPath(path, name);

@@ -87,7 +87,7 @@ async function treeFigures({ engine, isJson }: Session, name: string): Promise<v
 }
 
 async function fileAttributes(session: Session, { tree, path }: TreePath): Promise<void> {
-  const { fileSystem } = session.readTree(tree);
+  const { fileSystem } = await session.readTree(tree);
   const shown = showTreePath(tree, path);
   const attributes = naming('lstat', shown, () => fileSystem.stat(path, false));
   const isLink = (attributes.mode & S_IFMT) === S_IFLNK;

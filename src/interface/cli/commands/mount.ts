@@ -1,0 +1,51 @@
+/** `ramet mount`: a fork or snapshot as an ordinary directory, served by the store's owner process. */
+import { type Command, Option } from 'commander';
+import type { IoMode } from '../../fuse/index.ts';
+import { checkMountPoint, IO_MODES, OwnerClient } from '../../owner/index.ts';
+import { examples } from '../examples.ts';
+import { printable, writeJson, writeLine } from '../output.ts';
+import { namedTreeError, namingTree, withSession } from '../session.ts';
+
+interface MountFlags {
+  readonly io?: IoMode;
+  readonly allowOther?: boolean;
+}
+
+/** The option of every command that mounts. */
+export function ioOption(): Option {
+  return new Option(
+    '--io <mode>',
+    'how the kernel caches files: cached (the default), shared or direct',
+  ).choices(IO_MODES);
+}
+
+export function register(program: Command): void {
+  program
+    .command('mount')
+    .description('mount a fork or snapshot as a directory')
+    .argument('<tree>', 'the fork or snapshot')
+    .argument('<directory>', 'an empty directory')
+    .addOption(ioOption())
+    .option('--allow-other', 'let other users in, too')
+    .addHelpText(
+      'after',
+      examples('ramet mount try-1 /mnt/try-1', 'ramet mount base ./base --io shared', 'ramet umount try-1'),
+    )
+    .action((tree: string, directory: string, flags: MountFlags, command: Command) =>
+      withSession(command, async ({ engine, isJson, directory: store }) => {
+        namingTree(tree, () => engine.info(tree));
+        const place = checkMountPoint(directory);
+        const owner = await OwnerClient.connectOrStart(store);
+        try {
+          const { io, allowOther } = flags;
+          const mount = await owner.request('mount', { fork: tree, directory: place, io, allowOther });
+          if (isJson) await writeJson(mount);
+          else await writeLine(`mounted '${tree}' at ${printable(mount.directory)}`);
+        } catch (error) {
+          throw namedTreeError(tree, error);
+        } finally {
+          owner.close();
+        }
+      }),
+    );
+}

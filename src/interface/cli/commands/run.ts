@@ -1,0 +1,96 @@
+/** `ramet run`: a command in a fork, at the path that the fork's tree was imported from. */
+import { statSync } from 'node:fs';
+import path from 'node:path';
+import type { Command } from 'commander';
+import type { TreeInfo } from '../../../store/index.ts';
+import type { IoMode } from '../../fuse/index.ts';
+import { OwnerClient } from '../../owner/index.ts';
+import { examples } from '../examples.ts';
+import { runPrivately } from '../private-run.ts';
+import { usageError } from '../problem.ts';
+import { namedTreeError, namingTree, withSession } from '../session.ts';
+import { ioOption } from './mount.ts';
+import { stillUsed } from './umount.ts';
+
+interface RunFlags {
+  readonly at?: string;
+  readonly io?: IoMode;
+}
+
+export function register(program: Command): void {
+  program
+    .command('run')
+    .description('run a command in a fork: it and its children see the fork where the tree was imported from')
+    .argument('<tree>', 'the fork or snapshot')
+    .argument('<command...>', 'the command and its arguments, after --')
+    .option('--at <directory>', 'where the command sees the tree (else where it was imported from)')
+    .addOption(ioOption())
+    .addHelpText(
+      'after',
+      examples('ramet run try-1 -- npm test', 'ramet run try-1 --at /srv/app -- sh -c "make && ./test"'),
+    )
+    .action(async (tree: string, words: string[], flags: RunFlags, command: Command) => {
+      let run = { store: '', at: '' };
+      await withSession(command, ({ engine, directory }) => {
+        namingTree(tree, () => engine.info(tree));
+        run = { store: directory, at: placeOf(tree, engine.list(), flags.at) };
+      });
+      process.exitCode = await runIn(tree, run.store, run.at, words, flags.io);
+    });
+}
+
+/** The tree stays mounted for as long as the connection lives, also when this process is killed. */
+async function runIn(
+  tree: string,
+  store: string,
+  at: string,
+  command: readonly string[],
+  io: IoMode | undefined,
+): Promise<number> {
+  const owner = await OwnerClient.connectOrStart(store);
+  try {
+    const { directory } = await owner.request('hold', { fork: tree, io }).catch((error: unknown) => {
+      throw namedTreeError(tree, error);
+    });
+    const code = await runPrivately({ source: directory, at, command });
+    // So that whoever comes next finds the tree free.
+    const { report } = await owner.request('release', { fork: tree });
+    if (report?.isStillUsed === true) {
+      process.stderr.write(`note: '${tree}' is not free yet, ${stillUsed(report.users)}\n`);
+    }
+    return code;
+  } finally {
+    owner.close();
+  }
+}
+
+function placeOf(tree: string, trees: readonly TreeInfo[], given: string | undefined): string {
+  const at = given === undefined ? importedFrom(tree, trees) : path.resolve(given);
+  const hint = `name a directory: \`ramet run ${tree} --at DIR -- …\``;
+  if (at === undefined) throw usageError(`where '${tree}' was imported from is not known (any more)`, hint);
+  if (!isDirectory(at)) {
+    const what = given === undefined ? `'${tree}' was imported from '${at}', which is` : `'${at}' is`;
+    throw usageError(`${what} no directory here`, hint);
+  }
+  if (at === '/') throw usageError('a tree cannot take the place of the whole host', hint);
+  return at;
+}
+
+/**
+ * Follows what each tree was made from back to an import. A later tree may have taken the name of one that was
+ * dropped.
+ */
+export function importedFrom(name: string, trees: readonly TreeInfo[]): string | undefined {
+  let tree = trees.find((candidate) => candidate.name === name);
+  while (tree !== undefined) {
+    const { source, id } = tree;
+    // A name has no slash, the path of an import begins with one.
+    if (source.startsWith('/')) return source;
+    tree = trees.find((candidate) => candidate.name === source && candidate.id < id);
+  }
+  return undefined;
+}
+
+function isDirectory(at: string): boolean {
+  return statSync(at, { throwIfNoEntry: false })?.isDirectory() ?? false;
+}

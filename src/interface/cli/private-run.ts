@@ -1,0 +1,91 @@
+/**
+ * Runs a command in a mount namespace of its own, in which a directory is what is mounted somewhere else: only the
+ * command and its children see it there. unshare(1), mount(8) and setpriv(1) are util-linux's.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { constants } from 'node:os';
+import { CommandError } from './problem.ts';
+
+export interface PrivateRun {
+  /** What is seen: the mount point of a tree. */
+  readonly source: string;
+  /** Where it is seen, and the command's working directory. An absolute path of a directory. */
+  readonly at: string;
+  readonly command: readonly string[];
+}
+
+const READY = 'ready\n';
+
+/**
+ * $1 is mounted over $2, which becomes the working directory; what follows is the command. What goes wrong before it is
+ * said on descriptor 2, which nobody but the caller reads; the command's own stderr is descriptor 3. When the caller is
+ * killed, so is the command.
+ */
+const PREPARE = `
+mount --bind -- "$1" "$2" && cd -- "$2" || exit
+shift 2
+if command -v setpriv >/dev/null; then set -- setpriv --pdeathsig KILL -- "$@"; fi
+`;
+const BEGIN = `
+echo ready >&2
+exec "$@" 2>&3 3>&-
+`;
+
+/** Whoever is not root mounts as the root of a user namespace, and becomes who he was in one within. */
+function namespaceOf(): { readonly options: readonly string[]; readonly script: string } {
+  const [uid, gid] = [process.geteuid?.() ?? 0, process.getegid?.() ?? 0];
+  if (uid === 0) return { options: ['--mount'], script: PREPARE + BEGIN };
+  const back = `set -- unshare --user --map-user=${uid} --map-group=${gid} -- "$@"\n`;
+  return { options: ['--user', '--map-root-user', '--mount'], script: PREPARE + back + BEGIN };
+}
+
+/** The command's exit code, 128 and the signal's number where it died of one. */
+export async function runPrivately(run: PrivateRun): Promise<number> {
+  const { options, script } = namespaceOf();
+  const inner = ['sh', '-c', script, 'ramet', run.source, run.at, ...run.command];
+  const child = spawn('unshare', [...options, '--propagation', 'private', '--', ...inner], {
+    stdio: ['inherit', 'inherit', 'pipe', 2],
+  });
+  let said = '';
+  child.stderr?.on('data', (bytes: Buffer) => {
+    said += bytes.toString();
+  });
+  const stopForwarding = forwardSignals(child);
+  try {
+    const code = await exitCode(child);
+    if (said.endsWith(READY)) return code;
+    throw new CommandError(
+      'EPERM',
+      `the tree could not be mounted at '${run.at}' for the command alone: ${said.trim().replaceAll('\n', ', ')}`,
+      'it takes root, or a host that lets users make user namespaces; `ramet mount` mounts for everybody',
+    );
+  } finally {
+    stopForwarding();
+  }
+}
+
+function exitCode(child: ChildProcess): Promise<number> {
+  return new Promise((resolve, reject) => {
+    child.once('error', () =>
+      reject(new CommandError('ENOENT', 'there is no unshare(1) here', 'install util-linux')),
+    );
+    child.once('close', (code, signal) =>
+      resolve(signal === null ? (code ?? 1) : 128 + constants.signals[signal]),
+    );
+  });
+}
+
+/** What the terminal sends goes to all of its processes: the command has it already. */
+const FROM_TERMINAL: readonly NodeJS.Signals[] = ['SIGINT', 'SIGQUIT'];
+const FORWARDED: readonly NodeJS.Signals[] = [...FROM_TERMINAL, 'SIGTERM', 'SIGHUP'];
+
+function forwardSignals(child: ChildProcess): () => void {
+  const forward = (signal: NodeJS.Signals): void => {
+    if (process.stdin.isTTY && FROM_TERMINAL.includes(signal)) return;
+    child.kill(signal);
+  };
+  for (const signal of FORWARDED) process.on(signal, forward);
+  return () => {
+    for (const signal of FORWARDED) process.off(signal, forward);
+  };
+}

@@ -1,0 +1,57 @@
+/**
+ * The owner's log: JSON lines, as pino writes them, in the store's `run`. Its size is bounded: a full file is copied to
+ * `owner.log.1` and begun anew. It is copied, not renamed, because what the process and Node.js themselves say goes
+ * to the same open file.
+ */
+import { closeSync, copyFileSync, fstatSync, ftruncateSync, openSync, writeSync } from 'node:fs';
+import { type Logger, pino } from 'pino';
+
+export type { Logger } from 'pino';
+
+export const LOG_BYTES_MAX = 1024 * 1024;
+
+/** What pino writes to. */
+class BoundedFile {
+  private readonly path: string;
+  private readonly bytesMax: number;
+  private readonly fd: number;
+  private length: number;
+
+  constructor(path: string, bytesMax: number) {
+    this.path = path;
+    this.bytesMax = bytesMax;
+    this.fd = openSync(path, 'a', 0o600);
+    this.length = fstatSync(this.fd).size;
+  }
+
+  /** A log that cannot be written, for want of space say, is no reason to stop serving. */
+  write(line: string): void {
+    try {
+      if (this.length + line.length > this.bytesMax) this.beginAnew();
+      this.length += writeSync(this.fd, line);
+    } catch {
+      // Nothing: see above.
+    }
+  }
+
+  private beginAnew(): void {
+    copyFileSync(this.path, `${this.path}.1`);
+    ftruncateSync(this.fd, 0);
+    this.length = 0;
+  }
+
+  close(): void {
+    closeSync(this.fd);
+  }
+}
+
+export interface OwnerLog {
+  readonly logger: Logger;
+  close(): void;
+}
+
+export function openLog(path: string, bytesMax: number = LOG_BYTES_MAX): OwnerLog {
+  const file = new BoundedFile(path, bytesMax);
+  const logger = pino({ base: { pid: process.pid }, timestamp: pino.stdTimeFunctions.isoTime }, file);
+  return { logger, close: () => file.close() };
+}

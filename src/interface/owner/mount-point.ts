@@ -1,0 +1,133 @@
+/**
+ * Mount points, looked at by who asks for a mount: the owner itself must not touch what may lie on a mount of its own.
+ */
+import { spawnSync } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync, realpathSync, statfsSync, statSync } from 'node:fs';
+import path from 'node:path';
+import { type ErrorCode, FsError } from '../../base/index.ts';
+import { mountPointFailure } from './mount-failure.ts';
+
+const FUSE_DEVICE = '/dev/fuse';
+
+interface MountedPlace {
+  readonly directory: string;
+  readonly isFuse: boolean;
+  /** `major:minor`, the kernel's number of what is mounted. */
+  readonly device: string;
+}
+
+/** proc(5): spaces, tabs, newlines and backslashes are written as a backslash and three octal digits. */
+function unescaped(text: string): string {
+  const bytes = text.replace(/\\([0-7]{3})/g, (_, digits: string) =>
+    String.fromCharCode(Number.parseInt(digits, 8)),
+  );
+  return Buffer.from(bytes, 'latin1').toString('utf8');
+}
+
+/** What is mounted in a process's mount namespace; nothing where that cannot be told. */
+export function mountedPlaces(process = 'self'): MountedPlace[] {
+  let table: string;
+  try {
+    table = readFileSync(`/proc/${process}/mountinfo`, 'latin1');
+  } catch {
+    return [];
+  }
+  return table
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => {
+      const [before = '', after = ''] = line.split(' - ');
+      const [, , device = '', , directory = ''] = before.split(' ');
+      return { directory: unescaped(directory), isFuse: /^fuse(?:\.|$| )/.test(after), device };
+    });
+}
+
+function codeOf(error: unknown): ErrorCode {
+  // The cast: an error of node:fs carries the code of its errno.
+  return ((error as NodeJS.ErrnoException).code ?? 'EIO') as ErrorCode;
+}
+
+/** A mount whose server is gone: everything in it fails. */
+export function isDeadMount(directory: string): boolean {
+  if (!mountedPlaces().some((place) => place.isFuse && place.directory === directory)) return false;
+  try {
+    // Never answered from a cache, as stat may be.
+    statfsSync(directory);
+    return false;
+  } catch (error) {
+    return codeOf(error) === 'ENOTCONN';
+  }
+}
+
+/** The kernel's number of what is mounted at a directory, without looking at the directory. */
+export function deviceMountedAt(directory: string): string | undefined {
+  return mountedPlaces().findLast((place) => place.directory === directory)?.device;
+}
+
+/** Processes that have a device mounted somewhere, as far as this process may see. */
+export function processesWithMount(device: string): number[] {
+  let names: string[];
+  try {
+    names = readdirSync('/proc');
+  } catch {
+    return [];
+  }
+  return names
+    .filter((name) => /^[0-9]+$/.test(name) && mountedPlaces(name).some((place) => place.device === device))
+    .map(Number);
+}
+
+/** Takes a mount away whose server is gone; false where that is not allowed. */
+export function detachDeadMount(directory: string): boolean {
+  const tries = [
+    ['umount', '-l', '--', directory],
+    ['fusermount3', '-u', '-z', '--', directory],
+  ] as const;
+  return tries.some(([command, ...rest]) => spawnSync(command, rest, { stdio: 'ignore' }).status === 0);
+}
+
+/** Takes away what a killed owner had mounted in directories of the store. Only for an owner that has no mounts yet. */
+export function removeDeadMounts(mountsDirectory: string): void {
+  const directory = existsSync(mountsDirectory) ? realpathSync(mountsDirectory) : undefined;
+  if (directory === undefined) return;
+  for (const place of mountedPlaces()) {
+    if (place.isFuse && path.dirname(place.directory) === directory) detachDeadMount(place.directory);
+  }
+}
+
+/** As realpath(3), but without looking at the last part itself, which may be a mount that answers nothing. */
+export function realMountPath(directory: string): string {
+  const absolute = path.resolve(directory);
+  try {
+    return path.join(realpathSync(path.dirname(absolute)), path.basename(absolute));
+  } catch {
+    return absolute;
+  }
+}
+
+/**
+ * The absolute path of a directory to mount at, without symlinks. A dead mount that is in the way is taken away. ENODEV
+ * (no /dev/fuse), ENOENT, ENOTDIR, ENOTEMPTY, EBUSY (a mount point already), EACCES.
+ */
+export function checkMountPoint(directory: string): string {
+  if (!existsSync(FUSE_DEVICE)) throw mountPointFailure('ENODEV', directory);
+  const place = realMountPath(directory);
+  if (isDeadMount(place) && !detachDeadMount(place)) {
+    throw mountPointFailure(
+      'ENOTCONN',
+      place,
+      `a dead mount is in the way: \`umount -l ${place}\` removes it`,
+    );
+  }
+  try {
+    if (!statSync(place).isDirectory()) throw mountPointFailure('ENOTDIR', place);
+    const real = realpathSync(place);
+    if (mountedPlaces().some((mounted) => mounted.directory === real))
+      throw mountPointFailure('EBUSY', place);
+    if (readdirSync(real).length > 0) throw mountPointFailure('ENOTEMPTY', place);
+    return real;
+  } catch (error) {
+    if (error instanceof FsError) throw error;
+    throw mountPointFailure(codeOf(error), place);
+  }
+}

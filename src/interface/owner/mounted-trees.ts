@@ -1,0 +1,69 @@
+/**
+ * The trees of a store that its owner has mounted, for every other process: which they are, their files through the
+ * mount point, and what is done with them as a whole through the owner.
+ */
+import type { TreeInfo } from '../../store/index.ts';
+import type { System } from '../../sys/index.ts';
+import { OwnerClient } from './client.ts';
+import { MountedFileSystem } from './mounted-file-system.ts';
+import type { MountRecord } from './protocol.ts';
+
+export class MountedTrees {
+  private readonly storeDirectory: string;
+  private readonly system: System;
+  private owner: Promise<OwnerClient | undefined> | undefined;
+
+  constructor(storeDirectory: string, system: System) {
+    this.storeDirectory = storeDirectory;
+    this.system = system;
+  }
+
+  /** The owner, if one runs. It is looked for again as long as there is none. */
+  private async client(): Promise<OwnerClient | undefined> {
+    this.owner ??= OwnerClient.connect(this.storeDirectory);
+    const client = await this.owner;
+    if (client === undefined) this.owner = undefined;
+    return client;
+  }
+
+  async list(): Promise<readonly MountRecord[]> {
+    const client = await this.client();
+    return client === undefined ? [] : await client.request('mounts', {});
+  }
+
+  async find(name: string): Promise<MountRecord | undefined> {
+    return (await this.list()).find(({ fork }) => fork === name);
+  }
+
+  /** The files of a mounted tree. Keeps the mount busy until `end`. */
+  open(mount: MountRecord, isReadOnly: boolean): MountedFileSystem {
+    return new MountedFileSystem(this.system, mount.directory, isReadOnly);
+  }
+
+  /** A fork of a mounted tree as it is now. EINVAL, EEXIST, ENOENT. */
+  async fork(mount: MountRecord, name: string): Promise<TreeInfo> {
+    return await (await this.required()).request('fork', { source: mount.fork, name });
+  }
+
+  /** A snapshot of a mounted tree as it is now. EINVAL, EEXIST, ENOENT. */
+  async snapshot(mount: MountRecord, name: string): Promise<TreeInfo> {
+    return await (await this.required()).request('snapshot', { source: mount.fork, name });
+  }
+
+  /** Brings all of these trees that are mounted into the tables as they are now; returns which those are. */
+  async settle(names: ReadonlySet<string>): Promise<ReadonlySet<string>> {
+    const mounts = (await this.list()).filter(({ fork }) => names.has(fork));
+    const forks = mounts.map(({ fork }) => fork);
+    if (forks.length > 0) await (await this.required()).request('settle', { forks });
+    return new Set(forks);
+  }
+
+  private async required(): Promise<OwnerClient> {
+    return (await this.client()) ?? (await OwnerClient.connectOrStart(this.storeDirectory));
+  }
+
+  async close(): Promise<void> {
+    (await this.owner)?.close();
+    this.owner = undefined;
+  }
+}

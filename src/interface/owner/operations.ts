@@ -1,0 +1,128 @@
+/** What the owner does for its clients, operation by operation. Parameters come from outside and are checked here. */
+import { FsError } from '../../base/index.ts';
+import type { StoreEngine } from '../../store/index.ts';
+import type { IoMode } from '../fuse/index.ts';
+import type { Connection } from './connection.ts';
+import type { MountTable } from './mount-table.ts';
+import { IO_MODES, type OperationName, type OwnerStatus, PROTOCOL_VERSION, type Result } from './protocol.ts';
+
+export interface OperationParts {
+  readonly engine: StoreEngine;
+  readonly mounts: MountTable;
+  status(): OwnerStatus;
+  stop(): void;
+}
+
+type Handler<K extends OperationName> = (
+  parameters: Checked,
+  connection: Connection,
+) => Result<K> | Promise<Result<K>>;
+
+export type Handlers = { readonly [K in OperationName]: Handler<K> };
+
+export function createHandlers(parts: OperationParts): Handlers {
+  const { engine, mounts } = parts;
+  return {
+    hello: (parameters, connection) => {
+      connection.greet(parameters.number('protocol'), parameters.number('pid'));
+      return { protocol: PROTOCOL_VERSION, pid: process.pid };
+    },
+    status: () => parts.status(),
+    stop: () => {
+      parts.stop();
+      return { pid: process.pid };
+    },
+    mounts: () => mounts.records(),
+    mount: (parameters, connection) =>
+      mounts.mount(
+        {
+          fork: parameters.text('fork'),
+          directory: parameters.text('directory'),
+          io: parameters.ioMode(),
+          allowOther: parameters.flag('allowOther'),
+          isHeld: parameters.flag('isHeld'),
+        },
+        connection,
+      ),
+    hold: (parameters, connection) => mounts.hold(parameters.text('fork'), parameters.ioMode(), connection),
+    release: async (parameters, connection) => ({
+      report: (await mounts.release(parameters.text('fork'), connection)) ?? null,
+    }),
+    unmount: (parameters, connection) =>
+      mounts.unmount(parameters.text('target'), parameters.flag('isLazy'), connection),
+    fork: async (parameters) => {
+      const [source, name] = [parameters.text('source'), parameters.text('name')];
+      await mounts.sync(source);
+      // Nobody here works in it.
+      engine.fork(source, name).close();
+      return engine.info(name);
+    },
+    snapshot: async (parameters) => {
+      const [source, name] = [parameters.text('source'), parameters.text('name')];
+      await mounts.sync(source);
+      return engine.snapshot(source, name);
+    },
+    settle: async (parameters) => {
+      let settled = 0;
+      for (const fork of parameters.texts('forks')) if (await settle(mounts, fork)) settled++;
+      return { settled };
+    },
+  };
+}
+
+async function settle(mounts: MountTable, fork: string): Promise<boolean> {
+  await mounts.sync(fork);
+  const tree = mounts.treeOf(fork);
+  if (tree === undefined || tree.isReadOnly) return false;
+  tree.checkpoint();
+  return true;
+}
+
+/** The parameters of a request. Every getter throws EINVAL for what is not of its kind. */
+export class Checked {
+  private readonly operation: string;
+  private readonly values: Readonly<Record<string, unknown>>;
+
+  constructor(operation: string, parameters: unknown) {
+    this.operation = operation;
+    const isObject = typeof parameters === 'object' && parameters !== null;
+    // The cast: what the values are is looked at one by one.
+    this.values = isObject ? (parameters as Record<string, unknown>) : {};
+  }
+
+  text(name: string): string {
+    const value = this.values[name];
+    if (typeof value !== 'string' || value === '') this.refuse(name, 'text');
+    return value;
+  }
+
+  texts(name: string): string[] {
+    const value = this.values[name];
+    if (!Array.isArray(value) || !value.every((item) => typeof item === 'string'))
+      this.refuse(name, 'a list of texts');
+    return value;
+  }
+
+  number(name: string): number {
+    const value = this.values[name];
+    if (typeof value !== 'number') this.refuse(name, 'a number');
+    return value;
+  }
+
+  /** False where it is absent. */
+  flag(name: string): boolean {
+    const value = this.values[name] ?? false;
+    if (typeof value !== 'boolean') this.refuse(name, 'true or false');
+    return value;
+  }
+
+  ioMode(): IoMode | undefined {
+    const value = this.values.io;
+    if (value === undefined) return undefined;
+    return IO_MODES.find((mode) => mode === value) ?? this.refuse('io', IO_MODES.join(', '));
+  }
+
+  private refuse(name: string, expected: string): never {
+    throw new FsError('EINVAL', { syscall: this.operation, note: `'${name}' must be ${expected}` });
+  }
+}
