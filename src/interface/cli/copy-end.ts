@@ -3,6 +3,7 @@ import { constants, realpathSync } from 'node:fs';
 import { BLOCK_SIZE, FsError, isFsError, nameToBytes, nameToString } from '../../base/index.ts';
 import type { System } from '../../sys/index.ts';
 import { FileSystem, type TreeFile, type TreeFiles } from '../../vfs/index.ts';
+import { MountedFileSystem, type MountedTrees } from '../owner/index.ts';
 import { type DataSegment, dataSegments, onHost } from '../transfer/index.ts';
 import { naming } from './problem.ts';
 import { showTreePath } from './tree-path.ts';
@@ -164,11 +165,13 @@ export class HostEnd implements CopyEnd {
 
 export class TreeEnd implements CopyEnd {
   readonly fileSystem: TreeFiles;
-  private readonly name: string;
+  readonly name: string;
+  private readonly mounted: MountedTrees;
 
-  constructor(name: string, fileSystem: TreeFiles) {
+  constructor(name: string, fileSystem: TreeFiles, mounted: MountedTrees) {
     this.name = name;
     this.fileSystem = fileSystem;
+    this.mounted = mounted;
   }
 
   show(path: string): string {
@@ -241,11 +244,19 @@ export class TreeEnd implements CopyEnd {
   }
 
   /**
-   * Makes `path` a file that shares the blocks of a file of another end. False, and the file is empty, where
-   * blocks cannot be shared: those a fork has not frozen yet are its own.
+   * Makes `path` a file that shares the blocks of a file of another end. False, and the file is empty or was not
+   * touched, where blocks cannot be shared: those a fork has not frozen yet are its own.
    */
-  reflinkFrom(source: TreeEnd, sourcePath: string, path: string): boolean {
-    if (!this.canShareWith(source)) return false;
+  async shareFrom(source: TreeEnd, sourcePath: string, path: string, isNew: boolean): Promise<boolean> {
+    const isOpenHere = source.fileSystem instanceof FileSystem && this.fileSystem instanceof FileSystem;
+    if (isOpenHere || source.fileSystem === this.fileSystem)
+      return this.reflinkFrom(source, sourcePath, path);
+    // The owner can, for a file that nobody has open.
+    if (!(isNew && this.fileSystem instanceof MountedFileSystem)) return false;
+    return await this.mounted.clone(source.name, sourcePath, this.fileSystem, path);
+  }
+
+  private reflinkFrom(source: TreeEnd, sourcePath: string, path: string): boolean {
     const from = source.open(sourcePath, O_RDONLY);
     try {
       const to = this.open(path, O_WRONLY | O_CREAT | O_TRUNC);
@@ -261,12 +272,6 @@ export class TreeEnd implements CopyEnd {
     } finally {
       source.fileSystem.close(from);
     }
-  }
-
-  /** Between a tree of this process and a mounted one there are only bytes. */
-  private canShareWith({ fileSystem }: TreeEnd): boolean {
-    const isOpenHere = fileSystem instanceof FileSystem && this.fileSystem instanceof FileSystem;
-    return isOpenHere || fileSystem === this.fileSystem;
   }
 
   makeDirectory(path: string): void {

@@ -37,11 +37,11 @@ function isDirectory(stat: CopyStat | undefined): boolean {
  * the parent of the destination), ENOTDIR (several sources, and the destination is no directory), EISDIR (a
  * directory without `recursive`, or a file over a directory), EINVAL (a directory into itself).
  */
-export function copyAll(
+export async function copyAll(
   sources: readonly CopyPlace[],
   destination: CopyPlace,
   options: CopyOptions,
-): CopyCounts {
+): Promise<CopyCounts> {
   const copying = new Copying(options);
   const stat = destination.end.stat(destination.path, true);
   if (sources.length > 1 && !isDirectory(stat)) {
@@ -56,7 +56,7 @@ export function copyAll(
     // A whole tree, or a path that ends in '..', has no name of its own: its content goes into the directory.
     const isNamed = name !== '' && name !== '.' && name !== '..';
     const path = isDirectory(stat) && isNamed ? joinPath(destination.path, name) : destination.path;
-    copying.top(source, { end: destination.end, path });
+    await copying.top(source, { end: destination.end, path });
   }
   return copying.counts;
 }
@@ -69,28 +69,28 @@ class Copying {
     this.options = options;
   }
 
-  top(from: CopyPlace, to: CopyPlace): void {
+  async top(from: CopyPlace, to: CopyPlace): Promise<void> {
     // Without -r a symlink on the command line is followed, as cp(1) does.
     const stat = from.end.stat(from.path, !this.options.recursive);
     if (stat === undefined) throw new FsError('ENOENT', { syscall: 'cp', path: from.end.show(from.path) });
     if (isDirectory(stat) && this.options.recursive) this.refuseSelf(from, to);
-    this.any(from, to, stat);
+    await this.any(from, to, stat);
   }
 
-  private any(from: CopyPlace, to: CopyPlace, stat: CopyStat): void {
+  private async any(from: CopyPlace, to: CopyPlace, stat: CopyStat): Promise<void> {
     switch (stat.mode & S_IFMT) {
       case S_IFDIR:
-        this.directory(from, to, stat);
+        await this.directory(from, to, stat);
         return;
       case S_IFREG:
-        this.file(from, to, stat);
+        await this.file(from, to, stat);
         return;
       default:
         this.other(from, to, stat);
     }
   }
 
-  private directory(from: CopyPlace, to: CopyPlace, stat: CopyStat): void {
+  private async directory(from: CopyPlace, to: CopyPlace, stat: CopyStat): Promise<void> {
     if (!this.options.recursive)
       throw new FsError('EISDIR', { syscall: 'cp', path: from.end.show(from.path) });
     const names = from.end.names(from.path);
@@ -103,7 +103,7 @@ class Copying {
       const child = { end: from.end, path: joinPath(from.path, name) };
       const childStat = child.end.stat(child.path, false);
       if (childStat === undefined) continue;
-      this.any(child, { end: to.end, path: joinPath(to.path, name) }, childStat);
+      await this.any(child, { end: to.end, path: joinPath(to.path, name) }, childStat);
     }
     if (before === undefined || this.options.preserve) this.dress(from, to, stat);
   }
@@ -122,13 +122,13 @@ class Copying {
     });
   }
 
-  private file(from: CopyPlace, to: CopyPlace, stat: CopyStat): void {
+  private async file(from: CopyPlace, to: CopyPlace, stat: CopyStat): Promise<void> {
     const before = to.end.stat(to.path, true);
     if (before !== undefined) this.requireReplaceable(from, to, stat, before);
     if (
       from.end instanceof TreeEnd &&
       to.end instanceof TreeEnd &&
-      to.end.reflinkFrom(from.end, from.path, to.path)
+      (await to.end.shareFrom(from.end, from.path, to.path, before === undefined))
     ) {
       this.counts.reflinks++;
     } else {

@@ -281,7 +281,9 @@ describe('other commands on a mounted fork', { skip, concurrency: 2 }, () => {
     };
     assert.deepEqual([across.files, across.reflinks], [3, 0]);
     assert.equal(scratch.must('cat', 'try-2:/copy/patch'), 'patched\n');
-    scratch.must('cp', 'base:/README', 'try-1:/again');
+    const shared = scratch.json('cp', 'base:/README', 'try-1:/again') as { reflinks: number };
+    assert.equal(shared.reflinks, 1);
+    assert.equal((scratch.json('pages', 'try-1:/again') as { privateCount: number }).privateCount, 0);
     assert.equal(readFileSync(scratch.at('place/again'), 'utf8'), 'read me\n');
     assert.match(scratch.mustFail(1, 'cp', '-r', 'try-1:/src', 'try-1:/src/below'), /into itself/);
     assert.match(scratch.must('rm', '-r', 'try-1:/src2', 'try-1:/again'), /removed 5 entries/);
@@ -291,6 +293,39 @@ describe('other commands on a mounted fork', { skip, concurrency: 2 }, () => {
     assert.deepEqual(readdirSync(scratch.at('out/src')).sort(), ['absolute', 'patch', 'x.ts']);
     scratch.must('export', 'try-1', 'out.tar');
     assert.ok(statSync(scratch.at('out.tar')).size > 3 * 512);
+  });
+
+  test('cp into a mounted fork shares blocks with snapshots and other mounted forks', async (context) => {
+    const scratch = await withFork(context);
+    scratch.must('fork', 'base', 'try-2');
+    mkdirSync(scratch.at('second'));
+    scratch.must('mount', 'try-1', 'place');
+    scratch.must('mount', 'try-2', 'second');
+    const copy = (...args: string[]): [number, number] => {
+      const { files, reflinks } = scratch.json('cp', ...args) as { files: number; reflinks: number };
+      return [files, reflinks];
+    };
+    assert.deepEqual(readdirSync(scratch.at('place')).length, 2);
+    // The symlink is made anew.
+    assert.deepEqual(copy('-r', 'base:/src', 'try-1:/from-base'), [2, 1]);
+    assert.deepEqual(copy('-r', 'try-1:/src', 'try-2:/from-mount'), [2, 1]);
+    assert.deepEqual(readdirSync(scratch.at('place')).sort(), ['README', 'from-base', 'src']);
+    assert.deepEqual(readdirSync(scratch.at('second/from-mount')).sort(), ['absolute', 'x.ts']);
+    assert.equal(readFileSync(scratch.at('second/from-mount/x.ts'), 'utf8'), 'const x = 1;\n');
+    const [made, original] = [
+      statSync(scratch.at('place/from-base/x.ts')),
+      statSync(scratch.at('repo/src/x.ts')),
+    ];
+    assert.deepEqual([made.mode, made.uid, made.size], [original.mode, process.getuid?.(), original.size]);
+    // What is there keeps its identity: bytes are written into it.
+    const { ino } = statSync(scratch.at('place/from-base/x.ts'));
+    assert.deepEqual(copy('base:/README', 'try-1:/from-base/x.ts'), [1, 0]);
+    assert.equal(statSync(scratch.at('place/from-base/x.ts')).ino, ino);
+    assert.equal(readFileSync(scratch.at('place/from-base/x.ts'), 'utf8'), 'read me\n');
+    // A program's own blocks, which no freeze has come over, are copied.
+    writeFileSync(scratch.at('place/own'), 'own');
+    assert.deepEqual(copy('try-1:/own', 'try-2:/own'), [1, 0]);
+    assert.equal(readFileSync(scratch.at('second/own'), 'utf8'), 'own');
   });
 
   test('a symlink in the fork never leads to the host', async (context) => {

@@ -2,16 +2,20 @@
  * The trees of a store that its owner has mounted, for every other process: which they are, their files through the
  * mount point, and what is done with them as a whole through the owner.
  */
+import { isFsError } from '../../base/index.ts';
 import type { TreeInfo } from '../../store/index.ts';
 import type { System } from '../../sys/index.ts';
 import { OwnerClient } from './client.ts';
 import { MountedFileSystem } from './mounted-file-system.ts';
 import type { MountRecord } from './protocol.ts';
 
+let clonesMade = 0;
+
 export class MountedTrees {
   private readonly storeDirectory: string;
   private readonly system: System;
   private owner: Promise<OwnerClient | undefined> | undefined;
+  private lastTarget: MountRecord | undefined;
 
   constructor(storeDirectory: string, system: System) {
     this.storeDirectory = storeDirectory;
@@ -56,6 +60,39 @@ export class MountedTrees {
     const forks = mounts.map(({ fork }) => fork);
     if (forks.length > 0) await (await this.required()).request('settle', { forks });
     return new Set(forks);
+  }
+
+  /**
+   * Makes `path` of a mounted tree, where there is nothing, a file that shares the blocks of a file of any tree.
+   * False, and nothing was made, where blocks cannot be shared, or another process has that tree open.
+   */
+  async clone(source: string, sourcePath: string, files: MountedFileSystem, path: string): Promise<boolean> {
+    const target = await this.treeAt(files.directory);
+    if (target === undefined) return false;
+    const slash = path.lastIndexOf('/');
+    // A name that the kernel has not looked up: it is told of the file by the rename.
+    const targetPath = `${path.slice(0, slash + 1)}.ramet-${process.pid}-${clonesMade++}`;
+    try {
+      const client = await this.required();
+      await client.request('clone', { source, sourcePath, target, targetPath });
+    } catch (error) {
+      if (isFsError(error, 'EXDEV') || isFsError(error, 'EBUSY')) return false;
+      throw error;
+    }
+    try {
+      files.rename(targetPath, path);
+      return true;
+    } catch (error) {
+      files.unlink(targetPath);
+      throw error;
+    }
+  }
+
+  private async treeAt(directory: string): Promise<string | undefined> {
+    if (this.lastTarget?.directory !== directory) {
+      this.lastTarget = (await this.list()).find((mount) => mount.directory === directory);
+    }
+    return this.lastTarget?.fork;
   }
 
   private async required(): Promise<OwnerClient> {

@@ -2,6 +2,7 @@
 import { FsError } from '../../base/index.ts';
 import type { StoreEngine } from '../../store/index.ts';
 import type { IoMode } from '../fuse/index.ts';
+import { Cloning } from './cloning.ts';
 import type { Connection } from './connection.ts';
 import type { MountTable } from './mount-table.ts';
 import { IO_MODES, type OperationName, type OwnerStatus, PROTOCOL_VERSION, type Result } from './protocol.ts';
@@ -22,6 +23,7 @@ export type Handlers = { readonly [K in OperationName]: Handler<K> };
 
 export function createHandlers(parts: OperationParts): Handlers {
   const { engine, mounts } = parts;
+  const cloning = new Cloning(engine, mounts);
   return {
     hello: (parameters, connection) => {
       connection.greet(parameters.number('protocol'), parameters.number('pid'));
@@ -61,6 +63,15 @@ export function createHandlers(parts: OperationParts): Handlers {
       const [source, name] = [parameters.text('source'), parameters.text('name')];
       await mounts.sync(source);
       return engine.snapshot(source, name);
+    },
+    clone: async (parameters) => {
+      await cloning.clone({
+        source: parameters.text('source'),
+        sourcePath: parameters.text('sourcePath'),
+        target: parameters.text('target'),
+        targetPath: parameters.text('targetPath'),
+      });
+      return {};
     },
     settle: async (parameters) => {
       let settled = 0;

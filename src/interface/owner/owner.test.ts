@@ -272,6 +272,44 @@ test('fork, snapshot and settle work on a mounted fork', async (t) => {
   await assert.rejects(client.request('fork', { source: 'none', name: 'x' }), fails('ENOENT', /no fork/));
 });
 
+test('clone makes a file of a mounted tree that shares the blocks of another tree’s, or nothing', async (t) => {
+  const scratch = await ScratchOwner.start(t);
+  scratch.makeFork('one');
+  const source = scratch.engine.openTree('one');
+  const file = source.fileSystem.open('/file', 0o102, 0o644);
+  source.fileSystem.write(file, Buffer.from('content'), 0, 7, 0);
+  source.fileSystem.close(file);
+  scratch.engine.snapshot('one', 'frozen');
+  const own = source.fileSystem.open('/own', 0o102, 0o644);
+  source.fileSystem.write(own, Buffer.from('own'), 0, 3, 0);
+  source.fileSystem.close(own);
+  source.close();
+  scratch.makeFork('two');
+  const client = await scratch.client();
+  await client.request('mount', { fork: 'two', directory: PLACE });
+  const clone = (from: string, sourcePath: string, targetPath: string, target = 'two'): Promise<object> =>
+    client.request('clone', { source: from, sourcePath, target, targetPath });
+  await clone('frozen', '/file', '/a');
+  // A fork that nobody has open is opened for it, and closed again.
+  await clone('one', '/file', '/b');
+  scratch.engine.openTree('one').close();
+  const { fileSystem } = scratch.server.mounts[0]!.tree;
+  assert.deepEqual(fileSystem.readDirectoryNames('/').sort(), ['a', 'b']);
+  const copy = fileSystem.open('/b', 0, 0);
+  const bytes = Buffer.alloc(7);
+  fileSystem.read(copy, bytes, 0, 7, 0);
+  fileSystem.close(copy);
+  assert.equal(bytes.toString(), 'content');
+  await assert.rejects(clone('frozen', '/none', '/c'), fails('ENOENT', /^$/));
+  await assert.rejects(clone('frozen', '/file', '/a'), fails('EEXIST', /^$/));
+  await assert.rejects(clone('none', '/file', '/c'), fails('ENOENT', /no fork/));
+  await assert.rejects(clone('frozen', '/file', '/c', 'one'), fails('EINVAL', /not mounted/));
+  // Mounted, it is not frozen by being closed: the blocks are its own.
+  await client.request('mount', { fork: 'one', directory: `${PLACE}/else` });
+  await assert.rejects(clone('one', '/own', '/c'), fails('EXDEV', /^/));
+  assert.deepEqual(fileSystem.readDirectoryNames('/').sort(), ['a', 'b'], 'nothing is left of what failed');
+});
+
 test('status counts; a wrong parameter is EINVAL and an unknown operation ENOSYS', async (t) => {
   const scratch = await ScratchOwner.start(t);
   scratch.makeFork('one');

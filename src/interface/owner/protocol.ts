@@ -65,6 +65,15 @@ export interface UnmountReport {
   readonly users: readonly number[];
 }
 
+export interface CloneParameters {
+  /** Any tree of the store. Paths are byte strings. */
+  readonly source: string;
+  readonly sourcePath: string;
+  /** A tree that is mounted. */
+  readonly target: string;
+  readonly targetPath: string;
+}
+
 /** Every operation: what it takes and what it gives. */
 export interface Operations {
   readonly hello: {
@@ -99,6 +108,8 @@ export interface Operations {
     readonly parameters: { readonly source: string; readonly name: string };
     readonly result: TreeInfo;
   };
+  /** A new file in a mounted tree that shares the blocks of a file of any tree. */
+  readonly clone: { readonly parameters: CloneParameters; readonly result: object };
   /** What the journals of mounted forks hold goes to the tables, where every process can read it. */
   readonly settle: {
     readonly parameters: { readonly forks: readonly string[] };

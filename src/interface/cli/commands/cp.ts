@@ -47,7 +47,7 @@ export function register(program: Command): void {
         const from: CopyPlace[] = [];
         for (const source of sources) from.push(await placeOf(session, source, false));
         const recursive = flags.recursive === true;
-        const counts = copyAll(from, to, { recursive, preserve: flags.preserve === true });
+        const counts = await copyAll(from, to, { recursive, preserve: flags.preserve === true });
         if (session.isJson) {
           await writeJson(counts);
           return;
@@ -67,5 +67,5 @@ async function placeOf(session: Session, text: string, isWritten: boolean): Prom
     return { end: new HostEnd(session.engine.system), path: nameFromString(path.resolve(text)) };
   }
   const tree = await (isWritten ? session.writeTree(parsed.tree) : session.readTree(parsed.tree));
-  return { end: new TreeEnd(parsed.tree, tree.fileSystem), path: parsed.path };
+  return { end: new TreeEnd(parsed.tree, tree.fileSystem, session.mounted), path: parsed.path };
 }
