@@ -24,7 +24,11 @@ const served = {
     servedBytes += readSync(device, Buffer.alloc(4096));
   },
 };
-const loop = new ServingLoop(kernel, () => false);
+const loop = new ServingLoop(
+  kernel,
+  () => false,
+  () => undefined,
+);
 await loop.prepare();
 loop.add(device, served);
 

@@ -160,14 +160,16 @@ class Server implements MountServer {
     const now = performance.now();
     let nodes = 0;
     for (const { session } of this.mounted) nodes += session.knownCount;
+    const trims: Promise<void>[] = [];
     const byIdleness = [...this.mounted].sort((a, b) => a.lastRequestAt - b.lastRequestAt);
     for (const mount of byIdleness) {
       const idleMs = now - mount.lastRequestAt;
       if (mount.isTrimmed || idleMs < LOOK_EVERY_MS) continue;
       if (idleMs < this.trimAfterMs && nodes <= this.nodesMax) continue;
       nodes -= mount.session.knownCount;
-      void this.trim(mount);
+      trims.push(this.trim(mount));
     }
+    if (trims.length > 0) void Promise.all(trims).then(() => this.onTrimmed());
   }
 
   private async trim(mount: MountedTree): Promise<void> {
@@ -188,7 +190,6 @@ class Server implements MountServer {
     if (!mount.isTrimmed) return;
     session.listings.clear();
     session.fileSystem.stack.dropInodes(Number.POSITIVE_INFINITY);
-    this.onTrimmed();
   }
 
   async close(): Promise<void> {
