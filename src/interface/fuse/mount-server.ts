@@ -9,6 +9,8 @@ export interface MountOptions {
   readonly io?: IoMode;
   /** Other users than the one that mounts may enter. False unless told. */
   readonly allowOther?: boolean;
+  /** Reading leaves the times of access alone: a fork that is only read stores nothing. False unless told. */
+  readonly noAtime?: boolean;
   /** What the first column of /proc/mounts says, for example `ramet:try-1`. */
   readonly source?: string;
 }

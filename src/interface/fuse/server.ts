@@ -109,10 +109,16 @@ class Server implements MountServer {
       throw new FsError('EBUSY', { syscall: 'mount', path: directory, note: 'a tree is mounted there' });
     this.prepared ??= this.parts.loop.prepare();
     await this.prepared;
-    const { allowOther = false, io = 'cached', source = `ramet:${tree.info.name}` } = options;
+    const {
+      allowOther = false,
+      io = 'cached',
+      noAtime = false,
+      source = `ramet:${tree.info.name}`,
+    } = options;
     const attachment = { directory, source, isReadOnly: tree.isReadOnly, allowOther };
     const device = await attach(this.parts.blocking, attachment);
     const mount = await this.begin(tree, directory, io, device);
+    tree.fileSystem.keepsAccessTimes = !noAtime;
     mount.begin();
     this.watchdog.add(mount, directory);
     return mount;
