@@ -21,7 +21,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname } from 'node:path';
-import { BLOCK_SIZE, SeededRandom } from '../../src/base/index.ts';
+import { BLOCK_SIZE, type Random, SeededRandom } from '../../src/base/index.ts';
 import { StoreEngine } from '../../src/store/index.ts';
 import { createSystem, FaultySystem, type System } from '../../src/sys/index.ts';
 import { problemsOf, SharedStore } from '../shared-store.ts';
@@ -168,7 +168,7 @@ export async function withImages(
 
 interface ImageParts {
   readonly watched: WatchedSystem;
-  readonly random: SeededRandom;
+  readonly random: Random;
   readonly kind: Kind;
   readonly write: PendingWrite | undefined;
   readonly from: string;
@@ -199,7 +199,7 @@ function loseName({ path, before }: LostName, inImage: (path: string) => string)
  * The first part of a write that the process died in: of a blob whole blocks, because the kernel copies page by page
  * and looks for signals between them; of a journal any number of bytes.
  */
-function tear(kind: Kind, write: PendingWrite | undefined, random: SeededRandom): LostPage[] {
+function tear(kind: Kind, write: PendingWrite | undefined, random: Random): LostPage[] {
   if (kind !== 'torn write' || write === undefined) return [];
   const { path, bytes, position } = write;
   const end = position + random.below(bytes.length);
