@@ -365,6 +365,14 @@ export class BlobSpace {
     this.files.syncName(this.files.of(id));
   }
 
+  /** Makes durable what a process left that died: a blob's data, and its name, which it may have died before. */
+  syncFound(id: BlobId): void {
+    const file = this.files.of(id);
+    this.system.dataSync(this.files.descriptor(file));
+    file.isNameDurable = false;
+    this.files.syncName(file);
+  }
+
   exists(id: BlobId): boolean {
     return this.files.exists(id);
   }
