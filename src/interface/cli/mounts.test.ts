@@ -463,7 +463,7 @@ describe('ramet run', { skip, concurrency: 2 }, () => {
     assert.equal(scratch.must('cat', 'try-1:/pid'), `${pid}\n`);
   });
 
-  test('when the owner is killed the command fails, what it had written stays, and the next run works', async (context) => {
+  test('when the owner is killed the command fails; what it had written stays, the next run works', async (context) => {
     const scratch = await withFork(context);
     const child = await running(
       scratch,
@@ -529,6 +529,21 @@ describe('ramet owner', { skip }, () => {
       ['serving', 'mounted', 'stopping', 'unmounted', 'stopped'],
     );
     assert.match(scratch.mustFail(2, 'owner', 'log', '--lines', '0'), /whole number/);
+  });
+
+  test('SIGTERM unmounts and stores everything before it ends', async (context) => {
+    const scratch = await withFork(context);
+    scratch.must('mount', 'try-1', 'place');
+    writeFileSync(scratch.at('place/new'), 'kept');
+    const pid = await ownerPid(scratch);
+    process.kill(pid, 'SIGTERM');
+    await until(
+      () => /"msg":"stopped"/.test(readFileSync(scratch.at('.ramet/run/owner.log'), 'utf8')),
+      'it ends',
+    );
+    assert.deepEqual(readdirSync(scratch.at('place')), []);
+    assert.equal(scratch.must('cat', 'try-1:/new'), 'kept');
+    assert.match(scratch.must('owner', 'log'), /info stopping reason=SIGTERM mounts=1/);
   });
 
   test('stop while a program works in a mount ends that lazily', async (context) => {

@@ -20,7 +20,7 @@ import { fromWire } from './wire-error.ts';
 const ANSWER_MS = 60_000;
 /** An owner that ends keeps its lock for some time, and a new one takes some time to begin. */
 const START_MS = 20_000;
-const START_STEP_MS = 25;
+const START_STEP_MS = 100;
 
 interface Waiting {
   resolve(result: unknown): void;
@@ -99,7 +99,8 @@ export class OwnerClient {
     const place = new OwnerPlace(storeDirectory);
     // The owner's working directory is another one.
     const directory = realpathSync(storeDirectory);
-    for (let waitedMs = 0; waitedMs <= START_MS; waitedMs += START_STEP_MS) {
+    const until = performance.now() + START_MS;
+    while (performance.now() < until) {
       const client = await OwnerClient.connect(storeDirectory, options);
       if (client !== undefined) return client;
       if ((await startOwner(directory, place)) === 'ready') continue;
@@ -180,8 +181,10 @@ function openSocket(place: OwnerPlace): Promise<Socket | undefined> {
   try {
     address = new SocketAddress(place);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return Promise.resolve(undefined);
-    throw error;
+    // The cast: what node:fs throws has a code.
+    const failure = error as NodeJS.ErrnoException;
+    if (failure.code === 'ENOENT') return Promise.resolve(undefined);
+    return Promise.reject(connectFailure(failure, place));
   }
   return new Promise((resolve, reject) => {
     const socket = createConnection({ path: address.path });

@@ -1,9 +1,9 @@
 /** The owner as its clients see it, over a mount server that mounts nothing. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, statSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, statSync } from 'node:fs';
 import { createConnection, type Socket } from 'node:net';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { ScratchOwner } from '../../../testing/scratch-owner.ts';
 import { scratchDirectory } from '../../../testing/scratch-store.ts';
@@ -399,6 +399,24 @@ test('only the owner’s user may connect, and a path of any length will do', as
   assert.equal(statSync(scratch.place.socketPath).mode & 0o777, 0o600);
   const client = await scratch.client();
   assert.equal((await client.request('status', {})).store, engine.directory);
+});
+
+const notRoot = process.getuid?.() !== 0 && 'needs root, to become another user';
+
+test('for another user connecting is EACCES, with the way out', { skip: notRoot }, async (t) => {
+  const scratch = await ScratchOwner.start(t);
+  const parent = dirname(scratch.engine.directory);
+  const connectAsNobody = async (): Promise<OwnerClient | undefined> => {
+    process.seteuid?.(65_534);
+    try {
+      return await OwnerClient.connect(scratch.engine.directory);
+    } finally {
+      process.seteuid?.(0);
+    }
+  };
+  await assert.rejects(connectAsNobody(), fails('EACCES', /belongs to another user/), 'a closed directory');
+  chmodSync(parent, 0o755);
+  await assert.rejects(connectAsNobody(), fails('EACCES', /belongs to another user/), 'a closed socket');
 });
 
 test('an answer that does not come in time is ETIMEDOUT, and the connection goes on', async (t) => {
