@@ -15,7 +15,6 @@ export class FakeMount implements Mount {
   /** How it was unmounted: false for each ordinary try, true for each lazy one. */
   readonly unmounts: boolean[] = [];
   syncs = 0;
-  readonly nodeCount = 0;
   private noteEnd: () => void = () => undefined;
 
   constructor(tree: Tree, directory: string, options: MountOptions) {

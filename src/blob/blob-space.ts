@@ -24,6 +24,7 @@ import { DamagedBlobError, shortBlob } from './damage.ts';
 import { Fetches, readThrough } from './fetches.ts';
 import { scrubBlocks, type VisitBad } from './scrubbing.ts';
 import { Sealing } from './sealing.ts';
+import type { BlobSpaceCounts, BlobSpaceLimits } from './space-figures.ts';
 import { loadSums, type SumsOfBlob, storeSums } from './sum-file.ts';
 import { WINDOW_BYTES, WindowPool } from './window-pool.ts';
 
@@ -31,20 +32,6 @@ import { WINDOW_BYTES, WindowPool } from './window-pool.ts';
 export const CHUNK_BYTES = 1024 * 1024;
 
 const WOULD_BLOCK = -1;
-
-export interface BlobSpaceLimits {
-  /** Open descriptors; 1,024 when not given. */
-  readonly descriptorsMax?: number;
-  /** Windows of 16 MiB of address space each; 1,024 when not given. */
-  readonly windowsMax?: number;
-}
-
-export interface BlobSpaceCounts {
-  readonly openDescriptors: number;
-  readonly windows: number;
-  /** Blocks whose checksum was compared by reads of this process. */
-  readonly blocksVerified: number;
-}
 
 export class BlobSpace {
   readonly system: System;

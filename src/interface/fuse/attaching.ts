@@ -1,5 +1,6 @@
 /**
- * Getting a device that is mounted: by mount(2), or for a user who may not by fusermount3(1), as any FUSE filesystem does.
+ * Getting a device that is mounted: by mount(2), or for a user who may not by fusermount3(1), as every filesystem of FUSE
+ * does.
  */
 import { closeSync, constants, openSync } from 'node:fs';
 import { FsError, isFsError } from '../../base/index.ts';

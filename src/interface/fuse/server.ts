@@ -105,8 +105,11 @@ class Server implements MountServer {
   }
 
   async mount(tree: Tree, directory: string, options: MountOptions = {}): Promise<Mount> {
-    if ([...this.mounted].some((mount) => mount.directory === directory))
-      throw new FsError('EBUSY', { syscall: 'mount', path: directory, note: 'a tree is mounted there' });
+    for (const mount of this.mounted) {
+      if (mount.directory !== directory && mount.tree !== tree) continue;
+      const note = mount.tree === tree ? `it is mounted at ${mount.directory}` : 'a tree is mounted there';
+      throw new FsError('EBUSY', { syscall: 'mount', path: directory, note });
+    }
     this.prepared ??= this.parts.loop.prepare();
     await this.prepared;
     const {
