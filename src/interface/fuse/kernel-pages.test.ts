@@ -154,6 +154,10 @@ describe('the budget of kernel pages', () => {
     assert.deepEqual(pages.held, { smallBytes: 0, largeBytes: 0 });
     pages.note(MOUNTS[0]!, 2 as Ino, 4096, 0, 4096);
     pages.note(MOUNTS[0]!, 2 as Ino, 4 * MIB, 3 * MIB, 4096);
-    assert.deepEqual(pages.held, { smallBytes: 0, largeBytes: 2 * MIB }, 'the first piece, and the one written');
+    assert.deepEqual(
+      pages.held,
+      { smallBytes: 0, largeBytes: 2 * MIB },
+      'the first piece, and the one written',
+    );
   });
 });
