@@ -221,8 +221,8 @@ async function filesSection({ work, isQuick, onStep }: BenchContext): Promise<Se
       row('Ramet: resident memory after all that', 'MiB', results, ({ own }) => own.residentMib),
     ],
     [
-      'a tree has so many small files in directories of 50, and as many names again in one directory',
-      'first: in a process that has just opened the tree; the host has the tree in its caches',
+      'a tree has so many small files in directories of 50, and as many empty ones again in one directory',
+      'first: in a process that has just opened the tree; the host has in its caches what it keeps of so many inodes',
     ],
   );
 }

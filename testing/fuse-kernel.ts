@@ -266,8 +266,8 @@ export interface ScratchOptions extends FuseKernelOptions {
 }
 
 /**
- * A kernel before a fork (`fork`) of a snapshot (`base`) of what `fill` makes. When the test ends the mount does, too, and
- * there must have been no defects, and the store must be as fsck wants it.
+ * A kernel before a fork (`fork`) of a snapshot (`base`) of what `fill` makes. When the test ends the mount does, too,
+ * and there must have been no defects, and the store must be as fsck wants it.
  */
 export async function scratchKernel(
   context: TestContext,

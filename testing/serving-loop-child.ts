@@ -1,5 +1,5 @@
 /**
- * A process whose thread is kept by a `ServingLoop` that serves a pipe: reports what it sees of the process's own events,
+ * A process whose thread is kept by a `ServingLoop` that serves a pipe: reports what it sees of its own events,
  * one line of JSON, and ends. What is tried is its argument.
  */
 import { execFileSync } from 'node:child_process';
@@ -24,7 +24,11 @@ const served = {
     servedBytes += readSync(device, Buffer.alloc(4096));
   },
 };
-const loop = new ServingLoop(kernel, () => false);
+const loop = new ServingLoop(
+  kernel,
+  () => false,
+  () => undefined,
+);
 await loop.prepare();
 loop.add(device, served);
 

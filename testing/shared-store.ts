@@ -9,8 +9,12 @@ const O_RDONLY = 0;
 const O_RDWR_CREAT = 0o102;
 
 export class SharedStore implements AsyncDisposable {
-  readonly directory = mkdtempSync(`${tmpdir()}/ramet-shared-`);
+  readonly directory: string;
   private readonly engines: { readonly engine: StoreEngine; readonly system: System }[] = [];
+
+  constructor(parent: string = tmpdir()) {
+    this.directory = mkdtempSync(`${parent}/ramet-shared-`);
+  }
 
   /** Opens the store, made at the first call. Each engine counts as a process of its own. */
   async open(system: System = createSystem(), options: StoreOptions = {}): Promise<StoreEngine> {

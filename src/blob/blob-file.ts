@@ -27,7 +27,7 @@ export class BlobFile {
   lastUse = 0;
   /** Descriptors that were replaced while pinned; closed at the last unpin. */
   readonly retired: number[] = [];
-  /** Whether the file's name survives a power cut: so for what was found, not for what was made and not synced. */
+  /** Whether the file's name survives a power cut: not what was made and not synced, here or by one that died. */
   isNameDurable = true;
   /** Length of the file as last seen; it only shrinks at freeze, below which nothing that lives is cut. */
   sizeBytes = 0;

@@ -21,8 +21,10 @@ import type { System } from '../sys/index.ts';
 import { BlobFile } from './blob-file.ts';
 import { BlobFiles } from './blob-files.ts';
 import { DamagedBlobError, shortBlob } from './damage.ts';
+import { Fetches, readThrough } from './fetches.ts';
 import { scrubBlocks, type VisitBad } from './scrubbing.ts';
 import { Sealing } from './sealing.ts';
+import type { BlobSpaceCounts, BlobSpaceLimits } from './space-figures.ts';
 import { loadSums, type SumsOfBlob, storeSums } from './sum-file.ts';
 import { WINDOW_BYTES, WindowPool } from './window-pool.ts';
 
@@ -30,20 +32,6 @@ import { WINDOW_BYTES, WindowPool } from './window-pool.ts';
 export const CHUNK_BYTES = 1024 * 1024;
 
 const WOULD_BLOCK = -1;
-
-export interface BlobSpaceLimits {
-  /** Open descriptors; 1,024 when not given. */
-  readonly descriptorsMax?: number;
-  /** Windows of 16 MiB of address space each; 1,024 when not given. */
-  readonly windowsMax?: number;
-}
-
-export interface BlobSpaceCounts {
-  readonly openDescriptors: number;
-  readonly windows: number;
-  /** Blocks whose checksum was compared by reads of this process. */
-  readonly blocksVerified: number;
-}
 
 export class BlobSpace {
   readonly system: System;
@@ -53,8 +41,8 @@ export class BlobSpace {
   /** For this room only: 1 MiB that is anyone's until the next call. */
   readonly scratch: Buffer = Buffer.allocUnsafeSlow(CHUNK_BYTES);
   private readonly windows: WindowPool;
-  /** Reads by the thread pool that are under way. */
-  private readonly fetches = new Set<Promise<unknown>>();
+  /** What `fetch` has begun. Whoever closes the space waits for it first. */
+  readonly fetches = new Fetches();
   private blocksVerified = 0;
   /** The blob used last; one that does not exist at first. */
   private last: BlobFile = new BlobFile(0 as BlobId, ''); // Never returned: 0 is no blob's id.
@@ -101,34 +89,17 @@ export class BlobSpace {
   }
 
   /**
-   * Brings bytes into the host's page cache by the thread pool, so that `tryRead` finds them there. Verifies nothing and
-   * tells of no failure: the read that follows does.
+   * Brings bytes into the host's page cache by the thread pool, so that `tryRead` finds them there. Verifies nothing
+   * and tells of no failure: the read that follows does.
    */
   fetch(id: BlobId, position: number, length: number): Promise<void> {
-    const fetched = this.fetchBytes(id, position, length);
-    const settled: Promise<unknown> = fetched.then(
-      () => this.fetches.delete(settled),
-      () => this.fetches.delete(settled),
-    );
-    this.fetches.add(settled);
-    return fetched;
-  }
-
-  /** Waits for what `fetch` has begun. Whoever closes the space waits first: descriptors are in use until then. */
-  async settle(): Promise<void> {
-    while (this.fetches.size > 0) await Promise.all(this.fetches);
+    return this.fetches.add(this.fetchBytes(id, position, length));
   }
 
   private async fetchBytes(id: BlobId, position: number, length: number): Promise<void> {
     const fd = this.pin(id);
     try {
-      const piece = Buffer.allocUnsafe(Math.min(length, CHUNK_BYTES));
-      for (let done = 0; done < length; done += piece.length) {
-        const bytes = Math.min(piece.length, length - done);
-        await this.system.preadAsync(fd, piece, 0, bytes, position + done);
-      }
-    } catch (error) {
-      if (!isFsError(error)) throw error;
+      await readThrough(this.system, fd, position, length);
     } finally {
       this.unpin(id);
     }
@@ -379,6 +350,14 @@ export class BlobSpace {
 
   syncName(id: BlobId): void {
     this.files.syncName(this.files.of(id));
+  }
+
+  /** Makes durable what a process left that died: a blob's data, and its name, which it may have died before. */
+  syncFound(id: BlobId): void {
+    const file = this.files.of(id);
+    this.system.dataSync(this.files.descriptor(file));
+    file.isNameDurable = false;
+    this.files.syncName(file);
   }
 
   exists(id: BlobId): boolean {

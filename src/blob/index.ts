@@ -16,9 +16,10 @@
  */
 export { ActiveBlob, type PhysicalRun } from './active-blob.ts';
 export { blobPath } from './blob-path.ts';
-export { BlobSpace, type BlobSpaceCounts, type BlobSpaceLimits } from './blob-space.ts';
+export { BlobSpace } from './blob-space.ts';
 export { BlobWriter, type FinishedBlob } from './blob-writer.ts';
 export { DamagedBlobError } from './damage.ts';
 export type { VisitBad } from './scrubbing.ts';
 export type { Sealing } from './sealing.ts';
+export type { BlobSpaceCounts, BlobSpaceLimits } from './space-figures.ts';
 export { sumBytes } from './sum-format.ts';

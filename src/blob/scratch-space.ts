@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os';
 import { BLOCK_SIZE, type BlobId } from '../base/index.ts';
 import { createBufferedSystem, createNativeSystem, FaultySystem, type System } from '../sys/index.ts';
 import { blobPath, sumPath } from './blob-path.ts';
-import { BlobSpace, type BlobSpaceLimits } from './blob-space.ts';
+import { BlobSpace } from './blob-space.ts';
+import type { BlobSpaceLimits } from './space-figures.ts';
 
 export const systems: System[] = [createBufferedSystem()];
 const native = createNativeSystem();

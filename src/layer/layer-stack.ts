@@ -74,7 +74,9 @@ export class LayerStack implements PhysicalSpace, CachedTree {
   readonly lazyTimes = new Set<Inode>();
   /** Called when the journal has grown to the size at which a checkpoint is due. */
   onCheckpointDue: (() => void) | undefined;
-  /** Whether somebody outside reaches an inode by its number, also when its last name is gone: the kernel, of a mount. */
+  /**
+   * Whether somebody outside reaches an inode by its number, also when its last name is gone: the kernel, of a mount.
+   */
   isKept: ((ino: Ino) => boolean) | undefined;
   isReplaying = false;
   readonly cache: TreeCache;

@@ -39,7 +39,7 @@ export function recover(stack: LayerStack): RecoveryReport {
     record.appliedSequence,
   );
   const freedOrphans = freeOrphans(stack, upper);
-  upper.syncFoundData();
+  upper.syncFound();
   journal.markReplayed();
   journal.sync();
   storeChanges(stack, upper);

@@ -69,6 +69,7 @@ export class UpperLayer {
     if (this.stored.size === 0 && !this.wasUnclean) {
       const created = this.tryCreateActive();
       if (created !== undefined) return created;
+      blobs.syncFound(this.activeId);
     } else if (!blobs.exists(this.activeId)) {
       this.active = ActiveBlob.create(blobs, this.activeId);
       return this.active;
@@ -134,22 +135,28 @@ export class UpperLayer {
    * Freed blocks may be reused from here on.
    */
   commitMark(): void {
-    const { system, journalDirectory } = this.parts;
     if (this.active?.isDirty === true) this.active.sync();
-    if (!this.isNameDurable) {
-      system.syncDirectory(journalDirectory);
-      this.isNameDurable = true;
-    }
+    this.syncJournalName();
     this.active?.beforeMark();
     this.journal.mark();
     this.journal.sync();
     this.active?.durable();
   }
 
-  /** For recovery: makes the data durable that a dead owner wrote. */
-  syncFoundData(): void {
-    const { system, blobs } = this.parts;
-    if (blobs.exists(this.activeId)) system.dataSync(blobs.descriptor(this.activeId));
+  /**
+   * For recovery: makes durable what a dead owner left, the names of its blob and journal too. The journal is marked
+   * and stored next, and a power cut after that must find both.
+   */
+  syncFound(): void {
+    const { blobs } = this.parts;
+    if (blobs.exists(this.activeId)) blobs.syncFound(this.activeId);
+    this.syncJournalName();
+  }
+
+  private syncJournalName(): void {
+    if (this.isNameDurable) return;
+    this.parts.system.syncDirectory(this.parts.journalDirectory);
+    this.isNameDurable = true;
   }
 
   /** True when something was acknowledged that no commit mark covers. */

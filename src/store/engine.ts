@@ -484,7 +484,7 @@ export class StoreEngine {
       }
     }
     this.isOpen = false;
-    await this.blobs.settle();
+    await this.blobs.fetches.settle();
     this.blobs.close();
     this.lease.close();
     await this.tables.close();

@@ -142,15 +142,15 @@ describe('FaultySystem', () => {
     const fd = system.open(file, CREATE);
     system.plan = (name, index) => {
       asked.push(`${name} ${index}`);
-      return index === 3 ? { kind: 'error', code: 'EIO' } : undefined;
+      return index === 4 ? { kind: 'error', code: 'EIO' } : undefined;
     };
-    assert.equal(await system.preadAsync(fd, Buffer.alloc(8), 0, 8, 0), 8);
     const written = system.pwriteAsync(fd, Buffer.from('abc'), 0, 3, 0);
     assert.equal(readFileSync(file, 'latin1'), 'abc');
     await written;
+    assert.equal(await system.preadAsync(fd, Buffer.alloc(8), 0, 8, 0), 3);
     await system.dataSyncAsync(fd);
     await assert.rejects(system.dataSyncAsync(fd), (error) => isFsError(error, 'EIO'));
-    assert.deepEqual(asked, ['pwrite 1', 'dataSync 2', 'dataSync 3']);
+    assert.deepEqual(asked, ['pwrite 1', 'pread 2', 'dataSync 3', 'dataSync 4']);
   });
 
   test('the plan is told the running index and the path of the descriptor', () => {

@@ -23,14 +23,14 @@ export interface Kernel {
   watch(epoll: number, fd: number, tag: number): void;
   unwatch(epoll: number, fd: number): void;
   /**
-   * Waits up to `timeoutMs` (-1: for ever) and puts the tags of what is ready into `tags`. Returns how many; 0 also when a
-   * signal came.
+   * Waits up to `timeoutMs` (-1: for ever) and puts the tags of what is ready into `tags`. Returns how many; 0 also
+   * when a signal came.
    */
   epollWait(epoll: number, tags: Uint32Array, timeoutMs: number): number;
   /**
-   * A read-only view of the tree under `directory`, as a descriptor: a bind mount that is mounted nowhere, and ends with
-   * the descriptor. What is below it is opened by `/proc/self/fd/<descriptor>/…`. EPERM without CAP_SYS_ADMIN, ENOSYS
-   * before Linux 5.12.
+   * A read-only view of the tree under `directory`, as a descriptor: a bind mount that is mounted nowhere, and ends
+   * with the descriptor. What is below it is opened by `/proc/self/fd/<descriptor>/…`. EPERM without CAP_SYS_ADMIN,
+   * ENOSYS before Linux 5.12.
    */
   readOnlyView(directory: string): number;
   /** FUSE_DEV_IOC_BACKING_OPEN: the id by which a FUSE device knows an open file. EPERM, EOPNOTSUPP. */

@@ -50,7 +50,7 @@ export class NativeReads {
     this.last = new LastAddress(libc);
   }
 
-  /** The call of a System that reads by `readAt`: fewer bytes only where the file ends, -1 as soon as `readAt` says so. */
+  /** A System's call that reads by `readAt`: fewer bytes only where the file ends, -1 as soon as `readAt` says so. */
   by(readAt: ReadAt): FileCalls['pread'] {
     return (fd, target, offset, length, position) => {
       checkSpan(target, offset, length);

@@ -137,7 +137,7 @@ export function changeTimes(context: TreeContext, inode: Inode, atime: TimeChang
 /** Reading moves atime under the rule of relatime, mount(8): when it is not after mtime and ctime, or a day old. */
 export function noteAccess(context: TreeContext, inode: Inode): void {
   const { record } = inode;
-  if (context.stack.upper === undefined) return;
+  if (context.stack.upper === undefined || !context.keepsAccessTimes) return;
   const isAfterChanges =
     isAfter(record.atimeSeconds, record.atimeNanoseconds, record.mtimeSeconds, record.mtimeNanoseconds) &&
     isAfter(record.atimeSeconds, record.atimeNanoseconds, record.ctimeSeconds, record.ctimeNanoseconds);

@@ -15,6 +15,8 @@ export class TreeContext {
   credentials: Credentials | undefined;
   /** Bits that new inodes do not get, unless their directory has a default ACL. */
   umask: number;
+  /** Reading moves the time of access. */
+  keepsAccessTimes = true;
   /** Owner of new inodes where no credentials are set. */
   owner: Owner;
 

@@ -187,6 +187,21 @@ test('append goes to the end, whatever the position', async (context) => {
   assert.equal(tree.fileSystem.stat('/log', true).size, 6);
 });
 
+test('an empty file that becomes a clone of an empty one keeps its times', async (context) => {
+  const { fileSystem } = (await scratchStore(context)).createEmpty('work');
+  const source = fileSystem.open('/source', O_CREAT | O_RDWR, 0o644);
+  const target = fileSystem.open('/target', O_CREAT | O_RDWR, 0o644);
+  const long = { seconds: 1000, nanoseconds: 0 };
+  fileSystem.setFileTimes(target, long, long);
+  fileSystem.reflink(source, target);
+  assert.equal(fileSystem.statFile(target).mtimeSeconds, 1000);
+  fileSystem.write(target, Buffer.from('x'), 0, 1, 0);
+  fileSystem.setFileTimes(target, long, long);
+  fileSystem.reflink(source, target);
+  assert.equal(fileSystem.statFile(target).size, 0);
+  assert.notEqual(fileSystem.statFile(target).mtimeSeconds, 1000);
+});
+
 test('reflink ranges: EINVAL for what FICLONERANGE refuses', async (context) => {
   const tree = (await scratchStore(context)).createEmpty('work');
   const { fileSystem } = tree;

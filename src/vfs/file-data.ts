@@ -305,13 +305,17 @@ function shareRange(
   stack.commit(batch);
 }
 
-/** FICLONE: the whole source becomes the target's content. Where it fails the target is as it was. */
+/**
+ * FICLONE: the whole source becomes the target's content. Where it fails the target is as it was, and so are its times
+ * where both are empty: there is nothing to share and nothing to give up.
+ */
 export function reflink(context: TreeContext, source: ReflinkSource, target: OpenFile): void {
   const from = requireReadable(source.file);
   const to = requireWritable(target);
   if (from === to) return;
-  if (from.record.size === 0) setSize(context, to, 0);
-  else shareRange(context, source.context, from, 0, to, 0, from.record.size, true);
+  if (from.record.size === 0) {
+    if (to.record.size > 0) setSize(context, to, 0);
+  } else shareRange(context, source.context, from, 0, to, 0, from.record.size, true);
   assert(to.record.size === from.record.size, 'a clone is as long as its source');
 }
 

@@ -68,6 +68,15 @@ export class FileSystem {
     this.context.umask = bits & 0o777;
   }
 
+  /** False: reading leaves the times of access alone, as the option `noatime` of mount(8) does. */
+  get keepsAccessTimes(): boolean {
+    return this.context.keepsAccessTimes;
+  }
+
+  set keepsAccessTimes(keeps: boolean) {
+    this.context.keepsAccessTimes = keeps;
+  }
+
   get owner(): Owner {
     return this.context.owner;
   }

@@ -35,7 +35,8 @@ export class InodeCalls {
   /** Who makes what is made next. */
   actAs(uid: number, gid: number, umask: number): void {
     this.context.owner = { uid, gid };
-    this.context.umask = umask;
+    // No more than umask(2) would take: type bits must not be cleared, a mode of 0 is a tombstone.
+    this.context.umask = umask & 0o777;
   }
 
   get rootIno(): Ino {
@@ -89,6 +90,7 @@ export class InodeCalls {
 
   /** A regular file without a name: open(2), O_TMPFILE. The caller keeps it (`isKept`) before anything else happens. */
   createUnnamed(directory: Inode, mode: number): Inode {
+    if (!directory.isDirectory) throw new FsError('ENOTDIR');
     const inode = namespace.createUnnamedIn(this.context, directory, S_IFREG | (mode & 0o7777));
     inode.openCount--;
     return inode;

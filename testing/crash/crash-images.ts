@@ -21,7 +21,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname } from 'node:path';
-import { BLOCK_SIZE, SeededRandom } from '../../src/base/index.ts';
+import { BLOCK_SIZE, type Random, SeededRandom } from '../../src/base/index.ts';
 import { StoreEngine } from '../../src/store/index.ts';
 import { createSystem, FaultySystem, type System } from '../../src/sys/index.ts';
 import { problemsOf, SharedStore } from '../shared-store.ts';
@@ -30,6 +30,8 @@ import { CHAIN_LAYERS_MAX, type TreeModel, Workload } from './crash-workload.ts'
 import { type LostName, type LostPage, type PendingWrite, WatchedSystem } from './watched-system.ts';
 
 export const SEED = Number(process.env.RAMET_CRASH_SEED ?? 20_160_514);
+/** RAMET_CRASH_ALL=1: every point at which there can be a crash is taken, and not a sample of them. */
+export const takesAll = process.env.RAMET_CRASH_ALL === '1';
 const STEPS = 680;
 
 export type Kind = 'death' | 'torn write' | 'power cut';
@@ -100,7 +102,9 @@ export function imagesDirectory(): string {
 export interface WorkloadCounts {
   /** System calls of the workload, without those that make the store, or list its directories for gc. */
   readonly calls: number;
-  /** Places where it can crash, those before it begins among them: calls that change or sync something. */
+  /** Where it can crash: calls that change or sync something. The workload's own begin with `firstPoint`. */
+  readonly firstPoint: number;
+  /** All of them, those before it begins among them. */
   readonly points: number;
 }
 
@@ -119,8 +123,9 @@ export async function countCalls(): Promise<WorkloadCounts> {
   try {
     const engine = await scratch.open(watched.system, { chainLayersMax: CHAIN_LAYERS_MAX });
     const before = watched.callCount - listings;
+    const firstPoint = watched.pointCount;
     new Workload(engine, SEED).run(STEPS);
-    return { calls: watched.callCount - listings - before, points: watched.pointCount };
+    return { calls: watched.callCount - listings - before, firstPoint, points: watched.pointCount };
   } finally {
     watched.close();
   }
@@ -163,7 +168,7 @@ export async function withImages(
 
 interface ImageParts {
   readonly watched: WatchedSystem;
-  readonly random: SeededRandom;
+  readonly random: Random;
   readonly kind: Kind;
   readonly write: PendingWrite | undefined;
   readonly from: string;
@@ -194,7 +199,7 @@ function loseName({ path, before }: LostName, inImage: (path: string) => string)
  * The first part of a write that the process died in: of a blob whole blocks, because the kernel copies page by page
  * and looks for signals between them; of a journal any number of bytes.
  */
-function tear(kind: Kind, write: PendingWrite | undefined, random: SeededRandom): LostPage[] {
+function tear(kind: Kind, write: PendingWrite | undefined, random: Random): LostPage[] {
   if (kind !== 'torn write' || write === undefined) return [];
   const { path, bytes, position } = write;
   const end = position + random.below(bytes.length);
@@ -251,21 +256,33 @@ export async function checkImage(
 /** Images that are there at once: each takes about a mebibyte. */
 const IMAGES_AT_ONCE = 400;
 
-/** So many images there are at least: one at every point. */
-export const POINTS_MIN = 1_500;
-/** Without memory maps, where calls are the same, a sample is enough. */
-export const POINTS_STEP = createSystem().kind === 'native' ? 1 : 10;
+/** Of so many points in a row one is taken. Without memory maps, where the calls are the same, fewer are enough. */
+export const POINTS_STRIDE = takesAll ? 1 : createSystem().kind === 'native' ? 6 : 40;
+/** So many points the workload has at least. */
+const POINTS_MIN = 1_500;
 
-/** An image of a kind at each point of the workload; each is checked, every eighth of them through gc. */
-export async function checkAll(points: number, kindAt: (index: number) => Kind): Promise<number> {
+/** The points that are taken: of each POINTS_STRIDE in a row one that the seed picks. */
+function takenPoints({ firstPoint, points }: WorkloadCounts): number[] {
+  const random = new SeededRandom(SEED);
+  const taken: number[] = [];
+  for (let first = firstPoint; first < points; first += POINTS_STRIDE) {
+    taken.push(first + random.below(Math.min(POINTS_STRIDE, points - first)));
+  }
+  return taken;
+}
+
+/** An image of a kind at each point that is taken; each is checked, every eighth of them through gc. */
+export async function checkPoints(kindAt: (index: number) => Kind): Promise<void> {
+  const counts = await countCalls();
+  assert.ok(counts.points - counts.firstPoint >= POINTS_MIN, `${counts.points} points`);
+  const taken = takenPoints(counts);
   let images = 0;
-  for (let first = 0; first < points; first += IMAGES_AT_ONCE) {
-    const isTaken = (index: number): boolean =>
-      index >= first && index < first + IMAGES_AT_ONCE && index % POINTS_STEP === 0;
+  for (let first = 0; first < taken.length; first += IMAGES_AT_ONCE) {
+    const batch = new Set(taken.slice(first, first + IMAGES_AT_ONCE));
     await withImages(
-      (index) => (isTaken(index) ? kindAt(index) : undefined),
+      (index) => (batch.has(index) ? kindAt(index) : undefined),
       (image) => checkImage(image, images++ % 8 === 0),
     );
   }
-  return images;
+  assert.equal(images, taken.length, 'an image for each point');
 }

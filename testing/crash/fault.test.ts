@@ -8,12 +8,12 @@ import { type ErrorCode, FsError } from '../../src/base/index.ts';
 import { createSystem, FaultySystem } from '../../src/sys/index.ts';
 import { problemsOf, SharedStore } from '../shared-store.ts';
 import { disagreement } from './crash-check.ts';
+import { takesAll } from './crash-images.ts';
 import { type TreeModel, Workload } from './crash-workload.ts';
 
 const STEPS = 220;
 const SEED = 20_160_515;
 const SAMPLED_FAULTS = 25;
-const takesAll = process.env.RAMET_CRASH_ALL === '1';
 
 /** Runs the workload with call `failing` failing; returns the calls that it made. */
 async function runWithFault(failing: number, code: ErrorCode): Promise<number> {

@@ -70,7 +70,7 @@ async function playAll({ seeds: [first, last], operations, processes }: Options)
         if (result.failure !== undefined) failed ??= what;
       }
     } finally {
-      child.disconnect();
+      if (child.connected) child.disconnect();
     }
   });
   await Promise.all(runs);

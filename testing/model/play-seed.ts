@@ -38,6 +38,10 @@ async function operationsOf({ seed, count, only }: Play, make: MakeActor): Promi
   return only === undefined ? history : only.map((index) => history[index]!);
 }
 
+function stackOf(error: unknown): string {
+  return (error instanceof Error ? error.stack : undefined) ?? String(error);
+}
+
 async function playOn(seed: number, operations: readonly Operation[], make: MakeActor): Promise<PlayResult> {
   const [model, store] = [new ModelFs(), await make()];
   const lines: string[] = [];
@@ -48,8 +52,8 @@ async function playOn(seed: number, operations: readonly Operation[], make: Make
       onOutcome: (operation, outcome) => lines.push(`${JSON.stringify(operation)} ${outcome}`),
     });
   } catch (error) {
-    if (!(error instanceof Disagreement)) throw error;
-    failure = error.message;
+    // What the store does not say by a code, such as damage or a broken assertion, is a failure too.
+    failure = error instanceof Disagreement ? error.message : `it broke: ${stackOf(error)}`;
   } finally {
     await store.close();
   }

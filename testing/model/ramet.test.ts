@@ -1,9 +1,11 @@
 /** Random histories over forks, snapshots, clones, crashes and power cuts: the store agrees with the model. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { createSystem } from '../../src/sys/index.ts';
 import { commandOf, type Play, play } from './play-seed.ts';
 
-const SEEDS = 24;
+/** Without memory maps, where most calls are the same, fewer are enough. */
+const SEEDS = createSystem().kind === 'native' ? 24 : 8;
 const OPERATIONS = 500;
 
 // `npm run model` plays more and longer ones.

@@ -14,6 +14,9 @@ const O_CREAT = 0o100;
 const TREES_MAX = 6;
 const FILES_MAX = 10;
 const BLOCKS_MAX = 24;
+/** It goes on for longer on a slow machine, until it has done so much. */
+const OPERATIONS_MIN = 200;
+const BLOCKS_CHECKED_MIN = 2000;
 
 export interface AdversaryReport {
   readonly operations: number;
@@ -61,7 +64,9 @@ class Adversary {
 
   async run(seconds: number): Promise<AdversaryReport> {
     const end = Date.now() + seconds * 1000;
-    while (Date.now() < end && this.problems.length === 0) {
+    const isEnough = (): boolean =>
+      Date.now() >= end && this.operations >= OPERATIONS_MIN && this.blocksChecked >= BLOCKS_CHECKED_MIN;
+    while (!isEnough() && this.problems.length === 0) {
       await this.step();
       this.operations++;
       // Timers of the engine get their turn: commit marks, leases, sealing, flattening.

@@ -1,5 +1,5 @@
 /**
- * Getting a device that is mounted: by mount(2), or for a user who may not by fusermount3(1), as any FUSE filesystem does.
+ * Getting a device that is mounted: by mount(2), or for a user who may not by fusermount3(1), the usual way of FUSE.
  */
 import { closeSync, constants, openSync } from 'node:fs';
 import { FsError, isFsError } from '../../base/index.ts';

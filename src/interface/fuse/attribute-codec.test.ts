@@ -105,7 +105,7 @@ describe('attributes', () => {
     assert.deepEqual(bytes.subarray(8, 32), Buffer.alloc(24));
     const statx = bytes.subarray(32);
     const [narrow, wide] = [(at: number) => statx.readUInt32LE(at), (at: number) => statx.readBigInt64LE(at)];
-    // 0 mask: STATX_BASIC_STATS | STATX_BTIME · 4 blksize · 8 attributes (64) · 16 nlink · 20 uid · 24 gid · 28 mode (16)
+    // 0 mask: STATX_BASIC_STATS | STATX_BTIME · 4 blksize · 8 attributes (64) · 16 nlink · 20 uid · 24 gid · 28 mode
     assert.deepEqual([0, 4, 16, 20, 24].map(narrow), [0xfff, 4096, 3, 0xffff_fffe, 1001]);
     assert.equal(wide(8), 0n);
     assert.equal(narrow(28), 0o100640, 'mode, and padding of zeros');

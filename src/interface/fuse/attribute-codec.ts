@@ -66,9 +66,10 @@ export function putMissing(reply: Reply): void {
 const STATX_MASK = 0xfff;
 
 /**
- * struct fuse_statx_out: attr_valid (64) · attr_valid_nsec · flags · spare (2 × 64) · struct fuse_statx, 256 bytes: mask,
- * blksize (32) · attributes (64) · nlink, uid, gid (32) · mode (16) and padding · ino, size, blocks, attributes_mask (64) ·
- * atime, btime, ctime, mtime (seconds 64, nanoseconds 32, padding) · rdev and dev, major and minor (32 each).
+ * struct fuse_statx_out: attr_valid (64) · attr_valid_nsec · flags · spare (2 × 64) · struct fuse_statx, 256 bytes:
+ * mask, blksize (32) · attributes (64) · nlink, uid, gid (32) · mode (16) and padding · ino, size, blocks,
+ * attributes_mask (64) · atime, btime, ctime, mtime (seconds 64, nanoseconds 32, padding) · rdev and dev, major and
+ * minor (32 each).
  */
 export function putStatx(reply: Reply, of: Attributes): void {
   reply.zeros(STATX_OUT_BYTES);

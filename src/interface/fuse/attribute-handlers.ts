@@ -16,8 +16,8 @@ export const getStatx: Handler = (session, request, reply) => {
 };
 
 /**
- * struct fuse_setattr_in, 88 bytes: 0 valid, padding · 8 fh · 16 size · 24 lock_owner · 32 atime · 40 mtime · 48 ctime (64
- * each) · 56 atimensec · 60 mtimensec · 64 ctimensec · 68 mode · 72 unused · 76 uid · 80 gid · 84 unused.
+ * struct fuse_setattr_in, 88 bytes: 0 valid, padding · 8 fh · 16 size · 24 lock_owner · 32 atime · 40 mtime · 48
+ * ctime (64 each) · 56 atimensec · 60 mtimensec · 64 ctimensec · 68 mode · 72 unused · 76 uid · 80 gid · 84 unused.
  */
 export const setAttributes: Handler = (session, request, reply) => {
   request.need(88);

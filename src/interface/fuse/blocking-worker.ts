@@ -82,8 +82,8 @@ function unmount(kernel: Kernel, directory: string, isLazy: boolean): void {
 }
 
 /**
- * fusermount3(1): it opens the device and mounts it as root, and sends the descriptor over the socket that the environment
- * variable _FUSE_COMMFD names.
+ * fusermount3(1): it opens the device and mounts it as root, and sends the descriptor over the socket that the
+ * environment variable _FUSE_COMMFD names.
  */
 function mountByHelper(kernel: Kernel, directory: string, options: string): number {
   const [ours, theirs] = kernel.socketPair();

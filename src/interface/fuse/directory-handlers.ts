@@ -1,6 +1,6 @@
 /** Reading directories: struct fuse_dirent and fuse_direntplus, as many as fit. */
 import { FsError } from '../../base/index.ts';
-import { entryIno, entryKind, type Inode, kindOfMode, NO_ENTRY } from '../../layer/index.ts';
+import { type Entry, entryIno, entryKind, type Inode, NO_ENTRY } from '../../layer/index.ts';
 import { ENTRY_BYTES } from './attribute-codec.ts';
 import { DOT_COOKIE, DOT_DOT_COOKIE, indexBehind } from './directory-listing.ts';
 import { entryAt, type Handler, OPEN_OUT_BYTES, openAt } from './handler.ts';
@@ -69,15 +69,20 @@ class DirentWriter {
       const isWritten =
         this.entryBytes === 0
           ? this.add(name, entryIno(entry), entryKind(entry), place)
-          : this.addPlus(name, calls.inodeOfEntry(entry), place);
+          : this.addPlus(name, entry, place);
       if (!isWritten) return;
     }
   }
 
-  private addPlus(name: string, inode: Inode, cookie: number): boolean {
+  private addPlus(name: string, entry: Entry, cookie: number): boolean {
     const at = this.reply.payloadBytes;
-    if (!this.add(name, inode.ino, kindOfMode(inode.record.mode), cookie)) return false;
-    entryAt(this.session, this.reply, at, inode);
+    if (!this.add(name, entryIno(entry), entryKind(entry), cookie)) return false;
+    try {
+      entryAt(this.session, this.reply, at, this.session.calls.inodeOfEntry(entry));
+    } catch (error) {
+      // The name is listed; the lookup that follows tells what is wrong with the rest.
+      if (!(error instanceof FsError)) throw error;
+    }
     return true;
   }
 

@@ -1,6 +1,6 @@
 /**
- * From bytes to bytes: one request in, one answer out. What fails is answered with its errno; what is unknown with ENOSYS,
- * after which the kernel does without.
+ * From bytes to bytes: one request in, one answer out. What fails is answered with its errno; what is unknown with
+ * ENOSYS, after which the kernel does without.
  */
 import { describeCode, FsError } from '../../base/index.ts';
 import { Opcode } from './abi.ts';

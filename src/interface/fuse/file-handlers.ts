@@ -9,7 +9,9 @@ import type { Session } from './session.ts';
 
 const O_DSYNC = 0o10000;
 
-/** struct fuse_open_in: flags, open_flags. Answered with struct fuse_open_out, or with ENOSYS: nothing need be asked. */
+/**
+ * struct fuse_open_in: flags, open_flags. Answered with struct fuse_open_out, or with ENOSYS: nothing need be asked.
+ */
 export const open: Handler = (session, request, reply) => {
   request.need(8);
   const answer = session.opens.open(session.inode(request.nodeId), request.u32(0));

@@ -147,10 +147,17 @@ describe('the budget of kernel pages', () => {
     pages.note(MOUNTS[0]!, 1 as Ino, 9000, 0, 4096);
     pages.note(MOUNTS[0]!, 1 as Ino, 9000, 9000, 0);
     assert.equal(pages.held.smallBytes, 12_288);
-    // From here on it is counted in pieces; what was held of it as a small file may still be there.
+    // From here on it is counted in pieces; what the kernel has of it as a small file lies in the first.
     pages.note(MOUNTS[0]!, 1 as Ino, MIB, 0, 4096);
-    assert.deepEqual(pages.held, { smallBytes: 12_288, largeBytes: MIB });
+    assert.deepEqual(pages.held, { smallBytes: 0, largeBytes: MIB });
     pages.forget(MOUNTS[0]!, 1 as Ino);
     assert.deepEqual(pages.held, { smallBytes: 0, largeBytes: 0 });
+    pages.note(MOUNTS[0]!, 2 as Ino, 4096, 0, 4096);
+    pages.note(MOUNTS[0]!, 2 as Ino, 4 * MIB, 3 * MIB, 4096);
+    assert.deepEqual(
+      pages.held,
+      { smallBytes: 0, largeBytes: 2 * MIB },
+      'the first piece, and the one written',
+    );
   });
 });

@@ -9,6 +9,8 @@ export interface MountOptions {
   readonly io?: IoMode;
   /** Other users than the one that mounts may enter. False unless told. */
   readonly allowOther?: boolean;
+  /** Reading leaves the times of access alone: a fork that is only read stores nothing. False unless told. */
+  readonly noAtime?: boolean;
   /** What the first column of /proc/mounts says, for example `ramet:try-1`. */
   readonly source?: string;
 }
@@ -24,8 +26,8 @@ export interface Mount {
   /** Resolves when the kernel has let go of the mount, by whomever it was unmounted. The tree stays open. */
   readonly ended: Promise<void>;
   /**
-   * Has the kernel write what programs stored through maps of its files. Whoever freezes the tree does it first, so that
-   * the snapshot has what was stored before.
+   * Has the kernel write what programs stored through maps of its files. Whoever freezes the tree does it first, so
+   * that the snapshot has what was stored before.
    */
   sync(): Promise<void>;
   /** EBUSY while files in it are open or it is somebody's working directory, unless `isLazy`. */
@@ -36,8 +38,9 @@ export interface Mount {
 export interface MountServer {
   readonly mounts: readonly Mount[];
   /**
-   * Mounts an open tree (a snapshot: read-only) and serves it. The promise resolves once the kernel and the server have agreed.
-   * ENOENT, ENOTDIR (mount point), EBUSY (it is a mount point already, of this server), ENOTEMPTY, EPERM, ENODEV (no /dev/fuse).
+   * Mounts an open tree (a snapshot: read-only) and serves it. The promise resolves once the kernel and the server
+   * have agreed. ENOENT, ENOTDIR (mount point), EBUSY (it is a mount point already, of this server), ENOTEMPTY,
+   * EPERM, ENODEV (no /dev/fuse).
    */
   mount(tree: Tree, directory: string, options?: MountOptions): Promise<Mount>;
   /** Unmounts everything (lazily where it is busy) and ends the threads. */

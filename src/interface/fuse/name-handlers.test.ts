@@ -183,6 +183,15 @@ describe('TMPFILE and LINK', () => {
     assert.equal(kernel.read(kernel.lookup(ROOT, 'named'), 0, 100).toString(), 'unnamed');
   });
 
+  it('keep the type of a file whatever the umask says, and want a directory', async (context) => {
+    const kernel = await forkOf(context);
+    const file = kernel.lookup(ROOT, 'file');
+    const made = kernel.ask(Op.TMPFILE, ROOT, pack(u32(2, 0o100600, 0xffff_ffff, 0), ''));
+    assert.equal(attrOf(made, 40).mode, 0o100000);
+    assert.equal(kernel.fails(Op.TMPFILE, file, pack(u32(2, 0o100600, 0, 0), '')), 'ENOTDIR');
+    kernel.tree.checkpoint();
+  });
+
   it('drop a file that nobody named when it is forgotten', async (context) => {
     const kernel = await forkOf(context);
     const made = kernel.ask(Op.TMPFILE, ROOT, pack(u32(0o20000002, 0o100600, 0, 0), ''));

@@ -1,9 +1,10 @@
 /**
  * INIT: the first request of a mount, in which both sides say what they can.
  *
- * struct fuse_init_in: major, minor, max_readahead, flags, flags2, unused (11 × 32). Answered with struct fuse_init_out,
- * 64 bytes: major, minor, max_readahead, flags (32 each) · max_background, congestion_threshold (16) · max_write,
- * time_gran (32) · max_pages, map_alignment (16) · flags2, max_stack_depth (32) · request_timeout (16), unused.
+ * struct fuse_init_in: major, minor, max_readahead, flags, flags2, unused (11 × 32). Answered with struct
+ * fuse_init_out, 64 bytes: major, minor, max_readahead, flags (32 each) · max_background, congestion_threshold (16) ·
+ * max_write, time_gran (32) · max_pages, map_alignment (16) · flags2, max_stack_depth (32) · request_timeout (16),
+ * unused.
  */
 import { FsError } from '../../base/index.ts';
 import { Init, Init2, KERNEL_MINOR_VERSION, KERNEL_VERSION, MINOR_VERSION_MIN } from './abi.ts';
@@ -18,9 +19,9 @@ const CONGESTION_THRESHOLD = 48;
 const INIT_OUT_BYTES = 64;
 
 /**
- * What is asked for in every mode. Left out on purpose: ATOMIC_O_TRUNC (without OPEN the truncation would be lost), locks
- * (the kernel's own are right), WRITEBACK_CACHE (what the kernel holds is lost when the owner dies), AUTO_INVAL_DATA (each
- * write would drop the file's pages).
+ * What is asked for in every mode. Left out on purpose: ATOMIC_O_TRUNC (without OPEN the truncation would be lost),
+ * locks (the kernel's own are right), WRITEBACK_CACHE (what the kernel holds is lost when the owner dies),
+ * AUTO_INVAL_DATA (each write would drop the file's pages).
  */
 const WANTED =
   Init.ASYNC_READ |

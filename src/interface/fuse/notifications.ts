@@ -1,6 +1,7 @@
 /**
  * What the server tells the kernel without being asked: struct fuse_out_header with a unique of 0 and the kind of the
- * notification (enum fuse_notify_code) as its error, then the notification. Sent by a worker only: see `blocking-calls`.
+ * notification (enum fuse_notify_code) as its error, then the notification. Sent by a worker only: see `blocking-
+ * calls`.
  */
 import { nameToBytes } from '../../base/index.ts';
 import { Notify, OUT_HEADER_BYTES } from './abi.ts';
@@ -17,8 +18,8 @@ function bytesOf(view: DataView): Uint8Array {
 }
 
 /**
- * struct fuse_notify_inval_inode_out: ino, off, len (64 each). The kernel drops the attributes of the node and its cached
- * pages in the range; with a length of 0, all behind `position`; with a position below 0, none.
+ * struct fuse_notify_inval_inode_out: ino, off, len (64 each). The kernel drops the attributes of the node and its
+ * cached pages in the range; with a length of 0, all behind `position`; with a position below 0, none.
  */
 export function invalidateInode(node: number, position: number, length: number): Uint8Array {
   const view = message(Notify.INVAL_INODE, 24);
@@ -28,7 +29,10 @@ export function invalidateInode(node: number, position: number, length: number):
   return bytesOf(view);
 }
 
-/** struct fuse_notify_inval_entry_out: parent (64) · namelen, flags · name and a zero byte. The name is looked up anew. */
+/**
+ * struct fuse_notify_inval_entry_out: parent (64) · namelen, flags · name and a zero byte. The name is looked up
+ * anew.
+ */
 export function invalidateEntry(parentNode: number, name: string): Uint8Array {
   const bytes = nameToBytes(name);
   const view = message(Notify.INVAL_ENTRY, 16 + bytes.length + 1);

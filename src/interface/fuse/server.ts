@@ -105,14 +105,23 @@ class Server implements MountServer {
   }
 
   async mount(tree: Tree, directory: string, options: MountOptions = {}): Promise<Mount> {
-    if ([...this.mounted].some((mount) => mount.directory === directory))
-      throw new FsError('EBUSY', { syscall: 'mount', path: directory, note: 'a tree is mounted there' });
+    for (const mount of this.mounted) {
+      if (mount.directory !== directory && mount.tree !== tree) continue;
+      const note = mount.tree === tree ? `it is mounted at ${mount.directory}` : 'a tree is mounted there';
+      throw new FsError('EBUSY', { syscall: 'mount', path: directory, note });
+    }
     this.prepared ??= this.parts.loop.prepare();
     await this.prepared;
-    const { allowOther = false, io = 'cached', source = `ramet:${tree.info.name}` } = options;
+    const {
+      allowOther = false,
+      io = 'cached',
+      noAtime = false,
+      source = `ramet:${tree.info.name}`,
+    } = options;
     const attachment = { directory, source, isReadOnly: tree.isReadOnly, allowOther };
     const device = await attach(this.parts.blocking, attachment);
     const mount = await this.begin(tree, directory, io, device);
+    tree.fileSystem.keepsAccessTimes = !noAtime;
     mount.begin();
     this.watchdog.add(mount, directory);
     return mount;
@@ -160,14 +169,16 @@ class Server implements MountServer {
     const now = performance.now();
     let nodes = 0;
     for (const { session } of this.mounted) nodes += session.knownCount;
+    const trims: Promise<void>[] = [];
     const byIdleness = [...this.mounted].sort((a, b) => a.lastRequestAt - b.lastRequestAt);
     for (const mount of byIdleness) {
       const idleMs = now - mount.lastRequestAt;
       if (mount.isTrimmed || idleMs < LOOK_EVERY_MS) continue;
       if (idleMs < this.trimAfterMs && nodes <= this.nodesMax) continue;
       nodes -= mount.session.knownCount;
-      void this.trim(mount);
+      trims.push(this.trim(mount));
     }
+    if (trims.length > 0) void Promise.all(trims).then(() => this.onTrimmed());
   }
 
   private async trim(mount: MountedTree): Promise<void> {
@@ -188,7 +199,6 @@ class Server implements MountServer {
     if (!mount.isTrimmed) return;
     session.listings.clear();
     session.fileSystem.stack.dropInodes(Number.POSITIVE_INFINITY);
-    this.onTrimmed();
   }
 
   async close(): Promise<void> {

@@ -1,8 +1,8 @@
 /**
  * The loop that serves: it waits for any of many devices and, in the same wait, for the process's own events. libuv has
- * no way to watch a device like /dev/fuse, but it waits with an epoll instance of its own, and those can be nested: ours
- * has libuv's in it (epoll(7)). So sockets, signals and the results of the thread pool wake this loop too, and then get
- * their turn.
+ * no way to watch a device like /dev/fuse, but it waits with an epoll instance of its own, and those can be nested:
+ * ours has libuv's in it (epoll(7)). So sockets, signals and the results of the thread pool wake this loop too, and
+ * then get their turn.
  *
  * libuv tells its instance of a new socket only when it is about to wait, so after each turn of its events it gets
  * further turns without a wait before this loop waits again. Its timers are nobody's event: a wait is short while the
@@ -114,8 +114,8 @@ export class ServingLoop {
 }
 
 /**
- * The descriptor of the epoll instance that libuv waits with in this thread: the one that watches a socket which was just
- * opened for the purpose. Undefined where /proc does not tell.
+ * The descriptor of the epoll instance that libuv waits with in this thread: the one that watches a socket which was
+ * just opened for the purpose. Undefined where /proc does not tell.
  */
 async function findLoopEpoll(): Promise<number | undefined> {
   const server = createServer();

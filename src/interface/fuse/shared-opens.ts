@@ -1,15 +1,15 @@
 /**
- * Opens of a mount in the mode `shared`: where a file of a fork is one blob of its own, the kernel is given that blob, and
- * reads and maps it (FUSE_PASSTHROUGH, Documentation/filesystems/fuse/fuse-passthrough.rst): every fork, every snapshot
- * and the host then map the very same pages.
+ * Opens of a mount in the mode `shared`: where a file of a fork is one blob of its own, the kernel is given that
+ * blob, and reads and maps it (FUSE_PASSTHROUGH, Documentation/filesystems/fuse/fuse-passthrough.rst): every fork,
+ * every snapshot and the host then map the very same pages.
  *
  * A file may be passed through while nobody can change it: on a read-only mount, to run it (the kernel itself gives
- * writers ETXTBSY then), or to read it, in which case an open for writing in the same fork gets ETXTBSY for as long. All
- * else goes through the kernel's cache, as in the mode `cached`. The kernel allows no cached open of an inode while it is
- * open with a backing file, nor the other way round, so the first open decides.
+ * writers ETXTBSY then), or to read it, in which case an open for writing in the same fork gets ETXTBSY for as long.
+ * All else goes through the kernel's cache, as in the mode `cached`. The kernel allows no cached open of an inode
+ * while it is open with a backing file, nor the other way round, so the first open decides.
  *
- * A blob is opened through a view of the blobs that is read-only as a mount: the kernel would open it for writing with the
- * flags of whoever opened the file, and a store into a shared map would write into a sealed blob.
+ * A blob is opened through a view of the blobs that is read-only as a mount: the kernel would open it for writing
+ * with the flags of whoever opened the file, and a store into a shared map would write into a sealed blob.
  */
 import { closeSync, constants, openSync } from 'node:fs';
 import { BLOCK_SIZE, type BlobId, blocksFor, FsError, type Ino, isFsError } from '../../base/index.ts';

@@ -1,5 +1,6 @@
 /** Space and inodes of the host's filesystem that holds the store, as statfs(2) counts them. */
 import { statfsSync } from 'node:fs';
+import { FsError } from '../../base/index.ts';
 
 export interface SpaceCounts {
   /** Bytes a block, the unit of the next three. */
@@ -21,7 +22,11 @@ export function spaceCounter(directory: string): () => SpaceCounts {
   return () => {
     const now = performance.now();
     if (counts === undefined || now - countedAt > FRESH_MS) {
-      counts = statfsSync(directory);
+      try {
+        counts = statfsSync(directory);
+      } catch {
+        throw new FsError('EIO', { syscall: 'statfs', path: directory });
+      }
       countedAt = now;
     }
     return counts;

@@ -1,8 +1,8 @@
 /**
- * The watchdog: where the thread that serves stands still, every program that uses one of its mounts waits for ever, and
- * cannot even be killed while it does. Then the watchdog, a thread of its own, aborts those mounts that somebody waits for
- * (fusectl, Documentation/filesystems/fuse/fuse.rst): their programs get ENOTCONN, and what was acknowledged is in the
- * journal.
+ * The watchdog: where the thread that serves stands still, every program that uses one of its mounts waits for ever,
+ * and cannot even be killed while it does. Then the watchdog, a thread of its own, aborts those mounts that somebody
+ * waits for (fusectl, Documentation/filesystems/fuse/fuse.rst): their programs get ENOTCONN, and what was
+ * acknowledged is in the journal.
  */
 import { readFileSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
@@ -54,8 +54,8 @@ export class Watchdog {
 }
 
 /**
- * The number of a mount's connection: the minor number of its device, which /proc/self/mountinfo tells without asking the
- * mount. Undefined where it does not.
+ * The number of a mount's connection: the minor number of its device, which /proc/self/mountinfo tells without asking
+ * the mount. Undefined where it does not.
  */
 export function connectionOf(directory: string): number | undefined {
   let found: number | undefined;

@@ -23,7 +23,7 @@ export async function startOwner(storeDirectory: string, place: OwnerPlace): Pro
   const log = openSync(place.logPath, 'a', 0o600);
   let text = '';
   try {
-    const child = spawn(process.execPath, [MAIN, storeDirectory], {
+    const child = spawn(process.execPath, ['--expose-gc', MAIN, storeDirectory], {
       detached: true,
       cwd: '/',
       stdio: ['ignore', log, log, 'pipe'],

@@ -1,0 +1,42 @@
+/** Reads by the thread pool that only fill the host's page cache. */
+import { isFsError } from '../base/index.ts';
+import type { System } from '../sys/index.ts';
+
+const PIECE_BYTES = 1024 * 1024;
+
+/** Reads a range and keeps nothing of it. Tells of no failure of the host. */
+export async function readThrough(
+  system: System,
+  fd: number,
+  position: number,
+  length: number,
+): Promise<void> {
+  try {
+    const piece = Buffer.allocUnsafe(Math.min(length, PIECE_BYTES));
+    for (let done = 0; done < length; done += piece.length) {
+      await system.preadAsync(fd, piece, 0, Math.min(piece.length, length - done), position + done);
+    }
+  } catch (error) {
+    if (!isFsError(error)) throw error;
+  }
+}
+
+/** Those that are under way: descriptors stay open until they are done. */
+export class Fetches {
+  private readonly underWay = new Set<Promise<unknown>>();
+
+  /** Keeps count of a read until it has succeeded or failed, and returns it. */
+  add(fetched: Promise<void>): Promise<void> {
+    const settled: Promise<unknown> = fetched.then(
+      () => this.underWay.delete(settled),
+      () => this.underWay.delete(settled),
+    );
+    this.underWay.add(settled);
+    return fetched;
+  }
+
+  /** Waits until none is left. */
+  async settle(): Promise<void> {
+    while (this.underWay.size > 0) await Promise.all(this.underWay);
+  }
+}

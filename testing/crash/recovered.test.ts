@@ -1,0 +1,45 @@
+/**
+ * What a recovery has stored outlives a power cut that comes after it, also where the process that died had synced
+ * nothing: neither data, nor the names of the files that it had made.
+ */
+import assert from 'node:assert/strict';
+import { rmSync } from 'node:fs';
+import { test } from 'node:test';
+import type { Random } from '../../src/base/index.ts';
+import { StoreEngine } from '../../src/store/index.ts';
+import { createSystem, FaultySystem } from '../../src/sys/index.ts';
+import { patternBytes, problemsOf, readFile, SharedStore, writeFile } from '../shared-store.ts';
+import { imagesDirectory, makeImage, systemFor } from './crash-images.ts';
+import { WatchedSystem } from './watched-system.ts';
+
+/** Chance is against us: what can be lost is lost, as far back as it goes. */
+const WORST: Random = { below: () => 0 };
+const BYTES = patternBytes(20_000, 7);
+
+test('a power cut right after a recovery takes nothing back', async () => {
+  const parent = imagesDirectory();
+  const watched = new WatchedSystem(createSystem(), () => undefined, parent);
+  try {
+    await using scratch = new SharedStore(parent);
+    const dying = new FaultySystem(watched.system);
+    const first = await scratch.open(dying, { commitMarkMs: Number.POSITIVE_INFINITY });
+    const tree = first.createEmpty('one');
+    writeFile(tree, '/a', BYTES);
+    await scratch.crash(first, dying);
+    const next = await scratch.open(watched.system, { commitMarkMs: Number.POSITIVE_INFINITY });
+    assert.deepEqual(readFile(next.openTree('one'), '/a'), BYTES);
+    const image = `${parent}/image`;
+    const from = scratch.directory;
+    makeImage({ watched, random: WORST, kind: 'power cut', write: undefined, from, to: image });
+    const engine = await StoreEngine.open(image, { system: systemFor('power cut') });
+    try {
+      assert.deepEqual(readFile(engine.openTree('one'), '/a'), BYTES);
+      assert.deepEqual(problemsOf(engine, { scrub: true }), []);
+    } finally {
+      await engine.close();
+    }
+  } finally {
+    watched.close();
+    rmSync(parent, { recursive: true, force: true });
+  }
+});
