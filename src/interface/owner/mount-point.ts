@@ -8,6 +8,8 @@ import { type ErrorCode, FsError } from '../../base/index.ts';
 import { mountPointFailure } from './mount-failure.ts';
 
 const FUSE_DEVICE = '/dev/fuse';
+/** What everything fails with in a mount whose server is gone. */
+const GONE: ReadonlySet<string> = new Set(['ENOTCONN', 'ECONNABORTED']);
 
 interface MountedPlace {
   readonly directory: string;
@@ -55,7 +57,8 @@ export function isDeadMount(directory: string): boolean {
     statfsSync(directory);
     return false;
   } catch (error) {
-    return codeOf(error) === 'ENOTCONN';
+    // ECONNABORTED: it is ending just now.
+    return GONE.has(codeOf(error));
   }
 }
 
