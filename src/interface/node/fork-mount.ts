@@ -22,6 +22,8 @@ export interface MountOptions {
   readonly io?: IoMode;
   /** Lets other users in, too. */
   readonly allowOther?: boolean;
+  /** Reading leaves the times of access alone, so that a fork which is only read stores nothing. */
+  readonly noAtime?: boolean;
 }
 
 export interface UnmountOptions {
@@ -146,11 +148,12 @@ export interface MountParts {
 export async function mountFork(
   { engine, name, countSpace, onEnd }: MountParts,
   directory: string,
-  { io, allowOther }: MountOptions,
+  { io, allowOther, noAtime }: MountOptions,
 ): Promise<ForkMount> {
   const client = await OwnerClient.connectOrStart(engine.directory);
   try {
-    const record = await client.request('mount', { fork: name, directory, io, allowOther, isHeld: true });
+    const wanted = { fork: name, directory, io, allowOther, noAtime, isHeld: true };
+    const record = await client.request('mount', wanted);
     const files = new MountedFileSystem(engine.system, record.directory, false);
     return new ForkMount(client, files, record, countSpace, onEnd);
   } catch (error) {

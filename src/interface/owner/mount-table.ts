@@ -10,7 +10,7 @@ import { mkdirSync, rmdirSync } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
 import { FsError, isFsError } from '../../base/index.ts';
 import type { StoreEngine, Tree } from '../../store/index.ts';
-import type { IoMode, Mount, MountServer } from '../fuse/index.ts';
+import type { Mount, MountServer } from '../fuse/index.ts';
 import type { Logger } from './log.ts';
 import { describeMountFailure } from './mount-failure.ts';
 import { deviceMountedAt, processesWithMount } from './mount-point.ts';
@@ -108,13 +108,17 @@ export class MountTable {
   }
 
   /** The mount of `fork` for as long as `holder` lives: the one there is, or one in a directory of the store. */
-  hold(fork: string, io: IoMode | undefined, holder: Holder): Promise<MountRecord> {
+  hold(
+    fork: string,
+    { io, noAtime }: Pick<MountParameters, 'io' | 'noAtime'>,
+    holder: Holder,
+  ): Promise<MountRecord> {
     return this.queues.run(fork, async () => {
       let entry = this.entries.get(fork);
       if (entry === undefined) {
         const directory = this.parts.place.mountPath(fork);
         mkdirSync(directory, { recursive: true, mode: 0o700 });
-        entry = await this.add({ fork, directory, io }, false, true);
+        entry = await this.add({ fork, directory, io, noAtime }, false, true);
       } else if (entry.isDetached) {
         this.requireFree(fork);
       } else if (io !== undefined && io !== entry.mount.io) {
@@ -159,7 +163,7 @@ export class MountTable {
   }
 
   private async add(parameters: MountParameters, isKept: boolean, isOwnDirectory: boolean): Promise<Entry> {
-    const { fork, directory, io, allowOther } = parameters;
+    const { fork, directory, io, allowOther, noAtime } = parameters;
     const tree = await this.openPatiently(fork);
     let mount: Mount;
     try {
@@ -167,6 +171,7 @@ export class MountTable {
       mount = await this.server.mount(tree, directory, {
         io: io ?? 'cached',
         allowOther: allowOther ?? false,
+        noAtime: noAtime ?? false,
         source: `ramet:${fork}`,
       });
     } catch (error) {

@@ -42,11 +42,15 @@ export function createHandlers(parts: OperationParts): Handlers {
           directory: parameters.text('directory'),
           io: parameters.ioMode(),
           allowOther: parameters.flag('allowOther'),
+          noAtime: parameters.flag('noAtime'),
           isHeld: parameters.flag('isHeld'),
         },
         connection,
       ),
-    hold: (parameters, connection) => mounts.hold(parameters.text('fork'), parameters.ioMode(), connection),
+    hold: (parameters, connection) => {
+      const options = { io: parameters.ioMode(), noAtime: parameters.flag('noAtime') };
+      return mounts.hold(parameters.text('fork'), options, connection);
+    },
     release: async (parameters, connection) => ({
       report: (await mounts.release(parameters.text('fork'), connection)) ?? null,
     }),

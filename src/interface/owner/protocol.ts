@@ -52,6 +52,8 @@ export interface MountParameters {
   readonly directory: string;
   readonly io?: IoMode | undefined;
   readonly allowOther?: boolean | undefined;
+  /** Reading leaves the times of access alone. */
+  readonly noAtime?: boolean | undefined;
   /** The mount ends with the connection that asked for it. */
   readonly isHeld?: boolean | undefined;
 }

@@ -9,6 +9,7 @@ import { namedTreeError, namingTree, withSession } from '../session.ts';
 interface MountFlags {
   readonly io?: IoMode;
   readonly allowOther?: boolean;
+  readonly noatime?: boolean;
 }
 
 /** The option of every command that mounts. */
@@ -19,6 +20,11 @@ export function ioOption(): Option {
   ).choices(IO_MODES);
 }
 
+/** As of mount(8). */
+export function noAtimeOption(): Option {
+  return new Option('--noatime', 'reading leaves the times of access alone, so that it stores nothing');
+}
+
 export function register(program: Command): void {
   program
     .command('mount')
@@ -27,6 +33,7 @@ export function register(program: Command): void {
     .argument('<directory>', 'an empty directory')
     .addOption(ioOption())
     .option('--allow-other', 'let other users in, too')
+    .addOption(noAtimeOption())
     .addHelpText(
       'after',
       examples('ramet mount try-1 /mnt/try-1', 'ramet mount base ./base --io shared', 'ramet umount try-1'),
@@ -37,8 +44,9 @@ export function register(program: Command): void {
         const place = checkMountPoint(directory);
         const owner = await OwnerClient.connectOrStart(store);
         try {
-          const { io, allowOther } = flags;
-          const mount = await owner.request('mount', { fork: tree, directory: place, io, allowOther });
+          const { io, allowOther, noatime: noAtime } = flags;
+          const wanted = { fork: tree, directory: place, io, allowOther, noAtime };
+          const mount = await owner.request('mount', wanted);
           if (isJson) await writeJson(mount);
           else await writeLine(`mounted '${tree}' at ${printable(mount.directory)}`);
         } catch (error) {

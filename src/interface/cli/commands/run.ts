@@ -9,12 +9,13 @@ import { examples } from '../examples.ts';
 import { runPrivately } from '../private-run.ts';
 import { usageError } from '../problem.ts';
 import { namedTreeError, namingTree, withSession } from '../session.ts';
-import { ioOption } from './mount.ts';
+import { ioOption, noAtimeOption } from './mount.ts';
 import { stillUsed } from './umount.ts';
 
 interface RunFlags {
   readonly at?: string;
   readonly io?: IoMode;
+  readonly noatime?: boolean;
 }
 
 export function register(program: Command): void {
@@ -25,6 +26,7 @@ export function register(program: Command): void {
     .argument('<command...>', 'the command and its arguments, after --')
     .option('--at <directory>', 'where the command sees the tree (else where it was imported from)')
     .addOption(ioOption())
+    .addOption(noAtimeOption())
     .addHelpText(
       'after',
       examples('ramet run try-1 -- npm test', 'ramet run try-1 --at /srv/app -- sh -c "make && ./test"'),
@@ -35,7 +37,7 @@ export function register(program: Command): void {
         namingTree(tree, () => engine.info(tree));
         run = { store: directory, at: placeOf(tree, engine.list(), flags.at) };
       });
-      process.exitCode = await runIn(tree, run.store, run.at, words, flags.io);
+      process.exitCode = await runIn(tree, run.store, run.at, words, flags);
     });
 }
 
@@ -45,11 +47,11 @@ async function runIn(
   store: string,
   at: string,
   command: readonly string[],
-  io: IoMode | undefined,
+  { io, noatime: noAtime }: RunFlags,
 ): Promise<number> {
   const owner = await OwnerClient.connectOrStart(store);
   try {
-    const { directory } = await owner.request('hold', { fork: tree, io }).catch((error: unknown) => {
+    const { directory } = await owner.request('hold', { fork: tree, io, noAtime }).catch((error: unknown) => {
       throw namedTreeError(tree, error);
     });
     const code = await runPrivately({ source: directory, at, command });
