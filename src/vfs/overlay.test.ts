@@ -205,6 +205,21 @@ overlayTest(
   },
 );
 
+overlayTest(
+  'atime stays where reading is to leave it alone, and nothing is stored',
+  ({ fork, fileSystem }) => {
+    fileSystem.keepsAccessTimes = false;
+    const before = fileSystem.stat('/foo', true);
+    readText(fileSystem, '/foo');
+    fileSystem.readDirectory('/');
+    assert.deepEqual(fileSystem.stat('/foo', true), before);
+    assert.equal(fork.stack.lazyTimes.size, 0);
+    fileSystem.keepsAccessTimes = true;
+    readText(fileSystem, '/foo');
+    assert.notDeepEqual(fileSystem.stat('/foo', true), before);
+  },
+);
+
 test('renaming with RENAME_NOREPLACE and RENAME_EXCHANGE', async (context) => {
   const { fileSystem } = await forkOf(context, 2);
   assert.throws(() => fileSystem.rename('/foo', '/dir/bar', RENAME_NOREPLACE), { code: 'EEXIST' });

@@ -89,7 +89,7 @@ export interface Operations {
   readonly mount: { readonly parameters: MountParameters; readonly result: MountRecord };
   /** The mount of a tree for as long as the connection lives: the one there is, or one in a directory of the store. */
   readonly hold: {
-    readonly parameters: { readonly fork: string; readonly io?: IoMode | undefined };
+    readonly parameters: Pick<MountParameters, 'fork' | 'io' | 'noAtime'>;
     readonly result: MountRecord;
   };
   /** Gives a hold up. `report` is null where somebody else keeps the tree mounted. */
