@@ -27,7 +27,13 @@ import { createSystem, FaultySystem, type System } from '../../src/sys/index.ts'
 import { problemsOf, SharedStore } from '../shared-store.ts';
 import { disagreement } from './crash-check.ts';
 import { CHAIN_LAYERS_MAX, type TreeModel, Workload } from './crash-workload.ts';
-import { type LostName, type LostPage, type PendingWrite, WatchedSystem } from './watched-system.ts';
+import {
+  type LostName,
+  type LostPage,
+  type PendingWrite,
+  type Unsynced,
+  WatchedSystem,
+} from './watched-system.ts';
 
 export const SEED = Number(process.env.RAMET_CRASH_SEED ?? 20_160_514);
 /** RAMET_CRASH_ALL=1: every point at which there can be a crash is taken, and not a sample of them. */
@@ -51,6 +57,8 @@ export interface Image extends Allowed {
   readonly text: string;
   /** What they may hold when a power cut comes on top. */
   readonly afterCut: Allowed;
+  /** What such a power cut can take back of what a dead process wrote, with the paths in the copy. */
+  readonly unsynced: Unsynced | undefined;
 }
 
 function allowedTrees(workload: Workload, kind: Kind): Allowed {
@@ -149,7 +157,8 @@ export async function withImages(
     makeImage({ watched, random, kind, write, from: scratch.directory, to: target });
     const text = `${kind} at point ${index}, after ${workload.done} steps, in ${workload.inFlight?.text}`;
     const afterCut = allowedTrees(workload, 'power cut');
-    images.push({ kind, directory: target, text, afterCut, ...allowedTrees(workload, kind) });
+    const unsynced = unsyncedIn(watched, kind, scratch.directory, target);
+    images.push({ kind, directory: target, text, afterCut, unsynced, ...allowedTrees(workload, kind) });
   });
   try {
     const engine = await scratch.open(watched.system, { chainLayersMax: CHAIN_LAYERS_MAX });
@@ -164,6 +173,16 @@ export async function withImages(
     watched.close();
     rmSync(directory, { recursive: true, force: true });
   }
+}
+
+/** What an image has that is not durable: after the death of a process all that it had not synced. */
+export function unsyncedIn(
+  watched: WatchedSystem,
+  kind: Kind,
+  from: string,
+  to: string,
+): Unsynced | undefined {
+  return kind === 'power cut' ? undefined : watched.unsyncedIn((path) => path.replace(from, to));
 }
 
 interface ImageParts {

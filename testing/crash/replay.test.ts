@@ -19,9 +19,10 @@ import {
   SEED,
   systemFor,
   takesAll,
+  unsyncedIn,
   withImages,
 } from './crash-images.ts';
-import { WatchedSystem } from './watched-system.ts';
+import { WatchedSystem, withPaths } from './watched-system.ts';
 
 const CRASHES = takesAll ? 100 : 12;
 /** Of so many points of a recovery in a row one is taken: RAMET_CRASH_ALL=1 takes each of them. */
@@ -49,6 +50,7 @@ async function crashesOfRecovery(
   const store = `${directory}/store`;
   copyStore(image.directory, store);
   const images: Image[] = [];
+  const before = image.unsynced && withPaths(image.unsynced, (path) => path.replace(image.directory, store));
   const watched = new WatchedSystem(
     systemFor(image.kind),
     (index, write) => {
@@ -62,15 +64,17 @@ async function crashesOfRecovery(
       // A second death in the boot that a power cut began is of that boot.
       const isCut = kind === 'power cut' || image.kind === 'power cut';
       const { trees, uncertain } = allowed;
-      images.push({ kind: isCut ? 'power cut' : kind, directory: target, text, trees, uncertain, afterCut });
+      const unsynced = unsyncedIn(watched, kind, store, target);
+      images.push({
+        ...{ kind: isCut ? 'power cut' : kind, directory: target, text },
+        ...{ trees, uncertain, afterCut, unsynced },
+      });
     },
     directory,
+    before,
   );
-  try {
-    await recoverAll(store, watched);
-  } finally {
-    watched.close();
-  }
+  // What it keeps of lost files lies in the directory, and is needed by the images.
+  await recoverAll(store, watched);
   return images;
 }
 

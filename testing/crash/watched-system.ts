@@ -39,6 +39,20 @@ export interface LostGrowth {
   readonly sizeBytes: number;
 }
 
+/** What was not synced at some moment, by path: see the fields of WatchedSystem. */
+export interface Unsynced {
+  readonly pages: ReadonlyMap<string, ReadonlyMap<number, PageVersions>>;
+  readonly sizes: ReadonlyMap<string, number>;
+  readonly names: ReadonlyMap<string, string | undefined>;
+}
+
+/** The same of a copy of the store, where a file has another path. */
+export function withPaths({ pages, sizes, names }: Unsynced, inCopy: (path: string) => string): Unsynced {
+  const moved = <Value>(of: ReadonlyMap<string, Value>): Map<string, Value> =>
+    new Map([...of].map(([path, value]) => [inCopy(path), value]));
+  return { pages: moved(pages), sizes: moved(sizes), names: moved(names) };
+}
+
 const O_CREAT = 0o100;
 /**
  * Calls after which the host is not what it was before, or which stand beside a transaction of the tables. Between two
@@ -82,15 +96,22 @@ export class WatchedSystem {
   private readonly keptParent: string;
   private keptFiles = 0;
 
-  /** `keptParent`: a directory on the filesystem that the store is on, and outside the store. */
+  /**
+   * `keptParent`: a directory on the filesystem that the store is on, and outside the store. `before`: what a process
+   * left that died on a copy of the store.
+   */
   constructor(
     inner: System,
     onPoint: (index: number, write: PendingWrite | undefined) => void,
     keptParent: string = tmpdir(),
+    before?: Unsynced,
   ) {
     this.inner = inner;
     this.keptParent = keptParent;
     this.onPoint = onPoint;
+    for (const [path, pages] of before?.pages ?? []) this.unsynced.set(path, new Map(pages));
+    for (const [path, sizeBytes] of before?.sizes ?? []) this.syncedSizes.set(path, sizeBytes);
+    for (const [path, kept] of before?.names ?? []) this.unsyncedNames.set(path, kept);
     this.system = new Proxy(inner, { get: (_target, key) => this.member(key) });
   }
 
@@ -165,6 +186,12 @@ export class WatchedSystem {
     const kept = `${this.keptDirectory}/${this.keptFiles++}`;
     linkSync(path, kept);
     this.unsyncedNames.set(path, kept);
+  }
+
+  /** What is not synced now, with the paths that the files have in a copy of the store. */
+  unsyncedIn(inCopy: (path: string) => string): Unsynced {
+    const pages = new Map([...this.unsynced].map(([path, of]) => [path, new Map(of)]));
+    return withPaths({ pages, sizes: this.syncedSizes, names: this.unsyncedNames }, inCopy);
   }
 
   /** Some of the names that a power cut puts back now, the latest first. */
