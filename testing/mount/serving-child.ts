@@ -74,10 +74,13 @@ async function handle(request: ServingRequest): Promise<ServingAnswer> {
       mounts.set(directory, await server.mount(treeOf(tree), directory, { io, allowOther: true }));
       return {};
     }
-    case 'unmount':
-      await mounts.get(request.directory)?.unmount({ isLazy: request.isLazy });
+    case 'unmount': {
+      const mount = mounts.get(request.directory);
+      await mount?.unmount({ isLazy: request.isLazy });
+      if (!request.isLazy) await mount?.ended;
       mounts.delete(request.directory);
       return {};
+    }
     case 'release':
       trees.get(request.tree)?.close();
       trees.delete(request.tree);

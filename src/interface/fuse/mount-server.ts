@@ -30,7 +30,10 @@ export interface Mount {
    * that the snapshot has what was stored before.
    */
   sync(): Promise<void>;
-  /** EBUSY while files in it are open or it is somebody's working directory, unless `isLazy`. */
+  /**
+   * Returns when it is unmounted here; the kernel lets go of it, `ended`, when the last of its users has. EBUSY while
+   * files in it are open or it is somebody's working directory, unless `isLazy`.
+   */
   unmount(options?: { readonly isLazy?: boolean }): Promise<void>;
 }
 

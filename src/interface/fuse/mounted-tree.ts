@@ -14,8 +14,6 @@ import type { Session } from './session.ts';
 /** Requests of one mount that are answered before others get their turn. */
 const REQUESTS_AT_ONCE = 64;
 
-const LOOK_MS = Number(process.env.LOOK_US ?? 0) / 1000;
-
 const EAGAIN = 11;
 const EINTR = 4;
 const ENOENT = 2;
@@ -90,15 +88,9 @@ export class MountedTree implements Mount {
   private answerAll(): void {
     const { kernel, request, reply, requestAddress, replyAddress, onDefect } = this.parts;
     const { stack } = this.session.fileSystem;
-    let served = 0;
-    let lookUntil = 0;
-    while (served < REQUESTS_AT_ONCE && this.isServed) {
+    for (let served = 0; served < REQUESTS_AT_ONCE && this.isServed; served++) {
       const count = kernel.read(this.device, requestAddress, request.bytes.length);
-      if (count === -EAGAIN) {
-        if (performance.now() < lookUntil) continue;
-        return;
-      }
-      served++;
+      if (count === -EAGAIN) return;
       // ENOENT: the request was interrupted before it could be read.
       if (count === -EINTR || count === -ENOENT) continue;
       if (count < 0) {
@@ -110,9 +102,7 @@ export class MountedTree implements Mount {
       stack.trim();
       const length = dispatch(this.session, request, reply, this.defer, onDefect);
       // ENOENT: nobody waits for the answer any more.
-      if (length === 0) continue;
-      kernel.write(this.device, replyAddress, length);
-      lookUntil = performance.now() + LOOK_MS;
+      if (length > 0) kernel.write(this.device, replyAddress, length);
     }
   }
 
@@ -168,6 +158,5 @@ export class MountedTree implements Mount {
   async unmount({ isLazy = false }: { readonly isLazy?: boolean } = {}): Promise<void> {
     if (!this.isServed) return;
     await this.parts.blocking.run({ kind: 'unmount', directory: this.directory, isLazy });
-    if (!isLazy) await this.ended;
   }
 }

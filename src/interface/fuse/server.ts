@@ -1,6 +1,7 @@
 /** The server of mounts: opens devices, mounts, and serves them all from the thread that it was made in. */
-import { closeSync } from 'node:fs';
+import { closeSync, writeFileSync } from 'node:fs';
 import { totalmem } from 'node:os';
+import { setTimeout as pause } from 'node:timers/promises';
 import { FsError } from '../../base/index.ts';
 import type { Tree } from '../../store/index.ts';
 import { createKernel, type Kernel } from '../../sys/index.ts';
@@ -20,7 +21,7 @@ import { Session, type SessionEvents } from './session.ts';
 import { SharedOpens } from './shared-opens.ts';
 import { spaceCounter } from './space.ts';
 import { invalidationMessages, pruneMessages } from './trimming.ts';
-import { Watchdog } from './watchdog.ts';
+import { connectionOf, Watchdog } from './watchdog.ts';
 
 /** A request or an answer: the most that READ and WRITE move, and what stands before it. */
 const MESSAGE_BYTES = MAX_WRITE_BYTES + 4096;
@@ -51,6 +52,8 @@ const LARGE_PAGES_BYTES = 64 * 1024 * 1024;
 /** Of the memory of the machine, for small files. */
 const SMALL_PAGES_SHARE = 16;
 const LOOK_EVERY_MS = 1000;
+/** How long the kernel may take to let go of what was unmounted. */
+const END_WAIT_MS = 1000;
 /** Longer than any one thing that an owner does between two turns. */
 const STUCK_AFTER_MS = 120_000;
 
@@ -123,7 +126,11 @@ class Server implements MountServer {
     const mount = await this.begin(tree, directory, io, device);
     tree.fileSystem.keepsAccessTimes = !noAtime;
     mount.begin();
-    this.watchdog.add(mount, directory);
+    const connection = connectionOf(directory);
+    if (connection !== undefined) {
+      this.watchdog.add(mount, connection);
+      readAhead(connection);
+    }
     return mount;
   }
 
@@ -209,6 +216,18 @@ class Server implements MountServer {
   }
 }
 
+/**
+ * Has the kernel read a megabyte ahead in files that are read in order, one request of the largest size instead of
+ * eight: twice as fast. Root may say so; otherwise it stays at 128 KiB.
+ */
+function readAhead(connection: number): void {
+  try {
+    writeFileSync(`/sys/class/bdi/0:${connection}/read_ahead_kb`, String(MAX_WRITE_BYTES / 1024));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === undefined) throw error;
+  }
+}
+
 /** Sent later: a range that is being read is not among the oldest. */
 function takeBack(ranges: readonly TakenBack<MountedTree>[]): void {
   for (const { owner, ino, position, length } of ranges) {
@@ -216,14 +235,16 @@ function takeBack(ranges: readonly TakenBack<MountedTree>[]): void {
   }
 }
 
+/** Lazily where it is busy. Programs that still have something of it, wherever, get ENOTCONN from then on. */
 async function unmountSomehow(mount: MountedTree): Promise<void> {
   try {
     await mount.unmount();
+    await Promise.race([mount.ended, pause(END_WAIT_MS, undefined, { ref: false })]);
   } catch (error) {
     if (!(error instanceof FsError)) throw error;
     await mount.unmount({ isLazy: true });
-    mount.end();
   }
+  mount.end();
 }
 
 function raise(error: unknown): void {

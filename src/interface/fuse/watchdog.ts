@@ -24,10 +24,8 @@ export class Watchdog {
     Atomics.add(this.turns, 0, 1);
   }
 
-  /** Watches the mount at `directory` on behalf of `owner`. */
-  add(owner: object, directory: string): void {
-    const connection = connectionOf(directory);
-    if (connection === undefined) return;
+  /** Watches a connection on behalf of `owner`. */
+  add(owner: object, connection: number): void {
     this.connections.set(owner, connection);
     this.tell();
   }
