@@ -142,7 +142,9 @@ export class WrittenFiles {
     return this.writing(name, after, () => {
       const fd = openSync(join(this.directory, name), 'r+');
       try {
-        writeSync(fd, bytes, 0, bytes.length, at);
+        // The kernel may pass a write on in parts. What comes back when the server dies in between is a short count.
+        for (let done = 0; done < bytes.length; )
+          done += writeSync(fd, bytes, done, bytes.length - done, at + done);
       } finally {
         closeSync(fd);
       }
