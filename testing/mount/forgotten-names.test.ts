@@ -14,8 +14,8 @@ const ROUNDS = Number(process.env.RAMET_FORGET_ROUNDS ?? 4);
 /** Rounds until caches and the compiler have what they need. */
 const FIRST_ROUNDS = 3;
 /**
- * A file that the server knows takes about 4 KiB: were they kept, four rounds would take 300 MiB. The heap moves by some
- * 45 MiB between two collections, after 20 rounds as after 150.
+ * A file that the server knows takes about 4 KiB: were they kept, four rounds would take 300 MiB. The heap moves by
+ * some 45 MiB between two collections, after 20 rounds as after 150.
  */
 const GROWTH_BYTES_MAX = 96 * 2 ** 20;
 
