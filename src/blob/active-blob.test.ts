@@ -436,6 +436,43 @@ function writeTests(system: System): void {
     assert.ok(blob.isDirty);
   });
 
+  it('much data is flushed in the background, and synced all the same', async () => {
+    using scratch = new ScratchSpace(system);
+    const blob = ActiveBlob.create(scratch.space, ONE);
+    const bytes = pattern(256 * BLOCK_SIZE);
+    blob.allocate(257);
+    blob.write(0, bytes, 0, bytes.length - 1);
+    assert.equal(blob.flush(), undefined, 'less than a megabyte is not worth it');
+    blob.write(bytes.length - 1, bytes, 0, 2);
+    const flushed = blob.flush();
+    assert.ok(flushed !== undefined);
+    assert.equal(blob.flush(), flushed, 'one at a time');
+    await flushed;
+    assert.equal(scratch.faulty.count('dataSync'), 1);
+    assert.ok(blob.isDirty, 'what was written meanwhile is not told from the rest');
+    blob.sync();
+    assert.equal(scratch.faulty.count('dataSync'), 2);
+    assert.equal(blob.isDirty, false);
+    assert.equal(blob.flush(), undefined);
+  });
+
+  it('a failed flush fails every later sync', async () => {
+    using scratch = new ScratchSpace(system);
+    const blob = ActiveBlob.create(scratch.space, ONE);
+    const bytes = pattern(256 * BLOCK_SIZE);
+    blob.allocate(256);
+    blob.write(0, bytes, 0, bytes.length);
+    scratch.faulty.plan = (operation) =>
+      operation === 'dataSync' ? { kind: 'error', code: 'ENOSPC' } : undefined;
+    await blob.flush();
+    scratch.faulty.plan = undefined;
+    assert.equal(blob.flush(), undefined);
+    assert.throws(
+      () => blob.sync(),
+      (error) => isFsError(error, 'EIO') && /failed with ENOSPC/.test(error.note!),
+    );
+  });
+
   it('a failed write leaves the blob usable', () => {
     using scratch = new ScratchSpace(system);
     const blob = ActiveBlob.create(scratch.space, ONE);

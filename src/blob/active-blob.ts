@@ -31,6 +31,8 @@ import { shortBlob } from './damage.ts';
 /** The blob grows by 32 KiB at first, doubling to 16 MiB. */
 const STEP_BLOCKS_MIN = 8;
 const STEP_BLOCKS_MAX = 4096;
+/** Fewer bytes are synced sooner than a thread has begun to. */
+const FLUSH_BYTES_MIN = 1024 * 1024;
 /** A freed run of 256 KiB or more is given back to the disk; of unbacked runs as much is allocated at once. */
 const PUNCH_BLOCKS_MIN = 64;
 
@@ -61,6 +63,7 @@ export class ActiveBlob {
   private unbackedRunBound = Number.POSITIVE_INFINITY;
   private unsyncedBytes = 0;
   private syncError: FsError | undefined;
+  private flushing: Promise<void> | undefined;
   private isOpen = true;
 
   private constructor(space: BlobSpace, file: BlobFile) {
@@ -332,6 +335,30 @@ export class ActiveBlob {
     this.space.system.pwrite(this.fd, source, offset, length, position);
     this.unsyncedBytes += length;
     this.file.touched.setRange(first, end);
+  }
+
+  /**
+   * Begins to write to the disk by the thread pool, so that the `sync` that must follow has little left to wait for.
+   * Undefined where it would have little anyway. Never rejects: a failure is kept for `sync`.
+   */
+  flush(): Promise<void> | undefined {
+    if (this.unsyncedBytes < FLUSH_BYTES_MIN || this.syncError !== undefined || !this.isOpen)
+      return undefined;
+    this.flushing ??= this.space.fetches.add(this.flushByPool());
+    return this.flushing;
+  }
+
+  private async flushByPool(): Promise<void> {
+    const fd = this.space.files.pin(this.file);
+    try {
+      await this.space.system.dataSyncAsync(fd);
+    } catch (error) {
+      if (!isFsError(error)) throw error;
+      this.syncError = error;
+    } finally {
+      this.space.files.unpin(this.file);
+      this.flushing = undefined;
+    }
   }
 
   /**

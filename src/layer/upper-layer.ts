@@ -130,6 +130,11 @@ export class UpperLayer {
     if (ino >= this.record.inoNext && ino < this.record.inoEnd) this.record.inoNext = ino + 1;
   }
 
+  /** Has the thread pool do most of what a commit mark would wait for: see `ActiveBlob.flush`. */
+  flush(): Promise<void> | undefined {
+    return this.active?.flush();
+  }
+
   /**
    * Makes everything acknowledged so far durable: data first, then a commit mark in the journal, then the journal.
    * Freed blocks may be reused from here on.

@@ -449,14 +449,7 @@ export class StoreEngine {
   // Background and end.
 
   private markAll(): void {
-    for (const tree of this.trees.values()) {
-      try {
-        tree.commitMark();
-      } catch (error) {
-        // Nobody asked for this sync. A disk that fails fails the next fsync as well, which reports it.
-        if (!isFsError(error)) throw error;
-      }
-    }
+    for (const tree of this.trees.values()) void tree.markInBackground();
     this.followEpoch();
   }
 

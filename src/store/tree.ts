@@ -65,9 +65,24 @@ export class Tree {
     }
   }
 
-  /** What has been acknowledged becomes durable; called every few seconds. */
+  /** What has been acknowledged becomes durable. */
   commitMark(): void {
-    if (this.stack.upper?.isUnmarked) this.stack.upper.commitMark();
+    if (this.isOpen && this.stack.upper?.isUnmarked) this.stack.upper.commitMark();
+  }
+
+  /**
+   * As `commitMark`, every few seconds. Much data goes to the disk by the thread pool first: nobody asked for this,
+   * so nobody should wait for it.
+   */
+  async markInBackground(): Promise<void> {
+    const flushed = this.stack.upper?.flush();
+    if (flushed !== undefined) await flushed;
+    try {
+      this.commitMark();
+    } catch (error) {
+      // A disk that fails fails the next fsync as well, which reports it.
+      if (!isFsError(error)) throw error;
+    }
   }
 
   /**

@@ -234,6 +234,11 @@ export class InodeCalls {
     data.reflinkRange(this.context, origin, sourcePosition, length, this.opened(target), targetPosition);
   }
 
+  /** Begins, in the background, what `sync` would wait long for; undefined where that is little. */
+  flush(): Promise<void> | undefined {
+    return this.context.stack.upper?.flush();
+  }
+
   /** Everything acknowledged so far survives a power cut. */
   sync(): void {
     const { upper } = this.context.stack;

@@ -74,9 +74,15 @@ export const write: Handler = (session, request, reply) => {
   reply.zeros(8).setU32(0, size);
 };
 
-/** fsync(2), fsyncdir, syncfs(2): the journal is one, so each of them makes everything durable. */
+/**
+ * fsync(2), fsyncdir, syncfs(2): the journal is one, so each of them makes everything durable. Much data goes to the
+ * disk in the background first: one program's fsync must not hold up every other mount.
+ */
 export const sync: Handler = (session) => {
+  const until = session.calls.flush();
+  if (until !== undefined) return { until, answer: () => session.calls.sync() };
   session.calls.sync();
+  return undefined;
 };
 
 const FALLOC_KEEP_SIZE = 0x01;
