@@ -155,6 +155,11 @@ export class InodeCalls {
     }
   }
 
+  /** False when the inode has no extended attribute at all. */
+  hasXattrs(inode: Inode): boolean {
+    return inode.record.xattrLayer !== 0 && this.context.stack.xattrsOf(inode).size > 0;
+  }
+
   getXattr(inode: Inode, name: string): Buffer {
     return attributes.getXattr(this.context, inode, name);
   }

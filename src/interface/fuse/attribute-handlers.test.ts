@@ -143,6 +143,16 @@ describe('SETXATTR, GETXATTR, LISTXATTR and REMOVEXATTR', () => {
     assert.equal(kernel.ask(Op.GETXATTR, file, getXattr('user.old', 10)).toString(), 'old');
   });
 
+  it('are asked for capabilities before each first write: there are none until they are set', async (context) => {
+    const { kernel, file } = await forkOf(context);
+    const asked = getXattr('security.capability', 0);
+    assert.equal(kernel.fails(Op.GETXATTR, file, asked), 'ENODATA');
+    kernel.ask(Op.SETXATTR, file, setXattr('user.a', Buffer.alloc(8)));
+    assert.equal(kernel.fails(Op.GETXATTR, file, asked), 'ENODATA');
+    kernel.ask(Op.SETXATTR, file, setXattr('security.capability', Buffer.alloc(20)));
+    assert.deepEqual(kernel.ask(Op.GETXATTR, file, asked), u32(20, 0));
+  });
+
   it('fail with ERANGE, ENODATA, EEXIST, ENOTSUP, EINVAL and ESTALE', async (context) => {
     const { kernel, file } = await forkOf(context);
     kernel.ask(Op.SETXATTR, file, setXattr('user.a', Buffer.alloc(8)));

@@ -103,7 +103,9 @@ export function dispatch(
   let errno = 0;
   reply.payloadBytes = 0;
   try {
-    deferred = handler(session, request, reply);
+    const result = handler(session, request, reply);
+    if (typeof result === 'number') errno = result;
+    else deferred = result;
   } catch (error) {
     errno = errnoOf(error, opcode, onDefect);
   }
