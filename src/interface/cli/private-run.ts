@@ -17,11 +17,13 @@ export interface PrivateRun {
 const READY = 'ready\n';
 
 /**
+ * Trees that other commands run in are left out of the namespace: it would keep them in use for as long as it lives.
  * $1 is mounted over $2, which becomes the working directory; what follows is the command. What goes wrong before it is
  * said on descriptor 2, which nobody but the caller reads; the command's own stderr is descriptor 3. When the caller is
  * killed, so is the command.
  */
 const PREPARE = `
+for place in "\${1%/*}"/*; do [ "$place" = "$1" ] || umount -l -- "$place" 2>/dev/null; done
 mount --bind -- "$1" "$2" && cd -- "$2" || exit
 shift 2
 if command -v setpriv >/dev/null; then set -- setpriv --pdeathsig KILL -- "$@"; fi
@@ -43,7 +45,7 @@ function namespaceOf(): { readonly options: readonly string[]; readonly script: 
 export async function runPrivately(run: PrivateRun): Promise<number> {
   const { options, script } = namespaceOf();
   const inner = ['sh', '-c', script, 'ramet', run.source, run.at, ...run.command];
-  const child = spawn('unshare', [...options, '--propagation', 'private', '--', ...inner], {
+  const child = spawn('unshare', [...options, '--propagation', 'slave', '--', ...inner], {
     stdio: ['inherit', 'inherit', 'pipe', 2],
   });
   let said = '';
