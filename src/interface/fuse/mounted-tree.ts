@@ -10,6 +10,7 @@ import type { Reply } from './reply.ts';
 import type { Request } from './request.ts';
 import type { ServingLoop } from './serving-loop.ts';
 import type { Session } from './session.ts';
+import type { Wakefulness } from './wakefulness.ts';
 
 /** Requests of one mount that are answered before others get their turn. */
 const REQUESTS_AT_ONCE = 64;
@@ -23,6 +24,7 @@ const ENODEV = 19;
 export interface MountParts {
   readonly kernel: Kernel;
   readonly loop: ServingLoop;
+  readonly wakefulness: Wakefulness | undefined;
   readonly blocking: BlockingCalls;
   readonly request: Request;
   readonly reply: Reply;
@@ -80,8 +82,10 @@ export class MountedTree implements Mount {
   serve(): void {
     const { requestCount } = this.session;
     this.answerAll();
-    if (this.session.requestCount === requestCount) return;
+    const answered = this.session.requestCount - requestCount;
+    if (answered === 0) return;
     this.lastRequestAt = performance.now();
+    this.parts.wakefulness?.note(this.lastRequestAt, answered);
     this.isTrimmed = false;
   }
 

@@ -16,11 +16,12 @@ import { invalidateInode } from './notifications.ts';
 import { CachedOpens, DirectOpens, type OpenPolicy } from './open-policy.ts';
 import { Reply } from './reply.ts';
 import { Request } from './request.ts';
-import { ServingLoop } from './serving-loop.ts';
+import { ServingLoop, WAIT_MS_MAX } from './serving-loop.ts';
 import { Session, type SessionEvents } from './session.ts';
 import { SharedOpens } from './shared-opens.ts';
 import { spaceCounter } from './space.ts';
 import { invalidationMessages, pruneMessages } from './trimming.ts';
+import { HOLD_MS, Wakefulness } from './wakefulness.ts';
 import { connectionOf, Watchdog } from './watchdog.ts';
 
 /** A request or an answer: the most that READ and WRITE move, and what stands before it. */
@@ -40,6 +41,10 @@ export interface MountServerOptions {
   readonly nodesMax?: number;
   /** Mounts are aborted when their server stands still for so long. */
   readonly stuckAfterMs?: number;
+  /**
+   * Keeps idle CPUs from sleeping while a mount is busy, where the process may: see `Wakefulness`. True unless told.
+   */
+  readonly keepsAwake?: boolean;
   /** Told when mounts were trimmed: a good time to give memory back. */
   readonly onTrimmed?: () => void;
   /** Told of defects: an operation that failed with something that is no error of a filesystem. */
@@ -75,6 +80,7 @@ class Server implements MountServer {
   private readonly trimAfterMs: number;
   private readonly nodesMax: number;
   private readonly watchdog: Watchdog;
+  private readonly wakefulness: Wakefulness | undefined;
   private readonly onTrimmed: () => void;
   private readonly timer: NodeJS.Timeout;
   private canPrune = true;
@@ -85,9 +91,16 @@ class Server implements MountServer {
     const reply = new Reply(messageBuffer(kernel, READ_HEAD_BYTES));
     this.watchdog = new Watchdog(options.stuckAfterMs ?? STUCK_AFTER_MS);
     this.onTrimmed = options.onTrimmed ?? (() => undefined);
+    this.wakefulness = options.keepsAwake === false ? undefined : new Wakefulness();
     this.parts = {
       kernel,
-      loop: new ServingLoop(kernel, options.hasWork ?? (() => false), () => this.watchdog.noteTurn()),
+      loop: new ServingLoop(
+        kernel,
+        options.hasWork ?? (() => false),
+        () => this.noteTurn(),
+        () => (this.wakefulness?.isHeld === true ? HOLD_MS : WAIT_MS_MAX),
+      ),
+      wakefulness: this.wakefulness,
       blocking: new BlockingCalls(),
       request,
       reply,
@@ -134,6 +147,11 @@ class Server implements MountServer {
     return mount;
   }
 
+  private noteTurn(): void {
+    this.watchdog.noteTurn();
+    if (this.wakefulness?.isHeld === true) this.wakefulness.rest(performance.now());
+  }
+
   private async begin(tree: Tree, directory: string, io: IoMode, device: number): Promise<MountedTree> {
     const { pages } = this;
     let opens: OpenPolicy;
@@ -159,6 +177,7 @@ class Server implements MountServer {
     const mount: MountedTree = new MountedTree(this.parts, tree, directory, session, device, (ended) => {
       this.mounted.delete(ended);
       this.watchdog.remove(ended);
+      if (this.mounted.size === 0) this.wakefulness?.release();
       pages.forgetAll(ended);
     });
     this.mounted.add(mount);
@@ -211,6 +230,7 @@ class Server implements MountServer {
   async close(): Promise<void> {
     clearInterval(this.timer);
     for (const mount of [...this.mounted]) await unmountSomehow(mount);
+    this.wakefulness?.release();
     await this.parts.blocking.close();
     await this.watchdog.close();
   }

@@ -15,7 +15,7 @@ import { turn } from '../../base/index.ts';
 import type { Kernel } from '../../sys/index.ts';
 
 /** Longest wait, which is how late a timer of the process may be. */
-const WAIT_MS_MAX = 100;
+export const WAIT_MS_MAX = 100;
 /** The wait while other work is in hand. */
 const WAIT_MS_BUSY = 0;
 /** Devices are served for so long before the process's own events get a turn. */
@@ -34,6 +34,7 @@ export class ServingLoop {
   private readonly kernel: Kernel;
   private readonly hasWork: () => boolean;
   private readonly onTurn: () => void;
+  private readonly waitMsMax: () => number;
   private readonly epoll: number;
   private readonly served: (Served | undefined)[] = [undefined];
   private readonly tags = new Uint32Array(TAGS_AT_ONCE);
@@ -43,8 +44,17 @@ export class ServingLoop {
   /** Without libuv's instance the loop only ever looks, and lets libuv do the waiting for a millisecond at a time. */
   private isNested = false;
 
-  /** `hasWork` tells of work of the process that is done between events; `onTurn` is called with every turn. */
-  constructor(kernel: Kernel, hasWork: () => boolean, onTurn: () => void) {
+  /**
+   * `hasWork` tells of work of the process that is done between events; `onTurn` is called with every turn;
+   * `waitMsMax` may cut a wait shorter.
+   */
+  constructor(
+    kernel: Kernel,
+    hasWork: () => boolean,
+    onTurn: () => void,
+    waitMsMax: () => number = () => WAIT_MS_MAX,
+  ) {
+    this.waitMsMax = waitMsMax;
     this.kernel = kernel;
     this.onTurn = onTurn;
     this.hasWork = hasWork;
@@ -109,7 +119,7 @@ export class ServingLoop {
       this.quietTurns--;
       return 0;
     }
-    return this.hasWork() ? WAIT_MS_BUSY : WAIT_MS_MAX;
+    return this.hasWork() ? WAIT_MS_BUSY : this.waitMsMax();
   }
 }
 

@@ -44,6 +44,7 @@ async function serve(directory: string): Promise<number> {
       place,
       createMountServer: () =>
         createMountServer({
+          keepsAwake: process.env.RAMET_OWNER_KEEP_AWAKE !== '0',
           // What idle mounts held is garbage now; V8 would keep its memory until it needs some.
           onTrimmed: () => void globalThis.gc?.(),
           hasWork: () => engine.sealer.pendingCount > 0 || engine.flattener.isBusy,

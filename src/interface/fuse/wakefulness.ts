@@ -1,0 +1,70 @@
+/**
+ * Keeps the CPUs from falling asleep while a mount is busy. A program that asks for one thing after another waits
+ * while it is served, and the server waits while the program works; on two CPUs each of them lets its own fall asleep
+ * in between, and to wake a CPU takes longer than what is asked for, in a virtual machine ten times as long. The
+ * kernel has a way to say so: as long as /dev/cpu_dma_latency is open with a 0 written to it, idle CPUs poll instead
+ * of sleeping (Documentation/power/pm_qos_interface.rst). It takes root; elsewhere nothing happens.
+ *
+ * Measured on two virtual CPUs without other load: 4 KiB writes 12,000 a second without it, 58,000 with it. With
+ * other load, when no CPU sleeps, it changes nothing.
+ */
+import { closeSync, openSync, writeSync } from 'node:fs';
+
+const DEVICE = '/dev/cpu_dma_latency';
+/** A mount is busy when so many requests came in so short a time. */
+const REQUESTS_MIN = 32;
+const WINDOW_MS = 10;
+/** And for so long after the last. */
+export const HOLD_MS = 20;
+
+export class Wakefulness {
+  private readonly path: string;
+  private canHold = true;
+  private held: number | undefined;
+  private windowStart = 0;
+  private requests = 0;
+  private lastAt = 0;
+
+  constructor(path = DEVICE) {
+    this.path = path;
+  }
+
+  get isHeld(): boolean {
+    return this.held !== undefined;
+  }
+
+  /** So many requests were answered just now. */
+  note(now: number, requests: number): void {
+    this.lastAt = now;
+    if (this.held !== undefined || !this.canHold) return;
+    if (now - this.windowStart > WINDOW_MS) {
+      this.windowStart = now;
+      this.requests = 0;
+    }
+    this.requests += requests;
+    if (this.requests >= REQUESTS_MIN) this.hold();
+  }
+
+  /** Called now and then: lets go when nothing was asked for lately. */
+  rest(now: number): void {
+    if (this.held !== undefined && now - this.lastAt > HOLD_MS) this.release();
+  }
+
+  release(): void {
+    if (this.held !== undefined) closeSync(this.held);
+    this.held = undefined;
+  }
+
+  private hold(): void {
+    let fd: number | undefined;
+    try {
+      fd = openSync(this.path, 'w');
+      writeSync(fd, new Int32Array([0]));
+      this.held = fd;
+    } catch {
+      // Not root, or a kernel without it: asked once.
+      this.canHold = false;
+      if (fd !== undefined) closeSync(fd);
+    }
+  }
+}
