@@ -1,3 +1,4 @@
+/** When idle CPUs are kept from sleeping, and when not. */
 import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
