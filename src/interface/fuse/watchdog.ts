@@ -4,8 +4,8 @@
  * waits for (fusectl, Documentation/filesystems/fuse/fuse.rst): their programs get ENOTCONN, and what was
  * acknowledged is in the journal.
  */
-import { readFileSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
+import { deviceMountedAt } from './mounted-places.ts';
 
 export class Watchdog {
   private readonly limitMs: number;
@@ -51,23 +51,8 @@ export class Watchdog {
   }
 }
 
-/**
- * The number of a mount's connection: the minor number of its device, which /proc/self/mountinfo tells without asking
- * the mount. Undefined where it does not.
- */
+/** The number of a mount's connection, the minor number of its device; undefined where that cannot be told. */
 export function connectionOf(directory: string): number | undefined {
-  let found: number | undefined;
-  for (const line of readFileSync('/proc/self/mountinfo', 'utf8').split('\n')) {
-    // proc_pid_mountinfo(5): id, parent, major:minor, root, mount point (blanks and backslashes as \ooo), …
-    const [, , device, , point] = line.split(' ');
-    if (device === undefined || point === undefined || unescaped(point) !== directory) continue;
-    found = Number(device.split(':')[1]);
-  }
-  return found;
-}
-
-function unescaped(text: string): string {
-  return text.replace(/\\([0-7]{3})/g, (_all, digits: string) =>
-    String.fromCharCode(Number.parseInt(digits, 8)),
-  );
+  const device = deviceMountedAt(directory);
+  return device === undefined ? undefined : Number(device.split(':')[1]);
 }

@@ -2,47 +2,15 @@
  * Mount points, looked at by who asks for a mount: the owner itself must not touch what may lie on a mount of its own.
  */
 import { spawnSync } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync, realpathSync, statfsSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, realpathSync, statfsSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { type ErrorCode, FsError } from '../../base/index.ts';
+import { mountedPlaces } from '../fuse/index.ts';
 import { mountPointFailure } from './mount-failure.ts';
 
 const FUSE_DEVICE = '/dev/fuse';
 /** What everything fails with in a mount whose server is gone. */
 const GONE: ReadonlySet<string> = new Set(['ENOTCONN', 'ECONNABORTED']);
-
-interface MountedPlace {
-  readonly directory: string;
-  readonly isFuse: boolean;
-  /** `major:minor`, the kernel's number of what is mounted. */
-  readonly device: string;
-}
-
-/** proc(5): spaces, tabs, newlines and backslashes are written as a backslash and three octal digits. */
-function unescaped(text: string): string {
-  const bytes = text.replace(/\\([0-7]{3})/g, (_, digits: string) =>
-    String.fromCharCode(Number.parseInt(digits, 8)),
-  );
-  return Buffer.from(bytes, 'latin1').toString('utf8');
-}
-
-/** What is mounted in a process's mount namespace; nothing where that cannot be told. */
-export function mountedPlaces(process = 'self'): MountedPlace[] {
-  let table: string;
-  try {
-    table = readFileSync(`/proc/${process}/mountinfo`, 'latin1');
-  } catch {
-    return [];
-  }
-  return table
-    .split('\n')
-    .filter((line) => line !== '')
-    .map((line) => {
-      const [before = '', after = ''] = line.split(' - ');
-      const [, , device = '', , directory = ''] = before.split(' ');
-      return { directory: unescaped(directory), isFuse: /^fuse(?:\.|$| )/.test(after), device };
-    });
-}
 
 function codeOf(error: unknown): ErrorCode {
   // The cast: an error of node:fs carries the code of its errno.
@@ -60,11 +28,6 @@ export function isDeadMount(directory: string): boolean {
     // ECONNABORTED: it is ending just now.
     return GONE.has(codeOf(error));
   }
-}
-
-/** The kernel's number of what is mounted at a directory, without looking at the directory. */
-export function deviceMountedAt(directory: string): string | undefined {
-  return mountedPlaces().findLast((place) => place.directory === directory)?.device;
 }
 
 /** Processes that have a device mounted somewhere, as far as this process may see. */
