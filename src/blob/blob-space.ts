@@ -41,7 +41,7 @@ export class BlobSpace {
   /** For this room only: 1 MiB that is anyone's until the next call. */
   readonly scratch: Buffer = Buffer.allocUnsafeSlow(CHUNK_BYTES);
   private readonly windows: WindowPool;
-  /** What `fetch` has begun. Whoever closes the space waits for it first. */
+  /** What the thread pool was given. Whoever closes the space waits for it first. */
   readonly fetches = new Fetches();
   private blocksVerified = 0;
   /** The blob used last; one that does not exist at first. */

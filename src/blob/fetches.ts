@@ -1,4 +1,4 @@
-/** Reads by the thread pool that only fill the host's page cache. */
+/** What the thread pool does with blobs: reads that only fill the page cache, and syncs ahead of one that is due. */
 import { isFsError } from '../base/index.ts';
 import type { System } from '../sys/index.ts';
 
@@ -25,7 +25,7 @@ export async function readThrough(
 export class Fetches {
   private readonly underWay = new Set<Promise<unknown>>();
 
-  /** Keeps count of a read until it has succeeded or failed, and returns it. */
+  /** Keeps count of one until it has succeeded or failed, and returns it. */
   add(fetched: Promise<void>): Promise<void> {
     const settled: Promise<unknown> = fetched.then(
       () => this.underWay.delete(settled),

@@ -127,11 +127,14 @@ export class LayerStack implements PhysicalSpace, CachedTree {
 
   /** The inode of a number. ESTALE when no layer has it. */
   inode(ino: Ino): Inode {
-    const known = this.inodes.get(ino);
-    const record = known === undefined ? this.readRecord(ino) : known.record;
-    if (record === undefined || known?.isDead === true)
-      throw new FsError('ESTALE', { note: `no inode ${ino}` });
-    if (known !== undefined) return known;
+    const inode = this.inodes.get(ino) ?? this.readInode(ino);
+    if (inode === undefined || inode.isDead) throw new FsError('ESTALE', { note: `no inode ${ino}` });
+    return inode;
+  }
+
+  private readInode(ino: Ino): Inode | undefined {
+    const record = this.readRecord(ino);
+    if (record === undefined) return undefined;
     const inode = new Inode(ino, record);
     this.inodes.set(ino, inode);
     return inode;

@@ -213,7 +213,10 @@ export function seekHole(context: TreeContext, file: OpenFile, position: number)
 /** Everything acknowledged so far survives a power cut. The journal is one, so syncing one file syncs all. */
 export function sync(context: TreeContext, file: OpenFile): void {
   if (!file.isOpen) throw new FsError('EBADF');
-  const { upper } = context.stack;
+  syncAll(context);
+}
+
+export function syncAll({ stack: { upper } }: TreeContext): void {
   if (upper?.isUnmarked) upper.commitMark();
 }
 

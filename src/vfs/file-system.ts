@@ -224,8 +224,7 @@ export class FileSystem {
   }
 
   syncAll(): void {
-    const { upper } = this.context.stack;
-    if (upper?.isUnmarked) upper.commitMark();
+    data.syncAll(this.context);
   }
 
   /** FICLONE. `source` may be a file of another open tree of the same store: then `from` is that tree. */

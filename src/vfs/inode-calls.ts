@@ -112,27 +112,21 @@ export class InodeCalls {
     namespace.linkAt(this.context, inode, this.freePlace(directory, name));
   }
 
-  /** Returns the inode that has lost a name. ENOENT, EISDIR. */
-  unlink(directory: Inode, name: Name): Inode {
-    const place = placeIn(this.context, directory, name);
-    namespace.unlinkAt(this.context, place);
-    // unlinkAt fails with ENOENT where there is none.
-    return place.inode!;
+  /** ENOENT, EISDIR. */
+  unlink(directory: Inode, name: Name): void {
+    namespace.unlinkAt(this.context, placeIn(this.context, directory, name));
   }
 
-  removeDirectory(directory: Inode, name: Name): Inode {
-    const place = placeIn(this.context, directory, name);
-    namespace.removeDirectoryAt(this.context, place);
-    // As above.
-    return place.inode!;
+  /** ENOENT, ENOTDIR, ENOTEMPTY. */
+  removeDirectory(directory: Inode, name: Name): void {
+    namespace.removeDirectoryAt(this.context, placeIn(this.context, directory, name));
   }
 
-  /** renameat2(2). Returns the inode whose name was taken over, if any. */
-  rename(from: Inode, name: Name, to: Inode, newName: Name, flags: number): Inode | undefined {
+  /** renameat2(2). */
+  rename(from: Inode, name: Name, to: Inode, newName: Name, flags: number): void {
     const source = placeIn(this.context, from, name);
     const target = placeIn(this.context, to, newName);
     namespace.renameAt(this.context, source, target, flags);
-    return target.inode;
   }
 
   private freePlace(directory: Inode, name: Name): ReturnType<typeof placeIn> {
@@ -246,8 +240,7 @@ export class InodeCalls {
 
   /** Everything acknowledged so far survives a power cut. */
   sync(): void {
-    const { upper } = this.context.stack;
-    if (upper?.isUnmarked) upper.commitMark();
+    data.syncAll(this.context);
   }
 
   /** The kernel has checked how the file was opened. */

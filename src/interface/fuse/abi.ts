@@ -121,8 +121,4 @@ export const Fopen = {
 } as const;
 
 export const WRITE_KILL_SUIDGID = 1 << 2;
-export const OPEN_KILL_SUIDGID = 1 << 0;
 export const SETXATTR_ACL_KILL_SGID = 1 << 0;
-export const FSYNC_FDATASYNC = 1 << 0;
-/** The kernel's own flag of an open for execution, among those of OPEN. */
-export const FMODE_EXEC = 0x20;

@@ -78,11 +78,11 @@ export const link: Handler = (session, request, reply) => {
 };
 
 export const unlink: Handler = (session, request) => {
-  session.noteUnlinked(session.calls.unlink(session.inode(request.nodeId), request.name(0)));
+  session.calls.unlink(session.inode(request.nodeId), request.name(0));
 };
 
 export const removeDirectory: Handler = (session, request) => {
-  session.noteUnlinked(session.calls.removeDirectory(session.inode(request.nodeId), request.name(0)));
+  session.calls.removeDirectory(session.inode(request.nodeId), request.name(0));
 };
 
 /** struct fuse_rename_in: newdir (64) · old name · new name. */
@@ -104,8 +104,7 @@ function move(session: Session, request: Request, namesAt: number, flags: number
   const name = request.name(namesAt);
   const newName = request.name(request.afterName(namesAt));
   const [from, to] = [session.inode(request.nodeId), session.inode(request.u64(0))];
-  const replaced = session.calls.rename(from, name, to, newName, flags);
-  if (replaced !== undefined) session.noteUnlinked(replaced);
+  session.calls.rename(from, name, to, newName, flags);
 }
 
 /** struct fuse_create_in: flags, mode, umask, open_flags · name. Answered by an entry and struct fuse_open_out. */
@@ -125,7 +124,7 @@ export const makeUnnamed: Handler = (session, request, reply) => {
     session.calls.createUnnamed(directory, request.u32(4)),
   );
   replyOpened(session, reply, made);
-  session.noteUnlinked(made);
+  session.noteUnnamed(made);
 };
 
 function replyOpened(session: Session, reply: Reply, inode: Inode): void {

@@ -24,6 +24,9 @@ export interface OpenPolicy {
   end(): void;
 }
 
+/** The kernel keeps what it has of the directory. */
+export const KEPT_DIRECTORY: OpenAnswer = { handle: 0, flags: Fopen.KEEP_CACHE | Fopen.CACHE_DIR };
+
 /** The kernel caches every file and directory, and asks for no open at all. */
 export class CachedOpens implements OpenPolicy {
   open(): OpenAnswer {
@@ -62,6 +65,6 @@ export class DirectOpens extends CachedOpens {
   }
 
   override openDirectory(): OpenAnswer {
-    return { handle: 0, flags: Fopen.KEEP_CACHE | Fopen.CACHE_DIR };
+    return KEPT_DIRECTORY;
   }
 }

@@ -115,9 +115,9 @@ export class Session {
     return true;
   }
 
-  /** An inode has lost a name: the last one, perhaps. */
-  noteUnlinked({ ino, record }: Inode): void {
-    if (record.nlink === 0 && this.counts.has(ino)) this.orphans.add(ino);
+  /** An inode that never had a name is in a reply: nobody takes one from it, so nobody will ask. */
+  noteUnnamed({ ino }: Inode): void {
+    this.orphans.add(ino);
   }
 
   /** The kernel has let go of everything. */

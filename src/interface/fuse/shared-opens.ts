@@ -18,12 +18,11 @@ import type { Inode, LayerStack } from '../../layer/index.ts';
 import type { Kernel } from '../../sys/index.ts';
 import { O_ACCMODE, O_RDONLY, O_TRUNC } from '../../vfs/index.ts';
 import { Fopen } from './abi.ts';
-import type { OpenAnswer, OpenPolicy } from './open-policy.ts';
+import { KEPT_DIRECTORY, type OpenAnswer, type OpenPolicy } from './open-policy.ts';
 
 /** Opens of one inode that are alive. */
 interface Opens {
   cached: number;
-  writers: number;
   passed: number;
   /** While `passed` is not 0. */
   backing: number;
@@ -32,7 +31,6 @@ interface Opens {
 interface Handle {
   readonly ino: Ino;
   readonly isPassed: boolean;
-  readonly isWriter: boolean;
 }
 
 export class SharedOpens implements OpenPolicy {
@@ -60,18 +58,18 @@ export class SharedOpens implements OpenPolicy {
     const mayPass = !isWriter && opens.cached === 0 && (opens.passed > 0 || this.backingOf(inode, opens));
     if (mayPass) {
       opens.passed++;
-      const handle = this.add({ ino: inode.ino, isPassed: true, isWriter: false });
+      const handle = this.add({ ino: inode.ino, isPassed: true });
       return { handle, flags: Fopen.PASSTHROUGH, backing: opens.backing };
     }
-    return this.addCached(inode, isWriter);
+    return this.addCached(inode);
   }
 
   created(inode: Inode): OpenAnswer {
-    return this.addCached(inode, true);
+    return this.addCached(inode);
   }
 
   openDirectory(): OpenAnswer {
-    return { handle: 0, flags: Fopen.KEEP_CACHE | Fopen.CACHE_DIR };
+    return KEPT_DIRECTORY;
   }
 
   requireResizable(inode: Inode): void {
@@ -88,10 +86,7 @@ export class SharedOpens implements OpenPolicy {
     if (known.isPassed) {
       opens.passed--;
       if (opens.passed === 0) this.kernel.closeBacking(this.device, opens.backing);
-    } else {
-      opens.cached--;
-      if (known.isWriter) opens.writers--;
-    }
+    } else opens.cached--;
     if (opens.passed + opens.cached === 0) this.opens.delete(known.ino);
   }
 
@@ -102,7 +97,7 @@ export class SharedOpens implements OpenPolicy {
   private opensOf(ino: Ino): Opens {
     let opens = this.opens.get(ino);
     if (opens === undefined) {
-      opens = { cached: 0, writers: 0, passed: 0, backing: 0 };
+      opens = { cached: 0, passed: 0, backing: 0 };
       this.opens.set(ino, opens);
     }
     return opens;
@@ -114,11 +109,9 @@ export class SharedOpens implements OpenPolicy {
     return id;
   }
 
-  private addCached({ ino }: Inode, isWriter: boolean): OpenAnswer {
-    const opens = this.opensOf(ino);
-    opens.cached++;
-    if (isWriter) opens.writers++;
-    return { handle: this.add({ ino, isPassed: false, isWriter }), flags: Fopen.KEEP_CACHE };
+  private addCached({ ino }: Inode): OpenAnswer {
+    this.opensOf(ino).cached++;
+    return { handle: this.add({ ino, isPassed: false }), flags: Fopen.KEEP_CACHE };
   }
 
   /** Registers the blob of a file that is one; false where it is not, or cannot be registered. */
@@ -144,13 +137,13 @@ export class SharedOpens implements OpenPolicy {
   /** The blob that is, from its first byte to its last, the content of the file. Sealed: no layer writes to it. */
   private ownBlobOf(inode: Inode): BlobId | undefined {
     const { size } = inode.record;
-    if (!inode.isFile || size === 0) return undefined;
+    if (!inode.isFile || size < BLOCK_SIZE) return undefined;
     const { extents } = this.stack.mappingOf(inode);
     extents.locate(0);
     const { foundBlob: blob, foundPhysical: physical, foundCount: count } = extents;
     if (blob === 0 || blob === this.stack.activeId || physical !== 0 || count < blocksFor(size))
       return undefined;
     // A page behind the end of the file would show what else is in the blob.
-    return this.stack.blobs.lengthBytes(blob) === size && size >= BLOCK_SIZE ? blob : undefined;
+    return this.stack.blobs.lengthBytes(blob) === size ? blob : undefined;
   }
 }
