@@ -12,6 +12,7 @@ export * from './frozen-layer.ts';
 export * from './holder.ts';
 export * from './inode.ts';
 export * from './layer-stack.ts';
+export * from './lower.ts';
 export * from './recovery.ts';
 export * from './revival.ts';
 export * from './tree-cache.ts';

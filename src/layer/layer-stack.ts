@@ -12,7 +12,6 @@
  */
 
 import {
-  BLOCK_SIZE,
   type BlobId,
   ByteWriter,
   type Clock,
@@ -22,16 +21,17 @@ import {
   type Name,
 } from '../base/index.ts';
 import type { ActiveBlob, BlobSpace } from '../blob/index.ts';
-import { CHUNK_BLOCKS, ExtentMap } from '../extent/index.ts';
+import { ExtentMap, type Run } from '../extent/index.ts';
 import { type MapBudget, Mapping, type PhysicalSpace } from '../mapping/index.ts';
-import type { InodeRecord, MetaTables } from '../meta/index.ts';
+import type { InodeRecord, MetaTables, NamedDentry } from '../meta/index.ts';
 import type { System } from '../sys/index.ts';
 import { Batch } from './batch.ts';
 import { encodeInodeEffect, encodeName, encodeRuns, encodeXattrs } from './effect-format.ts';
 import { type Entry, entryIno, entryKind, entryOf, NO_ENTRY, UNREAD_ENTRY } from './entry.ts';
-import type { FrozenLayer } from './frozen-layer.ts';
+import { storedRuns } from './frozen-layer.ts';
 import { holderOf } from './holder.ts';
 import { Inode } from './inode.ts';
+import type { Lower } from './lower.ts';
 import { NamesBetween } from './names-between.ts';
 import type { CachedTree, TreeCache } from './tree-cache.ts';
 import type { UpperLayer } from './upper-layer.ts';
@@ -66,7 +66,7 @@ export class LayerStack implements PhysicalSpace, CachedTree {
   readonly budget: MapBudget;
   readonly rootIno: Ino;
   upper: UpperLayer | undefined;
-  lowers: readonly FrozenLayer[];
+  lowers: readonly Lower[];
   readonly inodes = new Map<Ino, Inode>();
   /** Inodes to be stored by the next checkpoint. */
   readonly dirty = new Set<Inode>();
@@ -84,12 +84,7 @@ export class LayerStack implements PhysicalSpace, CachedTree {
   nameCount = 0;
   private isCached = true;
 
-  constructor(
-    parts: StackParts,
-    rootIno: Ino,
-    upper: UpperLayer | undefined,
-    lowers: readonly FrozenLayer[],
-  ) {
+  constructor(parts: StackParts, rootIno: Ino, upper: UpperLayer | undefined, lowers: readonly Lower[]) {
     this.tables = parts.tables;
     this.blobs = parts.blobs;
     this.system = parts.system;
@@ -251,7 +246,7 @@ export class LayerStack implements PhysicalSpace, CachedTree {
     }
     let between = directory.namesBetween;
     if (between?.lowers !== lowers) {
-      between = new NamesBetween(this.tables, lowers, directory.ino);
+      between = new NamesBetween(lowers, directory.ino);
       directory.namesBetween = between;
     }
     return between.lookup(name);
@@ -266,10 +261,14 @@ export class LayerStack implements PhysicalSpace, CachedTree {
     const merged = new Map<Name, Entry>();
     for (let index = this.lowers.length - 1; index >= 0; index--) {
       const layer = this.lowers[index]!;
-      if (layer.mayHave(directory.ino))
-        this.mergeNames(merged, layer.id, directory.ino, layer.isBase && !needsEntries);
+      if (!layer.mayHave(directory.ino)) continue;
+      // A base layer has no whiteouts, so its names can be read from the keys alone, four times as fast.
+      if (layer.isBase && !needsEntries) {
+        for (const name of layer.names(directory.ino)) merged.set(name, UNREAD_ENTRY);
+      } else mergeNames(merged, layer.list(directory.ino));
     }
-    if (this.upper?.stored.has(directory.ino)) this.mergeNames(merged, this.upper.id, directory.ino, false);
+    if (this.upper?.stored.has(directory.ino))
+      mergeNames(merged, this.tables.dentries.list(this.upper.id, directory.ino));
     for (const [name, entry] of directory.children ?? []) {
       // What was found or changed in memory is newer than the tables.
       if (entry === NO_ENTRY) merged.delete(name);
@@ -281,30 +280,21 @@ export class LayerStack implements PhysicalSpace, CachedTree {
     return merged;
   }
 
-  /** A base layer has no whiteouts, so its names can be read from the keys alone, four times as fast. */
-  private mergeNames(merged: Map<Name, Entry>, layer: LayerId, directory: Ino, isBase: boolean): void {
-    if (isBase) {
-      for (const name of this.tables.dentries.names(layer, directory)) merged.set(name, UNREAD_ENTRY);
-      return;
-    }
-    for (const { name, dentry } of this.tables.dentries.list(layer, directory)) {
-      if (dentry.ino === 0) merged.delete(name);
-      else merged.set(name, entryOf(dentry.ino, dentry.kind));
-    }
-  }
-
   /** The bytes of a regular file. */
   mappingOf(inode: Inode): Mapping {
     if (inode.mapping !== undefined) return inode.mapping;
-    const holder = this.holderOf(inode, 'extentLayer');
-    const { extents } = this.tables;
-    // No run begins behind the end of the file: one row has all of a small one.
-    const isSmall = inode.record.size <= CHUNK_BLOCKS * BLOCK_SIZE;
-    const runs =
-      holder === 0 ? [] : isSmall ? extents.loadFirst(holder, inode.ino) : extents.load(holder, inode.ino);
-    const mapping = new Mapping(this, ExtentMap.fromRuns(runs ?? []), inode);
+    const runs = this.runsOf(inode);
+    const mapping = new Mapping(this, ExtentMap.fromRuns(runs), inode);
     inode.mapping = mapping;
     return mapping;
+  }
+
+  private runsOf(inode: Inode): readonly Run[] {
+    const holder = this.holderOf(inode, 'extentLayer');
+    if (holder === 0) return [];
+    const lower = this.lowers.find(({ id }) => id === holder);
+    if (lower !== undefined) return lower.runs(inode.ino, inode.record.size);
+    return storedRuns(this.tables, holder, inode.ino, inode.record.size);
   }
 
   /** An inode that lost its last memory map may have lost the last that kept it. */
@@ -315,7 +305,13 @@ export class LayerStack implements PhysicalSpace, CachedTree {
   xattrsOf(inode: Inode): Map<string, Buffer> {
     if (inode.xattrs !== undefined) return inode.xattrs;
     const holder = this.holderOf(inode, 'xattrLayer');
-    inode.xattrs = holder === 0 ? new Map() : (this.tables.xattrs.get(holder, inode.ino) ?? new Map());
+    if (holder === 0) inode.xattrs = new Map();
+    else {
+      const lower = this.lowers.find(({ id }) => id === holder);
+      const stored =
+        lower === undefined ? this.tables.xattrs.get(holder, inode.ino) : lower.xattrs(inode.ino);
+      inode.xattrs = stored ?? new Map();
+    }
     return inode.xattrs;
   }
 
@@ -467,5 +463,12 @@ export class LayerStack implements PhysicalSpace, CachedTree {
   /** Whether `name` in `directory` would show through from a lower layer if the upper one said nothing of it. */
   showsFromBelow(directory: Inode, name: Name): boolean {
     return this.existsBelow(directory.ino) && this.readLowerName(directory, name) !== NO_ENTRY;
+  }
+}
+
+function mergeNames(merged: Map<Name, Entry>, dentries: readonly NamedDentry[]): void {
+  for (const { name, dentry } of dentries) {
+    if (dentry.ino === 0) merged.delete(name);
+    else merged.set(name, entryOf(dentry.ino, dentry.kind));
   }
 }

@@ -3,7 +3,7 @@
  * all trees of this process that stand on it; flattening changes what a layer stands on, and open trees follow.
  */
 import type { LayerId } from '../base/index.ts';
-import { FrozenLayer } from '../layer/index.ts';
+import { FrozenLayer, type Lower } from '../layer/index.ts';
 import type { MetaTables } from '../meta/index.ts';
 import type { Tree } from './tree.ts';
 import type { TreeRows } from './tree-rows.ts';
@@ -11,7 +11,7 @@ import type { TreeRows } from './tree-rows.ts';
 export class Chains {
   private readonly tables: MetaTables;
   private readonly rows: TreeRows;
-  private readonly frozen = new Map<LayerId, FrozenLayer>();
+  private readonly frozen = new Map<LayerId, Lower>();
 
   constructor(tables: MetaTables, rows: TreeRows) {
     this.tables = tables;
@@ -19,8 +19,8 @@ export class Chains {
   }
 
   /** The frozen layers from `layer` down to the base, as the tables have them now. */
-  under(layer: LayerId | 0): FrozenLayer[] {
-    const chain: FrozenLayer[] = [];
+  under(layer: LayerId | 0): Lower[] {
+    const chain: Lower[] = [];
     let next = layer;
     while (next !== 0) {
       const record = this.rows.layer(next);
@@ -36,14 +36,14 @@ export class Chains {
   }
 
   /** A layer that was just frozen, and knows already what it holds. */
-  add(layer: FrozenLayer): void {
+  add(layer: Lower): void {
     this.frozen.set(layer.id, layer);
   }
 
   /** The open trees stand on what the tables say from here on; layers that none of them needs are forgotten. */
   follow(trees: readonly Tree[]): void {
     this.tables.renew();
-    const inUse = new Set<FrozenLayer>();
+    const inUse = new Set<Lower>();
     for (const tree of trees) {
       this.followOne(tree);
       for (const layer of tree.stack.lowers) inUse.add(layer);

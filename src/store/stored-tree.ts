@@ -3,7 +3,7 @@
  * journal holds and no checkpoint has stored yet is not seen; `settleTree` brings it in first.
  */
 import type { Ino, LayerId, Name } from '../base/index.ts';
-import { FrozenLayer, holderOf } from '../layer/index.ts';
+import { FrozenLayer, holderOf, type Lower } from '../layer/index.ts';
 import type { DentryRecord, InodeRecord, LayerRecord, MetaTables, Run } from '../meta/index.ts';
 import type { StoreEngine } from './engine.ts';
 import type { TreeInfo } from './tree.ts';
@@ -12,11 +12,9 @@ export class StoredTree {
   readonly info: TreeInfo;
   /** The tree's layers, uppermost first. */
   readonly chain: readonly LayerId[];
-  private readonly tables: MetaTables;
-  private readonly layers: readonly FrozenLayer[];
+  private readonly layers: readonly Lower[];
 
   constructor(tables: MetaTables, info: TreeInfo) {
-    this.tables = tables;
     this.info = info;
     this.layers = layersOf(tables, info.layer);
     this.chain = this.layers.map(({ id }) => id);
@@ -33,8 +31,8 @@ export class StoredTree {
 
   /** A file's runs; none for one that is all hole. */
   runs(ino: Ino, record: InodeRecord): readonly Run[] {
-    const layer = this.extentLayer(ino, record);
-    return layer === 0 ? [] : (this.tables.extents.load(layer, ino) ?? []);
+    const holder = this.extentLayer(ino, record);
+    return this.layers.find(({ id }) => id === holder)?.runs(ino, record.size) ?? [];
   }
 
   /** The layer of the chain that has the file's extents; 0 for none. */
@@ -43,8 +41,8 @@ export class StoredTree {
   }
 
   xattrs(ino: Ino, record: InodeRecord): ReadonlyMap<string, Buffer> {
-    const layer = holderOf(this.layers, ino, 'xattrLayer', record.xattrLayer);
-    return layer === 0 ? new Map() : (this.tables.xattrs.get(layer, ino) ?? new Map());
+    const holder = holderOf(this.layers, ino, 'xattrLayer', record.xattrLayer);
+    return this.layers.find(({ id }) => id === holder)?.xattrs(ino) ?? new Map();
   }
 
   /** The names of a directory, merged from all layers, in byte order. */
@@ -53,7 +51,7 @@ export class StoredTree {
     for (let index = this.layers.length - 1; index >= 0; index--) {
       const layer = this.layers[index]!;
       if (!layer.mayHave(directory)) continue;
-      for (const { name, dentry } of this.tables.dentries.list(layer.id, directory)) {
+      for (const { name, dentry } of layer.list(directory)) {
         if (dentry.ino === 0) merged.delete(name);
         else merged.set(name, dentry);
       }
@@ -64,8 +62,8 @@ export class StoredTree {
 }
 
 /** A layer and all below it, uppermost first, as the tables have them. */
-function layersOf(tables: MetaTables, top: LayerId): FrozenLayer[] {
-  const layers: FrozenLayer[] = [];
+function layersOf(tables: MetaTables, top: LayerId): Lower[] {
+  const layers: Lower[] = [];
   let layer: LayerId | 0 = top;
   while (layer !== 0) {
     const record: LayerRecord | undefined = tables.layers.get(layer);
