@@ -21,6 +21,7 @@ import type { System } from '../sys/index.ts';
 import { BlobFile } from './blob-file.ts';
 import { BlobFiles } from './blob-files.ts';
 import { DamagedBlobError, shortBlob } from './damage.ts';
+import { EXTERNAL_BLOB_FIRST, ExternalFiles } from './external-files.ts';
 import { Fetches, readThrough } from './fetches.ts';
 import { scrubBlocks, type VisitBad } from './scrubbing.ts';
 import { Sealing } from './sealing.ts';
@@ -40,6 +41,8 @@ export class BlobSpace {
   readonly files: BlobFiles;
   /** For this room only: 1 MiB that is anyone's until the next call. */
   readonly scratch: Buffer = Buffer.allocUnsafeSlow(CHUNK_BYTES);
+  /** Host files that forks refer to. */
+  readonly externals: ExternalFiles;
   private readonly windows: WindowPool;
   /** What the thread pool was given. Whoever closes the space waits for it first. */
   readonly fetches = new Fetches();
@@ -51,6 +54,7 @@ export class BlobSpace {
     this.system = system;
     this.directory = directory;
     this.files = new BlobFiles(system, directory, limits.descriptorsMax ?? 1024);
+    this.externals = new ExternalFiles(system);
     this.windows = new WindowPool(system, limits.windowsMax ?? 1024);
   }
 
@@ -70,6 +74,10 @@ export class BlobSpace {
    * bytes behind the end of the file are zeros.
    */
   read(id: BlobId, position: number, target: Uint8Array, offset: number, length: number): void {
+    if (id >= EXTERNAL_BLOB_FIRST) {
+      this.externals.read(id, position, target, offset, length);
+      return;
+    }
     const file = id === this.last.id ? this.last : this.use(id);
     assert(position >= 0 && length >= 0, 'a read has a place and a length');
     assert(offset >= 0 && offset + length <= target.length, 'the target has room for the read');
@@ -82,6 +90,7 @@ export class BlobSpace {
    * the blob and loading its checksums, once each, may wait.
    */
   tryRead(id: BlobId, position: number, target: Uint8Array, offset: number, length: number): boolean {
+    if (id >= EXTERNAL_BLOB_FIRST) return this.externals.tryRead(id, position, target, offset, length);
     const file = id === this.last.id ? this.last : this.use(id);
     assert(position >= 0 && length >= 0, 'a read has a place and a length');
     assert(offset >= 0 && offset + length <= target.length, 'the target has room for the read');
@@ -93,7 +102,11 @@ export class BlobSpace {
    * and tells of no failure: the read that follows does.
    */
   fetch(id: BlobId, position: number, length: number): Promise<void> {
-    return this.fetches.add(this.fetchBytes(id, position, length));
+    const fetched =
+      id >= EXTERNAL_BLOB_FIRST
+        ? this.externals.fetch(id, position, length)
+        : this.fetchBytes(id, position, length);
+    return this.fetches.add(fetched);
   }
 
   private async fetchBytes(id: BlobId, position: number, length: number): Promise<void> {
@@ -417,7 +430,7 @@ export class BlobSpace {
 
   /** Which blocks are in the page cache: one byte a block, 1 or 0. ENOTSUP where the system cannot map. */
   residentBlocks(id: BlobId, startBlock: number, count: number): Uint8Array {
-    const fd = this.descriptor(id);
+    const fd = id >= EXTERNAL_BLOB_FIRST ? this.externals.descriptor(id) : this.descriptor(id);
     const length = count * BLOCK_SIZE;
     const address = this.system.mapWindow(fd, startBlock * BLOCK_SIZE, length);
     try {
@@ -484,6 +497,7 @@ export class BlobSpace {
   /** Unmaps every window and closes every descriptor. The space can be used again and opens them anew. */
   close(): void {
     this.windows.close();
+    this.externals.closeAll();
     this.files.close();
     this.last = new BlobFile(0 as BlobId, ''); // Never returned: 0 is no blob's id.
   }

@@ -22,6 +22,8 @@ export class Batch {
   readonly inodes: Inode[] = [];
   readonly drafts: DraftRecord[] = [];
   readonly names: NameChange[] = [];
+  /** Names as they are, made the upper layer's own before `names` are changed; see `anchor`. */
+  readonly anchors: NameChange[] = [];
   readonly runInodes: Inode[] = [];
   readonly runLists: (readonly Run[])[] = [];
   readonly xattrInodes: Inode[] = [];
@@ -31,6 +33,7 @@ export class Batch {
     this.inodes.length = 0;
     this.drafts.length = 0;
     this.names.length = 0;
+    this.anchors.length = 0;
     this.runInodes.length = 0;
     this.runLists.length = 0;
     this.xattrInodes.length = 0;
@@ -56,6 +59,10 @@ export class Batch {
 
   setName(directory: Inode, name: Name, entry: Entry): void {
     this.names.push({ directory, name, entry });
+  }
+
+  anchorName(directory: Inode, name: Name, entry: Entry): void {
+    this.anchors.push({ directory, name, entry });
   }
 
   /** Runs that `Mapping` returned, to be installed with the batch. */

@@ -7,9 +7,11 @@
  */
 export * from './batch.ts';
 export * from './checkpoint.ts';
+export { DERIVED_INO_FIRST, derivedIno, isDerived, nextDerivedIno } from './derived-numbers.ts';
 export * from './entry.ts';
 export * from './frozen-layer.ts';
 export * from './holder.ts';
+export { HostLayer, type HostLayerParts } from './host-layer.ts';
 export * from './inode.ts';
 export * from './layer-stack.ts';
 export * from './lower.ts';

@@ -12,6 +12,7 @@ export type CounterName =
   | 'nextIno'
   | 'nextDev'
   | 'nextTree'
+  | 'nextExternal'
   | 'epoch'
   | 'builders';
 

@@ -3,18 +3,20 @@
  * all trees of this process that stand on it; flattening changes what a layer stands on, and open trees follow.
  */
 import type { LayerId } from '../base/index.ts';
-import { FrozenLayer, type Lower } from '../layer/index.ts';
-import type { MetaTables } from '../meta/index.ts';
+import { FrozenLayer, HostLayer, type HostLayerParts, type Lower } from '../layer/index.ts';
+import type { LayerRecord, MetaTables } from '../meta/index.ts';
 import type { Tree } from './tree.ts';
 import type { TreeRows } from './tree-rows.ts';
 
 export class Chains {
   private readonly tables: MetaTables;
   private readonly rows: TreeRows;
+  private readonly parts: HostLayerParts;
   private readonly frozen = new Map<LayerId, Lower>();
 
-  constructor(tables: MetaTables, rows: TreeRows) {
-    this.tables = tables;
+  constructor(parts: HostLayerParts, rows: TreeRows) {
+    this.parts = parts;
+    this.tables = parts.tables;
     this.rows = rows;
   }
 
@@ -26,13 +28,35 @@ export class Chains {
       const record = this.rows.layer(next);
       let frozen = this.frozen.get(next);
       if (frozen === undefined) {
-        frozen = new FrozenLayer(this.tables, next, record);
+        frozen = this.lower(next, record);
         this.frozen.set(next, frozen);
       }
       chain.push(frozen);
       next = record.parent;
     }
     return chain;
+  }
+
+  private lower(layer: LayerId, record: LayerRecord): Lower {
+    if (record.host !== undefined) return new HostLayer(this.parts, layer, record.host);
+    return new FrozenLayer(this.tables, layer, record);
+  }
+
+  /**
+   * A tree's layers from `layer` down as the tables have them now, for reading: a writable one shows what was stored of
+   * it. A missing one ends the chain.
+   */
+  stored(layer: LayerId): Lower[] {
+    const record = this.tables.layers.get(layer);
+    if (record === undefined) return [];
+    if (record.state === 'frozen') return this.under(layer);
+    return [new FrozenLayer(this.tables, layer, record), ...this.under(record.parent)];
+  }
+
+  /** Gives back what the layers hold of the host. */
+  close(): void {
+    for (const layer of this.frozen.values()) layer.close?.();
+    this.frozen.clear();
   }
 
   /** A layer that was just frozen, and knows already what it holds. */
@@ -48,7 +72,11 @@ export class Chains {
       this.followOne(tree);
       for (const layer of tree.stack.lowers) inUse.add(layer);
     }
-    for (const [id, layer] of this.frozen) if (!inUse.has(layer)) this.frozen.delete(id);
+    for (const [id, layer] of this.frozen) {
+      if (inUse.has(layer)) continue;
+      layer.close?.();
+      this.frozen.delete(id);
+    }
   }
 
   private followOne(tree: Tree): void {

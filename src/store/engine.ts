@@ -11,6 +11,7 @@ import { assert, FsError, isFsError, type LayerId, StoreError } from '../base/in
 import { BlobSpace, type BlobSpaceCounts } from '../blob/index.ts';
 import {
   FrozenLayer,
+  HostLayer,
   LayerStack,
   processTreeCache,
   recover,
@@ -26,11 +27,13 @@ import { Flattener } from './flattener.ts';
 import { CHAIN_LAYERS_MAX } from './flattening.ts';
 import { checkStore, type FsckOptions, type FsckReport } from './fsck.ts';
 import { collectGarbage, type GcReport } from './gc.ts';
+import { hostSource } from './host-source.ts';
 import { LayerBuilder } from './layer-builder.ts';
 import { checkLayout, checkTreeName, createLayout, pathExists, StoreLayout } from './layout.ts';
 import { settleLease } from './lease-settling.ts';
 import { Lease } from './leases.ts';
 import { Sealer } from './sealer.ts';
+import { StoredTree } from './stored-tree.ts';
 import { Tree, type TreeInfo } from './tree.ts';
 import { TreeRows } from './tree-rows.ts';
 import { retire, Uppers } from './uppers.ts';
@@ -88,7 +91,11 @@ export class StoreEngine {
     this.blobs = new BlobSpace(system, layout.blobsDirectory);
     this.lease = Lease.take(system, layout.runDirectory);
     this.rows = new TreeRows(this.tables, system.clock, layout.directory);
-    this.chains = new Chains(this.tables, this.rows);
+    this.blobs.externals.recorded = (blob) => this.tables.externals.get(blob);
+    this.chains = new Chains(
+      { system, tables: this.tables, blobs: this.blobs, storeDirectory: layout.directory },
+      this.rows,
+    );
     this.uppers = new Uppers(this, this.rows);
     this.sealer = new Sealer(this.tables, this.blobs);
     this.chainLayersMax = chainLayersMax;
@@ -323,6 +330,29 @@ export class StoreEngine {
   }
 
   /**
+   * Makes a writable tree over a directory of the host, of which nothing is read. Changes of the directory show in the
+   * fork wherever it has recorded none of its own; with `isPinned` copy-up takes a file's bytes, else it refers to them.
+   * EINVAL (name), EEXIST, ENOENT, ENOTDIR, ELOOP (a mount of this store).
+   */
+  forkHost(directory: string, name: string, isPinned: boolean): Tree {
+    checkTreeName(name, 'fork');
+    this.requireOpen('fork');
+    this.rows.requireFree(name, 'fork');
+    const source = hostSource(this.system, directory, isPinned);
+    this.tables.transaction(() => {
+      this.rows.requireFree(name, 'fork');
+      this.rows.insertHostFork(name, source, HostLayer.rootOf(source));
+    });
+    return this.openTree(name);
+  }
+
+  /** A tree as the tables have it. */
+  storedTree(info: TreeInfo): StoredTree {
+    this.tables.renew();
+    return new StoredTree(this.chains.stored(info.layer), info);
+  }
+
+  /**
    * The frozen layer that shows what a tree is. Looked up in the transaction that puts something on it: until then
    * another process may have dropped the tree, and gc what it stood on, or flattened it. ENOENT.
    */
@@ -478,6 +508,7 @@ export class StoreEngine {
     }
     this.isOpen = false;
     await this.blobs.fetches.settle();
+    this.chains.close();
     this.blobs.close();
     this.lease.close();
     await this.tables.close();

@@ -3,10 +3,9 @@
  * journal holds and no checkpoint has stored yet is not seen; `settleTree` brings it in first.
  */
 import type { Ino, LayerId, Name } from '../base/index.ts';
-import { FrozenLayer, holderOf, type Lower } from '../layer/index.ts';
-import type { DentryRecord, InodeRecord, LayerRecord, MetaTables, Run } from '../meta/index.ts';
-import type { StoreEngine } from './engine.ts';
-import type { TreeInfo } from './tree.ts';
+import { holderOf, type Lower } from '../layer/index.ts';
+import type { DentryRecord, InodeRecord, Run } from '../meta/index.ts';
+import type { Tree, TreeInfo } from './tree.ts';
 
 export class StoredTree {
   readonly info: TreeInfo;
@@ -14,10 +13,11 @@ export class StoredTree {
   readonly chain: readonly LayerId[];
   private readonly layers: readonly Lower[];
 
-  constructor(tables: MetaTables, info: TreeInfo) {
+  /** `layers` are the tree's, uppermost first. */
+  constructor(layers: readonly Lower[], info: TreeInfo) {
     this.info = info;
-    this.layers = layersOf(tables, info.layer);
-    this.chain = this.layers.map(({ id }) => id);
+    this.layers = layers;
+    this.chain = layers.map(({ id }) => id);
   }
 
   /** The inode's record; undefined where it does not exist or is dead. */
@@ -61,17 +61,14 @@ export class StoredTree {
   }
 }
 
-/** A layer and all below it, uppermost first, as the tables have them. */
-function layersOf(tables: MetaTables, top: LayerId): Lower[] {
-  const layers: Lower[] = [];
-  let layer: LayerId | 0 = top;
-  while (layer !== 0) {
-    const record: LayerRecord | undefined = tables.layers.get(layer);
-    if (record === undefined) break;
-    layers.push(new FrozenLayer(tables, layer, record));
-    layer = record.parent;
-  }
-  return layers;
+/** A `StoreEngine`, as far as trees are read from its tables: it hands out stored trees, so it cannot be imported. */
+export interface TreeSource {
+  readonly openTrees: readonly Tree[];
+  openTreeOf(name: string): Tree | undefined;
+  openTree(name: string): Tree;
+  info(name: string): TreeInfo;
+  list(): TreeInfo[];
+  storedTree(info: TreeInfo): StoredTree;
 }
 
 /** Forks that another process owns and has just stored for us: what the tables say of them is what they are. */
@@ -81,18 +78,18 @@ export type SettledElsewhere = ReadonlySet<string>;
  * Brings what a fork's journal holds into the tables and returns the tree. ENOENT; EBUSY when another process
  * owns the fork, whose journal only it may read, unless that has been done there.
  */
-export function settleTree(engine: StoreEngine, name: string, elsewhere: SettledElsewhere): StoredTree {
+export function settleTree(engine: TreeSource, name: string, elsewhere: SettledElsewhere): StoredTree {
   const open = engine.openTreeOf(name);
   if (open !== undefined) open.checkpoint();
   else if (engine.info(name).kind === 'fork' && !elsewhere.has(name)) engine.openTree(name).close();
-  return new StoredTree(engine.tables, engine.info(name));
+  return engine.storedTree(engine.info(name));
 }
 
 /**
  * All trees, as far as this process can bring them up to date: a fork that another owns is as it last stored
  * it.
  */
-export function storedTrees(engine: StoreEngine): StoredTree[] {
+export function storedTrees(engine: TreeSource): StoredTree[] {
   for (const tree of engine.openTrees) tree.checkpoint();
-  return engine.list().map((info) => new StoredTree(engine.tables, info));
+  return engine.list().map((info) => engine.storedTree(info));
 }

@@ -94,6 +94,7 @@ export class Tree {
     const { stack } = this;
     for (const inode of stack.inodes.values()) inode.mapping?.closeMaps();
     if (stack.upper !== undefined) {
+      stack.dropUnrecordedTimes();
       for (const inode of stack.lazyTimes) if (!inode.isDead) stack.markDirty(inode);
       stack.lazyTimes.clear();
       for (const inode of [...stack.inodes.values()]) {

@@ -353,6 +353,10 @@ export class FaultySystem implements System {
     this.pass('chmodHost', textOf(path), () => this.inner.chmodHost(path, mode));
   }
 
+  realHostPath(path: Buffer): Buffer {
+    return this.pass('realHostPath', textOf(path), () => this.inner.realHostPath(path));
+  }
+
   makeHostDirectory(path: Buffer, mode: number): void {
     this.pass('makeHostDirectory', textOf(path), () => this.inner.makeHostDirectory(path, mode));
   }
@@ -374,6 +378,21 @@ export class FaultySystem implements System {
     return this.pass('openInRoot', text, () =>
       this.opened(text, this.inner.openInRoot(root, path, flags, mode)),
     );
+  }
+
+  openBeneath(directory: number, path: Buffer, flags: OpenFlags): number {
+    const text = textOf(path);
+    return this.pass('openBeneath', text, () =>
+      this.opened(text, this.inner.openBeneath(directory, path, flags)),
+    );
+  }
+
+  statAt(directory: number, name: Buffer): HostStat {
+    return this.pass('statAt', textOf(name), () => this.inner.statAt(directory, name));
+  }
+
+  statFile(fd: number): HostStat {
+    return this.onFile('statFile', fd, () => this.inner.statFile(fd));
   }
 
   syncFileSystem(fd: number): void {

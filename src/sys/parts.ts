@@ -14,6 +14,7 @@ export type NameCalls = Pick<
   | 'makeDirectory'
   | 'syncDirectory'
   | 'readHostLink'
+  | 'realHostPath'
   | 'openHost'
   | 'chownHost'
   | 'chmodHost'
@@ -63,6 +64,9 @@ export type HostCalls = Pick<
   | 'setHostTimes'
   | 'makeHostNode'
   | 'openInRoot'
+  | 'openBeneath'
+  | 'statAt'
+  | 'statFile'
   | 'syncFileSystem'
 >;
 
