@@ -23,6 +23,8 @@ import { BlobFiles } from './blob-files.ts';
 import { DamagedBlobError, shortBlob } from './damage.ts';
 import { EXTERNAL_BLOB_FIRST, ExternalFiles } from './external-files.ts';
 import { Fetches, readThrough } from './fetches.ts';
+import { assertSpan } from './read-span.ts';
+import { residentBlocks } from './residency.ts';
 import { scrubBlocks, type VisitBad } from './scrubbing.ts';
 import { Sealing } from './sealing.ts';
 import type { BlobSpaceCounts, BlobSpaceLimits } from './space-figures.ts';
@@ -79,8 +81,7 @@ export class BlobSpace {
       return;
     }
     const file = id === this.last.id ? this.last : this.use(id);
-    assert(position >= 0 && length >= 0, 'a read has a place and a length');
-    assert(offset >= 0 && offset + length <= target.length, 'the target has room for the read');
+    assertSpan(position, length, target, offset);
     if (this.readWindow(file, position, target, offset, length)) return;
     this.readSlowly(file, position, target, offset, length, true);
   }
@@ -92,8 +93,7 @@ export class BlobSpace {
   tryRead(id: BlobId, position: number, target: Uint8Array, offset: number, length: number): boolean {
     if (id >= EXTERNAL_BLOB_FIRST) return this.externals.tryRead(id, position, target, offset, length);
     const file = id === this.last.id ? this.last : this.use(id);
-    assert(position >= 0 && length >= 0, 'a read has a place and a length');
-    assert(offset >= 0 && offset + length <= target.length, 'the target has room for the read');
+    assertSpan(position, length, target, offset);
     return this.readSlowly(file, position, target, offset, length, false);
   }
 
@@ -102,14 +102,12 @@ export class BlobSpace {
    * and tells of no failure: the read that follows does.
    */
   fetch(id: BlobId, position: number, length: number): Promise<void> {
-    const fetched =
-      id >= EXTERNAL_BLOB_FIRST
-        ? this.externals.fetch(id, position, length)
-        : this.fetchBytes(id, position, length);
-    return this.fetches.add(fetched);
+    const source = id >= EXTERNAL_BLOB_FIRST ? this.externals : this;
+    return this.fetches.add(source.fetchBytes(id, position, length));
   }
 
-  private async fetchBytes(id: BlobId, position: number, length: number): Promise<void> {
+  /** For `fetch` only. */
+  async fetchBytes(id: BlobId, position: number, length: number): Promise<void> {
     const fd = this.pin(id);
     try {
       await readThrough(this.system, fd, position, length);
@@ -431,13 +429,7 @@ export class BlobSpace {
   /** Which blocks are in the page cache: one byte a block, 1 or 0. ENOTSUP where the system cannot map. */
   residentBlocks(id: BlobId, startBlock: number, count: number): Uint8Array {
     const fd = id >= EXTERNAL_BLOB_FIRST ? this.externals.descriptor(id) : this.descriptor(id);
-    const length = count * BLOCK_SIZE;
-    const address = this.system.mapWindow(fd, startBlock * BLOCK_SIZE, length);
-    try {
-      return this.system.residency(address, length).map((state) => state & 1);
-    } finally {
-      this.system.unmap(address, length);
-    }
+    return residentBlocks(this.system, fd, startBlock, count);
   }
 
   /** Drops the blob's clean pages from the page cache, for scrub and for tests of cold reads. */

@@ -7,7 +7,7 @@
  * and after whether it still is that (DESIGN §4), and is ESTALE where it is not. A *followed* one stands, in this process
  * only, for a file that nothing was recorded of: it is read as it is, as a plain directory would show it.
  */
-import { type BlobId, FsError, isFsError, nameToBytes, nameToString } from '../base/index.ts';
+import { type BlobId, FsError, isFsError } from '../base/index.ts';
 import type { FileTimes, HostStat, System } from '../sys/index.ts';
 import { readThrough } from './fetches.ts';
 
@@ -17,8 +17,6 @@ export const EXTERNAL_BLOB_FIRST = 2 ** 40;
 export const FOLLOWED_BLOB_FIRST = 2 ** 50;
 
 const DESCRIPTORS_MAX = 256;
-const O_RDONLY = 0;
-const O_NONBLOCK = 0o4000;
 
 /** What a recorded host file was. */
 export interface ExternalState {
@@ -27,8 +25,16 @@ export interface ExternalState {
   readonly sizeBytes: number;
   readonly modified: FileTimes;
   readonly changed: FileTimes;
-  /** Absolute, a byte string. */
+  /** From the root of its host tree, a byte string. */
   readonly path: string;
+}
+
+/** A recorded host file: what it was, and what opens it. */
+export interface RecordedFile {
+  readonly state: ExternalState;
+  /** The file's path on the host, for messages. */
+  readonly shownPath: string;
+  open(): number;
 }
 
 /** Opens the host file for reading, as it is now. */
@@ -46,12 +52,13 @@ export function isFollowed(blob: BlobId | 0): boolean {
 
 interface OpenExternal {
   fd: number;
-  readonly state: ExternalState | undefined;
+  /** Undefined for a followed one. */
+  readonly recorded: RecordedFile | undefined;
 }
 
 export class ExternalFiles {
   /** Says what a recorded host file was; set by whoever has the tables. */
-  recorded: ((blob: BlobId) => ExternalState | undefined) | undefined;
+  recorded: ((blob: BlobId) => RecordedFile | undefined) | undefined;
   private readonly system: System;
   private readonly followed = new Map<BlobId, OpenFollowed>();
   private nextFollowed = FOLLOWED_BLOB_FIRST;
@@ -96,18 +103,18 @@ export class ExternalFiles {
     mayWait: boolean,
   ): boolean {
     const { system } = this;
-    const { fd, state } = this.use(blob);
-    if (state !== undefined) this.requireUnchanged(fd, state);
+    const { fd, recorded } = this.use(blob);
+    if (recorded !== undefined) this.requireUnchanged(fd, recorded);
     const read = mayWait ? system.pread : system.tryPread;
     const count = read.call(system, fd, target, offset, length, position);
     if (count < 0) return false;
-    if (state !== undefined) this.requireUnchanged(fd, state);
+    if (recorded !== undefined) this.requireUnchanged(fd, recorded);
     target.fill(0, offset + count, offset + length);
     return true;
   }
 
   /** Brings bytes into the host's page cache by the thread pool. Tells of no failure: the read that follows does. */
-  async fetch(blob: BlobId, position: number, length: number): Promise<void> {
+  async fetchBytes(blob: BlobId, position: number, length: number): Promise<void> {
     let fd: number;
     try {
       // A descriptor of its own: the other may be closed meanwhile.
@@ -125,8 +132,8 @@ export class ExternalFiles {
 
   /** A descriptor good until the next call; a recorded file is what it was when this returns. */
   descriptor(blob: BlobId): number {
-    const { fd, state } = this.use(blob);
-    if (state !== undefined) this.requireUnchanged(fd, state);
+    const { fd, recorded } = this.use(blob);
+    if (recorded !== undefined) this.requireUnchanged(fd, recorded);
     return fd;
   }
 
@@ -177,36 +184,36 @@ export class ExternalFiles {
 
   private openFile(blob: BlobId): OpenExternal {
     const open = this.followed.get(blob);
-    if (open !== undefined) return { fd: open(), state: undefined };
-    const state = this.recorded?.(blob);
-    if (state === undefined) {
+    if (open !== undefined) return { fd: open(), recorded: undefined };
+    const recorded = this.recorded?.(blob);
+    if (recorded === undefined) {
       throw new FsError('EIO', { syscall: 'read', note: `the host file of blob ${blob} is not recorded` });
     }
     let fd: number;
     try {
-      fd = this.system.openHost(nameToBytes(state.path), O_RDONLY | O_NONBLOCK);
+      fd = recorded.open();
     } catch (error) {
-      if (!isFsError(error, 'ENOENT') && !isFsError(error, 'ENOTDIR') && !isFsError(error, 'ELOOP'))
-        throw error;
-      throw stale(state, 'is gone');
+      const isGone = isFsError(error, 'ENOENT') || isFsError(error, 'ENOTDIR') || isFsError(error, 'ELOOP');
+      throw isGone ? stale(recorded, 'is gone') : error;
     }
     try {
-      this.requireUnchanged(fd, state);
-      return { fd, state };
+      this.requireUnchanged(fd, recorded);
+      return { fd, recorded };
     } catch (error) {
       this.system.close(fd);
       throw error;
     }
   }
 
-  private requireUnchanged(fd: number, state: ExternalState): void {
+  private requireUnchanged(fd: number, recorded: RecordedFile): void {
+    const { state } = recorded;
     const now = this.system.statFile(fd);
-    if (now.ino !== state.ino || !isSameTime(now.btime, state.birth)) throw stale(state, 'was replaced');
+    if (now.ino !== state.ino || !isSameTime(now.btime, state.birth)) throw stale(recorded, 'was replaced');
     const isSame =
       now.size === state.sizeBytes &&
       isSameTime(now.mtime, state.modified) &&
       isSameTime(now.ctime, state.changed);
-    if (!isSame || now.nlink === 0) throw stale(state, now.nlink === 0 ? 'was removed' : 'was changed');
+    if (!isSame || now.nlink === 0) throw stale(recorded, now.nlink === 0 ? 'was removed' : 'was changed');
   }
 }
 
@@ -214,9 +221,9 @@ function isSameTime(a: FileTimes | undefined, b: FileTimes | undefined): boolean
   return a?.seconds === b?.seconds && a?.nanoseconds === b?.nanoseconds;
 }
 
-function stale({ path }: ExternalState, what: string): FsError {
+function stale({ shownPath }: RecordedFile, what: string): FsError {
   const note =
-    `the host file '${nameToString(path)}' ${what} after this file was copied up: ` +
+    `the host file '${shownPath}' ${what} after this file was copied up: ` +
     'what the fork has not written itself is lost to it; see docs/host-trees.md';
   return new FsError('ESTALE', { syscall: 'read', note });
 }

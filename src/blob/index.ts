@@ -24,6 +24,7 @@ export {
   type ExternalState,
   isExternal,
   isFollowed,
+  type RecordedFile,
 } from './external-files.ts';
 export type { VisitBad } from './scrubbing.ts';
 export type { Sealing } from './sealing.ts';

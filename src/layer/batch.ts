@@ -2,10 +2,11 @@
  * The changes of one operation, gathered before any of them is made. `LayerStack.commit` journals them as one record
  * and then applies them, so an operation happens wholly or not at all, also when the disk is full.
  */
-import type { Name } from '../base/index.ts';
+import type { ByteWriter, LayerId, Name } from '../base/index.ts';
 import type { Run } from '../extent/index.ts';
 import type { InodeRecord } from '../meta/index.ts';
-import type { Entry } from './entry.ts';
+import { encodeInodeEffect, encodeName, encodeRuns, encodeXattrs } from './effect-format.ts';
+import { type Entry, entryIno, entryKind } from './entry.ts';
 import type { Inode } from './inode.ts';
 
 /** A record that a batch is still changing. */
@@ -75,5 +76,26 @@ export class Batch {
   setXattrs(inode: Inode, xattrs: Map<string, Buffer>): void {
     this.xattrInodes.push(inode);
     this.xattrMaps.push(xattrs);
+  }
+
+  /** What the journal is to say, for layer `layer`, which holds from here on what the batch changes. */
+  encode(writer: ByteWriter, layer: LayerId): void {
+    for (let index = 0; index < this.runInodes.length; index++) {
+      const inode = this.runInodes[index]!;
+      this.change(inode).extentLayer = layer;
+      encodeRuns(writer, inode.ino, this.runLists[index]!);
+    }
+    for (const inode of this.xattrInodes) this.change(inode).xattrLayer = layer;
+    for (let index = 0; index < this.inodes.length; index++) {
+      encodeInodeEffect(writer, this.inodes[index]!.ino, this.drafts[index]!);
+    }
+    for (const names of [this.anchors, this.names]) {
+      for (const { directory, name, entry } of names) {
+        encodeName(writer, directory.ino, name, entryIno(entry), entryKind(entry));
+      }
+    }
+    for (let index = 0; index < this.xattrInodes.length; index++) {
+      encodeXattrs(writer, this.xattrInodes[index]!.ino, this.xattrMaps[index]!);
+    }
   }
 }

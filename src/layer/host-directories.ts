@@ -10,6 +10,14 @@ const O_DIRECTORY = 0o200000;
 const O_NOFOLLOW = 0o400000;
 const HERE = Buffer.from('.');
 
+/** The type of the mounts that `interface/fuse` makes. */
+const MOUNT_TYPE = 'fuse.ramet';
+
+/** Whether what is at a path is served by Ramet, maybe by this very process, which would wait for itself. */
+export function isMountOfRamet(system: System, path: string): boolean {
+  return system.mountTypeAt(path) === MOUNT_TYPE;
+}
+
 export class HostDirectories {
   private readonly system: System;
   private readonly source: HostSource;
@@ -30,6 +38,7 @@ export class HostDirectories {
   root(): number {
     if (this.rootFd !== -1) return this.rootFd;
     const { system, source } = this;
+    if (isMountOfRamet(system, source.path)) throw this.lost('is covered by a mount of Ramet');
     let fd: number;
     try {
       fd = system.openHost(nameToBytes(source.path), O_PATH | O_DIRECTORY);
@@ -50,6 +59,11 @@ export class HostDirectories {
     this.rootFd = fd;
     this.rootDev = stat.dev;
     return fd;
+  }
+
+  /** Opens a file below the root by its path from there, through no symlink and no mount point. */
+  openFile(path: string, flags: number): number {
+    return this.system.openBeneath(this.root(), nameToBytes(path), flags | O_NOFOLLOW);
   }
 
   /** As `HostPlace.dev` has it. */

@@ -29,7 +29,6 @@ import { kindOfMode, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from './inode.ts';
 import type { DerivedLower, HostFile } from './lower.ts';
 
 const O_RDONLY = 0;
-const O_NOFOLLOW = 0o400000;
 const O_NONBLOCK = 0o4000;
 const O_PATH = 0o10000000;
 const SECTORS_PER_BLOCK = 8;
@@ -202,7 +201,7 @@ export class HostLayer implements DerivedLower {
   }
 
   private withPath<T>(place: HostPlace, use: (fd: number) => T): T {
-    const fd = this.system.openBeneath(this.directories.root(), nameToBytes(place.path), O_PATH | O_NOFOLLOW);
+    const fd = this.directories.openFile(place.path, O_PATH);
     try {
       return use(fd);
     } finally {
@@ -281,9 +280,8 @@ export class HostLayer implements DerivedLower {
 
   /** Whatever regular file is at the place now. ESTALE when there is none. */
   private openFile(place: HostPlace): number {
-    const root = this.directories.root();
     try {
-      const fd = this.system.openBeneath(root, nameToBytes(place.path), O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+      const fd = this.directories.openFile(place.path, O_RDONLY | O_NONBLOCK);
       if ((this.system.statFile(fd).mode & S_IFMT) === S_IFREG) return fd;
       this.system.close(fd);
     } catch (error) {
@@ -309,6 +307,11 @@ export class HostLayer implements DerivedLower {
     };
   }
 
+  /** Opens the host file that a recorded blob stands for, whatever it is now. Errors of the host. */
+  openRecorded({ path }: ExternalState): number {
+    return this.directories.openFile(path, O_RDONLY | O_NONBLOCK);
+  }
+
   /** Whoever is at the place now: nothing but attributes was changed above. */
   private statContent(place: HostPlace): HostStat {
     const stat = this.statPath(place);
@@ -318,15 +321,17 @@ export class HostLayer implements DerivedLower {
 
   private stateOf(fd: number, place: HostPlace): ExternalState {
     const { ino, btime, size, mtime, ctime } = this.system.statFile(fd);
-    const path = `${this.source.path}/${place.path}`;
-    return { ino, birth: btime, sizeBytes: size, modified: mtime, changed: ctime, path };
+    return { ino, birth: btime, sizeBytes: size, modified: mtime, changed: ctime, path: place.path };
   }
 
   /** A file that was recorded in this state before keeps its number, so that forks share it by name as well. */
   private recordFile(place: HostPlace, state: ExternalState): BlobId {
     const { recorded } = place;
-    if (recorded !== undefined && isDeepStrictEqual(recorded.state, state)) return recorded.blob;
     const { tables } = this;
+    if (recorded !== undefined && isDeepStrictEqual(recorded.state, state)) {
+      const { blob } = recorded;
+      if (tables.externals.get(blob) !== undefined && tables.dropped.get(blob) === undefined) return blob;
+    }
     const blob = tables.transaction(() => {
       const number = (EXTERNAL_BLOB_FIRST + tables.allocate('nextExternal')) as BlobId; // A number of its own kind.
       tables.externals.put(number, { layer: this.id, ...state });

@@ -29,6 +29,12 @@ export class LayerChain {
     return this.live !== undefined && isDerived(ino);
   }
 
+  /** Whether a live layer has a part in what an inode is: its record, its bytes, or its names. */
+  mayChange(inode: Inode): boolean {
+    if (this.live === undefined || !isDerived(inode.ino)) return false;
+    return inode.isUnrecorded || inode.isDirectory || inode.record.extentLayer === this.live.id;
+  }
+
   /** The record of a living inode. */
   record(ino: Ino): InodeRecord | undefined {
     for (const layer of this.lowers) {

@@ -28,8 +28,8 @@ import type { InodeRecord, MetaTables, NamedDentry } from '../meta/index.ts';
 import type { System } from '../sys/index.ts';
 import { Batch } from './batch.ts';
 import { isDerived } from './derived-numbers.ts';
-import { encodeInodeEffect, encodeName, encodeRuns, encodeXattrs } from './effect-format.ts';
-import { type Entry, entryIno, entryKind, entryOf, NO_ENTRY, UNREAD_ENTRY } from './entry.ts';
+import { type Entry, entryOf, NO_ENTRY, UNREAD_ENTRY } from './entry.ts';
+import { evictInodes, evictNames } from './evicting.ts';
 import { storedRuns } from './frozen-layer.ts';
 import { holderOf } from './holder.ts';
 import { Inode } from './inode.ts';
@@ -86,7 +86,8 @@ export class LayerStack implements PhysicalSpace, CachedTree {
   /** Names in `children` of all inodes; some that are gone may be counted until room is made. */
   nameCount = 0;
   private isCached = true;
-  private chain: LayerChain = new LayerChain([]);
+  /** The lowers, and what they say together. */
+  chain: LayerChain = new LayerChain([]);
   private readonly origins = new Origins();
 
   constructor(parts: StackParts, rootIno: Ino, upper: UpperLayer | undefined, lowers: readonly Lower[]) {
@@ -200,51 +201,11 @@ export class LayerStack implements PhysicalSpace, CachedTree {
   }
 
   dropInodes(count: number): void {
-    this.storeLazyTimes(count);
-    let left = count;
-    for (const [ino, inode] of this.inodes) {
-      if (left <= 0) break;
-      if (ino === this.rootIno || !inode.isEvictable || this.lazyTimes.has(inode)) continue;
-      this.nameCount -= inode.children?.size ?? 0;
-      this.inodes.delete(ino);
-      left--;
-    }
+    evictInodes(this, count);
   }
 
-  /** Changed names wait for the checkpoint. The count is made exact on the way. */
   dropNames(count: number): void {
-    let kept = 0;
-    let dropped = 0;
-    for (const inode of this.inodes.values()) {
-      const size = inode.children?.size ?? 0;
-      if (dropped < count && size > 0 && inode.changedNames === undefined) {
-        inode.children = undefined;
-        inode.isComplete = false;
-        inode.namesBetween = undefined;
-        dropped += size;
-      } else kept += size;
-    }
-    this.nameCount = kept;
-  }
-
-  /** The access times of the oldest inodes are stored: until then a tree that was only read could drop none of them. */
-  private storeLazyTimes(count: number): void {
-    this.dropUnrecordedTimes();
-    let left = count;
-    let isDue = false;
-    for (const inode of this.lazyTimes) {
-      if (left-- <= 0) break;
-      this.lazyTimes.delete(inode);
-      if (inode.isDead) continue;
-      this.markDirty(inode);
-      isDue = true;
-    }
-    if (isDue) this.onCheckpointDue?.();
-  }
-
-  /** Reading alone records nothing of what a live layer has: those times end with this process. */
-  dropUnrecordedTimes(): void {
-    for (const inode of this.lazyTimes) if (inode.isUnrecorded) this.lazyTimes.delete(inode);
+    evictNames(this, count);
   }
 
   /** What `name` is in `directory`; `NO_ENTRY` when there is no such name. */
@@ -254,18 +215,13 @@ export class LayerStack implements PhysicalSpace, CachedTree {
     if (known === undefined && directory.isComplete) return NO_ENTRY;
     const entry = this.readName(directory, name);
     // What a live layer says is asked for again the next time.
-    if (this.isLive(directory)) return entry;
+    if (this.chain.isLive(directory.ino)) return entry;
     directory.children ??= new Map();
     if (entry !== NO_ENTRY || directory.children.size < CACHED_NAMES_MAX) {
       directory.children.set(name, entry);
       this.nameCount++;
     }
     return entry;
-  }
-
-  /** Whether a live layer may have names in the directory. */
-  isLive(directory: Inode): boolean {
-    return this.chain.isLive(directory.ino);
   }
 
   /** What the layers above a live one say of a name; undefined when they leave it to that one. */
@@ -310,7 +266,7 @@ export class LayerStack implements PhysicalSpace, CachedTree {
       if (entry === NO_ENTRY) merged.delete(name);
       else if (entry !== UNREAD_ENTRY) merged.set(name, entry);
     }
-    if (this.isLive(directory)) return merged;
+    if (this.chain.isLive(directory.ino)) return merged;
     this.nameCount += merged.size - (directory.children?.size ?? 0);
     directory.children = merged;
     directory.isComplete = true;
@@ -384,22 +340,8 @@ export class LayerStack implements PhysicalSpace, CachedTree {
       if (live !== undefined) anchor(this, live, batch);
       const writer = EFFECTS.reset();
       if (derived !== undefined) this.origins.encode(derived, writer, batch);
-      for (let index = 0; index < batch.runInodes.length; index++) {
-        const inode = batch.runInodes[index]!;
-        this.mappingOf(inode);
-        batch.change(inode).extentLayer = upper.id;
-        encodeRuns(writer, inode.ino, batch.runLists[index]!);
-      }
-      for (const inode of batch.xattrInodes) batch.change(inode).xattrLayer = upper.id;
-      for (let index = 0; index < batch.inodes.length; index++) {
-        encodeInodeEffect(writer, batch.inodes[index]!.ino, batch.drafts[index]!);
-      }
-      for (const { directory, name, entry } of [...batch.anchors, ...batch.names]) {
-        encodeName(writer, directory.ino, name, entryIno(entry), entryKind(entry));
-      }
-      for (let index = 0; index < batch.xattrInodes.length; index++) {
-        encodeXattrs(writer, batch.xattrInodes[index]!.ino, batch.xattrMaps[index]!);
-      }
+      for (const inode of batch.runInodes) this.mappingOf(inode);
+      batch.encode(writer, upper.id);
       // Opened now if the change will need it: once the record is written nothing may fail.
       if (this.needsActive(batch, upper)) upper.activeBlob();
       upper.journal.append(writer.view());
@@ -540,7 +482,7 @@ export class LayerStack implements PhysicalSpace, CachedTree {
 
   /** Whether `name` in `directory` would show through from a lower layer if the upper one said nothing of it. */
   showsFromBelow(directory: Inode, name: Name): boolean {
-    if (this.isLive(directory)) return this.showsFromLive(directory, name);
+    if (this.chain.isLive(directory.ino)) return this.showsFromLive(directory, name);
     return this.existsBelow(directory.ino) && this.chain.name(directory, name) !== NO_ENTRY;
   }
 }

@@ -15,6 +15,7 @@ import {
 import { type ActiveBlob, isExternal } from '../blob/index.ts';
 import type { Run } from '../extent/index.ts';
 import { type Mapping, TO_THE_END } from '../mapping/index.ts';
+import type { InodeRecord } from '../meta/index.ts';
 import type { HostStat, System } from '../sys/index.ts';
 import type { Batch } from './batch.ts';
 import { type Entry, entryIno, entryOf } from './entry.ts';
@@ -54,6 +55,40 @@ const EVERYTHING: Run = {
 export function refresh(live: DerivedLower, inode: Inode): void {
   if (inode.isUnrecorded) refreshAll(live, inode);
   else if (inode.isFile && inode.record.extentLayer === live.id) refreshBytes(live, inode);
+  else if (inode.isDirectory) refreshTimes(live, inode);
+}
+
+/** A recorded directory is changed by whoever changes its names, on either side. */
+function refreshTimes(live: DerivedLower, inode: Inode): void {
+  let record: InodeRecord | undefined;
+  try {
+    record = live.inode(inode.ino);
+  } catch (error) {
+    // What the fork has recorded is there whatever became of the host.
+    if (!isFsError(error)) throw error;
+  }
+  if (record === undefined || !isWrittenSince(record.mtimeSeconds, record.mtimeNanoseconds, inode.record))
+    return;
+  inode.record = { ...inode.record, ...written(record.mtimeSeconds, record.mtimeNanoseconds) };
+}
+
+/** Whether the host wrote after a layer above last changed the inode: until then its times are what that made them. */
+function isWrittenSince(
+  seconds: number,
+  nanoseconds: number,
+  { ctimeSeconds, ctimeNanoseconds }: InodeRecord,
+): boolean {
+  return seconds > ctimeSeconds || (seconds === ctimeSeconds && nanoseconds > ctimeNanoseconds);
+}
+
+/** As write(2) leaves the times. */
+function written(seconds: number, nanoseconds: number): Partial<InodeRecord> {
+  return {
+    mtimeSeconds: seconds,
+    mtimeNanoseconds: nanoseconds,
+    ctimeSeconds: seconds,
+    ctimeNanoseconds: nanoseconds,
+  };
 }
 
 function refreshAll(live: DerivedLower, inode: Inode): void {
@@ -87,17 +122,15 @@ function refreshBytes(live: DerivedLower, inode: Inode): void {
   }
   const { record } = inode;
   const { seconds: mtimeSeconds, nanoseconds: mtimeNanoseconds } = stat.mtime;
-  const isNewer =
-    mtimeSeconds > record.mtimeSeconds ||
-    (mtimeSeconds === record.mtimeSeconds && mtimeNanoseconds > record.mtimeNanoseconds);
-  if (stat.size === record.size && !isNewer) return;
+  const isWritten = isWrittenSince(mtimeSeconds, mtimeNanoseconds, record);
+  if (stat.size === record.size && !isWritten) return;
   file.forget();
   const blocks = Math.ceil(stat.blocks / SECTORS_PER_BLOCK);
   inode.record = {
     ...record,
     size: stat.size,
     blocks,
-    ...(isNewer ? { mtimeSeconds, mtimeNanoseconds } : {}),
+    ...(isWritten ? written(mtimeSeconds, mtimeNanoseconds) : {}),
   };
   inode.mapping = undefined;
 }

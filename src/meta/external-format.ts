@@ -8,7 +8,7 @@
  *   varint  size in bytes
  *   i64     modified, seconds; u32 nanoseconds
  *   i64     changed, seconds; u32 nanoseconds
- *   varint  length, then bytes: absolute path of the file
+ *   varint  length, then bytes: path of the file from the root of its host tree
  */
 import type { ByteReader, ByteWriter, LayerId, Timespec } from '../base/index.ts';
 import { readTimespec, writeTimespec } from './layer-format.ts';
@@ -23,7 +23,7 @@ export interface ExternalRecord {
   sizeBytes: number;
   modified: Timespec;
   changed: Timespec;
-  /** Absolute, a byte string. */
+  /** From the root of its host tree, a byte string. */
   path: string;
 }
 

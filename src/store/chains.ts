@@ -2,7 +2,8 @@
  * The frozen layers under the trees of a store, from the uppermost one down to the base. One object a layer, shared by
  * all trees of this process that stand on it; flattening changes what a layer stands on, and open trees follow.
  */
-import type { LayerId } from '../base/index.ts';
+import { type BlobId, type LayerId, nameToString } from '../base/index.ts';
+import type { RecordedFile } from '../blob/index.ts';
 import { FrozenLayer, HostLayer, type HostLayerParts, type Lower } from '../layer/index.ts';
 import type { LayerRecord, MetaTables } from '../meta/index.ts';
 import type { Tree } from './tree.ts';
@@ -51,6 +52,18 @@ export class Chains {
     if (record === undefined) return [];
     if (record.state === 'frozen') return this.under(layer);
     return [new FrozenLayer(this.tables, layer, record), ...this.under(record.parent)];
+  }
+
+  /** The host file that a recorded blob stands for; undefined when there is no such row, or no such host tree. */
+  recordedFile(blob: BlobId): RecordedFile | undefined {
+    const state = this.tables.externals.get(blob);
+    if (state === undefined) return undefined;
+    const record = this.tables.layers.get(state.layer);
+    if (record?.host === undefined) return undefined;
+    const [host] = this.under(state.layer);
+    if (!(host instanceof HostLayer)) return undefined;
+    const shownPath = nameToString(`${record.host.path}/${state.path}`);
+    return { state, shownPath, open: () => host.openRecorded(state) };
   }
 
   /** Gives back what the layers hold of the host. */

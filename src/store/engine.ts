@@ -8,11 +8,12 @@
  */
 
 import { assert, FsError, isFsError, type LayerId, StoreError } from '../base/index.ts';
-import { BlobSpace, type BlobSpaceCounts } from '../blob/index.ts';
+import { BlobSpace } from '../blob/index.ts';
 import {
   FrozenLayer,
   HostLayer,
   LayerStack,
+  type Lower,
   processTreeCache,
   recover,
   type StackParts,
@@ -33,6 +34,7 @@ import { checkLayout, checkTreeName, createLayout, pathExists, StoreLayout } fro
 import { settleLease } from './lease-settling.ts';
 import { Lease } from './leases.ts';
 import { Sealer } from './sealer.ts';
+import type { StoreCounts, StoreOptions } from './store-options.ts';
 import { StoredTree } from './stored-tree.ts';
 import { Tree, type TreeInfo } from './tree.ts';
 import { TreeRows } from './tree-rows.ts';
@@ -42,26 +44,6 @@ import { retire, Uppers } from './uppers.ts';
 const COMMIT_MARK_MS = 2_000;
 /** A fork whose chain would be so many times longer than it should be flattens it first: nothing else got to it. */
 const CHAIN_OVERRUN = 4;
-
-export interface StoreOptions {
-  readonly system?: System;
-  /** Make the store where there is none. */
-  readonly create?: boolean;
-  /** Layers under a tree before they are flattened in the background; 16 where nothing is said. */
-  readonly chainLayersMax?: number;
-  /** Milliseconds between two commit marks: what a power cut may take. 2,000 where nothing is said. */
-  readonly commitMarkMs?: number;
-  /** What open trees may keep in memory of what they have read; shared by all stores of the process by default. */
-  readonly cache?: TreeCache;
-}
-
-export interface StoreCounts extends BlobSpaceCounts {
-  /** Kernel mappings of live memory maps, and how many there may be. */
-  readonly mappings: number;
-  readonly mappingsMax: number;
-  /** Blocks copied only to keep memory maps within their share of mappings. */
-  readonly gatheredBlocks: number;
-}
 
 export class StoreEngine {
   readonly directory: string;
@@ -91,11 +73,9 @@ export class StoreEngine {
     this.blobs = new BlobSpace(system, layout.blobsDirectory);
     this.lease = Lease.take(system, layout.runDirectory);
     this.rows = new TreeRows(this.tables, system.clock, layout.directory);
-    this.blobs.externals.recorded = (blob) => this.tables.externals.get(blob);
-    this.chains = new Chains(
-      { system, tables: this.tables, blobs: this.blobs, storeDirectory: layout.directory },
-      this.rows,
-    );
+    const { tables, blobs, rows } = this;
+    this.chains = new Chains({ system, tables, blobs, storeDirectory: layout.directory }, rows);
+    blobs.externals.recorded = (blob) => this.chains.recordedFile(blob);
     this.uppers = new Uppers(this, this.rows);
     this.sealer = new Sealer(this.tables, this.blobs);
     this.chainLayersMax = chainLayersMax;
@@ -346,6 +326,11 @@ export class StoreEngine {
     return this.openTree(name);
   }
 
+  /** The layers from a frozen one down to the base. */
+  lowersFrom(layer: LayerId): readonly Lower[] {
+    return this.chains.under(layer);
+  }
+
   /** A tree as the tables have it. */
   storedTree(info: TreeInfo): StoredTree {
     this.tables.renew();
@@ -448,21 +433,7 @@ export class StoreEngine {
         note: 'it is open in this process: close it first',
       });
     }
-    // Taking the layer over proves that nobody else has it; what its journal holds goes with it.
-    const upper = this.uppers.take(info, this.rows.layer(info.layer), 'drop');
-    try {
-      this.tables.transaction(() => {
-        // Before the lock was ours another process may have dropped it and given the name to another fork.
-        if (this.tables.trees.get(name)?.layer !== info.layer) {
-          throw new FsError('EBUSY', { syscall: 'drop', path: name, note: 'another process is changing it' });
-        }
-        this.tables.trees.remove(name);
-      });
-    } catch (error) {
-      upper.abandon();
-      throw error;
-    }
-    upper.retire();
+    this.uppers.drop(info, this.rows.layer(info.layer));
   }
 
   /** A builder for a frozen layer in bulk: what import fills. EINVAL, EEXIST. */

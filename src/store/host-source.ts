@@ -1,5 +1,6 @@
 /** A directory of the host as the lower of a fork: found, and refused where it would read itself. */
 import { FsError, isFsError, nameFromBytes, nameToBytes, nameToString } from '../base/index.ts';
+import { isMountOfRamet } from '../layer/index.ts';
 import type { HostSource } from '../meta/index.ts';
 import type { System } from '../sys/index.ts';
 
@@ -12,6 +13,11 @@ export function hostSource(system: System, directory: string, isPinned: boolean)
   const stat = system.statHost(nameToBytes(path), true);
   if ((stat.mode & S_IFMT) !== S_IFDIR) {
     throw new FsError('ENOTDIR', { syscall: 'fork', path: directory, note: 'a lower is a directory' });
+  }
+  if (isMountOfRamet(system, path)) {
+    const note =
+      'it is what Ramet shows itself: fork the tree that is mounted there by its name, see `ramet ls --mounts`';
+    throw new FsError('ELOOP', { syscall: 'fork', path: directory, note });
   }
   return { path, ino: stat.ino, birth: stat.btime, isPinned };
 }

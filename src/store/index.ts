@@ -13,5 +13,6 @@ export type { GcReport } from './gc.ts';
 export * from './layer-builder.ts';
 export { FORMAT_VERSION, StoreLayout } from './layout.ts';
 export { filePages, type PageReport, type PageRun, pageReportTitle, type SettledFile } from './pages.ts';
+export type { StoreCounts, StoreOptions } from './store-options.ts';
 export type { SettledElsewhere } from './stored-tree.ts';
 export { Tree, type TreeInfo } from './tree.ts';

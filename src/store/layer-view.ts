@@ -23,7 +23,8 @@ export class LayerView {
     while (layer !== 0) {
       const record = records.get(layer);
       if (record === undefined) break;
-      layers.push(new FrozenLayer(tables, layer, record));
+      // What a derived layer has is not in the tables.
+      if (record.host === undefined) layers.push(new FrozenLayer(tables, layer, record));
       layer = record.parent;
     }
     this.layers = layers;

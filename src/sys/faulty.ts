@@ -404,6 +404,11 @@ export class FaultySystem implements System {
     return this.options.bootId ?? this.inner.bootId();
   }
 
+  mountTypeAt(path: string): string | undefined {
+    this.alive();
+    return this.inner.mountTypeAt(path);
+  }
+
   mapCountMax(): number {
     this.alive();
     return this.inner.mapCountMax();

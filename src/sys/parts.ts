@@ -70,4 +70,4 @@ export type HostCalls = Pick<
   | 'syncFileSystem'
 >;
 
-export type MachineCalls = Pick<System, 'bootId' | 'mapCountMax' | 'clock'>;
+export type MachineCalls = Pick<System, 'bootId' | 'mapCountMax' | 'mountTypeAt' | 'clock'>;

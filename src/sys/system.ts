@@ -192,5 +192,10 @@ export interface System {
   bootId(): string;
   /** vm.max_map_count. */
   mapCountMax(): number;
+  /**
+   * The type of the filesystem, for example `ext4`, that an absolute path without symlinks (a byte string) lies on, by
+   * the kernel's table of mounts alone. Undefined where that cannot be told.
+   */
+  mountTypeAt(path: string): string | undefined;
   readonly clock: Clock;
 }

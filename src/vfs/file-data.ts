@@ -132,7 +132,7 @@ export function setSize(context: TreeContext, inode: Inode, size: number, clears
   const before = inode.record.size;
   const draft = batch.change(inode);
   dropPrivileges(context, batch, inode, draft, clearsSetId);
-  if (size < before && (inode.record.blocks > 0 || stack.isLive(inode)))
+  if (size < before && (inode.record.blocks > 0 || stack.chain.isLive(inode.ino)))
     batch.setRuns(inode, stack.mappingOf(inode).cut(size));
   draft.size = size;
   touchModified(draft, context.now());

@@ -4,6 +4,7 @@
  * `StoreError` where the store itself is at fault.
  */
 import { statfsSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { assert, isFsError, nameToString } from '../../base/index.ts';
 import type { View } from '../../mapping/index.ts';
 import type { Change, FsckOptions, FsckReport, GcReport, Tree, TreeInfo } from '../../store/index.ts';
@@ -38,8 +39,14 @@ export interface StoreImportOptions extends ImportOptions {
 
 export interface ForkOptions {
   readonly name: string;
-  /** The tree to stand on, by name; none for an empty tree. */
+  /**
+   * What to stand on: a tree by name, or a directory of the host by a path with a slash in it (`./repo`); none for an
+   * empty tree. Nothing of a directory is read ahead, and it is never written; where it changes later the fork shows that,
+   * as docs/host-trees.md says.
+   */
   readonly lowers: readonly string[];
+  /** Over a directory: the first change of a file takes its bytes, so that the host file may change afterwards. */
+  readonly pin?: boolean;
 }
 
 export interface MapFileOptions {
@@ -47,6 +54,11 @@ export interface MapFileOptions {
   readonly verify?: boolean;
   /** Address space to reserve, in bytes, for a file that will grow while it is mapped. */
   readonly reserveBytes?: number;
+}
+
+/** A tree's name has no slash: what has one is a path. */
+function isHostPath(lower: string): boolean {
+  return lower.includes('/') || lower === '.' || lower === '..';
 }
 
 /** Runs a call of the engine; what fails carries the name of the operation and the tree. */
@@ -335,12 +347,21 @@ export class Store {
     return new Fork(this, this.openTree(name, 'fork'), name, info.source);
   }
 
-  /** A new writable tree over `lowers`: one name, or none for an empty tree. */
+  /**
+   * A new writable tree over `lowers`: a tree, a directory of the host, or nothing. EEXIST, EINVAL (the name), ENOENT and
+   * ENOTDIR of what it is to stand on, ELOOP for a directory that is a mount of Ramet.
+   */
   async createFork(options: ForkOptions): Promise<Fork> {
     const { name, lowers } = options;
     const [lower, ...others] = lowers;
     if (others.length > 0) {
       throw systemFailure('EINVAL', 'fork', name, undefined, 'a fork stands on one tree, or on none');
+    }
+    if (lower !== undefined && isHostPath(lower)) {
+      const fork = named('fork', name, () =>
+        this.engine.forkHost(resolve(lower), name, options.pin === true),
+      );
+      return new Fork(this, this.#wrap(fork), name, this.engine.info(name).source);
     }
     if (lower !== undefined) return this.forkOf(lower, name);
     return new Fork(this, this.#wrap(named('fork', name, () => this.engine.createEmpty(name))), name, '');
