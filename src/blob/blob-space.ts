@@ -39,9 +39,9 @@ const WOULD_BLOCK = -1;
 export class BlobSpace {
   readonly system: System;
   readonly directory: string;
-  /** For this room only: the files behind the blobs. */
+  /** For this room only, as is the next. */
   readonly files: BlobFiles;
-  /** For this room only: 1 MiB that is anyone's until the next call. */
+  /** 1 MiB that is anyone's until the next call. */
   readonly scratch: Buffer = Buffer.allocUnsafeSlow(CHUNK_BYTES);
   /** Host files that forks refer to. */
   readonly externals: ExternalFiles;
@@ -386,10 +386,7 @@ export class BlobSpace {
     this.release(id);
   }
 
-  /**
-   * The first half of `unlink`: the blob has no name any more. Where its descriptor is open the kernel keeps the space,
-   * whose giving back takes time with the size, until `release`.
-   */
+  /** The first half of `unlink`: no name any more. The kernel keeps the space of an open one until `release`. */
   unlinkNames(id: BlobId): void {
     this.files.unlinkNames(id);
   }

@@ -3,8 +3,8 @@
  * number in every process and after every restart, with nothing stored. They lie above all numbers that the store gives
  * out and below 2^49 (see entry.ts).
  *
- * Two files of one tree whose numbers collide (48 bits: some one in 10^5 for 100,000 files) get neighbouring numbers, in
- * the order in which they were met.
+ * Two files of one tree whose numbers collide (48 bits: a chance of one in 10^5 among 100,000 files) get neighbouring
+ * numbers, in the order in which they were met.
  */
 import { checksum64, type Ino } from '../base/index.ts';
 

@@ -1,7 +1,7 @@
 /**
  * A directory of the host as the lowest layer of a tree: nothing is read or copied ahead, and nothing is ever written
- * there. Names, attributes and bytes are the host's at the time they are asked for; what a layer above has recorded hides
- * them. docs/host-trees.md says what that means when the host changes underneath.
+ * there. Names, attributes and bytes are the host's at the time they are asked for; what a layer above has recorded
+ * hides them. docs/host-trees.md says what that means when the host changes underneath.
  *
  * A symlink is never followed, and no mount point is crossed: what is mounted inside of the directory is another tree.
  * The store itself, where it lies inside, is not there.

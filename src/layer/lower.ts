@@ -1,6 +1,6 @@
 /**
- * A lower layer as a stack sees it: something that answers for inodes and names and never learns of the layers above it.
- * Most lowers are rows of the tables (`FrozenLayer`). A derived one computes its answers from elsewhere: it gives out
+ * A lower layer as a stack sees it: what answers for inodes and names and never learns of the layers above it. Most
+ * lowers are rows of the tables (`FrozenLayer`). A derived one computes its answers from elsewhere: it gives out
  * numbers of its own making (`DerivedLower`).
  */
 import type { BlobId, Ino, LayerId, Name } from '../base/index.ts';
@@ -24,7 +24,7 @@ export interface Lower {
   list(directory: Ino): NamedDentry[];
   /** As `list`, where what the names stand for is not needed. */
   names(directory: Ino): Name[];
-  /** All runs, in order, of a file whose `extentLayer` is this one. `sizeBytes` is the file's size as its record says. */
+  /** All runs, in order, of a file whose `extentLayer` is this one and whose record says that it has `sizeBytes`. */
   runs(ino: Ino, sizeBytes: number): readonly Run[];
   /** The extended attributes of an inode whose `xattrLayer` is this one. */
   xattrs(ino: Ino): Map<string, Buffer> | undefined;

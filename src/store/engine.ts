@@ -311,7 +311,7 @@ export class StoreEngine {
 
   /**
    * Makes a writable tree over a directory of the host, of which nothing is read. Changes of the directory show in the
-   * fork wherever it has recorded none of its own; with `isPinned` copy-up takes a file's bytes, else it refers to them.
+   * fork wherever it has recorded none of its own; with `isPinned` copy-up takes a file's bytes, else refers to them.
    * EINVAL (name), EEXIST, ENOENT, ENOTDIR, ELOOP (a mount of this store).
    */
   forkHost(directory: string, name: string, isPinned: boolean): Tree {

@@ -35,7 +35,7 @@ export interface Checked {
   readonly owned: ReadonlySet<LayerId>;
 }
 
-/** Whether a layer computes its inodes instead of having them in rows: what it says of them is not there to be checked. */
+/** Whether a layer computes its inodes instead of having rows of them: what it says is not there to be checked. */
 export function isDerivedLayer(layers: ReadonlyMap<LayerId, LayerRecord>, layer: LayerId | 0): boolean {
   return layer !== 0 && layers.get(layer)?.host !== undefined;
 }

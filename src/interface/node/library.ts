@@ -41,8 +41,8 @@ export interface ForkOptions {
   readonly name: string;
   /**
    * What to stand on: a tree by name, or a directory of the host by a path with a slash in it (`./repo`); none for an
-   * empty tree. Nothing of a directory is read ahead, and it is never written; where it changes later the fork shows that,
-   * as docs/host-trees.md says.
+   * empty tree. Nothing of a directory is read ahead, and it is never written; docs/host-trees.md says what the fork
+   * shows where it changes later.
    */
   readonly lowers: readonly string[];
   /** Over a directory: the first change of a file takes its bytes, so that the host file may change afterwards. */
@@ -348,8 +348,8 @@ export class Store {
   }
 
   /**
-   * A new writable tree over `lowers`: a tree, a directory of the host, or nothing. EEXIST, EINVAL (the name), ENOENT and
-   * ENOTDIR of what it is to stand on, ELOOP for a directory that is a mount of Ramet.
+   * A new writable tree over `lowers`: a tree, a directory of the host, or nothing. EEXIST, EINVAL (the name), ENOENT
+   * and ENOTDIR of what it is to stand on, ELOOP for a directory that is a mount of Ramet.
    */
   async createFork(options: ForkOptions): Promise<Fork> {
     const { name, lowers } = options;
