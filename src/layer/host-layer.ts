@@ -278,12 +278,10 @@ export class HostLayer implements DerivedLower {
     ];
   }
 
-  /** Whatever regular file is at the place now. ESTALE when there is none. */
+  /** Whatever is at the place now. ESTALE when there is nothing. */
   private openFile(place: HostPlace): number {
     try {
-      const fd = this.directories.openFile(place.path, O_RDONLY | O_NONBLOCK);
-      if ((this.system.statFile(fd).mode & S_IFMT) === S_IFREG) return fd;
-      this.system.close(fd);
+      return this.directories.openFile(place.path, O_RDONLY | O_NONBLOCK);
     } catch (error) {
       if (!isMissing(error)) throw error;
     }
