@@ -341,6 +341,8 @@ export class HostLayer implements DerivedLower {
 
   close(): void {
     this.directories.close();
+    // Recorded files of the tree may be open as well, by whatever fork read them; those of others are opened anew.
+    this.blobs.externals.closeAll();
     for (const place of this.places.values()) {
       if (place.blob !== 0) this.blobs.externals.unfollow(place.blob as BlobId);
       place.blob = 0;
