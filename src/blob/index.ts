@@ -21,10 +21,11 @@ export { BlobWriter, type FinishedBlob } from './blob-writer.ts';
 export { DamagedBlobError } from './damage.ts';
 export {
   EXTERNAL_BLOB_FIRST,
+  type ExternalPlace,
+  type ExternalSource,
   type ExternalState,
   isExternal,
   isFollowed,
-  type RecordedFile,
 } from './external-files.ts';
 export type { VisitBad } from './scrubbing.ts';
 export type { Sealing } from './sealing.ts';

@@ -30,6 +30,7 @@ import { Batch } from './batch.ts';
 import { isDerived } from './derived-numbers.ts';
 import { type Entry, entryOf, NO_ENTRY, UNREAD_ENTRY } from './entry.ts';
 import { evictInodes, evictNames } from './evicting.ts';
+import { ExternalRecords } from './external-records.ts';
 import { storedRuns } from './frozen-layer.ts';
 import { holderOf } from './holder.ts';
 import { Inode } from './inode.ts';
@@ -88,7 +89,9 @@ export class LayerStack implements PhysicalSpace, CachedTree {
   private isCached = true;
   /** The lowers, and what they say together. */
   chain: LayerChain = new LayerChain([]);
-  private readonly origins = new Origins();
+  /** Of derived inodes, and of host files: journalled with the first record that needs them. */
+  readonly origins = new Origins();
+  readonly externals: ExternalRecords;
 
   constructor(parts: StackParts, rootIno: Ino, upper: UpperLayer | undefined, lowers: readonly Lower[]) {
     this.tables = parts.tables;
@@ -97,6 +100,7 @@ export class LayerStack implements PhysicalSpace, CachedTree {
     this.clock = parts.clock;
     this.budget = parts.budget;
     this.cache = parts.cache;
+    this.externals = new ExternalRecords(parts.tables, parts.blobs);
     this.rootIno = rootIno;
     this.upper = upper;
     this.lowers = lowers;
@@ -345,6 +349,7 @@ export class LayerStack implements PhysicalSpace, CachedTree {
       if (live !== undefined) anchor(this, live, batch);
       const writer = EFFECTS.reset();
       if (derived !== undefined) this.origins.encode(derived, writer, batch);
+      this.externals.encode(writer, batch);
       for (const inode of batch.runInodes) this.mappingOf(inode);
       batch.encode(writer, upper.id);
       // Opened now if the change will need it: once the record is written nothing may fail.
@@ -376,21 +381,6 @@ export class LayerStack implements PhysicalSpace, CachedTree {
   private hasRunIn(inode: Inode, blob: BlobId): boolean {
     for (const run of this.mappingOf(inode).extents) if (run.blob === blob) return true;
     return false;
-  }
-
-  /** A replayed record says what finds an inode of the base layer. */
-  keepOrigin(ino: Ino, origin: Uint8Array): void {
-    if (this.chain.derived !== undefined) this.origins.keep(this.chain.derived, ino, origin);
-  }
-
-  /** For the checkpoint, in the transaction that stores the record of the inode. */
-  storeOrigin(ino: Ino): void {
-    if (this.chain.derived !== undefined) this.origins.store(this.chain.derived, this.tables, ino);
-  }
-
-  /** The checkpoint is done. */
-  forgetOrigins(): void {
-    this.origins.clear();
   }
 
   private apply(batch: Batch): void {

@@ -12,7 +12,6 @@ export type CounterName =
   | 'nextIno'
   | 'nextDev'
   | 'nextTree'
-  | 'nextExternal'
   | 'epoch'
   | 'builders';
 

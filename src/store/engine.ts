@@ -75,7 +75,7 @@ export class StoreEngine {
     this.rows = new TreeRows(this.tables, system.clock, layout.directory);
     const { tables, blobs, rows } = this;
     this.chains = new Chains({ system, tables, blobs, storeDirectory: layout.directory }, rows);
-    blobs.externals.recorded = (blob) => this.chains.recordedFile(blob);
+    blobs.externals.source = this.chains;
     this.uppers = new Uppers(this, this.rows);
     this.sealer = new Sealer(this.tables, this.blobs);
     this.chainLayersMax = chainLayersMax;
