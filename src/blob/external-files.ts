@@ -88,7 +88,7 @@ export class ExternalFiles {
     this.system = system;
   }
 
-  /** The number under which ranges of a host file as it is now may be named. Whoever stores that stores `stateOf` too. */
+  /** The number under which ranges of a host file as it is now may be named. Who stores it stores `stateOf` too. */
   name(state: ExternalState): BlobId {
     let blob = EXTERNAL_BLOB_FIRST + Number(BigInt.asUintN(HASH_BITS, checksum64(bytesOf(state))));
     for (;;) {
