@@ -22,7 +22,7 @@ import {
   type Name,
 } from '../base/index.ts';
 import type { ActiveBlob, BlobSpace } from '../blob/index.ts';
-import { CHUNK_BLOCKS, ExtentMap } from '../extent/index.ts';
+import { CHUNK_BLOCKS, ExtentMap, type Run } from '../extent/index.ts';
 import { type MapBudget, Mapping, type PhysicalSpace } from '../mapping/index.ts';
 import type { InodeRecord, MetaTables } from '../meta/index.ts';
 import type { System } from '../sys/index.ts';
@@ -78,6 +78,8 @@ export class LayerStack implements PhysicalSpace, CachedTree {
    * Whether somebody outside reaches an inode by its number, also when its last name is gone: the kernel, of a mount.
    */
   isKept: ((ino: Ino) => boolean) | undefined;
+  /** Whether the kernel reads a file from its blob by itself: then the file stays in that blob. */
+  isPassedThrough: ((ino: Ino) => boolean) | undefined;
   isReplaying = false;
   readonly cache: TreeCache;
   /** Names in `children` of all inodes; some that are gone may be counted until room is made. */
@@ -296,15 +298,19 @@ export class LayerStack implements PhysicalSpace, CachedTree {
   /** The bytes of a regular file. */
   mappingOf(inode: Inode): Mapping {
     if (inode.mapping !== undefined) return inode.mapping;
+    const mapping = new Mapping(this, ExtentMap.fromRuns(this.storedRuns(inode)), inode);
+    inode.mapping = mapping;
+    return mapping;
+  }
+
+  /** A file's runs as the tables have them. */
+  storedRuns(inode: Inode): readonly Run[] {
     const holder = this.holderOf(inode, 'extentLayer');
+    if (holder === 0) return [];
     const { extents } = this.tables;
     // No run begins behind the end of the file: one row has all of a small one.
     const isSmall = inode.record.size <= CHUNK_BLOCKS * BLOCK_SIZE;
-    const runs =
-      holder === 0 ? [] : isSmall ? extents.loadFirst(holder, inode.ino) : extents.load(holder, inode.ino);
-    const mapping = new Mapping(this, ExtentMap.fromRuns(runs ?? []), inode);
-    inode.mapping = mapping;
-    return mapping;
+    return (isSmall ? extents.loadFirst(holder, inode.ino) : extents.load(holder, inode.ino)) ?? [];
   }
 
   /** An inode that lost its last memory map may have lost the last that kept it. */

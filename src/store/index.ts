@@ -5,6 +5,7 @@
  * of the filesystem.
  */
 export { type CacheLimits, TreeCache } from '../layer/index.ts';
+export type { DedupeOptions, DedupeProgress, DedupeReport } from './dedupe.ts';
 export { type Change, type ChangedPart, diffTrees } from './diff.ts';
 export { type DuReport, storeUsage, type TreeUsage } from './du.ts';
 export * from './engine.ts';

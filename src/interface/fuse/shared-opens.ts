@@ -49,6 +49,7 @@ export class SharedOpens implements OpenPolicy {
     this.stack = stack;
     this.device = device;
     this.view = kernel.readOnlyView(stack.blobs.directory);
+    stack.isPassedThrough = (ino) => (this.opens.get(ino)?.passed ?? 0) > 0;
   }
 
   open(inode: Inode, flags: number): OpenAnswer {
@@ -91,6 +92,7 @@ export class SharedOpens implements OpenPolicy {
   }
 
   end(): void {
+    this.stack.isPassedThrough = undefined;
     closeSync(this.view);
   }
 

@@ -1,0 +1,27 @@
+/** What this process has open follows dedupe, of this process or another: told by a counter of the tables. */
+import { followExtents } from '../layer/index.ts';
+import type { MetaTables } from '../meta/index.ts';
+import type { Tree } from './tree.ts';
+
+export class ExtentFollower {
+  private readonly tables: MetaTables;
+  /** The counter when all that was open had followed. */
+  private remaps: number;
+
+  constructor(tables: MetaTables) {
+    this.tables = tables;
+    this.remaps = tables.counters.get('remaps');
+  }
+
+  /** False when some file has to go on with old blocks; then it is tried again the next time. */
+  follow(trees: readonly Tree[]): boolean {
+    this.tables.renew();
+    // Read before the rows are: what changes meanwhile is followed the next time.
+    const remaps = this.tables.counters.get('remaps');
+    if (remaps === this.remaps) return true;
+    let isDone = true;
+    for (const { stack } of trees) if (!followExtents(stack)) isDone = false;
+    if (isDone) this.remaps = remaps;
+    return isDone;
+  }
+}
