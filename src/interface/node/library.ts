@@ -6,7 +6,16 @@
 import { statfsSync } from 'node:fs';
 import { assert, isFsError, nameToString } from '../../base/index.ts';
 import type { View } from '../../mapping/index.ts';
-import type { Change, FsckOptions, FsckReport, GcReport, Tree, TreeInfo } from '../../store/index.ts';
+import type {
+  Change,
+  DedupeOptions,
+  DedupeReport,
+  FsckOptions,
+  FsckReport,
+  GcReport,
+  Tree,
+  TreeInfo,
+} from '../../store/index.ts';
 import { type CacheLimits, diffTrees, StoreEngine, TreeCache } from '../../store/index.ts';
 import type { OpenFile } from '../../vfs/index.ts';
 import { MountedTrees } from '../owner/index.ts';
@@ -15,6 +24,7 @@ import { importTree } from '../transfer/index.ts';
 import { checkInteger } from './arguments.ts';
 import type { SpaceCounts } from './core.ts';
 import { failureOf, systemFailure } from './errors.ts';
+import { type ExtentDestination, type SameExtentResult, shareExtents } from './extent-same.ts';
 import { openFile } from './files.ts';
 import { READ_ONLY } from './flags.ts';
 import { checkMountPoint, type ForkMount, type MountOptions, mountFork, treeFailure } from './fork-mount.ts';
@@ -35,6 +45,9 @@ export interface StoreImportOptions extends ImportOptions {
   /** Told, once the import is done, what it did and what did not come over as it was. */
   readonly onReport?: (report: ImportReport) => void;
 }
+
+/** Which trees, how much memory and time, and whom to tell. */
+export type StoreDedupeOptions = Omit<DedupeOptions, 'frozenElsewhere'>;
 
 export interface ForkOptions {
   readonly name: string;
@@ -102,6 +115,16 @@ class OpenTree {
       // The view keeps the file alive, as a mapping does on Linux.
       if (!isDescriptor) fileSystem.close(open as OpenFile);
     }
+  }
+
+  extentSame(
+    source: string | Uint8Array | URL | number,
+    sourceOffset: number,
+    length: number,
+    destinations: readonly ExtentDestination[],
+  ): SameExtentResult[] {
+    const parts = { fileSystem: this.tree.fileSystem, calls: this.calls };
+    return shareExtents(parts, source, sourceOffset, length, destinations);
   }
 
   /** Closes the descriptors, then the tree. May be called twice. */
@@ -213,6 +236,26 @@ export class Fork {
    */
   map(file: string | Uint8Array | URL | number, options: MapFileOptions = {}): View {
     return this.#tree('mmap').map(file, options);
+  }
+
+  /**
+   * Lets ranges of files share the blocks of a range of `source` where they have the same bytes: ioctl_fideduperange(2).
+   * Offsets are whole blocks of 4,096 bytes, and so is the length unless it ends at the ends of both files; what is left
+   * over is not shared. Nothing that anyone reads changes, nor any time. Throws EBADF, EISDIR, EINVAL where the source is
+   * to blame; what is wrong with a destination is in its result. EBUSY while the fork is mounted.
+   *
+   * ```js
+   * const [result] = fork.extentSame('/a.bin', 0, 8192, [{ file: '/b.bin', offset: 0 }]);
+   * if (result.status === 'same') console.log(result.bytesDeduped);
+   * ```
+   */
+  extentSame(
+    source: string | Uint8Array | URL | number,
+    sourceOffset: number,
+    length: number,
+    destinations: readonly ExtentDestination[],
+  ): SameExtentResult[] {
+    return this.#tree('fideduperange').extentSame(source, sourceOffset, length, destinations);
   }
 
   /** What differs from `other`, the name of any tree; from the tree it was forked from unless told. */
@@ -377,6 +420,23 @@ export class Store {
   /** Removes a fork or snapshot. EBUSY while it is open or mounted, ENOENT when there is none. */
   async drop(name: string): Promise<void> {
     named('drop', name, () => this.engine.drop(name));
+  }
+
+  /**
+   * Makes equal blocks of all trees, or of some, one on disk and in memory, whoever is at work in them; `gc` gives back
+   * what is left over. A run that ends early, or that is killed, loses nothing: the next one goes on. ENOENT (a tree),
+   * EBUSY (another dedupe is under way), ENOSPC.
+   */
+  async dedupe(options: StoreDedupeOptions = {}): Promise<DedupeReport> {
+    const mounted = new MountedTrees(this.directory, this.engine.system);
+    try {
+      const frozenElsewhere = await mounted.freeze(options.trees);
+      return await this.engine.dedupe({ ...options, frozenElsewhere });
+    } catch (error) {
+      throw treeFailure('dedupe', this.directory, error);
+    } finally {
+      await mounted.close();
+    }
   }
 
   /** Gives back the space that no tree needs any more. */
