@@ -245,3 +245,31 @@ test('a damaged block is left alone and told of', async () => {
   assert.equal(report.bytesShared, 9 * BLOCK_SIZE);
   assert.deepEqual(readFile(next.openTree('one'), '/a'), blocks(10, 1));
 });
+
+test('a file that the kernel reads from its blob keeps its old blocks for as long', async () => {
+  await using scratch = new SharedStore();
+  const engine = await scratch.open();
+  const other = await scratch.open();
+  for (const name of ['one', 'two']) {
+    const tree = engine.createEmpty(name);
+    writeFile(tree, '/a', blocks(10, 1));
+    engine.snapshot(name, `${name}-frozen`);
+    tree.close();
+  }
+  const reader = engine.openTree('two-frozen');
+  const file = reader.fileSystem.open('/a', 0, 0);
+  const old = places(reader, '/a');
+  let isPassed = true;
+  reader.stack.isPassedThrough = (ino) => isPassed && ino === file.inode.ino;
+  await other.dedupe();
+  other.gc();
+  assert.equal(engine.settleLease(), false);
+  other.gc();
+  assert.deepEqual(places(reader, '/a'), old);
+  assert.deepEqual(readFile(reader, '/a'), blocks(10, 1));
+  isPassed = false;
+  assert.equal(engine.settleLease(), true);
+  assert.notDeepEqual(places(reader, '/a'), old);
+  assert.ok(other.gc().bytesFreed > 0);
+  assert.deepEqual(readFile(reader, '/a'), blocks(10, 1));
+});

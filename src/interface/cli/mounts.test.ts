@@ -84,6 +84,26 @@ describe('ramet mount', { skip, concurrency: 2 }, () => {
     assert.match(scratch.must('ls', '--mounts'), /^nothing is mounted/);
   });
 
+  test('what was written through it is made one with what is equal elsewhere', async (context) => {
+    const scratch = await withFork(context);
+    const bytes = Buffer.from(Array.from({ length: 16 * 4096 }, (_, index) => (index * 7919) >> 5));
+    scratch.must('mount', 'try-1', 'place');
+    writeFileSync(scratch.at('place/new'), bytes);
+    writeFileSync(scratch.at('repo/new'), bytes);
+    scratch.must('import', 'repo', '--name', 'other');
+    const report = scratch.json('dedupe') as { bytesShared: number; forksSkipped: string[] };
+    assert.deepEqual([report.bytesShared >= bytes.length, report.forksSkipped], [true, []]);
+    assert.deepEqual(readFileSync(scratch.at('place/new')), bytes);
+    // The owner looks every two seconds whether there is something to follow; gc waits for it.
+    await until(
+      () => (scratch.json('gc') as { blobsWaiting: number }).blobsWaiting === 0,
+      'gc waits no more',
+    );
+    scratch.must('umount', 'place');
+    assert.deepEqual(scratch.must('cat', 'try-1:/new').length, scratch.must('cat', 'other:/new').length);
+    assert.match(scratch.must('fsck', '--scrub'), /clean|no problem/);
+  });
+
   test('a snapshot is read-only, and the mode is the one asked for', async (context) => {
     const scratch = await withFork(context);
     scratch.must('mount', 'base', 'place', '--io', 'direct');
