@@ -12,8 +12,8 @@
 import { type BlobId, RangeSet } from '../base/index.ts';
 import { BlockIndex } from './block-index.ts';
 
-/** A blob of its own is left whole unless so much of it lies elsewhere: one block of 128. */
-const OWN_SHARE = 128;
+/** A blob of its own is left whole unless so much of it lies elsewhere: one block of 1,024. */
+const OWN_SHARE = 1024;
 /** Sources whose checksums are kept at hand to look around a match. */
 const SUMS_KEPT = 16;
 
