@@ -47,6 +47,15 @@ export class StoredTree {
     return layer === 0 ? new Map() : (this.tables.xattrs.get(layer, ino) ?? new Map());
   }
 
+  /** What a name stands for in a directory. */
+  entry(directory: Ino, name: Name): DentryRecord | undefined {
+    for (const layer of this.layers) {
+      const dentry = layer.dentry(directory, name);
+      if (dentry !== undefined) return dentry.ino === 0 ? undefined : dentry;
+    }
+    return undefined;
+  }
+
   /** The names of a directory, merged from all layers, in byte order. */
   list(directory: Ino): ReadonlyMap<Name, DentryRecord> {
     const merged = new Map<Name, DentryRecord>();
