@@ -273,3 +273,29 @@ test('a file that the kernel reads from its blob keeps its old blocks for as lon
   assert.ok(other.gc().bytesFreed > 0);
   assert.deepEqual(readFile(reader, '/a'), blocks(10, 1));
 });
+
+test('a fork whose layers another process has flattened follows what became of the new one', async () => {
+  await using scratch = new SharedStore();
+  const engine = await scratch.open(undefined, {
+    chainLayersMax: 100,
+    commitMarkMs: Number.POSITIVE_INFINITY,
+  });
+  const other = await scratch.open(undefined, { chainLayersMax: 3 });
+  const tree = engine.createEmpty('one');
+  writeFile(tree, '/a', blocks(10, 1));
+  for (let layer = 0; layer < 6; layer++) {
+    writeFile(tree, `/${layer}`, Buffer.from('some'));
+    engine.freeze(tree);
+  }
+  writeFile(tree, '/b', blocks(10, 1));
+  engine.freeze(tree);
+  assert.deepEqual(readFile(tree, '/b'), blocks(10, 1));
+  const chain = engine.chainLength(tree.info);
+  other.gc();
+  assert.ok(engine.chainLength(tree.info) < chain, 'it was flattened');
+  await engine.dedupe();
+  assert.deepEqual(places(tree, '/b'), places(tree, '/a'));
+  engine.gc();
+  assert.deepEqual(readFile(tree, '/b'), blocks(10, 1));
+  assert.deepEqual(problemsOf(engine, { scrub: true }), []);
+});

@@ -186,7 +186,7 @@ export class StoreEngine {
 
   /** Open trees read the blocks that dedupe gave their files. False where something has to go on with the old ones. */
   followExtents(): boolean {
-    return this.follower.follow(this.allOpen);
+    return this.follower.follow(this.allOpen, () => this.followChains());
   }
 
   /** Gives back the space that nobody needs any more. ERR_STORE_CORRUPT when what is needed cannot be told. */

@@ -13,12 +13,16 @@ export class ExtentFollower {
     this.remaps = tables.counters.get('remaps');
   }
 
-  /** False when some file has to go on with old blocks; then it is tried again the next time. */
-  follow(trees: readonly Tree[]): boolean {
+  /**
+   * False when some file has to go on with old blocks; then it is tried again the next time. `followChains` puts the
+   * trees on the layers that the tables have under them now: of those that flattening replaced no row changes any more.
+   */
+  follow(trees: readonly Tree[], followChains: () => void): boolean {
     this.tables.renew();
-    // Read before the rows are: what changes meanwhile is followed the next time.
+    // Read before the chains and the rows are: what changes meanwhile is followed the next time.
     const remaps = this.tables.counters.get('remaps');
     if (remaps === this.remaps) return true;
+    followChains();
     let isDone = true;
     for (const { stack } of trees) if (!followExtents(stack)) isDone = false;
     if (isDone) this.remaps = remaps;
