@@ -8,7 +8,7 @@
 export * from './batch.ts';
 export * from './checkpoint.ts';
 export * from './entry.ts';
-export { followExtents } from './extent-following.ts';
+export { followExtents, isHeldByKernel } from './extent-following.ts';
 export * from './frozen-layer.ts';
 export * from './holder.ts';
 export * from './inode.ts';

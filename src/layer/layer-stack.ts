@@ -78,8 +78,8 @@ export class LayerStack implements PhysicalSpace, CachedTree {
    * Whether somebody outside reaches an inode by its number, also when its last name is gone: the kernel, of a mount.
    */
   isKept: ((ino: Ino) => boolean) | undefined;
-  /** Whether the kernel reads a file from its blob by itself: then the file stays in that blob. */
-  isPassedThrough: ((ino: Ino) => boolean) | undefined;
+  /** The files that the kernel reads by itself from the blob that they are, each with that blob. */
+  passedThrough: (() => Iterable<readonly [Ino, BlobId]>) | undefined;
   isReplaying = false;
   readonly cache: TreeCache;
   /** Names in `children` of all inodes; some that are gone may be counted until room is made. */

@@ -425,11 +425,6 @@ export class Mapping {
     return true;
   }
 
-  /** Whether the map is made of these runs. */
-  hasRuns(runs: readonly Run[]): boolean {
-    return this.differing(runs).length === 0;
-  }
-
   /** The pieces of `runs` that the map has elsewhere. */
   private differing(runs: readonly Run[]): Run[] {
     const differing: Run[] = [];

@@ -17,7 +17,7 @@
  * else writes. A process that has read the old rows goes on with the old blocks, and its lease keeps these until it
  * has followed (`settleLease`). Extents in blobs that the tables do not list are left alone.
  */
-import { BLOCK_SIZE, FsError, type Ino, isFsError, type LayerId, turn } from '../base/index.ts';
+import { BLOCK_SIZE, FsError, type Ino, isFsError, type LayerId, pause, turn } from '../base/index.ts';
 import { loadSums } from '../blob/index.ts';
 import { chunkOf, type Run } from '../meta/index.ts';
 import { BlockComparison } from './block-comparison.ts';
@@ -80,6 +80,8 @@ const MEMORY_BYTES = 256 * 1024 * 1024;
 const MOVES_AT_ONCE = 131_072;
 const BYTES_AT_ONCE = 1024 ** 3;
 const PROGRESS_MS = 100;
+const ATTEMPTS = 4;
+const ATTEMPT_MS = 5;
 
 /**
  * Runs a dedupe. ENOENT: a tree that is not there; EBUSY: another dedupe is under way; ENOSPC, EIO: the tables could
@@ -108,13 +110,17 @@ function requireTree({ tables }: OpenStore, name: string): void {
   throw new FsError('ENOENT', { syscall: 'dedupe', path: name, note });
 }
 
+/** Gc takes the lock for a moment to see whether somebody has it. */
 function takeLock({ system, layout, directory }: OpenStore): LayerLock {
-  try {
-    return LayerLock.take(system, layout.dedupeLockPath);
-  } catch (error) {
-    if (!isFsError(error, 'EBUSY')) throw error;
-    const note = 'another dedupe is under way: let it end';
-    throw new FsError('EBUSY', { syscall: 'dedupe', path: directory, note });
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return LayerLock.take(system, layout.dedupeLockPath);
+    } catch (error) {
+      if (!isFsError(error, 'EBUSY')) throw error;
+      const note = 'another dedupe is under way: let it end';
+      if (attempt === ATTEMPTS) throw new FsError('EBUSY', { syscall: 'dedupe', path: directory, note });
+      pause(ATTEMPT_MS);
+    }
   }
 }
 

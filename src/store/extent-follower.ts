@@ -1,5 +1,5 @@
 /** What this process has open follows dedupe, of this process or another: told by a counter of the tables. */
-import { followExtents } from '../layer/index.ts';
+import { followExtents, isHeldByKernel } from '../layer/index.ts';
 import type { MetaTables } from '../meta/index.ts';
 import type { Tree } from './tree.ts';
 
@@ -21,11 +21,13 @@ export class ExtentFollower {
     this.tables.renew();
     // Read before the chains and the rows are: what changes meanwhile is followed the next time.
     const remaps = this.tables.counters.get('remaps');
-    if (remaps === this.remaps) return true;
-    followChains();
-    let isDone = true;
-    for (const { stack } of trees) if (!followExtents(stack)) isDone = false;
-    if (isDone) this.remaps = remaps;
-    return isDone;
+    if (remaps !== this.remaps) {
+      followChains();
+      let isDone = true;
+      for (const { stack } of trees) if (!followExtents(stack)) isDone = false;
+      if (!isDone) return false;
+      this.remaps = remaps;
+    }
+    return trees.every(({ stack }) => !isHeldByKernel(stack));
   }
 }
