@@ -134,6 +134,7 @@ class Dedupe {
   private layers: readonly LayerId[] = [];
   private blocksBefore = 0;
   private blocksTotal = 0;
+  private blocksLookedAt = 0;
   private bytesWaiting = 0;
   private progressDue = 0;
   private readonly report: Counts = {
@@ -275,8 +276,7 @@ class Dedupe {
         return;
       }
       yield* this.oneSource(sources, matching, source, source === first ? block : 0);
-      this.report.bytesLookedAt += sources[source]!.live.total * BLOCK_SIZE;
-      this.showProgress();
+      this.noteLookedAt(sources[source]!.live.total);
       if (this.moves.count >= MOVES_AT_ONCE || this.bytesWaiting >= BYTES_AT_ONCE) yield* this.rewrite();
       yield;
     }
@@ -307,11 +307,14 @@ class Dedupe {
     }
   }
 
-  private showProgress(): void {
+  private noteLookedAt(blocks: number): void {
     const { report, blocksTotal, options } = this;
+    this.blocksLookedAt += blocks;
+    // Later passes look at some of the same blocks again.
+    if (report.passes === 1) report.bytesLookedAt += blocks * BLOCK_SIZE;
     if (options.progress === undefined || this.elapsedMs < this.progressDue) return;
     this.progressDue = this.elapsedMs + PROGRESS_MS;
-    const blocksLookedAt = report.bytesLookedAt / BLOCK_SIZE;
+    const { blocksLookedAt } = this;
     options.progress({ blocksLookedAt, blocksTotal, bytesShared: report.bytesShared });
   }
 

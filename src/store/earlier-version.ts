@@ -65,8 +65,11 @@ export class EarlierVersion {
     return record === undefined ? [] : this.tree.runs(entry.ino, record);
   }
 
-  /** The runs of those blocks that have the same bytes, compared one by one, as the same blocks of an earlier file. */
-  equalRuns(runs: readonly Run[], blocks: BlocksToStore): Run[] {
+  /**
+   * The runs of those blocks that have the same bytes, compared one by one, as the same blocks of an earlier file.
+   * Yields now and then, for others to have the thread.
+   */
+  *equalRuns(runs: readonly Run[], blocks: BlocksToStore): Generator<undefined, Run[]> {
     const equal: Run[] = [];
     for (const run of runs) {
       const sums = this.sumsOf(run.blob);
@@ -79,8 +82,10 @@ export class EarlierVersion {
           sums[run.physical + stop] === blocks.sumAt(run.logical + stop)
         )
           stop++;
-        if (stop > start && this.isEqual(run, start, stop - start, blocks))
-          addRun(equal, run, start, stop - start);
+        if (stop > start) {
+          if (this.isEqual(run, start, stop - start, blocks)) addRun(equal, run, start, stop - start);
+          yield;
+        }
         start = Math.max(stop, start + 1);
       }
     }

@@ -2,14 +2,18 @@
  * Changed files of an import take the blocks that have not changed from their earlier version. Only a file whose content
  * is nowhere in the store is looked at, so an import of what did not change is as fast as without.
  */
-import { BLOCK_SIZE, type BlockIndex, blocksFor, checksum64 } from '../../base/index.ts';
+import { BLOCK_SIZE, type BlockIndex, blocksFor, checksum64, turn } from '../../base/index.ts';
 import type { Run } from '../../meta/index.ts';
 import type { BlocksToStore, EarlierVersion, LayerBuilder, OwnBlob } from '../../store/index.ts';
 import type { FileContent } from './stored-content.ts';
 
 /** A large file stays one whole blob, which the kernel can read by itself, for less than one block of so many. */
 const LARGE_SHARE = 1024;
+/** A map of more pieces would cost those who map the file more than it shares; short ones are left out first. */
+const SHARED_RUNS_MAX = 2048;
 const SUM_BYTES = 8;
+/** Pieces of 256 KiB, at most, that are compared before others have the thread. */
+const PIECES_A_TURN = 16;
 
 export class EarlierSharing {
   private readonly builder: LayerBuilder;
@@ -33,7 +37,7 @@ export class EarlierSharing {
     const known = this.mixed.get(key);
     if (known !== undefined) return { ...known, storedBytes: 0, sharedBytes: sizeBytes };
     if (earlierRuns.length === 0) return undefined;
-    const equal = this.earlier.equalRuns(earlierRuns, new SmallBlocks(bytes, sizeBytes));
+    const equal = atOnce(this.earlier.equalRuns(earlierRuns, new SmallBlocks(bytes, sizeBytes)));
     if (equal.length === 0) return undefined;
     const runs: Run[] = [];
     for (const { start, end } of gapsBetween(equal, blocksFor(sizeBytes), runs)) {
@@ -51,16 +55,16 @@ export class EarlierSharing {
   }
 
   /** Gives back the blocks of a large file's own blob that are elsewhere; undefined where that is not worth while. */
-  large(
+  async large(
     earlierRuns: readonly Run[],
     own: OwnBlob,
     sizeBytes: number,
     ownRuns: readonly Run[],
-  ): FileContent | undefined {
-    if (earlierRuns.length === 0) return undefined;
-    const equal = this.earlier
-      .equalRuns(earlierRuns, new OwnBlocks(own, sizeBytes))
-      .flatMap((run) => within(run, ownRuns));
+  ): Promise<FileContent | undefined> {
+    const found = await inTurns(this.earlier.equalRuns(earlierRuns, new OwnBlocks(own, sizeBytes)));
+    let equal = found.flatMap((run) => within(run, ownRuns));
+    for (let shortest = 2; equal.length > SHARED_RUNS_MAX; shortest *= 2)
+      equal = equal.filter(({ count }) => count >= shortest);
     const shared = countBlocks(equal);
     const total = countBlocks(ownRuns);
     if (shared === 0 || shared * LARGE_SHARE < total) return undefined;
@@ -71,6 +75,21 @@ export class EarlierSharing {
     }
     for (const { logical, count } of equal) own.punch(logical, count);
     return contentOf(runs, equal, sizeBytes);
+  }
+}
+
+function atOnce<T>(work: Generator<undefined, T>): T {
+  for (;;) {
+    const { done, value } = work.next();
+    if (done === true) return value;
+  }
+}
+
+async function inTurns<T>(work: Generator<undefined, T>): Promise<T> {
+  for (let pieces = 1; ; pieces++) {
+    const { done, value } = work.next();
+    if (done === true) return value;
+    if (pieces % PIECES_A_TURN === 0) await turn();
   }
 }
 

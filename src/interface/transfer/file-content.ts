@@ -232,8 +232,9 @@ export class ContentReader {
     }
     const place = { blob: own.id, physical: FIRST_BLOCK };
     const runs = largeRuns(layout, place);
-    const mixed =
-      known === undefined ? this.sharing?.large(file.earlierRuns(), own, sizeBytes, runs) : undefined;
+    // Waits only where there is something to compare: an equal file that is read meanwhile is to find this one.
+    const earlier = known === undefined && this.sharing !== undefined ? file.earlierRuns() : [];
+    const mixed = earlier.length > 0 ? await this.sharing?.large(earlier, own, sizeBytes, runs) : undefined;
     if (mixed?.storedBytes === 0) {
       own.abort();
       return mixed;
