@@ -62,7 +62,7 @@ export class BlockMoves {
     });
   }
 
-  /** The map of a file after the moves, runs joined where they continue each other; undefined when it stays as it is. */
+  /** The map of a file after the moves, runs joined where they continue each other; undefined when it stays as is. */
   rewrite(runs: readonly Run[]): readonly Run[] | undefined {
     const runsMax = Math.max(RUNS_MAX, runs.length);
     for (let shortest = 1; shortest <= SHORTEST_MAX; shortest *= 4) {

@@ -196,7 +196,7 @@ export class StoreEngine {
     return collectGarbage(this);
   }
 
-  /** Makes equal blocks of the store one. EBUSY while another dedupe is under way, ENOENT, ENOSPC; see `dedupeStore`. */
+  /** Makes equal blocks of the store one. EBUSY while another dedupe is under way; ENOENT, ENOSPC: `dedupeStore`. */
   dedupe(options: DedupeOptions = {}): Promise<DedupeReport> {
     this.requireOpen('dedupe');
     return dedupeStore(this, options);

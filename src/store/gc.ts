@@ -364,7 +364,7 @@ function isInUse(record: BlobRecord, marks: Marks): boolean {
   return record.state === 'active' && marks.layers.has(record.layer);
 }
 
-/** Whether an import is under way, in this process or another: its layer is locked. Or a dedupe, which has a lock too. */
+/** Whether an import is under way, in this process or another: its layer is locked. Or a dedupe, which has a lock. */
 function hasLivingBuilder(engine: OpenStore): boolean {
   if (isLocked(engine, engine.layout.dedupeLockPath)) return true;
   for (const [layer, { state }] of engine.tables.layers.entries()) {

@@ -27,11 +27,11 @@ export type { ExtentDestination, SameExtentResult } from './extent-same.ts';
 export type { ForkMount, MountOptions, UnmountOptions } from './fork-mount.ts';
 export type { NodeFs, NodeFsPromises, NodeFsWithDescriptors } from './fs.ts';
 export { createNodeFs, createNodeFsWithDescriptors } from './fs.ts';
+export { Fork, Snapshot, Store } from './library.ts';
 export type {
   ForkOptions,
   MapFileOptions,
   OpenOptions,
   StoreDedupeOptions,
   StoreImportOptions,
-} from './library.ts';
-export { Fork, Snapshot, Store } from './library.ts';
+} from './library-options.ts';

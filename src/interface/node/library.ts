@@ -8,7 +8,6 @@ import { assert, isFsError, nameToString } from '../../base/index.ts';
 import type { View } from '../../mapping/index.ts';
 import type {
   Change,
-  DedupeOptions,
   DedupeReport,
   FsckOptions,
   FsckReport,
@@ -16,10 +15,9 @@ import type {
   Tree,
   TreeInfo,
 } from '../../store/index.ts';
-import { type CacheLimits, diffTrees, StoreEngine, TreeCache } from '../../store/index.ts';
+import { diffTrees, StoreEngine, TreeCache } from '../../store/index.ts';
 import type { OpenFile } from '../../vfs/index.ts';
 import { MountedTrees } from '../owner/index.ts';
-import type { ImportOptions, ImportReport } from '../transfer/index.ts';
 import { importTree } from '../transfer/index.ts';
 import { checkInteger } from './arguments.ts';
 import type { SpaceCounts } from './core.ts';
@@ -30,37 +28,13 @@ import { READ_ONLY } from './flags.ts';
 import { checkMountPoint, type ForkMount, type MountOptions, mountFork, treeFailure } from './fork-mount.ts';
 import type { NodeFs, NodeFsWithDescriptors } from './fs.ts';
 import { createNodeFsWithDescriptors } from './fs.ts';
-
-export interface OpenOptions {
-  /** Makes the store where there is none. True unless told. */
-  readonly create?: boolean;
-  /**
-   * What this store's open trees may keep in memory of what they have read. Unless told, all stores of the process
-   * share 131,072 inodes and 1,048,576 names.
-   */
-  readonly cache?: CacheLimits;
-}
-
-export interface StoreImportOptions extends ImportOptions {
-  /** Told, once the import is done, what it did and what did not come over as it was. */
-  readonly onReport?: (report: ImportReport) => void;
-}
-
-/** Which trees, how much memory and time, and whom to tell. */
-export type StoreDedupeOptions = Omit<DedupeOptions, 'frozenElsewhere'>;
-
-export interface ForkOptions {
-  readonly name: string;
-  /** The tree to stand on, by name; none for an empty tree. */
-  readonly lowers: readonly string[];
-}
-
-export interface MapFileOptions {
-  /** Reads and verifies every block first: EIO instead of damaged bytes. */
-  readonly verify?: boolean;
-  /** Address space to reserve, in bytes, for a file that will grow while it is mapped. */
-  readonly reserveBytes?: number;
-}
+import type {
+  ForkOptions,
+  MapFileOptions,
+  OpenOptions,
+  StoreDedupeOptions,
+  StoreImportOptions,
+} from './library-options.ts';
 
 /** Runs a call of the engine; what fails carries the name of the operation and the tree. */
 function named<T>(operation: string, name: string, call: () => T): T {
@@ -239,10 +213,11 @@ export class Fork {
   }
 
   /**
-   * Lets ranges of files share the blocks of a range of `source` where they have the same bytes: ioctl_fideduperange(2).
-   * Offsets are whole blocks of 4,096 bytes, and so is the length unless it ends at the ends of both files; what is left
-   * over is not shared. Nothing that anyone reads changes, nor any time. Throws EBADF, EISDIR, EINVAL where the source is
-   * to blame; what is wrong with a destination is in its result. EBUSY while the fork is mounted.
+   * Lets ranges of files share the blocks of a range of `source` where they have the same bytes:
+   * ioctl_fideduperange(2). Offsets are whole blocks of 4,096 bytes, and so is the length unless it ends at the ends of
+   * both files; what is left over is not shared. Nothing that anyone reads changes, nor any time. Throws EBADF, EISDIR,
+   * EINVAL where the source is to blame; what is wrong with a destination is in its result. EBUSY while the fork is
+   * mounted.
    *
    * ```js
    * const [result] = fork.extentSame('/a.bin', 0, 8192, [{ file: '/b.bin', offset: 0 }]);

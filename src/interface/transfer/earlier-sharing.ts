@@ -1,6 +1,6 @@
 /**
- * Changed files of an import take the blocks that have not changed from their earlier version. Only a file whose content
- * is nowhere in the store is looked at, so an import of what did not change is as fast as without.
+ * Changed files of an import take the blocks that have not changed from their earlier version. Only a file whose
+ * content is nowhere in the store is looked at, so an import of what did not change is as fast as without.
  */
 import { BLOCK_SIZE, type BlockIndex, blocksFor, checksum64, turn } from '../../base/index.ts';
 import type { Run } from '../../meta/index.ts';
