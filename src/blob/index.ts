@@ -30,4 +30,5 @@ export {
 export type { VisitBad } from './scrubbing.ts';
 export type { Sealing } from './sealing.ts';
 export type { BlobSpaceCounts, BlobSpaceLimits } from './space-figures.ts';
+export { loadSums } from './sum-file.ts';
 export { sumBytes } from './sum-format.ts';

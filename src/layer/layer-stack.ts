@@ -82,6 +82,8 @@ export class LayerStack implements PhysicalSpace, CachedTree {
    * Whether somebody outside reaches an inode by its number, also when its last name is gone: the kernel, of a mount.
    */
   isKept: ((ino: Ino) => boolean) | undefined;
+  /** The files that the kernel reads by itself from the blob that they are, each with that blob. */
+  passedThrough: (() => Iterable<readonly [Ino, BlobId]>) | undefined;
   isReplaying = false;
   readonly cache: TreeCache;
   /** Names in `children` of all inodes; some that are gone may be counted until room is made. */
@@ -285,13 +287,13 @@ export class LayerStack implements PhysicalSpace, CachedTree {
   /** The bytes of a regular file. */
   mappingOf(inode: Inode): Mapping {
     if (inode.mapping !== undefined) return inode.mapping;
-    const runs = this.runsOf(inode);
-    const mapping = new Mapping(this, ExtentMap.fromRuns(runs), inode);
+    const mapping = new Mapping(this, ExtentMap.fromRuns(this.storedRuns(inode)), inode);
     inode.mapping = mapping;
     return mapping;
   }
 
-  private runsOf(inode: Inode): readonly Run[] {
+  /** A file's runs as the layers have them. */
+  storedRuns(inode: Inode): readonly Run[] {
     const holder = this.holderOf(inode, 'extentLayer');
     if (holder === 0) return [];
     const lower = this.chain.find(holder);

@@ -140,7 +140,7 @@ export class UpperLayer {
    * Freed blocks may be reused from here on.
    */
   commitMark(): void {
-    if (this.active?.isDirty === true) this.active.sync();
+    this.active?.sync();
     this.syncJournalName();
     this.active?.beforeMark();
     this.journal.mark();

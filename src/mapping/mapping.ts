@@ -413,6 +413,31 @@ export class Mapping {
     this.fileMaps?.restitch(runs);
   }
 
+  /**
+   * The file's rows name other blocks now, with the same bytes: so do its map and every live view from here on. False,
+   * and everything stays, where the process has no mappings left for the views.
+   */
+  follow(runs: readonly Run[]): boolean {
+    const changed = this.differing(runs);
+    if (!this.maps.hasRoom(2 * changed.length)) return false;
+    this.install(changed);
+    this.extents.clearDirty();
+    return true;
+  }
+
+  /** The pieces of `runs` that the map has elsewhere. */
+  private differing(runs: readonly Run[]): Run[] {
+    const differing: Run[] = [];
+    for (const run of runs) {
+      this.extents.forEachPiece(run.logical, run.logical + run.count, (logical, count, blob, physical) => {
+        const wanted = (run.physical + logical - run.logical) as BlockIndex; // As far into the run as `logical` is.
+        if (blob !== run.blob || physical !== wanted)
+          differing.push({ logical, count, blob: run.blob, physical: wanted });
+      });
+    }
+    return differing;
+  }
+
   /** Reads every block once, so that each is verified: `map` with `verify`. EIO names the bad block. */
   verify(sizeBytes: number): void {
     const buffer = Buffer.allocUnsafe(256 * BLOCK_SIZE);

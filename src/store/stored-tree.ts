@@ -45,6 +45,15 @@ export class StoredTree {
     return this.layers.find(({ id }) => id === holder)?.xattrs(ino) ?? new Map();
   }
 
+  /** What a name stands for in a directory. */
+  entry(directory: Ino, name: Name): DentryRecord | undefined {
+    for (const layer of this.layers) {
+      const dentry = layer.dentry(directory, name);
+      if (dentry !== undefined) return dentry.ino === 0 ? undefined : dentry;
+    }
+    return undefined;
+  }
+
   /** The names of a directory, merged from all layers, in byte order. */
   list(directory: Ino): ReadonlyMap<Name, DentryRecord> {
     const merged = new Map<Name, DentryRecord>();

@@ -8,6 +8,7 @@
 export { type Attributes, type TimeChange, XATTR_CREATE, XATTR_REPLACE } from './attributes.ts';
 export type { Owner } from './context.ts';
 export type { Credentials } from './credentials.ts';
+export type { SameExtent, SameTarget } from './extent-same.ts';
 export type { MapOptions } from './file-data.ts';
 export * from './file-system.ts';
 export { type AttributeChanges, InodeCalls } from './inode-calls.ts';

@@ -19,6 +19,6 @@ export type {
   ExportReport,
 } from './export-report.ts';
 export { type DataSegment, dataSegments, joinHost, onHost, showHost } from './host-tree.ts';
-export { type ImportTarget, importTree } from './import.ts';
+export { importTree } from './import.ts';
 export type { ImportNote, ImportNoteKind, ImportProgress, ImportReport } from './import-report.ts';
 export type { ImportOptions } from './tree-import.ts';

@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import { register as cat } from './cat.ts';
 import { register as cp } from './cp.ts';
+import { register as dedupe } from './dedupe.ts';
 import { register as demo } from './demo.ts';
 import { register as diff } from './diff.ts';
 import { register as drop } from './drop.ts';
@@ -40,6 +41,7 @@ export const COMMANDS: readonly ((program: Command) => void)[] = [
   stat,
   du,
   pages,
+  dedupe,
   gc,
   fsck,
   owner,
