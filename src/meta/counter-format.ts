@@ -2,7 +2,7 @@
  * Bytes of a row of the counter table, and nothing else. Key: see key-format.
  *
  *   u64  the value; a counter that has no row is 1 (nextBlob, nextLayer, …: the first number that is given out),
- *        except `epoch`, `builders` and `remaps`, which are 0, and `nextIno`, which is 2: to the kernel 1 is a mount's root
+ *        except `epoch`, `builders` and `remaps`, which are 0, and `nextIno`, which is 2: to the kernel 1 is a root
  */
 import type { ByteReader, ByteWriter } from '../base/index.ts';
 
