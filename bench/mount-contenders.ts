@@ -163,6 +163,7 @@ const stores = new Map<string, string>();
 export async function mountRamet(io: IoMode, source: string, work: WorkDirectory): Promise<MountContender> {
   const storeDirectory = stores.get(source) ?? path.join(newDirectory(work, 'ramet-store'), 'store');
   const server = await MountServerProcess.start(newDirectory(work, `ramet-${io}`), storeDirectory);
+  work.onRemove(() => server.child.process.kill('SIGKILL'));
   if (!stores.has(source)) {
     await server.ask({ kind: 'import', directory: source, name: 'base' });
     stores.set(source, storeDirectory);
