@@ -24,6 +24,8 @@ export interface MountContender {
   copy(): Promise<MountedCopy>;
   /** Anonymous memory of the processes that serve the copies, in bytes; 0 where the kernel does. */
   servingBytes(): Promise<number>;
+  /** Has the serving process give back what idle copies hold. Resolves to the milliseconds of CPU time it took. */
+  trim?(): Promise<number>;
   close(): Promise<void>;
 }
 
@@ -185,6 +187,7 @@ export async function mountRamet(io: IoMode, source: string, work: WorkDirectory
       };
     },
     servingBytes: async () => (await server.ask({ kind: 'memory' })).anonymousBytes!,
+    trim: async () => (await server.ask({ kind: 'trim' })).cpuMs!,
     async close() {
       await server.ask({ kind: 'close' });
       await server[Symbol.asyncDispose]();

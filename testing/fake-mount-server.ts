@@ -61,6 +61,8 @@ export class FakeMountServer implements MountServer {
     return mount;
   }
 
+  async trim(): Promise<void> {}
+
   async close(): Promise<void> {
     this.isClosed = true;
     for (const mount of this.mounts) mount.end();

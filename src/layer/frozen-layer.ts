@@ -2,6 +2,7 @@
 import type { Ino, LayerId, Name } from '../base/index.ts';
 import type { DentryRecord, InodeRecord, LayerRecord, MetaTables } from '../meta/index.ts';
 import { type InoFilter, inoFilter } from './ino-filter.ts';
+import type { InoSet } from './ino-set.ts';
 
 /** Questions that a layer answers from the tables, in vain, before its first look at how many inodes it has. */
 const MISSES_FIRST = 16;
@@ -18,7 +19,7 @@ export class FrozenLayer {
   private nextLookAt = MISSES_FIRST;
 
   /** `stored`, where it is known, are all inodes that the layer has a record of. */
-  constructor(tables: MetaTables, id: LayerId, record: LayerRecord, stored?: ReadonlySet<Ino>) {
+  constructor(tables: MetaTables, id: LayerId, record: LayerRecord, stored?: InoSet) {
     this.tables = tables;
     this.id = id;
     this.isBase = record.parent === 0;

@@ -9,6 +9,7 @@ import { attach } from './attaching.ts';
 import { BlockingCalls } from './blocking-calls.ts';
 import type { OnDefect } from './dispatch.ts';
 import { KernelPages, type PageLimits, type TakenBack } from './kernel-pages.ts';
+import { MemoryReturn } from './memory-return.ts';
 import type { IoMode, Mount, MountOptions, MountServer } from './mount-server.ts';
 import { MountedTree, type MountParts } from './mounted-tree.ts';
 import { MAX_WRITE_BYTES } from './negotiation.ts';
@@ -45,8 +46,6 @@ export interface MountServerOptions {
    * Keeps idle CPUs from sleeping while a mount is busy, where the process may: see `Wakefulness`. True unless told.
    */
   readonly keepsAwake?: boolean;
-  /** Told when mounts were trimmed: a good time to give memory back. */
-  readonly onTrimmed?: () => void;
   /** Told of defects: an operation that failed with something that is no error of a filesystem. */
   readonly onDefect?: OnDefect;
 }
@@ -81,7 +80,7 @@ class Server implements MountServer {
   private readonly nodesMax: number;
   private readonly watchdog: Watchdog;
   private readonly wakefulness: Wakefulness | undefined;
-  private readonly onTrimmed: () => void;
+  private readonly memory = new MemoryReturn();
   private readonly timer: NodeJS.Timeout;
   private canPrune = true;
   private prepared: Promise<void> | undefined;
@@ -90,7 +89,6 @@ class Server implements MountServer {
     const request = new Request(messageBuffer(kernel, WRITE_HEAD_BYTES));
     const reply = new Reply(messageBuffer(kernel, READ_HEAD_BYTES));
     this.watchdog = new Watchdog(options.stuckAfterMs ?? STUCK_AFTER_MS);
-    this.onTrimmed = options.onTrimmed ?? (() => undefined);
     this.wakefulness = options.keepsAwake === false ? undefined : new Wakefulness();
     this.parts = {
       kernel,
@@ -202,12 +200,19 @@ class Server implements MountServer {
       if (mount.isTrimmed || idleMs < LOOK_EVERY_MS) continue;
       if (idleMs < this.trimAfterMs && nodes <= this.nodesMax) continue;
       nodes -= mount.session.knownCount;
-      trims.push(this.trim(mount));
+      trims.push(this.trimOne(mount));
     }
-    if (trims.length > 0) void Promise.all(trims).then(() => this.onTrimmed());
+    if (trims.length > 0) void Promise.all(trims).then(() => this.memory.later());
   }
 
-  private async trim(mount: MountedTree): Promise<void> {
+  async trim(): Promise<void> {
+    await Promise.all(
+      [...this.mounted].filter(({ isTrimmed }) => !isTrimmed).map((mount) => this.trimOne(mount)),
+    );
+    await this.memory.now();
+  }
+
+  private async trimOne(mount: MountedTree): Promise<void> {
     mount.isTrimmed = true;
     const { session } = mount;
     if (this.canPrune) {
@@ -229,6 +234,7 @@ class Server implements MountServer {
 
   async close(): Promise<void> {
     clearInterval(this.timer);
+    this.memory.cancel();
     for (const mount of [...this.mounted]) await unmountSomehow(mount);
     this.wakefulness?.release();
     await this.parts.blocking.close();
