@@ -104,13 +104,19 @@ function anonymousBytes({ pid }: ChildProcess): number {
 }
 
 /** Starts fuse-overlayfs in the foreground, so that its memory can be looked at. */
-async function mountFuseOverlay(source: string, own: string): Promise<[string, ChildProcess]> {
+async function mountFuseOverlay(
+  source: string,
+  own: string,
+  work: WorkDirectory,
+): Promise<[string, ChildProcess]> {
   const [upper, scratch, point] = ['upper', 'scratch', 'point'].map((part) => path.join(own, part));
   for (const part of [upper!, scratch!, point!]) mkdirSync(part, { recursive: true });
   const options = `lowerdir=${source},upperdir=${upper},workdir=${scratch}`;
   const child = spawn('fuse-overlayfs', ['-f', '-o', options, point!], {
     stdio: ['ignore', 'ignore', 'pipe'],
   });
+  // It may be about to mount when the benchmark is interrupted.
+  work.onRemove(() => child.kill('SIGKILL'));
   let complaint = '';
   child.stderr.on('data', (text: Buffer) => (complaint += text.toString()));
   while (!isMountPoint(point!)) {
@@ -130,7 +136,7 @@ const fuseOverlayfs: ContenderKind = {
     let count = 0;
     const copy = async (): Promise<MountedCopy> => {
       const own = path.join(directory, `${count++}`);
-      const [root, child] = await mountFuseOverlay(source, own);
+      const [root, child] = await mountFuseOverlay(source, own, work);
       children.add(child);
       const unmount = work.onRemove(() => runProgram('umount', root));
       return {

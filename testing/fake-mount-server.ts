@@ -61,7 +61,9 @@ export class FakeMountServer implements MountServer {
     return mount;
   }
 
-  async trim(): Promise<void> {}
+  async trim(): Promise<void> {
+    // There is nothing to give back.
+  }
 
   async close(): Promise<void> {
     this.isClosed = true;

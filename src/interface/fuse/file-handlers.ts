@@ -35,8 +35,16 @@ export const read: Handler = (session, request, reply) => {
   const [position, size] = [request.u64(8), request.u32(16)];
   const inode = session.inode(nodeId);
   const length = Math.min(size, reply.capacityBytes);
+  const { readAhead } = session;
+  if (readAhead.take(inode, reply.bytes, OUT_HEADER_BYTES, position, length)) {
+    session.calls.noteRead(inode);
+    readAhead.noteRead(inode);
+    replyBytes(session, reply, inode, position, inode.record.size);
+    return undefined;
+  }
   const count = session.calls.tryRead(inode, reply.bytes, OUT_HEADER_BYTES, length, position);
   if (count >= 0) {
+    readAhead.noteRead(inode);
     replyBytes(session, reply, inode, position, count);
     return undefined;
   }

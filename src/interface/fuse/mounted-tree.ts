@@ -94,7 +94,10 @@ export class MountedTree implements Mount {
     const { stack } = this.session.fileSystem;
     for (let served = 0; served < REQUESTS_AT_ONCE && this.isServed; served++) {
       const count = kernel.read(this.device, requestAddress, request.bytes.length);
-      if (count === -EAGAIN) return;
+      if (count === -EAGAIN) {
+        if (this.session.readAhead.prepare()) continue;
+        return;
+      }
       // ENOENT: the request was interrupted before it could be read.
       if (count === -EINTR || count === -ENOENT) continue;
       if (count < 0) {

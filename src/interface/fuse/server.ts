@@ -229,6 +229,7 @@ class Server implements MountServer {
     }
     if (!mount.isTrimmed) return;
     session.listings.clear();
+    session.readAhead.begin();
     session.fileSystem.stack.dropInodes(Number.POSITIVE_INFINITY);
   }
 

@@ -11,6 +11,7 @@ import type { Inode } from '../../layer/index.ts';
 import type { FileSystem, InodeCalls } from '../../vfs/index.ts';
 import { ROOT_ID } from './abi.ts';
 import { ListingCache } from './directory-listing.ts';
+import { FileReadAhead } from './file-read-ahead.ts';
 import type { IoMode } from './mount-server.ts';
 import type { OpenPolicy } from './open-policy.ts';
 import type { SpaceCounts } from './space.ts';
@@ -40,6 +41,7 @@ export class Session {
   readonly opens: OpenPolicy;
   readonly space: () => SpaceCounts;
   readonly events: SessionEvents;
+  readonly readAhead: FileReadAhead;
   readonly listings = new ListingCache(LISTED_NAMES_MAX);
   /** Set by INIT. */
   isReady = false;
@@ -54,6 +56,7 @@ export class Session {
   constructor(fileSystem: FileSystem, options: SessionOptions) {
     this.fileSystem = fileSystem;
     this.calls = fileSystem.byInode;
+    this.readAhead = new FileReadAhead(this.calls);
     this.io = options.io;
     this.opens = options.opens;
     this.space = options.space;
@@ -126,6 +129,7 @@ export class Session {
     this.opens.end();
     this.counts.clear();
     this.listings.clear();
+    this.readAhead.begin();
     for (const ino of this.orphans) this.release(ino);
     this.orphans.clear();
   }
