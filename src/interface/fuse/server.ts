@@ -3,8 +3,10 @@ import { closeSync, writeFileSync } from 'node:fs';
 import { totalmem } from 'node:os';
 import { setTimeout as pause } from 'node:timers/promises';
 import { FsError } from '../../base/index.ts';
+import type { Inode } from '../../layer/index.ts';
 import type { Tree } from '../../store/index.ts';
 import { createKernel, type Kernel } from '../../sys/index.ts';
+import { knownPath } from '../../vfs/index.ts';
 import { attach } from './attaching.ts';
 import { BlockingCalls } from './blocking-calls.ts';
 import type { OnDefect } from './dispatch.ts';
@@ -46,6 +48,8 @@ export interface MountServerOptions {
    * Keeps idle CPUs from sleeping while a mount is busy, where the process may: see `Wakefulness`. True unless told.
    */
   readonly keepsAwake?: boolean;
+  /** Told of a file of a mounted tree whose bytes cannot be read, once; `path` where a name of it is known. */
+  readonly onDamaged?: (tree: Tree, path: string | undefined, error: FsError) => void;
   /** Told of defects: an operation that failed with something that is no error of a filesystem. */
   readonly onDefect?: OnDefect;
 }
@@ -80,6 +84,7 @@ class Server implements MountServer {
   private readonly nodesMax: number;
   private readonly watchdog: Watchdog;
   private readonly wakefulness: Wakefulness | undefined;
+  private readonly onDamaged: NonNullable<MountServerOptions['onDamaged']>;
   private readonly memory = new MemoryReturn();
   private readonly timer: NodeJS.Timeout;
   private canPrune = true;
@@ -109,6 +114,7 @@ class Server implements MountServer {
     const { largeBytesMax = LARGE_PAGES_BYTES, smallBytesMax = totalmem() / SMALL_PAGES_SHARE } =
       options.pages ?? {};
     this.pages = new KernelPages({ largeBytesMax, smallBytesMax }, takeBack);
+    this.onDamaged = options.onDamaged ?? (() => undefined);
     this.trimAfterMs = options.trimAfterMs ?? TRIM_AFTER_MS;
     this.nodesMax = options.nodesMax ?? NODES_MAX;
     this.timer = setInterval(() => this.trimIdle(), LOOK_EVERY_MS).unref();
@@ -161,11 +167,18 @@ class Server implements MountServer {
       await this.parts.blocking.run({ kind: 'unmount', directory, isLazy: true });
       throw error;
     }
+    const told = new WeakSet<Inode>();
+    const onDamaged = (inode: Inode, error: FsError): void => {
+      // A program that tries again fails again.
+      if (!told.has(inode)) this.onDamaged(tree, knownPath(tree.stack, inode), error);
+      told.add(inode);
+    };
     // In direct mode the kernel keeps nothing of what is read and written.
     const events: SessionEvents =
       io === 'direct'
-        ? {}
+        ? { onDamaged }
         : {
+            onDamaged,
             onCached: ({ ino, record }, position, length) =>
               pages.note(mount, ino, record.size, position, length),
             onForgotten: (ino) => pages.forget(mount, ino),

@@ -23,6 +23,8 @@ const LISTED_NAMES_MAX = 262_144;
 export interface SessionEvents {
   /** The kernel asked for bytes of a file, or wrote them, and may keep them. */
   onCached?(inode: Inode, position: number, length: number): void;
+  /** Bytes of a file cannot be read: its disk, or a block that is not what was stored. */
+  onDamaged?(inode: Inode, error: FsError): void;
   /** The kernel has dropped an inode. */
   onForgotten?(ino: Ino): void;
 }
