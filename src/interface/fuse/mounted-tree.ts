@@ -2,7 +2,7 @@
 import { closeSync } from 'node:fs';
 import { FsError } from '../../base/index.ts';
 import type { Tree } from '../../store/index.ts';
-import type { Kernel } from '../../sys/index.ts';
+import { EAGAIN, EINTR, ENODEV, ENOENT, type Kernel } from '../../sys/index.ts';
 import type { BlockingCalls } from './blocking-calls.ts';
 import { dispatch, dispatchDeferred, type OnDefect, type OnDeferred } from './dispatch.ts';
 import type { IoMode, Mount } from './mount-server.ts';
@@ -14,11 +14,6 @@ import type { Wakefulness } from './wakefulness.ts';
 
 /** Requests of one mount that are answered before others get their turn. */
 const REQUESTS_AT_ONCE = 64;
-
-const EAGAIN = 11;
-const EINTR = 4;
-const ENOENT = 2;
-const ENODEV = 19;
 
 /** What all mounts of a server share: they are served one at a time. */
 export interface MountParts {

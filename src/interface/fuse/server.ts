@@ -86,6 +86,7 @@ class Server implements MountServer {
   private readonly wakefulness: Wakefulness | undefined;
   private readonly onDamaged: NonNullable<MountServerOptions['onDamaged']>;
   private readonly memory = new MemoryReturn();
+  private readonly hasWork: () => boolean;
   private readonly timer: NodeJS.Timeout;
   private canPrune = true;
   private prepared: Promise<void> | undefined;
@@ -97,12 +98,7 @@ class Server implements MountServer {
     this.wakefulness = options.keepsAwake === false ? undefined : new Wakefulness();
     this.parts = {
       kernel,
-      loop: new ServingLoop(
-        kernel,
-        options.hasWork ?? (() => false),
-        () => this.noteTurn(),
-        () => (this.wakefulness?.isHeld === true ? HOLD_MS : WAIT_MS_MAX),
-      ),
+      loop: new ServingLoop(kernel, () => this.waitMs()),
       wakefulness: this.wakefulness,
       blocking: new BlockingCalls(),
       request,
@@ -114,6 +110,7 @@ class Server implements MountServer {
     const { largeBytesMax = LARGE_PAGES_BYTES, smallBytesMax = totalmem() / SMALL_PAGES_SHARE } =
       options.pages ?? {};
     this.pages = new KernelPages({ largeBytesMax, smallBytesMax }, takeBack);
+    this.hasWork = options.hasWork ?? (() => false);
     this.onDamaged = options.onDamaged ?? (() => undefined);
     this.trimAfterMs = options.trimAfterMs ?? TRIM_AFTER_MS;
     this.nodesMax = options.nodesMax ?? NODES_MAX;
@@ -151,9 +148,12 @@ class Server implements MountServer {
     return mount;
   }
 
-  private noteTurn(): void {
+  /** Asked with every turn of the loop. */
+  private waitMs(): number {
     this.watchdog.noteTurn();
     if (this.wakefulness?.isHeld === true) this.wakefulness.rest(performance.now());
+    if (this.hasWork()) return 0;
+    return this.wakefulness?.isHeld === true ? HOLD_MS : WAIT_MS_MAX;
   }
 
   private async begin(tree: Tree, directory: string, io: IoMode, device: number): Promise<MountedTree> {

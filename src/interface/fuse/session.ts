@@ -8,13 +8,12 @@
  */
 import { FsError, type Ino } from '../../base/index.ts';
 import type { Inode } from '../../layer/index.ts';
-import type { FileSystem, InodeCalls } from '../../vfs/index.ts';
+import type { FileSystem, InodeCalls, SpaceCounts } from '../../vfs/index.ts';
 import { ROOT_ID } from './abi.ts';
 import { ListingCache } from './directory-listing.ts';
 import { FileReadAhead } from './file-read-ahead.ts';
 import type { IoMode } from './mount-server.ts';
 import type { OpenPolicy } from './open-policy.ts';
-import type { SpaceCounts } from './space.ts';
 
 /** Names in the listings that a mount remembers. */
 const LISTED_NAMES_MAX = 262_144;
