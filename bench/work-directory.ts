@@ -31,7 +31,7 @@ export class WorkDirectory {
     return once;
   }
 
-  /** Also in the middle of a run that was interrupted: nothing stays mounted, and nothing that is mounted is emptied. */
+  /** Also in the middle of an interrupted run: nothing stays mounted, and nothing that is mounted is emptied. */
   remove(): void {
     for (const undo of this.undos.splice(0).reverse()) {
       try {
