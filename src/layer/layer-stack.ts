@@ -128,6 +128,10 @@ export class LayerStack implements PhysicalSpace, CachedTree {
     return this.writable().activeBlob();
   }
 
+  commitMark(): void {
+    this.writable().commitMark();
+  }
+
   /** The upper layer. EROFS when the tree is a snapshot; EBADF when it was closed and may have another owner. */
   writable(): UpperLayer {
     if (this.upper === undefined) throw new FsError('EROFS');

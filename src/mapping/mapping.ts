@@ -262,9 +262,20 @@ export class Mapping {
     }
   }
 
+  /** On a full disk, what was freed since the last commit mark is used again, at the price of a mark. */
+  private takeBlocks(active: ActiveBlob, count: number): BlockIndex {
+    try {
+      return active.allocate(count);
+    } catch (error) {
+      if (!isFsError(error, 'ENOSPC') || active.pendingBlocks === 0) throw error;
+      this.space.commitMark();
+      return active.allocate(count);
+    }
+  }
+
   /** Allocates fresh blocks for `[logical, logical + count)` and adds their run to `runs`. */
   private allocate(active: ActiveBlob, logical: number, count: number, runs: Run[]): number {
-    const physical = active.allocate(count);
+    const physical = this.takeBlocks(active, count);
     runs.push({ logical: logical as BlockIndex, count, blob: active.id, physical: physical as BlockIndex });
     return physical;
   }

@@ -424,14 +424,34 @@ with open(sys.argv[1], 'r+b') as f:
 
 describe('ramet run', { skip, concurrency: 2 }, () => {
   /** A command that is running in the fork: it says something once it has begun, and then waits. */
-  async function running(scratch: ScratchCommand, script: string): Promise<ChildProcess> {
+  async function running(
+    scratch: ScratchCommand,
+    script: string,
+    environment: Readonly<Record<string, string>> = {},
+  ): Promise<ChildProcess> {
     const child = spawn(process.execPath, [rametMain, 'run', 'try-1', '--', 'sh', '-c', script], {
       cwd: scratch.directory,
-      env: scratch.environment(),
+      env: scratch.environment(environment),
       stdio: ['ignore', 'pipe', 'inherit'],
     });
     await once(child.stdout!, 'data');
     return child;
+  }
+
+  const KEEPS_ITS_PID = 'echo $$ | tee pid; while :; do sleep 0.05; done';
+
+  async function diesWithTheCommand(scratch: ScratchCommand, child: ChildProcess): Promise<void> {
+    const { directory } = (await mounts(scratch))[0]!;
+    const pid = readFileSync(`${directory}/pid`, 'utf8').trim();
+    child.kill('SIGKILL');
+    await outcome(child);
+    await until(async () => (await mounts(scratch)).length === 0, 'the owner unmounts');
+    // A zombie that nobody has waited for yet is dead enough.
+    const isDead = () =>
+      !existsSync(`/proc/${pid}`) || /\) [ZX]/.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
+    await until(isDead, 'the command ends');
+    assert.ok(!existsSync(directory));
+    assert.equal(scratch.must('cat', 'try-1:/pid'), `${pid}\n`);
   }
 
   async function outcome(child: ChildProcess): Promise<number | NodeJS.Signals | null> {
@@ -547,16 +567,17 @@ describe('ramet run', { skip, concurrency: 2 }, () => {
 
   test('when it is killed, the command and the mount go with it', async (context) => {
     const scratch = await withFork(context);
-    const child = await running(scratch, 'echo $$ | tee pid; while :; do sleep 0.05; done');
-    const { directory } = (await mounts(scratch))[0]!;
-    const pid = readFileSync(`${directory}/pid`, 'utf8').trim();
-    child.kill('SIGKILL');
-    await outcome(child);
-    await until(async () => (await mounts(scratch)).length === 0, 'the owner unmounts');
-    // A zombie that nobody has waited for yet is dead enough.
-    assert.match(existsSync(`/proc/${pid}`) ? readFileSync(`/proc/${pid}/stat`, 'utf8') : ') Z', /\) [ZX]/);
-    assert.ok(!existsSync(directory));
-    assert.equal(scratch.must('cat', 'try-1:/pid'), `${pid}\n`);
+    await diesWithTheCommand(scratch, await running(scratch, KEEPS_ITS_PID));
+  });
+
+  test('also where there is no setpriv, or one that cannot ask for it', async (context) => {
+    const scratch = await withFork(context);
+    mkdirSync(scratch.at('bin'));
+    writeFileSync(scratch.at('bin/setpriv'), '#!/bin/sh\nexit 1\n', { mode: 0o755 });
+    const environment = { PATH: `${scratch.at('bin')}:${process.env.PATH}` };
+    assert.equal(scratch.runWith(environment, 'run', 'try-1', '--', 'sh', '-c', 'exit 3').code, 3);
+    assert.deepEqual(await mounts(scratch), [], 'nobody is left in it');
+    await diesWithTheCommand(scratch, await running(scratch, KEEPS_ITS_PID, environment));
   });
 
   test('when the owner is killed the command fails; what it had written stays, the next run works', async (context) => {
