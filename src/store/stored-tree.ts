@@ -47,6 +47,41 @@ export class StoredTree {
     return layer === 0 ? new Map() : (this.tables.xattrs.get(layer, ino) ?? new Map());
   }
 
+  /** What a name is; undefined where it is not there. */
+  lookup(directory: Ino, name: Name): DentryRecord | undefined {
+    for (const layer of this.layers) {
+      const dentry = layer.dentry(directory, name);
+      if (dentry !== undefined) return dentry.ino === 0 ? undefined : dentry;
+    }
+    return undefined;
+  }
+
+  /** The inode at an absolute path, symlinks not followed. */
+  inoAt(path: string): Ino | undefined {
+    let ino: Ino | undefined = this.info.root;
+    for (const name of path.split('/')) {
+      if (name === '' || ino === undefined) continue;
+      ino = this.lookup(ino, name as Name)?.ino; // A part of a path is a name.
+    }
+    return ino;
+  }
+
+  /** The layers of this tree over `common`, all of them where it is none of them. */
+  private above(common: LayerId): readonly LayerId[] {
+    const at = this.chain.indexOf(common);
+    return at === -1 ? this.chain : this.chain.slice(0, at);
+  }
+
+  /** The inodes that the layers over `common` say something of: all others are as they are there. */
+  *inosAbove(common: LayerId): Generator<Ino> {
+    for (const layer of this.above(common)) yield* this.tables.inodes.inos(layer);
+  }
+
+  /** The names in a directory that the layers over `common` say something of, whiteouts too. */
+  *namesAbove(common: LayerId, directory: Ino): Generator<Name> {
+    for (const layer of this.above(common)) yield* this.tables.dentries.names(layer, directory);
+  }
+
   /** The names of a directory, merged from all layers, in byte order. */
   list(directory: Ino): ReadonlyMap<Name, DentryRecord> {
     const merged = new Map<Name, DentryRecord>();
@@ -81,9 +116,15 @@ export type SettledElsewhere = ReadonlySet<string>;
 
 /**
  * Brings what a fork's journal holds into the tables and returns the tree. ENOENT; EBUSY when another process
- * owns the fork, whose journal only it may read, unless that has been done there.
+ * owns the fork, whose journal only it may read, unless that has been done there. A state of a tree is one already.
  */
-export function settleTree(engine: StoreEngine, name: string, elsewhere: SettledElsewhere): StoredTree {
+export function settleTree(
+  engine: StoreEngine,
+  name: string | TreeInfo,
+  elsewhere: SettledElsewhere,
+): StoredTree {
+  engine.tables.renew();
+  if (typeof name !== 'string') return new StoredTree(engine.tables, name);
   const open = engine.openTreeOf(name);
   if (open !== undefined) open.checkpoint();
   else if (engine.info(name).kind === 'fork' && !elsewhere.has(name)) engine.openTree(name).close();

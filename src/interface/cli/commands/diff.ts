@@ -8,7 +8,7 @@ import { printable, writeJson, writeLine } from '../output.ts';
 import { CommandError } from '../problem.ts';
 import { namedTreeError, namingTree, type Session, withSession } from '../session.ts';
 
-const LETTERS = { added: 'A', removed: 'D', modified: 'M' } as const;
+const LETTERS = { added: 'A', removed: 'D', modified: 'M', renamed: 'R' } as const;
 const DT_DIR = 4;
 
 export function register(program: Command): void {
