@@ -4,17 +4,15 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import { seededBytes } from '../../testing/odd-tree.ts';
+import { changeSomething, writeText as write } from '../../testing/random-changes.ts';
 import { scratchDirectory, scratchStore } from '../../testing/scratch-store.ts';
 import { describeFileSystem, type TreeDescription } from '../../testing/tree-compare.ts';
 import { isFsError, nameFromString, SeededRandom } from '../base/index.ts';
 import { importTree } from '../interface/transfer/index.ts';
-import type { FileSystem } from '../vfs/index.ts';
 import type { Change } from './change.ts';
 import { changedPaths, diffTrees } from './diff.ts';
 import { StoreEngine } from './engine.ts';
 import { settleTree } from './stored-tree.ts';
-
-const O_RDWR_CREATE = 0o102;
 
 async function storeWithBase(context: TestContext): Promise<StoreEngine> {
   const root = join(scratchDirectory(context), 'tree');
@@ -25,12 +23,6 @@ async function storeWithBase(context: TestContext): Promise<StoreEngine> {
   const engine = await scratchStore(context);
   await importTree(engine, root, { name: 'base' });
   return engine;
-}
-
-function write(fileSystem: FileSystem, path: string, bytes: Buffer, position = 0): void {
-  const file = fileSystem.open(path, O_RDWR_CREATE, 0o644);
-  fileSystem.write(file, bytes, 0, bytes.length, position);
-  fileSystem.close(file);
 }
 
 function inShort(changes: readonly Change[]): string[] {
@@ -146,7 +138,7 @@ describe('diffTrees', () => {
     ]);
   });
 
-  test('a file that another was renamed over is removed, and one that was written anew is modified', async (context) => {
+  test('a file that another was renamed over is removed, and one written anew is modified', async (context) => {
     const engine = await storeWithBase(context);
     const { fileSystem } = engine.fork('base', 'try');
     fileSystem.rename('/b', '/a');
@@ -273,31 +265,6 @@ function actualDiff(
 function withoutMoved(lines: Map<string, string>, both: ReadonlySet<string>, moved: readonly string[]) {
   const isMoved = (path: string) => moved.some((top) => path === top || path.startsWith(`${top}/`));
   return [...lines].filter(([path]) => !(both.has(path) && isMoved(path))).sort();
-}
-
-/** One random change; errors of calls that cannot be (a name that is taken, a directory that is full) do not matter. */
-function changeSomething(fileSystem: FileSystem, random: SeededRandom): void {
-  const names = ['a', 'b', 'c', 'sub', 'sub/c', 'sub/deep', 'sub/deep/d', 'x', 'x/y', 'x/z'];
-  const pick = (): string => `/${names[random.below(names.length)]!}`;
-  const acts: (() => void)[] = [
-    () =>
-      write(fileSystem, pick(), seededBytes(random.below(3), 1 + random.below(9000)), random.below(3) * 4096),
-    () => fileSystem.makeDirectory(pick(), 0o755),
-    () => fileSystem.unlink(pick()),
-    () => fileSystem.removeDirectory(pick()),
-    () => fileSystem.rename(pick(), pick()),
-    () => fileSystem.link(pick(), pick(), false),
-    () => fileSystem.symlink('t'.repeat(1 + random.below(3)), pick()),
-    () => fileSystem.chmod(pick(), 0o600 + random.below(0o100), false),
-    () => fileSystem.chown(pick(), random.below(3), 0, false),
-    () => fileSystem.setXattr(pick(), 'user.x', Buffer.from([random.below(3)]), 0, false),
-    () => fileSystem.truncate(pick(), random.below(12_000)),
-  ];
-  try {
-    acts[random.below(acts.length)]!();
-  } catch (error) {
-    if (!isFsError(error)) throw error;
-  }
 }
 
 test('a diff says what a comparison of the whole trees says, after random changes', async (context) => {

@@ -44,7 +44,7 @@ export function commonLayer(before: StoredTree, after: StoredTree): StoredTree['
   return before.chain.find((layer) => chain.has(layer));
 }
 
-/** Every path that differs, one by one: what a renamed directory holds is gone under its old name and put under its new. */
+/** Every path that differs: what a renamed directory holds is gone under its old name and put under its new one. */
 export interface ChangedPaths {
   /** Paths that are no more, or of another type, with the DT_* value of what was there. */
   readonly gone: ReadonlyMap<string, number>;

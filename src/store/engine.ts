@@ -70,12 +70,12 @@ export class StoreEngine {
   readonly flattener: Flattener;
   private readonly chainLayersMax: number;
   private readonly cache: TreeCache;
-  private readonly rows: TreeRows;
+  readonly rows: TreeRows;
   private readonly lease: Lease;
   private readonly trees = new Map<string, Tree>();
   private readonly leaseTokens = new Map<Tree, object>();
   private readonly chains: Chains;
-  private readonly uppers: Uppers;
+  readonly uppers: Uppers;
   private readonly timer: NodeJS.Timeout | undefined;
   private isOpen = true;
 
@@ -213,14 +213,26 @@ export class StoreEngine {
         note: `it is open in this process (${process.pid})`,
       });
     }
+    const tree = this.leased(() => this.openLatest(name, isPatient));
+    if (!tree.isReadOnly) this.trees.set(name, tree);
+    return tree;
+  }
+
+  /** Opens what a tree was in a frozen layer, to read. That layer must be needed by a tree. */
+  openState(state: TreeInfo): Tree {
+    this.requireOpen('open');
+    assert(this.rows.layer(state.layer).state === 'frozen', 'a state that does not change is opened');
+    return this.leased(() => new Tree(state, this.openStack(state, false), (tree) => this.forgetTree(tree)));
+  }
+
+  private leased(open: () => Tree): Tree {
     const token = {};
     this.tables.renew();
     this.lease.hold(token, this.tables.counters.get('epoch'));
     try {
-      const tree = this.openLatest(name, isPatient);
+      const tree = open();
       this.leaseTokens.set(tree, token);
       this.lookAtChain(tree);
-      if (!tree.isReadOnly) this.trees.set(name, tree);
       return tree;
     } catch (error) {
       this.lease.release(token);
@@ -326,7 +338,7 @@ export class StoreEngine {
    * The frozen layer that shows what a tree is. Looked up in the transaction that puts something on it: until then
    * another process may have dropped the tree, and gc what it stood on, or flattened it. ENOENT.
    */
-  private frozenTopOf(source: string, info: TreeInfo, operation: string): LayerId {
+  frozenTopOf(source: string, info: TreeInfo, operation: string): LayerId {
     const now = this.tables.trees.get(source);
     if (now?.id !== info.id) {
       throw new FsError('ENOENT', { syscall: operation, path: source, note: 'it was dropped meanwhile' });

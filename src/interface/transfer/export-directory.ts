@@ -12,6 +12,7 @@ import {
   isSymlinkMode,
   joinHost,
   onHost,
+  S_IFCHR,
   S_IFMT,
   showHost,
   wordOfMode,
@@ -71,6 +72,7 @@ export class DirectoryExport {
 
   /** Fills a directory that has been made, and gives it its attributes last: filling it changes its times. */
   private async fill(path: string, hostPath: Buffer, item: TreeItem): Promise<void> {
+    for (const name of this.reader.whiteouts(path)) this.whiteout(joinHost(hostPath, name));
     for (const name of this.reader.names(path)) {
       const child = this.reader.item(childPath(path, name));
       const hostChild = joinHost(hostPath, name);
@@ -84,6 +86,12 @@ export class DirectoryExport {
     }
     this.tally.directories++;
     this.dress(item, hostPath);
+  }
+
+  /** The kernel's overlayfs.rst, "whiteouts": a character device 0/0, which everyone may make since Linux 5.8. */
+  private whiteout(hostPath: Buffer): void {
+    onHost('mknod', hostPath, () => this.system.makeHostNode(hostPath, S_IFCHR, 0));
+    this.tally.whiteouts++;
   }
 
   /**

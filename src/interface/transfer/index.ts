@@ -10,7 +10,14 @@
  * Neighbours: `store` below gives the LayerBuilder and the open trees, `sys` the host's calls;
  * `interface/cli` and `interface/node` beside it call it.
  */
+
 export { type ExportOptions, type ExportSource, exportFileSystem, exportTree } from './export.ts';
+export {
+  type ChangedTree,
+  type ChangesFormat,
+  type ChangesOptions,
+  exportChanges,
+} from './export-changes.ts';
 export type {
   ExportFormat,
   ExportNote,
