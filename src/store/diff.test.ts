@@ -261,7 +261,7 @@ function actualDiff(
   return { lines, moved };
 }
 
-/** A path that is on both sides and was renamed, or is in a directory that was, may be told to be added, and need not differ. */
+/** A path on both sides that was renamed, or lies in what was, may be told to be added, and need not differ. */
 function withoutMoved(lines: Map<string, string>, both: ReadonlySet<string>, moved: readonly string[]) {
   const isMoved = (path: string) => moved.some((top) => path === top || path.startsWith(`${top}/`));
   return [...lines].filter(([path]) => !(both.has(path) && isMoved(path))).sort();

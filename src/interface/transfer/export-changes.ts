@@ -82,7 +82,7 @@ class ChangesReader extends TreeReader {
     }
   }
 
-  /** A file with several names is in the layer under all of them: else those that were not put would keep the old one. */
+  /** A file with several names is in the layer under all of them: those not put would else keep the old one. */
   private showOtherNames(put: ReadonlyMap<string, number>, after: StoredTree): void {
     const linked = new Set<Ino>();
     for (const [path, kind] of put) {
