@@ -2,7 +2,7 @@
  * States of trees: what two trees have in common, a fork of it, and a fork that becomes what another tree is. Each is
  * one transaction, so that a fork is wholly one state or wholly the other, whatever happens meanwhile.
  */
-import { FsError } from '../base/index.ts';
+import { FsError, type LayerId } from '../base/index.ts';
 import { commonLayer } from './diff.ts';
 import type { StoreEngine } from './engine.ts';
 import { checkTreeName } from './layout.ts';
@@ -31,6 +31,8 @@ export interface ReplaceOptions {
   readonly keepAs?: string | undefined;
   /** Open forks that are dropped in the same transaction. */
   readonly drops?: readonly Tree[];
+  /** The layer that the fork had when it was looked at: EBUSY when it was written to since. */
+  readonly unchangedSince?: LayerId;
 }
 
 /**
@@ -41,13 +43,14 @@ export function replaceTree(
   engine: StoreEngine,
   name: string,
   source: string,
-  { keepAs, drops = [] }: ReplaceOptions,
+  { keepAs, drops = [], unchangedSince }: ReplaceOptions,
 ): void {
   if (engine.info(name).kind !== 'fork') throw new FsError('EROFS', { syscall: 'rollback', path: name });
   if (keepAs !== undefined) checkTreeName(keepAs, 'rollback');
   const tree = engine.openTree(name);
   const { tables, rows } = engine;
   try {
+    if (unchangedSince !== undefined) requireUnchanged(tree, unchangedSince);
     if (keepAs !== undefined) engine.freeze(tree);
     const from = engine.info(source, 'rollback');
     tables.transaction(() => {
@@ -64,10 +67,31 @@ export function replaceTree(
     tree.close();
     throw error;
   }
-  for (const gone of [tree, ...drops]) {
-    if (gone.stack.upper !== undefined) retire(gone.stack.upper);
-    gone.giveUp();
+  for (const gone of [tree, ...drops]) giveUp(gone);
+}
+
+function giveUp(tree: Tree): void {
+  if (tree.isClosed) return;
+  if (tree.stack.upper !== undefined) retire(tree.stack.upper);
+  tree.giveUp();
+}
+
+/** Drops forks that are open here, with all that was written to them. Those that are closed are left alone. */
+export function dropOpen({ tables }: StoreEngine, trees: readonly Tree[]): void {
+  const open = trees.filter((tree) => !tree.isClosed);
+  try {
+    tables.transaction(() => {
+      for (const { info } of open) tables.trees.remove(info.name);
+    });
+  } finally {
+    for (const tree of open) giveUp(tree);
   }
+}
+
+function requireUnchanged({ info, stack }: Tree, layer: LayerId): void {
+  if (info.layer === layer && stack.writable().isPristine && stack.dirty.size === 0) return;
+  const note = 'it was changed meanwhile: try again';
+  throw new FsError('EBUSY', { syscall: 'rollback', path: info.name, note });
 }
 
 /** A snapshot gets another name, whose owner goes, with the other snapshots named. ENOENT. */

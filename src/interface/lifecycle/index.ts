@@ -8,4 +8,6 @@
  * `interface/node` and `interface/cli` call it.
  */
 export { type FileChange, fileChanges } from './file-changes.ts';
+export { type MergeOptions, type MergeReport, mergeTrees } from './merge.ts';
+export type { ConflictKind, Favour, MergeConflict } from './merge-plan.ts';
 export { type FileDifference, fileDifference, statLines } from './patch.ts';
