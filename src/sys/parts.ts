@@ -20,6 +20,9 @@ export type NameCalls = Pick<
   | 'makeHostDirectory'
   | 'symlinkHost'
   | 'linkHost'
+  | 'renameHost'
+  | 'unlinkHost'
+  | 'removeHostDirectory'
 >;
 
 /** What the thread pool does. */
