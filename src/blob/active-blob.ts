@@ -338,6 +338,22 @@ export class ActiveBlob {
   }
 
   /**
+   * Shares whole blocks of another file with blocks in use, from byte `position` on: ioctl_ficlonerange(2). False where
+   * the host cannot, and nothing changed.
+   */
+  clone(source: number, sourcePosition: number, length: number, position: number): boolean {
+    this.assertWritable();
+    const first = position / BLOCK_SIZE;
+    const end = first + length / BLOCK_SIZE;
+    assert(this.counts.areUsed(first, end), 'only blocks in use are written');
+    const isCloned = this.space.system.cloneRange(source, sourcePosition, length, this.fd, position);
+    if (!isCloned) return false;
+    this.unsyncedBytes += length;
+    this.file.touched.setRange(first, end);
+    return true;
+  }
+
+  /**
    * Begins to write to the disk by the thread pool, so that the `sync` that must follow has little left to wait for.
    * Undefined where it would have little anyway. Never rejects: a failure is kept for `sync`.
    */

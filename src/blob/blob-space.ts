@@ -21,7 +21,10 @@ import type { System } from '../sys/index.ts';
 import { BlobFile } from './blob-file.ts';
 import { BlobFiles } from './blob-files.ts';
 import { DamagedBlobError, shortBlob } from './damage.ts';
+import { EXTERNAL_BLOB_FIRST, ExternalFiles } from './external-files.ts';
 import { Fetches, readThrough } from './fetches.ts';
+import { assertSpan } from './read-span.ts';
+import { residentBlocks } from './residency.ts';
 import { scrubBlocks, type VisitBad } from './scrubbing.ts';
 import { Sealing } from './sealing.ts';
 import type { BlobSpaceCounts, BlobSpaceLimits } from './space-figures.ts';
@@ -36,10 +39,12 @@ const WOULD_BLOCK = -1;
 export class BlobSpace {
   readonly system: System;
   readonly directory: string;
-  /** For this room only: the files behind the blobs. */
+  /** For this room only, as is the next. */
   readonly files: BlobFiles;
-  /** For this room only: 1 MiB that is anyone's until the next call. */
+  /** 1 MiB that is anyone's until the next call. */
   readonly scratch: Buffer = Buffer.allocUnsafeSlow(CHUNK_BYTES);
+  /** Host files that forks refer to. */
+  readonly externals: ExternalFiles;
   private readonly windows: WindowPool;
   /** What the thread pool was given. Whoever closes the space waits for it first. */
   readonly fetches = new Fetches();
@@ -51,6 +56,7 @@ export class BlobSpace {
     this.system = system;
     this.directory = directory;
     this.files = new BlobFiles(system, directory, limits.descriptorsMax ?? 1024);
+    this.externals = new ExternalFiles(system);
     this.windows = new WindowPool(system, limits.windowsMax ?? 1024);
   }
 
@@ -70,9 +76,12 @@ export class BlobSpace {
    * bytes behind the end of the file are zeros.
    */
   read(id: BlobId, position: number, target: Uint8Array, offset: number, length: number): void {
+    if (id >= EXTERNAL_BLOB_FIRST) {
+      this.externals.read(id, position, target, offset, length);
+      return;
+    }
     const file = id === this.last.id ? this.last : this.use(id);
-    assert(position >= 0 && length >= 0, 'a read has a place and a length');
-    assert(offset >= 0 && offset + length <= target.length, 'the target has room for the read');
+    assertSpan(position, length, target, offset);
     if (this.readWindow(file, position, target, offset, length)) return;
     this.readSlowly(file, position, target, offset, length, true);
   }
@@ -82,9 +91,9 @@ export class BlobSpace {
    * the blob and loading its checksums, once each, may wait.
    */
   tryRead(id: BlobId, position: number, target: Uint8Array, offset: number, length: number): boolean {
+    if (id >= EXTERNAL_BLOB_FIRST) return this.externals.tryRead(id, position, target, offset, length);
     const file = id === this.last.id ? this.last : this.use(id);
-    assert(position >= 0 && length >= 0, 'a read has a place and a length');
-    assert(offset >= 0 && offset + length <= target.length, 'the target has room for the read');
+    assertSpan(position, length, target, offset);
     return this.readSlowly(file, position, target, offset, length, false);
   }
 
@@ -93,10 +102,12 @@ export class BlobSpace {
    * and tells of no failure: the read that follows does.
    */
   fetch(id: BlobId, position: number, length: number): Promise<void> {
-    return this.fetches.add(this.fetchBytes(id, position, length));
+    const source = id >= EXTERNAL_BLOB_FIRST ? this.externals : this;
+    return this.fetches.add(source.fetchBytes(id, position, length));
   }
 
-  private async fetchBytes(id: BlobId, position: number, length: number): Promise<void> {
+  /** For `fetch` only. */
+  async fetchBytes(id: BlobId, position: number, length: number): Promise<void> {
     const fd = this.pin(id);
     try {
       await readThrough(this.system, fd, position, length);
@@ -375,10 +386,7 @@ export class BlobSpace {
     this.release(id);
   }
 
-  /**
-   * The first half of `unlink`: the blob has no name any more. Where its descriptor is open the kernel keeps the space,
-   * whose giving back takes time with the size, until `release`.
-   */
+  /** The first half of `unlink`: no name any more. The kernel keeps the space of an open one until `release`. */
   unlinkNames(id: BlobId): void {
     this.files.unlinkNames(id);
   }
@@ -417,14 +425,8 @@ export class BlobSpace {
 
   /** Which blocks are in the page cache: one byte a block, 1 or 0. ENOTSUP where the system cannot map. */
   residentBlocks(id: BlobId, startBlock: number, count: number): Uint8Array {
-    const fd = this.descriptor(id);
-    const length = count * BLOCK_SIZE;
-    const address = this.system.mapWindow(fd, startBlock * BLOCK_SIZE, length);
-    try {
-      return this.system.residency(address, length).map((state) => state & 1);
-    } finally {
-      this.system.unmap(address, length);
-    }
+    const fd = id >= EXTERNAL_BLOB_FIRST ? this.externals.descriptor(id) : this.descriptor(id);
+    return residentBlocks(this.system, fd, startBlock, count);
   }
 
   /** Drops the blob's clean pages from the page cache, for scrub and for tests of cold reads. */
@@ -484,6 +486,7 @@ export class BlobSpace {
   /** Unmaps every window and closes every descriptor. The space can be used again and opens them anew. */
   close(): void {
     this.windows.close();
+    this.externals.closeAll();
     this.files.close();
     this.last = new BlobFile(0 as BlobId, ''); // Never returned: 0 is no blob's id.
   }

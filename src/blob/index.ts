@@ -19,6 +19,13 @@ export { blobPath } from './blob-path.ts';
 export { BlobSpace } from './blob-space.ts';
 export { BlobWriter, type FinishedBlob } from './blob-writer.ts';
 export { DamagedBlobError } from './damage.ts';
+export {
+  EXTERNAL_BLOB_FIRST,
+  type ExternalState,
+  isExternal,
+  isFollowed,
+  type RecordedFile,
+} from './external-files.ts';
 export type { VisitBad } from './scrubbing.ts';
 export type { Sealing } from './sealing.ts';
 export type { BlobSpaceCounts, BlobSpaceLimits } from './space-figures.ts';

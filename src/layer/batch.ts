@@ -2,10 +2,11 @@
  * The changes of one operation, gathered before any of them is made. `LayerStack.commit` journals them as one record
  * and then applies them, so an operation happens wholly or not at all, also when the disk is full.
  */
-import type { Name } from '../base/index.ts';
+import type { ByteWriter, LayerId, Name } from '../base/index.ts';
 import type { Run } from '../extent/index.ts';
 import type { InodeRecord } from '../meta/index.ts';
-import type { Entry } from './entry.ts';
+import { encodeInodeEffect, encodeName, encodeRuns, encodeXattrs } from './effect-format.ts';
+import { type Entry, entryIno, entryKind } from './entry.ts';
 import type { Inode } from './inode.ts';
 
 /** A record that a batch is still changing. */
@@ -22,6 +23,8 @@ export class Batch {
   readonly inodes: Inode[] = [];
   readonly drafts: DraftRecord[] = [];
   readonly names: NameChange[] = [];
+  /** Names as they are, made the upper layer's own before `names` are changed; see `anchor`. */
+  readonly anchors: NameChange[] = [];
   readonly runInodes: Inode[] = [];
   readonly runLists: (readonly Run[])[] = [];
   readonly xattrInodes: Inode[] = [];
@@ -31,6 +34,7 @@ export class Batch {
     this.inodes.length = 0;
     this.drafts.length = 0;
     this.names.length = 0;
+    this.anchors.length = 0;
     this.runInodes.length = 0;
     this.runLists.length = 0;
     this.xattrInodes.length = 0;
@@ -58,6 +62,10 @@ export class Batch {
     this.names.push({ directory, name, entry });
   }
 
+  anchorName(directory: Inode, name: Name, entry: Entry): void {
+    this.anchors.push({ directory, name, entry });
+  }
+
   /** Runs that `Mapping` returned, to be installed with the batch. */
   setRuns(inode: Inode, runs: readonly Run[]): void {
     if (runs.length === 0) return;
@@ -68,5 +76,26 @@ export class Batch {
   setXattrs(inode: Inode, xattrs: Map<string, Buffer>): void {
     this.xattrInodes.push(inode);
     this.xattrMaps.push(xattrs);
+  }
+
+  /** What the journal is to say, for layer `layer`, which holds from here on what the batch changes. */
+  encode(writer: ByteWriter, layer: LayerId): void {
+    for (let index = 0; index < this.runInodes.length; index++) {
+      const inode = this.runInodes[index]!;
+      this.change(inode).extentLayer = layer;
+      encodeRuns(writer, inode.ino, this.runLists[index]!);
+    }
+    for (const inode of this.xattrInodes) this.change(inode).xattrLayer = layer;
+    for (let index = 0; index < this.inodes.length; index++) {
+      encodeInodeEffect(writer, this.inodes[index]!.ino, this.drafts[index]!);
+    }
+    for (const names of [this.anchors, this.names]) {
+      for (const { directory, name, entry } of names) {
+        encodeName(writer, directory.ino, name, entryIno(entry), entryKind(entry));
+      }
+    }
+    for (let index = 0; index < this.xattrInodes.length; index++) {
+      encodeXattrs(writer, this.xattrInodes[index]!.ino, this.xattrMaps[index]!);
+    }
   }
 }

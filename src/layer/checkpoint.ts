@@ -53,6 +53,7 @@ export function storeChanges(stack: LayerStack, upper: UpperLayer, last?: (upper
   upper.record = record;
   for (const inode of inodes) settle(upper, inode);
   stack.dirty.clear();
+  stack.forgetOrigins();
 }
 
 /** What was stored is no longer ahead of the tables. */
@@ -77,9 +78,11 @@ function* storeInodes(stack: LayerStack, layer: LayerId, inodes: readonly Inode[
 }
 
 /** The record of an inode, its map and its xattrs. */
-function storeLiving({ tables }: LayerStack, layer: LayerId, inode: Inode): void {
+function storeLiving(stack: LayerStack, layer: LayerId, inode: Inode): void {
+  const { tables } = stack;
   const { record } = inode;
   tables.inodes.put(layer, inode.ino, record);
+  stack.storeOrigin(inode.ino);
   if (record.nlink === 0) tables.orphans.put(layer, inode.ino);
   if (inode.mapping !== undefined && record.extentLayer === layer) {
     const { extents } = inode.mapping;

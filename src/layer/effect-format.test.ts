@@ -4,7 +4,14 @@ import test from 'node:test';
 import fc from 'fast-check';
 import { type BlobId, type BlockIndex, ByteWriter, DecodeError, type Ino, type Name } from '../base/index.ts';
 import type { InodeRecord } from '../meta/index.ts';
-import { decodeEffects, encodeInodeEffect, encodeName, encodeRuns, encodeXattrs } from './effect-format.ts';
+import {
+  decodeEffects,
+  encodeInodeEffect,
+  encodeName,
+  encodeOrigin,
+  encodeRuns,
+  encodeXattrs,
+} from './effect-format.ts';
 
 const nat = fc.maxSafeNat();
 const byteString = fc.uint8Array({ maxLength: 40 }).map((bytes) => Buffer.from(bytes).toString('latin1'));
@@ -51,6 +58,7 @@ const effect = fc.oneof(
     target: nat,
     type: fc.nat(15),
   }),
+  fc.record({ kind: fc.constant('origin' as const), ino: nat, origin: fc.uint8Array({ maxLength: 20 }) }),
   fc.record({
     kind: fc.constant('xattrs' as const),
     ino: nat,
@@ -66,6 +74,7 @@ function encode(effects: readonly Effect[]): Buffer {
     if (one.kind === 'runs') encodeRuns(writer, ino, one.runs);
     else if (one.kind === 'inode') encodeInodeEffect(writer, ino, one.record);
     else if (one.kind === 'name') encodeName(writer, ino, one.name as Name, one.target, one.type);
+    else if (one.kind === 'origin') encodeOrigin(writer, ino, one.origin);
     else encodeXattrs(writer, ino, new Map(one.xattrs));
   }
   return writer.take();
@@ -78,6 +87,7 @@ function decode(payload: Buffer): unknown[] {
     inode: (ino, found) => seen.push(['inode', ino, found]),
     name: (ino, name, target, type) => seen.push(['name', ino, name, target, type]),
     xattrs: (ino, xattrs) => seen.push(['xattrs', ino, [...xattrs]]),
+    origin: (ino, origin) => seen.push(['origin', ino, Buffer.from(origin)]),
   });
   return seen;
 }
@@ -88,6 +98,7 @@ test('effects come back in order and whole', () => {
       const expected = effects.map((one) => {
         if (one.kind === 'runs') return ['runs', one.ino, one.runs];
         if (one.kind === 'inode') return ['inode', one.ino, one.record];
+        if (one.kind === 'origin') return ['origin', one.ino, Buffer.from(one.origin)];
         if (one.kind === 'name') return ['name', one.ino, one.name, one.target, one.type];
         return [
           'xattrs',

@@ -7,8 +7,10 @@
  *     u8 2 (inode)   varint ino, bytes: inode record as in the inode table
  *     u8 3 (name)    varint directory ino, byte string name, varint ino (0 = no such name), u8 kind
  *     u8 4 (xattrs)  varint ino, varint n, n × (byte string name, bytes value)
+ *     u8 5 (origin)  varint ino, bytes: what the derived layer at the base finds the inode by
  *
- * Runs come before the inode record of the same inode: they change the map that the old record names.
+ * Origins come first: what else is said of the inode may need the base layer's record of it. Runs come before the inode
+ * record of the same inode: they change the map that the old record names.
  */
 import type { BlobId, BlockIndex, ByteWriter, Ino, Name } from '../base/index.ts';
 import { ByteReader, DecodeError } from '../base/index.ts';
@@ -19,10 +21,15 @@ const RUNS = 1;
 const INODE = 2;
 const NAME = 3;
 const XATTRS = 4;
+const ORIGIN = 5;
 
 export function encodeRuns(writer: ByteWriter, ino: Ino, runs: readonly Run[]): void {
   writer.u8(RUNS).varint(ino).varint(runs.length);
   for (const run of runs) writer.varint(run.logical).varint(run.count).varint(run.blob).varint(run.physical);
+}
+
+export function encodeOrigin(writer: ByteWriter, ino: Ino, origin: Uint8Array): void {
+  writer.u8(ORIGIN).varint(ino).bytes(origin);
 }
 
 export function encodeInodeEffect(writer: ByteWriter, ino: Ino, record: InodeRecord): void {
@@ -48,6 +55,7 @@ export interface EffectVisitor {
   inode(ino: Ino, record: InodeRecord): void;
   name(directory: Ino, name: Name, ino: Ino, kind: number): void;
   xattrs(ino: Ino, xattrs: Map<string, Buffer>): void;
+  origin(ino: Ino, origin: Uint8Array): void;
 }
 
 /** Reads the effects of one record in order. DecodeError when the payload is not well formed. */
@@ -67,7 +75,8 @@ export function decodeEffects(payload: Buffer, visitor: EffectVisitor): void {
       const xattrs = new Map<string, Buffer>();
       for (let count = reader.varint(); count > 0; count--) xattrs.set(reader.byteString(), reader.bytes());
       visitor.xattrs(ino, xattrs);
-    } else throw new DecodeError(`unknown effect ${effect}`);
+    } else if (effect === ORIGIN) visitor.origin(ino, reader.bytes());
+    else throw new DecodeError(`unknown effect ${effect}`);
   }
 }
 

@@ -1,15 +1,18 @@
 /** A layer that no longer changes, as the lower of open trees. Shared by all trees of a process. */
-import type { Ino, LayerId, Name } from '../base/index.ts';
-import type { DentryRecord, InodeRecord, LayerRecord, MetaTables } from '../meta/index.ts';
+import { BLOCK_SIZE, type Ino, type LayerId, type Name } from '../base/index.ts';
+import { CHUNK_BLOCKS } from '../extent/index.ts';
+import type { DentryRecord, InodeRecord, LayerRecord, MetaTables, NamedDentry, Run } from '../meta/index.ts';
 import { type InoFilter, inoFilter } from './ino-filter.ts';
+import type { Lower } from './lower.ts';
 
 /** Questions that a layer answers from the tables, in vain, before its first look at how many inodes it has. */
 const MISSES_FIRST = 16;
 /** A look costs about as much for each inode as a question in vain: so many inodes are read for each of those. */
 const INODES_PER_MISS = 8;
 
-export class FrozenLayer {
+export class FrozenLayer implements Lower {
   readonly id: LayerId;
+  readonly isLive = false;
   private readonly tables: MetaTables;
   /** Nearly everything that is asked for is in a base layer: it has no filter, and what is in the keys needs no row. */
   readonly isBase: boolean;
@@ -41,12 +44,32 @@ export class FrozenLayer {
     return record;
   }
 
+  inos(): Iterable<Ino> {
+    return this.tables.inodes.inos(this.id);
+  }
+
   /** What the layer says of a name; a whiteout has inode 0. */
   dentry(directory: Ino, name: Name): DentryRecord | undefined {
     if (!this.mayHave(directory)) return undefined;
     const dentry = this.tables.dentries.get(this.id, directory, name);
     if (dentry === undefined) this.noteMiss();
     return dentry;
+  }
+
+  list(directory: Ino): NamedDentry[] {
+    return this.tables.dentries.list(this.id, directory);
+  }
+
+  names(directory: Ino): Name[] {
+    return this.tables.dentries.names(this.id, directory);
+  }
+
+  runs(ino: Ino, sizeBytes: number): readonly Run[] {
+    return storedRuns(this.tables, this.id, ino, sizeBytes);
+  }
+
+  xattrs(ino: Ino): Map<string, Buffer> | undefined {
+    return this.tables.xattrs.get(this.id, ino);
   }
 
   /**
@@ -64,4 +87,15 @@ export class FrozenLayer {
     }
     this.filter = inoFilter(inos, inos.length);
   }
+}
+
+/** All runs that a layer's rows have of a file. None begins behind the file's end: one row has all of a small one. */
+export function storedRuns(
+  { extents }: MetaTables,
+  layer: LayerId,
+  ino: Ino,
+  sizeBytes: number,
+): readonly Run[] {
+  const isSmall = sizeBytes <= CHUNK_BLOCKS * BLOCK_SIZE;
+  return (isSmall ? extents.loadFirst(layer, ino) : extents.load(layer, ino)) ?? [];
 }

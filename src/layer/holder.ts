@@ -5,11 +5,11 @@
  * layer that a record names has none of its own, or the record would name that.
  */
 import type { Ino, LayerId } from '../base/index.ts';
-import type { FrozenLayer } from './frozen-layer.ts';
+import type { Lower } from './lower.ts';
 
 /** 0 when no layer of the chain has them. `lowers` are the layers to look in, uppermost first. */
 export function holderOf(
-  lowers: readonly FrozenLayer[],
+  lowers: readonly Lower[],
   ino: Ino,
   field: 'extentLayer' | 'xattrLayer',
   named: LayerId | 0,

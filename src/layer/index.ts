@@ -7,11 +7,16 @@
  */
 export * from './batch.ts';
 export * from './checkpoint.ts';
+export { DERIVED_INO_FIRST, derivedIno, isDerived, nextDerivedIno } from './derived-numbers.ts';
 export * from './entry.ts';
+export { dropUnrecordedTimes } from './evicting.ts';
 export * from './frozen-layer.ts';
 export * from './holder.ts';
+export { isMountOfRamet } from './host-directories.ts';
+export { HostLayer, type HostLayerParts } from './host-layer.ts';
 export * from './inode.ts';
 export * from './layer-stack.ts';
+export * from './lower.ts';
 export * from './recovery.ts';
 export * from './revival.ts';
 export * from './tree-cache.ts';

@@ -40,6 +40,8 @@ export class Inode {
   /** The record, xattrs or names changed since the last checkpoint. */
   isDirty = false;
   areXattrsDirty = false;
+  /** The record is that of a derived layer at the base: no layer above has recorded anything of the inode. */
+  isUnrecorded = false;
   /** No name is left and nobody has it open: it only waits for the checkpoint to drop its rows. */
   isDead = false;
   openCount = 0;

@@ -12,27 +12,31 @@
  */
 
 import {
-  BLOCK_SIZE,
   type BlobId,
   ByteWriter,
   type Clock,
   FsError,
   type Ino,
+  isFsError,
   type LayerId,
   type Name,
 } from '../base/index.ts';
 import type { ActiveBlob, BlobSpace } from '../blob/index.ts';
-import { CHUNK_BLOCKS, ExtentMap } from '../extent/index.ts';
+import { ExtentMap, type Run } from '../extent/index.ts';
 import { type MapBudget, Mapping, type PhysicalSpace } from '../mapping/index.ts';
-import type { InodeRecord, MetaTables } from '../meta/index.ts';
+import type { InodeRecord, MetaTables, NamedDentry } from '../meta/index.ts';
 import type { System } from '../sys/index.ts';
 import { Batch } from './batch.ts';
-import { encodeInodeEffect, encodeName, encodeRuns, encodeXattrs } from './effect-format.ts';
-import { type Entry, entryIno, entryKind, entryOf, NO_ENTRY, UNREAD_ENTRY } from './entry.ts';
-import type { FrozenLayer } from './frozen-layer.ts';
+import { isDerived } from './derived-numbers.ts';
+import { type Entry, entryOf, NO_ENTRY, UNREAD_ENTRY } from './entry.ts';
+import { evictInodes, evictNames } from './evicting.ts';
+import { storedRuns } from './frozen-layer.ts';
 import { holderOf } from './holder.ts';
 import { Inode } from './inode.ts';
-import { NamesBetween } from './names-between.ts';
+import { LayerChain } from './layer-chain.ts';
+import { anchor, copyUpBytes, refresh, takeNamedBytes } from './live-inodes.ts';
+import type { Lower } from './lower.ts';
+import { Origins } from './origins.ts';
 import type { CachedTree, TreeCache } from './tree-cache.ts';
 import type { UpperLayer } from './upper-layer.ts';
 
@@ -66,7 +70,6 @@ export class LayerStack implements PhysicalSpace, CachedTree {
   readonly budget: MapBudget;
   readonly rootIno: Ino;
   upper: UpperLayer | undefined;
-  lowers: readonly FrozenLayer[];
   readonly inodes = new Map<Ino, Inode>();
   /** Inodes to be stored by the next checkpoint. */
   readonly dirty = new Set<Inode>();
@@ -83,13 +86,11 @@ export class LayerStack implements PhysicalSpace, CachedTree {
   /** Names in `children` of all inodes; some that are gone may be counted until room is made. */
   nameCount = 0;
   private isCached = true;
+  /** The lowers, and what they say together. */
+  chain: LayerChain = new LayerChain([]);
+  private readonly origins = new Origins();
 
-  constructor(
-    parts: StackParts,
-    rootIno: Ino,
-    upper: UpperLayer | undefined,
-    lowers: readonly FrozenLayer[],
-  ) {
+  constructor(parts: StackParts, rootIno: Ino, upper: UpperLayer | undefined, lowers: readonly Lower[]) {
     this.tables = parts.tables;
     this.blobs = parts.blobs;
     this.system = parts.system;
@@ -99,6 +100,15 @@ export class LayerStack implements PhysicalSpace, CachedTree {
     this.rootIno = rootIno;
     this.upper = upper;
     this.lowers = lowers;
+  }
+
+  /** Uppermost first. */
+  get lowers(): readonly Lower[] {
+    return this.chain.lowers;
+  }
+
+  set lowers(lowers: readonly Lower[]) {
+    this.chain = new LayerChain(lowers);
   }
 
   // Physical space, as mapping needs it.
@@ -127,40 +137,52 @@ export class LayerStack implements PhysicalSpace, CachedTree {
 
   /** The inode of a number. ESTALE when no layer has it. */
   inode(ino: Ino): Inode {
-    const inode = this.inodes.get(ino) ?? this.readInode(ino);
+    const known = this.inodes.get(ino);
+    if (known !== undefined) this.refresh(known);
+    const inode = known ?? this.readInode(ino);
     if (inode === undefined || inode.isDead) throw new FsError('ESTALE', { note: `no inode ${ino}` });
     return inode;
   }
 
+  /** Before an inode is used that was found some time ago: a live layer may say something else of it now. ESTALE. */
+  refresh(inode: Inode): void {
+    const { live } = this.chain;
+    if (live !== undefined && isDerived(inode.ino) && !inode.isDead && !this.isReplaying)
+      refresh(live, inode);
+  }
+
   private readInode(ino: Ino): Inode | undefined {
-    const record = this.readRecord(ino);
-    if (record === undefined) return undefined;
+    const recorded = this.readRecorded(ino);
+    const record = recorded ?? this.chain.derived?.inode(ino);
+    if (record === undefined || record.mode === 0) return undefined;
     const inode = new Inode(ino, record);
+    inode.isUnrecorded = recorded === undefined;
+    if (recorded !== undefined) this.refresh(inode);
     this.inodes.set(ino, inode);
     return inode;
   }
 
-  private readRecord(ino: Ino): InodeRecord | undefined {
+  /** What the tables say of an inode; a tombstone has mode 0. */
+  private readRecorded(ino: Ino): InodeRecord | undefined {
     const { upper } = this;
     if (upper?.stored.has(ino)) {
       const record = this.tables.inodes.get(upper.id, ino);
-      if (record !== undefined) return record.mode === 0 ? undefined : record;
+      if (record !== undefined) return record;
     }
-    return this.readLowerRecord(ino);
-  }
-
-  private readLowerRecord(ino: Ino): InodeRecord | undefined {
-    for (const layer of this.lowers) {
-      const record = layer.inode(ino);
-      if (record !== undefined) return record.mode === 0 ? undefined : record;
-    }
-    return undefined;
+    return this.chain.recorded(ino);
   }
 
   /** Whether a lower layer has this inode, alive. */
   existsBelow(ino: Ino): boolean {
-    if (this.upper !== undefined && ino >= this.upper.firstIno) return false;
-    return this.readLowerRecord(ino) !== undefined;
+    // One that a live layer does not have now it may have again.
+    if (isDerived(ino)) return this.chain.derived !== undefined;
+    if (this.isOwnNumber(ino)) return false;
+    return this.chain.record(ino) !== undefined;
+  }
+
+  /** Given out by the upper layer: no lower has it. */
+  private isOwnNumber(ino: Ino): boolean {
+    return this.upper !== undefined && ino >= this.upper.firstIno && !isDerived(ino);
   }
 
   /** Keeps what this process has in memory within its limits. Called between operations only. */
@@ -179,45 +201,11 @@ export class LayerStack implements PhysicalSpace, CachedTree {
   }
 
   dropInodes(count: number): void {
-    this.storeLazyTimes(count);
-    let left = count;
-    for (const [ino, inode] of this.inodes) {
-      if (left <= 0) break;
-      if (ino === this.rootIno || !inode.isEvictable || this.lazyTimes.has(inode)) continue;
-      this.nameCount -= inode.children?.size ?? 0;
-      this.inodes.delete(ino);
-      left--;
-    }
+    evictInodes(this, count);
   }
 
-  /** Changed names wait for the checkpoint. The count is made exact on the way. */
   dropNames(count: number): void {
-    let kept = 0;
-    let dropped = 0;
-    for (const inode of this.inodes.values()) {
-      const size = inode.children?.size ?? 0;
-      if (dropped < count && size > 0 && inode.changedNames === undefined) {
-        inode.children = undefined;
-        inode.isComplete = false;
-        inode.namesBetween = undefined;
-        dropped += size;
-      } else kept += size;
-    }
-    this.nameCount = kept;
-  }
-
-  /** The access times of the oldest inodes are stored: until then a tree that was only read could drop none of them. */
-  private storeLazyTimes(count: number): void {
-    let left = count;
-    let isDue = false;
-    for (const inode of this.lazyTimes) {
-      if (left-- <= 0) break;
-      this.lazyTimes.delete(inode);
-      if (inode.isDead) continue;
-      this.markDirty(inode);
-      isDue = true;
-    }
-    if (isDue) this.onCheckpointDue?.();
+    evictNames(this, count);
   }
 
   /** What `name` is in `directory`; `NO_ENTRY` when there is no such name. */
@@ -226,6 +214,8 @@ export class LayerStack implements PhysicalSpace, CachedTree {
     if (known !== undefined && known !== UNREAD_ENTRY) return known;
     if (known === undefined && directory.isComplete) return NO_ENTRY;
     const entry = this.readName(directory, name);
+    // What a live layer says is asked for again the next time.
+    if (this.chain.isLive(directory.ino)) return entry;
     directory.children ??= new Map();
     if (entry !== NO_ENTRY || directory.children.size < CACHED_NAMES_MAX) {
       directory.children.set(name, entry);
@@ -234,27 +224,24 @@ export class LayerStack implements PhysicalSpace, CachedTree {
     return entry;
   }
 
+  /** What the layers above a live one say of a name; undefined when they leave it to that one. */
+  recordedName(directory: Inode, name: Name): Entry | undefined {
+    const known = directory.children?.get(name);
+    if (known !== undefined && known !== UNREAD_ENTRY) return known;
+    if (this.upper?.stored.has(directory.ino)) {
+      const dentry = this.tables.dentries.get(this.upper.id, directory.ino, name);
+      if (dentry !== undefined) return dentry.ino === 0 ? NO_ENTRY : entryOf(dentry.ino, dentry.kind);
+    }
+    return this.chain.recordedName(directory.ino, name);
+  }
+
   private readName(directory: Inode, name: Name): Entry {
     const { upper } = this;
     if (upper?.stored.has(directory.ino)) {
       const dentry = this.tables.dentries.get(upper.id, directory.ino, name);
       if (dentry !== undefined) return dentry.ino === 0 ? NO_ENTRY : entryOf(dentry.ino, dentry.kind);
     }
-    return this.readLowerName(directory, name);
-  }
-
-  private readLowerName(directory: Inode, name: Name): Entry {
-    const { lowers } = this;
-    if (lowers.length < 2) {
-      const dentry = lowers[0]?.dentry(directory.ino, name);
-      return dentry === undefined || dentry.ino === 0 ? NO_ENTRY : entryOf(dentry.ino, dentry.kind);
-    }
-    let between = directory.namesBetween;
-    if (between?.lowers !== lowers) {
-      between = new NamesBetween(this.tables, lowers, directory.ino);
-      directory.namesBetween = between;
-    }
-    return between.lookup(name);
+    return this.chain.name(directory, name);
   }
 
   /**
@@ -266,45 +253,41 @@ export class LayerStack implements PhysicalSpace, CachedTree {
     const merged = new Map<Name, Entry>();
     for (let index = this.lowers.length - 1; index >= 0; index--) {
       const layer = this.lowers[index]!;
-      if (layer.mayHave(directory.ino))
-        this.mergeNames(merged, layer.id, directory.ino, layer.isBase && !needsEntries);
+      if (!layer.mayHave(directory.ino)) continue;
+      // A base layer has no whiteouts, so its names can be read from the keys alone, four times as fast.
+      if (layer.isBase && !needsEntries) {
+        for (const name of layer.names(directory.ino)) merged.set(name, UNREAD_ENTRY);
+      } else mergeNames(merged, layer.list(directory.ino));
     }
-    if (this.upper?.stored.has(directory.ino)) this.mergeNames(merged, this.upper.id, directory.ino, false);
+    if (this.upper?.stored.has(directory.ino))
+      mergeNames(merged, this.tables.dentries.list(this.upper.id, directory.ino));
     for (const [name, entry] of directory.children ?? []) {
       // What was found or changed in memory is newer than the tables.
       if (entry === NO_ENTRY) merged.delete(name);
       else if (entry !== UNREAD_ENTRY) merged.set(name, entry);
     }
+    if (this.chain.isLive(directory.ino)) return merged;
     this.nameCount += merged.size - (directory.children?.size ?? 0);
     directory.children = merged;
     directory.isComplete = true;
     return merged;
   }
 
-  /** A base layer has no whiteouts, so its names can be read from the keys alone, four times as fast. */
-  private mergeNames(merged: Map<Name, Entry>, layer: LayerId, directory: Ino, isBase: boolean): void {
-    if (isBase) {
-      for (const name of this.tables.dentries.names(layer, directory)) merged.set(name, UNREAD_ENTRY);
-      return;
-    }
-    for (const { name, dentry } of this.tables.dentries.list(layer, directory)) {
-      if (dentry.ino === 0) merged.delete(name);
-      else merged.set(name, entryOf(dentry.ino, dentry.kind));
-    }
-  }
-
   /** The bytes of a regular file. */
   mappingOf(inode: Inode): Mapping {
     if (inode.mapping !== undefined) return inode.mapping;
-    const holder = this.holderOf(inode, 'extentLayer');
-    const { extents } = this.tables;
-    // No run begins behind the end of the file: one row has all of a small one.
-    const isSmall = inode.record.size <= CHUNK_BLOCKS * BLOCK_SIZE;
-    const runs =
-      holder === 0 ? [] : isSmall ? extents.loadFirst(holder, inode.ino) : extents.load(holder, inode.ino);
-    const mapping = new Mapping(this, ExtentMap.fromRuns(runs ?? []), inode);
+    const runs = this.runsOf(inode);
+    const mapping = new Mapping(this, ExtentMap.fromRuns(runs), inode);
     inode.mapping = mapping;
     return mapping;
+  }
+
+  private runsOf(inode: Inode): readonly Run[] {
+    const holder = this.holderOf(inode, 'extentLayer');
+    if (holder === 0) return [];
+    const lower = this.chain.find(holder);
+    if (lower !== undefined) return lower.runs(inode.ino, inode.record.size);
+    return storedRuns(this.tables, holder, inode.ino, inode.record.size);
   }
 
   /** An inode that lost its last memory map may have lost the last that kept it. */
@@ -312,10 +295,27 @@ export class LayerStack implements PhysicalSpace, CachedTree {
     if (owner instanceof Inode) this.releaseIfUnused(owner);
   }
 
+  /**
+   * Before bytes of the file are changed, or named by another: where they are still the host's, they are made the upper
+   * layer's own (see `copyUpBytes`). With `mustTake` they are copied, so that nothing of the file is the host's.
+   */
+  copyUp(inode: Inode, mustTake = false): void {
+    const { live } = this.chain;
+    this.refresh(inode);
+    if (live !== undefined && inode.record.extentLayer === live.id) copyUpBytes(this, live, inode, mustTake);
+    else if (mustTake) takeNamedBytes(this, inode, this.mappingOf(inode));
+  }
+
   xattrsOf(inode: Inode): Map<string, Buffer> {
     if (inode.xattrs !== undefined) return inode.xattrs;
     const holder = this.holderOf(inode, 'xattrLayer');
-    inode.xattrs = holder === 0 ? new Map() : (this.tables.xattrs.get(holder, inode.ino) ?? new Map());
+    if (holder === 0) inode.xattrs = new Map();
+    else {
+      const lower = this.chain.find(holder);
+      const stored =
+        lower === undefined ? this.tables.xattrs.get(holder, inode.ino) : lower.xattrs(inode.ino);
+      inode.xattrs = stored ?? new Map();
+    }
     return inode.xattrs;
   }
 
@@ -335,24 +335,13 @@ export class LayerStack implements PhysicalSpace, CachedTree {
   /** Journals the batch as one record and applies it. When the journal cannot take it nothing has changed. */
   commit(batch: Batch): void {
     const upper = this.writable();
-    const writer = EFFECTS.reset();
-    for (let index = 0; index < batch.runInodes.length; index++) {
-      const inode = batch.runInodes[index]!;
-      this.mappingOf(inode);
-      batch.change(inode).extentLayer = upper.id;
-      encodeRuns(writer, inode.ino, batch.runLists[index]!);
-    }
-    for (const inode of batch.xattrInodes) batch.change(inode).xattrLayer = upper.id;
-    for (let index = 0; index < batch.inodes.length; index++) {
-      encodeInodeEffect(writer, batch.inodes[index]!.ino, batch.drafts[index]!);
-    }
-    for (const { directory, name, entry } of batch.names) {
-      encodeName(writer, directory.ino, name, entryIno(entry), entryKind(entry));
-    }
-    for (let index = 0; index < batch.xattrInodes.length; index++) {
-      encodeXattrs(writer, batch.xattrInodes[index]!.ino, batch.xattrMaps[index]!);
-    }
     try {
+      const { derived, live } = this.chain;
+      if (live !== undefined) anchor(this, live, batch);
+      const writer = EFFECTS.reset();
+      if (derived !== undefined) this.origins.encode(derived, writer, batch);
+      for (const inode of batch.runInodes) this.mappingOf(inode);
+      batch.encode(writer, upper.id);
       // Opened now if the change will need it: once the record is written nothing may fail.
       if (this.needsActive(batch, upper)) upper.activeBlob();
       upper.journal.append(writer.view());
@@ -384,6 +373,21 @@ export class LayerStack implements PhysicalSpace, CachedTree {
     return false;
   }
 
+  /** A replayed record says what finds an inode of the base layer. */
+  keepOrigin(ino: Ino, origin: Uint8Array): void {
+    if (this.chain.derived !== undefined) this.origins.keep(this.chain.derived, ino, origin);
+  }
+
+  /** For the checkpoint, in the transaction that stores the record of the inode. */
+  storeOrigin(ino: Ino): void {
+    if (this.chain.derived !== undefined) this.origins.store(this.chain.derived, this.tables, ino);
+  }
+
+  /** The checkpoint is done. */
+  forgetOrigins(): void {
+    this.origins.clear();
+  }
+
   private apply(batch: Batch): void {
     for (let index = 0; index < batch.runInodes.length; index++) {
       this.installRuns(batch.runInodes[index]!, batch.runLists[index]!);
@@ -393,9 +397,11 @@ export class LayerStack implements PhysicalSpace, CachedTree {
       const draft = batch.drafts[index]!;
       if (inode.mapping !== undefined) draft.blocks = inode.mapping.extents.blockCount;
       inode.record = draft;
+      inode.isUnrecorded = false;
       this.inodes.set(inode.ino, inode);
       this.markDirty(inode);
     }
+    for (const { directory, name, entry } of batch.anchors) this.applyName(directory, name, entry);
     for (const { directory, name, entry } of batch.names) this.applyName(directory, name, entry);
     for (let index = 0; index < batch.xattrInodes.length; index++) {
       const inode = batch.xattrInodes[index]!;
@@ -440,6 +446,16 @@ export class LayerStack implements PhysicalSpace, CachedTree {
     return inode.isInUse || this.isKept?.(inode.ino) === true;
   }
 
+  /** Where the host cannot be asked the whiteout stays: what was removed does not come back. */
+  private showsFromLive(directory: Inode, name: Name): boolean {
+    try {
+      return this.chain.name(directory, name) !== NO_ENTRY;
+    } catch (error) {
+      if (!isFsError(error)) throw error;
+      return true;
+    }
+  }
+
   /** Frees an inode that has no name and that nobody has open or mapped. */
   releaseIfUnused(inode: Inode): void {
     if (inode.record.nlink > 0 || inode.isDead || this.isInUse(inode)) return;
@@ -455,7 +471,7 @@ export class LayerStack implements PhysicalSpace, CachedTree {
     }
     inode.isDead = true;
     this.lazyTimes.delete(inode);
-    if (inode.ino >= this.upper.firstIno && !this.upper.stored.has(inode.ino) && !this.isReplaying) {
+    if (this.isOwnNumber(inode.ino) && !this.upper.stored.has(inode.ino) && !this.isReplaying) {
       // It was made and lost between two checkpoints: the tables never heard of it.
       this.dirty.delete(inode);
       inode.isDirty = false;
@@ -466,6 +482,14 @@ export class LayerStack implements PhysicalSpace, CachedTree {
 
   /** Whether `name` in `directory` would show through from a lower layer if the upper one said nothing of it. */
   showsFromBelow(directory: Inode, name: Name): boolean {
-    return this.existsBelow(directory.ino) && this.readLowerName(directory, name) !== NO_ENTRY;
+    if (this.chain.isLive(directory.ino)) return this.showsFromLive(directory, name);
+    return this.existsBelow(directory.ino) && this.chain.name(directory, name) !== NO_ENTRY;
+  }
+}
+
+function mergeNames(merged: Map<Name, Entry>, dentries: readonly NamedDentry[]): void {
+  for (const { name, dentry } of dentries) {
+    if (dentry.ino === 0) merged.delete(name);
+    else merged.set(name, entryOf(dentry.ino, dentry.kind));
   }
 }

@@ -5,26 +5,23 @@
  * one into the base.
  */
 import type { Ino, Name } from '../base/index.ts';
-import type { MetaTables } from '../meta/index.ts';
 import { type Entry, entryOf, NO_ENTRY } from './entry.ts';
-import type { FrozenLayer } from './frozen-layer.ts';
+import type { Lower } from './lower.ts';
 
 /** Questions in vain that pay for reading the names of a layer: a range of rows costs about so many of them. */
 const MISSES_PER_LAYER = 4;
 
 export class NamesBetween {
   /** The chain that this was made for. */
-  readonly lowers: readonly FrozenLayer[];
-  private readonly tables: MetaTables;
+  readonly lowers: readonly Lower[];
   private readonly directory: Ino;
   /** Layers that may have names in the directory, the base last. */
-  private readonly layers: readonly FrozenLayer[];
-  private readonly base: FrozenLayer | undefined;
+  private readonly layers: readonly Lower[];
+  private readonly base: Lower | undefined;
   private names: Map<Name, Entry> | undefined;
   private misses = 0;
 
-  constructor(tables: MetaTables, lowers: readonly FrozenLayer[], directory: Ino) {
-    this.tables = tables;
+  constructor(lowers: readonly Lower[], directory: Ino) {
     this.lowers = lowers;
     this.directory = directory;
     this.layers = lowers.filter((layer) => !layer.isBase && layer.mayHave(directory));
@@ -52,7 +49,7 @@ export class NamesBetween {
   private readNames(): void {
     this.names = new Map();
     for (let index = this.layers.length - 1; index >= 0; index--) {
-      for (const { name, dentry } of this.tables.dentries.list(this.layers[index]!.id, this.directory))
+      for (const { name, dentry } of this.layers[index]!.list(this.directory))
         this.names.set(name, dentry.ino === 0 ? NO_ENTRY : entryOf(dentry.ino, dentry.kind));
     }
   }

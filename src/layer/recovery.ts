@@ -51,6 +51,7 @@ export function recover(stack: LayerStack): RecoveryReport {
 
 function replayer(stack: LayerStack, upper: UpperLayer): EffectVisitor {
   return {
+    origin: (ino, origin) => stack.keepOrigin(ino, Buffer.from(origin)),
     runs(ino, runs) {
       const inode = ghost(stack, ino);
       stack.installRuns(inode, runs);

@@ -2,7 +2,7 @@
  * Bytes of a row of the counter table, and nothing else. Key: see key-format.
  *
  *   u64  the value; a counter that has no row is 1 (nextBlob, nextLayer, …: the first number that is given out),
- *        except `epoch` and `builders`, which are 0
+ *        except `epoch` and `builders`, which are 0, and `nextIno`, which is 2: to the kernel 1 is the root of a mount
  */
 import type { ByteReader, ByteWriter } from '../base/index.ts';
 
@@ -12,6 +12,7 @@ export type CounterName =
   | 'nextIno'
   | 'nextDev'
   | 'nextTree'
+  | 'nextExternal'
   | 'epoch'
   | 'builders';
 
@@ -25,5 +26,6 @@ export function decodeCounter(reader: ByteReader): number {
 
 /** The value of a counter that has no row. */
 export function counterStart(name: CounterName): number {
+  if (name === 'nextIno') return 2;
   return name === 'epoch' || name === 'builders' ? 0 : 1;
 }

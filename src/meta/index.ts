@@ -14,12 +14,14 @@ export type { BlobKind, BlobRecord, BlobState } from './blob-format.ts';
 export type { ContentRecord } from './content-format.ts';
 export type { CounterName } from './counter-format.ts';
 export type { DentryRecord } from './dentry-format.ts';
+export type { ExternalTable, HostTable, OriginTable } from './derived-tables.ts';
 export type { DroppedRecord } from './dropped-format.ts';
 export { CHUNK_BLOCKS, chunkOf, type Run } from './extent-format.ts';
+export type { ExternalRecord } from './external-format.ts';
 export { decodeInode, encodeInode, INODE_FIXED_BYTES, type InodeRecord } from './inode-format.ts';
 export { Journal, type ReplayResult } from './journal.ts';
 export type { RecordVisitor } from './journal-scan.ts';
-export type { LayerRecord, LayerState } from './layer-format.ts';
+export type { HostSource, LayerRecord, LayerState } from './layer-format.ts';
 export type {
   DentryTable,
   ExtentTable,

@@ -15,6 +15,10 @@
  *   9 orphan      u64 layer, u64 inode                                  no payload
  *  10 counter     ASCII bytes of the counter's name                     counter-format
  *  11 dropped     u64 blob                                              dropped-format
+ *  12 external    u64 external blob                                     external-format
+ *  13 origin      u64 layer, u64 inode                                  bytes that the layer alone reads
+ *  14 host        u64 inode, u64 and u32 birth of a host directory,     host-format
+ *                 u8 1 when pinned
  */
 import { assert, NAME_BYTES_MAX } from '../base/index.ts';
 
@@ -30,6 +34,9 @@ export const TABLE = {
   orphan: 9,
   counter: 10,
   dropped: 11,
+  external: 12,
+  origin: 13,
+  host: 14,
 } as const;
 
 export type TableName = keyof typeof TABLE;
@@ -133,8 +140,12 @@ export function describeKey(key: Buffer): string {
     case 'layer':
     case 'blob':
     case 'dropped':
+    case 'external':
       if (key.length < PART_AT + 8) break;
       return `${row} of ${table === 'layer' ? 'layer' : 'blob'} ${keyNumber(key, PART_AT)}`;
+    case 'host':
+      if (key.length < PART_AT + 8) break;
+      return `${row} of host inode ${keyNumber(key, PART_AT)}`;
     default: {
       if (key.length < NAME_AT) break;
       const place = `layer ${keyNumber(key, LAYER_AT)}`;

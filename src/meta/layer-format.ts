@@ -16,11 +16,27 @@
  *   i64     frozen, seconds; u32 nanoseconds
  *   varint  count, then one varint each: blobs of this layer that have no checksums yet
  *   varint  epoch in which gc found that no tree stands on the layer; 0 while one does
+ *   u8      where the layer's inodes are: 0 (or nothing more) in its rows, 1 in a host directory. For 1:
+ *   varint  inode of the directory; u8 1 when its birth follows, else 0; i64 seconds; u32 nanoseconds
+ *   u8      1 when copy-up takes the bytes of a file, 0 when it refers to them
+ *   varint  length, then bytes: absolute path of the directory
  */
 import type { BlobId, ByteReader, ByteWriter, Ino, LayerId, Timespec } from '../base/index.ts';
 import { DecodeError } from '../base/index.ts';
 
 export type LayerState = 'building' | 'writable' | 'frozen';
+
+/** A directory of the host as a layer. */
+export interface HostSource {
+  /** Absolute, a byte string. */
+  path: string;
+  /** Who the directory is; another one at its path is not this layer. */
+  ino: number;
+  /** Undefined where the host keeps no birth times. */
+  birth: Timespec | undefined;
+  /** Copy-up takes the bytes of a file, so that no later change of the host file matters. */
+  isPinned: boolean;
+}
 
 export interface LayerRecord {
   state: LayerState;
@@ -46,7 +62,12 @@ export interface LayerRecord {
   unsealedBlobs: BlobId[];
   /** Epoch, from 1, in which gc found that no tree stands on the layer; undefined while one does. */
   droppedEpoch?: number | undefined;
+  /** The layer is a directory of the host; undefined for one whose inodes are in its rows. */
+  host?: HostSource | undefined;
 }
+
+/** The values of the field that says where a layer's inodes are. */
+const HOST = 1;
 
 const STATES: readonly (LayerState | undefined)[] = [undefined, 'building', 'writable', 'frozen'];
 
@@ -76,6 +97,7 @@ export function encodeLayer(writer: ByteWriter, layer: LayerRecord): void {
   writer.varint(layer.unsealedBlobs.length);
   for (const blob of layer.unsealedBlobs) writer.varint(blob);
   writer.varint(layer.droppedEpoch ?? 0);
+  if (layer.host !== undefined) encodeHost(writer.u8(HOST), layer.host);
 }
 
 export function decodeLayer(reader: ByteReader): LayerRecord {
@@ -102,5 +124,22 @@ export function decodeLayer(reader: ByteReader): LayerRecord {
   }
   const droppedEpoch = reader.varint();
   if (droppedEpoch > 0) layer.droppedEpoch = droppedEpoch;
+  if (reader.isAtEnd) return layer;
+  const source = reader.u8();
+  if (source !== HOST) throw new DecodeError(`layer source ${source} is unknown`);
+  layer.host = decodeHost(reader);
   return layer;
+}
+
+function encodeHost(writer: ByteWriter, host: HostSource): void {
+  writer.varint(host.ino).u8(host.birth === undefined ? 0 : 1);
+  if (host.birth !== undefined) writeTimespec(writer, host.birth);
+  writer.u8(host.isPinned ? 1 : 0).byteString(host.path);
+}
+
+function decodeHost(reader: ByteReader): HostSource {
+  const ino = reader.varint();
+  const birth = reader.u8() === 0 ? undefined : readTimespec(reader);
+  const isPinned = reader.u8() !== 0;
+  return { ino, birth, isPinned, path: reader.byteString() };
 }

@@ -9,6 +9,7 @@ import {
   StoreError,
 } from '../base/index.ts';
 import type { CounterName } from './counter-format.ts';
+import { ExternalTable, HostTable, OriginTable } from './derived-tables.ts';
 import { TABLE } from './key-format.ts';
 import {
   DentryTable,
@@ -47,7 +48,14 @@ const ROWS_AT_ONCE = 256;
 const ALL_ROWS = { start: Buffer.from([0]), end: Buffer.from([0xff]) };
 
 /** Tables with rows of layers, in the order in which a layer's rows are removed. */
-const LAYER_TABLES = [TABLE.extent, TABLE.xattr, TABLE.orphan, TABLE.dentry, TABLE.inode] as const;
+const LAYER_TABLES = [
+  TABLE.extent,
+  TABLE.xattr,
+  TABLE.orphan,
+  TABLE.dentry,
+  TABLE.inode,
+  TABLE.origin,
+] as const;
 
 /**
  * Reads may come at any time and see the last commit of this process; those of other processes are seen at the latest
@@ -66,6 +74,9 @@ export class MetaTables {
   readonly orphans: OrphanTable;
   readonly counters: CounterTable;
   readonly dropped: DroppedTable;
+  readonly externals: ExternalTable;
+  readonly origins: OriginTable;
+  readonly hosts: HostTable;
   private readonly rows: Rows;
   private readonly clock: Clock;
 
@@ -83,6 +94,9 @@ export class MetaTables {
     this.orphans = new OrphanTable(rows);
     this.counters = new CounterTable(rows);
     this.dropped = new DroppedTable(rows);
+    this.externals = new ExternalTable(rows);
+    this.origins = new OriginTable(rows);
+    this.hosts = new HostTable(rows);
   }
 
   /**

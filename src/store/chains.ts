@@ -2,31 +2,34 @@
  * The frozen layers under the trees of a store, from the uppermost one down to the base. One object a layer, shared by
  * all trees of this process that stand on it; flattening changes what a layer stands on, and open trees follow.
  */
-import type { LayerId } from '../base/index.ts';
-import { FrozenLayer } from '../layer/index.ts';
-import type { MetaTables } from '../meta/index.ts';
+import { type BlobId, type LayerId, nameToString } from '../base/index.ts';
+import type { RecordedFile } from '../blob/index.ts';
+import { FrozenLayer, HostLayer, type HostLayerParts, type Lower } from '../layer/index.ts';
+import type { LayerRecord, MetaTables } from '../meta/index.ts';
 import type { Tree } from './tree.ts';
 import type { TreeRows } from './tree-rows.ts';
 
 export class Chains {
   private readonly tables: MetaTables;
   private readonly rows: TreeRows;
-  private readonly frozen = new Map<LayerId, FrozenLayer>();
+  private readonly parts: HostLayerParts;
+  private readonly frozen = new Map<LayerId, Lower>();
 
-  constructor(tables: MetaTables, rows: TreeRows) {
-    this.tables = tables;
+  constructor(parts: HostLayerParts, rows: TreeRows) {
+    this.parts = parts;
+    this.tables = parts.tables;
     this.rows = rows;
   }
 
   /** The frozen layers from `layer` down to the base, as the tables have them now. */
-  under(layer: LayerId | 0): FrozenLayer[] {
-    const chain: FrozenLayer[] = [];
+  under(layer: LayerId | 0): Lower[] {
+    const chain: Lower[] = [];
     let next = layer;
     while (next !== 0) {
       const record = this.rows.layer(next);
       let frozen = this.frozen.get(next);
       if (frozen === undefined) {
-        frozen = new FrozenLayer(this.tables, next, record);
+        frozen = this.lower(next, record);
         this.frozen.set(next, frozen);
       }
       chain.push(frozen);
@@ -35,20 +38,58 @@ export class Chains {
     return chain;
   }
 
+  private lower(layer: LayerId, record: LayerRecord): Lower {
+    if (record.host !== undefined) return new HostLayer(this.parts, layer, record.host);
+    return new FrozenLayer(this.tables, layer, record);
+  }
+
+  /**
+   * A tree's layers from `layer` down as the tables have them now, for reading: a writable one shows what was stored of
+   * it. A missing one ends the chain.
+   */
+  stored(layer: LayerId): Lower[] {
+    const record = this.tables.layers.get(layer);
+    if (record === undefined) return [];
+    if (record.state === 'frozen') return this.under(layer);
+    return [new FrozenLayer(this.tables, layer, record), ...this.under(record.parent)];
+  }
+
+  /** The host file that a recorded blob stands for; undefined when there is no such row, or no such host tree. */
+  recordedFile(blob: BlobId): RecordedFile | undefined {
+    const state = this.tables.externals.get(blob);
+    if (state === undefined) return undefined;
+    const record = this.tables.layers.get(state.layer);
+    if (record?.host === undefined) return undefined;
+    const [host] = this.under(state.layer);
+    if (!(host instanceof HostLayer)) return undefined;
+    const shownPath = nameToString(`${record.host.path}/${state.path}`);
+    return { state, shownPath, open: () => host.openRecorded(state) };
+  }
+
+  /** Gives back what the layers hold of the host. */
+  close(): void {
+    for (const layer of this.frozen.values()) layer.close?.();
+    this.frozen.clear();
+  }
+
   /** A layer that was just frozen, and knows already what it holds. */
-  add(layer: FrozenLayer): void {
+  add(layer: Lower): void {
     this.frozen.set(layer.id, layer);
   }
 
   /** The open trees stand on what the tables say from here on; layers that none of them needs are forgotten. */
   follow(trees: readonly Tree[]): void {
     this.tables.renew();
-    const inUse = new Set<FrozenLayer>();
+    const inUse = new Set<Lower>();
     for (const tree of trees) {
       this.followOne(tree);
       for (const layer of tree.stack.lowers) inUse.add(layer);
     }
-    for (const [id, layer] of this.frozen) if (!inUse.has(layer)) this.frozen.delete(id);
+    for (const [id, layer] of this.frozen) {
+      if (inUse.has(layer)) continue;
+      layer.close?.();
+      this.frozen.delete(id);
+    }
   }
 
   private followOne(tree: Tree): void {

@@ -41,7 +41,9 @@ export function diffStored({ blobs }: StoreEngine, before: StoredTree, after: St
 export function commonLayer(before: StoredTree, after: StoredTree): StoredTree['chain'][number] | undefined {
   if (before.info.root !== after.info.root) return undefined;
   const chain = new Set(after.chain);
-  return before.chain.find((layer) => chain.has(layer));
+  const common = before.chain.find((layer) => chain.has(layer));
+  if (common === undefined || !before.canListAbove(common) || !after.canListAbove(common)) return undefined;
+  return common;
 }
 
 /** Every path that differs: what a renamed directory holds is gone under its old name and put under its new one. */

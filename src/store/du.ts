@@ -7,7 +7,7 @@
  * owns are counted as they last stored themselves.
  */
 import { BLOCK_SIZE, type BlobId, type Ino, type LayerId } from '../base/index.ts';
-import type { BlobSpace } from '../blob/index.ts';
+import { type BlobSpace, isExternal } from '../blob/index.ts';
 import type { InodeRecord, MetaTables, Run } from '../meta/index.ts';
 import type { System } from '../sys/index.ts';
 import type { StoreEngine } from './engine.ts';
@@ -145,7 +145,8 @@ class Usage {
 
   /** The runs of a file of a base, which has them itself. */
   private baseRuns(ino: Ino, record: InodeRecord): readonly Run[] {
-    return record.extentLayer === 0 ? [] : (this.tables.extents.load(record.extentLayer, ino) ?? []);
+    if (record.extentLayer === 0) return [];
+    return inBlobs(this.tables.extents.load(record.extentLayer, ino) ?? []);
   }
 
   addGroup(base: LayerId, members: readonly StoredTree[]): void {
@@ -240,7 +241,7 @@ class Usage {
     }
     const met = new Set<string>();
     for (const [ino, record] of own) {
-      for (const run of tree.runs(ino, record)) {
+      for (const run of inBlobs(tree.runs(ino, record))) {
         const counts = references.of(run);
         for (let block = run.physical; block < run.physical + run.count; block++) {
           const key = `${run.blob}/${block}`;
@@ -288,6 +289,11 @@ class Usage {
     }
     return usage;
   }
+}
+
+/** Without what lies in host files, which take no space of the store. */
+function inBlobs(runs: readonly Run[]): readonly Run[] {
+  return runs.some(({ blob }) => isExternal(blob)) ? runs.filter(({ blob }) => !isExternal(blob)) : runs;
 }
 
 function isFile(record: InodeRecord): boolean {

@@ -8,10 +8,12 @@
  */
 
 import { assert, FsError, isFsError, type LayerId, StoreError } from '../base/index.ts';
-import { BlobSpace, type BlobSpaceCounts } from '../blob/index.ts';
+import { BlobSpace } from '../blob/index.ts';
 import {
   FrozenLayer,
+  HostLayer,
   LayerStack,
+  type Lower,
   processTreeCache,
   recover,
   type StackParts,
@@ -26,11 +28,14 @@ import { Flattener } from './flattener.ts';
 import { CHAIN_LAYERS_MAX } from './flattening.ts';
 import { checkStore, type FsckOptions, type FsckReport } from './fsck.ts';
 import { collectGarbage, type GcReport } from './gc.ts';
+import { hostSource } from './host-source.ts';
 import { LayerBuilder } from './layer-builder.ts';
 import { checkLayout, checkTreeName, createLayout, pathExists, StoreLayout } from './layout.ts';
 import { settleLease } from './lease-settling.ts';
 import { Lease } from './leases.ts';
 import { Sealer } from './sealer.ts';
+import type { StoreCounts, StoreOptions } from './store-options.ts';
+import { StoredTree } from './stored-tree.ts';
 import { Tree, type TreeInfo } from './tree.ts';
 import { TreeRows } from './tree-rows.ts';
 import { retire, Uppers } from './uppers.ts';
@@ -39,26 +44,6 @@ import { retire, Uppers } from './uppers.ts';
 const COMMIT_MARK_MS = 2_000;
 /** A fork whose chain would be so many times longer than it should be flattens it first: nothing else got to it. */
 const CHAIN_OVERRUN = 4;
-
-export interface StoreOptions {
-  readonly system?: System;
-  /** Make the store where there is none. */
-  readonly create?: boolean;
-  /** Layers under a tree before they are flattened in the background; 16 where nothing is said. */
-  readonly chainLayersMax?: number;
-  /** Milliseconds between two commit marks: what a power cut may take. 2,000 where nothing is said. */
-  readonly commitMarkMs?: number;
-  /** What open trees may keep in memory of what they have read; shared by all stores of the process by default. */
-  readonly cache?: TreeCache;
-}
-
-export interface StoreCounts extends BlobSpaceCounts {
-  /** Kernel mappings of live memory maps, and how many there may be. */
-  readonly mappings: number;
-  readonly mappingsMax: number;
-  /** Blocks copied only to keep memory maps within their share of mappings. */
-  readonly gatheredBlocks: number;
-}
 
 export class StoreEngine {
   readonly directory: string;
@@ -88,7 +73,9 @@ export class StoreEngine {
     this.blobs = new BlobSpace(system, layout.blobsDirectory);
     this.lease = Lease.take(system, layout.runDirectory);
     this.rows = new TreeRows(this.tables, system.clock, layout.directory);
-    this.chains = new Chains(this.tables, this.rows);
+    const { tables, blobs, rows } = this;
+    this.chains = new Chains({ system, tables, blobs, storeDirectory: layout.directory }, rows);
+    blobs.externals.recorded = (blob) => this.chains.recordedFile(blob);
     this.uppers = new Uppers(this, this.rows);
     this.sealer = new Sealer(this.tables, this.blobs);
     this.chainLayersMax = chainLayersMax;
@@ -218,13 +205,7 @@ export class StoreEngine {
     return tree;
   }
 
-  /** Opens what a tree was in a frozen layer, to read. That layer must be needed by a tree. */
-  openState(state: TreeInfo): Tree {
-    this.requireOpen('open');
-    assert(this.rows.layer(state.layer).state === 'frozen', 'a state that does not change is opened');
-    return this.leased(() => new Tree(state, this.openStack(state, false), (tree) => this.forgetTree(tree)));
-  }
-
+  /** What is opened needs what there is now until it is closed. */
   private leased(open: () => Tree): Tree {
     const token = {};
     this.tables.renew();
@@ -335,6 +316,34 @@ export class StoreEngine {
   }
 
   /**
+   * Makes a writable tree over a directory of the host, of which nothing is read. Changes of the directory show in the
+   * fork wherever it has recorded none of its own; with `isPinned` copy-up takes a file's bytes, else refers to them.
+   * EINVAL (name), EEXIST, ENOENT, ENOTDIR, ELOOP (a mount of this store).
+   */
+  forkHost(directory: string, name: string, isPinned: boolean): Tree {
+    checkTreeName(name, 'fork');
+    this.requireOpen('fork');
+    this.rows.requireFree(name, 'fork');
+    const source = hostSource(this.system, directory, isPinned);
+    this.tables.transaction(() => {
+      this.rows.requireFree(name, 'fork');
+      this.rows.insertHostFork(name, source, HostLayer.rootOf(source));
+    });
+    return this.openTree(name);
+  }
+
+  /** The layers from a frozen one down to the base. */
+  lowersFrom(layer: LayerId): readonly Lower[] {
+    return this.chains.under(layer);
+  }
+
+  /** A tree as the tables have it. */
+  storedTree(info: TreeInfo): StoredTree {
+    this.tables.renew();
+    return new StoredTree(this.chains.stored(info.layer), info);
+  }
+
+  /**
    * The frozen layer that shows what a tree is. Looked up in the transaction that puts something on it: until then
    * another process may have dropped the tree, and gc what it stood on, or flattened it. ENOENT.
    */
@@ -430,21 +439,7 @@ export class StoreEngine {
         note: 'it is open in this process: close it first',
       });
     }
-    // Taking the layer over proves that nobody else has it; what its journal holds goes with it.
-    const upper = this.uppers.take(info, this.rows.layer(info.layer), 'drop');
-    try {
-      this.tables.transaction(() => {
-        // Before the lock was ours another process may have dropped it and given the name to another fork.
-        if (this.tables.trees.get(name)?.layer !== info.layer) {
-          throw new FsError('EBUSY', { syscall: 'drop', path: name, note: 'another process is changing it' });
-        }
-        this.tables.trees.remove(name);
-      });
-    } catch (error) {
-      upper.abandon();
-      throw error;
-    }
-    upper.retire();
+    this.uppers.drop(info, this.rows.layer(info.layer));
   }
 
   /** A builder for a frozen layer in bulk: what import fills. EINVAL, EEXIST. */
@@ -490,6 +485,7 @@ export class StoreEngine {
     }
     this.isOpen = false;
     await this.blobs.fetches.settle();
+    this.chains.close();
     this.blobs.close();
     this.lease.close();
     await this.tables.close();

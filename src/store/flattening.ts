@@ -18,7 +18,7 @@
  * then, and a dead process's half of a layer is removed by the next gc.
  */
 import { type Ino, isFsError, type LayerId, type Name } from '../base/index.ts';
-import { FrozenLayer, holderOf } from '../layer/index.ts';
+import { FrozenLayer, holderOf, isDerived, type Lower } from '../layer/index.ts';
 import {
   chunkOf,
   type DentryRecord,
@@ -42,6 +42,8 @@ export interface FlatteningParts {
   readonly system: System;
   readonly tables: MetaTables;
   readonly layout: StoreLayout;
+  /** The layers from a frozen one down. */
+  lowersFrom(layer: LayerId): readonly Lower[];
 }
 
 /** Layers that are to become one, uppermost first, and what they stand on. */
@@ -92,8 +94,8 @@ export class Flattening {
   private readonly record: LayerRecord;
   /** What becomes one, and what it stands on, both uppermost first. */
   private readonly merged: readonly FrozenLayer[];
-  private readonly below: readonly FrozenLayer[];
-  private readonly chain: readonly FrozenLayer[];
+  private readonly below: readonly Lower[];
+  private readonly chain: readonly Lower[];
   private readonly rows: Generator<Put>;
 
   /** Undefined when the chain under `top`, that layer included, has no more than `layersMax` layers. */
@@ -105,7 +107,8 @@ export class Flattening {
     return plan === undefined ? undefined : new Flattening(parts, plan);
   }
 
-  private constructor({ system, tables, layout }: FlatteningParts, plan: Plan) {
+  private constructor(parts: FlatteningParts, plan: Plan) {
+    const { system, tables, layout } = parts;
     this.tables = tables;
     this.system = system;
     this.plan = plan;
@@ -127,7 +130,7 @@ export class Flattening {
       tables.layers.put(this.id, this.record);
     });
     this.merged = plan.layers.map((layer) => frozenLayer(tables, layer));
-    this.below = chainOf(tables, plan.below);
+    this.below = parts.lowersFrom(plan.below);
     this.chain = [...this.merged, ...this.below];
     this.rows = this.putRows();
   }
@@ -204,13 +207,19 @@ export class Flattening {
     for (const ino of inos) {
       const record = firstRecord(this.merged, ino)!;
       if (record.mode === 0) {
-        const below = firstRecord(this.below, ino);
-        if (below !== undefined && below.mode !== 0) yield () => this.tables.inodes.put(this.id, ino, record);
+        if (this.isBelow(ino)) yield () => this.tables.inodes.put(this.id, ino, record);
       } else {
         yield this.putInode(ino, record);
         yield* this.putNames(ino);
       }
     }
+  }
+
+  /** Whether a tombstone hides something. What a live layer does not have now it may have again. */
+  private isBelow(ino: Ino): boolean {
+    if (isDerived(ino)) return true;
+    const below = firstRecord(this.below, ino);
+    return below !== undefined && below.mode !== 0;
   }
 
   private putInode(ino: Ino, record: InodeRecord): Put {
@@ -258,7 +267,7 @@ export class Flattening {
       for (const { name, dentry } of dentries.list(layer.id, directory)) names.set(name, dentry);
     }
     for (const [name, dentry] of names) {
-      if (dentry.ino === 0 && !isShown(this.below, directory, name)) continue;
+      if (dentry.ino === 0 && !isDerived(directory) && !isShown(this.below, directory, name)) continue;
       yield () => dentries.put(this.id, directory, name, dentry);
     }
   }
@@ -268,15 +277,8 @@ function frozenLayer(tables: MetaTables, layer: LayerId): FrozenLayer {
   return new FrozenLayer(tables, layer, tables.layers.get(layer)!);
 }
 
-function chainOf(tables: MetaTables, top: LayerId): FrozenLayer[] {
-  const chain: FrozenLayer[] = [];
-  for (let layer: LayerId | 0 = top; layer !== 0; layer = tables.layers.get(layer)?.parent ?? 0)
-    chain.push(frozenLayer(tables, layer));
-  return chain;
-}
-
 /** The uppermost record of an inode, which may be a tombstone; undefined when there is none. */
-function firstRecord(layers: readonly FrozenLayer[], ino: Ino): InodeRecord | undefined {
+function firstRecord(layers: readonly Lower[], ino: Ino): InodeRecord | undefined {
   for (const layer of layers) {
     const record = layer.inode(ino);
     if (record !== undefined) return record;
@@ -284,7 +286,7 @@ function firstRecord(layers: readonly FrozenLayer[], ino: Ino): InodeRecord | un
   return undefined;
 }
 
-function isShown(layers: readonly FrozenLayer[], directory: Ino, name: Name): boolean {
+function isShown(layers: readonly Lower[], directory: Ino, name: Name): boolean {
   for (const layer of layers) {
     const dentry = layer.dentry(directory, name);
     if (dentry !== undefined) return dentry.ino !== 0;

@@ -1,6 +1,7 @@
 /** fsck passes over what the store is made of: `trees`, `layers`, `orphans`, `counters`. */
 import type { LayerId } from '../base/index.ts';
-import { S_IFDIR, S_IFMT } from '../layer/index.ts';
+import { EXTERNAL_BLOB_FIRST } from '../blob/index.ts';
+import { isDerived, S_IFDIR, S_IFMT } from '../layer/index.ts';
 import type { LayerRecord } from '../meta/index.ts';
 import type { Checked, Findings } from './fsck-findings.ts';
 import { LayerView } from './layer-view.ts';
@@ -33,6 +34,8 @@ export function checkTrees({ engine, layers }: Checked, findings: Findings): voi
       uppers.set(tree.layer, name);
     }
     const root = new LayerView(tables, layers, tree.layer).record(tree.root);
+    // Of the root of a derived layer nothing may have been recorded yet.
+    if (root === undefined && isDerived(tree.root)) continue;
     if (root === undefined || (root.mode & S_IFMT) !== S_IFDIR) {
       findings.add(`the root of tree '${name}', inode ${tree.root}, is no directory`);
     }
@@ -126,12 +129,16 @@ export function checkCounters({ engine, layers, owned }: Checked, findings: Find
   for (const blob of blobs.list()) maxBlob = Math.max(maxBlob, blob);
   for (const [, { id }] of tables.trees.entries()) maxTree = Math.max(maxTree, id);
   for (const layer of layers.keys())
-    for (const ino of tables.inodes.inos(layer)) maxIno = Math.max(maxIno, ino);
+    for (const ino of tables.inodes.inos(layer)) if (!isDerived(ino)) maxIno = Math.max(maxIno, ino);
   for (const [, { epoch }] of tables.dropped.entries()) maxEpoch = Math.max(maxEpoch, epoch);
   above('nextLayer', maxLayer, 'layer');
   above('nextBlob', maxBlob, 'blob');
   above('nextTree', maxTree, 'tree');
   above('nextIno', maxIno, 'inode number');
+  let maxExternal = 0;
+  for (const [blob] of tables.externals.entries())
+    maxExternal = Math.max(maxExternal, blob - EXTERNAL_BLOB_FIRST);
+  above('nextExternal', maxExternal, 'external blob');
   findings.checked++;
   const epoch = tables.counters.get('epoch');
   if (epoch < maxEpoch)

@@ -1,8 +1,8 @@
 /** fsck passes over names: `filters` and `links`. */
 import type { Ino, LayerId, Name } from '../base/index.ts';
-import { kindOfMode, S_IFDIR, S_IFMT } from '../layer/index.ts';
+import { isDerived, kindOfMode, S_IFDIR, S_IFMT } from '../layer/index.ts';
 import type { InodeRecord, MetaTables } from '../meta/index.ts';
-import type { Checked, Findings } from './fsck-findings.ts';
+import { type Checked, type Findings, isDerivedLayer } from './fsck-findings.ts';
 import { type Dentry, LayerView } from './layer-view.ts';
 
 /**
@@ -22,13 +22,15 @@ export function checkFilters({ engine, layers, owned }: Checked, findings: Findi
       if (inos.has(key.directory)) continue;
       findings.add(`layer ${layer} has names in directory ${key.directory}, but no record of it`);
     }
-    checkXattrs(tables, layer, new LayerView(tables, layers, layer), findings);
+    checkXattrs({ engine, layers, owned }, layer, findings);
   }
 }
 
-function checkXattrs(tables: MetaTables, layer: LayerId, view: LayerView, findings: Findings): void {
+function checkXattrs({ engine, layers }: Checked, layer: LayerId, findings: Findings): void {
+  const { tables } = engine;
+  const view = new LayerView(tables, layers, layer);
   for (const [ino, { mode, xattrLayer }] of tables.inodes.entries(layer)) {
-    if (mode === 0 || xattrLayer === 0) continue;
+    if (mode === 0 || xattrLayer === 0 || isDerivedLayer(layers, xattrLayer)) continue;
     findings.checked++;
     const holder = view.holder(ino, 'xattrLayer', xattrLayer);
     if (holder !== 0 && tables.xattrs.get(holder, ino) !== undefined) continue;
@@ -85,7 +87,8 @@ class LinkCheck {
     this.countDead();
     const inos = new Set(this.links.keys());
     for (const ino of this.tables.inodes.inos(this.layer)) inos.add(ino);
-    for (const ino of inos) this.checkCount(ino);
+    // How many names an inode of a derived layer has below is not in the tables.
+    for (const ino of inos) if (!isDerived(ino)) this.checkCount(ino);
     this.checkWayUp(moved);
   }
 

@@ -8,6 +8,9 @@ const DT_DIR = kindOfMode(S_IFDIR);
 /** Names in one message; the thousandth fork of a tree says nothing new. */
 const NAMES_MAX = 8;
 
+/** Stands for every block of a blob. */
+export const ANY_BLOCK = -1;
+
 interface Block {
   readonly blob: BlobId;
   readonly block: number;
@@ -32,7 +35,8 @@ export function nameFiles(
     for (const { layer: holder, ino, key } of holders) {
       if (!inos.has(ino) || shownHolder(view, ino) !== holder) continue;
       const list = names.get(key) ?? [];
-      for (const path of paths.get(ino) ?? []) list.push(`${tree}:${path}`);
+      for (const path of paths.get(ino) ?? [])
+        if (!list.includes(`${tree}:${path}`)) list.push(`${tree}:${path}`);
       names.set(key, list);
     }
   }
@@ -66,7 +70,8 @@ function holdersOf(
       for (const run of runs) {
         if (!wanted.has(run.blob)) continue;
         for (const { blob, block } of blocks) {
-          if (blob !== run.blob || block < run.physical || block >= run.physical + run.count) continue;
+          const isHit = block === ANY_BLOCK || (block >= run.physical && block < run.physical + run.count);
+          if (blob !== run.blob || !isHit) continue;
           holders.push({ layer, ino, key: keyOf(blob, block) });
         }
       }

@@ -1,9 +1,10 @@
 /** fsck passes over space: `extents`, `references`, `tails`, `blobs`, `sums`. */
 import { BLOCK_SIZE, type BlobId, blocksFor, type Ino, isFsError } from '../base/index.ts';
+import { isExternal } from '../blob/index.ts';
 import { S_IFMT, S_IFREG } from '../layer/index.ts';
 import type { BlobRecord, InodeRecord, Run } from '../meta/index.ts';
-import type { Checked, Findings } from './fsck-findings.ts';
-import { nameFiles } from './fsck-paths.ts';
+import { type Checked, type Findings, isDerivedLayer } from './fsck-findings.ts';
+import { ANY_BLOCK, nameFiles } from './fsck-paths.ts';
 import { LayerView } from './layer-view.ts';
 import { Marking } from './marking.ts';
 import type { OpenStore } from './open-store.ts';
@@ -29,6 +30,7 @@ export function checkExtents({ engine, layers, owned }: Checked, findings: Findi
     for (const [ino, record] of tables.inodes.entries(layer)) {
       if (record.mode === 0) continue;
       const where = `inode ${ino} of layer ${layer}`;
+      if (isDerivedLayer(layers, record.extentLayer)) continue;
       if (record.extentLayer === 0 || record.extentLayer === layer) {
         const count = blocks.get(ino) ?? 0;
         if (record.extentLayer === layer && record.blocks !== count) {
@@ -68,13 +70,19 @@ function endOf(runs: readonly Run[]): number {
 }
 
 /** Every extent lies inside a blob that is there; a blob that is still written to is named by its own layer alone. */
-export function checkReferences({ engine, layers, owned }: Checked, findings: Findings): void {
+export function checkReferences(checked: Checked, findings: Findings): void {
+  const { engine, layers, owned } = checked;
+  const external = new Set<BlobId>();
   const ends = new Map<BlobId, number>();
   for (const layer of layers.keys()) {
     if (owned.has(layer)) continue;
     for (const { ino, runs } of engine.tables.extents.forLayer(layer)) {
       for (const { blob, physical, count } of runs) {
         findings.checked++;
+        if (isExternal(blob)) {
+          external.add(blob);
+          continue;
+        }
         const record = engine.tables.blobs.get(blob);
         const where = `inode ${ino} of layer ${layer}`;
         if (record === undefined) {
@@ -94,6 +102,20 @@ export function checkReferences({ engine, layers, owned }: Checked, findings: Fi
       }
     }
   }
+  checkExternals(checked, external, findings);
+}
+
+/** A host file that ranges of a file are taken from is recorded, and still what it was when it was copied up. */
+function checkExternals(checked: Checked, external: ReadonlySet<BlobId>, findings: Findings): void {
+  const { tables, blobs } = checked.engine;
+  const bad: { readonly blob: BlobId; readonly block: number; readonly problem: string }[] = [];
+  for (const blob of external) {
+    if (tables.externals.get(blob) === undefined) findings.add(`blob ${blob}, a host file, is not recorded`);
+    const problem = blobs.externals.problem(blob);
+    if (problem !== undefined) bad.push({ blob, block: ANY_BLOCK, problem });
+  }
+  const files = bad.length === 0 ? undefined : nameFiles(checked, bad);
+  for (const { blob, block, problem } of bad) findings.add(`${problem}; in ${files?.(blob, block) ?? ''}`);
 }
 
 /** Length in blocks: recorded, and for an active blob that of its file. */
@@ -113,7 +135,8 @@ export function checkTails({ engine, layers, owned }: Checked, findings: Finding
       if (record.extentLayer !== layer || within === 0 || !isRegular(record)) continue;
       const block = Math.floor(record.size / BLOCK_SIZE);
       const run = (tables.extents.load(layer, ino) ?? []).find((one) => covers(one, block));
-      if (run === undefined) continue;
+      // What lies behind the end of a host file is zeros, whoever reads it.
+      if (run === undefined || isExternal(run.blob)) continue;
       findings.checked++;
       const position = (run.physical + block - run.logical) * BLOCK_SIZE;
       let got: number;

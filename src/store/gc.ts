@@ -26,6 +26,7 @@ import {
   type Range,
   RangeSet,
 } from '../base/index.ts';
+import { isExternal } from '../blob/index.ts';
 import type { BlobRecord, DroppedRecord } from '../meta/index.ts';
 import { LayerLock } from './layer-lock.ts';
 import { livingLeases } from './leases.ts';
@@ -162,6 +163,10 @@ class Collection {
         if (ranges.length > 0) candidates.push({ blob, ranges });
       }
     }
+    for (const [blob] of tables.externals.entries()) {
+      if (marks.blocks.has(blob) || tables.dropped.get(blob) !== undefined) continue;
+      candidates.push({ blob, ranges: [] });
+    }
     return candidates;
   }
 
@@ -265,7 +270,11 @@ class Collection {
     }
     try {
       tables.removeLayerRows(layer);
-      tables.transaction(() => void tables.layers.remove(layer));
+      tables.transaction(() => {
+        const host = tables.layers.get(layer)?.host;
+        if (host !== undefined && tables.hosts.get(host) === layer) tables.hosts.remove(host);
+        tables.layers.remove(layer);
+      });
       this.report.layersRemoved++;
     } finally {
       lock?.release();
@@ -309,6 +318,8 @@ class Collection {
     const { tables } = this.engine;
     const record = tables.blobs.get(blob);
     const live = marks.blocks.get(blob);
+    // A host file is the host's: all that goes is what was known of it.
+    if (isExternal(blob) && live === undefined) tables.externals.remove(blob);
     if (record === undefined) return [];
     if (dropped.ranges.length > 0) return this.punch(blob, dropped.ranges, live, isSpent);
     // It was named by a journal that had not been stored when it was dropped.

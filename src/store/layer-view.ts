@@ -3,7 +3,7 @@
  * it checks.
  */
 import type { Ino, LayerId, Name } from '../base/index.ts';
-import { FrozenLayer, holderOf } from '../layer/index.ts';
+import { FrozenLayer, holderOf, type Lower } from '../layer/index.ts';
 import type { InodeRecord, LayerRecord, MetaTables } from '../meta/index.ts';
 
 export interface Dentry {
@@ -14,18 +14,17 @@ export interface Dentry {
 export class LayerView {
   /** Uppermost first. */
   readonly chain: readonly LayerId[];
-  private readonly tables: MetaTables;
-  private readonly layers: readonly FrozenLayer[];
+  private readonly layers: readonly Lower[];
 
   /** The view from `top` down; from nowhere when it is 0. A layer that is missing ends it. */
   constructor(tables: MetaTables, records: ReadonlyMap<LayerId, LayerRecord>, top: LayerId | 0) {
-    this.tables = tables;
-    const layers: FrozenLayer[] = [];
+    const layers: Lower[] = [];
     let layer = top;
     while (layer !== 0) {
       const record = records.get(layer);
       if (record === undefined) break;
-      layers.push(new FrozenLayer(tables, layer, record));
+      // What a derived layer has is not in the tables.
+      if (record.host === undefined) layers.push(new FrozenLayer(tables, layer, record));
       layer = record.parent;
     }
     this.layers = layers;
@@ -59,7 +58,7 @@ export class LayerView {
     for (let index = this.layers.length - 1; index >= 0; index--) {
       const layer = this.layers[index]!;
       if (!layer.mayHave(directory)) continue;
-      for (const { name, dentry } of this.tables.dentries.list(layer.id, directory)) {
+      for (const { name, dentry } of layer.list(directory)) {
         if (dentry.ino === 0) merged.delete(name);
         else merged.set(name, dentry);
       }

@@ -3,6 +3,7 @@
  * name. A frozen layer never changes, so it is read once in a run, however often the run marks.
  */
 import { type BlobId, type LayerId, RangeSet, StoreError } from '../base/index.ts';
+import { isExternal } from '../blob/index.ts';
 import type { LayerRecord, MetaTables } from '../meta/index.ts';
 
 export interface Marks {
@@ -39,6 +40,12 @@ export class Marking {
         set.add(start, end);
         blocks.set(blob, set);
       }
+    }
+    // A file may have ranges of a host tree that its own tree does not stand on: a copy of one that does.
+    for (const blob of blocks.keys()) {
+      const layer = isExternal(blob) ? this.tables.externals.get(blob)?.layer : undefined;
+      const record = layer === undefined ? undefined : this.tables.layers.get(layer);
+      if (layer !== undefined && record !== undefined) layers.set(layer, record);
     }
     return { layers, blocks };
   }

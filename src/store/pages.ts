@@ -9,6 +9,7 @@ import {
   type LayerId,
   nameToString,
 } from '../base/index.ts';
+import { isExternal } from '../blob/index.ts';
 import { ExtentMap } from '../extent/index.ts';
 import type { Run } from '../meta/index.ts';
 import type { StoreEngine } from './engine.ts';
@@ -27,6 +28,8 @@ export interface PageRun {
   readonly trees: readonly string[];
   /** Whether another file of the same tree has them too. */
   readonly isSharedWithin: boolean;
+  /** They are pages of a host file: whoever reads that has them too. */
+  readonly isHost: boolean;
   /** How many of them are in the page cache; -1 where that cannot be told. */
   readonly residentCount: number;
 }
@@ -208,7 +211,8 @@ class PageSurvey {
   ): PageRun {
     const names = new Set(sharers.flatMap((sharer) => sharer.trees));
     const isSharedWithin = names.delete(this.name);
-    const isShared = names.size > 0 || isSharedWithin;
+    const isHost = isExternal(place.blob as BlobId);
+    const isShared = names.size > 0 || isSharedWithin || isHost;
     let residentCount = resident === undefined ? -1 : 0;
     if (resident !== undefined) {
       for (let page = first; page < first + count; page++) residentCount += resident[page]!;
@@ -220,6 +224,7 @@ class PageSurvey {
       ...place,
       trees: [...names].sort(),
       isSharedWithin,
+      isHost,
       residentCount,
     };
   }

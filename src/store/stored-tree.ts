@@ -3,23 +3,21 @@
  * journal holds and no checkpoint has stored yet is not seen; `settleTree` brings it in first.
  */
 import type { Ino, LayerId, Name } from '../base/index.ts';
-import { FrozenLayer, holderOf } from '../layer/index.ts';
-import type { DentryRecord, InodeRecord, LayerRecord, MetaTables, Run } from '../meta/index.ts';
-import type { StoreEngine } from './engine.ts';
-import type { TreeInfo } from './tree.ts';
+import { holderOf, type Lower } from '../layer/index.ts';
+import type { DentryRecord, InodeRecord, Run } from '../meta/index.ts';
+import type { Tree, TreeInfo } from './tree.ts';
 
 export class StoredTree {
   readonly info: TreeInfo;
   /** The tree's layers, uppermost first. */
   readonly chain: readonly LayerId[];
-  private readonly tables: MetaTables;
-  private readonly layers: readonly FrozenLayer[];
+  private readonly layers: readonly Lower[];
 
-  constructor(tables: MetaTables, info: TreeInfo) {
-    this.tables = tables;
+  /** `layers` are the tree's, uppermost first. */
+  constructor(layers: readonly Lower[], info: TreeInfo) {
     this.info = info;
-    this.layers = layersOf(tables, info.layer);
-    this.chain = this.layers.map(({ id }) => id);
+    this.layers = layers;
+    this.chain = layers.map(({ id }) => id);
   }
 
   /** The inode's record; undefined where it does not exist or is dead. */
@@ -33,8 +31,8 @@ export class StoredTree {
 
   /** A file's runs; none for one that is all hole. */
   runs(ino: Ino, record: InodeRecord): readonly Run[] {
-    const layer = this.extentLayer(ino, record);
-    return layer === 0 ? [] : (this.tables.extents.load(layer, ino) ?? []);
+    const holder = this.extentLayer(ino, record);
+    return this.layers.find(({ id }) => id === holder)?.runs(ino, record.size) ?? [];
   }
 
   /** The layer of the chain that has the file's extents; 0 for none. */
@@ -43,8 +41,8 @@ export class StoredTree {
   }
 
   xattrs(ino: Ino, record: InodeRecord): ReadonlyMap<string, Buffer> {
-    const layer = holderOf(this.layers, ino, 'xattrLayer', record.xattrLayer);
-    return layer === 0 ? new Map() : (this.tables.xattrs.get(layer, ino) ?? new Map());
+    const holder = holderOf(this.layers, ino, 'xattrLayer', record.xattrLayer);
+    return this.layers.find(({ id }) => id === holder)?.xattrs(ino) ?? new Map();
   }
 
   /** What a name is; undefined where it is not there. */
@@ -67,19 +65,24 @@ export class StoredTree {
   }
 
   /** The layers of this tree over `common`, all of them where it is none of them. */
-  private above(common: LayerId): readonly LayerId[] {
+  private above(common: LayerId): readonly Lower[] {
     const at = this.chain.indexOf(common);
-    return at === -1 ? this.chain : this.chain.slice(0, at);
+    return at === -1 ? this.layers : this.layers.slice(0, at);
+  }
+
+  /** Whether the layers over `common` can tell which inodes they say something of. */
+  canListAbove(common: LayerId): boolean {
+    return this.above(common).every((layer) => layer.inos !== undefined);
   }
 
   /** The inodes that the layers over `common` say something of: all others are as they are there. */
   *inosAbove(common: LayerId): Generator<Ino> {
-    for (const layer of this.above(common)) yield* this.tables.inodes.inos(layer);
+    for (const layer of this.above(common)) yield* layer.inos?.() ?? [];
   }
 
   /** The names in a directory that the layers over `common` say something of, whiteouts too. */
   *namesAbove(common: LayerId, directory: Ino): Generator<Name> {
-    for (const layer of this.above(common)) yield* this.tables.dentries.names(layer, directory);
+    for (const layer of this.above(common)) yield* layer.names(directory);
   }
 
   /** The names of a directory, merged from all layers, in byte order. */
@@ -88,7 +91,7 @@ export class StoredTree {
     for (let index = this.layers.length - 1; index >= 0; index--) {
       const layer = this.layers[index]!;
       if (!layer.mayHave(directory)) continue;
-      for (const { name, dentry } of this.tables.dentries.list(layer.id, directory)) {
+      for (const { name, dentry } of layer.list(directory)) {
         if (dentry.ino === 0) merged.delete(name);
         else merged.set(name, dentry);
       }
@@ -98,17 +101,14 @@ export class StoredTree {
   }
 }
 
-/** A layer and all below it, uppermost first, as the tables have them. */
-function layersOf(tables: MetaTables, top: LayerId): FrozenLayer[] {
-  const layers: FrozenLayer[] = [];
-  let layer: LayerId | 0 = top;
-  while (layer !== 0) {
-    const record: LayerRecord | undefined = tables.layers.get(layer);
-    if (record === undefined) break;
-    layers.push(new FrozenLayer(tables, layer, record));
-    layer = record.parent;
-  }
-  return layers;
+/** A `StoreEngine`, as far as trees are read from its tables: it hands out stored trees, so it cannot be imported. */
+export interface TreeSource {
+  readonly openTrees: readonly Tree[];
+  openTreeOf(name: string): Tree | undefined;
+  openTree(name: string): Tree;
+  info(name: string): TreeInfo;
+  list(): TreeInfo[];
+  storedTree(info: TreeInfo): StoredTree;
 }
 
 /** Forks that another process owns and has just stored for us: what the tables say of them is what they are. */
@@ -119,23 +119,22 @@ export type SettledElsewhere = ReadonlySet<string>;
  * owns the fork, whose journal only it may read, unless that has been done there. A state of a tree is one already.
  */
 export function settleTree(
-  engine: StoreEngine,
+  engine: TreeSource,
   name: string | TreeInfo,
   elsewhere: SettledElsewhere,
 ): StoredTree {
-  engine.tables.renew();
-  if (typeof name !== 'string') return new StoredTree(engine.tables, name);
+  if (typeof name !== 'string') return engine.storedTree(name);
   const open = engine.openTreeOf(name);
   if (open !== undefined) open.checkpoint();
   else if (engine.info(name).kind === 'fork' && !elsewhere.has(name)) engine.openTree(name).close();
-  return new StoredTree(engine.tables, engine.info(name));
+  return engine.storedTree(engine.info(name));
 }
 
 /**
  * All trees, as far as this process can bring them up to date: a fork that another owns is as it last stored
  * it.
  */
-export function storedTrees(engine: StoreEngine): StoredTree[] {
+export function storedTrees(engine: TreeSource): StoredTree[] {
   for (const tree of engine.openTrees) tree.checkpoint();
-  return engine.list().map((info) => new StoredTree(engine.tables, info));
+  return engine.list().map((info) => engine.storedTree(info));
 }

@@ -2,9 +2,23 @@
  * The rows behind forks and snapshots: what a fork, a freeze and a snapshot write to the tables. Each function belongs
  * inside a transaction of its caller, so that an operation is in the tables wholly or not at all.
  */
-import { type BlobId, type Clock, FsError, type Ino, type LayerId, StoreError } from '../base/index.ts';
+import {
+  type BlobId,
+  type Clock,
+  FsError,
+  type Ino,
+  type LayerId,
+  nameToString,
+  StoreError,
+} from '../base/index.ts';
 import type { UpperLayer } from '../layer/index.ts';
-import { type InodeRecord, type LayerRecord, type MetaTables, newInodeRecord } from '../meta/index.ts';
+import {
+  type HostSource,
+  type InodeRecord,
+  type LayerRecord,
+  type MetaTables,
+  newInodeRecord,
+} from '../meta/index.ts';
 import type { TreeInfo } from './tree.ts';
 
 /** Inode numbers given to a new fork in the transaction that makes it: most forks never need more. */
@@ -52,6 +66,39 @@ export class TreeRows {
     const root = this.tables.allocate('nextIno') as Ino;
     const layer = this.insertFork(name, root, 0, '');
     this.tables.inodes.put(layer, root, this.emptyRoot(root));
+  }
+
+  /** A new fork over a directory of the host. Forks of one directory stand on one layer. */
+  insertHostFork(name: string, source: HostSource, root: Ino): void {
+    const { tables } = this;
+    const known = tables.hosts.get(source);
+    const isUsable = known !== undefined && tables.layers.get(known)?.droppedEpoch === undefined;
+    const layer = isUsable && tables.layers.get(known) !== undefined ? known : this.insertHost(source, root);
+    this.insertFork(name, root, layer, nameToString(source.path));
+  }
+
+  private insertHost(source: HostSource, root: Ino): LayerId {
+    const { tables } = this;
+    const layer = tables.allocate('nextLayer') as LayerId;
+    const created = this.clock.now();
+    tables.layers.put(layer, {
+      state: 'frozen',
+      parent: 0,
+      root,
+      dev: 0,
+      activeBlob: 0,
+      inoNext: 0,
+      inoEnd: 0,
+      generation: 1,
+      appliedSequence: 0,
+      depth: 0,
+      created,
+      frozenAt: created,
+      unsealedBlobs: [],
+      host: source,
+    });
+    tables.hosts.put(source, layer);
+    return layer;
   }
 
   insertSnapshot(name: string, layer: LayerId, root: Ino, source: string): void {

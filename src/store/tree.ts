@@ -1,7 +1,7 @@
 /** One open tree: a fork, which this process owns while it is open, or a snapshot. */
 
 import { isFsError } from '../base/index.ts';
-import { checkpoint, type LayerStack } from '../layer/index.ts';
+import { checkpoint, dropUnrecordedTimes, type LayerStack } from '../layer/index.ts';
 import type { TreeRecord } from '../meta/index.ts';
 import { FileSystem } from '../vfs/index.ts';
 
@@ -103,6 +103,7 @@ export class Tree {
     const { stack } = this;
     for (const inode of stack.inodes.values()) inode.mapping?.closeMaps();
     if (stack.upper !== undefined) {
+      dropUnrecordedTimes(stack);
       for (const inode of stack.lazyTimes) if (!inode.isDead) stack.markDirty(inode);
       stack.lazyTimes.clear();
       for (const inode of [...stack.inodes.values()]) {

@@ -70,6 +70,27 @@ export class Uppers {
     return next;
   }
 
+  /** Removes a fork with its layer. EBUSY while anybody has it open. */
+  drop(info: TreeInfo, record: LayerRecord): void {
+    const { name } = info;
+    const { tables } = this.parts;
+    // Taking the layer over proves that nobody else has it; what its journal holds goes with it.
+    const upper = this.take(info, record, 'drop');
+    try {
+      tables.transaction(() => {
+        // Before the lock was ours another process may have dropped it and given the name to another fork.
+        if (tables.trees.get(name)?.layer !== info.layer) {
+          throw new FsError('EBUSY', { syscall: 'drop', path: name, note: 'another process is changing it' });
+        }
+        tables.trees.remove(name);
+      });
+    } catch (error) {
+      upper.abandon();
+      throw error;
+    }
+    upper.retire();
+  }
+
   private begin(layer: LayerId): UpperLayer {
     const upper = new UpperLayer(this.partsOf(layer), layer, this.rows.layer(layer));
     try {

@@ -1,8 +1,8 @@
 /** Host trees by node:fs alone: no extended attributes, no device nodes, times set to about a microsecond. */
 import type { BigIntStats } from 'node:fs';
-import { lstatSync, lutimesSync, readdirSync, statSync } from 'node:fs';
+import { constants, fstatSync, lstatSync, lutimesSync, readdirSync, statSync } from 'node:fs';
 import { FsError } from '../base/index.ts';
-import { attempt } from './name-calls.ts';
+import { attempt, openAt } from './name-calls.ts';
 import type { HostCalls } from './parts.ts';
 import type { FileTimes, HostEntry, HostStat } from './system.ts';
 
@@ -31,6 +31,7 @@ function hostStat(stat: BigIntStats): HostStat {
     ctime: timesOf(stat.ctimeNs),
     // libuv gives 0 (or, before 1.46, the change time) where the host keeps no birth time.
     btime: stat.birthtimeNs === 0n ? undefined : timesOf(stat.birthtimeNs),
+    isMountPoint: false,
   };
 }
 
@@ -65,6 +66,10 @@ function refuse(syscall: string, path?: Buffer): never {
   });
 }
 
+function below(directory: number, name: Buffer): Buffer {
+  return Buffer.concat([Buffer.from(`/proc/self/fd/${directory}/`), name]);
+}
+
 export const bufferedHost: HostCalls = {
   statHost: (path, followLinks) =>
     attempt('stat', path, undefined, () =>
@@ -78,5 +83,10 @@ export const bufferedHost: HostCalls = {
     attempt('lutimes', path, undefined, () => lutimesSync(path, nodeTime(atime), nodeTime(mtime))),
   makeHostNode: (path) => refuse('mknod', path),
   openInRoot: (_root, path) => refuse('openat2', path),
+  // By the name that /proc gives the directory: nothing keeps a symlink on the way from leading out.
+  openBeneath: (directory, path, flags) => openAt(below(directory, path), flags | constants.O_NOFOLLOW, 0),
+  statAt: (directory, name) =>
+    attempt('stat', name, undefined, () => hostStat(lstatSync(below(directory, name), { bigint: true }))),
+  statFile: (fd) => attempt('fstat', undefined, undefined, () => hostStat(fstatSync(fd, { bigint: true }))),
   syncFileSystem: (_fd) => refuse('syncfs'),
 };

@@ -54,6 +54,7 @@ const COUNTED: Readonly<Partial<Record<keyof System, (system: System) => unknown
   statHost: (system) => system.statHost(path, true),
   readHostDirectory: (system) => system.readHostDirectory(path),
   readHostLink: (system) => system.readHostLink(path),
+  realHostPath: (system) => system.realHostPath(path),
   openHost: (system) => system.openHost(path, 0),
   readHostXattrs: (system) => system.readHostXattrs(path),
   writeHostXattr: (system) => system.writeHostXattr(path, 'user.a', path),
@@ -63,8 +64,14 @@ const COUNTED: Readonly<Partial<Record<keyof System, (system: System) => unknown
   makeHostDirectory: (system) => system.makeHostDirectory(Buffer.from('/nowhere/a'), 0),
   symlinkHost: (system) => system.symlinkHost(path, Buffer.from('/nowhere/a')),
   linkHost: (system) => system.linkHost(path, Buffer.from('/nowhere/a')),
+  renameHost: (system) => system.renameHost(path, Buffer.from('/nowhere/a')),
+  unlinkHost: (system) => system.unlinkHost(Buffer.from('/nowhere/a')),
+  removeHostDirectory: (system) => system.removeHostDirectory(Buffer.from('/nowhere/a')),
   makeHostNode: (system) => system.makeHostNode(Buffer.from('/nowhere/a'), 0, 0),
   openInRoot: (system) => system.openInRoot(9999, Buffer.from('a'), 0),
+  openBeneath: (system) => system.openBeneath(9999, Buffer.from('a'), 0),
+  statAt: (system) => system.statAt(9999, Buffer.from('a')),
+  statFile: (system) => system.statFile(9999),
   syncFileSystem: (system) => system.syncFileSystem(9999),
 };
 /** As those of the same name without Async, at once. */
@@ -78,6 +85,7 @@ const NOT_COUNTED = [
   'bufferAt',
   'bootId',
   'mapCountMax',
+  'mountTypeAt',
 ];
 
 describe('FaultySystem', () => {

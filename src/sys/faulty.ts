@@ -353,6 +353,10 @@ export class FaultySystem implements System {
     this.pass('chmodHost', textOf(path), () => this.inner.chmodHost(path, mode));
   }
 
+  realHostPath(path: Buffer): Buffer {
+    return this.pass('realHostPath', textOf(path), () => this.inner.realHostPath(path));
+  }
+
   makeHostDirectory(path: Buffer, mode: number): void {
     this.pass('makeHostDirectory', textOf(path), () => this.inner.makeHostDirectory(path, mode));
   }
@@ -388,6 +392,21 @@ export class FaultySystem implements System {
     );
   }
 
+  openBeneath(directory: number, path: Buffer, flags: OpenFlags): number {
+    const text = textOf(path);
+    return this.pass('openBeneath', text, () =>
+      this.opened(text, this.inner.openBeneath(directory, path, flags)),
+    );
+  }
+
+  statAt(directory: number, name: Buffer): HostStat {
+    return this.pass('statAt', textOf(name), () => this.inner.statAt(directory, name));
+  }
+
+  statFile(fd: number): HostStat {
+    return this.onFile('statFile', fd, () => this.inner.statFile(fd));
+  }
+
   syncFileSystem(fd: number): void {
     this.onFile('syncFileSystem', fd, () => this.inner.syncFileSystem(fd));
   }
@@ -395,6 +414,11 @@ export class FaultySystem implements System {
   bootId(): string {
     this.alive();
     return this.options.bootId ?? this.inner.bootId();
+  }
+
+  mountTypeAt(path: string): string | undefined {
+    this.alive();
+    return this.inner.mountTypeAt(path);
   }
 
   mapCountMax(): number {

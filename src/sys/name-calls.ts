@@ -11,6 +11,7 @@ import {
   mkdirSync,
   openSync,
   readlinkSync,
+  realpathSync,
   renameSync,
   rmdirSync,
   symlinkSync,
@@ -68,6 +69,8 @@ export const nameCalls: NameCalls = {
   syncDirectory,
   readHostLink: (path) =>
     attempt('readlink', path, undefined, () => readlinkSync(path, { encoding: 'buffer' })),
+  realHostPath: (path) =>
+    attempt('realpath', path, undefined, () => realpathSync.native(path, { encoding: 'buffer' })),
   openHost: (path, flags, mode = MODE_DEFAULT) => openAt(path, flags | constants.O_NOFOLLOW, mode),
   chownHost: (path, uid, gid) => attempt('lchown', path, undefined, () => lchownSync(path, uid, gid)),
   chmodHost: (path, mode) => attempt('chmod', path, undefined, () => chmodSync(path, mode)),

@@ -14,6 +14,7 @@ export type NameCalls = Pick<
   | 'makeDirectory'
   | 'syncDirectory'
   | 'readHostLink'
+  | 'realHostPath'
   | 'openHost'
   | 'chownHost'
   | 'chmodHost'
@@ -66,7 +67,10 @@ export type HostCalls = Pick<
   | 'setHostTimes'
   | 'makeHostNode'
   | 'openInRoot'
+  | 'openBeneath'
+  | 'statAt'
+  | 'statFile'
   | 'syncFileSystem'
 >;
 
-export type MachineCalls = Pick<System, 'bootId' | 'mapCountMax' | 'clock'>;
+export type MachineCalls = Pick<System, 'bootId' | 'mapCountMax' | 'mountTypeAt' | 'clock'>;

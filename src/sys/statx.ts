@@ -10,6 +10,8 @@ export const STATX_SIZE = 0x200;
 export const STATX_BLOCKS = 0x400;
 export const STATX_BASIC_STATS = 0x7ff;
 export const STATX_BTIME = 0x800;
+/** In stx_attributes, where stx_attributes_mask has it too. */
+const STATX_ATTR_MOUNT_ROOT = 0x2000;
 
 const WORDS = 256 / 4;
 const SECTOR_BYTES = 512;
@@ -41,6 +43,7 @@ export class StatxBuffer {
       mtime: this.timesAt(28),
       ctime: this.timesAt(24),
       btime: (words[0]! & STATX_BTIME) === 0 ? undefined : this.timesAt(20),
+      isMountPoint: (words[2]! & words[14]! & STATX_ATTR_MOUNT_ROOT) !== 0,
     };
   }
 

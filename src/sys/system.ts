@@ -33,6 +33,8 @@ export interface HostStat {
   readonly ctime: FileTimes;
   /** Undefined where the host filesystem keeps no birth time. */
   readonly btime: FileTimes | undefined;
+  /** Another filesystem (or another part of one) is mounted here. False where that cannot be told. */
+  readonly isMountPoint: boolean;
 }
 
 export interface HostEntry {
@@ -151,6 +153,8 @@ export interface System {
   /** Names in a host directory, without '.' and '..', in the order the host gives. */
   readHostDirectory(path: Buffer): HostEntry[];
   readHostLink(path: Buffer): Buffer;
+  /** realpath(3). */
+  realHostPath(path: Buffer): Buffer;
   /** Opens a host file for reading (O_RDONLY|O_NOFOLLOW|O_CLOEXEC) by byte path. */
   openHost(path: Buffer, flags: OpenFlags, mode?: number): number;
   /** Extended attributes by llistxattr/lgetxattr. Empty where the host has none. Names are byte strings. */
@@ -174,6 +178,15 @@ export interface System {
    * that nothing outside of it can be reached, whoever renames what meanwhile. ENOTSUP where the host has no such call.
    */
   openInRoot(root: number, path: Buffer, flags: OpenFlags, mode?: number): number;
+  /**
+   * openat2(2) with RESOLVE_BENEATH, NO_SYMLINKS and NO_XDEV: opens what lies below `directory`, through no symlink and
+   * no mount point. `.` is the directory itself. ELOOP for a symlink on the way, EXDEV for a mount point.
+   */
+  openBeneath(directory: number, path: Buffer, flags: OpenFlags): number;
+  /** statx(2) of a name in an open directory; a symlink is not followed. */
+  statAt(directory: number, name: Buffer): HostStat;
+  /** statx(2) of an open file, also of one opened with O_PATH. */
+  statFile(fd: number): HostStat;
   /** syncfs(2): what the kernel holds of the filesystem that `fd` lies on goes to it. */
   syncFileSystem(fd: number): void;
 
@@ -182,5 +195,10 @@ export interface System {
   bootId(): string;
   /** vm.max_map_count. */
   mapCountMax(): number;
+  /**
+   * The type of the filesystem, for example `ext4`, that an absolute path without symlinks (a byte string) lies on, by
+   * the kernel's table of mounts alone. Undefined where that cannot be told.
+   */
+  mountTypeAt(path: string): string | undefined;
   readonly clock: Clock;
 }

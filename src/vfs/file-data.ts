@@ -41,6 +41,7 @@ export function read(
   position: number | null,
 ): number {
   const inode = requireReadable(file);
+  context.stack.refresh(inode);
   const at = position ?? file.position;
   const bytes = Math.min(length, inode.record.size - at);
   if (bytes <= 0) return 0;
@@ -60,6 +61,7 @@ export function tryRead(
   position: number,
 ): number {
   const inode = requireReadable(file);
+  context.stack.refresh(inode);
   const bytes = Math.min(length, inode.record.size - position);
   if (bytes <= 0) return 0;
   if (!context.stack.mappingOf(inode).tryRead(position, target, offset, bytes)) return -1;
@@ -81,6 +83,7 @@ export function write(
   clearsSetId = false,
 ): number {
   const inode = requireWritable(file);
+  if (length > 0) context.stack.copyUp(inode);
   const at = file.isAppending ? inode.record.size : (position ?? file.position);
   if (length > 0) writeAt(context, inode, source, offset, length, at, clearsSetId);
   if (position === null) file.position = at + length;
@@ -122,11 +125,15 @@ export function setSize(context: TreeContext, inode: Inode, size: number, clears
   if (size < 0 || !Number.isSafeInteger(size)) throw new FsError('EINVAL');
   if (size > FILE_BYTES_MAX) throw new FsError('EFBIG');
   const { stack } = context;
+  // Nothing of a file that is emptied need be taken over first.
+  if (size > 0) stack.copyUp(inode);
+  else stack.refresh(inode);
   const batch = stack.begin();
   const before = inode.record.size;
   const draft = batch.change(inode);
   dropPrivileges(context, batch, inode, draft, clearsSetId);
-  if (size < before && inode.record.blocks > 0) batch.setRuns(inode, stack.mappingOf(inode).cut(size));
+  if (size < before && (inode.record.blocks > 0 || stack.chain.isLive(inode.ino)))
+    batch.setRuns(inode, stack.mappingOf(inode).cut(size));
   draft.size = size;
   touchModified(draft, context.now());
   stack.commit(batch);
@@ -151,6 +158,7 @@ export function allocate(
   if (position < 0 || length <= 0) throw new FsError('EINVAL');
   if (position + length > FILE_BYTES_MAX) throw new FsError('EFBIG');
   const { stack } = context;
+  stack.copyUp(inode);
   const batch = stack.begin();
   const draft = batch.change(inode);
   dropPrivileges(context, batch, inode, draft, clearsSetId);
@@ -173,6 +181,7 @@ export function punch(
   if (position < 0 || length <= 0) throw new FsError('EINVAL');
   if (position + length > FILE_BYTES_MAX) throw new FsError('EFBIG');
   const { stack } = context;
+  stack.copyUp(inode);
   const batch = stack.begin();
   const draft = batch.change(inode);
   dropPrivileges(context, batch, inode, draft, clearsSetId);
@@ -184,6 +193,7 @@ export function punch(
 /** lseek(2) SEEK_DATA: the first byte of data at or after `position`. ENXIO when there is none. */
 export function seekData(context: TreeContext, file: OpenFile, position: number): number {
   const inode = requireFile(file);
+  context.stack.refresh(inode);
   const { size } = inode.record;
   if (position < 0 || position >= size) throw new FsError('ENXIO');
   const { extents } = context.stack.mappingOf(inode);
@@ -198,6 +208,7 @@ export function seekData(context: TreeContext, file: OpenFile, position: number)
 /** lseek(2) SEEK_HOLE: the first hole at or after `position`; the end of the file counts as one. */
 export function seekHole(context: TreeContext, file: OpenFile, position: number): number {
   const inode = requireFile(file);
+  context.stack.refresh(inode);
   const { size } = inode.record;
   if (position < 0 || position >= size) throw new FsError('ENXIO');
   const { extents } = context.stack.mappingOf(inode);
@@ -242,6 +253,7 @@ export function reflinkRange(
 ): void {
   const from = requireReadable(source.file);
   const to = requireWritable(target);
+  takeOver(context, source.context, from, to);
   const sourceSize = from.record.size;
   const bytes = length === 0 ? sourceSize - sourcePosition : length;
   const end = sourcePosition + bytes;
@@ -254,6 +266,15 @@ export function reflinkRange(
   if (bytes === 0) return;
   if (targetEnd > FILE_BYTES_MAX) throw new FsError('EFBIG');
   shareRange(context, source.context, from, sourcePosition, to, targetPosition, bytes, false);
+}
+
+/**
+ * Before one file shares the blocks of another: neither has bytes any more that only a host tree knows of. What comes
+ * into a file that is mapped must not be a host file's, which a view cannot show.
+ */
+function takeOver(context: TreeContext, sourceContext: TreeContext, from: Inode, to: Inode): void {
+  sourceContext.stack.copyUp(from, to.mapping?.isMapped === true);
+  context.stack.copyUp(to);
 }
 
 /** The hole that a whole file's content gives way to. */
@@ -316,6 +337,7 @@ export function reflink(context: TreeContext, source: ReflinkSource, target: Ope
   const from = requireReadable(source.file);
   const to = requireWritable(target);
   if (from === to) return;
+  takeOver(context, source.context, from, to);
   if (from.record.size === 0) {
     if (to.record.size > 0) setSize(context, to, 0);
   } else shareRange(context, source.context, from, 0, to, 0, from.record.size, true);
@@ -337,6 +359,8 @@ export function map(context: TreeContext, file: OpenFile, options: MapOptions = 
   const inode = requireFile(file);
   const { stack } = context;
   if (!stack.system.canMap) throw new FsError('ENOTSUP', { note: 'this platform has no memory maps' });
+  // A host file is never mapped: somebody may cut it, and a touch behind its end would end the process.
+  stack.copyUp(inode, true);
   const mapping = stack.mappingOf(inode);
   const { size } = inode.record;
   if (options.verify === true) mapping.verify(size);

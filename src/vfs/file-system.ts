@@ -105,7 +105,9 @@ export class FileSystem {
   }
 
   statFile(file: OpenFile): Attributes {
-    return attributes.attributesOf(this.context.dev, this.inodeOf(file));
+    const inode = this.inodeOf(file);
+    this.context.stack.refresh(inode);
+    return attributes.attributesOf(this.context.dev, inode);
   }
 
   chmod(path: string, mode: number, follow: boolean): void {

@@ -7,6 +7,7 @@
 import { FsError, type Name, PATH_BYTES_MAX, type Timespec } from '../base/index.ts';
 import {
   type Batch,
+  type DraftRecord,
   entryOf,
   type Inode,
   kindOfMode,
@@ -95,7 +96,7 @@ export function makeDirectoryAt(context: TreeContext, place: Place, mode: number
   inode.isComplete = true;
   batch.setName(directory, name, entryOf(inode.ino, kindOfMode(S_IFDIR)));
   const draft = batch.change(directory);
-  draft.nlink++;
+  countSubdirectory(draft, 1);
   touchModified(draft, now);
   stack.commit(batch);
   return inode;
@@ -193,9 +194,17 @@ export function removeDirectoryAt(context: TreeContext, place: Place): void {
   dropLink(batch, inode, now);
   batch.setName(directory, place.name, NO_ENTRY);
   const draft = batch.change(directory);
-  draft.nlink--;
+  countSubdirectory(draft, -1);
   touchModified(draft, now);
   context.stack.commit(batch);
+}
+
+/**
+ * A directory's link count follows its subdirectories, unless it is 1: then nobody counts them, as on btrfs. It never
+ * falls below 2, where it would say that the directory is gone: a host tree may have gained subdirectories uncounted.
+ */
+function countSubdirectory(draft: DraftRecord, by: 1 | -1): void {
+  if (draft.nlink >= 2) draft.nlink = Math.max(2, draft.nlink + by);
 }
 
 /** One name less; a directory loses its own `.` with its only name. */
@@ -251,7 +260,7 @@ export function renameAt(context: TreeContext, source: Place, target: Place, fla
   } else {
     if (replaced !== undefined) {
       dropLink(batch, replaced, now);
-      if (replaced.isDirectory) batch.change(target.directory).nlink--;
+      if (replaced.isDirectory) countSubdirectory(batch.change(target.directory), -1);
     }
     batch.setName(source.directory, source.name, NO_ENTRY);
     place(batch, moved, source, target, now);
@@ -268,8 +277,8 @@ function place(batch: Batch, inode: Inode, from: Place, to: Place, now: Timespec
   touchChanged(draft, now);
   draft.parent = to.directory.ino;
   if (!inode.isDirectory || from.directory === to.directory) return;
-  batch.change(from.directory).nlink--;
-  batch.change(to.directory).nlink++;
+  countSubdirectory(batch.change(from.directory), -1);
+  countSubdirectory(batch.change(to.directory), 1);
 }
 
 function checkReplaceable(context: TreeContext, moved: Inode, replaced: Inode): void {

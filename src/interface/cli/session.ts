@@ -109,6 +109,12 @@ export class Session {
     return this.engine.info(name);
   }
 
+  /** Makes a fork over a directory of the host and leaves it closed. */
+  forkHost(directory: string, name: string, isPinned: boolean): TreeInfo {
+    this.engine.forkHost(directory, name, isPinned).close();
+    return this.engine.info(name);
+  }
+
   async snapshot(source: string, name: string): Promise<TreeInfo> {
     const mount = await this.mountOf(source);
     if (mount !== undefined) return await this.mounted.snapshot(mount, name);

@@ -75,6 +75,7 @@ export const Init = {
   EXPORT_SUPPORT: 1 << 4,
   BIG_WRITES: 1 << 5,
   DONT_MASK: 1 << 6,
+  AUTO_INVAL_DATA: 1 << 12,
   DO_READDIRPLUS: 1 << 13,
   READDIRPLUS_AUTO: 1 << 14,
   ASYNC_DIO: 1 << 15,

@@ -9,6 +9,9 @@ import type { Reply } from './reply.ts';
  */
 export const VALID_SECONDS = 365 * 86_400;
 
+/** As above, for what a host tree says, which changes behind the owner's back. */
+export const HOST_VALID_SECONDS = 1;
+
 export const ENTRY_BYTES = 128;
 export const ATTR_OUT_BYTES = 104;
 export const STATX_OUT_BYTES = 288;
@@ -37,9 +40,9 @@ export function putAttributes(reply: Reply, at: number, of: Attributes): void {
 }
 
 /** struct fuse_attr_out: attr_valid (64) · attr_valid_nsec · dummy · attr. */
-export function putAttrOut(reply: Reply, of: Attributes): void {
+export function putAttrOut(reply: Reply, of: Attributes, validSeconds: number = VALID_SECONDS): void {
   reply.zeros(ATTR_OUT_BYTES);
-  reply.setU64(0, VALID_SECONDS);
+  reply.setU64(0, validSeconds);
   putAttributes(reply, 16, of);
 }
 
@@ -47,19 +50,25 @@ export function putAttrOut(reply: Reply, of: Attributes): void {
  * struct fuse_entry_out: nodeid, generation, entry_valid, attr_valid (64 each) · entry_valid_nsec, attr_valid_nsec (32
  * each) · attr. Numbers of inodes are never used again, so there is one generation.
  */
-export function putEntry(reply: Reply, at: number, of: Attributes, isRoot: boolean): void {
+export function putEntry(
+  reply: Reply,
+  at: number,
+  of: Attributes,
+  isRoot: boolean,
+  validSeconds: number = VALID_SECONDS,
+): void {
   reply.setU64(at, isRoot ? ROOT_ID : of.ino);
   reply.setU64(at + 8, 0);
-  reply.setU64(at + 16, VALID_SECONDS);
-  reply.setU64(at + 24, VALID_SECONDS);
+  reply.setU64(at + 16, validSeconds);
+  reply.setU64(at + 24, validSeconds);
   reply.setU64(at + 32, 0);
   putAttributes(reply, at + 40, of);
 }
 
 /** An entry without a node: there is no such name, and the kernel may remember that. */
-export function putMissing(reply: Reply): void {
+export function putMissing(reply: Reply, validSeconds: number = VALID_SECONDS): void {
   reply.zeros(ENTRY_BYTES);
-  reply.setU64(16, VALID_SECONDS);
+  reply.setU64(16, validSeconds);
 }
 
 /** STATX_BASIC_STATS | STATX_BTIME. */
@@ -71,9 +80,9 @@ const STATX_MASK = 0xfff;
  * attributes_mask (64) · atime, btime, ctime, mtime (seconds 64, nanoseconds 32, padding) · rdev and dev, major and
  * minor (32 each).
  */
-export function putStatx(reply: Reply, of: Attributes): void {
+export function putStatx(reply: Reply, of: Attributes, validSeconds: number = VALID_SECONDS): void {
   reply.zeros(STATX_OUT_BYTES);
-  reply.setU64(0, VALID_SECONDS);
+  reply.setU64(0, validSeconds);
   const at = 32;
   reply.setU32(at, STATX_MASK);
   reply.setU32(at + 4, of.blksize);

@@ -8,11 +8,13 @@ import type { Reply } from './reply.ts';
 import type { Request } from './request.ts';
 
 export const getAttributes: Handler = (session, request, reply) => {
-  putAttrOut(reply, session.calls.attributesOf(session.inode(request.nodeId)));
+  const inode = session.inode(request.nodeId);
+  putAttrOut(reply, session.calls.attributesOf(inode), session.validSeconds(inode));
 };
 
 export const getStatx: Handler = (session, request, reply) => {
-  putStatx(reply, session.calls.attributesOf(session.inode(request.nodeId)));
+  const inode = session.inode(request.nodeId);
+  putStatx(reply, session.calls.attributesOf(inode), session.validSeconds(inode));
 };
 
 /**
@@ -25,7 +27,7 @@ export const setAttributes: Handler = (session, request, reply) => {
   const changes = changesOf(request);
   if (changes.size !== undefined) session.opens.requireResizable(inode);
   session.calls.change(inode, changes);
-  putAttrOut(reply, session.calls.attributesOf(inode));
+  putAttrOut(reply, session.calls.attributesOf(inode), session.validSeconds(inode));
 };
 
 function changesOf(request: Request): AttributeChanges {

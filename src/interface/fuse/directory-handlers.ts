@@ -59,6 +59,9 @@ class DirentWriter {
       const { ino } = directory.record.nlink === 0 ? directory : calls.parentOf(directory);
       if (!this.add('..', ino, DT_DIR, DOT_DOT_COOKIE)) return;
     }
+    // Whoever reads a directory of the host from its start sees it as it is now.
+    if (cookie < DOT_COOKIE && this.session.fileSystem.stack.chain.isLive(directory.ino))
+      listings.drop(directory);
     const listing = listings.get(directory, () => calls.names(directory));
     const { names, cookies } = listing;
     for (let index = indexBehind(listing, cookie); index < names.length; index++) {

@@ -81,6 +81,11 @@ export class ListingCache {
     return listing;
   }
 
+  drop(inode: Inode): void {
+    const known = this.listings.get(inode);
+    if (known !== undefined) this.remove(known);
+  }
+
   clear(): void {
     this.listings.clear();
     this.nameCount = 0;

@@ -28,7 +28,8 @@ export function replyEntry(session: Session, reply: Reply, inode: Inode): void {
 /** Puts an entry into the reply: the kernel has the inode from now on. */
 export function entryAt(session: Session, reply: Reply, at: number, inode: Inode): void {
   const { calls } = session;
-  putEntry(reply, at, calls.attributesOf(inode), inode.ino === calls.rootIno);
+  const isRoot = inode.ino === calls.rootIno;
+  putEntry(reply, at, calls.attributesOf(inode), isRoot, session.validSeconds(inode));
   session.remember(inode);
 }
 

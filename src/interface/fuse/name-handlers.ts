@@ -15,7 +15,7 @@ export const lookup: Handler = (session, request, reply) => {
   const directory = session.inode(request.nodeId);
   const inode =
     name === '.' ? directory : name === '..' ? calls.parentOf(directory) : calls.lookup(directory, name);
-  if (inode === undefined) putMissing(reply);
+  if (inode === undefined) putMissing(reply, session.validSecondsOfNames(directory));
   else replyEntry(session, reply, inode);
 };
 

@@ -20,8 +20,9 @@ const INIT_OUT_BYTES = 64;
 
 /**
  * What is asked for in every mode. Left out on purpose: ATOMIC_O_TRUNC (without OPEN the truncation would be lost),
- * locks (the kernel's own are right), WRITEBACK_CACHE (what the kernel holds is lost when the owner dies),
- * AUTO_INVAL_DATA (each write would drop the file's pages).
+ * locks (the kernel's own are right), WRITEBACK_CACHE (what the kernel holds is lost when the owner dies).
+ * AUTO_INVAL_DATA, by which pages and listings go when their times have changed, is for trees over a host tree alone:
+ * each write drops the file's pages.
  */
 const WANTED =
   Init.ASYNC_READ |
@@ -65,7 +66,8 @@ export const negotiate: Handler = (session, request, reply) => {
   const hasMore = (offered & Init.INIT_EXT) !== 0;
   if (hasMore) request.need(20);
   const offered2 = hasMore ? request.u32(16) : 0;
-  const flags = offered & (WANTED | byMode.flags);
+  const forHost = session.fileSystem.stack.chain.live !== undefined ? Init.AUTO_INVAL_DATA : 0;
+  const flags = offered & (WANTED | byMode.flags | forHost);
   session.hasLongSetXattr = (flags & Init.SETXATTR_EXT) !== 0;
   session.isReady = true;
   reply.setU32(4, KERNEL_MINOR_VERSION);

@@ -134,6 +134,8 @@ class Server implements MountServer {
       noAtime = false,
       source = `ramet:${tree.info.name}`,
     } = options;
+    // A host tree may lie where the mount will be: from then on it is found no more.
+    void tree.stack.root;
     const attachment = { directory, source, isReadOnly: tree.isReadOnly, allowOther };
     const device = await attach(this.parts.blocking, attachment);
     const mount = await this.begin(tree, directory, io, device);

@@ -10,6 +10,7 @@ import { FsError, type Ino } from '../../base/index.ts';
 import type { Inode } from '../../layer/index.ts';
 import type { FileSystem, InodeCalls } from '../../vfs/index.ts';
 import { ROOT_ID } from './abi.ts';
+import { HOST_VALID_SECONDS, VALID_SECONDS } from './attribute-codec.ts';
 import { ListingCache } from './directory-listing.ts';
 import type { IoMode } from './mount-server.ts';
 import type { OpenPolicy } from './open-policy.ts';
@@ -72,6 +73,16 @@ export class Session {
 
   isKnown(ino: Ino): boolean {
     return this.counts.has(ino);
+  }
+
+  /** How long the kernel may keep what it was told of an inode. */
+  validSeconds(inode: Inode): number {
+    return this.fileSystem.stack.chain.mayChange(inode) ? HOST_VALID_SECONDS : VALID_SECONDS;
+  }
+
+  /** How long it may keep that there is no name in a directory. */
+  validSecondsOfNames(directory: Inode): number {
+    return this.fileSystem.stack.chain.isLive(directory.ino) ? HOST_VALID_SECONDS : VALID_SECONDS;
   }
 
   inoOf(nodeId: number): Ino {

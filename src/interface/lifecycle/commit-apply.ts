@@ -1,8 +1,9 @@
 /**
- * Carries a plan of a commit out. A file is written beside its place, made durable with others of its batch, and renamed
- * there, so that at every moment its place has the old file or the new one, whole. What is found to have changed since
- * the plan was made is left alone. Order: directories, files, what goes (deepest first), what takes the place of a
- * directory, and the directories' own attributes. A further commit finds what is done already, and does the rest.
+ * Carries a plan of a commit out. A file is written beside its place, made durable with others of its batch, and
+ * renamed there, so that at every moment its place has the old file or the new one, whole. What is found to have
+ * changed since the plan was made is left alone. Order: directories, files, what goes (deepest first), what takes the
+ * place of a directory, and the directories' own attributes. A further commit finds what is done already, and does
+ * the rest.
  */
 import { FsError, type Ino, isFsError } from '../../base/index.ts';
 import { type StoredTree, TreePaths } from '../../store/index.ts';
@@ -97,7 +98,8 @@ export class CommitApplication {
     const { ino, nlink, size } = item.attributes;
     const known = nlink > 1 ? this.names.get(ino) : undefined;
     if (known !== undefined) this.place();
-    const temporary = `${path.slice(0, path.lastIndexOf('/') + 1)}${TEMPORARY_PREFIX}${process.pid}-${this.temporaries++}`;
+    const name = `${TEMPORARY_PREFIX}${process.pid}-${this.temporaries++}`;
+    const temporary = path.slice(0, path.lastIndexOf('/') + 1) + name;
     const written = { ...step, temporary };
     this.batch.push(written);
     if (known !== undefined) this.link(known, temporary);

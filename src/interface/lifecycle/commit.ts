@@ -1,7 +1,7 @@
 /**
- * `commitTree`: a fork's changes into the host directory that it came from. What is committed is a snapshot, so the fork
- * may be worked in meanwhile. The snapshot stays, as `FORK.committed`, since what the directory has then is known by it:
- * a further commit expects that, or what a commit that ended half way (`FORK.committing`) left.
+ * `commitTree`: a fork's changes into the host directory that it came from. What is committed is a snapshot, so the
+ * fork may be worked in meanwhile. The snapshot stays, as `FORK.committed`, since what the directory has then is known
+ * by it: a further commit expects that, or what a commit that ended half way (`FORK.committing`) left.
  */
 import { realpathSync } from 'node:fs';
 import { FsError, isFsError } from '../../base/index.ts';

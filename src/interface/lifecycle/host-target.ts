@@ -1,7 +1,7 @@
 /**
  * A host directory that is committed to. Every path is walked by the kernel below a descriptor of the directory, and a
- * symlink on the way is refused: nothing outside of it is reached, whoever renames what meanwhile. Where the host has no
- * such call (openat2) the directories on the way are looked at one by one instead.
+ * symlink on the way is refused: nothing outside of it is reached, whoever renames what meanwhile. Where the host has
+ * no such call (openat2) the directories on the way are looked at one by one instead.
  */
 import { constants } from 'node:fs';
 import { FsError, isFsError, nameToBytes, nameToString } from '../../base/index.ts';

@@ -5,7 +5,8 @@
  * Invariants: no filesystem state lives here but the table of descriptor numbers; every failure of the core (`FsError`)
  * leaves as a plain error in Node's shape with the system call and the paths; wrong arguments fail as with Node.
  * Neighbours: below it vfs (the calls) and store (what the library opens); beside it interface/transfer, which
- * imports, interface/lifecycle, which commits and merges, and interface/owner, which mounts; above it only src/index.ts.
+ * imports, interface/lifecycle, which commits and merges, and interface/owner, which mounts; above it only
+ * src/index.ts.
  */
 export type { ErrorCode, StoreErrorCode } from '../../base/index.ts';
 export { StoreError } from '../../base/index.ts';

@@ -4,25 +4,26 @@
  * `StoreError` where the store itself is at fault.
  */
 import { statfsSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { assert, isFsError, nameToString } from '../../base/index.ts';
 import type { View } from '../../mapping/index.ts';
 import type { Change, FsckOptions, FsckReport, GcReport, Tree, TreeInfo } from '../../store/index.ts';
 import { type CacheLimits, diffTrees, StoreEngine, TreeCache } from '../../store/index.ts';
-import type { OpenFile } from '../../vfs/index.ts';
 import type { CommitReport, MergeReport } from '../lifecycle/index.ts';
 import { MountedTrees } from '../owner/index.ts';
 import type { ExportReport, ImportOptions, ImportReport } from '../transfer/index.ts';
 import { importTree } from '../transfer/index.ts';
 import { checkInteger } from './arguments.ts';
 import type { SpaceCounts } from './core.ts';
-import { failureOf, systemFailure } from './errors.ts';
-import { openFile } from './files.ts';
-import { READ_ONLY } from './flags.ts';
+import { systemFailure } from './errors.ts';
 import { checkMountPoint, type ForkMount, type MountOptions, mountFork, treeFailure } from './fork-mount.ts';
-import type { NodeFs, NodeFsWithDescriptors } from './fs.ts';
-import { createNodeFsWithDescriptors } from './fs.ts';
+import type { NodeFs } from './fs.ts';
 import type { CommitOptions, ExportChangesOptions, MergeOptions, RollbackOptions } from './lifecycle.ts';
 import { commitFork, exportForkChanges, mergeFork, rollbackFork } from './lifecycle.ts';
+
+import { type MapFileOptions, OpenTree } from './open-tree.ts';
+
+export type { MapFileOptions } from './open-tree.ts';
 
 export interface OpenOptions {
   /** Makes the store where there is none. True unless told. */
@@ -41,15 +42,19 @@ export interface StoreImportOptions extends ImportOptions {
 
 export interface ForkOptions {
   readonly name: string;
-  /** The tree to stand on, by name; none for an empty tree. */
+  /**
+   * What to stand on: a tree by name, or a directory of the host by a path with a slash in it (`./repo`); none for an
+   * empty tree. Nothing of a directory is read ahead, and it is never written; docs/host-trees.md says what the fork
+   * shows where it changes later.
+   */
   readonly lowers: readonly string[];
+  /** Over a directory: the first change of a file takes its bytes, so that the host file may change afterwards. */
+  readonly pin?: boolean;
 }
 
-export interface MapFileOptions {
-  /** Reads and verifies every block first: EIO instead of damaged bytes. */
-  readonly verify?: boolean;
-  /** Address space to reserve, in bytes, for a file that will grow while it is mapped. */
-  readonly reserveBytes?: number;
+/** A tree's name has no slash: what has one is a path. */
+function isHostPath(lower: string): boolean {
+  return lower.includes('/') || lower === '.' || lower === '..';
 }
 
 /** Runs a call of the engine; what fails carries the name of the operation and the tree. */
@@ -58,62 +63,6 @@ function named<T>(operation: string, name: string, call: () => T): T {
     return call();
   } catch (error) {
     throw treeFailure(operation, name, error);
-  }
-}
-
-/** An open tree with its fs: what Fork and Snapshot have in common. */
-class OpenTree {
-  readonly tree: Tree;
-  private readonly countSpace: () => SpaceCounts;
-  private nodeFs: NodeFsWithDescriptors | undefined;
-  private readonly onClose: (tree: OpenTree) => void;
-  private isOpen = true;
-
-  constructor(tree: Tree, countSpace: () => SpaceCounts, onClose: (tree: OpenTree) => void) {
-    this.tree = tree;
-    this.onClose = onClose;
-    this.countSpace = countSpace;
-  }
-
-  /** Made when it is first asked for: some hundred functions, which a fork that waits its turn has no use for. */
-  private get calls(): NodeFsWithDescriptors {
-    const { countSpace } = this;
-    this.nodeFs ??= createNodeFsWithDescriptors(this.tree.fileSystem, { countSpace });
-    return this.nodeFs;
-  }
-
-  get fs(): NodeFs {
-    return this.calls.fs;
-  }
-
-  /** Files of it are open or mapped. */
-  get isInUse(): boolean {
-    for (const inode of this.tree.stack.inodes.values()) if (inode.isInUse) return true;
-    return false;
-  }
-
-  map(file: string | Uint8Array | URL | number, options: MapFileOptions): View {
-    const { fileSystem } = this.tree;
-    const isDescriptor = typeof file === 'number';
-    const open = isDescriptor ? this.calls.fileOf(file, 'mmap') : openFile(fileSystem, file, READ_ONLY, 0);
-    try {
-      // The cast: this tree's own files alone are in its fs.
-      return fileSystem.map(open as OpenFile, options);
-    } catch (error) {
-      throw failureOf(error, 'mmap', isDescriptor ? undefined : file);
-    } finally {
-      // The view keeps the file alive, as a mapping does on Linux.
-      if (!isDescriptor) fileSystem.close(open as OpenFile);
-    }
-  }
-
-  /** Closes the descriptors, then the tree. May be called twice. */
-  close(): void {
-    if (!this.isOpen) return;
-    this.isOpen = false;
-    this.onClose(this);
-    this.nodeFs?.closeAll();
-    this.tree.close();
   }
 }
 
@@ -307,7 +256,7 @@ export class Fork {
 
   /**
    * Writes what the fork changed, with whiteouts for what is gone, as a layer: a tar of the OCI image specification, or
-   * an upper directory of overlayfs. EEXIST, ENOTEMPTY of the destination; EINVAL for names that a tar layer cannot say.
+   * an upper directory of overlayfs. EEXIST, ENOTEMPTY of the destination; EINVAL for a name that no tar layer can say.
    */
   async exportChanges(destination: string, options: ExportChangesOptions = {}): Promise<ExportReport> {
     const files = this.#mount?.files ?? this.#tree('export').tree.fileSystem;
@@ -384,12 +333,21 @@ export class Store {
     return new Fork(this, this.openTree(name, 'fork'), name, info.source);
   }
 
-  /** A new writable tree over `lowers`: one name, or none for an empty tree. */
+  /**
+   * A new writable tree over `lowers`: a tree, a directory of the host, or nothing. EEXIST, EINVAL (the name), ENOENT
+   * and ENOTDIR of what it is to stand on, ELOOP for a directory that is a mount of Ramet.
+   */
   async createFork(options: ForkOptions): Promise<Fork> {
     const { name, lowers } = options;
     const [lower, ...others] = lowers;
     if (others.length > 0) {
       throw systemFailure('EINVAL', 'fork', name, undefined, 'a fork stands on one tree, or on none');
+    }
+    if (lower !== undefined && isHostPath(lower)) {
+      const fork = named('fork', name, () =>
+        this.engine.forkHost(resolve(lower), name, options.pin === true),
+      );
+      return new Fork(this, this.#wrap(fork), name, this.engine.info(name).source);
     }
     if (lower !== undefined) return this.forkOf(lower, name);
     return new Fork(this, this.#wrap(named('fork', name, () => this.engine.createEmpty(name))), name, '');
@@ -400,7 +358,7 @@ export class Store {
     return this.engine.list();
   }
 
-  /** How the tree `to` differs from the tree `from`: what was added, removed, modified, renamed. Paths are absolute text. */
+  /** How the tree `to` differs from the tree `from`: added, removed, modified, renamed. Paths are absolute text. */
   async diff(from: string, to: string): Promise<Change[]> {
     const changes = await this.#changes(from, to);
     return changes.map((change) => {

@@ -122,6 +122,7 @@ async function listRuns(report: PageReport): Promise<void> {
     const last = run.first + run.count - 1;
     const where = run.count === 1 ? `page ${run.first}` : `pages ${run.first}-${last}`;
     const within = run.isSharedWithin ? ['another file of this tree'] : [];
+    if (run.isHost) within.push('the host file');
     await writeLine(`${where}: shared with ${printable([...run.trees, ...within].join(', '))}`);
   }
   const more = shared.length - LISTED_RUNS_MAX;

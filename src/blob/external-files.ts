@@ -1,0 +1,229 @@
+/**
+ * Host files as blobs: what a fork of a host directory refers to until it has bytes of its own. They belong to the
+ * host, which may change or remove them at any time. So they are read by pread alone: a window over a file that
+ * somebody truncates is SIGBUS.
+ *
+ * Two kinds. A *recorded* one has a row that says what the file was when it was copied up; every read looks before and
+ * after whether it still is that (DESIGN §4), and is ESTALE where it is not. A *followed* one stands, in this process
+ * only, for a file that nothing was recorded of: it is read as it is, as a plain directory would show it.
+ */
+import { type BlobId, FsError, isFsError } from '../base/index.ts';
+import type { FileTimes, HostStat, System } from '../sys/index.ts';
+import { readThrough } from './fetches.ts';
+
+/** Numbers of recorded host files; those of blobs stay below. */
+export const EXTERNAL_BLOB_FIRST = 2 ** 40;
+/** Numbers of followed host files: good in this process only, and never stored. */
+export const FOLLOWED_BLOB_FIRST = 2 ** 50;
+
+const DESCRIPTORS_MAX = 256;
+
+/** What a recorded host file was. */
+export interface ExternalState {
+  readonly ino: number;
+  readonly birth: FileTimes | undefined;
+  readonly sizeBytes: number;
+  readonly modified: FileTimes;
+  readonly changed: FileTimes;
+  /** From the root of its host tree, a byte string. */
+  readonly path: string;
+}
+
+/** A recorded host file: what it was, and what opens it. */
+export interface RecordedFile {
+  readonly state: ExternalState;
+  /** The file's path on the host, for messages. */
+  readonly shownPath: string;
+  open(): number;
+}
+
+/** Opens the host file for reading, as it is now. */
+export type OpenFollowed = () => number;
+
+/** Whether a blob's bytes lie in a host file. */
+export function isExternal(blob: BlobId | 0): boolean {
+  return blob >= EXTERNAL_BLOB_FIRST;
+}
+
+/** Whether the number is one that only this process knows. */
+export function isFollowed(blob: BlobId | 0): boolean {
+  return blob >= FOLLOWED_BLOB_FIRST;
+}
+
+interface OpenExternal {
+  fd: number;
+  /** Undefined for a followed one. */
+  readonly recorded: RecordedFile | undefined;
+}
+
+export class ExternalFiles {
+  /** Says what a recorded host file was; set by whoever has the tables. */
+  recorded: ((blob: BlobId) => RecordedFile | undefined) | undefined;
+  private readonly system: System;
+  private readonly followed = new Map<BlobId, OpenFollowed>();
+  private nextFollowed = FOLLOWED_BLOB_FIRST;
+  /** In the order in which they were last used. */
+  private readonly opened = new Map<BlobId, OpenExternal>();
+
+  constructor(system: System) {
+    this.system = system;
+  }
+
+  /** A number for a host file that is to be read as it is. */
+  follow(open: OpenFollowed): BlobId {
+    const blob = this.nextFollowed++ as BlobId; // The number stands for a blob from here on.
+    this.followed.set(blob, open);
+    return blob;
+  }
+
+  unfollow(blob: BlobId): void {
+    this.close(blob);
+    this.followed.delete(blob);
+  }
+
+  /**
+   * Reads; bytes behind the end of the file are zeros. ESTALE when a recorded file is no longer what it was; errors of
+   * the host.
+   */
+  read(blob: BlobId, position: number, target: Uint8Array, offset: number, length: number): void {
+    this.readFile(blob, position, target, offset, length, true);
+  }
+
+  /** As `read`, but false where the disk would have to be waited for. */
+  tryRead(blob: BlobId, position: number, target: Uint8Array, offset: number, length: number): boolean {
+    return this.readFile(blob, position, target, offset, length, false);
+  }
+
+  private readFile(
+    blob: BlobId,
+    position: number,
+    target: Uint8Array,
+    offset: number,
+    length: number,
+    mayWait: boolean,
+  ): boolean {
+    const { system } = this;
+    const { fd, recorded } = this.use(blob);
+    if (recorded !== undefined) this.requireUnchanged(fd, recorded);
+    const read = mayWait ? system.pread : system.tryPread;
+    const count = read.call(system, fd, target, offset, length, position);
+    if (count < 0) return false;
+    if (recorded !== undefined) this.requireUnchanged(fd, recorded);
+    target.fill(0, offset + count, offset + length);
+    return true;
+  }
+
+  /** Brings bytes into the host's page cache by the thread pool. Tells of no failure: the read that follows does. */
+  async fetchBytes(blob: BlobId, position: number, length: number): Promise<void> {
+    let fd: number;
+    try {
+      // A descriptor of its own: the other may be closed meanwhile.
+      fd = this.openFile(blob).fd;
+    } catch (error) {
+      if (isFsError(error)) return;
+      throw error;
+    }
+    try {
+      await readThrough(this.system, fd, position, length);
+    } finally {
+      this.system.close(fd);
+    }
+  }
+
+  /** A descriptor good until the next call; a recorded file is what it was when this returns. */
+  descriptor(blob: BlobId): number {
+    const { fd, recorded } = this.use(blob);
+    if (recorded !== undefined) this.requireUnchanged(fd, recorded);
+    return fd;
+  }
+
+  /** What is wrong with a recorded host file, as a sentence; undefined when it is what it was. */
+  problem(blob: BlobId): string | undefined {
+    try {
+      this.close(blob);
+      this.descriptor(blob);
+      return undefined;
+    } catch (error) {
+      if (!isFsError(error)) throw error;
+      return error.note ?? error.message;
+    }
+  }
+
+  /** What the host says of the file behind a descriptor that is open already; undefined when none is. */
+  statOpen(blob: BlobId): HostStat | undefined {
+    const open = this.opened.get(blob);
+    return open === undefined ? undefined : this.system.statFile(open.fd);
+  }
+
+  /** The next use opens the file anew. */
+  close(blob: BlobId): void {
+    const open = this.opened.get(blob);
+    if (open === undefined) return;
+    this.opened.delete(blob);
+    this.system.close(open.fd);
+  }
+
+  closeAll(): void {
+    for (const blob of [...this.opened.keys()]) this.close(blob);
+  }
+
+  private use(blob: BlobId): OpenExternal {
+    let open = this.opened.get(blob);
+    if (open !== undefined) {
+      this.opened.delete(blob);
+    } else {
+      if (this.opened.size >= DESCRIPTORS_MAX) {
+        const oldest = this.opened.keys().next();
+        if (oldest.done !== true) this.close(oldest.value);
+      }
+      open = this.openFile(blob);
+    }
+    this.opened.set(blob, open);
+    return open;
+  }
+
+  private openFile(blob: BlobId): OpenExternal {
+    const open = this.followed.get(blob);
+    if (open !== undefined) return { fd: open(), recorded: undefined };
+    const recorded = this.recorded?.(blob);
+    if (recorded === undefined) {
+      throw new FsError('EIO', { syscall: 'read', note: `the host file of blob ${blob} is not recorded` });
+    }
+    let fd: number;
+    try {
+      fd = recorded.open();
+    } catch (error) {
+      const isGone = isFsError(error, 'ENOENT') || isFsError(error, 'ENOTDIR') || isFsError(error, 'ELOOP');
+      throw isGone ? stale(recorded, 'is gone') : error;
+    }
+    try {
+      this.requireUnchanged(fd, recorded);
+      return { fd, recorded };
+    } catch (error) {
+      this.system.close(fd);
+      throw error;
+    }
+  }
+
+  private requireUnchanged(fd: number, recorded: RecordedFile): void {
+    const { state } = recorded;
+    const now = this.system.statFile(fd);
+    if (now.ino !== state.ino || !isSameTime(now.btime, state.birth)) throw stale(recorded, 'was replaced');
+    const isSame =
+      now.size === state.sizeBytes &&
+      isSameTime(now.mtime, state.modified) &&
+      isSameTime(now.ctime, state.changed);
+    if (!isSame || now.nlink === 0) throw stale(recorded, now.nlink === 0 ? 'was removed' : 'was changed');
+  }
+}
+
+function isSameTime(a: FileTimes | undefined, b: FileTimes | undefined): boolean {
+  return a?.seconds === b?.seconds && a?.nanoseconds === b?.nanoseconds;
+}
+
+function stale({ shownPath }: RecordedFile, what: string): FsError {
+  const note =
+    `the host file '${shownPath}' ${what} after this file was copied up: ` +
+    'what the fork has not written itself is lost to it; see docs/host-trees.md';
+  return new FsError('ESTALE', { syscall: 'read', note });
+}

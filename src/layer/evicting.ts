@@ -1,0 +1,64 @@
+/** How a stack makes room: what it has read and can read again goes, the oldest first. */
+import type { Ino } from '../base/index.ts';
+import type { Inode } from './inode.ts';
+
+/** A stack, as far as it is needed here. */
+export interface Evictable {
+  readonly rootIno: Ino;
+  readonly inodes: Map<Ino, Inode>;
+  readonly lazyTimes: Set<Inode>;
+  nameCount: number;
+  onCheckpointDue: (() => void) | undefined;
+  markDirty(inode: Inode): void;
+  readonly chain: { isLive(ino: Ino): boolean };
+}
+
+export function evictInodes(stack: Evictable, count: number): void {
+  storeLazyTimes(stack, count);
+  let left = count;
+  for (const [ino, inode] of stack.inodes) {
+    if (left <= 0) break;
+    if (ino === stack.rootIno || !inode.isEvictable || stack.lazyTimes.has(inode)) continue;
+    stack.nameCount -= inode.children?.size ?? 0;
+    stack.inodes.delete(ino);
+    left--;
+  }
+}
+
+/** Changed names wait for the checkpoint. The count is made exact on the way. */
+export function evictNames(stack: Evictable, count: number): void {
+  let kept = 0;
+  let dropped = 0;
+  for (const inode of stack.inodes.values()) {
+    const size = inode.children?.size ?? 0;
+    if (dropped < count && size > 0 && inode.changedNames === undefined) {
+      inode.children = undefined;
+      inode.isComplete = false;
+      inode.namesBetween = undefined;
+      dropped += size;
+    } else kept += size;
+  }
+  stack.nameCount = kept;
+}
+
+/** The access times of the oldest inodes are stored: until then a tree that was only read could drop none of them. */
+function storeLazyTimes(stack: Evictable, count: number): void {
+  dropUnrecordedTimes(stack);
+  let left = count;
+  let isDue = false;
+  for (const inode of stack.lazyTimes) {
+    if (left-- <= 0) break;
+    stack.lazyTimes.delete(inode);
+    if (inode.isDead) continue;
+    stack.markDirty(inode);
+    isDue = true;
+  }
+  if (isDue) stack.onCheckpointDue?.();
+}
+
+/** Reading alone records nothing of what a live layer has: those times end with this process. */
+export function dropUnrecordedTimes(stack: Evictable): void {
+  for (const inode of stack.lazyTimes) {
+    if (inode.isUnrecorded && stack.chain.isLive(inode.ino)) stack.lazyTimes.delete(inode);
+  }
+}

@@ -1,0 +1,359 @@
+/**
+ * A directory of the host as the lowest layer of a tree: nothing is read or copied ahead, and nothing is ever written
+ * there. Names, attributes and bytes are the host's at the time they are asked for; what a layer above has recorded
+ * hides them. docs/host-trees.md says what that means when the host changes underneath.
+ *
+ * A symlink is never followed, and no mount point is crossed: what is mounted inside of the directory is another tree.
+ * The store itself, where it lies inside, is not there.
+ */
+import { isDeepStrictEqual } from 'node:util';
+import {
+  type BlobId,
+  type BlockIndex,
+  blocksFor,
+  FsError,
+  type Ino,
+  isFsError,
+  type LayerId,
+  type Name,
+  nameFromBytes,
+  nameToBytes,
+} from '../base/index.ts';
+import { type BlobSpace, EXTERNAL_BLOB_FIRST, type ExternalState } from '../blob/index.ts';
+import type { DentryRecord, HostSource, InodeRecord, MetaTables, NamedDentry, Run } from '../meta/index.ts';
+import type { HostStat, System } from '../sys/index.ts';
+import { isDerived } from './derived-numbers.ts';
+import { HostDirectories } from './host-directories.ts';
+import { type HostPlace, HostPlaces, isIdentity } from './host-places.ts';
+import { kindOfMode, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from './inode.ts';
+import type { DerivedLower, HostFile } from './lower.ts';
+
+const O_RDONLY = 0;
+const O_NONBLOCK = 0o4000;
+const O_PATH = 0o10000000;
+const SECTORS_PER_BLOCK = 8;
+
+export interface HostLayerParts {
+  readonly system: System;
+  readonly tables: MetaTables;
+  readonly blobs: BlobSpace;
+  /** Directory of the store, which is hidden where it lies in the host tree. */
+  readonly storeDirectory: string;
+}
+
+export class HostLayer implements DerivedLower {
+  readonly id: LayerId;
+  readonly isBase = true;
+  readonly isLive = true;
+  readonly source: HostSource;
+  private readonly system: System;
+  private readonly tables: MetaTables;
+  private readonly blobs: BlobSpace;
+  private readonly places: HostPlaces;
+  private readonly directories: HostDirectories;
+  private readonly storeDirectory: string;
+  private store: HostStat | undefined;
+  /** What the last lookup has just seen, for whoever asks for that inode next. */
+  private seenIno: Ino | 0 = 0;
+  private seenStat: HostStat | undefined;
+
+  constructor({ system, tables, blobs, storeDirectory }: HostLayerParts, id: LayerId, source: HostSource) {
+    this.id = id;
+    this.source = source;
+    this.system = system;
+    this.tables = tables;
+    this.blobs = blobs;
+    this.storeDirectory = storeDirectory;
+    this.places = new HostPlaces(source);
+    this.directories = new HostDirectories(system, source, this.places);
+  }
+
+  /** The number of the root directory of such a tree. */
+  static rootOf(source: HostSource): Ino {
+    return new HostPlaces(source).root;
+  }
+
+  mayHave(ino: Ino): boolean {
+    return isDerived(ino);
+  }
+
+  /** Where the file was last; undefined for a number that stands for nothing known. */
+  private place(ino: Ino): HostPlace | undefined {
+    const place = this.places.get(ino);
+    if (place !== undefined) return place;
+    const origin = this.tables.origins.get(this.id, ino);
+    return origin === undefined ? undefined : this.places.learn(ino, origin);
+  }
+
+  origin(ino: Ino): Uint8Array | undefined {
+    const place = this.place(ino);
+    return place === undefined ? undefined : this.places.encode(place);
+  }
+
+  learn(ino: Ino, origin: Uint8Array): void {
+    this.places.learn(ino, origin);
+  }
+
+  placeOf(ino: Ino): { readonly directory: Ino; readonly name: Name } | undefined {
+    const place = this.places.get(ino);
+    if (place === undefined || place.parent === 0 || ino === this.places.root) return undefined;
+    return { directory: place.parent, name: place.path.slice(place.path.lastIndexOf('/') + 1) as Name };
+  }
+
+  // Names.
+
+  dentry(directory: Ino, name: Name): DentryRecord | undefined {
+    const fd = this.openDirectory(directory);
+    if (fd === undefined) return undefined;
+    let stat: HostStat;
+    try {
+      stat = this.system.statAt(fd, nameToBytes(name));
+    } catch (error) {
+      if (isFsError(error, 'ENOENT') || isFsError(error, 'ENOTDIR')) return undefined;
+      throw error;
+    }
+    if (this.isStore(stat)) return undefined;
+    const ino = this.places.meet(stat, this.directories.devOf(stat), directory, name);
+    this.seenIno = ino;
+    this.seenStat = stat;
+    return { ino, kind: kindOfMode(stat.mode) };
+  }
+
+  list(directory: Ino): NamedDentry[] {
+    const dentries: NamedDentry[] = [];
+    for (const name of this.names(directory)) {
+      // Undefined: gone since the names were read.
+      const dentry = this.dentry(directory, name);
+      if (dentry !== undefined) dentries.push({ name, dentry });
+    }
+    return dentries;
+  }
+
+  names(directory: Ino): Name[] {
+    const fd = this.openDirectory(directory);
+    if (fd === undefined) return [];
+    const entries = this.system.readHostDirectory(Buffer.from(`/proc/self/fd/${fd}`));
+    const store = this.storeStat();
+    const names: Name[] = [];
+    for (const { name, ino } of entries) {
+      if (ino === store?.ino && this.dentry(directory, name as Name) === undefined) continue;
+      names.push(name as Name); // What the host lists is a name.
+    }
+    return names;
+  }
+
+  private openDirectory(ino: Ino): number | undefined {
+    const place = this.place(ino);
+    return place === undefined ? undefined : this.directories.open(ino, place);
+  }
+
+  private storeStat(): HostStat | undefined {
+    if (this.store !== undefined) return this.store;
+    try {
+      this.store = this.system.statHost(Buffer.from(this.storeDirectory), true);
+    } catch (error) {
+      if (!isFsError(error)) throw error;
+    }
+    return this.store;
+  }
+
+  private isStore(stat: HostStat): boolean {
+    if ((stat.mode & S_IFMT) !== S_IFDIR) return false;
+    const store = this.storeStat();
+    return store !== undefined && stat.ino === store.ino && stat.dev === store.dev;
+  }
+
+  // Inodes.
+
+  inode(ino: Ino): InodeRecord | undefined {
+    if (!isDerived(ino)) return undefined;
+    if (this.seenIno === ino && this.seenStat !== undefined) {
+      const stat = this.seenStat;
+      this.seenStat = undefined;
+      return this.recordOf(stat, this.places.get(ino)!);
+    }
+    const place = this.place(ino);
+    if (place === undefined) return undefined;
+    const stat = this.statOf(ino, place);
+    return stat === undefined ? undefined : this.recordOf(stat, place);
+  }
+
+  /** Undefined when the file is not where it was. One that is open is still there, whatever became of its name. */
+  private statOf(ino: Ino, place: HostPlace): HostStat | undefined {
+    if (ino === this.places.root) return this.system.statFile(this.directories.root());
+    const stat = this.statPath(place);
+    if (stat !== undefined && isIdentity(place, stat, this.directories.devOf(stat))) return stat;
+    const open = place.blob === 0 ? undefined : this.blobs.externals.statOpen(place.blob as BlobId);
+    if (open === undefined || !isIdentity(place, open, this.directories.devOf(open))) return undefined;
+    return { ...open, nlink: Math.max(1, open.nlink) };
+  }
+
+  /** What is at the path now, whoever it is. */
+  private statPath(place: HostPlace): HostStat | undefined {
+    try {
+      const above = place.parent === 0 ? undefined : this.openDirectory(place.parent);
+      if (above !== undefined) return this.system.statAt(above, nameToBytes(lastName(place.path)));
+      return this.withPath(place, (fd) => this.system.statFile(fd));
+    } catch (error) {
+      if (isMissing(error)) return undefined;
+      throw error;
+    }
+  }
+
+  private withPath<T>(place: HostPlace, use: (fd: number) => T): T {
+    const fd = this.directories.openFile(place.path, O_PATH);
+    try {
+      return use(fd);
+    } finally {
+      this.system.close(fd);
+    }
+  }
+
+  private recordOf(stat: HostStat, place: HostPlace): InodeRecord {
+    const { mtime, ctime, atime } = stat;
+    const birth = stat.btime ?? ctime;
+    const type = stat.mode & S_IFMT;
+    return {
+      mode: stat.mode,
+      uid: stat.uid,
+      gid: stat.gid,
+      nlink: stat.nlink,
+      size: type === S_IFREG ? stat.size : 0,
+      rdev: stat.rdev,
+      extentLayer: type === S_IFREG ? this.id : 0,
+      xattrLayer: this.id,
+      blocks: type === S_IFREG ? Math.ceil(stat.blocks / SECTORS_PER_BLOCK) : 0,
+      atimeSeconds: atime.seconds,
+      atimeNanoseconds: atime.nanoseconds,
+      mtimeSeconds: mtime.seconds,
+      mtimeNanoseconds: mtime.nanoseconds,
+      ctimeSeconds: ctime.seconds,
+      ctimeNanoseconds: ctime.nanoseconds,
+      birthSeconds: birth.seconds,
+      birthNanoseconds: birth.nanoseconds,
+      parent: place.parent as Ino, // 0 stands for none.
+      target: type === S_IFLNK ? this.targetOf(place) : '',
+    };
+  }
+
+  private targetOf(place: HostPlace): string {
+    return nameFromBytes(this.byName(place, (path) => this.system.readHostLink(path)));
+  }
+
+  /** Calls with a path that leads through the open directory of the file, as /proc has it. */
+  private byName<T>(place: HostPlace, call: (path: Buffer) => T): T {
+    const above = place.parent === 0 ? undefined : this.openDirectory(place.parent);
+    if (above === undefined) return this.withPath(place, (fd) => call(Buffer.from(`/proc/self/fd/${fd}`)));
+    return call(Buffer.concat([Buffer.from(`/proc/self/fd/${above}/`), nameToBytes(lastName(place.path))]));
+  }
+
+  xattrs(ino: Ino): Map<string, Buffer> | undefined {
+    const place = this.place(ino);
+    if (place === undefined) return undefined;
+    try {
+      if (ino === this.places.root) {
+        return this.system.readHostXattrs(Buffer.from(`/proc/self/fd/${this.directories.root()}/.`));
+      }
+      return this.byName(place, (path) => this.system.readHostXattrs(path));
+    } catch (error) {
+      if (isMissing(error)) return undefined;
+      throw error;
+    }
+  }
+
+  // Bytes.
+
+  /** All of the file as one run: where it has holes is the host's business, until it is copied up. */
+  runs(ino: Ino, sizeBytes: number): readonly Run[] {
+    const place = this.place(ino);
+    if (place === undefined || sizeBytes === 0) return [];
+    if (place.blob === 0) place.blob = this.blobs.externals.follow(() => this.openFile(place));
+    return [
+      {
+        logical: 0 as BlockIndex,
+        count: blocksFor(sizeBytes),
+        blob: place.blob as BlobId, // The number that `follow` gave.
+        physical: 0 as BlockIndex,
+      },
+    ];
+  }
+
+  /** Whatever regular file is at the place now. ESTALE when there is none. */
+  private openFile(place: HostPlace): number {
+    try {
+      const fd = this.directories.openFile(place.path, O_RDONLY | O_NONBLOCK);
+      if ((this.system.statFile(fd).mode & S_IFMT) === S_IFREG) return fd;
+      this.system.close(fd);
+    } catch (error) {
+      if (!isMissing(error)) throw error;
+    }
+    throw new FsError('ESTALE', { note: `the host file '${this.directories.shown(place)}' is gone` });
+  }
+
+  hostFile(ino: Ino): HostFile | undefined {
+    const place = this.place(ino);
+    if (place === undefined) return undefined;
+    return {
+      isPinned: this.source.isPinned,
+      stat: () => this.statContent(place),
+      forget: () => {
+        if (place.blob !== 0) this.blobs.externals.close(place.blob as BlobId);
+      },
+      open: () => {
+        const fd = this.openFile(place);
+        return { fd, state: this.stateOf(fd, place) };
+      },
+      record: (state) => this.recordFile(place, state),
+    };
+  }
+
+  /** Opens the host file that a recorded blob stands for, whatever it is now. Errors of the host. */
+  openRecorded({ path }: ExternalState): number {
+    return this.directories.openFile(path, O_RDONLY | O_NONBLOCK);
+  }
+
+  /** Whoever is at the place now: nothing but attributes was changed above. */
+  private statContent(place: HostPlace): HostStat {
+    const stat = this.statPath(place);
+    if (stat !== undefined && (stat.mode & S_IFMT) === S_IFREG) return stat;
+    throw new FsError('ESTALE', { note: `the host file '${this.directories.shown(place)}' is gone` });
+  }
+
+  private stateOf(fd: number, place: HostPlace): ExternalState {
+    const { ino, btime, size, mtime, ctime } = this.system.statFile(fd);
+    return { ino, birth: btime, sizeBytes: size, modified: mtime, changed: ctime, path: place.path };
+  }
+
+  /** A file that was recorded in this state before keeps its number, so that forks share it by name as well. */
+  private recordFile(place: HostPlace, state: ExternalState): BlobId {
+    const { recorded } = place;
+    const { tables } = this;
+    if (recorded !== undefined && isDeepStrictEqual(recorded.state, state)) {
+      const { blob } = recorded;
+      if (tables.externals.get(blob) !== undefined && tables.dropped.get(blob) === undefined) return blob;
+    }
+    const blob = tables.transaction(() => {
+      const number = (EXTERNAL_BLOB_FIRST + tables.allocate('nextExternal')) as BlobId; // A number of its own kind.
+      tables.externals.put(number, { layer: this.id, ...state });
+      return number;
+    });
+    place.recorded = { blob, state };
+    return blob;
+  }
+
+  close(): void {
+    this.directories.close();
+    for (const place of this.places.values()) {
+      if (place.blob !== 0) this.blobs.externals.unfollow(place.blob as BlobId);
+      place.blob = 0;
+    }
+  }
+}
+
+function lastName(path: string): string {
+  return path.slice(path.lastIndexOf('/') + 1);
+}
+
+function isMissing(error: unknown): boolean {
+  return isFsError(error, 'ENOENT') || isFsError(error, 'ENOTDIR') || isFsError(error, 'ELOOP');
+}

@@ -1,0 +1,163 @@
+/** Where the files of a host tree are, by the numbers that stand for them: what a host layer has met so far. */
+import {
+  type BlobId,
+  ByteReader,
+  ByteWriter,
+  checksum64,
+  DecodeError,
+  type Ino,
+  type Name,
+} from '../base/index.ts';
+import type { ExternalState } from '../blob/index.ts';
+import type { HostSource } from '../meta/index.ts';
+import type { HostStat } from '../sys/index.ts';
+import { derivedIno, nextDerivedIno } from './derived-numbers.ts';
+
+/** One file of a host tree. */
+export interface HostPlace {
+  /** Who it is on the host. */
+  readonly hostIno: number;
+  readonly birthSeconds: number;
+  readonly birthNanoseconds: number;
+  /** 0 on the filesystem of the tree's root; else another st_dev (a btrfs subvolume). */
+  readonly dev: number;
+  /** The directory it was last seen in, 0 where that is not known, and its path from the root of the tree. */
+  parent: Ino | 0;
+  path: string;
+  /** Something else is mounted here: nothing below is looked at. */
+  isMountPoint: boolean;
+  /** The number of the followed blob that stands for its bytes, once they were asked for. */
+  blob: number;
+  /** The recorded blob that stands for its bytes as they once were. */
+  recorded: { readonly blob: BlobId; readonly state: ExternalState } | undefined;
+}
+
+const IDENTITY_BYTES = 32;
+
+export class HostPlaces {
+  readonly root: Ino;
+  private readonly salt: bigint;
+  private readonly places = new Map<Ino, HostPlace>();
+  private readonly identity = Buffer.alloc(IDENTITY_BYTES);
+
+  constructor(source: HostSource) {
+    const { ino, birth } = source;
+    this.writeIdentity(ino, birth?.seconds ?? 0, birth?.nanoseconds ?? 0, 0);
+    this.salt = checksum64(this.identity);
+    this.root = derivedIno(this.identity, this.salt);
+    this.places.set(this.root, {
+      hostIno: ino,
+      birthSeconds: birth?.seconds ?? 0,
+      birthNanoseconds: birth?.nanoseconds ?? 0,
+      dev: 0,
+      parent: this.root,
+      path: '',
+      isMountPoint: false,
+      blob: 0,
+      recorded: undefined,
+    });
+  }
+
+  get(ino: Ino): HostPlace | undefined {
+    return this.places.get(ino);
+  }
+
+  values(): Iterable<HostPlace> {
+    return this.places.values();
+  }
+
+  /** The number of a file that was just seen under a name; where it is now is noted. */
+  meet(stat: HostStat, dev: number, parent: Ino, name: Name): Ino {
+    const { ino: hostIno, btime, isMountPoint } = stat;
+    const birthSeconds = btime?.seconds ?? 0;
+    const birthNanoseconds = btime?.nanoseconds ?? 0;
+    this.writeIdentity(hostIno, birthSeconds, birthNanoseconds, dev);
+    let ino = derivedIno(this.identity, this.salt);
+    for (;;) {
+      const place = this.places.get(ino);
+      if (place === undefined) break;
+      if (isIdentity(place, stat, dev)) {
+        const above = this.places.get(parent)?.path ?? '';
+        if (place.parent !== parent || !isPathOf(place.path, above, name)) {
+          place.parent = parent;
+          place.path = joined(above, name);
+        }
+        place.isMountPoint = isMountPoint;
+        return ino;
+      }
+      ino = nextDerivedIno(ino);
+    }
+    const path = joined(this.places.get(parent)?.path ?? '', name);
+    this.places.set(ino, {
+      hostIno,
+      birthSeconds,
+      birthNanoseconds,
+      dev,
+      parent,
+      path,
+      isMountPoint,
+      blob: 0,
+      recorded: undefined,
+    });
+    return ino;
+  }
+
+  /** What finds a file again; docs/format.md, "Origins". */
+  encode({ hostIno, birthSeconds, birthNanoseconds, dev, path }: HostPlace): Uint8Array {
+    const writer = new ByteWriter(64);
+    writer.varint(hostIno).i64(birthSeconds).u32(birthNanoseconds).varint(dev).byteString(path);
+    return writer.take();
+  }
+
+  /** Takes in what `encode` said of a number, unless something is known of it that was seen since. DecodeError. */
+  learn(ino: Ino, origin: Uint8Array): HostPlace {
+    const known = this.places.get(ino);
+    if (known !== undefined) return known;
+    const reader = new ByteReader(Buffer.from(origin));
+    const hostIno = reader.varint();
+    const birthSeconds = reader.i64();
+    const birthNanoseconds = reader.u32();
+    const dev = reader.varint();
+    const path = reader.byteString();
+    if (!reader.isAtEnd) throw new DecodeError('origin of a host file is too long');
+    const place = {
+      hostIno,
+      birthSeconds,
+      birthNanoseconds,
+      dev,
+      parent: 0 as const,
+      path,
+      isMountPoint: false,
+      blob: 0,
+      recorded: undefined,
+    };
+    this.places.set(ino, place);
+    return place;
+  }
+
+  private writeIdentity(hostIno: number, seconds: number, nanoseconds: number, dev: number): void {
+    this.identity.writeDoubleLE(hostIno, 0);
+    this.identity.writeDoubleLE(seconds, 8);
+    this.identity.writeDoubleLE(nanoseconds, 16);
+    this.identity.writeDoubleLE(dev, 24);
+  }
+}
+
+/** Whether what the host shows is the file that was met before. */
+export function isIdentity(place: HostPlace, { ino, btime }: HostStat, dev: number): boolean {
+  return (
+    place.hostIno === ino &&
+    place.birthSeconds === (btime?.seconds ?? 0) &&
+    place.birthNanoseconds === (btime?.nanoseconds ?? 0) &&
+    place.dev === dev
+  );
+}
+
+function joined(above: string, name: string): string {
+  return above === '' ? name : `${above}/${name}`;
+}
+
+function isPathOf(path: string, above: string, name: string): boolean {
+  if (above === '') return path === name;
+  return path.length === above.length + 1 + name.length && path.startsWith(above) && path.endsWith(name);
+}

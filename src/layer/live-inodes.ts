@@ -1,0 +1,292 @@
+/**
+ * What a stack does differently for inodes that a live layer answers for: it asks again before they are used, keeps a
+ * place in the upper layer for what it records of them, and takes over a file's bytes before any of them changes.
+ */
+import {
+  BLOCK_SIZE,
+  type BlobId,
+  type BlockIndex,
+  blocksFor,
+  FsError,
+  type Ino,
+  isFsError,
+  type Name,
+} from '../base/index.ts';
+import { type ActiveBlob, isExternal } from '../blob/index.ts';
+import type { Run } from '../extent/index.ts';
+import { type Mapping, TO_THE_END } from '../mapping/index.ts';
+import type { InodeRecord } from '../meta/index.ts';
+import type { HostStat, System } from '../sys/index.ts';
+import type { Batch } from './batch.ts';
+import { type Entry, entryIno, entryOf } from './entry.ts';
+import { type Inode, kindOfMode } from './inode.ts';
+import type { DerivedLower, HostFile } from './lower.ts';
+
+/** The stack, as far as it is needed here. */
+export interface LiveStack {
+  readonly system: System;
+  inode(ino: Ino): Inode;
+  recordedName(directory: Inode, name: Name): Entry | undefined;
+  writable(): unknown;
+  activeBlob(): ActiveBlob;
+  begin(): Batch;
+  commit(batch: Batch): void;
+}
+
+/** A host file with more pieces of data than this is taken for one without holes. */
+const SEGMENTS_MAX = 1024;
+const COPY_BLOCKS = 256;
+const SECTORS_PER_BLOCK = 8;
+/** Tries to copy a host file that somebody is writing to. */
+const COPY_ATTEMPTS = 3;
+
+/** The hole that a whole file gives way to. */
+const EVERYTHING: Run = {
+  logical: 0 as BlockIndex,
+  count: TO_THE_END,
+  blob: 0 as BlobId,
+  physical: 0 as BlockIndex,
+};
+
+/**
+ * Makes the inode what the layer says it is now. ESTALE when it is no longer there. An inode of which a layer above has
+ * recorded attributes alone keeps these, but for what its bytes say: their number and when they were written.
+ */
+export function refresh(live: DerivedLower, inode: Inode): void {
+  if (inode.isUnrecorded) refreshAll(live, inode);
+  else if (inode.isFile && inode.record.extentLayer === live.id) refreshBytes(live, inode);
+  else if (inode.isDirectory) refreshTimes(live, inode);
+}
+
+/** A recorded directory is changed by whoever changes its names, on either side. */
+function refreshTimes(live: DerivedLower, inode: Inode): void {
+  let record: InodeRecord | undefined;
+  try {
+    record = live.inode(inode.ino);
+  } catch (error) {
+    // What the fork has recorded is there whatever became of the host.
+    if (!isFsError(error)) throw error;
+  }
+  if (record === undefined || !isWrittenSince(record.mtimeSeconds, record.mtimeNanoseconds, inode.record))
+    return;
+  inode.record = { ...inode.record, ...written(record.mtimeSeconds, record.mtimeNanoseconds) };
+}
+
+/** Whether the host wrote after a layer above last changed the inode: until then its times are what that made them. */
+function isWrittenSince(
+  seconds: number,
+  nanoseconds: number,
+  { ctimeSeconds, ctimeNanoseconds }: InodeRecord,
+): boolean {
+  return seconds > ctimeSeconds || (seconds === ctimeSeconds && nanoseconds > ctimeNanoseconds);
+}
+
+/** As write(2) leaves the times. */
+function written(seconds: number, nanoseconds: number): Partial<InodeRecord> {
+  return {
+    mtimeSeconds: seconds,
+    mtimeNanoseconds: nanoseconds,
+    ctimeSeconds: seconds,
+    ctimeNanoseconds: nanoseconds,
+  };
+}
+
+function refreshAll(live: DerivedLower, inode: Inode): void {
+  const record = live.inode(inode.ino);
+  if (record === undefined)
+    throw new FsError('ESTALE', { note: `the host has no inode ${inode.ino} any more` });
+  const old = inode.record;
+  const isSame =
+    record.ctimeNanoseconds === old.ctimeNanoseconds &&
+    record.ctimeSeconds === old.ctimeSeconds &&
+    record.mtimeNanoseconds === old.mtimeNanoseconds &&
+    record.mtimeSeconds === old.mtimeSeconds &&
+    record.size === old.size;
+  // An access that only this process knows of is kept.
+  if (isSame) return;
+  inode.record = record;
+  inode.xattrs = undefined;
+  inode.mapping = undefined;
+}
+
+function refreshBytes(live: DerivedLower, inode: Inode): void {
+  const file = live.hostFile(inode.ino);
+  if (file === undefined) return;
+  let stat: HostStat;
+  try {
+    stat = file.stat();
+  } catch (error) {
+    // The attributes are the fork's own and still there; a read will say that the bytes are not.
+    if (isFsError(error, 'ESTALE')) return;
+    throw error;
+  }
+  const { record } = inode;
+  const { seconds: mtimeSeconds, nanoseconds: mtimeNanoseconds } = stat.mtime;
+  const isWritten = isWrittenSince(mtimeSeconds, mtimeNanoseconds, record);
+  if (stat.size === record.size && !isWritten) return;
+  file.forget();
+  const blocks = Math.ceil(stat.blocks / SECTORS_PER_BLOCK);
+  inode.record = {
+    ...record,
+    size: stat.size,
+    blocks,
+    ...(isWritten ? written(mtimeSeconds, mtimeNanoseconds) : {}),
+  };
+  inode.mapping = undefined;
+}
+
+/**
+ * Adds to the batch what keeps a recorded inode reachable, whatever becomes of its name on the host: the names, up to
+ * the root, under which the live layer has it, where no layer above has said something else of them.
+ */
+export function anchor(stack: LiveStack, live: DerivedLower, batch: Batch): void {
+  // Directories that are added here are looked at in their turn.
+  for (let index = 0; index < batch.inodes.length; index++) {
+    const inode = batch.inodes[index]!;
+    if (!inode.isUnrecorded) continue;
+    const place = live.placeOf(inode.ino);
+    if (place === undefined) continue;
+    const directory = stack.inode(place.directory);
+    const recorded = stack.recordedName(directory, place.name);
+    if (recorded !== undefined && entryIno(recorded) !== inode.ino) continue;
+    batch.change(directory);
+    batch.anchorName(directory, place.name, entryOf(inode.ino, kindOfMode(inode.record.mode)));
+  }
+}
+
+/**
+ * Copy-up of a file's bytes: from here on the file is what it is now, whatever becomes of the host file. Its ranges are
+ * named (`HostFile.record`), or taken over where the layer is pinned. Nothing happens where no live layer has them.
+ * ESTALE, EROFS, ENOSPC; EBUSY when the file is being written to on the host all the time.
+ */
+export function copyUpBytes(stack: LiveStack, live: DerivedLower, inode: Inode, mustTake: boolean): void {
+  const file = live.hostFile(inode.ino);
+  if (file === undefined) return;
+  stack.writable();
+  const { fd, state } = file.open();
+  try {
+    const isTaken = file.isPinned || mustTake;
+    const runs = isTaken
+      ? takeBytes(stack, fd, file)
+      : nameBytes(stack, fd, file.record(state), state.sizeBytes);
+    const batch = stack.begin();
+    batch.setRuns(inode, [EVERYTHING, ...runs]);
+    batch.change(inode).size = isTaken ? stack.system.statFile(fd).size : state.sizeBytes;
+    stack.commit(batch);
+  } finally {
+    stack.system.close(fd);
+  }
+}
+
+/** Makes the upper layer's own what the file has of host files that were copied up by name before. */
+export function takeNamedBytes(stack: LiveStack, inode: Inode, mapping: Mapping): void {
+  const named = [...mapping.extents].filter(({ blob }) => isExternal(blob));
+  if (named.length === 0) return;
+  const active = stack.activeBlob();
+  const runs: Run[] = [];
+  const piece = Buffer.alloc(COPY_BLOCKS * BLOCK_SIZE);
+  try {
+    for (const { logical, count } of named) {
+      const physical = active.allocate(count);
+      runs.push({ logical, count, blob: active.id, physical });
+      for (let done = 0; done < count; done += COPY_BLOCKS) {
+        const length = Math.min(COPY_BLOCKS, count - done) * BLOCK_SIZE;
+        mapping.read((logical + done) * BLOCK_SIZE, piece, 0, length);
+        active.write((physical + done) * BLOCK_SIZE, piece, 0, length);
+      }
+    }
+  } catch (error) {
+    giveBack(active, runs);
+    throw error;
+  }
+  const batch = stack.begin();
+  batch.setRuns(inode, runs);
+  batch.change(inode);
+  stack.commit(batch);
+}
+
+function nameBytes(stack: LiveStack, fd: number, blob: BlobId, sizeBytes: number): Run[] {
+  return segmentsOf(stack, fd, sizeBytes).map(({ start, end }) => {
+    const logical = (start / BLOCK_SIZE) as BlockIndex; // Segments begin at blocks.
+    return { logical, count: blocksFor(end) - logical, blob, physical: logical };
+  });
+}
+
+interface Segment {
+  readonly start: number;
+  readonly end: number;
+}
+
+/** Where the file has data, in whole blocks but for its end; lseek(2), SEEK_DATA and SEEK_HOLE. */
+function segmentsOf({ system }: LiveStack, fd: number, sizeBytes: number): Segment[] {
+  if (sizeBytes === 0) return [];
+  const segments: { start: number; end: number }[] = [];
+  let position = 0;
+  while (position < sizeBytes) {
+    if (segments.length === SEGMENTS_MAX) return [{ start: 0, end: sizeBytes }];
+    const data = system.seekData(fd, position);
+    if (data === undefined || data >= sizeBytes) break;
+    const hole = system.seekHole(fd, data) ?? sizeBytes;
+    const start = Math.floor(data / BLOCK_SIZE) * BLOCK_SIZE;
+    const end = Math.min(sizeBytes, blocksFor(hole) * BLOCK_SIZE);
+    const last = segments[segments.length - 1];
+    if (last !== undefined && start <= last.end) last.end = end;
+    else segments.push({ start, end });
+    position = Math.max(hole, data + 1);
+  }
+  return segments;
+}
+
+/** Puts the bytes into the active blob, by reflink where the host can. The runs come with their references. */
+function takeBytes(stack: LiveStack, fd: number, file: HostFile): Run[] {
+  const active = stack.activeBlob();
+  for (let attempt = 1; ; attempt++) {
+    const before = stack.system.statFile(fd);
+    const runs: Run[] = [];
+    try {
+      for (const segment of segmentsOf(stack, fd, before.size)) takeSegment(stack, active, fd, segment, runs);
+    } catch (error) {
+      giveBack(active, runs);
+      throw error;
+    }
+    const after = stack.system.statFile(fd);
+    const isSame =
+      before.size === after.size &&
+      before.mtime.seconds === after.mtime.seconds &&
+      before.mtime.nanoseconds === after.mtime.nanoseconds;
+    if (isSame) return runs;
+    giveBack(active, runs);
+    file.forget();
+    if (attempt === COPY_ATTEMPTS) {
+      throw new FsError('EBUSY', { note: 'the host file is being written to while it is copied: try again' });
+    }
+  }
+}
+
+function giveBack(active: ActiveBlob, runs: readonly Run[]): void {
+  for (const { physical, count } of runs) active.dropRefs(physical, count);
+}
+
+function takeSegment(
+  stack: LiveStack,
+  active: ActiveBlob,
+  fd: number,
+  { start, end }: Segment,
+  runs: Run[],
+): void {
+  const logical = (start / BLOCK_SIZE) as BlockIndex; // Segments begin at blocks.
+  const count = blocksFor(end) - logical;
+  const physical = active.allocate(count);
+  runs.push({ logical, count, blob: active.id, physical });
+  const whole = Math.floor((end - start) / BLOCK_SIZE) * BLOCK_SIZE;
+  const isCloned = whole > 0 && active.clone(fd, start, whole, physical * BLOCK_SIZE);
+  const piece = Buffer.alloc(COPY_BLOCKS * BLOCK_SIZE);
+  for (let done = isCloned ? whole : 0; done < count * BLOCK_SIZE; ) {
+    const length = Math.min(piece.length, count * BLOCK_SIZE - done);
+    const got = stack.system.pread(fd, piece, 0, Math.min(length, end - start - done), start + done);
+    // Bytes behind the end of the file are zeros.
+    piece.fill(0, got, length);
+    active.write(physical * BLOCK_SIZE + done, piece, 0, length);
+    done += length;
+  }
+}

@@ -1,0 +1,37 @@
+/** Origins of derived inodes: journalled with the first record of one, and stored with it at the next checkpoint. */
+import type { ByteWriter, Ino } from '../base/index.ts';
+import type { MetaTables } from '../meta/index.ts';
+import type { Batch } from './batch.ts';
+import { encodeOrigin } from './effect-format.ts';
+import type { DerivedLower } from './lower.ts';
+
+export class Origins {
+  private readonly pending = new Map<Ino, Uint8Array>();
+
+  /** What the record of a batch must say of the derived inodes of which it is the first record. */
+  encode(derived: DerivedLower, writer: ByteWriter, batch: Batch): void {
+    for (const { ino, isUnrecorded } of batch.inodes) {
+      const origin = isUnrecorded ? derived.origin(ino) : undefined;
+      if (origin === undefined) continue;
+      encodeOrigin(writer, ino, origin);
+      this.pending.set(ino, origin);
+    }
+  }
+
+  /** A replayed record says what finds an inode of the base layer. */
+  keep(derived: DerivedLower, ino: Ino, origin: Uint8Array): void {
+    derived.learn(ino, origin);
+    this.pending.set(ino, origin);
+  }
+
+  /** In the transaction that stores the record of the inode. */
+  store(derived: DerivedLower, tables: MetaTables, ino: Ino): void {
+    const origin = this.pending.get(ino);
+    if (origin !== undefined) tables.origins.put(derived.id, ino, origin);
+  }
+
+  /** All that was pending is stored. */
+  clear(): void {
+    this.pending.clear();
+  }
+}

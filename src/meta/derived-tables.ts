@@ -1,0 +1,95 @@
+/** The tables of layers that are not rows but derived: host trees, what they were, and what was recorded of them. */
+import { assert, type BlobId, type Ino, type LayerId } from '../base/index.ts';
+import { decodeExternal, type ExternalRecord, encodeExternal } from './external-format.ts';
+import { decodeHostLayer, encodeHostLayer } from './host-format.ts';
+import { keyNumber, PART_AT, TABLE } from './key-format.ts';
+import type { HostSource } from './layer-format.ts';
+import type { Rows } from './rows.ts';
+import { tableRange } from './store-tables.ts';
+
+/** Host files that some extent names. */
+export class ExternalTable {
+  private readonly rows: Rows;
+
+  constructor(rows: Rows) {
+    this.rows = rows;
+  }
+
+  get(blob: BlobId): ExternalRecord | undefined {
+    this.rows.at(TABLE.external).u64(blob);
+    return this.rows.find() ? this.rows.decode(decodeExternal) : undefined;
+  }
+
+  put(blob: BlobId, external: ExternalRecord): void {
+    this.rows.at(TABLE.external).u64(blob);
+    encodeExternal(this.rows.payload(), external);
+    this.rows.put();
+  }
+
+  remove(blob: BlobId): boolean {
+    this.rows.at(TABLE.external).u64(blob);
+    return this.rows.remove();
+  }
+
+  *entries(): Generator<[BlobId, ExternalRecord]> {
+    for (const key of this.rows.scan(tableRange(TABLE.external))) {
+      // Keys of this table were written with a blob's number.
+      yield [keyNumber(key, PART_AT) as BlobId, this.rows.decode(decodeExternal)];
+    }
+  }
+}
+
+/** What finds an inode of a derived layer again. The bytes are the layer's own. */
+export class OriginTable {
+  private readonly rows: Rows;
+
+  constructor(rows: Rows) {
+    this.rows = rows;
+  }
+
+  get(layer: LayerId, ino: Ino): Buffer | undefined {
+    this.rows.at(TABLE.origin).u64(layer).u64(ino);
+    return this.rows.find() ? this.rows.decode((reader) => Buffer.from(reader.bytes())) : undefined;
+  }
+
+  put(layer: LayerId, ino: Ino, origin: Uint8Array): void {
+    this.rows.at(TABLE.origin).u64(layer).u64(ino);
+    this.rows.payload().bytes(origin);
+    this.rows.put();
+  }
+}
+
+/** Which layer stands for a host directory. */
+export class HostTable {
+  private readonly rows: Rows;
+
+  constructor(rows: Rows) {
+    this.rows = rows;
+  }
+
+  private at({ ino, birth, isPinned }: HostSource): void {
+    assert(Number.isSafeInteger(ino), 'an inode number of the host is exact');
+    const key = this.rows.at(TABLE.host).u64(ino);
+    key.u64(Math.max(0, birth?.seconds ?? 0)).u32(birth?.nanoseconds ?? 0);
+    key.raw(isPinned ? PINNED : NOT_PINNED);
+  }
+
+  get(source: HostSource): LayerId | undefined {
+    this.at(source);
+    return this.rows.find() ? this.rows.decode(decodeHostLayer) : undefined;
+  }
+
+  put(source: HostSource, layer: LayerId): void {
+    this.at(source);
+    encodeHostLayer(this.rows.payload(), layer);
+    this.rows.put();
+  }
+
+  remove(source: HostSource): boolean {
+    this.at(source);
+    return this.rows.remove();
+  }
+}
+
+const PINNED = Buffer.from([1]);
+const NOT_PINNED = Buffer.from([0]);

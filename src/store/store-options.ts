@@ -1,0 +1,24 @@
+/** How a store is opened, and what it counts. */
+import type { BlobSpaceCounts } from '../blob/index.ts';
+import type { TreeCache } from '../layer/index.ts';
+import type { System } from '../sys/index.ts';
+
+export interface StoreOptions {
+  readonly system?: System;
+  /** Make the store where there is none. */
+  readonly create?: boolean;
+  /** Layers under a tree before they are flattened in the background; 16 where nothing is said. */
+  readonly chainLayersMax?: number;
+  /** Milliseconds between two commit marks: what a power cut may take. 2,000 where nothing is said. */
+  readonly commitMarkMs?: number;
+  /** What open trees may keep in memory of what they have read; shared by all stores of the process by default. */
+  readonly cache?: TreeCache;
+}
+
+export interface StoreCounts extends BlobSpaceCounts {
+  /** Kernel mappings of live memory maps, and how many there may be. */
+  readonly mappings: number;
+  readonly mappingsMax: number;
+  /** Blocks copied only to keep memory maps within their share of mappings. */
+  readonly gatheredBlocks: number;
+}
