@@ -205,6 +205,11 @@ export class StoreEngine {
     return tree;
   }
 
+  /** Opens what a tree was in a frozen layer, to read. A tree must stand on that layer. */
+  openState(state: TreeInfo): Tree {
+    return this.leased(() => new Tree(state, this.openStack(state, false), (tree) => this.forgetTree(tree)));
+  }
+
   /** What is opened needs what there is now until it is closed. */
   private leased(open: () => Tree): Tree {
     const token = {};

@@ -15,7 +15,15 @@ export { type ChangedPart, InodeComparison } from './inode-comparison.ts';
 export * from './layer-builder.ts';
 export { FORMAT_VERSION, StoreLayout } from './layout.ts';
 export { filePages, type PageReport, type PageRun, pageReportTitle, type SettledFile } from './pages.ts';
-export { commonState, dropOpen, forkState, freeName, renameSnapshot, replaceTree } from './states.ts';
+export {
+  commonState,
+  dropOpen,
+  forkState,
+  freeName,
+  hostState,
+  renameSnapshot,
+  replaceTree,
+} from './states.ts';
 export type { StoreCounts, StoreOptions } from './store-options.ts';
 export { type SettledElsewhere, StoredTree, settleTree } from './stored-tree.ts';
 export { Tree, type TreeInfo } from './tree.ts';

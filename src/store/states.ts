@@ -16,6 +16,15 @@ export function commonState(a: StoredTree, b: StoredTree): TreeInfo | undefined 
   return layer === undefined ? undefined : { ...a.info, kind: 'snapshot', layer, name: 'common:base' };
 }
 
+/** The directory of the host that a fork stands on, as it is now; undefined of a fork that stands on none. */
+export function hostState(engine: StoreEngine, name: string): TreeInfo | undefined {
+  const info = engine.info(name);
+  const layer = engine.storedTree(info).chain.at(-1);
+  const isHost = layer !== undefined && engine.rows.layer(layer).state === 'frozen';
+  if (!info.source.startsWith('/') || info.kind !== 'fork' || !isHost) return undefined;
+  return { ...info, kind: 'snapshot', layer, name: info.source };
+}
+
 /** A writable fork of a state, opened. EINVAL, EEXIST. */
 export function forkState(engine: StoreEngine, state: TreeInfo, name: string, source: string): Tree {
   checkTreeName(name, 'fork');

@@ -60,6 +60,21 @@ describe('diff', () => {
   });
 });
 
+test('a fork of a directory is compared with that, and is not committed unseen', {
+  skip: nativeOnly,
+}, (context) => {
+  const scratch = withFork(context);
+  scratch.must('fork', './repo', 'direct');
+  put(scratch, 'changed\n', 'direct:/README');
+  assert.equal(scratch.must('diff', 'direct'), 'M /README (content, times)\n');
+  assert.match(scratch.must('diff', 'direct', '--patch'), /^-read me\n\+changed\n/m);
+  assert.equal((scratch.json('export', 'direct', 'upper', '--changes') as { files: number }).files, 1);
+  assert.match(
+    scratch.mustFail(1, 'commit', 'direct'),
+    /it stands on the directory itself.*export --changes/,
+  );
+});
+
 describe('commit', () => {
   test('writes to the directory, refuses conflicts with exit code 1, and finishes when told', (context) => {
     const scratch = withFork(context);

@@ -1,5 +1,5 @@
 /** What `ramet merge` and `ramet commit --into` have in common: the merge, its report, and the exit code. */
-import { nameToString } from '../../base/index.ts';
+import { isFsError, nameToString } from '../../base/index.ts';
 import { type MergeOptions, type MergeReport, mergeTrees } from '../lifecycle/index.ts';
 import { counted, printable, writeJson, writeLine } from './output.ts';
 import { CommandError, EXIT_FAILURE } from './problem.ts';
@@ -25,6 +25,10 @@ export async function mergeAndTell(
       void (await session.fork(source, name));
     report = await mergeTrees(engine, from, into, { ...options, fork });
   } catch (error) {
+    if (isFsError(error, 'EINVAL') && error.syscall === 'merge') {
+      const cause = `'${from}' and '${into}' have nothing in common`;
+      throw new CommandError('EINVAL', cause, 'name the tree that both came from: --base TREE');
+    }
     throw namedTreeError(from, namedTreeError(into, error));
   }
   if (isJson) await writeJson(reportObject(report));

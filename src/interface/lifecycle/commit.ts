@@ -55,14 +55,15 @@ export interface CommitOrigin {
 }
 
 /**
- * The import that a fork stands on. ENOENT, with the way out, when there is none any more, or it stands on another
- * fork: that is merged into.
+ * The import that a fork stands on. ENOTSUP when it stands on a directory itself; ENOENT when its import is not there
+ * any more. Both name the way out.
  */
 export function commitOrigin(engine: StoreEngine, fork: string): CommitOrigin {
   const seen = new Set<string>();
   for (let name = fork; !seen.has(name); ) {
     seen.add(name);
     const { source, kind } = engine.info(name);
+    if (kind === 'fork' && source.startsWith('/')) throw standsOnDirectory(fork);
     // No tree's name has a slash.
     if (kind === 'snapshot' && source.startsWith('/')) return { base: name, directory: source };
     if (source === '' || !engine.list().some((tree) => tree.name === source)) break;
@@ -71,6 +72,14 @@ export function commitOrigin(engine: StoreEngine, fork: string): CommitOrigin {
   const note =
     'the import that it came from is not there: name the directory (--to) and what it was like (--base)';
   throw new FsError('ENOENT', { syscall: 'commit', path: fork, note });
+}
+
+/** What such a directory was like when the fork was made is not known: what changed there could not be told. */
+function standsOnDirectory(fork: string): FsError {
+  const note =
+    'it stands on the directory itself, and nobody knows what that was like: export its changes ' +
+    '(ramet export --changes), or say what it was like (--base) and where to commit (--to)';
+  return new FsError('ENOTSUP', { syscall: 'commit', path: fork, note });
 }
 
 /**

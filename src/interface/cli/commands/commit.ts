@@ -1,7 +1,7 @@
 /** `ramet commit`: a fork's changes go back to the host directory it came from, or into the fork it was made from. */
 import { type Command, Option } from 'commander';
 import { nameToString } from '../../../base/index.ts';
-import { type CommitFavour, type CommitReport, commitTree } from '../../lifecycle/index.ts';
+import { type CommitFavour, type CommitReport, commitOrigin, commitTree } from '../../lifecycle/index.ts';
 import { examples } from '../examples.ts';
 import { mergeAndTell } from '../merging.ts';
 import { counted, printable, writeJson, writeLine } from '../output.ts';
@@ -69,6 +69,7 @@ async function toDirectory(session: Session, fork: string, flags: CommitFlags): 
   const favour: CommitFavour =
     flags.force === true ? 'force' : flags.skipConflicts === true ? 'skip' : 'none';
   if (base !== undefined) namingTree(base, () => engine.info(base));
+  if (to === undefined || base === undefined) commitOrigin(engine, fork);
   // Opened here, so that a fork that is in use for a moment is waited for.
   await session.readTree(fork);
   session.closeTree(fork);

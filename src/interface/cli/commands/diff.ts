@@ -1,12 +1,19 @@
 /** `ramet diff`: what differs between two trees, or between a fork and what it was made from. */
 import { type Command, Option } from 'commander';
 import { nameToString } from '../../../base/index.ts';
-import { type Change, type ChangedPaths, changedPaths, settleTree } from '../../../store/index.ts';
+import {
+  type Change,
+  type ChangedPaths,
+  changedPaths,
+  hostState,
+  settleTree,
+  type TreeState,
+} from '../../../store/index.ts';
 import { type FileDifference, fileChanges, fileDifference, statLines } from '../../lifecycle/index.ts';
 import { typeWord } from '../attributes.ts';
 import { examples } from '../examples.ts';
 import { printable, write, writeJson, writeLine } from '../output.ts';
-import { namedTreeError, type Session, withSession } from '../session.ts';
+import { namedTreeError, namingTree, type Session, withSession } from '../session.ts';
 import { sourceOf } from '../source.ts';
 
 const LETTERS = { added: 'A', removed: 'D', modified: 'M', renamed: 'R' } as const;
@@ -32,10 +39,13 @@ export function register(program: Command): void {
     .action((a: string, b: string | undefined, flags: DiffFlags, command: Command) =>
       withSession(command, async (session) => {
         const hint = 'name the tree to compare with: `ramet diff A B`';
-        const [before, after] = b === undefined ? [sourceOf(session, a, hint), a] : [a, b];
+        const host = b === undefined ? namingTree(a, () => hostState(session.engine, a)) : undefined;
+        const [before, after] = b === undefined ? [host?.name ?? sourceOf(session, a, hint), a] : [a, b];
         // Opened here, so that a fork that is in use for a moment is waited for.
-        for (const name of [before, after]) await session.readTree(name);
-        const paths = await compare(session, before, after);
+        await session.readTree(after);
+        if (host === undefined) await session.readTree(before);
+        else session.openState(host);
+        const paths = await compare(session, host ?? before, after);
         if (flags.patch === true || flags.stat === true) {
           const files = filesOf(paths, await session.readTree(before), await session.readTree(after));
           await (flags.patch === true ? tellPatch : tellStat)(session, before, after, files);
@@ -48,12 +58,17 @@ export function register(program: Command): void {
     );
 }
 
-async function compare({ engine, mounted }: Session, before: string, after: string): Promise<ChangedPaths> {
+async function compare(
+  { engine, mounted }: Session,
+  before: TreeState,
+  after: string,
+): Promise<ChangedPaths> {
+  const name = typeof before === 'string' ? before : before.name;
   try {
-    const settled = await mounted.settle(new Set([before, after]));
+    const settled = await mounted.settle(new Set([name, after]));
     return changedPaths(engine, settleTree(engine, before, settled), settleTree(engine, after, settled));
   } catch (error) {
-    throw namedTreeError(before, namedTreeError(after, error));
+    throw namedTreeError(name, namedTreeError(after, error));
   }
 }
 

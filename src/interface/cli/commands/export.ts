@@ -1,7 +1,7 @@
 /** `ramet export`: a fork or snapshot, or what it changed, becomes a host directory or a tar archive. */
 import type { Writable } from 'node:stream';
 import { type Command, Option } from 'commander';
-import { settleTree } from '../../../store/index.ts';
+import { hostState, settleTree } from '../../../store/index.ts';
 import {
   type ChangesFormat,
   type ExportProgress,
@@ -112,9 +112,11 @@ async function run(
     const options = { format: isTar ? 'tar' : 'directory', progress } as const;
     return await exportFileSystem(engine.system, name, fileSystem, destination, options);
   }
-  const other = against ?? sourceOf(session, name, 'name the tree to compare with: --against TREE');
-  await session.readTree(other);
-  const settled = await mounted.settle(new Set([name, other]));
+  const host = against === undefined ? hostState(engine, name) : undefined;
+  const hint = 'name the tree to compare with: --against TREE';
+  const other = host ?? against ?? sourceOf(session, name, hint);
+  if (typeof other === 'string') await session.readTree(other);
+  const settled = await mounted.settle(new Set([name, ...(typeof other === 'string' ? [other] : [])]));
   const [before, after] = [settleTree(engine, other, settled), settleTree(engine, name, settled)];
   const format: ChangesFormat = isTar ? 'oci' : 'overlay';
   const tree = { name, files: fileSystem, before, after };
