@@ -278,12 +278,10 @@ export class HostLayer implements DerivedLower {
     ];
   }
 
-  /** Whatever regular file is at the place now. ESTALE when there is none. */
+  /** Whatever is at the place now. ESTALE when there is nothing. */
   private openFile(place: HostPlace): number {
     try {
-      const fd = this.directories.openFile(place.path, O_RDONLY | O_NONBLOCK);
-      if ((this.system.statFile(fd).mode & S_IFMT) === S_IFREG) return fd;
-      this.system.close(fd);
+      return this.directories.openFile(place.path, O_RDONLY | O_NONBLOCK);
     } catch (error) {
       if (!isMissing(error)) throw error;
     }
@@ -343,6 +341,8 @@ export class HostLayer implements DerivedLower {
 
   close(): void {
     this.directories.close();
+    // Recorded files of the tree may be open as well, by whatever fork read them; those of others are opened anew.
+    this.blobs.externals.closeAll();
     for (const place of this.places.values()) {
       if (place.blob !== 0) this.blobs.externals.unfollow(place.blob as BlobId);
       place.blob = 0;

@@ -137,9 +137,14 @@ export class LayerStack implements PhysicalSpace, CachedTree {
 
   /** The inode of a number. ESTALE when no layer has it. */
   inode(ino: Ino): Inode {
-    const known = this.inodes.get(ino);
+    const known = this.chain.live === undefined ? undefined : this.inodes.get(ino);
     if (known !== undefined) this.refresh(known);
-    const inode = known ?? this.readInode(ino);
+    return this.inodeAsKnown(ino);
+  }
+
+  /** As `inode`, for who refreshes it himself. */
+  inodeAsKnown(ino: Ino): Inode {
+    const inode = this.inodes.get(ino) ?? this.readInode(ino);
     if (inode === undefined || inode.isDead) throw new FsError('ESTALE', { note: `no inode ${ino}` });
     return inode;
   }
@@ -255,7 +260,7 @@ export class LayerStack implements PhysicalSpace, CachedTree {
       const layer = this.lowers[index]!;
       if (!layer.mayHave(directory.ino)) continue;
       // A base layer has no whiteouts, so its names can be read from the keys alone, four times as fast.
-      if (layer.isBase && !needsEntries) {
+      if (layer.isBase && (!needsEntries || layer.isLive)) {
         for (const name of layer.names(directory.ino)) merged.set(name, UNREAD_ENTRY);
       } else mergeNames(merged, layer.list(directory.ino));
     }

@@ -80,11 +80,13 @@ export class Chains {
   /** The open trees stand on what the tables say from here on; layers that none of them needs are forgotten. */
   follow(trees: readonly Tree[]): void {
     this.tables.renew();
-    const inUse = new Set<Lower>();
-    for (const tree of trees) {
-      this.followOne(tree);
-      for (const layer of tree.stack.lowers) inUse.add(layer);
-    }
+    for (const tree of trees) this.followOne(tree);
+    this.forgetUnused(trees);
+  }
+
+  /** A tree was closed: what only it needed of the host, which may want to unmount it, is given back. */
+  forgetUnused(trees: readonly Tree[]): void {
+    const inUse = new Set(trees.flatMap((tree) => tree.stack.lowers));
     for (const [id, layer] of this.frozen) {
       if (inUse.has(layer)) continue;
       layer.close?.();

@@ -289,6 +289,7 @@ export class StoreEngine {
     const token = this.leaseTokens.get(tree);
     if (token !== undefined) this.lease.release(token);
     this.leaseTokens.delete(tree);
+    if (tree.stack.chain.derived !== undefined) this.chains.forgetUnused([...this.leaseTokens.keys()]);
   }
 
   // Forks and snapshots.

@@ -48,6 +48,11 @@ export class InodeCalls {
     return this.context.stack.inode(ino);
   }
 
+  /** As `inode`, for a read or a write, which finds out itself what a host tree says of it now. */
+  file(ino: Ino): Inode {
+    return this.context.stack.inodeAsKnown(ino);
+  }
+
   attributesOf(inode: Inode): Attributes {
     return attributes.attributesOf(this.context.dev, inode);
   }

@@ -33,7 +33,7 @@ export const read: Handler = (session, request, reply) => {
   request.need(40);
   const { nodeId } = request;
   const [position, size] = [request.u64(8), request.u32(16)];
-  const inode = session.inode(nodeId);
+  const inode = session.file(nodeId);
   const length = Math.min(size, reply.capacityBytes);
   const count = session.calls.tryRead(inode, reply.bytes, OUT_HEADER_BYTES, length, position);
   if (count >= 0) {
@@ -43,7 +43,7 @@ export const read: Handler = (session, request, reply) => {
   return {
     until: session.calls.fetch(inode, position, length).catch(readWillTell),
     answer: (later) => {
-      const now = session.inode(nodeId);
+      const now = session.file(nodeId);
       const bytes = session.calls.read(now, later.bytes, OUT_HEADER_BYTES, length, position);
       replyBytes(session, later, now, position, bytes);
     },
@@ -65,7 +65,7 @@ export const write: Handler = (session, request, reply) => {
   request.need(40);
   const [position, size] = [request.u64(8), request.u32(16)];
   request.need(40 + size);
-  const inode = session.inode(request.nodeId);
+  const inode = session.file(request.nodeId);
   const killPrivileges = (request.u32(20) & WRITE_KILL_SUIDGID) !== 0;
   const at = request.lengthBytes - size;
   session.calls.write(inode, request.bytes, at, size, position, killPrivileges);

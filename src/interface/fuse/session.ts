@@ -100,6 +100,12 @@ export class Session {
     return this.calls.inode(this.inoOf(nodeId));
   }
 
+  /** As `inode`, for a read or a write; see `InodeCalls.file`. */
+  file(nodeId: number): Inode {
+    if (nodeId > Number.MAX_SAFE_INTEGER) throw new FsError('ESTALE');
+    return this.calls.file(this.inoOf(nodeId));
+  }
+
   /** The inode is in a reply. */
   remember({ ino }: Inode): void {
     if (ino === this.calls.rootIno) return;
