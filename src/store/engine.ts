@@ -210,7 +210,6 @@ export class StoreEngine {
     return this.leased(() => new Tree(state, this.openStack(state, false), (tree) => this.forgetTree(tree)));
   }
 
-  /** What is opened needs what there is now until it is closed. */
   private leased(open: () => Tree): Tree {
     const token = {};
     this.tables.renew();
