@@ -84,7 +84,34 @@ function sideOf(files: TreeFiles, path: string): FileSide | undefined {
   return { path, attributes };
 }
 
-/** A file's bytes, or a symlink's target; nothing of a node. */
+const PIECE_BYTES = 1024 * 1024;
+
+/** Whether two files have the same bytes, or symlinks the same target. */
+export function isSameContent(before: TreeFiles, old: FileSide, after: TreeFiles, now: FileSide): boolean {
+  const type = old.attributes.mode & S_IFMT;
+  const { size } = old.attributes;
+  if (type !== (now.attributes.mode & S_IFMT) || size !== now.attributes.size) return false;
+  if (type !== S_IFREG) return contentOf(before, old).equals(contentOf(after, now));
+  const [left, right] = [before.open(old.path, O_RDONLY, 0), after.open(now.path, O_RDONLY, 0)];
+  try {
+    const [mine, other] = [Buffer.allocUnsafe(PIECE_BYTES), Buffer.allocUnsafe(PIECE_BYTES)];
+    for (let position = 0; position < size; position += PIECE_BYTES) {
+      const length = Math.min(PIECE_BYTES, size - position);
+      const counts = [
+        before.read(left, mine, 0, length, position),
+        after.read(right, other, 0, length, position),
+      ];
+      if (counts[0] !== counts[1] || !mine.subarray(0, counts[0]).equals(other.subarray(0, counts[1])))
+        return false;
+    }
+    return true;
+  } finally {
+    before.close(left);
+    after.close(right);
+  }
+}
+
+/** A file's bytes, or a symlink's target; nothing of a node. For what is not too large to be a text. */
 export function contentOf(files: TreeFiles, { path, attributes }: FileSide): Buffer {
   const type = attributes.mode & S_IFMT;
   if (type === S_IFLNK) return nameToBytes(files.readLink(path));

@@ -19,8 +19,13 @@ export interface Hunk {
   readonly lines: readonly string[];
 }
 
+/** False for what is not even looked at. */
+export function canBeText(sizeBytes: number): boolean {
+  return sizeBytes <= TEXT_BYTES_MAX;
+}
+
 export function isText(bytes: Buffer): boolean {
-  return bytes.length <= TEXT_BYTES_MAX && !bytes.subarray(0, LOOKED_AT_BYTES).includes(0);
+  return canBeText(bytes.length) && !bytes.subarray(0, LOOKED_AT_BYTES).includes(0);
 }
 
 /** What turns one text into another. Every byte is a character, so none is lost. */

@@ -14,7 +14,7 @@ import {
 } from '../../store/index.ts';
 import type { Attributes } from '../../vfs/index.ts';
 import { contentOf } from './file-changes.ts';
-import { isText, mergeTexts } from './line-diff.ts';
+import { canBeText, isText, mergeTexts } from './line-diff.ts';
 
 export type ConflictKind =
   /** Both changed it, differently. */
@@ -238,6 +238,8 @@ export class MergePlanner {
     ours: Found,
     theirs: Found,
   ): ReturnType<typeof mergeTexts> | undefined {
+    const sides = base === undefined ? [ours, theirs] : [base, ours, theirs];
+    if (!sides.every(({ attributes }) => canBeText(attributes.size))) return undefined;
     const read = (side: keyof MergeSides, found: Found): Buffer =>
       contentOf(this.sides[side].fileSystem, { path, attributes: found.attributes });
     const contents = [

@@ -6,8 +6,8 @@
  */
 import { nameToString } from '../../base/index.ts';
 import type { TreeFiles } from '../../vfs/index.ts';
-import { contentOf, type FileChange, type FileSide } from './file-changes.ts';
-import { type Hunk, hunksBetween, isText } from './line-diff.ts';
+import { contentOf, type FileChange, type FileSide, isSameContent } from './file-changes.ts';
+import { canBeText, type Hunk, hunksBetween, isText } from './line-diff.ts';
 
 export interface FileDifference {
   readonly path: string;
@@ -31,11 +31,11 @@ const S_IFLNK = 0o120000;
 /** How one file differs. */
 export function fileDifference(change: FileChange, before: TreeFiles, after: TreeFiles): FileDifference {
   const { before: old, after: now } = change;
-  const [bytesOld, bytesNow] = [old && contentOf(before, old), now && contentOf(after, now)];
-  const isSame = bytesOld !== undefined && bytesNow !== undefined && bytesOld.equals(bytesNow);
-  const isBinary = !isSame && !isPatchable(old, bytesOld, now, bytesNow);
-  const hunks =
-    isSame || isBinary ? [] : hunksBetween(bytesOld ?? Buffer.alloc(0), bytesNow ?? Buffer.alloc(0));
+  const isSame = old !== undefined && now !== undefined && isSameContent(before, old, after, now);
+  const bytesOld = isSame ? undefined : textOf(before, old);
+  const bytesNow = isSame ? undefined : textOf(after, now);
+  const isBinary = !isSame && (bytesOld === undefined || bytesNow === undefined);
+  const hunks = bytesOld === undefined || bytesNow === undefined ? [] : hunksBetween(bytesOld, bytesNow);
   const lines = hunks.flatMap((hunk) => hunk.lines);
   const isRenamed = old !== undefined && now !== undefined && old.path !== now.path;
   return {
@@ -45,17 +45,18 @@ export function fileDifference(change: FileChange, before: TreeFiles, after: Tre
     isBinary,
     insertions: lines.filter((line) => line.startsWith('+')).length,
     deletions: lines.filter((line) => line.startsWith('-')).length,
-    bytesBefore: bytesOld?.length ?? 0,
-    bytesAfter: bytesNow?.length ?? 0,
+    bytesBefore: old?.attributes.size ?? 0,
+    bytesAfter: now?.attributes.size ?? 0,
     patch: patchOf(old, now, hunks, isBinary),
   };
 }
 
-/** Both sides, where they are, are text or symlinks. */
-function isPatchable(old?: FileSide, bytesOld?: Buffer, now?: FileSide, bytesNow?: Buffer): boolean {
-  const ofSide = (side?: FileSide, bytes?: Buffer): boolean =>
-    side === undefined || bytes === undefined || (modeOf(side) !== undefined && isText(bytes));
-  return ofSide(old, bytesOld) && ofSide(now, bytesNow);
+/** The bytes of a text, or a symlink's target: none where there is no file, undefined of what is no text. */
+function textOf(files: TreeFiles, side: FileSide | undefined): Buffer | undefined {
+  if (side === undefined) return Buffer.alloc(0);
+  if (modeOf(side) === undefined || !canBeText(side.attributes.size)) return undefined;
+  const bytes = contentOf(files, side);
+  return isText(bytes) ? bytes : undefined;
 }
 
 /** The modes that Git knows; undefined for devices, fifos and sockets. */
