@@ -45,6 +45,10 @@ export class FrozenLayer implements Lower {
     return record;
   }
 
+  inos(): Iterable<Ino> {
+    return this.tables.inodes.inos(this.id);
+  }
+
   /** What the layer says of a name; a whiteout has inode 0. */
   dentry(directory: Ino, name: Name): DentryRecord | undefined {
     if (!this.mayHave(directory)) return undefined;

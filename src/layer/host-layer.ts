@@ -230,7 +230,7 @@ export class HostLayer implements DerivedLower {
       ctimeNanoseconds: ctime.nanoseconds,
       birthSeconds: birth.seconds,
       birthNanoseconds: birth.nanoseconds,
-      parent: type === S_IFDIR ? (place.parent as Ino) : (0 as Ino), // 0 stands for none.
+      parent: place.parent as Ino, // 0 stands for none.
       target: type === S_IFLNK ? this.targetOf(place) : '',
     };
   }

@@ -18,6 +18,8 @@ export interface Lower {
   mayHave(ino: Ino): boolean;
   /** The layer's record of an inode; a tombstone has mode 0. */
   inode(ino: Ino): InodeRecord | undefined;
+  /** All inodes that it has a record of, tombstones too; absent where that cannot be listed. */
+  inos?(): Iterable<Ino>;
   /** What the layer says of a name; a whiteout has inode 0. */
   dentry(directory: Ino, name: Name): DentryRecord | undefined;
   /** All names of a directory, whiteouts too. */

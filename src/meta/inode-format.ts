@@ -9,7 +9,8 @@
  *   12  u32   link count
  *   16  u64   size in bytes
  *   24  u64   device number of a device node
- *   32  u64   a directory's parent directory; 0 for others
+ *   32  u64   a directory's parent directory; of others the directory that was the last to get a name of it, which
+ *              may have lost that name since; 0 where unknown (a file without a name, or of an older Ramet)
  *   40  i64   atime, seconds
  *   48  i64   mtime, seconds
  *   56  i64   ctime, seconds
@@ -49,7 +50,10 @@ export interface InodeRecord {
   ctimeNanoseconds: number;
   birthSeconds: number;
   birthNanoseconds: number;
-  /** Of a directory: the directory that holds it. 0 for all others. */
+  /**
+   * Of a directory: the directory that holds it. Of others only where to look for a name first: the directory that
+   * was the last to get one, which may have lost it since. 0 where unknown.
+   */
   parent: Ino;
   /** Of a symlink: its target, a byte string. Empty for all others. */
   target: string;

@@ -30,7 +30,7 @@ export function newInodeRecord({ mode, uid, gid, nlink }: NewInode, now: Timespe
     ctimeNanoseconds: now.nanoseconds,
     birthSeconds: now.seconds,
     birthNanoseconds: now.nanoseconds,
-    // 0 stands for no parent, which is what everything but a directory has.
+    // 0 stands for no parent: what has no name yet.
     parent: 0 as Ino,
     target: '',
   };

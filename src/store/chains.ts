@@ -112,6 +112,14 @@ export class Chains implements ExternalSource {
     if (!isSame) stack.lowers = lowers;
   }
 
+  /** `frozenTop` of every tree that has one. */
+  *frozenTops(): Generator<{ readonly top: LayerId; readonly length: number }> {
+    for (const [, { layer }] of this.tables.trees.entries()) {
+      const { top, length } = this.frozenTop(layer);
+      if (top !== 0) yield { top, length };
+    }
+  }
+
   /**
    * The uppermost frozen layer of a tree whose layer is `layer`, 0 where there is none, and how many layers there are
    * from there down. A missing one ends the chain.

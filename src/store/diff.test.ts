@@ -4,15 +4,15 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import { seededBytes } from '../../testing/odd-tree.ts';
+import { changeSomething, writeText as write } from '../../testing/random-changes.ts';
 import { scratchDirectory, scratchStore } from '../../testing/scratch-store.ts';
 import { describeFileSystem, type TreeDescription } from '../../testing/tree-compare.ts';
 import { isFsError, nameFromString, SeededRandom } from '../base/index.ts';
 import { importTree } from '../interface/transfer/index.ts';
-import type { FileSystem } from '../vfs/index.ts';
-import { type Change, diffTrees } from './diff.ts';
+import type { Change } from './change.ts';
+import { changedPaths, diffTrees } from './diff.ts';
 import { StoreEngine } from './engine.ts';
-
-const O_RDWR_CREATE = 0o102;
+import { settleTree } from './stored-tree.ts';
 
 async function storeWithBase(context: TestContext): Promise<StoreEngine> {
   const root = join(scratchDirectory(context), 'tree');
@@ -25,14 +25,11 @@ async function storeWithBase(context: TestContext): Promise<StoreEngine> {
   return engine;
 }
 
-function write(fileSystem: FileSystem, path: string, bytes: Buffer, position = 0): void {
-  const file = fileSystem.open(path, O_RDWR_CREATE, 0o644);
-  fileSystem.write(file, bytes, 0, bytes.length, position);
-  fileSystem.close(file);
-}
-
 function inShort(changes: readonly Change[]): string[] {
-  return changes.map(({ kind, path, parts }) => [kind[0], path, ...parts].join(' '));
+  return changes.map(({ kind, path, from, parts }) => {
+    const origin = from === undefined ? [] : [`from ${from}`];
+    return [kind === 'renamed' ? 'R' : kind[0], path, ...origin, ...parts].join(' ');
+  });
 }
 
 describe('diffTrees', () => {
@@ -85,6 +82,7 @@ describe('diffTrees', () => {
     const [added] = diffTrees(engine, 'base', 'try').filter((change) => change.path === '/new');
     assert.deepEqual(added, {
       path: '/new',
+      from: undefined,
       kind: 'added',
       type: 8,
       parts: [],
@@ -108,18 +106,65 @@ describe('diffTrees', () => {
     assert.deepEqual(inShort(diffTrees(engine, 'base', 'try')), ['m /a times']);
   });
 
-  test('a directory moved elsewhere is removed there and added here', async (context) => {
+  test('a file under another name is renamed, with what changed in it', async (context) => {
+    const engine = await storeWithBase(context);
+    const { fileSystem } = engine.fork('base', 'try');
+    fileSystem.rename('/a', '/sub/moved');
+    fileSystem.rename('/sub/c', '/sub/c2');
+    write(fileSystem, '/sub/c2', Buffer.from('changed'));
+    assert.deepEqual(inShort(diffTrees(engine, 'base', 'try')), [
+      'R /sub/c2 from /sub/c content times',
+      'R /sub/moved from /a',
+    ]);
+    assert.deepEqual(inShort(diffTrees(engine, 'try', 'base')), [
+      'R /a from /sub/moved',
+      'R /sub/c from /sub/c2 content times',
+    ]);
+  });
+
+  test('a renamed directory is one change, and what changed in it is told under its new name', async (context) => {
     const engine = await storeWithBase(context);
     const { fileSystem } = engine.fork('base', 'try');
     fileSystem.rename('/sub/deep', '/deep');
+    assert.deepEqual(inShort(diffTrees(engine, 'base', 'try')), ['R /deep from /sub/deep']);
+    write(fileSystem, '/deep/d', Buffer.from('changed'));
+    write(fileSystem, '/deep/new', Buffer.from('new'));
+    fileSystem.unlink('/deep/e');
     assert.deepEqual(inShort(diffTrees(engine, 'base', 'try')), [
-      'a /deep',
-      'a /deep/d',
-      'a /deep/e',
-      'r /sub/deep',
-      'r /sub/deep/d',
+      'R /deep from /sub/deep',
+      'm /deep/d from /sub/deep/d content times',
+      'a /deep/new',
       'r /sub/deep/e',
     ]);
+  });
+
+  test('a file that another was renamed over is removed, and one written anew is modified', async (context) => {
+    const engine = await storeWithBase(context);
+    const { fileSystem } = engine.fork('base', 'try');
+    fileSystem.rename('/b', '/a');
+    write(fileSystem, '/sub/tmp', Buffer.from('saved by an editor'));
+    fileSystem.rename('/sub/tmp', '/sub/c');
+    assert.deepEqual(inShort(diffTrees(engine, 'base', 'try')), [
+      'r /a',
+      'R /a from /b',
+      'm /sub/c content times',
+    ]);
+  });
+
+  test('a file is told under each of its names, wherever they are', async (context) => {
+    const engine = await storeWithBase(context);
+    const linked = engine.fork('base', 'linked').fileSystem;
+    linked.link('/a', '/sub/deep/a2', false);
+    assert.deepEqual(inShort(diffTrees(engine, 'base', 'linked')), ['a /sub/deep/a2']);
+    const { fileSystem } = engine.fork('linked', 'try');
+    write(fileSystem, '/a', Buffer.from('changed'));
+    assert.deepEqual(inShort(diffTrees(engine, 'linked', 'try')), [
+      'm /a content times',
+      'm /sub/deep/a2 content times',
+    ]);
+    fileSystem.unlink('/sub/deep/a2');
+    write(fileSystem, '/a', Buffer.from('again'), 5);
+    assert.deepEqual(inShort(diffTrees(engine, 'linked', 'try')), ['m /a content times', 'r /sub/deep/a2']);
   });
 
   test('two forks of one tree are compared with each other', async (context) => {
@@ -190,42 +235,40 @@ function expectedDiff(before: TreeDescription, after: TreeDescription): Map<stri
   return lines;
 }
 
-function actualDiff(changes: readonly Change[]): Map<string, string> {
+/** What a diff says by path; what only came along with a renamed directory is left to `changedPaths`. */
+function actualDiff(
+  engine: StoreEngine,
+  a: string,
+  b: string,
+): { lines: Map<string, string>; moved: string[] } {
   const lines = new Map<string, string>();
-  for (const { path, kind, parts } of changes) {
-    const said = kind === 'modified' ? parts.join(' ').replace('target', 'content') : kind;
-    lines.set(path, lines.has(path) ? `${lines.get(path)} ${said}` : said);
+  const moved: string[] = [];
+  const { gone, put, changes } = changedPaths(
+    engine,
+    settleTree(engine, a, new Set()),
+    settleTree(engine, b, new Set()),
+  );
+  const modified = new Map(
+    changes.filter(({ kind }) => kind === 'modified').map((item) => [item.path, item]),
+  );
+  for (const { kind, path, from } of changes) if (kind === 'renamed') moved.push(path, from ?? path);
+  for (const path of gone.keys()) lines.set(path, 'removed');
+  for (const path of put.keys()) {
+    const change = modified.get(path);
+    const parts = change?.from === undefined ? change?.parts.join(' ').replace('target', 'content') : 'added';
+    lines.set(path, lines.has(path) ? 'removed added' : (parts ?? 'added'));
   }
-  return lines;
+  return { lines, moved };
 }
 
-/** One random change; errors of calls that cannot be (a name that is taken, a directory that is full) do not matter. */
-function changeSomething(fileSystem: FileSystem, random: SeededRandom): void {
-  const names = ['a', 'b', 'c', 'sub', 'sub/c', 'sub/deep', 'sub/deep/d', 'x', 'x/y', 'x/z'];
-  const pick = (): string => `/${names[random.below(names.length)]!}`;
-  const acts: (() => void)[] = [
-    () =>
-      write(fileSystem, pick(), seededBytes(random.below(3), 1 + random.below(9000)), random.below(3) * 4096),
-    () => fileSystem.makeDirectory(pick(), 0o755),
-    () => fileSystem.unlink(pick()),
-    () => fileSystem.removeDirectory(pick()),
-    () => fileSystem.rename(pick(), pick()),
-    () => fileSystem.link(pick(), pick(), false),
-    () => fileSystem.symlink('t'.repeat(1 + random.below(3)), pick()),
-    () => fileSystem.chmod(pick(), 0o600 + random.below(0o100), false),
-    () => fileSystem.chown(pick(), random.below(3), 0, false),
-    () => fileSystem.setXattr(pick(), 'user.x', Buffer.from([random.below(3)]), 0, false),
-    () => fileSystem.truncate(pick(), random.below(12_000)),
-  ];
-  try {
-    acts[random.below(acts.length)]!();
-  } catch (error) {
-    if (!isFsError(error)) throw error;
-  }
+/** A path on both sides that was renamed, or lies in what was, may be told to be added, and need not differ. */
+function withoutMoved(lines: Map<string, string>, both: ReadonlySet<string>, moved: readonly string[]) {
+  const isMoved = (path: string) => moved.some((top) => path === top || path.startsWith(`${top}/`));
+  return [...lines].filter(([path]) => !(both.has(path) && isMoved(path))).sort();
 }
 
 test('a diff says what a comparison of the whole trees says, after random changes', async (context) => {
-  for (let seed = 1; seed <= 12; seed++) {
+  for (let seed = 1; seed <= 40; seed++) {
     const random = new SeededRandom(seed);
     const engine = await storeWithBase(context);
     const one = engine.fork('base', 'one');
@@ -243,11 +286,14 @@ test('a diff says what a comparison of the whole trees says, after random change
       ['one', 'two'],
       ['two', 'base'],
     ] as const) {
-      const expected = expectedDiff(trees.get(a)!, trees.get(b)!);
-      const actual = actualDiff(diffTrees(engine, a, b));
+      const [before, after] = [trees.get(a)!, trees.get(b)!];
+      const both = new Set([...before.keys()].filter((path) => after.has(path)).map((path) => `/${path}`));
+      const { lines, moved } = actualDiff(engine, a, b);
+      const expected = expectedDiff(before, after);
+      for (const path of expected.keys()) assert.ok(lines.has(path), `${path}, seed ${seed}, ${a} and ${b}`);
       assert.deepEqual(
-        new Map([...actual].sort()),
-        new Map([...expected].sort()),
+        withoutMoved(lines, both, moved),
+        withoutMoved(expected, both, moved),
         `seed ${seed}, ${a} and ${b}`,
       );
     }

@@ -57,14 +57,16 @@ export class StoreEngine {
   readonly flattener: Flattener;
   private readonly chainLayersMax: number;
   private readonly cache: TreeCache;
-  private readonly rows: TreeRows;
+  readonly rows: TreeRows;
   private readonly lease: Lease;
   private readonly trees = new Map<string, Tree>();
   private readonly leaseTokens = new Map<Tree, object>();
   private readonly chains: Chains;
   private readonly follower: ExtentFollower;
-  private readonly uppers: Uppers;
+  readonly uppers: Uppers;
   private readonly timer: NodeJS.Timeout | undefined;
+  /** The layers from a frozen one down to the base. */
+  readonly lowersFrom = (layer: LayerId): readonly Lower[] => this.chains.under(layer);
   private isOpen = true;
 
   private constructor(layout: StoreLayout, system: System, options: StoreOptions) {
@@ -215,14 +217,24 @@ export class StoreEngine {
       const note = `it is open in this process (${process.pid})`;
       throw new FsError('EBUSY', { syscall: 'open', path: name, note });
     }
+    const tree = this.leased(() => this.openLatest(name, isPatient));
+    if (!tree.isReadOnly) this.trees.set(name, tree);
+    return tree;
+  }
+
+  /** Opens what a tree was in a frozen layer, to read. A tree must stand on that layer. */
+  openState(state: TreeInfo): Tree {
+    return this.leased(() => new Tree(state, this.openStack(state, false), (tree) => this.forgetTree(tree)));
+  }
+
+  private leased(open: () => Tree): Tree {
     const token = {};
     this.tables.renew();
     this.lease.hold(token, this.tables.counters.get('epoch'));
     try {
-      const tree = this.openLatest(name, isPatient);
+      const tree = open();
       this.leaseTokens.set(tree, token);
       this.lookAtChain(tree);
-      if (!tree.isReadOnly) this.trees.set(name, tree);
       return tree;
     } catch (error) {
       this.lease.release(token);
@@ -281,10 +293,7 @@ export class StoreEngine {
   /** Flattens, here and now, every chain of the store that is too long: no process may have lived long enough to. */
   private flattenAll(): void {
     this.tables.renew();
-    for (const [, { layer }] of this.tables.trees.entries()) {
-      const { top, length } = this.chains.frozenTop(layer);
-      if (top !== 0) this.flattener.look(top, length);
-    }
+    for (const { top, length } of this.chains.frozenTops()) this.flattener.look(top, length);
     this.flattener.finish();
   }
 
@@ -341,11 +350,6 @@ export class StoreEngine {
     return this.openTree(name);
   }
 
-  /** The layers from a frozen one down to the base. */
-  lowersFrom(layer: LayerId): readonly Lower[] {
-    return this.chains.under(layer);
-  }
-
   /** A tree as the tables have it. */
   storedTree(info: TreeInfo): StoredTree {
     return new StoredTree(this.chains.stored(info.layer), info);
@@ -355,7 +359,7 @@ export class StoreEngine {
    * The frozen layer that shows what a tree is. Looked up in the transaction that puts something on it: until then
    * another process may have dropped the tree, and gc what it stood on, or flattened it. ENOENT.
    */
-  private frozenTopOf(source: string, info: TreeInfo, operation: string): LayerId {
+  frozenTopOf(source: string, info: TreeInfo, operation: string): LayerId {
     const now = this.tables.trees.get(source);
     if (now?.id !== info.id) {
       throw new FsError('ENOENT', { syscall: operation, path: source, note: 'it was dropped meanwhile' });

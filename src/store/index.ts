@@ -5,16 +5,28 @@
  * of the filesystem.
  */
 export { type CacheLimits, TreeCache } from '../layer/index.ts';
+export type { Change } from './change.ts';
 export type { DedupeOptions, DedupeProgress, DedupeReport } from './dedupe.ts';
-export { type Change, type ChangedPart, diffTrees } from './diff.ts';
+export { type ChangedPaths, changedPaths, diffStored, diffTrees, type TreeState } from './diff.ts';
 export { type DuReport, storeUsage, type TreeUsage } from './du.ts';
 export { type BlocksToStore, EarlierVersion } from './earlier-version.ts';
 export * from './engine.ts';
 export type { FsckOptions, FsckPass, FsckReport } from './fsck.ts';
 export type { GcReport } from './gc.ts';
+export { type ChangedPart, InodeComparison } from './inode-comparison.ts';
 export * from './layer-builder.ts';
 export { FORMAT_VERSION, StoreLayout } from './layout.ts';
 export { filePages, type PageReport, type PageRun, pageReportTitle, type SettledFile } from './pages.ts';
+export {
+  commonState,
+  dropOpen,
+  forkState,
+  freeName,
+  hostState,
+  renameSnapshot,
+  replaceTree,
+} from './states.ts';
 export type { StoreCounts, StoreOptions } from './store-options.ts';
-export type { SettledElsewhere } from './stored-tree.ts';
+export { type SettledElsewhere, StoredTree, settleTree } from './stored-tree.ts';
 export { Tree, type TreeInfo } from './tree.ts';
+export { type NamePlace, TreePaths } from './tree-paths.ts';

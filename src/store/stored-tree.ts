@@ -45,13 +45,44 @@ export class StoredTree {
     return this.layers.find(({ id }) => id === holder)?.xattrs(ino) ?? new Map();
   }
 
-  /** What a name stands for in a directory. */
-  entry(directory: Ino, name: Name): DentryRecord | undefined {
+  /** What a name is; undefined where it is not there. */
+  lookup(directory: Ino, name: Name): DentryRecord | undefined {
     for (const layer of this.layers) {
       const dentry = layer.dentry(directory, name);
       if (dentry !== undefined) return dentry.ino === 0 ? undefined : dentry;
     }
     return undefined;
+  }
+
+  /** The inode at an absolute path, symlinks not followed. */
+  inoAt(path: string): Ino | undefined {
+    let ino: Ino | undefined = this.info.root;
+    for (const name of path.split('/')) {
+      if (name === '' || ino === undefined) continue;
+      ino = this.lookup(ino, name as Name)?.ino; // A part of a path is a name.
+    }
+    return ino;
+  }
+
+  /** The layers of this tree over `common`, all of them where it is none of them. */
+  private above(common: LayerId): readonly Lower[] {
+    const at = this.chain.indexOf(common);
+    return at === -1 ? this.layers : this.layers.slice(0, at);
+  }
+
+  /** Whether the layers over `common` can tell which inodes they say something of. */
+  canListAbove(common: LayerId): boolean {
+    return this.above(common).every((layer) => layer.inos !== undefined);
+  }
+
+  /** The inodes that the layers over `common` say something of: all others are as they are there. */
+  *inosAbove(common: LayerId): Generator<Ino> {
+    for (const layer of this.above(common)) yield* layer.inos?.() ?? [];
+  }
+
+  /** The names in a directory that the layers over `common` say something of, whiteouts too. */
+  *namesAbove(common: LayerId, directory: Ino): Generator<Name> {
+    for (const layer of this.above(common)) yield* layer.names(directory);
   }
 
   /** The names of a directory, merged from all layers, in byte order. */
@@ -85,9 +116,14 @@ export type SettledElsewhere = ReadonlySet<string>;
 
 /**
  * Brings what a fork's journal holds into the tables and returns the tree. ENOENT; EBUSY when another process
- * owns the fork, whose journal only it may read, unless that has been done there.
+ * owns the fork, whose journal only it may read, unless that has been done there. A state of a tree is one already.
  */
-export function settleTree(engine: TreeSource, name: string, elsewhere: SettledElsewhere): StoredTree {
+export function settleTree(
+  engine: TreeSource,
+  name: string | TreeInfo,
+  elsewhere: SettledElsewhere,
+): StoredTree {
+  if (typeof name !== 'string') return engine.storedTree(name);
   const open = engine.openTreeOf(name);
   if (open !== undefined) open.checkpoint();
   else if (engine.info(name).kind === 'fork' && !elsewhere.has(name)) engine.openTree(name).close();

@@ -105,6 +105,12 @@ export class TreeRows {
     this.insertTree(name, 'snapshot', layer, root, source);
   }
 
+  /** A fork becomes another tree, under its name and id: a fresh layer over `parent`. */
+  replaceFork({ name, kind, created, source, id }: TreeInfo, root: Ino, parent: LayerId): void {
+    const layer = this.insertUpper(root, parent);
+    this.tables.trees.put(name, { kind, layer, root, created, source, id });
+  }
+
   private insertTree(name: string, kind: TreeInfo['kind'], layer: LayerId, root: Ino, source: string): void {
     const id = this.tables.allocate('nextTree');
     this.tables.trees.put(name, { kind, layer, root, created: this.clock.now(), source, id });

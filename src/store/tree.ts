@@ -85,6 +85,15 @@ export class Tree {
     }
   }
 
+  /** Closes a tree whose writable layer was taken away from it: what that holds is nobody's any more. */
+  giveUp(): void {
+    if (!this.isOpen) return;
+    for (const inode of this.stack.inodes.values()) inode.mapping?.closeMaps();
+    this.isOpen = false;
+    this.stack.leaveCache();
+    this.onClosed(this);
+  }
+
   /**
    * Stores everything, gives the layer up, and closes every memory map. May be called twice. Where storing fails the
    * tree is closed all the same: what was acknowledged is in the journal, which the next opener replays.

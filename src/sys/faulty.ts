@@ -369,6 +369,18 @@ export class FaultySystem implements System {
     this.pass('linkHost', textOf(path), () => this.inner.linkHost(existing, path));
   }
 
+  renameHost(from: Buffer, to: Buffer): void {
+    this.pass('renameHost', textOf(from), () => this.inner.renameHost(from, to));
+  }
+
+  unlinkHost(path: Buffer): void {
+    this.pass('unlinkHost', textOf(path), () => this.inner.unlinkHost(path));
+  }
+
+  removeHostDirectory(path: Buffer): void {
+    this.pass('removeHostDirectory', textOf(path), () => this.inner.removeHostDirectory(path));
+  }
+
   makeHostNode(path: Buffer, mode: number, rdev: number): void {
     this.pass('makeHostNode', textOf(path), () => this.inner.makeHostNode(path, mode, rdev));
   }

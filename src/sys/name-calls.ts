@@ -13,6 +13,7 @@ import {
   readlinkSync,
   realpathSync,
   renameSync,
+  rmdirSync,
   symlinkSync,
   unlinkSync,
 } from 'node:fs';
@@ -76,4 +77,7 @@ export const nameCalls: NameCalls = {
   makeHostDirectory: (path, mode) => attempt('mkdir', path, undefined, () => void mkdirSync(path, { mode })),
   symlinkHost: (target, path) => attempt('symlink', target, path, () => symlinkSync(target, path)),
   linkHost: (existing, path) => attempt('link', existing, path, () => linkSync(existing, path)),
+  renameHost: (from, to) => attempt('rename', from, to, () => renameSync(from, to)),
+  unlinkHost: (path) => attempt('unlink', path, undefined, () => unlinkSync(path)),
+  removeHostDirectory: (path) => attempt('rmdir', path, undefined, () => rmdirSync(path)),
 };

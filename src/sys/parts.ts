@@ -21,6 +21,9 @@ export type NameCalls = Pick<
   | 'makeHostDirectory'
   | 'symlinkHost'
   | 'linkHost'
+  | 'renameHost'
+  | 'unlinkHost'
+  | 'removeHostDirectory'
 >;
 
 /** What the thread pool does. */

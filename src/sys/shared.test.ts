@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import {
   constants,
+  existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -449,6 +450,20 @@ for (const [name, system] of SYSTEMS) {
       assert.throws(() => system.chmodHost(at('none'), 0o600), fails('ENOENT', 'chmod'));
       assert.throws(() => system.makeHostDirectory(at('sub'), 0o700), fails('EEXIST', 'mkdir'));
       assert.throws(() => system.linkHost(at('none'), at('x')), fails('ENOENT', 'link'));
+    });
+
+    test('renameHost, unlinkHost and removeHostDirectory', () => {
+      system.renameHost(bytes(file), at('renamed'));
+      assert.equal(existsSync(file), false);
+      system.makeHostDirectory(at('inner'), 0o700);
+      system.linkHost(at('renamed'), at('inner/second'));
+      assert.throws(() => system.removeHostDirectory(at('inner')), fails('ENOTEMPTY', 'rmdir'));
+      system.unlinkHost(at('inner/second'));
+      system.removeHostDirectory(at('inner'));
+      assert.equal(existsSync(join(directory, 'inner')), false);
+      assert.throws(() => system.renameHost(at('none'), at('x')), fails('ENOENT', 'rename'));
+      assert.throws(() => system.unlinkHost(at('none')), fails('ENOENT', 'unlink'));
+      system.renameHost(at('renamed'), bytes(file));
     });
 
     test('openInRoot never leaves the root, by symlinks or by dots', { skip: noRootedCalls(system) }, () => {

@@ -148,7 +148,7 @@ export interface System {
   /** How many times each frame is mapped (/proc/kpagecount), -1 where not permitted. */
   frameMapCounts(frames: readonly number[]): number[];
 
-  // The host: trees that are imported and exported. Paths are byte paths.
+  // The host: trees that are imported, exported and committed to. Paths are byte paths.
   statHost(path: Buffer, followLinks: boolean): HostStat;
   /** Names in a host directory, without '.' and '..', in the order the host gives. */
   readHostDirectory(path: Buffer): HostEntry[];
@@ -167,6 +167,9 @@ export interface System {
   makeHostDirectory(path: Buffer, mode: number): void;
   symlinkHost(target: Buffer, path: Buffer): void;
   linkHost(existing: Buffer, path: Buffer): void;
+  renameHost(from: Buffer, to: Buffer): void;
+  unlinkHost(path: Buffer): void;
+  removeHostDirectory(path: Buffer): void;
   /** mknod(2): fifos, sockets and devices (devices need root). */
   makeHostNode(path: Buffer, mode: number, rdev: number): void;
 

@@ -91,8 +91,7 @@ export function makeDirectoryAt(context: TreeContext, place: Place, mode: number
   const { directory, name } = place;
   requireAddition(context, directory);
   const now = context.now();
-  const fields = { nlink: 2, parent: directory.ino };
-  const inode = addInode(context, batch, directory, S_IFDIR | (mode & 0o1777), now, fields);
+  const inode = addInode(context, batch, directory, S_IFDIR | (mode & 0o1777), now, { nlink: 2 });
   inode.children = new Map();
   inode.isComplete = true;
   batch.setName(directory, name, entryOf(inode.ino, kindOfMode(S_IFDIR)));
@@ -152,6 +151,7 @@ export function linkAt(context: TreeContext, inode: Inode, place: Place): void {
   const now = context.now();
   const draft = batch.change(inode);
   draft.nlink++;
+  draft.parent = place.directory.ino;
   touchChanged(draft, now);
   batch.setName(place.directory, place.name, entryOf(inode.ino, kindOfMode(inode.record.mode)));
   touchModified(batch.change(place.directory), now);
@@ -275,8 +275,8 @@ function place(batch: Batch, inode: Inode, from: Place, to: Place, now: Timespec
   batch.setName(to.directory, to.name, entryOf(inode.ino, kindOfMode(inode.record.mode)));
   const draft = batch.change(inode);
   touchChanged(draft, now);
-  if (!inode.isDirectory || from.directory === to.directory) return;
   draft.parent = to.directory.ino;
+  if (!inode.isDirectory || from.directory === to.directory) return;
   countSubdirectory(batch.change(from.directory), -1);
   countSubdirectory(batch.change(to.directory), 1);
 }

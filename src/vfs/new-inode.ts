@@ -12,7 +12,7 @@ import { inherit } from './posix-acl.ts';
 import { type Acl, encodeAcl } from './posix-acl-format.ts';
 
 /** What a new inode has that is not inherited. */
-export type NewFields = Readonly<Partial<Pick<DraftRecord, 'nlink' | 'parent' | 'rdev' | 'target'>>>;
+export type NewFields = Readonly<Partial<Pick<DraftRecord, 'nlink' | 'rdev' | 'target'>>>;
 
 /** Makes an inode in `directory` and puts it into the batch. `mode` has its type bits and is not yet masked. */
 export function addInode(
@@ -36,6 +36,7 @@ export function addInode(
     },
     now,
   );
+  draft.parent = directory.ino;
   if (fields !== undefined) Object.assign(draft, fields);
   const inode = stack.newInode(draft);
   batch.create(inode);

@@ -319,6 +319,7 @@ describe('what changed and what it takes', () => {
     assert.deepEqual([a, b], ['base', 'try']);
     assert.deepEqual(changes[0], {
       path: '/README',
+      from: null,
       kind: 'removed',
       type: 'file',
       parts: [],

@@ -94,6 +94,11 @@ export class Session {
     return { fileSystem: files, isReadOnly: false, close: () => files.end() };
   }
 
+  /** Opens what a tree was, or a directory that one stands on, so that `readTree` gives it by its name. */
+  openState(state: TreeInfo): void {
+    this.trees.set(state.name, this.engine.openState(state));
+  }
+
   /** A fork to write to; opened once a run. */
   async writeTree(name: string): Promise<OpenTree> {
     const tree = await this.readTree(name);

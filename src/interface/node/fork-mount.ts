@@ -72,6 +72,11 @@ export class ForkMount {
     return this.#calls.fs;
   }
 
+  /** @internal The same, for other rooms. */
+  get files(): MountedFileSystem {
+    return this.#files;
+  }
+
   /** @internal Makes a fork of the tree as it is now, and leaves it closed. */
   async fork(name: string): Promise<void> {
     await this.#ask('fork', name, () => this.#client.request('fork', { source: this.#name, name }));

@@ -5,7 +5,8 @@
  * Invariants: no filesystem state lives here but the table of descriptor numbers; every failure of the core (`FsError`)
  * leaves as a plain error in Node's shape with the system call and the paths; wrong arguments fail as with Node.
  * Neighbours: below it vfs (the calls) and store (what the library opens); beside it interface/transfer, which
- * imports, and interface/owner, which mounts; above it only src/index.ts.
+ * imports, interface/lifecycle, which commits and merges, and interface/owner, which mounts; above it only
+ * src/index.ts.
  */
 export type { ErrorCode, StoreErrorCode } from '../../base/index.ts';
 export { StoreError } from '../../base/index.ts';
@@ -20,8 +21,9 @@ export type {
   GcReport,
   TreeInfo,
 } from '../../store/index.ts';
+export type { CommitReport, MergeReport } from '../lifecycle/index.ts';
 export type { IoMode } from '../owner/index.ts';
-export type { ImportProgress, ImportReport } from '../transfer/index.ts';
+export type { ExportReport, ImportProgress, ImportReport } from '../transfer/index.ts';
 export type { NodeFsOptions, SpaceCounts } from './core.ts';
 export type { ExtentDestination, SameExtentResult } from './extent-same.ts';
 export type { ForkMount, MountOptions, UnmountOptions } from './fork-mount.ts';
@@ -35,3 +37,9 @@ export type {
   StoreDedupeOptions,
   StoreImportOptions,
 } from './library-options.ts';
+export type {
+  CommitOptions,
+  ExportChangesOptions,
+  MergeOptions,
+  RollbackOptions,
+} from './lifecycle.ts';

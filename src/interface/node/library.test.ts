@@ -1,6 +1,6 @@
 /** The library as its users see it: stores, forks, snapshots, and what they refuse. */
 import assert from 'node:assert/strict';
-import { mkdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { StoreError } from '../../base/index.ts';
@@ -120,6 +120,40 @@ test('diff says what was added, removed and modified', async () => {
   assert.deepEqual(found.sort(), ['added /src/ü.ts', 'modified /src/a.ts', 'removed /link']);
   const back = (await fixture.base.diff('one')).map(({ kind, path }) => `${kind} ${path}`);
   assert.deepEqual(back.sort(), ['added /link', 'modified /src/a.ts', 'removed /src/ü.ts']);
+});
+
+test('a fork is committed, merged, rolled back, and its changes exported', async () => {
+  await using fixture = await LibraryFixture.open();
+  const { store, base, host } = fixture;
+  const project = join(host.path, 'project');
+  const one = await base.fork('one');
+  one.fs.writeFileSync('/new', 'new');
+  one.fs.renameSync('/link', '/src/link');
+  const [renamed] = (await one.diff()).filter(({ kind }) => kind === 'renamed');
+  assert.deepEqual([renamed?.from, renamed?.path], ['/link', '/src/link']);
+  const committed = await one.commit();
+  assert.deepEqual([committed.isDone, committed.written, committed.removed], [true, 2, 1]);
+  assert.equal(readFileSync(join(project, 'new'), 'utf8'), 'new');
+  const { whiteouts } = await one.exportChanges(join(host.path, 'layer.tar'));
+  assert.equal(whiteouts, 1);
+
+  const two = await base.fork('two');
+  two.fs.writeFileSync('/src/a.ts', 'two');
+  const file = two.fs.openSync('/src/a.ts', 'r');
+  await assert.rejects(two.merge('one'), { code: 'EBUSY', message: /open or mapped in this process/ });
+  two.fs.closeSync(file);
+  const merged = await two.merge('one');
+  assert.deepEqual([merged.isApplied, merged.conflicts], [true, []]);
+  assert.equal(two.fs.readFileSync('/new', 'utf8'), 'new');
+  assert.equal(two.fs.readFileSync('/src/a.ts', 'utf8'), 'two');
+  one.fs.writeFileSync('/src/a.ts', 'one');
+  const refused = await two.merge('one');
+  assert.deepEqual(refused.conflicts, [{ path: '/src/a.ts', kind: 'both-modified' }]);
+  assert.equal(await two.rollback(merged.keptAs ?? ''), 'two.before-rollback');
+  assert.equal(two.fs.existsSync('/new'), false);
+  await assert.rejects(two.rollback('nothing'), { code: 'ENOENT' });
+  assert.equal(two.fs.readFileSync('/src/a.ts', 'utf8'), 'two');
+  assert.ok((await store.fsck({ scrub: true })).isClean);
 });
 
 test('what is there can be opened by name, and only as what it is', async () => {

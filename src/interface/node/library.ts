@@ -17,18 +17,16 @@ import type {
   TreeInfo,
 } from '../../store/index.ts';
 import { diffTrees, StoreEngine, TreeCache } from '../../store/index.ts';
-import type { OpenFile } from '../../vfs/index.ts';
+import type { CommitReport, MergeReport } from '../lifecycle/index.ts';
 import { MountedTrees } from '../owner/index.ts';
+import type { ExportReport } from '../transfer/index.ts';
 import { importTree } from '../transfer/index.ts';
 import { checkInteger } from './arguments.ts';
 import type { SpaceCounts } from './core.ts';
-import { failureOf, systemFailure } from './errors.ts';
-import { type ExtentDestination, type SameExtentResult, shareExtents } from './extent-same.ts';
-import { openFile } from './files.ts';
-import { READ_ONLY } from './flags.ts';
+import { systemFailure } from './errors.ts';
+import type { ExtentDestination, SameExtentResult } from './extent-same.ts';
 import { checkMountPoint, type ForkMount, type MountOptions, mountFork, treeFailure } from './fork-mount.ts';
-import type { NodeFs, NodeFsWithDescriptors } from './fs.ts';
-import { createNodeFsWithDescriptors } from './fs.ts';
+import type { NodeFs } from './fs.ts';
 import type {
   ForkOptions,
   MapFileOptions,
@@ -36,6 +34,9 @@ import type {
   StoreDedupeOptions,
   StoreImportOptions,
 } from './library-options.ts';
+import type { CommitOptions, ExportChangesOptions, MergeOptions, RollbackOptions } from './lifecycle.ts';
+import { commitFork, exportForkChanges, mergeFork, rollbackFork } from './lifecycle.ts';
+import { OpenTree } from './open-tree.ts';
 
 /** A tree's name has no slash: what has one is a path. */
 function isHostPath(lower: string): boolean {
@@ -48,72 +49,6 @@ function named<T>(operation: string, name: string, call: () => T): T {
     return call();
   } catch (error) {
     throw treeFailure(operation, name, error);
-  }
-}
-
-/** An open tree with its fs: what Fork and Snapshot have in common. */
-class OpenTree {
-  readonly tree: Tree;
-  private readonly countSpace: () => SpaceCounts;
-  private nodeFs: NodeFsWithDescriptors | undefined;
-  private readonly onClose: (tree: OpenTree) => void;
-  private isOpen = true;
-
-  constructor(tree: Tree, countSpace: () => SpaceCounts, onClose: (tree: OpenTree) => void) {
-    this.tree = tree;
-    this.onClose = onClose;
-    this.countSpace = countSpace;
-  }
-
-  /** Made when it is first asked for: some hundred functions, which a fork that waits its turn has no use for. */
-  private get calls(): NodeFsWithDescriptors {
-    const { countSpace } = this;
-    this.nodeFs ??= createNodeFsWithDescriptors(this.tree.fileSystem, { countSpace });
-    return this.nodeFs;
-  }
-
-  get fs(): NodeFs {
-    return this.calls.fs;
-  }
-
-  /** Files of it are open or mapped. */
-  get isInUse(): boolean {
-    for (const inode of this.tree.stack.inodes.values()) if (inode.isInUse) return true;
-    return false;
-  }
-
-  map(file: string | Uint8Array | URL | number, options: MapFileOptions): View {
-    const { fileSystem } = this.tree;
-    const isDescriptor = typeof file === 'number';
-    const open = isDescriptor ? this.calls.fileOf(file, 'mmap') : openFile(fileSystem, file, READ_ONLY, 0);
-    try {
-      // The cast: this tree's own files alone are in its fs.
-      return fileSystem.map(open as OpenFile, options);
-    } catch (error) {
-      throw failureOf(error, 'mmap', isDescriptor ? undefined : file);
-    } finally {
-      // The view keeps the file alive, as a mapping does on Linux.
-      if (!isDescriptor) fileSystem.close(open as OpenFile);
-    }
-  }
-
-  extentSame(
-    source: string | Uint8Array | URL | number,
-    sourceOffset: number,
-    length: number,
-    destinations: readonly ExtentDestination[],
-  ): SameExtentResult[] {
-    const parts = { fileSystem: this.tree.fileSystem, calls: this.calls };
-    return shareExtents(parts, source, sourceOffset, length, destinations);
-  }
-
-  /** Closes the descriptors, then the tree. May be called twice. */
-  close(): void {
-    if (!this.isOpen) return;
-    this.isOpen = false;
-    this.onClose(this);
-    this.nodeFs?.closeAll();
-    this.tree.close();
   }
 }
 
@@ -171,7 +106,7 @@ export class Fork {
   readonly #source: string;
   #open: OpenTree | undefined;
   #mount: ForkMount | undefined;
-  #state: 'open' | 'mounting' | 'mounted' | 'unmounted' | 'closed' = 'open';
+  #state: 'open' | 'mounting' | 'mounted' | 'released' | 'closed' = 'open';
 
   constructor(store: Store, tree: OpenTree, name: string, source: string) {
     this.#store = store;
@@ -189,8 +124,8 @@ export class Fork {
         throw systemFailure('EBUSY', operation, this.name, undefined, this.#whereMounted());
       case 'closed':
         throw systemFailure('EBADF', operation, this.name);
-      case 'unmounted':
-        // EBUSY where programs still use what was unmounted lazily.
+      case 'released':
+        // After a mount, or what changed the fork as a whole. EBUSY where programs use what was unmounted lazily.
         this.#open = this.#store.openTree(this.name, 'fork');
         this.#state = 'open';
     }
@@ -271,28 +206,74 @@ export class Fork {
    * directory; ENODEV, EPERM where the host does not let us.
    */
   async mount(directory: string, options: MountOptions = {}): Promise<ForkMount> {
-    const tree = this.#tree('mount');
+    this.#tree('mount');
     const place = named('mount', this.name, () => checkMountPoint(directory));
-    if (tree.isInUse) {
-      const note = 'files of it are open or mapped in this process: close them first';
-      throw systemFailure('EBUSY', 'mount', this.name, undefined, note);
-    }
+    this.#release('mount');
     this.#state = 'mounting';
-    this.#open = undefined;
     try {
-      tree.close();
       this.#mount = await this.#store.mountFork(this.name, place, options, () => this.#takeBack());
       this.#state = 'mounted';
       return this.#mount;
     } catch (error) {
-      this.#state = 'unmounted';
+      this.#state = 'released';
       throw treeFailure('mount', this.name, error);
     }
   }
 
+  /** Lets go of the tree until it is used again: for what another tree is put in the place of. */
+  #release(operation: string): void {
+    const tree = this.#tree(operation);
+    if (tree.isInUse) {
+      const note = 'files of it are open or mapped in this process: close them first';
+      throw systemFailure('EBUSY', operation, this.name, undefined, note);
+    }
+    this.#state = 'released';
+    this.#open = undefined;
+    tree.close();
+  }
+
+  /**
+   * Puts what the fork changed into the host directory that it was imported from, or `to` another. Every file there is
+   * the old one or the new one at any moment; what fails half way is finished by a further commit. What has changed
+   * there since is a conflict: then nothing is written and `isDone` is false, unless told otherwise. ENOENT, EBUSY
+   * (another commit is at work there), EINVAL (it is in the store), ENOSPC, EACCES, EIO.
+   */
+  async commit(options: CommitOptions = {}): Promise<CommitReport> {
+    return await commitFork(this.#store.engine, this.name, options);
+  }
+
+  /**
+   * Brings what the tree `from` changed since both were one into this fork, wholly or not at all. With conflicts
+   * nothing is changed and `isApplied` is false, unless told otherwise. `fs` has to be taken anew afterwards. EBUSY
+   * while files are open or mapped here or it is mounted; EINVAL when the two have nothing in common.
+   */
+  async merge(from: string, options: MergeOptions = {}): Promise<MergeReport> {
+    this.#release('merge');
+    return await mergeFork(this.#store.engine, from, this.name, options);
+  }
+
+  /**
+   * Makes the fork what a snapshot is. What it was is kept as a snapshot, whose name is returned, unless it is to be
+   * discarded. `fs` has to be taken anew. EBUSY while files are open or mapped here or it is mounted; ENOENT.
+   */
+  async rollback(snapshot: string, options: RollbackOptions = {}): Promise<string | undefined> {
+    this.#release('rollback');
+    return await rollbackFork(this.#store.engine, this.name, snapshot, options);
+  }
+
+  /**
+   * Writes what the fork changed, with whiteouts for what is gone, as a layer: a tar of the OCI image specification, or
+   * an upper directory of overlayfs. EEXIST, ENOTEMPTY of the destination; EINVAL for a name that no tar layer can say.
+   */
+  async exportChanges(destination: string, options: ExportChangesOptions = {}): Promise<ExportReport> {
+    const files = this.#mount?.files ?? this.#tree('export').tree.fileSystem;
+    const tree = { name: this.name, source: this.#source, files };
+    return await exportForkChanges(this.#store.engine, tree, destination, options);
+  }
+
   #takeBack(): void {
     this.#mount = undefined;
-    if (this.#state !== 'closed') this.#state = 'unmounted';
+    if (this.#state !== 'closed') this.#state = 'released';
   }
 
   /**
@@ -384,10 +365,13 @@ export class Store {
     return this.engine.list();
   }
 
-  /** How the tree `to` differs from the tree `from`: what was added, removed, modified. Paths are absolute text. */
+  /** How the tree `to` differs from the tree `from`: added, removed, modified, renamed. Paths are absolute text. */
   async diff(from: string, to: string): Promise<Change[]> {
     const changes = await this.#changes(from, to);
-    return changes.map((change) => ({ ...change, path: nameToString(change.path) }));
+    return changes.map((change) => {
+      const from = change.from === undefined ? undefined : nameToString(change.from);
+      return { ...change, path: nameToString(change.path), from };
+    });
   }
 
   async #changes(from: string, to: string): Promise<Change[]> {

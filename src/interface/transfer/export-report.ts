@@ -27,6 +27,8 @@ export interface ExportReport {
   readonly symlinks: number;
   readonly specials: number;
   readonly hardLinks: number;
+  /** Of an export of changes: names that it takes away. */
+  readonly whiteouts: number;
   /** Sum of file sizes. */
   readonly apparentBytes: number;
   readonly durationMs: number;
@@ -47,6 +49,7 @@ export class ExportTally {
   symlinks = 0;
   specials = 0;
   hardLinks = 0;
+  whiteouts = 0;
   apparentBytes = 0;
   readonly notes: ExportNote[] = [];
   private readonly noted = new Set<string>();
@@ -63,7 +66,7 @@ export class ExportTally {
   }
 
   report(name: string, destination: string, format: ExportFormat, durationMs: number): ExportReport {
-    const { files, directories, symlinks, specials, hardLinks, apparentBytes, notes } = this;
+    const { files, directories, symlinks, specials, hardLinks, whiteouts, apparentBytes, notes } = this;
     return {
       name,
       destination,
@@ -73,6 +76,7 @@ export class ExportTally {
       symlinks,
       specials,
       hardLinks,
+      whiteouts,
       apparentBytes,
       durationMs,
       notes,

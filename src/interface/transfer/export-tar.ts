@@ -1,7 +1,7 @@
 /** A tree as a tar archive on a stream. Holes are written out as zeros: tar has no portable form for them. */
 import { once } from 'node:events';
 import type { Writable } from 'node:stream';
-import { nameToBytes } from '../../base/index.ts';
+import { type Name, nameToBytes } from '../../base/index.ts';
 import type { ExportTally } from './export-report.ts';
 import {
   isDirectoryMode,
@@ -22,6 +22,8 @@ import { childPath, type TreeItem, type TreeReader, timesOf } from './tree-walk.
 
 const ZEROS = Buffer.alloc(1024 * 1024);
 const NOTHING = Buffer.alloc(0);
+/** Before the name of what a layer takes away. */
+export const WHITEOUT = '.wh.';
 
 const TYPES: Readonly<Record<number, TarType | undefined>> = {
   [S_IFREG]: 'file',
@@ -59,12 +61,21 @@ export class TarExport {
   private async directory(item: TreeItem): Promise<void> {
     this.tally.directories++;
     await this.put(encodeTarHeader(entryOf(item, 'directory', NOTHING)));
+    for (const name of this.reader.whiteouts(item.path)) await this.whiteout(item, name);
     for (const name of this.reader.names(item.path)) {
       const child = this.reader.item(childPath(item.path, name));
       if (isDirectoryMode(child.attributes.mode)) await this.directory(child);
       else await this.entry(child);
       if (this.pacing.isDue) await this.pacing.turn();
     }
+  }
+
+  /** OCI image specification, layer.md, "Whiteouts": an empty file whose name is that of what goes, after `.wh.`. */
+  private async whiteout(directory: TreeItem, name: Name): Promise<void> {
+    const header = entryOf(directory, 'file', NOTHING);
+    const path = archivePath(childPath(directory.path, `${WHITEOUT}${name}`));
+    await this.put(encodeTarHeader({ ...header, path, mode: 0, sizeBytes: 0, xattrs: [] }));
+    this.tally.whiteouts++;
   }
 
   private async entry(item: TreeItem): Promise<void> {

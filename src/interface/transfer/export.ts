@@ -3,6 +3,8 @@ import { once } from 'node:events';
 import { createWriteStream } from 'node:fs';
 import path from 'node:path';
 import type { Writable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { createGzip } from 'node:zlib';
 import { codeOfErrno, FsError } from '../../base/index.ts';
 import type { System } from '../../sys/index.ts';
 import type { TreeFiles } from '../../vfs/index.ts';
@@ -68,9 +70,18 @@ export async function exportFileSystem(
   destination: string | Writable,
   options: ExportOptions = {},
 ): Promise<ExportReport> {
+  return await exportReader(system, new TreeReader(name, fileSystem), destination, options);
+}
+
+/** Writes what a reader shows. */
+export async function exportReader(
+  system: System,
+  reader: TreeReader,
+  destination: string | Writable,
+  options: ExportOptions,
+): Promise<ExportReport> {
   const started = performance.now();
   const tally = new ExportTally();
-  const reader = new TreeReader(name, fileSystem);
   const pacing = new Pacing(() => {
     const { files, directories, apparentBytes: bytes } = tally;
     options.progress?.({ files, directories, bytes, path: reader.lastPath });
@@ -86,13 +97,23 @@ export async function exportFileSystem(
   } else {
     await new DirectoryExport(system, reader, tally, pacing, Buffer.from(where, 'utf8')).all();
   }
-  return tally.report(name, where, format, performance.now() - started);
+  return tally.report(reader.name, where, format, performance.now() - started);
 }
+
+/** A tar whose name says so is compressed. */
+const GZIPPED = /\.(?:gz|tgz)$/;
 
 async function toTarFile(file: string, write: (output: Writable) => Promise<void>): Promise<void> {
   const output = createWriteStream(file, { flags: 'wx', highWaterMark: 4 * 1024 * 1024 });
   try {
     await once(output, 'open');
+    output.on('error', leftToTheWriter);
+    if (GZIPPED.test(file)) {
+      const gzip = createGzip();
+      const written = pipeline(gzip, output);
+      await Promise.all([written, write(gzip).then(() => gzip.end())]);
+      return;
+    }
     await write(output);
     output.end();
     await once(output, 'close');
@@ -100,6 +121,11 @@ async function toTarFile(file: string, write: (output: Writable) => Promise<void
     output.destroy();
     throw asFsError(error, file);
   }
+}
+
+/** The next write, or the end, finds that the stream has failed; what destroying it ends is no news. */
+function leftToTheWriter(): void {
+  // Nothing: see above.
 }
 
 /** An error of node:fs in our own shape. */

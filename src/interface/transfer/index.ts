@@ -10,7 +10,14 @@
  * Neighbours: `store` below gives the LayerBuilder and the open trees, `sys` the host's calls;
  * `interface/cli` and `interface/node` beside it call it.
  */
+
 export { type ExportOptions, type ExportSource, exportFileSystem, exportTree } from './export.ts';
+export {
+  type ChangedTree,
+  type ChangesFormat,
+  type ChangesOptions,
+  exportChanges,
+} from './export-changes.ts';
 export type {
   ExportFormat,
   ExportNote,
@@ -18,7 +25,11 @@ export type {
   ExportProgress,
   ExportReport,
 } from './export-report.ts';
+export { ExportTally } from './export-report.ts';
 export { type DataSegment, dataSegments, joinHost, onHost, showHost } from './host-tree.ts';
+export { HostWriter } from './host-writer.ts';
 export { importTree } from './import.ts';
 export type { ImportNote, ImportNoteKind, ImportProgress, ImportReport } from './import-report.ts';
+export { Pacing } from './pacing.ts';
 export type { ImportOptions } from './tree-import.ts';
+export { type TreeItem, TreeReader } from './tree-walk.ts';

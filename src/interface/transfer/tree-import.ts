@@ -55,6 +55,8 @@ interface LinkedInode {
   readonly content: FileContent | undefined;
   readonly hasXattrs: boolean;
   readonly target: string;
+  /** The directory of its first name. */
+  readonly parent: Ino;
   names: number;
 }
 
@@ -277,7 +279,9 @@ export class TreeImport {
   private storeSingle(place: Place, { stat, content, xattrs }: Taken): void {
     const ino = this.builder.newIno();
     this.builder.putDentry(place.directory, place.name, ino, kindOfMode(stat.mode));
-    this.storeInode(ino, { ino, stat, content, hasXattrs: xattrs.size > 0, target: '', names: 1 });
+    const hasXattrs = xattrs.size > 0;
+    const { directory: parent } = place;
+    this.storeInode(ino, { ino, stat, content, hasXattrs, target: '', names: 1, parent });
     this.storeParts(ino, content, xattrs);
     this.count(content);
   }
@@ -305,6 +309,7 @@ export class TreeImport {
         blocks: content.runs.reduce((sum, run) => sum + run.count, 0),
         extentLayer: content.runs.length > 0 ? this.builder.layer : 0,
         xattrLayer: inode.hasXattrs ? this.builder.layer : 0,
+        parent: inode.parent,
         target: inode.target,
       }),
     );
@@ -419,7 +424,8 @@ export class TreeImport {
     }
     const ino = this.builder.newIno();
     if (xattrs.size > 0) this.builder.putXattrs(ino, xattrs);
-    return { ino, stat, content: undefined, hasXattrs: xattrs.size > 0, target, names: 1 };
+    const hasXattrs = xattrs.size > 0;
+    return { ino, stat, content: undefined, hasXattrs, target, names: 1, parent: place.directory };
   }
 
   /** One of several names of a file. The first one brings the content, the others only count. */
@@ -451,7 +457,8 @@ export class TreeImport {
     const ino = this.builder.newIno();
     this.storeParts(ino, content, xattrs);
     this.count(content);
-    return { ino, stat, content, hasXattrs: xattrs.size > 0, target: '', names: 1 };
+    const hasXattrs = xattrs.size > 0;
+    return { ino, stat, content, hasXattrs, target: '', names: 1, parent: place.directory };
   }
 
   /** Link counts are known only when the whole tree has been seen: a name outside of it does not count. */

@@ -79,6 +79,11 @@ export class TreeReader {
     );
   }
 
+  /** Names that a layer takes away from a directory; a whole tree takes nothing away. */
+  whiteouts(_path: string): readonly Name[] {
+    return [];
+  }
+
   /** Visits the data of a file in pieces; `bytes` is good until the next one. Holes are not visited. */
   async readData(
     item: TreeItem,

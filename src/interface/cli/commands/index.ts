@@ -1,6 +1,7 @@
 /** All commands, in the order in which `ramet --help` lists them. */
 import type { Command } from 'commander';
 import { register as cat } from './cat.ts';
+import { register as commit } from './commit.ts';
 import { register as cp } from './cp.ts';
 import { register as dedupe } from './dedupe.ts';
 import { register as demo } from './demo.ts';
@@ -14,10 +15,12 @@ import { register as gc } from './gc.ts';
 import { register as importTree } from './import.ts';
 import { register as init } from './init.ts';
 import { register as ls } from './ls.ts';
+import { register as merge } from './merge.ts';
 import { register as mount } from './mount.ts';
 import { register as owner } from './owner.ts';
 import { register as pages } from './pages.ts';
 import { register as rm } from './rm.ts';
+import { register as rollback } from './rollback.ts';
 import { register as run } from './run.ts';
 import { register as snapshot } from './snapshot.ts';
 import { register as stat } from './stat.ts';
@@ -33,6 +36,9 @@ export const COMMANDS: readonly ((program: Command) => void)[] = [
   cp,
   rm,
   diff,
+  commit,
+  merge,
+  rollback,
   exportTree,
   run,
   mount,

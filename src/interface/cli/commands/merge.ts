@@ -1,0 +1,47 @@
+/** `ramet merge`: what one fork changed comes into another. */
+import { type Command, Option } from 'commander';
+import type { Favour } from '../../lifecycle/index.ts';
+import { examples } from '../examples.ts';
+import { mergeAndTell } from '../merging.ts';
+import { withSession } from '../session.ts';
+
+interface MergeFlags {
+  readonly base?: string;
+  readonly ours?: boolean;
+  readonly theirs?: boolean;
+  readonly markers?: boolean;
+  readonly discard?: boolean;
+}
+
+export function register(program: Command): void {
+  program
+    .command('merge')
+    .description('bring what one tree changed into a fork; with conflicts nothing is changed unless told')
+    .argument('<from>', 'the fork or snapshot whose changes are taken')
+    .argument('<into>', 'the fork that gets them')
+    .option('--base <tree>', 'what both are compared with (else what they have in common)')
+    .addOption(
+      new Option('--ours', 'where both changed something, keep what INTO has').conflicts([
+        'theirs',
+        'markers',
+      ]),
+    )
+    .addOption(
+      new Option('--theirs', 'where both changed something, take what FROM has').conflicts('markers'),
+    )
+    .option('--markers', 'write both into texts, between conflict markers, and keep the rest (exit code 1)')
+    .option('--discard', 'keep no snapshot of what INTO was')
+    .addHelpText('after', examples('ramet merge try-1 main', 'ramet merge try-1 main --theirs'))
+    .action((from: string, into: string, flags: MergeFlags, command: Command) =>
+      withSession(command, async (session) => {
+        const { base, discard } = flags;
+        await mergeAndTell(session, from, into, { base, discard, favour: favourOf(flags) });
+      }),
+    );
+}
+
+function favourOf({ ours, theirs, markers }: MergeFlags): Favour {
+  if (ours === true) return 'ours';
+  if (theirs === true) return 'theirs';
+  return markers === true ? 'markers' : 'none';
+}

@@ -1,0 +1,77 @@
+/** An open tree with its fs: what `Fork` and `Snapshot` of the library have in common. */
+import type { View } from '../../mapping/index.ts';
+import type { Tree } from '../../store/index.ts';
+import type { OpenFile } from '../../vfs/index.ts';
+import type { SpaceCounts } from './core.ts';
+import { failureOf } from './errors.ts';
+import { type ExtentDestination, type SameExtentResult, shareExtents } from './extent-same.ts';
+import { openFile } from './files.ts';
+import { READ_ONLY } from './flags.ts';
+import type { NodeFs, NodeFsWithDescriptors } from './fs.ts';
+import { createNodeFsWithDescriptors } from './fs.ts';
+import type { MapFileOptions } from './library-options.ts';
+
+export class OpenTree {
+  readonly tree: Tree;
+  private readonly countSpace: () => SpaceCounts;
+  private nodeFs: NodeFsWithDescriptors | undefined;
+  private readonly onClose: (tree: OpenTree) => void;
+  private isOpen = true;
+
+  constructor(tree: Tree, countSpace: () => SpaceCounts, onClose: (tree: OpenTree) => void) {
+    this.tree = tree;
+    this.onClose = onClose;
+    this.countSpace = countSpace;
+  }
+
+  /** Made when it is first asked for: some hundred functions, which a fork that waits its turn has no use for. */
+  private get calls(): NodeFsWithDescriptors {
+    const { countSpace } = this;
+    this.nodeFs ??= createNodeFsWithDescriptors(this.tree.fileSystem, { countSpace });
+    return this.nodeFs;
+  }
+
+  get fs(): NodeFs {
+    return this.calls.fs;
+  }
+
+  /** Files of it are open or mapped. */
+  get isInUse(): boolean {
+    for (const inode of this.tree.stack.inodes.values()) if (inode.isInUse) return true;
+    return false;
+  }
+
+  map(file: string | Uint8Array | URL | number, options: MapFileOptions): View {
+    const { fileSystem } = this.tree;
+    const isDescriptor = typeof file === 'number';
+    const open = isDescriptor ? this.calls.fileOf(file, 'mmap') : openFile(fileSystem, file, READ_ONLY, 0);
+    try {
+      // The cast: this tree's own files alone are in its fs.
+      return fileSystem.map(open as OpenFile, options);
+    } catch (error) {
+      throw failureOf(error, 'mmap', isDescriptor ? undefined : file);
+    } finally {
+      // The view keeps the file alive, as a mapping does on Linux.
+      if (!isDescriptor) fileSystem.close(open as OpenFile);
+    }
+  }
+
+  extentSame(
+    source: string | Uint8Array | URL | number,
+    sourceOffset: number,
+    length: number,
+    destinations: readonly ExtentDestination[],
+  ): SameExtentResult[] {
+    const parts = { fileSystem: this.tree.fileSystem, calls: this.calls };
+    return shareExtents(parts, source, sourceOffset, length, destinations);
+  }
+
+  /** Closes the descriptors, then the tree. May be called twice. */
+  close(): void {
+    if (!this.isOpen) return;
+    this.isOpen = false;
+    this.onClose(this);
+    this.nodeFs?.closeAll();
+    this.tree.close();
+  }
+}

@@ -1,0 +1,106 @@
+/** What differs between an inode of one tree and an inode of another; reads content only where extents differ. */
+import { BLOCK_SIZE, type BlobId, type Ino } from '../base/index.ts';
+import type { BlobSpace } from '../blob/index.ts';
+import { ExtentMap } from '../extent/index.ts';
+import type { InodeRecord } from '../meta/index.ts';
+import type { StoredTree } from './stored-tree.ts';
+
+export type ChangedPart = 'content' | 'mode' | 'owner' | 'times' | 'xattrs' | 'target' | 'device';
+
+const DT_DIR = 4;
+const DT_LNK = 10;
+const PIECE_BLOCKS = 256;
+
+export class InodeComparison {
+  private readonly before: StoredTree;
+  private readonly after: StoredTree;
+  private readonly contents: ContentComparison;
+
+  constructor(blobs: BlobSpace, before: StoredTree, after: StoredTree) {
+    this.contents = new ContentComparison(blobs);
+    this.before = before;
+    this.after = after;
+  }
+
+  /** Both are of one kind, a DT_* value. */
+  parts(before: Ino, after: Ino, kind: number): ChangedPart[] {
+    const old = this.before.record(before);
+    const now = this.after.record(after);
+    if (old === undefined || now === undefined) return [];
+    const parts = kind === DT_DIR ? [] : this.changedContent(before, old, after, now, kind);
+    if (old.mode !== now.mode) parts.push('mode');
+    if (old.uid !== now.uid || old.gid !== now.gid) parts.push('owner');
+    if (kind !== DT_DIR && !isSameModification(old, now)) parts.push('times');
+    if (!isSameXattrs(this.before.xattrs(before, old), this.after.xattrs(after, now))) parts.push('xattrs');
+    return parts;
+  }
+
+  private changedContent(
+    before: Ino,
+    old: InodeRecord,
+    after: Ino,
+    now: InodeRecord,
+    kind: number,
+  ): ChangedPart[] {
+    const parts: ChangedPart[] = [];
+    if (old.target !== now.target) parts.push('target');
+    if (old.rdev !== now.rdev) parts.push('device');
+    const isOneMap = before === after && old.extentLayer === now.extentLayer;
+    if (kind === DT_LNK) return parts;
+    if (old.size !== now.size) {
+      parts.push('content');
+    } else if (!isOneMap) {
+      const runsBefore = ExtentMap.fromRuns(this.before.runs(before, old));
+      const runsAfter = ExtentMap.fromRuns(this.after.runs(after, now));
+      if (!this.contents.isSame(runsBefore, runsAfter, old.size)) parts.push('content');
+    }
+    return parts;
+  }
+}
+
+/** Whether two files of one size have the same bytes; reads only blocks that do not lie in one place. */
+class ContentComparison {
+  private readonly blobs: BlobSpace;
+  private readonly left = Buffer.allocUnsafe(PIECE_BLOCKS * BLOCK_SIZE);
+  private readonly right = Buffer.allocUnsafe(PIECE_BLOCKS * BLOCK_SIZE);
+
+  constructor(blobs: BlobSpace) {
+    this.blobs = blobs;
+  }
+
+  isSame(before: ExtentMap, after: ExtentMap, sizeBytes: number): boolean {
+    const blocks = Math.ceil(sizeBytes / BLOCK_SIZE);
+    let block = 0;
+    while (block < blocks) {
+      before.locate(block);
+      after.locate(block);
+      const isOnePlace = before.foundBlob === after.foundBlob && before.foundPhysical === after.foundPhysical;
+      const most = isOnePlace ? Number.POSITIVE_INFINITY : PIECE_BLOCKS;
+      const count = Math.min(before.foundCount, after.foundCount, blocks - block, most);
+      if (!isOnePlace) {
+        const bytes = Math.min(count * BLOCK_SIZE, sizeBytes - block * BLOCK_SIZE);
+        const left = this.read(before.foundBlob, before.foundPhysical, bytes, this.left);
+        const right = this.read(after.foundBlob, after.foundPhysical, bytes, this.right);
+        if (!left.equals(right)) return false;
+      }
+      block += count;
+    }
+    return true;
+  }
+
+  private read(blob: BlobId | 0, physical: number, bytes: number, target: Buffer): Buffer {
+    if (blob === 0) target.fill(0, 0, bytes);
+    else this.blobs.read(blob, physical * BLOCK_SIZE, target, 0, bytes);
+    return target.subarray(0, bytes);
+  }
+}
+
+function isSameModification(a: InodeRecord, b: InodeRecord): boolean {
+  return a.mtimeSeconds === b.mtimeSeconds && a.mtimeNanoseconds === b.mtimeNanoseconds;
+}
+
+function isSameXattrs(a: ReadonlyMap<string, Buffer>, b: ReadonlyMap<string, Buffer>): boolean {
+  if (a.size !== b.size) return false;
+  for (const [name, value] of a) if (b.get(name)?.equals(value) !== true) return false;
+  return true;
+}

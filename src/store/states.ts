@@ -1,0 +1,129 @@
+/**
+ * States of trees: what two trees have in common, a fork of it, and a fork that becomes what another tree is. Each is
+ * one transaction, so that a fork is wholly one state or wholly the other, whatever happens meanwhile.
+ */
+import { FsError, type LayerId } from '../base/index.ts';
+import { commonLayer } from './diff.ts';
+import type { StoreEngine } from './engine.ts';
+import { checkTreeName } from './layout.ts';
+import type { StoredTree } from './stored-tree.ts';
+import type { Tree, TreeInfo } from './tree.ts';
+import { retire } from './uppers.ts';
+
+/** What both trees were when they parted, under a name that no tree has; undefined where they never were one. */
+export function commonState(a: StoredTree, b: StoredTree): TreeInfo | undefined {
+  const layer = commonLayer(a, b);
+  return layer === undefined ? undefined : { ...a.info, kind: 'snapshot', layer, name: 'common:base' };
+}
+
+/** The directory of the host that a fork stands on, as it is now; undefined of a fork that stands on none. */
+export function hostState(engine: StoreEngine, name: string): TreeInfo | undefined {
+  const info = engine.info(name);
+  const layer = engine.storedTree(info).chain.at(-1);
+  const isHost = layer !== undefined && engine.rows.layer(layer).state === 'frozen';
+  if (!info.source.startsWith('/') || info.kind !== 'fork' || !isHost) return undefined;
+  return { ...info, kind: 'snapshot', layer, name: info.source };
+}
+
+/** A writable fork of a state, opened. EINVAL, EEXIST. */
+export function forkState(engine: StoreEngine, state: TreeInfo, name: string, source: string): Tree {
+  checkTreeName(name, 'fork');
+  engine.tables.transaction(() => {
+    engine.rows.requireFree(name, 'fork');
+    engine.rows.insertFork(name, state.root, state.layer, source);
+  });
+  return engine.openTree(name);
+}
+
+export interface ReplaceOptions {
+  /** Keep what the fork was as a snapshot of this name. */
+  readonly keepAs?: string | undefined;
+  /** Open forks that are dropped in the same transaction. */
+  readonly drops?: readonly Tree[];
+  /** The layer that the fork had when it was looked at: EBUSY when it was written to since. */
+  readonly unchangedSince?: LayerId;
+}
+
+/**
+ * The fork `name` becomes what the tree `source` is (a snapshot, or a fork that was just frozen). It must not be open:
+ * EBUSY. ENOENT, EEXIST (`keepAs`). Where it fails the fork is as it was.
+ */
+export function replaceTree(
+  engine: StoreEngine,
+  name: string,
+  source: string,
+  { keepAs, drops = [], unchangedSince }: ReplaceOptions,
+): void {
+  if (engine.info(name).kind !== 'fork') throw new FsError('EROFS', { syscall: 'rollback', path: name });
+  if (keepAs !== undefined) checkTreeName(keepAs, 'rollback');
+  const tree = engine.openTree(name);
+  const { tables, rows } = engine;
+  try {
+    if (unchangedSince !== undefined) requireUnchanged(tree, unchangedSince);
+    if (keepAs !== undefined) engine.freeze(tree);
+    const from = engine.info(source, 'rollback');
+    tables.transaction(() => {
+      const layer = engine.frozenTopOf(source, from, 'rollback');
+      if (keepAs !== undefined) {
+        rows.requireFree(keepAs, 'rollback');
+        const before = engine.frozenTopOf(name, tree.info, 'rollback');
+        rows.insertSnapshot(keepAs, before, tree.info.root, name);
+      }
+      rows.replaceFork(tree.info, from.root, layer);
+      for (const { info } of drops) tables.trees.remove(info.name);
+    });
+  } catch (error) {
+    tree.close();
+    throw error;
+  }
+  for (const gone of [tree, ...drops]) giveUp(gone);
+}
+
+function giveUp(tree: Tree): void {
+  if (tree.isClosed) return;
+  if (tree.stack.upper !== undefined) retire(tree.stack.upper);
+  tree.giveUp();
+}
+
+/** Drops forks that are open here, with all that was written to them. Those that are closed are left alone. */
+export function dropOpen({ tables }: StoreEngine, trees: readonly Tree[]): void {
+  const open = trees.filter((tree) => !tree.isClosed);
+  try {
+    tables.transaction(() => {
+      for (const { info } of open) tables.trees.remove(info.name);
+    });
+  } finally {
+    for (const tree of open) giveUp(tree);
+  }
+}
+
+function requireUnchanged({ info, stack }: Tree, layer: LayerId): void {
+  if (info.layer === layer && stack.writable().isPristine && stack.dirty.size === 0) return;
+  const note = 'it was changed meanwhile: try again';
+  throw new FsError('EBUSY', { syscall: 'rollback', path: info.name, note });
+}
+
+/** A snapshot gets another name, whose owner goes, with the other snapshots named. ENOENT. */
+export function renameSnapshot(
+  engine: StoreEngine,
+  from: string,
+  to: string,
+  drops: readonly string[],
+): void {
+  checkTreeName(to, 'rename');
+  const { trees } = engine.tables;
+  engine.tables.transaction(() => {
+    const record = trees.get(from);
+    if (record === undefined) throw new FsError('ENOENT', { syscall: 'rename', path: from });
+    for (const name of [from, ...drops]) trees.remove(name);
+    trees.put(to, record);
+  });
+}
+
+/** The first of `stem`, `stem-2`, `stem-3` … that no tree has. */
+export function freeName(engine: StoreEngine, stem: string): string {
+  const taken = new Set(engine.list().map(({ name }) => name));
+  let name = stem;
+  for (let count = 2; taken.has(name); count++) name = `${stem}-${count}`;
+  return name;
+}

@@ -1,0 +1,94 @@
+/**
+ * The paths of inodes in a stored tree. A directory's record names the directory that holds it. The record of anything
+ * else says only which directory was the last to get a name of it: that is looked into first, and where the names found
+ * are fewer than the record counts (hard links), the tree is walked once for all that are missing.
+ */
+import { assert, type Ino, type Name } from '../base/index.ts';
+import type { StoredTree } from './stored-tree.ts';
+
+/** One name of an inode. */
+export interface NamePlace {
+  readonly directory: Ino;
+  readonly name: Name;
+}
+
+const DT_DIR = 4;
+
+export class TreePaths {
+  private readonly tree: StoredTree;
+  /** Names by inode, of directories that were looked into. */
+  private readonly namesIn = new Map<Ino, ReadonlyMap<Ino, readonly Name[]>>();
+  private readonly directories = new Map<Ino, string>();
+
+  constructor(tree: StoredTree) {
+    this.tree = tree;
+    this.directories.set(tree.info.root, '');
+  }
+
+  /** Path of a living directory without a closing slash: '' for the root. */
+  directory(ino: Ino): string {
+    let path = this.directories.get(ino);
+    if (path === undefined) {
+      const parent = this.tree.record(ino)?.parent;
+      const name = parent === undefined ? undefined : this.names(parent).get(ino)?.[0];
+      assert(parent !== undefined && name !== undefined, 'a living directory has a name in its parent');
+      path = `${this.directory(parent)}/${name}`;
+      this.directories.set(ino, path);
+    }
+    return path;
+  }
+
+  path({ directory, name }: NamePlace): string {
+    return `${this.directory(directory)}/${name}`;
+  }
+
+  private names(directory: Ino): ReadonlyMap<Ino, readonly Name[]> {
+    let names = this.namesIn.get(directory);
+    if (names === undefined) {
+      const byIno = new Map<Ino, Name[]>();
+      for (const [name, { ino }] of this.tree.list(directory)) {
+        const known = byIno.get(ino);
+        if (known === undefined) byIno.set(ino, [name]);
+        else known.push(name);
+      }
+      names = byIno;
+      this.namesIn.set(directory, names);
+    }
+    return names;
+  }
+
+  /** All names of living inodes; the root has none. */
+  of(inos: Iterable<Ino>): ReadonlyMap<Ino, readonly NamePlace[]> {
+    const places = new Map<Ino, NamePlace[]>();
+    const missing = new Map<Ino, NamePlace[]>();
+    for (const ino of inos) {
+      const record = this.tree.record(ino);
+      if (record === undefined || record.nlink === 0 || ino === this.tree.info.root) continue;
+      const isDirectory = record.mode >>> 12 === DT_DIR;
+      const found = this.isDirectory(record.parent) ? (this.names(record.parent).get(ino) ?? []) : [];
+      const list = found.map((name) => ({ directory: record.parent, name }));
+      places.set(ino, list);
+      if (list.length < (isDirectory ? 1 : record.nlink)) missing.set(ino, list);
+    }
+    if (missing.size > 0) this.search(this.tree.info.root, missing);
+    return places;
+  }
+
+  private isDirectory(ino: Ino): boolean {
+    const record = ino === 0 ? undefined : this.tree.record(ino);
+    return record !== undefined && record.nlink > 0 && record.mode >>> 12 === DT_DIR;
+  }
+
+  private search(root: Ino, missing: ReadonlyMap<Ino, NamePlace[]>): void {
+    const directories = [root];
+    for (let directory = directories.pop(); directory !== undefined; directory = directories.pop()) {
+      for (const [name, { ino, kind }] of this.tree.list(directory)) {
+        if (kind === DT_DIR) directories.push(ino);
+        const list = missing.get(ino);
+        if (list?.every((place) => place.directory !== directory || place.name !== name)) {
+          list.push({ directory, name });
+        }
+      }
+    }
+  }
+}
