@@ -333,11 +333,7 @@ export class StoreEngine {
     return this.openTree(name);
   }
 
-  /**
-   * Makes a writable tree over a directory of the host, of which nothing is read. Changes of the directory show in the
-   * fork wherever it has recorded none of its own; with `isPinned` copy-up takes a file's bytes, else refers to them.
-   * EINVAL (name), EEXIST, ENOENT, ENOTDIR, ELOOP (a mount of this store).
-   */
+  /** Makes a writable tree over a directory of the host: docs/host-trees.md. EINVAL, EEXIST, ENOENT, ENOTDIR, ELOOP. */
   forkHost(directory: string, name: string, isPinned: boolean): Tree {
     checkTreeName(name, 'fork');
     this.requireOpen('fork');
