@@ -24,6 +24,8 @@ export interface MountContender {
   copy(): Promise<MountedCopy>;
   /** Anonymous memory of the processes that serve the copies, in bytes; 0 where the kernel does. */
   servingBytes(): Promise<number>;
+  /** Has the serving process give back what idle copies hold. Resolves to the milliseconds of CPU time it took. */
+  trim?(): Promise<number>;
   close(): Promise<void>;
 }
 
@@ -102,13 +104,19 @@ function anonymousBytes({ pid }: ChildProcess): number {
 }
 
 /** Starts fuse-overlayfs in the foreground, so that its memory can be looked at. */
-async function mountFuseOverlay(source: string, own: string): Promise<[string, ChildProcess]> {
+async function mountFuseOverlay(
+  source: string,
+  own: string,
+  work: WorkDirectory,
+): Promise<[string, ChildProcess]> {
   const [upper, scratch, point] = ['upper', 'scratch', 'point'].map((part) => path.join(own, part));
   for (const part of [upper!, scratch!, point!]) mkdirSync(part, { recursive: true });
   const options = `lowerdir=${source},upperdir=${upper},workdir=${scratch}`;
   const child = spawn('fuse-overlayfs', ['-f', '-o', options, point!], {
     stdio: ['ignore', 'ignore', 'pipe'],
   });
+  // It may be about to mount when the benchmark is interrupted.
+  work.onRemove(() => child.kill('SIGKILL'));
   let complaint = '';
   child.stderr.on('data', (text: Buffer) => (complaint += text.toString()));
   while (!isMountPoint(point!)) {
@@ -128,7 +136,7 @@ const fuseOverlayfs: ContenderKind = {
     let count = 0;
     const copy = async (): Promise<MountedCopy> => {
       const own = path.join(directory, `${count++}`);
-      const [root, child] = await mountFuseOverlay(source, own);
+      const [root, child] = await mountFuseOverlay(source, own, work);
       children.add(child);
       const unmount = work.onRemove(() => runProgram('umount', root));
       return {
@@ -163,6 +171,7 @@ const stores = new Map<string, string>();
 export async function mountRamet(io: IoMode, source: string, work: WorkDirectory): Promise<MountContender> {
   const storeDirectory = stores.get(source) ?? path.join(newDirectory(work, 'ramet-store'), 'store');
   const server = await MountServerProcess.start(newDirectory(work, `ramet-${io}`), storeDirectory);
+  work.onRemove(() => server.child.process.kill('SIGKILL'));
   if (!stores.has(source)) {
     await server.ask({ kind: 'import', directory: source, name: 'base' });
     stores.set(source, storeDirectory);
@@ -184,6 +193,7 @@ export async function mountRamet(io: IoMode, source: string, work: WorkDirectory
       };
     },
     servingBytes: async () => (await server.ask({ kind: 'memory' })).anonymousBytes!,
+    trim: async () => (await server.ask({ kind: 'trim' })).cpuMs!,
     async close() {
       await server.ask({ kind: 'close' });
       await server[Symbol.asyncDispose]();

@@ -6,10 +6,15 @@ import type { BenchContext, Benchmark } from './bench-context.ts';
 import { CONTENDERS, type MountContender, OTHER_MODES, OWN, PEERS } from './mount-contenders.ts';
 import { summarize } from './sampling.ts';
 import type { Cell, Row, Section } from './table.ts';
+import { timeProgram } from './timed-program.ts';
 import { makeHostTree } from './tree-store.ts';
 import { firstLine, runProgram, type WorkDirectory, whyNotProgram } from './work-directory.ts';
 
 const ROUNDS = 3;
+/** A contender that has taken longer than this in all sits the other rounds out. */
+const CONTENDER_MS_MAX = 20_000;
+/** Nothing that is timed may take longer. */
+const STEP_MS_MAX = 60_000;
 /** First `grep -r` through a fresh fork of 100,000 files, the source being warm. */
 const GREP_BUDGET_MS = 2500;
 
@@ -17,7 +22,8 @@ const GREP_BUDGET_MS = 2500;
 interface Step {
   readonly name: string;
   readonly budgetMs?: number;
-  run(root: string): void;
+  /** Resolves to the milliseconds that it took. */
+  run(root: string): Promise<number>;
 }
 
 interface TreeExperiment {
@@ -29,12 +35,6 @@ interface TreeExperiment {
   readonly notes: readonly string[];
 }
 
-function elapsedMs(work: () => void): number {
-  const started = performance.now();
-  work();
-  return performance.now() - started;
-}
-
 /** Samples by name of the step. */
 type Samples = Map<string, number[]>;
 
@@ -43,7 +43,7 @@ async function visit(contender: MountContender, steps: readonly Step[], samples:
   try {
     for (const step of steps) {
       const taken = samples.get(step.name) ?? [];
-      taken.push(elapsedMs(() => step.run(copy.root)));
+      taken.push(await step.run(copy.root));
       samples.set(step.name, taken);
     }
   } finally {
@@ -51,63 +51,91 @@ async function visit(contender: MountContender, steps: readonly Step[], samples:
   }
 }
 
+/** Who takes part, with what was found so far. */
+interface Runner {
+  readonly contender: MountContender;
+  readonly samples: Samples;
+  /** Of making copies and removing them, too. */
+  totalMs: number;
+  rounds: number;
+  failure?: Absent;
+}
+
+async function runRound(runner: Runner, experiment: TreeExperiment): Promise<void> {
+  const started = performance.now();
+  try {
+    for (const steps of experiment.visits) await visit(runner.contender, steps, runner.samples);
+    runner.rounds++;
+  } catch (error) {
+    runner.failure = { absentBecause: firstLine(error) };
+  }
+  runner.totalMs += performance.now() - started;
+}
+
+/** Those who ran fewer rounds than were wanted, in words. */
+function skippedRounds(runners: ReadonlyMap<string, Runner | Absent>, rounds: number): string[] {
+  const skipped = [...runners].flatMap(([name, runner]) => {
+    if (isAbsent(runner) || runner.failure !== undefined || runner.rounds >= rounds) return [];
+    return [`${name} ${runner.rounds}, which took ${Math.round(runner.totalMs / 1000)} s with its copies`];
+  });
+  if (skipped.length === 0) return [];
+  return [`rounds: ${rounds}, but none is begun after ${CONTENDER_MS_MAX / 1000} s: ${skipped.join('; ')}`];
+}
+
 async function runExperiment(experiment: TreeExperiment, { work, onStep }: BenchContext): Promise<Section> {
-  const contenders = new Map<string, MountContender | Absent>();
-  const samples = new Map<string, Samples>();
-  const failures = new Map<string, Absent>();
+  const runners = new Map<string, Runner | Absent>();
   try {
     for (const kind of CONTENDERS) {
       onStep(`getting ready: ${kind.name}`);
-      contenders.set(kind.name, await kind.open(experiment.source, work));
-      samples.set(kind.name, new Map());
+      const contender = await kind.open(experiment.source, work);
+      const runner = isAbsent(contender)
+        ? contender
+        : { contender, samples: new Map(), totalMs: 0, rounds: 0 };
+      runners.set(kind.name, runner);
     }
     for (let round = 0; round < experiment.rounds; round++) {
-      for (const [name, contender] of contenders) {
-        if (isAbsent(contender) || failures.has(name)) continue;
+      for (const [name, runner] of runners) {
+        if (isAbsent(runner) || runner.failure !== undefined || runner.totalMs > CONTENDER_MS_MAX) continue;
         onStep(`${experiment.title}: ${name}`);
-        try {
-          for (const steps of experiment.visits) await visit(contender, steps, samples.get(name)!);
-        } catch (error) {
-          failures.set(name, { absentBecause: firstLine(error) });
-        }
+        await runRound(runner, experiment);
       }
     }
   } finally {
-    for (const contender of contenders.values()) if (!isAbsent(contender)) await contender.close();
+    for (const runner of runners.values()) if (!isAbsent(runner)) await runner.contender.close();
   }
-  const cellOf = (name: string, step: string): Cell => {
-    const contender = contenders.get(name)!;
-    if (isAbsent(contender)) return contender;
-    const taken = samples.get(name)?.get(step);
-    return failures.get(name) ?? summarize(taken!);
-  };
+  const cellOf = (runner: Runner | Absent, step: string): Cell =>
+    isAbsent(runner) ? runner : (runner.failure ?? summarize(runner.samples.get(step)!));
   const rows = experiment.visits.flat().map(
     ({ name: what, budgetMs }): Row => ({
       what,
       unit: 'ms',
-      cells: Object.fromEntries([...contenders.keys()].map((name) => [name, cellOf(name, what)])),
+      cells: Object.fromEntries([...runners].map(([name, runner]) => [name, cellOf(runner, what)])),
       ...(budgetMs === undefined ? {} : { budget: budgetMs }),
     }),
   );
-  const { title, notes } = experiment;
+  const { title } = experiment;
+  const notes = [...experiment.notes, ...skippedRounds(runners, experiment.rounds)];
   return { title, peers: PEERS, own: [OWN], columns: OTHER_MODES, rows, notes };
 }
 
-function find(root: string, files: number): void {
-  const found = runProgram('sh', '-c', 'find "$1" -type f | wc -l', 'sh', root);
-  if (Number(found) !== files) throw new Error(`find sees ${found} files, not ${files}`);
+async function find(root: string, files: number): Promise<number> {
+  const command = 'find "$1" -type f | wc -l';
+  const { output, elapsedMs } = await timeProgram(STEP_MS_MAX, 'sh', '-c', command, 'sh', root);
+  if (Number(output) !== files) throw new Error(`find sees ${output} files, not ${files}`);
+  return elapsedMs;
 }
 
 /** Reads everything. grep ends with 1, and this with 0, where the word is nowhere. */
-function grep(root: string): void {
-  runProgram('sh', '-c', 'grep -rqF "a word that is nowhere" "$1"; test $? = 1', 'sh', root);
+async function grep(root: string): Promise<number> {
+  const command = 'grep -rqF "a word that is nowhere" "$1"; test $? = 1';
+  return (await timeProgram(STEP_MS_MAX, 'sh', '-c', command, 'sh', root)).elapsedMs;
 }
 
 async function searching(context: BenchContext): Promise<Section> {
   const { hostDirectory, files } = await context.treeStore();
   const count = files.toLocaleString('en-US');
   const budget = files === 100_000 ? { budgetMs: GREP_BUDGET_MS } : {};
-  grep(hostDirectory);
+  await grep(hostDirectory);
   return runExperiment(
     {
       title: `A fresh private copy of ${count} files`,
@@ -139,10 +167,12 @@ function makeRepository(work: WorkDirectory, directories: number, files: number)
   return root;
 }
 
-function gitStatus(root: string): void {
+async function gitStatus(root: string): Promise<number> {
   // The copy belongs to whoever made it; git refuses directories of others.
-  const output = runProgram('git', '-c', `safe.directory=${root}`, '-C', root, 'status', '--porcelain');
+  const args = ['-c', `safe.directory=${root}`, '-C', root, 'status', '--porcelain'];
+  const { output, elapsedMs } = await timeProgram(STEP_MS_MAX, 'git', ...args);
   if (output !== '') throw new Error(`git sees changes: ${output.slice(0, 80)}`);
+  return elapsedMs;
 }
 
 async function workingWithGit(context: BenchContext): Promise<Section[]> {
@@ -180,9 +210,9 @@ function makePackage(work: WorkDirectory): string {
   return root;
 }
 
-function npmCi(root: string, cache: string, ...more: readonly string[]): void {
+async function npmCi(root: string, cache: string, ...more: readonly string[]): Promise<number> {
   const flags = ['--ignore-scripts', '--no-audit', '--no-fund', '--silent', '--cache', cache, ...more];
-  runProgram('npm', 'ci', '--prefix', root, ...flags);
+  return (await timeProgram(STEP_MS_MAX, 'npm', 'ci', '--prefix', root, ...flags)).elapsedMs;
 }
 
 async function installing(context: BenchContext): Promise<Section[]> {
@@ -192,7 +222,7 @@ async function installing(context: BenchContext): Promise<Section[]> {
   context.onStep('filling a cache of packages');
   runProgram('cp', '-a', source, trial);
   try {
-    npmCi(trial, cache);
+    await npmCi(trial, cache);
   } catch (error) {
     // Without packages there is nothing to measure: the table says so instead of figures.
     const absent: Absent = { absentBecause: `npm cannot fetch packages here: ${firstLine(error)}` };

@@ -1,11 +1,12 @@
 /** Runs benchmarks and prints their tables, as `[name…] [--quick] [--json] [--dir DIRECTORY]` asks for. */
-import { cpus, release, totalmem } from 'node:os';
+import { constants, cpus, release, totalmem } from 'node:os';
 import { parseArgs } from 'node:util';
 import type { Absent } from '../src/interface/demo/index.ts';
 import type { BenchContext, Benchmark } from './bench-context.ts';
 import { installPeers } from './peer-packages.ts';
 import { QUICK, THOROUGH } from './sampling.ts';
 import { formatSection, isMet, ratioOf, type Section } from './table.ts';
+import { stopPrograms } from './timed-program.ts';
 import { makeTreeStore, type TreeStore } from './tree-store.ts';
 import { WorkDirectory } from './work-directory.ts';
 
@@ -71,9 +72,10 @@ function toJson(section: Section): unknown {
 
 async function measure({ benchmarks, isQuick, isJson, directory }: Options): Promise<void> {
   const work = new WorkDirectory(directory);
-  const interrupt = (): void => {
+  const interrupt = (signal: NodeJS.Signals): void => {
+    stopPrograms();
     work.remove();
-    process.exit(130);
+    process.exit(128 + constants.signals[signal]);
   };
   process.once('SIGINT', interrupt).once('SIGTERM', interrupt);
   let tree: Promise<TreeStore> | undefined;

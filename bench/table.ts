@@ -1,7 +1,7 @@
 /** What a benchmark found, and how it is shown: one table a section, a contender a column. */
 import { type Absent, isAbsent } from '../src/interface/demo/index.ts';
 
-export type Unit = 'µs' | 'ms' | 'KiB' | 'MiB' | 'count';
+export type Unit = 'µs' | 'ms' | 'KiB' | 'MiB' | '%' | 'count';
 
 /** A quantity measured several times. `count` is how often; 1 where once is all there is. */
 export interface Sampled {

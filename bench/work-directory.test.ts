@@ -1,13 +1,22 @@
 /** Where benchmarks work, and the tree that they work on. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { stopPrograms, timeProgram } from './timed-program.ts';
 import { makeHostTree, makeTreeStore } from './tree-store.ts';
-import { runProgram, WorkDirectory, whyNotProgram } from './work-directory.ts';
+import { runProgram, WorkDirectory, whyNotProgram, whyNotRoot } from './work-directory.ts';
 
 describe('work directory', () => {
   let parent: string;
@@ -30,6 +39,41 @@ describe('work directory', () => {
     work.remove();
     assert.deepEqual(undone, ['second', 'third', 'mount']);
     assert.ok(!existsSync(work.path));
+  });
+
+  it('is removed also where something can no longer be undone', () => {
+    const work = new WorkDirectory(parent);
+    const undone: string[] = [];
+    work.onRemove(() => undone.push('first'));
+    work.onRemove(() => {
+      throw new Error('it is in use');
+    });
+    work.remove();
+    assert.deepEqual(undone, ['first']);
+    assert.ok(!existsSync(work.path));
+  });
+
+  it('takes off what is mounted in it, and leaves alone what was mounted', {
+    skip: whyNotRoot() ?? false,
+  }, () => {
+    const kept = path.join(parent, 'kept');
+    mkdirSync(kept);
+    writeFileSync(path.join(kept, 'file'), 'x');
+    const work = new WorkDirectory(parent);
+    mkdirSync(work.join('point'));
+    runProgram('mount', '--bind', kept, work.join('point'));
+    work.remove();
+    assert.ok(!existsSync(work.path));
+    assert.deepEqual(readdirSync(kept), ['file']);
+  });
+
+  it('stops a program that takes too long, and all that are running', async () => {
+    await assert.rejects(timeProgram(50, 'sh', '-c', 'sleep 60 & sleep 60'), /longer than 0.05 s/);
+    const running = timeProgram(60_000, 'sh', '-c', 'sleep 60 & sleep 60');
+    stopPrograms();
+    await assert.rejects(running, /ended with/);
+    assert.equal((await timeProgram(60_000, 'echo', 'said')).output, 'said\n');
+    await assert.rejects(timeProgram(60_000, 'sh', '-c', 'echo why >&2; exit 3'), /ended with 3: why/);
   });
 
   it('says why a program cannot be used', () => {

@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { directoryOnDisk } from '../src/interface/demo/index.ts';
+import { mountedPlaces } from '../src/interface/fuse/index.ts';
 
 /** Something to undo, in the reverse order of doing. */
 type Undo = () => void;
@@ -30,9 +31,21 @@ export class WorkDirectory {
     return once;
   }
 
+  /** Also in the middle of an interrupted run: nothing stays mounted, and nothing that is mounted is emptied. */
   remove(): void {
-    for (const undo of this.undos.splice(0).reverse()) undo();
-    rmSync(this.path, { recursive: true, force: true });
+    for (const undo of this.undos.splice(0).reverse()) {
+      try {
+        undo();
+      } catch {
+        // In use, or gone already. What is still mounted is taken off next; what cannot be removed fails below.
+      }
+    }
+    const isInside = (directory: string): boolean => directory.startsWith(`${this.path}/`);
+    for (const { directory } of mountedPlaces().reverse()) {
+      if (isInside(directory)) runProgram('umount', '--lazy', directory);
+    }
+    // Processes that are just ending may still make a file.
+    rmSync(this.path, { recursive: true, force: true, maxRetries: 5, retryDelay: 50 });
   }
 }
 

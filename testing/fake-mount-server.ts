@@ -61,6 +61,10 @@ export class FakeMountServer implements MountServer {
     return mount;
   }
 
+  async trim(): Promise<void> {
+    // There is nothing to give back.
+  }
+
   async close(): Promise<void> {
     this.isClosed = true;
     for (const mount of this.mounts) mount.end();

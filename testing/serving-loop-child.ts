@@ -24,11 +24,7 @@ const served = {
     servedBytes += readSync(device, Buffer.alloc(4096));
   },
 };
-const loop = new ServingLoop(
-  kernel,
-  () => false,
-  () => undefined,
-);
+const loop = new ServingLoop(kernel);
 await loop.prepare();
 loop.add(device, served);
 

@@ -386,10 +386,10 @@ export class ActiveBlob {
       const note = `an earlier sync of blob ${this.id} failed with ${this.syncError.code}; open the fork again`;
       throw new FsError('EIO', { syscall: 'fdatasync', note });
     }
-    if (!this.isDirty) return;
     try {
       // Asked for anew: after freeze the descriptor is no longer pinned.
-      this.space.system.dataSync(this.space.files.descriptor(this.file));
+      if (this.isDirty) this.space.system.dataSync(this.space.files.descriptor(this.file));
+      // Also of a blob that nothing was written to: its row will say that there is a file.
       this.space.files.syncName(this.file);
     } catch (error) {
       if (isFsError(error)) this.syncError = error;

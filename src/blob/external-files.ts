@@ -7,19 +7,25 @@
  * after whether it still is that (DESIGN §4), and is ESTALE where it is not. A *followed* one stands, in this process
  * only, for a file that nothing was recorded of: it is read as it is, as a plain directory would show it.
  */
-import { type BlobId, FsError, isFsError } from '../base/index.ts';
+import { type BlobId, checksum64, FsError, isFsError, type LayerId } from '../base/index.ts';
 import type { FileTimes, HostStat, System } from '../sys/index.ts';
 import { readThrough } from './fetches.ts';
 
-/** Numbers of recorded host files; those of blobs stay below. */
-export const EXTERNAL_BLOB_FIRST = 2 ** 40;
+/**
+ * Numbers of recorded host files: made of what the file was, so that one file in one state has one number wherever it
+ * is recorded. Those of blobs stay below.
+ */
+export const EXTERNAL_BLOB_FIRST = 2 ** 49;
 /** Numbers of followed host files: good in this process only, and never stored. */
 export const FOLLOWED_BLOB_FIRST = 2 ** 50;
+const HASH_BITS = 48;
 
 const DESCRIPTORS_MAX = 256;
 
 /** What a recorded host file was. */
 export interface ExternalState {
+  /** The host tree that the file belongs to. */
+  readonly layer: LayerId;
   readonly ino: number;
   readonly birth: FileTimes | undefined;
   readonly sizeBytes: number;
@@ -29,12 +35,23 @@ export interface ExternalState {
   readonly path: string;
 }
 
-/** A recorded host file: what it was, and what opens it. */
-export interface RecordedFile {
-  readonly state: ExternalState;
+/** Where a recorded host file is. */
+export interface ExternalPlace {
   /** The file's path on the host, for messages. */
   readonly shownPath: string;
   open(): number;
+}
+
+/** What is known of recorded host files elsewhere. */
+export interface ExternalSource {
+  /** What the tables say that a host file was. */
+  externalState(blob: BlobId): ExternalState | undefined;
+  /** Undefined when there is no such host tree any more. */
+  externalPlace(state: ExternalState): ExternalPlace | undefined;
+}
+
+interface RecordedFile extends ExternalPlace {
+  readonly state: ExternalState;
 }
 
 /** Opens the host file for reading, as it is now. */
@@ -57,9 +74,11 @@ interface OpenExternal {
 }
 
 export class ExternalFiles {
-  /** Says what a recorded host file was; set by whoever has the tables. */
-  recorded: ((blob: BlobId) => RecordedFile | undefined) | undefined;
+  /** Set by whoever has the tables. */
+  source: ExternalSource | undefined;
   private readonly system: System;
+  /** Recorded files that no row says anything of yet. */
+  private readonly named = new Map<BlobId, ExternalState>();
   private readonly followed = new Map<BlobId, OpenFollowed>();
   private nextFollowed = FOLLOWED_BLOB_FIRST;
   /** In the order in which they were last used. */
@@ -67,6 +86,34 @@ export class ExternalFiles {
 
   constructor(system: System) {
     this.system = system;
+  }
+
+  /** The number under which ranges of a host file as it is now may be named. Who stores it stores `stateOf` too. */
+  name(state: ExternalState): BlobId {
+    let blob = EXTERNAL_BLOB_FIRST + Number(BigInt.asUintN(HASH_BITS, checksum64(bytesOf(state))));
+    for (;;) {
+      const known = this.stateOf(blob as BlobId); // Made for a blob here.
+      if (known === undefined) break;
+      if (bytesOf(known).equals(bytesOf(state))) return blob as BlobId;
+      blob = blob + 1 < FOLLOWED_BLOB_FIRST ? blob + 1 : EXTERNAL_BLOB_FIRST;
+    }
+    this.keep(blob as BlobId, state);
+    return blob as BlobId;
+  }
+
+  /** What a recorded host file was; undefined for a number that stands for none. */
+  stateOf(blob: BlobId): ExternalState | undefined {
+    return this.named.get(blob) ?? this.source?.externalState(blob);
+  }
+
+  /** Takes in what a number stands for, until there is a row that says it. */
+  keep(blob: BlobId, state: ExternalState): void {
+    this.named.set(blob, state);
+  }
+
+  /** There is a row of the file now. */
+  noteStored(blob: BlobId): void {
+    this.named.delete(blob);
   }
 
   /** A number for a host file that is to be read as it is. */
@@ -185,10 +232,12 @@ export class ExternalFiles {
   private openFile(blob: BlobId): OpenExternal {
     const open = this.followed.get(blob);
     if (open !== undefined) return { fd: open(), recorded: undefined };
-    const recorded = this.recorded?.(blob);
-    if (recorded === undefined) {
+    const state = this.stateOf(blob);
+    const place = state === undefined ? undefined : this.source?.externalPlace(state);
+    if (state === undefined || place === undefined) {
       throw new FsError('EIO', { syscall: 'read', note: `the host file of blob ${blob} is not recorded` });
     }
+    const recorded = { ...place, state };
     let fd: number;
     try {
       fd = recorded.open();
@@ -226,4 +275,11 @@ function stale({ shownPath }: RecordedFile, what: string): FsError {
     `the host file '${shownPath}' ${what} after this file was copied up: ` +
     'what the fork has not written itself is lost to it; see docs/host-trees.md';
   return new FsError('ESTALE', { syscall: 'read', note });
+}
+
+/** All that tells one state of one file from another. */
+function bytesOf({ layer, ino, birth, sizeBytes, modified, changed, path }: ExternalState): Buffer {
+  const times = [birth, modified, changed].flatMap((time) => [time?.seconds ?? -1, time?.nanoseconds ?? -1]);
+  const numbers = new Float64Array([layer, ino, sizeBytes, ...times]);
+  return Buffer.concat([Buffer.from(numbers.buffer), Buffer.from(path, 'latin1')]);
 }

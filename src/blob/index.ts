@@ -21,12 +21,14 @@ export { BlobWriter, type FinishedBlob } from './blob-writer.ts';
 export { DamagedBlobError } from './damage.ts';
 export {
   EXTERNAL_BLOB_FIRST,
+  type ExternalPlace,
+  type ExternalSource,
   type ExternalState,
   isExternal,
   isFollowed,
-  type RecordedFile,
 } from './external-files.ts';
 export type { VisitBad } from './scrubbing.ts';
 export type { Sealing } from './sealing.ts';
 export type { BlobSpaceCounts, BlobSpaceLimits } from './space-figures.ts';
+export { loadSums } from './sum-file.ts';
 export { sumBytes } from './sum-format.ts';

@@ -53,7 +53,8 @@ export function storeChanges(stack: LayerStack, upper: UpperLayer, last?: (upper
   upper.record = record;
   for (const inode of inodes) settle(upper, inode);
   stack.dirty.clear();
-  stack.forgetOrigins();
+  stack.origins.clear();
+  stack.externals.clear();
 }
 
 /** What was stored is no longer ahead of the tables. */
@@ -67,6 +68,7 @@ function settle(upper: UpperLayer, inode: Inode): void {
 
 /** Stores inodes; wherever it yields, a transaction may end. */
 function* storeInodes(stack: LayerStack, layer: LayerId, inodes: readonly Inode[]): Generator<void> {
+  yield* stack.externals.store();
   for (const inode of inodes) {
     if (inode.isDead) yield* storeDead(stack, layer, inode);
     else {
@@ -82,7 +84,8 @@ function storeLiving(stack: LayerStack, layer: LayerId, inode: Inode): void {
   const { tables } = stack;
   const { record } = inode;
   tables.inodes.put(layer, inode.ino, record);
-  stack.storeOrigin(inode.ino);
+  const { derived } = stack.chain;
+  if (derived !== undefined) stack.origins.store(derived, tables, inode.ino);
   if (record.nlink === 0) tables.orphans.put(layer, inode.ino);
   if (inode.mapping !== undefined && record.extentLayer === layer) {
     const { extents } = inode.mapping;

@@ -88,6 +88,7 @@ function decode(payload: Buffer): unknown[] {
     name: (ino, name, target, type) => seen.push(['name', ino, name, target, type]),
     xattrs: (ino, xattrs) => seen.push(['xattrs', ino, [...xattrs]]),
     origin: (ino, origin) => seen.push(['origin', ino, Buffer.from(origin)]),
+    external: (blob, external) => seen.push(['external', blob, external]),
   });
   return seen;
 }

@@ -8,20 +8,30 @@
  *     u8 3 (name)    varint directory ino, byte string name, varint ino (0 = no such name), u8 kind
  *     u8 4 (xattrs)  varint ino, varint n, n × (byte string name, bytes value)
  *     u8 5 (origin)  varint ino, bytes: what the derived layer at the base finds the inode by
+ *     u8 6 (external)  varint blob, bytes: a host file as in the external table
  *
- * Origins come first: what else is said of the inode may need the base layer's record of it. Runs come before the inode
- * record of the same inode: they change the map that the old record names.
+ * Origins and external blobs come first: what else is said may need them. Runs come before the inode record of the same
+ * inode: they change the map that the old record names.
  */
-import type { BlobId, BlockIndex, ByteWriter, Ino, Name } from '../base/index.ts';
-import { ByteReader, DecodeError } from '../base/index.ts';
+import type { BlobId, BlockIndex, Ino, Name } from '../base/index.ts';
+import { ByteReader, ByteWriter, DecodeError } from '../base/index.ts';
 import type { Run } from '../extent/index.ts';
-import { decodeInode, encodeInode, INODE_FIXED_BYTES, type InodeRecord } from '../meta/index.ts';
+import {
+  decodeExternal,
+  decodeInode,
+  type ExternalRecord,
+  encodeExternal,
+  encodeInode,
+  INODE_FIXED_BYTES,
+  type InodeRecord,
+} from '../meta/index.ts';
 
 const RUNS = 1;
 const INODE = 2;
 const NAME = 3;
 const XATTRS = 4;
 const ORIGIN = 5;
+const EXTERNAL = 6;
 
 export function encodeRuns(writer: ByteWriter, ino: Ino, runs: readonly Run[]): void {
   writer.u8(RUNS).varint(ino).varint(runs.length);
@@ -30,6 +40,12 @@ export function encodeRuns(writer: ByteWriter, ino: Ino, runs: readonly Run[]): 
 
 export function encodeOrigin(writer: ByteWriter, ino: Ino, origin: Uint8Array): void {
   writer.u8(ORIGIN).varint(ino).bytes(origin);
+}
+
+export function encodeExternalEffect(writer: ByteWriter, blob: BlobId, external: ExternalRecord): void {
+  const row = new ByteWriter();
+  encodeExternal(row, external);
+  writer.u8(EXTERNAL).varint(blob).bytes(row.view());
 }
 
 export function encodeInodeEffect(writer: ByteWriter, ino: Ino, record: InodeRecord): void {
@@ -56,6 +72,7 @@ export interface EffectVisitor {
   name(directory: Ino, name: Name, ino: Ino, kind: number): void;
   xattrs(ino: Ino, xattrs: Map<string, Buffer>): void;
   origin(ino: Ino, origin: Uint8Array): void;
+  external(blob: BlobId, external: ExternalRecord): void;
 }
 
 /** Reads the effects of one record in order. DecodeError when the payload is not well formed. */
@@ -76,6 +93,9 @@ export function decodeEffects(payload: Buffer, visitor: EffectVisitor): void {
       for (let count = reader.varint(); count > 0; count--) xattrs.set(reader.byteString(), reader.bytes());
       visitor.xattrs(ino, xattrs);
     } else if (effect === ORIGIN) visitor.origin(ino, reader.bytes());
+    // The number that stands for an inode elsewhere is the blob's here.
+    else if (effect === EXTERNAL)
+      visitor.external(Number(ino) as BlobId, decodeExternal(new ByteReader(reader.bytes())));
     else throw new DecodeError(`unknown effect ${effect}`);
   }
 }

@@ -3,6 +3,7 @@ import { BLOCK_SIZE, type Ino, type LayerId, type Name } from '../base/index.ts'
 import { CHUNK_BLOCKS } from '../extent/index.ts';
 import type { DentryRecord, InodeRecord, LayerRecord, MetaTables, NamedDentry, Run } from '../meta/index.ts';
 import { type InoFilter, inoFilter } from './ino-filter.ts';
+import type { InoSet } from './ino-set.ts';
 import type { Lower } from './lower.ts';
 
 /** Questions that a layer answers from the tables, in vain, before its first look at how many inodes it has. */
@@ -21,7 +22,7 @@ export class FrozenLayer implements Lower {
   private nextLookAt = MISSES_FIRST;
 
   /** `stored`, where it is known, are all inodes that the layer has a record of. */
-  constructor(tables: MetaTables, id: LayerId, record: LayerRecord, stored?: ReadonlySet<Ino>) {
+  constructor(tables: MetaTables, id: LayerId, record: LayerRecord, stored?: InoSet) {
     this.tables = tables;
     this.id = id;
     this.isBase = record.parent === 0;

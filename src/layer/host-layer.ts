@@ -6,7 +6,6 @@
  * A symlink is never followed, and no mount point is crossed: what is mounted inside of the directory is another tree.
  * The store itself, where it lies inside, is not there.
  */
-import { isDeepStrictEqual } from 'node:util';
 import {
   type BlobId,
   type BlockIndex,
@@ -19,7 +18,7 @@ import {
   nameFromBytes,
   nameToBytes,
 } from '../base/index.ts';
-import { type BlobSpace, EXTERNAL_BLOB_FIRST, type ExternalState } from '../blob/index.ts';
+import type { BlobSpace, ExternalState } from '../blob/index.ts';
 import type { DentryRecord, HostSource, InodeRecord, MetaTables, NamedDentry, Run } from '../meta/index.ts';
 import type { HostStat, System } from '../sys/index.ts';
 import { isDerived } from './derived-numbers.ts';
@@ -301,7 +300,6 @@ export class HostLayer implements DerivedLower {
         const fd = this.openFile(place);
         return { fd, state: this.stateOf(fd, place) };
       },
-      record: (state) => this.recordFile(place, state),
     };
   }
 
@@ -319,24 +317,15 @@ export class HostLayer implements DerivedLower {
 
   private stateOf(fd: number, place: HostPlace): ExternalState {
     const { ino, btime, size, mtime, ctime } = this.system.statFile(fd);
-    return { ino, birth: btime, sizeBytes: size, modified: mtime, changed: ctime, path: place.path };
-  }
-
-  /** A file that was recorded in this state before keeps its number, so that forks share it by name as well. */
-  private recordFile(place: HostPlace, state: ExternalState): BlobId {
-    const { recorded } = place;
-    const { tables } = this;
-    if (recorded !== undefined && isDeepStrictEqual(recorded.state, state)) {
-      const { blob } = recorded;
-      if (tables.externals.get(blob) !== undefined && tables.dropped.get(blob) === undefined) return blob;
-    }
-    const blob = tables.transaction(() => {
-      const number = (EXTERNAL_BLOB_FIRST + tables.allocate('nextExternal')) as BlobId; // A number of its own kind.
-      tables.externals.put(number, { layer: this.id, ...state });
-      return number;
-    });
-    place.recorded = { blob, state };
-    return blob;
+    return {
+      layer: this.id,
+      ino,
+      birth: btime,
+      sizeBytes: size,
+      modified: mtime,
+      changed: ctime,
+      path: place.path,
+    };
   }
 
   close(): void {

@@ -1,14 +1,5 @@
 /** Where the files of a host tree are, by the numbers that stand for them: what a host layer has met so far. */
-import {
-  type BlobId,
-  ByteReader,
-  ByteWriter,
-  checksum64,
-  DecodeError,
-  type Ino,
-  type Name,
-} from '../base/index.ts';
-import type { ExternalState } from '../blob/index.ts';
+import { ByteReader, ByteWriter, checksum64, DecodeError, type Ino, type Name } from '../base/index.ts';
 import type { HostSource } from '../meta/index.ts';
 import type { HostStat } from '../sys/index.ts';
 import { derivedIno, nextDerivedIno } from './derived-numbers.ts';
@@ -28,8 +19,6 @@ export interface HostPlace {
   isMountPoint: boolean;
   /** The number of the followed blob that stands for its bytes, once they were asked for. */
   blob: number;
-  /** The recorded blob that stands for its bytes as they once were. */
-  recorded: { readonly blob: BlobId; readonly state: ExternalState } | undefined;
 }
 
 const IDENTITY_BYTES = 32;
@@ -54,7 +43,6 @@ export class HostPlaces {
       path: '',
       isMountPoint: false,
       blob: 0,
-      recorded: undefined,
     });
   }
 
@@ -97,7 +85,6 @@ export class HostPlaces {
       path,
       isMountPoint,
       blob: 0,
-      recorded: undefined,
     });
     return ino;
   }
@@ -129,7 +116,6 @@ export class HostPlaces {
       path,
       isMountPoint: false,
       blob: 0,
-      recorded: undefined,
     };
     this.places.set(ino, place);
     return place;

@@ -10,6 +10,7 @@ export * from './checkpoint.ts';
 export { DERIVED_INO_FIRST, derivedIno, isDerived, nextDerivedIno } from './derived-numbers.ts';
 export * from './entry.ts';
 export { dropUnrecordedTimes } from './evicting.ts';
+export { followExtents, isHeldByKernel } from './extent-following.ts';
 export * from './frozen-layer.ts';
 export * from './holder.ts';
 export { isMountOfRamet } from './host-directories.ts';

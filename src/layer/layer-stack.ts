@@ -30,6 +30,7 @@ import { Batch } from './batch.ts';
 import { isDerived } from './derived-numbers.ts';
 import { type Entry, entryOf, NO_ENTRY, UNREAD_ENTRY } from './entry.ts';
 import { evictInodes, evictNames } from './evicting.ts';
+import { ExternalRecords } from './external-records.ts';
 import { storedRuns } from './frozen-layer.ts';
 import { holderOf } from './holder.ts';
 import { Inode } from './inode.ts';
@@ -81,6 +82,8 @@ export class LayerStack implements PhysicalSpace, CachedTree {
    * Whether somebody outside reaches an inode by its number, also when its last name is gone: the kernel, of a mount.
    */
   isKept: ((ino: Ino) => boolean) | undefined;
+  /** The files that the kernel reads by itself from the blob that they are, each with that blob. */
+  passedThrough: (() => Iterable<readonly [Ino, BlobId]>) | undefined;
   isReplaying = false;
   readonly cache: TreeCache;
   /** Names in `children` of all inodes; some that are gone may be counted until room is made. */
@@ -88,7 +91,9 @@ export class LayerStack implements PhysicalSpace, CachedTree {
   private isCached = true;
   /** The lowers, and what they say together. */
   chain: LayerChain = new LayerChain([]);
-  private readonly origins = new Origins();
+  /** Of derived inodes, and of host files: journalled with the first record that needs them. */
+  readonly origins = new Origins();
+  readonly externals: ExternalRecords;
 
   constructor(parts: StackParts, rootIno: Ino, upper: UpperLayer | undefined, lowers: readonly Lower[]) {
     this.tables = parts.tables;
@@ -97,6 +102,7 @@ export class LayerStack implements PhysicalSpace, CachedTree {
     this.clock = parts.clock;
     this.budget = parts.budget;
     this.cache = parts.cache;
+    this.externals = new ExternalRecords(parts.tables, parts.blobs);
     this.rootIno = rootIno;
     this.upper = upper;
     this.lowers = lowers;
@@ -120,6 +126,10 @@ export class LayerStack implements PhysicalSpace, CachedTree {
 
   activeBlob(): ActiveBlob {
     return this.writable().activeBlob();
+  }
+
+  commitMark(): void {
+    this.writable().commitMark();
   }
 
   /** The upper layer. EROFS when the tree is a snapshot; EBADF when it was closed and may have another owner. */
@@ -281,13 +291,13 @@ export class LayerStack implements PhysicalSpace, CachedTree {
   /** The bytes of a regular file. */
   mappingOf(inode: Inode): Mapping {
     if (inode.mapping !== undefined) return inode.mapping;
-    const runs = this.runsOf(inode);
-    const mapping = new Mapping(this, ExtentMap.fromRuns(runs), inode);
+    const mapping = new Mapping(this, ExtentMap.fromRuns(this.storedRuns(inode)), inode);
     inode.mapping = mapping;
     return mapping;
   }
 
-  private runsOf(inode: Inode): readonly Run[] {
+  /** A file's runs as the layers have them. */
+  storedRuns(inode: Inode): readonly Run[] {
     const holder = this.holderOf(inode, 'extentLayer');
     if (holder === 0) return [];
     const lower = this.chain.find(holder);
@@ -345,6 +355,7 @@ export class LayerStack implements PhysicalSpace, CachedTree {
       if (live !== undefined) anchor(this, live, batch);
       const writer = EFFECTS.reset();
       if (derived !== undefined) this.origins.encode(derived, writer, batch);
+      this.externals.encode(writer, batch);
       for (const inode of batch.runInodes) this.mappingOf(inode);
       batch.encode(writer, upper.id);
       // Opened now if the change will need it: once the record is written nothing may fail.
@@ -376,21 +387,6 @@ export class LayerStack implements PhysicalSpace, CachedTree {
   private hasRunIn(inode: Inode, blob: BlobId): boolean {
     for (const run of this.mappingOf(inode).extents) if (run.blob === blob) return true;
     return false;
-  }
-
-  /** A replayed record says what finds an inode of the base layer. */
-  keepOrigin(ino: Ino, origin: Uint8Array): void {
-    if (this.chain.derived !== undefined) this.origins.keep(this.chain.derived, ino, origin);
-  }
-
-  /** For the checkpoint, in the transaction that stores the record of the inode. */
-  storeOrigin(ino: Ino): void {
-    if (this.chain.derived !== undefined) this.origins.store(this.chain.derived, this.tables, ino);
-  }
-
-  /** The checkpoint is done. */
-  forgetOrigins(): void {
-    this.origins.clear();
   }
 
   private apply(batch: Batch): void {

@@ -12,7 +12,7 @@ import {
   isFsError,
   type Name,
 } from '../base/index.ts';
-import { type ActiveBlob, isExternal } from '../blob/index.ts';
+import { type ActiveBlob, type BlobSpace, isExternal } from '../blob/index.ts';
 import type { Run } from '../extent/index.ts';
 import { type Mapping, TO_THE_END } from '../mapping/index.ts';
 import type { InodeRecord } from '../meta/index.ts';
@@ -25,6 +25,7 @@ import type { DerivedLower, HostFile } from './lower.ts';
 /** The stack, as far as it is needed here. */
 export interface LiveStack {
   readonly system: System;
+  readonly blobs: BlobSpace;
   inode(ino: Ino): Inode;
   recordedName(directory: Inode, name: Name): Entry | undefined;
   writable(): unknown;
@@ -156,7 +157,7 @@ export function anchor(stack: LiveStack, live: DerivedLower, batch: Batch): void
 
 /**
  * Copy-up of a file's bytes: from here on the file is what it is now, whatever becomes of the host file. Its ranges are
- * named (`HostFile.record`), or taken over where the layer is pinned. Nothing happens where no live layer has them.
+ * named (`ExternalFiles.name`), or taken over where the layer is pinned. Nothing happens where no live layer has them.
  * ESTALE, EROFS, ENOSPC; EBUSY when the file is being written to on the host all the time.
  */
 export function copyUpBytes(stack: LiveStack, live: DerivedLower, inode: Inode, mustTake: boolean): void {
@@ -168,7 +169,7 @@ export function copyUpBytes(stack: LiveStack, live: DerivedLower, inode: Inode, 
     const isTaken = file.isPinned || mustTake;
     const runs = isTaken
       ? takeBytes(stack, fd, file)
-      : nameBytes(stack, fd, file.record(state), state.sizeBytes);
+      : nameBytes(stack, fd, stack.blobs.externals.name(state), state.sizeBytes);
     const batch = stack.begin();
     batch.setRuns(inode, [EVERYTHING, ...runs]);
     batch.change(inode).size = isTaken ? stack.system.statFile(fd).size : state.sizeBytes;

@@ -3,7 +3,7 @@
  * lowers are rows of the tables (`FrozenLayer`). A derived one computes its answers from elsewhere: it gives out
  * numbers of its own making (`DerivedLower`).
  */
-import type { BlobId, Ino, LayerId, Name } from '../base/index.ts';
+import type { Ino, LayerId, Name } from '../base/index.ts';
 import type { ExternalState } from '../blob/index.ts';
 import type { DentryRecord, InodeRecord, NamedDentry, Run } from '../meta/index.ts';
 import type { HostStat } from '../sys/index.ts';
@@ -54,8 +54,6 @@ export interface HostFile {
   forget(): void;
   /** Opens the file for reading and says what it is at this moment. The caller closes `fd`. */
   open(): { readonly fd: number; readonly state: ExternalState };
-  /** The number under which a layer above may name ranges of the file as it is in `state`. Durable when it returns. */
-  record(state: ExternalState): BlobId;
   /** A copy-up takes the bytes themselves. */
   readonly isPinned: boolean;
 }

@@ -51,7 +51,11 @@ export function recover(stack: LayerStack): RecoveryReport {
 
 function replayer(stack: LayerStack, upper: UpperLayer): EffectVisitor {
   return {
-    origin: (ino, origin) => stack.keepOrigin(ino, Buffer.from(origin)),
+    origin(ino, origin) {
+      const { derived } = stack.chain;
+      if (derived !== undefined) stack.origins.keep(derived, ino, Buffer.from(origin));
+    },
+    external: (blob, external) => stack.externals.keep(blob, external),
     runs(ino, runs) {
       const inode = ghost(stack, ino);
       stack.installRuns(inode, runs);

@@ -7,6 +7,7 @@ import { BLOCK_SIZE, type BlobId, type Ino, isFsError, type LayerId } from '../b
 import { ActiveBlob, type BlobSpace } from '../blob/index.ts';
 import { Journal, type LayerRecord, type MetaTables } from '../meta/index.ts';
 import type { System } from '../sys/index.ts';
+import { InoSet } from './ino-set.ts';
 
 /** Inode numbers taken from the store at once when a layer runs out: one durable transaction for so many creates. */
 const INODE_RANGE = 65_536;
@@ -26,7 +27,7 @@ export class UpperLayer {
   record: LayerRecord;
   readonly journal: Journal;
   /** Inodes that have a row in the tables under this layer. */
-  readonly stored: Set<Ino>;
+  readonly stored: InoSet;
   /** Numbers from here on were given out by this layer, so no lower has them. */
   readonly firstIno: Ino;
   /** What opening found: true when the layer's last owner did not close it. */
@@ -46,7 +47,7 @@ export class UpperLayer {
       // A copy: its next inode number is counted up in place.
       this.record = { ...(parts.tables.layers.get(id) ?? record) };
       this.firstIno = this.record.inoNext as Ino;
-      this.stored = new Set(parts.tables.inodes.inos(id));
+      this.stored = new InoSet(parts.tables.inodes.inos(id));
     } catch (error) {
       this.journal.close();
       throw error;
@@ -140,7 +141,7 @@ export class UpperLayer {
    * Freed blocks may be reused from here on.
    */
   commitMark(): void {
-    if (this.active?.isDirty === true) this.active.sync();
+    this.active?.sync();
     this.syncJournalName();
     this.active?.beforeMark();
     this.journal.mark();

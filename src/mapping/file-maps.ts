@@ -94,9 +94,14 @@ export class FileMaps {
     return false;
   }
 
-  /** ENOMEM when the views of this file cannot each get so many pieces more. */
+  /** Whether the views of this file can each get so many pieces more. */
+  hasRoom(extraPieces: number): boolean {
+    return this.ranges.size === 0 || this.space.budget.fits(extraPieces * this.ranges.size);
+  }
+
+  /** ENOMEM when they cannot. */
   requireRoom(extraPieces: number): void {
-    if (this.ranges.size === 0 || this.space.budget.fits(extraPieces * this.ranges.size)) return;
+    if (this.hasRoom(extraPieces)) return;
     const note = 'the process has no mappings left for the maps of this file';
     throw new FsError('ENOMEM', { syscall: 'write', note });
   }

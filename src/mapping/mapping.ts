@@ -262,9 +262,20 @@ export class Mapping {
     }
   }
 
+  /** On a full disk, what was freed since the last commit mark is used again, at the price of a mark. */
+  private takeBlocks(active: ActiveBlob, count: number): BlockIndex {
+    try {
+      return active.allocate(count);
+    } catch (error) {
+      if (!isFsError(error, 'ENOSPC') || active.pendingBlocks === 0) throw error;
+      this.space.commitMark();
+      return active.allocate(count);
+    }
+  }
+
   /** Allocates fresh blocks for `[logical, logical + count)` and adds their run to `runs`. */
   private allocate(active: ActiveBlob, logical: number, count: number, runs: Run[]): number {
-    const physical = active.allocate(count);
+    const physical = this.takeBlocks(active, count);
     runs.push({ logical: logical as BlockIndex, count, blob: active.id, physical: physical as BlockIndex });
     return physical;
   }
@@ -411,6 +422,31 @@ export class Mapping {
       else this.extents.set(run.logical, run.count, run.blob, run.physical, dropped);
     }
     this.fileMaps?.restitch(runs);
+  }
+
+  /**
+   * The file's rows name other blocks now, with the same bytes: so do its map and every live view from here on. False,
+   * and everything stays, where the process has no mappings left for the views.
+   */
+  follow(runs: readonly Run[]): boolean {
+    const changed = this.differing(runs);
+    if (!this.maps.hasRoom(2 * changed.length)) return false;
+    this.install(changed);
+    this.extents.clearDirty();
+    return true;
+  }
+
+  /** The pieces of `runs` that the map has elsewhere. */
+  private differing(runs: readonly Run[]): Run[] {
+    const differing: Run[] = [];
+    for (const run of runs) {
+      this.extents.forEachPiece(run.logical, run.logical + run.count, (logical, count, blob, physical) => {
+        const wanted = (run.physical + logical - run.logical) as BlockIndex; // As far into the run as `logical` is.
+        if (blob !== run.blob || physical !== wanted)
+          differing.push({ logical, count, blob: run.blob, physical: wanted });
+      });
+    }
+    return differing;
   }
 
   /** Reads every block once, so that each is verified: `map` with `verify`. EIO names the bad block. */

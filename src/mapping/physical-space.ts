@@ -15,4 +15,6 @@ export interface PhysicalSpace {
   onUnmapped?(owner: object): void;
   /** That blob, made at first need. EROFS when the tree is read-only. */
   activeBlob(): ActiveBlob;
+  /** Makes everything acknowledged so far durable: what was freed can be used again. ENOSPC, EIO. */
+  commitMark(): void;
 }

@@ -2,7 +2,7 @@
  * Bytes of a row of the counter table, and nothing else. Key: see key-format.
  *
  *   u64  the value; a counter that has no row is 1 (nextBlob, nextLayer, …: the first number that is given out),
- *        except `epoch` and `builders`, which are 0, and `nextIno`, which is 2: to the kernel 1 is the root of a mount
+ *        except `epoch`, `builders` and `remaps`, which are 0, and `nextIno`, which is 2: to the kernel 1 is a root
  */
 import type { ByteReader, ByteWriter } from '../base/index.ts';
 
@@ -12,9 +12,9 @@ export type CounterName =
   | 'nextIno'
   | 'nextDev'
   | 'nextTree'
-  | 'nextExternal'
   | 'epoch'
-  | 'builders';
+  | 'builders'
+  | 'remaps';
 
 export function encodeCounter(writer: ByteWriter, value: number): void {
   writer.u64(value);
@@ -27,5 +27,5 @@ export function decodeCounter(reader: ByteReader): number {
 /** The value of a counter that has no row. */
 export function counterStart(name: CounterName): number {
   if (name === 'nextIno') return 2;
-  return name === 'epoch' || name === 'builders' ? 0 : 1;
+  return name === 'epoch' || name === 'builders' || name === 'remaps' ? 0 : 1;
 }

@@ -23,6 +23,7 @@ import {
   StoreError,
   writeChecksum,
 } from '../base/index.ts';
+import { EIO } from '../sys/index.ts';
 import { describeKey, KEY_BYTES_MAX, KeyWriter } from './key-format.ts';
 import { checkTablesFile } from './tables-file.ts';
 
@@ -38,7 +39,6 @@ const MDB_TXN_FULL = -30788;
 const MDB_VERSION_MISMATCH = -30794;
 const DAMAGE = new Set([-30797, -30796, -30793]); // PAGE_NOTFOUND, CORRUPTED, INVALID
 
-const EIO = 5;
 const FREE_BYTES_MIN = 64 * 4096;
 
 /** LMDB says EIO for a write that the disk had room for only in part; what the disk has left tells which it was. */

@@ -3,13 +3,13 @@
  * all trees of this process that stand on it; flattening changes what a layer stands on, and open trees follow.
  */
 import { type BlobId, type LayerId, nameToString } from '../base/index.ts';
-import type { RecordedFile } from '../blob/index.ts';
+import type { ExternalPlace, ExternalSource, ExternalState } from '../blob/index.ts';
 import { FrozenLayer, HostLayer, type HostLayerParts, type Lower } from '../layer/index.ts';
 import type { LayerRecord, MetaTables } from '../meta/index.ts';
 import type { Tree } from './tree.ts';
 import type { TreeRows } from './tree-rows.ts';
 
-export class Chains {
+export class Chains implements ExternalSource {
   private readonly tables: MetaTables;
   private readonly rows: TreeRows;
   private readonly parts: HostLayerParts;
@@ -54,16 +54,19 @@ export class Chains {
     return [new FrozenLayer(this.tables, layer, record), ...this.under(record.parent)];
   }
 
-  /** The host file that a recorded blob stands for; undefined when there is no such row, or no such host tree. */
-  recordedFile(blob: BlobId): RecordedFile | undefined {
-    const state = this.tables.externals.get(blob);
-    if (state === undefined) return undefined;
+  /** What the tables say that a host file was: `ExternalSource`. */
+  externalState(blob: BlobId): ExternalState | undefined {
+    return this.tables.externals.get(blob);
+  }
+
+  /** Where it is; undefined when there is no such host tree any more. */
+  externalPlace(state: ExternalState): ExternalPlace | undefined {
     const record = this.tables.layers.get(state.layer);
     if (record?.host === undefined) return undefined;
     const [host] = this.under(state.layer);
     if (!(host instanceof HostLayer)) return undefined;
     const shownPath = nameToString(`${record.host.path}/${state.path}`);
-    return { state, shownPath, open: () => host.openRecorded(state) };
+    return { shownPath, open: () => host.openRecorded(state) };
   }
 
   /** Gives back what the layers hold of the host. */

@@ -7,7 +7,7 @@
  * layer that a tree stands on is there (fsck passes `trees` and `layers`).
  */
 
-import { assert, FsError, isFsError, type LayerId, StoreError } from '../base/index.ts';
+import { FsError, isFsError, type LayerId, StoreError } from '../base/index.ts';
 import { BlobSpace } from '../blob/index.ts';
 import {
   FrozenLayer,
@@ -24,8 +24,11 @@ import { processMapBudget } from '../mapping/index.ts';
 import { MetaTables } from '../meta/index.ts';
 import { createSystem, type System } from '../sys/index.ts';
 import { Chains } from './chains.ts';
+import { type DedupeOptions, type DedupeReport, dedupeStore } from './dedupe.ts';
+import { ExtentFollower } from './extent-follower.ts';
 import { Flattener } from './flattener.ts';
 import { CHAIN_LAYERS_MAX } from './flattening.ts';
+import { frozenTopOf } from './frozen-top.ts';
 import { checkStore, type FsckOptions, type FsckReport } from './fsck.ts';
 import { collectGarbage, type GcReport } from './gc.ts';
 import { hostSource } from './host-source.ts';
@@ -60,6 +63,7 @@ export class StoreEngine {
   private readonly trees = new Map<string, Tree>();
   private readonly leaseTokens = new Map<Tree, object>();
   private readonly chains: Chains;
+  private readonly follower: ExtentFollower;
   readonly uppers: Uppers;
   private readonly timer: NodeJS.Timeout | undefined;
   private isOpen = true;
@@ -75,16 +79,15 @@ export class StoreEngine {
     this.rows = new TreeRows(this.tables, system.clock, layout.directory);
     const { tables, blobs, rows } = this;
     this.chains = new Chains({ system, tables, blobs, storeDirectory: layout.directory }, rows);
-    blobs.externals.recorded = (blob) => this.chains.recordedFile(blob);
+    blobs.externals.source = this.chains;
+    this.follower = new ExtentFollower(this.tables);
     this.uppers = new Uppers(this, this.rows);
     this.sealer = new Sealer(this.tables, this.blobs);
     this.chainLayersMax = chainLayersMax;
     this.cache = options.cache ?? processTreeCache();
     this.flattener = new Flattener(this, chainLayersMax, () => this.followChains());
     // A timer cannot wait for ever.
-    this.timer = Number.isFinite(commitMarkMs)
-      ? setInterval(() => this.markAll(), commitMarkMs).unref()
-      : undefined;
+    if (Number.isFinite(commitMarkMs)) this.timer = setInterval(() => this.markAll(), commitMarkMs).unref();
   }
 
   /** Makes an empty store. ERR_STORE_EXISTS; errors of the host. */
@@ -156,12 +159,22 @@ export class StoreEngine {
     return [...this.trees.values()];
   }
 
+  /** Snapshots too. */
+  private get allOpen(): readonly Tree[] {
+    return [...this.leaseTokens.keys()];
+  }
+
   /**
    * Stores what the open trees hold and moves this process's lease up, so that space dropped before can be given back.
    * False when a tree is open here that was dropped.
    */
   settleLease(): boolean {
-    return settleLease(this.tables, this.lease, [...this.leaseTokens.keys()], () => this.followChains());
+    return settleLease(this.tables, this.lease, this.allOpen, this);
+  }
+
+  /** Open trees read the blocks that dedupe gave their files. False where something has to go on with the old ones. */
+  followExtents(): boolean {
+    return this.follower.follow(this.allOpen, () => this.followChains());
   }
 
   /** Gives back the space that nobody needs any more. ERR_STORE_CORRUPT when what is needed cannot be told. */
@@ -169,6 +182,12 @@ export class StoreEngine {
     this.requireOpen('gc');
     this.flattenAll();
     return collectGarbage(this);
+  }
+
+  /** Makes equal blocks of the store one. EBUSY while another dedupe is under way; ENOENT, ENOSPC: `dedupeStore`. */
+  dedupe(options: DedupeOptions = {}): Promise<DedupeReport> {
+    this.requireOpen('dedupe');
+    return dedupeStore(this, options);
   }
 
   /** Checks every invariant of the store and repairs nothing. With `scrub` every live block is read and verified. */
@@ -194,11 +213,8 @@ export class StoreEngine {
     this.requireOpen('open');
     const open = this.trees.get(name);
     if (open !== undefined && !open.isReadOnly) {
-      throw new FsError('EBUSY', {
-        syscall: 'open',
-        path: name,
-        note: `it is open in this process (${process.pid})`,
-      });
+      const note = `it is open in this process (${process.pid})`;
+      throw new FsError('EBUSY', { syscall: 'open', path: name, note });
     }
     const tree = this.leased(() => this.openLatest(name, isPatient));
     if (!tree.isReadOnly) this.trees.set(name, tree);
@@ -263,8 +279,8 @@ export class StoreEngine {
   }
 
   /** Open trees stand on what the tables say from here on. */
-  private followChains(): void {
-    this.chains.follow([...this.leaseTokens.keys()]);
+  followChains(): void {
+    this.chains.follow(this.allOpen);
   }
 
   /** How many layers there are under the writable layer of a fork, or under a snapshot, its own among them. */
@@ -285,8 +301,7 @@ export class StoreEngine {
 
   private forgetTree(tree: Tree): void {
     if (this.trees.get(tree.info.name) === tree) this.trees.delete(tree.info.name);
-    const token = this.leaseTokens.get(tree);
-    if (token !== undefined) this.lease.release(token);
+    this.lease.release(this.leaseTokens.get(tree));
     this.leaseTokens.delete(tree);
     if (tree.stack.chain.derived !== undefined) this.chains.forgetUnused([...this.leaseTokens.keys()]);
   }
@@ -304,7 +319,7 @@ export class StoreEngine {
     if (info.kind === 'fork') this.freezeByName(source);
     this.tables.transaction(() => {
       this.rows.requireFree(name, 'fork');
-      this.rows.insertFork(name, info.root, this.frozenTopOf(source, info, 'fork'), source);
+      this.rows.insertFork(name, info.root, frozenTopOf(this, source, info, 'fork'), source);
     });
     return this.openTree(name);
   }
@@ -344,38 +359,17 @@ export class StoreEngine {
 
   /** A tree as the tables have it. */
   storedTree(info: TreeInfo): StoredTree {
-    this.tables.renew();
     return new StoredTree(this.chains.stored(info.layer), info);
-  }
-
-  /**
-   * The frozen layer that shows what a tree is. Looked up in the transaction that puts something on it: until then
-   * another process may have dropped the tree, and gc what it stood on, or flattened it. ENOENT.
-   */
-  frozenTopOf(source: string, info: TreeInfo, operation: string): LayerId {
-    const now = this.tables.trees.get(source);
-    if (now?.id !== info.id) {
-      throw new FsError('ENOENT', { syscall: operation, path: source, note: 'it was dropped meanwhile' });
-    }
-    if (now.kind === 'snapshot') return now.layer;
-    // A fork that was just frozen has an empty upper layer over what it shows.
-    const { parent } = this.rows.layer(now.layer);
-    assert(parent !== 0, 'a fork that was frozen stands on a layer');
-    return parent;
   }
 
   /** Freezes what a fork has, unless that is nothing. */
   private freezeByName(name: string): void {
     const open = this.trees.get(name);
-    if (open !== undefined) {
-      this.freeze(open);
-      return;
-    }
-    const tree = this.openTree(name);
+    const tree = open ?? this.openTree(name);
     try {
       this.freeze(tree);
     } finally {
-      tree.close();
+      if (open === undefined) tree.close();
     }
   }
 
@@ -411,7 +405,7 @@ export class StoreEngine {
     this.rows.requireFree(name, 'snapshot');
     const insert = (): void => {
       this.rows.requireFree(name, 'snapshot');
-      this.rows.insertSnapshot(name, this.frozenTopOf(source, info, 'snapshot'), info.root, source);
+      this.rows.insertSnapshot(name, frozenTopOf(this, source, info, 'snapshot'), info.root, source);
     };
     if (info.kind === 'snapshot') {
       this.tables.transaction(insert);
@@ -462,12 +456,13 @@ export class StoreEngine {
 
   private markAll(): void {
     for (const tree of this.trees.values()) void tree.markInBackground();
-    this.followEpoch();
+    this.followOthers();
   }
 
-  /** A gc, here or in another process, waits for this one's lease to move up. Where that fails it waits longer. */
-  private followEpoch(): void {
+  /** What dedupe did, and gc, which waits for this one's lease to move up. Where that fails it waits longer. */
+  private followOthers(): void {
     try {
+      this.followExtents();
       this.settleLease();
     } catch (error) {
       if (!(isFsError(error) || error instanceof StoreError)) throw error;
@@ -481,7 +476,7 @@ export class StoreEngine {
     this.sealer.stop();
     this.flattener.stop();
     const failures: unknown[] = [];
-    for (const tree of [...this.leaseTokens.keys()]) {
+    for (const tree of this.allOpen) {
       try {
         tree.close();
       } catch (error) {

@@ -68,6 +68,25 @@ test('a write behind the end that fails leaves zeros there for a later growth', 
     assert.deepEqual(bytesOf(files, '/a'), Buffer.concat([Buffer.alloc(100, 1), Buffer.alloc(100)]));
   }));
 
+test('on a full disk the space of files that were removed can be used at once', () =>
+  withStore(async (_directory, system, open) => {
+    const tree = (await open()).createEmpty('one');
+    const files = tree.fileSystem;
+    put(files, '/large', 32 * 4096, 1);
+    put(files, '/kept', 4096, 2);
+    // From here on a power cut would bring both back.
+    tree.commitMark();
+    system.plan = failing('allocate', 'blobs', 'ENOSPC');
+    const full = (index: number) => put(files, `/more-${index}`, 4096, 3);
+    assert.throws(() => Array.from({ length: 64 }, (_, index) => full(index)), code('ENOSPC'));
+    files.unlink('/large');
+    for (let index = 100; index < 132; index++) full(index);
+    assert.throws(() => Array.from({ length: 64 }, (_, index) => full(200 + index)), code('ENOSPC'));
+    assert.deepEqual(bytesOf(files, '/kept'), Buffer.alloc(4096, 2));
+    for (let index = 100; index < 132; index++)
+      assert.deepEqual(bytesOf(files, `/more-${index}`), Buffer.alloc(4096, 3));
+  }));
+
 test('after a failed sync of the journal no later fsync succeeds, and the fork can be closed and opened', () =>
   withStore(async (_directory, system, open) => {
     const engine = await open();

@@ -1,6 +1,5 @@
 /** fsck passes over what the store is made of: `trees`, `layers`, `orphans`, `counters`. */
 import type { LayerId } from '../base/index.ts';
-import { EXTERNAL_BLOB_FIRST } from '../blob/index.ts';
 import { isDerived, S_IFDIR, S_IFMT } from '../layer/index.ts';
 import type { LayerRecord } from '../meta/index.ts';
 import type { Checked, Findings } from './fsck-findings.ts';
@@ -135,10 +134,6 @@ export function checkCounters({ engine, layers, owned }: Checked, findings: Find
   above('nextBlob', maxBlob, 'blob');
   above('nextTree', maxTree, 'tree');
   above('nextIno', maxIno, 'inode number');
-  let maxExternal = 0;
-  for (const [blob] of tables.externals.entries())
-    maxExternal = Math.max(maxExternal, blob - EXTERNAL_BLOB_FIRST);
-  above('nextExternal', maxExternal, 'external blob');
   findings.checked++;
   const epoch = tables.counters.get('epoch');
   if (epoch < maxEpoch)

@@ -375,16 +375,21 @@ function isInUse(record: BlobRecord, marks: Marks): boolean {
   return record.state === 'active' && marks.layers.has(record.layer);
 }
 
-/** Whether an import is under way, in this process or another: its layer is locked. */
+/** Whether an import is under way, in this process or another: its layer is locked. Or a dedupe, which has a lock. */
 function hasLivingBuilder(engine: OpenStore): boolean {
+  if (isLocked(engine, engine.layout.dedupeLockPath)) return true;
   for (const [layer, { state }] of engine.tables.layers.entries()) {
-    if (state !== 'building') continue;
-    try {
-      LayerLock.takeExisting(engine.system, engine.layout.journalPath(layer))?.abandon();
-    } catch (error) {
-      if (isFsError(error, 'EBUSY')) return true;
-      throw error;
-    }
+    if (state === 'building' && isLocked(engine, engine.layout.journalPath(layer))) return true;
   }
   return false;
+}
+
+function isLocked({ system }: OpenStore, path: string): boolean {
+  try {
+    LayerLock.takeExisting(system, path)?.abandon();
+    return false;
+  } catch (error) {
+    if (isFsError(error, 'EBUSY')) return true;
+    throw error;
+  }
 }

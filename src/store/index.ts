@@ -6,8 +6,10 @@
  */
 export { type CacheLimits, TreeCache } from '../layer/index.ts';
 export type { Change } from './change.ts';
+export type { DedupeOptions, DedupeProgress, DedupeReport } from './dedupe.ts';
 export { type ChangedPaths, changedPaths, diffStored, diffTrees, type TreeState } from './diff.ts';
 export { type DuReport, storeUsage, type TreeUsage } from './du.ts';
+export { type BlocksToStore, EarlierVersion } from './earlier-version.ts';
 export * from './engine.ts';
 export type { FsckOptions, FsckPass, FsckReport } from './fsck.ts';
 export type { GcReport } from './gc.ts';

@@ -42,13 +42,14 @@ export class LayerLock {
   /** Undefined when gc removed the file before it was locked: what is locked then is no name's file. */
   private static lockFile(system: System, path: string, flags: number): LayerLock | undefined {
     const fd = system.open(path, flags, 0o644);
-    if (!system.tryLock(fd)) {
-      system.close(fd);
-      throw new FsError('EBUSY', { syscall: 'flock', path });
+    let isOurs = false;
+    try {
+      if (!system.tryLock(fd)) throw new FsError('EBUSY', { syscall: 'flock', path });
+      isOurs = pathExists(system, path);
+    } finally {
+      if (!isOurs) system.close(fd);
     }
-    if (pathExists(system, path)) return new LayerLock(system, path, fd);
-    system.close(fd);
-    return undefined;
+    return isOurs ? new LayerLock(system, path, fd) : undefined;
   }
 
   /** Removes the file and gives the lock up. */

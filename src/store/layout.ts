@@ -35,6 +35,11 @@ export class StoreLayout {
     return `${this.directory}/run`;
   }
 
+  /** Locked while equal blocks are made one. */
+  get dedupeLockPath(): string {
+    return `${this.runDirectory}/dedupe.lock`;
+  }
+
   /** Where trees are mounted that need no place of their own. */
   get mountsDirectory(): string {
     return `${this.runDirectory}/mounts`;

@@ -3,33 +3,40 @@
  *
  * The rule that makes it safe: at the epoch of the lease, every block that an open tree of the process relies on is
  * named by a row of a layer that a tree of the store stands on, and is not dropped. So the journals are brought into
- * the tables first, blocks that they named are taken back, and a tree whose name was dropped while it is open here
- * keeps the lease where it is.
+ * the tables first, blocks that they named are taken back, files of frozen layers are read anew where dedupe gave them
+ * other blocks, and a tree whose name was dropped while it is open here keeps the lease where it is. So does a file
+ * whose old blocks somebody goes on reading.
  */
 import { takeBackLayer } from '../layer/index.ts';
 import type { MetaTables } from '../meta/index.ts';
 import type { Lease } from './leases.ts';
 import type { Tree } from './tree.ts';
 
-/**
- * Stores what the open trees hold and moves the lease up. False when a dropped tree is still open here. `followChains`
- * puts the open trees on the layers that the tables have under them now.
- */
+/** What brings the open trees up to what the tables say now. */
+export interface Following {
+  /** They stand on the layers that are under them. */
+  followChains(): void;
+  /** They read the blocks that their files have; false where some cannot. */
+  followExtents(): boolean;
+}
+
+/** Stores what the open trees hold and moves the lease up. False when something of them must stay where it is. */
 export function settleLease(
   tables: MetaTables,
   lease: Lease,
   open: readonly Tree[],
-  followChains: () => void,
+  following: Following,
 ): boolean {
   tables.renew();
   if (open.length === 0 || tables.counters.get('epoch') === lease.heldEpoch) return true;
-  followChains();
+  following.followChains();
   // Looked at before the checkpoints too, which would be made in vain every few seconds.
   if (!areStored(tables, open)) return false;
   for (const tree of open) tree.checkpoint();
-  followChains();
+  following.followChains();
   const epoch = tables.counters.get('epoch');
-  if (!areStored(tables, open)) return false;
+  // After the epoch was read: what a file names then is not dropped.
+  if (!areStored(tables, open) || !following.followExtents()) return false;
   for (const tree of open) if (!tree.isReadOnly) takeBackLayer(tables, tree.info.layer);
   lease.advance(epoch);
   return true;

@@ -63,8 +63,8 @@ export class Lease {
     this.write();
   }
 
-  release(token: object): void {
-    if (!this.tokens.delete(token) || this.tokens.size > 0) return;
+  release(token: object | undefined): void {
+    if (token === undefined || !this.tokens.delete(token) || this.tokens.size > 0) return;
     this.epoch = NO_EPOCH;
     this.write();
   }

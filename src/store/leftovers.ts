@@ -31,7 +31,7 @@ function hasOrphans({ tables }: OpenStore, layer: LayerId): boolean {
 }
 
 /** A journal that was closed is empty. */
-function hasJournal(engine: OpenStore, layer: LayerId): boolean {
+export function hasJournal(engine: OpenStore, layer: LayerId): boolean {
   try {
     return engine.system.statHost(Buffer.from(engine.layout.journalPath(layer)), false).size > 0;
   } catch (error) {

@@ -29,10 +29,13 @@ export class Marking {
     this.path = path;
   }
 
-  /** Marks by what is committed now. ERR_STORE_CORRUPT when a row that is needed is damaged or missing. */
-  mark(): Marks {
+  /**
+   * Marks by what is committed now, for all trees or for some of them. ERR_STORE_CORRUPT when a row that is needed is
+   * damaged or missing.
+   */
+  mark(isWanted: (tree: string) => boolean = () => true): Marks {
     this.tables.renew();
-    const layers = this.reachableLayers();
+    const layers = this.reachableLayers(isWanted);
     const blocks = new Map<BlobId, RangeSet>();
     for (const [layer, record] of layers) {
       for (const { blob, start, end } of this.runsOf(layer, record)) {
@@ -50,9 +53,10 @@ export class Marking {
     return { layers, blocks };
   }
 
-  private reachableLayers(): Map<LayerId, LayerRecord> {
+  private reachableLayers(isWanted: (tree: string) => boolean): Map<LayerId, LayerRecord> {
     const layers = new Map<LayerId, LayerRecord>();
     for (const [name, tree] of this.tables.trees.entries()) {
+      if (!isWanted(name)) continue;
       let layer: LayerId | 0 = tree.layer;
       while (layer !== 0 && !layers.has(layer)) {
         const record: LayerRecord | undefined = this.tables.layers.get(layer);

@@ -1,4 +1,4 @@
-/** What gc and fsck need of the engine: it runs them, so they must not import it. */
+/** What gc, dedupe and fsck need of the engine: it runs them, so they must not import it. */
 import type { BlobSpace } from '../blob/index.ts';
 import type { MetaTables } from '../meta/index.ts';
 import type { System } from '../sys/index.ts';
@@ -19,4 +19,8 @@ export interface OpenStore {
   openTree(name: string, isPatient?: boolean): Tree;
   list(): TreeInfo[];
   settleLease(): boolean;
+  /** Freezes what an open fork has, unless that is nothing, and puts a fresh layer over it. */
+  freeze(tree: Tree): void;
+  /** Open trees read the blocks that the tables name now. False where something has to go on with the old ones. */
+  followExtents(): boolean;
 }

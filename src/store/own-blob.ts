@@ -96,6 +96,12 @@ export class OwnBlob {
     return sumBytes(sums, count);
   }
 
+  /** Gives the space of blocks back that the file takes from elsewhere. The blob is complete. */
+  punch(block: number, count: number): void {
+    this.completeWriter();
+    this.blobs.punch(this.id, block, count);
+  }
+
   /** Leaves the blob, which is complete, to be sealed with the others of its layer. */
   finish(): void {
     this.completeWriter();

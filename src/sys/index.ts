@@ -13,6 +13,7 @@ import { createBufferedSystem } from './buffered.ts';
 import { createNativeSystem } from './native.ts';
 import type { System } from './system.ts';
 
+export { EAGAIN, EINTR, EIO, ENODATA, ENODEV, ENOENT, ENOSYS } from './errno.ts';
 export { CrashedError, type Fault, type FaultPlan, FaultySystem } from './faulty.ts';
 export {
   createKernel,

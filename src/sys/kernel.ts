@@ -5,7 +5,7 @@
  */
 import { closeSync } from 'node:fs';
 import type { FsError } from '../base/index.ts';
-import { errnoFailure } from './errno.ts';
+import { EINTR, errnoFailure } from './errno.ts';
 import { type Libc, loadLibc } from './libc.ts';
 
 export interface Kernel {
@@ -59,7 +59,6 @@ export const MS_NODEV = 4;
 export const MNT_DETACH = 2;
 export const UMOUNT_NOFOLLOW = 8;
 
-const EINTR = 4;
 const EPOLL_CLOEXEC = 0o2000000;
 const EPOLL_CTL_ADD = 1;
 const EPOLL_CTL_DEL = 2;

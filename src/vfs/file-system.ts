@@ -10,6 +10,7 @@ import type { Attributes, TimeChange } from './attributes.ts';
 import * as attributes from './attributes.ts';
 import { type Owner, TreeContext } from './context.ts';
 import type { Credentials } from './credentials.ts';
+import { extentSame, type SameExtent, type SameTarget } from './extent-same.ts';
 import * as data from './file-data.ts';
 import { InodeCalls } from './inode-calls.ts';
 import type { DirectoryEntry } from './namespace.ts';
@@ -245,6 +246,18 @@ export class FileSystem {
   ): void {
     const origin = { context: from.context, file: source };
     data.reflinkRange(this.context, origin, sourcePosition, length, target, targetPosition);
+  }
+
+  /** FIDEDUPERANGE; the source may be a file of another open tree of the same store, `from`. */
+  extentSame(
+    source: OpenFile,
+    sourcePosition: number,
+    length: number,
+    targets: readonly SameTarget[],
+    from: FileSystem = this,
+  ): (SameExtent | FsError)[] {
+    const origin = { context: from.context, file: source };
+    return extentSame(this.context, origin, sourcePosition, length, targets);
   }
 
   map(file: OpenFile, options?: data.MapOptions): View {

@@ -8,10 +8,13 @@
 export { type Attributes, type TimeChange, XATTR_CREATE, XATTR_REPLACE } from './attributes.ts';
 export type { Owner } from './context.ts';
 export type { Credentials } from './credentials.ts';
+export type { SameExtent, SameTarget } from './extent-same.ts';
 export type { MapOptions } from './file-data.ts';
 export * from './file-system.ts';
 export { type AttributeChanges, InodeCalls } from './inode-calls.ts';
+export { knownPath } from './known-path.ts';
 export { type DirectoryEntry, RENAME_EXCHANGE, RENAME_NOREPLACE } from './namespace.ts';
 export * from './open-file.ts';
 export { R_OK, W_OK, X_OK } from './permission.ts';
+export type { SpaceCounts } from './space-counts.ts';
 export type { TreeFile, TreeFiles } from './tree-files.ts';

@@ -187,6 +187,21 @@ export class InodeCalls {
     return data.tryRead(this.context, this.opened(inode), target, offset, length, position);
   }
 
+  /**
+   * All bytes of a file, which `target` has room for, without an access: no program has read them yet. False where the
+   * disk would have to be waited for, or the inode has left the cache.
+   */
+  peek(inode: Inode, target: Uint8Array): boolean {
+    const { stack } = this.context;
+    if (stack.inodes.get(inode.ino) !== inode) return false;
+    return stack.mappingOf(inode).tryRead(0, target, 0, inode.record.size);
+  }
+
+  /** The access that `peek` left out. */
+  noteRead(inode: Inode): void {
+    attributes.noteAccess(this.context, inode);
+  }
+
   /** Brings what a read needs from the disk into memory, in the background. */
   async fetch(inode: Inode, position: number, length: number): Promise<void> {
     const { stack } = this.context;

@@ -174,7 +174,8 @@ class HistoryWriter {
     const names = this.model.trees();
     const tree = c.of(names);
     const process = c.below(2) as ProcessNumber; // 0 or 1.
-    const kind = c.below(24);
+    const kind = c.below(30);
+    if (kind > 23) return { op: 'dedupe', process };
     if (kind < 2) return { op: 'crash', process };
     if (kind === 2) return { op: 'reopen', process };
     if (kind < 5) return { op: 'collect', process };

@@ -132,6 +132,7 @@ export class HostActor implements Actor {
         return succeeded();
       case 'checkpoint':
       case 'collect':
+      case 'dedupe':
         return succeeded();
       case 'reopen':
       case 'crash':

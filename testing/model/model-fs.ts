@@ -187,6 +187,7 @@ export class ModelFs implements Actor {
   private applyToProcesses(operation: StoreOperation): Outcome {
     switch (operation.op) {
       case 'collect':
+      case 'dedupe':
         this.storeTreesOf(operation.process);
         return succeeded();
       case 'reopen':

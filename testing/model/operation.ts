@@ -43,6 +43,7 @@ export type StoreOperation =
   /** Nothing that anyone sees changes. */
   | ({ readonly op: 'checkpoint' } & On)
   | ({ readonly op: 'collect' } & By)
+  | ({ readonly op: 'dedupe' } & By)
   /** The process that has the tree closes it, with its handles, and the other one has it from here on. */
   | ({ readonly op: 'handOver' } & On)
   /** A process closes everything in good order and begins anew; its handles are gone. */

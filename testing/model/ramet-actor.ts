@@ -43,6 +43,8 @@ interface RametView {
 }
 
 const FILE_MODE = 0o666;
+/** So little that it takes several passes. */
+const DEDUPE_MEMORY_BYTES = 1024;
 const S_IFMT = 0o170000;
 const PROCESSES: readonly ProcessNumber[] = [0, 1];
 
@@ -197,6 +199,9 @@ export class RametActor implements Actor {
     switch (operation.op) {
       case 'collect':
         this.process(operation.process).engine.gc();
+        return succeeded();
+      case 'dedupe':
+        await this.process(operation.process).engine.dedupe({ memoryBytes: DEDUPE_MEMORY_BYTES });
         return succeeded();
       case 'reopen':
         this.forgetProcess(operation.process);

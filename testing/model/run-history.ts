@@ -30,6 +30,7 @@ const comparedAfter: ReadonlySet<OperationName> = new Set<OperationName>([
   'reopen',
   'crash',
   'collect',
+  'dedupe',
   'drop',
   'powerCut',
 ]);

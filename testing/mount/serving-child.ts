@@ -23,6 +23,8 @@ export type ServingRequest =
   /** Closes an open tree. */
   | { readonly kind: 'release'; readonly tree: string }
   | { readonly kind: 'memory' }
+  /** Gives back what idle mounts hold, now. */
+  | { readonly kind: 'trim' }
   /** How many inodes the kernel keeps of the mounts. */
   | { readonly kind: 'nodes' }
   | { readonly kind: 'fsck' }
@@ -34,6 +36,8 @@ export interface ServingAnswer {
   readonly message?: string;
   /** Of `memory`: anonymous memory of this process. */
   readonly anonymousBytes?: number;
+  /** Of `trim`: what it took. */
+  readonly cpuMs?: number;
   /** Of `nodes`. */
   readonly nodes?: number;
   /** Of `fsck`. */
@@ -87,6 +91,12 @@ async function handle(request: ServingRequest): Promise<ServingAnswer> {
       return {};
     case 'memory':
       return { anonymousBytes: anonymousBytes() };
+    case 'trim': {
+      const before = process.cpuUsage();
+      await server.trim();
+      const { user, system } = process.cpuUsage(before);
+      return { cpuMs: (user + system) / 1000 };
+    }
     case 'nodes':
       return { nodes: server.mounts.reduce((sum, mount) => sum + mount.nodeCount, 0) };
     case 'fsck':

@@ -12,7 +12,11 @@ export class Child implements AsyncDisposable {
   /** `program` is a file of this folder or beside it (`../mount/serving-child`), without extension. */
   constructor(program: string, ...args: readonly string[]) {
     const file = fileURLToPath(new URL(`./${program}.js`, import.meta.url));
-    this.process = fork(file, args, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+    this.process = fork(file, args, {
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+      // As the owner process has it.
+      execArgv: [...process.execArgv, '--expose-gc'],
+    });
     this.process.on('message', (answer) => {
       const first = this.waiting.shift();
       if (first === undefined) this.answers.push(answer);

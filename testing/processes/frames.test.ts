@@ -1,6 +1,10 @@
-/** Processes that open forks of one snapshot have the very same pages of it in memory. */
+/**
+ * Processes that open forks of one snapshot have the very same pages of it in memory, and so have those that map files
+ * that dedupe made one.
+ */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { setTimeout } from 'node:timers/promises';
 import { BLOCK_SIZE } from '../../src/base/index.ts';
 import { createSystem } from '../../src/sys/index.ts';
 import { SharedStore, writeFile } from '../shared-store.ts';
@@ -44,4 +48,47 @@ test('three processes, each in its own fork, share the frames of all pages that 
       assert.equal(bytes[page], isOwn ? 200 : page);
     }
   }
+});
+
+test('files that were stored twice share the frames of all pages after dedupe, until one is written', {
+  skip,
+}, async () => {
+  await using scratch = new SharedStore();
+  const engine = await scratch.open();
+  // Two trees that know nothing of each other, each with the file in a blob of its own.
+  for (const name of ['one', 'two']) {
+    const tree = engine.createEmpty(`base-${name}`);
+    for (let page = 0; page < PAGES; page++)
+      writeFile(tree, '/file', Buffer.alloc(BLOCK_SIZE, page), page * BLOCK_SIZE);
+    engine.snapshot(`base-${name}`, `snapshot-${name}`);
+    engine.fork(`snapshot-${name}`, name).close();
+  }
+  await engine.close();
+
+  await using one = new Child('mapping-child', scratch.directory, 'one');
+  await using two = new Child('mapping-child', scratch.directory, 'two');
+  for (const child of [one, two]) await child.next();
+  const framesOf = async (child: Child, message: object = {}): Promise<readonly number[]> =>
+    (await child.ask<MappingAnswer>(message)).frames;
+  const apart = [await framesOf(one), await framesOf(two)];
+  for (let page = 0; page < PAGES; page++) assert.notEqual(apart[0]![page], apart[1]![page]);
+
+  const deduper = await scratch.open();
+  const report = await deduper.dedupe();
+  assert.equal(report.bytesShared, PAGES * BLOCK_SIZE);
+  await deduper.close();
+
+  // Views that live on are mapped anew within seconds.
+  let frames: (readonly number[])[] = apart;
+  for (let tries = 0; tries < 100 && frames[0]![0] !== frames[1]![0]; tries++) {
+    await setTimeout(100);
+    frames = [await framesOf(one), await framesOf(two)];
+  }
+  assert.deepEqual(frames[0], frames[1], 'one copy for both');
+  assert.equal(new Set(frames[0]).size, PAGES);
+
+  const written = await framesOf(two, { write: 5 });
+  for (let page = 0; page < PAGES; page++)
+    assert.equal(written[page] === frames[0]![page], page !== 5, `page ${page}`);
+  assert.deepEqual(await framesOf(one), frames[0]);
 });

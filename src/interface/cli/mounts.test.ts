@@ -4,12 +4,15 @@ import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import {
   chmodSync,
+  closeSync,
   existsSync,
   lstatSync,
   mkdirSync,
+  openSync,
   readdirSync,
   readFileSync,
   readlinkSync,
+  readSync,
   rmSync,
   statSync,
   symlinkSync,
@@ -82,6 +85,64 @@ describe('ramet mount', { skip, concurrency: 2 }, () => {
     assert.deepEqual(readdirSync(scratch.at('place')), []);
     assert.equal(scratch.must('cat', 'try-1:/new'), 'from outside\n');
     assert.match(scratch.must('ls', '--mounts'), /^nothing is mounted/);
+  });
+
+  test('what was written through it is made one with what is equal elsewhere', async (context) => {
+    const scratch = await withFork(context);
+    const bytes = Buffer.from(Array.from({ length: 16 * 4096 }, (_, index) => (index * 7919) >> 5));
+    scratch.must('mount', 'try-1', 'place');
+    writeFileSync(scratch.at('place/new'), bytes);
+    writeFileSync(scratch.at('repo/new'), bytes);
+    scratch.must('import', 'repo', '--name', 'other');
+    const report = scratch.json('dedupe') as { bytesShared: number; forksSkipped: string[] };
+    assert.deepEqual([report.bytesShared >= bytes.length, report.forksSkipped], [true, []]);
+    assert.deepEqual(readFileSync(scratch.at('place/new')), bytes);
+    // The owner looks every two seconds whether there is something to follow; gc waits for it.
+    await until(
+      () => (scratch.json('gc') as { blobsWaiting: number }).blobsWaiting === 0,
+      'gc waits no more',
+    );
+    scratch.must('umount', 'place');
+    assert.deepEqual(scratch.must('cat', 'try-1:/new').length, scratch.must('cat', 'other:/new').length);
+    assert.match(scratch.must('fsck', '--scrub'), /clean|no problem/);
+  });
+
+  test('a file that the kernel reads by itself keeps its bytes when dedupe breaks it up', async (context) => {
+    const scratch = await withFork(context);
+    const [one, two] = [1, 2].map((seed) =>
+      Buffer.from(
+        Array.from({ length: 2 ** 21 }, (_, at) => (Math.imul(at + 1, 2_654_435_761 * seed) >>> 13) & 255),
+      ),
+    ) as [Buffer, Buffer];
+    one.copy(two, 0, 0, 2 ** 20);
+    for (const [name, bytes] of [
+      ['one', one],
+      ['two', two],
+    ] as const) {
+      mkdirSync(scratch.at(name));
+      writeFileSync(scratch.at(`${name}/large`), bytes);
+      scratch.must('import', name);
+    }
+    scratch.must('mount', 'two', 'place', '--io', 'shared');
+    const fd = openSync(scratch.at('place/large'), 'r');
+    const read = (): Buffer => {
+      const bytes = Buffer.alloc(two.length);
+      assert.equal(readSync(fd, bytes, 0, bytes.length, 0), bytes.length);
+      return bytes;
+    };
+    assert.ok(read().equals(two));
+    assert.ok((scratch.json('dedupe', '--gc') as { bytesUnused: number }).bytesUnused >= 2 ** 20);
+    // Longer than the owner takes to move its lease up, which the open file keeps it from.
+    await new Promise((resolve) => setTimeout(resolve, 5000));
+    scratch.json('gc');
+    assert.ok(read().equals(two));
+    closeSync(fd);
+    await until(
+      () => (scratch.json('gc') as { blobsWaiting: number }).blobsWaiting === 0,
+      'gc waits no more',
+    );
+    assert.ok(readFileSync(scratch.at('place/large')).equals(two));
+    scratch.must('umount', 'place');
   });
 
   test('a snapshot is read-only, and the mode is the one asked for', async (context) => {
@@ -363,14 +424,34 @@ with open(sys.argv[1], 'r+b') as f:
 
 describe('ramet run', { skip, concurrency: 2 }, () => {
   /** A command that is running in the fork: it says something once it has begun, and then waits. */
-  async function running(scratch: ScratchCommand, script: string): Promise<ChildProcess> {
+  async function running(
+    scratch: ScratchCommand,
+    script: string,
+    environment: Readonly<Record<string, string>> = {},
+  ): Promise<ChildProcess> {
     const child = spawn(process.execPath, [rametMain, 'run', 'try-1', '--', 'sh', '-c', script], {
       cwd: scratch.directory,
-      env: scratch.environment(),
+      env: scratch.environment(environment),
       stdio: ['ignore', 'pipe', 'inherit'],
     });
     await once(child.stdout!, 'data');
     return child;
+  }
+
+  const KEEPS_ITS_PID = 'echo $$ | tee pid; while :; do sleep 0.05; done';
+
+  async function diesWithTheCommand(scratch: ScratchCommand, child: ChildProcess): Promise<void> {
+    const { directory } = (await mounts(scratch))[0]!;
+    const pid = readFileSync(`${directory}/pid`, 'utf8').trim();
+    child.kill('SIGKILL');
+    await outcome(child);
+    await until(async () => (await mounts(scratch)).length === 0, 'the owner unmounts');
+    // A zombie that nobody has waited for yet is dead enough.
+    const isDead = () =>
+      !existsSync(`/proc/${pid}`) || /\) [ZX]/.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
+    await until(isDead, 'the command ends');
+    assert.ok(!existsSync(directory));
+    assert.equal(scratch.must('cat', 'try-1:/pid'), `${pid}\n`);
   }
 
   async function outcome(child: ChildProcess): Promise<number | NodeJS.Signals | null> {
@@ -486,16 +567,17 @@ describe('ramet run', { skip, concurrency: 2 }, () => {
 
   test('when it is killed, the command and the mount go with it', async (context) => {
     const scratch = await withFork(context);
-    const child = await running(scratch, 'echo $$ | tee pid; while :; do sleep 0.05; done');
-    const { directory } = (await mounts(scratch))[0]!;
-    const pid = readFileSync(`${directory}/pid`, 'utf8').trim();
-    child.kill('SIGKILL');
-    await outcome(child);
-    await until(async () => (await mounts(scratch)).length === 0, 'the owner unmounts');
-    // A zombie that nobody has waited for yet is dead enough.
-    assert.match(existsSync(`/proc/${pid}`) ? readFileSync(`/proc/${pid}/stat`, 'utf8') : ') Z', /\) [ZX]/);
-    assert.ok(!existsSync(directory));
-    assert.equal(scratch.must('cat', 'try-1:/pid'), `${pid}\n`);
+    await diesWithTheCommand(scratch, await running(scratch, KEEPS_ITS_PID));
+  });
+
+  test('also where there is no setpriv, or one that cannot ask for it', async (context) => {
+    const scratch = await withFork(context);
+    mkdirSync(scratch.at('bin'));
+    writeFileSync(scratch.at('bin/setpriv'), '#!/bin/sh\nexit 1\n', { mode: 0o755 });
+    const environment = { PATH: `${scratch.at('bin')}:${process.env.PATH}` };
+    assert.equal(scratch.runWith(environment, 'run', 'try-1', '--', 'sh', '-c', 'exit 3').code, 3);
+    assert.deepEqual(await mounts(scratch), [], 'nobody is left in it');
+    await diesWithTheCommand(scratch, await running(scratch, KEEPS_ITS_PID, environment));
   });
 
   test('when the owner is killed the command fails; what it had written stays, the next run works', async (context) => {

@@ -1,9 +1,10 @@
 /**
  * Runs a command in a mount namespace of its own, in which a directory is what is mounted somewhere else: only the
- * command and its children see it there. unshare(1), mount(8) and setpriv(1) are util-linux's.
+ * command and its children see it there. unshare(1) and mount(8) are util-linux's.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { constants } from 'node:os';
+import type { Writable } from 'node:stream';
 import { CommandError } from './problem.ts';
 
 export interface PrivateRun {
@@ -20,17 +21,20 @@ const READY = 'ready\n';
  * Trees that other commands run in are left out of the namespace: it would keep them in use for as long as it lives.
  * $1 is mounted over $2, which becomes the working directory; what follows is the command. What goes wrong before it is
  * said on descriptor 2, which nobody but the caller reads; the command's own stderr is descriptor 3. When the caller is
- * killed, so is the command.
+ * killed, so is the command: by the kernel, or where setpriv(1) cannot ask for that, by a shell that waits for the
+ * caller's end of descriptor 4 to close. A caller that ends in order says something there first.
  */
 const PREPARE = `
 for place in "\${1%/*}"/*; do [ "$place" = "$1" ] || umount -l -- "$place" 2>/dev/null; done
 mount --bind -- "$1" "$2" && cd -- "$2" || exit
 shift 2
-if command -v setpriv >/dev/null; then set -- setpriv --pdeathsig KILL -- "$@"; fi
+if setpriv --pdeathsig KILL true 2>/dev/null; then set -- setpriv --pdeathsig KILL -- "$@"
+else { read -r _ <&4 || kill -KILL $$; } >/dev/null 2>&1 3>&- &
+fi
 `;
 const BEGIN = `
 echo ready >&2
-exec "$@" 2>&3 3>&-
+exec "$@" 2>&3 3>&- 4<&-
 `;
 
 /** Whoever is not root mounts as the root of a user namespace, and becomes who he was in one within. */
@@ -46,8 +50,9 @@ export async function runPrivately(run: PrivateRun): Promise<number> {
   const { options, script } = namespaceOf();
   const inner = ['sh', '-c', script, 'ramet', run.source, run.at, ...run.command];
   const child = spawn('unshare', [...options, '--propagation', 'slave', '--', ...inner], {
-    stdio: ['inherit', 'inherit', 'pipe', 2],
+    stdio: ['inherit', 'inherit', 'pipe', 2, 'pipe'],
   });
+  sayWhenEnded(child);
   let said = '';
   child.stderr?.on('data', (bytes: Buffer) => {
     said += bytes.toString();
@@ -64,6 +69,15 @@ export async function runPrivately(run: PrivateRun): Promise<number> {
   } finally {
     stopForwarding();
   }
+}
+
+/** On descriptor 4: that the command has ended, so that nobody needs to be killed. */
+function sayWhenEnded(child: ChildProcess): void {
+  // The cast: the fifth descriptor was asked to be a pipe, which of a child is a socket.
+  const lifeline = child.stdio[4] as Writable;
+  // Mostly nobody listens.
+  lifeline.on('error', () => undefined);
+  child.once('exit', () => lifeline.end('ended\n'));
 }
 
 function exitCode(child: ChildProcess): Promise<number> {

@@ -1,5 +1,6 @@
 /** Attributes and extended attributes. */
 import { FsError, type Timespec } from '../../base/index.ts';
+import { ENODATA } from '../../sys/index.ts';
 import type { AttributeChanges, TimeChange } from '../../vfs/index.ts';
 import { SETXATTR_ACL_KILL_SGID, SetAttr } from './abi.ts';
 import { putAttrOut, putStatx } from './attribute-codec.ts';
@@ -83,7 +84,6 @@ export const setXattr: Handler = (session, request) => {
 };
 
 const CAPABILITIES = 'security.capability';
-const ENODATA = 61;
 
 /** struct fuse_getxattr_in: size, padding · name. A size of 0 asks for the length. */
 export const getXattr: Handler = (session, request, reply) => {

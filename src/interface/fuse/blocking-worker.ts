@@ -3,7 +3,14 @@ import { spawnSync } from 'node:child_process';
 import { closeSync, constants, openSync } from 'node:fs';
 import { parentPort } from 'node:worker_threads';
 import { type ErrorCode, FsError, isFsError } from '../../base/index.ts';
-import { createKernel, createSystem, type Kernel, MNT_DETACH, UMOUNT_NOFOLLOW } from '../../sys/index.ts';
+import {
+  createKernel,
+  createSystem,
+  ENOENT,
+  type Kernel,
+  MNT_DETACH,
+  UMOUNT_NOFOLLOW,
+} from '../../sys/index.ts';
 
 const HELPER = 'fusermount3';
 
@@ -37,8 +44,6 @@ export interface BlockingResult {
   readonly value?: number;
   readonly failure?: BlockingFailure;
 }
-
-const ENOENT = 2;
 
 function make(kernel: Kernel, call: BlockingCall): number {
   switch (call.kind) {

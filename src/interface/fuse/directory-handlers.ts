@@ -53,7 +53,8 @@ class DirentWriter {
 
   /** Everything behind `cookie` that fits; nothing at the end of the directory. */
   write(directory: Inode, cookie: number): void {
-    const { calls, listings } = this.session;
+    const { calls, listings, readAhead } = this.session;
+    readAhead.begin();
     if (cookie < DOT_COOKIE && !this.add('.', directory.ino, DT_DIR, DOT_COOKIE)) return;
     if (cookie < DOT_DOT_COOKIE) {
       const { ino } = directory.record.nlink === 0 ? directory : calls.parentOf(directory);
@@ -81,7 +82,9 @@ class DirentWriter {
     const at = this.reply.payloadBytes;
     if (!this.add(name, entryIno(entry), entryKind(entry), cookie)) return false;
     try {
-      entryAt(this.session, this.reply, at, this.session.calls.inodeOfEntry(entry));
+      const inode = this.session.calls.inodeOfEntry(entry);
+      entryAt(this.session, this.reply, at, inode);
+      this.session.readAhead.noteListed(inode);
     } catch (error) {
       // The name is listed; the lookup that follows tells what is wrong with the rest.
       if (!(error instanceof FsError)) throw error;

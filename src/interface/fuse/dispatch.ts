@@ -3,6 +3,7 @@
  * ENOSYS, after which the kernel does without.
  */
 import { describeCode, FsError } from '../../base/index.ts';
+import { EIO, ENOSYS } from '../../sys/index.ts';
 import { Opcode } from './abi.ts';
 import * as attributes from './attribute-handlers.ts';
 import * as directories from './directory-handlers.ts';
@@ -68,9 +69,6 @@ function table(rows: readonly (readonly [number, Handler])[]): (Handler | undefi
   for (const [opcode, handler] of rows) handlers[opcode] = handler;
   return Array.from(handlers);
 }
-
-const ENOSYS = 38;
-const EIO = 5;
 
 /** Told of a failure that is no answer of a filesystem: a defect. */
 export type OnDefect = (error: unknown, opcode: number) => void;

@@ -35,8 +35,16 @@ export const read: Handler = (session, request, reply) => {
   const [position, size] = [request.u64(8), request.u32(16)];
   const inode = session.file(nodeId);
   const length = Math.min(size, reply.capacityBytes);
-  const count = session.calls.tryRead(inode, reply.bytes, OUT_HEADER_BYTES, length, position);
+  const { readAhead } = session;
+  if (readAhead.take(inode, reply.bytes, OUT_HEADER_BYTES, position, length)) {
+    session.calls.noteRead(inode);
+    readAhead.noteRead(inode);
+    replyBytes(session, reply, inode, position, inode.record.size);
+    return undefined;
+  }
+  const count = readInto(session, inode, reply, length, position, false);
   if (count >= 0) {
+    readAhead.noteRead(inode);
     replyBytes(session, reply, inode, position, count);
     return undefined;
   }
@@ -44,11 +52,30 @@ export const read: Handler = (session, request, reply) => {
     until: session.calls.fetch(inode, position, length).catch(readWillTell),
     answer: (later) => {
       const now = session.file(nodeId);
-      const bytes = session.calls.read(now, later.bytes, OUT_HEADER_BYTES, length, position);
+      const bytes = readInto(session, now, later, length, position, true);
       replyBytes(session, later, now, position, bytes);
     },
   };
 };
+
+/** The bytes that there are; -1 where the disk would have to be waited for and `mayWait` is false. */
+function readInto(
+  { calls, events }: Session,
+  inode: Inode,
+  { bytes }: Reply,
+  length: number,
+  position: number,
+  mayWait: boolean,
+): number {
+  try {
+    return mayWait
+      ? calls.read(inode, bytes, OUT_HEADER_BYTES, length, position)
+      : calls.tryRead(inode, bytes, OUT_HEADER_BYTES, length, position);
+  } catch (error) {
+    if (isFsError(error, 'EIO')) events.onDamaged?.(inode, error);
+    throw error;
+  }
+}
 
 /** What could not be fetched fails once more when it is read, and there somebody is told. */
 function readWillTell(error: unknown): void {

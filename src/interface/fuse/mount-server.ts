@@ -46,6 +46,11 @@ export interface MountServer {
    * EPERM, ENODEV (no /dev/fuse).
    */
   mount(tree: Tree, directory: string, options?: MountOptions): Promise<Mount>;
+  /**
+   * Has mounts give back now what they would when they were idle for long: the kernel's inodes and names, and the
+   * memory of this process.
+   */
+  trim(): Promise<void>;
   /** Unmounts everything (lazily where it is busy) and ends the threads. */
   close(): Promise<void>;
 }

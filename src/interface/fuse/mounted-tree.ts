@@ -2,7 +2,7 @@
 import { closeSync } from 'node:fs';
 import { FsError } from '../../base/index.ts';
 import type { Tree } from '../../store/index.ts';
-import type { Kernel } from '../../sys/index.ts';
+import { EAGAIN, EINTR, ENODEV, ENOENT, type Kernel } from '../../sys/index.ts';
 import type { BlockingCalls } from './blocking-calls.ts';
 import { dispatch, dispatchDeferred, type OnDefect, type OnDeferred } from './dispatch.ts';
 import type { IoMode, Mount } from './mount-server.ts';
@@ -14,11 +14,6 @@ import type { Wakefulness } from './wakefulness.ts';
 
 /** Requests of one mount that are answered before others get their turn. */
 const REQUESTS_AT_ONCE = 64;
-
-const EAGAIN = 11;
-const EINTR = 4;
-const ENOENT = 2;
-const ENODEV = 19;
 
 /** What all mounts of a server share: they are served one at a time. */
 export interface MountParts {
@@ -94,7 +89,10 @@ export class MountedTree implements Mount {
     const { stack } = this.session.fileSystem;
     for (let served = 0; served < REQUESTS_AT_ONCE && this.isServed; served++) {
       const count = kernel.read(this.device, requestAddress, request.bytes.length);
-      if (count === -EAGAIN) return;
+      if (count === -EAGAIN) {
+        if (this.session.readAhead.prepare()) continue;
+        return;
+      }
       // ENOENT: the request was interrupted before it could be read.
       if (count === -EINTR || count === -ENOENT) continue;
       if (count < 0) {

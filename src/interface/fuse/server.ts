@@ -3,12 +3,15 @@ import { closeSync, writeFileSync } from 'node:fs';
 import { totalmem } from 'node:os';
 import { setTimeout as pause } from 'node:timers/promises';
 import { FsError } from '../../base/index.ts';
+import type { Inode } from '../../layer/index.ts';
 import type { Tree } from '../../store/index.ts';
 import { createKernel, type Kernel } from '../../sys/index.ts';
+import { knownPath } from '../../vfs/index.ts';
 import { attach } from './attaching.ts';
 import { BlockingCalls } from './blocking-calls.ts';
 import type { OnDefect } from './dispatch.ts';
 import { KernelPages, type PageLimits, type TakenBack } from './kernel-pages.ts';
+import { MemoryReturn } from './memory-return.ts';
 import type { IoMode, Mount, MountOptions, MountServer } from './mount-server.ts';
 import { MountedTree, type MountParts } from './mounted-tree.ts';
 import { MAX_WRITE_BYTES } from './negotiation.ts';
@@ -45,8 +48,8 @@ export interface MountServerOptions {
    * Keeps idle CPUs from sleeping while a mount is busy, where the process may: see `Wakefulness`. True unless told.
    */
   readonly keepsAwake?: boolean;
-  /** Told when mounts were trimmed: a good time to give memory back. */
-  readonly onTrimmed?: () => void;
+  /** Told of a file of a mounted tree whose bytes cannot be read, once; `path` where a name of it is known. */
+  readonly onDamaged?: (tree: Tree, path: string | undefined, error: FsError) => void;
   /** Told of defects: an operation that failed with something that is no error of a filesystem. */
   readonly onDefect?: OnDefect;
 }
@@ -81,7 +84,9 @@ class Server implements MountServer {
   private readonly nodesMax: number;
   private readonly watchdog: Watchdog;
   private readonly wakefulness: Wakefulness | undefined;
-  private readonly onTrimmed: () => void;
+  private readonly onDamaged: NonNullable<MountServerOptions['onDamaged']>;
+  private readonly memory = new MemoryReturn();
+  private readonly hasWork: () => boolean;
   private readonly timer: NodeJS.Timeout;
   private canPrune = true;
   private prepared: Promise<void> | undefined;
@@ -90,16 +95,10 @@ class Server implements MountServer {
     const request = new Request(messageBuffer(kernel, WRITE_HEAD_BYTES));
     const reply = new Reply(messageBuffer(kernel, READ_HEAD_BYTES));
     this.watchdog = new Watchdog(options.stuckAfterMs ?? STUCK_AFTER_MS);
-    this.onTrimmed = options.onTrimmed ?? (() => undefined);
     this.wakefulness = options.keepsAwake === false ? undefined : new Wakefulness();
     this.parts = {
       kernel,
-      loop: new ServingLoop(
-        kernel,
-        options.hasWork ?? (() => false),
-        () => this.noteTurn(),
-        () => (this.wakefulness?.isHeld === true ? HOLD_MS : WAIT_MS_MAX),
-      ),
+      loop: new ServingLoop(kernel, () => this.waitMs()),
       wakefulness: this.wakefulness,
       blocking: new BlockingCalls(),
       request,
@@ -111,6 +110,8 @@ class Server implements MountServer {
     const { largeBytesMax = LARGE_PAGES_BYTES, smallBytesMax = totalmem() / SMALL_PAGES_SHARE } =
       options.pages ?? {};
     this.pages = new KernelPages({ largeBytesMax, smallBytesMax }, takeBack);
+    this.hasWork = options.hasWork ?? (() => false);
+    this.onDamaged = options.onDamaged ?? (() => undefined);
     this.trimAfterMs = options.trimAfterMs ?? TRIM_AFTER_MS;
     this.nodesMax = options.nodesMax ?? NODES_MAX;
     this.timer = setInterval(() => this.trimIdle(), LOOK_EVERY_MS).unref();
@@ -149,9 +150,12 @@ class Server implements MountServer {
     return mount;
   }
 
-  private noteTurn(): void {
+  /** Asked with every turn of the loop. */
+  private waitMs(): number {
     this.watchdog.noteTurn();
     if (this.wakefulness?.isHeld === true) this.wakefulness.rest(performance.now());
+    if (this.hasWork()) return 0;
+    return this.wakefulness?.isHeld === true ? HOLD_MS : WAIT_MS_MAX;
   }
 
   private async begin(tree: Tree, directory: string, io: IoMode, device: number): Promise<MountedTree> {
@@ -165,11 +169,18 @@ class Server implements MountServer {
       await this.parts.blocking.run({ kind: 'unmount', directory, isLazy: true });
       throw error;
     }
+    const told = new WeakSet<Inode>();
+    const onDamaged = (inode: Inode, error: FsError): void => {
+      // A program that tries again fails again.
+      if (!told.has(inode)) this.onDamaged(tree, knownPath(tree.stack, inode), error);
+      told.add(inode);
+    };
     // In direct mode the kernel keeps nothing of what is read and written.
     const events: SessionEvents =
       io === 'direct'
-        ? {}
+        ? { onDamaged }
         : {
+            onDamaged,
             onCached: ({ ino, record }, position, length) =>
               pages.note(mount, ino, record.size, position, length),
             onForgotten: (ino) => pages.forget(mount, ino),
@@ -204,12 +215,19 @@ class Server implements MountServer {
       if (mount.isTrimmed || idleMs < LOOK_EVERY_MS) continue;
       if (idleMs < this.trimAfterMs && nodes <= this.nodesMax) continue;
       nodes -= mount.session.knownCount;
-      trims.push(this.trim(mount));
+      trims.push(this.trimOne(mount));
     }
-    if (trims.length > 0) void Promise.all(trims).then(() => this.onTrimmed());
+    if (trims.length > 0) void Promise.all(trims).then(() => this.memory.later());
   }
 
-  private async trim(mount: MountedTree): Promise<void> {
+  async trim(): Promise<void> {
+    await Promise.all(
+      [...this.mounted].filter(({ isTrimmed }) => !isTrimmed).map((mount) => this.trimOne(mount)),
+    );
+    await this.memory.now();
+  }
+
+  private async trimOne(mount: MountedTree): Promise<void> {
     mount.isTrimmed = true;
     const { session } = mount;
     if (this.canPrune) {
@@ -226,11 +244,13 @@ class Server implements MountServer {
     }
     if (!mount.isTrimmed) return;
     session.listings.clear();
+    session.readAhead.begin();
     session.fileSystem.stack.dropInodes(Number.POSITIVE_INFINITY);
   }
 
   async close(): Promise<void> {
     clearInterval(this.timer);
+    this.memory.cancel();
     for (const mount of [...this.mounted]) await unmountSomehow(mount);
     this.wakefulness?.release();
     await this.parts.blocking.close();

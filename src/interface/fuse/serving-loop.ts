@@ -16,8 +16,6 @@ import type { Kernel } from '../../sys/index.ts';
 
 /** Longest wait, which is how late a timer of the process may be. */
 export const WAIT_MS_MAX = 100;
-/** The wait while other work is in hand. */
-const WAIT_MS_BUSY = 0;
 /** Devices are served for so long before the process's own events get a turn. */
 const TURN_MS = 5;
 /** Turns without a wait after the process had events. */
@@ -32,9 +30,7 @@ export interface Served {
 
 export class ServingLoop {
   private readonly kernel: Kernel;
-  private readonly hasWork: () => boolean;
-  private readonly onTurn: () => void;
-  private readonly waitMsMax: () => number;
+  private readonly waitMs: () => number;
   private readonly epoll: number;
   private readonly served: (Served | undefined)[] = [undefined];
   private readonly tags = new Uint32Array(TAGS_AT_ONCE);
@@ -44,20 +40,10 @@ export class ServingLoop {
   /** Without libuv's instance the loop only ever looks, and lets libuv do the waiting for a millisecond at a time. */
   private isNested = false;
 
-  /**
-   * `hasWork` tells of work of the process that is done between events; `onTurn` is called with every turn;
-   * `waitMsMax` may cut a wait shorter.
-   */
-  constructor(
-    kernel: Kernel,
-    hasWork: () => boolean,
-    onTurn: () => void,
-    waitMsMax: () => number = () => WAIT_MS_MAX,
-  ) {
-    this.waitMsMax = waitMsMax;
+  /** `waitMs` is asked with every turn for how long it may wait: 0 while the process has work between its events. */
+  constructor(kernel: Kernel, waitMs: () => number = () => WAIT_MS_MAX) {
     this.kernel = kernel;
-    this.onTurn = onTurn;
-    this.hasWork = hasWork;
+    this.waitMs = waitMs;
     this.epoll = kernel.createEpoll();
   }
 
@@ -89,9 +75,8 @@ export class ServingLoop {
   }
 
   private readonly run = (): void => {
-    this.onTurn();
+    let wait = Math.min(this.waitMs(), this.waitMsMax());
     const until = performance.now() + TURN_MS;
-    let wait = this.waitMs();
     for (;;) {
       const ready = this.kernel.epollWait(this.epoll, this.tags, wait);
       let hasEvents = ready === 0;
@@ -113,13 +98,11 @@ export class ServingLoop {
     else setTimeout(this.run, 1);
   };
 
-  private waitMs(): number {
+  private waitMsMax(): number {
     if (!this.isNested) return 0;
-    if (this.quietTurns > 0) {
-      this.quietTurns--;
-      return 0;
-    }
-    return this.hasWork() ? WAIT_MS_BUSY : this.waitMsMax();
+    if (this.quietTurns === 0) return WAIT_MS_MAX;
+    this.quietTurns--;
+    return 0;
   }
 }
 

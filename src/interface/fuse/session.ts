@@ -8,13 +8,13 @@
  */
 import { FsError, type Ino } from '../../base/index.ts';
 import type { Inode } from '../../layer/index.ts';
-import type { FileSystem, InodeCalls } from '../../vfs/index.ts';
+import type { FileSystem, InodeCalls, SpaceCounts } from '../../vfs/index.ts';
 import { ROOT_ID } from './abi.ts';
 import { HOST_VALID_SECONDS, VALID_SECONDS } from './attribute-codec.ts';
 import { ListingCache } from './directory-listing.ts';
+import { FileReadAhead } from './file-read-ahead.ts';
 import type { IoMode } from './mount-server.ts';
 import type { OpenPolicy } from './open-policy.ts';
-import type { SpaceCounts } from './space.ts';
 
 /** Names in the listings that a mount remembers. */
 const LISTED_NAMES_MAX = 262_144;
@@ -23,6 +23,8 @@ const LISTED_NAMES_MAX = 262_144;
 export interface SessionEvents {
   /** The kernel asked for bytes of a file, or wrote them, and may keep them. */
   onCached?(inode: Inode, position: number, length: number): void;
+  /** Bytes of a file cannot be read: its disk, or a block that is not what was stored. */
+  onDamaged?(inode: Inode, error: FsError): void;
   /** The kernel has dropped an inode. */
   onForgotten?(ino: Ino): void;
 }
@@ -41,6 +43,7 @@ export class Session {
   readonly opens: OpenPolicy;
   readonly space: () => SpaceCounts;
   readonly events: SessionEvents;
+  readonly readAhead: FileReadAhead;
   readonly listings = new ListingCache(LISTED_NAMES_MAX);
   /** Set by INIT. */
   isReady = false;
@@ -55,6 +58,7 @@ export class Session {
   constructor(fileSystem: FileSystem, options: SessionOptions) {
     this.fileSystem = fileSystem;
     this.calls = fileSystem.byInode;
+    this.readAhead = new FileReadAhead(this.calls);
     this.io = options.io;
     this.opens = options.opens;
     this.space = options.space;
@@ -143,6 +147,7 @@ export class Session {
     this.opens.end();
     this.counts.clear();
     this.listings.clear();
+    this.readAhead.begin();
     for (const ino of this.orphans) this.release(ino);
     this.orphans.clear();
   }

@@ -24,8 +24,9 @@ import { KEPT_DIRECTORY, type OpenAnswer, type OpenPolicy } from './open-policy.
 interface Opens {
   cached: number;
   passed: number;
-  /** While `passed` is not 0. */
+  /** While `passed` is not 0: the file as the kernel has it, and its blob. */
   backing: number;
+  blob: BlobId;
 }
 
 interface Handle {
@@ -49,6 +50,7 @@ export class SharedOpens implements OpenPolicy {
     this.stack = stack;
     this.device = device;
     this.view = kernel.readOnlyView(stack.blobs.directory);
+    stack.passedThrough = () => this.passedThrough();
   }
 
   open(inode: Inode, flags: number): OpenAnswer {
@@ -91,13 +93,18 @@ export class SharedOpens implements OpenPolicy {
   }
 
   end(): void {
+    this.stack.passedThrough = undefined;
     closeSync(this.view);
+  }
+
+  private *passedThrough(): Generator<readonly [Ino, BlobId]> {
+    for (const [ino, { passed, blob }] of this.opens) if (passed > 0) yield [ino, blob];
   }
 
   private opensOf(ino: Ino): Opens {
     let opens = this.opens.get(ino);
     if (opens === undefined) {
-      opens = { cached: 0, passed: 0, backing: 0 };
+      opens = { cached: 0, passed: 0, backing: 0, blob: 0 as BlobId }; // No blob's number.
       this.opens.set(ino, opens);
     }
     return opens;
@@ -123,6 +130,7 @@ export class SharedOpens implements OpenPolicy {
       const fd = openSync(path, constants.O_RDONLY);
       try {
         opens.backing = this.kernel.openBacking(this.device, fd);
+        opens.blob = blob;
         return true;
       } finally {
         closeSync(fd);

@@ -1,16 +1,7 @@
 /** Space and inodes of the host's filesystem that holds the store, as statfs(2) counts them. */
 import { statfsSync } from 'node:fs';
 import { FsError } from '../../base/index.ts';
-
-export interface SpaceCounts {
-  /** Bytes a block, the unit of the next three. */
-  readonly bsize: number;
-  readonly blocks: number;
-  readonly bfree: number;
-  readonly bavail: number;
-  readonly files: number;
-  readonly ffree: number;
-}
+import type { SpaceCounts } from '../../vfs/index.ts';
 
 /** The host is asked at most so often. */
 const FRESH_MS = 500;

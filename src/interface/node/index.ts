@@ -11,16 +11,32 @@
 export type { ErrorCode, StoreErrorCode } from '../../base/index.ts';
 export { StoreError } from '../../base/index.ts';
 export type { View } from '../../mapping/index.ts';
-export type { CacheLimits, Change, FsckOptions, FsckReport, GcReport, TreeInfo } from '../../store/index.ts';
+export type {
+  CacheLimits,
+  Change,
+  DedupeProgress,
+  DedupeReport,
+  FsckOptions,
+  FsckReport,
+  GcReport,
+  TreeInfo,
+} from '../../store/index.ts';
 export type { CommitReport, MergeReport } from '../lifecycle/index.ts';
 export type { IoMode } from '../owner/index.ts';
 export type { ExportReport, ImportProgress, ImportReport } from '../transfer/index.ts';
 export type { NodeFsOptions, SpaceCounts } from './core.ts';
+export type { ExtentDestination, SameExtentResult } from './extent-same.ts';
 export type { ForkMount, MountOptions, UnmountOptions } from './fork-mount.ts';
 export type { NodeFs, NodeFsPromises, NodeFsWithDescriptors } from './fs.ts';
 export { createNodeFs, createNodeFsWithDescriptors } from './fs.ts';
-export type { ForkOptions, MapFileOptions, OpenOptions, StoreImportOptions } from './library.ts';
 export { Fork, Snapshot, Store } from './library.ts';
+export type {
+  ForkOptions,
+  MapFileOptions,
+  OpenOptions,
+  StoreDedupeOptions,
+  StoreImportOptions,
+} from './library-options.ts';
 export type {
   CommitOptions,
   ExportChangesOptions,

@@ -267,3 +267,61 @@ test('a map is live, by path and by descriptor', async (t) => {
   assert.throws(() => fork.map('/src'), { code: 'EISDIR', syscall: 'mmap', path: '/src' });
   assert.throws(() => fork.map(12_345), { code: 'EBADF', syscall: 'mmap' });
 });
+
+test('dedupe makes equal files of forks one, and says what it did', async () => {
+  await using fixture = await LibraryFixture.open();
+  const { store, base } = fixture;
+  const bytes = Buffer.from(Array.from({ length: 16 * 4096 }, (_, index) => (index * 7919) >> 5));
+  const forks = [await base.fork('one'), await base.fork('two')];
+  for (const { fs } of forks) fs.writeFileSync('/new.bin', bytes);
+  const states: number[] = [];
+  const report = await store.dedupe({
+    trees: ['one', 'two'],
+    progress: (state) => states.push(state.bytesShared),
+  });
+  assert.equal(report.filesChanged >= 1 && report.isComplete, true);
+  assert.ok(report.bytesUnused >= bytes.length, `${report.bytesUnused} bytes`);
+  assert.ok(states.length > 0);
+  for (const { fs } of forks) assert.deepEqual(fs.readFileSync('/new.bin'), bytes);
+  assert.ok((await store.gc()).bytesFreed > 0);
+  assert.equal((await store.fsck({ scrub: true })).isClean, true);
+  await assert.rejects(store.dedupe({ trees: ['none'] }), {
+    code: 'ENOENT',
+    syscall: 'dedupe',
+    path: 'none',
+  });
+});
+
+test('extentSame shares equal ranges, by path or descriptor, and has a result for each destination', async () => {
+  await using fixture = await LibraryFixture.open();
+  const fork = await fixture.base.fork('fork');
+  const { fs } = fork;
+  for (const path of ['/a', '/b', '/c']) fs.writeFileSync(path, Buffer.alloc(8192, path === '/c' ? 2 : 1));
+  const fd = fs.openSync('/b', 'r+');
+  const results = fork.extentSame('/a', 0, 8192, [
+    { file: fd, offset: 0 },
+    { file: '/c', offset: 0 },
+    { file: '/b', offset: 100 },
+    { file: '/none', offset: 0 },
+  ]);
+  fs.closeSync(fd);
+  assert.deepEqual(
+    results.map(({ status, bytesDeduped }) => [status, bytesDeduped]),
+    [
+      ['same', 8192],
+      ['differs', 0],
+      ['error', 0],
+      ['error', 0],
+    ],
+  );
+  const codes = results.map((result) =>
+    result.status === 'error' ? (result.error as { code: string }).code : '',
+  );
+  assert.deepEqual(codes.slice(2), ['EINVAL', 'ENOENT']);
+  assert.deepEqual(fs.readFileSync('/b'), Buffer.alloc(8192, 1));
+  assert.throws(() => fork.extentSame('/src', 0, 4096, []), { code: 'EISDIR', syscall: 'fideduperange' });
+  assert.throws(() => fork.extentSame('/none', 0, 4096, []), { code: 'ENOENT' });
+  const writeOnly = fs.openSync('/a', 'w');
+  assert.throws(() => fork.extentSame(writeOnly, 0, 4096, []), { code: 'EBADF' });
+  fs.closeSync(writeOnly);
+});

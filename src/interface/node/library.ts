@@ -7,50 +7,36 @@ import { statfsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { assert, isFsError, nameToString } from '../../base/index.ts';
 import type { View } from '../../mapping/index.ts';
-import type { Change, FsckOptions, FsckReport, GcReport, Tree, TreeInfo } from '../../store/index.ts';
-import { type CacheLimits, diffTrees, StoreEngine, TreeCache } from '../../store/index.ts';
+import type {
+  Change,
+  DedupeReport,
+  FsckOptions,
+  FsckReport,
+  GcReport,
+  Tree,
+  TreeInfo,
+} from '../../store/index.ts';
+import { diffTrees, StoreEngine, TreeCache } from '../../store/index.ts';
 import type { CommitReport, MergeReport } from '../lifecycle/index.ts';
 import { MountedTrees } from '../owner/index.ts';
-import type { ExportReport, ImportOptions, ImportReport } from '../transfer/index.ts';
+import type { ExportReport } from '../transfer/index.ts';
 import { importTree } from '../transfer/index.ts';
 import { checkInteger } from './arguments.ts';
 import type { SpaceCounts } from './core.ts';
 import { systemFailure } from './errors.ts';
+import type { ExtentDestination, SameExtentResult } from './extent-same.ts';
 import { checkMountPoint, type ForkMount, type MountOptions, mountFork, treeFailure } from './fork-mount.ts';
 import type { NodeFs } from './fs.ts';
+import type {
+  ForkOptions,
+  MapFileOptions,
+  OpenOptions,
+  StoreDedupeOptions,
+  StoreImportOptions,
+} from './library-options.ts';
 import type { CommitOptions, ExportChangesOptions, MergeOptions, RollbackOptions } from './lifecycle.ts';
 import { commitFork, exportForkChanges, mergeFork, rollbackFork } from './lifecycle.ts';
-
-import { type MapFileOptions, OpenTree } from './open-tree.ts';
-
-export type { MapFileOptions } from './open-tree.ts';
-
-export interface OpenOptions {
-  /** Makes the store where there is none. True unless told. */
-  readonly create?: boolean;
-  /**
-   * What this store's open trees may keep in memory of what they have read. Unless told, all stores of the process
-   * share 131,072 inodes and 1,048,576 names.
-   */
-  readonly cache?: CacheLimits;
-}
-
-export interface StoreImportOptions extends ImportOptions {
-  /** Told, once the import is done, what it did and what did not come over as it was. */
-  readonly onReport?: (report: ImportReport) => void;
-}
-
-export interface ForkOptions {
-  readonly name: string;
-  /**
-   * What to stand on: a tree by name, or a directory of the host by a path with a slash in it (`./repo`); none for an
-   * empty tree. Nothing of a directory is read ahead, and it is never written; docs/host-trees.md says what the fork
-   * shows where it changes later.
-   */
-  readonly lowers: readonly string[];
-  /** Over a directory: the first change of a file takes its bytes, so that the host file may change afterwards. */
-  readonly pin?: boolean;
-}
+import { OpenTree } from './open-tree.ts';
 
 /** A tree's name has no slash: what has one is a path. */
 function isHostPath(lower: string): boolean {
@@ -165,6 +151,27 @@ export class Fork {
    */
   map(file: string | Uint8Array | URL | number, options: MapFileOptions = {}): View {
     return this.#tree('mmap').map(file, options);
+  }
+
+  /**
+   * Lets ranges of files share the blocks of a range of `source` where they have the same bytes:
+   * ioctl_fideduperange(2). Offsets are whole blocks of 4,096 bytes, and so is the length unless it ends at the ends of
+   * both files; what is left over is not shared. Nothing that anyone reads changes, nor any time. Throws EBADF, EISDIR,
+   * EINVAL where the source is to blame; what is wrong with a destination is in its result. EBUSY while the fork is
+   * mounted.
+   *
+   * ```js
+   * const [result] = fork.extentSame('/a.bin', 0, 8192, [{ file: '/b.bin', offset: 0 }]);
+   * if (result.status === 'same') console.log(result.bytesDeduped);
+   * ```
+   */
+  extentSame(
+    source: string | Uint8Array | URL | number,
+    sourceOffset: number,
+    length: number,
+    destinations: readonly ExtentDestination[],
+  ): SameExtentResult[] {
+    return this.#tree('fideduperange').extentSame(source, sourceOffset, length, destinations);
   }
 
   /** What differs from `other`, the name of any tree; from the tree it was forked from unless told. */
@@ -387,6 +394,23 @@ export class Store {
   /** Removes a fork or snapshot. EBUSY while it is open or mounted, ENOENT when there is none. */
   async drop(name: string): Promise<void> {
     named('drop', name, () => this.engine.drop(name));
+  }
+
+  /**
+   * Makes equal blocks of all trees, or of some, one on disk and in memory, whoever is at work in them; `gc` gives back
+   * what is left over. A run that ends early, or that is killed, loses nothing: the next one goes on. ENOENT (a tree),
+   * EBUSY (another dedupe is under way), ENOSPC.
+   */
+  async dedupe(options: StoreDedupeOptions = {}): Promise<DedupeReport> {
+    const mounted = new MountedTrees(this.directory, this.engine.system);
+    try {
+      const frozenElsewhere = await mounted.freeze(options.trees);
+      return await this.engine.dedupe({ ...options, frozenElsewhere });
+    } catch (error) {
+      throw treeFailure('dedupe', this.directory, error);
+    } finally {
+      await mounted.close();
+    }
   }
 
   /** Gives back the space that no tree needs any more. */

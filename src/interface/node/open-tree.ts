@@ -4,17 +4,12 @@ import type { Tree } from '../../store/index.ts';
 import type { OpenFile } from '../../vfs/index.ts';
 import type { SpaceCounts } from './core.ts';
 import { failureOf } from './errors.ts';
+import { type ExtentDestination, type SameExtentResult, shareExtents } from './extent-same.ts';
 import { openFile } from './files.ts';
 import { READ_ONLY } from './flags.ts';
 import type { NodeFs, NodeFsWithDescriptors } from './fs.ts';
 import { createNodeFsWithDescriptors } from './fs.ts';
-
-export interface MapFileOptions {
-  /** Reads and verifies every block first: EIO instead of damaged bytes. */
-  readonly verify?: boolean;
-  /** Address space to reserve, in bytes, for a file that will grow while it is mapped. */
-  readonly reserveBytes?: number;
-}
+import type { MapFileOptions } from './library-options.ts';
 
 export class OpenTree {
   readonly tree: Tree;
@@ -59,6 +54,16 @@ export class OpenTree {
       // The view keeps the file alive, as a mapping does on Linux.
       if (!isDescriptor) fileSystem.close(open as OpenFile);
     }
+  }
+
+  extentSame(
+    source: string | Uint8Array | URL | number,
+    sourceOffset: number,
+    length: number,
+    destinations: readonly ExtentDestination[],
+  ): SameExtentResult[] {
+    const parts = { fileSystem: this.tree.fileSystem, calls: this.calls };
+    return shareExtents(parts, source, sourceOffset, length, destinations);
   }
 
   /** Closes the descriptors, then the tree. May be called twice. */

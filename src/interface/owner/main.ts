@@ -45,9 +45,12 @@ async function serve(directory: string): Promise<number> {
       createMountServer: () =>
         createMountServer({
           keepsAwake: process.env.RAMET_OWNER_KEEP_AWAKE !== '0',
-          // What idle mounts held is garbage now; V8 would keep its memory until it needs some.
-          onTrimmed: () => void globalThis.gc?.(),
           hasWork: () => engine.sealer.pendingCount > 0 || engine.flattener.isBusy,
+          onDamaged: (tree, path, error) =>
+            logger.error(
+              { fork: tree.info.name, path, err: error },
+              'a file is damaged: `ramet fsck --scrub` finds what else is',
+            ),
           // One program got EIO for it; the programs in all the other mounts are not to suffer for that.
           onDefect: (error, opcode) => logger.error({ err: error, opcode }, 'a request failed with a defect'),
         }),

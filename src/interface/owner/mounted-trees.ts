@@ -10,6 +10,8 @@ import { MountedFileSystem } from './mounted-file-system.ts';
 import type { MountRecord } from './protocol.ts';
 
 let clonesMade = 0;
+/** Names that are sure to fit into one request. */
+const FORKS_A_REQUEST = 32;
 
 export class MountedTrees {
   private readonly storeDirectory: string;
@@ -59,6 +61,17 @@ export class MountedTrees {
     const mounts = (await this.list()).filter(({ fork }) => names.has(fork));
     const forks = mounts.map(({ fork }) => fork);
     if (forks.length > 0) await (await this.required()).request('settle', { forks });
+    return new Set(forks);
+  }
+
+  /** Freezes those of these trees that are mounted, of all trees where none are named; returns which those are. */
+  async freeze(names: readonly string[] | undefined): Promise<ReadonlySet<string>> {
+    const mounted = (await this.list()).map(({ fork }) => fork);
+    const forks = names === undefined ? mounted : mounted.filter((fork) => names.includes(fork));
+    for (let from = 0; from < forks.length; from += FORKS_A_REQUEST) {
+      const some = forks.slice(from, from + FORKS_A_REQUEST);
+      await (await this.required()).request('freeze', { forks: some });
+    }
     return new Set(forks);
   }
 

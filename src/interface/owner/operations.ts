@@ -82,6 +82,17 @@ export function createHandlers(parts: OperationParts): Handlers {
       for (const fork of parameters.texts('forks')) if (await settle(mounts, fork)) settled++;
       return { settled };
     },
+    freeze: async (parameters) => {
+      let frozen = 0;
+      for (const fork of parameters.texts('forks')) {
+        await mounts.sync(fork);
+        const tree = mounts.treeOf(fork);
+        if (tree === undefined || tree.isReadOnly) continue;
+        engine.freeze(tree);
+        frozen++;
+      }
+      return { frozen };
+    },
   };
 }
 

@@ -117,6 +117,11 @@ export interface Operations {
     readonly parameters: { readonly forks: readonly string[] };
     readonly result: { readonly settled: number };
   };
+  /** What mounted forks wrote comes into frozen layers, under fresh ones; nothing that anyone sees changes. */
+  readonly freeze: {
+    readonly parameters: { readonly forks: readonly string[] };
+    readonly result: { readonly frozen: number };
+  };
 }
 
 export type OperationName = keyof Operations;

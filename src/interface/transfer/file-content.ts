@@ -20,9 +20,11 @@ import {
   turn,
 } from '../../base/index.ts';
 import type { Run } from '../../meta/index.ts';
-import type { ContentPlace, LayerBuilder, OwnBlob } from '../../store/index.ts';
+import type { ContentPlace, EarlierVersion, LayerBuilder, OwnBlob } from '../../store/index.ts';
 import type { HostStat, System } from '../../sys/index.ts';
+import { EarlierSharing } from './earlier-sharing.ts';
 import { type DataSegment, dataSegments, hostSegments, onHost, withPath } from './host-tree.ts';
+import { type FileContent, NO_CONTENT } from './stored-content.ts';
 
 /** A dense file of this size or more gets a blob of its own, so that it can back a passthrough open. */
 const OWN_BYTES_MIN = 1024 * 1024;
@@ -36,15 +38,6 @@ const SPARSE_SHARE = 4;
 
 const FIRST_BLOCK = 0 as BlockIndex; // Every file and every blob begins with it.
 
-export interface FileContent {
-  /** What was read; the stat's size where the file held still. */
-  readonly sizeBytes: number;
-  readonly runs: readonly Run[];
-  readonly storedBytes: number;
-  readonly sharedBytes: number;
-  readonly clonedBytes: number;
-}
-
 /** An open host file. Its own failures carry its path; those of the store do not. */
 export interface SourceFile {
   readonly fd: number;
@@ -56,15 +49,9 @@ export interface SourceFile {
    * stored and `read` answers undefined.
    */
   verify(lengthRead: number): boolean;
+  /** The blocks of the file's earlier version; none where there is none. */
+  earlierRuns(): readonly Run[];
 }
-
-export const NO_CONTENT: FileContent = {
-  sizeBytes: 0,
-  runs: [],
-  storedBytes: 0,
-  sharedBytes: 0,
-  clonedBytes: 0,
-};
 
 /** One read(2) by the thread pool; the bytes read, 0 at the end of the file. */
 function readAsync(fd: number, target: Buffer, length: number, position: number): Promise<number> {
@@ -102,9 +89,12 @@ export class ContentReader {
   /** Buffers for pieces of large files that nobody uses. */
   private readonly spare: Buffer[] = [];
 
-  constructor(system: System, builder: LayerBuilder) {
+  private readonly sharing: EarlierSharing | undefined;
+
+  constructor(system: System, builder: LayerBuilder, earlier: EarlierVersion | undefined) {
     this.system = system;
     this.builder = builder;
+    this.sharing = earlier && new EarlierSharing(builder, earlier);
   }
 
   /** Reads and stores a file. A promise where the disk has to be waited for or the file is large. */
@@ -121,10 +111,10 @@ export class ContentReader {
   private readSmall(file: SourceFile): FileContent | undefined | Promise<FileContent | undefined> {
     const { size } = file.stat;
     const bytes = this.tryRead(file, this.buffer, size, 0);
-    if (bytes >= 0) return file.verify(bytes) ? this.storeSmall(this.buffer, bytes) : undefined;
+    if (bytes >= 0) return file.verify(bytes) ? this.storeSmall(file, this.buffer, bytes) : undefined;
     const target = Buffer.allocUnsafe(size);
     return this.readWaiting(file, target, size, 0).then((length) =>
-      file.verify(length) ? this.storeSmall(target, length) : undefined,
+      file.verify(length) ? this.storeSmall(file, target, length) : undefined,
     );
   }
 
@@ -157,10 +147,13 @@ export class ContentReader {
     target.fill(0, bytes, length);
   }
 
-  private storeSmall(bytes: Buffer, sizeBytes: number): FileContent {
+  private storeSmall(file: SourceFile, bytes: Buffer, sizeBytes: number): FileContent {
     if (sizeBytes === 0) return NO_CONTENT;
     const sha256 = hash('sha256', bytes.subarray(0, sizeBytes), 'buffer');
     const known = this.builder.findContent(sha256, sizeBytes);
+    const mixed =
+      known === undefined ? this.sharing?.small(file.earlierRuns(), sha256, bytes, sizeBytes) : undefined;
+    if (mixed !== undefined) return mixed;
     const place = known ?? this.builder.storePacked(bytes, sizeBytes);
     if (known === undefined) this.builder.rememberContent(sha256, sizeBytes, place);
     return {
@@ -206,7 +199,7 @@ export class ContentReader {
         return undefined;
       }
       const layout = isCloned ? this.clonedSegments(own) : segments;
-      return await this.storeLarge(own, sizeBytes, layout, isCloned);
+      return await this.storeLarge(file, own, sizeBytes, layout, isCloned);
     } catch (error) {
       own.abort();
       throw error;
@@ -222,6 +215,7 @@ export class ContentReader {
   }
 
   private async storeLarge(
+    file: SourceFile,
     own: OwnBlob,
     sizeBytes: number,
     layout: readonly DataSegment[],
@@ -236,14 +230,23 @@ export class ContentReader {
       const runs = largeRuns(layout, known);
       return { sizeBytes, runs, storedBytes: 0, sharedBytes: dataBytes, clonedBytes: 0 };
     }
-    // Remembered first, for an equal file that is read meanwhile; if this fails the whole import does.
     const place = { blob: own.id, physical: FIRST_BLOCK };
-    if (known === undefined) this.builder.rememberContent(key, sizeBytes, place);
+    const runs = largeRuns(layout, place);
+    // Waits only where there is something to compare: an equal file that is read meanwhile is to find this one.
+    const earlier = known === undefined && this.sharing !== undefined ? file.earlierRuns() : [];
+    const mixed = earlier.length > 0 ? await this.sharing?.large(earlier, own, sizeBytes, runs) : undefined;
+    if (mixed?.storedBytes === 0) {
+      own.abort();
+      return mixed;
+    }
+    // Remembered first, for an equal file that is read meanwhile; if this fails the whole import does.
+    if (known === undefined && mixed === undefined) this.builder.rememberContent(key, sizeBytes, place);
     own.finish();
     if (this.builder.isSealingDue) await this.builder.sealOwn();
+    if (mixed !== undefined) return mixed;
     return {
       sizeBytes,
-      runs: largeRuns(layout, place),
+      runs,
       storedBytes: dataBytes,
       sharedBytes: 0,
       clonedBytes: isCloned ? dataBytes : 0,

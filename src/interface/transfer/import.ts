@@ -1,31 +1,23 @@
 /** `importTree`: a directory of the host becomes a snapshot. */
 import path from 'node:path';
 import { FsError } from '../../base/index.ts';
-import type { LayerBuilder } from '../../store/index.ts';
-import type { System } from '../../sys/index.ts';
+import { EarlierVersion, type LayerBuilder, type StoreEngine } from '../../store/index.ts';
 import { isDirectoryMode, onHost } from './host-tree.ts';
 import type { ImportReport } from './import-report.ts';
 import { type ImportOptions, TreeImport } from './tree-import.ts';
 
-/** The part of a store that an import needs; `StoreEngine` is one. */
-export interface ImportTarget {
-  /** The store's own directory. */
-  readonly directory: string;
-  readonly system: System;
-  buildLayer(name: string, source: string): LayerBuilder;
-}
-
 /**
  * Imports `hostDirectory` as a snapshot called `options.name`: files, directories, symlinks, hard links,
- * holes, extended attributes, modes, owners and times to the nanosecond. Identical contents are stored once.
- * Mount points inside are followed; the store's own directory is left out.
+ * holes, extended attributes, modes, owners and times to the nanosecond. Identical contents are stored once, and so are
+ * the blocks that a changed file has in common with its earlier version: in `options.against`, or else in the latest
+ * snapshot of the same directory. Mount points inside are followed; the store's own directory is left out.
  *
  * Errors: EEXIST (the name is taken) before anything is read; ENOENT, ENOTDIR, EACCES of the directory;
  * EACCES, EIO … of a file, named, unless `skipUnreadable`; ENOSPC; ECANCELED. After an error nothing of the
  * import stays.
  */
 export async function importTree(
-  target: ImportTarget,
+  target: StoreEngine,
   hostDirectory: string,
   options: ImportOptions,
 ): Promise<ImportReport> {
@@ -37,7 +29,14 @@ export async function importTree(
   if (!isDirectoryMode(stat.mode)) throw new FsError('ENOTDIR', { syscall: 'scandir', path: source });
   onHost('scandir', sourcePath, () => system.readHostDirectory(sourcePath));
   const builder = target.buildLayer(options.name, source);
-  const run = new TreeImport(system, builder, target.directory, options);
+  let run: TreeImport;
+  try {
+    const earlier = EarlierVersion.find(target, source, options.against);
+    run = new TreeImport(system, builder, target.directory, options, earlier);
+  } catch (error) {
+    giveUp(builder);
+    throw error;
+  }
   try {
     await run.all(sourcePath, stat);
     builder.finish();

@@ -28,7 +28,7 @@ export type {
 export { ExportTally } from './export-report.ts';
 export { type DataSegment, dataSegments, joinHost, onHost, showHost } from './host-tree.ts';
 export { HostWriter } from './host-writer.ts';
-export { type ImportTarget, importTree } from './import.ts';
+export { importTree } from './import.ts';
 export type { ImportNote, ImportNoteKind, ImportProgress, ImportReport } from './import-report.ts';
 export { Pacing } from './pacing.ts';
 export type { ImportOptions } from './tree-import.ts';

@@ -4,9 +4,10 @@
  * several at a time.
  */
 import { FsError, type Ino, type Name } from '../../base/index.ts';
-import type { LayerBuilder } from '../../store/index.ts';
+import type { Run } from '../../meta/index.ts';
+import type { EarlierVersion, LayerBuilder } from '../../store/index.ts';
 import type { HostStat, System } from '../../sys/index.ts';
-import { ContentReader, type FileContent, NO_CONTENT } from './file-content.ts';
+import { ContentReader } from './file-content.ts';
 import {
   isDirectoryMode,
   isFileMode,
@@ -22,10 +23,13 @@ import {
 import { type ImportProgress, ImportTally } from './import-report.ts';
 import { recordOf } from './inode-record.ts';
 import { Pacing } from './pacing.ts';
+import { type FileContent, NO_CONTENT } from './stored-content.ts';
 
 export interface ImportOptions {
   /** Name of the snapshot to make. */
   readonly name: string;
+  /** The tree whose files changed ones share blocks with; the latest snapshot of the same directory unless told. */
+  readonly against?: string | undefined;
   /** Leaves out what cannot be read, with a note, instead of failing. */
   readonly skipUnreadable?: boolean | undefined;
   /** How many files may be waiting for the disk at once; 16 unless told. */
@@ -70,6 +74,8 @@ interface Place {
   readonly shown: string;
   readonly directory: Ino;
   readonly name: Name;
+  /** The same directory in the earlier version of the tree. */
+  readonly earlierDirectory: Ino | undefined;
 }
 
 export class TreeImport {
@@ -77,6 +83,7 @@ export class TreeImport {
   private readonly system: System;
   private readonly builder: LayerBuilder;
   private readonly options: ImportOptions;
+  private readonly earlier: EarlierVersion | undefined;
   private readonly reader: ContentReader;
   private readonly storeStat: HostStat;
   private readonly linked = new Map<string, LinkedInode | 'left out'>();
@@ -86,17 +93,24 @@ export class TreeImport {
   private readonly pacing = new Pacing(() => this.showProgress());
   private current = '';
 
-  constructor(system: System, builder: LayerBuilder, storeDirectory: string, options: ImportOptions) {
+  constructor(
+    system: System,
+    builder: LayerBuilder,
+    storeDirectory: string,
+    options: ImportOptions,
+    earlier: EarlierVersion | undefined,
+  ) {
     this.system = system;
     this.builder = builder;
     this.options = options;
-    this.reader = new ContentReader(system, builder);
+    this.earlier = earlier;
+    this.reader = new ContentReader(system, builder, earlier);
     this.storeStat = system.statHost(Buffer.from(storeDirectory, 'utf8'), true);
     this.concurrency = Math.max(1, options.concurrency ?? CONCURRENCY);
   }
 
   async all(root: Buffer, stat: HostStat): Promise<void> {
-    await this.directory(root, '', this.builder.root, this.builder.root, stat);
+    await this.directory(root, '', this.builder.root, this.builder.root, stat, this.earlier?.root);
     await this.settle();
     this.throwFailure();
     this.storeLinked();
@@ -138,6 +152,7 @@ export class TreeImport {
     ino: Ino,
     parent: Ino,
     stat: HostStat,
+    earlierDirectory: Ino | undefined,
   ): Promise<boolean> {
     let names: Name[];
     let xattrs: Map<string, Buffer>;
@@ -160,6 +175,7 @@ export class TreeImport {
             : `${shown}/${showHost(Buffer.from(name, 'latin1'))}`,
         directory: ino,
         name,
+        earlierDirectory,
       };
       if (await this.entry(place)) subdirectories++;
       if (this.isBreathDue()) await this.breathe();
@@ -234,7 +250,9 @@ export class TreeImport {
       return false;
     }
     const ino = this.builder.newIno();
-    if (!(await this.directory(place.hostPath, place.shown, ino, place.directory, stat))) return false;
+    const earlier = this.earlier?.directory(place.earlierDirectory, place.name);
+    if (!(await this.directory(place.hostPath, place.shown, ino, place.directory, stat, earlier)))
+      return false;
     this.builder.putDentry(place.directory, place.name, ino, kindOfMode(stat.mode));
     return true;
   }
@@ -314,7 +332,8 @@ export class TreeImport {
     let content: ReturnType<ContentReader['read']>;
     try {
       const verify = (lengthRead: number): boolean => this.verify(place, attempted, lengthRead);
-      content = this.reader.read({ fd, path: place.hostPath, stat, verify });
+      const earlierRuns = (): readonly Run[] => this.earlier?.runs(place.earlierDirectory, place.name) ?? [];
+      content = this.reader.read({ fd, path: place.hostPath, stat, verify, earlierRuns });
     } catch (error) {
       return this.tookNothing(place, fd, error);
     }

@@ -5,10 +5,11 @@ import { type ImportReport, importTree } from '../../transfer/index.ts';
 import { examples } from '../examples.ts';
 import { counted, formatBytes, printable, writeJson, writeLine } from '../output.ts';
 import { startProgress } from '../progress.ts';
-import { namedTreeError, withSession } from '../session.ts';
+import { namedTreeError, namingTree, withSession } from '../session.ts';
 
 interface ImportFlags {
   readonly name?: string;
+  readonly against?: string;
   readonly skipUnreadable?: boolean;
   readonly concurrency?: number;
 }
@@ -22,17 +23,20 @@ export function register(program: Command): void {
     .description('import a host directory as a snapshot')
     .argument('<directory>', 'the directory to import')
     .option('--name <name>', 'name of the snapshot (else the name of the directory)')
+    .option('--against <tree>', 'share blocks with this tree (else the last snapshot of the same directory)')
     .option('--skip-unreadable', 'leave out files that cannot be read, with a note, instead of failing')
     .option('--concurrency <count>', 'files that may wait for the disk at once', wholeNumber)
     .addHelpText('after', examples('ramet import ./repo', 'ramet import ./repo --name base --json'))
     .action((directory: string, flags: ImportFlags, command: Command) =>
       withSession(command, async ({ engine, isJson }) => {
         const name = flags.name ?? path.basename(path.resolve(directory));
+        if (flags.against !== undefined) namingTree(flags.against, () => engine.info(flags.against!));
         const progress = startProgress('importing', isJson);
         let report: ImportReport;
         try {
           report = await importTree(engine, directory, {
             name,
+            against: flags.against,
             skipUnreadable: flags.skipUnreadable,
             concurrency: flags.concurrency,
             progress: progress.update,

@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import { register as cat } from './cat.ts';
 import { register as commit } from './commit.ts';
 import { register as cp } from './cp.ts';
+import { register as dedupe } from './dedupe.ts';
 import { register as demo } from './demo.ts';
 import { register as diff } from './diff.ts';
 import { register as drop } from './drop.ts';
@@ -46,6 +47,7 @@ export const COMMANDS: readonly ((program: Command) => void)[] = [
   stat,
   du,
   pages,
+  dedupe,
   gc,
   fsck,
   owner,

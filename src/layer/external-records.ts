@@ -1,0 +1,56 @@
+/**
+ * Rows of host files that extents name (docs/format.md, "external"): journalled with the first extent of this layer
+ * that names one which no row says anything of, and stored at the next checkpoint, before the extents.
+ */
+import type { BlobId, ByteWriter } from '../base/index.ts';
+import { assert } from '../base/index.ts';
+import { type BlobSpace, isExternal } from '../blob/index.ts';
+import type { ExternalRecord, MetaTables } from '../meta/index.ts';
+import type { Batch } from './batch.ts';
+import { encodeExternalEffect } from './effect-format.ts';
+
+export class ExternalRecords {
+  private readonly tables: MetaTables;
+  private readonly blobs: BlobSpace;
+  private readonly pending = new Map<BlobId, ExternalRecord>();
+
+  constructor(tables: MetaTables, blobs: BlobSpace) {
+    this.tables = tables;
+    this.blobs = blobs;
+  }
+
+  /** What the record of a batch must say of the host files that its runs name. */
+  encode(writer: ByteWriter, batch: Batch): void {
+    for (const runs of batch.runLists) {
+      for (const { blob } of runs) if (isExternal(blob)) this.encodeOne(writer, blob);
+    }
+  }
+
+  private encodeOne(writer: ByteWriter, blob: BlobId): void {
+    if (this.pending.has(blob) || this.tables.externals.get(blob) !== undefined) return;
+    const state = this.blobs.externals.stateOf(blob);
+    assert(state !== undefined, 'a host file that is named has a state');
+    encodeExternalEffect(writer, blob, state);
+    this.pending.set(blob, state);
+  }
+
+  /** A replayed record says what a host file was. */
+  keep(blob: BlobId, external: ExternalRecord): void {
+    this.blobs.externals.keep(blob, external);
+    this.pending.set(blob, external);
+  }
+
+  /** For the checkpoint, in a transaction that is over before any extent that names them is stored, or is that one. */
+  *store(): Generator<void> {
+    for (const [blob, external] of this.pending) {
+      this.tables.externals.put(blob, external);
+      yield;
+    }
+  }
+
+  /** The checkpoint is done. */
+  clear(): void {
+    for (const blob of this.pending.keys()) this.blobs.externals.noteStored(blob);
+    this.pending.clear();
+  }
+}

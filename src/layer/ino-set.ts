@@ -1,0 +1,47 @@
+/**
+ * A set of inode numbers. Those of one tree mostly lie side by side, so a number is a bit of a word: a fork in which a
+ * thousand files were looked at needs about 1.3 KB for them here, and 33 KB in a `Set`. One that stands alone takes
+ * what it would there.
+ */
+import type { Ino } from '../base/index.ts';
+
+/** As many bits as V8 keeps in a small integer on every build: larger numbers would each be an object. */
+const WORD_BITS = 30;
+
+export class InoSet implements Iterable<Ino> {
+  private readonly words = new Map<number, number>();
+  private count = 0;
+
+  constructor(inos: Iterable<Ino> = []) {
+    for (const ino of inos) this.add(ino);
+  }
+
+  get size(): number {
+    return this.count;
+  }
+
+  has(ino: Ino): boolean {
+    const index = Math.floor(ino / WORD_BITS);
+    const word = this.words.get(index);
+    return word !== undefined && (word & (1 << (ino - index * WORD_BITS))) !== 0;
+  }
+
+  add(ino: Ino): void {
+    const index = Math.floor(ino / WORD_BITS);
+    const word = this.words.get(index) ?? 0;
+    const bit = 1 << (ino - index * WORD_BITS);
+    if ((word & bit) !== 0) return;
+    this.words.set(index, word | bit);
+    this.count++;
+  }
+
+  /** In no order that anyone should rely on. */
+  *[Symbol.iterator](): Generator<Ino> {
+    for (const [index, word] of this.words) {
+      for (let bit = 0; bit < WORD_BITS; bit++) {
+        // Only numbers of inodes were put in.
+        if ((word & (1 << bit)) !== 0) yield (index * WORD_BITS + bit) as Ino;
+      }
+    }
+  }
+}

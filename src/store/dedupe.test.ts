@@ -1,0 +1,302 @@
+/** What dedupe makes one, what it must leave as it is, and who may be at work meanwhile. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { patternBytes, problemsOf, readFile, SharedStore, writeFile } from '../../testing/shared-store.ts';
+import { BLOCK_SIZE, type BlobId, isFsError } from '../base/index.ts';
+import type { StoreEngine, Tree } from './index.ts';
+
+const BLOCKS = 64;
+
+/** Bytes of `count` blocks, each different from the others. */
+function blocks(count: number, seed: number): Buffer {
+  return Buffer.concat(
+    Array.from({ length: count }, (_, index) => patternBytes(BLOCK_SIZE, seed * 10_007 + index)),
+  );
+}
+
+/** Where a file's blocks are, as `blob:block`. */
+function places(tree: Tree, path: string): string[] {
+  const file = tree.fileSystem.open(path, 0, 0);
+  const { stack } = tree;
+  const inode = stack.inode(file.inode.ino);
+  const found: string[] = [];
+  stack
+    .mappingOf(inode)
+    .extents.forEachPiece(0, Math.ceil(inode.record.size / BLOCK_SIZE), (_l, count, blob, at) => {
+      for (let index = 0; index < count; index++) found.push(blob === 0 ? 'hole' : `${blob}:${at + index}`);
+    });
+  tree.fileSystem.close(file);
+  return found;
+}
+
+/** Blocks that files of the store name. */
+function liveBlocks(engine: StoreEngine): number {
+  const live = new Set<string>();
+  for (const [layer] of engine.tables.layers.entries()) {
+    for (const { runs } of engine.tables.extents.forLayer(layer)) {
+      for (const { blob, physical, count } of runs)
+        for (let index = 0; index < count; index++) live.add(`${blob}:${physical + index}`);
+    }
+  }
+  return live.size;
+}
+
+test('equal files of two trees become one, and gc gives the other back', async () => {
+  await using scratch = new SharedStore();
+  const engine = await scratch.open();
+  const [one, two] = [engine.createEmpty('one'), engine.createEmpty('two')];
+  const bytes = blocks(BLOCKS, 1).subarray(0, BLOCKS * BLOCK_SIZE - 100);
+  writeFile(one, '/a', bytes);
+  writeFile(two, '/b', bytes);
+  const report = await engine.dedupe();
+  assert.equal(report.bytesShared, BLOCKS * BLOCK_SIZE);
+  assert.equal(report.bytesUnused, BLOCKS * BLOCK_SIZE);
+  assert.equal(report.filesChanged, 1);
+  assert.equal(report.isComplete, true);
+  assert.deepEqual(places(one, '/a'), places(two, '/b'));
+  assert.equal(liveBlocks(engine), BLOCKS);
+  assert.deepEqual(problemsOf(engine, { scrub: true }), []);
+  const { bytesFreed } = engine.gc();
+  assert.ok(bytesFreed >= BLOCKS * BLOCK_SIZE, `${bytesFreed} bytes`);
+  for (const [tree, path] of [
+    [one, '/a'],
+    [two, '/b'],
+  ] as const)
+    assert.deepEqual(readFile(tree, path), bytes);
+  assert.deepEqual(problemsOf(engine, { scrub: true }), []);
+  const again = await engine.dedupe();
+  assert.equal(again.bytesShared, 0, 'what is one is not made one again');
+});
+
+test('equal ranges at other places become one, the rest stays', async () => {
+  await using scratch = new SharedStore();
+  const engine = await scratch.open();
+  const tree = engine.createEmpty('one');
+  const common = blocks(20, 1);
+  writeFile(tree, '/a', Buffer.concat([blocks(3, 2), common, blocks(2, 3)]));
+  writeFile(
+    tree,
+    '/b',
+    Buffer.concat([common.subarray(8 * BLOCK_SIZE), blocks(5, 4), common.subarray(0, 4 * BLOCK_SIZE)]),
+  );
+  const before = [readFile(tree, '/a'), readFile(tree, '/b')];
+  await engine.dedupe();
+  const [a, b] = [places(tree, '/a'), places(tree, '/b')];
+  assert.deepEqual(b.slice(0, 12), a.slice(3 + 8, 3 + 20));
+  assert.deepEqual(b.slice(17), a.slice(3, 7));
+  assert.equal(new Set([...a, ...b]).size, 25 + 5);
+  engine.gc();
+  assert.deepEqual([readFile(tree, '/a'), readFile(tree, '/b')], before);
+  assert.deepEqual(problemsOf(engine, { scrub: true }), []);
+});
+
+test('zeros that were written stay data, holes stay holes', async () => {
+  await using scratch = new SharedStore();
+  const engine = await scratch.open();
+  const tree = engine.createEmpty('one');
+  writeFile(tree, '/zeros', Buffer.alloc(8 * BLOCK_SIZE));
+  writeFile(tree, '/sparse', Buffer.alloc(BLOCK_SIZE), 7 * BLOCK_SIZE);
+  await engine.dedupe();
+  assert.equal(new Set(places(tree, '/zeros')).size, 1);
+  assert.deepEqual(places(tree, '/sparse').slice(0, 7), Array(7).fill('hole'));
+  assert.equal(places(tree, '/sparse')[7], places(tree, '/zeros')[0]);
+  assert.equal(tree.fileSystem.stat('/zeros', true).blocks, tree.fileSystem.stat('/sparse', true).blocks * 8);
+  assert.deepEqual(problemsOf(engine, { scrub: true }), []);
+});
+
+test('a run of blocks is taken from one place, though its first block lies elsewhere too', async () => {
+  await using scratch = new SharedStore();
+  const engine = await scratch.open();
+  const tree = engine.createEmpty('one');
+  const long = Buffer.concat([Buffer.alloc(BLOCK_SIZE), blocks(9, 1)]);
+  writeFile(tree, '/zeros', Buffer.alloc(BLOCK_SIZE));
+  writeFile(tree, '/a', long);
+  writeFile(tree, '/b', long);
+  await engine.dedupe();
+  assert.equal(new Set([...places(tree, '/zeros'), ...places(tree, '/a'), ...places(tree, '/b')]).size, 10);
+});
+
+test('with little memory it takes passes and finds the same', async () => {
+  await using scratch = new SharedStore();
+  const engine = await scratch.open();
+  const tree = engine.createEmpty('one');
+  const bytes = blocks(300, 1);
+  for (const path of ['/a', '/b', '/c']) writeFile(tree, path, bytes);
+  const report = await engine.dedupe({ memoryBytes: 1024 });
+  assert.ok(report.passes > 3, `${report.passes} passes`);
+  assert.equal(liveBlocks(engine), 300);
+  for (const path of ['/a', '/b', '/c']) assert.deepEqual(readFile(tree, path), bytes);
+  assert.deepEqual(problemsOf(engine, { scrub: true }), []);
+});
+
+test('a run whose time is over changes what it found, and the next one goes on', async () => {
+  await using scratch = new SharedStore();
+  const engine = await scratch.open();
+  const tree = engine.createEmpty('one');
+  for (const path of ['/a', '/b']) writeFile(tree, path, blocks(100, 1));
+  assert.equal((await engine.dedupe({ timeMs: 0 })).isComplete, false);
+  assert.deepEqual(problemsOf(engine, { scrub: true }), []);
+  assert.equal((await engine.dedupe()).isComplete, true);
+  assert.equal(liveBlocks(engine), 100);
+});
+
+test('only the trees that were named are looked at', async () => {
+  await using scratch = new SharedStore();
+  const engine = await scratch.open();
+  for (const name of ['one', 'two', 'three']) writeFile(engine.createEmpty(name), '/a', blocks(10, 1));
+  for (const tree of engine.openTrees) tree.checkpoint();
+  await engine.dedupe({ trees: ['one', 'three'] });
+  assert.equal(liveBlocks(engine), 20);
+  await assert.rejects(engine.dedupe({ trees: ['four'] }), (error) => isFsError(error, 'ENOENT'));
+});
+
+test('a second dedupe is refused while one is under way, and gc drops nothing', async () => {
+  await using scratch = new SharedStore();
+  const engine = await scratch.open();
+  const other = await scratch.open();
+  const tree = engine.createEmpty('one');
+  for (const path of ['/a', '/b']) writeFile(tree, path, blocks(50, 1));
+  engine.createEmpty('gone').close();
+  engine.drop('gone');
+  const running = engine.dedupe();
+  await assert.rejects(other.dedupe(), (error) => isFsError(error, 'EBUSY'));
+  assert.equal(other.gc().isImportRunning, true);
+  await running;
+  assert.equal(other.gc().isImportRunning, false);
+  assert.equal(liveBlocks(engine), 50);
+});
+
+test('a fork that another process has open is left alone and named; its lower layers are not', async () => {
+  await using scratch = new SharedStore();
+  const engine = await scratch.open();
+  const other = await scratch.open();
+  const base = engine.createEmpty('base');
+  for (const path of ['/a', '/b']) writeFile(base, path, blocks(50, 1));
+  const fork = engine.fork('base', 'fork');
+  writeFile(fork, '/c', blocks(50, 1));
+  fork.checkpoint();
+  base.close();
+  const report = await other.dedupe();
+  assert.deepEqual(report.forksSkipped, ['fork']);
+  assert.equal(liveBlocks(engine), 100);
+  assert.deepEqual(readFile(fork, '/b'), blocks(50, 1));
+});
+
+test('what a process has open of the old map stays right when gc gives the old blocks back', async () => {
+  await using scratch = new SharedStore();
+  const engine = await scratch.open();
+  const other = await scratch.open();
+  const bytes = blocks(BLOCKS, 1);
+  const base = engine.createEmpty('base');
+  writeFile(base, '/a', bytes);
+  writeFile(base, '/b', Buffer.concat([bytes, blocks(3, 2)]));
+  engine.snapshot('base', 'frozen');
+  const reader = engine.openTree('frozen');
+  const file = reader.fileSystem.open('/b', 0, 0);
+  const view = engine.system.canMap ? reader.fileSystem.map(file) : undefined;
+  const old = places(reader, '/b');
+  base.close();
+  await other.dedupe();
+  other.gc();
+  assert.deepEqual(places(reader, '/b'), old, 'it has not looked again');
+  const expected = Buffer.concat([bytes, blocks(3, 2)]);
+  assert.deepEqual(readFile(reader, '/b'), expected);
+  assert.equal(engine.settleLease(), true);
+  assert.notDeepEqual(places(reader, '/b'), old);
+  assert.ok(other.gc().bytesFreed > 0);
+  assert.deepEqual(readFile(reader, '/b'), expected);
+  if (view !== undefined) assert.deepEqual(Buffer.from(view.bytes), expected);
+  view?.close();
+  assert.deepEqual(problemsOf(engine, { scrub: true }), []);
+});
+
+test('a fork goes on writing while and after its blocks are made one', async () => {
+  await using scratch = new SharedStore();
+  const engine = await scratch.open();
+  const tree = engine.createEmpty('one');
+  const bytes = blocks(BLOCKS, 1);
+  for (const path of ['/a', '/b']) writeFile(tree, path, bytes);
+  const running = engine.dedupe();
+  writeFile(tree, '/b', Buffer.from('during'), 5 * BLOCK_SIZE);
+  await running;
+  writeFile(tree, '/a', Buffer.from('after'), 9 * BLOCK_SIZE);
+  const [a, b] = [Buffer.from(bytes), Buffer.from(bytes)];
+  a.write('after', 9 * BLOCK_SIZE);
+  b.write('during', 5 * BLOCK_SIZE);
+  engine.gc();
+  assert.deepEqual([readFile(tree, '/a'), readFile(tree, '/b')], [a, b]);
+  assert.deepEqual(problemsOf(engine, { scrub: true }), []);
+});
+
+test('a damaged block is left alone and told of', async () => {
+  await using scratch = new SharedStore();
+  const engine = await scratch.open();
+  const tree = engine.createEmpty('one');
+  for (const path of ['/a', '/b']) writeFile(tree, path, blocks(10, 1));
+  engine.snapshot('one', 'frozen');
+  engine.sealer.finish();
+  const place = places(tree, '/b')[4]!.split(':').map(Number);
+  await engine.close();
+  const next = await scratch.open();
+  const fd = next.blobs.files.writableDescriptor(next.blobs.files.of(place[0] as BlobId));
+  next.system.pwrite(fd, Buffer.from('flipped'), 0, 7, place[1]! * BLOCK_SIZE);
+  const report = await next.dedupe();
+  assert.equal(report.damaged.length, 1);
+  assert.equal(report.bytesShared, 9 * BLOCK_SIZE);
+  assert.deepEqual(readFile(next.openTree('one'), '/a'), blocks(10, 1));
+});
+
+test('a blob that the kernel reads by itself stays whole for as long', async () => {
+  await using scratch = new SharedStore();
+  const engine = await scratch.open();
+  const other = await scratch.open();
+  for (const name of ['one', 'two']) {
+    const tree = engine.createEmpty(name);
+    writeFile(tree, '/a', blocks(10, 1));
+    engine.snapshot(name, `${name}-frozen`);
+    tree.close();
+  }
+  const reader = engine.openTree('two-frozen');
+  const { ino } = reader.fileSystem.open('/a', 0, 0).inode;
+  const old = places(reader, '/a');
+  const blob = Number(old[0]!.split(':')[0]) as BlobId;
+  let passed: readonly (readonly [typeof ino, BlobId])[] = [[ino, blob]];
+  reader.stack.passedThrough = () => passed;
+  assert.equal(engine.settleLease(), true, 'it is what the tables say');
+  await other.dedupe();
+  assert.equal(other.gc().bytesFreed, 0);
+  assert.equal(engine.settleLease(), false);
+  assert.equal(other.gc().bytesFreed, 0);
+  assert.equal(engine.blobs.exists(blob), true);
+  passed = [];
+  assert.equal(engine.settleLease(), true);
+  assert.ok(other.gc().bytesFreed > 0);
+  assert.notDeepEqual(places(reader, '/a'), old);
+  assert.deepEqual(readFile(reader, '/a'), blocks(10, 1));
+});
+
+test('a fork whose layers another process has flattened follows what became of the new one', async () => {
+  await using scratch = new SharedStore();
+  const engine = await scratch.open(undefined, {
+    chainLayersMax: 100,
+    commitMarkMs: Number.POSITIVE_INFINITY,
+  });
+  const other = await scratch.open(undefined, { chainLayersMax: 3 });
+  const tree = engine.createEmpty('one');
+  writeFile(tree, '/a', blocks(10, 1));
+  for (let layer = 0; layer < 6; layer++) {
+    writeFile(tree, `/${layer}`, Buffer.from('some'));
+    engine.freeze(tree);
+  }
+  writeFile(tree, '/b', blocks(10, 1));
+  engine.freeze(tree);
+  assert.deepEqual(readFile(tree, '/b'), blocks(10, 1));
+  const chain = engine.chainLength(tree.info);
+  other.gc();
+  assert.ok(engine.chainLength(tree.info) < chain, 'it was flattened');
+  await engine.dedupe();
+  assert.deepEqual(places(tree, '/b'), places(tree, '/a'));
+  engine.gc();
+  assert.deepEqual(readFile(tree, '/b'), blocks(10, 1));
+  assert.deepEqual(problemsOf(engine, { scrub: true }), []);
+});

@@ -1,0 +1,386 @@
+/**
+ * Dedupe: blocks with equal bytes become one, on disk and in memory, in all trees of a store or in some.
+ *
+ *   freeze    forks are frozen as for a snapshot, so that what they wrote lies in blobs that no longer change, and
+ *             blobs without checksums get them
+ *   match     blocks that look equal are found by the checksums of sealed blobs (`BlockMatching`)
+ *   compare   byte by byte; what differs, or cannot be read, is left alone
+ *   rewrite   files of frozen layers that name the one block name the other from then on, a few files a transaction
+ *   follow    what open trees have read of these files is read again, and live views are mapped anew
+ *
+ * Content never changes, and nothing is given back: that is gc's, by its own rules. So at any moment a process may die,
+ * or the disk be full: every file is either as it was or as it is to be, and the next run goes on with what is left,
+ * because blocks that were made one are no longer two.
+ *
+ * Races. While it runs a lock is held that keeps gc from dropping anything, as an import does, so the blocks that files
+ * are given stay; blocks that were dropped before are not looked at. Only frozen layers are changed, whose rows nobody
+ * else writes. A process that has read the old rows goes on with the old blocks, and its lease keeps these until it
+ * has followed (`settleLease`). Extents in blobs that the tables do not list are left alone.
+ */
+import { BLOCK_SIZE, FsError, type Ino, isFsError, type LayerId, pause, turn } from '../base/index.ts';
+import { loadSums } from '../blob/index.ts';
+import { chunkOf, type Run } from '../meta/index.ts';
+import { BlockComparison } from './block-comparison.ts';
+import { BlockMatching, type BlockPlace, type BlockSource } from './block-matching.ts';
+import { BlockMoves } from './block-moves.ts';
+import { LayerLock } from './layer-lock.ts';
+import { hasJournal, sealLeftovers, storeDeadJournals } from './leftovers.ts';
+import { Marking, type Marks } from './marking.ts';
+import type { OpenStore } from './open-store.ts';
+
+export interface DedupeOptions {
+  /** The trees to look at, by name; all of them unless told. */
+  readonly trees?: readonly string[];
+  /** Bytes that the index of blocks may take. A store with more blocks takes several passes. */
+  readonly memoryBytes?: number;
+  /** Ends after this time with what there is by then; the next run goes on. */
+  readonly timeMs?: number;
+  /** Told several times a second where the run stands. */
+  readonly progress?: (state: DedupeProgress) => void;
+  /** Ends the run as when the time is over. */
+  readonly signal?: AbortSignal;
+  /** Forks of other processes that were frozen there just now. */
+  readonly frozenElsewhere?: ReadonlySet<string>;
+}
+
+export interface DedupeProgress {
+  /** Of all passes so far. */
+  readonly blocksLookedAt: number;
+  /** Blocks of files that are looked at in one pass. */
+  readonly blocksTotal: number;
+  /** Found equal so far. */
+  readonly bytesShared: number;
+}
+
+export interface DedupeReport {
+  /** In blocks that files name and whose blob has checksums. */
+  readonly bytesLookedAt: number;
+  /** In blocks that were found to lie elsewhere too, byte by byte. */
+  readonly bytesShared: number;
+  /** In blocks that no file names any more, which gc gives back. */
+  readonly bytesUnused: number;
+  /** Files whose extents were changed. */
+  readonly filesChanged: number;
+  readonly passes: number;
+  /** Blocks with equal checksums that are not equal. */
+  readonly blocksDiffering: number;
+  /** What could not be read and was left alone, in words. */
+  readonly damaged: readonly string[];
+  /** Forks that another process has open: what they wrote since they were last frozen was left alone. */
+  readonly forksSkipped: readonly string[];
+  /** False where the time was over, or the run was ended, before all was looked at. */
+  readonly isComplete: boolean;
+  readonly durationMs: number;
+}
+
+type Counts = { -readonly [Field in keyof DedupeReport]: DedupeReport[Field] };
+
+const MEMORY_BYTES = 256 * 1024 * 1024;
+/** Pieces of maps, or bytes, that are found before files are changed: what a kill undoes. */
+const MOVES_AT_ONCE = 131_072;
+const BYTES_AT_ONCE = 1024 ** 3;
+const PROGRESS_MS = 100;
+const ATTEMPTS = 4;
+const ATTEMPT_MS = 5;
+
+/**
+ * Runs a dedupe. ENOENT: a tree that is not there; EBUSY: another dedupe is under way; ENOSPC, EIO: the tables could
+ * not be written, and what was done so far stays; ERR_STORE_CORRUPT.
+ */
+export async function dedupeStore(engine: OpenStore, options: DedupeOptions = {}): Promise<DedupeReport> {
+  const wanted = options.trees === undefined ? undefined : new Set(options.trees);
+  for (const name of wanted ?? []) requireTree(engine, name);
+  const lock = takeLock(engine);
+  try {
+    // After the lock and before the marks: gc drops nothing any more.
+    engine.tables.transaction(() => void engine.tables.allocate('builders'));
+    const run = new Dedupe(engine, options, wanted);
+    for (const _piece of run.work()) await turn();
+    return run.finish();
+  } finally {
+    // The file stays: another may have it open already.
+    lock.abandon();
+  }
+}
+
+function requireTree({ tables }: OpenStore, name: string): void {
+  tables.renew();
+  if (tables.trees.get(name) !== undefined) return;
+  const note = 'no fork or snapshot of this name: see `ramet ls`';
+  throw new FsError('ENOENT', { syscall: 'dedupe', path: name, note });
+}
+
+/** Gc takes the lock for a moment to see whether somebody has it. */
+function takeLock({ system, layout, directory }: OpenStore): LayerLock {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return LayerLock.take(system, layout.dedupeLockPath);
+    } catch (error) {
+      if (!isFsError(error, 'EBUSY')) throw error;
+      const note = 'another dedupe is under way: let it end';
+      if (attempt === ATTEMPTS) throw new FsError('EBUSY', { syscall: 'dedupe', path: directory, note });
+      pause(ATTEMPT_MS);
+    }
+  }
+}
+
+class Dedupe {
+  private readonly engine: OpenStore;
+  private readonly options: DedupeOptions;
+  private readonly isWanted: (tree: string) => boolean;
+  private readonly comparison: BlockComparison;
+  private readonly moves = new BlockMoves();
+  private readonly started: number;
+  private layers: readonly LayerId[] = [];
+  private blocksBefore = 0;
+  private blocksTotal = 0;
+  private blocksLookedAt = 0;
+  private bytesWaiting = 0;
+  private progressDue = 0;
+  private readonly report: Counts = {
+    bytesLookedAt: 0,
+    bytesShared: 0,
+    bytesUnused: 0,
+    filesChanged: 0,
+    passes: 0,
+    blocksDiffering: 0,
+    damaged: [],
+    forksSkipped: [],
+    isComplete: true,
+    durationMs: 0,
+  };
+
+  constructor(engine: OpenStore, options: DedupeOptions, wanted: ReadonlySet<string> | undefined) {
+    this.engine = engine;
+    this.options = options;
+    this.isWanted = wanted === undefined ? () => true : (tree) => wanted.has(tree);
+    this.comparison = new BlockComparison(engine.blobs);
+    this.started = engine.system.clock.elapsedMs();
+  }
+
+  private get elapsedMs(): number {
+    return this.engine.system.clock.elapsedMs() - this.started;
+  }
+
+  private get isOver(): boolean {
+    return (
+      this.options.signal?.aborted === true ||
+      this.elapsedMs >= (this.options.timeMs ?? Number.POSITIVE_INFINITY)
+    );
+  }
+
+  /** Does the work; wherever it yields, others may have the thread. */
+  *work(): Generator<void> {
+    const { engine, report } = this;
+    report.forksSkipped = this.freezeForks();
+    yield;
+    sealLeftovers(engine);
+    yield;
+    const marking = new Marking(engine.tables, engine.directory);
+    this.blocksBefore = countBlocks(marking.mark());
+    const marks = marking.mark(this.isWanted);
+    this.layers = [...marks.layers].filter(([, { state }]) => state === 'frozen').map(([layer]) => layer);
+    const sources = this.sourcesOf(marks);
+    this.blocksTotal = sources.reduce((sum, { live }) => sum + live.total, 0);
+    const { memoryBytes = MEMORY_BYTES } = this.options;
+    const matching = new BlockMatching(sources, (source) => this.sumsOf(source), memoryBytes);
+    let pass: BlockPlace | undefined = { source: 0, block: 0 };
+    while (pass !== undefined && report.isComplete) {
+      matching.beginPass();
+      report.passes++;
+      yield* this.onePass(sources, matching, pass);
+      pass = matching.nextPass;
+    }
+    yield* this.rewrite();
+  }
+
+  finish(): DedupeReport {
+    const { engine, report, comparison } = this;
+    const left = countBlocks(new Marking(engine.tables, engine.directory).mark());
+    report.bytesUnused = Math.max(0, this.blocksBefore - left) * BLOCK_SIZE;
+    report.blocksDiffering = comparison.blocksDiffering;
+    report.damaged = [...report.damaged, ...comparison.damaged];
+    report.durationMs = this.elapsedMs;
+    return report;
+  }
+
+  // Before.
+
+  /** What forks wrote comes into frozen layers. Returns those that another process keeps from it. */
+  private freezeForks(): string[] {
+    const { engine, options } = this;
+    const skipped = storeDeadJournals(engine);
+    for (const { name, kind, layer } of engine.list()) {
+      if (kind !== 'fork' || !this.isWanted(name) || options.frozenElsewhere?.has(name) === true) continue;
+      const open = engine.openTreeOf(name);
+      if (open !== undefined) engine.freeze(open);
+      else if (hasOwn(engine, layer) && !this.freezeClosed(name)) skipped.push(name);
+    }
+    return skipped;
+  }
+
+  private freezeClosed(name: string): boolean {
+    try {
+      const tree = this.engine.openTree(name);
+      try {
+        this.engine.freeze(tree);
+      } finally {
+        tree.close();
+      }
+      return true;
+    } catch (error) {
+      // Somebody else works in it, or has dropped it just now.
+      if (isFsError(error, 'EBUSY')) return false;
+      if (isFsError(error, 'ENOENT')) return true;
+      throw error;
+    }
+  }
+
+  /** Sealed blobs with the blocks that count; blobs of one file first, then the older ones: these stay. */
+  private sourcesOf({ blocks }: Marks): BlockSource[] {
+    const { tables } = this.engine;
+    const sources: BlockSource[] = [];
+    for (const [blob, record] of tables.blobs.entries()) {
+      const live = blocks.get(blob);
+      if (live === undefined || record.state !== 'sealed') continue;
+      const dropped = tables.dropped.get(blob);
+      if (dropped?.ranges.length === 0) continue;
+      for (const { start, end } of dropped?.ranges ?? []) live.remove(start, end);
+      sources.push({ blob, isOwn: record.kind === 'own', live });
+    }
+    return sources.sort((a, b) => Number(b.isOwn) - Number(a.isOwn) || a.blob - b.blob);
+  }
+
+  private sumsOf({ blob }: BlockSource): Uint32Array | undefined {
+    const { engine, report } = this;
+    try {
+      const sums = loadSums(engine.system, engine.blobs.directory, blob);
+      return sums && new Uint32Array(sums.buffer, sums.byteOffset, sums.length * 2);
+    } catch (error) {
+      if (!isFsError(error, 'EIO')) throw error;
+      report.damaged = [...new Set([...report.damaged, error.message])];
+      return undefined;
+    }
+  }
+
+  // Matching and comparing.
+
+  private *onePass(
+    sources: readonly BlockSource[],
+    matching: BlockMatching,
+    { source: first, block }: BlockPlace,
+  ): Generator<void> {
+    for (let source = first; source < sources.length; source++) {
+      if (this.isOver) {
+        this.report.isComplete = false;
+        return;
+      }
+      yield* this.oneSource(sources, matching, source, source === first ? block : 0);
+      this.noteLookedAt(sources[source]!.live.total);
+      if (this.moves.count >= MOVES_AT_ONCE || this.bytesWaiting >= BYTES_AT_ONCE) yield* this.rewrite();
+      yield;
+    }
+  }
+
+  private *oneSource(
+    sources: readonly BlockSource[],
+    matching: BlockMatching,
+    source: number,
+    from: number,
+  ): Generator<void> {
+    const { blob } = sources[source]!;
+    for (const match of matching.match(source, from)) {
+      const target = sources[match.target]!.blob;
+      for (const piece of this.comparison.pieces(match)) {
+        if (this.isOver) {
+          this.report.isComplete = false;
+          return;
+        }
+        for (const equal of this.comparison.equalParts(blob, target, piece)) {
+          this.moves.add(blob, equal.start, equal.count, target, equal.targetStart);
+          matching.noteMoved(source, equal.start, equal.count);
+          this.report.bytesShared += equal.count * BLOCK_SIZE;
+          this.bytesWaiting += equal.count * BLOCK_SIZE;
+        }
+        if (this.comparison.isBreathDue) yield;
+      }
+    }
+  }
+
+  private noteLookedAt(blocks: number): void {
+    const { report, blocksTotal, options } = this;
+    this.blocksLookedAt += blocks;
+    // Later passes look at some of the same blocks again.
+    if (report.passes === 1) report.bytesLookedAt += blocks * BLOCK_SIZE;
+    if (options.progress === undefined || this.elapsedMs < this.progressDue) return;
+    this.progressDue = this.elapsedMs + PROGRESS_MS;
+    const { blocksLookedAt } = this;
+    options.progress({ blocksLookedAt, blocksTotal, bytesShared: report.bytesShared });
+  }
+
+  // Rewriting.
+
+  /** Puts the moves into the maps of all files of the frozen layers, and lets open trees follow. */
+  private *rewrite(): Generator<void> {
+    const { engine, moves } = this;
+    if (moves.count === 0) return;
+    for (const layer of this.layers) {
+      yield* this.rewriteLayer(layer);
+      yield;
+    }
+    moves.clear();
+    this.bytesWaiting = 0;
+    engine.followExtents();
+  }
+
+  private *rewriteLayer(layer: LayerId): Generator<void> {
+    const { tables } = this.engine;
+    const inos: Ino[] = [];
+    for (const { ino, runs } of tables.extents.forLayer(layer)) if (this.moves.touches(runs)) inos.push(ino);
+    let next = 0;
+    while (next < inos.length) {
+      tables.slice((isSpent) => {
+        tables.allocate('remaps');
+        do this.rewriteFile(layer, inos[next++]!);
+        while (next < inos.length && !isSpent());
+      });
+      yield;
+    }
+  }
+
+  /** All rows of a file change in one transaction: a run may reach from one into the next. */
+  private rewriteFile(layer: LayerId, ino: Ino): void {
+    const { extents } = this.engine.tables;
+    const runs = extents.load(layer, ino) ?? [];
+    const rewritten = this.moves.rewrite(runs);
+    if (rewritten === undefined) return;
+    const chunks = chunksOf(rewritten);
+    for (const chunk of chunksOf(runs).keys()) if (!chunks.has(chunk)) extents.removeChunk(layer, ino, chunk);
+    for (const [chunk, own] of chunks) extents.putChunk(layer, ino, chunk, own);
+    this.report.filesChanged++;
+  }
+}
+
+/** Runs by the chunk that they start in. */
+function chunksOf(runs: readonly Run[]): Map<number, Run[]> {
+  const chunks = new Map<number, Run[]>();
+  for (const run of runs) {
+    const chunk = chunkOf(run.logical);
+    const own = chunks.get(chunk);
+    if (own === undefined) chunks.set(chunk, [run]);
+    else own.push(run);
+  }
+  return chunks;
+}
+
+function countBlocks({ blocks }: Marks): number {
+  let count = 0;
+  for (const { total } of blocks.values()) count += total;
+  return count;
+}
+
+/** Whether a fork that is not open here has anything that its lower layers have not. */
+function hasOwn(engine: OpenStore, layer: LayerId): boolean {
+  for (const _ino of engine.tables.inodes.inos(layer)) return true;
+  return hasJournal(engine, layer);
+}

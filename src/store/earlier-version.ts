@@ -1,0 +1,144 @@
+/**
+ * An earlier version of a tree that is being imported: files that have changed take the blocks that have not from
+ * there. To be looked for once the builder is there, which keeps gc from giving these blocks back.
+ */
+import { BLOCK_SIZE, type BlobId, FsError, type Ino, isFsError, type Name } from '../base/index.ts';
+import { type BlobSpace, loadSums } from '../blob/index.ts';
+import type { MetaTables, Run } from '../meta/index.ts';
+import type { StoreEngine } from './engine.ts';
+import type { StoredTree } from './stored-tree.ts';
+import type { TreeInfo } from './tree.ts';
+
+const DT_DIR = 4;
+const DT_REG = 8;
+/** Blobs whose checksums are kept at hand. */
+const SUMS_KEPT = 16;
+/** Blocks compared at once. */
+const PIECE_BLOCKS = 64;
+
+/** A file that is being imported, block by block; a last block in part is filled up with zeros. */
+export interface BlocksToStore {
+  /** How many. */
+  readonly count: number;
+  sumAt(block: number): bigint;
+  read(block: number, count: number, target: Buffer): void;
+}
+
+export class EarlierVersion {
+  private readonly tables: MetaTables;
+  private readonly blobs: BlobSpace;
+  private readonly tree: StoredTree;
+  /** By blob, undefined where it is not sealed or its checksums cannot be read. */
+  private readonly sums = new Map<BlobId, BigUint64Array | undefined>();
+  private readonly ours = Buffer.allocUnsafe(PIECE_BLOCKS * BLOCK_SIZE);
+  private readonly theirs = Buffer.allocUnsafe(PIECE_BLOCKS * BLOCK_SIZE);
+
+  private constructor(engine: StoreEngine, info: TreeInfo) {
+    this.tables = engine.tables;
+    this.blobs = engine.blobs;
+    this.tree = engine.storedTree(info);
+  }
+
+  /** The tree of this name, or else the latest snapshot of the same host directory. ENOENT. */
+  static find(engine: StoreEngine, source: string, name?: string): EarlierVersion | undefined {
+    if (name !== undefined) return new EarlierVersion(engine, engine.info(name, 'import'));
+    const versions = engine.list().filter((tree) => tree.kind === 'snapshot' && tree.source === source);
+    const latest = versions.sort((a, b) => a.id - b.id).at(-1);
+    return latest && new EarlierVersion(engine, latest);
+  }
+
+  get root(): Ino {
+    return this.tree.info.root;
+  }
+
+  /** The directory of this name in a directory. */
+  directory(parent: Ino | undefined, name: Name): Ino | undefined {
+    const entry = parent === undefined ? undefined : this.tree.entry(parent, name);
+    return entry?.kind === DT_DIR ? entry.ino : undefined;
+  }
+
+  /** The runs of the regular file of this name in a directory; none where there is no such file. */
+  runs(parent: Ino | undefined, name: Name): readonly Run[] {
+    const entry = parent === undefined ? undefined : this.tree.entry(parent, name);
+    if (entry?.kind !== DT_REG) return [];
+    const record = this.tree.record(entry.ino);
+    return record === undefined ? [] : this.tree.runs(entry.ino, record);
+  }
+
+  /**
+   * The runs of those blocks that have the same bytes, compared one by one, as the same blocks of an earlier file.
+   * Yields now and then, for others to have the thread.
+   */
+  *equalRuns(runs: readonly Run[], blocks: BlocksToStore): Generator<undefined, Run[]> {
+    const equal: Run[] = [];
+    for (const run of runs) {
+      const sums = this.sumsOf(run.blob);
+      if (sums === undefined) continue;
+      const end = Math.min(run.count, blocks.count - run.logical);
+      for (let start = 0; start < end; ) {
+        let stop = start;
+        while (
+          stop < Math.min(end, start + PIECE_BLOCKS) &&
+          sums[run.physical + stop] === blocks.sumAt(run.logical + stop)
+        )
+          stop++;
+        if (stop > start) {
+          if (this.isEqual(run, start, stop - start, blocks)) addRun(equal, run, start, stop - start);
+          yield;
+        }
+        start = Math.max(stop, start + 1);
+      }
+    }
+    return equal;
+  }
+
+  private isEqual(run: Run, start: number, count: number, blocks: BlocksToStore): boolean {
+    const length = count * BLOCK_SIZE;
+    try {
+      this.blobs.read(run.blob, (run.physical + start) * BLOCK_SIZE, this.theirs, 0, length);
+    } catch (error) {
+      // What is damaged is not shared.
+      if (isFsError(error, 'EIO')) return false;
+      throw error;
+    }
+    blocks.read(run.logical + start, count, this.ours);
+    return this.ours.compare(this.theirs, 0, length, 0, length) === 0;
+  }
+
+  private sumsOf(blob: BlobId): BigUint64Array | undefined {
+    if (this.sums.has(blob)) return this.sums.get(blob);
+    const sums = this.tables.blobs.get(blob)?.state === 'sealed' ? this.loadSums(blob) : undefined;
+    if (this.sums.size === SUMS_KEPT)
+      for (const oldest of [...this.sums.keys()].slice(0, 1)) this.sums.delete(oldest);
+    this.sums.set(blob, sums);
+    return sums;
+  }
+
+  private loadSums(blob: BlobId): BigUint64Array | undefined {
+    try {
+      return loadSums(this.blobs.system, this.blobs.directory, blob);
+    } catch (error) {
+      if (error instanceof FsError) return undefined;
+      throw error;
+    }
+  }
+}
+
+/** Adds a part of a run; it becomes part of the last one where it continues it. */
+function addRun(runs: Run[], { logical, blob, physical }: Run, start: number, count: number): void {
+  const last = runs[runs.length - 1];
+  const isNext =
+    last !== undefined &&
+    last.blob === blob &&
+    last.logical + last.count === logical + start &&
+    last.physical + last.count === physical + start;
+  if (isNext) runs[runs.length - 1] = { ...last, count: last.count + count };
+  // The casts: counted on from blocks of a file and of a blob.
+  else
+    runs.push({
+      logical: (logical + start) as Run['logical'],
+      count,
+      blob,
+      physical: (physical + start) as Run['physical'],
+    });
+}

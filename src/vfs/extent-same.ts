@@ -1,0 +1,160 @@
+/**
+ * FIDEDUPERANGE: a range of one file takes the blocks of a range of another where both have the same bytes. The rules
+ * are those of ioctl_fideduperange(2) and of Linux's fs/remap_range.c. No time changes, and nothing that anyone reads.
+ */
+import { BLOCK_SIZE, type BlockIndex, blocksFor, FsError } from '../base/index.ts';
+import type { Run } from '../extent/index.ts';
+import { type Inode, takeBack } from '../layer/index.ts';
+import type { TreeContext } from './context.ts';
+import type { ReflinkSource } from './file-data.ts';
+import type { OpenFile } from './open-file.ts';
+import { isOwner, mayAccess, W_OK } from './permission.ts';
+
+/** Bytes compared at once. */
+const PIECE_BYTES = 64 * BLOCK_SIZE;
+const ours = Buffer.allocUnsafeSlow(PIECE_BYTES);
+const theirs = Buffer.allocUnsafeSlow(PIECE_BYTES);
+
+export interface SameExtent {
+  /** False: the bytes differ (FILE_DEDUPE_RANGE_DIFFERS), and nothing was done. */
+  readonly isSame: boolean;
+  /** Of the range, which is cut to whole blocks unless it ends where both files end. */
+  readonly bytesDeduped: number;
+}
+
+/** A place in a file that may take the source's blocks. */
+export interface SameTarget {
+  readonly file: OpenFile;
+  readonly position: number;
+}
+
+const DIFFERS: SameExtent = { isSame: false, bytesDeduped: 0 };
+
+/**
+ * What became of each target, or why nothing: EISDIR, EINVAL (no regular file; positions that are no whole blocks; a
+ * range behind the end of a file; ranges of one file that overlap), EPERM (neither open for writing nor the caller's),
+ * EXDEV (unfrozen blocks of another fork), EIO, ENOSPC. Throws what is the source's fault, EBADF where it is not open
+ * for reading, EISDIR, EINVAL, and EROFS.
+ */
+export function extentSame(
+  context: TreeContext,
+  source: ReflinkSource,
+  sourcePosition: number,
+  length: number,
+  targets: readonly SameTarget[],
+): (SameExtent | FsError)[] {
+  context.stack.writable();
+  const from = requireSource(source);
+  return targets.map((target) => {
+    try {
+      return sameAt(context, source.context, from, sourcePosition, length, target);
+    } catch (error) {
+      if (error instanceof FsError) return error;
+      throw error;
+    }
+  });
+}
+
+function sameAt(
+  context: TreeContext,
+  origin: TreeContext,
+  from: Inode,
+  sourcePosition: number,
+  length: number,
+  { file, position: targetPosition }: SameTarget,
+): SameExtent {
+  const { stack } = context;
+  const to = requireTarget(context, file);
+  if (origin.stack.tables !== stack.tables) throw new FsError('EXDEV');
+  if (length === 0) return { isSame: true, bytesDeduped: 0 };
+  const bytes = lengthToShare(from, sourcePosition, length, to, targetPosition);
+  const [ourMap, theirMap] = [stack.mappingOf(to), origin.stack.mappingOf(from)];
+  for (let done = 0; done < bytes; done += PIECE_BYTES) {
+    const piece = Math.min(PIECE_BYTES, bytes - done);
+    ourMap.read(targetPosition + done, ours, 0, piece);
+    theirMap.read(sourcePosition + done, theirs, 0, piece);
+    if (ours.compare(theirs, 0, piece, 0, piece) !== 0) return DIFFERS;
+  }
+  const blocks = blocksFor(bytes);
+  const first = sourcePosition / BLOCK_SIZE;
+  share(context, origin, { from, first, to, targetFirst: targetPosition / BLOCK_SIZE, blocks });
+  return { isSame: true, bytesDeduped: bytes };
+}
+
+function requireSource({ context, file }: ReflinkSource): Inode {
+  if (!file.isOpen || !file.canRead) throw new FsError('EBADF');
+  const { inode } = file;
+  if (!inode.isFile) throw new FsError(inode.isDirectory ? 'EISDIR' : 'EINVAL');
+  if (context.stack.inodes.get(inode.ino) !== inode) throw new FsError('EXDEV');
+  return inode;
+}
+
+function requireTarget(context: TreeContext, file: OpenFile): Inode {
+  if (!file.isOpen) throw new FsError('EBADF');
+  const { inode } = file;
+  if (!inode.isFile) throw new FsError(inode.isDirectory ? 'EISDIR' : 'EINVAL');
+  const mayChange = file.canWrite || isOwner(context, inode) || mayAccess(context, inode, W_OK);
+  if (!mayChange) throw new FsError('EPERM');
+  return inode;
+}
+
+/** EINVAL; otherwise how much of the length is shared, which a last block that is not whole ends. */
+function lengthToShare(
+  from: Inode,
+  sourcePosition: number,
+  length: number,
+  to: Inode,
+  targetPosition: number,
+): number {
+  const [end, targetEnd] = [sourcePosition + length, targetPosition + length];
+  const isPlace = (position: number): boolean => position >= 0 && position % BLOCK_SIZE === 0;
+  if (!isPlace(sourcePosition) || !isPlace(targetPosition)) throw new FsError('EINVAL');
+  if (!Number.isSafeInteger(length) || length < 0) throw new FsError('EINVAL');
+  if (end > from.record.size || targetEnd > to.record.size) throw new FsError('EINVAL');
+  const reachesEnds = end === from.record.size && targetEnd === to.record.size;
+  const bytes = reachesEnds ? length : length - (length % BLOCK_SIZE);
+  const reach = blocksFor(end === from.record.size ? length : bytes) * BLOCK_SIZE;
+  const overlaps = sourcePosition < targetPosition + reach && targetPosition < sourcePosition + reach;
+  if (from === to && overlaps) throw new FsError('EINVAL');
+  return bytes;
+}
+
+interface Shared {
+  readonly from: Inode;
+  /** Blocks. */
+  readonly first: number;
+  readonly to: Inode;
+  readonly targetFirst: number;
+  readonly blocks: number;
+}
+
+/** Where either has a hole, both keep what they have: space that was allocated stays so. */
+function share(context: TreeContext, origin: TreeContext, shared: Shared): void {
+  const { stack } = context;
+  const { from, first, to, targetFirst, blocks } = shared;
+  const mapping = stack.mappingOf(to);
+  const foreign = origin.stack === stack ? 0 : origin.stack.activeId;
+  const runs: Run[] = [];
+  origin.stack
+    .mappingOf(from)
+    .extents.forEachPiece(first, first + blocks, (logical, count, blob, physical) => {
+      if (blob === 0) return;
+      if (blob === foreign) {
+        const note = 'the source has unfrozen blocks of another fork: snapshot that fork first';
+        throw new FsError('EXDEV', { note });
+      }
+      const start = logical - first + targetFirst;
+      mapping.extents.forEachPiece(start, start + count, (at, pieceCount, pieceBlob, piecePhysical) => {
+        const wanted = (physical + at - start) as BlockIndex; // As far into the source's run as `at` is.
+        if (pieceBlob === 0 || (pieceBlob === blob && piecePhysical === wanted)) return;
+        runs.push({ logical: at, count: pieceCount, blob, physical: wanted });
+      });
+    });
+  if (runs.length === 0) return;
+  if (origin.stack !== stack) takeBack(stack.tables, runs);
+  const batch = stack.begin();
+  mapping.maps.requireRoom(2 * runs.length);
+  mapping.share(runs);
+  batch.setRuns(to, runs);
+  stack.commit(batch);
+}

@@ -1,0 +1,106 @@
+/**
+ * A user without privileges mounts through fusermount3: the whole program, as uid 65534. It gets a mount namespace of
+ * its own, in which /dev/fuse is a node that everybody may open, so that the host's stays as it is.
+ */
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import {
+  chmodSync,
+  chownSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { mountsOnly } from '../mounts-only.ts';
+import { rametMain } from '../scratch-command.ts';
+
+const UID = 65_534;
+
+/** As root, in the namespace: $1 is an empty directory, the rest the command. */
+const AS_PLAIN_USER = `
+mount -t tmpfs -o mode=755 devices "$1" && mknod -m 666 "$1/fuse" c 10 229 || exit
+mount --bind "$1/fuse" /dev/fuse || exit
+shift
+exec setpriv --reuid ${UID} --regid ${UID} --clear-groups -- "$@"
+`;
+
+function asPlainUser(devices: string, ...command: readonly string[]): ReturnType<typeof spawnSync> {
+  const args = ['--mount', '--propagation', 'private', '--', 'sh', '-ec', AS_PLAIN_USER, 'sh', devices];
+  return spawnSync('unshare', [...args, ...command], { encoding: 'utf8', cwd: '/', timeout: 120_000 });
+}
+
+function fusermount(): string {
+  return spawnSync('sh', ['-c', 'command -v fusermount3'], { encoding: 'utf8' }).stdout.trim();
+}
+
+/** Why a plain user cannot mount here; false where he can. */
+function whyNot(): false | string {
+  if (mountsOnly !== false) return mountsOnly;
+  const program = fusermount();
+  if (program === '') return 'needs fusermount3, of the package fuse3';
+  if ((statSync(program).mode & 0o4000) === 0)
+    return `${program} is not set-user-ID: it cannot mount for users`;
+  const devices = mkdtempSync(join(tmpdir(), 'ramet-devices-'));
+  try {
+    const { status, stderr } = asPlainUser(devices, 'test', '-w', '/dev/fuse', '-a', '-r', rametMain);
+    return status === 0
+      ? false
+      : `no namespace with a /dev/fuse for users, or no way to this program: ${stderr}`;
+  } finally {
+    rmSync(devices, { recursive: true });
+  }
+}
+
+/** $1 node · $2 the program · $3 a directory of the user's. Everything that it says is looked at. */
+const SESSION = `
+cd "$3"
+ramet() { "$node" "$main" "$@"; }
+node=$1 main=$2
+ramet init >&2
+ramet import repo --name base >&2
+ramet fork base try-1 >&2
+mkdir place
+ramet mount try-1 place >&2
+trap 'ramet owner stop >&2' EXIT
+echo "mounted $(grep " $3/place fuse" /proc/mounts | grep -o 'user_id=[0-9]*')"
+echo "read $(cat place/file)"
+echo 'written by the user' > place/new
+echo "owner $(stat -c %u place/new) $(stat -c %u place)"
+ramet snapshot try-1 done >&2
+ramet umount place >&2
+echo "left $(grep -c " $3/place " /proc/mounts)"
+echo "stored $(ramet cat try-1:/new)"
+`;
+
+test('a plain user mounts, works and unmounts through fusermount3', {
+  skip: whyNot(),
+}, (context: TestContext) => {
+  const directory = mkdtempSync(join(tmpdir(), 'ramet-user-'));
+  context.after(() => rmSync(directory, { recursive: true, force: true }));
+  chmodSync(directory, 0o755);
+  for (const name of ['devices', 'home', 'home/repo']) mkdirSync(join(directory, name));
+  writeFileSync(join(directory, 'home/repo/file'), 'imported\n');
+  for (const name of ['home', 'home/repo', 'home/repo/file']) chownSync(join(directory, name), UID, UID);
+  const before = statSync('/dev/fuse');
+  const { status, stdout, stderr } = asPlainUser(
+    join(directory, 'devices'),
+    ...['sh', '-ec', SESSION, 'sh', process.execPath, rametMain, join(directory, 'home')],
+  );
+  assert.equal(status, 0, `${stderr}`);
+  assert.deepEqual(`${stdout}`.trimEnd().split('\n'), [
+    `mounted user_id=${UID}`,
+    'read imported',
+    `owner ${UID} ${UID}`,
+    'left 0',
+    'stored written by the user',
+  ]);
+  const after = statSync('/dev/fuse');
+  assert.deepEqual([after.mode, after.rdev, after.ino], [before.mode, before.rdev, before.ino]);
+  assert.ok(!readFileSync('/proc/self/mounts', 'utf8').includes(directory), 'nothing is mounted outside');
+});
