@@ -67,8 +67,8 @@ export class LineageComparison {
         ...after.namesAbove(common, directory),
       ]);
       for (const name of names) {
-        const old = before.lookup(directory, name);
-        const now = after.lookup(directory, name);
+        const old = before.entry(directory, name);
+        const now = after.entry(directory, name);
         if (old?.ino === now?.ino) continue;
         if (old !== undefined) note(this.gone, this.pathsBefore, { directory, name }, old);
         if (now !== undefined) note(this.come, this.pathsAfter, { directory, name }, now);

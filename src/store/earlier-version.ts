@@ -53,13 +53,13 @@ export class EarlierVersion {
 
   /** The directory of this name in a directory. */
   directory(parent: Ino | undefined, name: Name): Ino | undefined {
-    const entry = parent === undefined ? undefined : this.tree.lookup(parent, name);
+    const entry = parent === undefined ? undefined : this.tree.entry(parent, name);
     return entry?.kind === DT_DIR ? entry.ino : undefined;
   }
 
   /** The runs of the regular file of this name in a directory; none where there is no such file. */
   runs(parent: Ino | undefined, name: Name): readonly Run[] {
-    const entry = parent === undefined ? undefined : this.tree.lookup(parent, name);
+    const entry = parent === undefined ? undefined : this.tree.entry(parent, name);
     if (entry?.kind !== DT_REG) return [];
     const record = this.tree.record(entry.ino);
     return record === undefined ? [] : this.tree.runs(entry.ino, record);

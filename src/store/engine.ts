@@ -7,7 +7,7 @@
  * layer that a tree stands on is there (fsck passes `trees` and `layers`).
  */
 
-import { assert, FsError, isFsError, type LayerId, StoreError } from '../base/index.ts';
+import { FsError, isFsError, type LayerId, StoreError } from '../base/index.ts';
 import { BlobSpace } from '../blob/index.ts';
 import {
   FrozenLayer,
@@ -28,6 +28,7 @@ import { type DedupeOptions, type DedupeReport, dedupeStore } from './dedupe.ts'
 import { ExtentFollower } from './extent-follower.ts';
 import { Flattener } from './flattener.ts';
 import { CHAIN_LAYERS_MAX } from './flattening.ts';
+import { frozenTopOf } from './frozen-top.ts';
 import { checkStore, type FsckOptions, type FsckReport } from './fsck.ts';
 import { collectGarbage, type GcReport } from './gc.ts';
 import { hostSource } from './host-source.ts';
@@ -317,7 +318,7 @@ export class StoreEngine {
     if (info.kind === 'fork') this.freezeByName(source);
     this.tables.transaction(() => {
       this.rows.requireFree(name, 'fork');
-      this.rows.insertFork(name, info.root, this.frozenTopOf(source, info, 'fork'), source);
+      this.rows.insertFork(name, info.root, frozenTopOf(this, source, info, 'fork'), source);
     });
     return this.openTree(name);
   }
@@ -349,22 +350,6 @@ export class StoreEngine {
   /** A tree as the tables have it. */
   storedTree(info: TreeInfo): StoredTree {
     return new StoredTree(this.chains.stored(info.layer), info);
-  }
-
-  /**
-   * The frozen layer that shows what a tree is. Looked up in the transaction that puts something on it: until then
-   * another process may have dropped the tree, and gc what it stood on, or flattened it. ENOENT.
-   */
-  frozenTopOf(source: string, info: TreeInfo, operation: string): LayerId {
-    const now = this.tables.trees.get(source);
-    if (now?.id !== info.id) {
-      throw new FsError('ENOENT', { syscall: operation, path: source, note: 'it was dropped meanwhile' });
-    }
-    if (now.kind === 'snapshot') return now.layer;
-    // A fork that was just frozen has an empty upper layer over what it shows.
-    const { parent } = this.rows.layer(now.layer);
-    assert(parent !== 0, 'a fork that was frozen stands on a layer');
-    return parent;
   }
 
   /** Freezes what a fork has, unless that is nothing. */
@@ -410,7 +395,7 @@ export class StoreEngine {
     this.rows.requireFree(name, 'snapshot');
     const insert = (): void => {
       this.rows.requireFree(name, 'snapshot');
-      this.rows.insertSnapshot(name, this.frozenTopOf(source, info, 'snapshot'), info.root, source);
+      this.rows.insertSnapshot(name, frozenTopOf(this, source, info, 'snapshot'), info.root, source);
     };
     if (info.kind === 'snapshot') {
       this.tables.transaction(insert);

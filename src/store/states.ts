@@ -5,6 +5,7 @@
 import { FsError, type LayerId } from '../base/index.ts';
 import { commonLayer } from './diff.ts';
 import type { StoreEngine } from './engine.ts';
+import { frozenTopOf } from './frozen-top.ts';
 import { checkTreeName } from './layout.ts';
 import type { StoredTree } from './stored-tree.ts';
 import type { Tree, TreeInfo } from './tree.ts';
@@ -63,10 +64,10 @@ export function replaceTree(
     if (keepAs !== undefined) engine.freeze(tree);
     const from = engine.info(source, 'rollback');
     tables.transaction(() => {
-      const layer = engine.frozenTopOf(source, from, 'rollback');
+      const layer = frozenTopOf(engine, source, from, 'rollback');
       if (keepAs !== undefined) {
         rows.requireFree(keepAs, 'rollback');
-        const before = engine.frozenTopOf(name, tree.info, 'rollback');
+        const before = frozenTopOf(engine, name, tree.info, 'rollback');
         rows.insertSnapshot(keepAs, before, tree.info.root, name);
       }
       rows.replaceFork(tree.info, from.root, layer);

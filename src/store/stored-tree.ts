@@ -45,8 +45,8 @@ export class StoredTree {
     return this.layers.find(({ id }) => id === holder)?.xattrs(ino) ?? new Map();
   }
 
-  /** What a name is; undefined where it is not there. */
-  lookup(directory: Ino, name: Name): DentryRecord | undefined {
+  /** What a name stands for in a directory. */
+  entry(directory: Ino, name: Name): DentryRecord | undefined {
     for (const layer of this.layers) {
       const dentry = layer.dentry(directory, name);
       if (dentry !== undefined) return dentry.ino === 0 ? undefined : dentry;
@@ -59,7 +59,7 @@ export class StoredTree {
     let ino: Ino | undefined = this.info.root;
     for (const name of path.split('/')) {
       if (name === '' || ino === undefined) continue;
-      ino = this.lookup(ino, name as Name)?.ino; // A part of a path is a name.
+      ino = this.entry(ino, name as Name)?.ino; // A part of a path is a name.
     }
     return ino;
   }
