@@ -84,8 +84,7 @@ function storeLiving(stack: LayerStack, layer: LayerId, inode: Inode): void {
   const { tables } = stack;
   const { record } = inode;
   tables.inodes.put(layer, inode.ino, record);
-  const { derived } = stack.chain;
-  if (derived !== undefined) stack.origins.store(derived, tables, inode.ino);
+  storeOrigin(stack, layer, inode);
   if (record.nlink === 0) tables.orphans.put(layer, inode.ino);
   if (inode.mapping !== undefined && record.extentLayer === layer) {
     const { extents } = inode.mapping;
@@ -96,6 +95,10 @@ function storeLiving(stack: LayerStack, layer: LayerId, inode: Inode): void {
     }
   }
   if (inode.areXattrsDirty && inode.xattrs !== undefined) tables.xattrs.put(layer, inode.ino, inode.xattrs);
+}
+
+function storeOrigin({ chain, origins, tables }: LayerStack, layer: LayerId, { ino }: Inode): void {
+  if (chain.derived !== undefined) origins.store(chain.derived, tables, layer, ino);
 }
 
 /** The names that changed in a directory: there may be tens of thousands. */
@@ -119,6 +122,7 @@ function* storeDead(stack: LayerStack, layer: LayerId, inode: Inode): Generator<
   tables.extents.removeAll(layer, inode.ino);
   tables.xattrs.remove(layer, inode.ino);
   tables.orphans.remove(layer, inode.ino);
+  storeOrigin(stack, layer, inode);
   if (stack.existsBelow(inode.ino)) {
     tables.inodes.put(layer, inode.ino, {
       ...inode.record,

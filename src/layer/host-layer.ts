@@ -20,10 +20,10 @@ import {
 } from '../base/index.ts';
 import type { BlobSpace, ExternalState } from '../blob/index.ts';
 import type { DentryRecord, HostSource, InodeRecord, MetaTables, NamedDentry, Run } from '../meta/index.ts';
-import type { HostStat, System } from '../sys/index.ts';
+import type { HostEntry, HostStat, System } from '../sys/index.ts';
 import { isDerived } from './derived-numbers.ts';
 import { HostDirectories } from './host-directories.ts';
-import { type HostPlace, HostPlaces, isIdentity } from './host-places.ts';
+import { encodeHostOrigin, type HostPlace, HostPlaces, isIdentity } from './host-places.ts';
 import { kindOfMode, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from './inode.ts';
 import type { DerivedLower, HostFile } from './lower.ts';
 
@@ -86,7 +86,7 @@ export class HostLayer implements DerivedLower {
 
   origin(ino: Ino): Uint8Array | undefined {
     const place = this.place(ino);
-    return place === undefined ? undefined : this.places.encode(place);
+    return place === undefined ? undefined : encodeHostOrigin(place, this.statOf(ino, place));
   }
 
   learn(ino: Ino, origin: Uint8Array): void {
@@ -131,7 +131,14 @@ export class HostLayer implements DerivedLower {
   names(directory: Ino): Name[] {
     const fd = this.openDirectory(directory);
     if (fd === undefined) return [];
-    const entries = this.system.readHostDirectory(Buffer.from(`/proc/self/fd/${fd}`));
+    let entries: HostEntry[];
+    try {
+      entries = this.system.readHostDirectory(Buffer.from(`/proc/self/fd/${fd}`));
+    } catch (error) {
+      // It was removed, and is still open here.
+      if (isFsError(error, 'ENOENT')) return [];
+      throw error;
+    }
     const store = this.storeStat();
     const names: Name[] = [];
     for (const { name, ino } of entries) {
@@ -230,9 +237,23 @@ export class HostLayer implements DerivedLower {
       ctimeNanoseconds: ctime.nanoseconds,
       birthSeconds: birth.seconds,
       birthNanoseconds: birth.nanoseconds,
-      parent: place.parent as Ino, // 0 stands for none.
+      parent: type === S_IFDIR ? this.parentOf(place) : (place.parent as Ino), // 0 stands for none.
       target: type === S_IFLNK ? this.targetOf(place) : '',
     };
+  }
+
+  /** Of a place that was learned the directory is found by its path. */
+  private parentOf(place: HostPlace): Ino {
+    let directory: Ino = this.places.root;
+    if (place.parent === 0) {
+      for (const name of place.path.split('/').slice(0, -1)) {
+        const dentry = this.dentry(directory, name as Name); // A part of a path is a name.
+        if (dentry === undefined) return 0 as Ino; // As above.
+        directory = dentry.ino;
+      }
+      place.parent = directory;
+    }
+    return place.parent as Ino; // Not 0 any more.
   }
 
   private targetOf(place: HostPlace): string {

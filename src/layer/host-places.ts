@@ -1,5 +1,13 @@
 /** Where the files of a host tree are, by the numbers that stand for them: what a host layer has met so far. */
-import { ByteReader, ByteWriter, checksum64, DecodeError, type Ino, type Name } from '../base/index.ts';
+import {
+  ByteReader,
+  ByteWriter,
+  checksum64,
+  DecodeError,
+  type Ino,
+  type Name,
+  type Timespec,
+} from '../base/index.ts';
 import type { HostSource } from '../meta/index.ts';
 import type { HostStat } from '../sys/index.ts';
 import { derivedIno, nextDerivedIno } from './derived-numbers.ts';
@@ -89,24 +97,11 @@ export class HostPlaces {
     return ino;
   }
 
-  /** What finds a file again; docs/format.md, "Origins". */
-  encode({ hostIno, birthSeconds, birthNanoseconds, dev, path }: HostPlace): Uint8Array {
-    const writer = new ByteWriter(64);
-    writer.varint(hostIno).i64(birthSeconds).u32(birthNanoseconds).varint(dev).byteString(path);
-    return writer.take();
-  }
-
-  /** Takes in what `encode` said of a number, unless something is known of it that was seen since. DecodeError. */
+  /** Takes in what an origin says of a number, unless something is known of it that was seen since. DecodeError. */
   learn(ino: Ino, origin: Uint8Array): HostPlace {
     const known = this.places.get(ino);
     if (known !== undefined) return known;
-    const reader = new ByteReader(Buffer.from(origin));
-    const hostIno = reader.varint();
-    const birthSeconds = reader.i64();
-    const birthNanoseconds = reader.u32();
-    const dev = reader.varint();
-    const path = reader.byteString();
-    if (!reader.isAtEnd) throw new DecodeError('origin of a host file is too long');
+    const { hostIno, birthSeconds, birthNanoseconds, dev, path } = decodeHostOrigin(origin);
     const place = {
       hostIno,
       birthSeconds,
@@ -147,3 +142,50 @@ function isPathOf(path: string, above: string, name: string): boolean {
   if (above === '') return path === name;
   return path.length === above.length + 1 + name.length && path.startsWith(above) && path.endsWith(name);
 }
+
+/** What an origin says: who the file is, where it was, and what it was when something was first recorded of it. */
+export interface HostOrigin {
+  readonly hostIno: number;
+  readonly birthSeconds: number;
+  readonly birthNanoseconds: number;
+  readonly dev: number;
+  /** From the root of the tree, a byte string. */
+  readonly path: string;
+  /** 0 where it was gone by then. */
+  readonly mode: number;
+  readonly sizeBytes: number;
+  readonly modified: Timespec;
+}
+
+/** docs/format.md, "origin". */
+export function encodeHostOrigin(place: HostPlace, stat: HostStat | undefined): Uint8Array {
+  const { hostIno, birthSeconds, birthNanoseconds, dev, path } = place;
+  const { seconds, nanoseconds } = stat?.mtime ?? NEVER;
+  const writer = new ByteWriter(96);
+  writer.varint(hostIno).i64(birthSeconds).u32(birthNanoseconds).varint(dev).byteString(path);
+  writer
+    .u32(stat?.mode ?? 0)
+    .varint(stat?.size ?? 0)
+    .i64(seconds)
+    .u32(nanoseconds);
+  return writer.take();
+}
+
+/** DecodeError. */
+export function decodeHostOrigin(origin: Uint8Array): HostOrigin {
+  const reader = new ByteReader(Buffer.from(origin));
+  const hostOrigin = {
+    hostIno: reader.varint(),
+    birthSeconds: reader.i64(),
+    birthNanoseconds: reader.u32(),
+    dev: reader.varint(),
+    path: reader.byteString(),
+    mode: reader.u32(),
+    sizeBytes: reader.varint(),
+    modified: { seconds: reader.i64(), nanoseconds: reader.u32() },
+  };
+  if (!reader.isAtEnd) throw new DecodeError('origin of a host file is too long');
+  return hostOrigin;
+}
+
+const NEVER: Timespec = { seconds: 0, nanoseconds: 0 };

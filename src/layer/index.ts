@@ -15,6 +15,7 @@ export * from './frozen-layer.ts';
 export * from './holder.ts';
 export { isMountOfRamet } from './host-directories.ts';
 export { HostLayer, type HostLayerParts } from './host-layer.ts';
+export { decodeHostOrigin, type HostOrigin } from './host-places.ts';
 export * from './inode.ts';
 export * from './layer-stack.ts';
 export * from './lower.ts';

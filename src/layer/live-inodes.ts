@@ -151,6 +151,8 @@ export function anchor(stack: LiveStack, live: DerivedLower, batch: Batch): void
     const recorded = stack.recordedName(directory, place.name);
     if (recorded !== undefined && entryIno(recorded) !== inode.ino) continue;
     batch.change(directory);
+    // The hint that leads from a file to its name.
+    if (!inode.isDirectory) batch.change(inode).parent = directory.ino;
     batch.anchorName(directory, place.name, entryOf(inode.ino, kindOfMode(inode.record.mode)));
   }
 }

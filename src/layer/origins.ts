@@ -1,5 +1,5 @@
 /** Origins of derived inodes: journalled with the first record of one, and stored with it at the next checkpoint. */
-import type { ByteWriter, Ino } from '../base/index.ts';
+import type { ByteWriter, Ino, LayerId } from '../base/index.ts';
 import type { MetaTables } from '../meta/index.ts';
 import type { Batch } from './batch.ts';
 import { encodeOrigin } from './effect-format.ts';
@@ -24,10 +24,15 @@ export class Origins {
     this.pending.set(ino, origin);
   }
 
-  /** In the transaction that stores the record of the inode. */
-  store(derived: DerivedLower, tables: MetaTables, ino: Ino): void {
+  /**
+   * In the transaction that stores the record of the inode in `layer`: for the derived layer, which finds the inode by
+   * it, and for the layer, of which it says what the inode was when that began to say something of it.
+   */
+  store(derived: DerivedLower, tables: MetaTables, layer: LayerId, ino: Ino): void {
     const origin = this.pending.get(ino);
-    if (origin !== undefined) tables.origins.put(derived.id, ino, origin);
+    if (origin === undefined) return;
+    tables.origins.put(derived.id, ino, origin);
+    tables.origins.put(layer, ino, origin);
   }
 
   /** All that was pending is stored. */

@@ -4,6 +4,7 @@ import { decodeExternal, type ExternalRecord, encodeExternal } from './external-
 import { decodeHostLayer, encodeHostLayer } from './host-format.ts';
 import { keyNumber, PART_AT, TABLE } from './key-format.ts';
 import type { HostSource } from './layer-format.ts';
+import { inoOfKey, layerRange } from './layer-tables.ts';
 import type { Rows } from './rows.ts';
 import { tableRange } from './store-tables.ts';
 
@@ -50,6 +51,11 @@ export class OriginTable {
   get(layer: LayerId, ino: Ino): Buffer | undefined {
     this.rows.at(TABLE.origin).u64(layer).u64(ino);
     return this.rows.find() ? this.rows.decode((reader) => Buffer.from(reader.bytes())) : undefined;
+  }
+
+  *entries(layer: LayerId): Generator<[Ino, Buffer]> {
+    for (const key of this.rows.scan(layerRange(TABLE.origin, layer)))
+      yield [inoOfKey(key), this.rows.decode((reader) => Buffer.from(reader.bytes()))];
   }
 
   put(layer: LayerId, ino: Ino, origin: Uint8Array): void {

@@ -207,7 +207,7 @@ export class Flattening {
     for (const ino of inos) {
       const record = firstRecord(this.merged, ino)!;
       if (record.mode === 0) {
-        if (this.isBelow(ino)) yield () => this.tables.inodes.put(this.id, ino, record);
+        if (this.isBelow(ino)) yield this.putTombstone(ino, record);
       } else {
         yield this.putInode(ino, record);
         yield* this.putNames(ino);
@@ -222,13 +222,24 @@ export class Flattening {
     return below !== undefined && below.mode !== 0;
   }
 
+  private putTombstone(ino: Ino, record: InodeRecord): Put {
+    const { tables } = this;
+    const origin = this.originOf(ino);
+    return () => {
+      if (origin !== undefined) tables.origins.put(this.id, ino, origin);
+      tables.inodes.put(this.id, ino, record);
+    };
+  }
+
   private putInode(ino: Ino, record: InodeRecord): Put {
     const { tables } = this;
     const extentLayer = this.holderOf(ino, 'extentLayer', record);
     const xattrLayer = this.holderOf(ino, 'xattrLayer', record);
     const runs = this.isMerged(extentLayer) ? (tables.extents.load(extentLayer, ino) ?? []) : undefined;
     const xattrs = this.isMerged(xattrLayer) ? (tables.xattrs.get(xattrLayer, ino) ?? new Map()) : undefined;
+    const origin = this.originOf(ino);
     return () => {
+      if (origin !== undefined) tables.origins.put(this.id, ino, origin);
       tables.inodes.put(this.id, ino, {
         ...record,
         extentLayer: runs === undefined ? extentLayer : this.id,
@@ -237,6 +248,13 @@ export class Flattening {
       if (runs !== undefined) this.putRuns(ino, runs);
       if (xattrs !== undefined) tables.xattrs.put(this.id, ino, xattrs);
     };
+  }
+
+  /** What a derived inode was when the lowest of the layers began to say something of it. */
+  private originOf(ino: Ino): Uint8Array | undefined {
+    if (!isDerived(ino)) return undefined;
+    const origins = this.merged.map(({ id }) => this.tables.origins.get(id, ino));
+    return origins.findLast((origin) => origin !== undefined);
   }
 
   private holderOf(ino: Ino, field: 'extentLayer' | 'xattrLayer', record: InodeRecord): LayerId | 0 {

@@ -13,6 +13,7 @@ export { type BlocksToStore, EarlierVersion } from './earlier-version.ts';
 export * from './engine.ts';
 export type { FsckOptions, FsckPass, FsckReport } from './fsck.ts';
 export type { GcReport } from './gc.ts';
+export { recordedOnHost, settleOnHost } from './host-ranges.ts';
 export { type ChangedPart, InodeComparison } from './inode-comparison.ts';
 export * from './layer-builder.ts';
 export { FORMAT_VERSION, StoreLayout } from './layout.ts';

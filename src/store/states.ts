@@ -3,7 +3,7 @@
  * one transaction, so that a fork is wholly one state or wholly the other, whatever happens meanwhile.
  */
 import { FsError, type LayerId } from '../base/index.ts';
-import { commonLayer } from './diff.ts';
+import { commonLayer, type TreeState } from './diff.ts';
 import type { StoreEngine } from './engine.ts';
 import { frozenTopOf } from './frozen-top.ts';
 import { checkTreeName } from './layout.ts';
@@ -46,13 +46,13 @@ export interface ReplaceOptions {
 }
 
 /**
- * The fork `name` becomes what the tree `source` is (a snapshot, or a fork that was just frozen). It must not be open:
+ * The fork `name` becomes what `source` is: a snapshot, a fork that was just frozen, or a state. It must not be open:
  * EBUSY. ENOENT, EEXIST (`keepAs`). Where it fails the fork is as it was.
  */
 export function replaceTree(
   engine: StoreEngine,
   name: string,
-  source: string,
+  source: TreeState,
   { keepAs, drops = [], unchangedSince }: ReplaceOptions,
 ): void {
   if (engine.info(name).kind !== 'fork') throw new FsError('EROFS', { syscall: 'rollback', path: name });
@@ -62,9 +62,9 @@ export function replaceTree(
   try {
     if (unchangedSince !== undefined) requireUnchanged(tree, unchangedSince);
     if (keepAs !== undefined) engine.freeze(tree);
-    const from = engine.info(source, 'rollback');
+    const from = typeof source === 'string' ? engine.info(source, 'rollback') : source;
     tables.transaction(() => {
-      const layer = frozenTopOf(engine, source, from, 'rollback');
+      const layer = from === source ? from.layer : frozenTopOf(engine, from.name, from, 'rollback');
       if (keepAs !== undefined) {
         rows.requireFree(keepAs, 'rollback');
         const before = frozenTopOf(engine, name, tree.info, 'rollback');

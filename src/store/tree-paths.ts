@@ -3,7 +3,8 @@
  * else says only which directory was the last to get a name of it: that is looked into first, and where the names found
  * are fewer than the record counts (hard links), the tree is walked once for all that are missing.
  */
-import { assert, type Ino, type Name } from '../base/index.ts';
+import { assert, FsError, type Ino, type Name } from '../base/index.ts';
+import { isDerived } from '../layer/index.ts';
 import type { StoredTree } from './stored-tree.ts';
 
 /** One name of an inode. */
@@ -31,7 +32,10 @@ export class TreePaths {
     if (path === undefined) {
       const parent = this.tree.record(ino)?.parent;
       const name = parent === undefined ? undefined : this.names(parent).get(ino)?.[0];
-      assert(parent !== undefined && name !== undefined, 'a living directory has a name in its parent');
+      if (parent === undefined || name === undefined) {
+        assert(isDerived(ino), 'a living directory has a name in its parent');
+        throw new FsError('ESTALE', { note: 'the host directory is being changed: try again' });
+      }
       path = `${this.directory(parent)}/${name}`;
       this.directories.set(ino, path);
     }

@@ -4,19 +4,26 @@
  * by it: a further commit expects that, or what a commit that ended half way (`FORK.committing`) left.
  */
 import { realpathSync } from 'node:fs';
-import { FsError, isFsError } from '../../base/index.ts';
+import { FsError, isFsError, type LayerId } from '../../base/index.ts';
 import {
   changedPaths,
   freeName,
+  hostState,
+  recordedOnHost,
   renameSnapshot,
+  replaceTree,
+  type StoredTree,
   type StoreEngine,
+  settleOnHost,
   settleTree,
   type Tree,
+  type TreeInfo,
+  type TreeState,
 } from '../../store/index.ts';
 import type { ExportNote } from '../transfer/index.ts';
 import { CommitApplication } from './commit-apply.ts';
 import { type CommitConflict, type CommitFavour, type PlanParts, planCommit } from './commit-plan.ts';
-import { asIn, type Expectation } from './expectation.ts';
+import { asIn, asRecorded, type Expectation } from './expectation.ts';
 import { HostTarget, TEMPORARY_PREFIX } from './host-target.ts';
 
 export interface CommitOptions {
@@ -48,22 +55,23 @@ export interface CommitReport {
   readonly isDone: boolean;
 }
 
-/** Where a fork came from: the snapshot that was imported, and the directory. */
+/** Where a fork came from: the snapshot that was imported, or the live directory as a state; and the directory. */
 export interface CommitOrigin {
-  readonly base: string;
+  readonly base: TreeState;
   readonly directory: string;
 }
 
 /**
- * The import that a fork stands on. ENOTSUP when it stands on a directory itself; ENOENT when its import is not there
- * any more. Both name the way out.
+ * The import, or the directory itself, that a fork stands on. ENOENT, with the way out, when its import is not there any
+ * more.
  */
 export function commitOrigin(engine: StoreEngine, fork: string): CommitOrigin {
   const seen = new Set<string>();
   for (let name = fork; !seen.has(name); ) {
     seen.add(name);
     const { source, kind } = engine.info(name);
-    if (kind === 'fork' && source.startsWith('/')) throw standsOnDirectory(fork);
+    const host = hostState(engine, name);
+    if (host !== undefined) return { base: host, directory: source };
     // No tree's name has a slash.
     if (kind === 'snapshot' && source.startsWith('/')) return { base: name, directory: source };
     if (source === '' || !engine.list().some((tree) => tree.name === source)) break;
@@ -72,14 +80,6 @@ export function commitOrigin(engine: StoreEngine, fork: string): CommitOrigin {
   const note =
     'the import that it came from is not there: name the directory (--to) and what it was like (--base)';
   throw new FsError('ENOENT', { syscall: 'commit', path: fork, note });
-}
-
-/** What such a directory was like when the fork was made is not known: what changed there could not be told. */
-function standsOnDirectory(fork: string): FsError {
-  const note =
-    'it stands on the directory itself, and nobody knows what that was like: export its changes ' +
-    '(ramet export --changes), or say what it was like (--base) and where to commit (--to)';
-  return new FsError('ENOTSUP', { syscall: 'commit', path: fork, note });
 }
 
 /**
@@ -101,10 +101,13 @@ export async function commitTree(
   const trees: Tree[] = [];
   try {
     const earlier = committed(engine, fork);
+    if (typeof base !== 'string') settleOnHost(engine, fork, base.layer);
+    // What is written to the fork from here on is not committed.
     const name = freeName(engine, `${fork}.committing`);
     await snapshot(fork, name);
-    const open = (of: string): Tree => {
-      const tree = engine.openTree(of);
+    const { layer } = engine.info(fork);
+    const open = (of: TreeState): Tree => {
+      const tree = typeof of === 'string' ? engine.openTree(of) : engine.openState(of);
       trees.push(tree);
       return tree;
     };
@@ -113,6 +116,8 @@ export async function commitTree(
       const report = await run.all(fork, earlier.length > Number(earlier.includes(`${fork}.committed`)));
       for (const tree of trees) tree.close();
       if (!report.isDone) engine.drop(name);
+      else if (typeof base !== 'string' && options.to === undefined)
+        standAnew(engine, fork, name, base, layer, report);
       else renameSnapshot(engine, name, `${fork}.committed`, earlier);
       return report;
     } catch (error) {
@@ -140,6 +145,23 @@ function openTarget(engine: StoreEngine, directory: string): HostTarget {
     throw new FsError('EINVAL', { syscall: 'commit', path: place, note: 'it is inside of the store' });
   }
   return new HostTarget(engine.system, place);
+}
+
+/**
+ * The directory has what the fork had: the fork stands on it anew, with nothing of its own. What conflicts have kept out
+ * is still the fork's alone, which then stays as it is. EBUSY when it was written to meanwhile.
+ */
+function standAnew(
+  engine: StoreEngine,
+  fork: string,
+  committing: string,
+  base: TreeInfo,
+  layer: LayerId,
+  { conflicts }: CommitReport,
+): void {
+  if (conflicts.every(({ isReplaced }) => isReplaced))
+    replaceTree(engine, fork, base, { unchangedSince: layer });
+  engine.drop(committing);
 }
 
 /** Snapshots of what earlier commits of the fork have made of a directory, or begun to. */
@@ -203,7 +225,7 @@ class CommitRun {
       for (const path of [...gone.keys(), ...put.keys()]) if (path !== '/') paths.add(path);
     }
     if (isResumed) this.clearLeftovers(paths);
-    const expected = [...known.map(({ fileSystem }) => asIn(fileSystem)), ...(options.expected ?? [])];
+    const expected = [...this.expectations(after), ...(options.expected ?? [])];
     const { favour = 'none', dryRun = false } = options;
     const storeDirectory = realpathSync(engine.directory);
     const parts: PlanParts = {
@@ -228,6 +250,16 @@ class CommitRun {
     const { written, removed, lateConflicts, tally } = application;
     const conflicts = [...plan.conflicts, ...lateConflicts];
     return { ...report, written, removed, conflicts, notes: tally.notes, isDone: true };
+  }
+
+  /** The first of what is known is the base: of a live directory that is what it is now, which says nothing. */
+  private expectations(after: StoredTree): Expectation[] {
+    const [base, ...earlier] = this.known;
+    const { fileSystem, info } = base!;
+    const isLive = fileSystem.stack.chain.live !== undefined && fileSystem.stack.lowers.length === 1;
+    const recorded = isLive ? recordedOnHost(this.engine, after, info.layer) : undefined;
+    const first = recorded === undefined ? asIn(fileSystem) : asRecorded(this.tree.fileSystem, recorded);
+    return [first, ...earlier.map((tree) => asIn(tree.fileSystem))];
   }
 
   /** What a commit that was killed had written beside its place. */

@@ -1,4 +1,6 @@
 /** Whether a host directory has at a path what a tree has there. */
+import { isFsError } from '../../base/index.ts';
+import type { HostOrigin } from '../../layer/index.ts';
 import type { HostStat } from '../../sys/index.ts';
 import type { Attributes, TreeFiles } from '../../vfs/index.ts';
 import type { HostTarget } from './host-target.ts';
@@ -32,6 +34,33 @@ export function asIn(files: TreeFiles): Expectation {
   };
 }
 
+/**
+ * As a fork of a live directory has found it: what the host had where the fork first recorded something. What the fork
+ * has no part in may be as it likes.
+ */
+export function asRecorded(files: TreeFiles, recorded: ReadonlyMap<string, HostOrigin>): Expectation {
+  const byFile = new Map([...recorded.values()].map((origin) => [origin.hostIno, origin]));
+  return (_target, path, found) => {
+    // A file with several names was recorded under one of them.
+    const origin = recorded.get(path.slice(1)) ?? (found === undefined ? undefined : byFile.get(found.ino));
+    if (origin === undefined || origin.mode === 0) {
+      return found === undefined || files.tryStat(path, false) === undefined;
+    }
+    if (found === undefined || found.ino !== origin.hostIno || found.mode !== origin.mode) return false;
+    const isSameBirth =
+      (found.btime?.seconds ?? 0) === origin.birthSeconds &&
+      (found.btime?.nanoseconds ?? 0) === origin.birthNanoseconds;
+    if (!isSameBirth) return false;
+    if ((found.mode & S_IFMT) === S_IFDIR) return true;
+    const { seconds, nanoseconds } = origin.modified;
+    return (
+      found.size === origin.sizeBytes &&
+      found.mtime.seconds === seconds &&
+      found.mtime.nanoseconds === nanoseconds
+    );
+  };
+}
+
 export function isSameTime(wanted: Attributes, { mtime }: HostStat): boolean {
   return wanted.mtimeSeconds === mtime.seconds && wanted.mtimeNanoseconds === mtime.nanoseconds;
 }
@@ -46,6 +75,10 @@ function isSameContent(target: HostTarget, files: TreeFiles, path: string): bool
       return isSame;
     });
     return isSame;
+  } catch (error) {
+    // Bytes that the fork has lost, since a host file that it took them from has changed, are like no others.
+    if (isFsError(error, 'ESTALE')) return false;
+    throw error;
   } finally {
     files.close(file);
   }

@@ -16,7 +16,7 @@ import type {
   Tree,
   TreeInfo,
 } from '../../store/index.ts';
-import { diffTrees, StoreEngine, TreeCache } from '../../store/index.ts';
+import { diffTrees, hostState, StoreEngine, TreeCache } from '../../store/index.ts';
 import type { CommitReport, MergeReport } from '../lifecycle/index.ts';
 import { MountedTrees } from '../owner/index.ts';
 import type { ExportReport } from '../transfer/index.ts';
@@ -235,10 +235,12 @@ export class Fork {
   /**
    * Puts what the fork changed into the host directory that it was imported from, or `to` another. Every file there is
    * the old one or the new one at any moment; what fails half way is finished by a further commit. What has changed
-   * there since is a conflict: then nothing is written and `isDone` is false, unless told otherwise. ENOENT, EBUSY
-   * (another commit is at work there), EINVAL (it is in the store), ENOSPC, EACCES, EIO.
+   * there since is a conflict: then nothing is written and `isDone` is false, unless told otherwise. A fork of a
+   * directory itself stands on it anew afterwards: `fs` has to be taken anew. ENOENT, EBUSY (another commit is at work
+   * there; or such a fork is mounted, or has files open), EINVAL (it is in the store), ENOSPC, EACCES, EIO.
    */
   async commit(options: CommitOptions = {}): Promise<CommitReport> {
+    if (hostState(this.#store.engine, this.name) !== undefined) this.#release('commit');
     return await commitFork(this.#store.engine, this.name, options);
   }
 
@@ -375,15 +377,17 @@ export class Store {
   }
 
   async #changes(from: string, to: string): Promise<Change[]> {
+    // A fork of a directory is compared with that as it is now.
+    const before = isHostPath(from) ? (hostState(this.engine, to) ?? from) : from;
     try {
-      return diffTrees(this.engine, from, to);
+      return diffTrees(this.engine, before, to);
     } catch (error) {
       if (!isFsError(error, 'EBUSY')) throw treeFailure('diff', to, error);
     }
     // One of them may be mounted: the owner brings it up to date, and nobody needs to open it.
     const mounted = new MountedTrees(this.directory, this.engine.system);
     try {
-      return diffTrees(this.engine, from, to, await mounted.settle(new Set([from, to])));
+      return diffTrees(this.engine, before, to, await mounted.settle(new Set([from, to])));
     } catch (error) {
       throw treeFailure('diff', to, error);
     } finally {
