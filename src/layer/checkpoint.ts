@@ -61,6 +61,7 @@ export function storeChanges(stack: LayerStack, upper: UpperLayer, last?: (upper
 function settle(upper: UpperLayer, inode: Inode): void {
   inode.isDirty = false;
   inode.areXattrsDirty = false;
+  inode.isUnrecorded = false;
   inode.changedNames = undefined;
   inode.mapping?.extents.clearDirty();
   upper.stored.add(inode.ino);
@@ -85,7 +86,7 @@ function storeLiving(stack: LayerStack, layer: LayerId, inode: Inode): void {
   const { record } = inode;
   tables.inodes.put(layer, inode.ino, record);
   const { derived } = stack.chain;
-  if (derived !== undefined) stack.origins.store(derived, tables, inode.ino);
+  if (derived !== undefined) stack.origins.store(derived, tables, inode);
   if (record.nlink === 0) tables.orphans.put(layer, inode.ino);
   if (inode.mapping !== undefined && record.extentLayer === layer) {
     const { extents } = inode.mapping;

@@ -3,6 +3,7 @@ import type { ByteWriter, Ino } from '../base/index.ts';
 import type { MetaTables } from '../meta/index.ts';
 import type { Batch } from './batch.ts';
 import { encodeOrigin } from './effect-format.ts';
+import type { Inode } from './inode.ts';
 import type { DerivedLower } from './lower.ts';
 
 export class Origins {
@@ -24,9 +25,9 @@ export class Origins {
     this.pending.set(ino, origin);
   }
 
-  /** In the transaction that stores the record of the inode. */
-  store(derived: DerivedLower, tables: MetaTables, ino: Ino): void {
-    const origin = this.pending.get(ino);
+  /** In the transaction that stores the record of the inode. A lazy access time may be all that is recorded of it. */
+  store(derived: DerivedLower, tables: MetaTables, { ino, isUnrecorded }: Inode): void {
+    const origin = this.pending.get(ino) ?? (isUnrecorded ? derived.origin(ino) : undefined);
     if (origin !== undefined) tables.origins.put(derived.id, ino, origin);
   }
 
