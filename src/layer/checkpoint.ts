@@ -61,6 +61,7 @@ export function storeChanges(stack: LayerStack, upper: UpperLayer, last?: (upper
 function settle(upper: UpperLayer, inode: Inode): void {
   inode.isDirty = false;
   inode.areXattrsDirty = false;
+  inode.isUnrecorded = false;
   inode.changedNames = undefined;
   inode.mapping?.extents.clearDirty();
   upper.stored.add(inode.ino);
@@ -97,8 +98,8 @@ function storeLiving(stack: LayerStack, layer: LayerId, inode: Inode): void {
   if (inode.areXattrsDirty && inode.xattrs !== undefined) tables.xattrs.put(layer, inode.ino, inode.xattrs);
 }
 
-function storeOrigin({ chain, origins, tables }: LayerStack, layer: LayerId, { ino }: Inode): void {
-  if (chain.derived !== undefined) origins.store(chain.derived, tables, layer, ino);
+function storeOrigin({ chain, origins, tables }: LayerStack, layer: LayerId, inode: Inode): void {
+  if (chain.derived !== undefined) origins.store(chain.derived, tables, layer, inode);
 }
 
 /** The names that changed in a directory: there may be tens of thousands. */

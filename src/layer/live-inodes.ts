@@ -112,28 +112,29 @@ function refreshAll(live: DerivedLower, inode: Inode): void {
 
 function refreshBytes(live: DerivedLower, inode: Inode): void {
   const file = live.hostFile(inode.ino);
-  if (file === undefined) return;
+  const record = file === undefined ? inode.record : recordNow(inode.record, file);
+  if (record === inode.record) return;
+  inode.record = record;
+  inode.mapping = undefined;
+}
+
+/** The record of a file of which only attributes are recorded, with what its bytes are now; the same if it says so. */
+export function recordNow(record: InodeRecord, file: HostFile): InodeRecord {
   let stat: HostStat;
   try {
     stat = file.stat();
   } catch (error) {
     // The attributes are the fork's own and still there; a read will say that the bytes are not.
-    if (isFsError(error, 'ESTALE')) return;
+    if (isFsError(error, 'ESTALE')) return record;
     throw error;
   }
-  const { record } = inode;
   const { seconds: mtimeSeconds, nanoseconds: mtimeNanoseconds } = stat.mtime;
   const isWritten = isWrittenSince(mtimeSeconds, mtimeNanoseconds, record);
-  if (stat.size === record.size && !isWritten) return;
+  if (stat.size === record.size && !isWritten) return record;
   file.forget();
   const blocks = Math.ceil(stat.blocks / SECTORS_PER_BLOCK);
-  inode.record = {
-    ...record,
-    size: stat.size,
-    blocks,
-    ...(isWritten ? written(mtimeSeconds, mtimeNanoseconds) : {}),
-  };
-  inode.mapping = undefined;
+  const times = isWritten ? written(mtimeSeconds, mtimeNanoseconds) : {};
+  return { ...record, size: stat.size, blocks, ...times };
 }
 
 /**

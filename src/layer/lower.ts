@@ -30,6 +30,8 @@ export interface Lower {
   runs(ino: Ino, sizeBytes: number): readonly Run[];
   /** The extended attributes of an inode whose `xattrLayer` is this one. */
   xattrs(ino: Ino): Map<string, Buffer> | undefined;
+  /** Of a layer that is made of others: the numbers under which it has the extents that one of them has of an inode. */
+  shownAs?(layer: LayerId, ino: Ino): Ino[];
   /** Gives back what the layer holds of the host; it may be used again. */
   close?(): void;
 }

@@ -3,6 +3,7 @@ import type { ByteWriter, Ino, LayerId } from '../base/index.ts';
 import type { MetaTables } from '../meta/index.ts';
 import type { Batch } from './batch.ts';
 import { encodeOrigin } from './effect-format.ts';
+import type { Inode } from './inode.ts';
 import type { DerivedLower } from './lower.ts';
 
 export class Origins {
@@ -26,10 +27,11 @@ export class Origins {
 
   /**
    * In the transaction that stores the record of the inode in `layer`: for the derived layer, which finds the inode by
-   * it, and for the layer, of which it says what the inode was when that began to say something of it.
+   * it, and for the layer, of which it says what the inode was when that began to say something of it. A lazy access
+   * time may be all that is recorded.
    */
-  store(derived: DerivedLower, tables: MetaTables, layer: LayerId, ino: Ino): void {
-    const origin = this.pending.get(ino);
+  store(derived: DerivedLower, tables: MetaTables, layer: LayerId, { ino, isUnrecorded }: Inode): void {
+    const origin = this.pending.get(ino) ?? (isUnrecorded ? derived.origin(ino) : undefined);
     if (origin === undefined) return;
     tables.origins.put(derived.id, ino, origin);
     tables.origins.put(layer, ino, origin);

@@ -21,7 +21,7 @@ export { decodeExternal, type ExternalRecord, encodeExternal } from './external-
 export { decodeInode, encodeInode, INODE_FIXED_BYTES, type InodeRecord } from './inode-format.ts';
 export { Journal, type ReplayResult } from './journal.ts';
 export type { RecordVisitor } from './journal-scan.ts';
-export type { HostSource, LayerRecord, LayerState } from './layer-format.ts';
+export { type HostSource, type LayerRecord, type LayerState, layersUnder } from './layer-format.ts';
 export type {
   DentryTable,
   ExtentTable,

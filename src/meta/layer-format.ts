@@ -16,10 +16,13 @@
  *   i64     frozen, seconds; u32 nanoseconds
  *   varint  count, then one varint each: blobs of this layer that have no checksums yet
  *   varint  epoch in which gc found that no tree stands on the layer; 0 while one does
- *   u8      where the layer's inodes are: 0 (or nothing more) in its rows, 1 in a host directory. For 1:
+ *   u8      where the layer's inodes are: 0 (or nothing more) in its rows, 1 in a host directory, 2 in other layers.
+ *           For 1:
  *   varint  inode of the directory; u8 1 when its birth follows, else 0; i64 seconds; u32 nanoseconds
  *   u8      1 when copy-up takes the bytes of a file, 0 when it refers to them
  *   varint  length, then bytes: absolute path of the directory
+ *           For 2, a union:
+ *   varint  count, then one varint each: the uppermost layers of the trees that it is made of, uppermost tree first
  */
 import type { BlobId, ByteReader, ByteWriter, Ino, LayerId, Timespec } from '../base/index.ts';
 import { DecodeError } from '../base/index.ts';
@@ -64,10 +67,13 @@ export interface LayerRecord {
   droppedEpoch?: number | undefined;
   /** The layer is a directory of the host; undefined for one whose inodes are in its rows. */
   host?: HostSource | undefined;
+  /** The layer is the union of the trees that these are the uppermost layers of, uppermost tree first. */
+  components?: readonly LayerId[] | undefined;
 }
 
 /** The values of the field that says where a layer's inodes are. */
 const HOST = 1;
+const UNION = 2;
 
 const STATES: readonly (LayerState | undefined)[] = [undefined, 'building', 'writable', 'frozen'];
 
@@ -98,6 +104,10 @@ export function encodeLayer(writer: ByteWriter, layer: LayerRecord): void {
   for (const blob of layer.unsealedBlobs) writer.varint(blob);
   writer.varint(layer.droppedEpoch ?? 0);
   if (layer.host !== undefined) encodeHost(writer.u8(HOST), layer.host);
+  else if (layer.components !== undefined) {
+    writer.u8(UNION).varint(layer.components.length);
+    for (const component of layer.components) writer.varint(component);
+  }
 }
 
 export function decodeLayer(reader: ByteReader): LayerRecord {
@@ -126,9 +136,24 @@ export function decodeLayer(reader: ByteReader): LayerRecord {
   if (droppedEpoch > 0) layer.droppedEpoch = droppedEpoch;
   if (reader.isAtEnd) return layer;
   const source = reader.u8();
-  if (source !== HOST) throw new DecodeError(`layer source ${source} is unknown`);
-  layer.host = decodeHost(reader);
+  if (source === HOST) layer.host = decodeHost(reader);
+  else if (source === UNION) layer.components = decodeComponents(reader);
+  else throw new DecodeError(`layer source ${source} is unknown`);
   return layer;
+}
+
+function decodeComponents(reader: ByteReader): LayerId[] {
+  const components: LayerId[] = [];
+  for (let count = reader.varint(); count > 0; count--) {
+    components.push(reader.varint() as LayerId); // The field holds what encodeLayer wrote: a layer's number.
+  }
+  return components;
+}
+
+/** The layers that a layer stands on, or is made of. */
+export function layersUnder({ parent, components }: LayerRecord): readonly LayerId[] {
+  if (components !== undefined) return components;
+  return parent === 0 ? [] : [parent];
 }
 
 function encodeHost(writer: ByteWriter, host: HostSource): void {

@@ -4,7 +4,14 @@
  */
 import { type BlobId, type LayerId, nameToString } from '../base/index.ts';
 import type { ExternalPlace, ExternalSource, ExternalState } from '../blob/index.ts';
-import { FrozenLayer, HostLayer, type HostLayerParts, type Lower } from '../layer/index.ts';
+import {
+  FrozenLayer,
+  HostLayer,
+  type HostLayerParts,
+  type Lower,
+  LowerTree,
+  UnionLayer,
+} from '../layer/index.ts';
 import type { LayerRecord, MetaTables } from '../meta/index.ts';
 import type { Tree } from './tree.ts';
 import type { TreeRows } from './tree-rows.ts';
@@ -40,7 +47,13 @@ export class Chains implements ExternalSource {
 
   private lower(layer: LayerId, record: LayerRecord): Lower {
     if (record.host !== undefined) return new HostLayer(this.parts, layer, record.host);
+    if (record.components !== undefined) return this.union(layer, record.components);
     return new FrozenLayer(this.tables, layer, record);
+  }
+
+  private union(layer: LayerId, components: readonly LayerId[]): UnionLayer {
+    const trees = components.map((top) => new LowerTree(this.under(top), this.rows.layer(top).root));
+    return new UnionLayer(layer, trees, (ino) => this.tables.origins.get(layer, ino));
   }
 
   /**
@@ -89,7 +102,7 @@ export class Chains implements ExternalSource {
 
   /** A tree was closed: what only it needed of the host, which may want to unmount it, is given back. */
   forgetUnused(trees: readonly Tree[]): void {
-    const inUse = new Set(trees.flatMap((tree) => tree.stack.lowers));
+    const inUse = new Set(trees.flatMap((tree) => [...withComponents(tree.stack.lowers)]));
     for (const [id, layer] of this.frozen) {
       if (inUse.has(layer)) continue;
       layer.close?.();
@@ -130,5 +143,14 @@ export class Chains implements ExternalSource {
     let length = 0;
     for (let next: LayerId | 0 = top; next !== 0; next = this.tables.layers.get(next)?.parent ?? 0) length++;
     return { top, length };
+  }
+}
+
+/** Layers, and those that the unions among them are made of. */
+function* withComponents(layers: readonly Lower[]): Generator<Lower> {
+  for (const layer of layers) {
+    yield layer;
+    if (!(layer instanceof UnionLayer)) continue;
+    for (const { lowers } of layer.components) yield* withComponents(lowers);
   }
 }

@@ -8,6 +8,7 @@
  */
 import { BLOCK_SIZE, type BlobId, type Ino, type LayerId } from '../base/index.ts';
 import { type BlobSpace, isExternal } from '../blob/index.ts';
+import { type Lower, UnionLayer } from '../layer/index.ts';
 import type { InodeRecord, MetaTables, Run } from '../meta/index.ts';
 import type { System } from '../sys/index.ts';
 import type { StoreEngine } from './engine.ts';
@@ -50,11 +51,8 @@ export function storeUsage(engine: StoreEngine): DuReport {
   const trees = storedTrees(engine);
   const usage = new Usage(engine.tables, engine.blobs);
   const groups = new Map<LayerId, StoredTree[]>();
-  for (const tree of trees) {
-    const base = tree.chain[tree.chain.length - 1]!;
-    groups.set(base, [...(groups.get(base) ?? []), tree]);
-  }
-  for (const [base, members] of groups) usage.addGroup(base, members);
+  for (const tree of trees) groups.set(tree.base.id, [...(groups.get(tree.base.id) ?? []), tree]);
+  for (const members of groups.values()) usage.addGroup(members[0]!.base, members);
   const counted = usage.finish();
   const { layout } = engine;
   const diskOf = (directory: string): number =>
@@ -144,12 +142,18 @@ class Usage {
   }
 
   /** The runs of a file of a base, which has them itself. */
-  private baseRuns(ino: Ino, record: InodeRecord): readonly Run[] {
-    if (record.extentLayer === 0) return [];
-    return inBlobs(this.tables.extents.load(record.extentLayer, ino) ?? []);
+  private baseRuns(base: Lower, ino: Ino, record: InodeRecord): readonly Run[] {
+    return record.extentLayer === 0 || base.isLive ? [] : inBlobs(base.runs(ino, record.size));
   }
 
-  addGroup(base: LayerId, members: readonly StoredTree[]): void {
+  /** The inodes of a base. What is in a live one takes no space here, and counting it would be reading all of it. */
+  private *baseInodes(base: Lower): Generator<[Ino, InodeRecord]> {
+    if (base.isLive) return;
+    if (base instanceof UnionLayer) yield* base.shownRecords();
+    else yield* this.tables.inodes.entries(base.id);
+  }
+
+  addGroup(base: Lower, members: readonly StoredTree[]): void {
     const sums: Sums = { files: 0, apparentBytes: 0, blocks: 0 };
     const differences = members.map((tree) => this.difference(base, tree));
     const hiding = new Map<Ino, Set<number>>();
@@ -158,12 +162,12 @@ class Usage {
     }
     // How many files of the base refer to each block, so that hiding one of two does not hide the block.
     const references = new BlockNumbers(this.blobs);
-    for (const [ino, record] of this.tables.inodes.entries(base)) {
+    for (const [ino, record] of this.baseInodes(base)) {
       if (!isFile(record)) continue;
       sums.files++;
       sums.apparentBytes += record.size;
       const owner = ownerOf(members, hiding.get(ino));
-      for (const run of this.baseRuns(ino, record)) {
+      for (const run of this.baseRuns(base, ino, record)) {
         const counts = references.of(run);
         for (let block = run.physical; block < run.physical + run.count; block++) {
           if (counts[block]!++ === 0) sums.blocks++;
@@ -171,7 +175,7 @@ class Usage {
         if (owner !== NOBODY) this.own(run, owner);
       }
     }
-    for (const difference of differences) this.addTree(difference, sums, references);
+    for (const difference of differences) this.addTree(base, difference, sums, references);
   }
 
   private own(run: Run, owner: number): void {
@@ -184,7 +188,7 @@ class Usage {
   }
 
   /** What the layers above the base change. */
-  private difference(base: LayerId, tree: StoredTree): Difference {
+  private difference(base: Lower, tree: StoredTree): Difference {
     const difference: Difference = {
       tree,
       hidden: new Map(),
@@ -196,7 +200,7 @@ class Usage {
       for (const [ino, record] of this.tables.inodes.entries(layer)) {
         if (seen.has(ino)) continue;
         seen.add(ino);
-        this.addChange(difference, ino, record, this.tables.inodes.get(base, ino));
+        this.addChange(difference, ino, record, base.isLive ? undefined : base.inode(ino));
       }
     }
     return difference;
@@ -224,12 +228,17 @@ class Usage {
     if (isShown && record.extentLayer !== 0) own.set(ino, record);
   }
 
-  private addTree({ tree, hidden, own, sums }: Difference, base: Sums, references: BlockNumbers): void {
+  private addTree(
+    base: Lower,
+    { tree, hidden, own, sums }: Difference,
+    baseSums: Sums,
+    references: BlockNumbers,
+  ): void {
     // By blob, then block: how many references of the base are hidden, and which blocks are the tree's own.
     const hiddenCounts = new Map<string, number>();
-    let blocks = base.blocks;
+    let blocks = baseSums.blocks;
     for (const [ino, record] of hidden) {
-      for (const run of this.baseRuns(ino, record)) {
+      for (const run of this.baseRuns(base, ino, record)) {
         const counts = references.of(run);
         for (let block = run.physical; block < run.physical + run.count; block++) {
           const key = `${run.blob}/${block}`;
@@ -256,8 +265,8 @@ class Usage {
     this.trees.set(tree.info.id, {
       tree,
       sums: {
-        files: base.files + sums.files,
-        apparentBytes: base.apparentBytes + sums.apparentBytes,
+        files: baseSums.files + sums.files,
+        apparentBytes: baseSums.apparentBytes + sums.apparentBytes,
         blocks,
       },
     });

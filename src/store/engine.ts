@@ -33,14 +33,15 @@ import { checkStore, type FsckOptions, type FsckReport } from './fsck.ts';
 import { collectGarbage, type GcReport } from './gc.ts';
 import { hostSource } from './host-source.ts';
 import { LayerBuilder } from './layer-builder.ts';
-import { checkLayout, checkTreeName, createLayout, pathExists, StoreLayout } from './layout.ts';
+import { checkLayout, checkTreeName, createLayout, pathExists, StoreLayout, storeClosed } from './layout.ts';
 import { settleLease } from './lease-settling.ts';
 import { Lease } from './leases.ts';
 import { Sealer } from './sealer.ts';
 import type { StoreCounts, StoreOptions } from './store-options.ts';
-import { StoredTree } from './stored-tree.ts';
+import { requireStored, StoredTree } from './stored-tree.ts';
 import { Tree, type TreeInfo } from './tree.ts';
 import { TreeRows } from './tree-rows.ts';
+import { prepareUnion } from './union-lowers.ts';
 import { retire, Uppers } from './uppers.ts';
 
 /** A commit mark is written so often, so that a power cut takes no more than this (DESIGN §5). */
@@ -119,14 +120,7 @@ export class StoreEngine {
   }
 
   private requireOpen(operation: string): void {
-    if (this.isOpen) return;
-    throw new StoreError(
-      'ERR_STORE_CLOSED',
-      operation,
-      this.directory,
-      'the store was closed',
-      'Open it again.',
-    );
+    if (!this.isOpen) throw storeClosed(operation, this.directory);
   }
 
   // What there is.
@@ -182,7 +176,9 @@ export class StoreEngine {
   /** Gives back the space that nobody needs any more. ERR_STORE_CORRUPT when what is needed cannot be told. */
   gc(): GcReport {
     this.requireOpen('gc');
-    this.flattenAll();
+    this.tables.renew();
+    for (const { top, length } of this.chains.frozenTops()) this.flattener.look(top, length);
+    this.flattener.finish();
     return collectGarbage(this);
   }
 
@@ -291,13 +287,6 @@ export class StoreEngine {
     return this.chains.frozenTop(layer).length;
   }
 
-  /** Flattens, here and now, every chain of the store that is too long: no process may have lived long enough to. */
-  private flattenAll(): void {
-    this.tables.renew();
-    for (const { top, length } of this.chains.frozenTops()) this.flattener.look(top, length);
-    this.flattener.finish();
-  }
-
   private forgetTree(tree: Tree): void {
     if (this.trees.get(tree.info.name) === tree) this.trees.delete(tree.info.name);
     this.lease.release(this.leaseTokens.get(tree));
@@ -312,39 +301,57 @@ export class StoreEngine {
    * ENOENT (source), EBUSY (the source is a fork that another process owns).
    */
   fork(source: string, name: string): Tree {
-    checkTreeName(name, 'fork');
-    const info = this.info(source, 'fork');
-    this.rows.requireFree(name, 'fork');
-    if (info.kind === 'fork') this.freezeByName(source);
-    this.tables.transaction(() => {
-      this.rows.requireFree(name, 'fork');
-      this.rows.insertFork(name, info.root, frozenTopOf(this, source, info, 'fork'), source);
+    return this.makeFork(name, () => {
+      const info = this.frozenInfo(source, 'fork');
+      return () => this.rows.insertFork(name, info.root, frozenTopOf(this.tables, info, 'fork'), source);
     });
-    return this.openTree(name);
   }
 
   /** Makes an empty writable tree with nothing under it. EINVAL, EEXIST. */
   createEmpty(name: string): Tree {
-    checkTreeName(name, 'fork');
-    this.requireOpen('fork');
-    this.tables.transaction(() => {
-      this.rows.requireFree(name, 'fork');
-      this.rows.insertEmptyFork(name);
-    });
-    return this.openTree(name);
+    return this.makeFork(name, () => () => this.rows.insertEmptyFork(name));
   }
 
   /** Makes a writable tree over a directory of the host: docs/host-trees.md. EINVAL, EEXIST, ENOENT, ENOTDIR, ELOOP. */
   forkHost(directory: string, name: string, isPinned: boolean): Tree {
+    return this.makeFork(name, () => {
+      const source = hostSource(this.system, directory, isPinned);
+      return () => this.rows.insertHostFork(name, source, HostLayer.rootOf(source));
+    });
+  }
+
+  /**
+   * Makes a writable tree over several, the uppermost first, merged by the rules of docs/unions.md: trees by name, and
+   * directories of the host by paths. Forks among them are frozen for it. EINVAL (name, a lower named twice, more than
+   * 500), EEXIST, ENOENT, EBUSY; of directories as `forkHost`.
+   */
+  forkUnion(lowers: readonly string[], name: string, isPinned = false): Tree {
+    const { system, tables, rows } = this;
+    const find = (lower: string): TreeInfo => this.info(lower, 'fork');
+    const parts = { system, tables, rows, find, freeze: (lower: string) => this.frozenInfo(lower, 'fork') };
+    return this.makeFork(name, () => prepareUnion(parts, lowers, name, isPinned));
+  }
+
+  /** `prepare` is called once the name is known to be free; what it returns belongs to the transaction. */
+  private makeFork(name: string, prepare: () => () => void): Tree {
     checkTreeName(name, 'fork');
     this.requireOpen('fork');
+    this.tables.renew();
     this.rows.requireFree(name, 'fork');
-    const source = hostSource(this.system, directory, isPinned);
+    const insert = prepare();
     this.tables.transaction(() => {
       this.rows.requireFree(name, 'fork');
-      this.rows.insertHostFork(name, source, HostLayer.rootOf(source));
+      insert();
     });
     return this.openTree(name);
+  }
+
+  /** A tree that something is to stand on. A fork is frozen for it. */
+  private frozenInfo(name: string, operation: string): TreeInfo {
+    const info = this.info(name, operation);
+    if (info.kind === 'fork') this.freezeByName(name);
+    this.tables.renew();
+    return info;
   }
 
   /** A tree as the tables have it. */
@@ -395,7 +402,7 @@ export class StoreEngine {
     this.rows.requireFree(name, 'snapshot');
     const insert = (): void => {
       this.rows.requireFree(name, 'snapshot');
-      this.rows.insertSnapshot(name, frozenTopOf(this, source, info, 'snapshot'), info.root, source);
+      this.rows.insertSnapshot(name, frozenTopOf(this.tables, info, 'snapshot'), info.root, source);
     };
     if (info.kind === 'snapshot') {
       this.tables.transaction(insert);
@@ -431,13 +438,21 @@ export class StoreEngine {
     this.uppers.drop(info, this.rows.layer(info.layer));
   }
 
-  /** A builder for a frozen layer in bulk: what import fills. EINVAL, EEXIST. */
-  buildLayer(name: string, source: string): LayerBuilder {
+  /**
+   * A builder for a frozen layer in bulk: what import fills. `over` is the tree that the layer changes, which stays as
+   * it is. EINVAL, EEXIST, ENOENT (of `over`), EBUSY (it is a fork that another process owns).
+   */
+  buildLayer(name: string, source: string, over?: string): LayerBuilder {
     this.requireOpen('import');
     checkTreeName(name, 'import');
+    this.rows.requireFree(name, 'import');
+    const below = over === undefined ? undefined : this.frozenInfo(over, 'import');
+    const base = below && this.storedTree({ ...below, layer: frozenTopOf(this.tables, below, 'import') });
+    requireStored(base);
     return new LayerBuilder(this.tables, this.blobs, this.system, {
       name,
       source,
+      base,
       lockPath: (layer) => this.layout.journalPath(layer),
     });
   }

@@ -34,8 +34,3 @@ export interface Checked {
   /** Of these, the upper layers that another process is changing. */
   readonly owned: ReadonlySet<LayerId>;
 }
-
-/** Whether a layer computes its inodes instead of having rows of them: what it says is not there to be checked. */
-export function isDerivedLayer(layers: ReadonlyMap<LayerId, LayerRecord>, layer: LayerId | 0): boolean {
-  return layer !== 0 && layers.get(layer)?.host !== undefined;
-}

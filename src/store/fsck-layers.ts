@@ -1,9 +1,9 @@
 /** fsck passes over what the store is made of: `trees`, `layers`, `orphans`, `counters`. */
 import type { LayerId } from '../base/index.ts';
 import { isDerived, S_IFDIR, S_IFMT } from '../layer/index.ts';
-import type { LayerRecord } from '../meta/index.ts';
+import { type LayerRecord, layersUnder } from '../meta/index.ts';
 import type { Checked, Findings } from './fsck-findings.ts';
-import { LayerView } from './layer-view.ts';
+import { LayerView, standsOnLive } from './layer-view.ts';
 
 /** Every tree stands on a layer of its kind that is there and has the tree's root; ids are unique. */
 export function checkTrees({ engine, layers }: Checked, findings: Findings): void {
@@ -33,15 +33,18 @@ export function checkTrees({ engine, layers }: Checked, findings: Findings): voi
       uppers.set(tree.layer, name);
     }
     const root = new LayerView(tables, layers, tree.layer).record(tree.root);
-    // Of the root of a derived layer nothing may have been recorded yet.
-    if (root === undefined && isDerived(tree.root)) continue;
+    // Of the root of a live layer nothing may have been recorded yet.
+    if (root === undefined && standsOnLive(layers, tree.layer)) continue;
     if (root === undefined || (root.mode & S_IFMT) !== S_IFDIR) {
       findings.add(`the root of tree '${name}', inode ${tree.root}, is no directory`);
     }
   }
 }
 
-/** Every layer stands on a frozen layer that is there and less deep; a writable one has an active blob of its own. */
+/**
+ * Every layer stands on a frozen layer that is there and less deep, or is made of such; a writable one has an active
+ * blob of its own.
+ */
 export function checkLayers({ engine, layers }: Checked, findings: Findings): void {
   const { tables } = engine;
   for (const [layer, record] of layers) {
@@ -66,24 +69,26 @@ export function checkLayers({ engine, layers }: Checked, findings: Findings): vo
 
 function checkParent(
   layer: LayerId,
-  { parent, depth }: LayerRecord,
+  record: LayerRecord,
   layers: ReadonlyMap<LayerId, LayerRecord>,
   findings: Findings,
 ): void {
-  if (parent === 0) {
-    if (depth !== 0) findings.add(`layer ${layer} stands on nothing but has depth ${depth}`);
-    return;
-  }
-  const below = layers.get(parent);
-  if (below === undefined) {
-    findings.add(`layer ${layer} stands on layer ${parent}, which is missing`);
-    return;
-  }
-  if (below.state !== 'frozen')
-    findings.add(`layer ${layer} stands on layer ${parent}, which is ${below.state}`);
-  // Flattening takes layers from below and leaves the depths above as they are.
-  if (depth <= below.depth) {
-    findings.add(`layer ${layer} has depth ${depth}, the one below it ${below.depth}`);
+  const { depth } = record;
+  const under = layersUnder(record);
+  if (under.length === 0 && depth !== 0)
+    findings.add(`layer ${layer} stands on nothing but has depth ${depth}`);
+  for (const parent of under) {
+    const below = layers.get(parent);
+    if (below === undefined) {
+      findings.add(`layer ${layer} stands on layer ${parent}, which is missing`);
+      continue;
+    }
+    if (below.state !== 'frozen')
+      findings.add(`layer ${layer} stands on layer ${parent}, which is ${below.state}`);
+    // Flattening takes layers from below and leaves the depths above as they are.
+    if (depth <= below.depth) {
+      findings.add(`layer ${layer} has depth ${depth}, the one below it ${below.depth}`);
+    }
   }
 }
 

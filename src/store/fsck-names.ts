@@ -2,8 +2,8 @@
 import type { Ino, LayerId, Name } from '../base/index.ts';
 import { isDerived, kindOfMode, S_IFDIR, S_IFMT } from '../layer/index.ts';
 import type { InodeRecord, MetaTables } from '../meta/index.ts';
-import { type Checked, type Findings, isDerivedLayer } from './fsck-findings.ts';
-import { type Dentry, LayerView } from './layer-view.ts';
+import type { Checked, Findings } from './fsck-findings.ts';
+import { type Dentry, isLiveLayer, LayerView, standsOnLive } from './layer-view.ts';
 
 /**
  * A layer that has a name in a directory, or extended attributes of an inode, holds that inode's record; an inode's
@@ -30,10 +30,10 @@ function checkXattrs({ engine, layers }: Checked, layer: LayerId, findings: Find
   const { tables } = engine;
   const view = new LayerView(tables, layers, layer);
   for (const [ino, { mode, xattrLayer }] of tables.inodes.entries(layer)) {
-    if (mode === 0 || xattrLayer === 0 || isDerivedLayer(layers, xattrLayer)) continue;
+    if (mode === 0 || xattrLayer === 0 || isLiveLayer(layers, xattrLayer)) continue;
     findings.checked++;
     const holder = view.holder(ino, 'xattrLayer', xattrLayer);
-    if (holder !== 0 && tables.xattrs.get(holder, ino) !== undefined) continue;
+    if (holder !== 0 && view.xattrsIn(holder, ino) !== undefined) continue;
     findings.add(
       `the attributes of inode ${ino} of layer ${layer} are not in layer ${xattrLayer}, which it names`,
     );
@@ -58,6 +58,7 @@ class LinkCheck {
   private readonly root: Ino;
   private readonly above: LayerView;
   private readonly below: LayerView;
+  private readonly isOnLive: boolean;
   /** Names that the layer adds (or, negative, takes away), by inode. */
   private readonly links = new Map<Ino, number>();
   /** Subdirectories that the layer adds to a directory. */
@@ -71,6 +72,7 @@ class LinkCheck {
     this.root = record.root;
     this.above = new LayerView(engine.tables, layers, layer);
     this.below = new LayerView(engine.tables, layers, record.parent);
+    this.isOnLive = standsOnLive(layers, record.parent);
   }
 
   run(): void {
@@ -87,8 +89,8 @@ class LinkCheck {
     this.countDead();
     const inos = new Set(this.links.keys());
     for (const ino of this.tables.inodes.inos(this.layer)) inos.add(ino);
-    // How many names an inode of a derived layer has below is not in the tables.
-    for (const ino of inos) if (!isDerived(ino)) this.checkCount(ino);
+    // How many names an inode of a live layer has below is not in the tables.
+    for (const ino of inos) if (!this.isOnLive || !isDerived(ino)) this.checkCount(ino);
     this.checkWayUp(moved);
   }
 

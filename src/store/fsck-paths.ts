@@ -26,26 +26,18 @@ export function nameFiles(
   const holders = holdersOf(checked, wanted, blocks);
   for (const [tree, { layer, root }] of checked.engine.tables.trees.entries()) {
     const view = new LayerView(checked.engine.tables, checked.layers, layer);
-    const inos = new Set<Ino>();
-    for (const { layer: holder, ino } of holders) {
-      if (view.chain.includes(holder) && shownHolder(view, ino) === holder) inos.add(ino);
-    }
+    const shown = holders.map(({ layer: holder, ino }) => view.shownAs(holder, ino));
+    const inos = new Set(shown.flat());
     if (inos.size === 0) continue;
     const paths = pathsOf(view, root, inos);
-    for (const { layer: holder, ino, key } of holders) {
-      if (!inos.has(ino) || shownHolder(view, ino) !== holder) continue;
+    for (const [index, { key }] of holders.entries()) {
       const list = names.get(key) ?? [];
-      for (const path of paths.get(ino) ?? [])
+      for (const path of shown[index]!.flatMap((ino) => paths.get(ino) ?? []))
         if (!list.includes(`${tree}:${path}`)) list.push(`${tree}:${path}`);
       names.set(key, list);
     }
   }
   return (blob, block) => describe(names.get(keyOf(blob, block)) ?? []);
-}
-
-/** The layer whose extents a view shows as the inode's. */
-function shownHolder(view: LayerView, ino: Ino): LayerId | 0 {
-  return view.holder(ino, 'extentLayer', view.record(ino)?.extentLayer ?? 0);
 }
 
 function describe(names: readonly string[]): string {

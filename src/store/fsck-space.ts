@@ -3,9 +3,9 @@ import { BLOCK_SIZE, type BlobId, blocksFor, type Ino, isFsError } from '../base
 import { isExternal } from '../blob/index.ts';
 import { S_IFMT, S_IFREG } from '../layer/index.ts';
 import type { BlobRecord, InodeRecord, Run } from '../meta/index.ts';
-import { type Checked, type Findings, isDerivedLayer } from './fsck-findings.ts';
+import type { Checked, Findings } from './fsck-findings.ts';
 import { ANY_BLOCK, nameFiles } from './fsck-paths.ts';
-import { LayerView } from './layer-view.ts';
+import { isLiveLayer, LayerView } from './layer-view.ts';
 import { Marking } from './marking.ts';
 import type { OpenStore } from './open-store.ts';
 
@@ -30,7 +30,7 @@ export function checkExtents({ engine, layers, owned }: Checked, findings: Findi
     for (const [ino, record] of tables.inodes.entries(layer)) {
       if (record.mode === 0) continue;
       const where = `inode ${ino} of layer ${layer}`;
-      if (isDerivedLayer(layers, record.extentLayer)) continue;
+      if (isLiveLayer(layers, record.extentLayer)) continue;
       if (record.extentLayer === 0 || record.extentLayer === layer) {
         const count = blocks.get(ino) ?? 0;
         if (record.extentLayer === layer && record.blocks !== count) {
@@ -39,7 +39,7 @@ export function checkExtents({ engine, layers, owned }: Checked, findings: Findi
         continue;
       }
       const holder = view.holder(ino, 'extentLayer', record.extentLayer);
-      if (holder === 0 || tables.inodes.get(holder, ino)?.extentLayer !== holder) {
+      if (holder === 0 || view.recordIn(holder, ino)?.extentLayer !== holder) {
         findings.add(`the extents of ${where} are not in layer ${record.extentLayer}, which it names`);
       }
     }

@@ -6,7 +6,7 @@
  * process owns is ahead of its rows, so its upper layer is left out, and the report says so.
  */
 import { isFsError, type LayerId, StoreError } from '../base/index.ts';
-import type { LayerRecord } from '../meta/index.ts';
+import { type LayerRecord, layersUnder } from '../meta/index.ts';
 import { type Checked, Findings, type FsckPass } from './fsck-findings.ts';
 import { checkCounters, checkLayers, checkOrphans, checkTrees } from './fsck-layers.ts';
 import { checkFilters, checkLinks } from './fsck-names.ts';
@@ -91,12 +91,12 @@ function whatToCheck(engine: OpenStore, skipped: string[]): Checked {
   tables.renew();
   const found = new Map<LayerId, LayerRecord>();
   for (const [, tree] of tables.trees.entries()) {
-    let layer: LayerId | 0 = tree.layer;
-    while (layer !== 0 && !found.has(layer)) {
-      const record: LayerRecord | undefined = tables.layers.get(layer);
-      if (record === undefined) break;
+    const left: LayerId[] = [tree.layer];
+    for (let layer = left.pop(); layer !== undefined; layer = left.pop()) {
+      const record = found.has(layer) ? undefined : tables.layers.get(layer);
+      if (record === undefined) continue;
       found.set(layer, record);
-      layer = record.parent;
+      left.push(...layersUnder(record));
     }
   }
   const layers = new Map([...found].sort(([, a], [, b]) => a.depth - b.depth));

@@ -97,8 +97,8 @@ function* originsOver({ tables }: StoreEngine, tree: StoredTree, host: LayerId):
 }
 
 /**
- * What the host had at each path, from the root of its tree, when the tree's layers over `host` first recorded something
- * of the file there. Paths are byte strings without a slash before them.
+ * What the host had at each path, from the root of its tree, when the tree's layers over `host` first recorded
+ * something of the file there. Paths are byte strings without a slash before them.
  */
 export function recordedOnHost(
   engine: StoreEngine,

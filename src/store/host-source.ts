@@ -7,6 +7,11 @@ import type { System } from '../sys/index.ts';
 const S_IFMT = 0o170000;
 const S_IFDIR = 0o040000;
 
+/** Whether a lower is named by a path: a tree's name has no slash in it. */
+export function isHostPath(lower: string): boolean {
+  return lower.includes('/') || lower === '.' || lower === '..';
+}
+
 /** ENOENT, ENOTDIR, EACCES of the host; ELOOP for what a mount of a store shows. */
 export function hostSource(system: System, directory: string, isPinned: boolean): HostSource {
   const path = realPath(system, directory);

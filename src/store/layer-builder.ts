@@ -37,9 +37,11 @@ import {
 } from '../meta/index.ts';
 import type { System } from '../sys/index.ts';
 import { type ContentPlace, ContentQueue } from './content-queue.ts';
+import { frozenTopOf } from './frozen-top.ts';
 import { LayerLock } from './layer-lock.ts';
 import { OwnBlob } from './own-blob.ts';
 import { RowQueue } from './row-queue.ts';
+import type { StoredTree } from './stored-tree.ts';
 
 export { type ContentPlace, OwnBlob };
 
@@ -55,8 +57,10 @@ const UNSEALED_BYTES_MAX = 8 * 1024 ** 3;
 export interface LayerBuilderOptions {
   /** Name of the snapshot to make. EEXIST when it is taken. */
   readonly name: string;
-  /** Where the tree comes from, for people: a host path. */
+  /** Where the tree comes from, for people: a host path, or the name of the tree that it stands on. */
   readonly source: string;
+  /** The frozen tree that the layer changes; undefined for a layer that stands on nothing. */
+  readonly base?: StoredTree | undefined;
   /** The file that is locked while the layer is being built: the layer's journal path. */
   readonly lockPath: (layer: LayerId) => string;
 }
@@ -66,6 +70,8 @@ export class LayerBuilder {
   readonly source: string;
   readonly layer: LayerId;
   readonly root: Ino;
+  /** What the layer stands on: only what differs from it is put here. */
+  readonly base: StoredTree | undefined;
   private readonly tables: MetaTables;
   private readonly blobs: BlobSpace;
   private readonly system: System;
@@ -105,10 +111,11 @@ export class LayerBuilder {
     this.layer = tables.transaction(() => tables.allocate('nextLayer')) as LayerId;
     this.lock = LayerLock.take(system, options.lockPath(this.layer));
     this.reserveInodes();
-    this.root = this.newIno();
+    this.base = options.base;
+    this.root = options.base?.info.root ?? this.newIno();
     this.record = {
       state: 'building',
-      parent: 0,
+      parent: options.base?.info.layer ?? 0,
       root: this.root,
       dev: 0,
       activeBlob: 0,
@@ -116,7 +123,7 @@ export class LayerBuilder {
       inoEnd: 0,
       generation: 0,
       appliedSequence: 0,
-      depth: 0,
+      depth: options.base === undefined ? 0 : this.depthOver(options.base.info.layer),
       created: system.clock.now(),
       unsealedBlobs: [],
     };
@@ -124,6 +131,18 @@ export class LayerBuilder {
       tables.allocate('builders');
       tables.layers.put(this.layer, this.record);
     });
+  }
+
+  private depthOver(layer: LayerId): number {
+    return (this.tables.layers.get(layer)?.depth ?? 0) + 1;
+  }
+
+  /** What the base stands on now: it may have been flattened since. ENOENT when it was dropped. */
+  private place(): Pick<LayerRecord, 'parent' | 'depth'> {
+    const { base } = this;
+    if (base === undefined) return this.record;
+    const parent = frozenTopOf(this.tables, base.info, 'import');
+    return { parent, depth: this.depthOver(parent) };
   }
 
   private assertNameFree(): void {
@@ -146,6 +165,11 @@ export class LayerBuilder {
 
   putInode(ino: Ino, record: InodeRecord): void {
     this.rows.add(() => this.tables.inodes.put(this.layer, ino, record));
+    // An inode of the base that only its union knows by this number.
+    const derived = this.base?.derived;
+    const origin = derived?.mayHave(ino) === true ? derived.origin(ino) : undefined;
+    if (derived !== undefined && origin !== undefined)
+      this.rows.add(() => this.tables.origins.put(derived.id, ino, origin));
   }
 
   putDentry(directory: Ino, name: Name, ino: Ino, kind: number): void {
@@ -325,7 +349,7 @@ export class LayerBuilder {
     const tree = this.tables.transaction(() => {
       this.assertNameFree();
       const now = this.system.clock.now();
-      this.tables.layers.put(this.layer, { ...this.record, state: 'frozen', frozenAt: now });
+      this.tables.layers.put(this.layer, { ...this.record, ...this.place(), state: 'frozen', frozenAt: now });
       const made: TreeRecord = {
         kind: 'snapshot',
         layer: this.layer,

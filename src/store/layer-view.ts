@@ -3,7 +3,7 @@
  * it checks.
  */
 import type { Ino, LayerId, Name } from '../base/index.ts';
-import { FrozenLayer, holderOf, type Lower } from '../layer/index.ts';
+import { FrozenLayer, holderOf, type Lower, LowerTree, UnionLayer } from '../layer/index.ts';
 import type { InodeRecord, LayerRecord, MetaTables } from '../meta/index.ts';
 
 export interface Dentry {
@@ -11,58 +11,83 @@ export interface Dentry {
   readonly kind: number;
 }
 
+type Records = ReadonlyMap<LayerId, LayerRecord>;
+
 export class LayerView {
   /** Uppermost first. */
   readonly chain: readonly LayerId[];
-  private readonly layers: readonly Lower[];
+  private readonly tree: LowerTree;
 
-  /** The view from `top` down; from nowhere when it is 0. A layer that is missing ends it. */
-  constructor(tables: MetaTables, records: ReadonlyMap<LayerId, LayerRecord>, top: LayerId | 0) {
-    const layers: Lower[] = [];
-    let layer = top;
-    while (layer !== 0) {
-      const record = records.get(layer);
-      if (record === undefined) break;
-      // What a derived layer has is not in the tables.
-      if (record.host === undefined) layers.push(new FrozenLayer(tables, layer, record));
-      layer = record.parent;
-    }
-    this.layers = layers;
-    this.chain = layers.map(({ id }) => id);
+  /** The view from `top` down; from nowhere when it is 0. A layer that is missing, or live, ends it. */
+  constructor(tables: MetaTables, records: Records, top: LayerId | 0) {
+    this.tree = new LowerTree(lowersFrom(tables, records, top), 0 as Ino); // Nothing here asks for the root.
+    this.chain = this.tree.lowers.map(({ id }) => id);
   }
 
   /** The record of a living inode. */
   record(ino: Ino): InodeRecord | undefined {
-    for (const layer of this.layers) {
-      const record = layer.inode(ino);
-      if (record !== undefined) return record.mode === 0 ? undefined : record;
-    }
-    return undefined;
+    return this.tree.record(ino);
   }
 
   /** The layer of the chain that holds the rows of an inode whose record names layer `named`; 0 for none. */
   holder(ino: Ino, field: 'extentLayer' | 'xattrLayer', named: LayerId | 0): LayerId | 0 {
-    return holderOf(this.layers, ino, field, named);
+    return holderOf(this.tree.lowers, ino, field, named);
+  }
+
+  /** What a layer of the chain itself says of an inode. */
+  recordIn(layer: LayerId, ino: Ino): InodeRecord | undefined {
+    return this.tree.find(layer)?.inode(ino);
+  }
+
+  xattrsIn(layer: LayerId, ino: Ino): ReadonlyMap<string, Buffer> | undefined {
+    return this.tree.find(layer)?.xattrs(ino);
+  }
+
+  shownAs(layer: LayerId, ino: Ino): Ino[] {
+    return this.tree.shownAs(layer, ino);
   }
 
   entry(directory: Ino, name: Name): Dentry | undefined {
-    for (const layer of this.layers) {
-      const dentry = layer.dentry(directory, name);
-      if (dentry !== undefined) return dentry.ino === 0 ? undefined : dentry;
-    }
-    return undefined;
+    return this.tree.entry(directory, name);
   }
 
   names(directory: Ino): Map<Name, Dentry> {
-    const merged = new Map<Name, Dentry>();
-    for (let index = this.layers.length - 1; index >= 0; index--) {
-      const layer = this.layers[index]!;
-      if (!layer.mayHave(directory)) continue;
-      for (const { name, dentry } of layer.list(directory)) {
-        if (dentry.ino === 0) merged.delete(name);
-        else merged.set(name, dentry);
-      }
-    }
-    return merged;
+    return new Map(this.tree.names(directory).map(({ name, dentry }) => [name, dentry]));
   }
+}
+
+function lowersFrom(tables: MetaTables, records: Records, top: LayerId | 0): Lower[] {
+  const lowers: Lower[] = [];
+  for (let layer = top; layer !== 0; ) {
+    const record = records.get(layer);
+    // What a live layer has is not in the tables.
+    if (record === undefined || isLiveLayer(records, layer)) break;
+    lowers.push(
+      record.components === undefined
+        ? new FrozenLayer(tables, layer, record)
+        : unionOf(tables, records, layer, record.components),
+    );
+    layer = record.parent;
+  }
+  return lowers;
+}
+
+function unionOf(tables: MetaTables, records: Records, layer: LayerId, tops: readonly LayerId[]): UnionLayer {
+  const trees = tops.map(
+    (top) => new LowerTree(lowersFrom(tables, records, top), records.get(top)?.root ?? (0 as Ino)),
+  );
+  return new UnionLayer(layer, trees, (ino) => tables.origins.get(layer, ino));
+}
+
+/** Whether what a layer has of its inodes is the host's to say, so that there is nothing to check it against. */
+export function isLiveLayer(records: Records, layer: LayerId | 0): boolean {
+  const record = layer === 0 ? undefined : records.get(layer);
+  return record?.host !== undefined || record?.components?.some((top) => standsOnLive(records, top)) === true;
+}
+
+/** Whether a layer, or one below it, is live. */
+export function standsOnLive(records: Records, layer: LayerId | 0): boolean {
+  for (let next = layer; next !== 0; next = records.get(next)?.parent ?? 0)
+    if (isLiveLayer(records, next)) return true;
+  return false;
 }

@@ -4,7 +4,7 @@
  */
 import { type BlobId, type LayerId, RangeSet, StoreError } from '../base/index.ts';
 import { isExternal } from '../blob/index.ts';
-import type { LayerRecord, MetaTables } from '../meta/index.ts';
+import { type LayerRecord, layersUnder, type MetaTables } from '../meta/index.ts';
 
 export interface Marks {
   /** The layers of all trees, and all that they stand on. */
@@ -57,12 +57,13 @@ export class Marking {
     const layers = new Map<LayerId, LayerRecord>();
     for (const [name, tree] of this.tables.trees.entries()) {
       if (!isWanted(name)) continue;
-      let layer: LayerId | 0 = tree.layer;
-      while (layer !== 0 && !layers.has(layer)) {
-        const record: LayerRecord | undefined = this.tables.layers.get(layer);
+      const left: LayerId[] = [tree.layer];
+      for (let layer = left.pop(); layer !== undefined; layer = left.pop()) {
+        if (layers.has(layer)) continue;
+        const record = this.tables.layers.get(layer);
         if (record === undefined) throw this.missing(name, layer);
         layers.set(layer, record);
-        layer = record.parent;
+        left.push(...layersUnder(record));
       }
     }
     return layers;

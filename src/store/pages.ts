@@ -11,6 +11,7 @@ import {
 } from '../base/index.ts';
 import { isExternal } from '../blob/index.ts';
 import { ExtentMap } from '../extent/index.ts';
+import { isDerived, type Lower, UnionLayer } from '../layer/index.ts';
 import type { Run } from '../meta/index.ts';
 import type { StoreEngine } from './engine.ts';
 import { type StoredTree, storedTrees } from './stored-tree.ts';
@@ -100,6 +101,8 @@ class PageSurvey {
   private readonly engine: StoreEngine;
   private readonly name: string;
   private readonly ino: Ino;
+  /** What has a name in each union. */
+  private readonly shown = new Map<UnionLayer, ReadonlySet<Ino>>();
 
   constructor(engine: StoreEngine, name: string, ino: Ino) {
     this.engine = engine;
@@ -151,7 +154,7 @@ class PageSurvey {
     const blobs = new Map<BlobId, Run[]>();
     for (const run of runs) blobs.set(run.blob, [...(blobs.get(run.blob) ?? []), run]);
     const sharers: Sharer[] = [];
-    const layers = new Set(trees.flatMap((tree) => tree.chain));
+    const layers = new Set(trees.flatMap((tree) => [...layersOf(tree.lowers)]));
     for (const layer of layers) {
       for (const { ino, runs: otherRuns } of tables.extents.forLayer(layer)) {
         const touching = otherRuns.filter((other) =>
@@ -169,9 +172,19 @@ class PageSurvey {
 
   private treesShowing(trees: readonly StoredTree[], layer: LayerId, ino: Ino): string[] {
     return trees
-      .filter((tree) => showsExtents(tree, layer, ino))
-      .filter((tree) => tree.info.name !== this.name || ino !== this.ino)
+      .filter((tree) => {
+        const shown = tree.shownAs(layer, ino).filter((number) => this.hasName(tree, number));
+        return shown.some((number) => tree.info.name !== this.name || number !== this.ino);
+      })
       .map((tree) => tree.info.name);
+  }
+
+  /** In a union a higher component may hide a file; in other trees what has no name has no record. */
+  private hasName({ base }: StoredTree, ino: Ino): boolean {
+    if (!(base instanceof UnionLayer) || base.isLive || !isDerived(ino)) return true;
+    const shown = this.shown.get(base) ?? new Set(base.shownInodes());
+    this.shown.set(base, shown);
+    return shown.has(ino);
   }
 
   private pageRuns(
@@ -230,10 +243,12 @@ class PageSurvey {
   }
 }
 
-function showsExtents(tree: StoredTree, layer: LayerId, ino: Ino): boolean {
-  if (!tree.chain.includes(layer)) return false;
-  const record = tree.record(ino);
-  return record !== undefined && tree.extentLayer(ino, record) === layer;
+/** Layers with rows of extents: those of a union are those of its components. */
+function* layersOf(lowers: readonly Lower[]): Generator<LayerId> {
+  for (const lower of lowers) {
+    if (lower instanceof UnionLayer) for (const tree of lower.components) yield* layersOf(tree.lowers);
+    else yield lower.id;
+  }
 }
 
 function overlaps(a: Run, b: Run): boolean {

@@ -9,6 +9,7 @@ import { frozenTopOf } from './frozen-top.ts';
 import { checkTreeName } from './layout.ts';
 import type { StoredTree } from './stored-tree.ts';
 import type { Tree, TreeInfo } from './tree.ts';
+import { LOWERS_SEPARATOR } from './union-rows.ts';
 import { retire } from './uppers.ts';
 
 /** What both trees were when they parted, under a name that no tree has; undefined where they never were one. */
@@ -17,13 +18,14 @@ export function commonState(a: StoredTree, b: StoredTree): TreeInfo | undefined 
   return layer === undefined ? undefined : { ...a.info, kind: 'snapshot', layer, name: 'common:base' };
 }
 
-/** The directory of the host that a fork stands on, as it is now; undefined of a fork that stands on none. */
+/** The directory of the host, or the union, that a fork was made over, as it is now; undefined of another fork. */
 export function hostState(engine: StoreEngine, name: string): TreeInfo | undefined {
   const info = engine.info(name);
-  const layer = engine.storedTree(info).chain.at(-1);
-  const isHost = layer !== undefined && engine.rows.layer(layer).state === 'frozen';
-  if (!info.source.startsWith('/') || info.kind !== 'fork' || !isHost) return undefined;
-  return { ...info, kind: 'snapshot', layer, name: info.source };
+  // The name of a tree has neither.
+  if (info.kind !== 'fork' || !(info.source.startsWith('/') || info.source.includes(LOWERS_SEPARATOR)))
+    return undefined;
+  const { base, derived } = engine.storedTree(info);
+  return derived === undefined ? undefined : { ...info, kind: 'snapshot', layer: base.id, name: info.source };
 }
 
 /** A writable fork of a state, opened. EINVAL, EEXIST. */
@@ -64,10 +66,10 @@ export function replaceTree(
     if (keepAs !== undefined) engine.freeze(tree);
     const from = typeof source === 'string' ? engine.info(source, 'rollback') : source;
     tables.transaction(() => {
-      const layer = from === source ? from.layer : frozenTopOf(engine, from.name, from, 'rollback');
+      const layer = from === source ? from.layer : frozenTopOf(tables, from, 'rollback');
       if (keepAs !== undefined) {
         rows.requireFree(keepAs, 'rollback');
-        const before = frozenTopOf(engine, name, tree.info, 'rollback');
+        const before = frozenTopOf(tables, tree.info, 'rollback');
         rows.insertSnapshot(keepAs, before, tree.info.root, name);
       }
       rows.replaceFork(tree.info, from.root, layer);

@@ -2,56 +2,26 @@
  * A tree as the tables have it, read without opening it: what diff, du and pages look at. What a fork's
  * journal holds and no checkpoint has stored yet is not seen; `settleTree` brings it in first.
  */
-import type { Ino, LayerId, Name } from '../base/index.ts';
-import { holderOf, type Lower } from '../layer/index.ts';
-import type { DentryRecord, InodeRecord, Run } from '../meta/index.ts';
+import { FsError, type Ino, type LayerId, type Name } from '../base/index.ts';
+import { type Lower, LowerTree } from '../layer/index.ts';
+import type { DentryRecord } from '../meta/index.ts';
 import type { Tree, TreeInfo } from './tree.ts';
 
-export class StoredTree {
+export class StoredTree extends LowerTree {
   readonly info: TreeInfo;
   /** The tree's layers, uppermost first. */
   readonly chain: readonly LayerId[];
-  private readonly layers: readonly Lower[];
 
   /** `layers` are the tree's, uppermost first. */
   constructor(layers: readonly Lower[], info: TreeInfo) {
+    super(layers, info.root);
     this.info = info;
-    this.layers = layers;
     this.chain = layers.map(({ id }) => id);
   }
 
-  /** The inode's record; undefined where it does not exist or is dead. */
-  record(ino: Ino): InodeRecord | undefined {
-    for (const layer of this.layers) {
-      const record = layer.inode(ino);
-      if (record !== undefined) return record.mode === 0 ? undefined : record;
-    }
-    return undefined;
-  }
-
-  /** A file's runs; none for one that is all hole. */
-  runs(ino: Ino, record: InodeRecord): readonly Run[] {
-    const holder = this.extentLayer(ino, record);
-    return this.layers.find(({ id }) => id === holder)?.runs(ino, record.size) ?? [];
-  }
-
-  /** The layer of the chain that has the file's extents; 0 for none. */
-  extentLayer(ino: Ino, record: InodeRecord): LayerId | 0 {
-    return holderOf(this.layers, ino, 'extentLayer', record.extentLayer);
-  }
-
-  xattrs(ino: Ino, record: InodeRecord): ReadonlyMap<string, Buffer> {
-    const holder = holderOf(this.layers, ino, 'xattrLayer', record.xattrLayer);
-    return this.layers.find(({ id }) => id === holder)?.xattrs(ino) ?? new Map();
-  }
-
-  /** What a name stands for in a directory. */
-  entry(directory: Ino, name: Name): DentryRecord | undefined {
-    for (const layer of this.layers) {
-      const dentry = layer.dentry(directory, name);
-      if (dentry !== undefined) return dentry.ino === 0 ? undefined : dentry;
-    }
-    return undefined;
+  /** The layer at the bottom. */
+  get base(): Lower {
+    return this.lowers[this.lowers.length - 1]!;
   }
 
   /** The inode at an absolute path, symlinks not followed. */
@@ -67,7 +37,7 @@ export class StoredTree {
   /** The layers of this tree over `common`, all of them where it is none of them. */
   private above(common: LayerId): readonly Lower[] {
     const at = this.chain.indexOf(common);
-    return at === -1 ? this.layers : this.layers.slice(0, at);
+    return at === -1 ? this.lowers : this.lowers.slice(0, at);
   }
 
   /** Whether the layers over `common` can tell which inodes they say something of. */
@@ -87,18 +57,17 @@ export class StoredTree {
 
   /** The names of a directory, merged from all layers, in byte order. */
   list(directory: Ino): ReadonlyMap<Name, DentryRecord> {
-    const merged = new Map<Name, DentryRecord>();
-    for (let index = this.layers.length - 1; index >= 0; index--) {
-      const layer = this.layers[index]!;
-      if (!layer.mayHave(directory)) continue;
-      for (const { name, dentry } of layer.list(directory)) {
-        if (dentry.ino === 0) merged.delete(name);
-        else merged.set(name, dentry);
-      }
-    }
-    if (this.chain.length === 1) return merged;
-    return new Map([...merged].sort(([a], [b]) => (a < b ? -1 : 1)));
+    const named = [...this.names(directory)];
+    if (this.chain.length > 1) named.sort((a, b) => (a.name < b.name ? -1 : 1));
+    return new Map(named.map(({ name, dentry }) => [name, dentry]));
   }
+}
+
+/** EINVAL for a tree that stands on a directory of the host: what is unpacked over it would not stay as it is. */
+export function requireStored(tree: StoredTree | undefined): void {
+  if (tree?.live === undefined) return;
+  const note = 'it stands on a directory of the host, which may change: import that first';
+  throw new FsError('EINVAL', { syscall: 'import', path: tree.info.name, note });
 }
 
 /** A `StoreEngine`, as far as trees are read from its tables: it hands out stored trees, so it cannot be imported. */

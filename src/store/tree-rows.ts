@@ -20,6 +20,7 @@ import {
   newInodeRecord,
 } from '../meta/index.ts';
 import type { TreeInfo } from './tree.ts';
+import { unionOf } from './union-rows.ts';
 
 /** Inode numbers given to a new fork in the transaction that makes it: most forks never need more. */
 const FORK_INODE_RANGE = 4096;
@@ -68,13 +69,23 @@ export class TreeRows {
     this.tables.inodes.put(layer, root, this.emptyRoot(root));
   }
 
-  /** A new fork over a directory of the host. Forks of one directory stand on one layer. */
+  /** A new fork over a directory of the host. */
   insertHostFork(name: string, source: HostSource, root: Ino): void {
+    this.insertFork(name, root, this.hostLayer(source, root), nameToString(source.path));
+  }
+
+  /** A new fork over several trees, given the uppermost layer of each, the uppermost tree first. EINVAL. */
+  insertUnionFork(name: string, tops: readonly LayerId[], source: string): void {
+    const layer = unionOf(this.tables, this.clock, tops, name);
+    this.insertFork(name, this.layer(layer).root, layer, source);
+  }
+
+  /** The layer that is a directory of the host: one for all that stands on it. */
+  hostLayer(source: HostSource, root: Ino): LayerId {
     const { tables } = this;
     const known = tables.hosts.get(source);
     const isUsable = known !== undefined && tables.layers.get(known)?.droppedEpoch === undefined;
-    const layer = isUsable && tables.layers.get(known) !== undefined ? known : this.insertHost(source, root);
-    this.insertFork(name, root, layer, nameToString(source.path));
+    return isUsable && tables.layers.get(known) !== undefined ? known : this.insertHost(source, root);
   }
 
   private insertHost(source: HostSource, root: Ino): LayerId {

@@ -114,9 +114,11 @@ export class Session {
     return this.engine.info(name);
   }
 
-  /** Makes a fork over a directory of the host and leaves it closed. */
-  forkHost(directory: string, name: string, isPinned: boolean): TreeInfo {
-    this.engine.forkHost(directory, name, isPinned).close();
+  /** Makes a fork over a directory of the host, or over several trees and directories, and leaves it closed. */
+  forkOver(lowers: readonly string[], name: string, isPinned: boolean): TreeInfo {
+    const [lower, ...others] = lowers;
+    if (lower !== undefined && others.length === 0) this.engine.forkHost(lower, name, isPinned).close();
+    else this.engine.forkUnion(lowers, name, isPinned).close();
     return this.engine.info(name);
   }
 

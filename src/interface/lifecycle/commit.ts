@@ -62,8 +62,8 @@ export interface CommitOrigin {
 }
 
 /**
- * The import, or the directory itself, that a fork stands on. ENOENT, with the way out, when its import is not there any
- * more.
+ * The import, or the directory itself, that a fork stands on. ENOTSUP when it stands on several; ENOENT when its import
+ * is not there any more. Both name the way out.
  */
 export function commitOrigin(engine: StoreEngine, fork: string): CommitOrigin {
   const seen = new Set<string>();
@@ -71,6 +71,7 @@ export function commitOrigin(engine: StoreEngine, fork: string): CommitOrigin {
     seen.add(name);
     const { source, kind } = engine.info(name);
     const host = hostState(engine, name);
+    if (host !== undefined && engine.rows.layer(host.layer).host === undefined) throw standsOnSeveral(fork);
     if (host !== undefined) return { base: host, directory: source };
     // No tree's name has a slash.
     if (kind === 'snapshot' && source.startsWith('/')) return { base: name, directory: source };
@@ -80,6 +81,12 @@ export function commitOrigin(engine: StoreEngine, fork: string): CommitOrigin {
   const note =
     'the import that it came from is not there: name the directory (--to) and what it was like (--base)';
   throw new FsError('ENOENT', { syscall: 'commit', path: fork, note });
+}
+
+function standsOnSeveral(fork: string): FsError {
+  const note =
+    'it stands on several lowers: name the directory to commit to (--to) and a snapshot of what it was like (--base)';
+  return new FsError('ENOTSUP', { syscall: 'commit', path: fork, note });
 }
 
 /**
@@ -148,8 +155,8 @@ function openTarget(engine: StoreEngine, directory: string): HostTarget {
 }
 
 /**
- * The directory has what the fork had: the fork stands on it anew, with nothing of its own. What conflicts have kept out
- * is still the fork's alone, which then stays as it is. EBUSY when it was written to meanwhile.
+ * The directory has what the fork had: the fork stands on it anew, with nothing of its own. What conflicts have kept
+ * out is still the fork's alone, which then stays as it is. EBUSY when it was written to meanwhile.
  */
 function standAnew(
   engine: StoreEngine,

@@ -112,7 +112,7 @@ test('puts everything there, and leaves a fork with nothing of its own', async (
   );
 });
 
-test('what changed in the directory since the fork looked at it is a conflict, and nothing is written', async (context) => {
+test('what has changed in the directory is a conflict, and nothing is written', async (context) => {
   const work = await forkOfDirectory(context);
   work.inFork((fork) => {
     rewrite(fork, '/a', 'of the fork');
@@ -145,7 +145,7 @@ test('what changed in the directory since the fork looked at it is a conflict, a
   assert.deepEqual(work.differences(), []);
 });
 
-test('a file that was replaced by another with the same bytes is a conflict: it is not the one that was seen', async (context) => {
+test('a file that was replaced is a conflict, also where the fork has lost its bytes by that', async (context) => {
   const work = await forkOfDirectory(context);
   work.inFork((fork) => writeText(fork, '/a', 'of the fork'));
   const { mtime } = statSync(work.at('a'));

@@ -1,4 +1,7 @@
-/** The conformance suite that node:fs passes, on forks: an empty one, a fork of forks, and one with a user's rights. */
+/**
+ * The conformance suite that node:fs passes, on forks: an empty one, a fork of forks, one of a union, and one with a
+ * user's rights.
+ */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -63,6 +66,20 @@ function forkOfForks(): Tree {
   return tree;
 }
 
+/** A fork over a union, one of whose lowers is a fork over a union: numbers of both kinds. */
+function forkOfUnion(): Tree {
+  for (const name of ['low', 'middle', 'top']) {
+    const tree = engine.createEmpty(name);
+    createNodeFs(tree.fileSystem).writeFileSync(`/in-${name}`, name);
+    tree.close();
+  }
+  const inner = engine.forkUnion(['middle', 'low'], 'inner');
+  createNodeFs(inner.fileSystem).writeFileSync('/in-inner', 'inner');
+  inner.close();
+  return engine.forkUnion(['top', 'inner'], 'union');
+}
+
 runConformance(factoryOf('an empty fork', engine.createEmpty('empty'), false));
 runConformance(factoryOf('a fork of forks', forkOfForks(), false));
+runConformance(factoryOf('a fork of a union', forkOfUnion(), false));
 runConformance(factoryOf('a fork with the rights of a user', engine.createEmpty('user'), true));

@@ -23,9 +23,9 @@ export type StoreDedupeOptions = Omit<DedupeOptions, 'frozenElsewhere'>;
 export interface ForkOptions {
   readonly name: string;
   /**
-   * What to stand on: a tree by name, or a directory of the host by a path with a slash in it (`./repo`); none for an
-   * empty tree. Nothing of a directory is read ahead, and it is never written; docs/host-trees.md says what the fork
-   * shows where it changes later.
+   * What to stand on, the uppermost first: trees by name, directories of the host by a path with a slash in it
+   * (`./repo`). Several are merged as docs/unions.md says; none make an empty tree. Nothing of a directory is read
+   * ahead, and it is never written; docs/host-trees.md says what the fork shows where it changes later.
    */
   readonly lowers: readonly string[];
   /** Over a directory: the first change of a file takes its bytes, so that the host file may change afterwards. */

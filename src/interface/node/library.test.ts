@@ -176,9 +176,28 @@ test('what is there can be opened by name, and only as what it is', async () => 
   await assert.rejects(store.fork('base'), { code: 'EINVAL' });
   await assert.rejects(store.snapshot('one'), { code: 'EINVAL' });
   await assert.rejects(store.fork('one'), { code: 'EBUSY' });
-  await assert.rejects(store.createFork({ name: 'two', lowers: ['base', 'one'] }), { code: 'EINVAL' });
+  await assert.rejects(store.createFork({ name: 'two', lowers: ['base', 'base'] }), { code: 'EINVAL' });
   await assert.rejects(fixture.base.fork('one'), { code: 'EEXIST' });
   await assert.rejects(fixture.base.fork('a/b'), { code: 'EINVAL' });
+});
+
+test('a fork over several lowers, and what it changed of them', async () => {
+  await using fixture = await LibraryFixture.open();
+  const { store } = fixture;
+  const one = await store.createFork({ name: 'one', lowers: ['base'] });
+  one.fs.rmSync('/src/a.ts');
+  one.fs.writeFileSync('/src/new.ts', 'new');
+  await one.close();
+  const both = await store.createFork({ name: 'both', lowers: ['one', 'base'] });
+  assert.equal(both.fs.readFileSync('/src/new.ts', 'utf8'), 'new');
+  // A lower counts as the tree that it shows: what it has removed is not there to hide anything.
+  assert.ok(both.fs.existsSync('/src/a.ts'));
+  both.fs.renameSync('/src', '/moved');
+  both.fs.writeFileSync('/moved/new.ts', 'newer');
+  const changes = (await both.diff()).map(({ kind, path }) => `${kind} ${path}`);
+  assert.ok(changes.includes('renamed /moved') && changes.includes('modified /moved/new.ts'));
+  await both.close();
+  assert.ok((await store.fsck()).isClean);
 });
 
 test('an empty fork, dropped once it is closed', async () => {

@@ -15,8 +15,9 @@ import type {
   GcReport,
   Tree,
   TreeInfo,
+  TreeState,
 } from '../../store/index.ts';
-import { diffTrees, hostState, StoreEngine, TreeCache } from '../../store/index.ts';
+import { diffTrees, hostState, isHostPath, StoreEngine, TreeCache } from '../../store/index.ts';
 import type { CommitReport, MergeReport } from '../lifecycle/index.ts';
 import { MountedTrees } from '../owner/index.ts';
 import type { ExportReport } from '../transfer/index.ts';
@@ -37,11 +38,6 @@ import type {
 import type { CommitOptions, ExportChangesOptions, MergeOptions, RollbackOptions } from './lifecycle.ts';
 import { commitFork, exportForkChanges, mergeFork, rollbackFork } from './lifecycle.ts';
 import { OpenTree } from './open-tree.ts';
-
-/** A tree's name has no slash: what has one is a path. */
-function isHostPath(lower: string): boolean {
-  return lower.includes('/') || lower === '.' || lower === '..';
-}
 
 /** Runs a call of the engine; what fails carries the name of the operation and the tree. */
 function named<T>(operation: string, name: string, call: () => T): T {
@@ -343,14 +339,17 @@ export class Store {
   }
 
   /**
-   * A new writable tree over `lowers`: a tree, a directory of the host, or nothing. EEXIST, EINVAL (the name), ENOENT
-   * and ENOTDIR of what it is to stand on, ELOOP for a directory that is a mount of Ramet.
+   * A new writable tree over `lowers`: trees, directories of the host, or nothing. EEXIST, EINVAL (the name, a lower
+   * that is named twice, more than 500), ENOENT and ENOTDIR of what it is to stand on, ELOOP for a directory that is a
+   * mount of Ramet.
    */
   async createFork(options: ForkOptions): Promise<Fork> {
     const { name, lowers } = options;
     const [lower, ...others] = lowers;
     if (others.length > 0) {
-      throw systemFailure('EINVAL', 'fork', name, undefined, 'a fork stands on one tree, or on none');
+      const places = lowers.map((one) => (isHostPath(one) ? resolve(one) : one));
+      const tree = named('fork', name, () => this.engine.forkUnion(places, name, options.pin === true));
+      return new Fork(this, this.#wrap(tree), name, tree.info.source);
     }
     if (lower !== undefined && isHostPath(lower)) {
       const fork = named('fork', name, () =>
@@ -377,9 +376,10 @@ export class Store {
   }
 
   async #changes(from: string, to: string): Promise<Change[]> {
-    // A fork of a directory is compared with that as it is now.
-    const before = isHostPath(from) ? (hostState(this.engine, to) ?? from) : from;
+    let before: TreeState = from;
     try {
+      const below = hostState(this.engine, to);
+      if (below?.name === from) before = below;
       return diffTrees(this.engine, before, to);
     } catch (error) {
       if (!isFsError(error, 'EBUSY')) throw treeFailure('diff', to, error);

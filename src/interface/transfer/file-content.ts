@@ -53,6 +53,13 @@ export interface SourceFile {
   earlierRuns(): readonly Run[];
 }
 
+/** What may have an earlier version, and what has none. */
+type Versioned = Pick<SourceFile, 'earlierRuns'>;
+const NEW_FILE: Versioned = { earlierRuns: () => [] };
+
+/** Puts `length` bytes, those at `position` of the file, into `target`. */
+type ReadNext = (target: Buffer, length: number, position: number) => Promise<void>;
+
 /** One read(2) by the thread pool; the bytes read, 0 at the end of the file. */
 function readAsync(fd: number, target: Buffer, length: number, position: number): Promise<number> {
   return new Promise((resolve, reject) => {
@@ -108,6 +115,23 @@ export class ContentReader {
     return isSparse(segments, size) ? this.readSparse(file, segments) : this.readSmall(file);
   }
 
+  /** Stores content of a known size that comes in order; `read` puts the next bytes into its target. */
+  async readSequence(sizeBytes: number, read: ReadNext): Promise<FileContent> {
+    if (sizeBytes < OWN_BYTES_MIN) {
+      await read(this.buffer, sizeBytes, 0);
+      return this.storeSmall(NEW_FILE, this.buffer, sizeBytes);
+    }
+    const own = this.builder.createOwn();
+    const segments = [{ start: 0, end: sizeBytes }];
+    try {
+      await this.copyLarge(own, segments, read);
+      return await this.storeLarge(NEW_FILE, own, sizeBytes, segments, false);
+    } catch (error) {
+      own.abort();
+      throw error;
+    }
+  }
+
   private readSmall(file: SourceFile): FileContent | undefined | Promise<FileContent | undefined> {
     const { size } = file.stat;
     const bytes = this.tryRead(file, this.buffer, size, 0);
@@ -147,7 +171,7 @@ export class ContentReader {
     target.fill(0, bytes, length);
   }
 
-  private storeSmall(file: SourceFile, bytes: Buffer, sizeBytes: number): FileContent {
+  private storeSmall(file: Versioned, bytes: Buffer, sizeBytes: number): FileContent {
     if (sizeBytes === 0) return NO_CONTENT;
     const sha256 = hash('sha256', bytes.subarray(0, sizeBytes), 'buffer');
     const known = this.builder.findContent(sha256, sizeBytes);
@@ -192,7 +216,11 @@ export class ContentReader {
     try {
       const isCloned = this.clone(file, own);
       if (isCloned) while (!own.step(PIECE_BYTES / BLOCK_SIZE)) await turn();
-      else await this.copyLarge(file, own, segments);
+      else {
+        await this.copyLarge(own, segments, (target, length, position) =>
+          this.readPiece(file, target, length, position),
+        );
+      }
       const sizeBytes = isCloned ? own.lengthBytes : file.stat.size;
       if (!file.verify(sizeBytes)) {
         own.abort();
@@ -215,7 +243,7 @@ export class ContentReader {
   }
 
   private async storeLarge(
-    file: SourceFile,
+    file: Versioned,
     own: OwnBlob,
     sizeBytes: number,
     layout: readonly DataSegment[],
@@ -289,12 +317,12 @@ export class ContentReader {
   }
 
   /** Copies the data of a large file into its blob: a piece is written while the next one is read. */
-  private async copyLarge(file: SourceFile, own: OwnBlob, segments: readonly DataSegment[]): Promise<void> {
+  private async copyLarge(own: OwnBlob, segments: readonly DataSegment[], read: ReadNext): Promise<void> {
     let [target, other] = [this.takePiece(), this.takePiece()];
     let written = Promise.resolve();
     try {
       for (const { position, length } of pieces(segments)) {
-        await this.readPiece(file, target, length, position);
+        await read(target, length, position);
         await written;
         own.skipTo(position);
         written = own.append(target, length);

@@ -1,5 +1,6 @@
 /** What an import did: counts, sizes, and a line for everything that did not come over as it was. */
 import type { FsError } from '../../base/index.ts';
+import type { FileContent } from './stored-content.ts';
 
 export type ImportNoteKind =
   /** A fifo, socket or device: recorded as such, it has no content. */
@@ -23,7 +24,7 @@ export interface ImportNote {
 export interface ImportReport {
   /** The snapshot that was made. */
   readonly name: string;
-  /** The host directory, absolute. */
+  /** The host directory or archive, absolute. */
   readonly source: string;
   readonly files: number;
   readonly directories: number;
@@ -31,6 +32,8 @@ export interface ImportReport {
   readonly specials: number;
   /** Further names of files that have several. */
   readonly hardLinks: number;
+  /** Names and directories of lower layers that are hidden, or, over a base, removed. */
+  readonly whiteouts: number;
   /** Sum of file sizes. */
   readonly apparentBytes: number;
   /** Written to new blobs. */
@@ -59,6 +62,7 @@ export class ImportTally {
   symlinks = 0;
   specials = 0;
   hardLinks = 0;
+  whiteouts = 0;
   apparentBytes = 0;
   storedBytes = 0;
   sharedBytes = 0;
@@ -67,6 +71,19 @@ export class ImportTally {
 
   note(kind: ImportNoteKind, path: string, message: string): void {
     this.notes.push({ kind, path, message });
+  }
+
+  count({ sizeBytes, storedBytes, sharedBytes, clonedBytes }: FileContent): void {
+    this.files++;
+    this.apparentBytes += sizeBytes;
+    this.storedBytes += storedBytes;
+    this.sharedBytes += sharedBytes;
+    this.clonedBytes += clonedBytes;
+  }
+
+  special(path: string, word: string): void {
+    this.specials++;
+    this.note('special', path, `recorded as a ${word}: it has no content`);
   }
 
   unreadable(path: string, error: FsError): void {
@@ -82,6 +99,7 @@ export class ImportTally {
       symlinks: this.symlinks,
       specials: this.specials,
       hardLinks: this.hardLinks,
+      whiteouts: this.whiteouts,
       apparentBytes: this.apparentBytes,
       storedBytes: this.storedBytes,
       sharedBytes: this.sharedBytes,

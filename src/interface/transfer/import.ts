@@ -1,32 +1,45 @@
-/** `importTree`: a directory of the host becomes a snapshot. */
+/** `importTree`: a directory of the host, or an archive, becomes a snapshot. */
 import path from 'node:path';
 import { FsError } from '../../base/index.ts';
 import { EarlierVersion, type LayerBuilder, type StoreEngine } from '../../store/index.ts';
-import { isDirectoryMode, onHost } from './host-tree.ts';
+import { ArchiveImport } from './archive-import.ts';
+import { ByteStream } from './byte-stream.ts';
+import { isDirectoryMode, isFileMode, onHost } from './host-tree.ts';
 import type { ImportReport } from './import-report.ts';
 import { type ImportOptions, TreeImport } from './tree-import.ts';
 
 /**
- * Imports `hostDirectory` as a snapshot called `options.name`: files, directories, symlinks, hard links,
- * holes, extended attributes, modes, owners and times to the nanosecond. Identical contents are stored once, and so are
- * the blocks that a changed file has in common with its earlier version: in `options.against`, or else in the latest
- * snapshot of the same directory. Mount points inside are followed; the store's own directory is left out.
+ * Imports a host directory, or a tar archive (plain or gzip), as a snapshot called `options.name`: files, directories,
+ * symlinks, hard links, extended attributes, modes, owners and times to the nanosecond; of a directory holes as well.
+ * Identical contents are stored once, and so are the blocks that a changed file has in common with its earlier version:
+ * in `options.against`, or else in the latest snapshot of the same directory. Mount points inside are followed; the
+ * store's own directory is left out.
  *
- * Errors: EEXIST (the name is taken) before anything is read; ENOENT, ENOTDIR, EACCES of the directory;
- * EACCES, EIO … of a file, named, unless `skipUnreadable`; ENOSPC; ECANCELED. After an error nothing of the
- * import stays.
+ * With `whiteouts` the tree is a layer, and what hides something of lower layers is stored as overlayfs has it, so
+ * that it can be a lower of a union. With `over` an archive is unpacked over that tree, and whiteouts remove.
+ *
+ * Errors: EEXIST (the name is taken) before anything is read; ENOENT, EACCES of the directory or
+ * archive, ENOTDIR of what is neither;
+ * EACCES, EIO … of a file, named, unless `skipUnreadable`; EINVAL of an archive that is damaged, ends early, or leads
+ * out of the tree; ENOTSUP of a layer whose files have their bytes elsewhere; ENOSPC; ECANCELED. After an error nothing
+ * of the import stays.
  */
 export async function importTree(
   target: StoreEngine,
-  hostDirectory: string,
+  hostPath: string,
   options: ImportOptions,
 ): Promise<ImportReport> {
   const started = performance.now();
-  const source = path.resolve(hostDirectory);
+  const source = path.resolve(hostPath);
   const sourcePath = Buffer.from(source, 'utf8');
   const { system } = target;
   const stat = onHost('scandir', sourcePath, () => system.statHost(sourcePath, true));
+  if (isFileMode(stat.mode)) return await importArchive(target, source, options, started);
   if (!isDirectoryMode(stat.mode)) throw new FsError('ENOTDIR', { syscall: 'scandir', path: source });
+  if (options.over !== undefined) {
+    const note = 'only an archive is unpacked over a tree: import it with --whiteouts, and fork --lower both';
+    throw new FsError('EINVAL', { syscall: 'import', path: source, note });
+  }
   onHost('scandir', sourcePath, () => system.readHostDirectory(sourcePath));
   const builder = target.buildLayer(options.name, source);
   let run: TreeImport;
@@ -46,6 +59,31 @@ export async function importTree(
     throw error;
   }
   return run.tally.report(options.name, source, performance.now() - started);
+}
+
+async function importArchive(
+  target: StoreEngine,
+  source: string,
+  { name, whiteouts, over, progress, signal }: ImportOptions,
+  started: number,
+): Promise<ImportReport> {
+  const bytes = await ByteStream.open(source);
+  try {
+    const builder = target.buildLayer(name, over ?? source, over);
+    // An archive over a tree is an image's layer; by itself it may be anything.
+    const form = whiteouts ?? (over === undefined ? 'none' : 'oci');
+    const run = new ArchiveImport(target.system, builder, bytes, { whiteouts: form, progress, signal });
+    try {
+      await run.all();
+      builder.finish();
+    } catch (error) {
+      giveUp(builder);
+      throw error;
+    }
+    return run.tally.report(name, source, performance.now() - started);
+  } finally {
+    await bytes.close();
+  }
 }
 
 /**

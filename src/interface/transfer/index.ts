@@ -1,5 +1,5 @@
 /**
- * transfer: whole trees between the host and a store: `importTree` makes a snapshot of a host directory,
+ * transfer: whole trees between the host and a store: `importTree` makes a snapshot of a host directory or an archive,
  * `exportTree` writes a tree to a host directory or a tar archive. It also hashes content, so that what is in
  * the store already is not stored again.
  *
@@ -33,3 +33,4 @@ export type { ImportNote, ImportNoteKind, ImportProgress, ImportReport } from '.
 export { Pacing } from './pacing.ts';
 export type { ImportOptions } from './tree-import.ts';
 export { type TreeItem, TreeReader } from './tree-walk.ts';
+export type { WhiteoutForm } from './whiteouts.ts';

@@ -4,10 +4,12 @@
  * several at a time.
  */
 import { FsError, type Ino, type Name } from '../../base/index.ts';
+import { isMarkedWhiteout, isWhiteoutDevice } from '../../layer/index.ts';
 import type { Run } from '../../meta/index.ts';
 import type { EarlierVersion, LayerBuilder } from '../../store/index.ts';
 import type { HostStat, System } from '../../sys/index.ts';
 import { ContentReader } from './file-content.ts';
+import { GONE, isFailureOf, UNREADABLE } from './host-failures.ts';
 import {
   isDirectoryMode,
   isFileMode,
@@ -24,6 +26,7 @@ import { type ImportProgress, ImportTally } from './import-report.ts';
 import { recordOf } from './inode-record.ts';
 import { Pacing } from './pacing.ts';
 import { type FileContent, NO_CONTENT } from './stored-content.ts';
+import { planWhiteouts, putWhiteouts, storedXattrs, type WhiteoutForm } from './whiteouts.ts';
 
 export interface ImportOptions {
   /** Name of the snapshot to make. */
@@ -32,6 +35,10 @@ export interface ImportOptions {
   readonly against?: string | undefined;
   /** Leaves out what cannot be read, with a note, instead of failing. */
   readonly skipUnreadable?: boolean | undefined;
+  /** How the tree, as a layer, says that something of a lower layer is gone; 'none' unless told. */
+  readonly whiteouts?: WhiteoutForm | undefined;
+  /** Of an archive: the snapshot or fork that it is unpacked over; the result is one tree. */
+  readonly over?: string | undefined;
   /** How many files may be waiting for the disk at once; 16 unless told. */
   readonly concurrency?: number | undefined;
   /** Told several times a second where the import stands. */
@@ -74,6 +81,10 @@ interface Place {
   readonly shown: string;
   readonly directory: Ino;
   readonly name: Name;
+  /** A whiteout of the same layer hides what lower layers have under the name. */
+  readonly isOpaque: boolean;
+  /** An empty file here may be a whiteout by its attribute. */
+  readonly mayBeWhiteout: boolean;
   /** The same directory in the earlier version of the tree. */
   readonly earlierDirectory: Ino | undefined;
 }
@@ -89,6 +100,7 @@ export class TreeImport {
   private readonly linked = new Map<string, LinkedInode | 'left out'>();
   private readonly inFlight = new Set<Promise<void>>();
   private readonly concurrency: number;
+  private readonly whiteouts: WhiteoutForm;
   private failure: unknown;
   private readonly pacing = new Pacing(() => this.showProgress());
   private current = '';
@@ -107,10 +119,11 @@ export class TreeImport {
     this.reader = new ContentReader(system, builder, earlier);
     this.storeStat = system.statHost(Buffer.from(storeDirectory, 'utf8'), true);
     this.concurrency = Math.max(1, options.concurrency ?? CONCURRENCY);
+    this.whiteouts = options.whiteouts ?? 'none';
   }
 
   async all(root: Buffer, stat: HostStat): Promise<void> {
-    await this.directory(root, '', this.builder.root, this.builder.root, stat, this.earlier?.root);
+    await this.directory(root, '', this.builder.root, this.builder.root, stat, this.earlier?.root, false);
     await this.settle();
     this.throwFailure();
     this.storeLinked();
@@ -153,18 +166,23 @@ export class TreeImport {
     parent: Ino,
     stat: HostStat,
     earlierDirectory: Ino | undefined,
+    isOpaque: boolean,
   ): Promise<boolean> {
-    let names: Name[];
-    let xattrs: Map<string, Buffer>;
+    let found: Name[];
+    let hostXattrs: Map<string, Buffer>;
     try {
-      names = onHost('scandir', hostPath, () => this.sortedNames(hostPath));
-      xattrs = onHost('llistxattr', hostPath, () => this.system.readHostXattrs(hostPath));
+      found = onHost('scandir', hostPath, () => this.sortedNames(hostPath));
+      hostXattrs = onHost('llistxattr', hostPath, () => this.system.readHostXattrs(hostPath));
     } catch (error) {
       if (shown === '' || !this.isLeftOut(error, hostPath)) throw error;
       this.tally.unreadable(shown, error);
       return false;
     }
     this.current = shown;
+    const plan = planWhiteouts(this.whiteouts, found, hostXattrs, shown);
+    const { names, mayHaveMarked: mayBeWhiteout } = plan;
+    const xattrs = plan.xattrs(isOpaque);
+    this.tally.whiteouts += putWhiteouts(this.builder, ino, plan.hidden, stat);
     let subdirectories = 0;
     for (const name of names) {
       const place: Place = {
@@ -175,6 +193,8 @@ export class TreeImport {
             : `${shown}/${showHost(Buffer.from(name, 'latin1'))}`,
         directory: ino,
         name,
+        isOpaque: plan.replaced.has(name),
+        mayBeWhiteout,
         earlierDirectory,
       };
       if (await this.entry(place)) subdirectories++;
@@ -227,10 +247,19 @@ export class TreeImport {
       return false;
     }
     if (isDirectoryMode(stat.mode)) return this.subdirectory(place, stat);
+    if (place.mayBeWhiteout && this.isMarkedWhiteout(place, stat)) {
+      this.tally.whiteouts += putWhiteouts(this.builder, place.directory, [place.name], stat);
+      return false;
+    }
     if (stat.nlink > 1) return this.linkedEntry(place, stat).then(() => false);
     if (isFileMode(stat.mode)) this.singleFile(place, stat);
     else this.withoutContent(place, stat);
     return false;
+  }
+
+  private isMarkedWhiteout(place: Place, stat: HostStat): boolean {
+    const read = (): Map<string, Buffer> => this.system.readHostXattrs(place.hostPath);
+    return stat.size === 0 && isMarkedWhiteout(stat, onHost('llistxattr', place.hostPath, read));
   }
 
   /** Notes what went away, or cannot be read and may be left out; throws everything else. */
@@ -250,9 +279,9 @@ export class TreeImport {
       return false;
     }
     const ino = this.builder.newIno();
+    const { hostPath, shown, directory, isOpaque } = place;
     const earlier = this.earlier?.directory(place.earlierDirectory, place.name);
-    if (!(await this.directory(place.hostPath, place.shown, ino, place.directory, stat, earlier)))
-      return false;
+    if (!(await this.directory(hostPath, shown, ino, directory, stat, earlier, isOpaque))) return false;
     this.builder.putDentry(place.directory, place.name, ino, kindOfMode(stat.mode));
     return true;
   }
@@ -283,15 +312,7 @@ export class TreeImport {
     const { directory: parent } = place;
     this.storeInode(ino, { ino, stat, content, hasXattrs, target: '', names: 1, parent });
     this.storeParts(ino, content, xattrs);
-    this.count(content);
-  }
-
-  private count(content: FileContent): void {
-    this.tally.files++;
-    this.tally.apparentBytes += content.sizeBytes;
-    this.tally.storedBytes += content.storedBytes;
-    this.tally.sharedBytes += content.sharedBytes;
-    this.tally.clonedBytes += content.clonedBytes;
+    this.tally.count(content);
   }
 
   private storeParts(ino: Ino, content: FileContent, xattrs: Map<string, Buffer>): void {
@@ -357,7 +378,7 @@ export class TreeImport {
   private verify(place: Place, attempted: Attempt, lengthRead: number): boolean {
     const xattrs = onHost('llistxattr', place.hostPath, () => this.system.readHostXattrs(place.hostPath));
     const after = onHost('lstat', place.hostPath, () => this.system.statHost(place.hostPath, false));
-    attempted.taken = { stat: attempted.stat, xattrs };
+    attempted.taken = { stat: attempted.stat, xattrs: storedXattrs(this.whiteouts, xattrs, place.shown) };
     if (lengthRead === attempted.stat.size && isUnchanged(attempted.stat, after)) return true;
     if (!attempted.isLast) return false;
     this.tally.note(
@@ -411,17 +432,15 @@ export class TreeImport {
           'latin1',
         );
       }
-      xattrs = onHost('llistxattr', place.hostPath, () => this.system.readHostXattrs(place.hostPath));
+      const read = (): Map<string, Buffer> => this.system.readHostXattrs(place.hostPath);
+      xattrs = storedXattrs(this.whiteouts, onHost('llistxattr', place.hostPath, read), place.shown);
     } catch (error) {
       this.noteGone(place, error);
       return undefined;
     }
-    if (isSymlinkMode(stat.mode)) {
-      this.tally.symlinks++;
-    } else {
-      this.tally.specials++;
-      this.tally.note('special', place.shown, `recorded as a ${wordOfMode(stat.mode)}: it has no content`);
-    }
+    if (isSymlinkMode(stat.mode)) this.tally.symlinks++;
+    else if (this.whiteouts !== 'none' && isWhiteoutDevice(stat)) this.tally.whiteouts++;
+    else this.tally.special(place.shown, wordOfMode(stat.mode));
     const ino = this.builder.newIno();
     if (xattrs.size > 0) this.builder.putXattrs(ino, xattrs);
     const hasXattrs = xattrs.size > 0;
@@ -456,7 +475,7 @@ export class TreeImport {
     const { stat, content, xattrs } = taken;
     const ino = this.builder.newIno();
     this.storeParts(ino, content, xattrs);
-    this.count(content);
+    this.tally.count(content);
     const hasXattrs = xattrs.size > 0;
     return { ino, stat, content, hasXattrs, target: '', names: 1, parent: place.directory };
   }
@@ -477,16 +496,3 @@ interface Attempt {
   /** Set once the file has been looked at after reading. */
   taken: Omit<Taken, 'content'> | undefined;
 }
-
-/**
- * Whether an error is about this host file: one of the store's own files, or without a path, is the store's.
- */
-function isFailureOf(error: unknown, hostPath: Buffer): error is FsError {
-  return error instanceof FsError && error.path === showHost(hostPath);
-}
-
-/** What `skipUnreadable` forgives: the file's own failures, not the store's. */
-const UNREADABLE: ReadonlySet<string> = new Set(['EACCES', 'EPERM', 'EIO', 'ENODEV', 'ESTALE']);
-
-/** What opening or reading says of a file that went away or was replaced by something else. */
-const GONE: ReadonlySet<string> = new Set(['ENOENT', 'ELOOP', 'ENXIO']);

@@ -1,7 +1,8 @@
-/** `ramet import`: a host directory becomes a snapshot. */
+/** `ramet import`: a host directory or an archive becomes a snapshot. */
+import { statSync } from 'node:fs';
 import path from 'node:path';
-import { type Command, InvalidArgumentError } from 'commander';
-import { type ImportReport, importTree } from '../../transfer/index.ts';
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import { type ImportReport, importTree, type WhiteoutForm } from '../../transfer/index.ts';
 import { examples } from '../examples.ts';
 import { counted, formatBytes, printable, writeJson, writeLine } from '../output.ts';
 import { startProgress } from '../progress.ts';
@@ -12,6 +13,8 @@ interface ImportFlags {
   readonly against?: string;
   readonly skipUnreadable?: boolean;
   readonly concurrency?: number;
+  readonly whiteouts?: WhiteoutForm;
+  readonly over?: string;
 }
 
 /** Notes shown to people; the JSON report has them all. */
@@ -20,25 +23,45 @@ const SHOWN_NOTES_MAX = 20;
 export function register(program: Command): void {
   program
     .command('import')
-    .description('import a host directory as a snapshot')
-    .argument('<directory>', 'the directory to import')
-    .option('--name <name>', 'name of the snapshot (else the name of the directory)')
+    .description('import a host directory, or a tar archive, as a snapshot')
+    .argument('<source>', 'the directory, or the archive: a tar, plain or compressed with gzip')
+    .option('--name <name>', 'name of the snapshot (else the name of the directory or archive)')
+    .addOption(
+      new Option(
+        '--whiteouts <form>',
+        'how the source, as a layer, says what it hides of lower layers',
+      ).choices(['oci', 'overlay', 'none']),
+    )
     .option('--against <tree>', 'share blocks with this tree (else the last snapshot of the same directory)')
+    .option('--over <tree>', 'unpack the archive over this tree: whiteouts (oci unless told) remove from it')
     .option('--skip-unreadable', 'leave out files that cannot be read, with a note, instead of failing')
     .option('--concurrency <count>', 'files that may wait for the disk at once', wholeNumber)
-    .addHelpText('after', examples('ramet import ./repo', 'ramet import ./repo --name base --json'))
-    .action((directory: string, flags: ImportFlags, command: Command) =>
+    .addHelpText(
+      'after',
+      examples(
+        'ramet import ./repo',
+        'ramet import ./repo --name base --json',
+        'ramet import layer1.tar.gz --name image-1',
+        'ramet import layer2.tar.gz --over image-1 --name image-2',
+        'ramet import ./upper --whiteouts overlay --name changes',
+      ),
+    )
+    .action((source: string, flags: ImportFlags, command: Command) =>
       withSession(command, async ({ engine, isJson }) => {
-        const name = flags.name ?? path.basename(path.resolve(directory));
+        const { over } = flags;
+        if (over !== undefined) namingTree(over, () => engine.info(over));
         if (flags.against !== undefined) namingTree(flags.against, () => engine.info(flags.against!));
+        const name = flags.name ?? nameOf(source);
         const progress = startProgress('importing', isJson);
         let report: ImportReport;
         try {
-          report = await importTree(engine, directory, {
+          report = await importTree(engine, source, {
             name,
             against: flags.against,
             skipUnreadable: flags.skipUnreadable,
             concurrency: flags.concurrency,
+            whiteouts: flags.whiteouts,
+            over,
             progress: progress.update,
           });
         } catch (error) {
@@ -50,6 +73,13 @@ export function register(program: Command): void {
         else await tell(report);
       }),
     );
+}
+
+/** A directory's own name, an archive's without what says that it is one. */
+function nameOf(source: string): string {
+  const name = path.basename(path.resolve(source));
+  const isArchive = statSync(source, { throwIfNoEntry: false })?.isFile() === true;
+  return isArchive ? name.replace(/\.(?:tar|tar\.gz|tgz)$/i, '') : name;
 }
 
 function wholeNumber(text: string): number {
@@ -70,6 +100,7 @@ async function tell(report: ImportReport): Promise<void> {
     `stored ${formatBytes(report.storedBytes)}, ` +
       `found ${formatBytes(report.sharedBytes)} in the store already`,
   );
+  if (report.whiteouts > 0) await writeLine(counted(report.whiteouts, 'whiteout'));
   for (const note of report.notes.slice(0, SHOWN_NOTES_MAX)) {
     await writeLine(`note: ${printable(note.path)}: ${printable(note.message)}`);
   }

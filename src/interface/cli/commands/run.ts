@@ -2,7 +2,7 @@
 import { statSync } from 'node:fs';
 import path from 'node:path';
 import type { Command } from 'commander';
-import type { TreeInfo } from '../../../store/index.ts';
+import { type TreeInfo, uppermostOf } from '../../../store/index.ts';
 import type { IoMode } from '../../fuse/index.ts';
 import { OwnerClient } from '../../owner/index.ts';
 import { examples } from '../examples.ts';
@@ -86,9 +86,11 @@ export function importedFrom(name: string, trees: readonly TreeInfo[]): string |
   let tree = trees.find((candidate) => candidate.name === name);
   while (tree !== undefined) {
     const { source, id } = tree;
-    // A name has no slash, the path of an import begins with one.
-    if (source.startsWith('/')) return source;
-    tree = trees.find((candidate) => candidate.name === source && candidate.id < id);
+    // A name has no slash, the path of an import begins with one. Of a union the uppermost lower says where.
+    if (source.startsWith('/') && isDirectory(source)) return source;
+    const first = uppermostOf(source);
+    if (first.startsWith('/')) return first;
+    tree = trees.find((candidate) => candidate.name === first && candidate.id < id);
   }
   return undefined;
 }

@@ -1,0 +1,77 @@
+/** A frozen layer and all below it, read as the one tree that they are together. */
+import type { Ino, LayerId, Name } from '../base/index.ts';
+import type { DentryRecord, InodeRecord, NamedDentry, Run } from '../meta/index.ts';
+import { holderOf } from './holder.ts';
+import { LayerChain } from './layer-chain.ts';
+import { recordNow } from './live-inodes.ts';
+import type { Lower } from './lower.ts';
+
+export class LowerTree extends LayerChain {
+  readonly root: Ino;
+
+  /** `layers` are uppermost first. */
+  constructor(layers: readonly Lower[], root: Ino) {
+    super(layers);
+    this.root = root;
+  }
+
+  /** The record of a living inode. Where a layer recorded only attributes of a host file, its size is that of now. */
+  override record(ino: Ino): InodeRecord | undefined {
+    const record = super.record(ino);
+    const { live } = this;
+    if (record === undefined || live === undefined || record.extentLayer !== live.id) return record;
+    const file = this.recorded(ino) === undefined ? undefined : live.hostFile(ino);
+    return file === undefined ? record : recordNow(record, file);
+  }
+
+  entry(directory: Ino, name: Name): DentryRecord | undefined {
+    for (const layer of this.lowers) {
+      const dentry = layer.dentry(directory, name);
+      if (dentry !== undefined) return dentry.ino === 0 ? undefined : dentry;
+    }
+    return undefined;
+  }
+
+  /** All names of a directory; in byte order where one layer has them all. */
+  names(directory: Ino): readonly NamedDentry[] {
+    const having = this.lowers.filter((layer) => layer.mayHave(directory));
+    if (having.length === 1) return having[0]!.list(directory).filter(({ dentry }) => dentry.ino !== 0);
+    const merged = new Map<Name, NamedDentry>();
+    for (let index = having.length - 1; index >= 0; index--) {
+      for (const named of having[index]!.list(directory)) {
+        if (named.dentry.ino === 0) merged.delete(named.name);
+        else merged.set(named.name, named);
+      }
+    }
+    return [...merged.values()];
+  }
+
+  /** The layer that has the file's extents; 0 for none. */
+  extentLayer(ino: Ino, record: InodeRecord): LayerId | 0 {
+    return holderOf(this.lowers, ino, 'extentLayer', record.extentLayer);
+  }
+
+  /** A file's runs; none for one that is all hole. */
+  runs(ino: Ino, record: InodeRecord): readonly Run[] {
+    const holder = this.extentLayer(ino, record);
+    return this.lowers.find(({ id }) => id === holder)?.runs(ino, record.size) ?? [];
+  }
+
+  /** The numbers under which the tree has the extents that a layer has of an inode; mostly the same or none. */
+  shownAs(layer: LayerId, ino: Ino): Ino[] {
+    const base = this.lowers[this.lowers.length - 1];
+    const numbers = base?.shownAs?.(layer, ino).filter((number) => this.hasExtents(number, base.id)) ?? [];
+    const isOwn = this.lowers.some(({ id }) => id === layer) && this.hasExtents(ino, layer);
+    return isOwn ? [ino, ...numbers] : numbers;
+  }
+
+  private hasExtents(ino: Ino, layer: LayerId): boolean {
+    const record = this.record(ino);
+    return record !== undefined && this.extentLayer(ino, record) === layer;
+  }
+
+  xattrs(ino: Ino, record: InodeRecord): ReadonlyMap<string, Buffer> {
+    const holder = holderOf(this.lowers, ino, 'xattrLayer', record.xattrLayer);
+    return this.lowers.find(({ id }) => id === holder)?.xattrs(ino) ?? new Map();
+  }
+}

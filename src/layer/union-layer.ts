@@ -1,0 +1,423 @@
+/**
+ * Several trees stacked into one, as a layer that is computed: what the kernel's overlayfs shows of its lower layers
+ * (Documentation/filesystems/overlayfs.rst). docs/unions.md has the rules in words.
+ *
+ * A name is looked for in the components from the uppermost down. A file is the first one found. Directories of one
+ * name are one directory, down to the first component that has a file or a whiteout there, or an opaque directory.
+ * Whiteouts and the marks of an overlay are not shown. What a component's own layers have removed is simply not in it.
+ *
+ * A directory's number and attributes are those of its uppermost part. Where a directory is can be found out from its
+ * number alone (`climb`), so what is remembered of directories may be forgotten at any time.
+ */
+import { FsError, type Ino, type LayerId, type Name } from '../base/index.ts';
+import type { DentryRecord, InodeRecord, NamedDentry, Run } from '../meta/index.ts';
+import { isDerived } from './derived-numbers.ts';
+import { kindOfMode, S_IFCHR, S_IFDIR, S_IFMT, S_IFREG } from './inode.ts';
+import type { DerivedLower, HostFile } from './lower.ts';
+import type { LowerTree } from './lower-tree.ts';
+import {
+  isMarkedWhiteout,
+  isWhiteoutDevice,
+  NO_MARKS,
+  type OverlayMarks,
+  overlayMarks,
+  shownXattrs,
+} from './overlay-marks.ts';
+import { decodeUnionOrigin, encodeUnionOrigin, UnionNumbers, type UnionPart } from './union-numbers.ts';
+
+const DT_DIR = kindOfMode(S_IFDIR);
+const DT_CHR = kindOfMode(S_IFCHR);
+const DT_REG = kindOfMode(S_IFREG);
+/** Directories that are remembered, at some 200 bytes each. */
+const DIRECTORIES_MAX = 65_536;
+
+/** A component's directory that is merged into one of the union. */
+interface DirectoryPart extends UnionPart {
+  /** Empty files in it may be whiteouts by an attribute. */
+  readonly hasMarkedWhiteouts: boolean;
+}
+
+interface UnionDirectory {
+  readonly ino: Ino;
+  /** Where it is; undefined for the root. */
+  readonly place: { readonly directory: UnionDirectory; readonly name: Name } | undefined;
+  /** Uppermost first; undefined until they are needed, and always where components change. */
+  parts: readonly DirectoryPart[] | undefined;
+}
+
+/** What a component has under a name. */
+type Met =
+  | { readonly is: 'hidden' }
+  | { readonly is: 'file'; readonly dentry: DentryRecord }
+  | { readonly is: 'directory'; readonly dentry: DentryRecord; readonly marks: OverlayMarks };
+
+export class UnionLayer implements DerivedLower {
+  readonly id: LayerId;
+  readonly isBase = true;
+  readonly isLive: boolean;
+  readonly rootIno: Ino;
+  readonly components: readonly LowerTree[];
+  private readonly numbers: UnionNumbers;
+  private readonly root: UnionDirectory;
+  private readonly directories = new Map<Ino, UnionDirectory>();
+  private isWalked = false;
+
+  /** `stored` is what the table of origins has for a number of this layer. */
+  constructor(id: LayerId, components: readonly LowerTree[], stored: (ino: Ino) => Uint8Array | undefined) {
+    this.id = id;
+    this.components = components;
+    this.isLive = components.some(({ live }) => live !== undefined);
+    this.numbers = new UnionNumbers(stored);
+    this.rootIno = this.numbers.numberOf(0, components[0]!.root);
+    this.root = { ino: this.rootIno, place: undefined, parts: undefined };
+    this.directories.set(this.rootIno, this.root);
+  }
+
+  mayHave(ino: Ino): boolean {
+    return isDerived(ino);
+  }
+
+  // Inodes.
+
+  inode(ino: Ino): InodeRecord | undefined {
+    const part = this.partBehind(ino);
+    const record = part === undefined ? undefined : this.recordOf(part);
+    if (part === undefined || record === undefined) return undefined;
+    this.requireWhole(part, record);
+    return this.shownRecord(ino, record);
+  }
+
+  /** What a component says of an inode, as the union says it. */
+  private shownRecord(ino: Ino, record: InodeRecord): InodeRecord | undefined {
+    const isDirectory = kindOfMode(record.mode) === DT_DIR;
+    const directory = isDirectory ? this.directory(ino) : undefined;
+    if (isDirectory && directory === undefined) return undefined;
+    return {
+      ...record,
+      nlink: directory === undefined ? record.nlink : this.linksOf(directory),
+      extentLayer: record.extentLayer === 0 ? 0 : this.id,
+      xattrLayer: record.xattrLayer === 0 ? 0 : this.id,
+      // Of others 0: it is known in which directory of its component a file was named last, not where that shows.
+      parent: directory === undefined ? (0 as Ino) : (directory.place?.directory.ino ?? this.rootIno),
+    };
+  }
+
+  private recordOf({ component, ino }: UnionPart): InodeRecord | undefined {
+    return this.components[component]?.record(ino);
+  }
+
+  /** ENOTSUP for a file that has its bytes in a layer that is not part of it. */
+  private requireWhole({ component, ino }: UnionPart, record: InodeRecord): void {
+    if (record.xattrLayer === 0 || (record.mode & S_IFMT) !== S_IFREG) return;
+    if (!this.marksOf(component, ino, record).isMetacopy) return;
+    const note =
+      'a lower has the mark `overlay.metacopy` on this file: its bytes are in another layer. ' +
+      'Import that layer with metacopy=off, or the mounted overlay itself';
+    throw new FsError('ENOTSUP', { note });
+  }
+
+  private marksOf(component: number, ino: Ino, record: InodeRecord): OverlayMarks {
+    return record.xattrLayer === 0 ? NO_MARKS : overlayMarks(this.components[component]!.xattrs(ino, record));
+  }
+
+  /**
+   * Two, and the subdirectories of all parts: never less than there are, so that removing them cannot go below. More
+   * where two parts have one of the same name; to know that, every stat would have to list the directory.
+   */
+  private linksOf(directory: UnionDirectory): number {
+    let links = 2;
+    for (const part of this.partsOf(directory)) links += Math.max(0, (this.recordOf(part)?.nlink ?? 2) - 2);
+    return links;
+  }
+
+  runs(ino: Ino): readonly Run[] {
+    const part = this.partBehind(ino);
+    const record = part === undefined ? undefined : this.recordOf(part);
+    return part === undefined || record === undefined
+      ? []
+      : this.components[part.component]!.runs(part.ino, record);
+  }
+
+  xattrs(ino: Ino): Map<string, Buffer> | undefined {
+    const part = this.partBehind(ino);
+    const record = part === undefined ? undefined : this.recordOf(part);
+    if (part === undefined || record === undefined) return undefined;
+    return shownXattrs(this.components[part.component]!.xattrs(part.ino, record));
+  }
+
+  // Names.
+
+  dentry(directory: Ino, name: Name): DentryRecord | undefined {
+    const above = this.directory(directory);
+    if (above === undefined) return undefined;
+    for (const part of this.partsOf(above)) {
+      const met = this.meet(part, name);
+      if (met === undefined) continue;
+      return met.is === 'hidden' ? undefined : this.shown(above, name, part.component, met.dentry);
+    }
+    return undefined;
+  }
+
+  list(directory: Ino): NamedDentry[] {
+    const above = this.directory(directory);
+    if (above === undefined) return [];
+    const parts = this.partsOf(above);
+    const names = new Map<Name, DentryRecord | undefined>();
+    for (const part of parts) {
+      for (const { name, dentry } of this.components[part.component]!.names(part.ino)) {
+        if (names.has(name)) continue;
+        const isHidden = this.isHidden(part, dentry);
+        names.set(name, isHidden ? undefined : this.shown(above, name, part.component, dentry));
+      }
+    }
+    const shown: NamedDentry[] = [];
+    for (const [name, dentry] of names) if (dentry !== undefined) shown.push({ name, dentry });
+    return parts.length === 1 ? shown : shown.sort((a, b) => (a.name < b.name ? -1 : 1));
+  }
+
+  names(directory: Ino): Name[] {
+    return this.list(directory).map(({ name }) => name);
+  }
+
+  /** The union's own entry for what a component has; where a directory was met is remembered. */
+  private shown(
+    directory: UnionDirectory,
+    name: Name,
+    component: number,
+    { ino, kind }: DentryRecord,
+  ): DentryRecord {
+    const number = this.numbers.numberOf(component, ino);
+    if (kind === DT_DIR) this.remember({ ino: number, place: { directory, name }, parts: undefined });
+    return { ino: number, kind };
+  }
+
+  private remember(directory: UnionDirectory): UnionDirectory {
+    const known = this.directories.get(directory.ino);
+    if (known !== undefined && !this.isLive) return known;
+    if (this.directories.size >= DIRECTORIES_MAX) {
+      this.directories.clear();
+      this.directories.set(this.rootIno, this.root);
+    }
+    if (directory.ino !== this.rootIno) this.directories.set(directory.ino, directory);
+    return directory;
+  }
+
+  private meet(part: DirectoryPart, name: Name): Met | undefined {
+    const dentry = this.components[part.component]!.entry(part.ino, name);
+    if (dentry === undefined) return undefined;
+    if (this.isHidden(part, dentry)) return { is: 'hidden' };
+    if (dentry.kind !== DT_DIR) return { is: 'file', dentry };
+    const record = this.components[part.component]!.record(dentry.ino);
+    return record === undefined
+      ? undefined
+      : { is: 'directory', dentry, marks: this.marksOf(part.component, dentry.ino, record) };
+  }
+
+  /** Whether what a component's directory has under a name is a whiteout. */
+  private isHidden({ component, hasMarkedWhiteouts }: DirectoryPart, { ino, kind }: DentryRecord): boolean {
+    if (kind !== DT_CHR && !(hasMarkedWhiteouts && kind === DT_REG)) return false;
+    const chain = this.components[component]!;
+    const record = chain.record(ino);
+    if (record === undefined) return false;
+    return (
+      isWhiteoutDevice(record) || (hasMarkedWhiteouts && isMarkedWhiteout(record, chain.xattrs(ino, record)))
+    );
+  }
+
+  // Merging.
+
+  private partsOf(directory: UnionDirectory): readonly DirectoryPart[] {
+    if (directory.parts !== undefined) return directory.parts;
+    const { place } = directory;
+    const parts =
+      place === undefined ? this.rootParts() : this.merge(this.partsOf(place.directory), place.name);
+    if (!this.isLive) directory.parts = parts;
+    return parts;
+  }
+
+  private rootParts(): DirectoryPart[] {
+    const parts: DirectoryPart[] = [];
+    for (let component = 0; component < this.components.length; component++) {
+      const ino = this.components[component]!.root;
+      const record = this.components[component]!.record(ino);
+      if (record === undefined) continue;
+      const marks = this.marksOf(component, ino, record);
+      parts.push({ component, ino, hasMarkedWhiteouts: marks.hasMarkedWhiteouts });
+      if (marks.isOpaque) break;
+    }
+    return parts;
+  }
+
+  /** The directories that are one, given those that they lie in. */
+  private merge(above: readonly DirectoryPart[], name: Name): DirectoryPart[] {
+    const parts: DirectoryPart[] = [];
+    let wanted = name;
+    for (const at of above) {
+      const met = this.meet(at, wanted);
+      if (met === undefined) continue;
+      if (met.is !== 'directory') break;
+      parts.push(partOf(at.component, met));
+      const { isOpaque, redirect } = met.marks;
+      if (isOpaque) break;
+      if (redirect?.startsWith('/') === true) {
+        this.follow(redirect, at.component + 1, parts);
+        break;
+      }
+      // A relative redirect is another name in the same directory.
+      if (redirect !== undefined) wanted = redirect as Name; // What the kernel wrote is a name.
+    }
+    return parts;
+  }
+
+  /** Adds the directories that components have at a path, which a redirect of a higher one names. */
+  private follow(path: string, from: number, parts: DirectoryPart[]): void {
+    let names = path.split('/').filter((part) => part !== '') as Name[]; // Parts of a path.
+    for (let component = from; component < this.components.length; component++) {
+      const met = this.meetPath(component, names);
+      if (met === undefined) continue;
+      if (met.is !== 'directory') return;
+      parts.push(partOf(component, met));
+      const { isOpaque, redirect } = met.marks;
+      if (isOpaque) return;
+      if (redirect?.startsWith('/') === true)
+        names = redirect.split('/').filter((part) => part !== '') as Name[];
+      else if (redirect !== undefined) names = [...names.slice(0, -1), redirect as Name]; // As in `merge`.
+    }
+  }
+
+  private meetPath(component: number, names: readonly Name[]): Met | undefined {
+    const { root } = this.components[component]!;
+    let at: DirectoryPart = { component, ino: root, hasMarkedWhiteouts: false };
+    let met: Met | undefined;
+    for (const name of names) {
+      if (met !== undefined) {
+        if (met.is !== 'directory') return { is: 'hidden' };
+        at = partOf(component, met);
+      }
+      met = this.meet(at, name);
+      if (met === undefined) return undefined;
+    }
+    return met;
+  }
+
+  // Finding directories by number.
+
+  private directory(ino: Ino): UnionDirectory | undefined {
+    const part = this.partBehind(ino);
+    if (part === undefined) return undefined;
+    const known = this.directories.get(ino);
+    // Where a component changes another directory may have come to its place.
+    if (known !== undefined && (!this.isLive || this.withPart(known, part.component, part.ino) !== undefined))
+      return known;
+    const found = this.climb(part);
+    if (found?.ino === ino) return found;
+    // It may lie where a redirect has put it.
+    this.walk();
+    return this.directories.get(ino);
+  }
+
+  /** What a number stands for. One that is not packed and not known is met by looking at everything. */
+  private partBehind(ino: Ino): UnionPart | undefined {
+    const known = this.numbers.partOf(ino);
+    if (known !== undefined || !isDerived(ino)) return known;
+    this.walk();
+    return this.numbers.partOf(ino);
+  }
+
+  /** Meets every inode, once in the life of this object. */
+  private walk(): void {
+    if (this.isWalked || this.isLive) return;
+    this.isWalked = true;
+    for (const _ino of this.shownInodes());
+  }
+
+  /** The directory of the union that a component's directory is a part of, by the names on its way up. */
+  private climb({ component, ino }: UnionPart): UnionDirectory | undefined {
+    const chain = this.components[component];
+    if (chain === undefined) return undefined;
+    if (ino === chain.root) return this.withPart(this.root, component, ino);
+    const record = chain.record(ino);
+    if (record === undefined || kindOfMode(record.mode) !== DT_DIR) return undefined;
+    const above = this.climb({ component, ino: record.parent });
+    const named = above && chain.names(record.parent).find(({ dentry }) => dentry.ino === ino);
+    if (above === undefined || named === undefined) return undefined;
+    const dentry = this.dentry(above.ino, named.name);
+    const found = dentry?.kind === DT_DIR ? this.directories.get(dentry.ino) : undefined;
+    return found && this.withPart(found, component, ino);
+  }
+
+  private withPart(directory: UnionDirectory, component: number, ino: Ino): UnionDirectory | undefined {
+    const has = this.partsOf(directory).some((part) => part.component === component && part.ino === ino);
+    return has ? directory : undefined;
+  }
+
+  /** Every inode that has a name here, once. */
+  *shownInodes(): Generator<Ino> {
+    const seen = new Set<Ino>();
+    const left = [this.root];
+    yield this.rootIno;
+    for (let next = left.pop(); next !== undefined; next = left.pop()) {
+      for (const { name, dentry } of this.list(next.ino)) {
+        if (seen.has(dentry.ino)) continue;
+        seen.add(dentry.ino);
+        yield dentry.ino;
+        if (dentry.kind !== DT_DIR) continue;
+        left.push(this.remember({ ino: dentry.ino, place: { directory: next, name }, parts: undefined }));
+      }
+    }
+  }
+
+  /** The record of every inode that has a name here, also of those that nothing can be done with (`requireWhole`). */
+  *shownRecords(): Generator<[Ino, InodeRecord]> {
+    for (const ino of this.shownInodes()) {
+      const part = this.partBehind(ino);
+      const record = part && this.recordOf(part);
+      const shown = record && this.shownRecord(ino, record);
+      if (shown !== undefined) yield [ino, shown];
+    }
+  }
+
+  /** Also of files that a higher component hides. */
+  shownAs(layer: LayerId, ino: Ino): Ino[] {
+    return this.components.flatMap((tree, component) =>
+      tree.shownAs(layer, ino).map((number) => this.numbers.numberOf(component, number)),
+    );
+  }
+
+  // What the numbers of derived components stood for.
+
+  origin(ino: Ino): Uint8Array | undefined {
+    const part = this.numbers.isHashed(ino) ? this.partBehind(ino) : undefined;
+    if (part === undefined) return undefined;
+    return encodeUnionOrigin(part, this.components[part.component]?.derived?.origin(part.ino));
+  }
+
+  learn(ino: Ino, origin: Uint8Array): void {
+    const { part, inner } = decodeUnionOrigin(origin);
+    this.numbers.learn(ino, part);
+    if (inner.length > 0) this.components[part.component]?.derived?.learn(part.ino, inner);
+  }
+
+  placeOf(ino: Ino): { readonly directory: Ino; readonly name: Name } | undefined {
+    const place = this.directories.get(ino)?.place;
+    if (place !== undefined) return { directory: place.directory.ino, name: place.name };
+    const part = this.partBehind(ino);
+    const there = part && this.components[part.component]?.derived?.placeOf(part.ino);
+    const above = there && this.climb({ component: part.component, ino: there.directory });
+    return above && { directory: above.ino, name: there.name };
+  }
+
+  hostFile(ino: Ino): HostFile | undefined {
+    const part = this.partBehind(ino);
+    const live = part && this.components[part.component]?.live;
+    return live && this.recordOf(part)?.extentLayer === live.id ? live.hostFile(part.ino) : undefined;
+  }
+
+  close(): void {
+    for (const { lowers } of this.components) for (const layer of lowers) layer.close?.();
+  }
+}
+
+function partOf(component: number, { dentry, marks }: Extract<Met, { is: 'directory' }>): DirectoryPart {
+  return { component, ino: dentry.ino, hasMarkedWhiteouts: marks.hasMarkedWhiteouts };
+}
