@@ -21,7 +21,7 @@ import {
 } from '../base/index.ts';
 import { type BlobSpace, EXTERNAL_BLOB_FIRST, type ExternalState } from '../blob/index.ts';
 import type { DentryRecord, HostSource, InodeRecord, MetaTables, NamedDentry, Run } from '../meta/index.ts';
-import type { HostStat, System } from '../sys/index.ts';
+import type { HostEntry, HostStat, System } from '../sys/index.ts';
 import { isDerived } from './derived-numbers.ts';
 import { HostDirectories } from './host-directories.ts';
 import { type HostPlace, HostPlaces, isIdentity } from './host-places.ts';
@@ -64,7 +64,7 @@ export class HostLayer implements DerivedLower {
     this.tables = tables;
     this.blobs = blobs;
     this.storeDirectory = storeDirectory;
-    this.places = new HostPlaces(source);
+    this.places = new HostPlaces(source, (ino) => tables.origins.get(id, ino));
     this.directories = new HostDirectories(system, source, this.places);
   }
 
@@ -77,16 +77,8 @@ export class HostLayer implements DerivedLower {
     return isDerived(ino);
   }
 
-  /** Where the file was last; undefined for a number that stands for nothing known. */
-  private place(ino: Ino): HostPlace | undefined {
-    const place = this.places.get(ino);
-    if (place !== undefined) return place;
-    const origin = this.tables.origins.get(this.id, ino);
-    return origin === undefined ? undefined : this.places.learn(ino, origin);
-  }
-
   origin(ino: Ino): Uint8Array | undefined {
-    const place = this.place(ino);
+    const place = this.places.get(ino);
     return place === undefined ? undefined : this.places.encode(place);
   }
 
@@ -132,7 +124,14 @@ export class HostLayer implements DerivedLower {
   names(directory: Ino): Name[] {
     const fd = this.openDirectory(directory);
     if (fd === undefined) return [];
-    const entries = this.system.readHostDirectory(Buffer.from(`/proc/self/fd/${fd}`));
+    let entries: HostEntry[];
+    try {
+      entries = this.system.readHostDirectory(Buffer.from(`/proc/self/fd/${fd}`));
+    } catch (error) {
+      // Removed while it is held open.
+      if (isMissing(error)) return [];
+      throw error;
+    }
     const store = this.storeStat();
     const names: Name[] = [];
     for (const { name, ino } of entries) {
@@ -143,7 +142,7 @@ export class HostLayer implements DerivedLower {
   }
 
   private openDirectory(ino: Ino): number | undefined {
-    const place = this.place(ino);
+    const place = this.places.get(ino);
     return place === undefined ? undefined : this.directories.open(ino, place);
   }
 
@@ -165,6 +164,11 @@ export class HostLayer implements DerivedLower {
 
   // Inodes.
 
+  /** What the last lookup saw is not what the next caller wants to know. */
+  forgetSeen(): void {
+    this.seenStat = undefined;
+  }
+
   inode(ino: Ino): InodeRecord | undefined {
     if (!isDerived(ino)) return undefined;
     if (this.seenIno === ino && this.seenStat !== undefined) {
@@ -172,7 +176,7 @@ export class HostLayer implements DerivedLower {
       this.seenStat = undefined;
       return this.recordOf(stat, this.places.get(ino)!);
     }
-    const place = this.place(ino);
+    const place = this.places.get(ino);
     if (place === undefined) return undefined;
     const stat = this.statOf(ino, place);
     return stat === undefined ? undefined : this.recordOf(stat, place);
@@ -183,6 +187,8 @@ export class HostLayer implements DerivedLower {
     if (ino === this.places.root) return this.system.statFile(this.directories.root());
     const stat = this.statPath(place);
     if (stat !== undefined && isIdentity(place, stat, this.directories.devOf(stat))) return stat;
+    // A directory that is held open is not looked into any more: it may have left the tree.
+    this.directories.forget(ino);
     const open = place.blob === 0 ? undefined : this.blobs.externals.statOpen(place.blob as BlobId);
     if (open === undefined || !isIdentity(place, open, this.directories.devOf(open))) return undefined;
     return { ...open, nlink: Math.max(1, open.nlink) };
@@ -248,7 +254,7 @@ export class HostLayer implements DerivedLower {
   }
 
   xattrs(ino: Ino): Map<string, Buffer> | undefined {
-    const place = this.place(ino);
+    const place = this.places.get(ino);
     if (place === undefined) return undefined;
     try {
       if (ino === this.places.root) {
@@ -265,7 +271,7 @@ export class HostLayer implements DerivedLower {
 
   /** All of the file as one run: where it has holes is the host's business, until it is copied up. */
   runs(ino: Ino, sizeBytes: number): readonly Run[] {
-    const place = this.place(ino);
+    const place = this.places.get(ino);
     if (place === undefined || sizeBytes === 0) return [];
     if (place.blob === 0) place.blob = this.blobs.externals.follow(() => this.openFile(place));
     return [
@@ -285,13 +291,19 @@ export class HostLayer implements DerivedLower {
       if ((this.system.statFile(fd).mode & S_IFMT) === S_IFREG) return fd;
       this.system.close(fd);
     } catch (error) {
-      if (!isMissing(error)) throw error;
+      if (!isMissing(error)) throw this.named(error, place);
     }
     throw new FsError('ESTALE', { note: `the host file '${this.directories.shown(place)}' is gone` });
   }
 
+  /** Who reads the message has asked for a file of the fork: which file of the host it was is not to be guessed. */
+  private named(error: unknown, place: { readonly path: string }): unknown {
+    if (!isFsError(error) || error.note !== undefined) return error;
+    return new FsError(error.code, { note: `of the host file '${this.directories.shown(place)}'` });
+  }
+
   hostFile(ino: Ino): HostFile | undefined {
-    const place = this.place(ino);
+    const place = this.places.get(ino);
     if (place === undefined) return undefined;
     return {
       isPinned: this.source.isPinned,
@@ -308,8 +320,12 @@ export class HostLayer implements DerivedLower {
   }
 
   /** Opens the host file that a recorded blob stands for, whatever it is now. Errors of the host. */
-  openRecorded({ path }: ExternalState): number {
-    return this.directories.openFile(path, O_RDONLY | O_NONBLOCK);
+  openRecorded(state: ExternalState): number {
+    try {
+      return this.directories.openFile(state.path, O_RDONLY | O_NONBLOCK);
+    } catch (error) {
+      throw this.named(error, state);
+    }
   }
 
   /** Whoever is at the place now: nothing but attributes was changed above. */

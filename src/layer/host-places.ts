@@ -12,6 +12,7 @@ import type { ExternalState } from '../blob/index.ts';
 import type { HostSource } from '../meta/index.ts';
 import type { HostStat } from '../sys/index.ts';
 import { derivedIno, nextDerivedIno } from './derived-numbers.ts';
+import { S_IFDIR, S_IFMT } from './inode.ts';
 
 /** One file of a host tree. */
 export interface HostPlace {
@@ -19,7 +20,7 @@ export interface HostPlace {
   readonly hostIno: number;
   readonly birthSeconds: number;
   readonly birthNanoseconds: number;
-  /** 0 on the filesystem of the tree's root; else another st_dev (a btrfs subvolume). */
+  /** 0 on the filesystem of the tree's root; else another st_dev (a btrfs subvolume), or what stands for a mount point. */
   readonly dev: number;
   /** The directory it was last seen in, 0 where that is not known, and its path from the root of the tree. */
   parent: Ino | 0;
@@ -28,6 +29,8 @@ export interface HostPlace {
   isMountPoint: boolean;
   /** The number of the followed blob that stands for its bytes, once they were asked for. */
   blob: number;
+  /** A layer above has recorded something of it, under the path that it has here. */
+  isAnchored: boolean;
   /** The recorded blob that stands for its bytes as they once were. */
   recorded: { readonly blob: BlobId; readonly state: ExternalState } | undefined;
 }
@@ -39,8 +42,11 @@ export class HostPlaces {
   private readonly salt: bigint;
   private readonly places = new Map<Ino, HostPlace>();
   private readonly identity = Buffer.alloc(IDENTITY_BYTES);
+  /** What was stored of a number that was not met yet: its origin. */
+  private readonly stored: (ino: Ino) => Uint8Array | undefined;
 
-  constructor(source: HostSource) {
+  constructor(source: HostSource, stored: (ino: Ino) => Uint8Array | undefined = () => undefined) {
+    this.stored = stored;
     const { ino, birth } = source;
     this.writeIdentity(ino, birth?.seconds ?? 0, birth?.nanoseconds ?? 0, 0);
     this.salt = checksum64(this.identity);
@@ -54,30 +60,38 @@ export class HostPlaces {
       path: '',
       isMountPoint: false,
       blob: 0,
+      isAnchored: false,
       recorded: undefined,
     });
   }
 
+  /** Where the file was last; undefined for a number that stands for nothing known. */
   get(ino: Ino): HostPlace | undefined {
-    return this.places.get(ino);
+    const place = this.places.get(ino);
+    if (place !== undefined) return place;
+    const origin = this.stored(ino);
+    return origin === undefined ? undefined : this.learn(ino, origin);
   }
 
   values(): Iterable<HostPlace> {
     return this.places.values();
   }
 
-  /** The number of a file that was just seen under a name; where it is now is noted. */
+  /**
+   * The number of a file that was just seen under a name; where it is now is noted. One of which a layer above has
+   * recorded something stays where that was: moved by the host it is another file, with a number of its own.
+   */
   meet(stat: HostStat, dev: number, parent: Ino, name: Name): Ino {
     const { ino: hostIno, btime, isMountPoint } = stat;
     const birthSeconds = btime?.seconds ?? 0;
     const birthNanoseconds = btime?.nanoseconds ?? 0;
     this.writeIdentity(hostIno, birthSeconds, birthNanoseconds, dev);
+    const above = this.places.get(parent)?.path ?? '';
     let ino = derivedIno(this.identity, this.salt);
     for (;;) {
-      const place = this.places.get(ino);
+      const place = this.get(ino);
       if (place === undefined) break;
-      if (isIdentity(place, stat, dev)) {
-        const above = this.places.get(parent)?.path ?? '';
+      if (isIdentity(place, stat, dev) && !isElsewhere(place, stat, above, name)) {
         if (place.parent !== parent || !isPathOf(place.path, above, name)) {
           place.parent = parent;
           place.path = joined(above, name);
@@ -87,7 +101,7 @@ export class HostPlaces {
       }
       ino = nextDerivedIno(ino);
     }
-    const path = joined(this.places.get(parent)?.path ?? '', name);
+    const path = joined(above, name);
     this.places.set(ino, {
       hostIno,
       birthSeconds,
@@ -97,13 +111,16 @@ export class HostPlaces {
       path,
       isMountPoint,
       blob: 0,
+      isAnchored: false,
       recorded: undefined,
     });
     return ino;
   }
 
-  /** What finds a file again; docs/format.md, "Origins". */
-  encode({ hostIno, birthSeconds, birthNanoseconds, dev, path }: HostPlace): Uint8Array {
+  /** What finds a file again, of which something is recorded from here on; docs/format.md, "Origins". */
+  encode(place: HostPlace): Uint8Array {
+    const { hostIno, birthSeconds, birthNanoseconds, dev, path } = place;
+    place.isAnchored = true;
     const writer = new ByteWriter(64);
     writer.varint(hostIno).i64(birthSeconds).u32(birthNanoseconds).varint(dev).byteString(path);
     return writer.take();
@@ -112,7 +129,10 @@ export class HostPlaces {
   /** Takes in what `encode` said of a number, unless something is known of it that was seen since. DecodeError. */
   learn(ino: Ino, origin: Uint8Array): HostPlace {
     const known = this.places.get(ino);
-    if (known !== undefined) return known;
+    if (known !== undefined) {
+      known.isAnchored = true;
+      return known;
+    }
     const reader = new ByteReader(Buffer.from(origin));
     const hostIno = reader.varint();
     const birthSeconds = reader.i64();
@@ -129,6 +149,7 @@ export class HostPlaces {
       path,
       isMountPoint: false,
       blob: 0,
+      isAnchored: true,
       recorded: undefined,
     };
     this.places.set(ino, place);
@@ -151,6 +172,12 @@ export function isIdentity(place: HostPlace, { ino, btime }: HostStat, dev: numb
     place.birthNanoseconds === (btime?.nanoseconds ?? 0) &&
     place.dev === dev
   );
+}
+
+/** Whether a file that has one name only is no longer where something was recorded of it. */
+function isElsewhere(place: HostPlace, { mode, nlink }: HostStat, above: string, name: string): boolean {
+  const hasOneName = nlink < 2 || (mode & S_IFMT) === S_IFDIR;
+  return place.isAnchored && hasOneName && !isPathOf(place.path, above, name);
 }
 
 function joined(above: string, name: string): string {

@@ -135,10 +135,11 @@ export class LayerStack implements PhysicalSpace, CachedTree {
     return this.inode(this.rootIno);
   }
 
-  /** The inode of a number. ESTALE when no layer has it. */
-  inode(ino: Ino): Inode {
+  /** The inode of a number. ESTALE when no layer has it. `isLookedUp`: a lookup has given the number just now. */
+  inode(ino: Ino, isLookedUp = false): Inode {
+    if (!isLookedUp) this.chain.derived?.forgetSeen();
     const known = this.inodes.get(ino);
-    if (known !== undefined) this.refresh(known);
+    if (known !== undefined) this.refreshNow(known);
     const inode = known ?? this.readInode(ino);
     if (inode === undefined || inode.isDead) throw new FsError('ESTALE', { note: `no inode ${ino}` });
     return inode;
@@ -146,7 +147,11 @@ export class LayerStack implements PhysicalSpace, CachedTree {
 
   /** Before an inode is used that was found some time ago: a live layer may say something else of it now. ESTALE. */
   refresh(inode: Inode): void {
-    const { live } = this.chain;
+    this.chain.derived?.forgetSeen();
+    this.refreshNow(inode);
+  }
+
+  private refreshNow(inode: Inode, { live } = this.chain): void {
     if (live !== undefined && isDerived(inode.ino) && !inode.isDead && !this.isReplaying)
       refresh(live, inode);
   }
@@ -157,7 +162,7 @@ export class LayerStack implements PhysicalSpace, CachedTree {
     if (record === undefined || record.mode === 0) return undefined;
     const inode = new Inode(ino, record);
     inode.isUnrecorded = recorded === undefined;
-    if (recorded !== undefined) this.refresh(inode);
+    if (recorded !== undefined) this.refreshNow(inode);
     this.inodes.set(ino, inode);
     return inode;
   }

@@ -116,9 +116,11 @@ function refreshBytes(live: DerivedLower, inode: Inode): void {
   try {
     stat = file.stat();
   } catch (error) {
-    // The attributes are the fork's own and still there; a read will say that the bytes are not.
-    if (isFsError(error, 'ESTALE')) return;
-    throw error;
+    if (!isFsError(error, 'ESTALE')) throw error;
+    // The attributes are the fork's own and still there; a read will say that the bytes are not. Whoever has the file
+    // open goes on reading what it was.
+    if (inode.openCount === 0) file.forget();
+    return;
   }
   const { record } = inode;
   const { seconds: mtimeSeconds, nanoseconds: mtimeNanoseconds } = stat.mtime;
