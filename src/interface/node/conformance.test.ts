@@ -1,5 +1,8 @@
-/** The conformance suite that node:fs passes, on forks: an empty one, a fork of forks, and one with a user's rights. */
-import { mkdtempSync, rmSync } from 'node:fs';
+/**
+ * The conformance suite that node:fs passes, on forks: an empty one, a fork of forks, one with a user's rights, and those
+ * that stand on a directory of the host, where the directory of each case is the host's.
+ */
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after } from 'node:test';
@@ -20,7 +23,7 @@ after(async () => {
 /** The user whose rights the third subject has. */
 const USER = { uid: 1000, gid: 1000, groups: [1000] };
 
-function factoryOf(name: string, tree: Tree, isUnprivileged: boolean): SubjectFactory {
+function factoryOf(name: string, tree: Tree, isUnprivileged: boolean, hostRoot?: string): SubjectFactory {
   const { fileSystem } = tree;
   const fs = createNodeFs(fileSystem);
   const features: SubjectFeatures = {
@@ -37,7 +40,8 @@ function factoryOf(name: string, tree: Tree, isUnprivileged: boolean): SubjectFa
     create(): FsSubject {
       fileSystem.credentials = undefined;
       const root = `/case-${count++}`;
-      fs.mkdirSync(root);
+      if (hostRoot === undefined) fs.mkdirSync(root);
+      else mkdirSync(hostRoot + root, { recursive: true });
       if (isUnprivileged) {
         fs.chownSync(root, USER.uid, USER.gid);
         fileSystem.credentials = USER;
@@ -66,3 +70,17 @@ function forkOfForks(): Tree {
 runConformance(factoryOf('an empty fork', engine.createEmpty('empty'), false));
 runConformance(factoryOf('a fork of forks', forkOfForks(), false));
 runConformance(factoryOf('a fork with the rights of a user', engine.createEmpty('user'), true));
+
+const hostRoot = join(directory, 'repo');
+mkdirSync(hostRoot);
+const overHost = engine.forkHost(hostRoot, 'over-host', false);
+engine.snapshot('over-host', 'snapshot');
+runConformance(factoryOf('a fork over a host tree', overHost, false, hostRoot));
+const forkOfHost = engine.fork('over-host', 'fork-of-host');
+runConformance(factoryOf('a fork of a fork over a host tree', forkOfHost, false, hostRoot));
+const forkOfSnapshot = engine.fork('snapshot', 'fork-of-snapshot');
+runConformance(factoryOf('a fork of a snapshot over a host tree', forkOfSnapshot, false, hostRoot));
+const pinned = engine.forkHost(hostRoot, 'pinned', true);
+runConformance(
+  factoryOf('a pinned fork over a host tree, with the rights of a user', pinned, true, hostRoot),
+);
