@@ -206,8 +206,8 @@ export class HostLayer implements DerivedLower {
     }
   }
 
-  private withPath<T>(place: HostPlace, use: (fd: number) => T): T {
-    const fd = this.directories.openFile(place.path, O_PATH);
+  private withPath<T>({ path }: { readonly path: string }, use: (fd: number) => T): T {
+    const fd = this.directories.openFile(path, O_PATH);
     try {
       return use(fd);
     } finally {
@@ -248,9 +248,13 @@ export class HostLayer implements DerivedLower {
 
   /** Calls with a path that leads through the open directory of the file, as /proc has it. */
   private byName<T>(place: HostPlace, call: (path: Buffer) => T): T {
+    const callIn = (directory: number): T =>
+      call(Buffer.concat([Buffer.from(`/proc/self/fd/${directory}/`), nameToBytes(lastName(place.path))]));
     const above = place.parent === 0 ? undefined : this.openDirectory(place.parent);
-    if (above === undefined) return this.withPath(place, (fd) => call(Buffer.from(`/proc/self/fd/${fd}`)));
-    return call(Buffer.concat([Buffer.from(`/proc/self/fd/${above}/`), nameToBytes(lastName(place.path))]));
+    if (above !== undefined) return callIn(above);
+    const slash = place.path.lastIndexOf('/');
+    if (slash < 0) return callIn(this.directories.root());
+    return this.withPath({ path: place.path.slice(0, slash) }, callIn);
   }
 
   xattrs(ino: Ino): Map<string, Buffer> | undefined {

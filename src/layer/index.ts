@@ -16,6 +16,7 @@ export { isMountOfRamet } from './host-directories.ts';
 export { HostLayer, type HostLayerParts } from './host-layer.ts';
 export * from './inode.ts';
 export * from './layer-stack.ts';
+export { type Loan, lend } from './live-inodes.ts';
 export * from './lower.ts';
 export * from './recovery.ts';
 export * from './revival.ts';

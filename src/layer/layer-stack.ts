@@ -111,8 +111,6 @@ export class LayerStack implements PhysicalSpace, CachedTree {
     this.chain = new LayerChain(lowers);
   }
 
-  // Physical space, as mapping needs it.
-
   /** During a replay blocks are not counted: the counts are made from the tables when the blob is opened. */
   get activeId(): BlobId | 0 {
     return this.isReplaying ? 0 : (this.upper?.activeId ?? 0);
@@ -400,7 +398,8 @@ export class LayerStack implements PhysicalSpace, CachedTree {
     for (let index = 0; index < batch.inodes.length; index++) {
       const inode = batch.inodes[index]!;
       const draft = batch.drafts[index]!;
-      if (inode.mapping !== undefined) draft.blocks = inode.mapping.extents.blockCount;
+      const isHosts = draft.extentLayer === this.chain.live?.id;
+      if (inode.mapping !== undefined && !isHosts) draft.blocks = inode.mapping.extents.blockCount;
       inode.record = draft;
       inode.isUnrecorded = false;
       this.inodes.set(inode.ino, inode);

@@ -13,7 +13,7 @@ import {
   type Name,
 } from '../base/index.ts';
 import { type ActiveBlob, isExternal } from '../blob/index.ts';
-import type { Run } from '../extent/index.ts';
+import { ExtentMap, type Run } from '../extent/index.ts';
 import { type Mapping, TO_THE_END } from '../mapping/index.ts';
 import type { InodeRecord } from '../meta/index.ts';
 import type { HostStat, System } from '../sys/index.ts';
@@ -31,6 +31,13 @@ export interface LiveStack {
   activeBlob(): ActiveBlob;
   begin(): Batch;
   commit(batch: Batch): void;
+}
+
+/** A stack whose files lend what they have. */
+export interface LendingStack extends LiveStack {
+  readonly chain: { readonly live: DerivedLower | undefined };
+  refresh(inode: Inode): void;
+  mappingOf(inode: Inode): Mapping;
 }
 
 /** A host file with more pieces of data than this is taken for one without holes. */
@@ -180,11 +187,61 @@ export function copyUpBytes(stack: LiveStack, live: DerivedLower, inode: Inode, 
   }
 }
 
+/** What a file lends to one of another tree: `release`, where there is one, is called when that has taken it, or has failed to. */
+export interface Loan {
+  readonly extents: ExtentMap;
+  readonly release: (() => void) | undefined;
+}
+
+/**
+ * The extents that a file of a tree which nobody can write shares with a file of `target`. What of them is the host's is
+ * named, or copied into `target` where the layer is pinned, or with `mustTake`. ESTALE, ENOSPC, EBUSY.
+ */
+export function lend(stack: LendingStack, inode: Inode, target: LiveStack, mustTake: boolean): Loan {
+  stack.refresh(inode);
+  const { live } = stack.chain;
+  const mapping = stack.mappingOf(inode);
+  const isHosts = live !== undefined && inode.record.extentLayer === live.id;
+  const file = isHosts ? live.hostFile(inode.ino) : undefined;
+  if (file !== undefined && !file.isPinned && !mustTake) return lendByName(stack, inode, file);
+  const named = [...mapping.extents].filter(({ blob }) => isExternal(blob));
+  if (named.length === 0 || (file === undefined && !mustTake))
+    return { extents: mapping.extents, release: undefined };
+  const active = target.activeBlob();
+  const runs = copyNamed(active, mapping, named);
+  const others = [...mapping.extents].filter(({ blob }) => !isExternal(blob));
+  const all = [...others, ...runs].sort((a, b) => a.logical - b.logical);
+  return { extents: ExtentMap.fromRuns(all), release: () => giveBack(active, runs) };
+}
+
+function lendByName(stack: LiveStack, inode: Inode, file: HostFile): Loan {
+  const { fd, state } = file.open();
+  try {
+    if (state.sizeBytes !== inode.record.size) throw beingWritten();
+    const runs = nameBytes(stack, fd, file.record(state), state.sizeBytes);
+    return { extents: ExtentMap.fromRuns(runs), release: undefined };
+  } finally {
+    stack.system.close(fd);
+  }
+}
+
+function beingWritten(): FsError {
+  return new FsError('EBUSY', { note: 'the host file is being written to while it is copied: try again' });
+}
+
 /** Makes the upper layer's own what the file has of host files that were copied up by name before. */
 export function takeNamedBytes(stack: LiveStack, inode: Inode, mapping: Mapping): void {
   const named = [...mapping.extents].filter(({ blob }) => isExternal(blob));
   if (named.length === 0) return;
-  const active = stack.activeBlob();
+  const runs = copyNamed(stack.activeBlob(), mapping, named);
+  const batch = stack.begin();
+  batch.setRuns(inode, runs);
+  batch.change(inode);
+  stack.commit(batch);
+}
+
+/** Copies these runs of the file into the blob. The new runs come with their references. */
+function copyNamed(active: ActiveBlob, mapping: Mapping, named: readonly Run[]): Run[] {
   const runs: Run[] = [];
   const piece = Buffer.alloc(COPY_BLOCKS * BLOCK_SIZE);
   try {
@@ -201,10 +258,7 @@ export function takeNamedBytes(stack: LiveStack, inode: Inode, mapping: Mapping)
     giveBack(active, runs);
     throw error;
   }
-  const batch = stack.begin();
-  batch.setRuns(inode, runs);
-  batch.change(inode);
-  stack.commit(batch);
+  return runs;
 }
 
 function nameBytes(stack: LiveStack, fd: number, blob: BlobId, sizeBytes: number): Run[] {
@@ -259,9 +313,7 @@ function takeBytes(stack: LiveStack, fd: number, file: HostFile): Run[] {
     if (isSame) return runs;
     giveBack(active, runs);
     file.forget();
-    if (attempt === COPY_ATTEMPTS) {
-      throw new FsError('EBUSY', { note: 'the host file is being written to while it is copied: try again' });
-    }
+    if (attempt === COPY_ATTEMPTS) throw beingWritten();
   }
 }
 

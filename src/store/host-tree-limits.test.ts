@@ -18,6 +18,7 @@ import {
 } from '../../testing/host-tree.ts';
 import { nativeOnly } from '../../testing/native-only.ts';
 import { patternBytes, problemsOf, writeFile } from '../../testing/shared-store.ts';
+import { CrashedError, createSystem, FaultySystem } from '../sys/index.ts';
 import { StoreEngine, type Tree } from './index.ts';
 
 const CHILD = fileURLToPath(new URL('../../testing/host-tree-child.js', import.meta.url));
@@ -344,6 +345,94 @@ describe('odd names and files of a host tree', { skip: nativeOnly }, () => {
     assert.deepEqual(problemsOf(host.engine), []);
     assert.deepEqual(fingerprint(host.scratch), before);
   });
+});
+
+describe('what a fork reads of a host tree after it was opened anew', { skip: nativeOnly }, () => {
+  test('extended attributes and targets of files of which other things were recorded', async (context) => {
+    const host = await HostTree.create(context);
+    for (const name of ['file', 'directory/file']) host.write(name);
+    for (const name of ['link', 'directory/link']) fs.symlinkSync('file', host.at(name));
+    const { system } = host.engine;
+    for (const name of ['file', 'directory/file', 'directory']) {
+      system.writeHostXattr(Buffer.from(host.at(name)), 'user.name', Buffer.from(name));
+    }
+    const tree = host.fork();
+    for (const name of ['/file', '/directory/file']) writeFile(tree, name, Buffer.from('x'));
+    for (const name of ['/link', '/directory/link']) tree.fileSystem.chown(name, 5, 6, false);
+    tree.close();
+    await host.reopenStore();
+    const { fileSystem } = host.engine.openTree('fork');
+    for (const name of ['file', 'directory/file', 'directory']) {
+      assert.deepEqual(fileSystem.getXattr(`/${name}`, 'user.name', false), Buffer.from(name));
+    }
+    for (const name of ['/link', '/directory/link']) assert.equal(fileSystem.readLink(name), 'file');
+  });
+
+  test('after the death of its process: what was recorded of files of the host', async (context) => {
+    const system = new FaultySystem(createSystem());
+    const host = await HostTree.create(context, { system });
+    host.write('file');
+    host.write('directory/inner');
+    const { fileSystem } = host.fork();
+    fileSystem.chmod('/file', 0o600, true);
+    fileSystem.setXattr('/directory', 'user.own', Buffer.from('own'), 0, true);
+    system.crash();
+    await host.engine.close().catch((error: unknown) => assert.ok(error instanceof CrashedError));
+    await host.engine.tables.close();
+    // Replayed while the directory is not there, which is needed for none of it.
+    fs.renameSync(host.root, `${host.scratch}/away`);
+    host.engine = await StoreEngine.open(host.storeDirectory);
+    const tree = host.engine.openTree('fork');
+    assert.equal(stat(tree, '/file').mode, 0o100600);
+    assert.equal(stat(tree, '/file').size, hostBytes.length);
+    assert.equal(contentOf(tree, '/file'), 'ESTALE');
+    fs.renameSync(`${host.scratch}/away`, host.root);
+    assert.deepEqual(contentOf(tree, '/file'), hostBytes);
+    assert.equal(stat(tree, '/file').mode, 0o100600);
+    assert.equal(stat(tree, '/file').blocks, 32, 'of 512 bytes');
+    assert.deepEqual(tree.fileSystem.getXattr('/directory', 'user.own', true), Buffer.from('own'));
+    assert.deepEqual(contentOf(tree, '/directory/inner'), hostBytes);
+    tree.close();
+    assert.deepEqual(problemsOf(host.engine), []);
+  });
+
+  test('attributes that were changed do not fill the holes of a file', async (context) => {
+    const host = await HostTree.create(context);
+    host.write('sparse', '');
+    fs.truncateSync(host.at('sparse'), 100 * BLOCK);
+    const tree = host.fork();
+    contentOf(tree, '/sparse');
+    tree.fileSystem.chmod('/sparse', 0o600, true);
+    assert.equal(stat(tree, '/sparse').blocks, 0);
+  });
+});
+
+describe('files that another tree shares', { skip: nativeOnly }, () => {
+  for (const isPinned of [false, true]) {
+    test(`of a snapshot over a host tree, ${isPinned ? 'pinned' : 'not pinned'}`, async (context) => {
+      const host = await HostTree.create(context);
+      host.write('file');
+      host.fork('fork', isPinned).close();
+      host.engine.snapshot('fork', 'snapshot');
+      const source = host.engine.openTree('snapshot').fileSystem;
+      const target = host.engine.createEmpty('target');
+      const from = source.open('/file', 0, 0);
+      const to = target.fileSystem.open('/file', fs.constants.O_RDWR | fs.constants.O_CREAT, 0o644);
+      target.fileSystem.reflink(from, to, source);
+      assert.deepEqual(contentOf(target, '/file'), hostBytes);
+      // While it is mapped nothing of the host comes into it.
+      const view = target.fileSystem.map(to);
+      target.fileSystem.reflinkRange(from, BLOCK, BLOCK, to, 0, source);
+      assert.deepEqual(Buffer.from(view.bytes.subarray(0, BLOCK)), hostBytes.subarray(BLOCK, 2 * BLOCK));
+      view.close();
+      host.write('file', 'changed');
+      const later = target.fileSystem.open('/later', fs.constants.O_RDWR | fs.constants.O_CREAT, 0o644);
+      target.fileSystem.reflink(source.open('/file', 0, 0), later, source);
+      assert.deepEqual(contentOf(target, '/later'), Buffer.from('changed'));
+      target.close();
+      assert.deepEqual(problemsOf(host.engine), []);
+    });
+  }
 });
 
 describe('large and sparse files of a host tree', { skip: nativeOnly }, () => {

@@ -1,7 +1,7 @@
 /** Bytes of open files: read(2), write(2), truncate(2), fallocate(2), lseek(2) for data and holes, reflinks, maps. */
 import { assert, BLOCK_SIZE, type BlobId, type BlockIndex, blocksFor, FsError } from '../base/index.ts';
 import type { Run } from '../extent/index.ts';
-import { type Inode, takeBack } from '../layer/index.ts';
+import { type Inode, type LayerStack, type Loan, lend, takeBack } from '../layer/index.ts';
 import { asOutOfMappings, TO_THE_END, type View } from '../mapping/index.ts';
 import { noteAccess } from './attributes.ts';
 import { type TreeContext, touchChanged, touchModified } from './context.ts';
@@ -273,8 +273,17 @@ export function reflinkRange(
  * into a file that is mapped must not be a host file's, which a view cannot show.
  */
 function takeOver(context: TreeContext, sourceContext: TreeContext, from: Inode, to: Inode): void {
-  sourceContext.stack.copyUp(from, to.mapping?.isMapped === true);
+  const { stack } = sourceContext;
+  if (stack.upper === undefined) stack.refresh(from);
+  else stack.copyUp(from, to.mapping?.isMapped === true);
   context.stack.copyUp(to);
+}
+
+/** A snapshot takes nothing over: it lends what it has. */
+function loanOf({ stack }: TreeContext, sourceContext: TreeContext, from: Inode, to: Inode): Loan {
+  const source = sourceContext.stack;
+  if (source.upper === undefined) return lend(source, from, stack, to.mapping?.isMapped === true);
+  return { extents: source.mappingOf(from).extents, release: undefined };
 }
 
 /** The hole that a whole file's content gives way to. */
@@ -295,36 +304,71 @@ function shareRange(
   bytes: number,
   isWhole: boolean,
 ): void {
-  const { stack } = context;
-  // Blocks are counted by tree and numbered by store: a file taken for another tree's would be shared uncounted.
-  if (sourceContext.stack.tables !== stack.tables || sourceContext.stack.inodes.get(from.ino) !== from) {
-    throw new FsError('EXDEV', { note: 'the source is no file of that tree, or one of another store' });
+  requireFileOf(sourceContext, from, context);
+  const loan = loanOf(context, sourceContext, from, to);
+  try {
+    const shift = (targetPosition - sourcePosition) / BLOCK_SIZE;
+    const runs = sharedRuns(
+      loan,
+      sourceContext.stack,
+      context.stack,
+      sourcePosition / BLOCK_SIZE,
+      blocksFor(bytes),
+    );
+    const moved = runs.map((run) => ({ ...run, logical: (run.logical + shift) as BlockIndex }));
+    shareRuns(context, to, isWhole ? [EVERYTHING, ...moved] : moved, targetPosition + bytes, isWhole);
+  } finally {
+    loan.release?.();
   }
-  const batch = stack.begin();
-  const first = sourcePosition / BLOCK_SIZE;
-  const shift = targetPosition / BLOCK_SIZE - first;
-  const runs: Run[] = isWhole ? [EVERYTHING] : [];
-  const foreign = sourceContext.stack === stack ? 0 : sourceContext.stack.activeId;
+}
+
+/** Blocks are counted by tree and numbered by store: a file taken for another tree's would be shared uncounted. */
+function requireFileOf({ stack }: TreeContext, from: Inode, target: TreeContext): void {
+  if (stack.tables === target.stack.tables && stack.inodes.get(from.ino) === from) return;
+  throw new FsError('EXDEV', { note: 'the source is no file of that tree, or one of another store' });
+}
+
+/** The pieces of `count` blocks from `first`, which may be named in the target's tree from here on. */
+function sharedRuns(
+  { extents }: Loan,
+  source: LayerStack,
+  target: LayerStack,
+  first: number,
+  count: number,
+): Run[] {
+  const runs: Run[] = [];
+  const foreign = source === target ? 0 : source.activeId;
   let isShareable = true;
-  sourceContext.stack
-    .mappingOf(from)
-    .extents.forEachPiece(first, first + blocksFor(bytes), (logical, count, blob, physical) => {
-      // Another tree's active blob is overwritten in place by its owner: nobody else may refer to it.
-      if (blob !== 0 && blob === foreign) isShareable = false;
-      runs.push({ logical: (logical + shift) as BlockIndex, count, blob, physical });
-    });
+  extents.forEachPiece(first, first + count, (logical, length, blob, physical) => {
+    // Another tree's active blob is overwritten in place by its owner: nobody else may refer to it.
+    if (blob !== 0 && blob === foreign) isShareable = false;
+    runs.push({ logical: logical as BlockIndex, count: length, blob, physical });
+  });
   if (!isShareable)
     throw new FsError('EXDEV', {
       note: 'the source has unfrozen blocks of another fork: copy it, or snapshot that fork',
     });
-  if (sourceContext.stack !== stack) takeBack(stack.tables, runs);
+  if (source !== target) takeBack(target.tables, runs);
+  return runs;
+}
+
+/** The file ends at `end`, where that is not before its end, or `isWhole`. */
+function shareRuns(
+  context: TreeContext,
+  to: Inode,
+  runs: readonly Run[],
+  end: number,
+  isWhole: boolean,
+): void {
+  const { stack } = context;
+  const batch = stack.begin();
   const draft = batch.change(to);
   dropPrivileges(context, batch, to, draft, false);
   const mapping = stack.mappingOf(to);
   mapping.maps.requireRoom(2 * runs.length);
   mapping.share(runs);
   batch.setRuns(to, runs);
-  draft.size = isWhole ? bytes : Math.max(draft.size, targetPosition + bytes);
+  draft.size = isWhole ? end : Math.max(draft.size, end);
   touchModified(draft, context.now());
   stack.commit(batch);
 }
