@@ -420,6 +420,7 @@ describe('files that another tree shares', { skip: nativeOnly }, () => {
       const to = target.fileSystem.open('/file', fs.constants.O_RDWR | fs.constants.O_CREAT, 0o644);
       target.fileSystem.reflink(from, to, source);
       assert.deepEqual(contentOf(target, '/file'), hostBytes);
+      assert.throws(() => source.map(from), /EROFS.*map it in a fork/);
       // While it is mapped nothing of the host comes into it.
       const view = target.fileSystem.map(to);
       target.fileSystem.reflinkRange(from, BLOCK, BLOCK, to, 0, source);

@@ -1,5 +1,13 @@
 /** Bytes of open files: read(2), write(2), truncate(2), fallocate(2), lseek(2) for data and holes, reflinks, maps. */
-import { assert, BLOCK_SIZE, type BlobId, type BlockIndex, blocksFor, FsError } from '../base/index.ts';
+import {
+  assert,
+  BLOCK_SIZE,
+  type BlobId,
+  type BlockIndex,
+  blocksFor,
+  FsError,
+  isFsError,
+} from '../base/index.ts';
 import type { Run } from '../extent/index.ts';
 import { type Inode, type LayerStack, type Loan, lend, takeBack } from '../layer/index.ts';
 import { asOutOfMappings, TO_THE_END, type View } from '../mapping/index.ts';
@@ -404,7 +412,14 @@ export function map(context: TreeContext, file: OpenFile, options: MapOptions = 
   const { stack } = context;
   if (!stack.system.canMap) throw new FsError('ENOTSUP', { note: 'this platform has no memory maps' });
   // A host file is never mapped: somebody may cut it, and a touch behind its end would end the process.
-  stack.copyUp(inode, true);
+  try {
+    stack.copyUp(inode, true);
+  } catch (error) {
+    if (!isFsError(error, 'EROFS')) throw error;
+    const note =
+      'its bytes lie in a host directory, and a snapshot takes none over: map it in a fork of this';
+    throw new FsError('EROFS', { note });
+  }
   const mapping = stack.mappingOf(inode);
   const { size } = inode.record;
   if (options.verify === true) mapping.verify(size);

@@ -11,14 +11,24 @@ import { isFsError } from '../../src/base/index.ts';
 import { exportTree } from '../../src/interface/transfer/index.ts';
 import type { StoreEngine, Tree } from '../../src/store/index.ts';
 import { fingerprint } from '../host-tree.ts';
-import { FIRST_TREE, type Operation, type Outcome } from './operation.ts';
+import {
+  describeBytes,
+  FIRST_TREE,
+  type Operation,
+  type Outcome,
+  succeeded,
+  type ViewOperation,
+} from './operation.ts';
 import { RametActor } from './ramet-actor.ts';
+import { readBytes } from './ramet-paths.ts';
 
 export class HostTreeActor extends RametActor {
   override readonly name = 'ramet over host trees';
   /** What the directories are to be at the end, by path. */
   readonly directories = new Map<string, readonly string[]>();
   private nextDirectory = 0;
+  /** Maps that were refused, and what reading them answers. */
+  private readonly unmappable = new Map<number, Outcome>();
   private readonly isPinned: boolean;
   private readonly hostScratch = mkdtempSync(join(tmpdir(), 'ramet-model-trees-'));
 
@@ -45,7 +55,7 @@ export class HostTreeActor extends RametActor {
   }
 
   override async apply(operation: Operation): Promise<Outcome> {
-    const outcome = await super.apply(operation);
+    const outcome = 'view' in operation ? await this.applyView(operation) : await super.apply(operation);
     // While a power cut may come nothing happens that the model does not know of.
     if (this.watched !== undefined) return outcome;
     if (operation.op === 'handOver') await this.rebase(operation.tree);
@@ -53,6 +63,18 @@ export class HostTreeActor extends RametActor {
       for (const [tree, owner] of [...this.owners]) if (owner === operation.process) await this.rebase(tree);
     }
     return outcome;
+  }
+
+  /** A file of a snapshot that has the host's bytes cannot be mapped: what its map would show never changes. */
+  private async applyView(operation: ViewOperation): Promise<Outcome> {
+    const known = this.unmappable.get(operation.view);
+    if (operation.op === 'readView' && known !== undefined) return known;
+    if (operation.op === 'closeView' && this.unmappable.delete(operation.view)) return succeeded();
+    const outcome = await super.apply(operation);
+    if (operation.op !== 'map' || outcome !== 'EROFS') return outcome;
+    const { fileSystem, file } = this.handles.get(operation.handle)!;
+    this.unmappable.set(operation.view, succeeded(describeBytes(readBytes(fileSystem, file, 1 << 24, 0))));
+    return succeeded();
   }
 
   /** The tree, which nobody has open, is put on a directory of its own. Snapshots stay on what they have. */

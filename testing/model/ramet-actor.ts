@@ -61,7 +61,7 @@ export class RametActor implements Actor {
   private operationsSinceMark = 0;
   private readonly processes: RametProcess[] = [];
   protected readonly owners = new Map<string, ProcessNumber>([[FIRST_TREE, FIRST_PROCESS]]);
-  private readonly handles = new Map<number, RametHandle>();
+  protected readonly handles = new Map<number, RametHandle>();
   private readonly views = new Map<number, RametView>();
   private fsckCount = 0;
 
