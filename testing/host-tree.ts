@@ -125,16 +125,20 @@ export function namesIn(tree: Tree, path = '/'): string[] {
   return tree.fileSystem.readDirectoryNames(path).sort();
 }
 
-/** Every path of a host directory with all that must not change: bytes, attributes, all times but the access time. */
-export function fingerprint(root: string): string[] {
+/**
+ * Every path of a host directory with all that must not change: attributes, all times but the access time, and, with
+ * `withBytes`, bytes, which moves that.
+ */
+export function fingerprint(root: string, withBytes = true): string[] {
   const lines: string[] = [];
   const visit = (path: Buffer): void => {
     const stat = fs.lstatSync(path, { bigint: true });
-    const content = stat.isFile()
-      ? fs.readFileSync(path).toString('base64')
-      : stat.isSymbolicLink()
-        ? fs.readlinkSync(path)
-        : '';
+    const content =
+      stat.isFile() && withBytes
+        ? fs.readFileSync(path).toString('base64')
+        : stat.isSymbolicLink()
+          ? fs.readlinkSync(path)
+          : '';
     const { ino, mode, uid, gid, nlink, size, mtimeNs, ctimeNs } = stat;
     lines.push(
       [path.toString('latin1'), ino, mode, uid, gid, nlink, size, mtimeNs, ctimeNs, content].join(' '),

@@ -5,6 +5,8 @@ import type { HostStat, System } from '../sys/index.ts';
 import { type HostPlace, type HostPlaces, isIdentity } from './host-places.ts';
 
 const DIRECTORIES_MAX = 256;
+const O_NONBLOCK = 0o4000;
+const O_NOATIME = 0o1000000;
 const O_PATH = 0o10000000;
 const O_DIRECTORY = 0o200000;
 const O_NOFOLLOW = 0o400000;
@@ -66,6 +68,16 @@ export class HostDirectories {
   /** Opens a file below the root by its path from there, through no symlink and no mount point. */
   openFile(path: string, flags: number): number {
     return this.system.openBeneath(this.root(), nameToBytes(path), flags | O_NOFOLLOW);
+  }
+
+  /** As `openFile`, for reading; what is read leaves no access time, where that is allowed (root, or the owner). */
+  openToRead(path: string): number {
+    try {
+      return this.openFile(path, O_NONBLOCK | O_NOATIME);
+    } catch (error) {
+      if (!isFsError(error, 'EPERM')) throw error;
+      return this.openFile(path, O_NONBLOCK);
+    }
   }
 
   /** As `HostPlace.dev` has it. A mount point is no file of the tree, also where one is mounted on it a second time. */

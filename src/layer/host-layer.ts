@@ -28,8 +28,6 @@ import { type HostPlace, HostPlaces, isIdentity } from './host-places.ts';
 import { kindOfMode, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from './inode.ts';
 import type { DerivedLower, HostFile } from './lower.ts';
 
-const O_RDONLY = 0;
-const O_NONBLOCK = 0o4000;
 const O_PATH = 0o10000000;
 const SECTORS_PER_BLOCK = 8;
 
@@ -291,7 +289,7 @@ export class HostLayer implements DerivedLower {
   /** Whatever regular file is at the place now. ESTALE when there is none. */
   private openFile(place: HostPlace): number {
     try {
-      const fd = this.directories.openFile(place.path, O_RDONLY | O_NONBLOCK);
+      const fd = this.directories.openToRead(place.path);
       if ((this.system.statFile(fd).mode & S_IFMT) === S_IFREG) return fd;
       this.system.close(fd);
     } catch (error) {
@@ -326,7 +324,7 @@ export class HostLayer implements DerivedLower {
   /** Opens the host file that a recorded blob stands for, whatever it is now. Errors of the host. */
   openRecorded(state: ExternalState): number {
     try {
-      return this.directories.openFile(state.path, O_RDONLY | O_NONBLOCK);
+      return this.directories.openToRead(state.path);
     } catch (error) {
       throw this.named(error, state);
     }

@@ -202,6 +202,18 @@ describe('what a host tree is not', { skip: nativeOnly }, () => {
     );
   });
 
+  test('reading leaves no access time on the host', async (context) => {
+    const host = await HostTree.create(context);
+    host.write('file');
+    fs.utimesSync(host.at('file'), 1000, 2000);
+    const tree = host.fork();
+    assert.deepEqual(contentOf(tree, '/file'), hostBytes);
+    assert.ok(stat(tree, '/file').atimeSeconds > 1000, 'but one in the fork');
+    writeFile(tree, '/file', Buffer.from('x'));
+    contentOf(tree, '/file');
+    assert.equal(fs.statSync(host.at('file')).atimeMs, 1_000_000);
+  });
+
   test('map() takes the bytes over first', async (context) => {
     const host = await HostTree.create(context);
     host.write('file');
