@@ -31,6 +31,8 @@ export interface HostPlace {
   blob: number;
   /** A layer above has recorded something of it, under the path that it has here. */
   isAnchored: boolean;
+  /** The host knows it by one name; once it is anchored: it did so then. */
+  hasOneName: boolean;
   /** The recorded blob that stands for its bytes as they once were. */
   recorded: { readonly blob: BlobId; readonly state: ExternalState } | undefined;
 }
@@ -61,6 +63,7 @@ export class HostPlaces {
       isMountPoint: false,
       blob: 0,
       isAnchored: false,
+      hasOneName: true,
       recorded: undefined,
     });
   }
@@ -91,12 +94,13 @@ export class HostPlaces {
     for (;;) {
       const place = this.get(ino);
       if (place === undefined) break;
-      if (isIdentity(place, stat, dev) && !isElsewhere(place, stat, above, name)) {
+      if (isIdentity(place, stat, dev) && !isElsewhere(place, above, name)) {
         if (place.parent !== parent || !isPathOf(place.path, above, name)) {
           place.parent = parent;
           place.path = joined(above, name);
         }
         place.isMountPoint = isMountPoint;
+        if (!place.isAnchored) place.hasOneName = hasOneName(stat);
         return ino;
       }
       ino = nextDerivedIno(ino);
@@ -112,6 +116,7 @@ export class HostPlaces {
       isMountPoint,
       blob: 0,
       isAnchored: false,
+      hasOneName: hasOneName(stat),
       recorded: undefined,
     });
     return ino;
@@ -119,10 +124,16 @@ export class HostPlaces {
 
   /** What finds a file again, of which something is recorded from here on; docs/format.md, "Origins". */
   encode(place: HostPlace): Uint8Array {
-    const { hostIno, birthSeconds, birthNanoseconds, dev, path } = place;
+    const { hostIno, birthSeconds, birthNanoseconds, dev, path, hasOneName } = place;
     place.isAnchored = true;
     const writer = new ByteWriter(64);
-    writer.varint(hostIno).i64(birthSeconds).u32(birthNanoseconds).varint(dev).byteString(path);
+    writer
+      .varint(hostIno)
+      .i64(birthSeconds)
+      .u32(birthNanoseconds)
+      .varint(dev)
+      .u8(hasOneName ? 1 : 0)
+      .byteString(path);
     return writer.take();
   }
 
@@ -138,6 +149,7 @@ export class HostPlaces {
     const birthSeconds = reader.i64();
     const birthNanoseconds = reader.u32();
     const dev = reader.varint();
+    const hasOneName = reader.u8() !== 0;
     const path = reader.byteString();
     if (!reader.isAtEnd) throw new DecodeError('origin of a host file is too long');
     const place = {
@@ -150,6 +162,7 @@ export class HostPlaces {
       isMountPoint: false,
       blob: 0,
       isAnchored: true,
+      hasOneName,
       recorded: undefined,
     };
     this.places.set(ino, place);
@@ -174,10 +187,13 @@ export function isIdentity(place: HostPlace, { ino, btime }: HostStat, dev: numb
   );
 }
 
-/** Whether a file that has one name only is no longer where something was recorded of it. */
-function isElsewhere(place: HostPlace, { mode, nlink }: HostStat, above: string, name: string): boolean {
-  const hasOneName = nlink < 2 || (mode & S_IFMT) === S_IFDIR;
-  return place.isAnchored && hasOneName && !isPathOf(place.path, above, name);
+/** Whether a file is met where it was not when something was recorded of it: moved, or with a link that it had not. */
+function isElsewhere(place: HostPlace, above: string, name: string): boolean {
+  return place.isAnchored && place.hasOneName && !isPathOf(place.path, above, name);
+}
+
+function hasOneName({ mode, nlink }: HostStat): boolean {
+  return nlink < 2 || (mode & S_IFMT) === S_IFDIR;
 }
 
 function joined(above: string, name: string): string {

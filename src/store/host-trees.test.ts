@@ -439,6 +439,28 @@ describe('a directory is renamed on the host', { skip: nativeOnly }, () => {
   });
 });
 
+test('a link that the host adds to a changed file is a file of its own', {
+  skip: nativeOnly,
+}, async (context) => {
+  await play(context, {
+    isPinned: true,
+    before: changeBytes,
+    change: (host) => fs.linkSync(host.at('file'), host.at('link')),
+    holds(tree) {
+      isForks(tree);
+      assert.deepEqual(contentOf(tree, '/link'), hostBytes);
+      assert.notEqual(stat(tree, '/link').ino, stat(tree, '/file').ino);
+    },
+  });
+  const host = await HostTree.create(context);
+  host.write('file');
+  const tree = host.fork('fork', true);
+  changeBytes(tree);
+  fs.linkSync(host.at('file'), host.at('link'));
+  tree.fileSystem.unlink('/link');
+  isForks(tree);
+});
+
 describe('a file is renamed on the host', { skip: nativeOnly }, () => {
   const change = (host: HostTree): void => fs.renameSync(host.at('file'), host.at('moved'));
 
