@@ -194,7 +194,7 @@ export interface Loan {
 }
 
 /**
- * The extents that a file of a tree which nobody can write shares with a file of `target`. What of them is the host's is
+ * The extents that a file shares with one of `target`; nothing of it changes by that. What of them is the host's is
  * named, or copied into `target` where the layer is pinned, or with `mustTake`. ESTALE, ENOSPC, EBUSY.
  */
 export function lend(stack: LendingStack, inode: Inode, target: LiveStack, mustTake: boolean): Loan {

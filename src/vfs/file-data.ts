@@ -276,22 +276,10 @@ export function reflinkRange(
   shareRange(context, source.context, from, sourcePosition, to, targetPosition, bytes, false);
 }
 
-/**
- * Before one file shares the blocks of another: neither has bytes any more that only a host tree knows of. What comes
- * into a file that is mapped must not be a host file's, which a view cannot show.
- */
+/** Before one file shares the blocks of another: the one that changes has no bytes any more that are the host's alone. */
 function takeOver(context: TreeContext, sourceContext: TreeContext, from: Inode, to: Inode): void {
-  const { stack } = sourceContext;
-  if (stack.upper === undefined) stack.refresh(from);
-  else stack.copyUp(from, to.mapping?.isMapped === true);
   context.stack.copyUp(to);
-}
-
-/** A snapshot takes nothing over: it lends what it has. */
-function loanOf({ stack }: TreeContext, sourceContext: TreeContext, from: Inode, to: Inode): Loan {
-  const source = sourceContext.stack;
-  if (source.upper === undefined) return lend(source, from, stack, to.mapping?.isMapped === true);
-  return { extents: source.mappingOf(from).extents, release: undefined };
+  sourceContext.stack.refresh(from);
 }
 
 /** The hole that a whole file's content gives way to. */
@@ -313,7 +301,8 @@ function shareRange(
   isWhole: boolean,
 ): void {
   requireFileOf(sourceContext, from, context);
-  const loan = loanOf(context, sourceContext, from, to);
+  // What comes into a file that is mapped must not be a host file's, which a view cannot show.
+  const loan = lend(sourceContext.stack, from, context.stack, to.mapping?.isMapped === true);
   try {
     const shift = (targetPosition - sourcePosition) / BLOCK_SIZE;
     const runs = sharedRuns(
