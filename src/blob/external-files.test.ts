@@ -1,4 +1,4 @@
-/** Host files as blobs: read as they are, or as they were recorded and never otherwise; descriptors are few and closed. */
+/** Host files as blobs: read as they are, or as they were recorded and never otherwise; few descriptors, all closed. */
 import assert from 'node:assert/strict';
 import * as fs from 'node:fs';
 import { join } from 'node:path';

@@ -20,7 +20,7 @@ export interface HostPlace {
   readonly hostIno: number;
   readonly birthSeconds: number;
   readonly birthNanoseconds: number;
-  /** 0 on the filesystem of the tree's root; else another st_dev (a btrfs subvolume), or what stands for a mount point. */
+  /** 0 on the filesystem of the root; else another st_dev (a btrfs subvolume), or what stands for a mount point. */
   readonly dev: number;
   /** The directory it was last seen in, 0 where that is not known, and its path from the root of the tree. */
   parent: Ino | 0;

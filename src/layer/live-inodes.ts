@@ -187,7 +187,7 @@ export function copyUpBytes(stack: LiveStack, live: DerivedLower, inode: Inode, 
   }
 }
 
-/** What a file lends to one of another tree: `release`, where there is one, is called when that has taken it, or has failed to. */
+/** What a file lends to another. `release`, where there is one, is called when that has taken it, or has failed to. */
 export interface Loan {
   readonly extents: ExtentMap;
   readonly release: (() => void) | undefined;

@@ -1,4 +1,4 @@
-/** Rows of host files, of host layers and of which layer stands for a directory: what is stored comes back, or is refused. */
+/** Rows of host files, of host layers, and of what layer a directory is: they come back as stored, or are refused. */
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import fc from 'fast-check';

@@ -276,7 +276,7 @@ export function reflinkRange(
   shareRange(context, source.context, from, sourcePosition, to, targetPosition, bytes, false);
 }
 
-/** Before one file shares the blocks of another: the one that changes has no bytes any more that are the host's alone. */
+/** Before one file shares the blocks of another: the one that changes has no bytes that are the host's alone. */
 function takeOver(context: TreeContext, sourceContext: TreeContext, from: Inode, to: Inode): void {
   context.stack.copyUp(to);
   sourceContext.stack.refresh(from);

@@ -1,4 +1,4 @@
-/** Pages of a host file that no fork has changed are the host file's own: two forks that read it take no memory twice. */
+/** Pages of a host file that no fork has changed are its own: two forks that read them take no memory twice. */
 import assert from 'node:assert/strict';
 import * as fs from 'node:fs';
 import { test } from 'node:test';
