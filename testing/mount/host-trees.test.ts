@@ -153,6 +153,28 @@ describe('a mount of a fork over a host tree', { skip }, () => {
     }
   });
 
+  it('is read and written with --io shared, which has no blobs of it to give to the kernel', async () => {
+    const source = scratchDirectory();
+    await using server = await MountServerProcess.start();
+    try {
+      fs.writeFileSync(join(source, 'file'), Buffer.alloc(3 * 4096, 'host '));
+      await server.ask({ kind: 'forkHost', directory: source, name: 'fork', isPinned: false });
+      const mount = await server.mount('fork', 'shared');
+      const reader = fs.openSync(join(mount, 'file'), 'r');
+      const writer = fs.openSync(join(mount, 'file'), 'r+');
+      fs.writeSync(writer, 'fork ', 4096);
+      const bytes = Buffer.alloc(5);
+      fs.readSync(reader, bytes, 0, 5, 4096);
+      assert.equal(bytes.toString(), 'fork ');
+      fs.readSync(reader, bytes, 0, 5, 0);
+      assert.equal(bytes.toString(), 'host ');
+      for (const fd of [reader, writer]) fs.closeSync(fd);
+      await server.unmount(mount);
+    } finally {
+      fs.rmSync(source, { recursive: true, force: true });
+    }
+  });
+
   it('is not made where it would hide its own store', async () => {
     await using server = await MountServerProcess.start();
     const source = join(server.directory, 'repo');
