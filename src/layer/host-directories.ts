@@ -5,9 +5,13 @@ import type { HostStat, System } from '../sys/index.ts';
 import { type HostPlace, type HostPlaces, isIdentity } from './host-places.ts';
 
 const DIRECTORIES_MAX = 256;
+const O_NONBLOCK = 0o4000;
+const O_NOATIME = 0o1000000;
 const O_PATH = 0o10000000;
 const O_DIRECTORY = 0o200000;
 const O_NOFOLLOW = 0o400000;
+/** No st_dev: those have 32 bits. */
+const MOUNTED = 2 ** 40;
 const HERE = Buffer.from('.');
 
 /** The type of the mounts that `interface/fuse` makes. */
@@ -66,13 +70,24 @@ export class HostDirectories {
     return this.system.openBeneath(this.root(), nameToBytes(path), flags | O_NOFOLLOW);
   }
 
-  /** As `HostPlace.dev` has it. */
+  /** As `openFile`, for reading; what is read leaves no access time, where that is allowed (root, or the owner). */
+  openToRead(path: string): number {
+    try {
+      return this.openFile(path, O_NONBLOCK | O_NOATIME);
+    } catch (error) {
+      if (!isFsError(error, 'EPERM')) throw error;
+      return this.openFile(path, O_NONBLOCK);
+    }
+  }
+
+  /** As `HostPlace.dev` has it. A mount point is no file of the tree, also where one is mounted on it a second time. */
   devOf(stat: HostStat): number {
+    if (stat.isMountPoint) return MOUNTED;
     return stat.dev === this.rootDev ? 0 : stat.dev;
   }
 
   /** The host's path of a place, for messages. */
-  shown({ path }: HostPlace): string {
+  shown({ path }: { readonly path: string }): string {
     return nameToString(path === '' ? this.source.path : `${this.source.path}/${path}`);
   }
 
@@ -132,12 +147,18 @@ export class HostDirectories {
     return new FsError('ESTALE', { note });
   }
 
+  /** It is looked for anew the next time. */
+  forget(ino: Ino): void {
+    const fd = this.opened.get(ino);
+    if (fd === undefined) return;
+    this.opened.delete(ino);
+    this.system.close(fd);
+  }
+
   private closeOldest(): void {
     const oldest = this.opened.entries().next();
     if (oldest.done === true) return;
-    const [ino, fd] = oldest.value;
-    this.opened.delete(ino);
-    this.system.close(fd);
+    this.forget(oldest.value[0]);
   }
 
   close(): void {

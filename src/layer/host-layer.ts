@@ -23,12 +23,10 @@ import type { DentryRecord, HostSource, InodeRecord, MetaTables, NamedDentry, Ru
 import type { HostEntry, HostStat, System } from '../sys/index.ts';
 import { isDerived } from './derived-numbers.ts';
 import { HostDirectories } from './host-directories.ts';
-import { encodeHostOrigin, type HostPlace, HostPlaces, isIdentity } from './host-places.ts';
+import { type HostPlace, HostPlaces, isIdentity } from './host-places.ts';
 import { kindOfMode, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from './inode.ts';
 import type { DerivedLower, HostFile } from './lower.ts';
 
-const O_RDONLY = 0;
-const O_NONBLOCK = 0o4000;
 const O_PATH = 0o10000000;
 const SECTORS_PER_BLOCK = 8;
 
@@ -46,7 +44,6 @@ export class HostLayer implements DerivedLower {
   readonly isLive = true;
   readonly source: HostSource;
   private readonly system: System;
-  private readonly tables: MetaTables;
   private readonly blobs: BlobSpace;
   private readonly places: HostPlaces;
   private readonly directories: HostDirectories;
@@ -60,10 +57,9 @@ export class HostLayer implements DerivedLower {
     this.id = id;
     this.source = source;
     this.system = system;
-    this.tables = tables;
     this.blobs = blobs;
     this.storeDirectory = storeDirectory;
-    this.places = new HostPlaces(source);
+    this.places = new HostPlaces(source, (ino) => tables.origins.get(id, ino));
     this.directories = new HostDirectories(system, source, this.places);
   }
 
@@ -76,17 +72,9 @@ export class HostLayer implements DerivedLower {
     return isDerived(ino);
   }
 
-  /** Where the file was last; undefined for a number that stands for nothing known. */
-  private place(ino: Ino): HostPlace | undefined {
-    const place = this.places.get(ino);
-    if (place !== undefined) return place;
-    const origin = this.tables.origins.get(this.id, ino);
-    return origin === undefined ? undefined : this.places.learn(ino, origin);
-  }
-
   origin(ino: Ino): Uint8Array | undefined {
-    const place = this.place(ino);
-    return place === undefined ? undefined : encodeHostOrigin(place, this.statOf(ino, place));
+    const place = this.places.get(ino);
+    return place === undefined ? undefined : this.places.encode(place, this.statOf(ino, place));
   }
 
   learn(ino: Ino, origin: Uint8Array): void {
@@ -135,8 +123,8 @@ export class HostLayer implements DerivedLower {
     try {
       entries = this.system.readHostDirectory(Buffer.from(`/proc/self/fd/${fd}`));
     } catch (error) {
-      // It was removed, and is still open here.
-      if (isFsError(error, 'ENOENT')) return [];
+      // Removed while it is held open.
+      if (isMissing(error)) return [];
       throw error;
     }
     const store = this.storeStat();
@@ -149,7 +137,7 @@ export class HostLayer implements DerivedLower {
   }
 
   private openDirectory(ino: Ino): number | undefined {
-    const place = this.place(ino);
+    const place = this.places.get(ino);
     return place === undefined ? undefined : this.directories.open(ino, place);
   }
 
@@ -171,6 +159,11 @@ export class HostLayer implements DerivedLower {
 
   // Inodes.
 
+  /** What the last lookup saw is not what the next caller wants to know. */
+  forgetSeen(): void {
+    this.seenStat = undefined;
+  }
+
   inode(ino: Ino): InodeRecord | undefined {
     if (!isDerived(ino)) return undefined;
     if (this.seenIno === ino && this.seenStat !== undefined) {
@@ -178,7 +171,7 @@ export class HostLayer implements DerivedLower {
       this.seenStat = undefined;
       return this.recordOf(stat, this.places.get(ino)!);
     }
-    const place = this.place(ino);
+    const place = this.places.get(ino);
     if (place === undefined) return undefined;
     const stat = this.statOf(ino, place);
     return stat === undefined ? undefined : this.recordOf(stat, place);
@@ -189,6 +182,8 @@ export class HostLayer implements DerivedLower {
     if (ino === this.places.root) return this.system.statFile(this.directories.root());
     const stat = this.statPath(place);
     if (stat !== undefined && isIdentity(place, stat, this.directories.devOf(stat))) return stat;
+    // A directory that is held open is not looked into any more: it may have left the tree.
+    this.directories.forget(ino);
     const open = place.blob === 0 ? undefined : this.blobs.externals.statOpen(place.blob as BlobId);
     if (open === undefined || !isIdentity(place, open, this.directories.devOf(open))) return undefined;
     return { ...open, nlink: Math.max(1, open.nlink) };
@@ -206,8 +201,8 @@ export class HostLayer implements DerivedLower {
     }
   }
 
-  private withPath<T>(place: HostPlace, use: (fd: number) => T): T {
-    const fd = this.directories.openFile(place.path, O_PATH);
+  private withPath<T>({ path }: { readonly path: string }, use: (fd: number) => T): T {
+    const fd = this.directories.openFile(path, O_PATH);
     try {
       return use(fd);
     } finally {
@@ -262,13 +257,17 @@ export class HostLayer implements DerivedLower {
 
   /** Calls with a path that leads through the open directory of the file, as /proc has it. */
   private byName<T>(place: HostPlace, call: (path: Buffer) => T): T {
+    const callIn = (directory: number): T =>
+      call(Buffer.concat([Buffer.from(`/proc/self/fd/${directory}/`), nameToBytes(lastName(place.path))]));
     const above = place.parent === 0 ? undefined : this.openDirectory(place.parent);
-    if (above === undefined) return this.withPath(place, (fd) => call(Buffer.from(`/proc/self/fd/${fd}`)));
-    return call(Buffer.concat([Buffer.from(`/proc/self/fd/${above}/`), nameToBytes(lastName(place.path))]));
+    if (above !== undefined) return callIn(above);
+    const slash = place.path.lastIndexOf('/');
+    if (slash < 0) return callIn(this.directories.root());
+    return this.withPath({ path: place.path.slice(0, slash) }, callIn);
   }
 
   xattrs(ino: Ino): Map<string, Buffer> | undefined {
-    const place = this.place(ino);
+    const place = this.places.get(ino);
     if (place === undefined) return undefined;
     try {
       if (ino === this.places.root) {
@@ -285,7 +284,7 @@ export class HostLayer implements DerivedLower {
 
   /** All of the file as one run: where it has holes is the host's business, until it is copied up. */
   runs(ino: Ino, sizeBytes: number): readonly Run[] {
-    const place = this.place(ino);
+    const place = this.places.get(ino);
     if (place === undefined || sizeBytes === 0) return [];
     if (place.blob === 0) place.blob = this.blobs.externals.follow(() => this.openFile(place));
     return [
@@ -301,15 +300,21 @@ export class HostLayer implements DerivedLower {
   /** Whatever is at the place now. ESTALE when there is nothing. */
   private openFile(place: HostPlace): number {
     try {
-      return this.directories.openFile(place.path, O_RDONLY | O_NONBLOCK);
+      return this.directories.openToRead(place.path);
     } catch (error) {
-      if (!isMissing(error)) throw error;
+      if (!isMissing(error)) throw this.named(error, place);
     }
     throw new FsError('ESTALE', { note: `the host file '${this.directories.shown(place)}' is gone` });
   }
 
+  /** Who reads the message has asked for a file of the fork: which file of the host it was is not to be guessed. */
+  private named(error: unknown, place: { readonly path: string }): unknown {
+    if (!isFsError(error) || error.note !== undefined) return error;
+    return new FsError(error.code, { note: `of the host file '${this.directories.shown(place)}'` });
+  }
+
   hostFile(ino: Ino): HostFile | undefined {
-    const place = this.place(ino);
+    const place = this.places.get(ino);
     if (place === undefined) return undefined;
     return {
       isPinned: this.source.isPinned,
@@ -325,8 +330,12 @@ export class HostLayer implements DerivedLower {
   }
 
   /** Opens the host file that a recorded blob stands for, whatever it is now. Errors of the host. */
-  openRecorded({ path }: ExternalState): number {
-    return this.directories.openFile(path, O_RDONLY | O_NONBLOCK);
+  openRecorded(state: ExternalState): number {
+    try {
+      return this.directories.openToRead(state.path);
+    } catch (error) {
+      throw this.named(error, state);
+    }
   }
 
   /** Whoever is at the place now: nothing but attributes was changed above. */

@@ -18,6 +18,7 @@ export { HostLayer, type HostLayerParts } from './host-layer.ts';
 export { decodeHostOrigin, type HostOrigin } from './host-places.ts';
 export * from './inode.ts';
 export * from './layer-stack.ts';
+export { type Loan, lend } from './live-inodes.ts';
 export * from './lower.ts';
 export * from './lower-tree.ts';
 export * from './overlay-marks.ts';

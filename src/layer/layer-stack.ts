@@ -117,8 +117,6 @@ export class LayerStack implements PhysicalSpace, CachedTree {
     this.chain = new LayerChain(lowers);
   }
 
-  // Physical space, as mapping needs it.
-
   /** During a replay blocks are not counted: the counts are made from the tables when the blob is opened. */
   get activeId(): BlobId | 0 {
     return this.isReplaying ? 0 : (this.upper?.activeId ?? 0);
@@ -145,15 +143,21 @@ export class LayerStack implements PhysicalSpace, CachedTree {
     return this.inode(this.rootIno);
   }
 
-  /** The inode of a number. ESTALE when no layer has it. */
-  inode(ino: Ino): Inode {
+  /** The inode of a number. ESTALE when no layer has it. `isLookedUp`: a lookup has given the number just now. */
+  inode(ino: Ino, isLookedUp = false): Inode {
+    if (!isLookedUp) this.chain.derived?.forgetSeen();
     const known = this.chain.live === undefined ? undefined : this.inodes.get(ino);
-    if (known !== undefined) this.refresh(known);
-    return this.inodeAsKnown(ino);
+    if (known !== undefined) this.refreshNow(known);
+    return this.living(ino);
   }
 
   /** As `inode`, for who refreshes it himself. */
   inodeAsKnown(ino: Ino): Inode {
+    this.chain.derived?.forgetSeen();
+    return this.living(ino);
+  }
+
+  private living(ino: Ino): Inode {
     const inode = this.inodes.get(ino) ?? this.readInode(ino);
     if (inode === undefined || inode.isDead) throw new FsError('ESTALE', { note: `no inode ${ino}` });
     return inode;
@@ -161,7 +165,11 @@ export class LayerStack implements PhysicalSpace, CachedTree {
 
   /** Before an inode is used that was found some time ago: a live layer may say something else of it now. ESTALE. */
   refresh(inode: Inode): void {
-    const { live } = this.chain;
+    this.chain.derived?.forgetSeen();
+    this.refreshNow(inode);
+  }
+
+  private refreshNow(inode: Inode, { live } = this.chain): void {
     if (live !== undefined && isDerived(inode.ino) && !inode.isDead && !this.isReplaying)
       refresh(live, inode);
   }
@@ -172,7 +180,7 @@ export class LayerStack implements PhysicalSpace, CachedTree {
     if (record === undefined || record.mode === 0) return undefined;
     const inode = new Inode(ino, record);
     inode.isUnrecorded = recorded === undefined;
-    if (recorded !== undefined) this.refresh(inode);
+    if (recorded !== undefined) this.refreshNow(inode);
     this.inodes.set(ino, inode);
     return inode;
   }
@@ -396,7 +404,8 @@ export class LayerStack implements PhysicalSpace, CachedTree {
     for (let index = 0; index < batch.inodes.length; index++) {
       const inode = batch.inodes[index]!;
       const draft = batch.drafts[index]!;
-      if (inode.mapping !== undefined) draft.blocks = inode.mapping.extents.blockCount;
+      const isHosts = draft.extentLayer === this.chain.live?.id;
+      if (inode.mapping !== undefined && !isHosts) draft.blocks = inode.mapping.extents.blockCount;
       inode.record = draft;
       inode.isUnrecorded = false;
       this.inodes.set(inode.ino, inode);

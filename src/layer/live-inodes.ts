@@ -13,7 +13,7 @@ import {
   type Name,
 } from '../base/index.ts';
 import { type ActiveBlob, type BlobSpace, isExternal } from '../blob/index.ts';
-import type { Run } from '../extent/index.ts';
+import { ExtentMap, type Run } from '../extent/index.ts';
 import { type Mapping, TO_THE_END } from '../mapping/index.ts';
 import type { InodeRecord } from '../meta/index.ts';
 import type { HostStat, System } from '../sys/index.ts';
@@ -32,6 +32,13 @@ export interface LiveStack {
   activeBlob(): ActiveBlob;
   begin(): Batch;
   commit(batch: Batch): void;
+}
+
+/** A stack whose files lend what they have. */
+export interface LendingStack extends LiveStack {
+  readonly chain: { readonly live: DerivedLower | undefined };
+  refresh(inode: Inode): void;
+  mappingOf(inode: Inode): Mapping;
 }
 
 /** A host file with more pieces of data than this is taken for one without holes. */
@@ -112,21 +119,23 @@ function refreshAll(live: DerivedLower, inode: Inode): void {
 
 function refreshBytes(live: DerivedLower, inode: Inode): void {
   const file = live.hostFile(inode.ino);
-  const record = file === undefined ? inode.record : recordNow(inode.record, file);
+  const record = file === undefined ? inode.record : recordNow(inode.record, file, inode.openCount > 0);
   if (record === inode.record) return;
   inode.record = record;
   inode.mapping = undefined;
 }
 
 /** The record of a file of which only attributes are recorded, with what its bytes are now; the same if it says so. */
-export function recordNow(record: InodeRecord, file: HostFile): InodeRecord {
+export function recordNow(record: InodeRecord, file: HostFile, isOpen = false): InodeRecord {
   let stat: HostStat;
   try {
     stat = file.stat();
   } catch (error) {
-    // The attributes are the fork's own and still there; a read will say that the bytes are not.
-    if (isFsError(error, 'ESTALE')) return record;
-    throw error;
+    if (!isFsError(error, 'ESTALE')) throw error;
+    // The attributes are the fork's own and still there; a read will say that the bytes are not. Whoever has the file
+    // open goes on reading what it was.
+    if (!isOpen) file.forget();
+    return record;
   }
   const { seconds: mtimeSeconds, nanoseconds: mtimeNanoseconds } = stat.mtime;
   const isWritten = isWrittenSince(mtimeSeconds, mtimeNanoseconds, record);
@@ -182,11 +191,61 @@ export function copyUpBytes(stack: LiveStack, live: DerivedLower, inode: Inode, 
   }
 }
 
+/** What a file lends to another. `release`, where there is one, is called when that has taken it, or has failed to. */
+export interface Loan {
+  readonly extents: ExtentMap;
+  readonly release: (() => void) | undefined;
+}
+
+/**
+ * The extents that a file shares with one of `target`; nothing of it changes by that. What of them is the host's is
+ * named, or copied into `target` where the layer is pinned, or with `mustTake`. ESTALE, ENOSPC, EBUSY.
+ */
+export function lend(stack: LendingStack, inode: Inode, target: LiveStack, mustTake: boolean): Loan {
+  stack.refresh(inode);
+  const { live } = stack.chain;
+  const mapping = stack.mappingOf(inode);
+  const isHosts = live !== undefined && inode.record.extentLayer === live.id;
+  const file = isHosts ? live.hostFile(inode.ino) : undefined;
+  if (file !== undefined && !file.isPinned && !mustTake) return lendByName(stack, inode, file);
+  const named = [...mapping.extents].filter(({ blob }) => isExternal(blob));
+  if (named.length === 0 || (file === undefined && !mustTake))
+    return { extents: mapping.extents, release: undefined };
+  const active = target.activeBlob();
+  const runs = copyNamed(active, mapping, named);
+  const others = [...mapping.extents].filter(({ blob }) => !isExternal(blob));
+  const all = [...others, ...runs].sort((a, b) => a.logical - b.logical);
+  return { extents: ExtentMap.fromRuns(all), release: () => giveBack(active, runs) };
+}
+
+function lendByName(stack: LiveStack, inode: Inode, file: HostFile): Loan {
+  const { fd, state } = file.open();
+  try {
+    if (state.sizeBytes !== inode.record.size) throw beingWritten();
+    const runs = nameBytes(stack, fd, stack.blobs.externals.name(state), state.sizeBytes);
+    return { extents: ExtentMap.fromRuns(runs), release: undefined };
+  } finally {
+    stack.system.close(fd);
+  }
+}
+
+function beingWritten(): FsError {
+  return new FsError('EBUSY', { note: 'the host file is being written to while it is copied: try again' });
+}
+
 /** Makes the upper layer's own what the file has of host files that were copied up by name before. */
 export function takeNamedBytes(stack: LiveStack, inode: Inode, mapping: Mapping): void {
   const named = [...mapping.extents].filter(({ blob }) => isExternal(blob));
   if (named.length === 0) return;
-  const active = stack.activeBlob();
+  const runs = copyNamed(stack.activeBlob(), mapping, named);
+  const batch = stack.begin();
+  batch.setRuns(inode, runs);
+  batch.change(inode);
+  stack.commit(batch);
+}
+
+/** Copies these runs of the file into the blob. The new runs come with their references. */
+function copyNamed(active: ActiveBlob, mapping: Mapping, named: readonly Run[]): Run[] {
   const runs: Run[] = [];
   const piece = Buffer.alloc(COPY_BLOCKS * BLOCK_SIZE);
   try {
@@ -203,10 +262,7 @@ export function takeNamedBytes(stack: LiveStack, inode: Inode, mapping: Mapping)
     giveBack(active, runs);
     throw error;
   }
-  const batch = stack.begin();
-  batch.setRuns(inode, runs);
-  batch.change(inode);
-  stack.commit(batch);
+  return runs;
 }
 
 function nameBytes(stack: LiveStack, fd: number, blob: BlobId, sizeBytes: number): Run[] {
@@ -261,9 +317,7 @@ function takeBytes(stack: LiveStack, fd: number, file: HostFile): Run[] {
     if (isSame) return runs;
     giveBack(active, runs);
     file.forget();
-    if (attempt === COPY_ATTEMPTS) {
-      throw new FsError('EBUSY', { note: 'the host file is being written to while it is copied: try again' });
-    }
+    if (attempt === COPY_ATTEMPTS) throw beingWritten();
   }
 }
 

@@ -42,6 +42,8 @@ export interface DerivedLower extends Lower {
   origin(ino: Ino): Uint8Array | undefined;
   /** Takes in what `origin` said of a number, in this process or another. */
   learn(ino: Ino, origin: Uint8Array): void;
+  /** What the last `dentry` saw of an inode is not to be the answer of the next `inode`: time has passed. */
+  forgetSeen(): void;
   /** Where it has last seen the inode; undefined for its root, and where that is not known. */
   placeOf(ino: Ino): { readonly directory: Ino; readonly name: Name } | undefined;
   /** What stands behind the bytes of a file whose `extentLayer` is this layer; undefined where they never change. */

@@ -6,7 +6,7 @@
  * mark. Either way the result is a state that the tree really had.
  */
 import { BLOCK_SIZE, type BlockIndex, blocksFor, type Ino } from '../base/index.ts';
-import { newInodeRecord } from '../meta/index.ts';
+import { type InodeRecord, newInodeRecord } from '../meta/index.ts';
 import { storeChanges } from './checkpoint.ts';
 import { decodeEffects, type EffectVisitor } from './effect-format.ts';
 import { entryOf, NO_ENTRY } from './entry.ts';
@@ -64,8 +64,8 @@ function replayer(stack: LayerStack, upper: UpperLayer): EffectVisitor {
     },
     inode(ino, record) {
       const inode = ghost(stack, ino);
-      const blocks = record.extentLayer === 0 ? 0 : stack.mappingOf(inode).extents.blockCount;
-      inode.record = { ...record, blocks };
+      inode.isUnrecorded = false;
+      inode.record = { ...record, blocks: blocksOf(stack, inode, record) };
       upper.noteIno(ino);
       stack.markDirty(inode);
     },
@@ -79,6 +79,12 @@ function replayer(stack: LayerStack, upper: UpperLayer): EffectVisitor {
       stack.markDirty(inode);
     },
   };
+}
+
+/** What a live layer has is not asked for: it may be gone, and the record says what it was. */
+function blocksOf(stack: LayerStack, inode: Inode, { extentLayer, blocks }: InodeRecord): number {
+  if (extentLayer === 0) return 0;
+  return extentLayer === stack.chain.live?.id ? blocks : stack.mappingOf(inode).extents.blockCount;
 }
 
 /** The inode of a record, which may not exist yet, or no longer where part of a checkpoint was stored already. */

@@ -413,6 +413,10 @@ export class UnionLayer implements DerivedLower {
     return live && this.recordOf(part)?.extentLayer === live.id ? live.hostFile(part.ino) : undefined;
   }
 
+  forgetSeen(): void {
+    for (const { derived } of this.components) derived?.forgetSeen();
+  }
+
   close(): void {
     for (const { lowers } of this.components) for (const layer of lowers) layer.close?.();
   }

@@ -11,6 +11,9 @@ const NAMES_MAX = 8;
 /** Stands for every block of a blob. */
 export const ANY_BLOCK = -1;
 
+/** What is said of blocks that no tree shows any more. */
+export const NO_FILE = 'no named file';
+
 interface Block {
   readonly blob: BlobId;
   readonly block: number;
@@ -41,7 +44,7 @@ export function nameFiles(
 }
 
 function describe(names: readonly string[]): string {
-  if (names.length === 0) return 'no named file';
+  if (names.length === 0) return NO_FILE;
   const shown = names.slice(0, NAMES_MAX).join(', ');
   return names.length > NAMES_MAX ? `${shown} and ${names.length - NAMES_MAX} more` : shown;
 }

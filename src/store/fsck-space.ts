@@ -4,7 +4,7 @@ import { isExternal } from '../blob/index.ts';
 import { S_IFMT, S_IFREG } from '../layer/index.ts';
 import type { BlobRecord, InodeRecord, Run } from '../meta/index.ts';
 import type { Checked, Findings } from './fsck-findings.ts';
-import { ANY_BLOCK, nameFiles } from './fsck-paths.ts';
+import { ANY_BLOCK, NO_FILE, nameFiles } from './fsck-paths.ts';
 import { isLiveLayer, LayerView } from './layer-view.ts';
 import { Marking } from './marking.ts';
 import type { OpenStore } from './open-store.ts';
@@ -115,7 +115,11 @@ function checkExternals(checked: Checked, external: ReadonlySet<BlobId>, finding
     if (problem !== undefined) bad.push({ blob, block: ANY_BLOCK, problem });
   }
   const files = bad.length === 0 ? undefined : nameFiles(checked, bad);
-  for (const { blob, block, problem } of bad) findings.add(`${problem}; in ${files?.(blob, block) ?? ''}`);
+  for (const { blob, block, problem } of bad) {
+    const hit = files?.(blob, block) ?? NO_FILE;
+    // What a fork has removed since, or written over, is lost to nobody.
+    if (hit !== NO_FILE) findings.add(`${problem}; in ${hit}`);
+  }
 }
 
 /** Length in blocks: recorded, and for an active blob that of its file. */

@@ -1,38 +1,68 @@
 /** A directory of the host as the lower of a fork: found, and refused where it would read itself. */
-import { FsError, isFsError, nameFromBytes, nameToBytes, nameToString } from '../base/index.ts';
+import { posix } from 'node:path';
+import { FsError, isFsError, nameFromBytes, nameToBytes } from '../base/index.ts';
 import { isMountOfRamet } from '../layer/index.ts';
 import type { HostSource } from '../meta/index.ts';
 import type { System } from '../sys/index.ts';
 
 const S_IFMT = 0o170000;
 const S_IFDIR = 0o040000;
+const S_IFLNK = 0o120000;
 
 /** Whether a lower is named by a path: a tree's name has no slash in it. */
 export function isHostPath(lower: string): boolean {
   return lower.includes('/') || lower === '.' || lower === '..';
 }
 
-/** ENOENT, ENOTDIR, EACCES of the host; ELOOP for what a mount of a store shows. */
-export function hostSource(system: System, directory: string, isPinned: boolean): HostSource {
-  const path = realPath(system, directory);
-  const stat = system.statHost(nameToBytes(path), true);
-  if ((stat.mode & S_IFMT) !== S_IFDIR) {
-    throw new FsError('ENOTDIR', { syscall: 'fork', path: directory, note: 'a lower is a directory' });
-  }
-  if (isMountOfRamet(system, path)) {
-    const note =
-      'it is what Ramet shows itself: fork the tree that is mounted there by its name, see `ramet ls --mounts`';
-    throw new FsError('ELOOP', { syscall: 'fork', path: directory, note });
-  }
-  return { path, ino: stat.ino, birth: stat.btime, isPinned };
-}
+/** As the kernel follows on one path. */
+const SYMLINKS_MAX = 40;
 
-/** realpath(3), a byte string. */
-function realPath(system: System, directory: string): string {
+/** `directory` is absolute. ENOENT, ENOTDIR, EACCES of the host; ELOOP for what a mount of a store shows. */
+export function hostSource(system: System, directory: string, isPinned: boolean): HostSource {
   try {
-    return nameFromBytes(system.realHostPath(Buffer.from(directory)));
+    const path = realPath(system, nameFromBytes(Buffer.from(directory)));
+    const stat = system.statHost(nameToBytes(path), false);
+    if ((stat.mode & S_IFMT) !== S_IFDIR) throw new FsError('ENOTDIR', { note: 'a lower is a directory' });
+    return { path, ino: stat.ino, birth: stat.btime, isPinned };
   } catch (error) {
     if (!isFsError(error)) throw error;
-    throw new FsError(error.code, { syscall: 'fork', path: nameToString(directory), note: error.note });
+    throw new FsError(error.code, { syscall: 'fork', path: directory, note: error.note });
   }
+}
+
+/**
+ * realpath(3), a byte string; step by step, so that nothing is asked of a mount of Ramet: it may be this very process
+ * that would have to answer.
+ */
+function realPath(system: System, path: string): string {
+  let rest = path.split('/');
+  let above = '';
+  requireOther(system, path);
+  for (let links = 0; rest.length > 0; ) {
+    const [name = '', ...below] = rest;
+    rest = below;
+    if (name === '' || name === '.') continue;
+    if (name === '..') {
+      above = above.slice(0, Math.max(0, above.lastIndexOf('/')));
+      continue;
+    }
+    const here = `${above}/${name}`;
+    if ((system.statHost(nameToBytes(here), false).mode & S_IFMT) !== S_IFLNK) {
+      above = here;
+      continue;
+    }
+    if (++links > SYMLINKS_MAX) throw new FsError('ELOOP');
+    const target = nameFromBytes(system.readHostLink(nameToBytes(here)));
+    if (target.startsWith('/')) above = '';
+    rest = [...target.split('/'), ...rest];
+    requireOther(system, posix.join('/', above, ...rest));
+  }
+  return above === '' ? '/' : above;
+}
+
+function requireOther(system: System, path: string): void {
+  if (!isMountOfRamet(system, path)) return;
+  const note =
+    'it is what Ramet shows itself: fork the tree that is mounted there by its name, see `ramet ls --mounts`';
+  throw new FsError('ELOOP', { note });
 }

@@ -1,7 +1,15 @@
 /** Bytes of open files: read(2), write(2), truncate(2), fallocate(2), lseek(2) for data and holes, reflinks, maps. */
-import { assert, BLOCK_SIZE, type BlobId, type BlockIndex, blocksFor, FsError } from '../base/index.ts';
+import {
+  assert,
+  BLOCK_SIZE,
+  type BlobId,
+  type BlockIndex,
+  blocksFor,
+  FsError,
+  isFsError,
+} from '../base/index.ts';
 import type { Run } from '../extent/index.ts';
-import { type Inode, takeBack } from '../layer/index.ts';
+import { type Inode, type LayerStack, type Loan, lend, takeBack } from '../layer/index.ts';
 import { asOutOfMappings, TO_THE_END, type View } from '../mapping/index.ts';
 import { noteAccess } from './attributes.ts';
 import { type TreeContext, touchChanged, touchModified } from './context.ts';
@@ -268,13 +276,10 @@ export function reflinkRange(
   shareRange(context, source.context, from, sourcePosition, to, targetPosition, bytes, false);
 }
 
-/**
- * Before one file shares the blocks of another: neither has bytes any more that only a host tree knows of. What comes
- * into a file that is mapped must not be a host file's, which a view cannot show.
- */
+/** Before one file shares the blocks of another: the one that changes has no bytes that are the host's alone. */
 function takeOver(context: TreeContext, sourceContext: TreeContext, from: Inode, to: Inode): void {
-  sourceContext.stack.copyUp(from, to.mapping?.isMapped === true);
   context.stack.copyUp(to);
+  sourceContext.stack.refresh(from);
 }
 
 /** The hole that a whole file's content gives way to. */
@@ -295,36 +300,72 @@ function shareRange(
   bytes: number,
   isWhole: boolean,
 ): void {
-  const { stack } = context;
-  // Blocks are counted by tree and numbered by store: a file taken for another tree's would be shared uncounted.
-  if (sourceContext.stack.tables !== stack.tables || sourceContext.stack.inodes.get(from.ino) !== from) {
-    throw new FsError('EXDEV', { note: 'the source is no file of that tree, or one of another store' });
+  requireFileOf(sourceContext, from, context);
+  // What comes into a file that is mapped must not be a host file's, which a view cannot show.
+  const loan = lend(sourceContext.stack, from, context.stack, to.mapping?.isMapped === true);
+  try {
+    const shift = (targetPosition - sourcePosition) / BLOCK_SIZE;
+    const runs = sharedRuns(
+      loan,
+      sourceContext.stack,
+      context.stack,
+      sourcePosition / BLOCK_SIZE,
+      blocksFor(bytes),
+    );
+    const moved = runs.map((run) => ({ ...run, logical: (run.logical + shift) as BlockIndex }));
+    shareRuns(context, to, isWhole ? [EVERYTHING, ...moved] : moved, targetPosition + bytes, isWhole);
+  } finally {
+    loan.release?.();
   }
-  const batch = stack.begin();
-  const first = sourcePosition / BLOCK_SIZE;
-  const shift = targetPosition / BLOCK_SIZE - first;
-  const runs: Run[] = isWhole ? [EVERYTHING] : [];
-  const foreign = sourceContext.stack === stack ? 0 : sourceContext.stack.activeId;
+}
+
+/** Blocks are counted by tree and numbered by store: a file taken for another tree's would be shared uncounted. */
+function requireFileOf({ stack }: TreeContext, from: Inode, target: TreeContext): void {
+  if (stack.tables === target.stack.tables && stack.inodes.get(from.ino) === from) return;
+  throw new FsError('EXDEV', { note: 'the source is no file of that tree, or one of another store' });
+}
+
+/** The pieces of `count` blocks from `first`, which may be named in the target's tree from here on. */
+function sharedRuns(
+  { extents }: Loan,
+  source: LayerStack,
+  target: LayerStack,
+  first: number,
+  count: number,
+): Run[] {
+  const runs: Run[] = [];
+  const foreign = source === target ? 0 : source.activeId;
   let isShareable = true;
-  sourceContext.stack
-    .mappingOf(from)
-    .extents.forEachPiece(first, first + blocksFor(bytes), (logical, count, blob, physical) => {
-      // Another tree's active blob is overwritten in place by its owner: nobody else may refer to it.
-      if (blob !== 0 && blob === foreign) isShareable = false;
-      runs.push({ logical: (logical + shift) as BlockIndex, count, blob, physical });
-    });
+  extents.forEachPiece(first, first + count, (logical, length, blob, physical) => {
+    // Another tree's active blob is overwritten in place by its owner: nobody else may refer to it.
+    if (blob !== 0 && blob === foreign) isShareable = false;
+    runs.push({ logical: logical as BlockIndex, count: length, blob, physical });
+  });
   if (!isShareable)
     throw new FsError('EXDEV', {
       note: 'the source has unfrozen blocks of another fork: copy it, or snapshot that fork',
     });
-  if (sourceContext.stack !== stack) takeBack(stack.tables, runs);
+  if (source !== target) takeBack(target.tables, runs);
+  return runs;
+}
+
+/** The file ends at `end`, where that is not before its end, or `isWhole`. */
+function shareRuns(
+  context: TreeContext,
+  to: Inode,
+  runs: readonly Run[],
+  end: number,
+  isWhole: boolean,
+): void {
+  const { stack } = context;
+  const batch = stack.begin();
   const draft = batch.change(to);
   dropPrivileges(context, batch, to, draft, false);
   const mapping = stack.mappingOf(to);
   mapping.maps.requireRoom(2 * runs.length);
   mapping.share(runs);
   batch.setRuns(to, runs);
-  draft.size = isWhole ? bytes : Math.max(draft.size, targetPosition + bytes);
+  draft.size = isWhole ? end : Math.max(draft.size, end);
   touchModified(draft, context.now());
   stack.commit(batch);
 }
@@ -360,7 +401,14 @@ export function map(context: TreeContext, file: OpenFile, options: MapOptions = 
   const { stack } = context;
   if (!stack.system.canMap) throw new FsError('ENOTSUP', { note: 'this platform has no memory maps' });
   // A host file is never mapped: somebody may cut it, and a touch behind its end would end the process.
-  stack.copyUp(inode, true);
+  try {
+    stack.copyUp(inode, true);
+  } catch (error) {
+    if (!isFsError(error, 'EROFS')) throw error;
+    const note =
+      'its bytes lie in a host directory, and a snapshot takes none over: map it in a fork of this';
+    throw new FsError('EROFS', { note });
+  }
   const mapping = stack.mappingOf(inode);
   const { size } = inode.record;
   if (options.verify === true) mapping.verify(size);

@@ -83,7 +83,7 @@ export class InodeCalls {
 
   /** The inode of an entry that is not `NO_ENTRY`. */
   inodeOfEntry(entry: Entry): Inode {
-    return this.context.stack.inode(entryIno(entry));
+    return this.context.stack.inode(entryIno(entry), true);
   }
 
   // Names.

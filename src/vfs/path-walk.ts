@@ -91,7 +91,7 @@ function walkPath(context: TreeContext, path: string, follow: boolean, isName: b
       if (!isLast) throw new FsError('ENOENT');
       return { directory, name, inode: undefined, last: 'name', hasTrailingSlash };
     }
-    const inode = stack.inode(entryIno(entry));
+    const inode = stack.inode(entryIno(entry), true);
     if (inode.isSymlink && (!isLast || follow || (hasTrailingSlash && !isName))) {
       if (++links > SYMLINKS_MAX) throw new FsError('ELOOP');
       const { target } = inode.record;
@@ -121,7 +121,7 @@ export function placeIn(context: TreeContext, directory: Inode, name: Name): Pla
   requireAccess(context, directory, X_OK);
   requireNameLength(name);
   const entry = context.stack.lookup(directory, name);
-  const inode = entry === NO_ENTRY ? undefined : context.stack.inode(entryIno(entry));
+  const inode = entry === NO_ENTRY ? undefined : context.stack.inode(entryIno(entry), true);
   return { directory, name, inode, last: 'name', hasTrailingSlash: false };
 }
 

@@ -49,30 +49,34 @@ const S_IFMT = 0o170000;
 const PROCESSES: readonly ProcessNumber[] = [0, 1];
 
 export class RametActor implements Actor {
-  readonly name = 'ramet';
+  readonly name: string = 'ramet';
   /** Without memory maps the rest of a history is the same. */
   readonly lacks: ReadonlySet<OperationName> = new Set<OperationName>(
     createSystem().canMap ? [] : ['map', 'readView', 'closeView'],
   );
   /** Holds the store; another one after every power cut. */
-  private readonly scratch = imagesDirectory();
+  protected readonly scratch = imagesDirectory();
   private directory = join(this.scratch, 'store');
   private cuts = 0;
   /** Set from a mark on: it knows what a power cut can take. */
-  private watched: WatchedSystem | undefined;
+  protected watched: WatchedSystem | undefined;
   private operationsSinceMark = 0;
   private readonly processes: RametProcess[] = [];
-  private readonly owners = new Map<string, ProcessNumber>([[FIRST_TREE, FIRST_PROCESS]]);
-  private readonly handles = new Map<number, RametHandle>();
+  protected readonly owners = new Map<string, ProcessNumber>([[FIRST_TREE, FIRST_PROCESS]]);
+  protected readonly handles = new Map<number, RametHandle>();
   private readonly views = new Map<number, RametView>();
   private fsckCount = 0;
 
   static async create(): Promise<RametActor> {
-    const actor = new RametActor();
-    StoreEngine.initialize(actor.directory);
-    for (const number of PROCESSES) await actor.begin(number);
-    actor.processes[FIRST_PROCESS]!.keep(FIRST_TREE, (engine) => engine.createEmpty(FIRST_TREE));
-    return actor;
+    return await new RametActor().start((engine) => engine.createEmpty(FIRST_TREE));
+  }
+
+  /** `make` makes the first tree. */
+  protected async start(make: (engine: StoreEngine) => Tree): Promise<this> {
+    StoreEngine.initialize(this.directory);
+    for (const number of PROCESSES) await this.begin(number);
+    this.processes[FIRST_PROCESS]!.keep(FIRST_TREE, make);
+    return this;
   }
 
   async apply(operation: Operation): Promise<Outcome> {
@@ -126,11 +130,11 @@ export class RametActor implements Actor {
     rmSync(this.scratch, { recursive: true, force: true });
   }
 
-  private process(number: ProcessNumber): RametProcess {
+  protected process(number: ProcessNumber): RametProcess {
     return this.processes[number]!;
   }
 
-  private ownerOf(tree: string): RametProcess {
+  protected ownerOf(tree: string): RametProcess {
     return this.process(this.owners.get(tree) ?? FIRST_PROCESS);
   }
 

@@ -18,6 +18,13 @@ export type ServingRequest =
   | { readonly kind: 'empty'; readonly name: string }
   /** Makes a fork and leaves it open. */
   | { readonly kind: 'fork'; readonly source: string; readonly name: string }
+  /** The same over a directory of the host. */
+  | {
+      readonly kind: 'forkHost';
+      readonly directory: string;
+      readonly name: string;
+      readonly isPinned: boolean;
+    }
   | { readonly kind: 'mount'; readonly tree: string; readonly directory: string; readonly io: IoMode }
   | { readonly kind: 'unmount'; readonly directory: string; readonly isLazy: boolean }
   /** Closes an open tree. */
@@ -72,6 +79,9 @@ async function handle(request: ServingRequest): Promise<ServingAnswer> {
       return {};
     case 'fork':
       trees.set(request.name, engine.fork(request.source, request.name));
+      return {};
+    case 'forkHost':
+      trees.set(request.name, engine.forkHost(request.directory, request.name, request.isPinned));
       return {};
     case 'mount': {
       const { tree, directory, io } = request;

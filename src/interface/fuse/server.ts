@@ -1,6 +1,7 @@
 /** The server of mounts: opens devices, mounts, and serves them all from the thread that it was made in. */
-import { closeSync, writeFileSync } from 'node:fs';
+import { closeSync, realpathSync, writeFileSync } from 'node:fs';
 import { totalmem } from 'node:os';
+import { resolve } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { FsError } from '../../base/index.ts';
 import type { Inode } from '../../layer/index.ts';
@@ -135,6 +136,7 @@ class Server implements MountServer {
       noAtime = false,
       source = `ramet:${tree.info.name}`,
     } = options;
+    requireStoreOutside(tree.stack.blobs.directory, directory);
     // A host tree may lie where the mount will be: from then on it is found no more.
     void tree.stack.root;
     const attachment = { directory, source, isReadOnly: tree.isReadOnly, allowOther };
@@ -301,4 +303,12 @@ function messageBuffer(kernel: Kernel, headBytes: number): Buffer {
   const memory = Buffer.allocUnsafeSlow(MESSAGE_BYTES + 128);
   const start = (64 - ((kernel.addressOf(memory) + headBytes) % 64)) % 64;
   return memory.subarray(start, start + MESSAGE_BYTES);
+}
+
+/** A mount that hides its own store waits for itself with the first byte that it reads from there. */
+function requireStoreOutside(blobsDirectory: string, directory: string): void {
+  if (!`${realpathSync(blobsDirectory)}/`.startsWith(`${resolve(directory)}/`)) return;
+  const note =
+    'the store lies inside, and the mount would hide it: mount elsewhere, or keep the store elsewhere';
+  throw new FsError('EBUSY', { syscall: 'mount', path: directory, note });
 }

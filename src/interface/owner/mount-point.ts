@@ -73,9 +73,10 @@ export function realMountPath(directory: string): string {
 
 /**
  * The absolute path of a directory to mount at, without symlinks. A dead mount that is in the way is taken away. ENODEV
- * (no /dev/fuse), ENOENT, ENOTDIR, ENOTEMPTY, EBUSY (a mount point already), EACCES.
+ * (no /dev/fuse), ENOENT, ENOTDIR, ENOTEMPTY (unless it is `lower`, on which the tree stands), EBUSY (a mount point
+ * already), EACCES.
  */
-export function checkMountPoint(directory: string): string {
+export function checkMountPoint(directory: string, lower = ''): string {
   if (!existsSync(FUSE_DEVICE)) throw mountPointFailure('ENODEV', directory);
   const place = realMountPath(directory);
   if (isDeadMount(place) && !detachDeadMount(place)) {
@@ -90,7 +91,7 @@ export function checkMountPoint(directory: string): string {
     const real = realpathSync(place);
     if (mountedPlaces().some((mounted) => mounted.directory === real))
       throw mountPointFailure('EBUSY', place);
-    if (readdirSync(real).length > 0) throw mountPointFailure('ENOTEMPTY', place);
+    if (real !== lower && readdirSync(real).length > 0) throw mountPointFailure('ENOTEMPTY', place);
     return real;
   } catch (error) {
     if (error instanceof FsError) throw error;

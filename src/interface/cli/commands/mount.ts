@@ -30,7 +30,7 @@ export function register(program: Command): void {
     .command('mount')
     .description('mount a fork or snapshot as a directory')
     .argument('<tree>', 'the fork or snapshot')
-    .argument('<directory>', 'an empty directory')
+    .argument('<directory>', 'an empty directory, or the one that the fork stands on')
     .addOption(ioOption())
     .option('--allow-other', 'let other users in, too')
     .addOption(noAtimeOption())
@@ -40,8 +40,8 @@ export function register(program: Command): void {
     )
     .action((tree: string, directory: string, flags: MountFlags, command: Command) =>
       withSession(command, async ({ engine, isJson, directory: store }) => {
-        namingTree(tree, () => engine.info(tree));
-        const place = checkMountPoint(directory);
+        const { source } = namingTree(tree, () => engine.info(tree));
+        const place = checkMountPoint(directory, source);
         const owner = await OwnerClient.connectOrStart(store);
         try {
           const { io, allowOther, noatime: noAtime } = flags;

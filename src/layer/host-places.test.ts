@@ -1,0 +1,110 @@
+/** Numbers of host files: one file one number, in this process and the next, also where two numbers collide. */
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import fc from 'fast-check';
+import { ByteWriter, DecodeError, type Ino, type Name } from '../base/index.ts';
+import type { HostSource } from '../meta/index.ts';
+import type { HostStat } from '../sys/index.ts';
+import { DERIVED_INO_FIRST, derivedIno, isDerived, nextDerivedIno } from './derived-numbers.ts';
+import { HostPlaces } from './host-places.ts';
+
+const birth = { seconds: 5, nanoseconds: 6 };
+const source: HostSource = { path: '/repo', ino: 1, birth, isPinned: false };
+
+function statOf(ino: number, more: Partial<HostStat> = {}): HostStat {
+  const time = { seconds: 0, nanoseconds: 0 };
+  const times = { atime: time, mtime: time, ctime: time, btime: birth };
+  const rest = { dev: 1, mode: 0o100644, nlink: 1, uid: 0, gid: 0, rdev: 0, size: 0, blocks: 0 };
+  return { ...rest, ...times, isMountPoint: false, ino, ...more } as HostStat;
+}
+
+const name = (text: string): Name => text as Name;
+
+test('numbers lie in a range of their own, wrap at its end, and differ with the salt', () => {
+  fc.assert(
+    fc.property(fc.uint8Array({ minLength: 1 }), fc.bigInt(0n, 2n ** 64n - 1n), (identity, salt) => {
+      const ino = derivedIno(identity, salt);
+      assert.ok(isDerived(ino) && ino < 2 * DERIVED_INO_FIRST);
+      assert.equal(derivedIno(identity, salt), ino);
+      assert.ok(isDerived(nextDerivedIno(ino)) && nextDerivedIno(ino) !== ino);
+    }),
+  );
+  assert.equal(nextDerivedIno((2 * DERIVED_INO_FIRST - 1) as Ino), DERIVED_INO_FIRST);
+  assert.ok(!isDerived((DERIVED_INO_FIRST - 1) as Ino));
+  assert.notEqual(derivedIno(Buffer.from('x'), 1n), derivedIno(Buffer.from('x'), 2n));
+});
+
+test('one file has one number, wherever it is met, until something is recorded of it', () => {
+  const places = new HostPlaces(source);
+  const first = places.meet(statOf(10), 0, places.root, name('a'));
+  assert.equal(places.meet(statOf(10), 0, places.root, name('b')), first);
+  assert.equal(places.get(first)!.path, 'b');
+  assert.notEqual(
+    places.meet(statOf(10, { btime: { seconds: 5, nanoseconds: 7 } }), 0, places.root, name('c')),
+    first,
+  );
+  assert.notEqual(places.meet(statOf(10), 3, places.root, name('d')), first, 'another device');
+  places.encode(places.get(first)!, undefined);
+  const moved = places.meet(statOf(10), 0, places.root, name('e'));
+  assert.notEqual(moved, first);
+  assert.equal(places.meet(statOf(10), 0, places.root, name('b')), first);
+  assert.equal(places.meet(statOf(10), 0, places.root, name('e')), moved);
+});
+
+test('a file of several names keeps its number under each of them', () => {
+  const places = new HostPlaces(source);
+  const first = places.meet(statOf(10, { nlink: 2 }), 0, places.root, name('a'));
+  places.encode(places.get(first)!, undefined);
+  assert.equal(places.meet(statOf(10, { nlink: 2 }), 0, places.root, name('b')), first);
+  assert.equal(places.meet(statOf(10), 0, places.root, name('b')), first, 'also when one of them is gone');
+});
+
+test('numbers that collide are neighbours, and what is recorded of one is not the other’s in the next process', () => {
+  const places = new HostPlaces(source);
+  const own = places.meet(statOf(10), 0, places.root, name('own'));
+  const origin = places.encode(places.get(own)!, undefined);
+  // Of another file, under the number that this one would have.
+  const taken = new Map<Ino, Uint8Array>();
+  const other = new HostPlaces(source, (ino) => taken.get(ino));
+  const stranger = new HostPlaces(source);
+  taken.set(
+    own,
+    stranger.encode(stranger.get(stranger.meet(statOf(11), 0, stranger.root, name('stranger')))!, undefined),
+  );
+  const next = other.meet(statOf(10), 0, other.root, name('own'));
+  assert.equal(next, nextDerivedIno(own));
+  assert.equal(other.get(own)!.path, 'stranger');
+  taken.set(next, origin);
+  const again = new HostPlaces(source, (ino) => taken.get(ino));
+  assert.equal(again.meet(statOf(10), 0, again.root, name('own')), next);
+});
+
+test('an origin finds the file again; a damaged one is refused', () => {
+  fc.assert(
+    fc.property(
+      fc.nat(),
+      fc.nat(2 ** 31),
+      fc.string({ minLength: 1, maxLength: 40 }),
+      fc.boolean(),
+      (ino, dev, text, isOne) => {
+        const places = new HostPlaces(source);
+        const path = Buffer.from(text).toString('latin1').replaceAll('/', '_');
+        const stat = statOf(ino, { nlink: isOne ? 1 : 2 });
+        const number = places.meet(stat, dev, places.root, name(path));
+        const origin = places.encode(places.get(number)!, undefined);
+        const other = new HostPlaces(source, () => undefined);
+        const { parent: _above, ...found } = other.learn(number, origin);
+        const { parent: _before, ...known } = places.get(number)!;
+        assert.deepEqual(found, known);
+        assert.throws(() => new HostPlaces(source).learn(number, origin.subarray(0, -1)), DecodeError);
+        const longer = Buffer.concat([origin, Buffer.from([0])]);
+        assert.throws(() => new HostPlaces(source).learn(number, longer), DecodeError);
+      },
+    ),
+    { numRuns: 50 },
+  );
+  assert.throws(
+    () => new HostPlaces(source).learn(1 as Ino, new ByteWriter(8).varint(3).take()),
+    DecodeError,
+  );
+});

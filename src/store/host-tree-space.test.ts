@@ -1,0 +1,222 @@
+/** Forks of a directory and gc: host layers and the rows of host files stay while anything names them, and then go. */
+import assert from 'node:assert/strict';
+import * as fs from 'node:fs';
+import { describe, test } from 'node:test';
+import { BLOCK, contentOf, HostTree, hostBytes } from '../../testing/host-tree.ts';
+import { nativeOnly } from '../../testing/native-only.ts';
+import { problemsOf, writeFile } from '../../testing/shared-store.ts';
+import { CrashedError, createSystem, FaultySystem } from '../sys/index.ts';
+import { StoreEngine, type Tree } from './index.ts';
+
+const OWN = Buffer.from('written by the fork');
+const mixedBytes = Buffer.from(hostBytes);
+mixedBytes.set(OWN, BLOCK);
+const FOREVER = { commitMarkMs: Number.POSITIVE_INFINITY };
+
+interface Counts {
+  readonly hostLayers: number;
+  readonly externals: number;
+}
+
+function countsOf({ tables }: StoreEngine): Counts {
+  tables.renew();
+  const layers = [...tables.layers.entries()];
+  return {
+    hostLayers: layers.filter(([, { host }]) => host !== undefined).length,
+    externals: [...tables.externals.entries()].length,
+  };
+}
+
+/** Drops what it can, as often as it takes. */
+function collect(engine: StoreEngine): void {
+  for (let count = 0; count < 3; count++) engine.gc();
+  assert.deepEqual(problemsOf(engine), []);
+}
+
+/** Shares all of a file with one of another tree, as `cp` does. */
+function clone(from: Tree, path: string, to: Tree, target: string): void {
+  const source = from.fileSystem.open(path, 0, 0);
+  const file = to.fileSystem.open(target, fs.constants.O_RDWR | fs.constants.O_CREAT, 0o644);
+  to.fileSystem.reflink(source, file, from.fileSystem);
+  from.fileSystem.close(source);
+  to.fileSystem.close(file);
+}
+
+describe('space of forks over a host tree', { skip: nativeOnly }, () => {
+  test('forks of one directory stand on one layer, pinned ones on another', async (context) => {
+    const host = await HostTree.create(context);
+    for (const name of ['one', 'two']) host.fork(name).close();
+    assert.equal(countsOf(host.engine).hostLayers, 1);
+    for (const name of ['three', 'four']) host.fork(name, true).close();
+    assert.equal(countsOf(host.engine).hostLayers, 2);
+    collect(host.engine);
+    assert.equal(countsOf(host.engine).hostLayers, 2);
+    for (const name of ['one', 'three', 'four']) host.engine.drop(name);
+    collect(host.engine);
+    assert.equal(countsOf(host.engine).hostLayers, 1);
+    host.engine.drop('two');
+    collect(host.engine);
+    assert.deepEqual(countsOf(host.engine), { hostLayers: 0, externals: 0 });
+  });
+
+  test('a dropped layer is not stood on again, before and after it is gone', async (context) => {
+    const host = await HostTree.create(context);
+    host.write('file');
+    // Its lease keeps what is dropped from going at once.
+    const other = await StoreEngine.open(host.storeDirectory, FOREVER);
+    context.after(() => other.close());
+    const empty = other.createEmpty('empty');
+    host.fork('one').close();
+    host.engine.drop('one');
+    host.engine.gc();
+    const dropped = [...host.engine.tables.layers.entries()].find(([, { host: of }]) => of !== undefined);
+    assert.notEqual(dropped?.[1].droppedEpoch, undefined);
+    const second = host.fork('two');
+    writeFile(second, '/file', OWN, BLOCK);
+    empty.close();
+    second.close();
+    collect(host.engine);
+    assert.equal(countsOf(host.engine).hostLayers, 1);
+    assert.deepEqual(contentOf(host.engine.openTree('two'), '/file'), mixedBytes);
+    host.fork('three').close();
+    assert.equal(countsOf(host.engine).hostLayers, 1, 'the new layer is shared');
+  });
+
+  test('rows of host files go when the last extent that names them does', async (context) => {
+    const host = await HostTree.create(context);
+    for (const name of ['a', 'b', 'c']) host.write(name);
+    const tree = host.fork();
+    for (const name of ['/a', '/b', '/c']) writeFile(tree, name, OWN, BLOCK);
+    tree.checkpoint();
+    collect(host.engine);
+    assert.equal(countsOf(host.engine).externals, 3);
+    tree.fileSystem.unlink('/a');
+    tree.fileSystem.truncate('/b', 0);
+    // All blocks written: nothing of the host is left in it.
+    writeFile(tree, '/c', hostBytes);
+    tree.checkpoint();
+    collect(host.engine);
+    assert.equal(countsOf(host.engine).externals, 0);
+    assert.equal(countsOf(host.engine).hostLayers, 1);
+  });
+
+  test('two forks that change one file share its row, until the host changes it', async (context) => {
+    const host = await HostTree.create(context);
+    host.write('file');
+    const [one, two] = [host.fork('one'), host.fork('two')];
+    for (const tree of [one, two]) writeFile(tree, '/file', OWN, BLOCK);
+    assert.equal(countsOf(host.engine).externals, 1);
+    host.replace('file');
+    writeFile(host.fork('three'), '/file', OWN, BLOCK);
+    assert.equal(countsOf(host.engine).externals, 2);
+  });
+
+  test('a copy in a fork that stands elsewhere keeps the layer, also when its own fork is gone', async (context) => {
+    const host = await HostTree.create(context);
+    host.write('file');
+    host.write('untouched');
+    const source = host.fork('source');
+    writeFile(source, '/file', OWN, BLOCK);
+    source.checkpoint();
+    host.engine.freeze(source);
+    const target = host.engine.createEmpty('target');
+    for (const name of ['/file', '/untouched']) clone(source, name, target, name);
+    source.close();
+    host.engine.drop('source');
+    collect(host.engine);
+    assert.deepEqual(countsOf(host.engine), { hostLayers: 1, externals: 2 });
+    target.close();
+    await host.reopenStore();
+    collect(host.engine);
+    const again = host.engine.openTree('target');
+    assert.deepEqual(contentOf(again, '/file'), mixedBytes);
+    assert.deepEqual(contentOf(again, '/untouched'), hostBytes);
+    // A new fork of the directory finds the layer that the copies have kept.
+    host.fork('later').close();
+    assert.equal(countsOf(host.engine).hostLayers, 1);
+    host.engine.drop('later');
+    for (const name of ['/file', '/untouched']) again.fileSystem.unlink(name);
+    again.checkpoint();
+    collect(host.engine);
+    assert.deepEqual(countsOf(host.engine), { hostLayers: 0, externals: 0 });
+  });
+
+  test('what a living owner has copied up and not stored stays, whoever collects', async (context) => {
+    const host = await HostTree.create(context);
+    host.write('file');
+    const owner = await StoreEngine.open(host.storeDirectory, FOREVER);
+    context.after(() => owner.close());
+    const tree = owner.forkHost(host.root, 'fork', false);
+    writeFile(tree, '/file', OWN, BLOCK);
+    for (let count = 0; count < 3; count++) host.engine.gc();
+    assert.deepEqual(contentOf(tree, '/file'), mixedBytes);
+    tree.checkpoint();
+    for (const engine of [owner, host.engine, owner, host.engine]) engine.gc();
+    tree.close();
+    collect(host.engine);
+    assert.deepEqual(contentOf(host.engine.openTree('fork'), '/file'), mixedBytes);
+  });
+
+  test('a directory that vanished, with a journal of a dead owner, does not hold up gc', async (context) => {
+    const system = new FaultySystem(createSystem());
+    const host = await HostTree.create(context, { system });
+    for (const name of ['file', 'directory/removed', 'directory/renamed', 'other']) host.write(name);
+    const tree = host.fork();
+    writeFile(tree, '/file', OWN, BLOCK);
+    tree.fileSystem.chmod('/other', 0o600, true);
+    tree.fileSystem.unlink('/directory/removed');
+    tree.fileSystem.rename('/directory/renamed', '/moved');
+    writeFile(tree, '/directory/own', OWN);
+    const garbage = host.engine.createEmpty('garbage');
+    writeFile(garbage, '/large', Buffer.alloc(1 << 20, 1));
+    garbage.close();
+    host.engine.drop('garbage');
+    system.crash();
+    await host.engine.close().catch((error: unknown) => assert.ok(error instanceof CrashedError));
+    await host.engine.tables.close();
+    fs.renameSync(host.root, `${host.scratch}/away`);
+    host.engine = await StoreEngine.open(host.storeDirectory);
+    const report = host.engine.gc();
+    assert.deepEqual(report.unreadableForks, []);
+    assert.ok(report.bytesFreed >= 1 << 20, `${report.bytesFreed} bytes`);
+    const problems = problemsOf(host.engine);
+    assert.equal(problems.length, 1, problems.join('\n'));
+    assert.match(problems[0]!, /host directory .* is gone.*fork:\/file/);
+    const without = host.engine.openTree('fork');
+    assert.deepEqual(contentOf(without, '/directory/own'), OWN);
+    assert.equal(contentOf(without, '/file'), 'ESTALE');
+    without.close();
+    await host.engine.close();
+    host.engine = await StoreEngine.open(host.storeDirectory);
+    fs.renameSync(`${host.scratch}/away`, host.root);
+    const again = host.engine.openTree('fork');
+    assert.deepEqual(contentOf(again, '/file'), mixedBytes);
+    assert.deepEqual(contentOf(again, '/moved'), hostBytes);
+    assert.equal(contentOf(again, '/directory/renamed'), 'ENOENT');
+    assert.equal(contentOf(again, '/directory/removed'), 'ENOENT');
+    assert.equal(again.fileSystem.stat('/other', true).mode, 0o100600);
+    again.close();
+    collect(host.engine);
+    host.engine.drop('fork');
+    collect(host.engine);
+    assert.deepEqual(countsOf(host.engine), { hostLayers: 0, externals: 0 });
+  });
+
+  test('a fork whose directory is gone can be dropped, forked and frozen', async (context) => {
+    const host = await HostTree.create(context);
+    host.write('file');
+    const tree = host.fork();
+    writeFile(tree, '/own', OWN);
+    tree.close();
+    await host.reopenStore();
+    fs.rmSync(host.root, { recursive: true });
+    host.engine.snapshot('fork', 'snapshot');
+    assert.deepEqual(contentOf(host.engine.fork('fork', 'second'), '/own'), OWN);
+    assert.deepEqual(contentOf(host.engine.openTree('snapshot'), '/own'), OWN);
+    for (const name of ['second', 'snapshot']) host.engine.openTreeOf(name)?.close();
+    await host.reopenStore();
+    for (const name of ['second', 'snapshot', 'fork']) host.engine.drop(name);
+    collect(host.engine);
+    assert.deepEqual(countsOf(host.engine), { hostLayers: 0, externals: 0 });
+  });
+});

@@ -1,0 +1,354 @@
+/**
+ * Forks over a host tree, when a system call fails, when the process dies at one, and when the power goes off: what
+ * each tree holds is its state before or after the operation, or after a power cut one since it was last durable; and
+ * nothing is left open. RAMET_CRASH_ALL=1 takes every call instead of a sample.
+ */
+import assert from 'node:assert/strict';
+import * as fs from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { type ErrorCode, FsError, SeededRandom } from '../../src/base/index.ts';
+import { StoreEngine, type Tree } from '../../src/store/index.ts';
+import { CrashedError, createSystem, FaultySystem, type System } from '../../src/sys/index.ts';
+import { fingerprint } from '../host-tree.ts';
+import { nativeOnly } from '../native-only.ts';
+import { patternBytes, problemsOf, readFile, writeFile } from '../shared-store.ts';
+import { imagesDirectory, makeImage, systemFor, takesAll } from './crash-images.ts';
+import { WatchedSystem } from './watched-system.ts';
+
+const BLOCK = 4096;
+const FOREVER = Number.POSITIVE_INFINITY;
+/** So many calls are taken for each kind of failure. */
+const SAMPLES = 16;
+
+/** What the trees hold, by name: a line for each path. */
+type States = ReadonlyMap<string, readonly string[]>;
+
+function linesOf(tree: Tree): string[] {
+  const lines: string[] = [];
+  const visit = (path: string): void => {
+    for (const { name } of tree.fileSystem.readDirectory(path === '' ? '/' : path)) {
+      const child = `${path}/${name}`;
+      const { mode, size, nlink } = tree.fileSystem.stat(child, false);
+      const isDirectory = (mode & 0o170000) === 0o040000;
+      const content = isDirectory
+        ? ''
+        : `${size} ${nlink} ${readFile(tree, child).toString('base64').slice(-40)}`;
+      lines.push(`${child} ${mode.toString(8)} ${content}`);
+      if (isDirectory) visit(child);
+    }
+  };
+  visit('');
+  return lines.sort();
+}
+
+function fillHost(root: string): void {
+  fs.mkdirSync(join(root, 'directory/inner'), { recursive: true });
+  for (const [index, name] of [
+    'file',
+    'other',
+    'gone',
+    'linked',
+    'directory/a',
+    'directory/inner/b',
+  ].entries()) {
+    fs.writeFileSync(join(root, name), patternBytes(3 * BLOCK + 100 * index, index + 1));
+  }
+  fs.linkSync(join(root, 'linked'), join(root, 'link'));
+}
+
+interface Step {
+  run(): void;
+  /** Everything that the trees hold is durable afterwards. */
+  readonly isDurable?: boolean;
+}
+
+/** The workload: each step is one operation on one tree. */
+class HostWork {
+  readonly trees = new Map<string, Tree>();
+  done = 0;
+  durable = 0;
+  private readonly engine: StoreEngine;
+  private readonly root: string;
+  private readonly isPinned: boolean;
+
+  constructor(engine: StoreEngine, root: string, isPinned: boolean) {
+    this.engine = engine;
+    this.root = root;
+    this.isPinned = isPinned;
+  }
+
+  private get one(): Tree {
+    return this.trees.get('one')!;
+  }
+
+  private cloneFile(from: string, to: string): void {
+    const { fileSystem } = this.one;
+    const source = fileSystem.open(from, 0, 0);
+    const target = fileSystem.open(to, fs.constants.O_RDWR, 0);
+    try {
+      fileSystem.reflink(source, target);
+    } finally {
+      fileSystem.close(source);
+      fileSystem.close(target);
+    }
+  }
+
+  steps(): Step[] {
+    const { engine, trees } = this;
+    const own = patternBytes(500, 99);
+    const on = (run: (tree: Tree) => void): Step => ({ run: () => run(this.one) });
+    return [
+      {
+        run: () => void trees.set('one', engine.forkHost(this.root, 'one', this.isPinned)),
+        isDurable: true,
+      },
+      on((tree) => writeFile(tree, '/file', own, BLOCK)),
+      on(({ fileSystem }) => fileSystem.chmod('/other', 0o600, true)),
+      on(({ fileSystem }) => fileSystem.rename('/directory', '/moved')),
+      on(({ fileSystem }) => fileSystem.unlink('/gone')),
+      on(({ fileSystem }) => fileSystem.makeDirectory('/moved/own', 0o755)),
+      on(({ fileSystem }) => fileSystem.truncate('/moved/a', 5000)),
+      { run: () => this.one.fileSystem.syncAll(), isDurable: true },
+      on((tree) => writeFile(tree, '/other', own, 3 * BLOCK + 100)),
+      on(({ fileSystem }) => fileSystem.link('/linked', '/moved/third', false)),
+      on((tree) => writeFile(tree, '/link', own, 2 * BLOCK)),
+      { run: () => void engine.snapshot('one', 'snapshot'), isDurable: true },
+      on((tree) => writeFile(tree, '/file', own, 0)),
+      on(({ fileSystem }) => {
+        const { O_CREAT, O_WRONLY } = fs.constants;
+        fileSystem.close(fileSystem.open('/copy', O_CREAT | O_WRONLY, 0o644));
+      }),
+      on(() => this.cloneFile('/moved/inner/b', '/copy')),
+      on(({ fileSystem }) => fileSystem.rename('/copy', '/moved/inner/b')),
+      {
+        run: () => {
+          for (let count = 0; count < 2; count++) engine.gc();
+        },
+        isDurable: true,
+      },
+      on(({ fileSystem }) => fileSystem.unlink('/linked')),
+      on(({ checkpoint }) => checkpoint.call(this.one)),
+      on(({ fileSystem }) => fileSystem.truncate('/file', 0)),
+    ];
+  }
+
+  run(onDone: () => void = () => undefined): void {
+    for (const { run, isDurable } of this.steps()) {
+      run();
+      this.done++;
+      if (isDurable === true) this.durable = this.done;
+      onDone();
+    }
+  }
+}
+
+function descriptorCount(): number {
+  return fs.readdirSync('/proc/self/fd').length;
+}
+
+for (const isPinned of [false, true]) {
+  describe(`forks over a host tree${isPinned ? ', pinned' : ''}`, { skip: nativeOnly }, () => {
+    let [scratch, root] = ['', ''];
+    let filled: readonly string[] = [];
+    /** After each step; the first before any. */
+    const states: States[] = [new Map()];
+    let calls = 0;
+
+    before(async () => {
+      scratch = fs.realpathSync(fs.mkdtempSync(join(tmpdir(), 'ramet-host-crash-')));
+      root = join(scratch, 'repo');
+      fs.mkdirSync(root);
+      fillHost(root);
+      filled = fingerprint(root);
+      await withStore(createSystem(), async (engine, directory) => {
+        const work = new HostWork(engine, root, isPinned);
+        work.run(() => states.push(stateOf(engine, work.trees)));
+        assert.ok(directory.length > 0);
+      });
+      const system = new FaultySystem(createSystem());
+      await withStore(system, async (engine) => {
+        const start = system.callCount;
+        new HostWork(engine, root, isPinned).run();
+        calls = system.callCount - start;
+      });
+    });
+    after(() => {
+      assert.deepEqual(fingerprint(root), filled, 'nothing was written to the directory');
+      fs.rmSync(scratch, { recursive: true });
+    });
+
+    async function withStore(
+      system: System,
+      use: (engine: StoreEngine, directory: string) => Promise<void>,
+    ): Promise<void> {
+      const parent = imagesDirectory();
+      const directory = join(parent, 'store');
+      const engine = await StoreEngine.open(directory, { create: true, system, commitMarkMs: FOREVER });
+      try {
+        await use(engine, directory);
+      } finally {
+        await engine.close().catch((error: unknown) => {
+          if (!(error instanceof CrashedError)) throw error;
+        });
+        await engine.tables.close();
+        fs.rmSync(parent, { recursive: true });
+      }
+    }
+
+    function stateOf(engine: StoreEngine, open: ReadonlyMap<string, Tree>): States {
+      const found = new Map<string, readonly string[]>();
+      for (const { name } of engine.list()) {
+        const tree = open.get(name) ?? engine.openTree(name);
+        found.set(name, linesOf(tree));
+        if (!open.has(name)) tree.close();
+      }
+      return found;
+    }
+
+    /** Each tree is as one of the states from `first` on has it. */
+    function expectOneOf(found: States, first: number, last: number, text: string): void {
+      const allowed = states.slice(first, last + 1);
+      const fits = allowed.some((state) => {
+        const names = [...state.keys()];
+        return (
+          names.length === found.size &&
+          names.every((name) => found.get(name)?.join() === state.get(name)!.join())
+        );
+      });
+      if (!fits) assert.deepEqual(found, allowed.at(-1), text);
+    }
+
+    async function checkStore(directory: string, first: number, last: number, text: string): Promise<void> {
+      const engine = await StoreEngine.open(directory);
+      try {
+        assert.deepEqual(problemsOf(engine, { scrub: true }), [], text);
+        expectOneOf(stateOf(engine, new Map()), first, last, text);
+        engine.gc();
+        assert.deepEqual(problemsOf(engine), [], text);
+        expectOneOf(stateOf(engine, new Map()), first, last, text);
+      } finally {
+        await engine.close();
+      }
+    }
+
+    async function failAt(failing: number, code: ErrorCode | 'death'): Promise<void> {
+      const descriptors = descriptorCount();
+      const system = new FaultySystem(createSystem());
+      await withStore(system, async (engine, directory) => {
+        const work = new HostWork(engine, root, isPinned);
+        const start = system.callCount;
+        let text = 'no call';
+        system.plan = (operation, index, path) => {
+          if (index - start !== failing) return undefined;
+          text = `${code} of ${operation} ${path}, call ${failing}, in step ${work.done}`;
+          return code === 'death' ? { kind: 'crash' } : { kind: 'error', code };
+        };
+        let isFailed = false;
+        try {
+          work.run();
+        } catch (error) {
+          isFailed = true;
+          if (!(error instanceof FsError || error instanceof CrashedError))
+            throw new Error(text, { cause: error });
+        }
+        system.plan = undefined;
+        const last = Math.min(work.done + (isFailed ? 1 : 0), states.length - 1);
+        if (!system.isCrashed) {
+          // A tree that another was made of in the failing step may be open nowhere.
+          const open = new Map([...work.trees].filter(([name]) => engine.openTreeOf(name) !== undefined));
+          expectOneOf(stateOf(engine, open), work.done, last, text);
+        }
+        system.crash();
+        await engine.close().catch((error: unknown) => {
+          if (!(error instanceof CrashedError || error instanceof FsError)) throw error;
+        });
+        await engine.tables.close();
+        await checkStore(directory, work.done, last, text);
+      });
+      assert.equal(descriptorCount(), descriptors, `${code} at call ${failing}: descriptors`);
+    }
+
+    test('the workload makes enough calls', (context) => {
+      context.diagnostic(`${calls} calls`);
+      assert.ok(calls > 200);
+    });
+
+    for (const [offset, code] of (['EIO', 'ENOSPC', 'EACCES', 'death'] as const).entries()) {
+      test(`${code} at any call`, async () => {
+        await failAt(calls, code);
+        const step = takesAll ? 1 : Math.ceil(calls / (isPinned ? SAMPLES / 2 : SAMPLES));
+        for (let at = takesAll ? 0 : Math.floor((step * offset) / 4); at < calls; at += step)
+          await failAt(at, code);
+      });
+    }
+
+    test('a power cut at any call that changes or syncs something', async () => {
+      const images: { readonly directory: string; readonly first: number; readonly last: number }[] = [];
+      const parent = imagesDirectory();
+      const from = join(parent, 'store');
+      let work: HostWork | undefined;
+      StoreEngine.initialize(from);
+      const watched = new WatchedSystem(
+        createSystem(),
+        (index) => {
+          if (work === undefined || index % (takesAll ? 1 : 3) !== 0) return;
+          const to = join(parent, `image-${index}`);
+          makeImage({
+            watched,
+            random: new SeededRandom(index),
+            kind: 'power cut',
+            write: undefined,
+            from,
+            to,
+          });
+          images.push({
+            directory: to,
+            first: work.durable,
+            last: Math.min(work.done + 1, states.length - 1),
+          });
+        },
+        parent,
+      );
+      const engine = await StoreEngine.open(from, {
+        system: watched.system,
+        commitMarkMs: FOREVER,
+      });
+      try {
+        work = new HostWork(engine, root, isPinned);
+        work.run();
+        work = undefined;
+        assert.ok(images.length > 10, `${images.length} images`);
+        for (const { directory, first, last } of images) await checkCut(directory, first, last);
+      } finally {
+        work = undefined;
+        await engine.close();
+        watched.close();
+        fs.rmSync(parent, { recursive: true });
+      }
+    });
+
+    async function checkCut(directory: string, first: number, last: number): Promise<void> {
+      const engine = await StoreEngine.open(directory, { system: systemFor('power cut') });
+      try {
+        const text = `power cut, ${directory}`;
+        const problems = problemsOf(engine, { scrub: true }).filter((one) => !one.endsWith('gc removes it'));
+        assert.deepEqual(problems, [], text);
+        const found = stateOf(engine, new Map());
+        // The fork goes back to a state since the last mark; the snapshot is there from the step that made it.
+        for (const [name, lines] of found) {
+          const fits = states
+            .slice(first, last + 1)
+            .some((state) => state.get(name)?.join() === lines.join());
+          assert.ok(
+            fits,
+            `${text}: tree ${name} is in no state from ${first} to ${last}:\n${lines.join('\n')}`,
+          );
+        }
+      } finally {
+        await engine.close();
+      }
+    }
+  });
+}
