@@ -297,10 +297,12 @@ export class HostLayer implements DerivedLower {
     ];
   }
 
-  /** Whatever is at the place now. ESTALE when there is nothing. */
+  /** Whatever regular file is at the place now. ESTALE when there is none. */
   private openFile(place: HostPlace): number {
     try {
-      return this.directories.openToRead(place.path);
+      const fd = this.directories.openToRead(place.path);
+      if ((this.system.statFile(fd).mode & S_IFMT) === S_IFREG) return fd;
+      this.system.close(fd);
     } catch (error) {
       if (!isMissing(error)) throw this.named(error, place);
     }

@@ -78,9 +78,7 @@ export class LayerStack implements PhysicalSpace, CachedTree {
   readonly lazyTimes = new Set<Inode>();
   /** Called when the journal has grown to the size at which a checkpoint is due. */
   onCheckpointDue: (() => void) | undefined;
-  /**
-   * Whether somebody outside reaches an inode by its number, also when its last name is gone: the kernel, of a mount.
-   */
+  /** Whether somebody outside, the kernel of a mount, reaches an inode by its number, also without a name. */
   isKept: ((ino: Ino) => boolean) | undefined;
   /** The files that the kernel reads by itself from the blob that they are, each with that blob. */
   passedThrough: (() => Iterable<readonly [Ino, BlobId]>) | undefined;
@@ -318,10 +316,7 @@ export class LayerStack implements PhysicalSpace, CachedTree {
     if (owner instanceof Inode) this.releaseIfUnused(owner);
   }
 
-  /**
-   * Before bytes of the file are changed, or named by another: where they are still the host's, they are made the upper
-   * layer's own (see `copyUpBytes`). With `mustTake` they are copied, so that nothing of the file is the host's.
-   */
+  /** Before bytes of the file are changed: what is the host's becomes the upper layer's; see `copyUpBytes`. */
   copyUp(inode: Inode, mustTake = false): void {
     const { live } = this.chain;
     this.refresh(inode);

@@ -105,9 +105,12 @@ describe('space of forks over a host tree', { skip: nativeOnly }, () => {
     host.write('file');
     const [one, two] = [host.fork('one'), host.fork('two')];
     for (const tree of [one, two]) writeFile(tree, '/file', OWN, BLOCK);
+    for (const tree of [one, two]) tree.checkpoint();
     assert.equal(countsOf(host.engine).externals, 1);
     host.replace('file');
-    writeFile(host.fork('three'), '/file', OWN, BLOCK);
+    const three = host.fork('three');
+    writeFile(three, '/file', OWN, BLOCK);
+    three.checkpoint();
     assert.equal(countsOf(host.engine).externals, 2);
   });
 
