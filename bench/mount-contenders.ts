@@ -38,7 +38,7 @@ export interface ContenderKind {
 export const PEERS = ['ext4', 'overlayfs', 'fuse-overlayfs'] as const;
 /** The mode that has to meet the budgets. */
 export const OWN = 'Ramet';
-export const OTHER_MODES = ['Ramet direct', 'Ramet shared'] as const;
+export const OTHER_MODES = ['Ramet direct', 'Ramet shared', 'Ramet, no import'] as const;
 
 let directories = 0;
 
@@ -167,24 +167,30 @@ const fuseOverlayfs: ContenderKind = {
 /** Stores by the directory that was imported into them: the modes share one, each with a process of its own. */
 const stores = new Map<string, string>();
 
-/** Starts a process that serves mounts of forks of `source`, in one mode. */
-export async function mountRamet(io: IoMode, source: string, work: WorkDirectory): Promise<MountContender> {
+/** Starts a process that serves mounts of forks of `source`, in one mode; imported first, or where it stands. */
+export async function mountRamet(
+  io: IoMode,
+  source: string,
+  work: WorkDirectory,
+  isHost = false,
+): Promise<MountContender> {
   const storeDirectory = stores.get(source) ?? path.join(newDirectory(work, 'ramet-store'), 'store');
   const server = await MountServerProcess.start(newDirectory(work, `ramet-${io}`), storeDirectory);
   work.onRemove(() => server.child.process.kill('SIGKILL'));
-  if (!stores.has(source)) {
+  if (!stores.has(source) && !isHost) {
     await server.ask({ kind: 'import', directory: source, name: 'base' });
     stores.set(source, storeDirectory);
   }
   let count = 0;
   return {
     async copy() {
-      const name = `${io}-${process.pid}-${count++}`;
-      await server.ask({ kind: 'fork', source: 'base', name });
+      const name = `${isHost ? 'host' : io}-${process.pid}-${count++}`;
+      if (isHost) await server.ask({ kind: 'forkHost', directory: source, name, isPinned: false });
+      else await server.ask({ kind: 'fork', source: 'base', name });
       const root = await server.mount(name, io);
       return {
         root,
-        behind: [path.join(storeDirectory, 'blobs')],
+        behind: isHost ? [source] : [path.join(storeDirectory, 'blobs')],
         hasOwnPages: true,
         async unmount() {
           await server.unmount(root);
@@ -201,12 +207,12 @@ export async function mountRamet(io: IoMode, source: string, work: WorkDirectory
   };
 }
 
-function ramet(name: string, io: IoMode): ContenderKind {
+function ramet(name: string, io: IoMode, isHost = false): ContenderKind {
   return {
     name,
     async open(source, work) {
       const reason = whyNoMounts();
-      return reason === false ? mountRamet(io, source, work) : { absentBecause: reason };
+      return reason === false ? mountRamet(io, source, work, isHost) : { absentBecause: reason };
     },
   };
 }
@@ -218,4 +224,5 @@ export const CONTENDERS: readonly ContenderKind[] = [
   ramet('Ramet', 'cached'),
   ramet('Ramet direct', 'direct'),
   ramet('Ramet shared', 'shared'),
+  ramet('Ramet, no import', 'cached', true),
 ];

@@ -442,7 +442,13 @@ describe('ramet run', { skip, concurrency: 2 }, () => {
 
   async function diesWithTheCommand(scratch: ScratchCommand, child: ChildProcess): Promise<void> {
     const { directory } = (await mounts(scratch))[0]!;
-    const pid = readFileSync(`${directory}/pid`, 'utf8').trim();
+    let pid = '';
+    const isWritten = (): boolean => {
+      pid = readFileSync(`${directory}/pid`, 'utf8').trim();
+      return pid !== '';
+    };
+    // What says the number writes it to the file last.
+    await until(isWritten, 'the command says its number');
     child.kill('SIGKILL');
     await outcome(child);
     await until(async () => (await mounts(scratch)).length === 0, 'the owner unmounts');
