@@ -6,6 +6,7 @@ import { type Absent, cachedBytes, diskBytes, evictFiles, isAbsent } from '../sr
 import { createSystem } from '../src/sys/index.ts';
 import type { BenchContext, Benchmark } from './bench-context.ts';
 import { BLOCK_BYTES, firstWrite, hostCalls, MIB, makeLargeFile } from './large-file.ts';
+import { usedBytesOf } from './memory-peers.ts';
 import { mountImage, mountOverlay } from './peer-mounts.ts';
 import { summarizeSingle } from './sampling.ts';
 import type { Cell, Row, Section } from './table.ts';
@@ -62,14 +63,20 @@ async function measure(
   return { timeMs: summarizeSingle(times), diskMib: summarizeSingle(disk), cachedMib };
 }
 
-async function overlays(lower: string, own: string, work: WorkDirectory, copies: number): Promise<Figures> {
+async function overlays(
+  lower: string,
+  own: string,
+  work: WorkDirectory,
+  copies: number,
+  usedBytes: () => number = () => diskBytes(own),
+): Promise<Figures> {
   const reason = whyNotRoot();
   if (reason !== undefined) return absent({ absentBecause: reason });
   mkdirSync(own);
   try {
     return await measure(
       lower,
-      () => diskBytes(own),
+      usedBytes,
       (index) => {
         const directory = path.join(own, `${index}`);
         const { point, unmount } = mountOverlay(lower, directory, work);
@@ -96,7 +103,8 @@ async function overlaysOnXfs(lower: string, work: WorkDirectory, sizeBytes: numb
     const onXfs = path.join(image.point, 'lower');
     mkdirSync(onXfs);
     runProgram('cp', '--sparse=always', path.join(lower, NAME), path.join(onXfs, NAME));
-    return await overlays(onXfs, path.join(image.point, 'overlays'), work, COPIES);
+    const usedBytes = (): number => usedBytesOf(image.point);
+    return await overlays(onXfs, path.join(image.point, 'overlays'), work, COPIES, usedBytes);
   } finally {
     image.unmount();
   }

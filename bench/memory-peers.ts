@@ -174,7 +174,7 @@ async function onImage(
 }
 
 /** Bytes in use on a filesystem, everything being on its disk. */
-function usedBytesOf(point: string): number {
+export function usedBytesOf(point: string): number {
   runProgram('sync', '-f', point);
   const { blocks, bfree, bsize } = statfsSync(point);
   return (blocks - bfree) * bsize;
