@@ -202,12 +202,13 @@ async function killed(args: readonly string[], isTime: () => boolean): Promise<b
 }
 
 /** A store with a fork that has changed many files. */
-async function withManyChanges(context: TestContext, files: number): Promise<ScratchCommand> {
+async function withManyChanges(context: TestContext, files: number, isHost = false): Promise<ScratchCommand> {
   const scratch = withFork(context);
   for (let at = 0; at < files; at++) writeFileSync(scratch.at(`repo/src/f${at}`), `old ${at}\n`);
   scratch.must('import', 'repo', '--name', 'many');
   const engine = await StoreEngine.open(scratch.at('.ramet'));
-  const { fileSystem } = engine.fork('many', 'work');
+  const work = isHost ? engine.forkHost(scratch.at('repo'), 'work', false) : engine.fork('many', 'work');
+  const { fileSystem } = work;
   for (let at = 0; at < files; at++) {
     const file = fileSystem.open(`/src/f${at}`, 1, 0);
     fileSystem.write(file, Buffer.from('new'), 0, 3, 0);
@@ -218,9 +219,9 @@ async function withManyChanges(context: TestContext, files: number): Promise<Scr
   return scratch;
 }
 
-test('a commit that is killed leaves whole files, and the next one finishes', async (context) => {
+async function killCommits(context: TestContext, isHost: boolean): Promise<void> {
   const files = 600;
-  const scratch = await withManyChanges(context, files);
+  const scratch = await withManyChanges(context, files, isHost);
   const textOf = (at: number): string => readFileSync(scratch.at(`repo/src/f${at}`), 'utf8');
   const counts: number[] = [];
   for (let round = 0; round < KILLS; round++) {
@@ -248,7 +249,18 @@ test('a commit that is killed leaves whole files, and the next one finishes', as
   const left = readdirSync(scratch.at('repo/src')).filter((name) => name.startsWith('.ramet-'));
   assert.deepEqual(left, []);
   assert.doesNotMatch(scratch.must('ls'), /committing/);
+  if (isHost) assert.equal(scratch.must('diff', 'work'), '');
   clean(scratch);
+}
+
+test('a commit that is killed leaves whole files, and the next one finishes', async (context) => {
+  await killCommits(context, false);
+});
+
+test('also one of a fork of the directory itself, which ends with nothing of its own', {
+  skip: nativeOnly,
+}, async (context) => {
+  await killCommits(context, true);
 });
 
 test('a merge that is killed leaves the fork as it was, or merged', async (context) => {

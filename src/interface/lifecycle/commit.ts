@@ -124,7 +124,7 @@ export async function commitTree(
       for (const tree of trees) tree.close();
       if (!report.isDone) engine.drop(name);
       else if (typeof base !== 'string' && options.to === undefined)
-        standAnew(engine, fork, name, base, layer, report);
+        standAnew(engine, fork, [name, ...earlier], base, layer, report);
       else renameSnapshot(engine, name, `${fork}.committed`, earlier);
       return report;
     } catch (error) {
@@ -156,19 +156,20 @@ function openTarget(engine: StoreEngine, directory: string): HostTarget {
 
 /**
  * The directory has what the fork had: the fork stands on it anew, with nothing of its own. What conflicts have kept
- * out is still the fork's alone, which then stays as it is. EBUSY when it was written to meanwhile.
+ * out is still the fork's alone, which then stays as it is. What was kept to know the directory by goes. EBUSY when the
+ * fork was written to meanwhile.
  */
 function standAnew(
   engine: StoreEngine,
   fork: string,
-  committing: string,
+  snapshots: readonly string[],
   base: TreeInfo,
   layer: LayerId,
   { conflicts }: CommitReport,
 ): void {
   if (conflicts.every(({ isReplaced }) => isReplaced))
     replaceTree(engine, fork, base, { unchangedSince: layer });
-  engine.drop(committing);
+  for (const name of snapshots) engine.drop(name);
 }
 
 /** Snapshots of what earlier commits of the fork have made of a directory, or begun to. */
