@@ -1,6 +1,7 @@
 /** What dedupe makes one, what it must leave as it is, and who may be at work meanwhile. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { nativeOnly } from '../../testing/native-only.ts';
 import { patternBytes, problemsOf, readFile, SharedStore, writeFile } from '../../testing/shared-store.ts';
 import { BLOCK_SIZE, type BlobId, isFsError } from '../base/index.ts';
 import type { StoreEngine, Tree } from './index.ts';
@@ -182,7 +183,10 @@ test('a fork that another process has open is left alone and named; its lower la
   assert.deepEqual(readFile(fork, '/b'), blocks(50, 1));
 });
 
-test('what a process has open of the old map stays right when gc gives the old blocks back', async () => {
+// Without holes gc gives nothing of a living blob back, and no epoch moves that somebody would have to follow.
+test('what a process has open of the old map stays right when gc gives the old blocks back', {
+  skip: nativeOnly,
+}, async () => {
   await using scratch = new SharedStore();
   const engine = await scratch.open();
   const other = await scratch.open();
@@ -193,7 +197,7 @@ test('what a process has open of the old map stays right when gc gives the old b
   engine.snapshot('base', 'frozen');
   const reader = engine.openTree('frozen');
   const file = reader.fileSystem.open('/b', 0, 0);
-  const view = engine.system.canMap ? reader.fileSystem.map(file) : undefined;
+  const view = reader.fileSystem.map(file);
   const old = places(reader, '/b');
   base.close();
   await other.dedupe();
@@ -205,8 +209,8 @@ test('what a process has open of the old map stays right when gc gives the old b
   assert.notDeepEqual(places(reader, '/b'), old);
   assert.ok(other.gc().bytesFreed > 0);
   assert.deepEqual(readFile(reader, '/b'), expected);
-  if (view !== undefined) assert.deepEqual(Buffer.from(view.bytes), expected);
-  view?.close();
+  assert.deepEqual(Buffer.from(view.bytes), expected);
+  view.close();
   assert.deepEqual(problemsOf(engine, { scrub: true }), []);
 });
 

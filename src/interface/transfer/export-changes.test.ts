@@ -16,6 +16,7 @@ import { dirname, join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import { createGunzip } from 'node:zlib';
 import { extract, type Header } from 'tar-stream';
+import { nativeOnly } from '../../../testing/native-only.ts';
 import { isRoot, seededBytes } from '../../../testing/odd-tree.ts';
 import { changeSomething, writeText } from '../../../testing/random-changes.ts';
 import { scratchDirectory, scratchStore } from '../../../testing/scratch-store.ts';
@@ -98,7 +99,7 @@ function dress(system: System, path: string, header: Header): void {
 }
 
 describe('a layer of changes', () => {
-  test('gives the tree it was made of, after random changes', async (context) => {
+  test('gives the tree it was made of, after random changes', { skip: nativeOnly }, async (context) => {
     const system = createSystem();
     for (let seed = 1; seed <= 12; seed++) {
       const random = new SeededRandom(seed);
@@ -165,7 +166,9 @@ describe('a layer of changes', () => {
     assert.ok(existsSync(join(where, 'sub/.wh.c')));
   });
 
-  test('is an upper directory of overlayfs', { skip: !isRoot && 'mounts take root' }, async (context) => {
+  test('is an upper directory of overlayfs', {
+    skip: nativeOnly || (!isRoot && 'mounts take root'),
+  }, async (context) => {
     const engine = await storeWithBase(context);
     const { fileSystem } = engine.fork('base', 'try');
     writeText(fileSystem, '/sub/deep/d', 'changed');
