@@ -14,6 +14,7 @@ import {
   fingerprint,
   HostTree,
   hostBytes,
+  laterBytes,
   namesIn,
 } from '../../testing/host-tree.ts';
 import { nativeOnly } from '../../testing/native-only.ts';
@@ -212,6 +213,45 @@ describe('what a host tree is not', { skip: nativeOnly }, () => {
     writeFile(tree, '/file', Buffer.from('x'));
     contentOf(tree, '/file');
     assert.equal(fs.statSync(host.at('file')).atimeMs, 1_000_000);
+  });
+
+  test('extentSame compares bytes of the host, and leaves them where they are', async (context) => {
+    const host = await HostTree.create(context);
+    for (const name of ['a', 'b', 'c']) host.write(name);
+    for (const isPinned of [false, true]) {
+      const tree = host.fork(`fork-${isPinned}`, isPinned);
+      const { fileSystem } = tree;
+      const share = (source: string, target: string, length = hostBytes.length): unknown => {
+        const [from, to] = [fileSystem.open(source, 0, 0), fileSystem.open(target, fs.constants.O_RDWR, 0)];
+        const [outcome] = fileSystem.extentSame(from, 0, length, [{ file: to, position: 0 }]);
+        for (const file of [from, to]) fileSystem.close(file);
+        return outcome;
+      };
+      writeFile(tree, '/own', hostBytes);
+      writeFile(tree, '/c', hostBytes.subarray(0, BLOCK));
+      const all = { isSame: true, bytesDeduped: hostBytes.length };
+      for (const [source, target] of [
+        ['/a', '/b'],
+        ['/own', '/b'],
+        ['/a', '/own'],
+        ['/c', '/own'],
+      ] as const)
+        assert.deepEqual(share(source, target), all, `${source} ${target} ${isPinned}`);
+      assert.deepEqual(share('/own', '/a', BLOCK), { isSame: true, bytesDeduped: BLOCK });
+      host.write('a', laterBytes);
+      assert.deepEqual(share('/a', '/own'), { isSame: false, bytesDeduped: 0 });
+      for (const path of ['/own', '/b']) assert.deepEqual(contentOf(tree, path), hostBytes);
+      assert.deepEqual(contentOf(tree, '/a'), laterBytes);
+      host.write('b', laterBytes);
+      assert.deepEqual(contentOf(tree, '/own'), hostBytes, 'nothing of it hangs on the directory');
+      assert.deepEqual(contentOf(tree, '/b'), laterBytes, 'it follows the directory as before');
+      for (const name of ['a', 'b', 'c']) host.write(name);
+      tree.close();
+      assert.deepEqual(
+        problemsOf(host.engine, { scrub: true }).filter((one) => !/\/c/.test(one)),
+        [],
+      );
+    }
   });
 
   test('map() takes the bytes over first', async (context) => {

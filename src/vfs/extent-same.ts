@@ -1,8 +1,10 @@
 /**
  * FIDEDUPERANGE: a range of one file takes the blocks of a range of another where both have the same bytes. The rules
  * are those of ioctl_fideduperange(2) and of Linux's fs/remap_range.c. No time changes, and nothing that anyone reads.
+ * Bytes that lie in a host directory stay where they are on both sides: they may change, and what is shared must not.
  */
 import { BLOCK_SIZE, type BlockIndex, blocksFor, FsError } from '../base/index.ts';
+import { isExternal } from '../blob/index.ts';
 import type { Run } from '../extent/index.ts';
 import { type Inode, takeBack } from '../layer/index.ts';
 import type { TreeContext } from './context.ts';
@@ -67,6 +69,8 @@ function sameAt(
   const to = requireTarget(context, file);
   if (origin.stack.tables !== stack.tables) throw new FsError('EXDEV');
   if (length === 0) return { isSame: true, bytesDeduped: 0 };
+  origin.stack.refresh(from);
+  stack.refresh(to);
   const bytes = lengthToShare(from, sourcePosition, length, to, targetPosition);
   const [ourMap, theirMap] = [stack.mappingOf(to), origin.stack.mappingOf(from)];
   for (let done = 0; done < bytes; done += PIECE_BYTES) {
@@ -128,7 +132,7 @@ interface Shared {
   readonly blocks: number;
 }
 
-/** Where either has a hole, both keep what they have: space that was allocated stays so. */
+/** Where either has a hole, or a host file's bytes, both keep what they have: space that was allocated stays so. */
 function share(context: TreeContext, origin: TreeContext, shared: Shared): void {
   const { stack } = context;
   const { from, first, to, targetFirst, blocks } = shared;
@@ -138,7 +142,7 @@ function share(context: TreeContext, origin: TreeContext, shared: Shared): void 
   origin.stack
     .mappingOf(from)
     .extents.forEachPiece(first, first + blocks, (logical, count, blob, physical) => {
-      if (blob === 0) return;
+      if (blob === 0 || isExternal(blob)) return;
       if (blob === foreign) {
         const note = 'the source has unfrozen blocks of another fork: snapshot that fork first';
         throw new FsError('EXDEV', { note });
@@ -146,7 +150,8 @@ function share(context: TreeContext, origin: TreeContext, shared: Shared): void 
       const start = logical - first + targetFirst;
       mapping.extents.forEachPiece(start, start + count, (at, pieceCount, pieceBlob, piecePhysical) => {
         const wanted = (physical + at - start) as BlockIndex; // As far into the source's run as `at` is.
-        if (pieceBlob === 0 || (pieceBlob === blob && piecePhysical === wanted)) return;
+        if (pieceBlob === 0 || isExternal(pieceBlob)) return;
+        if (pieceBlob === blob && piecePhysical === wanted) return;
         runs.push({ logical: at, count: pieceCount, blob, physical: wanted });
       });
     });
