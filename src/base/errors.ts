@@ -142,3 +142,8 @@ export class StoreError extends Error {
 export function isFsError(error: unknown, code?: ErrorCode): error is FsError {
   return error instanceof FsError && (code === undefined || error.code === code);
 }
+
+/** Whether nothing of the kind that was asked for is at a path. */
+export function isMissing(error: unknown): boolean {
+  return isFsError(error, 'ENOENT') || isFsError(error, 'ENOTDIR') || isFsError(error, 'ELOOP');
+}

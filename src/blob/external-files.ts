@@ -7,7 +7,7 @@
  * after whether it still is that (DESIGN §4), and is ESTALE where it is not. A *followed* one stands, in this process
  * only, for a file that nothing was recorded of: it is read as it is, as a plain directory would show it.
  */
-import { type BlobId, checksum64, FsError, isFsError, type LayerId } from '../base/index.ts';
+import { type BlobId, checksum64, FsError, isFsError, isMissing, type LayerId } from '../base/index.ts';
 import type { FileTimes, HostStat, System } from '../sys/index.ts';
 import { readThrough } from './fetches.ts';
 
@@ -242,8 +242,7 @@ export class ExternalFiles {
     try {
       fd = recorded.open();
     } catch (error) {
-      const isGone = isFsError(error, 'ENOENT') || isFsError(error, 'ENOTDIR') || isFsError(error, 'ELOOP');
-      throw isGone ? stale(recorded, 'is gone') : error;
+      throw isMissing(error) ? stale(recorded, 'is gone') : error;
     }
     try {
       this.requireUnchanged(fd, recorded);

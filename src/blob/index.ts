@@ -20,12 +20,10 @@ export { BlobSpace } from './blob-space.ts';
 export { BlobWriter, type FinishedBlob } from './blob-writer.ts';
 export { DamagedBlobError } from './damage.ts';
 export {
-  EXTERNAL_BLOB_FIRST,
   type ExternalPlace,
   type ExternalSource,
   type ExternalState,
   isExternal,
-  isFollowed,
 } from './external-files.ts';
 export type { VisitBad } from './scrubbing.ts';
 export type { Sealing } from './sealing.ts';

@@ -1,5 +1,6 @@
 /** What a name in a directory stands for, as one number: most entries are kept by the million. */
 import type { Ino } from '../base/index.ts';
+import type { DentryRecord } from '../meta/index.ts';
 
 /** A directory entry as one number, `ino * 16 + kind`; see `entryOf`. */
 export type Entry = number;
@@ -12,6 +13,11 @@ export const UNREAD_ENTRY: Entry = -1;
 /** Inode numbers stay below 2^49, so that a number and a DT_* kind (0 to 15) fit one exact number. */
 export function entryOf(ino: number, kind: number): Entry {
   return ino * 16 + kind;
+}
+
+/** What a row says of a name; a whiteout has inode 0. */
+export function entryOfRow({ ino, kind }: DentryRecord): Entry {
+  return ino === 0 ? NO_ENTRY : entryOf(ino, kind);
 }
 
 export function entryIno(entry: Entry): Ino {

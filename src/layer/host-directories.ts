@@ -1,5 +1,5 @@
 /** Open directories of a host tree, so that a name is looked up in the directory and not along a path. */
-import { FsError, type Ino, isFsError, nameToBytes, nameToString } from '../base/index.ts';
+import { FsError, type Ino, isFsError, isMissing, nameToBytes, nameToString } from '../base/index.ts';
 import type { HostSource } from '../meta/index.ts';
 import type { HostStat, System } from '../sys/index.ts';
 import { type HostPlace, type HostPlaces, isIdentity } from './host-places.ts';
@@ -123,8 +123,7 @@ export class HostDirectories {
       fd = system.openBeneath(start, bytes, O_PATH | O_DIRECTORY | O_NOFOLLOW);
     } catch (error) {
       if (isFsError(error, 'EXDEV')) throw this.mounted(place);
-      if (isFsError(error, 'ENOENT') || isFsError(error, 'ENOTDIR') || isFsError(error, 'ELOOP'))
-        return undefined;
+      if (isMissing(error)) return undefined;
       throw error;
     }
     const stat = system.statFile(fd);

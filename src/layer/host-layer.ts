@@ -13,6 +13,7 @@ import {
   FsError,
   type Ino,
   isFsError,
+  isMissing,
   type LayerId,
   type Name,
   nameFromBytes,
@@ -373,8 +374,4 @@ export class HostLayer implements DerivedLower {
 
 function lastName(path: string): string {
   return path.slice(path.lastIndexOf('/') + 1);
-}
-
-function isMissing(error: unknown): boolean {
-  return isFsError(error, 'ENOENT') || isFsError(error, 'ENOTDIR') || isFsError(error, 'ELOOP');
 }

@@ -7,7 +7,7 @@
  */
 export * from './batch.ts';
 export * from './checkpoint.ts';
-export { DERIVED_INO_FIRST, derivedIno, isDerived, nextDerivedIno } from './derived-numbers.ts';
+export { isDerived } from './derived-numbers.ts';
 export * from './entry.ts';
 export { dropUnrecordedTimes } from './evicting.ts';
 export { followExtents, isHeldByKernel } from './extent-following.ts';

@@ -20,6 +20,10 @@ export function kindOfMode(mode: number): number {
   return (mode & S_IFMT) >>> 12;
 }
 
+export const DT_DIR = kindOfMode(S_IFDIR);
+export const DT_REG = kindOfMode(S_IFREG);
+export const DT_LNK = kindOfMode(S_IFLNK);
+
 export class Inode {
   readonly ino: Ino;
   /** Replaced, never changed, by a committed batch; only a lazy atime is written in place. */

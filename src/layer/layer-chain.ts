@@ -2,7 +2,7 @@
 import type { Ino, LayerId, Name } from '../base/index.ts';
 import type { InodeRecord } from '../meta/index.ts';
 import { isDerived } from './derived-numbers.ts';
-import { type Entry, entryOf, NO_ENTRY } from './entry.ts';
+import { type Entry, entryOfRow, NO_ENTRY } from './entry.ts';
 import type { Inode } from './inode.ts';
 import type { DerivedLower, Lower } from './lower.ts';
 import { NamesBetween } from './names-between.ts';
@@ -20,7 +20,7 @@ export class LayerChain {
     this.live = this.derived?.isLive === true ? this.derived : undefined;
   }
 
-  find(id: LayerId): Lower | undefined {
+  find(id: LayerId | 0): Lower | undefined {
     return this.lowers.find((layer) => layer.id === id);
   }
 
@@ -37,11 +37,7 @@ export class LayerChain {
 
   /** The record of a living inode. */
   record(ino: Ino): InodeRecord | undefined {
-    for (const layer of this.lowers) {
-      const record = layer.inode(ino);
-      if (record !== undefined) return record.mode === 0 ? undefined : record;
-    }
-    return undefined;
+    return this.living(ino, this.recorded(ino));
   }
 
   /** What the layers above a derived base have recorded of an inode; a tombstone has mode 0. */
@@ -53,11 +49,17 @@ export class LayerChain {
     return undefined;
   }
 
+  /** The record of a living inode, given what is recorded of it. */
+  protected living(ino: Ino, recorded: InodeRecord | undefined): InodeRecord | undefined {
+    const record = recorded ?? this.derived?.inode(ino);
+    return record?.mode === 0 ? undefined : record;
+  }
+
   name(directory: Inode, name: Name): Entry {
     const { lowers } = this;
     if (lowers.length < 2) {
       const dentry = lowers[0]?.dentry(directory.ino, name);
-      return dentry === undefined || dentry.ino === 0 ? NO_ENTRY : entryOf(dentry.ino, dentry.kind);
+      return dentry === undefined ? NO_ENTRY : entryOfRow(dentry);
     }
     let between = directory.namesBetween;
     if (between?.lowers !== lowers) {
@@ -71,7 +73,7 @@ export class LayerChain {
   recordedName(directory: Ino, name: Name): Entry | undefined {
     for (const layer of this.lowers) {
       const dentry = layer === this.derived ? undefined : layer.dentry(directory, name);
-      if (dentry !== undefined) return dentry.ino === 0 ? NO_ENTRY : entryOf(dentry.ino, dentry.kind);
+      if (dentry !== undefined) return entryOfRow(dentry);
     }
     return undefined;
   }

@@ -28,7 +28,7 @@ import type { InodeRecord, MetaTables, NamedDentry } from '../meta/index.ts';
 import type { System } from '../sys/index.ts';
 import { Batch } from './batch.ts';
 import { isDerived } from './derived-numbers.ts';
-import { type Entry, entryOf, NO_ENTRY, UNREAD_ENTRY } from './entry.ts';
+import { type Entry, entryOf, entryOfRow, NO_ENTRY, UNREAD_ENTRY } from './entry.ts';
 import { evictInodes, evictNames } from './evicting.ts';
 import { ExternalRecords } from './external-records.ts';
 import { storedRuns } from './frozen-layer.ts';
@@ -143,7 +143,7 @@ export class LayerStack implements PhysicalSpace, CachedTree {
 
   /** The inode of a number. ESTALE when no layer has it. `isLookedUp`: a lookup has given the number just now. */
   inode(ino: Ino, isLookedUp = false): Inode {
-    if (!isLookedUp) this.chain.derived?.forgetSeen();
+    if (!isLookedUp) this.chain.live?.forgetSeen();
     const known = this.chain.live === undefined ? undefined : this.inodes.get(ino);
     if (known !== undefined) this.refreshNow(known);
     return this.living(ino);
@@ -151,7 +151,7 @@ export class LayerStack implements PhysicalSpace, CachedTree {
 
   /** As `inode`, for who refreshes it himself. */
   inodeAsKnown(ino: Ino): Inode {
-    this.chain.derived?.forgetSeen();
+    this.chain.live?.forgetSeen();
     return this.living(ino);
   }
 
@@ -163,7 +163,7 @@ export class LayerStack implements PhysicalSpace, CachedTree {
 
   /** Before an inode is used that was found some time ago: a live layer may say something else of it now. ESTALE. */
   refresh(inode: Inode): void {
-    this.chain.derived?.forgetSeen();
+    this.chain.live?.forgetSeen();
     this.refreshNow(inode);
   }
 
@@ -249,20 +249,19 @@ export class LayerStack implements PhysicalSpace, CachedTree {
   recordedName(directory: Inode, name: Name): Entry | undefined {
     const known = directory.children?.get(name);
     if (known !== undefined && known !== UNREAD_ENTRY) return known;
-    if (this.upper?.stored.has(directory.ino)) {
-      const dentry = this.tables.dentries.get(this.upper.id, directory.ino, name);
-      if (dentry !== undefined) return dentry.ino === 0 ? NO_ENTRY : entryOf(dentry.ino, dentry.kind);
-    }
-    return this.chain.recordedName(directory.ino, name);
+    return this.storedName(directory, name) ?? this.chain.recordedName(directory.ino, name);
   }
 
   private readName(directory: Inode, name: Name): Entry {
+    return this.storedName(directory, name) ?? this.chain.name(directory, name);
+  }
+
+  /** What the rows of the upper layer say of a name; undefined where they have none. */
+  private storedName(directory: Inode, name: Name): Entry | undefined {
     const { upper } = this;
-    if (upper?.stored.has(directory.ino)) {
-      const dentry = this.tables.dentries.get(upper.id, directory.ino, name);
-      if (dentry !== undefined) return dentry.ino === 0 ? NO_ENTRY : entryOf(dentry.ino, dentry.kind);
-    }
-    return this.chain.name(directory, name);
+    if (upper?.stored.has(directory.ino) !== true) return undefined;
+    const dentry = this.tables.dentries.get(upper.id, directory.ino, name);
+    return dentry && entryOfRow(dentry);
   }
 
   /**

@@ -14,7 +14,7 @@ import {
 } from '../base/index.ts';
 import { type ActiveBlob, type BlobSpace, isExternal } from '../blob/index.ts';
 import { ExtentMap, type Run } from '../extent/index.ts';
-import { type Mapping, TO_THE_END } from '../mapping/index.ts';
+import { EVERYTHING, type Mapping } from '../mapping/index.ts';
 import type { InodeRecord } from '../meta/index.ts';
 import type { HostStat, System } from '../sys/index.ts';
 import type { Batch } from './batch.ts';
@@ -47,14 +47,6 @@ const COPY_BLOCKS = 256;
 const SECTORS_PER_BLOCK = 8;
 /** Tries to copy a host file that somebody is writing to. */
 const COPY_ATTEMPTS = 3;
-
-/** The hole that a whole file gives way to. */
-const EVERYTHING: Run = {
-  logical: 0 as BlockIndex,
-  count: TO_THE_END,
-  blob: 0 as BlobId,
-  physical: 0 as BlockIndex,
-};
 
 /**
  * Makes the inode what the layer says it is now. ESTALE when it is no longer there. An inode of which a layer above has
@@ -208,9 +200,10 @@ export function lend(stack: LendingStack, inode: Inode, target: LiveStack, mustT
   const isHosts = live !== undefined && inode.record.extentLayer === live.id;
   const file = isHosts ? live.hostFile(inode.ino) : undefined;
   if (file !== undefined && !file.isPinned && !mustTake) return lendByName(stack, inode, file);
+  const asItIs: Loan = { extents: mapping.extents, release: undefined };
+  if (file === undefined && !mustTake) return asItIs;
   const named = [...mapping.extents].filter(({ blob }) => isExternal(blob));
-  if (named.length === 0 || (file === undefined && !mustTake))
-    return { extents: mapping.extents, release: undefined };
+  if (named.length === 0) return asItIs;
   const active = target.activeBlob();
   const runs = copyNamed(active, mapping, named);
   const others = [...mapping.extents].filter(({ blob }) => !isExternal(blob));
@@ -338,7 +331,7 @@ function takeSegment(
   runs.push({ logical, count, blob: active.id, physical });
   const whole = Math.floor((end - start) / BLOCK_SIZE) * BLOCK_SIZE;
   const isCloned = whole > 0 && active.clone(fd, start, whole, physical * BLOCK_SIZE);
-  const piece = Buffer.alloc(COPY_BLOCKS * BLOCK_SIZE);
+  const piece = stack.blobs.scratch;
   for (let done = isCloned ? whole : 0; done < count * BLOCK_SIZE; ) {
     const length = Math.min(piece.length, count * BLOCK_SIZE - done);
     const got = stack.system.pread(fd, piece, 0, Math.min(length, end - start - done), start + done);

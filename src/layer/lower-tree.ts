@@ -17,10 +17,11 @@ export class LowerTree extends LayerChain {
 
   /** The record of a living inode. Where a layer recorded only attributes of a host file, its size is that of now. */
   override record(ino: Ino): InodeRecord | undefined {
-    const record = super.record(ino);
+    const recorded = this.recorded(ino);
+    const record = this.living(ino, recorded);
     const { live } = this;
-    if (record === undefined || live === undefined || record.extentLayer !== live.id) return record;
-    const file = this.recorded(ino) === undefined ? undefined : live.hostFile(ino);
+    if (record === undefined || recorded === undefined || record.extentLayer !== live?.id) return record;
+    const file = live.hostFile(ino);
     return file === undefined ? record : recordNow(record, file);
   }
 
@@ -54,7 +55,7 @@ export class LowerTree extends LayerChain {
   /** A file's runs; none for one that is all hole. */
   runs(ino: Ino, record: InodeRecord): readonly Run[] {
     const holder = this.extentLayer(ino, record);
-    return this.lowers.find(({ id }) => id === holder)?.runs(ino, record.size) ?? [];
+    return this.find(holder)?.runs(ino, record.size) ?? [];
   }
 
   /** The numbers under which the tree has the extents that a layer has of an inode; mostly the same or none. */
@@ -72,6 +73,6 @@ export class LowerTree extends LayerChain {
 
   xattrs(ino: Ino, record: InodeRecord): ReadonlyMap<string, Buffer> {
     const holder = holderOf(this.lowers, ino, 'xattrLayer', record.xattrLayer);
-    return this.lowers.find(({ id }) => id === holder)?.xattrs(ino) ?? new Map();
+    return this.find(holder)?.xattrs(ino) ?? new Map();
   }
 }

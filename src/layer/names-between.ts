@@ -5,7 +5,7 @@
  * one into the base.
  */
 import type { Ino, Name } from '../base/index.ts';
-import { type Entry, entryOf, NO_ENTRY } from './entry.ts';
+import { type Entry, entryOfRow, NO_ENTRY } from './entry.ts';
 import type { Lower } from './lower.ts';
 
 /** Questions in vain that pay for reading the names of a layer: a range of rows costs about so many of them. */
@@ -38,19 +38,19 @@ export class NamesBetween {
     } else {
       for (const layer of this.layers) {
         const dentry = layer.dentry(this.directory, name);
-        if (dentry !== undefined) return dentry.ino === 0 ? NO_ENTRY : entryOf(dentry.ino, dentry.kind);
+        if (dentry !== undefined) return entryOfRow(dentry);
         this.misses++;
       }
     }
     const dentry = this.base?.dentry(this.directory, name);
-    return dentry === undefined || dentry.ino === 0 ? NO_ENTRY : entryOf(dentry.ino, dentry.kind);
+    return dentry === undefined ? NO_ENTRY : entryOfRow(dentry);
   }
 
   private readNames(): void {
     this.names = new Map();
     for (let index = this.layers.length - 1; index >= 0; index--) {
       for (const { name, dentry } of this.layers[index]!.list(this.directory))
-        this.names.set(name, dentry.ino === 0 ? NO_ENTRY : entryOf(dentry.ino, dentry.kind));
+        this.names.set(name, entryOfRow(dentry));
     }
   }
 }

@@ -12,7 +12,7 @@
 import { FsError, type Ino, type LayerId, type Name } from '../base/index.ts';
 import type { DentryRecord, InodeRecord, NamedDentry, Run } from '../meta/index.ts';
 import { isDerived } from './derived-numbers.ts';
-import { kindOfMode, S_IFCHR, S_IFDIR, S_IFMT, S_IFREG } from './inode.ts';
+import { DT_DIR, DT_REG, kindOfMode, S_IFCHR, S_IFMT, S_IFREG } from './inode.ts';
 import type { DerivedLower, HostFile } from './lower.ts';
 import type { LowerTree } from './lower-tree.ts';
 import {
@@ -25,9 +25,7 @@ import {
 } from './overlay-marks.ts';
 import { decodeUnionOrigin, encodeUnionOrigin, UnionNumbers, type UnionPart } from './union-numbers.ts';
 
-const DT_DIR = kindOfMode(S_IFDIR);
 const DT_CHR = kindOfMode(S_IFCHR);
-const DT_REG = kindOfMode(S_IFREG);
 /** Directories that are remembered, at some 200 bytes each. */
 const DIRECTORIES_MAX = 65_536;
 
@@ -414,7 +412,7 @@ export class UnionLayer implements DerivedLower {
   }
 
   forgetSeen(): void {
-    for (const { derived } of this.components) derived?.forgetSeen();
+    for (const { live } of this.components) live?.forgetSeen();
   }
 
   close(): void {

@@ -15,8 +15,13 @@ import type { ExtentMap, Run } from '../extent/index.ts';
 import { FileMaps } from './file-maps.ts';
 import type { PhysicalSpace } from './physical-space.ts';
 
-/** A run with blob 0 makes a hole. This count reaches behind the end of every file. */
-export const TO_THE_END = 2 ** 42;
+/** A run with blob 0 makes a hole: this one of the whole file, since its count reaches behind the end of every file. */
+export const EVERYTHING: Run = {
+  logical: 0 as BlockIndex,
+  count: 2 ** 42,
+  blob: 0 as BlobId,
+  physical: 0 as BlockIndex,
+};
 
 const NOTHING: readonly Run[] = [];
 const scratch = Buffer.alloc(BLOCK_SIZE);
@@ -329,12 +334,7 @@ export class Mapping {
         }
       }
     }
-    runs.push({
-      logical: end as BlockIndex,
-      count: TO_THE_END,
-      blob: 0 as BlobId,
-      physical: 0 as BlockIndex,
-    });
+    runs.push({ ...EVERYTHING, logical: end as BlockIndex });
     return runs;
   }
 

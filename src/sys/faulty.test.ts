@@ -54,7 +54,6 @@ const COUNTED: Readonly<Partial<Record<keyof System, (system: System) => unknown
   statHost: (system) => system.statHost(path, true),
   readHostDirectory: (system) => system.readHostDirectory(path),
   readHostLink: (system) => system.readHostLink(path),
-  realHostPath: (system) => system.realHostPath(path),
   openHost: (system) => system.openHost(path, 0),
   readHostXattrs: (system) => system.readHostXattrs(path),
   writeHostXattr: (system) => system.writeHostXattr(path, 'user.a', path),

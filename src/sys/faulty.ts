@@ -353,10 +353,6 @@ export class FaultySystem implements System {
     this.pass('chmodHost', textOf(path), () => this.inner.chmodHost(path, mode));
   }
 
-  realHostPath(path: Buffer): Buffer {
-    return this.pass('realHostPath', textOf(path), () => this.inner.realHostPath(path));
-  }
-
   makeHostDirectory(path: Buffer, mode: number): void {
     this.pass('makeHostDirectory', textOf(path), () => this.inner.makeHostDirectory(path, mode));
   }

@@ -11,7 +11,6 @@ import {
   mkdirSync,
   openSync,
   readlinkSync,
-  realpathSync,
   renameSync,
   rmdirSync,
   symlinkSync,
@@ -69,8 +68,6 @@ export const nameCalls: NameCalls = {
   syncDirectory,
   readHostLink: (path) =>
     attempt('readlink', path, undefined, () => readlinkSync(path, { encoding: 'buffer' })),
-  realHostPath: (path) =>
-    attempt('realpath', path, undefined, () => realpathSync.native(path, { encoding: 'buffer' })),
   openHost: (path, flags, mode = MODE_DEFAULT) => openAt(path, flags | constants.O_NOFOLLOW, mode),
   chownHost: (path, uid, gid) => attempt('lchown', path, undefined, () => lchownSync(path, uid, gid)),
   chmodHost: (path, mode) => attempt('chmod', path, undefined, () => chmodSync(path, mode)),

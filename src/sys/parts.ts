@@ -14,7 +14,6 @@ export type NameCalls = Pick<
   | 'makeDirectory'
   | 'syncDirectory'
   | 'readHostLink'
-  | 'realHostPath'
   | 'openHost'
   | 'chownHost'
   | 'chmodHost'

@@ -153,8 +153,6 @@ export interface System {
   /** Names in a host directory, without '.' and '..', in the order the host gives. */
   readHostDirectory(path: Buffer): HostEntry[];
   readHostLink(path: Buffer): Buffer;
-  /** realpath(3). */
-  realHostPath(path: Buffer): Buffer;
   /** Opens a host file for reading (O_RDONLY|O_NOFOLLOW|O_CLOEXEC) by byte path. */
   openHost(path: Buffer, flags: OpenFlags, mode?: number): number;
   /** Extended attributes by llistxattr/lgetxattr. Empty where the host has none. Names are byte strings. */

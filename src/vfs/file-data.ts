@@ -1,16 +1,8 @@
 /** Bytes of open files: read(2), write(2), truncate(2), fallocate(2), lseek(2) for data and holes, reflinks, maps. */
-import {
-  assert,
-  BLOCK_SIZE,
-  type BlobId,
-  type BlockIndex,
-  blocksFor,
-  FsError,
-  isFsError,
-} from '../base/index.ts';
+import { assert, BLOCK_SIZE, type BlockIndex, blocksFor, FsError, isFsError } from '../base/index.ts';
 import type { Run } from '../extent/index.ts';
 import { type Inode, type LayerStack, type Loan, lend, takeBack } from '../layer/index.ts';
-import { asOutOfMappings, TO_THE_END, type View } from '../mapping/index.ts';
+import { asOutOfMappings, EVERYTHING, type View } from '../mapping/index.ts';
 import { noteAccess } from './attributes.ts';
 import { type TreeContext, touchChanged, touchModified } from './context.ts';
 import { O_DSYNC, type OpenFile } from './open-file.ts';
@@ -281,14 +273,6 @@ function takeOver(context: TreeContext, sourceContext: TreeContext, from: Inode,
   context.stack.copyUp(to);
   sourceContext.stack.refresh(from);
 }
-
-/** The hole that a whole file's content gives way to. */
-const EVERYTHING: Run = {
-  logical: 0 as BlockIndex,
-  count: TO_THE_END,
-  blob: 0 as BlobId,
-  physical: 0 as BlockIndex,
-};
 
 function shareRange(
   context: TreeContext,
