@@ -4,4 +4,5 @@
  * Holds the extent map of one inode in memory. It knows nothing of names, layers or bytes; `meta` stores its chunks,
  * `mapping` reads and writes through it. Invariants stand at `ExtentMap` and are checked by fsck pass `extents`.
  */
+export * from './append-run.ts';
 export * from './extent-map.ts';

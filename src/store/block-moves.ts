@@ -3,6 +3,7 @@
  * blocks: whoever names the one place gets the other, which has the same bytes.
  */
 import type { BlobId, BlockIndex } from '../base/index.ts';
+import { appendRun } from '../extent/index.ts';
 import type { Run } from '../meta/index.ts';
 
 /**
@@ -116,14 +117,7 @@ class RewrittenRuns {
 
   append(logical: number, count: number, blob: BlobId, physical: number): void {
     if (count === 0) return;
-    const last = this.runs[this.runs.length - 1];
-    const isNext =
-      last !== undefined &&
-      last.blob === blob &&
-      last.logical + last.count === logical &&
-      last.physical + last.count === physical;
-    if (isNext) this.runs[this.runs.length - 1] = { ...last, count: last.count + count };
     // Counted on from blocks of a file and of a blob.
-    else this.runs.push({ logical: logical as BlockIndex, count, blob, physical: physical as BlockIndex });
+    appendRun(this.runs, { logical: logical as BlockIndex, count, blob, physical: physical as BlockIndex });
   }
 }

@@ -1,4 +1,5 @@
 /** One difference between two trees, as diffs tell it. */
+import { DT_DIR } from '../layer/index.ts';
 import type { InodeRecord } from '../meta/index.ts';
 import type { ChangedPart } from './inode-comparison.ts';
 
@@ -25,8 +26,6 @@ export interface ChangeSides {
   readonly before?: InodeRecord | undefined;
   readonly after?: InodeRecord | undefined;
 }
-
-const DT_DIR = 4;
 
 export function change(
   kind: Change['kind'],

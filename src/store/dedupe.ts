@@ -177,8 +177,9 @@ class Dedupe {
     sealLeftovers(engine);
     yield;
     const marking = new Marking(engine.tables, engine.directory);
-    this.blocksBefore = countBlocks(marking.mark());
-    const marks = marking.mark(this.isWanted);
+    const all = marking.mark();
+    this.blocksBefore = countBlocks(all);
+    const marks = this.options.trees === undefined ? all : marking.mark(this.isWanted);
     this.layers = [...marks.layers].filter(([, { state }]) => state === 'frozen').map(([layer]) => layer);
     const sources = this.sourcesOf(marks);
     this.blocksTotal = sources.reduce((sum, { live }) => sum + live.total, 0);

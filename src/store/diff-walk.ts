@@ -4,12 +4,11 @@
  */
 import type { Ino, Name } from '../base/index.ts';
 import type { BlobSpace } from '../blob/index.ts';
+import { DT_DIR } from '../layer/index.ts';
 import type { DentryRecord } from '../meta/index.ts';
 import { type Change, change } from './change.ts';
 import { InodeComparison } from './inode-comparison.ts';
 import type { StoredTree } from './stored-tree.ts';
-
-const DT_DIR = 4;
 
 export class WholeComparison {
   private readonly before: StoredTree;

@@ -3,6 +3,7 @@
  * the changes; others name by name. Content is read only where two files differ in their extents.
  */
 
+import { DT_DIR } from '../layer/index.ts';
 import type { Change } from './change.ts';
 import { LineageComparison } from './diff-lineage.ts';
 import { WholeComparison } from './diff-walk.ts';
@@ -30,7 +31,7 @@ export function diffTrees(
   return diffStored(engine, before, after);
 }
 
-export function diffStored({ blobs }: StoreEngine, before: StoredTree, after: StoredTree): Change[] {
+function diffStored({ blobs }: StoreEngine, before: StoredTree, after: StoredTree): Change[] {
   const common = commonLayer(before, after);
   return common === undefined
     ? new WholeComparison(blobs, before, after).all()
@@ -69,12 +70,14 @@ export function changedPaths(engine: StoreEngine, before: StoredTree, after: Sto
   return { gone, put, changes };
 }
 
-const DT_DIR = 4;
-
-function addAll(tree: StoredTree, path: string, type: number, paths: Map<string, number>): void {
+function addAll(
+  tree: StoredTree,
+  path: string,
+  type: number,
+  paths: Map<string, number>,
+  ino = tree.inoAt(path),
+): void {
   paths.set(path, type);
-  if (type !== DT_DIR) return;
-  const ino = tree.inoAt(path);
-  if (ino === undefined) return;
-  for (const [name, { kind }] of tree.list(ino)) addAll(tree, `${path}/${name}`, kind, paths);
+  if (type !== DT_DIR || ino === undefined) return;
+  for (const [name, child] of tree.list(ino)) addAll(tree, `${path}/${name}`, child.kind, paths, child.ino);
 }

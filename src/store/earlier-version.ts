@@ -2,15 +2,23 @@
  * An earlier version of a tree that is being imported: files that have changed take the blocks that have not from
  * there. To be looked for once the builder is there, which keeps gc from giving these blocks back.
  */
-import { BLOCK_SIZE, type BlobId, FsError, type Ino, isFsError, type Name } from '../base/index.ts';
+import {
+  BLOCK_SIZE,
+  type BlobId,
+  type BlockIndex,
+  FsError,
+  type Ino,
+  isFsError,
+  type Name,
+} from '../base/index.ts';
 import { type BlobSpace, loadSums } from '../blob/index.ts';
+import { appendRun } from '../extent/index.ts';
+import { DT_DIR, DT_REG } from '../layer/index.ts';
 import type { MetaTables, Run } from '../meta/index.ts';
 import type { StoreEngine } from './engine.ts';
 import type { StoredTree } from './stored-tree.ts';
 import type { TreeInfo } from './tree.ts';
 
-const DT_DIR = 4;
-const DT_REG = 8;
 /** Blobs whose checksums are kept at hand. */
 const SUMS_KEPT = 16;
 /** Blocks compared at once. */
@@ -83,7 +91,8 @@ export class EarlierVersion {
         )
           stop++;
         if (stop > start) {
-          if (this.isEqual(run, start, stop - start, blocks)) addRun(equal, run, start, stop - start);
+          if (this.isEqual(run, start, stop - start, blocks))
+            appendRun(equal, partOf(run, start, stop - start));
           yield;
         }
         start = Math.max(stop, start + 1);
@@ -124,21 +133,13 @@ export class EarlierVersion {
   }
 }
 
-/** Adds a part of a run; it becomes part of the last one where it continues it. */
-function addRun(runs: Run[], { logical, blob, physical }: Run, start: number, count: number): void {
-  const last = runs[runs.length - 1];
-  const isNext =
-    last !== undefined &&
-    last.blob === blob &&
-    last.logical + last.count === logical + start &&
-    last.physical + last.count === physical + start;
-  if (isNext) runs[runs.length - 1] = { ...last, count: last.count + count };
+/** A part of a run, from its block `start`. */
+function partOf({ logical, blob, physical }: Run, start: number, count: number): Run {
   // The casts: counted on from blocks of a file and of a blob.
-  else
-    runs.push({
-      logical: (logical + start) as Run['logical'],
-      count,
-      blob,
-      physical: (physical + start) as Run['physical'],
-    });
+  return {
+    logical: (logical + start) as BlockIndex,
+    count,
+    blob,
+    physical: (physical + start) as BlockIndex,
+  };
 }

@@ -1,6 +1,6 @@
 /** fsck passes over names: `filters` and `links`. */
 import type { Ino, LayerId, Name } from '../base/index.ts';
-import { isDerived, kindOfMode, S_IFDIR, S_IFMT } from '../layer/index.ts';
+import { DT_DIR, isDerived, kindOfMode, S_IFDIR, S_IFMT } from '../layer/index.ts';
 import type { InodeRecord, MetaTables } from '../meta/index.ts';
 import type { Checked, Findings } from './fsck-findings.ts';
 import { type Dentry, isLiveLayer, LayerView, standsOnLive } from './layer-view.ts';
@@ -176,8 +176,6 @@ class LinkCheck {
     }
   }
 }
-
-const DT_DIR = kindOfMode(S_IFDIR);
 
 function isDirectory(record: InodeRecord): boolean {
   return (record.mode & S_IFMT) === S_IFDIR;

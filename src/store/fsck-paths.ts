@@ -1,10 +1,9 @@
 /** Names of the files that damaged blocks belong to, for messages. */
 import { type BlobId, type Ino, type LayerId, nameToString } from '../base/index.ts';
-import { kindOfMode, S_IFDIR } from '../layer/index.ts';
+import { DT_DIR } from '../layer/index.ts';
 import type { Checked } from './fsck-findings.ts';
 import { LayerView } from './layer-view.ts';
 
-const DT_DIR = kindOfMode(S_IFDIR);
 /** Names in one message; the thousandth fork of a tree says nothing new. */
 const NAMES_MAX = 8;
 

@@ -14,7 +14,7 @@ import type { StoredTree } from './stored-tree.ts';
 import { TreePaths } from './tree-paths.ts';
 
 /** The files of a tree over the host layer `host` that have ranges which lie in files of the host. */
-export function* filesOnHost(tree: StoredTree, host: LayerId): Generator<Ino> {
+function* filesOnHost(tree: StoredTree, host: LayerId): Generator<Ino> {
   for (const ino of new Set(tree.inosAbove(host))) {
     const record = tree.record(ino);
     if (record === undefined || record.extentLayer === 0 || record.extentLayer === host) continue;

@@ -1,13 +1,9 @@
 /** A directory of the host as the lower of a fork: found, and refused where it would read itself. */
 import { posix } from 'node:path';
 import { FsError, isFsError, nameFromBytes, nameToBytes } from '../base/index.ts';
-import { isMountOfRamet } from '../layer/index.ts';
+import { isMountOfRamet, S_IFDIR, S_IFLNK, S_IFMT } from '../layer/index.ts';
 import type { HostSource } from '../meta/index.ts';
 import type { System } from '../sys/index.ts';
-
-const S_IFMT = 0o170000;
-const S_IFDIR = 0o040000;
-const S_IFLNK = 0o120000;
 
 /** Whether a lower is named by a path: a tree's name has no slash in it. */
 export function isHostPath(lower: string): boolean {

@@ -7,7 +7,7 @@
 export { type CacheLimits, TreeCache } from '../layer/index.ts';
 export type { Change } from './change.ts';
 export type { DedupeOptions, DedupeProgress, DedupeReport } from './dedupe.ts';
-export { type ChangedPaths, changedPaths, diffStored, diffTrees, type TreeState } from './diff.ts';
+export { type ChangedPaths, changedPaths, diffTrees, type TreeState } from './diff.ts';
 export { type DuReport, storeUsage, type TreeUsage } from './du.ts';
 export { type BlocksToStore, EarlierVersion } from './earlier-version.ts';
 export * from './engine.ts';
@@ -31,5 +31,5 @@ export {
 export type { StoreCounts, StoreOptions } from './store-options.ts';
 export { type SettledElsewhere, StoredTree, settleTree } from './stored-tree.ts';
 export { Tree, type TreeInfo } from './tree.ts';
-export { type NamePlace, TreePaths } from './tree-paths.ts';
+export { TreePaths } from './tree-paths.ts';
 export { uppermostOf } from './union-rows.ts';

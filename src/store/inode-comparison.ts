@@ -2,13 +2,12 @@
 import { BLOCK_SIZE, type BlobId, type Ino } from '../base/index.ts';
 import type { BlobSpace } from '../blob/index.ts';
 import { ExtentMap } from '../extent/index.ts';
+import { DT_DIR, DT_LNK } from '../layer/index.ts';
 import type { InodeRecord } from '../meta/index.ts';
 import type { StoredTree } from './stored-tree.ts';
 
 export type ChangedPart = 'content' | 'mode' | 'owner' | 'times' | 'xattrs' | 'target' | 'device';
 
-const DT_DIR = 4;
-const DT_LNK = 10;
 const PIECE_BLOCKS = 256;
 
 export class InodeComparison {

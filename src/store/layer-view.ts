@@ -14,14 +14,11 @@ export interface Dentry {
 type Records = ReadonlyMap<LayerId, LayerRecord>;
 
 export class LayerView {
-  /** Uppermost first. */
-  readonly chain: readonly LayerId[];
   private readonly tree: LowerTree;
 
   /** The view from `top` down; from nowhere when it is 0. A layer that is missing, or live, ends it. */
   constructor(tables: MetaTables, records: Records, top: LayerId | 0) {
     this.tree = new LowerTree(lowersFrom(tables, records, top), 0 as Ino); // Nothing here asks for the root.
-    this.chain = this.tree.lowers.map(({ id }) => id);
   }
 
   /** The record of a living inode. */

@@ -4,7 +4,7 @@
  * are fewer than the record counts (hard links), the tree is walked once for all that are missing.
  */
 import { assert, FsError, type Ino, type Name } from '../base/index.ts';
-import { isDerived } from '../layer/index.ts';
+import { DT_DIR, isDerived, kindOfMode } from '../layer/index.ts';
 import type { StoredTree } from './stored-tree.ts';
 
 /** One name of an inode. */
@@ -12,8 +12,6 @@ export interface NamePlace {
   readonly directory: Ino;
   readonly name: Name;
 }
-
-const DT_DIR = 4;
 
 export class TreePaths {
   private readonly tree: StoredTree;
@@ -68,7 +66,7 @@ export class TreePaths {
     for (const ino of inos) {
       const record = this.tree.record(ino);
       if (record === undefined || record.nlink === 0 || ino === this.tree.info.root) continue;
-      const isDirectory = record.mode >>> 12 === DT_DIR;
+      const isDirectory = kindOfMode(record.mode) === DT_DIR;
       const found = this.isDirectory(record.parent) ? (this.names(record.parent).get(ino) ?? []) : [];
       const list = found.map((name) => ({ directory: record.parent, name }));
       places.set(ino, list);
@@ -80,7 +78,7 @@ export class TreePaths {
 
   private isDirectory(ino: Ino): boolean {
     const record = ino === 0 ? undefined : this.tree.record(ino);
-    return record !== undefined && record.nlink > 0 && record.mode >>> 12 === DT_DIR;
+    return record !== undefined && record.nlink > 0 && kindOfMode(record.mode) === DT_DIR;
   }
 
   private search(root: Ino, missing: ReadonlyMap<Ino, NamePlace[]>): void {

@@ -19,6 +19,7 @@ import {
   type MetaTables,
   newInodeRecord,
 } from '../meta/index.ts';
+import { insertDerivedLayer } from './derived-rows.ts';
 import type { TreeInfo } from './tree.ts';
 import { unionOf } from './union-rows.ts';
 
@@ -84,30 +85,9 @@ export class TreeRows {
   hostLayer(source: HostSource, root: Ino): LayerId {
     const { tables } = this;
     const known = tables.hosts.get(source);
-    const isUsable = known !== undefined && tables.layers.get(known)?.droppedEpoch === undefined;
-    return isUsable && tables.layers.get(known) !== undefined ? known : this.insertHost(source, root);
-  }
-
-  private insertHost(source: HostSource, root: Ino): LayerId {
-    const { tables } = this;
-    const layer = tables.allocate('nextLayer') as LayerId;
-    const created = this.clock.now();
-    tables.layers.put(layer, {
-      state: 'frozen',
-      parent: 0,
-      root,
-      dev: 0,
-      activeBlob: 0,
-      inoNext: 0,
-      inoEnd: 0,
-      generation: 1,
-      appliedSequence: 0,
-      depth: 0,
-      created,
-      frozenAt: created,
-      unsealedBlobs: [],
-      host: source,
-    });
+    const record = known === undefined ? undefined : tables.layers.get(known);
+    if (known !== undefined && record !== undefined && record.droppedEpoch === undefined) return known;
+    const layer = insertDerivedLayer(tables, this.clock, { root, depth: 0, host: source });
     tables.hosts.put(source, layer);
     return layer;
   }

@@ -1,7 +1,8 @@
 /** The row of a union: the layer that a fork over several trees stands on. It has no inodes in rows: `UnionLayer`. */
 import { type Clock, FsError, type LayerId } from '../base/index.ts';
 import { COMPONENTS_MAX, rootOfUnion } from '../layer/index.ts';
-import type { LayerRecord, MetaTables } from '../meta/index.ts';
+import type { MetaTables } from '../meta/index.ts';
+import { insertDerivedLayer } from './derived-rows.ts';
 
 /** Between the names of the lowers where a union says what it was made from: no tree's name has one. */
 export const LOWERS_SEPARATOR = ':';
@@ -47,25 +48,8 @@ function findUnion(tables: MetaTables, wanted: readonly LayerId[]): LayerId | un
 }
 
 function insertUnion(tables: MetaTables, clock: Clock, components: readonly LayerId[]): LayerId {
-  const layer = tables.allocate('nextLayer') as LayerId;
   const records = components.map((component) => tables.layers.get(component)!);
-  const created = clock.now();
-  const record: LayerRecord = {
-    state: 'frozen',
-    parent: 0,
-    root: rootOfUnion(records[0]!.root),
-    dev: 0,
-    activeBlob: 0,
-    inoNext: 0,
-    inoEnd: 0,
-    generation: 1,
-    appliedSequence: 0,
-    depth: 1 + Math.max(...records.map(({ depth }) => depth)),
-    created,
-    frozenAt: created,
-    unsealedBlobs: [],
-    components,
-  };
-  tables.layers.put(layer, record);
-  return layer;
+  const root = rootOfUnion(records[0]!.root);
+  const depth = 1 + Math.max(...records.map((record) => record.depth));
+  return insertDerivedLayer(tables, clock, { root, depth, components });
 }

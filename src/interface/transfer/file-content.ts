@@ -19,7 +19,7 @@ import {
   isFsError,
   turn,
 } from '../../base/index.ts';
-import type { Run } from '../../meta/index.ts';
+import { appendRun, type Run } from '../../extent/index.ts';
 import type { ContentPlace, EarlierVersion, LayerBuilder, OwnBlob } from '../../store/index.ts';
 import type { HostStat, System } from '../../sys/index.ts';
 import { EarlierSharing } from './earlier-sharing.ts';
@@ -200,7 +200,8 @@ export class ContentReader {
     const target = Buffer.allocUnsafe(PIECE_BYTES);
     for (const { position, length } of pieces(segments)) {
       await this.readPiece(file, target, length, position);
-      appendRun(runs, blockOf(position), blocksFor(length), this.builder.storePacked(target, length));
+      const place = this.builder.storePacked(target, length);
+      appendRun(runs, { logical: blockOf(position), count: blocksFor(length), ...place });
       await turn();
     }
     const sizeBytes = file.stat.size;
@@ -371,7 +372,9 @@ function isSparse(segments: readonly DataSegment[], sizeBytes: number): boolean 
 function largeRuns(segments: readonly DataSegment[], place: ContentPlace): Run[] {
   const runs: Run[] = [];
   for (const { start, end } of segments) {
-    appendRun(runs, blockOf(start), blocksFor(end - start), {
+    appendRun(runs, {
+      logical: blockOf(start),
+      count: blocksFor(end - start),
       blob: place.blob,
       physical: blockOf(place.physical * BLOCK_SIZE + start),
     });
@@ -383,19 +386,4 @@ function largeRuns(segments: readonly DataSegment[], place: ContentPlace): Run[]
 function blockOf(position: number): BlockIndex {
   assert(position % BLOCK_SIZE === 0, 'a piece begins with a block');
   return (position / BLOCK_SIZE) as BlockIndex; // A whole number of blocks, as just checked.
-}
-
-/** Adds a run behind the others; it becomes part of the last one where it continues it. */
-function appendRun(runs: Run[], logical: BlockIndex, count: number, place: ContentPlace): void {
-  const last = runs[runs.length - 1];
-  if (
-    last !== undefined &&
-    last.blob === place.blob &&
-    last.logical + last.count === logical &&
-    last.physical + last.count === place.physical
-  ) {
-    runs[runs.length - 1] = { ...last, count: last.count + count };
-  } else {
-    runs.push({ logical, count, blob: place.blob, physical: place.physical });
-  }
 }
