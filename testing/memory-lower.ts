@@ -16,6 +16,15 @@ export interface ModelDirectory {
   readonly names: Readonly<Record<string, ModelNode>>;
 }
 
+/** Models in short, for tests that write them down. */
+export const file = (content: string): ModelNode => ({ is: 'file', content });
+export const directory = (names: Record<string, ModelNode>, isOpaque = false): ModelDirectory => ({
+  is: 'directory',
+  isOpaque,
+  names,
+});
+export const whiteout: ModelNode = { is: 'whiteout' };
+
 /** `path → content` of files and `path/ → ''` of directories, of directories merged by the rules taken literally. */
 export function naiveMerge(stack: readonly ModelDirectory[], path = ''): Map<string, string> {
   const shown = new Map<string, string>();

@@ -1,4 +1,4 @@
-/** Random changes of a small tree, for tests of what finds, carries or merges changes. */
+/** Chosen and random changes of a small tree, for tests of what finds, carries or merges changes. */
 import { isFsError, type SeededRandom } from '../src/base/index.ts';
 import type { FileSystem } from '../src/vfs/index.ts';
 import { seededBytes } from './odd-tree.ts';
@@ -6,11 +6,22 @@ import { seededBytes } from './odd-tree.ts';
 const O_RDWR_CREATE = 0o102;
 
 /** Writes into a file, which is made where there is none. */
-export function writeText(fileSystem: FileSystem, path: string, bytes: Buffer | string, position = 0): void {
+export function writeText(
+  fileSystem: FileSystem,
+  path: string,
+  bytes: Uint8Array | string,
+  position = 0,
+): void {
   const file = fileSystem.open(path, O_RDWR_CREATE, 0o644);
-  const content = Buffer.from(bytes);
+  const content = typeof bytes === 'string' ? Buffer.from(bytes) : bytes;
   fileSystem.write(file, content, 0, content.length, position);
   fileSystem.close(file);
+}
+
+/** Gives a file that is there another text. */
+export function rewrite(fileSystem: FileSystem, path: string, text: string): void {
+  fileSystem.truncate(path, 0);
+  writeText(fileSystem, path, text);
 }
 
 /** One random change; errors of calls that cannot be (a name that is taken, a directory that is full) do not matter. */

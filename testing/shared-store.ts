@@ -1,12 +1,13 @@
 /** For tests: a store that several engines open at once, and short forms of what tests do to trees. */
+import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { FsError } from '../src/base/index.ts';
 import { StoreEngine as Engine, type StoreEngine, type StoreOptions, type Tree } from '../src/store/index.ts';
 import { CrashedError, createSystem, FaultySystem, type System } from '../src/sys/index.ts';
+import { writeText } from './random-changes.ts';
 
 const O_RDONLY = 0;
-const O_RDWR_CREAT = 0o102;
 
 export class SharedStore implements AsyncDisposable {
   readonly directory: string;
@@ -64,9 +65,7 @@ export function patternBytes(lengthBytes: number, seed: number): Buffer {
 }
 
 export function writeFile(tree: Tree, path: string, bytes: Uint8Array, position = 0): void {
-  const file = tree.fileSystem.open(path, O_RDWR_CREAT, 0o644);
-  tree.fileSystem.write(file, bytes, 0, bytes.length, position);
-  tree.fileSystem.close(file);
+  writeText(tree.fileSystem, path, bytes, position);
 }
 
 export function readFile(tree: Tree, path: string): Buffer {
@@ -81,4 +80,29 @@ export function readFile(tree: Tree, path: string): Buffer {
 export function problemsOf(engine: StoreEngine, options: { readonly scrub?: boolean } = {}): string[] {
   const report = engine.fsck(options);
   return report.passes.flatMap(({ name, problems }) => problems.map((problem) => `${name}: ${problem}`));
+}
+
+/** Nothing is wrong with the store, down to its last block, once what nobody needs is gone. */
+export function assertCleanAfterGc(engine: StoreEngine): void {
+  engine.gc();
+  assert.deepEqual(problemsOf(engine, { scrub: true }), []);
+}
+
+/** Disk space of all blobs. */
+export function diskBytes(engine: StoreEngine): number {
+  let bytes = 0;
+  for (const blob of engine.blobs.list()) bytes += engine.blobs.allocatedBytes(blob);
+  return bytes;
+}
+
+/** Blocks that files of the store name. */
+export function liveBlocks(engine: StoreEngine): number {
+  const live = new Set<string>();
+  for (const [layer] of engine.tables.layers.entries()) {
+    for (const { runs } of engine.tables.extents.forLayer(layer)) {
+      for (const { blob, physical, count } of runs)
+        for (let index = 0; index < count; index++) live.add(`${blob}:${physical + index}`);
+    }
+  }
+  return live.size;
 }

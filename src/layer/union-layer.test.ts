@@ -2,7 +2,15 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import { MemoryLower, type ModelDirectory, type ModelNode, naiveMerge } from '../../testing/memory-lower.ts';
+import {
+  directory,
+  file,
+  MemoryLower,
+  type ModelDirectory,
+  type ModelNode,
+  naiveMerge,
+  whiteout,
+} from '../../testing/memory-lower.ts';
 import { FsError, type Ino, type LayerId, type Name } from '../base/index.ts';
 import { LowerTree } from './lower-tree.ts';
 import { UnionLayer } from './union-layer.ts';
@@ -42,14 +50,6 @@ function listed({ union, contents }: { union: UnionLayer; contents: string[] }):
   visit(union.rootIno, '');
   return shown;
 }
-
-const file = (content: string): ModelNode => ({ is: 'file', content });
-const directory = (names: Record<string, ModelNode>, isOpaque = false): ModelDirectory => ({
-  is: 'directory',
-  isOpaque,
-  names,
-});
-const whiteout: ModelNode = { is: 'whiteout' };
 
 const { tree } = fc.letrec<{ node: ModelNode; tree: ModelDirectory }>((tie) => ({
   node: fc.oneof(

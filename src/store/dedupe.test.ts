@@ -2,9 +2,16 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { nativeOnly } from '../../testing/native-only.ts';
-import { patternBytes, problemsOf, readFile, SharedStore, writeFile } from '../../testing/shared-store.ts';
+import {
+  liveBlocks,
+  patternBytes,
+  problemsOf,
+  readFile,
+  SharedStore,
+  writeFile,
+} from '../../testing/shared-store.ts';
 import { BLOCK_SIZE, type BlobId, isFsError } from '../base/index.ts';
-import type { StoreEngine, Tree } from './index.ts';
+import type { Tree } from './index.ts';
 
 const BLOCKS = 64;
 
@@ -28,18 +35,6 @@ function places(tree: Tree, path: string): string[] {
     });
   tree.fileSystem.close(file);
   return found;
-}
-
-/** Blocks that files of the store name. */
-function liveBlocks(engine: StoreEngine): number {
-  const live = new Set<string>();
-  for (const [layer] of engine.tables.layers.entries()) {
-    for (const { runs } of engine.tables.extents.forLayer(layer)) {
-      for (const { blob, physical, count } of runs)
-        for (let index = 0; index < count; index++) live.add(`${blob}:${physical + index}`);
-    }
-  }
-  return live.size;
 }
 
 test('equal files of two trees become one, and gc gives the other back', async () => {

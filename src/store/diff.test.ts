@@ -1,11 +1,12 @@
 /** diffTrees against a comparison of the whole trees, for chosen changes and for random ones. */
 import assert from 'node:assert/strict';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, type TestContext, test } from 'node:test';
+import { describe, test } from 'node:test';
 import { seededBytes } from '../../testing/odd-tree.ts';
 import { changeSomething, writeText as write } from '../../testing/random-changes.ts';
 import { scratchDirectory, scratchStore } from '../../testing/scratch-store.ts';
+import { storeWithBase } from '../../testing/store-with-base.ts';
 import { describeFileSystem, type TreeDescription } from '../../testing/tree-compare.ts';
 import { isFsError, nameFromString, SeededRandom } from '../base/index.ts';
 import { importTree } from '../interface/transfer/index.ts';
@@ -13,17 +14,6 @@ import type { Change } from './change.ts';
 import { changedPaths, diffTrees } from './diff.ts';
 import { StoreEngine } from './engine.ts';
 import { settleTree } from './stored-tree.ts';
-
-async function storeWithBase(context: TestContext): Promise<StoreEngine> {
-  const root = join(scratchDirectory(context), 'tree');
-  mkdirSync(join(root, 'sub/deep'), { recursive: true });
-  for (const [index, name] of ['a', 'b', 'sub/c', 'sub/deep/d', 'sub/deep/e'].entries()) {
-    writeFileSync(join(root, name), seededBytes(index, 10_000));
-  }
-  const engine = await scratchStore(context);
-  await importTree(engine, root, { name: 'base' });
-  return engine;
-}
 
 function inShort(changes: readonly Change[]): string[] {
   return changes.map(({ kind, path, from, parts }) => {

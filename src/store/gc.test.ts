@@ -3,19 +3,19 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, writeFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { patternBytes, problemsOf, readFile, SharedStore, writeFile } from '../../testing/shared-store.ts';
+import {
+  diskBytes,
+  patternBytes,
+  problemsOf,
+  readFile,
+  SharedStore,
+  writeFile,
+} from '../../testing/shared-store.ts';
 import { BLOCK_SIZE, type BlobId, type Ino, type LayerId } from '../base/index.ts';
 import { CrashedError } from '../sys/index.ts';
 import type { StoreEngine } from './index.ts';
 
 const MIB = 1024 * 1024;
-
-/** Disk space of all blobs. */
-function diskBytes(engine: StoreEngine): number {
-  let bytes = 0;
-  for (const blob of engine.blobs.list()) bytes += engine.blobs.allocatedBytes(blob);
-  return bytes;
-}
 
 function layerCount(engine: StoreEngine): number {
   return [...engine.tables.layers.entries()].length;

@@ -1,20 +1,13 @@
 /** A fork that becomes another tree, forks of states, and names that change hands. */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
+import { writeText as write } from '../../testing/random-changes.ts';
 import { scratchStore } from '../../testing/scratch-store.ts';
+import { assertCleanAfterGc } from '../../testing/shared-store.ts';
 import { isFsError } from '../base/index.ts';
-import type { FileSystem } from '../vfs/index.ts';
 import { StoreEngine } from './engine.ts';
 import { commonState, forkState, freeName, renameSnapshot, replaceTree } from './states.ts';
 import { settleTree } from './stored-tree.ts';
-
-const O_RDWR_CREATE = 0o102;
-
-function write(fileSystem: FileSystem, path: string, text: string): void {
-  const file = fileSystem.open(path, O_RDWR_CREATE, 0o644);
-  fileSystem.write(file, Buffer.from(text), 0, text.length, 0);
-  fileSystem.close(file);
-}
 
 function namesOf(engine: StoreEngine, name: string): string[] {
   const tree = engine.openTree(name);
@@ -33,12 +26,6 @@ async function storeWithHistory(context: TestContext): Promise<StoreEngine> {
   return engine;
 }
 
-function clean(engine: StoreEngine): void {
-  engine.gc();
-  const report = engine.fsck({ scrub: true });
-  assert.ok(report.isClean, JSON.stringify(report));
-}
-
 test('a fork becomes what a snapshot is, and what it was is kept', async (context) => {
   const engine = await storeWithHistory(context);
   const { id } = engine.info('work');
@@ -55,7 +42,7 @@ test('a fork becomes what a snapshot is, and what it was is kept', async (contex
     engine.list().map(({ name }) => name),
     ['before', 'first', 'work'],
   );
-  clean(engine);
+  assertCleanAfterGc(engine);
 });
 
 test('a fork that is open is not replaced, here or elsewhere, and stays what it is', async (context) => {
@@ -80,7 +67,7 @@ test('a fork that is open is not replaced, here or elsewhere, and stays what it 
     (error) => isFsError(error, 'EROFS'),
   );
   assert.deepEqual(namesOf(engine, 'work'), ['one', 'two']);
-  clean(engine);
+  assertCleanAfterGc(engine);
 });
 
 test('what two forks have in common can be forked after they changed', async (context) => {
@@ -96,7 +83,7 @@ test('what two forks have in common can be forked after they changed', async (co
   assert.deepEqual(namesOf(engine, 'again'), ['one', 'two']);
   engine.createEmpty('stranger').close();
   assert.equal(commonState(settled('work'), settled('stranger')), undefined);
-  clean(engine);
+  assertCleanAfterGc(engine);
 });
 
 test('names', async (context) => {

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import { nativeOnly } from '../../testing/native-only.ts';
 import { seededBytes, writeSparse } from '../../testing/odd-tree.ts';
+import { writeText as write } from '../../testing/random-changes.ts';
 import { scratchDirectory, scratchStore } from '../../testing/scratch-store.ts';
 import { BLOCK_SIZE, isFsError, SeededRandom } from '../base/index.ts';
 import { importTree } from '../interface/transfer/index.ts';
@@ -62,12 +63,6 @@ test('the pages of a file that another process has stored are those that it show
     (error) => isFsError(error, 'EISDIR'),
   );
 });
-
-function write(fileSystem: FileSystem, path: string, bytes: Buffer, position: number): void {
-  const file = fileSystem.open(path, O_RDWR_CREATE, 0o644);
-  fileSystem.write(file, bytes, 0, bytes.length, position);
-  fileSystem.close(file);
-}
 
 function reflink(fileSystem: FileSystem, from: string, to: string): void {
   const source = fileSystem.open(from, 0, 0);

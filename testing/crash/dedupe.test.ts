@@ -3,7 +3,7 @@
  * run ends with every block there once.
  */
 import assert from 'node:assert/strict';
-import { execFileSync, spawn } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { test } from 'node:test';
@@ -11,7 +11,8 @@ import { fileURLToPath } from 'node:url';
 import { BLOCK_SIZE, type ErrorCode, FsError, isFsError, SeededRandom } from '../../src/base/index.ts';
 import { StoreEngine } from '../../src/store/index.ts';
 import { createSystem } from '../../src/sys/index.ts';
-import { patternBytes, problemsOf, readFile, SharedStore, writeFile } from '../shared-store.ts';
+import { liveBlocks, patternBytes, problemsOf, readFile, SharedStore, writeFile } from '../shared-store.ts';
+import { killed } from './killed.ts';
 
 const TREES = ['one', 'two', 'three'];
 const FILES = 40;
@@ -74,26 +75,7 @@ async function finish(engine: StoreEngine, files: ReadonlyMap<string, Buffer>, t
       different.add(block.toString('latin1'));
     }
   }
-  const live = new Set<string>();
-  for (const [layer] of engine.tables.layers.entries()) {
-    for (const { runs } of engine.tables.extents.forLayer(layer))
-      for (const { blob, physical, count } of runs)
-        for (let index = 0; index < count; index++) live.add(`${blob}:${physical + index}`);
-  }
-  assert.equal(live.size, different.size, text);
-}
-
-/** Runs the child and kills it so long after it began. */
-function killed(directory: string, delayMs: number): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const running = spawn(process.execPath, [child, directory], { stdio: ['ignore', 'pipe', 'inherit'] });
-    running.stdout.once('data', () => setTimeout(() => running.kill('SIGKILL'), delayMs));
-    running.on('error', reject);
-    running.on('close', (code, signal) => {
-      if (signal === 'SIGKILL') resolve();
-      else reject(new Error(`the child ended by itself, with ${code ?? signal}`));
-    });
-  });
+  assert.equal(liveBlocks(engine), different.size, text);
 }
 
 test(`dedupe and gc that are killed, ${KILLS} times, lose nothing`, async () => {
@@ -106,7 +88,7 @@ test(`dedupe and gc that are killed, ${KILLS} times, lose nothing`, async () => 
     await first.close();
     for (let kill = 0; kill < 3; kill++) {
       const delayMs = random.below(KILL_MS_MAX);
-      await killed(scratch.directory, delayMs);
+      await killed(child, [scratch.directory], delayMs);
       const engine = await scratch.open();
       check(engine, files, `round ${round}, killed after ${delayMs} ms`);
       await engine.close();

@@ -3,7 +3,6 @@
  * kills so many writers instead of 200.
  */
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { test } from 'node:test';
@@ -15,6 +14,7 @@ import { problemsOf } from '../shared-store.ts';
 import { disagreement } from './crash-check.ts';
 import { imagesDirectory } from './crash-images.ts';
 import { type TreeModel, Workload } from './crash-workload.ts';
+import { killed } from './killed.ts';
 
 const STEPS = 2000;
 const KILLS = Number(process.env.RAMET_KILLS ?? (createSystem().kind === 'native' ? 200 : 20));
@@ -27,23 +27,6 @@ const opener = fileURLToPath(new URL('./opening-child.js', import.meta.url));
 
 /** Thrown to end a dry run. */
 class Stop extends Error {}
-
-/** Runs a program and kills it `delayMs` after its first byte of output; returns how many bytes it had written. */
-function killed(program: string, args: readonly string[], delayMs: number): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [program, ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
-    let bytesWritten = 0;
-    child.stdout.on('data', (bytes: Buffer) => {
-      if (bytesWritten === 0) setTimeout(() => child.kill('SIGKILL'), delayMs);
-      bytesWritten += bytes.length;
-    });
-    child.on('error', reject);
-    child.on('close', (code, signal) => {
-      if (signal === 'SIGKILL') resolve(bytesWritten);
-      else reject(new Error(`the child ended by itself, with ${code ?? signal}`));
-    });
-  });
-}
 
 /** The states each tree may be in: after the acknowledged steps, or after one more. */
 function allowed(

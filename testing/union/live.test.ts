@@ -6,14 +6,11 @@ import { type TestContext, test } from 'node:test';
 import fc from 'fast-check';
 import type { StoreEngine } from '../../src/store/index.ts';
 import { createSystem } from '../../src/sys/index.ts';
-import { type ModelDirectory, type ModelNode, naiveMerge } from '../memory-lower.ts';
+import { directory, file, naiveMerge } from '../memory-lower.ts';
 import { nativeOnly } from '../native-only.ts';
 import { scratchDirectory, scratchStore } from '../scratch-store.ts';
 import { problemsOf, readFile, SharedStore, writeFile } from '../shared-store.ts';
 import { componentTrees, makeSnapshot, shownBy, sorted, writeHostTree } from './component-trees.ts';
-
-const file = (content: string): ModelNode => ({ is: 'file', content });
-const directory = (names: Record<string, ModelNode>): ModelDirectory => ({ is: 'directory', names });
 
 const skip = nativeOnly || (process.getuid?.() === 0 ? false : 'needs root, to make whiteouts');
 

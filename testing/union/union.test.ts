@@ -8,7 +8,7 @@ import fc from 'fast-check';
 import { FsError, type Name } from '../../src/base/index.ts';
 import { diffTrees, filePages, type StoreEngine, storeUsage, type Tree } from '../../src/store/index.ts';
 import { createSystem } from '../../src/sys/index.ts';
-import { type ModelDirectory, type ModelNode, naiveMerge } from '../memory-lower.ts';
+import { directory, file, naiveMerge, whiteout } from '../memory-lower.ts';
 import { nativeOnly } from '../native-only.ts';
 import { scratchDirectory, scratchStore } from '../scratch-store.ts';
 import { patternBytes, problemsOf, readFile, SharedStore, writeFile } from '../shared-store.ts';
@@ -22,14 +22,6 @@ import {
   writeHostTree,
   writeTree,
 } from './component-trees.ts';
-
-const file = (content: string): ModelNode => ({ is: 'file', content });
-const directory = (names: Record<string, ModelNode>, isOpaque = false): ModelDirectory => ({
-  is: 'directory',
-  isOpaque,
-  names,
-});
-const whiteout: ModelNode = { is: 'whiteout' };
 
 const UPPER = directory({
   both: directory({ up: file('up'), hidden: whiteout, sub: directory({ s1: file('s1') }) }),

@@ -17,6 +17,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
+import { inShort } from '../../../testing/commit-conflicts.ts';
 import { seededBytes } from '../../../testing/odd-tree.ts';
 import { changeSomething, writeText } from '../../../testing/random-changes.ts';
 import { scratchDirectory, scratchStore } from '../../../testing/scratch-store.ts';
@@ -64,10 +65,6 @@ function differences({ engine, root }: Work, name = 'try'): string[] {
 /** Times of a directory follow from what is done in it. */
 function withoutOwnTimes<T extends { readonly mode: string; readonly mtime: string }>(entry: T): T {
   return entry.mode.startsWith('4') ? { ...entry, mtime: '' } : entry;
-}
-
-function inShort({ conflicts }: CommitReport): string[] {
-  return conflicts.map(({ path, kind }) => `${path} ${kind}`);
 }
 
 function names({ engine }: Work): string[] {

@@ -12,8 +12,9 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { inShort } from '../../../testing/commit-conflicts.ts';
 import { seededBytes } from '../../../testing/odd-tree.ts';
-import { changeSomething, writeText } from '../../../testing/random-changes.ts';
+import { changeSomething, rewrite, writeText } from '../../../testing/random-changes.ts';
 import { scratchDirectory, scratchStore } from '../../../testing/scratch-store.ts';
 import { compareTrees, describeFileSystem, describeHostTree } from '../../../testing/tree-compare.ts';
 import { isFsError, SeededRandom } from '../../base/index.ts';
@@ -21,8 +22,6 @@ import { diffTrees, hostState, type StoreEngine } from '../../store/index.ts';
 import { createSystem, FaultySystem, type System } from '../../sys/index.ts';
 import type { FileSystem } from '../../vfs/index.ts';
 import { type CommitOptions, type CommitReport, commitTree } from './index.ts';
-
-const O_RDWR = 2;
 
 interface Work {
   readonly engine: StoreEngine;
@@ -64,25 +63,10 @@ async function forkOfDirectory(context: TestContext, system: System = createSyst
   };
 }
 
-function writePart(fork: FileSystem, path: string, text: string, position: number): void {
-  const file = fork.open(path, O_RDWR, 0);
-  fork.write(file, Buffer.from(text), 0, text.length, position);
-  fork.close(file);
-}
-
-function rewrite(fork: FileSystem, path: string, text: string): void {
-  fork.truncate(path, 0);
-  writeText(fork, path, text);
-}
-
-function inShort({ conflicts }: CommitReport): string[] {
-  return conflicts.map(({ path, kind }) => `${path} ${kind}`);
-}
-
 test('puts everything there, and leaves a fork with nothing of its own', async (context) => {
   const work = await forkOfDirectory(context);
   work.inFork((fork) => {
-    writePart(fork, '/a', 'in part', 5000);
+    writeText(fork, '/a', 'in part', 5000);
     rewrite(fork, '/b', 'both names');
     writeText(fork, '/new', 'new');
     fork.unlink('/sub/c');
@@ -198,7 +182,7 @@ test('a full disk at any call: what is committed is whole, and a further commit 
     const system = new FaultySystem(createSystem());
     const work = await forkOfDirectory(context, system);
     work.inFork((fork) => {
-      writePart(fork, '/a', 'in part', 5000);
+      writeText(fork, '/a', 'in part', 5000);
       writeText(fork, '/new', 'new');
       fork.rename('/sub', '/moved', 0);
     });

@@ -2,8 +2,9 @@
 import assert from 'node:assert/strict';
 import { describe, type TestContext, test } from 'node:test';
 import { seededBytes } from '../../../testing/odd-tree.ts';
-import { changeSomething, writeText } from '../../../testing/random-changes.ts';
+import { changeSomething, rewrite, writeText } from '../../../testing/random-changes.ts';
 import { scratchStore } from '../../../testing/scratch-store.ts';
+import { assertCleanAfterGc, readFile } from '../../../testing/shared-store.ts';
 import { compareTrees, describeFileSystem } from '../../../testing/tree-compare.ts';
 import { isFsError, SeededRandom } from '../../base/index.ts';
 import { type StoreEngine, settleTree } from '../../store/index.ts';
@@ -42,28 +43,12 @@ async function twoForks(context: TestContext): Promise<Sides> {
   return { engine, ours, theirs, merge };
 }
 
-function rewrite(fileSystem: FileSystem, path: string, text: string): void {
-  fileSystem.truncate(path, 0);
-  writeText(fileSystem, path, text);
-}
-
 function textOf(engine: StoreEngine, name: string, path: string): string {
-  const { fileSystem } = engine.openTreeOf(name) ?? engine.openTree(name);
-  const file = fileSystem.open(path, 0, 0);
-  const bytes = Buffer.alloc(fileSystem.statFile(file).size);
-  fileSystem.read(file, bytes, 0, bytes.length, 0);
-  fileSystem.close(file);
-  return bytes.toString();
+  return readFile(engine.openTreeOf(name) ?? engine.openTree(name), path).toString();
 }
 
 function treeOf(engine: StoreEngine, name: string): ReturnType<typeof describeFileSystem> {
   return describeFileSystem((engine.openTreeOf(name) ?? engine.openTree(name)).fileSystem);
-}
-
-function clean(engine: StoreEngine): void {
-  engine.gc();
-  const report = engine.fsck({ scrub: true });
-  assert.ok(report.isClean, JSON.stringify(report));
 }
 
 describe('a merge', () => {
@@ -90,7 +75,7 @@ describe('a merge', () => {
     assert.equal(merged.get('blob')?.content, treeOf(engine, 'theirs').get('blob')?.content);
     assert.deepEqual([...merged.keys()], ['', 'blob', 'own', 'sub', 'sub/c', 'sub/new', 'text']);
     assert.deepEqual(compareTrees(before, treeOf(engine, 'ours.before-merge')), []);
-    clean(engine);
+    assertCleanAfterGc(engine);
   });
 
   test('moves no bytes', async (context) => {
@@ -105,7 +90,7 @@ describe('a merge', () => {
     };
     assert.ok(runs('ours').length > 0);
     assert.deepEqual(runs('ours'), runs('theirs'));
-    clean(engine);
+    assertCleanAfterGc(engine);
   });
 
   test('finds a file under the name that one side gave it', async (context) => {
@@ -125,7 +110,7 @@ describe('a merge', () => {
       ['', 'data', 'moved', 'moved/c', 'moved/deep', 'moved/deep/d', 'moved/text'],
     );
     assert.equal(treeOf(engine, 'ours').get('data')?.content, treeOf(engine, 'theirs').get('blob')?.content);
-    clean(engine);
+    assertCleanAfterGc(engine);
   });
 
   test('with a conflict changes nothing and says where and what', async (context) => {
@@ -168,7 +153,7 @@ describe('a merge', () => {
     const [wanted, found] = [treeOf(engine, 'theirs'), treeOf(engine, 'ours')];
     for (const path of paths) assert.equal(found.get(path)?.content, wanted.get(path)?.content, path);
     assert.equal(found.get('blob')?.mode, wanted.get('blob')?.mode);
-    clean(engine);
+    assertCleanAfterGc(engine);
   });
 
   test('keeps our side of conflicts, or marks both in texts', async (context) => {
@@ -196,7 +181,7 @@ describe('a merge', () => {
     const marked = textOf(engine, 'second', '/text');
     assert.match(marked, /^<<<<<<< second\nours\n\|\|\|\|\|\|\| base\nline 0\n/);
     assert.match(marked, /\n=======\ntheirs\n>>>>>>> theirs\n$/);
-    clean(engine);
+    assertCleanAfterGc(engine);
   });
 
   test('of a file that both renamed is a conflict', async (context) => {
@@ -221,7 +206,7 @@ describe('a merge', () => {
     const tree = treeOf(engine, 'ours');
     assert.deepEqual([tree.get('c2')?.nlink, tree.get('sub/c')?.inode], [2, 'c2']);
     assert.deepEqual([tree.get('x')?.nlink, tree.get('x')?.inode], [2, 'sub/x2']);
-    clean(engine);
+    assertCleanAfterGc(engine);
   });
 
   test('needs a fork that nobody has open, something in common, and a fork', async (context) => {
@@ -325,7 +310,7 @@ test('a merge that meets a full disk at any call leaves the fork whole, and the 
     engine.openTreeOf('ours')?.close();
     if (!isDone) assert.ok((await mergeTrees(engine, 'theirs', 'ours')).isApplied);
     engine.openTreeOf('theirs')?.close();
-    clean(engine);
+    assertCleanAfterGc(engine);
     const left = engine.list().filter(({ name }) => name.includes('merging'));
     assert.deepEqual(left, [], `call ${at}: what is left is dropped by the next merge`);
     await engine.close();

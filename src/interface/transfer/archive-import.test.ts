@@ -8,6 +8,7 @@ import { gzipSync } from 'node:zlib';
 import { nativeOnly } from '../../../testing/native-only.ts';
 import { makeOddTree, seededBytes } from '../../../testing/odd-tree.ts';
 import { scratchDirectory, scratchStore } from '../../../testing/scratch-store.ts';
+import { problemsOf } from '../../../testing/shared-store.ts';
 import { type TarPart, tarBytes, ustarBytes } from '../../../testing/tar-bytes.ts';
 import { compareTrees, describeFileSystem, describeHostTree } from '../../../testing/tree-compare.ts';
 import { FsError } from '../../base/index.ts';
@@ -70,14 +71,6 @@ async function refused(
   assert.deepEqual(readdirSync(join(engine.directory, 'journals')), []);
 }
 
-function assertClean(engine: StoreEngine): void {
-  const report = engine.fsck({ scrub: true });
-  assert.deepEqual(
-    report.passes.flatMap(({ name, problems }) => problems.map((one) => `${name}: ${one}`)),
-    [],
-  );
-}
-
 describe('an archive by itself', () => {
   test('what GNU tar packs of an odd tree is what the host has', { skip: nativeOnly }, async (context) => {
     const engine = await scratchStore(context);
@@ -96,7 +89,7 @@ describe('an archive by itself', () => {
     for (const [path, { mode }] of host) if (mode.startsWith('14')) host.delete(path);
     assert.deepEqual(compareTrees(describeFileSystem(tree.fileSystem), host), []);
     tree.close();
-    assertClean(engine);
+    assert.deepEqual(problemsOf(engine, { scrub: true }), []);
   });
 
   test('gzip, old and new header forms, and names that are not UTF-8', async (context) => {
@@ -133,7 +126,7 @@ describe('an archive by itself', () => {
     const tree = engine.openTree('tree');
     assert.equal(tree.fileSystem.readLink('/\xfe\xff'), '\xff');
     tree.close();
-    assertClean(engine);
+    assert.deepEqual(problemsOf(engine, { scrub: true }), []);
   });
 
   test('later members replace earlier ones, and symlinks on the way are followed inside', async (context) => {
@@ -167,7 +160,7 @@ describe('an archive by itself', () => {
     assert.equal(rdev, 0x1000_0010_012c);
     assert.equal(tree.fileSystem.stat('/b', true).nlink, 1);
     tree.close();
-    assertClean(engine);
+    assert.deepEqual(problemsOf(engine, { scrub: true }), []);
   });
 
   test('OCI whiteouts become those of an overlay, wherever they come in the archive', async (context) => {
@@ -202,7 +195,7 @@ describe('an archive by itself', () => {
       opaque: '40755 opaque',
       'opaque/new': '100644',
     });
-    assertClean(engine);
+    assert.deepEqual(problemsOf(engine, { scrub: true }), []);
   });
 
   test('without being told, names and marks are only names and marks', async (context) => {
@@ -292,10 +285,10 @@ describe('an archive over a tree', () => {
     one.close();
     two.close();
     assert.equal(engine.info('tree').source, 'base');
-    assertClean(engine);
+    assert.deepEqual(problemsOf(engine, { scrub: true }), []);
     engine.drop('base');
     engine.gc();
-    assertClean(engine);
+    assert.deepEqual(problemsOf(engine, { scrub: true }), []);
     assert.equal(Object.keys(shown(engine)).length, 9);
   });
 
@@ -324,7 +317,7 @@ describe('an archive over a tree', () => {
     );
     const names = Object.keys(shown(engine));
     assert.deepEqual(names, ['d', 'd/new', 'e', 'e/new', 'f', 'f/g', 'f/g/new', 'made']);
-    assertClean(engine);
+    assert.deepEqual(problemsOf(engine, { scrub: true }), []);
   });
 
   test('a union is unpacked over as well, whatever its numbers', async (context) => {
@@ -343,7 +336,7 @@ describe('an archive over a tree', () => {
     ] as const;
     for (const base of ['inner', 'outer']) {
       await take(context, engine, parts, { name: `over-${base}`, over: base });
-      assertClean(engine);
+      assert.deepEqual(problemsOf(engine, { scrub: true }), []);
     }
     const names = Object.keys(shown(engine, 'over-outer'));
     assert.deepEqual(names, ['d', 'd/hard', 'd/sub', 'd/sub/file', 'd/sub/new', 'd/three', 'd/two']);
@@ -363,7 +356,7 @@ describe('an archive over a tree', () => {
     engine.gc();
     assert.equal(Object.keys(shown(engine, 'l20')).length, names);
     assert.equal(names, 1 + 21 - 6);
-    assertClean(engine);
+    assert.deepEqual(problemsOf(engine, { scrub: true }), []);
   });
 
   test('what it stands on must be there, and an archive: nothing is left otherwise', async (context) => {
@@ -464,5 +457,5 @@ test('a directory as a layer: names and marks', async (context) => {
   assert.equal(modes.gone, '20000');
   assert.match(modes.both ?? '', /opaque/);
   assert.match(modes.opaque ?? '', /opaque/);
-  assertClean(engine);
+  assert.deepEqual(problemsOf(engine, { scrub: true }), []);
 });

@@ -13,29 +13,19 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { describe, type TestContext, test } from 'node:test';
+import { describe, test } from 'node:test';
 import { createGunzip } from 'node:zlib';
 import { extract, type Header } from 'tar-stream';
 import { nativeOnly } from '../../../testing/native-only.ts';
-import { isRoot, seededBytes } from '../../../testing/odd-tree.ts';
+import { isRoot } from '../../../testing/odd-tree.ts';
 import { changeSomething, writeText } from '../../../testing/random-changes.ts';
-import { scratchDirectory, scratchStore } from '../../../testing/scratch-store.ts';
+import { scratchDirectory } from '../../../testing/scratch-store.ts';
+import { storeWithBase } from '../../../testing/store-with-base.ts';
 import { compareTrees, describeHostTree } from '../../../testing/tree-compare.ts';
 import { isFsError, SeededRandom } from '../../base/index.ts';
 import { type StoreEngine, settleTree } from '../../store/index.ts';
 import { createSystem, type System } from '../../sys/index.ts';
-import { type ChangesFormat, exportChanges, exportTree, importTree } from './index.ts';
-
-async function storeWithBase(context: TestContext): Promise<StoreEngine> {
-  const root = join(scratchDirectory(context), 'tree');
-  mkdirSync(join(root, 'sub/deep'), { recursive: true });
-  for (const [index, name] of ['a', 'b', 'sub/c', 'sub/deep/d', 'sub/deep/e'].entries()) {
-    writeFileSync(join(root, name), seededBytes(index, 10_000));
-  }
-  const engine = await scratchStore(context);
-  await importTree(engine, root, { name: 'base' });
-  return engine;
-}
+import { type ChangesFormat, exportChanges, exportTree } from './index.ts';
 
 async function exported(
   engine: StoreEngine,

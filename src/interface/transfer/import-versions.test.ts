@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { seededBytes } from '../../../testing/odd-tree.ts';
 import { scratchDirectory, scratchStore } from '../../../testing/scratch-store.ts';
-import { problemsOf, readFile } from '../../../testing/shared-store.ts';
+import { diskBytes, problemsOf, readFile } from '../../../testing/shared-store.ts';
 import { BLOCK_SIZE, isFsError } from '../../base/index.ts';
 import type { StoreEngine } from '../../store/index.ts';
 import { importTree } from './index.ts';
@@ -20,13 +20,6 @@ async function versions(context: TestContext): Promise<{ root: string; engine: S
 
 function imported(engine: StoreEngine, root: string, name: string, against?: string) {
   return importTree(engine, root, { name, against });
-}
-
-/** Disk space of all blobs. */
-function diskBytes(engine: StoreEngine): number {
-  let bytes = 0;
-  for (const blob of engine.blobs.list()) bytes += engine.blobs.allocatedBytes(blob);
-  return bytes;
 }
 
 function checkFile(engine: StoreEngine, name: string, path: string, bytes: Buffer): void {
