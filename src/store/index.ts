@@ -27,6 +27,7 @@ export {
   hostState,
   renameSnapshot,
   replaceTree,
+  stateFrom,
 } from './states.ts';
 export type { StoreCounts, StoreOptions } from './store-options.ts';
 export { type SettledElsewhere, StoredTree, settleTree } from './stored-tree.ts';

@@ -28,6 +28,12 @@ export function hostState(engine: StoreEngine, name: string): TreeInfo | undefin
   return derived === undefined ? undefined : { ...info, kind: 'snapshot', layer: base.id, name: info.source };
 }
 
+/** What a fork is compared with under this name: the directory or the union it was made over, else the tree. */
+export function stateFrom(engine: StoreEngine, name: string, other: string): TreeState {
+  const below = hostState(engine, name);
+  return below?.name === other ? below : other;
+}
+
 /** A writable fork of a state, opened. EINVAL, EEXIST. */
 export function forkState(engine: StoreEngine, state: TreeInfo, name: string, source: string): Tree {
   checkTreeName(name, 'fork');

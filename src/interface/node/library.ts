@@ -15,9 +15,8 @@ import type {
   GcReport,
   Tree,
   TreeInfo,
-  TreeState,
 } from '../../store/index.ts';
-import { diffTrees, hostState, isHostPath, StoreEngine, TreeCache } from '../../store/index.ts';
+import { diffTrees, hostState, isHostPath, StoreEngine, stateFrom, TreeCache } from '../../store/index.ts';
 import type { CommitReport, MergeReport } from '../lifecycle/index.ts';
 import { MountedTrees } from '../owner/index.ts';
 import type { ExportReport } from '../transfer/index.ts';
@@ -376,10 +375,8 @@ export class Store {
   }
 
   async #changes(from: string, to: string): Promise<Change[]> {
-    let before: TreeState = from;
+    const before = named('diff', to, () => stateFrom(this.engine, to, from));
     try {
-      const below = hostState(this.engine, to);
-      if (below?.name === from) before = below;
       return diffTrees(this.engine, before, to);
     } catch (error) {
       if (!isFsError(error, 'EBUSY')) throw treeFailure('diff', to, error);

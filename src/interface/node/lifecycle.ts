@@ -1,6 +1,6 @@
 /** The library's forms of commits, merges, rollbacks and exports of changes: names are text, errors in Node's shape. */
 import { nameToString } from '../../base/index.ts';
-import { freeName, replaceTree, type StoreEngine, settleTree } from '../../store/index.ts';
+import { freeName, replaceTree, type StoreEngine, settleTree, stateFrom } from '../../store/index.ts';
 import type { TreeFiles } from '../../vfs/index.ts';
 import { type CommitReport, commitTree, type MergeReport, mergeTrees } from '../lifecycle/index.ts';
 import { MountedTrees } from '../owner/index.ts';
@@ -127,7 +127,8 @@ export async function exportForkChanges(
     throughOwner(engine, async (mounted) => {
       const others = new Set([name, against].filter((tree) => engine.openTreeOf(tree) === undefined));
       const settled = await mounted.settle(others);
-      const [before, after] = [settleTree(engine, against, settled), settleTree(engine, name, settled)];
+      const before = settleTree(engine, stateFrom(engine, name, against), settled);
+      const after = settleTree(engine, name, settled);
       return await exportChanges(engine, { name, files, before, after }, destination, { format });
     }),
   );
