@@ -324,6 +324,8 @@ test('a map is live, by path and by descriptor', async (t) => {
   assert.throws(() => fork.map('/none'), { code: 'ENOENT', path: '/none' });
   assert.throws(() => fork.map('/src'), { code: 'EISDIR', syscall: 'mmap', path: '/src' });
   assert.throws(() => fork.map(12_345), { code: 'EBADF', syscall: 'mmap' });
+  for (const number of [-1, 1.5, 2 ** 40, Number.NaN])
+    assert.throws(() => fork.map(number), { code: 'ERR_OUT_OF_RANGE', message: /"fd"/ });
 });
 
 test('dedupe makes equal files of forks one, and says what it did', async () => {

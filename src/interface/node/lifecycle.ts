@@ -3,7 +3,7 @@ import { nameToString } from '../../base/index.ts';
 import { freeName, replaceTree, type StoreEngine, settleTree, stateFrom } from '../../store/index.ts';
 import type { TreeFiles } from '../../vfs/index.ts';
 import { type CommitReport, commitTree, type MergeReport, mergeTrees } from '../lifecycle/index.ts';
-import { MountedTrees } from '../owner/index.ts';
+import { MountedTrees, type MountRecord } from '../owner/index.ts';
 import { type ExportReport, exportChanges } from '../transfer/index.ts';
 import { systemFailure } from './errors.ts';
 import { treeFailure } from './fork-mount.ts';
@@ -61,6 +61,15 @@ async function throughOwner<T>(engine: StoreEngine, run: (mounted: MountedTrees)
   }
 }
 
+/** Where a tree that is not open here is mounted. */
+async function mountElsewhere(
+  engine: StoreEngine,
+  mounted: MountedTrees,
+  name: string,
+): Promise<MountRecord | undefined> {
+  return engine.openTreeOf(name) === undefined ? await mounted.find(name) : undefined;
+}
+
 export async function commitFork(
   engine: StoreEngine,
   name: string,
@@ -69,7 +78,7 @@ export async function commitFork(
   const report = await failing('commit', name, () =>
     throughOwner(engine, (mounted) => {
       const snapshot = async (source: string, as: string): Promise<void> => {
-        const mount = engine.openTreeOf(source) === undefined ? await mounted.find(source) : undefined;
+        const mount = await mountElsewhere(engine, mounted, source);
         if (mount === undefined) engine.snapshot(source, as);
         else await mounted.snapshot(mount, as);
       };
@@ -89,7 +98,7 @@ export async function mergeFork(
   const report = await failing('merge', into, () =>
     throughOwner(engine, (mounted) => {
       const fork = async (source: string, as: string): Promise<void> => {
-        const mount = engine.openTreeOf(source) === undefined ? await mounted.find(source) : undefined;
+        const mount = await mountElsewhere(engine, mounted, source);
         if (mount === undefined) engine.fork(source, as).close();
         else await mounted.fork(mount, as);
       };
