@@ -22,6 +22,7 @@ export { filePages, type PageReport, type PageRun, pageReportTitle, type Settled
 export {
   commonState,
   dropOpen,
+  forkOver,
   forkState,
   freeName,
   hostState,
