@@ -22,11 +22,13 @@ export { filePages, type PageReport, type PageRun, pageReportTitle, type Settled
 export {
   commonState,
   dropOpen,
+  forkOver,
   forkState,
   freeName,
   hostState,
   renameSnapshot,
   replaceTree,
+  stateFrom,
 } from './states.ts';
 export type { StoreCounts, StoreOptions } from './store-options.ts';
 export { type SettledElsewhere, StoredTree, settleTree } from './stored-tree.ts';

@@ -6,6 +6,7 @@ import { FsError, type LayerId } from '../base/index.ts';
 import { commonLayer, type TreeState } from './diff.ts';
 import type { StoreEngine } from './engine.ts';
 import { frozenTopOf } from './frozen-top.ts';
+import { isHostPath } from './host-source.ts';
 import { checkTreeName } from './layout.ts';
 import type { StoredTree } from './stored-tree.ts';
 import type { Tree, TreeInfo } from './tree.ts';
@@ -28,6 +29,12 @@ export function hostState(engine: StoreEngine, name: string): TreeInfo | undefin
   return derived === undefined ? undefined : { ...info, kind: 'snapshot', layer: base.id, name: info.source };
 }
 
+/** What a fork is compared with under this name: the directory or the union it was made over, else the tree. */
+export function stateFrom(engine: StoreEngine, name: string, other: string): TreeState {
+  const below = hostState(engine, name);
+  return below?.name === other ? below : other;
+}
+
 /** A writable fork of a state, opened. EINVAL, EEXIST. */
 export function forkState(engine: StoreEngine, state: TreeInfo, name: string, source: string): Tree {
   checkTreeName(name, 'fork');
@@ -36,6 +43,22 @@ export function forkState(engine: StoreEngine, state: TreeInfo, name: string, so
     engine.rows.insertFork(name, state.root, state.layer, source);
   });
   return engine.openTree(name);
+}
+
+/**
+ * A fork over `lowers`, opened: trees by name, directories of the host by absolute paths, the uppermost first, or
+ * nothing. Errors are those of the engine's `fork`, `forkHost`, `forkUnion` and `createEmpty`.
+ */
+export function forkOver(
+  engine: StoreEngine,
+  lowers: readonly string[],
+  name: string,
+  isPinned: boolean,
+): Tree {
+  const [lower, ...others] = lowers;
+  if (lower === undefined) return engine.createEmpty(name);
+  if (others.length > 0) return engine.forkUnion(lowers, name, isPinned);
+  return isHostPath(lower) ? engine.forkHost(lower, name, isPinned) : engine.fork(lower, name);
 }
 
 export interface ReplaceOptions {

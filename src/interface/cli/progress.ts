@@ -21,25 +21,36 @@ function nothing(): void {
 const SILENT: Progress<unknown> = { update: nothing, stop: nothing };
 const PATH_CHARACTERS = 50;
 
-/** `verb` is what is being done: 'importing'. The total is not known, so counts are shown and no bar. */
-export function startProgress(verb: string, isJson: boolean): Progress {
+/** The fields of a format, in words. */
+type Shown = Readonly<Record<string, string>>;
+
+/** The total is not known, so counts are shown and no bar. */
+function startBar<State>(
+  isJson: boolean,
+  format: string,
+  first: Shown,
+  show: (state: State) => Shown,
+): Progress<State> {
   if (isJson || process.stderr.isTTY !== true) return SILENT;
   const bar = new cliProgress.SingleBar({
-    format: `${verb} {files} files, {size}  {path}`,
+    format,
     stream: process.stderr,
     clearOnComplete: true,
     hideCursor: true,
     emptyOnZero: true,
   });
-  bar.start(1, 0, { files: '0', size: '0 B', path: '' });
-  return {
-    update: ({ files, bytes, path }) => {
-      const shown = printable(path);
-      const short = shown.length > PATH_CHARACTERS ? `…${shown.slice(-PATH_CHARACTERS)}` : shown;
-      bar.update(0, { files: formatCount(files), size: formatBytes(bytes), path: short });
-    },
-    stop: () => bar.stop(),
-  };
+  bar.start(1, 0, first);
+  return { update: (state) => bar.update(0, show(state)), stop: () => bar.stop() };
+}
+
+/** `verb` is what is being done: 'importing'. */
+export function startProgress(verb: string, isJson: boolean): Progress {
+  const first = { files: '0', size: '0 B', path: '' };
+  return startBar(isJson, `${verb} {files} files, {size}  {path}`, first, ({ files, bytes, path }) => {
+    const shown = printable(path);
+    const short = shown.length > PATH_CHARACTERS ? `…${shown.slice(-PATH_CHARACTERS)}` : shown;
+    return { files: formatCount(files), size: formatBytes(bytes), path: short };
+  });
 }
 
 /** Blocks of a store that are looked at, some of them several times. */
@@ -50,20 +61,10 @@ export interface BlockState {
 }
 
 export function startBlockProgress(verb: string, isJson: boolean): Progress<BlockState> {
-  if (isJson || process.stderr.isTTY !== true) return SILENT;
-  const bar = new cliProgress.SingleBar({
-    format: `${verb} {looked} of {total} blocks, {shared} found equal`,
-    stream: process.stderr,
-    clearOnComplete: true,
-    hideCursor: true,
-    emptyOnZero: true,
-  });
-  bar.start(1, 0, { looked: '0', total: '?', shared: '0 B' });
-  return {
-    update: ({ blocksLookedAt, blocksTotal, bytesShared }) => {
-      const [looked, total] = [formatCount(blocksLookedAt), formatCount(blocksTotal)];
-      bar.update(0, { looked, total, shared: formatBytes(bytesShared) });
-    },
-    stop: () => bar.stop(),
-  };
+  const first = { looked: '0', total: '?', shared: '0 B' };
+  return startBar(isJson, `${verb} {looked} of {total} blocks, {shared} found equal`, first, (state) => ({
+    looked: formatCount(state.blocksLookedAt),
+    total: formatCount(state.blocksTotal),
+    shared: formatBytes(state.bytesShared),
+  }));
 }

@@ -6,7 +6,7 @@ import path from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Command } from 'commander';
 import { FsError, isFsError } from '../../base/index.ts';
-import { StoreEngine, type TreeInfo } from '../../store/index.ts';
+import { forkOver, StoreEngine, type TreeInfo } from '../../store/index.ts';
 import type { TreeFiles } from '../../vfs/index.ts';
 import { MountedTrees, type MountRecord } from '../owner/index.ts';
 import { CommandError } from './problem.ts';
@@ -116,9 +116,7 @@ export class Session {
 
   /** Makes a fork over a directory of the host, or over several trees and directories, and leaves it closed. */
   forkOver(lowers: readonly string[], name: string, isPinned: boolean): TreeInfo {
-    const [lower, ...others] = lowers;
-    if (lower !== undefined && others.length === 0) this.engine.forkHost(lower, name, isPinned).close();
-    else this.engine.forkUnion(lowers, name, isPinned).close();
+    forkOver(this.engine, lowers, name, isPinned).close();
     return this.engine.info(name);
   }
 

@@ -21,22 +21,28 @@ export type SameExtentResult =
 
 const SYSCALL = 'fideduperange';
 
-interface Parts {
+export interface Parts {
   readonly fileSystem: FileSystem;
   readonly calls: NodeFsWithDescriptors;
 }
 
 type File = ExtentDestination['file'];
 
-/** Runs `use` with the file, which is closed afterwards if it was opened here. */
-function withFile<T>({ fileSystem, calls }: Parts, file: File, flags: number, use: (open: OpenFile) => T): T {
+/** Runs `use` with the file, which is closed afterwards if it was opened here. Failures are those of `syscall`. */
+export function withFile<T>(
+  { fileSystem, calls }: Parts,
+  syscall: string,
+  file: File,
+  flags: number,
+  use: (open: OpenFile) => T,
+): T {
   const isOpen = isDescriptor(file);
   // The casts: this tree's own files alone are in its fs.
-  const open = (isOpen ? calls.fileOf(file, SYSCALL) : openFile(fileSystem, file, flags, 0)) as OpenFile;
+  const open = (isOpen ? calls.fileOf(file, syscall) : openFile(fileSystem, file, flags, 0)) as OpenFile;
   try {
     return use(open);
   } catch (error) {
-    throw failureOf(error, SYSCALL, isOpen ? undefined : file);
+    throw failureOf(error, syscall, isOpen ? undefined : file);
   } finally {
     if (!isOpen) fileSystem.close(open);
   }
@@ -52,7 +58,7 @@ export function shareExtents(
   checkInteger(sourceOffset, 'sourceOffset', 0);
   checkInteger(length, 'length', 0);
   for (const { offset } of destinations) checkInteger(offset, 'offset', 0);
-  return withFile(parts, source, READ_ONLY, (from) => {
+  return withFile(parts, SYSCALL, source, READ_ONLY, (from) => {
     // The source's own faults first: they are nobody else's.
     parts.fileSystem.extentSame(from, sourceOffset, length, []);
     return destinations.map((destination) => shareOne(parts, from, sourceOffset, length, destination));
@@ -67,7 +73,7 @@ function shareOne(
   { file, offset }: ExtentDestination,
 ): SameExtentResult {
   try {
-    return withFile(parts, file, READ_WRITE, (to) => {
+    return withFile(parts, SYSCALL, file, READ_WRITE, (to) => {
       const targets = [{ file: to, position: offset }];
       const [outcome] = parts.fileSystem.extentSame(from, sourceOffset, length, targets);
       if (outcome instanceof Error) throw outcome;

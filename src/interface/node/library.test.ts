@@ -1,8 +1,9 @@
 /** The library as its users see it: stores, forks, snapshots, and what they refuse. */
 import assert from 'node:assert/strict';
-import { mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { nativeOnly } from '../../../testing/native-only.ts';
 import { StoreError } from '../../base/index.ts';
 import type { Snapshot } from './library.ts';
 import { Store } from './library.ts';
@@ -200,6 +201,44 @@ test('a fork over several lowers, and what it changed of them', async () => {
   assert.ok((await store.fsck()).isClean);
 });
 
+test('what a fork changed of a directory, or of several lowers, is exported', {
+  skip: nativeOnly,
+}, async () => {
+  await using fixture = await LibraryFixture.open();
+  const { store, host } = fixture;
+  const project = join(host.path, 'project');
+  const other = join(host.path, 'other');
+  mkdirSync(other);
+  writeFileSync(join(other, 'other'), 'other');
+  for (const [name, lowers] of [
+    ['over-directory', [project]],
+    ['over-several', [other, 'base']],
+  ] as const) {
+    const fork = await store.createFork({ name, lowers });
+    fork.fs.writeFileSync('/src/new', 'new');
+    fork.fs.unlinkSync('/link');
+    assert.deepEqual((await fork.diff()).map(({ kind, path }) => `${kind} ${path}`).sort(), [
+      'added /src/new',
+      'removed /link',
+    ]);
+    const upper = join(host.path, `${name}.upper`);
+    const report = await fork.exportChanges(upper, { format: 'overlay' });
+    assert.deepEqual([report.files, report.whiteouts], [1, 1], name);
+    assert.deepEqual(readdirSync(join(upper, 'src')), ['new']);
+    const { source } = store.engine.info(name);
+    const again = await fork.exportChanges(join(host.path, `${name}.tar`), { against: source });
+    assert.deepEqual([again.files, again.whiteouts], [1, 1], name);
+    const second = await fork.fork(`${name}-2`);
+    assert.equal((await second.exportChanges(join(host.path, `${name}-2.tar`))).files, 0);
+    // As to diff: what another fork stands on is no tree that this one is compared with.
+    const refused = { code: 'ENOENT', path: source };
+    await assert.rejects(second.diff(source), refused);
+    await assert.rejects(second.exportChanges(join(host.path, 'no.tar'), { against: source }), refused);
+  }
+  assert.deepEqual(readdirSync(project), ['large.bin', 'link', 'src'], 'the directory is as it was');
+  assert.ok((await store.fsck()).isClean);
+});
+
 test('an empty fork, dropped once it is closed', async () => {
   await using fixture = await LibraryFixture.open();
   const { store } = fixture;
@@ -285,6 +324,8 @@ test('a map is live, by path and by descriptor', async (t) => {
   assert.throws(() => fork.map('/none'), { code: 'ENOENT', path: '/none' });
   assert.throws(() => fork.map('/src'), { code: 'EISDIR', syscall: 'mmap', path: '/src' });
   assert.throws(() => fork.map(12_345), { code: 'EBADF', syscall: 'mmap' });
+  for (const number of [-1, 1.5, 2 ** 40, Number.NaN])
+    assert.throws(() => fork.map(number), { code: 'ERR_OUT_OF_RANGE', message: /"fd"/ });
 });
 
 test('dedupe makes equal files of forks one, and says what it did', async () => {

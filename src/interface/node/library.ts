@@ -15,9 +15,16 @@ import type {
   GcReport,
   Tree,
   TreeInfo,
-  TreeState,
 } from '../../store/index.ts';
-import { diffTrees, hostState, isHostPath, StoreEngine, TreeCache } from '../../store/index.ts';
+import {
+  diffTrees,
+  forkOver,
+  hostState,
+  isHostPath,
+  StoreEngine,
+  stateFrom,
+  TreeCache,
+} from '../../store/index.ts';
 import type { CommitReport, MergeReport } from '../lifecycle/index.ts';
 import { MountedTrees } from '../owner/index.ts';
 import type { ExportReport } from '../transfer/index.ts';
@@ -344,21 +351,10 @@ export class Store {
    * mount of Ramet.
    */
   async createFork(options: ForkOptions): Promise<Fork> {
-    const { name, lowers } = options;
-    const [lower, ...others] = lowers;
-    if (others.length > 0) {
-      const places = lowers.map((one) => (isHostPath(one) ? resolve(one) : one));
-      const tree = named('fork', name, () => this.engine.forkUnion(places, name, options.pin === true));
-      return new Fork(this, this.#wrap(tree), name, tree.info.source);
-    }
-    if (lower !== undefined && isHostPath(lower)) {
-      const fork = named('fork', name, () =>
-        this.engine.forkHost(resolve(lower), name, options.pin === true),
-      );
-      return new Fork(this, this.#wrap(fork), name, this.engine.info(name).source);
-    }
-    if (lower !== undefined) return this.forkOf(lower, name);
-    return new Fork(this, this.#wrap(named('fork', name, () => this.engine.createEmpty(name))), name, '');
+    const { name, lowers, pin } = options;
+    const places = lowers.map((lower) => (isHostPath(lower) ? resolve(lower) : lower));
+    const tree = named('fork', name, () => forkOver(this.engine, places, name, pin === true));
+    return new Fork(this, this.#wrap(tree), name, tree.info.source);
   }
 
   /** Every fork and snapshot. */
@@ -376,10 +372,8 @@ export class Store {
   }
 
   async #changes(from: string, to: string): Promise<Change[]> {
-    let before: TreeState = from;
+    const before = named('diff', to, () => stateFrom(this.engine, to, from));
     try {
-      const below = hostState(this.engine, to);
-      if (below?.name === from) before = below;
       return diffTrees(this.engine, before, to);
     } catch (error) {
       if (!isFsError(error, 'EBUSY')) throw treeFailure('diff', to, error);

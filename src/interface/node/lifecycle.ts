@@ -1,9 +1,9 @@
 /** The library's forms of commits, merges, rollbacks and exports of changes: names are text, errors in Node's shape. */
 import { nameToString } from '../../base/index.ts';
-import { freeName, replaceTree, type StoreEngine, settleTree } from '../../store/index.ts';
+import { freeName, replaceTree, type StoreEngine, settleTree, stateFrom } from '../../store/index.ts';
 import type { TreeFiles } from '../../vfs/index.ts';
 import { type CommitReport, commitTree, type MergeReport, mergeTrees } from '../lifecycle/index.ts';
-import { MountedTrees } from '../owner/index.ts';
+import { MountedTrees, type MountRecord } from '../owner/index.ts';
 import { type ExportReport, exportChanges } from '../transfer/index.ts';
 import { systemFailure } from './errors.ts';
 import { treeFailure } from './fork-mount.ts';
@@ -61,6 +61,15 @@ async function throughOwner<T>(engine: StoreEngine, run: (mounted: MountedTrees)
   }
 }
 
+/** Where a tree that is not open here is mounted. */
+async function mountElsewhere(
+  engine: StoreEngine,
+  mounted: MountedTrees,
+  name: string,
+): Promise<MountRecord | undefined> {
+  return engine.openTreeOf(name) === undefined ? await mounted.find(name) : undefined;
+}
+
 export async function commitFork(
   engine: StoreEngine,
   name: string,
@@ -69,7 +78,7 @@ export async function commitFork(
   const report = await failing('commit', name, () =>
     throughOwner(engine, (mounted) => {
       const snapshot = async (source: string, as: string): Promise<void> => {
-        const mount = engine.openTreeOf(source) === undefined ? await mounted.find(source) : undefined;
+        const mount = await mountElsewhere(engine, mounted, source);
         if (mount === undefined) engine.snapshot(source, as);
         else await mounted.snapshot(mount, as);
       };
@@ -89,7 +98,7 @@ export async function mergeFork(
   const report = await failing('merge', into, () =>
     throughOwner(engine, (mounted) => {
       const fork = async (source: string, as: string): Promise<void> => {
-        const mount = engine.openTreeOf(source) === undefined ? await mounted.find(source) : undefined;
+        const mount = await mountElsewhere(engine, mounted, source);
         if (mount === undefined) engine.fork(source, as).close();
         else await mounted.fork(mount, as);
       };
@@ -127,7 +136,8 @@ export async function exportForkChanges(
     throughOwner(engine, async (mounted) => {
       const others = new Set([name, against].filter((tree) => engine.openTreeOf(tree) === undefined));
       const settled = await mounted.settle(others);
-      const [before, after] = [settleTree(engine, against, settled), settleTree(engine, name, settled)];
+      const before = settleTree(engine, stateFrom(engine, name, against), settled);
+      const after = settleTree(engine, name, settled);
       return await exportChanges(engine, { name, files, before, after }, destination, { format });
     }),
   );

@@ -1,11 +1,15 @@
 /** An open tree with its fs: what `Fork` and `Snapshot` of the library have in common. */
 import type { View } from '../../mapping/index.ts';
 import type { Tree } from '../../store/index.ts';
-import type { OpenFile } from '../../vfs/index.ts';
+import { checkDescriptor } from './arguments.ts';
 import type { SpaceCounts } from './core.ts';
-import { failureOf } from './errors.ts';
-import { type ExtentDestination, type SameExtentResult, shareExtents } from './extent-same.ts';
-import { openFile } from './files.ts';
+import {
+  type ExtentDestination,
+  type Parts,
+  type SameExtentResult,
+  shareExtents,
+  withFile,
+} from './extent-same.ts';
 import { READ_ONLY } from './flags.ts';
 import type { NodeFs, NodeFsWithDescriptors } from './fs.ts';
 import { createNodeFsWithDescriptors } from './fs.ts';
@@ -31,6 +35,10 @@ export class OpenTree {
     return this.nodeFs;
   }
 
+  private get parts(): Parts {
+    return { fileSystem: this.tree.fileSystem, calls: this.calls };
+  }
+
   get fs(): NodeFs {
     return this.calls.fs;
   }
@@ -42,18 +50,10 @@ export class OpenTree {
   }
 
   map(file: string | Uint8Array | URL | number, options: MapFileOptions): View {
-    const { fileSystem } = this.tree;
-    const isDescriptor = typeof file === 'number';
-    const open = isDescriptor ? this.calls.fileOf(file, 'mmap') : openFile(fileSystem, file, READ_ONLY, 0);
-    try {
-      // The cast: this tree's own files alone are in its fs.
-      return fileSystem.map(open as OpenFile, options);
-    } catch (error) {
-      throw failureOf(error, 'mmap', isDescriptor ? undefined : file);
-    } finally {
-      // The view keeps the file alive, as a mapping does on Linux.
-      if (!isDescriptor) fileSystem.close(open as OpenFile);
-    }
+    // What is a number is no path: 1.5 is a wrong descriptor.
+    if (typeof file === 'number') checkDescriptor(file);
+    // The view keeps the file alive, as a mapping does on Linux.
+    return withFile(this.parts, 'mmap', file, READ_ONLY, (open) => this.tree.fileSystem.map(open, options));
   }
 
   extentSame(
@@ -62,8 +62,7 @@ export class OpenTree {
     length: number,
     destinations: readonly ExtentDestination[],
   ): SameExtentResult[] {
-    const parts = { fileSystem: this.tree.fileSystem, calls: this.calls };
-    return shareExtents(parts, source, sourceOffset, length, destinations);
+    return shareExtents(this.parts, source, sourceOffset, length, destinations);
   }
 
   /** Closes the descriptors, then the tree. May be called twice. */

@@ -58,19 +58,23 @@ export class MountedTrees {
 
   /** Brings all of these trees that are mounted into the tables as they are now; returns which those are. */
   async settle(names: ReadonlySet<string>): Promise<ReadonlySet<string>> {
-    const mounts = (await this.list()).filter(({ fork }) => names.has(fork));
-    const forks = mounts.map(({ fork }) => fork);
-    if (forks.length > 0) await (await this.required()).request('settle', { forks });
-    return new Set(forks);
+    return await this.ask('settle', (fork) => names.has(fork));
   }
 
   /** Freezes those of these trees that are mounted, of all trees where none are named; returns which those are. */
   async freeze(names: readonly string[] | undefined): Promise<ReadonlySet<string>> {
-    const mounted = (await this.list()).map(({ fork }) => fork);
-    const forks = names === undefined ? mounted : mounted.filter((fork) => names.includes(fork));
+    return await this.ask('freeze', (fork) => names === undefined || names.includes(fork));
+  }
+
+  /** Has it done to those of the mounted trees that `takes` accepts; returns which those are. */
+  private async ask(
+    operation: 'settle' | 'freeze',
+    takes: (fork: string) => boolean,
+  ): Promise<ReadonlySet<string>> {
+    const forks = (await this.list()).map(({ fork }) => fork).filter(takes);
     for (let from = 0; from < forks.length; from += FORKS_A_REQUEST) {
       const some = forks.slice(from, from + FORKS_A_REQUEST);
-      await (await this.required()).request('freeze', { forks: some });
+      await (await this.required()).request(operation, { forks: some });
     }
     return new Set(forks);
   }

@@ -1,6 +1,6 @@
 /** What the owner does for its clients, operation by operation. Parameters come from outside and are checked here. */
 import { FsError } from '../../base/index.ts';
-import type { StoreEngine } from '../../store/index.ts';
+import type { StoreEngine, Tree } from '../../store/index.ts';
 import type { IoMode } from '../fuse/index.ts';
 import { Cloning } from './cloning.ts';
 import type { Connection } from './connection.ts';
@@ -78,30 +78,31 @@ export function createHandlers(parts: OperationParts): Handlers {
       return {};
     },
     settle: async (parameters) => {
-      let settled = 0;
-      for (const fork of parameters.texts('forks')) if (await settle(mounts, fork)) settled++;
+      const settled = await settle(mounts, parameters.texts('forks'), (tree) => tree.checkpoint());
       return { settled };
     },
     freeze: async (parameters) => {
-      let frozen = 0;
-      for (const fork of parameters.texts('forks')) {
-        await mounts.sync(fork);
-        const tree = mounts.treeOf(fork);
-        if (tree === undefined || tree.isReadOnly) continue;
-        engine.freeze(tree);
-        frozen++;
-      }
+      const frozen = await settle(mounts, parameters.texts('forks'), (tree) => engine.freeze(tree));
       return { frozen };
     },
   };
 }
 
-async function settle(mounts: MountTable, fork: string): Promise<boolean> {
-  await mounts.sync(fork);
-  const tree = mounts.treeOf(fork);
-  if (tree === undefined || tree.isReadOnly) return false;
-  tree.checkpoint();
-  return true;
+/** Calls `act` with each of these forks that is mounted to be written, up to date; returns how many those are. */
+async function settle(
+  mounts: MountTable,
+  forks: readonly string[],
+  act: (tree: Tree) => void,
+): Promise<number> {
+  let count = 0;
+  for (const fork of forks) {
+    await mounts.sync(fork);
+    const tree = mounts.treeOf(fork);
+    if (tree === undefined || tree.isReadOnly) continue;
+    act(tree);
+    count++;
+  }
+  return count;
 }
 
 /** The parameters of a request. Every getter throws EINVAL for what is not of its kind. */

@@ -10,6 +10,7 @@ import { scratchDirectory } from '../../../testing/scratch-store.ts';
 import { type ErrorCode, FsError, isFsError } from '../../base/index.ts';
 import { StoreEngine } from '../../store/index.ts';
 import { OwnerClient } from './client.ts';
+import { MountedTrees } from './mounted-trees.ts';
 import { PROTOCOL_VERSION, REQUEST_BYTES_MAX } from './protocol.ts';
 
 const PLACE = '/some/where';
@@ -270,6 +271,27 @@ test('fork, snapshot and settle work on a mounted fork', async (t) => {
   assert.equal(scratch.server.mounts[0]!.syncs, 3, 'one for each of fork, snapshot and settle');
   await assert.rejects(client.request('fork', { source: 'one', name: 'two' }), fails('EEXIST', /^/));
   await assert.rejects(client.request('fork', { source: 'none', name: 'x' }), fails('ENOENT', /no fork/));
+});
+
+test('more forks than one request can name are settled and frozen', async (t) => {
+  const scratch = await ScratchOwner.start(t);
+  const client = await scratch.client();
+  // As long as a name may be, and twice that in JSON.
+  const names = Array.from({ length: 170 }, (_, index) => String(index).padStart(200, '"'));
+  assert.ok(JSON.stringify(names).length > REQUEST_BYTES_MAX);
+  for (const [index, fork] of names.entries()) {
+    scratch.makeFork(fork);
+    await client.request('mount', { fork, directory: `${PLACE}/${index}` });
+    scratch.server.mounts[index]!.tree.fileSystem.makeDirectory('/made', 0o755);
+  }
+  const trees = new MountedTrees(scratch.engine.directory, scratch.engine.system);
+  t.after(() => trees.close());
+  assert.deepEqual(await trees.settle(new Set([...names, 'other'])), new Set(names));
+  for (const { tree, syncs } of scratch.server.mounts)
+    assert.deepEqual([syncs, tree.stack.upper!.journal.recordCount], [1, 0]);
+  assert.deepEqual(await trees.freeze(undefined), new Set(names));
+  for (const { tree } of scratch.server.mounts) assert.ok(tree.stack.writable().isPristine);
+  assert.deepEqual(await trees.freeze([names[0]!, 'other']), new Set([names[0]]));
 });
 
 test('clone makes a file of a mounted tree that shares the blocks of another tree’s, or nothing', async (t) => {

@@ -1,0 +1,37 @@
+/** What the kernel's table of mounts tells, whatever characters are in the names. */
+import assert from 'node:assert/strict';
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { mountsOnly } from '../../../testing/mounts-only.ts';
+import { scratchDirectory } from '../../../testing/scratch-store.ts';
+import { createKernel, createSystem, type Kernel, mountsOf } from '../../sys/index.ts';
+import { deviceMountedAt, mountedPlaces } from './mounted-places.ts';
+
+test('names with spaces, backslashes, newlines and beyond ASCII', { skip: mountsOnly }, (context) => {
+  const kernel = createKernel() as Kernel; // It is one where mounts can be had.
+  const directory = join(scratchDirectory(context), 'a b\\134\n\tü');
+  mkdirSync(directory);
+  const bytes = Buffer.from(directory).toString('latin1');
+  const { mountTypeAt } = createSystem();
+  const typeBefore = mountTypeAt(bytes);
+  assert.equal(deviceMountedAt(directory), undefined);
+  kernel.mount('ramet-test', directory, 'tmpfs', 0, '');
+  try {
+    const device = deviceMountedAt(directory);
+    assert.match(device ?? '', /^[0-9]+:[0-9]+$/);
+    const places = mountedPlaces().filter((place) => place.directory === directory);
+    assert.deepEqual(places, [{ directory, isFuse: false, device }]);
+    const mounts = mountsOf().filter((mount) => mount.directory === bytes);
+    assert.deepEqual(mounts, [{ directory: bytes, type: 'tmpfs', device }]);
+    assert.deepEqual([mountTypeAt(bytes), mountTypeAt(`${bytes}/sub`)], ['tmpfs', 'tmpfs']);
+    assert.equal(mountTypeAt(`${bytes}-beside`), typeBefore);
+  } finally {
+    kernel.unmount(directory, 0);
+  }
+  assert.equal(deviceMountedAt(directory), undefined);
+});
+
+test('a process that is not there has no mounts', () => {
+  assert.deepEqual(mountedPlaces('none'), []);
+});

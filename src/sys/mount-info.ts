@@ -1,0 +1,37 @@
+/** What is mounted where, as the kernel tells it, without asking any mount: proc_pid_mountinfo(5). */
+import { readFileSync } from 'node:fs';
+
+export interface MountInfo {
+  /** The mount point: an absolute path, a byte string. */
+  readonly directory: string;
+  /** Of the filesystem, for example `ext4` or `fuse.sshfs`. */
+  readonly type: string;
+  /** `major:minor`, the kernel's number of what is mounted. */
+  readonly device: string;
+}
+
+/** proc(5): spaces, tabs, newlines and backslashes are written as a backslash and three octal digits. */
+function unescaped(text: string): string {
+  return text.replace(/\\([0-7]{3})/g, (_, digits: string) =>
+    String.fromCharCode(Number.parseInt(digits, 8)),
+  );
+}
+
+/** The mounts of a process's mount namespace, those on top last; none where that cannot be told. */
+export function mountsOf(process = 'self'): MountInfo[] {
+  let table: string;
+  try {
+    table = readFileSync(`/proc/${process}/mountinfo`, 'latin1');
+  } catch {
+    return [];
+  }
+  return table
+    .split('\n')
+    .map((line) => {
+      const [before = '', after = ''] = line.split(' - ');
+      const [, , device = '', , directory = ''] = before.split(' ');
+      const [type = ''] = after.split(' ');
+      return { directory: unescaped(directory), type, device };
+    })
+    .filter(({ directory }) => directory !== '');
+}
