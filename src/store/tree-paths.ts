@@ -76,6 +76,22 @@ export class TreePaths {
     return places;
   }
 
+  /** The paths of living inodes, as `of` finds their names. */
+  *pathsOf(inos: Iterable<Ino>): Generator<readonly [Ino, readonly string[]]> {
+    for (const [ino, places] of this.of(inos)) yield [ino, places.map((place) => this.path(place))];
+  }
+
+  /** All paths of the files with several names that have one of them among `paths`. */
+  linkedAt(paths: Iterable<string>): Generator<readonly [Ino, readonly string[]]> {
+    const linked = new Set<Ino>();
+    for (const path of paths) {
+      const ino = this.tree.inoAt(path);
+      if (ino === undefined || this.isDirectory(ino)) continue;
+      if ((this.tree.record(ino)?.nlink ?? 1) > 1) linked.add(ino);
+    }
+    return this.pathsOf(linked);
+  }
+
   private isDirectory(ino: Ino): boolean {
     const record = ino === 0 ? undefined : this.tree.record(ino);
     return record !== undefined && record.nlink > 0 && kindOfMode(record.mode) === DT_DIR;

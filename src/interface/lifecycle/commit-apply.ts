@@ -5,18 +5,16 @@
  * place of a directory, and the directories' own attributes. A further commit finds what is done already, and does
  * the rest.
  */
-import { FsError, type Ino, isFsError } from '../../base/index.ts';
+import { FsError, isFsError } from '../../base/index.ts';
 import { type StoredTree, TreePaths } from '../../store/index.ts';
 import type { HostStat, System } from '../../sys/index.ts';
 import type { TreeFiles } from '../../vfs/index.ts';
-import { ExportTally, HostWriter, Pacing, TreeReader } from '../transfer/index.ts';
-import type { CommitConflict, CommitPlan, CommitStep } from './commit-plan.ts';
+import { ExportTally, HostWriter, isSameTime, Pacing, TreeReader } from '../transfer/index.ts';
+import { type CommitConflict, type CommitPlan, type CommitStep, isDirectory } from './commit-plan.ts';
 import { type HostTarget, TEMPORARY_PREFIX } from './host-target.ts';
 
 const BATCH_FILES = 128;
 const BATCH_BYTES = 64 * 1024 * 1024;
-const S_IFMT = 0o170000;
-const S_IFDIR = 0o040000;
 
 interface Written extends CommitStep {
   readonly temporary: string;
@@ -32,7 +30,7 @@ export class CommitApplication {
   private readonly target: HostTarget;
   private readonly reader: TreeReader;
   private readonly writer: HostWriter;
-  /** Where the target has a file with several names, by its number in the tree. */
+  /** Names of files with several, that are in the target as in the tree, by their number in the tree. */
   private readonly names = new Map<number, string>();
   private batch: Written[] = [];
   private batchBytes = 0;
@@ -47,8 +45,6 @@ export class CommitApplication {
 
   async all({ steps }: CommitPlan, tree: StoredTree): Promise<void> {
     this.findNames(steps, tree);
-    const isDirectory = (mode: number | undefined): boolean =>
-      mode !== undefined && (mode & S_IFMT) === S_IFDIR;
     const directories = steps.filter(({ mode }) => isDirectory(mode));
     const files = steps.filter(({ mode }) => mode !== undefined && !isDirectory(mode));
     try {
@@ -72,20 +68,14 @@ export class CommitApplication {
   /** Names of files with several, which are not written but are in the target as in the tree. */
   private findNames(steps: readonly CommitStep[], tree: StoredTree): void {
     const written = new Set(steps.map(({ path }) => path));
-    const linked = new Set<Ino>();
-    for (const { path } of steps) {
-      const ino = tree.inoAt(path);
-      if (ino !== undefined && (tree.record(ino)?.nlink ?? 1) > 1) linked.add(ino);
-    }
-    const paths = new TreePaths(tree);
-    for (const [ino, places] of paths.of(linked)) {
-      const kept = places.map((place) => paths.path(place)).find((path) => !written.has(path));
+    for (const [ino, paths] of new TreePaths(tree).linkedAt(written)) {
+      const kept = paths.find((path) => !written.has(path));
       if (kept !== undefined && this.target.stat(kept) !== undefined) this.names.set(ino, kept);
     }
   }
 
   private makeDirectory({ path, found }: CommitStep): void {
-    if (found !== undefined && (found.mode & S_IFMT) === S_IFDIR) return;
+    if (isDirectory(found?.mode)) return;
     if (found !== undefined && !this.remove({ path, mode: undefined, found })) return;
     this.target.at(path, (place) => this.system.makeHostDirectory(place, 0o700));
     this.written++;
@@ -96,7 +86,7 @@ export class CommitApplication {
     const { path } = step;
     const item = this.reader.item(path);
     const { ino, nlink, size } = item.attributes;
-    const known = nlink > 1 ? this.names.get(ino) : undefined;
+    const known = nlink > 1 ? (this.names.get(ino) ?? item.firstPath) : undefined;
     if (known !== undefined) this.place();
     const name = `${TEMPORARY_PREFIX}${process.pid}-${this.temporaries++}`;
     const temporary = path.slice(0, path.lastIndexOf('/') + 1) + name;
@@ -105,7 +95,6 @@ export class CommitApplication {
     if (known !== undefined) this.link(known, temporary);
     else if (!(await this.target.atAsync(temporary, (place) => this.writer.make(item, place))))
       this.batch.pop();
-    if (nlink > 1 && known === undefined) this.names.set(ino, path);
     this.batchBytes += size;
     if (this.batch.length >= BATCH_FILES || this.batchBytes >= BATCH_BYTES) this.place();
   }
@@ -129,16 +118,15 @@ export class CommitApplication {
     this.batchBytes = 0;
   }
 
-  private rename({ path, temporary }: Written): void {
+  private rename(written: Written): void {
+    const { path, temporary } = written;
     const name = Buffer.from(temporary.slice(temporary.lastIndexOf('/')), 'latin1');
     this.target.at(path, (place, directory) => {
       const from = Buffer.concat([directory, name]);
       this.system.renameHost(from, place);
     });
     // rename(2) of two names of one file does nothing at all.
-    if (this.target.stat(temporary) !== undefined) {
-      this.target.at(temporary, (place) => this.system.unlinkHost(place));
-    }
+    this.discard(written);
     this.written++;
   }
 
@@ -157,11 +145,11 @@ export class CommitApplication {
   private remove(step: CommitStep): boolean {
     const { path, found } = step;
     if (found === undefined) return true;
-    const isDirectory = (found.mode & S_IFMT) === S_IFDIR;
-    if (!isDirectory && this.hasChanged(step)) return false;
+    const wasDirectory = isDirectory(found.mode);
+    if (!wasDirectory && this.hasChanged(step)) return false;
     try {
       this.target.at(path, (place) =>
-        isDirectory ? this.system.removeHostDirectory(place) : this.system.unlinkHost(place),
+        wasDirectory ? this.system.removeHostDirectory(place) : this.system.unlinkHost(place),
       );
     } catch (error) {
       if (!isFsError(error, 'ENOTEMPTY') && !isFsError(error, 'EEXIST')) throw error;
@@ -173,8 +161,7 @@ export class CommitApplication {
   }
 
   private dress(path: string): void {
-    const found = this.target.stat(path);
-    if (found === undefined || (found.mode & S_IFMT) !== S_IFDIR) return;
+    if (!isDirectory(this.target.stat(path)?.mode)) return;
     this.target.at(path, (place) => this.writer.dress(this.reader.item(path), place));
   }
 
@@ -197,7 +184,6 @@ export class CommitApplication {
 
 /** ctime too: it shows a change that was made to look old. A new name of the file changes it as well. */
 function isSameMoment(now: HostStat, found: HostStat): boolean {
-  const isSame = (a: HostStat['mtime'], b: HostStat['mtime']): boolean =>
-    a.seconds === b.seconds && a.nanoseconds === b.nanoseconds;
-  return isSame(now.mtime, found.mtime) && (now.nlink !== found.nlink || isSame(now.ctime, found.ctime));
+  const isSameChange = now.nlink !== found.nlink || isSameTime(now.ctime, found.ctime);
+  return isSameTime(now.mtime, found.mtime) && isSameChange;
 }

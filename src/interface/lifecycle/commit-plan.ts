@@ -5,7 +5,8 @@
 import { FsError, isFsError } from '../../base/index.ts';
 import type { HostStat } from '../../sys/index.ts';
 import type { TreeFiles } from '../../vfs/index.ts';
-import { asIn, type Expectation, isDone } from './expectation.ts';
+import { isDirectoryMode } from '../transfer/index.ts';
+import { asIn, type Expectation, isDressed } from './expectation.ts';
 import { type HostTarget, TEMPORARY_PREFIX } from './host-target.ts';
 
 export interface CommitConflict {
@@ -50,21 +51,24 @@ export interface PlanParts {
   readonly isResumed: boolean;
 }
 
-const S_IFMT = 0o170000;
-const S_IFDIR = 0o040000;
+const STORES_OWN = "it would change the store's own files: remove it from the fork";
 
 export function planCommit(parts: PlanParts): CommitPlan {
-  const { target, files, paths, favour } = parts;
+  const { target, files, paths, storeDirectory, favour } = parts;
   const steps: CommitStep[] = [];
   const conflicts: CommitConflict[] = [];
   /** Directories that do not become what the fork has, so that nothing goes into them. */
   const blocked = new Set<string>();
+  /** Whether the target has the directories of paths, by path. */
+  const present = new Map<string, boolean>();
   let unchanged = 0;
   for (const path of [...paths].sort()) {
-    requireOutsideStore(parts, path);
+    requireOutside(storeDirectory, target.shown(path), STORES_OWN);
     const mode = files.tryStat(path, false)?.mode;
     const parent = path.slice(0, path.lastIndexOf('/'));
-    const isReachable = isDirectoryIn(target, parent) || (paths.has(parent) && !blocked.has(parent));
+    const isPresent = present.get(parent) ?? isDirectoryIn(target, parent);
+    present.set(parent, isPresent);
+    const isReachable = isPresent || (paths.has(parent) && !blocked.has(parent));
     if (!isReachable) {
       // Nothing goes from where nothing is.
       if (mode !== undefined) conflicts.push({ path, kind: 'removed', isReplaced: false });
@@ -72,13 +76,14 @@ export function planCommit(parts: PlanParts): CommitPlan {
       continue;
     }
     const found = statIn(target, path);
-    if (isDone(target, files, path, found)) {
+    const isAlike = asIn(files)(target, path, found);
+    if (isAlike && isDressed(target, files, path, found)) {
       unchanged++;
       continue;
     }
     const stranger =
       isDirectory(found?.mode) && !isDirectory(mode) ? strangerIn(target, path, paths) : undefined;
-    const isWelcome = isExpected(parts, path, found, mode);
+    const isWelcome = isExpected(parts, { path, mode, found }, isAlike);
     const isReplaced = stranger === undefined && favour === 'force';
     if (!isWelcome) conflicts.push({ path, kind: conflictKind(parts, path, found), isReplaced });
     if (stranger !== undefined) conflicts.push({ path: stranger, kind: 'added', isReplaced: false });
@@ -89,8 +94,8 @@ export function planCommit(parts: PlanParts): CommitPlan {
   return { steps, conflicts, unchanged };
 }
 
-function isDirectory(mode: number | undefined): boolean {
-  return mode !== undefined && (mode & S_IFMT) === S_IFDIR;
+export function isDirectory(mode: number | undefined): boolean {
+  return mode !== undefined && isDirectoryMode(mode);
 }
 
 /** False also where a symlink is on the way. */
@@ -108,14 +113,13 @@ function statIn(target: HostTarget, path: string): HostStat | undefined {
 }
 
 function isExpected(
-  { target, files, expected, isResumed }: PlanParts,
-  path: string,
-  found: HostStat | undefined,
-  mode: number | undefined,
+  { target, expected, isResumed }: PlanParts,
+  { path, mode, found }: CommitStep,
+  isAlike: boolean,
 ): boolean {
   if (expected.some((expects) => expects(target, path, found))) return true;
   // Somebody has made the same change; only times, owner or attributes differ.
-  if (asIn(files)(target, path, found)) return true;
+  if (isAlike) return true;
   // A commit that ended half way may have removed what is to be of another type.
   if (found === undefined) return isResumed && mode !== undefined;
   const isNew = expected.some((expects) => expects(target, path, undefined));
@@ -139,9 +143,8 @@ function strangerIn(target: HostTarget, path: string, paths: ReadonlySet<string>
   return name === undefined ? undefined : `${path}/${name}`;
 }
 
-function requireOutsideStore({ target, storeDirectory }: PlanParts, path: string): void {
-  const place = target.shown(path);
+/** EINVAL, with a note, for a place that is the store's directory or lies in it. */
+export function requireOutside(storeDirectory: string, place: string, note: string): void {
   if (place !== storeDirectory && !place.startsWith(`${storeDirectory}/`)) return;
-  const note = "it would change the store's own files: remove it from the fork";
   throw new FsError('EINVAL', { syscall: 'commit', path: place, note });
 }

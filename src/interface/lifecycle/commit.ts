@@ -22,7 +22,13 @@ import {
 } from '../../store/index.ts';
 import type { ExportNote } from '../transfer/index.ts';
 import { CommitApplication } from './commit-apply.ts';
-import { type CommitConflict, type CommitFavour, type PlanParts, planCommit } from './commit-plan.ts';
+import {
+  type CommitConflict,
+  type CommitFavour,
+  type PlanParts,
+  planCommit,
+  requireOutside,
+} from './commit-plan.ts';
 import { asIn, asRecorded, type Expectation } from './expectation.ts';
 import { HostTarget, TEMPORARY_PREFIX } from './host-target.ts';
 
@@ -36,8 +42,6 @@ export interface CommitOptions {
   readonly dryRun?: boolean | undefined;
   /** Makes a snapshot of a fork that another process may have mounted; by the engine unless told. */
   readonly snapshot?: ((source: string, name: string) => Promise<void>) | undefined;
-  /** Further states of the directory that may be replaced. */
-  readonly expected?: readonly Expectation[] | undefined;
 }
 
 export interface CommitReport {
@@ -103,7 +107,8 @@ export async function commitTree(
   const origin =
     options.to !== undefined && options.base !== undefined ? undefined : commitOrigin(engine, fork);
   const base = options.base ?? origin?.base ?? '';
-  const target = openTarget(engine, options.to ?? origin?.directory ?? '');
+  const storeDirectory = realpathSync(engine.directory);
+  const target = openTarget(engine, options.to ?? origin?.directory ?? '', storeDirectory);
   const snapshot = options.snapshot ?? (async (source, name) => void engine.snapshot(source, name));
   const trees: Tree[] = [];
   try {
@@ -120,7 +125,11 @@ export async function commitTree(
     };
     const run = new CommitRun(engine, target, open(name), [base, ...earlier].map(open), options);
     try {
-      const report = await run.all(fork, earlier.length > Number(earlier.includes(`${fork}.committed`)));
+      const report = await run.all(
+        fork,
+        earlier.length > Number(earlier.includes(`${fork}.committed`)),
+        storeDirectory,
+      );
       for (const tree of trees) tree.close();
       if (!report.isDone) engine.drop(name);
       else if (typeof base !== 'string' && options.to === undefined)
@@ -138,7 +147,7 @@ export async function commitTree(
   }
 }
 
-function openTarget(engine: StoreEngine, directory: string): HostTarget {
+function openTarget(engine: StoreEngine, directory: string, storeDirectory: string): HostTarget {
   let place: string;
   try {
     place = realpathSync(directory);
@@ -147,10 +156,7 @@ function openTarget(engine: StoreEngine, directory: string): HostTarget {
     const note = 'the directory to commit to is not there: name another with --to';
     throw new FsError('ENOENT', { syscall: 'commit', path: directory, note });
   }
-  const store = realpathSync(engine.directory);
-  if (place === store || place.startsWith(`${store}/`)) {
-    throw new FsError('EINVAL', { syscall: 'commit', path: place, note: 'it is inside of the store' });
-  }
+  requireOutside(storeDirectory, place, 'it is inside of the store');
   return new HostTarget(engine.system, place);
 }
 
@@ -223,7 +229,7 @@ class CommitRun {
     this.application = new CommitApplication(engine.system, target, info.name, fileSystem);
   }
 
-  async all(fork: string, isResumed: boolean): Promise<CommitReport> {
+  async all(fork: string, isResumed: boolean, storeDirectory: string): Promise<CommitReport> {
     const { engine, target, tree, known, application, options } = this;
     const stored = ({ info }: Tree) => settleTree(engine, info, new Set());
     const after = stored(tree);
@@ -233,9 +239,8 @@ class CommitRun {
       for (const path of [...gone.keys(), ...put.keys()]) if (path !== '/') paths.add(path);
     }
     if (isResumed) this.clearLeftovers(paths);
-    const expected = [...this.expectations(after), ...(options.expected ?? [])];
+    const expected = this.expectations(after);
     const { favour = 'none', dryRun = false } = options;
-    const storeDirectory = realpathSync(engine.directory);
     const parts: PlanParts = {
       target,
       files: tree.fileSystem,

@@ -2,7 +2,15 @@
 import { isFsError } from '../../base/index.ts';
 import type { HostOrigin } from '../../layer/index.ts';
 import type { HostStat } from '../../sys/index.ts';
-import type { Attributes, TreeFiles } from '../../vfs/index.ts';
+import type { TreeFiles } from '../../vfs/index.ts';
+import {
+  isDirectoryMode,
+  isFileMode,
+  isSameTime,
+  isSymlinkMode,
+  kindOfMode,
+  timesOf,
+} from '../transfer/index.ts';
 import type { HostTarget } from './host-target.ts';
 
 /**
@@ -11,10 +19,6 @@ import type { HostTarget } from './host-target.ts';
  */
 export type Expectation = (target: HostTarget, path: string, found: HostStat | undefined) => boolean;
 
-const S_IFMT = 0o170000;
-const S_IFDIR = 0o040000;
-const S_IFREG = 0o100000;
-const S_IFLNK = 0o120000;
 const O_RDONLY = 0;
 const PIECE_BYTES = 1024 * 1024;
 const [mine, theirs] = [Buffer.allocUnsafe(PIECE_BYTES), Buffer.allocUnsafe(PIECE_BYTES)];
@@ -24,13 +28,14 @@ export function asIn(files: TreeFiles): Expectation {
   return (target, path, found) => {
     const wanted = files.tryStat(path, false);
     if (wanted === undefined || found === undefined) return (wanted === undefined) === (found === undefined);
-    const type = wanted.mode & S_IFMT;
-    if (type !== (found.mode & S_IFMT)) return false;
-    if (type === S_IFLNK) return target.linkTarget(path) === files.readLink(path);
-    if (wanted.mode !== found.mode) return false;
-    if (type === S_IFDIR) return true;
-    if (type !== S_IFREG) return wanted.rdev === found.rdev;
-    return wanted.size === found.size && (isSameTime(wanted, found) || isSameContent(target, files, path));
+    const { mode } = wanted;
+    if (kindOfMode(mode) !== kindOfMode(found.mode)) return false;
+    if (isSymlinkMode(mode)) return target.linkTarget(path) === files.readLink(path);
+    if (mode !== found.mode) return false;
+    if (isDirectoryMode(mode)) return true;
+    if (!isFileMode(mode)) return wanted.rdev === found.rdev;
+    if (wanted.size !== found.size) return false;
+    return isSameTime(timesOf(wanted).mtime, found.mtime) || isSameContent(target, files, path);
   };
 }
 
@@ -51,18 +56,9 @@ export function asRecorded(files: TreeFiles, recorded: ReadonlyMap<string, HostO
       (found.btime?.seconds ?? 0) === origin.birthSeconds &&
       (found.btime?.nanoseconds ?? 0) === origin.birthNanoseconds;
     if (!isSameBirth) return false;
-    if ((found.mode & S_IFMT) === S_IFDIR) return true;
-    const { seconds, nanoseconds } = origin.modified;
-    return (
-      found.size === origin.sizeBytes &&
-      found.mtime.seconds === seconds &&
-      found.mtime.nanoseconds === nanoseconds
-    );
+    if (isDirectoryMode(found.mode)) return true;
+    return found.size === origin.sizeBytes && isSameTime(found.mtime, origin.modified);
   };
-}
-
-export function isSameTime(wanted: Attributes, { mtime }: HostStat): boolean {
-  return wanted.mtimeSeconds === mtime.seconds && wanted.mtimeNanoseconds === mtime.nanoseconds;
 }
 
 function isSameContent(target: HostTarget, files: TreeFiles, path: string): boolean {
@@ -84,22 +80,22 @@ function isSameContent(target: HostTarget, files: TreeFiles, path: string): bool
   }
 }
 
-/** Nothing is left to do: all that a commit would set is as the tree has it. */
-export function isDone(
+/** Whether all else that a commit would set is as the tree has it too, of what is as in the tree. */
+export function isDressed(
   target: HostTarget,
   files: TreeFiles,
   path: string,
   found: HostStat | undefined,
 ): boolean {
-  if (!asIn(files)(target, path, found)) return false;
   const wanted = files.tryStat(path, false);
   if (wanted === undefined || found === undefined) return true;
-  if ((wanted.mode & S_IFMT) !== S_IFDIR && !isSameTime(wanted, found)) return false;
+  const isDirectory = isDirectoryMode(wanted.mode);
+  if (!isDirectory && !isSameTime(timesOf(wanted).mtime, found.mtime)) return false;
   if (process.geteuid?.() === 0 && (wanted.uid !== found.uid || wanted.gid !== found.gid)) return false;
   const xattrs = target.xattrs(path);
   const names = files.listXattrs(path, false);
   // Those of a directory are added to; those of security modules are the host's own.
   const isMore = [...xattrs.keys()].some((name) => !name.startsWith('security.') && !names.includes(name));
-  if (isMore && (wanted.mode & S_IFMT) !== S_IFDIR) return false;
+  if (isMore && !isDirectory) return false;
   return names.every((name) => xattrs.get(name)?.equals(files.getXattr(path, name, false)) === true);
 }

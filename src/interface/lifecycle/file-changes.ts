@@ -5,6 +5,7 @@
 import { nameToBytes } from '../../base/index.ts';
 import type { Change, ChangedPaths } from '../../store/index.ts';
 import type { Attributes, TreeFiles } from '../../vfs/index.ts';
+import { isDirectoryMode, isFileMode, isSymlinkMode, kindOfMode } from '../transfer/index.ts';
 
 /** One side of a file that changed. */
 export interface FileSide {
@@ -20,10 +21,6 @@ export interface FileChange {
 }
 
 const DT_DIR = 4;
-const S_IFMT = 0o170000;
-const S_IFDIR = 0o040000;
-const S_IFREG = 0o100000;
-const S_IFLNK = 0o120000;
 const O_RDONLY = 0;
 
 /** Every file whose content, mode or name differs, in byte order of the paths. */
@@ -80,7 +77,7 @@ function originIn(directories: ReadonlyMap<string, string>, path: string): strin
 
 function sideOf(files: TreeFiles, path: string): FileSide | undefined {
   const attributes = files.tryStat(path, false);
-  if (attributes === undefined || (attributes.mode & S_IFMT) === S_IFDIR) return undefined;
+  if (attributes === undefined || isDirectoryMode(attributes.mode)) return undefined;
   return { path, attributes };
 }
 
@@ -88,10 +85,9 @@ const PIECE_BYTES = 1024 * 1024;
 
 /** Whether two files have the same bytes, or symlinks the same target. */
 export function isSameContent(before: TreeFiles, old: FileSide, after: TreeFiles, now: FileSide): boolean {
-  const type = old.attributes.mode & S_IFMT;
-  const { size } = old.attributes;
-  if (type !== (now.attributes.mode & S_IFMT) || size !== now.attributes.size) return false;
-  if (type !== S_IFREG) return contentOf(before, old).equals(contentOf(after, now));
+  const { mode, size } = old.attributes;
+  if (kindOfMode(mode) !== kindOfMode(now.attributes.mode) || size !== now.attributes.size) return false;
+  if (!isFileMode(mode)) return contentOf(before, old).equals(contentOf(after, now));
   const [left, right] = [before.open(old.path, O_RDONLY, 0), after.open(now.path, O_RDONLY, 0)];
   try {
     const [mine, other] = [Buffer.allocUnsafe(PIECE_BYTES), Buffer.allocUnsafe(PIECE_BYTES)];
@@ -113,9 +109,8 @@ export function isSameContent(before: TreeFiles, old: FileSide, after: TreeFiles
 
 /** A file's bytes, or a symlink's target; nothing of a node. For what is not too large to be a text. */
 export function contentOf(files: TreeFiles, { path, attributes }: FileSide): Buffer {
-  const type = attributes.mode & S_IFMT;
-  if (type === S_IFLNK) return nameToBytes(files.readLink(path));
-  if (type !== S_IFREG) return Buffer.alloc(0);
+  if (isSymlinkMode(attributes.mode)) return nameToBytes(files.readLink(path));
+  if (!isFileMode(attributes.mode)) return Buffer.alloc(0);
   const file = files.open(path, O_RDONLY, 0);
   try {
     const bytes = Buffer.alloc(attributes.size);

@@ -6,13 +6,11 @@
 import { constants } from 'node:fs';
 import { FsError, isFsError, nameToBytes, nameToString } from '../../base/index.ts';
 import type { HostStat, System } from '../../sys/index.ts';
-import { joinHost } from '../transfer/index.ts';
+import { isSymlinkMode, joinHost } from '../transfer/index.ts';
 
 const { O_DIRECTORY, O_RDONLY } = constants;
 /** Of fcntl(2), which node:fs.constants lacks. */
 const O_PATH = 0o10000000;
-const S_IFMT = 0o170000;
-const S_IFLNK = 0o120000;
 
 /** Files that a commit makes beside those that they become. */
 export const TEMPORARY_PREFIX = '.ramet-commit-';
@@ -61,13 +59,9 @@ export class HostTarget {
    * ENOENT and ENOTDIR; errors name the path.
    */
   at<T>(path: string, call: (place: Buffer, directory: Buffer) => T): T {
-    const slash = path.lastIndexOf('/');
-    const parent = path.slice(0, slash);
-    const fd = this.openDirectory(parent, path);
+    const { fd, directory, place } = this.open(path);
     try {
-      const directory = fd === undefined ? this.pathOf(parent) : Buffer.from(`/proc/self/fd/${fd}`);
-      const result = this.naming(path, () => call(joinHost(directory, path.slice(slash + 1)), directory));
-      return result;
+      return this.naming(path, () => call(place, directory));
     } finally {
       if (fd !== undefined) this.system.close(fd);
     }
@@ -75,17 +69,27 @@ export class HostTarget {
 
   /** As `at`, for what takes its time. */
   async atAsync<T>(path: string, call: (place: Buffer, directory: Buffer) => Promise<T>): Promise<T> {
-    const slash = path.lastIndexOf('/');
-    const parent = path.slice(0, slash);
-    const fd = this.openDirectory(parent, path);
+    const { fd, directory, place } = this.open(path);
     try {
-      const directory = fd === undefined ? this.pathOf(parent) : Buffer.from(`/proc/self/fd/${fd}`);
-      return await call(joinHost(directory, path.slice(slash + 1)), directory);
+      return await call(place, directory);
     } catch (error) {
       throw this.named(path, error);
     } finally {
       if (fd !== undefined) this.system.close(fd);
     }
+  }
+
+  /** The directory that a path lies in, and its place there; a descriptor is the caller's to close. */
+  private open(path: string): {
+    readonly fd: number | undefined;
+    readonly directory: Buffer;
+    readonly place: Buffer;
+  } {
+    const slash = path.lastIndexOf('/');
+    const parent = path.slice(0, slash);
+    const fd = this.openDirectory(parent, path);
+    const directory = fd === undefined ? this.pathOf(parent) : Buffer.from(`/proc/self/fd/${fd}`);
+    return { fd, directory, place: joinHost(directory, path.slice(slash + 1)) };
   }
 
   private pathOf(path: string): Buffer {
@@ -114,7 +118,7 @@ export class HostTarget {
     for (let slash = path.indexOf('/', 1); path !== ''; slash = path.indexOf('/', slash + 1)) {
       const part = slash === -1 ? path : path.slice(0, slash);
       const { mode } = this.naming(shown, () => this.system.statHost(this.pathOf(part), false));
-      if ((mode & S_IFMT) === S_IFLNK) throw this.hasSymlink(shown);
+      if (isSymlinkMode(mode)) throw this.hasSymlink(shown);
       if (slash === -1) return;
     }
   }

@@ -7,16 +7,9 @@
  * reached. Neighbours: `store` below finds differences and swaps states, `transfer` beside it knows host trees;
  * `interface/node` and `interface/cli` call it.
  */
-export {
-  type CommitOptions,
-  type CommitOrigin,
-  type CommitReport,
-  commitOrigin,
-  commitTree,
-} from './commit.ts';
+export { type CommitOptions, type CommitReport, commitOrigin, commitTree } from './commit.ts';
 export type { CommitConflict, CommitFavour } from './commit-plan.ts';
-export { asIn, type Expectation } from './expectation.ts';
-export { type FileChange, fileChanges } from './file-changes.ts';
+export { fileChanges } from './file-changes.ts';
 export { type MergeOptions, type MergeReport, mergeTrees } from './merge.ts';
 export type { ConflictKind, Favour, MergeConflict } from './merge-plan.ts';
 export { type FileDifference, fileDifference, statLines } from './patch.ts';

@@ -2,16 +2,13 @@
 import { type Ino, isFsError } from '../../base/index.ts';
 import { type StoreEngine, settleTree, TreePaths } from '../../store/index.ts';
 import type { Attributes, FileSystem } from '../../vfs/index.ts';
+import { isDirectoryMode, isFileMode, isSymlinkMode, kindOfMode, timesOf } from '../transfer/index.ts';
 import type { MergedParts, MergePlan, MergeSides } from './merge-plan.ts';
 
 const O_RDONLY = 0;
 const O_WRONLY = 1;
 const O_CREATE_EXCLUSIVE = 0o300;
 const O_TRUNC = 0o1000;
-const S_IFMT = 0o170000;
-const S_IFDIR = 0o040000;
-const S_IFREG = 0o100000;
-const S_IFLNK = 0o120000;
 
 export class MergeApplication {
   private readonly ours: FileSystem;
@@ -29,8 +26,8 @@ export class MergeApplication {
       if (stat !== undefined && isLinked(stat)) linked.push(stat.ino as Ino);
     }
     const paths = new TreePaths(settleTree(engine, ours.info.name, new Set()));
-    for (const [ino, places] of paths.of(linked)) {
-      const kept = places.map((place) => paths.path(place)).find((path) => !take.has(path));
+    for (const [ino, names] of paths.pathsOf(linked)) {
+      const kept = names.find((path) => !take.has(path));
       if (kept !== undefined) this.names.set(ino, kept);
     }
   }
@@ -48,7 +45,7 @@ export class MergeApplication {
   private remove(path: string): void {
     const stat = this.ours.tryStat(path, false);
     if (stat === undefined) return;
-    if ((stat.mode & S_IFMT) !== S_IFDIR) {
+    if (!isDirectoryMode(stat.mode)) {
       this.ours.unlink(path);
       return;
     }
@@ -63,7 +60,7 @@ export class MergeApplication {
   private removeAll(path: string): void {
     const stat = this.ours.tryStat(path, false);
     if (stat === undefined) return;
-    if ((stat.mode & S_IFMT) === S_IFDIR) {
+    if (isDirectoryMode(stat.mode)) {
       for (const name of this.ours.readDirectoryNames(path)) this.removeAll(`${path}/${name}`);
       this.ours.removeDirectory(path);
     } else this.ours.unlink(path);
@@ -72,18 +69,18 @@ export class MergeApplication {
   /** Our side gets what the other has at a path. */
   private put(path: string): void {
     const wanted = this.theirs.stat(path, false);
-    const type = wanted.mode & S_IFMT;
+    const { mode } = wanted;
     this.putDirectories(path);
     const found = this.ours.tryStat(path, false);
-    const isThere =
-      found !== undefined && (found.mode & S_IFMT) === type && (type === S_IFDIR || type === S_IFREG);
+    const isSameKind = found !== undefined && kindOfMode(found.mode) === kindOfMode(mode);
+    const isThere = isSameKind && (isDirectoryMode(mode) || isFileMode(mode));
     if (found !== undefined && !isThere) this.removeAll(path);
-    if (type === S_IFDIR) {
+    if (isDirectoryMode(mode)) {
       if (!isThere) this.ours.makeDirectory(path, 0o700);
-    } else if (type === S_IFREG) {
+    } else if (isFileMode(mode)) {
       if (!this.putFile(path, wanted, isThere)) return;
-    } else if (type === S_IFLNK) this.ours.symlink(this.theirs.readLink(path), path);
-    else this.ours.makeNode(path, wanted.mode, wanted.rdev);
+    } else if (isSymlinkMode(mode)) this.ours.symlink(this.theirs.readLink(path), path);
+    else this.ours.makeNode(path, mode, wanted.rdev);
     this.dress(path, wanted);
   }
 
@@ -92,7 +89,7 @@ export class MergeApplication {
     const parent = path.slice(0, path.lastIndexOf('/'));
     if (parent === '') return;
     const stat = this.ours.tryStat(parent, false);
-    if (stat === undefined || (stat.mode & S_IFMT) !== S_IFDIR) this.put(parent);
+    if (stat === undefined || !isDirectoryMode(stat.mode)) this.put(parent);
   }
 
   /** False when it became another name of a file that is there. */
@@ -135,16 +132,12 @@ export class MergeApplication {
     for (const name of ours.listXattrs(path, false))
       if (!names.has(name)) ours.removeXattr(path, name, false);
     for (const name of names) ours.setXattr(path, name, theirs.getXattr(path, name, false), 0, false);
-    if ((wanted.mode & S_IFMT) !== S_IFLNK) ours.chmod(path, wanted.mode & 0o7777, false);
+    if (!isSymlinkMode(wanted.mode)) ours.chmod(path, wanted.mode & 0o7777, false);
     this.setTimes(path, wanted);
   }
 
-  private setTimes(
-    path: string,
-    { atimeSeconds, atimeNanoseconds, mtimeSeconds, mtimeNanoseconds }: Attributes,
-  ) {
-    const atime = { seconds: atimeSeconds, nanoseconds: atimeNanoseconds };
-    const mtime = { seconds: mtimeSeconds, nanoseconds: mtimeNanoseconds };
+  private setTimes(path: string, wanted: Attributes): void {
+    const { atime, mtime } = timesOf(wanted);
     this.ours.setTimes(path, atime, mtime, false);
   }
 
@@ -158,7 +151,7 @@ export class MergeApplication {
       else ours.setXattr(path, name, value, 0, false);
     }
     if (content === undefined) return;
-    if (content === 'theirs' && (wanted.mode & S_IFMT) !== S_IFREG) this.put(path);
+    if (content === 'theirs' && !isFileMode(wanted.mode)) this.put(path);
     else if (content === 'theirs') {
       this.clone(path);
       this.setTimes(path, wanted);
@@ -176,5 +169,5 @@ export class MergeApplication {
 }
 
 function isLinked({ mode, nlink }: Attributes): boolean {
-  return nlink > 1 && (mode & S_IFMT) === S_IFREG;
+  return nlink > 1 && isFileMode(mode);
 }

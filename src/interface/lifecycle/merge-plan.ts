@@ -2,8 +2,9 @@
  * What a merge has to do: both sides' changes since what they have in common, path by path. What one side changed is
  * taken; what both changed is compared part by part, and text line by line. The rest are conflicts.
  */
-import { FsError, type Ino } from '../../base/index.ts';
+import type { Ino } from '../../base/index.ts';
 import {
+  type ChangedPart,
   type ChangedPaths,
   changedPaths,
   InodeComparison,
@@ -200,23 +201,17 @@ export class MergePlanner {
   /** The same kind of file on both sides: what differs is merged part by part. */
   private parts(path: string, base: Found | undefined, ours: Found, theirs: Found): void {
     const { kind } = ours;
-    const differing = this.oursAndTheirs.parts(ours.ino, theirs.ino, kind);
-    const isData = differing.some((part) => part === 'content' || part === 'target' || part === 'device');
-    const ourParts = base && this.baseAndOurs.parts(base.ino, ours.ino, kind);
-    const theirParts = base && this.baseAndTheirs.parts(base.ino, theirs.ino, kind);
+    const isDifferent = hasData(this.oursAndTheirs.parts(ours.ino, theirs.ino, kind));
     const owners = threeWay(ownerOf(base), ownerOf(ours), ownerOf(theirs));
     const modes = threeWay(base?.attributes.mode, ours.attributes.mode, theirs.attributes.mode);
     const xattrs = this.xattrs(path, base);
     let isConflict = owners === 'conflict' || modes === 'conflict' || xattrs === 'conflict';
     let content: MergedParts['content'];
-    if (isData) {
-      const changed = (parts: readonly string[] | undefined): boolean =>
-        parts === undefined ||
-        parts.includes('content') ||
-        parts.includes('target') ||
-        parts.includes('device');
-      if (!changed(ourParts)) content = 'theirs';
-      else if (changed(theirParts)) {
+    if (isDifferent) {
+      const isOurs = !base || hasData(this.baseAndOurs.parts(base.ino, ours.ino, kind));
+      const isTheirs = !base || hasData(this.baseAndTheirs.parts(base.ino, theirs.ino, kind));
+      if (!isOurs) content = 'theirs';
+      else if (isTheirs) {
         const text = kind === DT_REG ? this.mergedText(path, base, ours, theirs) : undefined;
         isConflict ||= text === undefined || text.conflicts > 0;
         if (text !== undefined && (text.conflicts === 0 || this.favour === 'markers')) content = text.bytes;
@@ -275,6 +270,11 @@ export class MergePlanner {
   }
 }
 
+/** Whether parts that differ are of what a file holds, not only of what is said of it. */
+function hasData(parts: readonly ChangedPart[]): boolean {
+  return parts.some((part) => part === 'content' || part === 'target' || part === 'device');
+}
+
 function ownerOf(found: Found | undefined): string | undefined {
   return found === undefined ? undefined : `${found.attributes.uid}:${found.attributes.gid}`;
 }
@@ -282,10 +282,4 @@ function ownerOf(found: Found | undefined): string | undefined {
 function threeWay<T>(base: T, ours: T, theirs: T): 'ours' | 'theirs' | 'conflict' {
   if (ours === theirs || theirs === base) return 'ours';
   return ours === base ? 'theirs' : 'conflict';
-}
-
-/** What no merge can be made of. */
-export function noCommonTree(from: string, into: string): FsError {
-  const note = `it has nothing in common with '${into}': name the tree that both came from as the base`;
-  return new FsError('EINVAL', { syscall: 'merge', path: from, note });
 }

@@ -2,7 +2,7 @@
  * `mergeTrees`: one fork's changes into another. All work is done in forks of their own, so that the target changes in
  * one transaction at the end, or not at all: what a failure or a kill leaves are forks that the next merge drops.
  */
-import { isFsError } from '../../base/index.ts';
+import { FsError, isFsError } from '../../base/index.ts';
 import {
   commonState,
   diffTrees,
@@ -14,14 +14,9 @@ import {
   settleTree,
   type Tree,
 } from '../../store/index.ts';
+import { isDirectoryMode } from '../transfer/index.ts';
 import { MergeApplication } from './merge-apply.ts';
-import {
-  type Favour,
-  type MergeConflict,
-  MergePlanner,
-  type MergeSides,
-  noCommonTree,
-} from './merge-plan.ts';
+import { type Favour, type MergeConflict, MergePlanner, type MergeSides } from './merge-plan.ts';
 
 export interface MergeOptions {
   /** The tree that both sides are compared with; what they have in common unless told. */
@@ -123,6 +118,12 @@ function forkBase(
   return forkState(engine, common, names.base, into);
 }
 
+/** What no merge can be made of. */
+function noCommonTree(from: string, into: string): FsError {
+  const note = `it has nothing in common with '${into}': name the tree that both came from as the base`;
+  return new FsError('EINVAL', { syscall: 'merge', path: from, note });
+}
+
 interface Rename {
   readonly from: string;
   readonly path: string;
@@ -152,14 +153,11 @@ function shareRenames(engine: StoreEngine, { base, ours, theirs }: MergeSides): 
   }
 }
 
-const S_IFMT = 0o170000;
-const S_IFDIR = 0o040000;
-
 /** The tree has the file there, nothing under its new name, and a directory for it. */
 function canRename({ fileSystem }: Tree, { from, path }: Rename, base: Tree): boolean {
   const there = fileSystem.tryStat(from, false);
   const parent = fileSystem.tryStat(path.slice(0, path.lastIndexOf('/')) || '/', false);
   if (there === undefined || there.ino !== base.fileSystem.tryStat(from, false)?.ino) return false;
-  if (parent === undefined || (parent.mode & S_IFMT) !== S_IFDIR || path.startsWith(`${from}/`)) return false;
+  if (parent === undefined || !isDirectoryMode(parent.mode) || path.startsWith(`${from}/`)) return false;
   return fileSystem.tryStat(path, false) === undefined;
 }

@@ -6,6 +6,7 @@
  */
 import { nameToString } from '../../base/index.ts';
 import type { TreeFiles } from '../../vfs/index.ts';
+import { isFileMode, isSymlinkMode } from '../transfer/index.ts';
 import { contentOf, type FileChange, type FileSide, isSameContent } from './file-changes.ts';
 import { canBeText, type Hunk, hunksBetween, isText } from './line-diff.ts';
 
@@ -23,10 +24,6 @@ export interface FileDifference {
   /** Its part of the patch, a byte string. */
   readonly patch: string;
 }
-
-const S_IFMT = 0o170000;
-const S_IFREG = 0o100000;
-const S_IFLNK = 0o120000;
 
 /** How one file differs. */
 export function fileDifference(change: FileChange, before: TreeFiles, after: TreeFiles): FileDifference {
@@ -61,8 +58,8 @@ function textOf(files: TreeFiles, side: FileSide | undefined): Buffer | undefine
 
 /** The modes that Git knows; undefined for devices, fifos and sockets. */
 function modeOf({ attributes: { mode } }: FileSide): string | undefined {
-  if ((mode & S_IFMT) === S_IFLNK) return '120000';
-  if ((mode & S_IFMT) !== S_IFREG) return undefined;
+  if (isSymlinkMode(mode)) return '120000';
+  if (!isFileMode(mode)) return undefined;
   return (mode & 0o100) === 0 ? '100644' : '100755';
 }
 

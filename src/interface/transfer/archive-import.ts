@@ -6,12 +6,13 @@
 import {
   type Clock,
   FsError,
+  NAME_BYTES_MAX,
   type Name,
   nameToString,
   PATH_BYTES_MAX,
   type Timespec,
 } from '../../base/index.ts';
-import { isMarkedWhiteout, overlayMarks, storedMarks } from '../../layer/index.ts';
+import { isMarkedWhiteout, overlayMarks } from '../../layer/index.ts';
 import type { LayerBuilder } from '../../store/index.ts';
 import type { System } from '../../sys/index.ts';
 import { ArchiveTree, isKeptWhiteout, type NewRecord, type TreeNode } from './archive-tree.ts';
@@ -29,11 +30,11 @@ import {
 } from './host-tree.ts';
 import { type ImportProgress, ImportTally } from './import-report.ts';
 import { Pacing } from './pacing.ts';
+import { countBlocks } from './stored-content.ts';
 import type { TarType } from './tar-archive.ts';
 import { type TarMember, TarReader } from './tar-reader.ts';
-import { isOciMeta, OCI_OPAQUE, ociWhiteout, refuseMetacopy, type WhiteoutForm } from './whiteouts.ts';
+import { isName, isOciMeta, OCI_OPAQUE, ociWhiteout, storedXattrs, type WhiteoutForm } from './whiteouts.ts';
 
-const NAME_BYTES_MAX = 255;
 /** As in path_resolution(7). */
 const SYMLINKS_MAX = 40;
 
@@ -151,7 +152,7 @@ export class ArchiveImport {
     const node = this.tree.create(directory, name, this.recordOf(member, content.sizeBytes));
     node.runs = content.runs;
     node.xattrs = this.xattrsOf(member);
-    node.record = { ...node.record, blocks: content.runs.reduce((sum, run) => sum + run.count, 0) };
+    node.record = { ...node.record, blocks: countBlocks(content.runs) };
     this.tree.unpacked(node);
     this.tree.unpacked(directory);
     if (member.type === 'file') this.tally.count(content);
@@ -191,15 +192,16 @@ export class ArchiveImport {
   }
 
   private xattrsOf({ xattrs, path }: TarMember): Map<string, Buffer> {
-    if (this.options.whiteouts !== 'overlay') return xattrs;
-    refuseMetacopy(xattrs, nameToString(path));
-    if (this.builder.base !== undefined && overlayMarks(xattrs).redirect !== undefined) {
+    const { whiteouts } = this.options;
+    const stored = storedXattrs(whiteouts, xattrs, nameToString(path));
+    const isOver = whiteouts === 'overlay' && this.builder.base !== undefined;
+    if (isOver && overlayMarks(xattrs).redirect !== undefined) {
       throw this.refusal(
         path,
         'has the mark `overlay.redirect`, which only a union follows: import it without --over',
       );
     }
-    return storedMarks(xattrs);
+    return stored;
   }
 
   // Paths.
@@ -299,10 +301,6 @@ export class ArchiveImport {
     const note = `'${nameToString(path)}' in it: ${problem}`;
     return new FsError(code, { syscall: 'import', path: this.bytes.path, note });
   }
-}
-
-function isName(name: string): boolean {
-  return name !== '' && name !== '.' && name !== '..';
 }
 
 function isOverlayWhiteout(directory: TreeNode, member: TarMember): boolean {

@@ -50,24 +50,20 @@ export class ByteStream {
 
   /** Bytes put into `target`; fewer than `length` only where the archive ends. */
   async read(target: Buffer, length: number): Promise<number> {
-    let done = 0;
-    while (done < length) {
-      if (this.at === this.chunk.length && !(await this.fill())) break;
-      const count = Math.min(length - done, this.chunk.length - this.at);
-      this.chunk.copy(target, done, this.at, this.at + count);
-      this.at += count;
-      done += count;
-    }
-    this.position += done;
-    return done;
+    return await this.advance(length, target);
   }
 
   /** Bytes passed over; fewer than `length` only where the archive ends. */
   async skip(length: number): Promise<number> {
+    return await this.advance(length);
+  }
+
+  private async advance(length: number, target?: Buffer): Promise<number> {
     let done = 0;
     while (done < length) {
       if (this.at === this.chunk.length && !(await this.fill())) break;
       const count = Math.min(length - done, this.chunk.length - this.at);
+      if (target !== undefined) this.chunk.copy(target, done, this.at, this.at + count);
       this.at += count;
       done += count;
     }

@@ -5,7 +5,7 @@
 import { BLOCK_SIZE, type BlockIndex, blocksFor, checksum64, turn } from '../../base/index.ts';
 import type { Run } from '../../meta/index.ts';
 import type { BlocksToStore, EarlierVersion, LayerBuilder, OwnBlob } from '../../store/index.ts';
-import type { FileContent } from './stored-content.ts';
+import { countBlocks, type FileContent } from './stored-content.ts';
 
 /** A large file stays one whole blob, which the kernel can read by itself, for less than one block of so many. */
 const LARGE_SHARE = 1024;
@@ -91,10 +91,6 @@ async function inTurns<T>(work: Generator<undefined, T>): Promise<T> {
     if (done === true) return value;
     if (pieces % PIECES_A_TURN === 0) await turn();
   }
-}
-
-function countBlocks(runs: readonly Run[]): number {
-  return runs.reduce((sum, { count }) => sum + count, 0);
 }
 
 /** Bytes of the file in these runs, which its end may cut. */

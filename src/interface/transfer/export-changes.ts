@@ -5,13 +5,13 @@
  * no directory is opaque.
  */
 import type { Writable } from 'node:stream';
-import { FsError, type Ino, type Name } from '../../base/index.ts';
+import { FsError, type Name } from '../../base/index.ts';
 import { changedPaths, type StoredTree, type StoreEngine, TreePaths } from '../../store/index.ts';
 import type { TreeFiles } from '../../vfs/index.ts';
 import { exportReader } from './export.ts';
 import type { ExportProgress, ExportReport } from './export-report.ts';
-import { WHITEOUT } from './export-tar.ts';
 import { childPath, TreeReader } from './tree-walk.ts';
+import { OCI_PREFIX } from './whiteouts.ts';
 
 /** `oci`: a tar, with gzip where the name ends in .gz or .tgz; `overlay`: a directory. */
 export type ChangesFormat = 'oci' | 'overlay';
@@ -57,7 +57,9 @@ class ChangesReader extends TreeReader {
     this.format = format;
     const { gone, put } = changedPaths(engine, before, after);
     for (const path of put.keys()) this.show(path);
-    this.showOtherNames(put, after);
+    // A file with several names is in the layer under all of them: those not put would else keep the old one.
+    for (const [, paths] of new TreePaths(after).linkedAt(put.keys()))
+      for (const path of paths) this.show(path);
     for (const path of gone.keys()) {
       const { directory, last } = parted(path);
       const ino = after.inoAt(directory);
@@ -82,20 +84,9 @@ class ChangesReader extends TreeReader {
     }
   }
 
-  /** A file with several names is in the layer under all of them: those not put would else keep the old one. */
-  private showOtherNames(put: ReadonlyMap<string, number>, after: StoredTree): void {
-    const linked = new Set<Ino>();
-    for (const [path, kind] of put) {
-      const ino = kind === DT_DIR ? undefined : after.inoAt(path);
-      if (ino !== undefined && (after.record(ino)?.nlink ?? 1) > 1) linked.add(ino);
-    }
-    const paths = new TreePaths(after);
-    for (const places of paths.of(linked).values()) for (const place of places) this.show(paths.path(place));
-  }
-
   override names(path: string): Name[] {
     const names = [...(this.shownIn.get(path) ?? [])].sort((a, b) => (a < b ? -1 : 1));
-    const marked = this.format === 'oci' ? names.find((name) => name.startsWith(WHITEOUT)) : undefined;
+    const marked = this.format === 'oci' ? names.find((name) => name.startsWith(OCI_PREFIX)) : undefined;
     if (marked === undefined) return names;
     throw new FsError('EINVAL', {
       syscall: 'export',

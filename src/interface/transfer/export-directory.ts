@@ -1,7 +1,4 @@
-/**
- * A tree into a host directory, and what a layer takes away from one.
- * times.
- */
+/** A tree into a host directory, and what a layer takes away from one. */
 import { FsError } from '../../base/index.ts';
 import type { System } from '../../sys/index.ts';
 import type { ExportTally } from './export-report.ts';
@@ -65,9 +62,8 @@ export class DirectoryExport {
       if (isDirectoryMode(child.attributes.mode)) {
         onHost('mkdir', hostChild, () => this.system.makeHostDirectory(hostChild, FILLING_MODE));
         await this.fill(child.path, hostChild, child);
-      } else if (this.entry(child, hostChild)) {
-        await this.writer.file(child, hostChild);
-      }
+      } else if (child.firstPath !== undefined) this.link(child, child.firstPath, hostChild);
+      else await this.writer.make(child, hostChild);
       if (this.pacing.isDue) await this.pacing.turn();
     }
     this.tally.directories++;
@@ -78,21 +74,6 @@ export class DirectoryExport {
   private whiteout(hostPath: Buffer): void {
     onHost('mknod', hostPath, () => this.system.makeHostNode(hostPath, S_IFCHR, 0));
     this.tally.whiteouts++;
-  }
-
-  /**
-   * Makes everything that is not a directory or a first name of a file; true when it is a file to be made.
-   */
-  private entry(item: TreeItem, hostPath: Buffer): boolean {
-    const { mode } = item.attributes;
-    const { firstPath } = item;
-    if (firstPath !== undefined) {
-      this.link(item, firstPath, hostPath);
-      return false;
-    }
-    if (isFileMode(mode)) return true;
-    this.writer.node(item, hostPath);
-    return false;
   }
 
   private link(item: TreeItem, firstPath: string, hostPath: Buffer): void {

@@ -19,11 +19,10 @@ import {
 import type { Pacing } from './pacing.ts';
 import { encodeTarHeader, TAR_END, type TarEntry, type TarType, tarPadding } from './tar-archive.ts';
 import { childPath, type TreeItem, type TreeReader, timesOf } from './tree-walk.ts';
+import { OCI_PREFIX } from './whiteouts.ts';
 
 const ZEROS = Buffer.alloc(1024 * 1024);
 const NOTHING = Buffer.alloc(0);
-/** Before the name of what a layer takes away. */
-export const WHITEOUT = '.wh.';
 
 const TYPES: Readonly<Record<number, TarType | undefined>> = {
   [S_IFREG]: 'file',
@@ -73,7 +72,7 @@ export class TarExport {
   /** OCI image specification, layer.md, "Whiteouts": an empty file whose name is that of what goes, after `.wh.`. */
   private async whiteout(directory: TreeItem, name: Name): Promise<void> {
     const header = entryOf(directory, 'file', NOTHING);
-    const path = archivePath(childPath(directory.path, `${WHITEOUT}${name}`));
+    const path = archivePath(childPath(directory.path, `${OCI_PREFIX}${name}`));
     await this.put(encodeTarHeader({ ...header, path, mode: 0, sizeBytes: 0, xattrs: [] }));
     this.tally.whiteouts++;
   }

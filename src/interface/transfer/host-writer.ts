@@ -12,7 +12,7 @@ const S_ISUID = 0o4000;
 const S_ISGID = 0o2000;
 
 /** Codes that say "not to you" or "not here" rather than "failed". */
-export const REFUSALS: ReadonlySet<string> = new Set(['EPERM', 'EACCES', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS']);
+const REFUSALS: ReadonlySet<string> = new Set(['EPERM', 'EACCES', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS']);
 
 export class HostWriter {
   private readonly system: System;
@@ -35,7 +35,7 @@ export class HostWriter {
   }
 
   /** A symlink, fifo, socket or device; as `make`. */
-  node(item: TreeItem, hostPath: Buffer): boolean {
+  private node(item: TreeItem, hostPath: Buffer): boolean {
     const { mode, rdev } = item.attributes;
     if (isSymlinkMode(mode)) {
       onHost('symlink', hostPath, () => this.system.symlinkHost(nameToBytes(item.target), hostPath));
@@ -58,7 +58,7 @@ export class HostWriter {
     return true;
   }
 
-  async file(item: TreeItem, hostPath: Buffer): Promise<void> {
+  private async file(item: TreeItem, hostPath: Buffer): Promise<void> {
     const { system } = this;
     const flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW;
     const fd = onHost('open', hostPath, () => system.openHost(hostPath, flags, 0o600));

@@ -26,11 +26,22 @@ export type {
   ExportReport,
 } from './export-report.ts';
 export { ExportTally } from './export-report.ts';
-export { type DataSegment, dataSegments, joinHost, onHost, showHost } from './host-tree.ts';
+export {
+  type DataSegment,
+  dataSegments,
+  isDirectoryMode,
+  isFileMode,
+  isSameTime,
+  isSymlinkMode,
+  joinHost,
+  kindOfMode,
+  onHost,
+  showHost,
+} from './host-tree.ts';
 export { HostWriter } from './host-writer.ts';
 export { importTree } from './import.ts';
 export type { ImportNote, ImportNoteKind, ImportProgress, ImportReport } from './import-report.ts';
 export { Pacing } from './pacing.ts';
 export type { ImportOptions } from './tree-import.ts';
-export { type TreeItem, TreeReader } from './tree-walk.ts';
+export { TreeReader, timesOf } from './tree-walk.ts';
 export type { WhiteoutForm } from './whiteouts.ts';

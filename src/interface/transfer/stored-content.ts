@@ -10,6 +10,10 @@ export interface FileContent {
   readonly clonedBytes: number;
 }
 
+export function countBlocks(runs: readonly Run[]): number {
+  return runs.reduce((sum, { count }) => sum + count, 0);
+}
+
 export const NO_CONTENT: FileContent = {
   sizeBytes: 0,
   runs: [],

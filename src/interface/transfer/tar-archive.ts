@@ -7,7 +7,9 @@
  */
 import { assert } from '../../base/index.ts';
 
-const BLOCK_BYTES = 512;
+export const BLOCK_BYTES = 512;
+/** Before the name of an extended attribute. */
+export const XATTR_KEY = 'SCHILY.xattr.';
 const NAME_BYTES = 100;
 /** Largest numbers of the octal fields. */
 const ID_MAX = 0o7777777;
@@ -32,21 +34,26 @@ export interface TarTime {
   readonly nanoseconds: number;
 }
 
-export interface TarEntry {
-  /** Bytes; a directory's ends in '/'. */
-  readonly path: Buffer;
+/** What is said alike of a file that is written to an archive and of one that is read from it. */
+export interface TarFields {
   readonly type: TarType;
   /** Permission bits only. */
   readonly mode: number;
   readonly uid: number;
   readonly gid: number;
+  /** Bytes of content that follow; 0 for what is no file. */
   readonly sizeBytes: number;
   readonly mtime: TarTime;
   readonly atime: TarTime;
-  /** Target of a link or symlink; empty for others. */
-  readonly target: Buffer;
   readonly deviceMajor: number;
   readonly deviceMinor: number;
+}
+
+export interface TarEntry extends TarFields {
+  /** Bytes; a directory's ends in '/'. */
+  readonly path: Buffer;
+  /** Target of a link or symlink; empty for others. */
+  readonly target: Buffer;
   /** Names and values, both bytes. */
   readonly xattrs: readonly (readonly [name: Buffer, value: Buffer])[];
 }
@@ -84,7 +91,7 @@ function paxRecords(entry: TarEntry): Buffer[] {
   if (entry.gid > ID_MAX) records.push(paxRecord('gid', Buffer.from(String(entry.gid))));
   if (entry.sizeBytes > SIZE_MAX) records.push(paxRecord('size', Buffer.from(String(entry.sizeBytes))));
   for (const [name, value] of entry.xattrs) {
-    records.push(paxRecord(Buffer.concat([Buffer.from('SCHILY.xattr.'), name]), value));
+    records.push(paxRecord(Buffer.concat([Buffer.from(XATTR_KEY), name]), value));
   }
   return records;
 }

@@ -5,9 +5,8 @@
  */
 import { FsError } from '../../base/index.ts';
 import type { ByteStream } from './byte-stream.ts';
-import type { TarTime, TarType } from './tar-archive.ts';
+import { BLOCK_BYTES, type TarFields, type TarTime, type TarType, XATTR_KEY } from './tar-archive.ts';
 
-const BLOCK_BYTES = 512;
 /** Nothing that an extended header says in earnest is longer: an attribute has 64 KiB at most. */
 const EXTENDED_BYTES_MAX = 16 * 1024 * 1024;
 
@@ -23,28 +22,16 @@ const TYPES: Readonly<Record<string, TarType>> = {
   '7': 'file',
 };
 
-export interface TarMember {
+export interface TarMember extends TarFields {
   /** A byte string, as it is in the archive. */
   readonly path: string;
-  readonly type: TarType;
-  /** Permission bits only. */
-  readonly mode: number;
-  readonly uid: number;
-  readonly gid: number;
-  /** Bytes of content that follow; 0 for what is no file. */
-  readonly sizeBytes: number;
-  readonly mtime: TarTime;
-  readonly atime: TarTime;
   readonly ctime: TarTime;
   /** Of a link or symlink, a byte string. */
   readonly target: string;
-  readonly deviceMajor: number;
-  readonly deviceMinor: number;
   /** Names as byte strings. */
   readonly xattrs: Map<string, Buffer>;
 }
 
-const XATTR_KEY = 'SCHILY.xattr.';
 const SPARSE_KEY = 'GNU.sparse.';
 
 export class TarReader {
@@ -76,7 +63,7 @@ export class TarReader {
       else if (type === 'g') parsePax(await this.readExtended(sizeBytes), this.global, this.bytes);
       else if (type === 'L') extended.set('path', cString(await this.readExtended(sizeBytes)));
       else if (type === 'K') extended.set('linkpath', cString(await this.readExtended(sizeBytes)));
-      else return this.member(type, extended);
+      else return this.member(type, sizeBytes, extended);
       if (type === 'g') for (const [key, value] of this.global) extended.set(key, value);
     }
   }
@@ -130,7 +117,7 @@ export class TarReader {
     return body;
   }
 
-  private member(flag: string, extended: ReadonlyMap<string, Buffer>): TarMember {
+  private member(flag: string, headerBytes: number, extended: ReadonlyMap<string, Buffer>): TarMember {
     const path = extended.get('path') ?? this.headerPath();
     const shown = path.toString('utf8');
     const isSparse = flag === 'S' || [...extended.keys()].some((key) => key.startsWith(SPARSE_KEY));
@@ -143,7 +130,7 @@ export class TarReader {
       throw this.bytes.damage(`'${shown}' is of an unknown type, ${JSON.stringify(flag)}`);
     // From before there were directories.
     if (type === 'file' && path.at(-1) === 0x2f) type = 'directory';
-    const sizeBytes = this.extendedNumber(extended, 'size') ?? this.number(124, 12, 'size');
+    const sizeBytes = this.extendedNumber(extended, 'size') ?? headerBytes;
     this.willRead(type === 'file' ? sizeBytes : 0);
     const mtime = this.time(extended, 'mtime') ?? { seconds: this.number(136, 12, 'mtime'), nanoseconds: 0 };
     const isDevice = type === 'character' || type === 'block';

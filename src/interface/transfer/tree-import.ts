@@ -25,7 +25,7 @@ import {
 import { type ImportProgress, ImportTally } from './import-report.ts';
 import { recordOf } from './inode-record.ts';
 import { Pacing } from './pacing.ts';
-import { type FileContent, NO_CONTENT } from './stored-content.ts';
+import { countBlocks, type FileContent, NO_CONTENT } from './stored-content.ts';
 import { planWhiteouts, putWhiteouts, storedXattrs, type WhiteoutForm } from './whiteouts.ts';
 
 export interface ImportOptions {
@@ -327,7 +327,7 @@ export class TreeImport {
       recordOf(inode.stat, {
         nlink: inode.names,
         sizeBytes: isSymlinkMode(inode.stat.mode) ? inode.target.length : content.sizeBytes,
-        blocks: content.runs.reduce((sum, run) => sum + run.count, 0),
+        blocks: countBlocks(content.runs),
         extentLayer: content.runs.length > 0 ? this.builder.layer : 0,
         xattrLayer: inode.hasXattrs ? this.builder.layer : 0,
         parent: inode.parent,

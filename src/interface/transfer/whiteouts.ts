@@ -20,7 +20,8 @@ import { recordOf } from './inode-record.ts';
 /** How what is imported says that something of a lower layer is gone; `none`: not at all, every name is a file. */
 export type WhiteoutForm = 'oci' | 'overlay' | 'none';
 
-const OCI_PREFIX = '.wh.';
+/** Before the name of what a layer takes away. */
+export const OCI_PREFIX = '.wh.';
 const OCI_META = '.wh..wh.';
 export const OCI_OPAQUE = '.wh..wh..opq';
 
@@ -36,8 +37,13 @@ export function isOciMeta(directories: readonly Name[], last: Name): boolean {
   return directories.some((name) => name.startsWith(OCI_META));
 }
 
+/** Whether what a whiteout hides can be in a directory. */
+export function isName(name: string): boolean {
+  return name !== '' && name !== '.' && name !== '..';
+}
+
 /** ENOTSUP for a file whose bytes are elsewhere: what is here of it would be an empty or wrong file. */
-export function refuseMetacopy(xattrs: Xattrs, path: string): void {
+function refuseMetacopy(xattrs: Xattrs, path: string): void {
   if (!overlayMarks(xattrs).isMetacopy) return;
   const note =
     'it has the mark `overlay.metacopy`: its bytes are in another layer. ' +
@@ -82,7 +88,7 @@ export function planWhiteouts(
   const names = hiding.length === 0 ? found : found.filter((name) => !name.startsWith(OCI_PREFIX));
   const present = new Set(hiding.length === 0 ? [] : names);
   const targets = hiding.filter((name) => !name.startsWith(OCI_META)).map((name) => ociWhiteout(name)!);
-  const bad = targets.find((name) => name === '' || name === '.' || name === '..');
+  const bad = targets.find((name) => !isName(name));
   if (bad !== undefined) {
     const note = `'${OCI_PREFIX}${bad}' in it is a whiteout of no name`;
     throw new FsError('EINVAL', { syscall: 'import', path, note });
