@@ -129,6 +129,36 @@ export function attrOf(bytes: Buffer, at: number): Attr {
   };
 }
 
+/** What READDIR and READDIRPLUS tell of a name. */
+export interface DirectoryEntry {
+  readonly name: string;
+  readonly ino: number;
+  readonly cookie: number;
+  readonly kind: number;
+  /** READDIRPLUS: the node that the kernel has from now on. */
+  readonly node: number;
+}
+
+/** Entries without attributes begin with 24 bytes, those with them with a struct fuse_entry_out of 128 before. */
+function directoryEntries(bytes: Buffer, isPlus: boolean): DirectoryEntry[] {
+  const entries: DirectoryEntry[] = [];
+  for (let at = 0; at < bytes.length; ) {
+    const dirent = isPlus ? at + 128 : at;
+    // ino, off (64) · namelen, type · name, padded to a multiple of 8
+    const nameBytes = bytes.readUInt32LE(dirent + 16);
+    entries.push({
+      node: isPlus ? Number(bytes.readBigUInt64LE(at)) : 0,
+      ino: Number(bytes.readBigUInt64LE(dirent)),
+      cookie: Number(bytes.readBigUInt64LE(dirent + 8)),
+      kind: bytes.readUInt32LE(dirent + 20),
+      name: bytes.toString('latin1', dirent + 24, dirent + 24 + nameBytes),
+    });
+    at = dirent + Math.ceil((24 + nameBytes) / 8) * 8;
+    assert.ok(at <= bytes.length, 'an entry is whole');
+  }
+  return entries;
+}
+
 export interface FuseKernelOptions {
   readonly io?: IoMode;
   readonly events?: SessionEvents;
@@ -228,6 +258,24 @@ export class FuseKernel {
 
   write(node: number, position: number, bytes: Uint8Array): number {
     return this.ask(Op.WRITE, node, writeArgs(position, bytes)).readUInt32LE(0);
+  }
+
+  /** One request: the entries behind `cookie` that fit into `size` bytes. */
+  readDirectory(directory: number, cookie: number, size: number, isPlus: boolean): DirectoryEntry[] {
+    const args = pack(u64(0, cookie), u32(size, 0), u64(0), u32(0, 0));
+    const bytes = this.ask(isPlus ? Op.READDIRPLUS : Op.READDIR, directory, args);
+    assert.ok(bytes.length <= size);
+    return directoryEntries(bytes, isPlus);
+  }
+
+  /** All entries with attributes but `.` and `..`, asked for as the kernel does: until nothing comes. */
+  list(directory: number): DirectoryEntry[] {
+    const entries: DirectoryEntry[] = [];
+    for (;;) {
+      const piece = this.readDirectory(directory, entries.at(-1)?.cookie ?? 0, 32_768, true);
+      if (piece.length === 0) return entries.filter(({ name }) => name !== '.' && name !== '..');
+      entries.push(...piece);
+    }
   }
 
   /** Waits for the disk where the host's page cache has nothing. */

@@ -19,9 +19,20 @@ const fifo = join(directory, 'fifo');
 execFileSync('mkfifo', [fifo]);
 const device = openSync(fifo, constants.O_RDWR | constants.O_NONBLOCK);
 let servedBytes = 0;
+let rests = 0;
+let restsWanted = 0;
+let onServed: () => void = () => undefined;
 const served = {
   serve() {
     servedBytes += readSync(device, Buffer.alloc(4096));
+    restsWanted = 3;
+    onServed();
+  },
+  rest() {
+    if (restsWanted === 0) return false;
+    restsWanted--;
+    rests++;
+    return true;
   },
 };
 const loop = new ServingLoop(kernel);
@@ -80,6 +91,35 @@ async function serving(): Promise<object> {
   return { servedBytes };
 }
 
+/** What the serving began goes on before the loop waits again, if it said so. */
+async function turns(): Promise<object> {
+  const writer = openSync(fifo, constants.O_WRONLY);
+  const late: number[] = [];
+  for (let index = 0; index < 50; index++) {
+    const goesOn = new Promise<number>((resolve) => {
+      onServed = () => {
+        const start = performance.now();
+        loop.giveTurn();
+        void Promise.resolve().then(() => resolve(performance.now() - start));
+      };
+    });
+    writeSync(writer, 'x');
+    late.push(await goesOn);
+  }
+  closeSync(writer);
+  return { lateMs: late.sort((a, b) => a - b)[25] };
+}
+
+/** What is served makes ready, in pieces, what may be asked next. */
+async function resting(): Promise<object> {
+  const writer = openSync(fifo, constants.O_WRONLY);
+  writeSync(writer, 'x');
+  await until(() => servedBytes > 0);
+  await until(() => rests === 3);
+  closeSync(writer);
+  return { rests, restsWanted };
+}
+
 async function idle(): Promise<object> {
   await sleep(300);
   const before = process.cpuUsage();
@@ -107,6 +147,8 @@ const tries: Readonly<Record<string, () => Promise<object>>> = {
   sockets,
   pool,
   serving,
+  turns,
+  resting,
   idle,
   signals,
   ending,

@@ -27,6 +27,8 @@ export interface Kernel {
    * when a signal came.
    */
   epollWait(epoll: number, tags: Uint32Array, timeoutMs: number): number;
+  /** sched_yield(2): others that could run on this CPU go first. */
+  yieldCpu(): void;
   /**
    * A read-only view of the tree under `directory`, as a descriptor: a bind mount that is mounted nowhere, and ends
    * with the descriptor. What is below it is opened by `/proc/self/fd/<descriptor>/…`. EPERM without CAP_SYS_ADMIN,
@@ -101,7 +103,9 @@ function kernelCalls(libc: Libc): Kernel {
 const EVENT_WORDS = process.arch === 'x64' ? 3 : 4;
 const DATA_WORD = EVENT_WORDS - 2;
 
-function epollCalls(libc: Libc): Pick<Kernel, 'createEpoll' | 'watch' | 'unwatch' | 'epollWait'> {
+function epollCalls(
+  libc: Libc,
+): Pick<Kernel, 'createEpoll' | 'watch' | 'unwatch' | 'epollWait' | 'yieldCpu'> {
   const events = new Uint32Array(EVENT_WORDS * EVENTS_MAX);
   const event = new Uint32Array(EVENT_WORDS);
   return {
@@ -133,6 +137,10 @@ function epollCalls(libc: Libc): Pick<Kernel, 'createEpoll' | 'watch' | 'unwatch
       }
       for (let index = 0; index < count; index++) tags[index] = events[index * EVENT_WORDS + DATA_WORD]!;
       return count;
+    },
+
+    yieldCpu() {
+      libc.sched_yield();
     },
   };
 }

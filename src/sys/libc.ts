@@ -57,6 +57,7 @@ export interface Libc {
   epoll_create1(flags: number): number;
   epoll_ctl(epoll: number, operation: number, fd: number, event: Scratch): number;
   epoll_wait(epoll: number, events: Scratch, countMax: number, timeoutMs: number): number;
+  sched_yield(): number;
   socketpair(domain: number, type: number, protocol: number, target: Scratch): number;
   recvmsg(fd: number, message: Scratch, flags: number): number;
   /** fcntl(2) with a number as its argument. */
@@ -176,6 +177,7 @@ function declare(koffi: Koffi, library: ReturnType<Koffi['load']>, numbers: Call
     writev: define('int64_t writev(int fd, void *iovec, int count)'),
     epoll_create1: define('int epoll_create1(int flags)'),
     epoll_ctl: define('int epoll_ctl(int epoll, int operation, int fd, void *event)'),
+    sched_yield: define('int sched_yield()'),
     epoll_wait: define('int epoll_wait(int epoll, void *events, int countMax, int timeoutMs)'),
     socketpair: define('int socketpair(int domain, int type, int protocol, void *target)'),
     recvmsg: define('int64_t recvmsg(int fd, void *message, int flags)'),

@@ -9,44 +9,6 @@ import { Inode } from '../../layer/index.ts';
 import type { InodeRecord } from '../../meta/index.ts';
 import { indexBehind, ListingCache, makeListing } from './directory-listing.ts';
 
-interface Entry {
-  readonly name: string;
-  readonly ino: number;
-  readonly cookie: number;
-  readonly kind: number;
-  /** READDIRPLUS: the node that the kernel has from now on. */
-  readonly node: number;
-}
-
-/** struct fuse_direntplus begins with a struct fuse_entry_out of 128 bytes. */
-function readEntries(
-  kernel: FuseKernel,
-  directory: number,
-  cookie: number,
-  size: number,
-  isPlus: boolean,
-): Entry[] {
-  const args = pack(u64(0, cookie), u32(size, 0), u64(0), u32(0, 0));
-  const bytes = kernel.ask(isPlus ? Op.READDIRPLUS : Op.READDIR, directory, args);
-  assert.ok(bytes.length <= size);
-  const entries: Entry[] = [];
-  for (let at = 0; at < bytes.length; ) {
-    const dirent = isPlus ? at + 128 : at;
-    // ino, off (64) · namelen, type · name, padded to a multiple of 8
-    const nameBytes = bytes.readUInt32LE(dirent + 16);
-    entries.push({
-      node: isPlus ? Number(bytes.readBigUInt64LE(at)) : 0,
-      ino: Number(bytes.readBigUInt64LE(dirent)),
-      cookie: Number(bytes.readBigUInt64LE(dirent + 8)),
-      kind: bytes.readUInt32LE(dirent + 20),
-      name: bytes.toString('latin1', dirent + 24, dirent + 24 + nameBytes),
-    });
-    at = dirent + Math.ceil((24 + nameBytes) / 8) * 8;
-    assert.ok(at <= bytes.length, 'an entry is whole');
-  }
-  return entries;
-}
-
 type Change =
   | { readonly kind: 'create' | 'remove' | 'rename'; readonly name: number }
   | { readonly kind: 'drop' | 'checkpoint' | 'forget' };
@@ -116,7 +78,7 @@ describe('a directory that is read in pieces', () => {
         let cookie = 0;
         for (let index = 0; ; index++) {
           const { size, isPlus, changes } = steps[index % steps.length]!;
-          const entries = readEntries(kernel, directory, cookie, size, isPlus);
+          const entries = kernel.readDirectory(directory, cookie, size, isPlus);
           if (entries.length === 0) break;
           for (const entry of entries) {
             assert.ok(entry.cookie > cookie, 'cookies ascend');
@@ -143,19 +105,19 @@ describe('a directory that is read in pieces', () => {
       tree.fileSystem.symlink('a', '/s');
       writeFile(tree, '/a', Buffer.from('a'));
     });
-    const plain = readEntries(kernel, ROOT, 0, 4096, false);
+    const plain = kernel.readDirectory(ROOT, 0, 4096, false);
     const { rootIno } = kernel.tree.stack;
     const kinds = Object.fromEntries(plain.map(({ name, kind }) => [name, kind]));
     assert.deepEqual(kinds, { '.': 4, '..': 4, a: 8, d: 4, s: 10 });
     assert.equal(kernel.session.knownCount, 0);
-    const plus = readEntries(kernel, ROOT, 0, 4096, true);
+    const plus = kernel.readDirectory(ROOT, 0, 4096, true);
     assert.deepEqual(
       plus.map((entry) => ({ ...entry, node: 0 })),
       plain,
     );
     for (const { name, ino, node } of plus) assert.equal(node, name.startsWith('.') ? 0 : ino, name);
     assert.equal(kernel.session.knownCount, 3, '`.` and `..` do not count');
-    const [self, parent] = readEntries(kernel, kernel.lookup(ROOT, 'd'), 0, 4096, false);
+    const [self, parent] = kernel.readDirectory(kernel.lookup(ROOT, 'd'), 0, 4096, false);
     assert.deepEqual([self?.ino, parent?.ino], [kernel.lookup(ROOT, 'd'), rootIno]);
   });
 
@@ -163,15 +125,15 @@ describe('a directory that is read in pieces', () => {
     const { kernel } = await scratchKernel(context, (tree) => {
       for (const name of ['a', 'b', 'c']) writeFile(tree, `/${name}`, Buffer.from('a'));
     });
-    const all = readEntries(kernel, ROOT, 0, 4096, false);
+    const all = kernel.readDirectory(ROOT, 0, 4096, false);
     for (const [index, { cookie }] of all.entries())
-      assert.deepEqual(readEntries(kernel, ROOT, cookie, 4096, false), all.slice(index + 1));
-    assert.deepEqual(readEntries(kernel, ROOT, Number.MAX_SAFE_INTEGER, 4096, false), []);
-    assert.equal(readEntries(kernel, ROOT, 0, 2 * 160 + 100, true).length, 2);
+      assert.deepEqual(kernel.readDirectory(ROOT, cookie, 4096, false), all.slice(index + 1));
+    assert.deepEqual(kernel.readDirectory(ROOT, Number.MAX_SAFE_INTEGER, 4096, false), []);
+    assert.equal(kernel.readDirectory(ROOT, 0, 2 * 160 + 100, true).length, 2);
     assert.equal(kernel.session.knownCount, 0);
-    assert.equal(readEntries(kernel, ROOT, 0, 3 * 160, true).length, 3);
+    assert.equal(kernel.readDirectory(ROOT, 0, 3 * 160, true).length, 3);
     assert.equal(kernel.session.knownCount, 1);
-    assert.deepEqual(readEntries(kernel, ROOT, 0, 31, false), [], 'no room for one');
+    assert.deepEqual(kernel.readDirectory(ROOT, 0, 31, false), [], 'no room for one');
   });
 
   it('that was removed has `.` and `..` alone; what is no directory cannot be read', async (context) => {
@@ -179,7 +141,7 @@ describe('a directory that is read in pieces', () => {
     const gone = kernel.mkdir(ROOT, 'gone');
     kernel.ask(Op.RMDIR, ROOT, pack('gone'));
     assert.deepEqual(
-      readEntries(kernel, gone, 0, 4096, false).map(({ name }) => name),
+      kernel.readDirectory(gone, 0, 4096, false).map(({ name }) => name),
       ['.', '..'],
     );
     const args = pack(u64(0, 0), u32(4096, 0), u64(0), u32(0, 0));

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
-import { type FuseKernel, Op, pack, ROOT, scratchKernel, u32, u64 } from '../../../testing/fuse-kernel.ts';
+import { type FuseKernel, ROOT, scratchKernel } from '../../../testing/fuse-kernel.ts';
 import { patternBytes, writeFile } from '../../../testing/shared-store.ts';
 
 const BLOCK = 4096;
@@ -10,27 +10,21 @@ const sizes = [100, BLOCK, 3 * BLOCK + 5, 70_000, 0];
 const contentOf = (index: number) => patternBytes(sizes[index % sizes.length]!, index);
 const FILES = 15;
 
-async function listedKernel(context: TestContext): Promise<FuseKernel> {
+async function filledKernel(context: TestContext): Promise<FuseKernel> {
   const { kernel } = await scratchKernel(context, (tree) => {
     for (let index = 0; index < FILES; index++) writeFile(tree, `/file-${index}`, contentOf(index));
   });
-  kernel.ask(Op.READDIRPLUS, ROOT, pack(u64(0, 0), u32(65_536, 0), u64(0), u32(0, 0)));
   return kernel;
 }
 
-/** Files in the order in which the kernel was told of them. */
-function listed({ session, tree }: FuseKernel): { readonly node: number; readonly index: number }[] {
-  return [...session.known].map((ino) => {
-    const index = Array.from({ length: FILES }, (_, at) => at).find(
-      (at) => tree.fileSystem.stat(`/file-${at}`, true).ino === ino,
-    );
-    return { node: ino, index: index! };
-  });
+/** Files in the order in which the kernel is told of them. */
+function listed(kernel: FuseKernel): { readonly node: number; readonly index: number }[] {
+  return kernel.list(ROOT).map(({ node, name }) => ({ node, index: Number(name.slice('file-'.length)) }));
 }
 
 describe('reading ahead from file to file', () => {
   it('gives the bytes of each file, whatever is made ready between', async (context) => {
-    const kernel = await listedKernel(context);
+    const kernel = await filledKernel(context);
     let prepared = 0;
     for (const { node, index } of listed(kernel)) {
       assert.deepEqual(kernel.read(node, 0, 128 * 1024), contentOf(index));
@@ -41,7 +35,7 @@ describe('reading ahead from file to file', () => {
   });
 
   it('never gives bytes from before a change', async (context) => {
-    const kernel = await listedKernel(context);
+    const kernel = await filledKernel(context);
     const files = listed(kernel);
     for (let at = 0; at + 1 < files.length; at++) {
       const { node, index } = files[at + 1]!;
@@ -55,10 +49,10 @@ describe('reading ahead from file to file', () => {
   });
 
   it('leaves time, place and access to the read', async (context) => {
-    const kernel = await listedKernel(context);
+    const kernel = await filledKernel(context);
     const [first, second] = listed(kernel).filter(({ index }) => [0, 1, 2].includes(index % sizes.length));
     const { session, tree } = kernel;
-    session.readAhead.begin();
+    session.readAhead.clear();
     for (const { node } of [first!, second!]) session.readAhead.noteListed(session.inode(node));
     kernel.read(first!.node, 0, BLOCK);
     assert.ok(session.readAhead.prepare());
@@ -76,10 +70,10 @@ describe('reading ahead from file to file', () => {
   });
 
   it('does not keep bytes for long', async (context) => {
-    const kernel = await listedKernel(context);
+    const kernel = await filledKernel(context);
     const [first, second] = listed(kernel).filter(({ index }) => [0, 1, 2].includes(index % sizes.length));
     const { session } = kernel;
-    session.readAhead.begin();
+    session.readAhead.clear();
     for (const { node } of [first!, second!]) session.readAhead.noteListed(session.inode(node));
     kernel.read(first!.node, 0, BLOCK);
     assert.ok(session.readAhead.prepare());

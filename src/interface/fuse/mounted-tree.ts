@@ -84,15 +84,17 @@ export class MountedTree implements Mount {
     this.isTrimmed = false;
   }
 
+  rest(): boolean {
+    const { readAhead, directoryReadAhead } = this.session;
+    return readAhead.prepare() || directoryReadAhead.prepare();
+  }
+
   private answerAll(): void {
     const { kernel, request, reply, requestAddress, replyAddress, onDefect } = this.parts;
     const { stack } = this.session.fileSystem;
     for (let served = 0; served < REQUESTS_AT_ONCE && this.isServed; served++) {
       const count = kernel.read(this.device, requestAddress, request.bytes.length);
-      if (count === -EAGAIN) {
-        if (this.session.readAhead.prepare()) continue;
-        return;
-      }
+      if (count === -EAGAIN) return;
       // ENOENT: the request was interrupted before it could be read.
       if (count === -EINTR || count === -ENOENT) continue;
       if (count < 0) {
@@ -110,7 +112,8 @@ export class MountedTree implements Mount {
 
   /** Answers when what has to be waited for is there; the mount may have ended by then. */
   private readonly defer: OnDeferred = (deferred, unique) => {
-    const { kernel, reply, replyAddress, onDefect } = this.parts;
+    const { kernel, loop, reply, replyAddress, onDefect } = this.parts;
+    loop.giveTurn();
     void deferred.until.then(() => {
       if (!this.isServed) return;
       const length = dispatchDeferred(deferred, unique, reply, onDefect);
@@ -143,6 +146,7 @@ export class MountedTree implements Mount {
   /** Sends a notification, later and by the worker. False where the kernel does not know it. */
   async notify(message: Uint8Array): Promise<boolean> {
     if (!this.isServed) return true;
+    this.parts.loop.giveTurn();
     try {
       await this.parts.blocking.run({ kind: 'notify', device: this.device, message });
       return true;

@@ -246,7 +246,8 @@ class Server implements MountServer {
     }
     if (!mount.isTrimmed) return;
     session.listings.clear();
-    session.readAhead.begin();
+    session.readAhead.clear();
+    session.directoryReadAhead.clear();
     session.fileSystem.stack.dropInodes(Number.POSITIVE_INFINITY);
   }
 

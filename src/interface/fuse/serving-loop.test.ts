@@ -40,6 +40,15 @@ describe('a thread that serves a device', { skip }, () => {
     assert.ok(readMs! < 400, `${readMs} ms a read`);
   });
 
+  it('has what the serving began, at once', async () => {
+    const { lateMs } = await report('turns');
+    assert.ok(lateMs! < 1, `${lateMs} ms`);
+  });
+
+  it('is told when there is nothing to serve, until it has nothing to do then', async () => {
+    assert.deepEqual(await report('resting'), { rests: 3, restsWanted: 0 });
+  });
+
   it('has its signals', async () => {
     const child = spawn(process.execPath, [program, 'signals'], { stdio: ['ignore', 'pipe', 'inherit'] });
     let output = '';

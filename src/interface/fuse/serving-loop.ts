@@ -4,6 +4,9 @@
  * ours has libuv's in it (epoll(7)). So sockets, signals and the results of the thread pool wake this loop too, and
  * then get their turn.
  *
+ * Whoever asks for one thing after another has the next question ready soon after the answer, sooner than a thread
+ * falls asleep and is woken. So the loop looks for it a moment longer, and lets others have the CPU meanwhile.
+ *
  * libuv tells its instance of a new socket only when it is about to wait, so after each turn of its events it gets
  * further turns without a wait before this loop waits again. Its timers are nobody's event: a wait is short while the
  * program has work in hand, and never longer than `WAIT_MS_MAX`.
@@ -20,12 +23,18 @@ export const WAIT_MS_MAX = 100;
 const TURN_MS = 5;
 /** Turns without a wait after the process had events. */
 const QUIET_TURNS = 2;
+/** After an answer the next request is looked for so long before the thread sleeps: to wake it takes about as long. */
+const LOOK_MS = 0.01;
+/** But only where the last one came so soon, sleep and all. */
+const PROMPT_MS = 0.02;
 const LOOP_TAG = 0;
 const TAGS_AT_ONCE = 64;
 
 export interface Served {
   /** Answers what there is to answer. */
   serve(): void;
+  /** There is nothing to answer: makes a piece of what may be asked next ready. Returns whether it took any time. */
+  rest?(): boolean;
 }
 
 export class ServingLoop {
@@ -37,6 +46,11 @@ export class ServingLoop {
   private count = 0;
   private isRunning = false;
   private quietTurns = 0;
+  private isTurnDue = false;
+  /** `performance.now()` after the last answers. */
+  private servedAt = 0;
+  /** What was found last came soon after. */
+  private isPrompt = false;
   /** Without libuv's instance the loop only ever looks, and lets libuv do the waiting for a millisecond at a time. */
   private isNested = false;
 
@@ -74,21 +88,32 @@ export class ServingLoop {
     this.kernel.unwatch(this.epoll, fd);
   }
 
+  /** Something was begun that goes on in the process's own turn, which therefore comes before the next wait. */
+  giveTurn(): void {
+    this.isTurnDue = true;
+  }
+
   private readonly run = (): void => {
-    let wait = Math.min(this.waitMs(), this.waitMsMax());
-    const until = performance.now() + TURN_MS;
-    for (;;) {
-      const ready = this.kernel.epollWait(this.epoll, this.tags, wait);
-      let hasEvents = ready === 0;
+    const waitMax = Math.min(this.waitMs(), this.waitMsMax());
+    const end = performance.now() + TURN_MS;
+    this.isTurnDue = false;
+    let ready = this.kernel.epollWait(this.epoll, this.tags, waitMax);
+    while (ready > 0) {
+      this.isPrompt = performance.now() - this.servedAt < PROMPT_MS;
+      let last: Served | undefined;
       for (let index = 0; index < ready; index++) {
         const tag = this.tags[index]!;
         if (tag === LOOP_TAG) {
-          hasEvents = true;
+          this.isTurnDue = true;
           this.quietTurns = QUIET_TURNS;
-        } else this.served[tag]?.serve();
+        } else {
+          last = this.served[tag];
+          last?.serve();
+        }
       }
-      if (hasEvents || this.count === 0 || performance.now() > until) break;
-      wait = 0;
+      this.servedAt = performance.now();
+      if (this.isTurnDue || this.count === 0 || this.servedAt > end) break;
+      ready = this.next(last, Math.min(waitMax, Math.ceil(end - this.servedAt)));
     }
     if (this.count === 0) {
       this.isRunning = false;
@@ -97,6 +122,25 @@ export class ServingLoop {
     if (this.isNested) setImmediate(this.run);
     else setTimeout(this.run, 1);
   };
+
+  /** Looks, has the one that was served last make use of the time, looks on for a moment, and only then waits. */
+  private next(last: Served | undefined, waitMax: number): number {
+    const { kernel, epoll, tags } = this;
+    let ready: number;
+    do {
+      ready = kernel.epollWait(epoll, tags, 0);
+      if (ready > 0) return ready;
+    } while (last?.rest?.() === true);
+    if (this.isPrompt) {
+      const until = this.servedAt + LOOK_MS;
+      do {
+        kernel.yieldCpu();
+        ready = kernel.epollWait(epoll, tags, 0);
+        if (ready > 0) return ready;
+      } while (performance.now() < until);
+    }
+    return kernel.epollWait(epoll, tags, waitMax);
+  }
 
   private waitMsMax(): number {
     if (!this.isNested) return 0;

@@ -12,6 +12,7 @@ import type { FileSystem, InodeCalls, SpaceCounts } from '../../vfs/index.ts';
 import { ROOT_ID } from './abi.ts';
 import { HOST_VALID_SECONDS, VALID_SECONDS } from './attribute-codec.ts';
 import { ListingCache } from './directory-listing.ts';
+import { DirectoryReadAhead } from './directory-read-ahead.ts';
 import { FileReadAhead } from './file-read-ahead.ts';
 import type { IoMode } from './mount-server.ts';
 import type { OpenPolicy } from './open-policy.ts';
@@ -45,6 +46,7 @@ export class Session {
   readonly events: SessionEvents;
   readonly readAhead: FileReadAhead;
   readonly listings = new ListingCache(LISTED_NAMES_MAX);
+  readonly directoryReadAhead: DirectoryReadAhead;
   /** Set by INIT. */
   isReady = false;
   /** SETXATTR carries 16 bytes of arguments instead of 8. */
@@ -59,6 +61,7 @@ export class Session {
     this.fileSystem = fileSystem;
     this.calls = fileSystem.byInode;
     this.readAhead = new FileReadAhead(this.calls);
+    this.directoryReadAhead = new DirectoryReadAhead(this.calls, this.listings);
     this.io = options.io;
     this.opens = options.opens;
     this.space = options.space;
@@ -147,7 +150,8 @@ export class Session {
     this.opens.end();
     this.counts.clear();
     this.listings.clear();
-    this.readAhead.begin();
+    this.readAhead.clear();
+    this.directoryReadAhead.clear();
     for (const ino of this.orphans) this.release(ino);
     this.orphans.clear();
   }
