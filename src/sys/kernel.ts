@@ -27,6 +27,8 @@ export interface Kernel {
    * when a signal came.
    */
   epollWait(epoll: number, tags: Uint32Array, timeoutMs: number): number;
+  /** malloc_trim(3): gives back what was freed. Nothing where the C library has no such call. */
+  trimMemory(): void;
   /** sched_yield(2): others that could run on this CPU go first. */
   yieldCpu(): void;
   /**
@@ -105,7 +107,7 @@ const DATA_WORD = EVENT_WORDS - 2;
 
 function epollCalls(
   libc: Libc,
-): Pick<Kernel, 'createEpoll' | 'watch' | 'unwatch' | 'epollWait' | 'yieldCpu'> {
+): Pick<Kernel, 'createEpoll' | 'watch' | 'unwatch' | 'epollWait' | 'yieldCpu' | 'trimMemory'> {
   const events = new Uint32Array(EVENT_WORDS * EVENTS_MAX);
   const event = new Uint32Array(EVENT_WORDS);
   return {
@@ -137,6 +139,10 @@ function epollCalls(
       }
       for (let index = 0; index < count; index++) tags[index] = events[index * EVENT_WORDS + DATA_WORD]!;
       return count;
+    },
+
+    trimMemory() {
+      libc.malloc_trim?.(0);
     },
 
     yieldCpu() {

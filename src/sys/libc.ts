@@ -58,6 +58,8 @@ export interface Libc {
   epoll_ctl(epoll: number, operation: number, fd: number, event: Scratch): number;
   epoll_wait(epoll: number, events: Scratch, countMax: number, timeoutMs: number): number;
   sched_yield(): number;
+  /** glibc only. */
+  readonly malloc_trim: ((padBytes: number) => number) | undefined;
   socketpair(domain: number, type: number, protocol: number, target: Scratch): number;
   recvmsg(fd: number, message: Scratch, flags: number): number;
   /** fcntl(2) with a number as its argument. */
@@ -147,6 +149,13 @@ function openLibrary(koffi: Koffi): ReturnType<Koffi['load']> {
 
 function declare(koffi: Koffi, library: ReturnType<Koffi['load']>, numbers: CallNumbers): Libc {
   const define = (prototype: string) => library.func(prototype);
+  const defineOptional = (prototype: string) => {
+    try {
+      return define(prototype);
+    } catch {
+      return undefined;
+    }
+  };
   return {
     pread: define('int64_t pread(int fd, intptr_t target, size_t length, int64_t position)'),
     pwrite: define('int64_t pwrite(int fd, intptr_t source, size_t length, int64_t position)'),
@@ -178,6 +187,7 @@ function declare(koffi: Koffi, library: ReturnType<Koffi['load']>, numbers: Call
     epoll_create1: define('int epoll_create1(int flags)'),
     epoll_ctl: define('int epoll_ctl(int epoll, int operation, int fd, void *event)'),
     sched_yield: define('int sched_yield()'),
+    malloc_trim: defineOptional('int malloc_trim(size_t padBytes)'),
     epoll_wait: define('int epoll_wait(int epoll, void *events, int countMax, int timeoutMs)'),
     socketpair: define('int socketpair(int domain, int type, int protocol, void *target)'),
     recvmsg: define('int64_t recvmsg(int fd, void *message, int flags)'),

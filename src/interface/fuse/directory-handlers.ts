@@ -1,6 +1,7 @@
 /** Reading directories: struct fuse_dirent and fuse_direntplus, as many as fit. */
 import { FsError } from '../../base/index.ts';
 import { type Entry, entryIno, entryKind, type Inode, NO_ENTRY } from '../../layer/index.ts';
+import { ENOSYS } from '../../sys/index.ts';
 import { ENTRY_BYTES } from './attribute-codec.ts';
 import { DOT_COOKIE, DOT_DOT_COOKIE, indexBehind } from './directory-listing.ts';
 import { entryAt, type Handler, OPEN_OUT_BYTES, openAt } from './handler.ts';
@@ -16,8 +17,10 @@ export const openDirectory: Handler = (session, request, reply) => {
   const inode = session.inode(request.nodeId);
   if (!inode.isDirectory) throw new FsError('ENOTDIR');
   const answer = session.opens.openDirectory(inode);
+  if (answer === undefined) return ENOSYS;
   reply.zeros(OPEN_OUT_BYTES);
   openAt(reply, 0, answer);
+  return undefined;
 };
 
 export const readDirectory: Handler = (session, request, reply) => {

@@ -1,6 +1,7 @@
 /** Bytes of files: reads, writes, space, holes, and copies inside the mount. */
 import { BLOCK_SIZE, FsError, isFsError } from '../../base/index.ts';
 import type { Inode } from '../../layer/index.ts';
+import { ENOSYS } from '../../sys/index.ts';
 import { OUT_HEADER_BYTES, WRITE_KILL_SUIDGID } from './abi.ts';
 import { type Handler, OPEN_OUT_BYTES, openAt } from './handler.ts';
 import type { Reply } from './reply.ts';
@@ -15,8 +16,10 @@ const O_DSYNC = 0o10000;
 export const open: Handler = (session, request, reply) => {
   request.need(8);
   const answer = session.opens.open(session.inode(request.nodeId), request.u32(0));
+  if (answer === undefined) return ENOSYS;
   reply.zeros(OPEN_OUT_BYTES);
   openAt(reply, 0, answer);
+  return undefined;
 };
 
 /** struct fuse_release_in: fh (64) · flags, release_flags · lock_owner (64). */

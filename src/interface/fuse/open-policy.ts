@@ -1,5 +1,4 @@
 /** How opens are answered: what the mode of a mount comes down to. */
-import { FsError } from '../../base/index.ts';
 import type { Inode } from '../../layer/index.ts';
 import { Fopen } from './abi.ts';
 
@@ -13,11 +12,11 @@ export interface OpenAnswer {
 }
 
 export interface OpenPolicy {
-  /** `flags` are those of open(2). ENOSYS: the kernel need not ask. ETXTBSY. */
-  open(inode: Inode, flags: number): OpenAnswer;
+  /** `flags` are those of open(2). Undefined: the kernel need not ask. ETXTBSY. */
+  open(inode: Inode, flags: number): OpenAnswer | undefined;
   /** The inode was just made, and is open for writing. */
   created(inode: Inode): OpenAnswer;
-  openDirectory(inode: Inode): OpenAnswer;
+  openDirectory(inode: Inode): OpenAnswer | undefined;
   release(handle: number): void;
   /** ETXTBSY when the size of the file must not change now. */
   requireResizable(inode: Inode): void;
@@ -29,16 +28,16 @@ export const KEPT_DIRECTORY: OpenAnswer = { handle: 0, flags: Fopen.KEEP_CACHE |
 
 /** The kernel caches every file and directory, and asks for no open at all. */
 export class CachedOpens implements OpenPolicy {
-  open(): OpenAnswer {
-    throw new FsError('ENOSYS');
+  open(): OpenAnswer | undefined {
+    return undefined;
   }
 
   created(): OpenAnswer {
     return { handle: 0, flags: Fopen.KEEP_CACHE };
   }
 
-  openDirectory(): OpenAnswer {
-    throw new FsError('ENOSYS');
+  openDirectory(): OpenAnswer | undefined {
+    return undefined;
   }
 
   release(): void {

@@ -86,7 +86,7 @@ class Server implements MountServer {
   private readonly watchdog: Watchdog;
   private readonly wakefulness: Wakefulness | undefined;
   private readonly onDamaged: NonNullable<MountServerOptions['onDamaged']>;
-  private readonly memory = new MemoryReturn();
+  private readonly memory: MemoryReturn;
   private readonly hasWork: () => boolean;
   private readonly timer: NodeJS.Timeout;
   private canPrune = true;
@@ -95,6 +95,7 @@ class Server implements MountServer {
   constructor(kernel: Kernel, options: MountServerOptions) {
     const request = new Request(messageBuffer(kernel, WRITE_HEAD_BYTES));
     const reply = new Reply(messageBuffer(kernel, READ_HEAD_BYTES));
+    this.memory = new MemoryReturn(kernel);
     this.watchdog = new Watchdog(options.stuckAfterMs ?? STUCK_AFTER_MS);
     this.wakefulness = options.keepsAwake === false ? undefined : new Wakefulness();
     this.parts = {
