@@ -26,7 +26,7 @@ import {
 } from './mount-contenders.ts';
 import { summarize, summarizeSingle } from './sampling.ts';
 import type { Cell, Row, Section } from './table.ts';
-import { timeProgram } from './timed-program.ts';
+import { readAll } from './timed-program.ts';
 import { firstLine, runProgram, type WorkDirectory } from './work-directory.ts';
 
 const FORKS = 16;
@@ -199,14 +199,10 @@ type ManyFigures = Readonly<Record<'mounted' | 'read' | 'idle', ReturnType<typeo
   readonly trimMs: number | undefined;
 };
 
-async function readAll(root: string): Promise<void> {
-  await timeProgram(READ_MS_MAX, 'sh', '-c', 'find "$1" -type f -exec cat {} + > /dev/null', 'sh', root);
-}
-
 /** A copy that comes and goes: what a serving process needs once is no cost of each copy. */
 async function readOne(contender: MountContender): Promise<void> {
   const copy = await contender.copy();
-  await readAll(copy.root);
+  await readAll(READ_MS_MAX, copy.root);
   await copy.unmount();
 }
 
@@ -232,7 +228,7 @@ async function measureMany(contender: MountContender, count: number): Promise<Ma
     const mountMs = (performance.now() - started) / count;
     const mounted = perCopy(before, await memoryNow(contender), count);
     started = performance.now();
-    for (const { root } of copies) await readAll(root);
+    for (const { root } of copies) await readAll(READ_MS_MAX, root);
     const readMs = (performance.now() - started) / count;
     const read = perCopy(before, await memoryNow(contender), count);
     const trimMs = await idle(contender);

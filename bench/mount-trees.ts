@@ -6,7 +6,7 @@ import type { BenchContext, Benchmark } from './bench-context.ts';
 import { CONTENDERS, type MountContender, OTHER_MODES, OWN, PEERS } from './mount-contenders.ts';
 import { summarize } from './sampling.ts';
 import type { Cell, Row, Section } from './table.ts';
-import { timeProgram } from './timed-program.ts';
+import { readAll, timeProgram } from './timed-program.ts';
 import { makeHostTree } from './tree-store.ts';
 import { firstLine, runProgram, type WorkDirectory, whyNotProgram } from './work-directory.ts';
 
@@ -38,17 +38,11 @@ interface TreeExperiment {
 /** Samples by name of the step. */
 type Samples = Map<string, number[]>;
 
-/** Brings what a copy is made of into memory: the host may have dropped it since the last visit. */
-async function warm(directories: readonly string[]): Promise<void> {
-  if (directories.length === 0) return;
-  const command = 'find "$@" -type f -exec cat {} + > /dev/null';
-  await timeProgram(STEP_MS_MAX, 'sh', '-c', command, 'sh', ...directories);
-}
-
 async function visit(contender: MountContender, steps: readonly Step[], samples: Samples): Promise<void> {
   const copy = await contender.copy();
   try {
-    await warm(copy.behind);
+    // The host may have dropped what the copy is made of since the last visit.
+    for (const directory of copy.behind) await readAll(STEP_MS_MAX, directory);
     for (const step of steps) {
       const taken = samples.get(step.name) ?? [];
       taken.push(await step.run(copy.root));

@@ -95,6 +95,12 @@ function kernelCalls(libc: Libc): Kernel {
     unmount(target, flags) {
       if (libc.umount2(cString(target), flags) !== 0) throw errnoFailure(libc.errno(), 'umount', target);
     },
+    yieldCpu() {
+      libc.sched_yield();
+    },
+    trimMemory() {
+      libc.malloc_trim?.(0);
+    },
     ...epollCalls(libc),
     ...backingCalls(libc),
     ...socketCalls(libc),
@@ -105,9 +111,7 @@ function kernelCalls(libc: Libc): Kernel {
 const EVENT_WORDS = process.arch === 'x64' ? 3 : 4;
 const DATA_WORD = EVENT_WORDS - 2;
 
-function epollCalls(
-  libc: Libc,
-): Pick<Kernel, 'createEpoll' | 'watch' | 'unwatch' | 'epollWait' | 'yieldCpu' | 'trimMemory'> {
+function epollCalls(libc: Libc): Pick<Kernel, 'createEpoll' | 'watch' | 'unwatch' | 'epollWait'> {
   const events = new Uint32Array(EVENT_WORDS * EVENTS_MAX);
   const event = new Uint32Array(EVENT_WORDS);
   return {
@@ -139,14 +143,6 @@ function epollCalls(
       }
       for (let index = 0; index < count; index++) tags[index] = events[index * EVENT_WORDS + DATA_WORD]!;
       return count;
-    },
-
-    trimMemory() {
-      libc.malloc_trim?.(0);
-    },
-
-    yieldCpu() {
-      libc.sched_yield();
     },
   };
 }

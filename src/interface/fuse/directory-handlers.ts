@@ -56,9 +56,8 @@ class DirentWriter {
 
   /** Everything behind `cookie` that fits; nothing at the end of the directory. */
   write(directory: Inode, cookie: number): void {
-    const { calls, listings, readAhead, directoryReadAhead } = this.session;
+    const { calls, listings, readAhead } = this.session;
     readAhead.begin(directory, cookie < DOT_COOKIE);
-    directoryReadAhead.begin(directory, cookie < DOT_COOKIE);
     if (cookie < DOT_COOKIE && !this.add('.', directory.ino, DT_DIR, DOT_COOKIE)) return;
     if (cookie < DOT_DOT_COOKIE) {
       const { ino } = directory.record.nlink === 0 ? directory : calls.parentOf(directory);
@@ -89,7 +88,6 @@ class DirentWriter {
       const inode = this.session.calls.inodeOfEntry(entry);
       entryAt(this.session, this.reply, at, inode);
       this.session.readAhead.noteListed(inode);
-      this.session.directoryReadAhead.noteListed(inode);
     } catch (error) {
       // The name is listed; the lookup that follows tells what is wrong with the rest.
       if (!(error instanceof FsError)) throw error;

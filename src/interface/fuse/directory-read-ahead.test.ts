@@ -1,7 +1,14 @@
 /** The next directory of a walk, made ready while nobody asks for anything. */
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
-import { type FuseKernel, Op, pack, ROOT, scratchKernel } from '../../../testing/fuse-kernel.ts';
+import {
+  type DirectoryEntry,
+  type FuseKernel,
+  Op,
+  pack,
+  ROOT,
+  scratchKernel,
+} from '../../../testing/fuse-kernel.ts';
 import { writeFile } from '../../../testing/shared-store.ts';
 import type { Ino } from '../../base/index.ts';
 import { entryIno } from '../../layer/index.ts';
@@ -23,10 +30,18 @@ async function filledKernel(context: TestContext): Promise<FuseKernel> {
   return kernel;
 }
 
+/** Walks the first directory and what is in it. Returns the next. */
+function walkToSecond(kernel: FuseKernel): DirectoryEntry {
+  const [first, second] = kernel.list(ROOT);
+  kernel.list(first!.node);
+  kernel.list(kernel.lookup(first!.node, 'deep'));
+  return second!;
+}
+
 /** Makes ready all that there is. Returns in how many pieces. */
 function prepareAll({ session }: FuseKernel): number {
   let pieces = 0;
-  while (session.directoryReadAhead.prepare()) pieces++;
+  while (session.readAhead.directories.prepare()) pieces++;
   return pieces;
 }
 
@@ -69,25 +84,21 @@ describe('reading ahead from directory to directory', () => {
 
   it('reads four inodes at once, and nothing of a directory that is listed already', async (context) => {
     const kernel = await filledKernel(context);
-    const [first, second] = kernel.list(ROOT);
-    kernel.list(first!.node);
-    kernel.list(Number(kernel.lookup(first!.node, 'deep')));
+    const second = walkToSecond(kernel);
     // The names, and eleven inodes.
     assert.equal(prepareAll(kernel), 1 + Math.ceil((FILES + 1) / 4));
-    assert.equal(kernel.list(second!.node).length, FILES + 1);
+    assert.equal(kernel.list(second.node).length, FILES + 1);
   });
 
   it('changes neither what is listed nor when it was', async (context) => {
     const kernel = await filledKernel(context);
     const { tree } = kernel;
-    const [first, second] = kernel.list(ROOT);
-    kernel.list(first!.node);
-    kernel.list(kernel.lookup(first!.node, 'deep'));
+    const second = walkToSecond(kernel);
     prepareAll(kernel);
-    assert.ok(!tree.stack.lazyTimes.has(tree.stack.inode(second!.node as Ino)), 'nobody has read it');
-    kernel.ask(Op.UNLINK, second!.node, pack('f3'));
-    kernel.create(second!.node, 'new');
-    const names = kernel.list(second!.node).map(({ name }) => name);
+    assert.ok(!tree.stack.lazyTimes.has(tree.stack.inode(second.node as Ino)), 'nobody has read it');
+    kernel.ask(Op.UNLINK, second.node, pack('f3'));
+    kernel.create(second.node, 'new');
+    const names = kernel.list(second.node).map(({ name }) => name);
     const expected = ['deep', 'new', ...Array.from({ length: FILES }, (_, at) => `f${at}`)];
     assert.deepEqual(names.sort(), expected.filter((name) => name !== 'f3').sort());
   });
@@ -95,18 +106,16 @@ describe('reading ahead from directory to directory', () => {
   it('lets a directory be that was removed or has left the memory', async (context) => {
     const kernel = await filledKernel(context);
     const { tree } = kernel;
-    const [first, second] = kernel.list(ROOT);
-    kernel.list(first!.node);
-    kernel.list(kernel.lookup(first!.node, 'deep'));
-    kernel.session.directoryReadAhead.prepare();
-    for (const { name } of kernel.list(second!.node)) {
+    const second = walkToSecond(kernel);
+    kernel.session.readAhead.directories.prepare();
+    for (const { name } of kernel.list(second.node)) {
       if (name === 'deep') {
-        const deep = kernel.lookup(second!.node, 'deep');
+        const deep = kernel.lookup(second.node, 'deep');
         kernel.ask(Op.UNLINK, deep, pack('file'));
-        kernel.ask(Op.RMDIR, second!.node, pack(name));
-      } else kernel.ask(Op.UNLINK, second!.node, pack(name));
+        kernel.ask(Op.RMDIR, second.node, pack(name));
+      } else kernel.ask(Op.UNLINK, second.node, pack(name));
     }
-    kernel.ask(Op.RMDIR, ROOT, pack(second!.name));
+    kernel.ask(Op.RMDIR, ROOT, pack(second.name));
     prepareAll(kernel);
     tree.stack.dropInodes(Number.POSITIVE_INFINITY);
     prepareAll(kernel);

@@ -21,11 +21,9 @@ export class DirectoryReadAhead {
   private readonly listings: ListingCache;
   /** Of a directory that was listed, the one behind it in the same listing. */
   private readonly following = new Map<Ino, Ino>();
-  /** The directory whose listing was asked for last. */
-  private listed: Ino | undefined;
-  /** The directory that was listed last in it. */
+  /** The directory that was listed last. */
   private last: Ino | undefined;
-  /** It was expected. */
+  /** The directory that is listed was expected. */
   private isWalk = false;
   /** What a walk comes to next. */
   private next: Ino | undefined;
@@ -40,10 +38,8 @@ export class DirectoryReadAhead {
     this.listings = listings;
   }
 
-  /** A directory is being listed, from its start or from where the last piece ended. */
-  begin({ ino, record }: Inode, isStart: boolean): void {
-    if (!isStart && this.listed === ino) return;
-    this.listed = ino;
+  /** A directory is being listed. */
+  begin({ ino, record }: Inode): void {
     this.last = undefined;
     this.isWalk = ino === this.next;
     this.expect(this.following.get(ino) ?? this.following.get(record.parent));
@@ -62,7 +58,6 @@ export class DirectoryReadAhead {
   /** What was listed is forgotten. */
   clear(): void {
     this.following.clear();
-    this.listed = undefined;
     this.last = undefined;
     this.isWalk = false;
     this.expect(undefined);

@@ -38,16 +38,16 @@ export const read: Handler = (session, request, reply) => {
   const [position, size] = [request.u64(8), request.u32(16)];
   const inode = session.file(nodeId);
   const length = Math.min(size, reply.capacityBytes);
-  const { readAhead } = session;
-  if (readAhead.take(inode, reply.bytes, OUT_HEADER_BYTES, position, length)) {
+  const { files } = session.readAhead;
+  if (files.take(inode, reply.bytes, OUT_HEADER_BYTES, position, length)) {
     session.calls.noteRead(inode);
-    readAhead.noteRead(inode);
+    files.noteRead(inode);
     replyBytes(session, reply, inode, position, inode.record.size);
     return undefined;
   }
   const count = readInto(session, inode, reply, length, position, false);
   if (count >= 0) {
-    readAhead.noteRead(inode);
+    files.noteRead(inode);
     replyBytes(session, reply, inode, position, count);
     return undefined;
   }

@@ -28,8 +28,8 @@ describe('reading ahead from file to file', () => {
     let prepared = 0;
     for (const { node, index } of listed(kernel)) {
       assert.deepEqual(kernel.read(node, 0, 128 * 1024), contentOf(index));
-      if (kernel.session.readAhead.prepare()) prepared++;
-      assert.equal(kernel.session.readAhead.prepare(), false, 'once for each read');
+      if (kernel.session.readAhead.files.prepare()) prepared++;
+      assert.equal(kernel.session.readAhead.files.prepare(), false, 'once for each read');
     }
     assert.ok(prepared > FILES / 2, `${prepared} were made ready`);
   });
@@ -40,7 +40,7 @@ describe('reading ahead from file to file', () => {
     for (let at = 0; at + 1 < files.length; at++) {
       const { node, index } = files[at + 1]!;
       kernel.read(files[at]!.node, 0, 128 * 1024);
-      kernel.session.readAhead.prepare();
+      kernel.session.readAhead.files.prepare();
       const changed = Buffer.from('changed');
       kernel.write(node, 0, changed);
       const rest = contentOf(index).subarray(changed.length);
@@ -52,16 +52,16 @@ describe('reading ahead from file to file', () => {
     const kernel = await filledKernel(context);
     const [first, second] = listed(kernel).filter(({ index }) => [0, 1, 2].includes(index % sizes.length));
     const { session, tree } = kernel;
-    session.readAhead.clear();
-    for (const { node } of [first!, second!]) session.readAhead.noteListed(session.inode(node));
+    session.readAhead.files.clear();
+    for (const { node } of [first!, second!]) session.readAhead.files.noteListed(session.inode(node));
     kernel.read(first!.node, 0, BLOCK);
-    assert.ok(session.readAhead.prepare());
+    assert.ok(session.readAhead.files.prepare());
     const inode = session.inode(second!.node);
     assert.ok(!tree.stack.lazyTimes.has(inode));
     const target = Buffer.alloc(inode.record.size);
-    assert.equal(session.readAhead.take(inode, target, 0, 0, 10), false, 'too few bytes are asked for');
+    assert.equal(session.readAhead.files.take(inode, target, 0, 0, 10), false, 'too few bytes are asked for');
     assert.equal(
-      session.readAhead.take(inode, target, 0, 0, BLOCK * 4),
+      session.readAhead.files.take(inode, target, 0, 0, BLOCK * 4),
       false,
       'what is not taken at once is gone',
     );
@@ -73,13 +73,13 @@ describe('reading ahead from file to file', () => {
     const kernel = await filledKernel(context);
     const [first, second] = listed(kernel).filter(({ index }) => [0, 1, 2].includes(index % sizes.length));
     const { session } = kernel;
-    session.readAhead.clear();
-    for (const { node } of [first!, second!]) session.readAhead.noteListed(session.inode(node));
+    session.readAhead.files.clear();
+    for (const { node } of [first!, second!]) session.readAhead.files.noteListed(session.inode(node));
     kernel.read(first!.node, 0, BLOCK);
-    assert.ok(session.readAhead.prepare());
+    assert.ok(session.readAhead.files.prepare());
     await pause(40);
     const inode = session.inode(second!.node);
     const target = Buffer.alloc(inode.record.size);
-    assert.equal(session.readAhead.take(inode, target, 0, 0, BLOCK * 4), false);
+    assert.equal(session.readAhead.files.take(inode, target, 0, 0, BLOCK * 4), false);
   });
 });

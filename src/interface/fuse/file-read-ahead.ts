@@ -24,7 +24,6 @@ const READY = {
 
 export class FileReadAhead {
   private readonly calls: InodeCalls;
-  private directory: Inode | undefined;
   /** What was listed last, in order. */
   private listed: Inode[] = [];
   /** In `listed`, behind what was read last. */
@@ -35,15 +34,8 @@ export class FileReadAhead {
     this.calls = calls;
   }
 
-  /** A directory is being listed, from its start or from where the last piece ended. */
-  begin(directory: Inode, isStart: boolean): void {
-    if (isStart || this.directory !== directory) this.clear();
-    this.directory = directory;
-  }
-
   /** What was listed is forgotten. */
   clear(): void {
-    this.directory = undefined;
     this.listed = [];
     this.next = 0;
     this.isDue = false;

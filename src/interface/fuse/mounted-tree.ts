@@ -85,8 +85,7 @@ export class MountedTree implements Mount {
   }
 
   rest(): boolean {
-    const { readAhead, directoryReadAhead } = this.session;
-    return readAhead.prepare() || directoryReadAhead.prepare();
+    return this.session.readAhead.prepare();
   }
 
   private answerAll(): void {

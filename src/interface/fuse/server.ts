@@ -248,7 +248,6 @@ class Server implements MountServer {
     if (!mount.isTrimmed) return;
     session.listings.clear();
     session.readAhead.clear();
-    session.directoryReadAhead.clear();
     session.fileSystem.stack.dropInodes(Number.POSITIVE_INFINITY);
   }
 

@@ -12,10 +12,9 @@ import type { FileSystem, InodeCalls, SpaceCounts } from '../../vfs/index.ts';
 import { ROOT_ID } from './abi.ts';
 import { HOST_VALID_SECONDS, VALID_SECONDS } from './attribute-codec.ts';
 import { ListingCache } from './directory-listing.ts';
-import { DirectoryReadAhead } from './directory-read-ahead.ts';
-import { FileReadAhead } from './file-read-ahead.ts';
 import type { IoMode } from './mount-server.ts';
 import type { OpenPolicy } from './open-policy.ts';
+import { WalkReadAhead } from './walk-read-ahead.ts';
 
 /** Names in the listings that a mount remembers. */
 const LISTED_NAMES_MAX = 262_144;
@@ -44,9 +43,8 @@ export class Session {
   readonly opens: OpenPolicy;
   readonly space: () => SpaceCounts;
   readonly events: SessionEvents;
-  readonly readAhead: FileReadAhead;
   readonly listings = new ListingCache(LISTED_NAMES_MAX);
-  readonly directoryReadAhead: DirectoryReadAhead;
+  readonly readAhead: WalkReadAhead;
   /** Set by INIT. */
   isReady = false;
   /** SETXATTR carries 16 bytes of arguments instead of 8. */
@@ -60,8 +58,7 @@ export class Session {
   constructor(fileSystem: FileSystem, options: SessionOptions) {
     this.fileSystem = fileSystem;
     this.calls = fileSystem.byInode;
-    this.readAhead = new FileReadAhead(this.calls);
-    this.directoryReadAhead = new DirectoryReadAhead(this.calls, this.listings);
+    this.readAhead = new WalkReadAhead(this.calls, this.listings);
     this.io = options.io;
     this.opens = options.opens;
     this.space = options.space;
@@ -151,7 +148,6 @@ export class Session {
     this.counts.clear();
     this.listings.clear();
     this.readAhead.clear();
-    this.directoryReadAhead.clear();
     for (const ino of this.orphans) this.release(ino);
     this.orphans.clear();
   }
