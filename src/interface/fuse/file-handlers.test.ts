@@ -152,6 +152,19 @@ describe('a cold READ', () => {
     assert.deepEqual(kernel.read(file, 0, BLOCK), content.subarray(0, BLOCK));
   });
 
+  it('does not end the reading ahead of a walk', async (context) => {
+    const system = new ColdSystem(createSystem());
+    const fill = (tree: Tree) => {
+      for (const name of ['one', 'two']) writeFile(tree, `/${name}`, patternBytes(BLOCK, name.length));
+    };
+    const { kernel } = await scratchKernel(context, fill, { store: { system } });
+    const [first] = kernel.list(ROOT);
+    system.isCold = true;
+    assert.equal(kernel.send(Op.READ, first!.node, readArgs(0, BLOCK)).length, 0);
+    await kernel.finishDeferred();
+    assert.ok(kernel.session.readAhead.prepare(), 'the next file is made ready');
+  });
+
   it('of an inode that is gone by then is ESTALE', async (context) => {
     const system = new ColdSystem(createSystem());
     const { kernel, file } = await forkOf(context, { store: { system } });

@@ -38,16 +38,13 @@ export const read: Handler = (session, request, reply) => {
   const [position, size] = [request.u64(8), request.u32(16)];
   const inode = session.file(nodeId);
   const length = Math.min(size, reply.capacityBytes);
-  const { files } = session.readAhead;
-  if (files.take(inode, reply.bytes, OUT_HEADER_BYTES, position, length)) {
+  if (session.readAhead.files.take(inode, reply.bytes, OUT_HEADER_BYTES, position, length)) {
     session.calls.noteRead(inode);
-    files.noteRead(inode);
     replyBytes(session, reply, inode, position, inode.record.size);
     return undefined;
   }
   const count = readInto(session, inode, reply, length, position, false);
   if (count >= 0) {
-    files.noteRead(inode);
     replyBytes(session, reply, inode, position, count);
     return undefined;
   }
@@ -86,6 +83,7 @@ function readWillTell(error: unknown): void {
 }
 
 function replyBytes(session: Session, reply: Reply, inode: Inode, position: number, count: number): void {
+  session.readAhead.files.noteRead(inode);
   reply.payloadBytes = count;
   session.events.onCached?.(inode, position, count);
 }
