@@ -250,6 +250,7 @@ export function reflinkRange(
   length: number,
   target: OpenFile,
   targetPosition: number,
+  clearsSetId = false,
 ): void {
   const from = requireReadable(source.file);
   const to = requireWritable(target);
@@ -265,7 +266,7 @@ export function reflinkRange(
   if (from === to && sourcePosition < targetEnd && targetPosition < end) throw new FsError('EINVAL');
   if (bytes === 0) return;
   if (targetEnd > FILE_BYTES_MAX) throw new FsError('EFBIG');
-  shareRange(context, source.context, from, sourcePosition, to, targetPosition, bytes, false);
+  shareRange(context, source.context, from, sourcePosition, to, targetPosition, bytes, false, clearsSetId);
 }
 
 /** Before one file shares the blocks of another: the one that changes has no bytes that are the host's alone. */
@@ -283,6 +284,7 @@ function shareRange(
   targetPosition: number,
   bytes: number,
   isWhole: boolean,
+  clearsSetId = false,
 ): void {
   requireFileOf(sourceContext, from, context);
   // What comes into a file that is mapped must not be a host file's, which a view cannot show.
@@ -297,7 +299,14 @@ function shareRange(
       blocksFor(bytes),
     );
     const moved = runs.map((run) => ({ ...run, logical: (run.logical + shift) as BlockIndex }));
-    shareRuns(context, to, isWhole ? [EVERYTHING, ...moved] : moved, targetPosition + bytes, isWhole);
+    shareRuns(
+      context,
+      to,
+      isWhole ? [EVERYTHING, ...moved] : moved,
+      targetPosition + bytes,
+      isWhole,
+      clearsSetId,
+    );
   } finally {
     loan.release?.();
   }
@@ -340,11 +349,12 @@ function shareRuns(
   runs: readonly Run[],
   end: number,
   isWhole: boolean,
+  clearsSetId: boolean,
 ): void {
   const { stack } = context;
   const batch = stack.begin();
   const draft = batch.change(to);
-  dropPrivileges(context, batch, to, draft, false);
+  dropPrivileges(context, batch, to, draft, clearsSetId);
   const mapping = stack.mappingOf(to);
   mapping.maps.requireRoom(2 * runs.length);
   mapping.share(runs);

@@ -16,5 +16,6 @@ export { knownPath } from './known-path.ts';
 export { type DirectoryEntry, RENAME_EXCHANGE, RENAME_NOREPLACE } from './namespace.ts';
 export * from './open-file.ts';
 export { R_OK, W_OK, X_OK } from './permission.ts';
+export { hasSetId } from './privileges.ts';
 export type { SpaceCounts } from './space-counts.ts';
 export type { TreeFile, TreeFiles } from './tree-files.ts';

@@ -259,9 +259,11 @@ export class InodeCalls {
     length: number,
     target: Inode,
     targetPosition: number,
+    killPrivileges: boolean,
   ): void {
     const origin = { context: this.context, file: this.opened(source) };
-    data.reflinkRange(this.context, origin, sourcePosition, length, this.opened(target), targetPosition);
+    const to = this.opened(target);
+    data.reflinkRange(this.context, origin, sourcePosition, length, to, targetPosition, killPrivileges);
   }
 
   /** Begins, in the background, what `sync` would wait long for; undefined where that is little. */

@@ -20,10 +20,14 @@ export function dropPrivileges(
   draft: DraftRecord,
   clearsSetId: boolean,
 ): void {
-  if ((draft.mode & (S_ISUID | S_ISGID)) !== 0 && (clearsSetId || !isSuperuser(context.credentials))) {
+  if (hasSetId(draft.mode) && (clearsSetId || !isSuperuser(context.credentials))) {
     draft.mode = withoutSetId(draft.mode);
   }
   dropCapability(context, batch, inode);
+}
+
+export function hasSetId(mode: number): boolean {
+  return (mode & (S_ISUID | S_ISGID)) !== 0;
 }
 
 /** The mode after set-user-ID and set-group-ID were cleared; S_ISGID stays where the group may not execute. */

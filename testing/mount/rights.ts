@@ -69,6 +69,11 @@ function hasList(path: string, name: string): boolean {
   return libc().lgetxattr(path, name, allocateFixed(256), 256) > 0;
 }
 
+/** Asks statx(2) for nothing else, where the kernel may know it without asking. */
+function modeAlone(path: string): string {
+  return execFileSync('stat', ['--format=%a', path], { encoding: 'utf8' }).trim();
+}
+
 const clearingCases: readonly MountCase[] = [
   {
     name: 'a write or a truncate by another user clears setuid, and setgid where the group may execute',
@@ -89,6 +94,23 @@ const clearingCases: readonly MountCase[] = [
             `${line}: ${found.toString(8)}`,
           );
         }
+      }
+    },
+  },
+  {
+    name: 'what another user changes of the bytes clears setuid for whoever asks for the mode alone',
+    run(root) {
+      for (const line of [
+        'echo x >> "$1"',
+        'echo x 1<> "$1"',
+        ': > "$1"; fallocate --length 8192 "$1"',
+        'fallocate --punch-hole --length 4096 "$1"',
+        'fallocate --zero-range --length 4096 "$1"',
+      ]) {
+        chmodSync(`${root}/file`, 0o6777);
+        assert.equal(modeAlone(`${root}/file`), '6777');
+        asStranger(line, `${root}/file`);
+        assert.equal(modeAlone(`${root}/file`), '777', line);
       }
     },
   },

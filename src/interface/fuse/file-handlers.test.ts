@@ -350,6 +350,18 @@ describe('COPY_FILE_RANGE', () => {
     assert.deepEqual(kernel.read(file, 0, 100_000), content);
   });
 
+  it('takes set-user-ID from the target, shared or copied, for whoever is not the superuser', async (context) => {
+    const { kernel, file } = await forkOf(context);
+    const copy = kernel.create(ROOT, 'copy');
+    for (const from of [0, 1]) {
+      // SETATTR of the mode alone.
+      kernel.ask(Op.SETATTR, copy, pack(u32(1, 0), u64(0, 0, 0, 0, 0, 0), u32(0, 0, 0, 0o6777, 0, 0, 0, 0)));
+      assert.equal(kernel.attr(copy).mode & 0o7777, 0o6777);
+      kernel.ask(Op.COPY_FILE_RANGE, file, copyArgs(from, copy, 0, BLOCK));
+      assert.equal(kernel.attr(copy).mode & 0o7777, 0o777, `from ${from}`);
+    }
+  });
+
   it('by its 64-bit form tells the length in 64 bits', async (context) => {
     const { kernel, file } = await forkOf(context);
     const copy = kernel.create(ROOT, 'copy');

@@ -170,9 +170,11 @@ function copyRange(session: Session, request: Request, lengthMax: number): numbe
   if (!source.isFile || !target.isFile) throw new FsError('EINVAL');
   const length = Math.min(wanted, lengthMax, source.record.size - from);
   if (length <= 0) return 0;
+  // As of fallocate.
+  const killPrivileges = request.uid !== 0;
   return (
-    shareBlocks(session, source, from, length, target, to) ??
-    copyBytes(session, source, from, length, target, to, request.uid !== 0)
+    shareBlocks(session, source, from, length, target, to, killPrivileges) ??
+    copyBytes(session, source, from, length, target, to, killPrivileges)
   );
 }
 
@@ -184,13 +186,14 @@ function shareBlocks(
   length: number,
   target: Inode,
   to: number,
+  killPrivileges: boolean,
 ): number | undefined {
   if (from % BLOCK_SIZE !== 0 || to % BLOCK_SIZE !== 0) return undefined;
   const isToEnd = from + length === source.record.size && to + length >= target.record.size;
   const shared = isToEnd ? length : length - (length % BLOCK_SIZE);
   if (shared === 0) return undefined;
   try {
-    calls.reflinkRange(source, from, shared, target, to);
+    calls.reflinkRange(source, from, shared, target, to, killPrivileges);
     return shared;
   } catch (error) {
     // Ranges that overlap, for one: the copy says what is wrong, if anything is.

@@ -8,7 +8,7 @@
  */
 import { FsError, type Ino } from '../../base/index.ts';
 import type { Inode } from '../../layer/index.ts';
-import type { FileSystem, InodeCalls, SpaceCounts } from '../../vfs/index.ts';
+import { type FileSystem, hasSetId, type InodeCalls, type SpaceCounts } from '../../vfs/index.ts';
 import { ROOT_ID } from './abi.ts';
 import { HOST_VALID_SECONDS, VALID_SECONDS } from './attribute-codec.ts';
 import { ListingCache } from './directory-listing.ts';
@@ -79,8 +79,12 @@ export class Session {
     return this.counts.has(ino);
   }
 
-  /** How long the kernel may keep what it was told of an inode. */
+  /**
+   * How long the kernel may keep what it was told of an inode. It does not see that a write clears set-user-ID and
+   * set-group-ID: after that it asks for times and size only.
+   */
   validSeconds(inode: Inode): number {
+    if (inode.isFile && hasSetId(inode.record.mode)) return 0;
     return this.fileSystem.stack.chain.mayChange(inode) ? HOST_VALID_SECONDS : VALID_SECONDS;
   }
 
