@@ -351,6 +351,49 @@ function growthTests(system: System): void {
     assert.deepEqual(target.subarray(0, 5 * BLOCK_SIZE), bytes.subarray(0, 5 * BLOCK_SIZE));
   });
 
+  for (const [what, isMarked] of [
+    ['before a commit mark', false],
+    ['after one', true],
+  ] as const) {
+    it(`gives back what was written last and freed ${what}, but for a short tail`, () => {
+      using scratch = new ScratchSpace(system);
+      const blob = ActiveBlob.create(scratch.space, ONE);
+      const bytes = pattern(BLOCK_SIZE);
+      blob.write(blob.allocate(1) * BLOCK_SIZE, bytes, 0, bytes.length);
+      const first = blob.allocate(5_000);
+      if (isMarked) {
+        blob.beforeMark();
+        blob.durable();
+      }
+      blob.dropRefs(first, 5_000);
+      blob.beforeMark();
+      blob.durable();
+      assert.deepEqual([blob.lengthBlocks, blob.freeBlocks, blob.pendingBlocks], [1, 0, 0]);
+      const kept = system.kind === 'native' ? 64 : 5_000;
+      assert.equal(blob.allocatedTailBlocks, kept);
+      if (system.kind === 'native') assert.equal(scratch.space.allocatedBytes(ONE), 65 * BLOCK_SIZE);
+      // What is handed out next is allocated again.
+      const again = blob.allocate(kept + 1);
+      assert.equal(again, first);
+      blob.write((again + kept) * BLOCK_SIZE, bytes, 0, bytes.length);
+      const read = Buffer.alloc(BLOCK_SIZE);
+      scratch.space.read(ONE, (again + kept) * BLOCK_SIZE, read, 0, BLOCK_SIZE);
+      assert.deepEqual(read, bytes);
+    });
+  }
+
+  it('gives back a long run before blocks in use that no mark has named', () => {
+    using scratch = new ScratchSpace(system);
+    const blob = ActiveBlob.create(scratch.space, ONE);
+    blob.allocate(100);
+    blob.allocate(1);
+    blob.dropRefs(0, 100);
+    blob.durable();
+    assert.equal(scratch.faulty.count('punch'), 1);
+    assert.deepEqual([blob.lengthBlocks, blob.freeBlocks], [101, 100]);
+    assert.equal(blob.allocate(100), 0);
+  });
+
   it('a failed punch costs nothing but the space', () => {
     using scratch = new ScratchSpace(system);
     const blob = ActiveBlob.create(scratch.space, ONE);

@@ -21,6 +21,7 @@ import {
   type BlockIndex,
   FsError,
   isFsError,
+  type Range,
   RangeSet,
 } from '../base/index.ts';
 import type { BlobFile } from './blob-file.ts';
@@ -61,6 +62,8 @@ export class ActiveBlob {
   /** No run of `free` is this long: spares looking again until `free` gains something. */
   private freeRunBound = Number.POSITIVE_INFINITY;
   private unbackedRunBound = Number.POSITIVE_INFINITY;
+  /** Long runs became free that were never pending. */
+  private hasLongFree = false;
   private unsyncedBytes = 0;
   private syncError: FsError | undefined;
   private flushing: Promise<void> | undefined;
@@ -200,6 +203,7 @@ export class ActiveBlob {
     }
     this.free.add(start, end);
     this.freeRunBound = Number.POSITIVE_INFINITY;
+    if (end - start >= PUNCH_BLOCKS_MIN) this.hasLongFree = true;
   }
 
   /**
@@ -211,25 +215,42 @@ export class ActiveBlob {
   }
 
   /**
-   * A durable commit mark covers everything up to now: pending blocks become free, and long runs of them are given
-   * back to the disk.
+   * A durable commit mark covers everything up to now: pending blocks become free, and long runs of what is free are
+   * given back to the disk, but for a tail that the blob may soon need.
    */
   durable(): void {
     // Where `beforeMark` was not called, the mark may name what was handed out up to now.
     this.fresh.clear();
     this.unshared.clear();
-    if (this.pending.isEmpty) return;
+    if (this.pending.isEmpty && !this.hasLongFree) return;
     this.assertWritable();
-    const freed = [...this.pending];
+    const freed = [...this.pending, ...this.takeLongFree()];
     this.pending.clear();
     for (const { start, end } of freed) {
       const isPunched = end - start >= PUNCH_BLOCKS_MIN && end !== this.usedEnd && this.tryPunch(start, end);
       (isPunched ? this.unbacked : this.free).add(start, end);
     }
     // Free blocks at the end become the tail.
-    this.shrinkUsed(this.free);
+    if (this.shrinkUsed(this.free)) this.cutLongTail();
     this.freeRunBound = Number.POSITIVE_INFINITY;
     this.unbackedRunBound = Number.POSITIVE_INFINITY;
+  }
+
+  private takeLongFree(): Range[] {
+    if (!this.hasLongFree) return [];
+    this.hasLongFree = false;
+    const long = [...this.free].filter(({ start, end }) => end - start >= PUNCH_BLOCKS_MIN);
+    for (const { start, end } of long) this.free.remove(start, end);
+    return long;
+  }
+
+  /** Gives back what of the tail is more than the blob could soon need; the file stays as long as it is. */
+  private cutLongTail(): void {
+    const kept = Math.max(PUNCH_BLOCKS_MIN, Math.min(this.usedEnd, STEP_BLOCKS_MAX));
+    const end = this.usedEnd + kept;
+    if (this.backedEnd - end < PUNCH_BLOCKS_MIN || !this.tryPunch(end, this.backedEnd)) return;
+    this.backedEnd = end;
+    this.stepBlocks = Math.min(this.stepBlocks, kept);
   }
 
   /** True when the space may be gone: also after a failed call, of which no one knows what it did. */
