@@ -6,7 +6,7 @@ import type { ByteWriter, LayerId, Name } from '../base/index.ts';
 import type { Run } from '../extent/index.ts';
 import type { InodeRecord } from '../meta/index.ts';
 import { encodeInodeEffect, encodeName, encodeRuns, encodeXattrs } from './effect-format.ts';
-import { type Entry, entryIno, entryKind } from './entry.ts';
+import { type Entry, entryIno, entryKind, NO_ENTRY } from './entry.ts';
 import type { Inode } from './inode.ts';
 
 /** A record that a batch is still changing. */
@@ -76,6 +76,15 @@ export class Batch {
   setXattrs(inode: Inode, xattrs: Map<string, Buffer>): void {
     this.xattrInodes.push(inode);
     this.xattrMaps.push(xattrs);
+  }
+
+  /** It takes names or blocks away, and adds neither. */
+  get givesBack(): boolean {
+    if (this.names.length === 0 && this.runLists.length === 0) return false;
+    return (
+      this.names.every(({ entry }) => entry === NO_ENTRY) &&
+      this.runLists.every((runs) => runs.every(({ blob }) => blob === 0))
+    );
   }
 
   /** What the journal is to say, for layer `layer`, which holds from here on what the batch changes. */

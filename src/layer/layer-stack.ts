@@ -362,7 +362,7 @@ export class LayerStack implements PhysicalSpace, CachedTree {
       batch.encode(writer, upper.id);
       // Opened now if the change will need it: once the record is written nothing may fail.
       if (this.needsActive(batch, upper)) upper.activeBlob();
-      upper.journal.append(writer.view());
+      upper.journal.append(writer.view(), batch.givesBack);
     } catch (error) {
       for (let index = 0; index < batch.runInodes.length; index++) {
         this.mappingOf(batch.runInodes[index]!).abandon(batch.runLists[index]!);

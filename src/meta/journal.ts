@@ -35,6 +35,8 @@ const FIRST_BYTES = 16 * 1024;
 const STEP_BYTES_MAX = 4 * 1024 * 1024;
 /** A journal that grew beyond this gives the rest back when it starts anew. */
 const KEPT_BYTES_MAX = 4 * 1024 * 1024;
+/** Allocated behind all records but those that give space back: on a full disk files can be removed. */
+const SPARE_BYTES = 4096;
 const PAYLOAD_BYTES_MAX = 2 ** 30;
 const MARK_PAYLOAD = new Uint8Array(MARK_PAYLOAD_BYTES);
 const ZERO = new Uint8Array(TERMINATOR_BYTES);
@@ -265,13 +267,14 @@ export class Journal {
 
   /**
    * Appends the effects of one operation and returns its sequence. The bytes are then in the page cache of
-   * the host: a dead process loses nothing. Errors: ENOSPC, EDQUOT, EIO; then no record was added.
+   * the host: a dead process loses nothing. Errors: ENOSPC, EDQUOT, EIO; then no record was added. One that gives space
+   * back finds some bytes allocated for it where the disk has no more.
    */
-  append(payload: Uint8Array): number {
+  append(payload: Uint8Array, givesBack = false): number {
     assert(payload.length > 0 && payload.length <= PAYLOAD_BYTES_MAX, 'a record has a payload');
     if (this.failedBegin !== undefined)
       this.begin(this.failedBegin.generation, this.failedBegin.nextSequence);
-    this.write(RECORD_KIND.effects, this.sequence + 1, payload);
+    this.write(RECORD_KIND.effects, this.sequence + 1, payload, givesBack ? 0 : SPARE_BYTES);
     this.sequence++;
     this.count++;
     return this.sequence;
@@ -295,13 +298,13 @@ export class Journal {
     this.markedSequence = this.sequence;
   }
 
-  private write(kind: number, sequence: number, payload: Uint8Array): void {
+  private write(kind: number, sequence: number, payload: Uint8Array, spareBytes = 0): void {
     assert(this.isAppendable, 'a journal takes records once it is begun');
-    this.writeRecord(kind, sequence, payload);
+    this.writeRecord(kind, sequence, payload, spareBytes);
   }
 
-  private writeRecord(kind: number, sequence: number, payload: Uint8Array): void {
-    this.reserve(this.position + RECORD_FIXED_BYTES + payload.length + TERMINATOR_BYTES);
+  private writeRecord(kind: number, sequence: number, payload: Uint8Array, spareBytes = 0): void {
+    this.reserve(this.position + RECORD_FIXED_BYTES + payload.length + TERMINATOR_BYTES + spareBytes);
     const recordBytes = RECORDS.write(kind, sequence, payload, this.seed);
     try {
       this.system.pwrite(this.descriptor, RECORDS.buffer, 0, recordBytes + TERMINATOR_BYTES, this.position);

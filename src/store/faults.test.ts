@@ -87,6 +87,25 @@ test('on a full disk the space of files that were removed can be used at once', 
       assert.deepEqual(bytesOf(files, `/more-${index}`), Buffer.alloc(4096, 3));
   }));
 
+test('on a disk with no space for records files can be removed and emptied, and nothing else be changed', () =>
+  withStore(async (_directory, system, open) => {
+    const tree = (await open()).createEmpty('one');
+    const files = tree.fileSystem;
+    for (const name of ['a', 'b', 'c']) put(files, `/${name}`, 4096, 1);
+    system.plan = failing('allocate', 'journals', 'ENOSPC');
+    const change = (): void => files.chmod('/a', 0o600, true);
+    assert.throws(() => Array.from({ length: 1000 }, change), code('ENOSPC'));
+    assert.throws(() => put(files, '/d', 1, 1), code('ENOSPC'));
+    files.unlink('/b');
+    files.truncate('/c', 0);
+    tree.commitMark();
+    assert.throws(change, code('ENOSPC'));
+    system.plan = undefined;
+    change();
+    assert.deepEqual(bytesOf(files, '/c'), Buffer.alloc(0));
+    assert.throws(() => files.stat('/b', true), code('ENOENT'));
+  }));
+
 test('after a failed sync of the journal no later fsync succeeds, and the fork can be closed and opened', () =>
   withStore(async (_directory, system, open) => {
     const engine = await open();
