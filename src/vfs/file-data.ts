@@ -122,7 +122,8 @@ function writeAt(
 /** truncate(2): shorter, or longer with a hole at the end. */
 export function setSize(context: TreeContext, inode: Inode, size: number, clearsSetId = false): void {
   if (!inode.isFile) throw new FsError(inode.isDirectory ? 'EISDIR' : 'EINVAL');
-  if (size < 0 || !Number.isSafeInteger(size)) throw new FsError('EINVAL');
+  // An off_t below 0 comes as 64 bits without a sign.
+  if (size < 0 || size > 2 ** 63 || !Number.isInteger(size)) throw new FsError('EINVAL');
   if (size > FILE_BYTES_MAX) throw new FsError('EFBIG');
   const { stack } = context;
   // Nothing of a file that is emptied need be taken over first.

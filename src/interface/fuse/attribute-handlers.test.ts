@@ -105,6 +105,7 @@ describe('SETATTR', () => {
     assert.equal(fails(ROOT, { valid: SIZE, size: 0 }), 'EISDIR');
     assert.equal(fails(999, { valid: MODE }), 'ESTALE');
     assert.equal(fails(file, { valid: SIZE, size: 2n ** 52n + 4096n }), 'EFBIG');
+    assert.equal(fails(file, { valid: SIZE, size: 2n ** 63n - 1n }), 'EFBIG');
     assert.equal(fails(file, { valid: SIZE, size: 2n ** 64n - 1n }), 'EINVAL');
     assert.equal(kernel.fails(Op.SETATTR, file, setAttrArgs({ valid: MODE }).subarray(1)), 'EINVAL');
     assert.equal(kernel.attr(file).size, 7);

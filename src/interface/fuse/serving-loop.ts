@@ -95,9 +95,9 @@ export class ServingLoop {
 
   private readonly run = (): void => {
     const waitMax = Math.min(this.waitMs(), this.waitMsMax());
-    const end = performance.now() + TURN_MS;
     this.isTurnDue = false;
     let ready = this.kernel.epollWait(this.epoll, this.tags, waitMax);
+    const end = performance.now() + TURN_MS;
     while (ready > 0) {
       this.isPrompt = performance.now() - this.servedAt < PROMPT_MS;
       let last: Served | undefined;

@@ -71,10 +71,10 @@ export class Cloning {
 function cloneFile(source: FileSystem, sourcePath: string, target: FileSystem, targetPath: string): void {
   const from = source.open(sourcePath, O_RDONLY, 0);
   try {
+    // The tree makes files for whom it has acted last; the group may be that of the directory.
+    target.owner = { uid: process.geteuid?.() ?? 0, gid: process.getegid?.() ?? 0 };
     const to = target.open(targetPath, O_WRONLY_CREATE_EXCLUSIVE, 0o600);
     try {
-      // The tree makes files for whom it has acted last.
-      target.chownFile(to, process.geteuid?.() ?? 0, process.getegid?.() ?? 0);
       target.reflink(from, to, source);
     } catch (error) {
       target.unlink(targetPath);

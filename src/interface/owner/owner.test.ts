@@ -322,6 +322,12 @@ test('clone makes a file of a mounted tree that shares the blocks of another tre
   fileSystem.read(copy, bytes, 0, 7, 0);
   fileSystem.close(copy);
   assert.equal(bytes.toString(), 'content');
+  fileSystem.makeDirectory('/shared', 0o777);
+  fileSystem.chown('/shared', process.geteuid!(), 12_345, true);
+  fileSystem.chmod('/shared', 0o2777, true);
+  await clone('frozen', '/file', '/shared/a');
+  const { uid, gid } = fileSystem.stat('/shared/a', true);
+  assert.deepEqual([uid, gid], [process.geteuid!(), 12_345], 'the group of a directory with set-group-ID');
   await assert.rejects(clone('frozen', '/none', '/c'), fails('ENOENT', /^$/));
   await assert.rejects(clone('frozen', '/file', '/a'), fails('EEXIST', /^$/));
   await assert.rejects(clone('none', '/file', '/c'), fails('ENOENT', /no fork/));
@@ -329,7 +335,7 @@ test('clone makes a file of a mounted tree that shares the blocks of another tre
   // Mounted, it is not frozen by being closed: the blocks are its own.
   await client.request('mount', { fork: 'one', directory: `${PLACE}/else` });
   await assert.rejects(clone('one', '/own', '/c'), fails('EXDEV', /^/));
-  assert.deepEqual(fileSystem.readDirectoryNames('/').sort(), ['a', 'b'], 'nothing is left of what failed');
+  assert.deepEqual(fileSystem.readDirectoryNames('/').sort(), ['a', 'b', 'shared'], 'nothing is left of what failed');
 });
 
 test('status counts; a wrong parameter is EINVAL and an unknown operation ENOSYS', async (t) => {
