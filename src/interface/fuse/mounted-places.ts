@@ -1,4 +1,5 @@
 /** What is mounted where, by the names that Node has for directories, without asking any mount. */
+import { FsError } from '../../base/index.ts';
 import { mountsOf } from '../../sys/index.ts';
 
 export interface MountedPlace {
@@ -15,6 +16,19 @@ export function mountedPlaces(process = 'self'): MountedPlace[] {
     isFuse: /^fuse(?:\.|$)/.test(type),
     device,
   }));
+}
+
+/**
+ * Where to unmount what has this number: at `directory` if it is there, else wherever it was moved to. Undefined where
+ * it is mounted nowhere. EBUSY where another filesystem is mounted over it, which umount2(2) would take instead.
+ */
+export function placeToUnmount(device: string, directory: string): string | undefined {
+  const places = mountedPlaces().filter((place) => place.device === device);
+  const place = places.find((one) => one.directory === directory) ?? places[0];
+  if (place === undefined) return undefined;
+  if (deviceMountedAt(place.directory) === device) return place.directory;
+  const note = 'another filesystem is mounted over it: unmount that first';
+  throw new FsError('EBUSY', { syscall: 'umount', path: place.directory, note });
 }
 
 /** The kernel's number of what is mounted at a directory, without looking at the directory. */
