@@ -7,11 +7,12 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { mountsOnly } from '../mounts-only.ts';
 import { ScratchCommand } from '../scratch-command.ts';
 
-/** Two forks, `one` and `two`, and a directory to mount each at. What is left at `places/one` goes with the test. */
+/** Two forks, `one` and `two`, and a directory to mount each at. What is left at those goes with the test. */
 function withForks(context: TestContext): ScratchCommand {
   // Before the directory is removed: what is registered first is done first.
   context.after(() => {
-    while (spawnSync('umount', ['--lazy', scratch.at('places/one')]).status === 0);
+    for (const name of ['places/one', 'places/two'])
+      while (spawnSync('umount', ['--lazy', scratch.at(name)]).status === 0);
   });
   const scratch = new ScratchCommand(context);
   for (const name of ['repo', 'places/one', 'places/two']) mkdirSync(scratch.at(name), { recursive: true });

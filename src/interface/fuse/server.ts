@@ -9,6 +9,7 @@ import type { Tree } from '../../store/index.ts';
 import { createKernel, type Kernel } from '../../sys/index.ts';
 import { knownPath } from '../../vfs/index.ts';
 import { attach } from './attaching.ts';
+import { requireBackingFiles } from './backing-rights.ts';
 import { BlockingCalls } from './blocking-calls.ts';
 import type { OnDefect } from './dispatch.ts';
 import { KernelPages, type PageLimits, type TakenBack } from './kernel-pages.ts';
@@ -140,6 +141,7 @@ class Server implements MountServer {
       source = `ramet:${tree.info.name}`,
     } = options;
     requireStoreOutside(tree.stack.blobs.directory, directory);
+    if (io === 'shared') requireBackingFiles();
     // A host tree may lie where the mount will be: from then on it is found no more.
     void tree.stack.root;
     const attachment = { directory, source, isReadOnly: tree.isReadOnly, allowOther };
