@@ -24,7 +24,7 @@ export type BlockingCall =
       readonly flags: number;
       readonly options: string;
     }
-  /** Unmounts what has the number `device`; nothing where that is no longer mounted. Without a number, what is there. */
+  /** Unmounts what has the number `device`, if it is still mounted; where the number is unknown, what is there. */
   | {
       readonly kind: 'unmount';
       readonly directory: string;

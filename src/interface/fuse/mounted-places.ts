@@ -7,14 +7,17 @@ export interface MountedPlace {
   readonly isFuse: boolean;
   /** `major:minor`, the kernel's number of what is mounted. */
   readonly device: string;
+  /** Another one is mounted on top of it. */
+  readonly isCovered: boolean;
 }
 
 /** What is mounted in a process's mount namespace; nothing where that cannot be told. */
 export function mountedPlaces(process = 'self'): MountedPlace[] {
-  return mountsOf(process).map(({ directory, type, device }) => ({
+  return mountsOf(process).map(({ directory, type, device, isCovered }) => ({
     directory: Buffer.from(directory, 'latin1').toString('utf8'),
     isFuse: /^fuse(?:\.|$)/.test(type),
     device,
+    isCovered,
   }));
 }
 
@@ -33,5 +36,5 @@ export function placeToUnmount(device: string, directory: string): string | unde
 
 /** The kernel's number of what is mounted at a directory, without looking at the directory. */
 export function deviceMountedAt(directory: string): string | undefined {
-  return mountedPlaces().findLast((place) => place.directory === directory)?.device;
+  return mountedPlaces().findLast((place) => place.directory === directory && !place.isCovered)?.device;
 }
