@@ -8,6 +8,7 @@ export class FakeMount implements Mount {
   readonly directory: string;
   readonly io: IoMode;
   readonly options: MountOptions;
+  readonly deviceNumber = undefined;
   readonly nodeCount = 0;
   readonly ended: Promise<void>;
   /** Programs use it: only a lazy unmount succeeds, and it does not end. */

@@ -8,6 +8,8 @@ export interface MountInfo {
   readonly type: string;
   /** `major:minor`, the kernel's number of what is mounted. */
   readonly device: string;
+  /** Another one is mounted on top of it. */
+  readonly isCovered: boolean;
 }
 
 /** proc(5): spaces, tabs, newlines and backslashes are written as a backslash and three octal digits. */
@@ -17,7 +19,10 @@ function unescaped(text: string): string {
   );
 }
 
-/** The mounts of a process's mount namespace, those on top last; none where that cannot be told. */
+/**
+ * The mounts of a process's mount namespace, mostly in the order in which they were made; none where that cannot be
+ * told. What was moved on top of another stands where it stood before.
+ */
 export function mountsOf(process = 'self'): MountInfo[] {
   let table: string;
   try {
@@ -25,13 +30,21 @@ export function mountsOf(process = 'self'): MountInfo[] {
   } catch {
     return [];
   }
-  return table
-    .split('\n')
-    .map((line) => {
-      const [before = '', after = ''] = line.split(' - ');
-      const [, , device = '', , directory = ''] = before.split(' ');
-      const [type = ''] = after.split(' ');
-      return { directory: unescaped(directory), type, device };
-    })
-    .filter(({ directory }) => directory !== '');
+  const lines = table.split('\n').map((line) => {
+    const [before = '', after = ''] = line.split(' - ');
+    const [id = '', parent = '', device = '', , directory = ''] = before.split(' ');
+    const [type = ''] = after.split(' ');
+    return { id, parent, device, directory, type };
+  });
+  // What is on top of a mount is mounted in it, at its root. The first mount of all is its own parent.
+  const others = lines.filter(({ id, parent }) => id !== parent);
+  const covered = new Set(others.map(({ parent, directory }) => `${parent} ${directory}`));
+  return lines
+    .filter(({ directory }) => directory !== '')
+    .map(({ id, directory, type, device }) => ({
+      directory: unescaped(directory),
+      type,
+      device,
+      isCovered: covered.has(`${id} ${directory}`),
+    }));
 }

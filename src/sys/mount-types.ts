@@ -8,9 +8,10 @@ import { type MountInfo, mountsOf } from './mount-info.ts';
 export function mountTypeAt(path: string): string | undefined {
   let best: MountInfo | undefined;
   for (const mount of mountsOf()) {
-    const { directory } = mount;
+    const { directory, isCovered } = mount;
+    if (isCovered) continue;
     const isAbove = directory === '/' || path === directory || path.startsWith(`${directory}/`);
-    // Of several at one place the last is on top.
+    // Of several at one place the last is seen: what was mounted before is below a directory that was covered.
     if (isAbove && (best === undefined || directory.length >= best.directory.length)) best = mount;
   }
   return best?.type;

@@ -66,6 +66,7 @@ ramet init >&2
 ramet import repo --name base >&2
 ramet fork base try-1 >&2
 mkdir place
+ramet mount try-1 place --io shared 2>&1 || true
 ramet mount try-1 place >&2
 trap 'ramet owner stop >&2' EXIT
 echo "mounted $(grep " $3/place fuse" /proc/mounts | grep -o 'user_id=[0-9]*')"
@@ -77,6 +78,8 @@ ramet umount place >&2
 echo "left $(grep -c " $3/place " /proc/mounts)"
 echo "stored $(ramet cat try-1:/new)"
 `;
+
+const REFUSED = /EPERM.*--io shared takes root outside of user namespaces.*use --io cached or --io direct/;
 
 test('a plain user mounts, works and unmounts through fusermount3', {
   skip: whyNot(),
@@ -93,7 +96,9 @@ test('a plain user mounts, works and unmounts through fusermount3', {
     ...['sh', '-ec', SESSION, 'sh', process.execPath, rametMain, join(directory, 'home')],
   );
   assert.equal(status, 0, `${stderr}`);
-  assert.deepEqual(`${stdout}`.trimEnd().split('\n'), [
+  const [refused, ...lines] = `${stdout}`.trimEnd().split('\n');
+  assert.match(refused!, REFUSED);
+  assert.deepEqual(lines, [
     `mounted user_id=${UID}`,
     'read imported',
     `owner ${UID} ${UID}`,
@@ -103,4 +108,47 @@ test('a plain user mounts, works and unmounts through fusermount3', {
   const after = statSync('/dev/fuse');
   assert.deepEqual([after.mode, after.rdev, after.ino], [before.mode, before.rdev, before.ino]);
   assert.ok(!readFileSync('/proc/self/mounts', 'utf8').includes(directory), 'nothing is mounted outside');
+});
+
+/** As root of a user namespace, which has the capability there alone. In it a mount is made without a helper. */
+function inUserNamespace(...command: readonly string[]): ReturnType<typeof spawnSync> {
+  return spawnSync('unshare', ['--user', '--map-root-user', '--mount', '--', ...command], {
+    encoding: 'utf8',
+    timeout: 120_000,
+  });
+}
+
+function whyNoUserNamespace(): false | string {
+  if (mountsOnly !== false) return mountsOnly;
+  const { status, stderr } = inUserNamespace('test', '-w', '/dev/fuse');
+  return status === 0 ? false : `no user namespace with a /dev/fuse: ${stderr}`;
+}
+
+/** $1 node · $2 the program · $3 a directory. */
+const NAMESPACE_SESSION = `
+cd "$3"
+ramet() { "$node" "$main" "$@"; }
+node=$1 main=$2
+ramet init >&2
+ramet import repo --name base >&2
+trap 'ramet owner stop >&2' EXIT
+ramet mount base place --io shared 2>&1 || true
+grep -c " $3/place " /proc/mounts || true
+ramet mount base place >&2
+cat place/file
+`;
+
+test('root of a user namespace mounts, but is refused what the kernel would not share', {
+  skip: whyNoUserNamespace(),
+}, (context: TestContext) => {
+  const directory = mkdtempSync(join(tmpdir(), 'ramet-user-'));
+  context.after(() => rmSync(directory, { recursive: true, force: true }));
+  for (const name of ['repo', 'place']) mkdirSync(join(directory, name));
+  writeFileSync(join(directory, 'repo/file'), 'imported\n');
+  const session = ['sh', '-ec', NAMESPACE_SESSION, 'sh', process.execPath, rametMain, directory];
+  const { status, stdout, stderr } = inUserNamespace(...session);
+  assert.equal(status, 0, `${stderr}`);
+  const [refused, ...lines] = `${stdout}`.trimEnd().split('\n');
+  assert.match(refused!, REFUSED);
+  assert.deepEqual(lines, ['0', 'imported']);
 });

@@ -11,6 +11,7 @@ import {
   MNT_DETACH,
   UMOUNT_NOFOLLOW,
 } from '../../sys/index.ts';
+import { placeToUnmount } from './mounted-places.ts';
 
 const HELPER = 'fusermount3';
 
@@ -23,7 +24,13 @@ export type BlockingCall =
       readonly flags: number;
       readonly options: string;
     }
-  | { readonly kind: 'unmount'; readonly directory: string; readonly isLazy: boolean }
+  /** Unmounts what has the number `device`, if it is still mounted; where the number is unknown, what is there. */
+  | {
+      readonly kind: 'unmount';
+      readonly directory: string;
+      readonly device: string | undefined;
+      readonly isLazy: boolean;
+    }
   /** Mounts by the helper that is installed for users without privileges; returns the descriptor of the device. */
   | { readonly kind: 'mountByHelper'; readonly directory: string; readonly options: string }
   /** syncfs(2) on what is mounted there: what programs stored through maps is written. */
@@ -52,9 +59,12 @@ function make(kernel: Kernel, call: BlockingCall): number {
       return 0;
     case 'mountByHelper':
       return mountByHelper(kernel, call.directory, call.options);
-    case 'unmount':
-      unmount(kernel, call.directory, call.isLazy);
+    case 'unmount': {
+      const { directory, device, isLazy } = call;
+      const place = device === undefined ? directory : placeToUnmount(device, directory);
+      if (place !== undefined) unmount(kernel, place, isLazy);
       return 0;
+    }
     case 'sync':
       syncFileSystem(call.directory);
       return 0;

@@ -21,6 +21,8 @@ export interface Mount {
   /** Absolute path of the mount point. */
   readonly directory: string;
   readonly io: IoMode;
+  /** `major:minor`, the kernel's number of what is mounted; undefined where that cannot be told. */
+  readonly deviceNumber: string | undefined;
   /** Inodes that the kernel keeps of it. */
   readonly nodeCount: number;
   /** Resolves when the kernel has let go of the mount, by whomever it was unmounted. The tree stays open. */
@@ -32,7 +34,8 @@ export interface Mount {
   sync(): Promise<void>;
   /**
    * Returns when it is unmounted here; the kernel lets go of it, `ended`, when the last of its users has. EBUSY while
-   * files in it are open or it is somebody's working directory, unless `isLazy`.
+   * files in it are open or it is somebody's working directory, unless `isLazy`; EBUSY also while another filesystem
+   * is mounted over it. What else is mounted at the directory is left alone.
    */
   unmount(options?: { readonly isLazy?: boolean }): Promise<void>;
 }

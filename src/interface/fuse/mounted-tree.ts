@@ -34,6 +34,9 @@ export class MountedTree implements Mount {
   readonly io: IoMode;
   readonly session: Session;
   readonly device: number;
+  readonly deviceNumber: string | undefined;
+  /** It was unmounted: what is at `directory` from then on is not this mount, though programs may still use it. */
+  isDetached = false;
   readonly ended: Promise<void>;
   private readonly parts: MountParts;
   private readonly onEnd: (mount: MountedTree) => void;
@@ -50,6 +53,7 @@ export class MountedTree implements Mount {
     directory: string,
     session: Session,
     device: number,
+    deviceNumber: string | undefined,
     onEnd: (mount: MountedTree) => void,
   ) {
     this.parts = parts;
@@ -58,6 +62,7 @@ export class MountedTree implements Mount {
     this.session = session;
     this.io = session.io;
     this.device = device;
+    this.deviceNumber = deviceNumber;
     this.onEnd = onEnd;
     this.ended = new Promise((resolve) => {
       this.resolveEnded = resolve;
@@ -135,7 +140,7 @@ export class MountedTree implements Mount {
   /** What an aborted mount leaves in the mount table only says ENOTCONN. */
   private async detach(): Promise<void> {
     try {
-      await this.parts.blocking.run({ kind: 'unmount', directory: this.directory, isLazy: true });
+      await this.takeAway(true);
     } catch (error) {
       if (!(error instanceof FsError)) throw error;
     }
@@ -161,7 +166,13 @@ export class MountedTree implements Mount {
   }
 
   async unmount({ isLazy = false }: { readonly isLazy?: boolean } = {}): Promise<void> {
-    if (!this.isServed) return;
-    await this.parts.blocking.run({ kind: 'unmount', directory: this.directory, isLazy });
+    if (this.isServed) await this.takeAway(isLazy);
+  }
+
+  private async takeAway(isLazy: boolean): Promise<void> {
+    if (this.isDetached) return;
+    const { directory, deviceNumber: device } = this;
+    await this.parts.blocking.run({ kind: 'unmount', directory, device, isLazy });
+    this.isDetached = true;
   }
 }

@@ -9,11 +9,13 @@ import type { Tree } from '../../store/index.ts';
 import { createKernel, type Kernel } from '../../sys/index.ts';
 import { knownPath } from '../../vfs/index.ts';
 import { attach } from './attaching.ts';
+import { requireBackingFiles } from './backing-rights.ts';
 import { BlockingCalls } from './blocking-calls.ts';
 import type { OnDefect } from './dispatch.ts';
 import { KernelPages, type PageLimits, type TakenBack } from './kernel-pages.ts';
 import { MemoryReturn } from './memory-return.ts';
 import type { IoMode, Mount, MountOptions, MountServer } from './mount-server.ts';
+import { deviceMountedAt } from './mounted-places.ts';
 import { MountedTree, type MountParts } from './mounted-tree.ts';
 import { MAX_WRITE_BYTES } from './negotiation.ts';
 import { invalidateInode } from './notifications.ts';
@@ -125,7 +127,8 @@ class Server implements MountServer {
 
   async mount(tree: Tree, directory: string, options: MountOptions = {}): Promise<Mount> {
     for (const mount of this.mounted) {
-      if (mount.directory !== directory && mount.tree !== tree) continue;
+      const isThere = mount.directory === directory && !mount.isDetached;
+      if (!isThere && mount.tree !== tree) continue;
       const note = mount.tree === tree ? `it is mounted at ${mount.directory}` : 'a tree is mounted there';
       throw new FsError('EBUSY', { syscall: 'mount', path: directory, note });
     }
@@ -138,15 +141,17 @@ class Server implements MountServer {
       source = `ramet:${tree.info.name}`,
     } = options;
     requireStoreOutside(tree.stack.blobs.directory, directory);
+    if (io === 'shared') requireBackingFiles();
     // A host tree may lie where the mount will be: from then on it is found no more.
     void tree.stack.root;
     const attachment = { directory, source, isReadOnly: tree.isReadOnly, allowOther };
     const device = await attach(this.parts.blocking, attachment);
-    const mount = await this.begin(tree, directory, io, device);
+    const deviceNumber = deviceMountedAt(directory);
+    const mount = await this.begin(tree, directory, io, device, deviceNumber);
     tree.fileSystem.keepsAccessTimes = !noAtime;
     mount.begin();
-    const connection = connectionOf(directory);
-    if (connection !== undefined) {
+    if (deviceNumber !== undefined) {
+      const connection = connectionOf(deviceNumber);
       this.watchdog.add(mount, connection);
       readAhead(connection);
     }
@@ -161,7 +166,13 @@ class Server implements MountServer {
     return this.wakefulness?.isHeld === true ? HOLD_MS : WAIT_MS_MAX;
   }
 
-  private async begin(tree: Tree, directory: string, io: IoMode, device: number): Promise<MountedTree> {
+  private async begin(
+    tree: Tree,
+    directory: string,
+    io: IoMode,
+    device: number,
+    deviceNumber: string | undefined,
+  ): Promise<MountedTree> {
     const { pages } = this;
     let opens: OpenPolicy;
     try {
@@ -169,7 +180,8 @@ class Server implements MountServer {
     } catch (error) {
       // With the device the mount is broken; lazily, since programs may have found it already.
       closeSync(device);
-      await this.parts.blocking.run({ kind: 'unmount', directory, isLazy: true });
+      const unmount = { kind: 'unmount', directory, device: deviceNumber, isLazy: true } as const;
+      await this.parts.blocking.run(unmount);
       throw error;
     }
     const told = new WeakSet<Inode>();
@@ -190,12 +202,21 @@ class Server implements MountServer {
           };
     const space = spaceCounter(tree.stack.blobs.directory);
     const session = new Session(tree.fileSystem, { io, opens, space, events });
-    const mount: MountedTree = new MountedTree(this.parts, tree, directory, session, device, (ended) => {
+    const onEnd = (ended: MountedTree): void => {
       this.mounted.delete(ended);
       this.watchdog.remove(ended);
       if (this.mounted.size === 0) this.wakefulness?.release();
       pages.forgetAll(ended);
-    });
+    };
+    const mount: MountedTree = new MountedTree(
+      this.parts,
+      tree,
+      directory,
+      session,
+      device,
+      deviceNumber,
+      onEnd,
+    );
     this.mounted.add(mount);
     return mount;
   }
@@ -254,10 +275,11 @@ class Server implements MountServer {
   async close(): Promise<void> {
     clearInterval(this.timer);
     this.memory.cancel();
-    for (const mount of [...this.mounted]) await unmountSomehow(mount);
+    const ends = await Promise.allSettled([...this.mounted].map(unmountSomehow));
     this.wakefulness?.release();
     await this.parts.blocking.close();
     await this.watchdog.close();
+    for (const end of ends) if (end.status === 'rejected') throw end.reason;
   }
 }
 
@@ -280,16 +302,22 @@ function takeBack(ranges: readonly TakenBack<MountedTree>[]): void {
   }
 }
 
-/** Lazily where it is busy. Programs that still have something of it, wherever, get ENOTCONN from then on. */
+/**
+ * Lazily where it is busy, and where it was unmounted before, only its connection ends: whatever happens, it ends.
+ * Programs that still have something of it, wherever, get ENOTCONN from then on.
+ */
 async function unmountSomehow(mount: MountedTree): Promise<void> {
   try {
-    await mount.unmount();
-    await Promise.race([mount.ended, pause(END_WAIT_MS, undefined, { ref: false })]);
+    if (!mount.isDetached) {
+      await mount.unmount();
+      await Promise.race([mount.ended, pause(END_WAIT_MS, undefined, { ref: false })]);
+    }
   } catch (error) {
     if (!(error instanceof FsError)) throw error;
     await mount.unmount({ isLazy: true });
+  } finally {
+    mount.end();
   }
-  mount.end();
 }
 
 function raise(error: unknown): void {

@@ -5,7 +5,6 @@
  * acknowledged is in the journal.
  */
 import { Worker } from 'node:worker_threads';
-import { deviceMountedAt } from './mounted-places.ts';
 
 export class Watchdog {
   private readonly limitMs: number;
@@ -51,8 +50,7 @@ export class Watchdog {
   }
 }
 
-/** The number of a mount's connection, the minor number of its device; undefined where that cannot be told. */
-export function connectionOf(directory: string): number | undefined {
-  const device = deviceMountedAt(directory);
-  return device === undefined ? undefined : Number(device.split(':')[1]);
+/** The number of a mount's connection: the minor number of what is mounted, `major:minor`. */
+export function connectionOf(device: string): number {
+  return Number(device.split(':')[1]);
 }

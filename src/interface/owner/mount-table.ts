@@ -10,7 +10,7 @@ import { mkdirSync, rmdirSync } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
 import { FsError, isFsError } from '../../base/index.ts';
 import type { StoreEngine, Tree } from '../../store/index.ts';
-import { deviceMountedAt, type Mount, type MountServer } from '../fuse/index.ts';
+import type { Mount, MountServer } from '../fuse/index.ts';
 import type { Logger } from './log.ts';
 import { describeMountFailure } from './mount-failure.ts';
 import { processesWithMount } from './mount-point.ts';
@@ -38,8 +38,6 @@ interface Entry {
   readonly holders: Set<Holder>;
   isKept: boolean;
   isDetached: boolean;
-  /** Of the kernel, known once it has been unmounted: by it those are found who still use it. */
-  device?: string | undefined;
   /** The mount point was made here and is removed afterwards. */
   readonly isOwnDirectory: boolean;
 }
@@ -150,7 +148,7 @@ export class MountTable {
       syscall: 'mount',
       path: fork,
       note: entry.isDetached
-        ? `it was unmounted from ${directory} and ${usersOf(entry)} still use it: end them first`
+        ? `it was unmounted from ${directory} and ${usersText(entry)} still use it: end them first`
         : `it is mounted at ${directory}: use it there, or unmount it first with \`ramet umount\``,
     });
   }
@@ -264,13 +262,12 @@ export class MountTable {
 
   private async reportOf(fork: string, entry: Entry): Promise<UnmountReport> {
     const isStillUsed = !(await this.endsSoon(fork, entry));
-    const users = isStillUsed && entry.device !== undefined ? processesWithMount(entry.device) : [];
+    const users = isStillUsed ? usersOf(entry) : [];
     return { fork, directory: entry.mount.directory, isStillUsed, users };
   }
 
   /** Returns when it has been unmounted here; the kernel may not let go of it for long, see `endsSoon`. */
   private async detach(entry: Entry, isLazy: boolean, shown: string): Promise<void> {
-    const device = deviceMountedAt(entry.mount.directory);
     try {
       // Where programs in other mount namespaces have it, the server waits for them, and this does not.
       await Promise.race([entry.mount.unmount({ isLazy }), pause(END_WAIT_MS, undefined, { ref: false })]);
@@ -283,7 +280,6 @@ export class MountTable {
       });
     }
     entry.isDetached = true;
-    entry.device = device;
   }
 
   /** Whether the kernel lets go of it at once; then the tree is closed when this returns. */
@@ -323,8 +319,11 @@ export class MountTable {
   /** Unmounts everything, lazily where it is busy, and closes the trees. */
   async close(): Promise<void> {
     this.isClosing = true;
-    await this.server?.close();
-    for (const [fork, entry] of [...this.entries]) this.forget(fork, entry);
+    try {
+      await this.server?.close();
+    } finally {
+      for (const [fork, entry] of [...this.entries]) this.forget(fork, entry);
+    }
   }
 }
 
@@ -342,8 +341,13 @@ function recordOf(fork: string, entry: Entry): MountRecord {
   };
 }
 
-function usersOf({ device }: Entry): string {
-  const pids = device === undefined ? [] : processesWithMount(device);
+/** Processes that still have what was unmounted. */
+function usersOf({ mount: { deviceNumber } }: Entry): number[] {
+  return deviceNumber === undefined ? [] : processesWithMount(deviceNumber);
+}
+
+function usersText(entry: Entry): string {
+  const pids = usersOf(entry);
   return pids.length === 0 ? 'programs' : `processes ${pids.join(', ')}`;
 }
 
