@@ -151,6 +151,11 @@ export class DentryTable {
     return names;
   }
 
+  /** Whether a layer has more than `count` names in a directory. */
+  hasMoreThan(layer: LayerId, directory: Ino, count: number): boolean {
+    return this.rows.hasMoreThan(inodeRange(TABLE.dentry, layer, directory), count);
+  }
+
   /** The dentries in one directory of a layer, whiteouts too, in byte order of their names. */
   list(layer: LayerId, directory: Ino): NamedDentry[] {
     const dentries: NamedDentry[] = [];

@@ -342,6 +342,17 @@ export class Rows {
     }
   }
 
+  /** Whether a range has more than `count` keys; they are passed over, not read. */
+  hasMoreThan(range: KeyRange, count: number): boolean {
+    if (this.isClosed) throw this.closedError('read');
+    try {
+      for (const _key of this.database.getKeys({ ...range, offset: count, limit: 1 })) return true;
+      return false;
+    } catch (error) {
+      throw translateLmdbError(error, 'read', this.path);
+    }
+  }
+
   /** Removes at most `limit` rows of a range. Returns how many; fewer than `limit` when none is left. */
   removeRange(range: KeyRange, limit: number): number {
     // Collected first: a cursor is not kept over changes.

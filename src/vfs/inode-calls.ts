@@ -78,13 +78,17 @@ export class InodeCalls {
 
   /**
    * As `names`, without an access: no program has read them yet. Undefined where they would have to be read again: what
-   * a live layer has, and what has left the cache or has no name any more.
+   * a live layer has, and what has left the cache or has no name any more; and where more than `namesMax` would be read.
    */
-  peekNames(ino: Ino): { readonly directory: Inode; readonly names: Iterable<Name> } | undefined {
+  peekNames(
+    ino: Ino,
+    namesMax: number,
+  ): { readonly directory: Inode; readonly names: Iterable<Name> } | undefined {
     const { stack } = this.context;
     const directory = stack.inodes.get(ino);
     if (directory?.isDirectory !== true || directory.record.nlink === 0) return undefined;
-    return stack.chain.isLive(ino) ? undefined : { directory, names: stack.list(directory, true).keys() };
+    if (stack.chain.isLive(ino) || stack.listsMoreThan(directory, namesMax)) return undefined;
+    return { directory, names: stack.list(directory, true).keys() };
   }
 
   /** What a name stands for, without reading its inode; `NO_ENTRY` when it is gone. */

@@ -53,6 +53,23 @@ function isReady({ tree }: FuseKernel, node: number): boolean {
 }
 
 describe('reading ahead from directory to directory', () => {
+  it('leaves a directory of very many names to whoever asks for it', async (context) => {
+    const { kernel } = await scratchKernel(context, (tree) => {
+      for (const name of ['first', 'second', 'third']) {
+        tree.fileSystem.makeDirectory(`/${name}`, 0o755);
+        tree.fileSystem.makeDirectory(`/${name}/deep`, 0o755);
+        for (let file = 0; file < 4096; file++) tree.fileSystem.symlink('x', `/${name}/${file}`);
+      }
+    });
+    const [first, second] = kernel.list(ROOT);
+    kernel.list(first!.node);
+    kernel.list(kernel.lookup(first!.node, 'deep'));
+    assert.equal(prepareAll(kernel), 1, 'it was looked at');
+    const directory = kernel.tree.stack.inodes.get(second!.node as Ino);
+    assert.notEqual(directory?.isComplete, true);
+    assert.equal(kernel.list(second!.node).length, 4097);
+  });
+
   it('begins with the second directory of a walk', async (context) => {
     const kernel = await filledKernel(context);
     const [first] = kernel.list(ROOT);

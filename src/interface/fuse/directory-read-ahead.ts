@@ -13,6 +13,8 @@ import type { ListingCache } from './directory-listing.ts';
 
 /** Inodes that are read at once: some 10 µs, as long as a request may have to wait for it. */
 const INODES_AT_ONCE = 4;
+/** More names are left to whoever asks for them: to read and order so many takes some 10 ms. */
+const NAMES_MAX = 4096;
 /** Pairs of directories that are remembered. */
 const FOLLOWING_MAX = 4096;
 
@@ -85,7 +87,7 @@ export class DirectoryReadAhead {
   /** Whether there is more to do. */
   private prepareOf(ino: Ino): boolean {
     const { calls } = this;
-    const found = calls.peekNames(ino);
+    const found = calls.peekNames(ino, NAMES_MAX);
     if (found === undefined) return false;
     const { directory } = found;
     const { names } = this.listings.get(directory, () => found.names);

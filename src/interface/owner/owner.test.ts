@@ -335,7 +335,11 @@ test('clone makes a file of a mounted tree that shares the blocks of another tre
   // Mounted, it is not frozen by being closed: the blocks are its own.
   await client.request('mount', { fork: 'one', directory: `${PLACE}/else` });
   await assert.rejects(clone('one', '/own', '/c'), fails('EXDEV', /^/));
-  assert.deepEqual(fileSystem.readDirectoryNames('/').sort(), ['a', 'b', 'shared'], 'nothing is left of what failed');
+  assert.deepEqual(
+    fileSystem.readDirectoryNames('/').sort(),
+    ['a', 'b', 'shared'],
+    'nothing is left of what failed',
+  );
 });
 
 test('status counts; a wrong parameter is EINVAL and an unknown operation ENOSYS', async (t) => {
