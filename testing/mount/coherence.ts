@@ -4,7 +4,8 @@
  */
 
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import {
   appendFileSync,
   closeSync,
@@ -244,10 +245,43 @@ function coherenceCase(change: Change, file: 'file' | 'large', before: Buffer): 
   };
 }
 
+const WRITERS = 10;
+const LINES = 100;
+
+/** Appends lines of its own, opening the file for each. */
+const APPENDING = 'line=0; while [ $line -lt $3 ]; do echo "$2 $line" >> "$1"; line=$((line + 1)); done';
+
+async function appendLines(path: string, writer: number): Promise<void> {
+  const child = spawn('sh', ['-c', APPENDING, 'sh', path, `${writer}`, `${LINES}`]);
+  const [code] = (await once(child, 'exit')) as [number | null];
+  assert.equal(code, 0);
+}
+
+const hammering: MountCase = {
+  name: 'ten programs append to one file, and every line is there once, whole and in order',
+  async run(root) {
+    const path = `${root}/small`;
+    await Promise.all(Array.from({ length: WRITERS }, (_, writer) => appendLines(path, writer)));
+    const [first, ...lines] = readFileSync(path, 'latin1').trimEnd().split('\n');
+    assert.equal(first, 'small');
+    assert.equal(lines.length, WRITERS * LINES);
+    for (let writer = 0; writer < WRITERS; writer++) {
+      const own = lines.filter((line) => line.startsWith(`${writer} `));
+      assert.deepEqual(
+        own,
+        Array.from({ length: LINES }, (_, line) => `${writer} ${line}`),
+      );
+    }
+  },
+};
+
 export const coherenceGroup: MountGroup = {
   name: 'coherence',
-  cases: changes.flatMap((change) => [
-    coherenceCase(change, 'file', fileContent),
-    coherenceCase(change, 'large', largeContent),
-  ]),
+  cases: [
+    ...changes.flatMap((change) => [
+      coherenceCase(change, 'file', fileContent),
+      coherenceCase(change, 'large', largeContent),
+    ]),
+    hammering,
+  ],
 };
