@@ -19,6 +19,7 @@ export { decodeHostOrigin, type HostOrigin } from './host-places.ts';
 export * from './inode.ts';
 export * from './layer-stack.ts';
 export { type Loan, lend } from './live-inodes.ts';
+export { listsMoreThan } from './long-directory.ts';
 export * from './lower.ts';
 export * from './lower-tree.ts';
 export * from './overlay-marks.ts';

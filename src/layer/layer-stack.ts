@@ -293,15 +293,6 @@ export class LayerStack implements PhysicalSpace, CachedTree {
     return merged;
   }
 
-  /** Whether `list` would read more than `count` names of the directory from the tables, in one layer. */
-  listsMoreThan(directory: Inode, count: number): boolean {
-    if (directory.isComplete) return false;
-    const { dentries } = this.tables;
-    const { ino } = directory;
-    if (this.upper?.stored.has(ino) && dentries.hasMoreThan(this.upper.id, ino, count)) return true;
-    return this.lowers.some((layer) => layer.mayHave(ino) && dentries.hasMoreThan(layer.id, ino, count));
-  }
-
   /** The bytes of a regular file. */
   mappingOf(inode: Inode): Mapping {
     if (inode.mapping !== undefined) return inode.mapping;

@@ -4,7 +4,7 @@
  * Failures are `FsError`s without a path.
  */
 import { BLOCK_SIZE, type BlobId, blocksFor, FsError, type Ino, type Name } from '../base/index.ts';
-import { type Entry, entryIno, type Inode, S_IFREG } from '../layer/index.ts';
+import { type Entry, entryIno, type Inode, listsMoreThan, S_IFREG } from '../layer/index.ts';
 import type { Attributes, TimeChange } from './attributes.ts';
 import * as attributes from './attributes.ts';
 import type { TreeContext } from './context.ts';
@@ -78,7 +78,7 @@ export class InodeCalls {
 
   /**
    * As `names`, without an access: no program has read them yet. Undefined where they would have to be read again: what
-   * a live layer has, and what has left the cache or has no name any more; and where more than `namesMax` would be read.
+   * a live layer has, and what has left the cache or has no name any more; and where they are more than `namesMax`.
    */
   peekNames(
     ino: Ino,
@@ -87,7 +87,7 @@ export class InodeCalls {
     const { stack } = this.context;
     const directory = stack.inodes.get(ino);
     if (directory?.isDirectory !== true || directory.record.nlink === 0) return undefined;
-    if (stack.chain.isLive(ino) || stack.listsMoreThan(directory, namesMax)) return undefined;
+    if (stack.chain.isLive(ino) || listsMoreThan(stack, directory, namesMax)) return undefined;
     return { directory, names: stack.list(directory, true).keys() };
   }
 

@@ -253,7 +253,13 @@ export class TreeEnd implements CopyEnd {
       return this.reflinkFrom(source, sourcePath, path);
     // The owner can, for a file that nobody has open.
     if (!(isNew && this.fileSystem instanceof MountedFileSystem)) return false;
-    return await this.mounted.clone(source.name, sourcePath, this.fileSystem, path);
+    try {
+      return await this.mounted.clone(source.name, sourcePath, this.fileSystem, path);
+    } catch (error) {
+      return this.on('clone', path, () => {
+        throw error;
+      });
+    }
   }
 
   private reflinkFrom(source: TreeEnd, sourcePath: string, path: string): boolean {
