@@ -347,6 +347,10 @@ describe('other commands on a mounted fork', { skip, concurrency: 2 }, () => {
     assert.equal((scratch.json('pages', 'try-1:/again') as { privateCount: number }).privateCount, 0);
     assert.equal(readFileSync(scratch.at('place/again'), 'utf8'), 'read me\n');
     assert.match(scratch.mustFail(1, 'cp', '-r', 'try-1:/src', 'try-1:/src/below'), /into itself/);
+    assert.match(
+      scratch.mustFail(1, 'cp', 'base:/README', 'try-1:/no/such/x'),
+      /ENOENT.*try-1:\/no\/such\/x/,
+    );
     assert.match(scratch.must('rm', '-r', 'try-1:/src2', 'try-1:/again'), /removed 5 entries/);
     assert.deepEqual(readdirSync(scratch.at('place')).sort(), ['README', 'src']);
     assert.match(scratch.mustFail(1, 'rm', 'try-1:/none'), /ENOENT.*'try-1:\/none'/);
