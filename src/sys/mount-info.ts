@@ -10,6 +10,12 @@ export interface MountInfo {
   readonly device: string;
 }
 
+interface NamedMount {
+  readonly mount: MountInfo;
+  /** What is mounted, as whoever mounted it called it: a byte string. */
+  readonly source: string;
+}
+
 /** proc(5): spaces, tabs, newlines and backslashes are written as a backslash and three octal digits. */
 function unescaped(text: string): string {
   return text.replace(/\\([0-7]{3})/g, (_, digits: string) =>
@@ -19,6 +25,15 @@ function unescaped(text: string): string {
 
 /** The mounts of a process's mount namespace, those on top last; none where that cannot be told. */
 export function mountsOf(process = 'self'): MountInfo[] {
+  return namedMountsOf(process).map(({ mount }) => mount);
+}
+
+/** What the mount on top at a mount point was called by whoever mounted it; both are byte strings. */
+export function mountSourceAt(directory: string): string | undefined {
+  return namedMountsOf('self').findLast(({ mount }) => mount.directory === directory)?.source;
+}
+
+function namedMountsOf(process: string): NamedMount[] {
   let table: string;
   try {
     table = readFileSync(`/proc/${process}/mountinfo`, 'latin1');
@@ -30,8 +45,8 @@ export function mountsOf(process = 'self'): MountInfo[] {
     .map((line) => {
       const [before = '', after = ''] = line.split(' - ');
       const [, , device = '', , directory = ''] = before.split(' ');
-      const [type = ''] = after.split(' ');
-      return { directory: unescaped(directory), type, device };
+      const [type = '', source = ''] = after.split(' ');
+      return { mount: { directory: unescaped(directory), type, device }, source: unescaped(source) };
     })
-    .filter(({ directory }) => directory !== '');
+    .filter(({ mount }) => mount.directory !== '');
 }

@@ -4,7 +4,7 @@ import path from 'node:path';
 import type { Command } from 'commander';
 import { type TreeInfo, uppermostOf } from '../../../store/index.ts';
 import type { IoMode } from '../../fuse/index.ts';
-import { OwnerClient } from '../../owner/index.ts';
+import { holdHere, OwnerClient } from '../../owner/index.ts';
 import { examples } from '../examples.ts';
 import { runPrivately } from '../private-run.ts';
 import { usageError } from '../problem.ts';
@@ -51,7 +51,7 @@ async function runIn(
 ): Promise<number> {
   const owner = await OwnerClient.connectOrStart(store);
   try {
-    const { directory } = await owner.request('hold', { fork: tree, io, noAtime }).catch((error: unknown) => {
+    const { directory } = await holdHere(owner, { fork: tree, io, noAtime }).catch((error: unknown) => {
       throw namedTreeError(tree, error);
     });
     const code = await runPrivately({ source: directory, at, command });
