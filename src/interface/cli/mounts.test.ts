@@ -534,7 +534,8 @@ describe('ramet run', { skip, concurrency: 2 }, () => {
     assert.match(scratch.mustFail(1, 'run', 'try-1', '--io', 'direct', '--', 'true'), /--io cached/);
   });
 
-  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
+  const FORWARDED = ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGUSR1', 'SIGUSR2', 'SIGWINCH', 'SIGCONT'] as const;
+  for (const signal of FORWARDED) {
     test(`${signal} reaches the command, whose exit code comes back`, async (context) => {
       const scratch = await withFork(context);
       const child = await running(
