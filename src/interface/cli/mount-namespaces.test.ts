@@ -4,7 +4,7 @@ import { spawnSync } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { describe, type TestContext, test } from 'node:test';
 import { mountsOnly } from '../../../testing/mounts-only.ts';
-import { rametMain, ScratchCommand } from '../../../testing/scratch-command.ts';
+import { type Outcome, rametMain, ScratchCommand } from '../../../testing/scratch-command.ts';
 import { Store } from '../node/index.ts';
 import { type MountRecord, OwnerClient } from '../owner/index.ts';
 
@@ -21,14 +21,20 @@ async function withForks(context: TestContext): Promise<ScratchCommand> {
   return scratch;
 }
 
-/** Runs `ramet` in a mount namespace of its own; an owner that it starts stays there. */
-function runElsewhere(scratch: ScratchCommand, ...args: string[]): void {
-  const { status, stderr } = spawnSync('unshare', ['--mount', '--', process.execPath, rametMain, ...args], {
+/** Runs `ramet` in a mount namespace of its own, after a shell command; an owner that it starts stays there. */
+function runAlone(scratch: ScratchCommand, first: string, ...args: string[]): Outcome {
+  const command = ['sh', '-c', `${first} && exec "$@"`, 'sh', process.execPath, rametMain, ...args];
+  const { status, stdout, stderr } = spawnSync('unshare', ['--mount', '--', ...command], {
     cwd: scratch.directory,
     env: scratch.environment(),
     encoding: 'utf8',
   });
-  assert.deepEqual([status, stderr], [0, '']);
+  return { code: status, out: stdout, err: stderr };
+}
+
+function runElsewhere(scratch: ScratchCommand, ...args: string[]): void {
+  const { code, err } = runAlone(scratch, 'true', ...args);
+  assert.deepEqual([code, err], [0, '']);
 }
 
 async function mounts(scratch: ScratchCommand): Promise<readonly MountRecord[]> {
@@ -113,4 +119,18 @@ describe('an owner process in another mount namespace', { skip: mountsOnly }, ()
     assert.deepEqual(readdirSync(scratch.at('other')), []);
     assert.deepEqual(readdirSync(scratch.at('.ramet/run/mounts')), []);
   });
+});
+
+test('a /dev/fuse that is another device is told as such, not as a bad name', {
+  skip: mountsOnly,
+}, async (context) => {
+  const scratch = await withForks(context);
+  for (const args of [
+    ['mount', 'try-1', 'place'],
+    ['run', 'try-1', '--', 'true'],
+  ]) {
+    const { code, err } = runAlone(scratch, 'mount --bind /dev/null /dev/fuse', ...args);
+    assert.equal(code, 1);
+    assert.match(err, /^ramet: 'try-1' cannot be mounted at \S+, \/dev\/fuse is not the FUSE device: give/);
+  }
 });
