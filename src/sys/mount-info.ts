@@ -12,6 +12,12 @@ export interface MountInfo {
   readonly isCovered: boolean;
 }
 
+interface NamedMount {
+  readonly mount: MountInfo;
+  /** What is mounted, as whoever mounted it called it: a byte string. */
+  readonly source: string;
+}
+
 /** proc(5): spaces, tabs, newlines and backslashes are written as a backslash and three octal digits. */
 function unescaped(text: string): string {
   return text.replace(/\\([0-7]{3})/g, (_, digits: string) =>
@@ -24,6 +30,16 @@ function unescaped(text: string): string {
  * told. What was moved on top of another stands where it stood before.
  */
 export function mountsOf(process = 'self'): MountInfo[] {
+  return namedMountsOf(process).map(({ mount }) => mount);
+}
+
+/** What the mount on top at a mount point was called by whoever mounted it; both are byte strings. */
+export function mountSourceAt(directory: string): string | undefined {
+  const there = namedMountsOf('self').filter(({ mount }) => mount.directory === directory);
+  return there.find(({ mount }) => !mount.isCovered)?.source;
+}
+
+function namedMountsOf(process: string): NamedMount[] {
   let table: string;
   try {
     table = readFileSync(`/proc/${process}/mountinfo`, 'latin1');
@@ -33,18 +49,19 @@ export function mountsOf(process = 'self'): MountInfo[] {
   const lines = table.split('\n').map((line) => {
     const [before = '', after = ''] = line.split(' - ');
     const [id = '', parent = '', device = '', , directory = ''] = before.split(' ');
-    const [type = ''] = after.split(' ');
-    return { id, parent, device, directory, type };
+    const [type = '', source = ''] = after.split(' ');
+    return { id, parent, device, directory, type, source };
   });
   // What is on top of a mount is mounted in it, at its root. The first mount of all is its own parent.
   const others = lines.filter(({ id, parent }) => id !== parent);
   const covered = new Set(others.map(({ parent, directory }) => `${parent} ${directory}`));
   return lines
     .filter(({ directory }) => directory !== '')
-    .map(({ id, directory, type, device }) => ({
-      directory: unescaped(directory),
-      type,
-      device,
-      isCovered: covered.has(`${id} ${directory}`),
-    }));
+    .map(({ id, directory, type, device, source }) => {
+      const isCovered = covered.has(`${id} ${directory}`);
+      return {
+        mount: { directory: unescaped(directory), type, device, isCovered },
+        source: unescaped(source),
+      };
+    });
 }

@@ -58,6 +58,14 @@ describe('help and usage', () => {
     const bare = scratch.run();
     assert.deepEqual([bare.code, bare.out], [2, '']);
     assert.match(bare.err, /^Usage: ramet/);
+    const group = scratch.run('owner');
+    assert.deepEqual([group.code, group.out], [2, '']);
+    assert.match(group.err, /^Usage: ramet owner.*\n {2}stop /s);
+    assert.match(scratch.mustFail(2, 'owner', 'frobnicate'), /^ramet: unknown command 'frobnicate'/);
+    assert.match(
+      scratch.mustFail(2, 'mount', 'a', 'b', '--io', 'fast'),
+      /cached, shared, direct: see `ramet/,
+    );
     assert.match(scratch.mustFail(2, 'frobnicate'), /^ramet: unknown command 'frobnicate'/);
     assert.match(scratch.mustFail(2, 'fork'), /missing required argument 'from'/);
     assert.match(scratch.mustFail(2, 'ls', '--bogus'), /unknown option '--bogus'/);

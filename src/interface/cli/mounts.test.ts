@@ -432,11 +432,12 @@ describe('ramet run', { skip, concurrency: 2 }, () => {
     scratch: ScratchCommand,
     script: string,
     environment: Readonly<Record<string, string>> = {},
+    stderr: 'inherit' | 'pipe' = 'inherit',
   ): Promise<ChildProcess> {
     const child = spawn(process.execPath, [rametMain, 'run', 'try-1', '--', 'sh', '-c', script], {
       cwd: scratch.directory,
       env: scratch.environment(environment),
-      stdio: ['ignore', 'pipe', 'inherit'],
+      stdio: ['ignore', 'pipe', stderr],
     });
     await once(child.stdout!, 'data');
     return child;
@@ -538,7 +539,8 @@ describe('ramet run', { skip, concurrency: 2 }, () => {
     assert.match(scratch.mustFail(1, 'run', 'try-1', '--io', 'direct', '--', 'true'), /--io cached/);
   });
 
-  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
+  const FORWARDED = ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGUSR1', 'SIGUSR2', 'SIGWINCH', 'SIGCONT'] as const;
+  for (const signal of FORWARDED) {
     test(`${signal} reaches the command, whose exit code comes back`, async (context) => {
       const scratch = await withFork(context);
       const child = await running(
@@ -592,18 +594,40 @@ describe('ramet run', { skip, concurrency: 2 }, () => {
 
   test('when the owner is killed the command fails; what it had written stays, the next run works', async (context) => {
     const scratch = await withFork(context);
-    const child = await running(
-      scratch,
-      'echo kept > kept; echo begun; while echo x > x; do sleep 0.05; done; exit 9',
-    );
-    const { pid, directory } = (await mounts(scratch))[0]!;
-    await until(() => existsSync(`${directory}/kept`), 'the command has written');
-    process.kill(pid, 'SIGKILL');
-    assert.equal(await outcome(child), 1);
+    const script = 'echo kept > kept; echo begun; while echo x > x; do sleep 0.05; done; exit 9';
+    const { code, err, directory } = await withoutOwner(scratch, script);
+    assert.deepEqual([code, err.match(/^ramet: ENOTCONN.*\n$/m)?.length], [9, 1], err);
     assert.throws(() => readdirSync(directory), { code: 'ENOTCONN' });
     assert.equal(scratch.must('run', 'try-1', '--', 'cat', 'kept'), 'kept\n');
     assert.ok(!existsSync(directory), 'the dead mount and its directory are gone');
   });
+
+  test('a command that does not notice that the owner was killed has failed all the same', async (context) => {
+    const scratch = await withFork(context);
+    const script = 'echo kept > kept; echo begun; while [ -e kept ]; do sleep 0.05; done; exit 0';
+    const { code, err } = await withoutOwner(scratch, script);
+    // This takes the dead mount away.
+    scratch.must('run', 'try-1', '--', 'true');
+    assert.equal(code, 1);
+    assert.match(err, /^ramet: ENOTCONN/m);
+  });
+
+  /** How a run ends whose owner is killed when its command has written `kept`. */
+  async function withoutOwner(
+    scratch: ScratchCommand,
+    script: string,
+  ): Promise<{ code: unknown; err: string; directory: string }> {
+    const child = await running(scratch, script, {}, 'pipe');
+    let err = '';
+    child.stderr?.on('data', (bytes: Buffer) => {
+      err += bytes.toString();
+    });
+    const { pid, directory } = (await mounts(scratch))[0]!;
+    await until(() => existsSync(`${directory}/kept`), 'the command has written');
+    process.kill(pid, 'SIGKILL');
+    const [code] = await once(child, 'close');
+    return { code, err, directory };
+  }
 
   test('what the command leaves running is named, and keeps the fork in use', async (context) => {
     const scratch = await withFork(context);

@@ -92,8 +92,21 @@ function exitCode(child: ChildProcess): Promise<number> {
 }
 
 /** What the terminal sends goes to all of its processes: the command has it already. */
-const FROM_TERMINAL: readonly NodeJS.Signals[] = ['SIGINT', 'SIGQUIT'];
-const FORWARDED: readonly NodeJS.Signals[] = [...FROM_TERMINAL, 'SIGTERM', 'SIGHUP'];
+const FROM_TERMINAL: readonly NodeJS.Signals[] = ['SIGINT', 'SIGQUIT', 'SIGWINCH'];
+/** What others send on purpose. What stops a process stops this one alone, as with timeout(1); faults are its own. */
+const FORWARDED: readonly NodeJS.Signals[] = [
+  ...FROM_TERMINAL,
+  'SIGTERM',
+  'SIGHUP',
+  'SIGUSR1',
+  'SIGUSR2',
+  'SIGCONT',
+  'SIGALRM',
+  'SIGVTALRM',
+  'SIGIO',
+  'SIGPWR',
+  'SIGURG',
+];
 
 function forwardSignals(child: ChildProcess): () => void {
   const forward = (signal: NodeJS.Signals): void => {

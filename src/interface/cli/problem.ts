@@ -73,7 +73,10 @@ export function describeProblem(error: unknown): Problem {
     return withHint(error.path === undefined ? problem : { ...problem, path: error.path }, hint);
   }
   if (error instanceof CommanderError) {
-    const message = error.message.replace(/^error: /, '').replaceAll('\n', ' ');
+    const message = error.message
+      .replace(/^error: /, '')
+      .replace(/\.$/, '')
+      .replaceAll('\n', ' ');
     return withHint(
       { code: 'USAGE', message, exitCode: EXIT_USAGE },
       'see `ramet --help`, or `ramet COMMAND --help`',

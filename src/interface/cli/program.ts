@@ -33,10 +33,7 @@ export function createProgram(): Command {
  * here.
  */
 function throwInstead(command: Command): void {
-  command
-    .exitOverride()
-    .configureOutput({ outputError: ignored, writeErr: ignored })
-    .configureHelp({ showGlobalOptions: true });
+  command.exitOverride().configureOutput({ outputError: ignored }).configureHelp({ showGlobalOptions: true });
   for (const child of command.commands) throwInstead(child);
 }
 

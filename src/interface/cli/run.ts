@@ -21,6 +21,8 @@ export async function runCli(args: readonly string[]): Promise<number> {
     if (error instanceof BrokenPipeError) return 0;
     // --help and --version end this way too.
     if (error instanceof CommanderError && error.exitCode === 0) return 0;
+    // A command that takes a subcommand and was given none: its help has been printed.
+    if (error instanceof CommanderError && error.code === 'commander.help') return EXIT_USAGE;
     return reportProblem(error, wantsJson(args));
   }
 }

@@ -163,6 +163,8 @@ export function namedTreeError(name: string, error: unknown): unknown {
   // The lock of a fork is its journal's: a path that tells people nothing.
   const isLock = error.code === 'EBUSY' && error.syscall === 'flock';
   if (error.path !== undefined && error.path !== name && !isLock) return error;
+  const mountProblem = mountProblemOf(name, error);
+  if (mountProblem !== undefined) return mountProblem;
   const note = error.note === undefined ? '' : ` (${error.note})`;
   switch (error.code) {
     case 'ENOENT':
@@ -174,9 +176,6 @@ export function namedTreeError(name: string, error: unknown): unknown {
     case 'EEXIST':
       return new CommandError('EEXIST', `the name '${name}' is taken`, 'choose another, or `ramet drop` it');
     case 'EBUSY':
-      // The owner process says what to do.
-      if (error.syscall === 'mount' && error.note !== undefined)
-        return new CommandError('EBUSY', `'${name}' cannot be mounted, ${error.note}`);
       return new CommandError('EBUSY', `'${name}' is in use${note}`, 'close it there first');
     case 'EROFS':
       return new CommandError(
@@ -194,6 +193,13 @@ export function namedTreeError(name: string, error: unknown): unknown {
         note: error.note,
       });
   }
+}
+
+/** What the owner process says of a mount that fails: the cause is not the tree's name, and the way out is in it. */
+function mountProblemOf(name: string, { code, syscall, dest, note }: FsError): CommandError | undefined {
+  if (syscall !== 'mount' || note === undefined) return undefined;
+  if (dest !== undefined) return new CommandError(code, `'${name}' cannot be mounted at ${dest}, ${note}`);
+  return code === 'EBUSY' ? new CommandError(code, `'${name}' cannot be mounted, ${note}`) : undefined;
 }
 
 /** The store of a command that needs nothing but its directory. */

@@ -11,6 +11,7 @@ import {
   isDeadMount,
   MountedFileSystem,
   type MountRecord,
+  mountHere,
   OwnerClient,
 } from '../owner/index.ts';
 import type { SpaceCounts } from './core.ts';
@@ -158,7 +159,7 @@ export async function mountFork(
   const client = await OwnerClient.connectOrStart(engine.directory);
   try {
     const wanted = { fork: name, directory, io, allowOther, noAtime, isHeld: true };
-    const record = await client.request('mount', wanted);
+    const record = await mountHere(client, wanted);
     const files = new MountedFileSystem(engine.system, record.directory, false);
     return new ForkMount(client, files, record, countSpace, onEnd);
   } catch (error) {

@@ -15,7 +15,7 @@ import type { Logger } from './log.ts';
 import { describeMountFailure } from './mount-failure.ts';
 import { processesWithMount } from './mount-point.ts';
 import type { OwnerPlace } from './owner-place.ts';
-import type { MountParameters, MountRecord, UnmountReport } from './protocol.ts';
+import { type MountParameters, type MountRecord, mountSource, type UnmountReport } from './protocol.ts';
 import { Queues } from './queues.ts';
 
 /** How long an unmount waits for the kernel to let go: it has programs that use it in mind, not a slow kernel. */
@@ -170,7 +170,7 @@ export class MountTable {
         io: io ?? 'cached',
         allowOther: allowOther ?? false,
         noAtime: noAtime ?? false,
-        source: `ramet:${fork}`,
+        source: mountSource(fork),
       });
     } catch (error) {
       tree.close();

@@ -6,6 +6,7 @@ import { isFsError } from '../../base/index.ts';
 import type { TreeInfo } from '../../store/index.ts';
 import type { System } from '../../sys/index.ts';
 import { OwnerClient } from './client.ts';
+import { requireSeenHere } from './mount-here.ts';
 import { MountedFileSystem } from './mounted-file-system.ts';
 import type { MountRecord } from './protocol.ts';
 
@@ -41,8 +42,9 @@ export class MountedTrees {
     return (await this.list()).find(({ fork }) => fork === name);
   }
 
-  /** The files of a mounted tree. Keeps the mount busy until `end`. */
+  /** The files of a mounted tree. Keeps the mount busy until `end`. ENOTSUP where it is not seen here, ENOTCONN. */
   open(mount: MountRecord, isReadOnly: boolean): MountedFileSystem {
+    requireSeenHere('open', mount);
     return new MountedFileSystem(this.system, mount.directory, isReadOnly);
   }
 

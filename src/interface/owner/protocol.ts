@@ -34,6 +34,11 @@ export interface MountRecord {
   readonly isDetached: boolean;
 }
 
+/** What the mount of a tree is called in the tables of mounts, where every process can tell it by that. */
+export function mountSource(fork: string): string {
+  return `ramet:${fork}`;
+}
+
 export interface OwnerStatus {
   readonly pid: number;
   readonly since: string;

@@ -1,7 +1,7 @@
 /** `ramet mount`: a fork or snapshot as an ordinary directory, served by the store's owner process. */
 import { type Command, Option } from 'commander';
 import type { IoMode } from '../../fuse/index.ts';
-import { checkMountPoint, IO_MODES, OwnerClient } from '../../owner/index.ts';
+import { checkMountPoint, IO_MODES, mountHere, OwnerClient } from '../../owner/index.ts';
 import { examples } from '../examples.ts';
 import { printable, writeJson, writeLine } from '../output.ts';
 import { namedTreeError, namingTree, withSession } from '../session.ts';
@@ -46,7 +46,7 @@ export function register(program: Command): void {
         try {
           const { io, allowOther, noatime: noAtime } = flags;
           const wanted = { fork: tree, directory: place, io, allowOther, noAtime };
-          const mount = await owner.request('mount', wanted);
+          const mount = await mountHere(owner, wanted);
           if (isJson) await writeJson(mount);
           else await writeLine(`mounted '${tree}' at ${printable(mount.directory)}`);
         } catch (error) {

@@ -4,10 +4,10 @@ import path from 'node:path';
 import type { Command } from 'commander';
 import { type TreeInfo, uppermostOf } from '../../../store/index.ts';
 import type { IoMode } from '../../fuse/index.ts';
-import { OwnerClient } from '../../owner/index.ts';
+import { holdHere, OwnerClient } from '../../owner/index.ts';
 import { examples } from '../examples.ts';
 import { runPrivately } from '../private-run.ts';
-import { usageError } from '../problem.ts';
+import { reportProblem, usageError } from '../problem.ts';
 import { namedTreeError, namingTree, withSession } from '../session.ts';
 import { ioOption, noAtimeOption } from './mount.ts';
 import { stillUsed } from './umount.ts';
@@ -32,37 +32,52 @@ export function register(program: Command): void {
       examples('ramet run try-1 -- npm test', 'ramet run try-1 --at /srv/app -- sh -c "make && ./test"'),
     )
     .action(async (tree: string, words: string[], flags: RunFlags, command: Command) => {
-      let run = { store: '', at: '' };
-      await withSession(command, ({ engine, directory }) => {
+      let run = { store: '', at: '', isJson: false };
+      await withSession(command, ({ engine, directory, isJson }) => {
         namingTree(tree, () => engine.info(tree));
-        run = { store: directory, at: placeOf(tree, engine.list(), flags.at) };
+        run = { store: directory, at: placeOf(tree, engine.list(), flags.at), isJson };
       });
-      process.exitCode = await runIn(tree, run.store, run.at, words, flags);
+      process.exitCode = await runIn(tree, run, words, flags);
     });
+}
+
+interface RunPlace {
+  readonly store: string;
+  readonly at: string;
+  readonly isJson: boolean;
 }
 
 /** The tree stays mounted for as long as the connection lives, also when this process is killed. */
 async function runIn(
   tree: string,
-  store: string,
-  at: string,
+  { store, at, isJson }: RunPlace,
   command: readonly string[],
   { io, noatime: noAtime }: RunFlags,
 ): Promise<number> {
   const owner = await OwnerClient.connectOrStart(store);
   try {
-    const { directory } = await owner.request('hold', { fork: tree, io, noAtime }).catch((error: unknown) => {
+    const { directory } = await holdHere(owner, { fork: tree, io, noAtime }).catch((error: unknown) => {
       throw namedTreeError(tree, error);
     });
     const code = await runPrivately({ source: directory, at, command });
-    // So that whoever comes next finds the tree free.
-    const { report } = await owner.request('release', { fork: tree });
-    if (report?.isStillUsed === true) {
-      process.stderr.write(`note: '${tree}' is not free yet, ${stillUsed(report.users)}\n`);
+    try {
+      await release(owner, tree);
+    } catch (error) {
+      // The mount had gone. A command that says 0 may not have noticed; any other code says more than our own.
+      if (code === 0) throw error;
+      reportProblem(error, isJson);
     }
     return code;
   } finally {
     owner.close();
+  }
+}
+
+/** So that whoever comes next finds the tree free. ENOTCONN when the owner has ended. */
+async function release(owner: OwnerClient, tree: string): Promise<void> {
+  const { report } = await owner.request('release', { fork: tree });
+  if (report?.isStillUsed === true) {
+    process.stderr.write(`note: '${tree}' is not free yet, ${stillUsed(report.users)}\n`);
   }
 }
 
