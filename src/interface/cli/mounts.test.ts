@@ -600,7 +600,7 @@ describe('ramet run', { skip, concurrency: 2 }, () => {
 
   test('a command that does not notice that the owner was killed has failed all the same', async (context) => {
     const scratch = await withFork(context);
-    const script = 'echo kept > kept; echo begun; while [ -e kept ]; do sleep 0.05; done; exit 0';
+    const script = 'echo kept > kept; echo begun; while echo x > x; do sleep 0.05; done; exit 0';
     const { code, err } = await withoutOwner(scratch, script);
     // This takes the dead mount away.
     scratch.must('run', 'try-1', '--', 'true');
