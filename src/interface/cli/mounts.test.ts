@@ -81,7 +81,8 @@ describe('ramet mount', { skip, concurrency: 2 }, () => {
       scratch.must('ls', '--mounts'),
       /^NAME +DIRECTORY +IO +SINCE.*\ntry-1 +\S+place +cached +\d{4}-/,
     );
-    assert.match(scratch.must('umount', 'place'), /^unmounted 'try-1' from .*place\n$/);
+    symlinkSync('place', scratch.at('link'));
+    assert.match(scratch.must('umount', 'link'), /^unmounted 'try-1' from .*place\n$/);
     assert.deepEqual(readdirSync(scratch.at('place')), []);
     assert.equal(scratch.must('cat', 'try-1:/new'), 'from outside\n');
     assert.match(scratch.must('ls', '--mounts'), /^nothing is mounted/);
@@ -178,6 +179,7 @@ describe('ramet mount', { skip, concurrency: 2 }, () => {
       /'try-1' cannot be mounted, it is mounted at .*place/,
     );
     assert.match(scratch.mustFail(1, 'mount', 'base', 'place'), /EBUSY.*something is mounted there already/);
+    assert.match(scratch.mustFail(1, 'mount', 'try-1', 'place'), /'try-1' is mounted at \S+place already/);
     assert.match(scratch.mustFail(1, 'umount', 'other'), /nothing of this store is mounted at 'other'/);
     assert.match(scratch.mustFail(1, 'umount', 'try-2'), /'try-2' is not mounted/);
     assert.match(scratch.mustFail(2, 'ls', '--mounts', 'base'), /lists all mounts/);
@@ -234,13 +236,14 @@ describe('ramet mount', { skip, concurrency: 2 }, () => {
     mkdirSync(scratch.at('second'));
     scratch.must('mount', 'try-2', 'second');
     for (const name of ['place', 'second']) writeFileSync(scratch.at(`${name}/written`), name);
+    symlinkSync('second', scratch.at('link'));
     const pid = await ownerPid(scratch);
     process.kill(pid, 'SIGKILL');
     await until(() => !existsSync(`/proc/${pid}`), 'it is gone');
     assert.throws(() => readFileSync(scratch.at('place/written')), { code: 'ENOTCONN' });
     scratch.must('mount', 'try-1', 'place');
     assert.equal(readFileSync(scratch.at('place/written'), 'utf8'), 'place');
-    assert.match(scratch.must('umount', 'second'), /whose owner process was killed/);
+    assert.match(scratch.must('umount', 'link'), /whose owner process was killed/);
     assert.deepEqual(readdirSync(scratch.at('second')), []);
     assert.equal(scratch.must('cat', 'try-2:/written'), 'second');
   });
@@ -604,7 +607,7 @@ describe('ramet run', { skip, concurrency: 2 }, () => {
 
   test('a command that does not notice that the owner was killed has failed all the same', async (context) => {
     const scratch = await withFork(context);
-    const script = 'echo kept > kept; echo begun; while [ -e kept ]; do sleep 0.05; done; exit 0';
+    const script = 'echo kept > kept; echo begun; while echo x > x; do sleep 0.05; done; exit 0';
     const { code, err } = await withoutOwner(scratch, script);
     // This takes the dead mount away.
     scratch.must('run', 'try-1', '--', 'true');

@@ -24,7 +24,11 @@ test('an empty directory is a mount point, under its real path', { skip }, (t) =
   symlinkSync('real/place', join(scratch, 'there'));
   assert.equal(checkMountPoint(join(scratch, 'link/place')), join(scratch, 'real/place'));
   assert.equal(checkMountPoint(join(scratch, 'there')), join(scratch, 'real/place'));
+  symlinkSync(join(scratch, 'there'), join(scratch, 'twice'));
+  symlinkSync('loop', join(scratch, 'loop'));
   assert.equal(realMountPath(join(scratch, 'link/place/')), join(scratch, 'real/place'));
+  assert.equal(realMountPath(join(scratch, 'twice')), join(scratch, 'real/place'));
+  assert.equal(realMountPath(join(scratch, 'loop')), join(scratch, 'loop'));
 });
 
 test('what is missing, no directory, not empty or mounted already is refused with the way out', {

@@ -2,7 +2,7 @@
  * Mount points, looked at by who asks for a mount: the owner itself must not touch what may lie on a mount of its own.
  */
 import { spawnSync } from 'node:child_process';
-import { existsSync, readdirSync, realpathSync, statfsSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, readlinkSync, realpathSync, statfsSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { type ErrorCode, FsError } from '../../base/index.ts';
 import { mountedPlaces } from '../fuse/index.ts';
@@ -61,13 +61,31 @@ export function removeDeadMounts(mountsDirectory: string): void {
   }
 }
 
-/** As realpath(3), but without looking at the last part itself, which may be a mount that answers nothing. */
+/** As the kernel: more symlinks in a row are a loop. */
+const LINKS_MAX = 40;
+
+/** As realpath(3), but without a look into what the last part leads to, which may be a mount that answers nothing. */
 export function realMountPath(directory: string): string {
-  const absolute = path.resolve(directory);
+  let absolute = path.resolve(directory);
+  for (let links = 0; links < LINKS_MAX; links++) {
+    try {
+      absolute = path.join(realpathSync(path.dirname(absolute)), path.basename(absolute));
+    } catch {
+      return absolute;
+    }
+    const target = linkAt(absolute);
+    if (target === undefined) return absolute;
+    absolute = path.resolve(path.dirname(absolute), target);
+  }
+  return absolute;
+}
+
+/** Where a symlink points; undefined for everything else, also for a dead mount. */
+function linkAt(place: string): string | undefined {
   try {
-    return path.join(realpathSync(path.dirname(absolute)), path.basename(absolute));
+    return readlinkSync(place);
   } catch {
-    return absolute;
+    return undefined;
   }
 }
 

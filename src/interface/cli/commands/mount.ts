@@ -1,9 +1,18 @@
 /** `ramet mount`: a fork or snapshot as an ordinary directory, served by the store's owner process. */
 import { type Command, Option } from 'commander';
+import { isFsError } from '../../../base/index.ts';
 import type { IoMode } from '../../fuse/index.ts';
-import { checkMountPoint, IO_MODES, mountHere, OwnerClient } from '../../owner/index.ts';
+import {
+  checkMountPoint,
+  IO_MODES,
+  type MountedTrees,
+  mountHere,
+  OwnerClient,
+  realMountPath,
+} from '../../owner/index.ts';
 import { examples } from '../examples.ts';
 import { printable, writeJson, writeLine } from '../output.ts';
+import { CommandError } from '../problem.ts';
 import { namedTreeError, namingTree, withSession } from '../session.ts';
 
 interface MountFlags {
@@ -39,9 +48,9 @@ export function register(program: Command): void {
       examples('ramet mount try-1 /mnt/try-1', 'ramet mount base ./base --io shared', 'ramet umount try-1'),
     )
     .action((tree: string, directory: string, flags: MountFlags, command: Command) =>
-      withSession(command, async ({ engine, isJson, directory: store }) => {
+      withSession(command, async ({ engine, mounted, isJson, directory: store }) => {
         const { source } = namingTree(tree, () => engine.info(tree));
-        const place = checkMountPoint(directory, source);
+        const place = await placeFor(tree, directory, source, mounted);
         const owner = await OwnerClient.connectOrStart(store);
         try {
           const { io, allowOther, noatime: noAtime } = flags;
@@ -56,4 +65,21 @@ export function register(program: Command): void {
         }
       }),
     );
+}
+
+/** The place, checked. A tree that is mounted there already says so itself. */
+async function placeFor(
+  tree: string,
+  directory: string,
+  source: string,
+  mounted: MountedTrees,
+): Promise<string> {
+  try {
+    return checkMountPoint(directory, source);
+  } catch (error) {
+    if (!isFsError(error, 'EBUSY')) throw error;
+    const mount = await mounted.find(tree);
+    if (mount === undefined || mount.isDetached || mount.directory !== realMountPath(directory)) throw error;
+    throw new CommandError('EBUSY', `'${tree}' is mounted at ${mount.directory} already`, 'use it there');
+  }
 }
