@@ -245,8 +245,8 @@ class Adversary {
     if (random.below(2) === 0)
       known.nameless.push({ tags: file.tags, open: fileSystem.open(path, O_RDWR, 0) });
     fileSystem.unlink(path);
-    file.view?.close();
     known.files.delete(path);
+    file.view?.close();
   }
 
   private map(known: KnownTree, path: string, file: KnownFile): void {
