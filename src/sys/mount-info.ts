@@ -8,14 +8,10 @@ export interface MountInfo {
   readonly type: string;
   /** `major:minor`, the kernel's number of what is mounted. */
   readonly device: string;
-  /** Another one is mounted on top of it. */
-  readonly isCovered: boolean;
-}
-
-interface NamedMount {
-  readonly mount: MountInfo;
   /** What is mounted, as whoever mounted it called it: a byte string. */
   readonly source: string;
+  /** Another one is mounted on top of it. */
+  readonly isCovered: boolean;
 }
 
 /** proc(5): spaces, tabs, newlines and backslashes are written as a backslash and three octal digits. */
@@ -30,16 +26,6 @@ function unescaped(text: string): string {
  * told. What was moved on top of another stands where it stood before.
  */
 export function mountsOf(process = 'self'): MountInfo[] {
-  return namedMountsOf(process).map(({ mount }) => mount);
-}
-
-/** What the mount on top at a mount point was called by whoever mounted it; both are byte strings. */
-export function mountSourceAt(directory: string): string | undefined {
-  const there = namedMountsOf('self').filter(({ mount }) => mount.directory === directory);
-  return there.find(({ mount }) => !mount.isCovered)?.source;
-}
-
-function namedMountsOf(process: string): NamedMount[] {
   let table: string;
   try {
     table = readFileSync(`/proc/${process}/mountinfo`, 'latin1');
@@ -57,11 +43,11 @@ function namedMountsOf(process: string): NamedMount[] {
   const covered = new Set(others.map(({ parent, directory }) => `${parent} ${directory}`));
   return lines
     .filter(({ directory }) => directory !== '')
-    .map(({ id, directory, type, device, source }) => {
-      const isCovered = covered.has(`${id} ${directory}`);
-      return {
-        mount: { directory: unescaped(directory), type, device, isCovered },
-        source: unescaped(source),
-      };
-    });
+    .map(({ id, directory, type, device, source }) => ({
+      directory: unescaped(directory),
+      type,
+      device,
+      source: unescaped(source),
+      isCovered: covered.has(`${id} ${directory}`),
+    }));
 }

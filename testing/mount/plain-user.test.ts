@@ -57,16 +57,19 @@ function whyNot(): false | string {
   }
 }
 
-/** $1 node · $2 the program · $3 a directory of the user's. Everything that it says is looked at. */
-const SESSION = `
-cd "$3"
+/** $1 node · $2 the program · $3 a directory. Makes a store of `repo` in it. */
+const BEGIN = `cd "$3"
 ramet() { "$node" "$main" "$@"; }
 node=$1 main=$2
 ramet init >&2
-ramet import repo --name base >&2
+ramet import repo --name base >&2`;
+
+/** As BEGIN, in a directory of the user's. Everything that it says is looked at. */
+const SESSION = `
+${BEGIN}
 ramet fork base try-1 >&2
 mkdir place
-ramet mount try-1 place --io shared 2>&1 || true
+ramet --json mount try-1 place --io shared 2>&1 || true
 ramet mount try-1 place >&2
 trap 'ramet owner stop >&2' EXIT
 echo "mounted $(grep " $3/place fuse" /proc/mounts | grep -o 'user_id=[0-9]*')"
@@ -79,7 +82,7 @@ echo "left $(grep -c " $3/place " /proc/mounts)"
 echo "stored $(ramet cat try-1:/new)"
 `;
 
-const REFUSED = /--io shared takes root outside of user namespaces.*use --io cached or --io direct/;
+const REFUSED = /EPERM.*--io shared takes root outside of user namespaces.*use --io cached or --io direct/;
 
 test('a plain user mounts, works and unmounts through fusermount3', {
   skip: whyNot(),
@@ -124,15 +127,11 @@ function whyNoUserNamespace(): false | string {
   return status === 0 ? false : `no user namespace with a /dev/fuse: ${stderr}`;
 }
 
-/** $1 node · $2 the program · $3 a directory. */
+/** As BEGIN. */
 const NAMESPACE_SESSION = `
-cd "$3"
-ramet() { "$node" "$main" "$@"; }
-node=$1 main=$2
-ramet init >&2
-ramet import repo --name base >&2
+${BEGIN}
 trap 'ramet owner stop >&2' EXIT
-ramet mount base place --io shared 2>&1 || true
+ramet --json mount base place --io shared 2>&1 || true
 grep -c " $3/place " /proc/mounts || true
 ramet mount base place >&2
 cat place/file

@@ -5,7 +5,7 @@ import type { System } from '../../sys/index.ts';
 import { FileSystem, type TreeFile, type TreeFiles } from '../../vfs/index.ts';
 import { MountedFileSystem, type MountedTrees } from '../owner/index.ts';
 import { type DataSegment, dataSegments, onHost } from '../transfer/index.ts';
-import { naming } from './problem.ts';
+import { named, naming } from './problem.ts';
 import { showTreePath } from './tree-path.ts';
 
 /** What a copy keeps of a file beside its content. */
@@ -256,9 +256,7 @@ export class TreeEnd implements CopyEnd {
     try {
       return await this.mounted.clone(source.name, sourcePath, this.fileSystem, path);
     } catch (error) {
-      return this.on('clone', path, () => {
-        throw error;
-      });
+      throw named('clone', this.show(path), error);
     }
   }
 

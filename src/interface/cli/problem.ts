@@ -120,9 +120,12 @@ export function naming<T>(syscall: string, path: string, operation: () => T): T 
   try {
     return operation();
   } catch (error) {
-    if (error instanceof FsError && error.path === undefined) {
-      throw new FsError(error.code, { syscall, path, note: error.note });
-    }
-    throw error;
+    throw named(syscall, path, error);
   }
+}
+
+/** The error, with the call and the path where it carries neither. */
+export function named(syscall: string, path: string, error: unknown): unknown {
+  if (!(error instanceof FsError) || error.path !== undefined) return error;
+  return new FsError(error.code, { syscall, path, note: error.note });
 }

@@ -24,7 +24,9 @@ test('names with spaces, backslashes, newlines and beyond ASCII', { skip: mounts
     const places = mountedPlaces().filter((place) => place.directory === directory);
     assert.deepEqual(places, [{ directory, isFuse: false, device, isCovered: false }]);
     const mounts = mountsOf().filter((mount) => mount.directory === bytes);
-    assert.deepEqual(mounts, [{ directory: bytes, type: 'tmpfs', device, isCovered: false }]);
+    assert.deepEqual(mounts, [
+      { directory: bytes, type: 'tmpfs', device, source: 'ramet-test', isCovered: false },
+    ]);
     assert.deepEqual([mountTypeAt(bytes), mountTypeAt(`${bytes}/sub`)], ['tmpfs', 'tmpfs']);
     assert.equal(mountTypeAt(`${bytes}-beside`), typeBefore);
   } finally {

@@ -4,7 +4,7 @@
  */
 import { readlinkSync } from 'node:fs';
 import { FsError, nameFromString } from '../../base/index.ts';
-import { mountSourceAt, mountsOf } from '../../sys/index.ts';
+import { mountsOf } from '../../sys/index.ts';
 import type { OwnerClient } from './client.ts';
 import { type MountRecord, mountSource, type Parameters } from './protocol.ts';
 
@@ -31,9 +31,10 @@ export function requireSeenHere(operation: string, mount: MountRecord): void {
 
 /** Whether what this process finds at the mount point is the tree. True where that cannot be told. */
 function isSeenHere({ fork, directory }: MountRecord): boolean {
-  return (
-    mountSourceAt(nameFromString(directory)) === nameFromString(mountSource(fork)) || mountsOf().length === 0
-  );
+  const mounts = mountsOf();
+  if (mounts.length === 0) return true;
+  const [place, source] = [nameFromString(directory), nameFromString(mountSource(fork))];
+  return mounts.find((mount) => mount.directory === place && !mount.isCovered)?.source === source;
 }
 
 function notSeenHere(operation: string, { fork, directory, pid }: MountRecord): FsError {
