@@ -1,6 +1,7 @@
 /** One mount: its device, its session, and its end. */
 import { closeSync } from 'node:fs';
-import { FsError } from '../../base/index.ts';
+import { setTimeout as pause } from 'node:timers/promises';
+import { FsError, isFsError } from '../../base/index.ts';
 import type { Tree } from '../../store/index.ts';
 import { EAGAIN, EINTR, ENODEV, ENOENT, type Kernel } from '../../sys/index.ts';
 import type { BlockingCalls } from './blocking-calls.ts';
@@ -14,6 +15,9 @@ import type { Wakefulness } from './wakefulness.ts';
 
 /** Requests of one mount that are answered before others get their turn. */
 const REQUESTS_AT_ONCE = 64;
+/** How long a busy mount is waited for: programs that end, or look at every mount there is, use it for a moment. */
+const BUSY_WAIT_MS = 500;
+const BUSY_STEP_MS = 20;
 
 /** What all mounts of a server share: they are served one at a time. */
 export interface MountParts {
@@ -166,7 +170,15 @@ export class MountedTree implements Mount {
   }
 
   async unmount({ isLazy = false }: { readonly isLazy?: boolean } = {}): Promise<void> {
-    if (this.isServed) await this.takeAway(isLazy);
+    const until = performance.now() + BUSY_WAIT_MS;
+    while (this.isServed && !this.isDetached) {
+      try {
+        return await this.takeAway(isLazy);
+      } catch (error) {
+        if (!isFsError(error, 'EBUSY') || performance.now() >= until) throw error;
+        await pause(BUSY_STEP_MS);
+      }
+    }
   }
 
   private async takeAway(isLazy: boolean): Promise<void> {

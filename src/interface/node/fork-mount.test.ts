@@ -218,6 +218,16 @@ test('unmounting a busy mount is EBUSY; lazily it works, and the fork is busy un
   await mount.unmount();
 });
 
+test('unmounting waits for a program that is about to end', { skip }, async (context) => {
+  const { fork, place } = await withFork(context);
+  const mount = await fork.mount(place);
+  const user = spawn('sleep', ['0.2'], { cwd: place });
+  await once(user, 'spawn');
+  await mount.unmount();
+  assert.equal(user.exitCode ?? (await once(user, 'exit'))[0], 0);
+  assert.deepEqual(readdirSync(place), []);
+});
+
 test('when the owner is killed the fork comes back whole', { skip }, async (context) => {
   const { store, fork, place } = await withFork(context);
   const mount = await fork.mount(place);

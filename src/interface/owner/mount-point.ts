@@ -30,19 +30,6 @@ export function isDeadMount(directory: string): boolean {
   }
 }
 
-/** Processes that have a device mounted somewhere, as far as this process may see. */
-export function processesWithMount(device: string): number[] {
-  let names: string[];
-  try {
-    names = readdirSync('/proc');
-  } catch {
-    return [];
-  }
-  return names
-    .filter((name) => /^[0-9]+$/.test(name) && mountedPlaces(name).some((place) => place.device === device))
-    .map(Number);
-}
-
 /** Takes a mount away whose server is gone; false where that is not allowed. */
 export function detachDeadMount(directory: string): boolean {
   const tries = [

@@ -13,7 +13,7 @@ import type { StoreEngine, Tree } from '../../store/index.ts';
 import type { Mount, MountServer } from '../fuse/index.ts';
 import type { Logger } from './log.ts';
 import { describeMountFailure } from './mount-failure.ts';
-import { processesWithMount } from './mount-point.ts';
+import { processesIn, processesWithMount } from './mount-users.ts';
 import type { OwnerPlace } from './owner-place.ts';
 import { type MountParameters, type MountRecord, mountSource, type UnmountReport } from './protocol.ts';
 import { Queues } from './queues.ts';
@@ -148,7 +148,7 @@ export class MountTable {
       syscall: 'mount',
       path: fork,
       note: entry.isDetached
-        ? `it was unmounted from ${directory} and ${usersText(entry)} still use it: end them first`
+        ? `it was unmounted from ${directory} and ${programsText(usersOf(entry))} still use it: end them first`
         : `it is mounted at ${directory}: use it there, or unmount it first with \`ramet umount\``,
     });
   }
@@ -276,7 +276,8 @@ export class MountTable {
       throw new FsError('EBUSY', {
         syscall: 'umount',
         path: shown,
-        note: error.note ?? 'programs have files open or work in it: end them, or use --lazy',
+        note:
+          error.note ?? `${programsText(processesIn(entry.mount.directory))} use it: end them, or use --lazy`,
       });
     }
     entry.isDetached = true;
@@ -346,8 +347,7 @@ function usersOf({ mount: { deviceNumber } }: Entry): number[] {
   return deviceNumber === undefined ? [] : processesWithMount(deviceNumber);
 }
 
-function usersText(entry: Entry): string {
-  const pids = usersOf(entry);
+function programsText(pids: readonly number[]): string {
   return pids.length === 0 ? 'programs' : `processes ${pids.join(', ')}`;
 }
 
