@@ -23,9 +23,10 @@ import {
   StoreError,
   writeChecksum,
 } from '../base/index.ts';
-import { EIO } from '../sys/index.ts';
+import { EIO, type System } from '../sys/index.ts';
 import { describeKey, KEY_BYTES_MAX, KeyWriter } from './key-format.ts';
 import { checkTablesFile } from './tables-file.ts';
+import { TablesLock } from './tables-lock.ts';
 
 /** Processes (and their worker threads) that may read at one time; LMDB's own default is 126. */
 const READERS_MAX = 1024;
@@ -105,6 +106,7 @@ export interface KeyRange {
 export class Rows {
   readonly path: string;
   private readonly database: RootDatabase<Buffer, Buffer>;
+  private readonly lock: TablesLock;
   private readonly key: KeyWriter = new KeyWriter(Buffer.alloc(ROW_BYTES));
   private readonly writer = new ByteWriter(ROW_BYTES);
   /** Views, by length, of the buffer in which lmdb returns a value, and that buffer itself. */
@@ -121,9 +123,10 @@ export class Rows {
   payloadStart = 0;
   payloadEnd = 0;
 
-  private constructor(path: string, database: RootDatabase<Buffer, Buffer>) {
+  private constructor(path: string, database: RootDatabase<Buffer, Buffer>, lock: TablesLock) {
     this.path = path;
     this.database = database;
+    this.lock = lock;
     this.bytes = this.key.buffer;
   }
 
@@ -131,22 +134,21 @@ export class Rows {
    * Opens (or makes, where the directory holds none) the database in a directory.
    * Errors: ENOENT or ENOTDIR when the directory is missing, ERR_STORE_CORRUPT, ERR_STORE_VERSION, ENFILE.
    */
-  static open(path: string): Rows {
-    checkTablesFile(path);
+  static open(path: string, kind?: System['kind']): Rows {
+    const isSound = looksSound(path);
+    const lock = TablesLock.open(path, kind);
     try {
-      const database = open<Buffer, Buffer>({
-        path,
-        noSubdir: false,
-        keyEncoding: 'binary',
-        encoding: 'binary',
-        maxReaders: READERS_MAX,
-        // Every transaction here is synced by its own commit. With overlapping syncs `close` waits, spinning, for a
-        // number that a process which was killed in a commit never wrote (mdb_env_sync of lmdb 3.5).
-        overlappingSync: false,
-      });
-      return new Rows(path, database);
+      lock.acquire();
+      try {
+        // What looks damaged may have been changed while it was looked at.
+        if (!isSound) checkTablesFile(path);
+        return new Rows(path, openDatabase(path), lock);
+      } finally {
+        lock.release();
+      }
     } catch (error) {
-      throw translateLmdbError(error, 'open the tables', path);
+      lock.close();
+      throw error;
     }
   }
 
@@ -154,7 +156,13 @@ export class Rows {
     if (this.isClosed) return;
     assert(!this.isWriting, 'tables are not closed inside a transaction');
     this.isClosed = true;
-    await this.database.close();
+    this.lock.acquire();
+    try {
+      await this.database.close();
+    } finally {
+      this.lock.release();
+      this.lock.close();
+    }
   }
 
   /** Starts a key. What is then asked of this object concerns that key. */
@@ -373,6 +381,7 @@ export class Rows {
     if (this.isClosed) throw this.closedError('change tables');
     if (this.isWriting) return this.nested(change);
     this.hasNestedFailure = false;
+    this.lock.acquire();
     try {
       return this.database.transactionSync(() => {
         this.isWriting = true;
@@ -387,6 +396,8 @@ export class Rows {
       });
     } catch (error) {
       throw translateLmdbError(error, 'change tables', this.path);
+    } finally {
+      this.lock.release();
     }
   }
 
@@ -420,6 +431,34 @@ export class Rows {
       fileBytes: (stats.lastPageNumber + 1) * stats.pageSize,
       readerCount: stats.numReaders,
     };
+  }
+}
+
+/** Others may change the file while it is looked at. Errors of the directory. */
+function looksSound(path: string): boolean {
+  try {
+    checkTablesFile(path);
+    return true;
+  } catch (error) {
+    if (error instanceof StoreError) return false;
+    throw error;
+  }
+}
+
+function openDatabase(path: string): RootDatabase<Buffer, Buffer> {
+  try {
+    return open<Buffer, Buffer>({
+      path,
+      noSubdir: false,
+      keyEncoding: 'binary',
+      encoding: 'binary',
+      maxReaders: READERS_MAX,
+      // Every transaction here is synced by its own commit. With overlapping syncs `close` waits, spinning, for a
+      // number that a process which was killed in a commit never wrote (mdb_env_sync of lmdb 3.5).
+      overlappingSync: false,
+    });
+  } catch (error) {
+    throw translateLmdbError(error, 'open the tables', path);
   }
 }
 

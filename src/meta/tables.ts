@@ -8,6 +8,7 @@ import {
   pause,
   StoreError,
 } from '../base/index.ts';
+import type { System } from '../sys/index.ts';
 import type { CounterName } from './counter-format.ts';
 import { ExternalTable, HostTable, OriginTable } from './derived-tables.ts';
 import { TABLE } from './key-format.ts';
@@ -100,11 +101,12 @@ export class MetaTables {
   }
 
   /**
-   * Opens the tables in a directory that exists; empty tables are made where there are none. The clock measures slices.
-   * Errors: ENOENT, ENOTDIR, EACCES of the directory; ERR_STORE_CORRUPT; ERR_STORE_VERSION.
+   * Opens the tables in a directory that exists; empty tables are made where there are none. The clock measures slices;
+   * all processes lock them by the same `kind` of system. Errors: ENOENT, ENOTDIR, EACCES of the directory;
+   * ERR_STORE_CORRUPT; ERR_STORE_VERSION.
    */
-  static open(directory: string, clock: Clock = new ManualClock()): MetaTables {
-    return new MetaTables(Rows.open(directory), clock);
+  static open(directory: string, clock: Clock = new ManualClock(), kind?: System['kind']): MetaTables {
+    return new MetaTables(Rows.open(directory, kind), clock);
   }
 
   /** May be called twice. Afterwards everything fails with ERR_STORE_CLOSED. */

@@ -3,7 +3,7 @@
  * The path is the one the file was opened by, so this part wraps `open` and `close`.
  */
 import { fstatSync } from 'node:fs';
-import { assert } from '../base/index.ts';
+import { assert, pause } from '../base/index.ts';
 import { releaseLockFile, takeLockFile } from './lock-file.ts';
 import { attempt, nameCalls } from './name-calls.ts';
 import type { LockCalls, NameCalls } from './parts.ts';
@@ -13,6 +13,9 @@ interface Held {
   readonly file: string;
   readonly lockPath: string;
 }
+
+/** Between two looks at a lock that is waited for, in milliseconds. */
+const LOOK_EVERY_MS = 0.1;
 
 /** The files that this process (this thread of it) has locked. */
 const lockedHere = new Set<string>();
@@ -29,6 +32,19 @@ export function bufferedLocks(bootId: () => string): LockCalls & Pick<NameCalls,
     releaseLockFile(lock.lockPath);
   }
 
+  function tryLock(fd: number): boolean {
+    const stat = attempt('flock', undefined, undefined, () => fstatSync(fd, { bigint: true }));
+    if (held.has(fd)) return true;
+    const file = `${stat.dev}:${stat.ino}`;
+    const path = paths.get(fd);
+    assert(path !== undefined, 'a file that is locked was opened by this system');
+    const lockPath = `${path}.lock`;
+    if (lockedHere.has(file) || !takeLockFile(lockPath, bootId())) return false;
+    lockedHere.add(file);
+    held.set(fd, { file, lockPath });
+    return true;
+  }
+
   return {
     open(path, flags, mode) {
       const fd = nameCalls.open(path, flags, mode);
@@ -42,17 +58,10 @@ export function bufferedLocks(bootId: () => string): LockCalls & Pick<NameCalls,
       nameCalls.close(fd);
     },
 
-    tryLock(fd) {
-      const stat = attempt('flock', undefined, undefined, () => fstatSync(fd, { bigint: true }));
-      if (held.has(fd)) return true;
-      const file = `${stat.dev}:${stat.ino}`;
-      const path = paths.get(fd);
-      assert(path !== undefined, 'a file that is locked was opened by this system');
-      const lockPath = `${path}.lock`;
-      if (lockedHere.has(file) || !takeLockFile(lockPath, bootId())) return false;
-      lockedHere.add(file);
-      held.set(fd, { file, lockPath });
-      return true;
+    tryLock,
+
+    lock(fd) {
+      while (!tryLock(fd)) pause(LOOK_EVERY_MS);
     },
 
     unlock(fd) {

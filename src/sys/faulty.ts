@@ -228,6 +228,10 @@ export class FaultySystem implements System {
     return this.onFile('tryLock', fd, () => this.inner.tryLock(fd));
   }
 
+  lock(fd: number): void {
+    this.onFile('lock', fd, () => this.inner.lock(fd));
+  }
+
   unlock(fd: number): void {
     this.onFile('unlock', fd, () => this.inner.unlock(fd));
   }

@@ -222,6 +222,11 @@ export function nativeLocks(libc: Libc): LockCalls {
       return errno === 0;
     },
 
+    lock(fd) {
+      const errno = flock(fd, LOCK_EX);
+      if (errno !== 0) throw errnoFailure(errno, 'flock');
+    },
+
     unlock(fd) {
       const errno = flock(fd, LOCK_UN);
       if (errno !== 0) throw errnoFailure(errno, 'flock');

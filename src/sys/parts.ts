@@ -45,7 +45,7 @@ export type FileCalls = Pick<
   | 'dropCache'
 >;
 
-export type LockCalls = Pick<System, 'tryLock' | 'unlock'>;
+export type LockCalls = Pick<System, 'tryLock' | 'lock' | 'unlock'>;
 
 /** Address space of this process. */
 export type MemoryCalls = Pick<

@@ -96,6 +96,8 @@ export interface System {
   fileSize(fd: number): { readonly sizeBytes: number; readonly allocatedBytes: number };
   /** Takes flock(2) LOCK_EX without waiting; false when another holds it. */
   tryLock(fd: number): boolean;
+  /** As `tryLock`, and waits for whoever holds it. This process does nothing else meanwhile. */
+  lock(fd: number): void;
   unlock(fd: number): void;
   rename(from: string, to: string): void;
   unlink(path: string): void;

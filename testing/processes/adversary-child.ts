@@ -72,8 +72,11 @@ class Adversary {
       // Timers of the engine get their turn: commit marks, leases, sealing, flattening.
       if (this.operations % 8 === 0) await new Promise((resolve) => setImmediate(resolve));
     }
-    for (const tree of this.trees) this.check(tree);
-    await this.engine.close();
+    // After a problem nothing is known of what follows from it.
+    if (this.problems.length === 0) {
+      for (const tree of this.trees) this.check(tree);
+      await this.engine.close();
+    }
     const { operations, blocksChecked, problems } = this;
     return { operations, blocksChecked, problems };
   }
@@ -92,8 +95,6 @@ class Adversary {
       else if (kind < 30) this.check(known);
       else if (!known.tree.isReadOnly) this.change(known, kind);
     } catch (error) {
-      // What the rules allow to fail: a name that is taken or gone, blocks of another fork that are not frozen.
-      if (isFsError(error, 'EXDEV') || isFsError(error, 'ENOENT') || isFsError(error, 'ENOMEM')) return;
       this.problems.push(
         `operation ${this.operations}: ${error instanceof Error ? error.stack : String(error)}`,
       );
@@ -234,6 +235,9 @@ class Adversary {
     try {
       target.tree.fileSystem.reflink(from, open, known.tree.fileSystem);
       file.tags = [...source.tags];
+    } catch (error) {
+      // Blocks of another fork that are not frozen.
+      if (!isFsError(error, 'EXDEV')) throw error;
     } finally {
       target.tree.fileSystem.close(open);
       known.tree.fileSystem.close(from);
@@ -255,8 +259,14 @@ class Adversary {
     if (!this.engine.system.canMap || file.tags.length === 0) return;
     const { fileSystem } = known.tree;
     const open = fileSystem.open(path, O_RDWR, 0);
-    file.view = fileSystem.map(open, { reserveBytes: (BLOCKS_MAX + 8) * BLOCK_SIZE });
-    fileSystem.close(open);
+    try {
+      file.view = fileSystem.map(open, { reserveBytes: (BLOCKS_MAX + 8) * BLOCK_SIZE });
+    } catch (error) {
+      // The kernel's limit of maps, vm.max_map_count.
+      if (!isFsError(error, 'ENOMEM')) throw error;
+    } finally {
+      fileSystem.close(open);
+    }
   }
 
   // Looking.
