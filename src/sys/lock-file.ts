@@ -11,8 +11,11 @@ import { nodeFailure } from './errno.ts';
 import { attempt } from './name-calls.ts';
 
 const TAKEOVERS_MAX = 16;
-/** `starttime` is field 22 of /proc/<pid>/stat; what follows the command's closing parenthesis starts with field 3. */
+/** Fields of /proc/<pid>/stat, proc_pid_stat(5); what follows the command's closing parenthesis starts with field 3. */
+const STATE_INDEX = 0;
 const START_TIME_INDEX = 22 - 3;
+/** Ended, and its parent has yet to ask. */
+const ZOMBIE = 'Z';
 
 let temporaryNames = 0;
 
@@ -20,8 +23,8 @@ let temporaryNames = 0;
 function describeProcess(pid: number, bootId: string): string | undefined {
   const stat = readText(`/proc/${pid}/stat`);
   if (stat === undefined) return describeBySignal(pid, bootId);
-  const startTime = stat.slice(stat.lastIndexOf(')') + 2).split(' ')[START_TIME_INDEX];
-  return `${pid} ${startTime} ${bootId}`;
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return fields[STATE_INDEX] === ZOMBIE ? undefined : `${pid} ${fields[START_TIME_INDEX]} ${bootId}`;
 }
 
 /** Where there is no /proc, signal 0 tells whether a process of that number lives. */

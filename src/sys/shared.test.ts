@@ -1,5 +1,7 @@
 /** Every call of a `System`, against real files, run for each system there is. */
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import {
   constants,
   existsSync,
@@ -295,6 +297,28 @@ for (const [name, system] of SYSTEMS) {
       assert.deepEqual(readdirSync(directory), ['file']);
       assert.throws(() => system.tryLock(9999), fails('EBADF', 'flock'));
       assert.throws(() => system.unlock(9999), fails('EBADF', 'flock'));
+    });
+
+    test('lock waits for the process that holds it, while it lives', async () => {
+      const door = JSON.stringify(new URL('./index.js', import.meta.url).href);
+      const script = `import(${door}).then(({ createSystem }) => {
+        const system = createSystem('${system.kind}');
+        system.lock(system.open(${JSON.stringify(file)}, ${CREATE}));
+        process.stdout.write('locked');
+        setTimeout(() => process.kill(process.pid, 'SIGKILL'), 300);
+      });`;
+      const holder = spawn(process.execPath, ['-e', script], { stdio: ['ignore', 'pipe', 'inherit'] });
+      const exited = once(holder, 'exit');
+      await once(holder.stdout, 'data');
+      assert.equal(system.tryLock(fd), false);
+      system.lock(fd);
+      const other = system.open(file, CREATE);
+      assert.equal(system.tryLock(other), false);
+      system.unlock(fd);
+      system.lock(other);
+      system.close(other);
+      assert.throws(() => system.lock(9999), fails('EBADF', 'flock'));
+      await exited;
     });
 
     test('rename and unlink', () => {
