@@ -37,6 +37,7 @@ const COUNTED: Readonly<Partial<Record<keyof System, (system: System) => unknown
   rename: (system) => system.rename('/nowhere/a', '/nowhere/b'),
   unlink: (system) => system.unlink('/nowhere/a'),
   makeDirectory: (system) => system.makeDirectory('/nowhere/a'),
+  lock: (system) => system.lock(9999),
   syncDirectory: (system) => system.syncDirectory('/nowhere'),
   cloneFile: (system) => system.cloneFile(9998, 9999),
   cloneRange: (system) => system.cloneRange(9998, 0, 4096, 9999, 0),
