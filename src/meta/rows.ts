@@ -156,11 +156,11 @@ export class Rows {
     if (this.isClosed) return;
     assert(!this.isWriting, 'tables are not closed inside a transaction');
     this.isClosed = true;
-    this.lock.acquire();
+    const isLocked = this.lock.acquireIfPossible();
     try {
       await this.database.close();
     } finally {
-      this.lock.release();
+      if (isLocked) this.lock.release();
       this.lock.close();
     }
   }

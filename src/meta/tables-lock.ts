@@ -11,7 +11,7 @@
  * Readers need no lock. It lies on the directory of the tables, and dies with its process.
  */
 import { constants, fstatSync } from 'node:fs';
-import { assert } from '../base/index.ts';
+import { assert, FsError } from '../base/index.ts';
 import { createSystem, type System } from '../sys/index.ts';
 
 /** Of this thread, by `dev:ino`: who opens the same tables twice has one lock, or it would wait for itself. */
@@ -51,6 +51,17 @@ export class TablesLock {
   acquire(): void {
     if (this.depth === 0) this.system.lock(this.descriptor);
     this.depth++;
+  }
+
+  /** False where it cannot be had at all: on a system without libc the directory may be gone, or the disk full. */
+  acquireIfPossible(): boolean {
+    try {
+      this.acquire();
+      return true;
+    } catch (error) {
+      if (error instanceof FsError) return false;
+      throw error;
+    }
   }
 
   release(): void {
