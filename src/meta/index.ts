@@ -42,6 +42,5 @@ export type {
   TreeTable,
 } from './store-tables.ts';
 export { type LayerKey, MetaTables } from './tables.ts';
-export { checkTablesStructure } from './tables-file.ts';
 export type { TreeKind, TreeRecord } from './tree-format.ts';
 export type { Xattrs } from './xattr-format.ts';

@@ -131,17 +131,17 @@ export class Rows {
   }
 
   /**
-   * Opens (or makes, where the directory holds none) the database in a directory.
+   * Opens (or makes, where the directory holds none) the database in a directory, once `check` finds nothing wrong.
    * Errors: ENOENT or ENOTDIR when the directory is missing, ERR_STORE_CORRUPT, ERR_STORE_VERSION, ENFILE.
    */
-  static open(path: string, kind?: System['kind']): Rows {
-    const isSound = looksSound(path);
+  static open(path: string, kind?: System['kind'], check: TablesCheck = checkTablesFile): Rows {
+    const isSound = looksSound(path, check);
     const lock = TablesLock.open(path, kind);
     try {
       lock.acquire();
       try {
         // What looks damaged may have been changed while it was looked at.
-        if (!isSound) checkTablesFile(path);
+        if (!isSound) check(path);
         return new Rows(path, openDatabase(path), lock);
       } finally {
         lock.release();
@@ -434,10 +434,13 @@ export class Rows {
   }
 }
 
+/** A look at the file in a directory before LMDB has it: throws ERR_STORE_CORRUPT, and errors of the directory. */
+type TablesCheck = (directory: string) => void;
+
 /** Others may change the file while it is looked at. Errors of the directory. */
-function looksSound(path: string): boolean {
+function looksSound(path: string, check: TablesCheck): boolean {
   try {
-    checkTablesFile(path);
+    check(path);
     return true;
   } catch (error) {
     if (error instanceof StoreError) return false;

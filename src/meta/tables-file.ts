@@ -140,6 +140,7 @@ function isDirectory(path: string): boolean {
 
 /**
  * Checks what must be right for LMDB to open the file in a directory; a file that is missing or empty will be made.
+ * What others change meanwhile may look damaged.
  * Errors: ENOENT, ENOTDIR and the like for the directory, ERR_STORE_CORRUPT, ERR_STORE_VERSION.
  */
 export function checkTablesFile(directory: string): void {
@@ -148,11 +149,7 @@ export function checkTablesFile(directory: string): void {
   });
 }
 
-/**
- * As `checkTablesFile`, and follows every page: for fsck, before it opens the tables, since LMDB aborts the
- * process on a page that is not what it should be. Takes time with the size of the tables; nobody may change
- * them meanwhile.
- */
+/** As `checkTablesFile`, and follows every page: takes time with the size of the tables. */
 export function checkTablesStructure(directory: string): void {
   inspect(directory, (file) => file.walk());
 }

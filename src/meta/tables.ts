@@ -32,11 +32,15 @@ import {
   LayerTable,
   TreeTable,
 } from './store-tables.ts';
+import { checkTablesFile, checkTablesStructure } from './tables-file.ts';
 
 /** One key that a layer holds. */
 export type LayerKey =
   | { readonly kind: 'inode'; readonly ino: Ino }
   | { readonly kind: 'dentry'; readonly directory: Ino; readonly name: Name };
+
+/** What the tables ask of a `System`: the clock measures slices, the kind says how they are locked. */
+export type TablesHost = Partial<Pick<System, 'clock' | 'kind'>>;
 
 /** How long a slice may change rows, in milliseconds; to make them durable takes about as long again. */
 const SLICE_MS = 5;
@@ -101,12 +105,16 @@ export class MetaTables {
   }
 
   /**
-   * Opens the tables in a directory that exists; empty tables are made where there are none. The clock measures slices;
-   * all processes lock them by the same `kind` of system. Errors: ENOENT, ENOTDIR, EACCES of the directory;
-   * ERR_STORE_CORRUPT; ERR_STORE_VERSION.
+   * Opens the tables in a directory that exists; empty tables are made where there are none. All processes lock them by
+   * the same kind of system. `isChecked`: every page is looked at first, since LMDB ends the process at one that is not
+   * what it should be. Errors: ENOENT, ENOTDIR, EACCES of the directory; ERR_STORE_CORRUPT; ERR_STORE_VERSION.
    */
-  static open(directory: string, clock: Clock = new ManualClock(), kind?: System['kind']): MetaTables {
-    return new MetaTables(Rows.open(directory, kind), clock);
+  static open(directory: string, host: TablesHost = {}, isChecked = false): MetaTables {
+    const { clock = new ManualClock(), kind } = host;
+    return new MetaTables(
+      Rows.open(directory, kind, isChecked ? checkTablesStructure : checkTablesFile),
+      clock,
+    );
   }
 
   /** May be called twice. Afterwards everything fails with ERR_STORE_CLOSED. */

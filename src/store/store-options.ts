@@ -7,6 +7,11 @@ export interface StoreOptions {
   readonly system?: System;
   /** Make the store where there is none. */
   readonly create?: boolean;
+  /**
+   * Look at every page of the tables first, which takes time with their size: LMDB ends the process at one that is
+   * not what it should be.
+   */
+  readonly checksTables?: boolean;
   /** Layers under a tree before they are flattened in the background; 16 where nothing is said. */
   readonly chainLayersMax?: number;
   /** Milliseconds between two commit marks: what a power cut may take. 2,000 where nothing is said. */

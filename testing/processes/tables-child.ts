@@ -17,7 +17,7 @@ const [directory, kind, secondsText] = process.argv.slice(2);
 const system = createSystem();
 
 function open(): MetaTables {
-  return MetaTables.open(directory!, system.clock, system.kind);
+  return MetaTables.open(directory!, system);
 }
 
 async function takeNumbers(end: number): Promise<TablesReport> {

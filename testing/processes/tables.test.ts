@@ -34,8 +34,7 @@ test('what one process has committed stays, whoever opens and closes the tables 
       [],
     );
     for (const { count } of reports) assert.ok(count > 0, 'each got its turn');
-    const { clock, kind } = createSystem();
-    const tables = MetaTables.open(directory, clock, kind);
+    const tables = MetaTables.open(directory, createSystem());
     const taken = tables.counters.get('nextLayer') - 1;
     await tables.close();
     assert.equal(taken, reports[0]?.count, 'no number was taken twice');

@@ -6,7 +6,7 @@ import path from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Command } from 'commander';
 import { FsError, isFsError } from '../../base/index.ts';
-import { forkOver, StoreEngine, type TreeInfo } from '../../store/index.ts';
+import { forkOver, StoreEngine, type StoreOptions, type TreeInfo } from '../../store/index.ts';
 import type { TreeFiles } from '../../vfs/index.ts';
 import { MountedTrees, type MountRecord } from '../owner/index.ts';
 import { CommandError } from './problem.ts';
@@ -212,9 +212,10 @@ export function storeOf(command: Command): { readonly directory: string; readonl
 export async function withSession(
   command: Command,
   run: (session: Session) => Promise<void> | void,
+  options: StoreOptions = {},
 ): Promise<void> {
   const { directory, isJson } = storeOf(command);
-  const engine = await StoreEngine.open(directory);
+  const engine = await StoreEngine.open(directory, options);
   const session = new Session(directory, isJson, engine);
   try {
     await run(session);

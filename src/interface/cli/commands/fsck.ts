@@ -17,12 +17,16 @@ export function register(program: Command): void {
     .option('--scrub', 'also read every block in use and compare it with its checksum')
     .addHelpText('after', examples('ramet fsck', 'ramet fsck --scrub --json'))
     .action((flags: FsckFlags, command: Command) =>
-      withSession(command, async ({ engine, isJson }) => {
-        const report = engine.fsck({ scrub: flags.scrub === true });
-        if (isJson) await writeJson(report);
-        else await tell(report);
-        if (!report.isClean) process.exitCode = EXIT_FAILURE;
-      }),
+      withSession(
+        command,
+        async ({ engine, isJson }) => {
+          const report = engine.fsck({ scrub: flags.scrub === true });
+          if (isJson) await writeJson(report);
+          else await tell(report);
+          if (!report.isClean) process.exitCode = EXIT_FAILURE;
+        },
+        { checksTables: true },
+      ),
     );
 }
 
