@@ -2,7 +2,7 @@
  * Locks of open files without flock(2): a set of this process and a lock file beside each locked file (`lock-file.ts`).
  * The path is the one the file was opened by, so this part wraps `open` and `close`.
  */
-import { fstatSync } from 'node:fs';
+import { existsSync, fstatSync } from 'node:fs';
 import { assert, pause } from '../base/index.ts';
 import { releaseLockFile, takeLockFile } from './lock-file.ts';
 import { attempt, nameCalls } from './name-calls.ts';
@@ -14,8 +14,10 @@ interface Held {
   readonly lockPath: string;
 }
 
-/** Between two looks at a lock that is waited for, in milliseconds. */
+/** Between two looks whether a lock file is still there, in milliseconds. */
 const LOOK_EVERY_MS = 0.1;
+/** Looks before it is asked again whether its process lives, which takes as long as all of them. */
+const LOOKS_MAX = 100;
 
 /** The files that this process (this thread of it) has locked. */
 const lockedHere = new Set<string>();
@@ -61,7 +63,10 @@ export function bufferedLocks(bootId: () => string): LockCalls & Pick<NameCalls,
     tryLock,
 
     lock(fd) {
-      while (!tryLock(fd)) pause(LOOK_EVERY_MS);
+      while (!tryLock(fd)) {
+        const lockPath = `${paths.get(fd)}.lock`;
+        for (let looks = 0; looks < LOOKS_MAX && existsSync(lockPath); looks++) pause(LOOK_EVERY_MS);
+      }
     },
 
     unlock(fd) {

@@ -12,6 +12,8 @@ import type { WaitAnswer } from './waiting-child.ts';
 
 /** Of all threads, the compiler's and the garbage collector's too; in one transaction each of these takes 100 ms. */
 const HOLD_MS_MAX = 45;
+/** On a slower machine: of the time of all transactions, of which a single one would be nearly all. */
+const HOLD_SHARE_MAX = 0.4;
 /** As many as fit in a journal. */
 const NAMES = 40_000;
 
@@ -35,6 +37,7 @@ async function assertHoldsAreShort(
   const { tables } = engine;
   const transaction = tables.transaction.bind(tables);
   let longestMs = 0;
+  let allMs = 0;
   tables.transaction = <T>(change: () => T): T => {
     if (tables.isInTransaction) return transaction(change);
     const before = process.cpuUsage();
@@ -43,14 +46,15 @@ async function assertHoldsAreShort(
     } finally {
       const { user, system } = process.cpuUsage(before);
       longestMs = Math.max(longestMs, (user + system) / 1000);
+      allMs += (user + system) / 1000;
     }
   };
   work();
   const waits = await child.ask<WaitAnswer>({});
   const others = `another process made ${waits.count} meanwhile and waited ${waits.longestMs.toFixed(1)} ms at most`;
-  const text = `longest transaction ${longestMs.toFixed(1)} ms; ${others}`;
+  const text = `longest transaction ${longestMs.toFixed(1)} of ${allMs.toFixed(1)} ms; ${others}`;
   context.diagnostic(text);
-  assert.ok(longestMs > 0 && longestMs <= HOLD_MS_MAX, text);
+  assert.ok(longestMs > 0 && longestMs <= Math.max(HOLD_MS_MAX, HOLD_SHARE_MAX * allMs), text);
   assert.ok(waits.count > 1, text);
 }
 
