@@ -1,5 +1,5 @@
 /** What is mounted where, as the kernel tells it, without asking any mount: proc_pid_mountinfo(5). */
-import { readFileSync } from 'node:fs';
+import { readFileSync, readlinkSync } from 'node:fs';
 
 export interface MountInfo {
   /** The mount point: an absolute path, a byte string. */
@@ -50,4 +50,13 @@ export function mountsOf(process = 'self'): MountInfo[] {
       source: unescaped(source),
       isCovered: covered.has(`${id} ${directory}`),
     }));
+}
+
+/** What identifies this process's mount namespace, mount_namespaces(7); empty where that cannot be told. */
+export function mountNamespace(): string {
+  try {
+    return readlinkSync('/proc/self/ns/mnt');
+  } catch {
+    return '';
+  }
 }

@@ -2,9 +2,8 @@
  * Mounts of the owner, for a process that works in them. The owner may live in another mount namespace, and what it
  * mounts is then seen there alone: here the plain directory below it would be taken for the tree.
  */
-import { readlinkSync } from 'node:fs';
 import { FsError, nameFromString } from '../../base/index.ts';
-import { mountsOf } from '../../sys/index.ts';
+import { mountNamespace, mountsOf } from '../../sys/index.ts';
 import type { OwnerClient } from './client.ts';
 import { type MountRecord, mountSource, type Parameters } from './protocol.ts';
 
@@ -37,22 +36,17 @@ function isSeenHere({ fork, directory }: MountRecord): boolean {
   return mounts.find((mount) => mount.directory === place && !mount.isCovered)?.source === source;
 }
 
-function notSeenHere(operation: string, { fork, directory, pid }: MountRecord): FsError {
+function notSeenHere(
+  operation: string,
+  { fork, directory, pid, mountNamespace: theirs }: MountRecord,
+): FsError {
   const detail = { syscall: operation, path: fork, dest: directory };
-  if (isInNamespaceOf(pid)) return new FsError('ENOTCONN', { ...detail, note: 'it was unmounted meanwhile' });
+  if (theirs === mountNamespace())
+    return new FsError('ENOTCONN', { ...detail, note: 'it was unmounted meanwhile' });
   return new FsError('ENOTSUP', {
     ...detail,
     note:
       `the owner process (${pid}) runs in another mount namespace, and what it mounts is not seen in this one: ` +
       `run this command in its namespace, \`nsenter -m -t ${pid}\`, or end it with \`ramet owner stop\``,
   });
-}
-
-/** False where that cannot be told: of another user's process. */
-function isInNamespaceOf(pid: number): boolean {
-  try {
-    return readlinkSync(`/proc/${pid}/ns/mnt`) === readlinkSync('/proc/self/ns/mnt');
-  } catch {
-    return false;
-  }
 }

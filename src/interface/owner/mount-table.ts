@@ -10,6 +10,7 @@ import { mkdirSync, rmdirSync } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
 import { FsError, isFsError } from '../../base/index.ts';
 import type { StoreEngine, Tree } from '../../store/index.ts';
+import { mountNamespace } from '../../sys/index.ts';
 import type { Mount, MountServer } from '../fuse/index.ts';
 import type { Logger } from './log.ts';
 import { describeMountFailure } from './mount-failure.ts';
@@ -336,6 +337,7 @@ function recordOf(fork: string, entry: Entry): MountRecord {
     io: mount.io,
     since,
     pid: process.pid,
+    mountNamespace: mountNamespace(),
     holders: [...entry.holders].map(({ pid }) => pid),
     isKept,
     isDetached,

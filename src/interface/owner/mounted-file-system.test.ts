@@ -1,9 +1,10 @@
 /** What the library's and the commands' own tests do not reach of a mounted tree: attributes, holes, nodes, the end. */
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
 import { mountsOnly } from '../../../testing/mounts-only.ts';
 import { stopOwner } from '../../../testing/stop-owner.ts';
 import { type ErrorCode, isFsError } from '../../base/index.ts';
@@ -133,6 +134,7 @@ test('after its end it can be begun again; an unmounted directory is refused', {
   const trees = new MountedTrees(store, createSystem());
   const record = await trees.find('fork');
   await stopOwner(store);
+  while (existsSync(`/proc/${record!.pid}/exe`)) await pause(10);
   assert.deepEqual(readdirSync(place), []);
   assert.throws(
     () => files.begin(),

@@ -26,6 +26,8 @@ export interface MountRecord {
   readonly since: string;
   /** The process that serves it: the owner. */
   readonly pid: number;
+  /** The owner's, as `mountNamespace` tells it. */
+  readonly mountNamespace: string;
   /** Processes whose connection keeps it mounted; it is unmounted with the last of them unless `isKept`. */
   readonly holders: readonly number[];
   /** It stays until it is unmounted by name. */
