@@ -1,11 +1,9 @@
 /** Tables that processes open and close while others commit. RAMET_TABLES_SECONDS=n tries longer. */
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { test } from 'node:test';
 import { MetaTables } from '../../src/meta/index.ts';
 import { createSystem } from '../../src/sys/index.ts';
+import { scratchDirectory } from '../scratch-store.ts';
 import { Child } from './child.ts';
 import type { TablesReport } from './tables-child.ts';
 
@@ -25,30 +23,22 @@ async function reportsOf(directory: string, kinds: readonly string[]): Promise<T
   }
 }
 
-test('what one process has committed stays, whoever opens and closes the tables meanwhile', async () => {
-  const directory = mkdtempSync(join(tmpdir(), 'ramet-tables-'));
-  try {
-    const reports = await reportsOf(directory, ['take', 'open', 'open', 'open']);
-    assert.deepEqual(
-      reports.flatMap(({ problems }) => problems),
-      [],
-    );
-    for (const { count } of reports) assert.ok(count > 0, 'each got its turn');
-    const tables = MetaTables.open(directory, createSystem());
-    const taken = tables.counters.get('nextLayer') - 1;
-    await tables.close();
-    assert.equal(taken, reports[0]?.count, 'no number was taken twice');
-  } finally {
-    rmSync(directory, { recursive: true });
-  }
+test('what one process has committed stays, whoever opens and closes the tables meanwhile', async (context) => {
+  const directory = scratchDirectory(context);
+  const reports = await reportsOf(directory, ['take', 'open', 'open', 'open']);
+  assert.deepEqual(
+    reports.flatMap(({ problems }) => problems),
+    [],
+  );
+  for (const { count } of reports) assert.ok(count > 0, 'each got its turn');
+  const tables = MetaTables.open(directory, createSystem());
+  const taken = tables.counters.get('nextLayer') - 1;
+  await tables.close();
+  assert.equal(taken, reports[0]?.count, 'no number was taken twice');
 });
 
-test('the last to close and the next to open do not meet', async () => {
-  const directory = mkdtempSync(join(tmpdir(), 'ramet-tables-'));
-  try {
-    const reports = await reportsOf(directory, ['open', 'open', 'open']);
-    for (const { count } of reports) assert.ok(count > 0, 'each got its turn');
-  } finally {
-    rmSync(directory, { recursive: true });
-  }
+test('the last to close and the next to open do not meet', async (context) => {
+  const directory = scratchDirectory(context);
+  const reports = await reportsOf(directory, ['open', 'open', 'open']);
+  for (const { count } of reports) assert.ok(count > 0, 'each got its turn');
 });
