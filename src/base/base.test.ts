@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import test from 'node:test';
 import fc from 'fast-check';
-import { compareTimespec, ManualClock, timespecFromMs } from './clock.ts';
+import { isSameTimespec, ManualClock, timespecFromMs } from './clock.ts';
 import { codeOfErrno, describeCode, FsError, isFsError, StoreError } from './errors.ts';
 import { nameFromBytes, nameFromString, nameToBytes, nameToString } from './names.ts';
 import { SeededRandom } from './random.ts';
@@ -75,8 +75,10 @@ test('a seed gives one sequence, and numbers stay below their bound', () => {
 test('a manual clock moves only when read or told to', () => {
   const clock = new ManualClock(100);
   const first = clock.now();
-  assert.ok(compareTimespec(first, clock.now()) < 0);
+  assert.deepEqual(clock.now(), { ...first, nanoseconds: first.nanoseconds + 1000 });
   clock.advance(5);
   assert.equal(clock.now().seconds, 105);
+  assert.ok(isSameTimespec(first, { ...first }) && isSameTimespec(undefined, undefined));
+  assert.ok(!isSameTimespec(first, clock.now()) && !isSameTimespec(first, undefined));
   assert.deepEqual(timespecFromMs(-1), { seconds: -1, nanoseconds: 999_000_000 });
 });

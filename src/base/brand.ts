@@ -9,6 +9,11 @@ export type BlobId = Brand<number, 'BlobId'>;
 export type LayerId = Brand<number, 'LayerId'>;
 /** Inode number, store-wide, below 2^53, never reused. */
 export type Ino = Brand<number, 'Ino'>;
+/**
+ * An inode number of the host: 64 bits, which some filesystems use all of (overlayfs with xino, mergerfs, CIFS). A
+ * number below 2^53, else a bigint, so that equal numbers are `===` and no two are taken for one.
+ */
+export type HostIno = number | bigint;
 /** Index of a 4,096-byte block, in a file (logical) or in a blob (physical); the variable's name says which. */
 export type BlockIndex = Brand<number, 'BlockIndex'>;
 /** An address of this process, as returned by mmap(2); below 2^47 on every supported machine. */

@@ -37,8 +37,9 @@ export class ManualClock implements Clock {
   }
 }
 
-export function compareTimespec(a: Timespec, b: Timespec): number {
-  return a.seconds - b.seconds || a.nanoseconds - b.nanoseconds;
+/** Two that are not known are the same. */
+export function isSameTimespec(a: Timespec | undefined, b: Timespec | undefined): boolean {
+  return a?.seconds === b?.seconds && a?.nanoseconds === b?.nanoseconds;
 }
 
 export function timespecFromMs(ms: number): Timespec {

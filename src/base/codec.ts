@@ -3,6 +3,7 @@
  * little-endian in values; keys are big-endian, so that bytes sort as numbers do. All integers are below 2^53.
  */
 import { assert } from './assert.ts';
+import type { HostIno } from './brand.ts';
 
 const LOW = 2 ** 32;
 
@@ -87,6 +88,14 @@ export class ByteWriter {
       rest = high;
     }
     return this.u8(rest);
+  }
+
+  /** As `varint`, of up to 64 bits: ten bytes at most. */
+  hostIno(value: HostIno): this {
+    if (typeof value === 'number') return this.varint(value);
+    let rest = value;
+    for (; rest >= 0x80n; rest >>= 7n) this.u8(Number(rest & 0x7fn) | 0x80);
+    return this.u8(Number(rest));
   }
 
   /** A byte string (one character a byte) with its length before it. */
@@ -189,6 +198,18 @@ export class ByteReader {
       scale *= 0x80;
     }
     throw new DecodeError('varint is longer than eight bytes');
+  }
+
+  hostIno(): HostIno {
+    let value = 0n;
+    for (let shift = 0n; shift < 70n; shift += 7n) {
+      const byte = this.u8();
+      value |= BigInt(byte & 0x7f) << shift;
+      if (byte >= 0x80) continue;
+      if (value >= 2n ** 64n) break;
+      return value <= Number.MAX_SAFE_INTEGER ? Number(value) : value;
+    }
+    throw new DecodeError('inode number of the host is not below 2^64');
   }
 
   byteString(): string {

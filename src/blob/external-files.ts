@@ -7,7 +7,16 @@
  * after whether it still is that (DESIGN §4), and is ESTALE where it is not. A *followed* one stands, in this process
  * only, for a file that nothing was recorded of: it is read as it is, as a plain directory would show it.
  */
-import { type BlobId, checksum64, FsError, isFsError, isMissing, type LayerId } from '../base/index.ts';
+import {
+  type BlobId,
+  checksum64,
+  FsError,
+  type HostIno,
+  isFsError,
+  isMissing,
+  isSameTimespec,
+  type LayerId,
+} from '../base/index.ts';
 import type { FileTimes, HostStat, System } from '../sys/index.ts';
 import { readThrough } from './fetches.ts';
 
@@ -26,7 +35,7 @@ const DESCRIPTORS_MAX = 256;
 export interface ExternalState {
   /** The host tree that the file belongs to. */
   readonly layer: LayerId;
-  readonly ino: number;
+  readonly ino: HostIno;
   readonly birth: FileTimes | undefined;
   readonly sizeBytes: number;
   readonly modified: FileTimes;
@@ -256,17 +265,14 @@ export class ExternalFiles {
   private requireUnchanged(fd: number, recorded: RecordedFile): void {
     const { state } = recorded;
     const now = this.system.statFile(fd);
-    if (now.ino !== state.ino || !isSameTime(now.btime, state.birth)) throw stale(recorded, 'was replaced');
+    if (now.ino !== state.ino || !isSameTimespec(now.btime, state.birth))
+      throw stale(recorded, 'was replaced');
     const isSame =
       now.size === state.sizeBytes &&
-      isSameTime(now.mtime, state.modified) &&
-      isSameTime(now.ctime, state.changed);
+      isSameTimespec(now.mtime, state.modified) &&
+      isSameTimespec(now.ctime, state.changed);
     if (!isSame || now.nlink === 0) throw stale(recorded, now.nlink === 0 ? 'was removed' : 'was changed');
   }
-}
-
-function isSameTime(a: FileTimes | undefined, b: FileTimes | undefined): boolean {
-  return a?.seconds === b?.seconds && a?.nanoseconds === b?.nanoseconds;
 }
 
 function stale({ shownPath }: RecordedFile, what: string): FsError {
@@ -279,6 +285,8 @@ function stale({ shownPath }: RecordedFile, what: string): FsError {
 /** All that tells one state of one file from another. */
 function bytesOf({ layer, ino, birth, sizeBytes, modified, changed, path }: ExternalState): Buffer {
   const times = [birth, modified, changed].flatMap((time) => [time?.seconds ?? -1, time?.nanoseconds ?? -1]);
-  const numbers = new Float64Array([layer, ino, sizeBytes, ...times]);
+  const numbers = new Float64Array([layer, Number(ino), sizeBytes, ...times]);
+  // One that a double does not hold stands there with all its bits.
+  if (typeof ino === 'bigint') new BigUint64Array(numbers.buffer)[1] = ino;
   return Buffer.concat([Buffer.from(numbers.buffer), Buffer.from(path, 'latin1')]);
 }

@@ -1,8 +1,19 @@
 /** Open directories of a host tree, so that a name is looked up in the directory and not along a path. */
-import { FsError, type Ino, isFsError, isMissing, nameToBytes, nameToString } from '../base/index.ts';
-import type { HostSource } from '../meta/index.ts';
-import type { HostStat, System } from '../sys/index.ts';
-import { type HostPlace, type HostPlaces, isIdentity } from './host-places.ts';
+import {
+  FsError,
+  type Ino,
+  isFsError,
+  isMissing,
+  nameFromBytes,
+  nameToBytes,
+  nameToString,
+} from '../base/index.ts';
+import { type HostSource, isSameDirectory } from '../meta/index.ts';
+import type { HostEntry, HostStat, System } from '../sys/index.ts';
+import { directoryIdentity, openDirectory } from './host-identity.ts';
+import type { HostMounts } from './host-mounts.ts';
+import { type HostPart, type HostPlace, type HostPlaces, isIdentity, partOf } from './host-places.ts';
+import { DT_DIR, S_IFDIR } from './inode.ts';
 
 const DIRECTORIES_MAX = 256;
 const O_NONBLOCK = 0o4000;
@@ -10,30 +21,25 @@ const O_NOATIME = 0o1000000;
 const O_PATH = 0o10000000;
 const O_DIRECTORY = 0o200000;
 const O_NOFOLLOW = 0o400000;
-/** No st_dev: those have 32 bits. */
-const MOUNTED = 2 ** 40;
 const HERE = Buffer.from('.');
-
-/** The type of the mounts that `interface/fuse` makes. */
-const MOUNT_TYPE = 'fuse.ramet';
-
-/** Whether what is at a path is served by Ramet, maybe by this very process, which would wait for itself. */
-export function isMountOfRamet(system: System, path: string): boolean {
-  return system.mountTypeAt(path) === MOUNT_TYPE;
-}
+const BLOCK_BYTES = 4096;
 
 export class HostDirectories {
   private readonly system: System;
+  private readonly mounts: HostMounts;
   private readonly source: HostSource;
   private readonly places: HostPlaces;
   /** In the order in which they were last used. */
   private readonly opened = new Map<Ino, number>();
   private rootFd = -1;
-  /** st_dev of the root while it is open. */
-  private rootDev = 0;
+  private rootStat: HostStat | undefined;
+  /** The table of mounts by which it was told how names may be looked at, and what came of it. */
+  private askedTable: readonly unknown[] = [];
+  private mayLookCached = false;
 
-  constructor(system: System, source: HostSource, places: HostPlaces) {
+  constructor(system: System, mounts: HostMounts, source: HostSource, places: HostPlaces) {
     this.system = system;
+    this.mounts = mounts;
     this.source = source;
     this.places = places;
   }
@@ -41,28 +47,35 @@ export class HostDirectories {
   /** The root, opened when first needed. ESTALE when it is gone, or another directory is in its place. */
   root(): number {
     if (this.rootFd !== -1) return this.rootFd;
-    const { system, source } = this;
-    if (isMountOfRamet(system, source.path)) throw this.lost('is covered by a mount of Ramet');
+    const { system, source, mounts } = this;
+    if (mounts.isOnRamet(source.path)) throw this.lost('is covered by a mount of Ramet');
     let fd: number;
     try {
-      fd = system.openHost(nameToBytes(source.path), O_PATH | O_DIRECTORY);
+      fd = openDirectory(system, source.path);
     } catch (error) {
       if (isFsError(error, 'ENOENT') || isFsError(error, 'ENOTDIR')) throw this.lost('is gone');
       throw error;
     }
-    const stat = system.statFile(fd);
-    const { ino, birth } = source;
-    const isSame =
-      stat.ino === ino &&
-      stat.btime?.seconds === birth?.seconds &&
-      stat.btime?.nanoseconds === birth?.nanoseconds;
-    if (!isSame) {
+    if (!isSameDirectory(source, directoryIdentity(system, fd))) {
       system.close(fd);
       throw this.lost('was replaced by another directory');
     }
     this.rootFd = fd;
-    this.rootDev = stat.dev;
+    this.rootStat = system.statFile(fd);
     return fd;
+  }
+
+  /** Whether the root that is held open is not what is at its path. One below a mount of Ramet is not looked at. */
+  hasMoved(): boolean {
+    const { system, source, rootStat } = this;
+    if (rootStat === undefined || this.mounts.isOnRamet(source.path)) return false;
+    try {
+      const now = system.statHost(nameToBytes(source.path), false);
+      return now.ino !== rootStat.ino || now.dev !== rootStat.dev;
+    } catch (error) {
+      if (!isFsError(error)) throw error;
+      return true;
+    }
   }
 
   /** Opens a file below the root by its path from there, through no symlink and no mount point. */
@@ -80,10 +93,58 @@ export class HostDirectories {
     }
   }
 
-  /** As `HostPlace.dev` has it. A mount point is no file of the tree, also where one is mounted on it a second time. */
-  devOf(stat: HostStat): number {
-    if (stat.isMountPoint) return MOUNTED;
-    return stat.dev === this.rootDev ? 0 : stat.dev;
+  /** The part of the host's filesystem that something lies in. The root is open. */
+  partOf(stat: HostStat): HostPart {
+    return partOf(stat, this.rootStat ?? stat);
+  }
+
+  /** Whether what the host shows is the file that was met before. */
+  isAt(place: HostPlace, stat: HostStat): boolean {
+    return isIdentity(place, stat, this.partOf(stat));
+  }
+
+  /** What is under a name in an open directory; undefined when nothing is. What is mounted there is not asked. */
+  statIn(directory: number, name: Buffer): HostStat | undefined {
+    const table = this.mounts.recent();
+    if (table !== this.askedTable) {
+      this.askedTable = table;
+      this.mayLookCached = this.mounts.mayLookCached(this.source.path);
+    }
+    try {
+      return this.system.statAt(directory, name, this.mayLookCached);
+    } catch (error) {
+      if (isFsError(error, 'EXDEV')) return this.mountPoint(directory, name);
+      if (isFsError(error, 'ENOENT') || isFsError(error, 'ENOTDIR')) return undefined;
+      throw error;
+    }
+  }
+
+  /** What can be said of a mount point without a look at it: what the directory that it is in says. */
+  private mountPoint(directory: number, bytes: Buffer): HostStat | undefined {
+    const name = nameFromBytes(bytes);
+    const entry = this.names(directory).find((listed) => listed.name === name);
+    if (entry === undefined) return undefined;
+    const isDirectory = entry.kind === DT_DIR || entry.kind === 0;
+    return {
+      ...this.system.statFile(directory),
+      ino: entry.ino,
+      mode: isDirectory ? S_IFDIR | 0o555 : (entry.kind << 12) | 0o444,
+      nlink: isDirectory ? 2 : 1,
+      // A file that were empty would be read without a word.
+      size: BLOCK_BYTES,
+      btime: undefined,
+      isMountPoint: true,
+    };
+  }
+
+  /** What an open directory lists; nothing when it was removed meanwhile. */
+  names(directory: number): readonly HostEntry[] {
+    try {
+      return this.system.readHostDirectory(Buffer.from(`/proc/self/fd/${directory}`));
+    } catch (error) {
+      if (isMissing(error)) return [];
+      throw error;
+    }
   }
 
   /** The host's path of a place, for messages. */
@@ -115,7 +176,7 @@ export class HostDirectories {
   private openAnew(place: HostPlace): number | undefined {
     const { system } = this;
     const above = place.parent === 0 ? undefined : this.opened.get(place.parent);
-    const start = above ?? this.rootFd;
+    const start = above ?? this.root();
     const path = above === undefined ? place.path : place.path.slice(place.path.lastIndexOf('/') + 1);
     let fd: number;
     try {
@@ -127,7 +188,7 @@ export class HostDirectories {
       throw error;
     }
     const stat = system.statFile(fd);
-    if (isIdentity(place, stat, this.devOf(stat))) return fd;
+    if (this.isAt(place, stat)) return fd;
     system.close(fd);
     return undefined;
   }
@@ -164,5 +225,6 @@ export class HostDirectories {
     while (this.opened.size > 0) this.closeOldest();
     if (this.rootFd !== -1) this.system.close(this.rootFd);
     this.rootFd = -1;
+    this.rootStat = undefined;
   }
 }

@@ -21,22 +21,26 @@ import {
 } from '../base/index.ts';
 import type { BlobSpace, ExternalState } from '../blob/index.ts';
 import type { DentryRecord, HostSource, InodeRecord, MetaTables, NamedDentry, Run } from '../meta/index.ts';
-import type { HostEntry, HostStat, System } from '../sys/index.ts';
+import type { HostStat, System } from '../sys/index.ts';
 import { isDerived } from './derived-numbers.ts';
 import { HostDirectories } from './host-directories.ts';
-import { type HostPlace, HostPlaces, isIdentity } from './host-places.ts';
+import type { HostMounts } from './host-mounts.ts';
+import { type HostPlace, HostPlaces } from './host-places.ts';
 import { kindOfMode, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from './inode.ts';
 import type { DerivedLower, HostFile } from './lower.ts';
 
 const O_PATH = 0o10000000;
+const O_DIRECTORY = 0o200000;
+const O_NOFOLLOW = 0o400000;
 const SECTORS_PER_BLOCK = 8;
 
 export interface HostLayerParts {
   readonly system: System;
   readonly tables: MetaTables;
   readonly blobs: BlobSpace;
-  /** Directory of the store, which is hidden where it lies in the host tree. */
-  readonly storeDirectory: string;
+  readonly mounts: HostMounts;
+  /** The store's own directory, which is hidden where it lies in the host tree. */
+  readonly store: Pick<HostStat, 'ino' | 'dev'>;
 }
 
 export class HostLayer implements DerivedLower {
@@ -48,25 +52,32 @@ export class HostLayer implements DerivedLower {
   private readonly blobs: BlobSpace;
   private readonly places: HostPlaces;
   private readonly directories: HostDirectories;
-  private readonly storeDirectory: string;
-  private store: HostStat | undefined;
+  private readonly store: Pick<HostStat, 'ino' | 'dev'>;
   /** What the last lookup has just seen, for whoever asks for that inode next. */
   private seenIno: Ino | 0 = 0;
   private seenStat: HostStat | undefined;
 
-  constructor({ system, tables, blobs, storeDirectory }: HostLayerParts, id: LayerId, source: HostSource) {
+  constructor({ system, tables, blobs, mounts, store }: HostLayerParts, id: LayerId, source: HostSource) {
     this.id = id;
     this.source = source;
     this.system = system;
     this.blobs = blobs;
-    this.storeDirectory = storeDirectory;
-    this.places = new HostPlaces(source, (ino) => tables.origins.get(id, ino));
-    this.directories = new HostDirectories(system, source, this.places);
+    this.store = store;
+    this.places = new HostPlaces(source, {
+      stored: (ino) => tables.origins.get(id, ino),
+      isThere: (place) => this.statAt(place) !== undefined,
+    });
+    this.directories = new HostDirectories(system, mounts, source, this.places);
   }
 
   /** The number of the root directory of such a tree. */
   static rootOf(source: HostSource): Ino {
     return new HostPlaces(source).root;
+  }
+
+  /** Somebody begins to use the tree: what is held open is given up where it is not what is at its path now. */
+  confirm(): void {
+    if (this.directories.hasMoved()) this.close();
   }
 
   mayHave(ino: Ino): boolean {
@@ -92,16 +103,9 @@ export class HostLayer implements DerivedLower {
 
   dentry(directory: Ino, name: Name): DentryRecord | undefined {
     const fd = this.openDirectory(directory);
-    if (fd === undefined) return undefined;
-    let stat: HostStat;
-    try {
-      stat = this.system.statAt(fd, nameToBytes(name));
-    } catch (error) {
-      if (isFsError(error, 'ENOENT') || isFsError(error, 'ENOTDIR')) return undefined;
-      throw error;
-    }
-    if (this.isStore(stat)) return undefined;
-    const ino = this.places.meet(stat, this.directories.devOf(stat), directory, name);
+    const stat = fd === undefined ? undefined : this.directories.statIn(fd, nameToBytes(name));
+    if (stat === undefined || this.isStore(stat)) return undefined;
+    const ino = this.places.meet(stat, this.directories.partOf(stat), directory, name);
     this.seenIno = ino;
     this.seenStat = stat;
     return { ino, kind: kindOfMode(stat.mode) };
@@ -120,18 +124,9 @@ export class HostLayer implements DerivedLower {
   names(directory: Ino): Name[] {
     const fd = this.openDirectory(directory);
     if (fd === undefined) return [];
-    let entries: HostEntry[];
-    try {
-      entries = this.system.readHostDirectory(Buffer.from(`/proc/self/fd/${fd}`));
-    } catch (error) {
-      // Removed while it is held open.
-      if (isMissing(error)) return [];
-      throw error;
-    }
-    const store = this.storeStat();
     const names: Name[] = [];
-    for (const { name, ino } of entries) {
-      if (ino === store?.ino && this.dentry(directory, name as Name) === undefined) continue;
+    for (const { name, ino } of this.directories.names(fd)) {
+      if (ino === this.store.ino && this.dentry(directory, name as Name) === undefined) continue;
       names.push(name as Name); // What the host lists is a name.
     }
     return names;
@@ -142,20 +137,8 @@ export class HostLayer implements DerivedLower {
     return place === undefined ? undefined : this.directories.open(ino, place);
   }
 
-  private storeStat(): HostStat | undefined {
-    if (this.store !== undefined) return this.store;
-    try {
-      this.store = this.system.statHost(Buffer.from(this.storeDirectory), true);
-    } catch (error) {
-      if (!isFsError(error)) throw error;
-    }
-    return this.store;
-  }
-
-  private isStore(stat: HostStat): boolean {
-    if ((stat.mode & S_IFMT) !== S_IFDIR) return false;
-    const store = this.storeStat();
-    return store !== undefined && stat.ino === store.ino && stat.dev === store.dev;
+  private isStore({ mode, ino, dev }: HostStat): boolean {
+    return (mode & S_IFMT) === S_IFDIR && ino === this.store.ino && dev === this.store.dev;
   }
 
   // Inodes.
@@ -181,31 +164,41 @@ export class HostLayer implements DerivedLower {
   /** Undefined when the file is not where it was. One that is open is still there, whatever became of its name. */
   private statOf(ino: Ino, place: HostPlace): HostStat | undefined {
     if (ino === this.places.root) return this.system.statFile(this.directories.root());
-    const stat = this.statPath(place);
-    if (stat !== undefined && isIdentity(place, stat, this.directories.devOf(stat))) return stat;
+    const stat = this.statAt(place);
+    if (stat !== undefined) return stat;
     // A directory that is held open is not looked into any more: it may have left the tree.
     this.directories.forget(ino);
     const open = place.blob === 0 ? undefined : this.blobs.externals.statOpen(place.blob as BlobId);
-    if (open === undefined || !isIdentity(place, open, this.directories.devOf(open))) return undefined;
+    if (open === undefined || !this.directories.isAt(place, open)) return undefined;
     return { ...open, nlink: Math.max(1, open.nlink) };
+  }
+
+  /** The file at its place; undefined where it is not there any more. */
+  private statAt(place: HostPlace): HostStat | undefined {
+    const stat = this.statPath(place);
+    return stat !== undefined && this.directories.isAt(place, stat) ? stat : undefined;
   }
 
   /** What is at the path now, whoever it is. */
   private statPath(place: HostPlace): HostStat | undefined {
     try {
-      const above = place.parent === 0 ? undefined : this.openDirectory(place.parent);
-      if (above !== undefined) return this.system.statAt(above, nameToBytes(lastName(place.path)));
-      return this.withPath(place, (fd) => this.system.statFile(fd));
+      return this.inParent(place, (directory, name) => this.directories.statIn(directory, name));
     } catch (error) {
       if (isMissing(error)) return undefined;
       throw error;
     }
   }
 
-  private withPath<T>({ path }: { readonly path: string }, use: (fd: number) => T): T {
-    const fd = this.directories.openFile(path, O_PATH);
+  /** Calls with the open directory that a place lies in, and its name there. ENOENT and others where it is gone. */
+  private inParent<T>({ parent, path }: HostPlace, call: (directory: number, name: Buffer) => T): T {
+    const slash = path.lastIndexOf('/');
+    const name = nameToBytes(path.slice(slash + 1));
+    const known = parent === 0 ? undefined : this.openDirectory(parent);
+    if (known !== undefined) return call(known, name);
+    if (slash < 0) return call(this.directories.root(), name);
+    const fd = this.directories.openFile(path.slice(0, slash), O_PATH | O_DIRECTORY);
     try {
-      return use(fd);
+      return call(fd, name);
     } finally {
       this.system.close(fd);
     }
@@ -253,28 +246,26 @@ export class HostLayer implements DerivedLower {
   }
 
   private targetOf(place: HostPlace): string {
-    return nameFromBytes(this.byName(place, (path) => this.system.readHostLink(path)));
-  }
-
-  /** Calls with a path that leads through the open directory of the file, as /proc has it. */
-  private byName<T>(place: HostPlace, call: (path: Buffer) => T): T {
-    const callIn = (directory: number): T =>
-      call(Buffer.concat([Buffer.from(`/proc/self/fd/${directory}/`), nameToBytes(lastName(place.path))]));
-    const above = place.parent === 0 ? undefined : this.openDirectory(place.parent);
-    if (above !== undefined) return callIn(above);
-    const slash = place.path.lastIndexOf('/');
-    if (slash < 0) return callIn(this.directories.root());
-    return this.withPath({ path: place.path.slice(0, slash) }, callIn);
+    const read = (directory: number, name: Buffer): Buffer =>
+      this.system.readHostLink(Buffer.concat([Buffer.from(`/proc/self/fd/${directory}/`), name]));
+    return nameFromBytes(this.inParent(place, read));
   }
 
   xattrs(ino: Ino): Map<string, Buffer> | undefined {
     const place = this.places.get(ino);
     if (place === undefined) return undefined;
+    // What is mounted there is not asked.
+    if (place.isMountPoint) return new Map();
+    if (ino === this.places.root) return this.system.readFileXattrs(this.directories.root());
     try {
-      if (ino === this.places.root) {
-        return this.system.readHostXattrs(Buffer.from(`/proc/self/fd/${this.directories.root()}/.`));
-      }
-      return this.byName(place, (path) => this.system.readHostXattrs(path));
+      return this.inParent(place, (directory, name) => {
+        const fd = this.system.openBeneath(directory, name, O_PATH | O_NOFOLLOW);
+        try {
+          return this.system.readFileXattrs(fd);
+        } finally {
+          this.system.close(fd);
+        }
+      });
     } catch (error) {
       if (isMissing(error)) return undefined;
       throw error;
@@ -298,11 +289,13 @@ export class HostLayer implements DerivedLower {
     ];
   }
 
-  /** Whatever regular file is at the place now. ESTALE when there is none. */
+  /** The file at the place, or whatever regular file is there where something was recorded. ESTALE for none. */
   private openFile(place: HostPlace): number {
     try {
       const fd = this.directories.openToRead(place.path);
-      if ((this.system.statFile(fd).mode & S_IFMT) === S_IFREG) return fd;
+      const stat = this.system.statFile(fd);
+      const isWanted = place.isAnchored || this.directories.isAt(place, stat);
+      if ((stat.mode & S_IFMT) === S_IFREG && isWanted) return fd;
       this.system.close(fd);
     } catch (error) {
       if (!isMissing(error)) throw this.named(error, place);
@@ -368,10 +361,8 @@ export class HostLayer implements DerivedLower {
     for (const place of this.places.values()) {
       if (place.blob !== 0) this.blobs.externals.unfollow(place.blob as BlobId);
       place.blob = 0;
+      // What is mounted there the next time has another one.
+      place.device = undefined;
     }
   }
-}
-
-function lastName(path: string): string {
-  return path.slice(path.lastIndexOf('/') + 1);
 }

@@ -4,6 +4,7 @@ import {
   ByteWriter,
   checksum64,
   DecodeError,
+  type HostIno,
   type Ino,
   type Name,
   type Timespec,
@@ -13,14 +14,38 @@ import type { HostStat } from '../sys/index.ts';
 import { derivedIno, nextDerivedIno } from './derived-numbers.ts';
 import { S_IFDIR, S_IFMT } from './inode.ts';
 
-/** One file of a host tree. */
-export interface HostPlace {
-  /** Who it is on the host. */
-  readonly hostIno: number;
+/**
+ * Inode numbers count in one part of a filesystem alone: 0 is the part that the root of the tree lies in, `SUBVOLUMES`
+ * and the number of a subvolume is that one, `ELSEWHERE` any other, which has no name that outlives a mount (an
+ * overlay's lower layers, older kernels' subvolumes), and `MOUNTED` what is mounted somewhere in the tree.
+ */
+export type HostPart = number;
+
+/** Above all st_dev: those have 32 bits, and stand in origins that older versions wrote. */
+const MOUNTED: HostPart = 2 ** 40;
+const ELSEWHERE: HostPart = MOUNTED + 1;
+const SUBVOLUMES: HostPart = 2 ** 41;
+
+/** The part that a file lies in, given what is said of the root of its tree. */
+export function partOf(stat: HostStat, root: HostStat): HostPart {
+  if (stat.isMountPoint) return MOUNTED;
+  if (stat.dev === root.dev) return 0;
+  const isNumbered = stat.subvolume !== undefined && root.subvolume !== undefined;
+  return isNumbered ? SUBVOLUMES + stat.subvolume : ELSEWHERE;
+}
+
+/** Who a file is on the host. */
+interface HostFile {
+  readonly hostIno: HostIno;
   readonly birthSeconds: number;
   readonly birthNanoseconds: number;
-  /** 0 on the filesystem of the root; else another st_dev (a btrfs subvolume), or what stands for a mount point. */
-  readonly dev: number;
+  part: HostPart;
+  /** st_dev, which is another one after the next mount. Undefined until the file is seen, for one that was learned. */
+  device: number | undefined;
+}
+
+/** One file of a host tree. */
+export interface HostPlace extends HostFile {
   /** The directory it was last seen in, 0 where that is not known, and its path from the root of the tree. */
   parent: Ino | 0;
   path: string;
@@ -34,6 +59,15 @@ export interface HostPlace {
   hasOneName: boolean;
 }
 
+/** What is known of places elsewhere. */
+export interface KnownPlaces {
+  /** What was stored of a number that was not met yet: its origin. */
+  stored(ino: Ino): Uint8Array | undefined;
+  /** Whether the file is still at its place. */
+  isThere(place: HostPlace): boolean;
+}
+
+const NOTHING_KNOWN: KnownPlaces = { stored: () => undefined, isThere: () => false };
 const IDENTITY_BYTES = 32;
 
 export class HostPlaces {
@@ -41,11 +75,10 @@ export class HostPlaces {
   private readonly salt: bigint;
   private readonly places = new Map<Ino, HostPlace>();
   private readonly identity = Buffer.alloc(IDENTITY_BYTES);
-  /** What was stored of a number that was not met yet: its origin. */
-  private readonly stored: (ino: Ino) => Uint8Array | undefined;
+  private readonly known: KnownPlaces;
 
-  constructor(source: HostSource, stored: (ino: Ino) => Uint8Array | undefined = () => undefined) {
-    this.stored = stored;
+  constructor(source: HostSource, known: KnownPlaces = NOTHING_KNOWN) {
+    this.known = known;
     const { ino, birth } = source;
     this.writeIdentity(ino, birth?.seconds ?? 0, birth?.nanoseconds ?? 0, 0);
     this.salt = checksum64(this.identity);
@@ -54,7 +87,8 @@ export class HostPlaces {
       hostIno: ino,
       birthSeconds: birth?.seconds ?? 0,
       birthNanoseconds: birth?.nanoseconds ?? 0,
-      dev: 0,
+      part: 0,
+      device: undefined,
       parent: this.root,
       path: '',
       isMountPoint: false,
@@ -68,7 +102,7 @@ export class HostPlaces {
   get(ino: Ino): HostPlace | undefined {
     const place = this.places.get(ino);
     if (place !== undefined) return place;
-    const origin = this.stored(ino);
+    const origin = this.known.stored(ino);
     return origin === undefined ? undefined : this.learn(ino, origin);
   }
 
@@ -80,17 +114,17 @@ export class HostPlaces {
    * The number of a file that was just seen under a name; where it is now is noted. One of which a layer above has
    * recorded something stays where that was: moved by the host it is another file, with a number of its own.
    */
-  meet(stat: HostStat, dev: number, parent: Ino, name: Name): Ino {
+  meet(stat: HostStat, part: HostPart, parent: Ino, name: Name): Ino {
     const { ino: hostIno, btime, isMountPoint } = stat;
     const birthSeconds = btime?.seconds ?? 0;
     const birthNanoseconds = btime?.nanoseconds ?? 0;
-    this.writeIdentity(hostIno, birthSeconds, birthNanoseconds, dev);
+    this.writeIdentity(hostIno, birthSeconds, birthNanoseconds, part);
     const above = this.places.get(parent)?.path ?? '';
     let ino = derivedIno(this.identity, this.salt);
     for (;;) {
       const place = this.get(ino);
       if (place === undefined) break;
-      if (isIdentity(place, stat, dev) && !isElsewhere(place, above, name)) {
+      if (this.isMet(place, stat, part, above, name)) {
         if (place.parent !== parent || !isPathOf(place.path, above, name)) {
           place.parent = parent;
           place.path = joined(above, name);
@@ -106,7 +140,8 @@ export class HostPlaces {
       hostIno,
       birthSeconds,
       birthNanoseconds,
-      dev,
+      part,
+      device: stat.dev,
       parent,
       path,
       isMountPoint,
@@ -115,6 +150,18 @@ export class HostPlaces {
       hasOneName: hasOneName(stat),
     });
     return ino;
+  }
+
+  /** Whether what is seen under a name is the file that was met, here or elsewhere. */
+  private isMet(place: HostPlace, stat: HostStat, part: HostPart, above: string, name: string): boolean {
+    if (isPathOf(place.path, above, name)) return isIdentity(place, stat, part);
+    // Moved, or with a link that it had not, when something was recorded of it.
+    if (place.isAnchored && place.hasOneName) return false;
+    // A look at its place tells its device.
+    if (place.device === undefined && place.part !== 0 && !this.known.isThere(place)) return false;
+    if (!isIdentity(place, stat, part)) return false;
+    // Without times of birth a number may be another file's by now, unless that is still where it was.
+    return hasBirth(place) || (!hasOneName(stat) && this.known.isThere(place));
   }
 
   /** What finds a file again, of which something is recorded from here on, and what it is now. */
@@ -130,12 +177,13 @@ export class HostPlaces {
       known.isAnchored = true;
       return known;
     }
-    const { hostIno, birthSeconds, birthNanoseconds, dev, hasOneName, path } = decodeHostOrigin(origin);
-    const place = {
+    const { hostIno, birthSeconds, birthNanoseconds, part, hasOneName, path } = decodeHostOrigin(origin);
+    const place: HostPlace = {
       hostIno,
       birthSeconds,
       birthNanoseconds,
-      dev,
+      part,
+      device: undefined,
       parent: 0 as const,
       path,
       isMountPoint: false,
@@ -147,27 +195,39 @@ export class HostPlaces {
     return place;
   }
 
-  private writeIdentity(hostIno: number, seconds: number, nanoseconds: number, dev: number): void {
-    this.identity.writeDoubleLE(hostIno, 0);
+  private writeIdentity(hostIno: HostIno, seconds: number, nanoseconds: number, part: HostPart): void {
+    if (typeof hostIno === 'number') this.identity.writeDoubleLE(hostIno, 0);
+    else this.identity.writeBigUInt64LE(hostIno, 0);
     this.identity.writeDoubleLE(seconds, 8);
     this.identity.writeDoubleLE(nanoseconds, 16);
-    this.identity.writeDoubleLE(dev, 24);
+    this.identity.writeDoubleLE(part, 24);
   }
 }
 
-/** Whether what the host shows is the file that was met before. */
-export function isIdentity(place: HostPlace, { ino, btime }: HostStat, dev: number): boolean {
-  return (
+/**
+ * Whether what the host shows is the file that was met before. Of one that was learned it has to be what is at its
+ * place: from then on its device is known.
+ */
+export function isIdentity(place: HostFile, { ino, btime, dev }: HostStat, part: HostPart): boolean {
+  const isSameFile =
     place.hostIno === ino &&
     place.birthSeconds === (btime?.seconds ?? 0) &&
-    place.birthNanoseconds === (btime?.nanoseconds ?? 0) &&
-    place.dev === dev
-  );
+    place.birthNanoseconds === (btime?.nanoseconds ?? 0);
+  if (!isSameFile) return false;
+  if (place.device !== undefined) return place.part === part && (part === 0 || place.device === dev);
+  const isNamed = place.part === 0 || place.part === MOUNTED || place.part > SUBVOLUMES;
+  const isSamePart = isNamed ? place.part === part : part !== 0 && part !== MOUNTED;
+  if (isSamePart) Object.assign(place, { part, device: dev });
+  return isSamePart;
 }
 
-/** Whether a file is met where it was not when something was recorded of it: moved, or with a link that it had not. */
-function isElsewhere(place: HostPlace, above: string, name: string): boolean {
-  return place.isAnchored && place.hasOneName && !isPathOf(place.path, above, name);
+/** Whether a file is the one of an origin. It has to be what is at its place. */
+export function isOrigin(origin: HostOrigin, found: HostStat, root: HostStat): boolean {
+  return isIdentity({ ...origin, device: undefined }, found, partOf(found, root));
+}
+
+function hasBirth({ birthSeconds, birthNanoseconds }: HostPlace): boolean {
+  return birthSeconds !== 0 || birthNanoseconds !== 0;
 }
 
 function hasOneName({ mode, nlink }: HostStat): boolean {
@@ -185,10 +245,10 @@ function isPathOf(path: string, above: string, name: string): boolean {
 
 /** What an origin says: who the file is, where it was, and what it was when something was first recorded of it. */
 export interface HostOrigin {
-  readonly hostIno: number;
+  readonly hostIno: HostIno;
   readonly birthSeconds: number;
   readonly birthNanoseconds: number;
-  readonly dev: number;
+  readonly part: HostPart;
   /** The host knew it by one name. */
   readonly hasOneName: boolean;
   /** From the root of the tree, a byte string. */
@@ -201,10 +261,10 @@ export interface HostOrigin {
 
 /** docs/format.md, "origin". */
 export function encodeHostOrigin(place: HostPlace, stat: HostStat | undefined): Uint8Array {
-  const { hostIno, birthSeconds, birthNanoseconds, dev, hasOneName, path } = place;
+  const { hostIno, birthSeconds, birthNanoseconds, part, hasOneName, path } = place;
   const { seconds, nanoseconds } = stat?.mtime ?? NEVER;
   const writer = new ByteWriter(96);
-  writer.varint(hostIno).i64(birthSeconds).u32(birthNanoseconds).varint(dev);
+  writer.hostIno(hostIno).i64(birthSeconds).u32(birthNanoseconds).varint(part);
   writer.u8(hasOneName ? 1 : 0).byteString(path);
   writer
     .u32(stat?.mode ?? 0)
@@ -218,10 +278,10 @@ export function encodeHostOrigin(place: HostPlace, stat: HostStat | undefined): 
 export function decodeHostOrigin(origin: Uint8Array): HostOrigin {
   const reader = new ByteReader(Buffer.from(origin));
   const hostOrigin = {
-    hostIno: reader.varint(),
+    hostIno: reader.hostIno(),
     birthSeconds: reader.i64(),
     birthNanoseconds: reader.u32(),
-    dev: reader.varint(),
+    part: reader.varint(),
     hasOneName: reader.u8() !== 0,
     path: reader.byteString(),
     mode: reader.u32(),

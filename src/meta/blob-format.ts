@@ -10,7 +10,7 @@
  */
 import type { ByteReader, ByteWriter, LayerId, Timespec } from '../base/index.ts';
 import { DecodeError } from '../base/index.ts';
-import { readTimespec, writeTimespec } from './layer-format.ts';
+import { readTimespec, writeTimespec } from './timespec-format.ts';
 
 /** packed: many small files of an import; own: one large file; active: what a writable layer appends to. */
 export type BlobKind = 'packed' | 'own' | 'active';

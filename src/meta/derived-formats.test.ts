@@ -4,8 +4,10 @@ import test from 'node:test';
 import fc from 'fast-check';
 import { ByteReader, ByteWriter, DecodeError, type LayerId } from '../base/index.ts';
 import { decodeExternal, type ExternalRecord, encodeExternal } from './external-format.ts';
-import { decodeHostLayer, encodeHostLayer } from './host-format.ts';
+import { decodeHostLayers, encodeHostLayers } from './host-format.ts';
+import { type HostIdentity, isSameDirectory, writeFileSystem } from './host-identity-format.ts';
 import { decodeLayer, encodeLayer, type HostSource, type LayerRecord } from './layer-format.ts';
+import { decodeTree, encodeTree, type TreeRecord } from './tree-format.ts';
 
 const nat = fc.maxSafeNat();
 const byteString = fc.uint8Array({ maxLength: 60 }).map((bytes) => Buffer.from(bytes).toString('latin1'));
@@ -13,11 +15,13 @@ const time = fc.record(
   { seconds: fc.maxSafeInteger(), nanoseconds: fc.nat(999_999_999) },
   { noNullPrototype: true },
 );
+/** As the host has them: a bigint where a double does not hold it. */
+const hostIno = fc.oneof(nat, fc.bigInt(2n ** 53n, 2n ** 64n - 1n));
 const birth = fc.option(time, { nil: undefined });
 const external: fc.Arbitrary<ExternalRecord> = fc.record(
   {
     layer: nat.map((value) => value as LayerId),
-    ino: nat,
+    ino: hostIno,
     birth,
     sizeBytes: nat,
     modified: time,
@@ -26,8 +30,18 @@ const external: fc.Arbitrary<ExternalRecord> = fc.record(
   },
   { noNullPrototype: true },
 );
+const identity = {
+  ino: hostIno,
+  birth,
+  fileSystemUuid: fc.option(
+    fc.uint8Array({ minLength: 16, maxLength: 16 }).map((bytes) => Buffer.from(bytes).toString('hex')),
+    { nil: undefined },
+  ),
+  subvolume: fc.option(fc.nat(), { nil: undefined }),
+};
+const directory: fc.Arbitrary<HostIdentity> = fc.record(identity, { noNullPrototype: true });
 const host: fc.Arbitrary<HostSource> = fc.record(
-  { path: byteString, ino: nat, birth, isPinned: fc.boolean() },
+  { path: byteString, ...identity, isPinned: fc.boolean() },
   { noNullPrototype: true },
 );
 
@@ -76,8 +90,16 @@ test('a layer comes back with the directory that it is', () => {
       const bytes = bytesOf((writer) => encodeLayer(writer, layerOver(source)));
       assert.deepEqual(decodeLayer(new ByteReader(bytes)), layerOver(source));
       const plain = bytesOf((writer) => encodeLayer(writer, layerOver(undefined))).length;
-      // What ends before the directory begins is the layer without it.
-      refusesBeginnings(bytes, decodeLayer, source === undefined ? 0 : plain + 1);
+      if (source === undefined) {
+        refusesBeginnings(bytes, decodeLayer);
+        return;
+      }
+      // What ends before the directory begins is the layer without it; before its filesystem, one of an older version.
+      const older = { ...source, fileSystemUuid: undefined, subvolume: undefined };
+      const tail = bytesOf((writer) => writeFileSystem(writer, source)).length;
+      assert.deepEqual(decodeLayer(new ByteReader(bytes.subarray(0, -tail))), layerOver(older));
+      refusesBeginnings(bytes.subarray(0, -tail), decodeLayer, plain + 1);
+      refusesBeginnings(bytes, decodeLayer, bytes.length - tail + 1);
     }),
     { numRuns: 50 },
   );
@@ -89,12 +111,42 @@ test('a layer with its inodes in an unknown place is refused', () => {
   assert.throws(() => decodeLayer(new ByteReader(more)), /layer source 99 is unknown/);
 });
 
-test('the layer of a directory comes back', () => {
+test('the layers of a directory come back', () => {
   fc.assert(
-    fc.property(nat, (layer) => {
-      const bytes = bytesOf((writer) => encodeHostLayer(writer, layer as LayerId));
-      assert.equal(decodeHostLayer(new ByteReader(bytes)), layer);
-      refusesBeginnings(bytes, decodeHostLayer);
+    fc.property(fc.array(nat, { minLength: 1, maxLength: 5 }), (numbers) => {
+      const layers = numbers as LayerId[];
+      const bytes = bytesOf((writer) => encodeHostLayers(writer, layers));
+      assert.deepEqual(decodeHostLayers(new ByteReader(bytes)), layers);
+      const first = bytesOf((writer) => encodeHostLayers(writer, layers.slice(0, 1)));
+      refusesBeginnings(first, decodeHostLayers);
     }),
   );
+});
+
+test('an imported tree comes back with the directory that it was', () => {
+  const created = { seconds: 1, nanoseconds: 2 };
+  const plain = { kind: 'snapshot', layer: 3, root: 4, created, source: '/repo', id: 5 } as TreeRecord;
+  fc.assert(
+    fc.property(directory, (imported) => {
+      const bytes = bytesOf((writer) => encodeTree(writer, { ...plain, imported }));
+      assert.deepEqual(decodeTree(new ByteReader(bytes)), { ...plain, imported });
+      const before = bytesOf((writer) => encodeTree(writer, plain));
+      assert.deepEqual(decodeTree(new ByteReader(before)), plain);
+      refusesBeginnings(before, decodeTree);
+    }),
+    { numRuns: 50 },
+  );
+});
+
+test('a directory is the same while all that is known of both agrees', () => {
+  const known = { ino: 2, birth: { seconds: 1, nanoseconds: 2 }, fileSystemUuid: 'ab', subvolume: 256 };
+  assert.ok(isSameDirectory(known, { ...known, birth: { ...known.birth } }));
+  assert.ok(isSameDirectory(known, { ...known, fileSystemUuid: undefined, subvolume: undefined }));
+  assert.ok(!isSameDirectory(known, { ...known, ino: 3 }));
+  assert.ok(!isSameDirectory(known, { ...known, birth: undefined }));
+  assert.ok(!isSameDirectory(known, { ...known, birth: { seconds: 1, nanoseconds: 3 } }));
+  assert.ok(!isSameDirectory(known, { ...known, fileSystemUuid: 'ac' }));
+  assert.ok(!isSameDirectory(known, { ...known, subvolume: 257 }));
+  const large = 2n ** 63n + 1n;
+  assert.ok(!isSameDirectory({ ...known, ino: large }, { ...known, ino: large + 1n }));
 });

@@ -1,7 +1,7 @@
 /** The tables of layers that are not rows but derived: host trees, what they were, and what was recorded of them. */
-import { assert, type BlobId, type Ino, type LayerId } from '../base/index.ts';
+import type { BlobId, Ino, LayerId } from '../base/index.ts';
 import { decodeExternal, type ExternalRecord, encodeExternal } from './external-format.ts';
-import { decodeHostLayer, encodeHostLayer } from './host-format.ts';
+import { decodeHostLayers, encodeHostLayers } from './host-format.ts';
 import { keyNumber, PART_AT, TABLE } from './key-format.ts';
 import type { HostSource } from './layer-format.ts';
 import { inoOfKey, layerRange } from './layer-tables.ts';
@@ -65,7 +65,10 @@ export class OriginTable {
   }
 }
 
-/** Which layer stands for a host directory. */
+/**
+ * The layers that stand for host directories, by what a directory is without its place. A copy of a filesystem and a
+ * snapshot of a subvolume have that in common with what they were made of, so there may be several of one key.
+ */
 export class HostTable {
   private readonly rows: Rows;
 
@@ -74,26 +77,30 @@ export class HostTable {
   }
 
   private at({ ino, birth, isPinned }: HostSource): void {
-    assert(Number.isSafeInteger(ino), 'an inode number of the host is exact');
-    const key = this.rows.at(TABLE.host).u64(ino);
+    const key = this.rows.at(TABLE.host).hostIno(ino);
     key.u64(Math.max(0, birth?.seconds ?? 0)).u32(birth?.nanoseconds ?? 0);
     key.raw(isPinned ? PINNED : NOT_PINNED);
   }
 
-  get(source: HostSource): LayerId | undefined {
+  get(source: HostSource): LayerId[] {
     this.at(source);
-    return this.rows.find() ? this.rows.decode(decodeHostLayer) : undefined;
+    return this.rows.find() ? this.rows.decode(decodeHostLayers) : [];
   }
 
-  put(source: HostSource, layer: LayerId): void {
+  add(source: HostSource, layer: LayerId): void {
+    this.put(source, [...this.get(source), layer]);
+  }
+
+  remove(source: HostSource, layer: LayerId): void {
+    const others = this.get(source).filter((other) => other !== layer);
+    if (others.length > 0) this.put(source, others);
+    else this.rows.remove();
+  }
+
+  private put(source: HostSource, layers: readonly LayerId[]): void {
     this.at(source);
-    encodeHostLayer(this.rows.payload(), layer);
+    encodeHostLayers(this.rows.payload(), layers);
     this.rows.put();
-  }
-
-  remove(source: HostSource): boolean {
-    this.at(source);
-    return this.rows.remove();
   }
 }
 

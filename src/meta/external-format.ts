@@ -10,14 +10,14 @@
  *   i64     changed, seconds; u32 nanoseconds
  *   varint  length, then bytes: path of the file from the root of its host tree
  */
-import type { ByteReader, ByteWriter, LayerId, Timespec } from '../base/index.ts';
-import { readTimespec, writeTimespec } from './layer-format.ts';
+import type { ByteReader, ByteWriter, HostIno, LayerId, Timespec } from '../base/index.ts';
+import { readTimespec, writeTimespec } from './timespec-format.ts';
 
 /** A host file as it was when it was copied up: what no longer matches is another file. */
 export interface ExternalRecord {
   /** The host tree that the file belongs to. */
   layer: LayerId;
-  ino: number;
+  ino: HostIno;
   /** Undefined where the host keeps no birth times. */
   birth: Timespec | undefined;
   sizeBytes: number;
@@ -28,7 +28,7 @@ export interface ExternalRecord {
 }
 
 export function encodeExternal(writer: ByteWriter, external: ExternalRecord): void {
-  writer.varint(external.layer).varint(external.ino);
+  writer.varint(external.layer).hostIno(external.ino);
   writer.u8(external.birth === undefined ? 0 : 1);
   if (external.birth !== undefined) writeTimespec(writer, external.birth);
   writer.varint(external.sizeBytes);
@@ -40,7 +40,7 @@ export function encodeExternal(writer: ByteWriter, external: ExternalRecord): vo
 export function decodeExternal(reader: ByteReader): ExternalRecord {
   return {
     layer: reader.varint() as LayerId, // The field holds what encodeExternal wrote: a layer's number.
-    ino: reader.varint(),
+    ino: reader.hostIno(),
     birth: reader.u8() === 0 ? undefined : readTimespec(reader),
     sizeBytes: reader.varint(),
     modified: readTimespec(reader),

@@ -1,14 +1,18 @@
 /**
- * Bytes of a row of the host table (which layer stands for a host directory), and nothing else. Key: see key-format.
+ * Bytes of a row of the host table (the layers that stand for a host directory), and nothing else. Key: see key-format.
  *
- *   varint  layer
+ *   varint  layer, and so on to the end of the row: directories at other places may have the same key
  */
 import type { ByteReader, ByteWriter, LayerId } from '../base/index.ts';
 
-export function encodeHostLayer(writer: ByteWriter, layer: LayerId): void {
-  writer.varint(layer);
+export function encodeHostLayers(writer: ByteWriter, layers: readonly LayerId[]): void {
+  for (const layer of layers) writer.varint(layer);
 }
 
-export function decodeHostLayer(reader: ByteReader): LayerId {
-  return reader.varint() as LayerId; // The field holds what encodeHostLayer wrote: a layer's number.
+export function decodeHostLayers(reader: ByteReader): LayerId[] {
+  const layers: LayerId[] = [];
+  // The row holds what encodeHostLayers wrote: the numbers of one layer or more.
+  do layers.push(reader.varint() as LayerId);
+  while (!reader.isAtEnd);
+  return layers;
 }

@@ -18,6 +18,7 @@ export type { ExternalTable, HostTable, OriginTable } from './derived-tables.ts'
 export type { DroppedRecord } from './dropped-format.ts';
 export { CHUNK_BLOCKS, chunkOf, type Run } from './extent-format.ts';
 export { decodeExternal, type ExternalRecord, encodeExternal } from './external-format.ts';
+export { type HostIdentity, isSameDirectory } from './host-identity-format.ts';
 export { decodeInode, encodeInode, INODE_FIXED_BYTES, type InodeRecord } from './inode-format.ts';
 export { Journal, type ReplayResult } from './journal.ts';
 export type { RecordVisitor } from './journal-scan.ts';

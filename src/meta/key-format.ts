@@ -18,9 +18,9 @@
  *  12 external    u64 external blob                                     external-format
  *  13 origin      u64 layer, u64 inode                                  bytes that the layer alone reads
  *  14 host        u64 inode, u64 and u32 birth of a host directory,     host-format
- *                 u8 1 when pinned
+ *                 u8 1 when pinned: which several may share
  */
-import { assert, NAME_BYTES_MAX } from '../base/index.ts';
+import { assert, type HostIno, NAME_BYTES_MAX } from '../base/index.ts';
 
 export const TABLE = {
   layer: 1,
@@ -92,6 +92,13 @@ export class KeyWriter {
     return this;
   }
 
+  /** All 64 bits of an inode number of the host. */
+  hostIno(value: HostIno): this {
+    if (typeof value === 'number') return this.u64(value);
+    this.length = this.buffer.writeBigUInt64BE(value, this.length);
+    return this;
+  }
+
   /** A byte string: one character a byte, at most NAME_MAX of them. */
   name(value: string): this {
     const bytes = value.length;
@@ -145,7 +152,7 @@ export function describeKey(key: Buffer): string {
       return `${row} of ${table === 'layer' ? 'layer' : 'blob'} ${keyNumber(key, PART_AT)}`;
     case 'host':
       if (key.length < PART_AT + 8) break;
-      return `${row} of host inode ${keyNumber(key, PART_AT)}`;
+      return `${row} of host inode ${key.readBigUInt64BE(PART_AT)}`;
     default: {
       if (key.length < NAME_AT) break;
       const place = `layer ${keyNumber(key, LAYER_AT)}`;

@@ -18,27 +18,32 @@
  *   varint  epoch in which gc found that no tree stands on the layer; 0 while one does
  *   u8      where the layer's inodes are: 0 (or nothing more) in its rows, 1 in a host directory, 2 in other layers.
  *           For 1:
- *   varint  inode of the directory; u8 1 when its birth follows, else 0; i64 seconds; u32 nanoseconds
+ *           which directory it is, see host-identity-format: inode and birth
  *   u8      1 when copy-up takes the bytes of a file, 0 when it refers to them
  *   varint  length, then bytes: absolute path of the directory
+ *           which directory it is: the filesystem
  *           For 2, a union:
  *   varint  count, then one varint each: the uppermost layers of the trees that it is made of, uppermost tree first
  */
 import type { BlobId, ByteReader, ByteWriter, Ino, LayerId, Timespec } from '../base/index.ts';
 import { DecodeError } from '../base/index.ts';
+import {
+  type HostIdentity,
+  readFileSystem,
+  readInodeAndBirth,
+  writeFileSystem,
+  writeInodeAndBirth,
+} from './host-identity-format.ts';
+import { readTimespec, writeTimespec } from './timespec-format.ts';
 
 export type LayerState = 'building' | 'writable' | 'frozen';
 
-/** A directory of the host as a layer. */
-export interface HostSource {
+/** A directory of the host as a layer: one at one place, where another directory is not this layer. */
+export interface HostSource extends HostIdentity {
   /** Absolute, a byte string. */
-  path: string;
-  /** Who the directory is; another one at its path is not this layer. */
-  ino: number;
-  /** Undefined where the host keeps no birth times. */
-  birth: Timespec | undefined;
+  readonly path: string;
   /** Copy-up takes the bytes of a file, so that no later change of the host file matters. */
-  isPinned: boolean;
+  readonly isPinned: boolean;
 }
 
 export interface LayerRecord {
@@ -76,14 +81,6 @@ const HOST = 1;
 const UNION = 2;
 
 const STATES: readonly (LayerState | undefined)[] = [undefined, 'building', 'writable', 'frozen'];
-
-export function writeTimespec(writer: ByteWriter, time: Timespec): void {
-  writer.i64(time.seconds).u32(time.nanoseconds);
-}
-
-export function readTimespec(reader: ByteReader): Timespec {
-  return { seconds: reader.i64(), nanoseconds: reader.u32() };
-}
 
 export function encodeLayer(writer: ByteWriter, layer: LayerRecord): void {
   writer
@@ -157,14 +154,14 @@ export function layersUnder({ parent, components }: LayerRecord): readonly Layer
 }
 
 function encodeHost(writer: ByteWriter, host: HostSource): void {
-  writer.varint(host.ino).u8(host.birth === undefined ? 0 : 1);
-  if (host.birth !== undefined) writeTimespec(writer, host.birth);
+  writeInodeAndBirth(writer, host);
   writer.u8(host.isPinned ? 1 : 0).byteString(host.path);
+  writeFileSystem(writer, host);
 }
 
 function decodeHost(reader: ByteReader): HostSource {
-  const ino = reader.varint();
-  const birth = reader.u8() === 0 ? undefined : readTimespec(reader);
+  const directory = readInodeAndBirth(reader);
   const isPinned = reader.u8() !== 0;
-  return { ino, birth, isPinned, path: reader.byteString() };
+  const path = reader.byteString();
+  return { ...directory, ...readFileSystem(reader), isPinned, path };
 }

@@ -7,10 +7,19 @@
  *   i64     created, seconds; u32 nanoseconds
  *   varint  id, store-wide, never reused
  *   varint  length, then UTF-8 bytes: where the tree came from (a tree's name or a host path)
+ *
+ *           of an import of a directory more follows: which directory it was, see host-identity-format
  */
 import type { ByteReader, ByteWriter, Ino, LayerId, Timespec } from '../base/index.ts';
 import { DecodeError, nameFromString, nameToString } from '../base/index.ts';
-import { readTimespec, writeTimespec } from './layer-format.ts';
+import {
+  type HostIdentity,
+  readFileSystem,
+  readInodeAndBirth,
+  writeFileSystem,
+  writeInodeAndBirth,
+} from './host-identity-format.ts';
+import { readTimespec, writeTimespec } from './timespec-format.ts';
 
 export type TreeKind = 'fork' | 'snapshot';
 
@@ -23,6 +32,8 @@ export interface TreeRecord {
   source: string;
   /** Unique in the store, never reused. */
   id: number;
+  /** Of a snapshot that was imported from a directory: which one it was. */
+  imported?: HostIdentity | undefined;
 }
 
 const KINDS: readonly (TreeKind | undefined)[] = [undefined, 'fork', 'snapshot'];
@@ -31,12 +42,15 @@ export function encodeTree(writer: ByteWriter, tree: TreeRecord): void {
   writer.u8(KINDS.indexOf(tree.kind)).varint(tree.layer).varint(tree.root);
   writeTimespec(writer, tree.created);
   writer.varint(tree.id).byteString(nameFromString(tree.source));
+  if (tree.imported === undefined) return;
+  writeInodeAndBirth(writer, tree.imported);
+  writeFileSystem(writer, tree.imported);
 }
 
 export function decodeTree(reader: ByteReader): TreeRecord {
   const kind = KINDS[reader.u8()];
   if (kind === undefined) throw new DecodeError('tree kind is unknown');
-  return {
+  const tree: TreeRecord = {
     kind,
     layer: reader.varint() as LayerId, // The field holds what encodeTree wrote: a layer's number.
     root: reader.varint() as Ino, // As above: an inode number.
@@ -44,4 +58,6 @@ export function decodeTree(reader: ByteReader): TreeRecord {
     id: reader.varint(),
     source: nameToString(reader.byteString()),
   };
+  if (!reader.isAtEnd) tree.imported = { ...readInodeAndBirth(reader), ...readFileSystem(reader) };
+  return tree;
 }

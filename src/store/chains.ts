@@ -8,6 +8,7 @@ import {
   FrozenLayer,
   HostLayer,
   type HostLayerParts,
+  HostMounts,
   type Lower,
   LowerTree,
   UnionLayer,
@@ -22,8 +23,14 @@ export class Chains implements ExternalSource {
   private readonly parts: HostLayerParts;
   private readonly frozen = new Map<LayerId, Lower>();
 
-  constructor(parts: HostLayerParts, rows: TreeRows) {
-    this.parts = parts;
+  /** `directory` is the store's own. */
+  constructor(parts: Omit<HostLayerParts, 'mounts' | 'store'>, rows: TreeRows, directory: string) {
+    const { system } = parts;
+    this.parts = {
+      ...parts,
+      mounts: new HostMounts(system),
+      store: system.statHost(Buffer.from(directory), true),
+    };
     this.tables = parts.tables;
     this.rows = rows;
   }
@@ -42,6 +49,13 @@ export class Chains implements ExternalSource {
       chain.push(frozen);
       next = record.parent;
     }
+    return chain;
+  }
+
+  /** As `under`, for a tree that is about to be used: directories of the host are looked at anew. */
+  opened(layer: LayerId | 0): Lower[] {
+    const chain = this.under(layer);
+    for (const lower of withComponents(chain)) if (lower instanceof HostLayer) lower.confirm();
     return chain;
   }
 

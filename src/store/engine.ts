@@ -81,7 +81,7 @@ export class StoreEngine {
     this.lease = Lease.take(system, layout.runDirectory);
     this.rows = new TreeRows(this.tables, system.clock, layout.directory);
     const { tables, blobs, rows } = this;
-    this.chains = new Chains({ system, tables, blobs, storeDirectory: layout.directory }, rows);
+    this.chains = new Chains({ system, tables, blobs }, rows, layout.directory);
     blobs.externals.source = this.chains;
     this.follower = new ExtentFollower(this.tables);
     this.uppers = new Uppers(this, this.rows);
@@ -258,7 +258,7 @@ export class StoreEngine {
   private openStack(info: TreeInfo, isPatient: boolean): LayerStack {
     const record = this.rows.layer(info.layer);
     if (record.state === 'frozen') {
-      return new LayerStack(this.parts, info.root, undefined, this.chains.under(info.layer));
+      return new LayerStack(this.parts, info.root, undefined, this.chains.opened(info.layer));
     }
     const upper = this.uppers.take(info, record, 'open', isPatient);
     try {
@@ -266,7 +266,7 @@ export class StoreEngine {
       this.tables.renew();
       if (this.tables.trees.get(info.name)?.layer !== info.layer)
         throw new FsError('EAGAIN', { path: info.name });
-      const stack = new LayerStack(this.parts, info.root, upper, this.chains.under(upper.record.parent));
+      const stack = new LayerStack(this.parts, info.root, upper, this.chains.opened(upper.record.parent));
       recover(stack);
       takeBackLayer(this.tables, info.layer);
       return stack;

@@ -272,7 +272,7 @@ class Collection {
       tables.removeLayerRows(layer);
       tables.transaction(() => {
         const host = tables.layers.get(layer)?.host;
-        if (host !== undefined && tables.hosts.get(host) === layer) tables.hosts.remove(host);
+        if (host !== undefined) tables.hosts.remove(host, layer);
         tables.layers.remove(layer);
       });
       this.report.layersRemoved++;

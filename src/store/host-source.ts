@@ -1,7 +1,7 @@
 /** A directory of the host as the lower of a fork: found, and refused where it would read itself. */
 import { posix } from 'node:path';
 import { FsError, isFsError, nameFromBytes, nameToBytes } from '../base/index.ts';
-import { isMountOfRamet, S_IFDIR, S_IFLNK, S_IFMT } from '../layer/index.ts';
+import { directoryIdentity, HostMounts, openDirectory, S_IFLNK, S_IFMT } from '../layer/index.ts';
 import type { HostSource } from '../meta/index.ts';
 import type { System } from '../sys/index.ts';
 
@@ -17,12 +17,16 @@ const SYMLINKS_MAX = 40;
 export function hostSource(system: System, directory: string, isPinned: boolean): HostSource {
   try {
     const path = realPath(system, nameFromBytes(Buffer.from(directory)));
-    const stat = system.statHost(nameToBytes(path), false);
-    if ((stat.mode & S_IFMT) !== S_IFDIR) throw new FsError('ENOTDIR', { note: 'a lower is a directory' });
-    return { path, ino: stat.ino, birth: stat.btime, isPinned };
+    const fd = openDirectory(system, path);
+    try {
+      return { ...directoryIdentity(system, fd), path, isPinned };
+    } finally {
+      system.close(fd);
+    }
   } catch (error) {
     if (!isFsError(error)) throw error;
-    throw new FsError(error.code, { syscall: 'fork', path: directory, note: error.note });
+    const note = error.code === 'ENOTDIR' ? 'a lower is a directory' : error.note;
+    throw new FsError(error.code, { syscall: 'fork', path: directory, note });
   }
 }
 
@@ -33,7 +37,8 @@ export function hostSource(system: System, directory: string, isPinned: boolean)
 function realPath(system: System, path: string): string {
   let rest = path.split('/');
   let above = '';
-  requireOther(system, path);
+  const mounts = new HostMounts(system);
+  requireOther(mounts, path);
   for (let links = 0; rest.length > 0; ) {
     const [name = '', ...below] = rest;
     rest = below;
@@ -51,13 +56,13 @@ function realPath(system: System, path: string): string {
     const target = nameFromBytes(system.readHostLink(nameToBytes(here)));
     if (target.startsWith('/')) above = '';
     rest = [...target.split('/'), ...rest];
-    requireOther(system, posix.join('/', above, ...rest));
+    requireOther(mounts, posix.join('/', above, ...rest));
   }
   return above === '' ? '/' : above;
 }
 
-function requireOther(system: System, path: string): void {
-  if (!isMountOfRamet(system, path)) return;
+function requireOther(mounts: HostMounts, path: string): void {
+  if (!mounts.isOnRamet(path)) return;
   const note =
     'it is what Ramet shows itself: fork the tree that is mounted there by its name, see `ramet ls --mounts`';
   throw new FsError('ELOOP', { note });

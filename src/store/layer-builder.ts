@@ -29,6 +29,7 @@ import { type BlobSpace, BlobWriter } from '../blob/index.ts';
 import {
   type BlobKind,
   chunkOf,
+  type HostIdentity,
   type InodeRecord,
   type LayerRecord,
   type MetaTables,
@@ -335,10 +336,10 @@ export class LayerBuilder {
   // The end.
 
   /**
-   * Freezes the layer and writes the snapshot. EEXIST when the name was taken meanwhile; then `abort` is to
-   * be called.
+   * Freezes the layer and writes the snapshot; `imported` is the directory that it was. EEXIST when the name was taken
+   * meanwhile; then `abort` is to be called.
    */
-  finish(): TreeRecord {
+  finish(imported?: HostIdentity): TreeRecord {
     assert(!this.isDone, 'a layer is finished once');
     this.sealBatch([...this.unsealed]);
     assert(this.openBlobs.size === 0, 'every own blob was finished or aborted');
@@ -357,6 +358,7 @@ export class LayerBuilder {
         created: now,
         source: this.source,
         id: this.tables.allocate('nextTree'),
+        imported,
       };
       this.tables.trees.put(this.name, made);
       return made;

@@ -15,6 +15,7 @@ import type { UpperLayer } from '../layer/index.ts';
 import {
   type HostSource,
   type InodeRecord,
+  isSameDirectory,
   type LayerRecord,
   type MetaTables,
   newInodeRecord,
@@ -81,14 +82,16 @@ export class TreeRows {
     this.insertFork(name, this.layer(layer).root, layer, source);
   }
 
-  /** The layer that is a directory of the host: one for all that stands on it. */
+  /** The layer that is a directory of the host at one place: one for all that stands on it. */
   hostLayer(source: HostSource, root: Ino): LayerId {
     const { tables } = this;
-    const known = tables.hosts.get(source);
-    const record = known === undefined ? undefined : tables.layers.get(known);
-    if (known !== undefined && record !== undefined && record.droppedEpoch === undefined) return known;
+    for (const known of tables.hosts.get(source)) {
+      const record = tables.layers.get(known);
+      if (record?.host === undefined || record.droppedEpoch !== undefined) continue;
+      if (record.host.path === source.path && isSameDirectory(record.host, source)) return known;
+    }
     const layer = insertDerivedLayer(tables, this.clock, { root, depth: 0, host: source });
-    tables.hosts.put(source, layer);
+    tables.hosts.add(source, layer);
     return layer;
   }
 

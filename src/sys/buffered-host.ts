@@ -1,7 +1,7 @@
 /** Host trees by node:fs alone: no extended attributes, no device nodes, times set to about a microsecond. */
 import type { BigIntStats } from 'node:fs';
 import { constants, fstatSync, lstatSync, lutimesSync, readdirSync, statSync } from 'node:fs';
-import { FsError } from '../base/index.ts';
+import { FsError, type HostIno } from '../base/index.ts';
 import { attempt, openAt } from './name-calls.ts';
 import type { HostCalls } from './parts.ts';
 import type { FileTimes, HostEntry, HostStat } from './system.ts';
@@ -23,7 +23,7 @@ function hostStat(stat: BigIntStats): HostStat {
     nlink: Number(stat.nlink),
     size: Number(stat.size),
     blocks: Number(stat.blocks),
-    ino: Number(stat.ino),
+    ino: exact(stat.ino),
     dev: Number(stat.dev),
     rdev: Number(stat.rdev),
     atime: timesOf(stat.atimeNs),
@@ -32,7 +32,12 @@ function hostStat(stat: BigIntStats): HostStat {
     // libuv gives 0 (or, before 1.46, the change time) where the host keeps no birth time.
     btime: stat.birthtimeNs === 0n ? undefined : timesOf(stat.birthtimeNs),
     isMountPoint: false,
+    subvolume: undefined,
   };
+}
+
+function exact(ino: bigint): HostIno {
+  return ino <= Number.MAX_SAFE_INTEGER ? Number(ino) : ino;
 }
 
 /** libuv sorts the names, so the order is that of their bytes. */
@@ -43,7 +48,7 @@ function readHostDirectory(path: Buffer): HostEntry[] {
     const stat = lstatIfPresent(Buffer.concat([path, SLASH, name]));
     // Undefined: removed since the names were read.
     if (stat !== undefined)
-      entries.push({ name: name.toString('latin1'), ino: Number(stat.ino), kind: Number(stat.mode) >>> 12 });
+      entries.push({ name: name.toString('latin1'), ino: exact(stat.ino), kind: Number(stat.mode) >>> 12 });
   }
   return entries;
 }
@@ -85,8 +90,10 @@ export const bufferedHost: HostCalls = {
   openInRoot: (_root, path) => refuse('openat2', path),
   // By the name that /proc gives the directory: nothing keeps a symlink on the way from leading out.
   openBeneath: (directory, path, flags) => openAt(below(directory, path), flags | constants.O_NOFOLLOW, 0),
-  statAt: (directory, name) =>
+  statAt: (directory, name, _isLocal) =>
     attempt('stat', name, undefined, () => hostStat(lstatSync(below(directory, name), { bigint: true }))),
+  readFileXattrs: () => new Map(),
+  fileSystemUuid: () => undefined,
   statFile: (fd) => attempt('fstat', undefined, undefined, () => hostStat(fstatSync(fd, { bigint: true }))),
   syncFileSystem: (_fd) => refuse('syncfs'),
 };

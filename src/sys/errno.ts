@@ -10,6 +10,7 @@ export const ENXIO = 6;
 export const EAGAIN = 11;
 export const EXDEV = 18;
 export const ENODEV = 19;
+export const ENOTDIR = 20;
 export const EINVAL = 22;
 export const ENOTTY = 25;
 export const ENOSYS = 38;

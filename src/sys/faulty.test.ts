@@ -70,7 +70,9 @@ const COUNTED: Readonly<Partial<Record<keyof System, (system: System) => unknown
   makeHostNode: (system) => system.makeHostNode(Buffer.from('/nowhere/a'), 0, 0),
   openInRoot: (system) => system.openInRoot(9999, Buffer.from('a'), 0),
   openBeneath: (system) => system.openBeneath(9999, Buffer.from('a'), 0),
-  statAt: (system) => system.statAt(9999, Buffer.from('a')),
+  statAt: (system) => system.statAt(9999, Buffer.from('a'), true),
+  readFileXattrs: (system) => system.readFileXattrs(9999),
+  fileSystemUuid: (system) => system.fileSystemUuid(9999),
   statFile: (system) => system.statFile(9999),
   syncFileSystem: (system) => system.syncFileSystem(9999),
 };
@@ -85,7 +87,7 @@ const NOT_COUNTED = [
   'bufferAt',
   'bootId',
   'mapCountMax',
-  'mountTypeAt',
+  'mounts',
 ];
 
 describe('FaultySystem', () => {

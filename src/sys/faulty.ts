@@ -4,6 +4,7 @@
  */
 import type { Address, Clock, ErrorCode } from '../base/index.ts';
 import { AssertionError, FsError } from '../base/index.ts';
+import type { MountInfo } from './mount-info.ts';
 import type { FileTimes, HostEntry, HostStat, OpenFlags, System } from './system.ts';
 
 export type Fault =
@@ -399,8 +400,16 @@ export class FaultySystem implements System {
     );
   }
 
-  statAt(directory: number, name: Buffer): HostStat {
-    return this.pass('statAt', textOf(name), () => this.inner.statAt(directory, name));
+  statAt(directory: number, name: Buffer, isLocal: boolean): HostStat {
+    return this.pass('statAt', textOf(name), () => this.inner.statAt(directory, name, isLocal));
+  }
+
+  readFileXattrs(fd: number): Map<string, Buffer> {
+    return this.onFile('readFileXattrs', fd, () => this.inner.readFileXattrs(fd));
+  }
+
+  fileSystemUuid(fd: number): string | undefined {
+    return this.onFile('fileSystemUuid', fd, () => this.inner.fileSystemUuid(fd));
   }
 
   statFile(fd: number): HostStat {
@@ -416,9 +425,9 @@ export class FaultySystem implements System {
     return this.options.bootId ?? this.inner.bootId();
   }
 
-  mountTypeAt(path: string): string | undefined {
+  mounts(): readonly MountInfo[] {
     this.alive();
-    return this.inner.mountTypeAt(path);
+    return this.inner.mounts();
   }
 
   mapCountMax(): number {

@@ -24,7 +24,7 @@ export {
   MS_RDONLY,
   UMOUNT_NOFOLLOW,
 } from './kernel.ts';
-export { type MountInfo, mountNamespace, mountsOf } from './mount-info.ts';
+export { type MountInfo, mountNamespace, mountsOf, mountsOnWay } from './mount-info.ts';
 export type { FileTimes, HostEntry, HostStat, OpenFlags, System } from './system.ts';
 export { createBufferedSystem, createNativeSystem };
 

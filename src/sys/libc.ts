@@ -35,6 +35,8 @@ export interface Libc {
   posix_fadvise(fd: number, position: number, length: number, advice: number): number;
   sync_file_range(fd: number, position: number, length: number, flags: number): number;
   statx(directory: number, path: Scratch, flags: number, mask: number, target: Scratch): number;
+  listxattr(path: Scratch, target: Scratch | null, length: number): number;
+  getxattr(path: Scratch, name: Scratch, target: Scratch | null, length: number): number;
   llistxattr(path: Scratch, target: Scratch | null, length: number): number;
   lgetxattr(path: Scratch, name: Scratch, target: Scratch | null, length: number): number;
   lsetxattr(path: Scratch, name: Scratch, value: Scratch, length: number, flags: number): number;
@@ -85,6 +87,7 @@ export interface Libc {
   /** syscall(SYS_openat2, directory, path, how, size): no libc has a function yet. */
   openat2(number: number, directory: number, path: Scratch, how: Scratch, size: number): number;
   syncfs(fd: number): number;
+  close(fd: number): number;
 
   /** errno of the last call made on this thread. */
   errno(): number;
@@ -170,6 +173,8 @@ function declare(koffi: Koffi, library: ReturnType<Koffi['load']>, numbers: Call
       'int sync_file_range(int fd, int64_t position, int64_t length, unsigned int flags)',
     ),
     statx: define('int statx(int directory, void *path, int flags, unsigned int mask, void *target)'),
+    listxattr: define('int64_t listxattr(void *path, void *target, size_t length)'),
+    getxattr: define('int64_t getxattr(void *path, void *name, void *target, size_t length)'),
     llistxattr: define('int64_t llistxattr(void *path, void *target, size_t length)'),
     lgetxattr: define('int64_t lgetxattr(void *path, void *name, void *target, size_t length)'),
     lsetxattr: define('int lsetxattr(void *path, void *name, void *value, size_t length, int flags)'),
@@ -206,6 +211,7 @@ function declare(koffi: Koffi, library: ReturnType<Koffi['load']>, numbers: Call
     openat2: define(
       'int64_t syscall(int64_t number, int64_t directory, void *path, void *how, int64_t size)',
     ),
+    close: define('int close(int fd)'),
     syncfs: define('int syncfs(int fd)'),
     errno: () => koffi.errno(),
     addressOf: (bytes) => Number(koffi.address(bytes)),

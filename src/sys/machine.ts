@@ -4,7 +4,7 @@ import { uptime } from 'node:os';
 import type { Clock } from '../base/index.ts';
 import { timespecFromMs } from '../base/index.ts';
 import type { Libc } from './libc.ts';
-import { mountTypeAt } from './mount-types.ts';
+import { mountsOf } from './mount-info.ts';
 import type { MachineCalls } from './parts.ts';
 import { int64 } from './words.ts';
 
@@ -74,7 +74,7 @@ export function machineCalls(libc?: Libc): MachineCalls {
       const count = text === undefined ? Number.NaN : Number.parseInt(text, 10);
       return Number.isNaN(count) ? MAP_COUNT_DEFAULT : count;
     },
-    mountTypeAt,
+    mounts: () => mountsOf(),
     clock: libc === undefined ? plainClock : new NativeClock(libc),
   };
 }

@@ -6,16 +6,9 @@ import type { Libc } from './libc.ts';
 import { openAt } from './name-calls.ts';
 import { rootedCalls } from './native-rooted.ts';
 import type { HostCalls } from './parts.ts';
-import {
-  AT_FDCWD,
-  AT_NO_AUTOMOUNT,
-  AT_SYMLINK_NOFOLLOW,
-  STATX_BASIC_STATS,
-  STATX_BTIME,
-  StatxBuffer,
-} from './statx.ts';
+import { AT_FDCWD, AT_NO_AUTOMOUNT, AT_SYMLINK_NOFOLLOW, STATX_HOST, StatxBuffer } from './statx.ts';
 import type { HostEntry } from './system.ts';
-import { setUint64, uint64 } from './words.ts';
+import { exactUint64, setUint64 } from './words.ts';
 
 /** PATH_MAX and XATTR_NAME_MAX with their closing zeros. */
 const PATH_BYTES_MAX = 4096;
@@ -42,9 +35,8 @@ function inodeCalls(
   return {
     statHost(at, followLinks) {
       const flags = AT_NO_AUTOMOUNT | (followLinks ? 0 : AT_SYMLINK_NOFOLLOW);
-      const mask = STATX_BASIC_STATS | STATX_BTIME;
       const name = path.set(at, 'statx');
-      while (libc.statx(AT_FDCWD, name, flags, mask, stat.words) !== 0) {
+      while (libc.statx(AT_FDCWD, name, flags, STATX_HOST, stat.words) !== 0) {
         const errno = libc.errno();
         if (errno !== EINTR) throw errnoFailure(errno, 'statx', at);
       }
@@ -76,7 +68,7 @@ function directoryCalls(libc: Libc): Pick<HostCalls, 'readHostDirectory'> {
     for (let at = 0; at < length; at += chunk.readUInt16LE(at + 16)) {
       const name = chunk.toString('latin1', at + 19, chunk.indexOf(0, at + 19));
       if (name !== '.' && name !== '..')
-        entries.push({ name, ino: uint64(words, at / 4), kind: chunk[at + 18]! });
+        entries.push({ name, ino: exactUint64(words, at / 4), kind: chunk[at + 18]! });
     }
   }
 
@@ -98,7 +90,10 @@ function directoryCalls(libc: Libc): Pick<HostCalls, 'readHostDirectory'> {
   };
 }
 
-function xattrCalls(libc: Libc, path: CString): Pick<HostCalls, 'readHostXattrs' | 'writeHostXattr'> {
+function xattrCalls(
+  libc: Libc,
+  path: CString,
+): Pick<HostCalls, 'readHostXattrs' | 'readFileXattrs' | 'writeHostXattr'> {
   const attribute = new CString(XATTR_NAME_BYTES_MAX, 'ERANGE');
 
   /** A value whose length is asked for first; it may have grown (ERANGE) by the time it is read. Or the errno. */
@@ -115,26 +110,28 @@ function xattrCalls(libc: Libc, path: CString): Pick<HostCalls, 'readHostXattrs'
     }
   }
 
-  function listNames(at: Buffer): string[] {
-    const name = path.set(at, 'llistxattr');
-    const list = readGrowing((target, length) => libc.llistxattr(name, target, length));
-    if (typeof list !== 'number') return list.toString('latin1').split('\0').slice(0, -1);
-    if (list === EOPNOTSUPP || list === ENOSYS) return [];
-    throw errnoFailure(list, 'llistxattr', at);
+  /** The calls that list and read, which may follow a symlink or not. `shown` names the file in errors. */
+  function readAll(list: 'listxattr' | 'llistxattr', at: Buffer, shown?: Buffer): Map<string, Buffer> {
+    const get = list === 'listxattr' ? 'getxattr' : 'lgetxattr';
+    const file = path.set(at, list);
+    const values = new Map<string, Buffer>();
+    const names = readGrowing((target, length) => libc[list](file, target, length));
+    if (names === EOPNOTSUPP || names === ENOSYS) return values;
+    if (typeof names === 'number') throw errnoFailure(names, list, shown);
+    for (const key of names.toString('latin1').split('\0').slice(0, -1)) {
+      const name = attribute.set(Buffer.from(key, 'latin1'), get);
+      const value = readGrowing((target, length) => libc[get](file, name, target, length));
+      if (typeof value !== 'number') values.set(key, value);
+      // ENODATA: removed since it was listed.
+      else if (value !== ENODATA) throw errnoFailure(value, get, shown);
+    }
+    return values;
   }
 
   return {
-    readHostXattrs(at) {
-      const values = new Map<string, Buffer>();
-      for (const key of listNames(at)) {
-        const name = attribute.set(Buffer.from(key, 'latin1'), 'lgetxattr');
-        const value = readGrowing((target, length) => libc.lgetxattr(path.bytes, name, target, length));
-        if (typeof value !== 'number') values.set(key, value);
-        // ENODATA: removed since it was listed.
-        else if (value !== ENODATA) throw errnoFailure(value, 'lgetxattr', at);
-      }
-      return values;
-    },
+    readHostXattrs: (at) => readAll('llistxattr', at, at),
+    // The descriptor's own link leads to what was opened, and no further: flistxattr(2) refuses O_PATH.
+    readFileXattrs: (fd) => readAll('listxattr', Buffer.from(`/proc/self/fd/${fd}`)),
 
     writeHostXattr(at, key, value) {
       const name = attribute.set(Buffer.from(key, 'latin1'), 'lsetxattr');

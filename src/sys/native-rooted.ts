@@ -1,14 +1,14 @@
 /** Paths below a directory that nothing leads out of, and the filesystem that a descriptor lies on. */
 import type { CString } from './c-string.ts';
-import { EAGAIN, EINTR, ENOSYS, EOPNOTSUPP, errnoFailure } from './errno.ts';
+import { EAGAIN, EINTR, ENOENT, ENOSYS, ENOTDIR, EOPNOTSUPP, errnoFailure } from './errno.ts';
 import type { Libc } from './libc.ts';
 import type { HostCalls } from './parts.ts';
 import {
   AT_EMPTY_PATH,
   AT_NO_AUTOMOUNT,
+  AT_STATX_DONT_SYNC,
   AT_SYMLINK_NOFOLLOW,
-  STATX_BASIC_STATS,
-  STATX_BTIME,
+  STATX_HOST,
   StatxBuffer,
 } from './statx.ts';
 import type { HostStat } from './system.ts';
@@ -17,6 +17,8 @@ import { setUint64 } from './words.ts';
 /** openat2(2) knows no default: what node:fs adds to every open is named here. */
 const O_CLOEXEC = 0o2000000;
 const O_CREAT = 0o100;
+const O_PATH = 0o10000000;
+const O_NOFOLLOW = 0o400000;
 /** O_TMPFILE without the O_DIRECTORY that comes with it. */
 const O_TMPFILE = 0o20000000;
 const RESOLVE_NO_MAGICLINKS = 0x02;
@@ -24,12 +26,19 @@ const RESOLVE_NO_XDEV = 0x01;
 const RESOLVE_NO_SYMLINKS = 0x04;
 const RESOLVE_BENEATH = 0x08;
 const RESOLVE_IN_ROOT = 0x10;
+const RESOLVE_BELOW = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV;
 /** struct open_how: flags, mode and resolve, 64 bits each. */
 const OPEN_HOW_BYTES = 24;
 const MODE_DEFAULT = 0o666;
 const NOTHING = Buffer.alloc(0);
+/** _IOR(0x15, 0, struct fsuuid2): a length in bytes, and sixteen of them. */
+const FS_IOC_GETFSUUID = 0x80111500;
+const UUID_BYTES = 16;
 
-type RootedCalls = Pick<HostCalls, 'openInRoot' | 'openBeneath' | 'statAt' | 'statFile' | 'syncFileSystem'>;
+type RootedCalls = Pick<
+  HostCalls,
+  'openInRoot' | 'openBeneath' | 'statAt' | 'statFile' | 'fileSystemUuid' | 'syncFileSystem'
+>;
 
 export function rootedCalls(libc: Libc, path: CString): RootedCalls {
   const how = new Uint32Array(OPEN_HOW_BYTES / 4);
@@ -51,22 +60,53 @@ export function rootedCalls(libc: Libc, path: CString): RootedCalls {
     }
   }
 
-  function statx(directory: number, at: Buffer, flags: number): HostStat {
+  /** The errno of the failure, or 0. */
+  function statx(directory: number, at: Buffer, flags: number): number {
     const name = path.set(at, 'statx');
-    const mask = STATX_BASIC_STATS | STATX_BTIME;
-    while (libc.statx(directory, name, flags | AT_NO_AUTOMOUNT, mask, stat.words) !== 0) {
+    while (libc.statx(directory, name, flags | AT_NO_AUTOMOUNT, STATX_HOST, stat.words) !== 0) {
       const errno = libc.errno();
-      if (errno !== EINTR) throw errnoFailure(errno, 'statx', at);
+      if (errno !== EINTR) return errno;
     }
+    return 0;
+  }
+
+  function statFile(fd: number, shown?: Buffer): HostStat {
+    const errno = statx(fd, NOTHING, AT_EMPTY_PATH);
+    if (errno !== 0) throw errnoFailure(errno, 'statx', shown);
     return stat.toHostStat();
+  }
+
+  /** By a descriptor, which the kernel refuses to open where it is a mount point. */
+  function statBelow(directory: number, name: Buffer): HostStat {
+    const fd = open(directory, name, O_PATH | O_NOFOLLOW, 0, RESOLVE_BELOW);
+    try {
+      return statFile(fd, name);
+    } finally {
+      libc.close(fd);
+    }
   }
 
   return {
     openInRoot: (root, at, flags, mode = MODE_DEFAULT) => open(root, at, flags, mode, RESOLVE_IN_ROOT),
-    openBeneath: (directory, at, flags) =>
-      open(directory, at, flags, 0, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV),
-    statAt: (directory, name) => statx(directory, name, AT_SYMLINK_NOFOLLOW),
-    statFile: (fd) => statx(fd, NOTHING, AT_EMPTY_PATH),
+    openBeneath: (directory, at, flags) => open(directory, at, flags, 0, RESOLVE_BELOW),
+    statFile: (fd) => statFile(fd),
+
+    statAt(directory, name, isLocal) {
+      if (!isLocal) return statBelow(directory, name);
+      const errno = statx(directory, name, AT_SYMLINK_NOFOLLOW | AT_STATX_DONT_SYNC);
+      if (errno === 0 && stat.tellsMountPoints) return stat.toHostStat();
+      if (errno === ENOENT || errno === ENOTDIR) throw errnoFailure(errno, 'statx', name);
+      // What is mounted there may refuse what the directory would not.
+      return statBelow(directory, name);
+    },
+
+    fileSystemUuid(fd) {
+      const answer = new Uint8Array(1 + UUID_BYTES);
+      // ENOTTY: an older kernel, or a filesystem without one.
+      if (libc.ioctlStructure(fd, FS_IOC_GETFSUUID, answer) !== 0 || answer[0] !== UUID_BYTES)
+        return undefined;
+      return Buffer.from(answer.subarray(1)).toString('hex');
+    },
 
     syncFileSystem(fd) {
       while (libc.syncfs(fd) !== 0) {

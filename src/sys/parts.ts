@@ -69,7 +69,9 @@ export type HostCalls = Pick<
   | 'openBeneath'
   | 'statAt'
   | 'statFile'
+  | 'readFileXattrs'
+  | 'fileSystemUuid'
   | 'syncFileSystem'
 >;
 
-export type MachineCalls = Pick<System, 'bootId' | 'mapCountMax' | 'mountTypeAt' | 'clock'>;
+export type MachineCalls = Pick<System, 'bootId' | 'mapCountMax' | 'mounts' | 'clock'>;

@@ -1,6 +1,6 @@
 /** struct statx of statx(2), read into one buffer that is used again. Offsets are in 32-bit words. */
 import type { FileTimes, HostStat } from './system.ts';
-import { int64, uint64 } from './words.ts';
+import { exactUint64, int64, uint64 } from './words.ts';
 
 export const AT_FDCWD = -100;
 export const AT_SYMLINK_NOFOLLOW = 0x100;
@@ -8,8 +8,14 @@ export const AT_NO_AUTOMOUNT = 0x800;
 export const AT_EMPTY_PATH = 0x1000;
 export const STATX_SIZE = 0x200;
 export const STATX_BLOCKS = 0x400;
-export const STATX_BASIC_STATS = 0x7ff;
-export const STATX_BTIME = 0x800;
+const STATX_BASIC_STATS = 0x7ff;
+const STATX_BTIME = 0x800;
+/** Linux 6.10. */
+const STATX_SUBVOL = 0x8000;
+/** All that `HostStat` says. A kernel that does not know a bit leaves it out of its answer. */
+export const STATX_HOST = STATX_BASIC_STATS | STATX_BTIME | STATX_SUBVOL;
+/** What is cached is the answer: no server of a filesystem is asked. */
+export const AT_STATX_DONT_SYNC = 0x4000;
 /** In stx_attributes, where stx_attributes_mask has it too. */
 const STATX_ATTR_MOUNT_ROOT = 0x2000;
 
@@ -36,7 +42,7 @@ export class StatxBuffer {
       nlink: words[4]!,
       size: this.sizeBytes,
       blocks: uint64(words, 12),
-      ino: uint64(words, 8),
+      ino: exactUint64(words, 8),
       dev: deviceNumber(words[34]!, words[35]!),
       rdev: deviceNumber(words[32]!, words[33]!),
       atime: this.timesAt(16),
@@ -44,7 +50,13 @@ export class StatxBuffer {
       ctime: this.timesAt(24),
       btime: (words[0]! & STATX_BTIME) === 0 ? undefined : this.timesAt(20),
       isMountPoint: (words[2]! & words[14]! & STATX_ATTR_MOUNT_ROOT) !== 0,
+      subvolume: (words[0]! & STATX_SUBVOL) === 0 ? undefined : uint64(words, 40),
     };
+  }
+
+  /** Whether the kernel says of a file that it is a mount point (Linux 5.8). */
+  get tellsMountPoints(): boolean {
+    return (this.words[14]! & STATX_ATTR_MOUNT_ROOT) !== 0;
   }
 
   /** struct statx_timestamp: 64 bits of seconds, 32 of nanoseconds. */

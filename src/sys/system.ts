@@ -5,7 +5,8 @@
  * Every failure is an `FsError` with the code of errno and the name of the system call. Positions, offsets and
  * lengths are bytes. Reads and writes retry EINTR and short transfers themselves.
  */
-import type { Address, Clock } from '../base/index.ts';
+import type { Address, Clock, HostIno } from '../base/index.ts';
+import type { MountInfo } from './mount-info.ts';
 
 /** Mount options, flags of open(2): the ones node:fs.constants has. */
 export type OpenFlags = number;
@@ -15,7 +16,7 @@ export interface FileTimes {
   readonly nanoseconds: number;
 }
 
-/** What statx(2) says of a host file. Numbers are exact below 2^53. */
+/** What statx(2) says of a host file. Numbers but `ino` are exact below 2^53. */
 export interface HostStat {
   readonly mode: number;
   readonly uid: number;
@@ -24,7 +25,7 @@ export interface HostStat {
   readonly size: number;
   /** Allocated space in 512-byte units. */
   readonly blocks: number;
-  readonly ino: number;
+  readonly ino: HostIno;
   /** (major << 20 | minor) is not unique enough: this is the kernel's makedev() value. */
   readonly dev: number;
   readonly rdev: number;
@@ -35,12 +36,17 @@ export interface HostStat {
   readonly btime: FileTimes | undefined;
   /** Another filesystem (or another part of one) is mounted here. False where that cannot be told. */
   readonly isMountPoint: boolean;
+  /**
+   * The part of its filesystem that it lies in, where there are several with inode numbers of their own (subvolumes and
+   * snapshots of btrfs): unlike `dev` the same after every mount. Undefined where that cannot be told (Linux 6.10).
+   */
+  readonly subvolume: number | undefined;
 }
 
 export interface HostEntry {
   /** Byte string, see base/names. */
   readonly name: string;
-  readonly ino: number;
+  readonly ino: HostIno;
   /** DT_* of readdir(3); 0 where the host does not say. */
   readonly kind: number;
 }
@@ -183,10 +189,22 @@ export interface System {
    * no mount point. `.` is the directory itself. ELOOP for a symlink on the way, EXDEV for a mount point.
    */
   openBeneath(directory: number, path: Buffer, flags: OpenFlags): number;
-  /** statx(2) of a name in an open directory; a symlink is not followed. */
-  statAt(directory: number, name: Buffer): HostStat;
+  /**
+   * statx(2) of a name in an open directory. A symlink is not followed, and what is mounted at the name is not asked
+   * anything, so that no server of a filesystem is waited for: there `isMountPoint` is set, and the rest may be old.
+   * `isLocal`: the directory lies on a filesystem of this machine, whose cached attributes are the attributes: one call
+   * instead of three. EXDEV where a mount point cannot even be looked at so.
+   */
+  statAt(directory: number, name: Buffer, isLocal: boolean): HostStat;
   /** statx(2) of an open file, also of one opened with O_PATH. */
   statFile(fd: number): HostStat;
+  /** As `readHostXattrs`, of an open file, also of a symlink opened with O_PATH. */
+  readFileXattrs(fd: number): Map<string, Buffer>;
+  /**
+   * The UUID of the filesystem that an open file lies on (FS_IOC_GETFSUUID), as 32 hex digits; not of one opened with
+   * O_PATH. A copy of the filesystem has the same. Undefined where that cannot be told (Linux 6.9).
+   */
+  fileSystemUuid(fd: number): string | undefined;
   /** syncfs(2): what the kernel holds of the filesystem that `fd` lies on goes to it. */
   syncFileSystem(fd: number): void;
 
@@ -195,10 +213,7 @@ export interface System {
   bootId(): string;
   /** vm.max_map_count. */
   mapCountMax(): number;
-  /**
-   * The type of the filesystem, for example `ext4`, that an absolute path without symlinks (a byte string) lies on, by
-   * the kernel's table of mounts alone. Undefined where that cannot be told.
-   */
-  mountTypeAt(path: string): string | undefined;
+  /** The kernel's table of mounts, which asks no mount; empty where it cannot be read. */
+  mounts(): readonly MountInfo[];
   readonly clock: Clock;
 }

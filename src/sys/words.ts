@@ -9,6 +9,13 @@ export function uint64(words: Uint32Array, index: number): number {
   return words[index]! + words[index + 1]! * LOW;
 }
 
+/** An unsigned number, exact: a bigint from 2^53 on. */
+export function exactUint64(words: Uint32Array, index: number): number | bigint {
+  const number = uint64(words, index);
+  if (number <= Number.MAX_SAFE_INTEGER) return number;
+  return (BigInt(words[index + 1]!) << 32n) | BigInt(words[index]!);
+}
+
 /** A signed number within ±2^53. */
 export function int64(words: Uint32Array, index: number): number {
   return words[index]! + (words[index + 1]! | 0) * LOW;

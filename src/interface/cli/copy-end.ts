@@ -1,6 +1,6 @@
 /** The two places between which `ramet cp` copies, as one interface: the host, and an open tree. */
 import { constants, realpathSync } from 'node:fs';
-import { BLOCK_SIZE, FsError, isFsError, nameToBytes, nameToString } from '../../base/index.ts';
+import { BLOCK_SIZE, FsError, type HostIno, isFsError, nameToBytes, nameToString } from '../../base/index.ts';
 import type { System } from '../../sys/index.ts';
 import { FileSystem, type TreeFile, type TreeFiles } from '../../vfs/index.ts';
 import { MountedFileSystem, type MountedTrees } from '../owner/index.ts';
@@ -16,7 +16,7 @@ export interface CopyStat {
   readonly gid: number;
   readonly rdev: number;
   readonly dev: number;
-  readonly ino: number;
+  readonly ino: HostIno;
   readonly atime: { readonly seconds: number; readonly nanoseconds: number };
   readonly mtime: { readonly seconds: number; readonly nanoseconds: number };
 }

@@ -5,6 +5,7 @@
  */
 import { realpathSync } from 'node:fs';
 import { FsError, isFsError, type LayerId } from '../../base/index.ts';
+import type { HostIdentity } from '../../meta/index.ts';
 import {
   changedPaths,
   freeName,
@@ -63,6 +64,8 @@ export interface CommitReport {
 export interface CommitOrigin {
   readonly base: TreeState;
   readonly directory: string;
+  /** Which directory it was; undefined where that was not recorded. */
+  readonly identity: HostIdentity | undefined;
 }
 
 /**
@@ -73,12 +76,13 @@ export function commitOrigin(engine: StoreEngine, fork: string): CommitOrigin {
   const seen = new Set<string>();
   for (let name = fork; !seen.has(name); ) {
     seen.add(name);
-    const { source, kind } = engine.info(name);
+    const { source, kind, imported } = engine.info(name);
     const host = hostState(engine, name);
-    if (host !== undefined && engine.rows.layer(host.layer).host === undefined) throw standsOnSeveral(fork);
-    if (host !== undefined) return { base: host, directory: source };
+    const identity = host === undefined ? imported : engine.rows.layer(host.layer).host;
+    if (host !== undefined && identity === undefined) throw standsOnSeveral(fork);
+    if (host !== undefined) return { base: host, directory: source, identity };
     // No tree's name has a slash.
-    if (kind === 'snapshot' && source.startsWith('/')) return { base: name, directory: source };
+    if (kind === 'snapshot' && source.startsWith('/')) return { base: name, directory: source, identity };
     if (source === '' || !engine.list().some((tree) => tree.name === source)) break;
     name = source;
   }
@@ -112,6 +116,7 @@ export async function commitTree(
   const snapshot = options.snapshot ?? (async (source, name) => void engine.snapshot(source, name));
   const trees: Tree[] = [];
   try {
+    if (options.to === undefined) target.requireSame(origin?.identity);
     const earlier = committed(engine, fork);
     if (typeof base !== 'string') settleOnHost(engine, fork, base.layer);
     // What is written to the fork from here on is not committed.

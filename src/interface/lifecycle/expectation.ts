@@ -1,5 +1,5 @@
 /** Whether a host directory has at a path what a tree has there. */
-import { isFsError } from '../../base/index.ts';
+import { type HostIno, isFsError } from '../../base/index.ts';
 import type { HostOrigin } from '../../layer/index.ts';
 import type { HostStat } from '../../sys/index.ts';
 import type { TreeFiles } from '../../vfs/index.ts';
@@ -44,18 +44,17 @@ export function asIn(files: TreeFiles): Expectation {
  * has no part in may be as it likes.
  */
 export function asRecorded(files: TreeFiles, recorded: ReadonlyMap<string, HostOrigin>): Expectation {
-  const byFile = new Map([...recorded.values()].map((origin) => [origin.hostIno, origin]));
-  return (_target, path, found) => {
+  const byNumber = new Map<HostIno, HostOrigin[]>();
+  for (const origin of recorded.values())
+    byNumber.set(origin.hostIno, [...(byNumber.get(origin.hostIno) ?? []), origin]);
+  return (target, path, found) => {
     // A file with several names was recorded under one of them.
-    const origin = recorded.get(path.slice(1)) ?? (found === undefined ? undefined : byFile.get(found.ino));
+    const sameFile = found && byNumber.get(found.ino)?.find((one) => target.isOrigin(one, found));
+    const origin = recorded.get(path.slice(1)) ?? sameFile;
     if (origin === undefined || origin.mode === 0) {
       return found === undefined || files.tryStat(path, false) === undefined;
     }
-    if (found === undefined || found.ino !== origin.hostIno || found.mode !== origin.mode) return false;
-    const isSameBirth =
-      (found.btime?.seconds ?? 0) === origin.birthSeconds &&
-      (found.btime?.nanoseconds ?? 0) === origin.birthNanoseconds;
-    if (!isSameBirth) return false;
+    if (found === undefined || found.mode !== origin.mode || !target.isOrigin(origin, found)) return false;
     if (isDirectoryMode(found.mode)) return true;
     return found.size === origin.sizeBytes && isSameTime(found.mtime, origin.modified);
   };

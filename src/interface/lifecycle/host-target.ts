@@ -5,6 +5,8 @@
  */
 import { constants } from 'node:fs';
 import { FsError, isFsError, nameToBytes, nameToString } from '../../base/index.ts';
+import { directoryIdentity, type HostOrigin, isOrigin } from '../../layer/index.ts';
+import { type HostIdentity, isSameDirectory } from '../../meta/index.ts';
 import type { HostStat, System } from '../../sys/index.ts';
 import { isSymlinkMode, joinHost } from '../transfer/index.ts';
 
@@ -37,6 +39,21 @@ export class HostTarget {
   close(): void {
     // Closing gives the lock up.
     this.system.close(this.root);
+  }
+
+  /** ESTALE when it is not the directory that the fork came from, as far as that is known. */
+  requireSame(identity: HostIdentity | undefined): void {
+    if (identity === undefined || isSameDirectory(identity, directoryIdentity(this.system, this.root)))
+      return;
+    const note =
+      'it is not the directory that the fork came from: another one, or another filesystem, is in its place. ' +
+      'Put it back, or say with --to that this one is meant';
+    throw new FsError('ESTALE', { syscall: 'commit', path: this.directory, note });
+  }
+
+  /** Whether what is there now is the file that a fork of this directory recorded something of. */
+  isOrigin(origin: HostOrigin, found: HostStat): boolean {
+    return isOrigin(origin, found, this.system.statFile(this.root));
   }
 
   /** For messages. */

@@ -327,7 +327,7 @@ export class MountedFileSystem implements TreeFiles {
   openDirectoryEntries(file: TreeFile): DirectoryEntry[] {
     const entries = attempt(() => this.system.readHostDirectory(Buffer.from(pathOf(fdOf(file)))));
     // The cast: a name that the kernel gives is one.
-    return entries.map(({ name, ino, kind }) => ({ name: name as Name, ino, kind }));
+    return entries.map(({ name, ino, kind }) => ({ name: name as Name, ino: Number(ino), kind }));
   }
 
   readDirectoryNames(path: string): Name[] {
@@ -374,7 +374,8 @@ function attributesOf(stat: HostStat): Attributes {
   const { dev, ino, mode, nlink, uid, gid, rdev, size, blocks, atime, mtime, ctime, btime = ctime } = stat;
   return {
     dev,
-    ino,
+    // Numbers of a store's inodes are below 2^53.
+    ino: Number(ino),
     mode,
     nlink,
     uid,

@@ -1,7 +1,10 @@
 /** `importTree`: a directory of the host, or an archive, becomes a snapshot. */
 import path from 'node:path';
-import { FsError } from '../../base/index.ts';
+import { FsError, nameFromBytes } from '../../base/index.ts';
+import { directoryIdentity, openDirectory } from '../../layer/index.ts';
+import type { HostIdentity } from '../../meta/index.ts';
 import { EarlierVersion, type LayerBuilder, type StoreEngine } from '../../store/index.ts';
+import type { System } from '../../sys/index.ts';
 import { ArchiveImport } from './archive-import.ts';
 import { ByteStream } from './byte-stream.ts';
 import { isDirectoryMode, isFileMode, onHost } from './host-tree.ts';
@@ -41,6 +44,7 @@ export async function importTree(
     throw new FsError('EINVAL', { syscall: 'import', path: source, note });
   }
   onHost('scandir', sourcePath, () => system.readHostDirectory(sourcePath));
+  const imported = identityOf(system, sourcePath);
   const builder = target.buildLayer(options.name, source);
   let run: TreeImport;
   try {
@@ -52,13 +56,23 @@ export async function importTree(
   }
   try {
     await run.all(sourcePath, stat);
-    builder.finish();
+    builder.finish(imported);
   } catch (error) {
     await run.settle();
     giveUp(builder);
     throw error;
   }
   return run.tally.report(options.name, source, performance.now() - started);
+}
+
+/** Symlinks are followed, as the import does. */
+function identityOf(system: System, directory: Buffer): HostIdentity {
+  const fd = onHost('open', directory, () => openDirectory(system, `${nameFromBytes(directory)}/.`));
+  try {
+    return directoryIdentity(system, fd);
+  } finally {
+    system.close(fd);
+  }
 }
 
 async function importArchive(

@@ -1,0 +1,25 @@
+/** Which directory of the host one is: what is remembered of it, and held against what is at its place later. */
+import { isFsError, nameToBytes } from '../base/index.ts';
+import type { HostIdentity } from '../meta/index.ts';
+import type { System } from '../sys/index.ts';
+
+const O_RDONLY = 0;
+const O_DIRECTORY = 0o200000;
+const O_PATH = 0o10000000;
+
+/** Opens a directory by its path, a byte string, symlinks followed up to the last name. Errors of the host. */
+export function openDirectory(system: System, path: string): number {
+  const bytes = nameToBytes(path);
+  try {
+    return system.openHost(bytes, O_RDONLY | O_DIRECTORY);
+  } catch (error) {
+    // Names can be looked up in one that cannot be listed.
+    if (!isFsError(error, 'EACCES')) throw error;
+    return system.openHost(bytes, O_PATH | O_DIRECTORY);
+  }
+}
+
+export function directoryIdentity(system: System, fd: number): HostIdentity {
+  const { ino, btime, subvolume } = system.statFile(fd);
+  return { ino, birth: btime, fileSystemUuid: system.fileSystemUuid(fd), subvolume };
+}

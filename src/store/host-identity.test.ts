@@ -1,0 +1,34 @@
+/** Which file of the host is which: directories, filesystems and files that look alike, by where they are. */
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { describe, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { mountsOnly } from '../../testing/mounts-only.ts';
+import { scratchDirectory } from '../../testing/scratch-store.ts';
+
+const CHILD = fileURLToPath(new URL('../../testing/host-identity-child.js', import.meta.url));
+
+/** By what each needs beside mount(8). */
+const CASES: readonly (readonly [name: string, ...programs: string[]])[] = [
+  ['an image and its copy, at two places', 'mkfs.ext4'],
+  ['a copy of an image where the image was', 'mkfs.ext4'],
+  ['another filesystem, made with the same birth, where one was', 'mkfs.ext4'],
+  ['subvolumes and snapshots of btrfs', 'mkfs.btrfs'],
+  ['a directory and a bind mount of it'],
+  ['an overlay of filesystems whose files have the same inode numbers'],
+  ['a tmpfs that was made anew'],
+  ['a directory that was moved away, and another in its place'],
+  ['inode numbers that are used again', 'mkfs.ext4'],
+];
+
+describe('forks of directories that look alike', { skip: mountsOnly, concurrency: 2 }, () => {
+  for (const [name, ...programs] of CASES) {
+    const missing = programs.find((program) => spawnSync('which', [program]).status !== 0);
+    test(name, { skip: missing === undefined ? false : `needs ${missing}` }, (context) => {
+      const directory = scratchDirectory(context);
+      const child = ['--mount', process.execPath, CHILD, name, directory];
+      const { status, stderr } = spawnSync('unshare', child, { encoding: 'utf8', timeout: 120_000 });
+      assert.equal(status, 0, stderr);
+    });
+  }
+});
