@@ -9,6 +9,7 @@ import { commitTree } from '../src/interface/lifecycle/index.ts';
 import { importTree } from '../src/interface/transfer/index.ts';
 import { StoreEngine, type Tree } from '../src/store/index.ts';
 import { codeOf, contentOf, namesIn } from './host-tree.ts';
+import { OddServer } from './odd-server.ts';
 import { problemsOf, writeFile } from './shared-store.ts';
 
 const [, , wanted = '', work = ''] = process.argv;
@@ -346,6 +347,56 @@ const cases: Record<string, (store: Case) => Promise<void>> = {
       fileSystem.close(file);
     }
     tree.close();
+  },
+
+  async 'a FUSE server that knows no times of birth and gives numbers out again'(store) {
+    const odd = new OddServer(at('odd'));
+    const linked = { ino: 9, text: 'linked', nlink: 2 };
+    odd.show({ files: { a: { ino: 7, text: 'of a' }, b: { ino: 8, text: 'of b' }, h1: linked, h2: linked } });
+    await odd.start();
+    try {
+      const tree = store.fork('odd', 'x');
+      const { fileSystem } = tree;
+      const inoOf = (path: string): number => fileSystem.stat(path, false).ino;
+      assert.equal(inoOf('/h1'), inoOf('/h2'), 'two names that are there now');
+      fileSystem.chmod('/b', 0o600, true);
+      const held = fileSystem.open('/a', fs.constants.O_RDONLY, 0);
+      const before = inoOf('/a');
+      odd.show({
+        files: { c: { ino: 7, text: 'of c' }, d: { ino: 8, text: 'of d' }, k: { ino: 9, text: 'of k' } },
+      });
+      assert.deepEqual(
+        ['/c', '/d', '/k'].map((path) => shown(tree, path)),
+        ['of c', 'of d', 'of k'],
+      );
+      assert.notEqual(inoOf('/c'), before);
+      assert.equal(fileSystem.stat('/d', false).mode, 0o100644, 'what was recorded of b is not of d');
+      assert.equal(fileSystem.stat('/b', false).mode, 0o100600);
+      assert.deepEqual(
+        ['/a', '/b', '/h1'].map((path) => shown(tree, path)),
+        ['ENOENT', 'ESTALE', 'ENOENT'],
+      );
+      assert.equal(
+        codeOf(() => fileSystem.read(held, Buffer.alloc(9), 0, 9, 0)),
+        'ESTALE',
+      );
+      fileSystem.close(held);
+      tree.close();
+      await store.reopen();
+      odd.show({ files: { b: { ino: 7, text: 'again b' }, e: { ino: 8, text: 'of e' } } });
+      store.look('x', (again) => {
+        assert.deepEqual(
+          ['/b', '/e'].map((path) => shown(again, path)),
+          ['again b', 'of e'],
+        );
+        assert.deepEqual(
+          ['/b', '/e'].map((path) => again.fileSystem.stat(path, false).mode & 0o777),
+          [0o600, 0o644],
+        );
+      });
+    } finally {
+      await odd.end();
+    }
   },
 };
 

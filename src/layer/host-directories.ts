@@ -9,9 +9,8 @@ import {
   nameToString,
 } from '../base/index.ts';
 import { type HostSource, isSameDirectory } from '../meta/index.ts';
-import type { HostEntry, HostStat, System } from '../sys/index.ts';
-import { directoryIdentity, openDirectory } from './host-identity.ts';
-import type { HostMounts } from './host-mounts.ts';
+import type { HostEntry, HostMounts, HostStat, System } from '../sys/index.ts';
+import { directoryIdentity, leadsThroughRamet, openDirectory } from './host-identity.ts';
 import { type HostPart, type HostPlace, type HostPlaces, isIdentity, partOf } from './host-places.ts';
 import { DT_DIR, S_IFDIR } from './inode.ts';
 
@@ -48,7 +47,7 @@ export class HostDirectories {
   root(): number {
     if (this.rootFd !== -1) return this.rootFd;
     const { system, source, mounts } = this;
-    if (mounts.isOnRamet(source.path)) throw this.lost('is covered by a mount of Ramet');
+    if (leadsThroughRamet(mounts, source.path)) throw this.lost('is covered by a mount of Ramet');
     let fd: number;
     try {
       fd = openDirectory(system, source.path);
@@ -68,7 +67,7 @@ export class HostDirectories {
   /** Whether the root that is held open is not what is at its path. One below a mount of Ramet is not looked at. */
   hasMoved(): boolean {
     const { system, source, rootStat } = this;
-    if (rootStat === undefined || this.mounts.isOnRamet(source.path)) return false;
+    if (rootStat === undefined || leadsThroughRamet(this.mounts, source.path)) return false;
     try {
       const now = system.statHost(nameToBytes(source.path), false);
       return now.ino !== rootStat.ino || now.dev !== rootStat.dev;
@@ -140,7 +139,7 @@ export class HostDirectories {
   /** What an open directory lists; nothing when it was removed meanwhile. */
   names(directory: number): readonly HostEntry[] {
     try {
-      return this.system.readHostDirectory(Buffer.from(`/proc/self/fd/${directory}`));
+      return this.system.readDirectory(directory);
     } catch (error) {
       if (isMissing(error)) return [];
       throw error;

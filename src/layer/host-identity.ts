@@ -1,11 +1,19 @@
 /** Which directory of the host one is: what is remembered of it, and held against what is at its place later. */
 import { isFsError, nameToBytes } from '../base/index.ts';
 import type { HostIdentity } from '../meta/index.ts';
-import type { System } from '../sys/index.ts';
+import type { HostMounts, System } from '../sys/index.ts';
 
 const O_RDONLY = 0;
 const O_DIRECTORY = 0o200000;
 const O_PATH = 0o10000000;
+
+/** The type of the mounts that `interface/fuse` makes. */
+const MOUNT_TYPE = 'fuse.ramet';
+
+/** Whether who looks at a path may have to be answered by Ramet, maybe by this very process. */
+export function leadsThroughRamet(mounts: HostMounts, path: string): boolean {
+  return mounts.leadsThrough(path, MOUNT_TYPE);
+}
 
 /** Opens a directory by its path, a byte string, symlinks followed up to the last name. Errors of the host. */
 export function openDirectory(system: System, path: string): number {

@@ -21,10 +21,9 @@ import {
 } from '../base/index.ts';
 import type { BlobSpace, ExternalState } from '../blob/index.ts';
 import type { DentryRecord, HostSource, InodeRecord, MetaTables, NamedDentry, Run } from '../meta/index.ts';
-import type { HostStat, System } from '../sys/index.ts';
+import type { HostMounts, HostStat, System } from '../sys/index.ts';
 import { isDerived } from './derived-numbers.ts';
 import { HostDirectories } from './host-directories.ts';
-import type { HostMounts } from './host-mounts.ts';
 import { type HostPlace, HostPlaces } from './host-places.ts';
 import { kindOfMode, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from './inode.ts';
 import type { DerivedLower, HostFile } from './lower.ts';
@@ -246,9 +245,7 @@ export class HostLayer implements DerivedLower {
   }
 
   private targetOf(place: HostPlace): string {
-    const read = (directory: number, name: Buffer): Buffer =>
-      this.system.readHostLink(Buffer.concat([Buffer.from(`/proc/self/fd/${directory}/`), name]));
-    return nameFromBytes(this.inParent(place, read));
+    return nameFromBytes(this.inParent(place, (directory, name) => this.system.readLinkAt(directory, name)));
   }
 
   xattrs(ino: Ino): Map<string, Buffer> | undefined {

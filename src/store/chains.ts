@@ -8,12 +8,12 @@ import {
   FrozenLayer,
   HostLayer,
   type HostLayerParts,
-  HostMounts,
   type Lower,
   LowerTree,
   UnionLayer,
 } from '../layer/index.ts';
 import type { LayerRecord, MetaTables } from '../meta/index.ts';
+import { HostMounts } from '../sys/index.ts';
 import type { Tree } from './tree.ts';
 import type { TreeRows } from './tree-rows.ts';
 

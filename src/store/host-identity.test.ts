@@ -19,6 +19,7 @@ const CASES: readonly (readonly [name: string, ...programs: string[]])[] = [
   ['a tmpfs that was made anew'],
   ['a directory that was moved away, and another in its place'],
   ['inode numbers that are used again', 'mkfs.ext4'],
+  ['a FUSE server that knows no times of birth and gives numbers out again'],
 ];
 
 describe('forks of directories that look alike', { skip: mountsOnly, concurrency: 2 }, () => {

@@ -1,9 +1,9 @@
 /** A directory of the host as the lower of a fork: found, and refused where it would read itself. */
 import { posix } from 'node:path';
 import { FsError, isFsError, nameFromBytes, nameToBytes } from '../base/index.ts';
-import { directoryIdentity, HostMounts, openDirectory, S_IFLNK, S_IFMT } from '../layer/index.ts';
+import { directoryIdentity, leadsThroughRamet, openDirectory, S_IFLNK, S_IFMT } from '../layer/index.ts';
 import type { HostSource } from '../meta/index.ts';
-import type { System } from '../sys/index.ts';
+import { HostMounts, type System } from '../sys/index.ts';
 
 /** Whether a lower is named by a path: a tree's name has no slash in it. */
 export function isHostPath(lower: string): boolean {
@@ -62,7 +62,7 @@ function realPath(system: System, path: string): string {
 }
 
 function requireOther(mounts: HostMounts, path: string): void {
-  if (!mounts.isOnRamet(path)) return;
+  if (!leadsThroughRamet(mounts, path)) return;
   const note =
     'it is what Ramet shows itself: fork the tree that is mounted there by its name, see `ramet ls --mounts`';
   throw new FsError('ELOOP', { note });

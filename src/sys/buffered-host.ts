@@ -2,7 +2,7 @@
 import type { BigIntStats } from 'node:fs';
 import { constants, fstatSync, lstatSync, lutimesSync, readdirSync, statSync } from 'node:fs';
 import { FsError, type HostIno } from '../base/index.ts';
-import { attempt, openAt } from './name-calls.ts';
+import { attempt, openAt, pathIn } from './name-calls.ts';
 import type { HostCalls } from './parts.ts';
 import type { FileTimes, HostEntry, HostStat } from './system.ts';
 
@@ -71,10 +71,6 @@ function refuse(syscall: string, path?: Buffer): never {
   });
 }
 
-function below(directory: number, name: Buffer): Buffer {
-  return Buffer.concat([Buffer.from(`/proc/self/fd/${directory}/`), name]);
-}
-
 export const bufferedHost: HostCalls = {
   statHost: (path, followLinks) =>
     attempt('stat', path, undefined, () =>
@@ -89,9 +85,10 @@ export const bufferedHost: HostCalls = {
   makeHostNode: (path) => refuse('mknod', path),
   openInRoot: (_root, path) => refuse('openat2', path),
   // By the name that /proc gives the directory: nothing keeps a symlink on the way from leading out.
-  openBeneath: (directory, path, flags) => openAt(below(directory, path), flags | constants.O_NOFOLLOW, 0),
+  openBeneath: (directory, path, flags) => openAt(pathIn(directory, path), flags | constants.O_NOFOLLOW, 0),
   statAt: (directory, name, _isLocal) =>
-    attempt('stat', name, undefined, () => hostStat(lstatSync(below(directory, name), { bigint: true }))),
+    attempt('stat', name, undefined, () => hostStat(lstatSync(pathIn(directory, name), { bigint: true }))),
+  readDirectory: (fd) => readHostDirectory(Buffer.from(`/proc/self/fd/${fd}`)),
   readFileXattrs: () => new Map(),
   fileSystemUuid: () => undefined,
   statFile: (fd) => attempt('fstat', undefined, undefined, () => hostStat(fstatSync(fd, { bigint: true }))),

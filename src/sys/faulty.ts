@@ -404,6 +404,14 @@ export class FaultySystem implements System {
     return this.pass('statAt', textOf(name), () => this.inner.statAt(directory, name, isLocal));
   }
 
+  readDirectory(fd: number): HostEntry[] {
+    return this.onFile('readDirectory', fd, () => this.inner.readDirectory(fd));
+  }
+
+  readLinkAt(directory: number, name: Buffer): Buffer {
+    return this.pass('readLinkAt', textOf(name), () => this.inner.readLinkAt(directory, name));
+  }
+
   readFileXattrs(fd: number): Map<string, Buffer> {
     return this.onFile('readFileXattrs', fd, () => this.inner.readFileXattrs(fd));
   }

@@ -9,12 +9,14 @@
  * knows of stores, blobs or layers.
  */
 import { FsError } from '../base/index.ts';
+import { type BoundedSystem, createBoundedSystem } from './bounded-system.ts';
 import { createBufferedSystem } from './buffered.ts';
 import { createNativeSystem } from './native.ts';
 import type { System } from './system.ts';
 
 export { EAGAIN, EINTR, EIO, ENODATA, ENODEV, ENOENT, ENOSYS } from './errno.ts';
 export { CrashedError, type Fault, type FaultPlan, FaultySystem } from './faulty.ts';
+export { HostMounts } from './host-mounts.ts';
 export {
   createKernel,
   type Kernel,
@@ -26,7 +28,7 @@ export {
 } from './kernel.ts';
 export { type MountInfo, mountNamespace, mountsOf, mountsOnWay } from './mount-info.ts';
 export type { FileTimes, HostEntry, HostStat, OpenFlags, System } from './system.ts';
-export { createBufferedSystem, createNativeSystem };
+export { type BoundedSystem, createBoundedSystem, createBufferedSystem, createNativeSystem };
 
 /**
  * The system of this process. Without `kind` it is the native one where libc can be had, else the buffered one;

@@ -20,7 +20,7 @@ import { EINVAL, errnoOf, nodeFailure } from './errno.ts';
 import type { NameCalls } from './parts.ts';
 
 /** O_CLOEXEC of fcntl(2), which node:fs.constants lacks; the same on every architecture of `libc.ts`. */
-const O_CLOEXEC = process.platform === 'linux' ? 0o2000000 : 0;
+export const O_CLOEXEC = process.platform === 'linux' ? 0o2000000 : 0;
 const MODE_DEFAULT = 0o666;
 
 type Path = string | Buffer;
@@ -42,6 +42,11 @@ export function attempt<T>(
 /** open(2) by text or byte path, never inherited by a child process. */
 export function openAt(path: Path, flags: number, mode: number): number {
   return attempt('open', path, undefined, () => openSync(path, flags | O_CLOEXEC, mode));
+}
+
+/** The path of a name in an open directory, which leads there whatever that is called by now. */
+export function pathIn(directory: number, name: Uint8Array): Buffer {
+  return Buffer.concat([Buffer.from(`/proc/self/fd/${directory}/`), name]);
 }
 
 function syncDirectory(path: string): void {
@@ -68,6 +73,8 @@ export const nameCalls: NameCalls = {
   syncDirectory,
   readHostLink: (path) =>
     attempt('readlink', path, undefined, () => readlinkSync(path, { encoding: 'buffer' })),
+  readLinkAt: (directory, name) =>
+    attempt('readlink', name, undefined, () => readlinkSync(pathIn(directory, name), { encoding: 'buffer' })),
   openHost: (path, flags, mode = MODE_DEFAULT) => openAt(path, flags | constants.O_NOFOLLOW, mode),
   chownHost: (path, uid, gid) => attempt('lchown', path, undefined, () => lchownSync(path, uid, gid)),
   chmodHost: (path, mode) => attempt('chmod', path, undefined, () => chmodSync(path, mode)),

@@ -1,9 +1,9 @@
 /** Host trees by libc: times to the nanosecond, names with inode numbers, extended attributes, device nodes. */
-import { closeSync, constants } from 'node:fs';
+import { closeSync, constants, openSync } from 'node:fs';
 import { CString } from './c-string.ts';
 import { EINTR, ENODATA, ENOSYS, EOPNOTSUPP, ERANGE, errnoFailure } from './errno.ts';
 import type { Libc } from './libc.ts';
-import { openAt } from './name-calls.ts';
+import { attempt, O_CLOEXEC } from './name-calls.ts';
 import { rootedCalls } from './native-rooted.ts';
 import type { HostCalls } from './parts.ts';
 import { AT_FDCWD, AT_NO_AUTOMOUNT, AT_SYMLINK_NOFOLLOW, STATX_HOST, StatxBuffer } from './statx.ts';
@@ -59,7 +59,7 @@ function inodeCalls(
   };
 }
 
-function directoryCalls(libc: Libc): Pick<HostCalls, 'readHostDirectory'> {
+function directoryCalls(libc: Libc): Pick<HostCalls, 'readHostDirectory' | 'readDirectory'> {
   const chunk = Buffer.alloc(DIRECTORY_CHUNK_BYTES);
   const words = new Uint32Array(chunk.buffer, chunk.byteOffset, chunk.length / 4);
 
@@ -72,21 +72,26 @@ function directoryCalls(libc: Libc): Pick<HostCalls, 'readHostDirectory'> {
     }
   }
 
-  return {
-    readHostDirectory(at) {
-      const fd = openAt(at, constants.O_RDONLY | constants.O_DIRECTORY, 0);
-      try {
-        const entries: HostEntry[] = [];
-        for (;;) {
-          const length = libc.getdents64(libc.numbers.getdents64, fd, chunk, chunk.length);
-          if (length === 0) return entries;
-          if (length < 0) throw errnoFailure(libc.errno(), 'getdents64', at);
-          collect(length, entries);
-        }
-      } finally {
-        closeSync(fd);
+  /** `shown` names the directory in errors. */
+  function readAll(at: Buffer, shown?: Buffer): HostEntry[] {
+    const flags = constants.O_RDONLY | constants.O_DIRECTORY | O_CLOEXEC;
+    const fd = attempt('open', shown, undefined, () => openSync(at, flags));
+    try {
+      const entries: HostEntry[] = [];
+      for (;;) {
+        const length = libc.getdents64(libc.numbers.getdents64, fd, chunk, chunk.length);
+        if (length === 0) return entries;
+        if (length < 0) throw errnoFailure(libc.errno(), 'getdents64', shown);
+        collect(length, entries);
       }
-    },
+    } finally {
+      closeSync(fd);
+    }
+  }
+
+  return {
+    readHostDirectory: (at) => readAll(at, at),
+    readDirectory: (fd) => readAll(Buffer.from(`/proc/self/fd/${fd}`)),
   };
 }
 

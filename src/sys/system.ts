@@ -198,6 +198,10 @@ export interface System {
   statAt(directory: number, name: Buffer, isLocal: boolean): HostStat;
   /** statx(2) of an open file, also of one opened with O_PATH. */
   statFile(fd: number): HostStat;
+  /** As `readHostDirectory`, of an open directory, also of one opened with O_PATH. */
+  readDirectory(fd: number): HostEntry[];
+  /** readlink(2) of a name in an open directory. */
+  readLinkAt(directory: number, name: Buffer): Buffer;
   /** As `readHostXattrs`, of an open file, also of a symlink opened with O_PATH. */
   readFileXattrs(fd: number): Map<string, Buffer>;
   /**

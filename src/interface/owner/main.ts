@@ -4,7 +4,7 @@
  */
 import { closeSync, writeSync } from 'node:fs';
 import { StoreEngine } from '../../store/index.ts';
-import { createSystem } from '../../sys/index.ts';
+import { createBoundedSystem, createSystem, type System } from '../../sys/index.ts';
 import { createMountServer } from '../fuse/index.ts';
 import { openLog } from './log.ts';
 import { removeDeadMounts } from './mount-point.ts';
@@ -12,6 +12,9 @@ import { IDLE_MS, Owner } from './owner.ts';
 import { OwnerPlace, takeOwnerLock } from './owner-place.ts';
 import { REPORT_DESCRIPTOR, type StartReport } from './start.ts';
 import { toWire } from './wire-error.ts';
+
+/** How long the thread that serves waits for a filesystem of somebody else; all mounts wait for it meanwhile. */
+const HOST_WAIT_MS = 5_000;
 
 function report(state: StartReport): void {
   try {
@@ -22,13 +25,20 @@ function report(state: StartReport): void {
   }
 }
 
-function idleMs(): number {
-  const wanted = Number(process.env.RAMET_OWNER_IDLE_MS);
-  return Number.isFinite(wanted) && wanted > 0 ? wanted : IDLE_MS;
+/** Milliseconds that the environment asks for, or what is usual. */
+function milliseconds(name: string, usual: number): number {
+  const wanted = Number(process.env[name]);
+  return Number.isFinite(wanted) && wanted > 0 ? wanted : usual;
+}
+
+function boundedSystem(): System {
+  const system = createSystem();
+  if (system.kind !== 'native') return system;
+  return createBoundedSystem(system, milliseconds('RAMET_OWNER_WAIT_MS', HOST_WAIT_MS));
 }
 
 async function serve(directory: string): Promise<number> {
-  const system = createSystem();
+  const system = boundedSystem();
   const place = new OwnerPlace(directory);
   const release = takeOwnerLock(system, place);
   if (release === undefined) {
@@ -55,7 +65,7 @@ async function serve(directory: string): Promise<number> {
           onDefect: (error, opcode) => logger.error({ err: error, opcode }, 'a request failed with a defect'),
         }),
       logger,
-      idleMs: idleMs(),
+      idleMs: milliseconds('RAMET_OWNER_IDLE_MS', IDLE_MS),
     });
     for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
       process.on(signal, () => void owner.stop(signal));
@@ -65,6 +75,8 @@ async function serve(directory: string): Promise<number> {
     await owner.stopped;
     await engine.close();
     logger.info('stopped');
+    // A thread that is in a call which never returns is never joined.
+    if ('isStuck' in system && system.isStuck) process.kill(process.pid, 'SIGKILL');
     return 0;
   } catch (error) {
     logger.fatal({ err: error }, 'the owner failed');

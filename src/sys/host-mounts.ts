@@ -2,10 +2,8 @@
  * What the kernel's table of mounts tells of the way to a host directory and of what is mounted in it. No mount is
  * asked anything: its server may be this very process, or one that never answers.
  */
-import { type MountInfo, mountsOnWay, type System } from '../sys/index.ts';
-
-/** The type of the mounts that `interface/fuse` makes. */
-const MOUNT_TYPE = 'fuse.ramet';
+import { type MountInfo, mountsOnWay } from './mount-info.ts';
+import type { System } from './system.ts';
 
 /** Filesystems without a block device of their own, which answer by themselves all the same. */
 const LOCAL = new Set(
@@ -16,25 +14,31 @@ const LOCAL = new Set(
 );
 /** How old what was read of the table may be where the answer only decides how something is asked. */
 const AGE_MS_MAX = 1_000;
+/** Overlays that lie on overlays: FILESYSTEM_MAX_STACK_DEPTH of the kernel, and one. */
+const OVERLAYS_MAX = 3;
 
 export class HostMounts {
-  private readonly system: System;
+  private readonly system: Pick<System, 'mounts' | 'clock'>;
   private table: readonly MountInfo[] = [];
   private readAtMs = Number.NEGATIVE_INFINITY;
 
-  constructor(system: System) {
+  constructor(system: Pick<System, 'mounts' | 'clock'>) {
     this.system = system;
   }
 
-  /** Whether the way to what is at a path leads through a mount of Ramet: now, and not a moment ago. */
-  isOnRamet(path: string): boolean {
-    return mountsOnWay(this.system.mounts(), path).some(({ type }) => type === MOUNT_TYPE);
+  /**
+   * Whether the way to what is at a path leads through a filesystem of a type, or through an overlay that has a layer
+   * on one: now, and not a moment ago.
+   */
+  leadsThrough(path: string, type: string): boolean {
+    const table = this.system.mounts();
+    return wayWithLayers(table, path).some((mount) => mount.type === type);
   }
 
   /** Whether all of the way to a path, and the path, lies on filesystems that wait for nobody but the disk. */
   isLocal(path: string): boolean {
     const table = this.recent();
-    return mountsOnWay(table, path).every((mount) => isLocal(table, mount));
+    return wayWithLayers(table, path).every(isLocal);
   }
 
   /**
@@ -46,8 +50,7 @@ export class HostMounts {
     const table = this.recent();
     const prefix = path === '/' ? '/' : `${path}/`;
     return table.every(
-      (mount) =>
-        !mount.directory.startsWith(prefix) || mount.type.startsWith('fuse') || isLocal(table, mount),
+      (mount) => !mount.directory.startsWith(prefix) || mount.type.startsWith('fuse') || isLocal(mount),
     );
   }
 
@@ -62,15 +65,21 @@ export class HostMounts {
   }
 }
 
-function isLocal(table: readonly MountInfo[], { type, device, options }: MountInfo, depth = 0): boolean {
+function isLocal({ type, device }: MountInfo): boolean {
   if (type.startsWith('fuse')) return false;
   // A number from 1 on is that of the driver of a block device.
-  if (type !== 'overlay') return !device.startsWith('0:') || LOCAL.has(type);
-  // An overlay asks its layers. Those that it names by paths of another mount namespace are not to be found here.
-  return layersOf(options).every((layer) => {
-    const mount = mountsOnWay(table, layer).at(-1);
-    return mount === undefined || depth > 2 || isLocal(table, mount, depth + 1);
-  });
+  return !device.startsWith('0:') || LOCAL.has(type);
+}
+
+/**
+ * The mounts that are asked for a path: an overlay asks its layers. Those that it names by paths of another mount
+ * namespace are not to be found here.
+ */
+function wayWithLayers(table: readonly MountInfo[], path: string, depth = 0): MountInfo[] {
+  const way = mountsOnWay(table, path);
+  if (depth === OVERLAYS_MAX) return way;
+  const layers = way.filter(({ type }) => type === 'overlay').flatMap(({ options }) => layersOf(options));
+  return [...way, ...layers.flatMap((layer) => wayWithLayers(table, layer, depth + 1))];
 }
 
 /** The absolute paths among the layers that overlayfs shows in its options. */

@@ -1,0 +1,144 @@
+/**
+ * Calls that a thread of their own makes, for which the caller waits no longer than it wants to. What does not answer
+ * stays stuck in that thread, and until it has answered every further call fails at once.
+ */
+import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from 'node:worker_threads';
+import { type ErrorCode, FsError, type FsErrorDetail } from '../base/index.ts';
+
+/** What goes to the thread. Buffers come as plain bytes. */
+export interface BoundedCall {
+  readonly id: number;
+  readonly method: string;
+  readonly args: readonly unknown[];
+}
+
+/** What comes back: a value, the error of the call, or what a defect threw. */
+export interface BoundedAnswer {
+  readonly id: number;
+  readonly value?: unknown;
+  readonly error?: FsErrorDetail & { readonly code: ErrorCode };
+  readonly defect?: unknown;
+}
+
+interface Waiting {
+  readonly resolve: (value: unknown) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+export class BoundedCalls {
+  private readonly limitMs: number;
+  /** Told of what came when nobody waited for it any more. */
+  private readonly onLate: (method: string, value: unknown) => void;
+  /** The last call that was answered; shared with the thread. */
+  private readonly answered = new Int32Array(new SharedArrayBuffer(4));
+  /** Calls without an answer, by their number. */
+  private readonly methods = new Map<number, string>();
+  private readonly waiting = new Map<number, Waiting>();
+  private port: MessagePort | undefined;
+  private lastId = 0;
+  /** The last call that was given up. */
+  private givenUpId = 0;
+
+  constructor(limitMs: number, onLate: (method: string, value: unknown) => void) {
+    this.limitMs = limitMs;
+    this.onLate = onLate;
+  }
+
+  /** Whether the thread is in a call that was given up. */
+  get isStuck(): boolean {
+    return Atomics.load(this.answered, 0) < this.givenUpId;
+  }
+
+  /** Waits for the value; this thread does nothing else meanwhile. ETIMEDOUT; the error of the call. */
+  call(method: string, args: readonly unknown[]): unknown {
+    this.requireMoving(method);
+    const id = this.send(method, args);
+    const end = performance.now() + this.limitMs;
+    for (;;) {
+      const answered = Atomics.load(this.answered, 0);
+      if (answered >= id) break;
+      const restMs = end - performance.now();
+      if (restMs <= 0 || Atomics.wait(this.answered, 0, answered, restMs) === 'timed-out') {
+        throw this.giveUp(id, method);
+      }
+    }
+    let value: unknown;
+    const take = { resolve: (taken: unknown) => (value = taken), reject: rethrow };
+    this.waiting.set(id, take);
+    while (this.waiting.has(id)) this.settle(receiveMessageOnPort(this.channel())?.message as BoundedAnswer);
+    return value;
+  }
+
+  /** As `call`, while this thread goes on. Not to be mixed with it in one object. */
+  callAsync(method: string, args: readonly unknown[]): Promise<unknown> {
+    this.requireMoving(method);
+    const port = this.channel();
+    if (port.listenerCount('message') === 0)
+      port.on('message', (answer: BoundedAnswer) => this.settle(answer));
+    port.unref();
+    const id = this.send(method, args);
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => {
+        this.waiting.delete(id);
+        reject(this.giveUp(id, method));
+      }, this.limitMs);
+      const done =
+        <T>(settle: (value: T) => void) =>
+        (value: T) => {
+          clearTimeout(timer);
+          settle(value);
+        };
+      this.waiting.set(id, { resolve: done(resolve), reject: done(reject) });
+    });
+  }
+
+  /** Nobody waits for the end of it. The number of the call. */
+  send(method: string, args: readonly unknown[]): number {
+    const id = ++this.lastId;
+    this.methods.set(id, method);
+    this.channel().postMessage({ id, method, args } satisfies BoundedCall);
+    return id;
+  }
+
+  private channel(): MessagePort {
+    if (this.port !== undefined) return this.port;
+    const { port1, port2 } = new MessageChannel();
+    new Worker(new URL('./bounded-worker.js', import.meta.url), {
+      workerData: { port: port2, answered: this.answered },
+      transferList: [port2],
+      // Others close what it opens.
+      trackUnmanagedFds: false,
+    }).unref();
+    this.port = port1;
+    return port1;
+  }
+
+  private settle({ id, value, error, defect }: BoundedAnswer): void {
+    const method = this.methods.get(id) ?? '';
+    const waiting = this.waiting.get(id);
+    this.methods.delete(id);
+    this.waiting.delete(id);
+    if (waiting === undefined) this.onLate(method, value);
+    else if (defect !== undefined) waiting.reject(defect);
+    else if (error !== undefined) waiting.reject(new FsError(error.code, error));
+    else waiting.resolve(value);
+  }
+
+  private requireMoving(method: string): void {
+    if (this.isStuck) throw this.timedOut(method);
+  }
+
+  private giveUp(id: number, method: string): FsError {
+    this.givenUpId = id;
+    return this.timedOut(method);
+  }
+
+  private timedOut(method: string): FsError {
+    const note = `the filesystem of the host directory has not answered for ${this.limitMs / 1000} s`;
+    return new FsError('ETIMEDOUT', { syscall: method, note });
+  }
+}
+
+function rethrow(error: unknown): never {
+  throw error;
+}

@@ -1,0 +1,17 @@
+/** Files that somebody else serves: asked like all others, and not waited for without a bound. */
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { mountsOnly } from '../../testing/mounts-only.ts';
+import { scratchDirectory } from '../../testing/scratch-store.ts';
+
+const CHILD = fileURLToPath(new URL('../../testing/bounded-child.js', import.meta.url));
+
+test('a FUSE server that stops answering holds up nobody but for a moment', {
+  skip: mountsOnly,
+}, (context) => {
+  const child = ['--mount', process.execPath, CHILD, scratchDirectory(context)];
+  const { status, stderr } = spawnSync('unshare', child, { encoding: 'utf8', timeout: 60_000 });
+  assert.equal(status, 0, stderr);
+});

@@ -1,0 +1,153 @@
+/**
+ * A system for a thread that must not wait without a bound for a filesystem which somebody else serves: FUSE, NFS and
+ * the like, which may never answer, or not before this very thread does. What it asks of files there, a thread of its
+ * own asks (`BoundedCalls`): ETIMEDOUT where there is no answer.
+ *
+ * Files of local filesystems, and all that the store itself asks, go the plain way.
+ */
+import { BoundedCalls } from './bounded-calls.ts';
+import { HostMounts } from './host-mounts.ts';
+import type { HostCalls } from './parts.ts';
+import type { System } from './system.ts';
+
+const READ_BYTES_MAX = 1024 * 1024;
+
+export interface BoundedSystem extends System {
+  /** A thread is in a call that may never return: this process can only be killed. */
+  readonly isStuck: boolean;
+}
+
+/** `inner` is the native system; an answer is waited for no longer than `limitMs`. */
+export function createBoundedSystem(inner: System, limitMs: number): BoundedSystem {
+  const mounts = new HostMounts(inner);
+  /** Descriptors of files that somebody else serves. */
+  const served = new Set<number>();
+  const closeLate = (method: string, value: unknown): void => {
+    if (method.startsWith('open') && typeof value === 'number') calls.send('close', [value]);
+  };
+  const calls = new BoundedCalls(limitMs, closeLate);
+  const reads = new BoundedCalls(limitMs, () => undefined);
+
+  function isServed(path: Buffer): boolean {
+    return !mounts.isLocal(path.toString('latin1'));
+  }
+
+  function keep(fd: number): number {
+    served.add(fd);
+    return fd;
+  }
+
+  return {
+    ...inner,
+    get isStuck() {
+      return calls.isStuck || reads.isStuck;
+    },
+    ...servedHost(inner, calls, served),
+
+    statHost(path, followLinks) {
+      if (!isServed(path)) return inner.statHost(path, followLinks);
+      return calls.call('statHost', [path, followLinks]) as ReturnType<System['statHost']>;
+    },
+    openHost(path, flags, mode) {
+      if (!isServed(path)) return inner.openHost(path, flags, mode);
+      return keep(calls.call('openHost', [path, flags, mode]) as number);
+    },
+    openBeneath(directory, path, flags) {
+      if (!served.has(directory)) return inner.openBeneath(directory, path, flags);
+      return keep(calls.call('openBeneath', [directory, path, flags]) as number);
+    },
+    close(fd) {
+      // The last close of a file asks its server, too.
+      if (served.delete(fd)) calls.send('close', [fd]);
+      else inner.close(fd);
+    },
+
+    pread(fd, target, offset, length, position) {
+      if (!served.has(fd)) return inner.pread(fd, target, offset, length, position);
+      return readServed(calls, fd, target.subarray(offset, offset + length), position, true);
+    },
+    tryPread(fd, target, offset, length, position) {
+      if (!served.has(fd)) return inner.tryPread(fd, target, offset, length, position);
+      return readServed(calls, fd, target.subarray(offset, offset + length), position, false);
+    },
+    async preadAsync(fd, target, offset, length, position) {
+      if (!served.has(fd)) return await inner.preadAsync(fd, target, offset, length, position);
+      // Not by the thread pool, whose few threads all other mounts wait for.
+      const got = (await reads.callAsync('readBytes', [fd, length, position, true])) as Uint8Array;
+      target.set(got, offset);
+      return got.length;
+    },
+    // Nothing of another filesystem can be shared.
+    cloneFile: (source, target) => !served.has(source) && inner.cloneFile(source, target),
+    cloneRange: (source, from, length, target, to) =>
+      !served.has(source) && inner.cloneRange(source, from, length, target, to),
+  };
+}
+
+/** Fewer only at the end of the file; -1 where the disk would have to be waited for. */
+function readServed(
+  calls: BoundedCalls,
+  fd: number,
+  target: Uint8Array,
+  position: number,
+  mayWait: boolean,
+): number {
+  let done = 0;
+  while (done < target.length) {
+    const length = Math.min(target.length - done, READ_BYTES_MAX);
+    const got = calls.call('readBytes', [fd, length, position + done, mayWait]) as Uint8Array | undefined;
+    if (got === undefined) return -1;
+    target.set(got, done);
+    done += got.length;
+    if (got.length < length) break;
+  }
+  return done;
+}
+
+type ServedCalls = Pick<
+  HostCalls & Pick<System, 'seekData' | 'seekHole' | 'readLinkAt'>,
+  | 'statAt'
+  | 'statFile'
+  | 'fileSystemUuid'
+  | 'readDirectory'
+  | 'readFileXattrs'
+  | 'readLinkAt'
+  | 'seekData'
+  | 'seekHole'
+>;
+
+/** The calls that take a descriptor first, and give back nothing that has to be kept. */
+function servedHost(inner: System, calls: BoundedCalls, served: ReadonlySet<number>): ServedCalls {
+  const bytesOf = (value: Uint8Array): Buffer => Buffer.from(value.buffer, value.byteOffset, value.length);
+  return {
+    statAt: (directory, name, isLocal) =>
+      served.has(directory)
+        ? (calls.call('statAt', [directory, name, isLocal]) as ReturnType<System['statAt']>)
+        : inner.statAt(directory, name, isLocal),
+    statFile: (fd) =>
+      served.has(fd) ? (calls.call('statFile', [fd]) as ReturnType<System['statFile']>) : inner.statFile(fd),
+    fileSystemUuid: (fd) =>
+      served.has(fd) ? (calls.call('fileSystemUuid', [fd]) as string | undefined) : inner.fileSystemUuid(fd),
+    readDirectory: (fd) =>
+      served.has(fd)
+        ? (calls.call('readDirectory', [fd]) as ReturnType<System['readDirectory']>)
+        : inner.readDirectory(fd),
+    readLinkAt: (directory, name) =>
+      served.has(directory)
+        ? bytesOf(calls.call('readLinkAt', [directory, name]) as Uint8Array)
+        : inner.readLinkAt(directory, name),
+    readFileXattrs(fd) {
+      if (!served.has(fd)) return inner.readFileXattrs(fd);
+      const xattrs = calls.call('readFileXattrs', [fd]) as Map<string, Uint8Array>;
+      return new Map([...xattrs].map(([name, value]) => [name, bytesOf(value)]));
+    },
+    seekData: (fd, position) =>
+      served.has(fd)
+        ? (calls.call('seekData', [fd, position]) as number | undefined)
+        : inner.seekData(fd, position),
+    seekHole: (fd, position) =>
+      served.has(fd)
+        ? (calls.call('seekHole', [fd, position]) as number | undefined)
+        : inner.seekHole(fd, position),
+  };
+}

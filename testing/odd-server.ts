@@ -1,0 +1,44 @@
+/** For tests: starts the FUSE server of `odd-fuse.ts`, and says what it shows. */
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import type { OddDirectory } from './odd-fuse.ts';
+
+const PROGRAM = fileURLToPath(new URL('./odd-fuse.js', import.meta.url));
+
+export class OddServer {
+  readonly directory: string;
+  private readonly control: string;
+  private server: ChildProcess | undefined;
+
+  /** To be mounted at a directory, which is made. */
+  constructor(directory: string) {
+    this.directory = directory;
+    this.control = `${directory}.json`;
+    mkdirSync(directory);
+  }
+
+  /** From now on it shows this. */
+  show(state: OddDirectory): void {
+    writeFileSync(`${this.control}.new`, JSON.stringify(state));
+    renameSync(`${this.control}.new`, this.control);
+  }
+
+  async start(): Promise<void> {
+    this.server = spawn(process.execPath, [PROGRAM, this.directory, this.control], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    await once(this.server.stdout!, 'data');
+  }
+
+  /** Ends the server, and with it what it has mounted. */
+  async end(): Promise<void> {
+    const { server } = this;
+    if (server === undefined || server.exitCode !== null) return;
+    const ended = once(server, 'exit');
+    server.kill('SIGKILL');
+    await ended;
+    spawnSync('umount', ['-l', this.directory]);
+  }
+}
