@@ -5,4 +5,5 @@
  * `mapping` reads and writes through it. Invariants stand at `ExtentMap` and are checked by fsck pass `extents`.
  */
 export * from './append-run.ts';
+export * from './data-segments.ts';
 export * from './extent-map.ts';

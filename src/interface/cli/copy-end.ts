@@ -4,7 +4,7 @@ import { BLOCK_SIZE, FsError, type HostIno, isFsError, nameToBytes, nameToString
 import type { System } from '../../sys/index.ts';
 import { FileSystem, type TreeFile, type TreeFiles } from '../../vfs/index.ts';
 import { MountedFileSystem, type MountedTrees } from '../owner/index.ts';
-import { type DataSegment, dataSegments, onHost } from '../transfer/index.ts';
+import { type DataSource, fileSegments, onHost, treeSegments } from '../transfer/index.ts';
 import { named, naming } from './problem.ts';
 import { showTreePath } from './tree-path.ts';
 
@@ -22,9 +22,7 @@ export interface CopyStat {
 }
 
 /** A file open for reading. */
-export interface CopySource {
-  readonly segments: readonly DataSegment[];
-  read(target: Buffer, length: number, position: number): number;
+export interface CopySource extends DataSource {
   close(): void;
 }
 
@@ -102,16 +100,12 @@ export class HostEnd implements CopyEnd {
   openSource(path: string, size: number): CopySource {
     const { system } = this;
     const fd = this.on('open', path, (bytes) => system.openHost(bytes, O_RDONLY | O_NONBLOCK));
-    const segments = dataSegments(
-      (position) => system.seekData(fd, position),
-      (position) => system.seekHole(fd, position),
-      size,
-    );
+    const close = (): void => system.close(fd);
     return {
-      segments,
+      segments: orClose(close, () => this.on('lseek', path, () => fileSegments(system, fd, size))),
       read: (target, length, position) =>
         this.on('read', path, () => system.pread(fd, target, 0, length, position)),
-      close: () => system.close(fd),
+      close,
     };
   }
 
@@ -216,15 +210,12 @@ export class TreeEnd implements CopyEnd {
   openSource(path: string, size: number): CopySource {
     const { fileSystem } = this;
     const file = this.open(path, O_RDONLY);
+    const close = (): void => fileSystem.close(file);
     return {
-      segments: dataSegments(
-        (position) => orNone(() => fileSystem.seekData(file, position)),
-        (position) => orNone(() => fileSystem.seekHole(file, position)),
-        size,
-      ),
+      segments: orClose(close, () => this.on('lseek', path, () => treeSegments(fileSystem, file, size))),
       read: (target, length, position) =>
         this.on('read', path, () => fileSystem.read(file, target, 0, length, position)),
-      close: () => fileSystem.close(file),
+      close,
     };
   }
 
@@ -324,12 +315,11 @@ export class TreeEnd implements CopyEnd {
   }
 }
 
-/** lseek(2) says ENXIO where there is nothing more. */
-function orNone(seek: () => number): number | undefined {
+function orClose<T>(close: () => void, call: () => T): T {
   try {
-    return seek();
+    return call();
   } catch (error) {
-    if (isFsError(error, 'ENXIO')) return undefined;
+    close();
     throw error;
   }
 }

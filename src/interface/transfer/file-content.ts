@@ -19,11 +19,11 @@ import {
   isFsError,
   turn,
 } from '../../base/index.ts';
-import { appendRun, type Run } from '../../extent/index.ts';
+import { appendRun, type DataSegment, dataSegments, type Run } from '../../extent/index.ts';
 import type { ContentPlace, EarlierVersion, LayerBuilder, OwnBlob } from '../../store/index.ts';
 import type { HostStat, System } from '../../sys/index.ts';
 import { EarlierSharing } from './earlier-sharing.ts';
-import { type DataSegment, dataSegments, hostSegments, onHost, withPath } from './host-tree.ts';
+import { hostSegments, onHost, withPath } from './host-tree.ts';
 import { type FileContent, NO_CONTENT } from './stored-content.ts';
 
 /** A dense file of this size or more gets a blob of its own, so that it can back a passthrough open. */
@@ -227,7 +227,7 @@ export class ContentReader {
         own.abort();
         return undefined;
       }
-      const layout = isCloned ? this.clonedSegments(own) : segments;
+      const layout = isCloned ? dataSegments(own, own.lengthBytes) : segments;
       return await this.storeLarge(file, own, sizeBytes, layout, isCloned);
     } catch (error) {
       own.abort();
@@ -307,14 +307,6 @@ export class ContentReader {
       if (isFsError(error, 'EIO')) return false;
       throw error;
     }
-  }
-
-  private clonedSegments(own: OwnBlob): DataSegment[] {
-    return dataSegments(
-      (position) => own.seekData(position),
-      (position) => own.seekHole(position),
-      own.lengthBytes,
-    );
   }
 
   /** Copies the data of a large file into its blob: a piece is written while the next one is read. */

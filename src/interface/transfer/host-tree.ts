@@ -1,6 +1,7 @@
 /** Host paths as bytes, and the questions that import, export and their tests ask of a host file. */
 
-import { BLOCK_SIZE, FsError, nameToBytes } from '../../base/index.ts';
+import { FsError, nameToBytes } from '../../base/index.ts';
+import { type DataSegment, dataSegments } from '../../extent/index.ts';
 import type { FileTimes, HostStat, System } from '../../sys/index.ts';
 
 export const S_IFMT = 0o170000;
@@ -100,45 +101,18 @@ export function onHost<T>(syscall: string, path: Buffer, call: () => T): T {
   }
 }
 
-/** A stretch of a file that holds data, `[start, end)` in bytes; what lies between stretches is a hole. */
-export interface DataSegment {
-  readonly start: number;
-  readonly end: number;
+/** The data segments of an open host file of this size. */
+export function fileSegments(system: System, fd: number, sizeBytes: number): DataSegment[] {
+  const calls = {
+    seekData: (position: number) => system.seekData(fd, position),
+    seekHole: (position: number) => system.seekHole(fd, position),
+  };
+  return dataSegments(calls, sizeBytes);
 }
 
-/**
- * Where a file has data, in order, in whole blocks of 4,096 bytes (the last may end at the end of the file).
- * Where the host knows no holes all of the file is one segment. Based on lseek(2) SEEK_DATA and SEEK_HOLE.
- */
-export function dataSegments(
-  seekData: (position: number) => number | undefined,
-  seekHole: (position: number) => number | undefined,
-  sizeBytes: number,
-): DataSegment[] {
-  const segments: DataSegment[] = [];
-  let position = 0;
-  while (position < sizeBytes) {
-    const data = seekData(position);
-    if (data === undefined || data >= sizeBytes) break;
-    const hole = seekHole(data) ?? sizeBytes;
-    const start = Math.floor(data / BLOCK_SIZE) * BLOCK_SIZE;
-    const end = Math.min(sizeBytes, Math.ceil(hole / BLOCK_SIZE) * BLOCK_SIZE);
-    const last = segments[segments.length - 1];
-    if (last !== undefined && start <= last.end) segments[segments.length - 1] = { start: last.start, end };
-    else segments.push({ start, end });
-    // A file that shrinks meanwhile must not keep this loop from moving on.
-    position = Math.max(hole, data + 1);
-  }
-  return segments;
-}
-
-/** The data segments of an open host file. A file with all its blocks allocated is not asked. */
+/** As `fileSegments`, but a file with all its blocks allocated is not asked. */
 export function hostSegments(system: System, fd: number, stat: HostStat): DataSegment[] {
   if (stat.size === 0) return [];
   if (stat.blocks * 512 >= stat.size) return [{ start: 0, end: stat.size }];
-  return dataSegments(
-    (position) => system.seekData(fd, position),
-    (position) => system.seekHole(fd, position),
-    stat.size,
-  );
+  return fileSegments(system, fd, stat.size);
 }

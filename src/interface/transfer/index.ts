@@ -27,8 +27,7 @@ export type {
 } from './export-report.ts';
 export { ExportTally } from './export-report.ts';
 export {
-  type DataSegment,
-  dataSegments,
+  fileSegments,
   isDirectoryMode,
   isFileMode,
   isSameTime,
@@ -42,6 +41,7 @@ export { HostWriter } from './host-writer.ts';
 export { importTree } from './import.ts';
 export type { ImportNote, ImportNoteKind, ImportProgress, ImportReport } from './import-report.ts';
 export { Pacing } from './pacing.ts';
+export { type DataSource, isSameData } from './same-data.ts';
 export type { ImportOptions } from './tree-import.ts';
-export { TreeReader, timesOf } from './tree-walk.ts';
+export { dataOf, TreeReader, timesOf, treeSegments } from './tree-walk.ts';
 export type { WhiteoutForm } from './whiteouts.ts';

@@ -2,9 +2,11 @@
  * What every export does: all of an open tree in order, directories before their content, each inode's first
  * name once.
  */
-import { FsError, type Name, nameToString } from '../../base/index.ts';
+import { FsError, isFsError, type Name, nameToString } from '../../base/index.ts';
+import { type DataSegment, dataSegments } from '../../extent/index.ts';
 import type { Attributes, TreeFile, TreeFiles } from '../../vfs/index.ts';
-import { type DataSegment, dataSegments, isDirectoryMode, isSymlinkMode } from './host-tree.ts';
+import { isDirectoryMode, isSymlinkMode } from './host-tree.ts';
+import type { DataSource } from './same-data.ts';
 
 const O_RDONLY = 0;
 /** Files are read in pieces of this size. */
@@ -92,7 +94,9 @@ export class TreeReader {
     const { fileSystem, piece } = this;
     const file = this.naming('open', item.path, () => fileSystem.open(item.path, O_RDONLY, 0));
     try {
-      const segments = this.naming('lseek', item.path, () => this.segments(file, item.attributes.size));
+      const segments = this.naming('lseek', item.path, () =>
+        treeSegments(fileSystem, file, item.attributes.size),
+      );
       for (const { start, end } of segments) {
         for (let position = start; position < end; position += PIECE_BYTES) {
           const length = Math.min(PIECE_BYTES, end - position);
@@ -104,21 +108,32 @@ export class TreeReader {
       fileSystem.close(file);
     }
   }
+}
 
-  private segments(file: TreeFile, sizeBytes: number): DataSegment[] {
-    const orNone = (seek: () => number): number | undefined => {
-      try {
-        return seek();
-      } catch (error) {
-        if (error instanceof FsError && error.code === 'ENXIO') return undefined;
-        throw error;
-      }
-    };
-    return dataSegments(
-      (position) => orNone(() => this.fileSystem.seekData(file, position)),
-      (position) => orNone(() => this.fileSystem.seekHole(file, position)),
-      sizeBytes,
-    );
+/** Reads an open file of a tree of this size. Errors as of lseek(2) and read(2). */
+export function dataOf(fileSystem: TreeFiles, file: TreeFile, sizeBytes: number): DataSource {
+  return {
+    segments: treeSegments(fileSystem, file, sizeBytes),
+    read: (target, length, position) => fileSystem.read(file, target, 0, length, position),
+  };
+}
+
+/** The data segments of an open file of a tree. */
+export function treeSegments(fileSystem: TreeFiles, file: TreeFile, sizeBytes: number): DataSegment[] {
+  const calls = {
+    seekData: (position: number) => orNone(() => fileSystem.seekData(file, position)),
+    seekHole: (position: number) => orNone(() => fileSystem.seekHole(file, position)),
+  };
+  return dataSegments(calls, sizeBytes);
+}
+
+/** lseek(2) says ENXIO where there is nothing more. */
+function orNone(seek: () => number): number | undefined {
+  try {
+    return seek();
+  } catch (error) {
+    if (isFsError(error, 'ENXIO')) return undefined;
+    throw error;
   }
 }
 
