@@ -75,6 +75,20 @@ describe('host files as blobs', { skip: nativeOnly }, () => {
     assert.throws(() => scene.read(blob), /EIO/);
   });
 
+  test('the host says where they have holes, and of a recorded one that has changed nothing', (context) => {
+    const scene = new Scene(context);
+    const blob = scene.files.follow(() => scene.open());
+    const seeks = (of: BlobId, at: number) => [scene.files.seekData(of, at), scene.files.seekHole(of, at)];
+    assert.deepEqual(seeks(blob, 0), [0, undefined], 'the end of the file is no hole');
+    assert.deepEqual(seeks(blob, 7), [undefined, undefined], 'nothing is behind it');
+    assert.deepEqual(seeks(BLOB, 0), [0, undefined]);
+    fs.truncateSync(scene.path, 2 ** 20);
+    assert.deepEqual(seeks(blob, 5), [5, 4096]);
+    assert.deepEqual(seeks(blob, 2 ** 16), [undefined, 2 ** 16]);
+    for (const seek of [() => scene.files.seekData(BLOB, 0), () => scene.files.seekHole(BLOB, 0)])
+      assert.throws(seek, /ESTALE.*was changed/);
+  });
+
   const changes: readonly (readonly [string, (path: string) => void, RegExp])[] = [
     ['written in place', (path) => fs.writeFileSync(path, 'CONTENT'), /was changed/],
     ['made longer', (path) => fs.appendFileSync(path, '!'), /was changed/],

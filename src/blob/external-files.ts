@@ -169,6 +169,31 @@ export class ExternalFiles {
     return true;
   }
 
+  /**
+   * lseek(2), SEEK_DATA: the first byte of data at or after `position`, as the host has it now; undefined where there
+   * is none. ESTALE as of `read`.
+   */
+  seekData(blob: BlobId, position: number): number | undefined {
+    return this.seek(blob, (fd) => this.system.seekData(fd, position));
+  }
+
+  /** SEEK_HOLE: the first hole at or after `position`; undefined where there is none before the end. As `seekData`. */
+  seekHole(blob: BlobId, position: number): number | undefined {
+    return this.seek(blob, (fd) => {
+      const hole = this.system.seekHole(fd, position);
+      // The end of every file counts as a hole.
+      return hole === undefined || hole >= this.system.statFile(fd).size ? undefined : hole;
+    });
+  }
+
+  private seek(blob: BlobId, seek: (fd: number) => number | undefined): number | undefined {
+    const { fd, recorded } = this.use(blob);
+    const found = seek(fd);
+    // Once is enough: a file that changed before the call has changed after it as well.
+    if (recorded !== undefined) this.requireUnchanged(fd, recorded);
+    return found;
+  }
+
   /** Brings bytes into the host's page cache by the thread pool. Tells of no failure: the read that follows does. */
   async fetchBytes(blob: BlobId, position: number, length: number): Promise<void> {
     let fd: number;

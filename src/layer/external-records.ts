@@ -21,8 +21,13 @@ export class ExternalRecords {
 
   /** What the record of a batch must say of the host files that its runs name. */
   encode(writer: ByteWriter, batch: Batch): void {
+    let last = 0;
     for (const runs of batch.runLists) {
-      for (const { blob } of runs) if (isExternal(blob)) this.encodeOne(writer, blob);
+      for (const { blob } of runs) {
+        // A sparse file has thousands of runs in one and the same.
+        if (blob !== last && isExternal(blob)) this.encodeOne(writer, blob);
+        last = blob;
+      }
     }
   }
 

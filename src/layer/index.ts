@@ -7,6 +7,7 @@
  */
 export * from './batch.ts';
 export * from './checkpoint.ts';
+export { dataRuns } from './data-runs.ts';
 export { isDerived } from './derived-numbers.ts';
 export * from './entry.ts';
 export { dropUnrecordedTimes } from './evicting.ts';
@@ -18,7 +19,7 @@ export { HostLayer, type HostLayerParts } from './host-layer.ts';
 export { decodeHostOrigin, type HostOrigin, isOrigin } from './host-places.ts';
 export * from './inode.ts';
 export * from './layer-stack.ts';
-export { type Loan, lend } from './live-inodes.ts';
+export { type BlockRange, type Loan, lend } from './live-inodes.ts';
 export { listsMoreThan } from './long-directory.ts';
 export * from './lower.ts';
 export * from './lower-tree.ts';

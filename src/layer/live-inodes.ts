@@ -13,11 +13,12 @@ import {
   type Name,
 } from '../base/index.ts';
 import { type ActiveBlob, type BlobSpace, isExternal } from '../blob/index.ts';
-import { ExtentMap, type Run } from '../extent/index.ts';
+import { type DataSegment, dataSegments, ExtentMap, type Run, type SeekCalls } from '../extent/index.ts';
 import { EVERYTHING, type Mapping } from '../mapping/index.ts';
 import type { InodeRecord } from '../meta/index.ts';
 import type { HostStat, System } from '../sys/index.ts';
 import type { Batch } from './batch.ts';
+import { dataRuns } from './data-runs.ts';
 import { type Entry, entryIno, entryOf } from './entry.ts';
 import { type Inode, kindOfMode } from './inode.ts';
 import type { DerivedLower, HostFile } from './lower.ts';
@@ -41,8 +42,11 @@ export interface LendingStack extends LiveStack {
   mappingOf(inode: Inode): Mapping;
 }
 
-/** A host file with more pieces of data than this is taken for one without holes. */
-const SEGMENTS_MAX = 1024;
+/**
+ * Pieces of data of a host file that a copy-up by name tells apart, at some 4 µs each; all behind the last of them is
+ * one, of which the host is asked where it has holes.
+ */
+const SEGMENTS_MAX = 32_768;
 const COPY_BLOCKS = 256;
 const SECTORS_PER_BLOCK = 8;
 /** Tries to copy a host file that somebody is writing to. */
@@ -101,7 +105,8 @@ function refreshAll(live: DerivedLower, inode: Inode): void {
     record.ctimeSeconds === old.ctimeSeconds &&
     record.mtimeNanoseconds === old.mtimeNanoseconds &&
     record.mtimeSeconds === old.mtimeSeconds &&
-    record.size === old.size;
+    record.size === old.size &&
+    record.blocks === old.blocks;
   // An access that only this process knows of is kept.
   if (isSame) return;
   inode.record = record;
@@ -131,9 +136,10 @@ export function recordNow(record: InodeRecord, file: HostFile, isOpen = false): 
   }
   const { seconds: mtimeSeconds, nanoseconds: mtimeNanoseconds } = stat.mtime;
   const isWritten = isWrittenSince(mtimeSeconds, mtimeNanoseconds, record);
-  if (stat.size === record.size && !isWritten) return record;
-  file.forget();
   const blocks = Math.ceil(stat.blocks / SECTORS_PER_BLOCK);
+  if (stat.size === record.size && !isWritten)
+    return blocks === record.blocks ? record : { ...record, blocks };
+  file.forget();
   const times = isWritten ? written(mtimeSeconds, mtimeNanoseconds) : {};
   return { ...record, size: stat.size, blocks, ...times };
 }
@@ -173,7 +179,7 @@ export function copyUpBytes(stack: LiveStack, live: DerivedLower, inode: Inode, 
     const isTaken = file.isPinned || mustTake;
     const runs = isTaken
       ? takeBytes(stack, fd, file)
-      : nameBytes(stack, fd, stack.blobs.externals.name(state), state.sizeBytes);
+      : nameBytes(stack, fd, stack.blobs.externals.name(state), 0, state.sizeBytes);
     const batch = stack.begin();
     batch.setRuns(inode, [EVERYTHING, ...runs]);
     batch.change(inode).size = isTaken ? stack.system.statFile(fd).size : state.sizeBytes;
@@ -189,33 +195,56 @@ export interface Loan {
   readonly release: (() => void) | undefined;
 }
 
+/** Blocks of a file. */
+export interface BlockRange {
+  readonly first: number;
+  readonly count: number;
+}
+
 /**
- * The extents that a file shares with one of `target`; nothing of it changes by that. What of them is the host's is
- * named, or copied into `target` where the layer is pinned, or with `mustTake`. ESTALE, ENOSPC, EBUSY.
+ * The extents of a range that a file shares with one of `target`; nothing of it changes by that. What of them is the
+ * host's is named, or copied into `target` where the layer is pinned, or with `mustTake`. ESTALE, ENOSPC, EBUSY.
  */
-export function lend(stack: LendingStack, inode: Inode, target: LiveStack, mustTake: boolean): Loan {
+export function lend(
+  stack: LendingStack,
+  inode: Inode,
+  range: BlockRange,
+  target: LiveStack,
+  mustTake: boolean,
+): Loan {
   stack.refresh(inode);
   const { live } = stack.chain;
   const mapping = stack.mappingOf(inode);
   const isHosts = live !== undefined && inode.record.extentLayer === live.id;
   const file = isHosts ? live.hostFile(inode.ino) : undefined;
-  if (file !== undefined && !file.isPinned && !mustTake) return lendByName(stack, inode, file);
+  if (file !== undefined && !file.isPinned && !mustTake) return lendByName(stack, inode, file, range);
   const asItIs: Loan = { extents: mapping.extents, release: undefined };
   if (file === undefined && !mustTake) return asItIs;
-  const named = [...mapping.extents].filter(({ blob }) => isExternal(blob));
+  const runs = runsIn(mapping.extents, range);
+  const named = runs.filter(({ blob }) => isExternal(blob));
   if (named.length === 0) return asItIs;
   const active = target.activeBlob();
-  const runs = copyNamed(active, mapping, named);
-  const others = [...mapping.extents].filter(({ blob }) => !isExternal(blob));
-  const all = [...others, ...runs].sort((a, b) => a.logical - b.logical);
-  return { extents: ExtentMap.fromRuns(all), release: () => giveBack(active, runs) };
+  const copied = copyNamed(active, mapping, dataRuns(stack.blobs, named));
+  const others = runs.filter(({ blob }) => !isExternal(blob));
+  const all = [...others, ...copied].sort((a, b) => a.logical - b.logical);
+  return { extents: ExtentMap.fromRuns(all), release: () => giveBack(active, copied) };
 }
 
-function lendByName(stack: LiveStack, inode: Inode, file: HostFile): Loan {
+function runsIn(extents: ExtentMap, { first, count }: BlockRange): Run[] {
+  const runs: Run[] = [];
+  extents.forEachPiece(first, first + count, (logical, length, blob, physical) => {
+    if (blob !== 0) runs.push({ logical, count: length, blob, physical });
+  });
+  return runs;
+}
+
+function lendByName(stack: LiveStack, inode: Inode, file: HostFile, { first, count }: BlockRange): Loan {
   const { fd, state } = file.open();
   try {
-    if (state.sizeBytes !== inode.record.size) throw beingWritten();
-    const runs = nameBytes(stack, fd, stack.blobs.externals.name(state), state.sizeBytes);
+    const { sizeBytes } = state;
+    if (sizeBytes !== inode.record.size) throw beingWritten();
+    const end = Math.min(sizeBytes, (first + count) * BLOCK_SIZE);
+    const runs = nameBytes(stack, fd, stack.blobs.externals.name(state), first * BLOCK_SIZE, end);
     return { extents: ExtentMap.fromRuns(runs), release: undefined };
   } finally {
     stack.system.close(fd);
@@ -230,11 +259,15 @@ function beingWritten(): FsError {
 export function takeNamedBytes(stack: LiveStack, inode: Inode, mapping: Mapping): void {
   const named = [...mapping.extents].filter(({ blob }) => isExternal(blob));
   if (named.length === 0) return;
-  const runs = copyNamed(stack.activeBlob(), mapping, named);
+  const runs = copyNamed(stack.activeBlob(), mapping, dataRuns(stack.blobs, named));
   const batch = stack.begin();
-  batch.setRuns(inode, runs);
+  batch.setRuns(inode, [...named.map(holeOf), ...runs]);
   batch.change(inode);
   stack.commit(batch);
+}
+
+function holeOf({ logical, count }: Run): Run {
+  return { ...EVERYTHING, logical, count };
 }
 
 /** Copies these runs of the file into the blob. The new runs come with their references. */
@@ -258,36 +291,19 @@ function copyNamed(active: ActiveBlob, mapping: Mapping, named: readonly Run[]):
   return runs;
 }
 
-function nameBytes(stack: LiveStack, fd: number, blob: BlobId, sizeBytes: number): Run[] {
-  return segmentsOf(stack, fd, sizeBytes).map(({ start, end }) => {
-    const logical = (start / BLOCK_SIZE) as BlockIndex; // Segments begin at blocks.
-    return { logical, count: blocksFor(end) - logical, blob, physical: logical };
+/** The data of a host file in `[start, end)` as runs of the blob that stands for it. `start` is that of a block. */
+function nameBytes(stack: LiveStack, fd: number, blob: BlobId, start: number, end: number): Run[] {
+  return dataSegments(seekCalls(stack, fd), end, start, SEGMENTS_MAX).map((segment) => {
+    const logical = (segment.start / BLOCK_SIZE) as BlockIndex; // Segments begin at blocks.
+    return { logical, count: blocksFor(segment.end) - logical, blob, physical: logical };
   });
 }
 
-interface Segment {
-  readonly start: number;
-  readonly end: number;
-}
-
-/** Where the file has data, in whole blocks but for its end; lseek(2), SEEK_DATA and SEEK_HOLE. */
-function segmentsOf({ system }: LiveStack, fd: number, sizeBytes: number): Segment[] {
-  if (sizeBytes === 0) return [];
-  const segments: { start: number; end: number }[] = [];
-  let position = 0;
-  while (position < sizeBytes) {
-    if (segments.length === SEGMENTS_MAX) return [{ start: 0, end: sizeBytes }];
-    const data = system.seekData(fd, position);
-    if (data === undefined || data >= sizeBytes) break;
-    const hole = system.seekHole(fd, data) ?? sizeBytes;
-    const start = Math.floor(data / BLOCK_SIZE) * BLOCK_SIZE;
-    const end = Math.min(sizeBytes, blocksFor(hole) * BLOCK_SIZE);
-    const last = segments[segments.length - 1];
-    if (last !== undefined && start <= last.end) last.end = end;
-    else segments.push({ start, end });
-    position = Math.max(hole, data + 1);
-  }
-  return segments;
+function seekCalls({ system }: LiveStack, fd: number): SeekCalls {
+  return {
+    seekData: (position) => system.seekData(fd, position),
+    seekHole: (position) => system.seekHole(fd, position),
+  };
 }
 
 /** Puts the bytes into the active blob, by reflink where the host can. The runs come with their references. */
@@ -297,7 +313,8 @@ function takeBytes(stack: LiveStack, fd: number, file: HostFile): Run[] {
     const before = stack.system.statFile(fd);
     const runs: Run[] = [];
     try {
-      for (const segment of segmentsOf(stack, fd, before.size)) takeSegment(stack, active, fd, segment, runs);
+      for (const segment of dataSegments(seekCalls(stack, fd), before.size))
+        takeSegment(stack, active, fd, segment, runs);
     } catch (error) {
       giveBack(active, runs);
       throw error;
@@ -322,7 +339,7 @@ function takeSegment(
   stack: LiveStack,
   active: ActiveBlob,
   fd: number,
-  { start, end }: Segment,
+  { start, end }: DataSegment,
   runs: Run[],
 ): void {
   const logical = (start / BLOCK_SIZE) as BlockIndex; // Segments begin at blocks.

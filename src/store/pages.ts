@@ -11,7 +11,7 @@ import {
 } from '../base/index.ts';
 import { isExternal } from '../blob/index.ts';
 import { ExtentMap } from '../extent/index.ts';
-import { isDerived, type Lower, UnionLayer } from '../layer/index.ts';
+import { dataRuns, isDerived, type Lower, UnionLayer } from '../layer/index.ts';
 import type { Run } from '../meta/index.ts';
 import type { StoreEngine } from './engine.ts';
 import { type StoredTree, storedTrees } from './stored-tree.ts';
@@ -114,7 +114,8 @@ class PageSurvey {
     const trees = storedTrees(this.engine);
     const own = trees.find((tree) => tree.info.name === this.name);
     const record = own?.record(this.ino);
-    const runs = own === undefined || record === undefined ? [] : own.runs(this.ino, record);
+    const all = own === undefined || record === undefined ? [] : own.runs(this.ino, record);
+    const runs = dataRuns(this.engine.blobs, all);
     const pageCount = blocksFor(sizeBytes);
     const resident = this.residence(runs, pageCount);
     const pageRuns = this.pageRuns(runs, pageCount, this.sharers(runs, trees), resident);
@@ -152,7 +153,11 @@ class PageSurvey {
   private sharers(runs: readonly Run[], trees: readonly StoredTree[]): Sharer[] {
     const { tables } = this.engine;
     const blobs = new Map<BlobId, Run[]>();
-    for (const run of runs) blobs.set(run.blob, [...(blobs.get(run.blob) ?? []), run]);
+    for (const run of runs) {
+      const known = blobs.get(run.blob);
+      if (known === undefined) blobs.set(run.blob, [run]);
+      else known.push(run);
+    }
     const sharers: Sharer[] = [];
     const layers = new Set(trees.flatMap((tree) => [...layersOf(tree.lowers)]));
     for (const layer of layers) {

@@ -1,7 +1,8 @@
 /** Bytes of open files: read(2), write(2), truncate(2), fallocate(2), lseek(2) for data and holes, reflinks, maps. */
 import { assert, BLOCK_SIZE, type BlockIndex, blocksFor, FsError, isFsError } from '../base/index.ts';
+import { isExternal } from '../blob/index.ts';
 import type { Run } from '../extent/index.ts';
-import { type Inode, type LayerStack, type Loan, lend, takeBack } from '../layer/index.ts';
+import { type BlockRange, type Inode, type LayerStack, type Loan, lend, takeBack } from '../layer/index.ts';
 import { asOutOfMappings, EVERYTHING, type View } from '../mapping/index.ts';
 import { noteAccess } from './attributes.ts';
 import { type TreeContext, touchChanged, touchModified } from './context.ts';
@@ -191,35 +192,57 @@ export function punch(
   stack.commit(batch);
 }
 
-/** lseek(2) SEEK_DATA: the first byte of data at or after `position`. ENXIO when there is none. */
+/**
+ * lseek(2) SEEK_DATA: the first byte of data at or after `position`. ENXIO when there is none. Of what is a host file's
+ * the host says where it has holes; ESTALE where that file has changed.
+ */
 export function seekData(context: TreeContext, file: OpenFile, position: number): number {
-  const inode = requireFile(file);
-  context.stack.refresh(inode);
+  const { stack } = context;
+  const inode = requirePosition(context, file, position);
   const { size } = inode.record;
-  if (position < 0 || position >= size) throw new FsError('ENXIO');
-  const { extents } = context.stack.mappingOf(inode);
-  const block = Math.floor(position / BLOCK_SIZE);
-  extents.locate(block);
-  if (extents.foundBlob !== 0) return position;
-  const data = (block + extents.foundCount) * BLOCK_SIZE;
-  if (data >= size) throw new FsError('ENXIO');
-  return data;
+  const { extents } = stack.mappingOf(inode);
+  for (let at = position; at < size; ) {
+    const block = Math.floor(at / BLOCK_SIZE);
+    extents.locate(block);
+    const { foundBlob, foundPhysical, foundCount } = extents;
+    const shift = (foundPhysical - block) * BLOCK_SIZE;
+    const end = (block + foundCount) * BLOCK_SIZE;
+    if (foundBlob !== 0) {
+      const data = isExternal(foundBlob)
+        ? (stack.blobs.externals.seekData(foundBlob, at + shift) ?? Number.POSITIVE_INFINITY) - shift
+        : at;
+      if (data < Math.min(end, size)) return data;
+    }
+    at = end;
+  }
+  throw new FsError('ENXIO');
 }
 
-/** lseek(2) SEEK_HOLE: the first hole at or after `position`; the end of the file counts as one. */
+/** lseek(2) SEEK_HOLE: the first hole at or after `position`; the end of the file counts as one. As `seekData`. */
 export function seekHole(context: TreeContext, file: OpenFile, position: number): number {
+  const { stack } = context;
+  const inode = requirePosition(context, file, position);
+  const { size } = inode.record;
+  const { extents } = stack.mappingOf(inode);
+  for (let at = position; at < size; ) {
+    const block = Math.floor(at / BLOCK_SIZE);
+    extents.locate(block);
+    const { foundBlob, foundPhysical, foundCount } = extents;
+    if (foundBlob === 0) return at;
+    const shift = (foundPhysical - block) * BLOCK_SIZE;
+    const end = (block + foundCount) * BLOCK_SIZE;
+    const hole = isExternal(foundBlob) ? stack.blobs.externals.seekHole(foundBlob, at + shift) : undefined;
+    if (hole !== undefined && hole - shift < Math.min(end, size)) return hole - shift;
+    at = end;
+  }
+  return size;
+}
+
+function requirePosition(context: TreeContext, file: OpenFile, position: number): Inode {
   const inode = requireFile(file);
   context.stack.refresh(inode);
-  const { size } = inode.record;
-  if (position < 0 || position >= size) throw new FsError('ENXIO');
-  const { extents } = context.stack.mappingOf(inode);
-  let block = Math.floor(position / BLOCK_SIZE);
-  for (;;) {
-    extents.locate(block);
-    if (extents.foundBlob === 0) return Math.min(size, Math.max(position, block * BLOCK_SIZE));
-    block += extents.foundCount;
-    if (block * BLOCK_SIZE >= size) return size;
-  }
+  if (position < 0 || position >= inode.record.size) throw new FsError('ENXIO');
+  return inode;
 }
 
 /** Everything acknowledged so far survives a power cut. The journal is one, so syncing one file syncs all. */
@@ -289,16 +312,11 @@ function shareRange(
 ): void {
   requireFileOf(sourceContext, from, context);
   // What comes into a file that is mapped must not be a host file's, which a view cannot show.
-  const loan = lend(sourceContext.stack, from, context.stack, to.mapping?.isMapped === true);
+  const range = { first: sourcePosition / BLOCK_SIZE, count: blocksFor(bytes) };
+  const loan = lend(sourceContext.stack, from, range, context.stack, to.mapping?.isMapped === true);
   try {
     const shift = (targetPosition - sourcePosition) / BLOCK_SIZE;
-    const runs = sharedRuns(
-      loan,
-      sourceContext.stack,
-      context.stack,
-      sourcePosition / BLOCK_SIZE,
-      blocksFor(bytes),
-    );
+    const runs = sharedRuns(loan, sourceContext.stack, context.stack, range);
     const moved = runs.map((run) => ({ ...run, logical: (run.logical + shift) as BlockIndex }));
     shareRuns(
       context,
@@ -319,13 +337,12 @@ function requireFileOf({ stack }: TreeContext, from: Inode, target: TreeContext)
   throw new FsError('EXDEV', { note: 'the source is no file of that tree, or one of another store' });
 }
 
-/** The pieces of `count` blocks from `first`, which may be named in the target's tree from here on. */
+/** The pieces of a range, which may be named in the target's tree from here on. */
 function sharedRuns(
   { extents }: Loan,
   source: LayerStack,
   target: LayerStack,
-  first: number,
-  count: number,
+  { first, count }: BlockRange,
 ): Run[] {
   const runs: Run[] = [];
   const foreign = source === target ? 0 : source.activeId;

@@ -6,6 +6,8 @@ import { fingerprint } from '../../../testing/host-tree.ts';
 import { mountsOnly } from '../../../testing/mounts-only.ts';
 import { nativeOnly } from '../../../testing/native-only.ts';
 import { ScratchCommand } from '../../../testing/scratch-command.ts';
+import { hostWalk, makeLargeSparse } from '../../../testing/sparse-files.ts';
+import { createSystem } from '../../sys/index.ts';
 
 /** A store, and `repo` with files in it. */
 function withDirectory(context: TestContext): ScratchCommand {
@@ -58,6 +60,35 @@ describe('ramet on a fork of a directory', { skip: nativeOnly, concurrency: 2 },
     const scratch = withDirectory(context);
     assert.equal(scratch.must('fork', './repo'), 'repo-1\n');
     assert.equal(scratch.must('fork', scratch.at('repo'), '--pin'), 'repo-2\n');
+  });
+
+  test('holes of a file stay holes in every copy, and are told apart', (context) => {
+    const scratch = withDirectory(context);
+    const system = createSystem();
+    makeLargeSparse(system, scratch.at('repo/large'));
+    const data = hostWalk(system, scratch.at('repo/large'));
+    assert.deepEqual(data, [[2 ** 30, 2 ** 30 + 4096]]);
+    for (const [name, ...pin] of [['by-name'], ['pinned', '--pin']]) {
+      scratch.must('fork', './repo', name!, ...pin);
+      scratch.must('fork', './repo', `${name}-2`, ...pin);
+      scratch.must('cp', `${name}:/large`, `${name}:/copy`);
+      scratch.must('cp', `${name}:/large`, `${name}-2:/copy`);
+      for (const [tree, path] of [
+        [name, 'large'],
+        [name, 'copy'],
+        [`${name}-2`, 'copy'],
+      ]) {
+        const pages = scratch.json('pages', `${tree}:/${path}`) as { holeCount: number; pageCount: number };
+        assert.equal(pages.pageCount - pages.holeCount, 1, `${tree}:/${path}`);
+        scratch.must('cp', `${tree}:/${path}`, 'out');
+        assert.deepEqual(hostWalk(system, scratch.at('out')), data);
+        fs.rmSync(scratch.at('out'));
+      }
+      const { trees } = scratch.json('du') as { trees: { name: string; referencedBytes: number }[] };
+      const blocks = pin.length === 0 ? 0 : 1;
+      assert.equal(trees.find((tree) => tree.name === `${name}-2`)?.referencedBytes, blocks * 4096);
+    }
+    scratch.must('fsck');
   });
 
   test('what has changed on the host is said by cat and by fsck', (context) => {

@@ -66,11 +66,16 @@ export class HostWriter {
       const { size, blocks } = item.attributes;
       // The size goes first where there are holes: XFS fills a hole that a file grows over with preallocated
       // blocks.
-      if (blocks * 512 < size) onHost('ftruncate', hostPath, () => system.truncate(fd, size));
+      const isSparse = blocks * 512 < size;
+      if (isSparse) onHost('ftruncate', hostPath, () => system.truncate(fd, size));
+      let end = 0;
       await this.reader.readData(item, (bytes, position) => {
         onHost('write', hostPath, () => system.pwrite(fd, bytes, 0, bytes.length, position));
+        end = position + bytes.length;
         return this.pacing.isDue ? this.pacing.turn() : undefined;
       });
+      // Blocks that were allocated and never written are holes.
+      if (!isSparse && end < size) onHost('ftruncate', hostPath, () => system.truncate(fd, size));
       this.tally.files++;
       this.tally.apparentBytes += size;
     } finally {
