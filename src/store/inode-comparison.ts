@@ -1,6 +1,6 @@
 /** What differs between an inode of one tree and an inode of another; reads content only where extents differ. */
 import { BLOCK_SIZE, type BlobId, type Ino } from '../base/index.ts';
-import type { BlobSpace } from '../blob/index.ts';
+import { type BlobSpace, isExternal } from '../blob/index.ts';
 import { ExtentMap } from '../extent/index.ts';
 import { DT_DIR, DT_LNK } from '../layer/index.ts';
 import type { InodeRecord } from '../meta/index.ts';
@@ -74,9 +74,10 @@ class ContentComparison {
       before.locate(block);
       after.locate(block);
       const isOnePlace = before.foundBlob === after.foundBlob && before.foundPhysical === after.foundPhysical;
-      const most = isOnePlace ? Number.POSITIVE_INFINITY : PIECE_BLOCKS;
+      const same = isOnePlace ? Number.POSITIVE_INFINITY : this.holeBlocks(before, after);
+      const most = same === 0 ? PIECE_BLOCKS : same;
       const count = Math.min(before.foundCount, after.foundCount, blocks - block, most);
-      if (!isOnePlace) {
+      if (same === 0) {
         const bytes = Math.min(count * BLOCK_SIZE, sizeBytes - block * BLOCK_SIZE);
         const left = this.read(before.foundBlob, before.foundPhysical, bytes, this.left);
         const right = this.read(after.foundBlob, after.foundPhysical, bytes, this.right);
@@ -85,6 +86,19 @@ class ContentComparison {
       block += count;
     }
     return true;
+  }
+
+  /** How many blocks from the places that were found are holes on both sides. */
+  private holeBlocks(before: ExtentMap, after: ExtentMap): number {
+    const ofBefore = this.holeIn(before);
+    return ofBefore === 0 ? 0 : Math.min(ofBefore, this.holeIn(after));
+  }
+
+  private holeIn({ foundBlob, foundPhysical, foundCount }: ExtentMap): number {
+    if (foundBlob === 0) return foundCount;
+    if (!isExternal(foundBlob)) return 0;
+    const data = this.blobs.externals.seekData(foundBlob, foundPhysical * BLOCK_SIZE);
+    return data === undefined ? foundCount : Math.floor(data / BLOCK_SIZE) - foundPhysical;
   }
 
   private read(blob: BlobId | 0, physical: number, bytes: number, target: Buffer): Buffer {

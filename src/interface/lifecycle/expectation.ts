@@ -4,8 +4,10 @@ import type { HostOrigin } from '../../layer/index.ts';
 import type { HostStat } from '../../sys/index.ts';
 import type { TreeFiles } from '../../vfs/index.ts';
 import {
+  dataOf,
   isDirectoryMode,
   isFileMode,
+  isSameData,
   isSameTime,
   isSymlinkMode,
   kindOfMode,
@@ -20,8 +22,6 @@ import type { HostTarget } from './host-target.ts';
 export type Expectation = (target: HostTarget, path: string, found: HostStat | undefined) => boolean;
 
 const O_RDONLY = 0;
-const PIECE_BYTES = 1024 * 1024;
-const [mine, theirs] = [Buffer.allocUnsafe(PIECE_BYTES), Buffer.allocUnsafe(PIECE_BYTES)];
 
 /** As a tree has it: type, mode, size, target, and content unless the time of its last change is the same. */
 export function asIn(files: TreeFiles): Expectation {
@@ -35,7 +35,7 @@ export function asIn(files: TreeFiles): Expectation {
     if (isDirectoryMode(mode)) return true;
     if (!isFileMode(mode)) return wanted.rdev === found.rdev;
     if (wanted.size !== found.size) return false;
-    return isSameTime(timesOf(wanted).mtime, found.mtime) || isSameContent(target, files, path);
+    return isSameTime(timesOf(wanted).mtime, found.mtime) || isSameContent(target, files, path, found.size);
   };
 }
 
@@ -60,16 +60,10 @@ export function asRecorded(files: TreeFiles, recorded: ReadonlyMap<string, HostO
   };
 }
 
-function isSameContent(target: HostTarget, files: TreeFiles, path: string): boolean {
+function isSameContent(target: HostTarget, files: TreeFiles, path: string, sizeBytes: number): boolean {
   const file = files.open(path, O_RDONLY, 0);
-  let isSame = true;
   try {
-    target.read(path, mine, (bytes, position) => {
-      const count = files.read(file, theirs, 0, bytes.length, position);
-      isSame = bytes.equals(theirs.subarray(0, count));
-      return isSame;
-    });
-    return isSame;
+    return target.reading(path, sizeBytes, (found) => isSameData(found, dataOf(files, file, sizeBytes)));
   } catch (error) {
     // Bytes that the fork has lost, since a host file that it took them from has changed, are like no others.
     if (isFsError(error, 'ESTALE')) return false;

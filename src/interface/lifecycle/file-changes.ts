@@ -5,7 +5,14 @@
 import { nameToBytes } from '../../base/index.ts';
 import type { Change, ChangedPaths } from '../../store/index.ts';
 import type { Attributes, TreeFiles } from '../../vfs/index.ts';
-import { isDirectoryMode, isFileMode, isSymlinkMode, kindOfMode } from '../transfer/index.ts';
+import {
+  dataOf,
+  isDirectoryMode,
+  isFileMode,
+  isSameData,
+  isSymlinkMode,
+  kindOfMode,
+} from '../transfer/index.ts';
 
 /** One side of a file that changed. */
 export interface FileSide {
@@ -81,8 +88,6 @@ function sideOf(files: TreeFiles, path: string): FileSide | undefined {
   return { path, attributes };
 }
 
-const PIECE_BYTES = 1024 * 1024;
-
 /** Whether two files have the same bytes, or symlinks the same target. */
 export function isSameContent(before: TreeFiles, old: FileSide, after: TreeFiles, now: FileSide): boolean {
   const { mode, size } = old.attributes;
@@ -90,17 +95,7 @@ export function isSameContent(before: TreeFiles, old: FileSide, after: TreeFiles
   if (!isFileMode(mode)) return contentOf(before, old).equals(contentOf(after, now));
   const [left, right] = [before.open(old.path, O_RDONLY, 0), after.open(now.path, O_RDONLY, 0)];
   try {
-    const [mine, other] = [Buffer.allocUnsafe(PIECE_BYTES), Buffer.allocUnsafe(PIECE_BYTES)];
-    for (let position = 0; position < size; position += PIECE_BYTES) {
-      const length = Math.min(PIECE_BYTES, size - position);
-      const counts = [
-        before.read(left, mine, 0, length, position),
-        after.read(right, other, 0, length, position),
-      ];
-      if (counts[0] !== counts[1] || !mine.subarray(0, counts[0]).equals(other.subarray(0, counts[1])))
-        return false;
-    }
-    return true;
+    return isSameData(dataOf(before, left, size), dataOf(after, right, size));
   } finally {
     before.close(left);
     after.close(right);

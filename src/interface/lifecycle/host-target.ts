@@ -8,7 +8,7 @@ import { FsError, isFsError, nameToBytes, nameToString } from '../../base/index.
 import { directoryIdentity, type HostOrigin, isOrigin } from '../../layer/index.ts';
 import { type HostIdentity, isSameDirectory } from '../../meta/index.ts';
 import type { HostStat, System } from '../../sys/index.ts';
-import { isSymlinkMode, joinHost } from '../transfer/index.ts';
+import { type DataSource, fileSegments, isSymlinkMode, joinHost } from '../transfer/index.ts';
 
 const { O_DIRECTORY, O_RDONLY } = constants;
 /** Of fcntl(2), which node:fs.constants lacks. */
@@ -183,16 +183,15 @@ export class HostTarget {
     return this.at(path, (place) => this.system.readHostXattrs(place));
   }
 
-  /** Reads the content in pieces until `visit` says false. */
-  read(path: string, piece: Buffer, visit: (bytes: Buffer, position: number) => boolean): void {
-    this.at(path, (place) => {
+  /** Opens a file of this size for as long as the call takes. */
+  reading<T>(path: string, sizeBytes: number, use: (found: DataSource) => T): T {
+    return this.at(path, (place) => {
       const fd = this.system.openHost(place, O_RDONLY);
       try {
-        for (let position = 0; ; ) {
-          const count = this.system.pread(fd, piece, 0, piece.length, position);
-          if (count === 0 || !visit(piece.subarray(0, count), position)) return;
-          position += count;
-        }
+        return use({
+          segments: fileSegments(this.system, fd, sizeBytes),
+          read: (bytes, length, position) => this.system.pread(fd, bytes, 0, length, position),
+        });
       } finally {
         this.system.close(fd);
       }
