@@ -44,10 +44,11 @@ export async function importTree(
     throw new FsError('EINVAL', { syscall: 'import', path: source, note });
   }
   onHost('scandir', sourcePath, () => system.readHostDirectory(sourcePath));
-  const imported = identityOf(system, sourcePath);
   const builder = target.buildLayer(options.name, source);
   let run: TreeImport;
+  let imported: HostIdentity;
   try {
+    imported = identityOf(system, sourcePath);
     const earlier = EarlierVersion.find(target, source, options.against);
     run = new TreeImport(system, builder, target.directory, options, earlier);
   } catch (error) {
