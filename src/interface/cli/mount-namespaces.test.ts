@@ -121,17 +121,3 @@ describe('an owner process in another mount namespace', { skip: mountsOnly }, ()
     assert.deepEqual(readdirSync(scratch.at('.ramet/run/mounts')), []);
   });
 });
-
-test('a /dev/fuse that is another device is told as such, not as a bad name', {
-  skip: mountsOnly,
-}, async (context) => {
-  const scratch = await withForks(context);
-  for (const args of [
-    ['mount', 'try-1', 'place'],
-    ['run', 'try-1', '--', 'true'],
-  ]) {
-    const { code, err } = runAlone(scratch, 'mount --bind /dev/null /dev/fuse', ...args);
-    assert.equal(code, 1);
-    assert.match(err, /^ramet: 'try-1' cannot be mounted at \S+, \/dev\/fuse is not the FUSE device: give/);
-  }
-});

@@ -1,13 +1,13 @@
 /**
  * Getting a device that is mounted: by mount(2), or for a user who may not by fusermount3(1), the usual way of FUSE.
  */
-import { closeSync, constants, openSync } from 'node:fs';
-import { FsError, isFsError } from '../../base/index.ts';
+import { closeSync } from 'node:fs';
+import { isFsError } from '../../base/index.ts';
 import { MS_NODEV, MS_NOSUID, MS_RDONLY } from '../../sys/index.ts';
 import type { BlockingCalls } from './blocking-calls.ts';
+import { openDevice } from './device.ts';
 import { MAX_WRITE_BYTES } from './negotiation.ts';
 
-const DEVICE = '/dev/fuse';
 const SUBTYPE = 'ramet';
 
 export interface Attachment {
@@ -18,12 +18,14 @@ export interface Attachment {
   readonly allowOther: boolean;
 }
 
-/** The descriptor of the device, non-blocking. EPERM, ENOENT, ENOTDIR, EBUSY, ENODEV. */
+/** The descriptor of the device, non-blocking. EPERM, ENOENT, ENOTDIR, EBUSY, ENODEV, EACCES (of the device). */
 export async function attach(blocking: BlockingCalls, attachment: Attachment): Promise<number> {
   try {
     return await attachByCall(blocking, attachment);
   } catch (error) {
-    if (!isFsError(error, 'EPERM') && !isFsError(error, 'EACCES')) throw error;
+    // The helper is root: it opens no device that root may not.
+    const mayHelp = isFsError(error, 'EPERM') || (isFsError(error, 'EACCES') && process.getuid?.() !== 0);
+    if (!mayHelp) throw error;
     const { directory } = attachment;
     return blocking.run({ kind: 'mountByHelper', directory, options: helperOptions(attachment) });
   }
@@ -40,20 +42,6 @@ async function attachByCall(blocking: BlockingCalls, attachment: Attachment): Pr
   } catch (error) {
     closeSync(device);
     throw error;
-  }
-}
-
-function openDevice(): number {
-  try {
-    return openSync(DEVICE, constants.O_RDWR | constants.O_NONBLOCK);
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    const isMissing = code === 'ENOENT' || code === 'ENXIO' || code === 'ENODEV';
-    throw new FsError(isMissing ? 'ENODEV' : 'EACCES', {
-      syscall: 'open',
-      path: DEVICE,
-      note: isMissing ? 'this kernel has no FUSE: load its module `fuse`' : 'it takes permission to use FUSE',
-    });
   }
 }
 

@@ -46,7 +46,7 @@ export interface MountServer {
   /**
    * Mounts an open tree (a snapshot: read-only) and serves it. The promise resolves once the kernel and the server
    * have agreed. ENOENT, ENOTDIR (mount point), EBUSY (it is a mount point already, of this server), ENOTEMPTY,
-   * EPERM, ENODEV (no /dev/fuse).
+   * EPERM, ENODEV (no /dev/fuse), EACCES (it may not be opened).
    */
   mount(tree: Tree, directory: string, options?: MountOptions): Promise<Mount>;
   /**

@@ -206,7 +206,7 @@ export class Fork {
    * Mounts the fork at an empty directory, or at the one that it stands on, for every program. Its layer goes to the
    * store's owner process until the mount is unmounted or disposed of; this handle works on through the mount, and its
    * `fs` has to be taken anew, then and afterwards. EBUSY while files of it are open or mapped here; ENOENT, ENOTDIR,
-   * ENOTEMPTY, EBUSY of the directory; ENODEV, EPERM where the host does not let us; ENOTSUP where the owner
+   * ENOTEMPTY, EBUSY of the directory; ENODEV, EPERM, EACCES where the host does not let us; ENOTSUP where the owner
    * process runs in another mount namespace.
    */
   async mount(directory: string, options: MountOptions = {}): Promise<ForkMount> {

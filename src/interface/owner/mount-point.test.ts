@@ -1,13 +1,11 @@
 /** What may be a mount point. */
 import assert from 'node:assert/strict';
-import { existsSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { scratchDirectory } from '../../../testing/scratch-store.ts';
 import { type ErrorCode, isFsError } from '../../base/index.ts';
 import { checkMountPoint, isDeadMount, realMountPath } from './mount-point.ts';
-
-const skip = !existsSync('/dev/fuse') && 'needs /dev/fuse';
 
 function fails(code: ErrorCode, note: RegExp): (error: unknown) => boolean {
   return (error) => {
@@ -17,7 +15,7 @@ function fails(code: ErrorCode, note: RegExp): (error: unknown) => boolean {
   };
 }
 
-test('an empty directory is a mount point, under its real path', { skip }, (t) => {
+test('an empty directory is a mount point, under its real path', (t) => {
   const scratch = scratchDirectory(t);
   mkdirSync(join(scratch, 'real/place'), { recursive: true });
   symlinkSync('real', join(scratch, 'link'));
@@ -31,9 +29,7 @@ test('an empty directory is a mount point, under its real path', { skip }, (t) =
   assert.equal(realMountPath(join(scratch, 'loop')), join(scratch, 'loop'));
 });
 
-test('what is missing, no directory, not empty or mounted already is refused with the way out', {
-  skip,
-}, (t) => {
+test('what is missing, no directory, not empty or mounted already is refused with the way out', (t) => {
   const scratch = scratchDirectory(t);
   writeFileSync(join(scratch, 'file'), '');
   assert.throws(() => checkMountPoint(join(scratch, 'none')), fails('ENOENT', /make it first/));
@@ -42,8 +38,4 @@ test('what is missing, no directory, not empty or mounted already is refused wit
   assert.throws(() => checkMountPoint(scratch), fails('ENOTEMPTY', /empty directory/));
   assert.throws(() => checkMountPoint('/proc'), fails('EBUSY', /mounted there already/));
   assert.equal(isDeadMount(scratch), false);
-});
-
-test('without /dev/fuse it is ENODEV', { skip: skip === false && 'there is a /dev/fuse' }, (t) => {
-  assert.throws(() => checkMountPoint(scratchDirectory(t)), fails('ENODEV', /load the module fuse/));
 });

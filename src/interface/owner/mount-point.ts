@@ -8,7 +8,6 @@ import { type ErrorCode, FsError } from '../../base/index.ts';
 import { mountedPlaces } from '../fuse/index.ts';
 import { mountPointFailure } from './mount-failure.ts';
 
-const FUSE_DEVICE = '/dev/fuse';
 /** What everything fails with in a mount whose server is gone. */
 const GONE: ReadonlySet<string> = new Set(['ENOTCONN', 'ECONNABORTED']);
 
@@ -77,12 +76,10 @@ function linkAt(place: string): string | undefined {
 }
 
 /**
- * The absolute path of a directory to mount at, without symlinks. A dead mount that is in the way is taken away. ENODEV
- * (no /dev/fuse), ENOENT, ENOTDIR, ENOTEMPTY (unless it is `lower`, on which the tree stands), EBUSY (a mount point
- * already), EACCES.
+ * The absolute path of a directory to mount at, without symlinks. A dead mount that is in the way is taken away.
+ * ENOENT, ENOTDIR, ENOTEMPTY (unless it is `lower`, on which the tree stands), EBUSY (a mount point already), EACCES.
  */
 export function checkMountPoint(directory: string, lower = ''): string {
-  if (!existsSync(FUSE_DEVICE)) throw mountPointFailure('ENODEV', directory);
   const place = realMountPath(directory);
   if (isDeadMount(place) && !detachDeadMount(place)) {
     throw mountPointFailure(
