@@ -42,6 +42,7 @@ export interface Libc {
   lsetxattr(path: string, name: string, value: Uint8Array, length: number, flags: number): number;
   lgetxattr(path: string, name: string, target: Uint8Array, length: number): number;
   lremovexattr(path: string, name: string): number;
+  llistxattr(path: string, target: Uint8Array, length: number): number;
   name_to_handle_at(
     directory: number,
     path: string,
@@ -88,6 +89,7 @@ const PROTOTYPES: Readonly<Record<Exclude<keyof Libc, 'errno' | 'addressOf' | 'g
   lsetxattr: 'int lsetxattr(const char *path, const char *name, void *value, size_t length, int flags)',
   lgetxattr: 'int64_t lgetxattr(const char *path, const char *name, void *target, size_t length)',
   lremovexattr: 'int lremovexattr(const char *path, const char *name)',
+  llistxattr: 'int64_t llistxattr(const char *path, void *target, size_t length)',
   name_to_handle_at:
     'int name_to_handle_at(int directory, const char *path, void *handle, void *mount, int flags)',
   open_by_handle_at: 'int open_by_handle_at(int mount, void *handle, int flags)',

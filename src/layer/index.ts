@@ -30,3 +30,4 @@ export * from './tree-cache.ts';
 export * from './union-layer.ts';
 export { COMPONENTS_MAX, rootOfUnion } from './union-numbers.ts';
 export * from './upper-layer.ts';
+export * from './xattr-names.ts';

@@ -1,12 +1,12 @@
-/** Attributes: stat(2), chmod(2), chown(2), utimensat(2), xattr(7). */
+/** Attributes: stat(2), chmod(2), chown(2), utimensat(2). */
 import { BLOCK_SIZE, FsError, type Timespec } from '../base/index.ts';
-import { type DraftRecord, type Inode, S_IFMT } from '../layer/index.ts';
+import { ACCESS_ACL, type DraftRecord, type Inode, S_IFMT } from '../layer/index.ts';
 import { type TreeContext, touchChanged } from './context.ts';
-import { type Credentials, isInGroup, isSuperuser, mayGiveGroup } from './credentials.ts';
-import { ACCESS_ACL, aclOf, DEFAULT_ACL, isAclName } from './inode-acl.ts';
+import { type Credentials, isInGroup, mayGiveGroup } from './credentials.ts';
+import { aclOf } from './inode-acl.ts';
 import { isOwner, requireAccess, requireOwner, S_ISGID, W_OK } from './permission.ts';
-import { isMinimal, modeOf, requireValid, withMode } from './posix-acl.ts';
-import { type Acl, decodeAcl, encodeAcl } from './posix-acl-format.ts';
+import { withMode } from './posix-acl.ts';
+import { encodeAcl } from './posix-acl-format.ts';
 import { dropCapability, withoutSetId } from './privileges.ts';
 
 /** What stat(2) says, as plain numbers. `blocks` are 512-byte units. */
@@ -33,11 +33,6 @@ export interface Attributes {
 
 /** A time to set: a moment, the present, or none (the time stays). */
 export type TimeChange = Timespec | 'now' | 'omit';
-
-export const XATTR_CREATE = 1;
-export const XATTR_REPLACE = 2;
-const XATTR_NAME_BYTES_MAX = 255;
-const XATTR_VALUE_BYTES_MAX = 65_536;
 
 export function attributesOf(dev: number, inode: Inode): Attributes {
   const { record } = inode;
@@ -157,109 +152,4 @@ function isAfter(
   otherNanoseconds: number,
 ): boolean {
   return seconds > otherSeconds || (seconds === otherSeconds && nanoseconds > otherNanoseconds);
-}
-
-// Extended attributes.
-
-function checkXattrName(inode: Inode, name: string): void {
-  if (name.length > XATTR_NAME_BYTES_MAX || name.length === 0) throw new FsError('ERANGE');
-  const namespace = name.slice(0, name.indexOf('.') + 1);
-  if (
-    !['user.', 'trusted.', 'security.', 'system.'].includes(namespace) ||
-    name.length === namespace.length
-  ) {
-    throw new FsError('ENOTSUP', { note: 'a name begins with user., trusted., security. or system.' });
-  }
-  if (isAclName(name) && inode.isSymlink) throw new FsError('ENOTSUP', { note: 'symlinks have no ACLs' });
-  if (namespace === 'user.' && !inode.isFile && !inode.isDirectory) throw new FsError('EPERM');
-}
-
-/** ENODATA when there is no such attribute. */
-export function getXattr(context: TreeContext, inode: Inode, name: string): Buffer {
-  checkXattrName(inode, name);
-  const value = context.stack.xattrsOf(inode).get(name);
-  if (value === undefined) throw new FsError('ENODATA');
-  return Buffer.from(value);
-}
-
-/**
- * EEXIST with XATTR_CREATE, ENODATA with XATTR_REPLACE, E2BIG over 64 KiB. An ACL changes the mode, and is set as Linux
- * does it, whatever the flags: EINVAL when it is not valid, EACCES for a default ACL of what is no directory; one
- * without entries removes. With `clearsSetgid` an access ACL takes the set-group-ID bit away, as it does for
- * credentials outside the group.
- */
-export function setXattr(
-  context: TreeContext,
-  inode: Inode,
-  name: string,
-  value: Uint8Array,
-  flags: number,
-  clearsSetgid = false,
-): void {
-  const { stack } = context;
-  const batch = stack.begin();
-  checkXattrName(inode, name);
-  if (value.length > XATTR_VALUE_BYTES_MAX) throw new FsError('E2BIG');
-  if (isAclName(name)) {
-    const acl = value.length === 0 ? [] : decodeAcl(value);
-    if (acl.length === 0) removeXattr(context, inode, name);
-    else if (name === ACCESS_ACL) setAccessAcl(context, inode, acl, clearsSetgid);
-    else setDefaultAcl(context, inode, acl);
-    return;
-  }
-  requireXattrAccess(context, inode, name);
-  const before = stack.xattrsOf(inode);
-  if ((flags & XATTR_CREATE) !== 0 && before.has(name)) throw new FsError('EEXIST');
-  if ((flags & XATTR_REPLACE) !== 0 && !before.has(name)) throw new FsError('ENODATA');
-  const after = new Map(before).set(name, Buffer.from(value));
-  touchChanged(batch.change(inode), context.now());
-  batch.setXattrs(inode, after);
-  stack.commit(batch);
-}
-
-function setAccessAcl(context: TreeContext, inode: Inode, acl: Acl, clearsSetgid: boolean): void {
-  const { stack } = context;
-  const batch = stack.begin();
-  requireOwner(context, inode);
-  requireValid(acl);
-  const draft = batch.change(inode);
-  draft.mode = (draft.mode & ~0o777) | modeOf(acl);
-  if (clearsSetgid || !mayGiveGroup(context.credentials, draft.gid)) draft.mode &= ~S_ISGID;
-  touchChanged(draft, context.now());
-  const after = new Map(stack.xattrsOf(inode));
-  if (!isMinimal(acl)) batch.setXattrs(inode, after.set(ACCESS_ACL, encodeAcl(acl)));
-  else if (after.delete(ACCESS_ACL)) batch.setXattrs(inode, after);
-  stack.commit(batch);
-}
-
-function setDefaultAcl(context: TreeContext, inode: Inode, acl: Acl): void {
-  const { stack } = context;
-  const batch = stack.begin();
-  if (!inode.isDirectory) throw new FsError('EACCES');
-  requireOwner(context, inode);
-  requireValid(acl);
-  touchChanged(batch.change(inode), context.now());
-  batch.setXattrs(inode, new Map(stack.xattrsOf(inode)).set(DEFAULT_ACL, encodeAcl(acl)));
-  stack.commit(batch);
-}
-
-/** ENODATA when there is no such attribute; an ACL may be missing. The mode stays when an access ACL goes. */
-export function removeXattr(context: TreeContext, inode: Inode, name: string): void {
-  const batch = context.stack.begin();
-  checkXattrName(inode, name);
-  requireXattrAccess(context, inode, name);
-  const after = new Map(context.stack.xattrsOf(inode));
-  if (!after.delete(name)) {
-    if (isAclName(name)) return;
-    throw new FsError('ENODATA');
-  }
-  touchChanged(batch.change(inode), context.now());
-  batch.setXattrs(inode, after);
-  context.stack.commit(batch);
-}
-
-function requireXattrAccess(context: TreeContext, inode: Inode, name: string): void {
-  if (isSuperuser(context.credentials)) return;
-  if (name.startsWith('user.')) requireAccess(context, inode, W_OK);
-  else requireOwner(context, inode);
 }

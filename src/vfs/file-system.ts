@@ -19,6 +19,7 @@ import type { OpenFile } from './open-file.ts';
 import * as opening from './opening.ts';
 import { realPath, resolve, walk } from './path-walk.ts';
 import { mayAccess, R_OK, requireAccess, W_OK, X_OK } from './permission.ts';
+import * as xattrs from './xattrs.ts';
 
 export interface FileSystemOptions {
   readonly dev: number;
@@ -151,19 +152,19 @@ export class FileSystem {
   }
 
   getXattr(path: string, name: string, follow: boolean): Buffer {
-    return attributes.getXattr(this.context, resolve(this.context, path, follow), name);
+    return xattrs.getXattr(this.context, resolve(this.context, path, follow), name);
   }
 
   setXattr(path: string, name: string, value: Uint8Array, flags: number, follow: boolean): void {
-    attributes.setXattr(this.context, resolve(this.context, path, follow), name, value, flags);
+    xattrs.setXattr(this.context, resolve(this.context, path, follow), name, value, flags);
   }
 
   listXattrs(path: string, follow: boolean): string[] {
-    return [...this.context.stack.xattrsOf(resolve(this.context, path, follow)).keys()];
+    return xattrs.xattrNames(this.context, resolve(this.context, path, follow));
   }
 
   removeXattr(path: string, name: string, follow: boolean): void {
-    attributes.removeXattr(this.context, resolve(this.context, path, follow), name);
+    xattrs.removeXattr(this.context, resolve(this.context, path, follow), name);
   }
 
   // Open files.

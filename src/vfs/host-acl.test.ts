@@ -18,10 +18,10 @@ import fc from 'fast-check';
 import { nativeOnly } from '../../testing/native-only.ts';
 import { scratchDirectory, scratchStore } from '../../testing/scratch-store.ts';
 import { isFsError } from '../base/index.ts';
+import { ACCESS_ACL, DEFAULT_ACL, isAclName } from '../layer/index.ts';
 import { createSystem } from '../sys/index.ts';
 import type { Credentials } from './credentials.ts';
 import { type FileSystem, O_CREAT, O_EXCL, O_RDONLY, O_RDWR, O_WRONLY } from './index.ts';
-import { ACCESS_ACL, DEFAULT_ACL, isAclName } from './inode-acl.ts';
 import {
   ACL_GROUP,
   ACL_GROUP_OBJ,

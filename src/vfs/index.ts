@@ -5,7 +5,7 @@
  * one journal record. Below it: `layer`. Above it: `store` opens trees; the interfaces speak node:fs, FUSE or a
  * command line to `FileSystem`. One that is given inodes and names instead of paths (FUSE) speaks to its `byInode`.
  */
-export { type Attributes, type TimeChange, XATTR_CREATE, XATTR_REPLACE } from './attributes.ts';
+export type { Attributes, TimeChange } from './attributes.ts';
 export type { Owner } from './context.ts';
 export type { Credentials } from './credentials.ts';
 export type { SameExtent, SameTarget } from './extent-same.ts';
@@ -19,3 +19,4 @@ export { R_OK, W_OK, X_OK } from './permission.ts';
 export { hasSetId } from './privileges.ts';
 export type { SpaceCounts } from './space-counts.ts';
 export type { TreeFile, TreeFiles } from './tree-files.ts';
+export { XATTR_CREATE, XATTR_REPLACE } from './xattrs.ts';

@@ -6,11 +6,10 @@ import { aclFromText, aclToText } from '../../testing/acl-text.ts';
 import { scratchStore } from '../../testing/scratch-store.ts';
 import { SharedStore } from '../../testing/shared-store.ts';
 import { isFsError } from '../base/index.ts';
-import { S_IFIFO } from '../layer/index.ts';
+import { ACCESS_ACL, DEFAULT_ACL, S_IFIFO } from '../layer/index.ts';
 import type { StoreEngine } from '../store/index.ts';
-import * as attributes from './attributes.ts';
 import { type FileSystem, O_TMPFILE, R_OK, W_OK, XATTR_CREATE, XATTR_REPLACE } from './index.ts';
-import { ACCESS_ACL, DEFAULT_ACL } from './inode-acl.ts';
+import { getXattr, setXattr } from './xattrs.ts';
 
 const { O_CREAT, O_EXCL, O_RDWR, O_WRONLY } = constants;
 const BOB = 'u::rwx,u:1001:rw-,g::r--,m::rw-,o::---';
@@ -170,7 +169,7 @@ test('setting an access ACL takes set-group-ID from a file of a group that is no
   assert.equal(setAs({ ...alice, groups: [2000] }), '2760');
   fileSystem.credentials = undefined;
   const file = fileSystem.open('/file', O_RDWR, 0);
-  attributes.setXattr(fileSystem.context, file.inode, ACCESS_ACL, aclFromText(BOB), 0, true);
+  setXattr(fileSystem.context, file.inode, ACCESS_ACL, aclFromText(BOB), 0, true);
   fileSystem.close(file);
   assert.equal(modeAt(fileSystem, '/file'), '760');
 });
@@ -194,7 +193,7 @@ test('what is made in a directory gets its default ACL instead of the umask', as
       [modeAt(fileSystem, '/top/fifo'), aclAt(fileSystem, '/top/fifo')],
       [
         (fileSystem.statFile(unnamed).mode & 0o7777).toString(8),
-        aclToText(attributes.getXattr(fileSystem.context, unnamed.inode, ACCESS_ACL)),
+        aclToText(getXattr(fileSystem.context, unnamed.inode, ACCESS_ACL)),
       ],
       [modeAt(fileSystem, '/plain'), aclAt(fileSystem, '/plain')],
     ],

@@ -3,19 +3,11 @@
  * no layer with attributes has none, so that trees without ACLs are never asked for them.
  */
 import { FsError } from '../base/index.ts';
-import type { Inode, LayerStack } from '../layer/index.ts';
+import type { ACCESS_ACL, DEFAULT_ACL, Inode, LayerStack } from '../layer/index.ts';
 import { requireValid } from './posix-acl.ts';
 import { type Acl, decodeAcl } from './posix-acl-format.ts';
 
-export const ACCESS_ACL = 'system.posix_acl_access';
-/** What a directory hands on to what is made in it. */
-export const DEFAULT_ACL = 'system.posix_acl_default';
-
 export type AclName = typeof ACCESS_ACL | typeof DEFAULT_ACL;
-
-export function isAclName(name: string): name is AclName {
-  return name === ACCESS_ACL || name === DEFAULT_ACL;
-}
 
 /** Undefined when the inode has none of this name. EIO when what is stored is no ACL, as an import can bring one in. */
 export function aclOf(stack: LayerStack, inode: Inode, name: AclName): Acl | undefined {

@@ -12,6 +12,7 @@ import * as data from './file-data.ts';
 import * as namespace from './namespace.ts';
 import { O_RDWR, OpenFile } from './open-file.ts';
 import { placeIn } from './path-walk.ts';
+import * as xattrs from './xattrs.ts';
 
 /** What setattr changes; a field that is not there stays. */
 export interface AttributeChanges {
@@ -175,19 +176,19 @@ export class InodeCalls {
   }
 
   getXattr(inode: Inode, name: string): Buffer {
-    return attributes.getXattr(this.context, inode, name);
+    return xattrs.getXattr(this.context, inode, name);
   }
 
   setXattr(inode: Inode, name: string, value: Uint8Array, flags: number, clearsSetgid: boolean): void {
-    attributes.setXattr(this.context, inode, name, value, flags, clearsSetgid);
+    xattrs.setXattr(this.context, inode, name, value, flags, clearsSetgid);
   }
 
   removeXattr(inode: Inode, name: string): void {
-    attributes.removeXattr(this.context, inode, name);
+    xattrs.removeXattr(this.context, inode, name);
   }
 
   xattrNames(inode: Inode): string[] {
-    return [...this.context.stack.xattrsOf(inode).keys()];
+    return xattrs.xattrNames(this.context, inode);
   }
 
   // Bytes.

@@ -3,10 +3,19 @@
  * leaves of its mode.
  */
 import type { Timespec } from '../base/index.ts';
-import { type Batch, type DraftRecord, type Inode, S_IFDIR, S_IFLNK, S_IFMT } from '../layer/index.ts';
+import {
+  ACCESS_ACL,
+  type Batch,
+  DEFAULT_ACL,
+  type DraftRecord,
+  type Inode,
+  S_IFDIR,
+  S_IFLNK,
+  S_IFMT,
+} from '../layer/index.ts';
 import { newInodeRecord } from '../meta/index.ts';
 import type { TreeContext } from './context.ts';
-import { ACCESS_ACL, aclOf, DEFAULT_ACL } from './inode-acl.ts';
+import { aclOf } from './inode-acl.ts';
 import { S_ISGID } from './permission.ts';
 import { inherit } from './posix-acl.ts';
 import { type Acl, encodeAcl } from './posix-acl-format.ts';

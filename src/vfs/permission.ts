@@ -3,10 +3,10 @@
  * library's own user may do everything, and an enforcing mount or server sets credentials.
  */
 import { FsError } from '../base/index.ts';
-import type { Inode } from '../layer/index.ts';
+import { ACCESS_ACL, type Inode } from '../layer/index.ts';
 import type { TreeContext } from './context.ts';
 import { isInGroup } from './credentials.ts';
-import { ACCESS_ACL, aclOf } from './inode-acl.ts';
+import { aclOf } from './inode-acl.ts';
 import { isAllowedBy } from './posix-acl.ts';
 
 export const R_OK = 4;

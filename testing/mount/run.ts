@@ -8,6 +8,7 @@ import { fillDirectory, type MountFeatures, type MountGroup } from './mount-case
 import { namesGroup } from './names.ts';
 import { rightsGroup } from './rights.ts';
 import { watchesGroup } from './watches.ts';
+import { xattrsGroup } from './xattrs.ts';
 
 export const mountGroups: readonly MountGroup[] = [
   coherenceGroup,
@@ -16,6 +17,7 @@ export const mountGroups: readonly MountGroup[] = [
   rightsGroup,
   locksGroup,
   watchesGroup,
+  xattrsGroup,
 ];
 
 /** Where a case works, below the root of all cases. */

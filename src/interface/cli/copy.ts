@@ -1,5 +1,5 @@
 /** The rules of cp(1), between any two ends: where a copy goes, what is copied how, what it keeps. */
-import { FsError } from '../../base/index.ts';
+import { FsError, isFsError, nameToString } from '../../base/index.ts';
 import { type CopyEnd, type CopyStat, copyContent, HostEnd, TreeEnd } from './copy-end.ts';
 import { baseName, joinPath } from './tree-path.ts';
 
@@ -15,6 +15,8 @@ export interface CopyCounts {
   /** Files that share their blocks with the source: no byte was copied. */
   reflinks: number;
   bytes: number;
+  /** Extended attributes that the destination cannot have, or not from this user. */
+  readonly attributesLeftOut: string[];
 }
 
 /** A file or directory at one end. Paths are byte strings. */
@@ -62,7 +64,7 @@ export async function copyAll(
 }
 
 class Copying {
-  readonly counts: CopyCounts = { files: 0, directories: 0, reflinks: 0, bytes: 0 };
+  readonly counts: CopyCounts = { files: 0, directories: 0, reflinks: 0, bytes: 0, attributesLeftOut: [] };
   private readonly options: CopyOptions;
 
   constructor(options: CopyOptions) {
@@ -190,11 +192,23 @@ class Copying {
     const isSymlink = (stat.mode & S_IFMT) === S_IFLNK;
     if (this.options.preserve) {
       to.end.setOwner(to.path, stat.uid, stat.gid);
-      for (const [name, value] of from.end.xattrs(from.path)) to.end.setXattr(to.path, name, value);
+      for (const [name, value] of from.end.xattrs(from.path)) this.attribute(to, name, value);
     }
     // Set-user-ID goes along only with its owner.
     if (!isSymlink) to.end.setMode(to.path, stat.mode & (this.options.preserve ? 0o7777 : 0o777));
     if (this.options.preserve) to.end.setTimes(to.path, stat);
+  }
+
+  /** As `cp -a`: what one filesystem has of its own does not keep the rest from another. */
+  private attribute(to: CopyPlace, name: string, value: Buffer): void {
+    try {
+      to.end.setXattr(to.path, name, value);
+    } catch (error) {
+      if (!isFsError(error, 'ENOTSUP') && !isFsError(error, 'EPERM')) throw error;
+      const shown = nameToString(name);
+      const { attributesLeftOut } = this.counts;
+      if (!attributesLeftOut.includes(shown)) attributesLeftOut.push(shown);
+    }
   }
 }
 

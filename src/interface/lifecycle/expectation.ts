@@ -1,6 +1,6 @@
 /** Whether a host directory has at a path what a tree has there. */
 import { type HostIno, isFsError } from '../../base/index.ts';
-import type { HostOrigin } from '../../layer/index.ts';
+import { type HostOrigin, xattrRefusal } from '../../layer/index.ts';
 import type { HostStat } from '../../sys/index.ts';
 import type { TreeFiles } from '../../vfs/index.ts';
 import {
@@ -87,8 +87,11 @@ export function isDressed(
   if (process.geteuid?.() === 0 && (wanted.uid !== found.uid || wanted.gid !== found.gid)) return false;
   const xattrs = target.xattrs(path);
   const names = files.listXattrs(path, false);
-  // Those of a directory are added to; those of security modules are the host's own.
-  const isMore = [...xattrs.keys()].some((name) => !name.startsWith('security.') && !names.includes(name));
+  // Those of a directory are added to; those of security modules, and what no tree can have, are the host's own.
+  const isMore = [...xattrs.keys()].some(
+    (name) =>
+      !name.startsWith('security.') && xattrRefusal(name, wanted.mode) === undefined && !names.includes(name),
+  );
   if (isMore && !isDirectory) return false;
   return names.every((name) => xattrs.get(name)?.equals(files.getXattr(path, name, false)) === true);
 }

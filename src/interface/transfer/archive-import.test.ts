@@ -204,6 +204,46 @@ describe('an archive by itself', () => {
     assert.deepEqual(shown(engine), { '.wh.a': '100644', d: '40755' });
   });
 
+  test('attributes that no file here can have are left out, each noted once', async (context) => {
+    const engine = await scratchStore(context);
+    const foreign = { 'com.apple.quarantine': 'q', 'system.nfs4_acl': 'n', 'user.': 'x', 'user.kept': 'k' };
+    const report = await take(context, engine, [
+      { path: 'd/', xattrs: { 'system.nfs4_acl': 'n' } },
+      { path: 'd/first', xattrs: foreign },
+      { path: 'd/second', xattrs: { ...foreign, 'user.long': 'x'.repeat(65_537), 'trusted.t': 't' } },
+      { path: 'd/link', type: 'symlink', target: 'first', xattrs: { 'user.kept': 'k', 'trusted.t': 't' } },
+      { path: 'd/same', type: 'link', target: 'd/first' },
+    ]);
+    const others = 'it belongs to the filesystem or system that it comes from';
+    const noted = [
+      ['d/', 'system.nfs4_acl', others],
+      ['d/first', 'com.apple.quarantine', others],
+      ['d/first', 'user.', others],
+      ['d/second', 'user.long', 'its value is longer than 64 KiB'],
+      ['d/link', 'user.kept', 'only files and directories have attributes of users'],
+    ] as const;
+    assert.deepEqual(
+      report.notes,
+      noted.map(([path, name, why]) => {
+        return { kind: 'xattr', path, message: `attribute '${name}' left out, here and elsewhere: ${why}` };
+      }),
+    );
+    const tree = engine.openTree('tree');
+    const stored = (path: string): string[] => {
+      const { stack } = tree.fileSystem;
+      // A number that stat has told.
+      const ino = tree.fileSystem.stat(path, false).ino as Parameters<typeof stack.inode>[0];
+      return [...stack.xattrsOf(stack.inode(ino)).keys()];
+    };
+    assert.deepEqual(['/d', '/d/first', '/d/second', '/d/link'].map(stored), [
+      [],
+      ['user.kept'],
+      ['user.kept', 'trusted.t'],
+      ['trusted.t'],
+    ]);
+    tree.close();
+  });
+
   test('marks of an overlay are stored in one form', async (context) => {
     const engine = await scratchStore(context);
     await take(

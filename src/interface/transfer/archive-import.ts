@@ -151,7 +151,7 @@ export class ArchiveImport {
     );
     const node = this.tree.create(directory, name, this.recordOf(member, content.sizeBytes));
     node.runs = content.runs;
-    node.xattrs = this.xattrsOf(member);
+    node.xattrs = this.xattrsOf(member, node.record);
     node.record = { ...node.record, blocks: countBlocks(content.runs) };
     this.tree.unpacked(node);
     this.tree.unpacked(directory);
@@ -182,7 +182,8 @@ export class ArchiveImport {
   /** What a directory is: its own member says it, whether it came before or after what is in it. */
   private describe(node: TreeNode, member: TarMember): void {
     const marks = overlayMarks(member.xattrs);
-    this.tree.describe(node, this.recordOf(member, 0), this.xattrsOf(member));
+    const record = this.recordOf(member, 0);
+    this.tree.describe(node, record, this.xattrsOf(member, record));
     this.tree.unpacked(node);
     if (this.options.whiteouts !== 'overlay') return;
     node.hasMarkedWhiteouts = marks.hasMarkedWhiteouts;
@@ -191,9 +192,9 @@ export class ArchiveImport {
     this.tally.whiteouts++;
   }
 
-  private xattrsOf({ xattrs, path }: TarMember): Map<string, Buffer> {
+  private xattrsOf({ xattrs, path }: TarMember, { mode }: NewRecord): Map<string, Buffer> {
     const { whiteouts } = this.options;
-    const stored = storedXattrs(whiteouts, xattrs, nameToString(path));
+    const stored = storedXattrs(whiteouts, xattrs, { shown: nameToString(path), mode }, this.tally);
     const isOver = whiteouts === 'overlay' && this.builder.base !== undefined;
     if (isOver && overlayMarks(xattrs).redirect !== undefined) {
       throw this.refusal(

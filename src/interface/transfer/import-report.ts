@@ -1,5 +1,6 @@
 /** What an import did: counts, sizes, and a line for everything that did not come over as it was. */
-import type { FsError } from '../../base/index.ts';
+import { type FsError, nameToString } from '../../base/index.ts';
+import { XATTR_VALUE_BYTES_MAX, xattrRefusal } from '../../layer/index.ts';
 import type { FileContent } from './stored-content.ts';
 
 export type ImportNoteKind =
@@ -12,7 +13,9 @@ export type ImportNoteKind =
   /** Kept changing while it was read: what was stored may mix two states, or miss entries of a directory. */
   | 'changed'
   /** Went away between being listed and being read. */
-  | 'vanished';
+  | 'vanished'
+  /** An extended attribute that a tree cannot have, left out: noted once, of the first file that has it. */
+  | 'xattr';
 
 export interface ImportNote {
   readonly kind: ImportNoteKind;
@@ -68,6 +71,8 @@ export class ImportTally {
   sharedBytes = 0;
   clonedBytes = 0;
   readonly notes: ImportNote[] = [];
+  /** Attributes of which there is a note. Those of another filesystem come by the thousands. */
+  private readonly leftOut = new Set<string>();
 
   note(kind: ImportNoteKind, path: string, message: string): void {
     this.notes.push({ kind, path, message });
@@ -90,6 +95,21 @@ export class ImportTally {
     this.note('unreadable', path, `left out: ${error.message}`);
   }
 
+  /** Of the attributes of a file of this mode those that a tree can have. */
+  keptXattrs(path: string, mode: number, xattrs: Map<string, Buffer>): Map<string, Buffer> {
+    const kept = new Map(xattrs);
+    for (const [name, value] of xattrs) {
+      const why = whyLeftOut(name, mode, value);
+      if (why === undefined) continue;
+      kept.delete(name);
+      const message = `attribute '${nameToString(name)}' left out, here and elsewhere: ${why}`;
+      if (this.leftOut.has(message)) continue;
+      this.leftOut.add(message);
+      this.note('xattr', path === '' ? '.' : path, message);
+    }
+    return kept;
+  }
+
   report(name: string, source: string, durationMs: number): ImportReport {
     return {
       name,
@@ -108,4 +128,11 @@ export class ImportTally {
       notes: this.notes,
     };
   }
+}
+
+function whyLeftOut(name: string, mode: number, value: Buffer): string | undefined {
+  const refusal = xattrRefusal(name, mode);
+  if (refusal === 'EPERM') return 'only files and directories have attributes of users';
+  if (refusal !== undefined) return 'it belongs to the filesystem or system that it comes from';
+  return value.length > XATTR_VALUE_BYTES_MAX ? 'its value is longer than 64 KiB' : undefined;
 }

@@ -179,7 +179,7 @@ export class TreeImport {
       return false;
     }
     this.current = shown;
-    const plan = planWhiteouts(this.whiteouts, found, hostXattrs, shown);
+    const plan = planWhiteouts(this.whiteouts, found, hostXattrs, { shown, mode: stat.mode }, this.tally);
     const { names, mayHaveMarked: mayBeWhiteout } = plan;
     const xattrs = plan.xattrs(isOpaque);
     this.tally.whiteouts += putWhiteouts(this.builder, ino, plan.hidden, stat);
@@ -371,14 +371,10 @@ export class TreeImport {
     return undefined;
   }
 
-  /**
-   * Whether what was read is what the file was before and after. The last attempt is taken as it is, with a
-   * note.
-   */
+  /** Whether what was read is what the file was before and after. The last attempt is taken as it is, with a note. */
   private verify(place: Place, attempted: Attempt, lengthRead: number): boolean {
-    const xattrs = onHost('llistxattr', place.hostPath, () => this.system.readHostXattrs(place.hostPath));
+    attempted.taken = { stat: attempted.stat, xattrs: this.xattrs(place, attempted.stat) };
     const after = onHost('lstat', place.hostPath, () => this.system.statHost(place.hostPath, false));
-    attempted.taken = { stat: attempted.stat, xattrs: storedXattrs(this.whiteouts, xattrs, place.shown) };
     if (lengthRead === attempted.stat.size && isUnchanged(attempted.stat, after)) return true;
     if (!attempted.isLast) return false;
     this.tally.note(
@@ -387,6 +383,12 @@ export class TreeImport {
       `changed while it was read, ${ATTEMPTS} times; stored as last read`,
     );
     return true;
+  }
+
+  /** The attributes of what is at a place, as they are stored. */
+  private xattrs({ hostPath, shown }: Place, { mode }: HostStat): Map<string, Buffer> {
+    const found = onHost('llistxattr', hostPath, () => this.system.readHostXattrs(hostPath));
+    return storedXattrs(this.whiteouts, found, { shown, mode }, this.tally);
   }
 
   private took(
@@ -432,8 +434,7 @@ export class TreeImport {
           'latin1',
         );
       }
-      const read = (): Map<string, Buffer> => this.system.readHostXattrs(place.hostPath);
-      xattrs = storedXattrs(this.whiteouts, onHost('llistxattr', place.hostPath, read), place.shown);
+      xattrs = this.xattrs(place, stat);
     } catch (error) {
       this.noteGone(place, error);
       return undefined;

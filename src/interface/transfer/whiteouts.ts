@@ -15,6 +15,7 @@ import {
 import type { LayerBuilder } from '../../store/index.ts';
 import type { HostStat } from '../../sys/index.ts';
 import { kindOfMode } from './host-tree.ts';
+import type { ImportTally } from './import-report.ts';
 import { recordOf } from './inode-record.ts';
 
 /** How what is imported says that something of a lower layer is gone; `none`: not at all, every name is a file. */
@@ -51,15 +52,25 @@ function refuseMetacopy(xattrs: Xattrs, path: string): void {
   throw new FsError('ENOTSUP', { syscall: 'import', path, note });
 }
 
+/** What attributes are imported from: a file or directory of this mode. */
+export interface AttributedFile {
+  /** For messages. */
+  readonly shown: string;
+  readonly mode: number;
+}
+
 /** The attributes of a file or directory as its layer stores them. ENOTSUP for what has its bytes elsewhere. */
 export function storedXattrs(
   form: WhiteoutForm,
   xattrs: Map<string, Buffer>,
-  path: string,
+  { shown, mode }: AttributedFile,
+  tally: ImportTally,
 ): Map<string, Buffer> {
-  if (form !== 'overlay') return xattrs;
-  refuseMetacopy(xattrs, path);
-  return storedMarks(xattrs);
+  if (xattrs.size === 0) return xattrs;
+  const kept = tally.keptXattrs(shown, mode, xattrs);
+  if (form !== 'overlay') return kept;
+  refuseMetacopy(kept, shown);
+  return storedMarks(kept);
 }
 
 /** What the whiteouts among a host directory's names say. */
@@ -80,9 +91,10 @@ export function planWhiteouts(
   form: WhiteoutForm,
   found: readonly Name[],
   hostXattrs: Map<string, Buffer>,
-  path: string,
+  { shown: path, mode }: AttributedFile,
+  tally: ImportTally,
 ): WhiteoutPlan {
-  const stored = storedXattrs(form, hostXattrs, path);
+  const stored = storedXattrs(form, hostXattrs, { shown: path, mode }, tally);
   const isOpaqueHere = form === 'oci' && found.includes(OCI_OPAQUE as Name); // It is a name.
   const hiding = form === 'oci' ? found.filter((name) => name.startsWith(OCI_PREFIX)) : [];
   const names = hiding.length === 0 ? found : found.filter((name) => !name.startsWith(OCI_PREFIX));

@@ -5,7 +5,7 @@ import { nameFromString } from '../../../base/index.ts';
 import { type CopyPlace, copyAll } from '../copy.ts';
 import { HostEnd, TreeEnd } from '../copy-end.ts';
 import { examples } from '../examples.ts';
-import { counted, formatBytes, writeJson, writeLine } from '../output.ts';
+import { counted, formatBytes, printable, writeJson, writeLine } from '../output.ts';
 import { usageError } from '../problem.ts';
 import { type Session, withSession } from '../session.ts';
 import { parseTreePath } from '../tree-path.ts';
@@ -57,6 +57,9 @@ export function register(program: Command): void {
             ? `, ${counted(counts.reflinks, 'of them shares', 'of them share')} the source's blocks`
             : '';
         await writeLine(`copied ${counted(counts.files, 'file')}, ${formatBytes(counts.bytes)}${shared}`);
+        for (const name of counts.attributesLeftOut) {
+          await writeLine(`note: attribute '${printable(name)}' left out: it cannot be set there`);
+        }
       });
     });
 }

@@ -1,0 +1,150 @@
+/** Extended attributes, xattr(7), by the rules of the VFS and of ext4. Their names: `xattr-names` of layer. */
+import { FsError } from '../base/index.ts';
+import {
+  ACCESS_ACL,
+  DEFAULT_ACL,
+  type Inode,
+  isAclName,
+  XATTR_VALUE_BYTES_MAX,
+  xattrRefusal,
+} from '../layer/index.ts';
+import { type TreeContext, touchChanged } from './context.ts';
+import { isSuperuser, mayGiveGroup } from './credentials.ts';
+import { isOwner, R_OK, requireAccess, requireOwner, S_ISGID, S_ISVTX, W_OK } from './permission.ts';
+import { isMinimal, modeOf, requireValid } from './posix-acl.ts';
+import { type Acl, decodeAcl, encodeAcl } from './posix-acl-format.ts';
+
+export const XATTR_CREATE = 1;
+export const XATTR_REPLACE = 2;
+
+const NOTES = {
+  ENOTSUP:
+    'a name begins with user., trusted. or security., or is that of a POSIX ACL, which symlinks have not',
+  EPERM: 'only files and directories have attributes of users',
+} as const;
+
+function requireName(inode: Inode, name: string): void {
+  const code = xattrRefusal(name, inode.record.mode);
+  if (code === undefined) return;
+  throw new FsError(code, code === 'ENOTSUP' || code === 'EPERM' ? { note: NOTES[code] } : {});
+}
+
+/**
+ * Names that can be asked for: an older version may have stored others. Those of `trusted.` are for whoever has
+ * CAP_SYS_ADMIN, and are not even listed for others (fs/ext4/xattr_trusted.c).
+ */
+export function xattrNames(
+  context: TreeContext,
+  inode: Inode,
+  hasAdmin = (): boolean => isSuperuser(context.credentials),
+): string[] {
+  const names = [...context.stack.xattrsOf(inode).keys()].filter(
+    (name) => xattrRefusal(name, inode.record.mode) === undefined,
+  );
+  return names.some(isTrusted) && !hasAdmin() ? names.filter((name) => !isTrusted(name)) : names;
+}
+
+function isTrusted(name: string): boolean {
+  return name.startsWith('trusted.');
+}
+
+/** ENODATA when there is no such attribute, or it is not for the caller. */
+export function getXattr(context: TreeContext, inode: Inode, name: string): Buffer {
+  // What cannot be set is just not there: xattr_permission in fs/xattr.c.
+  if (xattrRefusal(name, inode.record.mode) === 'EPERM') throw new FsError('ENODATA');
+  requireName(inode, name);
+  if (isTrusted(name) && !isSuperuser(context.credentials)) throw new FsError('ENODATA');
+  if (name.startsWith('user.')) requireAccess(context, inode, R_OK);
+  const value = context.stack.xattrsOf(inode).get(name);
+  if (value === undefined) throw new FsError('ENODATA');
+  return Buffer.from(value);
+}
+
+/**
+ * EEXIST with XATTR_CREATE, ENODATA with XATTR_REPLACE, E2BIG over 64 KiB. An ACL changes the mode, and is set as Linux
+ * does it, whatever the flags: EINVAL when it is not valid, EACCES for a default ACL of what is no directory; one
+ * without entries removes. With `clearsSetgid` an access ACL takes the set-group-ID bit away, as it does for
+ * credentials outside the group.
+ */
+export function setXattr(
+  context: TreeContext,
+  inode: Inode,
+  name: string,
+  value: Uint8Array,
+  flags: number,
+  clearsSetgid = false,
+): void {
+  const { stack } = context;
+  const batch = stack.begin();
+  requireName(inode, name);
+  if (value.length > XATTR_VALUE_BYTES_MAX) throw new FsError('E2BIG');
+  if (isAclName(name)) {
+    const acl = value.length === 0 ? [] : decodeAcl(value);
+    if (acl.length === 0) removeXattr(context, inode, name);
+    else if (name === ACCESS_ACL) setAccessAcl(context, inode, acl, clearsSetgid);
+    else setDefaultAcl(context, inode, acl);
+    return;
+  }
+  requireXattrAccess(context, inode, name);
+  const before = stack.xattrsOf(inode);
+  if ((flags & XATTR_CREATE) !== 0 && before.has(name)) throw new FsError('EEXIST');
+  if ((flags & XATTR_REPLACE) !== 0 && !before.has(name)) throw new FsError('ENODATA');
+  const after = new Map(before).set(name, Buffer.from(value));
+  touchChanged(batch.change(inode), context.now());
+  batch.setXattrs(inode, after);
+  stack.commit(batch);
+}
+
+function setAccessAcl(context: TreeContext, inode: Inode, acl: Acl, clearsSetgid: boolean): void {
+  const { stack } = context;
+  const batch = stack.begin();
+  requireOwner(context, inode);
+  requireValid(acl);
+  const draft = batch.change(inode);
+  draft.mode = (draft.mode & ~0o777) | modeOf(acl);
+  if (clearsSetgid || !mayGiveGroup(context.credentials, draft.gid)) draft.mode &= ~S_ISGID;
+  touchChanged(draft, context.now());
+  const after = new Map(stack.xattrsOf(inode));
+  if (!isMinimal(acl)) batch.setXattrs(inode, after.set(ACCESS_ACL, encodeAcl(acl)));
+  else if (after.delete(ACCESS_ACL)) batch.setXattrs(inode, after);
+  stack.commit(batch);
+}
+
+function setDefaultAcl(context: TreeContext, inode: Inode, acl: Acl): void {
+  const { stack } = context;
+  const batch = stack.begin();
+  if (!inode.isDirectory) throw new FsError('EACCES');
+  requireOwner(context, inode);
+  requireValid(acl);
+  touchChanged(batch.change(inode), context.now());
+  batch.setXattrs(inode, new Map(stack.xattrsOf(inode)).set(DEFAULT_ACL, encodeAcl(acl)));
+  stack.commit(batch);
+}
+
+/** ENODATA when there is no such attribute; an ACL may be missing. The mode stays when an access ACL goes. */
+export function removeXattr(context: TreeContext, inode: Inode, name: string): void {
+  const batch = context.stack.begin();
+  requireName(inode, name);
+  requireXattrAccess(context, inode, name);
+  const after = new Map(context.stack.xattrsOf(inode));
+  if (!after.delete(name)) {
+    if (isAclName(name)) return;
+    throw new FsError('ENODATA');
+  }
+  touchChanged(batch.change(inode), context.now());
+  batch.setXattrs(inode, after);
+  context.stack.commit(batch);
+}
+
+/** EACCES, or EPERM, unless the caller may change the attribute: xattr_permission and cap_inode_setxattr of Linux. */
+function requireXattrAccess(context: TreeContext, inode: Inode, name: string): void {
+  if (isSuperuser(context.credentials)) return;
+  if (isAclName(name)) {
+    requireOwner(context, inode);
+    return;
+  }
+  if (!name.startsWith('user.')) throw new FsError('EPERM');
+  const isSticky = inode.isDirectory && (inode.record.mode & S_ISVTX) !== 0;
+  if (isSticky && !isOwner(context, inode)) throw new FsError('EPERM');
+  requireAccess(context, inode, W_OK);
+}

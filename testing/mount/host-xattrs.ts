@@ -1,0 +1,33 @@
+/** The calls of xattr(7), by libc. */
+import { allocateFixed, check, libc } from '../libc.ts';
+import type { XattrCalls } from '../xattr-table.ts';
+
+/** The value, which is not longer than `capacity`. */
+export function xattr(path: string, name: string, capacity = 256): Buffer {
+  const target = allocateFixed(capacity);
+  return target.subarray(0, check(libc().lgetxattr(path, name, target, capacity), 'lgetxattr'));
+}
+
+export function setXattr(path: string, name: string, value: string, flags = 0): void {
+  const bytes = allocateFixed(Buffer.byteLength(value));
+  bytes.write(value);
+  check(libc().lsetxattr(path, name, bytes, bytes.length, flags), 'lsetxattr');
+}
+
+export const hostXattrs: XattrCalls = {
+  get: (path, name) => xattr(path, name).toString(),
+  set: setXattr,
+  remove(path, name) {
+    check(libc().lremovexattr(path, name), 'lremovexattr');
+  },
+};
+
+/** What `xattr-child` sees. */
+export interface SeenXattrs {
+  readonly names: readonly string[];
+  /** What a buffer of size 0 is told, and what a buffer of just that size gets. */
+  readonly lengthBytes: number;
+  readonly readBytes: number;
+  /** What a buffer of one byte less is told. */
+  readonly inLess: string;
+}

@@ -1,0 +1,105 @@
+/**
+ * What names of extended attributes may be set on what kind of file, and what the others fail with: a table that is
+ * tried on ext4 first, then on mounts, and in the library.
+ */
+import assert from 'node:assert/strict';
+
+/** The calls of xattr(7) on one filesystem, on a path itself. They throw errors with `code`. */
+export interface XattrCalls {
+  get(path: string, name: string): string;
+  set(path: string, name: string, value: string): void;
+  remove(path: string, name: string): void;
+}
+
+/** What to get, set, get, remove and remove again gives, in a line. */
+function tried(calls: XattrCalls, path: string, name: string): string {
+  const outcome = (call: () => string | undefined): string => {
+    try {
+      return call() ?? 'ok';
+    } catch (error) {
+      return String((error as NodeJS.ErrnoException).code);
+    }
+  };
+  return [
+    outcome(() => calls.get(path, name)),
+    // Nothing is returned.
+    outcome(() => calls.set(path, name, 'value') as undefined),
+    outcome(() => calls.get(path, name)),
+    outcome(() => calls.remove(path, name) as undefined),
+    outcome(() => calls.remove(path, name) as undefined),
+  ].join(' ');
+}
+
+const KEPT = 'ENODATA ok value ok ENODATA';
+/** Whoever may not set it does not see it either. */
+const NOT_ALLOWED = 'ENODATA EPERM ENODATA EPERM EPERM';
+const NOT_WRITABLE = 'ENODATA EACCES ENODATA EACCES EACCES';
+const always = (code: string): string => Array(5).fill(code).join(' ');
+
+/** A name, and the outcomes on files and directories, and on all else. */
+type Row = readonly [name: string, onFiles: string, onOthers: string];
+
+const ofAll = (outcomes: string, names: readonly string[]): Row[] =>
+  names.map((name) => [name, outcomes, outcomes]);
+
+const ROWS: readonly Row[] = [
+  ['user.a', KEPT, NOT_ALLOWED],
+  ['user..', KEPT, NOT_ALLOWED],
+  [`user.${'x'.repeat(250)}`, KEPT, NOT_ALLOWED],
+  ['user.', always('EINVAL'), NOT_ALLOWED],
+  ...ofAll(KEPT, ['trusted.a', 'security.a', `trusted.${'x'.repeat(247)}`]),
+  ...ofAll(always('EINVAL'), ['trusted.', 'security.']),
+  ...ofAll(always('ENOTSUP'), ['system.', 'system.a', 'system.data', 'system.nfs4_acl', 'system.richacl']),
+  ...ofAll(always('ENOTSUP'), ['system.posix_acl_accessx', 'system.posix_acl', 'System.posix_acl_access']),
+  ...ofAll(always('ENOTSUP'), [
+    'user',
+    'trusted',
+    'security',
+    'system',
+    'foo',
+    'foo.bar',
+    '.',
+    '.a',
+    'User.a',
+  ]),
+  ...ofAll(always('ENOTSUP'), ['btrfs.compression', 'com.apple.quarantine', 'os2.a', 'x'.repeat(255)]),
+  ...ofAll(always('ERANGE'), ['', `user.${'x'.repeat(251)}`, 'x'.repeat(256), 'x'.repeat(1000)]),
+];
+
+/** `files` are files and directories, `others` have the other types. All belong to the superuser, who asks. */
+export function tryXattrNames(calls: XattrCalls, files: readonly string[], others: readonly string[]): void {
+  for (const [name, onFiles, onOthers] of ROWS) {
+    for (const path of files) assert.equal(tried(calls, path, name), onFiles, `'${name}' of ${path}`);
+    for (const path of others) assert.equal(tried(calls, path, name), onOthers, `'${name}' of ${path}`);
+  }
+}
+
+/** Paths of the superuser's, of which somebody without rights sees and sets attributes. */
+export interface StrangersPaths {
+  /** Everybody may write it. */
+  readonly writable: string;
+  /** Everybody may read it. */
+  readonly readable: string;
+  /** Nobody else may do anything with it. */
+  readonly closed: string;
+  /** A directory of mode 01777. */
+  readonly sticky: string;
+}
+
+export function tryXattrsAsStranger(
+  calls: XattrCalls,
+  { writable, readable, closed, sticky }: StrangersPaths,
+): void {
+  for (const [path, name, expected] of [
+    [writable, 'user.a', KEPT],
+    [readable, 'user.a', NOT_WRITABLE],
+    [closed, 'user.a', always('EACCES')],
+    [sticky, 'user.a', NOT_ALLOWED],
+    [writable, 'trusted.a', NOT_ALLOWED],
+    [closed, 'trusted.a', NOT_ALLOWED],
+    [writable, 'security.a', NOT_ALLOWED],
+    [writable, 'system.a', always('ENOTSUP')],
+  ] as const) {
+    assert.equal(tried(calls, path, name), expected, `'${name}' of ${path}`);
+  }
+}
