@@ -187,8 +187,8 @@ export class InodeCalls {
     xattrs.removeXattr(this.context, inode, name);
   }
 
-  xattrNames(inode: Inode): string[] {
-    return xattrs.xattrNames(this.context, inode);
+  xattrNames(inode: Inode, hasAdmin: () => boolean): string[] {
+    return xattrs.xattrNames(this.context, inode, hasAdmin);
   }
 
   // Bytes.

@@ -1,11 +1,13 @@
 /** Extended attributes: which there are, of which files, and who sees them. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { directoryOnDisk } from '../../src/interface/demo/index.ts';
 import { allocateFixed, libc, systemError } from '../libc.ts';
 import { tryXattrNames } from '../xattr-table.ts';
-import { hostXattrs, setXattr, xattr } from './host-xattrs.ts';
+import { hostXattrs, type SeenXattrs, setXattr, xattr } from './host-xattrs.ts';
 import type { MountCase, MountGroup } from './mount-case.ts';
 
 const CREATE = 1;
@@ -87,8 +89,91 @@ const valueCases: readonly MountCase[] = [
   },
 ];
 
+/** Who has CAP_SYS_ADMIN in the initial user namespace is shown `trusted.`, whatever his number is. */
+const WHO_SEES: readonly (readonly [
+  who: string,
+  words: readonly string[],
+  user: string,
+  seesTrusted: boolean,
+])[] = [
+  ['root', [], '0', true],
+  ['another user', [], STRANGER, false],
+  [
+    'root without CAP_SYS_ADMIN',
+    ['setpriv', '--bounding-set=-sys_admin', '--inh-caps=-sys_admin'],
+    '0',
+    false,
+  ],
+  ['root of a user namespace', ['unshare', '--user', '--map-root-user'], '0', false],
+  [
+    'another user with CAP_SYS_ADMIN',
+    // The second capability is for the way to this program.
+    [
+      ...['setpriv', `--reuid=${STRANGER}`, '--inh-caps=+sys_admin,+dac_read_search'],
+      '--ambient-caps=+sys_admin,+dac_read_search',
+    ],
+    STRANGER,
+    true,
+  ],
+];
+
+/** $1 is an overlay's lower directory, $2 holds all else of it. Somebody else writes a file in it. */
+const WRITE_THROUGH_OVERLAY = `
+cd "$2"
+mkdir upper work merged
+mount -t overlay overlay -o "lowerdir=$1,upperdir=upper,workdir=work" merged
+setpriv --reuid ${STRANGER} --clear-groups sh -c 'echo x >> merged/shallow'
+`;
+
+const listingCases: readonly MountCase[] = [
+  {
+    name: 'an overlay over it takes names of trusted. along at copy-up, whoever writes',
+    run(root) {
+      chmodSync(`${root}/directory/shallow`, 0o666);
+      setXattr(`${root}/directory/shallow`, 'trusted.kept', 'value');
+      const scratch = mkdtempSync(join(directoryOnDisk(), 'ramet-overlay-'));
+      try {
+        chmodSync(scratch, 0o755);
+        const shell = ['sh', '-ec', WRITE_THROUGH_OVERLAY, 'sh', `${root}/directory`, scratch];
+        execFileSync('unshare', ['--mount', '--', ...shell], { stdio: 'pipe' });
+        assert.equal(readFileSync(`${scratch}/upper/shallow`, 'utf8'), 'shallow\nx\n');
+        assert.equal(xattr(`${scratch}/upper/shallow`, 'trusted.kept').toString(), 'value');
+      } finally {
+        rmSync(scratch, { recursive: true });
+      }
+    },
+  },
+  ...WHO_SEES.map(([who, words, user, seesTrusted]) => ({
+    name: `${who} ${seesTrusted ? 'is shown' : 'is not shown'} names of trusted., in the list and in its length`,
+    run(root: string): void {
+      const path = `${root}/small`;
+      for (const name of ['trusted.hidden', 'user.shown', 'security.shown', 'trusted.overlay.opaque'])
+        setXattr(path, name, 'value');
+      const names = ['security.shown', 'trusted.hidden', 'trusted.overlay.opaque', 'user.shown'];
+      const seen = seesTrusted ? names : names.filter((name) => !name.startsWith('trusted.'));
+      const lengthBytes = Buffer.byteLength(seen.map((name) => `${name}\0`).join(''));
+      // The type is what the child prints.
+      const { names: shown, ...lengths } = ask(words, 'list', user, path) as SeenXattrs;
+      assert.deepEqual([...shown].sort(), seen);
+      assert.deepEqual(lengths, { lengthBytes, readBytes: lengthBytes, inLess: 'ERANGE' });
+    },
+  })),
+  {
+    name: 'cp --preserve=xattr takes what a plain user may read',
+    run(root) {
+      chmodSync(`${root}/empty`, 0o777);
+      setXattr(`${root}/small`, 'trusted.hidden', 'value');
+      setXattr(`${root}/small`, 'user.shown', 'value');
+      const line = ['cp', '--preserve=xattr', `${root}/small`, `${root}/empty/copy`];
+      execFileSync(line[0]!, line.slice(1), { uid: Number(STRANGER), gid: Number(STRANGER), stdio: 'pipe' });
+      assert.equal(xattr(`${root}/empty/copy`, 'user.shown').toString(), 'value');
+      assert.throws(() => xattr(`${root}/empty/copy`, 'trusted.hidden'), { code: 'ENODATA' });
+    },
+  },
+];
+
 /** All of them set what only root may set. */
 export const xattrsGroup: MountGroup = {
   name: 'xattrs',
-  cases: [...namingCases, ...valueCases].map((one) => ({ ...one, needs: ['root'] })),
+  cases: [...namingCases, ...valueCases, ...listingCases].map((one) => ({ ...one, needs: ['root'] })),
 };

@@ -4,6 +4,7 @@ import { ENODATA } from '../../sys/index.ts';
 import type { AttributeChanges, TimeChange } from '../../vfs/index.ts';
 import { SETXATTR_ACL_KILL_SGID, SetAttr } from './abi.ts';
 import { putAttrOut, putStatx } from './attribute-codec.ts';
+import { hasAdmin } from './caller.ts';
 import type { Handler } from './handler.ts';
 import type { Reply } from './reply.ts';
 import type { Request } from './request.ts';
@@ -97,10 +98,10 @@ export const getXattr: Handler = (session, request, reply) => {
   return undefined;
 };
 
-/** The names, each ended by a zero byte. */
+/** The names that the caller may know of, each ended by a zero byte. The kernel leaves none out. */
 export const listXattrs: Handler = (session, request, reply) => {
   request.need(8);
-  const names = session.calls.xattrNames(session.inode(request.nodeId));
+  const names = session.calls.xattrNames(session.inode(request.nodeId), () => hasAdmin(request));
   replySized(reply, Buffer.from(names.map((name) => `${name}\0`).join(''), 'latin1'), request.u32(0));
 };
 

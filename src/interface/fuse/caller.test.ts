@@ -1,0 +1,55 @@
+/** What is known of a caller. Mounts show the rest: `testing/mount/xattrs.ts`. */
+import assert from 'node:assert/strict';
+import { spawn, spawnSync } from 'node:child_process';
+import { test } from 'node:test';
+import { hasAdmin } from './caller.ts';
+
+const isRoot = process.getuid?.() === 0;
+
+test('a process has what its capabilities say; with the credentials of another it is taken for that one', {
+  skip: !isRoot && 'needs root',
+}, () => {
+  assert.equal(hasAdmin({ pid: process.pid, uid: 0 }), true);
+  assert.equal(hasAdmin({ pid: process.pid, uid: 1000 }), false);
+  const child = spawn('sleep', ['60'], { uid: 1000, gid: 1000, stdio: 'ignore' });
+  try {
+    assert.equal(hasAdmin({ pid: child.pid!, uid: 1000 }), false);
+    assert.equal(hasAdmin({ pid: child.pid!, uid: 0 }), true);
+  } finally {
+    child.kill();
+  }
+});
+
+test('a process that has no number here, or is gone, is taken for its user', {
+  skip: !isRoot && 'needs root',
+}, () => {
+  for (const pid of [0, 2 ** 22 + 1]) {
+    assert.equal(hasAdmin({ pid, uid: 0 }), true);
+    assert.equal(hasAdmin({ pid, uid: 1000 }), false);
+  }
+});
+
+const ASK = `
+const { hasAdmin } = await import(${JSON.stringify(new URL('./caller.js', import.meta.url).href)});
+console.log(hasAdmin({ pid: process.pid, uid: 0 }), hasAdmin({ pid: 0, uid: 0 }));
+`;
+
+function askIn(...words: readonly string[]): ReturnType<typeof spawnSync> {
+  const [program, ...rest] = [...words, process.execPath, '--input-type=module', '--eval', ASK];
+  return spawnSync(program!, rest, { encoding: 'utf8' });
+}
+
+test('in a user namespace nobody has it', {
+  skip: spawnSync('unshare', ['--user', '--map-root-user', 'true']).status !== 0 && 'needs user namespaces',
+}, () => {
+  assert.equal(askIn('unshare', '--user', '--map-root-user').stdout, 'false false\n');
+});
+
+test('where /proc is of another process namespace its numbers are of others', {
+  skip: !isRoot && 'needs root',
+}, () => {
+  // Of the new namespace it is process 1, and /proc/1 somebody else's.
+  const words = ['setpriv', '--bounding-set=-sys_admin', '--inh-caps=-sys_admin'];
+  assert.equal(askIn(...words).stdout, 'false true\n');
+  assert.equal(askIn('unshare', '--pid', '--fork', ...words).stdout, 'true true\n');
+});

@@ -1,0 +1,58 @@
+/** Who asks. A request names a process and its user; what else there is to know of them stands in proc(5). */
+import { readFileSync, readlinkSync } from 'node:fs';
+import type { Request } from './request.ts';
+
+/** Of capabilities(7). */
+const CAP_SYS_ADMIN = 21n;
+/** The number of the user namespace that is there from the start: linux/nsfs.h. */
+const INITIAL_USER_NAMESPACE = 'user:[4026531837]';
+
+/** Undefined where the kernel has no user namespaces. */
+const ours = linkOf('/proc/self/ns/user');
+/** The numbers of /proc are those of requests: it may be mounted for another process namespace. */
+const canFindProcesses = linkOf('/proc/self') === String(process.pid);
+
+/**
+ * Whether the caller has CAP_SYS_ADMIN in the initial user namespace, which the kernel asks for before it gives an
+ * attribute of `trusted.` away (capable(), fs/xattr.c). Where that cannot be told, user 0 is taken to have it: this
+ * process may not look, the caller is in another process namespace, or it asks with credentials that are not its own,
+ * as whoever works in an overlay asks the layers with those of who mounted it.
+ */
+export function hasAdmin({ pid, uid }: Pick<Request, 'pid' | 'uid'>): boolean {
+  // User 0 of another namespace is nobody outside of it.
+  if (ours !== undefined && ours !== INITIAL_USER_NAMESPACE) return false;
+  const caller = canFindProcesses ? credentialsOf(pid) : undefined;
+  if (caller === undefined || caller.uid !== uid) return uid === 0;
+  return caller.userNamespace === ours && ((caller.capabilities >> CAP_SYS_ADMIN) & 1n) === 1n;
+}
+
+interface CallerCredentials {
+  /** The user that files are asked for as: fsuid, credentials(7). */
+  readonly uid: number;
+  readonly capabilities: bigint;
+  readonly userNamespace: string | undefined;
+}
+
+/** Undefined where the process cannot be looked at. */
+function credentialsOf(pid: number): CallerCredentials | undefined {
+  const userNamespace = linkOf(`/proc/${pid}/ns/user`);
+  if (userNamespace === undefined && ours !== undefined) return undefined;
+  let status: string;
+  try {
+    status = readFileSync(`/proc/${pid}/status`, 'latin1');
+  } catch {
+    return undefined;
+  }
+  const uid = /^Uid:\s+\d+\s+\d+\s+\d+\s+(\d+)$/m.exec(status)?.[1];
+  const capabilities = /^CapEff:\s+([0-9a-f]+)$/m.exec(status)?.[1];
+  if (uid === undefined || capabilities === undefined) return undefined;
+  return { uid: Number(uid), capabilities: BigInt(`0x${capabilities}`), userNamespace };
+}
+
+function linkOf(path: string): string | undefined {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return undefined;
+  }
+}
