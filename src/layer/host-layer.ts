@@ -21,7 +21,7 @@ import {
 } from '../base/index.ts';
 import type { BlobSpace, ExternalState } from '../blob/index.ts';
 import type { DentryRecord, HostSource, InodeRecord, MetaTables, NamedDentry, Run } from '../meta/index.ts';
-import type { HostMounts, HostStat, System } from '../sys/index.ts';
+import type { HostEntry, HostMounts, HostStat, System } from '../sys/index.ts';
 import { isDerived } from './derived-numbers.ts';
 import { HostDirectories } from './host-directories.ts';
 import { type HostPlace, HostPlaces } from './host-places.ts';
@@ -102,7 +102,12 @@ export class HostLayer implements DerivedLower {
 
   dentry(directory: Ino, name: Name): DentryRecord | undefined {
     const fd = this.openDirectory(directory);
-    const stat = fd === undefined ? undefined : this.directories.statIn(fd, nameToBytes(name));
+    let stat: HostStat | undefined;
+    try {
+      stat = fd === undefined ? undefined : this.directories.statIn(fd, nameToBytes(name));
+    } catch (error) {
+      throw this.namedIn(error, directory);
+    }
     if (stat === undefined || this.isStore(stat)) return undefined;
     const ino = this.places.meet(stat, this.directories.partOf(stat), directory, name);
     this.seenIno = ino;
@@ -124,7 +129,13 @@ export class HostLayer implements DerivedLower {
     const fd = this.openDirectory(directory);
     if (fd === undefined) return [];
     const names: Name[] = [];
-    for (const { name, ino } of this.directories.names(fd)) {
+    let entries: readonly HostEntry[];
+    try {
+      entries = this.directories.names(fd);
+    } catch (error) {
+      throw this.namedIn(error, directory);
+    }
+    for (const { name, ino } of entries) {
       if (ino === this.store.ino && this.dentry(directory, name as Name) === undefined) continue;
       names.push(name as Name); // What the host lists is a name.
     }
@@ -133,7 +144,11 @@ export class HostLayer implements DerivedLower {
 
   private openDirectory(ino: Ino): number | undefined {
     const place = this.places.get(ino);
-    return place === undefined ? undefined : this.directories.open(ino, place);
+    try {
+      return place === undefined ? undefined : this.directories.open(ino, place);
+    } catch (error) {
+      throw this.namedIn(error, ino);
+    }
   }
 
   private isStore({ mode, ino, dev }: HostStat): boolean {
@@ -193,13 +208,16 @@ export class HostLayer implements DerivedLower {
     const slash = path.lastIndexOf('/');
     const name = nameToBytes(path.slice(slash + 1));
     const known = parent === 0 ? undefined : this.openDirectory(parent);
-    if (known !== undefined) return call(known, name);
-    if (slash < 0) return call(this.directories.root(), name);
-    const fd = this.directories.openFile(path.slice(0, slash), O_PATH | O_DIRECTORY);
+    let fd: number | undefined;
     try {
+      if (known !== undefined) return call(known, name);
+      if (slash < 0) return call(this.directories.root(), name);
+      fd = this.directories.openFile(path.slice(0, slash), O_PATH | O_DIRECTORY);
       return call(fd, name);
+    } catch (error) {
+      throw this.named(error, { path });
     } finally {
-      this.system.close(fd);
+      if (fd !== undefined) this.system.close(fd);
     }
   }
 
@@ -300,10 +318,19 @@ export class HostLayer implements DerivedLower {
     throw new FsError('ESTALE', { note: `the host file '${this.directories.shown(place)}' is gone` });
   }
 
-  /** Who reads the message has asked for a file of the fork: which file of the host it was is not to be guessed. */
-  private named(error: unknown, place: { readonly path: string }): unknown {
+  /**
+   * Who reads the message has asked for a file of the fork: which file of the host it was is not to be guessed, and the
+   * path of the call itself may lead through a descriptor.
+   */
+  private named(error: unknown, place: { readonly path: string }, kind = 'file'): unknown {
     if (!isFsError(error) || error.note !== undefined) return error;
-    return new FsError(error.code, { note: `of the host file '${this.directories.shown(place)}'` });
+    return new FsError(error.code, { note: `of the host ${kind} '${this.directories.shown(place)}'` });
+  }
+
+  /** Of what fails in a directory, whatever name it was about, the directory says who may. */
+  private namedIn(error: unknown, directory: Ino): unknown {
+    const place = this.places.get(directory);
+    return place === undefined ? error : this.named(error, place, 'directory');
   }
 
   hostFile(ino: Ino): HostFile | undefined {

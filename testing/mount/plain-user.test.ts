@@ -1,7 +1,4 @@
-/**
- * A user without privileges mounts through fusermount3: the whole program, as uid 65534. It gets a mount namespace of
- * its own, in which /dev/fuse is a node that everybody may open, so that the host's stays as it is.
- */
+/** A user without privileges mounts through fusermount3: the whole program, as uid 65534. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import {
@@ -19,43 +16,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { mountsOnly } from '../mounts-only.ts';
 import { rametMain } from '../scratch-command.ts';
-
-const UID = 65_534;
-
-/** As root, in the namespace: $1 is an empty directory, the rest the command. */
-const AS_PLAIN_USER = `
-mount -t tmpfs -o mode=755 devices "$1" && mknod -m 666 "$1/fuse" c 10 229 || exit
-mount --bind "$1/fuse" /dev/fuse || exit
-shift
-exec setpriv --reuid ${UID} --regid ${UID} --clear-groups -- "$@"
-`;
-
-function asPlainUser(devices: string, ...command: readonly string[]): ReturnType<typeof spawnSync> {
-  const args = ['--mount', '--propagation', 'private', '--', 'sh', '-ec', AS_PLAIN_USER, 'sh', devices];
-  return spawnSync('unshare', [...args, ...command], { encoding: 'utf8', cwd: '/', timeout: 120_000 });
-}
-
-function fusermount(): string {
-  return spawnSync('sh', ['-c', 'command -v fusermount3'], { encoding: 'utf8' }).stdout.trim();
-}
-
-/** Why a plain user cannot mount here; false where he can. */
-function whyNot(): false | string {
-  if (mountsOnly !== false) return mountsOnly;
-  const program = fusermount();
-  if (program === '') return 'needs fusermount3, of the package fuse3';
-  if ((statSync(program).mode & 0o4000) === 0)
-    return `${program} is not set-user-ID: it cannot mount for users`;
-  const devices = mkdtempSync(join(tmpdir(), 'ramet-devices-'));
-  try {
-    const { status, stderr } = asPlainUser(devices, 'test', '-w', '/dev/fuse', '-a', '-r', rametMain);
-    return status === 0
-      ? false
-      : `no namespace with a /dev/fuse for users, or no way to this program: ${stderr}`;
-  } finally {
-    rmSync(devices, { recursive: true });
-  }
-}
+import { asPlainUser, UID, whyNoPlainUser } from './as-plain-user.ts';
 
 /** $1 node · $2 the program · $3 a directory. Makes a store of `repo` in it. */
 const BEGIN = `cd "$3"
@@ -85,7 +46,7 @@ echo "stored $(ramet cat try-1:/new)"
 const REFUSED = /EPERM.*--io shared takes root outside of user namespaces.*use --io cached or --io direct/;
 
 test('a plain user mounts, works and unmounts through fusermount3', {
-  skip: whyNot(),
+  skip: whyNoPlainUser(),
 }, (context: TestContext) => {
   const directory = mkdtempSync(join(tmpdir(), 'ramet-user-'));
   context.after(() => rmSync(directory, { recursive: true, force: true }));

@@ -56,9 +56,9 @@ export class HostTarget {
     return isOrigin(origin, found, this.system.statFile(this.root));
   }
 
-  /** For messages. */
+  /** For messages: of what is in a directory the directory's own. */
   shown(path: string): string {
-    return (this.directory === '/' ? '' : this.directory) + nameToString(path);
+    return (this.directory === '/' ? '' : this.directory) + nameToString(path).replace(/\/\.$/, '');
   }
 
   /** Everything written so far becomes durable. */

@@ -4,7 +4,7 @@ import { realpathSync } from 'node:fs';
 import { createConnection, type Socket } from 'node:net';
 import { FsError } from '../../base/index.ts';
 import { LineReader } from './line-reader.ts';
-import { OwnerPlace, ownerGone, SocketAddress } from './owner-place.ts';
+import { OwnerPlace, ownerGone, SocketAddress, socketFailure } from './owner-place.ts';
 import {
   ANSWER_BYTES_MAX,
   type Answer,
@@ -203,7 +203,7 @@ function openSocket(place: OwnerPlace): Promise<Socket | undefined> {
 }
 
 function connectFailure(error: NodeJS.ErrnoException, place: OwnerPlace): Error {
-  if (error.code !== 'EACCES' && error.code !== 'EPERM') return error;
+  if (error.code !== 'EACCES' && error.code !== 'EPERM') return socketFailure('connect', error, place);
   return new FsError('EACCES', {
     syscall: 'connect',
     path: place.socketPath,

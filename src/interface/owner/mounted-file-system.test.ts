@@ -11,6 +11,7 @@ import { type ErrorCode, isFsError } from '../../base/index.ts';
 import { StoreEngine } from '../../store/index.ts';
 import { createSystem } from '../../sys/index.ts';
 import { OwnerClient } from './client.ts';
+import { detachDeadMount, isDeadMount } from './mount-point.ts';
 import { MountedFileSystem } from './mounted-file-system.ts';
 import { MountedTrees } from './mounted-trees.ts';
 
@@ -145,4 +146,21 @@ test('after its end it can be begun again; an unmounted directory is refused', {
     (error) => isFsError(error, 'ENOTCONN'),
   );
   await trees.close();
+});
+
+test('a mount whose owner was killed is told by its directory', { skip }, async (context) => {
+  const { files, place, store } = await mounted(context);
+  const owner = await OwnerClient.connect(store);
+  process.kill(owner!.pid!, 'SIGKILL');
+  try {
+    while (!isDeadMount(place)) await pause(10);
+    assert.throws(() => files.stat('/none', false), fails('ENOTCONN'));
+    assert.throws(() => new MountedFileSystem(createSystem(), place, false), {
+      code: 'ENOTCONN',
+      syscall: 'open',
+      path: place,
+    });
+  } finally {
+    detachDeadMount(place);
+  }
 });

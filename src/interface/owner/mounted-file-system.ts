@@ -75,16 +75,15 @@ export class MountedFileSystem implements TreeFiles {
   /** After `end`, and as the constructor does. */
   begin(): void {
     const root = this.system.open(this.directory, O_PATH | O_DIRECTORY);
-    if (statfsSync(pathOf(root)).type === FUSE_SUPER_MAGIC) {
+    try {
+      const { type } = attempt(() => statfsSync(pathOf(root)));
+      if (type !== FUSE_SUPER_MAGIC) throw new FsError('ENOTCONN', { note: 'it was unmounted meanwhile' });
       this.openRoot = root;
-      return;
+    } catch (error) {
+      closeSync(root);
+      if (!(error instanceof FsError)) throw error;
+      throw new FsError(error.code, { syscall: 'open', path: this.directory, note: error.note });
     }
-    closeSync(root);
-    throw new FsError('ENOTCONN', {
-      syscall: 'open',
-      path: this.directory,
-      note: 'it was unmounted meanwhile',
-    });
   }
 
   /** Lets go of the mount. Files that are open stay so. */
@@ -219,7 +218,7 @@ export class MountedFileSystem implements TreeFiles {
 
   open(path: string, flags: number, mode: number): MountedFile {
     const fd = this.openPlace(path, flags | O_NONBLOCK, mode);
-    const type = fstatSync(fd).mode & S_IFMT;
+    const type = attempt(() => fstatSync(fd)).mode & S_IFMT;
     if (type === S_IFREG || type === S_IFDIR) return new MountedFile(fd, flags, path);
     closeSync(fd);
     throw new FsError('ENXIO', { note: 'devices, fifos and sockets are for programs in the mount' });

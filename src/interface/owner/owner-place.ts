@@ -1,6 +1,6 @@
 /** Where the owner of a store is found: a lock that only one process has, a socket, a log, and its own mount points. */
 import { closeSync, constants, existsSync, openSync } from 'node:fs';
-import { FsError, isFsError } from '../../base/index.ts';
+import { codeOfErrno, FsError, isFsError } from '../../base/index.ts';
 import { StoreLayout } from '../../store/index.ts';
 import type { System } from '../../sys/index.ts';
 
@@ -75,6 +75,12 @@ export class SocketAddress {
     if (this.fd !== undefined) closeSync(this.fd);
     this.fd = undefined;
   }
+}
+
+/** A failure of the socket, by the path that people know. */
+export function socketFailure(syscall: string, error: NodeJS.ErrnoException, place: OwnerPlace): Error {
+  if (error.errno === undefined) return error;
+  return new FsError(codeOfErrno(-error.errno), { syscall, path: place.socketPath });
 }
 
 /** Removes the socket that a killed owner left. Only for who has the lock. */

@@ -13,7 +13,7 @@ import { Connection } from './connection.ts';
 import type { Logger } from './log.ts';
 import { MountTable } from './mount-table.ts';
 import { Checked, createHandlers, type Handlers } from './operations.ts';
-import { type OwnerPlace, removeStaleSocket, SocketAddress } from './owner-place.ts';
+import { type OwnerPlace, removeStaleSocket, SocketAddress, socketFailure } from './owner-place.ts';
 import type { OperationName, OwnerStatus } from './protocol.ts';
 
 /** Without mounts and connections for so long, the owner ends. */
@@ -76,7 +76,7 @@ export class Owner {
 
   private listen(): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.server.once('error', reject);
+      this.server.once('error', (error) => reject(socketFailure('listen', error, this.options.place)));
       // Who may write to a socket may connect: only the user that the owner runs as. It is bound before this returns.
       const umask = process.umask(0o177);
       try {
