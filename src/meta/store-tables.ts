@@ -52,6 +52,11 @@ export class LayerTable {
   }
 }
 
+function isTreeKey(name: string): boolean {
+  const bytes = Buffer.byteLength(name, 'utf8');
+  return bytes > 0 && bytes <= NAME_BYTES_MAX;
+}
+
 /** Forks and snapshots by name. A name is text of 1 to 255 bytes of UTF-8. */
 export class TreeTable {
   private readonly rows: Rows;
@@ -61,12 +66,13 @@ export class TreeTable {
   }
 
   private at(name: string): void {
-    const bytes = Buffer.from(name, 'utf8');
-    assert(bytes.length > 0 && bytes.length <= NAME_BYTES_MAX, `tree name has 1 to ${NAME_BYTES_MAX} bytes`);
-    this.rows.at(TABLE.tree).raw(bytes);
+    assert(isTreeKey(name), `tree name has 1 to ${NAME_BYTES_MAX} bytes`);
+    this.rows.at(TABLE.tree).raw(Buffer.from(name, 'utf8'));
   }
 
+  /** Undefined where no tree has the name, also where none can have it. */
   get(name: string): TreeRecord | undefined {
+    if (!isTreeKey(name)) return undefined;
     this.at(name);
     return this.rows.find() ? this.rows.decode(decodeTree) : undefined;
   }

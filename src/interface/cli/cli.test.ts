@@ -150,6 +150,8 @@ describe('trees', () => {
     assert.match(scratch.mustFail(1, 'fork', 'base', 'base'), /'base' is taken/);
     assert.match(scratch.mustFail(1, 'snapshot', 'nope', 'x'), /named 'nope'/);
     assert.match(scratch.mustFail(1, 'drop', 'base', 'nope'), /named 'nope'/);
+    for (const name of ['', 'x'.repeat(300)])
+      assert.match(scratch.mustFail(1, 'drop', name), /there is no fork/);
     assert.match(scratch.mustFail(1, 'diff', 'nope'), /named 'nope'/);
     assert.match(scratch.mustFail(1, 'export', 'nope', 'out'), /nope/);
     assert.match(scratch.mustFail(1, 'cat', 'nope:/a'), /named 'nope'/);

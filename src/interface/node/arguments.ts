@@ -46,6 +46,11 @@ export function checkObject(value: unknown, name: string): asserts value is obje
     throw invalidArgumentType(name, 'Object', value);
 }
 
+export function checkSignal(value: unknown, name: string): asserts value is AbortSignal {
+  if (typeof value !== 'object' || value === null || !('aborted' in value))
+    throw invalidArgumentType(name, 'AbortSignal', value);
+}
+
 /** Any view of memory. Node says "Buffer, TypedArray, or DataView". */
 export function checkView(value: unknown, name = 'buffer'): asserts value is ArrayBufferView {
   if (!ArrayBuffer.isView(value))
@@ -159,8 +164,7 @@ export function optionsOf(options: unknown): CommonOptions {
   const { encoding, signal } = given;
   if (encoding && encoding !== 'buffer' && !Buffer.isEncoding(encoding))
     throw invalidArgumentValue('encoding', encoding, 'is invalid encoding');
-  if (signal !== undefined && (typeof signal !== 'object' || signal === null || !('aborted' in signal)))
-    throw invalidArgumentType('options.signal', 'AbortSignal', signal);
+  if (signal !== undefined) checkSignal(signal, 'options.signal');
   return given;
 }
 

@@ -1,10 +1,11 @@
 /** `Fork.extentSame`: FIDEDUPERANGE for files by path or descriptor. */
 import type { FileSystem, OpenFile } from '../../vfs/index.ts';
-import { checkInteger, isDescriptor } from './arguments.ts';
+import { checkInteger, checkObject, isDescriptor } from './arguments.ts';
 import { failureOf } from './errors.ts';
 import { openFile } from './files.ts';
 import { READ_ONLY, READ_WRITE } from './flags.ts';
 import type { NodeFsWithDescriptors } from './fs.ts';
+import { checkArray } from './library-arguments.ts';
 
 export interface ExtentDestination {
   /** A path, or a descriptor that is open for writing. */
@@ -57,7 +58,11 @@ export function shareExtents(
 ): SameExtentResult[] {
   checkInteger(sourceOffset, 'sourceOffset', 0);
   checkInteger(length, 'length', 0);
-  for (const { offset } of destinations) checkInteger(offset, 'offset', 0);
+  checkArray(destinations, 'destinations');
+  for (const [index, destination] of destinations.entries()) {
+    checkObject(destination, `destinations[${index}]`);
+    checkInteger(destination.offset, 'offset', 0);
+  }
   return withFile(parts, SYSCALL, source, READ_ONLY, (from) => {
     // The source's own faults first: they are nobody else's.
     parts.fileSystem.extentSame(from, sourceOffset, length, []);

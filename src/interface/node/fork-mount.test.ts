@@ -44,6 +44,8 @@ test('a mounted fork is one tree for its handle and for every program', { skip }
   {
     await using mount = await fork.mount(place);
     assert.deepEqual([mount.directory, mount.io], [place, 'cached']);
+    const wrong: object = { lazy: 'yes' };
+    await assert.rejects(mount.unmount(wrong), { code: 'ERR_INVALID_ARG_TYPE' });
     assert.equal(readFileSync(join(place, 'before'), 'utf8'), 'written before\n');
     writeFileSync(join(place, 'outside'), 'by a program\n');
     const { fs } = fork;

@@ -17,6 +17,7 @@ import {
 import type { SpaceCounts } from './core.ts';
 import { systemFailure } from './errors.ts';
 import { createNodeFsWithDescriptors, type NodeFs, type NodeFsWithDescriptors } from './fs.ts';
+import { checkOptions, UNMOUNT } from './library-arguments.ts';
 
 export interface MountOptions {
   /** How the kernel caches files; `cached` unless told. */
@@ -37,6 +38,15 @@ export function treeFailure(operation: string, name: string, error: unknown): un
   if (!(error instanceof FsError)) return error;
   const { code, syscall = operation, path = name, dest, note } = error;
   return systemFailure(code, syscall, path, dest, note);
+}
+
+/** Runs a call of the engine; what fails carries the name of the operation and the tree. */
+export function named<T>(operation: string, name: string, call: () => T): T {
+  try {
+    return call();
+  } catch (error) {
+    throw treeFailure(operation, name, error);
+  }
 }
 
 /** A mounted fork. It is unmounted when it is disposed of, when its store is closed, and when the process ends. */
@@ -101,6 +111,7 @@ export class ForkMount {
    * use the mount or descriptors are open, unless `lazy`.
    */
   async unmount(options: UnmountOptions = {}): Promise<void> {
+    checkOptions(options, UNMOUNT);
     if (!this.#isMounted) return;
     const isLazy = options.lazy === true;
     if (isLazy) this.#calls.closeAll();

@@ -24,7 +24,7 @@ export interface ForkOptions {
   readonly name: string;
   /**
    * What to stand on, the uppermost first: trees by name, directories of the host by a path with a slash in it
-   * (`./repo`). Several are merged as docs/unions.md says; none make an empty tree. Nothing of a directory is read
+   * (`./repo`). Several are merged as docs/unions.md says; `[]` makes an empty tree. Nothing of a directory is read
    * ahead, and it is never written; docs/host-trees.md says what the fork shows where it changes later.
    */
   readonly lowers: readonly string[];

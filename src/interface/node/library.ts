@@ -29,12 +29,19 @@ import type { CommitReport, MergeReport } from '../lifecycle/index.ts';
 import { MountedTrees } from '../owner/index.ts';
 import type { ExportReport } from '../transfer/index.ts';
 import { importTree } from '../transfer/index.ts';
-import { checkInteger } from './arguments.ts';
 import type { SpaceCounts } from './core.ts';
 import { systemFailure } from './errors.ts';
 import type { ExtentDestination, SameExtentResult } from './extent-same.ts';
-import { checkMountPoint, type ForkMount, type MountOptions, mountFork, treeFailure } from './fork-mount.ts';
+import {
+  checkMountPoint,
+  type ForkMount,
+  type MountOptions,
+  mountFork,
+  named,
+  treeFailure,
+} from './fork-mount.ts';
 import type { NodeFs } from './fs.ts';
+import * as checks from './library-arguments.ts';
 import type {
   ForkOptions,
   MapFileOptions,
@@ -45,15 +52,6 @@ import type {
 import type { CommitOptions, ExportChangesOptions, MergeOptions, RollbackOptions } from './lifecycle.ts';
 import { commitFork, exportForkChanges, mergeFork, rollbackFork } from './lifecycle.ts';
 import { OpenTree } from './open-tree.ts';
-
-/** Runs a call of the engine; what fails carries the name of the operation and the tree. */
-function named<T>(operation: string, name: string, call: () => T): T {
-  try {
-    return call();
-  } catch (error) {
-    throw treeFailure(operation, name, error);
-  }
-}
 
 /** A frozen tree. Its fs reads; what would write fails with EROFS. */
 export class Snapshot {
@@ -83,11 +81,13 @@ export class Snapshot {
 
   /** A new writable tree over this one. EEXIST when the name is taken. */
   async fork(name: string): Promise<Fork> {
+    checks.checkString(name, 'name');
     return this.#store.forkOf(this.name, name);
   }
 
   /** What differs between this tree and `other`, the name of any tree. */
   async diff(other: string): Promise<Change[]> {
+    checks.checkString(other, 'other');
     return this.#store.diff(other, this.name);
   }
 
@@ -179,11 +179,13 @@ export class Fork {
 
   /** What differs from `other`, the name of any tree; from the tree it was forked from unless told. */
   async diff(other: string = this.#source): Promise<Change[]> {
+    checks.checkString(other, 'other');
     return this.#store.diff(other, this.name);
   }
 
   /** Freezes the tree as it is now under a new name, and goes on. */
   async snapshot(name: string): Promise<Snapshot> {
+    checks.checkString(name, 'name');
     if (this.#mount === undefined) {
       this.#tree('snapshot');
       return this.#store.snapshotOf(this.name, name);
@@ -194,6 +196,7 @@ export class Fork {
 
   /** A new fork of the tree as it is now; this one goes on by itself. */
   async fork(name: string): Promise<Fork> {
+    checks.checkString(name, 'name');
     if (this.#mount === undefined) {
       this.#tree('fork');
       return this.#store.forkOf(this.name, name);
@@ -210,6 +213,8 @@ export class Fork {
    * process runs in another mount namespace.
    */
   async mount(directory: string, options: MountOptions = {}): Promise<ForkMount> {
+    checks.checkHostPath(directory, 'directory');
+    checks.checkOptions(options, checks.MOUNT);
     this.#tree('mount');
     const place = named('mount', this.name, () => checkMountPoint(directory, this.#source));
     this.#release('mount');
@@ -244,6 +249,7 @@ export class Fork {
    * there; or such a fork is mounted, or has files open), EINVAL (it is in the store), ENOSPC, EACCES, EIO.
    */
   async commit(options: CommitOptions = {}): Promise<CommitReport> {
+    checks.checkOptions(options, checks.COMMIT);
     if (hostState(this.#store.engine, this.name) !== undefined) this.#release('commit');
     return await commitFork(this.#store.engine, this.name, options);
   }
@@ -254,6 +260,8 @@ export class Fork {
    * while files are open or mapped here or it is mounted; EINVAL when the two have nothing in common.
    */
   async merge(from: string, options: MergeOptions = {}): Promise<MergeReport> {
+    checks.checkString(from, 'from');
+    checks.checkOptions(options, checks.MERGE);
     this.#release('merge');
     return await mergeFork(this.#store.engine, from, this.name, options);
   }
@@ -263,6 +271,8 @@ export class Fork {
    * discarded. `fs` has to be taken anew. EBUSY while files are open or mapped here or it is mounted; ENOENT.
    */
   async rollback(snapshot: string, options: RollbackOptions = {}): Promise<string | undefined> {
+    checks.checkString(snapshot, 'snapshot');
+    checks.checkOptions(options, checks.ROLLBACK);
     this.#release('rollback');
     return await rollbackFork(this.#store.engine, this.name, snapshot, options);
   }
@@ -272,6 +282,8 @@ export class Fork {
    * an upper directory of overlayfs. EEXIST, ENOTEMPTY of the destination; EINVAL for a name that no tar layer can say.
    */
   async exportChanges(destination: string, options: ExportChangesOptions = {}): Promise<ExportReport> {
+    checks.checkHostPath(destination, 'destination');
+    checks.checkOptions(options, checks.EXPORT_CHANGES);
     const files = this.#mount?.files ?? this.#tree('export').tree.fileSystem;
     const tree = { name: this.name, source: this.#source, files };
     return await exportForkChanges(this.#store.engine, tree, destination, options);
@@ -311,11 +323,9 @@ export class Store {
 
   /** Opens the store in `directory`, and makes it where there is none. ERR_STORE_NOT_FOUND with `create: false`. */
   static async open(directory: string, options: OpenOptions = {}): Promise<Store> {
+    checks.checkHostPath(directory, 'directory');
+    checks.checkOptions(options, checks.OPEN);
     const { create = true, cache } = options;
-    if (cache !== undefined) {
-      checkInteger(cache.inodesMax, 'options.cache.inodesMax', 1);
-      checkInteger(cache.namesMax, 'options.cache.namesMax', 1);
-    }
     const limits = cache === undefined ? {} : { cache: new TreeCache(cache) };
     return new Store(await StoreEngine.open(directory, { create, ...limits }));
   }
@@ -326,6 +336,8 @@ export class Store {
 
   /** Makes a snapshot of a directory of the host. EEXIST when the name is taken. */
   async import(hostDirectory: string, options: StoreImportOptions): Promise<Snapshot> {
+    checks.checkHostPath(hostDirectory, 'hostDirectory');
+    checks.checkOptions(options, checks.IMPORT);
     const { onReport, ...rest } = options;
     const report = await importTree(this.engine, hostDirectory, rest);
     onReport?.(report);
@@ -334,6 +346,7 @@ export class Store {
 
   /** The snapshot of that name. ENOENT when there is none, EINVAL when it is a fork. */
   async snapshot(name: string): Promise<Snapshot> {
+    checks.checkString(name, 'name');
     const info = named('snapshot', name, () => this.engine.info(name));
     if (info.kind !== 'snapshot') throw systemFailure('EINVAL', 'snapshot', name, undefined, 'it is a fork');
     return new Snapshot(this, name);
@@ -341,6 +354,7 @@ export class Store {
 
   /** Opens the fork of that name. ENOENT when there is none, EBUSY while another process has it open. */
   async fork(name: string): Promise<Fork> {
+    checks.checkString(name, 'name');
     const info = named('fork', name, () => this.engine.info(name));
     if (info.kind !== 'fork') throw systemFailure('EINVAL', 'fork', name, undefined, 'it is a snapshot');
     return new Fork(this, this.openTree(name, 'fork'), name, info.source);
@@ -352,6 +366,7 @@ export class Store {
    * mount of Ramet.
    */
   async createFork(options: ForkOptions): Promise<Fork> {
+    checks.checkOptions(options, checks.CREATE_FORK);
     const { name, lowers, pin } = options;
     const places = lowers.map((lower) => (isHostPath(lower) ? resolve(lower) : lower));
     const tree = named('fork', name, () => forkOver(this.engine, places, name, pin === true));
@@ -365,6 +380,8 @@ export class Store {
 
   /** How the tree `to` differs from the tree `from`: added, removed, modified, renamed. Paths are absolute text. */
   async diff(from: string, to: string): Promise<Change[]> {
+    checks.checkString(from, 'from');
+    checks.checkString(to, 'to');
     const changes = await this.#changes(from, to);
     return changes.map((change) => {
       const from = change.from === undefined ? undefined : nameToString(change.from);
@@ -392,6 +409,7 @@ export class Store {
 
   /** Removes a fork or snapshot. EBUSY while it is open or mounted, ENOENT when there is none. */
   async drop(name: string): Promise<void> {
+    checks.checkString(name, 'name');
     named('drop', name, () => this.engine.drop(name));
   }
 
@@ -401,6 +419,7 @@ export class Store {
    * EBUSY (another dedupe is under way), ENOSPC.
    */
   async dedupe(options: StoreDedupeOptions = {}): Promise<DedupeReport> {
+    checks.checkOptions(options, checks.DEDUPE);
     const mounted = new MountedTrees(this.directory, this.engine.system);
     try {
       const frozenElsewhere = await mounted.freeze(options.trees);
@@ -419,6 +438,7 @@ export class Store {
 
   /** Checks the whole store, reports what is wrong, changes nothing. `scrub` reads and verifies every block. */
   async fsck(options: FsckOptions = {}): Promise<FsckReport> {
+    checks.checkOptions(options, checks.FSCK);
     return this.engine.fsck(options);
   }
 

@@ -13,6 +13,7 @@ import {
 import { READ_ONLY } from './flags.ts';
 import type { NodeFs, NodeFsWithDescriptors } from './fs.ts';
 import { createNodeFsWithDescriptors } from './fs.ts';
+import { checkOptions, MAP } from './library-arguments.ts';
 import type { MapFileOptions } from './library-options.ts';
 
 export class OpenTree {
@@ -52,6 +53,7 @@ export class OpenTree {
   map(file: string | Uint8Array | URL | number, options: MapFileOptions): View {
     // What is a number is no path: 1.5 is a wrong descriptor.
     if (typeof file === 'number') checkDescriptor(file);
+    checkOptions(options, MAP);
     // The view keeps the file alive, as a mapping does on Linux.
     return withFile(this.parts, 'mmap', file, READ_ONLY, (open) => this.tree.fileSystem.map(open, options));
   }
