@@ -16,6 +16,7 @@ import {
 import type { Attributes } from '../../vfs/index.ts';
 import { contentOf } from './file-changes.ts';
 import { canBeText, isText, mergeTexts } from './line-diff.ts';
+import { isOfRepository } from './repositories.ts';
 
 export type ConflictKind =
   /** Both changed it, differently. */
@@ -56,7 +57,7 @@ export interface MergePlan {
   readonly conflicts: readonly MergeConflict[];
 }
 
-/** Who wins where both changed something; with `markers` texts have both. */
+/** Who wins where both changed something; with `markers` texts have both, but those of version control systems. */
 export type Favour = 'none' | 'ours' | 'theirs' | 'markers';
 
 export interface MergeSides {
@@ -214,7 +215,7 @@ export class MergePlanner {
       else if (isTheirs) {
         const text = kind === DT_REG ? this.mergedText(path, base, ours, theirs) : undefined;
         isConflict ||= text === undefined || text.conflicts > 0;
-        if (text !== undefined && (text.conflicts === 0 || this.favour === 'markers')) content = text.bytes;
+        if (text !== undefined && (text.conflicts === 0 || this.takesMarkers(path))) content = text.bytes;
         if (text?.conflicts === 0) this.mergedTexts++;
       }
     }
@@ -225,6 +226,12 @@ export class MergePlanner {
     const mode = modes === 'theirs' ? theirs.attributes.mode : undefined;
     const owner = owners === 'theirs' ? theirs.attributes : undefined;
     this.merge.set(path, { content, mode, owner, xattrs: xattrs === 'conflict' ? undefined : xattrs });
+  }
+
+  /** In a file that a program reads for itself markers would be part of what it says: it stays a conflict. */
+  private takesMarkers(path: string): boolean {
+    const { ours, theirs } = this.sides;
+    return this.favour === 'markers' && !isOfRepository([ours.fileSystem, theirs.fileSystem], path);
   }
 
   private mergedText(
