@@ -65,7 +65,11 @@ export class UnionLayer implements DerivedLower {
     this.id = id;
     this.components = components;
     this.isLive = components.some(({ live }) => live !== undefined);
-    this.numbers = new UnionNumbers(stored);
+    this.numbers = new UnionNumbers((ino) => {
+      const origin = stored(ino);
+      if (origin !== undefined) this.teach(origin);
+      return origin;
+    });
     this.rootIno = this.numbers.numberOf(0, components[0]!.root);
     this.root = { ino: this.rootIno, place: undefined, parts: undefined };
     this.directories.set(this.rootIno, this.root);
@@ -391,9 +395,14 @@ export class UnionLayer implements DerivedLower {
   }
 
   learn(ino: Ino, origin: Uint8Array): void {
+    this.numbers.learn(ino, this.teach(origin));
+  }
+
+  /** The component learns what its own number stood for: it has no other way to find that again. */
+  private teach(origin: Uint8Array): UnionPart {
     const { part, inner } = decodeUnionOrigin(origin);
-    this.numbers.learn(ino, part);
     if (inner.length > 0) this.components[part.component]?.derived?.learn(part.ino, inner);
+    return part;
   }
 
   placeOf(ino: Ino): { readonly directory: Ino; readonly name: Name } | undefined {

@@ -90,44 +90,51 @@ test('what changes on the host shows, where nothing hides it', { skip }, async (
   assert.deepEqual(problemsOf(engine), []);
 });
 
-test('what the fork has recorded stays, also after the process was killed', { skip }, async (context) => {
-  await using store = new SharedStore();
-  const { engine, system } = await store.openFaulty();
-  const host = join(scratchDirectory(context), 'host');
-  const model = directory({
-    both: directory({ h: file('host'), w: file('written') }),
-    d: directory({ e: file('e') }),
+for (const end of ['was killed', 'ended'])
+  test(`what the fork has recorded stays after its process ${end}`, { skip }, async (context) => {
+    await using store = new SharedStore();
+    const { engine, system } = await store.openFaulty();
+    const host = join(scratchDirectory(context), 'host');
+    const model = directory({
+      both: directory({ h: file('host'), w: file('written'), same: file('untouched') }),
+      d: directory({ e: file('e') }),
+    });
+    writeHostTree(createSystem(), model, host);
+    makeSnapshot(
+      engine,
+      'low',
+      directory({ both: directory({ l: file('l') }), d: directory({ low: file('2') }) }),
+    );
+    const tree = engine.forkUnion([host, 'low'], 'fork');
+    const { fileSystem } = tree;
+    fileSystem.chmod('/both/h', 0o600, true);
+    writeFile(tree, '/both/w', Buffer.from('W'), 0);
+    writeFile(tree, '/both/l', Buffer.from('L'), 0);
+    fileSystem.rename('/d', '/both/moved');
+    fileSystem.unlink('/both/moved/low');
+    fileSystem.makeDirectory('/both/moved/made', 0o700);
+    const wanted = sorted(shownBy(tree));
+    const { ino } = fileSystem.stat('/both/h', true);
+    if (end === 'was killed') await store.crash(engine, system);
+    else {
+      tree.close();
+      await engine.close();
+    }
+    chmodSync(join(host, 'both/h'), 0o644);
+    const next = await store.open();
+    const again = next.openTree('fork');
+    // Before any directory is listed, which would find it again.
+    assert.equal(readFile(again, '/both/same').toString(), 'untouched');
+    assert.deepEqual(sorted(shownBy(again)), wanted);
+    assert.equal(again.fileSystem.stat('/both/h', true).ino, ino);
+    assert.equal(again.fileSystem.stat('/both/h', true).mode & 0o777, 0o600);
+    assert.equal(readFile(again, '/both/w').toString(), 'Written');
+    assert.equal(readFile(again, '/both/moved/e').toString(), 'e');
+    const names = again.fileSystem.readDirectoryNames('/both/moved');
+    assert.deepEqual([...names].sort(), ['e', 'made']);
+    again.close();
+    assert.deepEqual(problemsOf(next), []);
   });
-  writeHostTree(createSystem(), model, host);
-  makeSnapshot(
-    engine,
-    'low',
-    directory({ both: directory({ l: file('l') }), d: directory({ low: file('2') }) }),
-  );
-  const tree = engine.forkUnion([host, 'low'], 'fork');
-  const { fileSystem } = tree;
-  fileSystem.chmod('/both/h', 0o600, true);
-  writeFile(tree, '/both/w', Buffer.from('W'), 0);
-  writeFile(tree, '/both/l', Buffer.from('L'), 0);
-  fileSystem.rename('/d', '/both/moved');
-  fileSystem.unlink('/both/moved/low');
-  fileSystem.makeDirectory('/both/moved/made', 0o700);
-  const wanted = sorted(shownBy(tree));
-  const { ino } = fileSystem.stat('/both/h', true);
-  await store.crash(engine, system);
-  chmodSync(join(host, 'both/h'), 0o644);
-  const next = await store.open();
-  const again = next.openTree('fork');
-  assert.deepEqual(sorted(shownBy(again)), wanted);
-  assert.equal(again.fileSystem.stat('/both/h', true).ino, ino);
-  assert.equal(again.fileSystem.stat('/both/h', true).mode & 0o777, 0o600);
-  assert.equal(readFile(again, '/both/w').toString(), 'Written');
-  assert.equal(readFile(again, '/both/moved/e').toString(), 'e');
-  const names = again.fileSystem.readDirectoryNames('/both/moved');
-  assert.deepEqual([...names].sort(), ['e', 'made']);
-  again.close();
-  assert.deepEqual(problemsOf(next), []);
-});
 
 test('a snapshot of a fork of a directory is a lower as well', { skip }, async (context) => {
   const { engine, host } = await mixed(context);
