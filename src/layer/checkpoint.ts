@@ -6,8 +6,11 @@
  * transactions leaves the journal whole: replay states again what some rows state already. The record of an inode, its
  * map and its xattrs are stored in one transaction, so a half-done checkpoint never shows a map without its beginning;
  * the names of a directory may be spread over several, since replay puts or removes every one of them again.
+ *
+ * What has to be known of the layers below is asked before the first transaction: one of them may be a directory of the
+ * host, which answers when it likes, and all other writers of the store would wait with it.
  */
-import type { LayerId } from '../base/index.ts';
+import type { LayerId, Name } from '../base/index.ts';
 import { entryIno, entryKind, NO_ENTRY } from './entry.ts';
 import type { Inode } from './inode.ts';
 import type { LayerStack } from './layer-stack.ts';
@@ -39,7 +42,8 @@ export function storeChanges(stack: LayerStack, upper: UpperLayer, last?: (upper
   const inodes = [...stack.dirty];
   const { lastSequence, generation } = upper.journal;
   let record = { ...upper.record, appliedSequence: lastSequence, generation: generation + 1 };
-  const rows = storeInodes(stack, upper.id, inodes);
+  if (stack.chain.derived !== undefined) stack.origins.ask(stack.chain.derived, inodes);
+  const rows = storeInodes(stack, upper.id, inodes, hiddenNames(stack, inodes));
   let isStored = false;
   while (!isStored) {
     tables.slice((isSpent) => {
@@ -67,15 +71,35 @@ function settle(upper: UpperLayer, inode: Inode): void {
   upper.stored.add(inode.ino);
 }
 
+/** Names that were removed and that a lower layer would show again, by their directory. */
+type HiddenNames = ReadonlyMap<Inode, ReadonlySet<Name>>;
+
+function hiddenNames(stack: LayerStack, inodes: readonly Inode[]): HiddenNames {
+  const hidden = new Map<Inode, Set<Name>>();
+  for (const inode of inodes) {
+    if (inode.isDead || inode.changedNames === undefined) continue;
+    const names = new Set<Name>();
+    for (const [name, entry] of inode.changedNames)
+      if (entry === NO_ENTRY && stack.showsFromBelow(inode, name)) names.add(name);
+    if (names.size > 0) hidden.set(inode, names);
+  }
+  return hidden;
+}
+
 /** Stores inodes; wherever it yields, a transaction may end. */
-function* storeInodes(stack: LayerStack, layer: LayerId, inodes: readonly Inode[]): Generator<void> {
+function* storeInodes(
+  stack: LayerStack,
+  layer: LayerId,
+  inodes: readonly Inode[],
+  hidden: HiddenNames,
+): Generator<void> {
   yield* stack.externals.store();
   for (const inode of inodes) {
     if (inode.isDead) yield* storeDead(stack, layer, inode);
     else {
       storeLiving(stack, layer, inode);
       yield;
-      yield* storeNames(stack, layer, inode);
+      yield* storeNames(stack, layer, inode, hidden.get(inode));
     }
   }
 }
@@ -103,12 +127,17 @@ function storeOrigin({ chain, origins, tables }: LayerStack, layer: LayerId, ino
 }
 
 /** The names that changed in a directory: there may be tens of thousands. */
-function* storeNames(stack: LayerStack, layer: LayerId, inode: Inode): Generator<void> {
+function* storeNames(
+  stack: LayerStack,
+  layer: LayerId,
+  inode: Inode,
+  hidden: ReadonlySet<Name> | undefined,
+): Generator<void> {
   const { dentries } = stack.tables;
   for (const [name, entry] of inode.changedNames ?? []) {
     if (entry !== NO_ENTRY) {
       dentries.put(layer, inode.ino, name, { ino: entryIno(entry), kind: entryKind(entry) });
-    } else if (stack.showsFromBelow(inode, name)) {
+    } else if (hidden?.has(name) === true) {
       dentries.put(layer, inode.ino, name, { ino: 0 as never, kind: 0 });
     } else {
       dentries.remove(layer, inode.ino, name);

@@ -25,13 +25,21 @@ export class Origins {
     this.pending.set(ino, origin);
   }
 
+  /** Before the transactions that store inodes: of those whose first record is made there, a lazy access time say. */
+  ask(derived: DerivedLower, inodes: readonly Inode[]): void {
+    for (const { ino, isUnrecorded } of inodes) {
+      if (!isUnrecorded || this.pending.has(ino)) continue;
+      const origin = derived.origin(ino);
+      if (origin !== undefined) this.pending.set(ino, origin);
+    }
+  }
+
   /**
    * In the transaction that stores the record of the inode in `layer`: for the derived layer, which finds the inode by
-   * it, and for the layer, of which it says what the inode was when that began to say something of it. A lazy access
-   * time may be all that is recorded.
+   * it, and for the layer, of which it says what the inode was when that began to say something of it.
    */
-  store(derived: DerivedLower, tables: MetaTables, layer: LayerId, { ino, isUnrecorded }: Inode): void {
-    const origin = this.pending.get(ino) ?? (isUnrecorded ? derived.origin(ino) : undefined);
+  store(derived: DerivedLower, tables: MetaTables, layer: LayerId, { ino }: Inode): void {
+    const origin = this.pending.get(ino);
     if (origin === undefined) return;
     tables.origins.put(derived.id, ino, origin);
     tables.origins.put(layer, ino, origin);

@@ -103,6 +103,13 @@ export interface KeyRange {
   readonly end: Buffer;
 }
 
+/** How the tables are locked. */
+export interface RowsLocking {
+  readonly kind?: System['kind'] | undefined;
+  /** How long others are waited for; for ever unless told. */
+  readonly lockWaitMsMax?: number | undefined;
+}
+
 export class Rows {
   readonly path: string;
   private readonly database: RootDatabase<Buffer, Buffer>;
@@ -134,9 +141,13 @@ export class Rows {
    * Opens (or makes, where the directory holds none) the database in a directory, once `check` finds nothing wrong.
    * Errors: ENOENT or ENOTDIR when the directory is missing, ERR_STORE_CORRUPT, ERR_STORE_VERSION, ENFILE.
    */
-  static open(path: string, kind?: System['kind'], check: TablesCheck = checkTablesFile): Rows {
+  static open(
+    path: string,
+    { kind, lockWaitMsMax }: RowsLocking = {},
+    check: TablesCheck = checkTablesFile,
+  ): Rows {
     const isSound = looksSound(path, check);
-    const lock = TablesLock.open(path, kind);
+    const lock = TablesLock.open(path, kind, lockWaitMsMax);
     try {
       lock.acquire();
       try {

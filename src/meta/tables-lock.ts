@@ -9,10 +9,23 @@
  *   them; every transaction is EINVAL from then on.
  *
  * Readers need no lock. It lies on the directory of the tables, and dies with its process.
+ *
+ * Who has it may stand still: it was stopped, or waits for a page of its own program, which lies on a mount. A process
+ * that serves mounts would make all their programs wait as well, that one among them, so it waits for a bounded time.
  */
-import { constants, fstatSync } from 'node:fs';
-import { assert, FsError } from '../base/index.ts';
+import { constants, fstatSync, readFileSync } from 'node:fs';
+import { assert, FsError, pause } from '../base/index.ts';
 import { createSystem, type System } from '../sys/index.ts';
+
+/** Between two tries of who does not wait for ever: about as long as the pause of those who work in slices. */
+const TRY_MS = 0.1;
+/** How long is waited for one that was waited for in vain. */
+const STUCK_MS = 20;
+
+interface Place {
+  readonly directory: string;
+  readonly waitMsMax: number;
+}
 
 /** Of this thread, by `dev:ino`: who opens the same tables twice has one lock, or it would wait for itself. */
 const openHere = new Map<string, TablesLock>();
@@ -21,24 +34,34 @@ export class TablesLock {
   private readonly system: System;
   private readonly descriptor: number;
   private readonly file: string;
+  private readonly directory: string;
+  private readonly waitMsMax: number;
   private users = 1;
   private depth = 0;
+  /** Somebody was waited for in vain, and has it still as far as is known. */
+  private isStuck = false;
 
-  private constructor(system: System, descriptor: number, file: string) {
+  private constructor(system: System, descriptor: number, file: string, { directory, waitMsMax }: Place) {
     this.system = system;
     this.descriptor = descriptor;
     this.file = file;
+    this.directory = directory;
+    this.waitMsMax = waitMsMax;
   }
 
   /** Of the tables in a directory. ENOENT, ENOTDIR, EACCES. */
-  static open(directory: string, kind?: System['kind']): TablesLock {
+  static open(
+    directory: string,
+    kind?: System['kind'],
+    waitMsMax: number = Number.POSITIVE_INFINITY,
+  ): TablesLock {
     const system = createSystem(kind);
     const descriptor = system.open(directory, constants.O_RDONLY | constants.O_DIRECTORY);
     const { dev, ino } = fstatSync(descriptor, { bigint: true });
     const file = `${dev}:${ino}`;
     const open = openHere.get(file);
     if (open === undefined) {
-      const lock = new TablesLock(system, descriptor, file);
+      const lock = new TablesLock(system, descriptor, file, { directory, waitMsMax });
       openHere.set(file, lock);
       return lock;
     }
@@ -47,10 +70,38 @@ export class TablesLock {
     return open;
   }
 
-  /** Waits for other processes and threads. This thread may take it again while it has it. ENOLCK. */
+  /**
+   * Waits for other processes and threads. This thread may take it again while it has it. ENOLCK; ETIMEDOUT after the
+   * time that was given.
+   */
   acquire(): void {
-    if (this.depth === 0) this.system.lock(this.descriptor);
+    if (this.depth === 0) this.take();
     this.depth++;
+  }
+
+  private take(): void {
+    const { system, descriptor, waitMsMax } = this;
+    if (waitMsMax === Number.POSITIVE_INFINITY) {
+      system.lock(descriptor);
+      return;
+    }
+    const until = system.clock.elapsedMs() + (this.isStuck ? STUCK_MS : waitMsMax);
+    while (!system.tryLock(descriptor)) {
+      if (system.clock.elapsedMs() >= until) {
+        this.isStuck = true;
+        throw this.stuck();
+      }
+      pause(TRY_MS);
+    }
+    this.isStuck = false;
+  }
+
+  private stuck(): FsError {
+    const holder = lockHolder(this.file);
+    const who = holder === undefined ? 'another process' : `process ${holder}`;
+    const seconds = this.waitMsMax / 1000;
+    const note = `${who} has had the tables of the store locked for ${seconds} s: let it go on, or end it`;
+    return new FsError('ETIMEDOUT', { syscall: 'flock', path: this.directory, note });
   }
 
   /** False where it cannot be had at all: on a system without libc the directory may be gone, or the disk full. */
@@ -75,5 +126,17 @@ export class TablesLock {
     if (this.users > 0) return;
     openHere.delete(this.file);
     this.system.close(this.descriptor);
+  }
+}
+
+/** The process that has a file (`dev:ino`) locked by flock(2), proc_locks(5), as far as that can be told. */
+function lockHolder(file: string): string | undefined {
+  const ino = file.split(':')[1];
+  try {
+    return new RegExp(`^\\d+: FLOCK .* (\\d+) \\S+:${ino} `, 'm').exec(
+      readFileSync('/proc/locks', 'latin1'),
+    )?.[1];
+  } catch {
+    return undefined;
   }
 }

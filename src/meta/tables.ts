@@ -42,6 +42,13 @@ export type LayerKey =
 /** What the tables ask of a `System`: the clock measures slices, the kind says how they are locked. */
 export type TablesHost = Partial<Pick<System, 'clock' | 'kind'>>;
 
+export interface TablesOptions {
+  /** Look at every page first, since LMDB ends the process at one that is not what it should be. */
+  readonly checksTables?: boolean;
+  /** How long others are waited for that have the tables locked; for ever unless told. */
+  readonly lockWaitMsMax?: number;
+}
+
 /** How long a slice may change rows, in milliseconds; to make them durable takes about as long again. */
 const SLICE_MS = 5;
 /** The pause after a slice, in which another process can take the lock. */
@@ -106,15 +113,14 @@ export class MetaTables {
 
   /**
    * Opens the tables in a directory that exists; empty tables are made where there are none. All processes lock them by
-   * the same kind of system. `isChecked`: every page is looked at first, since LMDB ends the process at one that is not
-   * what it should be. Errors: ENOENT, ENOTDIR, EACCES of the directory; ERR_STORE_CORRUPT; ERR_STORE_VERSION.
+   * the same kind of system. Errors: ENOENT, ENOTDIR, EACCES of the directory; ERR_STORE_CORRUPT; ERR_STORE_VERSION;
+   * ETIMEDOUT.
    */
-  static open(directory: string, host: TablesHost = {}, isChecked = false): MetaTables {
+  static open(directory: string, host: TablesHost = {}, options: TablesOptions = {}): MetaTables {
     const { clock = new ManualClock(), kind } = host;
-    return new MetaTables(
-      Rows.open(directory, kind, isChecked ? checkTablesStructure : checkTablesFile),
-      clock,
-    );
+    const { checksTables = false, lockWaitMsMax } = options;
+    const check = checksTables ? checkTablesStructure : checkTablesFile;
+    return new MetaTables(Rows.open(directory, { kind, lockWaitMsMax }, check), clock);
   }
 
   /** May be called twice. Afterwards everything fails with ERR_STORE_CLOSED. */

@@ -76,7 +76,7 @@ export class StoreEngine {
     this.layout = layout;
     this.directory = layout.directory;
     this.system = system;
-    this.tables = MetaTables.open(layout.metaDirectory, system, options.checksTables);
+    this.tables = MetaTables.open(layout.metaDirectory, system, options);
     this.blobs = new BlobSpace(system, layout.blobsDirectory);
     this.lease = Lease.take(system, layout.runDirectory);
     this.rows = new TreeRows(this.tables, system.clock, layout.directory);

@@ -12,6 +12,11 @@ export interface StoreOptions {
    * not what it should be.
    */
   readonly checksTables?: boolean;
+  /**
+   * How long another process is waited for that has the tables locked; what needs them then fails with ETIMEDOUT. For
+   * ever where nothing is said: for a process that serves others, which are not to wait with it.
+   */
+  readonly lockWaitMsMax?: number;
   /** Layers under a tree before they are flattened in the background; 16 where nothing is said. */
   readonly chainLayersMax?: number;
   /** Milliseconds between two commit marks: what a power cut may take. 2,000 where nothing is said. */

@@ -1,0 +1,60 @@
+/** The lock of the tables, for those who wait for it for a bounded time. */
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { test } from 'node:test';
+import { nativeOnly } from '../../testing/native-only.ts';
+import { scratchDirectory } from '../../testing/scratch-store.ts';
+import { MetaTables } from './tables.ts';
+
+/** What `work` took, in milliseconds. */
+function durationOf(work: () => void): number {
+  const started = performance.now();
+  work();
+  return performance.now() - started;
+}
+
+/** A process that has a directory locked for so long. */
+async function holderOf(directory: string, seconds: number): Promise<ChildProcess> {
+  const command = ['sh', '-c', `echo locked; exec sleep ${seconds}`];
+  const holder = spawn('flock', ['--no-fork', directory, ...command], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  await once(holder.stdout, 'data');
+  return holder;
+}
+
+const skip = nativeOnly;
+
+test('who has it and stands still is named, not waited for', { skip }, async (context) => {
+  const directory = scratchDirectory(context);
+  const tables = MetaTables.open(directory, {}, { lockWaitMsMax: 300 });
+  const take = (): number => tables.transaction(() => tables.allocate('nextLayer'));
+  const first = take();
+  const holder = await holderOf(directory, 10);
+  const refused = (): void =>
+    assert.throws(take, {
+      code: 'ETIMEDOUT',
+      syscall: 'flock',
+      path: directory,
+      message: new RegExp(`process ${holder.pid} has had the tables .* locked for 0.3 s`),
+    });
+  const firstMs = durationOf(refused);
+  assert.ok(firstMs >= 300 && firstMs < 5_000, `${firstMs} ms`);
+  // What was waited for in vain is not waited for again and again.
+  const nextMs = durationOf(refused);
+  assert.ok(nextMs < 250, `${nextMs} ms`);
+  holder.kill('SIGKILL');
+  await once(holder, 'exit');
+  assert.equal(take(), first + 1);
+  await tables.close();
+});
+
+test('who has it for a while is waited for', { skip }, async (context) => {
+  const directory = scratchDirectory(context);
+  const tables = MetaTables.open(directory, {}, { lockWaitMsMax: 10_000 });
+  await holderOf(directory, 0.4);
+  const waitedMs = durationOf(() => void tables.transaction(() => tables.allocate('nextLayer')));
+  assert.ok(waitedMs > 100, `${waitedMs} ms`);
+  await tables.close();
+});
