@@ -11,6 +11,7 @@ export class FakeMount implements Mount {
   readonly deviceNumber = undefined;
   readonly nodeCount = 0;
   readonly ended: Promise<void>;
+  isAborted = false;
   /** Programs use it: only a lazy unmount succeeds, and it does not end. */
   isBusy = false;
   /** How it was unmounted: false for each ordinary try, true for each lazy one. */
@@ -36,6 +37,12 @@ export class FakeMount implements Mount {
     this.unmounts.push(isLazy);
     if (this.isBusy && !isLazy) throw new FsError('EBUSY', { syscall: 'umount2', path: this.directory });
     if (!this.isBusy) this.noteEnd();
+  }
+
+  /** Somebody, or the watchdog, aborts its connection. */
+  abort(): void {
+    this.isAborted = true;
+    this.noteEnd();
   }
 
   /** The last program lets go. */

@@ -2,6 +2,7 @@
  * What the kernel's table of mounts tells of the way to a host directory and of what is mounted in it. No mount is
  * asked anything: its server may be this very process, or one that never answers.
  */
+import { readFileSync } from 'node:fs';
 import { type MountInfo, mountsOnWay } from './mount-info.ts';
 import type { System } from './system.ts';
 
@@ -12,9 +13,11 @@ const LOCAL = new Set(
     'hugetlbfs mqueue nsfs overlay proc pstore ramfs rootfs rpc_pipefs securityfs selinuxfs sysfs tmpfs tracefs zfs'
   ).split(' '),
 );
+/** Of a loop device, loop(4). */
+const LOOP_MAJOR = 7;
 /** How old what was read of the table may be where the answer only decides how something is asked. */
 const AGE_MS_MAX = 1_000;
-/** Overlays that lie on overlays: FILESYSTEM_MAX_STACK_DEPTH of the kernel, and one. */
+/** Overlays that lie on overlays: FILESYSTEM_MAX_STACK_DEPTH of the kernel, and one; images in images as well. */
 const OVERLAYS_MAX = 3;
 
 export class HostMounts {
@@ -39,6 +42,11 @@ export class HostMounts {
   isLocal(path: string): boolean {
     const table = this.recent();
     return wayWithLayers(table, path).every(isLocal);
+  }
+
+  /** A mount that is asked for a path, and waits for more than the disk; now, and not a moment ago. */
+  servedOnWay(path: string): MountInfo | undefined {
+    return wayWithLayers(this.system.mounts(), path).findLast((mount) => !isLocal(mount));
   }
 
   /**
@@ -72,13 +80,15 @@ function isLocal({ type, device }: MountInfo): boolean {
 }
 
 /**
- * The mounts that are asked for a path: an overlay asks its layers. Those that it names by paths of another mount
- * namespace are not to be found here.
+ * The mounts that are asked for a path: an overlay asks its layers, a loop device its image. Those that are named by
+ * paths of another mount namespace are not to be found here.
  */
 function wayWithLayers(table: readonly MountInfo[], path: string, depth = 0): MountInfo[] {
   const way = mountsOnWay(table, path);
   if (depth === OVERLAYS_MAX) return way;
-  const layers = way.filter(({ type }) => type === 'overlay').flatMap(({ options }) => layersOf(options));
+  const layers = way.flatMap((mount) =>
+    mount.type === 'overlay' ? layersOf(mount.options) : imagesOf(mount.device),
+  );
   return [...way, ...layers.flatMap((layer) => wayWithLayers(table, layer, depth + 1))];
 }
 
@@ -90,4 +100,14 @@ function layersOf(options: string): string[] {
     if (/^(lowerdir\+?|datadir\+?|upperdir)$/.test(name)) layers.push(...value.split(':'));
   }
   return layers.filter((layer) => layer.startsWith('/'));
+}
+
+/** The file behind a loop device. */
+function imagesOf(device: string): string[] {
+  if (!device.startsWith(`${LOOP_MAJOR}:`)) return [];
+  try {
+    return [readFileSync(`/sys/dev/block/${device}/loop/backing_file`, 'latin1').trimEnd()];
+  } catch {
+    return [];
+  }
 }

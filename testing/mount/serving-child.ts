@@ -1,6 +1,6 @@
 /** Opens a store and serves mounts of its trees, as it is asked to by messages: see `MountServerProcess`. */
 import { readFileSync } from 'node:fs';
-import { FsError } from '../../src/base/index.ts';
+import { FsError, pause } from '../../src/base/index.ts';
 import {
   createMountServer,
   type IoMode,
@@ -35,6 +35,8 @@ export type ServingRequest =
   /** How many inodes the kernel keeps of the mounts. */
   | { readonly kind: 'nodes' }
   | { readonly kind: 'fsck' }
+  /** Serves nothing for so long. */
+  | { readonly kind: 'stall'; readonly durationMs: number }
   | { readonly kind: 'close' };
 
 /** What came of a request: `code` where it failed. */
@@ -111,6 +113,9 @@ async function handle(request: ServingRequest): Promise<ServingAnswer> {
       return { nodes: server.mounts.reduce((sum, mount) => sum + mount.nodeCount, 0) };
     case 'fsck':
       return { problems: problemsOf(engine) };
+    case 'stall':
+      pause(request.durationMs);
+      return {};
     case 'close':
       await server.close();
       await engine.close();

@@ -27,7 +27,8 @@ export async function attach(blocking: BlockingCalls, attachment: Attachment): P
     const mayHelp = isFsError(error, 'EPERM') || (isFsError(error, 'EACCES') && process.getuid?.() !== 0);
     if (!mayHelp) throw error;
     const { directory } = attachment;
-    return blocking.run({ kind: 'mountByHelper', directory, options: helperOptions(attachment) });
+    const options = helperOptions(attachment);
+    return blocking.run({ kind: 'mountByHelper', directory, options, descriptor: -1 });
   }
 }
 
@@ -35,9 +36,10 @@ async function attachByCall(blocking: BlockingCalls, attachment: Attachment): Pr
   const { directory, source, isReadOnly } = attachment;
   const device = openDevice();
   const flags = MS_NOSUID | MS_NODEV | (isReadOnly ? MS_RDONLY : 0);
-  const options = mountOptions(device, attachment);
+  const type = `fuse.${SUBTYPE}`;
+  const options = mountOptions(attachment);
   try {
-    await blocking.run({ kind: 'mount', source, directory, type: `fuse.${SUBTYPE}`, flags, options });
+    await blocking.run({ kind: 'mount', source, directory, type, flags, options, descriptor: device });
     return device;
   } catch (error) {
     closeSync(device);
@@ -45,11 +47,10 @@ async function attachByCall(blocking: BlockingCalls, attachment: Attachment): Pr
   }
 }
 
-/** Options of the kernel's filesystem `fuse`: Documentation/filesystems/fuse/fuse.rst. */
-function mountOptions(device: number, { allowOther }: Attachment): string {
+/** Options of the kernel's filesystem `fuse`, but the device: Documentation/filesystems/fuse/fuse.rst. */
+function mountOptions({ allowOther }: Attachment): string {
   const [uid, gid] = [process.getuid?.() ?? 0, process.getgid?.() ?? 0];
   const options = [
-    `fd=${device}`,
     'rootmode=40000',
     `user_id=${uid}`,
     `group_id=${gid}`,

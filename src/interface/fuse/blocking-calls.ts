@@ -1,8 +1,9 @@
 /**
- * Calls that may wait for the server of a mount, and so are never made by the thread that serves: mount(2) and
- * umount2(2) walk paths that may lie on a mount of ours; a notification waits for pages that we have yet to answer
- * for (INVAL_INODE over a dirty page, INVAL_ENTRY while a create waits in the directory), and a server that waits for
- * itself cannot even be killed. They are made, in order, by a worker.
+ * Calls that may wait for a server of mounts, this one or another, and so are never made by the thread that serves:
+ * mount(2), umount2(2) and syncfs(2) walk paths that may lie on a mount; a notification waits for pages that we have
+ * yet to answer for (INVAL_INODE over a dirty page, INVAL_ENTRY while a create waits in the directory), and a server
+ * that waits for itself cannot even be killed. A worker makes them, in order. Where other servers are asked on the way,
+ * a process does, for a bounded time: see `callByProcess`.
  */
 import { Worker } from 'node:worker_threads';
 import { FsError } from '../../base/index.ts';

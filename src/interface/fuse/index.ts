@@ -8,5 +8,5 @@
  * Invariants stand at `Session`. Neighbours: `vfs` below, by inode; `interface/owner` above.
  */
 export type { IoMode, Mount, MountOptions, MountServer } from './mount-server.ts';
-export { deviceMountedAt, mountedPlaces } from './mounted-places.ts';
+export { deviceMountedAt, mountedPlaces, placesBelow } from './mounted-places.ts';
 export { createMountServer, type MountServerOptions } from './server.ts';

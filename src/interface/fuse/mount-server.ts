@@ -28,6 +28,11 @@ export interface Mount {
   /** Resolves when the kernel has let go of the mount, by whomever it was unmounted. The tree stays open. */
   readonly ended: Promise<void>;
   /**
+   * It has ended because its connection was aborted, by the watchdog or by hand. It stays in its place until it is
+   * unmounted, so that nobody takes the directory below it for the tree: all that asks for anything gets ENOTCONN.
+   */
+  readonly isAborted: boolean;
+  /**
    * Has the kernel write what programs stored through maps of its files. Whoever freezes the tree does it first, so
    * that the snapshot has what was stored before.
    */

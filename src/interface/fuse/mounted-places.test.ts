@@ -7,7 +7,7 @@ import { test } from 'node:test';
 import { mountsOnly } from '../../../testing/mounts-only.ts';
 import { scratchDirectory } from '../../../testing/scratch-store.ts';
 import { createKernel, createSystem, type Kernel, mountsOf, mountsOnWay } from '../../sys/index.ts';
-import { deviceMountedAt, mountedPlaces, placeToUnmount } from './mounted-places.ts';
+import { deviceMountedAt, mountedPlaces, placeOf } from './mounted-places.ts';
 
 test('names with spaces, backslashes, newlines and beyond ASCII', { skip: mountsOnly }, (context) => {
   const kernel = createKernel() as Kernel; // It is one where mounts can be had.
@@ -61,15 +61,15 @@ test('what was moved on top of a mount is what is mounted there', { skip: mounts
     const olderDevice = deviceMountedAt(older);
     mount('-t', 'tmpfs', 'ramet-test', place);
     const device = deviceMountedAt(place)!;
-    assert.equal(placeToUnmount(device, place), place);
+    assert.equal(placeOf(device, place, 'umount'), place);
     mount('--move', older, place);
     assert.notEqual(device, olderDevice);
     assert.equal(deviceMountedAt(place), olderDevice);
-    assert.throws(() => placeToUnmount(device, place), { code: 'EBUSY' });
+    assert.throws(() => placeOf(device, place, 'umount'), { code: 'EBUSY' });
     execFileSync('umount', [place]);
-    assert.equal(placeToUnmount(device, older), place, 'wherever it is');
+    assert.equal(placeOf(device, older, 'umount'), place, 'wherever it is');
     execFileSync('umount', [place]);
-    assert.equal(placeToUnmount(device, place), undefined);
+    assert.equal(placeOf(device, place, 'umount'), undefined);
   } finally {
     execFileSync('umount', ['--recursive', own]);
   }

@@ -41,6 +41,7 @@ export class MountedTree implements Mount {
   readonly deviceNumber: string | undefined;
   /** It was unmounted: what is at `directory` from then on is not this mount, though programs may still use it. */
   isDetached = false;
+  isAborted = false;
   readonly ended: Promise<void>;
   private readonly parts: MountParts;
   private readonly onEnd: (mount: MountedTree) => void;
@@ -129,25 +130,15 @@ export class MountedTree implements Mount {
     });
   };
 
-  /** ENODEV: the kernel has let go of the mount. ECONNABORTED: it was aborted. */
+  /** ENODEV: the kernel has let go of the mount. ECONNABORTED: it was aborted, and stays where it is. */
   end(isAborted = false): void {
     if (!this.isServed) return;
     this.isServed = false;
+    this.isAborted = isAborted;
     this.parts.loop.remove(this.device, this);
     closeSync(this.device);
     this.session.end();
     this.onEnd(this);
-    if (isAborted) void this.detach();
-    else this.resolveEnded();
-  }
-
-  /** What an aborted mount leaves in the mount table only says ENOTCONN. */
-  private async detach(): Promise<void> {
-    try {
-      await this.takeAway(true);
-    } catch (error) {
-      if (!(error instanceof FsError)) throw error;
-    }
     this.resolveEnded();
   }
 
@@ -166,10 +157,13 @@ export class MountedTree implements Mount {
   }
 
   async sync(): Promise<void> {
-    if (this.isServed) await this.parts.blocking.run({ kind: 'sync', directory: this.directory });
+    const { directory, deviceNumber: device } = this;
+    if (this.isServed) await this.parts.blocking.run({ kind: 'sync', directory, device });
   }
 
   async unmount({ isLazy = false }: { readonly isLazy?: boolean } = {}): Promise<void> {
+    // Nothing in it can be used any more, so nobody is waited for.
+    if (this.isAborted) return await this.takeAway(true);
     const until = performance.now() + BUSY_WAIT_MS;
     while (this.isServed && !this.isDetached) {
       try {

@@ -62,8 +62,10 @@ describe('a thread that serves a device', { skip }, () => {
   });
 
   it('takes less than a twentieth of a processor when nothing happens', async () => {
-    const { share } = await report('idle');
+    const { share, waits } = await report('idle');
     assert.ok(share! < 0.05, `${share}`);
+    // It knows what libuv waits with: else it looks every millisecond.
+    assert.ok(waits! < 200, `${waits} waits in a second`);
   });
 
   it('ends when the last device is gone', async () => {

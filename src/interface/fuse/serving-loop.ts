@@ -11,9 +11,8 @@
  * further turns without a wait before this loop waits again. Its timers are nobody's event: a wait is short while the
  * program has work in hand, and never longer than `WAIT_MS_MAX`.
  */
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
-import { createServer, type Server } from 'node:net';
-import { tmpdir } from 'node:os';
+import { closeSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { Socket } from 'node:net';
 import { turn } from '../../base/index.ts';
 import type { Kernel } from '../../sys/index.ts';
 
@@ -63,7 +62,7 @@ export class ServingLoop {
 
   /** Finds libuv's epoll instance. Must be awaited before the first device is added. */
   async prepare(): Promise<void> {
-    const instance = await findLoopEpoll();
+    const instance = await findLoopEpoll(this.kernel);
     if (instance === undefined) return;
     this.kernel.watch(this.epoll, instance, LOOP_TAG);
     this.isNested = true;
@@ -152,33 +151,24 @@ export class ServingLoop {
 
 /**
  * The descriptor of the epoll instance that libuv waits with in this thread: the one that watches a socket which was
- * just opened for the purpose. Undefined where /proc does not tell.
+ * just made for the purpose, and has no name, which could lie on a mount that answers nothing. Undefined where /proc
+ * does not tell.
  */
-async function findLoopEpoll(): Promise<number | undefined> {
-  const server = createServer();
+async function findLoopEpoll(kernel: Kernel): Promise<number | undefined> {
+  const [fd, other] = kernel.socketPair();
+  const socket = new Socket({ fd }).resume();
   try {
-    const fd = await listening(server);
-    if (fd === undefined) return undefined;
+    // libuv tells its instance of a socket before it waits.
+    await turn();
+    await turn();
     for (const name of readdirSync('/proc/self/fd')) if (watches(name, fd)) return Number(name);
     return undefined;
   } catch {
     return undefined;
   } finally {
-    server.close();
+    socket.destroy();
+    closeSync(other);
   }
-}
-
-let serversMade = 0;
-
-/** The descriptor of a server that libuv has begun to watch. */
-async function listening(server: Server): Promise<number | undefined> {
-  const name = `${tmpdir()}/ramet-loop-${process.pid}-${serversMade++}`;
-  // An abstract socket (unix(7)) would leave no file, but not every version of Node.js can make one.
-  await new Promise<void>((resolve, reject) => server.once('error', reject).listen(name, resolve));
-  await turn();
-  await turn();
-  const { _handle: handle } = server as unknown as { _handle?: { fd?: number } };
-  return handle?.fd;
 }
 
 function watches(name: string, fd: number): boolean {

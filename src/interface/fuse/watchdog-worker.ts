@@ -1,10 +1,11 @@
 /** The thread behind `Watchdog`. */
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync, writeSync } from 'node:fs';
 import { parentPort, workerData } from 'node:worker_threads';
 import { isFsError } from '../../base/index.ts';
 import { createKernel } from '../../sys/index.ts';
 
 const CONNECTIONS = '/sys/fs/fuse/connections';
+const STDERR = 2;
 
 const { turns, limitMs } = workerData as { turns: Int32Array; limitMs: number };
 let connections: readonly number[] = [];
@@ -20,7 +21,8 @@ function abortIfAwaited(connection: number): void {
   try {
     if (Number(readFileSync(`${CONNECTIONS}/${connection}/waiting`, 'utf8')) === 0) return;
     writeFileSync(`${CONNECTIONS}/${connection}/abort`, '1');
-    process.stderr.write(`ramet: mount ${connection} was stuck for ${limitMs / 1000} s, and is aborted\n`);
+    // Not `process.stderr`: of a worker that is the thread which stands still.
+    writeSync(STDERR, `ramet: mount ${connection} was stuck for ${limitMs / 1000} s, and is aborted\n`);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === undefined) throw error;
   }
