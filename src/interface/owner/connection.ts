@@ -9,22 +9,29 @@ import { toWire } from './wire-error.ts';
 /** Does the work of a request; `greeting` is what makes a client known. */
 export type Dispatch = (connection: Connection, operation: string, parameters: unknown) => unknown;
 
+export interface ConnectionParts {
+  readonly dispatch: Dispatch;
+  readonly onClosed: (connection: Connection) => void;
+  /** What is written instead of an answer. */
+  readonly shown: (json: string) => string;
+}
+
 /** Operations that a client of any version may ask for. */
 const ALWAYS_ALLOWED = new Set(['hello', 'status', 'stop']);
 
 export class Connection implements Holder {
   private readonly socket: Socket;
-  private readonly dispatch: Dispatch;
+  private readonly parts: ConnectionParts;
   private readonly reader = new LineReader(REQUEST_BYTES_MAX);
   private peer: { readonly pid: number } | undefined;
 
-  constructor(socket: Socket, dispatch: Dispatch, onClosed: (connection: Connection) => void) {
+  constructor(socket: Socket, parts: ConnectionParts) {
     this.socket = socket;
-    this.dispatch = dispatch;
+    this.parts = parts;
     socket.on('data', (bytes: Buffer) => this.read(bytes));
     // A client that goes away while it is answered: 'close' follows.
     socket.on('error', ignored);
-    socket.on('close', () => onClosed(this));
+    socket.on('close', () => parts.onClosed(this));
   }
 
   get isGone(): boolean {
@@ -78,7 +85,7 @@ export class Connection implements Holder {
       if (this.peer === undefined && !ALWAYS_ALLOWED.has(operation)) {
         throw new FsError('EINVAL', { syscall: operation, note: 'a client says hello first' });
       }
-      this.write({ id, result: await this.dispatch(this, operation, parameters) });
+      this.write({ id, result: await this.parts.dispatch(this, operation, parameters) });
     } catch (error) {
       this.answerError(id, error);
     }
@@ -89,7 +96,7 @@ export class Connection implements Holder {
   }
 
   private write(answer: object): void {
-    if (!this.socket.destroyed) this.socket.write(`${JSON.stringify(answer)}\n`);
+    if (!this.socket.destroyed) this.socket.write(`${this.parts.shown(JSON.stringify(answer))}\n`);
   }
 }
 

@@ -13,21 +13,22 @@ export const LOG_BYTES_MAX = 1024 * 1024;
 /** What pino writes to. */
 class BoundedFile {
   private readonly path: string;
-  private readonly bytesMax: number;
+  private readonly options: Required<LogOptions>;
   private readonly fd: number;
   private length: number;
 
-  constructor(path: string, bytesMax: number) {
+  constructor(path: string, options: Required<LogOptions>) {
     this.path = path;
-    this.bytesMax = bytesMax;
+    this.options = options;
     this.fd = openSync(path, 'a', 0o600);
     this.length = fstatSync(this.fd).size;
   }
 
   /** A log that cannot be written, for want of space say, is no reason to stop serving. */
-  write(line: string): void {
+  write(json: string): void {
+    const line = this.options.shown(json);
     try {
-      if (this.length + line.length > this.bytesMax) this.beginAnew();
+      if (this.length + line.length > this.options.bytesMax) this.beginAnew();
       this.length += writeSync(this.fd, line);
     } catch {
       // Nothing: see above.
@@ -50,8 +51,17 @@ export interface OwnerLog {
   close(): void;
 }
 
-export function openLog(path: string, bytesMax: number = LOG_BYTES_MAX): OwnerLog {
-  const file = new BoundedFile(path, bytesMax);
+export interface LogOptions {
+  readonly bytesMax?: number;
+  /** What stands in the file instead of a line. */
+  readonly shown?: (json: string) => string;
+}
+
+export function openLog(
+  path: string,
+  { bytesMax = LOG_BYTES_MAX, shown = (json) => json }: LogOptions = {},
+): OwnerLog {
+  const file = new BoundedFile(path, { bytesMax, shown });
   const logger = pino({ base: { pid: process.pid }, timestamp: pino.stdTimeFunctions.isoTime }, file);
   return { logger, close: () => file.close() };
 }

@@ -6,6 +6,7 @@ import { closeSync, writeSync } from 'node:fs';
 import { StoreEngine } from '../../store/index.ts';
 import { createBoundedSystem, createSystem, type System } from '../../sys/index.ts';
 import { createMountServer } from '../fuse/index.ts';
+import { HeldDirectory } from './held-directory.ts';
 import { openLog } from './log.ts';
 import { removeDeadMounts } from './mount-point.ts';
 import { IDLE_MS, Owner } from './owner.ts';
@@ -15,10 +16,12 @@ import { toWire } from './wire-error.ts';
 
 /** How long the thread that serves waits for a filesystem of somebody else; all mounts wait for it meanwhile. */
 const HOST_WAIT_MS = 5_000;
+/** And for another process that has the tables, which is a matter of some 20 ms unless it stands still. */
+const LOCK_WAIT_MS = 10_000;
 
-function report(state: StartReport): void {
+function report(state: StartReport, shown = (json: string): string => json): void {
   try {
-    writeSync(REPORT_DESCRIPTOR, `${JSON.stringify(state)}\n`);
+    writeSync(REPORT_DESCRIPTOR, `${shown(JSON.stringify(state))}\n`);
     closeSync(REPORT_DESCRIPTOR);
   } catch {
     // Who started it has gone, or there is nobody to tell.
@@ -39,16 +42,17 @@ function boundedSystem(): System {
 
 async function serve(directory: string): Promise<number> {
   const system = boundedSystem();
-  const place = new OwnerPlace(directory);
+  const store = new HeldDirectory(directory);
+  const place = new OwnerPlace(store.path, store.shownPath);
   const release = takeOwnerLock(system, place);
   if (release === undefined) {
     report({ state: 'taken' });
     return 0;
   }
-  const { logger } = openLog(place.logPath);
+  const { logger } = openLog(place.logPath, { shown: store.shown });
   try {
     removeDeadMounts(place.mountsDirectory);
-    const engine = await StoreEngine.open(directory, { system });
+    const engine = await StoreEngine.open(store.path, { system, lockWaitMsMax: LOCK_WAIT_MS });
     const owner = await Owner.start({
       engine,
       place,
@@ -66,6 +70,7 @@ async function serve(directory: string): Promise<number> {
         }),
       logger,
       idleMs: milliseconds('RAMET_OWNER_IDLE_MS', IDLE_MS),
+      shown: store.shown,
     });
     for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
       process.on(signal, () => void owner.stop(signal));
@@ -80,7 +85,7 @@ async function serve(directory: string): Promise<number> {
     return 0;
   } catch (error) {
     logger.fatal({ err: error }, 'the owner failed');
-    report({ state: 'failed', error: toWire(error) });
+    report({ state: 'failed', error: toWire(error) }, store.shown);
     return 1;
   }
 }

@@ -2,7 +2,7 @@
  * Mount points, looked at by who asks for a mount: the owner itself must not touch what may lie on a mount of its own.
  */
 import { spawnSync } from 'node:child_process';
-import { existsSync, readdirSync, readlinkSync, realpathSync, statfsSync, statSync } from 'node:fs';
+import { readdirSync, readlinkSync, realpathSync, statfsSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { type ErrorCode, FsError } from '../../base/index.ts';
 import { mountedPlaces } from '../fuse/index.ts';
@@ -40,10 +40,8 @@ export function detachDeadMount(directory: string): boolean {
 
 /** Takes away what a killed owner had mounted in directories of the store. Only for an owner that has no mounts yet. */
 export function removeDeadMounts(mountsDirectory: string): void {
-  const directory = existsSync(mountsDirectory) ? realpathSync(mountsDirectory) : undefined;
-  if (directory === undefined) return;
   for (const place of mountedPlaces()) {
-    if (place.isFuse && path.dirname(place.directory) === directory) detachDeadMount(place.directory);
+    if (place.isFuse && path.dirname(place.directory) === mountsDirectory) detachDeadMount(place.directory);
   }
 }
 

@@ -6,12 +6,12 @@
  * it; after a lazy unmount that may be much later. What changes one tree's mount happens in order, one after the
  * other.
  */
-import { mkdirSync, rmdirSync } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
 import { FsError, isFsError } from '../../base/index.ts';
 import type { StoreEngine, Tree } from '../../store/index.ts';
 import { mountNamespace } from '../../sys/index.ts';
-import type { Mount, MountServer } from '../fuse/index.ts';
+import { type Mount, type MountServer, placesBelow } from '../fuse/index.ts';
+import { AbortedMounts } from './aborted-mounts.ts';
 import type { Logger } from './log.ts';
 import { describeMountFailure } from './mount-failure.ts';
 import { processesIn, processesWithMount } from './mount-users.ts';
@@ -56,6 +56,7 @@ export interface MountTableParts {
 export class MountTable {
   private readonly parts: MountTableParts;
   private readonly entries = new Map<string, Entry>();
+  private readonly aborted = new AbortedMounts<Holder>();
   private readonly queues = new Queues();
   private server: MountServer | undefined;
   private isClosing = false;
@@ -115,8 +116,9 @@ export class MountTable {
     return this.queues.run(fork, async () => {
       let entry = this.entries.get(fork);
       if (entry === undefined) {
-        const directory = this.parts.place.mountPath(fork);
-        mkdirSync(directory, { recursive: true, mode: 0o700 });
+        const { place } = this.parts;
+        const directory = place.mountPath(fork);
+        place.makeMountPoint(fork);
         entry = await this.add({ fork, directory, io, noAtime }, false, true);
       } else if (entry.isDetached) {
         this.requireFree(fork);
@@ -154,6 +156,14 @@ export class MountTable {
     });
   }
 
+  /** What is mounted in the store is in the way of what is done with the store: this process would wait for itself. */
+  private requireOutside(directory: string): void {
+    const store = this.parts.place.shownDirectory;
+    if (!`${directory}/`.startsWith(`${store}/`)) return;
+    const note = 'it lies in the store: choose another directory';
+    throw new FsError('EBUSY', { syscall: 'mount', path: directory, note });
+  }
+
   private entryAt(directory: string): string | undefined {
     for (const [fork, { mount, isDetached }] of this.entries) {
       if (mount.directory === directory && !isDetached) return fork;
@@ -163,6 +173,7 @@ export class MountTable {
 
   private async add(parameters: MountParameters, isKept: boolean, isOwnDirectory: boolean): Promise<Entry> {
     const { fork, directory, io, allowOther, noAtime } = parameters;
+    if (!isOwnDirectory) this.requireOutside(directory);
     const tree = await this.openPatiently(fork);
     let mount: Mount;
     try {
@@ -213,22 +224,37 @@ export class MountTable {
     if (this.entries.get(fork) !== entry) return;
     this.entries.delete(fork);
     const { logger } = this.parts;
+    const { directory, isAborted } = entry.mount;
+    const isInPlace = isAborted && !entry.isDetached;
     try {
       entry.tree.close();
-      logger.info({ fork, directory: entry.mount.directory }, 'unmounted');
+      if (isInPlace) logger.error({ fork, directory }, 'the mount was aborted: it answers nothing any more');
+      else logger.info({ fork, directory }, 'unmounted');
     } catch (error) {
       // What was acknowledged is in the journal: the next who opens the fork brings it back.
       logger.error({ fork, err: error }, 'the tree could not be closed cleanly');
     }
-    if (entry.isOwnDirectory) this.removeOwnDirectory(entry.mount.directory);
+    if (isInPlace) this.keepAborted(fork, entry);
+    else if (entry.isOwnDirectory) this.removeMountPoint(fork);
     if (this.entries.size === 0) this.parts.onEmpty();
   }
 
-  private removeOwnDirectory(directory: string): void {
+  /** In a directory of the store nobody but those who held it looks, and the next who holds the tree needs it. */
+  private keepAborted(fork: string, entry: Entry): void {
+    if (!entry.isOwnDirectory) this.aborted.add({ ...entry, fork });
+    else {
+      void this.queues.run(fork, async () => {
+        await entry.mount.unmount({ isLazy: true });
+        this.removeMountPoint(fork);
+      });
+    }
+  }
+
+  private removeMountPoint(fork: string): void {
     try {
-      rmdirSync(directory);
+      this.parts.place.removeMountPoint(fork);
     } catch (error) {
-      this.parts.logger.warn({ directory, err: error }, 'the mount point could not be removed');
+      this.parts.logger.warn({ fork, err: error }, 'the mount point could not be removed');
     }
   }
 
@@ -240,13 +266,7 @@ export class MountTable {
     const fork = this.entryAt(target) ?? target;
     return this.queues.run(fork, async () => {
       const entry = this.entries.get(fork);
-      if (entry === undefined) {
-        throw new FsError('EINVAL', {
-          syscall: 'umount',
-          path: target,
-          note: 'nothing of this store is mounted there: `ramet ls --mounts` lists what is',
-        });
-      }
+      if (entry === undefined) return await this.unmountAborted(target);
       const others = [...entry.holders].filter((other) => other !== holder);
       if (!isLazy && others.length > 0) {
         const pids = others.map(({ pid }) => pid).join(', ');
@@ -261,6 +281,16 @@ export class MountTable {
     });
   }
 
+  private async unmountAborted(target: string): Promise<UnmountReport> {
+    const aborted = this.aborted.find(target);
+    if (aborted === undefined) {
+      const note = 'nothing of this store is mounted there: `ramet ls --mounts` lists what is';
+      throw new FsError('EINVAL', { syscall: 'umount', path: target, note });
+    }
+    await this.aborted.takeAway(aborted);
+    return { fork: aborted.fork, directory: aborted.mount.directory, isStillUsed: false, users: [] };
+  }
+
   private async reportOf(fork: string, entry: Entry): Promise<UnmountReport> {
     const isStillUsed = !(await this.endsSoon(fork, entry));
     const users = isStillUsed ? usersOf(entry) : [];
@@ -269,17 +299,13 @@ export class MountTable {
 
   /** Returns when it has been unmounted here; the kernel may not let go of it for long, see `endsSoon`. */
   private async detach(entry: Entry, isLazy: boolean, shown: string): Promise<void> {
+    const { directory } = entry.mount;
     try {
-      // Where programs in other mount namespaces have it, the server waits for them, and this does not.
-      await Promise.race([entry.mount.unmount({ isLazy }), pause(END_WAIT_MS, undefined, { ref: false })]);
+      await entry.mount.unmount({ isLazy });
     } catch (error) {
-      if (!isFsError(error, 'EBUSY')) throw error;
-      throw new FsError('EBUSY', {
-        syscall: 'umount',
-        path: shown,
-        note:
-          error.note ?? `${programsText(processesIn(entry.mount.directory))} use it: end them, or use --lazy`,
-      });
+      if (!isFsError(error)) throw error;
+      const note = error.note ?? (error.code === 'EBUSY' ? busyNote(directory) : undefined);
+      throw new FsError(error.code, { syscall: 'umount', path: shown, note });
     }
     entry.isDetached = true;
   }
@@ -304,6 +330,7 @@ export class MountTable {
     for (const [fork, { holders }] of [...this.entries]) {
       if (holders.has(holder)) await this.release(fork, holder);
     }
+    await this.aborted.release(holder);
   }
 
   private async giveUp(fork: string, entry: Entry): Promise<UnmountReport | undefined> {
@@ -347,6 +374,13 @@ function recordOf(fork: string, entry: Entry): MountRecord {
 /** Processes that still have what was unmounted. */
 function usersOf({ mount: { deviceNumber } }: Entry): number[] {
   return deviceNumber === undefined ? [] : processesWithMount(deviceNumber);
+}
+
+/** Why a mount is busy. */
+function busyNote(directory: string): string {
+  const inside = placesBelow(directory);
+  if (inside.length > 0) return `${inside.join(', ')} is mounted in it: unmount that first, or use --lazy`;
+  return `${programsText(processesIn(directory))} use it: end them, or use --lazy`;
 }
 
 function programsText(pids: readonly number[]): string {

@@ -1,5 +1,5 @@
 /** Where the owner of a store is found: a lock that only one process has, a socket, a log, and its own mount points. */
-import { closeSync, constants, existsSync, openSync } from 'node:fs';
+import { closeSync, constants, existsSync, mkdirSync, openSync, rmdirSync } from 'node:fs';
 import { codeOfErrno, FsError, isFsError } from '../../base/index.ts';
 import { StoreLayout } from '../../store/index.ts';
 import type { System } from '../../sys/index.ts';
@@ -9,9 +9,12 @@ const DESCRIPTORS = '/proc/self/fd';
 
 export class OwnerPlace {
   private readonly layout: StoreLayout;
+  private readonly shown: StoreLayout;
 
-  constructor(storeDirectory: string) {
+  /** `shownDirectory` is what others call the store, where this process has another name for it. */
+  constructor(storeDirectory: string, shownDirectory = storeDirectory) {
     this.layout = new StoreLayout(storeDirectory);
+    this.shown = new StoreLayout(shownDirectory);
   }
 
   /** The store's `run`. */
@@ -31,13 +34,38 @@ export class OwnerPlace {
     return `${this.runDirectory}/owner.log`;
   }
 
-  /** Mount points that the owner makes itself, for `hold`. */
+  /** The store, as everybody calls it. */
+  get shownDirectory(): string {
+    return this.shown.directory;
+  }
+
+  /** Mount points that the owner makes itself, for `hold`, as everybody calls them. */
   get mountsDirectory(): string {
-    return this.layout.mountsDirectory;
+    return this.shown.mountsDirectory;
   }
 
   mountPath(tree: string): string {
     return `${this.mountsDirectory}/${tree}`;
+  }
+
+  /** Makes the mount point of a tree; nothing where there is one. Asks nothing of what may be mounted there. */
+  makeMountPoint(tree: string): void {
+    makeMissing(this.layout.mountsDirectory);
+    makeMissing(`${this.layout.mountsDirectory}/${tree}`);
+  }
+
+  removeMountPoint(tree: string): void {
+    rmdirSync(`${this.layout.mountsDirectory}/${tree}`);
+  }
+}
+
+/** Unlike `mkdir -p` it does not look at what is there. */
+function makeMissing(directory: string): void {
+  try {
+    mkdirSync(directory, 0o700);
+  } catch (error) {
+    // The cast: what node:fs throws has a code.
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
   }
 }
 

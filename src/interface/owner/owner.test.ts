@@ -5,6 +5,7 @@ import { chmodSync, existsSync, mkdirSync, statSync } from 'node:fs';
 import { createConnection, type Socket } from 'node:net';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
+import type { FakeMount } from '../../../testing/fake-mount-server.ts';
 import { ScratchOwner } from '../../../testing/scratch-owner.ts';
 import { scratchDirectory } from '../../../testing/scratch-store.ts';
 import { type ErrorCode, FsError, isFsError } from '../../base/index.ts';
@@ -212,6 +213,18 @@ test('of two holders the last one ends the mount; a kept mount outlives its hold
   assert.deepEqual(await forks(), ['kept']);
 });
 
+test('nothing is mounted in the store by name', async (t) => {
+  const scratch = await ScratchOwner.start(t);
+  scratch.makeFork('one');
+  const client = await scratch.client();
+  const { directory: store } = scratch.engine;
+  for (const directory of [store, `${store}/run/mounts`, `${store}/run/mounts/one`]) {
+    const request = client.request('mount', { fork: 'one', directory });
+    await assert.rejects(request, fails('EBUSY', /lies in the store: choose another/));
+  }
+  await client.request('mount', { fork: 'one', directory: `${store}-beside` });
+});
+
 test('a hold of a fork that is mounted in another mode is EBUSY', async (t) => {
   const scratch = await ScratchOwner.start(t);
   scratch.makeFork('one');
@@ -231,6 +244,33 @@ test('a held mount that is busy when its connection closes is unmounted lazily',
   const client = await scratch.client();
   while ((await client.request('mounts', {}))[0]?.isDetached === false);
   assert.deepEqual(mount.unmounts, [false, true]);
+});
+
+test('an aborted mount frees its tree, and is taken away by name, by place, or with who held it', async (t) => {
+  const scratch = await ScratchOwner.start(t);
+  scratch.makeFork('one');
+  const client = await scratch.client();
+  const abortOne = async (holder: OwnerClient, isHeld: boolean): Promise<FakeMount> => {
+    await holder.request('mount', { fork: 'one', directory: PLACE, isHeld });
+    const mount = scratch.server.mounts.at(-1)!;
+    mount.abort();
+    while ((await client.request('mounts', {})).length > 0);
+    scratch.engine.openTree('one').close();
+    assert.deepEqual(mount.unmounts, []);
+    return mount;
+  };
+  for (const target of ['one', PLACE]) {
+    const mount = await abortOne(client, false);
+    const report = await client.request('unmount', { target });
+    assert.deepEqual(report, { fork: 'one', directory: PLACE, isStillUsed: false, users: [] });
+    assert.deepEqual(mount.unmounts, [true]);
+    await assert.rejects(client.request('unmount', { target }), fails('EINVAL', /ls --mounts/));
+  }
+  const holder = await scratch.client();
+  const mount = await abortOne(holder, true);
+  holder.close();
+  while (mount.unmounts.length === 0) await client.request('status', {});
+  await assert.rejects(client.request('unmount', { target: PLACE }), fails('EINVAL', /ls --mounts/));
 });
 
 test('a client that goes away while its tree is being mounted leaves no mount', async (t) => {

@@ -29,6 +29,8 @@ export interface OwnerOptions {
   readonly createMountServer: () => MountServer;
   readonly logger: Logger;
   readonly idleMs?: number;
+  /** What clients are told instead of an answer: as `HeldDirectory.shown`. */
+  readonly shown?: (json: string) => string;
 }
 
 export class Owner {
@@ -88,11 +90,11 @@ export class Owner {
   }
 
   private accept(socket: Socket): void {
-    const connection = new Connection(
-      socket,
-      (from, operation, parameters) => this.dispatch(from, operation, parameters),
-      (closed) => void this.leave(closed),
-    );
+    const connection = new Connection(socket, {
+      dispatch: (from, operation, parameters) => this.dispatch(from, operation, parameters),
+      onClosed: (closed) => void this.leave(closed),
+      shown: this.options.shown ?? ((json) => json),
+    });
     this.connections.add(connection);
     clearTimeout(this.idleTimer);
   }

@@ -1,10 +1,19 @@
 /** The parts of the owner that need no process: lines, errors on the wire, the log, work in order. */
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { scratchDirectory } from '../../../testing/scratch-store.ts';
 import { FsError, StoreError } from '../../base/index.ts';
+import { HeldDirectory } from './held-directory.ts';
 import { LineReader } from './line-reader.ts';
 import { openLog } from './log.ts';
 import { readableLine } from './log-line.ts';
@@ -49,7 +58,7 @@ test('errors cross the wire with everything they carry', () => {
 
 test('the log never grows beyond its bound, and keeps what came before in one more file', (t) => {
   const path = join(scratchDirectory(t), 'owner.log');
-  const log = openLog(path, 2_000);
+  const log = openLog(path, { bytesMax: 2_000 });
   for (let number = 0; number < 100; number++) {
     log.logger.info({ number }, 'an event');
     assert.ok(statSync(path).size <= 2_000);
@@ -73,6 +82,19 @@ test('a log goes on where it ended, and one that cannot be written stops nobody'
   assert.match(readableLine(second!), /warn second$/);
   // The descriptor is closed: what is written is lost, and nothing is thrown.
   log.logger.warn('third');
+});
+
+test('a directory that is held is the same one when another is in its place, and is shown by its name', (t) => {
+  const directory = join(scratchDirectory(t), 'a "b"');
+  mkdirSync(directory);
+  const held = new HeldDirectory(directory);
+  renameSync(directory, `${directory}-moved`);
+  mkdirSync(directory);
+  writeFileSync(join(held.path, 'file'), '');
+  assert.deepEqual([readdirSync(directory), readdirSync(`${directory}-moved`)], [[], ['file']]);
+  const error = { path: `${held.path}/x`, other: `${held.path}9/x` };
+  assert.deepEqual(JSON.parse(held.shown(JSON.stringify(error))), { ...error, path: `${directory}/x` });
+  held.close();
 });
 
 test('what belongs to one key is done in order, also after a failure; other keys do not wait', async () => {
