@@ -1,7 +1,16 @@
 /** A directory of the host as the lower of a fork: found, and refused where it would read itself. */
 import { posix } from 'node:path';
-import { FsError, isFsError, nameFromBytes, nameToBytes } from '../base/index.ts';
-import { directoryIdentity, leadsThroughRamet, openDirectory, S_IFLNK, S_IFMT } from '../layer/index.ts';
+import { FsError, isFsError, nameFromBytes, nameToBytes, nameToString } from '../base/index.ts';
+import {
+  directoryIdentity,
+  HostLayer,
+  type Lower,
+  leadsThroughRamet,
+  openDirectory,
+  S_IFLNK,
+  S_IFMT,
+  UnionLayer,
+} from '../layer/index.ts';
 import type { HostSource } from '../meta/index.ts';
 import { HostMounts, type System } from '../sys/index.ts';
 
@@ -64,6 +73,16 @@ function realPath(system: System, path: string): string {
 function requireOther(mounts: HostMounts, path: string): void {
   if (!leadsThroughRamet(mounts, path)) return;
   const note =
-    'it is what Ramet shows itself: fork the tree that is mounted there by its name, see `ramet ls --mounts`';
+    'it is what Ramet shows itself, or is reached through that: ' +
+    'fork the tree that is mounted there by its name, see `ramet ls --mounts`';
   throw new FsError('ELOOP', { note });
+}
+
+/** Directories of the host that layers show as they are now. */
+export function hostDirectoriesOf(lowers: readonly Lower[]): string[] {
+  return lowers.flatMap((layer) => {
+    if (layer instanceof HostLayer) return [nameToString(layer.source.path)];
+    if (!(layer instanceof UnionLayer)) return [];
+    return layer.components.flatMap((component) => hostDirectoriesOf(component.lowers));
+  });
 }

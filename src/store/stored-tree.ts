@@ -5,6 +5,7 @@
 import { FsError, type Ino, type LayerId, type Name } from '../base/index.ts';
 import { type Lower, LowerTree } from '../layer/index.ts';
 import type { DentryRecord } from '../meta/index.ts';
+import { hostDirectoriesOf } from './host-source.ts';
 import type { Tree, TreeInfo } from './tree.ts';
 
 export class StoredTree extends LowerTree {
@@ -17,6 +18,11 @@ export class StoredTree extends LowerTree {
     super(layers, info.root);
     this.info = info;
     this.chain = layers.map(({ id }) => id);
+  }
+
+  /** Directories of the host that it shows as they are now. */
+  get hostDirectories(): string[] {
+    return hostDirectoriesOf(this.lowers);
   }
 
   /** The layer at the bottom. */

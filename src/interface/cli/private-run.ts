@@ -13,21 +13,24 @@ export interface PrivateRun {
   /** Where it is seen, and the command's working directory. An absolute path of a directory. */
   readonly at: string;
   readonly command: readonly string[];
+  /** The directory with the mount points of trees that other commands run in. */
+  readonly otherRuns: string;
 }
 
 const READY = 'ready\n';
 
 /**
- * Trees that other commands run in are left out of the namespace: it would keep them in use for as long as it lives.
- * $1 is mounted over $2, which becomes the working directory; what follows is the command. What goes wrong before it is
- * said on descriptor 2, which nobody but the caller reads; the command's own stderr is descriptor 3. When the caller is
- * killed, so is the command: by the kernel, or where setpriv(1) cannot ask for that, by a shell that waits for the
- * caller's end of descriptor 4 to close. A caller that ends in order says something there first.
+ * $1 is mounted over $2, which becomes the working directory; what follows after $3 is the command. Trees that other
+ * commands run in are mounted in $3, and left out of the namespace: it would keep them in use for as long as it lives.
+ * What goes wrong before the command is said on descriptor 2, which nobody but the caller reads; the command's own
+ * stderr is descriptor 3. When the caller is killed, so is the command: by the kernel, or where setpriv(1) cannot ask
+ * for that, by a shell that waits for the caller's end of descriptor 4 to close. A caller that ends in order says
+ * something there first.
  */
 const PREPARE = `
-for place in "\${1%/*}"/*; do [ "$place" = "$1" ] || umount -l -- "$place" 2>/dev/null; done
+for place in "$3"/*; do [ "$place" = "$1" ] || umount -l -- "$place" 2>/dev/null; done
 mount --bind -- "$1" "$2" && cd -- "$2" || exit
-shift 2
+shift 3
 if setpriv --pdeathsig KILL true 2>/dev/null; then set -- setpriv --pdeathsig KILL -- "$@"
 else { read -r _ <&4 || kill -KILL $$; } >/dev/null 2>&1 3>&- &
 fi
@@ -48,7 +51,7 @@ function namespaceOf(): { readonly options: readonly string[]; readonly script: 
 /** The command's exit code, 128 and the signal's number where it died of one. */
 export async function runPrivately(run: PrivateRun): Promise<number> {
   const { options, script } = namespaceOf();
-  const inner = ['sh', '-c', script, 'ramet', run.source, run.at, ...run.command];
+  const inner = ['sh', '-c', script, 'ramet', run.source, run.at, run.otherRuns, ...run.command];
   const child = spawn('unshare', [...options, '--propagation', 'slave', '--', ...inner], {
     stdio: ['inherit', 'inherit', 'pipe', 2, 'pipe'],
   });

@@ -1,12 +1,12 @@
 /** `exportTree`: a fork or snapshot becomes a host directory or a tar archive. */
 import { once } from 'node:events';
-import { createWriteStream } from 'node:fs';
+import { createWriteStream, realpathSync } from 'node:fs';
 import path from 'node:path';
 import type { Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createGzip } from 'node:zlib';
-import { codeOfErrno, FsError } from '../../base/index.ts';
-import type { System } from '../../sys/index.ts';
+import { codeOfErrno, FsError, nameToString } from '../../base/index.ts';
+import { mountsOf, type System } from '../../sys/index.ts';
 import type { TreeFiles } from '../../vfs/index.ts';
 import { DirectoryExport } from './export-directory.ts';
 import { type ExportFormat, type ExportProgress, type ExportReport, ExportTally } from './export-report.ts';
@@ -30,6 +30,8 @@ export interface ExportSource {
 export interface ExportOptions {
   /** 'directory' unless told. */
   readonly format?: ExportFormat | undefined;
+  /** Directories of the host in which the tree is seen: one that is written there would be exported as well. */
+  readonly shownAt?: readonly string[] | undefined;
   /** Told some ten times a second where the export stands. */
   readonly progress?: ((state: ExportProgress) => void) | undefined;
 }
@@ -41,8 +43,8 @@ export interface ExportOptions {
  * allows it (root).
  *
  * Errors: ENOENT (no such tree, or the destination's parent is missing); EEXIST, ENOTDIR, ENOTEMPTY
- * (something is at the destination); EACCES, ENOSPC, EIO, with the path. After an error what was written so
- * far stays.
+ * (something is at the destination); EINVAL (a directory into itself); EACCES, ENOSPC, EIO, with the path. After an
+ * error what was written so far stays.
  */
 export async function exportTree(
   source: ExportSource,
@@ -95,9 +97,37 @@ export async function exportReader(
   } else if (format === 'tar') {
     await toTarFile(where, (output) => new TarExport(reader, tally, pacing, output).all());
   } else {
+    requireElsewhere(where, options.shownAt ?? []);
     await new DirectoryExport(system, reader, tally, pacing, Buffer.from(where, 'utf8')).all();
   }
   return tally.report(reader.name, where, format, performance.now() - started);
+}
+
+/** What is mounted somewhere in a directory is not part of the tree that is seen there. */
+function requireElsewhere(destination: string, shownAt: readonly string[]): void {
+  const place = realPlace(destination);
+  const mounts = mountsOf().map(({ directory }) => nameToString(directory));
+  const within = shownAt.find(
+    (directory) =>
+      isWithin(place, directory) &&
+      !mounts.some((mount) => mount !== directory && isWithin(mount, directory) && isWithin(place, mount)),
+  );
+  if (within === undefined) return;
+  const note = `a tree cannot be exported into itself, and ${within} shows it: choose a directory elsewhere`;
+  throw new FsError('EINVAL', { syscall: 'export', path: destination, note });
+}
+
+function realPlace(destination: string): string {
+  try {
+    return path.join(realpathSync(path.dirname(destination)), path.basename(destination));
+  } catch {
+    // There is no such directory, which whoever makes one in it is told.
+    return destination;
+  }
+}
+
+function isWithin(place: string, directory: string): boolean {
+  return place === directory || place.startsWith(directory === '/' ? '/' : `${directory}/`);
 }
 
 /** A tar whose name says so is compressed. */

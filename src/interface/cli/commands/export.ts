@@ -109,7 +109,10 @@ async function run(
   const { engine, mounted } = session;
   const { fileSystem } = await session.readTree(name);
   if (changes !== true) {
-    const options = { format: isTar ? 'tar' : 'directory', progress } as const;
+    const mount = await session.mountOf(name);
+    const { hostDirectories } = engine.storedTree(engine.info(name));
+    const shownAt = [...(mount === undefined ? [] : [mount.directory]), ...hostDirectories];
+    const options = { format: isTar ? 'tar' : 'directory', progress, shownAt } as const;
     return await exportFileSystem(engine.system, name, fileSystem, destination, options);
   }
   const host = against === undefined ? hostState(engine, name) : undefined;

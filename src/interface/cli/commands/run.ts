@@ -1,10 +1,10 @@
 /** `ramet run`: a command in a fork, at the path that the fork's tree was imported from. */
-import { statSync } from 'node:fs';
+import { realpathSync, statSync } from 'node:fs';
 import path from 'node:path';
 import type { Command } from 'commander';
 import { type TreeInfo, uppermostOf } from '../../../store/index.ts';
 import type { IoMode } from '../../fuse/index.ts';
-import { holdHere, OwnerClient } from '../../owner/index.ts';
+import { holdHere, OwnerClient, OwnerPlace } from '../../owner/index.ts';
 import { examples } from '../examples.ts';
 import { runPrivately } from '../private-run.ts';
 import { reportProblem, usageError } from '../problem.ts';
@@ -59,7 +59,8 @@ async function runIn(
     const { directory } = await holdHere(owner, { fork: tree, io, noAtime }).catch((error: unknown) => {
       throw namedTreeError(tree, error);
     });
-    const code = await runPrivately({ source: directory, at, command });
+    const otherRuns = new OwnerPlace(realpathSync(store)).mountsDirectory;
+    const code = await runPrivately({ source: directory, at, command, otherRuns });
     try {
       await release(owner, tree);
     } catch (error) {
