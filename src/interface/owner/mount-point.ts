@@ -51,6 +51,8 @@ const LINKS_MAX = 40;
 /** As realpath(3), but without a look into what the last part leads to, which may be a mount that answers nothing. */
 export function realMountPath(directory: string): string {
   let absolute = path.resolve(directory);
+  // As the kernel writes it, it is real; what it lies on may not answer.
+  if (mountedPlaces().some((place) => place.directory === absolute)) return absolute;
   for (let links = 0; links < LINKS_MAX; links++) {
     try {
       absolute = path.join(realpathSync(path.dirname(absolute)), path.basename(absolute));
