@@ -43,7 +43,7 @@ export class MountScene {
     const command = [rametMain, '--store', this.at(store), ...args];
     const { status, stdout, stderr } = spawnSync(process.execPath, command, {
       cwd: this.directory,
-      env: { ...process.env, RAMET_OWNER_IDLE_MS: '60000' },
+      env: { ...process.env, RAMET_OWNER_IDLE_MS: '60000', RAMET_OWNER_WAIT_MS: '1000' },
       encoding: 'utf8',
       timeout: COMMAND_MS_MAX,
       killSignal: 'SIGKILL',

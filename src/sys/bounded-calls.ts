@@ -20,6 +20,17 @@ export interface BoundedAnswer {
   readonly defect?: unknown;
 }
 
+/** What a thread begins with. */
+export interface BoundedThread {
+  readonly port: MessagePort;
+  /** The last call that was answered. */
+  readonly answered: Int32Array;
+  /** Its number, once it has begun. */
+  readonly thread: Int32Array;
+  /** Of the thread that has opened what it reads. */
+  readonly opener: Int32Array | undefined;
+}
+
 interface Waiting {
   readonly resolve: (value: unknown) => void;
   readonly reject: (error: unknown) => void;
@@ -31,6 +42,8 @@ export class BoundedCalls {
   private readonly onLate: (method: string, value: unknown) => void;
   /** The last call that was answered; shared with the thread. */
   private readonly answered = new Int32Array(new SharedArrayBuffer(4));
+  private readonly thread = new Int32Array(new SharedArrayBuffer(4));
+  private readonly opener: BoundedCalls | undefined;
   /** Calls without an answer, by their number. */
   private readonly methods = new Map<number, string>();
   private readonly waiting = new Map<number, Waiting>();
@@ -39,9 +52,11 @@ export class BoundedCalls {
   /** The last call that was given up. */
   private givenUpId = 0;
 
-  constructor(limitMs: number, onLate: (method: string, value: unknown) => void) {
+  /** What the thread reads was opened by that of `opener`. */
+  constructor(limitMs: number, onLate: (method: string, value: unknown) => void, opener?: BoundedCalls) {
     this.limitMs = limitMs;
     this.onLate = onLate;
+    this.opener = opener;
   }
 
   /** Whether the thread is in a call that was given up. */
@@ -103,8 +118,10 @@ export class BoundedCalls {
   private channel(): MessagePort {
     if (this.port !== undefined) return this.port;
     const { port1, port2 } = new MessageChannel();
+    const { answered, thread } = this;
+    const workerData: BoundedThread = { port: port2, answered, thread, opener: this.opener?.thread };
     new Worker(new URL('./bounded-worker.js', import.meta.url), {
-      workerData: { port: port2, answered: this.answered },
+      workerData,
       transferList: [port2],
       // Others close what it opens.
       trackUnmanagedFds: false,

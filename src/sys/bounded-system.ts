@@ -20,13 +20,13 @@ export interface BoundedSystem extends System {
 /** `inner` is the native system; an answer is waited for no longer than `limitMs`. */
 export function createBoundedSystem(inner: System, limitMs: number): BoundedSystem {
   const mounts = new HostMounts(inner);
-  /** Descriptors of files that somebody else serves. */
+  /** Descriptors of files that somebody else serves: of the thread that asks for them, not of this one. */
   const served = new Set<number>();
   const closeLate = (method: string, value: unknown): void => {
     if (method.startsWith('open') && typeof value === 'number') calls.send('close', [value]);
   };
   const calls = new BoundedCalls(limitMs, closeLate);
-  const reads = new BoundedCalls(limitMs, () => undefined);
+  const reads = new BoundedCalls(limitMs, () => undefined, calls);
 
   function isServed(path: Buffer): boolean {
     return !mounts.isLocal(path.toString('latin1'));
@@ -73,7 +73,7 @@ export function createBoundedSystem(inner: System, limitMs: number): BoundedSyst
     async preadAsync(fd, target, offset, length, position) {
       if (!served.has(fd)) return await inner.preadAsync(fd, target, offset, length, position);
       // Not by the thread pool, whose few threads all other mounts wait for.
-      const got = (await reads.callAsync('readBytes', [fd, length, position, true])) as Uint8Array;
+      const got = (await reads.callAsync('readOpened', [fd, length, position])) as Uint8Array;
       target.set(got, offset);
       return got.length;
     },

@@ -1,12 +1,26 @@
-/** The thread behind `BoundedCalls`: makes calls of the native system, and those below, in order. */
-import { type MessagePort, workerData } from 'node:worker_threads';
+/**
+ * A thread behind `BoundedCalls`: makes calls of the native system, and those below, in order. Its descriptors are its
+ * own; outside of it they stand for themselves, and are known by their numbers.
+ */
+import { constants, readlinkSync } from 'node:fs';
+import { workerData } from 'node:worker_threads';
 import { isFsError } from '../base/index.ts';
-import type { BoundedAnswer, BoundedCall } from './bounded-calls.ts';
+import type { BoundedAnswer, BoundedCall, BoundedThread } from './bounded-calls.ts';
+import { loadLibc } from './libc.ts';
 import { createNativeSystem } from './native.ts';
+import { takeOwnDescriptors } from './own-descriptors.ts';
 
-const { port, answered } = workerData as { readonly port: MessagePort; readonly answered: Int32Array };
+/** What is opened here has a number from this one on, which no descriptor of the process has. */
+const HANDLE_FIRST = 2 ** 30;
+
+const { port, answered, thread, opener } = workerData as BoundedThread;
+const libc = loadLibc();
 const system = createNativeSystem();
+if (libc instanceof Error) throw libc;
 if (system instanceof Error) throw system;
+// Where that is not allowed the calls are bounded all the same.
+takeOwnDescriptors(libc);
+thread[0] = Number(readlinkSync('/proc/thread-self').split('/').at(-1));
 
 /** Up to `length` bytes of a file; undefined where the disk would have to be waited for, and `mayWait` is false. */
 function readBytes(fd: number, length: number, position: number, mayWait: boolean): Uint8Array | undefined {
@@ -16,20 +30,39 @@ function readBytes(fd: number, length: number, position: number, mayWait: boolea
   return count < 0 ? undefined : bytes.slice(0, count);
 }
 
+/** As `readBytes`, of a file that another thread has open. Leaves no access time, where that is allowed. */
+function readOpened(fd: number, length: number, position: number): Uint8Array | undefined {
+  const path = `/proc/self/task/${opener?.[0]}/fd/${fd}`;
+  let own: number;
+  try {
+    own = native.open(path, constants.O_RDONLY | constants.O_NOATIME);
+  } catch (error) {
+    if (!isFsError(error, 'EPERM')) throw error;
+    own = native.open(path, constants.O_RDONLY);
+  }
+  try {
+    return readBytes(own, length, position, true);
+  } finally {
+    native.close(own);
+  }
+}
+
 const native = system;
 // By name: what a caller names is a method of the system.
-const methods = { ...native, readBytes } as unknown as Readonly<
+const methods = { ...native, readBytes, readOpened } as unknown as Readonly<
   Record<string, (...args: unknown[]) => unknown>
 >;
 
-/** Buffers lose what they are on the way between threads. */
-function received(value: unknown): unknown {
+/** Buffers lose what they are on the way between threads; a descriptor comes first. */
+function received(value: unknown, index: number): unknown {
+  if (index === 0 && typeof value === 'number') return value - HANDLE_FIRST;
   return value instanceof Uint8Array ? Buffer.from(value.buffer, value.byteOffset, value.length) : value;
 }
 
 function answerTo({ id, method, args }: BoundedCall): BoundedAnswer {
   try {
-    return { id, value: methods[method]!(...args.map(received)) };
+    const value = methods[method]!(...args.map(received));
+    return { id, value: method.startsWith('open') ? (value as number) + HANDLE_FIRST : value };
   } catch (error) {
     if (!isFsError(error)) return { id, defect: error };
     const { code, syscall, path, dest, note } = error;

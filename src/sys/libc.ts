@@ -64,6 +64,7 @@ export interface Libc {
   readonly malloc_trim: ((padBytes: number) => number) | undefined;
   socketpair(domain: number, type: number, protocol: number, target: Scratch): number;
   recvmsg(fd: number, message: Scratch, flags: number): number;
+  unshare(flags: number): number;
   /** fcntl(2) with a number as its argument. */
   fcntlNumber(fd: number, command: number, argument: number): number;
   mount(source: Scratch, target: Scratch, type: Scratch, flags: number, options: Scratch | null): number;
@@ -196,6 +197,7 @@ function declare(koffi: Koffi, library: ReturnType<Koffi['load']>, numbers: Call
     epoll_wait: define('int epoll_wait(int epoll, void *events, int countMax, int timeoutMs)'),
     socketpair: define('int socketpair(int domain, int type, int protocol, void *target)'),
     recvmsg: define('int64_t recvmsg(int fd, void *message, int flags)'),
+    unshare: define('int unshare(int flags)'),
     fcntlNumber: define('int fcntl(int fd, int command, int64_t argument)'),
     mount: define('int mount(void *source, void *target, void *type, unsigned long flags, void *options)'),
     umount2: define('int umount2(void *target, int flags)'),

@@ -46,7 +46,7 @@ export function openAt(path: Path, flags: number, mode: number): number {
 
 /** The path of a name in an open directory, which leads there whatever that is called by now. */
 export function pathIn(directory: number, name: Uint8Array): Buffer {
-  return Buffer.concat([Buffer.from(`/proc/self/fd/${directory}/`), name]);
+  return Buffer.concat([Buffer.from(`/proc/thread-self/fd/${directory}/`), name]);
 }
 
 function syncDirectory(path: string): void {

@@ -91,7 +91,7 @@ function directoryCalls(libc: Libc): Pick<HostCalls, 'readHostDirectory' | 'read
 
   return {
     readHostDirectory: (at) => readAll(at, at),
-    readDirectory: (fd) => readAll(Buffer.from(`/proc/self/fd/${fd}`)),
+    readDirectory: (fd) => readAll(Buffer.from(`/proc/thread-self/fd/${fd}`)),
   };
 }
 
@@ -136,7 +136,7 @@ function xattrCalls(
   return {
     readHostXattrs: (at) => readAll('llistxattr', at, at),
     // The descriptor's own link leads to what was opened, and no further: flistxattr(2) refuses O_PATH.
-    readFileXattrs: (fd) => readAll('listxattr', Buffer.from(`/proc/self/fd/${fd}`)),
+    readFileXattrs: (fd) => readAll('listxattr', Buffer.from(`/proc/thread-self/fd/${fd}`)),
 
     writeHostXattr(at, key, value) {
       const name = attribute.set(Buffer.from(key, 'latin1'), 'lsetxattr');

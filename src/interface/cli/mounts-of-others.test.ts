@@ -6,10 +6,11 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { describe, test } from 'node:test';
+import { describe, type TestContext, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import { MountScene } from '../../../testing/mount-scene.ts';
 import { mountsOnly } from '../../../testing/mounts-only.ts';
+import { OddServer } from '../../../testing/odd-server.ts';
 import { OwnerClient } from '../owner/index.ts';
 
 const skip = mountsOnly;
@@ -74,7 +75,7 @@ describe('a mount in a mount', { skip, concurrency: 2 }, () => {
     const { outer, inner } = await nested(scene);
     process.kill(outer, 'SIGSTOP');
     const tookMs = durationOf(() => {
-      const said = scene.mustFail('B', 'umount', 'one');
+      const said = scene.mustFail('B', 'umount', 'outer/in/empty');
       assert.match(said, /ETIMEDOUT.*what is mounted at \S+outer does not answer: let its server go on, or/);
     });
     assert.ok(tookMs < 20_000, `${tookMs} ms`);
@@ -217,6 +218,47 @@ describe('a mount whose connection was aborted', { skip }, () => {
     assert.deepEqual(readdirSync(scene.at('A/run/mounts')), []);
     owner!.close();
     assert.equal(scene.must('A', 'run', 'one', '--at', scene.at('A-base'), '--', 'cat', 'file'), 'of A\n');
+  });
+});
+
+describe('an owner that waits for a server which never answers', { skip, concurrency: 2 }, () => {
+  /** A mount `served` of a fork of what that server shows, and `beside` of another; somebody has asked in vain. */
+  async function waiting(context: TestContext, scene: MountScene): Promise<{ readonly owner: number }> {
+    scene.makeStore('A', 'one');
+    for (const name of ['served', 'beside']) scene.makeDirectory(name);
+    const server = new OddServer(scene.at('odd'));
+    context.after(() => server.end());
+    const files = { file: { ino: 7, text: 'odd\n' } };
+    server.show({ files });
+    await server.start();
+    scene.must('A', 'fork', scene.at('odd'), 'odd');
+    const { pid } = scene.mount('A', 'odd', 'served');
+    scene.mount('A', 'one', 'beside');
+    assert.equal(scene.look('ls', 'served')?.out, 'file\n');
+    server.show({ files, isStalled: true });
+    await pause(HOST_VALID_MS + 500);
+    assert.match(scene.read('served/file') ?? '', /timed out/);
+    assert.equal(scene.read('beside/file'), 'of A\n');
+    return { owner: pid };
+  }
+
+  test('and is killed leaves dead mounts, and its place to the next', async (context) => {
+    const scene = new MountScene(context);
+    const { owner } = await waiting(context, scene);
+    process.kill(owner, 'SIGKILL');
+    await pause(500);
+    assert.match(scene.look('touch', 'beside/lost')?.err ?? '', /not connected/);
+    scene.mount('A', 'one', 'beside');
+    assert.equal(scene.read('beside/file'), 'of A\n');
+  });
+
+  test('and is ended leaves its place to the next', async (context) => {
+    const scene = new MountScene(context);
+    await waiting(context, scene);
+    scene.must('A', 'owner', 'stop');
+    assert.deepEqual(readdirSync(scene.at('beside')), []);
+    scene.mount('A', 'one', 'beside');
+    assert.equal(scene.read('beside/file'), 'of A\n');
   });
 });
 
