@@ -173,9 +173,21 @@ export function pathBytes(path: string): Buffer {
   return bytes;
 }
 
+export const RENAME_NOREPLACE = 1;
+export const RENAME_EXCHANGE = 2;
+export const RENAME_WHITEOUT = 4;
+const AT_FDCWD = -100;
+
+/** renameat2(2) of paths. */
+export function renameWith(flags: number, from: string, to: string): void {
+  check(libc().renameat2(AT_FDCWD, from, AT_FDCWD, to, flags), 'renameat2');
+}
+
 export interface DirectoryEntry {
   readonly name: string;
   readonly ino: number;
+  /** DT_* of readdir(3). */
+  readonly kind: number;
   /** What lseek takes to go on after this entry: telldir. All 64 bits may be in use. */
   readonly next: bigint;
 }
@@ -190,7 +202,7 @@ export function readDirectory(fd: number, lengthBytes = 32_768): DirectoryEntry[
   for (let at = 0; at < length; at += chunk.readUInt16LE(at + 16)) {
     const name = chunk.toString('utf8', at + 19, chunk.indexOf(0, at + 19));
     const next = chunk.readBigInt64LE(at + 8);
-    entries.push({ name, ino: Number(chunk.readBigUInt64LE(at)), next });
+    entries.push({ name, ino: Number(chunk.readBigUInt64LE(at)), kind: chunk[at + 18]!, next });
   }
   return entries;
 }

@@ -13,7 +13,7 @@ export type { MapOptions } from './file-data.ts';
 export * from './file-system.ts';
 export { type AttributeChanges, InodeCalls } from './inode-calls.ts';
 export { knownPath } from './known-path.ts';
-export { type DirectoryEntry, RENAME_EXCHANGE, RENAME_NOREPLACE } from './namespace.ts';
+export { type DirectoryEntry, RENAME_EXCHANGE, RENAME_NOREPLACE, RENAME_WHITEOUT } from './namespace.ts';
 export * from './open-file.ts';
 export { R_OK, W_OK, X_OK } from './permission.ts';
 export { hasSetId } from './privileges.ts';

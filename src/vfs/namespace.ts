@@ -8,6 +8,7 @@ import { FsError, type Name, PATH_BYTES_MAX, type Timespec } from '../base/index
 import {
   type Batch,
   type DraftRecord,
+  type Entry,
   entryOf,
   type Inode,
   kindOfMode,
@@ -20,6 +21,7 @@ import {
   S_IFMT,
   S_IFREG,
   S_IFSOCK,
+  WHITEOUT_MODE,
 } from '../layer/index.ts';
 import { type TreeContext, touchChanged, touchModified } from './context.ts';
 import { addInode, type NewFields } from './new-inode.ts';
@@ -28,6 +30,7 @@ import { requireAccess, requireRemoval, W_OK, X_OK } from './permission.ts';
 
 export const RENAME_NOREPLACE = 1;
 export const RENAME_EXCHANGE = 2;
+export const RENAME_WHITEOUT = 4;
 
 /** EEXIST unless the name of `place` is free. */
 function requireFree(place: Place): void {
@@ -214,7 +217,7 @@ function dropLink(batch: Batch, inode: Inode, now: Timespec): void {
   touchChanged(draft, now);
 }
 
-/** rename(2) in all its cases, with RENAME_NOREPLACE and RENAME_EXCHANGE of renameat2(2). */
+/** rename(2) in all its cases, with every flag of renameat2(2). */
 export function rename(context: TreeContext, from: string, to: string, flags: number): void {
   requireRenameFlags(flags);
   const source = walkToAnyName(context, from);
@@ -223,8 +226,8 @@ export function rename(context: TreeContext, from: string, to: string, flags: nu
 }
 
 function requireRenameFlags(flags: number): void {
-  const both = RENAME_NOREPLACE | RENAME_EXCHANGE;
-  if ((flags & both) === both) throw new FsError('EINVAL');
+  const others = RENAME_NOREPLACE | RENAME_WHITEOUT;
+  if ((flags & RENAME_EXCHANGE) !== 0 && (flags & others) !== 0) throw new FsError('EINVAL');
 }
 
 export function renameAt(context: TreeContext, source: Place, target: Place, flags: number): void {
@@ -262,12 +265,18 @@ export function renameAt(context: TreeContext, source: Place, target: Place, fla
       dropLink(batch, replaced, now);
       if (replaced.isDirectory) countSubdirectory(batch.change(target.directory), -1);
     }
-    batch.setName(source.directory, source.name, NO_ENTRY);
+    const left = (flags & RENAME_WHITEOUT) === 0 ? NO_ENTRY : addWhiteout(context, batch, source, now);
+    batch.setName(source.directory, source.name, left);
     place(batch, moved, source, target, now);
   }
   touchModified(batch.change(source.directory), now);
   touchModified(batch.change(target.directory), now);
   stack.commit(batch);
+}
+
+/** A device 0/0 of the caller, for the name that is left: in an overlay's upper directory it hides what is below. */
+function addWhiteout(context: TreeContext, batch: Batch, { directory }: Place, now: Timespec): Entry {
+  return entryOf(addInode(context, batch, directory, WHITEOUT_MODE, now).ino, kindOfMode(WHITEOUT_MODE));
 }
 
 /** Puts `inode`, so far at `from`, under the name of `to`. */

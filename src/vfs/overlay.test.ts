@@ -7,7 +7,14 @@ import { constants } from 'node:fs';
 import test, { type TestContext } from 'node:test';
 import { scratchStore } from '../../testing/scratch-store.ts';
 import type { StoreEngine, Tree } from '../store/index.ts';
-import { type FileSystem, O_TMPFILE, type OpenFile, RENAME_EXCHANGE, RENAME_NOREPLACE } from './index.ts';
+import {
+  type FileSystem,
+  O_TMPFILE,
+  type OpenFile,
+  RENAME_EXCHANGE,
+  RENAME_NOREPLACE,
+  RENAME_WHITEOUT,
+} from './index.ts';
 
 const { O_APPEND, O_CREAT, O_RDONLY, O_RDWR, O_TRUNC, O_WRONLY } = constants;
 
@@ -235,6 +242,27 @@ test('renaming with RENAME_NOREPLACE and RENAME_EXCHANGE', async (context) => {
   assert.equal(fileSystem.realPath('/foo/..'), '/');
   assert.equal(fileSystem.stat('/', true).nlink, before.root + 1);
   assert.equal(fileSystem.stat('/dir', true).nlink, before.dir - 1);
+});
+
+overlayTest('renaming with RENAME_WHITEOUT leaves a device 0/0', ({ engine, fork, fileSystem }) => {
+  const { ino } = fileSystem.stat('/foo', true);
+  fileSystem.rename('/foo', '/dir/twin', RENAME_WHITEOUT);
+  fileSystem.rename('/dir/sub', '/sub', RENAME_WHITEOUT | RENAME_NOREPLACE);
+  assert.throws(() => fileSystem.rename('/foo', '/sub', RENAME_WHITEOUT | RENAME_EXCHANGE), {
+    code: 'EINVAL',
+  });
+  fork.close();
+  const again = engine.openTree('fork').fileSystem;
+  for (const path of ['/foo', '/dir/sub']) {
+    const { mode, rdev, nlink, size } = again.stat(path, false);
+    assert.deepEqual([mode, rdev, nlink, size], [0o020000, 0, 1, 0], path);
+    assert.throws(() => again.setXattr(path, 'user.a', Buffer.from('b'), 0, false), { code: 'EPERM' });
+    assert.throws(() => again.getXattr(path, 'user.a', false), { code: 'ENODATA' });
+  }
+  assert.equal(again.stat('/dir/twin', true).ino, ino);
+  assert.equal(again.stat('/dir/bar', true).nlink, 1);
+  assert.equal(readText(again, '/sub/deep'), 'deep');
+  assert.equal(again.realPath('/sub/..'), '/');
 });
 
 test('a file without a name: O_TMPFILE', async (context) => {

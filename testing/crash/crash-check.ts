@@ -1,18 +1,22 @@
 /** Whether a store holds what a history allows after a crash (DESIGN §5). */
 import { BLOCK_SIZE } from '../../src/base/index.ts';
-import { S_IFDIR, S_IFMT } from '../../src/layer/index.ts';
+import { isWhiteoutDevice, S_IFDIR, S_IFMT } from '../../src/layer/index.ts';
 import type { Tree } from '../../src/store/index.ts';
 import { readFile } from '../shared-store.ts';
 import type { FileState, TreeModel } from './crash-workload.ts';
 
-/** What a tree holds, by path; undefined for a directory. */
-function contentsOf(tree: Tree): Map<string, Buffer | undefined> {
-  const contents = new Map<string, Buffer | undefined>();
+type Content = Buffer | 'directory' | 'whiteout';
+
+/** What a tree holds, by path. */
+function contentsOf(tree: Tree): Map<string, Content> {
+  const contents = new Map<string, Content>();
   const visit = (path: string): void => {
     for (const { name } of tree.fileSystem.readDirectory(path === '' ? '/' : path)) {
       const child = `${path}/${name}`;
-      const isDirectory = (tree.fileSystem.stat(child, false).mode & S_IFMT) === S_IFDIR;
-      contents.set(child, isDirectory ? undefined : readFile(tree, child));
+      const stat = tree.fileSystem.stat(child, false);
+      const isDirectory = (stat.mode & S_IFMT) === S_IFDIR;
+      if (isDirectory) contents.set(child, 'directory');
+      else contents.set(child, isWhiteoutDevice(stat) ? 'whiteout' : readFile(tree, child));
       if (isDirectory) visit(child);
     }
   };
@@ -45,28 +49,26 @@ function versionsById(states: readonly TreeModel[]): Map<number, Set<Buffer>> {
 }
 
 function compare(
-  contents: ReadonlyMap<string, Buffer | undefined>,
+  contents: ReadonlyMap<string, Content>,
   state: TreeModel,
   versions: ReadonlyMap<number, ReadonlySet<Buffer>>,
 ): string | undefined {
   for (const path of contents.keys()) if (!state.has(path)) return `${path} should not be there`;
   for (const [path, file] of state) {
-    if (!contents.has(path)) return `${path} is missing`;
-    const problem = compareFile(contents.get(path), file, versions.get(file.id) ?? new Set());
+    const content = contents.get(path);
+    if (content === undefined) return `${path} is missing`;
+    const problem = compareFile(content, file, versions.get(file.id) ?? new Set());
     if (problem !== undefined) return `${path} ${problem}`;
   }
   return undefined;
 }
 
-function compareFile(
-  actual: Buffer | undefined,
-  file: FileState,
-  versions: ReadonlySet<Buffer>,
-): string | undefined {
-  if (file.content === undefined || actual === undefined) {
-    return file.content === actual ? undefined : 'is of another type';
+function compareFile(actual: Content, file: FileState, versions: ReadonlySet<Buffer>): string | undefined {
+  const wanted = file.content ?? (file.isWhiteout ? 'whiteout' : 'directory');
+  if (typeof wanted === 'string' || typeof actual === 'string') {
+    return wanted === actual ? undefined : 'is of another type';
   }
-  if (actual.length !== file.content.length) return `has ${actual.length} bytes, not ${file.content.length}`;
+  if (actual.length !== wanted.length) return `has ${actual.length} bytes, not ${wanted.length}`;
   for (let start = 0; start < actual.length; start += BLOCK_SIZE) {
     const block = actual.subarray(start, start + BLOCK_SIZE);
     if (![...versions].some((version) => isBlockOf(block, version, start))) {

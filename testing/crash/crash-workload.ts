@@ -5,7 +5,7 @@
  */
 import { assert, BLOCK_SIZE, SeededRandom } from '../../src/base/index.ts';
 import type { StoreEngine, Tree } from '../../src/store/index.ts';
-import type { OpenFile } from '../../src/vfs/index.ts';
+import { type OpenFile, RENAME_WHITEOUT } from '../../src/vfs/index.ts';
 import { patternBytes } from '../shared-store.ts';
 
 const O_RDWR_CREAT = 0o102;
@@ -18,12 +18,13 @@ const SIZES = [10, 4096, 5000, 12_288, 20_000, 70_000];
 export const CHAIN_LAYERS_MAX = 2;
 
 /**
- * One state of a file, never changed; states of one file have one id, and all its names show one state. A directory has
- * no content.
+ * One state of a file, never changed; states of one file have one id, and all its names show one state. Directories
+ * and whiteouts have no content.
  */
 export interface FileState {
   readonly id: number;
   readonly content: Buffer | undefined;
+  readonly isWhiteout?: boolean;
 }
 
 /** What a tree holds, by path. */
@@ -199,11 +200,13 @@ export class Workload {
       .map(([path]) => path);
     const path = NAMES[random.below(NAMES.length)]!;
     const kind = random.below(14);
+    const isHidden = this.modelOf(name).get(path)?.isWhiteout === true;
+    if (isHidden && (files.length === 0 || kind < 4)) return this.unlink(name, path);
     if (files.length === 0 || (kind < 4 && !files.includes(path))) return this.make(name, path);
     const existing = files[random.below(files.length)]!;
     if (kind < 5) return this.write(name, existing);
     if (kind < 6) return this.truncate(name, existing);
-    if (kind < 7) return this.rename(name, existing, path);
+    if (kind < 7) return this.rename(name, existing, path, random.below(2) === 0);
     if (kind < 8) return this.unlink(name, existing);
     if (kind < 9) return this.sync(name, existing);
     if (kind < 10) return this.punch(name, existing);
@@ -345,13 +348,16 @@ export class Workload {
     return this.changing('append to nobody', name, run, (model) => setContent(model, known.id, next));
   }
 
-  private rename(name: string, from: string, to: string): Step {
-    const run = (): void => this.tree(name).fileSystem.rename(from, to);
-    return this.changing(`rename ${from} ${to}`, name, run, (model) => {
+  private rename(name: string, from: string, to: string, leavesWhiteout: boolean): Step {
+    const id = this.nextId++;
+    const flags = leavesWhiteout ? RENAME_WHITEOUT : 0;
+    const run = (): void => this.tree(name).fileSystem.rename(from, to, flags);
+    return this.changing(`rename ${from} ${to} with flags ${flags}`, name, run, (model) => {
       const state = model.get(from)!;
       // rename(2) of one name of a file to another does nothing.
-      if (from !== to && model.get(to)?.id === state.id) return;
-      model.delete(from);
+      if (model.get(to)?.id === state.id) return;
+      if (leavesWhiteout) model.set(from, { id, content: undefined, isWhiteout: true });
+      else model.delete(from);
       model.set(to, state);
     });
   }

@@ -69,6 +69,7 @@ const changing: readonly (readonly [weight: number, make: Make])[] = [
   [7, (c, tree) => ({ op: 'unlink', tree, path: c.path(tree, 'file', 'symlink') })],
   [10, (c, tree) => ({ op: 'rename', tree, path: c.path(tree), to: c.path(tree) })],
   [2, (c, tree) => ({ op: 'exchange', tree, path: c.path(tree), to: c.path(tree) })],
+  [2, (c, tree) => ({ op: 'whiteout', tree, path: c.path(tree), to: c.path(tree) })],
   [5, (c, tree) => ({ op: 'link', tree, path: c.path(tree, 'file', 'symlink'), to: c.anywhere(tree) })],
   [4, (c, tree) => ({ op: 'symlink', tree, path: c.anywhere(tree), target: c.target(tree) })],
   [4, (c, tree) => ({ op: 'chmod', tree, path: c.path(tree), mode: c.fileMode() })],

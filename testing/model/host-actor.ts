@@ -42,6 +42,7 @@ export class HostActor implements Actor {
     'clone',
     'cloneRange',
     'exchange',
+    'whiteout',
     'setxattr',
     'getxattr',
     'removexattr',

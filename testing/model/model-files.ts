@@ -50,7 +50,7 @@ export function freePlace(tree: ModelTree, path: string): ModelPlace {
 export function openForWriting(tree: ModelTree, path: string, mode: number, truncates: boolean): ModelInode {
   const place = tree.walk(path, true);
   if (place.inode === undefined) return create(tree, place, 'file', mode);
-  if (place.inode.kind === 'directory') throw new ModelError('EISDIR');
+  requireOpenable(place.inode, true);
   requireWritableTree(tree);
   if (truncates) setSize(place.inode, 0);
   return place.inode;
@@ -59,9 +59,14 @@ export function openForWriting(tree: ModelTree, path: string, mode: number, trun
 /** open(2) of what exists. */
 export function openExisting(tree: ModelTree, path: string, writes: boolean): ModelInode {
   const inode = tree.resolve(path, true);
-  if (writes && inode.kind === 'directory') throw new ModelError('EISDIR');
+  requireOpenable(inode, writes);
   if (writes) requireWritableTree(tree);
   return inode;
+}
+
+function requireOpenable({ kind }: ModelInode, writes: boolean): void {
+  if (writes && kind === 'directory') throw new ModelError('EISDIR');
+  if (kind === 'whiteout') throw new ModelError('ENXIO');
 }
 
 export function requireFile(inode: ModelInode): ModelInode {
@@ -86,6 +91,15 @@ export function write(inode: ModelInode, bytes: Uint8Array, position: number): v
 export function punch(inode: ModelInode, position: number, length: number): void {
   inode.content.subarray(position, position + length).fill(0);
   inode.mtimeSeconds = NOW;
+}
+
+/** truncate(2) of what a path names. */
+export function truncate(tree: ModelTree, path: string, size: number): void {
+  const inode = tree.resolve(path, true);
+  if (inode.kind === 'whiteout') throw new ModelError('EINVAL');
+  requireOpenable(inode, true);
+  requireWritableTree(tree);
+  setSize(inode, size);
 }
 
 /** FICLONE as Ramet has it: the target becomes what the source is. */
@@ -159,8 +173,11 @@ function isWithin(tree: ModelTree, inode: ModelInode, ancestor: ModelInode): boo
   return true;
 }
 
-/** rename(2), and renameat2(2) with RENAME_EXCHANGE. */
-export function rename(tree: ModelTree, from: string, to: string, exchanges: boolean): void {
+export type RenameKind = 'rename' | 'exchange' | 'whiteout';
+
+/** rename(2), and renameat2(2) with RENAME_EXCHANGE or RENAME_WHITEOUT. */
+export function rename(tree: ModelTree, from: string, to: string, kind: RenameKind): void {
+  const exchanges = kind === 'exchange';
   const source = tree.parentOf(from);
   const target = tree.parentOf(to);
   const moved = tree.lookup(source.directory, source.name);
@@ -175,6 +192,7 @@ export function rename(tree: ModelTree, from: string, to: string, exchanges: boo
   requireWritableTree(tree);
   if (!exchanges && replaced !== undefined) removeReplaced(moved, replaced, target);
   source.directory.entries.delete(source.name);
+  if (kind === 'whiteout') create(tree, { ...source, inode: undefined }, 'whiteout', 0);
   put(moved, source, target);
   if (exchanges && replaced !== undefined) put(replaced, target, source);
   source.directory.mtimeSeconds = NOW;
@@ -209,10 +227,21 @@ export function changeOwner(inode: ModelInode, uid: number, gid: number): void {
   inode.mode &= ~(S_ISUID | group);
 }
 
+/** xattr(7): what is no file and no directory has no attributes of users. */
+function requireXattrs({ kind }: ModelInode, name: string): void {
+  if (kind === 'whiteout' && name.startsWith('user.')) throw new ModelError('EPERM');
+}
+
 export function setXattr(inode: ModelInode, name: string, value: Buffer, flags: number): void {
+  requireXattrs(inode, name);
   if ((flags & XATTR_CREATE) !== 0 && inode.xattrs.has(name)) throw new ModelError('EEXIST');
   if ((flags & XATTR_REPLACE) !== 0 && !inode.xattrs.has(name)) throw new ModelError('ENODATA');
   inode.xattrs.set(name, value);
+}
+
+export function removeXattr(inode: ModelInode, name: string): void {
+  requireXattrs(inode, name);
+  if (!inode.xattrs.delete(name)) throw new ModelError('ENODATA');
 }
 
 export { requireWritableTree };

@@ -258,7 +258,8 @@ export class ModelFs implements Actor {
         return succeeded();
       case 'rename':
       case 'exchange':
-        files.rename(tree, path, operation.to, operation.op === 'exchange');
+      case 'whiteout':
+        files.rename(tree, path, operation.to, operation.op);
         return succeeded();
       case 'link':
         files.link(tree, path, operation.to);
@@ -292,7 +293,7 @@ export class ModelFs implements Actor {
         return succeeded(describeBytes(content.subarray(position, position + length)));
       }
       case 'truncate':
-        files.setSize(files.openExisting(tree, path, true), operation.size);
+        files.truncate(tree, path, operation.size);
         return succeeded();
       case 'punch':
         files.punch(files.openExisting(tree, path, true), operation.position, operation.length);
@@ -434,7 +435,7 @@ function changeAttributes(tree: ModelTree, operation: PathOperation): Outcome {
       files.setXattr(inode, operation.name, contentOf(operation.length, operation.salt), operation.flags);
       return succeeded();
     case 'removexattr':
-      if (!inode.xattrs.delete(operation.name)) throw new ModelError('ENODATA');
+      files.removeXattr(inode, operation.name);
       return succeeded();
     default:
       throw new Error(`the model does not know '${operation.op}'`);

@@ -1,11 +1,12 @@
 /** One tree of the model, which shares nothing: inodes and names in maps, paths walked as path_resolution(7) says. */
 
-export type ModelKind = 'file' | 'directory' | 'symlink';
+export type ModelKind = 'file' | 'directory' | 'symlink' | 'whiteout';
 
 export const TYPE_BITS: Readonly<Record<ModelKind, number>> = {
   file: 0o100000,
   directory: 0o040000,
   symlink: 0o120000,
+  whiteout: 0o020000,
 };
 
 export interface ModelInode {

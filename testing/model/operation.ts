@@ -82,6 +82,8 @@ export type PathOperation =
   | ({ readonly op: 'unlink' } & OnPath)
   | ({ readonly op: 'rename'; readonly to: string } & OnPath)
   | ({ readonly op: 'exchange'; readonly to: string } & OnPath)
+  /** A rename that leaves a whiteout. */
+  | ({ readonly op: 'whiteout'; readonly to: string } & OnPath)
   | ({ readonly op: 'link'; readonly to: string } & OnPath)
   | ({ readonly op: 'symlink'; readonly target: string } & OnPath)
   | ({ readonly op: 'readlink' } & OnPath)

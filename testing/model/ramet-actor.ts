@@ -330,8 +330,8 @@ function* entriesBelow(fileSystem: FileSystem, path: string): Generator<DumpEntr
   const type = stat.mode & S_IFMT;
   if (type === 0o100000) yield { ...entry, content: contentOfFile(fileSystem, bytes, stat.size) };
   else if (type === 0o120000) yield { ...entry, target: nameToString(fileSystem.readLink(bytes)) };
-  else {
-    yield entry;
+  else yield entry;
+  if (type === 0o040000) {
     for (const { name } of fileSystem.readDirectory(bytes)) {
       const below = nameToString(name);
       yield* entriesBelow(fileSystem, path === '/' ? `/${below}` : `${path}/${below}`);

@@ -21,6 +21,7 @@ const O_EXCL = 0o200;
 const O_TRUNC = 0o1000;
 const O_APPEND = 0o2000;
 const RENAME_EXCHANGE = 2;
+const RENAME_WHITEOUT = 4;
 const FILE_MODE = 0o666;
 
 const handleFlags: Readonly<Record<HandleFlags, number>> = {
@@ -84,6 +85,9 @@ export function applyToRametPath(
       return succeeded();
     case 'exchange':
       fileSystem.rename(path, nameFromString(operation.to), RENAME_EXCHANGE);
+      return succeeded();
+    case 'whiteout':
+      fileSystem.rename(path, nameFromString(operation.to), RENAME_WHITEOUT);
       return succeeded();
     case 'link':
       fileSystem.link(path, nameFromString(operation.to), false);

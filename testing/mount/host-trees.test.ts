@@ -14,7 +14,7 @@ import { hostFeatures } from '../conformance/host.ts';
 import { runConformance } from '../conformance/run.ts';
 import { fingerprint } from '../host-tree.ts';
 import { MountServerProcess, whyNoMounts } from './mounted-fork.ts';
-import { fillCases, runMountCases } from './run.ts';
+import { featuresOf, fillCases, runMountCases } from './run.ts';
 
 const skip = whyNoMounts();
 const takesAll = process.env.RAMET_MOUNT_ALL === '1';
@@ -53,7 +53,7 @@ for (const io of modes) {
         }
       });
 
-      const features = { root: true, relatime: true, writersBesideReaders: io !== 'shared' };
+      const features = featuresOf(io);
       runMountCases({ name: 'a fork over a host tree', features, root: () => fork });
       runMountCases({ name: 'a fork of a fork over a host tree', features, root: () => forkOfFork });
 

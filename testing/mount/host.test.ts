@@ -4,7 +4,9 @@ import { join } from 'node:path';
 import { after, before, describe } from 'node:test';
 import { directoryOnDisk } from '../../src/interface/demo/index.ts';
 import { whyNoLibc } from '../libc.ts';
+import { mountsOverlays } from './overlays.ts';
 import { fillCases, runMountCases } from './run.ts';
+import { leavesWhiteouts } from './whiteouts.ts';
 
 /** Whether the mounts of this machine keep access times; the one of the temporary directory is not told apart. */
 function isAtimeKept(): boolean {
@@ -15,17 +17,16 @@ function isAtimeKept(): boolean {
 const skip = whyNoLibc();
 
 describe('cases of mounts on the host', { skip }, () => {
-  let root = '';
-  before(() => {
-    root = realpathSync(mkdtempSync(join(directoryOnDisk(), 'ramet-mount-cases-')));
-    fillCases(root);
-  });
+  const root = realpathSync(mkdtempSync(join(directoryOnDisk(), 'ramet-mount-cases-')));
+  before(() => fillCases(root));
   after(() => rmSync(root, { recursive: true, force: true }));
 
   const features = {
     root: process.getuid?.() === 0,
     writersBesideReaders: true,
     relatime: skip === false && isAtimeKept(),
+    whiteouts: skip === false && leavesWhiteouts(root),
+    overlays: skip === false && mountsOverlays(root),
   };
   runMountCases({ name: 'a directory of the host', features, root: () => root });
 });

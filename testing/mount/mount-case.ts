@@ -14,6 +14,10 @@ export interface MountFeatures {
   readonly writersBesideReaders: boolean;
   /** A read moves an atime that is older than the mtime. */
   readonly relatime: boolean;
+  /** RENAME_WHITEOUT. */
+  readonly whiteouts: boolean;
+  /** The kernel mounts overlays over it. */
+  readonly overlays: boolean;
 }
 
 export interface MountCase {

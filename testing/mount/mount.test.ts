@@ -9,7 +9,7 @@ import type { IoMode } from '../../src/interface/fuse/index.ts';
 import { hostFeatures } from '../conformance/host.ts';
 import { runConformance } from '../conformance/run.ts';
 import { MountServerProcess, whyNoMounts } from './mounted-fork.ts';
-import { fillCases, runMountCases } from './run.ts';
+import { featuresOf, fillCases, runMountCases } from './run.ts';
 
 const skip = whyNoMounts();
 const modes: readonly IoMode[] = ['cached', 'direct', 'shared'];
@@ -49,7 +49,7 @@ for (const io of modes) {
       }
     });
 
-    const features = { root: true, relatime: true, writersBesideReaders: io !== 'shared' };
+    const features = featuresOf(io);
     runMountCases({ name: 'a fork', features, root: () => fork });
     runMountCases({ name: 'a fork of a fork', features, root: () => forkOfFork });
 

@@ -22,23 +22,25 @@ import {
 } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import { equalBytes } from '../conformance/expect.ts';
-import { check, libc, readDirectory, systemError } from '../libc.ts';
+import {
+  check,
+  libc,
+  RENAME_EXCHANGE,
+  RENAME_NOREPLACE,
+  readDirectory,
+  renameWith,
+  systemError,
+} from '../libc.ts';
 import { dropPages, fileContent, largeContent, type MountCase, type MountGroup, PAGE } from './mount-case.ts';
 
 const AT_FDCWD = -100;
 const AT_SYMLINK_FOLLOW = 0x400;
-const RENAME_NOREPLACE = 1;
-const RENAME_EXCHANGE = 2;
 const SEEK_DATA = 3;
 const SEEK_HOLE = 4;
 const SEEK_SET = 0;
 const FALLOC_FL_PUNCH = 3;
 const NAMES_COUNT = 1000;
 const CHUNK_BYTES = 4096;
-
-function rename(from: string, to: string, flags: number): void {
-  check(libc().renameat2(AT_FDCWD, from, AT_FDCWD, to, flags), 'renameat2');
-}
 
 const renameCases: readonly MountCase[] = [
   {
@@ -73,13 +75,13 @@ const renameCases: readonly MountCase[] = [
     name: 'RENAME_EXCHANGE swaps a file and a directory, RENAME_NOREPLACE refuses a name that is taken',
     run(root) {
       const [file, directory] = [statSync(`${root}/file`).ino, statSync(`${root}/directory`).ino];
-      rename(`${root}/file`, `${root}/directory`, RENAME_EXCHANGE);
+      renameWith(RENAME_EXCHANGE, `${root}/file`, `${root}/directory`);
       assert.equal(statSync(`${root}/file`).ino, directory);
       assert.equal(statSync(`${root}/directory`).ino, file);
       assert.equal(readFileSync(`${root}/file/inner/deep`, 'utf8'), 'deep\n');
-      const taken = (): void => rename(`${root}/small`, `${root}/first`, RENAME_NOREPLACE);
+      const taken = (): void => renameWith(RENAME_NOREPLACE, `${root}/small`, `${root}/first`);
       assert.throws(taken, { code: 'EEXIST' });
-      rename(`${root}/small`, `${root}/free`, RENAME_NOREPLACE);
+      renameWith(RENAME_NOREPLACE, `${root}/small`, `${root}/free`);
       assert.equal(readFileSync(`${root}/free`, 'utf8'), 'small\n');
     },
   },

@@ -1,14 +1,17 @@
 /** Registers the cases of mounts as tests of node:test, over one directory that has a directory for each case. */
 import { chmodSync, mkdirSync } from 'node:fs';
 import { describe, it } from 'node:test';
+import type { IoMode } from '../../src/interface/fuse/index.ts';
 import { coherenceGroup } from './coherence.ts';
 import { identityGroup } from './identity.ts';
 import { locksGroup } from './locks.ts';
 import { fillDirectory, type MountFeatures, type MountGroup } from './mount-case.ts';
 import { namesGroup } from './names.ts';
+import { mountsOverlays, overlaysGroup } from './overlays.ts';
 import { rightsGroup } from './rights.ts';
 import { watchesGroup } from './watches.ts';
 import { xattrsGroup } from './xattrs.ts';
+import { whiteoutsGroup } from './whiteouts.ts';
 
 export const mountGroups: readonly MountGroup[] = [
   coherenceGroup,
@@ -18,6 +21,8 @@ export const mountGroups: readonly MountGroup[] = [
   locksGroup,
   watchesGroup,
   xattrsGroup,
+  whiteoutsGroup,
+  overlaysGroup,
 ];
 
 /** Where a case works, below the root of all cases. */
@@ -36,6 +41,12 @@ export function fillCases(root: string): void {
       mountCase.fill?.(directory);
     }
   }
+}
+
+/** What mounts have, in a mode. They take root. */
+export function featuresOf(io: IoMode): MountFeatures {
+  const writersBesideReaders = io !== 'shared';
+  return { root: true, relatime: true, writersBesideReaders, whiteouts: true, overlays: mountsOverlays() };
 }
 
 export interface CasesOptions {

@@ -269,10 +269,31 @@ describe('RENAME and RENAME2', () => {
     assert.equal(kernel.fails(Op.RENAME2, ROOT, both), 'EINVAL');
   });
 
-  it('leave no whiteouts, and know no other flag', async (context) => {
+  it('leave a whiteout of the caller, as one record of the journal', async (context) => {
     const kernel = await forkOf(context);
-    for (const flags of [WHITEOUT, WHITEOUT | NOREPLACE, 8, 0x8000_0000])
-      assert.equal(kernel.fails(Op.RENAME2, ROOT, rename2(ROOT, flags, 'file', 'x')), 'EINVAL');
+    const file = kernel.lookup(ROOT, 'file');
+    const recordCount = () => kernel.tree.stack.writable().journal.recordCount;
+    const before = recordCount();
+    kernel.ask(Op.RENAME2, ROOT, rename2(ROOT, WHITEOUT, 'file', 'moved'));
+    assert.equal(recordCount(), before + 1);
+    assert.equal(kernel.lookup(ROOT, 'moved'), file);
+    const left = kernel.attr(kernel.lookup(ROOT, 'file'));
+    const { mode, uid, gid, nlink, rdev, size } = left;
+    assert.deepEqual([mode, uid, gid, nlink, rdev, size], [0o020000, 1000, 1001, 1, 0, 0]);
+    assert.equal(
+      kernel.fails(Op.RENAME2, ROOT, rename2(ROOT, WHITEOUT | NOREPLACE, 'moved', 'file')),
+      'EEXIST',
+    );
+    kernel.ask(Op.RENAME2, ROOT, rename2(ROOT, WHITEOUT | NOREPLACE, 'moved', 'free'));
+    assert.equal(kernel.lookup(ROOT, 'free'), file);
+    kernel.tree.checkpoint();
+    assert.equal(kernel.attr(kernel.lookup(ROOT, 'moved')).mode, 0o020000);
+  });
+
+  it('know no other flag', async (context) => {
+    const kernel = await forkOf(context);
+    for (const flags of [WHITEOUT | EXCHANGE, 8, 0x8000_0000])
+      assert.equal(kernel.fails(Op.RENAME2, ROOT, rename2(ROOT, flags, 'file', 'directory')), 'EINVAL');
     assert.notEqual(kernel.lookup(ROOT, 'file'), 0);
   });
 
@@ -311,6 +332,7 @@ describe('a snapshot', () => {
       [Op.RMDIR, pack('directory')],
       [Op.RENAME, pack(u64(ROOT), 'file', 'x')],
       [Op.RENAME2, rename2(ROOT, 0, 'file', 'x')],
+      [Op.RENAME2, rename2(ROOT, WHITEOUT, 'file', 'x')],
     ];
     for (const [opcode, args] of requests)
       assert.equal(kernel.fails(opcode, ROOT, args), 'EROFS', `opcode ${opcode}`);

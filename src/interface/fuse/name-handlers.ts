@@ -1,7 +1,7 @@
 /** Names: lookup, and everything that makes, moves or removes one. */
 import { FsError } from '../../base/index.ts';
 import type { Inode } from '../../layer/index.ts';
-import { RENAME_EXCHANGE, RENAME_NOREPLACE } from '../../vfs/index.ts';
+import { RENAME_EXCHANGE, RENAME_NOREPLACE, RENAME_WHITEOUT } from '../../vfs/index.ts';
 import { ENTRY_BYTES, putMissing } from './attribute-codec.ts';
 import { entryAt, type Handler, OPEN_OUT_BYTES, openAt, replyEntry } from './handler.ts';
 import type { Reply } from './reply.ts';
@@ -95,8 +95,10 @@ export const rename: Handler = (session, request) => {
 export const rename2: Handler = (session, request) => {
   request.need(16);
   const flags = request.u32(8);
-  // RENAME_WHITEOUT is for overlays, which have no work to do here.
-  if ((flags & ~(RENAME_NOREPLACE | RENAME_EXCHANGE)) !== 0) throw new FsError('EINVAL');
+  const known = RENAME_NOREPLACE | RENAME_EXCHANGE | RENAME_WHITEOUT;
+  if ((flags & ~known) !== 0) throw new FsError('EINVAL');
+  // A whiteout is made. It has no permission bits for an umask to clear.
+  if ((flags & RENAME_WHITEOUT) !== 0) session.calls.actAs(request.uid, request.gid, 0);
   move(session, request, 16, flags);
 };
 
