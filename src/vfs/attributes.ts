@@ -90,15 +90,21 @@ function mayChangeOwner(
 
 /**
  * `uid` or `gid` of -1 stays. Set-user-ID and set-group-ID bits of a file and its capabilities go, as Linux does for
- * everybody.
+ * everybody, but with `keepsPrivileges`.
  */
-export function changeOwner(context: TreeContext, inode: Inode, uid: number, gid: number): void {
+export function changeOwner(
+  context: TreeContext,
+  inode: Inode,
+  uid: number,
+  gid: number,
+  keepsPrivileges = false,
+): void {
   const batch = context.stack.begin();
   if (!mayChangeOwner(context.credentials, inode, uid, gid)) throw new FsError('EPERM');
   const draft = batch.change(inode);
   if (uid !== -1) draft.uid = uid;
   if (gid !== -1) draft.gid = gid;
-  if (!inode.isDirectory) {
+  if (!inode.isDirectory && !keepsPrivileges) {
     draft.mode = withoutSetId(draft.mode);
     dropCapability(context, batch, inode);
   }

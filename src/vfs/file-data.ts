@@ -121,7 +121,13 @@ function writeAt(
 }
 
 /** truncate(2): shorter, or longer with a hole at the end. */
-export function setSize(context: TreeContext, inode: Inode, size: number, clearsSetId = false): void {
+export function setSize(
+  context: TreeContext,
+  inode: Inode,
+  size: number,
+  clearsSetId = false,
+  keepsPrivileges = false,
+): void {
   if (!inode.isFile) throw new FsError(inode.isDirectory ? 'EISDIR' : 'EINVAL');
   // An off_t below 0 comes as 64 bits without a sign.
   if (size < 0 || size > 2 ** 63 || !Number.isInteger(size)) throw new FsError('EINVAL');
@@ -133,7 +139,7 @@ export function setSize(context: TreeContext, inode: Inode, size: number, clears
   const batch = stack.begin();
   const before = inode.record.size;
   const draft = batch.change(inode);
-  dropPrivileges(context, batch, inode, draft, clearsSetId);
+  if (!keepsPrivileges) dropPrivileges(context, batch, inode, draft, clearsSetId);
   if (size < before && (inode.record.blocks > 0 || stack.chain.isLive(inode.ino)))
     batch.setRuns(inode, stack.mappingOf(inode).cut(size));
   draft.size = size;

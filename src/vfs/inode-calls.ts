@@ -24,6 +24,8 @@ export interface AttributeChanges {
   readonly mtime?: TimeChange;
   /** Clears set-user-ID, set-group-ID and file capabilities, as a change by somebody without privileges does. */
   readonly killPrivileges?: boolean;
+  /** Another size or owner clears none of them. */
+  readonly keepsPrivileges?: boolean;
 }
 
 export class InodeCalls {
@@ -161,9 +163,10 @@ export class InodeCalls {
   /** Sets several attributes, in the order in which the kernel's own setattr would: size first. */
   change(inode: Inode, changes: AttributeChanges): void {
     const { context } = this;
-    const { size, uid, gid, mode, atime, mtime, killPrivileges = false } = changes;
-    if (size !== undefined) data.setSize(context, inode, size, killPrivileges);
-    if (uid !== undefined || gid !== undefined) attributes.changeOwner(context, inode, uid ?? -1, gid ?? -1);
+    const { size, uid, gid, mode, atime, mtime, killPrivileges = false, keepsPrivileges } = changes;
+    if (size !== undefined) data.setSize(context, inode, size, killPrivileges, keepsPrivileges);
+    if (uid !== undefined || gid !== undefined)
+      attributes.changeOwner(context, inode, uid ?? -1, gid ?? -1, keepsPrivileges);
     if (mode !== undefined) attributes.changeMode(context, inode, mode);
     if (atime !== undefined || mtime !== undefined) {
       attributes.changeTimes(context, inode, atime ?? 'omit', mtime ?? 'omit');

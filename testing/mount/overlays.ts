@@ -4,9 +4,19 @@
  */
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
-import { linkSync, lstatSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  linkSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { equalBytes } from '../conformance/expect.ts';
-import { allocateFixed, libc } from '../libc.ts';
+import { allocateFixed, check, libc } from '../libc.ts';
 import { largeContent, type MountCase, type MountGroup, PAGE } from './mount-case.ts';
 
 const TIMEOUT_MS = 60_000;
@@ -47,6 +57,10 @@ mount -t overlay overlay -o lowerdir=lower,upperdir=upper,workdir=work merged`;
     timeout: TIMEOUT_MS,
   });
   return status === 0;
+}
+
+function setAttribute(path: string, name: string, value: Buffer): void {
+  check(libc().lsetxattr(path, name, value, value.length, 0), 'setxattr');
 }
 
 function attribute(path: string, name: string): string | undefined {
@@ -167,6 +181,52 @@ sync merged/large`,
   },
 ];
 
+/** struct vfs_cap_data, version 2: what `setcap cap_setuid=ep` writes. */
+const CAP_SETUID = Buffer.from('0100000280000000000000000000000000000000', 'hex');
+
+/** What of a file an overlay has to copy up. */
+function attributesOf(path: string): object {
+  const { mode, uid, gid, size, mtimeMs } = lstatSync(path);
+  const names = ['security.capability', 'user.kept', 'system.posix_acl_access'];
+  return { mode, uid, gid, size, mtimeMs, attributes: names.map((name) => attribute(path, name)) };
+}
+
+const copyUpCases: readonly MountCase[] = [
+  {
+    name: 'what is copied up keeps its owner, set-user-ID, set-group-ID, capabilities, attributes and times',
+    run(root) {
+      const at = (name: string): string => `${root}/directory/${name}`;
+      for (const [name, mode] of Object.entries({
+        user: 0o4755,
+        group: 0o2755,
+        both: 0o6711,
+        capable: 0o755,
+      })) {
+        writeFileSync(at(name), name);
+        chownSync(at(name), 5, 6);
+        chmodSync(at(name), mode);
+        setAttribute(at(name), 'user.kept', Buffer.from('kept'));
+        utimesSync(at(name), 1_000_000_000, 1_000_000_001.5);
+      }
+      setAttribute(at('capable'), 'security.capability', CAP_SETUID);
+      // Opening for writing copies up, and leaves the times.
+      inNamespace(root, 'overlay; for name in user group both capable; do : >> merged/$name; done');
+      for (const name of ['user', 'group', 'both', 'capable'])
+        assert.deepEqual(attributesOf(`${root}/upper/${name}`), attributesOf(at(name)), name);
+    },
+  },
+  {
+    name: 'chown takes set-user-ID and capabilities in an overlay, as it does elsewhere',
+    run(root) {
+      chmodSync(`${root}/directory/shallow`, 0o4755);
+      setAttribute(`${root}/directory/shallow`, 'security.capability', CAP_SETUID);
+      inNamespace(root, 'overlay; chown 7 merged/shallow');
+      assert.equal(lstatSync(`${root}/upper/shallow`).mode & 0o7777, 0o755);
+      assert.equal(attribute(`${root}/upper/shallow`, 'security.capability'), undefined);
+    },
+  },
+];
+
 const optionCases: readonly MountCase[] = [
   {
     name: 'index and nfs_export, which take file handles: two links of a file stay one',
@@ -268,5 +328,8 @@ names ../upper`,
 
 export const overlaysGroup: MountGroup = {
   name: 'overlays',
-  cases: [...upperCases, ...optionCases, ...lowerCases].map((one) => ({ ...one, needs: ['overlays'] })),
+  cases: [...upperCases, ...copyUpCases, ...optionCases, ...lowerCases].map((one) => ({
+    ...one,
+    needs: ['overlays'],
+  })),
 };

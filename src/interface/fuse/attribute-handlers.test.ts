@@ -22,6 +22,7 @@ const ATIME = 16;
 const MTIME = 32;
 const ATIME_NOW = 128;
 const MTIME_NOW = 256;
+const KILL_SUIDGID = 2048;
 
 interface SetAttr {
   readonly valid: number;
@@ -97,6 +98,32 @@ describe('SETATTR', () => {
     assert.ok(present.readBigInt64LE(32) >= before);
     const alone = set({ valid: ATIME, atime: 6 });
     assert.deepEqual([alone.readBigInt64LE(24), alone.readBigInt64LE(32) >= before], [6n, true]);
+  });
+
+  it('leaves set-user-ID and capabilities in a file without a name to its owner, who can set them again', async (context) => {
+    const { kernel } = await forkOf(context);
+    const make = () =>
+      Number(kernel.ask(Op.TMPFILE, ROOT, pack(u32(2, 0o100600, 0, 0), '')).readBigUInt64LE(0));
+    const set = (node: number, args: SetAttr) => attrOf(kernel.ask(Op.SETATTR, node, setAttrArgs(args)), 16);
+    const capability = () => pack(u32(20, 0, 0, 0), 'security.capability', Buffer.alloc(20, 1));
+    const capabilityBytes = (node: number) =>
+      kernel.send(Op.GETXATTR, node, pack(u32(100, 0), 'security.capability')).length - 16;
+    const own = make();
+    kernel.ask(Op.SETXATTR, own, capability());
+    set(own, { valid: SIZE, size: 100 });
+    set(own, { valid: MODE, mode: 0o106755 });
+    const given = set(own, { valid: UID | GID | KILL_SUIDGID, uid: 5, gid: 6 });
+    assert.deepEqual([given.uid, given.gid, given.mode], [5, 6, 0o106755]);
+    assert.equal(capabilityBytes(own), 20);
+    // Now it is another user's.
+    assert.equal(set(own, { valid: UID | KILL_SUIDGID, uid: 7 }).mode, 0o100755);
+    assert.equal(capabilityBytes(own), 0);
+    const named = make();
+    kernel.ask(Op.LINK, ROOT, pack(u64(named), 'named'));
+    kernel.ask(Op.SETXATTR, named, capability());
+    set(named, { valid: MODE, mode: 0o104755 });
+    assert.equal(set(named, { valid: UID | KILL_SUIDGID, uid: 1000 }).mode, 0o100755);
+    assert.equal(capabilityBytes(named), 0);
   });
 
   it('fails for what cannot be set', async (context) => {

@@ -1,5 +1,6 @@
 /** Attributes and extended attributes. */
 import { FsError, type Timespec } from '../../base/index.ts';
+import type { Inode } from '../../layer/index.ts';
 import { ENODATA } from '../../sys/index.ts';
 import type { AttributeChanges, TimeChange } from '../../vfs/index.ts';
 import { SETXATTR_ACL_KILL_SGID, SetAttr } from './abi.ts';
@@ -26,11 +27,21 @@ export const getStatx: Handler = (session, request, reply) => {
 export const setAttributes: Handler = (session, request, reply) => {
   request.need(88);
   const inode = session.inode(request.nodeId);
-  const changes = changesOf(request);
+  const changes = { ...changesOf(request), keepsPrivileges: isOwnUnnamed(inode, request) };
   if (changes.size !== undefined) session.opens.requireResizable(inode);
   session.calls.change(inode, changes);
   putAttrOut(reply, session.calls.attributesOf(inode), session.validSeconds(inode));
 };
+
+/**
+ * An overlay copies a file up into one without a name, which is its own: bytes, capabilities, size, mode and then the
+ * owner. These are no truncate(2) and chown(2), and leave capabilities and set-user-ID where they are. The kernel knows
+ * that (ATTR_KILL_SUID), but does not tell a server that clears them itself (FATTR_KILL_SUIDGID in fs/fuse/dir.c).
+ * Nobody gains by it: whoever owns the file can set them again.
+ */
+function isOwnUnnamed({ record }: Inode, { uid }: Request): boolean {
+  return record.nlink === 0 && record.uid === uid;
+}
 
 function changesOf(request: Request): AttributeChanges {
   const valid = request.u32(0);
