@@ -11,6 +11,7 @@ export type { Credentials } from './credentials.ts';
 export type { SameExtent, SameTarget } from './extent-same.ts';
 export type { MapOptions } from './file-data.ts';
 export * from './file-system.ts';
+export { hintedPath } from './hinted-path.ts';
 export { type AttributeChanges, InodeCalls } from './inode-calls.ts';
 export { knownPath } from './known-path.ts';
 export { type DirectoryEntry, RENAME_EXCHANGE, RENAME_NOREPLACE, RENAME_WHITEOUT } from './namespace.ts';

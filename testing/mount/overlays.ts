@@ -225,6 +225,38 @@ const copyUpCases: readonly MountCase[] = [
       assert.equal(attribute(`${root}/upper/shallow`, 'security.capability'), undefined);
     },
   },
+  {
+    name: 'what was copied up is found again after the kernel has dropped all names: proc_sys_vm(5)',
+    fill: fillLower,
+    run(root) {
+      const forget = 'echo 2 > /proc/sys/vm/drop_caches';
+      const lines = inNamespace(
+        root,
+        `
+overlay
+for name in shallow inner/deep one; do echo more >> merged/$name; done
+rm merged/gone
+${forget}
+for again in 1 2; do cat merged/shallow merged/inner/deep merged/two; done
+ls merged | xargs echo
+echo still >> merged/shallow
+${forget}
+stat -c %h merged/one
+cat merged/shallow
+${forget}
+mv merged/inner/deep merged/moved
+cat merged/moved`,
+      );
+      const once = ['shallow', 'more', 'deep', 'more', 'one'];
+      assert.deepEqual(lines, [
+        ...[...once, ...once],
+        'inner kept one shallow tree two',
+        '1',
+        ...['shallow', 'more', 'still'],
+        ...['deep', 'more'],
+      ]);
+    },
+  },
 ];
 
 const optionCases: readonly MountCase[] = [
@@ -238,6 +270,8 @@ const optionCases: readonly MountCase[] = [
 overlay index=on,nfs_export=on
 options "$PWD"
 echo more >> merged/one
+echo 2 > /proc/sys/vm/drop_caches
+cat merged/one > /dev/null
 stat -c '%i %h %s' merged/one merged/two
 ls work/index | wc -l`,
       );

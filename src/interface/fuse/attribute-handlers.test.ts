@@ -100,7 +100,7 @@ describe('SETATTR', () => {
     assert.deepEqual([alone.readBigInt64LE(24), alone.readBigInt64LE(32) >= before], [6n, true]);
   });
 
-  it('leaves set-user-ID and capabilities in a file without a name to its owner, who can set them again', async (context) => {
+  it('leaves set-user-ID and capabilities in a file without a name to its owner', async (context) => {
     const { kernel } = await forkOf(context);
     const make = () =>
       Number(kernel.ask(Op.TMPFILE, ROOT, pack(u32(2, 0o100600, 0, 0), '')).readBigUInt64LE(0));

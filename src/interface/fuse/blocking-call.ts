@@ -1,11 +1,13 @@
 /** The calls behind `BlockingCalls`: what they are, and how whoever may wait makes them. */
 import { spawnSync } from 'node:child_process';
 import { constants } from 'node:fs';
-import { type ErrorCode, FsError, isFsError } from '../../base/index.ts';
+import { type ErrorCode, FsError, isFsError, nameToBytes } from '../../base/index.ts';
 import { createSystem, type Kernel, MNT_DETACH, UMOUNT_NOFOLLOW } from '../../sys/index.ts';
-import { placeOf } from './mounted-places.ts';
+import { deviceMountedAt, placeOf } from './mounted-places.ts';
 
 const HELPER = 'fusermount3';
+/** open(2); node:fs does not name it. */
+const O_PATH = 0o10000000;
 
 /** Calls that walk a path, on which there may be mounts that others serve. */
 export type PathCall =
@@ -34,7 +36,14 @@ export type PathCall =
       readonly descriptor: number;
     }
   /** syncfs(2) on what has the number `device`, as above: what programs stored through maps is written. */
-  | { readonly kind: 'sync'; readonly directory: string; readonly device: string | undefined };
+  | { readonly kind: 'sync'; readonly directory: string; readonly device: string | undefined }
+  /** Looks a path up, a byte string, below the root of what has the number `device`, if it is mounted there. */
+  | {
+      readonly kind: 'lookUp';
+      readonly directory: string;
+      readonly device: string | undefined;
+      readonly path: string;
+    };
 
 export interface BlockingFailure {
   readonly code: ErrorCode;
@@ -78,6 +87,21 @@ export function makeCall(kernel: Kernel, call: PathCall): void {
       if (place !== undefined) syncFileSystem(place);
       return;
     }
+    case 'lookUp':
+      if (call.device === undefined || deviceMountedAt(call.directory) === call.device)
+        lookUp(call.directory, call.path);
+      return;
+  }
+}
+
+/** Symlinks and other mounts are not followed. Nothing is opened: the kernel has the names afterwards, that is all. */
+function lookUp(directory: string, path: string): void {
+  const system = createSystem('native');
+  const root = system.open(directory, O_PATH | constants.O_DIRECTORY);
+  try {
+    system.close(system.openBeneath(root, nameToBytes(path), O_PATH | constants.O_NOFOLLOW));
+  } finally {
+    system.close(root);
   }
 }
 

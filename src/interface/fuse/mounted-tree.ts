@@ -2,8 +2,10 @@
 import { closeSync } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
 import { FsError, isFsError } from '../../base/index.ts';
+import type { Inode } from '../../layer/index.ts';
 import type { Tree } from '../../store/index.ts';
 import { EAGAIN, EINTR, ENODEV, ENOENT, type Kernel } from '../../sys/index.ts';
+import { hintedPath } from '../../vfs/index.ts';
 import type { BlockingCalls } from './blocking-calls.ts';
 import { dispatch, dispatchDeferred, type OnDefect, type OnDeferred } from './dispatch.ts';
 import type { IoMode, Mount } from './mount-server.ts';
@@ -18,6 +20,8 @@ const REQUESTS_AT_ONCE = 64;
 /** How long a busy mount is waited for: programs that end, or look at every mount there is, use it for a moment. */
 const BUSY_WAIT_MS = 500;
 const BUSY_STEP_MS = 20;
+/** How long the answer to a handle waits for a name. */
+const LOOK_UP_WAIT_MS = 1000;
 
 /** What all mounts of a server share: they are served one at a time. */
 export interface MountParts {
@@ -154,6 +158,28 @@ export class MountedTree implements Mount {
       if (error instanceof FsError) return error.code !== 'EINVAL';
       throw error;
     }
+  }
+
+  /**
+   * Has the kernel find by a name what it asks for by a handle. Otherwise it keeps it without one, which it cannot ask
+   * about again: Linux takes such a dentry of FUSE for outdated (since 6.16 always, its `d_time` is not set; before, it
+   * looks a `/` up in it), and an overlay says ESTALE for every file that it has copied up from there. Undefined where
+   * no name is known. It is waited for a while only: who asks may hold what the walk needs.
+   */
+  lookUpByName(inode: Inode): Promise<void> | undefined {
+    if (this.isDetached || inode.ino === this.session.calls.rootIno) return undefined;
+    const path = hintedPath(this.session.fileSystem.stack, inode);
+    if (path === undefined) return undefined;
+    const { directory, deviceNumber: device } = this;
+    const walk = this.parts.blocking.run({ kind: 'lookUp', directory, device, path });
+    const done = walk.then(
+      () => undefined,
+      (error: unknown) => {
+        // Without a name it is answered as it is.
+        if (!(error instanceof FsError)) throw error;
+      },
+    );
+    return Promise.race([done, pause(LOOK_UP_WAIT_MS, undefined, { ref: false })]);
   }
 
   async sync(): Promise<void> {

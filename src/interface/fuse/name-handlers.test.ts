@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 import {
   attrOf,
+  codeOf,
   type FuseKernel,
   Op,
   pack,
@@ -13,6 +14,7 @@ import {
 } from '../../../testing/fuse-kernel.ts';
 import { writeFile } from '../../../testing/shared-store.ts';
 import type { Name } from '../../base/index.ts';
+import type { Inode } from '../../layer/index.ts';
 import type { Tree } from '../../store/index.ts';
 
 const NOREPLACE = 1;
@@ -72,6 +74,30 @@ describe('LOOKUP', () => {
     assert.equal(kernel.session.knownCount, 3, 'the root is not counted');
     assert.equal(kernel.fails(Op.LOOKUP, file, pack('..')), 'ENOTDIR');
     assert.equal(kernel.fails(Op.LOOKUP, 2n ** 60n, pack('.')), 'ESTALE', 'a handle of rubbish');
+  });
+
+  it('answers a handle when the kernel had its time to find a name for it', async (context) => {
+    const asked: number[] = [];
+    let found: () => void = () => undefined;
+    const onHandle = ({ ino }: Inode) => {
+      asked.push(ino);
+      return new Promise<void>((resolve) => {
+        found = resolve;
+      });
+    };
+    const fill = (tree: Tree) => writeFile(tree, '/file', Buffer.from('content'));
+    const { kernel } = await scratchKernel(context, fill, { events: { onHandle } });
+    const { ino } = kernel.tree.fileSystem.stat('/file', true);
+    assert.equal(kernel.send(Op.LOOKUP, ino, pack('.')).length, 0, 'later');
+    assert.deepEqual(asked, [ino]);
+    found();
+    const answer = await kernel.finishDeferred();
+    assert.deepEqual([codeOf(answer), Number(answer.readBigUInt64LE(16))], ['OK', ino]);
+    assert.equal(kernel.send(Op.LOOKUP, ino, pack('.')).length, 0);
+    kernel.forget(ino);
+    kernel.tree.fileSystem.unlink('/file');
+    found();
+    assert.equal(codeOf(await kernel.finishDeferred()), 'ESTALE', 'it was removed meanwhile');
   });
 
   it('gives the root its node, by its own number as well', async (context) => {

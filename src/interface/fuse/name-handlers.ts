@@ -12,11 +12,16 @@ import type { Session } from './session.ts';
 export const lookup: Handler = (session, request, reply) => {
   const { calls } = session;
   const name = request.name(0);
-  const directory = session.inode(request.nodeId);
+  const { nodeId } = request;
+  const directory = session.inode(nodeId);
+  const until = name === '.' ? session.events.onHandle?.(directory) : undefined;
+  if (until !== undefined)
+    return { until, answer: (later) => replyEntry(session, later, session.inode(nodeId)) };
   const inode =
     name === '.' ? directory : name === '..' ? calls.parentOf(directory) : calls.lookup(directory, name);
   if (inode === undefined) putMissing(reply, session.validSecondsOfNames(directory));
   else replyEntry(session, reply, inode);
+  return undefined;
 };
 
 /** struct fuse_forget_in: nlookup (64). */

@@ -190,12 +190,14 @@ class Server implements MountServer {
       if (!told.has(inode)) this.onDamaged(tree, knownPath(tree.stack, inode), error);
       told.add(inode);
     };
+    const onHandle = (inode: Inode): Promise<void> | undefined => mount.lookUpByName(inode);
     // In direct mode the kernel keeps nothing of what is read and written.
     const events: SessionEvents =
       io === 'direct'
-        ? { onDamaged }
+        ? { onDamaged, onHandle }
         : {
             onDamaged,
+            onHandle,
             onCached: ({ ino, record }, position, length) =>
               pages.note(mount, ino, record.size, position, length),
             onForgotten: (ino) => pages.forget(mount, ino),

@@ -25,6 +25,8 @@ export interface SessionEvents {
   onCached?(inode: Inode, position: number, length: number): void;
   /** Bytes of a file cannot be read: its disk, or a block that is not what was stored. */
   onDamaged?(inode: Inode, error: FsError): void;
+  /** An inode is asked for by a handle: what the answer is to wait for, if anything. */
+  onHandle?(inode: Inode): Promise<void> | undefined;
   /** The kernel has dropped an inode. */
   onForgotten?(ino: Ino): void;
 }

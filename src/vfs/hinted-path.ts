@@ -1,0 +1,52 @@
+/** A path of an inode that was reached by its number, by what the records say of where it was named last. */
+import { FsError, type Name } from '../base/index.ts';
+import { entryIno, type Inode, type LayerStack, listsMoreThan, UNREAD_ENTRY } from '../layer/index.ts';
+
+/** Longer directories are not looked through for a name. */
+const NAMES_MAX = 65_536;
+
+interface NamedPlace {
+  readonly directory: Inode;
+  readonly name: Name;
+}
+
+/** Relative to the root, which is ''. Undefined where the hints lead nowhere: links and removals leave them behind. */
+export function hintedPath(stack: LayerStack, inode: Inode): string | undefined {
+  const names: Name[] = [];
+  try {
+    for (let at = inode; at.ino !== stack.rootIno; ) {
+      const place = placeOf(stack, at);
+      if (place === undefined) return undefined;
+      names.unshift(place.name);
+      at = place.directory;
+    }
+  } catch (error) {
+    // The hint is a directory that is gone.
+    if (!(error instanceof FsError)) throw error;
+    return undefined;
+  }
+  return names.join('/');
+}
+
+function placeOf(stack: LayerStack, { ino, record }: Inode): NamedPlace | undefined {
+  const derived = stack.chain.derived?.placeOf(ino);
+  if (derived !== undefined) {
+    const directory = stack.inode(derived.directory);
+    if (entryIno(stack.lookup(directory, derived.name)) === ino) return { directory, name: derived.name };
+  }
+  if (record.parent === 0 || record.nlink === 0) return undefined;
+  const directory = stack.inode(record.parent);
+  const name = nameIn(stack, directory, ino);
+  return name === undefined ? undefined : { directory, name };
+}
+
+function nameIn(stack: LayerStack, directory: Inode, ino: number): Name | undefined {
+  if (!directory.isDirectory || listsMoreThan(stack, directory, NAMES_MAX)) return undefined;
+  // What was recorded of a live directory is read; the rest of it was asked above.
+  const readsAll = !stack.chain.isLive(directory.ino);
+  for (const [name, known] of stack.list(directory, true)) {
+    const entry = known === UNREAD_ENTRY && readsAll ? stack.lookup(directory, name) : known;
+    if (entryIno(entry) === ino) return name;
+  }
+  return undefined;
+}
