@@ -231,6 +231,22 @@ describe('a read-only view', { skip }, () => {
   });
 });
 
+describe('dropping names that nobody uses', { skip }, () => {
+  it('fails with ENOENT, with EINVAL where nothing is mounted, and without privileges with EPERM', (context) => {
+    const directory = mkdtempSync(join(tmpdir(), 'ramet-names-'));
+    context.after(() => rmSync(directory, { recursive: true }));
+    for (const [path, code] of [
+      [join(directory, 'missing'), 'ENOENT'],
+      [directory, 'EINVAL'],
+    ] as const) {
+      assert.throws(
+        () => kernel.dropUnusedNames(path),
+        (error) => isFsError(error, code) || isFsError(error, 'EPERM') || isFsError(error, 'ENOSYS'),
+      );
+    }
+  });
+});
+
 function viewOf(context: TestContext, directory: string): number | undefined {
   try {
     const view = kernel.readOnlyView(directory);

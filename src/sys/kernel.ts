@@ -37,6 +37,12 @@ export interface Kernel {
    * ENOSYS before Linux 5.12.
    */
   readOnlyView(directory: string): number;
+  /**
+   * The kernel gives back the names, and the inodes, that nobody uses of the filesystem that is mounted at `directory`:
+   * it does when a filesystem is configured anew (shrink_dcache_sb), even as it is. EPERM without CAP_SYS_ADMIN, EINVAL
+   * where nothing is mounted, ENOSYS before Linux 5.2.
+   */
+  dropUnusedNames(directory: string): void;
   /** FUSE_DEV_IOC_BACKING_OPEN: the id by which a FUSE device knows an open file. EPERM, EOPNOTSUPP. */
   openBacking(device: number, fd: number): number;
   closeBacking(device: number, id: number): void;
@@ -101,6 +107,7 @@ function kernelCalls(libc: Libc): Kernel {
     trimMemory() {
       libc.malloc_trim?.(0);
     },
+    dropUnusedNames: (directory) => dropUnusedNames(libc, directory),
     ...epollCalls(libc),
     ...backingCalls(libc),
     ...socketCalls(libc),
@@ -145,6 +152,22 @@ function epollCalls(libc: Libc): Pick<Kernel, 'createEpoll' | 'watch' | 'unwatch
       return count;
     },
   };
+}
+
+const FSCONFIG = 431;
+const FSPICK = 433;
+const FSPICK_CLOEXEC = 1;
+const FSCONFIG_CMD_RECONFIGURE = 7;
+
+function dropUnusedNames(libc: Libc, directory: string): void {
+  const fd = libc.fspick(FSPICK, AT_FDCWD, cString(directory), FSPICK_CLOEXEC);
+  if (fd < 0) throw errnoFailure(libc.errno(), 'fspick', directory);
+  try {
+    if (libc.fsconfig(FSCONFIG, fd, FSCONFIG_CMD_RECONFIGURE, null, null, 0) < 0)
+      throw errnoFailure(libc.errno(), 'fsconfig', directory);
+  } finally {
+    closeSync(fd);
+  }
 }
 
 const OPEN_TREE = 428;

@@ -85,6 +85,10 @@ export interface Libc {
     attributes: Scratch,
     length: number,
   ): number;
+  /** syscall(SYS_fspick, directory, path, flags), fspick(2). */
+  fspick(number: number, directory: number, path: Scratch, flags: number): number;
+  /** syscall(SYS_fsconfig, fd, command, key, value, aux), fsconfig(2), for commands without a key. */
+  fsconfig(number: number, fd: number, command: number, key: null, value: null, aux: number): number;
   /** syscall(SYS_openat2, directory, path, how, size): no libc has a function yet. */
   openat2(number: number, directory: number, path: Scratch, how: Scratch, size: number): number;
   syncfs(fd: number): number;
@@ -209,6 +213,10 @@ function declare(koffi: Koffi, library: ReturnType<Koffi['load']>, numbers: Call
     open_tree: define('int64_t syscall(int64_t number, int64_t directory, void *path, int64_t flags)'),
     mount_setattr: define(
       'int64_t syscall(int64_t number, int64_t directory, void *path, int64_t flags, void *attributes, int64_t length)',
+    ),
+    fspick: define('int64_t syscall(int64_t number, int64_t directory, void *path, int64_t flags)'),
+    fsconfig: define(
+      'int64_t syscall(int64_t number, int64_t fd, int64_t command, void *key, void *value, int64_t aux)',
     ),
     openat2: define(
       'int64_t syscall(int64_t number, int64_t directory, void *path, void *how, int64_t size)',

@@ -1,12 +1,16 @@
 /** What mounts leave in the kernel's memory: the budget of pages, idle mounts, and pages that forks share. */
 import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import {
   closeSync,
+  mkdirSync,
   mkdtempSync,
   openSync,
   readdirSync,
   readFileSync,
   readSync,
+  realpathSync,
   rmSync,
   statSync,
   writeFileSync,
@@ -20,6 +24,7 @@ import type { MountServerOptions } from '../../src/interface/fuse/index.ts';
 import { createSystem } from '../../src/sys/index.ts';
 import { patternBytes } from '../shared-store.ts';
 import { MountServerProcess, whyNoMounts } from './mounted-fork.ts';
+import { mountsOverlays } from './overlays.ts';
 
 const skip = whyNoMounts();
 const MIB = 1024 * 1024;
@@ -100,40 +105,132 @@ describe('the kernel’s pages', { skip }, () => {
   });
 });
 
-describe('an idle mount', { skip }, () => {
-  it('gives back its nodes, and works afterwards', async () => {
-    const fill = (directory: string) => {
-      for (let index = 0; index < 300; index++) writeFileSync(join(directory, `file-${index}`), `${index}`);
-    };
-    await using server = await serve(fill, { trimAfterMs: 500 });
-    const mount = await mountFork(server, 'fork', 'cached');
-    for (const name of readdirSync(mount)) statSync(join(mount, name));
-    const nodes = async () => (await server.ask({ kind: 'nodes' })).nodes!;
-    assert.ok((await nodes()) >= 300, 'the kernel has all of them');
-    assert.ok(await eventually(async () => (await nodes()) === 0), `${await nodes()} nodes are left`);
-    assert.equal(readdirSync(mount).length, 300);
-    assert.equal(readFileSync(join(mount, 'file-7'), 'utf8'), '7');
-    writeFileSync(join(mount, 'file-7'), 'seven');
-    assert.equal(readFileSync(join(mount, 'file-7'), 'utf8'), 'seven');
-    assert.deepEqual((await server.ask({ kind: 'fsck' })).problems, []);
-  });
+/** A program in a mount namespace of its own, in a directory, that works on when it is told to. */
+class Worker implements Disposable {
+  private readonly child: ChildProcess;
+  private printed = '';
 
-  it('keeps the nodes that are in use, also of files without a name', async () => {
-    const fill = (directory: string) => writeFileSync(join(directory, 'file'), 'content');
-    await using server = await serve(fill, { trimAfterMs: 500 });
-    const mount = await mountFork(server, 'fork', 'cached');
-    const path = join(mount, 'file');
-    const fd = openSync(path, 'r+');
-    rmSync(path);
-    await sleep(2500);
-    assert.ok((await server.ask({ kind: 'nodes' })).nodes! > 0);
-    writeSync(fd, 'CON', 0);
-    const bytes = Buffer.alloc(7);
-    readSync(fd, bytes, 0, 7, 0);
-    closeSync(fd);
-    assert.equal(bytes.toString(), 'CONtent');
+  /** `before` is done at once, `after` when told. */
+  constructor(directory: string, before: string, after: string) {
+    const script = `cd "$1"; ${before}; echo ready; read -r _; ${after}`;
+    const args = ['--mount', '--propagation', 'private', '--', 'sh', '-ec', script, 'sh', directory];
+    this.child = spawn('unshare', args, { stdio: ['pipe', 'pipe', 'inherit'] });
+    this.child.stdout!.setEncoding('utf8').on('data', (text) => {
+      this.printed += text;
+    });
+  }
+
+  async ready(): Promise<void> {
+    assert.ok(await eventually(() => this.printed.includes('ready\n')), this.printed);
+  }
+
+  /** The lines that it prints from here on. */
+  async goOn(): Promise<string[]> {
+    this.printed = '';
+    this.child.stdin!.end('\n');
+    const [code] = await once(this.child, 'close');
+    assert.equal(code, 0, this.printed);
+    return this.printed.trimEnd().split('\n');
+  }
+
+  [Symbol.dispose](): void {
+    this.child.kill('SIGKILL');
+  }
+}
+
+for (const canPrune of [true, false]) {
+  const kernel = canPrune ? '' : ', with a kernel that cannot prune';
+  describe(`an idle mount${kernel}`, { skip }, () => {
+    it('gives back its nodes, and works afterwards', async () => {
+      const fill = (directory: string) => {
+        for (let index = 0; index < 300; index++) writeFileSync(join(directory, `file-${index}`), `${index}`);
+      };
+      await using server = await serve(fill, { trimAfterMs: 500, canPrune });
+      const mount = await mountFork(server, 'fork', 'cached');
+      for (const name of readdirSync(mount)) statSync(join(mount, name));
+      const nodes = async () => (await server.ask({ kind: 'nodes' })).nodes!;
+      assert.ok((await nodes()) >= 300, 'the kernel has all of them');
+      assert.ok(await eventually(async () => (await nodes()) === 0), `${await nodes()} nodes are left`);
+      assert.equal(readdirSync(mount).length, 300);
+      assert.equal(readFileSync(join(mount, 'file-7'), 'utf8'), '7');
+      writeFileSync(join(mount, 'file-7'), 'seven');
+      assert.equal(readFileSync(join(mount, 'file-7'), 'utf8'), 'seven');
+      assert.deepEqual((await server.ask({ kind: 'fsck' })).problems, []);
+    });
+
+    it('keeps the nodes that are in use, also of files without a name', async () => {
+      const fill = (directory: string) => writeFileSync(join(directory, 'file'), 'content');
+      await using server = await serve(fill, { trimAfterMs: 500, canPrune });
+      const mount = await mountFork(server, 'fork', 'cached');
+      const path = join(mount, 'file');
+      const fd = openSync(path, 'r+');
+      rmSync(path);
+      await sleep(2500);
+      assert.ok((await server.ask({ kind: 'nodes' })).nodes! > 0);
+      writeSync(fd, 'CON', 0);
+      const bytes = Buffer.alloc(7);
+      readSync(fd, bytes, 0, 7, 0);
+      closeSync(fd);
+      assert.equal(bytes.toString(), 'CONtent');
+    });
+
+    it('leaves what is mounted in it, and a program in its directory', async () => {
+      const fill = (directory: string) => {
+        mkdirSync(join(directory, 'place/inner'), { recursive: true });
+        writeFileSync(join(directory, 'place/inner/file'), 'of the fork\n');
+      };
+      await using server = await serve(fill, { canPrune });
+      const mount = await mountFork(server, 'fork', 'cached');
+      const mounting = 'mount -t tmpfs scratch place; echo mounted > place/file';
+      using other = new Worker(mount, mounting, 'cat place/file; rm place/file');
+      using worker = new Worker(join(mount, 'place/inner'), 'cat file', 'pwd; cat file; cat ../inner/file');
+      for (const one of [other, worker]) await one.ready();
+      await server.ask({ kind: 'trim' });
+      assert.deepEqual(await other.goOn(), ['mounted']);
+      const inner = realpathSync(join(mount, 'place/inner'));
+      assert.deepEqual(await worker.goOn(), [inner, 'of the fork', 'of the fork']);
+      await server.unmount(mount);
+    });
+
+    it('leaves an overlay in it that works on', {
+      skip: mountsOverlays() ? false : 'no overlays',
+    }, async () => {
+      const fill = (directory: string) => {
+        for (const name of ['lower/tree', 'lower/other', 'upper', 'work', 'merged'])
+          mkdirSync(join(directory, name), { recursive: true });
+        for (const name of ['tree/a', 'tree/b', 'other/c', 'file'])
+          writeFileSync(join(directory, 'lower', name), `${name}\n`);
+      };
+      await using server = await serve(fill, { canPrune });
+      const mount = await mountFork(server, 'fork', 'cached');
+      const before = `
+mount -t overlay overlay -o lowerdir=lower,upperdir=upper,workdir=work merged
+cd merged
+echo more >> file
+rm tree/a
+mkdir new
+echo new > new/file`;
+      const after = `
+cat file new/file
+echo still >> file
+mv new/file tree/a
+rmdir new
+mv file other
+rm tree/b
+rm -r tree
+mkdir tree
+find . -mindepth 1 | LC_ALL=C sort | xargs echo
+cat other/file`;
+      using worker = new Worker(mount, before, after);
+      await worker.ready();
+      await server.ask({ kind: 'trim' });
+      const found = './other ./other/c ./other/file ./tree';
+      assert.deepEqual(await worker.goOn(), ['file', 'more', 'new', found, 'file', 'more', 'still']);
+      assert.deepEqual((await server.ask({ kind: 'fsck' })).problems, []);
+      await server.unmount(mount);
+    });
   });
-});
+}
 
 /** The frames of the pages of a file, read in through a map that is closed again. */
 function framesOf(path: string, length: number): number[] {

@@ -10,8 +10,8 @@ import { namesGroup } from './names.ts';
 import { mountsOverlays, overlaysGroup } from './overlays.ts';
 import { rightsGroup } from './rights.ts';
 import { watchesGroup } from './watches.ts';
-import { xattrsGroup } from './xattrs.ts';
 import { whiteoutsGroup } from './whiteouts.ts';
+import { xattrsGroup } from './xattrs.ts';
 
 export const mountGroups: readonly MountGroup[] = [
   coherenceGroup,

@@ -64,7 +64,6 @@ export const Opcode = {
 /** enum fuse_notify_code. */
 export const Notify = {
   INVAL_INODE: 2,
-  INVAL_ENTRY: 3,
   PRUNE: 9,
 } as const;
 

@@ -37,6 +37,8 @@ export type PathCall =
     }
   /** syncfs(2) on what has the number `device`, as above: what programs stored through maps is written. */
   | { readonly kind: 'sync'; readonly directory: string; readonly device: string | undefined }
+  /** `Kernel.dropUnusedNames` of what has the number `device`, if it is still at the top there. */
+  | { readonly kind: 'dropUnusedNames'; readonly directory: string; readonly device: string }
   /** Looks a path up, a byte string, below the root of what has the number `device`, if it is mounted there. */
   | {
       readonly kind: 'lookUp';
@@ -87,6 +89,9 @@ export function makeCall(kernel: Kernel, call: PathCall): void {
       if (place !== undefined) syncFileSystem(place);
       return;
     }
+    case 'dropUnusedNames':
+      if (deviceMountedAt(call.directory) === call.device) kernel.dropUnusedNames(call.directory);
+      return;
     case 'lookUp':
       if (call.device === undefined || deviceMountedAt(call.directory) === call.device)
         lookUp(call.directory, call.path);

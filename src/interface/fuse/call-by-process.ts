@@ -15,7 +15,14 @@ const MAIN = fileURLToPath(new URL('./call-process.js', import.meta.url));
 const WAIT_MS_MAX = 4_000;
 /** The call's descriptor in that process. */
 const DESCRIPTOR = 3;
-const SYSCALLS = { mount: 'mount', mountByHelper: 'mount', unmount: 'umount', sync: 'syncfs' } as const;
+const SYSCALLS = {
+  mount: 'mount',
+  mountByHelper: 'mount',
+  unmount: 'umount',
+  sync: 'syncfs',
+  dropUnusedNames: 'fsconfig',
+  lookUp: 'openat2',
+} as const;
 
 /** What the process says, as JSON. */
 export interface ProcessReport {

@@ -182,6 +182,17 @@ export class MountedTree implements Mount {
     return Promise.race([done, pause(LOOK_UP_WAIT_MS, undefined, { ref: false })]);
   }
 
+  /** What nobody uses goes from the kernel's memory, where this process may ask for it. */
+  async dropUnusedNames(): Promise<void> {
+    const { directory, deviceNumber: device } = this;
+    if (!this.isServed || this.isDetached || device === undefined) return;
+    try {
+      await this.parts.blocking.run({ kind: 'dropUnusedNames', directory, device });
+    } catch (error) {
+      if (!(error instanceof FsError)) throw error;
+    }
+  }
+
   async sync(): Promise<void> {
     const { directory, deviceNumber: device } = this;
     if (this.isServed) await this.parts.blocking.run({ kind: 'sync', directory, device });

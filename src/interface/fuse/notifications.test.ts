@@ -1,7 +1,7 @@
 /** Notifications against bytes written by hand: include/uapi/linux/fuse.h. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { invalidateEntry, invalidateInode, prune } from './notifications.ts';
+import { invalidateInode, prune } from './notifications.ts';
 
 const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex');
 const bytesOf = (text: string) => text.replaceAll(' ', '');
@@ -19,14 +19,6 @@ describe('a notification', () => {
     assert.equal(
       hex(invalidateInode(1, -1, 0)),
       bytesOf('28000000 02000000 0000000000000000 0100000000000000 ffffffffffffffff 0000000000000000'),
-    );
-  });
-
-  it('of a name is FUSE_NOTIFY_INVAL_ENTRY: parent, length, flags, and the name with a zero byte', () => {
-    // len 35 · error 3 · unique 0 · parent 7 · namelen 2 · flags 0 · a, 0xff, 0
-    assert.equal(
-      hex(invalidateEntry(7, 'a\u00ff')),
-      bytesOf('23000000 03000000 0000000000000000 0700000000000000 02000000 00000000 61ff00'),
     );
   });
 

@@ -3,7 +3,6 @@
  * notification (enum fuse_notify_code) as its error, then the notification. Sent by a worker only: see `blocking-
  * calls`.
  */
-import { nameToBytes } from '../../base/index.ts';
 import { Notify, OUT_HEADER_BYTES } from './abi.ts';
 
 function message(kind: number, payloadBytes: number): DataView {
@@ -27,20 +26,6 @@ export function invalidateInode(node: number, position: number, length: number):
   view.setBigInt64(OUT_HEADER_BYTES + 8, BigInt(position), true);
   view.setBigInt64(OUT_HEADER_BYTES + 16, BigInt(length), true);
   return bytesOf(view);
-}
-
-/**
- * struct fuse_notify_inval_entry_out: parent (64) · namelen, flags · name and a zero byte. The name is looked up
- * anew.
- */
-export function invalidateEntry(parentNode: number, name: string): Uint8Array {
-  const bytes = nameToBytes(name);
-  const view = message(Notify.INVAL_ENTRY, 16 + bytes.length + 1);
-  view.setBigUint64(OUT_HEADER_BYTES, BigInt(parentNode), true);
-  view.setUint32(OUT_HEADER_BYTES + 8, bytes.length, true);
-  const whole = bytesOf(view);
-  whole.set(bytes, OUT_HEADER_BYTES + 16);
-  return whole;
 }
 
 /** struct fuse_notify_prune_out: count, padding, spare (64) · the nodes (64 each). Those in use stay. Since 7.45. */

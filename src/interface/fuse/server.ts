@@ -26,7 +26,7 @@ import { ServingLoop, WAIT_MS_MAX } from './serving-loop.ts';
 import { Session, type SessionEvents } from './session.ts';
 import { SharedOpens } from './shared-opens.ts';
 import { spaceCounter } from './space.ts';
-import { invalidationMessages, pruneMessages } from './trimming.ts';
+import { pruneMessages } from './trimming.ts';
 import { HOLD_MS, Wakefulness } from './wakefulness.ts';
 import { connectionOf, Watchdog } from './watchdog.ts';
 
@@ -45,6 +45,8 @@ export interface MountServerOptions {
   readonly trimAfterMs?: number;
   /** With more nodes than this in the kernel, mounts that are idle for a second give theirs back, the idlest first. */
   readonly nodesMax?: number;
+  /** False: nodes are given back as with a kernel before 7.45. True unless told. */
+  readonly canPrune?: boolean;
   /** Mounts are aborted when their server stands still for so long. */
   readonly stuckAfterMs?: number;
   /**
@@ -91,7 +93,7 @@ class Server implements MountServer {
   private readonly memory: MemoryReturn;
   private readonly hasWork: () => boolean;
   private readonly timer: NodeJS.Timeout;
-  private canPrune = true;
+  private canPrune: boolean;
   private prepared: Promise<void> | undefined;
 
   constructor(kernel: Kernel, options: MountServerOptions) {
@@ -118,6 +120,7 @@ class Server implements MountServer {
     this.onDamaged = options.onDamaged ?? (() => undefined);
     this.trimAfterMs = options.trimAfterMs ?? TRIM_AFTER_MS;
     this.nodesMax = options.nodesMax ?? NODES_MAX;
+    this.canPrune = options.canPrune ?? true;
     this.timer = setInterval(() => this.trimIdle(), LOOK_EVERY_MS).unref();
   }
 
@@ -262,12 +265,7 @@ class Server implements MountServer {
         if (!this.canPrune || !mount.isTrimmed) break;
       }
     }
-    if (!this.canPrune) {
-      for (const message of invalidationMessages(session)) {
-        await mount.notify(message);
-        if (!mount.isTrimmed) break;
-      }
-    }
+    if (!this.canPrune) await mount.dropUnusedNames();
     if (!mount.isTrimmed) return;
     session.listings.clear();
     session.readAhead.clear();
