@@ -38,7 +38,7 @@ import {
 export const SEED = Number(process.env.RAMET_CRASH_SEED ?? 20_160_514);
 /** RAMET_CRASH_ALL=1: every point at which there can be a crash is taken, and not a sample of them. */
 export const takesAll = process.env.RAMET_CRASH_ALL === '1';
-const STEPS = 680;
+const STEPS = 760;
 
 export type Kind = 'death' | 'torn write' | 'power cut';
 

@@ -1,9 +1,9 @@
 /** What the library says to wrong arguments: Node's words, before anything is done. */
 import assert from 'node:assert/strict';
-import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { scratchDirectory } from '../../../testing/scratch-store.ts';
 import { Fork, Snapshot, Store } from './library.ts';
 
 interface Fixture {
@@ -14,11 +14,15 @@ interface Fixture {
 }
 
 async function fixture(context: TestContext): Promise<Fixture> {
-  const directory = scratchDirectory(context);
+  const directory = mkdtempSync(join(tmpdir(), 'ramet-test-'));
   mkdirSync(join(directory, 'repo'));
   writeFileSync(join(directory, 'repo/file'), 'content\n');
   const store = await Store.open(join(directory, 'store'));
-  context.after(() => store.close());
+  context.after(async () => {
+    // Without libc closing makes a lock file beside the tables.
+    await store.close();
+    rmSync(directory, { recursive: true, force: true });
+  });
   const base = await store.import(join(directory, 'repo'), { name: 'base' });
   return { directory, store, base, fork: await base.fork('fork') };
 }
