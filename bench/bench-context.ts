@@ -1,5 +1,5 @@
 /** What a benchmark is given, and what it is. */
-import type { Absent } from '../src/interface/demo/index.ts';
+import type { Absent } from '../src/demo/index.ts';
 import type { SamplingOptions } from './sampling.ts';
 import type { Section } from './table.ts';
 import type { TreeStore } from './tree-store.ts';

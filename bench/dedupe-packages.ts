@@ -1,7 +1,6 @@
 /** Two versions of a package from the registry, imported apart: disk and memory for both, before and after dedupe. */
 import { mkdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { type Snapshot, Store } from '../src/index.ts';
 import {
   type Absent,
   cachedBytes,
@@ -10,7 +9,8 @@ import {
   evictFiles,
   filesUnder,
   isAbsent,
-} from '../src/interface/demo/index.ts';
+} from '../src/demo/index.ts';
+import { type Snapshot, Store } from '../src/library/index.ts';
 import { createSystem, type System } from '../src/sys/index.ts';
 import type { BenchContext, Benchmark } from './bench-context.ts';
 import { BLOCK_BYTES, MIB } from './large-file.ts';

@@ -1,8 +1,8 @@
 /** Forking a tree of many files, beside copying it and mounting an overlay over it. */
 import * as hostFs from 'node:fs';
 import { mkdirSync, rmSync, statSync } from 'node:fs';
-import { type Fork, Store } from '../src/index.ts';
-import { type Absent, isAbsent } from '../src/interface/demo/index.ts';
+import { type Absent, isAbsent } from '../src/demo/index.ts';
+import { type Fork, Store } from '../src/library/index.ts';
 import type { BenchContext, Benchmark } from './bench-context.ts';
 import { summarize, summarizeSingle } from './sampling.ts';
 import type { Cell, Row, Sampled, Section } from './table.ts';

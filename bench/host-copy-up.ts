@@ -1,8 +1,8 @@
 /** The first write into a large file of the host: time, disk and memory, beside overlays on ext4 and on XFS. */
 import { mkdirSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { Store } from '../src/index.ts';
-import { type Absent, cachedBytes, diskBytes, evictFiles, isAbsent } from '../src/interface/demo/index.ts';
+import { type Absent, cachedBytes, diskBytes, evictFiles, isAbsent } from '../src/demo/index.ts';
+import { Store } from '../src/library/index.ts';
 import { createSystem } from '../src/sys/index.ts';
 import type { BenchContext, Benchmark } from './bench-context.ts';
 import { BLOCK_BYTES, firstWrite, hostCalls, MIB, makeLargeFile } from './large-file.ts';

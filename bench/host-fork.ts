@@ -1,7 +1,7 @@
 /** A writable copy of a directory of the host, made where it stands: a fork of it, beside an overlay over it. */
 import { mkdirSync } from 'node:fs';
 import path from 'node:path';
-import { Store } from '../src/index.ts';
+import { Store } from '../src/library/index.ts';
 import type { BenchContext, Benchmark } from './bench-context.ts';
 import { mountOverlay } from './peer-mounts.ts';
 import { summarizeSingle } from './sampling.ts';

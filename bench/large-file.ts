@@ -8,7 +8,7 @@ import {
   isAbsent,
   residentBytes,
   SeededBytes,
-} from '../src/interface/demo/index.ts';
+} from '../src/demo/index.ts';
 import { createSystem } from '../src/sys/index.ts';
 import { summarize } from './sampling.ts';
 import type { Cell } from './table.ts';

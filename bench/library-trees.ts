@@ -1,7 +1,7 @@
 /** What the library benchmark opens: the same tree in each contender, by calls in the shape of node:fs. */
 import * as hostFs from 'node:fs';
 import { createFsFromVolume, Volume } from 'memfs';
-import { Store } from '../src/index.ts';
+import { Store } from '../src/library/index.ts';
 import type { LibraryArgument, LibraryContender } from './library-cases.ts';
 import { importPeer } from './peer-packages.ts';
 

@@ -1,7 +1,7 @@
 /** Single calls of the library, warm, beside node:fs on the host and filesystems in JavaScript: a process for each. */
 import { mkdirSync, writeFileSync } from 'node:fs';
-import { Store } from '../src/index.ts';
-import { type Absent, isAbsent, SeededBytes } from '../src/interface/demo/index.ts';
+import { type Absent, isAbsent, SeededBytes } from '../src/demo/index.ts';
+import { Store } from '../src/library/index.ts';
 import type { BenchContext, Benchmark } from './bench-context.ts';
 import { runContender } from './contender.ts';
 import {

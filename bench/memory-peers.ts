@@ -1,7 +1,7 @@
 /** The peers of the memory benchmark: plain copies, overlay mounts, and reflinked copies on other filesystems. */
 import { closeSync, fsyncSync, mkdirSync, openSync, rmSync, statfsSync } from 'node:fs';
 import path from 'node:path';
-import { diskBytes, isAbsent } from '../src/interface/demo/index.ts';
+import { diskBytes, isAbsent } from '../src/demo/index.ts';
 import {
   absentFigures,
   changedPosition,

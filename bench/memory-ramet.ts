@@ -1,8 +1,8 @@
 /** Ramet in the memory benchmark. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { Store } from '../src/index.ts';
-import { diskBytes, filesUnder } from '../src/interface/demo/index.ts';
+import { diskBytes, filesUnder } from '../src/demo/index.ts';
+import { Store } from '../src/library/index.ts';
 import {
   changedPosition,
   firstWrite,

@@ -1,6 +1,6 @@
 /** Single calls on mounts, by one program, beside ext4, overlayfs and fuse-overlayfs. */
 import { closeSync, mkdirSync, openSync, writeFileSync, writeSync } from 'node:fs';
-import { type Absent, isAbsent, SeededBytes } from '../src/interface/demo/index.ts';
+import { type Absent, isAbsent, SeededBytes } from '../src/demo/index.ts';
 import type { BenchContext, Benchmark } from './bench-context.ts';
 import { runContender } from './contender.ts';
 import {

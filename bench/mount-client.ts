@@ -3,7 +3,7 @@
  * filesystem. It makes its system calls through libc, for which koffi takes about 0.2 µs a call.
  */
 import { constants } from 'node:fs';
-import { evictFiles, filesUnder } from '../src/interface/demo/index.ts';
+import { evictFiles, filesUnder } from '../src/demo/index.ts';
 import { createSystem } from '../src/sys/index.ts';
 import { allocateFixed, check, libc, pathBytes, systemError } from '../testing/libc.ts';
 import { contenderArgument } from './contender.ts';

@@ -3,7 +3,7 @@ import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync } from 'node:fs
 import path from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { type Absent, diskBytes, evictFiles, filesUnder, isAbsent } from '../src/interface/demo/index.ts';
+import { type Absent, diskBytes, evictFiles, filesUnder, isAbsent } from '../src/demo/index.ts';
 import { createSystem } from '../src/sys/index.ts';
 import type { BenchContext, Benchmark } from './bench-context.ts';
 import {

@@ -1,7 +1,7 @@
 /** Whole trees through mounts: find, grep and git in a fresh private copy of a tree, and npm that installs into one. */
 import { copyFileSync, mkdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { type Absent, isAbsent } from '../src/interface/demo/index.ts';
+import { type Absent, isAbsent } from '../src/demo/index.ts';
 import type { BenchContext, Benchmark } from './bench-context.ts';
 import { CONTENDERS, type MountContender, OTHER_MODES, OWN, PEERS } from './mount-contenders.ts';
 import { summarize } from './sampling.ts';

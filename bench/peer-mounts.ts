@@ -1,7 +1,7 @@
 /** Filesystems of the kernel to measure beside: XFS and btrfs in image files, and overlays. */
 import { mkdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import type { Absent } from '../src/interface/demo/index.ts';
+import type { Absent } from '../src/demo/index.ts';
 import { firstLine, runProgram, type WorkDirectory, whyNotProgram, whyNotRoot } from './work-directory.ts';
 
 export type ImageKind = 'xfs' | 'btrfs';

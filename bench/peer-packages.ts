@@ -5,7 +5,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { pathToFileURL } from 'node:url';
-import type { Absent } from '../src/interface/demo/index.ts';
+import type { Absent } from '../src/demo/index.ts';
 import { runProgram, type WorkDirectory } from './work-directory.ts';
 
 const PACKAGES = ['@zenfs/core@2.7.6', 'just-bash@3.4.2'];

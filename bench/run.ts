@@ -1,7 +1,7 @@
 /** Runs benchmarks and prints their tables, as `[name…] [--quick] [--json] [--dir DIRECTORY]` asks for. */
 import { constants, cpus, release, totalmem } from 'node:os';
 import { parseArgs } from 'node:util';
-import type { Absent } from '../src/interface/demo/index.ts';
+import type { Absent } from '../src/demo/index.ts';
 import type { BenchContext, Benchmark } from './bench-context.ts';
 import { installPeers } from './peer-packages.ts';
 import { QUICK, THOROUGH } from './sampling.ts';

@@ -1,5 +1,5 @@
 /** Timing of calls: in rounds, whose means are compared, and one by one, for the tail. */
-import { median, quantile } from '../src/interface/demo/index.ts';
+import { median, quantile } from '../src/demo/index.ts';
 import type { Sampled } from './table.ts';
 
 export interface SamplingOptions {

@@ -1,6 +1,6 @@
 /** A tree of so many files: lookups and listings in one contender, in its own process. */
 import * as hostFs from 'node:fs';
-import { Store } from '../src/index.ts';
+import { Store } from '../src/library/index.ts';
 import { contenderArgument } from './contender.ts';
 import type { MeasuredFs } from './library-trees.ts';
 import { summarize, summarizeSingle } from './sampling.ts';

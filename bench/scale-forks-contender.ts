@@ -1,6 +1,6 @@
 /** So many forks of one snapshot open at once in a process: time and memory for each. */
 import { readdirSync } from 'node:fs';
-import { type Fork, Store } from '../src/index.ts';
+import { type Fork, Store } from '../src/library/index.ts';
 import { contenderArgument } from './contender.ts';
 import { summarize, summarizeSingle } from './sampling.ts';
 import { type ForksArgument, type ForksResult, filePath } from './scale-cases.ts';

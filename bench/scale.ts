@@ -1,7 +1,7 @@
 /** How cost grows: with the files of a tree, with the layers under it, with the forks that are open. */
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
-import { Store } from '../src/index.ts';
-import { type Absent, isAbsent } from '../src/interface/demo/index.ts';
+import { type Absent, isAbsent } from '../src/demo/index.ts';
+import { Store } from '../src/library/index.ts';
 import { StoreEngine } from '../src/store/index.ts';
 import type { BenchContext, Benchmark } from './bench-context.ts';
 import { runContender } from './contender.ts';

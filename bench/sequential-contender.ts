@@ -1,5 +1,5 @@
 /** One contender of the sequential benchmark, in its own process: `node sequential-contender.js '{…}'`. */
-import { evictFiles, filesUnder } from '../src/interface/demo/index.ts';
+import { evictFiles, filesUnder } from '../src/demo/index.ts';
 import { createSystem } from '../src/sys/index.ts';
 import { contenderArgument } from './contender.ts';
 import { openLibraryTree } from './library-trees.ts';

@@ -1,7 +1,7 @@
 /** A gibibyte written and read in order, by the same program: Ramet, the kernel's filesystems, and JavaScript's. */
 import { mkdirSync } from 'node:fs';
-import { Store } from '../src/index.ts';
-import { type Absent, isAbsent } from '../src/interface/demo/index.ts';
+import { type Absent, isAbsent } from '../src/demo/index.ts';
+import { Store } from '../src/library/index.ts';
 import type { BenchContext, Benchmark } from './bench-context.ts';
 import { runContender } from './contender.ts';
 import type { LibraryContender } from './library-cases.ts';

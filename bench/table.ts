@@ -1,5 +1,5 @@
 /** What a benchmark found, and how it is shown: one table a section, a contender a column. */
-import { type Absent, isAbsent } from '../src/interface/demo/index.ts';
+import { type Absent, isAbsent } from '../src/demo/index.ts';
 
 export type Unit = 'µs' | 'ms' | 'KiB' | 'MiB' | '%' | 'count';
 

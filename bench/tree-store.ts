@@ -1,8 +1,8 @@
 /** A tree of many small files on the host, and a store with a snapshot of it. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { Store } from '../src/index.ts';
-import { SeededBytes } from '../src/interface/demo/index.ts';
+import { SeededBytes } from '../src/demo/index.ts';
+import { Store } from '../src/library/index.ts';
 import type { WorkDirectory } from './work-directory.ts';
 
 export interface TreeStore {

@@ -1,6 +1,6 @@
 /** Two processes at once, each in its own tree: of one store, or of one host filesystem. */
 import { cpSync } from 'node:fs';
-import { isAbsent } from '../src/interface/demo/index.ts';
+import { isAbsent } from '../src/demo/index.ts';
 import type { BenchContext, Benchmark } from './bench-context.ts';
 import { runContender } from './contender.ts';
 import { makeForks, makeTree, TITLES } from './library.ts';

@@ -2,8 +2,8 @@
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import path from 'node:path';
-import { directoryOnDisk } from '../src/interface/demo/index.ts';
-import { mountedPlaces } from '../src/interface/fuse/index.ts';
+import { directoryOnDisk } from '../src/demo/index.ts';
+import { mountedPlaces } from '../src/fuse/index.ts';
 
 /** Something to undo, in the reverse order of doing. */
 type Undo = () => void;

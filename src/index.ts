@@ -61,5 +61,5 @@ export type {
   TreeInfo,
   UnmountOptions,
   View,
-} from './interface/node/index.ts';
-export { Fork, Snapshot, Store, StoreError } from './interface/node/index.ts';
+} from './library/index.ts';
+export { Fork, Snapshot, Store, StoreError } from './library/index.ts';

@@ -1,5 +1,5 @@
 /** What a commit found changed in the directory too, for tests of commits. */
-import type { CommitReport } from '../src/interface/lifecycle/index.ts';
+import type { CommitReport } from '../src/lifecycle/index.ts';
 
 /** `path kind` of each conflict. */
 export function inShort({ conflicts }: CommitReport): string[] {

@@ -1,6 +1,6 @@
 /** A mount server without a kernel: remembers what it was asked for, and is as busy or as unwilling as a test wants. */
 import { FsError } from '../src/base/index.ts';
-import type { IoMode, Mount, MountOptions, MountServer } from '../src/interface/fuse/index.ts';
+import type { IoMode, Mount, MountOptions, MountServer } from '../src/fuse/index.ts';
 import type { Tree } from '../src/store/index.ts';
 
 export class FakeMount implements Mount {

@@ -5,9 +5,9 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import * as fs from 'node:fs';
-import { commitTree } from '../src/interface/lifecycle/index.ts';
-import { importTree } from '../src/interface/transfer/index.ts';
+import { commitTree } from '../src/lifecycle/index.ts';
 import { StoreEngine, type Tree } from '../src/store/index.ts';
+import { importTree } from '../src/transfer/index.ts';
 import { codeOf, contentOf, namesIn } from './host-tree.ts';
 import { OddServer } from './odd-server.ts';
 import { problemsOf, writeFile } from './shared-store.ts';

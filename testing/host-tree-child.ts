@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
-import { createNodeFs } from '../src/interface/node/fs.ts';
+import { createNodeFs } from '../src/library/fs.ts';
 import { StoreEngine, type Tree } from '../src/store/index.ts';
 import { contentOf, namesIn } from './host-tree.ts';
 import { problemsOf, writeFile } from './shared-store.ts';

@@ -1,5 +1,5 @@
 /** Commits or merges in a process of its own, which a test kills: `commit STORE FORK` or `merge STORE FROM INTO`. */
-import { commitTree, mergeTrees } from '../src/interface/lifecycle/index.ts';
+import { commitTree, mergeTrees } from '../src/lifecycle/index.ts';
 import { StoreEngine } from '../src/store/index.ts';
 
 const [operation, directory, from, into] = process.argv.slice(2) as [string, string, string, string];

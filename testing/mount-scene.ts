@@ -7,8 +7,8 @@ import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { TestContext } from 'node:test';
-import { directoryOnDisk } from '../src/interface/demo/index.ts';
-import type { MountRecord } from '../src/interface/owner/index.ts';
+import { directoryOnDisk } from '../src/demo/index.ts';
+import type { MountRecord } from '../src/owner/index.ts';
 import { type Outcome, rametMain } from './scratch-command.ts';
 
 const COMMAND_MS_MAX = 45_000;

@@ -8,7 +8,7 @@ import type { TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { stopOwner } from './stop-owner.ts';
 
-export const rametMain = fileURLToPath(new URL('../src/interface/cli/main.js', import.meta.url));
+export const rametMain = fileURLToPath(new URL('../src/cli/main.js', import.meta.url));
 
 /** Owners of tests do not stay for long. */
 const OWNER_IDLE_MS = '2000';

@@ -1,9 +1,9 @@
 /** An owner of a scratch store in the test's own process, over a mount server that mounts nothing. */
 import type { TestContext } from 'node:test';
 import { pino } from 'pino';
-import { OwnerClient, type OwnerClientOptions } from '../src/interface/owner/index.ts';
-import { Owner } from '../src/interface/owner/owner.ts';
-import { OwnerPlace } from '../src/interface/owner/owner-place.ts';
+import { OwnerClient, type OwnerClientOptions } from '../src/owner/index.ts';
+import { Owner } from '../src/owner/owner.ts';
+import { OwnerPlace } from '../src/owner/owner-place.ts';
 import type { StoreEngine } from '../src/store/index.ts';
 import { FakeMountServer } from './fake-mount-server.ts';
 import { scratchStore } from './scratch-store.ts';

@@ -9,7 +9,7 @@ import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { ServingLoop } from '../src/interface/fuse/serving-loop.ts';
+import { ServingLoop } from '../src/fuse/serving-loop.ts';
 import { createKernel } from '../src/sys/index.ts';
 
 const kernel = createKernel();

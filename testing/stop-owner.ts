@@ -1,5 +1,5 @@
 /** Ends the owner process of a scratch store, with all its mounts; nothing where none runs. */
-import { OwnerClient } from '../src/interface/owner/index.ts';
+import { OwnerClient } from '../src/owner/index.ts';
 
 export async function stopOwner(storeDirectory: string): Promise<void> {
   const owner = await OwnerClient.connectAnyVersion(storeDirectory);

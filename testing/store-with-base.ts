@@ -2,8 +2,8 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
-import { importTree } from '../src/interface/transfer/index.ts';
 import type { StoreEngine } from '../src/store/index.ts';
+import { importTree } from '../src/transfer/index.ts';
 import { seededBytes } from './odd-tree.ts';
 import { scratchDirectory, scratchStore } from './scratch-store.ts';
 

@@ -1,10 +1,5 @@
 /** Tar archives made of entries, for tests: as bytes, with whatever is wrong with them. */
-import {
-  encodeTarHeader,
-  TAR_END,
-  type TarEntry,
-  tarPadding,
-} from '../src/interface/transfer/tar-archive.ts';
+import { encodeTarHeader, TAR_END, type TarEntry, tarPadding } from '../src/transfer/tar-archive.ts';
 
 export interface TarPart extends Partial<Omit<TarEntry, 'path' | 'target' | 'xattrs'>> {
   /** A byte string. */

@@ -25,7 +25,7 @@ test('the library example is the one in the comment of src/index.ts, which is ru
 test('the commands run, in their order', () => {
   const directory = mkdtempSync(join(tmpdir(), 'ramet-readme-'));
   try {
-    const main = fileURLToPath(new URL('../src/interface/cli/main.js', import.meta.url));
+    const main = fileURLToPath(new URL('../src/cli/main.js', import.meta.url));
     const program = join(directory, 'ramet');
     writeFileSync(program, `#!/bin/sh\nexec '${process.execPath}' '${main}' "$@"\n`);
     chmodSync(program, 0o755);

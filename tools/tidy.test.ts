@@ -78,7 +78,7 @@ describe('rules for one file', () => {
   test('ambient time and chance are found in the rooms that get them injected', () => {
     const text = 'Date.now();\nnew Date();\nMath.random();\nperformance.now();\nnew Date(ms);\n';
     assert.deepEqual(linesFound(checkWords(file('src/vfs/a.ts', text))), [1, 2, 3, 4]);
-    for (const path of ['src/sys/a.ts', 'src/interface/cli/a.ts', 'src/vfs/a.test.ts', 'bench/a.ts']) {
+    for (const path of ['src/sys/a.ts', 'src/cli/a.ts', 'src/vfs/a.test.ts', 'bench/a.ts']) {
       assert.deepEqual(checkWords(file(path, text)), [], path);
     }
   });

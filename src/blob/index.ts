@@ -19,12 +19,7 @@ export { blobPath } from './blob-path.ts';
 export { BlobSpace } from './blob-space.ts';
 export { BlobWriter, type FinishedBlob } from './blob-writer.ts';
 export { DamagedBlobError } from './damage.ts';
-export {
-  type ExternalPlace,
-  type ExternalSource,
-  type ExternalState,
-  isExternal,
-} from './external-files.ts';
+export { type ExternalPlace, type ExternalSource, type ExternalState, isExternal } from './external-files.ts';
 export type { VisitBad } from './scrubbing.ts';
 export type { Sealing } from './sealing.ts';
 export type { BlobSpaceCounts, BlobSpaceLimits } from './space-figures.ts';

@@ -7,7 +7,7 @@ const O_RDONLY = 0;
 const O_DIRECTORY = 0o200000;
 const O_PATH = 0o10000000;
 
-/** The type of the mounts that `interface/fuse` makes. */
+/** The type of the mounts that `fuse` makes. */
 const MOUNT_TYPE = 'fuse.ramet';
 
 /** Whether who looks at a path may have to be answered by Ramet, maybe by this very process. */

@@ -11,7 +11,7 @@ import {
   writeFile,
 } from '../../testing/shared-store.ts';
 import { BLOCK_SIZE, type BlobId, isFsError } from '../base/index.ts';
-import type { Tree } from './index.ts';
+import type { Tree } from './tree.ts';
 
 const BLOCKS = 64;
 

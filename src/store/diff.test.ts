@@ -9,7 +9,7 @@ import { scratchDirectory, scratchStore } from '../../testing/scratch-store.ts';
 import { storeWithBase } from '../../testing/store-with-base.ts';
 import { describeFileSystem, type TreeDescription } from '../../testing/tree-compare.ts';
 import { isFsError, nameFromString, SeededRandom } from '../base/index.ts';
-import { importTree } from '../interface/transfer/index.ts';
+import { importTree } from '../transfer/index.ts';
 import type { Change } from './change.ts';
 import { changedPaths, diffTrees } from './diff.ts';
 import { StoreEngine } from './engine.ts';

@@ -6,7 +6,8 @@ import { test } from 'node:test';
 import { patternBytes, problemsOf, readFile, SharedStore, writeFile } from '../../testing/shared-store.ts';
 import { isFsError, type Name, StoreError, type StoreErrorCode, turn } from '../base/index.ts';
 import { createSystem, FaultySystem } from '../sys/index.ts';
-import { StoreEngine, type Tree } from './index.ts';
+import { StoreEngine } from './engine.ts';
+import type { Tree } from './tree.ts';
 
 function code(wanted: string): (error: unknown) => boolean {
   return (error) => isFsError(error) && error.code === wanted;

@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import { FsError, isFsError } from '../base/index.ts';
 import { CrashedError, createSystem, type FaultPlan, FaultySystem } from '../sys/index.ts';
 import type { FileSystem } from '../vfs/index.ts';
-import { StoreEngine } from './index.ts';
+import { StoreEngine } from './engine.ts';
 
 const CREATE = 0o102;
 const READ_WRITE = 0o2;

@@ -4,8 +4,9 @@ import { test } from 'node:test';
 import { patternBytes, problemsOf, readFile, SharedStore, writeFile } from '../../testing/shared-store.ts';
 import { compareTrees, describeFileSystem, type TreeDescription } from '../../testing/tree-compare.ts';
 import { BLOCK_SIZE, isFsError, type LayerId, SeededRandom } from '../base/index.ts';
+import { StoreEngine } from './engine.ts';
 import { Flattening } from './flattening.ts';
-import { StoreEngine, type Tree } from './index.ts';
+import type { Tree } from './tree.ts';
 
 const O_RDWR = 0o2;
 const CHAIN_MAX = 4;

@@ -12,7 +12,8 @@ import {
 import { test } from 'node:test';
 import { patternBytes, SharedStore, writeFile } from '../../testing/shared-store.ts';
 import { BLOCK_SIZE, type BlobId, type Ino, type LayerId, type Name } from '../base/index.ts';
-import type { FsckReport, StoreEngine } from './index.ts';
+import type { StoreEngine } from './engine.ts';
+import type { FsckReport } from './fsck.ts';
 
 /** Two files in a snapshot, a fork of it with a changed one, all closed. */
 async function sample(scratch: SharedStore): Promise<StoreEngine> {

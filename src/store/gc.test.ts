@@ -13,7 +13,7 @@ import {
 } from '../../testing/shared-store.ts';
 import { BLOCK_SIZE, type BlobId, type Ino, type LayerId } from '../base/index.ts';
 import { CrashedError } from '../sys/index.ts';
-import type { StoreEngine } from './index.ts';
+import type { StoreEngine } from './engine.ts';
 
 const MIB = 1024 * 1024;
 

@@ -24,7 +24,8 @@ import {
   type SparseChange,
 } from '../../testing/sparse-files.ts';
 import { isFsError, SeededRandom } from '../base/index.ts';
-import { filePages, type Tree } from './index.ts';
+import { filePages } from './pages.ts';
+import type { Tree } from './tree.ts';
 
 const BLOCK = 4096;
 const GIB = 2 ** 30;

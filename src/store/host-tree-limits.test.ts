@@ -5,7 +5,6 @@ import * as fs from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { nameFromBytes } from '../../src/base/index.ts';
 import { imagesDirectory } from '../../testing/crash/crash-images.ts';
 import {
   BLOCK,
@@ -19,8 +18,10 @@ import {
 } from '../../testing/host-tree.ts';
 import { nativeOnly } from '../../testing/native-only.ts';
 import { patternBytes, problemsOf, writeFile } from '../../testing/shared-store.ts';
+import { nameFromBytes } from '../base/index.ts';
 import { CrashedError, createSystem, FaultySystem } from '../sys/index.ts';
-import { StoreEngine, type Tree } from './index.ts';
+import { StoreEngine } from './engine.ts';
+import type { Tree } from './tree.ts';
 
 const CHILD = fileURLToPath(new URL('../../testing/host-tree-child.js', import.meta.url));
 const needsRoot = nativeOnly || (process.getuid?.() === 0 ? false : 'needs root');

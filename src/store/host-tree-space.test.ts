@@ -6,7 +6,8 @@ import { BLOCK, contentOf, HostTree, hostBytes } from '../../testing/host-tree.t
 import { nativeOnly } from '../../testing/native-only.ts';
 import { problemsOf, writeFile } from '../../testing/shared-store.ts';
 import { CrashedError, createSystem, FaultySystem } from '../sys/index.ts';
-import { StoreEngine, type Tree } from './index.ts';
+import { StoreEngine } from './engine.ts';
+import type { Tree } from './tree.ts';
 
 const OWN = Buffer.from('written by the fork');
 const mixedBytes = Buffer.from(hostBytes);

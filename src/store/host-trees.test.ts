@@ -18,7 +18,7 @@ import {
 } from '../../testing/host-tree.ts';
 import { nativeOnly } from '../../testing/native-only.ts';
 import { problemsOf, writeFile } from '../../testing/shared-store.ts';
-import type { Tree } from './index.ts';
+import type { Tree } from './tree.ts';
 
 const FORK_BYTES = Buffer.from('written by the fork');
 /** What the fork has after `writeFile(…, FORK_BYTES, BLOCK)`. */

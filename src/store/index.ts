@@ -11,7 +11,8 @@ export { type ChangedPaths, changedPaths, diffTrees, type TreeState } from './di
 export { type DuReport, storeUsage, type TreeUsage } from './du.ts';
 export { type BlocksToStore, EarlierVersion } from './earlier-version.ts';
 export * from './engine.ts';
-export type { FsckOptions, FsckPass, FsckReport } from './fsck.ts';
+export type { FsckOptions, FsckReport } from './fsck.ts';
+export type { FsckPass } from './fsck-findings.ts';
 export type { GcReport } from './gc.ts';
 export { recordedOnHost, settleOnHost } from './host-ranges.ts';
 export { isHostPath } from './host-source.ts';

@@ -11,7 +11,7 @@
  * only while its blob's row exists and is sealed, or the blob is one of this builder's own. Gc drops no
  * content while a live builder exists, and drops a content row in the transaction that drops its blocks.
  *
- * Neighbours: `interface/transfer` reads the host and computes the hashes; this file knows no host tree.
+ * Neighbours: `transfer` reads the host and computes the hashes; this file knows no host tree.
  */
 import {
   assert,

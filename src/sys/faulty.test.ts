@@ -5,14 +5,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, test } from 'node:test';
 import { type Address, BLOCK_SIZE, isFsError } from '../base/index.ts';
-import {
-  CrashedError,
-  createBufferedSystem,
-  createSystem,
-  type Fault,
-  FaultySystem,
-  type System,
-} from './index.ts';
+import { CrashedError, type Fault, FaultySystem } from './faulty.ts';
+import { createBufferedSystem, createSystem } from './index.ts';
+import type { System } from './system.ts';
 
 const CREATE = constants.O_RDWR | constants.O_CREAT;
 const path = Buffer.from('/nowhere');

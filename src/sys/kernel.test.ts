@@ -15,7 +15,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { isFsError } from '../base/index.ts';
-import { createKernel, type Kernel } from './index.ts';
+import { createKernel, type Kernel } from './kernel.ts';
 
 const made = createKernel();
 const skip = made instanceof Error ? `no libc: ${made.message}` : false;

@@ -6,7 +6,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, type TestContext, test } from 'node:test';
 import { isFsError } from '../base/index.ts';
-import { createBufferedSystem, createNativeSystem, type System } from './index.ts';
+import { createBufferedSystem, createNativeSystem } from './index.ts';
+import type { System } from './system.ts';
 
 const CREATE = constants.O_RDWR | constants.O_CREAT;
 const native = createNativeSystem();

@@ -18,7 +18,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, test } from 'node:test';
 import { type ErrorCode, isFsError } from '../base/index.ts';
-import { createBufferedSystem, createNativeSystem, FaultySystem, type System } from './index.ts';
+import { FaultySystem } from './faulty.ts';
+import { createBufferedSystem, createNativeSystem } from './index.ts';
+import type { System } from './system.ts';
 
 const CREATE = constants.O_RDWR | constants.O_CREAT;
 const native = createNativeSystem();

@@ -8,7 +8,7 @@ import { BLOCK_SIZE } from '../base/index.ts';
 import type { View } from '../mapping/index.ts';
 import type { StoreEngine, Tree } from '../store/index.ts';
 import { createSystem } from '../sys/index.ts';
-import type { OpenFile } from './index.ts';
+import type { OpenFile } from './open-file.ts';
 
 const { O_CREAT, O_RDWR, O_WRONLY, O_APPEND, O_RDONLY } = constants;
 const FILE_MAX = 20 * BLOCK_SIZE;

@@ -7,7 +7,7 @@ import { scratchStore } from '../../testing/scratch-store.ts';
 import { writeFile } from '../../testing/shared-store.ts';
 import { nameFromString } from '../base/index.ts';
 import type { StoreEngine, Tree } from '../store/index.ts';
-import { hintedPath } from './index.ts';
+import { hintedPath } from './hinted-path.ts';
 
 /** The path of what is at `path`, in a process that knows nothing but its number. */
 function pathOf(tree: Tree, path: string): string | undefined {

@@ -21,7 +21,8 @@ import { isFsError } from '../base/index.ts';
 import { ACCESS_ACL, DEFAULT_ACL, isAclName } from '../layer/index.ts';
 import { createSystem } from '../sys/index.ts';
 import type { Credentials } from './credentials.ts';
-import { type FileSystem, O_CREAT, O_EXCL, O_RDONLY, O_RDWR, O_WRONLY } from './index.ts';
+import type { FileSystem } from './file-system.ts';
+import { O_CREAT, O_EXCL, O_RDONLY, O_RDWR, O_WRONLY } from './open-file.ts';
 import {
   ACL_GROUP,
   ACL_GROUP_OBJ,

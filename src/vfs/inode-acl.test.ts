@@ -8,8 +8,10 @@ import { SharedStore } from '../../testing/shared-store.ts';
 import { isFsError } from '../base/index.ts';
 import { ACCESS_ACL, DEFAULT_ACL, S_IFIFO } from '../layer/index.ts';
 import type { StoreEngine } from '../store/index.ts';
-import { type FileSystem, O_TMPFILE, R_OK, W_OK, XATTR_CREATE, XATTR_REPLACE } from './index.ts';
-import { getXattr, setXattr } from './xattrs.ts';
+import type { FileSystem } from './file-system.ts';
+import { O_TMPFILE } from './open-file.ts';
+import { R_OK, W_OK } from './permission.ts';
+import { getXattr, setXattr, XATTR_CREATE, XATTR_REPLACE } from './xattrs.ts';
 
 const { O_CREAT, O_EXCL, O_RDWR, O_WRONLY } = constants;
 const BOB = 'u::rwx,u:1001:rw-,g::r--,m::rw-,o::---';

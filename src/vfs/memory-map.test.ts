@@ -13,7 +13,7 @@ import { type Address, BLOCK_SIZE, FsError } from '../base/index.ts';
 import { processMapBudget, type View } from '../mapping/index.ts';
 import type { StoreEngine, Tree } from '../store/index.ts';
 import { createSystem } from '../sys/index.ts';
-import type { OpenFile } from './index.ts';
+import type { OpenFile } from './open-file.ts';
 
 const { O_CREAT, O_RDONLY, O_RDWR } = constants;
 const system = createSystem();

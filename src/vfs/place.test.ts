@@ -5,8 +5,9 @@ import test, { type TestContext } from 'node:test';
 import { scratchStore } from '../../testing/scratch-store.ts';
 import type { Name } from '../base/index.ts';
 import { type Inode, S_IFIFO } from '../layer/index.ts';
-import { type FileSystem, RENAME_EXCHANGE } from './index.ts';
+import type { FileSystem } from './file-system.ts';
 import * as namespace from './namespace.ts';
+import { RENAME_EXCHANGE } from './namespace.ts';
 import * as opening from './opening.ts';
 import { type Place, placeIn } from './path-walk.ts';
 

@@ -5,7 +5,8 @@ import test, { type TestContext } from 'node:test';
 import { scratchStore } from '../../testing/scratch-store.ts';
 import * as attributes from './attributes.ts';
 import * as data from './file-data.ts';
-import type { FileSystem, OpenFile } from './index.ts';
+import type { FileSystem } from './file-system.ts';
+import type { OpenFile } from './open-file.ts';
 
 const { O_CREAT, O_RDWR, O_TRUNC, O_WRONLY } = constants;
 const CAPABILITY = 'security.capability';

@@ -8,8 +8,8 @@ import { chmodSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { isFsError } from '../../src/base/index.ts';
-import { exportTree } from '../../src/interface/transfer/index.ts';
 import type { StoreEngine, Tree } from '../../src/store/index.ts';
+import { exportTree } from '../../src/transfer/index.ts';
 import { fingerprint } from '../host-tree.ts';
 import {
   describeBytes,

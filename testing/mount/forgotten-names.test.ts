@@ -4,7 +4,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
-import { directoryOnDisk } from '../../src/interface/demo/index.ts';
+import { directoryOnDisk } from '../../src/demo/index.ts';
 import { MountServerProcess, whyNoMounts } from './mounted-fork.ts';
 
 const DIRECTORIES = 100;

@@ -8,8 +8,8 @@ import * as fs from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { SeededRandom } from '../../src/base/index.ts';
-import { directoryOnDisk } from '../../src/interface/demo/index.ts';
-import type { IoMode } from '../../src/interface/fuse/index.ts';
+import { directoryOnDisk } from '../../src/demo/index.ts';
+import type { IoMode } from '../../src/fuse/index.ts';
 import { createSystem } from '../../src/sys/index.ts';
 import {
   assertSameSeeks,

@@ -19,8 +19,8 @@ import {
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { directoryOnDisk } from '../../src/interface/demo/index.ts';
-import type { MountServerOptions } from '../../src/interface/fuse/index.ts';
+import { directoryOnDisk } from '../../src/demo/index.ts';
+import type { MountServerOptions } from '../../src/fuse/index.ts';
 import { createSystem } from '../../src/sys/index.ts';
 import { patternBytes } from '../shared-store.ts';
 import { MountServerProcess, whyNoMounts } from './mounted-fork.ts';

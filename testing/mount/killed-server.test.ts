@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
 import { SeededRandom } from '../../src/base/index.ts';
-import { directoryOnDisk } from '../../src/interface/demo/index.ts';
+import { directoryOnDisk } from '../../src/demo/index.ts';
 import { Child } from '../processes/child.ts';
 import { MountServerProcess, whyNoMounts } from './mounted-fork.ts';
 import type { WritingAnswer } from './writing-child.ts';

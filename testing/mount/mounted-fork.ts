@@ -14,8 +14,8 @@ import {
   rmSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { directoryOnDisk } from '../../src/interface/demo/index.ts';
-import type { IoMode, MountServerOptions } from '../../src/interface/fuse/index.ts';
+import { directoryOnDisk } from '../../src/demo/index.ts';
+import type { IoMode, MountServerOptions } from '../../src/fuse/index.ts';
 import { createSystem } from '../../src/sys/index.ts';
 import { Child } from '../processes/child.ts';
 import type { ServingAnswer, ServingRequest } from './serving-child.ts';

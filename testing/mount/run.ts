@@ -1,7 +1,7 @@
 /** Registers the cases of mounts as tests of node:test, over one directory that has a directory for each case. */
 import { chmodSync, mkdirSync } from 'node:fs';
 import { describe, it } from 'node:test';
-import type { IoMode } from '../../src/interface/fuse/index.ts';
+import type { IoMode } from '../../src/fuse/index.ts';
 import { coherenceGroup } from './coherence.ts';
 import { identityGroup } from './identity.ts';
 import { locksGroup } from './locks.ts';

@@ -18,8 +18,8 @@ import {
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import type { Address } from '../../src/base/index.ts';
-import { directoryOnDisk, filesUnder } from '../../src/interface/demo/index.ts';
-import type { IoMode } from '../../src/interface/fuse/index.ts';
+import { directoryOnDisk, filesUnder } from '../../src/demo/index.ts';
+import type { IoMode } from '../../src/fuse/index.ts';
 import { createSystem } from '../../src/sys/index.ts';
 import { equalBytes, patternBytes } from '../conformance/expect.ts';
 import { FileMapping } from '../file-mapping.ts';

@@ -1,14 +1,9 @@
 /** Opens a store and serves mounts of its trees, as it is asked to by messages: see `MountServerProcess`. */
 import { readFileSync } from 'node:fs';
 import { FsError, pause } from '../../src/base/index.ts';
-import {
-  createMountServer,
-  type IoMode,
-  type Mount,
-  type MountServerOptions,
-} from '../../src/interface/fuse/index.ts';
-import { importTree } from '../../src/interface/transfer/index.ts';
+import { createMountServer, type IoMode, type Mount, type MountServerOptions } from '../../src/fuse/index.ts';
 import { StoreEngine, type Tree } from '../../src/store/index.ts';
+import { importTree } from '../../src/transfer/index.ts';
 import { answerAll } from '../processes/child.ts';
 import { problemsOf } from '../shared-store.ts';
 

@@ -4,7 +4,7 @@ import { execFileSync } from 'node:child_process';
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { directoryOnDisk } from '../../src/interface/demo/index.ts';
+import { directoryOnDisk } from '../../src/demo/index.ts';
 import { allocateFixed, libc, systemError } from '../libc.ts';
 import { tryXattrNames } from '../xattr-table.ts';
 import { hostXattrs, type SeenXattrs, setXattr, xattr } from './host-xattrs.ts';

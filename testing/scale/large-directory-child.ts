@@ -2,7 +2,7 @@
  * Makes a directory of so many names in a fork, forks it, reads all of it in every way, and prints as JSON what it
  * found and the heap it took.
  */
-import { type Fork, Store } from '../../src/index.ts';
+import { type Fork, Store } from '../../src/library/index.ts';
 
 const [directory, count] = [process.argv[2]!, Number(process.argv[3])];
 let heapMax = 0;

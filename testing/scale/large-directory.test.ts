@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { Store } from '../../src/index.ts';
+import { Store } from '../../src/library/index.ts';
 import { scratchDirectory } from '../scratch-store.ts';
 
 const CHILD = fileURLToPath(new URL('./large-directory-child.js', import.meta.url));

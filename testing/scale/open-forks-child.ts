@@ -1,5 +1,5 @@
 /** Opens so many forks of one snapshot and prints what each costs in JavaScript memory, in bytes: idle, and used. */
-import { type Fork, Store } from '../../src/index.ts';
+import { type Fork, Store } from '../../src/library/index.ts';
 
 const [directory, count] = [process.argv[2]!, Number(process.argv[3])];
 

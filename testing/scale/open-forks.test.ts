@@ -4,7 +4,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { Store } from '../../src/index.ts';
+import { Store } from '../../src/library/index.ts';
 import { scratchDirectory } from '../scratch-store.ts';
 
 const CHILD = fileURLToPath(new URL('./open-forks-child.js', import.meta.url));

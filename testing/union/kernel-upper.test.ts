@@ -8,8 +8,8 @@ import { mkdirSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } f
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { SeededRandom } from '../../src/base/index.ts';
-import { importTree } from '../../src/interface/transfer/index.ts';
 import { createSystem } from '../../src/sys/index.ts';
+import { importTree } from '../../src/transfer/index.ts';
 import { nativeOnly } from '../native-only.ts';
 import { scratchDirectory, scratchStore } from '../scratch-store.ts';
 import { problemsOf } from '../shared-store.ts';

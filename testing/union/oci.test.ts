@@ -4,7 +4,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { gzipSync } from 'node:zlib';
-import { importTree } from '../../src/interface/transfer/index.ts';
+import { importTree } from '../../src/transfer/index.ts';
 import { nativeOnly } from '../native-only.ts';
 import { scratchDirectory, scratchStore } from '../scratch-store.ts';
 import { problemsOf } from '../shared-store.ts';

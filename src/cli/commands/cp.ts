@@ -1,0 +1,74 @@
+/** `ramet cp`: between forks and the host, both ways, and from fork to fork. */
+import path from 'node:path';
+import type { Command } from 'commander';
+import { nameFromString } from '../../base/index.ts';
+import { type CopyPlace, copyAll } from '../copy.ts';
+import { HostEnd, TreeEnd } from '../copy-end.ts';
+import { examples } from '../examples.ts';
+import { counted, formatBytes, printable, writeJson, writeLine } from '../output.ts';
+import { usageError } from '../problem.ts';
+import { type Session, withSession } from '../session.ts';
+import { parseTreePath } from '../tree-path.ts';
+
+interface CpFlags {
+  readonly recursive?: boolean;
+  readonly preserve?: boolean;
+}
+
+export function register(program: Command): void {
+  program
+    .command('cp')
+    .description('copy files between forks and the host, or from fork to fork (sharing their blocks)')
+    .argument(
+      '<paths...>',
+      'sources, then the destination: NAME:/path or a host path (./a:b for one with a colon)',
+    )
+    .option('-r, --recursive', 'directories too, with all that is in them')
+    .option('-p, --preserve', 'keep owner, times and extended attributes')
+    .addHelpText(
+      'after',
+      examples(
+        'ramet cp ./patch.ts try-1:/src/patch.ts',
+        'ramet cp -r try-1:/dist ./dist',
+        'ramet cp -r base:/node_modules try-1:/node_modules',
+      ),
+    )
+    .action((paths: string[], flags: CpFlags, command: Command) => {
+      const destination = paths[paths.length - 1]!;
+      const sources = paths.slice(0, -1);
+      if (sources.length === 0)
+        throw usageError('cp needs a source and a destination', 'see `ramet cp --help`');
+      if (paths.every((text) => parseTreePath(text) === undefined)) {
+        throw usageError('neither side lies in a fork or snapshot', 'write NAME:/path for one of them');
+      }
+      return withSession(command, async (session) => {
+        // The destination first: a fork that is also a source is then open for writing.
+        const to = await placeOf(session, destination, true);
+        const from: CopyPlace[] = [];
+        for (const source of sources) from.push(await placeOf(session, source, false));
+        const recursive = flags.recursive === true;
+        const counts = await copyAll(from, to, { recursive, preserve: flags.preserve === true });
+        if (session.isJson) {
+          await writeJson(counts);
+          return;
+        }
+        const shared =
+          counts.reflinks > 0
+            ? `, ${counted(counts.reflinks, 'of them shares', 'of them share')} the source's blocks`
+            : '';
+        await writeLine(`copied ${counted(counts.files, 'file')}, ${formatBytes(counts.bytes)}${shared}`);
+        for (const name of counts.attributesLeftOut) {
+          await writeLine(`note: attribute '${printable(name)}' left out: it cannot be set there`);
+        }
+      });
+    });
+}
+
+async function placeOf(session: Session, text: string, isWritten: boolean): Promise<CopyPlace> {
+  const parsed = parseTreePath(text);
+  if (parsed === undefined) {
+    return { end: new HostEnd(session.engine.system), path: nameFromString(path.resolve(text)) };
+  }
+  const tree = await (isWritten ? session.writeTree(parsed.tree) : session.readTree(parsed.tree));
+  return { end: new TreeEnd(parsed.tree, tree.fileSystem, session.mounted), path: parsed.path };
+}

@@ -1,0 +1,136 @@
+/** `ramet export`: a fork or snapshot, or what it changed, becomes a host directory or a tar archive. */
+import type { Writable } from 'node:stream';
+import { type Command, Option } from 'commander';
+import { hostState, settleTree } from '../../store/index.ts';
+import {
+  type ChangesFormat,
+  type ExportProgress,
+  type ExportReport,
+  exportChanges,
+  exportFileSystem,
+} from '../../transfer/index.ts';
+import { examples } from '../examples.ts';
+import { BrokenPipeError, counted, formatBytes, printable, writeJson, writeLine } from '../output.ts';
+import { usageError } from '../problem.ts';
+import { startProgress } from '../progress.ts';
+import { namedTreeError, type Session, withSession } from '../session.ts';
+import { sourceOf } from '../source.ts';
+
+type Format = 'directory' | 'tar' | 'oci' | 'overlay';
+
+interface ExportFlags {
+  readonly format?: Format;
+  readonly changes?: boolean;
+  readonly against?: string;
+}
+
+const TAR_NAME = /\.(?:tar|tar\.gz|tgz)$/;
+
+export function register(program: Command): void {
+  program
+    .command('export')
+    .description('write a fork or snapshot, or its changes, to a host directory or a tar archive')
+    .argument('<tree>', 'the fork or snapshot')
+    .argument(
+      '<destination>',
+      "a directory that is absent or empty, a new file ending in .tar, .tar.gz or .tgz, or '-' for a tar on stdout",
+    )
+    .addOption(
+      new Option(
+        '--format <format>',
+        'directory or tar; of changes: oci (a tar layer, also called tar) or overlay (an upper directory)',
+      ).choices(['directory', 'tar', 'oci', 'overlay']),
+    )
+    .option('--changes', 'only what differs from the tree it was made from, with whiteouts for what is gone')
+    .option('--against <tree>', 'with --changes: what differs from this tree')
+    .addHelpText(
+      'after',
+      examples(
+        'ramet export try-1 ./result',
+        'ramet export try-1 result.tar',
+        'ramet export try-1 - | tar tv',
+        'ramet export try-1 layer.tar.gz --changes',
+      ),
+    )
+    .action((name: string, destination: string, flags: ExportFlags, command: Command) => {
+      const isStream = destination === '-';
+      checkFlags(flags, isStream);
+      return withSession(command, async (session) => {
+        const { isJson } = session;
+        if (isStream && isJson)
+          throw usageError('stdout carries the archive, not JSON', 'name a file instead of -');
+        const isTar = isStream || isTarFormat(flags.format, destination);
+        const progress = startProgress('exporting', isJson);
+        let report: ExportReport;
+        try {
+          const to = isStream ? process.stdout : destination;
+          report = await run(session, name, to, isTar, flags, progress.update);
+        } catch (error) {
+          if (isStream && (error as NodeJS.ErrnoException).code === 'EPIPE') throw new BrokenPipeError();
+          throw namedTreeError(name, error);
+        } finally {
+          progress.stop();
+        }
+        if (isJson) await writeJson(report);
+        else if (!isStream) await tell(report);
+        for (const note of report.notes) {
+          if (!isJson) process.stderr.write(`note: ${printable(note.path)}: ${printable(note.message)}\n`);
+        }
+      });
+    });
+}
+
+function isTarFormat(format: Format | undefined, destination: string): boolean {
+  return format === undefined ? TAR_NAME.test(destination) : format === 'tar' || format === 'oci';
+}
+
+function checkFlags({ format, changes, against }: ExportFlags, isStream: boolean): void {
+  if (isStream && (format === 'directory' || format === 'overlay'))
+    throw usageError('a directory cannot be written to stdout', 'leave --format away, or name a directory');
+  if (changes === true) {
+    if (format === 'directory')
+      throw usageError('changes cannot be a plain directory', 'an upper directory is --format overlay');
+    return;
+  }
+  if (against !== undefined)
+    throw usageError('--against says what changes are compared with', 'add --changes');
+  if (format === 'oci' || format === 'overlay')
+    throw usageError(`${format} is a format of changes`, 'add --changes');
+}
+
+async function run(
+  session: Session,
+  name: string,
+  destination: string | Writable,
+  isTar: boolean,
+  { changes, against }: ExportFlags,
+  progress: (state: ExportProgress) => void,
+): Promise<ExportReport> {
+  const { engine, mounted } = session;
+  const { fileSystem } = await session.readTree(name);
+  if (changes !== true) {
+    const mount = await session.mountOf(name);
+    const { hostDirectories } = engine.storedTree(engine.info(name));
+    const shownAt = [...(mount === undefined ? [] : [mount.directory]), ...hostDirectories];
+    const options = { format: isTar ? 'tar' : 'directory', progress, shownAt } as const;
+    return await exportFileSystem(engine.system, name, fileSystem, destination, options);
+  }
+  const host = against === undefined ? hostState(engine, name) : undefined;
+  const hint = 'name the tree to compare with: --against TREE';
+  const other = host ?? against ?? sourceOf(session, name, hint);
+  if (typeof other === 'string') await session.readTree(other);
+  const settled = await mounted.settle(new Set([name, ...(typeof other === 'string' ? [other] : [])]));
+  const [before, after] = [settleTree(engine, other, settled), settleTree(engine, name, settled)];
+  const format: ChangesFormat = isTar ? 'oci' : 'overlay';
+  const tree = { name, files: fileSystem, before, after };
+  return await exportChanges(engine, tree, destination, { format, progress });
+}
+
+async function tell(report: ExportReport): Promise<void> {
+  const seconds = (report.durationMs / 1000).toFixed(2);
+  await writeLine(
+    `exported '${report.name}' to ${printable(report.destination)}: ${counted(report.files, 'file')}, ` +
+      `${counted(report.directories, 'directory', 'directories')}, ` +
+      `${formatBytes(report.apparentBytes)} in ${seconds} s`,
+  );
+}

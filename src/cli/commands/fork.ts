@@ -1,0 +1,112 @@
+/** `ramet fork`: a writable copy of a snapshot or fork, made in constant time. */
+import { existsSync } from 'node:fs';
+import path from 'node:path';
+import type { Command } from 'commander';
+import { isHostPath, type StoreEngine, type TreeInfo } from '../../store/index.ts';
+import { examples } from '../examples.ts';
+import { writeJson, writeLine } from '../output.ts';
+import { CommandError, usageError } from '../problem.ts';
+import { namedTreeError, namingTree, type Session, withSession } from '../session.ts';
+import { treeObject } from '../tree-object.ts';
+
+interface ForkFlags {
+  readonly pin?: boolean;
+  readonly lower?: readonly string[];
+}
+
+export function register(program: Command): void {
+  program
+    .command('fork')
+    .description('make a writable fork of a snapshot or of another fork, or of several')
+    .argument('[from]', 'the snapshot or fork to start from, or a directory: ./DIR or /DIR; not with --lower')
+    .argument('[name]', 'name of the fork (else FROM-1, FROM-2, …)')
+    .option(
+      '--lower <tree>',
+      'a tree or directory to start from; given several times, they are merged, the first one uppermost',
+      (lower: string, others: readonly string[] = []) => [...others, lower],
+    )
+    .option(
+      '--pin',
+      'of a directory: the first change of a file takes its bytes, so that it may change afterwards',
+    )
+    .addHelpText(
+      'after',
+      examples(
+        'ramet fork base try-1',
+        'ramet fork base',
+        'ramet fork ./repo try-1',
+        'ramet fork --lower layer-2 --lower layer-1 image',
+      ),
+    )
+    .action(
+      async (first: string | undefined, second: string | undefined, flags: ForkFlags, command: Command) => {
+        const { lowers, given } = whatToFork(first, second, flags.lower);
+        await withSession(command, async (session) => {
+          const { engine, isJson } = session;
+          const pin = flags.pin === true;
+          for (const lower of lowers) if (!isHostPath(lower)) requireTree(engine, lower);
+          if (pin && !lowers.some(isHostPath))
+            throw new CommandError('EINVAL', '--pin is for a fork of a directory', 'leave it out');
+          const places = lowers.map((lower) => (isHostPath(lower) ? path.resolve(lower) : lower));
+          const name = given ?? freeName(engine, path.basename(places[0]!));
+          const info = await makeFork(session, places, name, pin);
+          if (isJson) await writeJson(treeObject(info));
+          else if (given === undefined) await writeLine(name);
+          else await writeLine(`forked ${lowers.map((lower) => `'${lower}'`).join(', ')} as '${name}'`);
+        });
+      },
+    );
+}
+
+/** What the arguments name: the lowers, and the name that was given. */
+function whatToFork(
+  first: string | undefined,
+  second: string | undefined,
+  flagged: readonly string[] | undefined,
+): { readonly lowers: readonly string[]; readonly given: string | undefined } {
+  if (flagged === undefined) {
+    if (first === undefined) throw usageError("missing required argument 'from'", 'see `ramet fork --help`');
+    return { lowers: [first], given: second };
+  }
+  if (second !== undefined)
+    throw usageError(`with --lower only the name is left, not '${second}'`, 'name every lower with --lower');
+  return { lowers: flagged, given: first };
+}
+
+async function makeFork(
+  session: Session,
+  places: readonly string[],
+  name: string,
+  pin: boolean,
+): Promise<TreeInfo> {
+  const [from, ...others] = places;
+  const isTree = from !== undefined && others.length === 0 && !isHostPath(from);
+  try {
+    if (isTree) return await session.fork(from, name);
+    return session.forkOver(places, name, pin);
+  } catch (error) {
+    throw namedTreeError(name, isTree ? namedTreeError(from, error) : error);
+  }
+}
+
+function requireTree(engine: StoreEngine, from: string): void {
+  try {
+    namingTree(from, () => engine.info(from));
+  } catch (error) {
+    if (error instanceof CommandError && existsSync(from))
+      throw new CommandError(
+        'ENOENT',
+        `there is no fork or snapshot named '${from}'`,
+        `a directory is named ./${from}`,
+      );
+    throw error;
+  }
+}
+
+/** The first free of FROM-1, FROM-2, … */
+function freeName(engine: StoreEngine, from: string): string {
+  const taken = new Set(engine.list().map((tree) => tree.name));
+  let number = 1;
+  while (taken.has(`${from}-${number}`)) number++;
+  return `${from}-${number}`;
+}

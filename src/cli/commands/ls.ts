@@ -1,0 +1,160 @@
+/** `ramet ls`: the forks and snapshots of the store, or the files of a directory in one. */
+import type { Command } from 'commander';
+import { nameToString } from '../../base/index.ts';
+import type { Attributes, TreeFiles } from '../../vfs/index.ts';
+import { attributesObject, modeText } from '../attributes.ts';
+import { examples } from '../examples.ts';
+import { formatTime, isoTime, printable, writeJson, writeLine, writeTable } from '../output.ts';
+import { naming, usageError } from '../problem.ts';
+import { type Session, withSession } from '../session.ts';
+import { baseName, joinPath, showTreePath, treePathOrRoot } from '../tree-path.ts';
+
+interface LsFlags {
+  readonly long?: boolean;
+  readonly mounts?: boolean;
+}
+
+interface ListedFile {
+  readonly name: string;
+  readonly attributes: Attributes;
+  readonly target: string | undefined;
+}
+
+const S_IFDIR = 0o040000;
+const S_IFLNK = 0o120000;
+const S_IFMT = 0o170000;
+
+export function register(program: Command): void {
+  program
+    .command('ls')
+    .description('list forks and snapshots, or the files of a directory in one')
+    .argument('[path]', 'NAME or NAME:/path')
+    .option('-l, --long', 'with mode, links, owner, size and time')
+    .option('--mounts', 'list what is mounted where instead')
+    .addHelpText(
+      'after',
+      examples('ramet ls', 'ramet ls try-1:/src', 'ramet ls -l try-1:/src/x.ts', 'ramet ls --mounts'),
+    )
+    .action((text: string | undefined, flags: LsFlags, command: Command) => {
+      if (flags.mounts === true && text !== undefined)
+        throw usageError('--mounts lists all mounts of the store', 'leave the path away');
+      return withSession(command, (session) => {
+        if (flags.mounts === true) return listMounts(session);
+        return text === undefined ? listTrees(session) : listFiles(session, text, flags.long === true);
+      });
+    });
+}
+
+async function listMounts({ mounted, isJson }: Session): Promise<void> {
+  const mounts = await mounted.list();
+  if (isJson) {
+    await writeJson(mounts);
+    return;
+  }
+  if (mounts.length === 0) {
+    await writeLine('nothing is mounted: `ramet mount FORK DIR` mounts a fork');
+    return;
+  }
+  await writeTable(
+    [{ title: 'NAME' }, { title: 'DIRECTORY' }, { title: 'IO' }, { title: 'SINCE' }, { title: 'USED BY' }],
+    mounts.map(({ fork, directory, io, since, holders, isDetached }) => [
+      fork,
+      isDetached ? `${directory} (unmounted)` : directory,
+      io,
+      formatTime(Date.parse(since) / 1000),
+      holders.join(', '),
+    ]),
+  );
+}
+
+async function listTrees({ engine, isJson }: Session): Promise<void> {
+  const trees = engine.list();
+  if (isJson) {
+    await writeJson(
+      trees.map(({ name, kind, source, created, id }) => ({
+        name,
+        kind,
+        source,
+        created: isoTime(created.seconds, created.nanoseconds),
+        id,
+      })),
+    );
+    return;
+  }
+  if (trees.length === 0) {
+    await writeLine('no forks or snapshots yet: `ramet import DIR` makes the first');
+    return;
+  }
+  await writeTable(
+    [{ title: 'NAME' }, { title: 'KIND' }, { title: 'FROM' }, { title: 'CREATED' }],
+    trees.map(({ name, kind, source, created }) => [name, kind, source, formatTime(created.seconds)]),
+  );
+}
+
+async function listFiles(session: Session, text: string, isLong: boolean): Promise<void> {
+  const { tree, path } = treePathOrRoot(text);
+  const { fileSystem } = await session.readTree(tree);
+  const shown = showTreePath(tree, path);
+  const attributes = naming('ls', shown, () => fileSystem.stat(path, !isLong));
+  const files =
+    (attributes.mode & S_IFMT) === S_IFDIR
+      ? naming('scandir', shown, () => filesIn(fileSystem, path))
+      : [fileAt(fileSystem, path, baseName(path))];
+  if (session.isJson) {
+    await writeJson(
+      files.map(({ name, attributes: own, target }) => ({
+        name: nameToString(name),
+        ...attributesObject(own),
+        ...(target === undefined ? {} : { target: nameToString(target) }),
+      })),
+    );
+  } else if (isLong) {
+    await writeTable(
+      [
+        { title: 'MODE' },
+        { title: 'LINKS', align: 'right' },
+        { title: 'UID', align: 'right' },
+        { title: 'GID', align: 'right' },
+        { title: 'SIZE', align: 'right' },
+        { title: 'MODIFIED' },
+        { title: 'NAME' },
+      ],
+      files.map(longRow),
+    );
+  } else {
+    for (const file of files)
+      await writeLine(printable(nameToString(file.name)) + mark(file.attributes.mode));
+  }
+}
+
+function fileAt(fileSystem: TreeFiles, path: string, name: string): ListedFile {
+  const attributes = fileSystem.stat(path, false);
+  const target = (attributes.mode & S_IFMT) === S_IFLNK ? fileSystem.readLink(path) : undefined;
+  return { name, attributes, target };
+}
+
+function filesIn(fileSystem: TreeFiles, path: string): ListedFile[] {
+  return fileSystem
+    .readDirectoryNames(path)
+    .sort((a, b) => (a < b ? -1 : 1))
+    .map((name) => fileAt(fileSystem, joinPath(path, name), name));
+}
+
+function longRow({ name, attributes, target }: ListedFile): string[] {
+  const arrow = target === undefined ? '' : ` -> ${nameToString(target)}`;
+  return [
+    modeText(attributes.mode),
+    String(attributes.nlink),
+    String(attributes.uid),
+    String(attributes.gid),
+    String(attributes.size),
+    formatTime(attributes.mtimeSeconds),
+    nameToString(name) + arrow,
+  ];
+}
+
+/** As `ls -F`: a slash behind a directory, an at sign behind a symlink. */
+function mark(mode: number): string {
+  if ((mode & S_IFMT) === S_IFDIR) return '/';
+  return (mode & S_IFMT) === S_IFLNK ? '@' : '';
+}

@@ -1,0 +1,85 @@
+/** `ramet mount`: a fork or snapshot as an ordinary directory, served by the store's owner process. */
+import { type Command, Option } from 'commander';
+import { isFsError } from '../../base/index.ts';
+import type { IoMode } from '../../fuse/index.ts';
+import {
+  checkMountPoint,
+  IO_MODES,
+  type MountedTrees,
+  mountHere,
+  OwnerClient,
+  realMountPath,
+} from '../../owner/index.ts';
+import { examples } from '../examples.ts';
+import { printable, writeJson, writeLine } from '../output.ts';
+import { CommandError } from '../problem.ts';
+import { namedTreeError, namingTree, withSession } from '../session.ts';
+
+interface MountFlags {
+  readonly io?: IoMode;
+  readonly allowOther?: boolean;
+  readonly noatime?: boolean;
+}
+
+/** The option of every command that mounts. */
+export function ioOption(): Option {
+  return new Option(
+    '--io <mode>',
+    'how the kernel caches files: cached (the default), shared or direct',
+  ).choices(IO_MODES);
+}
+
+/** As of mount(8). */
+export function noAtimeOption(): Option {
+  return new Option('--noatime', 'reading leaves the times of access alone, so that it stores nothing');
+}
+
+export function register(program: Command): void {
+  program
+    .command('mount')
+    .description('mount a fork or snapshot as a directory')
+    .argument('<tree>', 'the fork or snapshot')
+    .argument('<directory>', 'an empty directory, or the one that the fork stands on')
+    .addOption(ioOption())
+    .option('--allow-other', 'let other users in, too')
+    .addOption(noAtimeOption())
+    .addHelpText(
+      'after',
+      examples('ramet mount try-1 /mnt/try-1', 'ramet mount base ./base --io shared', 'ramet umount try-1'),
+    )
+    .action((tree: string, directory: string, flags: MountFlags, command: Command) =>
+      withSession(command, async ({ engine, mounted, isJson, directory: store }) => {
+        const { source } = namingTree(tree, () => engine.info(tree));
+        const place = await placeFor(tree, directory, source, mounted);
+        const owner = await OwnerClient.connectOrStart(store);
+        try {
+          const { io, allowOther, noatime: noAtime } = flags;
+          const wanted = { fork: tree, directory: place, io, allowOther, noAtime };
+          const mount = await mountHere(owner, wanted);
+          if (isJson) await writeJson(mount);
+          else await writeLine(`mounted '${tree}' at ${printable(mount.directory)}`);
+        } catch (error) {
+          throw namedTreeError(tree, error);
+        } finally {
+          owner.close();
+        }
+      }),
+    );
+}
+
+/** The place, checked. A tree that is mounted there already says so itself. */
+async function placeFor(
+  tree: string,
+  directory: string,
+  source: string,
+  mounted: MountedTrees,
+): Promise<string> {
+  try {
+    return checkMountPoint(directory, source);
+  } catch (error) {
+    if (!isFsError(error, 'EBUSY')) throw error;
+    const mount = await mounted.find(tree);
+    if (mount === undefined || mount.isDetached || mount.directory !== realMountPath(directory)) throw error;
+    throw new CommandError('EBUSY', `'${tree}' is mounted at ${mount.directory} already`, 'use it there');
+  }
+}

@@ -1,0 +1,74 @@
+/** `ramet rm`: removes files and directories of a fork. */
+import type { Command } from 'commander';
+import { FsError } from '../../base/index.ts';
+import type { TreeFiles } from '../../vfs/index.ts';
+import { examples } from '../examples.ts';
+import { counted, writeJson, writeLine } from '../output.ts';
+import { naming, usageError } from '../problem.ts';
+import { withSession } from '../session.ts';
+import { joinPath, requireTreePath, showTreePath } from '../tree-path.ts';
+
+interface RmFlags {
+  readonly recursive?: boolean;
+  readonly force?: boolean;
+}
+
+const DT_DIR = 4;
+const S_IFMT = 0o170000;
+const S_IFDIR = 0o040000;
+
+export function register(program: Command): void {
+  program
+    .command('rm')
+    .description('remove files of a fork')
+    .argument('<files...>', 'FORK:/path')
+    .option('-r, --recursive', 'directories too, with all that is in them')
+    .option('-f, --force', 'a file that is not there is no error')
+    .addHelpText('after', examples('ramet rm try-1:/src/x.ts', 'ramet rm -r try-1:/node_modules'))
+    .action((texts: string[], flags: RmFlags, command: Command) => {
+      const files = texts.map(requireTreePath);
+      for (const { tree, path } of files) {
+        if (/^\/*$/.test(path)) {
+          throw usageError(`'${tree}:/' is a whole tree`, `\`ramet drop ${tree}\` removes it`);
+        }
+      }
+      return withSession(command, async (session) => {
+        let removed = 0;
+        for (const { tree, path } of files) {
+          const { fileSystem } = await session.writeTree(tree);
+          removed += remove(fileSystem, path, showTreePath(tree, path), flags);
+        }
+        if (session.isJson) await writeJson({ removed });
+        else await writeLine(`removed ${counted(removed, 'entry', 'entries')}`);
+      });
+    });
+}
+
+function remove(fileSystem: TreeFiles, path: string, shown: string, flags: RmFlags): number {
+  const attributes = naming('rm', shown, () => fileSystem.tryStat(path, false));
+  if (attributes === undefined) {
+    if (flags.force === true) return 0;
+    throw new FsError('ENOENT', { syscall: 'rm', path: shown });
+  }
+  if ((attributes.mode & S_IFMT) !== S_IFDIR) {
+    naming('rm', shown, () => fileSystem.unlink(path));
+    return 1;
+  }
+  if (flags.recursive !== true) throw new FsError('EISDIR', { syscall: 'rm', path: shown });
+  return naming('rm', shown, () => removeDirectory(fileSystem, path));
+}
+
+function removeDirectory(fileSystem: TreeFiles, path: string): number {
+  let removed = 1;
+  for (const { name, kind } of fileSystem.readDirectory(path)) {
+    const child = joinPath(path, name);
+    if (kind === DT_DIR) {
+      removed += removeDirectory(fileSystem, child);
+    } else {
+      fileSystem.unlink(child);
+      removed++;
+    }
+  }
+  fileSystem.removeDirectory(path);
+  return removed;
+}

@@ -1,0 +1,38 @@
+/** `ramet rollback`: a fork becomes what a snapshot is. */
+import type { Command } from 'commander';
+import { freeName, replaceTree } from '../../store/index.ts';
+import { examples } from '../examples.ts';
+import { writeJson, writeLine } from '../output.ts';
+import { namedTreeError, namingTree, withSession } from '../session.ts';
+import { requireUnmounted } from '../source.ts';
+
+export function register(program: Command): void {
+  program
+    .command('rollback')
+    .description('make a fork what a snapshot is; what it was is kept as a snapshot')
+    .argument('<fork>', 'the fork')
+    .argument('<snapshot>', 'what it becomes')
+    .option('--discard', 'keep no snapshot of what it was')
+    .addHelpText('after', examples('ramet rollback try-1 done', 'ramet rollback try-1 base --discard'))
+    .action((fork: string, snapshot: string, flags: { readonly discard?: boolean }, command: Command) =>
+      withSession(command, async (session) => {
+        const { engine, isJson } = session;
+        await requireUnmounted(session, fork, 'roll it back');
+        namingTree(snapshot, () => engine.info(snapshot));
+        // Opened here, so that a fork that is in use for a moment is waited for.
+        await session.writeTree(fork);
+        session.closeTree(fork);
+        const keptAs = flags.discard === true ? undefined : freeName(engine, `${fork}.before-rollback`);
+        try {
+          replaceTree(engine, fork, snapshot, { keepAs: keptAs });
+        } catch (error) {
+          throw namedTreeError(fork, error);
+        }
+        if (isJson) await writeJson({ fork, snapshot, keptAs: keptAs ?? null });
+        else {
+          const kept = keptAs === undefined ? '' : `; what it was is the snapshot '${keptAs}'`;
+          await writeLine(`'${fork}' is what '${snapshot}' is${kept}`);
+        }
+      }),
+    );
+}

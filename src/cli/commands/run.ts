@@ -1,0 +1,116 @@
+/** `ramet run`: a command in a fork, at the path that the fork's tree was imported from. */
+import { realpathSync, statSync } from 'node:fs';
+import path from 'node:path';
+import type { Command } from 'commander';
+import type { IoMode } from '../../fuse/index.ts';
+import { holdHere, OwnerClient, OwnerPlace } from '../../owner/index.ts';
+import { type TreeInfo, uppermostOf } from '../../store/index.ts';
+import { examples } from '../examples.ts';
+import { runPrivately } from '../private-run.ts';
+import { reportProblem, usageError } from '../problem.ts';
+import { namedTreeError, namingTree, withSession } from '../session.ts';
+import { ioOption, noAtimeOption } from './mount.ts';
+import { stillUsed } from './umount.ts';
+
+interface RunFlags {
+  readonly at?: string;
+  readonly io?: IoMode;
+  readonly noatime?: boolean;
+}
+
+export function register(program: Command): void {
+  program
+    .command('run')
+    .description('run a command in a fork: it and its children see the fork where the tree was imported from')
+    .argument('<tree>', 'the fork or snapshot')
+    .argument('<command...>', 'the command and its arguments, after --')
+    .option('--at <directory>', 'where the command sees the tree (else where it was imported from)')
+    .addOption(ioOption())
+    .addOption(noAtimeOption())
+    .addHelpText(
+      'after',
+      examples('ramet run try-1 -- npm test', 'ramet run try-1 --at /srv/app -- sh -c "make && ./test"'),
+    )
+    .action(async (tree: string, words: string[], flags: RunFlags, command: Command) => {
+      let run = { store: '', at: '', isJson: false };
+      await withSession(command, ({ engine, directory, isJson }) => {
+        namingTree(tree, () => engine.info(tree));
+        run = { store: directory, at: placeOf(tree, engine.list(), flags.at), isJson };
+      });
+      process.exitCode = await runIn(tree, run, words, flags);
+    });
+}
+
+interface RunPlace {
+  readonly store: string;
+  readonly at: string;
+  readonly isJson: boolean;
+}
+
+/** The tree stays mounted for as long as the connection lives, also when this process is killed. */
+async function runIn(
+  tree: string,
+  { store, at, isJson }: RunPlace,
+  command: readonly string[],
+  { io, noatime: noAtime }: RunFlags,
+): Promise<number> {
+  const owner = await OwnerClient.connectOrStart(store);
+  try {
+    const { directory } = await holdHere(owner, { fork: tree, io, noAtime }).catch((error: unknown) => {
+      throw namedTreeError(tree, error);
+    });
+    const otherRuns = new OwnerPlace(realpathSync(store)).mountsDirectory;
+    const code = await runPrivately({ source: directory, at, command, otherRuns });
+    try {
+      await release(owner, tree);
+    } catch (error) {
+      // The mount had gone. A command that says 0 may not have noticed; any other code says more than our own.
+      if (code === 0) throw error;
+      reportProblem(error, isJson);
+    }
+    return code;
+  } finally {
+    owner.close();
+  }
+}
+
+/** So that whoever comes next finds the tree free. ENOTCONN when the owner has ended. */
+async function release(owner: OwnerClient, tree: string): Promise<void> {
+  const { report } = await owner.request('release', { fork: tree });
+  if (report?.isStillUsed === true) {
+    process.stderr.write(`note: '${tree}' is not free yet, ${stillUsed(report.users)}\n`);
+  }
+}
+
+function placeOf(tree: string, trees: readonly TreeInfo[], given: string | undefined): string {
+  const at = given === undefined ? importedFrom(tree, trees) : path.resolve(given);
+  const hint = `name a directory: \`ramet run ${tree} --at DIR -- …\``;
+  if (at === undefined) throw usageError(`where '${tree}' was imported from is not known (any more)`, hint);
+  if (!isDirectory(at)) {
+    const what = given === undefined ? `'${tree}' was imported from '${at}', which is` : `'${at}' is`;
+    throw usageError(`${what} no directory here`, hint);
+  }
+  if (at === '/') throw usageError('a tree cannot take the place of the whole host', hint);
+  return at;
+}
+
+/**
+ * Follows what each tree was made from back to an import. A later tree may have taken the name of one that was
+ * dropped.
+ */
+export function importedFrom(name: string, trees: readonly TreeInfo[]): string | undefined {
+  let tree = trees.find((candidate) => candidate.name === name);
+  while (tree !== undefined) {
+    const { source, id } = tree;
+    // A name has no slash, the path of an import begins with one. Of a union the uppermost lower says where.
+    if (source.startsWith('/') && isDirectory(source)) return source;
+    const first = uppermostOf(source);
+    if (first.startsWith('/')) return first;
+    tree = trees.find((candidate) => candidate.name === first && candidate.id < id);
+  }
+  return undefined;
+}
+
+function isDirectory(at: string): boolean {
+  return statSync(at, { throwIfNoEntry: false })?.isDirectory() ?? false;
+}

@@ -1,0 +1,131 @@
+/**
+ * What went wrong, told to a person in one line (cause and way out) and to a program as an object. Exit
+ * codes: 0 done, 1 a failure, 2 wrong usage.
+ */
+import { CommanderError } from 'commander';
+import { FsError, StoreError } from '../base/index.ts';
+import { printable } from './output.ts';
+
+export const EXIT_FAILURE = 1;
+export const EXIT_USAGE = 2;
+
+/**
+ * A failure that a command finds itself: `message` is the cause, `hint` the way out, each without a closing
+ * dot.
+ */
+export class CommandError extends Error {
+  readonly code: string;
+  readonly hint: string | undefined;
+  readonly exitCode: number;
+
+  constructor(code: string, message: string, hint?: string, exitCode: number = EXIT_FAILURE) {
+    super(message);
+    this.code = code;
+    this.hint = hint;
+    this.exitCode = exitCode;
+  }
+}
+
+/** Wrong usage: the arguments contradict each other or cannot mean anything. */
+export function usageError(message: string, hint?: string): CommandError {
+  return new CommandError('USAGE', message, hint, EXIT_USAGE);
+}
+
+export interface Problem {
+  readonly code: string;
+  readonly message: string;
+  readonly hint?: string;
+  readonly path?: string;
+  readonly exitCode: number;
+}
+
+/** The way out for codes that have one in general; a note or hint of the error itself says it better. */
+const HINTS: Readonly<Record<string, string>> = {
+  EACCES: 'check the permissions or run as a user who may',
+  EPERM: 'it takes more privileges on this host',
+  ENOSPC: 'free some space on the disk, or run `ramet gc`',
+  EDQUOT: 'free some space, the quota is used up',
+  EROFS: 'snapshots never change: make a fork with `ramet fork` and write there',
+  EISDIR: 'add -r to work on a whole directory',
+  EIO: 'run `ramet fsck` to see what is damaged',
+  EBUSY: 'close it there first',
+  EMFILE: 'raise the limit of open files (ulimit -n)',
+  ENOMEM: 'raise vm.max_map_count or free some memory',
+};
+
+function withHint(problem: Omit<Problem, 'hint'>, hint: string | undefined): Problem {
+  return hint === undefined ? problem : { ...problem, hint };
+}
+
+export function describeProblem(error: unknown): Problem {
+  if (error instanceof CommandError) {
+    return withHint({ code: error.code, message: error.message, exitCode: error.exitCode }, error.hint);
+  }
+  if (error instanceof StoreError) {
+    const message = error.message.endsWith(` ${error.hint}`)
+      ? error.message.slice(0, -error.hint.length - 1).replace(/\.$/, '')
+      : error.message;
+    return { code: error.code, message, hint: error.hint, path: error.path, exitCode: EXIT_FAILURE };
+  }
+  if (error instanceof FsError) {
+    const problem = { code: error.code, message: error.message, exitCode: EXIT_FAILURE };
+    const hint = error.note === undefined ? HINTS[error.code] : undefined;
+    return withHint(error.path === undefined ? problem : { ...problem, path: error.path }, hint);
+  }
+  if (error instanceof CommanderError) {
+    const message = error.message
+      .replace(/^error: /, '')
+      .replace(/\.$/, '')
+      .replaceAll('\n', ' ');
+    return withHint(
+      { code: 'USAGE', message, exitCode: EXIT_USAGE },
+      'see `ramet --help`, or `ramet COMMAND --help`',
+    );
+  }
+  if (error instanceof Error) {
+    const { code } = error as NodeJS.ErrnoException;
+    const message = code === undefined ? `${error.name}: ${error.message}` : error.message;
+    return withHint(
+      { code: code ?? 'INTERNAL', message, exitCode: EXIT_FAILURE },
+      code === undefined ? 'this is a defect of ramet; RAMET_TRACE=1 shows where' : HINTS[code],
+    );
+  }
+  return { code: 'INTERNAL', message: String(error), exitCode: EXIT_FAILURE };
+}
+
+/** A sentence as the second half of a line. */
+function asClause(sentence: string): string {
+  return sentence.charAt(0).toLowerCase() + sentence.slice(1).replace(/\.$/, '');
+}
+
+/**
+ * Writes the problem to stderr, as one line or, for programs, as one JSON object, and returns its exit code.
+ */
+export function reportProblem(error: unknown, isJson: boolean): number {
+  const { exitCode, ...problem } = describeProblem(error);
+  if (isJson) {
+    process.stderr.write(`${JSON.stringify({ error: problem })}\n`);
+  } else {
+    const hint = problem.hint === undefined ? '' : `: ${asClause(problem.hint)}`;
+    process.stderr.write(`ramet: ${printable(problem.message)}${printable(hint)}\n`);
+  }
+  if (process.env.RAMET_TRACE === '1' && error instanceof Error && error.stack !== undefined) {
+    process.stderr.write(`${error.stack}\n`);
+  }
+  return exitCode;
+}
+
+/** Runs one operation on `path` and adds the call and the path to an error that carries neither. */
+export function naming<T>(syscall: string, path: string, operation: () => T): T {
+  try {
+    return operation();
+  } catch (error) {
+    throw named(syscall, path, error);
+  }
+}
+
+/** The error, with the call and the path where it carries neither. */
+export function named(syscall: string, path: string, error: unknown): unknown {
+  if (!(error instanceof FsError) || error.path !== undefined) return error;
+  return new FsError(error.code, { syscall, path, note: error.note });
+}

@@ -1,0 +1,53 @@
+/** `FORK:/path`: how a command line names a file inside the store. */
+import { nameFromString, nameToString } from '../base/index.ts';
+import { usageError } from './problem.ts';
+
+export interface TreePath {
+  readonly tree: string;
+  /** Absolute, a byte string (base/names). */
+  readonly path: string;
+}
+
+const TREE_PATH = /^([^:/]+):(\/.*)?$/s;
+
+/** Undefined when the text does not name a file of a tree: then it is a host path. */
+export function parseTreePath(text: string): TreePath | undefined {
+  const match = TREE_PATH.exec(text);
+  if (match === null) return undefined;
+  return { tree: match[1]!, path: nameFromString(match[2] ?? '/') };
+}
+
+/** The file named by an argument that must lie in a tree. */
+export function requireTreePath(text: string): TreePath {
+  const parsed = parseTreePath(text);
+  if (parsed === undefined) {
+    throw usageError(`'${text}' does not name a file in a fork or snapshot`, 'write NAME:/path');
+  }
+  return parsed;
+}
+
+/** As `requireTreePath`; a bare name of a tree means its root. */
+export function treePathOrRoot(text: string): TreePath {
+  const parsed = parseTreePath(text);
+  if (parsed !== undefined) return parsed;
+  if (text === '' || text.includes('/') || text.includes(':')) {
+    throw usageError(`'${text}' names neither a tree nor a file in one`, 'write NAME or NAME:/path');
+  }
+  return { tree: text, path: nameFromString('/') };
+}
+
+/** For messages and listings. */
+export function showTreePath(tree: string, path: string): string {
+  return `${tree}:${nameToString(path)}`;
+}
+
+/** Joins a directory and a name, both byte strings. */
+export function joinPath(directory: string, name: string): string {
+  return directory.endsWith('/') ? directory + name : `${directory}/${name}`;
+}
+
+/** The last part of a path, a byte string; '' for the root. */
+export function baseName(path: string): string {
+  const trimmed = path.replace(/\/+$/, '');
+  return trimmed.slice(trimmed.lastIndexOf('/') + 1);
+}

@@ -1,0 +1,51 @@
+/** What each fork changes, decided before anything is done: the one truth that the forks are checked against. */
+import { BLOCK_SIZE } from '../base/index.ts';
+import { SeededBytes } from './seeded-bytes.ts';
+
+/** Where the large file is in the imported tree. */
+export const BIG_FILE = '/large.bin';
+
+const CHANGED_FILES = 3;
+/** Steps through a list that visit all of it before they repeat: primes that hardly any length is a multiple of. */
+const FILE_STRIDE = 7919;
+const PAGE_STRIDE = 104_729;
+
+export interface ForkPlan {
+  readonly name: string;
+  /** Which block of the large file is overwritten, and with what. */
+  readonly page: number;
+  readonly pageBytes: Buffer;
+  /** Small files that are overwritten or added, by absolute path. */
+  readonly written: ReadonlyMap<string, Buffer>;
+  /** A small file that is unlinked; undefined in a tree with too few. */
+  readonly removed: string | undefined;
+}
+
+/** Plans for `count` forks of a tree with these small files (absolute paths) and a large file of `bigBytes`. */
+export function planForks(count: number, bigBytes: number, smallFiles: readonly string[]): ForkPlan[] {
+  const pages = bigBytes / BLOCK_SIZE;
+  return Array.from({ length: count }, (_, index) => {
+    const name = `try-${String(index + 1).padStart(String(count).length, '0')}`;
+    const content = new SeededBytes(`ramet demo, ${name}`);
+    const chosen = new Set<string>();
+    for (let pick = 0; pick <= CHANGED_FILES && smallFiles.length > 0; pick++) {
+      chosen.add(smallFiles[((index * (CHANGED_FILES + 1) + pick) * FILE_STRIDE) % smallFiles.length]!);
+    }
+    const [removed, ...changed] = chosen;
+    const written = new Map<string, Buffer>();
+    // Lengths below, at and above one block.
+    for (const [at, file] of changed.entries()) {
+      written.set(file, content.at((at + 1) * BLOCK_SIZE * 16, BLOCK_SIZE * (at + 1) - 1 + index));
+    }
+    written.set(`/new in ${name}`, Buffer.from(`only ${name} has this file\n`));
+    const page = (index * PAGE_STRIDE + Math.floor(pages / 3)) % pages;
+    return { name, page, pageBytes: content.at(0, BLOCK_SIZE), written, removed };
+  });
+}
+
+/** A block of the large file that no plan touches; undefined in a file too small to have one. */
+export function untouchedPage(plans: readonly ForkPlan[], bigBytes: number): number | undefined {
+  const touched = new Set(plans.map((plan) => plan.page));
+  for (let page = 0; page < bigBytes / BLOCK_SIZE; page++) if (!touched.has(page)) return page;
+  return undefined;
+}

@@ -1,0 +1,14 @@
+/** The middle and the ends of a set of measurements. */
+import { assert } from '../base/index.ts';
+
+/** The sample below which the share `rank` (0 to 1) of them lies; no value is made up between two samples. */
+export function quantile(samples: readonly number[], rank: number): number {
+  assert(samples.length > 0, 'a quantile needs a sample');
+  const sorted = [...samples].sort((a, b) => a - b);
+  const index = Math.min(sorted.length - 1, Math.max(0, Math.ceil(rank * sorted.length) - 1));
+  return sorted[index]!;
+}
+
+export function median(samples: readonly number[]): number {
+  return quantile(samples, 0.5);
+}

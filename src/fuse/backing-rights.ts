@@ -1,0 +1,32 @@
+/** Whether this process may give the kernel files to read by itself, as the mode `shared` does. */
+import { readFileSync, statSync } from 'node:fs';
+import { FsError } from '../base/index.ts';
+
+/** Of the initial user namespace, PROC_USER_INIT_INO of the kernel. */
+const INITIAL_USER_NAMESPACE = 0xeffffffd;
+/** CAP_SYS_ADMIN of capabilities(7). */
+const SYSTEM_ADMINISTRATION = 1n << 21n;
+
+/**
+ * EPERM where it may not: FUSE_DEV_IOC_BACKING_OPEN takes CAP_SYS_ADMIN in the initial user namespace. The kernel
+ * itself says so only once a mount is there, so it is looked up before.
+ */
+export function requireBackingFiles(): void {
+  if (mayRegister()) return;
+  const note =
+    '--io shared takes root outside of user namespaces, since the kernel registers files for nobody else: ' +
+    'use --io cached or --io direct';
+  throw new FsError('EPERM', { syscall: 'mount', note });
+}
+
+/** True where /proc does not tell: then the kernel does. */
+function mayRegister(): boolean {
+  try {
+    const capabilities = /^CapEff:\s+([0-9a-f]+)$/m.exec(readFileSync('/proc/self/status', 'latin1'))?.[1];
+    if (capabilities !== undefined && (BigInt(`0x${capabilities}`) & SYSTEM_ADMINISTRATION) === 0n)
+      return false;
+    return statSync('/proc/self/ns/user').ino === INITIAL_USER_NAMESPACE;
+  } catch {
+    return true;
+  }
+}

@@ -1,0 +1,150 @@
+/** The calls behind `BlockingCalls`: what they are, and how whoever may wait makes them. */
+import { spawnSync } from 'node:child_process';
+import { constants } from 'node:fs';
+import { type ErrorCode, FsError, isFsError, nameToBytes } from '../base/index.ts';
+import { createSystem, type Kernel, MNT_DETACH, UMOUNT_NOFOLLOW } from '../sys/index.ts';
+import { deviceMountedAt, placeOf } from './mounted-places.ts';
+
+const HELPER = 'fusermount3';
+/** open(2); node:fs does not name it. */
+const O_PATH = 0o10000000;
+
+/** Calls that walk a path, on which there may be mounts that others serve. */
+export type PathCall =
+  /** mount(2) of the open device `descriptor`. */
+  | {
+      readonly kind: 'mount';
+      readonly source: string;
+      readonly directory: string;
+      readonly type: string;
+      readonly flags: number;
+      readonly options: string;
+      readonly descriptor: number;
+    }
+  /** Unmounts what has the number `device`, if it is still mounted; where the number is unknown, what is there. */
+  | {
+      readonly kind: 'unmount';
+      readonly directory: string;
+      readonly device: string | undefined;
+      readonly isLazy: boolean;
+    }
+  /** Mounts by the helper that is installed for users without privileges, which sends the device over a socket. */
+  | {
+      readonly kind: 'mountByHelper';
+      readonly directory: string;
+      readonly options: string;
+      readonly descriptor: number;
+    }
+  /** syncfs(2) on what has the number `device`, as above: what programs stored through maps is written. */
+  | { readonly kind: 'sync'; readonly directory: string; readonly device: string | undefined }
+  /** `Kernel.dropUnusedNames` of what has the number `device`, if it is still at the top there. */
+  | { readonly kind: 'dropUnusedNames'; readonly directory: string; readonly device: string }
+  /** Looks a path up, a byte string, below the root of what has the number `device`, if it is mounted there. */
+  | {
+      readonly kind: 'lookUp';
+      readonly directory: string;
+      readonly device: string | undefined;
+      readonly path: string;
+    };
+
+export interface BlockingFailure {
+  readonly code: ErrorCode;
+  readonly syscall?: string;
+  readonly path?: string;
+  readonly note?: string;
+}
+
+/** An error as it goes from a thread or process to another; undefined for a defect. */
+export function failureOf(error: unknown): BlockingFailure | undefined {
+  if (!(error instanceof FsError)) return undefined;
+  const { code, syscall, path, note } = error;
+  return {
+    code,
+    ...(syscall === undefined ? {} : { syscall }),
+    ...(path === undefined ? {} : { path }),
+    ...(note === undefined ? {} : { note }),
+  };
+}
+
+/** Throws an `FsError`. */
+export function makeCall(kernel: Kernel, call: PathCall): void {
+  switch (call.kind) {
+    case 'mount': {
+      const { source, directory, type, flags, options, descriptor } = call;
+      kernel.mount(source, directory, type, flags, `fd=${descriptor},${options}`);
+      return;
+    }
+    case 'mountByHelper': {
+      const { directory, options, descriptor } = call;
+      runHelper(['-o', options, '--', directory], 'mount', directory, descriptor);
+      return;
+    }
+    case 'unmount': {
+      const place = placeOf(call.device, call.directory, 'umount');
+      if (place !== undefined) unmount(kernel, place, call.isLazy);
+      return;
+    }
+    case 'sync': {
+      const place = placeOf(call.device, call.directory, 'syncfs');
+      if (place !== undefined) syncFileSystem(place);
+      return;
+    }
+    case 'dropUnusedNames':
+      if (deviceMountedAt(call.directory) === call.device) kernel.dropUnusedNames(call.directory);
+      return;
+    case 'lookUp':
+      if (call.device === undefined || deviceMountedAt(call.directory) === call.device)
+        lookUp(call.directory, call.path);
+      return;
+  }
+}
+
+/** Symlinks and other mounts are not followed. Nothing is opened: the kernel has the names afterwards, that is all. */
+function lookUp(directory: string, path: string): void {
+  const system = createSystem('native');
+  const root = system.open(directory, O_PATH | constants.O_DIRECTORY);
+  try {
+    system.close(system.openBeneath(root, nameToBytes(path), O_PATH | constants.O_NOFOLLOW));
+  } finally {
+    system.close(root);
+  }
+}
+
+function syncFileSystem(directory: string): void {
+  const system = createSystem('native');
+  const fd = system.open(directory, constants.O_RDONLY | constants.O_DIRECTORY);
+  try {
+    system.syncFileSystem(fd);
+  } finally {
+    system.close(fd);
+  }
+}
+
+/** By the system call, or where that takes privileges by the helper. */
+function unmount(kernel: Kernel, directory: string, isLazy: boolean): void {
+  try {
+    kernel.unmount(directory, UMOUNT_NOFOLLOW | (isLazy ? MNT_DETACH : 0));
+  } catch (error) {
+    if (!isFsError(error, 'EPERM')) throw error;
+    runHelper(isLazy ? ['-u', '-z', '--', directory] : ['-u', '--', directory], 'umount', directory);
+  }
+}
+
+/**
+ * fusermount3(1): it opens the device and mounts it as root, and sends the descriptor over the socket that the
+ * environment variable _FUSE_COMMFD names.
+ */
+function runHelper(args: readonly string[], syscall: string, path: string, socket?: number): void {
+  const stdio: (number | 'ignore' | 'pipe')[] = ['ignore', 'ignore', 'pipe'];
+  if (socket !== undefined) stdio.push(socket);
+  const env = { ...process.env, _FUSE_COMMFD: '3', LC_ALL: 'C' };
+  const { error, status, stderr } = spawnSync(HELPER, args, { stdio, env, cwd: '/' });
+  if (error !== undefined) {
+    const note = `it takes root, or ${HELPER} from the package fuse3`;
+    throw new FsError('EPERM', { syscall, path, note });
+  }
+  if (status === 0) return;
+  const said = stderr.toString('utf8').trim().split('\n').pop() ?? '';
+  const code = /busy/i.test(said) ? 'EBUSY' : /no such file/i.test(said) ? 'ENOENT' : 'EPERM';
+  throw new FsError(code, { syscall, path, note: said });
+}

@@ -1,0 +1,70 @@
+/**
+ * Calls that may wait for a server of mounts, this one or another, and so are never made by the thread that serves:
+ * mount(2), umount2(2) and syncfs(2) walk paths that may lie on a mount; a notification waits for pages that we have
+ * yet to answer for (INVAL_INODE over a dirty page, INVAL_ENTRY while a create waits in the directory), and a server
+ * that waits for itself cannot even be killed. A worker makes them, in order. Where other servers are asked on the way,
+ * a process does, for a bounded time: see `callByProcess`.
+ */
+import { Worker } from 'node:worker_threads';
+import { FsError } from '../base/index.ts';
+import type { BlockingCall, BlockingResult } from './blocking-worker.ts';
+
+interface Waiting {
+  readonly resolve: (value: number) => void;
+  readonly reject: (error: Error) => void;
+}
+
+export class BlockingCalls {
+  private worker: Worker | undefined;
+  private readonly waiting = new Map<number, Waiting>();
+  private nextId = 1;
+
+  /** Makes the call in the worker. Rejects with an `FsError`. */
+  run(call: BlockingCall): Promise<number> {
+    const id = this.nextId++;
+    return new Promise((resolve, reject) => {
+      this.waiting.set(id, { resolve, reject });
+      const worker = this.start();
+      // Alive only while somebody waits for it.
+      worker.ref();
+      worker.postMessage({ id, call });
+    });
+  }
+
+  get pendingCount(): number {
+    return this.waiting.size;
+  }
+
+  private start(): Worker {
+    if (this.worker !== undefined) return this.worker;
+    const worker = new Worker(new URL('./blocking-worker.js', import.meta.url), {
+      // It closes descriptors that libc opened.
+      trackUnmanagedFds: false,
+    });
+    worker.on('message', (result: BlockingResult) => this.settle(result));
+    worker.on('error', (error) => this.fail(error));
+    this.worker = worker;
+    return worker;
+  }
+
+  private settle({ id, value = 0, failure }: BlockingResult): void {
+    const waiting = this.waiting.get(id);
+    this.waiting.delete(id);
+    if (this.waiting.size === 0) this.worker?.unref();
+    if (failure === undefined) waiting?.resolve(value);
+    else waiting?.reject(new FsError(failure.code, failure));
+  }
+
+  /** The worker is gone, and with it what it was asked for; the next call starts another. */
+  private fail(error: Error): void {
+    this.worker = undefined;
+    const waiting = [...this.waiting.values()];
+    this.waiting.clear();
+    for (const { reject } of waiting) reject(error);
+  }
+
+  async close(): Promise<void> {
+    await this.worker?.terminate();
+    this.worker = undefined;
+  }
+}

@@ -1,0 +1,82 @@
+/** The worker behind `BlockingCalls`: makes one call after another, but those that others could hold up beside them. */
+import { closeSync } from 'node:fs';
+import { parentPort } from 'node:worker_threads';
+import { FsError } from '../base/index.ts';
+import { createKernel, ENOENT, type Kernel } from '../sys/index.ts';
+import { type BlockingFailure, failureOf, makeCall, type PathCall } from './blocking-call.ts';
+import { callByProcess } from './call-by-process.ts';
+import { placeOf, servedPlaceAbove } from './mounted-places.ts';
+
+export type BlockingCall =
+  | PathCall
+  /** A notification, whole; one that finds nothing to do (ENOENT) has succeeded. */
+  | { readonly kind: 'notify'; readonly device: number; readonly message: Uint8Array };
+
+export interface BlockingResult {
+  readonly id: number;
+  /** What the call returns: of `mountByHelper` the descriptor of the device. */
+  readonly value?: number;
+  readonly failure?: BlockingFailure;
+}
+
+async function make(kernel: Kernel, call: BlockingCall): Promise<number> {
+  if (call.kind === 'notify') {
+    const { device, message } = call;
+    const count = kernel.write(device, kernel.addressOf(message), message.length);
+    if (count < 0 && count !== -ENOENT) throw kernel.failure(-count, 'write');
+    return 0;
+  }
+  if (call.kind === 'mountByHelper') return await mountByHelper(kernel, call);
+  await walk(kernel, call);
+  return 0;
+}
+
+/** This thread waits for its own process alone: a thread that waits for another cannot be ended, nor its process. */
+async function walk(kernel: Kernel, call: PathCall): Promise<void> {
+  const served = servedPlaceOf(call);
+  if (served === undefined) makeCall(kernel, call);
+  else await callByProcess(call, served);
+}
+
+function servedPlaceOf(call: PathCall): string | undefined {
+  const isMounted = call.kind === 'unmount' || call.kind === 'sync';
+  const place = isMounted ? placeOf(call.device, call.directory, call.kind) : call.directory;
+  return place === undefined ? undefined : servedPlaceAbove(place);
+}
+
+async function mountByHelper(
+  kernel: Kernel,
+  call: Extract<PathCall, { kind: 'mountByHelper' }>,
+): Promise<number> {
+  const [ours, theirs] = kernel.socketPair();
+  try {
+    await walk(kernel, { ...call, descriptor: theirs });
+    const device = kernel.receiveDescriptor(ours);
+    if (device === undefined) {
+      const note = 'fusermount3 sent no device';
+      throw new FsError('EIO', { syscall: 'mount', path: call.directory, note });
+    }
+    kernel.setNonBlocking(device);
+    return device;
+  } finally {
+    closeSync(ours);
+    closeSync(theirs);
+  }
+}
+
+async function answer(kernel: Kernel, id: number, call: BlockingCall): Promise<BlockingResult> {
+  try {
+    return { id, value: await make(kernel, call) };
+  } catch (error) {
+    const failure = failureOf(error);
+    if (failure === undefined) throw error;
+    return { id, failure };
+  }
+}
+
+const kernel = createKernel();
+if (kernel instanceof Error) throw kernel;
+const ready: Kernel = kernel;
+parentPort?.on('message', async ({ id, call }: { id: number; call: BlockingCall }) => {
+  parentPort?.postMessage(await answer(ready, id, call));
+});

@@ -1,0 +1,86 @@
+/**
+ * A call that others could hold up is made by a process of its own, and given up after a while. Whoever waits for a
+ * server of FUSE that has read the request cannot be killed: a thread in that state keeps its process from ending, and
+ * with it the devices of all its mounts, so that their programs would wait as well. A process is left behind instead.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import type { Readable } from 'node:stream';
+import { setTimeout as pause } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { FsError } from '../base/index.ts';
+import type { BlockingFailure, PathCall } from './blocking-call.ts';
+
+const MAIN = fileURLToPath(new URL('./call-process.js', import.meta.url));
+/** A server that is far away takes less; an owner that ends has the time for two of these. */
+const WAIT_MS_MAX = 4_000;
+/** The call's descriptor in that process. */
+const DESCRIPTOR = 3;
+const SYSCALLS = {
+  mount: 'mount',
+  mountByHelper: 'mount',
+  unmount: 'umount',
+  sync: 'syncfs',
+  dropUnusedNames: 'fsconfig',
+  lookUp: 'openat2',
+} as const;
+
+/** What the process says, as JSON. */
+export interface ProcessReport {
+  readonly failure?: BlockingFailure | undefined;
+}
+
+/** What the call fails with; ETIMEDOUT when what is mounted at `served`, on the way, does not answer. */
+export async function callByProcess(call: PathCall, served: string): Promise<void> {
+  const names = { syscall: SYSCALLS[call.kind], path: call.directory };
+  const hasDescriptor = 'descriptor' in call;
+  const told = hasDescriptor ? { ...call, descriptor: DESCRIPTOR } : call;
+  const child = spawn(process.execPath, [MAIN, JSON.stringify(told)], {
+    cwd: '/',
+    stdio: ['ignore', 'pipe', 'ignore', hasDescriptor ? call.descriptor : 'ignore'],
+  });
+  const given = new AbortController();
+  try {
+    const late = pause(WAIT_MS_MAX, undefined, { signal: given.signal });
+    const report = await Promise.race([reportOf(child), late]);
+    if (report === undefined) throw new FsError('ETIMEDOUT', { ...names, note: stuckNote(served) });
+    if (report.failure !== undefined) throw explained(report.failure, served);
+  } finally {
+    given.abort();
+    child.kill('SIGKILL');
+    child.unref();
+  }
+}
+
+/** Rejects with EIO where the process cannot be started, or ends without a word. */
+async function reportOf(child: ChildProcess): Promise<ProcessReport> {
+  const failed = new Promise<never>((_, reject) => child.once('error', reject));
+  try {
+    // The cast: stdout was asked to be a pipe; the process is of this same version.
+    const text = await Promise.race([textOf(child.stdout as Readable), failed]);
+    return JSON.parse(text) as ProcessReport;
+  } catch (error) {
+    throw new FsError('EIO', { syscall: 'spawn', path: process.execPath, note: String(error) });
+  }
+}
+
+async function textOf(stream: Readable): Promise<string> {
+  let text = '';
+  for await (const bytes of stream) text += String(bytes);
+  return text;
+}
+
+function stuckNote(directory: string): string {
+  return (
+    `what is mounted at ${directory} does not answer: ` +
+    `let its server go on, or take it away with all that is mounted in it, \`umount -l ${directory}\``
+  );
+}
+
+/** A mount on the way whose server is gone. */
+function explained({ note, ...failure }: BlockingFailure, directory: string): FsError {
+  const isGone = failure.code === 'ENOTCONN';
+  const ownNote =
+    `the server of what is mounted at ${directory} is gone: ` +
+    `take it away with all that is mounted in it, \`umount -l ${directory}\``;
+  return new FsError(failure.code, { ...failure, note: isGone ? ownNote : note });
+}

@@ -1,0 +1,21 @@
+/** The program of `callByProcess`: makes the call that its argument says, and tells on stdout what came of it. */
+import { writeSync } from 'node:fs';
+import { createKernel } from '../sys/index.ts';
+import { failureOf, makeCall, type PathCall } from './blocking-call.ts';
+import type { ProcessReport } from './call-by-process.ts';
+
+function report(text: string): ProcessReport {
+  const kernel = createKernel();
+  if (kernel instanceof Error) throw kernel;
+  try {
+    // The cast: a process of this same version wrote it.
+    makeCall(kernel, JSON.parse(text) as PathCall);
+    return {};
+  } catch (error) {
+    const failure = failureOf(error);
+    if (failure === undefined) throw error;
+    return { failure };
+  }
+}
+
+writeSync(1, JSON.stringify(report(process.argv[2]!)));

@@ -1,0 +1,46 @@
+/** The device through which the kernel asks and is answered. Who cannot have it is told why here, and nowhere else. */
+import { closeSync, constants, fstatSync, openSync, statSync } from 'node:fs';
+import { FsError } from '../base/index.ts';
+
+const DEVICE = '/dev/fuse';
+/** Character device 10:229, Documentation/admin-guide/devices.txt. */
+const DEVICE_NUMBER = (10 << 8) | 229;
+
+/**
+ * The descriptor of the device, non-blocking. ENODEV where there is none, or something else in its place, of which
+ * mount(2) would say EINVAL; EACCES where it may not be opened.
+ */
+export function openDevice(): number {
+  let fd: number;
+  try {
+    fd = openSync(DEVICE, constants.O_RDWR | constants.O_NONBLOCK);
+  } catch (error) {
+    throw deviceFailure((error as NodeJS.ErrnoException).code);
+  }
+  if (fstatSync(fd).rdev === DEVICE_NUMBER) return fd;
+  closeSync(fd);
+  throw failure('ENODEV', NOT_THE_DEVICE);
+}
+
+const NOT_THE_DEVICE = `${DEVICE} is not the FUSE device: give the container that device (character device 10:229)`;
+
+function deviceFailure(code: string | undefined): FsError {
+  const found = statSync(DEVICE, { throwIfNoEntry: false });
+  if (found === undefined)
+    return failure(
+      'ENODEV',
+      `there is no ${DEVICE}: load the module fuse, or give the container that device`,
+    );
+  if (found.rdev !== DEVICE_NUMBER) return failure('ENODEV', NOT_THE_DEVICE);
+  // The node is there, and nothing in the kernel answers to it.
+  if (code === 'ENXIO' || code === 'ENODEV')
+    return failure('ENODEV', `this kernel has no FUSE behind ${DEVICE}: load the module fuse`);
+  return failure(
+    'EACCES',
+    `${DEVICE} may not be opened: give the container that device, with read and write`,
+  );
+}
+
+function failure(code: 'ENODEV' | 'EACCES', note: string): FsError {
+  return new FsError(code, { syscall: 'open', path: DEVICE, note });
+}

@@ -1,0 +1,116 @@
+/** Reading directories: struct fuse_dirent and fuse_direntplus, as many as fit. */
+import { FsError } from '../base/index.ts';
+import { type Entry, entryIno, entryKind, type Inode, NO_ENTRY } from '../layer/index.ts';
+import { ENOSYS } from '../sys/index.ts';
+import { ENTRY_BYTES } from './attribute-codec.ts';
+import { DOT_COOKIE, DOT_DOT_COOKIE, indexBehind } from './directory-listing.ts';
+import { entryAt, type Handler, OPEN_OUT_BYTES, openAt } from './handler.ts';
+import type { Reply } from './reply.ts';
+import type { Session } from './session.ts';
+
+/** ino, off (64 each) · namelen, type (32 each); the name follows, padded to a multiple of 8. */
+const DIRENT_BYTES = 24;
+const DT_DIR = 4;
+
+/** Answered with ENOSYS where the mode allows it: the kernel keeps what it has of every directory. */
+export const openDirectory: Handler = (session, request, reply) => {
+  const inode = session.inode(request.nodeId);
+  if (!inode.isDirectory) throw new FsError('ENOTDIR');
+  const answer = session.opens.openDirectory(inode);
+  if (answer === undefined) return ENOSYS;
+  reply.zeros(OPEN_OUT_BYTES);
+  openAt(reply, 0, answer);
+  return undefined;
+};
+
+export const readDirectory: Handler = (session, request, reply) => {
+  request.need(40);
+  new DirentWriter(session, reply, request.u32(16), false).write(
+    session.inode(request.nodeId),
+    request.u64(8),
+  );
+};
+
+/** With attributes: each entry but `.` and `..` counts as looked up. */
+export const readDirectoryPlus: Handler = (session, request, reply) => {
+  request.need(40);
+  new DirentWriter(session, reply, request.u32(16), true).write(
+    session.inode(request.nodeId),
+    request.u64(8),
+  );
+};
+
+class DirentWriter {
+  private readonly session: Session;
+  private readonly reply: Reply;
+  private readonly endBytes: number;
+  private readonly entryBytes: number;
+
+  constructor(session: Session, reply: Reply, sizeBytes: number, isPlus: boolean) {
+    this.session = session;
+    this.reply = reply;
+    this.endBytes = Math.min(sizeBytes, reply.capacityBytes);
+    this.entryBytes = isPlus ? ENTRY_BYTES : 0;
+    reply.payloadBytes = 0;
+  }
+
+  /** Everything behind `cookie` that fits; nothing at the end of the directory. */
+  write(directory: Inode, cookie: number): void {
+    const { calls, listings, readAhead } = this.session;
+    readAhead.begin(directory, cookie < DOT_COOKIE);
+    if (cookie < DOT_COOKIE && !this.add('.', directory.ino, DT_DIR, DOT_COOKIE)) return;
+    if (cookie < DOT_DOT_COOKIE) {
+      const { ino } = directory.record.nlink === 0 ? directory : calls.parentOf(directory);
+      if (!this.add('..', ino, DT_DIR, DOT_DOT_COOKIE)) return;
+    }
+    // Whoever reads a directory of the host from its start sees it as it is now.
+    if (cookie < DOT_COOKIE && this.session.fileSystem.stack.chain.isLive(directory.ino))
+      listings.drop(directory);
+    const listing = listings.get(directory, () => calls.names(directory));
+    const { names, cookies } = listing;
+    for (let index = indexBehind(listing, cookie); index < names.length; index++) {
+      const name = names[index]!;
+      const entry = calls.entry(directory, name);
+      if (entry === NO_ENTRY) continue;
+      const place = cookies[index]!;
+      const isWritten =
+        this.entryBytes === 0
+          ? this.add(name, entryIno(entry), entryKind(entry), place)
+          : this.addPlus(name, entry, place);
+      if (!isWritten) return;
+    }
+  }
+
+  private addPlus(name: string, entry: Entry, cookie: number): boolean {
+    const at = this.reply.payloadBytes;
+    if (!this.add(name, entryIno(entry), entryKind(entry), cookie)) return false;
+    try {
+      const inode = this.session.calls.inodeOfEntry(entry);
+      entryAt(this.session, this.reply, at, inode);
+      this.session.readAhead.noteListed(inode);
+    } catch (error) {
+      // The name is listed; the lookup that follows tells what is wrong with the rest.
+      if (!(error instanceof FsError)) throw error;
+    }
+    return true;
+  }
+
+  /** False when there is no room for it. */
+  private add(name: string, ino: number, kind: number, cookie: number): boolean {
+    const { reply } = this;
+    const start = reply.payloadBytes;
+    const at = start + this.entryBytes;
+    const end = at + ((DIRENT_BYTES + name.length + 7) & ~7);
+    if (end > this.endBytes) return false;
+    // An entry of zeros is one that was not looked up.
+    if (this.entryBytes > 0) reply.fill(start, this.entryBytes);
+    reply.setU64(end - 8, 0);
+    reply.setU64(at, ino);
+    reply.setU64(at + 8, cookie);
+    reply.setU32(at + 16, name.length);
+    reply.setU32(at + 20, kind);
+    reply.setText(at + DIRENT_BYTES, name);
+    reply.payloadBytes = end;
+    return true;
+  }
+}

@@ -1,0 +1,98 @@
+/**
+ * The names of a directory in an order that does not depend on when it is asked for: by a hash of the name, which is
+ * also the place (cookie) that readdir(3) goes on from. So a listing that is read in pieces, by several readers, from
+ * the kernel's cache or after it was made anew, shows every name that was there all the time exactly once, whatever
+ * changes beside it. (ext4 does the same: fs/ext4/dir.c.) No state is kept for an open directory.
+ *
+ * Names with the same hash, one in 2^52 pairs, are put behind one another.
+ */
+import { checksum64, type Name, nameToBytes } from '../base/index.ts';
+import type { Inode } from '../layer/index.ts';
+
+/** Places of `.` and `..`. */
+export const DOT_COOKIE = 1;
+export const DOT_DOT_COOKIE = 2;
+const FIRST_COOKIE = 3;
+const HASH_BITS = 52;
+
+export interface DirectoryListing {
+  readonly inode: Inode;
+  /** `inode.namesVersion` when it was made. */
+  readonly version: number;
+  readonly names: readonly Name[];
+  /** Ascending; the place of each name. */
+  readonly cookies: Float64Array;
+}
+
+/** `placeOf` is the hash of a name; tests have one of their own, with equal values. */
+export function makeListing(
+  inode: Inode,
+  names: Iterable<Name>,
+  placeOf: (name: Name) => number = cookieOf,
+): DirectoryListing {
+  const places = [...names].map((name) => ({ name, cookie: placeOf(name) }));
+  places.sort((a, b) => a.cookie - b.cookie || (a.name < b.name ? -1 : 1));
+  const cookies = new Float64Array(places.length);
+  let last = 0;
+  for (let index = 0; index < places.length; index++) {
+    last = Math.max(places[index]!.cookie, last + 1);
+    cookies[index] = last;
+  }
+  return { inode, version: inode.namesVersion, names: places.map(({ name }) => name), cookies };
+}
+
+function cookieOf(name: Name): number {
+  return FIRST_COOKIE + Number(BigInt.asUintN(HASH_BITS, checksum64(nameToBytes(name))));
+}
+
+/** The index of the first name behind `cookie`. */
+export function indexBehind({ cookies }: DirectoryListing, cookie: number): number {
+  let low = 0;
+  let high = cookies.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (cookies[middle]! <= cookie) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+/** Listings of directories that were read lately, up to a number of names in all. */
+export class ListingCache {
+  private readonly namesMax: number;
+  private readonly listings = new Map<Inode, DirectoryListing>();
+  private nameCount = 0;
+
+  constructor(namesMax: number) {
+    this.namesMax = namesMax;
+  }
+
+  /** The listing of `inode` as it is now; `read` gives the names where they must be put in order again. */
+  get(inode: Inode, read: () => Iterable<Name>): DirectoryListing {
+    const known = this.listings.get(inode);
+    if (known !== undefined) this.remove(known);
+    const listing = known?.version === inode.namesVersion ? known : makeListing(inode, read());
+    this.listings.set(inode, listing);
+    this.nameCount += listing.names.length;
+    for (const oldest of this.listings.values()) {
+      if (this.nameCount <= this.namesMax || oldest === listing) break;
+      this.remove(oldest);
+    }
+    return listing;
+  }
+
+  drop(inode: Inode): void {
+    const known = this.listings.get(inode);
+    if (known !== undefined) this.remove(known);
+  }
+
+  clear(): void {
+    this.listings.clear();
+    this.nameCount = 0;
+  }
+
+  private remove(listing: DirectoryListing): void {
+    this.listings.delete(listing.inode);
+    this.nameCount -= listing.names.length;
+  }
+}

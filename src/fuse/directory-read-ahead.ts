@@ -1,0 +1,104 @@
+/**
+ * Reading ahead from one directory to the next. A program that walks a tree takes the directories of a listing in the
+ * order in which they were listed, those inside of one first. So while such a program works on what it has, the server
+ * reads the names and inodes of the directory that it comes to next, a few at a time: they are then in memory when they
+ * are asked for. Nothing is answered from here, so nothing can be out of date.
+ *
+ * Who lists one directory may want no other; a walk is known by its second.
+ */
+import type { Ino } from '../base/index.ts';
+import { type Inode, NO_ENTRY } from '../layer/index.ts';
+import type { InodeCalls } from '../vfs/index.ts';
+import type { ListingCache } from './directory-listing.ts';
+
+/** Inodes that are read at once: some 10 µs, as long as a request may have to wait for it. */
+const INODES_AT_ONCE = 4;
+/** More names are left to whoever asks for them: to read and order so many takes some 10 ms. */
+const NAMES_MAX = 4096;
+/** Pairs of directories that are remembered. */
+const FOLLOWING_MAX = 4096;
+
+export class DirectoryReadAhead {
+  private readonly calls: InodeCalls;
+  private readonly listings: ListingCache;
+  /** Of a directory that was listed, the one behind it in the same listing. */
+  private readonly following = new Map<Ino, Ino>();
+  /** The directory that was listed last. */
+  private last: Ino | undefined;
+  /** The directory that is listed was expected. */
+  private isWalk = false;
+  /** What a walk comes to next. */
+  private next: Ino | undefined;
+  /** It is being made ready. */
+  private isDue = false;
+  private hasNames = false;
+  /** So many of its inodes are ready. */
+  private inodesReady = 0;
+
+  constructor(calls: InodeCalls, listings: ListingCache) {
+    this.calls = calls;
+    this.listings = listings;
+  }
+
+  /** A directory is being listed. */
+  begin({ ino, record }: Inode): void {
+    this.last = undefined;
+    this.isWalk = ino === this.next;
+    this.expect(this.following.get(ino) ?? this.following.get(record.parent));
+  }
+
+  noteListed({ ino, isDirectory }: Inode): void {
+    if (!isDirectory) return;
+    if (this.last === undefined) this.expect(ino);
+    else {
+      if (this.following.size >= FOLLOWING_MAX) this.following.clear();
+      this.following.set(this.last, ino);
+    }
+    this.last = ino;
+  }
+
+  /** What was listed is forgotten. */
+  clear(): void {
+    this.following.clear();
+    this.last = undefined;
+    this.isWalk = false;
+    this.expect(undefined);
+  }
+
+  private expect(next: Ino | undefined): void {
+    this.next = next;
+    this.isDue = this.isWalk && next !== undefined;
+    this.hasNames = false;
+    this.inodesReady = 0;
+  }
+
+  /** Makes a piece of the next directory ready. Returns whether it took any time. */
+  prepare(): boolean {
+    if (!this.isDue || this.next === undefined) return false;
+    try {
+      this.isDue = this.prepareOf(this.next);
+    } catch {
+      // Whatever is wrong, the reading meets it again, and somebody is told.
+      this.isDue = false;
+    }
+    return true;
+  }
+
+  /** Whether there is more to do. */
+  private prepareOf(ino: Ino): boolean {
+    const { calls } = this;
+    const found = calls.peekNames(ino, NAMES_MAX);
+    if (found === undefined) return false;
+    const { directory } = found;
+    const { names } = this.listings.get(directory, () => found.names);
+    if (this.hasNames) {
+      const end = Math.min(this.inodesReady + INODES_AT_ONCE, names.length);
+      for (; this.inodesReady < end; this.inodesReady++) {
+        const entry = calls.entry(directory, names[this.inodesReady]!);
+        if (entry !== NO_ENTRY) calls.inodeOfEntry(entry);
+      }
+    }
+    this.hasNames = true;
+    return this.inodesReady < names.length;
+  }
+}

@@ -1,0 +1,138 @@
+/**
+ * From bytes to bytes: one request in, one answer out. What fails is answered with its errno; what is unknown with
+ * ENOSYS, after which the kernel does without.
+ */
+import { describeCode, FsError } from '../base/index.ts';
+import { EIO, ENOSYS } from '../sys/index.ts';
+import { Opcode } from './abi.ts';
+import * as attributes from './attribute-handlers.ts';
+import * as directories from './directory-handlers.ts';
+import * as files from './file-handlers.ts';
+import type { Deferred, Handler } from './handler.ts';
+import * as names from './name-handlers.ts';
+import { countSpace, negotiate } from './negotiation.ts';
+import type { Reply } from './reply.ts';
+import type { Request } from './request.ts';
+import type { Session } from './session.ts';
+
+/** Answered with nothing but success. */
+const nothing: Handler = () => undefined;
+
+const HANDLERS: readonly (Handler | undefined)[] = table([
+  [Opcode.LOOKUP, names.lookup],
+  [Opcode.FORGET, names.forget],
+  [Opcode.BATCH_FORGET, names.batchForget],
+  [Opcode.GETATTR, attributes.getAttributes],
+  [Opcode.STATX, attributes.getStatx],
+  [Opcode.SETATTR, attributes.setAttributes],
+  [Opcode.READLINK, attributes.readLink],
+  [Opcode.SYMLINK, names.symlink],
+  [Opcode.MKNOD, names.makeNode],
+  [Opcode.MKDIR, names.makeDirectory],
+  [Opcode.UNLINK, names.unlink],
+  [Opcode.RMDIR, names.removeDirectory],
+  [Opcode.RENAME, names.rename],
+  [Opcode.RENAME2, names.rename2],
+  [Opcode.LINK, names.link],
+  [Opcode.CREATE, names.create],
+  [Opcode.TMPFILE, names.makeUnnamed],
+  [Opcode.OPEN, files.open],
+  [Opcode.READ, files.read],
+  [Opcode.WRITE, files.write],
+  [Opcode.RELEASE, files.release],
+  [Opcode.FSYNC, files.sync],
+  [Opcode.FALLOCATE, files.allocate],
+  [Opcode.LSEEK, files.seek],
+  [Opcode.COPY_FILE_RANGE, files.copyFileRange],
+  [Opcode.COPY_FILE_RANGE_64, files.copyFileRange64],
+  [Opcode.OPENDIR, directories.openDirectory],
+  [Opcode.READDIR, directories.readDirectory],
+  [Opcode.READDIRPLUS, directories.readDirectoryPlus],
+  [Opcode.RELEASEDIR, nothing],
+  [Opcode.FSYNCDIR, files.sync],
+  [Opcode.SYNCFS, files.sync],
+  [Opcode.SETXATTR, attributes.setXattr],
+  [Opcode.GETXATTR, attributes.getXattr],
+  [Opcode.LISTXATTR, attributes.listXattrs],
+  [Opcode.REMOVEXATTR, attributes.removeXattr],
+  [Opcode.STATFS, countSpace],
+  [Opcode.INIT, negotiate],
+  [Opcode.INTERRUPT, nothing],
+  [Opcode.DESTROY, nothing],
+]);
+
+/** Requests that nobody waits for. What INTERRUPT asks for has been answered by the time that it is read. */
+const SILENT: ReadonlySet<number> = new Set([Opcode.FORGET, Opcode.BATCH_FORGET, Opcode.INTERRUPT]);
+
+function table(rows: readonly (readonly [number, Handler])[]): (Handler | undefined)[] {
+  const handlers: (Handler | undefined)[] = [];
+  for (const [opcode, handler] of rows) handlers[opcode] = handler;
+  return Array.from(handlers);
+}
+
+/** Told of a failure that is no answer of a filesystem: a defect. */
+export type OnDefect = (error: unknown, opcode: number) => void;
+
+/** Who waits for a deferred answer. */
+export interface Unique {
+  readonly low: number;
+  readonly high: number;
+}
+
+/** Told of an answer that comes later. */
+export type OnDeferred = (deferred: Deferred, unique: Unique) => void;
+
+/** Answers a request that was begun. Returns the bytes of the answer, 0 when there is none, or none yet. */
+export function dispatch(
+  session: Session,
+  request: Request,
+  reply: Reply,
+  onDeferred: OnDeferred,
+  onDefect: OnDefect,
+): number {
+  const { opcode } = request;
+  const handler = HANDLERS[opcode];
+  const isSilent = SILENT.has(opcode);
+  if (!isSilent) session.requestCount++;
+  if (handler === undefined || !(session.isReady || opcode === Opcode.INIT)) {
+    return isSilent ? 0 : reply.finish(ENOSYS, request.uniqueLow, request.uniqueHigh);
+  }
+  let deferred: Deferred | undefined;
+  let errno = 0;
+  reply.payloadBytes = 0;
+  try {
+    const result = handler(session, request, reply);
+    if (typeof result === 'number') errno = result;
+    else deferred = result;
+  } catch (error) {
+    errno = errnoOf(error, opcode, onDefect);
+  }
+  if (deferred !== undefined) {
+    onDeferred(deferred, { low: request.uniqueLow, high: request.uniqueHigh });
+    return 0;
+  }
+  return isSilent ? 0 : reply.finish(errno, request.uniqueLow, request.uniqueHigh);
+}
+
+/** Answers what was deferred. Returns the bytes of the answer. */
+export function dispatchDeferred(
+  deferred: Deferred,
+  unique: Unique,
+  reply: Reply,
+  onDefect: OnDefect,
+): number {
+  let errno = 0;
+  reply.payloadBytes = 0;
+  try {
+    deferred.answer(reply);
+  } catch (error) {
+    errno = errnoOf(error, Opcode.READ, onDefect);
+  }
+  return reply.finish(errno, unique.low, unique.high);
+}
+
+function errnoOf(error: unknown, opcode: number, onDefect: OnDefect): number {
+  if (error instanceof FsError) return -describeCode(error.code).errno;
+  onDefect(error, opcode);
+  return EIO;
+}

@@ -1,0 +1,91 @@
+/**
+ * Reading ahead from one file to the next. A program that reads a whole tree takes the files of a directory in the
+ * order in which they were listed, and waits for each, while the server waits for the program. So when it has nothing
+ * else to do the server makes the next file's bytes ready: its map is read, and its blocks are verified.
+ *
+ * Bytes that were made ready are those of the file as long as its inode has the same record, which every change of a
+ * file replaces. They are used once, and soon or not at all.
+ */
+import type { Inode } from '../layer/index.ts';
+import type { InodeCalls } from '../vfs/index.ts';
+
+const FILE_BYTES_MAX = 64 * 1024;
+/** Files of a listing that a program may pass over. */
+const PASSED_MAX = 8;
+const FRESH_MS = 20;
+
+/** What is ready: of one file, for all mounts. */
+const READY = {
+  bytes: Buffer.allocUnsafeSlow(FILE_BYTES_MAX),
+  inode: undefined as Inode | undefined,
+  record: undefined as Inode['record'] | undefined,
+  at: 0,
+};
+
+export class FileReadAhead {
+  private readonly calls: InodeCalls;
+  /** What was listed last, in order. */
+  private listed: Inode[] = [];
+  /** In `listed`, behind what was read last. */
+  private next = 0;
+  private isDue = false;
+
+  constructor(calls: InodeCalls) {
+    this.calls = calls;
+  }
+
+  /** What was listed is forgotten. */
+  clear(): void {
+    this.listed = [];
+    this.next = 0;
+    this.isDue = false;
+  }
+
+  noteListed(inode: Inode): void {
+    this.listed.push(inode);
+  }
+
+  noteRead(inode: Inode): void {
+    const { listed, next } = this;
+    const end = Math.min(listed.length, next + PASSED_MAX);
+    for (let at = next; at < end; at++) {
+      if (listed[at] !== inode) continue;
+      this.next = at + 1;
+      this.isDue = true;
+      return;
+    }
+  }
+
+  /** Makes the next file's bytes ready, once for each file that was read. Returns whether it took any time. */
+  prepare(): boolean {
+    if (!this.isDue) return false;
+    this.isDue = false;
+    const inode = this.listed[this.next];
+    if (inode === undefined || !inode.isFile || inode.isDead) return false;
+    const { size } = inode.record;
+    // What was read before is in the kernel.
+    if (inode.mapping !== undefined || size === 0 || size > FILE_BYTES_MAX) return false;
+    READY.inode = undefined;
+    try {
+      if (!this.calls.peek(inode, READY.bytes)) return true;
+    } catch {
+      // Whatever is wrong, the read meets it again, and somebody is told.
+      return true;
+    }
+    READY.inode = inode;
+    READY.record = inode.record;
+    READY.at = performance.now();
+    return true;
+  }
+
+  /** Puts the bytes of the whole file at `target[offset]`, where they are ready. False where they are not. */
+  take(inode: Inode, target: Uint8Array, offset: number, position: number, length: number): boolean {
+    if (READY.inode !== inode) return false;
+    READY.inode = undefined;
+    const { record } = inode;
+    if (READY.record !== record || position !== 0 || length < record.size) return false;
+    if (performance.now() - READY.at > FRESH_MS) return false;
+    target.set(READY.bytes.subarray(0, record.size), offset);
+    return true;
+  }
+}

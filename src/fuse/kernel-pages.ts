@@ -1,0 +1,192 @@
+/**
+ * The budget for the kernel's own copies of what a mount has read or written. Whatever is read through the kernel's
+ * cache is in memory twice: as a page of a blob, which all forks share, and as a page of the mount's inode. The
+ * second kind is kept small. The kernel does not tell what it keeps, but it asks for every page that it comes to
+ * have, so an upper bound is known: what was asked for and not taken back.
+ *
+ * Large files are counted in pieces of 1 MiB, small ones whole, each kind under a limit of its own; what was asked for
+ * longest ago is taken back first, down to seven eighths of the limit, so that pieces of one file go in one message.
+ */
+import { BLOCK_SIZE, type Ino } from '../base/index.ts';
+
+/** Files of this size and more are large. */
+const LARGE_FILE_BYTES = 1024 * 1024;
+const PIECE_BYTES = 1024 * 1024;
+
+export interface PageLimits {
+  readonly largeBytesMax: number;
+  readonly smallBytesMax: number;
+}
+
+/** A range of a file that the kernel is to drop. */
+export interface TakenBack<Owner> {
+  readonly owner: Owner;
+  readonly ino: Ino;
+  readonly position: number;
+  /** 0: all of the file. */
+  length: number;
+}
+
+/** A piece of a file in the kernel's cache, in a ring in the order of last use. */
+interface Piece<Owner> {
+  readonly owner: Owner;
+  readonly ino: Ino;
+  /** Which piece; -1 for a whole small file. */
+  readonly index: number;
+  bytes: number;
+}
+
+class PieceList<Owner> {
+  readonly bytesMax: number;
+  private bytes = 0;
+  /** Ordered by last use. */
+  private readonly pieces = new Set<Piece<Owner>>();
+
+  constructor(bytesMax: number) {
+    this.bytesMax = bytesMax;
+  }
+
+  get heldBytes(): number {
+    return this.bytes;
+  }
+
+  use(piece: Piece<Owner>, bytes: number): void {
+    this.bytes += bytes - piece.bytes;
+    piece.bytes = bytes;
+    this.pieces.delete(piece);
+    this.pieces.add(piece);
+  }
+
+  remove(piece: Piece<Owner>): void {
+    if (this.pieces.delete(piece)) this.bytes -= piece.bytes;
+  }
+
+  /** The oldest pieces, if there are too many; they are no longer counted. */
+  takeBack(): Piece<Owner>[] {
+    const taken: Piece<Owner>[] = [];
+    if (this.bytes <= this.bytesMax) return taken;
+    const kept = this.bytesMax - this.bytesMax / 8;
+    for (const piece of this.pieces) {
+      if (this.bytes <= kept) break;
+      this.remove(piece);
+      taken.push(piece);
+    }
+    return taken;
+  }
+}
+
+/** The pieces of one file: one of a small file, of a large one by their index. */
+type FilePieces<Owner> = Piece<Owner> | Map<number, Piece<Owner>>;
+
+export class KernelPages<Owner extends object> {
+  private readonly large: PieceList<Owner>;
+  private readonly small: PieceList<Owner>;
+  private readonly files = new Map<Owner, Map<Ino, FilePieces<Owner>>>();
+  private readonly onTakenBack: (ranges: TakenBack<Owner>[]) => void;
+
+  constructor(limits: PageLimits, onTakenBack: (ranges: TakenBack<Owner>[]) => void) {
+    this.large = new PieceList(limits.largeBytesMax);
+    this.small = new PieceList(limits.smallBytesMax);
+    this.onTakenBack = onTakenBack;
+  }
+
+  /** Upper bounds, in bytes. */
+  get held(): { readonly largeBytes: number; readonly smallBytes: number } {
+    return { largeBytes: this.large.heldBytes, smallBytes: this.small.heldBytes };
+  }
+
+  /** The kernel has `length` bytes of the file from `position` on; the file has `sizeBytes` now. */
+  note(owner: Owner, ino: Ino, sizeBytes: number, position: number, length: number): void {
+    if (length <= 0) return;
+    const files = this.filesOf(owner);
+    if (sizeBytes < LARGE_FILE_BYTES) this.noteSmall(files, owner, ino, sizeBytes);
+    else this.noteLarge(files, owner, ino, position, position + length);
+  }
+
+  private filesOf(owner: Owner): Map<Ino, FilePieces<Owner>> {
+    let files = this.files.get(owner);
+    if (files === undefined) {
+      files = new Map();
+      this.files.set(owner, files);
+    }
+    return files;
+  }
+
+  /** A file that was large is counted as one for as long as the kernel has it. */
+  private noteSmall(files: Map<Ino, FilePieces<Owner>>, owner: Owner, ino: Ino, sizeBytes: number): void {
+    const bytes = Math.ceil(sizeBytes / BLOCK_SIZE) * BLOCK_SIZE;
+    let piece = files.get(ino);
+    if (piece instanceof Map) {
+      this.noteLarge(files, owner, ino, 0, sizeBytes);
+      return;
+    }
+    if (piece === undefined) {
+      piece = { owner, ino, index: -1, bytes: 0 };
+      files.set(ino, piece);
+    }
+    this.use(this.small, piece, bytes);
+  }
+
+  private noteLarge(
+    files: Map<Ino, FilePieces<Owner>>,
+    owner: Owner,
+    ino: Ino,
+    position: number,
+    end: number,
+  ): void {
+    let pieces = files.get(ino);
+    if (!(pieces instanceof Map)) {
+      const wasSmall = pieces !== undefined;
+      if (pieces !== undefined) this.small.remove(pieces);
+      pieces = new Map();
+      files.set(ino, pieces);
+      // What the kernel has of it lies in the first piece.
+      if (wasSmall && position >= PIECE_BYTES) this.noteLarge(files, owner, ino, 0, 1);
+    }
+    for (let index = Math.floor(position / PIECE_BYTES); index * PIECE_BYTES < end; index++) {
+      let piece = pieces.get(index);
+      if (piece === undefined) {
+        piece = { owner, ino, index, bytes: 0 };
+        pieces.set(index, piece);
+      }
+      this.use(this.large, piece, PIECE_BYTES);
+    }
+  }
+
+  private use(list: PieceList<Owner>, piece: Piece<Owner>, bytes: number): void {
+    list.use(piece, bytes);
+    const taken = list.takeBack();
+    if (taken.length > 0) this.report(taken);
+  }
+
+  /** The kernel has dropped the file itself. */
+  forget(owner: Owner, ino: Ino): void {
+    const files = this.files.get(owner);
+    const pieces = files?.get(ino);
+    if (pieces === undefined) return;
+    if (pieces instanceof Map) for (const piece of pieces.values()) this.large.remove(piece);
+    else this.small.remove(pieces);
+    files?.delete(ino);
+  }
+
+  forgetAll(owner: Owner): void {
+    for (const ino of [...(this.files.get(owner)?.keys() ?? [])]) this.forget(owner, ino);
+    this.files.delete(owner);
+  }
+
+  private report(taken: readonly Piece<Owner>[]): void {
+    const ranges: TakenBack<Owner>[] = [];
+    for (const { owner, ino, index } of taken) {
+      const files = this.files.get(owner);
+      const pieces = files?.get(ino);
+      if (pieces instanceof Map) pieces.delete(index);
+      else files?.delete(ino);
+      const last = ranges[ranges.length - 1];
+      const position = Math.max(0, index) * PIECE_BYTES;
+      const follows = last?.owner === owner && last.ino === ino && last.position + last.length === position;
+      if (follows) last.length += PIECE_BYTES;
+      else ranges.push({ owner, ino, position, length: index < 0 ? 0 : PIECE_BYTES });
+    }
+    this.onTakenBack(ranges);
+  }
+}

@@ -1,0 +1,59 @@
+/** What is mounted where, by the names that Node has for directories, without asking any mount. */
+import path from 'node:path';
+import { FsError, nameFromString, nameToString } from '../base/index.ts';
+import { createSystem, HostMounts, mountsOf } from '../sys/index.ts';
+
+export interface MountedPlace {
+  readonly directory: string;
+  readonly isFuse: boolean;
+  /** `major:minor`, the kernel's number of what is mounted. */
+  readonly device: string;
+  /** Another one is mounted on top of it. */
+  readonly isCovered: boolean;
+}
+
+/** What is mounted in a process's mount namespace; nothing where that cannot be told. */
+export function mountedPlaces(process = 'self'): MountedPlace[] {
+  return mountsOf(process).map(({ directory, type, device, isCovered }) => ({
+    directory: Buffer.from(directory, 'latin1').toString('utf8'),
+    isFuse: /^fuse(?:\.|$)/.test(type),
+    device,
+    isCovered,
+  }));
+}
+
+/**
+ * Where what has this number is found: at `directory` if it is there, else wherever it was moved to. Undefined where it
+ * is mounted nowhere. EBUSY where another filesystem is mounted over it, which a call would meet instead.
+ */
+export function placeOf(device: string | undefined, directory: string, syscall: string): string | undefined {
+  if (device === undefined) return directory;
+  const places = mountedPlaces().filter((place) => place.device === device);
+  const place = places.find((one) => one.directory === directory) ?? places[0];
+  if (place === undefined) return undefined;
+  if (deviceMountedAt(place.directory) === device) return place.directory;
+  const note = 'another filesystem is mounted over it: unmount that first';
+  throw new FsError('EBUSY', { syscall, path: place.directory, note });
+}
+
+/** The kernel's number of what is mounted at a directory, without looking at the directory. */
+export function deviceMountedAt(directory: string): string | undefined {
+  return mountedPlaces().findLast((place) => place.directory === directory && !place.isCovered)?.device;
+}
+
+/**
+ * Where something is mounted, on the way to a directory and not at it, whose files are another process's to bring, or
+ * another machine's: a call with that path may have to wait for it.
+ */
+export function servedPlaceAbove(directory: string): string | undefined {
+  const above = nameFromString(path.dirname(directory));
+  const served = new HostMounts(createSystem()).servedOnWay(above)?.directory;
+  return served === undefined ? undefined : nameToString(served);
+}
+
+/** Where something is mounted below a directory. */
+export function placesBelow(directory: string): string[] {
+  return mountedPlaces()
+    .map((place) => place.directory)
+    .filter((place) => place.startsWith(`${directory}/`));
+}

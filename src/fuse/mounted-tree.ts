@@ -1,0 +1,221 @@
+/** One mount: its device, its session, and its end. */
+import { closeSync } from 'node:fs';
+import { setTimeout as pause } from 'node:timers/promises';
+import { FsError, isFsError } from '../base/index.ts';
+import type { Inode } from '../layer/index.ts';
+import type { Tree } from '../store/index.ts';
+import { EAGAIN, EINTR, ENODEV, ENOENT, type Kernel } from '../sys/index.ts';
+import { hintedPath } from '../vfs/index.ts';
+import type { BlockingCalls } from './blocking-calls.ts';
+import { dispatch, dispatchDeferred, type OnDefect, type OnDeferred } from './dispatch.ts';
+import type { IoMode, Mount } from './mount-server.ts';
+import type { Reply } from './reply.ts';
+import type { Request } from './request.ts';
+import type { ServingLoop } from './serving-loop.ts';
+import type { Session } from './session.ts';
+import type { Wakefulness } from './wakefulness.ts';
+
+/** Requests of one mount that are answered before others get their turn. */
+const REQUESTS_AT_ONCE = 64;
+/** How long a busy mount is waited for: programs that end, or look at every mount there is, use it for a moment. */
+const BUSY_WAIT_MS = 500;
+const BUSY_STEP_MS = 20;
+/** How long the answer to a handle waits for a name. */
+const LOOK_UP_WAIT_MS = 1000;
+
+/** What all mounts of a server share: they are served one at a time. */
+export interface MountParts {
+  readonly kernel: Kernel;
+  readonly loop: ServingLoop;
+  readonly wakefulness: Wakefulness | undefined;
+  readonly blocking: BlockingCalls;
+  readonly request: Request;
+  readonly reply: Reply;
+  readonly requestAddress: number;
+  readonly replyAddress: number;
+  readonly onDefect: OnDefect;
+}
+
+export class MountedTree implements Mount {
+  readonly tree: Tree;
+  readonly directory: string;
+  readonly io: IoMode;
+  readonly session: Session;
+  readonly device: number;
+  readonly deviceNumber: string | undefined;
+  /** It was unmounted: what is at `directory` from then on is not this mount, though programs may still use it. */
+  isDetached = false;
+  isAborted = false;
+  readonly ended: Promise<void>;
+  private readonly parts: MountParts;
+  private readonly onEnd: (mount: MountedTree) => void;
+  /** `performance.now()` when a program last asked for anything. */
+  lastRequestAt = performance.now();
+  /** Nothing was asked for since it was trimmed. */
+  isTrimmed = true;
+  private resolveEnded: () => void = () => undefined;
+  private isServed = true;
+
+  constructor(
+    parts: MountParts,
+    tree: Tree,
+    directory: string,
+    session: Session,
+    device: number,
+    deviceNumber: string | undefined,
+    onEnd: (mount: MountedTree) => void,
+  ) {
+    this.parts = parts;
+    this.tree = tree;
+    this.directory = directory;
+    this.session = session;
+    this.io = session.io;
+    this.device = device;
+    this.deviceNumber = deviceNumber;
+    this.onEnd = onEnd;
+    this.ended = new Promise((resolve) => {
+      this.resolveEnded = resolve;
+    });
+  }
+
+  get nodeCount(): number {
+    return this.session.knownCount;
+  }
+
+  /** Called once the device is mounted: until then the kernel says of it that it is broken. */
+  begin(): void {
+    this.parts.loop.add(this.device, this);
+  }
+
+  /** Answers what the device has. */
+  serve(): void {
+    const { requestCount } = this.session;
+    this.answerAll();
+    const answered = this.session.requestCount - requestCount;
+    if (answered === 0) return;
+    this.lastRequestAt = performance.now();
+    this.parts.wakefulness?.note(this.lastRequestAt, answered);
+    this.isTrimmed = false;
+  }
+
+  rest(): boolean {
+    return this.session.readAhead.prepare();
+  }
+
+  private answerAll(): void {
+    const { kernel, request, reply, requestAddress, replyAddress, onDefect } = this.parts;
+    const { stack } = this.session.fileSystem;
+    for (let served = 0; served < REQUESTS_AT_ONCE && this.isServed; served++) {
+      const count = kernel.read(this.device, requestAddress, request.bytes.length);
+      if (count === -EAGAIN) return;
+      // ENOENT: the request was interrupted before it could be read.
+      if (count === -EINTR || count === -ENOENT) continue;
+      if (count < 0) {
+        this.end(count !== -ENODEV);
+        return;
+      }
+      if (!request.begin(count)) continue;
+      // Between operations: no inode is in anybody's hands.
+      stack.trim();
+      const length = dispatch(this.session, request, reply, this.defer, onDefect);
+      // ENOENT: nobody waits for the answer any more.
+      if (length > 0) kernel.write(this.device, replyAddress, length);
+    }
+  }
+
+  /** Answers when what has to be waited for is there; the mount may have ended by then. */
+  private readonly defer: OnDeferred = (deferred, unique) => {
+    const { kernel, loop, reply, replyAddress, onDefect } = this.parts;
+    loop.giveTurn();
+    void deferred.until.then(() => {
+      if (!this.isServed) return;
+      const length = dispatchDeferred(deferred, unique, reply, onDefect);
+      kernel.write(this.device, replyAddress, length);
+    });
+  };
+
+  /** ENODEV: the kernel has let go of the mount. ECONNABORTED: it was aborted, and stays where it is. */
+  end(isAborted = false): void {
+    if (!this.isServed) return;
+    this.isServed = false;
+    this.isAborted = isAborted;
+    this.parts.loop.remove(this.device, this);
+    closeSync(this.device);
+    this.session.end();
+    this.onEnd(this);
+    this.resolveEnded();
+  }
+
+  /** Sends a notification, later and by the worker. False where the kernel does not know it. */
+  async notify(message: Uint8Array): Promise<boolean> {
+    if (!this.isServed) return true;
+    this.parts.loop.giveTurn();
+    try {
+      await this.parts.blocking.run({ kind: 'notify', device: this.device, message });
+      return true;
+    } catch (error) {
+      // The kernel answers EINVAL to what it does not know; a mount that has ended needs no notification.
+      if (error instanceof FsError) return error.code !== 'EINVAL';
+      throw error;
+    }
+  }
+
+  /**
+   * Has the kernel find by a name what it asks for by a handle. Otherwise it keeps it without one, which it cannot ask
+   * about again: Linux takes such a dentry of FUSE for outdated (since 6.16 always, its `d_time` is not set; before, it
+   * looks a `/` up in it), and an overlay says ESTALE for every file that it has copied up from there. Undefined where
+   * no name is known. It is waited for a while only: who asks may hold what the walk needs.
+   */
+  lookUpByName(inode: Inode): Promise<void> | undefined {
+    if (this.isDetached || inode.ino === this.session.calls.rootIno) return undefined;
+    const path = hintedPath(this.session.fileSystem.stack, inode);
+    if (path === undefined) return undefined;
+    const { directory, deviceNumber: device } = this;
+    const walk = this.parts.blocking.run({ kind: 'lookUp', directory, device, path });
+    const done = walk.then(
+      () => undefined,
+      (error: unknown) => {
+        // Without a name it is answered as it is.
+        if (!(error instanceof FsError)) throw error;
+      },
+    );
+    return Promise.race([done, pause(LOOK_UP_WAIT_MS, undefined, { ref: false })]);
+  }
+
+  /** What nobody uses goes from the kernel's memory, where this process may ask for it. */
+  async dropUnusedNames(): Promise<void> {
+    const { directory, deviceNumber: device } = this;
+    if (!this.isServed || this.isDetached || device === undefined) return;
+    try {
+      await this.parts.blocking.run({ kind: 'dropUnusedNames', directory, device });
+    } catch (error) {
+      if (!(error instanceof FsError)) throw error;
+    }
+  }
+
+  async sync(): Promise<void> {
+    const { directory, deviceNumber: device } = this;
+    if (this.isServed) await this.parts.blocking.run({ kind: 'sync', directory, device });
+  }
+
+  async unmount({ isLazy = false }: { readonly isLazy?: boolean } = {}): Promise<void> {
+    // Nothing in it can be used any more, so nobody is waited for.
+    if (this.isAborted) return await this.takeAway(true);
+    const until = performance.now() + BUSY_WAIT_MS;
+    while (this.isServed && !this.isDetached) {
+      try {
+        return await this.takeAway(isLazy);
+      } catch (error) {
+        if (!isFsError(error, 'EBUSY') || performance.now() >= until) throw error;
+        await pause(BUSY_STEP_MS);
+      }
+    }
+  }
+
+  private async takeAway(isLazy: boolean): Promise<void> {
+    if (this.isDetached) return;
+    const { directory, deviceNumber: device } = this;
+    await this.parts.blocking.run({ kind: 'unmount', directory, device, isLazy });
+    this.isDetached = true;
+  }
+}

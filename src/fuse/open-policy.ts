@@ -1,0 +1,69 @@
+/** How opens are answered: what the mode of a mount comes down to. */
+import type { Inode } from '../layer/index.ts';
+import { Fopen } from './abi.ts';
+
+/** struct fuse_open_out, as the kernel is told it. */
+export interface OpenAnswer {
+  readonly handle: number;
+  /** Flags of `Fopen`. */
+  readonly flags: number;
+  /** With PASSTHROUGH: the file of the host that reads and maps go to. */
+  readonly backing?: number;
+}
+
+export interface OpenPolicy {
+  /** `flags` are those of open(2). Undefined: the kernel need not ask. ETXTBSY. */
+  open(inode: Inode, flags: number): OpenAnswer | undefined;
+  /** The inode was just made, and is open for writing. */
+  created(inode: Inode): OpenAnswer;
+  openDirectory(inode: Inode): OpenAnswer | undefined;
+  release(handle: number): void;
+  /** ETXTBSY when the size of the file must not change now. */
+  requireResizable(inode: Inode): void;
+  end(): void;
+}
+
+/** The kernel keeps what it has of the directory. */
+export const KEPT_DIRECTORY: OpenAnswer = { handle: 0, flags: Fopen.KEEP_CACHE | Fopen.CACHE_DIR };
+
+/** The kernel caches every file and directory, and asks for no open at all. */
+export class CachedOpens implements OpenPolicy {
+  open(): OpenAnswer | undefined {
+    return undefined;
+  }
+
+  created(): OpenAnswer {
+    return { handle: 0, flags: Fopen.KEEP_CACHE };
+  }
+
+  openDirectory(): OpenAnswer | undefined {
+    return undefined;
+  }
+
+  release(): void {
+    // Nothing is counted.
+  }
+
+  requireResizable(): void {
+    // Nobody is kept from writing.
+  }
+
+  end(): void {
+    // Nothing is held.
+  }
+}
+
+/** The kernel caches no bytes. Reads and writes of several threads at once do not wait for one another. */
+export class DirectOpens extends CachedOpens {
+  override open(): OpenAnswer {
+    return { handle: 0, flags: Fopen.DIRECT_IO | Fopen.PARALLEL_DIRECT_WRITES };
+  }
+
+  override created(): OpenAnswer {
+    return this.open();
+  }
+
+  override openDirectory(): OpenAnswer {
+    return KEPT_DIRECTORY;
+  }
+}

@@ -1,0 +1,354 @@
+/** The server of mounts: opens devices, mounts, and serves them all from the thread that it was made in. */
+import { closeSync, constants, openSync, readlinkSync, writeFileSync } from 'node:fs';
+import { totalmem } from 'node:os';
+import { resolve } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { FsError, isFsError } from '../base/index.ts';
+import type { Inode } from '../layer/index.ts';
+import type { Tree } from '../store/index.ts';
+import { createKernel, type Kernel } from '../sys/index.ts';
+import { knownPath } from '../vfs/index.ts';
+import { attach } from './attaching.ts';
+import { requireBackingFiles } from './backing-rights.ts';
+import { BlockingCalls } from './blocking-calls.ts';
+import type { OnDefect } from './dispatch.ts';
+import { KernelPages, type PageLimits, type TakenBack } from './kernel-pages.ts';
+import { MemoryReturn } from './memory-return.ts';
+import type { IoMode, Mount, MountOptions, MountServer } from './mount-server.ts';
+import { deviceMountedAt } from './mounted-places.ts';
+import { MountedTree, type MountParts } from './mounted-tree.ts';
+import { MAX_WRITE_BYTES } from './negotiation.ts';
+import { invalidateInode } from './notifications.ts';
+import { CachedOpens, DirectOpens, type OpenPolicy } from './open-policy.ts';
+import { Reply } from './reply.ts';
+import { Request } from './request.ts';
+import { ServingLoop, WAIT_MS_MAX } from './serving-loop.ts';
+import { Session, type SessionEvents } from './session.ts';
+import { SharedOpens } from './shared-opens.ts';
+import { spaceCounter } from './space.ts';
+import { pruneMessages } from './trimming.ts';
+import { HOLD_MS, Wakefulness } from './wakefulness.ts';
+import { connectionOf, Watchdog } from './watchdog.ts';
+
+/** A request or an answer: the most that READ and WRITE move, and what stands before it. */
+const MESSAGE_BYTES = MAX_WRITE_BYTES + 4096;
+/** Bytes that stand before those of a WRITE: these lie at a multiple of 64 then, from where they are copied fastest. */
+const WRITE_HEAD_BYTES = 80;
+const READ_HEAD_BYTES = 16;
+
+export interface MountServerOptions {
+  /** Whether the process has work that it does between its events; it is then not kept waiting. */
+  readonly hasWork?: () => boolean;
+  /** What the kernel may keep of the files of all mounts together. */
+  readonly pages?: Partial<PageLimits>;
+  /** A mount that nobody used for so long gives back the kernel's inodes and names. */
+  readonly trimAfterMs?: number;
+  /** With more nodes than this in the kernel, mounts that are idle for a second give theirs back, the idlest first. */
+  readonly nodesMax?: number;
+  /** False: nodes are given back as with a kernel before 7.45. True unless told. */
+  readonly canPrune?: boolean;
+  /** Mounts are aborted when their server stands still for so long. */
+  readonly stuckAfterMs?: number;
+  /**
+   * Keeps idle CPUs from sleeping while a mount is busy, where the process may: see `Wakefulness`. True unless told.
+   */
+  readonly keepsAwake?: boolean;
+  /** Told of a file of a mounted tree whose bytes cannot be read, once; `path` where a name of it is known. */
+  readonly onDamaged?: (tree: Tree, path: string | undefined, error: FsError) => void;
+  /** Told of defects: an operation that failed with something that is no error of a filesystem. */
+  readonly onDefect?: OnDefect;
+}
+
+const TRIM_AFTER_MS = 60_000;
+const NODES_MAX = 262_144;
+const LARGE_PAGES_BYTES = 64 * 1024 * 1024;
+/** Of the memory of the machine, for small files. */
+const SMALL_PAGES_SHARE = 16;
+const LOOK_EVERY_MS = 1000;
+/** How long the kernel may take to let go of what was unmounted. */
+const END_WAIT_MS = 1000;
+/** Longer than any one thing that an owner does between two turns. */
+const STUCK_AFTER_MS = 120_000;
+
+/** ENOSYS where this process cannot serve mounts: another platform than Linux, or no libc. */
+export function createMountServer(options: MountServerOptions = {}): MountServer {
+  const kernel = createKernel();
+  if (kernel instanceof Error)
+    throw new FsError('ENOSYS', {
+      syscall: 'mount',
+      note: `mounts cannot be served here: ${kernel.message}`,
+    });
+  return new Server(kernel, options);
+}
+
+class Server implements MountServer {
+  private readonly parts: MountParts;
+  private readonly mounted = new Set<MountedTree>();
+  private readonly pages: KernelPages<MountedTree>;
+  private readonly trimAfterMs: number;
+  private readonly nodesMax: number;
+  private readonly watchdog: Watchdog;
+  private readonly wakefulness: Wakefulness | undefined;
+  private readonly onDamaged: NonNullable<MountServerOptions['onDamaged']>;
+  private readonly memory: MemoryReturn;
+  private readonly hasWork: () => boolean;
+  private readonly timer: NodeJS.Timeout;
+  private canPrune: boolean;
+  private prepared: Promise<void> | undefined;
+
+  constructor(kernel: Kernel, options: MountServerOptions) {
+    const request = new Request(messageBuffer(kernel, WRITE_HEAD_BYTES));
+    const reply = new Reply(messageBuffer(kernel, READ_HEAD_BYTES));
+    this.memory = new MemoryReturn(kernel);
+    this.watchdog = new Watchdog(options.stuckAfterMs ?? STUCK_AFTER_MS);
+    this.wakefulness = options.keepsAwake === false ? undefined : new Wakefulness();
+    this.parts = {
+      kernel,
+      loop: new ServingLoop(kernel, () => this.waitMs()),
+      wakefulness: this.wakefulness,
+      blocking: new BlockingCalls(),
+      request,
+      reply,
+      requestAddress: kernel.addressOf(request.bytes),
+      replyAddress: kernel.addressOf(reply.bytes),
+      onDefect: options.onDefect ?? raise,
+    };
+    const { largeBytesMax = LARGE_PAGES_BYTES, smallBytesMax = totalmem() / SMALL_PAGES_SHARE } =
+      options.pages ?? {};
+    this.pages = new KernelPages({ largeBytesMax, smallBytesMax }, takeBack);
+    this.hasWork = options.hasWork ?? (() => false);
+    this.onDamaged = options.onDamaged ?? (() => undefined);
+    this.trimAfterMs = options.trimAfterMs ?? TRIM_AFTER_MS;
+    this.nodesMax = options.nodesMax ?? NODES_MAX;
+    this.canPrune = options.canPrune ?? true;
+    this.timer = setInterval(() => this.trimIdle(), LOOK_EVERY_MS).unref();
+  }
+
+  get mounts(): readonly Mount[] {
+    return [...this.mounted];
+  }
+
+  async mount(tree: Tree, directory: string, options: MountOptions = {}): Promise<Mount> {
+    for (const mount of this.mounted) {
+      const isThere = mount.directory === directory && !mount.isDetached;
+      if (!isThere && mount.tree !== tree) continue;
+      const note = mount.tree === tree ? `it is mounted at ${mount.directory}` : 'a tree is mounted there';
+      throw new FsError('EBUSY', { syscall: 'mount', path: directory, note });
+    }
+    this.prepared ??= this.parts.loop.prepare();
+    await this.prepared;
+    const {
+      allowOther = false,
+      io = 'cached',
+      noAtime = false,
+      source = `ramet:${tree.info.name}`,
+    } = options;
+    requireStoreOutside(tree.stack.blobs.directory, directory);
+    if (io === 'shared') requireBackingFiles();
+    // A host tree may lie where the mount will be: from then on it is found no more.
+    void tree.stack.root;
+    const attachment = { directory, source, isReadOnly: tree.isReadOnly, allowOther };
+    const device = await attach(this.parts.blocking, attachment);
+    const deviceNumber = deviceMountedAt(directory);
+    const mount = await this.begin(tree, directory, io, device, deviceNumber);
+    tree.fileSystem.keepsAccessTimes = !noAtime;
+    mount.begin();
+    if (deviceNumber !== undefined) {
+      const connection = connectionOf(deviceNumber);
+      this.watchdog.add(mount, connection);
+      readAhead(connection);
+    }
+    return mount;
+  }
+
+  /** Asked with every turn of the loop. */
+  private waitMs(): number {
+    this.watchdog.noteTurn();
+    if (this.wakefulness?.isHeld === true) this.wakefulness.rest(performance.now());
+    if (this.hasWork()) return 0;
+    return this.wakefulness?.isHeld === true ? HOLD_MS : WAIT_MS_MAX;
+  }
+
+  private async begin(
+    tree: Tree,
+    directory: string,
+    io: IoMode,
+    device: number,
+    deviceNumber: string | undefined,
+  ): Promise<MountedTree> {
+    const { pages } = this;
+    let opens: OpenPolicy;
+    try {
+      opens = this.openPolicy(io, tree, device);
+    } catch (error) {
+      // With the device the mount is broken; lazily, since programs may have found it already.
+      closeSync(device);
+      const unmount = { kind: 'unmount', directory, device: deviceNumber, isLazy: true } as const;
+      await this.parts.blocking.run(unmount);
+      throw error;
+    }
+    const told = new WeakSet<Inode>();
+    const onDamaged = (inode: Inode, error: FsError): void => {
+      // A program that tries again fails again.
+      if (!told.has(inode)) this.onDamaged(tree, knownPath(tree.stack, inode), error);
+      told.add(inode);
+    };
+    const onHandle = (inode: Inode): Promise<void> | undefined => mount.lookUpByName(inode);
+    // In direct mode the kernel keeps nothing of what is read and written.
+    const events: SessionEvents =
+      io === 'direct'
+        ? { onDamaged, onHandle }
+        : {
+            onDamaged,
+            onHandle,
+            onCached: ({ ino, record }, position, length) =>
+              pages.note(mount, ino, record.size, position, length),
+            onForgotten: (ino) => pages.forget(mount, ino),
+          };
+    const space = spaceCounter(tree.stack.blobs.directory);
+    const session = new Session(tree.fileSystem, { io, opens, space, events });
+    const onEnd = (ended: MountedTree): void => {
+      this.mounted.delete(ended);
+      this.watchdog.remove(ended);
+      if (this.mounted.size === 0) this.wakefulness?.release();
+      pages.forgetAll(ended);
+    };
+    const mount: MountedTree = new MountedTree(
+      this.parts,
+      tree,
+      directory,
+      session,
+      device,
+      deviceNumber,
+      onEnd,
+    );
+    this.mounted.add(mount);
+    return mount;
+  }
+
+  private openPolicy(io: IoMode, { stack }: Tree, device: number): OpenPolicy {
+    if (io === 'cached') return new CachedOpens();
+    if (io === 'direct') return new DirectOpens();
+    return new SharedOpens(this.parts.kernel, stack, device);
+  }
+
+  /** Mounts that have been idle for long, or for a while when the kernel has too many nodes in all. */
+  private trimIdle(): void {
+    const now = performance.now();
+    let nodes = 0;
+    for (const { session } of this.mounted) nodes += session.knownCount;
+    const trims: Promise<void>[] = [];
+    const byIdleness = [...this.mounted].sort((a, b) => a.lastRequestAt - b.lastRequestAt);
+    for (const mount of byIdleness) {
+      const idleMs = now - mount.lastRequestAt;
+      if (mount.isTrimmed || idleMs < LOOK_EVERY_MS) continue;
+      if (idleMs < this.trimAfterMs && nodes <= this.nodesMax) continue;
+      nodes -= mount.session.knownCount;
+      trims.push(this.trimOne(mount));
+    }
+    if (trims.length > 0) void Promise.all(trims).then(() => this.memory.later());
+  }
+
+  async trim(): Promise<void> {
+    await Promise.all(
+      [...this.mounted].filter(({ isTrimmed }) => !isTrimmed).map((mount) => this.trimOne(mount)),
+    );
+    await this.memory.now();
+  }
+
+  private async trimOne(mount: MountedTree): Promise<void> {
+    mount.isTrimmed = true;
+    const { session } = mount;
+    if (this.canPrune) {
+      for (const message of pruneMessages(session)) {
+        this.canPrune = await mount.notify(message);
+        if (!this.canPrune || !mount.isTrimmed) break;
+      }
+    }
+    if (!this.canPrune) await mount.dropUnusedNames();
+    if (!mount.isTrimmed) return;
+    session.listings.clear();
+    session.readAhead.clear();
+    session.fileSystem.stack.dropInodes(Number.POSITIVE_INFINITY);
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.timer);
+    this.memory.cancel();
+    const ends = await Promise.allSettled([...this.mounted].map(unmountSomehow));
+    this.wakefulness?.release();
+    await this.parts.blocking.close();
+    await this.watchdog.close();
+    for (const end of ends) if (end.status === 'rejected') throw end.reason;
+  }
+}
+
+/**
+ * Has the kernel read a megabyte ahead in files that are read in order, one request of the largest size instead of
+ * eight: twice as fast. Root may say so; otherwise it stays at 128 KiB.
+ */
+function readAhead(connection: number): void {
+  try {
+    writeFileSync(`/sys/class/bdi/0:${connection}/read_ahead_kb`, String(MAX_WRITE_BYTES / 1024));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === undefined) throw error;
+  }
+}
+
+/** Sent later: a range that is being read is not among the oldest. */
+function takeBack(ranges: readonly TakenBack<MountedTree>[]): void {
+  for (const { owner, ino, position, length } of ranges) {
+    void owner.notify(invalidateInode(owner.session.nodeOf(ino), position, length));
+  }
+}
+
+/**
+ * Lazily where it is busy, and where it was unmounted before, only its connection ends: whatever happens, it ends.
+ * Programs that still have something of it, wherever, get ENOTCONN from then on.
+ */
+async function unmountSomehow(mount: MountedTree): Promise<void> {
+  try {
+    if (!mount.isDetached) {
+      await mount.unmount();
+      await Promise.race([mount.ended, pause(END_WAIT_MS, undefined, { ref: false })]);
+    }
+  } catch (error) {
+    // Whatever else it is, another try has no better chance: the mount stays in its place, and says ENOTCONN.
+    if (!isFsError(error, 'EBUSY')) throw error;
+    await mount.unmount({ isLazy: true });
+  } finally {
+    mount.end();
+  }
+}
+
+function raise(error: unknown): void {
+  // Nobody's promise: it ends the process, as a defect should, after the answer was sent.
+  queueMicrotask(() => {
+    throw error;
+  });
+}
+
+/** A buffer whose bytes behind the first `headBytes` lie at a multiple of 64. */
+function messageBuffer(kernel: Kernel, headBytes: number): Buffer {
+  const memory = Buffer.allocUnsafeSlow(MESSAGE_BYTES + 128);
+  const start = (64 - ((kernel.addressOf(memory) + headBytes) % 64)) % 64;
+  return memory.subarray(start, start + MESSAGE_BYTES);
+}
+
+/** A mount that hides its own store waits for itself with the first byte that it reads from there. */
+function requireStoreOutside(blobsDirectory: string, directory: string): void {
+  if (!`${placeOfDirectory(blobsDirectory)}/`.startsWith(`${resolve(directory)}/`)) return;
+  const note =
+    'the store lies inside, and the mount would hide it: mount elsewhere, or keep the store elsewhere';
+  throw new FsError('EBUSY', { syscall: 'mount', path: directory, note });
+}
+
+/** Where a directory lies, without a look at what is mounted on the way by now, where it is named by a descriptor. */
+function placeOfDirectory(directory: string): string {
+  const fd = openSync(directory, constants.O_RDONLY | constants.O_DIRECTORY);
+  try {
+    return readlinkSync(`/proc/self/fd/${fd}`);
+  } finally {
+    closeSync(fd);
+  }
+}

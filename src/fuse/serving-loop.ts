@@ -1,0 +1,181 @@
+/**
+ * The loop that serves: it waits for any of many devices and, in the same wait, for the process's own events. libuv has
+ * no way to watch a device like /dev/fuse, but it waits with an epoll instance of its own, and those can be nested:
+ * ours has libuv's in it (epoll(7)). So sockets, signals and the results of the thread pool wake this loop too, and
+ * then get their turn.
+ *
+ * Whoever asks for one thing after another has the next question ready soon after the answer, sooner than a thread
+ * falls asleep and is woken. So the loop looks for it a moment longer, and lets others have the CPU meanwhile.
+ *
+ * libuv tells its instance of a new socket only when it is about to wait, so after each turn of its events it gets
+ * further turns without a wait before this loop waits again. Its timers are nobody's event: a wait is short while the
+ * program has work in hand, and never longer than `WAIT_MS_MAX`.
+ */
+import { closeSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { Socket } from 'node:net';
+import { turn } from '../base/index.ts';
+import type { Kernel } from '../sys/index.ts';
+
+/** Longest wait, which is how late a timer of the process may be. */
+export const WAIT_MS_MAX = 100;
+/** Devices are served for so long before the process's own events get a turn. */
+const TURN_MS = 5;
+/** Turns without a wait after the process had events. */
+const QUIET_TURNS = 2;
+/** After an answer the next request is looked for so long before the thread sleeps: to wake it takes about as long. */
+const LOOK_MS = 0.01;
+/** But only where the last one came so soon, sleep and all. */
+const PROMPT_MS = 0.02;
+const LOOP_TAG = 0;
+const TAGS_AT_ONCE = 64;
+
+export interface Served {
+  /** Answers what there is to answer. */
+  serve(): void;
+  /** There is nothing to answer: makes a piece of what may be asked next ready. Returns whether it took any time. */
+  rest?(): boolean;
+}
+
+export class ServingLoop {
+  private readonly kernel: Kernel;
+  private readonly waitMs: () => number;
+  private readonly epoll: number;
+  private readonly served: (Served | undefined)[] = [undefined];
+  private readonly tags = new Uint32Array(TAGS_AT_ONCE);
+  private count = 0;
+  private isRunning = false;
+  private quietTurns = 0;
+  private isTurnDue = false;
+  /** `performance.now()` after the last answers. */
+  private servedAt = 0;
+  /** What was found last came soon after. */
+  private isPrompt = false;
+  /** Without libuv's instance the loop only ever looks, and lets libuv do the waiting for a millisecond at a time. */
+  private isNested = false;
+
+  /** `waitMs` is asked with every turn for how long it may wait: 0 while the process has work between its events. */
+  constructor(kernel: Kernel, waitMs: () => number = () => WAIT_MS_MAX) {
+    this.kernel = kernel;
+    this.waitMs = waitMs;
+    this.epoll = kernel.createEpoll();
+  }
+
+  /** Finds libuv's epoll instance. Must be awaited before the first device is added. */
+  async prepare(): Promise<void> {
+    const instance = await findLoopEpoll(this.kernel);
+    if (instance === undefined) return;
+    this.kernel.watch(this.epoll, instance, LOOP_TAG);
+    this.isNested = true;
+  }
+
+  add(fd: number, served: Served): void {
+    let tag = this.served.indexOf(undefined, 1);
+    if (tag < 0) tag = this.served.length;
+    this.kernel.watch(this.epoll, fd, tag);
+    this.served[tag] = served;
+    this.count++;
+    if (this.isRunning) return;
+    this.isRunning = true;
+    setImmediate(this.run);
+  }
+
+  remove(fd: number, served: Served): void {
+    const tag = this.served.indexOf(served);
+    if (tag < 0) return;
+    this.served[tag] = undefined;
+    this.count--;
+    this.kernel.unwatch(this.epoll, fd);
+  }
+
+  /** Something was begun that goes on in the process's own turn, which therefore comes before the next wait. */
+  giveTurn(): void {
+    this.isTurnDue = true;
+  }
+
+  private readonly run = (): void => {
+    const waitMax = Math.min(this.waitMs(), this.waitMsMax());
+    this.isTurnDue = false;
+    let ready = this.kernel.epollWait(this.epoll, this.tags, waitMax);
+    const end = performance.now() + TURN_MS;
+    while (ready > 0) {
+      this.isPrompt = performance.now() - this.servedAt < PROMPT_MS;
+      let last: Served | undefined;
+      for (let index = 0; index < ready; index++) {
+        const tag = this.tags[index]!;
+        if (tag === LOOP_TAG) {
+          this.isTurnDue = true;
+          this.quietTurns = QUIET_TURNS;
+        } else {
+          last = this.served[tag];
+          last?.serve();
+        }
+      }
+      this.servedAt = performance.now();
+      if (this.isTurnDue || this.count === 0 || this.servedAt > end) break;
+      ready = this.next(last, Math.min(waitMax, Math.ceil(end - this.servedAt)));
+    }
+    if (this.count === 0) {
+      this.isRunning = false;
+      return;
+    }
+    if (this.isNested) setImmediate(this.run);
+    else setTimeout(this.run, 1);
+  };
+
+  /** Looks, has the one that was served last make use of the time, looks on for a moment, and only then waits. */
+  private next(last: Served | undefined, waitMax: number): number {
+    const { kernel, epoll, tags } = this;
+    let ready: number;
+    do {
+      ready = kernel.epollWait(epoll, tags, 0);
+      if (ready > 0) return ready;
+    } while (last?.rest?.() === true);
+    if (this.isPrompt) {
+      const until = this.servedAt + LOOK_MS;
+      do {
+        kernel.yieldCpu();
+        ready = kernel.epollWait(epoll, tags, 0);
+        if (ready > 0) return ready;
+      } while (performance.now() < until);
+    }
+    return kernel.epollWait(epoll, tags, waitMax);
+  }
+
+  private waitMsMax(): number {
+    if (!this.isNested) return 0;
+    if (this.quietTurns === 0) return WAIT_MS_MAX;
+    this.quietTurns--;
+    return 0;
+  }
+}
+
+/**
+ * The descriptor of the epoll instance that libuv waits with in this thread: the one that watches a socket which was
+ * just made for the purpose, and has no name, which could lie on a mount that answers nothing. Undefined where /proc
+ * does not tell.
+ */
+async function findLoopEpoll(kernel: Kernel): Promise<number | undefined> {
+  const [fd, other] = kernel.socketPair();
+  const socket = new Socket({ fd }).resume();
+  try {
+    // libuv tells its instance of a socket before it waits.
+    await turn();
+    await turn();
+    for (const name of readdirSync('/proc/self/fd')) if (watches(name, fd)) return Number(name);
+    return undefined;
+  } catch {
+    return undefined;
+  } finally {
+    socket.destroy();
+    closeSync(other);
+  }
+}
+
+function watches(name: string, fd: number): boolean {
+  try {
+    if (!readlinkSync(`/proc/self/fd/${name}`).includes('[eventpoll]')) return false;
+    return new RegExp(`^tfd:\\s+${fd}\\s`, 'm').test(readFileSync(`/proc/self/fdinfo/${name}`, 'latin1'));
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,171 @@
+/**
+ * What the kernel and the server of one mount know of each other: what was negotiated, and which inodes the kernel has
+ * looked up. It knows nothing of devices: requests come from `dispatch`, as bytes.
+ *
+ * Invariants: a node is the number of its inode, but the root's, which is 1; the count of an inode is the number of
+ * times that it was in a reply, less what the kernel forgot of it; an inode without a name lives while its count is
+ * not 0.
+ */
+import { FsError, type Ino } from '../base/index.ts';
+import type { Inode } from '../layer/index.ts';
+import { type FileSystem, hasSetId, type InodeCalls, type SpaceCounts } from '../vfs/index.ts';
+import { ROOT_ID } from './abi.ts';
+import { HOST_VALID_SECONDS, VALID_SECONDS } from './attribute-codec.ts';
+import { ListingCache } from './directory-listing.ts';
+import type { IoMode } from './mount-server.ts';
+import type { OpenPolicy } from './open-policy.ts';
+import { WalkReadAhead } from './walk-read-ahead.ts';
+
+/** Names in the listings that a mount remembers. */
+const LISTED_NAMES_MAX = 262_144;
+
+/** Told of what happens, for those who keep count of it. */
+export interface SessionEvents {
+  /** The kernel asked for bytes of a file, or wrote them, and may keep them. */
+  onCached?(inode: Inode, position: number, length: number): void;
+  /** Bytes of a file cannot be read: its disk, or a block that is not what was stored. */
+  onDamaged?(inode: Inode, error: FsError): void;
+  /** An inode is asked for by a handle: what the answer is to wait for, if anything. */
+  onHandle?(inode: Inode): Promise<void> | undefined;
+  /** The kernel has dropped an inode. */
+  onForgotten?(ino: Ino): void;
+}
+
+export interface SessionOptions {
+  readonly opens: OpenPolicy;
+  readonly io: IoMode;
+  readonly space: () => SpaceCounts;
+  readonly events?: SessionEvents;
+}
+
+export class Session {
+  readonly fileSystem: FileSystem;
+  readonly calls: InodeCalls;
+  readonly io: IoMode;
+  readonly opens: OpenPolicy;
+  readonly space: () => SpaceCounts;
+  readonly events: SessionEvents;
+  readonly listings = new ListingCache(LISTED_NAMES_MAX);
+  readonly readAhead: WalkReadAhead;
+  /** Set by INIT. */
+  isReady = false;
+  /** SETXATTR carries 16 bytes of arguments instead of 8. */
+  hasLongSetXattr = false;
+  /** Requests that somebody waited for. */
+  requestCount = 0;
+  private readonly counts = new Map<Ino, number>();
+  /** Inodes without a name that the kernel still has. */
+  private readonly orphans = new Set<Ino>();
+
+  constructor(fileSystem: FileSystem, options: SessionOptions) {
+    this.fileSystem = fileSystem;
+    this.calls = fileSystem.byInode;
+    this.readAhead = new WalkReadAhead(this.calls, this.listings);
+    this.io = options.io;
+    this.opens = options.opens;
+    this.space = options.space;
+    this.events = options.events ?? {};
+    fileSystem.stack.isKept = (ino) => this.keep(ino);
+  }
+
+  /** Inodes that the kernel has. */
+  get knownCount(): number {
+    return this.counts.size;
+  }
+
+  get known(): IterableIterator<Ino> {
+    return this.counts.keys();
+  }
+
+  isKnown(ino: Ino): boolean {
+    return this.counts.has(ino);
+  }
+
+  /**
+   * How long the kernel may keep what it was told of an inode. It does not see that a write clears set-user-ID and
+   * set-group-ID: after that it asks for times and size only.
+   */
+  validSeconds(inode: Inode): number {
+    if (inode.isFile && hasSetId(inode.record.mode)) return 0;
+    return this.fileSystem.stack.chain.mayChange(inode) ? HOST_VALID_SECONDS : VALID_SECONDS;
+  }
+
+  /** How long it may keep that there is no name in a directory. */
+  validSecondsOfNames(directory: Inode): number {
+    return this.fileSystem.stack.chain.isLive(directory.ino) ? HOST_VALID_SECONDS : VALID_SECONDS;
+  }
+
+  inoOf(nodeId: number): Ino {
+    // A node that we handed out is an inode number; any other finds no inode.
+    return nodeId === ROOT_ID ? this.calls.rootIno : (nodeId as Ino);
+  }
+
+  nodeOf(ino: Ino): number {
+    return ino === this.calls.rootIno ? ROOT_ID : ino;
+  }
+
+  /** ESTALE when there is no such inode: a file handle that somebody made up may hold any 64 bits. */
+  inode(nodeId: number): Inode {
+    if (nodeId > Number.MAX_SAFE_INTEGER) throw new FsError('ESTALE');
+    return this.calls.inode(this.inoOf(nodeId));
+  }
+
+  /** As `inode`, for a read or a write; see `InodeCalls.file`. */
+  file(nodeId: number): Inode {
+    if (nodeId > Number.MAX_SAFE_INTEGER) throw new FsError('ESTALE');
+    return this.calls.file(this.inoOf(nodeId));
+  }
+
+  /** The inode is in a reply. */
+  remember({ ino }: Inode): void {
+    if (ino === this.calls.rootIno) return;
+    this.counts.set(ino, (this.counts.get(ino) ?? 0) + 1);
+  }
+
+  forget(nodeId: number, count: number): void {
+    if (nodeId === ROOT_ID) return;
+    const ino = this.inoOf(nodeId);
+    const left = (this.counts.get(ino) ?? 0) - count;
+    if (left > 0) {
+      this.counts.set(ino, left);
+      return;
+    }
+    this.counts.delete(ino);
+    this.events.onForgotten?.(ino);
+    if (this.orphans.delete(ino)) this.release(ino);
+  }
+
+  /** Asked of inodes without a name, whoever took it: those that the kernel has are released when it forgets them. */
+  private keep(ino: Ino): boolean {
+    if (!this.counts.has(ino)) return false;
+    this.orphans.add(ino);
+    return true;
+  }
+
+  /** An inode that never had a name is in a reply: nobody takes one from it, so nobody will ask. */
+  noteUnnamed({ ino }: Inode): void {
+    this.orphans.add(ino);
+  }
+
+  /** The kernel has let go of everything. */
+  end(): void {
+    this.fileSystem.stack.isKept = undefined;
+    this.opens.end();
+    this.counts.clear();
+    this.listings.clear();
+    this.readAhead.clear();
+    for (const ino of this.orphans) this.release(ino);
+    this.orphans.clear();
+  }
+
+  private release(ino: Ino): void {
+    const { stack } = this.fileSystem;
+    if (stack.upper?.isOpen !== true) return;
+    try {
+      stack.releaseIfUnused(stack.inode(ino));
+    } catch (error) {
+      // What cannot be freed now is an orphan of the tables, which the next opener frees.
+      if (!(error instanceof FsError)) throw error;
+    }
+  }
+}

@@ -1,0 +1,158 @@
+/**
+ * Opens of a mount in the mode `shared`: where a file of a fork is one blob of its own, the kernel is given that
+ * blob, and reads and maps it (FUSE_PASSTHROUGH, Documentation/filesystems/fuse/fuse-passthrough.rst): every fork,
+ * every snapshot and the host then map the very same pages.
+ *
+ * A file may be passed through while nobody can change it: on a read-only mount, to run it (the kernel itself gives
+ * writers ETXTBSY then), or to read it, in which case an open for writing in the same fork gets ETXTBSY for as long.
+ * All else goes through the kernel's cache, as in the mode `cached`. The kernel allows no cached open of an inode
+ * while it is open with a backing file, nor the other way round, so the first open decides.
+ *
+ * A blob is opened through a view of the blobs that is read-only as a mount: the kernel would open it for writing
+ * with the flags of whoever opened the file, and a store into a shared map would write into a sealed blob.
+ */
+import { closeSync, constants, openSync } from 'node:fs';
+import { BLOCK_SIZE, type BlobId, blocksFor, FsError, type Ino, isFsError } from '../base/index.ts';
+import { blobPath, isExternal } from '../blob/index.ts';
+import type { Inode, LayerStack } from '../layer/index.ts';
+import type { Kernel } from '../sys/index.ts';
+import { O_ACCMODE, O_RDONLY, O_TRUNC } from '../vfs/index.ts';
+import { Fopen } from './abi.ts';
+import { KEPT_DIRECTORY, type OpenAnswer, type OpenPolicy } from './open-policy.ts';
+
+/** Opens of one inode that are alive. */
+interface Opens {
+  cached: number;
+  passed: number;
+  /** While `passed` is not 0: the file as the kernel has it, and its blob. */
+  backing: number;
+  blob: BlobId;
+}
+
+interface Handle {
+  readonly ino: Ino;
+  readonly isPassed: boolean;
+}
+
+export class SharedOpens implements OpenPolicy {
+  private readonly kernel: Kernel;
+  private readonly stack: LayerStack;
+  private readonly device: number;
+  /** A descriptor of the read-only view of the blobs. */
+  private readonly view: number;
+  private readonly opens = new Map<Ino, Opens>();
+  private readonly handles = new Map<number, Handle>();
+  private nextHandle = 1;
+
+  /** EPERM where the process may not make the view or register files: it takes CAP_SYS_ADMIN. */
+  constructor(kernel: Kernel, stack: LayerStack, device: number) {
+    this.kernel = kernel;
+    this.stack = stack;
+    this.device = device;
+    this.view = kernel.readOnlyView(stack.blobs.directory);
+    stack.passedThrough = () => this.passedThrough();
+  }
+
+  open(inode: Inode, flags: number): OpenAnswer {
+    const opens = this.opensOf(inode.ino);
+    const isWriter = (flags & O_ACCMODE) !== O_RDONLY || (flags & O_TRUNC) !== 0;
+    if (isWriter) this.requireResizable(inode);
+    const mayPass = !isWriter && opens.cached === 0 && (opens.passed > 0 || this.backingOf(inode, opens));
+    if (mayPass) {
+      opens.passed++;
+      const handle = this.add({ ino: inode.ino, isPassed: true });
+      return { handle, flags: Fopen.PASSTHROUGH, backing: opens.backing };
+    }
+    return this.addCached(inode);
+  }
+
+  created(inode: Inode): OpenAnswer {
+    return this.addCached(inode);
+  }
+
+  openDirectory(): OpenAnswer {
+    return KEPT_DIRECTORY;
+  }
+
+  requireResizable(inode: Inode): void {
+    if ((this.opens.get(inode.ino)?.passed ?? 0) > 0) {
+      throw new FsError('ETXTBSY', { note: 'it is open for reading, and the mount shares its pages' });
+    }
+  }
+
+  release(handle: number): void {
+    const known = this.handles.get(handle);
+    if (known === undefined) return;
+    this.handles.delete(handle);
+    const opens = this.opensOf(known.ino);
+    if (known.isPassed) {
+      opens.passed--;
+      if (opens.passed === 0) this.kernel.closeBacking(this.device, opens.backing);
+    } else opens.cached--;
+    if (opens.passed + opens.cached === 0) this.opens.delete(known.ino);
+  }
+
+  end(): void {
+    this.stack.passedThrough = undefined;
+    closeSync(this.view);
+  }
+
+  private *passedThrough(): Generator<readonly [Ino, BlobId]> {
+    for (const [ino, { passed, blob }] of this.opens) if (passed > 0) yield [ino, blob];
+  }
+
+  private opensOf(ino: Ino): Opens {
+    let opens = this.opens.get(ino);
+    if (opens === undefined) {
+      opens = { cached: 0, passed: 0, backing: 0, blob: 0 as BlobId }; // No blob's number.
+      this.opens.set(ino, opens);
+    }
+    return opens;
+  }
+
+  private add(handle: Handle): number {
+    const id = this.nextHandle++;
+    this.handles.set(id, handle);
+    return id;
+  }
+
+  private addCached({ ino }: Inode): OpenAnswer {
+    this.opensOf(ino).cached++;
+    return { handle: this.add({ ino, isPassed: false }), flags: Fopen.KEEP_CACHE };
+  }
+
+  /** Registers the blob of a file that is one; false where it is not, or cannot be registered. */
+  private backingOf(inode: Inode, opens: Opens): boolean {
+    const blob = this.ownBlobOf(inode);
+    if (blob === undefined) return false;
+    try {
+      const path = blobPath(`/proc/self/fd/${this.view}`, blob);
+      const fd = openSync(path, constants.O_RDONLY);
+      try {
+        opens.backing = this.kernel.openBacking(this.device, fd);
+        opens.blob = blob;
+        return true;
+      } finally {
+        closeSync(fd);
+      }
+    } catch (error) {
+      // A host filesystem that cannot be passed through; a blob that is missing, which a read will tell of.
+      if (isFsError(error) || (error as NodeJS.ErrnoException).code !== undefined) return false;
+      throw error;
+    }
+  }
+
+  /** The blob that is, from its first byte to its last, the content of the file. Sealed: no layer writes to it. */
+  private ownBlobOf(inode: Inode): BlobId | undefined {
+    const { size } = inode.record;
+    if (!inode.isFile || size < BLOCK_SIZE) return undefined;
+    const { extents } = this.stack.mappingOf(inode);
+    extents.locate(0);
+    const { foundBlob: blob, foundPhysical: physical, foundCount: count } = extents;
+    // A file of a host tree is no blob: it may change.
+    if (blob === 0 || blob === this.stack.activeId || isExternal(blob)) return undefined;
+    if (physical !== 0 || count < blocksFor(size)) return undefined;
+    // A page behind the end of the file would show what else is in the blob.
+    return this.stack.blobs.lengthBytes(blob) === size ? blob : undefined;
+  }
+}

@@ -1,0 +1,47 @@
+/**
+ * Reading ahead of a program that walks a tree: of the files of the directory that it listed last, and then of the
+ * directory that it comes to next.
+ */
+import type { Ino } from '../base/index.ts';
+import type { Inode } from '../layer/index.ts';
+import type { InodeCalls } from '../vfs/index.ts';
+import type { ListingCache } from './directory-listing.ts';
+import { DirectoryReadAhead } from './directory-read-ahead.ts';
+import { FileReadAhead } from './file-read-ahead.ts';
+
+export class WalkReadAhead {
+  readonly files: FileReadAhead;
+  readonly directories: DirectoryReadAhead;
+  /** The directory whose listing was asked for last. */
+  private listed: Ino | undefined;
+
+  constructor(calls: InodeCalls, listings: ListingCache) {
+    this.files = new FileReadAhead(calls);
+    this.directories = new DirectoryReadAhead(calls, listings);
+  }
+
+  /** A directory is being listed, from its start or from where the last piece ended. */
+  begin(directory: Inode, isStart: boolean): void {
+    if (!isStart && this.listed === directory.ino) return;
+    this.listed = directory.ino;
+    this.files.clear();
+    this.directories.begin(directory);
+  }
+
+  noteListed(inode: Inode): void {
+    this.files.noteListed(inode);
+    this.directories.noteListed(inode);
+  }
+
+  /** What was listed is forgotten. */
+  clear(): void {
+    this.listed = undefined;
+    this.files.clear();
+    this.directories.clear();
+  }
+
+  /** Makes a piece of what comes next ready. Returns whether it took any time. */
+  prepare(): boolean {
+    return this.files.prepare() || this.directories.prepare();
+  }
+}

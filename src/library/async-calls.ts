@@ -1,0 +1,187 @@
+/**
+ * What the promise and callback forms share: reads that give way to other work when they would wait for the disk, and
+ * whole files by descriptor.
+ */
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { TreeFile } from '../vfs/index.ts';
+import type { CommonOptions } from './arguments.ts';
+import { optionsOf } from './arguments.ts';
+import type { AttributeCalls } from './attributes.ts';
+import { checkReadableSize, dataBytes, decode, sizeToRead } from './contents.ts';
+import type { CoreFileSystem } from './core.ts';
+import type { Descriptors } from './descriptors.ts';
+import { failureOf } from './errors.ts';
+import type { DescriptorCalls } from './files.ts';
+import type { StreamCalls } from './streams.ts';
+
+/** A blocking read is cut into pieces of this size, with a turn of the event loop between them. */
+const PIECE_BYTES = 512 * 1024;
+/** What is asked for at once where the size is not known. */
+const UNKNOWN_SIZE_BYTES = 64 * 1024;
+
+function checkNotAborted(signal: AbortSignal | undefined): void {
+  if (!signal?.aborted) return;
+  const error = new Error('The operation was aborted', { cause: signal.reason });
+  error.name = 'AbortError';
+  throw Object.assign(error, { code: 'ABORT_ERR' });
+}
+
+function isIterable(data: unknown): data is Iterable<unknown> | AsyncIterable<unknown> {
+  return (
+    typeof data === 'object' &&
+    data !== null &&
+    !ArrayBuffer.isView(data) &&
+    (Symbol.asyncIterator in data || Symbol.iterator in data)
+  );
+}
+
+export class AsyncCalls {
+  readonly descriptor: DescriptorCalls;
+  readonly attributes: AttributeCalls;
+  readonly streams: StreamCalls;
+  private readonly fileSystem: CoreFileSystem;
+  private readonly descriptors: Descriptors;
+
+  constructor(
+    fileSystem: CoreFileSystem,
+    descriptors: Descriptors,
+    calls: { descriptor: DescriptorCalls; attributes: AttributeCalls; streams: StreamCalls },
+  ) {
+    this.fileSystem = fileSystem;
+    this.descriptors = descriptors;
+    this.descriptor = calls.descriptor;
+    this.attributes = calls.attributes;
+    this.streams = calls.streams;
+  }
+
+  /** As read(2): what is cached comes at once, the rest in a later turn of the event loop. */
+  async readDescriptor(
+    fd: unknown,
+    target: Uint8Array,
+    offset: number,
+    length: number,
+    position: number | null,
+  ): Promise<number> {
+    const file = this.descriptors.get(fd, 'read');
+    try {
+      return await this.readPatiently(file, target, offset, length, position);
+    } catch (error) {
+      throw failureOf(error, 'read');
+    }
+  }
+
+  private async readPatiently(
+    file: TreeFile,
+    target: Uint8Array,
+    offset: number,
+    length: number,
+    position: number | null,
+  ): Promise<number> {
+    const at = position ?? file.position;
+    const count = this.fileSystem.tryRead(file, target, offset, length, at);
+    if (count >= 0) {
+      if (position === null) file.position = at + count;
+      return count;
+    }
+    await nextTurn();
+    return this.fileSystem.read(file, target, offset, length, position);
+  }
+
+  /** readFile of an open file, from its position on. */
+  async readDescriptorFile(fd: unknown, options: unknown): Promise<string | Buffer> {
+    const given = optionsOf(options);
+    checkNotAborted(given.signal);
+    return this.readWhole(this.descriptors.get(fd, 'read'), given);
+  }
+
+  async readWhole(file: TreeFile, options: CommonOptions): Promise<string | Buffer> {
+    try {
+      const sizeBytes = sizeToRead(this.fileSystem, file);
+      checkReadableSize(sizeBytes);
+      const bytes =
+        sizeBytes === 0
+          ? await this.readUntilEnd(file, options.signal)
+          : await this.readSize(file, sizeBytes, options.signal);
+      return decode(bytes, options.encoding);
+    } catch (error) {
+      throw failureOf(error, 'read');
+    }
+  }
+
+  private async readSize(
+    file: TreeFile,
+    sizeBytes: number,
+    signal: AbortSignal | undefined,
+  ): Promise<Buffer> {
+    const bytes = Buffer.allocUnsafe(sizeBytes);
+    let count = 0;
+    while (count < sizeBytes) {
+      const length = Math.min(PIECE_BYTES, sizeBytes - count);
+      const more = await this.readPatiently(file, bytes, count, length, null);
+      checkNotAborted(signal);
+      if (more === 0) return bytes.subarray(0, count);
+      count += more;
+    }
+    return bytes;
+  }
+
+  private async readUntilEnd(file: TreeFile, signal: AbortSignal | undefined): Promise<Buffer> {
+    const pieces: Buffer[] = [];
+    for (;;) {
+      const piece = Buffer.allocUnsafe(UNKNOWN_SIZE_BYTES);
+      const count = await this.readPatiently(file, piece, 0, piece.length, null);
+      checkNotAborted(signal);
+      if (count === 0) return Buffer.concat(pieces);
+      pieces.push(piece.subarray(0, count));
+    }
+  }
+
+  /** writeFile into an open file, at its position. `data` may be an iterable of pieces, asynchronous or not. */
+  async writeDescriptorFile(fd: unknown, data: unknown, options: unknown): Promise<void> {
+    const given = optionsOf(options);
+    if (!isIterable(data)) dataBytes(data, given.encoding);
+    await this.writeWhole(this.descriptors.get(fd, 'write'), data, given);
+  }
+
+  async writeWhole(file: TreeFile, data: unknown, options: CommonOptions): Promise<void> {
+    checkNotAborted(options.signal);
+    if (!isIterable(data)) {
+      this.writeBytes(file, dataBytes(data, options.encoding));
+      return;
+    }
+    for await (const piece of data) {
+      checkNotAborted(options.signal);
+      this.writeBytes(file, dataBytes(piece, options.encoding));
+    }
+    checkNotAborted(options.signal);
+  }
+
+  private writeBytes(file: TreeFile, bytes: Uint8Array): void {
+    try {
+      let offset = 0;
+      while (offset < bytes.length) {
+        offset += this.fileSystem.write(file, bytes, offset, bytes.length - offset, null);
+      }
+    } catch (error) {
+      throw failureOf(error, 'write');
+    }
+  }
+
+  flush(file: TreeFile): void {
+    try {
+      this.fileSystem.sync(file, false);
+    } catch (error) {
+      throw failureOf(error, 'fsync');
+    }
+  }
+
+  /** Throws what a whole-file write would reject with before it opens anything. */
+  static checkData(data: unknown, options: CommonOptions): void {
+    if (!isIterable(data)) dataBytes(data, options.encoding);
+    checkNotAborted(options.signal);
+  }
+
+  static checkNotAborted(options: CommonOptions): void {
+    checkNotAborted(options.signal);
+  }
+}

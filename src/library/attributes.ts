@@ -1,0 +1,208 @@
+/** What is said about files: stat, access, exists, chmod, chown, utimes, statfs, by path and by descriptor. */
+import { constants } from 'node:fs';
+import type { Timespec } from '../base/index.ts';
+import type { Attributes, SpaceCounts } from '../vfs/index.ts';
+import { checkInteger, fileMode, smallMode, USER_ID_MAX } from './arguments.ts';
+import type { CoreFileSystem } from './core.ts';
+import type { Descriptors } from './descriptors.ts';
+import { failureOf, invalidArgumentType, pathText, systemFailure } from './errors.ts';
+import { bytePath } from './paths.ts';
+import { BigIntStats, StatFs, Stats } from './stats.ts';
+
+const { F_OK } = constants;
+
+interface StatOptions {
+  readonly bigint?: boolean;
+  readonly throwIfNoEntry?: boolean;
+}
+
+/** Seconds beyond this have no whole nanoseconds left in a double, only microseconds. */
+const NANOSECOND_EXACT_SECONDS = 2 ** 22;
+
+/** A time given as Date, seconds, or seconds in text. Numbers below zero mean now, as in Node. */
+export function timeArgument(time: unknown, name: string, syscall: string, path?: unknown): Timespec {
+  let seconds: number;
+  // The comparison by value is Node's: it takes every text that reads as a number, the empty one too.
+  if (typeof time === 'string' && !Number.isNaN(Number(time))) seconds = Number(time);
+  else if (typeof time === 'number' && Number.isFinite(time)) {
+    seconds = time < 0 ? Date.now() / 1000 : time;
+  } else if (time instanceof Date) {
+    const milliseconds = time.getTime();
+    if (Number.isNaN(milliseconds))
+      throw systemFailure('EINVAL', syscall, path === undefined ? undefined : pathText(path));
+    const whole = Math.floor(milliseconds / 1000);
+    return { seconds: whole, nanoseconds: (milliseconds - whole * 1000) * 1e6 };
+  } else throw invalidArgumentType(name, ['Date', 'Time in seconds'], time);
+  const whole = Math.floor(seconds);
+  const unit = Math.abs(whole) < NANOSECOND_EXACT_SECONDS ? 1 : 1000;
+  const nanoseconds = Math.round(((seconds - whole) * 1e9) / unit) * unit;
+  return nanoseconds >= 1e9 ? { seconds: whole + 1, nanoseconds: 0 } : { seconds: whole, nanoseconds };
+}
+
+function checkOwner(uid: unknown, gid: unknown): void {
+  checkInteger(uid, 'uid', -1, USER_ID_MAX);
+  checkInteger(gid, 'gid', -1, USER_ID_MAX);
+}
+
+export class AttributeCalls {
+  private readonly fileSystem: CoreFileSystem;
+  private readonly descriptors: Descriptors;
+  private readonly countSpace: () => SpaceCounts;
+
+  constructor(fileSystem: CoreFileSystem, descriptors: Descriptors, countSpace: () => SpaceCounts) {
+    this.fileSystem = fileSystem;
+    this.descriptors = descriptors;
+    this.countSpace = countSpace;
+  }
+
+  /** With throwIfNoEntry: false, undefined where there is nothing (ENOENT, ENOTDIR). */
+  statSync(path: unknown, options?: StatOptions): Stats | BigIntStats | undefined {
+    return this.statPath(path, options, true, 'stat');
+  }
+
+  lstatSync(path: unknown, options?: StatOptions): Stats | BigIntStats | undefined {
+    return this.statPath(path, options, false, 'lstat');
+  }
+
+  private statPath(
+    path: unknown,
+    options: StatOptions | undefined,
+    follow: boolean,
+    syscall: string,
+  ): Stats | BigIntStats | undefined {
+    const bytes = bytePath(path);
+    let attributes: Attributes | undefined;
+    try {
+      if (options === undefined) return new Stats(this.fileSystem.stat(bytes, follow));
+      attributes =
+        options.throwIfNoEntry === false
+          ? this.fileSystem.tryStat(bytes, follow)
+          : this.fileSystem.stat(bytes, follow);
+    } catch (error) {
+      throw failureOf(error, syscall, path);
+    }
+    if (attributes === undefined) return undefined;
+    return options.bigint ? new BigIntStats(attributes) : new Stats(attributes);
+  }
+
+  fstatSync(fd: unknown, options?: StatOptions): Stats | BigIntStats {
+    const file = this.descriptors.get(fd, 'fstat');
+    try {
+      const attributes = this.fileSystem.statFile(file);
+      return options?.bigint ? new BigIntStats(attributes) : new Stats(attributes);
+    } catch (error) {
+      throw failureOf(error, 'fstat');
+    }
+  }
+
+  accessSync(path: unknown, mode?: unknown): void {
+    const bytes = bytePath(path);
+    const wanted = smallMode(mode);
+    try {
+      if (wanted === F_OK) this.fileSystem.stat(bytes, true);
+      else this.fileSystem.access(bytes, wanted);
+    } catch (error) {
+      throw failureOf(error, 'access', path);
+    }
+  }
+
+  /** Never throws: what cannot be a path does not exist. */
+  existsSync(path: unknown): boolean {
+    try {
+      return this.fileSystem.tryStat(bytePath(path), true) !== undefined;
+    } catch {
+      return false;
+    }
+  }
+
+  statfsSync(path: unknown, options?: StatOptions): StatFs<number> | StatFs<bigint> {
+    const bytes = bytePath(path);
+    try {
+      this.fileSystem.stat(bytes, true);
+      const counts = this.countSpace();
+      return options?.bigint ? new StatFs(counts, BigInt) : new StatFs(counts, Number);
+    } catch (error) {
+      throw failureOf(error, 'statfs', path);
+    }
+  }
+
+  chmodSync(path: unknown, mode: unknown): void {
+    const bytes = bytePath(path);
+    const bits = fileMode(mode, 'mode');
+    try {
+      this.fileSystem.chmod(bytes, bits, true);
+    } catch (error) {
+      throw failureOf(error, 'chmod', path);
+    }
+  }
+
+  fchmodSync(fd: unknown, mode: unknown): void {
+    const bits = fileMode(mode, 'mode');
+    const file = this.descriptors.get(fd, 'fchmod');
+    try {
+      this.fileSystem.chmodFile(file, bits);
+    } catch (error) {
+      throw failureOf(error, 'fchmod');
+    }
+  }
+
+  chownSync(path: unknown, uid: unknown, gid: unknown): void {
+    this.changeOwner(path, uid, gid, true, 'chown');
+  }
+
+  lchownSync(path: unknown, uid: unknown, gid: unknown): void {
+    this.changeOwner(path, uid, gid, false, 'lchown');
+  }
+
+  private changeOwner(path: unknown, uid: unknown, gid: unknown, follow: boolean, syscall: string): void {
+    const bytes = bytePath(path);
+    checkOwner(uid, gid);
+    try {
+      // The casts: checkOwner has thrown unless both are numbers.
+      this.fileSystem.chown(bytes, uid as number, gid as number, follow);
+    } catch (error) {
+      throw failureOf(error, syscall, path);
+    }
+  }
+
+  fchownSync(fd: unknown, uid: unknown, gid: unknown): void {
+    checkOwner(uid, gid);
+    const file = this.descriptors.get(fd, 'fchown');
+    try {
+      // The casts: as in changeOwner.
+      this.fileSystem.chownFile(file, uid as number, gid as number);
+    } catch (error) {
+      throw failureOf(error, 'fchown');
+    }
+  }
+
+  utimesSync(path: unknown, atime: unknown, mtime: unknown): void {
+    this.changeTimes(path, atime, mtime, true, 'utime');
+  }
+
+  lutimesSync(path: unknown, atime: unknown, mtime: unknown): void {
+    this.changeTimes(path, atime, mtime, false, 'lutime');
+  }
+
+  private changeTimes(path: unknown, atime: unknown, mtime: unknown, follow: boolean, syscall: string): void {
+    const bytes = bytePath(path);
+    const accessed = timeArgument(atime, 'time', syscall, path);
+    const modified = timeArgument(mtime, 'time', syscall, path);
+    try {
+      this.fileSystem.setTimes(bytes, accessed, modified, follow);
+    } catch (error) {
+      throw failureOf(error, syscall, path);
+    }
+  }
+
+  futimesSync(fd: unknown, atime: unknown, mtime: unknown): void {
+    const accessed = timeArgument(atime, 'atime', 'futime');
+    const modified = timeArgument(mtime, 'mtime', 'futime');
+    const file = this.descriptors.get(fd, 'futime');
+    try {
+      this.fileSystem.setFileTimes(file, accessed, modified);
+    } catch (error) {
+      throw failureOf(error, 'futime');
+    }
+  }
+}

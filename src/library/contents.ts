@@ -1,0 +1,180 @@
+/** Whole files at once: readFile, writeFile, appendFile. */
+import { constants } from 'node:fs';
+import type { TreeFile } from '../vfs/index.ts';
+import type { CommonOptions } from './arguments.ts';
+import { bytesOf, checkBoolean, checkText, fileMode, isDescriptor, optionsOf } from './arguments.ts';
+import type { CoreFileSystem } from './core.ts';
+import type { Descriptors } from './descriptors.ts';
+import { failureOf, rangeErrorWithCode } from './errors.ts';
+import { openFile } from './files.ts';
+import { APPEND, openFlags, READ_ONLY, WRITE_NEW } from './flags.ts';
+import { bytePath } from './paths.ts';
+import { allocateForRead } from './read-buffers.ts';
+
+const { O_APPEND, O_RDWR, O_TRUNC, O_WRONLY, S_IFMT, S_IFREG } = constants;
+
+/** The largest file that readFile takes, as in Node: a read(2) of more is not possible. */
+export const READ_FILE_BYTES_MAX = 2 ** 31 - 1;
+/** How much of a file of unknown size is asked for at once. */
+const CHUNK_BYTES = 8192;
+/** Text of up to this many bytes passes through one reused buffer instead of a new one. */
+const SCRATCH_BYTES = 64 * 1024;
+
+export function decode(bytes: Buffer, encoding: CommonOptions['encoding']): string | Buffer {
+  return encoding && encoding !== 'buffer' ? bytes.toString(encoding) : bytes;
+}
+
+/** The size to read: that of a regular file; 0, which means "until the end", for everything else. */
+export function sizeToRead(fileSystem: CoreFileSystem, file: TreeFile): number {
+  const attributes = fileSystem.statFile(file);
+  return (attributes.mode & S_IFMT) === S_IFREG ? attributes.size : 0;
+}
+
+/** ERR_FS_FILE_TOO_LARGE for what would not fit into one Buffer read. */
+export function checkReadableSize(sizeBytes: number): void {
+  if (sizeBytes > READ_FILE_BYTES_MAX) {
+    throw rangeErrorWithCode('ERR_FS_FILE_TOO_LARGE', `File size (${sizeBytes}) is greater than 2 GiB`);
+  }
+}
+
+/** What writeFile was given, as bytes. */
+export function dataBytes(data: unknown, encoding: CommonOptions['encoding']): Uint8Array {
+  if (ArrayBuffer.isView(data)) return bytesOf(data);
+  checkText(data, 'data');
+  return Buffer.from(data, encoding && encoding !== 'buffer' ? encoding : 'utf8');
+}
+
+/** Whether what is written begins where O_TRUNC would have cut. */
+function writesFromStart(flags: number): boolean {
+  return (flags & O_APPEND) === 0 && (flags & (O_WRONLY | O_RDWR)) !== 0;
+}
+
+/** One for all trees of the process: no call keeps it. */
+const SCRATCH = Buffer.allocUnsafeSlow(SCRATCH_BYTES);
+
+export class ContentCalls {
+  private readonly fileSystem: CoreFileSystem;
+  private readonly descriptors: Descriptors;
+
+  constructor(fileSystem: CoreFileSystem, descriptors: Descriptors) {
+    this.fileSystem = fileSystem;
+    this.descriptors = descriptors;
+  }
+
+  /** `path` is a path or a descriptor; of a descriptor, what follows its position is read. */
+  readFileSync(path: unknown, options?: unknown): string | Buffer {
+    const { encoding, flag } = optionsOf(options);
+    if (isDescriptor(path)) {
+      const isText = encoding === 'utf8' || encoding === 'utf-8';
+      // Node's own text path does not ask for the size first, and its errors say so.
+      return this.readAll(this.descriptors.get(path, isText ? 'read' : 'fstat'), encoding);
+    }
+    const file = openFile(this.fileSystem, path, openFlags(flag, READ_ONLY), 0o666);
+    try {
+      return this.readAll(file, encoding);
+    } finally {
+      this.fileSystem.close(file);
+    }
+  }
+
+  private readAll(file: TreeFile, encoding: CommonOptions['encoding']): string | Buffer {
+    try {
+      const sizeBytes = sizeToRead(this.fileSystem, file);
+      if (sizeBytes === 0) return decode(this.readUntilEnd(file), encoding);
+      checkReadableSize(sizeBytes);
+      const isText = encoding !== undefined && encoding !== null && encoding !== 'buffer';
+      if (isText && sizeBytes <= SCRATCH_BYTES) {
+        return SCRATCH.toString(encoding, 0, this.fill(file, SCRATCH, sizeBytes));
+      }
+      const bytes = allocateForRead(sizeBytes);
+      const count = this.fill(file, bytes, sizeBytes);
+      return decode(count === sizeBytes ? bytes : bytes.subarray(0, count), encoding);
+    } catch (error) {
+      throw failureOf(error, 'read');
+    }
+  }
+
+  private fill(file: TreeFile, target: Uint8Array, length: number): number {
+    let count = 0;
+    while (count < length) {
+      const more = this.fileSystem.read(file, target, count, length - count, null);
+      if (more === 0) break;
+      count += more;
+    }
+    return count;
+  }
+
+  private readUntilEnd(file: TreeFile): Buffer {
+    const pieces: Buffer[] = [];
+    for (;;) {
+      const piece = Buffer.allocUnsafe(CHUNK_BYTES);
+      const count = this.fileSystem.read(file, piece, 0, CHUNK_BYTES, null);
+      if (count === 0) return pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces);
+      pieces.push(piece.subarray(0, count));
+    }
+  }
+
+  /** `path` is a path or a descriptor; at a descriptor's position, and nothing is cut off. */
+  writeFileSync(path: unknown, data: unknown, options?: unknown): void {
+    this.writeAll(path, data, optionsOf(options), WRITE_NEW);
+  }
+
+  appendFileSync(path: unknown, data: unknown, options?: unknown): void {
+    this.writeAll(path, data, optionsOf(options), APPEND);
+  }
+
+  private writeAll(path: unknown, data: unknown, options: CommonOptions, defaultFlags: number): void {
+    const flush = options.flush ?? false;
+    checkBoolean(flush, 'options.flush');
+    const flags = openFlags(options.flag || undefined, defaultFlags);
+    const bytes = this.bytesToWrite(data, options.encoding);
+    if (isDescriptor(path)) {
+      this.writeOut(this.descriptors.get(path, 'write'), bytes, flush);
+      return;
+    }
+    bytePath(path);
+    // What is overwritten from end to end need not be cut off first; that saves a change of the tree.
+    const opened = bytes.length > 0 && writesFromStart(flags) ? flags & ~O_TRUNC : flags;
+    const file = openFile(this.fileSystem, path, opened, fileMode(options.mode, 'mode', 0o666));
+    try {
+      if (opened !== flags) this.cutIfLonger(file, bytes.length);
+      this.writeOut(file, bytes, flush);
+    } finally {
+      this.fileSystem.close(file);
+    }
+  }
+
+  /** What O_TRUNC would have done, where the new content is shorter than the old. */
+  private cutIfLonger(file: TreeFile, lengthBytes: number): void {
+    try {
+      if (sizeToRead(this.fileSystem, file) > lengthBytes) this.fileSystem.truncateFile(file, 0);
+    } catch (error) {
+      throw failureOf(error, 'open', file.path);
+    }
+  }
+
+  /** As `dataBytes`, but short UTF-8 text is encoded into the reused buffer. */
+  private bytesToWrite(data: unknown, encoding: CommonOptions['encoding']): Uint8Array {
+    // A UTF-16 unit takes three bytes of UTF-8 at most.
+    if (typeof data === 'string' && data.length * 3 <= SCRATCH_BYTES) {
+      if (!encoding || encoding === 'utf8' || encoding === 'utf-8') {
+        return SCRATCH.subarray(0, SCRATCH.write(data));
+      }
+    }
+    return dataBytes(data, encoding);
+  }
+
+  private writeOut(file: TreeFile, bytes: Uint8Array, flush: boolean): void {
+    let syscall = 'write';
+    try {
+      let offset = 0;
+      while (offset < bytes.length) {
+        offset += this.fileSystem.write(file, bytes, offset, bytes.length - offset, null);
+      }
+      syscall = 'fsync';
+      if (flush) this.fileSystem.sync(file, false);
+    } catch (error) {
+      throw failureOf(error, syscall);
+    }
+  }
+}

@@ -1,0 +1,65 @@
+/** Descriptor numbers of one NodeFs: which open file each stands for. */
+
+import type { TreeFile } from '../vfs/index.ts';
+import { checkDescriptor } from './arguments.ts';
+import { systemFailure } from './errors.ts';
+
+/**
+ * The first number. Far above what the kernel hands out, so that a descriptor given to the wrong filesystem, in either
+ * direction, is EBADF and never some other file.
+ */
+export const FIRST_DESCRIPTOR = 1_000_000;
+
+/** Throws EBADF. */
+export function notOpen(syscall: string): never {
+  throw systemFailure('EBADF', syscall);
+}
+
+export class Descriptors {
+  private readonly files: (TreeFile | undefined)[] = [];
+  private readonly free: number[] = [];
+
+  /** How many are open. */
+  get count(): number {
+    return this.files.length - this.free.length;
+  }
+
+  add(file: TreeFile): number {
+    const index = this.free.pop() ?? this.files.length;
+    this.files[index] = file;
+    return FIRST_DESCRIPTOR + index;
+  }
+
+  /** The open file of a descriptor, undefined when there is none. Throws when `fd` cannot be a descriptor at all. */
+  find(fd: unknown): TreeFile | undefined {
+    if (typeof fd === 'number') {
+      const file = this.files[fd - FIRST_DESCRIPTOR];
+      if (file !== undefined) return file;
+    }
+    checkDescriptor(fd);
+    return undefined;
+  }
+
+  /** As `find`, and throws EBADF with `syscall` when there is none. */
+  get(fd: unknown, syscall: string): TreeFile {
+    return this.find(fd) ?? notOpen(syscall);
+  }
+
+  /** As `get`, and the number is free afterwards. */
+  take(fd: unknown, syscall: string): TreeFile {
+    const file = this.get(fd, syscall);
+    // The cast: `get` has thrown unless fd is the number of an open file.
+    const index = (fd as number) - FIRST_DESCRIPTOR;
+    this.files[index] = undefined;
+    this.free.push(index);
+    return file;
+  }
+
+  /** Every open file; the table is empty afterwards. */
+  takeAll(): TreeFile[] {
+    const files = this.files.filter((file) => file !== undefined);
+    this.files.length = 0;
+    this.free.length = 0;
+    return files;
+  }
+}

@@ -1,0 +1,287 @@
+/** Directories: mkdir, mkdtemp, rmdir, rm, readdir. */
+import { randomBytes } from 'node:crypto';
+import { constants } from 'node:fs';
+import { dirname, join as joinText, relative } from 'node:path/posix';
+import { isFsError, nameToString } from '../base/index.ts';
+import type { DirectoryEntry } from '../vfs/index.ts';
+import type { CommonOptions } from './arguments.ts';
+import { checkBoolean, checkInt32, checkObject, checkUint32, fileMode, optionsOf } from './arguments.ts';
+import type { CoreFileSystem } from './core.ts';
+import { Dirent, KIND_DIRECTORY } from './directory-entry.ts';
+import { failureOf, invalidArgumentType, systemError } from './errors.ts';
+import type { PathArgument } from './paths.ts';
+import { bytePath, encodeName, joinBytes, shownPath } from './paths.ts';
+
+const { S_IFMT, S_IFDIR } = constants;
+
+interface RemoveOptions {
+  readonly recursive: boolean;
+  readonly force: boolean;
+}
+
+/** Checks the options of rm and rmdir; retries are taken and not needed, nothing here fails for a moment only. */
+export function removeOptions(options: unknown): RemoveOptions {
+  if (options === undefined) return { recursive: false, force: false };
+  checkObject(options, 'options');
+  const given: { recursive?: unknown; force?: unknown; retryDelay?: unknown; maxRetries?: unknown } = options;
+  const { recursive = false, force = false, retryDelay = 100, maxRetries = 0 } = given;
+  checkBoolean(recursive, 'options.recursive');
+  checkInt32(retryDelay, 'options.retryDelay', 0);
+  checkUint32(maxRetries, 'options.maxRetries');
+  checkBoolean(force, 'options.force');
+  return { recursive, force };
+}
+
+/** Sorts names as scandir(3) does, by bytes. Most lists come sorted, and then a look is enough. */
+function sortNames(names: string[]): string[] {
+  for (let index = 1; index < names.length; index++) {
+    if (names[index - 1]! > names[index]!) return names.sort();
+  }
+  return names;
+}
+
+function sortEntries(entries: DirectoryEntry[]): DirectoryEntry[] {
+  return entries.sort((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+const TEMPORARY_LETTERS = 'abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789';
+
+/** The six letters that mkdtemp(3) puts at the end. */
+function temporarySuffix(): string {
+  let suffix = '';
+  for (const byte of randomBytes(6)) suffix += TEMPORARY_LETTERS[byte % TEMPORARY_LETTERS.length];
+  return suffix;
+}
+
+export class DirectoryCalls {
+  private readonly fileSystem: CoreFileSystem;
+
+  constructor(fileSystem: CoreFileSystem) {
+    this.fileSystem = fileSystem;
+  }
+
+  /** With `recursive`, returns the first directory that had to be made, or undefined when there was none. */
+  mkdirSync(path: unknown, options?: unknown): string | undefined {
+    let mode: unknown = 0o777;
+    let recursive: unknown = false;
+    if (typeof options === 'number' || typeof options === 'string') mode = options;
+    else if (typeof options === 'object' && options !== null) {
+      const given: { mode?: unknown; recursive?: unknown } = options;
+      mode = given.mode ?? 0o777;
+      recursive = given.recursive ?? false;
+    }
+    const bytes = bytePath(path);
+    checkBoolean(recursive, 'options.recursive');
+    const bits = fileMode(mode, 'mode');
+    try {
+      if (recursive) return this.makeAll(bytes, bits);
+      this.fileSystem.makeDirectory(bytes, bits);
+      return undefined;
+    } catch (error) {
+      throw failureOf(error, 'mkdir', path);
+    }
+  }
+
+  /** Goes up to the first directory that can be made, then down again. */
+  private makeAll(path: string, mode: number): string | undefined {
+    const pending = [path];
+    let first: string | undefined;
+    while (pending.length > 0) {
+      const next = pending.at(-1)!;
+      try {
+        this.fileSystem.makeDirectory(next, mode);
+        first ??= next;
+        pending.pop();
+      } catch (error) {
+        if (isFsError(error, 'EEXIST')) {
+          this.checkIsDirectory(next, error);
+          pending.pop();
+        } else if (isFsError(error, 'ENOENT') && dirname(next) !== next && next !== '') {
+          pending.push(dirname(next));
+        } else throw error;
+      }
+    }
+    return first === undefined ? undefined : nameToString(first);
+  }
+
+  private checkIsDirectory(path: string, refusal: unknown): void {
+    const attributes = this.fileSystem.stat(path, true);
+    if ((attributes.mode & S_IFMT) !== S_IFDIR) throw refusal;
+  }
+
+  mkdtempSync(prefix: unknown, options?: unknown): string | Buffer {
+    const { encoding } = optionsOf(options);
+    const bytes = bytePath(prefix, 'prefix');
+    for (;;) {
+      const path = bytes + temporarySuffix();
+      try {
+        this.fileSystem.makeDirectory(path, 0o700);
+        return encodeName(path, encoding);
+      } catch (error) {
+        if (isFsError(error, 'EEXIST')) continue;
+        throw failureOf(error, 'mkdtemp', `${nameToString(bytes)}XXXXXX`);
+      }
+    }
+  }
+
+  /** The deprecated `recursive` option removes a whole tree, as it still does in Node 20. */
+  rmdirSync(path: unknown, options?: unknown): void {
+    const bytes = bytePath(path);
+    const { recursive } = removeOptions(options);
+    try {
+      if (recursive && (this.fileSystem.stat(bytes, false).mode & S_IFMT) === S_IFDIR) this.removeTree(bytes);
+      else this.fileSystem.removeDirectory(bytes);
+    } catch (error) {
+      throw failureOf(error, recursive && isFsError(error, 'ENOENT') ? 'lstat' : 'rmdir', path);
+    }
+  }
+
+  rmSync(path: unknown, options?: unknown): void {
+    const bytes = bytePath(path);
+    const { recursive, force } = removeOptions(options);
+    let isDirectory: boolean;
+    try {
+      isDirectory = (this.fileSystem.stat(bytes, false).mode & S_IFMT) === S_IFDIR;
+    } catch (error) {
+      if (force && isFsError(error, 'ENOENT')) return;
+      throw failureOf(error, 'lstat', path);
+    }
+    if (isDirectory && !recursive) {
+      throw systemError('ERR_FS_EISDIR', 'Path is a directory', {
+        code: 'EISDIR',
+        message: 'is a directory',
+        path: nameToString(bytes),
+        syscall: 'rm',
+      });
+    }
+    if (!isDirectory) this.removeStep(bytes, false);
+    else if (!this.removeEmpty(bytes)) this.removeTree(bytes);
+  }
+
+  /**
+   * Removes a directory that is empty; false when it is not. A path like `link/` looks like a directory and is none
+   * that could be removed: rmdir refuses it here, before anything in it is touched.
+   */
+  private removeEmpty(path: string): boolean {
+    try {
+      this.fileSystem.removeDirectory(path);
+      return true;
+    } catch (error) {
+      if (isFsError(error, 'ENOTEMPTY')) return false;
+      throw failureOf(error, 'rmdir', nameToString(path));
+    }
+  }
+
+  /** Removes a directory and all in it. What vanishes meanwhile is as good as removed. */
+  private removeTree(path: string): void {
+    for (const entry of this.entriesToRemove(path)) {
+      const child = joinBytes(path, entry.name);
+      if (entry.kind === KIND_DIRECTORY) this.removeTree(child);
+      else this.removeStep(child, false);
+    }
+    this.removeStep(path, true);
+  }
+
+  private entriesToRemove(path: string): DirectoryEntry[] {
+    try {
+      return sortEntries(this.fileSystem.readDirectory(path));
+    } catch (error) {
+      if (isFsError(error, 'ENOENT')) return [];
+      throw failureOf(error, 'scandir', nameToString(path));
+    }
+  }
+
+  private removeStep(path: string, isDirectory: boolean): void {
+    try {
+      if (isDirectory) this.fileSystem.removeDirectory(path);
+      else this.fileSystem.unlink(path);
+    } catch (error) {
+      if (isFsError(error, 'ENOENT')) return;
+      throw failureOf(error, isDirectory ? 'rmdir' : 'unlink', nameToString(path));
+    }
+  }
+
+  readdirSync(path: unknown, options?: unknown): (string | Buffer | Dirent)[] {
+    const given = optionsOf(options);
+    const bytes = bytePath(path);
+    const { recursive } = given;
+    if (recursive !== undefined && recursive !== null) checkBoolean(recursive, 'options.recursive');
+    // The cast: bytePath has thrown unless this is one of the three.
+    const shown = shownPath(path as PathArgument);
+    if (recursive) return this.readTree(bytes, shown, given);
+    return given.withFileTypes ? this.readEntries(bytes, shown, given) : this.readNames(bytes, shown, given);
+  }
+
+  private readNames(bytes: string, shown: unknown, options: CommonOptions): (string | Buffer)[] {
+    let names: string[];
+    try {
+      names = sortNames(this.fileSystem.readDirectoryNames(bytes));
+    } catch (error) {
+      throw failureOf(error, 'scandir', shown);
+    }
+    const { encoding } = options;
+    const shownNames: (string | Buffer)[] = new Array(names.length);
+    for (let index = 0; index < names.length; index++)
+      shownNames[index] = encodeName(names[index]!, encoding);
+    return shownNames;
+  }
+
+  private readEntries(bytes: string, shown: string | Uint8Array, options: CommonOptions): Dirent[] {
+    try {
+      const entries = sortEntries(this.fileSystem.readDirectory(bytes));
+      return entries.map((entry) => new Dirent(encodeName(entry.name, options.encoding), shown, entry.kind));
+    } catch (error) {
+      throw failureOf(error, 'scandir', shown);
+    }
+  }
+
+  /** Breadth first, like Node's: names relative to the start, or Dirents with the path of their directory. */
+  private readTree(
+    start: string,
+    shownStart: string | Uint8Array,
+    options: CommonOptions,
+  ): (string | Dirent)[] {
+    const found: (string | Dirent)[] = [];
+    if (options.encoding === 'buffer') {
+      // Node fails the same way, once there is a name to join.
+      const [first] = this.readNames(start, shownStart, options);
+      if (first !== undefined) throw invalidArgumentType('path', 'string', first);
+      return found;
+    }
+    if (typeof shownStart !== 'string') throw invalidArgumentType('path', 'string', shownStart);
+    const queue = [{ bytes: start, shown: shownStart }];
+    for (const { bytes, shown } of queue) {
+      for (const { name, kind } of this.sortedEntries(bytes, shown)) {
+        const text = nameToString(name);
+        const shownChild = joinText(shown, text);
+        if (options.withFileTypes) found.push(new Dirent(text, shown, kind));
+        else found.push(relative(shownStart, shownChild));
+        const child = joinBytes(bytes, name);
+        // By names alone Node follows symlinks to directories, by types it does not.
+        const isDirectory = options.withFileTypes ? kind === KIND_DIRECTORY : this.isDirectory(child, kind);
+        if (isDirectory) queue.push({ bytes: child, shown: shownChild });
+      }
+    }
+    return found;
+  }
+
+  private sortedEntries(bytes: string, shown: string): DirectoryEntry[] {
+    try {
+      return sortEntries(this.fileSystem.readDirectory(bytes));
+    } catch (error) {
+      throw failureOf(error, 'scandir', shown);
+    }
+  }
+
+  private isDirectory(path: string, kind: number): boolean {
+    if (kind === KIND_DIRECTORY) return true;
+    const DT_LNK = 10;
+    if (kind !== DT_LNK) return false;
+    try {
+      const attributes = this.fileSystem.tryStat(path, true);
+      return attributes !== undefined && (attributes.mode & S_IFMT) === S_IFDIR;
+    } catch {
+      return false;
+    }
+  }
+}

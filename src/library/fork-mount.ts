@@ -1,0 +1,183 @@
+/**
+ * A fork of the library while it is mounted: its layer is the owner process's, and this process reaches the tree
+ * through the mount point like every other program.
+ */
+import { FsError, isFsError } from '../base/index.ts';
+import type { IoMode } from '../fuse/index.ts';
+import {
+  checkMountPoint,
+  detachDeadMount,
+  isDeadMount,
+  MountedFileSystem,
+  type MountRecord,
+  mountHere,
+  OwnerClient,
+} from '../owner/index.ts';
+import type { StoreEngine } from '../store/index.ts';
+import type { SpaceCounts } from '../vfs/index.ts';
+import { systemFailure } from './errors.ts';
+import { createNodeFsWithDescriptors, type NodeFs, type NodeFsWithDescriptors } from './fs.ts';
+import { checkOptions, UNMOUNT } from './library-arguments.ts';
+
+export interface MountOptions {
+  /** How the kernel caches files; `cached` unless told. */
+  readonly io?: IoMode;
+  /** Lets other users in, too. */
+  readonly allowOther?: boolean;
+  /** Reading leaves the times of access alone, so that a fork which is only read stores nothing. */
+  readonly noAtime?: boolean;
+}
+
+export interface UnmountOptions {
+  /** Also while programs use it: they go on, and the fork is busy until the last of them ends. */
+  readonly lazy?: boolean;
+}
+
+/** What a failed operation on a tree throws: in Node's shape, with the tree's name where the error names nothing. */
+export function treeFailure(operation: string, name: string, error: unknown): unknown {
+  if (!(error instanceof FsError)) return error;
+  const { code, syscall = operation, path = name, dest, note } = error;
+  return systemFailure(code, syscall, path, dest, note);
+}
+
+/** Runs a call of the engine; what fails carries the name of the operation and the tree. */
+export function named<T>(operation: string, name: string, call: () => T): T {
+  try {
+    return call();
+  } catch (error) {
+    throw treeFailure(operation, name, error);
+  }
+}
+
+/** A mounted fork. It is unmounted when it is disposed of, when its store is closed, and when the process ends. */
+export class ForkMount {
+  /** Absolute path of the mount point. */
+  readonly directory: string;
+  readonly io: IoMode;
+  readonly #name: string;
+  readonly #client: OwnerClient;
+  readonly #files: MountedFileSystem;
+  readonly #calls: NodeFsWithDescriptors;
+  readonly #onEnd: (mount: ForkMount) => void;
+  #isMounted = true;
+
+  /** @internal */
+  constructor(
+    client: OwnerClient,
+    files: MountedFileSystem,
+    { fork, directory, io }: MountRecord,
+    countSpace: () => SpaceCounts,
+    onEnd: (mount: ForkMount) => void,
+  ) {
+    this.directory = directory;
+    this.io = io;
+    this.#name = fork;
+    this.#client = client;
+    this.#files = files;
+    this.#calls = createNodeFsWithDescriptors(files, { countSpace });
+    this.#onEnd = onEnd;
+  }
+
+  /** @internal The tree through its mount point. */
+  get fs(): NodeFs {
+    return this.#calls.fs;
+  }
+
+  /** @internal The same, for other rooms. */
+  get files(): MountedFileSystem {
+    return this.#files;
+  }
+
+  /** @internal Makes a fork of the tree as it is now, and leaves it closed. */
+  async fork(name: string): Promise<void> {
+    await this.#ask('fork', name, () => this.#client.request('fork', { source: this.#name, name }));
+  }
+
+  /** @internal */
+  async snapshot(name: string): Promise<void> {
+    await this.#ask('snapshot', name, () => this.#client.request('snapshot', { source: this.#name, name }));
+  }
+
+  async #ask(operation: string, name: string, request: () => Promise<unknown>): Promise<void> {
+    try {
+      await request();
+    } catch (error) {
+      throw treeFailure(operation, name, error);
+    }
+  }
+
+  /**
+   * Unmounts; the fork's handle owns its layer again, and the descriptors of its fs are closed. EBUSY while programs
+   * use the mount or descriptors are open, unless `lazy`.
+   */
+  async unmount(options: UnmountOptions = {}): Promise<void> {
+    checkOptions(options, UNMOUNT);
+    if (!this.#isMounted) return;
+    const isLazy = options.lazy === true;
+    if (isLazy) this.#calls.closeAll();
+    // An open root would keep it busy.
+    this.#files.end();
+    try {
+      await this.#client.request('unmount', { target: this.directory, isLazy });
+    } catch (error) {
+      // EINVAL: somebody has unmounted it. ENOTCONN: the owner was killed, and the mount is dead.
+      if (!isFsError(error, 'EINVAL') && !isFsError(error, 'ENOTCONN')) {
+        this.#files.begin();
+        throw treeFailure('umount', this.#name, error);
+      }
+      if (isDeadMount(this.directory)) detachDeadMount(this.directory);
+    }
+    this.#end();
+  }
+
+  #end(): void {
+    this.#isMounted = false;
+    this.#calls.closeAll();
+    this.#client.close();
+    this.#onEnd(this);
+  }
+
+  /** @internal Unmounts whatever happens: where the mount is busy, the owner does it lazily. */
+  async abandon(): Promise<void> {
+    if (!this.#isMounted) return;
+    this.#calls.closeAll();
+    try {
+      await this.unmount();
+    } catch {
+      this.#files.end();
+      this.#end();
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.unmount();
+  }
+}
+
+export interface MountParts {
+  readonly engine: StoreEngine;
+  readonly name: string;
+  readonly countSpace: () => SpaceCounts;
+  readonly onEnd: (mount: ForkMount) => void;
+}
+
+/** Mounts a fork that this process has just closed. The way out is in the error's text. */
+export async function mountFork(
+  { engine, name, countSpace, onEnd }: MountParts,
+  directory: string,
+  { io, allowOther, noAtime }: MountOptions,
+): Promise<ForkMount> {
+  const client = await OwnerClient.connectOrStart(engine.directory);
+  try {
+    const wanted = { fork: name, directory, io, allowOther, noAtime, isHeld: true };
+    const record = await mountHere(client, wanted);
+    const files = new MountedFileSystem(engine.system, record.directory, false);
+    return new ForkMount(client, files, record, countSpace, onEnd);
+  } catch (error) {
+    // What was mounted goes with the connection.
+    client.close();
+    throw error;
+  }
+}
+
+export { checkMountPoint };

@@ -1,0 +1,112 @@
+/** Puts the calls together into one object that passes as node:fs. */
+import { constants } from 'node:fs';
+import type { TreeFile } from '../vfs/index.ts';
+import { AsyncCalls } from './async-calls.ts';
+import { createCallbacks } from './callbacks.ts';
+import type { CoreFileSystem, NodeFsOptions } from './core.ts';
+import { Descriptors } from './descriptors.ts';
+import { Dirent } from './directory-entry.ts';
+import { Dir } from './directory-handle.ts';
+import { createPromises } from './promises.ts';
+import { Stats } from './stats.ts';
+import type { StreamFs } from './streams.ts';
+import { SyncCalls } from './sync-calls.ts';
+
+type HostFs = typeof import('node:fs');
+
+/** What node:fs has and a NodeFs has not (yet). */
+type Absent =
+  | 'watch'
+  | 'watchFile'
+  | 'unwatchFile'
+  | 'openAsBlob'
+  | 'lchmod'
+  | 'lchmodSync'
+  | 'promises'
+  | 'ReadStream'
+  | 'WriteStream'
+  | 'FSWatcher'
+  | 'StatWatcher';
+
+/** fs.promises of a NodeFs. */
+export type NodeFsPromises = Omit<HostFs['promises'], 'watch'>;
+
+/** The fs of one open tree. The types are Node's own, so that it can be given to whatever takes node:fs. */
+export interface NodeFs extends Omit<HostFs, Absent> {
+  readonly promises: NodeFsPromises;
+}
+
+/** A NodeFs with the descriptor table behind it, for the facade. */
+export interface NodeFsWithDescriptors {
+  readonly fs: NodeFs;
+  /** The open file of a descriptor; EBADF when there is none. */
+  fileOf(fd: number, syscall: string): TreeFile;
+  /** Closes whatever is still open. */
+  closeAll(): void;
+}
+
+type Promises = Record<string, unknown>;
+
+/** fs.promises of each fs, or what makes it: most never need it. */
+const PROMISES = new WeakMap<object, Promises | (() => Promises)>();
+
+/** One getter for all, so that the objects of all trees have one shape, which the engine keeps once. */
+const PROMISES_PROPERTY: PropertyDescriptor & ThisType<object> = {
+  enumerable: true,
+  configurable: true,
+  get(): Promises | undefined {
+    let known: Promises | (() => Promises) | undefined;
+    let holder: object = this;
+    for (let at: object | null = this; at !== null && known === undefined; at = Object.getPrototypeOf(at)) {
+      holder = at;
+      known = PROMISES.get(at);
+    }
+    if (typeof known !== 'function') return known;
+    const made = known();
+    PROMISES.set(holder, made);
+    return made;
+  },
+};
+
+export function createNodeFsWithDescriptors(
+  fileSystem: CoreFileSystem,
+  options: NodeFsOptions = {},
+): NodeFsWithDescriptors {
+  const descriptors = new Descriptors();
+  const sync = new SyncCalls(fileSystem, descriptors, options);
+  const calls = new AsyncCalls(fileSystem, descriptors, sync);
+  const callbacks = createCallbacks(sync);
+  // The cast: open, close, read, write, writev and fsync are among the callback forms.
+  sync.streams.fs = callbacks as unknown as StreamFs;
+  const publicCalls = sync.publicCalls();
+  const fs = {
+    ...publicCalls,
+    ...callbacks,
+    realpathSync: Object.assign(publicCalls.realpathSync!, { native: sync.byName('realpathNative') }),
+    createReadStream: sync.streams.createReadStream.bind(sync.streams),
+    createWriteStream: sync.streams.createWriteStream.bind(sync.streams),
+    constants,
+    F_OK: constants.F_OK,
+    R_OK: constants.R_OK,
+    W_OK: constants.W_OK,
+    X_OK: constants.X_OK,
+    Stats,
+    Dirent,
+    Dir,
+  };
+  PROMISES.set(fs, () => createPromises(fileSystem, descriptors, sync, calls));
+  Object.defineProperty(fs, 'promises', PROMISES_PROPERTY);
+  return {
+    // The cast: the calls check their arguments at run time as Node's do; the conformance suite compares the two.
+    fs: fs as unknown as NodeFs,
+    fileOf: (fd, syscall) => descriptors.get(fd, syscall),
+    closeAll: () => {
+      for (const file of descriptors.takeAll()) fileSystem.close(file);
+    },
+  };
+}
+
+/** An object with the functions of node:fs over one open tree. Paths that are not absolute start at '/'. */
+export function createNodeFs(fileSystem: CoreFileSystem, options?: NodeFsOptions): NodeFs {
+  return createNodeFsWithDescriptors(fileSystem, options).fs;
+}

@@ -1,0 +1,41 @@
+/** What the calls of the library may be told. */
+import type { CacheLimits } from '../layer/index.ts';
+import type { DedupeOptions } from '../store/index.ts';
+import type { ImportOptions, ImportReport } from '../transfer/index.ts';
+
+export interface OpenOptions {
+  /** Makes the store where there is none. True unless told. */
+  readonly create?: boolean;
+  /**
+   * What this store's open trees may keep in memory of what they have read. Unless told, all stores of the process
+   * share 131,072 inodes and 1,048,576 names.
+   */
+  readonly cache?: CacheLimits;
+}
+
+export interface StoreImportOptions extends ImportOptions {
+  /** Told, once the import is done, what it did and what did not come over as it was. */
+  readonly onReport?: (report: ImportReport) => void;
+}
+
+/** Which trees, how much memory and time, and whom to tell. */
+export type StoreDedupeOptions = Omit<DedupeOptions, 'frozenElsewhere'>;
+
+export interface ForkOptions {
+  readonly name: string;
+  /**
+   * What to stand on, the uppermost first: trees by name, directories of the host by a path with a slash in it
+   * (`./repo`). Several are merged as docs/unions.md says; `[]` makes an empty tree. Nothing of a directory is read
+   * ahead, and it is never written; docs/host-trees.md says what the fork shows where it changes later.
+   */
+  readonly lowers: readonly string[];
+  /** Over a directory: the first change of a file takes its bytes, so that the host file may change afterwards. */
+  readonly pin?: boolean;
+}
+
+export interface MapFileOptions {
+  /** Reads and verifies every block first: EIO instead of damaged bytes. */
+  readonly verify?: boolean;
+  /** Address space to reserve, in bytes, for a file that will grow while it is mapped. */
+  readonly reserveBytes?: number;
+}

@@ -1,0 +1,493 @@
+/**
+ * The public facade: a `Store` holds snapshots and forks; a `Fork` is a writable tree, a `Snapshot` a frozen one, each
+ * with an `fs` that passes as node:fs. Failures are errors in Node's shape (`ENOENT: …, fork 'try-1'`), and
+ * `StoreError` where the store itself is at fault.
+ */
+import { statfsSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { assert, isFsError, nameToString } from '../base/index.ts';
+import { TreeCache } from '../layer/index.ts';
+import type { CommitReport, MergeReport } from '../lifecycle/index.ts';
+import type { View } from '../mapping/index.ts';
+import { MountedTrees } from '../owner/index.ts';
+import type {
+  Change,
+  DedupeReport,
+  FsckOptions,
+  FsckReport,
+  GcReport,
+  Tree,
+  TreeInfo,
+} from '../store/index.ts';
+import { diffTrees, forkOver, hostState, isHostPath, StoreEngine, stateFrom } from '../store/index.ts';
+import type { ExportReport } from '../transfer/index.ts';
+import { importTree } from '../transfer/index.ts';
+import type { SpaceCounts } from '../vfs/index.ts';
+import { systemFailure } from './errors.ts';
+import type { ExtentDestination, SameExtentResult } from './extent-same.ts';
+import {
+  checkMountPoint,
+  type ForkMount,
+  type MountOptions,
+  mountFork,
+  named,
+  treeFailure,
+} from './fork-mount.ts';
+import type { NodeFs } from './fs.ts';
+import * as checks from './library-arguments.ts';
+import type {
+  ForkOptions,
+  MapFileOptions,
+  OpenOptions,
+  StoreDedupeOptions,
+  StoreImportOptions,
+} from './library-options.ts';
+import type { CommitOptions, ExportChangesOptions, MergeOptions, RollbackOptions } from './lifecycle.ts';
+import { commitFork, exportForkChanges, mergeFork, rollbackFork } from './lifecycle.ts';
+import { OpenTree } from './open-tree.ts';
+
+/** A frozen tree. Its fs reads; what would write fails with EROFS. */
+export class Snapshot {
+  readonly name: string;
+  readonly #store: Store;
+  #open: OpenTree | undefined;
+
+  constructor(store: Store, name: string) {
+    this.#store = store;
+    this.name = name;
+  }
+
+  #tree(): OpenTree {
+    this.#open ??= this.#store.openTree(this.name, 'snapshot');
+    return this.#open;
+  }
+
+  /** The tree as node:fs; opened on first use. */
+  get fs(): NodeFs {
+    return this.#tree().fs;
+  }
+
+  /** Maps a file (path, or descriptor of this fs) into memory. */
+  map(file: string | Uint8Array | URL | number, options: MapFileOptions = {}): View {
+    return this.#tree().map(file, options);
+  }
+
+  /** A new writable tree over this one. EEXIST when the name is taken. */
+  async fork(name: string): Promise<Fork> {
+    checks.checkString(name, 'name');
+    return this.#store.forkOf(this.name, name);
+  }
+
+  /** What differs between this tree and `other`, the name of any tree. */
+  async diff(other: string): Promise<Change[]> {
+    checks.checkString(other, 'other');
+    return this.#store.diff(other, this.name);
+  }
+
+  /** Closes the tree where it was opened; descriptors of its fs become invalid. */
+  async close(): Promise<void> {
+    this.#open?.close();
+    this.#open = undefined;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+}
+
+/** A writable tree: its own changes over a snapshot that it shares. */
+export class Fork {
+  readonly name: string;
+  readonly #store: Store;
+  readonly #source: string;
+  #open: OpenTree | undefined;
+  #mount: ForkMount | undefined;
+  #state: 'open' | 'mounting' | 'mounted' | 'released' | 'closed' = 'open';
+
+  constructor(store: Store, tree: OpenTree, name: string, source: string) {
+    this.#store = store;
+    this.#open = tree;
+    this.name = name;
+    this.#source = source;
+  }
+
+  /** The tree where this process owns it. EBUSY while it is mounted, EBADF once the fork is closed. */
+  #tree(operation: string): OpenTree {
+    switch (this.#state) {
+      case 'mounting':
+        throw systemFailure('EBUSY', operation, this.name, undefined, 'it is being mounted or unmounted');
+      case 'mounted':
+        throw systemFailure('EBUSY', operation, this.name, undefined, this.#whereMounted());
+      case 'closed':
+        throw systemFailure('EBADF', operation, this.name);
+      case 'released':
+        // After a mount, or what changed the fork as a whole. EBUSY where programs use what was unmounted lazily.
+        this.#open = this.#store.openTree(this.name, 'fork');
+        this.#state = 'open';
+    }
+    assert(this.#open !== undefined, 'an open fork has its tree');
+    return this.#open;
+  }
+
+  #whereMounted(): string {
+    return `it is mounted at ${this.#mount?.directory ?? 'a directory'}: unmount it first`;
+  }
+
+  /**
+   * The tree as node:fs. EBADF once the fork is closed. While the fork is mounted it is another one, which goes through
+   * the mount point.
+   */
+  get fs(): NodeFs {
+    return this.#mount?.fs ?? this.#tree('fork').fs;
+  }
+
+  /**
+   * Maps a file (path, or descriptor of this fs) into memory: live, shared, coherent with later writes. EBUSY while the
+   * fork is mounted.
+   */
+  map(file: string | Uint8Array | URL | number, options: MapFileOptions = {}): View {
+    return this.#tree('mmap').map(file, options);
+  }
+
+  /**
+   * Lets ranges of files share the blocks of a range of `source` where they have the same bytes:
+   * ioctl_fideduperange(2). Offsets are whole blocks of 4,096 bytes, and so is the length unless it ends at the ends of
+   * both files; what is left over is not shared. Nothing that anyone reads changes, nor any time. Throws EBADF, EISDIR,
+   * EINVAL where the source is to blame; what is wrong with a destination is in its result. EBUSY while the fork is
+   * mounted.
+   *
+   * ```js
+   * const [result] = fork.extentSame('/a.bin', 0, 8192, [{ file: '/b.bin', offset: 0 }]);
+   * if (result.status === 'same') console.log(result.bytesDeduped);
+   * ```
+   */
+  extentSame(
+    source: string | Uint8Array | URL | number,
+    sourceOffset: number,
+    length: number,
+    destinations: readonly ExtentDestination[],
+  ): SameExtentResult[] {
+    return this.#tree('fideduperange').extentSame(source, sourceOffset, length, destinations);
+  }
+
+  /** What differs from `other`, the name of any tree; from the tree it was forked from unless told. */
+  async diff(other: string = this.#source): Promise<Change[]> {
+    checks.checkString(other, 'other');
+    return this.#store.diff(other, this.name);
+  }
+
+  /** Freezes the tree as it is now under a new name, and goes on. */
+  async snapshot(name: string): Promise<Snapshot> {
+    checks.checkString(name, 'name');
+    if (this.#mount === undefined) {
+      this.#tree('snapshot');
+      return this.#store.snapshotOf(this.name, name);
+    }
+    await this.#mount.snapshot(name);
+    return await this.#store.snapshot(name);
+  }
+
+  /** A new fork of the tree as it is now; this one goes on by itself. */
+  async fork(name: string): Promise<Fork> {
+    checks.checkString(name, 'name');
+    if (this.#mount === undefined) {
+      this.#tree('fork');
+      return this.#store.forkOf(this.name, name);
+    }
+    await this.#mount.fork(name);
+    return await this.#store.fork(name);
+  }
+
+  /**
+   * Mounts the fork at an empty directory, or at the one that it stands on, for every program. Its layer goes to the
+   * store's owner process until the mount is unmounted or disposed of; this handle works on through the mount, and its
+   * `fs` has to be taken anew, then and afterwards. EBUSY while files of it are open or mapped here; ENOENT, ENOTDIR,
+   * ENOTEMPTY, EBUSY of the directory; ENODEV, EPERM, EACCES where the host does not let us; ENOTSUP where the owner
+   * process runs in another mount namespace.
+   */
+  async mount(directory: string, options: MountOptions = {}): Promise<ForkMount> {
+    checks.checkHostPath(directory, 'directory');
+    checks.checkOptions(options, checks.MOUNT);
+    this.#tree('mount');
+    const place = named('mount', this.name, () => checkMountPoint(directory, this.#source));
+    this.#release('mount');
+    this.#state = 'mounting';
+    try {
+      this.#mount = await this.#store.mountFork(this.name, place, options, () => this.#takeBack());
+      this.#state = 'mounted';
+      return this.#mount;
+    } catch (error) {
+      this.#state = 'released';
+      throw treeFailure('mount', this.name, error);
+    }
+  }
+
+  /** Lets go of the tree until it is used again: for what another tree is put in the place of. */
+  #release(operation: string): void {
+    const tree = this.#tree(operation);
+    if (tree.isInUse) {
+      const note = 'files of it are open or mapped in this process: close them first';
+      throw systemFailure('EBUSY', operation, this.name, undefined, note);
+    }
+    this.#state = 'released';
+    this.#open = undefined;
+    tree.close();
+  }
+
+  /**
+   * Puts what the fork changed into the host directory that it was imported from, or `to` another. Every file there is
+   * the old one or the new one at any moment; what fails half way is finished by a further commit. What has changed
+   * there since is a conflict: then nothing is written and `isDone` is false, unless told otherwise. A fork of a
+   * directory itself stands on it anew afterwards: `fs` has to be taken anew. ENOENT, EBUSY (another commit is at work
+   * there; or such a fork is mounted, or has files open), EINVAL (it is in the store), ENOSPC, EACCES, EIO.
+   */
+  async commit(options: CommitOptions = {}): Promise<CommitReport> {
+    checks.checkOptions(options, checks.COMMIT);
+    if (hostState(this.#store.engine, this.name) !== undefined) this.#release('commit');
+    return await commitFork(this.#store.engine, this.name, options);
+  }
+
+  /**
+   * Brings what the tree `from` changed since both were one into this fork, wholly or not at all. With conflicts
+   * nothing is changed and `isApplied` is false, unless told otherwise. `fs` has to be taken anew afterwards. EBUSY
+   * while files are open or mapped here or it is mounted; EINVAL when the two have nothing in common.
+   */
+  async merge(from: string, options: MergeOptions = {}): Promise<MergeReport> {
+    checks.checkString(from, 'from');
+    checks.checkOptions(options, checks.MERGE);
+    this.#release('merge');
+    return await mergeFork(this.#store.engine, from, this.name, options);
+  }
+
+  /**
+   * Makes the fork what a snapshot is. What it was is kept as a snapshot, whose name is returned, unless it is to be
+   * discarded. `fs` has to be taken anew. EBUSY while files are open or mapped here or it is mounted; ENOENT.
+   */
+  async rollback(snapshot: string, options: RollbackOptions = {}): Promise<string | undefined> {
+    checks.checkString(snapshot, 'snapshot');
+    checks.checkOptions(options, checks.ROLLBACK);
+    this.#release('rollback');
+    return await rollbackFork(this.#store.engine, this.name, snapshot, options);
+  }
+
+  /**
+   * Writes what the fork changed, with whiteouts for what is gone, as a layer: a tar of the OCI image specification, or
+   * an upper directory of overlayfs. EEXIST, ENOTEMPTY of the destination; EINVAL for a name that no tar layer can say.
+   */
+  async exportChanges(destination: string, options: ExportChangesOptions = {}): Promise<ExportReport> {
+    checks.checkHostPath(destination, 'destination');
+    checks.checkOptions(options, checks.EXPORT_CHANGES);
+    const files = this.#mount?.files ?? this.#tree('export').tree.fileSystem;
+    const tree = { name: this.name, source: this.#source, files };
+    return await exportForkChanges(this.#store.engine, tree, destination, options);
+  }
+
+  #takeBack(): void {
+    this.#mount = undefined;
+    if (this.#state !== 'closed') this.#state = 'released';
+  }
+
+  /**
+   * Closes the fork; what was written is safe. A mount of it ends, lazily where it is busy. Closing twice is no
+   * error.
+   */
+  async close(): Promise<void> {
+    this.#state = 'closed';
+    this.#open?.close();
+    this.#open = undefined;
+    await this.#mount?.abandon();
+  }
+
+  /** Closes, removes nothing. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+}
+
+export class Store {
+  /** The engine below, for other interfaces of this package. */
+  readonly engine: StoreEngine;
+  readonly #trees = new Set<OpenTree>();
+  readonly #mounts = new Set<ForkMount>();
+
+  private constructor(engine: StoreEngine) {
+    this.engine = engine;
+  }
+
+  /** Opens the store in `directory`, and makes it where there is none. ERR_STORE_NOT_FOUND with `create: false`. */
+  static async open(directory: string, options: OpenOptions = {}): Promise<Store> {
+    checks.checkHostPath(directory, 'directory');
+    checks.checkOptions(options, checks.OPEN);
+    const { create = true, cache } = options;
+    const limits = cache === undefined ? {} : { cache: new TreeCache(cache) };
+    return new Store(await StoreEngine.open(directory, { create, ...limits }));
+  }
+
+  get directory(): string {
+    return this.engine.directory;
+  }
+
+  /** Makes a snapshot of a directory of the host. EEXIST when the name is taken. */
+  async import(hostDirectory: string, options: StoreImportOptions): Promise<Snapshot> {
+    checks.checkHostPath(hostDirectory, 'hostDirectory');
+    checks.checkOptions(options, checks.IMPORT);
+    const { onReport, ...rest } = options;
+    const report = await importTree(this.engine, hostDirectory, rest);
+    onReport?.(report);
+    return this.snapshot(options.name);
+  }
+
+  /** The snapshot of that name. ENOENT when there is none, EINVAL when it is a fork. */
+  async snapshot(name: string): Promise<Snapshot> {
+    checks.checkString(name, 'name');
+    const info = named('snapshot', name, () => this.engine.info(name));
+    if (info.kind !== 'snapshot') throw systemFailure('EINVAL', 'snapshot', name, undefined, 'it is a fork');
+    return new Snapshot(this, name);
+  }
+
+  /** Opens the fork of that name. ENOENT when there is none, EBUSY while another process has it open. */
+  async fork(name: string): Promise<Fork> {
+    checks.checkString(name, 'name');
+    const info = named('fork', name, () => this.engine.info(name));
+    if (info.kind !== 'fork') throw systemFailure('EINVAL', 'fork', name, undefined, 'it is a snapshot');
+    return new Fork(this, this.openTree(name, 'fork'), name, info.source);
+  }
+
+  /**
+   * A new writable tree over `lowers`: trees, directories of the host, or nothing. EEXIST, EINVAL (the name, a lower
+   * that is named twice, more than 500), ENOENT and ENOTDIR of what it is to stand on, ELOOP for a directory that is a
+   * mount of Ramet.
+   */
+  async createFork(options: ForkOptions): Promise<Fork> {
+    checks.checkOptions(options, checks.CREATE_FORK);
+    const { name, lowers, pin } = options;
+    const places = lowers.map((lower) => (isHostPath(lower) ? resolve(lower) : lower));
+    const tree = named('fork', name, () => forkOver(this.engine, places, name, pin === true));
+    return new Fork(this, this.#wrap(tree), name, tree.info.source);
+  }
+
+  /** Every fork and snapshot. */
+  async list(): Promise<TreeInfo[]> {
+    return this.engine.list();
+  }
+
+  /** How the tree `to` differs from the tree `from`: added, removed, modified, renamed. Paths are absolute text. */
+  async diff(from: string, to: string): Promise<Change[]> {
+    checks.checkString(from, 'from');
+    checks.checkString(to, 'to');
+    const changes = await this.#changes(from, to);
+    return changes.map((change) => {
+      const from = change.from === undefined ? undefined : nameToString(change.from);
+      return { ...change, path: nameToString(change.path), from };
+    });
+  }
+
+  async #changes(from: string, to: string): Promise<Change[]> {
+    const before = named('diff', to, () => stateFrom(this.engine, to, from));
+    try {
+      return diffTrees(this.engine, before, to);
+    } catch (error) {
+      if (!isFsError(error, 'EBUSY')) throw treeFailure('diff', to, error);
+    }
+    // One of them may be mounted: the owner brings it up to date, and nobody needs to open it.
+    const mounted = new MountedTrees(this.directory, this.engine.system);
+    try {
+      return diffTrees(this.engine, before, to, await mounted.settle(new Set([from, to])));
+    } catch (error) {
+      throw treeFailure('diff', to, error);
+    } finally {
+      await mounted.close();
+    }
+  }
+
+  /** Removes a fork or snapshot. EBUSY while it is open or mounted, ENOENT when there is none. */
+  async drop(name: string): Promise<void> {
+    checks.checkString(name, 'name');
+    named('drop', name, () => this.engine.drop(name));
+  }
+
+  /**
+   * Makes equal blocks of all trees, or of some, one on disk and in memory, whoever is at work in them; `gc` gives back
+   * what is left over. A run that ends early, or that is killed, loses nothing: the next one goes on. ENOENT (a tree),
+   * EBUSY (another dedupe is under way), ENOSPC.
+   */
+  async dedupe(options: StoreDedupeOptions = {}): Promise<DedupeReport> {
+    checks.checkOptions(options, checks.DEDUPE);
+    const mounted = new MountedTrees(this.directory, this.engine.system);
+    try {
+      const frozenElsewhere = await mounted.freeze(options.trees);
+      return await this.engine.dedupe({ ...options, frozenElsewhere });
+    } catch (error) {
+      throw treeFailure('dedupe', this.directory, error);
+    } finally {
+      await mounted.close();
+    }
+  }
+
+  /** Gives back the space that no tree needs any more. */
+  async gc(): Promise<GcReport> {
+    return this.engine.gc();
+  }
+
+  /** Checks the whole store, reports what is wrong, changes nothing. `scrub` reads and verifies every block. */
+  async fsck(options: FsckOptions = {}): Promise<FsckReport> {
+    checks.checkOptions(options, checks.FSCK);
+    return this.engine.fsck(options);
+  }
+
+  /** Closes every tree that was opened through this store, ends its mounts, then closes the store. */
+  async close(): Promise<void> {
+    for (const mount of [...this.#mounts]) await mount.abandon();
+    for (const tree of [...this.#trees]) tree.close();
+    await this.engine.close();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  // What Fork and Snapshot use.
+
+  /** @internal */
+  openTree(name: string, operation: 'fork' | 'snapshot'): OpenTree {
+    return this.#wrap(named(operation, name, () => this.engine.openTree(name)));
+  }
+
+  /** @internal */
+  forkOf(source: string, name: string): Fork {
+    const tree = named('fork', name, () => this.engine.fork(source, name));
+    return new Fork(this, this.#wrap(tree), name, source);
+  }
+
+  /** @internal */
+  snapshotOf(source: string, name: string): Snapshot {
+    named('snapshot', name, () => this.engine.snapshot(source, name));
+    return new Snapshot(this, name);
+  }
+
+  /** @internal The fork must be closed here. */
+  async mountFork(
+    name: string,
+    directory: string,
+    options: MountOptions,
+    onEnd: () => void,
+  ): Promise<ForkMount> {
+    const { engine } = this;
+    const ended = (mount: ForkMount): void => {
+      this.#mounts.delete(mount);
+      onEnd();
+    };
+    const parts = { engine, name, countSpace: this.#countSpace, onEnd: ended };
+    const mount = await mountFork(parts, directory, options);
+    this.#mounts.add(mount);
+    return mount;
+  }
+
+  readonly #countSpace = (): SpaceCounts => statfsSync(this.directory);
+
+  #wrap(tree: Tree): OpenTree {
+    const open = new OpenTree(tree, this.#countSpace, (closed) => this.#trees.delete(closed));
+    this.#trees.add(open);
+    return open;
+  }
+}

@@ -1,0 +1,143 @@
+/** Names: rename, link, symlink, unlink, readlink, realpath. */
+
+import { constants } from 'node:fs';
+import { resolve } from 'node:path/posix';
+import { nameToString } from '../base/index.ts';
+import { checkSymlinkType, optionsOf } from './arguments.ts';
+import type { CoreFileSystem } from './core.ts';
+import { failureOf } from './errors.ts';
+import { bytePath, encodeName } from './paths.ts';
+
+const { S_IFMT, S_IFLNK } = constants;
+/** How many symlinks one walk follows, as in Linux. */
+const SYMLINKS_MAX = 40;
+
+export class LinkCalls {
+  private readonly fileSystem: CoreFileSystem;
+
+  constructor(fileSystem: CoreFileSystem) {
+    this.fileSystem = fileSystem;
+  }
+
+  renameSync(oldPath: unknown, newPath: unknown): void {
+    const from = bytePath(oldPath, 'oldPath');
+    const to = bytePath(newPath, 'newPath');
+    try {
+      this.fileSystem.rename(from, to);
+    } catch (error) {
+      throw failureOf(error, 'rename', oldPath, newPath);
+    }
+  }
+
+  linkSync(existingPath: unknown, newPath: unknown): void {
+    const existing = bytePath(existingPath, 'existingPath');
+    const path = bytePath(newPath, 'newPath');
+    try {
+      // link(2) on Linux does not follow a symlink at the end of the existing path.
+      this.fileSystem.link(existing, path, false);
+    } catch (error) {
+      throw failureOf(error, 'link', existingPath, newPath);
+    }
+  }
+
+  /** `type` matters on Windows only, and is only checked. */
+  symlinkSync(target: unknown, path: unknown, type?: unknown): void {
+    checkSymlinkType(type);
+    const content = bytePath(target, 'target');
+    const at = bytePath(path);
+    try {
+      this.fileSystem.symlink(content, at);
+    } catch (error) {
+      throw failureOf(error, 'symlink', target, path);
+    }
+  }
+
+  unlinkSync(path: unknown): void {
+    const bytes = bytePath(path);
+    try {
+      this.fileSystem.unlink(bytes);
+    } catch (error) {
+      throw failureOf(error, 'unlink', path);
+    }
+  }
+
+  readlinkSync(path: unknown, options?: unknown): string | Buffer {
+    const { encoding } = optionsOf(options);
+    const bytes = bytePath(path);
+    let target: string;
+    try {
+      target = this.fileSystem.readLink(bytes);
+    } catch (error) {
+      throw failureOf(error, 'readlink', path);
+    }
+    return encodeName(target, encoding);
+  }
+
+  /** realpath(3): errors name the whole path. */
+  realpathNative(path: unknown, options?: unknown): string | Buffer {
+    const { encoding } = optionsOf(options);
+    const bytes = bytePath(path);
+    let real: string;
+    try {
+      real = this.fileSystem.realPath(bytes);
+    } catch (error) {
+      throw failureOf(error, 'realpath', path);
+    }
+    return encodeName(real, encoding);
+  }
+
+  /** Node's own walk: the result is that of realpath(3), but errors name the component that failed. */
+  realpathSync(path: unknown, options?: unknown): string | Buffer {
+    const { encoding } = optionsOf(options);
+    // Node turns what is no path into text here, and bytes as well.
+    const text = typeof path === 'string' || path instanceof URL ? path : String(path);
+    const bytes = bytePath(text);
+    // An empty path is the working directory, which is the root here.
+    const absolute = resolve('/', bytes);
+    let real: string;
+    try {
+      real = this.fileSystem.realPath(absolute);
+    } catch {
+      real = this.walk(absolute);
+    }
+    return encodeName(real, encoding);
+  }
+
+  /** Resolves component by component. Slower than the core, but says where it stopped. */
+  private walk(start: string): string {
+    let rest = start.split('/').filter((name) => name !== '');
+    let done = '';
+    let symlinks = 0;
+    while (rest.length > 0) {
+      const next = `${done}/${rest[0]}`;
+      rest = rest.slice(1);
+      const target = this.linkTarget(next, symlinks++ > SYMLINKS_MAX);
+      if (target === undefined) {
+        done = next;
+        symlinks--;
+        continue;
+      }
+      rest = resolve(done === '' ? '/' : done, target, ...rest)
+        .split('/')
+        .filter((name) => name !== '');
+      done = '';
+    }
+    return done === '' ? '/' : done;
+  }
+
+  /** The target of a symlink, undefined for anything else. A symlink that leads nowhere is an error of stat. */
+  private linkTarget(path: string, isTooDeep: boolean): string | undefined {
+    let syscall = 'lstat';
+    try {
+      const attributes = this.fileSystem.stat(path, false);
+      if ((attributes.mode & S_IFMT) !== S_IFLNK) return undefined;
+      syscall = 'stat';
+      this.fileSystem.stat(path, true);
+      syscall = 'readlink';
+      const target = this.fileSystem.readLink(path);
+      return isTooDeep ? undefined : target;
+    } catch (error) {
+      throw failureOf(error, syscall, nameToString(path));
+    }
+  }
+}

@@ -1,0 +1,78 @@
+/** An open tree with its fs: what `Fork` and `Snapshot` of the library have in common. */
+import type { View } from '../mapping/index.ts';
+import type { Tree } from '../store/index.ts';
+import type { SpaceCounts } from '../vfs/index.ts';
+import { checkDescriptor } from './arguments.ts';
+import {
+  type ExtentDestination,
+  type Parts,
+  type SameExtentResult,
+  shareExtents,
+  withFile,
+} from './extent-same.ts';
+import { READ_ONLY } from './flags.ts';
+import type { NodeFs, NodeFsWithDescriptors } from './fs.ts';
+import { createNodeFsWithDescriptors } from './fs.ts';
+import { checkOptions, MAP } from './library-arguments.ts';
+import type { MapFileOptions } from './library-options.ts';
+
+export class OpenTree {
+  readonly tree: Tree;
+  private readonly countSpace: () => SpaceCounts;
+  private nodeFs: NodeFsWithDescriptors | undefined;
+  private readonly onClose: (tree: OpenTree) => void;
+  private isOpen = true;
+
+  constructor(tree: Tree, countSpace: () => SpaceCounts, onClose: (tree: OpenTree) => void) {
+    this.tree = tree;
+    this.onClose = onClose;
+    this.countSpace = countSpace;
+  }
+
+  /** Made when it is first asked for: some hundred functions, which a fork that waits its turn has no use for. */
+  private get calls(): NodeFsWithDescriptors {
+    const { countSpace } = this;
+    this.nodeFs ??= createNodeFsWithDescriptors(this.tree.fileSystem, { countSpace });
+    return this.nodeFs;
+  }
+
+  private get parts(): Parts {
+    return { fileSystem: this.tree.fileSystem, calls: this.calls };
+  }
+
+  get fs(): NodeFs {
+    return this.calls.fs;
+  }
+
+  /** Files of it are open or mapped. */
+  get isInUse(): boolean {
+    for (const inode of this.tree.stack.inodes.values()) if (inode.isInUse) return true;
+    return false;
+  }
+
+  map(file: string | Uint8Array | URL | number, options: MapFileOptions): View {
+    // What is a number is no path: 1.5 is a wrong descriptor.
+    if (typeof file === 'number') checkDescriptor(file);
+    checkOptions(options, MAP);
+    // The view keeps the file alive, as a mapping does on Linux.
+    return withFile(this.parts, 'mmap', file, READ_ONLY, (open) => this.tree.fileSystem.map(open, options));
+  }
+
+  extentSame(
+    source: string | Uint8Array | URL | number,
+    sourceOffset: number,
+    length: number,
+    destinations: readonly ExtentDestination[],
+  ): SameExtentResult[] {
+    return shareExtents(this.parts, source, sourceOffset, length, destinations);
+  }
+
+  /** Closes the descriptors, then the tree. May be called twice. */
+  close(): void {
+    if (!this.isOpen) return;
+    this.isOpen = false;
+    this.onClose(this);
+    this.nodeFs?.closeAll();
+    this.tree.close();
+  }
+}

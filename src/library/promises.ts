@@ -1,0 +1,143 @@
+/**
+ * fs.promises. Each call does its work at once and returns a promise of the outcome: what fails, wrong arguments too,
+ * rejects and never throws. Only reads that would wait for the disk are put off (see async-calls.ts).
+ */
+import { constants } from 'node:fs';
+import type { TreeFile } from '../vfs/index.ts';
+import type { CommonOptions } from './arguments.ts';
+import { checkBoolean, fileMode, optionsOf } from './arguments.ts';
+import { AsyncCalls } from './async-calls.ts';
+import type { CoreFileSystem } from './core.ts';
+import type { Descriptors } from './descriptors.ts';
+import { errorWithCode } from './errors.ts';
+import { FileHandle } from './file-handle.ts';
+import { openFile, truncateLength } from './files.ts';
+import { openFlags } from './flags.ts';
+import { bytePath } from './paths.ts';
+import type { SyncCalls } from './sync-calls.ts';
+
+type Call = (...args: unknown[]) => unknown;
+
+/** The promise form of a synchronous call. */
+function promised(call: Call): (...args: unknown[]) => Promise<unknown> {
+  return async (...args: unknown[]) => call(...args);
+}
+
+/** Calls whose promise form does what the synchronous one does. */
+const SAME_AS_SYNC = [
+  'access',
+  'chmod',
+  'chown',
+  'copyFile',
+  'lchown',
+  'link',
+  'lstat',
+  'lutimes',
+  'mkdir',
+  'mkdtemp',
+  'readdir',
+  'readlink',
+  'rename',
+  'rm',
+  'rmdir',
+  'stat',
+  'statfs',
+  'symlink',
+  'unlink',
+  'utimes',
+] as const;
+
+/** The calls of fs.promises that are more than their synchronous form. */
+class PromiseCalls {
+  private readonly fileSystem: CoreFileSystem;
+  private readonly descriptors: Descriptors;
+  private readonly calls: AsyncCalls;
+
+  constructor(fileSystem: CoreFileSystem, descriptors: Descriptors, calls: AsyncCalls) {
+    this.fileSystem = fileSystem;
+    this.descriptors = descriptors;
+    this.calls = calls;
+  }
+
+  async open(path: unknown, flags?: unknown, mode?: unknown): Promise<FileHandle> {
+    bytePath(path);
+    const file = openFile(this.fileSystem, path, openFlags(flags), fileMode(mode, 'mode', 0o666));
+    return new FileHandle(this.calls, this.descriptors.add(file));
+  }
+
+  async readFile(path: unknown, options?: unknown): Promise<string | Buffer> {
+    if (path instanceof FileHandle) return path.readFile(options);
+    const given = optionsOf(options);
+    const flags = openFlags(given.flag || 'r');
+    AsyncCalls.checkNotAborted(given);
+    const file = openFile(this.fileSystem, path, flags, 0o666);
+    return this.closing(file, () => this.calls.readWhole(file, given));
+  }
+
+  async writeFile(path: unknown, data: unknown, options?: unknown): Promise<void> {
+    await this.write(path, data, optionsOf(options), 'w');
+  }
+
+  async appendFile(path: unknown, data: unknown, options?: unknown): Promise<void> {
+    await this.write(path, data, optionsOf(options), 'a');
+  }
+
+  private async write(path: unknown, data: unknown, options: CommonOptions, flag: string): Promise<void> {
+    const flush = options.flush ?? false;
+    checkBoolean(flush, 'options.flush');
+    if (path instanceof FileHandle) return path.writeFile(data, options);
+    AsyncCalls.checkData(data, options);
+    const flags = openFlags(options.flag || flag);
+    const file = openFile(this.fileSystem, path, flags, fileMode(options.mode, 'mode', 0o666));
+    await this.closing(file, async () => {
+      await this.calls.writeWhole(file, data, options);
+      if (flush) this.calls.flush(file);
+    });
+  }
+
+  private async closing<T>(file: TreeFile, work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } finally {
+      this.fileSystem.close(file);
+    }
+  }
+
+  async truncate(path: unknown, length?: unknown): Promise<void> {
+    const handle = await this.open(path, 'r+');
+    try {
+      this.calls.descriptor.ftruncateSync(handle.fd, truncateLength(length));
+    } finally {
+      await handle.close();
+    }
+  }
+
+  /** Symlinks have no mode of their own on Linux, and Node has no lchmod there. */
+  async lchmod(): Promise<void> {
+    throw errorWithCode('ERR_METHOD_NOT_IMPLEMENTED', 'The lchmod() method is not implemented');
+  }
+}
+
+/** The object that `fs.promises` is. */
+export function createPromises(
+  fileSystem: CoreFileSystem,
+  descriptors: Descriptors,
+  sync: SyncCalls,
+  calls: AsyncCalls,
+): Record<string, unknown> {
+  const own = new PromiseCalls(fileSystem, descriptors, calls);
+  const form: Record<string, unknown> = {};
+  for (const name of SAME_AS_SYNC) form[name] = promised(sync.byName(`${name}Sync`));
+  return Object.assign(form, {
+    open: own.open.bind(own),
+    readFile: own.readFile.bind(own),
+    writeFile: own.writeFile.bind(own),
+    appendFile: own.appendFile.bind(own),
+    truncate: own.truncate.bind(own),
+    lchmod: own.lchmod.bind(own),
+    opendir: promised(sync.byName('opendirNamed')),
+    realpath: promised(sync.byName('realpathNative')),
+    cp: sync.trees.cp.bind(sync.trees),
+    constants,
+  });
+}

@@ -1,0 +1,195 @@
+/**
+ * `Stats`, `BigIntStats` and `StatFs` in Node's shapes: the numbers are own properties, the dates are made when they
+ * are first looked at (as Node does from version 22 on). `stats instanceof fs.Stats` holds for Node's own class too.
+ */
+import { constants, Stats as HostStats } from 'node:fs';
+import type { Attributes, SpaceCounts } from '../vfs/index.ts';
+
+const { S_IFMT, S_IFREG, S_IFDIR, S_IFCHR, S_IFBLK, S_IFIFO, S_IFLNK, S_IFSOCK } = constants;
+
+/** What kind of file a mode says it is, asked the way Node's Stats is asked. */
+abstract class FileKind {
+  abstract typeBits(): number;
+
+  isFile(): boolean {
+    return this.typeBits() === S_IFREG;
+  }
+
+  isDirectory(): boolean {
+    return this.typeBits() === S_IFDIR;
+  }
+
+  isSymbolicLink(): boolean {
+    return this.typeBits() === S_IFLNK;
+  }
+
+  isFIFO(): boolean {
+    return this.typeBits() === S_IFIFO;
+  }
+
+  isSocket(): boolean {
+    return this.typeBits() === S_IFSOCK;
+  }
+
+  isCharacterDevice(): boolean {
+    return this.typeBits() === S_IFCHR;
+  }
+
+  isBlockDevice(): boolean {
+    return this.typeBits() === S_IFBLK;
+  }
+}
+
+/** fs.Stats: what stat(2) says, times in milliseconds. */
+export class Stats extends FileKind {
+  readonly dev: number;
+  readonly mode: number;
+  readonly nlink: number;
+  readonly uid: number;
+  readonly gid: number;
+  readonly rdev: number;
+  readonly blksize: number;
+  readonly ino: number;
+  readonly size: number;
+  readonly blocks: number;
+  readonly atimeMs: number;
+  readonly mtimeMs: number;
+  readonly ctimeMs: number;
+  readonly birthtimeMs: number;
+  declare atime: Date;
+  declare mtime: Date;
+  declare ctime: Date;
+  declare birthtime: Date;
+
+  constructor(attributes: Attributes) {
+    super();
+    this.dev = attributes.dev;
+    this.mode = attributes.mode;
+    this.nlink = attributes.nlink;
+    this.uid = attributes.uid;
+    this.gid = attributes.gid;
+    this.rdev = attributes.rdev;
+    this.blksize = attributes.blksize;
+    this.ino = attributes.ino;
+    this.size = attributes.size;
+    this.blocks = attributes.blocks;
+    this.atimeMs = attributes.atimeSeconds * 1e3 + attributes.atimeNanoseconds / 1e6;
+    this.mtimeMs = attributes.mtimeSeconds * 1e3 + attributes.mtimeNanoseconds / 1e6;
+    this.ctimeMs = attributes.ctimeSeconds * 1e3 + attributes.ctimeNanoseconds / 1e6;
+    this.birthtimeMs = attributes.birthSeconds * 1e3 + attributes.birthNanoseconds / 1e6;
+  }
+
+  override typeBits(): number {
+    return this.mode & S_IFMT;
+  }
+}
+
+function nanoseconds(seconds: number, rest: number): bigint {
+  return BigInt(seconds) * 1_000_000_000n + BigInt(rest);
+}
+
+/** fs.BigIntStats: the same as bigints, and times in nanoseconds as well. */
+export class BigIntStats extends FileKind {
+  readonly dev: bigint;
+  readonly mode: bigint;
+  readonly nlink: bigint;
+  readonly uid: bigint;
+  readonly gid: bigint;
+  readonly rdev: bigint;
+  readonly blksize: bigint;
+  readonly ino: bigint;
+  readonly size: bigint;
+  readonly blocks: bigint;
+  readonly atimeMs: bigint;
+  readonly mtimeMs: bigint;
+  readonly ctimeMs: bigint;
+  readonly birthtimeMs: bigint;
+  readonly atimeNs: bigint;
+  readonly mtimeNs: bigint;
+  readonly ctimeNs: bigint;
+  readonly birthtimeNs: bigint;
+  declare atime: Date;
+  declare mtime: Date;
+  declare ctime: Date;
+  declare birthtime: Date;
+
+  constructor(attributes: Attributes) {
+    super();
+    this.dev = BigInt(attributes.dev);
+    this.mode = BigInt(attributes.mode);
+    this.nlink = BigInt(attributes.nlink);
+    this.uid = BigInt(attributes.uid);
+    this.gid = BigInt(attributes.gid);
+    this.rdev = BigInt(attributes.rdev);
+    this.blksize = BigInt(attributes.blksize);
+    this.ino = BigInt(attributes.ino);
+    this.size = BigInt(attributes.size);
+    this.blocks = BigInt(attributes.blocks);
+    const atimeNs = nanoseconds(attributes.atimeSeconds, attributes.atimeNanoseconds);
+    const mtimeNs = nanoseconds(attributes.mtimeSeconds, attributes.mtimeNanoseconds);
+    const ctimeNs = nanoseconds(attributes.ctimeSeconds, attributes.ctimeNanoseconds);
+    const birthtimeNs = nanoseconds(attributes.birthSeconds, attributes.birthNanoseconds);
+    this.atimeMs = atimeNs / 1_000_000n;
+    this.mtimeMs = mtimeNs / 1_000_000n;
+    this.ctimeMs = ctimeNs / 1_000_000n;
+    this.birthtimeMs = birthtimeNs / 1_000_000n;
+    this.atimeNs = atimeNs;
+    this.mtimeNs = mtimeNs;
+    this.ctimeNs = ctimeNs;
+    this.birthtimeNs = birthtimeNs;
+  }
+
+  override typeBits(): number {
+    return Number(this.mode) & S_IFMT;
+  }
+}
+
+/** Makes `atime` and its like getters that turn into own properties when first read or written. */
+function defineLazyDate(prototype: object, name: string, source: string): void {
+  const settle = (holder: object, value: unknown): void => {
+    Object.defineProperty(holder, name, { value, writable: true, enumerable: true, configurable: true });
+  };
+  Object.defineProperty(prototype, name, {
+    enumerable: true,
+    configurable: true,
+    get(this: object): Date {
+      // Rounded by hand, because Date would cut the fraction off; bigints become numbers first.
+      const date = new Date(Math.round(Number(Reflect.get(this, source))));
+      settle(this, date);
+      return date;
+    },
+    set(this: object, value: unknown) {
+      settle(this, value);
+    },
+  });
+}
+
+for (const time of ['atime', 'mtime', 'ctime', 'birthtime']) {
+  defineLazyDate(Stats.prototype, time, `${time}Ms`);
+  defineLazyDate(BigIntStats.prototype, time, `${time}Ms`);
+}
+// Code that asks `stats instanceof require('fs').Stats` is answered as by Node; our own methods come first.
+Object.setPrototypeOf(FileKind.prototype, HostStats.prototype);
+
+/** fs.StatFs. */
+export class StatFs<T extends number | bigint> {
+  readonly type: T;
+  readonly bsize: T;
+  readonly frsize: T;
+  readonly blocks: T;
+  readonly bfree: T;
+  readonly bavail: T;
+  readonly files: T;
+  readonly ffree: T;
+
+  constructor(counts: SpaceCounts, as: (value: number) => T) {
+    this.type = as(counts.type);
+    this.bsize = as(counts.bsize);
+    this.frsize = as(counts.bsize);
+    this.blocks = as(counts.blocks);
+    this.bfree = as(counts.bfree);
+    this.bavail = as(counts.bavail);
+    this.files = as(counts.files);
+    this.ffree = as(counts.ffree);
+  }
+}

@@ -1,0 +1,189 @@
+/**
+ * Carries a plan of a commit out. A file is written beside its place, made durable with others of its batch, and
+ * renamed there, so that at every moment its place has the old file or the new one, whole. What is found to have
+ * changed since the plan was made is left alone. Order: directories, files, what goes (deepest first), what takes the
+ * place of a directory, and the directories' own attributes. A further commit finds what is done already, and does
+ * the rest.
+ */
+import { FsError, isFsError } from '../base/index.ts';
+import { type StoredTree, TreePaths } from '../store/index.ts';
+import type { HostStat, System } from '../sys/index.ts';
+import { ExportTally, HostWriter, isSameTime, Pacing, TreeReader } from '../transfer/index.ts';
+import type { TreeFiles } from '../vfs/index.ts';
+import { type CommitConflict, type CommitPlan, type CommitStep, isDirectory } from './commit-plan.ts';
+import { type HostTarget, TEMPORARY_PREFIX } from './host-target.ts';
+
+const BATCH_FILES = 128;
+const BATCH_BYTES = 64 * 1024 * 1024;
+
+interface Written extends CommitStep {
+  readonly temporary: string;
+}
+
+export class CommitApplication {
+  written = 0;
+  removed = 0;
+  /** What changed in the target while the commit was at work; it was left alone. */
+  readonly lateConflicts: CommitConflict[] = [];
+  readonly tally = new ExportTally();
+  private readonly system: System;
+  private readonly target: HostTarget;
+  private readonly reader: TreeReader;
+  private readonly writer: HostWriter;
+  /** Names of files with several, that are in the target as in the tree, by their number in the tree. */
+  private readonly names = new Map<number, string>();
+  private batch: Written[] = [];
+  private batchBytes = 0;
+  private temporaries = 0;
+
+  constructor(system: System, target: HostTarget, name: string, files: TreeFiles) {
+    this.system = system;
+    this.target = target;
+    this.reader = new TreeReader(name, files);
+    this.writer = new HostWriter(system, this.reader, this.tally, new Pacing(() => undefined));
+  }
+
+  async all({ steps }: CommitPlan, tree: StoredTree): Promise<void> {
+    this.findNames(steps, tree);
+    const directories = steps.filter(({ mode }) => isDirectory(mode));
+    const files = steps.filter(({ mode }) => mode !== undefined && !isDirectory(mode));
+    try {
+      for (const step of directories) this.makeDirectory(step);
+      for (const step of files) if (!isDirectory(step.found?.mode)) await this.write(step);
+      this.place();
+      for (const step of steps.toReversed()) if (step.mode === undefined) this.remove(step);
+      for (const step of files) {
+        if (isDirectory(step.found?.mode) && this.remove(step))
+          await this.write({ ...step, found: undefined });
+      }
+      this.place();
+      for (const { path } of directories.toReversed()) this.dress(path);
+    } catch (error) {
+      this.clear();
+      throw error;
+    }
+    this.target.sync();
+  }
+
+  /** Names of files with several, which are not written but are in the target as in the tree. */
+  private findNames(steps: readonly CommitStep[], tree: StoredTree): void {
+    const written = new Set(steps.map(({ path }) => path));
+    for (const [ino, paths] of new TreePaths(tree).linkedAt(written)) {
+      const kept = paths.find((path) => !written.has(path));
+      if (kept !== undefined && this.target.stat(kept) !== undefined) this.names.set(ino, kept);
+    }
+  }
+
+  private makeDirectory({ path, found }: CommitStep): void {
+    if (isDirectory(found?.mode)) return;
+    if (found !== undefined && !this.remove({ path, mode: undefined, found })) return;
+    this.target.at(path, (place) => this.system.makeHostDirectory(place, 0o700));
+    this.written++;
+  }
+
+  /** Writes a file beside its place. */
+  private async write(step: CommitStep): Promise<void> {
+    const { path } = step;
+    const item = this.reader.item(path);
+    const { ino, nlink, size } = item.attributes;
+    const known = nlink > 1 ? (this.names.get(ino) ?? item.firstPath) : undefined;
+    if (known !== undefined) this.place();
+    const name = `${TEMPORARY_PREFIX}${process.pid}-${this.temporaries++}`;
+    const temporary = path.slice(0, path.lastIndexOf('/') + 1) + name;
+    const written = { ...step, temporary };
+    this.batch.push(written);
+    if (known !== undefined) this.link(known, temporary);
+    else if (!(await this.target.atAsync(temporary, (place) => this.writer.make(item, place))))
+      this.batch.pop();
+    this.batchBytes += size;
+    if (this.batch.length >= BATCH_FILES || this.batchBytes >= BATCH_BYTES) this.place();
+  }
+
+  private link(known: string, temporary: string): void {
+    this.target.at(known, (existing) =>
+      this.target.at(temporary, (place) => this.system.linkHost(existing, place)),
+    );
+  }
+
+  /** Makes the batch durable and renames each of its files to its place. */
+  private place(): void {
+    const { batch } = this;
+    if (batch.length === 0) return;
+    this.target.sync();
+    for (const written of batch) {
+      if (this.hasChanged(written)) this.discard(written);
+      else this.rename(written);
+    }
+    this.batch = [];
+    this.batchBytes = 0;
+  }
+
+  private rename(written: Written): void {
+    const { path, temporary } = written;
+    const name = Buffer.from(temporary.slice(temporary.lastIndexOf('/')), 'latin1');
+    this.target.at(path, (place, directory) => {
+      const from = Buffer.concat([directory, name]);
+      this.system.renameHost(from, place);
+    });
+    // rename(2) of two names of one file does nothing at all.
+    this.discard(written);
+    this.written++;
+  }
+
+  private hasChanged({ path, found }: CommitStep): boolean {
+    const now = this.target.stat(path);
+    const isSame =
+      now === undefined || found === undefined
+        ? now === found
+        : now.ino === found.ino && now.size === found.size && isSameMoment(now, found);
+    if (!isSame)
+      this.lateConflicts.push({ path, kind: now === undefined ? 'removed' : 'changed', isReplaced: false });
+    return !isSame;
+  }
+
+  /** False where it was left, because it changed or something came into it. */
+  private remove(step: CommitStep): boolean {
+    const { path, found } = step;
+    if (found === undefined) return true;
+    const wasDirectory = isDirectory(found.mode);
+    if (!wasDirectory && this.hasChanged(step)) return false;
+    try {
+      this.target.at(path, (place) =>
+        wasDirectory ? this.system.removeHostDirectory(place) : this.system.unlinkHost(place),
+      );
+    } catch (error) {
+      if (!isFsError(error, 'ENOTEMPTY') && !isFsError(error, 'EEXIST')) throw error;
+      this.lateConflicts.push({ path, kind: 'changed', isReplaced: false });
+      return false;
+    }
+    this.removed++;
+    return true;
+  }
+
+  private dress(path: string): void {
+    if (!isDirectory(this.target.stat(path)?.mode)) return;
+    this.target.at(path, (place) => this.writer.dress(this.reader.item(path), place));
+  }
+
+  /** Takes away what was written beside its place. Where even that fails the next commit does it. */
+  private clear(): void {
+    for (const written of this.batch) {
+      try {
+        this.discard(written);
+      } catch (error) {
+        if (!(error instanceof FsError)) throw error;
+      }
+    }
+  }
+
+  private discard({ temporary }: Written): void {
+    if (this.target.stat(temporary) === undefined) return;
+    this.target.at(temporary, (place) => this.system.unlinkHost(place));
+  }
+}
+
+/** ctime too: it shows a change that was made to look old. A new name of the file changes it as well. */
+function isSameMoment(now: HostStat, found: HostStat): boolean {
+  const isSameChange = now.nlink !== found.nlink || isSameTime(now.ctime, found.ctime);
+  return isSameTime(now.mtime, found.mtime) && isSameChange;
+}

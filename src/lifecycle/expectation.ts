@@ -1,0 +1,97 @@
+/** Whether a host directory has at a path what a tree has there. */
+import { type HostIno, isFsError } from '../base/index.ts';
+import { type HostOrigin, xattrRefusal } from '../layer/index.ts';
+import type { HostStat } from '../sys/index.ts';
+import {
+  dataOf,
+  isDirectoryMode,
+  isFileMode,
+  isSameData,
+  isSameTime,
+  isSymlinkMode,
+  kindOfMode,
+  timesOf,
+} from '../transfer/index.ts';
+import type { TreeFiles } from '../vfs/index.ts';
+import type { HostTarget } from './host-target.ts';
+
+/**
+ * What a target is expected to be like: true when what is found at `path` (undefined: nothing) may be replaced, because
+ * whoever asks for the commit knows it.
+ */
+export type Expectation = (target: HostTarget, path: string, found: HostStat | undefined) => boolean;
+
+const O_RDONLY = 0;
+
+/** As a tree has it: type, mode, size, target, and content unless the time of its last change is the same. */
+export function asIn(files: TreeFiles): Expectation {
+  return (target, path, found) => {
+    const wanted = files.tryStat(path, false);
+    if (wanted === undefined || found === undefined) return (wanted === undefined) === (found === undefined);
+    const { mode } = wanted;
+    if (kindOfMode(mode) !== kindOfMode(found.mode)) return false;
+    if (isSymlinkMode(mode)) return target.linkTarget(path) === files.readLink(path);
+    if (mode !== found.mode) return false;
+    if (isDirectoryMode(mode)) return true;
+    if (!isFileMode(mode)) return wanted.rdev === found.rdev;
+    if (wanted.size !== found.size) return false;
+    return isSameTime(timesOf(wanted).mtime, found.mtime) || isSameContent(target, files, path, found.size);
+  };
+}
+
+/**
+ * As a fork of a live directory has found it: what the host had where the fork first recorded something. What the fork
+ * has no part in may be as it likes.
+ */
+export function asRecorded(files: TreeFiles, recorded: ReadonlyMap<string, HostOrigin>): Expectation {
+  const byNumber = new Map<HostIno, HostOrigin[]>();
+  for (const origin of recorded.values())
+    byNumber.set(origin.hostIno, [...(byNumber.get(origin.hostIno) ?? []), origin]);
+  return (target, path, found) => {
+    // A file with several names was recorded under one of them.
+    const sameFile = found && byNumber.get(found.ino)?.find((one) => target.isOrigin(one, found));
+    const origin = recorded.get(path.slice(1)) ?? sameFile;
+    if (origin === undefined || origin.mode === 0) {
+      return found === undefined || files.tryStat(path, false) === undefined;
+    }
+    if (found === undefined || found.mode !== origin.mode || !target.isOrigin(origin, found)) return false;
+    if (isDirectoryMode(found.mode)) return true;
+    return found.size === origin.sizeBytes && isSameTime(found.mtime, origin.modified);
+  };
+}
+
+function isSameContent(target: HostTarget, files: TreeFiles, path: string, sizeBytes: number): boolean {
+  const file = files.open(path, O_RDONLY, 0);
+  try {
+    return target.reading(path, sizeBytes, (found) => isSameData(found, dataOf(files, file, sizeBytes)));
+  } catch (error) {
+    // Bytes that the fork has lost, since a host file that it took them from has changed, are like no others.
+    if (isFsError(error, 'ESTALE')) return false;
+    throw error;
+  } finally {
+    files.close(file);
+  }
+}
+
+/** Whether all else that a commit would set is as the tree has it too, of what is as in the tree. */
+export function isDressed(
+  target: HostTarget,
+  files: TreeFiles,
+  path: string,
+  found: HostStat | undefined,
+): boolean {
+  const wanted = files.tryStat(path, false);
+  if (wanted === undefined || found === undefined) return true;
+  const isDirectory = isDirectoryMode(wanted.mode);
+  if (!isDirectory && !isSameTime(timesOf(wanted).mtime, found.mtime)) return false;
+  if (process.geteuid?.() === 0 && (wanted.uid !== found.uid || wanted.gid !== found.gid)) return false;
+  const xattrs = target.xattrs(path);
+  const names = files.listXattrs(path, false);
+  // Those of a directory are added to; those of security modules, and what no tree can have, are the host's own.
+  const isMore = [...xattrs.keys()].some(
+    (name) =>
+      !name.startsWith('security.') && xattrRefusal(name, wanted.mode) === undefined && !names.includes(name),
+  );
+  if (isMore && !isDirectory) return false;
+  return names.every((name) => xattrs.get(name)?.equals(files.getXattr(path, name, false)) === true);
+}

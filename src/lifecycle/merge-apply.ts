@@ -1,0 +1,173 @@
+/** Carries a plan of a merge out, in a fork that nobody else sees. Content moves by reflink: no bytes are copied. */
+import { type Ino, isFsError } from '../base/index.ts';
+import { type StoreEngine, settleTree, TreePaths } from '../store/index.ts';
+import { isDirectoryMode, isFileMode, isSymlinkMode, kindOfMode, timesOf } from '../transfer/index.ts';
+import type { Attributes, FileSystem } from '../vfs/index.ts';
+import type { MergedParts, MergePlan, MergeSides } from './merge-plan.ts';
+
+const O_RDONLY = 0;
+const O_WRONLY = 1;
+const O_CREATE_EXCLUSIVE = 0o300;
+const O_TRUNC = 0o1000;
+
+export class MergeApplication {
+  private readonly ours: FileSystem;
+  private readonly theirs: FileSystem;
+  /** Where files with several names have one of them in our tree, by their number. */
+  private readonly names = new Map<number, string>();
+
+  constructor(engine: StoreEngine, { ours, theirs }: MergeSides, { take }: MergePlan) {
+    this.ours = ours.fileSystem;
+    this.theirs = theirs.fileSystem;
+    const linked: Ino[] = [];
+    for (const path of take) {
+      const stat = this.theirs.tryStat(path, false);
+      // The cast: what a tree says of a file has its number.
+      if (stat !== undefined && isLinked(stat)) linked.push(stat.ino as Ino);
+    }
+    const paths = new TreePaths(settleTree(engine, ours.info.name, new Set()));
+    for (const [ino, names] of paths.pathsOf(linked)) {
+      const kept = names.find((path) => !take.has(path));
+      if (kept !== undefined) this.names.set(ino, kept);
+    }
+  }
+
+  /** What goes goes first, what is in a directory before it; then what comes, a directory before what is in it. */
+  all({ take, drop, merge }: MergePlan): void {
+    for (const path of drop) this.removeAll(path);
+    const paths = [...take].sort();
+    for (const path of paths.toReversed())
+      if (this.theirs.tryStat(path, false) === undefined) this.remove(path);
+    for (const path of paths) if (this.theirs.tryStat(path, false) !== undefined) this.put(path);
+    for (const [path, parts] of merge) this.merge(path, parts);
+  }
+
+  private remove(path: string): void {
+    const stat = this.ours.tryStat(path, false);
+    if (stat === undefined) return;
+    if (!isDirectoryMode(stat.mode)) {
+      this.ours.unlink(path);
+      return;
+    }
+    try {
+      this.ours.removeDirectory(path);
+    } catch (error) {
+      // It keeps what our side has put into it.
+      if (!isFsError(error, 'ENOTEMPTY')) throw error;
+    }
+  }
+
+  private removeAll(path: string): void {
+    const stat = this.ours.tryStat(path, false);
+    if (stat === undefined) return;
+    if (isDirectoryMode(stat.mode)) {
+      for (const name of this.ours.readDirectoryNames(path)) this.removeAll(`${path}/${name}`);
+      this.ours.removeDirectory(path);
+    } else this.ours.unlink(path);
+  }
+
+  /** Our side gets what the other has at a path. */
+  private put(path: string): void {
+    const wanted = this.theirs.stat(path, false);
+    const { mode } = wanted;
+    this.putDirectories(path);
+    const found = this.ours.tryStat(path, false);
+    const isSameKind = found !== undefined && kindOfMode(found.mode) === kindOfMode(mode);
+    const isThere = isSameKind && (isDirectoryMode(mode) || isFileMode(mode));
+    if (found !== undefined && !isThere) this.removeAll(path);
+    if (isDirectoryMode(mode)) {
+      if (!isThere) this.ours.makeDirectory(path, 0o700);
+    } else if (isFileMode(mode)) {
+      if (!this.putFile(path, wanted, isThere)) return;
+    } else if (isSymlinkMode(mode)) this.ours.symlink(this.theirs.readLink(path), path);
+    else this.ours.makeNode(path, mode, wanted.rdev);
+    this.dress(path, wanted);
+  }
+
+  /** Directories that our side has no more, on the way to what it gets. */
+  private putDirectories(path: string): void {
+    const parent = path.slice(0, path.lastIndexOf('/'));
+    if (parent === '') return;
+    const stat = this.ours.tryStat(parent, false);
+    if (stat === undefined || !isDirectoryMode(stat.mode)) this.put(parent);
+  }
+
+  /** False when it became another name of a file that is there. */
+  private putFile(path: string, wanted: Attributes, isThere: boolean): boolean {
+    if (isLinked(wanted)) {
+      const known = this.names.get(wanted.ino);
+      this.names.set(wanted.ino, known ?? path);
+      if (known !== undefined && known !== path) {
+        if (isThere && this.ours.stat(path, false).ino === this.ours.stat(known, false).ino) return false;
+        if (isThere) this.ours.unlink(path);
+        this.ours.link(known, path, false);
+        return false;
+      }
+    }
+    if (!isThere) this.ours.close(this.ours.open(path, O_WRONLY | O_CREATE_EXCLUSIVE, 0o600));
+    this.clone(path);
+    return true;
+  }
+
+  /** The file has the other side's content: the same blocks. */
+  private clone(path: string): void {
+    const source = this.theirs.open(path, O_RDONLY, 0);
+    try {
+      const target = this.ours.open(path, O_WRONLY | O_TRUNC, 0);
+      try {
+        this.ours.reflink(source, target, this.theirs);
+      } finally {
+        this.ours.close(target);
+      }
+    } finally {
+      this.theirs.close(source);
+    }
+  }
+
+  /** Owner first: a change of it takes the set-user-ID bit away. */
+  private dress(path: string, wanted: Attributes): void {
+    const { ours, theirs } = this;
+    ours.chown(path, wanted.uid, wanted.gid, false);
+    const names = new Set(theirs.listXattrs(path, false));
+    for (const name of ours.listXattrs(path, false))
+      if (!names.has(name)) ours.removeXattr(path, name, false);
+    for (const name of names) ours.setXattr(path, name, theirs.getXattr(path, name, false), 0, false);
+    if (!isSymlinkMode(wanted.mode)) ours.chmod(path, wanted.mode & 0o7777, false);
+    this.setTimes(path, wanted);
+  }
+
+  private setTimes(path: string, wanted: Attributes): void {
+    const { atime, mtime } = timesOf(wanted);
+    this.ours.setTimes(path, atime, mtime, false);
+  }
+
+  private merge(path: string, { content, mode, owner, xattrs }: MergedParts): void {
+    const { ours } = this;
+    const wanted = this.theirs.stat(path, false);
+    if (owner !== undefined) ours.chown(path, owner.uid, owner.gid, false);
+    if (mode !== undefined) ours.chmod(path, mode & 0o7777, false);
+    for (const [name, value] of xattrs ?? []) {
+      if (value === undefined) ours.removeXattr(path, name, false);
+      else ours.setXattr(path, name, value, 0, false);
+    }
+    if (content === undefined) return;
+    if (content === 'theirs' && !isFileMode(wanted.mode)) this.put(path);
+    else if (content === 'theirs') {
+      this.clone(path);
+      this.setTimes(path, wanted);
+    } else this.write(path, content);
+  }
+
+  private write(path: string, bytes: Buffer): void {
+    const file = this.ours.open(path, O_WRONLY | O_TRUNC, 0);
+    try {
+      this.ours.write(file, bytes, 0, bytes.length, 0);
+    } finally {
+      this.ours.close(file);
+    }
+  }
+}
+
+function isLinked({ mode, nlink }: Attributes): boolean {
+  return nlink > 1 && isFileMode(mode);
+}

@@ -1,0 +1,292 @@
+/**
+ * What a merge has to do: both sides' changes since what they have in common, path by path. What one side changed is
+ * taken; what both changed is compared part by part, and text line by line. The rest are conflicts.
+ */
+import type { Ino } from '../base/index.ts';
+import {
+  type ChangedPart,
+  type ChangedPaths,
+  changedPaths,
+  InodeComparison,
+  type StoredTree,
+  type StoreEngine,
+  settleTree,
+  type Tree,
+} from '../store/index.ts';
+import type { Attributes } from '../vfs/index.ts';
+import { contentOf } from './file-changes.ts';
+import { canBeText, isText, mergeTexts } from './line-diff.ts';
+import { isOfRepository } from './repositories.ts';
+
+export type ConflictKind =
+  /** Both changed it, differently. */
+  | 'both-modified'
+  /** Both made something of this name. */
+  | 'both-added'
+  /** The other side changed what is no more here. */
+  | 'modified-removed'
+  /** The other side removed what was changed here. */
+  | 'removed-modified'
+  /** It became two kinds of file. */
+  | 'type'
+  /** Both gave it another name. */
+  | 'both-renamed';
+
+export interface MergeConflict {
+  /** Absolute, a byte string. */
+  readonly path: string;
+  readonly kind: ConflictKind;
+}
+
+/** What is taken of a file that both changed; what is undefined stays as it is. */
+export interface MergedParts {
+  readonly content?: 'theirs' | Buffer | undefined;
+  readonly mode?: number | undefined;
+  readonly owner?: { readonly uid: number; readonly gid: number } | undefined;
+  readonly xattrs?: ReadonlyMap<string, Buffer | undefined> | undefined;
+}
+
+export interface MergePlan {
+  /** Paths that become what the other side has, or go where it has nothing. */
+  readonly take: ReadonlySet<string>;
+  /** Paths that go, with all that is below them. */
+  readonly drop: ReadonlySet<string>;
+  readonly merge: ReadonlyMap<string, MergedParts>;
+  /** Files whose lines were merged. */
+  readonly mergedTexts: number;
+  readonly conflicts: readonly MergeConflict[];
+}
+
+/** Who wins where both changed something; with `markers` texts have both, but those of version control systems. */
+export type Favour = 'none' | 'ours' | 'theirs' | 'markers';
+
+export interface MergeSides {
+  readonly base: Tree;
+  readonly ours: Tree;
+  readonly theirs: Tree;
+}
+
+export interface MergeLabels {
+  readonly ours: string;
+  readonly base: string;
+  readonly theirs: string;
+}
+
+const DT_DIR = 4;
+const DT_REG = 8;
+
+/** One side of a path. */
+interface Found {
+  readonly ino: Ino;
+  readonly kind: number;
+  readonly attributes: Attributes;
+}
+
+export class MergePlanner {
+  private readonly take = new Set<string>();
+  private readonly drop = new Set<string>();
+  /** Paths, and all below them, that are left out. */
+  private readonly skipped = new Set<string>();
+  private readonly merge = new Map<string, MergedParts>();
+  private readonly conflicts: MergeConflict[] = [];
+  private mergedTexts = 0;
+  private readonly sides: MergeSides;
+  private readonly favour: Favour;
+  private readonly labels: MergeLabels;
+  private readonly fromBase: ChangedPaths;
+  private readonly ourChanges: ChangedPaths;
+  private readonly baseAndTheirs: InodeComparison;
+  private readonly baseAndOurs: InodeComparison;
+  private readonly oursAndTheirs: InodeComparison;
+
+  constructor(engine: StoreEngine, sides: MergeSides, favour: Favour, labels: MergeLabels) {
+    this.sides = sides;
+    this.favour = favour;
+    this.labels = labels;
+    const stored = (tree: Tree): StoredTree => settleTree(engine, tree.info.name, new Set());
+    const [base, ours, theirs] = [stored(sides.base), stored(sides.ours), stored(sides.theirs)];
+    this.fromBase = changedPaths(engine, base, theirs);
+    this.ourChanges = changedPaths(engine, base, ours);
+    this.baseAndTheirs = new InodeComparison(engine.blobs, base, theirs);
+    this.baseAndOurs = new InodeComparison(engine.blobs, base, ours);
+    this.oursAndTheirs = new InodeComparison(engine.blobs, ours, theirs);
+  }
+
+  plan(): MergePlan {
+    const { gone, put } = this.fromBase;
+    this.renamedTwice();
+    for (const path of [...new Set([...gone.keys(), ...put.keys()])].sort()) this.path(path);
+    const { take, drop, merge, mergedTexts, conflicts } = this;
+    conflicts.sort((a, b) => (a.path < b.path ? -1 : 1));
+    return { take, drop, merge, mergedTexts, conflicts };
+  }
+
+  private find(side: keyof MergeSides, path: string): Found | undefined {
+    const attributes = this.sides[side].fileSystem.tryStat(path, false);
+    if (attributes === undefined) return undefined;
+    // The cast: what a tree says of a file has its number.
+    return { ino: attributes.ino as Ino, kind: attributes.mode >>> 12, attributes };
+  }
+
+  /** Notes a conflict; true when the other side wins. */
+  private conflict(path: string, kind: ConflictKind): boolean {
+    this.conflicts.push({ path, kind });
+    return this.favour === 'theirs';
+  }
+
+  /** What both renamed has two names now, and nobody wanted both. */
+  private renamedTwice(): void {
+    const names = new Map<string, string>();
+    for (const { kind, path, from } of this.ourChanges.changes)
+      if (kind === 'renamed' && from !== undefined) names.set(from, path);
+    for (const { kind, path, from } of this.fromBase.changes) {
+      if (kind !== 'renamed' || from === undefined) continue;
+      const ours = names.get(from);
+      if (ours === undefined || ours === path) continue;
+      if (this.conflict(path, 'both-renamed')) this.drop.add(ours);
+      else this.skipped.add(path);
+    }
+  }
+
+  private isSkipped(path: string): boolean {
+    for (let at = path; at !== ''; at = at.slice(0, at.lastIndexOf('/')))
+      if (this.skipped.has(at)) return true;
+    return false;
+  }
+
+  private path(path: string): void {
+    if (this.isSkipped(path)) return;
+    const theirs = this.find('theirs', path);
+    const isOurs = this.ourChanges.put.has(path) || this.ourChanges.gone.has(path);
+    if (isOurs) this.bothChanged(path, theirs);
+    else if (theirs !== undefined && !this.hasDirectory(path)) {
+      if (this.conflict(path, 'modified-removed')) this.take.add(path);
+    } else if (theirs?.kind === DT_DIR || !this.keepsBelow(path) || theirs === undefined) {
+      this.take.add(path);
+    }
+  }
+
+  /** Our side has the directory that a path lies in, or gets it. */
+  private hasDirectory(path: string): boolean {
+    const parent = path.slice(0, path.lastIndexOf('/'));
+    return parent === '' || this.take.has(parent) || this.find('ours', parent)?.kind === DT_DIR;
+  }
+
+  /** Whether our side has put something, that stays, into a directory that the other has no more. */
+  private keepsBelow(path: string): boolean {
+    if (this.find('ours', path)?.kind !== DT_DIR) return false;
+    let keeps = false;
+    for (const name of this.sides.ours.fileSystem.readDirectoryNames(path)) {
+      const child = `${path}/${name}`;
+      if (this.fromBase.gone.has(child)) continue;
+      if (this.conflict(child, 'removed-modified')) this.drop.add(child);
+      else keeps = true;
+    }
+    return keeps;
+  }
+
+  private bothChanged(path: string, theirs: Found | undefined): void {
+    const ours = this.find('ours', path);
+    const base = this.find('base', path);
+    if (ours === undefined && theirs === undefined) return;
+    if (ours === undefined || theirs === undefined) {
+      if (this.conflict(path, ours === undefined ? 'modified-removed' : 'removed-modified'))
+        this.take.add(path);
+    } else if (ours.kind !== theirs.kind) {
+      if (this.conflict(path, 'type')) this.take.add(path);
+    } else {
+      this.parts(path, base?.kind === ours.kind ? base : undefined, ours, theirs);
+    }
+  }
+
+  /** The same kind of file on both sides: what differs is merged part by part. */
+  private parts(path: string, base: Found | undefined, ours: Found, theirs: Found): void {
+    const { kind } = ours;
+    const isDifferent = hasData(this.oursAndTheirs.parts(ours.ino, theirs.ino, kind));
+    const owners = threeWay(ownerOf(base), ownerOf(ours), ownerOf(theirs));
+    const modes = threeWay(base?.attributes.mode, ours.attributes.mode, theirs.attributes.mode);
+    const xattrs = this.xattrs(path, base);
+    let isConflict = owners === 'conflict' || modes === 'conflict' || xattrs === 'conflict';
+    let content: MergedParts['content'];
+    if (isDifferent) {
+      const isOurs = !base || hasData(this.baseAndOurs.parts(base.ino, ours.ino, kind));
+      const isTheirs = !base || hasData(this.baseAndTheirs.parts(base.ino, theirs.ino, kind));
+      if (!isOurs) content = 'theirs';
+      else if (isTheirs) {
+        const text = kind === DT_REG ? this.mergedText(path, base, ours, theirs) : undefined;
+        isConflict ||= text === undefined || text.conflicts > 0;
+        if (text !== undefined && (text.conflicts === 0 || this.takesMarkers(path))) content = text.bytes;
+        if (text?.conflicts === 0) this.mergedTexts++;
+      }
+    }
+    if (isConflict && this.conflict(path, base === undefined ? 'both-added' : 'both-modified')) {
+      this.take.add(path);
+      return;
+    }
+    const mode = modes === 'theirs' ? theirs.attributes.mode : undefined;
+    const owner = owners === 'theirs' ? theirs.attributes : undefined;
+    this.merge.set(path, { content, mode, owner, xattrs: xattrs === 'conflict' ? undefined : xattrs });
+  }
+
+  /** In a file that a program reads for itself markers would be part of what it says: it stays a conflict. */
+  private takesMarkers(path: string): boolean {
+    const { ours, theirs } = this.sides;
+    return this.favour === 'markers' && !isOfRepository([ours.fileSystem, theirs.fileSystem], path);
+  }
+
+  private mergedText(
+    path: string,
+    base: Found | undefined,
+    ours: Found,
+    theirs: Found,
+  ): ReturnType<typeof mergeTexts> | undefined {
+    const sides = base === undefined ? [ours, theirs] : [base, ours, theirs];
+    if (!sides.every(({ attributes }) => canBeText(attributes.size))) return undefined;
+    const read = (side: keyof MergeSides, found: Found): Buffer =>
+      contentOf(this.sides[side].fileSystem, { path, attributes: found.attributes });
+    const contents = [
+      base ? read('base', base) : Buffer.alloc(0),
+      read('ours', ours),
+      read('theirs', theirs),
+    ];
+    if (!contents.every(isText)) return undefined;
+    const [old, our, their] = contents as [Buffer, Buffer, Buffer];
+    return mergeTexts(old, our, their, this.labels);
+  }
+
+  /** Attributes that only the other side changed; undefined values go. */
+  private xattrs(
+    path: string,
+    base: Found | undefined,
+  ): ReadonlyMap<string, Buffer | undefined> | 'conflict' {
+    const of = (side: keyof MergeSides): Map<string, string> => {
+      const { fileSystem } = this.sides[side];
+      const names = side === 'base' && base === undefined ? [] : fileSystem.listXattrs(path, false);
+      return new Map(names.map((name) => [name, fileSystem.getXattr(path, name, false).toString('latin1')]));
+    };
+    const [old, ours, theirs] = [of('base'), of('ours'), of('theirs')];
+    const merged = new Map<string, Buffer | undefined>();
+    for (const name of new Set([...old.keys(), ...ours.keys(), ...theirs.keys()])) {
+      const winner = threeWay(old.get(name), ours.get(name), theirs.get(name));
+      if (winner === 'conflict') return winner;
+      const value = theirs.get(name);
+      if (winner === 'theirs')
+        merged.set(name, value === undefined ? undefined : Buffer.from(value, 'latin1'));
+    }
+    return merged;
+  }
+}
+
+/** Whether parts that differ are of what a file holds, not only of what is said of it. */
+function hasData(parts: readonly ChangedPart[]): boolean {
+  return parts.some((part) => part === 'content' || part === 'target' || part === 'device');
+}
+
+function ownerOf(found: Found | undefined): string | undefined {
+  return found === undefined ? undefined : `${found.attributes.uid}:${found.attributes.gid}`;
+}
+
+function threeWay<T>(base: T, ours: T, theirs: T): 'ours' | 'theirs' | 'conflict' {
+  if (ours === theirs || theirs === base) return 'ours';
+  return ours === base ? 'theirs' : 'conflict';
+}

@@ -1,0 +1,168 @@
+/**
+ * Differences of two trees as text: a patch that `git apply` and `patch -p1` take, and counts of lines as `git diff
+ * --stat` has them. The form is Git's (git-diff(1), "Generating patch text with -p"): names in quotes where they need
+ * it, files that are new, gone, renamed, executable, and symlinks. Content that is no text is named, outside of the
+ * patch proper.
+ */
+import { nameToString } from '../base/index.ts';
+import { isFileMode, isSymlinkMode } from '../transfer/index.ts';
+import type { TreeFiles } from '../vfs/index.ts';
+import { contentOf, type FileChange, type FileSide, isSameContent } from './file-changes.ts';
+import { canBeText, type Hunk, hunksBetween, isText } from './line-diff.ts';
+
+export interface FileDifference {
+  readonly path: string;
+  /** Where it was, of a file that was renamed. */
+  readonly from: string | undefined;
+  readonly kind: 'added' | 'removed' | 'modified' | 'renamed';
+  readonly isBinary: boolean;
+  /** Lines; 0 where it is binary. */
+  readonly insertions: number;
+  readonly deletions: number;
+  readonly bytesBefore: number;
+  readonly bytesAfter: number;
+  /** Its part of the patch, a byte string. */
+  readonly patch: string;
+}
+
+/** How one file differs. */
+export function fileDifference(change: FileChange, before: TreeFiles, after: TreeFiles): FileDifference {
+  const { before: old, after: now } = change;
+  const isSame = old !== undefined && now !== undefined && isSameContent(before, old, after, now);
+  const bytesOld = isSame ? undefined : textOf(before, old);
+  const bytesNow = isSame ? undefined : textOf(after, now);
+  const isBinary = !isSame && (bytesOld === undefined || bytesNow === undefined);
+  const hunks = bytesOld === undefined || bytesNow === undefined ? [] : hunksBetween(bytesOld, bytesNow);
+  const lines = hunks.flatMap((hunk) => hunk.lines);
+  const isRenamed = old !== undefined && now !== undefined && old.path !== now.path;
+  return {
+    path: (now ?? old)?.path ?? '',
+    from: isRenamed ? old.path : undefined,
+    kind: old === undefined ? 'added' : now === undefined ? 'removed' : isRenamed ? 'renamed' : 'modified',
+    isBinary,
+    insertions: lines.filter((line) => line.startsWith('+')).length,
+    deletions: lines.filter((line) => line.startsWith('-')).length,
+    bytesBefore: old?.attributes.size ?? 0,
+    bytesAfter: now?.attributes.size ?? 0,
+    patch: patchOf(old, now, hunks, isBinary),
+  };
+}
+
+/** The bytes of a text, or a symlink's target: none where there is no file, undefined of what is no text. */
+function textOf(files: TreeFiles, side: FileSide | undefined): Buffer | undefined {
+  if (side === undefined) return Buffer.alloc(0);
+  if (modeOf(side) === undefined || !canBeText(side.attributes.size)) return undefined;
+  const bytes = contentOf(files, side);
+  return isText(bytes) ? bytes : undefined;
+}
+
+/** The modes that Git knows; undefined for devices, fifos and sockets. */
+function modeOf({ attributes: { mode } }: FileSide): string | undefined {
+  if (isSymlinkMode(mode)) return '120000';
+  if (!isFileMode(mode)) return undefined;
+  return (mode & 0o100) === 0 ? '100644' : '100755';
+}
+
+function patchOf(
+  old: FileSide | undefined,
+  now: FileSide | undefined,
+  hunks: readonly Hunk[],
+  isBinary: boolean,
+): string {
+  const [left, right] = [quoted('a', (old ?? now)?.path ?? ''), quoted('b', (now ?? old)?.path ?? '')];
+  // Another type is another file: Git has the old one removed and the new one made.
+  if (old !== undefined && now !== undefined && modeOf(old)?.slice(0, 2) !== modeOf(now)?.slice(0, 2)) {
+    if (isBinary) return `Binary files ${left} and ${right} differ\n`;
+    const [gone, come] = splitHunks(hunks);
+    return patchOf(old, undefined, gone, false) + patchOf(undefined, now, come, false);
+  }
+  const header = headerOf(old, now);
+  if (isBinary) {
+    const sides = [old === undefined ? '/dev/null' : left, now === undefined ? '/dev/null' : right];
+    return `Binary files ${sides[0]} and ${sides[1]} differ\n`;
+  }
+  if (hunks.length === 0 && header.length === 0) return '';
+  const lines = [`diff --git ${left} ${right}`, ...header];
+  if (hunks.length > 0) {
+    lines.push(`--- ${old === undefined ? '/dev/null' : withTab(left)}`);
+    lines.push(`+++ ${now === undefined ? '/dev/null' : withTab(right)}`);
+  }
+  for (const { oldStart, oldLines, newStart, newLines, lines: body } of hunks) {
+    lines.push(`@@ -${oldStart},${oldLines} +${newStart},${newLines} @@`, ...body);
+  }
+  return `${lines.join('\n')}\n`;
+}
+
+function headerOf(old: FileSide | undefined, now: FileSide | undefined): string[] {
+  const [modeOld, modeNow] = [old && modeOf(old), now && modeOf(now)];
+  if (modeOld === undefined) return [`new file mode ${modeNow}`];
+  if (modeNow === undefined) return [`deleted file mode ${modeOld}`];
+  const lines = modeOld === modeNow ? [] : [`old mode ${modeOld}`, `new mode ${modeNow}`];
+  if (old !== undefined && now !== undefined && old.path !== now.path) {
+    lines.push(`rename from ${quoted('', old.path)}`, `rename to ${quoted('', now.path)}`);
+  }
+  return lines;
+}
+
+/** The lines that go and those that come, each as a patch of its own. */
+function splitHunks(hunks: readonly Hunk[]): [Hunk[], Hunk[]] {
+  const lines = hunks.flatMap((hunk) => hunk.lines);
+  const of = (sign: string): string[] =>
+    lines.filter(
+      (line, at) => line.startsWith(sign) || (line.startsWith('\\') && lines[at - 1]?.startsWith(sign)),
+    );
+  const count = (list: string[]): number => list.filter((line) => !line.startsWith('\\')).length;
+  const [gone, come] = [of('-'), of('+')];
+  const none = { oldStart: 0, oldLines: 0, newStart: 0, newLines: 0 };
+  return [
+    gone.length === 0 ? [] : [{ ...none, oldStart: 1, oldLines: count(gone), lines: gone }],
+    come.length === 0 ? [] : [{ ...none, newStart: 1, newLines: count(come), lines: come }],
+  ];
+}
+
+// biome-ignore lint/suspicious/noControlCharactersInRegex: names may hold them, and then need quotes.
+const UNUSUAL = /[\x00-\x1f"\\\x7f-\xff]/g;
+const ESCAPES: Readonly<Record<string, string>> = { '\n': '\\n', '\t': '\\t', '"': '\\"', '\\': '\\\\' };
+
+/** A name as Git writes it: in quotes, bytes beyond ASCII in octal, where it has something unusual in it. */
+function quoted(side: 'a' | 'b' | '', path: string): string {
+  const name = side === '' ? path.slice(1) : side + path;
+  const escaped = name.replace(
+    UNUSUAL,
+    (byte) => ESCAPES[byte] ?? `\\${byte.charCodeAt(0).toString(8).padStart(3, '0')}`,
+  );
+  return escaped === name ? name : `"${escaped}"`;
+}
+
+/** A name with a space in it ends at a tab: patch(1) would take the rest for a date. */
+function withTab(name: string): string {
+  return name.includes(' ') && !name.startsWith('"') ? `${name}\t` : name;
+}
+
+const GRAPH_WIDTH = 40;
+
+/** Lines as of `git diff --stat`, in text. */
+export function statLines(files: readonly FileDifference[]): string[] {
+  const names = files.map(({ path, from }) => {
+    const name = nameToString(path).slice(1);
+    return from === undefined ? name : `${nameToString(from).slice(1)} => ${name}`;
+  });
+  const width = Math.max(0, ...names.map((name) => name.length));
+  const most = Math.max(0, ...files.map(({ insertions, deletions }) => insertions + deletions));
+  const scale = most > GRAPH_WIDTH ? GRAPH_WIDTH / most : 1;
+  const digits = String(most).length;
+  const lines = files.map((file, at) => {
+    const { insertions, deletions, isBinary, bytesBefore, bytesAfter } = file;
+    const graph = '+'.repeat(Math.ceil(insertions * scale)) + '-'.repeat(Math.ceil(deletions * scale));
+    const count = String(insertions + deletions).padStart(digits);
+    const told = isBinary ? `Bin ${bytesBefore} -> ${bytesAfter} bytes` : `${count} ${graph}`.trimEnd();
+    return ` ${(names[at] ?? '').padEnd(width)} | ${told}`;
+  });
+  const sum = (of: 'insertions' | 'deletions'): number => files.reduce((total, file) => total + file[of], 0);
+  const plural = (count: number, word: string): string => `${count} ${word}${count === 1 ? '' : 's'}`;
+  lines.push(
+    ` ${plural(files.length, 'file')} changed, ${plural(sum('insertions'), 'insertion')}(+), ` +
+      `${plural(sum('deletions'), 'deletion')}(-)`,
+  );
+  return lines;
+}

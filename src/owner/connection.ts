@@ -1,0 +1,118 @@
+/** One client of the owner: reads requests, hands them on, writes answers. */
+import type { Socket } from 'node:net';
+import { FsError } from '../base/index.ts';
+import { LineReader } from './line-reader.ts';
+import type { Holder } from './mount-table.ts';
+import { PROTOCOL_VERSION, REQUEST_BYTES_MAX, type Request } from './protocol.ts';
+import { toWire } from './wire-error.ts';
+
+/** Does the work of a request; `greeting` is what makes a client known. */
+export type Dispatch = (connection: Connection, operation: string, parameters: unknown) => unknown;
+
+export interface ConnectionParts {
+  readonly dispatch: Dispatch;
+  readonly onClosed: (connection: Connection) => void;
+  /** What is written instead of an answer. */
+  readonly shown: (json: string) => string;
+}
+
+/** Operations that a client of any version may ask for. */
+const ALWAYS_ALLOWED = new Set(['hello', 'status', 'stop']);
+
+export class Connection implements Holder {
+  private readonly socket: Socket;
+  private readonly parts: ConnectionParts;
+  private readonly reader = new LineReader(REQUEST_BYTES_MAX);
+  private peer: { readonly pid: number } | undefined;
+
+  constructor(socket: Socket, parts: ConnectionParts) {
+    this.socket = socket;
+    this.parts = parts;
+    socket.on('data', (bytes: Buffer) => this.read(bytes));
+    // A client that goes away while it is answered: 'close' follows.
+    socket.on('error', ignored);
+    socket.on('close', () => parts.onClosed(this));
+  }
+
+  get isGone(): boolean {
+    return this.socket.destroyed;
+  }
+
+  /** 0 until the client has said who it is. */
+  get pid(): number {
+    return this.peer?.pid ?? 0;
+  }
+
+  /** ENOTSUP for a client of another version. */
+  greet(protocol: number, pid: number): void {
+    if (protocol !== PROTOCOL_VERSION) {
+      throw new FsError('ENOTSUP', {
+        syscall: 'owner',
+        note:
+          `the owner process (${process.pid}) speaks protocol ${PROTOCOL_VERSION}, this program ${protocol}: ` +
+          'end it with `ramet owner stop`',
+      });
+    }
+    this.peer = { pid };
+  }
+
+  /** What was answered still arrives. */
+  close(): void {
+    this.socket.destroySoon();
+  }
+
+  private read(bytes: Buffer): void {
+    const lines = this.reader.add(bytes);
+    if (lines === undefined) {
+      const note = `a request has ${REQUEST_BYTES_MAX} bytes at most`;
+      this.answerError(null, new FsError('E2BIG', { syscall: 'owner', note }));
+      // The rest of the line cannot be told from the next.
+      this.socket.destroySoon();
+      return;
+    }
+    for (const line of lines) void this.answer(line);
+  }
+
+  private async answer(line: string): Promise<void> {
+    const request = parseRequest(line);
+    if (request === undefined) {
+      const note = 'a request is a line { "id": number, "operation": text, "parameters": object }';
+      this.answerError(null, new FsError('EINVAL', { syscall: 'owner', note }));
+      return;
+    }
+    const { id, operation, parameters } = request;
+    try {
+      if (this.peer === undefined && !ALWAYS_ALLOWED.has(operation)) {
+        throw new FsError('EINVAL', { syscall: operation, note: 'a client says hello first' });
+      }
+      this.write({ id, result: await this.parts.dispatch(this, operation, parameters) });
+    } catch (error) {
+      this.answerError(id, error);
+    }
+  }
+
+  private answerError(id: number | null, error: unknown): void {
+    this.write({ id, error: toWire(error) });
+  }
+
+  private write(answer: object): void {
+    if (!this.socket.destroyed) this.socket.write(`${this.parts.shown(JSON.stringify(answer))}\n`);
+  }
+}
+
+function parseRequest(line: string): Request | undefined {
+  let value: unknown;
+  try {
+    value = JSON.parse(line);
+  } catch {
+    return undefined;
+  }
+  if (typeof value !== 'object' || value === null) return undefined;
+  const { id, operation, parameters } = value as Partial<Record<keyof Request, unknown>>;
+  if (typeof id !== 'number' || typeof operation !== 'string') return undefined;
+  return { id, operation, parameters };
+}
+
+function ignored(): void {
+  // Nothing: see above.
+}

@@ -1,0 +1,17 @@
+/**
+ * owner: one background process for each store serves all its mounts. `OwnerClient` finds it, starts it where
+ * there is none, and asks it over a socket; `Owner` is the process's own side, and `main.ts` its program.
+ *
+ * Invariants: a store has one owner at most (a lock file decides); the owner never looks at a path that may lie on one
+ * of its mounts; a mount that is held ends with the connections that hold it; no state of the filesystem lives here.
+ * Neighbours: below it store (trees) and fuse (mounts); above it library and cli.
+ */
+export type { IoMode } from '../fuse/index.ts';
+export { OwnerClient, type OwnerClientOptions } from './client.ts';
+export { readableLine } from './log-line.ts';
+export { holdHere, mountHere } from './mount-here.ts';
+export { checkMountPoint, detachDeadMount, isDeadMount, realMountPath } from './mount-point.ts';
+export { MountedFileSystem } from './mounted-file-system.ts';
+export { MountedTrees } from './mounted-trees.ts';
+export { OwnerPlace } from './owner-place.ts';
+export { IO_MODES, type MountRecord, type OwnerStatus, type UnmountReport } from './protocol.ts';

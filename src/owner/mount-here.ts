@@ -1,0 +1,52 @@
+/**
+ * Mounts of the owner, for a process that works in them. The owner may live in another mount namespace, and what it
+ * mounts is then seen there alone: here the plain directory below it would be taken for the tree.
+ */
+import { FsError, nameFromString } from '../base/index.ts';
+import { mountNamespace, mountsOf } from '../sys/index.ts';
+import type { OwnerClient } from './client.ts';
+import { type MountRecord, mountSource, type Parameters } from './protocol.ts';
+
+/** As the owner's `mount`; ENOTSUP, and it is unmounted again, where this process does not see the mount. */
+export async function mountHere(owner: OwnerClient, parameters: Parameters<'mount'>): Promise<MountRecord> {
+  const mount = await owner.request('mount', parameters);
+  if (isSeenHere(mount)) return mount;
+  await owner.request('unmount', { target: mount.directory, isLazy: true });
+  throw notSeenHere('mount', mount);
+}
+
+/** As the owner's `hold`; ENOTSUP, and it is given up again, where this process does not see the mount. */
+export async function holdHere(owner: OwnerClient, parameters: Parameters<'hold'>): Promise<MountRecord> {
+  const mount = await owner.request('hold', parameters);
+  if (isSeenHere(mount)) return mount;
+  await owner.request('release', { fork: mount.fork });
+  throw notSeenHere('mount', mount);
+}
+
+/** ENOTSUP where this process does not see a mount of the owner, ENOTCONN where it was unmounted meanwhile. */
+export function requireSeenHere(operation: string, mount: MountRecord): void {
+  if (!isSeenHere(mount)) throw notSeenHere(operation, mount);
+}
+
+/** Whether what this process finds at the mount point is the tree. True where that cannot be told. */
+function isSeenHere({ fork, directory }: MountRecord): boolean {
+  const mounts = mountsOf();
+  if (mounts.length === 0) return true;
+  const [place, source] = [nameFromString(directory), nameFromString(mountSource(fork))];
+  return mounts.find((mount) => mount.directory === place && !mount.isCovered)?.source === source;
+}
+
+function notSeenHere(
+  operation: string,
+  { fork, directory, pid, mountNamespace: theirs }: MountRecord,
+): FsError {
+  const detail = { syscall: operation, path: fork, dest: directory };
+  if (theirs === mountNamespace())
+    return new FsError('ENOTCONN', { ...detail, note: 'it was unmounted meanwhile' });
+  return new FsError('ENOTSUP', {
+    ...detail,
+    note:
+      `the owner process (${pid}) runs in another mount namespace, and what it mounts is not seen in this one: ` +
+      `run this command in its namespace, \`nsenter -m -t ${pid}\`, or end it with \`ramet owner stop\``,
+  });
+}

@@ -1,0 +1,41 @@
+/** What may be a mount point. */
+import assert from 'node:assert/strict';
+import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { scratchDirectory } from '../../testing/scratch-store.ts';
+import { type ErrorCode, isFsError } from '../base/index.ts';
+import { checkMountPoint, isDeadMount, realMountPath } from './mount-point.ts';
+
+function fails(code: ErrorCode, note: RegExp): (error: unknown) => boolean {
+  return (error) => {
+    assert.ok(isFsError(error, code), String(error));
+    assert.match(error.note ?? '', note);
+    return true;
+  };
+}
+
+test('an empty directory is a mount point, under its real path', (t) => {
+  const scratch = scratchDirectory(t);
+  mkdirSync(join(scratch, 'real/place'), { recursive: true });
+  symlinkSync('real', join(scratch, 'link'));
+  symlinkSync('real/place', join(scratch, 'there'));
+  assert.equal(checkMountPoint(join(scratch, 'link/place')), join(scratch, 'real/place'));
+  assert.equal(checkMountPoint(join(scratch, 'there')), join(scratch, 'real/place'));
+  symlinkSync(join(scratch, 'there'), join(scratch, 'twice'));
+  symlinkSync('loop', join(scratch, 'loop'));
+  assert.equal(realMountPath(join(scratch, 'link/place/')), join(scratch, 'real/place'));
+  assert.equal(realMountPath(join(scratch, 'twice')), join(scratch, 'real/place'));
+  assert.equal(realMountPath(join(scratch, 'loop')), join(scratch, 'loop'));
+});
+
+test('what is missing, no directory, not empty or mounted already is refused with the way out', (t) => {
+  const scratch = scratchDirectory(t);
+  writeFileSync(join(scratch, 'file'), '');
+  assert.throws(() => checkMountPoint(join(scratch, 'none')), fails('ENOENT', /make it first/));
+  assert.throws(() => checkMountPoint(join(scratch, 'no/parent')), fails('ENOENT', /make it first/));
+  assert.throws(() => checkMountPoint(join(scratch, 'file')), fails('ENOTDIR', /is a directory/));
+  assert.throws(() => checkMountPoint(scratch), fails('ENOTEMPTY', /empty directory/));
+  assert.throws(() => checkMountPoint('/proc'), fails('EBUSY', /mounted there already/));
+  assert.equal(isDeadMount(scratch), false);
+});

@@ -1,0 +1,396 @@
+/**
+ * The mounts of one owner: which tree is mounted where, for whom, and when it is given up.
+ *
+ * A mount is *kept* (`ramet mount`: until somebody unmounts it), *held* by connections (`ramet run`, the library: it
+ * ends with the last of them), or both. A tree is open here from before it is mounted until the kernel has let go of
+ * it; after a lazy unmount that may be much later. What changes one tree's mount happens in order, one after the
+ * other.
+ */
+import { setTimeout as pause } from 'node:timers/promises';
+import { FsError, isFsError } from '../base/index.ts';
+import { type Mount, type MountServer, placesBelow } from '../fuse/index.ts';
+import type { StoreEngine, Tree } from '../store/index.ts';
+import { mountNamespace } from '../sys/index.ts';
+import { AbortedMounts } from './aborted-mounts.ts';
+import type { Logger } from './log.ts';
+import { describeMountFailure } from './mount-failure.ts';
+import { processesIn, processesWithMount } from './mount-users.ts';
+import type { OwnerPlace } from './owner-place.ts';
+import { type MountParameters, type MountRecord, mountSource, type UnmountReport } from './protocol.ts';
+import { Queues } from './queues.ts';
+
+/** How long an unmount waits for the kernel to let go: it has programs that use it in mind, not a slow kernel. */
+const END_WAIT_MS = 1_000;
+/** How long a fork that another process has open is waited for: a command may own it for a moment. */
+const BUSY_WAIT_MS = 1_000;
+const BUSY_STEP_MS = 50;
+
+/** Who keeps a mount: one connection. */
+export interface Holder {
+  readonly pid: number;
+  /** It was closed: `release` has been called, or is about to be. */
+  readonly isGone: boolean;
+}
+
+interface Entry {
+  readonly tree: Tree;
+  readonly mount: Mount;
+  readonly since: string;
+  readonly holders: Set<Holder>;
+  isKept: boolean;
+  isDetached: boolean;
+  /** The mount point was made here and is removed afterwards. */
+  readonly isOwnDirectory: boolean;
+}
+
+export interface MountTableParts {
+  readonly engine: StoreEngine;
+  /** Called when the first tree is mounted. */
+  readonly createServer: () => MountServer;
+  readonly place: OwnerPlace;
+  readonly logger: Logger;
+  /** The last mount is gone. */
+  readonly onEmpty: () => void;
+}
+
+export class MountTable {
+  private readonly parts: MountTableParts;
+  private readonly entries = new Map<string, Entry>();
+  private readonly aborted = new AbortedMounts<Holder>();
+  private readonly queues = new Queues();
+  private server: MountServer | undefined;
+  private isClosing = false;
+
+  constructor(parts: MountTableParts) {
+    this.parts = parts;
+  }
+
+  get size(): number {
+    return this.entries.size;
+  }
+
+  records(): MountRecord[] {
+    return [...this.entries].map(([fork, entry]) => recordOf(fork, entry));
+  }
+
+  /** The open tree of a mounted fork; undefined where it is not mounted. */
+  treeOf(fork: string): Tree | undefined {
+    return this.entries.get(fork)?.tree;
+  }
+
+  /** What programs have stored through maps of files reaches the tree; nothing for a tree that is not mounted. */
+  async sync(fork: string): Promise<void> {
+    const entry = this.entries.get(fork);
+    // Where it was unmounted there is no way left to ask the kernel.
+    if (entry !== undefined && !entry.isDetached) await entry.mount.sync();
+  }
+
+  /**
+   * Mounts a tree. EBUSY (mounted already, open elsewhere, or another tree is mounted there), ENOENT (no such tree),
+   * and what the mount server says.
+   */
+  mount(parameters: MountParameters, holder: Holder): Promise<MountRecord> {
+    const { fork, directory, isHeld = false } = parameters;
+    return this.queues.run(fork, async () => {
+      this.requireFree(fork);
+      const other = this.entryAt(directory);
+      if (other !== undefined) {
+        throw new FsError('EBUSY', {
+          syscall: 'mount',
+          path: directory,
+          note: `'${other}' is mounted there: unmount it, or choose another directory`,
+        });
+      }
+      const entry = await this.add(parameters, !isHeld, false);
+      if (isHeld) await this.holdFor(fork, entry, holder);
+      return recordOf(fork, entry);
+    });
+  }
+
+  /** The mount of `fork` for as long as `holder` lives: the one there is, or one in a directory of the store. */
+  hold(
+    fork: string,
+    { io, noAtime }: Pick<MountParameters, 'io' | 'noAtime'>,
+    holder: Holder,
+  ): Promise<MountRecord> {
+    return this.queues.run(fork, async () => {
+      let entry = this.entries.get(fork);
+      if (entry === undefined) {
+        const { place } = this.parts;
+        const directory = place.mountPath(fork);
+        place.makeMountPoint(fork);
+        entry = await this.add({ fork, directory, io, noAtime }, false, true);
+      } else if (entry.isDetached) {
+        this.requireFree(fork);
+      } else if (io !== undefined && io !== entry.mount.io) {
+        throw new FsError('EBUSY', {
+          syscall: 'mount',
+          path: fork,
+          note: `it is mounted at ${entry.mount.directory} with --io ${entry.mount.io}: use that mode, or unmount it`,
+        });
+      }
+      await this.holdFor(fork, entry, holder);
+      return recordOf(fork, entry);
+    });
+  }
+
+  /** A client may have gone away while its tree was being mounted. */
+  private async holdFor(fork: string, entry: Entry, holder: Holder): Promise<void> {
+    if (holder.isGone) await this.giveUp(fork, entry);
+    else entry.holders.add(holder);
+  }
+
+  private requireFree(fork: string): void {
+    if (this.isClosing) {
+      throw new FsError('EBUSY', { syscall: 'mount', path: fork, note: 'the owner process is ending' });
+    }
+    const entry = this.entries.get(fork);
+    if (entry === undefined) return;
+    const { directory } = entry.mount;
+    throw new FsError('EBUSY', {
+      syscall: 'mount',
+      path: fork,
+      note: entry.isDetached
+        ? `it was unmounted from ${directory} and ${programsText(usersOf(entry))} still use it: end them first`
+        : `it is mounted at ${directory}: use it there, or unmount it first with \`ramet umount\``,
+    });
+  }
+
+  /** What is mounted in the store is in the way of what is done with the store: this process would wait for itself. */
+  private requireOutside(directory: string): void {
+    const store = this.parts.place.shownDirectory;
+    if (!`${directory}/`.startsWith(`${store}/`)) return;
+    const note = 'it lies in the store: choose another directory';
+    throw new FsError('EBUSY', { syscall: 'mount', path: directory, note });
+  }
+
+  private entryAt(directory: string): string | undefined {
+    for (const [fork, { mount, isDetached }] of this.entries) {
+      if (mount.directory === directory && !isDetached) return fork;
+    }
+    return undefined;
+  }
+
+  private async add(parameters: MountParameters, isKept: boolean, isOwnDirectory: boolean): Promise<Entry> {
+    const { fork, directory, io, allowOther, noAtime } = parameters;
+    if (!isOwnDirectory) this.requireOutside(directory);
+    const tree = await this.openPatiently(fork);
+    let mount: Mount;
+    try {
+      this.server ??= this.parts.createServer();
+      mount = await this.server.mount(tree, directory, {
+        io: io ?? 'cached',
+        allowOther: allowOther ?? false,
+        noAtime: noAtime ?? false,
+        source: mountSource(fork),
+      });
+    } catch (error) {
+      tree.close();
+      throw describeMountFailure(error, fork, directory);
+    }
+    const since = new Date().toISOString();
+    const entry: Entry = {
+      tree,
+      mount,
+      since,
+      holders: new Set(),
+      isKept,
+      isDetached: false,
+      isOwnDirectory,
+    };
+    this.entries.set(fork, entry);
+    void mount.ended.then(() => this.forget(fork, entry));
+    this.parts.logger.info({ fork, directory, io: mount.io }, 'mounted');
+    return entry;
+  }
+
+  /** As the commands do: only who keeps a fork open for longer is in the way. */
+  private async openPatiently(fork: string): Promise<Tree> {
+    for (let waitedMs = 0; ; waitedMs += BUSY_STEP_MS) {
+      try {
+        return this.parts.engine.openTree(fork, false);
+      } catch (error) {
+        if (!isFsError(error)) throw error;
+        if (error.code !== 'EBUSY') {
+          throw new FsError(error.code, { syscall: 'mount', path: error.path ?? fork, note: error.note });
+        }
+        if (waitedMs >= BUSY_WAIT_MS) throw busyElsewhere(fork, error);
+        await pause(BUSY_STEP_MS);
+      }
+    }
+  }
+
+  private forget(fork: string, entry: Entry): void {
+    if (this.entries.get(fork) !== entry) return;
+    this.entries.delete(fork);
+    const { logger } = this.parts;
+    const { directory, isAborted } = entry.mount;
+    const isInPlace = isAborted && !entry.isDetached;
+    try {
+      entry.tree.close();
+      if (isInPlace) logger.error({ fork, directory }, 'the mount was aborted: it answers nothing any more');
+      else logger.info({ fork, directory }, 'unmounted');
+    } catch (error) {
+      // What was acknowledged is in the journal: the next who opens the fork brings it back.
+      logger.error({ fork, err: error }, 'the tree could not be closed cleanly');
+    }
+    if (isInPlace) this.keepAborted(fork, entry);
+    else if (entry.isOwnDirectory) this.removeMountPoint(fork);
+    if (this.entries.size === 0) this.parts.onEmpty();
+  }
+
+  /** In a directory of the store nobody but those who held it looks, and the next who holds the tree needs it. */
+  private keepAborted(fork: string, entry: Entry): void {
+    if (!entry.isOwnDirectory) this.aborted.add({ ...entry, fork });
+    else {
+      void this.queues.run(fork, async () => {
+        await entry.mount.unmount({ isLazy: true });
+        this.removeMountPoint(fork);
+      });
+    }
+  }
+
+  private removeMountPoint(fork: string): void {
+    try {
+      this.parts.place.removeMountPoint(fork);
+    } catch (error) {
+      this.parts.logger.warn({ fork, err: error }, 'the mount point could not be removed');
+    }
+  }
+
+  /**
+   * Unmounts by mount point or by tree. EINVAL (nothing is mounted there), EBUSY (programs use it, or somebody else
+   * holds it, unless `isLazy`).
+   */
+  unmount(target: string, isLazy: boolean, holder: Holder): Promise<UnmountReport> {
+    const fork = this.entryAt(target) ?? target;
+    return this.queues.run(fork, async () => {
+      const entry = this.entries.get(fork);
+      if (entry === undefined) return await this.unmountAborted(target);
+      const others = [...entry.holders].filter((other) => other !== holder);
+      if (!isLazy && others.length > 0) {
+        const pids = others.map(({ pid }) => pid).join(', ');
+        throw new FsError('EBUSY', {
+          syscall: 'umount',
+          path: target,
+          note: `process ${pids} works in it: end it, or use --lazy`,
+        });
+      }
+      if (!entry.isDetached) await this.detach(entry, isLazy, target);
+      return await this.reportOf(fork, entry);
+    });
+  }
+
+  private async unmountAborted(target: string): Promise<UnmountReport> {
+    const aborted = this.aborted.find(target);
+    if (aborted === undefined) {
+      const note = 'nothing of this store is mounted there: `ramet ls --mounts` lists what is';
+      throw new FsError('EINVAL', { syscall: 'umount', path: target, note });
+    }
+    await this.aborted.takeAway(aborted);
+    return { fork: aborted.fork, directory: aborted.mount.directory, isStillUsed: false, users: [] };
+  }
+
+  private async reportOf(fork: string, entry: Entry): Promise<UnmountReport> {
+    const isStillUsed = !(await this.endsSoon(fork, entry));
+    const users = isStillUsed ? usersOf(entry) : [];
+    return { fork, directory: entry.mount.directory, isStillUsed, users };
+  }
+
+  /** Returns when it has been unmounted here; the kernel may not let go of it for long, see `endsSoon`. */
+  private async detach(entry: Entry, isLazy: boolean, shown: string): Promise<void> {
+    const { directory } = entry.mount;
+    try {
+      await entry.mount.unmount({ isLazy });
+    } catch (error) {
+      if (!isFsError(error)) throw error;
+      const note = error.note ?? (error.code === 'EBUSY' ? busyNote(directory) : undefined);
+      throw new FsError(error.code, { syscall: 'umount', path: shown, note });
+    }
+    entry.isDetached = true;
+  }
+
+  /** Whether the kernel lets go of it at once; then the tree is closed when this returns. */
+  private async endsSoon(fork: string, entry: Entry): Promise<boolean> {
+    await Promise.race([entry.mount.ended, pause(END_WAIT_MS, undefined, { ref: false })]);
+    return this.entries.get(fork) !== entry;
+  }
+
+  /** The holder gives one tree up. Undefined where others keep it, or it was not held. */
+  release(fork: string, holder: Holder): Promise<UnmountReport | undefined> {
+    return this.queues.run(fork, async () => {
+      const entry = this.entries.get(fork);
+      if (entry === undefined || !entry.holders.delete(holder)) return undefined;
+      return await this.giveUp(fork, entry);
+    });
+  }
+
+  /** The holder is gone: mounts that nobody else keeps go with it. */
+  async releaseAll(holder: Holder): Promise<void> {
+    for (const [fork, { holders }] of [...this.entries]) {
+      if (holders.has(holder)) await this.release(fork, holder);
+    }
+    await this.aborted.release(holder);
+  }
+
+  private async giveUp(fork: string, entry: Entry): Promise<UnmountReport | undefined> {
+    const isWanted = entry.isKept || entry.holders.size > 0 || entry.isDetached;
+    if (isWanted || this.entries.get(fork) !== entry) return undefined;
+    try {
+      await this.detach(entry, false, fork);
+    } catch (error) {
+      if (!isFsError(error, 'EBUSY')) throw error;
+      await this.detach(entry, true, fork);
+    }
+    return await this.reportOf(fork, entry);
+  }
+
+  /** Unmounts everything, lazily where it is busy, and closes the trees. */
+  async close(): Promise<void> {
+    this.isClosing = true;
+    try {
+      await this.server?.close();
+    } finally {
+      for (const [fork, entry] of [...this.entries]) this.forget(fork, entry);
+    }
+  }
+}
+
+function recordOf(fork: string, entry: Entry): MountRecord {
+  const { mount, since, isKept, isDetached } = entry;
+  return {
+    fork,
+    directory: mount.directory,
+    io: mount.io,
+    since,
+    pid: process.pid,
+    mountNamespace: mountNamespace(),
+    holders: [...entry.holders].map(({ pid }) => pid),
+    isKept,
+    isDetached,
+  };
+}
+
+/** Processes that still have what was unmounted. */
+function usersOf({ mount: { deviceNumber } }: Entry): number[] {
+  return deviceNumber === undefined ? [] : processesWithMount(deviceNumber);
+}
+
+/** Why a mount is busy. */
+function busyNote(directory: string): string {
+  const inside = placesBelow(directory);
+  if (inside.length > 0) return `${inside.join(', ')} is mounted in it: unmount that first, or use --lazy`;
+  return `${programsText(processesIn(directory))} use it: end them, or use --lazy`;
+}
+
+function programsText(pids: readonly number[]): string {
+  return pids.length === 0 ? 'programs' : `processes ${pids.join(', ')}`;
+}
+
+function busyElsewhere(fork: string, error: FsError): FsError {
+  return new FsError('EBUSY', {
+    syscall: 'mount',
+    path: fork,
+    note: `${error.note ?? 'another process has it open'}: close it there first`,
+  });
+}

@@ -1,0 +1,173 @@
+/**
+ * The owner of a store: the one process that serves its mounts. It listens on a socket in the store's `run`, does what
+ * clients ask for, and ends by itself when nobody needs it any more.
+ *
+ * It must never look at a path that may lie on one of its own mounts, by stat or by a working directory: the answer
+ * would have to come from the thread that waits for it. Clients do such checks.
+ */
+import { createServer, type Server, type Socket } from 'node:net';
+import { FsError } from '../base/index.ts';
+import type { MountServer } from '../fuse/index.ts';
+import type { StoreEngine } from '../store/index.ts';
+import { Connection } from './connection.ts';
+import type { Logger } from './log.ts';
+import { MountTable } from './mount-table.ts';
+import { Checked, createHandlers, type Handlers } from './operations.ts';
+import { type OwnerPlace, removeStaleSocket, SocketAddress, socketFailure } from './owner-place.ts';
+import type { OperationName, OwnerStatus } from './protocol.ts';
+
+/** Without mounts and connections for so long, the owner ends. */
+export const IDLE_MS = 30_000;
+/** Unmounting everything takes no longer, or the rest is left to the kernel, which ends a mount with its process. */
+const CLOSE_MS = 10_000;
+/** Connections that wait to be accepted. */
+const BACKLOG = 128;
+
+export interface OwnerOptions {
+  readonly engine: StoreEngine;
+  readonly place: OwnerPlace;
+  readonly createMountServer: () => MountServer;
+  readonly logger: Logger;
+  readonly idleMs?: number;
+  /** What clients are told instead of an answer: as `HeldDirectory.shown`. */
+  readonly shown?: (json: string) => string;
+}
+
+export class Owner {
+  /** Resolves when everything is unmounted and closed but the engine, which is the caller's. */
+  readonly stopped: Promise<void>;
+  private readonly options: OwnerOptions;
+  private readonly idleMs: number;
+  private readonly since = new Date().toISOString();
+  private readonly mounts: MountTable;
+  private readonly handlers: Handlers;
+  private readonly connections = new Set<Connection>();
+  private readonly server: Server;
+  private readonly address: SocketAddress;
+  private idleTimer: NodeJS.Timeout | undefined;
+  private stopping: Promise<void> | undefined;
+  private noteStopped: () => void = () => undefined;
+
+  private constructor(options: OwnerOptions) {
+    const { engine, place, logger, createMountServer } = options;
+    this.options = options;
+    this.idleMs = options.idleMs ?? IDLE_MS;
+    this.stopped = new Promise((resolve) => {
+      this.noteStopped = resolve;
+    });
+    const onEmpty = (): void => this.watchIdleness();
+    this.mounts = new MountTable({ engine, createServer: createMountServer, place, logger, onEmpty });
+    this.handlers = createHandlers({
+      engine,
+      mounts: this.mounts,
+      status: () => this.status(),
+      stop: () => void setImmediate(() => this.stop('asked to')),
+    });
+    this.address = new SocketAddress(place);
+    this.server = createServer((socket) => this.accept(socket));
+  }
+
+  /** Begins to serve. Only for who has the owner's lock. */
+  static async start(options: OwnerOptions): Promise<Owner> {
+    removeStaleSocket(options.engine.system, options.place);
+    const owner = new Owner(options);
+    await owner.listen();
+    owner.watchIdleness();
+    return owner;
+  }
+
+  private listen(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.server.once('error', (error) => reject(socketFailure('listen', error, this.options.place)));
+      // Who may write to a socket may connect: only the user that the owner runs as. It is bound before this returns.
+      const umask = process.umask(0o177);
+      try {
+        this.server.listen({ path: this.address.path, backlog: BACKLOG }, resolve);
+      } finally {
+        process.umask(umask);
+      }
+    });
+  }
+
+  private accept(socket: Socket): void {
+    const connection = new Connection(socket, {
+      dispatch: (from, operation, parameters) => this.dispatch(from, operation, parameters),
+      onClosed: (closed) => void this.leave(closed),
+      shown: this.options.shown ?? ((json) => json),
+    });
+    this.connections.add(connection);
+    clearTimeout(this.idleTimer);
+  }
+
+  private async leave(connection: Connection): Promise<void> {
+    try {
+      await this.mounts.releaseAll(connection);
+    } catch (error) {
+      this.options.logger.error({ err: error }, 'a mount that nobody needs could not be unmounted');
+    }
+    this.connections.delete(connection);
+    this.watchIdleness();
+  }
+
+  private dispatch(connection: Connection, operation: string, parameters: unknown): unknown {
+    if (!Object.hasOwn(this.handlers, operation)) {
+      const known = Object.keys(this.handlers).join(', ');
+      throw new FsError('ENOSYS', { syscall: operation, note: `the owner's operations are ${known}` });
+    }
+    // The cast: it is one of the handlers' own keys.
+    return this.handlers[operation as OperationName](new Checked(operation, parameters), connection);
+  }
+
+  private status(): OwnerStatus {
+    return {
+      pid: process.pid,
+      since: this.since,
+      store: this.options.engine.directory,
+      mounts: this.mounts.size,
+      connections: this.connections.size - 1,
+      residentBytes: process.memoryUsage.rss(),
+      idleMs: this.idleMs,
+    };
+  }
+
+  private watchIdleness(): void {
+    clearTimeout(this.idleTimer);
+    if (this.connections.size > 0 || this.mounts.size > 0 || this.stopping !== undefined) return;
+    this.idleTimer = setTimeout(() => this.stop('idle'), this.idleMs);
+  }
+
+  /** Unmounts everything, lazily where it is busy, and resolves when nothing is served any more. */
+  stop(reason: string): Promise<void> {
+    this.stopping ??= this.end(reason);
+    return this.stopping;
+  }
+
+  private async end(reason: string): Promise<void> {
+    const { logger } = this.options;
+    logger.info({ reason, mounts: this.mounts.size }, 'stopping');
+    clearTimeout(this.idleTimer);
+    const closed = new Promise((resolve) => this.server.close(resolve));
+    try {
+      await within(CLOSE_MS, this.mounts.close());
+    } catch (error) {
+      logger.error({ err: error }, 'not everything could be unmounted');
+    }
+    // Clients see the connection end when there is nothing left to wait for.
+    for (const connection of this.connections) connection.close();
+    await closed;
+    this.address.release();
+    this.noteStopped();
+  }
+}
+
+async function within<T>(timeoutMs: number, work: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new FsError('ETIMEDOUT', { syscall: 'umount' })), timeoutMs);
+  });
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,148 @@
+/**
+ * What is said over the owner's socket: one JSON object a line. A request is `{ id, operation, parameters }`; its
+ * answer `{ id, result }` or `{ id, error }`. Answers come in the order in which the work is done, not in that of the
+ * requests. `hello` comes first and names the version; it and `stop` keep their form in every version.
+ */
+
+import type { IoMode } from '../fuse/index.ts';
+import type { TreeInfo } from '../store/index.ts';
+import type { WireError } from './wire-error.ts';
+
+export const PROTOCOL_VERSION = 1;
+/** A longer request is refused, and its connection closed: names and paths are far shorter. */
+export const REQUEST_BYTES_MAX = 64 * 1024;
+/** Of an answer: the list of some hundred thousand mounts. */
+export const ANSWER_BYTES_MAX = 64 * 1024 * 1024;
+
+export const IO_MODES: readonly IoMode[] = ['cached', 'shared', 'direct'];
+
+/** A tree that is mounted. */
+export interface MountRecord {
+  /** The fork or snapshot. */
+  readonly fork: string;
+  /** Absolute path of the mount point. */
+  readonly directory: string;
+  readonly io: IoMode;
+  /** ISO 8601. */
+  readonly since: string;
+  /** The process that serves it: the owner. */
+  readonly pid: number;
+  /** The owner's, as `mountNamespace` tells it. */
+  readonly mountNamespace: string;
+  /** Processes whose connection keeps it mounted; it is unmounted with the last of them unless `isKept`. */
+  readonly holders: readonly number[];
+  /** It stays until it is unmounted by name. */
+  readonly isKept: boolean;
+  /** It has been unmounted, and programs that were in it still use it. */
+  readonly isDetached: boolean;
+}
+
+/** What the mount of a tree is called in the tables of mounts, where every process can tell it by that. */
+export function mountSource(fork: string): string {
+  return `ramet:${fork}`;
+}
+
+export interface OwnerStatus {
+  readonly pid: number;
+  readonly since: string;
+  readonly store: string;
+  readonly mounts: number;
+  /** Other than the one that asks. */
+  readonly connections: number;
+  readonly residentBytes: number;
+  /** After so many milliseconds without a mount and a connection it ends by itself. */
+  readonly idleMs: number;
+}
+
+export interface MountParameters {
+  readonly fork: string;
+  /** Checked by the client (`checkMountPoint`): the owner must not look at what may lie on a mount of its own. */
+  readonly directory: string;
+  readonly io?: IoMode | undefined;
+  readonly allowOther?: boolean | undefined;
+  /** Reading leaves the times of access alone. */
+  readonly noAtime?: boolean | undefined;
+  /** The mount ends with the connection that asked for it. */
+  readonly isHeld?: boolean | undefined;
+}
+
+export interface UnmountReport {
+  readonly fork: string;
+  readonly directory: string;
+  /** Programs still use it, in another mount namespace or since before a lazy unmount. */
+  readonly isStillUsed: boolean;
+  /** Which these are, as far as that can be told. */
+  readonly users: readonly number[];
+}
+
+export interface CloneParameters {
+  /** Any tree of the store. Paths are byte strings. */
+  readonly source: string;
+  readonly sourcePath: string;
+  /** A tree that is mounted. */
+  readonly target: string;
+  readonly targetPath: string;
+}
+
+/** Every operation: what it takes and what it gives. */
+export interface Operations {
+  readonly hello: {
+    readonly parameters: { readonly protocol: number; readonly pid: number };
+    readonly result: { readonly protocol: number; readonly pid: number };
+  };
+  readonly status: { readonly parameters: object; readonly result: OwnerStatus };
+  /** Ends the owner: unmounts all, lazily where it is busy. The answer comes first. */
+  readonly stop: { readonly parameters: object; readonly result: { readonly pid: number } };
+  readonly mounts: { readonly parameters: object; readonly result: readonly MountRecord[] };
+  readonly mount: { readonly parameters: MountParameters; readonly result: MountRecord };
+  /** The mount of a tree for as long as the connection lives: the one there is, or one in a directory of the store. */
+  readonly hold: {
+    readonly parameters: Pick<MountParameters, 'fork' | 'io' | 'noAtime'>;
+    readonly result: MountRecord;
+  };
+  /** Gives a hold up. `report` is null where somebody else keeps the tree mounted. */
+  readonly release: {
+    readonly parameters: { readonly fork: string };
+    readonly result: { readonly report: UnmountReport | null };
+  };
+  /** `target` is a mount point or the name of a tree. */
+  readonly unmount: {
+    readonly parameters: { readonly target: string; readonly isLazy?: boolean | undefined };
+    readonly result: UnmountReport;
+  };
+  readonly fork: {
+    readonly parameters: { readonly source: string; readonly name: string };
+    readonly result: TreeInfo;
+  };
+  readonly snapshot: {
+    readonly parameters: { readonly source: string; readonly name: string };
+    readonly result: TreeInfo;
+  };
+  /** A new file in a mounted tree that shares the blocks of a file of any tree. */
+  readonly clone: { readonly parameters: CloneParameters; readonly result: object };
+  /** What the journals of mounted forks hold goes to the tables, where every process can read it. */
+  readonly settle: {
+    readonly parameters: { readonly forks: readonly string[] };
+    readonly result: { readonly settled: number };
+  };
+  /** What mounted forks wrote comes into frozen layers, under fresh ones; nothing that anyone sees changes. */
+  readonly freeze: {
+    readonly parameters: { readonly forks: readonly string[] };
+    readonly result: { readonly frozen: number };
+  };
+}
+
+export type OperationName = keyof Operations;
+export type Parameters<K extends OperationName> = Operations[K]['parameters'];
+export type Result<K extends OperationName> = Operations[K]['result'];
+
+export interface Request {
+  readonly id: number;
+  readonly operation: string;
+  readonly parameters: unknown;
+}
+
+/** `id` is null where the request could not be read. */
+export type Answer =
+  | { readonly id: number | null; readonly result: unknown }
+  | { readonly id: number | null; readonly error: WireError };

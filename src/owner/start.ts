@@ -1,0 +1,56 @@
+/** Starts an owner process in the background and waits until it serves, or says why it does not. */
+import { spawn } from 'node:child_process';
+import { closeSync, openSync } from 'node:fs';
+import type { Readable } from 'node:stream';
+import { fileURLToPath } from 'node:url';
+import { FsError } from '../base/index.ts';
+import type { OwnerPlace } from './owner-place.ts';
+import { fromWire, type WireError } from './wire-error.ts';
+
+/** What the owner says, on descriptor 3, of how its start went. */
+export type StartReport =
+  | { readonly state: 'ready' }
+  /** Another owner has the store's lock. */
+  | { readonly state: 'taken' }
+  | { readonly state: 'failed'; readonly error: WireError };
+
+export const REPORT_DESCRIPTOR = 3;
+
+const MAIN = fileURLToPath(new URL('./main.js', import.meta.url));
+
+/** The owner's own failure to start; ENOTCONN when it ended without a word. */
+export async function startOwner(storeDirectory: string, place: OwnerPlace): Promise<'ready' | 'taken'> {
+  const log = openSync(place.logPath, 'a', 0o600);
+  let text = '';
+  try {
+    const child = spawn(process.execPath, ['--expose-gc', MAIN, storeDirectory], {
+      detached: true,
+      cwd: '/',
+      stdio: ['ignore', log, log, 'pipe'],
+    });
+    child.unref();
+    // The cast: the fourth descriptor was asked to be a pipe.
+    const pipe = child.stdio[REPORT_DESCRIPTOR] as Readable;
+    for await (const bytes of pipe) text += String(bytes);
+  } finally {
+    closeSync(log);
+  }
+  const report = parseReport(text);
+  if (report === undefined) {
+    throw new FsError('ENOTCONN', {
+      syscall: 'owner',
+      note: `the owner process ended before it was ready: see ${place.logPath}`,
+    });
+  }
+  if (report.state === 'failed') throw fromWire(report.error);
+  return report.state;
+}
+
+function parseReport(text: string): StartReport | undefined {
+  try {
+    // The cast: what is parsed was written by `main.ts` of this same version.
+    return JSON.parse(text) as StartReport;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,317 @@
+/**
+ * One run of an import of an archive: unpacks a tar into a layer as container engines do. Members are cleaned of `.`
+ * and of slashes at their front, a `..` must not lead out; symlinks in the way to a member are followed within the
+ * tree; directories that no member names are made.
+ */
+import {
+  type Clock,
+  FsError,
+  NAME_BYTES_MAX,
+  type Name,
+  nameToString,
+  PATH_BYTES_MAX,
+  type Timespec,
+} from '../base/index.ts';
+import { isMarkedWhiteout, overlayMarks } from '../layer/index.ts';
+import type { LayerBuilder } from '../store/index.ts';
+import type { System } from '../sys/index.ts';
+import { ArchiveTree, isKeptWhiteout, type NewRecord, type TreeNode } from './archive-tree.ts';
+import type { ByteStream } from './byte-stream.ts';
+import { ContentReader } from './file-content.ts';
+import {
+  isSymlinkMode,
+  S_IFBLK,
+  S_IFCHR,
+  S_IFDIR,
+  S_IFIFO,
+  S_IFLNK,
+  S_IFREG,
+  wordOfMode,
+} from './host-tree.ts';
+import { type ImportProgress, ImportTally } from './import-report.ts';
+import { Pacing } from './pacing.ts';
+import { countBlocks } from './stored-content.ts';
+import type { TarType } from './tar-archive.ts';
+import { type TarMember, TarReader } from './tar-reader.ts';
+import { isName, isOciMeta, OCI_OPAQUE, ociWhiteout, storedXattrs, type WhiteoutForm } from './whiteouts.ts';
+
+/** As in path_resolution(7). */
+const SYMLINKS_MAX = 40;
+
+const TYPE_BITS: Readonly<Record<Exclude<TarType, 'link'>, number>> = {
+  file: S_IFREG,
+  symlink: S_IFLNK,
+  character: S_IFCHR,
+  block: S_IFBLK,
+  directory: S_IFDIR,
+  fifo: S_IFIFO,
+};
+
+export interface ArchiveOptions {
+  readonly whiteouts: WhiteoutForm;
+  readonly progress?: ((state: ImportProgress) => void) | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export class ArchiveImport {
+  readonly tally = new ImportTally();
+  private readonly builder: LayerBuilder;
+  private readonly options: ArchiveOptions;
+  private readonly bytes: ByteStream;
+  private readonly reader: TarReader;
+  private readonly contents: ContentReader;
+  private readonly tree: ArchiveTree;
+  private readonly now: Timespec;
+  private readonly pacing = new Pacing(() => this.showProgress());
+  private current = '';
+
+  constructor(system: System, builder: LayerBuilder, bytes: ByteStream, options: ArchiveOptions) {
+    this.builder = builder;
+    this.options = options;
+    this.bytes = bytes;
+    this.reader = new TarReader(bytes);
+    this.contents = new ContentReader(system, builder, undefined);
+    this.now = (system.clock satisfies Clock).now();
+    this.tree = new ArchiveTree(builder, this.impliedDirectory());
+  }
+
+  async all(): Promise<void> {
+    for (let member = await this.reader.next(); member !== undefined; member = await this.reader.next()) {
+      this.current = nameToString(member.path);
+      await this.member(member);
+      if (this.pacing.isDue) await this.breathe();
+    }
+    const { seconds: mtimeSeconds, nanoseconds: mtimeNanoseconds } = this.now;
+    for (const _row of this.tree.store({ mtimeSeconds, mtimeNanoseconds })) {
+      if (this.pacing.isDue) await this.breathe();
+    }
+    await this.builder.settle();
+    this.showProgress();
+  }
+
+  private async breathe(): Promise<void> {
+    if (this.options.signal?.aborted === true) {
+      throw new FsError('ECANCELED', { syscall: 'import', path: this.builder.name });
+    }
+    await this.pacing.turn();
+  }
+
+  private showProgress(): void {
+    const { files, directories, apparentBytes: bytes } = this.tally;
+    this.options.progress?.({ files, directories, bytes, path: this.current });
+  }
+
+  private async member(member: TarMember): Promise<void> {
+    const names = this.namesOf(member.path, 'the path of a member');
+    const last = names.pop();
+    if (last === undefined) {
+      if (member.type === 'directory') this.describe(this.tree.root, member);
+      else throw this.refusal(member.path, `is the root, and a ${member.type}`);
+      return;
+    }
+    if (this.options.whiteouts === 'oci') {
+      if (isOciMeta(names, last)) return;
+      if (last === OCI_OPAQUE) {
+        this.tree.makeOpaque(this.directoryOf(names, member.path));
+        this.tally.whiteouts++;
+        return;
+      }
+      const hidden = ociWhiteout(last);
+      if (hidden !== undefined) {
+        if (!isName(hidden)) throw this.refusal(member.path, 'is a whiteout of no name');
+        this.whiteout(this.directoryOf(names, member.path), hidden, member);
+        return;
+      }
+    }
+    await this.unpack(this.directoryOf(names, member.path), last, member);
+  }
+
+  private whiteout(directory: TreeNode, name: Name, member: TarMember): void {
+    if (this.tree.whiteout(directory, name, this.recordOf(member, 0))) this.tally.whiteouts++;
+  }
+
+  private async unpack(directory: TreeNode, name: Name, member: TarMember): Promise<void> {
+    if (this.options.whiteouts === 'overlay' && isOverlayWhiteout(directory, member)) {
+      this.whiteout(directory, name, member);
+      return;
+    }
+    if (member.type === 'directory') {
+      const node = this.tree.takeDirectory(directory, name, this.recordOf(member, 0));
+      this.describe(node, member);
+      this.tally.directories++;
+      return;
+    }
+    if (member.type === 'link') {
+      this.link(directory, name, member);
+      return;
+    }
+    if (this.tree.child(directory, name) !== undefined) this.tree.remove(directory, name);
+    const content = await this.contents.readSequence(member.sizeBytes, (target, length) =>
+      this.reader.readContent(target, length),
+    );
+    const node = this.tree.create(directory, name, this.recordOf(member, content.sizeBytes));
+    node.runs = content.runs;
+    node.xattrs = this.xattrsOf(member, node.record);
+    node.record = { ...node.record, blocks: countBlocks(content.runs) };
+    this.tree.unpacked(node);
+    this.tree.unpacked(directory);
+    if (member.type === 'file') this.tally.count(content);
+    else if (member.type === 'symlink') this.tally.symlinks++;
+    else this.tally.special(nameToString(member.path), wordOfMode(node.record.mode));
+  }
+
+  private link(directory: TreeNode, name: Name, member: TarMember): void {
+    const target = this.find(member.target, member.path);
+    if (target === undefined || target.isDirectory || isKeptWhiteout(target)) {
+      const shown = nameToString(member.target);
+      const problem = target?.isDirectory === true ? 'a directory' : 'not in the archive before it';
+      const hint =
+        this.builder.base === undefined ? '; `--over BASE` unpacks it over the tree it belongs to' : '';
+      throw this.refusal(member.path, `is a hard link to '${shown}', which is ${problem}${hint}`);
+    }
+    const there = this.tree.child(directory, name);
+    if (there !== target) {
+      if (there !== undefined) this.tree.remove(directory, name);
+      this.tree.link(directory, name, target);
+      this.tally.hardLinks++;
+    }
+    this.tree.unpacked(target);
+    this.tree.unpacked(directory);
+  }
+
+  /** What a directory is: its own member says it, whether it came before or after what is in it. */
+  private describe(node: TreeNode, member: TarMember): void {
+    const marks = overlayMarks(member.xattrs);
+    const record = this.recordOf(member, 0);
+    this.tree.describe(node, record, this.xattrsOf(member, record));
+    this.tree.unpacked(node);
+    if (this.options.whiteouts !== 'overlay') return;
+    node.hasMarkedWhiteouts = marks.hasMarkedWhiteouts;
+    if (!marks.isOpaque) return;
+    this.tree.makeOpaque(node);
+    this.tally.whiteouts++;
+  }
+
+  private xattrsOf({ xattrs, path }: TarMember, { mode }: NewRecord): Map<string, Buffer> {
+    const { whiteouts } = this.options;
+    const stored = storedXattrs(whiteouts, xattrs, { shown: nameToString(path), mode }, this.tally);
+    const isOver = whiteouts === 'overlay' && this.builder.base !== undefined;
+    if (isOver && overlayMarks(xattrs).redirect !== undefined) {
+      throw this.refusal(
+        path,
+        'has the mark `overlay.redirect`, which only a union follows: import it without --over',
+      );
+    }
+    return stored;
+  }
+
+  // Paths.
+
+  /** The names of a path, cleaned. EINVAL where it leads out of the tree, ENAMETOOLONG. */
+  private namesOf(path: string, what: string): Name[] {
+    const names: Name[] = [];
+    for (const part of path.split('/')) {
+      if (part === '' || part === '.') continue;
+      if (part === '..') {
+        if (names.pop() === undefined) throw this.refusal(path, `${what} leads out of the tree`);
+        continue;
+      }
+      if (part.length > NAME_BYTES_MAX) throw this.refusal(path, 'a name of it is too long', 'ENAMETOOLONG');
+      if (part.includes('\0')) throw this.refusal(path, 'a name of it has a zero byte');
+      names.push(part as Name); // A part of a path without slashes, of bytes.
+    }
+    return names;
+  }
+
+  /** The directory that names lead to; what is missing of it is made. */
+  private directoryOf(names: readonly Name[], path: string): TreeNode {
+    const found = this.walk(names, path, true);
+    if (found === undefined) throw this.refusal(path, 'lies in a file that is no directory', 'ENOTDIR');
+    return found;
+  }
+
+  /** What a link's target is; undefined where there is nothing. The last name is not followed. */
+  private find(target: string, path: string): TreeNode | undefined {
+    const names = this.namesOf(target, 'the target of a hard link');
+    const last = names.pop();
+    if (last === undefined) return this.tree.root;
+    const directory = this.walk(names, path, false);
+    return directory === undefined ? undefined : this.tree.child(directory, last);
+  }
+
+  private walk(names: readonly string[], path: string, makesMissing: boolean): TreeNode | undefined {
+    let at = this.tree.root;
+    let left = [...names].reverse();
+    let symlinks = 0;
+    for (let name = left.pop(); name !== undefined; name = left.pop()) {
+      if (name === '' || name === '.') continue;
+      if (name === '..') {
+        at = at.parent ?? at;
+        continue;
+      }
+      const child = this.tree.child(at, name as Name); // A part of a path, of bytes.
+      if (child?.isDirectory === true) at = child;
+      else if (child !== undefined && isSymlinkMode(child.record.mode)) {
+        if (++symlinks > SYMLINKS_MAX) throw this.refusal(path, 'there are too many symlinks', 'ELOOP');
+        const { target } = child.record;
+        if (target.startsWith('/')) at = this.tree.root;
+        left = [...left, ...target.split('/').reverse()];
+      } else if (!makesMissing || (child !== undefined && !isKeptWhiteout(child))) return undefined;
+      else at = this.tree.takeDirectory(at, name as Name, this.impliedDirectory()); // As above.
+    }
+    return at;
+  }
+
+  // Records.
+
+  private impliedDirectory(): NewRecord {
+    const mtime = this.now;
+    const owner = { mode: 0o755, uid: 0, gid: 0, deviceMajor: 0, deviceMinor: 0, target: '' };
+    return this.recordOf({ ...owner, type: 'directory', mtime, atime: mtime, ctime: mtime }, 0);
+  }
+
+  private recordOf(member: Omit<TarMember, 'path' | 'sizeBytes' | 'xattrs'>, sizeBytes: number): NewRecord {
+    const { type, mode, uid, gid, mtime, atime, ctime } = member;
+    const target = type === 'symlink' ? member.target : '';
+    if (target.length >= PATH_BYTES_MAX) throw this.refusal(target, 'is too long a target', 'ENAMETOOLONG');
+    return {
+      // What an archive says of a symlink's permissions is nothing that Linux has.
+      mode: TYPE_BITS[type === 'link' ? 'file' : type] | (type === 'symlink' ? 0o777 : mode),
+      uid,
+      gid,
+      size: type === 'symlink' ? target.length : sizeBytes,
+      rdev: deviceNumber(member.deviceMajor, member.deviceMinor),
+      blocks: 0,
+      atimeSeconds: atime.seconds,
+      atimeNanoseconds: atime.nanoseconds,
+      mtimeSeconds: mtime.seconds,
+      mtimeNanoseconds: mtime.nanoseconds,
+      ctimeSeconds: ctime.seconds,
+      ctimeNanoseconds: ctime.nanoseconds,
+      birthSeconds: mtime.seconds,
+      birthNanoseconds: mtime.nanoseconds,
+      target,
+    };
+  }
+
+  private refusal(
+    path: string,
+    problem: string,
+    code: 'EINVAL' | 'ENAMETOOLONG' | 'ENOTDIR' | 'ELOOP' = 'EINVAL',
+  ): FsError {
+    const note = `'${nameToString(path)}' in it: ${problem}`;
+    return new FsError(code, { syscall: 'import', path: this.bytes.path, note });
+  }
+}
+
+function isOverlayWhiteout(directory: TreeNode, member: TarMember): boolean {
+  if (member.type === 'character') return member.deviceMajor === 0 && member.deviceMinor === 0;
+  if (!directory.hasMarkedWhiteouts || member.type !== 'file') return false;
+  return isMarkedWhiteout({ mode: S_IFREG, size: member.sizeBytes }, member.xattrs);
+}
+
+/** dev_t of Linux, as makedev(3) makes it. */
+function deviceNumber(major: number, minor: number): number {
+  const low = (major % 2 ** 12) * 256 + (minor % 256);
+  return low + Math.floor(minor / 256) * 2 ** 20 + Math.floor(major / 2 ** 12) * 2 ** 44;
+}

@@ -1,0 +1,181 @@
+/**
+ * Changed files of an import take the blocks that have not changed from their earlier version. Only a file whose
+ * content is nowhere in the store is looked at, so an import of what did not change is as fast as without.
+ */
+import { BLOCK_SIZE, type BlockIndex, blocksFor, checksum64, turn } from '../base/index.ts';
+import type { Run } from '../meta/index.ts';
+import type { BlocksToStore, EarlierVersion, LayerBuilder, OwnBlob } from '../store/index.ts';
+import { countBlocks, type FileContent } from './stored-content.ts';
+
+/** A large file stays one whole blob, which the kernel can read by itself, for less than one block of so many. */
+const LARGE_SHARE = 1024;
+/** A map of more pieces would cost those who map the file more than it shares; short ones are left out first. */
+const SHARED_RUNS_MAX = 2048;
+const SUM_BYTES = 8;
+/** Pieces of 256 KiB, at most, that are compared before others have the thread. */
+const PIECES_A_TURN = 16;
+
+export class EarlierSharing {
+  private readonly builder: LayerBuilder;
+  private readonly earlier: EarlierVersion;
+  /** Small contents of this import that lie in several places, which the content table has no row for. */
+  private readonly mixed = new Map<string, FileContent>();
+
+  constructor(builder: LayerBuilder, earlier: EarlierVersion) {
+    this.builder = builder;
+    this.earlier = earlier;
+  }
+
+  /** Stores what of a small file is new; undefined, and nothing is stored, where all of it is. */
+  small(
+    earlierRuns: readonly Run[],
+    hash: Buffer,
+    bytes: Buffer,
+    sizeBytes: number,
+  ): FileContent | undefined {
+    const key = hash.toString('latin1');
+    const known = this.mixed.get(key);
+    if (known !== undefined) return { ...known, storedBytes: 0, sharedBytes: sizeBytes };
+    if (earlierRuns.length === 0) return undefined;
+    const equal = atOnce(this.earlier.equalRuns(earlierRuns, new SmallBlocks(bytes, sizeBytes)));
+    if (equal.length === 0) return undefined;
+    const runs: Run[] = [];
+    for (const { start, end } of gapsBetween(equal, blocksFor(sizeBytes), runs)) {
+      const part = bytes.subarray(start * BLOCK_SIZE, Math.min(end * BLOCK_SIZE, sizeBytes));
+      // The cast: a block of the file.
+      runs.push({
+        logical: start as BlockIndex,
+        count: end - start,
+        ...this.builder.storePacked(part, part.length),
+      });
+    }
+    const content = contentOf(runs, equal, sizeBytes);
+    this.mixed.set(key, content);
+    return content;
+  }
+
+  /** Gives back the blocks of a large file's own blob that are elsewhere; undefined where that is not worth while. */
+  async large(
+    earlierRuns: readonly Run[],
+    own: OwnBlob,
+    sizeBytes: number,
+    ownRuns: readonly Run[],
+  ): Promise<FileContent | undefined> {
+    const found = await inTurns(this.earlier.equalRuns(earlierRuns, new OwnBlocks(own, sizeBytes)));
+    let equal = found.flatMap((run) => within(run, ownRuns));
+    for (let shortest = 2; equal.length > SHARED_RUNS_MAX; shortest *= 2)
+      equal = equal.filter(({ count }) => count >= shortest);
+    const shared = countBlocks(equal);
+    const total = countBlocks(ownRuns);
+    if (shared === 0 || shared * LARGE_SHARE < total) return undefined;
+    const runs: Run[] = [];
+    for (const { start, end } of gapsBetween(equal, blocksFor(sizeBytes), runs)) {
+      const gap = { logical: start as BlockIndex, count: end - start }; // A block of the file.
+      runs.push(...within({ ...gap, blob: own.id, physical: gap.logical }, ownRuns));
+    }
+    for (const { logical, count } of equal) own.punch(logical, count);
+    return contentOf(runs, equal, sizeBytes);
+  }
+}
+
+function atOnce<T>(work: Generator<undefined, T>): T {
+  for (;;) {
+    const { done, value } = work.next();
+    if (done === true) return value;
+  }
+}
+
+async function inTurns<T>(work: Generator<undefined, T>): Promise<T> {
+  for (let pieces = 1; ; pieces++) {
+    const { done, value } = work.next();
+    if (done === true) return value;
+    if (pieces % PIECES_A_TURN === 0) await turn();
+  }
+}
+
+/** Bytes of the file in these runs, which its end may cut. */
+function bytesOf(runs: readonly Run[], sizeBytes: number): number {
+  const endOf = ({ logical, count }: Run): number => Math.min(sizeBytes, (logical + count) * BLOCK_SIZE);
+  return runs.reduce((sum, run) => sum + endOf(run) - run.logical * BLOCK_SIZE, 0);
+}
+
+function contentOf(runs: readonly Run[], equal: readonly Run[], sizeBytes: number): FileContent {
+  const sharedBytes = bytesOf(equal, sizeBytes);
+  const storedBytes = bytesOf(runs, sizeBytes) - sharedBytes;
+  return { sizeBytes, runs, storedBytes, sharedBytes, clonedBytes: 0 };
+}
+
+/** The parts of a run whose blocks are data of the file: what was a hole stays one. */
+function within(run: Run, ownRuns: readonly Run[]): Run[] {
+  const parts: Run[] = [];
+  for (const { logical, count } of ownRuns) {
+    const start = Math.max(logical, run.logical);
+    const end = Math.min(logical + count, run.logical + run.count);
+    if (start >= end) continue;
+    // The casts: as far into the run as `start` is.
+    const physical = (run.physical + start - run.logical) as BlockIndex;
+    parts.push({ logical: start as BlockIndex, count: end - start, blob: run.blob, physical });
+  }
+  return parts;
+}
+
+/**
+ * Yields what lies between runs, for the caller to add its own runs for to `into`, and adds the runs: all are in order
+ * in the end.
+ */
+function* gapsBetween(
+  runs: readonly Run[],
+  count: number,
+  into: Run[],
+): Generator<{ readonly start: number; readonly end: number }> {
+  let at = 0;
+  for (const run of runs) {
+    if (run.logical > at) yield { start: at, end: run.logical };
+    into.push(run);
+    at = run.logical + run.count;
+  }
+  if (at < count) yield { start: at, end: count };
+}
+
+/** The blocks of a file that is in memory. */
+class SmallBlocks implements BlocksToStore {
+  readonly count: number;
+  private readonly bytes: Buffer;
+
+  constructor(bytes: Buffer, sizeBytes: number) {
+    this.count = blocksFor(sizeBytes);
+    const within = sizeBytes % BLOCK_SIZE;
+    // A copy where the last block has to be filled up: the buffer is another's, and may end there.
+    this.bytes = within === 0 ? bytes : Buffer.alloc(this.count * BLOCK_SIZE);
+    if (within > 0) bytes.copy(this.bytes, 0, 0, sizeBytes);
+  }
+
+  sumAt(block: number): bigint {
+    return checksum64(this.bytes.subarray(block * BLOCK_SIZE, (block + 1) * BLOCK_SIZE));
+  }
+
+  read(block: number, count: number, target: Buffer): void {
+    this.bytes.copy(target, 0, block * BLOCK_SIZE, (block + count) * BLOCK_SIZE);
+  }
+}
+
+/** The blocks of a large file, which are in its own blob already. */
+class OwnBlocks implements BlocksToStore {
+  readonly count: number;
+  private readonly own: OwnBlob;
+  private readonly sums: Buffer;
+
+  constructor(own: OwnBlob, sizeBytes: number) {
+    this.own = own;
+    this.count = blocksFor(sizeBytes);
+    this.sums = own.sums();
+  }
+
+  sumAt(block: number): bigint {
+    return this.sums.readBigUInt64LE(block * SUM_BYTES);
+  }
+
+  read(block: number, count: number, target: Buffer): void {
+    this.own.read(target, count * BLOCK_SIZE, block * BLOCK_SIZE);
+  }
+}

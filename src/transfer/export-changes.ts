@@ -1,0 +1,107 @@
+/**
+ * What a tree changed, as a layer: what is new or modified, the directories that these lie in, and a whiteout for what
+ * is no more. As a tar it is a layer of the OCI image specification (layer.md), as a directory one of overlayfs
+ * (overlayfs.rst). Put over the tree that it was compared with it gives the tree. What is gone is named one by one, so
+ * no directory is opaque.
+ */
+import type { Writable } from 'node:stream';
+import { FsError, type Name } from '../base/index.ts';
+import { changedPaths, type StoredTree, type StoreEngine, TreePaths } from '../store/index.ts';
+import type { TreeFiles } from '../vfs/index.ts';
+import { exportReader } from './export.ts';
+import type { ExportProgress, ExportReport } from './export-report.ts';
+import { childPath, TreeReader } from './tree-walk.ts';
+import { OCI_PREFIX } from './whiteouts.ts';
+
+/** `oci`: a tar, with gzip where the name ends in .gz or .tgz; `overlay`: a directory. */
+export type ChangesFormat = 'oci' | 'overlay';
+
+export interface ChangesOptions {
+  readonly format?: ChangesFormat | undefined;
+  readonly progress?: ((state: ExportProgress) => void) | undefined;
+}
+
+/** A tree to export: its files, and what the tables say of it and of the tree that it is compared with. */
+export interface ChangedTree {
+  readonly name: string;
+  readonly files: TreeFiles;
+  readonly before: StoredTree;
+  readonly after: StoredTree;
+}
+
+/**
+ * Writes what differs between `before` and `after` to `destination`. Errors are those of `exportTree`; EINVAL for a
+ * name that begins with `.wh.`, which a tar layer cannot say.
+ */
+export async function exportChanges(
+  engine: StoreEngine,
+  tree: ChangedTree,
+  destination: string | Writable,
+  { format = 'oci', progress }: ChangesOptions = {},
+): Promise<ExportReport> {
+  const reader = new ChangesReader(engine, tree, format);
+  const options = { format: format === 'oci' ? 'tar' : 'directory', progress } as const;
+  return await exportReader(engine.system, reader, destination, options);
+}
+
+const DT_DIR = 4;
+
+class ChangesReader extends TreeReader {
+  /** What is shown of each directory, and what is taken away from it. */
+  private readonly shownIn = new Map<string, Set<Name>>();
+  private readonly goneFrom = new Map<string, Name[]>();
+  private readonly format: ChangesFormat;
+
+  constructor(engine: StoreEngine, { name, files, before, after }: ChangedTree, format: ChangesFormat) {
+    super(name, files);
+    this.format = format;
+    const { gone, put } = changedPaths(engine, before, after);
+    for (const path of put.keys()) this.show(path);
+    // A file with several names is in the layer under all of them: those not put would else keep the old one.
+    for (const [, paths] of new TreePaths(after).linkedAt(put.keys()))
+      for (const path of paths) this.show(path);
+    for (const path of gone.keys()) {
+      const { directory, last } = parted(path);
+      const ino = after.inoAt(directory);
+      // What was in a directory that is no more goes with it; a name that another file has is taken by that.
+      if (put.has(path) || ino === undefined) continue;
+      if ((after.record(ino)?.mode ?? 0) >>> 12 !== DT_DIR) continue;
+      this.show(directory);
+      const list = this.goneFrom.get(directory);
+      if (list === undefined) this.goneFrom.set(directory, [last]);
+      else list.push(last);
+    }
+  }
+
+  /** A path, and every directory that leads to it. */
+  private show(path: string): void {
+    let at = path;
+    while (at !== '/' && at !== '') {
+      const { directory, last } = parted(at);
+      const names = this.shownIn.get(directory) ?? new Set();
+      this.shownIn.set(directory, names.add(last));
+      at = directory;
+    }
+  }
+
+  override names(path: string): Name[] {
+    const names = [...(this.shownIn.get(path) ?? [])].sort((a, b) => (a < b ? -1 : 1));
+    const marked = this.format === 'oci' ? names.find((name) => name.startsWith(OCI_PREFIX)) : undefined;
+    if (marked === undefined) return names;
+    throw new FsError('EINVAL', {
+      syscall: 'export',
+      path: this.shown(childPath(path, marked)),
+      note: "a tar layer takes a name that begins with '.wh.' for a whiteout: use the format overlay",
+    });
+  }
+
+  override whiteouts(path: string): readonly Name[] {
+    return [...(this.goneFrom.get(path) ?? [])].sort((a, b) => (a < b ? -1 : 1));
+  }
+}
+
+function parted(path: string): { readonly directory: string; readonly last: Name } {
+  const slash = path.lastIndexOf('/');
+  // The cast: what follows the last slash of a path is a name.
+  return { directory: path.slice(0, slash) || '/', last: path.slice(slash + 1) as Name };
+}

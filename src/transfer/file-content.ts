@@ -1,0 +1,381 @@
+/**
+ * The content of one regular host file on its way into a layer that is being built.
+ *
+ * Measured here on 100,000 files of 3 KiB: with a warm page cache synchronous calls take 6 µs a file,
+ * `fs.promises` 58 µs at any number in flight; with a cold one synchronous calls take 72 µs and callbacks
+ * with 16 in flight 29 µs. So each file is read with calls that refuse to wait for the disk (preadv2
+ * RWF_NOWAIT), and only those that would wait are read asynchronously, several at a time.
+ */
+import { createHash, hash } from 'node:crypto';
+import { read } from 'node:fs';
+import {
+  assert,
+  BLOCK_SIZE,
+  type BlockIndex,
+  blocksFor,
+  codeOfErrno,
+  type ErrorCode,
+  FsError,
+  isFsError,
+  turn,
+} from '../base/index.ts';
+import { appendRun, type DataSegment, dataSegments, type Run } from '../extent/index.ts';
+import type { ContentPlace, EarlierVersion, LayerBuilder, OwnBlob } from '../store/index.ts';
+import type { HostStat, System } from '../sys/index.ts';
+import { EarlierSharing } from './earlier-sharing.ts';
+import { hostSegments, onHost, withPath } from './host-tree.ts';
+import { type FileContent, NO_CONTENT } from './stored-content.ts';
+
+/** A dense file of this size or more gets a blob of its own, so that it can back a passthrough open. */
+const OWN_BYTES_MIN = 1024 * 1024;
+/** Large files are read in pieces of this size. */
+const PIECE_BYTES = 1024 * 1024;
+/**
+ * A file with less data than this share of its size is packed: checksums of a blob of its own would be mostly
+ * of holes.
+ */
+const SPARSE_SHARE = 4;
+
+const FIRST_BLOCK = 0 as BlockIndex; // Every file and every blob begins with it.
+
+/** An open host file. Its own failures carry its path; those of the store do not. */
+export interface SourceFile {
+  readonly fd: number;
+  readonly path: Buffer;
+  /** From before it was opened. */
+  readonly stat: HostStat;
+  /**
+   * Asked before what was read is stored: whether the file is still as it was. When it is not, nothing is
+   * stored and `read` answers undefined.
+   */
+  verify(lengthRead: number): boolean;
+  /** The blocks of the file's earlier version; none where there is none. */
+  earlierRuns(): readonly Run[];
+}
+
+/** What may have an earlier version, and what has none. */
+type Versioned = Pick<SourceFile, 'earlierRuns'>;
+const NEW_FILE: Versioned = { earlierRuns: () => [] };
+
+/** Puts `length` bytes, those at `position` of the file, into `target`. */
+type ReadNext = (target: Buffer, length: number, position: number) => Promise<void>;
+
+/** One read(2) by the thread pool; the bytes read, 0 at the end of the file. */
+function readAsync(fd: number, target: Buffer, length: number, position: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    read(fd, target, 0, length, position, (error, bytes) => {
+      if (error === null) resolve(bytes);
+      else reject(new FsError(codeOf(error), { syscall: 'read' }));
+    });
+  });
+}
+
+function codeOf(error: NodeJS.ErrnoException): ErrorCode {
+  return codeOfErrno(Math.abs(error.errno ?? 5));
+}
+
+/** Reads until `length` bytes are there or the file ends. */
+async function readWhole(fd: number, target: Buffer, length: number, position: number): Promise<number> {
+  let done = 0;
+  while (done < length) {
+    const bytes = await readAsync(fd, target.subarray(done), length - done, position + done);
+    if (bytes === 0) break;
+    done += bytes;
+  }
+  return done;
+}
+
+export class ContentReader {
+  private readonly system: System;
+  private readonly builder: LayerBuilder;
+  /** Devices that cannot share blocks with the store's. */
+  private readonly withoutClone = new Set<number>();
+  /** For small files that the page cache has. */
+  private readonly buffer = Buffer.allocUnsafe(OWN_BYTES_MIN);
+
+  /** Buffers for pieces of large files that nobody uses. */
+  private readonly spare: Buffer[] = [];
+
+  private readonly sharing: EarlierSharing | undefined;
+
+  constructor(system: System, builder: LayerBuilder, earlier: EarlierVersion | undefined) {
+    this.system = system;
+    this.builder = builder;
+    this.sharing = earlier && new EarlierSharing(builder, earlier);
+  }
+
+  /** Reads and stores a file. A promise where the disk has to be waited for or the file is large. */
+  read(file: SourceFile): FileContent | undefined | Promise<FileContent | undefined> {
+    const { size } = file.stat;
+    if (size === 0) return file.verify(0) ? NO_CONTENT : undefined;
+    const segments = onHost('lseek', file.path, () => hostSegments(this.system, file.fd, file.stat));
+    const dataBytes = segmentBytes(segments);
+    if (dataBytes * SPARSE_SHARE < size) return this.readSparse(file, segments);
+    if (size >= OWN_BYTES_MIN) return this.readLarge(file, segments);
+    return isSparse(segments, size) ? this.readSparse(file, segments) : this.readSmall(file);
+  }
+
+  /** Stores content of a known size that comes in order; `read` puts the next bytes into its target. */
+  async readSequence(sizeBytes: number, read: ReadNext): Promise<FileContent> {
+    if (sizeBytes < OWN_BYTES_MIN) {
+      await read(this.buffer, sizeBytes, 0);
+      return this.storeSmall(NEW_FILE, this.buffer, sizeBytes);
+    }
+    const own = this.builder.createOwn();
+    const segments = [{ start: 0, end: sizeBytes }];
+    try {
+      await this.copyLarge(own, segments, read);
+      return await this.storeLarge(NEW_FILE, own, sizeBytes, segments, false);
+    } catch (error) {
+      own.abort();
+      throw error;
+    }
+  }
+
+  private readSmall(file: SourceFile): FileContent | undefined | Promise<FileContent | undefined> {
+    const { size } = file.stat;
+    const bytes = this.tryRead(file, this.buffer, size, 0);
+    if (bytes >= 0) return file.verify(bytes) ? this.storeSmall(file, this.buffer, bytes) : undefined;
+    const target = Buffer.allocUnsafe(size);
+    return this.readWaiting(file, target, size, 0).then((length) =>
+      file.verify(length) ? this.storeSmall(file, target, length) : undefined,
+    );
+  }
+
+  /** The bytes read, or -1 where the disk would have to be waited for. */
+  private tryRead(file: SourceFile, target: Buffer, length: number, position: number): number {
+    try {
+      return this.system.tryPread(file.fd, target, 0, length, position);
+    } catch (error) {
+      throw withPath(error, 'read', file.path);
+    }
+  }
+
+  private async readWaiting(
+    file: SourceFile,
+    target: Buffer,
+    length: number,
+    position: number,
+  ): Promise<number> {
+    try {
+      return await readWhole(file.fd, target, length, position);
+    } catch (error) {
+      throw withPath(error, 'read', file.path);
+    }
+  }
+
+  /** Reads a piece; where the file has become shorter the rest is zeros, and `verify` will see it. */
+  private async readPiece(file: SourceFile, target: Buffer, length: number, position: number): Promise<void> {
+    let bytes = this.tryRead(file, target, length, position);
+    if (bytes < 0) bytes = await this.readWaiting(file, target, length, position);
+    target.fill(0, bytes, length);
+  }
+
+  private storeSmall(file: Versioned, bytes: Buffer, sizeBytes: number): FileContent {
+    if (sizeBytes === 0) return NO_CONTENT;
+    const sha256 = hash('sha256', bytes.subarray(0, sizeBytes), 'buffer');
+    const known = this.builder.findContent(sha256, sizeBytes);
+    const mixed =
+      known === undefined ? this.sharing?.small(file.earlierRuns(), sha256, bytes, sizeBytes) : undefined;
+    if (mixed !== undefined) return mixed;
+    const place = known ?? this.builder.storePacked(bytes, sizeBytes);
+    if (known === undefined) this.builder.rememberContent(sha256, sizeBytes, place);
+    return {
+      sizeBytes,
+      runs: [
+        { logical: FIRST_BLOCK, count: blocksFor(sizeBytes), blob: place.blob, physical: place.physical },
+      ],
+      storedBytes: known === undefined ? sizeBytes : 0,
+      sharedBytes: known === undefined ? 0 : sizeBytes,
+      clonedBytes: 0,
+    };
+  }
+
+  /** Packs the data of a file that is mostly holes; a file of holes only takes no space at all. */
+  private async readSparse(
+    file: SourceFile,
+    segments: readonly DataSegment[],
+  ): Promise<FileContent | undefined> {
+    const runs: Run[] = [];
+    const target = Buffer.allocUnsafe(PIECE_BYTES);
+    for (const { position, length } of pieces(segments)) {
+      await this.readPiece(file, target, length, position);
+      const place = this.builder.storePacked(target, length);
+      appendRun(runs, { logical: blockOf(position), count: blocksFor(length), ...place });
+      await turn();
+    }
+    const sizeBytes = file.stat.size;
+    if (!file.verify(sizeBytes)) return undefined;
+    return { sizeBytes, runs, storedBytes: segmentBytes(segments), sharedBytes: 0, clonedBytes: 0 };
+  }
+
+  private async readLarge(
+    file: SourceFile,
+    segments: readonly DataSegment[],
+  ): Promise<FileContent | undefined> {
+    const own = this.builder.createOwn();
+    try {
+      const isCloned = this.clone(file, own);
+      if (isCloned) while (!own.step(PIECE_BYTES / BLOCK_SIZE)) await turn();
+      else {
+        await this.copyLarge(own, segments, (target, length, position) =>
+          this.readPiece(file, target, length, position),
+        );
+      }
+      const sizeBytes = isCloned ? own.lengthBytes : file.stat.size;
+      if (!file.verify(sizeBytes)) {
+        own.abort();
+        return undefined;
+      }
+      const layout = isCloned ? dataSegments(own, own.lengthBytes) : segments;
+      return await this.storeLarge(file, own, sizeBytes, layout, isCloned);
+    } catch (error) {
+      own.abort();
+      throw error;
+    }
+  }
+
+  private clone(file: SourceFile, own: OwnBlob): boolean {
+    const { dev } = file.stat;
+    if (this.withoutClone.has(dev)) return false;
+    if (own.cloneFrom(file.fd)) return true;
+    this.withoutClone.add(dev);
+    return false;
+  }
+
+  private async storeLarge(
+    file: Versioned,
+    own: OwnBlob,
+    sizeBytes: number,
+    layout: readonly DataSegment[],
+    isCloned: boolean,
+  ): Promise<FileContent> {
+    const dataBytes = segmentBytes(layout);
+    own.complete(sizeBytes);
+    const key = largeKey(own.sums());
+    const known = this.builder.findContent(key, sizeBytes);
+    if (known !== undefined && (await this.isSame(own, known, layout))) {
+      own.abort();
+      const runs = largeRuns(layout, known);
+      return { sizeBytes, runs, storedBytes: 0, sharedBytes: dataBytes, clonedBytes: 0 };
+    }
+    const place = { blob: own.id, physical: FIRST_BLOCK };
+    const runs = largeRuns(layout, place);
+    // Waits only where there is something to compare: an equal file that is read meanwhile is to find this one.
+    const earlier = known === undefined && this.sharing !== undefined ? file.earlierRuns() : [];
+    const mixed = earlier.length > 0 ? await this.sharing?.large(earlier, own, sizeBytes, runs) : undefined;
+    if (mixed?.storedBytes === 0) {
+      own.abort();
+      return mixed;
+    }
+    // Remembered first, for an equal file that is read meanwhile; if this fails the whole import does.
+    if (known === undefined && mixed === undefined) this.builder.rememberContent(key, sizeBytes, place);
+    own.finish();
+    if (this.builder.isSealingDue) await this.builder.sealOwn();
+    if (mixed !== undefined) return mixed;
+    return {
+      sizeBytes,
+      runs,
+      storedBytes: dataBytes,
+      sharedBytes: 0,
+      clonedBytes: isCloned ? dataBytes : 0,
+    };
+  }
+
+  /** Compares every byte: equal checksums may be chance, or made. What is damaged is not the same. */
+  private async isSame(own: OwnBlob, known: ContentPlace, layout: readonly DataSegment[]): Promise<boolean> {
+    const [ours, theirs] = [this.takePiece(), this.takePiece()];
+    try {
+      for (const { position, length } of pieces(layout)) {
+        own.read(ours, length, position);
+        if (!this.tryReadKnown(known, position, theirs, length)) return false;
+        if (ours.compare(theirs, 0, length, 0, length) !== 0) return false;
+        await turn();
+      }
+      return true;
+    } finally {
+      this.spare.push(ours, theirs);
+    }
+  }
+
+  /** False where the blob that has the content is damaged there. */
+  private tryReadKnown(known: ContentPlace, position: number, target: Buffer, length: number): boolean {
+    try {
+      this.builder.readContent(known, position, target, length);
+      return true;
+    } catch (error) {
+      if (isFsError(error, 'EIO')) return false;
+      throw error;
+    }
+  }
+
+  /** Copies the data of a large file into its blob: a piece is written while the next one is read. */
+  private async copyLarge(own: OwnBlob, segments: readonly DataSegment[], read: ReadNext): Promise<void> {
+    let [target, other] = [this.takePiece(), this.takePiece()];
+    let written = Promise.resolve();
+    try {
+      for (const { position, length } of pieces(segments)) {
+        await read(target, length, position);
+        await written;
+        own.skipTo(position);
+        written = own.append(target, length);
+        // Its failure is thrown where it is awaited, which may be a little later.
+        written.catch(() => undefined);
+        [target, other] = [other, target];
+      }
+    } finally {
+      await written;
+      this.spare.push(target, other);
+    }
+  }
+
+  private takePiece(): Buffer {
+    return this.spare.pop() ?? Buffer.allocUnsafe(PIECE_BYTES);
+  }
+}
+
+/** The pieces in which segments are read, in order. */
+function* pieces(
+  segments: readonly DataSegment[],
+): Generator<{ readonly position: number; readonly length: number }> {
+  for (const { start, end } of segments) {
+    for (let position = start; position < end; position += PIECE_BYTES) {
+      yield { position, length: Math.min(PIECE_BYTES, end - position) };
+    }
+  }
+}
+
+function segmentBytes(segments: readonly DataSegment[]): number {
+  return segments.reduce((sum, { start, end }) => sum + end - start, 0);
+}
+
+/**
+ * What the content of a large file is found by: a hash of the checksums of its blocks, which are computed anyway.
+ * Hashing every byte took a third of the time of an import.
+ */
+function largeKey(sums: Buffer): Buffer {
+  return createHash('sha256').update('ramet sums\n').update(sums).digest();
+}
+
+function isSparse(segments: readonly DataSegment[], sizeBytes: number): boolean {
+  return !(segments.length === 1 && segments[0]!.start === 0 && segments[0]!.end === sizeBytes);
+}
+
+function largeRuns(segments: readonly DataSegment[], place: ContentPlace): Run[] {
+  const runs: Run[] = [];
+  for (const { start, end } of segments) {
+    appendRun(runs, {
+      logical: blockOf(start),
+      count: blocksFor(end - start),
+      blob: place.blob,
+      physical: blockOf(place.physical * BLOCK_SIZE + start),
+    });
+  }
+  return runs;
+}
+
+/** The block that begins at a byte; segments and pieces begin with blocks. */
+function blockOf(position: number): BlockIndex {
+  assert(position % BLOCK_SIZE === 0, 'a piece begins with a block');
+  return (position / BLOCK_SIZE) as BlockIndex; // A whole number of blocks, as just checked.
+}

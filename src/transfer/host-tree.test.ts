@@ -1,0 +1,32 @@
+/** Questions to the host: paths, modes, and errors that name what they are about. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { FsError } from '../base/index.ts';
+import { joinHost, kindOfMode, onHost, withPath, wordOfMode } from './host-tree.ts';
+
+test('paths are joined as bytes', () => {
+  assert.deepEqual(joinHost(Buffer.from('/a'), '\xff'), Buffer.from([0x2f, 0x61, 0x2f, 0xff]));
+  assert.deepEqual(joinHost(Buffer.from('/'), 'x'), Buffer.from('/x'));
+});
+
+test('modes have kinds and words', () => {
+  assert.deepEqual([kindOfMode(0o100644), kindOfMode(0o040755), kindOfMode(0o120777)], [8, 4, 10]);
+  assert.equal(wordOfMode(0o010644), 'fifo');
+  assert.equal(wordOfMode(0o060644), 'block device');
+});
+
+test('an error gets the path of the file it is about, unless it has one', () => {
+  const bare = new FsError('EIO', { syscall: 'pread' });
+  const named = withPath(bare, 'read', Buffer.from('/x'));
+  assert.ok(named instanceof FsError);
+  assert.deepEqual([named.code, named.syscall, named.path], ['EIO', 'pread', '/x']);
+  assert.equal(withPath(named, 'read', Buffer.from('/y')), named);
+  const other = new Error('other');
+  assert.throws(
+    () =>
+      onHost('read', Buffer.from('/x'), () => {
+        throw other;
+      }),
+    other,
+  );
+});

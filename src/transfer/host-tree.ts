@@ -1,0 +1,118 @@
+/** Host paths as bytes, and the questions that import, export and their tests ask of a host file. */
+
+import { FsError, nameToBytes } from '../base/index.ts';
+import { type DataSegment, dataSegments } from '../extent/index.ts';
+import type { FileTimes, HostStat, System } from '../sys/index.ts';
+
+export const S_IFMT = 0o170000;
+export const S_IFSOCK = 0o140000;
+export const S_IFLNK = 0o120000;
+export const S_IFREG = 0o100000;
+export const S_IFBLK = 0o060000;
+export const S_IFDIR = 0o040000;
+export const S_IFCHR = 0o020000;
+export const S_IFIFO = 0o010000;
+
+export function isDirectoryMode(mode: number): boolean {
+  return (mode & S_IFMT) === S_IFDIR;
+}
+
+export function isFileMode(mode: number): boolean {
+  return (mode & S_IFMT) === S_IFREG;
+}
+
+export function isSymlinkMode(mode: number): boolean {
+  return (mode & S_IFMT) === S_IFLNK;
+}
+
+/** The DT_* value of readdir(3) for a mode. */
+export function kindOfMode(mode: number): number {
+  return (mode & S_IFMT) >>> 12;
+}
+
+/** A word for what a mode is, for reports: 'fifo', 'socket', 'block device', 'character device'. */
+export function wordOfMode(mode: number): string {
+  switch (mode & S_IFMT) {
+    case S_IFREG:
+      return 'file';
+    case S_IFDIR:
+      return 'directory';
+    case S_IFLNK:
+      return 'symlink';
+    case S_IFIFO:
+      return 'fifo';
+    case S_IFSOCK:
+      return 'socket';
+    case S_IFBLK:
+      return 'block device';
+    case S_IFCHR:
+      return 'character device';
+    default:
+      return 'file of an unknown kind';
+  }
+}
+
+const SLASH = Buffer.from('/');
+
+/** Joins a host directory's path and an entry's name (a byte string). */
+export function joinHost(directory: Buffer, name: string): Buffer {
+  if (directory.length > 0 && directory[directory.length - 1] === 0x2f) {
+    return Buffer.concat([directory, nameToBytes(name)]);
+  }
+  return Buffer.concat([directory, SLASH, nameToBytes(name)]);
+}
+
+/** A host path for messages; bytes that are not UTF-8 become U+FFFD. */
+export function showHost(path: Buffer): string {
+  return path.toString('utf8');
+}
+
+export function isSameTime(a: FileTimes, b: FileTimes): boolean {
+  return a.seconds === b.seconds && a.nanoseconds === b.nanoseconds;
+}
+
+/** Whether a file is, as far as the host says, the same file with the same content as before. */
+export function isUnchanged(before: HostStat, after: HostStat): boolean {
+  return (
+    before.ino === after.ino &&
+    before.dev === after.dev &&
+    before.size === after.size &&
+    isSameTime(before.mtime, after.mtime) &&
+    isSameTime(before.ctime, after.ctime)
+  );
+}
+
+/** Adds the path to an error that has none. */
+export function withPath(error: unknown, syscall: string, path: Buffer): unknown {
+  if (!(error instanceof FsError) || error.path !== undefined) return error;
+  return new FsError(error.code, {
+    syscall: error.syscall ?? syscall,
+    path: showHost(path),
+    note: error.note,
+  });
+}
+
+/** Runs one call on a host path; its error names the path. */
+export function onHost<T>(syscall: string, path: Buffer, call: () => T): T {
+  try {
+    return call();
+  } catch (error) {
+    throw withPath(error, syscall, path);
+  }
+}
+
+/** The data segments of an open host file of this size. */
+export function fileSegments(system: System, fd: number, sizeBytes: number): DataSegment[] {
+  const calls = {
+    seekData: (position: number) => system.seekData(fd, position),
+    seekHole: (position: number) => system.seekHole(fd, position),
+  };
+  return dataSegments(calls, sizeBytes);
+}
+
+/** As `fileSegments`, but a file with all its blocks allocated is not asked. */
+export function hostSegments(system: System, fd: number, stat: HostStat): DataSegment[] {
+  if (stat.size === 0) return [];
+  if (stat.blocks * 512 >= stat.size) return [{ start: 0, end: stat.size }];
+  return fileSegments(system, fd, stat.size);
+}

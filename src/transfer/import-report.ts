@@ -1,0 +1,138 @@
+/** What an import did: counts, sizes, and a line for everything that did not come over as it was. */
+import { type FsError, nameToString } from '../base/index.ts';
+import { XATTR_VALUE_BYTES_MAX, xattrRefusal } from '../layer/index.ts';
+import type { FileContent } from './stored-content.ts';
+
+export type ImportNoteKind =
+  /** A fifo, socket or device: recorded as such, it has no content. */
+  | 'special'
+  /** The store's own directory, left out. */
+  | 'store'
+  /** Could not be read, left out (`skipUnreadable`). */
+  | 'unreadable'
+  /** Kept changing while it was read: what was stored may mix two states, or miss entries of a directory. */
+  | 'changed'
+  /** Went away between being listed and being read. */
+  | 'vanished'
+  /** An extended attribute that a tree cannot have, left out: noted once, of the first file that has it. */
+  | 'xattr';
+
+export interface ImportNote {
+  readonly kind: ImportNoteKind;
+  /** Path under the imported directory, as text. */
+  readonly path: string;
+  readonly message: string;
+}
+
+export interface ImportReport {
+  /** The snapshot that was made. */
+  readonly name: string;
+  /** The host directory or archive, absolute. */
+  readonly source: string;
+  readonly files: number;
+  readonly directories: number;
+  readonly symlinks: number;
+  readonly specials: number;
+  /** Further names of files that have several. */
+  readonly hardLinks: number;
+  /** Names and directories of lower layers that are hidden, or, over a base, removed. */
+  readonly whiteouts: number;
+  /** Sum of file sizes. */
+  readonly apparentBytes: number;
+  /** Written to new blobs. */
+  readonly storedBytes: number;
+  /** Found in the store already, or met twice: not stored again. */
+  readonly sharedBytes: number;
+  /** Of `storedBytes`: taken over by reflink, without copying. */
+  readonly clonedBytes: number;
+  readonly durationMs: number;
+  readonly notes: readonly ImportNote[];
+}
+
+/** Where an import stands; handed to `progress` several times a second. */
+export interface ImportProgress {
+  readonly files: number;
+  readonly directories: number;
+  readonly bytes: number;
+  /** The directory or large file being read, as text. */
+  readonly path: string;
+}
+
+/** The report while it is being made. */
+export class ImportTally {
+  files = 0;
+  directories = 0;
+  symlinks = 0;
+  specials = 0;
+  hardLinks = 0;
+  whiteouts = 0;
+  apparentBytes = 0;
+  storedBytes = 0;
+  sharedBytes = 0;
+  clonedBytes = 0;
+  readonly notes: ImportNote[] = [];
+  /** Attributes of which there is a note. Those of another filesystem come by the thousands. */
+  private readonly leftOut = new Set<string>();
+
+  note(kind: ImportNoteKind, path: string, message: string): void {
+    this.notes.push({ kind, path, message });
+  }
+
+  count({ sizeBytes, storedBytes, sharedBytes, clonedBytes }: FileContent): void {
+    this.files++;
+    this.apparentBytes += sizeBytes;
+    this.storedBytes += storedBytes;
+    this.sharedBytes += sharedBytes;
+    this.clonedBytes += clonedBytes;
+  }
+
+  special(path: string, word: string): void {
+    this.specials++;
+    this.note('special', path, `recorded as a ${word}: it has no content`);
+  }
+
+  unreadable(path: string, error: FsError): void {
+    this.note('unreadable', path, `left out: ${error.message}`);
+  }
+
+  /** Of the attributes of a file of this mode those that a tree can have. */
+  keptXattrs(path: string, mode: number, xattrs: Map<string, Buffer>): Map<string, Buffer> {
+    const kept = new Map(xattrs);
+    for (const [name, value] of xattrs) {
+      const why = whyLeftOut(name, mode, value);
+      if (why === undefined) continue;
+      kept.delete(name);
+      const message = `attribute '${nameToString(name)}' left out, here and elsewhere: ${why}`;
+      if (this.leftOut.has(message)) continue;
+      this.leftOut.add(message);
+      this.note('xattr', path === '' ? '.' : path, message);
+    }
+    return kept;
+  }
+
+  report(name: string, source: string, durationMs: number): ImportReport {
+    return {
+      name,
+      source,
+      files: this.files,
+      directories: this.directories,
+      symlinks: this.symlinks,
+      specials: this.specials,
+      hardLinks: this.hardLinks,
+      whiteouts: this.whiteouts,
+      apparentBytes: this.apparentBytes,
+      storedBytes: this.storedBytes,
+      sharedBytes: this.sharedBytes,
+      clonedBytes: this.clonedBytes,
+      durationMs,
+      notes: this.notes,
+    };
+  }
+}
+
+function whyLeftOut(name: string, mode: number, value: Buffer): string | undefined {
+  const refusal = xattrRefusal(name, mode);
+  if (refusal === 'EPERM') return 'only files and directories have attributes of users';
+  if (refusal !== undefined) return 'it belongs to the filesystem or system that it comes from';
+  return value.length > XATTR_VALUE_BYTES_MAX ? 'its value is longer than 64 KiB' : undefined;
+}

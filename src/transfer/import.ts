@@ -1,0 +1,114 @@
+/** `importTree`: a directory of the host, or an archive, becomes a snapshot. */
+import path from 'node:path';
+import { FsError, nameFromBytes } from '../base/index.ts';
+import { directoryIdentity, openDirectory } from '../layer/index.ts';
+import type { HostIdentity } from '../meta/index.ts';
+import { EarlierVersion, type LayerBuilder, type StoreEngine } from '../store/index.ts';
+import type { System } from '../sys/index.ts';
+import { ArchiveImport } from './archive-import.ts';
+import { ByteStream } from './byte-stream.ts';
+import { isDirectoryMode, isFileMode, onHost } from './host-tree.ts';
+import type { ImportReport } from './import-report.ts';
+import { type ImportOptions, TreeImport } from './tree-import.ts';
+
+/**
+ * Imports a host directory, or a tar archive (plain or gzip), as a snapshot called `options.name`: files, directories,
+ * symlinks, hard links, extended attributes, modes, owners and times to the nanosecond; of a directory holes as well.
+ * Identical contents are stored once, and so are the blocks that a changed file has in common with its earlier version:
+ * in `options.against`, or else in the latest snapshot of the same directory. Mount points inside are followed; the
+ * store's own directory is left out.
+ *
+ * With `whiteouts` the tree is a layer, and what hides something of lower layers is stored as overlayfs has it, so
+ * that it can be a lower of a union. With `over` an archive is unpacked over that tree, and whiteouts remove.
+ *
+ * Errors: EEXIST (the name is taken) before anything is read; ENOENT, EACCES of the directory or
+ * archive, ENOTDIR of what is neither;
+ * EACCES, EIO … of a file, named, unless `skipUnreadable`; EINVAL of an archive that is damaged, ends early, or leads
+ * out of the tree; ENOTSUP of a layer whose files have their bytes elsewhere; ENOSPC; ECANCELED. After an error nothing
+ * of the import stays.
+ */
+export async function importTree(
+  target: StoreEngine,
+  hostPath: string,
+  options: ImportOptions,
+): Promise<ImportReport> {
+  const started = performance.now();
+  const source = path.resolve(hostPath);
+  const sourcePath = Buffer.from(source, 'utf8');
+  const { system } = target;
+  const stat = onHost('scandir', sourcePath, () => system.statHost(sourcePath, true));
+  if (isFileMode(stat.mode)) return await importArchive(target, source, options, started);
+  if (!isDirectoryMode(stat.mode)) throw new FsError('ENOTDIR', { syscall: 'scandir', path: source });
+  if (options.over !== undefined) {
+    const note = 'only an archive is unpacked over a tree: import it with --whiteouts, and fork --lower both';
+    throw new FsError('EINVAL', { syscall: 'import', path: source, note });
+  }
+  onHost('scandir', sourcePath, () => system.readHostDirectory(sourcePath));
+  const builder = target.buildLayer(options.name, source);
+  let run: TreeImport;
+  let imported: HostIdentity;
+  try {
+    imported = identityOf(system, sourcePath);
+    const earlier = EarlierVersion.find(target, source, options.against);
+    run = new TreeImport(system, builder, target.directory, options, earlier);
+  } catch (error) {
+    giveUp(builder);
+    throw error;
+  }
+  try {
+    await run.all(sourcePath, stat);
+    builder.finish(imported);
+  } catch (error) {
+    await run.settle();
+    giveUp(builder);
+    throw error;
+  }
+  return run.tally.report(options.name, source, performance.now() - started);
+}
+
+/** Symlinks are followed, as the import does. */
+function identityOf(system: System, directory: Buffer): HostIdentity {
+  const fd = onHost('open', directory, () => openDirectory(system, `${nameFromBytes(directory)}/.`));
+  try {
+    return directoryIdentity(system, fd);
+  } finally {
+    system.close(fd);
+  }
+}
+
+async function importArchive(
+  target: StoreEngine,
+  source: string,
+  { name, whiteouts, over, progress, signal }: ImportOptions,
+  started: number,
+): Promise<ImportReport> {
+  const bytes = await ByteStream.open(source);
+  try {
+    const builder = target.buildLayer(name, over ?? source, over);
+    // An archive over a tree is an image's layer; by itself it may be anything.
+    const form = whiteouts ?? (over === undefined ? 'none' : 'oci');
+    const run = new ArchiveImport(target.system, builder, bytes, { whiteouts: form, progress, signal });
+    try {
+      await run.all();
+      builder.finish();
+    } catch (error) {
+      giveUp(builder);
+      throw error;
+    }
+    return run.tally.report(name, source, performance.now() - started);
+  } finally {
+    await bytes.close();
+  }
+}
+
+/**
+ * On a full or failing disk even giving up may fail: gc removes what is left, and the first error is the one
+ * to tell.
+ */
+function giveUp(builder: LayerBuilder): void {
+  try {
+    builder.abort();
+  } catch (error) {
+    if (!(error instanceof FsError)) throw error;
+  }
+}

@@ -1,0 +1,34 @@
+/**
+ * Long synchronous work in slices: the event loop gets a turn often enough, and progress is told now and
+ * then.
+ */
+
+import { turn } from '../base/index.ts';
+
+/** The event loop gets a turn at least this often. */
+const TURN_MS = 12;
+const PROGRESS_MS = 100;
+
+export class Pacing {
+  private readonly tell: () => void;
+  private lastTurn = performance.now();
+  private lastTold = 0;
+
+  /** `tell` is called some ten times a second. */
+  constructor(tell: () => void) {
+    this.tell = tell;
+  }
+
+  /** Whether it is time to call `turn`. */
+  get isDue(): boolean {
+    return performance.now() - this.lastTurn >= TURN_MS;
+  }
+
+  async turn(): Promise<void> {
+    await turn();
+    this.lastTurn = performance.now();
+    if (this.lastTurn - this.lastTold < PROGRESS_MS) return;
+    this.lastTold = this.lastTurn;
+    this.tell();
+  }
+}

@@ -1,0 +1,23 @@
+/** What an import made of the content of one file. */
+import type { Run } from '../meta/index.ts';
+
+export interface FileContent {
+  /** What was read; the stat's size where the file held still. */
+  readonly sizeBytes: number;
+  readonly runs: readonly Run[];
+  readonly storedBytes: number;
+  readonly sharedBytes: number;
+  readonly clonedBytes: number;
+}
+
+export function countBlocks(runs: readonly Run[]): number {
+  return runs.reduce((sum, { count }) => sum + count, 0);
+}
+
+export const NO_CONTENT: FileContent = {
+  sizeBytes: 0,
+  runs: [],
+  storedBytes: 0,
+  sharedBytes: 0,
+  clonedBytes: 0,
+};

@@ -1,0 +1,499 @@
+/**
+ * One run of an import: walks the host tree, reads what is in it, and hands rows and content to the
+ * LayerBuilder. Files whose content is in the page cache are read in passing; the others wait for the disk
+ * several at a time.
+ */
+import { FsError, type Ino, type Name } from '../base/index.ts';
+import { isMarkedWhiteout, isWhiteoutDevice } from '../layer/index.ts';
+import type { Run } from '../meta/index.ts';
+import type { EarlierVersion, LayerBuilder } from '../store/index.ts';
+import type { HostStat, System } from '../sys/index.ts';
+import { ContentReader } from './file-content.ts';
+import { GONE, isFailureOf, UNREADABLE } from './host-failures.ts';
+import {
+  isDirectoryMode,
+  isFileMode,
+  isSameTime,
+  isSymlinkMode,
+  isUnchanged,
+  joinHost,
+  kindOfMode,
+  onHost,
+  showHost,
+  wordOfMode,
+} from './host-tree.ts';
+import { type ImportProgress, ImportTally } from './import-report.ts';
+import { recordOf } from './inode-record.ts';
+import { Pacing } from './pacing.ts';
+import { countBlocks, type FileContent, NO_CONTENT } from './stored-content.ts';
+import { planWhiteouts, putWhiteouts, storedXattrs, type WhiteoutForm } from './whiteouts.ts';
+
+export interface ImportOptions {
+  /** Name of the snapshot to make. */
+  readonly name: string;
+  /** The tree whose files changed ones share blocks with; the latest snapshot of the same directory unless told. */
+  readonly against?: string | undefined;
+  /** Leaves out what cannot be read, with a note, instead of failing. */
+  readonly skipUnreadable?: boolean | undefined;
+  /** How the tree, as a layer, says that something of a lower layer is gone; 'none' unless told. */
+  readonly whiteouts?: WhiteoutForm | undefined;
+  /** Of an archive: the snapshot or fork that it is unpacked over; the result is one tree. */
+  readonly over?: string | undefined;
+  /** How many files may be waiting for the disk at once; 16 unless told. */
+  readonly concurrency?: number | undefined;
+  /** Told several times a second where the import stands. */
+  readonly progress?: ((state: ImportProgress) => void) | undefined;
+  /** Gives the import up: ECANCELED, and nothing of it stays. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+const CONCURRENCY = 16;
+/** How often a file that changes while it is read is read before it is taken as it is. */
+const ATTEMPTS = 3;
+/**
+ * open(2): O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC. A fifo put in a file's place must not block us.
+ */
+const OPEN_FLAGS = 0o400000 | 0o4000 | 0o2000000;
+
+/** A file with several names, met at least once. */
+interface LinkedInode {
+  readonly ino: Ino;
+  readonly stat: HostStat;
+  readonly content: FileContent | undefined;
+  readonly hasXattrs: boolean;
+  readonly target: string;
+  /** The directory of its first name. */
+  readonly parent: Ino;
+  names: number;
+}
+
+/** What a file's names and record need of it, once it has been read. */
+interface Taken {
+  readonly stat: HostStat;
+  readonly content: FileContent;
+  readonly xattrs: Map<string, Buffer>;
+}
+
+/** Where in the new tree something goes. */
+interface Place {
+  readonly hostPath: Buffer;
+  /** Path under the imported directory, as text. */
+  readonly shown: string;
+  readonly directory: Ino;
+  readonly name: Name;
+  /** A whiteout of the same layer hides what lower layers have under the name. */
+  readonly isOpaque: boolean;
+  /** An empty file here may be a whiteout by its attribute. */
+  readonly mayBeWhiteout: boolean;
+  /** The same directory in the earlier version of the tree. */
+  readonly earlierDirectory: Ino | undefined;
+}
+
+export class TreeImport {
+  readonly tally = new ImportTally();
+  private readonly system: System;
+  private readonly builder: LayerBuilder;
+  private readonly options: ImportOptions;
+  private readonly earlier: EarlierVersion | undefined;
+  private readonly reader: ContentReader;
+  private readonly storeStat: HostStat;
+  private readonly linked = new Map<string, LinkedInode | 'left out'>();
+  private readonly inFlight = new Set<Promise<void>>();
+  private readonly concurrency: number;
+  private readonly whiteouts: WhiteoutForm;
+  private failure: unknown;
+  private readonly pacing = new Pacing(() => this.showProgress());
+  private current = '';
+
+  constructor(
+    system: System,
+    builder: LayerBuilder,
+    storeDirectory: string,
+    options: ImportOptions,
+    earlier: EarlierVersion | undefined,
+  ) {
+    this.system = system;
+    this.builder = builder;
+    this.options = options;
+    this.earlier = earlier;
+    this.reader = new ContentReader(system, builder, earlier);
+    this.storeStat = system.statHost(Buffer.from(storeDirectory, 'utf8'), true);
+    this.concurrency = Math.max(1, options.concurrency ?? CONCURRENCY);
+    this.whiteouts = options.whiteouts ?? 'none';
+  }
+
+  async all(root: Buffer, stat: HostStat): Promise<void> {
+    await this.directory(root, '', this.builder.root, this.builder.root, stat, this.earlier?.root, false);
+    await this.settle();
+    this.throwFailure();
+    this.storeLinked();
+    await this.builder.settle();
+    this.showProgress();
+  }
+
+  /** Waits until nothing is in flight. */
+  async settle(): Promise<void> {
+    while (this.inFlight.size > 0) await Promise.all(this.inFlight);
+  }
+
+  private throwFailure(): void {
+    if (this.failure !== undefined) throw this.failure;
+    if (this.options.signal?.aborted === true) {
+      throw new FsError('ECANCELED', { syscall: 'import', path: this.builder.name });
+    }
+  }
+
+  private isLeftOut(error: unknown, hostPath: Buffer): error is FsError {
+    return this.options.skipUnreadable === true && isFailureOf(error, hostPath) && UNREADABLE.has(error.code);
+  }
+
+  private async breathe(): Promise<void> {
+    this.throwFailure();
+    if (this.inFlight.size >= this.concurrency) await Promise.race(this.inFlight);
+    if (this.pacing.isDue) await this.pacing.turn();
+  }
+
+  private showProgress(): void {
+    const { files, directories, apparentBytes: bytes } = this.tally;
+    this.options.progress?.({ files, directories, bytes, path: this.current });
+  }
+
+  /** Imports a directory and all that is in it. False when it was left out. */
+  private async directory(
+    hostPath: Buffer,
+    shown: string,
+    ino: Ino,
+    parent: Ino,
+    stat: HostStat,
+    earlierDirectory: Ino | undefined,
+    isOpaque: boolean,
+  ): Promise<boolean> {
+    let found: Name[];
+    let hostXattrs: Map<string, Buffer>;
+    try {
+      found = onHost('scandir', hostPath, () => this.sortedNames(hostPath));
+      hostXattrs = onHost('llistxattr', hostPath, () => this.system.readHostXattrs(hostPath));
+    } catch (error) {
+      if (shown === '' || !this.isLeftOut(error, hostPath)) throw error;
+      this.tally.unreadable(shown, error);
+      return false;
+    }
+    this.current = shown;
+    const plan = planWhiteouts(this.whiteouts, found, hostXattrs, { shown, mode: stat.mode }, this.tally);
+    const { names, mayHaveMarked: mayBeWhiteout } = plan;
+    const xattrs = plan.xattrs(isOpaque);
+    this.tally.whiteouts += putWhiteouts(this.builder, ino, plan.hidden, stat);
+    let subdirectories = 0;
+    for (const name of names) {
+      const place: Place = {
+        hostPath: joinHost(hostPath, name),
+        shown:
+          shown === ''
+            ? showHost(Buffer.from(name, 'latin1'))
+            : `${shown}/${showHost(Buffer.from(name, 'latin1'))}`,
+        directory: ino,
+        name,
+        isOpaque: plan.replaced.has(name),
+        mayBeWhiteout,
+        earlierDirectory,
+      };
+      if (await this.entry(place)) subdirectories++;
+      if (this.isBreathDue()) await this.breathe();
+    }
+    this.noteIfChanged(hostPath, shown, stat);
+    this.tally.directories++;
+    if (xattrs.size > 0) this.builder.putXattrs(ino, xattrs);
+    this.builder.putInode(
+      ino,
+      recordOf(stat, {
+        nlink: 2 + subdirectories,
+        parent,
+        xattrLayer: xattrs.size > 0 ? this.builder.layer : 0,
+      }),
+    );
+    return true;
+  }
+
+  /** A directory is imported as it was listed; what came or went meanwhile changed its time. */
+  private noteIfChanged(hostPath: Buffer, shown: string, before: HostStat): void {
+    try {
+      if (isSameTime(before.mtime, this.system.statHost(hostPath, shown === '').mtime)) return;
+    } catch (error) {
+      if (!(error instanceof FsError)) throw error;
+    }
+    this.tally.note('changed', shown === '' ? '.' : shown, 'entries came or went while it was read');
+  }
+
+  private isBreathDue(): boolean {
+    return this.failure !== undefined || this.inFlight.size >= this.concurrency || this.pacing.isDue;
+  }
+
+  private sortedNames(hostPath: Buffer): Name[] {
+    // Byte order makes one import of a tree like the next: numbers, packing, report.
+    const names = this.system.readHostDirectory(hostPath).map((entry) => entry.name as Name);
+    return names.sort((a, b) => (a < b ? -1 : 1));
+  }
+
+  /**
+   * Imports one entry. Says whether it became a subdirectory; a promise only where something has to be waited
+   * for.
+   */
+  private entry(place: Place): boolean | Promise<boolean> {
+    let stat: HostStat;
+    try {
+      stat = onHost('lstat', place.hostPath, () => this.system.statHost(place.hostPath, false));
+    } catch (error) {
+      this.noteGone(place, error);
+      return false;
+    }
+    if (isDirectoryMode(stat.mode)) return this.subdirectory(place, stat);
+    if (place.mayBeWhiteout && this.isMarkedWhiteout(place, stat)) {
+      this.tally.whiteouts += putWhiteouts(this.builder, place.directory, [place.name], stat);
+      return false;
+    }
+    if (stat.nlink > 1) return this.linkedEntry(place, stat).then(() => false);
+    if (isFileMode(stat.mode)) this.singleFile(place, stat);
+    else this.withoutContent(place, stat);
+    return false;
+  }
+
+  private isMarkedWhiteout(place: Place, stat: HostStat): boolean {
+    const read = (): Map<string, Buffer> => this.system.readHostXattrs(place.hostPath);
+    return stat.size === 0 && isMarkedWhiteout(stat, onHost('llistxattr', place.hostPath, read));
+  }
+
+  /** Notes what went away, or cannot be read and may be left out; throws everything else. */
+  private noteGone(place: Place, error: unknown): void {
+    if (isFailureOf(error, place.hostPath) && GONE.has(error.code)) {
+      this.tally.note('vanished', place.shown, 'went away while the tree was read');
+    } else if (this.isLeftOut(error, place.hostPath)) {
+      this.tally.unreadable(place.shown, error);
+    } else {
+      throw error;
+    }
+  }
+
+  private async subdirectory(place: Place, stat: HostStat): Promise<boolean> {
+    if (stat.ino === this.storeStat.ino && stat.dev === this.storeStat.dev) {
+      this.tally.note('store', place.shown, "left out: it is the store's own directory");
+      return false;
+    }
+    const ino = this.builder.newIno();
+    const { hostPath, shown, directory, isOpaque } = place;
+    const earlier = this.earlier?.directory(place.earlierDirectory, place.name);
+    if (!(await this.directory(hostPath, shown, ino, directory, stat, earlier, isOpaque))) return false;
+    this.builder.putDentry(place.directory, place.name, ino, kindOfMode(stat.mode));
+    return true;
+  }
+
+  // Files with one name.
+
+  private singleFile(place: Place, stat: HostStat): void {
+    const taken = this.takeFile(place, stat);
+    if (!(taken instanceof Promise)) {
+      if (taken !== undefined) this.storeSingle(place, taken);
+      return;
+    }
+    const work: Promise<void> = taken
+      .then((result) => {
+        if (result !== undefined) this.storeSingle(place, result);
+      })
+      .catch((error: unknown) => {
+        this.failure ??= error;
+      })
+      .finally(() => this.inFlight.delete(work));
+    this.inFlight.add(work);
+  }
+
+  private storeSingle(place: Place, { stat, content, xattrs }: Taken): void {
+    const ino = this.builder.newIno();
+    this.builder.putDentry(place.directory, place.name, ino, kindOfMode(stat.mode));
+    const hasXattrs = xattrs.size > 0;
+    const { directory: parent } = place;
+    this.storeInode(ino, { ino, stat, content, hasXattrs, target: '', names: 1, parent });
+    this.storeParts(ino, content, xattrs);
+    this.tally.count(content);
+  }
+
+  private storeParts(ino: Ino, content: FileContent, xattrs: Map<string, Buffer>): void {
+    if (content.runs.length > 0) this.builder.putRuns(ino, content.runs);
+    if (xattrs.size > 0) this.builder.putXattrs(ino, xattrs);
+  }
+
+  private storeInode(ino: Ino, inode: LinkedInode): void {
+    const content = inode.content ?? NO_CONTENT;
+    this.builder.putInode(
+      ino,
+      recordOf(inode.stat, {
+        nlink: inode.names,
+        sizeBytes: isSymlinkMode(inode.stat.mode) ? inode.target.length : content.sizeBytes,
+        blocks: countBlocks(content.runs),
+        extentLayer: content.runs.length > 0 ? this.builder.layer : 0,
+        xattrLayer: inode.hasXattrs ? this.builder.layer : 0,
+        parent: inode.parent,
+        target: inode.target,
+      }),
+    );
+  }
+
+  /** Reads a regular file; undefined when it is left out, which has been noted. */
+  private takeFile(
+    place: Place,
+    stat: HostStat,
+    attempt = 1,
+  ): Taken | undefined | Promise<Taken | undefined> {
+    let fd: number;
+    try {
+      fd = onHost('open', place.hostPath, () => this.system.openHost(place.hostPath, OPEN_FLAGS));
+    } catch (error) {
+      this.noteGone(place, error);
+      return undefined;
+    }
+    const attempted: Attempt = { fd, stat, isLast: attempt >= ATTEMPTS, taken: undefined };
+    let content: ReturnType<ContentReader['read']>;
+    try {
+      const verify = (lengthRead: number): boolean => this.verify(place, attempted, lengthRead);
+      const earlierRuns = (): readonly Run[] => this.earlier?.runs(place.earlierDirectory, place.name) ?? [];
+      content = this.reader.read({ fd, path: place.hostPath, stat, verify, earlierRuns });
+    } catch (error) {
+      return this.tookNothing(place, fd, error);
+    }
+    if (!(content instanceof Promise)) return this.took(place, attempted, content, attempt);
+    return content.then(
+      (result) => this.took(place, attempted, result, attempt),
+      (error: unknown) => this.tookNothing(place, fd, error),
+    );
+  }
+
+  private tookNothing(place: Place, fd: number, error: unknown): undefined {
+    this.system.close(fd);
+    this.noteGone(place, error);
+    return undefined;
+  }
+
+  /** Whether what was read is what the file was before and after. The last attempt is taken as it is, with a note. */
+  private verify(place: Place, attempted: Attempt, lengthRead: number): boolean {
+    attempted.taken = { stat: attempted.stat, xattrs: this.xattrs(place, attempted.stat) };
+    const after = onHost('lstat', place.hostPath, () => this.system.statHost(place.hostPath, false));
+    if (lengthRead === attempted.stat.size && isUnchanged(attempted.stat, after)) return true;
+    if (!attempted.isLast) return false;
+    this.tally.note(
+      'changed',
+      place.shown,
+      `changed while it was read, ${ATTEMPTS} times; stored as last read`,
+    );
+    return true;
+  }
+
+  /** The attributes of what is at a place, as they are stored. */
+  private xattrs({ hostPath, shown }: Place, { mode }: HostStat): Map<string, Buffer> {
+    const found = onHost('llistxattr', hostPath, () => this.system.readHostXattrs(hostPath));
+    return storedXattrs(this.whiteouts, found, { shown, mode }, this.tally);
+  }
+
+  private took(
+    place: Place,
+    attempted: Attempt,
+    content: FileContent | undefined,
+    attempt: number,
+  ): Taken | undefined | Promise<Taken | undefined> {
+    this.system.close(attempted.fd);
+    if (content !== undefined && attempted.taken !== undefined) return { ...attempted.taken, content };
+    let stat: HostStat;
+    try {
+      stat = onHost('lstat', place.hostPath, () => this.system.statHost(place.hostPath, false));
+    } catch (error) {
+      this.noteGone(place, error);
+      return undefined;
+    }
+    if (isFileMode(stat.mode)) return this.takeFile(place, stat, attempt + 1);
+    this.tally.note(
+      'changed',
+      place.shown,
+      `left out: it became a ${wordOfMode(stat.mode)} while it was read`,
+    );
+    return undefined;
+  }
+
+  // Everything else.
+
+  /** A symlink, fifo, socket or device with one name. */
+  private withoutContent(place: Place, stat: HostStat): void {
+    const inode = this.takeSpecial(place, stat);
+    if (inode === undefined) return;
+    this.builder.putDentry(place.directory, place.name, inode.ino, kindOfMode(stat.mode));
+    this.storeInode(inode.ino, inode);
+  }
+
+  private takeSpecial(place: Place, stat: HostStat): LinkedInode | undefined {
+    let target = '';
+    let xattrs: Map<string, Buffer>;
+    try {
+      if (isSymlinkMode(stat.mode)) {
+        target = onHost('readlink', place.hostPath, () => this.system.readHostLink(place.hostPath)).toString(
+          'latin1',
+        );
+      }
+      xattrs = this.xattrs(place, stat);
+    } catch (error) {
+      this.noteGone(place, error);
+      return undefined;
+    }
+    if (isSymlinkMode(stat.mode)) this.tally.symlinks++;
+    else if (this.whiteouts !== 'none' && isWhiteoutDevice(stat)) this.tally.whiteouts++;
+    else this.tally.special(place.shown, wordOfMode(stat.mode));
+    const ino = this.builder.newIno();
+    if (xattrs.size > 0) this.builder.putXattrs(ino, xattrs);
+    const hasXattrs = xattrs.size > 0;
+    return { ino, stat, content: undefined, hasXattrs, target, names: 1, parent: place.directory };
+  }
+
+  /** One of several names of a file. The first one brings the content, the others only count. */
+  private async linkedEntry(place: Place, stat: HostStat): Promise<void> {
+    const key = `${stat.dev}:${stat.ino}`;
+    const known = this.linked.get(key);
+    if (known === 'left out') {
+      this.tally.note('unreadable', place.shown, 'left out: another name of a file that was left out');
+      return;
+    }
+    if (known !== undefined) {
+      known.names++;
+      this.tally.hardLinks++;
+      this.builder.putDentry(place.directory, place.name, known.ino, kindOfMode(known.stat.mode));
+      return;
+    }
+    const inode = isFileMode(stat.mode)
+      ? await this.takeLinkedFile(place, stat)
+      : this.takeSpecial(place, stat);
+    this.linked.set(key, inode ?? 'left out');
+    if (inode === undefined) return;
+    this.builder.putDentry(place.directory, place.name, inode.ino, kindOfMode(inode.stat.mode));
+  }
+
+  private async takeLinkedFile(place: Place, before: HostStat): Promise<LinkedInode | undefined> {
+    const taken = await this.takeFile(place, before);
+    if (taken === undefined) return undefined;
+    const { stat, content, xattrs } = taken;
+    const ino = this.builder.newIno();
+    this.storeParts(ino, content, xattrs);
+    this.tally.count(content);
+    const hasXattrs = xattrs.size > 0;
+    return { ino, stat, content, hasXattrs, target: '', names: 1, parent: place.directory };
+  }
+
+  /** Link counts are known only when the whole tree has been seen: a name outside of it does not count. */
+  private storeLinked(): void {
+    for (const inode of this.linked.values()) {
+      if (inode !== 'left out') this.storeInode(inode.ino, inode);
+    }
+  }
+}
+
+/** One attempt at reading a file. */
+interface Attempt {
+  readonly fd: number;
+  readonly stat: HostStat;
+  readonly isLast: boolean;
+  /** Set once the file has been looked at after reading. */
+  taken: Omit<Taken, 'content'> | undefined;
+}

@@ -1,0 +1,153 @@
+/**
+ * What every export does: all of an open tree in order, directories before their content, each inode's first
+ * name once.
+ */
+import { FsError, isFsError, type Name, nameToString } from '../base/index.ts';
+import { type DataSegment, dataSegments } from '../extent/index.ts';
+import type { Attributes, TreeFile, TreeFiles } from '../vfs/index.ts';
+import { isDirectoryMode, isSymlinkMode } from './host-tree.ts';
+import type { DataSource } from './same-data.ts';
+
+const O_RDONLY = 0;
+/** Files are read in pieces of this size. */
+const PIECE_BYTES = 1024 * 1024;
+
+export interface TreeItem {
+  /** Absolute path in the tree, a byte string; '/' for the root. */
+  readonly path: string;
+  readonly attributes: Attributes;
+  /** Of a symlink, a byte string; '' for others. */
+  readonly target: string;
+  readonly xattrs: readonly (readonly [name: string, value: Buffer])[];
+  /** The path under which the same inode came before; undefined for the first name. */
+  readonly firstPath: string | undefined;
+}
+
+export class TreeReader {
+  readonly name: string;
+  readonly fileSystem: TreeFiles;
+  /** The path looked at last, as text, for progress. */
+  lastPath = '';
+  private readonly piece = Buffer.allocUnsafe(PIECE_BYTES);
+  /** First paths of inodes with several names. */
+  private readonly linked = new Map<number, string>();
+
+  constructor(name: string, fileSystem: TreeFiles) {
+    this.name = name;
+    this.fileSystem = fileSystem;
+  }
+
+  /** Adds the tree's name and the path to an error that has none. */
+  naming<T>(syscall: string, path: string, call: () => T): T {
+    try {
+      return call();
+    } catch (error) {
+      if (!(error instanceof FsError) || error.path !== undefined) throw error;
+      throw new FsError(error.code, { syscall, path: this.shown(path), note: error.note });
+    }
+  }
+
+  /** For messages. */
+  shown(path: string): string {
+    return `${this.name}:${nameToString(path)}`;
+  }
+
+  item(path: string): TreeItem {
+    const { fileSystem } = this;
+    this.lastPath = nameToString(path);
+    const attributes = this.naming('lstat', path, () => fileSystem.stat(path, false));
+    const target = isSymlinkMode(attributes.mode)
+      ? this.naming('readlink', path, () => fileSystem.readLink(path))
+      : '';
+    const xattrs = this.naming('llistxattr', path, () =>
+      fileSystem
+        .listXattrs(path, false)
+        .map((name) => [name, fileSystem.getXattr(path, name, false)] as const),
+    );
+    return { path, attributes, target, xattrs, firstPath: this.firstPath(path, attributes) };
+  }
+
+  private firstPath(path: string, attributes: Attributes): string | undefined {
+    if (attributes.nlink < 2 || isDirectoryMode(attributes.mode)) return undefined;
+    const known = this.linked.get(attributes.ino);
+    if (known === undefined) this.linked.set(attributes.ino, path);
+    return known;
+  }
+
+  /** Names of a directory in byte order, so that one tree always comes out the same. */
+  names(path: string): Name[] {
+    return this.naming('scandir', path, () =>
+      this.fileSystem.readDirectoryNames(path).sort((a, b) => (a < b ? -1 : 1)),
+    );
+  }
+
+  /** Names that a layer takes away from a directory; a whole tree takes nothing away. */
+  whiteouts(_path: string): readonly Name[] {
+    return [];
+  }
+
+  /** Visits the data of a file in pieces; `bytes` is good until the next one. Holes are not visited. */
+  async readData(
+    item: TreeItem,
+    visit: (bytes: Buffer, position: number) => Promise<void> | void,
+  ): Promise<void> {
+    const { fileSystem, piece } = this;
+    const file = this.naming('open', item.path, () => fileSystem.open(item.path, O_RDONLY, 0));
+    try {
+      const segments = this.naming('lseek', item.path, () =>
+        treeSegments(fileSystem, file, item.attributes.size),
+      );
+      for (const { start, end } of segments) {
+        for (let position = start; position < end; position += PIECE_BYTES) {
+          const length = Math.min(PIECE_BYTES, end - position);
+          this.naming('read', item.path, () => fileSystem.read(file, piece, 0, length, position));
+          await visit(piece.subarray(0, length), position);
+        }
+      }
+    } finally {
+      fileSystem.close(file);
+    }
+  }
+}
+
+/** Reads an open file of a tree of this size. Errors as of lseek(2) and read(2). */
+export function dataOf(fileSystem: TreeFiles, file: TreeFile, sizeBytes: number): DataSource {
+  return {
+    segments: treeSegments(fileSystem, file, sizeBytes),
+    read: (target, length, position) => fileSystem.read(file, target, 0, length, position),
+  };
+}
+
+/** The data segments of an open file of a tree. */
+export function treeSegments(fileSystem: TreeFiles, file: TreeFile, sizeBytes: number): DataSegment[] {
+  const calls = {
+    seekData: (position: number) => orNone(() => fileSystem.seekData(file, position)),
+    seekHole: (position: number) => orNone(() => fileSystem.seekHole(file, position)),
+  };
+  return dataSegments(calls, sizeBytes);
+}
+
+/** lseek(2) says ENXIO where there is nothing more. */
+function orNone(seek: () => number): number | undefined {
+  try {
+    return seek();
+  } catch (error) {
+    if (isFsError(error, 'ENXIO')) return undefined;
+    throw error;
+  }
+}
+
+export function childPath(directory: string, name: string): string {
+  return directory === '/' ? `/${name}` : `${directory}/${name}`;
+}
+
+/** Times of an inode as the host takes them. */
+export function timesOf(attributes: Attributes): {
+  readonly atime: { readonly seconds: number; readonly nanoseconds: number };
+  readonly mtime: { readonly seconds: number; readonly nanoseconds: number };
+} {
+  return {
+    atime: { seconds: attributes.atimeSeconds, nanoseconds: attributes.atimeNanoseconds },
+    mtime: { seconds: attributes.mtimeSeconds, nanoseconds: attributes.mtimeNanoseconds },
+  };
+}

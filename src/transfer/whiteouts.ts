@@ -1,0 +1,132 @@
+/**
+ * Whiteouts as import reads them. In OCI image layers (image-spec, layer.md) an empty file `.wh.NAME` hides NAME of the
+ * layers below, and `.wh..wh..opq` all that they have in its directory; other names with `.wh..wh.` are AUFS's own and
+ * mean nothing. In the layers of overlayfs they are marks of files: see `overlay-marks.ts` in layer.
+ */
+import { FsError, type Ino, type Name } from '../base/index.ts';
+import {
+  OPAQUE_VALUE,
+  OPAQUE_XATTR,
+  overlayMarks,
+  storedMarks,
+  WHITEOUT_MODE,
+  type Xattrs,
+} from '../layer/index.ts';
+import type { LayerBuilder } from '../store/index.ts';
+import type { HostStat } from '../sys/index.ts';
+import { kindOfMode } from './host-tree.ts';
+import type { ImportTally } from './import-report.ts';
+import { recordOf } from './inode-record.ts';
+
+/** How what is imported says that something of a lower layer is gone; `none`: not at all, every name is a file. */
+export type WhiteoutForm = 'oci' | 'overlay' | 'none';
+
+/** Before the name of what a layer takes away. */
+export const OCI_PREFIX = '.wh.';
+const OCI_META = '.wh..wh.';
+export const OCI_OPAQUE = '.wh..wh..opq';
+
+/** The name that an OCI whiteout hides; undefined for another file. */
+export function ociWhiteout(name: Name): Name | undefined {
+  // What is left of a name is a name, or empty.
+  return name.startsWith(OCI_PREFIX) ? (name.slice(OCI_PREFIX.length) as Name) : undefined;
+}
+
+/** Whether a path with these names is of AUFS's own files. */
+export function isOciMeta(directories: readonly Name[], last: Name): boolean {
+  if (last.startsWith(OCI_META) && last !== OCI_OPAQUE) return true;
+  return directories.some((name) => name.startsWith(OCI_META));
+}
+
+/** Whether what a whiteout hides can be in a directory. */
+export function isName(name: string): boolean {
+  return name !== '' && name !== '.' && name !== '..';
+}
+
+/** ENOTSUP for a file whose bytes are elsewhere: what is here of it would be an empty or wrong file. */
+function refuseMetacopy(xattrs: Xattrs, path: string): void {
+  if (!overlayMarks(xattrs).isMetacopy) return;
+  const note =
+    'it has the mark `overlay.metacopy`: its bytes are in another layer. ' +
+    'Mount the overlay with metacopy=off and copy the file up, or import the mounted overlay itself';
+  throw new FsError('ENOTSUP', { syscall: 'import', path, note });
+}
+
+/** What attributes are imported from: a file or directory of this mode. */
+export interface AttributedFile {
+  /** For messages. */
+  readonly shown: string;
+  readonly mode: number;
+}
+
+/** The attributes of a file or directory as its layer stores them. ENOTSUP for what has its bytes elsewhere. */
+export function storedXattrs(
+  form: WhiteoutForm,
+  xattrs: Map<string, Buffer>,
+  { shown, mode }: AttributedFile,
+  tally: ImportTally,
+): Map<string, Buffer> {
+  if (xattrs.size === 0) return xattrs;
+  const kept = tally.keptXattrs(shown, mode, xattrs);
+  if (form !== 'overlay') return kept;
+  refuseMetacopy(kept, shown);
+  return storedMarks(kept);
+}
+
+/** What the whiteouts among a host directory's names say. */
+export interface WhiteoutPlan {
+  /** The names of files. */
+  readonly names: readonly Name[];
+  /** Names that are whiteouts and nothing else. */
+  readonly hidden: readonly Name[];
+  /** Names that are whiteouts and files: where such a file is a directory it is opaque. */
+  readonly replaced: ReadonlySet<Name>;
+  /** Empty files may be whiteouts by an attribute. */
+  readonly mayHaveMarked: boolean;
+  /** The attributes of the directory, which may be opaque for another reason too. */
+  xattrs(isOpaque: boolean): Map<string, Buffer>;
+}
+
+export function planWhiteouts(
+  form: WhiteoutForm,
+  found: readonly Name[],
+  hostXattrs: Map<string, Buffer>,
+  { shown: path, mode }: AttributedFile,
+  tally: ImportTally,
+): WhiteoutPlan {
+  const stored = storedXattrs(form, hostXattrs, { shown: path, mode }, tally);
+  const isOpaqueHere = form === 'oci' && found.includes(OCI_OPAQUE as Name); // It is a name.
+  const hiding = form === 'oci' ? found.filter((name) => name.startsWith(OCI_PREFIX)) : [];
+  const names = hiding.length === 0 ? found : found.filter((name) => !name.startsWith(OCI_PREFIX));
+  const present = new Set(hiding.length === 0 ? [] : names);
+  const targets = hiding.filter((name) => !name.startsWith(OCI_META)).map((name) => ociWhiteout(name)!);
+  const bad = targets.find((name) => !isName(name));
+  if (bad !== undefined) {
+    const note = `'${OCI_PREFIX}${bad}' in it is a whiteout of no name`;
+    throw new FsError('EINVAL', { syscall: 'import', path, note });
+  }
+  return {
+    names,
+    hidden: targets.filter((name) => !present.has(name)),
+    replaced: new Set(targets.filter((name) => present.has(name))),
+    mayHaveMarked: form === 'overlay' && overlayMarks(hostXattrs).hasMarkedWhiteouts,
+    xattrs: (isOpaque) =>
+      isOpaque || isOpaqueHere ? new Map(stored).set(OPAQUE_XATTR, OPAQUE_VALUE) : stored,
+  };
+}
+
+/** Puts whiteouts into a layer, with the owner and the times of the file that says so. Returns how many. */
+export function putWhiteouts(
+  builder: LayerBuilder,
+  directory: Ino,
+  names: readonly Name[],
+  stat: HostStat,
+): number {
+  const record = recordOf({ ...stat, mode: WHITEOUT_MODE, rdev: 0 }, { nlink: 1, parent: directory });
+  for (const name of names) {
+    const ino = builder.newIno();
+    builder.putInode(ino, record);
+    builder.putDentry(directory, name, ino, kindOfMode(record.mode));
+  }
+  return names.length;
+}
