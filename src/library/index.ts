@@ -15,7 +15,6 @@ export type { CacheLimits } from '../layer/index.ts';
 export type { CommitReport, MergeReport } from '../lifecycle/index.ts';
 export type { View } from '../mapping/index.ts';
 export type {
-  Change,
   DedupeProgress,
   DedupeReport,
   FsckOptions,
@@ -23,6 +22,7 @@ export type {
   GcReport,
   TreeInfo,
 } from '../store/index.ts';
+export type { Change } from '../survey/index.ts';
 export type { ExportReport, ImportProgress, ImportReport } from '../transfer/index.ts';
 export type { SpaceCounts } from '../vfs/index.ts';
 export type { NodeFsOptions } from './core.ts';

@@ -10,16 +10,10 @@ import { TreeCache } from '../layer/index.ts';
 import type { CommitReport, MergeReport } from '../lifecycle/index.ts';
 import type { View } from '../mapping/index.ts';
 import { MountedTrees } from '../owner/index.ts';
-import type {
-  Change,
-  DedupeReport,
-  FsckOptions,
-  FsckReport,
-  GcReport,
-  Tree,
-  TreeInfo,
-} from '../store/index.ts';
-import { diffTrees, forkOver, hostState, isHostPath, StoreEngine, stateFrom } from '../store/index.ts';
+import type { DedupeReport, FsckOptions, FsckReport, GcReport, Tree, TreeInfo } from '../store/index.ts';
+import { forkOver, hostState, isHostPath, StoreEngine, stateFrom } from '../store/index.ts';
+import type { Change } from '../survey/index.ts';
+import { diffTrees } from '../survey/index.ts';
 import type { ExportReport } from '../transfer/index.ts';
 import { importTree } from '../transfer/index.ts';
 import type { SpaceCounts } from '../vfs/index.ts';

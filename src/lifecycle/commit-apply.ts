@@ -6,7 +6,8 @@
  * the rest.
  */
 import { FsError, isFsError } from '../base/index.ts';
-import { type StoredTree, TreePaths } from '../store/index.ts';
+import type { StoredTree } from '../store/index.ts';
+import { TreePaths } from '../survey/index.ts';
 import type { HostStat, System } from '../sys/index.ts';
 import { ExportTally, HostWriter, isSameTime, Pacing, TreeReader } from '../transfer/index.ts';
 import type { TreeFiles } from '../vfs/index.ts';

@@ -7,20 +7,18 @@ import { realpathSync } from 'node:fs';
 import { FsError, isFsError, type LayerId } from '../base/index.ts';
 import type { HostIdentity } from '../meta/index.ts';
 import {
-  changedPaths,
   freeName,
   hostState,
-  recordedOnHost,
   renameSnapshot,
   replaceTree,
   type StoredTree,
   type StoreEngine,
-  settleOnHost,
   settleTree,
   type Tree,
   type TreeInfo,
   type TreeState,
 } from '../store/index.ts';
+import { changedPaths, recordedOnHost, settleOnHost } from '../survey/index.ts';
 import type { ExportNote } from '../transfer/index.ts';
 import { CommitApplication } from './commit-apply.ts';
 import {

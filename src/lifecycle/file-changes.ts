@@ -3,7 +3,7 @@
  * directory holds is a renamed file each.
  */
 import { nameToBytes } from '../base/index.ts';
-import type { Change, ChangedPaths } from '../store/index.ts';
+import type { Change, ChangedPaths } from '../survey/index.ts';
 import {
   dataOf,
   isDirectoryMode,

@@ -18,7 +18,8 @@ import { changeSomething, rewrite, writeText } from '../../testing/random-change
 import { scratchDirectory, scratchStore } from '../../testing/scratch-store.ts';
 import { compareTrees, describeFileSystem, describeHostTree } from '../../testing/tree-compare.ts';
 import { isFsError, SeededRandom } from '../base/index.ts';
-import { diffTrees, hostState, type StoreEngine } from '../store/index.ts';
+import { hostState, type StoreEngine } from '../store/index.ts';
+import { diffTrees } from '../survey/index.ts';
 import { createSystem, FaultySystem, type System } from '../sys/index.ts';
 import type { FileSystem } from '../vfs/index.ts';
 import { type CommitOptions, type CommitReport, commitTree } from './commit.ts';

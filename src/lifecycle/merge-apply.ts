@@ -1,6 +1,7 @@
 /** Carries a plan of a merge out, in a fork that nobody else sees. Content moves by reflink: no bytes are copied. */
 import { type Ino, isFsError } from '../base/index.ts';
-import { type StoreEngine, settleTree, TreePaths } from '../store/index.ts';
+import { type StoreEngine, settleTree } from '../store/index.ts';
+import { TreePaths } from '../survey/index.ts';
 import { isDirectoryMode, isFileMode, isSymlinkMode, kindOfMode, timesOf } from '../transfer/index.ts';
 import type { Attributes, FileSystem } from '../vfs/index.ts';
 import type { MergedParts, MergePlan, MergeSides } from './merge-plan.ts';

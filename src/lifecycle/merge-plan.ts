@@ -3,16 +3,8 @@
  * taken; what both changed is compared part by part, and text line by line. The rest are conflicts.
  */
 import type { Ino } from '../base/index.ts';
-import {
-  type ChangedPart,
-  type ChangedPaths,
-  changedPaths,
-  InodeComparison,
-  type StoredTree,
-  type StoreEngine,
-  settleTree,
-  type Tree,
-} from '../store/index.ts';
+import { type StoredTree, type StoreEngine, settleTree, type Tree } from '../store/index.ts';
+import { type ChangedPart, type ChangedPaths, changedPaths, InodeComparison } from '../survey/index.ts';
 import type { Attributes } from '../vfs/index.ts';
 import { contentOf } from './file-changes.ts';
 import { canBeText, isText, mergeTexts } from './line-diff.ts';

@@ -5,7 +5,6 @@
 import { FsError, isFsError } from '../base/index.ts';
 import {
   commonState,
-  diffTrees,
   dropOpen,
   forkState,
   freeName,
@@ -14,6 +13,7 @@ import {
   settleTree,
   type Tree,
 } from '../store/index.ts';
+import { diffTrees } from '../survey/index.ts';
 import { isDirectoryMode } from '../transfer/index.ts';
 import { MergeApplication } from './merge-apply.ts';
 import { type Favour, type MergeConflict, MergePlanner, type MergeSides } from './merge-plan.ts';

@@ -24,7 +24,7 @@ import {
   type SparseChange,
 } from '../../testing/sparse-files.ts';
 import { isFsError, SeededRandom } from '../base/index.ts';
-import { filePages } from './pages.ts';
+import { filePages } from '../survey/index.ts';
 import type { Tree } from './tree.ts';
 
 const BLOCK = 4096;

@@ -3,12 +3,11 @@
  * one transaction, so that a fork is wholly one state or wholly the other, whatever happens meanwhile.
  */
 import { FsError, type LayerId } from '../base/index.ts';
-import { commonLayer, type TreeState } from './diff.ts';
 import type { StoreEngine } from './engine.ts';
 import { frozenTopOf } from './frozen-top.ts';
 import { isHostPath } from './host-source.ts';
 import { checkTreeName } from './layout.ts';
-import type { StoredTree } from './stored-tree.ts';
+import { commonLayer, type StoredTree, type TreeState } from './stored-tree.ts';
 import type { Tree, TreeInfo } from './tree.ts';
 import { LOWERS_SEPARATOR } from './union-rows.ts';
 import { retire } from './uppers.ts';

@@ -8,6 +8,9 @@ import type { DentryRecord } from '../meta/index.ts';
 import { hostDirectoriesOf } from './host-source.ts';
 import type { Tree, TreeInfo } from './tree.ts';
 
+/** A tree by name, or as it was in a frozen layer. */
+export type TreeState = string | TreeInfo;
+
 export class StoredTree extends LowerTree {
   readonly info: TreeInfo;
   /** The tree's layers, uppermost first. */
@@ -112,4 +115,13 @@ export function settleTree(
 export function storedTrees(engine: TreeSource): StoredTree[] {
   for (const tree of engine.openTrees) tree.checkpoint();
   return engine.list().map((info) => engine.storedTree(info));
+}
+
+/** The uppermost layer that both trees stand on. One root is one lineage. */
+export function commonLayer(before: StoredTree, after: StoredTree): StoredTree['chain'][number] | undefined {
+  if (before.info.root !== after.info.root) return undefined;
+  const chain = new Set(after.chain);
+  const common = before.chain.find((layer) => chain.has(layer));
+  if (common === undefined || !before.canListAbove(common) || !after.canListAbove(common)) return undefined;
+  return common;
 }

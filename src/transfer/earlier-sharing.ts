@@ -4,7 +4,8 @@
  */
 import { BLOCK_SIZE, type BlockIndex, blocksFor, checksum64, turn } from '../base/index.ts';
 import type { Run } from '../meta/index.ts';
-import type { BlocksToStore, EarlierVersion, LayerBuilder, OwnBlob } from '../store/index.ts';
+import type { LayerBuilder, OwnBlob } from '../store/index.ts';
+import type { BlocksToStore, EarlierVersion } from '../survey/index.ts';
 import { countBlocks, type FileContent } from './stored-content.ts';
 
 /** A large file stays one whole blob, which the kernel can read by itself, for less than one block of so many. */

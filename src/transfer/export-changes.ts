@@ -6,7 +6,8 @@
  */
 import type { Writable } from 'node:stream';
 import { FsError, type Name } from '../base/index.ts';
-import { changedPaths, type StoredTree, type StoreEngine, TreePaths } from '../store/index.ts';
+import type { StoredTree, StoreEngine } from '../store/index.ts';
+import { changedPaths, TreePaths } from '../survey/index.ts';
 import type { TreeFiles } from '../vfs/index.ts';
 import { exportReader } from './export.ts';
 import type { ExportProgress, ExportReport } from './export-report.ts';

@@ -20,7 +20,8 @@ import {
   turn,
 } from '../base/index.ts';
 import { appendRun, type DataSegment, dataSegments, type Run } from '../extent/index.ts';
-import type { ContentPlace, EarlierVersion, LayerBuilder, OwnBlob } from '../store/index.ts';
+import type { ContentPlace, LayerBuilder, OwnBlob } from '../store/index.ts';
+import type { EarlierVersion } from '../survey/index.ts';
 import type { HostStat, System } from '../sys/index.ts';
 import { EarlierSharing } from './earlier-sharing.ts';
 import { hostSegments, onHost, withPath } from './host-tree.ts';

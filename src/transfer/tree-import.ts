@@ -6,7 +6,8 @@
 import { FsError, type Ino, type Name } from '../base/index.ts';
 import { isMarkedWhiteout, isWhiteoutDevice } from '../layer/index.ts';
 import type { Run } from '../meta/index.ts';
-import type { EarlierVersion, LayerBuilder } from '../store/index.ts';
+import type { LayerBuilder } from '../store/index.ts';
+import type { EarlierVersion } from '../survey/index.ts';
 import type { HostStat, System } from '../sys/index.ts';
 import { ContentReader } from './file-content.ts';
 import { GONE, isFailureOf, UNREADABLE } from './host-failures.ts';

@@ -2,14 +2,8 @@
 import { type Command, Option } from 'commander';
 import { nameToString } from '../../base/index.ts';
 import { type FileDifference, fileChanges, fileDifference, statLines } from '../../lifecycle/index.ts';
-import {
-  type Change,
-  type ChangedPaths,
-  changedPaths,
-  hostState,
-  settleTree,
-  type TreeState,
-} from '../../store/index.ts';
+import { hostState, settleTree, type TreeState } from '../../store/index.ts';
+import { type Change, type ChangedPaths, changedPaths } from '../../survey/index.ts';
 import { typeWord } from '../attributes.ts';
 import { examples } from '../examples.ts';
 import { printable, write, writeJson, writeLine } from '../output.ts';

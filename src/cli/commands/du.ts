@@ -1,6 +1,6 @@
 /** `ramet du`: what each tree uses, what it shares, and what the store takes on disk. */
 import type { Command } from 'commander';
-import { storeUsage } from '../../store/index.ts';
+import { storeUsage } from '../../survey/index.ts';
 import { examples } from '../examples.ts';
 import { formatBytes, formatCount, writeJson, writeLine, writeTable } from '../output.ts';
 import { withSession } from '../session.ts';

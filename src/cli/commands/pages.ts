@@ -4,7 +4,7 @@
  */
 import { type Command, InvalidArgumentError } from 'commander';
 import { FsError, nameToString } from '../../base/index.ts';
-import { filePages, type PageReport, type PageRun, pageReportTitle } from '../../store/index.ts';
+import { filePages, type PageReport, type PageRun, pageReportTitle } from '../../survey/index.ts';
 import { examples } from '../examples.ts';
 import { counted, formatCount, printable, writeJson, writeLine } from '../output.ts';
 import { namedTreeError, withSession } from '../session.ts';

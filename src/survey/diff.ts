@@ -4,15 +4,17 @@
  */
 
 import { DT_DIR } from '../layer/index.ts';
+import type { StoreEngine } from '../store/index.ts';
+import {
+  commonLayer,
+  type SettledElsewhere,
+  type StoredTree,
+  settleTree,
+  type TreeState,
+} from '../store/index.ts';
 import type { Change } from './change.ts';
 import { LineageComparison } from './diff-lineage.ts';
 import { WholeComparison } from './diff-walk.ts';
-import type { StoreEngine } from './engine.ts';
-import { type SettledElsewhere, type StoredTree, settleTree } from './stored-tree.ts';
-import type { TreeInfo } from './tree.ts';
-
-/** A tree by name, or as it was in a frozen layer. */
-export type TreeState = string | TreeInfo;
 
 /**
  * How tree `b` differs from tree `a`, by path in byte order: added means in `b` only. What has the same inode under
@@ -36,15 +38,6 @@ function diffStored({ blobs }: StoreEngine, before: StoredTree, after: StoredTre
   return common === undefined
     ? new WholeComparison(blobs, before, after).all()
     : new LineageComparison(blobs, before, after, common).all();
-}
-
-/** The uppermost layer that both trees stand on. One root is one lineage. */
-export function commonLayer(before: StoredTree, after: StoredTree): StoredTree['chain'][number] | undefined {
-  if (before.info.root !== after.info.root) return undefined;
-  const chain = new Set(after.chain);
-  const common = before.chain.find((layer) => chain.has(layer));
-  if (common === undefined || !before.canListAbove(common) || !after.canListAbove(common)) return undefined;
-  return common;
 }
 
 /** Every path that differs: what a renamed directory holds is gone under its old name and put under its new one. */

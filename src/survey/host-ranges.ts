@@ -9,8 +9,7 @@ import {
   type LayerStack,
   NO_ENTRY,
 } from '../layer/index.ts';
-import type { StoreEngine } from './engine.ts';
-import type { StoredTree } from './stored-tree.ts';
+import type { StoredTree, StoreEngine } from '../store/index.ts';
 import { TreePaths } from './tree-paths.ts';
 
 /** The files of a tree over the host layer `host` that have ranges which lie in files of the host. */

@@ -15,9 +15,7 @@ import { type BlobSpace, loadSums } from '../blob/index.ts';
 import { appendRun } from '../extent/index.ts';
 import { DT_DIR, DT_REG } from '../layer/index.ts';
 import type { MetaTables, Run } from '../meta/index.ts';
-import type { StoreEngine } from './engine.ts';
-import type { StoredTree } from './stored-tree.ts';
-import type { TreeInfo } from './tree.ts';
+import type { StoredTree, StoreEngine, TreeInfo } from '../store/index.ts';
 
 /** Blobs whose checksums are kept at hand. */
 const SUMS_KEPT = 16;

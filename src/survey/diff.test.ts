@@ -9,11 +9,10 @@ import { scratchDirectory, scratchStore } from '../../testing/scratch-store.ts';
 import { storeWithBase } from '../../testing/store-with-base.ts';
 import { describeFileSystem, type TreeDescription } from '../../testing/tree-compare.ts';
 import { isFsError, nameFromString, SeededRandom } from '../base/index.ts';
+import { StoreEngine, settleTree } from '../store/index.ts';
 import { importTree } from '../transfer/index.ts';
 import type { Change } from './change.ts';
 import { changedPaths, diffTrees } from './diff.ts';
-import { StoreEngine } from './engine.ts';
-import { settleTree } from './stored-tree.ts';
 
 function inShort(changes: readonly Change[]): string[] {
   return changes.map(({ kind, path, from, parts }) => {

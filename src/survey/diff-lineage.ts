@@ -8,9 +8,9 @@ import type { Ino, LayerId } from '../base/index.ts';
 import type { BlobSpace } from '../blob/index.ts';
 import { DT_DIR } from '../layer/index.ts';
 import type { DentryRecord, InodeRecord } from '../meta/index.ts';
+import type { StoredTree } from '../store/index.ts';
 import { type Change, change, inWalkOrder } from './change.ts';
 import { InodeComparison } from './inode-comparison.ts';
-import type { StoredTree } from './stored-tree.ts';
 import { type NamePlace, TreePaths } from './tree-paths.ts';
 
 /** A name that one of the trees has and the other has not, or not of this inode. */

@@ -9,13 +9,13 @@ import { seededBytes, writeSparse } from '../../testing/odd-tree.ts';
 import { writeText as write } from '../../testing/random-changes.ts';
 import { scratchDirectory, scratchStore } from '../../testing/scratch-store.ts';
 import { BLOCK_SIZE, isFsError, SeededRandom } from '../base/index.ts';
+import type { Tree } from '../store/index.ts';
+import { StoreEngine } from '../store/index.ts';
 import { createBufferedSystem } from '../sys/index.ts';
 import { importTree } from '../transfer/index.ts';
 import type { FileSystem } from '../vfs/index.ts';
 import { type DuReport, storeUsage } from './du.ts';
-import { StoreEngine } from './engine.ts';
 import { filePages } from './pages.ts';
-import type { Tree } from './tree.ts';
 
 const O_RDWR_CREATE = 0o102;
 const NAMES = ['a', 'b', 'c', 'sub/d', 'sub/e', 'new', 'other'];

@@ -4,7 +4,7 @@ import { type BlobSpace, isExternal } from '../blob/index.ts';
 import { ExtentMap } from '../extent/index.ts';
 import { DT_DIR, DT_LNK } from '../layer/index.ts';
 import type { InodeRecord } from '../meta/index.ts';
-import type { StoredTree } from './stored-tree.ts';
+import type { StoredTree } from '../store/index.ts';
 
 export type ChangedPart = 'content' | 'mode' | 'owner' | 'times' | 'xattrs' | 'target' | 'device';
 

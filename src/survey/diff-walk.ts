@@ -6,9 +6,9 @@ import type { Ino, Name } from '../base/index.ts';
 import type { BlobSpace } from '../blob/index.ts';
 import { DT_DIR } from '../layer/index.ts';
 import type { DentryRecord } from '../meta/index.ts';
+import type { StoredTree } from '../store/index.ts';
 import { type Change, change } from './change.ts';
 import { InodeComparison } from './inode-comparison.ts';
-import type { StoredTree } from './stored-tree.ts';
 
 export class WholeComparison {
   private readonly before: StoredTree;

@@ -5,7 +5,7 @@
  */
 import { assert, FsError, type Ino, type Name } from '../base/index.ts';
 import { DT_DIR, isDerived, kindOfMode } from '../layer/index.ts';
-import type { StoredTree } from './stored-tree.ts';
+import type { StoredTree } from '../store/index.ts';
 
 /** One name of an inode. */
 export interface NamePlace {

@@ -10,9 +10,9 @@ import { BLOCK_SIZE, type BlobId, type Ino, type LayerId } from '../base/index.t
 import { type BlobSpace, isExternal } from '../blob/index.ts';
 import { type Lower, UnionLayer } from '../layer/index.ts';
 import type { InodeRecord, MetaTables, Run } from '../meta/index.ts';
+import type { StoreEngine } from '../store/index.ts';
+import { type StoredTree, storedTrees } from '../store/index.ts';
 import type { System } from '../sys/index.ts';
-import type { StoreEngine } from './engine.ts';
-import { type StoredTree, storedTrees } from './stored-tree.ts';
 
 export interface TreeUsage {
   readonly name: string;
