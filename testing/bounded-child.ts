@@ -3,18 +3,18 @@
  * directory to work in. What does not hold is thrown.
  */
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
 import { readdirSync, writeFileSync } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
 import { createBoundedSystem, createSystem } from '../src/sys/index.ts';
 import { codeOf } from './host-tree.ts';
 import { OddServer } from './odd-server.ts';
+import { leaveMountsOfOthers } from './own-namespace.ts';
 
 const LIMIT_MS = 400;
 const O_PATH = 0o10000000;
 const O_DIRECTORY = 0o200000;
 const [, , work = ''] = process.argv;
-execFileSync('mount', ['--make-rprivate', '/']);
+leaveMountsOfOthers();
 const odd = new OddServer(`${work}/odd`);
 const files = { a: { ino: 7, text: 'of a' }, b: { ino: 2 ** 53, text: 'x'.repeat(5000) } };
 odd.show({ files });

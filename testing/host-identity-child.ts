@@ -10,6 +10,7 @@ import { StoreEngine, type Tree } from '../src/store/index.ts';
 import { importTree } from '../src/transfer/index.ts';
 import { codeOf, contentOf, namesIn } from './host-tree.ts';
 import { OddServer } from './odd-server.ts';
+import { leaveMountsOfOthers } from './own-namespace.ts';
 import { problemsOf, writeFile } from './shared-store.ts';
 
 const [, , wanted = '', work = ''] = process.argv;
@@ -400,7 +401,7 @@ const cases: Record<string, (store: Case) => Promise<void>> = {
   },
 };
 
-run('mount', '--make-rprivate', '/');
+leaveMountsOfOthers();
 const store = new Case();
 await store.open();
 await cases[wanted]!(store);

@@ -8,6 +8,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { createNodeFs } from '../src/library/fs.ts';
 import { StoreEngine, type Tree } from '../src/store/index.ts';
 import { contentOf, namesIn } from './host-tree.ts';
+import { leaveMountsOfOthers } from './own-namespace.ts';
 import { problemsOf, writeFile } from './shared-store.ts';
 
 function errorOf(call: () => unknown): string {
@@ -22,7 +23,7 @@ function errorOf(call: () => unknown): string {
 
 /** A tmpfs and the directory itself are mounted inside. Nothing outside of this process's namespace sees them. */
 function mountInside(root: string): void {
-  execFileSync('mount', ['--make-rprivate', '/']);
+  leaveMountsOfOthers();
   for (const name of ['tmpfs', 'loop']) mkdirSync(`${root}/${name}`);
   execFileSync('mount', ['-t', 'tmpfs', 'none', `${root}/tmpfs`]);
   writeFileSync(`${root}/tmpfs/inside`, 'of another tree');
