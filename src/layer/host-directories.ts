@@ -55,12 +55,13 @@ export class HostDirectories {
       if (isFsError(error, 'ENOENT') || isFsError(error, 'ENOTDIR')) throw this.lost('is gone');
       throw error;
     }
-    if (!isSameDirectory(source, directoryIdentity(system, fd))) {
+    const stat = system.statFile(fd);
+    if (!isSameDirectory(source, directoryIdentity(system, fd, stat))) {
       system.close(fd);
       throw this.lost('was replaced by another directory');
     }
     this.rootFd = fd;
-    this.rootStat = system.statFile(fd);
+    this.rootStat = stat;
     return fd;
   }
 

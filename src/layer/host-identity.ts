@@ -1,7 +1,7 @@
 /** Which directory of the host one is: what is remembered of it, and held against what is at its place later. */
 import { isFsError, nameToBytes } from '../base/index.ts';
 import type { HostIdentity } from '../meta/index.ts';
-import type { HostMounts, System } from '../sys/index.ts';
+import type { HostMounts, HostStat, System } from '../sys/index.ts';
 
 const O_RDONLY = 0;
 const O_DIRECTORY = 0o200000;
@@ -27,7 +27,11 @@ export function openDirectory(system: System, path: string): number {
   }
 }
 
-export function directoryIdentity(system: System, fd: number): HostIdentity {
-  const { ino, btime, subvolume } = system.statFile(fd);
+/** Of an open directory; `stat` is what statx(2) says of it. */
+export function directoryIdentity(
+  system: System,
+  fd: number,
+  { ino, btime, subvolume }: HostStat = system.statFile(fd),
+): HostIdentity {
   return { ino, birth: btime, fileSystemUuid: system.fileSystemUuid(fd), subvolume };
 }

@@ -23,6 +23,8 @@ export class HostTarget {
   private readonly system: System;
   /** Where paths begin; it has the lock. */
   private readonly root: number;
+  /** Of the root, once it was needed: what part of which filesystem it lies in does not change. */
+  private rootStat: HostStat | undefined;
 
   /** ENOENT, ENOTDIR, EACCES of the directory; EBUSY when another commit is at work in it. */
   constructor(system: System, directory: string) {
@@ -53,7 +55,8 @@ export class HostTarget {
 
   /** Whether what is there now is the file that a fork of this directory recorded something of. */
   isOrigin(origin: HostOrigin, found: HostStat): boolean {
-    return isOrigin(origin, found, this.system.statFile(this.root));
+    this.rootStat ??= this.system.statFile(this.root);
+    return isOrigin(origin, found, this.rootStat);
   }
 
   /** For messages: of what is in a directory the directory's own. */
