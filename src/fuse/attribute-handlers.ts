@@ -37,7 +37,7 @@ export const setAttributes: Handler = (session, request, reply) => {
  * An overlay copies a file up into one without a name, which is its own: bytes, capabilities, size, mode and then the
  * owner. These are no truncate(2) and chown(2), and leave capabilities and set-user-ID where they are. The kernel knows
  * that (ATTR_KILL_SUID), but does not tell a server that clears them itself (FATTR_KILL_SUIDGID in fs/fuse/dir.c).
- * Nobody gains by it: whoever owns the file can set them again.
+ * Nobody gains by it: the owner of the file can set them again.
  */
 function isOwnUnnamed({ record }: Inode, { uid }: Request): boolean {
   return record.nlink === 0 && record.uid === uid;

@@ -45,7 +45,7 @@ export interface MountServerOptions {
   readonly trimAfterMs?: number;
   /** With more nodes than this in the kernel, mounts that are idle for a second give theirs back, the idlest first. */
   readonly nodesMax?: number;
-  /** False: nodes are given back as with a kernel before 7.45. True unless told. */
+  /** False: nodes are given back as with a kernel before 7.45. Default: true. */
   readonly canPrune?: boolean;
   /** Mounts are aborted when their server stands still for so long. */
   readonly stuckAfterMs?: number;

@@ -4,7 +4,7 @@
  * what is mounted in the mount. The kernel is told the nodes it may let go of (FUSE_NOTIFY_PRUNE, since 7.45); where it
  * does not know that it gives back all that are unused, if root asks (`Kernel.dropUnusedNames`), and else when it needs
  * the memory. It is never told that a name is not valid (FUSE_NOTIFY_INVAL_ENTRY): that unmounts what is mounted there,
- * and whoever works there has no path any more.
+ * and leaves programs that work there without a path.
  */
 import { prune } from './notifications.ts';
 import type { Session } from './session.ts';

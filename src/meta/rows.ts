@@ -106,7 +106,7 @@ export interface KeyRange {
 /** How the tables are locked. */
 export interface RowsLocking {
   readonly kind?: System['kind'] | undefined;
-  /** How long others are waited for; for ever unless told. */
+  /** How long to wait for others. Default: for ever. */
   readonly lockWaitMsMax?: number | undefined;
 }
 

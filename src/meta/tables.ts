@@ -45,7 +45,7 @@ export type TablesHost = Partial<Pick<System, 'clock' | 'kind'>>;
 export interface TablesOptions {
   /** Look at every page first, since LMDB ends the process at one that is not what it should be. */
   readonly checksTables?: boolean;
-  /** How long others are waited for that have the tables locked; for ever unless told. */
+  /** How long to wait while others have the tables locked. Default: for ever. */
   readonly lockWaitMsMax?: number;
 }
 

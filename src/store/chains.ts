@@ -52,7 +52,7 @@ export class Chains implements ExternalSource {
     return chain;
   }
 
-  /** As `under`, for a tree that is about to be used: directories of the host are looked at anew. */
+  /** As `under`, for a tree that is about to be used: directories of the host are looked at again. */
   opened(layer: LayerId | 0): Lower[] {
     const chain = this.under(layer);
     for (const lower of withComponents(chain)) if (lower instanceof HostLayer) lower.confirm();

@@ -1,4 +1,4 @@
-/** What is told of mounts from tables that a machine might have. */
+/** What HostMounts concludes from tables that a machine might have. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ManualClock } from '../base/index.ts';

@@ -39,7 +39,7 @@ export interface Kernel {
   readOnlyView(directory: string): number;
   /**
    * The kernel gives back the names, and the inodes, that nobody uses of the filesystem that is mounted at `directory`:
-   * it does when a filesystem is configured anew (shrink_dcache_sb), even as it is. EPERM without CAP_SYS_ADMIN, EINVAL
+   * it does when a filesystem is reconfigured (shrink_dcache_sb), even as it is. EPERM without CAP_SYS_ADMIN, EINVAL
    * where nothing is mounted, ENOSYS before Linux 5.2.
    */
   dropUnusedNames(directory: string): void;
