@@ -1,16 +1,21 @@
 /**
- * Numbers of the FUSE kernel protocol, version 7.45: include/uapi/linux/fuse.h of Linux 6.18. Names are the header's,
- * without its prefix. Layouts of structures are in the files that read and write them.
+ * Numbers and structures of the FUSE kernel protocol, version 7.45: include/uapi/linux/fuse.h of Linux 6.18. Names are
+ * the header's, without its prefix.
+ *
+ * A structure is a table of byte offsets, `bytes` is its length. Fields have 32 bits unless a comment says 64 or 16;
+ * padding and fields that nothing here reads or writes may be left out.
  */
 
 export const KERNEL_VERSION = 7;
 export const KERNEL_MINOR_VERSION = 45;
-/** Before it (Linux 4.20) max_pages and RENAME2 in today's form were not there. */
+/** Linux 4.20, the first with max_pages and today's RENAME2. */
 export const MINOR_VERSION_MIN = 28;
 /** The node of a mount's root, whatever its inode number. */
 export const ROOT_ID = 1;
 
+/** struct fuse_in_header, which `Request` reads. */
 export const IN_HEADER_BYTES = 40;
+/** struct fuse_out_header, which `Reply` writes. */
 export const OUT_HEADER_BYTES = 16;
 
 /** enum fuse_opcode. */
@@ -122,3 +127,216 @@ export const Fopen = {
 
 export const WRITE_KILL_SUIDGID = 1 << 2;
 export const SETXATTR_ACL_KILL_SGID = 1 << 0;
+
+// Arguments of requests: names and bytes follow at `bytes`.
+
+/** 64 bits. */
+export const FORGET_IN = { nlookup: 0, bytes: 8 } as const;
+export const BATCH_FORGET_IN = { count: 0, bytes: 8 } as const;
+/** `count` of them follow BATCH_FORGET_IN. 64 bits each. */
+export const FORGET_ONE = { nodeid: 0, nlookup: 8, bytes: 16 } as const;
+
+/** fh, size, lockOwner, atime, mtime and ctime have 64 bits. */
+export const SETATTR_IN = {
+  valid: 0,
+  fh: 8,
+  size: 16,
+  lockOwner: 24,
+  atime: 32,
+  mtime: 40,
+  ctime: 48,
+  atimensec: 56,
+  mtimensec: 60,
+  ctimensec: 64,
+  mode: 68,
+  uid: 76,
+  gid: 80,
+  bytes: 88,
+} as const;
+
+export const MKNOD_IN = { mode: 0, rdev: 4, umask: 8, bytes: 16 } as const;
+export const MKDIR_IN = { mode: 0, umask: 4, bytes: 8 } as const;
+/** 64 bits. */
+export const LINK_IN = { oldnodeid: 0, bytes: 8 } as const;
+/** 64 bits. */
+export const RENAME_IN = { newdir: 0, bytes: 8 } as const;
+/** newdir has 64 bits. */
+export const RENAME2_IN = { newdir: 0, flags: 8, bytes: 16 } as const;
+export const CREATE_IN = { flags: 0, mode: 4, umask: 8, openFlags: 12, bytes: 16 } as const;
+export const OPEN_IN = { flags: 0, openFlags: 4, bytes: 8 } as const;
+/** fh and lockOwner have 64 bits. */
+export const RELEASE_IN = { fh: 0, flags: 8, releaseFlags: 12, lockOwner: 16, bytes: 24 } as const;
+
+/** Of READ, READDIR and READDIRPLUS. fh, offset and lockOwner have 64 bits. */
+export const READ_IN = {
+  fh: 0,
+  offset: 8,
+  size: 16,
+  readFlags: 20,
+  lockOwner: 24,
+  flags: 32,
+  bytes: 40,
+} as const;
+
+/** fh, offset and lockOwner have 64 bits. */
+export const WRITE_IN = {
+  fh: 0,
+  offset: 8,
+  size: 16,
+  writeFlags: 20,
+  lockOwner: 24,
+  flags: 32,
+  bytes: 40,
+} as const;
+
+/** fh, offset and length have 64 bits. */
+export const FALLOCATE_IN = { fh: 0, offset: 8, length: 16, mode: 24, bytes: 32 } as const;
+/** fh and offset have 64 bits. */
+export const LSEEK_IN = { fh: 0, offset: 8, whence: 16, bytes: 24 } as const;
+
+/** 64 bits each. */
+export const COPY_FILE_RANGE_IN = {
+  fhIn: 0,
+  offIn: 8,
+  nodeidOut: 16,
+  fhOut: 24,
+  offOut: 32,
+  len: 40,
+  flags: 48,
+  bytes: 56,
+} as const;
+
+/** Without SETXATTR_EXT it ends behind `flags`, at `compatBytes`. */
+export const SETXATTR_IN = { size: 0, flags: 4, setxattrFlags: 8, compatBytes: 8, bytes: 16 } as const;
+export const GETXATTR_IN = { size: 0, bytes: 8 } as const;
+
+/** Without INIT_EXT it ends behind `flags`, at `compatBytes`. */
+export const INIT_IN = {
+  major: 0,
+  minor: 4,
+  maxReadahead: 8,
+  flags: 12,
+  flags2: 16,
+  compatBytes: 16,
+  bytes: 64,
+} as const;
+
+// What requests are answered with.
+
+/** ino, size, blocks, atime, mtime and ctime have 64 bits. */
+export const ATTR = {
+  ino: 0,
+  size: 8,
+  blocks: 16,
+  atime: 24,
+  mtime: 32,
+  ctime: 40,
+  atimensec: 48,
+  mtimensec: 52,
+  ctimensec: 56,
+  mode: 60,
+  nlink: 64,
+  uid: 68,
+  gid: 72,
+  rdev: 76,
+  blksize: 80,
+  flags: 84,
+  bytes: 88,
+} as const;
+
+/** attrValid has 64 bits; attr is an ATTR. */
+export const ATTR_OUT = { attrValid: 0, attrValidNsec: 8, attr: 16, bytes: 104 } as const;
+
+/** nodeid, generation, entryValid and attrValid have 64 bits; attr is an ATTR. */
+export const ENTRY_OUT = {
+  nodeid: 0,
+  generation: 8,
+  entryValid: 16,
+  attrValid: 24,
+  entryValidNsec: 32,
+  attrValidNsec: 36,
+  attr: 40,
+  bytes: 128,
+} as const;
+
+/** attrValid has 64 bits; stat is a STATX. */
+export const STATX_OUT = { attrValid: 0, attrValidNsec: 8, flags: 12, stat: 32, bytes: 288 } as const;
+
+/** attributes, ino, size, blocks and attributesMask have 64 bits, mode 16; the times are SX_TIMEs. */
+export const STATX = {
+  mask: 0,
+  blksize: 4,
+  attributes: 8,
+  nlink: 16,
+  uid: 20,
+  gid: 24,
+  mode: 28,
+  ino: 32,
+  size: 40,
+  blocks: 48,
+  attributesMask: 56,
+  atime: 64,
+  btime: 80,
+  ctime: 96,
+  mtime: 112,
+  rdevMajor: 128,
+  rdevMinor: 132,
+  devMajor: 136,
+  devMinor: 140,
+  bytes: 256,
+} as const;
+
+/** tvSec has 64 bits. */
+export const SX_TIME = { tvSec: 0, tvNsec: 8, bytes: 16 } as const;
+
+/** fh has 64 bits. */
+export const OPEN_OUT = { fh: 0, openFlags: 8, backingId: 12, bytes: 16 } as const;
+export const WRITE_OUT = { size: 0, bytes: 8 } as const;
+/** 64 bits. */
+export const LSEEK_OUT = { offset: 0, bytes: 8 } as const;
+/** 64 bits. */
+export const COPY_FILE_RANGE_OUT = { bytesCopied: 0, bytes: 8 } as const;
+export const GETXATTR_OUT = { size: 0, bytes: 8 } as const;
+
+/** ino and off have 64 bits. The name follows, with zeros up to a multiple of 8. */
+export const DIRENT = { ino: 0, off: 8, namelen: 16, type: 20, name: 24 } as const;
+/** entry is an ENTRY_OUT, dirent a DIRENT. */
+export const DIRENTPLUS = { entry: 0, dirent: ENTRY_OUT.bytes } as const;
+
+/** maxBackground, congestionThreshold, maxPages, mapAlignment and requestTimeout have 16 bits. */
+export const INIT_OUT = {
+  major: 0,
+  minor: 4,
+  maxReadahead: 8,
+  flags: 12,
+  maxBackground: 16,
+  congestionThreshold: 18,
+  maxWrite: 20,
+  timeGran: 24,
+  maxPages: 28,
+  mapAlignment: 30,
+  flags2: 32,
+  maxStackDepth: 36,
+  requestTimeout: 40,
+  bytes: 64,
+} as const;
+
+/** blocks, bfree, bavail, files and ffree have 64 bits. */
+export const KSTATFS = {
+  blocks: 0,
+  bfree: 8,
+  bavail: 16,
+  files: 24,
+  ffree: 32,
+  bsize: 40,
+  namelen: 44,
+  frsize: 48,
+  bytes: 80,
+} as const;
+
+// Notifications.
+
+/** 64 bits each. */
+export const NOTIFY_INVAL_INODE_OUT = { ino: 0, off: 8, len: 16, bytes: 24 } as const;
+/** The nodes follow, 64 bits each. */
+export const NOTIFY_PRUNE_OUT = { count: 0, bytes: 16 } as const;

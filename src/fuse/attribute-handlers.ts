@@ -3,7 +3,14 @@ import { FsError, type Timespec } from '../base/index.ts';
 import type { Inode } from '../layer/index.ts';
 import { ENODATA } from '../sys/index.ts';
 import type { AttributeChanges, TimeChange } from '../vfs/index.ts';
-import { SETXATTR_ACL_KILL_SGID, SetAttr } from './abi.ts';
+import {
+  GETXATTR_IN,
+  GETXATTR_OUT,
+  SETATTR_IN,
+  SETXATTR_ACL_KILL_SGID,
+  SETXATTR_IN,
+  SetAttr,
+} from './abi.ts';
 import { putAttrOut, putStatx } from './attribute-codec.ts';
 import { hasAdmin } from './caller.ts';
 import type { Handler } from './handler.ts';
@@ -20,12 +27,8 @@ export const getStatx: Handler = (session, request, reply) => {
   putStatx(reply, session.calls.attributesOf(inode), session.validSeconds(inode));
 };
 
-/**
- * struct fuse_setattr_in, 88 bytes: 0 valid, padding · 8 fh · 16 size · 24 lock_owner · 32 atime · 40 mtime · 48
- * ctime (64 each) · 56 atimensec · 60 mtimensec · 64 ctimensec · 68 mode · 72 unused · 76 uid · 80 gid · 84 unused.
- */
 export const setAttributes: Handler = (session, request, reply) => {
-  request.need(88);
+  request.need(SETATTR_IN.bytes);
   const inode = session.inode(request.nodeId);
   const changes = { ...changesOf(request), keepsPrivileges: isOwnUnnamed(inode, request) };
   if (changes.size !== undefined) session.opens.requireResizable(inode);
@@ -44,7 +47,7 @@ function isOwnUnnamed({ record }: Inode, { uid }: Request): boolean {
 }
 
 function changesOf(request: Request): AttributeChanges {
-  const valid = request.u32(0);
+  const valid = request.u32(SETATTR_IN.valid);
   const has = (flag: number): boolean => (valid & flag) !== 0;
   const time = (flag: number, nowFlag: number, at: number, nanosecondsAt: number): TimeChange | undefined => {
     if (has(nowFlag)) return 'now';
@@ -52,13 +55,13 @@ function changesOf(request: Request): AttributeChanges {
     const moment: Timespec = { seconds: request.i64(at), nanoseconds: request.u32(nanosecondsAt) };
     return moment;
   };
-  const atime = time(SetAttr.ATIME, SetAttr.ATIME_NOW, 32, 56);
-  const mtime = time(SetAttr.MTIME, SetAttr.MTIME_NOW, 40, 60);
+  const atime = time(SetAttr.ATIME, SetAttr.ATIME_NOW, SETATTR_IN.atime, SETATTR_IN.atimensec);
+  const mtime = time(SetAttr.MTIME, SetAttr.MTIME_NOW, SETATTR_IN.mtime, SETATTR_IN.mtimensec);
   return {
-    ...(has(SetAttr.MODE) ? { mode: request.u32(68) & 0o7777 } : {}),
-    ...(has(SetAttr.UID) ? { uid: request.u32(76) } : {}),
-    ...(has(SetAttr.GID) ? { gid: request.u32(80) } : {}),
-    ...(has(SetAttr.SIZE) ? { size: request.u64(16) } : {}),
+    ...(has(SetAttr.MODE) ? { mode: request.u32(SETATTR_IN.mode) & 0o7777 } : {}),
+    ...(has(SetAttr.UID) ? { uid: request.u32(SETATTR_IN.uid) } : {}),
+    ...(has(SetAttr.GID) ? { gid: request.u32(SETATTR_IN.gid) } : {}),
+    ...(has(SetAttr.SIZE) ? { size: request.u64(SETATTR_IN.size) } : {}),
     ...(atime === undefined ? {} : { atime }),
     ...(mtime === undefined ? {} : { mtime }),
     killPrivileges: has(SetAttr.KILL_SUIDGID),
@@ -75,14 +78,13 @@ export const readLink: Handler = (session, request, reply) => {
 
 // Extended attributes.
 
-/**
- * struct fuse_setxattr_in: size, flags, and with SETXATTR_EXT setxattr_flags, padding · name · value.
- */
+/** The name and the value follow the arguments. */
 export const setXattr: Handler = (session, request) => {
-  const headBytes = session.hasLongSetXattr ? 16 : 8;
+  const headBytes = session.hasLongSetXattr ? SETXATTR_IN.bytes : SETXATTR_IN.compatBytes;
   request.need(headBytes);
-  const [size, flags] = [request.u32(0), request.u32(4)];
-  const clearsSetgid = session.hasLongSetXattr && (request.u32(8) & SETXATTR_ACL_KILL_SGID) !== 0;
+  const [size, flags] = [request.u32(SETXATTR_IN.size), request.u32(SETXATTR_IN.flags)];
+  const clearsSetgid =
+    session.hasLongSetXattr && (request.u32(SETXATTR_IN.setxattrFlags) & SETXATTR_ACL_KILL_SGID) !== 0;
   const name = request.name(headBytes);
   const at = request.afterName(headBytes);
   request.need(at + size);
@@ -97,29 +99,33 @@ export const setXattr: Handler = (session, request) => {
 
 const CAPABILITIES = 'security.capability';
 
-/** struct fuse_getxattr_in: size, padding · name. A size of 0 asks for the length. */
+/** A size of 0 asks for the length. */
 export const getXattr: Handler = (session, request, reply) => {
-  request.need(8);
+  request.need(GETXATTR_IN.bytes);
   const { calls } = session;
   const inode = session.inode(request.nodeId);
-  const name = request.name(8);
+  const name = request.name(GETXATTR_IN.bytes);
   // The kernel asks for the capabilities of each new file before the first write to it, and mostly there are none.
   if (name === CAPABILITIES && !calls.hasXattrs(inode)) return ENODATA;
-  replySized(reply, calls.getXattr(inode, name), request.u32(0));
+  replySized(reply, calls.getXattr(inode, name), request.u32(GETXATTR_IN.size));
   return undefined;
 };
 
 /** The names that the caller may know of, each ended by a zero byte. The kernel leaves none out. */
 export const listXattrs: Handler = (session, request, reply) => {
-  request.need(8);
+  request.need(GETXATTR_IN.bytes);
   const names = session.calls.xattrNames(session.inode(request.nodeId), () => hasAdmin(request));
-  replySized(reply, Buffer.from(names.map((name) => `${name}\0`).join(''), 'latin1'), request.u32(0));
+  replySized(
+    reply,
+    Buffer.from(names.map((name) => `${name}\0`).join(''), 'latin1'),
+    request.u32(GETXATTR_IN.size),
+  );
 };
 
-/** The bytes, or with a size of 0 struct fuse_getxattr_out: size, padding. ERANGE when they are more than asked for. */
+/** The bytes; with a size of 0 their length alone. ERANGE when they are longer than `size`. */
 function replySized(reply: Reply, value: Uint8Array, size: number): void {
   if (size === 0) {
-    reply.zeros(8).setU32(0, value.length);
+    reply.zeros(GETXATTR_OUT.bytes).setU32(GETXATTR_OUT.size, value.length);
     return;
   }
   if (value.length > size) throw new FsError('ERANGE');

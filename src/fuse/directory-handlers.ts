@@ -1,42 +1,40 @@
-/** Reading directories: struct fuse_dirent and fuse_direntplus, as many as fit. */
+/** Reading directories: as many entries as fit. */
 import { FsError } from '../base/index.ts';
 import { type Entry, entryIno, entryKind, type Inode, NO_ENTRY } from '../layer/index.ts';
 import { ENOSYS } from '../sys/index.ts';
-import { ENTRY_BYTES } from './attribute-codec.ts';
+import { DIRENT, DIRENTPLUS, OPEN_OUT, READ_IN } from './abi.ts';
 import { DOT_COOKIE, DOT_DOT_COOKIE, indexBehind } from './directory-listing.ts';
-import { entryAt, type Handler, OPEN_OUT_BYTES, openAt } from './handler.ts';
+import { entryAt, type Handler, openAt } from './handler.ts';
 import type { Reply } from './reply.ts';
 import type { Session } from './session.ts';
 
-/** ino, off (64 each) · namelen, type (32 each); the name follows, padded to a multiple of 8. */
-const DIRENT_BYTES = 24;
 const DT_DIR = 4;
 
-/** Answered with ENOSYS where the mode allows it: the kernel keeps what it has of every directory. */
+/** ENOSYS where the mode allows it: the kernel keeps what it has of every directory. */
 export const openDirectory: Handler = (session, request, reply) => {
   const inode = session.inode(request.nodeId);
   if (!inode.isDirectory) throw new FsError('ENOTDIR');
   const answer = session.opens.openDirectory(inode);
   if (answer === undefined) return ENOSYS;
-  reply.zeros(OPEN_OUT_BYTES);
+  reply.zeros(OPEN_OUT.bytes);
   openAt(reply, 0, answer);
   return undefined;
 };
 
 export const readDirectory: Handler = (session, request, reply) => {
-  request.need(40);
-  new DirentWriter(session, reply, request.u32(16), false).write(
+  request.need(READ_IN.bytes);
+  new DirentWriter(session, reply, request.u32(READ_IN.size), false).write(
     session.inode(request.nodeId),
-    request.u64(8),
+    request.u64(READ_IN.offset),
   );
 };
 
 /** With attributes: each entry but `.` and `..` counts as looked up. */
 export const readDirectoryPlus: Handler = (session, request, reply) => {
-  request.need(40);
-  new DirentWriter(session, reply, request.u32(16), true).write(
+  request.need(READ_IN.bytes);
+  new DirentWriter(session, reply, request.u32(READ_IN.size), true).write(
     session.inode(request.nodeId),
-    request.u64(8),
+    request.u64(READ_IN.offset),
   );
 };
 
@@ -50,7 +48,7 @@ class DirentWriter {
     this.session = session;
     this.reply = reply;
     this.endBytes = Math.min(sizeBytes, reply.capacityBytes);
-    this.entryBytes = isPlus ? ENTRY_BYTES : 0;
+    this.entryBytes = isPlus ? DIRENTPLUS.dirent : 0;
     reply.payloadBytes = 0;
   }
 
@@ -63,7 +61,7 @@ class DirentWriter {
       const { ino } = directory.record.nlink === 0 ? directory : calls.parentOf(directory);
       if (!this.add('..', ino, DT_DIR, DOT_DOT_COOKIE)) return;
     }
-    // Whoever reads a directory of the host from its start sees it as it is now.
+    // A directory of the host that is read from its start is listed as it is now.
     if (cookie < DOT_COOKIE && this.session.fileSystem.stack.chain.isLive(directory.ino))
       listings.drop(directory);
     const listing = listings.get(directory, () => calls.names(directory));
@@ -89,7 +87,7 @@ class DirentWriter {
       entryAt(this.session, this.reply, at, inode);
       this.session.readAhead.noteListed(inode);
     } catch (error) {
-      // The name is listed; the lookup that follows tells what is wrong with the rest.
+      // The name is listed; the lookup that follows reports what is wrong.
       if (!(error instanceof FsError)) throw error;
     }
     return true;
@@ -100,16 +98,16 @@ class DirentWriter {
     const { reply } = this;
     const start = reply.payloadBytes;
     const at = start + this.entryBytes;
-    const end = at + ((DIRENT_BYTES + name.length + 7) & ~7);
+    const end = at + ((DIRENT.name + name.length + 7) & ~7);
     if (end > this.endBytes) return false;
     // An entry of zeros is one that was not looked up.
     if (this.entryBytes > 0) reply.fill(start, this.entryBytes);
     reply.setU64(end - 8, 0);
-    reply.setU64(at, ino);
-    reply.setU64(at + 8, cookie);
-    reply.setU32(at + 16, name.length);
-    reply.setU32(at + 20, kind);
-    reply.setText(at + DIRENT_BYTES, name);
+    reply.setU64(at + DIRENT.ino, ino);
+    reply.setU64(at + DIRENT.off, cookie);
+    reply.setU32(at + DIRENT.namelen, name.length);
+    reply.setU32(at + DIRENT.type, kind);
+    reply.setText(at + DIRENT.name, name);
     reply.payloadBytes = end;
     return true;
   }

@@ -2,40 +2,48 @@
 import { BLOCK_SIZE, FsError, isFsError } from '../base/index.ts';
 import type { Inode } from '../layer/index.ts';
 import { ENOSYS } from '../sys/index.ts';
-import { OUT_HEADER_BYTES, WRITE_KILL_SUIDGID } from './abi.ts';
-import { type Handler, OPEN_OUT_BYTES, openAt } from './handler.ts';
+import {
+  COPY_FILE_RANGE_IN,
+  COPY_FILE_RANGE_OUT,
+  FALLOCATE_IN,
+  LSEEK_IN,
+  LSEEK_OUT,
+  OPEN_IN,
+  OPEN_OUT,
+  OUT_HEADER_BYTES,
+  READ_IN,
+  RELEASE_IN,
+  WRITE_IN,
+  WRITE_KILL_SUIDGID,
+  WRITE_OUT,
+} from './abi.ts';
+import { type Handler, openAt } from './handler.ts';
 import type { Reply } from './reply.ts';
 import type { Request } from './request.ts';
 import type { Session } from './session.ts';
 
 const O_DSYNC = 0o10000;
 
-/**
- * struct fuse_open_in: flags, open_flags. Answered with struct fuse_open_out, or with ENOSYS: nothing need be asked.
- */
+/** ENOSYS: the kernel need not ask. */
 export const open: Handler = (session, request, reply) => {
-  request.need(8);
-  const answer = session.opens.open(session.inode(request.nodeId), request.u32(0));
+  request.need(OPEN_IN.bytes);
+  const answer = session.opens.open(session.inode(request.nodeId), request.u32(OPEN_IN.flags));
   if (answer === undefined) return ENOSYS;
-  reply.zeros(OPEN_OUT_BYTES);
+  reply.zeros(OPEN_OUT.bytes);
   openAt(reply, 0, answer);
   return undefined;
 };
 
-/** struct fuse_release_in: fh (64) · flags, release_flags · lock_owner (64). */
 export const release: Handler = (session, request) => {
-  request.need(8);
-  session.opens.release(request.u64(0));
+  request.need(RELEASE_IN.bytes);
+  session.opens.release(request.u64(RELEASE_IN.fh));
 };
 
-/**
- * struct fuse_read_in: fh, offset (64) · size, read_flags · lock_owner (64) · flags, padding. What is not in memory is
- * fetched in the background: one cold read must not hold up every other mount.
- */
+/** What is not in memory is fetched in the background: one cold read must not hold up every other mount. */
 export const read: Handler = (session, request, reply) => {
-  request.need(40);
+  request.need(READ_IN.bytes);
   const { nodeId } = request;
-  const [position, size] = [request.u64(8), request.u32(16)];
+  const [position, size] = [request.u64(READ_IN.offset), request.u32(READ_IN.size)];
   const inode = session.file(nodeId);
   const length = Math.min(size, reply.capacityBytes);
   if (session.readAhead.files.take(inode, reply.bytes, OUT_HEADER_BYTES, position, length)) {
@@ -58,7 +66,7 @@ export const read: Handler = (session, request, reply) => {
   };
 };
 
-/** The bytes that there are; -1 where the disk would have to be waited for and `mayWait` is false. */
+/** Returns the bytes read; -1 where the disk would have to be waited for and `mayWait` is false. */
 function readInto(
   { calls, events }: Session,
   inode: Inode,
@@ -77,7 +85,7 @@ function readInto(
   }
 }
 
-/** What could not be fetched fails once more when it is read, and there somebody is told. */
+/** What could not be fetched fails again when it is read, and is reported there. */
 function readWillTell(error: unknown): void {
   if (!(error instanceof FsError)) throw error;
 }
@@ -88,22 +96,21 @@ function replyBytes(session: Session, reply: Reply, inode: Inode, position: numb
   session.events.onCached?.(inode, position, count);
 }
 
-/** struct fuse_write_in: fh, offset (64) · size, write_flags · lock_owner (64) · flags, padding · the bytes. */
 export const write: Handler = (session, request, reply) => {
-  request.need(40);
-  const [position, size] = [request.u64(8), request.u32(16)];
-  request.need(40 + size);
+  request.need(WRITE_IN.bytes);
+  const [position, size] = [request.u64(WRITE_IN.offset), request.u32(WRITE_IN.size)];
+  request.need(WRITE_IN.bytes + size);
   const inode = session.file(request.nodeId);
-  const killPrivileges = (request.u32(20) & WRITE_KILL_SUIDGID) !== 0;
+  const killPrivileges = (request.u32(WRITE_IN.writeFlags) & WRITE_KILL_SUIDGID) !== 0;
   const at = request.lengthBytes - size;
   session.calls.write(inode, request.bytes, at, size, position, killPrivileges);
-  if ((request.u32(32) & O_DSYNC) !== 0) session.calls.sync();
+  if ((request.u32(WRITE_IN.flags) & O_DSYNC) !== 0) session.calls.sync();
   session.events.onCached?.(inode, position, size);
-  reply.zeros(8).setU32(0, size);
+  reply.zeros(WRITE_OUT.bytes).setU32(WRITE_OUT.size, size);
 };
 
 /**
- * fsync(2), fsyncdir, syncfs(2): the journal is one, so each of them makes everything durable. Much data goes to the
+ * fsync(2), fsyncdir, syncfs(2): there is one journal, so each of them makes everything durable. Much data goes to the
  * disk in the background first: one program's fsync must not hold up every other mount.
  */
 export const sync: Handler = (session) => {
@@ -117,14 +124,15 @@ const FALLOC_KEEP_SIZE = 0x01;
 const FALLOC_PUNCH_HOLE = 0x02;
 const FALLOC_ZERO_RANGE = 0x10;
 
-/** struct fuse_fallocate_in: fh, offset, length (64) · mode, padding. fallocate(2). */
+/** fallocate(2). */
 export const allocate: Handler = (session, request) => {
-  request.need(32);
+  request.need(FALLOCATE_IN.bytes);
   const { calls } = session;
   const inode = session.inode(request.nodeId);
-  const [position, length, mode] = [request.u64(8), request.u64(16), request.u32(24)];
+  const [position, length] = [request.u64(FALLOCATE_IN.offset), request.u64(FALLOCATE_IN.length)];
+  const mode = request.u32(FALLOCATE_IN.mode);
   const keepSize = (mode & FALLOC_KEEP_SIZE) !== 0;
-  // The kernel has no flag for it here: who has no privileges of his own leaves none to others.
+  // The kernel sends no flag with fallocate: any caller but root clears set-user-ID and set-group-ID.
   const killPrivileges = request.uid !== 0;
   switch (mode & ~FALLOC_KEEP_SIZE) {
     case 0:
@@ -146,27 +154,24 @@ export const allocate: Handler = (session, request) => {
 const SEEK_DATA = 3;
 const SEEK_HOLE = 4;
 
-/** struct fuse_lseek_in: fh, offset (64) · whence, padding. Answered with the offset (64). */
 export const seek: Handler = (session, request, reply) => {
-  request.need(24);
+  request.need(LSEEK_IN.bytes);
   const inode = session.inode(request.nodeId);
-  const [position, whence] = [request.u64(8), request.u32(16)];
+  const [position, whence] = [request.u64(LSEEK_IN.offset), request.u32(LSEEK_IN.whence)];
   if (whence !== SEEK_DATA && whence !== SEEK_HOLE) throw new FsError('EINVAL');
   const { calls } = session;
   const found = whence === SEEK_DATA ? calls.seekData(inode, position) : calls.seekHole(inode, position);
-  reply.zeros(8).setU64(0, found);
+  reply.zeros(LSEEK_OUT.bytes).setU64(LSEEK_OUT.offset, found);
 };
 
-/**
- * struct fuse_copy_file_range_in: fh_in, off_in, nodeid_out, fh_out, off_out, len, flags (64 each). Whole blocks are
- * shared, what is left is copied.
- */
+/** Whole blocks are shared, the rest is copied. */
 function copyRange(session: Session, request: Request, lengthMax: number): number {
-  request.need(56);
+  request.need(COPY_FILE_RANGE_IN.bytes);
   const source = session.inode(request.nodeId);
-  const target = session.inode(request.u64(16));
-  const [from, to, wanted, flags] = [request.u64(8), request.u64(32), request.u64(40), request.u64(48)];
-  if (flags !== 0) throw new FsError('EINVAL');
+  const target = session.inode(request.u64(COPY_FILE_RANGE_IN.nodeidOut));
+  const [from, to] = [request.u64(COPY_FILE_RANGE_IN.offIn), request.u64(COPY_FILE_RANGE_IN.offOut)];
+  const wanted = request.u64(COPY_FILE_RANGE_IN.len);
+  if (request.u64(COPY_FILE_RANGE_IN.flags) !== 0) throw new FsError('EINVAL');
   if (!source.isFile || !target.isFile) throw new FsError('EINVAL');
   const length = Math.min(wanted, lengthMax, source.record.size - from);
   if (length <= 0) return 0;
@@ -196,7 +201,7 @@ function shareBlocks(
     calls.reflinkRange(source, from, shared, target, to, killPrivileges);
     return shared;
   } catch (error) {
-    // Ranges that overlap, for one: the copy says what is wrong, if anything is.
+    // Overlapping ranges, for one: the copy reports what is wrong, if anything is.
     if (isFsError(error, 'EINVAL')) return undefined;
     throw error;
   }
@@ -215,21 +220,21 @@ function copyBytes(
 ): number {
   if (source === target && from < to + length && to < from + length) throw new FsError('EINVAL');
   const buffer = Buffer.allocUnsafe(Math.min(length, COPY_BYTES));
-  // One piece a request: the kernel and its caller go on with the rest.
+  // One piece for each request: the kernel or its caller asks for the rest.
   const count = calls.read(source, buffer, 0, buffer.length, from);
   if (count > 0) calls.write(target, buffer, 0, count, to, killPrivileges);
   return count;
 }
 
-/** The most that 32 bits can tell of, in whole blocks. */
+/** The most that 32 bits hold, in whole blocks. */
 const COPY_LENGTH_MAX = 2 ** 32 - BLOCK_SIZE;
 
-/** Answered with struct fuse_write_out: size, padding. */
 export const copyFileRange: Handler = (session, request, reply) => {
-  reply.zeros(8).setU32(0, copyRange(session, request, COPY_LENGTH_MAX));
+  reply.zeros(WRITE_OUT.bytes).setU32(WRITE_OUT.size, copyRange(session, request, COPY_LENGTH_MAX));
 };
 
-/** Answered with struct fuse_copy_file_range_out: bytes_copied (64). */
 export const copyFileRange64: Handler = (session, request, reply) => {
-  reply.zeros(8).setU64(0, copyRange(session, request, Number.POSITIVE_INFINITY));
+  reply
+    .zeros(COPY_FILE_RANGE_OUT.bytes)
+    .setU64(COPY_FILE_RANGE_OUT.bytesCopied, copyRange(session, request, Number.POSITIVE_INFINITY));
 };

@@ -1,6 +1,7 @@
 /** What the operations of a mount have in common. */
 import type { Inode } from '../layer/index.ts';
-import { ENTRY_BYTES, putEntry } from './attribute-codec.ts';
+import { ENTRY_OUT, OPEN_OUT } from './abi.ts';
+import { putEntry } from './attribute-codec.ts';
 import type { OpenAnswer } from './open-policy.ts';
 import type { Reply } from './reply.ts';
 import type { Request } from './request.ts';
@@ -14,14 +15,14 @@ export interface Deferred {
 }
 
 /**
- * Answers one request: fills `reply` in, or throws an `FsError`, or says what has to be waited for. A refusal that
- * belongs to every day is returned, as its errno: an error that is thrown takes some 10 µs, half a round trip.
+ * Answers one request: fills `reply` in, throws an `FsError`, or says what has to be waited for. Expected refusals are
+ * returned as an errno: to throw an error takes some 10 µs, half a round trip.
  */
 export type Handler = (session: Session, request: Request, reply: Reply) => Deferred | number | undefined;
 
 /** An entry alone, remembered. */
 export function replyEntry(session: Session, reply: Reply, inode: Inode): void {
-  reply.zeros(ENTRY_BYTES);
+  reply.zeros(ENTRY_OUT.bytes);
   entryAt(session, reply, 0, inode);
 }
 
@@ -33,11 +34,9 @@ export function entryAt(session: Session, reply: Reply, at: number, inode: Inode
   session.remember(inode);
 }
 
-export const OPEN_OUT_BYTES = 16;
-
-/** struct fuse_open_out: fh (64) · open_flags · backing_id, into a reply of zeros. */
+/** Puts how an open is answered into a reply of zeros. */
 export function openAt(reply: Reply, at: number, { handle, flags, backing = 0 }: OpenAnswer): void {
-  reply.setU64(at, handle);
-  reply.setU32(at + 8, flags);
-  reply.setU32(at + 12, backing);
+  reply.setU64(at + OPEN_OUT.fh, handle);
+  reply.setU32(at + OPEN_OUT.openFlags, flags);
+  reply.setU32(at + OPEN_OUT.backingId, backing);
 }

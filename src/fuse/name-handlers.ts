@@ -2,13 +2,26 @@
 import { FsError } from '../base/index.ts';
 import type { Inode } from '../layer/index.ts';
 import { RENAME_EXCHANGE, RENAME_NOREPLACE, RENAME_WHITEOUT } from '../vfs/index.ts';
-import { ENTRY_BYTES, putMissing } from './attribute-codec.ts';
-import { entryAt, type Handler, OPEN_OUT_BYTES, openAt, replyEntry } from './handler.ts';
+import {
+  BATCH_FORGET_IN,
+  CREATE_IN,
+  ENTRY_OUT,
+  FORGET_IN,
+  FORGET_ONE,
+  LINK_IN,
+  MKDIR_IN,
+  MKNOD_IN,
+  OPEN_OUT,
+  RENAME_IN,
+  RENAME2_IN,
+} from './abi.ts';
+import { putMissing } from './attribute-codec.ts';
+import { entryAt, type Handler, openAt, replyEntry } from './handler.ts';
 import type { Reply } from './reply.ts';
 import type { Request } from './request.ts';
 import type { Session } from './session.ts';
 
-/** `.` and `..` are asked for by those who have a file handle: EXPORT_SUPPORT. */
+/** The kernel asks for `.` and `..` where it was given a file handle: EXPORT_SUPPORT. */
 export const lookup: Handler = (session, request, reply) => {
   const { calls } = session;
   const name = request.name(0);
@@ -24,19 +37,17 @@ export const lookup: Handler = (session, request, reply) => {
   return undefined;
 };
 
-/** struct fuse_forget_in: nlookup (64). */
 export const forget: Handler = (session, request) => {
-  request.need(8);
-  session.forget(request.nodeId, request.u64(0));
+  request.need(FORGET_IN.bytes);
+  session.forget(request.nodeId, request.u64(FORGET_IN.nlookup));
 };
 
-/** struct fuse_batch_forget_in: count, dummy · count times struct fuse_forget_one: nodeid, nlookup (64 each). */
 export const batchForget: Handler = (session, request) => {
-  request.need(8);
-  const count = request.u32(0);
-  request.need(8 + count * 16);
-  for (let index = 0; index < count; index++) {
-    session.forget(request.u64(8 + index * 16), request.u64(16 + index * 16));
+  request.need(BATCH_FORGET_IN.bytes);
+  const end = BATCH_FORGET_IN.bytes + request.u32(BATCH_FORGET_IN.count) * FORGET_ONE.bytes;
+  request.need(end);
+  for (let at = BATCH_FORGET_IN.bytes; at < end; at += FORGET_ONE.bytes) {
+    session.forget(request.u64(at + FORGET_ONE.nodeid), request.u64(at + FORGET_ONE.nlookup));
   }
 };
 
@@ -46,27 +57,25 @@ function makeAs(session: Session, request: Request, umask: number, make: (direct
   return make(session.inode(request.nodeId));
 }
 
-/** struct fuse_mknod_in: mode, rdev, umask, padding · name. */
 export const makeNode: Handler = (session, request, reply) => {
-  request.need(16);
-  const name = request.name(16);
-  const made = makeAs(session, request, request.u32(8), (directory) =>
-    session.calls.makeNode(directory, name, request.u32(0), request.u32(4)),
+  request.need(MKNOD_IN.bytes);
+  const name = request.name(MKNOD_IN.bytes);
+  const made = makeAs(session, request, request.u32(MKNOD_IN.umask), (directory) =>
+    session.calls.makeNode(directory, name, request.u32(MKNOD_IN.mode), request.u32(MKNOD_IN.rdev)),
   );
   replyEntry(session, reply, made);
 };
 
-/** struct fuse_mkdir_in: mode, umask · name. */
 export const makeDirectory: Handler = (session, request, reply) => {
-  request.need(8);
-  const name = request.name(8);
-  const made = makeAs(session, request, request.u32(4), (directory) =>
-    session.calls.makeDirectory(directory, name, request.u32(0)),
+  request.need(MKDIR_IN.bytes);
+  const name = request.name(MKDIR_IN.bytes);
+  const made = makeAs(session, request, request.u32(MKDIR_IN.umask), (directory) =>
+    session.calls.makeDirectory(directory, name, request.u32(MKDIR_IN.mode)),
   );
   replyEntry(session, reply, made);
 };
 
-/** Name, then target. */
+/** The arguments are the name, then the target. */
 export const symlink: Handler = (session, request, reply) => {
   const name = request.name(0);
   const target = request.name(request.afterName(0));
@@ -74,11 +83,10 @@ export const symlink: Handler = (session, request, reply) => {
   replyEntry(session, reply, made);
 };
 
-/** struct fuse_link_in: oldnodeid (64) · name. */
 export const link: Handler = (session, request, reply) => {
-  request.need(8);
-  const inode = session.inode(request.u64(0));
-  session.calls.link(inode, session.inode(request.nodeId), request.name(8));
+  request.need(LINK_IN.bytes);
+  const inode = session.inode(request.u64(LINK_IN.oldnodeid));
+  session.calls.link(inode, session.inode(request.nodeId), request.name(LINK_IN.bytes));
   replyEntry(session, reply, inode);
 };
 
@@ -90,52 +98,51 @@ export const removeDirectory: Handler = (session, request) => {
   session.calls.removeDirectory(session.inode(request.nodeId), request.name(0));
 };
 
-/** struct fuse_rename_in: newdir (64) · old name · new name. */
 export const rename: Handler = (session, request) => {
-  request.need(8);
-  move(session, request, 8, 0);
+  request.need(RENAME_IN.bytes);
+  move(session, request, RENAME_IN.bytes, 0);
 };
 
-/** struct fuse_rename2_in: newdir (64) · flags, padding · old name · new name. */
 export const rename2: Handler = (session, request) => {
-  request.need(16);
-  const flags = request.u32(8);
+  request.need(RENAME2_IN.bytes);
+  const flags = request.u32(RENAME2_IN.flags);
   const known = RENAME_NOREPLACE | RENAME_EXCHANGE | RENAME_WHITEOUT;
   if ((flags & ~known) !== 0) throw new FsError('EINVAL');
-  // A whiteout is made. It has no permission bits for an umask to clear.
+  // A whiteout is made; it has no permission bits for an umask to clear.
   if ((flags & RENAME_WHITEOUT) !== 0) session.calls.actAs(request.uid, request.gid, 0);
-  move(session, request, 16, flags);
+  move(session, request, RENAME2_IN.bytes, flags);
 };
 
+/** The old name and the new one begin at `namesAt`; the new directory is the first field of both requests. */
 function move(session: Session, request: Request, namesAt: number, flags: number): void {
   const name = request.name(namesAt);
   const newName = request.name(request.afterName(namesAt));
-  const [from, to] = [session.inode(request.nodeId), session.inode(request.u64(0))];
+  const [from, to] = [session.inode(request.nodeId), session.inode(request.u64(RENAME_IN.newdir))];
   session.calls.rename(from, name, to, newName, flags);
 }
 
-/** struct fuse_create_in: flags, mode, umask, open_flags · name. Answered by an entry and struct fuse_open_out. */
 export const create: Handler = (session, request, reply) => {
-  request.need(16);
-  const name = request.name(16);
-  const made = makeAs(session, request, request.u32(8), (directory) =>
-    session.calls.createFile(directory, name, request.u32(4)),
+  request.need(CREATE_IN.bytes);
+  const name = request.name(CREATE_IN.bytes);
+  const made = makeAs(session, request, request.u32(CREATE_IN.umask), (directory) =>
+    session.calls.createFile(directory, name, request.u32(CREATE_IN.mode)),
   );
   replyOpened(session, reply, made);
 };
 
-/** As CREATE; the name stands for nothing. */
+/** As CREATE; the name means nothing. */
 export const makeUnnamed: Handler = (session, request, reply) => {
-  request.need(16);
-  const made = makeAs(session, request, request.u32(8), (directory) =>
-    session.calls.createUnnamed(directory, request.u32(4)),
+  request.need(CREATE_IN.bytes);
+  const made = makeAs(session, request, request.u32(CREATE_IN.umask), (directory) =>
+    session.calls.createUnnamed(directory, request.u32(CREATE_IN.mode)),
   );
   replyOpened(session, reply, made);
   session.noteUnnamed(made);
 };
 
+/** An entry, and how it was opened. */
 function replyOpened(session: Session, reply: Reply, inode: Inode): void {
-  reply.zeros(ENTRY_BYTES + OPEN_OUT_BYTES);
+  reply.zeros(ENTRY_OUT.bytes + OPEN_OUT.bytes);
   entryAt(session, reply, 0, inode);
-  openAt(reply, ENTRY_BYTES, session.opens.created(inode));
+  openAt(reply, ENTRY_OUT.bytes, session.opens.created(inode));
 }

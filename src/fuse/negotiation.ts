@@ -1,13 +1,15 @@
-/**
- * INIT: the first request of a mount, in which both sides say what they can.
- *
- * struct fuse_init_in: major, minor, max_readahead, flags, flags2, unused (11 × 32). Answered with struct
- * fuse_init_out, 64 bytes: major, minor, max_readahead, flags (32 each) · max_background, congestion_threshold (16) ·
- * max_write, time_gran (32) · max_pages, map_alignment (16) · flags2, max_stack_depth (32) · request_timeout (16),
- * unused.
- */
-import { FsError } from '../base/index.ts';
-import { Init, Init2, KERNEL_MINOR_VERSION, KERNEL_VERSION, MINOR_VERSION_MIN } from './abi.ts';
+/** INIT, the first request of a mount, in which both sides say what they can; and STATFS. */
+import { FsError, NAME_BYTES_MAX } from '../base/index.ts';
+import {
+  INIT_IN,
+  INIT_OUT,
+  Init,
+  Init2,
+  KERNEL_MINOR_VERSION,
+  KERNEL_VERSION,
+  KSTATFS,
+  MINOR_VERSION_MIN,
+} from './abi.ts';
 import type { Handler } from './handler.ts';
 import type { IoMode } from './mount-server.ts';
 
@@ -16,7 +18,10 @@ export const MAX_WRITE_BYTES = 1024 * 1024;
 const MAX_PAGES = 256;
 const MAX_BACKGROUND = 64;
 const CONGESTION_THRESHOLD = 48;
-const INIT_OUT_BYTES = 64;
+/** Times are stored in nanoseconds. */
+const TIME_GRANULARITY = 1;
+/** A blob that is passed through is on no filesystem that stacks on others. */
+const STACK_DEPTH = 1;
 
 /**
  * What is asked for in every mode. Left out on purpose: ATOMIC_O_TRUNC (without OPEN the truncation would be lost),
@@ -49,49 +54,45 @@ const WANTED_BY_MODE: Readonly<Record<IoMode, { readonly flags: number; readonly
 };
 
 export const negotiate: Handler = (session, request, reply) => {
-  request.need(16);
-  const [major, minor, maxReadahead, offered] = [0, 4, 8, 12].map((at) => request.u32(at)) as [
-    number,
-    number,
-    number,
-    number,
-  ];
+  request.need(INIT_IN.compatBytes);
+  const [major, minor] = [request.u32(INIT_IN.major), request.u32(INIT_IN.minor)];
+  const offered = request.u32(INIT_IN.flags);
   if (major < KERNEL_VERSION || (major === KERNEL_VERSION && minor < MINOR_VERSION_MIN))
     throw new FsError('EINVAL', { note: `FUSE ${major}.${minor} is too old` });
-  reply.zeros(INIT_OUT_BYTES);
-  reply.setU32(0, KERNEL_VERSION);
+  reply.zeros(INIT_OUT.bytes);
+  reply.setU32(INIT_OUT.major, KERNEL_VERSION);
   // A kernel of a later major version asks again in ours.
   if (major > KERNEL_VERSION) return;
   const byMode = WANTED_BY_MODE[session.io];
   const hasMore = (offered & Init.INIT_EXT) !== 0;
-  if (hasMore) request.need(20);
-  const offered2 = hasMore ? request.u32(16) : 0;
+  if (hasMore) request.need(INIT_IN.flags2 + 4);
+  const offered2 = hasMore ? request.u32(INIT_IN.flags2) : 0;
   const forHost = session.fileSystem.stack.chain.live !== undefined ? Init.AUTO_INVAL_DATA : 0;
   const flags = offered & (WANTED | byMode.flags | forHost);
   session.hasLongSetXattr = (flags & Init.SETXATTR_EXT) !== 0;
   session.isReady = true;
-  reply.setU32(4, KERNEL_MINOR_VERSION);
-  reply.setU32(8, maxReadahead);
-  reply.setU32(12, flags);
-  reply.setU16(16, MAX_BACKGROUND);
-  reply.setU16(18, CONGESTION_THRESHOLD);
-  reply.setU32(20, MAX_WRITE_BYTES);
-  reply.setU32(24, 1);
-  reply.setU16(28, MAX_PAGES);
-  reply.setU32(32, offered2 & byMode.flags2);
-  if ((offered2 & byMode.flags2 & Init2.PASSTHROUGH) !== 0) reply.setU32(36, 1);
+  reply.setU32(INIT_OUT.minor, KERNEL_MINOR_VERSION);
+  reply.setU32(INIT_OUT.maxReadahead, request.u32(INIT_IN.maxReadahead));
+  reply.setU32(INIT_OUT.flags, flags);
+  reply.setU16(INIT_OUT.maxBackground, MAX_BACKGROUND);
+  reply.setU16(INIT_OUT.congestionThreshold, CONGESTION_THRESHOLD);
+  reply.setU32(INIT_OUT.maxWrite, MAX_WRITE_BYTES);
+  reply.setU32(INIT_OUT.timeGran, TIME_GRANULARITY);
+  reply.setU16(INIT_OUT.maxPages, MAX_PAGES);
+  const flags2 = offered2 & byMode.flags2;
+  reply.setU32(INIT_OUT.flags2, flags2);
+  if ((flags2 & Init2.PASSTHROUGH) !== 0) reply.setU32(INIT_OUT.maxStackDepth, STACK_DEPTH);
 };
 
-/** struct fuse_kstatfs, 80 bytes: blocks, bfree, bavail, files, ffree (64) · bsize, namelen, frsize (32) · padding. */
 export const countSpace: Handler = (session, _request, reply) => {
   const counts = session.space();
-  reply.zeros(80);
-  reply.setU64(0, counts.blocks);
-  reply.setU64(8, counts.bfree);
-  reply.setU64(16, counts.bavail);
-  reply.setU64(24, counts.files);
-  reply.setU64(32, counts.ffree);
-  reply.setU32(40, counts.bsize);
-  reply.setU32(44, 255);
-  reply.setU32(48, counts.bsize);
+  reply.zeros(KSTATFS.bytes);
+  reply.setU64(KSTATFS.blocks, counts.blocks);
+  reply.setU64(KSTATFS.bfree, counts.bfree);
+  reply.setU64(KSTATFS.bavail, counts.bavail);
+  reply.setU64(KSTATFS.files, counts.files);
+  reply.setU64(KSTATFS.ffree, counts.ffree);
+  reply.setU32(KSTATFS.bsize, counts.bsize);
+  reply.setU32(KSTATFS.namelen, NAME_BYTES_MAX);
+  reply.setU32(KSTATFS.frsize, counts.bsize);
 };

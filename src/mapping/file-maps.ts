@@ -8,14 +8,14 @@ import { MappedRange, View } from './view.ts';
 const GATHER_BLOCKS = 64;
 
 export class FileMaps {
-  /** Whom the space is told of when the last memory map has gone. */
-  private readonly owner: object;
+  /** Passed to `PhysicalSpace.onUnmapped` when the last memory map has gone. */
+  private readonly unmapListener: object;
   private readonly space: PhysicalSpace;
   private readonly extents: ExtentMap;
   private readonly ranges = new Set<MappedRange>();
 
-  constructor(space: PhysicalSpace, extents: ExtentMap, owner: object) {
-    this.owner = owner;
+  constructor(space: PhysicalSpace, extents: ExtentMap, unmapListener: object) {
+    this.unmapListener = unmapListener;
     this.space = space;
     this.extents = extents;
   }
@@ -53,7 +53,7 @@ export class FileMaps {
   }
 
   private forget(range: MappedRange): void {
-    if (this.ranges.delete(range) && this.ranges.size === 0) this.space.onUnmapped?.(this.owner);
+    if (this.ranges.delete(range) && this.ranges.size === 0) this.space.onUnmapped?.(this.unmapListener);
   }
 
   /** Ends every memory map of the file: the tree is being closed, and its blocks may get other bytes. */

@@ -30,18 +30,18 @@ export class Mapping {
   readonly extents: ExtentMap;
   private readonly space: PhysicalSpace;
   private fileMaps: FileMaps | undefined;
-  /** Whom the space is told of when the last memory map has gone. */
-  private readonly owner: object;
+  /** Passed to `PhysicalSpace.onUnmapped` when the last memory map has gone. */
+  private readonly unmapListener: object;
 
-  constructor(space: PhysicalSpace, extents: ExtentMap, owner: object = extents) {
+  constructor(space: PhysicalSpace, extents: ExtentMap, unmapListener: object = extents) {
     this.space = space;
     this.extents = extents;
-    this.owner = owner;
+    this.unmapListener = unmapListener;
   }
 
   /** The memory maps of the file. Made when first asked for: most files are never mapped. */
   get maps(): FileMaps {
-    this.fileMaps ??= new FileMaps(this.space, this.extents, this.owner);
+    this.fileMaps ??= new FileMaps(this.space, this.extents, this.unmapListener);
     return this.fileMaps;
   }
 

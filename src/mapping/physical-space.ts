@@ -11,8 +11,8 @@ export interface PhysicalSpace {
   readonly budget: MapBudget;
   /** The blob the upper layer appends to; 0 while there is none. */
   readonly activeId: BlobId | 0;
-  /** Told when a file has lost its last memory map, by the owner that its `Mapping` was given. */
-  onUnmapped?(owner: object): void;
+  /** A file has lost its last memory map; `unmapListener` is what its `Mapping` was given. */
+  onUnmapped?(unmapListener: object): void;
   /** That blob, made at first need. EROFS when the tree is read-only. */
   activeBlob(): ActiveBlob;
   /** Makes everything acknowledged so far durable: what was freed can be used again. ENOSPC, EIO. */

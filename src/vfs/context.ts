@@ -3,7 +3,7 @@ import type { Timespec } from '../base/index.ts';
 import type { DraftRecord, LayerStack } from '../layer/index.ts';
 import type { Credentials } from './credentials.ts';
 
-export interface Owner {
+export interface FileOwner {
   readonly uid: number;
   readonly gid: number;
 }
@@ -18,9 +18,9 @@ export class TreeContext {
   /** Reading moves the time of access. */
   keepsAccessTimes = true;
   /** Owner of new inodes where no credentials are set. */
-  owner: Owner;
+  owner: FileOwner;
 
-  constructor(stack: LayerStack, dev: number, owner: Owner, umask: number) {
+  constructor(stack: LayerStack, dev: number, owner: FileOwner, umask: number) {
     this.stack = stack;
     this.dev = dev;
     this.owner = owner;

@@ -8,7 +8,7 @@ import { entryIno, entryKind, type Inode, type LayerStack, NO_ENTRY, UNREAD_ENTR
 import type { View } from '../mapping/index.ts';
 import type { Attributes, TimeChange } from './attributes.ts';
 import * as attributes from './attributes.ts';
-import { type Owner, TreeContext } from './context.ts';
+import { type FileOwner, TreeContext } from './context.ts';
 import type { Credentials } from './credentials.ts';
 import { extentSame, type SameExtent, type SameTarget } from './extent-same.ts';
 import * as data from './file-data.ts';
@@ -23,7 +23,7 @@ import * as xattrs from './xattrs.ts';
 
 export interface FileSystemOptions {
   readonly dev: number;
-  readonly owner: Owner;
+  readonly owner: FileOwner;
   readonly umask: number;
 }
 
@@ -79,11 +79,11 @@ export class FileSystem {
     this.context.keepsAccessTimes = keeps;
   }
 
-  get owner(): Owner {
+  get owner(): FileOwner {
     return this.context.owner;
   }
 
-  set owner(owner: Owner) {
+  set owner(owner: FileOwner) {
     this.context.owner = owner;
   }
 

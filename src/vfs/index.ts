@@ -6,7 +6,7 @@
  * command line to `FileSystem`. One that is given inodes and names instead of paths (FUSE) speaks to its `byInode`.
  */
 export type { Attributes, TimeChange } from './attributes.ts';
-export type { Owner } from './context.ts';
+export type { FileOwner } from './context.ts';
 export type { Credentials } from './credentials.ts';
 export type { SameExtent, SameTarget } from './extent-same.ts';
 export type { MapOptions } from './file-data.ts';
