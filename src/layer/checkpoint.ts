@@ -1,7 +1,7 @@
 /**
  * The checkpoint: what the journal has gathered goes into the tables, and the journal starts anew.
  *
- * Order (DESIGN §5): data → commit mark → journal → tables, in durable transactions of bounded length, the last of
+ * Order: data → commit mark → journal → tables, in durable transactions of bounded length, the last of
  * which stores `appliedSequence` → the journal restarts under a new generation. A power cut between two of the
  * transactions leaves the journal whole: replay states again what some rows state already. The record of an inode, its
  * map and its xattrs are stored in one transaction, so a half-done checkpoint never shows a map without its beginning;

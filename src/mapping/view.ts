@@ -1,6 +1,6 @@
 /**
  * A memory map of a file: a run of address space stitched from pieces of blobs, so that its pages are the very
- * page-cache pages of the blobs. Rules (DESIGN §2):
+ * page-cache pages of the blobs. Rules (docs/memory-maps.md):
  *
  * - The pieces are MAP_PRIVATE and writable: a stray store changes and detaches that page of this view only.
  * - The address range stays mapped while any ArrayBuffer over it lives. `close` overlays zeros; munmap happens when

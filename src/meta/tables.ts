@@ -139,7 +139,7 @@ export class MetaTables {
 
   /**
    * A transaction that is one of several: `isSpent` says when it has lasted long enough, since it keeps all other
-   * writers of the store waiting (DESIGN §5: 20 ms at most, its sync included).
+   * writers of the store waiting (20 ms at most, its sync included).
    */
   slice<T>(change: (isSpent: () => boolean) => T): T {
     let wasSpent = false;

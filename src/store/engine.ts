@@ -44,7 +44,7 @@ import { TreeRows } from './tree-rows.ts';
 import { prepareUnion } from './union-lowers.ts';
 import { retire, Uppers } from './uppers.ts';
 
-/** A commit mark is written so often, so that a power cut takes no more than this (DESIGN §5). */
+/** A commit mark is written this often, so that a power cut loses no more than this. */
 const COMMIT_MARK_MS = 2_000;
 /** A fork whose chain would be so many times longer than it should be flattens it first: nothing else got to it. */
 const CHAIN_OVERRUN = 4;

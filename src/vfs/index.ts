@@ -1,7 +1,7 @@
 /**
  * vfs: paths, open files, permission: what Linux's system calls do, over the layers of one tree.
  *
- * Invariants: an open file belongs to the tree's inode, not to a layer (R7); every operation that changes something is
+ * Invariants: an open file belongs to the tree's inode, not to a layer; every operation that changes something is
  * one journal record. Below it: `layer`. Above it: `store` opens trees; the interfaces speak node:fs, FUSE or a
  * command line to `FileSystem`. One that is given inodes and names instead of paths (FUSE) speaks to its `byInode`.
  */

@@ -1,6 +1,6 @@
 /**
- * The rules for memory that JavaScript sees (DESIGN §2), one test each, and the requirements R1, R3, R4, R6, R7, R8
- * by physical frame numbers where the tests run as root.
+ * The rules for memory that JavaScript sees (docs/memory-maps.md), one test each; as root the tests also compare
+ * physical frame numbers.
  */
 import assert from 'node:assert/strict';
 import { constants } from 'node:fs';
@@ -292,7 +292,7 @@ test('a file in too many pieces cannot be mapped from a snapshot: ENOMEM', {
   assert.equal(gathered.bytes[2 * BLOCK_SIZE * (runs - 1)], 1, 'a fork copies the pieces together instead');
 });
 
-test('R1, R3, R4, R8: forks share frames page by page until one writes', {
+test('forks share frames page by page until one writes', {
   skip: noFrames,
 }, async (context) => {
   const { engine, tree } = await scratchFork(context);
@@ -316,7 +316,7 @@ test('R1, R3, R4, R8: forks share frames page by page until one writes', {
   assert.equal(views[0]!.bytes[3 * BLOCK_SIZE + 7], 4);
 });
 
-test('R1: a reflinked file shares its frames', { skip: noFrames }, async (context) => {
+test('a reflinked file shares its frames', { skip: noFrames }, async (context) => {
   const { tree } = await scratchFork(context);
   const source = makeFile(tree, '/source', 4);
   const target = tree.fileSystem.open('/target', O_CREAT | O_RDWR, 0o644);
@@ -329,7 +329,7 @@ test('R1: a reflinked file shares its frames', { skip: noFrames }, async (contex
   assert.deepEqual(after[0]!.slice(1), after[1]!.slice(1));
 });
 
-test('R6, R7: a descriptor and a map made before copy-up see every later write', {
+test('a descriptor and a map made before copy-up see every later write', {
   skip: noMaps,
 }, async (context) => {
   const { engine, tree } = await scratchFork(context);

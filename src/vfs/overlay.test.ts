@@ -1,5 +1,5 @@
 /**
- * DESIGN §6 in the library: what overlays get wrong. Every case runs on a file that exists only in a lower layer when
+ * What overlays get wrong, in the library. Every case runs on a file that exists only in a lower layer when
  * it is first opened, in a fork, in a fork of a fork, and after freezes in between.
  */
 import assert from 'node:assert/strict';

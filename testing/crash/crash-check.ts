@@ -1,4 +1,4 @@
-/** Whether a store holds what a history allows after a crash (DESIGN §5). */
+/** Whether a store holds what a history allows after a crash. */
 import { BLOCK_SIZE } from '../../src/base/index.ts';
 import { isWhiteoutDevice, S_IFDIR, S_IFMT } from '../../src/layer/index.ts';
 import type { Tree } from '../../src/store/index.ts';
