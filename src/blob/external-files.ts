@@ -3,9 +3,9 @@
  * host, which may change or remove them at any time. So they are read by pread alone: a window over a file that
  * somebody truncates is SIGBUS.
  *
- * Two kinds. A *recorded* one has a row that says what the file was when it was copied up; every read checks before and
- * after whether it still is that (docs/host-trees.md), and is ESTALE where it is not. A *followed* one stands, in this process
- * only, for a file that nothing was recorded of: it is read as it is, as a plain directory would show it.
+ * Two kinds. A *recorded* one has a row that says what the file was when it was copied up. Every read checks before and
+ * after whether it still is that (docs/host-trees.md), and is ESTALE where it is not. A *followed* one stands, in this
+ * process only, for a file of which nothing is recorded: it is read as it is, as a plain directory would show it.
  */
 import {
   type BlobId,
