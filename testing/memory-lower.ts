@@ -1,8 +1,13 @@
 /** Trees in memory for tests of unions: as a model that is merged naively, and as a lower layer. */
 import type { BlobId, BlockIndex, Ino, LayerId, Name } from '../src/base/index.ts';
-import type { Lower } from '../src/layer/index.ts';
-import type { DentryRecord, InodeRecord, NamedDentry, Run } from '../src/meta/index.ts';
-import { newInodeRecord } from '../src/meta/index.ts';
+import type { Lower } from '../src/lower/index.ts';
+import {
+  type DentryRecord,
+  type InodeRecord,
+  type NamedDentry,
+  newInodeRecord,
+  type Run,
+} from '../src/meta/index.ts';
 
 export type ModelNode =
   | { readonly is: 'file'; readonly content: string; readonly xattrs?: Readonly<Record<string, string>> }

@@ -26,10 +26,14 @@ export const ROOMS: readonly Room[] = [
   { name: 'blob', holds: 'physical space', touchesHost: true },
   { name: 'meta', holds: 'tables and journal', not: ['blob'], touchesHost: true },
   { name: 'extent', holds: 'extent maps: logical ranges of a file to blocks of blobs' },
-  { name: 'mapping', holds: "one inode's bytes: read, write, truncate, memory map" },
+  {
+    name: 'lower',
+    holds: 'the layers of a tree that it does not change: frozen ones, directories of the host, unions',
+  },
+  { name: 'mapping', holds: "one inode's bytes: read, write, truncate, memory map", not: ['lower'] },
   {
     name: 'layer',
-    holds: 'the layer stack: lookup, copy-up, whiteouts, merged directories, directories of the host',
+    holds: 'the layer that changes, and all layers as one tree: lookup, copy-up, whiteouts, checkpoint',
   },
   { name: 'vfs', holds: 'path walk, open files, permission: what system calls do, over one tree' },
   { name: 'store', holds: 'opens, wires and owns everything' },

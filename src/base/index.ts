@@ -9,6 +9,7 @@ export * from './checksum.ts';
 export * from './clock.ts';
 export * from './codec.ts';
 export * from './errors.ts';
+export * from './file-kind.ts';
 export * from './names.ts';
 export * from './pause.ts';
 export * from './random.ts';

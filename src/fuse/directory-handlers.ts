@@ -1,6 +1,7 @@
 /** Reading directories: as many entries as fit. */
 import { FsError } from '../base/index.ts';
-import { type Entry, entryIno, entryKind, type Inode, NO_ENTRY } from '../layer/index.ts';
+import type { Inode } from '../layer/index.ts';
+import { type Entry, entryIno, entryKind, NO_ENTRY } from '../lower/index.ts';
 import { ENOSYS } from '../sys/index.ts';
 import { DIRENT, DIRENTPLUS, OPEN_OUT, READ_IN } from './abi.ts';
 import { DOT_COOKIE, DOT_DOT_COOKIE, indexBehind } from './directory-listing.ts';

@@ -11,7 +11,7 @@ import {
 } from '../../testing/fuse-kernel.ts';
 import { writeFile } from '../../testing/shared-store.ts';
 import type { Ino } from '../base/index.ts';
-import { entryIno } from '../layer/index.ts';
+import { entryIno } from '../lower/index.ts';
 
 const DIRECTORIES = 4;
 const FILES = 10;

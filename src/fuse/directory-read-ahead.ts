@@ -7,7 +7,8 @@
  * Who lists one directory may want no other; a walk is known by its second.
  */
 import type { Ino } from '../base/index.ts';
-import { type Inode, NO_ENTRY } from '../layer/index.ts';
+import type { Inode } from '../layer/index.ts';
+import { NO_ENTRY } from '../lower/index.ts';
 import type { InodeCalls } from '../vfs/index.ts';
 import type { ListingCache } from './directory-listing.ts';
 

@@ -7,7 +7,7 @@
  * not 0.
  */
 import { FsError, type Ino } from '../base/index.ts';
-import type { Inode } from '../layer/index.ts';
+import { type Inode, mayChange } from '../layer/index.ts';
 import { type FileSystem, hasSetId, type InodeCalls, type SpaceCounts } from '../vfs/index.ts';
 import { ROOT_ID } from './abi.ts';
 import { HOST_VALID_SECONDS, VALID_SECONDS } from './attribute-codec.ts';
@@ -87,7 +87,7 @@ export class Session {
    */
   validSeconds(inode: Inode): number {
     if (inode.isFile && hasSetId(inode.record.mode)) return 0;
-    return this.fileSystem.stack.chain.mayChange(inode) ? HOST_VALID_SECONDS : VALID_SECONDS;
+    return mayChange(this.fileSystem.stack.chain.live, inode) ? HOST_VALID_SECONDS : VALID_SECONDS;
   }
 
   /** How long it may keep that there is no name in a directory. */

@@ -4,9 +4,9 @@
  */
 import type { ByteWriter, LayerId, Name } from '../base/index.ts';
 import type { Run } from '../extent/index.ts';
+import { type Entry, entryIno, entryKind, NO_ENTRY } from '../lower/index.ts';
 import type { InodeRecord } from '../meta/index.ts';
 import { encodeInodeEffect, encodeName, encodeRuns, encodeXattrs } from './effect-format.ts';
-import { type Entry, entryIno, entryKind, NO_ENTRY } from './entry.ts';
 import type { Inode } from './inode.ts';
 
 /** A record that a batch is still changing. */

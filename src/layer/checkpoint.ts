@@ -11,7 +11,7 @@
  * host, which answers when it likes, and all other writers of the store would wait with it.
  */
 import type { LayerId, Name } from '../base/index.ts';
-import { entryIno, entryKind, NO_ENTRY } from './entry.ts';
+import { entryIno, entryKind, NO_ENTRY } from '../lower/index.ts';
 import type { Inode } from './inode.ts';
 import type { LayerStack } from './layer-stack.ts';
 import type { UpperLayer } from './upper-layer.ts';

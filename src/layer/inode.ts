@@ -1,28 +1,8 @@
 /** One inode of one open tree, in memory. It is the fork's inode: which layer its record came from does not matter. */
-import type { Ino, Name } from '../base/index.ts';
+import { type Ino, type Name, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from '../base/index.ts';
+import type { Entry, NamesBetween } from '../lower/index.ts';
 import type { Mapping } from '../mapping/index.ts';
 import type { InodeRecord } from '../meta/index.ts';
-import type { Entry } from './entry.ts';
-import type { NamesBetween } from './names-between.ts';
-
-/** Type bits of st_mode, from inode(7). */
-export const S_IFMT = 0o170000;
-export const S_IFSOCK = 0o140000;
-export const S_IFLNK = 0o120000;
-export const S_IFREG = 0o100000;
-export const S_IFBLK = 0o060000;
-export const S_IFDIR = 0o040000;
-export const S_IFCHR = 0o020000;
-export const S_IFIFO = 0o010000;
-
-/** The DT_* value of readdir(3) for a mode: its type bits, shifted. */
-export function kindOfMode(mode: number): number {
-  return (mode & S_IFMT) >>> 12;
-}
-
-export const DT_DIR = kindOfMode(S_IFDIR);
-export const DT_REG = kindOfMode(S_IFREG);
-export const DT_LNK = kindOfMode(S_IFLNK);
 
 export class Inode {
   readonly ino: Ino;

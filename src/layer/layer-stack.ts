@@ -23,20 +23,26 @@ import {
 } from '../base/index.ts';
 import type { ActiveBlob, BlobSpace } from '../blob/index.ts';
 import { ExtentMap, type Run } from '../extent/index.ts';
+import {
+  type Entry,
+  entryOfRow,
+  holderOf,
+  isDerived,
+  LayerChain,
+  type Lower,
+  mergeNames,
+  NO_ENTRY,
+  storedRuns,
+  UNREAD_ENTRY,
+} from '../lower/index.ts';
 import { type MapBudget, Mapping, type PhysicalSpace } from '../mapping/index.ts';
-import type { InodeRecord, MetaTables, NamedDentry } from '../meta/index.ts';
+import type { InodeRecord, MetaTables } from '../meta/index.ts';
 import type { System } from '../sys/index.ts';
 import { Batch } from './batch.ts';
-import { isDerived } from './derived-numbers.ts';
-import { type Entry, entryOf, entryOfRow, NO_ENTRY, UNREAD_ENTRY } from './entry.ts';
 import { evictInodes, evictNames } from './evicting.ts';
 import { ExternalRecords } from './external-records.ts';
-import { storedRuns } from './frozen-layer.ts';
-import { holderOf } from './holder.ts';
 import { Inode } from './inode.ts';
-import { LayerChain } from './layer-chain.ts';
 import { anchor, copyUpBytes, refresh, takeNamedBytes } from './live-inodes.ts';
-import type { Lower } from './lower.ts';
 import { Origins } from './origins.ts';
 import type { CachedTree, TreeCache } from './tree-cache.ts';
 import type { UpperLayer } from './upper-layer.ts';
@@ -488,12 +494,5 @@ export class LayerStack implements PhysicalSpace, CachedTree {
   showsFromBelow(directory: Inode, name: Name): boolean {
     if (this.chain.isLive(directory.ino)) return this.showsFromLive(directory, name);
     return this.existsBelow(directory.ino) && this.chain.name(directory, name) !== NO_ENTRY;
-  }
-}
-
-function mergeNames(merged: Map<Name, Entry>, dentries: readonly NamedDentry[]): void {
-  for (const { name, dentry } of dentries) {
-    if (dentry.ino === 0) merged.delete(name);
-    else merged.set(name, entryOf(dentry.ino, dentry.kind));
   }
 }

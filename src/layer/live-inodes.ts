@@ -10,18 +10,28 @@ import {
   FsError,
   type Ino,
   isFsError,
+  kindOfMode,
   type Name,
 } from '../base/index.ts';
 import { type ActiveBlob, type BlobSpace, isExternal } from '../blob/index.ts';
 import { type DataSegment, dataSegments, ExtentMap, type Run, type SeekCalls } from '../extent/index.ts';
+import {
+  type DerivedLower,
+  dataRuns,
+  type Entry,
+  entryIno,
+  entryOf,
+  type HostFile,
+  isDerived,
+  isWrittenSince,
+  recordNow,
+  written,
+} from '../lower/index.ts';
 import { EVERYTHING, type Mapping } from '../mapping/index.ts';
 import type { InodeRecord } from '../meta/index.ts';
-import type { HostStat, System } from '../sys/index.ts';
+import type { System } from '../sys/index.ts';
 import type { Batch } from './batch.ts';
-import { dataRuns } from './data-runs.ts';
-import { type Entry, entryIno, entryOf } from './entry.ts';
-import { type Inode, kindOfMode } from './inode.ts';
-import type { DerivedLower, HostFile } from './lower.ts';
+import type { Inode } from './inode.ts';
 
 /** The stack, as far as it is needed here. */
 export interface LiveStack {
@@ -48,7 +58,6 @@ export interface LendingStack extends LiveStack {
  */
 const SEGMENTS_MAX = 32_768;
 const COPY_BLOCKS = 256;
-const SECTORS_PER_BLOCK = 8;
 /** Tries to copy a host file that somebody is writing to. */
 const COPY_ATTEMPTS = 3;
 
@@ -60,6 +69,12 @@ export function refresh(live: DerivedLower, inode: Inode): void {
   if (inode.isUnrecorded) refreshAll(live, inode);
   else if (inode.isFile && inode.record.extentLayer === live.id) refreshBytes(live, inode);
   else if (inode.isDirectory) refreshTimes(live, inode);
+}
+
+/** Whether a live layer has a part in what an inode is: its record, its bytes, or its names. */
+export function mayChange(live: DerivedLower | undefined, inode: Inode): boolean {
+  if (live === undefined || !isDerived(inode.ino)) return false;
+  return inode.isUnrecorded || inode.isDirectory || inode.record.extentLayer === live.id;
 }
 
 /** A recorded directory is changed by whoever changes its names, on either side. */
@@ -74,25 +89,6 @@ function refreshTimes(live: DerivedLower, inode: Inode): void {
   if (record === undefined || !isWrittenSince(record.mtimeSeconds, record.mtimeNanoseconds, inode.record))
     return;
   inode.record = { ...inode.record, ...written(record.mtimeSeconds, record.mtimeNanoseconds) };
-}
-
-/** Whether the host wrote after a layer above last changed the inode: until then its times are what that made them. */
-function isWrittenSince(
-  seconds: number,
-  nanoseconds: number,
-  { ctimeSeconds, ctimeNanoseconds }: InodeRecord,
-): boolean {
-  return seconds > ctimeSeconds || (seconds === ctimeSeconds && nanoseconds > ctimeNanoseconds);
-}
-
-/** As write(2) leaves the times. */
-function written(seconds: number, nanoseconds: number): Partial<InodeRecord> {
-  return {
-    mtimeSeconds: seconds,
-    mtimeNanoseconds: nanoseconds,
-    ctimeSeconds: seconds,
-    ctimeNanoseconds: nanoseconds,
-  };
 }
 
 function refreshAll(live: DerivedLower, inode: Inode): void {
@@ -120,28 +116,6 @@ function refreshBytes(live: DerivedLower, inode: Inode): void {
   if (record === inode.record) return;
   inode.record = record;
   inode.mapping = undefined;
-}
-
-/** The record of a file of which only attributes are recorded, with what its bytes are now; the same if it says so. */
-export function recordNow(record: InodeRecord, file: HostFile, isOpen = false): InodeRecord {
-  let stat: HostStat;
-  try {
-    stat = file.stat();
-  } catch (error) {
-    if (!isFsError(error, 'ESTALE')) throw error;
-    // The attributes are the fork's own and still there; a read will say that the bytes are not. Whoever has the file
-    // open goes on reading what it was.
-    if (!isOpen) file.forget();
-    return record;
-  }
-  const { seconds: mtimeSeconds, nanoseconds: mtimeNanoseconds } = stat.mtime;
-  const isWritten = isWrittenSince(mtimeSeconds, mtimeNanoseconds, record);
-  const blocks = Math.ceil(stat.blocks / SECTORS_PER_BLOCK);
-  if (stat.size === record.size && !isWritten)
-    return blocks === record.blocks ? record : { ...record, blocks };
-  file.forget();
-  const times = isWritten ? written(mtimeSeconds, mtimeNanoseconds) : {};
-  return { ...record, size: stat.size, blocks, ...times };
 }
 
 /**

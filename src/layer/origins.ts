@@ -1,10 +1,10 @@
 /** Origins of derived inodes: journalled with the first record of one, and stored with it at the next checkpoint. */
 import type { ByteWriter, Ino, LayerId } from '../base/index.ts';
+import type { DerivedLower } from '../lower/index.ts';
 import type { MetaTables } from '../meta/index.ts';
 import type { Batch } from './batch.ts';
 import { encodeOrigin } from './effect-format.ts';
 import type { Inode } from './inode.ts';
-import type { DerivedLower } from './lower.ts';
 
 export class Origins {
   private readonly pending = new Map<Ino, Uint8Array>();

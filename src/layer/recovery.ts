@@ -5,12 +5,12 @@
  * After the death of a process every acknowledged record is there; after a power cut those up to the last commit
  * mark. Either way the result is a state that the tree really had.
  */
-import { BLOCK_SIZE, type BlockIndex, blocksFor, type Ino } from '../base/index.ts';
+import { BLOCK_SIZE, type BlockIndex, blocksFor, type Ino, kindOfMode, S_IFREG } from '../base/index.ts';
+import { entryOf, NO_ENTRY } from '../lower/index.ts';
 import { type InodeRecord, newInodeRecord } from '../meta/index.ts';
 import { storeChanges } from './checkpoint.ts';
 import { decodeEffects, type EffectVisitor } from './effect-format.ts';
-import { entryOf, NO_ENTRY } from './entry.ts';
-import { Inode, kindOfMode, S_IFREG } from './inode.ts';
+import { Inode } from './inode.ts';
 import type { LayerStack } from './layer-stack.ts';
 import type { UpperLayer } from './upper-layer.ts';
 

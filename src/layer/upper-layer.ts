@@ -5,9 +5,9 @@
 
 import { BLOCK_SIZE, type BlobId, type Ino, isFsError, type LayerId } from '../base/index.ts';
 import { ActiveBlob, type BlobSpace } from '../blob/index.ts';
+import { InoSet } from '../lower/index.ts';
 import { Journal, type LayerRecord, type MetaTables } from '../meta/index.ts';
 import type { System } from '../sys/index.ts';
-import { InoSet } from './ino-set.ts';
 
 /** Inode numbers taken from the store at once when a layer runs out: one durable transaction for so many creates. */
 const INODE_RANGE = 65_536;

@@ -1,6 +1,6 @@
 /** Whether a host directory has at a path what a tree has there. */
 import { type HostIno, isFsError } from '../base/index.ts';
-import { type HostOrigin, xattrRefusal } from '../layer/index.ts';
+import type { HostOrigin } from '../lower/index.ts';
 import type { HostStat } from '../sys/index.ts';
 import {
   dataOf,
@@ -12,7 +12,7 @@ import {
   kindOfMode,
   timesOf,
 } from '../transfer/index.ts';
-import type { TreeFiles } from '../vfs/index.ts';
+import { type TreeFiles, xattrRefusal } from '../vfs/index.ts';
 import type { HostTarget } from './host-target.ts';
 
 /**

@@ -5,7 +5,7 @@
  */
 import { constants } from 'node:fs';
 import { FsError, isFsError, nameToBytes, nameToString } from '../base/index.ts';
-import { directoryIdentity, type HostOrigin, isOrigin } from '../layer/index.ts';
+import { directoryIdentity, type HostOrigin, isOrigin } from '../lower/index.ts';
 import { type HostIdentity, isSameDirectory } from '../meta/index.ts';
 import type { HostStat, System } from '../sys/index.ts';
 import { type DataSource, fileSegments, isSymlinkMode, joinHost } from '../transfer/index.ts';

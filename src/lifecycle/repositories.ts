@@ -2,7 +2,7 @@
  * Files that a version control system keeps for itself. They are texts in part (`.git/refs/heads/main`, `.git/config`),
  * but a program reads them, and one with conflict markers in it is a repository that is broken.
  */
-import { S_IFDIR, S_IFMT } from '../layer/index.ts';
+import { S_IFDIR, S_IFMT } from '../base/index.ts';
 import type { TreeFiles } from '../vfs/index.ts';
 
 /**

@@ -11,7 +11,7 @@ import {
   type Lower,
   LowerTree,
   UnionLayer,
-} from '../layer/index.ts';
+} from '../lower/index.ts';
 import type { LayerRecord, MetaTables } from '../meta/index.ts';
 import { HostMounts } from '../sys/index.ts';
 import type { Tree } from './tree.ts';

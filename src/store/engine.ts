@@ -10,16 +10,14 @@
 import { FsError, isFsError, type LayerId, StoreError } from '../base/index.ts';
 import { BlobSpace } from '../blob/index.ts';
 import {
-  FrozenLayer,
-  HostLayer,
   LayerStack,
-  type Lower,
   processTreeCache,
   recover,
   type StackParts,
   type TreeCache,
   takeBackLayer,
 } from '../layer/index.ts';
+import { FrozenLayer, HostLayer, type Lower } from '../lower/index.ts';
 import { processMapBudget } from '../mapping/index.ts';
 import { MetaTables } from '../meta/index.ts';
 import { createSystem, type System } from '../sys/index.ts';

@@ -12,13 +12,13 @@
  * stands on it is small beside it, and trees find what they have in common there.
  *
  * A record goes on naming the layer that had its extents when it was written, also when that was flattened; where they
- * are now is `holderOf`'s to say (layer/).
+ * are now is `holderOf`'s to say (lower/).
  *
  * While it is being built the layer is in state 'building' and its lock is held, as in an import: gc drops nothing
  * then, and a dead process's half of a layer is removed by the next gc.
  */
 import { type Ino, isFsError, type LayerId, type Name } from '../base/index.ts';
-import { FrozenLayer, holderOf, isDerived, type Lower } from '../layer/index.ts';
+import { FrozenLayer, holderOf, isDerived, type Lower } from '../lower/index.ts';
 import {
   chunkOf,
   type DentryRecord,

@@ -1,6 +1,6 @@
 /** fsck passes over what the store is made of: `trees`, `layers`, `orphans`, `counters`. */
-import type { LayerId } from '../base/index.ts';
-import { isDerived, S_IFDIR, S_IFMT } from '../layer/index.ts';
+import { type LayerId, S_IFDIR, S_IFMT } from '../base/index.ts';
+import { isDerived } from '../lower/index.ts';
 import { type LayerRecord, layersUnder } from '../meta/index.ts';
 import type { Checked, Findings } from './fsck-findings.ts';
 import { LayerView, standsOnLive } from './layer-view.ts';

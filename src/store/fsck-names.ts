@@ -1,6 +1,6 @@
 /** fsck passes over names: `filters` and `links`. */
-import type { Ino, LayerId, Name } from '../base/index.ts';
-import { DT_DIR, isDerived, kindOfMode, S_IFDIR, S_IFMT } from '../layer/index.ts';
+import { DT_DIR, type Ino, kindOfMode, type LayerId, type Name, S_IFDIR, S_IFMT } from '../base/index.ts';
+import { isDerived } from '../lower/index.ts';
 import type { InodeRecord, MetaTables } from '../meta/index.ts';
 import type { Checked, Findings } from './fsck-findings.ts';
 import { type Dentry, isLiveLayer, LayerView, standsOnLive } from './layer-view.ts';

@@ -1,6 +1,5 @@
 /** Names of the files that damaged blocks belong to, for messages. */
-import { type BlobId, type Ino, type LayerId, nameToString } from '../base/index.ts';
-import { DT_DIR } from '../layer/index.ts';
+import { type BlobId, DT_DIR, type Ino, type LayerId, nameToString } from '../base/index.ts';
 import type { Checked } from './fsck-findings.ts';
 import { LayerView } from './layer-view.ts';
 

@@ -1,7 +1,6 @@
 /** fsck passes over space: `extents`, `references`, `tails`, `blobs`, `sums`. */
-import { BLOCK_SIZE, type BlobId, blocksFor, type Ino, isFsError } from '../base/index.ts';
+import { BLOCK_SIZE, type BlobId, blocksFor, type Ino, isFsError, S_IFMT, S_IFREG } from '../base/index.ts';
 import { isExternal } from '../blob/index.ts';
-import { S_IFMT, S_IFREG } from '../layer/index.ts';
 import type { BlobRecord, InodeRecord, Run } from '../meta/index.ts';
 import type { Checked, Findings } from './fsck-findings.ts';
 import { ANY_BLOCK, NO_FILE, nameFiles } from './fsck-paths.ts';

@@ -1,16 +1,22 @@
 /** A directory of the host as the lower of a fork: found, and refused where it would read itself. */
 import { posix } from 'node:path';
-import { FsError, isFsError, nameFromBytes, nameToBytes, nameToString } from '../base/index.ts';
+import {
+  FsError,
+  isFsError,
+  nameFromBytes,
+  nameToBytes,
+  nameToString,
+  S_IFLNK,
+  S_IFMT,
+} from '../base/index.ts';
 import {
   directoryIdentity,
   HostLayer,
   type Lower,
   leadsThroughRamet,
   openDirectory,
-  S_IFLNK,
-  S_IFMT,
   UnionLayer,
-} from '../layer/index.ts';
+} from '../lower/index.ts';
 import type { HostSource } from '../meta/index.ts';
 import { HostMounts, type System } from '../sys/index.ts';
 

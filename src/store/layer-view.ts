@@ -3,7 +3,7 @@
  * it checks.
  */
 import type { Ino, LayerId, Name } from '../base/index.ts';
-import { FrozenLayer, holderOf, type Lower, LowerTree, UnionLayer } from '../layer/index.ts';
+import { FrozenLayer, holderOf, type Lower, LowerTree, UnionLayer } from '../lower/index.ts';
 import type { InodeRecord, LayerRecord, MetaTables } from '../meta/index.ts';
 
 export interface Dentry {

@@ -3,7 +3,7 @@
  * journal holds and no checkpoint has stored yet is not seen; `settleTree` brings it in first.
  */
 import { FsError, type Ino, type LayerId, type Name } from '../base/index.ts';
-import { type Lower, LowerTree } from '../layer/index.ts';
+import { type Lower, LowerTree } from '../lower/index.ts';
 import type { DentryRecord } from '../meta/index.ts';
 import { hostDirectoriesOf } from './host-source.ts';
 import type { Tree, TreeInfo } from './tree.ts';

@@ -1,5 +1,5 @@
 /** Making a fork over several lowers: what each of them is, before and inside the transaction that makes the fork. */
-import { HostLayer } from '../layer/index.ts';
+import { HostLayer } from '../lower/index.ts';
 import type { MetaTables } from '../meta/index.ts';
 import type { System } from '../sys/index.ts';
 import { frozenTopOf } from './frozen-top.ts';

@@ -1,6 +1,6 @@
 /** The row of a union: the layer that a fork over several trees stands on. It has no inodes in rows: `UnionLayer`. */
 import { type Clock, FsError, type LayerId } from '../base/index.ts';
-import { COMPONENTS_MAX, rootOfUnion } from '../layer/index.ts';
+import { COMPONENTS_MAX, rootOfUnion } from '../lower/index.ts';
 import type { MetaTables } from '../meta/index.ts';
 import { insertDerivedLayer } from './derived-rows.ts';
 

@@ -1,5 +1,5 @@
 /** One difference between two trees, as diffs tell it. */
-import { DT_DIR } from '../layer/index.ts';
+import { DT_DIR } from '../base/index.ts';
 import type { InodeRecord } from '../meta/index.ts';
 import type { ChangedPart } from './inode-comparison.ts';
 

@@ -4,9 +4,8 @@
  * layers hold is looked at: the inodes, and the names that they changed. A path is made of the names of the directories
  * above it. Time grows with the changes (and with the directories that these lie in), not with the trees.
  */
-import type { Ino, LayerId } from '../base/index.ts';
+import { DT_DIR, type Ino, type LayerId } from '../base/index.ts';
 import type { BlobSpace } from '../blob/index.ts';
-import { DT_DIR } from '../layer/index.ts';
 import type { DentryRecord, InodeRecord } from '../meta/index.ts';
 import type { StoredTree } from '../store/index.ts';
 import { type Change, change, inWalkOrder } from './change.ts';

@@ -2,9 +2,8 @@
  * What differs between two trees that have no layer in common: all of both is looked at, name by name. Inode numbers
  * of one say nothing in the other, so nothing is found to be renamed.
  */
-import type { Ino, Name } from '../base/index.ts';
+import { DT_DIR, type Ino, type Name } from '../base/index.ts';
 import type { BlobSpace } from '../blob/index.ts';
-import { DT_DIR } from '../layer/index.ts';
 import type { DentryRecord } from '../meta/index.ts';
 import type { StoredTree } from '../store/index.ts';
 import { type Change, change } from './change.ts';

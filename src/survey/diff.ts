@@ -3,12 +3,12 @@
  * the changes; others name by name. Content is read only where two files differ in their extents.
  */
 
-import { DT_DIR } from '../layer/index.ts';
-import type { StoreEngine } from '../store/index.ts';
+import { DT_DIR } from '../base/index.ts';
 import {
   commonLayer,
   type SettledElsewhere,
   type StoredTree,
+  type StoreEngine,
   settleTree,
   type TreeState,
 } from '../store/index.ts';

@@ -8,10 +8,9 @@
  */
 import { BLOCK_SIZE, type BlobId, type Ino, type LayerId } from '../base/index.ts';
 import { type BlobSpace, isExternal } from '../blob/index.ts';
-import { type Lower, UnionLayer } from '../layer/index.ts';
+import { type Lower, UnionLayer } from '../lower/index.ts';
 import type { InodeRecord, MetaTables, Run } from '../meta/index.ts';
-import type { StoreEngine } from '../store/index.ts';
-import { type StoredTree, storedTrees } from '../store/index.ts';
+import { type StoredTree, type StoreEngine, storedTrees } from '../store/index.ts';
 import type { System } from '../sys/index.ts';
 
 export interface TreeUsage {

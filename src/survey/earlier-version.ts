@@ -6,6 +6,8 @@ import {
   BLOCK_SIZE,
   type BlobId,
   type BlockIndex,
+  DT_DIR,
+  DT_REG,
   FsError,
   type Ino,
   isFsError,
@@ -13,7 +15,6 @@ import {
 } from '../base/index.ts';
 import { type BlobSpace, loadSums } from '../blob/index.ts';
 import { appendRun } from '../extent/index.ts';
-import { DT_DIR, DT_REG } from '../layer/index.ts';
 import type { MetaTables, Run } from '../meta/index.ts';
 import type { StoredTree, StoreEngine, TreeInfo } from '../store/index.ts';
 

@@ -1,14 +1,8 @@
 /** What forks of a directory have of its files: ranges that still lie there, and what the files were. */
 import { FsError, type Ino, isFsError, type LayerId } from '../base/index.ts';
 import { isExternal } from '../blob/index.ts';
-import {
-  decodeHostOrigin,
-  entryIno,
-  type HostOrigin,
-  isDerived,
-  type LayerStack,
-  NO_ENTRY,
-} from '../layer/index.ts';
+import type { LayerStack } from '../layer/index.ts';
+import { decodeHostOrigin, entryIno, type HostOrigin, isDerived, NO_ENTRY } from '../lower/index.ts';
 import type { StoredTree, StoreEngine } from '../store/index.ts';
 import { TreePaths } from './tree-paths.ts';
 

@@ -1,8 +1,7 @@
 /** What differs between an inode of one tree and an inode of another; reads content only where extents differ. */
-import { BLOCK_SIZE, type BlobId, type Ino } from '../base/index.ts';
+import { BLOCK_SIZE, type BlobId, DT_DIR, DT_LNK, type Ino } from '../base/index.ts';
 import { type BlobSpace, isExternal } from '../blob/index.ts';
 import { ExtentMap } from '../extent/index.ts';
-import { DT_DIR, DT_LNK } from '../layer/index.ts';
 import type { InodeRecord } from '../meta/index.ts';
 import type { StoredTree } from '../store/index.ts';
 

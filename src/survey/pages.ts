@@ -11,10 +11,9 @@ import {
 } from '../base/index.ts';
 import { isExternal } from '../blob/index.ts';
 import { ExtentMap } from '../extent/index.ts';
-import { dataRuns, isDerived, type Lower, UnionLayer } from '../layer/index.ts';
+import { dataRuns, isDerived, type Lower, UnionLayer } from '../lower/index.ts';
 import type { Run } from '../meta/index.ts';
-import type { StoreEngine } from '../store/index.ts';
-import { type StoredTree, storedTrees } from '../store/index.ts';
+import { type StoredTree, type StoreEngine, storedTrees } from '../store/index.ts';
 
 /** Pages that follow each other, lie together in one blob, and are shared with the same trees. */
 export interface PageRun {

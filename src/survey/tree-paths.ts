@@ -3,8 +3,8 @@
  * else says only which directory was the last to get a name of it: that is looked into first, and where the names found
  * are fewer than the record counts (hard links), the tree is walked once for all that are missing.
  */
-import { assert, FsError, type Ino, type Name } from '../base/index.ts';
-import { DT_DIR, isDerived, kindOfMode } from '../layer/index.ts';
+import { assert, DT_DIR, FsError, type Ino, kindOfMode, type Name } from '../base/index.ts';
+import { isDerived } from '../lower/index.ts';
 import type { StoredTree } from '../store/index.ts';
 
 /** One name of an inode. */

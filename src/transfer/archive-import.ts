@@ -12,7 +12,7 @@ import {
   PATH_BYTES_MAX,
   type Timespec,
 } from '../base/index.ts';
-import { isMarkedWhiteout, overlayMarks } from '../layer/index.ts';
+import { isMarkedWhiteout, overlayMarks } from '../lower/index.ts';
 import type { LayerBuilder } from '../store/index.ts';
 import type { System } from '../sys/index.ts';
 import { ArchiveTree, isKeptWhiteout, type NewRecord, type TreeNode } from './archive-tree.ts';

@@ -7,7 +7,7 @@
  * whiteout comes (OCI image-spec, layer.md, "Whiteouts").
  */
 import { assert, type Ino, type Name } from '../base/index.ts';
-import { isWhiteoutDevice, OPAQUE_VALUE, OPAQUE_XATTR, WHITEOUT_MODE } from '../layer/index.ts';
+import { isWhiteoutDevice, OPAQUE_VALUE, OPAQUE_XATTR, WHITEOUT_MODE } from '../lower/index.ts';
 import type { DentryRecord, InodeRecord, Run } from '../meta/index.ts';
 import type { LayerBuilder } from '../store/index.ts';
 import { isDirectoryMode, kindOfMode } from './host-tree.ts';

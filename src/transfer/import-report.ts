@@ -1,6 +1,6 @@
 /** What an import did: counts, sizes, and a line for everything that did not come over as it was. */
 import { type FsError, nameToString } from '../base/index.ts';
-import { XATTR_VALUE_BYTES_MAX, xattrRefusal } from '../layer/index.ts';
+import { XATTR_VALUE_BYTES_MAX, xattrRefusal } from '../vfs/index.ts';
 import type { FileContent } from './stored-content.ts';
 
 export type ImportNoteKind =

@@ -1,7 +1,7 @@
 /** `importTree`: a directory of the host, or an archive, becomes a snapshot. */
 import path from 'node:path';
 import { FsError, nameFromBytes } from '../base/index.ts';
-import { directoryIdentity, openDirectory } from '../layer/index.ts';
+import { directoryIdentity, openDirectory } from '../lower/index.ts';
 import type { HostIdentity } from '../meta/index.ts';
 import type { LayerBuilder, StoreEngine } from '../store/index.ts';
 import { EarlierVersion } from '../survey/index.ts';

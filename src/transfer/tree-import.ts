@@ -4,7 +4,7 @@
  * several at a time.
  */
 import { FsError, type Ino, type Name } from '../base/index.ts';
-import { isMarkedWhiteout, isWhiteoutDevice } from '../layer/index.ts';
+import { isMarkedWhiteout, isWhiteoutDevice } from '../lower/index.ts';
 import type { Run } from '../meta/index.ts';
 import type { LayerBuilder } from '../store/index.ts';
 import type { EarlierVersion } from '../survey/index.ts';

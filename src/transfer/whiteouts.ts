@@ -11,7 +11,7 @@ import {
   storedMarks,
   WHITEOUT_MODE,
   type Xattrs,
-} from '../layer/index.ts';
+} from '../lower/index.ts';
 import type { LayerBuilder } from '../store/index.ts';
 import type { HostStat } from '../sys/index.ts';
 import { kindOfMode } from './host-tree.ts';

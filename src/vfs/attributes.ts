@@ -1,6 +1,6 @@
 /** Attributes: stat(2), chmod(2), chown(2), utimensat(2). */
-import { BLOCK_SIZE, FsError, type Timespec } from '../base/index.ts';
-import { ACCESS_ACL, type DraftRecord, type Inode, S_IFMT } from '../layer/index.ts';
+import { BLOCK_SIZE, FsError, S_IFMT, type Timespec } from '../base/index.ts';
+import type { DraftRecord, Inode } from '../layer/index.ts';
 import { type TreeContext, touchChanged } from './context.ts';
 import { type Credentials, isInGroup, mayGiveGroup } from './credentials.ts';
 import { aclOf } from './inode-acl.ts';
@@ -8,6 +8,7 @@ import { isOwner, requireAccess, requireOwner, S_ISGID, W_OK } from './permissio
 import { withMode } from './posix-acl.ts';
 import { encodeAcl } from './posix-acl-format.ts';
 import { dropCapability, withoutSetId } from './privileges.ts';
+import { ACCESS_ACL } from './xattr-names.ts';
 
 /** What stat(2) says, as plain numbers. `blocks` are 512-byte units. */
 export interface Attributes {

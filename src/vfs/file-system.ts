@@ -4,7 +4,8 @@
  * called adds the system call and the path.
  */
 import { FsError, type Name } from '../base/index.ts';
-import { entryIno, entryKind, type Inode, type LayerStack, NO_ENTRY, UNREAD_ENTRY } from '../layer/index.ts';
+import type { Inode, LayerStack } from '../layer/index.ts';
+import { entryIno, entryKind, NO_ENTRY, UNREAD_ENTRY } from '../lower/index.ts';
 import type { View } from '../mapping/index.ts';
 import type { Attributes, TimeChange } from './attributes.ts';
 import * as attributes from './attributes.ts';

@@ -1,6 +1,7 @@
 /** A path of an inode that was reached by its number, by what the records say of where it was named last. */
 import { FsError, type Name } from '../base/index.ts';
-import { entryIno, type Inode, type LayerStack, listsMoreThan, UNREAD_ENTRY } from '../layer/index.ts';
+import { type Inode, type LayerStack, listsMoreThan } from '../layer/index.ts';
+import { entryIno, UNREAD_ENTRY } from '../lower/index.ts';
 
 /** Longer directories are not looked through for a name. */
 const NAMES_MAX = 65_536;

@@ -18,7 +18,6 @@ import fc from 'fast-check';
 import { nativeOnly } from '../../testing/native-only.ts';
 import { scratchDirectory, scratchStore } from '../../testing/scratch-store.ts';
 import { isFsError } from '../base/index.ts';
-import { ACCESS_ACL, DEFAULT_ACL, isAclName } from '../layer/index.ts';
 import { createSystem } from '../sys/index.ts';
 import type { Credentials } from './credentials.ts';
 import type { FileSystem } from './file-system.ts';
@@ -33,6 +32,7 @@ import {
   type AclEntry,
   encodeAcl,
 } from './posix-acl-format.ts';
+import { ACCESS_ACL, DEFAULT_ACL, isAclName } from './xattr-names.ts';
 
 const system = createSystem();
 

@@ -5,12 +5,12 @@ import test, { type TestContext } from 'node:test';
 import { aclFromText, aclToText } from '../../testing/acl-text.ts';
 import { scratchStore } from '../../testing/scratch-store.ts';
 import { SharedStore } from '../../testing/shared-store.ts';
-import { isFsError } from '../base/index.ts';
-import { ACCESS_ACL, DEFAULT_ACL, S_IFIFO } from '../layer/index.ts';
+import { isFsError, S_IFIFO } from '../base/index.ts';
 import type { StoreEngine } from '../store/index.ts';
 import type { FileSystem } from './file-system.ts';
 import { O_TMPFILE } from './open-file.ts';
 import { R_OK, W_OK } from './permission.ts';
+import { ACCESS_ACL, DEFAULT_ACL } from './xattr-names.ts';
 import { getXattr, setXattr, XATTR_CREATE, XATTR_REPLACE } from './xattrs.ts';
 
 const { O_CREAT, O_EXCL, O_RDWR, O_WRONLY } = constants;

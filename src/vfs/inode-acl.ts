@@ -3,9 +3,10 @@
  * no layer with attributes has none, so that trees without ACLs are never asked for them.
  */
 import { FsError } from '../base/index.ts';
-import type { ACCESS_ACL, DEFAULT_ACL, Inode, LayerStack } from '../layer/index.ts';
+import type { Inode, LayerStack } from '../layer/index.ts';
 import { requireValid } from './posix-acl.ts';
 import { type Acl, decodeAcl } from './posix-acl-format.ts';
+import type { ACCESS_ACL, DEFAULT_ACL } from './xattr-names.ts';
 
 export type AclName = typeof ACCESS_ACL | typeof DEFAULT_ACL;
 

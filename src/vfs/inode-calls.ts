@@ -3,8 +3,9 @@
  * inode_operations and file_operations): what a mount speaks. The kernel walks the paths and checks permission.
  * Failures are `FsError`s without a path.
  */
-import { BLOCK_SIZE, type BlobId, blocksFor, FsError, type Ino, type Name } from '../base/index.ts';
-import { type Entry, entryIno, type Inode, listsMoreThan, S_IFREG } from '../layer/index.ts';
+import { BLOCK_SIZE, type BlobId, blocksFor, FsError, type Ino, type Name, S_IFREG } from '../base/index.ts';
+import { type Inode, listsMoreThan } from '../layer/index.ts';
+import { type Entry, entryIno } from '../lower/index.ts';
 import type { Attributes, TimeChange } from './attributes.ts';
 import * as attributes from './attributes.ts';
 import type { TreeContext } from './context.ts';

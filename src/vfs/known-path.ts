@@ -1,6 +1,7 @@
 /** A path of an inode that was reached by its number, for messages: from the names that are in memory anyway. */
 import { type Name, nameToString } from '../base/index.ts';
-import { entryIno, type Inode, type LayerStack } from '../layer/index.ts';
+import type { Inode, LayerStack } from '../layer/index.ts';
+import { entryIno } from '../lower/index.ts';
 
 /** Absolute in the tree; undefined where no name of it is in memory. Takes time with the names in memory. */
 export function knownPath(stack: LayerStack, inode: Inode): string | undefined {

@@ -4,15 +4,11 @@
  * An operation has two forms: one that walks a path, and `…At`, which does the work at a place that was found already.
  * Who resolves names himself, one at a time (a mount does), calls the latter with what `placeIn` found.
  */
-import { FsError, type Name, PATH_BYTES_MAX, type Timespec } from '../base/index.ts';
 import {
-  type Batch,
-  type DraftRecord,
-  type Entry,
-  entryOf,
-  type Inode,
+  FsError,
   kindOfMode,
-  NO_ENTRY,
+  type Name,
+  PATH_BYTES_MAX,
   S_IFBLK,
   S_IFCHR,
   S_IFDIR,
@@ -21,8 +17,10 @@ import {
   S_IFMT,
   S_IFREG,
   S_IFSOCK,
-  WHITEOUT_MODE,
-} from '../layer/index.ts';
+  type Timespec,
+} from '../base/index.ts';
+import type { Batch, DraftRecord, Inode } from '../layer/index.ts';
+import { type Entry, entryOf, NO_ENTRY, WHITEOUT_MODE } from '../lower/index.ts';
 import { type TreeContext, touchChanged, touchModified } from './context.ts';
 import { addInode, type NewFields } from './new-inode.ts';
 import { type Place, requireNameLength, resolve, walkToAnyName, walkToName } from './path-walk.ts';

@@ -1,6 +1,6 @@
 /** open(2) and close(2): from a place, or from an inode, to an open file. */
-import { FsError } from '../base/index.ts';
-import { type Inode, S_IFREG } from '../layer/index.ts';
+import { FsError, S_IFREG } from '../base/index.ts';
+import type { Inode } from '../layer/index.ts';
 import type { TreeContext } from './context.ts';
 import { setSize } from './file-data.ts';
 import { createAt, createUnnamedIn } from './namespace.ts';

@@ -1,6 +1,7 @@
 /** From a path to an inode: path_resolution(7), with symlinks and `..`. */
 import { FsError, NAME_BYTES_MAX, type Name, PATH_BYTES_MAX } from '../base/index.ts';
-import { entryIno, type Inode, NO_ENTRY } from '../layer/index.ts';
+import type { Inode } from '../layer/index.ts';
+import { entryIno, NO_ENTRY } from '../lower/index.ts';
 import type { TreeContext } from './context.ts';
 import { requireAccess, X_OK } from './permission.ts';
 

@@ -3,11 +3,12 @@
  * library's own user may do everything, and an enforcing mount or server sets credentials.
  */
 import { FsError } from '../base/index.ts';
-import { ACCESS_ACL, type Inode } from '../layer/index.ts';
+import type { Inode } from '../layer/index.ts';
 import type { TreeContext } from './context.ts';
 import { isInGroup } from './credentials.ts';
 import { aclOf } from './inode-acl.ts';
 import { isAllowedBy } from './posix-acl.ts';
+import { ACCESS_ACL } from './xattr-names.ts';
 
 export const R_OK = 4;
 export const W_OK = 2;

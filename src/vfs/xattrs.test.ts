@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import test, { type TestContext } from 'node:test';
 import { scratchStore } from '../../testing/scratch-store.ts';
 import { tryXattrNames, tryXattrsAsStranger, type XattrCalls } from '../../testing/xattr-table.ts';
-import { S_IFCHR, S_IFIFO, S_IFREG } from '../layer/index.ts';
+import { S_IFCHR, S_IFIFO, S_IFREG } from '../base/index.ts';
 import type { FileSystem } from './file-system.ts';
 
 const STRANGER = { uid: 1000, gid: 1000, groups: [1000] };

@@ -1,6 +1,6 @@
 /** Whether a store holds what a history allows after a crash. */
-import { BLOCK_SIZE } from '../../src/base/index.ts';
-import { isWhiteoutDevice, S_IFDIR, S_IFMT } from '../../src/layer/index.ts';
+import { BLOCK_SIZE, S_IFDIR, S_IFMT } from '../../src/base/index.ts';
+import { isWhiteoutDevice } from '../../src/lower/index.ts';
 import type { Tree } from '../../src/store/index.ts';
 import { readFile } from '../shared-store.ts';
 import type { FileState, TreeModel } from './crash-workload.ts';

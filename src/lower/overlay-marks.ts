@@ -5,8 +5,9 @@
  * `overlay.whiteout` are whiteouts too. The attributes lie in `trusted.`, or in `user.` where an unprivileged mount
  * (`userxattr`) made them. `overlay.overlay.` escapes the attributes of an overlay inside an overlay.
  */
+
+import { S_IFCHR, S_IFMT, S_IFREG } from '../base/index.ts';
 import type { InodeRecord } from '../meta/index.ts';
-import { S_IFCHR, S_IFMT, S_IFREG } from './inode.ts';
 
 const PREFIXES = ['trusted.overlay.', 'user.overlay.'] as const;
 const ESCAPED = 'overlay.';

@@ -7,12 +7,13 @@ import {
   type HostIno,
   type Ino,
   type Name,
+  S_IFDIR,
+  S_IFMT,
   type Timespec,
 } from '../base/index.ts';
 import type { HostSource } from '../meta/index.ts';
 import type { HostStat } from '../sys/index.ts';
 import { derivedIno, nextDerivedIno } from './derived-numbers.ts';
-import { S_IFDIR, S_IFMT } from './inode.ts';
 
 /**
  * Inode numbers count in one part of a filesystem alone: 0 is the part that the root of the tree lies in, `SUBVOLUMES`

@@ -1,5 +1,6 @@
 /** Open directories of a host tree, so that a name is looked up in the directory and not along a path. */
 import {
+  DT_DIR,
   FsError,
   type Ino,
   isFsError,
@@ -7,12 +8,12 @@ import {
   nameFromBytes,
   nameToBytes,
   nameToString,
+  S_IFDIR,
 } from '../base/index.ts';
 import { type HostSource, isSameDirectory } from '../meta/index.ts';
 import type { HostEntry, HostMounts, HostStat, System } from '../sys/index.ts';
 import { directoryIdentity, leadsThroughRamet, openDirectory } from './host-identity.ts';
 import { type HostPart, type HostPlace, type HostPlaces, isIdentity, partOf } from './host-places.ts';
-import { DT_DIR, S_IFDIR } from './inode.ts';
 
 const DIRECTORIES_MAX = 256;
 const O_NONBLOCK = 0o4000;

@@ -1,6 +1,6 @@
 /** What a name in a directory stands for, as one number: most entries are kept by the million. */
-import type { Ino } from '../base/index.ts';
-import type { DentryRecord } from '../meta/index.ts';
+import type { Ino, Name } from '../base/index.ts';
+import type { DentryRecord, NamedDentry } from '../meta/index.ts';
 
 /** A directory entry as one number, `ino * 16 + kind`; see `entryOf`. */
 export type Entry = number;
@@ -26,4 +26,12 @@ export function entryIno(entry: Entry): Ino {
 
 export function entryKind(entry: Entry): number {
   return entry % 16;
+}
+
+/** Adds the names of a layer to those of the layers below it; a whiteout takes one away. */
+export function mergeNames(merged: Map<Name, Entry>, dentries: readonly NamedDentry[]): void {
+  for (const { name, dentry } of dentries) {
+    if (dentry.ino === 0) merged.delete(name);
+    else merged.set(name, entryOf(dentry.ino, dentry.kind));
+  }
 }

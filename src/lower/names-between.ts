@@ -11,6 +11,12 @@ import type { Lower } from './lower.ts';
 /** Questions in vain that pay for reading the names of a layer: a range of rows costs about so many of them. */
 const MISSES_PER_LAYER = 4;
 
+/** A directory, with what was read together of its names. */
+export interface KnownNames {
+  readonly ino: Ino;
+  namesBetween: NamesBetween | undefined;
+}
+
 export class NamesBetween {
   /** The chain that this was made for. */
   readonly lowers: readonly Lower[];

@@ -3,9 +3,8 @@ import type { Ino, LayerId, Name } from '../base/index.ts';
 import type { InodeRecord } from '../meta/index.ts';
 import { isDerived } from './derived-numbers.ts';
 import { type Entry, entryOfRow, NO_ENTRY } from './entry.ts';
-import type { Inode } from './inode.ts';
 import type { DerivedLower, Lower } from './lower.ts';
-import { NamesBetween } from './names-between.ts';
+import { type KnownNames, NamesBetween } from './names-between.ts';
 
 export class LayerChain {
   readonly lowers: readonly Lower[];
@@ -29,12 +28,6 @@ export class LayerChain {
     return this.live !== undefined && isDerived(ino);
   }
 
-  /** Whether a live layer has a part in what an inode is: its record, its bytes, or its names. */
-  mayChange(inode: Inode): boolean {
-    if (this.live === undefined || !isDerived(inode.ino)) return false;
-    return inode.isUnrecorded || inode.isDirectory || inode.record.extentLayer === this.live.id;
-  }
-
   /** The record of a living inode. */
   record(ino: Ino): InodeRecord | undefined {
     return this.living(ino, this.recorded(ino));
@@ -55,7 +48,7 @@ export class LayerChain {
     return record?.mode === 0 ? undefined : record;
   }
 
-  name(directory: Inode, name: Name): Entry {
+  name(directory: KnownNames, name: Name): Entry {
     const { lowers } = this;
     if (lowers.length < 2) {
       const dentry = lowers[0]?.dentry(directory.ino, name);

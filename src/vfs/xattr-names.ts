@@ -2,7 +2,7 @@
  * Extended attributes that a file can have, xattr(7): the names of ext4 and of the VFS before it (fs/xattr.c,
  * fs/ext4/xattr.c). Any other that is met elsewhere, on a host or in an archive, is a filesystem's own.
  */
-import { S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from './inode.ts';
+import { S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from '../base/index.ts';
 
 export const ACCESS_ACL = 'system.posix_acl_access';
 /** What a directory hands on to what is made in it. */

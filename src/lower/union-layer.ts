@@ -9,10 +9,20 @@
  * A directory's number and attributes are those of its uppermost part. Where a directory is can be found out from its
  * number alone (`climb`), so what is remembered of directories may be forgotten at any time.
  */
-import { FsError, type Ino, type LayerId, type Name } from '../base/index.ts';
+import {
+  DT_DIR,
+  DT_REG,
+  FsError,
+  type Ino,
+  kindOfMode,
+  type LayerId,
+  type Name,
+  S_IFCHR,
+  S_IFMT,
+  S_IFREG,
+} from '../base/index.ts';
 import type { DentryRecord, InodeRecord, NamedDentry, Run } from '../meta/index.ts';
 import { isDerived } from './derived-numbers.ts';
-import { DT_DIR, DT_REG, kindOfMode, S_IFCHR, S_IFMT, S_IFREG } from './inode.ts';
 import type { DerivedLower, HostFile } from './lower.ts';
 import type { LowerTree } from './lower-tree.ts';
 import {

@@ -2,8 +2,8 @@
 import type { Ino, LayerId, Name } from '../base/index.ts';
 import type { DentryRecord, InodeRecord, NamedDentry, Run } from '../meta/index.ts';
 import { holderOf } from './holder.ts';
+import { recordNow } from './host-times.ts';
 import { LayerChain } from './layer-chain.ts';
-import { recordNow } from './live-inodes.ts';
 import type { Lower } from './lower.ts';
 
 export class LowerTree extends LayerChain {

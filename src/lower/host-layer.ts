@@ -14,10 +14,15 @@ import {
   type Ino,
   isFsError,
   isMissing,
+  kindOfMode,
   type LayerId,
   type Name,
   nameFromBytes,
   nameToBytes,
+  S_IFDIR,
+  S_IFLNK,
+  S_IFMT,
+  S_IFREG,
 } from '../base/index.ts';
 import type { BlobSpace, ExternalState } from '../blob/index.ts';
 import type { DentryRecord, HostSource, InodeRecord, MetaTables, NamedDentry, Run } from '../meta/index.ts';
@@ -25,7 +30,6 @@ import type { HostEntry, HostMounts, HostStat, System } from '../sys/index.ts';
 import { isDerived } from './derived-numbers.ts';
 import { HostDirectories } from './host-directories.ts';
 import { type HostPlace, HostPlaces } from './host-places.ts';
-import { kindOfMode, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from './inode.ts';
 import type { DerivedLower, HostFile } from './lower.ts';
 
 const O_PATH = 0o10000000;
