@@ -10,7 +10,7 @@
  *   varint  end of the reserved range (exclusive)
  *   varint  generation of the journal
  *   varint  last journal sequence that is in the tables
- *   varint  depth: how many layers stand below this one
+ *   varint  depth: more than that of the parent, 0 without a parent; flattening does not renumber the layers above
  *   i64     created, seconds; u32 nanoseconds
  *   u8      1 when the next field is there, else 0
  *   i64     frozen, seconds; u32 nanoseconds
@@ -60,9 +60,9 @@ export interface LayerRecord {
   inoEnd: number;
   /** Of the journal. */
   generation: number;
-  /** Journal records up to and with this sequence are in the tables. */
+  /** Journal records up to and including this sequence are in the tables. */
   appliedSequence: number;
-  /** How many layers stand below this one. */
+  /** More than that of the parent; 0 without one. Flattening takes layers away below and does not renumber. */
   depth: number;
   created: Timespec;
   frozenAt?: Timespec | undefined;
