@@ -3,6 +3,7 @@ import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { type Absent, isAbsent } from '../src/demo/index.ts';
 import { Store } from '../src/library/index.ts';
 import { StoreEngine } from '../src/store/index.ts';
+import { collectGarbage } from '../src/upkeep/index.ts';
 import type { BenchContext, Benchmark } from './bench-context.ts';
 import { runContender } from './contender.ts';
 import { mountImage, mountOverlay } from './peer-mounts.ts';
@@ -307,7 +308,7 @@ async function depthSection({ work, isQuick, onStep }: BenchContext): Promise<Se
   for (const directory of [chains, flats]) await makeChain(directory, depths);
   makeLowers(work.join('depth-lowers'), Math.max(...depths));
   const flattening = await StoreEngine.open(flats);
-  flattening.gc();
+  collectGarbage(flattening);
   await flattening.close();
   const results = new Map<string, DepthFigures>();
   for (const depth of depths) {

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { FsError } from '../src/base/index.ts';
 import { StoreEngine as Engine, type StoreEngine, type StoreOptions, type Tree } from '../src/store/index.ts';
 import { CrashedError, createSystem, FaultySystem, type System } from '../src/sys/index.ts';
+import { checkStore, collectGarbage } from '../src/upkeep/index.ts';
 import { writeText } from './random-changes.ts';
 
 const O_RDONLY = 0;
@@ -78,13 +79,13 @@ export function readFile(tree: Tree, path: string): Buffer {
 
 /** What fsck says, one line a problem, for `assert.deepEqual(problemsOf(engine), [])`. */
 export function problemsOf(engine: StoreEngine, options: { readonly scrub?: boolean } = {}): string[] {
-  const report = engine.fsck(options);
+  const report = checkStore(engine, options);
   return report.passes.flatMap(({ name, problems }) => problems.map((problem) => `${name}: ${problem}`));
 }
 
 /** Nothing is wrong with the store, down to its last block, once what nobody needs is gone. */
 export function assertCleanAfterGc(engine: StoreEngine): void {
-  engine.gc();
+  collectGarbage(engine);
   assert.deepEqual(problemsOf(engine, { scrub: true }), []);
 }
 

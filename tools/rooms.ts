@@ -37,6 +37,7 @@ export const ROOMS: readonly Room[] = [
   },
   { name: 'vfs', holds: 'path walk, open files, permission: what system calls do, over one tree' },
   { name: 'store', holds: 'opens, wires and owns everything' },
+  { name: 'upkeep', holds: 'what keeps a store small and sound: gc, dedupe, fsck' },
   {
     name: 'survey',
     holds: 'what trees are made of and how they differ: diff, space, pages, ranges on the host',

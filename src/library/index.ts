@@ -14,16 +14,10 @@ export type { IoMode } from '../fuse/index.ts';
 export type { CacheLimits } from '../layer/index.ts';
 export type { CommitReport, MergeReport } from '../lifecycle/index.ts';
 export type { View } from '../mapping/index.ts';
-export type {
-  DedupeProgress,
-  DedupeReport,
-  FsckOptions,
-  FsckReport,
-  GcReport,
-  TreeInfo,
-} from '../store/index.ts';
+export type { TreeInfo } from '../store/index.ts';
 export type { Change } from '../survey/index.ts';
 export type { ExportReport, ImportProgress, ImportReport } from '../transfer/index.ts';
+export type { DedupeProgress, DedupeReport, FsckOptions, FsckReport, GcReport } from '../upkeep/index.ts';
 export type { SpaceCounts } from '../vfs/index.ts';
 export type { NodeFsOptions } from './core.ts';
 export type { ExtentDestination, SameExtentResult } from './extent-same.ts';

@@ -1,7 +1,7 @@
 /** What the calls of the library may be told. */
 import type { CacheLimits } from '../layer/index.ts';
-import type { DedupeOptions } from '../store/index.ts';
 import type { ImportOptions, ImportReport } from '../transfer/index.ts';
+import type { DedupeOptions } from '../upkeep/index.ts';
 
 export interface OpenOptions {
   /** Makes the store where there is none. True unless told. */

@@ -10,12 +10,14 @@ import { TreeCache } from '../layer/index.ts';
 import type { CommitReport, MergeReport } from '../lifecycle/index.ts';
 import type { View } from '../mapping/index.ts';
 import { MountedTrees } from '../owner/index.ts';
-import type { DedupeReport, FsckOptions, FsckReport, GcReport, Tree, TreeInfo } from '../store/index.ts';
+import type { Tree, TreeInfo } from '../store/index.ts';
 import { forkOver, hostState, isHostPath, StoreEngine, stateFrom } from '../store/index.ts';
 import type { Change } from '../survey/index.ts';
 import { diffTrees } from '../survey/index.ts';
 import type { ExportReport } from '../transfer/index.ts';
 import { importTree } from '../transfer/index.ts';
+import type { DedupeReport, FsckOptions, FsckReport, GcReport } from '../upkeep/index.ts';
+import { checkStore, collectGarbage, dedupeStore } from '../upkeep/index.ts';
 import type { SpaceCounts } from '../vfs/index.ts';
 import { systemFailure } from './errors.ts';
 import type { ExtentDestination, SameExtentResult } from './extent-same.ts';
@@ -410,7 +412,7 @@ export class Store {
     const mounted = new MountedTrees(this.directory, this.engine.system);
     try {
       const frozenElsewhere = await mounted.freeze(options.trees);
-      return await this.engine.dedupe({ ...options, frozenElsewhere });
+      return await dedupeStore(this.engine, { ...options, frozenElsewhere });
     } catch (error) {
       throw treeFailure('dedupe', this.directory, error);
     } finally {
@@ -420,13 +422,13 @@ export class Store {
 
   /** Gives back the space that no tree needs any more. */
   async gc(): Promise<GcReport> {
-    return this.engine.gc();
+    return collectGarbage(this.engine);
   }
 
   /** Checks the whole store, reports what is wrong, changes nothing. `scrub` reads and verifies every block. */
   async fsck(options: FsckOptions = {}): Promise<FsckReport> {
     checks.checkOptions(options, checks.FSCK);
-    return this.engine.fsck(options);
+    return checkStore(this.engine, options);
   }
 
   /** Closes every tree that was opened through this store, ends its mounts, then closes the store. */

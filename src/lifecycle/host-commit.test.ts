@@ -21,6 +21,7 @@ import { isFsError, SeededRandom } from '../base/index.ts';
 import { hostState, type StoreEngine } from '../store/index.ts';
 import { diffTrees } from '../survey/index.ts';
 import { createSystem, FaultySystem, type System } from '../sys/index.ts';
+import { checkStore } from '../upkeep/index.ts';
 import type { FileSystem } from '../vfs/index.ts';
 import { type CommitOptions, type CommitReport, commitTree } from './commit.ts';
 
@@ -100,7 +101,7 @@ test('puts everything there, and leaves a fork with nothing of its own', async (
     ['try'],
   );
   assert.deepEqual(
-    engine.fsck({ scrub: true }).passes.flatMap(({ problems }) => problems),
+    checkStore(engine, { scrub: true }).passes.flatMap(({ problems }) => problems),
     [],
   );
 });

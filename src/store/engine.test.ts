@@ -6,6 +6,7 @@ import { test } from 'node:test';
 import { patternBytes, problemsOf, readFile, SharedStore, writeFile } from '../../testing/shared-store.ts';
 import { isFsError, type Name, StoreError, type StoreErrorCode, turn } from '../base/index.ts';
 import { createSystem, FaultySystem } from '../sys/index.ts';
+import { checkStore, collectGarbage } from '../upkeep/index.ts';
 import { StoreEngine } from './engine.ts';
 import type { Tree } from './tree.ts';
 
@@ -108,7 +109,7 @@ test('a snapshot of a snapshot is the same tree', async () => {
   engine.snapshot('first', 'second');
   assert.equal(engine.info('second').layer, engine.info('first').layer);
   engine.drop('first');
-  engine.gc();
+  collectGarbage(engine);
   assert.equal(text(engine.openTree('second'), '/a'), 'same');
 });
 
@@ -151,7 +152,7 @@ test('dropping a tree that others stand on leaves them whole', async () => {
     ['two'],
   );
   two.close();
-  engine.gc();
+  collectGarbage(engine);
   assert.equal(text(engine.openTree('two'), '/a'), 'kept');
   assert.deepEqual(problemsOf(engine, { scrub: true }), []);
 });
@@ -280,8 +281,8 @@ test('a closed store says so', async () => {
   assert.throws(() => engine.openTree('one'), closed);
   assert.throws(() => engine.createEmpty('two'), closed);
   assert.throws(() => engine.buildLayer('two', '/x'), closed);
-  assert.throws(() => engine.gc(), closed);
-  assert.throws(() => engine.fsck(), closed);
+  assert.throws(() => collectGarbage(engine), closed);
+  assert.throws(() => checkStore(engine), closed);
 });
 
 test('stores that are missing, there already, or of another version', async () => {
@@ -325,7 +326,7 @@ test('a layer that is missing is reported as damage with a way out', async () =>
   const { layer } = engine.info('one');
   engine.tables.transaction(() => void engine.tables.layers.remove(layer));
   assert.throws(() => engine.openTree('one'), storeCode('ERR_STORE_CORRUPT'));
-  assert.throws(() => engine.gc(), storeCode('ERR_STORE_CORRUPT'));
+  assert.throws(() => collectGarbage(engine), storeCode('ERR_STORE_CORRUPT'));
 });
 
 test('dropping a fork removes its journal and frees its name', async () => {

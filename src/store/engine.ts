@@ -22,13 +22,10 @@ import { processMapBudget } from '../mapping/index.ts';
 import { MetaTables } from '../meta/index.ts';
 import { createSystem, type System } from '../sys/index.ts';
 import { Chains } from './chains.ts';
-import { type DedupeOptions, type DedupeReport, dedupeStore } from './dedupe.ts';
 import { ExtentFollower } from './extent-follower.ts';
 import { Flattener } from './flattener.ts';
 import { CHAIN_LAYERS_MAX } from './flattening.ts';
 import { frozenTopOf } from './frozen-top.ts';
-import { checkStore, type FsckOptions, type FsckReport } from './fsck.ts';
-import { collectGarbage, type GcReport } from './gc.ts';
 import { hostSource } from './host-source.ts';
 import { LayerBuilder } from './layer-builder.ts';
 import { checkLayout, checkTreeName, createLayout, pathExists, StoreLayout, storeClosed } from './layout.ts';
@@ -117,7 +114,8 @@ export class StoreEngine {
     };
   }
 
-  private requireOpen(operation: string): void {
+  /** ERR_STORE_CLOSED. */
+  requireOpen(operation: string): void {
     if (!this.isOpen) throw storeClosed(operation, this.directory);
   }
 
@@ -171,25 +169,11 @@ export class StoreEngine {
     return this.follower.follow(this.allOpen, () => this.followChains());
   }
 
-  /** Gives back the space that nobody needs any more. ERR_STORE_CORRUPT when what is needed cannot be told. */
-  gc(): GcReport {
-    this.requireOpen('gc');
+  /** Flattens every chain of the store that is too long, at once: what the background did not get to. */
+  flattenAll(): void {
     this.tables.renew();
     for (const { top, length } of this.chains.frozenTops()) this.flattener.look(top, length);
     this.flattener.finish();
-    return collectGarbage(this);
-  }
-
-  /** Makes equal blocks of the store one. EBUSY while another dedupe is under way; ENOENT, ENOSPC: `dedupeStore`. */
-  dedupe(options: DedupeOptions = {}): Promise<DedupeReport> {
-    this.requireOpen('dedupe');
-    return dedupeStore(this, options);
-  }
-
-  /** Checks every invariant of the store and repairs nothing. With `scrub` every live block is read and verified. */
-  fsck(options: FsckOptions = {}): FsckReport {
-    this.requireOpen('fsck');
-    return checkStore(this, options);
   }
 
   /** What this process did and holds, for people and tests. */

@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import { patternBytes, problemsOf, readFile, SharedStore, writeFile } from '../../testing/shared-store.ts';
 import { compareTrees, describeFileSystem, type TreeDescription } from '../../testing/tree-compare.ts';
 import { BLOCK_SIZE, isFsError, type LayerId, SeededRandom } from '../base/index.ts';
+import { collectGarbage } from '../upkeep/index.ts';
 import { StoreEngine } from './engine.ts';
 import { Flattening } from './flattening.ts';
 import type { Tree } from './tree.ts';
@@ -110,7 +111,7 @@ for (const seed of [1, 2, 3, 4, 5, 6]) {
       held.close();
       const doomed = names.filter((name) => /^s\d*[02468]$/.test(name));
       for (const name of doomed) engine.drop(name);
-      assert.equal(engine.gc().layersWaiting, 0);
+      assert.equal(collectGarbage(engine).layersWaiting, 0);
       for (const name of names.filter((one) => !doomed.includes(one))) {
         assert.ok(chainOf(engine, name).length <= CHAIN_MAX, name);
         assert.deepEqual(compareTrees(before.get(name)!, described(engine, name)), [], name);
@@ -149,7 +150,7 @@ test('open files, maps and files without a name outlive the layers that they cam
     }
     engine.flattener.finish();
     assert.ok(tree.stack.lowers.length <= CHAIN_MAX);
-    assert.ok(engine.gc().layersRemoved >= 6);
+    assert.ok(collectGarbage(engine).layersRemoved >= 6);
     const got = Buffer.alloc(bytes.length);
     tree.fileSystem.read(gone, got, 0, got.length, 0);
     assert.deepEqual(got, bytes);
@@ -183,12 +184,12 @@ test('a process with the old layers open keeps them until it has looked again', 
     other.openTree('top').close();
     other.flattener.finish();
     assert.ok(chainOf(other, 'top').length <= CHAIN_MAX);
-    const report = other.gc();
+    const report = collectGarbage(other);
     assert.ok(report.layersWaiting > 0 && report.waitingFor.includes(process.pid), JSON.stringify(report));
     assert.deepEqual(compareTrees(before, describeFileSystem(held.fileSystem)), []);
     assert.equal(one.settleLease(), true);
     assert.ok(held.stack.lowers.length <= CHAIN_MAX);
-    assert.ok(other.gc().layersRemoved > 0);
+    assert.ok(collectGarbage(other).layersRemoved > 0);
     assert.deepEqual(compareTrees(before, describeFileSystem(held.fileSystem)), []);
     assert.deepEqual(compareTrees(before, described(one, 'work')).length > 0, false);
     assert.deepEqual(problemsOf(other), []);
@@ -211,7 +212,7 @@ test('of two that flatten one chain the second finds it done, and leaves nothing
     while (!second.step(10));
     assert.equal(first.finish(), true);
     assert.equal(second.finish(), false);
-    engine.gc();
+    collectGarbage(engine);
     assert.deepEqual(
       [...engine.tables.layers.entries()].filter(([, { state }]) => state === 'building'),
       [],
@@ -234,10 +235,10 @@ test('a layer that gc has found unused is not brought back by flattening', async
     tree.close();
     engine.drop('work');
     for (let layer = 0; layer < 8; layer++) engine.drop(`s${layer}`);
-    assert.ok(engine.gc().layersWaiting > 0);
+    assert.ok(collectGarbage(engine).layersWaiting > 0);
     assert.equal(Flattening.begin(other, top, CHAIN_MAX), undefined);
     held.close();
-    assert.equal(engine.gc().layersWaiting, 0);
+    assert.equal(collectGarbage(engine).layersWaiting, 0);
     assert.deepEqual(problemsOf(engine), []);
   } finally {
     await engine.close();

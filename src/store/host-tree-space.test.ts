@@ -6,6 +6,7 @@ import { BLOCK, contentOf, HostTree, hostBytes } from '../../testing/host-tree.t
 import { nativeOnly } from '../../testing/native-only.ts';
 import { problemsOf, writeFile } from '../../testing/shared-store.ts';
 import { CrashedError, createSystem, FaultySystem } from '../sys/index.ts';
+import { collectGarbage } from '../upkeep/index.ts';
 import { StoreEngine } from './engine.ts';
 import type { Tree } from './tree.ts';
 
@@ -30,7 +31,7 @@ function countsOf({ tables }: StoreEngine): Counts {
 
 /** Drops what it can, as often as it takes. */
 function collect(engine: StoreEngine): void {
-  for (let count = 0; count < 3; count++) engine.gc();
+  for (let count = 0; count < 3; count++) collectGarbage(engine);
   assert.deepEqual(problemsOf(engine), []);
 }
 
@@ -69,7 +70,7 @@ describe('space of forks over a host tree', { skip: nativeOnly }, () => {
     const empty = other.createEmpty('empty');
     host.fork('one').close();
     host.engine.drop('one');
-    host.engine.gc();
+    collectGarbage(host.engine);
     const dropped = [...host.engine.tables.layers.entries()].find(([, { host: of }]) => of !== undefined);
     assert.notEqual(dropped?.[1].droppedEpoch, undefined);
     const second = host.fork('two');
@@ -152,10 +153,10 @@ describe('space of forks over a host tree', { skip: nativeOnly }, () => {
     context.after(() => owner.close());
     const tree = owner.forkHost(host.root, 'fork', false);
     writeFile(tree, '/file', OWN, BLOCK);
-    for (let count = 0; count < 3; count++) host.engine.gc();
+    for (let count = 0; count < 3; count++) collectGarbage(host.engine);
     assert.deepEqual(contentOf(tree, '/file'), mixedBytes);
     tree.checkpoint();
-    for (const engine of [owner, host.engine, owner, host.engine]) engine.gc();
+    for (const engine of [owner, host.engine, owner, host.engine]) collectGarbage(engine);
     tree.close();
     collect(host.engine);
     assert.deepEqual(contentOf(host.engine.openTree('fork'), '/file'), mixedBytes);
@@ -180,7 +181,7 @@ describe('space of forks over a host tree', { skip: nativeOnly }, () => {
     await host.engine.tables.close();
     fs.renameSync(host.root, `${host.scratch}/away`);
     host.engine = await StoreEngine.open(host.storeDirectory);
-    const report = host.engine.gc();
+    const report = collectGarbage(host.engine);
     assert.deepEqual(report.unreadableForks, []);
     assert.ok(report.bytesFreed >= 1 << 20, `${report.bytesFreed} bytes`);
     const problems = problemsOf(host.engine);

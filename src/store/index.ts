@@ -1,18 +1,16 @@
 /**
- * store: opens, wires and owns everything: trees by name, layers, leases, sealing, gc, fsck.
+ * store: opens, wires and owns everything: trees by name, layers, leases, sealing, flattening.
  *
  * Invariants stand at `StoreEngine`. Below it: `vfs` and all the rest. Above it: the interfaces, which hold no state
  * of the filesystem.
  */
 export { type CacheLimits, TreeCache } from '../layer/index.ts';
-export type { DedupeOptions, DedupeProgress, DedupeReport } from './dedupe.ts';
 export * from './engine.ts';
-export type { FsckOptions, FsckReport } from './fsck.ts';
-export type { FsckPass } from './fsck-findings.ts';
-export type { GcReport } from './gc.ts';
 export { isHostPath } from './host-source.ts';
 export * from './layer-builder.ts';
+export { LayerLock } from './layer-lock.ts';
 export { FORMAT_VERSION, StoreLayout } from './layout.ts';
+export { livingLeases } from './leases.ts';
 export {
   commonState,
   dropOpen,

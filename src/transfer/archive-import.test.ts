@@ -13,6 +13,7 @@ import { type TarPart, tarBytes, ustarBytes } from '../../testing/tar-bytes.ts';
 import { compareTrees, describeFileSystem, describeHostTree } from '../../testing/tree-compare.ts';
 import { FsError } from '../base/index.ts';
 import type { StoreEngine } from '../store/index.ts';
+import { collectGarbage } from '../upkeep/index.ts';
 import { importTree } from './import.ts';
 import type { ImportReport } from './import-report.ts';
 import type { ImportOptions } from './tree-import.ts';
@@ -327,7 +328,7 @@ describe('an archive over a tree', () => {
     assert.equal(engine.info('tree').source, 'base');
     assert.deepEqual(problemsOf(engine, { scrub: true }), []);
     engine.drop('base');
-    engine.gc();
+    collectGarbage(engine);
     assert.deepEqual(problemsOf(engine, { scrub: true }), []);
     assert.equal(Object.keys(shown(engine)).length, 9);
   });
@@ -393,7 +394,7 @@ describe('an archive over a tree', () => {
       await take(context, engine, parts, { name: `l${layer}`, over: `l${layer - 1}` });
     }
     const names = Object.keys(shown(engine, 'l20')).length;
-    engine.gc();
+    collectGarbage(engine);
     assert.equal(Object.keys(shown(engine, 'l20')).length, names);
     assert.equal(names, 1 + 21 - 6);
     assert.deepEqual(problemsOf(engine, { scrub: true }), []);

@@ -7,6 +7,7 @@ import { scratchStore } from '../../testing/scratch-store.ts';
 import { SharedStore } from '../../testing/shared-store.ts';
 import { isFsError, S_IFIFO } from '../base/index.ts';
 import type { StoreEngine } from '../store/index.ts';
+import { checkStore } from '../upkeep/index.ts';
 import type { FileSystem } from './file-system.ts';
 import { O_TMPFILE } from './open-file.ts';
 import { R_OK, W_OK } from './permission.ts';
@@ -264,7 +265,7 @@ test('ACLs of a lower layer hold in a fork, and change there alone', async (cont
   fork.chmod('/top/file', 0o600, true);
   assert.equal(aclAt(fork, '/top/file'), 'u::rw-,u:1001:rw-,g::r--,m::---,o::---');
   assert.equal(aclAt(fileSystem, '/top/file'), 'u::rw-,u:1001:rw-,g::r--,m::rw-,o::---');
-  assert.ok(engine.fsck().isClean);
+  assert.ok(checkStore(engine).isClean);
 });
 
 test('a process that dies loses no inherited ACL', async () => {
@@ -285,7 +286,7 @@ test('a process that dies loses no inherited ACL', async () => {
   assert.equal(aclAt(replayed, '/top/inner', DEFAULT_ACL), BOB);
   touch(replayed, '/top/inner/file', 0o666);
   assert.equal(aclAt(replayed, '/top/inner/file'), 'u::rw-,u:1001:rw-,g::r--,m::rw-,o::---');
-  assert.ok(again.fsck().isClean);
+  assert.ok(checkStore(again).isClean);
 });
 
 test('an access ACL lets in whom it names, and keeps out whom the mask does', async (context) => {

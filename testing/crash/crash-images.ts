@@ -24,6 +24,7 @@ import { dirname } from 'node:path';
 import { BLOCK_SIZE, type Random, SeededRandom } from '../../src/base/index.ts';
 import { StoreEngine } from '../../src/store/index.ts';
 import { createSystem, FaultySystem, type System } from '../../src/sys/index.ts';
+import { collectGarbage } from '../../src/upkeep/index.ts';
 import { problemsOf, SharedStore } from '../shared-store.ts';
 import { disagreement } from './crash-check.ts';
 import { CHAIN_LAYERS_MAX, type TreeModel, Workload } from './crash-workload.ts';
@@ -259,7 +260,7 @@ export async function checkImage(
     names.delete(image.uncertain ?? '');
     assert.deepEqual([...names], [], `${image.text}: trees that nobody made`);
     if (!thorough) return;
-    engine.gc();
+    collectGarbage(engine);
     assert.deepEqual(problemsOf(engine), [], `${image.text}, after gc`);
     for (const [name, states] of image.trees) {
       if (engine.list().every((tree) => tree.name !== name)) continue;

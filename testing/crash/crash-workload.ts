@@ -5,6 +5,7 @@
  */
 import { assert, BLOCK_SIZE, SeededRandom } from '../../src/base/index.ts';
 import type { StoreEngine, Tree } from '../../src/store/index.ts';
+import { collectGarbage } from '../../src/upkeep/index.ts';
 import { type OpenFile, RENAME_WHITEOUT } from '../../src/vfs/index.ts';
 import { patternBytes } from '../shared-store.ts';
 
@@ -166,7 +167,7 @@ export class Workload {
 
   gc(): Step {
     const durable = [...this.forks];
-    const run = (): void => void this.engine.gc();
+    const run = (): void => void collectGarbage(this.engine);
     return { text: 'gc', tree: durable[0]!, durable, run, after: () => this.modelOf(durable[0]!) };
   }
 

@@ -11,6 +11,7 @@ import { fileURLToPath } from 'node:url';
 import { BLOCK_SIZE, type ErrorCode, FsError, isFsError, SeededRandom } from '../../src/base/index.ts';
 import { StoreEngine } from '../../src/store/index.ts';
 import { createSystem } from '../../src/sys/index.ts';
+import { collectGarbage, dedupeStore } from '../../src/upkeep/index.ts';
 import { liveBlocks, patternBytes, problemsOf, readFile, SharedStore, writeFile } from '../shared-store.ts';
 import { killed } from './killed.ts';
 
@@ -64,8 +65,8 @@ function check(engine: StoreEngine, files: ReadonlyMap<string, Buffer>, text: st
 
 /** Another run ends it, and gc leaves what is unique. */
 async function finish(engine: StoreEngine, files: ReadonlyMap<string, Buffer>, text: string): Promise<void> {
-  assert.equal((await engine.dedupe()).isComplete, true, text);
-  engine.gc();
+  assert.equal((await dedupeStore(engine)).isComplete, true, text);
+  collectGarbage(engine);
   check(engine, files, `${text}, in the end`);
   const different = new Set<string>();
   for (const bytes of files.values()) {
@@ -107,7 +108,7 @@ async function withFault(failing: number, code: ErrorCode): Promise<number> {
   system.plan = (_operation, index) => (index - start === failing ? { kind: 'error', code } : undefined);
   const text = `${code} of call ${failing}`;
   try {
-    await engine.dedupe();
+    await dedupeStore(engine);
   } catch (error) {
     if (!(error instanceof FsError)) throw new Error(text, { cause: error });
   }
@@ -160,7 +161,7 @@ test('on a disk that is full to the last block dedupe says ENOSPC, and goes on w
     assert.throws(() => {
       for (let size = 1; ; size++) writeFileSync(ballast, Buffer.alloc(size * 256 * 1024, 1));
     }, /ENOSPC/);
-    await assert.rejects(engine.dedupe(), (error) => isFsError(error, 'ENOSPC'));
+    await assert.rejects(dedupeStore(engine), (error) => isFsError(error, 'ENOSPC'));
     assert.deepEqual(problemsOf(engine, { scrub: true }), [], 'on a full disk');
     rmSync(ballast);
     check(engine, files, 'after a full disk');

@@ -11,6 +11,7 @@ import { after, before, describe, test } from 'node:test';
 import { type ErrorCode, FsError, SeededRandom } from '../../src/base/index.ts';
 import { StoreEngine, type Tree } from '../../src/store/index.ts';
 import { CrashedError, createSystem, FaultySystem, type System } from '../../src/sys/index.ts';
+import { collectGarbage } from '../../src/upkeep/index.ts';
 import { fingerprint } from '../host-tree.ts';
 import { nativeOnly } from '../native-only.ts';
 import { patternBytes, problemsOf, readFile, writeFile } from '../shared-store.ts';
@@ -124,7 +125,7 @@ class HostWork {
       on(({ fileSystem }) => fileSystem.rename('/copy', '/moved/inner/b')),
       {
         run: () => {
-          for (let count = 0; count < 2; count++) engine.gc();
+          for (let count = 0; count < 2; count++) collectGarbage(engine);
         },
         isDurable: true,
       },
@@ -225,7 +226,7 @@ for (const isPinned of [false, true]) {
       try {
         assert.deepEqual(problemsOf(engine, { scrub: true }), [], text);
         expectOneOf(stateOf(engine, new Map()), first, last, text);
-        engine.gc();
+        collectGarbage(engine);
         assert.deepEqual(problemsOf(engine), [], text);
         expectOneOf(stateOf(engine, new Map()), first, last, text);
       } finally {

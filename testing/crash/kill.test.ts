@@ -10,6 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { SeededRandom } from '../../src/base/index.ts';
 import { StoreEngine } from '../../src/store/index.ts';
 import { createSystem } from '../../src/sys/index.ts';
+import { collectGarbage } from '../../src/upkeep/index.ts';
 import { problemsOf } from '../shared-store.ts';
 import { disagreement } from './crash-check.ts';
 import { imagesDirectory } from './crash-images.ts';
@@ -68,7 +69,7 @@ async function checkKilled(directory: string, seed: number, acknowledged: number
     for (const name of before.trees.keys()) {
       if (after.has(name)) assert.doesNotThrow(() => engine.info(name), `${text}: tree ${name}`);
     }
-    engine.gc();
+    collectGarbage(engine);
     assert.deepEqual(problemsOf(engine), [], `${text}, after gc`);
   } finally {
     await engine.close();

@@ -1,10 +1,11 @@
 /** The process that kill.test.ts kills while it brings a store to its last acknowledged state. */
 import { writeSync } from 'node:fs';
 import { StoreEngine } from '../../src/store/index.ts';
+import { collectGarbage } from '../../src/upkeep/index.ts';
 
 writeSync(1, '.');
 const engine = await StoreEngine.open(process.argv[2]!);
 for (const { name, kind } of engine.list()) if (kind === 'fork') engine.openTree(name).close();
-engine.gc();
+collectGarbage(engine);
 // It waits to be killed.
 setInterval(() => undefined, 1000);

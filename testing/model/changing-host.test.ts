@@ -8,6 +8,7 @@ import * as fs from 'node:fs';
 import { type TestContext, test } from 'node:test';
 import { isFsError, SeededRandom } from '../../src/base/index.ts';
 import type { Tree } from '../../src/store/index.ts';
+import { collectGarbage } from '../../src/upkeep/index.ts';
 import { BLOCK, HostTree, rangeOf } from '../host-tree.ts';
 import { nativeOnly } from '../native-only.ts';
 import { problemsOf, writeFile } from '../shared-store.ts';
@@ -200,7 +201,7 @@ class Scene {
     this.checkFsck();
     const kind = this.random.below(4);
     if (kind === 0) host.engine.freeze(this.tree);
-    else if (kind === 1) host.engine.gc();
+    else if (kind === 1) collectGarbage(host.engine);
     else {
       this.tree.close();
       await host.reopenStore();

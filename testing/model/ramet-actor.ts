@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { isFsError, nameFromString, nameToString, SeededRandom } from '../../src/base/index.ts';
 import { StoreEngine, type Tree } from '../../src/store/index.ts';
 import { createSystem, FaultySystem } from '../../src/sys/index.ts';
+import { checkStore, collectGarbage, dedupeStore } from '../../src/upkeep/index.ts';
 import type { FileSystem } from '../../src/vfs/index.ts';
 import { imagesDirectory, makeImage } from '../crash/crash-images.ts';
 import { WatchedSystem } from '../crash/watched-system.ts';
@@ -114,7 +115,7 @@ export class RametActor implements Actor {
   /** The processes look in turn: forks of the other one are left out. */
   problems(): string[] {
     const { engine } = this.process(PROCESSES[this.fsckCount++ % 2]!);
-    const { passes } = engine.fsck();
+    const { passes } = checkStore(engine);
     const problems = passes.flatMap(({ name, problems: found }) =>
       found.map((one) => `fsck ${name}: ${one}`),
     );
@@ -202,10 +203,10 @@ export class RametActor implements Actor {
   private async applyToProcesses(operation: StoreOperation): Promise<Outcome> {
     switch (operation.op) {
       case 'collect':
-        this.process(operation.process).engine.gc();
+        collectGarbage(this.process(operation.process).engine);
         return succeeded();
       case 'dedupe':
-        await this.process(operation.process).engine.dedupe({ memoryBytes: DEDUPE_MEMORY_BYTES });
+        await dedupeStore(this.process(operation.process).engine, { memoryBytes: DEDUPE_MEMORY_BYTES });
         return succeeded();
       case 'reopen':
         this.forgetProcess(operation.process);

@@ -1,5 +1,6 @@
 /** Collects garbage over and over, each time as a process that has just opened the store, or as one that has it. */
 import { StoreEngine } from '../../src/store/index.ts';
+import { collectGarbage } from '../../src/upkeep/index.ts';
 import { answerAll } from './child.ts';
 
 export interface CollectingReport {
@@ -16,7 +17,7 @@ async function collect(): Promise<CollectingReport> {
   const report = { runs: 0, layersRemoved: 0, blobsRemoved: 0, rangesPunched: 0 };
   let engine = await StoreEngine.open(directory!, { chainLayersMax: 2 });
   while (Date.now() < end) {
-    const { layersRemoved, blobsRemoved, rangesPunched } = engine.gc();
+    const { layersRemoved, blobsRemoved, rangesPunched } = collectGarbage(engine);
     report.runs++;
     report.layersRemoved += layersRemoved;
     report.blobsRemoved += blobsRemoved;

@@ -7,6 +7,7 @@ import { test } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
 import { BLOCK_SIZE } from '../../src/base/index.ts';
 import { createSystem } from '../../src/sys/index.ts';
+import { dedupeStore } from '../../src/upkeep/index.ts';
 import { SharedStore, writeFile } from '../shared-store.ts';
 import { Child } from './child.ts';
 import type { MappingAnswer } from './mapping-child.ts';
@@ -74,7 +75,7 @@ test('files that were stored twice share the frames of all pages after dedupe, u
   for (let page = 0; page < PAGES; page++) assert.notEqual(apart[0]![page], apart[1]![page]);
 
   const deduper = await scratch.open();
-  const report = await deduper.dedupe();
+  const report = await dedupeStore(deduper);
   assert.equal(report.bytesShared, PAGES * BLOCK_SIZE);
   await deduper.close();
 

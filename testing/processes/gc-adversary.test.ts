@@ -6,6 +6,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { BLOCK_SIZE } from '../../src/base/index.ts';
 import { createSystem } from '../../src/sys/index.ts';
+import { collectGarbage } from '../../src/upkeep/index.ts';
 import { problemsOf, SharedStore, writeFile } from '../shared-store.ts';
 import { BASE_BLOCKS, BASE_FILES, baseTag } from './adversary-base.ts';
 import type { AdversaryReport } from './adversary-child.ts';
@@ -68,7 +69,7 @@ test('gc changes no byte that a living process can see', { timeout: 3_600_000 },
   const engine = await scratch.open();
   assert.deepEqual(problemsOf(engine, { scrub: true }), []);
   for (const { name } of engine.list()) engine.drop(name);
-  const { blobsWaiting, layersWaiting } = engine.gc();
+  const { blobsWaiting, layersWaiting } = collectGarbage(engine);
   assert.equal(blobsWaiting + layersWaiting, 0);
   assert.deepEqual(engine.blobs.list(), [], 'all space came back');
   assert.deepEqual(problemsOf(engine), []);

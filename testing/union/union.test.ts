@@ -9,6 +9,7 @@ import { FsError, type Name } from '../../src/base/index.ts';
 import type { StoreEngine, Tree } from '../../src/store/index.ts';
 import { diffTrees, filePages, storeUsage } from '../../src/survey/index.ts';
 import { createSystem } from '../../src/sys/index.ts';
+import { collectGarbage, dedupeStore } from '../../src/upkeep/index.ts';
 import { directory, file, naiveMerge, whiteout } from '../memory-lower.ts';
 import { nativeOnly } from '../native-only.ts';
 import { scratchDirectory, scratchStore } from '../scratch-store.ts';
@@ -75,7 +76,7 @@ describe('a fork over a union shows', () => {
       }),
       { numRuns: 40 },
     );
-    engine.gc();
+    collectGarbage(engine);
     assert.deepEqual([...engine.tables.layers.entries()], []);
   });
 
@@ -273,16 +274,16 @@ describe('the store of a union', () => {
     assert.equal(unions.length, 1);
     for (const tree of trees) tree.close();
     for (const name of ['upper', 'lower']) engine.drop(name);
-    engine.gc();
+    collectGarbage(engine);
     engine.settleLease();
-    engine.gc();
+    collectGarbage(engine);
     const tree = engine.openTree('a');
     assert.deepEqual(sorted(shownBy(tree)), MERGED);
     tree.close();
     assert.deepEqual(problemsOf(engine, { scrub: true }), []);
     for (const name of ['a', 'b']) engine.drop(name);
-    engine.gc();
-    engine.gc();
+    collectGarbage(engine);
+    collectGarbage(engine);
     assert.deepEqual([...engine.tables.layers.entries()], []);
     assert.deepEqual(engine.blobs.list(), []);
   });
@@ -313,14 +314,14 @@ describe('the store of a union', () => {
     }
     const tree = engine.forkUnion(['one', 'two'], 'fork');
     assert.ok(readFile(tree, '/two').equals(bytes));
-    const report = await engine.dedupe();
+    const report = await dedupeStore(engine);
     assert.ok(report.bytesShared > 0);
-    engine.gc();
+    collectGarbage(engine);
     for (const name of ['one', 'two']) assert.ok(readFile(tree, `/${name}`).equals(bytes));
     const [run] = filePages(engine, 'fork', '/one' as Name).runs;
     assert.equal(run?.isSharedWithin, true);
     tree.close();
-    engine.gc();
+    collectGarbage(engine);
     assert.deepEqual(problemsOf(engine, { scrub: true }), []);
     const again = engine.openTree('fork');
     for (const name of ['one', 'two']) assert.ok(readFile(again, `/${name}`).equals(bytes));

@@ -1,6 +1,6 @@
 /** `ramet dedupe`: equal blocks of a store become one. */
 import { type Command, InvalidArgumentError } from 'commander';
-import type { DedupeReport, GcReport } from '../../store/index.ts';
+import { collectGarbage, type DedupeReport, dedupeStore, type GcReport } from '../../upkeep/index.ts';
 import { examples } from '../examples.ts';
 import { counted, formatBytes, printable, writeJson, writeLine } from '../output.ts';
 import { startBlockProgress } from '../progress.ts';
@@ -30,7 +30,7 @@ export function register(program: Command): void {
     .action((trees: string[], flags: DedupeFlags, command: Command) =>
       withSession(command, async (session) => {
         const report = await run(session, trees, flags);
-        const collected = flags.gc === true ? session.engine.gc() : undefined;
+        const collected = flags.gc === true ? collectGarbage(session.engine) : undefined;
         if (session.isJson) await writeJson(collected === undefined ? report : { ...report, gc: collected });
         else await tell(report, collected);
       }),
@@ -43,7 +43,7 @@ async function run(session: Session, names: readonly string[], flags: DedupeFlag
   const trees = names.length === 0 ? undefined : names;
   const progress = startBlockProgress('comparing', isJson);
   try {
-    return await engine.dedupe({
+    return await dedupeStore(engine, {
       ...(trees && { trees }),
       ...(flags.memory !== undefined && { memoryBytes: flags.memory }),
       ...(flags.time !== undefined && { timeMs: flags.time * 1000 }),

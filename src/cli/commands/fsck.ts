@@ -1,6 +1,6 @@
 /** `ramet fsck`: checks the store; exit code 1 when it found errors. */
 import type { Command } from 'commander';
-import type { FsckReport } from '../../store/index.ts';
+import { checkStore, type FsckReport } from '../../upkeep/index.ts';
 import { examples } from '../examples.ts';
 import { counted, formatCount, printable, writeJson, writeLine, writeTable } from '../output.ts';
 import { EXIT_FAILURE } from '../problem.ts';
@@ -20,7 +20,7 @@ export function register(program: Command): void {
       withSession(
         command,
         async ({ engine, isJson }) => {
-          const report = engine.fsck({ scrub: flags.scrub === true });
+          const report = checkStore(engine, { scrub: flags.scrub === true });
           if (isJson) await writeJson(report);
           else await tell(report);
           if (!report.isClean) process.exitCode = EXIT_FAILURE;

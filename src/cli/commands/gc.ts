@@ -1,6 +1,6 @@
 /** `ramet gc`: gives back the space of what no tree refers to any more. */
 import type { Command } from 'commander';
-import type { GcReport } from '../../store/index.ts';
+import { collectGarbage, type GcReport } from '../../upkeep/index.ts';
 import { examples } from '../examples.ts';
 import { counted, formatBytes, printable, writeJson, writeLine } from '../output.ts';
 import { withSession } from '../session.ts';
@@ -12,7 +12,7 @@ export function register(program: Command): void {
     .addHelpText('after', examples('ramet gc', 'ramet drop try-1 && ramet gc'))
     .action((_flags: object, command: Command) =>
       withSession(command, async ({ engine, isJson }) => {
-        const report = engine.gc();
+        const report = collectGarbage(engine);
         if (isJson) await writeJson(report);
         else await tell(report);
       }),

@@ -1,7 +1,7 @@
 /** What fsck's passes look at, and what they fill in. */
 import type { LayerId } from '../base/index.ts';
 import type { LayerRecord } from '../meta/index.ts';
-import type { OpenStore } from './open-store.ts';
+import type { StoreEngine } from '../store/index.ts';
 
 export interface FsckPass {
   readonly name: string;
@@ -28,7 +28,7 @@ export class Findings implements FsckPass {
 
 /** What all passes look at. */
 export interface Checked {
-  readonly engine: OpenStore;
+  readonly engine: StoreEngine;
   /** The layers that trees stand on, each behind the one it stands on. */
   readonly layers: ReadonlyMap<LayerId, LayerRecord>;
   /** Of these, the upper layers that another process is changing. */

@@ -2,11 +2,11 @@
 import { BLOCK_SIZE, type BlobId, blocksFor, type Ino, isFsError, S_IFMT, S_IFREG } from '../base/index.ts';
 import { isExternal } from '../blob/index.ts';
 import type { BlobRecord, InodeRecord, Run } from '../meta/index.ts';
+import type { StoreEngine } from '../store/index.ts';
 import type { Checked, Findings } from './fsck-findings.ts';
 import { ANY_BLOCK, NO_FILE, nameFiles } from './fsck-paths.ts';
 import { isLiveLayer, LayerView } from './layer-view.ts';
 import { Marking } from './marking.ts';
-import type { OpenStore } from './open-store.ts';
 
 /**
  * Runs are sorted, disjoint and joined, lie within their file, and are in the layer that the inode's record names,
@@ -122,7 +122,7 @@ function checkExternals(checked: Checked, external: ReadonlySet<BlobId>, finding
 }
 
 /** Length in blocks: recorded, and for an active blob that of its file. */
-function endOfBlob({ blobs }: OpenStore, blob: BlobId, record: BlobRecord): number {
+function endOfBlob({ blobs }: StoreEngine, blob: BlobId, record: BlobRecord): number {
   if (record.state !== 'active') return record.lengthBlocks;
   return blobs.exists(blob) ? blobs.lengthBlocks(blob) : 0;
 }

@@ -28,11 +28,9 @@ import {
 } from '../base/index.ts';
 import { isExternal } from '../blob/index.ts';
 import type { BlobRecord, DroppedRecord } from '../meta/index.ts';
-import { LayerLock } from './layer-lock.ts';
-import { livingLeases } from './leases.ts';
+import { LayerLock, livingLeases, type StoreEngine } from '../store/index.ts';
 import { sealLeftovers, storeDeadJournals, sweepFiles } from './leftovers.ts';
 import { Marking, type Marks } from './marking.ts';
-import type { OpenStore } from './open-store.ts';
 
 export interface GcReport {
   readonly layersRemoved: number;
@@ -60,8 +58,13 @@ type Counts = { -readonly [Field in keyof GcReport]: GcReport[Field] };
 /** Blocks punched between two looks at the clock: 16 MiB. */
 const PIECE_BLOCKS = 4096;
 
-/** Runs a collection. ERR_STORE_CORRUPT when a row that it needs is damaged. */
-export function collectGarbage(engine: OpenStore): GcReport {
+/**
+ * Gives back the space that nobody needs any more; chains that are too long are flattened first. ERR_STORE_CORRUPT when
+ * a row that it needs is damaged.
+ */
+export function collectGarbage(engine: StoreEngine): GcReport {
+  engine.requireOpen('gc');
+  engine.flattenAll();
   return new Collection(engine).run();
 }
 
@@ -72,7 +75,7 @@ interface Candidate {
 }
 
 class Collection {
-  private readonly engine: OpenStore;
+  private readonly engine: StoreEngine;
   private readonly marking: Marking;
   private readonly report: Counts = {
     layersRemoved: 0,
@@ -88,7 +91,7 @@ class Collection {
     unreadableForks: [],
   };
 
-  constructor(engine: OpenStore) {
+  constructor(engine: StoreEngine) {
     this.engine = engine;
     this.marking = new Marking(engine.tables, engine.directory);
   }
@@ -376,7 +379,7 @@ function isInUse(record: BlobRecord, marks: Marks): boolean {
 }
 
 /** Whether an import is under way, in this process or another: its layer is locked. Or a dedupe, which has a lock. */
-function hasLivingBuilder(engine: OpenStore): boolean {
+function hasLivingBuilder(engine: StoreEngine): boolean {
   if (isLocked(engine, engine.layout.dedupeLockPath)) return true;
   for (const [layer, { state }] of engine.tables.layers.entries()) {
     if (state === 'building' && isLocked(engine, engine.layout.journalPath(layer))) return true;
@@ -384,7 +387,7 @@ function hasLivingBuilder(engine: OpenStore): boolean {
   return false;
 }
 
-function isLocked({ system }: OpenStore, path: string): boolean {
+function isLocked({ system }: StoreEngine, path: string): boolean {
   try {
     LayerLock.takeExisting(system, path)?.abandon();
     return false;

@@ -1,14 +1,13 @@
 /** What dead processes left behind: journals to be stored, blobs without checksums, files that belong to nothing. */
 import { FsError, isFsError, type LayerId, StoreError } from '../base/index.ts';
-import { LayerLock } from './layer-lock.ts';
-import type { OpenStore } from './open-store.ts';
+import { LayerLock, type StoreEngine } from '../store/index.ts';
 
 /**
  * Opens and closes every fork whose owner died with something in its journal, which brings it into the tables, or with
  * files open that have no name, which frees them. Forks that have an owner are left to it. Returns the forks that
  * cannot be opened, each with the problem.
  */
-export function storeDeadJournals(engine: OpenStore): string[] {
+export function storeDeadJournals(engine: StoreEngine): string[] {
   const unreadable: string[] = [];
   for (const { name, kind, layer } of engine.list()) {
     if (kind !== 'fork' || engine.openTreeOf(name) !== undefined) continue;
@@ -25,13 +24,13 @@ export function storeDeadJournals(engine: OpenStore): string[] {
 }
 
 /** Also a layer that has no journal yet may have them, when its process died as it froze the one below. */
-function hasOrphans({ tables }: OpenStore, layer: LayerId): boolean {
+function hasOrphans({ tables }: StoreEngine, layer: LayerId): boolean {
   for (const _ino of tables.orphans.inos(layer)) return true;
   return false;
 }
 
 /** A journal that was closed is empty. */
-export function hasJournal(engine: OpenStore, layer: LayerId): boolean {
+export function hasJournal(engine: StoreEngine, layer: LayerId): boolean {
   try {
     return engine.system.statHost(Buffer.from(engine.layout.journalPath(layer)), false).size > 0;
   } catch (error) {
@@ -44,7 +43,7 @@ export function hasJournal(engine: OpenStore, layer: LayerId): boolean {
  * Computes the checksums of every frozen blob that has none yet, whoever froze it: its process may be dead, and where
  * it lives both write the same bytes. Returns how many.
  */
-export function sealLeftovers(engine: OpenStore): number {
+export function sealLeftovers(engine: StoreEngine): number {
   const { sealer, tables } = engine;
   const before = unsealedCount(engine);
   sealer.finish();
@@ -55,7 +54,7 @@ export function sealLeftovers(engine: OpenStore): number {
   return before - unsealedCount(engine);
 }
 
-function unsealedCount({ tables }: OpenStore): number {
+function unsealedCount({ tables }: StoreEngine): number {
   let count = 0;
   for (const [, { state }] of tables.blobs.entries()) if (state === 'frozen') count++;
   return count;
@@ -65,11 +64,11 @@ function unsealedCount({ tables }: OpenStore): number {
  * Removes blob files and journals that no row stands for: a crash came between a row and its file. A row is always
  * there before its file, so the files are listed first. Returns how many were removed.
  */
-export function sweepFiles(engine: OpenStore): number {
+export function sweepFiles(engine: StoreEngine): number {
   return sweepBlobs(engine) + sweepJournals(engine);
 }
 
-function sweepBlobs({ blobs, tables }: OpenStore): number {
+function sweepBlobs({ blobs, tables }: StoreEngine): number {
   const files = blobs.list();
   tables.renew();
   let removed = 0;
@@ -82,7 +81,7 @@ function sweepBlobs({ blobs, tables }: OpenStore): number {
 }
 
 /** Only a writable layer and one that is being built have a journal. */
-function sweepJournals(engine: OpenStore): number {
+function sweepJournals(engine: StoreEngine): number {
   const { system, layout, tables } = engine;
   let removed = 0;
   for (const { name } of system.readHostDirectory(Buffer.from(layout.journalsDirectory))) {
@@ -106,7 +105,7 @@ function sweepJournals(engine: OpenStore): number {
   return removed;
 }
 
-function isJournalled({ tables }: OpenStore, layer: LayerId): boolean {
+function isJournalled({ tables }: StoreEngine, layer: LayerId): boolean {
   const state = tables.layers.get(layer)?.state;
   return state === 'writable' || state === 'building';
 }

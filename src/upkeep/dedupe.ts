@@ -20,13 +20,12 @@
 import { BLOCK_SIZE, FsError, type Ino, isFsError, type LayerId, pause, turn } from '../base/index.ts';
 import { loadSums } from '../blob/index.ts';
 import { chunkOf, type Run } from '../meta/index.ts';
+import { LayerLock, type StoreEngine } from '../store/index.ts';
 import { BlockComparison } from './block-comparison.ts';
 import { BlockMatching, type BlockPlace, type BlockSource } from './block-matching.ts';
 import { BlockMoves } from './block-moves.ts';
-import { LayerLock } from './layer-lock.ts';
 import { hasJournal, sealLeftovers, storeDeadJournals } from './leftovers.ts';
 import { Marking, type Marks } from './marking.ts';
-import type { OpenStore } from './open-store.ts';
 
 export interface DedupeOptions {
   /** The trees to look at, by name; all of them unless told. */
@@ -87,7 +86,8 @@ const ATTEMPT_MS = 5;
  * Runs a dedupe. ENOENT: a tree that is not there; EBUSY: another dedupe is under way; ENOSPC, EIO: the tables could
  * not be written, and what was done so far stays; ERR_STORE_CORRUPT.
  */
-export async function dedupeStore(engine: OpenStore, options: DedupeOptions = {}): Promise<DedupeReport> {
+export async function dedupeStore(engine: StoreEngine, options: DedupeOptions = {}): Promise<DedupeReport> {
+  engine.requireOpen('dedupe');
   const wanted = options.trees === undefined ? undefined : new Set(options.trees);
   for (const name of wanted ?? []) requireTree(engine, name);
   const lock = takeLock(engine);
@@ -103,7 +103,7 @@ export async function dedupeStore(engine: OpenStore, options: DedupeOptions = {}
   }
 }
 
-function requireTree({ tables }: OpenStore, name: string): void {
+function requireTree({ tables }: StoreEngine, name: string): void {
   tables.renew();
   if (tables.trees.get(name) !== undefined) return;
   const note = 'no fork or snapshot of this name: see `ramet ls`';
@@ -111,7 +111,7 @@ function requireTree({ tables }: OpenStore, name: string): void {
 }
 
 /** Gc takes the lock for a moment to see whether somebody has it. */
-function takeLock({ system, layout, directory }: OpenStore): LayerLock {
+function takeLock({ system, layout, directory }: StoreEngine): LayerLock {
   for (let attempt = 1; ; attempt++) {
     try {
       return LayerLock.take(system, layout.dedupeLockPath);
@@ -125,7 +125,7 @@ function takeLock({ system, layout, directory }: OpenStore): LayerLock {
 }
 
 class Dedupe {
-  private readonly engine: OpenStore;
+  private readonly engine: StoreEngine;
   private readonly options: DedupeOptions;
   private readonly isWanted: (tree: string) => boolean;
   private readonly comparison: BlockComparison;
@@ -150,7 +150,7 @@ class Dedupe {
     durationMs: 0,
   };
 
-  constructor(engine: OpenStore, options: DedupeOptions, wanted: ReadonlySet<string> | undefined) {
+  constructor(engine: StoreEngine, options: DedupeOptions, wanted: ReadonlySet<string> | undefined) {
     this.engine = engine;
     this.options = options;
     this.isWanted = wanted === undefined ? () => true : (tree) => wanted.has(tree);
@@ -381,7 +381,7 @@ function countBlocks({ blocks }: Marks): number {
 }
 
 /** Whether a fork that is not open here has anything that its lower layers have not. */
-function hasOwn(engine: OpenStore, layer: LayerId): boolean {
+function hasOwn(engine: StoreEngine, layer: LayerId): boolean {
   for (const _ino of engine.tables.inodes.inos(layer)) return true;
   return hasJournal(engine, layer);
 }

@@ -7,7 +7,7 @@ import { assert } from '../base/index.ts';
 const SLOT_BYTES = 16;
 const SLOTS_MIN = 64;
 
-export class BlockIndex {
+export class ChecksumIndex {
   /** Low and high half of each checksum. */
   private readonly sums: Uint32Array;
   /** One more than the source of each, 0 for a free slot, and the block of it. */

@@ -12,8 +12,9 @@ import {
 import { test } from 'node:test';
 import { patternBytes, SharedStore, writeFile } from '../../testing/shared-store.ts';
 import { BLOCK_SIZE, type BlobId, type Ino, type LayerId, type Name } from '../base/index.ts';
-import type { StoreEngine } from './engine.ts';
-import type { FsckReport } from './fsck.ts';
+import type { StoreEngine } from '../store/index.ts';
+import { checkStore, type FsckReport } from './fsck.ts';
+import { collectGarbage } from './gc.ts';
 
 /** Two files in a snapshot, a fork of it with a changed one, all closed. */
 async function sample(scratch: SharedStore): Promise<StoreEngine> {
@@ -28,8 +29,8 @@ async function sample(scratch: SharedStore): Promise<StoreEngine> {
   writeFile(one, '/d/b', patternBytes(100, 3));
   writeFile(one, '/new', patternBytes(6000, 4));
   one.close();
-  engine.gc();
-  assert.equal(engine.fsck({ scrub: true }).isClean, true);
+  collectGarbage(engine);
+  assert.equal(checkStore(engine, { scrub: true }).isClean, true);
   return engine;
 }
 
@@ -48,7 +49,7 @@ async function expectOnly(
   await using scratch = new SharedStore();
   const engine = await sample(scratch);
   damage(engine, placesOf(engine));
-  const report = engine.fsck(options);
+  const report = checkStore(engine, options);
   assert.deepEqual(complaining(report), [pass]);
   const { problems } = report.passes.find(({ name }) => name === pass)!;
   assert.match(problems.join('\n'), pattern);
@@ -96,7 +97,7 @@ function changeInode(engine: StoreEngine, layer: LayerId, ino: Ino, fields: obje
 test('a sound store is clean in every pass, and each pass looks at something', async () => {
   await using scratch = new SharedStore();
   const engine = await sample(scratch);
-  const report = engine.fsck({ scrub: true });
+  const report = checkStore(engine, { scrub: true });
   const names = report.passes.map(({ name }) => name);
   assert.deepEqual(names, [
     'rows',
@@ -116,7 +117,7 @@ test('a sound store is clean in every pass, and each pass looks at something', a
     if (name !== 'orphans') assert.ok(checked > 0, `pass ${name} looked at nothing`);
   }
   assert.equal(
-    engine.fsck().passes.some(({ name }) => name === 'sums'),
+    checkStore(engine).passes.some(({ name }) => name === 'sums'),
     false,
   );
 });
@@ -129,7 +130,7 @@ test('rows: a flipped bit in the tables', async () => {
   for (let at = bytes.indexOf('a-target-to-find'); at >= 0; at = bytes.indexOf('a-target-to-find', at + 1))
     bytes[at]! ^= 1;
   writeFileSync(path, bytes);
-  const report = (await scratch.open()).fsck();
+  const report = checkStore(await scratch.open());
   assert.deepEqual(complaining(report), ['rows']);
   assert.match(report.passes[0]!.problems.join('\n'), /inode row of layer 1, inode \d+ is damaged/);
   assert.ok(report.skipped.length > 0, 'the passes that met the row say that they stopped');
@@ -242,7 +243,7 @@ test('an inode that was open without a name when its process died is freed', asy
     engine.tables.orphans.put(upper, ino);
   });
   changeInode(engine, upper, ino, { nlink: 0 });
-  assert.deepEqual(complaining(engine.fsck()), []);
+  assert.deepEqual(complaining(checkStore(engine)), []);
   assert.deepEqual([...engine.tables.orphans.inos(upper)], []);
   assert.equal(engine.tables.inodes.get(upper, ino), undefined);
 });
@@ -357,7 +358,7 @@ test('what a dead owner left in its journal is brought in first', async () => {
   const { engine, system } = await scratch.openFaulty();
   writeFile(engine.createEmpty('one'), '/a', patternBytes(5000, 1));
   await scratch.crash(engine, system);
-  const report = (await scratch.open()).fsck({ scrub: true });
+  const report = checkStore(await scratch.open(), { scrub: true });
   assert.equal(report.isClean, true);
   assert.deepEqual(report.skipped, []);
 });
@@ -369,7 +370,7 @@ test('a fork that another process owns is left out, and said to be', async () =>
   writeFile(one, '/a', patternBytes(5000, 1));
   // Damage in what belongs to the other process is not looked at.
   changeInode(a, one.info.layer, one.info.root, { nlink: 9 });
-  const report = b.fsck();
+  const report = checkStore(b);
   assert.equal(report.isClean, true);
   assert.equal(report.skipped.length, 1);
   assert.match(report.skipped[0]!, /^fork one: another process has it open/);
@@ -382,7 +383,7 @@ test('fsck of a tree that is open here sees what its journal holds', async () =>
   const file = one.fileSystem.open('/a', 0o102, 0o644);
   one.fileSystem.write(file, patternBytes(100, 1), 0, 100, 0);
   one.fileSystem.unlink('/a');
-  assert.equal(engine.fsck().isClean, true);
+  assert.equal(checkStore(engine).isClean, true);
   one.fileSystem.close(file);
-  assert.equal(engine.fsck().isClean, true);
+  assert.equal(checkStore(engine).isClean, true);
 });

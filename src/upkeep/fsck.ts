@@ -7,13 +7,12 @@
  */
 import { isFsError, type LayerId, StoreError } from '../base/index.ts';
 import { type LayerRecord, layersUnder } from '../meta/index.ts';
+import { LayerLock, type StoreEngine } from '../store/index.ts';
 import { type Checked, Findings, type FsckPass } from './fsck-findings.ts';
 import { checkCounters, checkLayers, checkOrphans, checkTrees } from './fsck-layers.ts';
 import { checkFilters, checkLinks } from './fsck-names.ts';
 import { checkBlobs, checkExtents, checkReferences, checkSums, checkTails } from './fsck-space.ts';
-import { LayerLock } from './layer-lock.ts';
 import { storeDeadJournals } from './leftovers.ts';
-import type { OpenStore } from './open-store.ts';
 
 export type { FsckPass } from './fsck-findings.ts';
 
@@ -46,7 +45,9 @@ const PASSES: readonly (readonly [string, Pass])[] = [
   ['counters', checkCounters],
 ];
 
-export function checkStore(engine: OpenStore, options: FsckOptions = {}): FsckReport {
+/** Checks every invariant of the store and repairs nothing. */
+export function checkStore(engine: StoreEngine, options: FsckOptions = {}): FsckReport {
+  engine.requireOpen('fsck');
   const skipped: string[] = [];
   for (const tree of engine.openTrees) tree.checkpoint();
   try {
@@ -80,7 +81,7 @@ function damage(what: string, error: unknown): string {
   throw error;
 }
 
-function whatToCheck(engine: OpenStore, skipped: string[]): Checked {
+function whatToCheck(engine: StoreEngine, skipped: string[]): Checked {
   const { tables } = engine;
   const owned = new Set<LayerId>();
   for (const { name, kind, layer } of engine.list()) {
@@ -103,7 +104,7 @@ function whatToCheck(engine: OpenStore, skipped: string[]): Checked {
   return { engine, layers, owned };
 }
 
-function isOwned({ system, layout }: OpenStore, layer: LayerId): boolean {
+function isOwned({ system, layout }: StoreEngine, layer: LayerId): boolean {
   try {
     LayerLock.takeExisting(system, layout.journalPath(layer))?.abandon();
     return false;

@@ -12,8 +12,9 @@ import {
   writeFile,
 } from '../../testing/shared-store.ts';
 import { BLOCK_SIZE, type BlobId, type Ino, type LayerId } from '../base/index.ts';
+import type { StoreEngine } from '../store/index.ts';
 import { CrashedError } from '../sys/index.ts';
-import type { StoreEngine } from './engine.ts';
+import { collectGarbage } from './gc.ts';
 
 const MIB = 1024 * 1024;
 
@@ -32,7 +33,7 @@ test('a store without anything to collect is left as it is', async () => {
   const tree = engine.createEmpty('one');
   writeFile(tree, '/a', patternBytes(10_000, 1));
   const epoch = engine.tables.counters.get('epoch');
-  const report = engine.gc();
+  const report = collectGarbage(engine);
   assert.equal(report.layersRemoved + report.blobsRemoved + report.rangesPunched + report.filesRemoved, 0);
   assert.equal(engine.tables.counters.get('epoch'), epoch);
   assert.deepEqual(readFile(tree, '/a'), patternBytes(10_000, 1));
@@ -50,7 +51,7 @@ test('dropping a fork and collecting gives its rows and its disk space back at o
   gone.close();
   engine.drop('gone');
   const before = diskBytes(engine);
-  const report = engine.gc();
+  const report = collectGarbage(engine);
   assert.equal(report.layersRemoved, 1);
   assert.equal(report.blobsRemoved, 1);
   assert.ok(report.bytesFreed >= 4 * MIB, `${report.bytesFreed} bytes`);
@@ -72,12 +73,12 @@ test('a snapshot that forks stand on keeps its layers until the last of them is 
   one.close();
   engine.drop('one');
   engine.drop('base');
-  engine.gc();
+  collectGarbage(engine);
   assert.deepEqual(readFile(fork, '/a'), patternBytes(MIB, 1));
   assert.deepEqual(problemsOf(engine, { scrub: true }), []);
   fork.close();
   engine.drop('fork');
-  engine.gc();
+  collectGarbage(engine);
   assert.equal(layerCount(engine), 0);
   assert.deepEqual(engine.blobs.list(), []);
   assert.deepEqual([...engine.tables.blobs.entries()], []);
@@ -102,12 +103,12 @@ test('blocks of a sealed blob that no layer names any more are punched, the othe
   engine.drop('one');
   engine.drop('base');
   const before = diskBytes(engine);
-  const report = engine.gc();
+  const report = collectGarbage(engine);
   assert.equal(report.rangesPunched > 0, true);
   assert.ok(before - diskBytes(engine) >= 2 * MIB);
   assert.deepEqual(readFile(other, '/copy'), patternBytes(2 * MIB, 2));
   assert.deepEqual(problemsOf(engine, { scrub: true }), []);
-  const again = engine.gc();
+  const again = collectGarbage(engine);
   assert.equal(again.rangesPunched, 0, 'what is punched is not punched again');
 });
 
@@ -124,7 +125,7 @@ test('a memory map of this process keeps its bytes through a collection', async 
   const file = base.fileSystem.open('/a', 0, 0);
   const view = base.fileSystem.map(file);
   engine.drop('base');
-  const held = engine.gc();
+  const held = collectGarbage(engine);
   assert.equal(held.blobsRemoved, 0);
   assert.equal(held.layersRemoved, 0);
   assert.deepEqual(held.waitingFor, [process.pid]);
@@ -133,7 +134,7 @@ test('a memory map of this process keeps its bytes through a collection', async 
   assert.deepEqual(readFile(base, '/a'), patternBytes(MIB, 1));
   view.close();
   base.close();
-  const freed = engine.gc();
+  const freed = collectGarbage(engine);
   assert.equal(freed.blobsWaiting, 0);
   assert.equal(layerCount(engine), 0);
   assert.deepEqual(engine.blobs.list(), []);
@@ -146,7 +147,7 @@ test('an unlinked file that is open stays readable through a collection', async 
   writeFile(one, '/a', patternBytes(MIB, 1));
   const file = one.fileSystem.open('/a', 0, 0);
   one.fileSystem.unlink('/a');
-  engine.gc();
+  collectGarbage(engine);
   const bytes = Buffer.alloc(MIB);
   one.fileSystem.read(file, bytes, 0, MIB, 0);
   assert.deepEqual(bytes, patternBytes(MIB, 1));
@@ -179,12 +180,12 @@ test('a living import holds back every drop; a dead one is removed with its rows
   engine.drop('gone');
   const builder = engine.buildLayer('import', '/somewhere');
   const place = builder.storePacked(patternBytes(BLOCK_SIZE, 1), BLOCK_SIZE);
-  const held = engine.gc();
+  const held = collectGarbage(engine);
   assert.equal(held.isImportRunning, true);
   assert.equal(held.layersRemoved, 0);
   assert.equal(engine.blobs.exists(place.blob), true);
   builder.abort();
-  const freed = engine.gc();
+  const freed = collectGarbage(engine);
   assert.equal(freed.isImportRunning, false);
   assert.equal(freed.layersRemoved, 1);
   assert.deepEqual(problemsOf(engine), []);
@@ -198,7 +199,7 @@ test('an import that died leaves nothing once it was collected', async () => {
   await scratch.crash(engine, system);
   const next = await scratch.open();
   assert.equal(layerCount(next), 1);
-  const report = next.gc();
+  const report = collectGarbage(next);
   assert.equal(report.layersRemoved, 1);
   assert.equal(layerCount(next), 0);
   assert.deepEqual(next.blobs.list(), []);
@@ -217,7 +218,7 @@ test('content that is dropped is not found by a later import', async () => {
   builder.finish();
   assert.notEqual(engine.tables.contents.get(hash, BLOCK_SIZE), undefined);
   engine.drop('import');
-  engine.gc();
+  collectGarbage(engine);
   assert.equal(engine.tables.contents.get(hash, BLOCK_SIZE), undefined);
 });
 
@@ -235,7 +236,7 @@ test('what a dead owner had only in its journal is stored before anything is dro
   const next = await scratch.open();
   next.drop('one');
   next.drop('base');
-  next.gc();
+  collectGarbage(next);
   assert.deepEqual(readFile(next.openTree('other'), '/copy'), patternBytes(MIB, 1));
   assert.deepEqual(problemsOf(next, { scrub: true }), []);
 });
@@ -254,7 +255,7 @@ test('a block that only a journal names is taken back before its fork lets gc go
   a.drop('one');
   a.drop('base');
   // The other process sees no row that names the block, and drops it.
-  const dropping = b.gc();
+  const dropping = collectGarbage(b);
   assert.ok(dropping.blobsWaiting > 0);
   assert.deepEqual(dropping.waitingFor, [process.pid]);
   const blob = other.stack.tables.extents.load(
@@ -267,7 +268,7 @@ test('a block that only a journal names is taken back before its fork lets gc go
   assert.equal(a.settleLease(), true);
   b.tables.renew();
   assert.equal(b.tables.dropped.get(named), undefined);
-  b.gc();
+  collectGarbage(b);
   assert.equal(b.blobs.exists(named), true);
   assert.deepEqual(readFile(other, '/copy'), patternBytes(MIB, 1));
   assert.deepEqual(problemsOf(a, { scrub: true }), []);
@@ -316,12 +317,12 @@ test('the lease of a living process that opened before the drop holds the space,
   a.drop('one');
   const reader = b.openTree('base');
   a.drop('base');
-  assert.equal(a.gc().blobsRemoved, 0);
+  assert.equal(collectGarbage(a).blobsRemoved, 0);
   assert.deepEqual(readFile(reader, '/a'), patternBytes(MIB, 1));
   assert.equal(b.settleLease(), false, 'a dropped tree is open');
   reader.close();
   const later = b.createEmpty('later');
-  const report = a.gc();
+  const report = collectGarbage(a);
   assert.equal(report.blobsWaiting, 0);
   assert.ok(report.bytesFreed >= MIB);
   later.close();
@@ -337,14 +338,14 @@ test('what was dropped before is not given back while an import runs', async () 
   a.drop('one');
   const reader = b.openTree('base');
   a.drop('base');
-  a.gc();
+  collectGarbage(a);
   reader.close();
   const builder = a.buildLayer('import', '/somewhere');
-  const held = a.gc();
+  const held = collectGarbage(a);
   assert.ok(held.isImportRunning && held.blobsWaiting > 0 && held.layersWaiting > 0);
   assert.deepEqual([held.blobsRemoved, held.layersRemoved], [0, 0]);
   builder.abort();
-  const freed = a.gc();
+  const freed = collectGarbage(a);
   assert.deepEqual([freed.blobsWaiting, freed.layersWaiting], [0, 0]);
   assert.equal(freed.blobsRemoved > 0 && freed.layersRemoved > 0, true);
 });
@@ -359,7 +360,7 @@ test('a dropped blob that rows name after all is kept, and so are blocks of one'
   const [blob] = engine.tables.blobs.entries().next().value!;
   for (const ranges of [[], [{ start: 0, end: 5 }]]) {
     engine.tables.transaction(() => engine.tables.dropped.put(blob, { epoch: 0, ranges }));
-    const report = engine.gc();
+    const report = collectGarbage(engine);
     assert.deepEqual([report.blobsRemoved, report.rangesPunched], [0, 0]);
     assert.equal(engine.tables.dropped.get(blob), undefined);
     assert.deepEqual(problemsOf(engine, { scrub: true }), []);
@@ -374,9 +375,9 @@ test('a process with open forks moves its lease up by itself within seconds', as
   writeFile(a.createEmpty('gone'), '/a', patternBytes(MIB, 2));
   a.openTreeOf('gone')!.close();
   a.drop('gone');
-  assert.ok(a.gc().blobsWaiting > 0);
+  assert.ok(collectGarbage(a).blobsWaiting > 0);
   await new Promise((resolve) => setTimeout(resolve, 2500));
-  const report = a.gc();
+  const report = collectGarbage(a);
   assert.equal(report.blobsWaiting, 0);
   assert.ok(report.bytesFreed >= MIB);
   assert.deepEqual(readFile(one, '/a'), patternBytes(BLOCK_SIZE, 1));
@@ -391,7 +392,7 @@ test('unsealed blobs that a dead process left are sealed', async () => {
   await scratch.crash(engine, system);
   const next = await scratch.open();
   assert.deepEqual(statesOf(next), ['frozen', 'active']);
-  assert.equal(next.gc().blobsSealed, 1);
+  assert.equal(collectGarbage(next).blobsSealed, 1);
   assert.deepEqual(statesOf(next), ['sealed', 'active']);
   assert.deepEqual(
     [...next.tables.layers.entries()].flatMap(([, { unsealedBlobs }]) => unsealedBlobs),
@@ -414,7 +415,7 @@ test('files that no row stands for are removed, those of others are not touched'
   writeFileSync(journal, 'left');
   writeFileSync(`${engine.layout.journalsDirectory}/notes.txt`, 'mine');
   const own = engine.layout.journalPath(one.info.layer);
-  assert.equal(engine.gc().filesRemoved, 2);
+  assert.equal(collectGarbage(engine).filesRemoved, 2);
   assert.equal(engine.blobs.exists(stray), false);
   assert.equal(existsSync(journal), false);
   assert.equal(existsSync(own), true);
@@ -433,12 +434,12 @@ test('nothing is given back while the journal of a fork cannot be read', async (
   let isBroken = true;
   faulty.system.plan = (operation, _index, at) =>
     isBroken && operation === 'pread' && at === path ? { kind: 'error', code: 'EIO' } : undefined;
-  const held = faulty.engine.gc();
+  const held = collectGarbage(faulty.engine);
   assert.equal(held.unreadableForks.length, 1);
   assert.match(held.unreadableForks[0]!, /^one: EIO/);
   assert.equal(held.layersRemoved, 0);
   isBroken = false;
-  const freed = faulty.engine.gc();
+  const freed = collectGarbage(faulty.engine);
   assert.deepEqual(freed.unreadableForks, []);
   assert.equal(freed.layersRemoved, 1);
 });
@@ -455,11 +456,11 @@ test('a collection that is cut short at any unlink goes on in the next', async (
     }
     let left = unlinks;
     system.plan = (operation) => (operation === 'unlink' && left-- === 0 ? { kind: 'crash' } : undefined);
-    assert.throws(() => engine.gc(), CrashedError);
+    assert.throws(() => collectGarbage(engine), CrashedError);
     await scratch.crash(engine, system);
     const next = await scratch.open();
     assert.deepEqual(problemsOf(next), []);
-    next.gc();
+    collectGarbage(next);
     assert.equal(layerCount(next), 0);
     assert.deepEqual(next.blobs.list(), []);
     assert.deepEqual([...next.tables.blobs.entries()], []);
@@ -498,10 +499,11 @@ test('another process that lives keeps its fork', async () => {
   engine.createEmpty('one').close();
   // A process of its own opens the fork, collects, and ends.
   const script = `
-    import { StoreEngine } from ${JSON.stringify(new URL('./index.js', import.meta.url).href)};
+    import { StoreEngine } from ${JSON.stringify(new URL('../store/index.js', import.meta.url).href)};
+    import { collectGarbage } from ${JSON.stringify(new URL('./index.js', import.meta.url).href)};
     const engine = await StoreEngine.open(process.argv[1]);
     try { engine.openTree('one'); } catch (error) { console.log(error.code); }
-    console.log(engine.gc().layersRemoved);
+    console.log(collectGarbage(engine).layersRemoved);
     await engine.close();`;
   const one = engine.openTree('one');
   const output = execFileSync(process.execPath, ['--input-type=module', '-e', script, scratch.directory]);

@@ -11,7 +11,9 @@ import {
   writeFile,
 } from '../../testing/shared-store.ts';
 import { BLOCK_SIZE, type BlobId, isFsError } from '../base/index.ts';
-import type { Tree } from './tree.ts';
+import type { Tree } from '../store/index.ts';
+import { dedupeStore } from './dedupe.ts';
+import { collectGarbage } from './gc.ts';
 
 const BLOCKS = 64;
 
@@ -44,7 +46,7 @@ test('equal files of two trees become one, and gc gives the other back', async (
   const bytes = blocks(BLOCKS, 1).subarray(0, BLOCKS * BLOCK_SIZE - 100);
   writeFile(one, '/a', bytes);
   writeFile(two, '/b', bytes);
-  const report = await engine.dedupe();
+  const report = await dedupeStore(engine);
   assert.equal(report.bytesShared, BLOCKS * BLOCK_SIZE);
   assert.equal(report.bytesUnused, BLOCKS * BLOCK_SIZE);
   assert.equal(report.filesChanged, 1);
@@ -52,7 +54,7 @@ test('equal files of two trees become one, and gc gives the other back', async (
   assert.deepEqual(places(one, '/a'), places(two, '/b'));
   assert.equal(liveBlocks(engine), BLOCKS);
   assert.deepEqual(problemsOf(engine, { scrub: true }), []);
-  const { bytesFreed } = engine.gc();
+  const { bytesFreed } = collectGarbage(engine);
   assert.ok(bytesFreed >= BLOCKS * BLOCK_SIZE, `${bytesFreed} bytes`);
   for (const [tree, path] of [
     [one, '/a'],
@@ -60,7 +62,7 @@ test('equal files of two trees become one, and gc gives the other back', async (
   ] as const)
     assert.deepEqual(readFile(tree, path), bytes);
   assert.deepEqual(problemsOf(engine, { scrub: true }), []);
-  const again = await engine.dedupe();
+  const again = await dedupeStore(engine);
   assert.equal(again.bytesShared, 0, 'what is one is not made one again');
 });
 
@@ -76,12 +78,12 @@ test('equal ranges at other places become one, the rest stays', async () => {
     Buffer.concat([common.subarray(8 * BLOCK_SIZE), blocks(5, 4), common.subarray(0, 4 * BLOCK_SIZE)]),
   );
   const before = [readFile(tree, '/a'), readFile(tree, '/b')];
-  await engine.dedupe();
+  await dedupeStore(engine);
   const [a, b] = [places(tree, '/a'), places(tree, '/b')];
   assert.deepEqual(b.slice(0, 12), a.slice(3 + 8, 3 + 20));
   assert.deepEqual(b.slice(17), a.slice(3, 7));
   assert.equal(new Set([...a, ...b]).size, 25 + 5);
-  engine.gc();
+  collectGarbage(engine);
   assert.deepEqual([readFile(tree, '/a'), readFile(tree, '/b')], before);
   assert.deepEqual(problemsOf(engine, { scrub: true }), []);
 });
@@ -92,7 +94,7 @@ test('zeros that were written stay data, holes stay holes', async () => {
   const tree = engine.createEmpty('one');
   writeFile(tree, '/zeros', Buffer.alloc(8 * BLOCK_SIZE));
   writeFile(tree, '/sparse', Buffer.alloc(BLOCK_SIZE), 7 * BLOCK_SIZE);
-  await engine.dedupe();
+  await dedupeStore(engine);
   assert.equal(new Set(places(tree, '/zeros')).size, 1);
   assert.deepEqual(places(tree, '/sparse').slice(0, 7), Array(7).fill('hole'));
   assert.equal(places(tree, '/sparse')[7], places(tree, '/zeros')[0]);
@@ -108,7 +110,7 @@ test('a run of blocks is taken from one place, though its first block lies elsew
   writeFile(tree, '/zeros', Buffer.alloc(BLOCK_SIZE));
   writeFile(tree, '/a', long);
   writeFile(tree, '/b', long);
-  await engine.dedupe();
+  await dedupeStore(engine);
   assert.equal(new Set([...places(tree, '/zeros'), ...places(tree, '/a'), ...places(tree, '/b')]).size, 10);
 });
 
@@ -118,7 +120,7 @@ test('with little memory it takes passes and finds the same', async () => {
   const tree = engine.createEmpty('one');
   const bytes = blocks(300, 1);
   for (const path of ['/a', '/b', '/c']) writeFile(tree, path, bytes);
-  const report = await engine.dedupe({ memoryBytes: 1024 });
+  const report = await dedupeStore(engine, { memoryBytes: 1024 });
   assert.ok(report.passes > 3, `${report.passes} passes`);
   assert.equal(liveBlocks(engine), 300);
   for (const path of ['/a', '/b', '/c']) assert.deepEqual(readFile(tree, path), bytes);
@@ -130,9 +132,9 @@ test('a run whose time is over changes what it found, and the next one goes on',
   const engine = await scratch.open();
   const tree = engine.createEmpty('one');
   for (const path of ['/a', '/b']) writeFile(tree, path, blocks(100, 1));
-  assert.equal((await engine.dedupe({ timeMs: 0 })).isComplete, false);
+  assert.equal((await dedupeStore(engine, { timeMs: 0 })).isComplete, false);
   assert.deepEqual(problemsOf(engine, { scrub: true }), []);
-  assert.equal((await engine.dedupe()).isComplete, true);
+  assert.equal((await dedupeStore(engine)).isComplete, true);
   assert.equal(liveBlocks(engine), 100);
 });
 
@@ -141,9 +143,9 @@ test('only the trees that were named are looked at', async () => {
   const engine = await scratch.open();
   for (const name of ['one', 'two', 'three']) writeFile(engine.createEmpty(name), '/a', blocks(10, 1));
   for (const tree of engine.openTrees) tree.checkpoint();
-  await engine.dedupe({ trees: ['one', 'three'] });
+  await dedupeStore(engine, { trees: ['one', 'three'] });
   assert.equal(liveBlocks(engine), 20);
-  await assert.rejects(engine.dedupe({ trees: ['four'] }), (error) => isFsError(error, 'ENOENT'));
+  await assert.rejects(dedupeStore(engine, { trees: ['four'] }), (error) => isFsError(error, 'ENOENT'));
 });
 
 test('a second dedupe is refused while one is under way, and gc drops nothing', async () => {
@@ -154,11 +156,11 @@ test('a second dedupe is refused while one is under way, and gc drops nothing', 
   for (const path of ['/a', '/b']) writeFile(tree, path, blocks(50, 1));
   engine.createEmpty('gone').close();
   engine.drop('gone');
-  const running = engine.dedupe();
-  await assert.rejects(other.dedupe(), (error) => isFsError(error, 'EBUSY'));
-  assert.equal(other.gc().isImportRunning, true);
+  const running = dedupeStore(engine);
+  await assert.rejects(dedupeStore(other), (error) => isFsError(error, 'EBUSY'));
+  assert.equal(collectGarbage(other).isImportRunning, true);
   await running;
-  assert.equal(other.gc().isImportRunning, false);
+  assert.equal(collectGarbage(other).isImportRunning, false);
   assert.equal(liveBlocks(engine), 50);
 });
 
@@ -172,7 +174,7 @@ test('a fork that another process has open is left alone and named; its lower la
   writeFile(fork, '/c', blocks(50, 1));
   fork.checkpoint();
   base.close();
-  const report = await other.dedupe();
+  const report = await dedupeStore(other);
   assert.deepEqual(report.forksSkipped, ['fork']);
   assert.equal(liveBlocks(engine), 100);
   assert.deepEqual(readFile(fork, '/b'), blocks(50, 1));
@@ -195,14 +197,14 @@ test('what a process has open of the old map stays right when gc gives the old b
   const view = reader.fileSystem.map(file);
   const old = places(reader, '/b');
   base.close();
-  await other.dedupe();
-  other.gc();
+  await dedupeStore(other);
+  collectGarbage(other);
   assert.deepEqual(places(reader, '/b'), old, 'it has not looked again');
   const expected = Buffer.concat([bytes, blocks(3, 2)]);
   assert.deepEqual(readFile(reader, '/b'), expected);
   assert.equal(engine.settleLease(), true);
   assert.notDeepEqual(places(reader, '/b'), old);
-  assert.ok(other.gc().bytesFreed > 0);
+  assert.ok(collectGarbage(other).bytesFreed > 0);
   assert.deepEqual(readFile(reader, '/b'), expected);
   assert.deepEqual(Buffer.from(view.bytes), expected);
   view.close();
@@ -215,14 +217,14 @@ test('a fork goes on writing while and after its blocks are made one', async () 
   const tree = engine.createEmpty('one');
   const bytes = blocks(BLOCKS, 1);
   for (const path of ['/a', '/b']) writeFile(tree, path, bytes);
-  const running = engine.dedupe();
+  const running = dedupeStore(engine);
   writeFile(tree, '/b', Buffer.from('during'), 5 * BLOCK_SIZE);
   await running;
   writeFile(tree, '/a', Buffer.from('after'), 9 * BLOCK_SIZE);
   const [a, b] = [Buffer.from(bytes), Buffer.from(bytes)];
   a.write('after', 9 * BLOCK_SIZE);
   b.write('during', 5 * BLOCK_SIZE);
-  engine.gc();
+  collectGarbage(engine);
   assert.deepEqual([readFile(tree, '/a'), readFile(tree, '/b')], [a, b]);
   assert.deepEqual(problemsOf(engine, { scrub: true }), []);
 });
@@ -239,7 +241,7 @@ test('a damaged block is left alone and told of', async () => {
   const next = await scratch.open();
   const fd = next.blobs.files.writableDescriptor(next.blobs.files.of(place[0] as BlobId));
   next.system.pwrite(fd, Buffer.from('flipped'), 0, 7, place[1]! * BLOCK_SIZE);
-  const report = await next.dedupe();
+  const report = await dedupeStore(next);
   assert.equal(report.damaged.length, 1);
   assert.equal(report.bytesShared, 9 * BLOCK_SIZE);
   assert.deepEqual(readFile(next.openTree('one'), '/a'), blocks(10, 1));
@@ -262,14 +264,14 @@ test('a blob that the kernel reads by itself stays whole for as long', async () 
   let passed: readonly (readonly [typeof ino, BlobId])[] = [[ino, blob]];
   reader.stack.passedThrough = () => passed;
   assert.equal(engine.settleLease(), true, 'it is what the tables say');
-  await other.dedupe();
-  assert.equal(other.gc().bytesFreed, 0);
+  await dedupeStore(other);
+  assert.equal(collectGarbage(other).bytesFreed, 0);
   assert.equal(engine.settleLease(), false);
-  assert.equal(other.gc().bytesFreed, 0);
+  assert.equal(collectGarbage(other).bytesFreed, 0);
   assert.equal(engine.blobs.exists(blob), true);
   passed = [];
   assert.equal(engine.settleLease(), true);
-  assert.ok(other.gc().bytesFreed > 0);
+  assert.ok(collectGarbage(other).bytesFreed > 0);
   assert.notDeepEqual(places(reader, '/a'), old);
   assert.deepEqual(readFile(reader, '/a'), blocks(10, 1));
 });
@@ -291,11 +293,11 @@ test('a fork whose layers another process has flattened follows what became of t
   engine.freeze(tree);
   assert.deepEqual(readFile(tree, '/b'), blocks(10, 1));
   const chain = engine.chainLength(tree.info);
-  other.gc();
+  collectGarbage(other);
   assert.ok(engine.chainLength(tree.info) < chain, 'it was flattened');
-  await engine.dedupe();
+  await dedupeStore(engine);
   assert.deepEqual(places(tree, '/b'), places(tree, '/a'));
-  engine.gc();
+  collectGarbage(engine);
   assert.deepEqual(readFile(tree, '/b'), blocks(10, 1));
   assert.deepEqual(problemsOf(engine, { scrub: true }), []);
 });

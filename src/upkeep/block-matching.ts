@@ -10,7 +10,7 @@
  * read by itself, is only broken up where more than a small part of it is shared.
  */
 import { type BlobId, RangeSet } from '../base/index.ts';
-import { BlockIndex } from './block-index.ts';
+import { ChecksumIndex } from './checksum-index.ts';
 
 /** A blob of its own is left whole unless so much of it lies elsewhere: one block of 1,024. */
 const OWN_SHARE = 1024;
@@ -46,7 +46,7 @@ export interface BlockPlace {
 export class BlockMatching {
   private readonly sources: readonly BlockSource[];
   private readonly sumsOf: SumsOf;
-  private readonly index: BlockIndex;
+  private readonly index: ChecksumIndex;
   private readonly moved = new Map<number, RangeSet>();
   private readonly sums = new Map<number, Uint32Array | undefined>();
   /** What the source at hand is matched with: one more than the target of each block, 0 for none, and its block. */
@@ -59,7 +59,7 @@ export class BlockMatching {
     this.sources = sources;
     this.sumsOf = sumsOf;
     const blocks = sources.reduce((sum, { live }) => sum + live.total, 0);
-    this.index = new BlockIndex(blocks, memoryBytes);
+    this.index = new ChecksumIndex(blocks, memoryBytes);
   }
 
   /** Where the next pass begins; undefined when every block has been in the index. */

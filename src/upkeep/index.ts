@@ -1,0 +1,11 @@
+/**
+ * upkeep: what keeps a store small and sound: garbage collection, dedupe, and fsck with its scrub.
+ *
+ * Invariants: no tree shows anything else afterwards; only gc gives space back, and only space that nothing living
+ * relies on; fsck repairs nothing. Neighbours: `store` below, whose engine every function here takes; the library and
+ * the command above. Sealing and flattening belong to `store`: an open store does them by itself, in the background.
+ */
+export { type DedupeOptions, type DedupeProgress, type DedupeReport, dedupeStore } from './dedupe.ts';
+export { checkStore, type FsckOptions, type FsckReport } from './fsck.ts';
+export type { FsckPass } from './fsck-findings.ts';
+export { collectGarbage, type GcReport } from './gc.ts';
