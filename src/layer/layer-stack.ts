@@ -28,8 +28,8 @@ import {
   entryOfRow,
   holderOf,
   isDerived,
-  LayerChain,
   type Lower,
+  LowerChain,
   mergeNames,
   NO_ENTRY,
   storedRuns,
@@ -94,7 +94,7 @@ export class LayerStack implements PhysicalSpace, CachedTree {
   nameCount = 0;
   private isCached = true;
   /** The lowers, and what they say together. */
-  chain: LayerChain = new LayerChain([]);
+  chain: LowerChain = new LowerChain([]);
   /** Of derived inodes, and of host files: journalled with the first record that needs them. */
   readonly origins = new Origins();
   readonly externals: ExternalRecords;
@@ -118,7 +118,7 @@ export class LayerStack implements PhysicalSpace, CachedTree {
   }
 
   set lowers(lowers: readonly Lower[]) {
-    this.chain = new LayerChain(lowers);
+    this.chain = new LowerChain(lowers);
   }
 
   /** During a replay blocks are not counted: the counts are made from the tables when the blob is opened. */

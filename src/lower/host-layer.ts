@@ -30,6 +30,7 @@ import type { HostEntry, HostMounts, HostStat, System } from '../sys/index.ts';
 import { isDerived } from './derived-numbers.ts';
 import { HostDirectories } from './host-directories.ts';
 import { type HostPlace, HostPlaces } from './host-places.ts';
+import { hostRecord } from './host-record.ts';
 import type { DerivedLower, HostFile } from './lower.ts';
 
 const O_PATH = 0o10000000;
@@ -171,12 +172,12 @@ export class HostLayer implements DerivedLower {
     if (this.seenIno === ino && this.seenStat !== undefined) {
       const stat = this.seenStat;
       this.seenStat = undefined;
-      return this.recordOf(stat, this.places.get(ino)!);
+      return this.recordAt(stat, this.places.get(ino)!);
     }
     const place = this.places.get(ino);
     if (place === undefined) return undefined;
     const stat = this.statOf(ino, place);
-    return stat === undefined ? undefined : this.recordOf(stat, place);
+    return stat === undefined ? undefined : this.recordAt(stat, place);
   }
 
   /** Undefined when the file is not where it was. One that is open is still there, whatever became of its name. */
@@ -225,31 +226,18 @@ export class HostLayer implements DerivedLower {
     }
   }
 
-  private recordOf(stat: HostStat, place: HostPlace): InodeRecord {
-    const { mtime, ctime, atime } = stat;
-    const birth = stat.btime ?? ctime;
+  private recordAt(stat: HostStat, place: HostPlace): InodeRecord {
     const type = stat.mode & S_IFMT;
-    return {
-      mode: stat.mode,
-      uid: stat.uid,
-      gid: stat.gid,
+    const isFile = type === S_IFREG;
+    return hostRecord(stat, {
       nlink: stat.nlink,
-      size: type === S_IFREG ? stat.size : 0,
-      rdev: stat.rdev,
-      extentLayer: type === S_IFREG ? this.id : 0,
+      sizeBytes: isFile ? stat.size : 0,
+      blocks: isFile ? Math.ceil(stat.blocks / SECTORS_PER_BLOCK) : 0,
+      extentLayer: isFile ? this.id : 0,
       xattrLayer: this.id,
-      blocks: type === S_IFREG ? Math.ceil(stat.blocks / SECTORS_PER_BLOCK) : 0,
-      atimeSeconds: atime.seconds,
-      atimeNanoseconds: atime.nanoseconds,
-      mtimeSeconds: mtime.seconds,
-      mtimeNanoseconds: mtime.nanoseconds,
-      ctimeSeconds: ctime.seconds,
-      ctimeNanoseconds: ctime.nanoseconds,
-      birthSeconds: birth.seconds,
-      birthNanoseconds: birth.nanoseconds,
-      parent: type === S_IFDIR ? this.parentOf(place) : (place.parent as Ino), // 0 stands for none.
+      parent: type === S_IFDIR ? this.parentOf(place) : place.parent,
       target: type === S_IFLNK ? this.targetOf(place) : '',
-    };
+    });
   }
 
   /** Of a place that was learned the directory is found by its path. */

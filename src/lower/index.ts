@@ -1,7 +1,7 @@
 /**
  * lower: the layers of a tree that this tree never changes, asked one after the other. Most are rows of the tables
  * (`FrozenLayer`); a directory of the host (`HostLayer`) and a union of trees (`UnionLayer`) compute their answers.
- * `LowerTree` reads a frozen layer and everything below it as one tree.
+ * `FrozenTree` reads a frozen layer and everything below it as one tree.
  *
  * Invariants: nothing here writes, to the tables or to the host. A lower knows nothing of the layers above it. Every
  * number that a derived layer gives out lies in `derived-numbers`.
@@ -12,15 +12,16 @@ export { dataRuns } from './data-runs.ts';
 export { isDerived } from './derived-numbers.ts';
 export * from './entry.ts';
 export { FrozenLayer, storedRuns } from './frozen-layer.ts';
+export { FrozenTree } from './frozen-tree.ts';
 export * from './holder.ts';
 export { directoryIdentity, leadsThroughRamet, openDirectory } from './host-identity.ts';
 export { HostLayer, type HostLayerParts } from './host-layer.ts';
 export { decodeHostOrigin, type HostOrigin, isOrigin } from './host-places.ts';
+export { hostRecord } from './host-record.ts';
 export { isWrittenSince, recordNow, written } from './host-times.ts';
 export { InoSet } from './ino-set.ts';
-export { LayerChain } from './layer-chain.ts';
 export * from './lower.ts';
-export { LowerTree } from './lower-tree.ts';
+export { LowerChain } from './lower-chain.ts';
 export { NamesBetween } from './names-between.ts';
 export * from './overlay-marks.ts';
 export { UnionLayer } from './union-layer.ts';

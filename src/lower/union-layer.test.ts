@@ -12,7 +12,7 @@ import {
   whiteout,
 } from '../../testing/memory-lower.ts';
 import { FsError, type Ino, type LayerId, type Name } from '../base/index.ts';
-import { LowerTree } from './lower-tree.ts';
+import { FrozenTree } from './frozen-tree.ts';
 import { UnionLayer } from './union-layer.ts';
 
 const DT_DIR = 4;
@@ -22,7 +22,7 @@ function unionOf(trees: readonly ModelDirectory[], first = 1): { union: UnionLay
   const contents: string[] = [];
   const chains = trees.map((tree, index) => {
     const layer = new MemoryLower(index + 1, tree, contents, first + 1000 * (index % 3));
-    return new LowerTree([layer], layer.root);
+    return new FrozenTree([layer], layer.root);
   });
   return { union: new UnionLayer(99 as LayerId, chains, () => undefined), contents };
 }

@@ -23,8 +23,8 @@ import {
 } from '../base/index.ts';
 import type { DentryRecord, InodeRecord, NamedDentry, Run } from '../meta/index.ts';
 import { isDerived } from './derived-numbers.ts';
+import type { FrozenTree } from './frozen-tree.ts';
 import type { DerivedLower, HostFile } from './lower.ts';
-import type { LowerTree } from './lower-tree.ts';
 import {
   isMarkedWhiteout,
   isWhiteoutDevice,
@@ -64,14 +64,14 @@ export class UnionLayer implements DerivedLower {
   readonly isBase = true;
   readonly isLive: boolean;
   readonly rootIno: Ino;
-  readonly components: readonly LowerTree[];
+  readonly components: readonly FrozenTree[];
   private readonly numbers: UnionNumbers;
   private readonly root: UnionDirectory;
   private readonly directories = new Map<Ino, UnionDirectory>();
   private isWalked = false;
 
   /** `stored` is what the table of origins has for a number of this layer. */
-  constructor(id: LayerId, components: readonly LowerTree[], stored: (ino: Ino) => Uint8Array | undefined) {
+  constructor(id: LayerId, components: readonly FrozenTree[], stored: (ino: Ino) => Uint8Array | undefined) {
     this.id = id;
     this.components = components;
     this.isLive = components.some(({ live }) => live !== undefined);

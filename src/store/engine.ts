@@ -21,7 +21,7 @@ import { FrozenLayer, HostLayer, type Lower } from '../lower/index.ts';
 import { processMapBudget } from '../mapping/index.ts';
 import { MetaTables } from '../meta/index.ts';
 import { createSystem, type System } from '../sys/index.ts';
-import { Chains } from './chains.ts';
+import { ChainCache } from './chain-cache.ts';
 import { ExtentFollower } from './extent-follower.ts';
 import { Flattener } from './flattener.ts';
 import { CHAIN_LAYERS_MAX } from './flattening.ts';
@@ -58,7 +58,7 @@ export class StoreEngine {
   private readonly lease: Lease;
   private readonly trees = new Map<string, Tree>();
   private readonly leaseTokens = new Map<Tree, object>();
-  private readonly chains: Chains;
+  private readonly chains: ChainCache;
   private readonly follower: ExtentFollower;
   readonly uppers: Uppers;
   private readonly timer: NodeJS.Timeout | undefined;
@@ -76,7 +76,7 @@ export class StoreEngine {
     this.lease = Lease.take(system, layout.runDirectory);
     this.rows = new TreeRows(this.tables, system.clock, layout.directory);
     const { tables, blobs, rows } = this;
-    this.chains = new Chains({ system, tables, blobs }, rows, layout.directory);
+    this.chains = new ChainCache({ system, tables, blobs }, rows, layout.directory);
     blobs.externals.source = this.chains;
     this.follower = new ExtentFollower(this.tables);
     this.uppers = new Uppers(this, this.rows);

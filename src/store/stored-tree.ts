@@ -3,7 +3,7 @@
  * journal holds and no checkpoint has stored yet is not seen; `settleTree` brings it in first.
  */
 import { FsError, type Ino, type LayerId, type Name } from '../base/index.ts';
-import { type Lower, LowerTree } from '../lower/index.ts';
+import { FrozenTree, type Lower } from '../lower/index.ts';
 import type { DentryRecord } from '../meta/index.ts';
 import { hostDirectoriesOf } from './host-source.ts';
 import type { Tree, TreeInfo } from './tree.ts';
@@ -11,7 +11,7 @@ import type { Tree, TreeInfo } from './tree.ts';
 /** A tree by name, or as it was in a frozen layer. */
 export type TreeState = string | TreeInfo;
 
-export class StoredTree extends LowerTree {
+export class StoredTree extends FrozenTree {
   readonly info: TreeInfo;
   /** The tree's layers, uppermost first. */
   readonly chain: readonly LayerId[];

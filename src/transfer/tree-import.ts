@@ -4,7 +4,7 @@
  * several at a time.
  */
 import { FsError, type Ino, type Name } from '../base/index.ts';
-import { isMarkedWhiteout, isWhiteoutDevice } from '../lower/index.ts';
+import { hostRecord, isMarkedWhiteout, isWhiteoutDevice } from '../lower/index.ts';
 import type { Run } from '../meta/index.ts';
 import type { LayerBuilder } from '../store/index.ts';
 import type { EarlierVersion } from '../survey/index.ts';
@@ -24,7 +24,6 @@ import {
   wordOfMode,
 } from './host-tree.ts';
 import { type ImportProgress, ImportTally } from './import-report.ts';
-import { recordOf } from './inode-record.ts';
 import { Pacing } from './pacing.ts';
 import { countBlocks, type FileContent, NO_CONTENT } from './stored-content.ts';
 import { planWhiteouts, putWhiteouts, storedXattrs, type WhiteoutForm } from './whiteouts.ts';
@@ -206,7 +205,7 @@ export class TreeImport {
     if (xattrs.size > 0) this.builder.putXattrs(ino, xattrs);
     this.builder.putInode(
       ino,
-      recordOf(stat, {
+      hostRecord(stat, {
         nlink: 2 + subdirectories,
         parent,
         xattrLayer: xattrs.size > 0 ? this.builder.layer : 0,
@@ -325,7 +324,7 @@ export class TreeImport {
     const content = inode.content ?? NO_CONTENT;
     this.builder.putInode(
       ino,
-      recordOf(inode.stat, {
+      hostRecord(inode.stat, {
         nlink: inode.names,
         sizeBytes: isSymlinkMode(inode.stat.mode) ? inode.target.length : content.sizeBytes,
         blocks: countBlocks(content.runs),

@@ -5,6 +5,7 @@
  */
 import { FsError, type Ino, type Name } from '../base/index.ts';
 import {
+  hostRecord,
   OPAQUE_VALUE,
   OPAQUE_XATTR,
   overlayMarks,
@@ -16,7 +17,6 @@ import type { LayerBuilder } from '../store/index.ts';
 import type { HostStat } from '../sys/index.ts';
 import { kindOfMode } from './host-tree.ts';
 import type { ImportTally } from './import-report.ts';
-import { recordOf } from './inode-record.ts';
 
 /** How what is imported says that something of a lower layer is gone; `none`: not at all, every name is a file. */
 export type WhiteoutForm = 'oci' | 'overlay' | 'none';
@@ -122,7 +122,7 @@ export function putWhiteouts(
   names: readonly Name[],
   stat: HostStat,
 ): number {
-  const record = recordOf({ ...stat, mode: WHITEOUT_MODE, rdev: 0 }, { nlink: 1, parent: directory });
+  const record = hostRecord({ ...stat, mode: WHITEOUT_MODE, rdev: 0 }, { nlink: 1, parent: directory });
   for (const name of names) {
     const ino = builder.newIno();
     builder.putInode(ino, record);

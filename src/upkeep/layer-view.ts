@@ -3,7 +3,7 @@
  * it checks.
  */
 import type { Ino, LayerId, Name } from '../base/index.ts';
-import { FrozenLayer, holderOf, type Lower, LowerTree, UnionLayer } from '../lower/index.ts';
+import { FrozenLayer, FrozenTree, holderOf, type Lower, UnionLayer } from '../lower/index.ts';
 import type { InodeRecord, LayerRecord, MetaTables } from '../meta/index.ts';
 
 export interface Dentry {
@@ -14,11 +14,11 @@ export interface Dentry {
 type Records = ReadonlyMap<LayerId, LayerRecord>;
 
 export class LayerView {
-  private readonly tree: LowerTree;
+  private readonly tree: FrozenTree;
 
   /** The view from `top` down; from nowhere when it is 0. A layer that is missing, or live, ends it. */
   constructor(tables: MetaTables, records: Records, top: LayerId | 0) {
-    this.tree = new LowerTree(lowersFrom(tables, records, top), 0 as Ino); // Nothing here asks for the root.
+    this.tree = new FrozenTree(lowersFrom(tables, records, top), 0 as Ino); // Nothing here asks for the root.
   }
 
   /** The record of a living inode. */
@@ -71,7 +71,7 @@ function lowersFrom(tables: MetaTables, records: Records, top: LayerId | 0): Low
 
 function unionOf(tables: MetaTables, records: Records, layer: LayerId, tops: readonly LayerId[]): UnionLayer {
   const trees = tops.map(
-    (top) => new LowerTree(lowersFrom(tables, records, top), records.get(top)?.root ?? (0 as Ino)),
+    (top) => new FrozenTree(lowersFrom(tables, records, top), records.get(top)?.root ?? (0 as Ino)),
   );
   return new UnionLayer(layer, trees, (ino) => tables.origins.get(layer, ino));
 }

@@ -3,10 +3,10 @@ import type { Ino, LayerId, Name } from '../base/index.ts';
 import type { DentryRecord, InodeRecord, NamedDentry, Run } from '../meta/index.ts';
 import { holderOf } from './holder.ts';
 import { recordNow } from './host-times.ts';
-import { LayerChain } from './layer-chain.ts';
 import type { Lower } from './lower.ts';
+import { LowerChain } from './lower-chain.ts';
 
-export class LowerTree extends LayerChain {
+export class FrozenTree extends LowerChain {
   readonly root: Ino;
 
   /** `layers` are uppermost first. */

@@ -1,10 +1,10 @@
-/** The inode record of an imported file: what the host says of it, as Ramet keeps it. */
+/** The inode record of a file of the host: what stat(2) says of it, as Ramet keeps it. */
 import type { Ino, LayerId } from '../base/index.ts';
 import type { InodeRecord } from '../meta/index.ts';
 import type { HostStat } from '../sys/index.ts';
 
-/** What an imported inode has beside its stat. */
-export interface InodeParts {
+/** What the record has beside its stat. */
+export interface HostRecordParts {
   readonly nlink: number;
   readonly sizeBytes?: number;
   readonly blocks?: number;
@@ -14,9 +14,8 @@ export interface InodeParts {
   readonly target?: string;
 }
 
-export function recordOf(stat: HostStat, parts: InodeParts): InodeRecord {
-  // The change time stands in where the host keeps no birth time: the file cannot be younger than its last
-  // change.
+export function hostRecord(stat: HostStat, parts: HostRecordParts): InodeRecord {
+  // Where the host keeps no birth time the change time stands in: the file cannot be younger than its last change.
   const birth = stat.btime ?? stat.ctime;
   return {
     mode: stat.mode,

@@ -6,10 +6,10 @@ import { type BlobId, type LayerId, nameToString } from '../base/index.ts';
 import type { ExternalPlace, ExternalSource, ExternalState } from '../blob/index.ts';
 import {
   FrozenLayer,
+  FrozenTree,
   HostLayer,
   type HostLayerParts,
   type Lower,
-  LowerTree,
   UnionLayer,
 } from '../lower/index.ts';
 import type { LayerRecord, MetaTables } from '../meta/index.ts';
@@ -17,7 +17,7 @@ import { HostMounts } from '../sys/index.ts';
 import type { Tree } from './tree.ts';
 import type { TreeRows } from './tree-rows.ts';
 
-export class Chains implements ExternalSource {
+export class ChainCache implements ExternalSource {
   private readonly tables: MetaTables;
   private readonly rows: TreeRows;
   private readonly parts: HostLayerParts;
@@ -66,7 +66,7 @@ export class Chains implements ExternalSource {
   }
 
   private union(layer: LayerId, components: readonly LayerId[]): UnionLayer {
-    const trees = components.map((top) => new LowerTree(this.under(top), this.rows.layer(top).root));
+    const trees = components.map((top) => new FrozenTree(this.under(top), this.rows.layer(top).root));
     return new UnionLayer(layer, trees, (ino) => this.tables.origins.get(layer, ino));
   }
 

@@ -6,7 +6,7 @@ import { type Entry, entryOfRow, NO_ENTRY } from './entry.ts';
 import type { DerivedLower, Lower } from './lower.ts';
 import { type KnownNames, NamesBetween } from './names-between.ts';
 
-export class LayerChain {
+export class LowerChain {
   readonly lowers: readonly Lower[];
   /** The base where it is a derived layer, and that where it is a live one. */
   readonly derived: DerivedLower | undefined;
