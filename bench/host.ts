@@ -1,6 +1,6 @@
 /** `npm run bench:host`: forks of directories of the host, beside overlays. */
-import { hostCopyUpBenchmark } from './host-copy-up.ts';
-import { hostForkBenchmark } from './host-fork.ts';
-import { runBenchmarks } from './run.ts';
+import { hostCopyUpBenchmark } from './host/copy-up.ts';
+import { hostForkBenchmark } from './host/fork.ts';
+import { runBenchmarks } from './measure/run.ts';
 
 await runBenchmarks('bench:host', [hostForkBenchmark, hostCopyUpBenchmark]);

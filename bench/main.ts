@@ -1,16 +1,17 @@
 /** `npm run bench`: the library, beside node:fs, other filesystems in JavaScript, and the kernel's. */
-import { forkBenchmark } from './fork.ts';
-import { libraryBenchmark } from './library.ts';
-import { memoryBenchmark, writeBenchmark } from './memory.ts';
-import { openBenchmark } from './open.ts';
-import { runBenchmarks } from './run.ts';
-import { scaleBenchmark } from './scale.ts';
-import { sequentialBenchmark } from './sequential.ts';
-import { twoBenchmark } from './two.ts';
+
+import { libraryBenchmark } from './library/calls.ts';
+import { forkBenchmark } from './library/fork.ts';
+import { openBenchmark } from './library/open.ts';
+import { sequentialBenchmark } from './library/sequential.ts';
+import { twoProcessesBenchmark } from './library/two-processes.ts';
+import { runBenchmarks } from './measure/run.ts';
+import { memoryBenchmark, writeBenchmark } from './memory/memory.ts';
+import { scaleBenchmark } from './scale/scale.ts';
 
 await runBenchmarks('bench', [
   libraryBenchmark,
-  twoBenchmark,
+  twoProcessesBenchmark,
   memoryBenchmark,
   writeBenchmark,
   sequentialBenchmark,

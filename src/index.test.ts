@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { nativeOnly } from '../testing/native-only.ts';
+import { nativeOnly } from '../testing/host/native-only.ts';
 
 function exampleText(): string {
   // The declarations keep the comment; the compiled module has nothing for it to stand at.

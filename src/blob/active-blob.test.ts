@@ -3,12 +3,12 @@ import assert from 'node:assert/strict';
 import { statSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
+import { blobId, pattern, ScratchSpace, systems } from '../../testing/stores/scratch-space.ts';
 import { BLOCK_SIZE, isFsError } from '../base/index.ts';
 import { CrashedError, type System } from '../sys/index.ts';
 import { ActiveBlob, type PhysicalRun } from './active-blob.ts';
 import { blobPath } from './blob-path.ts';
 import { DamagedBlobError } from './damage.ts';
-import { blobId, pattern, ScratchSpace, systems } from './scratch-space.ts';
 
 const ONE = blobId(1);
 

@@ -11,13 +11,13 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { describe, it } from 'node:test';
+import { blobId, pattern, ScratchSpace, systems } from '../../testing/stores/scratch-space.ts';
 import { BLOCK_SIZE, isFsError } from '../base/index.ts';
 import type { System } from '../sys/index.ts';
 import { ActiveBlob } from './active-blob.ts';
 import { blobPath, sumPath } from './blob-path.ts';
 import { BlobWriter } from './blob-writer.ts';
 import { DamagedBlobError } from './damage.ts';
-import { blobId, pattern, ScratchSpace, systems } from './scratch-space.ts';
 import { WINDOW_BYTES } from './window-pool.ts';
 
 const ONE = blobId(0x1a3);

@@ -3,12 +3,12 @@ import assert from 'node:assert/strict';
 import { closeSync, existsSync, openSync, statSync, writeFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
+import { blobId, pattern, ScratchSpace, systems } from '../../testing/stores/scratch-space.ts';
 import { BLOCK_SIZE, blocksFor, checksum64, isFsError } from '../base/index.ts';
 import type { System } from '../sys/index.ts';
 import { blobPath, sumPath } from './blob-path.ts';
 import { BlobWriter } from './blob-writer.ts';
 import { DamagedBlobError } from './damage.ts';
-import { blobId, pattern, ScratchSpace, systems } from './scratch-space.ts';
 import { loadSums } from './sum-file.ts';
 
 const ONE = blobId(1);

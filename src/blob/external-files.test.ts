@@ -3,8 +3,8 @@ import assert from 'node:assert/strict';
 import * as fs from 'node:fs';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
-import { nativeOnly } from '../../testing/native-only.ts';
-import { scratchDirectory } from '../../testing/scratch-store.ts';
+import { nativeOnly } from '../../testing/host/native-only.ts';
+import { scratchDirectory } from '../../testing/stores/scratch-store.ts';
 import { type BlobId, FsError, isFsError, type LayerId } from '../base/index.ts';
 import { createSystem, FaultySystem } from '../sys/index.ts';
 import {

@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
+import { blobId } from '../../testing/stores/scratch-space.ts';
 import { DecodeError } from '../base/index.ts';
-import { blobId } from './scratch-space.ts';
 import { decodeSums, encodeSums, sumFileBytes } from './sum-format.ts';
 
 const ID = blobId(0x12_3456_789a);

@@ -14,10 +14,10 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
-import { nativeOnly } from '../../testing/native-only.ts';
-import { seededBytes } from '../../testing/odd-tree.ts';
-import { rametMain, ScratchCommand } from '../../testing/scratch-command.ts';
-import { compareTrees, describeHostTree } from '../../testing/tree-compare.ts';
+import { rametMain, ScratchCommand } from '../../testing/command/scratch-command.ts';
+import { nativeOnly } from '../../testing/host/native-only.ts';
+import { seededBytes } from '../../testing/trees/odd-tree.ts';
+import { compareTrees, describeHostTree } from '../../testing/trees/tree-compare.ts';
 import { StoreEngine } from '../store/index.ts';
 import { createSystem } from '../sys/index.ts';
 import { createProgram } from './program.ts';

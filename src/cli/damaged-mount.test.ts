@@ -12,9 +12,9 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
-import { mountsOnly } from '../../testing/mounts-only.ts';
-import { ScratchCommand } from '../../testing/scratch-command.ts';
-import { patternBytes } from '../../testing/shared-store.ts';
+import { ScratchCommand } from '../../testing/command/scratch-command.ts';
+import { mountsOnly } from '../../testing/host/mounts-only.ts';
+import { patternBytes } from '../../testing/stores/shared-store.ts';
 
 const BLOCK = 4096;
 const BLOCKS = 600;

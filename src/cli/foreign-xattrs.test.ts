@@ -3,9 +3,9 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { type TestContext, test } from 'node:test';
-import { nativeOnly } from '../../testing/native-only.ts';
-import { rametMain, ScratchCommand } from '../../testing/scratch-command.ts';
-import { tarBytes } from '../../testing/tar-bytes.ts';
+import { rametMain, ScratchCommand } from '../../testing/command/scratch-command.ts';
+import { nativeOnly } from '../../testing/host/native-only.ts';
+import { tarBytes } from '../../testing/trees/tar-bytes.ts';
 
 /** Works in a mount namespace of its own, in which `repo` is a btrfs. $1 node · $2 the program. Prints JSON. */
 const SESSION = `

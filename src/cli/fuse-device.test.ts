@@ -6,8 +6,8 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { describe, type TestContext, test } from 'node:test';
-import { mountsOnly } from '../../testing/mounts-only.ts';
-import { type Outcome, rametMain, ScratchCommand } from '../../testing/scratch-command.ts';
+import { type Outcome, rametMain, ScratchCommand } from '../../testing/command/scratch-command.ts';
+import { mountsOnly } from '../../testing/host/mounts-only.ts';
 import { Store } from '../library/index.ts';
 
 /** $1 is where a new /dev is made, $2 makes its `fuse`; what follows is the command. */

@@ -2,11 +2,11 @@
 import assert from 'node:assert/strict';
 import * as fs from 'node:fs';
 import { describe, type TestContext, test } from 'node:test';
-import { fingerprint } from '../../testing/host-tree.ts';
-import { mountsOnly } from '../../testing/mounts-only.ts';
-import { nativeOnly } from '../../testing/native-only.ts';
-import { ScratchCommand } from '../../testing/scratch-command.ts';
-import { hostWalk, makeLargeSparse } from '../../testing/sparse-files.ts';
+import { ScratchCommand } from '../../testing/command/scratch-command.ts';
+import { mountsOnly } from '../../testing/host/mounts-only.ts';
+import { nativeOnly } from '../../testing/host/native-only.ts';
+import { fingerprint } from '../../testing/trees/host-tree.ts';
+import { hostWalk, makeLargeSparse } from '../../testing/trees/sparse-files.ts';
 import { createSystem } from '../sys/index.ts';
 
 /** A store, and `repo` with files in it. */

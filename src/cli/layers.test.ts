@@ -3,8 +3,8 @@ import assert from 'node:assert/strict';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { describe, type TestContext, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
-import { ScratchCommand } from '../../testing/scratch-command.ts';
-import { tarBytes } from '../../testing/tar-bytes.ts';
+import { ScratchCommand } from '../../testing/command/scratch-command.ts';
+import { tarBytes } from '../../testing/trees/tar-bytes.ts';
 
 function withLayers(context: TestContext): ScratchCommand {
   const scratch = new ScratchCommand(context);

@@ -6,9 +6,9 @@ import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { describe, type TestContext, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { nativeOnly } from '../../testing/native-only.ts';
-import { isRoot } from '../../testing/odd-tree.ts';
-import { ScratchCommand } from '../../testing/scratch-command.ts';
+import { ScratchCommand } from '../../testing/command/scratch-command.ts';
+import { nativeOnly } from '../../testing/host/native-only.ts';
+import { isRoot } from '../../testing/trees/odd-tree.ts';
 import { SeededRandom } from '../base/index.ts';
 import { StoreEngine } from '../store/index.ts';
 
@@ -185,7 +185,7 @@ test('export --changes makes a layer', (context) => {
   assert.match(scratch.mustFail(2, 'export', 'try-1', 'x', '--format', 'overlay'), /add --changes/);
 });
 
-const child = fileURLToPath(new URL('../../testing/lifecycle-child.js', import.meta.url));
+const child = fileURLToPath(new URL('../../testing/command/lifecycle-child.js', import.meta.url));
 const KILLS = Number(process.env.RAMET_LIFECYCLE_KILLS ?? 6);
 
 /** Runs the child, and kills it when `isTime` says so; that is asked all the time once the store is open. */

@@ -3,8 +3,8 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { describe, type TestContext, test } from 'node:test';
-import { mountsOnly } from '../../testing/mounts-only.ts';
-import { type Outcome, rametMain, ScratchCommand } from '../../testing/scratch-command.ts';
+import { type Outcome, rametMain, ScratchCommand } from '../../testing/command/scratch-command.ts';
+import { mountsOnly } from '../../testing/host/mounts-only.ts';
 import { Store } from '../library/index.ts';
 import { type MountRecord, OwnerClient } from '../owner/index.ts';
 

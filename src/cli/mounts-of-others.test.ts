@@ -8,9 +8,9 @@ import { once } from 'node:events';
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { describe, type TestContext, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
-import { MountScene } from '../../testing/mount-scene.ts';
-import { mountsOnly } from '../../testing/mounts-only.ts';
-import { OddServer } from '../../testing/odd-server.ts';
+import { OddServer } from '../../testing/fuse/odd-server.ts';
+import { mountsOnly } from '../../testing/host/mounts-only.ts';
+import { MountScene } from '../../testing/owner/mount-scene.ts';
 import { OwnerClient } from '../owner/index.ts';
 
 const skip = mountsOnly;

@@ -20,8 +20,8 @@ import {
 } from 'node:fs';
 import { basename } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
-import { mountsOnly } from '../../testing/mounts-only.ts';
-import { rametMain, ScratchCommand } from '../../testing/scratch-command.ts';
+import { rametMain, ScratchCommand } from '../../testing/command/scratch-command.ts';
+import { mountsOnly } from '../../testing/host/mounts-only.ts';
 import { Store } from '../library/index.ts';
 import { type MountRecord, OwnerClient } from '../owner/index.ts';
 

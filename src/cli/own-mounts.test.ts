@@ -3,9 +3,9 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { describe, type TestContext, test } from 'node:test';
-import { mountsOnly } from '../../testing/mounts-only.ts';
-import { OddServer } from '../../testing/odd-server.ts';
-import { ScratchCommand } from '../../testing/scratch-command.ts';
+import { ScratchCommand } from '../../testing/command/scratch-command.ts';
+import { OddServer } from '../../testing/fuse/odd-server.ts';
+import { mountsOnly } from '../../testing/host/mounts-only.ts';
 
 /** What hangs is ended, and has failed. */
 const HANGS_MS = 30_000;

@@ -4,8 +4,8 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { describe, type TestContext, test } from 'node:test';
-import { mountsOnly } from '../../testing/mounts-only.ts';
-import { rametMain, ScratchCommand } from '../../testing/scratch-command.ts';
+import { rametMain, ScratchCommand } from '../../testing/command/scratch-command.ts';
+import { mountsOnly } from '../../testing/host/mounts-only.ts';
 
 /** A store with forks `try-1` and `try-2` of one tree. */
 function withForks(context: TestContext): ScratchCommand {

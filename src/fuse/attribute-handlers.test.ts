@@ -10,8 +10,8 @@ import {
   scratchKernel,
   u32,
   u64,
-} from '../../testing/fuse-kernel.ts';
-import { writeFile } from '../../testing/shared-store.ts';
+} from '../../testing/fuse/fuse-kernel.ts';
+import { writeFile } from '../../testing/stores/shared-store.ts';
 import type { Tree } from '../store/index.ts';
 
 const MODE = 1;

@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { type FuseKernel, Op, pack, ROOT, scratchKernel, u32, u64 } from '../../testing/fuse-kernel.ts';
-import { writeFile } from '../../testing/shared-store.ts';
+import { type FuseKernel, Op, pack, ROOT, scratchKernel, u32, u64 } from '../../testing/fuse/fuse-kernel.ts';
+import { writeFile } from '../../testing/stores/shared-store.ts';
 import type { Ino, Name } from '../base/index.ts';
 import { Inode } from '../layer/index.ts';
 import type { InodeRecord } from '../meta/index.ts';

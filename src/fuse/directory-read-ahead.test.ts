@@ -8,8 +8,8 @@ import {
   pack,
   ROOT,
   scratchKernel,
-} from '../../testing/fuse-kernel.ts';
-import { writeFile } from '../../testing/shared-store.ts';
+} from '../../testing/fuse/fuse-kernel.ts';
+import { writeFile } from '../../testing/stores/shared-store.ts';
 import type { Ino } from '../base/index.ts';
 import { entryIno } from '../lower/index.ts';
 

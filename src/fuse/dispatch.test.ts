@@ -12,8 +12,8 @@ import {
   scratchKernel,
   u32,
   u64,
-} from '../../testing/fuse-kernel.ts';
-import { problemsOf, writeFile } from '../../testing/shared-store.ts';
+} from '../../testing/fuse/fuse-kernel.ts';
+import { problemsOf, writeFile } from '../../testing/stores/shared-store.ts';
 import type { StoreEngine, Tree } from '../store/index.ts';
 
 function forkOf(

@@ -13,8 +13,8 @@ import {
   u32,
   u64,
   writeArgs,
-} from '../../testing/fuse-kernel.ts';
-import { patternBytes, writeFile } from '../../testing/shared-store.ts';
+} from '../../testing/fuse/fuse-kernel.ts';
+import { patternBytes, writeFile } from '../../testing/stores/shared-store.ts';
 import { FsError } from '../base/index.ts';
 import type { Tree } from '../store/index.ts';
 import { createBufferedSystem, createSystem, FaultySystem } from '../sys/index.ts';

@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
-import { type FuseKernel, ROOT, scratchKernel } from '../../testing/fuse-kernel.ts';
-import { patternBytes, writeFile } from '../../testing/shared-store.ts';
+import { type FuseKernel, ROOT, scratchKernel } from '../../testing/fuse/fuse-kernel.ts';
+import { patternBytes, writeFile } from '../../testing/stores/shared-store.ts';
 
 const BLOCK = 4096;
 const sizes = [100, BLOCK, 3 * BLOCK + 5, 70_000, 0];

@@ -4,8 +4,8 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { mountsOnly } from '../../testing/mounts-only.ts';
-import { scratchDirectory } from '../../testing/scratch-store.ts';
+import { mountsOnly } from '../../testing/host/mounts-only.ts';
+import { scratchDirectory } from '../../testing/stores/scratch-store.ts';
 import { createKernel, createSystem, type Kernel, mountsOf, mountsOnWay } from '../sys/index.ts';
 import { deviceMountedAt, mountedPlaces, placeOf } from './mounted-places.ts';
 

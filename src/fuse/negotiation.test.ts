@@ -1,8 +1,8 @@
 /** INIT and STATFS, byte by byte. */
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
-import { codeOf, FuseKernel, Op, requestBytes, u32 } from '../../testing/fuse-kernel.ts';
-import { scratchStore } from '../../testing/scratch-store.ts';
+import { codeOf, FuseKernel, Op, requestBytes, u32 } from '../../testing/fuse/fuse-kernel.ts';
+import { scratchStore } from '../../testing/stores/scratch-store.ts';
 import type { IoMode } from './mount-server.ts';
 
 async function kernelOf(context: TestContext, io: IoMode = 'cached'): Promise<FuseKernel> {

@@ -9,7 +9,7 @@ import { createKernel } from '../sys/index.ts';
 
 const kernel = createKernel();
 const skip = kernel instanceof Error ? `no libc: ${kernel.message}` : false;
-const program = fileURLToPath(new URL('../../testing/serving-loop-child.js', import.meta.url));
+const program = fileURLToPath(new URL('../../testing/fuse/serving-loop-child.js', import.meta.url));
 
 /** What the process reports; it must end by itself. */
 async function report(what: string): Promise<Record<string, number>> {

@@ -3,8 +3,8 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { describe, it, type TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { type FuseKernel, Op, pack, ROOT, scratchKernel, u32, u64 } from '../../testing/fuse-kernel.ts';
-import { problemsOf, writeFile } from '../../testing/shared-store.ts';
+import { type FuseKernel, Op, pack, ROOT, scratchKernel, u32, u64 } from '../../testing/fuse/fuse-kernel.ts';
+import { problemsOf, writeFile } from '../../testing/stores/shared-store.ts';
 import type { StoreEngine, Tree } from '../store/index.ts';
 
 interface Fork {
@@ -72,7 +72,7 @@ describe('FORGET', () => {
   });
 
   it('of a million names that were looked up leaves nothing behind', { timeout: 60_000 }, () => {
-    const program = fileURLToPath(new URL('../../testing/million-lookups.js', import.meta.url));
+    const program = fileURLToPath(new URL('../../testing/fuse/million-lookups.js', import.meta.url));
     const output = execFileSync(process.execPath, ['--expose-gc', program], { encoding: 'utf8' });
     const { grownBytes, knownMost, knownAtEnd, seconds } = JSON.parse(output) as Record<string, number>;
     assert.equal(knownMost, 1000);

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
-import { openTestTree } from './tree-fixture.ts';
+import { openTestTree } from '../../testing/stores/node-fs-fixture.ts';
 
 type Told = { isLater: boolean; args: unknown[] };
 

@@ -9,7 +9,7 @@ import { after } from 'node:test';
 import type { SubjectFactory } from '../../testing/conformance/run.ts';
 import { runConformance } from '../../testing/conformance/run.ts';
 import type { FsSubject, SubjectFeatures } from '../../testing/conformance/subject.ts';
-import { nativeOnly } from '../../testing/native-only.ts';
+import { nativeOnly } from '../../testing/host/native-only.ts';
 import type { Tree } from '../store/index.ts';
 import { StoreEngine } from '../store/index.ts';
 import { createNodeFs } from './fs.ts';

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { constants } from 'node:fs';
 import { test } from 'node:test';
-import { openTestTree } from './tree-fixture.ts';
+import { openTestTree } from '../../testing/stores/node-fs-fixture.ts';
 
 const { O_APPEND, O_CREAT, O_TRUNC, O_WRONLY } = constants;
 

@@ -1,7 +1,7 @@
 /** opendir and its Dir, in all three ways to read it. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { openTestTree } from './tree-fixture.ts';
+import { openTestTree } from '../../testing/stores/node-fs-fixture.ts';
 
 test('a Dir gives every entry once, then null, by each of its ways', async () => {
   await using tree = await openTestTree();

@@ -6,8 +6,8 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { mountsOnly } from '../../testing/mounts-only.ts';
-import { stopOwner } from '../../testing/stop-owner.ts';
+import { mountsOnly } from '../../testing/host/mounts-only.ts';
+import { stopOwner } from '../../testing/owner/stop-owner.ts';
 import { OwnerClient } from '../owner/index.ts';
 import { type Fork, Store } from './library.ts';
 

@@ -3,11 +3,11 @@ import assert from 'node:assert/strict';
 import { mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { nativeOnly } from '../../testing/native-only.ts';
+import { nativeOnly } from '../../testing/host/native-only.ts';
+import { HostDirectory } from '../../testing/stores/node-fs-fixture.ts';
 import { StoreError } from '../base/index.ts';
 import type { Snapshot } from './library.ts';
 import { Store } from './library.ts';
-import { HostDirectory } from './tree-fixture.ts';
 
 /** A store in a temporary directory, with a small project imported as `base`. */
 class LibraryFixture implements AsyncDisposable {

@@ -6,8 +6,8 @@
 import assert from 'node:assert/strict';
 import * as hostFs from 'node:fs';
 import { test } from 'node:test';
+import { HostDirectory, openTestTree } from '../../testing/stores/node-fs-fixture.ts';
 import type { NodeFs } from './fs.ts';
-import { HostDirectory, openTestTree } from './tree-fixture.ts';
 
 /** Arguments of any kind, on purpose: `never` is accepted where the types would refuse the value. */
 function wrong(value?: unknown): never {

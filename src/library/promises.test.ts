@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { EventEmitter } from 'node:events';
 import { test } from 'node:test';
+import { openTestTree } from '../../testing/stores/node-fs-fixture.ts';
 import { createNodeFs } from './fs.ts';
-import { openTestTree } from './tree-fixture.ts';
 
 test('a handle reads and writes at positions and at its own, and stats, cuts and changes', async () => {
   await using tree = await openTestTree();

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { buffer, text } from 'node:stream/consumers';
 import { pipeline } from 'node:stream/promises';
 import { test } from 'node:test';
-import { openTestTree } from './tree-fixture.ts';
+import { openTestTree } from '../../testing/stores/node-fs-fixture.ts';
 
 test('a large file through a read stream into a write stream', async () => {
   await using tree = await openTestTree();

@@ -3,8 +3,8 @@ import assert from 'node:assert/strict';
 import * as hostFs from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { HostDirectory, openTestTree } from '../../testing/stores/node-fs-fixture.ts';
 import type { NodeFs } from './fs.ts';
-import { HostDirectory, openTestTree } from './tree-fixture.ts';
 
 type Fs = Pick<NodeFs, keyof NodeFs & keyof typeof hostFs>;
 

@@ -17,11 +17,11 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
-import { inShort } from '../../testing/commit-conflicts.ts';
-import { seededBytes } from '../../testing/odd-tree.ts';
-import { changeSomething, writeText } from '../../testing/random-changes.ts';
-import { scratchDirectory, scratchStore } from '../../testing/scratch-store.ts';
-import { compareTrees, describeFileSystem, describeHostTree } from '../../testing/tree-compare.ts';
+import { inShort } from '../../testing/stores/commit-conflicts.ts';
+import { changeSomething, writeText } from '../../testing/stores/random-changes.ts';
+import { scratchDirectory, scratchStore } from '../../testing/stores/scratch-store.ts';
+import { seededBytes } from '../../testing/trees/odd-tree.ts';
+import { compareTrees, describeFileSystem, describeHostTree } from '../../testing/trees/tree-compare.ts';
 import { isFsError, SeededRandom } from '../base/index.ts';
 import type { StoreEngine } from '../store/index.ts';
 import { createSystem, FaultySystem, type System } from '../sys/index.ts';

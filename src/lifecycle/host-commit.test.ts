@@ -12,11 +12,11 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { inShort } from '../../testing/commit-conflicts.ts';
-import { seededBytes } from '../../testing/odd-tree.ts';
-import { changeSomething, rewrite, writeText } from '../../testing/random-changes.ts';
-import { scratchDirectory, scratchStore } from '../../testing/scratch-store.ts';
-import { compareTrees, describeFileSystem, describeHostTree } from '../../testing/tree-compare.ts';
+import { inShort } from '../../testing/stores/commit-conflicts.ts';
+import { changeSomething, rewrite, writeText } from '../../testing/stores/random-changes.ts';
+import { scratchDirectory, scratchStore } from '../../testing/stores/scratch-store.ts';
+import { seededBytes } from '../../testing/trees/odd-tree.ts';
+import { compareTrees, describeFileSystem, describeHostTree } from '../../testing/trees/tree-compare.ts';
 import { isFsError, SeededRandom } from '../base/index.ts';
 import { hostState, type StoreEngine } from '../store/index.ts';
 import { diffTrees } from '../survey/index.ts';

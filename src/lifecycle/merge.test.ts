@@ -1,11 +1,11 @@
 /** Merges: what is taken, what is put together, what is a conflict, and that nothing is ever half done. */
 import assert from 'node:assert/strict';
 import { describe, type TestContext, test } from 'node:test';
-import { seededBytes } from '../../testing/odd-tree.ts';
-import { changeSomething, rewrite, writeText } from '../../testing/random-changes.ts';
-import { scratchStore } from '../../testing/scratch-store.ts';
-import { assertCleanAfterGc, readFile } from '../../testing/shared-store.ts';
-import { compareTrees, describeFileSystem } from '../../testing/tree-compare.ts';
+import { changeSomething, rewrite, writeText } from '../../testing/stores/random-changes.ts';
+import { scratchStore } from '../../testing/stores/scratch-store.ts';
+import { assertCleanAfterGc, readFile } from '../../testing/stores/shared-store.ts';
+import { seededBytes } from '../../testing/trees/odd-tree.ts';
+import { compareTrees, describeFileSystem } from '../../testing/trees/tree-compare.ts';
 import { isFsError, SeededRandom } from '../base/index.ts';
 import { type StoreEngine, settleTree } from '../store/index.ts';
 import { createSystem, FaultySystem } from '../sys/index.ts';

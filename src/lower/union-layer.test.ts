@@ -10,7 +10,7 @@ import {
   type ModelNode,
   naiveMerge,
   whiteout,
-} from '../../testing/memory-lower.ts';
+} from '../../testing/trees/memory-lower.ts';
 import { FsError, type Ino, type LayerId, type Name } from '../base/index.ts';
 import { FrozenTree } from './frozen-tree.ts';
 import { UnionLayer } from './union-layer.ts';

@@ -3,8 +3,8 @@ import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { test } from 'node:test';
-import { nativeOnly } from '../../testing/native-only.ts';
-import { scratchDirectory } from '../../testing/scratch-store.ts';
+import { nativeOnly } from '../../testing/host/native-only.ts';
+import { scratchDirectory } from '../../testing/stores/scratch-store.ts';
 import { MetaTables } from './tables.ts';
 
 /** What `work` took, in milliseconds. */

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { scratchDirectory } from '../../testing/scratch-store.ts';
+import { scratchDirectory } from '../../testing/stores/scratch-store.ts';
 import { type ErrorCode, isFsError } from '../base/index.ts';
 import { checkMountPoint, isDeadMount, realMountPath } from './mount-point.ts';
 

@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import { closeSync, mkdirSync, openSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { scratchDirectory } from '../../testing/scratch-store.ts';
+import { scratchDirectory } from '../../testing/stores/scratch-store.ts';
 import { processesIn } from './mount-users.ts';
 
 const skip = process.platform !== 'linux' && 'needs Linux';

@@ -11,7 +11,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { scratchDirectory } from '../../testing/scratch-store.ts';
+import { scratchDirectory } from '../../testing/stores/scratch-store.ts';
 import { FsError, StoreError } from '../base/index.ts';
 import { HeldDirectory } from './held-directory.ts';
 import { LineReader } from './line-reader.ts';

@@ -4,7 +4,7 @@ import { existsSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSyn
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { stopOwner } from '../../testing/stop-owner.ts';
+import { stopOwner } from '../../testing/owner/stop-owner.ts';
 import { isFsError, StoreError } from '../base/index.ts';
 import { StoreEngine } from '../store/index.ts';
 import { OwnerClient } from './client.ts';

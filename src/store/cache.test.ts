@@ -1,7 +1,7 @@
 /** The limits of what open trees keep in memory: nothing wrong is seen when there is room for little. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { readFile, SharedStore, writeFile } from '../../testing/shared-store.ts';
+import { readFile, SharedStore, writeFile } from '../../testing/stores/shared-store.ts';
 import { TreeCache } from '../layer/index.ts';
 import { createSystem } from '../sys/index.ts';
 

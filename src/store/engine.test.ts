@@ -3,7 +3,13 @@ import assert from 'node:assert/strict';
 import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { test } from 'node:test';
-import { patternBytes, problemsOf, readFile, SharedStore, writeFile } from '../../testing/shared-store.ts';
+import {
+  patternBytes,
+  problemsOf,
+  readFile,
+  SharedStore,
+  writeFile,
+} from '../../testing/stores/shared-store.ts';
 import { isFsError, type Name, StoreError, type StoreErrorCode, turn } from '../base/index.ts';
 import { createSystem, FaultySystem } from '../sys/index.ts';
 import { checkStore, collectGarbage } from '../upkeep/index.ts';

@@ -1,8 +1,14 @@
 /** Long chains become short ones, and nobody sees a difference. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { patternBytes, problemsOf, readFile, SharedStore, writeFile } from '../../testing/shared-store.ts';
-import { compareTrees, describeFileSystem, type TreeDescription } from '../../testing/tree-compare.ts';
+import {
+  patternBytes,
+  problemsOf,
+  readFile,
+  SharedStore,
+  writeFile,
+} from '../../testing/stores/shared-store.ts';
+import { compareTrees, describeFileSystem, type TreeDescription } from '../../testing/trees/tree-compare.ts';
 import { BLOCK_SIZE, isFsError, type LayerId, SeededRandom } from '../base/index.ts';
 import { collectGarbage } from '../upkeep/index.ts';
 import { StoreEngine } from './engine.ts';

@@ -1,8 +1,8 @@
 /** When the host is asked: never while the tables are locked, since all other writers of the store wait then. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { HostTree } from '../../testing/host-tree.ts';
-import { nativeOnly } from '../../testing/native-only.ts';
+import { nativeOnly } from '../../testing/host/native-only.ts';
+import { HostTree } from '../../testing/trees/host-tree.ts';
 import { createSystem, type System } from '../sys/index.ts';
 
 const ASKS: ReadonlySet<string | symbol> = new Set<keyof System>([

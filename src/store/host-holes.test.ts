@@ -6,9 +6,9 @@ import assert from 'node:assert/strict';
 import * as fs from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
-import { codeOf, HostTree } from '../../testing/host-tree.ts';
-import { nativeOnly } from '../../testing/native-only.ts';
-import { problemsOf, readFile, writeFile } from '../../testing/shared-store.ts';
+import { nativeOnly } from '../../testing/host/native-only.ts';
+import { problemsOf, readFile, writeFile } from '../../testing/stores/shared-store.ts';
+import { codeOf, HostTree } from '../../testing/trees/host-tree.ts';
 import {
   assertSameSeeks,
   blocksAfter,
@@ -22,7 +22,7 @@ import {
   randomChanges,
   type Seeks,
   type SparseChange,
-} from '../../testing/sparse-files.ts';
+} from '../../testing/trees/sparse-files.ts';
 import { isFsError, SeededRandom } from '../base/index.ts';
 import { filePages } from '../survey/index.ts';
 import type { Tree } from './tree.ts';

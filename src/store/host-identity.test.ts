@@ -3,10 +3,10 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { mountsOnly } from '../../testing/mounts-only.ts';
-import { scratchDirectory } from '../../testing/scratch-store.ts';
+import { mountsOnly } from '../../testing/host/mounts-only.ts';
+import { scratchDirectory } from '../../testing/stores/scratch-store.ts';
 
-const CHILD = fileURLToPath(new URL('../../testing/host-identity-child.js', import.meta.url));
+const CHILD = fileURLToPath(new URL('../../testing/host/host-identity-child.js', import.meta.url));
 
 /** By what each needs beside mount(8). */
 const CASES: readonly (readonly [name: string, ...programs: string[]])[] = [

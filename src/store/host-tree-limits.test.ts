@@ -6,6 +6,8 @@ import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { imagesDirectory } from '../../testing/crash/crash-images.ts';
+import { nativeOnly } from '../../testing/host/native-only.ts';
+import { patternBytes, problemsOf, writeFile } from '../../testing/stores/shared-store.ts';
 import {
   BLOCK,
   codeOf,
@@ -15,15 +17,13 @@ import {
   hostBytes,
   laterBytes,
   namesIn,
-} from '../../testing/host-tree.ts';
-import { nativeOnly } from '../../testing/native-only.ts';
-import { patternBytes, problemsOf, writeFile } from '../../testing/shared-store.ts';
+} from '../../testing/trees/host-tree.ts';
 import { nameFromBytes } from '../base/index.ts';
 import { CrashedError, createSystem, FaultySystem } from '../sys/index.ts';
 import { StoreEngine } from './engine.ts';
 import type { Tree } from './tree.ts';
 
-const CHILD = fileURLToPath(new URL('../../testing/host-tree-child.js', import.meta.url));
+const CHILD = fileURLToPath(new URL('../../testing/host/host-tree-child.js', import.meta.url));
 const needsRoot = nativeOnly || (process.getuid?.() === 0 ? false : 'needs root');
 const stat = (tree: Tree, path: string) => tree.fileSystem.stat(path, false);
 

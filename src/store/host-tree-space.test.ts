@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict';
 import * as fs from 'node:fs';
 import { describe, test } from 'node:test';
-import { BLOCK, contentOf, HostTree, hostBytes } from '../../testing/host-tree.ts';
-import { nativeOnly } from '../../testing/native-only.ts';
-import { problemsOf, writeFile } from '../../testing/shared-store.ts';
+import { nativeOnly } from '../../testing/host/native-only.ts';
+import { problemsOf, writeFile } from '../../testing/stores/shared-store.ts';
+import { BLOCK, contentOf, HostTree, hostBytes } from '../../testing/trees/host-tree.ts';
 import { CrashedError, createSystem, FaultySystem } from '../sys/index.ts';
 import { collectGarbage } from '../upkeep/index.ts';
 import { StoreEngine } from './engine.ts';

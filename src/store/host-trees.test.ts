@@ -5,6 +5,8 @@
 import assert from 'node:assert/strict';
 import * as fs from 'node:fs';
 import { describe, type TestContext, test } from 'node:test';
+import { nativeOnly } from '../../testing/host/native-only.ts';
+import { problemsOf, writeFile } from '../../testing/stores/shared-store.ts';
 import {
   BLOCK,
   codeOf,
@@ -15,9 +17,7 @@ import {
   laterBytes,
   namesIn,
   rangeOf,
-} from '../../testing/host-tree.ts';
-import { nativeOnly } from '../../testing/native-only.ts';
-import { problemsOf, writeFile } from '../../testing/shared-store.ts';
+} from '../../testing/trees/host-tree.ts';
 import type { Tree } from './tree.ts';
 
 const FORK_BYTES = Buffer.from('written by the fork');

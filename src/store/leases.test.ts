@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { readdirSync, writeFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { SharedStore } from '../../testing/shared-store.ts';
+import { SharedStore } from '../../testing/stores/shared-store.ts';
 import { FsError, isFsError } from '../base/index.ts';
 import { createSystem, FaultySystem } from '../sys/index.ts';
 import { LayerLock } from './layer-lock.ts';

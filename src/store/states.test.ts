@@ -1,9 +1,9 @@
 /** A fork that becomes another tree, forks of states, and names that change hands. */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import { writeText as write } from '../../testing/random-changes.ts';
-import { scratchStore } from '../../testing/scratch-store.ts';
-import { assertCleanAfterGc } from '../../testing/shared-store.ts';
+import { writeText as write } from '../../testing/stores/random-changes.ts';
+import { scratchStore } from '../../testing/stores/scratch-store.ts';
+import { assertCleanAfterGc } from '../../testing/stores/shared-store.ts';
 import { isFsError } from '../base/index.ts';
 import { StoreEngine } from './engine.ts';
 import { commonState, forkState, freeName, renameSnapshot, replaceTree } from './states.ts';

@@ -3,10 +3,10 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { mountsOnly } from '../../testing/mounts-only.ts';
-import { scratchDirectory } from '../../testing/scratch-store.ts';
+import { mountsOnly } from '../../testing/host/mounts-only.ts';
+import { scratchDirectory } from '../../testing/stores/scratch-store.ts';
 
-const CHILD = fileURLToPath(new URL('../../testing/bounded-child.js', import.meta.url));
+const CHILD = fileURLToPath(new URL('../../testing/host/bounded-child.js', import.meta.url));
 
 test('a FUSE server that stops answering holds up nobody but for a moment', {
   skip: mountsOnly,

@@ -9,10 +9,10 @@ import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'n
 import { join } from 'node:path';
 import { PassThrough, Writable } from 'node:stream';
 import { describe, type TestContext, test } from 'node:test';
-import { nativeOnly } from '../../testing/native-only.ts';
-import { makeOddTree, seededBytes } from '../../testing/odd-tree.ts';
-import { scratchDirectory, scratchStore } from '../../testing/scratch-store.ts';
-import { compareTrees, describeHostTree, type TreeDescription } from '../../testing/tree-compare.ts';
+import { nativeOnly } from '../../testing/host/native-only.ts';
+import { scratchDirectory, scratchStore } from '../../testing/stores/scratch-store.ts';
+import { makeOddTree, seededBytes } from '../../testing/trees/odd-tree.ts';
+import { compareTrees, describeHostTree, type TreeDescription } from '../../testing/trees/tree-compare.ts';
 import { FsError } from '../base/index.ts';
 import { StoreEngine } from '../store/index.ts';
 import { createSystem, FaultySystem, type System } from '../sys/index.ts';

@@ -17,11 +17,11 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
-import { nativeOnly } from '../../testing/native-only.ts';
-import { makeOddTree, seededBytes, writeSparse } from '../../testing/odd-tree.ts';
-import { scratchDirectory, scratchStore } from '../../testing/scratch-store.ts';
-import { readFile } from '../../testing/shared-store.ts';
-import { compareTrees, describeFileSystem, describeHostTree } from '../../testing/tree-compare.ts';
+import { nativeOnly } from '../../testing/host/native-only.ts';
+import { scratchDirectory, scratchStore } from '../../testing/stores/scratch-store.ts';
+import { readFile } from '../../testing/stores/shared-store.ts';
+import { makeOddTree, seededBytes, writeSparse } from '../../testing/trees/odd-tree.ts';
+import { compareTrees, describeFileSystem, describeHostTree } from '../../testing/trees/tree-compare.ts';
 import { FsError } from '../base/index.ts';
 import { StoreEngine } from '../store/index.ts';
 import { createBufferedSystem, createSystem, FaultySystem, type System } from '../sys/index.ts';

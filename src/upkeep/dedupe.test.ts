@@ -1,7 +1,7 @@
 /** What dedupe makes one, what it must leave as it is, and who may be at work meanwhile. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { nativeOnly } from '../../testing/native-only.ts';
+import { nativeOnly } from '../../testing/host/native-only.ts';
 import {
   liveBlocks,
   patternBytes,
@@ -9,7 +9,7 @@ import {
   readFile,
   SharedStore,
   writeFile,
-} from '../../testing/shared-store.ts';
+} from '../../testing/stores/shared-store.ts';
 import { BLOCK_SIZE, type BlobId, isFsError } from '../base/index.ts';
 import type { Tree } from '../store/index.ts';
 import { dedupeStore } from './dedupe.ts';

@@ -10,7 +10,7 @@ import {
   writeSync,
 } from 'node:fs';
 import { test } from 'node:test';
-import { patternBytes, SharedStore, writeFile } from '../../testing/shared-store.ts';
+import { patternBytes, SharedStore, writeFile } from '../../testing/stores/shared-store.ts';
 import { BLOCK_SIZE, type BlobId, type Ino, type LayerId, type Name } from '../base/index.ts';
 import type { StoreEngine } from '../store/index.ts';
 import { checkStore, type FsckReport } from './fsck.ts';

@@ -10,7 +10,7 @@ import {
   readFile,
   SharedStore,
   writeFile,
-} from '../../testing/shared-store.ts';
+} from '../../testing/stores/shared-store.ts';
 import { BLOCK_SIZE, type BlobId, type Ino, type LayerId } from '../base/index.ts';
 import type { StoreEngine } from '../store/index.ts';
 import { CrashedError } from '../sys/index.ts';

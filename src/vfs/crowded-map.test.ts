@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { constants } from 'node:fs';
 import test from 'node:test';
-import { scratchStore } from '../../testing/scratch-store.ts';
+import { scratchStore } from '../../testing/stores/scratch-store.ts';
 import { BLOCK_SIZE } from '../base/index.ts';
 import { processMapBudget } from '../mapping/index.ts';
 

@@ -2,7 +2,13 @@
 import assert from 'node:assert/strict';
 import { constants } from 'node:fs';
 import { test } from 'node:test';
-import { patternBytes, problemsOf, readFile, SharedStore, writeFile } from '../../testing/shared-store.ts';
+import {
+  patternBytes,
+  problemsOf,
+  readFile,
+  SharedStore,
+  writeFile,
+} from '../../testing/stores/shared-store.ts';
 import { BLOCK_SIZE, FsError } from '../base/index.ts';
 import type { Tree } from '../store/index.ts';
 

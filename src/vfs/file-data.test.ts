@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { constants } from 'node:fs';
 import test from 'node:test';
 import fc from 'fast-check';
-import { scratchStore } from '../../testing/scratch-store.ts';
+import { scratchStore } from '../../testing/stores/scratch-store.ts';
 import { BLOCK_SIZE } from '../base/index.ts';
 import type { View } from '../mapping/index.ts';
 import type { StoreEngine, Tree } from '../store/index.ts';

@@ -1,10 +1,10 @@
 /** Paths of inodes that were reached by their numbers. */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import { HostTree } from '../../testing/host-tree.ts';
-import { nativeOnly } from '../../testing/native-only.ts';
-import { scratchStore } from '../../testing/scratch-store.ts';
-import { writeFile } from '../../testing/shared-store.ts';
+import { nativeOnly } from '../../testing/host/native-only.ts';
+import { scratchStore } from '../../testing/stores/scratch-store.ts';
+import { writeFile } from '../../testing/stores/shared-store.ts';
+import { HostTree } from '../../testing/trees/host-tree.ts';
 import { nameFromString } from '../base/index.ts';
 import type { StoreEngine, Tree } from '../store/index.ts';
 import { hintedPath } from './hinted-path.ts';

@@ -15,8 +15,8 @@ import {
 } from 'node:fs';
 import test, { type TestContext } from 'node:test';
 import fc from 'fast-check';
-import { nativeOnly } from '../../testing/native-only.ts';
-import { scratchDirectory, scratchStore } from '../../testing/scratch-store.ts';
+import { nativeOnly } from '../../testing/host/native-only.ts';
+import { scratchDirectory, scratchStore } from '../../testing/stores/scratch-store.ts';
 import { isFsError } from '../base/index.ts';
 import { createSystem } from '../sys/index.ts';
 import type { Credentials } from './credentials.ts';

@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict';
 import { constants } from 'node:fs';
 import test, { type TestContext } from 'node:test';
-import { aclFromText, aclToText } from '../../testing/acl-text.ts';
-import { scratchStore } from '../../testing/scratch-store.ts';
-import { SharedStore } from '../../testing/shared-store.ts';
+import { scratchStore } from '../../testing/stores/scratch-store.ts';
+import { SharedStore } from '../../testing/stores/shared-store.ts';
+import { aclFromText, aclToText } from '../../testing/trees/acl-text.ts';
 import { isFsError, S_IFIFO } from '../base/index.ts';
 import type { StoreEngine } from '../store/index.ts';
 import { checkStore } from '../upkeep/index.ts';

@@ -8,7 +8,7 @@ import test, { type TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import { scratchStore } from '../../testing/scratch-store.ts';
+import { scratchStore } from '../../testing/stores/scratch-store.ts';
 import { type Address, BLOCK_SIZE, FsError } from '../base/index.ts';
 import { processMapBudget, type View } from '../mapping/index.ts';
 import type { StoreEngine, Tree } from '../store/index.ts';

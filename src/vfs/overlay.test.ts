@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { constants } from 'node:fs';
 import test, { type TestContext } from 'node:test';
-import { scratchStore } from '../../testing/scratch-store.ts';
+import { scratchStore } from '../../testing/stores/scratch-store.ts';
 import type { StoreEngine, Tree } from '../store/index.ts';
 import type { FileSystem } from './file-system.ts';
 import { RENAME_EXCHANGE, RENAME_NOREPLACE, RENAME_WHITEOUT } from './namespace.ts';

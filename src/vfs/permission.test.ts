@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { constants } from 'node:fs';
 import test, { type TestContext } from 'node:test';
-import { scratchStore } from '../../testing/scratch-store.ts';
+import { scratchStore } from '../../testing/stores/scratch-store.ts';
 import type { FileSystem } from './file-system.ts';
 
 const { O_CREAT, O_RDONLY, O_RDWR, O_WRONLY } = constants;

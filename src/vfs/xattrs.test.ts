@@ -1,8 +1,8 @@
 /** Extended attributes of a tree, by the table that ext4 and mounts pass. */
 import assert from 'node:assert/strict';
 import test, { type TestContext } from 'node:test';
-import { scratchStore } from '../../testing/scratch-store.ts';
-import { tryXattrNames, tryXattrsAsStranger, type XattrCalls } from '../../testing/xattr-table.ts';
+import { scratchStore } from '../../testing/stores/scratch-store.ts';
+import { tryXattrNames, tryXattrsAsStranger, type XattrCalls } from '../../testing/trees/xattr-table.ts';
 import { S_IFCHR, S_IFIFO, S_IFREG } from '../base/index.ts';
 import type { FileSystem } from './file-system.ts';
 

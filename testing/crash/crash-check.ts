@@ -2,7 +2,7 @@
 import { BLOCK_SIZE, S_IFDIR, S_IFMT } from '../../src/base/index.ts';
 import { isWhiteoutDevice } from '../../src/lower/index.ts';
 import type { Tree } from '../../src/store/index.ts';
-import { readFile } from '../shared-store.ts';
+import { readFile } from '../stores/shared-store.ts';
 import type { FileState, TreeModel } from './crash-workload.ts';
 
 type Content = Buffer | 'directory' | 'whiteout';

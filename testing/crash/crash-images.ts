@@ -25,7 +25,7 @@ import { BLOCK_SIZE, type Random, SeededRandom } from '../../src/base/index.ts';
 import { StoreEngine } from '../../src/store/index.ts';
 import { createSystem, FaultySystem, type System } from '../../src/sys/index.ts';
 import { collectGarbage } from '../../src/upkeep/index.ts';
-import { problemsOf, SharedStore } from '../shared-store.ts';
+import { problemsOf, SharedStore } from '../stores/shared-store.ts';
 import { disagreement } from './crash-check.ts';
 import { CHAIN_LAYERS_MAX, type TreeModel, Workload } from './crash-workload.ts';
 import {

@@ -7,7 +7,7 @@ import { assert, BLOCK_SIZE, SeededRandom } from '../../src/base/index.ts';
 import type { StoreEngine, Tree } from '../../src/store/index.ts';
 import { collectGarbage } from '../../src/upkeep/index.ts';
 import { type OpenFile, RENAME_WHITEOUT } from '../../src/vfs/index.ts';
-import { patternBytes } from '../shared-store.ts';
+import { patternBytes } from '../stores/shared-store.ts';
 
 const O_RDWR_CREAT = 0o102;
 const NAMES = ['/a', '/b', '/c', '/d/a', '/d/b', '/d/e/a'];

@@ -12,7 +12,14 @@ import { BLOCK_SIZE, type ErrorCode, FsError, isFsError, SeededRandom } from '..
 import { StoreEngine } from '../../src/store/index.ts';
 import { createSystem } from '../../src/sys/index.ts';
 import { collectGarbage, dedupeStore } from '../../src/upkeep/index.ts';
-import { liveBlocks, patternBytes, problemsOf, readFile, SharedStore, writeFile } from '../shared-store.ts';
+import {
+  liveBlocks,
+  patternBytes,
+  problemsOf,
+  readFile,
+  SharedStore,
+  writeFile,
+} from '../stores/shared-store.ts';
 import { killed } from './killed.ts';
 
 const TREES = ['one', 'two', 'three'];

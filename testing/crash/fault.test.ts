@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type ErrorCode, FsError } from '../../src/base/index.ts';
 import { createSystem, FaultySystem } from '../../src/sys/index.ts';
-import { problemsOf, SharedStore } from '../shared-store.ts';
+import { problemsOf, SharedStore } from '../stores/shared-store.ts';
 import { disagreement } from './crash-check.ts';
 import { takesAll } from './crash-images.ts';
 import { type TreeModel, Workload } from './crash-workload.ts';

@@ -12,9 +12,9 @@ import { type ErrorCode, FsError, SeededRandom } from '../../src/base/index.ts';
 import { StoreEngine, type Tree } from '../../src/store/index.ts';
 import { CrashedError, createSystem, FaultySystem, type System } from '../../src/sys/index.ts';
 import { collectGarbage } from '../../src/upkeep/index.ts';
-import { fingerprint } from '../host-tree.ts';
-import { nativeOnly } from '../native-only.ts';
-import { patternBytes, problemsOf, readFile, writeFile } from '../shared-store.ts';
+import { nativeOnly } from '../host/native-only.ts';
+import { patternBytes, problemsOf, readFile, writeFile } from '../stores/shared-store.ts';
+import { fingerprint } from '../trees/host-tree.ts';
 import { imagesDirectory, makeImage, systemFor, takesAll } from './crash-images.ts';
 import { WatchedSystem } from './watched-system.ts';
 

@@ -11,7 +11,7 @@ import { SeededRandom } from '../../src/base/index.ts';
 import { StoreEngine } from '../../src/store/index.ts';
 import { createSystem } from '../../src/sys/index.ts';
 import { collectGarbage } from '../../src/upkeep/index.ts';
-import { problemsOf } from '../shared-store.ts';
+import { problemsOf } from '../stores/shared-store.ts';
 import { disagreement } from './crash-check.ts';
 import { imagesDirectory } from './crash-images.ts';
 import { type TreeModel, Workload } from './crash-workload.ts';

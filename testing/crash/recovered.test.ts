@@ -8,7 +8,7 @@ import { test } from 'node:test';
 import type { Random } from '../../src/base/index.ts';
 import { StoreEngine } from '../../src/store/index.ts';
 import { createSystem, FaultySystem } from '../../src/sys/index.ts';
-import { patternBytes, problemsOf, readFile, SharedStore, writeFile } from '../shared-store.ts';
+import { patternBytes, problemsOf, readFile, SharedStore, writeFile } from '../stores/shared-store.ts';
 import { imagesDirectory, makeImage, systemFor } from './crash-images.ts';
 import { WatchedSystem } from './watched-system.ts';
 

@@ -9,9 +9,9 @@ import { type TestContext, test } from 'node:test';
 import { isFsError, SeededRandom } from '../../src/base/index.ts';
 import type { Tree } from '../../src/store/index.ts';
 import { collectGarbage } from '../../src/upkeep/index.ts';
-import { BLOCK, HostTree, rangeOf } from '../host-tree.ts';
-import { nativeOnly } from '../native-only.ts';
-import { problemsOf, writeFile } from '../shared-store.ts';
+import { nativeOnly } from '../host/native-only.ts';
+import { problemsOf, writeFile } from '../stores/shared-store.ts';
+import { BLOCK, HostTree, rangeOf } from '../trees/host-tree.ts';
 
 const OPERATIONS = 400;
 const [FIRST, LAST] = (process.env.RAMET_MODEL_SEEDS ?? '1..8').split('..').map(Number) as [number, number];

@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { isFsError } from '../../src/base/index.ts';
 import type { StoreEngine, Tree } from '../../src/store/index.ts';
 import { exportTree } from '../../src/transfer/index.ts';
-import { fingerprint } from '../host-tree.ts';
+import { fingerprint } from '../trees/host-tree.ts';
 import {
   describeBytes,
   FIRST_TREE,

@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { nativeOnly } from '../native-only.ts';
+import { nativeOnly } from '../host/native-only.ts';
 import { HostTreeActor } from './host-tree-actor.ts';
 import { describeShrunk, type Play, play, shrinkPlay } from './play-seed.ts';
 

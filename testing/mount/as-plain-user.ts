@@ -6,8 +6,8 @@ import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { mountsOnly } from '../mounts-only.ts';
-import { rametMain } from '../scratch-command.ts';
+import { rametMain } from '../command/scratch-command.ts';
+import { mountsOnly } from '../host/mounts-only.ts';
 
 export const UID = 65_534;
 

@@ -22,8 +22,8 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { equalBytes, patternBytes } from '../conformance/expect.ts';
-import { FileMapping, readDirect } from '../file-mapping.ts';
-import { check, libc } from '../libc.ts';
+import { FileMapping, readDirect } from '../host/file-mapping.ts';
+import { check, libc } from '../host/libc.ts';
 import { dropPages, fileContent, largeContent, type MountCase, type MountGroup, PAGE } from './mount-case.ts';
 
 const FALLOC_FL_KEEP_SIZE = 1;

@@ -4,8 +4,8 @@ import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { describe, type TestContext, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
-import { mountsOnly } from '../mounts-only.ts';
-import { ScratchCommand } from '../scratch-command.ts';
+import { ScratchCommand } from '../command/scratch-command.ts';
+import { mountsOnly } from '../host/mounts-only.ts';
 
 /** Two forks, `one` and `two`, and a directory to mount each at. What is left at those goes with the test. */
 function withForks(context: TestContext): ScratchCommand {

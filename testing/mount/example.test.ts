@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { mountsOnly } from '../mounts-only.ts';
+import { mountsOnly } from '../host/mounts-only.ts';
 
 const EXAMPLE = fileURLToPath(new URL('../../../docs/examples/one-file.js', import.meta.url));
 

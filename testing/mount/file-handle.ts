@@ -1,6 +1,6 @@
 /** File handles: name_to_handle_at(2) and open_by_handle_at(2), which needs CAP_DAC_READ_SEARCH. */
 import { closeSync, openSync } from 'node:fs';
-import { allocateFixed, check, libc } from '../libc.ts';
+import { allocateFixed, check, libc } from '../host/libc.ts';
 
 const AT_FDCWD = -100;
 const HANDLE_BYTES_MAX = 128;

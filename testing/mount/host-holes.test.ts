@@ -21,7 +21,7 @@ import {
   hostWalk,
   makeLargeSparse,
   randomChanges,
-} from '../sparse-files.ts';
+} from '../trees/sparse-files.ts';
 import { MountServerProcess, whyNoMounts } from './mounted-fork.ts';
 
 const skip = whyNoMounts();

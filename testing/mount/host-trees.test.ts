@@ -12,7 +12,7 @@ import { directoryOnDisk } from '../../src/demo/index.ts';
 import type { IoMode } from '../../src/fuse/index.ts';
 import { hostFeatures } from '../conformance/host.ts';
 import { runConformance } from '../conformance/run.ts';
-import { fingerprint } from '../host-tree.ts';
+import { fingerprint } from '../trees/host-tree.ts';
 import { MountServerProcess, whyNoMounts } from './mounted-fork.ts';
 import { featuresOf, fillCases, runMountCases } from './run.ts';
 

@@ -1,6 +1,6 @@
 /** The calls of xattr(7), by libc. */
-import { allocateFixed, check, libc } from '../libc.ts';
-import type { XattrCalls } from '../xattr-table.ts';
+import { allocateFixed, check, libc } from '../host/libc.ts';
+import type { XattrCalls } from '../trees/xattr-table.ts';
 
 /** The value, which is not longer than `capacity`. */
 export function xattr(path: string, name: string, capacity = 256): Buffer {

@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, realpathSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe } from 'node:test';
 import { directoryOnDisk } from '../../src/demo/index.ts';
-import { whyNoLibc } from '../libc.ts';
+import { whyNoLibc } from '../host/libc.ts';
 import { mountsOverlays } from './overlays.ts';
 import { fillCases, runMountCases } from './run.ts';
 import { leavesWhiteouts } from './whiteouts.ts';

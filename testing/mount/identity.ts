@@ -21,7 +21,7 @@ import {
   writeSync,
 } from 'node:fs';
 import { equalBytes, patternBytes } from '../conformance/expect.ts';
-import { allocateFixed, check, libc, readDirectory } from '../libc.ts';
+import { allocateFixed, check, libc, readDirectory } from '../host/libc.ts';
 import { dropPages, fileContent, type MountCase, type MountGroup } from './mount-case.ts';
 
 /** Opens, hands over, closes. */

@@ -22,7 +22,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { directoryOnDisk } from '../../src/demo/index.ts';
 import type { MountServerOptions } from '../../src/fuse/index.ts';
 import { createSystem } from '../../src/sys/index.ts';
-import { patternBytes } from '../shared-store.ts';
+import { patternBytes } from '../stores/shared-store.ts';
 import { MountServerProcess, whyNoMounts } from './mounted-fork.ts';
 import { mountsOverlays } from './overlays.ts';
 

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { closeSync, constants, openSync, unlinkSync, writeSync } from 'node:fs';
 import { setImmediate } from 'node:timers/promises';
-import { allocateFixed, check, libc } from '../libc.ts';
+import { allocateFixed, check, libc } from '../host/libc.ts';
 import { dropPages, type MountCase, type MountGroup } from './mount-case.ts';
 
 const LOCK_SH = 1;

@@ -5,7 +5,7 @@
  */
 import { linkSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { patternBytes } from '../conformance/expect.ts';
-import { check, libc } from '../libc.ts';
+import { check, libc } from '../host/libc.ts';
 
 export interface MountFeatures {
   /** The tests act as user 0. */

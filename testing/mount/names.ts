@@ -30,7 +30,7 @@ import {
   readDirectory,
   renameWith,
   systemError,
-} from '../libc.ts';
+} from '../host/libc.ts';
 import { dropPages, fileContent, largeContent, type MountCase, type MountGroup, PAGE } from './mount-case.ts';
 
 const AT_FDCWD = -100;

@@ -16,7 +16,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { equalBytes } from '../conformance/expect.ts';
-import { allocateFixed, check, libc } from '../libc.ts';
+import { allocateFixed, check, libc } from '../host/libc.ts';
 import { largeContent, type MountCase, type MountGroup, PAGE } from './mount-case.ts';
 
 const TIMEOUT_MS = 60_000;

@@ -14,8 +14,8 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { mountsOnly } from '../mounts-only.ts';
-import { rametMain } from '../scratch-command.ts';
+import { rametMain } from '../command/scratch-command.ts';
+import { mountsOnly } from '../host/mounts-only.ts';
 import { asPlainUser, UID, whyNoPlainUser } from './as-plain-user.ts';
 
 /** $1 node · $2 the program · $3 a directory. Makes a store of `repo` in it. */

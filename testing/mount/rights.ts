@@ -12,7 +12,7 @@ import {
   writeFileSync,
   writeSync,
 } from 'node:fs';
-import { allocateFixed, check, libc } from '../libc.ts';
+import { allocateFixed, check, libc } from '../host/libc.ts';
 import type { MountCase, MountGroup } from './mount-case.ts';
 
 /** Nobody's numbers. */

@@ -5,7 +5,7 @@ import { createMountServer, type IoMode, type Mount, type MountServerOptions } f
 import { StoreEngine, type Tree } from '../../src/store/index.ts';
 import { importTree } from '../../src/transfer/index.ts';
 import { answerAll } from '../processes/child.ts';
-import { problemsOf } from '../shared-store.ts';
+import { problemsOf } from '../stores/shared-store.ts';
 
 /** What it can be asked to do. Mounts can be entered by other users. */
 export type ServingRequest =

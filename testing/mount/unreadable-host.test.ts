@@ -7,7 +7,7 @@ import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writ
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
-import { rametMain } from '../scratch-command.ts';
+import { rametMain } from '../command/scratch-command.ts';
 import { asPlainUser, UID, whyNoPlainUser } from './as-plain-user.ts';
 
 const library = new URL('../../src/index.js', import.meta.url).href;

@@ -16,7 +16,7 @@ import {
   writeSync,
 } from 'node:fs';
 import { equalBytes } from '../conformance/expect.ts';
-import { check, libc } from '../libc.ts';
+import { check, libc } from '../host/libc.ts';
 import { handleOf, openHandle } from './file-handle.ts';
 import { dropPages, fileContent, type MountCase, type MountGroup } from './mount-case.ts';
 

@@ -17,7 +17,13 @@ import {
   unlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { RENAME_EXCHANGE, RENAME_NOREPLACE, RENAME_WHITEOUT, readDirectory, renameWith } from '../libc.ts';
+import {
+  RENAME_EXCHANGE,
+  RENAME_NOREPLACE,
+  RENAME_WHITEOUT,
+  readDirectory,
+  renameWith,
+} from '../host/libc.ts';
 import type { MountCase, MountGroup } from './mount-case.ts';
 
 /** Nobody's numbers. */

@@ -2,8 +2,8 @@
  * Looks at extended attributes as somebody else, and prints what it sees: `list USER PATH`, or `try USER PATHS`. It
  * becomes that user itself: by then the programs that it consists of are loaded, which he may not be able to reach.
  */
-import { allocateFixed, check, libc, systemError } from '../libc.ts';
-import { type StrangersPaths, tryXattrsAsStranger } from '../xattr-table.ts';
+import { allocateFixed, check, libc, systemError } from '../host/libc.ts';
+import { type StrangersPaths, tryXattrsAsStranger } from '../trees/xattr-table.ts';
 import { hostXattrs, type SeenXattrs } from './host-xattrs.ts';
 
 function list(path: string): SeenXattrs {

@@ -5,8 +5,8 @@ import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync 
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { directoryOnDisk } from '../../src/demo/index.ts';
-import { allocateFixed, libc, systemError } from '../libc.ts';
-import { tryXattrNames } from '../xattr-table.ts';
+import { allocateFixed, libc, systemError } from '../host/libc.ts';
+import { tryXattrNames } from '../trees/xattr-table.ts';
 import { hostXattrs, type SeenXattrs, setXattr, xattr } from './host-xattrs.ts';
 import type { MountCase, MountGroup } from './mount-case.ts';
 

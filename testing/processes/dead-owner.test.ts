@@ -1,7 +1,7 @@
 /** What the next opener finds when the owner of a fork was killed, in a process of its own. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { patternBytes, problemsOf, readFile, SharedStore } from '../shared-store.ts';
+import { patternBytes, problemsOf, readFile, SharedStore } from '../stores/shared-store.ts';
 import { Child } from './child.ts';
 
 const FILES = 500;

@@ -8,7 +8,7 @@ import { setTimeout } from 'node:timers/promises';
 import { BLOCK_SIZE } from '../../src/base/index.ts';
 import { createSystem } from '../../src/sys/index.ts';
 import { dedupeStore } from '../../src/upkeep/index.ts';
-import { SharedStore, writeFile } from '../shared-store.ts';
+import { SharedStore, writeFile } from '../stores/shared-store.ts';
 import { Child } from './child.ts';
 import type { MappingAnswer } from './mapping-child.ts';
 

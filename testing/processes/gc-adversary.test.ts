@@ -7,7 +7,7 @@ import { test } from 'node:test';
 import { BLOCK_SIZE } from '../../src/base/index.ts';
 import { createSystem } from '../../src/sys/index.ts';
 import { collectGarbage } from '../../src/upkeep/index.ts';
-import { problemsOf, SharedStore, writeFile } from '../shared-store.ts';
+import { problemsOf, SharedStore, writeFile } from '../stores/shared-store.ts';
 import { BASE_BLOCKS, BASE_FILES, baseTag } from './adversary-base.ts';
 import type { AdversaryReport } from './adversary-child.ts';
 import { Child } from './child.ts';

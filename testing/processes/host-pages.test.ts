@@ -3,8 +3,8 @@ import assert from 'node:assert/strict';
 import * as fs from 'node:fs';
 import { test } from 'node:test';
 import { createSystem } from '../../src/sys/index.ts';
-import { HostTree } from '../host-tree.ts';
-import { nativeOnly } from '../native-only.ts';
+import { nativeOnly } from '../host/native-only.ts';
+import { HostTree } from '../trees/host-tree.ts';
 
 const MIB = 1024 * 1024;
 const FILE_BYTES = 128 * MIB;

@@ -1,7 +1,7 @@
 /** A process that is killed in the middle of a transaction does not hold up those that live. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { SharedStore } from '../shared-store.ts';
+import { SharedStore } from '../stores/shared-store.ts';
 import { Child } from './child.ts';
 
 const KILLS = 8;

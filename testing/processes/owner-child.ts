@@ -1,7 +1,7 @@
 /** Opens a fork and writes files into it, until it is killed. */
 import { FsError } from '../../src/base/index.ts';
 import { StoreEngine } from '../../src/store/index.ts';
-import { patternBytes, writeFile } from '../shared-store.ts';
+import { patternBytes, writeFile } from '../stores/shared-store.ts';
 import { answerAll } from './child.ts';
 
 const [directory, name] = process.argv.slice(2);

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { MetaTables } from '../../src/meta/index.ts';
 import { createSystem } from '../../src/sys/index.ts';
-import { scratchDirectory } from '../scratch-store.ts';
+import { scratchDirectory } from '../stores/scratch-store.ts';
 import { Child } from './child.ts';
 import type { TablesReport } from './tables-child.ts';
 

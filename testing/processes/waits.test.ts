@@ -7,7 +7,7 @@ import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import type { StoreEngine, Tree } from '../../src/store/index.ts';
 import { collectGarbage } from '../../src/upkeep/index.ts';
-import { SharedStore, writeFile } from '../shared-store.ts';
+import { SharedStore, writeFile } from '../stores/shared-store.ts';
 import { Child } from './child.ts';
 import type { WaitAnswer } from './waiting-child.ts';
 

@@ -7,7 +7,7 @@ import { execFileSync } from 'node:child_process';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { Store } from '../../src/library/index.ts';
-import { scratchDirectory } from '../scratch-store.ts';
+import { scratchDirectory } from '../stores/scratch-store.ts';
 
 const CHILD = fileURLToPath(new URL('./large-directory-child.js', import.meta.url));
 const NAMES = Number(process.env.RAMET_SCALE_NAMES ?? 40_000);

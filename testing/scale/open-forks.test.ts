@@ -5,7 +5,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { Store } from '../../src/library/index.ts';
-import { scratchDirectory } from '../scratch-store.ts';
+import { scratchDirectory } from '../stores/scratch-store.ts';
 
 const CHILD = fileURLToPath(new URL('./open-forks-child.js', import.meta.url));
 const KIB = 1024;

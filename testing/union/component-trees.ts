@@ -5,8 +5,8 @@ import fc from 'fast-check';
 import { nameFromString, nameToString } from '../../src/base/index.ts';
 import type { StoreEngine, Tree } from '../../src/store/index.ts';
 import type { System } from '../../src/sys/index.ts';
-import type { ModelDirectory, ModelNode } from '../memory-lower.ts';
-import { readFile, writeFile } from '../shared-store.ts';
+import { readFile, writeFile } from '../stores/shared-store.ts';
+import type { ModelDirectory, ModelNode } from '../trees/memory-lower.ts';
 
 const S_IFCHR = 0o020000;
 const DT_DIR = 4;

@@ -10,9 +10,9 @@ import { test } from 'node:test';
 import { SeededRandom } from '../../src/base/index.ts';
 import { createSystem } from '../../src/sys/index.ts';
 import { importTree } from '../../src/transfer/index.ts';
-import { nativeOnly } from '../native-only.ts';
-import { scratchDirectory, scratchStore } from '../scratch-store.ts';
-import { problemsOf } from '../shared-store.ts';
+import { nativeOnly } from '../host/native-only.ts';
+import { scratchDirectory, scratchStore } from '../stores/scratch-store.ts';
+import { problemsOf } from '../stores/shared-store.ts';
 import { shownBy, shownByHost, sorted } from './component-trees.ts';
 
 const skip = nativeOnly || (process.getuid?.() === 0 ? false : 'needs root, to mount an overlay');

@@ -6,10 +6,10 @@ import { type TestContext, test } from 'node:test';
 import fc from 'fast-check';
 import type { StoreEngine } from '../../src/store/index.ts';
 import { createSystem } from '../../src/sys/index.ts';
-import { directory, file, naiveMerge } from '../memory-lower.ts';
-import { nativeOnly } from '../native-only.ts';
-import { scratchDirectory, scratchStore } from '../scratch-store.ts';
-import { problemsOf, readFile, SharedStore, writeFile } from '../shared-store.ts';
+import { nativeOnly } from '../host/native-only.ts';
+import { scratchDirectory, scratchStore } from '../stores/scratch-store.ts';
+import { problemsOf, readFile, SharedStore, writeFile } from '../stores/shared-store.ts';
+import { directory, file, naiveMerge } from '../trees/memory-lower.ts';
 import { componentTrees, makeSnapshot, shownBy, sorted, writeHostTree } from './component-trees.ts';
 
 const skip = nativeOnly || (process.getuid?.() === 0 ? false : 'needs root, to make whiteouts');

@@ -5,10 +5,10 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { importTree } from '../../src/transfer/index.ts';
-import { nativeOnly } from '../native-only.ts';
-import { scratchDirectory, scratchStore } from '../scratch-store.ts';
-import { problemsOf } from '../shared-store.ts';
-import { type TarPart, tarBytes } from '../tar-bytes.ts';
+import { nativeOnly } from '../host/native-only.ts';
+import { scratchDirectory, scratchStore } from '../stores/scratch-store.ts';
+import { problemsOf } from '../stores/shared-store.ts';
+import { type TarPart, tarBytes } from '../trees/tar-bytes.ts';
 import { shownBy, sorted } from './component-trees.ts';
 
 /** The examples of layer.md of the OCI image-spec, and what follows from its rules. */

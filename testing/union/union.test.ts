@@ -10,10 +10,10 @@ import type { StoreEngine, Tree } from '../../src/store/index.ts';
 import { diffTrees, filePages, storeUsage } from '../../src/survey/index.ts';
 import { createSystem } from '../../src/sys/index.ts';
 import { collectGarbage, dedupeStore } from '../../src/upkeep/index.ts';
-import { directory, file, naiveMerge, whiteout } from '../memory-lower.ts';
-import { nativeOnly } from '../native-only.ts';
-import { scratchDirectory, scratchStore } from '../scratch-store.ts';
-import { patternBytes, problemsOf, readFile, SharedStore, writeFile } from '../shared-store.ts';
+import { nativeOnly } from '../host/native-only.ts';
+import { scratchDirectory, scratchStore } from '../stores/scratch-store.ts';
+import { patternBytes, problemsOf, readFile, SharedStore, writeFile } from '../stores/shared-store.ts';
+import { directory, file, naiveMerge, whiteout } from '../trees/memory-lower.ts';
 import {
   componentTrees,
   makeSnapshot,
