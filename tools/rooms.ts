@@ -21,7 +21,10 @@ export interface Room {
 
 /** A room may import those that stand before it, by their doors. */
 export const ROOMS: readonly Room[] = [
-  { name: 'base', holds: 'assertions, errors, branded numbers, ranges, codecs, clock, randomness' },
+  {
+    name: 'base',
+    holds: 'assertions, errors, branded numbers, ranges, runs, file modes, codecs, clock, randomness',
+  },
   { name: 'sys', holds: 'the operating system, through libc; faults are injected here', touchesHost: true },
   { name: 'blob', holds: 'physical space', touchesHost: true },
   { name: 'meta', holds: 'tables and journal', not: ['blob'], touchesHost: true },

@@ -26,7 +26,9 @@ export type Address = Brand<number, 'Address'>;
 export type Name = Brand<string, 'Name'>;
 
 export const BLOCK_SIZE = 4096;
-export const BLOCK_SHIFT = 12;
+/** What stat(2) counts allocated space in. */
+export const SECTOR_BYTES = 512;
+export const SECTORS_PER_BLOCK = BLOCK_SIZE / SECTOR_BYTES;
 
 /** Blocks needed to hold `bytes`. */
 export function blocksFor(bytes: number): number {

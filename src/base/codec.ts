@@ -5,7 +5,10 @@
 import { assert } from './assert.ts';
 import type { HostIno } from './brand.ts';
 
-const LOW = 2 ** 32;
+/** What the high one of two 32-bit words counts in. */
+export const TWO_32 = 2 ** 32;
+/** A number below 2^53 has a high word below this. */
+export const HIGH_MAX = 2 ** 21;
 
 /** Appends fields to a buffer that grows; reuse one writer and call `reset` to allocate nothing per record. */
 export class ByteWriter {
@@ -64,8 +67,8 @@ export class ByteWriter {
   /** A whole number in [0, 2^53), as eight bytes. */
   u64(value: number): this {
     const at = this.reserve(8);
-    const high = Math.floor(value / LOW);
-    this.buffer.writeUInt32LE(value - high * LOW, at);
+    const high = Math.floor(value / TWO_32);
+    this.buffer.writeUInt32LE(value - high * TWO_32, at);
     this.buffer.writeUInt32LE(high, at + 4);
     return this;
   }
@@ -73,8 +76,8 @@ export class ByteWriter {
   /** A whole number in (-2^53, 2^53), as eight bytes, two's complement. */
   i64(value: number): this {
     const at = this.reserve(8);
-    const high = Math.floor(value / LOW);
-    this.buffer.writeUInt32LE(value - high * LOW, at);
+    const high = Math.floor(value / TWO_32);
+    this.buffer.writeUInt32LE(value - high * TWO_32, at);
     this.buffer.writeInt32LE(high, at + 4);
     return this;
   }
@@ -173,14 +176,14 @@ export class ByteReader {
 
   u64(): number {
     const at = this.advance(8);
-    const value = this.buffer.readUInt32LE(at) + this.buffer.readUInt32LE(at + 4) * LOW;
+    const value = this.buffer.readUInt32LE(at) + this.buffer.readUInt32LE(at + 4) * TWO_32;
     if (!Number.isSafeInteger(value)) throw new DecodeError(`number at ${at} is not below 2^53`);
     return value;
   }
 
   i64(): number {
     const at = this.advance(8);
-    const value = this.buffer.readUInt32LE(at) + this.buffer.readInt32LE(at + 4) * LOW;
+    const value = this.buffer.readUInt32LE(at) + this.buffer.readInt32LE(at + 4) * TWO_32;
     if (!Number.isSafeInteger(value)) throw new DecodeError(`number at ${at} is not within 2^53`);
     return value;
   }

@@ -5,6 +5,8 @@ import type { Name } from './brand.ts';
 export const NAME_BYTES_MAX = 255;
 /** PATH_MAX of Linux, in bytes, with the closing zero. */
 export const PATH_BYTES_MAX = 4096;
+/** Symlinks that Linux follows in one path before ELOOP: path_resolution(7). */
+export const SYMLINKS_MAX = 40;
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: the range is exactly ASCII.
 const NOT_ASCII = /[^\x00-\x7f]/;

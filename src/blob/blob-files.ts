@@ -2,14 +2,11 @@
  * The files of physical space and their descriptors: made, found, opened, unlinked. At most `descriptorsMax` are
  * open at a time, the least recently used being closed; a pinned one stays open.
  */
-import { constants } from 'node:fs';
 import { assert, type BlobId, isFsError } from '../base/index.ts';
-import type { System } from '../sys/index.ts';
+import { O_CREAT, O_EXCL, O_RDONLY, O_RDWR, type System } from '../sys/index.ts';
 import { BlobFile } from './blob-file.ts';
 import { blobFolder, blobPath, parseBlobName, sumPath } from './blob-path.ts';
 import { DamagedBlobError } from './damage.ts';
-
-const { O_CREAT, O_EXCL, O_RDONLY, O_RDWR } = constants;
 
 /** Runs a call on a name that may be gone already. */
 function ignoreMissing(call: () => void): void {

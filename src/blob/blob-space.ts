@@ -25,14 +25,12 @@ import { EXTERNAL_BLOB_FIRST, ExternalFiles } from './external-files.ts';
 import { Fetches, readThrough } from './fetches.ts';
 import { assertSpan } from './read-span.ts';
 import { residentBlocks } from './residency.ts';
+import { SCRATCH_BYTES } from './scratch.ts';
 import { scrubBlocks, type VisitBad } from './scrubbing.ts';
 import { Sealing } from './sealing.ts';
 import type { BlobSpaceCounts, BlobSpaceLimits } from './space-figures.ts';
 import { loadSums, type SumsOfBlob, storeSums } from './sum-file.ts';
 import { WINDOW_BYTES, WindowPool } from './window-pool.ts';
-
-/** Most bytes read at once, and the size of the scratch buffer. */
-export const CHUNK_BYTES = 1024 * 1024;
 
 const WOULD_BLOCK = -1;
 
@@ -42,7 +40,7 @@ export class BlobSpace {
   /** For this room only, as is the next. */
   readonly files: BlobFiles;
   /** 1 MiB that is anyone's until the next call. */
-  readonly scratch: Buffer = Buffer.allocUnsafeSlow(CHUNK_BYTES);
+  readonly scratch: Buffer = Buffer.allocUnsafeSlow(SCRATCH_BYTES);
   /** Host files that forks refer to. */
   readonly externals: ExternalFiles;
   private readonly windows: WindowPool;
@@ -218,7 +216,7 @@ export class BlobSpace {
     offset: number,
     mayWait: boolean,
   ): number {
-    const length = Math.min(count * BLOCK_SIZE, CHUNK_BYTES);
+    const length = Math.min(count * BLOCK_SIZE, SCRATCH_BYTES);
     const sums = this.sumsOf(file);
     const got = this.pread(file, fd, start * BLOCK_SIZE, target, offset, length, mayWait);
     if (got === WOULD_BLOCK) return WOULD_BLOCK;

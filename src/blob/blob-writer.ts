@@ -8,8 +8,9 @@
  */
 import { assert, BLOCK_SIZE, type BlobId, type BlockIndex, blocksFor } from '../base/index.ts';
 import type { BlobFile } from './blob-file.ts';
-import { type BlobSpace, CHUNK_BYTES } from './blob-space.ts';
+import type { BlobSpace } from './blob-space.ts';
 import { BlockSums } from './block-sums.ts';
+import { SCRATCH_BYTES } from './scratch.ts';
 import type { Sealing } from './sealing.ts';
 
 /** Blocks of a clone that are read back at once. */
@@ -100,7 +101,7 @@ export class BlobWriter {
   appendStream(bytes: Uint8Array, offset: number, length: number): void {
     this.assertWritable();
     assert(offset >= 0 && length >= 0 && offset + length <= bytes.length, 'the piece lies inside its array');
-    if (this.buffer.length === 0) this.buffer = Buffer.allocUnsafeSlow(CHUNK_BYTES);
+    if (this.buffer.length === 0) this.buffer = Buffer.allocUnsafeSlow(SCRATCH_BYTES);
     let done = 0;
     while (done < length) {
       const count = Math.min(length - done, this.buffer.length - this.bufferedBytes);

@@ -16,8 +16,9 @@ import {
   isMissing,
   isSameTimespec,
   type LayerId,
+  type Timespec,
 } from '../base/index.ts';
-import type { FileTimes, HostStat, System } from '../sys/index.ts';
+import type { HostStat, System } from '../sys/index.ts';
 import { readThrough } from './fetches.ts';
 
 /**
@@ -36,10 +37,10 @@ export interface ExternalState {
   /** The host tree that the file belongs to. */
   readonly layer: LayerId;
   readonly ino: HostIno;
-  readonly birth: FileTimes | undefined;
+  readonly birth: Timespec | undefined;
   readonly sizeBytes: number;
-  readonly modified: FileTimes;
-  readonly changed: FileTimes;
+  readonly modified: Timespec;
+  readonly changed: Timespec;
   /** From the root of its host tree, a byte string. */
   readonly path: string;
 }

@@ -2,13 +2,12 @@
 import { BLOCK_SIZE, type BlockIndex, checksum64, isFsError } from '../base/index.ts';
 import type { System } from '../sys/index.ts';
 import type { BlobFile } from './blob-file.ts';
+import { SCRATCH_BLOCKS } from './scratch.ts';
 
 /** Told of each block that is bad, with what is wrong, as a clause: "checksum does not match". */
 export type VisitBad = (block: BlockIndex, problem: string) => void;
 
-const CHUNK_BLOCKS = 256;
-
-/** Compares blocks `[start, start + count)`. `scratch` holds at least 1 MiB. */
+/** Compares blocks `[start, start + count)`. `scratch` holds SCRATCH_BYTES. */
 export function scrubBlocks(
   system: System,
   file: BlobFile,
@@ -20,8 +19,8 @@ export function scrubBlocks(
   visitBad: VisitBad,
 ): void {
   const end = start + count;
-  for (let block = start; block < end; block += CHUNK_BLOCKS) {
-    const chunk = Math.min(CHUNK_BLOCKS, end - block);
+  for (let block = start; block < end; block += SCRATCH_BLOCKS) {
+    const chunk = Math.min(SCRATCH_BLOCKS, end - block);
     if (scrubChunk(system, file, fd, sums, block, chunk, scratch, visitBad)) continue;
     // The disk failed somewhere in the chunk: find out where, one block at a time.
     for (let one = block; one < block + chunk; one++) {

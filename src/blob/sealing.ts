@@ -7,10 +7,8 @@ import type { System } from '../sys/index.ts';
 import type { BlobFiles } from './blob-files.ts';
 import { BlockSums } from './block-sums.ts';
 import { shortBlob } from './damage.ts';
+import { SCRATCH_BLOCKS } from './scratch.ts';
 import type { SumsOfBlob } from './sum-file.ts';
-
-/** Blocks read at once. */
-const CHUNK_BLOCKS = 256;
 
 /** What sealing needs of the BlobSpace that it works in. */
 export interface SealingSpace {
@@ -64,7 +62,7 @@ export class Sealing {
 
   /** All that is left, at once. */
   finish(): void {
-    while (!this.step(CHUNK_BLOCKS * 4));
+    while (!this.step(SCRATCH_BLOCKS * 4));
   }
 
   /** Takes up to `blocksMax` blocks further; returns how many were read. A hole costs nothing. */
@@ -85,7 +83,7 @@ export class Sealing {
         return 0;
       }
     }
-    const count = Math.min(blocksMax, CHUNK_BLOCKS, this.remainingBlocks);
+    const count = Math.min(blocksMax, SCRATCH_BLOCKS, this.remainingBlocks);
     const length = count * BLOCK_SIZE;
     const got = system.pread(fd, scratch, 0, length, position);
     // Only the last block of the file may be cut short, by the end of a large file's own blob.

@@ -1,13 +1,10 @@
 /** Checksum files: loading them, and storing them so that a power cut leaves either none or a whole one. */
-import { constants } from 'node:fs';
 import { type BlobId, DecodeError, FsError, isFsError } from '../base/index.ts';
-import type { System } from '../sys/index.ts';
+import { O_CREAT, O_RDONLY, O_WRONLY, type System } from '../sys/index.ts';
 import { blobFolder, sumPath } from './blob-path.ts';
 import type { BlockSums } from './block-sums.ts';
 import { DamagedBlobError } from './damage.ts';
 import { decodeSums, encodeSums } from './sum-format.ts';
-
-const { O_CREAT, O_RDONLY, O_WRONLY } = constants;
 
 /** The checksums of a blob, undefined when it is not sealed. A damaged file is a DamagedBlobError that names it. */
 export function loadSums(system: System, directory: string, id: BlobId): BigUint64Array | undefined {

@@ -1,4 +1,5 @@
 /** Attributes of a file as commands show them. */
+import { kindOfMode, S_ISGID, S_ISUID, S_ISVTX, SECTOR_BYTES } from '../base/index.ts';
 import type { Attributes } from '../vfs/index.ts';
 import { isoTime } from './output.ts';
 
@@ -23,7 +24,7 @@ const TYPE_WORDS: Readonly<Record<number, string>> = {
 };
 
 export function typeWord(mode: number): string {
-  return TYPE_WORDS[mode >>> 12] ?? 'unknown';
+  return TYPE_WORDS[kindOfMode(mode)] ?? 'unknown';
 }
 
 /** 'drwxr-xr-x', as ls -l has it. */
@@ -34,10 +35,10 @@ export function modeText(mode: number): string {
     return `${(bits & 4) === 0 ? '-' : 'r'}${(bits & 2) === 0 ? '-' : 'w'}${last}`;
   };
   return (
-    (TYPE_LETTERS[mode >>> 12] ?? '?') +
-    three((mode >> 6) & 7, (mode & 0o4000) !== 0, 's') +
-    three((mode >> 3) & 7, (mode & 0o2000) !== 0, 's') +
-    three(mode & 7, (mode & 0o1000) !== 0, 't')
+    (TYPE_LETTERS[kindOfMode(mode)] ?? '?') +
+    three((mode >> 6) & 7, (mode & S_ISUID) !== 0, 's') +
+    three((mode >> 3) & 7, (mode & S_ISGID) !== 0, 's') +
+    three(mode & 7, (mode & S_ISVTX) !== 0, 't')
   );
 }
 
@@ -50,7 +51,7 @@ export function attributesObject(attributes: Attributes): Record<string, number 
     uid: attributes.uid,
     gid: attributes.gid,
     size: attributes.size,
-    allocated: attributes.blocks * 512,
+    allocated: attributes.blocks * SECTOR_BYTES,
     ino: attributes.ino,
     dev: attributes.dev,
     rdev: attributes.rdev,

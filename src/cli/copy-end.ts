@@ -1,8 +1,8 @@
 /** The two places between which `ramet cp` copies, as one interface: the host, and an open tree. */
-import { constants, realpathSync } from 'node:fs';
+import { realpathSync } from 'node:fs';
 import { BLOCK_SIZE, FsError, type HostIno, isFsError, nameToBytes, nameToString } from '../base/index.ts';
 import { MountedFileSystem, type MountedTrees } from '../owner/index.ts';
-import type { System } from '../sys/index.ts';
+import { O_CREAT, O_NONBLOCK, O_RDONLY, O_TRUNC, O_WRONLY, type System } from '../sys/index.ts';
 import { type DataSource, fileSegments, onHost, treeSegments } from '../transfer/index.ts';
 import { FileSystem, type TreeFile, type TreeFiles } from '../vfs/index.ts';
 import { named, naming } from './problem.ts';
@@ -55,8 +55,6 @@ export interface CopyEnd {
   xattrs(path: string): ReadonlyMap<string, Buffer>;
   setXattr(path: string, name: string, value: Buffer): void;
 }
-
-const { O_RDONLY, O_WRONLY, O_CREAT, O_TRUNC, O_NONBLOCK } = constants;
 
 export class HostEnd implements CopyEnd {
   private readonly system: System;

@@ -1,5 +1,14 @@
 /** The rules of cp(1), between any two ends: where a copy goes, what is copied how, what it keeps. */
-import { FsError, isFsError, nameToString } from '../base/index.ts';
+import {
+  FsError,
+  isDirectoryMode,
+  isFsError,
+  isSymlinkMode,
+  nameToString,
+  S_IFDIR,
+  S_IFMT,
+  S_IFREG,
+} from '../base/index.ts';
 import { type CopyEnd, type CopyStat, copyContent, HostEnd, TreeEnd } from './copy-end.ts';
 import { baseName, joinPath } from './tree-path.ts';
 
@@ -25,13 +34,8 @@ export interface CopyPlace {
   readonly path: string;
 }
 
-const S_IFMT = 0o170000;
-const S_IFDIR = 0o040000;
-const S_IFREG = 0o100000;
-const S_IFLNK = 0o120000;
-
 function isDirectory(stat: CopyStat | undefined): boolean {
-  return stat !== undefined && (stat.mode & S_IFMT) === S_IFDIR;
+  return stat !== undefined && isDirectoryMode(stat.mode);
 }
 
 /**
@@ -182,14 +186,14 @@ class Copying {
         note: 'a file cannot replace a directory',
       });
     if (before !== undefined) to.end.unlink(to.path);
-    if ((stat.mode & S_IFMT) === S_IFLNK) to.end.symlink(from.end.readLink(from.path), to.path);
+    if (isSymlinkMode(stat.mode)) to.end.symlink(from.end.readLink(from.path), to.path);
     else to.end.makeNode(to.path, stat.mode, stat.rdev);
     this.counts.files++;
     this.dress(from, to, stat);
   }
 
   private dress(from: CopyPlace, to: CopyPlace, stat: CopyStat): void {
-    const isSymlink = (stat.mode & S_IFMT) === S_IFLNK;
+    const isSymlink = isSymlinkMode(stat.mode);
     if (this.options.preserve) {
       to.end.setOwner(to.path, stat.uid, stat.gid);
       for (const [name, value] of from.end.xattrs(from.path)) this.attribute(to, name, value);

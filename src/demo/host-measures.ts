@@ -1,9 +1,9 @@
 /** What the host says of disk and memory: allocated bytes, `Cached`, resident pages. And the way to evict files. */
-import { constants, lstatSync, readdirSync, readFileSync, statfsSync } from 'node:fs';
+import { lstatSync, readdirSync, readFileSync, statfsSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { BLOCK_SIZE } from '../base/index.ts';
-import type { System } from '../sys/index.ts';
+import { BLOCK_SIZE, SECTOR_BYTES } from '../base/index.ts';
+import { O_RDONLY, type System } from '../sys/index.ts';
 
 /** Stands in for a figure that could not be measured. */
 export interface Absent {
@@ -15,7 +15,6 @@ export function isAbsent(value: unknown): value is Absent {
 }
 
 /** Unit of `st_blocks`, stat(2). */
-const STAT_BLOCK_BYTES = 512;
 /** mincore(2) is asked about at most this much at once. */
 const RESIDENCY_BYTES = 256 * 1024 * 1024;
 
@@ -34,7 +33,7 @@ export function diskBytes(directory: string): number {
     const identity = `${stat.dev}:${stat.ino}`;
     if (seen.has(identity)) continue;
     seen.add(identity);
-    bytes += stat.blocks * STAT_BLOCK_BYTES;
+    bytes += stat.blocks * SECTOR_BYTES;
   }
   return bytes;
 }
@@ -76,7 +75,7 @@ export function directoryOnDisk(): string {
 /** Writes files out and drops their pages from the cache; pages that someone has mapped stay. */
 export function evictFiles(system: System, paths: readonly string[]): void {
   for (const file of paths) {
-    const fd = system.open(file, constants.O_RDONLY);
+    const fd = system.open(file, O_RDONLY);
     try {
       system.dataSync(fd);
       system.dropCache(fd);
@@ -91,7 +90,7 @@ export function residentBytes(system: System, paths: readonly string[]): number 
   if (!system.canMap) return { absentBecause: 'this system cannot map files' };
   let pages = 0;
   for (const file of paths) {
-    const fd = system.open(file, constants.O_RDONLY);
+    const fd = system.open(file, O_RDONLY);
     try {
       const length = Math.floor(system.fileSize(fd).sizeBytes / BLOCK_SIZE) * BLOCK_SIZE;
       for (let at = 0; at < length; at += RESIDENCY_BYTES) {

@@ -1,5 +1,5 @@
 /** Lists of runs that grow at their end. */
-import type { Run } from './extent-map.ts';
+import type { Run } from '../base/index.ts';
 
 /** Adds a run behind the others; it becomes part of the last one where it continues it. */
 export function appendRun(runs: Run[], run: Run): void {

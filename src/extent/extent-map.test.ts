@@ -2,9 +2,8 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import fc from 'fast-check';
-import type { BlobId, BlockIndex } from '../base/index.ts';
-import type { Run } from './extent-map.ts';
-import { CHUNK_BLOCKS, ExtentMap } from './extent-map.ts';
+import { type BlobId, type BlockIndex, CHUNK_BLOCKS, type Run } from '../base/index.ts';
+import { ExtentMap } from './extent-map.ts';
 
 type Cell = { blob: number; physical: number } | undefined;
 

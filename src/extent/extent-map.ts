@@ -6,18 +6,7 @@
  * Invariants (checked by fsck pass `extents`): runs are sorted, disjoint, never empty; a run sits in the chunk of its
  * first block; two runs that continue each other logically and physically are one.
  */
-import type { BlobId, BlockIndex } from '../base/index.ts';
-import { assert } from '../base/index.ts';
-
-export const CHUNK_BLOCKS = 1024;
-
-/** A run of blocks: `count` logical blocks from `logical` are the blocks of `blob` from `physical`. */
-export interface Run {
-  readonly logical: BlockIndex;
-  readonly count: number;
-  readonly blob: BlobId;
-  readonly physical: BlockIndex;
-}
+import { assert, type BlobId, type BlockIndex, CHUNK_BLOCKS, type Run } from '../base/index.ts';
 
 /** Told of every piece of a run that left the map. */
 export type RemovedVisitor = (blob: BlobId, physical: BlockIndex, count: number) => void;

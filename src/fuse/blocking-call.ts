@@ -1,13 +1,20 @@
 /** The calls behind `BlockingCalls`: what they are, and how whoever may wait makes them. */
 import { spawnSync } from 'node:child_process';
-import { constants } from 'node:fs';
 import { type ErrorCode, FsError, isFsError, nameToBytes } from '../base/index.ts';
-import { createSystem, type Kernel, MNT_DETACH, UMOUNT_NOFOLLOW } from '../sys/index.ts';
+import {
+  createSystem,
+  type Kernel,
+  MNT_DETACH,
+  O_DIRECTORY,
+  O_NOFOLLOW,
+  O_PATH,
+  O_RDONLY,
+  UMOUNT_NOFOLLOW,
+} from '../sys/index.ts';
 import { deviceMountedAt, placeOf } from './mounted-places.ts';
 
 const HELPER = 'fusermount3';
 /** open(2); node:fs does not name it. */
-const O_PATH = 0o10000000;
 
 /** Calls that walk a path, on which there may be mounts that others serve. */
 export type PathCall =
@@ -102,9 +109,9 @@ export function makeCall(kernel: Kernel, call: PathCall): void {
 /** Symlinks and other mounts are not followed. Nothing is opened: the kernel has the names afterwards, that is all. */
 function lookUp(directory: string, path: string): void {
   const system = createSystem('native');
-  const root = system.open(directory, O_PATH | constants.O_DIRECTORY);
+  const root = system.open(directory, O_PATH | O_DIRECTORY);
   try {
-    system.close(system.openBeneath(root, nameToBytes(path), O_PATH | constants.O_NOFOLLOW));
+    system.close(system.openBeneath(root, nameToBytes(path), O_PATH | O_NOFOLLOW));
   } finally {
     system.close(root);
   }
@@ -112,7 +119,7 @@ function lookUp(directory: string, path: string): void {
 
 function syncFileSystem(directory: string): void {
   const system = createSystem('native');
-  const fd = system.open(directory, constants.O_RDONLY | constants.O_DIRECTORY);
+  const fd = system.open(directory, O_RDONLY | O_DIRECTORY);
   try {
     system.syncFileSystem(fd);
   } finally {

@@ -1,6 +1,7 @@
 /** The device through which the kernel asks and is answered. Who cannot have it is told why here, and nowhere else. */
-import { closeSync, constants, fstatSync, openSync, statSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, statSync } from 'node:fs';
 import { FsError } from '../base/index.ts';
+import { O_NONBLOCK, O_RDWR } from '../sys/index.ts';
 
 const DEVICE = '/dev/fuse';
 /** Character device 10:229, Documentation/admin-guide/devices.txt. */
@@ -13,7 +14,7 @@ const DEVICE_NUMBER = (10 << 8) | 229;
 export function openDevice(): number {
   let fd: number;
   try {
-    fd = openSync(DEVICE, constants.O_RDWR | constants.O_NONBLOCK);
+    fd = openSync(DEVICE, O_RDWR | O_NONBLOCK);
   } catch (error) {
     throw deviceFailure((error as NodeJS.ErrnoException).code);
   }

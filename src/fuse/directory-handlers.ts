@@ -1,5 +1,5 @@
 /** Reading directories: as many entries as fit. */
-import { FsError } from '../base/index.ts';
+import { DT_DIR, FsError } from '../base/index.ts';
 import type { Inode } from '../layer/index.ts';
 import { type Entry, entryIno, entryKind, NO_ENTRY } from '../lower/index.ts';
 import { ENOSYS } from '../sys/index.ts';
@@ -8,8 +8,6 @@ import { DOT_COOKIE, DOT_DOT_COOKIE, indexBehind } from './directory-listing.ts'
 import { entryAt, type Handler, openAt } from './handler.ts';
 import type { Reply } from './reply.ts';
 import type { Session } from './session.ts';
-
-const DT_DIR = 4;
 
 /** ENOSYS where the mode allows it: the kernel keeps what it has of every directory. */
 export const openDirectory: Handler = (session, request, reply) => {

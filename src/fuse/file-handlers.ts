@@ -1,7 +1,7 @@
 /** Bytes of files: reads, writes, space, holes, and copies inside the mount. */
 import { BLOCK_SIZE, FsError, isFsError } from '../base/index.ts';
 import type { Inode } from '../layer/index.ts';
-import { ENOSYS } from '../sys/index.ts';
+import { ENOSYS, O_DSYNC, SEEK_DATA, SEEK_HOLE } from '../sys/index.ts';
 import {
   COPY_FILE_RANGE_IN,
   COPY_FILE_RANGE_OUT,
@@ -21,8 +21,6 @@ import { type Handler, openAt } from './handler.ts';
 import type { Reply } from './reply.ts';
 import type { Request } from './request.ts';
 import type { Session } from './session.ts';
-
-const O_DSYNC = 0o10000;
 
 /** ENOSYS: the kernel need not ask. */
 export const open: Handler = (session, request, reply) => {
@@ -150,9 +148,6 @@ export const allocate: Handler = (session, request) => {
       throw new FsError('EOPNOTSUPP');
   }
 };
-
-const SEEK_DATA = 3;
-const SEEK_HOLE = 4;
 
 export const seek: Handler = (session, request, reply) => {
   request.need(LSEEK_IN.bytes);

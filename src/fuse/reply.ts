@@ -3,9 +3,8 @@
  *
  *     0 len · 4 error (a negative errno, or 0) · 8 unique (64)
  */
+import { TWO_32 } from '../base/index.ts';
 import { OUT_HEADER_BYTES } from './abi.ts';
-
-const TWO_32 = 2 ** 32;
 
 export class Reply {
   readonly bytes: Buffer;

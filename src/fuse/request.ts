@@ -7,10 +7,8 @@
  * Invariant: nothing outside `[0, lengthBytes)` of the buffer is looked at; a request that is too short for its
  * operation is refused with EINVAL.
  */
-import { FsError, type Name } from '../base/index.ts';
+import { FsError, type Name, TWO_32 } from '../base/index.ts';
 import { IN_HEADER_BYTES } from './abi.ts';
-
-const TWO_32 = 2 ** 32;
 
 export class Request {
   readonly bytes: Buffer;

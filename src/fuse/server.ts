@@ -1,12 +1,12 @@
 /** The server of mounts: opens devices, mounts, and serves them all from the thread that it was made in. */
-import { closeSync, constants, openSync, readlinkSync, writeFileSync } from 'node:fs';
+import { closeSync, openSync, readlinkSync, writeFileSync } from 'node:fs';
 import { totalmem } from 'node:os';
 import { resolve } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { FsError, isFsError } from '../base/index.ts';
 import type { Inode } from '../layer/index.ts';
 import type { Tree } from '../store/index.ts';
-import { createKernel, type Kernel } from '../sys/index.ts';
+import { createKernel, type Kernel, O_DIRECTORY, O_RDONLY } from '../sys/index.ts';
 import { knownPath } from '../vfs/index.ts';
 import { attach } from './attaching.ts';
 import { requireBackingFiles } from './backing-rights.ts';
@@ -345,7 +345,7 @@ function requireStoreOutside(blobsDirectory: string, directory: string): void {
 
 /** Where a directory lies, without a look at what is mounted on the way by now, where it is named by a descriptor. */
 function placeOfDirectory(directory: string): string {
-  const fd = openSync(directory, constants.O_RDONLY | constants.O_DIRECTORY);
+  const fd = openSync(directory, O_RDONLY | O_DIRECTORY);
   try {
     return readlinkSync(`/proc/self/fd/${fd}`);
   } finally {

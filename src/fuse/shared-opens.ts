@@ -11,12 +11,11 @@
  * A blob is opened through a view of the blobs that is read-only as a mount: the kernel would open it for writing
  * with the flags of whoever opened the file, and a store into a shared map would write into a sealed blob.
  */
-import { closeSync, constants, openSync } from 'node:fs';
+import { closeSync, openSync } from 'node:fs';
 import { BLOCK_SIZE, type BlobId, blocksFor, FsError, type Ino, isFsError } from '../base/index.ts';
 import { blobPath, isExternal } from '../blob/index.ts';
 import type { Inode, LayerStack } from '../layer/index.ts';
-import type { Kernel } from '../sys/index.ts';
-import { O_ACCMODE, O_RDONLY, O_TRUNC } from '../vfs/index.ts';
+import { type Kernel, O_ACCMODE, O_RDONLY, O_TRUNC } from '../sys/index.ts';
 import { Fopen } from './abi.ts';
 import { KEPT_DIRECTORY, type OpenAnswer, type OpenPolicy } from './open-policy.ts';
 
@@ -127,7 +126,7 @@ export class SharedOpens implements OpenPolicy {
     if (blob === undefined) return false;
     try {
       const path = blobPath(`/proc/self/fd/${this.view}`, blob);
-      const fd = openSync(path, constants.O_RDONLY);
+      const fd = openSync(path, O_RDONLY);
       try {
         opens.backing = this.kernel.openBacking(this.device, fd);
         opens.blob = blob;

@@ -2,8 +2,7 @@
  * The changes of one operation, gathered before any of them is made. `LayerStack.commit` journals them as one record
  * and then applies them, so an operation happens wholly or not at all, also when the disk is full.
  */
-import type { ByteWriter, LayerId, Name } from '../base/index.ts';
-import type { Run } from '../extent/index.ts';
+import type { ByteWriter, LayerId, Name, Run } from '../base/index.ts';
 import { type Entry, entryIno, entryKind, NO_ENTRY } from '../lower/index.ts';
 import type { InodeRecord } from '../meta/index.ts';
 import { encodeInodeEffect, encodeName, encodeRuns, encodeXattrs } from './effect-format.ts';

@@ -13,9 +13,8 @@
  * Origins and external blobs come first: what else is said may need them. Runs come before the inode record of the same
  * inode: they change the map that the old record names.
  */
-import type { BlobId, BlockIndex, Ino, Name } from '../base/index.ts';
+import type { BlobId, BlockIndex, Ino, Name, Run } from '../base/index.ts';
 import { ByteReader, ByteWriter, DecodeError } from '../base/index.ts';
-import type { Run } from '../extent/index.ts';
 import {
   decodeExternal,
   decodeInode,

@@ -1,5 +1,5 @@
 /** One inode of one open tree, in memory. It is the fork's inode: which layer its record came from does not matter. */
-import { type Ino, type Name, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from '../base/index.ts';
+import { type Ino, isDirectoryMode, isFileMode, isSymlinkMode, type Name } from '../base/index.ts';
 import type { Entry, NamesBetween } from '../lower/index.ts';
 import type { Mapping } from '../mapping/index.ts';
 import type { InodeRecord } from '../meta/index.ts';
@@ -38,15 +38,15 @@ export class Inode {
   }
 
   get isDirectory(): boolean {
-    return (this.record.mode & S_IFMT) === S_IFDIR;
+    return isDirectoryMode(this.record.mode);
   }
 
   get isFile(): boolean {
-    return (this.record.mode & S_IFMT) === S_IFREG;
+    return isFileMode(this.record.mode);
   }
 
   get isSymlink(): boolean {
-    return (this.record.mode & S_IFMT) === S_IFLNK;
+    return isSymlinkMode(this.record.mode);
   }
 
   /** Somebody still reaches it without a name. */

@@ -20,9 +20,10 @@ import {
   isFsError,
   type LayerId,
   type Name,
+  type Run,
 } from '../base/index.ts';
 import type { ActiveBlob, BlobSpace } from '../blob/index.ts';
-import { ExtentMap, type Run } from '../extent/index.ts';
+import { ExtentMap } from '../extent/index.ts';
 import {
   type Entry,
   entryOfRow,

@@ -12,9 +12,10 @@ import {
   isFsError,
   kindOfMode,
   type Name,
+  type Run,
 } from '../base/index.ts';
 import { type ActiveBlob, type BlobSpace, isExternal } from '../blob/index.ts';
-import { type DataSegment, dataSegments, ExtentMap, type Run, type SeekCalls } from '../extent/index.ts';
+import { type DataSegment, dataSegments, ExtentMap, type SeekCalls } from '../extent/index.ts';
 import {
   type DerivedLower,
   dataRuns,

@@ -1,5 +1,6 @@
 /** Whole files at once: readFile, writeFile, appendFile. */
-import { constants } from 'node:fs';
+import { isFileMode } from '../base/index.ts';
+import { O_APPEND, O_RDWR, O_TRUNC, O_WRONLY } from '../sys/index.ts';
 import type { TreeFile } from '../vfs/index.ts';
 import type { CommonOptions } from './arguments.ts';
 import { bytesOf, checkBoolean, checkText, fileMode, isDescriptor, optionsOf } from './arguments.ts';
@@ -10,8 +11,6 @@ import { openFile } from './files.ts';
 import { APPEND, openFlags, READ_ONLY, WRITE_NEW } from './flags.ts';
 import { bytePath } from './paths.ts';
 import { allocateForRead } from './read-buffers.ts';
-
-const { O_APPEND, O_RDWR, O_TRUNC, O_WRONLY, S_IFMT, S_IFREG } = constants;
 
 /** The largest file that readFile takes, as in Node: a read(2) of more is not possible. */
 export const READ_FILE_BYTES_MAX = 2 ** 31 - 1;
@@ -27,7 +26,7 @@ export function decode(bytes: Buffer, encoding: CommonOptions['encoding']): stri
 /** The size to read: that of a regular file; 0, which means "until the end", for everything else. */
 export function sizeToRead(fileSystem: CoreFileSystem, file: TreeFile): number {
   const attributes = fileSystem.statFile(file);
-  return (attributes.mode & S_IFMT) === S_IFREG ? attributes.size : 0;
+  return isFileMode(attributes.mode) ? attributes.size : 0;
 }
 
 /** ERR_FS_FILE_TOO_LARGE for what would not fit into one Buffer read. */

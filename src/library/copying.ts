@@ -1,13 +1,14 @@
 /** copyFile: a copy of a file is a reflink; no byte of data moves until one of the two is written. */
 import { constants } from 'node:fs';
-import { FsError, isFsError } from '../base/index.ts';
+import { FsError, isDirectoryMode, isFsError } from '../base/index.ts';
+import { O_CREAT, O_EXCL, O_RDONLY, O_WRONLY } from '../sys/index.ts';
 import type { TreeFile } from '../vfs/index.ts';
 import { smallMode } from './arguments.ts';
 import type { CoreFileSystem } from './core.ts';
 import { failureOf } from './errors.ts';
 import { bytePath } from './paths.ts';
 
-const { COPYFILE_EXCL, O_CREAT, O_EXCL, O_RDONLY, O_WRONLY, S_IFDIR, S_IFMT } = constants;
+const { COPYFILE_EXCL } = constants;
 
 export class CopyCalls {
   private readonly fileSystem: CoreFileSystem;
@@ -40,7 +41,7 @@ export class CopyCalls {
         // A file copied over itself stays as it is.
         if (there.dev === dev && there.ino === ino) return;
         // Only now, for what is wrong with the destination is reported first.
-        if ((mode & S_IFMT) === S_IFDIR) throw new FsError('EISDIR');
+        if (isDirectoryMode(mode)) throw new FsError('EISDIR');
         this.fill(source, target, mode & 0o7777);
       } catch (error) {
         if (!existed) this.removeQuietly(to);

@@ -1,8 +1,7 @@
 /** Directories: mkdir, mkdtemp, rmdir, rm, readdir. */
 import { randomBytes } from 'node:crypto';
-import { constants } from 'node:fs';
 import { dirname, join as joinText, relative } from 'node:path/posix';
-import { isFsError, nameToString } from '../base/index.ts';
+import { isDirectoryMode, isFsError, nameToString } from '../base/index.ts';
 import type { DirectoryEntry } from '../vfs/index.ts';
 import type { CommonOptions } from './arguments.ts';
 import { checkBoolean, checkInt32, checkObject, checkUint32, fileMode, optionsOf } from './arguments.ts';
@@ -11,8 +10,6 @@ import { Dirent, KIND_DIRECTORY } from './directory-entry.ts';
 import { failureOf, invalidArgumentType, systemError } from './errors.ts';
 import type { PathArgument } from './paths.ts';
 import { bytePath, encodeName, joinBytes, shownPath } from './paths.ts';
-
-const { S_IFMT, S_IFDIR } = constants;
 
 interface RemoveOptions {
   readonly recursive: boolean;
@@ -106,7 +103,7 @@ export class DirectoryCalls {
 
   private checkIsDirectory(path: string, refusal: unknown): void {
     const attributes = this.fileSystem.stat(path, true);
-    if ((attributes.mode & S_IFMT) !== S_IFDIR) throw refusal;
+    if (!isDirectoryMode(attributes.mode)) throw refusal;
   }
 
   mkdtempSync(prefix: unknown, options?: unknown): string | Buffer {
@@ -129,7 +126,7 @@ export class DirectoryCalls {
     const bytes = bytePath(path);
     const { recursive } = removeOptions(options);
     try {
-      if (recursive && (this.fileSystem.stat(bytes, false).mode & S_IFMT) === S_IFDIR) this.removeTree(bytes);
+      if (recursive && isDirectoryMode(this.fileSystem.stat(bytes, false).mode)) this.removeTree(bytes);
       else this.fileSystem.removeDirectory(bytes);
     } catch (error) {
       throw failureOf(error, recursive && isFsError(error, 'ENOENT') ? 'lstat' : 'rmdir', path);
@@ -141,7 +138,7 @@ export class DirectoryCalls {
     const { recursive, force } = removeOptions(options);
     let isDirectory: boolean;
     try {
-      isDirectory = (this.fileSystem.stat(bytes, false).mode & S_IFMT) === S_IFDIR;
+      isDirectory = isDirectoryMode(this.fileSystem.stat(bytes, false).mode);
     } catch (error) {
       if (force && isFsError(error, 'ENOENT')) return;
       throw failureOf(error, 'lstat', path);
@@ -279,7 +276,7 @@ export class DirectoryCalls {
     if (kind !== DT_LNK) return false;
     try {
       const attributes = this.fileSystem.tryStat(path, true);
-      return attributes !== undefined && (attributes.mode & S_IFMT) === S_IFDIR;
+      return attributes !== undefined && isDirectoryMode(attributes.mode);
     } catch {
       return false;
     }

@@ -1,6 +1,6 @@
 /** opendir: a directory that is read entry by entry. Its names are those of the moment it was opened. */
-import { constants } from 'node:fs';
 import { join as joinText } from 'node:path/posix';
+import { O_DIRECTORY, O_RDONLY } from '../sys/index.ts';
 import type { DirectoryEntry } from '../vfs/index.ts';
 import type { CommonOptions } from './arguments.ts';
 import { checkFunction, checkUint32, optionsOf } from './arguments.ts';
@@ -132,8 +132,6 @@ export class Dir {
     if (!this.#isClosed) this.closeSync();
   }
 }
-
-const { O_DIRECTORY, O_RDONLY } = constants;
 
 export class DirectoryHandleCalls {
   private readonly fileSystem: CoreFileSystem;

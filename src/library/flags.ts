@@ -1,9 +1,10 @@
 /** The flags of open: Node's letters as the numbers of open(2). */
 import { constants } from 'node:fs';
+import { O_APPEND, O_CREAT, O_EXCL, O_RDONLY, O_RDWR, O_TRUNC, O_WRONLY } from '../sys/index.ts';
 import { checkInt32 } from './arguments.ts';
 import { invalidArgumentValue } from './errors.ts';
 
-const { O_APPEND, O_CREAT, O_EXCL, O_RDONLY, O_RDWR, O_SYNC, O_TRUNC, O_WRONLY } = constants;
+const { O_SYNC } = constants;
 
 export const READ_ONLY = O_RDONLY;
 export const READ_WRITE = O_RDWR;

@@ -1,16 +1,13 @@
 /** Names: rename, link, symlink, unlink, readlink, realpath. */
 
-import { constants } from 'node:fs';
 import { resolve } from 'node:path/posix';
-import { nameToString } from '../base/index.ts';
+import { isSymlinkMode, nameToString, SYMLINKS_MAX } from '../base/index.ts';
 import { checkSymlinkType, optionsOf } from './arguments.ts';
 import type { CoreFileSystem } from './core.ts';
 import { failureOf } from './errors.ts';
 import { bytePath, encodeName } from './paths.ts';
 
-const { S_IFMT, S_IFLNK } = constants;
 /** How many symlinks one walk follows, as in Linux. */
-const SYMLINKS_MAX = 40;
 
 export class LinkCalls {
   private readonly fileSystem: CoreFileSystem;
@@ -130,7 +127,7 @@ export class LinkCalls {
     let syscall = 'lstat';
     try {
       const attributes = this.fileSystem.stat(path, false);
-      if ((attributes.mode & S_IFMT) !== S_IFLNK) return undefined;
+      if (!isSymlinkMode(attributes.mode)) return undefined;
       syscall = 'stat';
       this.fileSystem.stat(path, true);
       syscall = 'readlink';

@@ -2,10 +2,9 @@
  * `Stats`, `BigIntStats` and `StatFs` in Node's shapes: the numbers are own properties, the dates are made when they
  * are first looked at (as Node does from version 22 on). `stats instanceof fs.Stats` holds for Node's own class too.
  */
-import { constants, Stats as HostStats } from 'node:fs';
+import { Stats as HostStats } from 'node:fs';
+import { S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG, S_IFSOCK } from '../base/index.ts';
 import type { Attributes, SpaceCounts } from '../vfs/index.ts';
-
-const { S_IFMT, S_IFREG, S_IFDIR, S_IFCHR, S_IFBLK, S_IFIFO, S_IFLNK, S_IFSOCK } = constants;
 
 /** What kind of file a mode says it is, asked the way Node's Stats is asked. */
 abstract class FileKind {

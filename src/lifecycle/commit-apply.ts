@@ -5,11 +5,11 @@
  * place of a directory, and the directories' own attributes. A further commit finds what is done already, and does
  * the rest.
  */
-import { FsError, isFsError } from '../base/index.ts';
+import { FsError, isFsError, isSameTimespec } from '../base/index.ts';
 import type { StoredTree } from '../store/index.ts';
 import { TreePaths } from '../survey/index.ts';
 import type { HostStat, System } from '../sys/index.ts';
-import { ExportTally, HostWriter, isSameTime, Pacing, TreeReader } from '../transfer/index.ts';
+import { ExportTally, HostWriter, Pacing, TreeReader } from '../transfer/index.ts';
 import type { TreeFiles } from '../vfs/index.ts';
 import { type CommitConflict, type CommitPlan, type CommitStep, isDirectory } from './commit-plan.ts';
 import { type HostTarget, TEMPORARY_PREFIX } from './host-target.ts';
@@ -185,6 +185,6 @@ export class CommitApplication {
 
 /** ctime too: it shows a change that was made to look old. A new name of the file changes it as well. */
 function isSameMoment(now: HostStat, found: HostStat): boolean {
-  const isSameChange = now.nlink !== found.nlink || isSameTime(now.ctime, found.ctime);
-  return isSameTime(now.mtime, found.mtime) && isSameChange;
+  const isSameChange = now.nlink !== found.nlink || isSameTimespec(now.ctime, found.ctime);
+  return isSameTimespec(now.mtime, found.mtime) && isSameChange;
 }

@@ -2,9 +2,8 @@
  * What a commit has to do in a host directory, path by path: what is as the fork has it is left alone, what is as
  * somebody expects it is replaced, and everything else is a conflict. Nothing is written.
  */
-import { FsError, isFsError } from '../base/index.ts';
+import { FsError, isDirectoryMode, isFsError } from '../base/index.ts';
 import type { HostStat } from '../sys/index.ts';
-import { isDirectoryMode } from '../transfer/index.ts';
 import type { TreeFiles } from '../vfs/index.ts';
 import { asIn, type Expectation, isDressed } from './expectation.ts';
 import { type HostTarget, TEMPORARY_PREFIX } from './host-target.ts';

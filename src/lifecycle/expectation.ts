@@ -1,17 +1,16 @@
 /** Whether a host directory has at a path what a tree has there. */
-import { type HostIno, isFsError } from '../base/index.ts';
-import type { HostOrigin } from '../lower/index.ts';
-import type { HostStat } from '../sys/index.ts';
 import {
-  dataOf,
+  type HostIno,
   isDirectoryMode,
   isFileMode,
-  isSameData,
-  isSameTime,
+  isFsError,
+  isSameTimespec,
   isSymlinkMode,
   kindOfMode,
-  timesOf,
-} from '../transfer/index.ts';
+} from '../base/index.ts';
+import type { HostOrigin } from '../lower/index.ts';
+import { type HostStat, O_RDONLY } from '../sys/index.ts';
+import { dataOf, isSameData, timesOf } from '../transfer/index.ts';
 import { type TreeFiles, xattrRefusal } from '../vfs/index.ts';
 import type { HostTarget } from './host-target.ts';
 
@@ -20,8 +19,6 @@ import type { HostTarget } from './host-target.ts';
  * whoever asks for the commit knows it.
  */
 export type Expectation = (target: HostTarget, path: string, found: HostStat | undefined) => boolean;
-
-const O_RDONLY = 0;
 
 /** As a tree has it: type, mode, size, target, and content unless the time of its last change is the same. */
 export function asIn(files: TreeFiles): Expectation {
@@ -35,7 +32,9 @@ export function asIn(files: TreeFiles): Expectation {
     if (isDirectoryMode(mode)) return true;
     if (!isFileMode(mode)) return wanted.rdev === found.rdev;
     if (wanted.size !== found.size) return false;
-    return isSameTime(timesOf(wanted).mtime, found.mtime) || isSameContent(target, files, path, found.size);
+    return (
+      isSameTimespec(timesOf(wanted).mtime, found.mtime) || isSameContent(target, files, path, found.size)
+    );
   };
 }
 
@@ -56,7 +55,7 @@ export function asRecorded(files: TreeFiles, recorded: ReadonlyMap<string, HostO
     }
     if (found === undefined || found.mode !== origin.mode || !target.isOrigin(origin, found)) return false;
     if (isDirectoryMode(found.mode)) return true;
-    return found.size === origin.sizeBytes && isSameTime(found.mtime, origin.modified);
+    return found.size === origin.sizeBytes && isSameTimespec(found.mtime, origin.modified);
   };
 }
 
@@ -83,7 +82,7 @@ export function isDressed(
   const wanted = files.tryStat(path, false);
   if (wanted === undefined || found === undefined) return true;
   const isDirectory = isDirectoryMode(wanted.mode);
-  if (!isDirectory && !isSameTime(timesOf(wanted).mtime, found.mtime)) return false;
+  if (!isDirectory && !isSameTimespec(timesOf(wanted).mtime, found.mtime)) return false;
   if (process.geteuid?.() === 0 && (wanted.uid !== found.uid || wanted.gid !== found.gid)) return false;
   const xattrs = target.xattrs(path);
   const names = files.listXattrs(path, false);

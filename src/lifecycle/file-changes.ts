@@ -2,16 +2,17 @@
  * Differences of two trees file by file, as a patch has them: directories have no place in one, and what a renamed
  * directory holds is a renamed file each.
  */
-import { nameToBytes } from '../base/index.ts';
-import type { Change, ChangedPaths } from '../survey/index.ts';
 import {
-  dataOf,
+  DT_DIR,
   isDirectoryMode,
   isFileMode,
-  isSameData,
   isSymlinkMode,
   kindOfMode,
-} from '../transfer/index.ts';
+  nameToBytes,
+} from '../base/index.ts';
+import type { Change, ChangedPaths } from '../survey/index.ts';
+import { O_RDONLY } from '../sys/index.ts';
+import { dataOf, isSameData } from '../transfer/index.ts';
 import type { Attributes, TreeFiles } from '../vfs/index.ts';
 
 /** One side of a file that changed. */
@@ -26,9 +27,6 @@ export interface FileChange {
   readonly before: FileSide | undefined;
   readonly after: FileSide | undefined;
 }
-
-const DT_DIR = 4;
-const O_RDONLY = 0;
 
 /** Every file whose content, mode or name differs, in byte order of the paths. */
 export function* fileChanges(

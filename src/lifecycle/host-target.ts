@@ -3,16 +3,13 @@
  * symlink on the way is refused: nothing outside of it is reached, whoever renames what meanwhile. Where the host has
  * no such call (openat2) the directories on the way are looked at one by one instead.
  */
-import { constants } from 'node:fs';
-import { FsError, isFsError, nameToBytes, nameToString } from '../base/index.ts';
+import { FsError, isFsError, isSymlinkMode, nameToBytes, nameToString } from '../base/index.ts';
 import { directoryIdentity, type HostOrigin, isOrigin } from '../lower/index.ts';
 import { type HostIdentity, isSameDirectory } from '../meta/index.ts';
-import type { HostStat, System } from '../sys/index.ts';
-import { type DataSource, fileSegments, isSymlinkMode, joinHost } from '../transfer/index.ts';
+import { type HostStat, O_DIRECTORY, O_PATH, O_RDONLY, type System } from '../sys/index.ts';
+import { type DataSource, fileSegments, joinHost } from '../transfer/index.ts';
 
-const { O_DIRECTORY, O_RDONLY } = constants;
 /** Of fcntl(2), which node:fs.constants lacks. */
-const O_PATH = 0o10000000;
 
 /** Files that a commit makes beside those that they become. */
 export const TEMPORARY_PREFIX = '.ramet-commit-';

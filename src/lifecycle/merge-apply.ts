@@ -1,15 +1,18 @@
 /** Carries a plan of a merge out, in a fork that nobody else sees. Content moves by reflink: no bytes are copied. */
-import { type Ino, isFsError } from '../base/index.ts';
+import {
+  type Ino,
+  isDirectoryMode,
+  isFileMode,
+  isFsError,
+  isSymlinkMode,
+  kindOfMode,
+} from '../base/index.ts';
 import { type StoreEngine, settleTree } from '../store/index.ts';
 import { TreePaths } from '../survey/index.ts';
-import { isDirectoryMode, isFileMode, isSymlinkMode, kindOfMode, timesOf } from '../transfer/index.ts';
+import { O_CREAT, O_EXCL, O_RDONLY, O_TRUNC, O_WRONLY } from '../sys/index.ts';
+import { timesOf } from '../transfer/index.ts';
 import type { Attributes, FileSystem } from '../vfs/index.ts';
 import type { MergedParts, MergePlan, MergeSides } from './merge-plan.ts';
-
-const O_RDONLY = 0;
-const O_WRONLY = 1;
-const O_CREATE_EXCLUSIVE = 0o300;
-const O_TRUNC = 0o1000;
 
 export class MergeApplication {
   private readonly ours: FileSystem;
@@ -105,7 +108,7 @@ export class MergeApplication {
         return false;
       }
     }
-    if (!isThere) this.ours.close(this.ours.open(path, O_WRONLY | O_CREATE_EXCLUSIVE, 0o600));
+    if (!isThere) this.ours.close(this.ours.open(path, O_WRONLY | O_CREAT | O_EXCL, 0o600));
     this.clone(path);
     return true;
   }

@@ -2,7 +2,7 @@
  * What a merge has to do: both sides' changes since what they have in common, path by path. What one side changed is
  * taken; what both changed is compared part by part, and text line by line. The rest are conflicts.
  */
-import type { Ino } from '../base/index.ts';
+import { DT_DIR, DT_REG, type Ino, kindOfMode } from '../base/index.ts';
 import { type StoredTree, type StoreEngine, settleTree, type Tree } from '../store/index.ts';
 import { type ChangedPart, type ChangedPaths, changedPaths, InodeComparison } from '../survey/index.ts';
 import type { Attributes } from '../vfs/index.ts';
@@ -64,9 +64,6 @@ export interface MergeLabels {
   readonly theirs: string;
 }
 
-const DT_DIR = 4;
-const DT_REG = 8;
-
 /** One side of a path. */
 interface Found {
   readonly ino: Ino;
@@ -117,7 +114,7 @@ export class MergePlanner {
     const attributes = this.sides[side].fileSystem.tryStat(path, false);
     if (attributes === undefined) return undefined;
     // The cast: what a tree says of a file has its number.
-    return { ino: attributes.ino as Ino, kind: attributes.mode >>> 12, attributes };
+    return { ino: attributes.ino as Ino, kind: kindOfMode(attributes.mode), attributes };
   }
 
   /** Notes a conflict; true when the other side wins. */

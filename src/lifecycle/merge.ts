@@ -2,7 +2,7 @@
  * `mergeTrees`: one fork's changes into another. All work is done in forks of their own, so that the target changes in
  * one transaction at the end, or not at all: what a failure or a kill leaves are forks that the next merge drops.
  */
-import { FsError, isFsError } from '../base/index.ts';
+import { FsError, isDirectoryMode, isFsError } from '../base/index.ts';
 import {
   commonState,
   dropOpen,
@@ -14,7 +14,6 @@ import {
   type Tree,
 } from '../store/index.ts';
 import { diffTrees } from '../survey/index.ts';
-import { isDirectoryMode } from '../transfer/index.ts';
 import { MergeApplication } from './merge-apply.ts';
 import { type Favour, type MergeConflict, MergePlanner, type MergeSides } from './merge-plan.ts';
 

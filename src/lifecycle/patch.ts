@@ -4,8 +4,7 @@
  * it, files that are new, gone, renamed, executable, and symlinks. Content that is no text is named, outside of the
  * patch proper.
  */
-import { nameToString } from '../base/index.ts';
-import { isFileMode, isSymlinkMode } from '../transfer/index.ts';
+import { isFileMode, isSymlinkMode, nameToString } from '../base/index.ts';
 import type { TreeFiles } from '../vfs/index.ts';
 import { contentOf, type FileChange, type FileSide, isSameContent } from './file-changes.ts';
 import { canBeText, type Hunk, hunksBetween, isText } from './line-diff.ts';

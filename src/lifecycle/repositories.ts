@@ -2,7 +2,7 @@
  * Files that a version control system keeps for itself. They are texts in part (`.git/refs/heads/main`, `.git/config`),
  * but a program reads them, and one with conflict markers in it is a repository that is broken.
  */
-import { S_IFDIR, S_IFMT } from '../base/index.ts';
+import { isDirectoryMode } from '../base/index.ts';
 import type { TreeFiles } from '../vfs/index.ts';
 
 /**
@@ -25,7 +25,7 @@ export function isOfRepository(trees: readonly TreeFiles[], path: string): boole
 function isGitDirectory(files: TreeFiles, directory: string): boolean {
   const isDirectory = (name: string): boolean | undefined => {
     const stat = files.tryStat(`${directory}/${name}`, false);
-    return stat === undefined ? undefined : (stat.mode & S_IFMT) === S_IFDIR;
+    return stat === undefined ? undefined : isDirectoryMode(stat.mode);
   };
   return isDirectory('HEAD') === false && isDirectory('objects') === true && isDirectory('refs') === true;
 }

@@ -1,7 +1,7 @@
 /** Runs of host files without the holes that these have: to the extent map of a fork such a file is one run. */
-import { BLOCK_SIZE, type BlockIndex, blocksFor } from '../base/index.ts';
+import { BLOCK_SIZE, type BlockIndex, blocksFor, type Run } from '../base/index.ts';
 import { type BlobSpace, isExternal } from '../blob/index.ts';
-import { dataSegments, type Run } from '../extent/index.ts';
+import { dataSegments } from '../extent/index.ts';
 
 /** The parts of `runs` that are no holes of a host file, in order. ESTALE where a recorded file has changed. */
 export function dataRuns({ externals }: BlobSpace, runs: readonly Run[]): Run[] {

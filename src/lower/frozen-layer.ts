@@ -1,7 +1,6 @@
 /** A layer that no longer changes, as the lower of open trees. Shared by all trees of a process. */
-import { BLOCK_SIZE, type Ino, type LayerId, type Name } from '../base/index.ts';
-import { CHUNK_BLOCKS } from '../extent/index.ts';
-import type { DentryRecord, InodeRecord, LayerRecord, MetaTables, NamedDentry, Run } from '../meta/index.ts';
+import { BLOCK_SIZE, CHUNK_BLOCKS, type Ino, type LayerId, type Name, type Run } from '../base/index.ts';
+import type { DentryRecord, InodeRecord, LayerRecord, MetaTables, NamedDentry } from '../meta/index.ts';
 import { type InoFilter, inoFilter } from './ino-filter.ts';
 import type { InoSet } from './ino-set.ts';
 import type { Lower } from './lower.ts';

@@ -1,6 +1,6 @@
 /** A frozen layer and all below it, read as the one tree that they are together. */
-import type { Ino, LayerId, Name } from '../base/index.ts';
-import type { DentryRecord, InodeRecord, NamedDentry, Run } from '../meta/index.ts';
+import type { Ino, LayerId, Name, Run } from '../base/index.ts';
+import type { DentryRecord, InodeRecord, NamedDentry } from '../meta/index.ts';
 import { holderOf } from './holder.ts';
 import { recordNow } from './host-times.ts';
 import type { Lower } from './lower.ts';

@@ -1,5 +1,6 @@
 /** Open directories of a host tree, so that a name is looked up in the directory and not along a path. */
 import {
+  BLOCK_SIZE,
   DT_DIR,
   FsError,
   type Ino,
@@ -11,18 +12,22 @@ import {
   S_IFDIR,
 } from '../base/index.ts';
 import { type HostSource, isSameDirectory } from '../meta/index.ts';
-import type { HostEntry, HostMounts, HostStat, System } from '../sys/index.ts';
+import {
+  type HostEntry,
+  type HostMounts,
+  type HostStat,
+  O_DIRECTORY,
+  O_NOATIME,
+  O_NOFOLLOW,
+  O_NONBLOCK,
+  O_PATH,
+  type System,
+} from '../sys/index.ts';
 import { directoryIdentity, leadsThroughRamet, openDirectory } from './host-identity.ts';
 import { type HostPart, type HostPlace, type HostPlaces, isIdentity, partOf } from './host-places.ts';
 
 const DIRECTORIES_MAX = 256;
-const O_NONBLOCK = 0o4000;
-const O_NOATIME = 0o1000000;
-const O_PATH = 0o10000000;
-const O_DIRECTORY = 0o200000;
-const O_NOFOLLOW = 0o400000;
 const HERE = Buffer.from('.');
-const BLOCK_BYTES = 4096;
 
 export class HostDirectories {
   private readonly system: System;
@@ -132,7 +137,7 @@ export class HostDirectories {
       mode: isDirectory ? S_IFDIR | 0o555 : (entry.kind << 12) | 0o444,
       nlink: isDirectory ? 2 : 1,
       // A file that were empty would be read without a word.
-      size: BLOCK_BYTES,
+      size: BLOCK_SIZE,
       btime: undefined,
       isMountPoint: true,
     };

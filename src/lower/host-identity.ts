@@ -1,11 +1,7 @@
 /** Which directory of the host one is: what is remembered of it, and held against what is at its place later. */
 import { isFsError, nameToBytes } from '../base/index.ts';
 import type { HostIdentity } from '../meta/index.ts';
-import type { HostMounts, HostStat, System } from '../sys/index.ts';
-
-const O_RDONLY = 0;
-const O_DIRECTORY = 0o200000;
-const O_PATH = 0o10000000;
+import { type HostMounts, type HostStat, O_DIRECTORY, O_PATH, O_RDONLY, type System } from '../sys/index.ts';
 
 /** The type of the mounts that `fuse` makes. */
 const MOUNT_TYPE = 'fuse.ramet';

@@ -12,6 +12,8 @@ import {
   blocksFor,
   FsError,
   type Ino,
+  isDirectoryMode,
+  isFileMode,
   isFsError,
   isMissing,
   kindOfMode,
@@ -19,24 +21,29 @@ import {
   type Name,
   nameFromBytes,
   nameToBytes,
+  type Run,
   S_IFDIR,
   S_IFLNK,
   S_IFMT,
   S_IFREG,
+  SECTORS_PER_BLOCK,
 } from '../base/index.ts';
 import type { BlobSpace, ExternalState } from '../blob/index.ts';
-import type { DentryRecord, HostSource, InodeRecord, MetaTables, NamedDentry, Run } from '../meta/index.ts';
-import type { HostEntry, HostMounts, HostStat, System } from '../sys/index.ts';
+import type { DentryRecord, HostSource, InodeRecord, MetaTables, NamedDentry } from '../meta/index.ts';
+import {
+  type HostEntry,
+  type HostMounts,
+  type HostStat,
+  O_DIRECTORY,
+  O_NOFOLLOW,
+  O_PATH,
+  type System,
+} from '../sys/index.ts';
 import { isDerived } from './derived-numbers.ts';
 import { HostDirectories } from './host-directories.ts';
 import { type HostPlace, HostPlaces } from './host-places.ts';
 import { hostRecord } from './host-record.ts';
 import type { DerivedLower, HostFile } from './lower.ts';
-
-const O_PATH = 0o10000000;
-const O_DIRECTORY = 0o200000;
-const O_NOFOLLOW = 0o400000;
-const SECTORS_PER_BLOCK = 8;
 
 export interface HostLayerParts {
   readonly system: System;
@@ -157,7 +164,7 @@ export class HostLayer implements DerivedLower {
   }
 
   private isStore({ mode, ino, dev }: HostStat): boolean {
-    return (mode & S_IFMT) === S_IFDIR && ino === this.store.ino && dev === this.store.dev;
+    return isDirectoryMode(mode) && ino === this.store.ino && dev === this.store.dev;
   }
 
   // Inodes.
@@ -302,7 +309,7 @@ export class HostLayer implements DerivedLower {
       const fd = this.directories.openToRead(place.path);
       const stat = this.system.statFile(fd);
       const isWanted = place.isAnchored || this.directories.isAt(place, stat);
-      if ((stat.mode & S_IFMT) === S_IFREG && isWanted) return fd;
+      if (isFileMode(stat.mode) && isWanted) return fd;
       this.system.close(fd);
     } catch (error) {
       if (!isMissing(error)) throw this.named(error, place);
@@ -353,7 +360,7 @@ export class HostLayer implements DerivedLower {
   /** Whoever is at the place now: nothing but attributes was changed above. */
   private statContent(place: HostPlace): HostStat {
     const stat = this.statPath(place);
-    if (stat !== undefined && (stat.mode & S_IFMT) === S_IFREG) return stat;
+    if (stat !== undefined && isFileMode(stat.mode)) return stat;
     throw new FsError('ESTALE', { note: `the host file '${this.directories.shown(place)}' is gone` });
   }
 

@@ -6,9 +6,8 @@ import {
   DecodeError,
   type HostIno,
   type Ino,
+  isDirectoryMode,
   type Name,
-  S_IFDIR,
-  S_IFMT,
   type Timespec,
 } from '../base/index.ts';
 import type { HostSource } from '../meta/index.ts';
@@ -232,7 +231,7 @@ function hasBirth({ birthSeconds, birthNanoseconds }: HostPlace): boolean {
 }
 
 function hasOneName({ mode, nlink }: HostStat): boolean {
-  return nlink < 2 || (mode & S_IFMT) === S_IFDIR;
+  return nlink < 2 || isDirectoryMode(mode);
 }
 
 function joined(above: string, name: string): string {

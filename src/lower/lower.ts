@@ -3,9 +3,9 @@
  * lowers are rows of the tables (`FrozenLayer`). A derived one computes its answers from elsewhere: it gives out
  * numbers of its own making (`DerivedLower`).
  */
-import type { Ino, LayerId, Name } from '../base/index.ts';
+import type { Ino, LayerId, Name, Run } from '../base/index.ts';
 import type { ExternalState } from '../blob/index.ts';
-import type { DentryRecord, InodeRecord, NamedDentry, Run } from '../meta/index.ts';
+import type { DentryRecord, InodeRecord, NamedDentry } from '../meta/index.ts';
 import type { HostStat } from '../sys/index.ts';
 
 export interface Lower {

@@ -6,7 +6,7 @@
  * (`userxattr`) made them. `overlay.overlay.` escapes the attributes of an overlay inside an overlay.
  */
 
-import { S_IFCHR, S_IFMT, S_IFREG } from '../base/index.ts';
+import { isFileMode, S_IFCHR, S_IFMT } from '../base/index.ts';
 import type { InodeRecord } from '../meta/index.ts';
 
 const PREFIXES = ['trusted.overlay.', 'user.overlay.'] as const;
@@ -48,7 +48,7 @@ export function isMarkedWhiteout(
   { mode, size }: Pick<InodeRecord, 'mode' | 'size'>,
   xattrs: Xattrs,
 ): boolean {
-  return (mode & S_IFMT) === S_IFREG && size === 0 && overlayMarks(xattrs).isWhiteout;
+  return isFileMode(mode) && size === 0 && overlayMarks(xattrs).isWhiteout;
 }
 
 export function overlayMarks(xattrs: Xattrs): OverlayMarks {

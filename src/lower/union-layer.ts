@@ -10,18 +10,18 @@
  * number alone (`climb`), so what is remembered of directories may be forgotten at any time.
  */
 import {
+  DT_CHR,
   DT_DIR,
   DT_REG,
   FsError,
   type Ino,
+  isFileMode,
   kindOfMode,
   type LayerId,
   type Name,
-  S_IFCHR,
-  S_IFMT,
-  S_IFREG,
+  type Run,
 } from '../base/index.ts';
-import type { DentryRecord, InodeRecord, NamedDentry, Run } from '../meta/index.ts';
+import type { DentryRecord, InodeRecord, NamedDentry } from '../meta/index.ts';
 import { isDerived } from './derived-numbers.ts';
 import type { FrozenTree } from './frozen-tree.ts';
 import type { DerivedLower, HostFile } from './lower.ts';
@@ -35,7 +35,6 @@ import {
 } from './overlay-marks.ts';
 import { decodeUnionOrigin, encodeUnionOrigin, UnionNumbers, type UnionPart } from './union-numbers.ts';
 
-const DT_CHR = kindOfMode(S_IFCHR);
 /** Directories that are remembered, at some 200 bytes each. */
 const DIRECTORIES_MAX = 65_536;
 
@@ -120,7 +119,7 @@ export class UnionLayer implements DerivedLower {
 
   /** ENOTSUP for a file that has its bytes in a layer that is not part of it. */
   private requireWhole({ component, ino }: UnionPart, record: InodeRecord): void {
-    if (record.xattrLayer === 0 || (record.mode & S_IFMT) !== S_IFREG) return;
+    if (record.xattrLayer === 0 || !isFileMode(record.mode)) return;
     if (!this.marksOf(component, ino, record).isMetacopy) return;
     const note =
       'a lower has the mark `overlay.metacopy` on this file: its bytes are in another layer. ' +

@@ -1,6 +1,6 @@
 /** The memory maps of one file: made, re-mapped when the file changes, and kept within the budget of mappings. */
-import { BLOCK_SIZE, blocksFor, FsError, isFsError } from '../base/index.ts';
-import type { ExtentMap, Run } from '../extent/index.ts';
+import { BLOCK_SIZE, blocksFor, FsError, isFsError, type Run } from '../base/index.ts';
+import type { ExtentMap } from '../extent/index.ts';
 import type { PhysicalSpace } from './physical-space.ts';
 import { MappedRange, View } from './view.ts';
 

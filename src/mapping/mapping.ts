@@ -9,9 +9,17 @@
  * Invariants: bytes of a mapped block behind the end of the file are zero (fsck pass `tails`); a block is overwritten
  * in place only when its blob is the layer's active one and its count there is one (fsck pass `references`).
  */
-import { assert, BLOCK_SIZE, type BlobId, type BlockIndex, blocksFor, isFsError } from '../base/index.ts';
+import {
+  assert,
+  BLOCK_SIZE,
+  type BlobId,
+  type BlockIndex,
+  blocksFor,
+  isFsError,
+  type Run,
+} from '../base/index.ts';
 import type { ActiveBlob } from '../blob/index.ts';
-import type { ExtentMap, Run } from '../extent/index.ts';
+import type { ExtentMap } from '../extent/index.ts';
 import { FileMaps } from './file-maps.ts';
 import type { PhysicalSpace } from './physical-space.ts';
 

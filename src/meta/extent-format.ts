@@ -12,27 +12,17 @@
  *   or, when it is the same:
  *     varint  physical start as a zigzag distance from the last run's physical end (0, -1, 1, -2, … as 0, 1, 2, 3, …)
  */
-import type { BlobId, BlockIndex, ByteReader, ByteWriter } from '../base/index.ts';
-import { assert, DecodeError } from '../base/index.ts';
-
-/** Blocks a chunk. */
-export const CHUNK_BLOCKS = 1024;
-
-/** `count` blocks of a file from block `logical` on lie in `blob` from block `physical` on. */
-export interface Run {
-  /** Block of the file. */
-  readonly logical: BlockIndex;
-  /** In blocks. */
-  readonly count: number;
-  readonly blob: BlobId;
-  /** Block of the blob. */
-  readonly physical: BlockIndex;
-}
-
-/** The chunk whose row holds a run. */
-export function chunkOf(logical: number): number {
-  return Math.floor(logical / CHUNK_BLOCKS);
-}
+import {
+  assert,
+  type BlobId,
+  type BlockIndex,
+  type ByteReader,
+  type ByteWriter,
+  CHUNK_BLOCKS,
+  chunkOf,
+  DecodeError,
+  type Run,
+} from '../base/index.ts';
 
 export function encodeRuns(writer: ByteWriter, chunk: number, runs: readonly Run[]): void {
   writer.varint(runs.length);

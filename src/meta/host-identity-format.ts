@@ -8,8 +8,13 @@
  *   varint  length, then bytes: UUID of the filesystem; empty where it was not known
  *   varint  number of the subvolume and 1; 0 where it was not known
  */
-import type { ByteReader, ByteWriter, HostIno, Timespec } from '../base/index.ts';
-import { isSameTimespec } from '../base/index.ts';
+import {
+  type ByteReader,
+  type ByteWriter,
+  type HostIno,
+  isSameTimespec,
+  type Timespec,
+} from '../base/index.ts';
 import { readTimespec, writeTimespec } from './timespec-format.ts';
 
 /**

@@ -16,7 +16,6 @@ export type { CounterName } from './counter-format.ts';
 export type { DentryRecord } from './dentry-format.ts';
 export type { ExternalTable, HostTable, OriginTable } from './derived-tables.ts';
 export type { DroppedRecord } from './dropped-format.ts';
-export { CHUNK_BLOCKS, chunkOf, type Run } from './extent-format.ts';
 export { decodeExternal, type ExternalRecord, encodeExternal } from './external-format.ts';
 export { type HostIdentity, isSameDirectory } from './host-identity-format.ts';
 export { decodeInode, encodeInode, INODE_FIXED_BYTES, type InodeRecord } from './inode-format.ts';

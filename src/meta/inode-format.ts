@@ -24,8 +24,7 @@
  *  104  u64   allocated blocks, 4,096 bytes each
  *  112  …     bytes of a symlink's target, to the end
  */
-import type { ByteWriter, Ino, LayerId } from '../base/index.ts';
-import { DecodeError } from '../base/index.ts';
+import { type ByteWriter, DecodeError, HIGH_MAX, type Ino, type LayerId, TWO_32 } from '../base/index.ts';
 
 export interface InodeRecord {
   /** st_mode with its type bits; 0 is a tombstone: the inode is dead in this layer. */
@@ -62,8 +61,6 @@ export interface InodeRecord {
 const TARGET_AT = 112;
 /** Length of a record without a symlink's target. */
 export const INODE_FIXED_BYTES = TARGET_AT;
-const LOW = 2 ** 32;
-const HIGH_MAX = 2 ** 21;
 
 /** Appends the bytes of a record. Written out field by field, because every change of every file passes here. */
 export function encodeInode(writer: ByteWriter, inode: InodeRecord): void {
@@ -92,21 +89,21 @@ export function encodeInode(writer: ByteWriter, inode: InodeRecord): void {
 
 /** Two's complement, so that one function does for signed and unsigned. */
 function put64(view: DataView, at: number, value: number): void {
-  const high = Math.floor(value / LOW);
-  view.setUint32(at, value - high * LOW, true);
+  const high = Math.floor(value / TWO_32);
+  view.setUint32(at, value - high * TWO_32, true);
   view.setInt32(at + 4, high, true);
 }
 
 function u64(bytes: Buffer, at: number): number {
   const high = bytes.readUInt32LE(at + 4);
   if (high >= HIGH_MAX) throw new DecodeError(`number at ${at} is not below 2^53`);
-  return high * LOW + bytes.readUInt32LE(at);
+  return high * TWO_32 + bytes.readUInt32LE(at);
 }
 
 function i64(bytes: Buffer, at: number): number {
   const high = bytes.readInt32LE(at + 4);
   if (high >= HIGH_MAX || high < -HIGH_MAX) throw new DecodeError(`number at ${at} is not within 2^53`);
-  return high * LOW + bytes.readUInt32LE(at);
+  return high * TWO_32 + bytes.readUInt32LE(at);
 }
 
 /** Decodes `bytes[at..end]`; makes nothing but the record. */

@@ -40,6 +40,7 @@ import {
   checksum64,
   isChecksum,
   type LayerId,
+  TWO_32,
   writeChecksum,
 } from '../base/index.ts';
 
@@ -77,17 +78,15 @@ export interface JournalHeader {
   readonly bootId: string;
 }
 
-const LOW = 2 ** 32;
-
 function writeNumber(target: Buffer, at: number, value: number): void {
-  const high = Math.floor(value / LOW);
-  target.writeUInt32LE(value - high * LOW, at);
+  const high = Math.floor(value / TWO_32);
+  target.writeUInt32LE(value - high * TWO_32, at);
   target.writeUInt32LE(high, at + 4);
 }
 
 /** Reads a u64 as a number; what is not below 2^53 is not exact, but such bytes have no right checksum. */
 export function readNumber(source: Buffer, at: number): number {
-  return source.readUInt32LE(at + 4) * LOW + source.readUInt32LE(at);
+  return source.readUInt32LE(at + 4) * TWO_32 + source.readUInt32LE(at);
 }
 
 /** Where the header of a generation lies. */

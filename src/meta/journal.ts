@@ -6,9 +6,8 @@
  * was followed by `sync`, and nothing behind the last mark. Space is allocated before it is written, so a
  * full disk fails an append cleanly.
  */
-import { constants } from 'node:fs';
 import { assert, checksum64, FsError, isFsError, type LayerId } from '../base/index.ts';
-import type { System } from '../sys/index.ts';
+import { O_CREAT, O_RDWR, type System } from '../sys/index.ts';
 import {
   decodeHeaderPage,
   decodeOwner,
@@ -105,7 +104,7 @@ export class Journal {
    * note; those of open(2), flock(2), pwrite(2).
    */
   static open(system: System, path: string, layer: LayerId): Journal {
-    const descriptor = system.open(path, constants.O_RDWR | constants.O_CREAT, 0o644);
+    const descriptor = system.open(path, O_RDWR | O_CREAT, 0o644);
     try {
       const page = Buffer.alloc(HEADER_BYTES);
       const isLocked = system.tryLock(descriptor);

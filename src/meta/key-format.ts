@@ -20,7 +20,7 @@
  *  14 host        u64 inode, u64 and u32 birth of a host directory,     host-format
  *                 u8 1 when pinned: which several may share
  */
-import { assert, type HostIno, NAME_BYTES_MAX } from '../base/index.ts';
+import { assert, HIGH_MAX, type HostIno, NAME_BYTES_MAX, TWO_32 } from '../base/index.ts';
 
 export const TABLE = {
   layer: 1,
@@ -52,12 +52,9 @@ export const CHUNK_AT = 17;
 /** Where the part after the table byte lies in the other tables. */
 export const PART_AT = 1;
 
-const LOW = 2 ** 32;
-const HIGH_MAX = 2 ** 21;
-
 /** Reads a u64 below 2^53 of a key. */
 export function keyNumber(key: Buffer, at: number): number {
-  return key.readUInt32BE(at) * LOW + key.readUInt32BE(at + 4);
+  return key.readUInt32BE(at) * TWO_32 + key.readUInt32BE(at + 4);
 }
 
 /** A key under construction in a buffer that is used again and again; `view` is valid until the next `start`. */
@@ -83,11 +80,11 @@ export class KeyWriter {
   }
 
   u64(value: number): this {
-    const high = Math.floor(value / LOW);
+    const high = Math.floor(value / TWO_32);
     assert(value >= 0 && high < HIGH_MAX, `key number ${value} is in [0, 2^53)`);
     const at = this.length;
     this.buffer.writeUInt32BE(high, at);
-    this.buffer.writeUInt32BE(value - high * LOW, at + 4);
+    this.buffer.writeUInt32BE(value - high * TWO_32, at + 4);
     this.length = at + 8;
     return this;
   }

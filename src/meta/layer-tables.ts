@@ -1,9 +1,8 @@
 /** The tables whose keys begin with a layer: inodes, dentries, extents, xattrs, orphans. */
-import type { Ino, LayerId, Name } from '../base/index.ts';
+import type { Ino, LayerId, Name, Run } from '../base/index.ts';
 import { assert } from '../base/index.ts';
 import type { DentryRecord } from './dentry-format.ts';
 import { decodeDentry, encodeDentry } from './dentry-format.ts';
-import type { Run } from './extent-format.ts';
 import { decodeRuns, encodeRuns } from './extent-format.ts';
 import type { InodeRecord } from './inode-format.ts';
 import { decodeInode, encodeInode } from './inode-format.ts';

@@ -15,7 +15,7 @@
  * Node of a leaf page: u32 length of the value; u16 flags (bit 0: the value lies on overflow pages); u16 key
  * length; key; value, or u64 first overflow page, u64 transaction, u64 count of pages.
  */
-import { DecodeError } from '../base/index.ts';
+import { DecodeError, TWO_32 } from '../base/index.ts';
 
 const PAGE_HEADER_BYTES = 24;
 const PAGE_NUMBER_AT = 0;
@@ -36,7 +36,6 @@ const NODE_HEADER_BYTES = 8;
 const OVERFLOW_FLAG = 0x01;
 const OVERFLOW_COUNT_AT = 16;
 const NO_PAGE = 0xffffffffffffffffn;
-const LOW = 2 ** 32;
 
 export const LMDB_VERSION = 2;
 /** A meta page is not looked at beyond this. */
@@ -81,7 +80,7 @@ export function visitReferences(page: Buffer, number: number, visit: PageVisitor
       const node = PAGE_HEADER_BYTES + page.readUInt16LE(PAGE_HEADER_BYTES + 2 * index);
       const top = page.readUInt16LE(node + 4);
       if (flags === BRANCH_FLAG) {
-        visit(top * LOW + page.readUInt32LE(node), 1, true);
+        visit(top * TWO_32 + page.readUInt32LE(node), 1, true);
       } else if ((top & OVERFLOW_FLAG) !== 0) {
         const value = node + NODE_HEADER_BYTES + page.readUInt16LE(node + 6);
         const pages = page.readBigUInt64LE(value + OVERFLOW_COUNT_AT);

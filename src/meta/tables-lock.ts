@@ -13,9 +13,9 @@
  * Who has it may stand still: it was stopped, or waits for a page of its own program, which lies on a mount. A process
  * that serves mounts would make all their programs wait as well, that one among them, so it waits for a bounded time.
  */
-import { constants, fstatSync, readFileSync } from 'node:fs';
+import { fstatSync, readFileSync } from 'node:fs';
 import { assert, FsError, pause } from '../base/index.ts';
-import { createSystem, type System } from '../sys/index.ts';
+import { createSystem, O_DIRECTORY, O_RDONLY, type System } from '../sys/index.ts';
 
 /** Between two tries of who does not wait for ever: about as long as the pause of those who work in slices. */
 const TRY_MS = 0.1;
@@ -56,7 +56,7 @@ export class TablesLock {
     waitMsMax: number = Number.POSITIVE_INFINITY,
   ): TablesLock {
     const system = createSystem(kind);
-    const descriptor = system.open(directory, constants.O_RDONLY | constants.O_DIRECTORY);
+    const descriptor = system.open(directory, O_RDONLY | O_DIRECTORY);
     const { dev, ino } = fstatSync(descriptor, { bigint: true });
     const file = `${dev}:${ino}`;
     const open = openHere.get(file);

@@ -11,14 +11,16 @@ import {
   AssertionError,
   type BlobId,
   type BlockIndex,
+  CHUNK_BLOCKS,
   checksum64,
+  chunkOf,
   type Ino,
   type LayerId,
   type Name,
+  type Run,
   StoreError,
 } from '../base/index.ts';
 import type { BlobRecord } from './blob-format.ts';
-import { CHUNK_BLOCKS, chunkOf, type Run } from './extent-format.ts';
 import type { InodeRecord } from './inode-format.ts';
 import { KeyWriter, TABLE } from './key-format.ts';
 import type { LayerRecord } from './layer-format.ts';

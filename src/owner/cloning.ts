@@ -4,12 +4,11 @@
  */
 import { FsError } from '../base/index.ts';
 import type { StoreEngine, Tree } from '../store/index.ts';
+import { O_CREAT, O_EXCL, O_RDONLY, O_WRONLY } from '../sys/index.ts';
 import type { FileSystem } from '../vfs/index.ts';
 import type { MountTable } from './mount-table.ts';
 import type { CloneParameters } from './protocol.ts';
 
-const O_RDONLY = 0;
-const O_WRONLY_CREATE_EXCLUSIVE = 0o301;
 /** A copy of a directory asks for one file after the other. */
 const KEEP_OPEN_MS = 1_000;
 
@@ -73,7 +72,7 @@ function cloneFile(source: FileSystem, sourcePath: string, target: FileSystem, t
   try {
     // The tree makes files for whom it has acted last; the group may be that of the directory.
     target.owner = { uid: process.geteuid?.() ?? 0, gid: process.getegid?.() ?? 0 };
-    const to = target.open(targetPath, O_WRONLY_CREATE_EXCLUSIVE, 0o600);
+    const to = target.open(targetPath, O_WRONLY | O_CREAT | O_EXCL, 0o600);
     try {
       target.reflink(from, to, source);
     } catch (error) {

@@ -3,11 +3,11 @@
  * below that name leads to the directory that was opened, and nobody's mount is asked on the way: the owner reaches its
  * store like this. Such a name means something in this process alone, so what leaves it is translated.
  */
-import { closeSync, constants, existsSync, openSync } from 'node:fs';
+import { closeSync, existsSync, openSync } from 'node:fs';
+import { O_DIRECTORY, O_PATH } from '../sys/index.ts';
 
 const DESCRIPTORS = '/proc/self/fd';
 /** Of fcntl(2), which node:fs.constants lacks. */
-const O_PATH = 0o10000000;
 
 export class HeldDirectory {
   /** What everybody calls it. */
@@ -21,7 +21,7 @@ export class HeldDirectory {
   /** ENOENT, ENOTDIR, EACCES. Without /proc it is reached by its name. */
   constructor(directory: string) {
     this.shownPath = directory;
-    this.fd = openSync(directory, O_PATH | constants.O_DIRECTORY);
+    this.fd = openSync(directory, O_PATH | O_DIRECTORY);
     this.path = existsSync(DESCRIPTORS) ? `${DESCRIPTORS}/${this.fd}` : directory;
     this.inText = new RegExp(`${DESCRIPTORS}/${this.fd}(?![0-9])`, 'g');
     this.shownInJson = JSON.stringify(directory).slice(1, -1);

@@ -10,7 +10,6 @@ import {
   accessSync,
   chownSync,
   closeSync,
-  constants,
   copyFileSync,
   fchmodSync,
   fchownSync,
@@ -23,22 +22,35 @@ import {
   unlinkSync,
   writeSync,
 } from 'node:fs';
-import { codeOfErrno, FsError, type Name, nameToBytes } from '../base/index.ts';
-import type { FileTimes, HostStat, System } from '../sys/index.ts';
+import {
+  BLOCK_SIZE,
+  codeOfErrno,
+  FsError,
+  type Name,
+  nameToBytes,
+  S_IFDIR,
+  S_IFMT,
+  S_IFREG,
+  type Timespec,
+} from '../base/index.ts';
+import {
+  type HostStat,
+  O_APPEND,
+  O_DIRECTORY,
+  O_NOFOLLOW,
+  O_NONBLOCK,
+  O_PATH,
+  O_RDONLY,
+  type System,
+} from '../sys/index.ts';
 import type { Attributes, DirectoryEntry, TimeChange, TreeFile, TreeFiles } from '../vfs/index.ts';
 
-const { O_APPEND, O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK, O_RDONLY } = constants;
 /** Of fcntl(2), which node:fs.constants lacks; the same on every architecture that openat2 is called on. */
-const O_PATH = 0o10000000;
 /** statfs(2). */
 const FUSE_SUPER_MAGIC = 0x65735546;
 /** utimensat(2): nanoseconds that stand for the present, and for the time that is there. */
-const UTIME_NOW: FileTimes = { seconds: 0, nanoseconds: 0x3fffffff };
-const UTIME_OMIT: FileTimes = { seconds: 0, nanoseconds: 0x3ffffffe };
-const S_IFMT = 0o170000;
-const S_IFREG = 0o100000;
-const S_IFDIR = 0o040000;
-const BLOCK_BYTES = 4096;
+const UTIME_NOW: Timespec = { seconds: 0, nanoseconds: 0x3fffffff };
+const UTIME_OMIT: Timespec = { seconds: 0, nanoseconds: 0x3ffffffe };
 
 class MountedFile implements TreeFile {
   readonly path: string;
@@ -364,7 +376,7 @@ function orEnd(position: number | undefined): number {
   return position;
 }
 
-function timesOf(change: TimeChange): FileTimes {
+function timesOf(change: TimeChange): Timespec {
   if (change === 'now') return UTIME_NOW;
   return change === 'omit' ? UTIME_OMIT : change;
 }
@@ -381,7 +393,7 @@ function attributesOf(stat: HostStat): Attributes {
     gid,
     rdev,
     size,
-    blksize: BLOCK_BYTES,
+    blksize: BLOCK_SIZE,
     blocks,
     atimeSeconds: atime.seconds,
     atimeNanoseconds: atime.nanoseconds,

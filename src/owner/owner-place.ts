@@ -1,10 +1,9 @@
 /** Where the owner of a store is found: a lock that only one process has, a socket, a log, and its own mount points. */
-import { closeSync, constants, existsSync, mkdirSync, openSync, rmdirSync } from 'node:fs';
+import { closeSync, existsSync, mkdirSync, openSync, rmdirSync } from 'node:fs';
 import { codeOfErrno, FsError, isFsError } from '../base/index.ts';
 import { StoreLayout } from '../store/index.ts';
-import type { System } from '../sys/index.ts';
+import { O_CREAT, O_DIRECTORY, O_RDONLY, O_RDWR, type System } from '../sys/index.ts';
 
-const { O_CREAT, O_DIRECTORY, O_RDONLY, O_RDWR } = constants;
 const DESCRIPTORS = '/proc/self/fd';
 
 export class OwnerPlace {

@@ -17,16 +17,9 @@
  * While it is being built the layer is in state 'building' and its lock is held, as in an import: gc drops nothing
  * then, and a dead process's half of a layer is removed by the next gc.
  */
-import { type Ino, isFsError, type LayerId, type Name } from '../base/index.ts';
+import { chunkOf, type Ino, isFsError, type LayerId, type Name, type Run } from '../base/index.ts';
 import { FrozenLayer, holderOf, isDerived, type Lower } from '../lower/index.ts';
-import {
-  chunkOf,
-  type DentryRecord,
-  type InodeRecord,
-  type LayerRecord,
-  type MetaTables,
-  type Run,
-} from '../meta/index.ts';
+import type { DentryRecord, InodeRecord, LayerRecord, MetaTables } from '../meta/index.ts';
 import type { System } from '../sys/index.ts';
 import { LayerLock } from './layer-lock.ts';
 import type { StoreLayout } from './layout.ts';

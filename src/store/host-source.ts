@@ -3,11 +3,11 @@ import { posix } from 'node:path';
 import {
   FsError,
   isFsError,
+  isSymlinkMode,
   nameFromBytes,
   nameToBytes,
   nameToString,
-  S_IFLNK,
-  S_IFMT,
+  SYMLINKS_MAX,
 } from '../base/index.ts';
 import {
   directoryIdentity,
@@ -26,7 +26,6 @@ export function isHostPath(lower: string): boolean {
 }
 
 /** As the kernel follows on one path. */
-const SYMLINKS_MAX = 40;
 
 /** `directory` is absolute. ENOENT, ENOTDIR, EACCES of the host; ELOOP for what a mount of a store shows. */
 export function hostSource(system: System, directory: string, isPinned: boolean): HostSource {
@@ -63,7 +62,7 @@ function realPath(system: System, path: string): string {
       continue;
     }
     const here = `${above}/${name}`;
-    if ((system.statHost(nameToBytes(here), false).mode & S_IFMT) !== S_IFLNK) {
+    if (!isSymlinkMode(system.statHost(nameToBytes(here), false).mode)) {
       above = here;
       continue;
     }

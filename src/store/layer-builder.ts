@@ -19,22 +19,22 @@ import {
   type BlobId,
   type BlockIndex,
   blocksFor,
+  chunkOf,
   FsError,
   type Ino,
   type LayerId,
   type Name,
+  type Run,
   turn,
 } from '../base/index.ts';
 import { type BlobSpace, BlobWriter } from '../blob/index.ts';
-import {
-  type BlobKind,
-  chunkOf,
-  type HostIdentity,
-  type InodeRecord,
-  type LayerRecord,
-  type MetaTables,
-  type Run,
-  type TreeRecord,
+import type {
+  BlobKind,
+  HostIdentity,
+  InodeRecord,
+  LayerRecord,
+  MetaTables,
+  TreeRecord,
 } from '../meta/index.ts';
 import type { System } from '../sys/index.ts';
 import { type ContentPlace, ContentQueue } from './content-queue.ts';

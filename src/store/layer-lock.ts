@@ -3,12 +3,10 @@
  * tells gc of every layer whether somebody owns it: whether its journal file is locked.
  */
 import { FsError, isFsError } from '../base/index.ts';
-import type { System } from '../sys/index.ts';
+import { O_CREAT, O_RDWR, type System } from '../sys/index.ts';
 import { pathExists } from './layout.ts';
 
 /** Flags of open(2) on Linux. */
-const O_RDWR = 0o2;
-const O_CREAT = 0o100;
 
 export class LayerLock {
   private readonly system: System;

@@ -1,12 +1,10 @@
 /** Where things are in a store's directory, and its VERSION file. See docs/format.md. */
 import { FsError, isFsError, type LayerId, StoreError } from '../base/index.ts';
-import type { System } from '../sys/index.ts';
+import { O_CREAT, O_EXCL, O_RDONLY, O_WRONLY, type System } from '../sys/index.ts';
 
 /** Version of everything stored. A store of another version is not opened. */
 export const FORMAT_VERSION = 1;
 const VERSION_TEXT = `ramet store ${FORMAT_VERSION}\n`;
-const O_RDONLY = 0;
-const O_WRONLY_CREATE_EXCLUSIVE = 0o301;
 
 export class StoreLayout {
   readonly directory: string;
@@ -70,7 +68,7 @@ export function createLayout(system: System, layout: StoreLayout): void {
   }
   system.syncDirectory(layout.blobsDirectory);
   // VERSION comes last: a directory with it is a whole store.
-  const fd = system.open(layout.versionPath, O_WRONLY_CREATE_EXCLUSIVE, 0o644);
+  const fd = system.open(layout.versionPath, O_WRONLY | O_CREAT | O_EXCL, 0o644);
   try {
     const bytes = Buffer.from(VERSION_TEXT);
     system.pwrite(fd, bytes, 0, bytes.length, 0);

@@ -7,12 +7,9 @@
  * between two trees hands blocks on that only the older of them may have known. `advance` moves it up.
  */
 import { isFsError } from '../base/index.ts';
-import type { System } from '../sys/index.ts';
+import { O_CREAT, O_EXCL, O_RDWR, type System } from '../sys/index.ts';
 import { pathExists } from './layout.ts';
 import { decodeLease, encodeLease, LEASE_BYTES, type LeaseRecord, NO_EPOCH } from './lease-format.ts';
-
-const O_RDWR = 0o2;
-const O_CREAT_EXCL = 0o300;
 
 let leasesMade = 0;
 /** Where the host has no locks there are lock files beside the leases, which are no leases. */
@@ -38,7 +35,7 @@ export class Lease {
       const path = `${directory}/lease-${process.pid}-${leasesMade++}`;
       let fd: number;
       try {
-        fd = system.open(path, O_RDWR | O_CREAT_EXCL, 0o644);
+        fd = system.open(path, O_RDWR | O_CREAT | O_EXCL, 0o644);
       } catch (error) {
         if (isFsError(error, 'EEXIST')) continue;
         throw error;

@@ -4,7 +4,7 @@
  * layers hold is looked at: the inodes, and the names that they changed. A path is made of the names of the directories
  * above it. Time grows with the changes (and with the directories that these lie in), not with the trees.
  */
-import { DT_DIR, type Ino, type LayerId } from '../base/index.ts';
+import { type Ino, isDirectoryMode, kindOfMode, type LayerId } from '../base/index.ts';
 import type { BlobSpace } from '../blob/index.ts';
 import type { DentryRecord, InodeRecord } from '../meta/index.ts';
 import type { StoredTree } from '../store/index.ts';
@@ -47,8 +47,8 @@ export class LineageComparison {
       const old = living(this.before, ino);
       const now = living(this.after, ino);
       const kind = (old ?? now)?.mode ?? 0;
-      if (kind >>> 12 === DT_DIR) this.names(ino, old !== undefined, now !== undefined);
-      if (old !== undefined && now !== undefined) changed.set(ino, now.mode >>> 12);
+      if (isDirectoryMode(kind)) this.names(ino, old !== undefined, now !== undefined);
+      if (old !== undefined && now !== undefined) changed.set(ino, kindOfMode(now.mode));
     }
     const renamed = this.renames();
     this.replacements();

@@ -6,10 +6,19 @@
  * layers change. So a thousand forks of a large tree cost little more than one. Forks that another process
  * owns are counted as they last stored themselves.
  */
-import { BLOCK_SIZE, type BlobId, type Ino, type LayerId } from '../base/index.ts';
+import {
+  BLOCK_SIZE,
+  type BlobId,
+  type Ino,
+  isDirectoryMode,
+  isFileMode,
+  type LayerId,
+  type Run,
+  SECTOR_BYTES,
+} from '../base/index.ts';
 import { type BlobSpace, isExternal } from '../blob/index.ts';
 import { type Lower, UnionLayer } from '../lower/index.ts';
-import type { InodeRecord, MetaTables, Run } from '../meta/index.ts';
+import type { InodeRecord, MetaTables } from '../meta/index.ts';
 import { type StoredTree, type StoreEngine, storedTrees } from '../store/index.ts';
 import type { System } from '../sys/index.ts';
 
@@ -43,8 +52,6 @@ export interface DuReport {
 
 const NOBODY = 0;
 const MANY = -1;
-const S_IFMT = 0o170000;
-const S_IFREG = 0o100000;
 
 export function storeUsage(engine: StoreEngine): DuReport {
   const trees = storedTrees(engine);
@@ -71,12 +78,12 @@ export function storeUsage(engine: StoreEngine): DuReport {
  * the blobs, and the process that serves them must not look at its own mounts.
  */
 function diskBytes(system: System, directory: Buffer, skipped: string): number {
-  let total = system.statHost(directory, false).blocks * 512;
+  let total = system.statHost(directory, false).blocks * SECTOR_BYTES;
   if (directory.equals(Buffer.from(skipped))) return total;
   for (const { name } of system.readHostDirectory(directory)) {
     const path = Buffer.concat([directory, Buffer.from('/'), Buffer.from(name, 'latin1')]);
     const stat = system.statHost(path, false);
-    total += (stat.mode & S_IFMT) === 0o040000 ? diskBytes(system, path, skipped) : stat.blocks * 512;
+    total += isDirectoryMode(stat.mode) ? diskBytes(system, path, skipped) : stat.blocks * SECTOR_BYTES;
   }
   return total;
 }
@@ -305,7 +312,7 @@ function inBlobs(runs: readonly Run[]): readonly Run[] {
 }
 
 function isFile(record: InodeRecord): boolean {
-  return (record.mode & S_IFMT) === S_IFREG;
+  return isFileMode(record.mode);
 }
 
 /** Who shows a file of the base: the id of the only tree, NOBODY, or MANY. */

@@ -12,10 +12,11 @@ import {
   type Ino,
   isFsError,
   type Name,
+  type Run,
 } from '../base/index.ts';
 import { type BlobSpace, loadSums } from '../blob/index.ts';
 import { appendRun } from '../extent/index.ts';
-import type { MetaTables, Run } from '../meta/index.ts';
+import type { MetaTables } from '../meta/index.ts';
 import type { StoredTree, StoreEngine, TreeInfo } from '../store/index.ts';
 
 /** Blobs whose checksums are kept at hand. */

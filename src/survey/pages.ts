@@ -5,14 +5,16 @@ import {
   blocksFor,
   FsError,
   type Ino,
+  isDirectoryMode,
+  isFileMode,
   isFsError,
   type LayerId,
   nameToString,
+  type Run,
 } from '../base/index.ts';
 import { isExternal } from '../blob/index.ts';
 import { ExtentMap } from '../extent/index.ts';
 import { dataRuns, isDerived, type Lower, UnionLayer } from '../lower/index.ts';
-import type { Run } from '../meta/index.ts';
 import { type StoredTree, type StoreEngine, storedTrees } from '../store/index.ts';
 
 /** Pages that follow each other, lie together in one blob, and are shared with the same trees. */
@@ -81,8 +83,8 @@ export function filePages(
 
 function pagesOf(engine: StoreEngine, name: string, path: string, file: SettledFile): PageReport {
   const { ino, mode, size } = file;
-  if ((mode & 0o170000) === 0o040000) throw new FsError('EISDIR');
-  if ((mode & 0o170000) !== 0o100000) throw new FsError('EINVAL', { note: 'only regular files have pages' });
+  if (isDirectoryMode(mode)) throw new FsError('EISDIR');
+  if (!isFileMode(mode)) throw new FsError('EINVAL', { note: 'only regular files have pages' });
   // A stat's number came from the tree.
   return new PageSurvey(engine, name, ino as Ino).report(path, size);
 }

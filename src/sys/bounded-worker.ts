@@ -2,12 +2,13 @@
  * A thread behind `BoundedCalls`: makes calls of the native system, and those below, in order. Its descriptors are its
  * own; outside of it they stand for themselves, and are known by their numbers.
  */
-import { constants, readlinkSync } from 'node:fs';
+import { readlinkSync } from 'node:fs';
 import { workerData } from 'node:worker_threads';
 import { isFsError } from '../base/index.ts';
 import type { BoundedAnswer, BoundedCall, BoundedThread } from './bounded-calls.ts';
 import { loadLibc } from './libc.ts';
 import { createNativeSystem } from './native.ts';
+import { O_NOATIME, O_RDONLY } from './open-flags.ts';
 import { takeOwnDescriptors } from './own-descriptors.ts';
 
 /** What is opened here has a number from this one on, which no descriptor of the process has. */
@@ -35,10 +36,10 @@ function readOpened(fd: number, length: number, position: number): Uint8Array | 
   const path = `/proc/self/task/${opener?.[0]}/fd/${fd}`;
   let own: number;
   try {
-    own = native.open(path, constants.O_RDONLY | constants.O_NOATIME);
+    own = native.open(path, O_RDONLY | O_NOATIME);
   } catch (error) {
     if (!isFsError(error, 'EPERM')) throw error;
-    own = native.open(path, constants.O_RDONLY);
+    own = native.open(path, O_RDONLY);
   }
   try {
     return readBytes(own, length, position, true);

@@ -1,13 +1,11 @@
 /** Bytes and space of open files, by node:fs alone: no hole is found, made or cloned. */
 import { fstatSync, readSync, writeSync } from 'node:fs';
-import { FsError } from '../base/index.ts';
+import { FsError, SECTOR_BYTES } from '../base/index.ts';
 import { allocateByWriting } from './allocate-by-writing.ts';
 import { nodeFailure } from './errno.ts';
 import { attempt } from './name-calls.ts';
 import type { FileCalls } from './parts.ts';
 import { checkSpan } from './spans.ts';
-
-const SECTOR_BYTES = 512;
 
 function pread(fd: number, target: Uint8Array, offset: number, length: number, position: number): number {
   checkSpan(target, offset, length);

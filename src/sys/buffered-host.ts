@@ -1,15 +1,16 @@
 /** Host trees by node:fs alone: no extended attributes, no device nodes, times set to about a microsecond. */
 import type { BigIntStats } from 'node:fs';
-import { constants, fstatSync, lstatSync, lutimesSync, readdirSync, statSync } from 'node:fs';
-import { FsError, type HostIno } from '../base/index.ts';
+import { fstatSync, lstatSync, lutimesSync, readdirSync, statSync } from 'node:fs';
+import { FsError, type HostIno, type Timespec } from '../base/index.ts';
 import { attempt, openAt, pathIn } from './name-calls.ts';
+import { O_NOFOLLOW } from './open-flags.ts';
 import type { HostCalls } from './parts.ts';
-import type { FileTimes, HostEntry, HostStat } from './system.ts';
+import type { HostEntry, HostStat } from './system.ts';
 
 const SLASH = Buffer.from('/');
 const NANOSECONDS = 1_000_000_000n;
 
-function timesOf(nanoseconds: bigint): FileTimes {
+function timesOf(nanoseconds: bigint): Timespec {
   // Before the epoch the seconds go down and the nanoseconds still count up from them.
   const rest = ((nanoseconds % NANOSECONDS) + NANOSECONDS) % NANOSECONDS;
   return { seconds: Number((nanoseconds - rest) / NANOSECONDS), nanoseconds: Number(rest) };
@@ -58,7 +59,7 @@ function lstatIfPresent(path: Buffer): BigIntStats | undefined {
 }
 
 /** node:fs takes a negative number for "now", and a Date for what it says. */
-function nodeTime(times: FileTimes): number | Date {
+function nodeTime(times: Timespec): number | Date {
   const seconds = times.seconds + times.nanoseconds / 1e9;
   return seconds < 0 ? new Date(seconds * 1000) : seconds;
 }
@@ -85,7 +86,7 @@ export const bufferedHost: HostCalls = {
   makeHostNode: (path) => refuse('mknod', path),
   openInRoot: (_root, path) => refuse('openat2', path),
   // By the name that /proc gives the directory: nothing keeps a symlink on the way from leading out.
-  openBeneath: (directory, path, flags) => openAt(pathIn(directory, path), flags | constants.O_NOFOLLOW, 0),
+  openBeneath: (directory, path, flags) => openAt(pathIn(directory, path), flags | O_NOFOLLOW, 0),
   statAt: (directory, name, _isLocal) =>
     attempt('stat', name, undefined, () => hostStat(lstatSync(pathIn(directory, name), { bigint: true }))),
   readDirectory: (fd) => readHostDirectory(Buffer.from(`/proc/self/fd/${fd}`)),

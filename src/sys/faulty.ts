@@ -2,10 +2,10 @@
  * A system that fails as a plan says, for tests: errors, torn writes, short reads, flipped bits, and the death of the
  * process at any one call. Every call that reaches the host is counted and the plan is asked before it.
  */
-import type { Address, Clock, ErrorCode } from '../base/index.ts';
+import type { Address, Clock, ErrorCode, Timespec } from '../base/index.ts';
 import { AssertionError, FsError } from '../base/index.ts';
 import type { MountInfo } from './mount-info.ts';
-import type { FileTimes, HostEntry, HostStat, OpenFlags, System } from './system.ts';
+import type { HostEntry, HostStat, OpenFlags, System } from './system.ts';
 
 export type Fault =
   /** The call does nothing and fails. */
@@ -346,7 +346,7 @@ export class FaultySystem implements System {
     this.pass('writeHostXattr', textOf(path), () => this.inner.writeHostXattr(path, name, value));
   }
 
-  setHostTimes(path: Buffer, atime: FileTimes, mtime: FileTimes): void {
+  setHostTimes(path: Buffer, atime: Timespec, mtime: Timespec): void {
     this.pass('setHostTimes', textOf(path), () => this.inner.setHostTimes(path, atime, mtime));
   }
 

@@ -2,9 +2,10 @@
  * Physical memory as /proc shows it: `pagemap` gives the frame behind each page of this process, `kpagecount` how
  * often each frame is mapped. Both hold one 64-bit word a page; kernel document admin-guide/mm/pagemap.rst.
  */
-import { closeSync, constants, openSync, readSync } from 'node:fs';
+import { closeSync, openSync, readSync } from 'node:fs';
 import { BLOCK_SIZE } from '../base/index.ts';
 import { nodeFailure } from './errno.ts';
+import { O_RDONLY } from './open-flags.ts';
 import type { FrameCalls } from './parts.ts';
 import { checkBlocks } from './spans.ts';
 import { uint64 } from './words.ts';
@@ -19,7 +20,7 @@ const FRAME_HIGH = 0x007fffff;
 function withTable<T>(path: string, use: (fd: number) => T): T | undefined {
   let fd: number;
   try {
-    fd = openSync(path, constants.O_RDONLY);
+    fd = openSync(path, O_RDONLY);
   } catch {
     // Absent, or kept from those who are not root: the caller answers that it is not permitted.
     return undefined;

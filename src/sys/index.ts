@@ -27,7 +27,9 @@ export {
   UMOUNT_NOFOLLOW,
 } from './kernel.ts';
 export { type MountInfo, mountNamespace, mountsOf, mountsOnWay } from './mount-info.ts';
-export type { FileTimes, HostEntry, HostStat, OpenFlags, System } from './system.ts';
+export { SEEK_DATA, SEEK_HOLE } from './native-files.ts';
+export * from './open-flags.ts';
+export type { HostEntry, HostStat, OpenFlags, System } from './system.ts';
 export { type BoundedSystem, createBoundedSystem, createBufferedSystem, createNativeSystem };
 
 /**

@@ -7,6 +7,8 @@ import { closeSync } from 'node:fs';
 import type { FsError } from '../base/index.ts';
 import { EINTR, errnoFailure } from './errno.ts';
 import { type Libc, loadLibc } from './libc.ts';
+import { O_NONBLOCK } from './open-flags.ts';
+import { AT_EMPTY_PATH, AT_FDCWD } from './statx.ts';
 
 export interface Kernel {
   /** read(2). Bytes, or -errno. */
@@ -172,10 +174,8 @@ function dropUnusedNames(libc: Libc, directory: string): void {
 
 const OPEN_TREE = 428;
 const MOUNT_SETATTR = 442;
-const AT_FDCWD = -100;
 const OPEN_TREE_CLONE = 1;
 const OPEN_TREE_CLOEXEC = 0o2000000;
-const AT_EMPTY_PATH = 0x1000;
 const MOUNT_ATTR_RDONLY = 1n;
 /** struct mount_attr: attr_set, attr_clr, propagation, userns_fd, 64 bits each. */
 const MOUNT_ATTR_BYTES = 32;
@@ -221,7 +221,6 @@ const SCM_RIGHTS = 1;
 const MSG_CMSG_CLOEXEC = 0x4000_0000;
 const F_GETFL = 3;
 const F_SETFL = 4;
-const O_NONBLOCK = 0o4000;
 
 function socketCalls(libc: Libc): Pick<Kernel, 'socketPair' | 'receiveDescriptor' | 'setNonBlocking'> {
   return {

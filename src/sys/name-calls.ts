@@ -2,7 +2,6 @@
 import {
   chmodSync,
   closeSync,
-  constants,
   fdatasyncSync,
   fsyncSync,
   ftruncateSync,
@@ -17,10 +16,9 @@ import {
   unlinkSync,
 } from 'node:fs';
 import { EINVAL, errnoOf, nodeFailure } from './errno.ts';
+import { O_CLOEXEC, O_DIRECTORY, O_NOFOLLOW, O_RDONLY } from './open-flags.ts';
 import type { NameCalls } from './parts.ts';
 
-/** O_CLOEXEC of fcntl(2), which node:fs.constants lacks; the same on every architecture of `libc.ts`. */
-export const O_CLOEXEC = process.platform === 'linux' ? 0o2000000 : 0;
 const MODE_DEFAULT = 0o666;
 
 type Path = string | Buffer;
@@ -50,7 +48,7 @@ export function pathIn(directory: number, name: Uint8Array): Buffer {
 }
 
 function syncDirectory(path: string): void {
-  const fd = openAt(path, constants.O_RDONLY | constants.O_DIRECTORY, 0);
+  const fd = openAt(path, O_RDONLY | O_DIRECTORY, 0);
   try {
     fsyncSync(fd);
   } catch (error) {
@@ -75,7 +73,7 @@ export const nameCalls: NameCalls = {
     attempt('readlink', path, undefined, () => readlinkSync(path, { encoding: 'buffer' })),
   readLinkAt: (directory, name) =>
     attempt('readlink', name, undefined, () => readlinkSync(pathIn(directory, name), { encoding: 'buffer' })),
-  openHost: (path, flags, mode = MODE_DEFAULT) => openAt(path, flags | constants.O_NOFOLLOW, mode),
+  openHost: (path, flags, mode = MODE_DEFAULT) => openAt(path, flags | O_NOFOLLOW, mode),
   chownHost: (path, uid, gid) => attempt('lchown', path, undefined, () => lchownSync(path, uid, gid)),
   chmodHost: (path, mode) => attempt('chmod', path, undefined, () => chmodSync(path, mode)),
   makeHostDirectory: (path, mode) => attempt('mkdir', path, undefined, () => void mkdirSync(path, { mode })),

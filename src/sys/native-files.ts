@@ -13,8 +13,8 @@ import { setUint64 } from './words.ts';
 const RWF_NOWAIT = 0x8;
 const FALLOC_FL_KEEP_SIZE = 0x1;
 const FALLOC_FL_PUNCH_HOLE = 0x2;
-const SEEK_DATA = 3;
-const SEEK_HOLE = 4;
+export const SEEK_DATA = 3;
+export const SEEK_HOLE = 4;
 const POSIX_FADV_DONTNEED = 4;
 const SYNC_FILE_RANGE_WRITE = 2;
 /** _IOW(0x94, 9, int) and _IOW(0x94, 13, struct file_clone_range), ioctl_ficlone(2). */

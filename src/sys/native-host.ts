@@ -1,17 +1,18 @@
 /** Host trees by libc: times to the nanosecond, names with inode numbers, extended attributes, device nodes. */
-import { closeSync, constants, openSync } from 'node:fs';
+import { closeSync, openSync } from 'node:fs';
+import { PATH_BYTES_MAX } from '../base/index.ts';
 import { CString } from './c-string.ts';
 import { EINTR, ENODATA, ENOSYS, EOPNOTSUPP, ERANGE, errnoFailure } from './errno.ts';
 import type { Libc } from './libc.ts';
-import { attempt, O_CLOEXEC } from './name-calls.ts';
+import { attempt } from './name-calls.ts';
 import { rootedCalls } from './native-rooted.ts';
+import { O_CLOEXEC, O_DIRECTORY, O_RDONLY } from './open-flags.ts';
 import type { HostCalls } from './parts.ts';
 import { AT_FDCWD, AT_NO_AUTOMOUNT, AT_SYMLINK_NOFOLLOW, STATX_HOST, StatxBuffer } from './statx.ts';
 import type { HostEntry } from './system.ts';
 import { exactUint64, setUint64 } from './words.ts';
 
 /** PATH_MAX and XATTR_NAME_MAX with their closing zeros. */
-const PATH_BYTES_MAX = 4096;
 const XATTR_NAME_BYTES_MAX = 256;
 const DIRECTORY_CHUNK_BYTES = 64 * 1024;
 
@@ -74,7 +75,7 @@ function directoryCalls(libc: Libc): Pick<HostCalls, 'readHostDirectory' | 'read
 
   /** `shown` names the directory in errors. */
   function readAll(at: Buffer, shown?: Buffer): HostEntry[] {
-    const flags = constants.O_RDONLY | constants.O_DIRECTORY | O_CLOEXEC;
+    const flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
     const fd = attempt('open', shown, undefined, () => openSync(at, flags));
     try {
       const entries: HostEntry[] = [];

@@ -2,6 +2,7 @@
 import type { CString } from './c-string.ts';
 import { EAGAIN, EINTR, ENOENT, ENOSYS, ENOTDIR, EOPNOTSUPP, errnoFailure } from './errno.ts';
 import type { Libc } from './libc.ts';
+import { O_CLOEXEC, O_CREAT, O_NOFOLLOW, O_PATH, O_TMPFILE } from './open-flags.ts';
 import type { HostCalls } from './parts.ts';
 import {
   AT_EMPTY_PATH,
@@ -15,12 +16,6 @@ import type { HostStat } from './system.ts';
 import { setUint64 } from './words.ts';
 
 /** openat2(2) knows no default: what node:fs adds to every open is named here. */
-const O_CLOEXEC = 0o2000000;
-const O_CREAT = 0o100;
-const O_PATH = 0o10000000;
-const O_NOFOLLOW = 0o400000;
-/** O_TMPFILE without the O_DIRECTORY that comes with it. */
-const O_TMPFILE = 0o20000000;
 const RESOLVE_NO_MAGICLINKS = 0x02;
 const RESOLVE_NO_XDEV = 0x01;
 const RESOLVE_NO_SYMLINKS = 0x04;

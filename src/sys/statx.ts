@@ -1,5 +1,6 @@
 /** struct statx of statx(2), read into one buffer that is used again. Offsets are in 32-bit words. */
-import type { FileTimes, HostStat } from './system.ts';
+import { SECTOR_BYTES, type Timespec } from '../base/index.ts';
+import type { HostStat } from './system.ts';
 import { exactUint64, int64, uint64 } from './words.ts';
 
 export const AT_FDCWD = -100;
@@ -20,7 +21,6 @@ export const AT_STATX_DONT_SYNC = 0x4000;
 const STATX_ATTR_MOUNT_ROOT = 0x2000;
 
 const WORDS = 256 / 4;
-const SECTOR_BYTES = 512;
 
 export class StatxBuffer {
   readonly words = new Uint32Array(WORDS);
@@ -60,7 +60,7 @@ export class StatxBuffer {
   }
 
   /** struct statx_timestamp: 64 bits of seconds, 32 of nanoseconds. */
-  private timesAt(index: number): FileTimes {
+  private timesAt(index: number): Timespec {
     return { seconds: int64(this.words, index), nanoseconds: this.words[index + 2]! };
   }
 }

@@ -5,16 +5,11 @@
  * Every failure is an `FsError` with the code of errno and the name of the system call. Positions, offsets and
  * lengths are bytes. Reads and writes retry EINTR and short transfers themselves.
  */
-import type { Address, Clock, HostIno } from '../base/index.ts';
+import type { Address, Clock, HostIno, Timespec } from '../base/index.ts';
 import type { MountInfo } from './mount-info.ts';
 
 /** Mount options, flags of open(2): the ones node:fs.constants has. */
 export type OpenFlags = number;
-
-export interface FileTimes {
-  readonly seconds: number;
-  readonly nanoseconds: number;
-}
 
 /** What statx(2) says of a host file. Numbers but `ino` are exact below 2^53. */
 export interface HostStat {
@@ -29,11 +24,11 @@ export interface HostStat {
   /** (major << 20 | minor) is not unique enough: this is the kernel's makedev() value. */
   readonly dev: number;
   readonly rdev: number;
-  readonly atime: FileTimes;
-  readonly mtime: FileTimes;
-  readonly ctime: FileTimes;
+  readonly atime: Timespec;
+  readonly mtime: Timespec;
+  readonly ctime: Timespec;
   /** Undefined where the host filesystem keeps no birth time. */
-  readonly btime: FileTimes | undefined;
+  readonly btime: Timespec | undefined;
   /** Another filesystem (or another part of one) is mounted here. False where that cannot be told. */
   readonly isMountPoint: boolean;
   /**
@@ -167,7 +162,7 @@ export interface System {
   readHostXattrs(path: Buffer): Map<string, Buffer>;
   writeHostXattr(path: Buffer, name: string, value: Uint8Array): void;
   /** utimensat(2) with AT_SYMLINK_NOFOLLOW, nanoseconds kept. */
-  setHostTimes(path: Buffer, atime: FileTimes, mtime: FileTimes): void;
+  setHostTimes(path: Buffer, atime: Timespec, mtime: Timespec): void;
   chownHost(path: Buffer, uid: number, gid: number): void;
   chmodHost(path: Buffer, mode: number): void;
   makeHostDirectory(path: Buffer, mode: number): void;

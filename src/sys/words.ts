@@ -2,11 +2,11 @@
  * 64-bit fields of kernel structures as pairs of 32-bit words, low word first, so that no BigInt is made. Every
  * architecture that `libc.ts` accepts is little-endian.
  */
-const LOW = 2 ** 32;
+import { TWO_32 } from '../base/index.ts';
 
 /** An unsigned number below 2^53 (the low 53 bits hold every number the kernel gives here). */
 export function uint64(words: Uint32Array, index: number): number {
-  return words[index]! + words[index + 1]! * LOW;
+  return words[index]! + words[index + 1]! * TWO_32;
 }
 
 /** An unsigned number, exact: a bigint from 2^53 on. */
@@ -18,12 +18,12 @@ export function exactUint64(words: Uint32Array, index: number): number | bigint 
 
 /** A signed number within ±2^53. */
 export function int64(words: Uint32Array, index: number): number {
-  return words[index]! + (words[index + 1]! | 0) * LOW;
+  return words[index]! + (words[index + 1]! | 0) * TWO_32;
 }
 
 /** Stores a whole number within ±2^53, two's complement. */
 export function setUint64(words: Uint32Array, index: number, value: number): void {
-  const high = Math.floor(value / LOW);
-  words[index] = value - high * LOW;
+  const high = Math.floor(value / TWO_32);
+  words[index] = value - high * TWO_32;
   words[index + 1] = high;
 }

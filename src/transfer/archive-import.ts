@@ -6,11 +6,20 @@
 import {
   type Clock,
   FsError,
+  isSymlinkMode,
   NAME_BYTES_MAX,
   type Name,
   nameToString,
   PATH_BYTES_MAX,
+  S_IFBLK,
+  S_IFCHR,
+  S_IFDIR,
+  S_IFIFO,
+  S_IFLNK,
+  S_IFREG,
+  SYMLINKS_MAX,
   type Timespec,
+  wordOfMode,
 } from '../base/index.ts';
 import { isMarkedWhiteout, overlayMarks } from '../lower/index.ts';
 import type { LayerBuilder } from '../store/index.ts';
@@ -18,16 +27,6 @@ import type { System } from '../sys/index.ts';
 import { ArchiveTree, isKeptWhiteout, type NewRecord, type TreeNode } from './archive-tree.ts';
 import type { ByteStream } from './byte-stream.ts';
 import { ContentReader } from './file-content.ts';
-import {
-  isSymlinkMode,
-  S_IFBLK,
-  S_IFCHR,
-  S_IFDIR,
-  S_IFIFO,
-  S_IFLNK,
-  S_IFREG,
-  wordOfMode,
-} from './host-tree.ts';
 import { type ImportProgress, ImportTally } from './import-report.ts';
 import { Pacing } from './pacing.ts';
 import { countBlocks } from './stored-content.ts';
@@ -36,7 +35,6 @@ import { type TarMember, TarReader } from './tar-reader.ts';
 import { isName, isOciMeta, OCI_OPAQUE, ociWhiteout, storedXattrs, type WhiteoutForm } from './whiteouts.ts';
 
 /** As in path_resolution(7). */
-const SYMLINKS_MAX = 40;
 
 const TYPE_BITS: Readonly<Record<Exclude<TarType, 'link'>, number>> = {
   file: S_IFREG,

@@ -6,11 +6,10 @@
  * A whiteout is about lower layers only: what the archive itself has under the name stays, wherever in the archive the
  * whiteout comes (OCI image-spec, layer.md, "Whiteouts").
  */
-import { assert, type Ino, type Name } from '../base/index.ts';
+import { assert, type Ino, isDirectoryMode, kindOfMode, type Name, type Run } from '../base/index.ts';
 import { isWhiteoutDevice, OPAQUE_VALUE, OPAQUE_XATTR, WHITEOUT_MODE } from '../lower/index.ts';
-import type { DentryRecord, InodeRecord, Run } from '../meta/index.ts';
+import type { DentryRecord, InodeRecord } from '../meta/index.ts';
 import type { LayerBuilder } from '../store/index.ts';
-import { isDirectoryMode, kindOfMode } from './host-tree.ts';
 
 const WHITEOUT_DENTRY = { ino: 0 as Ino, kind: 0 }; // 0 is the table's own word for a whiteout.
 

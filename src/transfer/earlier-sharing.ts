@@ -2,8 +2,7 @@
  * Changed files of an import take the blocks that have not changed from their earlier version. Only a file whose
  * content is nowhere in the store is looked at, so an import of what did not change is as fast as without.
  */
-import { BLOCK_SIZE, type BlockIndex, blocksFor, checksum64, turn } from '../base/index.ts';
-import type { Run } from '../meta/index.ts';
+import { BLOCK_SIZE, type BlockIndex, blocksFor, checksum64, type Run, turn } from '../base/index.ts';
 import type { LayerBuilder, OwnBlob } from '../store/index.ts';
 import type { BlocksToStore, EarlierVersion } from '../survey/index.ts';
 import { countBlocks, type FileContent } from './stored-content.ts';

@@ -5,7 +5,7 @@
  * no directory is opaque.
  */
 import type { Writable } from 'node:stream';
-import { FsError, type Name } from '../base/index.ts';
+import { FsError, isDirectoryMode, type Name } from '../base/index.ts';
 import type { StoredTree, StoreEngine } from '../store/index.ts';
 import { changedPaths, TreePaths } from '../survey/index.ts';
 import type { TreeFiles } from '../vfs/index.ts';
@@ -45,8 +45,6 @@ export async function exportChanges(
   return await exportReader(engine.system, reader, destination, options);
 }
 
-const DT_DIR = 4;
-
 class ChangesReader extends TreeReader {
   /** What is shown of each directory, and what is taken away from it. */
   private readonly shownIn = new Map<string, Set<Name>>();
@@ -66,7 +64,7 @@ class ChangesReader extends TreeReader {
       const ino = after.inoAt(directory);
       // What was in a directory that is no more goes with it; a name that another file has is taken by that.
       if (put.has(path) || ino === undefined) continue;
-      if ((after.record(ino)?.mode ?? 0) >>> 12 !== DT_DIR) continue;
+      if (!isDirectoryMode(after.record(ino)?.mode ?? 0)) continue;
       this.show(directory);
       const list = this.goneFrom.get(directory);
       if (list === undefined) this.goneFrom.set(directory, [last]);

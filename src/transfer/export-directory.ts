@@ -1,8 +1,8 @@
 /** A tree into a host directory, and what a layer takes away from one. */
-import { FsError } from '../base/index.ts';
+import { FsError, isDirectoryMode, isFileMode, S_IFCHR } from '../base/index.ts';
 import type { System } from '../sys/index.ts';
 import type { ExportTally } from './export-report.ts';
-import { isDirectoryMode, isFileMode, joinHost, onHost, S_IFCHR, showHost } from './host-tree.ts';
+import { joinHost, onHost, showHost } from './host-tree.ts';
 import { HostWriter } from './host-writer.ts';
 import type { Pacing } from './pacing.ts';
 import { childPath, type TreeItem, type TreeReader } from './tree-walk.ts';

@@ -1,12 +1,12 @@
 /** A tree as a tar archive on a stream. Holes are written out as zeros: tar has no portable form for them. */
 import { once } from 'node:events';
 import type { Writable } from 'node:stream';
-import { type Name, nameToBytes } from '../base/index.ts';
-import type { ExportTally } from './export-report.ts';
 import {
   isDirectoryMode,
   isFileMode,
   isSymlinkMode,
+  type Name,
+  nameToBytes,
   S_IFBLK,
   S_IFCHR,
   S_IFDIR,
@@ -15,7 +15,8 @@ import {
   S_IFMT,
   S_IFREG,
   wordOfMode,
-} from './host-tree.ts';
+} from '../base/index.ts';
+import type { ExportTally } from './export-report.ts';
 import type { Pacing } from './pacing.ts';
 import { encodeTarHeader, TAR_END, type TarEntry, type TarType, tarPadding } from './tar-archive.ts';
 import { childPath, type TreeItem, type TreeReader, timesOf } from './tree-walk.ts';

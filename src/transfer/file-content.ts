@@ -17,9 +17,10 @@ import {
   type ErrorCode,
   FsError,
   isFsError,
+  type Run,
   turn,
 } from '../base/index.ts';
-import { appendRun, type DataSegment, dataSegments, type Run } from '../extent/index.ts';
+import { appendRun, type DataSegment, dataSegments } from '../extent/index.ts';
 import type { ContentPlace, LayerBuilder, OwnBlob } from '../store/index.ts';
 import type { EarlierVersion } from '../survey/index.ts';
 import type { HostStat, System } from '../sys/index.ts';

@@ -1,8 +1,8 @@
 /** Questions to the host: paths, modes, and errors that name what they are about. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { FsError } from '../base/index.ts';
-import { joinHost, kindOfMode, onHost, withPath, wordOfMode } from './host-tree.ts';
+import { FsError, kindOfMode, wordOfMode } from '../base/index.ts';
+import { joinHost, onHost, withPath } from './host-tree.ts';
 
 test('paths are joined as bytes', () => {
   assert.deepEqual(joinHost(Buffer.from('/a'), '\xff'), Buffer.from([0x2f, 0x61, 0x2f, 0xff]));

@@ -1,56 +1,8 @@
 /** Host paths as bytes, and the questions that import, export and their tests ask of a host file. */
 
-import { FsError, nameToBytes } from '../base/index.ts';
+import { FsError, isSameTimespec, nameToBytes, SECTOR_BYTES } from '../base/index.ts';
 import { type DataSegment, dataSegments } from '../extent/index.ts';
-import type { FileTimes, HostStat, System } from '../sys/index.ts';
-
-export const S_IFMT = 0o170000;
-export const S_IFSOCK = 0o140000;
-export const S_IFLNK = 0o120000;
-export const S_IFREG = 0o100000;
-export const S_IFBLK = 0o060000;
-export const S_IFDIR = 0o040000;
-export const S_IFCHR = 0o020000;
-export const S_IFIFO = 0o010000;
-
-export function isDirectoryMode(mode: number): boolean {
-  return (mode & S_IFMT) === S_IFDIR;
-}
-
-export function isFileMode(mode: number): boolean {
-  return (mode & S_IFMT) === S_IFREG;
-}
-
-export function isSymlinkMode(mode: number): boolean {
-  return (mode & S_IFMT) === S_IFLNK;
-}
-
-/** The DT_* value of readdir(3) for a mode. */
-export function kindOfMode(mode: number): number {
-  return (mode & S_IFMT) >>> 12;
-}
-
-/** A word for what a mode is, for reports: 'fifo', 'socket', 'block device', 'character device'. */
-export function wordOfMode(mode: number): string {
-  switch (mode & S_IFMT) {
-    case S_IFREG:
-      return 'file';
-    case S_IFDIR:
-      return 'directory';
-    case S_IFLNK:
-      return 'symlink';
-    case S_IFIFO:
-      return 'fifo';
-    case S_IFSOCK:
-      return 'socket';
-    case S_IFBLK:
-      return 'block device';
-    case S_IFCHR:
-      return 'character device';
-    default:
-      return 'file of an unknown kind';
-  }
-}
+import type { HostStat, System } from '../sys/index.ts';
 
 const SLASH = Buffer.from('/');
 
@@ -67,18 +19,14 @@ export function showHost(path: Buffer): string {
   return path.toString('utf8');
 }
 
-export function isSameTime(a: FileTimes, b: FileTimes): boolean {
-  return a.seconds === b.seconds && a.nanoseconds === b.nanoseconds;
-}
-
 /** Whether a file is, as far as the host says, the same file with the same content as before. */
 export function isUnchanged(before: HostStat, after: HostStat): boolean {
   return (
     before.ino === after.ino &&
     before.dev === after.dev &&
     before.size === after.size &&
-    isSameTime(before.mtime, after.mtime) &&
-    isSameTime(before.ctime, after.ctime)
+    isSameTimespec(before.mtime, after.mtime) &&
+    isSameTimespec(before.ctime, after.ctime)
   );
 }
 
@@ -113,6 +61,6 @@ export function fileSegments(system: System, fd: number, sizeBytes: number): Dat
 /** As `fileSegments`, but a file with all its blocks allocated is not asked. */
 export function hostSegments(system: System, fd: number, stat: HostStat): DataSegment[] {
   if (stat.size === 0) return [];
-  if (stat.blocks * 512 >= stat.size) return [{ start: 0, end: stat.size }];
+  if (stat.blocks * SECTOR_BYTES >= stat.size) return [{ start: 0, end: stat.size }];
   return fileSegments(system, fd, stat.size);
 }

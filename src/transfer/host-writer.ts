@@ -1,15 +1,20 @@
 /** One file of a tree on the host: its content with holes, then owner, attributes, mode and times. */
-import { constants } from 'node:fs';
-import { FsError, nameToBytes } from '../base/index.ts';
-import type { System } from '../sys/index.ts';
+import {
+  FsError,
+  isFileMode,
+  isSymlinkMode,
+  nameToBytes,
+  S_IFMT,
+  S_ISGID,
+  S_ISUID,
+  SECTOR_BYTES,
+  wordOfMode,
+} from '../base/index.ts';
+import { O_CREAT, O_EXCL, O_NOFOLLOW, O_WRONLY, type System } from '../sys/index.ts';
 import type { ExportTally } from './export-report.ts';
-import { isFileMode, isSymlinkMode, onHost, S_IFMT, wordOfMode } from './host-tree.ts';
+import { onHost } from './host-tree.ts';
 import type { Pacing } from './pacing.ts';
 import { type TreeItem, type TreeReader, timesOf } from './tree-walk.ts';
-
-const { O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW } = constants;
-const S_ISUID = 0o4000;
-const S_ISGID = 0o2000;
 
 /** Codes that say "not to you" or "not here" rather than "failed". */
 const REFUSALS: ReadonlySet<string> = new Set(['EPERM', 'EACCES', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS']);
@@ -66,7 +71,7 @@ export class HostWriter {
       const { size, blocks } = item.attributes;
       // The size goes first where there are holes: XFS fills a hole that a file grows over with preallocated
       // blocks.
-      const isSparse = blocks * 512 < size;
+      const isSparse = blocks * SECTOR_BYTES < size;
       if (isSparse) onHost('ftruncate', hostPath, () => system.truncate(fd, size));
       let end = 0;
       await this.reader.readData(item, (bytes, position) => {

@@ -1,6 +1,6 @@
 /** `importTree`: a directory of the host, or an archive, becomes a snapshot. */
 import path from 'node:path';
-import { FsError, nameFromBytes } from '../base/index.ts';
+import { FsError, isDirectoryMode, isFileMode, nameFromBytes } from '../base/index.ts';
 import { directoryIdentity, openDirectory } from '../lower/index.ts';
 import type { HostIdentity } from '../meta/index.ts';
 import type { LayerBuilder, StoreEngine } from '../store/index.ts';
@@ -8,7 +8,7 @@ import { EarlierVersion } from '../survey/index.ts';
 import type { System } from '../sys/index.ts';
 import { ArchiveImport } from './archive-import.ts';
 import { ByteStream } from './byte-stream.ts';
-import { isDirectoryMode, isFileMode, onHost } from './host-tree.ts';
+import { onHost } from './host-tree.ts';
 import type { ImportReport } from './import-report.ts';
 import { type ImportOptions, TreeImport } from './tree-import.ts';
 

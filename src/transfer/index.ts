@@ -28,12 +28,7 @@ export type {
 export { ExportTally } from './export-report.ts';
 export {
   fileSegments,
-  isDirectoryMode,
-  isFileMode,
-  isSameTime,
-  isSymlinkMode,
   joinHost,
-  kindOfMode,
   onHost,
   showHost,
 } from './host-tree.ts';

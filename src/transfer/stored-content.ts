@@ -1,5 +1,5 @@
 /** What an import made of the content of one file. */
-import type { Run } from '../meta/index.ts';
+import type { Run } from '../base/index.ts';
 
 export interface FileContent {
   /** What was read; the stat's size where the file held still. */

@@ -3,26 +3,25 @@
  * LayerBuilder. Files whose content is in the page cache are read in passing; the others wait for the disk
  * several at a time.
  */
-import { FsError, type Ino, type Name } from '../base/index.ts';
-import { hostRecord, isMarkedWhiteout, isWhiteoutDevice } from '../lower/index.ts';
-import type { Run } from '../meta/index.ts';
-import type { LayerBuilder } from '../store/index.ts';
-import type { EarlierVersion } from '../survey/index.ts';
-import type { HostStat, System } from '../sys/index.ts';
-import { ContentReader } from './file-content.ts';
-import { GONE, isFailureOf, UNREADABLE } from './host-failures.ts';
 import {
+  FsError,
+  type Ino,
   isDirectoryMode,
   isFileMode,
-  isSameTime,
+  isSameTimespec,
   isSymlinkMode,
-  isUnchanged,
-  joinHost,
   kindOfMode,
-  onHost,
-  showHost,
+  type Name,
+  type Run,
   wordOfMode,
-} from './host-tree.ts';
+} from '../base/index.ts';
+import { hostRecord, isMarkedWhiteout, isWhiteoutDevice } from '../lower/index.ts';
+import type { LayerBuilder } from '../store/index.ts';
+import type { EarlierVersion } from '../survey/index.ts';
+import { type HostStat, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, type System } from '../sys/index.ts';
+import { ContentReader } from './file-content.ts';
+import { GONE, isFailureOf, UNREADABLE } from './host-failures.ts';
+import { isUnchanged, joinHost, onHost, showHost } from './host-tree.ts';
 import { type ImportProgress, ImportTally } from './import-report.ts';
 import { Pacing } from './pacing.ts';
 import { countBlocks, type FileContent, NO_CONTENT } from './stored-content.ts';
@@ -50,10 +49,8 @@ export interface ImportOptions {
 const CONCURRENCY = 16;
 /** How often a file that changes while it is read is read before it is taken as it is. */
 const ATTEMPTS = 3;
-/**
- * open(2): O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC. A fifo put in a file's place must not block us.
- */
-const OPEN_FLAGS = 0o400000 | 0o4000 | 0o2000000;
+/** A fifo put in a file's place must not block us. */
+const OPEN_FLAGS = O_RDONLY | O_NOFOLLOW | O_NONBLOCK;
 
 /** A file with several names, met at least once. */
 interface LinkedInode {
@@ -217,7 +214,7 @@ export class TreeImport {
   /** A directory is imported as it was listed; what came or went meanwhile changed its time. */
   private noteIfChanged(hostPath: Buffer, shown: string, before: HostStat): void {
     try {
-      if (isSameTime(before.mtime, this.system.statHost(hostPath, shown === '').mtime)) return;
+      if (isSameTimespec(before.mtime, this.system.statHost(hostPath, shown === '').mtime)) return;
     } catch (error) {
       if (!(error instanceof FsError)) throw error;
     }

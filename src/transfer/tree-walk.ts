@@ -2,13 +2,19 @@
  * What every export does: all of an open tree in order, directories before their content, each inode's first
  * name once.
  */
-import { FsError, isFsError, type Name, nameToString } from '../base/index.ts';
+import {
+  FsError,
+  isDirectoryMode,
+  isFsError,
+  isSymlinkMode,
+  type Name,
+  nameToString,
+} from '../base/index.ts';
 import { type DataSegment, dataSegments } from '../extent/index.ts';
+import { O_RDONLY } from '../sys/index.ts';
 import type { Attributes, TreeFile, TreeFiles } from '../vfs/index.ts';
-import { isDirectoryMode, isSymlinkMode } from './host-tree.ts';
 import type { DataSource } from './same-data.ts';
 
-const O_RDONLY = 0;
 /** Files are read in pieces of this size. */
 const PIECE_BYTES = 1024 * 1024;
 

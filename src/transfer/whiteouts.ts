@@ -3,7 +3,7 @@
  * layers below, and `.wh..wh..opq` all that they have in its directory; other names with `.wh..wh.` are AUFS's own and
  * mean nothing. In the layers of overlayfs they are marks of files: see `overlay-marks.ts` in layer.
  */
-import { FsError, type Ino, type Name } from '../base/index.ts';
+import { FsError, type Ino, kindOfMode, type Name } from '../base/index.ts';
 import {
   hostRecord,
   OPAQUE_VALUE,
@@ -15,7 +15,6 @@ import {
 } from '../lower/index.ts';
 import type { LayerBuilder } from '../store/index.ts';
 import type { HostStat } from '../sys/index.ts';
-import { kindOfMode } from './host-tree.ts';
 import type { ImportTally } from './import-report.ts';
 
 /** How what is imported says that something of a lower layer is gone; `none`: not at all, every name is a file. */

@@ -2,9 +2,8 @@
  * Which blocks are to be taken from elsewhere, and what that makes of the map of a file. A move is about physical
  * blocks: whoever names the one place gets the other, which has the same bytes.
  */
-import type { BlobId, BlockIndex } from '../base/index.ts';
+import type { BlobId, BlockIndex, Run } from '../base/index.ts';
 import { appendRun } from '../extent/index.ts';
-import type { Run } from '../meta/index.ts';
 
 /**
  * A file is not given more runs than this, or than it has: a map of very many pieces costs the process that maps it

@@ -17,9 +17,18 @@
  * else writes. A process that has read the old rows goes on with the old blocks, and its lease keeps these until it
  * has followed (`settleLease`). Extents in blobs that the tables do not list are left alone.
  */
-import { BLOCK_SIZE, FsError, type Ino, isFsError, type LayerId, pause, turn } from '../base/index.ts';
+import {
+  BLOCK_SIZE,
+  chunkOf,
+  FsError,
+  type Ino,
+  isFsError,
+  type LayerId,
+  pause,
+  type Run,
+  turn,
+} from '../base/index.ts';
 import { loadSums } from '../blob/index.ts';
-import { chunkOf, type Run } from '../meta/index.ts';
 import { LayerLock, type StoreEngine } from '../store/index.ts';
 import { BlockComparison } from './block-comparison.ts';
 import { BlockMatching, type BlockPlace, type BlockSource } from './block-matching.ts';

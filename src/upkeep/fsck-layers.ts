@@ -1,5 +1,5 @@
 /** fsck passes over what the store is made of: `trees`, `layers`, `orphans`, `counters`. */
-import { type LayerId, S_IFDIR, S_IFMT } from '../base/index.ts';
+import { isDirectoryMode, type LayerId } from '../base/index.ts';
 import { isDerived } from '../lower/index.ts';
 import { type LayerRecord, layersUnder } from '../meta/index.ts';
 import type { Checked, Findings } from './fsck-findings.ts';
@@ -35,7 +35,7 @@ export function checkTrees({ engine, layers }: Checked, findings: Findings): voi
     const root = new LayerView(tables, layers, tree.layer).record(tree.root);
     // Of the root of a live layer nothing may have been recorded yet.
     if (root === undefined && standsOnLive(layers, tree.layer)) continue;
-    if (root === undefined || (root.mode & S_IFMT) !== S_IFDIR) {
+    if (root === undefined || !isDirectoryMode(root.mode)) {
       findings.add(`the root of tree '${name}', inode ${tree.root}, is no directory`);
     }
   }

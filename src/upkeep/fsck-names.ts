@@ -1,5 +1,5 @@
 /** fsck passes over names: `filters` and `links`. */
-import { DT_DIR, type Ino, kindOfMode, type LayerId, type Name, S_IFDIR, S_IFMT } from '../base/index.ts';
+import { DT_DIR, type Ino, isDirectoryMode, kindOfMode, type LayerId, type Name } from '../base/index.ts';
 import { isDerived } from '../lower/index.ts';
 import type { InodeRecord, MetaTables } from '../meta/index.ts';
 import type { Checked, Findings } from './fsck-findings.ts';
@@ -178,7 +178,7 @@ class LinkCheck {
 }
 
 function isDirectory(record: InodeRecord): boolean {
-  return (record.mode & S_IFMT) === S_IFDIR;
+  return isDirectoryMode(record.mode);
 }
 
 /** The names that an inode has in the layers below. */

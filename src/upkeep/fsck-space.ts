@@ -1,7 +1,15 @@
 /** fsck passes over space: `extents`, `references`, `tails`, `blobs`, `sums`. */
-import { BLOCK_SIZE, type BlobId, blocksFor, type Ino, isFsError, S_IFMT, S_IFREG } from '../base/index.ts';
+import {
+  BLOCK_SIZE,
+  type BlobId,
+  blocksFor,
+  type Ino,
+  isFileMode,
+  isFsError,
+  type Run,
+} from '../base/index.ts';
 import { isExternal } from '../blob/index.ts';
-import type { BlobRecord, InodeRecord, Run } from '../meta/index.ts';
+import type { BlobRecord, InodeRecord } from '../meta/index.ts';
 import type { StoreEngine } from '../store/index.ts';
 import type { Checked, Findings } from './fsck-findings.ts';
 import { ANY_BLOCK, NO_FILE, nameFiles } from './fsck-paths.ts';
@@ -158,7 +166,7 @@ export function checkTails({ engine, layers, owned }: Checked, findings: Finding
 }
 
 function isRegular({ mode }: InodeRecord): boolean {
-  return (mode & S_IFMT) === S_IFREG;
+  return isFileMode(mode);
 }
 
 function covers(run: Run, block: number): boolean {

@@ -1,10 +1,10 @@
 /** Attributes: stat(2), chmod(2), chown(2), utimensat(2). */
-import { BLOCK_SIZE, FsError, S_IFMT, type Timespec } from '../base/index.ts';
+import { BLOCK_SIZE, FsError, S_IFMT, S_ISGID, SECTORS_PER_BLOCK, type Timespec } from '../base/index.ts';
 import type { DraftRecord, Inode } from '../layer/index.ts';
 import { type TreeContext, touchChanged } from './context.ts';
 import { type Credentials, isInGroup, mayGiveGroup } from './credentials.ts';
 import { aclOf } from './inode-acl.ts';
-import { isOwner, requireAccess, requireOwner, S_ISGID, W_OK } from './permission.ts';
+import { isOwner, requireAccess, requireOwner, W_OK } from './permission.ts';
 import { withMode } from './posix-acl.ts';
 import { encodeAcl } from './posix-acl-format.ts';
 import { dropCapability, withoutSetId } from './privileges.ts';
@@ -48,7 +48,7 @@ export function attributesOf(dev: number, inode: Inode): Attributes {
     // A directory takes a block, as on most filesystems; programs take size 0 for a special file.
     size: inode.isDirectory ? BLOCK_SIZE : inode.isSymlink ? record.target.length : record.size,
     blksize: BLOCK_SIZE,
-    blocks: record.blocks * (BLOCK_SIZE / 512),
+    blocks: record.blocks * SECTORS_PER_BLOCK,
     atimeSeconds: record.atimeSeconds,
     atimeNanoseconds: record.atimeNanoseconds,
     mtimeSeconds: record.mtimeSeconds,

@@ -3,9 +3,8 @@
  * are those of ioctl_fideduperange(2) and of Linux's fs/remap_range.c. No time changes, and nothing that anyone reads.
  * Bytes that lie in a host directory stay where they are on both sides: they may change, and what is shared must not.
  */
-import { BLOCK_SIZE, type BlockIndex, blocksFor, FsError } from '../base/index.ts';
+import { BLOCK_SIZE, type BlockIndex, blocksFor, FsError, type Run } from '../base/index.ts';
 import { isExternal } from '../blob/index.ts';
-import type { Run } from '../extent/index.ts';
 import { type Inode, takeBack } from '../layer/index.ts';
 import type { TreeContext } from './context.ts';
 import type { ReflinkSource } from './file-data.ts';

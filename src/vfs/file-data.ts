@@ -1,12 +1,20 @@
 /** Bytes of open files: read(2), write(2), truncate(2), fallocate(2), lseek(2) for data and holes, reflinks, maps. */
-import { assert, BLOCK_SIZE, type BlockIndex, blocksFor, FsError, isFsError } from '../base/index.ts';
+import {
+  assert,
+  BLOCK_SIZE,
+  type BlockIndex,
+  blocksFor,
+  FsError,
+  isFsError,
+  type Run,
+} from '../base/index.ts';
 import { isExternal } from '../blob/index.ts';
-import type { Run } from '../extent/index.ts';
 import { type BlockRange, type Inode, type LayerStack, type Loan, lend, takeBack } from '../layer/index.ts';
 import { asOutOfMappings, EVERYTHING, type View } from '../mapping/index.ts';
+import { O_DSYNC } from '../sys/index.ts';
 import { noteAccess } from './attributes.ts';
 import { type TreeContext, touchChanged, touchModified } from './context.ts';
-import { O_DSYNC, type OpenFile } from './open-file.ts';
+import type { OpenFile } from './open-file.ts';
 import { dropPrivileges } from './privileges.ts';
 
 /** Largest file: physical and logical block numbers stay exact, with room to spare. */

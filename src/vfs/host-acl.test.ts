@@ -18,10 +18,9 @@ import fc from 'fast-check';
 import { nativeOnly } from '../../testing/host/native-only.ts';
 import { scratchDirectory, scratchStore } from '../../testing/stores/scratch-store.ts';
 import { isFsError } from '../base/index.ts';
-import { createSystem } from '../sys/index.ts';
+import { createSystem, O_CREAT, O_EXCL, O_RDONLY, O_RDWR, O_WRONLY } from '../sys/index.ts';
 import type { Credentials } from './credentials.ts';
 import type { FileSystem } from './file-system.ts';
-import { O_CREAT, O_EXCL, O_RDONLY, O_RDWR, O_WRONLY } from './open-file.ts';
 import {
   ACL_GROUP,
   ACL_GROUP_OBJ,

@@ -6,12 +6,13 @@
 import { BLOCK_SIZE, type BlobId, blocksFor, FsError, type Ino, type Name, S_IFREG } from '../base/index.ts';
 import { type Inode, listsMoreThan } from '../layer/index.ts';
 import { type Entry, entryIno } from '../lower/index.ts';
+import { O_RDWR } from '../sys/index.ts';
 import type { Attributes, TimeChange } from './attributes.ts';
 import * as attributes from './attributes.ts';
 import type { TreeContext } from './context.ts';
 import * as data from './file-data.ts';
 import * as namespace from './namespace.ts';
-import { O_RDWR, OpenFile } from './open-file.ts';
+import { OpenFile } from './open-file.ts';
 import { placeIn } from './path-walk.ts';
 import * as xattrs from './xattrs.ts';
 

@@ -2,12 +2,11 @@
  * What an inode has when it is made: its owner and group, and what the default ACL of its directory, or else the umask,
  * leaves of its mode.
  */
-import { S_IFDIR, S_IFLNK, S_IFMT, type Timespec } from '../base/index.ts';
+import { S_IFDIR, S_IFLNK, S_IFMT, S_ISGID, type Timespec } from '../base/index.ts';
 import type { Batch, DraftRecord, Inode } from '../layer/index.ts';
 import { newInodeRecord } from '../meta/index.ts';
 import type { TreeContext } from './context.ts';
 import { aclOf } from './inode-acl.ts';
-import { S_ISGID } from './permission.ts';
 import { inherit } from './posix-acl.ts';
 import { type Acl, encodeAcl } from './posix-acl-format.ts';
 import { ACCESS_ACL, DEFAULT_ACL } from './xattr-names.ts';

@@ -1,9 +1,6 @@
 /** open(2) and close(2): from a place, or from an inode, to an open file. */
 import { FsError, S_IFREG } from '../base/index.ts';
 import type { Inode } from '../layer/index.ts';
-import type { TreeContext } from './context.ts';
-import { setSize } from './file-data.ts';
-import { createAt, createUnnamedIn } from './namespace.ts';
 import {
   O_ACCMODE,
   O_CREAT,
@@ -14,8 +11,11 @@ import {
   O_TMPFILE,
   O_TRUNC,
   O_WRONLY,
-  OpenFile,
-} from './open-file.ts';
+} from '../sys/index.ts';
+import type { TreeContext } from './context.ts';
+import { setSize } from './file-data.ts';
+import { createAt, createUnnamedIn } from './namespace.ts';
+import { OpenFile } from './open-file.ts';
 import { type Place, resolve, walk, walkToName } from './path-walk.ts';
 import { R_OK, requireAccess, W_OK } from './permission.ts';
 

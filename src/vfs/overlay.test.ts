@@ -7,9 +7,10 @@ import { constants } from 'node:fs';
 import test, { type TestContext } from 'node:test';
 import { scratchStore } from '../../testing/stores/scratch-store.ts';
 import type { StoreEngine, Tree } from '../store/index.ts';
+import { O_TMPFILE } from '../sys/index.ts';
 import type { FileSystem } from './file-system.ts';
 import { RENAME_EXCHANGE, RENAME_NOREPLACE, RENAME_WHITEOUT } from './namespace.ts';
-import { O_TMPFILE, type OpenFile } from './open-file.ts';
+import type { OpenFile } from './open-file.ts';
 
 const { O_APPEND, O_CREAT, O_RDONLY, O_RDWR, O_TRUNC, O_WRONLY } = constants;
 

@@ -1,12 +1,11 @@
 /** From a path to an inode: path_resolution(7), with symlinks and `..`. */
-import { FsError, NAME_BYTES_MAX, type Name, PATH_BYTES_MAX } from '../base/index.ts';
+import { FsError, NAME_BYTES_MAX, type Name, PATH_BYTES_MAX, SYMLINKS_MAX } from '../base/index.ts';
 import type { Inode } from '../layer/index.ts';
 import { entryIno, NO_ENTRY } from '../lower/index.ts';
 import type { TreeContext } from './context.ts';
 import { requireAccess, X_OK } from './permission.ts';
 
 /** As Linux's MAXSYMLINKS: more symlinks than this in one path are taken for a loop. */
-const SYMLINKS_MAX = 40;
 const SLASH = 47;
 
 /** How a path ended: with a name, or with one of the components that name no entry of their own. */

@@ -2,7 +2,7 @@
  * Permission checks, path_resolution(7) and credentials(7). Without credentials the caller is the superuser: the
  * library's own user may do everything, and an enforcing mount or server sets credentials.
  */
-import { FsError } from '../base/index.ts';
+import { FsError, S_ISVTX } from '../base/index.ts';
 import type { Inode } from '../layer/index.ts';
 import type { TreeContext } from './context.ts';
 import { isInGroup } from './credentials.ts';
@@ -13,10 +13,6 @@ import { ACCESS_ACL } from './xattr-names.ts';
 export const R_OK = 4;
 export const W_OK = 2;
 export const X_OK = 1;
-
-export const S_ISUID = 0o4000;
-export const S_ISGID = 0o2000;
-export const S_ISVTX = 0o1000;
 
 /** Whether the caller may access `inode` in all the ways of `mask` (R_OK, W_OK, X_OK). */
 export function mayAccess(context: TreeContext, inode: Inode, mask: number): boolean {

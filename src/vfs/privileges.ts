@@ -2,10 +2,10 @@
  * What a file loses when its bytes or its owner change, so that nobody runs with the rights of what it was before: the
  * set-user-ID and set-group-ID bits, and the capabilities of capabilities(7).
  */
+import { S_ISGID, S_ISUID } from '../base/index.ts';
 import type { Batch, DraftRecord, Inode } from '../layer/index.ts';
 import type { TreeContext } from './context.ts';
 import { isSuperuser } from './credentials.ts';
-import { S_ISGID, S_ISUID } from './permission.ts';
 
 const CAPABILITY = 'security.capability';
 

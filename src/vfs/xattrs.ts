@@ -1,9 +1,9 @@
 /** Extended attributes, xattr(7), by the rules of the VFS and of ext4. Their names: `xattr-names` of layer. */
-import { FsError } from '../base/index.ts';
+import { FsError, S_ISGID, S_ISVTX } from '../base/index.ts';
 import type { Inode } from '../layer/index.ts';
 import { type TreeContext, touchChanged } from './context.ts';
 import { isSuperuser, mayGiveGroup } from './credentials.ts';
-import { isOwner, R_OK, requireAccess, requireOwner, S_ISGID, S_ISVTX, W_OK } from './permission.ts';
+import { isOwner, R_OK, requireAccess, requireOwner, W_OK } from './permission.ts';
 import { isMinimal, modeOf, requireValid } from './posix-acl.ts';
 import { type Acl, decodeAcl, encodeAcl } from './posix-acl-format.ts';
 import { ACCESS_ACL, DEFAULT_ACL, isAclName, XATTR_VALUE_BYTES_MAX, xattrRefusal } from './xattr-names.ts';

@@ -1,12 +1,11 @@
 /** Trees in memory for tests of unions: as a model that is merged naively, and as a lower layer. */
-import type { BlobId, BlockIndex, Ino, LayerId, Name } from '../../src/base/index.ts';
+import type { BlobId, BlockIndex, Ino, LayerId, Name, Run } from '../../src/base/index.ts';
 import type { Lower } from '../../src/lower/index.ts';
 import {
   type DentryRecord,
   type InodeRecord,
   type NamedDentry,
   newInodeRecord,
-  type Run,
 } from '../../src/meta/index.ts';
 
 export type ModelNode =

@@ -1,5 +1,6 @@
 /** `ramet cat`: the content of files, to stdout. */
 import type { Command } from 'commander';
+import { O_RDONLY } from '../../sys/index.ts';
 import type { TreeFiles } from '../../vfs/index.ts';
 import { examples } from '../examples.ts';
 import { BrokenPipeError, write } from '../output.ts';
@@ -8,7 +9,6 @@ import { withSession } from '../session.ts';
 import { requireTreePath, showTreePath } from '../tree-path.ts';
 
 const PIECE_BYTES = 1024 * 1024;
-const O_RDONLY = 0;
 
 export function register(program: Command): void {
   program

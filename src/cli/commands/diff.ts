@@ -1,6 +1,6 @@
 /** `ramet diff`: what differs between two trees, or between a fork and what it was made from. */
 import { type Command, Option } from 'commander';
-import { nameToString } from '../../base/index.ts';
+import { DT_DIR, nameToString } from '../../base/index.ts';
 import { type FileDifference, fileChanges, fileDifference, statLines } from '../../lifecycle/index.ts';
 import { hostState, settleTree, type TreeState } from '../../store/index.ts';
 import { type Change, type ChangedPaths, changedPaths } from '../../survey/index.ts';
@@ -11,7 +11,6 @@ import { namedTreeError, namingTree, type Session, withSession } from '../sessio
 import { sourceOf } from '../source.ts';
 
 const LETTERS = { added: 'A', removed: 'D', modified: 'M', renamed: 'R' } as const;
-const DT_DIR = 4;
 
 interface DiffFlags {
   readonly stat?: boolean;

@@ -1,6 +1,6 @@
 /** `ramet ls`: the forks and snapshots of the store, or the files of a directory in one. */
 import type { Command } from 'commander';
-import { nameToString } from '../../base/index.ts';
+import { isDirectoryMode, isSymlinkMode, nameToString } from '../../base/index.ts';
 import type { Attributes, TreeFiles } from '../../vfs/index.ts';
 import { attributesObject, modeText } from '../attributes.ts';
 import { examples } from '../examples.ts';
@@ -19,10 +19,6 @@ interface ListedFile {
   readonly attributes: Attributes;
   readonly target: string | undefined;
 }
-
-const S_IFDIR = 0o040000;
-const S_IFLNK = 0o120000;
-const S_IFMT = 0o170000;
 
 export function register(program: Command): void {
   program
@@ -96,10 +92,9 @@ async function listFiles(session: Session, text: string, isLong: boolean): Promi
   const { fileSystem } = await session.readTree(tree);
   const shown = showTreePath(tree, path);
   const attributes = naming('ls', shown, () => fileSystem.stat(path, !isLong));
-  const files =
-    (attributes.mode & S_IFMT) === S_IFDIR
-      ? naming('scandir', shown, () => filesIn(fileSystem, path))
-      : [fileAt(fileSystem, path, baseName(path))];
+  const files = isDirectoryMode(attributes.mode)
+    ? naming('scandir', shown, () => filesIn(fileSystem, path))
+    : [fileAt(fileSystem, path, baseName(path))];
   if (session.isJson) {
     await writeJson(
       files.map(({ name, attributes: own, target }) => ({
@@ -129,7 +124,7 @@ async function listFiles(session: Session, text: string, isLong: boolean): Promi
 
 function fileAt(fileSystem: TreeFiles, path: string, name: string): ListedFile {
   const attributes = fileSystem.stat(path, false);
-  const target = (attributes.mode & S_IFMT) === S_IFLNK ? fileSystem.readLink(path) : undefined;
+  const target = isSymlinkMode(attributes.mode) ? fileSystem.readLink(path) : undefined;
   return { name, attributes, target };
 }
 
@@ -155,6 +150,6 @@ function longRow({ name, attributes, target }: ListedFile): string[] {
 
 /** As `ls -F`: a slash behind a directory, an at sign behind a symlink. */
 function mark(mode: number): string {
-  if ((mode & S_IFMT) === S_IFDIR) return '/';
-  return (mode & S_IFMT) === S_IFLNK ? '@' : '';
+  if (isDirectoryMode(mode)) return '/';
+  return isSymlinkMode(mode) ? '@' : '';
 }

@@ -1,6 +1,6 @@
 /** `ramet rm`: removes files and directories of a fork. */
 import type { Command } from 'commander';
-import { FsError } from '../../base/index.ts';
+import { DT_DIR, FsError, isDirectoryMode } from '../../base/index.ts';
 import type { TreeFiles } from '../../vfs/index.ts';
 import { examples } from '../examples.ts';
 import { counted, writeJson, writeLine } from '../output.ts';
@@ -12,10 +12,6 @@ interface RmFlags {
   readonly recursive?: boolean;
   readonly force?: boolean;
 }
-
-const DT_DIR = 4;
-const S_IFMT = 0o170000;
-const S_IFDIR = 0o040000;
 
 export function register(program: Command): void {
   program
@@ -50,7 +46,7 @@ function remove(fileSystem: TreeFiles, path: string, shown: string, flags: RmFla
     if (flags.force === true) return 0;
     throw new FsError('ENOENT', { syscall: 'rm', path: shown });
   }
-  if ((attributes.mode & S_IFMT) !== S_IFDIR) {
+  if (!isDirectoryMode(attributes.mode)) {
     naming('rm', shown, () => fileSystem.unlink(path));
     return 1;
   }

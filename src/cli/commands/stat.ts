@@ -1,6 +1,6 @@
 /** `ramet stat`: figures of the store, of a tree, or the attributes of a file. */
 import type { Command } from 'commander';
-import { nameToString } from '../../base/index.ts';
+import { isSymlinkMode, nameToString, SECTOR_BYTES } from '../../base/index.ts';
 import { attributesObject, modeText, typeWord } from '../attributes.ts';
 import { examples } from '../examples.ts';
 import { formatBytes, formatCount, printable, writeJson, writeLine } from '../output.ts';
@@ -8,9 +8,6 @@ import { naming } from '../problem.ts';
 import { namingTree, type Session, withSession } from '../session.ts';
 import { treeObject } from '../tree-object.ts';
 import { parseTreePath, showTreePath, type TreePath } from '../tree-path.ts';
-
-const S_IFMT = 0o170000;
-const S_IFLNK = 0o120000;
 
 export function register(program: Command): void {
   program
@@ -90,7 +87,7 @@ async function fileAttributes(session: Session, { tree, path }: TreePath): Promi
   const { fileSystem } = await session.readTree(tree);
   const shown = showTreePath(tree, path);
   const attributes = naming('lstat', shown, () => fileSystem.stat(path, false));
-  const isLink = (attributes.mode & S_IFMT) === S_IFLNK;
+  const isLink = isSymlinkMode(attributes.mode);
   const target = isLink
     ? nameToString(naming('readlink', shown, () => fileSystem.readLink(path)))
     : undefined;
@@ -112,7 +109,10 @@ async function fileAttributes(session: Session, { tree, path }: TreePath): Promi
     ['mode', `${String(own.mode)} ${modeText(attributes.mode)}`],
     ['owner', `${attributes.uid}:${attributes.gid}`],
     ['links', String(attributes.nlink)],
-    ['size', `${formatCount(attributes.size)} bytes, ${formatBytes(attributes.blocks * 512)} allocated`],
+    [
+      'size',
+      `${formatCount(attributes.size)} bytes, ${formatBytes(attributes.blocks * SECTOR_BYTES)} allocated`,
+    ],
     ['inode', `${attributes.ino} on device ${attributes.dev}`],
     ['modified', String(own.mtime)],
     ['accessed', String(own.atime)],

@@ -1,0 +1,21 @@
+/** Runs: the pieces that a file is made of, in memory and as stored. */
+import type { BlobId, BlockIndex } from './brand.ts';
+
+/**
+ * Logical blocks of a chunk (4 MiB of the file). A run belongs to the chunk of its first block, in memory and in the
+ * rows of the extent table.
+ */
+export const CHUNK_BLOCKS = 1024;
+
+/** `count` logical blocks from `logical` on are the blocks of `blob` from `physical` on. */
+export interface Run {
+  readonly logical: BlockIndex;
+  readonly count: number;
+  readonly blob: BlobId;
+  readonly physical: BlockIndex;
+}
+
+/** The chunk that a run belongs to. */
+export function chunkOf(logical: number): number {
+  return Math.floor(logical / CHUNK_BLOCKS);
+}
