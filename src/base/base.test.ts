@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import test from 'node:test';
 import fc from 'fast-check';
 import { isSameTimespec, ManualClock, timespecFromMs } from './clock.ts';
-import { codeOfErrno, describeCode, FsError, isFsError, StoreError } from './errors.ts';
+import { at, codeOfErrno, describeCode, errorAt, FsError, isFsError, StoreError } from './errors.ts';
 import { nameFromBytes, nameFromString, nameToBytes, nameToString } from './names.ts';
 import { SeededRandom } from './random.ts';
 
@@ -81,4 +81,27 @@ test('a manual clock moves only when read or told to', () => {
   assert.ok(isSameTimespec(first, { ...first }) && isSameTimespec(undefined, undefined));
   assert.ok(!isSameTimespec(first, clock.now()) && !isSameTimespec(first, undefined));
   assert.deepEqual(timespecFromMs(-1), { seconds: -1, nanoseconds: 999_000_000 });
+});
+
+test('an error of a call that names no path gets that of the caller, and any other stays as it is', () => {
+  const bare = new FsError('EIO', { syscall: 'pread', note: 'a note' });
+  const named = errorAt({ syscall: 'read', path: '/x' }, bare);
+  assert.ok(isFsError(named));
+  assert.equal(named.message, "EIO: i/o error, read '/x' (a note)");
+  assert.equal(named.note, 'a note');
+  assert.equal(errorAt({ path: '/y' }, named), named);
+  const other = new TypeError('other');
+  assert.equal(errorAt({ path: '/y' }, other), other);
+  assert.equal(
+    at({ path: '/x' }, () => 5),
+    5,
+  );
+  assert.throws(
+    () =>
+      at({ path: '/z' }, () => {
+        throw bare;
+      }),
+    { message: "EIO: i/o error, pread '/z' (a note)" },
+  );
+  assert.equal(named.in({ dest: '/to' }).message, "EIO: i/o error, read '/x' -> '/to' (a note)");
 });

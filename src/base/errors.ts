@@ -114,6 +114,30 @@ export class FsError extends Error {
     if (detail.dest !== undefined) this.dest = detail.dest;
     Object.defineProperty(this, 'note', { value: detail.note, enumerable: false });
   }
+
+  /** The same failure as somebody above is to see it: what `detail` has takes the place of what it said. */
+  in({
+    syscall = this.syscall,
+    path = this.path,
+    dest = this.dest,
+    note = this.note,
+  }: FsErrorDetail): FsError {
+    return new FsError(this.code, { syscall, path, dest, note });
+  }
+}
+
+/** An error of what `detail` names: one that names no path yet gets the detail, any other stays as it is. */
+export function errorAt(detail: FsErrorDetail, error: unknown): unknown {
+  return isFsError(error) && error.path === undefined ? error.in(detail) : error;
+}
+
+/** Runs a call that is about what `detail` names, so that its error says so. */
+export function at<T>(detail: FsErrorDetail, call: () => T): T {
+  try {
+    return call();
+  } catch (error) {
+    throw errorAt(detail, error);
+  }
 }
 
 export type StoreErrorCode =

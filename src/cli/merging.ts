@@ -1,29 +1,23 @@
 /** What `ramet merge` and `ramet commit --into` have in common: the merge, its report, and the exit code. */
 import { isFsError, nameToString } from '../base/index.ts';
-import { type MergeOptions, type MergeReport, mergeTrees } from '../lifecycle/index.ts';
+import type { MergeOptions, MergeReport } from '../lifecycle/index.ts';
 import { counted, printable, writeJson, writeLine } from './output.ts';
 import { CommandError, EXIT_FAILURE } from './problem.ts';
-import { namedTreeError, namingTree, type Session } from './session.ts';
-import { requireUnmounted } from './source.ts';
+import { type CommandSession, namedTreeError } from './session.ts';
 
 /** Merges and tells. Conflicts that nobody decided are a failure: exit code 1. */
 export async function mergeAndTell(
-  session: Session,
+  session: CommandSession,
   from: string,
   into: string,
   options: MergeOptions,
 ): Promise<void> {
-  const { engine, isJson } = session;
-  for (const name of [from, options.base ?? from]) namingTree(name, () => engine.info(name));
-  await requireUnmounted(session, into, 'merge');
-  // Opened here, so that a fork that is in use for a moment is waited for.
-  await session.writeTree(into);
-  session.closeTree(into);
+  const { trees, isJson } = session;
+  for (const name of [from, options.base ?? from]) session.info(name);
+  await session.requireFree(into, 'merge');
   let report: MergeReport;
   try {
-    const fork = async (source: string, name: string): Promise<void> =>
-      void (await session.fork(source, name));
-    report = await mergeTrees(engine, from, into, { ...options, fork });
+    report = await trees.merge(from, into, options);
   } catch (error) {
     if (isFsError(error, 'EINVAL') && error.syscall === 'merge') {
       const cause = `'${from}' and '${into}' have nothing in common`;

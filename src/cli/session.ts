@@ -3,17 +3,11 @@
  * end.
  */
 import path from 'node:path';
-import { setTimeout as pause } from 'node:timers/promises';
 import type { Command } from 'commander';
-import { FsError, isFsError } from '../base/index.ts';
-import { MountedTrees, type MountRecord } from '../owner/index.ts';
-import { forkOver, StoreEngine, type StoreOptions, type TreeInfo } from '../store/index.ts';
-import type { TreeFiles } from '../vfs/index.ts';
+import { FsError } from '../base/index.ts';
+import { StoreEngine, type StoreOptions, type TreeInfo } from '../store/index.ts';
+import { type TreeHandle, Trees } from '../trees/index.ts';
 import { CommandError } from './problem.ts';
-
-/** How long a command waits for a fork that another process has open. */
-const BUSY_WAIT_MS = 1000;
-const BUSY_STEP_MS = 50;
 
 export interface GlobalOptions {
   readonly store?: string;
@@ -27,114 +21,56 @@ export function storeDirectory(options: GlobalOptions): string {
   return path.resolve(options.store ?? fallback);
 }
 
-/** An open tree as commands use it: of this process, or mounted by the store's owner. */
-export interface OpenTree {
-  readonly fileSystem: TreeFiles;
-  readonly isReadOnly: boolean;
-  close(): void;
-}
-
-export class Session {
+export class CommandSession {
   readonly directory: string;
   readonly isJson: boolean;
   readonly engine: StoreEngine;
-  readonly mounted: MountedTrees;
-  private readonly trees = new Map<string, OpenTree>();
+  readonly trees: Trees;
 
   constructor(directory: string, isJson: boolean, engine: StoreEngine) {
     this.directory = directory;
     this.isJson = isJson;
     this.engine = engine;
-    this.mounted = new MountedTrees(directory, engine.system);
+    this.trees = new Trees(engine);
   }
 
-  /** A tree to read from; opened once a run. */
-  async readTree(name: string): Promise<OpenTree> {
-    const known = this.trees.get(name);
-    if (known !== undefined) return known;
-    const tree = await namingTreeAsync(name, () => this.openPatiently(name));
-    this.trees.set(name, tree);
-    return tree;
+  info(name: string): TreeInfo {
+    return namingTree(name, () => this.engine.info(name));
   }
 
-  /**
-   * Here is decided how a tree is reached: a fork that the owner has mounted through its mount point, everything else
-   * by opening it. Another command may own the fork for a moment; only who keeps it longer is in the way.
-   */
-  private async openPatiently(name: string): Promise<OpenTree> {
-    for (let waitedMs = 0; ; waitedMs += BUSY_STEP_MS) {
-      const mount = await this.mountOf(name);
-      if (mount !== undefined) return this.openMounted(mount);
-      try {
-        return this.engine.openTree(name);
-      } catch (error) {
-        if (!isFsError(error, 'EBUSY') || waitedMs >= BUSY_WAIT_MS) throw error;
-        await pause(BUSY_STEP_MS);
-      }
+  /** A tree to read from. */
+  async readTree(name: string): Promise<TreeHandle> {
+    return await this.naming(name, this.trees.read(name));
+  }
+
+  /** A fork to write to. */
+  async writeTree(name: string): Promise<TreeHandle> {
+    return await this.naming(name, this.trees.write(name));
+  }
+
+  /** Returns when nobody has the fork open, for what changes it as a whole. */
+  async requireFree(name: string, operation: string): Promise<void> {
+    this.info(name);
+    const mount = await this.trees.mountOf(name);
+    if (mount !== undefined) {
+      const cause = `'${name}' is mounted at ${mount.directory}`;
+      throw new CommandError('EBUSY', cause, `\`ramet umount ${name}\`, then ${operation}`);
     }
+    await this.writeTree(name);
+    this.trees.close(name);
   }
 
-  /**
-   * Where the owner has mounted a fork. Snapshots can be opened by any number of processes, and are not asked about.
-   */
-  async mountOf(name: string): Promise<MountRecord | undefined> {
-    if (this.engine.info(name).kind === 'snapshot') return undefined;
-    return await this.mounted.find(name);
-  }
-
-  private openMounted(mount: MountRecord): OpenTree {
-    if (mount.isDetached) {
-      throw new CommandError(
-        'EBUSY',
-        `'${mount.fork}' was unmounted from ${mount.directory}, and programs still use it`,
-        'end them first',
-      );
+  private async naming<T>(name: string, work: Promise<T>): Promise<T> {
+    try {
+      return await work;
+    } catch (error) {
+      throw namedTreeError(name, error);
     }
-    const files = this.mounted.open(mount, false);
-    return { fileSystem: files, isReadOnly: false, close: () => files.end() };
-  }
-
-  /** Opens what a tree was, or a directory that one stands on, so that `readTree` gives it by its name. */
-  openState(state: TreeInfo): void {
-    this.trees.set(state.name, this.engine.openState(state));
-  }
-
-  /** A fork to write to; opened once a run. */
-  async writeTree(name: string): Promise<OpenTree> {
-    const tree = await this.readTree(name);
-    if (tree.isReadOnly) throw namedTreeError(name, new FsError('EROFS'));
-    return tree;
-  }
-
-  /** Makes a fork of a tree and leaves it closed. */
-  async fork(source: string, name: string): Promise<TreeInfo> {
-    const mount = await this.mountOf(source);
-    if (mount !== undefined) return await this.mounted.fork(mount, name);
-    this.engine.fork(source, name).close();
-    return this.engine.info(name);
-  }
-
-  /** Makes a fork over a directory of the host, or over several trees and directories, and leaves it closed. */
-  forkOver(lowers: readonly string[], name: string, isPinned: boolean): TreeInfo {
-    forkOver(this.engine, lowers, name, isPinned).close();
-    return this.engine.info(name);
-  }
-
-  async snapshot(source: string, name: string): Promise<TreeInfo> {
-    const mount = await this.mountOf(source);
-    if (mount !== undefined) return await this.mounted.snapshot(mount, name);
-    return this.engine.snapshot(source, name);
-  }
-
-  closeTree(name: string): void {
-    this.trees.get(name)?.close();
-    this.trees.delete(name);
   }
 
   async close(): Promise<void> {
     try {
-      for (const name of [...this.trees.keys()]) this.closeTree(name);
-      await this.mounted.close();
+      await this.trees.closeAll();
     } finally {
       await this.engine.close();
     }
@@ -145,14 +81,6 @@ export class Session {
 export function namingTree<T>(name: string, operation: () => T): T {
   try {
     return operation();
-  } catch (error) {
-    throw namedTreeError(name, error);
-  }
-}
-
-async function namingTreeAsync<T>(name: string, operation: () => Promise<T>): Promise<T> {
-  try {
-    return await operation();
   } catch (error) {
     throw namedTreeError(name, error);
   }
@@ -186,18 +114,19 @@ export function namedTreeError(name: string, error: unknown): unknown {
     case 'EINVAL':
       return new CommandError('EINVAL', `'${name}' cannot be a name here${note}`, 'choose another');
     default:
-      return new FsError(error.code, {
-        syscall: error.syscall ?? 'open',
-        path: name,
-        dest: error.dest,
-        note: error.note,
-      });
+      return error.in({ syscall: error.syscall ?? 'open', path: name });
   }
 }
 
-/** What the owner process says of a mount that fails: the cause is not the tree's name, and the way out is in it. */
+/**
+ * What is wrong with a mount: one that fails, where the cause is not the tree's name and the way out is in the note, or
+ * one that was unmounted and is still used.
+ */
 function mountProblemOf(name: string, { code, syscall, dest, note }: FsError): CommandError | undefined {
-  if (syscall !== 'mount' || note === undefined) return undefined;
+  if (note === undefined) return undefined;
+  if (syscall === 'umount' && dest !== undefined)
+    return new CommandError(code, `'${name}' was unmounted from ${dest}, and ${note}`, 'end them first');
+  if (syscall !== 'mount') return undefined;
   if (dest !== undefined) return new CommandError(code, `'${name}' cannot be mounted at ${dest}, ${note}`);
   return code === 'EBUSY' ? new CommandError(code, `'${name}' cannot be mounted, ${note}`) : undefined;
 }
@@ -211,12 +140,12 @@ export function storeOf(command: Command): { readonly directory: string; readonl
 /** Opens the store for one command and closes everything afterwards, also when the command fails. */
 export async function withSession(
   command: Command,
-  run: (session: Session) => Promise<void> | void,
+  run: (session: CommandSession) => Promise<void> | void,
   options: StoreOptions = {},
 ): Promise<void> {
   const { directory, isJson } = storeOf(command);
   const engine = await StoreEngine.open(directory, options);
-  const session = new Session(directory, isJson, engine);
+  const session = new CommandSession(directory, isJson, engine);
   try {
     await run(session);
   } finally {

@@ -5,7 +5,7 @@
  * the rest. So it is repeated while the heap shrinks. The C library keeps what is freed as well, until it is told.
  */
 import { getHeapStatistics } from 'node:v8';
-import { turn } from '../base/index.ts';
+import { yieldToEventLoop } from '../base/index.ts';
 import type { Kernel } from '../sys/index.ts';
 
 /**
@@ -43,7 +43,7 @@ export class MemoryReturn {
       globalThis.gc?.();
       const isSmaller = getHeapStatistics().total_heap_size < before * SHRUNK;
       if (count > 1 && !isSmaller) return;
-      await turn();
+      await yieldToEventLoop();
     }
   }
 

@@ -1,7 +1,7 @@
 /** One mount: its device, its session, and its end. */
 import { closeSync } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
-import { FsError, isFsError } from '../base/index.ts';
+import { FsError, whileBusy } from '../base/index.ts';
 import type { Inode } from '../layer/index.ts';
 import type { Tree } from '../store/index.ts';
 import { EAGAIN, EINTR, ENODEV, ENOENT, type Kernel } from '../sys/index.ts';
@@ -19,7 +19,6 @@ import type { Wakefulness } from './wakefulness.ts';
 const REQUESTS_AT_ONCE = 64;
 /** How long a busy mount is waited for: programs that end, or look at every mount there is, use it for a moment. */
 const BUSY_WAIT_MS = 500;
-const BUSY_STEP_MS = 20;
 /** How long the answer to a handle waits for a name. */
 const LOOK_UP_WAIT_MS = 1000;
 
@@ -201,15 +200,10 @@ export class MountedTree implements Mount {
   async unmount({ isLazy = false }: { readonly isLazy?: boolean } = {}): Promise<void> {
     // Nothing in it can be used any more, so nobody is waited for.
     if (this.isAborted) return await this.takeAway(true);
-    const until = performance.now() + BUSY_WAIT_MS;
-    while (this.isServed && !this.isDetached) {
-      try {
-        return await this.takeAway(isLazy);
-      } catch (error) {
-        if (!isFsError(error, 'EBUSY') || performance.now() >= until) throw error;
-        await pause(BUSY_STEP_MS);
-      }
-    }
+    await whileBusy(
+      () => (this.isServed && !this.isDetached ? this.takeAway(isLazy) : undefined),
+      BUSY_WAIT_MS,
+    );
   }
 
   private async takeAway(isLazy: boolean): Promise<void> {

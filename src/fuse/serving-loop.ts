@@ -13,7 +13,7 @@
  */
 import { closeSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { Socket } from 'node:net';
-import { turn } from '../base/index.ts';
+import { yieldToEventLoop } from '../base/index.ts';
 import type { Kernel } from '../sys/index.ts';
 
 /** Longest wait, which is how late a timer of the process may be. */
@@ -159,8 +159,8 @@ async function findLoopEpoll(kernel: Kernel): Promise<number | undefined> {
   const socket = new Socket({ fd }).resume();
   try {
     // libuv tells its instance of a socket before it waits.
-    await turn();
-    await turn();
+    await yieldToEventLoop();
+    await yieldToEventLoop();
     for (const name of readdirSync('/proc/self/fd')) if (watches(name, fd)) return Number(name);
     return undefined;
   } catch {

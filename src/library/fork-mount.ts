@@ -2,10 +2,9 @@
  * A fork of the library while it is mounted: its layer is the owner process's, and this process reaches the tree
  * through the mount point like every other program.
  */
-import { FsError, isFsError } from '../base/index.ts';
+import { isFsError } from '../base/index.ts';
 import type { IoMode } from '../fuse/index.ts';
 import {
-  checkMountPoint,
   detachDeadMount,
   isDeadMount,
   MountedFileSystem,
@@ -15,12 +14,12 @@ import {
 } from '../owner/index.ts';
 import type { StoreEngine } from '../store/index.ts';
 import type { SpaceCounts } from '../vfs/index.ts';
-import { systemFailure } from './errors.ts';
 import { createNodeFsWithDescriptors, type NodeFs, type NodeFsWithDescriptors } from './fs.ts';
 import { checkOptions, UNMOUNT } from './library-arguments.ts';
+import { treeFailure } from './tree-calls.ts';
 
 export interface MountOptions {
-  /** How the kernel caches files; `cached` unless told. */
+  /** How the kernel caches files. Default: `cached`. */
   readonly io?: IoMode;
   /** Lets other users in, too. */
   readonly allowOther?: boolean;
@@ -31,22 +30,6 @@ export interface MountOptions {
 export interface UnmountOptions {
   /** Also while programs use it: they go on, and the fork is busy until the last of them ends. */
   readonly lazy?: boolean;
-}
-
-/** What a failed operation on a tree throws: in Node's shape, with the tree's name where the error names nothing. */
-export function treeFailure(operation: string, name: string, error: unknown): unknown {
-  if (!(error instanceof FsError)) return error;
-  const { code, syscall = operation, path = name, dest, note } = error;
-  return systemFailure(code, syscall, path, dest, note);
-}
-
-/** Runs a call of the engine; what fails carries the name of the operation and the tree. */
-export function named<T>(operation: string, name: string, call: () => T): T {
-  try {
-    return call();
-  } catch (error) {
-    throw treeFailure(operation, name, error);
-  }
 }
 
 /** A mounted fork. It is unmounted when it is disposed of, when its store is closed, and when the process ends. */
@@ -179,5 +162,3 @@ export async function mountFork(
     throw error;
   }
 }
-
-export { checkMountPoint };

@@ -5,11 +5,11 @@
  */
 import { statfsSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { assert, isFsError, nameToString } from '../base/index.ts';
+import { assert, nameToString } from '../base/index.ts';
 import { TreeCache } from '../layer/index.ts';
 import type { CommitReport, MergeReport } from '../lifecycle/index.ts';
 import type { View } from '../mapping/index.ts';
-import { MountedTrees } from '../owner/index.ts';
+import { checkMountPoint } from '../owner/index.ts';
 import type { Tree, TreeInfo } from '../store/index.ts';
 import { forkOver, hostState, isHostPath, StoreEngine, stateFrom } from '../store/index.ts';
 import type { Change } from '../survey/index.ts';
@@ -21,14 +21,7 @@ import { checkStore, collectGarbage, dedupeStore } from '../upkeep/index.ts';
 import type { SpaceCounts } from '../vfs/index.ts';
 import { systemFailure } from './errors.ts';
 import type { ExtentDestination, SameExtentResult } from './extent-same.ts';
-import {
-  checkMountPoint,
-  type ForkMount,
-  type MountOptions,
-  mountFork,
-  named,
-  treeFailure,
-} from './fork-mount.ts';
+import { type ForkMount, type MountOptions, mountFork } from './fork-mount.ts';
 import type { NodeFs } from './fs.ts';
 import * as checks from './library-arguments.ts';
 import type {
@@ -41,6 +34,7 @@ import type {
 import type { CommitOptions, ExportChangesOptions, MergeOptions, RollbackOptions } from './lifecycle.ts';
 import { commitFork, exportForkChanges, mergeFork, rollbackFork } from './lifecycle.ts';
 import { OpenTree } from './open-tree.ts';
+import { named, reaching, treeFailure } from './tree-calls.ts';
 
 /** A frozen tree. Its fs reads; what would write fails with EROFS. */
 export class Snapshot {
@@ -263,7 +257,7 @@ export class Fork {
     checks.checkString(snapshot, 'snapshot');
     checks.checkOptions(options, checks.ROLLBACK);
     this.#release('rollback');
-    return await rollbackFork(this.#store.engine, this.name, snapshot, options);
+    return rollbackFork(this.#store.engine, this.name, snapshot, options);
   }
 
   /**
@@ -371,29 +365,14 @@ export class Store {
   async diff(from: string, to: string): Promise<Change[]> {
     checks.checkString(from, 'from');
     checks.checkString(to, 'to');
-    const changes = await this.#changes(from, to);
+    const changes = await reaching(this.engine, 'diff', to, async (trees) => {
+      const before = stateFrom(this.engine, to, from);
+      return diffTrees(this.engine, before, to, await trees.settleElsewhere([before, to]));
+    });
     return changes.map((change) => {
       const from = change.from === undefined ? undefined : nameToString(change.from);
       return { ...change, path: nameToString(change.path), from };
     });
-  }
-
-  async #changes(from: string, to: string): Promise<Change[]> {
-    const before = named('diff', to, () => stateFrom(this.engine, to, from));
-    try {
-      return diffTrees(this.engine, before, to);
-    } catch (error) {
-      if (!isFsError(error, 'EBUSY')) throw treeFailure('diff', to, error);
-    }
-    // One of them may be mounted: the owner brings it up to date, and nobody needs to open it.
-    const mounted = new MountedTrees(this.directory, this.engine.system);
-    try {
-      return diffTrees(this.engine, before, to, await mounted.settle(new Set([from, to])));
-    } catch (error) {
-      throw treeFailure('diff', to, error);
-    } finally {
-      await mounted.close();
-    }
   }
 
   /** Removes a fork or snapshot. EBUSY while it is open or mounted, ENOENT when there is none. */
@@ -409,15 +388,10 @@ export class Store {
    */
   async dedupe(options: StoreDedupeOptions = {}): Promise<DedupeReport> {
     checks.checkOptions(options, checks.DEDUPE);
-    const mounted = new MountedTrees(this.directory, this.engine.system);
-    try {
-      const frozenElsewhere = await mounted.freeze(options.trees);
+    return await reaching(this.engine, 'dedupe', this.directory, async (trees) => {
+      const frozenElsewhere = await trees.freezeElsewhere(options.trees);
       return await dedupeStore(this.engine, { ...options, frozenElsewhere });
-    } catch (error) {
-      throw treeFailure('dedupe', this.directory, error);
-    } finally {
-      await mounted.close();
-    }
+    });
   }
 
   /** Gives back the space that no tree needs any more. */

@@ -1,27 +1,26 @@
 /** The library's forms of commits, merges, rollbacks and exports of changes: names are text, errors in Node's shape. */
 import { nameToString } from '../base/index.ts';
-import { type CommitReport, commitTree, type MergeReport, mergeTrees } from '../lifecycle/index.ts';
-import { MountedTrees, type MountRecord } from '../owner/index.ts';
-import { freeName, replaceTree, type StoreEngine, settleTree, stateFrom } from '../store/index.ts';
+import type { CommitReport, MergeReport } from '../lifecycle/index.ts';
+import { freeName, replaceTree, type StoreEngine, stateFrom } from '../store/index.ts';
 import { type ExportReport, exportChanges } from '../transfer/index.ts';
 import type { TreeFiles } from '../vfs/index.ts';
 import { systemFailure } from './errors.ts';
-import { treeFailure } from './fork-mount.ts';
+import { named, reaching } from './tree-calls.ts';
 
 export interface CommitOptions {
-  /** The host directory; the one that was imported unless told. */
+  /** The host directory. Default: the one that was imported. */
   readonly to?: string;
-  /** The tree that the directory was like; the snapshot that was imported from it unless told. */
+  /** The tree that the directory was like. Default: the snapshot that was imported from it. */
   readonly base?: string;
-  /** 'none' (unless told) changes nothing where there is a conflict, 'force' replaces, 'skip' leaves out. */
+  /** 'none' (the default) changes nothing where there is a conflict, 'force' replaces, 'skip' leaves out. */
   readonly conflicts?: 'none' | 'force' | 'skip';
   readonly dryRun?: boolean;
 }
 
 export interface MergeOptions {
-  /** The tree that both are compared with; what they have in common unless told. */
+  /** The tree that both are compared with. Default: what they have in common. */
   readonly base?: string;
-  /** Who wins where both changed something; 'none' (unless told) changes nothing then. */
+  /** Who wins where both changed something; 'none' (the default) changes nothing then. */
   readonly conflicts?: 'none' | 'ours' | 'theirs' | 'markers';
   /** Keep no snapshot of what the fork was. */
   readonly discard?: boolean;
@@ -33,41 +32,14 @@ export interface RollbackOptions {
 }
 
 export interface ExportChangesOptions {
-  /** The tree to compare with; the one that the fork was made from unless told. */
+  /** The tree to compare with. Default: the one that the fork was made from. */
   readonly against?: string;
-  /** `oci` (unless told): a tar layer, with gzip by its name; `overlay`: an upper directory of overlayfs. */
+  /** `oci` (the default): a tar layer, with gzip by its name; `overlay`: an upper directory of overlayfs. */
   readonly format?: 'oci' | 'overlay';
-}
-
-async function failing<T>(operation: string, name: string, call: () => Promise<T>): Promise<T> {
-  try {
-    return await call();
-  } catch (error) {
-    throw treeFailure(operation, name, error);
-  }
 }
 
 function withText<T extends { readonly path: string }>(items: readonly T[]): T[] {
   return items.map((item) => ({ ...item, path: nameToString(item.path) }));
-}
-
-/** Another tree may be mounted: its owner forks it, or makes a snapshot. */
-async function throughOwner<T>(engine: StoreEngine, run: (mounted: MountedTrees) => Promise<T>): Promise<T> {
-  const mounted = new MountedTrees(engine.directory, engine.system);
-  try {
-    return await run(mounted);
-  } finally {
-    await mounted.close();
-  }
-}
-
-/** Where a tree that is not open here is mounted. */
-async function mountElsewhere(
-  engine: StoreEngine,
-  mounted: MountedTrees,
-  name: string,
-): Promise<MountRecord | undefined> {
-  return engine.openTreeOf(name) === undefined ? await mounted.find(name) : undefined;
 }
 
 export async function commitFork(
@@ -75,15 +47,8 @@ export async function commitFork(
   name: string,
   { conflicts: favour, ...options }: CommitOptions,
 ): Promise<CommitReport> {
-  const report = await failing('commit', name, () =>
-    throughOwner(engine, (mounted) => {
-      const snapshot = async (source: string, as: string): Promise<void> => {
-        const mount = await mountElsewhere(engine, mounted, source);
-        if (mount === undefined) engine.snapshot(source, as);
-        else await mounted.snapshot(mount, as);
-      };
-      return commitTree(engine, name, { ...options, favour, snapshot });
-    }),
+  const report = await reaching(engine, 'commit', name, (trees) =>
+    trees.commit(name, { ...options, favour }),
   );
   return { ...report, conflicts: withText(report.conflicts) };
 }
@@ -95,27 +60,20 @@ export async function mergeFork(
   into: string,
   { conflicts: favour, ...options }: MergeOptions,
 ): Promise<MergeReport> {
-  const report = await failing('merge', into, () =>
-    throughOwner(engine, (mounted) => {
-      const fork = async (source: string, as: string): Promise<void> => {
-        const mount = await mountElsewhere(engine, mounted, source);
-        if (mount === undefined) engine.fork(source, as).close();
-        else await mounted.fork(mount, as);
-      };
-      return mergeTrees(engine, from, into, { ...options, favour, fork });
-    }),
+  const report = await reaching(engine, 'merge', into, (trees) =>
+    trees.merge(from, into, { ...options, favour }),
   );
   return { ...report, conflicts: withText(report.conflicts) };
 }
 
 /** The fork must be closed here. Returns the name of the snapshot of what it was. */
-export async function rollbackFork(
+export function rollbackFork(
   engine: StoreEngine,
   name: string,
   snapshot: string,
   { discard = false }: RollbackOptions,
-): Promise<string | undefined> {
-  return await failing('rollback', name, async () => {
+): string | undefined {
+  return named('rollback', name, () => {
     const keepAs = discard ? undefined : freeName(engine, `${name}.before-rollback`);
     replaceTree(engine, name, snapshot, { keepAs });
     return keepAs;
@@ -132,13 +90,8 @@ export async function exportForkChanges(
     const note = 'it was made from no other tree: say which to compare with (against)';
     throw systemFailure('EINVAL', 'export', name, undefined, note);
   }
-  return await failing('export', name, () =>
-    throughOwner(engine, async (mounted) => {
-      const others = new Set([name, against].filter((tree) => engine.openTreeOf(tree) === undefined));
-      const settled = await mounted.settle(others);
-      const before = settleTree(engine, stateFrom(engine, name, against), settled);
-      const after = settleTree(engine, name, settled);
-      return await exportChanges(engine, { name, files, before, after }, destination, { format });
-    }),
-  );
+  return await reaching(engine, 'export', name, async (trees) => {
+    const [before, after] = await trees.settle(stateFrom(engine, name, against), name);
+    return await exportChanges(engine, { name, files, before, after }, destination, { format });
+  });
 }

@@ -40,7 +40,7 @@ export interface CommitOptions {
   /** Only look. */
   readonly dryRun?: boolean | undefined;
   /** Makes a snapshot of a fork that another process may have mounted; by the engine unless told. */
-  readonly snapshot?: ((source: string, name: string) => Promise<void>) | undefined;
+  readonly snapshot?: ((source: string, name: string) => Promise<unknown>) | undefined;
 }
 
 export interface CommitReport {

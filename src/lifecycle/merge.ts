@@ -25,7 +25,7 @@ export interface MergeOptions {
   /** Keep no snapshot of what the target was. */
   readonly discard?: boolean | undefined;
   /** Makes a fork of a tree that another process may have mounted; by the engine unless told. */
-  readonly fork?: ((source: string, name: string) => Promise<void>) | undefined;
+  readonly fork?: ((source: string, name: string) => Promise<unknown>) | undefined;
 }
 
 export interface MergeReport {

@@ -14,7 +14,7 @@
  * that serves mounts would make all their programs wait as well, that one among them, so it waits for a bounded time.
  */
 import { fstatSync, readFileSync } from 'node:fs';
-import { assert, FsError, pause } from '../base/index.ts';
+import { assert, FsError, sleepBlocking } from '../base/index.ts';
 import { createSystem, O_DIRECTORY, O_RDONLY, type System } from '../sys/index.ts';
 
 /** Between two tries of who does not wait for ever: about as long as the pause of those who work in slices. */
@@ -91,7 +91,7 @@ export class TablesLock {
         this.isStuck = true;
         throw this.stuck();
       }
-      pause(TRY_MS);
+      sleepBlocking(TRY_MS);
     }
     this.isStuck = false;
   }

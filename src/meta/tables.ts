@@ -5,8 +5,8 @@ import {
   type LayerId,
   ManualClock,
   type Name,
-  pause,
   StoreError,
+  sleepBlocking,
 } from '../base/index.ts';
 import type { System } from '../sys/index.ts';
 import type { CounterName } from './counter-format.ts';
@@ -151,7 +151,7 @@ export class MetaTables {
       });
     });
     // The lock is not fair: who waits for it is only being woken up when the next slice would take it again.
-    if (wasSpent) pause(PAUSE_MS);
+    if (wasSpent) sleepBlocking(PAUSE_MS);
     return result;
   }
 

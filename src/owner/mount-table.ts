@@ -7,7 +7,7 @@
  * other.
  */
 import { setTimeout as pause } from 'node:timers/promises';
-import { FsError, isFsError } from '../base/index.ts';
+import { FsError, isFsError, whileBusy } from '../base/index.ts';
 import { type Mount, type MountServer, placesBelow } from '../fuse/index.ts';
 import type { StoreEngine, Tree } from '../store/index.ts';
 import { mountNamespace } from '../sys/index.ts';
@@ -21,9 +21,6 @@ import { Queues } from './queues.ts';
 
 /** How long an unmount waits for the kernel to let go: it has programs that use it in mind, not a slow kernel. */
 const END_WAIT_MS = 1_000;
-/** How long a fork that another process has open is waited for: a command may own it for a moment. */
-const BUSY_WAIT_MS = 1_000;
-const BUSY_STEP_MS = 50;
 
 /** Who keeps a mount: one connection. */
 export interface Holder {
@@ -204,19 +201,14 @@ export class MountTable {
     return entry;
   }
 
-  /** As the commands do: only who keeps a fork open for longer is in the way. */
+  /** Another process may own the fork for a moment; only a longer hold is an error. */
   private async openPatiently(fork: string): Promise<Tree> {
-    for (let waitedMs = 0; ; waitedMs += BUSY_STEP_MS) {
-      try {
-        return this.parts.engine.openTree(fork, false);
-      } catch (error) {
-        if (!isFsError(error)) throw error;
-        if (error.code !== 'EBUSY') {
-          throw new FsError(error.code, { syscall: 'mount', path: error.path ?? fork, note: error.note });
-        }
-        if (waitedMs >= BUSY_WAIT_MS) throw busyElsewhere(fork, error);
-        await pause(BUSY_STEP_MS);
-      }
+    try {
+      return await whileBusy(() => this.parts.engine.openTree(fork, false));
+    } catch (error) {
+      if (!isFsError(error)) throw error;
+      if (error.code === 'EBUSY') throw busyElsewhere(fork, error);
+      throw error.in({ syscall: 'mount', path: error.path ?? fork });
     }
   }
 

@@ -10,7 +10,7 @@ import {
   SharedStore,
   writeFile,
 } from '../../testing/stores/shared-store.ts';
-import { isFsError, type Name, StoreError, type StoreErrorCode, turn } from '../base/index.ts';
+import { isFsError, type Name, StoreError, type StoreErrorCode, yieldToEventLoop } from '../base/index.ts';
 import { createSystem, FaultySystem } from '../sys/index.ts';
 import { checkStore, collectGarbage } from '../upkeep/index.ts';
 import { StoreEngine } from './engine.ts';
@@ -379,7 +379,7 @@ test('a store that is closed waits for what is being read in the background', as
   const closed = engine.close().then(() => {
     isClosed = true;
   });
-  await turn();
+  await yieldToEventLoop();
   assert.equal(isClosed, false);
   system.release();
   await fetched;

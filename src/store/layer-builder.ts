@@ -25,7 +25,7 @@ import {
   type LayerId,
   type Name,
   type Run,
-  turn,
+  yieldToEventLoop,
 } from '../base/index.ts';
 import { type BlobSpace, BlobWriter } from '../blob/index.ts';
 import type {
@@ -266,7 +266,7 @@ export class LayerBuilder {
   /** Does most of what `finish` has to do, in pieces between which the program's other work goes on. */
   async settle(): Promise<void> {
     await this.sealOwn();
-    while (this.queuedContent.drain(ROWS_AT_ONCE)) await turn();
+    while (this.queuedContent.drain(ROWS_AT_ONCE)) await yieldToEventLoop();
   }
 
   /** Seals the blobs of large files that are complete. `finish` seals those that are left, but waits for the disk. */

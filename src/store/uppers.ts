@@ -1,5 +1,5 @@
 /** The writable layers of a store: taken over, begun, frozen. Who has the lock of a layer's journal owns the layer. */
-import { assert, FsError, isFsError, type LayerId, pause } from '../base/index.ts';
+import { assert, FsError, isFsError, type LayerId, whileBusyBlocking } from '../base/index.ts';
 import type { BlobSpace } from '../blob/index.ts';
 import { checkpoint, UpperLayer, type UpperParts } from '../layer/index.ts';
 import type { LayerRecord, MetaTables } from '../meta/index.ts';
@@ -14,9 +14,6 @@ export interface UppersParts {
   readonly blobs: BlobSpace;
   readonly layout: StoreLayout;
 }
-
-const ATTEMPTS = 6;
-const ATTEMPT_MS = 10;
 
 export class Uppers {
   private readonly parts: UppersParts;
@@ -38,15 +35,11 @@ export class Uppers {
    * gc in another process takes a fork for a moment when it finds something in its journal.
    */
   take(info: TreeInfo, record: LayerRecord, operation: string, isPatient = true): UpperLayer {
-    for (let attempt = 1; ; attempt++) {
-      try {
-        return new UpperLayer(this.partsOf(info.layer), info.layer, record);
-      } catch (error) {
-        if (!(error instanceof FsError)) throw error;
-        if (error.code !== 'EBUSY' || attempt === (isPatient ? ATTEMPTS : 1))
-          throw new FsError(error.code, { syscall: operation, path: info.name, note: error.note });
-        pause(ATTEMPT_MS);
-      }
+    const take = (): UpperLayer => new UpperLayer(this.partsOf(info.layer), info.layer, record);
+    try {
+      return isPatient ? whileBusyBlocking(take) : take();
+    } catch (error) {
+      throw isFsError(error) ? error.in({ syscall: operation, path: info.name }) : error;
     }
   }
 

@@ -3,7 +3,7 @@
  * The path is the one the file was opened by, so this part wraps `open` and `close`.
  */
 import { existsSync, fstatSync } from 'node:fs';
-import { assert, pause } from '../base/index.ts';
+import { assert, sleepBlocking } from '../base/index.ts';
 import { releaseLockFile, takeLockFile } from './lock-file.ts';
 import { attempt, nameCalls } from './name-calls.ts';
 import type { LockCalls, NameCalls } from './parts.ts';
@@ -65,7 +65,7 @@ export function bufferedLocks(bootId: () => string): LockCalls & Pick<NameCalls,
     lock(fd) {
       while (!tryLock(fd)) {
         const lockPath = `${paths.get(fd)}.lock`;
-        for (let looks = 0; looks < LOOKS_MAX && existsSync(lockPath); looks++) pause(LOOK_EVERY_MS);
+        for (let looks = 0; looks < LOOKS_MAX && existsSync(lockPath); looks++) sleepBlocking(LOOK_EVERY_MS);
       }
     },
 

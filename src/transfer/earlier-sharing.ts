@@ -2,7 +2,14 @@
  * Changed files of an import take the blocks that have not changed from their earlier version. Only a file whose
  * content is nowhere in the store is looked at, so an import of what did not change is as fast as without.
  */
-import { BLOCK_SIZE, type BlockIndex, blocksFor, checksum64, type Run, turn } from '../base/index.ts';
+import {
+  BLOCK_SIZE,
+  type BlockIndex,
+  blocksFor,
+  checksum64,
+  type Run,
+  yieldToEventLoop,
+} from '../base/index.ts';
 import type { LayerBuilder, OwnBlob } from '../store/index.ts';
 import type { BlocksToStore, EarlierVersion } from '../survey/index.ts';
 import { countBlocks, type FileContent } from './stored-content.ts';
@@ -89,7 +96,7 @@ async function inTurns<T>(work: Generator<undefined, T>): Promise<T> {
   for (let pieces = 1; ; pieces++) {
     const { done, value } = work.next();
     if (done === true) return value;
-    if (pieces % PIECES_A_TURN === 0) await turn();
+    if (pieces % PIECES_A_TURN === 0) await yieldToEventLoop();
   }
 }
 

@@ -18,7 +18,7 @@ import {
   FsError,
   isFsError,
   type Run,
-  turn,
+  yieldToEventLoop,
 } from '../base/index.ts';
 import { appendRun, type DataSegment, dataSegments } from '../extent/index.ts';
 import type { ContentPlace, LayerBuilder, OwnBlob } from '../store/index.ts';
@@ -204,7 +204,7 @@ export class ContentReader {
       await this.readPiece(file, target, length, position);
       const place = this.builder.storePacked(target, length);
       appendRun(runs, { logical: blockOf(position), count: blocksFor(length), ...place });
-      await turn();
+      await yieldToEventLoop();
     }
     const sizeBytes = file.stat.size;
     if (!file.verify(sizeBytes)) return undefined;
@@ -218,7 +218,7 @@ export class ContentReader {
     const own = this.builder.createOwn();
     try {
       const isCloned = this.clone(file, own);
-      if (isCloned) while (!own.step(PIECE_BYTES / BLOCK_SIZE)) await turn();
+      if (isCloned) while (!own.step(PIECE_BYTES / BLOCK_SIZE)) await yieldToEventLoop();
       else {
         await this.copyLarge(own, segments, (target, length, position) =>
           this.readPiece(file, target, length, position),
@@ -292,7 +292,7 @@ export class ContentReader {
         own.read(ours, length, position);
         if (!this.tryReadKnown(known, position, theirs, length)) return false;
         if (ours.compare(theirs, 0, length, 0, length) !== 0) return false;
-        await turn();
+        await yieldToEventLoop();
       }
       return true;
     } finally {

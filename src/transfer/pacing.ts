@@ -3,7 +3,7 @@
  * then.
  */
 
-import { turn } from '../base/index.ts';
+import { yieldToEventLoop } from '../base/index.ts';
 
 /** The event loop gets a turn at least this often. */
 const TURN_MS = 12;
@@ -25,7 +25,7 @@ export class Pacing {
   }
 
   async turn(): Promise<void> {
-    await turn();
+    await yieldToEventLoop();
     this.lastTurn = performance.now();
     if (this.lastTurn - this.lastTold < PROGRESS_MS) return;
     this.lastTold = this.lastTurn;

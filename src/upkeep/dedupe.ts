@@ -24,9 +24,9 @@ import {
   type Ino,
   isFsError,
   type LayerId,
-  pause,
   type Run,
-  turn,
+  whileBusyBlocking,
+  yieldToEventLoop,
 } from '../base/index.ts';
 import { loadSums } from '../blob/index.ts';
 import { LayerLock, type StoreEngine } from '../store/index.ts';
@@ -88,8 +88,6 @@ const MEMORY_BYTES = 256 * 1024 * 1024;
 const MOVES_AT_ONCE = 131_072;
 const BYTES_AT_ONCE = 1024 ** 3;
 const PROGRESS_MS = 100;
-const ATTEMPTS = 4;
-const ATTEMPT_MS = 5;
 
 /**
  * Runs a dedupe. ENOENT: a tree that is not there; EBUSY: another dedupe is under way; ENOSPC, EIO: the tables could
@@ -104,7 +102,7 @@ export async function dedupeStore(engine: StoreEngine, options: DedupeOptions = 
     // After the lock and before the marks: gc drops nothing any more.
     engine.tables.transaction(() => void engine.tables.allocate('builders'));
     const run = new Dedupe(engine, options, wanted);
-    for (const _piece of run.work()) await turn();
+    for (const _piece of run.work()) await yieldToEventLoop();
     return run.finish();
   } finally {
     // The file stays: another may have it open already.
@@ -121,15 +119,12 @@ function requireTree({ tables }: StoreEngine, name: string): void {
 
 /** Gc takes the lock for a moment to see whether somebody has it. */
 function takeLock({ system, layout, directory }: StoreEngine): LayerLock {
-  for (let attempt = 1; ; attempt++) {
-    try {
-      return LayerLock.take(system, layout.dedupeLockPath);
-    } catch (error) {
-      if (!isFsError(error, 'EBUSY')) throw error;
-      const note = 'another dedupe is under way: let it end';
-      if (attempt === ATTEMPTS) throw new FsError('EBUSY', { syscall: 'dedupe', path: directory, note });
-      pause(ATTEMPT_MS);
-    }
+  try {
+    return whileBusyBlocking(() => LayerLock.take(system, layout.dedupeLockPath));
+  } catch (error) {
+    if (!isFsError(error, 'EBUSY')) throw error;
+    const note = 'another dedupe is under way: let it end';
+    throw new FsError('EBUSY', { syscall: 'dedupe', path: directory, note });
   }
 }
 

@@ -1,6 +1,6 @@
 /** Opens a store and serves mounts of its trees, as it is asked to by messages: see `MountServerProcess`. */
 import { readFileSync } from 'node:fs';
-import { FsError, pause } from '../../src/base/index.ts';
+import { FsError, sleepBlocking } from '../../src/base/index.ts';
 import { createMountServer, type IoMode, type Mount, type MountServerOptions } from '../../src/fuse/index.ts';
 import { StoreEngine, type Tree } from '../../src/store/index.ts';
 import { importTree } from '../../src/transfer/index.ts';
@@ -109,7 +109,7 @@ async function handle(request: ServingRequest): Promise<ServingAnswer> {
     case 'fsck':
       return { problems: problemsOf(engine) };
     case 'stall':
-      pause(request.durationMs);
+      sleepBlocking(request.durationMs);
       return {};
     case 'close':
       await server.close();

@@ -1,12 +1,12 @@
 /** `ramet commit`: a fork's changes go back to the host directory it came from, or into the fork it was made from. */
 import { type Command, Option } from 'commander';
 import { nameToString } from '../../base/index.ts';
-import { type CommitFavour, type CommitReport, commitOrigin, commitTree } from '../../lifecycle/index.ts';
+import { type CommitFavour, type CommitReport, commitOrigin } from '../../lifecycle/index.ts';
 import { examples } from '../examples.ts';
 import { mergeAndTell } from '../merging.ts';
 import { counted, printable, writeJson, writeLine } from '../output.ts';
 import { CommandError, EXIT_FAILURE, usageError } from '../problem.ts';
-import { namedTreeError, namingTree, type Session, withSession } from '../session.ts';
+import { type CommandSession, namedTreeError, withSession } from '../session.ts';
 
 interface CommitFlags {
   readonly to?: string;
@@ -57,27 +57,23 @@ export function register(program: Command): void {
 }
 
 /** The fork that this one was made from, where that is one and no directory is named. */
-function parentFork({ engine }: Session, fork: string, { to }: CommitFlags): string | undefined {
-  const { source } = namingTree(fork, () => engine.info(fork));
-  const parent = engine.list().find(({ name }) => name === source);
+function parentFork(session: CommandSession, fork: string, { to }: CommitFlags): string | undefined {
+  const { source } = session.info(fork);
+  const parent = session.engine.list().find(({ name }) => name === source);
   return to === undefined && parent?.kind === 'fork' ? source : undefined;
 }
 
-async function toDirectory(session: Session, fork: string, flags: CommitFlags): Promise<void> {
-  const { engine, isJson } = session;
+async function toDirectory(session: CommandSession, fork: string, flags: CommitFlags): Promise<void> {
+  const { engine, trees, isJson } = session;
   const { to, base, dryRun = false } = flags;
   const favour: CommitFavour =
     flags.force === true ? 'force' : flags.skipConflicts === true ? 'skip' : 'none';
-  if (base !== undefined) namingTree(base, () => engine.info(base));
+  if (base !== undefined) session.info(base);
   if (to === undefined || base === undefined) commitOrigin(engine, fork);
-  // Opened here, so that a fork that is in use for a moment is waited for.
-  await session.readTree(fork);
-  session.closeTree(fork);
   let report: CommitReport;
   try {
-    const snapshot = async (of: string, name: string): Promise<void> =>
-      void (await session.snapshot(of, name));
-    report = await commitTree(engine, fork, { to, base, favour, dryRun, snapshot });
+    await trees.untilFree(fork);
+    report = await trees.commit(fork, { to, base, favour, dryRun });
   } catch (error) {
     throw namedTreeError(fork, error);
   }

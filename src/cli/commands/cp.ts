@@ -7,7 +7,7 @@ import { HostEnd, TreeEnd } from '../copy-end.ts';
 import { examples } from '../examples.ts';
 import { counted, formatBytes, printable, writeJson, writeLine } from '../output.ts';
 import { usageError } from '../problem.ts';
-import { type Session, withSession } from '../session.ts';
+import { type CommandSession, withSession } from '../session.ts';
 import { parseTreePath } from '../tree-path.ts';
 
 interface CpFlags {
@@ -64,11 +64,11 @@ export function register(program: Command): void {
     });
 }
 
-async function placeOf(session: Session, text: string, isWritten: boolean): Promise<CopyPlace> {
+async function placeOf(session: CommandSession, text: string, isWritten: boolean): Promise<CopyPlace> {
   const parsed = parseTreePath(text);
   if (parsed === undefined) {
     return { end: new HostEnd(session.engine.system), path: nameFromString(path.resolve(text)) };
   }
   const tree = await (isWritten ? session.writeTree(parsed.tree) : session.readTree(parsed.tree));
-  return { end: new TreeEnd(parsed.tree, tree.fileSystem, session.mounted), path: parsed.path };
+  return { end: new TreeEnd(parsed.tree, tree.fileSystem, session.trees.mounted), path: parsed.path };
 }

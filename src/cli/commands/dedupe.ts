@@ -4,7 +4,7 @@ import { collectGarbage, type DedupeReport, dedupeStore, type GcReport } from '.
 import { examples } from '../examples.ts';
 import { counted, formatBytes, printable, writeJson, writeLine } from '../output.ts';
 import { startBlockProgress } from '../progress.ts';
-import { namingTree, type Session, withSession } from '../session.ts';
+import { type CommandSession, withSession } from '../session.ts';
 
 interface DedupeFlags {
   readonly memory?: number;
@@ -37,9 +37,13 @@ export function register(program: Command): void {
     );
 }
 
-async function run(session: Session, names: readonly string[], flags: DedupeFlags): Promise<DedupeReport> {
-  const { engine, mounted, isJson } = session;
-  for (const name of names) namingTree(name, () => engine.info(name));
+async function run(
+  session: CommandSession,
+  names: readonly string[],
+  flags: DedupeFlags,
+): Promise<DedupeReport> {
+  const { engine, isJson } = session;
+  for (const name of names) session.info(name);
   const trees = names.length === 0 ? undefined : names;
   const progress = startBlockProgress('comparing', isJson);
   try {
@@ -47,7 +51,7 @@ async function run(session: Session, names: readonly string[], flags: DedupeFlag
       ...(trees && { trees }),
       ...(flags.memory !== undefined && { memoryBytes: flags.memory }),
       ...(flags.time !== undefined && { timeMs: flags.time * 1000 }),
-      frozenElsewhere: await mounted.freeze(trees),
+      frozenElsewhere: await session.trees.freezeElsewhere(trees),
       progress: progress.update,
     });
   } finally {

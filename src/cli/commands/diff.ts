@@ -2,12 +2,12 @@
 import { type Command, Option } from 'commander';
 import { DT_DIR, nameToString } from '../../base/index.ts';
 import { type FileDifference, fileChanges, fileDifference, statLines } from '../../lifecycle/index.ts';
-import { hostState, settleTree, type TreeState } from '../../store/index.ts';
+import { hostState, type TreeState } from '../../store/index.ts';
 import { type Change, type ChangedPaths, changedPaths } from '../../survey/index.ts';
 import { typeWord } from '../attributes.ts';
 import { examples } from '../examples.ts';
 import { printable, write, writeJson, writeLine } from '../output.ts';
-import { namedTreeError, namingTree, type Session, withSession } from '../session.ts';
+import { type CommandSession, namedTreeError, namingTree, withSession } from '../session.ts';
 import { sourceOf } from '../source.ts';
 
 const LETTERS = { added: 'A', removed: 'D', modified: 'M', renamed: 'R' } as const;
@@ -37,7 +37,7 @@ export function register(program: Command): void {
         // Opened here, so that a fork that is in use for a moment is waited for.
         await session.readTree(after);
         if (host === undefined) await session.readTree(before);
-        else session.openState(host);
+        else session.trees.openState(host);
         const paths = await compare(session, host ?? before, after);
         if (flags.patch === true || flags.stat === true) {
           const files = filesOf(paths, await session.readTree(before), await session.readTree(after));
@@ -52,20 +52,19 @@ export function register(program: Command): void {
 }
 
 async function compare(
-  { engine, mounted }: Session,
+  { engine, trees }: CommandSession,
   before: TreeState,
   after: string,
 ): Promise<ChangedPaths> {
   const name = typeof before === 'string' ? before : before.name;
   try {
-    const settled = await mounted.settle(new Set([name, after]));
-    return changedPaths(engine, settleTree(engine, before, settled), settleTree(engine, after, settled));
+    return changedPaths(engine, ...(await trees.settle(before, after)));
   } catch (error) {
     throw namedTreeError(name, namedTreeError(after, error));
   }
 }
 
-type Readable = Awaited<ReturnType<Session['readTree']>>;
+type Readable = Awaited<ReturnType<CommandSession['readTree']>>;
 
 function* filesOf(paths: ChangedPaths, before: Readable, after: Readable): Generator<FileDifference> {
   for (const change of fileChanges(paths, before.fileSystem, after.fileSystem))
@@ -73,7 +72,7 @@ function* filesOf(paths: ChangedPaths, before: Readable, after: Readable): Gener
 }
 
 async function tellPatch(
-  { isJson }: Session,
+  { isJson }: CommandSession,
   a: string,
   b: string,
   files: Iterable<FileDifference>,
@@ -84,7 +83,7 @@ async function tellPatch(
 }
 
 async function tellStat(
-  { isJson }: Session,
+  { isJson }: CommandSession,
   a: string,
   b: string,
   files: Iterable<FileDifference>,

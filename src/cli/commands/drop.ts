@@ -13,10 +13,11 @@ export function register(program: Command): void {
     .argument('<names...>', 'forks or snapshots')
     .addHelpText('after', examples('ramet drop try-1', 'ramet drop try-1 try-2 && ramet gc'))
     .action((names: string[], _flags: object, command: Command) =>
-      withSession(command, async ({ engine, isJson, mounted }) => {
+      withSession(command, async (session) => {
+        const { engine, isJson, trees } = session;
         // Nothing is dropped when one of the names is wrong.
-        for (const name of names) namingTree(name, () => engine.info(name));
-        const mount = (await mounted.list()).find(({ fork }) => names.includes(fork));
+        for (const name of names) session.info(name);
+        const mount = (await trees.mounted.list()).find(({ fork }) => names.includes(fork));
         if (mount !== undefined) throw mountedError(mount);
         for (const name of new Set(names)) namingTree(name, () => engine.drop(name));
         if (isJson) await writeJson({ dropped: [...new Set(names)] });

@@ -16,8 +16,8 @@ export function register(program: Command): void {
     .option('--shared', 'also what is exclusively a tree’s own and what it shares with others')
     .addHelpText('after', examples('ramet du', 'ramet du --shared --json'))
     .action((flags: DuFlags, command: Command) =>
-      withSession(command, async ({ engine, isJson, mounted }) => {
-        await mounted.settle(new Set(engine.list().map(({ name }) => name)));
+      withSession(command, async ({ engine, isJson, trees }) => {
+        await trees.mounted.settle(new Set(engine.list().map(({ name }) => name)));
         const report = storeUsage(engine);
         if (isJson) {
           await writeJson(report);

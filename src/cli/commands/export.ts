@@ -1,7 +1,7 @@
 /** `ramet export`: a fork or snapshot, or what it changed, becomes a host directory or a tar archive. */
 import type { Writable } from 'node:stream';
 import { type Command, Option } from 'commander';
-import { hostState, settleTree } from '../../store/index.ts';
+import { hostState } from '../../store/index.ts';
 import {
   type ChangesFormat,
   type ExportProgress,
@@ -13,7 +13,7 @@ import { examples } from '../examples.ts';
 import { BrokenPipeError, counted, formatBytes, printable, writeJson, writeLine } from '../output.ts';
 import { usageError } from '../problem.ts';
 import { startProgress } from '../progress.ts';
-import { namedTreeError, type Session, withSession } from '../session.ts';
+import { type CommandSession, namedTreeError, withSession } from '../session.ts';
 import { sourceOf } from '../source.ts';
 
 type Format = 'directory' | 'tar' | 'oci' | 'overlay';
@@ -99,17 +99,17 @@ function checkFlags({ format, changes, against }: ExportFlags, isStream: boolean
 }
 
 async function run(
-  session: Session,
+  session: CommandSession,
   name: string,
   destination: string | Writable,
   isTar: boolean,
   { changes, against }: ExportFlags,
   progress: (state: ExportProgress) => void,
 ): Promise<ExportReport> {
-  const { engine, mounted } = session;
+  const { engine, trees } = session;
   const { fileSystem } = await session.readTree(name);
   if (changes !== true) {
-    const mount = await session.mountOf(name);
+    const mount = await trees.mountOf(name);
     const { hostDirectories } = engine.storedTree(engine.info(name));
     const shownAt = [...(mount === undefined ? [] : [mount.directory]), ...hostDirectories];
     const options = { format: isTar ? 'tar' : 'directory', progress, shownAt } as const;
@@ -119,8 +119,7 @@ async function run(
   const hint = 'name the tree to compare with: --against TREE';
   const other = host ?? against ?? sourceOf(session, name, hint);
   if (typeof other === 'string') await session.readTree(other);
-  const settled = await mounted.settle(new Set([name, ...(typeof other === 'string' ? [other] : [])]));
-  const [before, after] = [settleTree(engine, other, settled), settleTree(engine, name, settled)];
+  const [before, after] = await trees.settle(other, name);
   const format: ChangesFormat = isTar ? 'oci' : 'overlay';
   const tree = { name, files: fileSystem, before, after };
   return await exportChanges(engine, tree, destination, { format, progress });

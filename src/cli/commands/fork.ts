@@ -2,11 +2,11 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import type { Command } from 'commander';
-import { isHostPath, type StoreEngine, type TreeInfo } from '../../store/index.ts';
+import { forkOver, isHostPath, type StoreEngine, type TreeInfo } from '../../store/index.ts';
 import { examples } from '../examples.ts';
 import { writeJson, writeLine } from '../output.ts';
 import { CommandError, usageError } from '../problem.ts';
-import { namedTreeError, namingTree, type Session, withSession } from '../session.ts';
+import { type CommandSession, namedTreeError, withSession } from '../session.ts';
 import { treeObject } from '../tree-object.ts';
 
 interface ForkFlags {
@@ -44,7 +44,7 @@ export function register(program: Command): void {
         await withSession(command, async (session) => {
           const { engine, isJson } = session;
           const pin = flags.pin === true;
-          for (const lower of lowers) if (!isHostPath(lower)) requireTree(engine, lower);
+          for (const lower of lowers) if (!isHostPath(lower)) requireTree(session, lower);
           if (pin && !lowers.some(isHostPath))
             throw new CommandError('EINVAL', '--pin is for a fork of a directory', 'leave it out');
           const places = lowers.map((lower) => (isHostPath(lower) ? path.resolve(lower) : lower));
@@ -74,7 +74,7 @@ function whatToFork(
 }
 
 async function makeFork(
-  session: Session,
+  { engine, trees }: CommandSession,
   places: readonly string[],
   name: string,
   pin: boolean,
@@ -82,16 +82,17 @@ async function makeFork(
   const [from, ...others] = places;
   const isTree = from !== undefined && others.length === 0 && !isHostPath(from);
   try {
-    if (isTree) return await session.fork(from, name);
-    return session.forkOver(places, name, pin);
+    if (isTree) return await trees.fork(from, name);
+    forkOver(engine, places, name, pin).close();
+    return engine.info(name);
   } catch (error) {
     throw namedTreeError(name, isTree ? namedTreeError(from, error) : error);
   }
 }
 
-function requireTree(engine: StoreEngine, from: string): void {
+function requireTree(session: CommandSession, from: string): void {
   try {
-    namingTree(from, () => engine.info(from));
+    session.info(from);
   } catch (error) {
     if (error instanceof CommandError && existsSync(from))
       throw new CommandError(

@@ -6,7 +6,7 @@ import { type ImportReport, importTree, type WhiteoutForm } from '../../transfer
 import { examples } from '../examples.ts';
 import { counted, formatBytes, printable, writeJson, writeLine } from '../output.ts';
 import { startProgress } from '../progress.ts';
-import { namedTreeError, namingTree, withSession } from '../session.ts';
+import { namedTreeError, withSession } from '../session.ts';
 
 interface ImportFlags {
   readonly name?: string;
@@ -47,17 +47,17 @@ export function register(program: Command): void {
       ),
     )
     .action((source: string, flags: ImportFlags, command: Command) =>
-      withSession(command, async ({ engine, isJson }) => {
-        const { over } = flags;
-        if (over !== undefined) namingTree(over, () => engine.info(over));
-        if (flags.against !== undefined) namingTree(flags.against, () => engine.info(flags.against!));
+      withSession(command, async (session) => {
+        const { engine, isJson } = session;
+        const { over, against } = flags;
+        for (const tree of [over, against]) if (tree !== undefined) session.info(tree);
         const name = flags.name ?? nameOf(source);
         const progress = startProgress('importing', isJson);
         let report: ImportReport;
         try {
           report = await importTree(engine, source, {
             name,
-            against: flags.against,
+            against,
             skipUnreadable: flags.skipUnreadable,
             concurrency: flags.concurrency,
             whiteouts: flags.whiteouts,

@@ -6,7 +6,7 @@ import { attributesObject, modeText } from '../attributes.ts';
 import { examples } from '../examples.ts';
 import { formatTime, isoTime, printable, writeJson, writeLine, writeTable } from '../output.ts';
 import { naming, usageError } from '../problem.ts';
-import { type Session, withSession } from '../session.ts';
+import { type CommandSession, withSession } from '../session.ts';
 import { baseName, joinPath, showTreePath, treePathOrRoot } from '../tree-path.ts';
 
 interface LsFlags {
@@ -41,8 +41,8 @@ export function register(program: Command): void {
     });
 }
 
-async function listMounts({ mounted, isJson }: Session): Promise<void> {
-  const mounts = await mounted.list();
+async function listMounts({ trees, isJson }: CommandSession): Promise<void> {
+  const mounts = await trees.mounted.list();
   if (isJson) {
     await writeJson(mounts);
     return;
@@ -63,7 +63,7 @@ async function listMounts({ mounted, isJson }: Session): Promise<void> {
   );
 }
 
-async function listTrees({ engine, isJson }: Session): Promise<void> {
+async function listTrees({ engine, isJson }: CommandSession): Promise<void> {
   const trees = engine.list();
   if (isJson) {
     await writeJson(
@@ -87,7 +87,7 @@ async function listTrees({ engine, isJson }: Session): Promise<void> {
   );
 }
 
-async function listFiles(session: Session, text: string, isLong: boolean): Promise<void> {
+async function listFiles(session: CommandSession, text: string, isLong: boolean): Promise<void> {
   const { tree, path } = treePathOrRoot(text);
   const { fileSystem } = await session.readTree(tree);
   const shown = showTreePath(tree, path);

@@ -13,7 +13,7 @@ import {
 import { examples } from '../examples.ts';
 import { printable, writeJson, writeLine } from '../output.ts';
 import { CommandError } from '../problem.ts';
-import { namedTreeError, namingTree, withSession } from '../session.ts';
+import { namedTreeError, withSession } from '../session.ts';
 
 interface MountFlags {
   readonly io?: IoMode;
@@ -48,9 +48,10 @@ export function register(program: Command): void {
       examples('ramet mount try-1 /mnt/try-1', 'ramet mount base ./base --io shared', 'ramet umount try-1'),
     )
     .action((tree: string, directory: string, flags: MountFlags, command: Command) =>
-      withSession(command, async ({ engine, mounted, isJson, directory: store }) => {
-        const { source } = namingTree(tree, () => engine.info(tree));
-        const place = await placeFor(tree, directory, source, mounted);
+      withSession(command, async (session) => {
+        const { trees, isJson, directory: store } = session;
+        const { source } = session.info(tree);
+        const place = await placeFor(tree, directory, source, trees.mounted);
         const owner = await OwnerClient.connectOrStart(store);
         try {
           const { io, allowOther, noatime: noAtime } = flags;

@@ -42,7 +42,7 @@ export function register(program: Command): void {
         const { fileSystem } = await session.readTree(tree);
         let report: PageReport;
         try {
-          const isMounted = (await session.mounted.settle(new Set([tree]))).has(tree);
+          const isMounted = (await session.trees.settleElsewhere([tree])).has(tree);
           report = filePages(engine, tree, path, isMounted ? fileSystem.stat(path, true) : undefined);
         } catch (error) {
           throw nameProblem(tree, path, error);

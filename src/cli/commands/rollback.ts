@@ -3,8 +3,7 @@ import type { Command } from 'commander';
 import { freeName, replaceTree } from '../../store/index.ts';
 import { examples } from '../examples.ts';
 import { writeJson, writeLine } from '../output.ts';
-import { namedTreeError, namingTree, withSession } from '../session.ts';
-import { requireUnmounted } from '../source.ts';
+import { namedTreeError, withSession } from '../session.ts';
 
 export function register(program: Command): void {
   program
@@ -17,11 +16,8 @@ export function register(program: Command): void {
     .action((fork: string, snapshot: string, flags: { readonly discard?: boolean }, command: Command) =>
       withSession(command, async (session) => {
         const { engine, isJson } = session;
-        await requireUnmounted(session, fork, 'roll it back');
-        namingTree(snapshot, () => engine.info(snapshot));
-        // Opened here, so that a fork that is in use for a moment is waited for.
-        await session.writeTree(fork);
-        session.closeTree(fork);
+        await session.requireFree(fork, 'roll it back');
+        session.info(snapshot);
         const keptAs = flags.discard === true ? undefined : freeName(engine, `${fork}.before-rollback`);
         try {
           replaceTree(engine, fork, snapshot, { keepAs: keptAs });

@@ -8,7 +8,7 @@ import { type TreeInfo, uppermostOf } from '../../store/index.ts';
 import { examples } from '../examples.ts';
 import { runPrivately } from '../private-run.ts';
 import { reportProblem, usageError } from '../problem.ts';
-import { namedTreeError, namingTree, withSession } from '../session.ts';
+import { namedTreeError, withSession } from '../session.ts';
 import { ioOption, noAtimeOption } from './mount.ts';
 import { stillUsed } from './umount.ts';
 
@@ -33,8 +33,9 @@ export function register(program: Command): void {
     )
     .action(async (tree: string, words: string[], flags: RunFlags, command: Command) => {
       let run = { store: '', at: '', isJson: false };
-      await withSession(command, ({ engine, directory, isJson }) => {
-        namingTree(tree, () => engine.info(tree));
+      await withSession(command, (session) => {
+        const { engine, directory, isJson } = session;
+        session.info(tree);
         run = { store: directory, at: placeOf(tree, engine.list(), flags.at), isJson };
       });
       process.exitCode = await runIn(tree, run, words, flags);

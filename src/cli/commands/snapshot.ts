@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import type { TreeInfo } from '../../store/index.ts';
 import { examples } from '../examples.ts';
 import { writeJson, writeLine } from '../output.ts';
-import { namedTreeError, namingTree, withSession } from '../session.ts';
+import { namedTreeError, withSession } from '../session.ts';
 import { treeObject } from '../tree-object.ts';
 
 export function register(program: Command): void {
@@ -15,11 +15,11 @@ export function register(program: Command): void {
     .addHelpText('after', examples('ramet snapshot try-1 done'))
     .action((from: string, name: string, _flags: object, command: Command) =>
       withSession(command, async (session) => {
-        const { engine, isJson } = session;
-        namingTree(from, () => engine.info(from));
+        const { trees, isJson } = session;
+        session.info(from);
         let info: TreeInfo;
         try {
-          info = await session.snapshot(from, name);
+          info = await trees.snapshot(from, name);
         } catch (error) {
           throw namedTreeError(name, namedTreeError(from, error));
         }

@@ -5,7 +5,7 @@ import { attributesObject, modeText, typeWord } from '../attributes.ts';
 import { examples } from '../examples.ts';
 import { formatBytes, formatCount, printable, writeJson, writeLine } from '../output.ts';
 import { naming } from '../problem.ts';
-import { namingTree, type Session, withSession } from '../session.ts';
+import { type CommandSession, withSession } from '../session.ts';
 import { treeObject } from '../tree-object.ts';
 import { parseTreePath, showTreePath, type TreePath } from '../tree-path.ts';
 
@@ -29,7 +29,7 @@ async function show(pairs: readonly (readonly [label: string, value: string])[])
   for (const [label, value] of pairs) await writeLine(`${label.padEnd(width)}  ${printable(value)}`);
 }
 
-async function storeFigures({ engine, isJson, directory }: Session): Promise<void> {
+async function storeFigures({ engine, isJson, directory }: CommandSession): Promise<void> {
   const trees = engine.list();
   const { rowCount, fileBytes } = engine.tables.figures();
   const layers = [...engine.tables.layers.entries()];
@@ -66,8 +66,9 @@ async function storeFigures({ engine, isJson, directory }: Session): Promise<voi
   ]);
 }
 
-async function treeFigures({ engine, isJson }: Session, name: string): Promise<void> {
-  const info = namingTree(name, () => engine.info(name));
+async function treeFigures(session: CommandSession, name: string): Promise<void> {
+  const { engine, isJson } = session;
+  const info = session.info(name);
   const depth = engine.chainLength(info);
   const object = { ...treeObject(info), layer: info.layer, depth };
   if (isJson) {
@@ -83,7 +84,7 @@ async function treeFigures({ engine, isJson }: Session, name: string): Promise<v
   ]);
 }
 
-async function fileAttributes(session: Session, { tree, path }: TreePath): Promise<void> {
+async function fileAttributes(session: CommandSession, { tree, path }: TreePath): Promise<void> {
   const { fileSystem } = await session.readTree(tree);
   const shown = showTreePath(tree, path);
   const attributes = naming('lstat', shown, () => fileSystem.stat(path, false));

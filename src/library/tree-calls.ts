@@ -1,0 +1,34 @@
+/** Calls about whole trees: what fails leaves in Node's shape, with the operation and the tree's name. */
+import { FsError } from '../base/index.ts';
+import type { StoreEngine } from '../store/index.ts';
+import { type Trees, withTrees } from '../trees/index.ts';
+import { systemFailure } from './errors.ts';
+
+/** What a failed operation on a tree throws; its own call and path stay where it names them. */
+export function treeFailure(operation: string, name: string, error: unknown): unknown {
+  if (!(error instanceof FsError)) return error;
+  const { code, syscall = operation, path = name, dest, note } = error;
+  return systemFailure(code, syscall, path, dest, note);
+}
+
+export function named<T>(operation: string, name: string, call: () => T): T {
+  try {
+    return call();
+  } catch (error) {
+    throw treeFailure(operation, name, error);
+  }
+}
+
+/** As `named`, for a call that reaches trees wherever they are. */
+export async function reaching<T>(
+  engine: StoreEngine,
+  operation: string,
+  name: string,
+  call: (trees: Trees) => Promise<T>,
+): Promise<T> {
+  try {
+    return await withTrees(engine, call);
+  } catch (error) {
+    throw treeFailure(operation, name, error);
+  }
+}

@@ -1,0 +1,170 @@
+/** Decides how to reach a tree: a mounted fork through its owner, everything else by opening it here. */
+import { FsError, whileBusy } from '../base/index.ts';
+import {
+  type CommitOptions,
+  type CommitReport,
+  commitTree,
+  type MergeOptions,
+  type MergeReport,
+  mergeTrees,
+} from '../lifecycle/index.ts';
+import { MountedTrees, type MountRecord } from '../owner/index.ts';
+import {
+  type SettledElsewhere,
+  type StoredTree,
+  type StoreEngine,
+  settleTree,
+  Tree,
+  type TreeInfo,
+  type TreeState,
+} from '../store/index.ts';
+import type { TreeFiles } from '../vfs/index.ts';
+
+/** A tree to work in. */
+export interface TreeHandle {
+  readonly fileSystem: TreeFiles;
+  readonly isReadOnly: boolean;
+  close(): void;
+}
+
+export class Trees {
+  readonly engine: StoreEngine;
+  readonly mounted: MountedTrees;
+  private readonly handles = new Map<string, TreeHandle>();
+
+  constructor(engine: StoreEngine) {
+    this.engine = engine;
+    this.mounted = new MountedTrees(engine.directory, engine.system);
+  }
+
+  /**
+   * Where the owner has mounted a fork. Any number of processes can open a snapshot, and what is open here is mounted
+   * nowhere: neither is asked about. ENOENT, of `operation`.
+   */
+  async mountOf(name: string, operation?: string): Promise<MountRecord | undefined> {
+    if (!this.isElsewhere(name, operation)) return undefined;
+    return await this.mounted.find(name);
+  }
+
+  /** Whether another process may have the fork. */
+  private isElsewhere(name: string, operation?: string): boolean {
+    const { engine } = this;
+    return engine.openTreeOf(name) === undefined && engine.info(name, operation).kind === 'fork';
+  }
+
+  /**
+   * A tree to read from, opened once until `close`. A fork that another process has open is waited for. ENOENT; EBUSY;
+   * ENOTSUP, ENOTCONN of a mount that is not seen here.
+   */
+  async read(name: string): Promise<TreeHandle> {
+    const known = this.handles.get(name);
+    if (known !== undefined) return known;
+    const found = await whileBusy(async () => (await this.mountOf(name)) ?? this.engine.openTree(name));
+    const handle = found instanceof Tree ? found : this.throughMount(found);
+    this.handles.set(name, handle);
+    return handle;
+  }
+
+  /** As `read`, to write to. EROFS of a snapshot. */
+  async write(name: string): Promise<TreeHandle> {
+    const handle = await this.read(name);
+    if (handle.isReadOnly) throw new FsError('EROFS');
+    return handle;
+  }
+
+  private throughMount(mount: MountRecord): TreeHandle {
+    requireMounted(mount);
+    const files = this.mounted.open(mount, false);
+    return { fileSystem: files, isReadOnly: false, close: () => files.end() };
+  }
+
+  /** Opens what a tree was, or a directory that one stands on, so that `read` gives it by its name. */
+  openState(state: TreeInfo): void {
+    this.handles.set(state.name, this.engine.openState(state));
+  }
+
+  /** Closes what `read` has opened. */
+  close(name: string): void {
+    this.handles.get(name)?.close();
+    this.handles.delete(name);
+  }
+
+  /** Waits until the tree is not open in another process. Errors are those of `read`. */
+  async untilFree(name: string): Promise<TreeHandle> {
+    const handle = await this.read(name);
+    this.close(name);
+    return handle;
+  }
+
+  /** Makes a fork of a tree as it is now, and leaves it closed. EINVAL, EEXIST, ENOENT, EBUSY. */
+  async fork(source: string, name: string): Promise<TreeInfo> {
+    const mount = await this.mountOf(source, 'fork');
+    if (mount !== undefined) return await this.mounted.fork(mount, name);
+    this.engine.fork(source, name).close();
+    return this.engine.info(name);
+  }
+
+  /** Makes a snapshot of a tree as it is now. EINVAL, EEXIST, ENOENT, EBUSY. */
+  async snapshot(source: string, name: string): Promise<TreeInfo> {
+    const mount = await this.mountOf(source, 'snapshot');
+    if (mount !== undefined) return await this.mounted.snapshot(mount, name);
+    return this.engine.snapshot(source, name);
+  }
+
+  /** Which of these trees are mounted elsewhere; the tables have them as they are now. ENOENT. */
+  async settleElsewhere(trees: Iterable<TreeState>): Promise<SettledElsewhere> {
+    const names = new Set<string>();
+    for (const tree of trees) if (typeof tree === 'string' && this.isElsewhere(tree)) names.add(tree);
+    return names.size === 0 ? names : await this.mounted.settle(names);
+  }
+
+  /** Both trees as they are now, from the tables. ENOENT; EBUSY of a fork that another process than the owner has. */
+  async settle(before: TreeState, after: TreeState): Promise<[before: StoredTree, after: StoredTree]> {
+    const elsewhere = await this.settleElsewhere([before, after]);
+    const settled = (tree: TreeState): StoredTree => settleTree(this.engine, tree, elsewhere);
+    return [settled(before), settled(after)];
+  }
+
+  /** Freezes those of these trees, of all where none are named, that are mounted; returns which those are. */
+  async freezeElsewhere(names: readonly string[] | undefined): Promise<SettledElsewhere> {
+    return await this.mounted.freeze(names);
+  }
+
+  /** `commitTree` of a tree wherever it is. */
+  async commit(name: string, options: CommitOptions): Promise<CommitReport> {
+    const snapshot = (source: string, as: string): Promise<unknown> => this.snapshot(source, as);
+    return await commitTree(this.engine, name, { ...options, snapshot });
+  }
+
+  /** `mergeTrees` from a tree wherever it is; `into` must not be open anywhere. */
+  async merge(from: string, into: string, options: MergeOptions): Promise<MergeReport> {
+    const fork = (source: string, as: string): Promise<unknown> => this.fork(source, as);
+    return await mergeTrees(this.engine, from, into, { ...options, fork });
+  }
+
+  /** Closes what was opened, and lets go of the owner. */
+  async closeAll(): Promise<void> {
+    try {
+      for (const name of [...this.handles.keys()]) this.close(name);
+    } finally {
+      await this.mounted.close();
+    }
+  }
+}
+
+/** EBUSY of a mount that programs alone still have. */
+function requireMounted({ isDetached, fork, directory }: MountRecord): void {
+  if (!isDetached) return;
+  const note = 'programs still use it';
+  throw new FsError('EBUSY', { syscall: 'umount', path: fork, dest: directory, note });
+}
+
+/** Runs `work` with the trees of a store, and lets go of its owner afterwards. */
+export async function withTrees<T>(engine: StoreEngine, work: (trees: Trees) => Promise<T>): Promise<T> {
+  const trees = new Trees(engine);
+  try {
+    return await work(trees);
+  } finally {
+    await trees.closeAll();
+  }
+}
