@@ -24,7 +24,8 @@ import {
   type System,
 } from '../sys/index.ts';
 import { directoryIdentity, leadsThroughRamet, openDirectory } from './host-identity.ts';
-import { type HostPart, type HostPlace, type HostPlaces, isIdentity, partOf } from './host-places.ts';
+import { type HostPlace, type HostPlaces, isIdentity, partOf } from './host-places.ts';
+import type { HostPart } from './origin-format.ts';
 
 const DIRECTORIES_MAX = 256;
 const HERE = Buffer.from('.');
@@ -202,7 +203,7 @@ export class HostDirectories {
   private mounted(place: HostPlace): FsError {
     const note =
       `'${this.shown(place)}' is a mount point, and what is mounted there is not part of the host tree: ` +
-      'import it, or fork it for itself';
+      'import it, or fork it by itself';
     return new FsError('EXDEV', { note });
   }
 

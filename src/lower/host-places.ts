@@ -1,9 +1,6 @@
 /** Where the files of a host tree are, by the numbers that stand for them: what a host layer has met so far. */
 import {
-  ByteReader,
-  ByteWriter,
   checksum64,
-  DecodeError,
   type HostIno,
   type Ino,
   isDirectoryMode,
@@ -13,18 +10,15 @@ import {
 import type { HostSource } from '../meta/index.ts';
 import type { HostStat } from '../sys/index.ts';
 import { derivedIno, nextDerivedIno } from './derived-numbers.ts';
-
-/**
- * Inode numbers count in one part of a filesystem alone: 0 is the part that the root of the tree lies in, `SUBVOLUMES`
- * and the number of a subvolume is that one, `ELSEWHERE` any other, which has no name that outlives a mount (an
- * overlay's lower layers, older kernels' subvolumes), and `MOUNTED` what is mounted somewhere in the tree.
- */
-export type HostPart = number;
-
-/** Above all st_dev: those have 32 bits, and stand in origins that older versions wrote. */
-const MOUNTED: HostPart = 2 ** 40;
-const ELSEWHERE: HostPart = MOUNTED + 1;
-const SUBVOLUMES: HostPart = 2 ** 41;
+import {
+  decodeHostOrigin,
+  ELSEWHERE,
+  encodeHostOrigin,
+  type HostOrigin,
+  type HostPart,
+  MOUNTED,
+  SUBVOLUMES,
+} from './origin-format.ts';
 
 /** The part that a file lies in, given what is said of the root of its tree. */
 export function partOf(stat: HostStat, root: HostStat): HostPart {
@@ -167,7 +161,11 @@ export class HostPlaces {
   /** What finds a file again, of which something is recorded from here on, and what it is now. */
   encode(place: HostPlace, stat: HostStat | undefined): Uint8Array {
     place.isAnchored = true;
-    return encodeHostOrigin(place, stat);
+    return encodeHostOrigin(place, {
+      mode: stat?.mode ?? 0,
+      sizeBytes: stat?.size ?? 0,
+      modified: stat?.mtime ?? NEVER,
+    });
   }
 
   /** Takes in what an origin says of a number, unless something is known of it that was seen since. DecodeError. */
@@ -241,55 +239,6 @@ function joined(above: string, name: string): string {
 function isPathOf(path: string, above: string, name: string): boolean {
   if (above === '') return path === name;
   return path.length === above.length + 1 + name.length && path.startsWith(above) && path.endsWith(name);
-}
-
-/** What an origin says: who the file is, where it was, and what it was when something was first recorded of it. */
-export interface HostOrigin {
-  readonly hostIno: HostIno;
-  readonly birthSeconds: number;
-  readonly birthNanoseconds: number;
-  readonly part: HostPart;
-  /** The host knew it by one name. */
-  readonly hasOneName: boolean;
-  /** From the root of the tree, a byte string. */
-  readonly path: string;
-  /** 0 where it was gone by then. */
-  readonly mode: number;
-  readonly sizeBytes: number;
-  readonly modified: Timespec;
-}
-
-/** docs/format.md, "origin". */
-export function encodeHostOrigin(place: HostPlace, stat: HostStat | undefined): Uint8Array {
-  const { hostIno, birthSeconds, birthNanoseconds, part, hasOneName, path } = place;
-  const { seconds, nanoseconds } = stat?.mtime ?? NEVER;
-  const writer = new ByteWriter(96);
-  writer.hostIno(hostIno).i64(birthSeconds).u32(birthNanoseconds).varint(part);
-  writer.u8(hasOneName ? 1 : 0).byteString(path);
-  writer
-    .u32(stat?.mode ?? 0)
-    .varint(stat?.size ?? 0)
-    .i64(seconds)
-    .u32(nanoseconds);
-  return writer.take();
-}
-
-/** DecodeError. */
-export function decodeHostOrigin(origin: Uint8Array): HostOrigin {
-  const reader = new ByteReader(Buffer.from(origin));
-  const hostOrigin = {
-    hostIno: reader.hostIno(),
-    birthSeconds: reader.i64(),
-    birthNanoseconds: reader.u32(),
-    part: reader.varint(),
-    hasOneName: reader.u8() !== 0,
-    path: reader.byteString(),
-    mode: reader.u32(),
-    sizeBytes: reader.varint(),
-    modified: { seconds: reader.i64(), nanoseconds: reader.u32() },
-  };
-  if (!reader.isAtEnd) throw new DecodeError('origin of a host file is too long');
-  return hostOrigin;
 }
 
 const NEVER: Timespec = { seconds: 0, nanoseconds: 0 };

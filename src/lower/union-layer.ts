@@ -25,6 +25,7 @@ import type { DentryRecord, InodeRecord, NamedDentry } from '../meta/index.ts';
 import { isDerived } from './derived-numbers.ts';
 import type { FrozenTree } from './frozen-tree.ts';
 import type { DerivedLower, HostFile } from './lower.ts';
+import { decodeUnionOrigin, encodeUnionOrigin, type UnionPart } from './origin-format.ts';
 import {
   isMarkedWhiteout,
   isWhiteoutDevice,
@@ -33,7 +34,7 @@ import {
   overlayMarks,
   shownXattrs,
 } from './overlay-marks.ts';
-import { decodeUnionOrigin, encodeUnionOrigin, UnionNumbers, type UnionPart } from './union-numbers.ts';
+import { UnionNumbers } from './union-numbers.ts';
 
 /** Directories that are remembered, at some 200 bytes each. */
 const DIRECTORIES_MAX = 65_536;

@@ -6,20 +6,15 @@
  *     2^48 +                component · 2^38 + number     for numbers below 2^38
  *     2^48 + 2^47 + 47 bits of a checksum over both       for others; the next free one where that is taken
  */
-import { ByteReader, ByteWriter, checksum64, DecodeError, type Ino } from '../base/index.ts';
+import { checksum64, type Ino } from '../base/index.ts';
 import { DERIVED_INO_FIRST } from './derived-numbers.ts';
+import { decodeUnionOrigin, type UnionPart } from './origin-format.ts';
 
 /** Components that a union may have: as many lower layers as the kernel's overlayfs takes. */
 export const COMPONENTS_MAX = 500;
 const NUMBERS = 2 ** 38;
 const HALF = 2 ** 47;
 const HASHED_FIRST = DERIVED_INO_FIRST + HALF;
-
-/** An inode of a component. */
-export interface UnionPart {
-  readonly component: number;
-  readonly ino: Ino;
-}
 
 /** The number of a union's root, given that of the root of its uppermost component. */
 export function rootOfUnion(root: Ino): Ino {
@@ -83,22 +78,4 @@ export class UnionNumbers {
   learn(number: Ino, part: UnionPart): void {
     if (!this.parts.has(number)) this.keep(number, part);
   }
-}
-
-/** docs/format.md, "Origins": of a union's inode the component, its number there, and what that says of it itself. */
-export function encodeUnionOrigin({ component, ino }: UnionPart, inner: Uint8Array | undefined): Uint8Array {
-  const writer = new ByteWriter(64);
-  writer
-    .varint(component)
-    .varint(ino)
-    .bytes(inner ?? new Uint8Array(0));
-  return writer.take();
-}
-
-export function decodeUnionOrigin(origin: Uint8Array): { readonly part: UnionPart; readonly inner: Buffer } {
-  const reader = new ByteReader(Buffer.from(origin));
-  const part = { component: reader.varint(), ino: reader.varint() as Ino }; // As encoded above.
-  const inner = reader.bytes();
-  if (!reader.isAtEnd) throw new DecodeError('origin of an inode of a union is too long');
-  return { part, inner };
 }

@@ -1,0 +1,108 @@
+/**
+ * Bytes of a row of the origin table, and nothing else: what lets a derived layer find an inode again. docs/format.md,
+ * "origin", draws them.
+ *
+ * Of a host tree:
+ *
+ *   varint  inode of the host file (see `hostIno` in the codec)
+ *   i64     birth, seconds; u32 nanoseconds
+ *   varint  part of the host's filesystem, see `HostPart`
+ *   u8      1 when the file had one name on the host, else 0
+ *   bytes   byte string: path from the root of the tree
+ *   u32     mode when it was first recorded, 0 when it was gone
+ *   varint  size at that time
+ *   i64     modified at that time, seconds; u32 nanoseconds
+ *
+ * Of a union:
+ *
+ *   varint  component
+ *   varint  number in the component
+ *   bytes   byte string: the origin of that number if a derived layer of the component gave it out, else empty
+ */
+import { ByteReader, ByteWriter, DecodeError, type HostIno, type Ino, type Timespec } from '../base/index.ts';
+
+/**
+ * Inode numbers count in one part of a filesystem alone: 0 is the part that the root of the tree lies in, `SUBVOLUMES`
+ * and the number of a subvolume is that one, `ELSEWHERE` any other, which has no name that outlives a mount (an
+ * overlay's lower layers, older kernels' subvolumes), and `MOUNTED` what is mounted somewhere in the tree.
+ */
+export type HostPart = number;
+
+/** Above all st_dev: those have 32 bits, and stand in origins that older versions wrote. */
+export const MOUNTED: HostPart = 2 ** 40;
+export const ELSEWHERE: HostPart = MOUNTED + 1;
+export const SUBVOLUMES: HostPart = 2 ** 41;
+
+/** Which file of the host it is, and where it was. */
+export interface HostOriginPlace {
+  readonly hostIno: HostIno;
+  readonly birthSeconds: number;
+  readonly birthNanoseconds: number;
+  readonly part: HostPart;
+  /** The host knew it by one name. */
+  readonly hasOneName: boolean;
+  /** From the root of the tree, a byte string. */
+  readonly path: string;
+}
+
+/** What it was when something was first recorded of it. */
+export interface HostOriginState {
+  /** 0 where it was gone by then. */
+  readonly mode: number;
+  readonly sizeBytes: number;
+  readonly modified: Timespec;
+}
+
+export interface HostOrigin extends HostOriginPlace, HostOriginState {}
+
+/** An inode of a component of a union. */
+export interface UnionPart {
+  readonly component: number;
+  readonly ino: Ino;
+}
+
+export function encodeHostOrigin(place: HostOriginPlace, state: HostOriginState): Uint8Array {
+  const { hostIno, birthSeconds, birthNanoseconds, part, hasOneName, path } = place;
+  const { mode, sizeBytes, modified } = state;
+  const writer = new ByteWriter(96);
+  writer.hostIno(hostIno).i64(birthSeconds).u32(birthNanoseconds).varint(part);
+  writer.u8(hasOneName ? 1 : 0).byteString(path);
+  writer.u32(mode).varint(sizeBytes).i64(modified.seconds).u32(modified.nanoseconds);
+  return writer.take();
+}
+
+/** DecodeError. */
+export function decodeHostOrigin(origin: Uint8Array): HostOrigin {
+  const reader = new ByteReader(Buffer.from(origin));
+  const hostOrigin = {
+    hostIno: reader.hostIno(),
+    birthSeconds: reader.i64(),
+    birthNanoseconds: reader.u32(),
+    part: reader.varint(),
+    hasOneName: reader.u8() !== 0,
+    path: reader.byteString(),
+    mode: reader.u32(),
+    sizeBytes: reader.varint(),
+    modified: { seconds: reader.i64(), nanoseconds: reader.u32() },
+  };
+  if (!reader.isAtEnd) throw new DecodeError('origin of a host file is too long');
+  return hostOrigin;
+}
+
+export function encodeUnionOrigin({ component, ino }: UnionPart, inner: Uint8Array | undefined): Uint8Array {
+  const writer = new ByteWriter(64);
+  writer
+    .varint(component)
+    .varint(ino)
+    .bytes(inner ?? new Uint8Array(0));
+  return writer.take();
+}
+
+/** DecodeError. */
+export function decodeUnionOrigin(origin: Uint8Array): { readonly part: UnionPart; readonly inner: Buffer } {
+  const reader = new ByteReader(Buffer.from(origin));
+  const part = { component: reader.varint(), ino: reader.varint() as Ino }; // As encoded above.
+  const inner = reader.bytes();
+  if (!reader.isAtEnd) throw new DecodeError('origin of an inode of a union is too long');
+  return { part, inner };
+}
