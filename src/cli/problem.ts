@@ -41,7 +41,7 @@ export interface Problem {
 
 /** The way out for codes that have one in general; a note or hint of the error itself says it better. */
 const HINTS: Readonly<Record<string, string>> = {
-  EACCES: 'check the permissions or run as a user who may',
+  EACCES: 'check the permissions or run as a user who has them',
   EPERM: 'it takes more privileges on this host',
   ENOSPC: 'free some space on the disk, or run `ramet gc`',
   EDQUOT: 'free some space, the quota is used up',

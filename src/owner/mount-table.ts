@@ -220,7 +220,7 @@ export class MountTable {
     const isInPlace = isAborted && !entry.isDetached;
     try {
       entry.tree.close();
-      if (isInPlace) logger.error({ fork, directory }, 'the mount was aborted: it answers nothing any more');
+      if (isInPlace) logger.error({ fork, directory }, 'the mount was aborted: it no longer answers');
       else logger.info({ fork, directory }, 'unmounted');
     } catch (error) {
       // What was acknowledged is in the journal: the next who opens the fork brings it back.

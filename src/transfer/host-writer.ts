@@ -53,7 +53,7 @@ export class HostWriter {
         this.tally.note(
           'special',
           this.reader.shown(item.path),
-          `left out: the host lets us make no ${wordOfMode(mode)} (${error.code})`,
+          `left out: the host does not let us make a ${wordOfMode(mode)} (${error.code})`,
         );
         return false;
       }

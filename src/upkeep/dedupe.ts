@@ -123,7 +123,7 @@ function takeLock({ system, layout, directory }: StoreEngine): LayerLock {
     return whileBusyBlocking(() => LayerLock.take(system, layout.dedupeLockPath));
   } catch (error) {
     if (!isFsError(error, 'EBUSY')) throw error;
-    const note = 'another dedupe is under way: let it end';
+    const note = 'another dedupe is under way: wait for its end';
     throw new FsError('EBUSY', { syscall: 'dedupe', path: directory, note });
   }
 }

@@ -105,7 +105,9 @@ export function checkOrphans({ engine, layers, owned }: Checked, findings: Findi
       const record = view.record(ino);
       if (record === undefined) findings.add(`orphan ${ino} of layer ${layer} does not exist`);
       else if (record.nlink === 0 && !open.has(layer)) {
-        findings.add(`inode ${ino} of layer ${layer} has no name, nobody has it open, and it was not freed`);
+        findings.add(
+          `inode ${ino} of layer ${layer} has no name, no process has it open, and it was not freed`,
+        );
       }
     }
     for (const [ino, record] of tables.inodes.entries(layer)) {

@@ -432,7 +432,7 @@ export function map(context: TreeContext, file: OpenFile, options: MapOptions = 
   } catch (error) {
     if (!isFsError(error, 'EROFS')) throw error;
     const note =
-      'its bytes lie in a host directory, and a snapshot takes none over: map it in a fork of this';
+      'its bytes lie in a host directory, and a snapshot takes none over: map it in a fork of the snapshot';
     throw new FsError('EROFS', { note });
   }
   const mapping = stack.mappingOf(inode);

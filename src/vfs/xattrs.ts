@@ -13,7 +13,7 @@ export const XATTR_REPLACE = 2;
 
 const NOTES = {
   ENOTSUP:
-    'a name begins with user., trusted. or security., or is that of a POSIX ACL, which symlinks have not',
+    'a name begins with user., trusted. or security., or is that of a POSIX ACL, which symlinks do not have',
   EPERM: 'only files and directories have attributes of users',
 } as const;
 

@@ -28,9 +28,9 @@ export function register(program: Command): void {
       new Option('--to <directory>', 'the host directory (else the one that was imported)').conflicts('into'),
     )
     .option('--into <fork>', 'merge into this fork')
-    .option('--base <tree>', 'what the target was like when the fork was made')
+    .option('--base <tree>', 'the state of the target when the fork was made')
     .addOption(
-      new Option('--force', 'replace also what has changed in the target').conflicts('skipConflicts'),
+      new Option('--force', 'also replace what has changed in the target').conflicts('skipConflicts'),
     )
     .option('--skip-conflicts', 'leave out what has changed in the target')
     .option('--dry-run', 'say what would be done in a host directory, and do nothing')

@@ -18,11 +18,11 @@ const MEMORY_BYTES_MIN = 64 * 1024;
 export function register(program: Command): void {
   program
     .command('dedupe')
-    .description('make equal blocks of all trees, or of some, one on disk and in memory')
+    .description('keep equal blocks of all trees, or of some, once on disk and in memory')
     .argument('[trees...]', 'the trees to look at (else all)')
-    .option('--memory <size>', 'what the index of blocks may take, such as 64M or 1G (else 256M)', bytes)
-    .option('--time <seconds>', 'end after so long; the next run goes on', seconds)
-    .option('--gc', 'give back at once what no file needs any more')
+    .option('--memory <size>', 'memory for the index of blocks, such as 64M or 1G (else 256M)', bytes)
+    .option('--time <seconds>', 'end after this time; the next run goes on', seconds)
+    .option('--gc', 'give back at once the blocks that no file needs')
     .addHelpText(
       'after',
       examples('ramet dedupe', 'ramet dedupe base try-1 --gc', 'ramet dedupe --memory 64M --time 60'),
@@ -90,7 +90,7 @@ async function tell(report: DedupeReport, collected: GcReport | undefined): Prom
   }
   if (!report.isComplete) await writeLine('not all was looked at: run it again to go on');
   if (report.blocksDiffering > 0) {
-    await writeLine(`${counted(report.blocksDiffering, 'block')} had equal checksums and other bytes`);
+    await writeLine(`${counted(report.blocksDiffering, 'block')} had equal checksums but different bytes`);
   }
   for (const fork of report.forksSkipped) {
     await writeLine(

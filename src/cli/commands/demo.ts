@@ -25,7 +25,7 @@ export function register(program: Command): void {
     .description('fork a real tree many times, check every byte of every fork, and show what it costs')
     .option('--dir <directory>', 'where to work, in a new directory that is removed afterwards')
     .option('--tree <directory>', 'the tree to import (else the nearest node_modules)')
-    .option('--size <size>', 'of the large file, for example 64MiB', size, SIZE_BYTES)
+    .option('--size <size>', 'size of the large file, for example 64MiB', size, SIZE_BYTES)
     .option('--forks <count>', 'how many forks', count, FORKS)
     .addHelpText('after', examples('ramet demo', 'ramet demo --tree ./repo --size 64MiB --forks 4 --json'))
     .action((_flags: DemoFlags, command: Command) => demo(command.optsWithGlobals<DemoFlags>()));

@@ -20,7 +20,7 @@ interface DiffFlags {
 export function register(program: Command): void {
   program
     .command('diff')
-    .description('show what differs between two trees (exit code 0 also when something does)')
+    .description('show what differs between two trees (exit code 0 even when they differ)')
     .argument('<a>', 'a fork or snapshot')
     .argument('[b]', 'another; without it, A is compared with the tree it was made from')
     .addOption(new Option('--stat', 'count lines (of texts) and bytes, file by file').conflicts('patch'))

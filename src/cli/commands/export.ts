@@ -86,7 +86,7 @@ function isTarFormat(format: Format | undefined, destination: string): boolean {
 
 function checkFlags({ format, changes, against }: ExportFlags, isStream: boolean): void {
   if (isStream && (format === 'directory' || format === 'overlay'))
-    throw usageError('a directory cannot be written to stdout', 'leave --format away, or name a directory');
+    throw usageError('a directory cannot be written to stdout', 'leave out --format, or name a directory');
   if (changes === true) {
     if (format === 'directory')
       throw usageError('changes cannot be a plain directory', 'an upper directory is --format overlay');

@@ -27,7 +27,7 @@ export function register(program: Command): void {
     )
     .option(
       '--pin',
-      'of a directory: the first change of a file takes its bytes, so that it may change afterwards',
+      'for a directory: the first change to a file takes over its bytes, so that the host file may change afterwards',
     )
     .addHelpText(
       'after',

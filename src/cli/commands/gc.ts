@@ -8,7 +8,7 @@ import { withSession } from '../session.ts';
 export function register(program: Command): void {
   program
     .command('gc')
-    .description('give back the space of what no tree refers to any more')
+    .description('give back the space that no tree refers to')
     .addHelpText('after', examples('ramet gc', 'ramet drop try-1 && ramet gc'))
     .action((_flags: object, command: Command) =>
       withSession(command, async ({ engine, isJson }) => {

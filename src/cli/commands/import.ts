@@ -29,11 +29,11 @@ export function register(program: Command): void {
     .addOption(
       new Option(
         '--whiteouts <form>',
-        'how the source, as a layer, says what it hides of lower layers',
+        'how the source, as a layer, marks what it hides in lower layers',
       ).choices(['oci', 'overlay', 'none']),
     )
     .option('--against <tree>', 'share blocks with this tree (else the last snapshot of the same directory)')
-    .option('--over <tree>', 'unpack the archive over this tree: whiteouts (oci unless told) remove from it')
+    .option('--over <tree>', 'unpack the archive over this tree: its whiteouts (default: oci) remove names')
     .option('--skip-unreadable', 'leave out files that cannot be read, with a note, instead of failing')
     .option('--concurrency <count>', 'files that may wait for the disk at once', wholeNumber)
     .addHelpText(

@@ -26,14 +26,14 @@ export function register(program: Command): void {
     .description('list forks and snapshots, or the files of a directory in one')
     .argument('[path]', 'NAME or NAME:/path')
     .option('-l, --long', 'with mode, links, owner, size and time')
-    .option('--mounts', 'list what is mounted where instead')
+    .option('--mounts', 'list mounts instead')
     .addHelpText(
       'after',
       examples('ramet ls', 'ramet ls try-1:/src', 'ramet ls -l try-1:/src/x.ts', 'ramet ls --mounts'),
     )
     .action((text: string | undefined, flags: LsFlags, command: Command) => {
       if (flags.mounts === true && text !== undefined)
-        throw usageError('--mounts lists all mounts of the store', 'leave the path away');
+        throw usageError('--mounts lists all mounts of the store', 'leave out the path');
       return withSession(command, (session) => {
         if (flags.mounts === true) return listMounts(session);
         return text === undefined ? listTrees(session) : listFiles(session, text, flags.long === true);

@@ -16,10 +16,10 @@ interface MergeFlags {
 export function register(program: Command): void {
   program
     .command('merge')
-    .description('bring what one tree changed into a fork; with conflicts nothing is changed unless told')
+    .description('bring the changes of one tree into a fork; by default conflicts change nothing')
     .argument('<from>', 'the fork or snapshot whose changes are taken')
     .argument('<into>', 'the fork that gets them')
-    .option('--base <tree>', 'what both are compared with (else what they have in common)')
+    .option('--base <tree>', 'the tree to compare both with (else their common origin)')
     .addOption(
       new Option('--ours', 'where both changed something, keep what INTO has').conflicts([
         'theirs',
@@ -30,7 +30,7 @@ export function register(program: Command): void {
       new Option('--theirs', 'where both changed something, take what FROM has').conflicts('markers'),
     )
     .option('--markers', 'write both into texts, between conflict markers, and keep the rest (exit code 1)')
-    .option('--discard', 'keep no snapshot of what INTO was')
+    .option('--discard', 'keep no snapshot of the former INTO')
     .addHelpText('after', examples('ramet merge try-1 main', 'ramet merge try-1 main --theirs'))
     .action((from: string, into: string, flags: MergeFlags, command: Command) =>
       withSession(command, async (session) => {

@@ -31,7 +31,7 @@ export function ioOption(): Option {
 
 /** As of mount(8). */
 export function noAtimeOption(): Option {
-  return new Option('--noatime', 'reading leaves the times of access alone, so that it stores nothing');
+  return new Option('--noatime', 'leave access times alone, so that reading stores nothing');
 }
 
 export function register(program: Command): void {
@@ -41,7 +41,7 @@ export function register(program: Command): void {
     .argument('<tree>', 'the fork or snapshot')
     .argument('<directory>', 'an empty directory, or the one that the fork stands on')
     .addOption(ioOption())
-    .option('--allow-other', 'let other users in, too')
+    .option('--allow-other', 'let other users in too')
     .addOption(noAtimeOption())
     .addHelpText(
       'after',

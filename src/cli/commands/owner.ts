@@ -14,7 +14,7 @@ interface LogFlags {
 export function register(program: Command): void {
   const owner = program
     .command('owner')
-    .description('the background process that serves mounts: what it does, its end, its log')
+    .description('show or end the background process that serves mounts, or show its log')
     .addHelpText('after', examples('ramet owner status', 'ramet owner stop', 'ramet owner log --lines 20'));
   owner
     .command('status')

@@ -19,7 +19,7 @@ export function register(program: Command): void {
     .description('remove files of a fork')
     .argument('<files...>', 'FORK:/path')
     .option('-r, --recursive', 'directories too, with all that is in them')
-    .option('-f, --force', 'a file that is not there is no error')
+    .option('-f, --force', 'ignore files that do not exist')
     .addHelpText('after', examples('ramet rm try-1:/src/x.ts', 'ramet rm -r try-1:/node_modules'))
     .action((texts: string[], flags: RmFlags, command: Command) => {
       const files = texts.map(requireTreePath);

@@ -8,10 +8,10 @@ import { namedTreeError, withSession } from '../session.ts';
 export function register(program: Command): void {
   program
     .command('rollback')
-    .description('make a fork what a snapshot is; what it was is kept as a snapshot')
+    .description('make a fork equal to a snapshot; its former state is kept as a snapshot')
     .argument('<fork>', 'the fork')
     .argument('<snapshot>', 'what it becomes')
-    .option('--discard', 'keep no snapshot of what it was')
+    .option('--discard', 'keep no snapshot of its former state')
     .addHelpText('after', examples('ramet rollback try-1 done', 'ramet rollback try-1 base --discard'))
     .action((fork: string, snapshot: string, flags: { readonly discard?: boolean }, command: Command) =>
       withSession(command, async (session) => {
