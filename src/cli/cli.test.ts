@@ -35,8 +35,8 @@ function withBase(context: TestContext): ScratchCommand {
 }
 
 describe('help and usage', () => {
-  test('every command has a description, an example and --help', () => {
-    const program = createProgram();
+  test('every command has a description, an example and --help', async () => {
+    const program = await createProgram([]);
     const names = program.commands.map((command) => command.name());
     const trees = 'init import fork ls cat cp rm drop diff export snapshot du stat pages gc fsck';
     for (const name of `${trees} run mount umount owner`.split(' ')) assert.ok(names.includes(name), name);

@@ -36,8 +36,8 @@ describe('output', () => {
     assert.equal(printable('a\n\u001b[31mü✓'), 'a\\x0a\\x1b[31mü✓');
   });
 
-  test('tables have no borders and no blanks at the end of a line', () => {
-    const text = formatTable(
+  test('tables have no borders and no blanks at the end of a line', async () => {
+    const text = await formatTable(
       [{ title: 'A' }, { title: 'N', align: 'right' }],
       [
         ['one', '1'],

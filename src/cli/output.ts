@@ -1,6 +1,5 @@
 /** What commands print: tables and lines for people, JSON for programs. */
 import { once } from 'node:events';
-import Table from 'cli-table3';
 
 /** Thrown when the reader of our output has gone away; the command ends quietly. */
 export class BrokenPipeError extends Error {}
@@ -58,7 +57,11 @@ export interface Column {
 }
 
 /** A table without borders: a line of titles, a line a row. Cells are shown as they are, made printable. */
-export function formatTable(columns: readonly Column[], rows: readonly (readonly string[])[]): string {
+export async function formatTable(
+  columns: readonly Column[],
+  rows: readonly (readonly string[])[],
+): Promise<string> {
+  const { default: Table } = await import('cli-table3');
   const table = new Table({
     head: columns.map((column) => column.title),
     colAligns: columns.map((column) => column.align ?? 'left'),
@@ -77,7 +80,7 @@ export async function writeTable(
   columns: readonly Column[],
   rows: readonly (readonly string[])[],
 ): Promise<void> {
-  await writeLine(formatTable(columns, rows));
+  await writeLine(await formatTable(columns, rows));
 }
 
 const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'];

@@ -14,8 +14,11 @@ Examples:
 A file in a fork or snapshot is written NAME:/path.
 Exit codes: 0 done, 1 a failure, 2 wrong usage.`;
 
-/** A fresh program; errors are thrown (CommanderError), never printed or turned into an exit here. */
-export function createProgram(): Command {
+/**
+ * A fresh program; errors are thrown (CommanderError), never printed or turned into an exit here. It has the command
+ * that `args` ask for, or all of them where they name none, as for `--help`.
+ */
+export async function createProgram(args: readonly string[]): Promise<Command> {
   const program = new Command('ramet')
     .description('A copy-on-write filesystem: fork a directory tree in under a millisecond.')
     .option('--store <directory>', 'the store (else $RAMET_STORE, else ./.ramet)')
@@ -23,9 +26,18 @@ export function createProgram(): Command {
     .addHelpText('after', EXAMPLES)
     .configureHelp({ showGlobalOptions: true })
     .showSuggestionAfterError(true);
-  for (const register of COMMANDS) register(program);
+  const asked = COMMANDS.get(commandName(args) ?? '');
+  const modules = await Promise.all(
+    (asked === undefined ? [...COMMANDS.values()] : [asked]).map((load) => load()),
+  );
+  for (const { register } of modules) register(program);
   throwInstead(program);
   return program;
+}
+
+/** The first argument that is neither an option of the program nor the value of one. */
+function commandName(args: readonly string[]): string | undefined {
+  return args.find((arg, index) => !arg.startsWith('-') && args[index - 1] !== '--store');
 }
 
 /**

@@ -1,5 +1,4 @@
 /** Progress of long work, on stderr when it is a terminal; nothing otherwise. */
-import cliProgress from 'cli-progress';
 import { formatBytes, formatCount, printable } from './output.ts';
 
 export interface WorkState {
@@ -25,13 +24,14 @@ const PATH_CHARACTERS = 50;
 type Shown = Readonly<Record<string, string>>;
 
 /** The total is not known, so counts are shown and no bar. */
-function startBar<State>(
+async function startBar<State>(
   isJson: boolean,
   format: string,
   first: Shown,
   show: (state: State) => Shown,
-): Progress<State> {
+): Promise<Progress<State>> {
   if (isJson || process.stderr.isTTY !== true) return SILENT;
+  const { default: cliProgress } = await import('cli-progress');
   const bar = new cliProgress.SingleBar({
     format,
     stream: process.stderr,
@@ -44,7 +44,7 @@ function startBar<State>(
 }
 
 /** `verb` is what is being done: 'importing'. */
-export function startProgress(verb: string, isJson: boolean): Progress {
+export function startProgress(verb: string, isJson: boolean): Promise<Progress> {
   const first = { files: '0', size: '0 B', path: '' };
   return startBar(isJson, `${verb} {files} files, {size}  {path}`, first, ({ files, bytes, path }) => {
     const shown = printable(path);
@@ -60,7 +60,7 @@ export interface BlockState {
   readonly bytesShared: number;
 }
 
-export function startBlockProgress(verb: string, isJson: boolean): Progress<BlockState> {
+export function startBlockProgress(verb: string, isJson: boolean): Promise<Progress<BlockState>> {
   const first = { looked: '0', total: '?', shared: '0 B' };
   return startBar(isJson, `${verb} {looked} of {total} blocks, {shared} found equal`, first, (state) => ({
     looked: formatCount(state.blocksLookedAt),

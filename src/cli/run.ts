@@ -8,7 +8,7 @@ import { createProgram } from './program.ts';
 export async function runCli(args: readonly string[]): Promise<number> {
   process.stdout.on('error', leaveToNextWrite);
   process.stderr.on('error', leaveToNextWrite);
-  const program = createProgram();
+  const program = await createProgram(args);
   if (args.length === 0) {
     process.stderr.write(program.helpInformation());
     return EXIT_USAGE;

@@ -45,7 +45,7 @@ async function run(
   const { engine, isJson } = session;
   for (const name of names) session.info(name);
   const trees = names.length === 0 ? undefined : names;
-  const progress = startBlockProgress('comparing', isJson);
+  const progress = await startBlockProgress('comparing', isJson);
   try {
     return await dedupeStore(engine, {
       ...(trees && { trees }),

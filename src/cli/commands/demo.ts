@@ -86,7 +86,7 @@ function clearStep(): void {
 
 async function tell(result: DemoResult, seconds: number): Promise<void> {
   const columns = [{ title: '' }, { title: 'here' }, { title: `${result.forks} copies` }];
-  await writeLine(formatTable(columns, rowsOf(result)));
+  await writeLine(await formatTable(columns, rowsOf(result)));
   const { readBytes, mappedBytes } = result.checked;
   const bytes = `${formatBytes(readBytes)} read and ${formatBytes(mappedBytes)} mapped`;
   if (result.problems.length === 0) {

@@ -60,7 +60,7 @@ export function register(program: Command): void {
         if (isStream && isJson)
           throw usageError('stdout carries the archive, not JSON', 'name a file instead of -');
         const isTar = isStream || isTarFormat(flags.format, destination);
-        const progress = startProgress('exporting', isJson);
+        const progress = await startProgress('exporting', isJson);
         let report: ExportReport;
         try {
           const to = isStream ? process.stdout : destination;

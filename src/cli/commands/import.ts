@@ -52,7 +52,7 @@ export function register(program: Command): void {
         const { over, against } = flags;
         for (const tree of [over, against]) if (tree !== undefined) session.info(tree);
         const name = flags.name ?? nameOf(source);
-        const progress = startProgress('importing', isJson);
+        const progress = await startProgress('importing', isJson);
         let report: ImportReport;
         try {
           report = await importTree(engine, source, {
