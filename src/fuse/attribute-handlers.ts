@@ -12,7 +12,7 @@ import {
   SetAttr,
 } from './abi.ts';
 import { putAttrOut, putStatx } from './attribute-codec.ts';
-import { hasAdmin } from './caller.ts';
+import { hasAdmin, KERNEL, kernelFor } from './caller.ts';
 import type { Handler } from './handler.ts';
 import type { Reply } from './reply.ts';
 import type { Request } from './request.ts';
@@ -32,7 +32,8 @@ export const setAttributes: Handler = (session, request, reply) => {
   const inode = session.inode(request.nodeId);
   const changes = { ...changesOf(request), keepsPrivileges: isOwnUnnamed(inode, request) };
   if (changes.size !== undefined) session.opens.requireResizable(inode);
-  session.calls.change(inode, changes);
+  const clearsSetId = (request.u32(SETATTR_IN.valid) & SetAttr.KILL_SUIDGID) !== 0;
+  session.calls.change(kernelFor(clearsSetId), inode, changes);
   putAttrOut(reply, session.calls.attributesOf(inode), session.validSeconds(inode));
 };
 
@@ -64,7 +65,6 @@ function changesOf(request: Request): AttributeChanges {
     ...(has(SetAttr.SIZE) ? { size: request.u64(SETATTR_IN.size) } : {}),
     ...(atime === undefined ? {} : { atime }),
     ...(mtime === undefined ? {} : { mtime }),
-    killPrivileges: has(SetAttr.KILL_SUIDGID),
   };
 }
 
@@ -83,18 +83,13 @@ export const setXattr: Handler = (session, request) => {
   const headBytes = session.hasLongSetXattr ? SETXATTR_IN.bytes : SETXATTR_IN.compatBytes;
   request.need(headBytes);
   const [size, flags] = [request.u32(SETXATTR_IN.size), request.u32(SETXATTR_IN.flags)];
-  const clearsSetgid =
+  const clearsSetId =
     session.hasLongSetXattr && (request.u32(SETXATTR_IN.setxattrFlags) & SETXATTR_ACL_KILL_SGID) !== 0;
   const name = request.name(headBytes);
   const at = request.afterName(headBytes);
   request.need(at + size);
-  session.calls.setXattr(
-    session.inode(request.nodeId),
-    name,
-    request.argument(at, size),
-    flags,
-    clearsSetgid,
-  );
+  const inode = session.inode(request.nodeId);
+  session.calls.setXattr(kernelFor(clearsSetId), inode, name, request.argument(at, size), flags);
 };
 
 const CAPABILITIES = 'security.capability';
@@ -107,14 +102,14 @@ export const getXattr: Handler = (session, request, reply) => {
   const name = request.name(GETXATTR_IN.bytes);
   // The kernel asks for the capabilities of each new file before the first write to it, and mostly there are none.
   if (name === CAPABILITIES && !calls.hasXattrs(inode)) return ENODATA;
-  replySized(reply, calls.getXattr(inode, name), request.u32(GETXATTR_IN.size));
+  replySized(reply, calls.getXattr(KERNEL, inode, name), request.u32(GETXATTR_IN.size));
   return undefined;
 };
 
 /** The names that the caller may know of, each ended by a zero byte. The kernel leaves none out. */
 export const listXattrs: Handler = (session, request, reply) => {
   request.need(GETXATTR_IN.bytes);
-  const names = session.calls.xattrNames(session.inode(request.nodeId), () => hasAdmin(request));
+  const names = session.calls.xattrNames(KERNEL, session.inode(request.nodeId), () => hasAdmin(request));
   replySized(
     reply,
     Buffer.from(names.map((name) => `${name}\0`).join(''), 'latin1'),
@@ -134,5 +129,5 @@ function replySized(reply: Reply, value: Uint8Array, size: number): void {
 }
 
 export const removeXattr: Handler = (session, request) => {
-  session.calls.removeXattr(session.inode(request.nodeId), request.name(0));
+  session.calls.removeXattr(KERNEL, session.inode(request.nodeId), request.name(0));
 };

@@ -1,6 +1,21 @@
 /** Who asks. A request names a process and its user; what else there is to know of them stands in proc(5). */
 import { readFileSync, readlinkSync } from 'node:fs';
+import { type Caller, trustedCaller } from '../vfs/index.ts';
 import type { Request } from './request.ts';
+
+/** The kernel, on behalf of any program: it has checked permission already. */
+export const KERNEL: Caller = trustedCaller(0, 0, 0);
+const CLEARING_KERNEL: Caller = trustedCaller(0, 0, 0, true);
+
+/** As `KERNEL`, for a change that clears set-user-ID and set-group-ID or not. */
+export function kernelFor(clearsSetId: boolean): Caller {
+  return clearsSetId ? CLEARING_KERNEL : KERNEL;
+}
+
+/** As `KERNEL`, to make something that belongs to the user that asks. */
+export function makerOf({ uid, gid }: Request, umask: number): Caller {
+  return trustedCaller(uid, gid, umask);
+}
 
 /** Of capabilities(7). */
 const CAP_SYS_ADMIN = 21n;

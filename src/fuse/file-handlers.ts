@@ -2,6 +2,7 @@
 import { BLOCK_SIZE, FsError, isFsError } from '../base/index.ts';
 import type { Inode } from '../layer/index.ts';
 import { ENOSYS, O_DSYNC, SEEK_DATA, SEEK_HOLE } from '../sys/index.ts';
+import type { Caller } from '../vfs/index.ts';
 import {
   COPY_FILE_RANGE_IN,
   COPY_FILE_RANGE_OUT,
@@ -17,6 +18,7 @@ import {
   WRITE_KILL_SUIDGID,
   WRITE_OUT,
 } from './abi.ts';
+import { kernelFor } from './caller.ts';
 import { type Handler, openAt } from './handler.ts';
 import type { Reply } from './reply.ts';
 import type { Request } from './request.ts';
@@ -99,9 +101,9 @@ export const write: Handler = (session, request, reply) => {
   const [position, size] = [request.u64(WRITE_IN.offset), request.u32(WRITE_IN.size)];
   request.need(WRITE_IN.bytes + size);
   const inode = session.file(request.nodeId);
-  const killPrivileges = (request.u32(WRITE_IN.writeFlags) & WRITE_KILL_SUIDGID) !== 0;
+  const caller = kernelFor((request.u32(WRITE_IN.writeFlags) & WRITE_KILL_SUIDGID) !== 0);
   const at = request.lengthBytes - size;
-  session.calls.write(inode, request.bytes, at, size, position, killPrivileges);
+  session.calls.write(caller, inode, request.bytes, at, size, position);
   if ((request.u32(WRITE_IN.flags) & O_DSYNC) !== 0) session.calls.sync();
   session.events.onCached?.(inode, position, size);
   reply.zeros(WRITE_OUT.bytes).setU32(WRITE_OUT.size, size);
@@ -131,18 +133,18 @@ export const allocate: Handler = (session, request) => {
   const mode = request.u32(FALLOCATE_IN.mode);
   const keepSize = (mode & FALLOC_KEEP_SIZE) !== 0;
   // The kernel sends no flag with fallocate: any caller but root clears set-user-ID and set-group-ID.
-  const killPrivileges = request.uid !== 0;
+  const caller = kernelFor(request.uid !== 0);
   switch (mode & ~FALLOC_KEEP_SIZE) {
     case 0:
-      calls.allocate(inode, position, length, keepSize, killPrivileges);
+      calls.allocate(caller, inode, position, length, keepSize);
       break;
     case FALLOC_PUNCH_HOLE:
       if (!keepSize) throw new FsError('EOPNOTSUPP');
-      calls.punch(inode, position, length, killPrivileges);
+      calls.punch(caller, inode, position, length);
       break;
     case FALLOC_ZERO_RANGE:
-      calls.punch(inode, position, length, killPrivileges);
-      calls.allocate(inode, position, length, keepSize, killPrivileges);
+      calls.punch(caller, inode, position, length);
+      calls.allocate(caller, inode, position, length, keepSize);
       break;
     default:
       throw new FsError('EOPNOTSUPP');
@@ -171,29 +173,29 @@ function copyRange(session: Session, request: Request, lengthMax: number): numbe
   const length = Math.min(wanted, lengthMax, source.record.size - from);
   if (length <= 0) return 0;
   // As of fallocate.
-  const killPrivileges = request.uid !== 0;
+  const caller = kernelFor(request.uid !== 0);
   return (
-    shareBlocks(session, source, from, length, target, to, killPrivileges) ??
-    copyBytes(session, source, from, length, target, to, killPrivileges)
+    shareBlocks(session, caller, source, from, length, target, to) ??
+    copyBytes(session, caller, source, from, length, target, to)
   );
 }
 
 /** The bytes that were shared; undefined where the places or the length forbid it. */
 function shareBlocks(
   { calls }: Session,
+  caller: Caller,
   source: Inode,
   from: number,
   length: number,
   target: Inode,
   to: number,
-  killPrivileges: boolean,
 ): number | undefined {
   if (from % BLOCK_SIZE !== 0 || to % BLOCK_SIZE !== 0) return undefined;
   const isToEnd = from + length === source.record.size && to + length >= target.record.size;
   const shared = isToEnd ? length : length - (length % BLOCK_SIZE);
   if (shared === 0) return undefined;
   try {
-    calls.reflinkRange(source, from, shared, target, to, killPrivileges);
+    calls.reflinkRange(caller, source, from, shared, target, to);
     return shared;
   } catch (error) {
     // Overlapping ranges, for one: the copy reports what is wrong, if anything is.
@@ -206,18 +208,18 @@ const COPY_BYTES = 1024 * 1024;
 
 function copyBytes(
   { calls }: Session,
+  caller: Caller,
   source: Inode,
   from: number,
   length: number,
   target: Inode,
   to: number,
-  killPrivileges: boolean,
 ): number {
   if (source === target && from < to + length && to < from + length) throw new FsError('EINVAL');
   const buffer = Buffer.allocUnsafe(Math.min(length, COPY_BYTES));
   // One piece for each request: the kernel or its caller asks for the rest.
   const count = calls.read(source, buffer, 0, buffer.length, from);
-  if (count > 0) calls.write(target, buffer, 0, count, to, killPrivileges);
+  if (count > 0) calls.write(caller, target, buffer, 0, count, to);
   return count;
 }
 

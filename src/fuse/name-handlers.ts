@@ -16,6 +16,7 @@ import {
   RENAME2_IN,
 } from './abi.ts';
 import { putMissing } from './attribute-codec.ts';
+import { KERNEL, makerOf } from './caller.ts';
 import { entryAt, type Handler, openAt, replyEntry } from './handler.ts';
 import type { Reply } from './reply.ts';
 import type { Request } from './request.ts';
@@ -31,7 +32,11 @@ export const lookup: Handler = (session, request, reply) => {
   if (until !== undefined)
     return { until, answer: (later) => replyEntry(session, later, session.inode(nodeId)) };
   const inode =
-    name === '.' ? directory : name === '..' ? calls.parentOf(directory) : calls.lookup(directory, name);
+    name === '.'
+      ? directory
+      : name === '..'
+        ? calls.parentOf(directory)
+        : calls.lookup(KERNEL, directory, name);
   if (inode === undefined) putMissing(reply, session.validSecondsOfNames(directory));
   else replyEntry(session, reply, inode);
   return undefined;
@@ -51,51 +56,45 @@ export const batchForget: Handler = (session, request) => {
   }
 };
 
-/** Makes something as the caller, in the directory that the request names. */
-function makeAs(session: Session, request: Request, umask: number, make: (directory: Inode) => Inode): Inode {
-  session.calls.actAs(request.uid, request.gid, umask);
-  return make(session.inode(request.nodeId));
-}
-
 export const makeNode: Handler = (session, request, reply) => {
   request.need(MKNOD_IN.bytes);
   const name = request.name(MKNOD_IN.bytes);
-  const made = makeAs(session, request, request.u32(MKNOD_IN.umask), (directory) =>
-    session.calls.makeNode(directory, name, request.u32(MKNOD_IN.mode), request.u32(MKNOD_IN.rdev)),
-  );
-  replyEntry(session, reply, made);
+  const maker = makerOf(request, request.u32(MKNOD_IN.umask));
+  const directory = session.inode(request.nodeId);
+  const [mode, rdev] = [request.u32(MKNOD_IN.mode), request.u32(MKNOD_IN.rdev)];
+  replyEntry(session, reply, session.calls.makeNode(maker, directory, name, mode, rdev));
 };
 
 export const makeDirectory: Handler = (session, request, reply) => {
   request.need(MKDIR_IN.bytes);
   const name = request.name(MKDIR_IN.bytes);
-  const made = makeAs(session, request, request.u32(MKDIR_IN.umask), (directory) =>
-    session.calls.makeDirectory(directory, name, request.u32(MKDIR_IN.mode)),
-  );
-  replyEntry(session, reply, made);
+  const maker = makerOf(request, request.u32(MKDIR_IN.umask));
+  const directory = session.inode(request.nodeId);
+  const mode = request.u32(MKDIR_IN.mode);
+  replyEntry(session, reply, session.calls.makeDirectory(maker, directory, name, mode));
 };
 
 /** The arguments are the name, then the target. */
 export const symlink: Handler = (session, request, reply) => {
   const name = request.name(0);
   const target = request.name(request.afterName(0));
-  const made = makeAs(session, request, 0, (directory) => session.calls.symlink(directory, name, target));
-  replyEntry(session, reply, made);
+  const directory = session.inode(request.nodeId);
+  replyEntry(session, reply, session.calls.symlink(makerOf(request, 0), directory, name, target));
 };
 
 export const link: Handler = (session, request, reply) => {
   request.need(LINK_IN.bytes);
   const inode = session.inode(request.u64(LINK_IN.oldnodeid));
-  session.calls.link(inode, session.inode(request.nodeId), request.name(LINK_IN.bytes));
+  session.calls.link(KERNEL, inode, session.inode(request.nodeId), request.name(LINK_IN.bytes));
   replyEntry(session, reply, inode);
 };
 
 export const unlink: Handler = (session, request) => {
-  session.calls.unlink(session.inode(request.nodeId), request.name(0));
+  session.calls.unlink(KERNEL, session.inode(request.nodeId), request.name(0));
 };
 
 export const removeDirectory: Handler = (session, request) => {
-  session.calls.removeDirectory(session.inode(request.nodeId), request.name(0));
+  session.calls.removeDirectory(KERNEL, session.inode(request.nodeId), request.name(0));
 };
 
 export const rename: Handler = (session, request) => {
@@ -108,8 +107,6 @@ export const rename2: Handler = (session, request) => {
   const flags = request.u32(RENAME2_IN.flags);
   const known = RENAME_NOREPLACE | RENAME_EXCHANGE | RENAME_WHITEOUT;
   if ((flags & ~known) !== 0) throw new FsError('EINVAL');
-  // A whiteout is made; it has no permission bits for an umask to clear.
-  if ((flags & RENAME_WHITEOUT) !== 0) session.calls.actAs(request.uid, request.gid, 0);
   move(session, request, RENAME2_IN.bytes, flags);
 };
 
@@ -118,24 +115,26 @@ function move(session: Session, request: Request, namesAt: number, flags: number
   const name = request.name(namesAt);
   const newName = request.name(request.afterName(namesAt));
   const [from, to] = [session.inode(request.nodeId), session.inode(request.u64(RENAME_IN.newdir))];
-  session.calls.rename(from, name, to, newName, flags);
+  // A whiteout is made for the caller; it has no permission bits for an umask to clear.
+  const caller = (flags & RENAME_WHITEOUT) !== 0 ? makerOf(request, 0) : KERNEL;
+  session.calls.rename(caller, from, name, to, newName, flags);
 }
 
 export const create: Handler = (session, request, reply) => {
   request.need(CREATE_IN.bytes);
   const name = request.name(CREATE_IN.bytes);
-  const made = makeAs(session, request, request.u32(CREATE_IN.umask), (directory) =>
-    session.calls.createFile(directory, name, request.u32(CREATE_IN.mode)),
-  );
+  const maker = makerOf(request, request.u32(CREATE_IN.umask));
+  const directory = session.inode(request.nodeId);
+  const made = session.calls.createFile(maker, directory, name, request.u32(CREATE_IN.mode));
   replyOpened(session, reply, made);
 };
 
 /** As CREATE; the name means nothing. */
 export const makeUnnamed: Handler = (session, request, reply) => {
   request.need(CREATE_IN.bytes);
-  const made = makeAs(session, request, request.u32(CREATE_IN.umask), (directory) =>
-    session.calls.createUnnamed(directory, request.u32(CREATE_IN.mode)),
-  );
+  const maker = makerOf(request, request.u32(CREATE_IN.umask));
+  const directory = session.inode(request.nodeId);
+  const made = session.calls.createUnnamed(maker, directory, request.u32(CREATE_IN.mode));
   replyOpened(session, reply, made);
   session.noteUnnamed(made);
 };

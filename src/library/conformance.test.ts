@@ -10,6 +10,7 @@ import type { SubjectFactory } from '../../testing/conformance/run.ts';
 import { runConformance } from '../../testing/conformance/run.ts';
 import type { FsSubject, SubjectFeatures } from '../../testing/conformance/subject.ts';
 import { nativeOnly } from '../../testing/host/native-only.ts';
+import { actAs } from '../../testing/stores/act-as.ts';
 import type { Tree } from '../store/index.ts';
 import { StoreEngine } from '../store/index.ts';
 import { createNodeFs } from './fs.ts';
@@ -39,18 +40,18 @@ function factoryOf(name: string, tree: Tree, isUnprivileged: boolean, hostRoot?:
     name,
     features,
     create(): FsSubject {
-      fileSystem.credentials = undefined;
+      actAs(fileSystem, undefined);
       const root = `/case-${count++}`;
       if (hostRoot === undefined) fs.mkdirSync(root);
       else mkdirSync(hostRoot + root, { recursive: true });
       if (isUnprivileged) {
         fs.chownSync(root, USER.uid, USER.gid);
-        fileSystem.credentials = USER;
+        actAs(fileSystem, USER);
       }
-      return { name, fs, root, isHost: false, umask: fileSystem.umask, features };
+      return { name, fs, root, isHost: false, umask: fileSystem.caller.umask, features };
     },
     dispose(subject: FsSubject): void {
-      fileSystem.credentials = undefined;
+      actAs(fileSystem, undefined);
       fs.rmSync(subject.root, { recursive: true, force: true });
     },
   };

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { constants } from 'node:fs';
 import { test } from 'node:test';
+import { setUmask } from '../../testing/stores/act-as.ts';
 import { openTestTree } from '../../testing/stores/node-fs-fixture.ts';
 
 const { O_APPEND, O_CREAT, O_TRUNC, O_WRONLY } = constants;
@@ -95,7 +96,7 @@ test('appendFile appends, also to what was not there, and by flags as numbers', 
 test('mode is that of a new file under the umask, and flush is taken', async () => {
   await using tree = await openTestTree();
   const { fs } = tree;
-  tree.fileSystem.umask = 0o022;
+  setUmask(tree.fileSystem, 0o022);
   fs.writeFileSync('/new', 'x', { mode: 0o777, flush: true });
   assert.equal(fs.statSync('/new').mode & 0o777, 0o755);
   fs.writeFileSync('/new', 'y', { mode: 0o600 });

@@ -70,8 +70,6 @@ export class Cloning {
 function cloneFile(source: FileSystem, sourcePath: string, target: FileSystem, targetPath: string): void {
   const from = source.open(sourcePath, O_RDONLY, 0);
   try {
-    // The tree makes files for whom it has acted last; the group may be that of the directory.
-    target.owner = { uid: process.geteuid?.() ?? 0, gid: process.getegid?.() ?? 0 };
     const to = target.open(targetPath, O_WRONLY | O_CREAT | O_EXCL, 0o600);
     try {
       target.reflink(from, to, source);

@@ -373,8 +373,8 @@ test('a store that is closed waits for what is being read in the background', as
   const engine = await scratch.open(system);
   const tree = engine.createEmpty('one');
   put(tree, '/a', 'content');
-  const { byInode, stack } = tree.fileSystem;
-  const fetched = byInode.fetch(byInode.lookup(stack.root, 'a' as Name)!, 0, 4096);
+  const { byInode, caller, stack } = tree.fileSystem;
+  const fetched = byInode.fetch(byInode.lookup(caller, stack.root, 'a' as Name)!, 0, 4096);
   let isClosed = false;
   const closed = engine.close().then(() => {
     isClosed = true;

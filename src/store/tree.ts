@@ -3,7 +3,7 @@
 import { isFsError } from '../base/index.ts';
 import { checkpoint, dropUnrecordedTimes, type LayerStack } from '../layer/index.ts';
 import type { TreeRecord } from '../meta/index.ts';
-import { FileSystem } from '../vfs/index.ts';
+import { FileSystem, trustedCaller } from '../vfs/index.ts';
 
 /** A fork or snapshot by name. */
 export interface TreeInfo extends TreeRecord {
@@ -28,11 +28,8 @@ export class Tree {
     this.onClosed = onClosed;
     this.info = info;
     this.stack = stack;
-    this.fileSystem = new FileSystem(stack, {
-      dev: DEV_BASE + info.id,
-      owner: { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 },
-      umask: process.umask(),
-    });
+    const caller = trustedCaller(process.getuid?.() ?? 0, process.getgid?.() ?? 0, process.umask());
+    this.fileSystem = new FileSystem(stack, DEV_BASE + info.id, caller);
     stack.onCheckpointDue = () => this.checkpointWhenDue();
   }
 

@@ -1,8 +1,8 @@
 /** Attributes: stat(2), chmod(2), chown(2), utimensat(2). */
 import { BLOCK_SIZE, FsError, S_IFMT, S_ISGID, SECTORS_PER_BLOCK, type Timespec } from '../base/index.ts';
 import type { DraftRecord, Inode } from '../layer/index.ts';
+import { type Caller, isInGroup, isSuperuser, mayGiveGroup } from './caller.ts';
 import { type TreeContext, touchChanged } from './context.ts';
-import { type Credentials, isInGroup, mayGiveGroup } from './credentials.ts';
 import { aclOf } from './inode-acl.ts';
 import { isOwner, requireAccess, requireOwner, W_OK } from './permission.ts';
 import { withMode } from './posix-acl.ts';
@@ -61,12 +61,12 @@ export function attributesOf(dev: number, inode: Inode): Attributes {
 }
 
 /** chmod(2). An access ACL changes with the mode. */
-export function changeMode(context: TreeContext, inode: Inode, mode: number): void {
+export function changeMode(context: TreeContext, caller: Caller, inode: Inode, mode: number): void {
   const { stack } = context;
   const batch = stack.begin();
-  requireOwner(context, inode);
+  requireOwner(caller, inode);
   let bits = mode & 0o7777;
-  if (!inode.isDirectory && !mayGiveGroup(context.credentials, inode.record.gid)) bits &= ~S_ISGID;
+  if (!inode.isDirectory && !mayGiveGroup(caller, inode.record.gid)) bits &= ~S_ISGID;
   const draft = batch.change(inode);
   draft.mode = (draft.mode & S_IFMT) | bits;
   const acl = aclOf(stack, inode, ACCESS_ACL);
@@ -77,31 +77,27 @@ export function changeMode(context: TreeContext, inode: Inode, mode: number): vo
   stack.commit(batch);
 }
 
-function mayChangeOwner(
-  credentials: Credentials | undefined,
-  inode: Inode,
-  uid: number,
-  gid: number,
-): boolean {
-  if (credentials === undefined || credentials.uid === 0) return true;
-  if (credentials.uid !== inode.record.uid) return false;
-  if (uid !== -1 && uid !== inode.record.uid) return false;
-  return gid === -1 || gid === inode.record.gid || isInGroup(credentials, gid);
+function mayChangeOwner(caller: Caller, { record }: Inode, uid: number, gid: number): boolean {
+  if (isSuperuser(caller)) return true;
+  if (caller.uid !== record.uid) return false;
+  if (uid !== -1 && uid !== record.uid) return false;
+  return gid === -1 || gid === record.gid || isInGroup(caller, gid);
 }
 
 /**
- * `uid` or `gid` of -1 stays. Set-user-ID and set-group-ID bits of a file and its capabilities go, as Linux does for
- * everybody, but with `keepsPrivileges`.
+ * A `uid` or `gid` of -1 stays. A file loses set-user-ID, set-group-ID and capabilities, as on Linux for every
+ * caller, unless `keepsPrivileges`.
  */
 export function changeOwner(
   context: TreeContext,
+  caller: Caller,
   inode: Inode,
   uid: number,
   gid: number,
   keepsPrivileges = false,
 ): void {
   const batch = context.stack.begin();
-  if (!mayChangeOwner(context.credentials, inode, uid, gid)) throw new FsError('EPERM');
+  if (!mayChangeOwner(caller, inode, uid, gid)) throw new FsError('EPERM');
   const draft = batch.change(inode);
   if (uid !== -1) draft.uid = uid;
   if (gid !== -1) draft.gid = gid;
@@ -113,12 +109,18 @@ export function changeOwner(
   context.stack.commit(batch);
 }
 
-export function changeTimes(context: TreeContext, inode: Inode, atime: TimeChange, mtime: TimeChange): void {
+export function changeTimes(
+  context: TreeContext,
+  caller: Caller,
+  inode: Inode,
+  atime: TimeChange,
+  mtime: TimeChange,
+): void {
   const batch = context.stack.begin();
   const isNow = (atime === 'now' || atime === 'omit') && (mtime === 'now' || mtime === 'omit');
-  if (!isOwner(context, inode)) {
+  if (!isOwner(caller, inode)) {
     if (!isNow) throw new FsError('EPERM');
-    requireAccess(context, inode, W_OK);
+    requireAccess(context, caller, inode, W_OK);
   }
   const now = context.now();
   const draft = batch.change(inode);

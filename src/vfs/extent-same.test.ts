@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { constants } from 'node:fs';
 import { test } from 'node:test';
+import { actAs } from '../../testing/stores/act-as.ts';
 import {
   patternBytes,
   problemsOf,
@@ -110,7 +111,7 @@ test('what is not allowed has the code that Linux gives it', () =>
       BLOCK_SIZE,
       'it is ours',
     );
-    tree.fileSystem.credentials = { uid: 4711, gid: 4711, groups: [] };
+    actAs(tree.fileSystem, { uid: 4711, gid: 4711, groups: [] });
     assert.equal(same(tree, ['/a', 0], BLOCK_SIZE, ['/b', 0], [O_RDONLY, O_RDONLY]), 'EPERM');
   }));
 

@@ -6,8 +6,9 @@
 import { BLOCK_SIZE, type BlockIndex, blocksFor, FsError, type Run } from '../base/index.ts';
 import { isExternal } from '../blob/index.ts';
 import { type Inode, takeBack } from '../layer/index.ts';
+import type { Caller } from './caller.ts';
 import type { TreeContext } from './context.ts';
-import type { ReflinkSource } from './file-data.ts';
+import { requireFile, type SharedFile } from './file-data.ts';
 import type { OpenFile } from './open-file.ts';
 import { isOwner, mayAccess, W_OK } from './permission.ts';
 
@@ -34,21 +35,20 @@ const DIFFERS: SameExtent = { isSame: false, bytesDeduped: 0 };
 /**
  * What became of each target, or why nothing: EISDIR, EINVAL (no regular file; positions that are no whole blocks; a
  * range behind the end of a file; ranges of one file that overlap), EPERM (neither open for writing nor the caller's),
- * EXDEV (unfrozen blocks of another fork), EIO, ENOSPC. Throws what is the source's fault, EBADF where it is not open
- * for reading, EISDIR, EINVAL, and EROFS.
+ * EXDEV (unfrozen blocks of another fork), EIO, ENOSPC. Throws what is wrong with the source: EISDIR, EINVAL, EXDEV.
  */
 export function extentSame(
   context: TreeContext,
-  source: ReflinkSource,
+  caller: Caller,
+  source: SharedFile,
   sourcePosition: number,
   length: number,
   targets: readonly SameTarget[],
 ): (SameExtent | FsError)[] {
-  context.stack.writable();
-  const from = requireSource(source);
+  requireSource(source);
   return targets.map((target) => {
     try {
-      return sameAt(context, source.context, from, sourcePosition, length, target);
+      return sameAt(context, caller, source, sourcePosition, length, target);
     } catch (error) {
       if (error instanceof FsError) return error;
       throw error;
@@ -58,14 +58,14 @@ export function extentSame(
 
 function sameAt(
   context: TreeContext,
-  origin: TreeContext,
-  from: Inode,
+  caller: Caller,
+  { context: origin, inode: from }: SharedFile,
   sourcePosition: number,
   length: number,
   { file, position: targetPosition }: SameTarget,
 ): SameExtent {
   const { stack } = context;
-  const to = requireTarget(context, file);
+  const to = requireTarget(context, caller, file);
   if (origin.stack.tables !== stack.tables) throw new FsError('EXDEV');
   if (length === 0) return { isSame: true, bytesDeduped: 0 };
   origin.stack.refresh(from);
@@ -84,19 +84,15 @@ function sameAt(
   return { isSame: true, bytesDeduped: bytes };
 }
 
-function requireSource({ context, file }: ReflinkSource): Inode {
-  if (!file.isOpen || !file.canRead) throw new FsError('EBADF');
-  const { inode } = file;
-  if (!inode.isFile) throw new FsError(inode.isDirectory ? 'EISDIR' : 'EINVAL');
+function requireSource({ context, inode }: SharedFile): void {
+  requireFile(inode);
   if (context.stack.inodes.get(inode.ino) !== inode) throw new FsError('EXDEV');
-  return inode;
 }
 
-function requireTarget(context: TreeContext, file: OpenFile): Inode {
-  if (!file.isOpen) throw new FsError('EBADF');
-  const { inode } = file;
-  if (!inode.isFile) throw new FsError(inode.isDirectory ? 'EISDIR' : 'EINVAL');
-  const mayChange = file.canWrite || isOwner(context, inode) || mayAccess(context, inode, W_OK);
+function requireTarget(context: TreeContext, caller: Caller, file: OpenFile): Inode {
+  const inode = file.requireOpen();
+  requireFile(inode);
+  const mayChange = file.canWrite || isOwner(caller, inode) || mayAccess(context, caller, inode, W_OK);
   if (!mayChange) throw new FsError('EPERM');
   return inode;
 }

@@ -1,4 +1,8 @@
-/** Bytes of open files: read(2), write(2), truncate(2), fallocate(2), lseek(2) for data and holes, reflinks, maps. */
+/**
+ * Bytes of files, by inode: read(2), write(2), truncate(2), fallocate(2), lseek(2) for data and holes, reflinks, maps.
+ * How a file was opened is checked above: by `FileSystem`, or by the kernel of a mount. Every function here throws
+ * EISDIR, or EINVAL, for an inode that is no regular file.
+ */
 import {
   assert,
   BLOCK_SIZE,
@@ -11,10 +15,9 @@ import {
 import { isExternal } from '../blob/index.ts';
 import { type BlockRange, type Inode, type LayerStack, type Loan, lend, takeBack } from '../layer/index.ts';
 import { asOutOfMappings, EVERYTHING, type View } from '../mapping/index.ts';
-import { O_DSYNC } from '../sys/index.ts';
 import { noteAccess } from './attributes.ts';
+import type { Caller } from './caller.ts';
 import { type TreeContext, touchChanged, touchModified } from './context.ts';
-import type { OpenFile } from './open-file.ts';
 import { dropPrivileges } from './privileges.ts';
 
 /** Largest file: physical and logical block numbers stay exact, with room to spare. */
@@ -23,53 +26,38 @@ const FILE_BYTES_MAX = 2 ** 52;
 const GATHER_BLOCKS_FIRST = 64;
 const GATHER_BLOCKS_MAX = 16_384;
 
-function requireFile(file: OpenFile): Inode {
-  if (!file.isOpen) throw new FsError('EBADF');
-  const { inode } = file;
+export function requireFile(inode: Inode): void {
   if (!inode.isFile) throw new FsError(inode.isDirectory ? 'EISDIR' : 'EINVAL');
-  return inode;
 }
 
-function requireReadable(file: OpenFile): Inode {
-  if (!file.isOpen || !file.canRead) throw new FsError('EBADF');
-  return requireFile(file);
-}
-
-function requireWritable(file: OpenFile): Inode {
-  if (!file.isOpen || !file.canWrite) throw new FsError('EBADF');
-  return requireFile(file);
-}
-
-/** Reads at `position`, or at the file's own position when null, which then moves. Returns the bytes read. */
+/** Reads up to `length` bytes; fewer at the end of the file. Returns their number. EIO. */
 export function read(
   context: TreeContext,
-  file: OpenFile,
-  target: Uint8Array,
-  offset: number,
-  length: number,
-  position: number | null,
-): number {
-  const inode = requireReadable(file);
-  context.stack.refresh(inode);
-  const at = position ?? file.position;
-  const bytes = Math.min(length, inode.record.size - at);
-  if (bytes <= 0) return 0;
-  (inode.mapping ?? context.stack.mappingOf(inode)).read(at, target, offset, bytes);
-  noteAccess(context, inode);
-  if (position === null) file.position = at + bytes;
-  return bytes;
-}
-
-/** As `read` with a position; -1 when the disk would have to be waited for. */
-export function tryRead(
-  context: TreeContext,
-  file: OpenFile,
+  inode: Inode,
   target: Uint8Array,
   offset: number,
   length: number,
   position: number,
 ): number {
-  const inode = requireReadable(file);
+  requireFile(inode);
+  context.stack.refresh(inode);
+  const bytes = Math.min(length, inode.record.size - position);
+  if (bytes <= 0) return 0;
+  (inode.mapping ?? context.stack.mappingOf(inode)).read(position, target, offset, bytes);
+  noteAccess(context, inode);
+  return bytes;
+}
+
+/** As `read`; -1 when the disk would have to be waited for. */
+export function tryRead(
+  context: TreeContext,
+  inode: Inode,
+  target: Uint8Array,
+  offset: number,
+  length: number,
+  position: number,
+): number {
+  requireFile(inode);
   context.stack.refresh(inode);
   const bytes = Math.min(length, inode.record.size - position);
   if (bytes <= 0) return 0;
@@ -78,36 +66,46 @@ export function tryRead(
   return bytes;
 }
 
-/**
- * Writes all of the bytes; acknowledged when it returns. EFBIG, ENOSPC, EIO, EROFS, EBADF. `clearsSetId`, here and
- * below, says that the caller may not keep set-user-ID and set-group-ID bits; credentials that are set say it too.
- */
+/** Writes all of the bytes; acknowledged when it returns. EFBIG, ENOSPC, EIO, EROFS. */
 export function write(
   context: TreeContext,
-  file: OpenFile,
+  caller: Caller,
+  inode: Inode,
   source: Uint8Array,
   offset: number,
   length: number,
-  position: number | null,
-  clearsSetId = false,
+  position: number,
+): void {
+  requireFile(inode);
+  if (length === 0) return;
+  context.stack.copyUp(inode);
+  writeAt(context, caller, inode, source, offset, length, position);
+}
+
+/** As `write`, at the end of the file. Returns where the bytes lie. */
+export function append(
+  context: TreeContext,
+  caller: Caller,
+  inode: Inode,
+  source: Uint8Array,
+  offset: number,
+  length: number,
 ): number {
-  const inode = requireWritable(file);
+  requireFile(inode);
   if (length > 0) context.stack.copyUp(inode);
-  const at = file.isAppending ? inode.record.size : (position ?? file.position);
-  if (length > 0) writeAt(context, inode, source, offset, length, at, clearsSetId);
-  if (position === null) file.position = at + length;
-  if ((file.flags & O_DSYNC) !== 0) context.stack.writable().commitMark();
-  return length;
+  const at = inode.record.size;
+  if (length > 0) writeAt(context, caller, inode, source, offset, length, at);
+  return at;
 }
 
 function writeAt(
   context: TreeContext,
+  caller: Caller,
   inode: Inode,
   source: Uint8Array,
   offset: number,
   length: number,
   at: number,
-  clearsSetId: boolean,
 ): void {
   const { stack } = context;
   if (at + length > FILE_BYTES_MAX) throw new FsError('EFBIG');
@@ -115,39 +113,39 @@ function writeAt(
   const mapping = stack.mappingOf(inode);
   const before = inode.record;
   const draft = batch.change(inode);
-  dropPrivileges(context, batch, inode, draft, clearsSetId);
+  dropPrivileges(context, caller, batch, inode, draft);
   try {
     batch.setRuns(inode, mapping.write(at, source, offset, length));
     if (at + length > draft.size) draft.size = at + length;
     touchModified(draft, context.now());
     stack.commit(batch);
   } catch (error) {
-    // Bytes behind the end may be in the last block already, where a later growth would show them.
+    // The last block may hold bytes behind the end already, which later growth would show.
     if (inode.record === before && at + length > before.size) mapping.clearTail(before.size);
     throw error;
   }
 }
 
-/** truncate(2): shorter, or longer with a hole at the end. */
+/** truncate(2): shorter, or longer with a hole at the end. `keepsPrivileges`: set-ID bits and capabilities stay. */
 export function setSize(
   context: TreeContext,
+  caller: Caller,
   inode: Inode,
   size: number,
-  clearsSetId = false,
   keepsPrivileges = false,
 ): void {
-  if (!inode.isFile) throw new FsError(inode.isDirectory ? 'EISDIR' : 'EINVAL');
+  requireFile(inode);
   // An off_t below 0 comes as 64 bits without a sign.
   if (size < 0 || size > 2 ** 63 || !Number.isInteger(size)) throw new FsError('EINVAL');
   if (size > FILE_BYTES_MAX) throw new FsError('EFBIG');
   const { stack } = context;
-  // Nothing of a file that is emptied need be taken over first.
+  // Of a file that is emptied nothing needs to be taken over.
   if (size > 0) stack.copyUp(inode);
   else stack.refresh(inode);
   const batch = stack.begin();
   const before = inode.record.size;
   const draft = batch.change(inode);
-  if (!keepsPrivileges) dropPrivileges(context, batch, inode, draft, clearsSetId);
+  if (!keepsPrivileges) dropPrivileges(context, caller, batch, inode, draft);
   if (size < before && (inode.record.blocks > 0 || stack.chain.isLive(inode.ino)))
     batch.setRuns(inode, stack.mappingOf(inode).cut(size));
   draft.size = size;
@@ -155,29 +153,23 @@ export function setSize(
   stack.commit(batch);
 }
 
-export function truncateFile(context: TreeContext, file: OpenFile, size: number, clearsSetId = false): void {
-  if (!file.isOpen) throw new FsError('EBADF');
-  if (!file.canWrite) throw new FsError('EINVAL');
-  setSize(context, requireFile(file), size, clearsSetId);
-}
-
-/** fallocate(2) mode 0 (or KEEP_SIZE): afterwards a write there does not fail for want of space. */
+/** fallocate(2) with mode 0 or KEEP_SIZE: afterwards no write there fails for want of space. */
 export function allocate(
   context: TreeContext,
-  file: OpenFile,
+  caller: Caller,
+  inode: Inode,
   position: number,
   length: number,
   keepSize: boolean,
-  clearsSetId = false,
 ): void {
-  const inode = requireWritable(file);
+  requireFile(inode);
   if (position < 0 || length <= 0) throw new FsError('EINVAL');
   if (position + length > FILE_BYTES_MAX) throw new FsError('EFBIG');
   const { stack } = context;
   stack.copyUp(inode);
   const batch = stack.begin();
   const draft = batch.change(inode);
-  dropPrivileges(context, batch, inode, draft, clearsSetId);
+  dropPrivileges(context, caller, batch, inode, draft);
   const end = keepSize ? Math.min(position + length, inode.record.size) : position + length;
   if (end > position) batch.setRuns(inode, stack.mappingOf(inode).fill(position, end - position));
   draft.size = Math.max(draft.size, end);
@@ -188,31 +180,31 @@ export function allocate(
 /** fallocate(2) PUNCH_HOLE|KEEP_SIZE: the range reads as zeros and its blocks come back. */
 export function punch(
   context: TreeContext,
-  file: OpenFile,
+  caller: Caller,
+  inode: Inode,
   position: number,
   length: number,
-  clearsSetId = false,
 ): void {
-  const inode = requireWritable(file);
+  requireFile(inode);
   if (position < 0 || length <= 0) throw new FsError('EINVAL');
   if (position + length > FILE_BYTES_MAX) throw new FsError('EFBIG');
   const { stack } = context;
   stack.copyUp(inode);
   const batch = stack.begin();
   const draft = batch.change(inode);
-  dropPrivileges(context, batch, inode, draft, clearsSetId);
+  dropPrivileges(context, caller, batch, inode, draft);
   batch.setRuns(inode, stack.mappingOf(inode).zero(position, length, inode.record.size));
   touchModified(draft, context.now());
   stack.commit(batch);
 }
 
 /**
- * lseek(2) SEEK_DATA: the first byte of data at or after `position`. ENXIO when there is none. Of what is a host file's
- * the host says where it has holes; ESTALE where that file has changed.
+ * lseek(2) SEEK_DATA: the first byte of data at or after `position`. ENXIO when there is none. The host knows the holes
+ * of what lies in its files; ESTALE where such a file has changed.
  */
-export function seekData(context: TreeContext, file: OpenFile, position: number): number {
+export function seekData(context: TreeContext, inode: Inode, position: number): number {
   const { stack } = context;
-  const inode = requirePosition(context, file, position);
+  requirePosition(context, inode, position);
   const { size } = inode.record;
   const { extents } = stack.mappingOf(inode);
   for (let at = position; at < size; ) {
@@ -233,9 +225,9 @@ export function seekData(context: TreeContext, file: OpenFile, position: number)
 }
 
 /** lseek(2) SEEK_HOLE: the first hole at or after `position`; the end of the file counts as one. As `seekData`. */
-export function seekHole(context: TreeContext, file: OpenFile, position: number): number {
+export function seekHole(context: TreeContext, inode: Inode, position: number): number {
   const { stack } = context;
-  const inode = requirePosition(context, file, position);
+  requirePosition(context, inode, position);
   const { size } = inode.record;
   const { extents } = stack.mappingOf(inode);
   for (let at = position; at < size; ) {
@@ -252,47 +244,40 @@ export function seekHole(context: TreeContext, file: OpenFile, position: number)
   return size;
 }
 
-function requirePosition(context: TreeContext, file: OpenFile, position: number): Inode {
-  const inode = requireFile(file);
+function requirePosition(context: TreeContext, inode: Inode, position: number): void {
+  requireFile(inode);
   context.stack.refresh(inode);
   if (position < 0 || position >= inode.record.size) throw new FsError('ENXIO');
-  return inode;
 }
 
-/** Everything acknowledged so far survives a power cut. The journal is one, so syncing one file syncs all. */
-export function sync(context: TreeContext, file: OpenFile): void {
-  if (!file.isOpen) throw new FsError('EBADF');
-  syncAll(context);
-}
-
-export function syncAll({ stack: { upper } }: TreeContext): void {
+/** Everything acknowledged so far survives a power cut: there is one journal, so what syncs one file syncs all. */
+export function sync({ stack: { upper } }: TreeContext): void {
   if (upper?.isUnmarked) upper.commitMark();
 }
 
 // Reflinks.
 
-/** A file of any open tree, as the source of a reflink. */
-export interface ReflinkSource {
+/** A file of any open tree of the store, whose blocks another file is to share. */
+export interface SharedFile {
   readonly context: TreeContext;
-  readonly file: OpenFile;
+  readonly inode: Inode;
 }
 
 /**
- * ioctl_ficlonerange(2): `target` shares the source's blocks. Positions are multiples of 4,096, and so is the length
+ * ioctl_ficlonerange(2): `to` shares the source's blocks. Positions are multiples of 4,096, and so is the length
  * unless it ends at the source's end; 0 means to the end. EINVAL otherwise, or when the ranges of one file overlap.
  */
 export function reflinkRange(
   context: TreeContext,
-  source: ReflinkSource,
+  caller: Caller,
+  source: SharedFile,
   sourcePosition: number,
   length: number,
-  target: OpenFile,
+  to: Inode,
   targetPosition: number,
-  clearsSetId = false,
 ): void {
-  const from = requireReadable(source.file);
-  const to = requireWritable(target);
-  takeOver(context, source.context, from, to);
+  const from = source.inode;
+  takeOver(context, source, to);
   const sourceSize = from.record.size;
   const bytes = length === 0 ? sourceSize - sourcePosition : length;
   const end = sourcePosition + bytes;
@@ -304,50 +289,45 @@ export function reflinkRange(
   if (from === to && sourcePosition < targetEnd && targetPosition < end) throw new FsError('EINVAL');
   if (bytes === 0) return;
   if (targetEnd > FILE_BYTES_MAX) throw new FsError('EFBIG');
-  shareRange(context, source.context, from, sourcePosition, to, targetPosition, bytes, false, clearsSetId);
+  shareRange(context, caller, source, sourcePosition, to, targetPosition, bytes, false);
 }
 
-/** Before one file shares the blocks of another: the one that changes has no bytes that are the host's alone. */
-function takeOver(context: TreeContext, sourceContext: TreeContext, from: Inode, to: Inode): void {
+/** Before `to` shares blocks of the source: nothing of it may be left in a host file. */
+function takeOver(context: TreeContext, source: SharedFile, to: Inode): void {
+  requireFile(source.inode);
+  requireFile(to);
   context.stack.copyUp(to);
-  sourceContext.stack.refresh(from);
+  source.context.stack.refresh(source.inode);
 }
 
 function shareRange(
   context: TreeContext,
-  sourceContext: TreeContext,
-  from: Inode,
+  caller: Caller,
+  source: SharedFile,
   sourcePosition: number,
   to: Inode,
   targetPosition: number,
   bytes: number,
   isWhole: boolean,
-  clearsSetId = false,
 ): void {
-  requireFileOf(sourceContext, from, context);
-  // What comes into a file that is mapped must not be a host file's, which a view cannot show.
+  requireFileOf(source, context);
+  const lender = source.context.stack;
+  // A mapped file must get no bytes that lie in a host file: a view cannot show them.
   const range = { first: sourcePosition / BLOCK_SIZE, count: blocksFor(bytes) };
-  const loan = lend(sourceContext.stack, from, range, context.stack, to.mapping?.isMapped === true);
+  const loan = lend(lender, source.inode, range, context.stack, to.mapping?.isMapped === true);
   try {
     const shift = (targetPosition - sourcePosition) / BLOCK_SIZE;
-    const runs = sharedRuns(loan, sourceContext.stack, context.stack, range);
+    const runs = sharedRuns(loan, lender, context.stack, range);
     const moved = runs.map((run) => ({ ...run, logical: (run.logical + shift) as BlockIndex }));
-    shareRuns(
-      context,
-      to,
-      isWhole ? [EVERYTHING, ...moved] : moved,
-      targetPosition + bytes,
-      isWhole,
-      clearsSetId,
-    );
+    shareRuns(context, caller, to, isWhole ? [EVERYTHING, ...moved] : moved, targetPosition + bytes, isWhole);
   } finally {
     loan.release?.();
   }
 }
 
-/** Blocks are counted by tree and numbered by store: a file taken for another tree's would be shared uncounted. */
-function requireFileOf({ stack }: TreeContext, from: Inode, target: TreeContext): void {
-  if (stack.tables === target.stack.tables && stack.inodes.get(from.ino) === from) return;
+/** Blocks are counted by tree and numbered by store: those of a file from any other tree would be shared uncounted. */
+function requireFileOf({ context: { stack }, inode }: SharedFile, target: TreeContext): void {
+  if (stack.tables === target.stack.tables && stack.inodes.get(inode.ino) === inode) return;
   throw new FsError('EXDEV', { note: 'the source is no file of that tree, or one of another store' });
 }
 
@@ -362,7 +342,7 @@ function sharedRuns(
   const foreign = source === target ? 0 : source.activeId;
   let isShareable = true;
   extents.forEachPiece(first, first + count, (logical, length, blob, physical) => {
-    // Another tree's active blob is overwritten in place by its owner: nobody else may refer to it.
+    // Another tree's active blob is overwritten in place: nothing outside that tree may refer to it.
     if (blob !== 0 && blob === foreign) isShareable = false;
     runs.push({ logical: logical as BlockIndex, count: length, blob, physical });
   });
@@ -374,19 +354,19 @@ function sharedRuns(
   return runs;
 }
 
-/** The file ends at `end`, where that is not before its end, or `isWhole`. */
+/** The file ends at `end`, or where it ended, whichever is later; with `isWhole` at `end`. */
 function shareRuns(
   context: TreeContext,
+  caller: Caller,
   to: Inode,
   runs: readonly Run[],
   end: number,
   isWhole: boolean,
-  clearsSetId: boolean,
 ): void {
   const { stack } = context;
   const batch = stack.begin();
   const draft = batch.change(to);
-  dropPrivileges(context, batch, to, draft, clearsSetId);
+  dropPrivileges(context, caller, batch, to, draft);
   const mapping = stack.mappingOf(to);
   mapping.maps.requireRoom(2 * runs.length);
   mapping.share(runs);
@@ -397,17 +377,17 @@ function shareRuns(
 }
 
 /**
- * FICLONE: the whole source becomes the target's content. Where it fails the target is as it was, and so are its times
- * where both are empty: there is nothing to share and nothing to give up.
+ * FICLONE: the whole source becomes the content of `to`. Where it fails `to` is as it was; where both are empty it
+ * keeps its times too, since nothing changes.
  */
-export function reflink(context: TreeContext, source: ReflinkSource, target: OpenFile): void {
-  const from = requireReadable(source.file);
-  const to = requireWritable(target);
+export function reflink(context: TreeContext, caller: Caller, source: SharedFile, to: Inode): void {
+  const from = source.inode;
+  requireFile(to);
   if (from === to) return;
-  takeOver(context, source.context, from, to);
+  takeOver(context, source, to);
   if (from.record.size === 0) {
-    if (to.record.size > 0) setSize(context, to, 0);
-  } else shareRange(context, source.context, from, 0, to, 0, from.record.size, true);
+    if (to.record.size > 0) setSize(context, caller, to, 0);
+  } else shareRange(context, caller, source, 0, to, 0, from.record.size, true);
   assert(to.record.size === from.record.size, 'a clone is as long as its source');
 }
 
@@ -421,12 +401,11 @@ export interface MapOptions {
 }
 
 /** A live view of the file's bytes. EISDIR, EACCES, ENOMEM, ENOTSUP, and EIO with `verify`. */
-export function map(context: TreeContext, file: OpenFile, options: MapOptions = {}): View {
-  if (!file.isOpen || !file.canRead) throw new FsError('EBADF');
-  const inode = requireFile(file);
+export function map(context: TreeContext, inode: Inode, options: MapOptions = {}): View {
+  requireFile(inode);
   const { stack } = context;
   if (!stack.system.canMap) throw new FsError('ENOTSUP', { note: 'this platform has no memory maps' });
-  // A host file is never mapped: somebody may cut it, and a touch behind its end would end the process.
+  // A host file is never mapped: it may be cut, and a touch behind its end would end the process.
   try {
     stack.copyUp(inode, true);
   } catch (error) {

@@ -1,16 +1,18 @@
 /**
- * One open tree as a filesystem: paths, open files, and the operations of Linux on them. Synchronous. Paths and names
- * are byte strings (base/names). Every failure is an `FsError` with the code that Linux gives; the interface that was
- * called adds the system call and the path.
+ * One open tree as a filesystem: paths, open files, and the operations of Linux on them. Synchronous. A path or an open
+ * file is turned into an inode here, and how a file was opened is checked; the functions of this room, which work on
+ * inodes, do the rest. Paths and names are byte strings (base/names). Every failure is an `FsError` with the code that
+ * Linux gives; the interface that was called adds the system call and the path.
  */
 import { FsError, type Name } from '../base/index.ts';
 import type { Inode, LayerStack } from '../layer/index.ts';
 import { entryIno, entryKind, NO_ENTRY, UNREAD_ENTRY } from '../lower/index.ts';
 import type { View } from '../mapping/index.ts';
+import { O_DSYNC } from '../sys/index.ts';
 import type { Attributes, TimeChange } from './attributes.ts';
 import * as attributes from './attributes.ts';
-import { type FileOwner, TreeContext } from './context.ts';
-import type { Credentials } from './credentials.ts';
+import type { Caller } from './caller.ts';
+import { TreeContext } from './context.ts';
 import { extentSame, type SameExtent, type SameTarget } from './extent-same.ts';
 import * as data from './file-data.ts';
 import { InodeCalls } from './inode-calls.ts';
@@ -18,23 +20,20 @@ import type { DirectoryEntry } from './namespace.ts';
 import * as namespace from './namespace.ts';
 import type { OpenFile } from './open-file.ts';
 import * as opening from './opening.ts';
-import { realPath, resolve, walk } from './path-walk.ts';
+import { type Place, realPath, resolve, walk, walkToAnyName, walkToName } from './path-walk.ts';
 import { mayAccess, R_OK, requireAccess, W_OK, X_OK } from './permission.ts';
 import * as xattrs from './xattrs.ts';
 
-export interface FileSystemOptions {
-  readonly dev: number;
-  readonly owner: FileOwner;
-  readonly umask: number;
-}
-
 export class FileSystem {
   private inodeCalls: InodeCalls | undefined;
-  /** For this room only: what the functions beside this class take. */
+  /** For this room only: what its functions take. */
   readonly context: TreeContext;
+  /** Who makes the calls by path and by open file. */
+  caller: Caller;
 
-  constructor(stack: LayerStack, options: FileSystemOptions) {
-    this.context = new TreeContext(stack, options.dev, options.owner, options.umask);
+  constructor(stack: LayerStack, dev: number, caller: Caller) {
+    this.context = new TreeContext(stack, dev);
+    this.caller = caller;
   }
 
   /** The same tree by inode, for a mount. */
@@ -55,22 +54,6 @@ export class FileSystem {
     return this.context.dev;
   }
 
-  get credentials(): Credentials | undefined {
-    return this.context.credentials;
-  }
-
-  set credentials(credentials: Credentials | undefined) {
-    this.context.credentials = credentials;
-  }
-
-  get umask(): number {
-    return this.context.umask;
-  }
-
-  set umask(bits: number) {
-    this.context.umask = bits & 0o777;
-  }
-
   /** False: reading leaves the times of access alone, as the option `noatime` of mount(8) does. */
   get keepsAccessTimes(): boolean {
     return this.context.keepsAccessTimes;
@@ -80,26 +63,23 @@ export class FileSystem {
     this.context.keepsAccessTimes = keeps;
   }
 
-  get owner(): FileOwner {
-    return this.context.owner;
-  }
-
-  set owner(owner: FileOwner) {
-    this.context.owner = owner;
+  /** The inode that `path` leads to. */
+  private resolve(path: string, follow: boolean): Inode {
+    return resolve(this.context, this.caller, path, follow);
   }
 
   // Attributes.
 
   stat(path: string, follow: boolean): Attributes {
     this.context.stack.trim();
-    return attributes.attributesOf(this.context.dev, resolve(this.context, path, follow));
+    return attributes.attributesOf(this.context.dev, this.resolve(path, follow));
   }
 
   /** As `stat`, but undefined where ENOENT or ENOTDIR would be thrown. */
   tryStat(path: string, follow: boolean): Attributes | undefined {
     this.context.stack.trim();
     try {
-      const { inode } = walk(this.context, path, follow);
+      const { inode } = walk(this.context, this.caller, path, follow);
       return inode === undefined ? undefined : attributes.attributesOf(this.context.dev, inode);
     } catch (error) {
       if (error instanceof FsError && (error.code === 'ENOENT' || error.code === 'ENOTDIR')) return undefined;
@@ -108,71 +88,71 @@ export class FileSystem {
   }
 
   statFile(file: OpenFile): Attributes {
-    const inode = this.inodeOf(file);
+    const inode = file.requireOpen();
     this.context.stack.refresh(inode);
     return attributes.attributesOf(this.context.dev, inode);
   }
 
   chmod(path: string, mode: number, follow: boolean): void {
-    const inode = resolve(this.context, path, follow);
+    const inode = this.resolve(path, follow);
     if (inode.isSymlink) throw new FsError('ENOTSUP');
-    attributes.changeMode(this.context, inode, mode);
+    attributes.changeMode(this.context, this.caller, inode, mode);
   }
 
   chmodFile(file: OpenFile, mode: number): void {
-    attributes.changeMode(this.context, this.inodeOf(file), mode);
+    attributes.changeMode(this.context, this.caller, file.requireOpen(), mode);
   }
 
   chown(path: string, uid: number, gid: number, follow: boolean): void {
-    attributes.changeOwner(this.context, resolve(this.context, path, follow), uid, gid);
+    attributes.changeOwner(this.context, this.caller, this.resolve(path, follow), uid, gid);
   }
 
   chownFile(file: OpenFile, uid: number, gid: number): void {
-    attributes.changeOwner(this.context, this.inodeOf(file), uid, gid);
+    attributes.changeOwner(this.context, this.caller, file.requireOpen(), uid, gid);
   }
 
   setTimes(path: string, atime: TimeChange, mtime: TimeChange, follow: boolean): void {
-    attributes.changeTimes(this.context, resolve(this.context, path, follow), atime, mtime);
+    attributes.changeTimes(this.context, this.caller, this.resolve(path, follow), atime, mtime);
   }
 
   setFileTimes(file: OpenFile, atime: TimeChange, mtime: TimeChange): void {
-    attributes.changeTimes(this.context, this.inodeOf(file), atime, mtime);
+    attributes.changeTimes(this.context, this.caller, file.requireOpen(), atime, mtime);
   }
 
   /** access(2). EROFS for W_OK on a snapshot, EACCES otherwise. */
   access(path: string, mode: number): void {
-    const inode = resolve(this.context, path, true);
+    const inode = this.resolve(path, true);
     const mask = mode & (R_OK | W_OK | X_OK);
     if ((mask & W_OK) !== 0 && this.isReadOnly && (inode.isFile || inode.isDirectory))
       throw new FsError('EROFS');
-    if (mask !== 0 && !mayAccess(this.context, inode, mask)) throw new FsError('EACCES');
+    if (mask !== 0 && !mayAccess(this.context, this.caller, inode, mask)) throw new FsError('EACCES');
   }
 
   realPath(path: string): string {
-    return realPath(this.context, path);
+    return realPath(this.context, this.caller, path);
   }
 
   getXattr(path: string, name: string, follow: boolean): Buffer {
-    return xattrs.getXattr(this.context, resolve(this.context, path, follow), name);
+    return xattrs.getXattr(this.context, this.caller, this.resolve(path, follow), name);
   }
 
   setXattr(path: string, name: string, value: Uint8Array, flags: number, follow: boolean): void {
-    xattrs.setXattr(this.context, resolve(this.context, path, follow), name, value, flags);
+    xattrs.setXattr(this.context, this.caller, this.resolve(path, follow), name, value, flags);
   }
 
   listXattrs(path: string, follow: boolean): string[] {
-    return xattrs.xattrNames(this.context, resolve(this.context, path, follow));
+    return xattrs.xattrNames(this.context, this.caller, this.resolve(path, follow));
   }
 
   removeXattr(path: string, name: string, follow: boolean): void {
-    xattrs.removeXattr(this.context, resolve(this.context, path, follow), name);
+    xattrs.removeXattr(this.context, this.caller, this.resolve(path, follow), name);
   }
 
   // Open files.
 
   /** open(2), with O_TMPFILE. `mode` is masked by the default ACL of the directory, or else by the umask. */
   open(path: string, flags: number, mode: number): OpenFile {
-    return opening.open(this.context, path, flags, mode);
+    return opening.open(this.context, this.caller, path, flags, mode);
   }
 
   /** EBADF when it is closed already. */
@@ -180,61 +160,74 @@ export class FileSystem {
     opening.close(this.context, file);
   }
 
-  private inodeOf(file: OpenFile): Inode {
-    if (!file.isOpen) throw new FsError('EBADF');
-    return file.inode;
-  }
-
+  /** read(2); at the file's own position, which then moves, where `position` is null. Returns the bytes read. */
   read(file: OpenFile, target: Uint8Array, offset: number, length: number, position: number | null): number {
-    return data.read(this.context, file, target, offset, length, position);
+    const inode = file.requireReadable();
+    const at = position ?? file.position;
+    const bytes = data.read(this.context, inode, target, offset, length, at);
+    if (position === null) file.position = at + bytes;
+    return bytes;
   }
 
   tryRead(file: OpenFile, target: Uint8Array, offset: number, length: number, position: number): number {
-    return data.tryRead(this.context, file, target, offset, length, position);
+    return data.tryRead(this.context, file.requireReadable(), target, offset, length, position);
   }
 
+  /** write(2); at the file's own position, which then moves, where `position` is null. Returns `length`. */
   write(file: OpenFile, source: Uint8Array, offset: number, length: number, position: number | null): number {
-    return data.write(this.context, file, source, offset, length, position);
+    const { context, caller } = this;
+    const inode = file.requireWritable();
+    let at = position ?? file.position;
+    if (file.isAppending) at = data.append(context, caller, inode, source, offset, length);
+    else data.write(context, caller, inode, source, offset, length, at);
+    if (position === null) file.position = at + length;
+    if ((file.flags & O_DSYNC) !== 0) context.stack.writable().commitMark();
+    return length;
   }
 
   truncate(path: string, size: number): void {
-    const inode = resolve(this.context, path, true);
+    const inode = this.resolve(path, true);
     if (inode.isDirectory) throw new FsError('EISDIR');
-    requireAccess(this.context, inode, W_OK);
-    data.setSize(this.context, inode, size);
+    requireAccess(this.context, this.caller, inode, W_OK);
+    data.setSize(this.context, this.caller, inode, size);
   }
 
+  /** EINVAL where the file is not open for writing. */
   truncateFile(file: OpenFile, size: number): void {
-    data.truncateFile(this.context, file, size);
+    const inode = file.requireOpen();
+    if (!file.canWrite) throw new FsError('EINVAL');
+    data.setSize(this.context, this.caller, inode, size);
   }
 
   allocate(file: OpenFile, position: number, length: number, keepSize: boolean): void {
-    data.allocate(this.context, file, position, length, keepSize);
+    data.allocate(this.context, this.caller, file.requireWritable(), position, length, keepSize);
   }
 
   punch(file: OpenFile, position: number, length: number): void {
-    data.punch(this.context, file, position, length);
+    data.punch(this.context, this.caller, file.requireWritable(), position, length);
   }
 
   seekData(file: OpenFile, position: number): number {
-    return data.seekData(this.context, file, position);
+    return data.seekData(this.context, file.requireOpen(), position);
   }
 
   seekHole(file: OpenFile, position: number): number {
-    return data.seekHole(this.context, file, position);
+    return data.seekHole(this.context, file.requireOpen(), position);
   }
 
   sync(file: OpenFile, _dataOnly: boolean): void {
-    data.sync(this.context, file);
+    file.requireOpen();
+    data.sync(this.context);
   }
 
   syncAll(): void {
-    data.syncAll(this.context);
+    data.sync(this.context);
   }
 
   /** FICLONE. `source` may be a file of another open tree of the same store: then `from` is that tree. */
   reflink(source: OpenFile, target: OpenFile, from: FileSystem = this): void {
-    data.reflink(this.context, { context: from.context, file: source }, target);
+    const origin = { context: from.context, inode: source.requireReadable() };
+    data.reflink(this.context, this.caller, origin, target.requireWritable());
   }
 
   /** FICLONERANGE; `length` 0 means to the end of the source. */
@@ -246,11 +239,12 @@ export class FileSystem {
     targetPosition: number,
     from: FileSystem = this,
   ): void {
-    const origin = { context: from.context, file: source };
-    data.reflinkRange(this.context, origin, sourcePosition, length, target, targetPosition);
+    const origin = { context: from.context, inode: source.requireReadable() };
+    const to = target.requireWritable();
+    data.reflinkRange(this.context, this.caller, origin, sourcePosition, length, to, targetPosition);
   }
 
-  /** FIDEDUPERANGE; the source may be a file of another open tree of the same store, `from`. */
+  /** FIDEDUPERANGE; the source may be a file of another open tree of the same store, `from`. EROFS, EBADF. */
   extentSame(
     source: OpenFile,
     sourcePosition: number,
@@ -258,71 +252,82 @@ export class FileSystem {
     targets: readonly SameTarget[],
     from: FileSystem = this,
   ): (SameExtent | FsError)[] {
-    const origin = { context: from.context, file: source };
-    return extentSame(this.context, origin, sourcePosition, length, targets);
+    this.context.stack.writable();
+    const origin = { context: from.context, inode: source.requireReadable() };
+    return extentSame(this.context, this.caller, origin, sourcePosition, length, targets);
   }
 
   map(file: OpenFile, options?: data.MapOptions): View {
-    return data.map(this.context, file, options);
+    return data.map(this.context, file.requireReadable(), options);
   }
 
   // Names.
 
   makeDirectory(path: string, mode: number): void {
-    namespace.makeDirectory(this.context, path, mode);
+    namespace.makeDirectory(this.context, this.caller, this.walkToName(path), mode);
   }
 
   removeDirectory(path: string): void {
-    namespace.removeDirectory(this.context, path);
+    namespace.removeDirectory(this.context, this.caller, this.walkToName(path));
   }
 
   unlink(path: string): void {
-    namespace.unlink(this.context, path);
+    namespace.unlink(this.context, this.caller, this.walkToName(path));
   }
 
   rename(from: string, to: string, flags = 0): void {
-    namespace.rename(this.context, from, to, flags);
+    const { context, caller } = this;
+    namespace.requireRenameFlags(flags);
+    const source = walkToAnyName(context, caller, from);
+    namespace.rename(context, caller, source, walkToAnyName(context, caller, to), flags);
   }
 
   link(existing: string, path: string, followExisting: boolean): void {
-    namespace.link(this.context, existing, path, followExisting);
+    const inode = this.resolve(existing, followExisting);
+    namespace.link(this.context, this.caller, inode, this.walkToName(path));
   }
 
   symlink(target: string, path: string): void {
-    namespace.symlink(this.context, target, path);
+    namespace.requireTarget(target);
+    namespace.symlink(this.context, this.caller, this.walkToName(path), target);
   }
 
   readLink(path: string): string {
-    const inode = resolve(this.context, path, false);
+    const inode = this.resolve(path, false);
     if (!inode.isSymlink) throw new FsError('EINVAL');
     return inode.record.target;
   }
 
   makeNode(path: string, mode: number, rdev: number): void {
-    namespace.makeNode(this.context, path, mode, rdev);
+    namespace.requireNodeType(mode);
+    namespace.makeNode(this.context, this.caller, this.walkToName(path), mode, rdev);
+  }
+
+  private walkToName(path: string): Place {
+    return walkToName(this.context, this.caller, path);
   }
 
   // Directories.
 
   readDirectory(path: string): DirectoryEntry[] {
     this.context.stack.trim();
-    return this.entriesOf(resolve(this.context, path, true));
+    return this.entriesOf(this.resolve(path, true));
   }
 
   /** The entries of an open directory, also one that has lost its name. */
   openDirectoryEntries(file: OpenFile): DirectoryEntry[] {
-    return this.entriesOf(this.inodeOf(file));
+    return this.entriesOf(file.requireOpen());
   }
 
   /** Names alone: the fastest way to list a directory that was never read. */
   readDirectoryNames(path: string): Name[] {
-    const directory = this.listable(resolve(this.context, path, true));
+    const directory = this.listable(this.resolve(path, true));
     return [...this.context.stack.list(directory).keys()];
   }
 
   private listable(inode: Inode): Inode {
     if (!inode.isDirectory) throw new FsError('ENOTDIR');
-    requireAccess(this.context, inode, R_OK);
+    requireAccess(this.context, this.caller, inode, R_OK);
     attributes.noteAccess(this.context, inode);
     return inode;
   }

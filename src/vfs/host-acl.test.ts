@@ -16,10 +16,11 @@ import {
 import test, { type TestContext } from 'node:test';
 import fc from 'fast-check';
 import { nativeOnly } from '../../testing/host/native-only.ts';
+import { actAs, setUmask } from '../../testing/stores/act-as.ts';
 import { scratchDirectory, scratchStore } from '../../testing/stores/scratch-store.ts';
 import { isFsError } from '../base/index.ts';
 import { createSystem, O_CREAT, O_EXCL, O_RDONLY, O_RDWR, O_WRONLY } from '../sys/index.ts';
-import type { Credentials } from './credentials.ts';
+import type { Credentials } from './caller.ts';
 import type { FileSystem } from './file-system.ts';
 import {
   ACL_GROUP,
@@ -124,7 +125,7 @@ function hostSide(root: string): Side {
 function treeSide(fileSystem: FileSystem): Side {
   return {
     make(kind, path, bits, umask) {
-      fileSystem.umask = umask;
+      setUmask(fileSystem, umask);
       if (kind === 'file') fileSystem.close(fileSystem.open(path, O_CREAT | O_EXCL | O_WRONLY, bits));
       else if (kind === 'directory') fileSystem.makeDirectory(path, bits);
       else fileSystem.symlink('nowhere', path);
@@ -237,13 +238,13 @@ test('the kernel of the host lets in the same users', async (context: TestContex
       fc.pre(outcomeOf(() => system.writeHostXattr(Buffer.from(path), ACCESS_ACL, value)) === '');
       // Linux asks no ACL whose mask allows nothing: see isAllowedBy.
       fc.pre((lstatSync(path).mode & 0o070) !== 0);
-      fileSystem.credentials = undefined;
-      fileSystem.umask = 0;
+      actAs(fileSystem, undefined);
+      setUmask(fileSystem, 0);
       if (fileSystem.tryStat('/file', false) !== undefined) fileSystem.unlink('/file');
       fileSystem.close(fileSystem.open('/file', O_CREAT | O_WRONLY, lstatSync(path).mode & 0o777));
       fileSystem.chown('/file', uid, gid, true);
       fileSystem.setXattr('/file', ACCESS_ACL, value, 0, false);
-      fileSystem.credentials = credentials;
+      actAs(fileSystem, credentials);
       const isLetIn = outcomeOf(() => fileSystem.close(fileSystem.open('/file', access, 0))) === '';
       answers.add(isLetIn);
       assert.equal(isLetIn, hostLetsIn(path, credentials, access));

@@ -1,13 +1,13 @@
 /**
  * vfs: paths, open files, permission: what Linux's system calls do, over the layers of one tree.
  *
- * Invariants: an open file belongs to the tree's inode, not to a layer; every operation that changes something is
- * one journal record. Below it: `layer`. Above it: `store` opens trees; the interfaces speak node:fs, FUSE or a
- * command line to `FileSystem`. One that is given inodes and names instead of paths (FUSE) speaks to its `byInode`.
+ * Invariants: an open file belongs to the tree's inode, not to a layer; every operation that changes something is one
+ * journal record, and is made on behalf of a `Caller`. The functions inside work on inodes and on places in
+ * directories. `FileSystem` resolves paths and open files to these; `InodeCalls`, its `byInode`, serves FUSE, which is
+ * given inodes and names. Below it: `layer`. Above it: `store`, which opens trees.
  */
 export type { Attributes, TimeChange } from './attributes.ts';
-export type { FileOwner } from './context.ts';
-export type { Credentials } from './credentials.ts';
+export { type Caller, type Credentials, trustedCaller } from './caller.ts';
 export type { SameExtent, SameTarget } from './extent-same.ts';
 export type { MapOptions } from './file-data.ts';
 export * from './file-system.ts';

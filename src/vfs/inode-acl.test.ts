@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { constants } from 'node:fs';
 import test, { type TestContext } from 'node:test';
+import { actAs, setUmask } from '../../testing/stores/act-as.ts';
 import { scratchStore } from '../../testing/stores/scratch-store.ts';
 import { SharedStore } from '../../testing/stores/shared-store.ts';
 import { aclFromText, aclToText } from '../../testing/trees/acl-text.ts';
@@ -9,6 +10,7 @@ import { isFsError, S_IFIFO } from '../base/index.ts';
 import type { StoreEngine } from '../store/index.ts';
 import { O_TMPFILE } from '../sys/index.ts';
 import { checkStore } from '../upkeep/index.ts';
+import type { Credentials } from './caller.ts';
 import type { FileSystem } from './file-system.ts';
 import { R_OK, W_OK } from './permission.ts';
 import { ACCESS_ACL, DEFAULT_ACL } from './xattr-names.ts';
@@ -23,7 +25,7 @@ const carol = { uid: 1002, gid: 1002, groups: [2000] };
 async function emptyTree(context: TestContext): Promise<{ engine: StoreEngine; fileSystem: FileSystem }> {
   const engine = await scratchStore(context);
   const { fileSystem } = engine.createEmpty('work');
-  fileSystem.umask = 0o022;
+  setUmask(fileSystem, 0o022);
   return { engine, fileSystem };
 }
 
@@ -147,7 +149,7 @@ test('only the owner sets, removes and inherits away: others get EPERM', async (
   touch(fileSystem, '/file', 0o666);
   fileSystem.makeDirectory('/directory', 0o777);
   setAcl(fileSystem, '/file', ACCESS_ACL, BOB);
-  fileSystem.credentials = bob;
+  actAs(fileSystem, bob);
   const refused = [
     () => setAcl(fileSystem, '/file', ACCESS_ACL, BOB),
     () => fileSystem.removeXattr('/file', ACCESS_ACL, false),
@@ -160,19 +162,20 @@ test('setting an access ACL takes set-group-ID from a file of a group that is no
   const { fileSystem } = await emptyTree(context);
   touch(fileSystem, '/file');
   fileSystem.chown('/file', 1000, 2000, true);
-  const setAs = (who: FileSystem['credentials']) => {
-    fileSystem.credentials = undefined;
+  const setAs = (who: Credentials | undefined) => {
+    actAs(fileSystem, undefined);
     fileSystem.chmod('/file', 0o2770, true);
-    fileSystem.credentials = who;
+    actAs(fileSystem, who);
     setAcl(fileSystem, '/file', ACCESS_ACL, BOB);
     return modeAt(fileSystem, '/file');
   };
   assert.equal(setAs(undefined), '2760');
   assert.equal(setAs(alice), '760');
   assert.equal(setAs({ ...alice, groups: [2000] }), '2760');
-  fileSystem.credentials = undefined;
+  actAs(fileSystem, undefined);
   const file = fileSystem.open('/file', O_RDWR, 0);
-  setXattr(fileSystem.context, file.inode, ACCESS_ACL, aclFromText(BOB), 0, true);
+  const clearing = { ...fileSystem.caller, clearsSetId: true };
+  setXattr(fileSystem.context, clearing, file.inode, ACCESS_ACL, aclFromText(BOB), 0);
   fileSystem.close(file);
   assert.equal(modeAt(fileSystem, '/file'), '760');
 });
@@ -180,7 +183,7 @@ test('setting an access ACL takes set-group-ID from a file of a group that is no
 test('what is made in a directory gets its default ACL instead of the umask', async (context) => {
   const { fileSystem } = await emptyTree(context);
   const given = 'u::rwx,u:1001:rwx,g::r-x,m::rwx,o::r-x';
-  fileSystem.umask = 0o077;
+  setUmask(fileSystem, 0o077);
   fileSystem.makeDirectory('/top', 0o755);
   setAcl(fileSystem, '/top', DEFAULT_ACL, given);
   touch(fileSystem, '/top/file', 0o664);
@@ -196,7 +199,7 @@ test('what is made in a directory gets its default ACL instead of the umask', as
       [modeAt(fileSystem, '/top/fifo'), aclAt(fileSystem, '/top/fifo')],
       [
         (fileSystem.statFile(unnamed).mode & 0o7777).toString(8),
-        aclToText(getXattr(fileSystem.context, unnamed.inode, ACCESS_ACL)),
+        aclToText(getXattr(fileSystem.context, fileSystem.caller, unnamed.inode, ACCESS_ACL)),
       ],
       [modeAt(fileSystem, '/plain'), aclAt(fileSystem, '/plain')],
     ],
@@ -217,7 +220,7 @@ test('what is made in a directory gets its default ACL instead of the umask', as
 
 test('a default ACL that a mode can say is stored, and makes inodes without one', async (context) => {
   const { fileSystem } = await emptyTree(context);
-  fileSystem.umask = 0o077;
+  setUmask(fileSystem, 0o077);
   fileSystem.makeDirectory('/top', 0o2755);
   fileSystem.chmod('/top', 0o2755, true);
   setAcl(fileSystem, '/top', DEFAULT_ACL, 'u::rwx,g::rwx,o::r-x');
@@ -292,8 +295,8 @@ test('a process that dies loses no inherited ACL', async () => {
 test('an access ACL lets in whom it names, and keeps out whom the mask does', async (context) => {
   const { fileSystem } = await emptyTree(context);
   touch(fileSystem, '/file', 0o600);
-  const may = (who: FileSystem['credentials'], mask: number) => {
-    fileSystem.credentials = who;
+  const may = (who: Credentials | undefined, mask: number) => {
+    actAs(fileSystem, who);
     try {
       fileSystem.access('/file', mask);
       return true;
@@ -301,7 +304,7 @@ test('an access ACL lets in whom it names, and keeps out whom the mask does', as
       if (isFsError(error, 'EACCES')) return false;
       throw error;
     } finally {
-      fileSystem.credentials = undefined;
+      actAs(fileSystem, undefined);
     }
   };
   const answers = () =>
@@ -336,9 +339,9 @@ test('an ACL that was stored damaged is an error where it would count, and can b
   fileSystem.symlink('x', '/top/link');
   damage(ACCESS_ACL);
   assert.throws(() => fileSystem.chmod('/top', 0o700, true), { code: 'EIO' });
-  fileSystem.credentials = bob;
+  actAs(fileSystem, bob);
   assert.throws(() => fileSystem.readDirectory('/top'), { code: 'EIO' });
-  fileSystem.credentials = undefined;
+  actAs(fileSystem, undefined);
   setAcl(fileSystem, '/top', ACCESS_ACL, BOB);
   assert.equal(aclAt(fileSystem, '/top'), BOB);
   fileSystem.close(top);
@@ -346,13 +349,13 @@ test('an ACL that was stored damaged is an error where it would count, and can b
 
 test('trees without ACLs are not asked for them', async (context) => {
   const { engine, fileSystem } = await emptyTree(context);
-  fileSystem.umask = 0;
+  setUmask(fileSystem, 0);
   fileSystem.makeDirectory('/top', 0o777);
   touch(fileSystem, '/top/file', 0o666);
   engine.snapshot('work', 'base');
   const fork = engine.fork('base', 'fork').fileSystem;
   const reads = context.mock.method(fork.stack, 'xattrsOf');
-  fork.credentials = alice;
+  actAs(fork, alice);
   touch(fork, '/top/new', 0o666);
   fork.makeDirectory('/top/inner', 0o777);
   fork.chmod('/top/new', 0o600, true);
@@ -361,7 +364,7 @@ test('trees without ACLs are not asked for them', async (context) => {
   fork.write(file, Buffer.from('x'), 0, 1, 0);
   fork.truncateFile(file, 0);
   fork.close(file);
-  fork.credentials = undefined;
+  actAs(fork, undefined);
   fork.chown('/top/file', 1, 1, true);
   assert.equal(reads.mock.callCount(), 0);
 });

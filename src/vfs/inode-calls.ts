@@ -1,18 +1,17 @@
 /**
  * The operations of one open tree by inode instead of by path, as the kernel's own filesystems offer them (struct
- * inode_operations and file_operations): what a mount speaks. The kernel walks the paths and checks permission.
+ * inode_operations and file_operations): for a mount, whose kernel walks the paths. Each call says who makes it.
  * Failures are `FsError`s without a path.
  */
 import { BLOCK_SIZE, type BlobId, blocksFor, FsError, type Ino, type Name, S_IFREG } from '../base/index.ts';
 import { type Inode, listsMoreThan } from '../layer/index.ts';
 import { type Entry, entryIno } from '../lower/index.ts';
-import { O_RDWR } from '../sys/index.ts';
 import type { Attributes, TimeChange } from './attributes.ts';
 import * as attributes from './attributes.ts';
+import type { Caller } from './caller.ts';
 import type { TreeContext } from './context.ts';
 import * as data from './file-data.ts';
 import * as namespace from './namespace.ts';
-import { OpenFile } from './open-file.ts';
 import { placeIn } from './path-walk.ts';
 import * as xattrs from './xattrs.ts';
 
@@ -24,9 +23,7 @@ export interface AttributeChanges {
   readonly size?: number;
   readonly atime?: TimeChange;
   readonly mtime?: TimeChange;
-  /** Clears set-user-ID, set-group-ID and file capabilities, as a change by somebody without privileges does. */
-  readonly killPrivileges?: boolean;
-  /** Another size or owner clears none of them. */
+  /** A change of size or owner clears neither set-user-ID and set-group-ID nor capabilities. */
   readonly keepsPrivileges?: boolean;
 }
 
@@ -35,13 +32,6 @@ export class InodeCalls {
 
   constructor(context: TreeContext) {
     this.context = context;
-  }
-
-  /** Who makes what is made next. */
-  actAs(uid: number, gid: number, umask: number): void {
-    this.context.owner = { uid, gid };
-    // No more than umask(2) would take: type bits must not be cleared, a mode of 0 is a tombstone.
-    this.context.umask = umask & 0o777;
   }
 
   get rootIno(): Ino {
@@ -53,7 +43,7 @@ export class InodeCalls {
     return this.context.stack.inode(ino);
   }
 
-  /** As `inode`, for a read or a write, which finds out itself what a host tree says of it now. */
+  /** As `inode`, for a read or a write: these ask a host tree themselves what it says of the inode now. */
   file(ino: Ino): Inode {
     return this.context.stack.inodeAsKnown(ino);
   }
@@ -63,8 +53,8 @@ export class InodeCalls {
   }
 
   /** Undefined when there is no such name. ENOTDIR, ENAMETOOLONG. */
-  lookup(directory: Inode, name: Name): Inode | undefined {
-    return placeIn(this.context, directory, name).inode;
+  lookup(caller: Caller, directory: Inode, name: Name): Inode | undefined {
+    return placeIn(this.context, caller, directory, name).inode;
   }
 
   /** The root's is the root. ENOTDIR. */
@@ -82,8 +72,8 @@ export class InodeCalls {
   }
 
   /**
-   * As `names`, without an access: no program has read them yet. Undefined where they would have to be read again: what
-   * a live layer has, and what has left the cache or has no name any more; and where they are more than `namesMax`.
+   * As `names`, without an access: no program has read them yet. Undefined where they would have to be read again (a
+   * live layer's, and those of a directory that left the cache or lost its name), or are more than `namesMax`.
    */
   peekNames(
     ino: Ino,
@@ -109,69 +99,71 @@ export class InodeCalls {
   // Names.
 
   /** A regular file. `mode` has no type bits. EEXIST. */
-  createFile(directory: Inode, name: Name, mode: number): Inode {
-    return namespace.createAt(this.context, this.freePlace(directory, name), S_IFREG | (mode & 0o7777));
+  createFile(caller: Caller, directory: Inode, name: Name, mode: number): Inode {
+    const place = placeIn(this.context, caller, directory, name);
+    return namespace.create(this.context, caller, place, S_IFREG | (mode & 0o7777));
   }
 
   /** A regular file without a name: open(2), O_TMPFILE. The caller keeps it (`isKept`) before anything else happens. */
-  createUnnamed(directory: Inode, mode: number): Inode {
+  createUnnamed(caller: Caller, directory: Inode, mode: number): Inode {
     if (!directory.isDirectory) throw new FsError('ENOTDIR');
-    const inode = namespace.createUnnamedIn(this.context, directory, S_IFREG | (mode & 0o7777));
+    const inode = namespace.createUnnamed(this.context, caller, directory, S_IFREG | (mode & 0o7777));
     inode.openCount--;
     return inode;
   }
 
-  makeNode(directory: Inode, name: Name, mode: number, rdev: number): Inode {
-    return namespace.makeNodeAt(this.context, this.freePlace(directory, name), mode, rdev);
+  /** EEXIST. */
+  makeNode(caller: Caller, directory: Inode, name: Name, mode: number, rdev: number): Inode {
+    const place = placeIn(this.context, caller, directory, name);
+    return namespace.makeNode(this.context, caller, place, mode, rdev);
   }
 
-  makeDirectory(directory: Inode, name: Name, mode: number): Inode {
-    return namespace.makeDirectoryAt(this.context, this.freePlace(directory, name), mode);
+  /** EEXIST. */
+  makeDirectory(caller: Caller, directory: Inode, name: Name, mode: number): Inode {
+    const place = placeIn(this.context, caller, directory, name);
+    return namespace.makeDirectory(this.context, caller, place, mode);
   }
 
-  symlink(directory: Inode, name: Name, target: string): Inode {
-    return namespace.symlinkAt(this.context, this.freePlace(directory, name), target);
+  /** EEXIST. */
+  symlink(caller: Caller, directory: Inode, name: Name, target: string): Inode {
+    const place = placeIn(this.context, caller, directory, name);
+    return namespace.symlink(this.context, caller, place, target);
   }
 
-  link(inode: Inode, directory: Inode, name: Name): void {
-    namespace.linkAt(this.context, inode, this.freePlace(directory, name));
+  /** EEXIST, EPERM. */
+  link(caller: Caller, inode: Inode, directory: Inode, name: Name): void {
+    namespace.link(this.context, caller, inode, placeIn(this.context, caller, directory, name));
   }
 
   /** ENOENT, EISDIR. */
-  unlink(directory: Inode, name: Name): void {
-    namespace.unlinkAt(this.context, placeIn(this.context, directory, name));
+  unlink(caller: Caller, directory: Inode, name: Name): void {
+    namespace.unlink(this.context, caller, placeIn(this.context, caller, directory, name));
   }
 
   /** ENOENT, ENOTDIR, ENOTEMPTY. */
-  removeDirectory(directory: Inode, name: Name): void {
-    namespace.removeDirectoryAt(this.context, placeIn(this.context, directory, name));
+  removeDirectory(caller: Caller, directory: Inode, name: Name): void {
+    namespace.removeDirectory(this.context, caller, placeIn(this.context, caller, directory, name));
   }
 
   /** renameat2(2). */
-  rename(from: Inode, name: Name, to: Inode, newName: Name, flags: number): void {
-    const source = placeIn(this.context, from, name);
-    const target = placeIn(this.context, to, newName);
-    namespace.renameAt(this.context, source, target, flags);
-  }
-
-  private freePlace(directory: Inode, name: Name): ReturnType<typeof placeIn> {
-    const place = placeIn(this.context, directory, name);
-    if (place.inode !== undefined) throw new FsError('EEXIST');
-    return place;
+  rename(caller: Caller, from: Inode, name: Name, to: Inode, newName: Name, flags: number): void {
+    const source = placeIn(this.context, caller, from, name);
+    const target = placeIn(this.context, caller, to, newName);
+    namespace.rename(this.context, caller, source, target, flags);
   }
 
   // Attributes.
 
   /** Sets several attributes, in the order in which the kernel's own setattr would: size first. */
-  change(inode: Inode, changes: AttributeChanges): void {
+  change(caller: Caller, inode: Inode, changes: AttributeChanges): void {
     const { context } = this;
-    const { size, uid, gid, mode, atime, mtime, killPrivileges = false, keepsPrivileges } = changes;
-    if (size !== undefined) data.setSize(context, inode, size, killPrivileges, keepsPrivileges);
+    const { size, uid, gid, mode, atime, mtime, keepsPrivileges } = changes;
+    if (size !== undefined) data.setSize(context, caller, inode, size, keepsPrivileges);
     if (uid !== undefined || gid !== undefined)
-      attributes.changeOwner(context, inode, uid ?? -1, gid ?? -1, keepsPrivileges);
-    if (mode !== undefined) attributes.changeMode(context, inode, mode);
+      attributes.changeOwner(context, caller, inode, uid ?? -1, gid ?? -1, keepsPrivileges);
+    if (mode !== undefined) attributes.changeMode(context, caller, inode, mode);
     if (atime !== undefined || mtime !== undefined) {
-      attributes.changeTimes(context, inode, atime ?? 'omit', mtime ?? 'omit');
+      attributes.changeTimes(context, caller, inode, atime ?? 'omit', mtime ?? 'omit');
     }
   }
 
@@ -180,32 +172,31 @@ export class InodeCalls {
     return inode.record.xattrLayer !== 0 && this.context.stack.xattrsOf(inode).size > 0;
   }
 
-  getXattr(inode: Inode, name: string): Buffer {
-    return xattrs.getXattr(this.context, inode, name);
+  getXattr(caller: Caller, inode: Inode, name: string): Buffer {
+    return xattrs.getXattr(this.context, caller, inode, name);
   }
 
-  setXattr(inode: Inode, name: string, value: Uint8Array, flags: number, clearsSetgid: boolean): void {
-    xattrs.setXattr(this.context, inode, name, value, flags, clearsSetgid);
+  setXattr(caller: Caller, inode: Inode, name: string, value: Uint8Array, flags: number): void {
+    xattrs.setXattr(this.context, caller, inode, name, value, flags);
   }
 
-  removeXattr(inode: Inode, name: string): void {
-    xattrs.removeXattr(this.context, inode, name);
+  removeXattr(caller: Caller, inode: Inode, name: string): void {
+    xattrs.removeXattr(this.context, caller, inode, name);
   }
 
-  xattrNames(inode: Inode, hasAdmin: () => boolean): string[] {
-    return xattrs.xattrNames(this.context, inode, hasAdmin);
+  xattrNames(caller: Caller, inode: Inode, hasAdmin: () => boolean): string[] {
+    return xattrs.xattrNames(this.context, caller, inode, hasAdmin);
   }
 
   // Bytes.
 
-  /** Reads up to `length` bytes; fewer at the end of the file. EISDIR, EIO. */
   read(inode: Inode, target: Uint8Array, offset: number, length: number, position: number): number {
-    return data.read(this.context, this.opened(inode), target, offset, length, position);
+    return data.read(this.context, inode, target, offset, length, position);
   }
 
   /** As `read`; -1 when the disk would have to be waited for. */
   tryRead(inode: Inode, target: Uint8Array, offset: number, length: number, position: number): number {
-    return data.tryRead(this.context, this.opened(inode), target, offset, length, position);
+    return data.tryRead(this.context, inode, target, offset, length, position);
   }
 
   /**
@@ -236,58 +227,53 @@ export class InodeCalls {
   }
 
   write(
+    caller: Caller,
     inode: Inode,
     source: Uint8Array,
     offset: number,
     length: number,
     position: number,
-    killPrivileges: boolean,
   ): void {
-    data.write(this.context, this.opened(inode), source, offset, length, position, killPrivileges);
+    data.write(this.context, caller, inode, source, offset, length, position);
   }
 
-  allocate(inode: Inode, position: number, length: number, keepSize: boolean, killPrivileges: boolean): void {
-    data.allocate(this.context, this.opened(inode), position, length, keepSize, killPrivileges);
+  allocate(caller: Caller, inode: Inode, position: number, length: number, keepSize: boolean): void {
+    data.allocate(this.context, caller, inode, position, length, keepSize);
   }
 
-  punch(inode: Inode, position: number, length: number, killPrivileges: boolean): void {
-    data.punch(this.context, this.opened(inode), position, length, killPrivileges);
+  punch(caller: Caller, inode: Inode, position: number, length: number): void {
+    data.punch(this.context, caller, inode, position, length);
   }
 
   seekData(inode: Inode, position: number): number {
-    return data.seekData(this.context, this.opened(inode), position);
+    return data.seekData(this.context, inode, position);
   }
 
   seekHole(inode: Inode, position: number): number {
-    return data.seekHole(this.context, this.opened(inode), position);
+    return data.seekHole(this.context, inode, position);
   }
 
   /** Shares whole blocks of `source` with `target`: ioctl_ficlonerange(2). */
   reflinkRange(
+    caller: Caller,
     source: Inode,
     sourcePosition: number,
     length: number,
     target: Inode,
     targetPosition: number,
-    killPrivileges: boolean,
   ): void {
-    const origin = { context: this.context, file: this.opened(source) };
-    const to = this.opened(target);
-    data.reflinkRange(this.context, origin, sourcePosition, length, to, targetPosition, killPrivileges);
+    const { context } = this;
+    const from = { context, inode: source };
+    data.reflinkRange(context, caller, from, sourcePosition, length, target, targetPosition);
   }
 
-  /** Begins, in the background, what `sync` would wait long for; undefined where that is little. */
+  /** Starts, in the background, what `sync` would wait for; undefined where that is little. */
   flush(): Promise<void> | undefined {
     return this.context.stack.upper?.flush();
   }
 
   /** Everything acknowledged so far survives a power cut. */
   sync(): void {
-    data.syncAll(this.context);
-  }
-
-  /** The kernel has checked how the file was opened. */
-  private opened(inode: Inode): OpenFile {
-    return new OpenFile(inode, O_RDWR, '');
+    data.sync(this.context);
   }
 }

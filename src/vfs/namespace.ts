@@ -1,8 +1,6 @@
 /**
- * Names: creating, removing, renaming, linking. Each function is one operation, journalled as one record.
- *
- * An operation has two forms: one that walks a path, and `…At`, which does the work at a place that was found already.
- * Who resolves names himself, one at a time (a mount does), calls the latter with what `placeIn` found.
+ * Names: creating, removing, renaming, linking. Each function is one operation, journalled as one record, at places
+ * that were found already: by a walk along a path, or by `placeIn` where one name was looked up at a time.
  */
 import {
   FsError,
@@ -21,9 +19,10 @@ import {
 } from '../base/index.ts';
 import type { Batch, DraftRecord, Inode } from '../layer/index.ts';
 import { type Entry, entryOf, NO_ENTRY, WHITEOUT_MODE } from '../lower/index.ts';
+import type { Caller } from './caller.ts';
 import { type TreeContext, touchChanged, touchModified } from './context.ts';
 import { addInode, type NewFields } from './new-inode.ts';
-import { type Place, requireNameLength, resolve, walkToAnyName, walkToName } from './path-walk.ts';
+import { type Place, requireNameLength } from './path-walk.ts';
 import { requireAccess, requireRemoval, W_OK, X_OK } from './permission.ts';
 
 export const RENAME_NOREPLACE = 1;
@@ -41,26 +40,32 @@ function requireFreeForFile(place: Place): void {
   if (place.hasTrailingSlash) throw new FsError('ENOENT');
 }
 
-/** ENOENT for a directory that was removed, but is still held. */
+/** ENOENT for a directory that was removed while it was in use. */
 function requireAlive(directory: Inode): void {
   if (directory.record.nlink === 0) throw new FsError('ENOENT');
 }
 
 /** ENOENT or EACCES unless a name may be added to `directory`. */
-function requireAddition(context: TreeContext, directory: Inode): void {
+function requireAddition(context: TreeContext, caller: Caller, directory: Inode): void {
   requireAlive(directory);
-  requireAccess(context, directory, W_OK | X_OK);
+  requireAccess(context, caller, directory, W_OK | X_OK);
 }
 
-/** Adds a new inode under a free name and commits. `mode` has its type bits. */
-export function createAt(context: TreeContext, place: Place, mode: number, fields?: NewFields): Inode {
+/** A new inode under a free name. `mode` has its type bits. EEXIST. */
+export function create(
+  context: TreeContext,
+  caller: Caller,
+  place: Place,
+  mode: number,
+  fields?: NewFields,
+): Inode {
   requireFree(place);
   const { stack } = context;
   const batch = stack.begin();
   const { directory, name } = place;
-  requireAddition(context, directory);
+  requireAddition(context, caller, directory);
   const now = context.now();
-  const inode = addInode(context, batch, directory, mode, now, fields);
+  const inode = addInode(context, caller, batch, directory, mode, now, fields);
   batch.setName(directory, name, entryOf(inode.ino, kindOfMode(mode)));
   touchModified(batch.change(directory), now);
   stack.commit(batch);
@@ -68,31 +73,27 @@ export function createAt(context: TreeContext, place: Place, mode: number, field
 }
 
 /**
- * A new inode without a name, for O_TMPFILE. It is counted as open before it is committed: it lives only while
- * somebody has it open. `mode` has its type bits.
+ * A new inode without a name, for O_TMPFILE. It counts as open before it is committed: it lives only while it is open.
+ * `mode` has its type bits.
  */
-export function createUnnamedIn(context: TreeContext, directory: Inode, mode: number): Inode {
+export function createUnnamed(context: TreeContext, caller: Caller, directory: Inode, mode: number): Inode {
   const { stack } = context;
   const batch = stack.begin();
-  requireAccess(context, directory, W_OK | X_OK);
-  const inode = addInode(context, batch, directory, mode, context.now(), { nlink: 0 });
+  requireAccess(context, caller, directory, W_OK | X_OK);
+  const inode = addInode(context, caller, batch, directory, mode, context.now(), { nlink: 0 });
   inode.openCount++;
   stack.commit(batch);
   return inode;
 }
 
-export function makeDirectory(context: TreeContext, path: string, mode: number): Inode {
-  return makeDirectoryAt(context, walkToName(context, path), mode);
-}
-
-export function makeDirectoryAt(context: TreeContext, place: Place, mode: number): Inode {
+export function makeDirectory(context: TreeContext, caller: Caller, place: Place, mode: number): Inode {
   requireFree(place);
   const { stack } = context;
   const batch = stack.begin();
   const { directory, name } = place;
-  requireAddition(context, directory);
+  requireAddition(context, caller, directory);
   const now = context.now();
-  const inode = addInode(context, batch, directory, S_IFDIR | (mode & 0o1777), now, { nlink: 2 });
+  const inode = addInode(context, caller, batch, directory, S_IFDIR | (mode & 0o1777), now, { nlink: 2 });
   inode.children = new Map();
   inode.isComplete = true;
   batch.setName(directory, name, entryOf(inode.ino, kindOfMode(S_IFDIR)));
@@ -104,51 +105,44 @@ export function makeDirectoryAt(context: TreeContext, place: Place, mode: number
 }
 
 /** mknod(2) for fifos, sockets, devices and regular files. `mode` has its type bits. */
-export function makeNode(context: TreeContext, path: string, mode: number, rdev: number): Inode {
-  requireNodeType(mode);
-  return makeNodeAt(context, walkToName(context, path), mode, rdev);
-}
-
-export function makeNodeAt(context: TreeContext, place: Place, mode: number, rdev: number): Inode {
+export function makeNode(
+  context: TreeContext,
+  caller: Caller,
+  place: Place,
+  mode: number,
+  rdev: number,
+): Inode {
   requireNodeType(mode);
   requireFreeForFile(place);
-  return createAt(context, place, mode, { rdev });
+  return create(context, caller, place, mode, { rdev });
 }
 
 const NODE_TYPES: ReadonlySet<number> = new Set([S_IFREG, S_IFIFO, S_IFSOCK, S_IFCHR, S_IFBLK]);
 
-function requireNodeType(mode: number): void {
+/** EINVAL unless `mode` has the type bits of something that mknod(2) makes. */
+export function requireNodeType(mode: number): void {
   if (!NODE_TYPES.has(mode & S_IFMT)) throw new FsError('EINVAL');
 }
 
-export function symlink(context: TreeContext, target: string, path: string): Inode {
-  requireTarget(target);
-  return symlinkAt(context, walkToName(context, path), target);
-}
-
-export function symlinkAt(context: TreeContext, place: Place, target: string): Inode {
+export function symlink(context: TreeContext, caller: Caller, place: Place, target: string): Inode {
   requireTarget(target);
   requireFreeForFile(place);
-  return createAt(context, place, S_IFLNK | 0o777, { target });
+  return create(context, caller, place, S_IFLNK | 0o777, { target });
 }
 
-function requireTarget(target: string): void {
+/** ENOENT or ENAMETOOLONG for what cannot be the target of a symlink. */
+export function requireTarget(target: string): void {
   if (target.length === 0) throw new FsError('ENOENT');
   if (target.length >= PATH_BYTES_MAX) throw new FsError('ENAMETOOLONG');
 }
 
-export function link(context: TreeContext, existing: string, path: string, follow: boolean): void {
-  const inode = resolve(context, existing, follow);
-  linkAt(context, inode, walkToName(context, path));
-}
-
-/** Also for an inode that has no name yet: what O_TMPFILE made. */
-export function linkAt(context: TreeContext, inode: Inode, place: Place): void {
+/** Also for an inode without a name, as O_TMPFILE makes one. */
+export function link(context: TreeContext, caller: Caller, inode: Inode, place: Place): void {
   const { stack } = context;
   requireFreeForFile(place);
   if (inode.isDirectory) throw new FsError('EPERM');
   const batch = stack.begin();
-  requireAddition(context, place.directory);
+  requireAddition(context, caller, place.directory);
   const now = context.now();
   const draft = batch.change(inode);
   draft.nlink++;
@@ -159,17 +153,13 @@ export function linkAt(context: TreeContext, inode: Inode, place: Place): void {
   stack.commit(batch);
 }
 
-export function unlink(context: TreeContext, path: string): void {
-  unlinkAt(context, walkToName(context, path));
-}
-
-export function unlinkAt(context: TreeContext, place: Place): void {
+export function unlink(context: TreeContext, caller: Caller, place: Place): void {
   const { inode, directory } = place;
   if (inode === undefined) throw new FsError('ENOENT');
   if (inode.isDirectory) throw new FsError('EISDIR');
   if (place.hasTrailingSlash) throw new FsError('ENOTDIR');
   const batch = context.stack.begin();
-  requireRemoval(context, directory, inode);
+  requireRemoval(context, caller, directory, inode);
   const now = context.now();
   dropLink(batch, inode, now);
   batch.setName(directory, place.name, NO_ENTRY);
@@ -177,11 +167,7 @@ export function unlinkAt(context: TreeContext, place: Place): void {
   context.stack.commit(batch);
 }
 
-export function removeDirectory(context: TreeContext, path: string): void {
-  removeDirectoryAt(context, walkToName(context, path));
-}
-
-export function removeDirectoryAt(context: TreeContext, place: Place): void {
+export function removeDirectory(context: TreeContext, caller: Caller, place: Place): void {
   const { inode, directory } = place;
   if (inode === undefined) throw new FsError('ENOENT');
   if (!inode.isDirectory) throw new FsError('ENOTDIR');
@@ -189,7 +175,7 @@ export function removeDirectoryAt(context: TreeContext, place: Place): void {
   if (place.last === 'dotdot') throw new FsError('ENOTEMPTY');
   if (place.last === 'root' || inode.ino === context.stack.rootIno) throw new FsError('EBUSY');
   const batch = context.stack.begin();
-  requireRemoval(context, directory, inode);
+  requireRemoval(context, caller, directory, inode);
   if (context.stack.list(inode).size > 0) throw new FsError('ENOTEMPTY');
   const now = context.now();
   dropLink(batch, inode, now);
@@ -201,8 +187,8 @@ export function removeDirectoryAt(context: TreeContext, place: Place): void {
 }
 
 /**
- * A directory's link count follows its subdirectories, unless it is 1: then nobody counts them, as on btrfs. It never
- * falls below 2, where it would say that the directory is gone: a host tree may have gained subdirectories uncounted.
+ * A directory's link count follows its subdirectories, unless it is 1: then they are not counted, as on btrfs. It never
+ * falls below 2, which would mean that the directory is gone: a host tree may have gained subdirectories uncounted.
  */
 function countSubdirectory(draft: DraftRecord, by: 1 | -1): void {
   if (draft.nlink >= 2) draft.nlink = Math.max(2, draft.nlink + by);
@@ -215,20 +201,20 @@ function dropLink(batch: Batch, inode: Inode, now: Timespec): void {
   touchChanged(draft, now);
 }
 
-/** rename(2) in all its cases, with every flag of renameat2(2). */
-export function rename(context: TreeContext, from: string, to: string, flags: number): void {
-  requireRenameFlags(flags);
-  const source = walkToAnyName(context, from);
-  const target = walkToAnyName(context, to);
-  renameAt(context, source, target, flags);
-}
-
-function requireRenameFlags(flags: number): void {
+/** EINVAL for flags that exclude each other. */
+export function requireRenameFlags(flags: number): void {
   const others = RENAME_NOREPLACE | RENAME_WHITEOUT;
   if ((flags & RENAME_EXCHANGE) !== 0 && (flags & others) !== 0) throw new FsError('EINVAL');
 }
 
-export function renameAt(context: TreeContext, source: Place, target: Place, flags: number): void {
+/** rename(2) in all its cases, with every flag of renameat2(2). */
+export function rename(
+  context: TreeContext,
+  caller: Caller,
+  source: Place,
+  target: Place,
+  flags: number,
+): void {
   requireRenameFlags(flags);
   const { stack } = context;
   const isExchange = (flags & RENAME_EXCHANGE) !== 0;
@@ -249,10 +235,10 @@ export function renameAt(context: TreeContext, source: Place, target: Place, fla
     throw new FsError(isExchange ? 'EINVAL' : 'ENOTEMPTY');
   const batch = stack.begin();
   if (moved === replaced) return;
-  requireRemoval(context, source.directory, moved);
-  if (replaced !== undefined) requireRemoval(context, target.directory, replaced);
-  else requireAccess(context, target.directory, W_OK | X_OK);
-  requireReparenting(context, source, target, moved);
+  requireRemoval(context, caller, source.directory, moved);
+  if (replaced !== undefined) requireRemoval(context, caller, target.directory, replaced);
+  else requireAccess(context, caller, target.directory, W_OK | X_OK);
+  requireReparenting(context, caller, source, target, moved);
   if (replaced !== undefined && !isExchange) checkReplaceable(context, moved, replaced);
   const now = context.now();
   if (isExchange && replaced !== undefined) {
@@ -263,7 +249,8 @@ export function renameAt(context: TreeContext, source: Place, target: Place, fla
       dropLink(batch, replaced, now);
       if (replaced.isDirectory) countSubdirectory(batch.change(target.directory), -1);
     }
-    const left = (flags & RENAME_WHITEOUT) === 0 ? NO_ENTRY : addWhiteout(context, batch, source, now);
+    const left =
+      (flags & RENAME_WHITEOUT) === 0 ? NO_ENTRY : addWhiteout(context, caller, batch, source, now);
     batch.setName(source.directory, source.name, left);
     place(batch, moved, source, target, now);
   }
@@ -272,9 +259,18 @@ export function renameAt(context: TreeContext, source: Place, target: Place, fla
   stack.commit(batch);
 }
 
-/** A device 0/0 of the caller, for the name that is left: in an overlay's upper directory it hides what is below. */
-function addWhiteout(context: TreeContext, batch: Batch, { directory }: Place, now: Timespec): Entry {
-  return entryOf(addInode(context, batch, directory, WHITEOUT_MODE, now).ino, kindOfMode(WHITEOUT_MODE));
+/** A device 0/0 of the caller under the old name: in an overlay's upper directory it hides what is below. */
+function addWhiteout(
+  context: TreeContext,
+  caller: Caller,
+  batch: Batch,
+  { directory }: Place,
+  now: Timespec,
+): Entry {
+  return entryOf(
+    addInode(context, caller, batch, directory, WHITEOUT_MODE, now).ino,
+    kindOfMode(WHITEOUT_MODE),
+  );
 }
 
 /** Puts `inode`, so far at `from`, under the name of `to`. */
@@ -295,10 +291,15 @@ function checkReplaceable(context: TreeContext, moved: Inode, replaced: Inode): 
 }
 
 /** Moving a directory to another parent changes its `..`, so it needs write permission on the directory itself. */
-function requireReparenting(context: TreeContext, source: Place, target: Place, moved: Inode): void {
-  if (context.credentials === undefined || !moved.isDirectory || source.directory === target.directory)
-    return;
-  requireAccess(context, moved, W_OK);
+function requireReparenting(
+  context: TreeContext,
+  caller: Caller,
+  source: Place,
+  target: Place,
+  moved: Inode,
+): void {
+  if (!moved.isDirectory || source.directory === target.directory) return;
+  requireAccess(context, caller, moved, W_OK);
 }
 
 /** Whether `inode` is `ancestor` or below it. */

@@ -5,6 +5,7 @@
 import { S_IFDIR, S_IFLNK, S_IFMT, S_ISGID, type Timespec } from '../base/index.ts';
 import type { Batch, DraftRecord, Inode } from '../layer/index.ts';
 import { newInodeRecord } from '../meta/index.ts';
+import type { Caller } from './caller.ts';
 import type { TreeContext } from './context.ts';
 import { aclOf } from './inode-acl.ts';
 import { inherit } from './posix-acl.ts';
@@ -17,6 +18,7 @@ export type NewFields = Readonly<Partial<Pick<DraftRecord, 'nlink' | 'rdev' | 't
 /** Makes an inode in `directory` and puts it into the batch. `mode` has its type bits and is not yet masked. */
 export function addInode(
   context: TreeContext,
+  caller: Caller,
   batch: Batch,
   directory: Inode,
   mode: number,
@@ -24,7 +26,7 @@ export function addInode(
   fields?: NewFields,
 ): Inode {
   const { stack } = context;
-  const { uid, gid } = context.credentials ?? context.owner;
+  const { uid, gid } = caller;
   const type = mode & S_IFMT;
   const inheritsGroup = (directory.record.mode & S_ISGID) !== 0;
   const draft: DraftRecord = newInodeRecord(
@@ -43,7 +45,7 @@ export function addInode(
   // Symlinks have no ACL, and the umask does not apply to them: symlink(7).
   if (type === S_IFLNK) return inode;
   const acl = aclOf(stack, directory, DEFAULT_ACL);
-  if (acl === undefined) draft.mode &= ~context.umask;
+  if (acl === undefined) draft.mode &= ~caller.umask;
   else inheritAcl(batch, inode, draft, acl);
   return inode;
 }

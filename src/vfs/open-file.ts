@@ -1,4 +1,5 @@
 /** Open files and the flags they were opened with. */
+import { FsError } from '../base/index.ts';
 import type { Inode } from '../layer/index.ts';
 import { O_ACCMODE, O_APPEND, O_RDONLY, O_WRONLY } from '../sys/index.ts';
 
@@ -21,8 +22,22 @@ export class OpenFile {
     this.path = path;
   }
 
-  get canRead(): boolean {
-    return (this.flags & O_ACCMODE) !== O_WRONLY;
+  /** EBADF when it was closed. */
+  requireOpen(): Inode {
+    if (!this.isOpen) throw new FsError('EBADF');
+    return this.inode;
+  }
+
+  /** EBADF unless it is open for reading. */
+  requireReadable(): Inode {
+    if (!this.isOpen || (this.flags & O_ACCMODE) === O_WRONLY) throw new FsError('EBADF');
+    return this.inode;
+  }
+
+  /** EBADF unless it is open for writing. */
+  requireWritable(): Inode {
+    if (!this.isOpen || !this.canWrite) throw new FsError('EBADF');
+    return this.inode;
   }
 
   get canWrite(): boolean {
@@ -31,9 +46,5 @@ export class OpenFile {
 
   get isAppending(): boolean {
     return (this.flags & O_APPEND) !== 0;
-  }
-
-  get isDirectory(): boolean {
-    return this.inode.isDirectory;
   }
 }

@@ -2,6 +2,7 @@
 import { FsError, NAME_BYTES_MAX, type Name, PATH_BYTES_MAX, SYMLINKS_MAX } from '../base/index.ts';
 import type { Inode } from '../layer/index.ts';
 import { entryIno, NO_ENTRY } from '../lower/index.ts';
+import type { Caller } from './caller.ts';
 import type { TreeContext } from './context.ts';
 import { requireAccess, X_OK } from './permission.ts';
 
@@ -26,16 +27,16 @@ export interface Place {
  * Resolves `path` from the root. A final symlink is followed when `follow` is set or a slash stands behind it.
  * ENOENT (a directory on the way is missing, or the path is empty), ENOTDIR, ELOOP, ENAMETOOLONG, EACCES.
  */
-export function walk(context: TreeContext, path: string, follow: boolean): Place {
-  return walkPath(context, path, follow, false);
+export function walk(context: TreeContext, caller: Caller, path: string, follow: boolean): Place {
+  return walkPath(context, caller, path, follow, false);
 }
 
 /**
  * As `walk`, for operations on names (create, remove, rename): what the last name stands for is never followed, and a
  * slash behind it is only noted.
  */
-export function walkToName(context: TreeContext, path: string): Place {
-  const place = walkToAnyName(context, path);
+export function walkToName(context: TreeContext, caller: Caller, path: string): Place {
+  const place = walkToAnyName(context, caller, path);
   requireNameLength(place.name);
   return place;
 }
@@ -44,8 +45,8 @@ export function walkToName(context: TreeContext, path: string): Place {
  * As `walkToName`, but a last name that is too long is only missing: rename(2) finds both directories before it looks
  * at either name. The caller asks `requireNameLength` when it is that name's turn.
  */
-export function walkToAnyName(context: TreeContext, path: string): Place {
-  return walkPath(context, path, false, true);
+export function walkToAnyName(context: TreeContext, caller: Caller, path: string): Place {
+  return walkPath(context, caller, path, false, true);
 }
 
 /** ENAMETOOLONG for a name of more than 255 bytes. */
@@ -53,7 +54,13 @@ export function requireNameLength(name: Name): void {
   if (name.length > NAME_BYTES_MAX) throw new FsError('ENAMETOOLONG');
 }
 
-function walkPath(context: TreeContext, path: string, follow: boolean, isName: boolean): Place {
+function walkPath(
+  context: TreeContext,
+  caller: Caller,
+  path: string,
+  follow: boolean,
+  isName: boolean,
+): Place {
   if (path.length === 0) throw new FsError('ENOENT');
   if (path.length >= PATH_BYTES_MAX) throw new FsError('ENAMETOOLONG');
   const { stack } = context;
@@ -74,7 +81,7 @@ function walkPath(context: TreeContext, path: string, follow: boolean, isName: b
     while (rest.charCodeAt(next) === SLASH) next++;
     const isLast = next >= rest.length;
     if (!directory.isDirectory) throw new FsError('ENOTDIR');
-    requireAccess(context, directory, X_OK);
+    requireAccess(context, caller, directory, X_OK);
     if (name === '.' || name === '..') {
       last = name === '.' ? 'dot' : 'dotdot';
       if (name === '..' && directory.ino !== stack.rootIno) directory = stack.inode(directory.record.parent);
@@ -115,10 +122,10 @@ function walkPath(context: TreeContext, path: string, follow: boolean, isName: b
  * the kernel does for a mount. ENOTDIR, ENAMETOOLONG, EACCES; EINVAL for what is no name (`.` and `..` are walked, not
  * looked up).
  */
-export function placeIn(context: TreeContext, directory: Inode, name: Name): Place {
+export function placeIn(context: TreeContext, caller: Caller, directory: Inode, name: Name): Place {
   if (!directory.isDirectory) throw new FsError('ENOTDIR');
   if (name.length === 0 || name === '.' || name === '..' || name.includes('/')) throw new FsError('EINVAL');
-  requireAccess(context, directory, X_OK);
+  requireAccess(context, caller, directory, X_OK);
   requireNameLength(name);
   const entry = context.stack.lookup(directory, name);
   const inode = entry === NO_ENTRY ? undefined : context.stack.inode(entryIno(entry), true);
@@ -126,8 +133,8 @@ export function placeIn(context: TreeContext, directory: Inode, name: Name): Pla
 }
 
 /** The inode that `path` leads to. ENOENT when there is none. */
-export function resolve(context: TreeContext, path: string, follow: boolean): Inode {
-  const { inode } = walk(context, path, follow);
+export function resolve(context: TreeContext, caller: Caller, path: string, follow: boolean): Inode {
+  const { inode } = walk(context, caller, path, follow);
   if (inode === undefined) throw new FsError('ENOENT');
   return inode;
 }
@@ -157,8 +164,8 @@ function nameIn(context: TreeContext, directory: Inode, child: Inode): Name {
 }
 
 /** realpath(3): the path with every symlink, `.` and `..` resolved. */
-export function realPath(context: TreeContext, path: string): string {
-  const place = walk(context, path, true);
+export function realPath(context: TreeContext, caller: Caller, path: string): string {
+  const place = walk(context, caller, path, true);
   if (place.inode === undefined) throw new FsError('ENOENT');
   if (place.last !== 'name') return pathOfDirectory(context, place.inode);
   const parent = pathOfDirectory(context, place.directory);

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { constants } from 'node:fs';
 import test, { type TestContext } from 'node:test';
+import { actAs, setUmask } from '../../testing/stores/act-as.ts';
 import { scratchStore } from '../../testing/stores/scratch-store.ts';
 import type { FileSystem } from './file-system.ts';
 
@@ -12,12 +13,12 @@ const bob = { uid: 1001, gid: 1001, groups: [] };
 /** A tree of alice's: /house (0755), /house/private (0600), /house/team (0640, group 2000), /tmp (1777). */
 async function tree(context: TestContext): Promise<FileSystem> {
   const { fileSystem } = (await scratchStore(context)).createEmpty('work');
-  fileSystem.umask = 0o022;
+  setUmask(fileSystem, 0o022);
   fileSystem.makeDirectory('/tmp', 0o777);
   fileSystem.chmod('/tmp', 0o1777, true);
   fileSystem.makeDirectory('/house', 0o755);
   fileSystem.chown('/house', 1000, 1000, true);
-  fileSystem.credentials = alice;
+  actAs(fileSystem, alice);
   for (const [path, mode] of [
     ['/house/private', 0o600],
     ['/house/team', 0o640],
@@ -31,19 +32,19 @@ async function tree(context: TestContext): Promise<FileSystem> {
 test('owner, group and others are told apart', async (context) => {
   const fileSystem = await tree(context);
   fileSystem.close(fileSystem.open('/house/private', O_RDWR, 0));
-  fileSystem.credentials = bob;
+  actAs(fileSystem, bob);
   assert.throws(() => fileSystem.open('/house/private', O_RDONLY, 0), { code: 'EACCES' });
-  fileSystem.credentials = { uid: 1002, gid: 1002, groups: [2000] };
+  actAs(fileSystem, { uid: 1002, gid: 1002, groups: [2000] });
   fileSystem.close(fileSystem.open('/house/team', O_RDONLY, 0));
   assert.throws(() => fileSystem.open('/house/team', O_RDWR, 0), { code: 'EACCES' });
-  fileSystem.credentials = { uid: 0, gid: 0, groups: [] };
+  actAs(fileSystem, { uid: 0, gid: 0, groups: [] });
   fileSystem.close(fileSystem.open('/house/private', O_RDWR, 0));
   assert.throws(() => fileSystem.access('/house/private', 1), { code: 'EACCES' });
 });
 
 test('names need write permission on their directory, and search on the way', async (context) => {
   const fileSystem = await tree(context);
-  fileSystem.credentials = bob;
+  actAs(fileSystem, bob);
   const refused: (() => unknown)[] = [
     () => fileSystem.open('/house/new', O_CREAT | O_WRONLY, 0o644),
     () => fileSystem.makeDirectory('/house/new', 0o755),
@@ -53,9 +54,9 @@ test('names need write permission on their directory, and search on the way', as
     () => fileSystem.symlink('x', '/house/link'),
   ];
   for (const attempt of refused) assert.throws(attempt, { code: 'EACCES' });
-  fileSystem.credentials = alice;
+  actAs(fileSystem, alice);
   fileSystem.chmod('/house', 0o700, true);
-  fileSystem.credentials = bob;
+  actAs(fileSystem, bob);
   assert.throws(() => fileSystem.stat('/house/team', true), { code: 'EACCES' });
   assert.throws(() => fileSystem.readDirectory('/house'), { code: 'EACCES' });
 });
@@ -63,10 +64,10 @@ test('names need write permission on their directory, and search on the way', as
 test('a sticky directory keeps others from removing what is not theirs', async (context) => {
   const fileSystem = await tree(context);
   fileSystem.close(fileSystem.open('/tmp/alice', O_CREAT | O_WRONLY, 0o666));
-  fileSystem.credentials = bob;
+  actAs(fileSystem, bob);
   assert.throws(() => fileSystem.unlink('/tmp/alice'), { code: 'EPERM' });
   assert.throws(() => fileSystem.rename('/tmp/alice', '/tmp/bob'), { code: 'EPERM' });
-  fileSystem.credentials = alice;
+  actAs(fileSystem, alice);
   fileSystem.unlink('/tmp/alice');
 });
 
@@ -75,7 +76,7 @@ test('only the owner changes mode and times; only the superuser gives files away
   assert.throws(() => fileSystem.chown('/house/team', 1001, -1, true), { code: 'EPERM' });
   assert.throws(() => fileSystem.chown('/house/team', -1, 3000, true), { code: 'EPERM' });
   fileSystem.chown('/house/team', -1, 1000, true);
-  fileSystem.credentials = bob;
+  actAs(fileSystem, bob);
   assert.throws(() => fileSystem.chmod('/house/team', 0o666, true), { code: 'EPERM' });
   assert.throws(() => fileSystem.setTimes('/house/team', { seconds: 1, nanoseconds: 0 }, 'omit', true), {
     code: 'EPERM',
@@ -86,11 +87,11 @@ test('only the owner changes mode and times; only the superuser gives files away
 test('set-user-ID goes when somebody writes; the group comes from a setgid directory', async (context) => {
   const fileSystem = await tree(context);
   fileSystem.chmod('/house/team', 0o6777, true);
-  fileSystem.credentials = bob;
+  actAs(fileSystem, bob);
   const file = fileSystem.open('/house/team', O_RDWR, 0);
   fileSystem.write(file, Buffer.from('x'), 0, 1, 0);
   assert.equal(fileSystem.stat('/house/team', true).mode & 0o7777, 0o777);
-  fileSystem.credentials = alice;
+  actAs(fileSystem, alice);
   fileSystem.makeDirectory('/house/shared', 0o777);
   fileSystem.chown('/house/shared', -1, 2000, true);
   fileSystem.chmod('/house/shared', 0o2775, true);
@@ -101,7 +102,7 @@ test('set-user-ID goes when somebody writes; the group comes from a setgid direc
 
 test('the umask applies to new files and directories, not to symlinks', async (context) => {
   const fileSystem = await tree(context);
-  fileSystem.umask = 0o077;
+  setUmask(fileSystem, 0o077);
   fileSystem.close(fileSystem.open('/house/new', O_CREAT | O_WRONLY, 0o666));
   fileSystem.makeDirectory('/house/newdir', 0o777);
   fileSystem.symlink('new', '/house/link');

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import fc from 'fast-check';
-import type { Credentials } from './credentials.ts';
+import type { Credentials } from './caller.ts';
 import {
   type Inherited,
   inherit,

@@ -6,7 +6,7 @@
  * group's entry where there is no mask.
  */
 import { FsError } from '../base/index.ts';
-import { type Credentials, isInGroup } from './credentials.ts';
+import { type Credentials, isInGroup } from './caller.ts';
 import {
   ACL_GROUP,
   ACL_GROUP_OBJ,

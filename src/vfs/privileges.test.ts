@@ -2,8 +2,10 @@
 import assert from 'node:assert/strict';
 import { constants } from 'node:fs';
 import test, { type TestContext } from 'node:test';
+import { actAs, setUmask } from '../../testing/stores/act-as.ts';
 import { scratchStore } from '../../testing/stores/scratch-store.ts';
 import * as attributes from './attributes.ts';
+import type { Credentials } from './caller.ts';
 import * as data from './file-data.ts';
 import type { FileSystem } from './file-system.ts';
 import type { OpenFile } from './open-file.ts';
@@ -21,7 +23,7 @@ interface Subject {
 /** An open file of 8 KiB of 6777 with capabilities; /plain has bytes to clone. */
 async function subject(context: TestContext): Promise<Subject> {
   const { fileSystem } = (await scratchStore(context)).createEmpty('work');
-  fileSystem.umask = 0;
+  setUmask(fileSystem, 0);
   for (const path of ['/file', '/plain']) {
     const file = fileSystem.open(path, O_CREAT | O_WRONLY, 0o777);
     fileSystem.write(file, Buffer.alloc(8192, 'x'), 0, 8192, 0);
@@ -31,8 +33,8 @@ async function subject(context: TestContext): Promise<Subject> {
 }
 
 function privileged({ fileSystem, file }: Subject): void {
-  fileSystem.credentials = undefined;
-  attributes.changeMode(fileSystem.context, file.inode, 0o6777);
+  actAs(fileSystem, undefined);
+  attributes.changeMode(fileSystem.context, fileSystem.caller, file.inode, 0o6777);
   fileSystem.setXattr('/file', CAPABILITY, Buffer.from('cap'), 0, false);
   fileSystem.setXattr('/file', 'user.kept', Buffer.from('kept'), 0, false);
 }
@@ -43,32 +45,35 @@ function left({ fileSystem }: Subject): string {
   return `${(fileSystem.stat('/file', false).mode & 0o7777).toString(8)} ${names}`;
 }
 
-/** Every way to change the bytes of a file; `clears` is what a caller that checks credentials itself says. */
-const CHANGES: readonly [string, (subject: Subject, clears: boolean) => void][] = [
+/** Every way to change the bytes of a file. */
+const CHANGES: readonly [string, (subject: Subject) => void][] = [
+  ['write', ({ fileSystem, file }) => fileSystem.write(file, Buffer.from('y'), 0, 1, 0)],
+  ['ftruncate', ({ fileSystem, file }) => fileSystem.truncateFile(file, 5000)],
   [
-    'write',
-    ({ fileSystem, file }, clears) => data.write(fileSystem.context, file, Buffer.from('y'), 0, 1, 0, clears),
+    'truncate',
+    ({ fileSystem: { context, caller }, file }) => data.setSize(context, caller, file.inode, 9000),
   ],
-  ['ftruncate', ({ fileSystem, file }, clears) => data.truncateFile(fileSystem.context, file, 5000, clears)],
-  ['truncate', ({ fileSystem, file }, clears) => data.setSize(fileSystem.context, file.inode, 9000, clears)],
-  [
-    'fallocate',
-    ({ fileSystem, file }, clears) => data.allocate(fileSystem.context, file, 0, 9000, false, clears),
-  ],
-  ['punch', ({ fileSystem, file }, clears) => data.punch(fileSystem.context, file, 0, 4096, clears)],
+  ['fallocate', ({ fileSystem, file }) => fileSystem.allocate(file, 0, 9000, false)],
+  ['punch', ({ fileSystem, file }) => fileSystem.punch(file, 0, 4096)],
 ];
+
+/** What the calls write loses set-user-ID, as with a kernel that says so. */
+function clearSetId(fileSystem: FileSystem): void {
+  fileSystem.caller = { ...fileSystem.caller, clearsSetId: true };
+}
 
 for (const [name, change] of CHANGES) {
   test(`${name} takes capabilities from all, set-user-ID from those who may not keep it`, async (context) => {
     const one = await subject(context);
     const { journal } = one.fileSystem.stack.upper!;
-    const after = (credentials: FileSystem['credentials'], clears: boolean) => {
+    const after = (credentials: Credentials | undefined, clears: boolean) => {
       privileged(one);
-      one.fileSystem.credentials = credentials;
+      actAs(one.fileSystem, credentials);
       const before = journal.recordCount;
-      change(one, clears);
+      if (clears) clearSetId(one.fileSystem);
+      change(one);
       assert.equal(journal.recordCount, before + 1);
-      one.fileSystem.credentials = undefined;
+      actAs(one.fileSystem, undefined);
       return left(one);
     };
     assert.equal(after(undefined, false), '6777 user.kept');
@@ -90,9 +95,9 @@ test('a clone into a file and O_TRUNC do the same', async (context) => {
     () => fileSystem.truncate('/file', 10),
   ]) {
     privileged(one);
-    fileSystem.credentials = bob;
+    actAs(fileSystem, bob);
     change();
-    fileSystem.credentials = undefined;
+    actAs(fileSystem, undefined);
     assert.equal(left(one), '777 user.kept', String(change));
   }
   fileSystem.close(source);
@@ -114,7 +119,8 @@ test('set-group-ID without the group’s execute bit is no privilege and stays',
   const one = await subject(context);
   privileged(one);
   one.fileSystem.chmod('/file', 0o6767, true);
-  data.write(one.fileSystem.context, one.file, Buffer.from('y'), 0, 1, 0, true);
+  clearSetId(one.fileSystem);
+  one.fileSystem.write(one.file, Buffer.from('y'), 0, 1, 0);
   assert.equal(left(one), '2767 user.kept');
   one.fileSystem.close(one.file);
 });
@@ -122,7 +128,8 @@ test('set-group-ID without the group’s execute bit is no privilege and stays',
 test('a write of nothing takes nothing', async (context) => {
   const one = await subject(context);
   privileged(one);
-  data.write(one.fileSystem.context, one.file, Buffer.alloc(0), 0, 0, 0, true);
+  clearSetId(one.fileSystem);
+  one.fileSystem.write(one.file, Buffer.alloc(0), 0, 0, 0);
   assert.equal(left(one), `6777 ${CAPABILITY} user.kept`);
   one.fileSystem.close(one.file);
 });

@@ -1,26 +1,26 @@
 /**
- * What a file loses when its bytes or its owner change, so that nobody runs with the rights of what it was before: the
- * set-user-ID and set-group-ID bits, and the capabilities of capabilities(7).
+ * What a file loses when its bytes or its owner change, so that nobody gains the rights of what it was before: the
+ * set-user-ID and set-group-ID bits, and its capabilities, capabilities(7).
  */
 import { S_ISGID, S_ISUID } from '../base/index.ts';
 import type { Batch, DraftRecord, Inode } from '../layer/index.ts';
+import { type Caller, isSuperuser } from './caller.ts';
 import type { TreeContext } from './context.ts';
-import { isSuperuser } from './credentials.ts';
 
 const CAPABILITY = 'security.capability';
 
 /**
- * Called with the draft of every change of a file's bytes. As in Linux, capabilities go whoever writes, and the bits
- * stay for the superuser; with `clearsSetId` they go at his hands too, for a caller that checks credentials itself.
+ * Called with the draft of every change of a file's bytes. As on Linux, every write removes capabilities, and the bits
+ * stay for a superuser that does not clear them.
  */
 export function dropPrivileges(
   context: TreeContext,
+  caller: Caller,
   batch: Batch,
   inode: Inode,
   draft: DraftRecord,
-  clearsSetId: boolean,
 ): void {
-  if (hasSetId(draft.mode) && (clearsSetId || !isSuperuser(context.credentials))) {
+  if (hasSetId(draft.mode) && (caller.clearsSetId || !isSuperuser(caller))) {
     draft.mode = withoutSetId(draft.mode);
   }
   dropCapability(context, batch, inode);

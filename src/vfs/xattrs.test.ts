@@ -1,6 +1,7 @@
 /** Extended attributes of a tree, by the table that ext4 and mounts pass. */
 import assert from 'node:assert/strict';
 import test, { type TestContext } from 'node:test';
+import { actAs, setUmask } from '../../testing/stores/act-as.ts';
 import { scratchStore } from '../../testing/stores/scratch-store.ts';
 import { tryXattrNames, tryXattrsAsStranger, type XattrCalls } from '../../testing/trees/xattr-table.ts';
 import { S_IFCHR, S_IFIFO, S_IFREG } from '../base/index.ts';
@@ -12,7 +13,7 @@ const STRANGER = { uid: 1000, gid: 1000, groups: [1000] };
 async function emptyTree(context: TestContext): Promise<[FileSystem, XattrCalls]> {
   const engine = await scratchStore(context);
   const { fileSystem } = engine.createEmpty('tree');
-  fileSystem.umask = 0;
+  setUmask(fileSystem, 0);
   const calls: XattrCalls = {
     get: (path, name) => fileSystem.getXattr(path, name, false).toString(),
     set: (path, name, value) => fileSystem.setXattr(path, name, Buffer.from(value), 0, false),
@@ -44,11 +45,11 @@ test('somebody without rights sets what he may write, and is not shown trusted.'
   makeFile(fileSystem, '/closed', 0o600);
   fileSystem.makeDirectory('/sticky', 0o1777);
   for (const name of ['trusted.hidden', 'security.shown', 'user.shown']) calls.set('/closed', name, 'value');
-  fileSystem.credentials = STRANGER;
+  actAs(fileSystem, STRANGER);
   const [writable, readable, closed, sticky] = ['/writable', '/readable', '/closed', '/sticky'] as const;
   tryXattrsAsStranger(calls, { writable, readable, closed, sticky });
   assert.deepEqual(fileSystem.listXattrs('/closed', false).sort(), ['security.shown', 'user.shown']);
-  fileSystem.credentials = { ...STRANGER, uid: 0 };
+  actAs(fileSystem, { ...STRANGER, uid: 0 });
   assert.equal(fileSystem.listXattrs('/closed', false).length, 3);
 });
 

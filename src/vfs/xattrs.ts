@@ -1,8 +1,8 @@
 /** Extended attributes, xattr(7), by the rules of the VFS and of ext4. Their names: `xattr-names` of layer. */
 import { FsError, S_ISGID, S_ISVTX } from '../base/index.ts';
 import type { Inode } from '../layer/index.ts';
+import { type Caller, isSuperuser, mayGiveGroup } from './caller.ts';
 import { type TreeContext, touchChanged } from './context.ts';
-import { isSuperuser, mayGiveGroup } from './credentials.ts';
 import { isOwner, R_OK, requireAccess, requireOwner, W_OK } from './permission.ts';
 import { isMinimal, modeOf, requireValid } from './posix-acl.ts';
 import { type Acl, decodeAcl, encodeAcl } from './posix-acl-format.ts';
@@ -24,13 +24,14 @@ function requireName(inode: Inode, name: string): void {
 }
 
 /**
- * Names that can be asked for: an older version may have stored others. Those of `trusted.` are for whoever has
- * CAP_SYS_ADMIN, and are not even listed for others (fs/ext4/xattr_trusted.c).
+ * Names that can be asked for: an older version may have stored others. Those of `trusted.` are listed only where the
+ * caller has CAP_SYS_ADMIN (fs/ext4/xattr_trusted.c), which by default a superuser has.
  */
 export function xattrNames(
   context: TreeContext,
+  caller: Caller,
   inode: Inode,
-  hasAdmin = (): boolean => isSuperuser(context.credentials),
+  hasAdmin = (): boolean => isSuperuser(caller),
 ): string[] {
   const names = [...context.stack.xattrsOf(inode).keys()].filter(
     (name) => xattrRefusal(name, inode.record.mode) === undefined,
@@ -43,30 +44,30 @@ function isTrusted(name: string): boolean {
 }
 
 /** ENODATA when there is no such attribute, or it is not for the caller. */
-export function getXattr(context: TreeContext, inode: Inode, name: string): Buffer {
-  // What cannot be set is just not there: xattr_permission in fs/xattr.c.
+export function getXattr(context: TreeContext, caller: Caller, inode: Inode, name: string): Buffer {
+  // What cannot be set is not there: xattr_permission in fs/xattr.c.
   if (xattrRefusal(name, inode.record.mode) === 'EPERM') throw new FsError('ENODATA');
   requireName(inode, name);
-  if (isTrusted(name) && !isSuperuser(context.credentials)) throw new FsError('ENODATA');
-  if (name.startsWith('user.')) requireAccess(context, inode, R_OK);
+  if (isTrusted(name) && !isSuperuser(caller)) throw new FsError('ENODATA');
+  if (name.startsWith('user.')) requireAccess(context, caller, inode, R_OK);
   const value = context.stack.xattrsOf(inode).get(name);
   if (value === undefined) throw new FsError('ENODATA');
   return Buffer.from(value);
 }
 
 /**
- * EEXIST with XATTR_CREATE, ENODATA with XATTR_REPLACE, E2BIG over 64 KiB. An ACL changes the mode, and is set as Linux
- * does it, whatever the flags: EINVAL when it is not valid, EACCES for a default ACL of what is no directory; one
- * without entries removes. With `clearsSetgid` an access ACL takes the set-group-ID bit away, as it does for
- * credentials outside the group.
+ * EEXIST with XATTR_CREATE, ENODATA with XATTR_REPLACE, E2BIG over 64 KiB. An ACL changes the mode, and is set as on
+ * Linux, whatever the flags: EINVAL when it is not valid, EACCES for a default ACL of what is no directory; one
+ * without entries removes the ACL. An access ACL clears the set-group-ID bit where the caller is outside the group, or
+ * clears set-ID bits.
  */
 export function setXattr(
   context: TreeContext,
+  caller: Caller,
   inode: Inode,
   name: string,
   value: Uint8Array,
   flags: number,
-  clearsSetgid = false,
 ): void {
   const { stack } = context;
   const batch = stack.begin();
@@ -74,12 +75,12 @@ export function setXattr(
   if (value.length > XATTR_VALUE_BYTES_MAX) throw new FsError('E2BIG');
   if (isAclName(name)) {
     const acl = value.length === 0 ? [] : decodeAcl(value);
-    if (acl.length === 0) removeXattr(context, inode, name);
-    else if (name === ACCESS_ACL) setAccessAcl(context, inode, acl, clearsSetgid);
-    else setDefaultAcl(context, inode, acl);
+    if (acl.length === 0) removeXattr(context, caller, inode, name);
+    else if (name === ACCESS_ACL) setAccessAcl(context, caller, inode, acl);
+    else setDefaultAcl(context, caller, inode, acl);
     return;
   }
-  requireXattrAccess(context, inode, name);
+  requireXattrAccess(context, caller, inode, name);
   const before = stack.xattrsOf(inode);
   if ((flags & XATTR_CREATE) !== 0 && before.has(name)) throw new FsError('EEXIST');
   if ((flags & XATTR_REPLACE) !== 0 && !before.has(name)) throw new FsError('ENODATA');
@@ -89,14 +90,14 @@ export function setXattr(
   stack.commit(batch);
 }
 
-function setAccessAcl(context: TreeContext, inode: Inode, acl: Acl, clearsSetgid: boolean): void {
+function setAccessAcl(context: TreeContext, caller: Caller, inode: Inode, acl: Acl): void {
   const { stack } = context;
   const batch = stack.begin();
-  requireOwner(context, inode);
+  requireOwner(caller, inode);
   requireValid(acl);
   const draft = batch.change(inode);
   draft.mode = (draft.mode & ~0o777) | modeOf(acl);
-  if (clearsSetgid || !mayGiveGroup(context.credentials, draft.gid)) draft.mode &= ~S_ISGID;
+  if (caller.clearsSetId || !mayGiveGroup(caller, draft.gid)) draft.mode &= ~S_ISGID;
   touchChanged(draft, context.now());
   const after = new Map(stack.xattrsOf(inode));
   if (!isMinimal(acl)) batch.setXattrs(inode, after.set(ACCESS_ACL, encodeAcl(acl)));
@@ -104,11 +105,11 @@ function setAccessAcl(context: TreeContext, inode: Inode, acl: Acl, clearsSetgid
   stack.commit(batch);
 }
 
-function setDefaultAcl(context: TreeContext, inode: Inode, acl: Acl): void {
+function setDefaultAcl(context: TreeContext, caller: Caller, inode: Inode, acl: Acl): void {
   const { stack } = context;
   const batch = stack.begin();
   if (!inode.isDirectory) throw new FsError('EACCES');
-  requireOwner(context, inode);
+  requireOwner(caller, inode);
   requireValid(acl);
   touchChanged(batch.change(inode), context.now());
   batch.setXattrs(inode, new Map(stack.xattrsOf(inode)).set(DEFAULT_ACL, encodeAcl(acl)));
@@ -116,10 +117,10 @@ function setDefaultAcl(context: TreeContext, inode: Inode, acl: Acl): void {
 }
 
 /** ENODATA when there is no such attribute; an ACL may be missing. The mode stays when an access ACL goes. */
-export function removeXattr(context: TreeContext, inode: Inode, name: string): void {
+export function removeXattr(context: TreeContext, caller: Caller, inode: Inode, name: string): void {
   const batch = context.stack.begin();
   requireName(inode, name);
-  requireXattrAccess(context, inode, name);
+  requireXattrAccess(context, caller, inode, name);
   const after = new Map(context.stack.xattrsOf(inode));
   if (!after.delete(name)) {
     if (isAclName(name)) return;
@@ -131,14 +132,14 @@ export function removeXattr(context: TreeContext, inode: Inode, name: string): v
 }
 
 /** EACCES, or EPERM, unless the caller may change the attribute: xattr_permission and cap_inode_setxattr of Linux. */
-function requireXattrAccess(context: TreeContext, inode: Inode, name: string): void {
-  if (isSuperuser(context.credentials)) return;
+function requireXattrAccess(context: TreeContext, caller: Caller, inode: Inode, name: string): void {
+  if (isSuperuser(caller)) return;
   if (isAclName(name)) {
-    requireOwner(context, inode);
+    requireOwner(caller, inode);
     return;
   }
   if (!name.startsWith('user.')) throw new FsError('EPERM');
   const isSticky = inode.isDirectory && (inode.record.mode & S_ISVTX) !== 0;
-  if (isSticky && !isOwner(context, inode)) throw new FsError('EPERM');
-  requireAccess(context, inode, W_OK);
+  if (isSticky && !isOwner(caller, inode)) throw new FsError('EPERM');
+  requireAccess(context, caller, inode, W_OK);
 }
