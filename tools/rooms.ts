@@ -28,7 +28,11 @@ export const ROOMS: readonly Room[] = [
   { name: 'sys', holds: 'the operating system, through libc; faults are injected here', touchesHost: true },
   { name: 'blob', holds: 'physical space', touchesHost: true },
   { name: 'meta', holds: 'tables and journal', not: ['blob'], touchesHost: true },
-  { name: 'extent', holds: 'extent maps: logical ranges of a file to blocks of blobs' },
+  {
+    name: 'extent',
+    holds: 'extent maps: logical ranges of a file to blocks of blobs',
+    not: ['sys', 'blob', 'meta'],
+  },
   {
     name: 'lower',
     holds: 'the layers of a tree that it does not change: frozen ones, directories of the host, unions',

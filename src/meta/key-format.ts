@@ -16,7 +16,7 @@
  *  10 counter     ASCII bytes of the counter's name                     counter-format
  *  11 dropped     u64 blob                                              dropped-format
  *  12 external    u64 external blob                                     external-format
- *  13 origin      u64 layer, u64 inode                                  bytes that the layer alone reads
+ *  13 origin      u64 layer, u64 inode                                  origin-format, of `lower`
  *  14 host        u64 inode, u64 and u32 birth of a host directory,     host-format
  *                 u8 1 when pinned: which several may share
  */
