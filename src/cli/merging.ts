@@ -28,7 +28,7 @@ export async function mergeAndTell(
   if (isJson) await writeJson(reportObject(report));
   else await tell(report);
   const { conflicts, isApplied } = report;
-  const isOpen = conflicts.length > 0 && (!isApplied || options.favour === 'markers');
+  const isOpen = conflicts.length > 0 && (!isApplied || options.onConflict === 'markers');
   if (isOpen && isJson) process.exitCode = EXIT_FAILURE;
   else if (isOpen && !isApplied) {
     throw new CommandError(

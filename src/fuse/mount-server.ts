@@ -4,7 +4,7 @@ import type { Tree } from '../store/index.ts';
 /** How the kernel reads and caches the files of a mount; see docs/mounts.md. */
 export type IoMode = 'cached' | 'shared' | 'direct';
 
-export interface MountOptions {
+export interface ServeOptions {
   /** `cached` unless told. */
   readonly io?: IoMode;
   /** Other users than the one that mounts may enter. False unless told. */
@@ -53,7 +53,7 @@ export interface MountServer {
    * have agreed. ENOENT, ENOTDIR (mount point), EBUSY (it is a mount point already, of this server), ENOTEMPTY,
    * EPERM, ENODEV (no /dev/fuse), EACCES (it may not be opened).
    */
-  mount(tree: Tree, directory: string, options?: MountOptions): Promise<Mount>;
+  mount(tree: Tree, directory: string, options?: ServeOptions): Promise<Mount>;
   /**
    * Has mounts give back now what they would when they were idle for long: the kernel's inodes and names, and the
    * memory of this process.

@@ -14,7 +14,7 @@ import { BlockingCalls } from './blocking-calls.ts';
 import type { OnDefect } from './dispatch.ts';
 import { KernelPages, type PageLimits, type TakenBack } from './kernel-pages.ts';
 import { MemoryReturn } from './memory-return.ts';
-import type { IoMode, Mount, MountOptions, MountServer } from './mount-server.ts';
+import type { IoMode, Mount, MountServer, ServeOptions } from './mount-server.ts';
 import { deviceMountedAt } from './mounted-places.ts';
 import { MountedTree, type MountParts } from './mounted-tree.ts';
 import { MAX_WRITE_BYTES } from './negotiation.ts';
@@ -128,7 +128,7 @@ class Server implements MountServer {
     return [...this.mounted];
   }
 
-  async mount(tree: Tree, directory: string, options: MountOptions = {}): Promise<Mount> {
+  async mount(tree: Tree, directory: string, options: ServeOptions = {}): Promise<Mount> {
     for (const mount of this.mounted) {
       const isThere = mount.directory === directory && !mount.isDetached;
       if (!isThere && mount.tree !== tree) continue;

@@ -4,7 +4,7 @@ import type { ImportOptions, ImportReport } from '../transfer/index.ts';
 import type { DedupeOptions } from '../upkeep/index.ts';
 
 export interface OpenOptions {
-  /** Makes the store where there is none. True unless told. */
+  /** Makes the store where there is none. Default: true. */
   readonly create?: boolean;
   /**
    * What this store's open trees may keep in memory of what they have read. Unless told, all stores of the process

@@ -160,7 +160,7 @@ export class Fork {
     return this.#tree('fideduperange').extentSame(source, sourceOffset, length, destinations);
   }
 
-  /** What differs from `other`, the name of any tree; from the tree it was forked from unless told. */
+  /** What differs from `other`, the name of any tree. Default: the tree it was forked from. */
   async diff(other: string = this.#source): Promise<Change[]> {
     checks.checkString(other, 'other');
     return this.#store.diff(other, this.name);

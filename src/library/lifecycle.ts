@@ -45,10 +45,10 @@ function withText<T extends { readonly path: string }>(items: readonly T[]): T[]
 export async function commitFork(
   engine: StoreEngine,
   name: string,
-  { conflicts: favour, ...options }: CommitOptions,
+  { conflicts: onConflict, ...options }: CommitOptions,
 ): Promise<CommitReport> {
   const report = await reaching(engine, 'commit', name, (trees) =>
-    trees.commit(name, { ...options, favour }),
+    trees.commit(name, { ...options, onConflict }),
   );
   return { ...report, conflicts: withText(report.conflicts) };
 }
@@ -58,10 +58,10 @@ export async function mergeFork(
   engine: StoreEngine,
   from: string,
   into: string,
-  { conflicts: favour, ...options }: MergeOptions,
+  { conflicts: onConflict, ...options }: MergeOptions,
 ): Promise<MergeReport> {
   const report = await reaching(engine, 'merge', into, (trees) =>
-    trees.merge(from, into, { ...options, favour }),
+    trees.merge(from, into, { ...options, onConflict }),
   );
   return { ...report, conflicts: withText(report.conflicts) };
 }

@@ -35,7 +35,7 @@ export interface CommitPlan {
 }
 
 /** What happens to conflicts: nothing is done at all, the fork wins, or they are left out. */
-export type CommitFavour = 'none' | 'force' | 'skip';
+export type CommitResolution = 'none' | 'force' | 'skip';
 
 export interface PlanParts {
   readonly target: HostTarget;
@@ -45,7 +45,7 @@ export interface PlanParts {
   readonly expected: readonly Expectation[];
   /** The store's own directory, absolute. */
   readonly storeDirectory: string;
-  readonly favour: CommitFavour;
+  readonly onConflict: CommitResolution;
   /** A commit before this one ended half way. */
   readonly isResumed: boolean;
 }
@@ -53,7 +53,7 @@ export interface PlanParts {
 const STORES_OWN = "it would change the store's own files: remove it from the fork";
 
 export function planCommit(parts: PlanParts): CommitPlan {
-  const { target, files, paths, storeDirectory, favour } = parts;
+  const { target, files, paths, storeDirectory, onConflict } = parts;
   const steps: CommitStep[] = [];
   const conflicts: CommitConflict[] = [];
   /** Directories that do not become what the fork has, so that nothing goes into them. */
@@ -83,7 +83,7 @@ export function planCommit(parts: PlanParts): CommitPlan {
     const stranger =
       isDirectory(found?.mode) && !isDirectory(mode) ? strangerIn(target, path, paths) : undefined;
     const isWelcome = isExpected(parts, { path, mode, found }, isAlike);
-    const isReplaced = stranger === undefined && favour === 'force';
+    const isReplaced = stranger === undefined && onConflict === 'force';
     if (!isWelcome) conflicts.push({ path, kind: conflictKind(parts, path, found), isReplaced });
     if (stranger !== undefined) conflicts.push({ path: stranger, kind: 'added', isReplaced: false });
     // What the fork has never seen does not go with a directory, whoever wins.

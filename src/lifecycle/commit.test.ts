@@ -133,12 +133,12 @@ describe('a commit', () => {
     assert.deepEqual([refused.isDone, inShort(refused)], [false, conflicts]);
     assert.deepEqual(compareTrees(before, describeHostTree(createSystem(), root)), []);
     assert.deepEqual(names(work), ['base', 'try']);
-    const skipped = await commit({ favour: 'skip' });
+    const skipped = await commit({ onConflict: 'skip' });
     assert.deepEqual([skipped.isDone, inShort(skipped)], [true, conflicts]);
     assert.equal(readFileSync(at('fine'), 'utf8'), 'of the fork');
     assert.equal(readFileSync(at('a'), 'utf8'), 'of the directory');
     assert.deepEqual(readdirSync(at('sub/deep')), ['more']);
-    const forced = await commit({ favour: 'force' });
+    const forced = await commit({ onConflict: 'force' });
     assert.deepEqual(
       forced.conflicts.filter(({ isReplaced }) => !isReplaced).map(({ path }) => path),
       ['/sub/deep/more'],
@@ -179,8 +179,8 @@ describe('a commit', () => {
     writeFileSync(join(outside, 'd'), 'outside');
     renameSync(work.at('sub/deep'), work.at('sub/elsewhere'));
     symlinkSync(outside, work.at('sub/deep'));
-    for (const favour of ['none', 'force'] as const)
-      assert.deepEqual(inShort(await work.commit({ favour })), ['/sub/deep/d removed']);
+    for (const onConflict of ['none', 'force'] as const)
+      assert.deepEqual(inShort(await work.commit({ onConflict })), ['/sub/deep/d removed']);
     assert.equal(readFileSync(join(outside, 'd'), 'utf8'), 'outside');
     assert.deepEqual(readdirSync(outside), ['d']);
   });
@@ -236,7 +236,7 @@ describe('a commit', () => {
     writeText(fileSystem, inside, 'x');
     const to = engine.directory.slice(0, engine.directory.lastIndexOf('/'));
     await assert.rejects(
-      commitTree(engine, 'try', { to, favour: 'force' }),
+      commitTree(engine, 'try', { to, onConflict: 'force' }),
       (error) => isFsError(error, 'EINVAL') && /store's own files/.test(error.message),
     );
     assert.ok(lstatSync(engine.directory).isDirectory());

@@ -23,7 +23,7 @@ import type { ExportNote } from '../transfer/index.ts';
 import { CommitApplication } from './commit-apply.ts';
 import {
   type CommitConflict,
-  type CommitFavour,
+  type CommitResolution,
   type PlanParts,
   planCommit,
   requireOutside,
@@ -32,14 +32,14 @@ import { asIn, asRecorded, type Expectation } from './expectation.ts';
 import { HostTarget, TEMPORARY_PREFIX } from './host-target.ts';
 
 export interface CommitOptions {
-  /** The directory; where the fork came from unless told. */
+  /** The directory. Default: where the fork came from. */
   readonly to?: string | undefined;
-  /** The tree that the directory was like; the snapshot that was imported from it unless told. */
+  /** The tree that the directory was like. Default: the snapshot that was imported from it. */
   readonly base?: string | undefined;
-  readonly favour?: CommitFavour | undefined;
+  readonly onConflict?: CommitResolution | undefined;
   /** Only look. */
   readonly dryRun?: boolean | undefined;
-  /** Makes a snapshot of a fork that another process may have mounted; by the engine unless told. */
+  /** Makes a snapshot of a fork that another process may have mounted. Default: the engine does. */
   readonly snapshot?: ((source: string, name: string) => Promise<unknown>) | undefined;
 }
 
@@ -243,19 +243,19 @@ class CommitRun {
     }
     if (isResumed) this.clearLeftovers(paths);
     const expected = this.expectations(after);
-    const { favour = 'none', dryRun = false } = options;
+    const { onConflict = 'none', dryRun = false } = options;
     const parts: PlanParts = {
       target,
       files: tree.fileSystem,
       paths,
       expected,
       storeDirectory,
-      favour,
+      onConflict,
       isResumed,
     };
     const plan = planCommit(parts);
     const report = { fork, target: target.directory, unchanged: plan.unchanged };
-    const isRefused = favour === 'none' && plan.conflicts.length > 0;
+    const isRefused = onConflict === 'none' && plan.conflicts.length > 0;
     if (dryRun || isRefused) {
       const written = isRefused ? 0 : plan.steps.filter(({ mode }) => mode !== undefined).length;
       const removed = isRefused ? 0 : plan.steps.length - written;

@@ -124,7 +124,7 @@ test('what has changed in the directory is a conflict, and nothing is written', 
   assert.equal(work.read('a'), 'of the host');
   assert.equal(work.read('sub/deep/d'), seededBytes(3, 10_000).toString('latin1'));
 
-  const skipping = await work.commit({ favour: 'skip' });
+  const skipping = await work.commit({ onConflict: 'skip' });
   assert.equal(skipping.isDone, true);
   assert.equal(work.read('a'), 'of the host');
   assert.equal(work.read('sub/deep/d'), 'of the fork');
@@ -132,7 +132,7 @@ test('what has changed in the directory is a conflict, and nothing is written', 
     assert.equal(fork.stat('/a', true).size, 'of the fork'.length, 'it is still the fork’s'),
   );
 
-  const forcing = await work.commit({ favour: 'force' });
+  const forcing = await work.commit({ onConflict: 'force' });
   assert.equal(forcing.isDone, true);
   assert.equal(work.read('a'), 'of the fork');
   assert.equal(work.read('other'), 'nobody else has it');

@@ -96,7 +96,7 @@ test('a difference is found without them, and a merge shares the rest', { skip: 
     old.close();
     writeFile(theirs, '/large', Buffer.from('y'), BLOCK);
     for (const tree of [ours, theirs]) tree.close();
-    const report = await mergeTrees(engine, 'theirs', 'ours', { favour: 'theirs' });
+    const report = await mergeTrees(engine, 'theirs', 'ours', { onConflict: 'theirs' });
     assert.equal(report.isApplied, true);
     const merged = engine.openTree('ours');
     assert.equal(merged.fileSystem.stat('/large', true).blocks, 16);

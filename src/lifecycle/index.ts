@@ -8,8 +8,8 @@
  * `library` and `cli` call it.
  */
 export { type CommitOptions, type CommitReport, commitOrigin, commitTree } from './commit.ts';
-export type { CommitConflict, CommitFavour } from './commit-plan.ts';
+export type { CommitConflict, CommitResolution } from './commit-plan.ts';
 export { fileChanges } from './file-changes.ts';
 export { type MergeOptions, type MergeReport, mergeTrees } from './merge.ts';
-export type { ConflictKind, Favour, MergeConflict } from './merge-plan.ts';
+export type { ConflictKind, MergeConflict, MergeResolution } from './merge-plan.ts';
 export { type FileDifference, fileDifference, statLines } from './patch.ts';

@@ -50,7 +50,7 @@ export interface MergePlan {
 }
 
 /** Who wins where both changed something; with `markers` texts have both, but those of version control systems. */
-export type Favour = 'none' | 'ours' | 'theirs' | 'markers';
+export type MergeResolution = 'none' | 'ours' | 'theirs' | 'markers';
 
 export interface MergeSides {
   readonly base: Tree;
@@ -80,7 +80,7 @@ export class MergePlanner {
   private readonly conflicts: MergeConflict[] = [];
   private mergedTexts = 0;
   private readonly sides: MergeSides;
-  private readonly favour: Favour;
+  private readonly onConflict: MergeResolution;
   private readonly labels: MergeLabels;
   private readonly fromBase: ChangedPaths;
   private readonly ourChanges: ChangedPaths;
@@ -88,9 +88,9 @@ export class MergePlanner {
   private readonly baseAndOurs: InodeComparison;
   private readonly oursAndTheirs: InodeComparison;
 
-  constructor(engine: StoreEngine, sides: MergeSides, favour: Favour, labels: MergeLabels) {
+  constructor(engine: StoreEngine, sides: MergeSides, onConflict: MergeResolution, labels: MergeLabels) {
     this.sides = sides;
-    this.favour = favour;
+    this.onConflict = onConflict;
     this.labels = labels;
     const stored = (tree: Tree): StoredTree => settleTree(engine, tree.info.name, new Set());
     const [base, ours, theirs] = [stored(sides.base), stored(sides.ours), stored(sides.theirs)];
@@ -120,7 +120,7 @@ export class MergePlanner {
   /** Notes a conflict; true when the other side wins. */
   private conflict(path: string, kind: ConflictKind): boolean {
     this.conflicts.push({ path, kind });
-    return this.favour === 'theirs';
+    return this.onConflict === 'theirs';
   }
 
   /** What both renamed has two names now, and nobody wanted both. */
@@ -220,7 +220,7 @@ export class MergePlanner {
   /** In a file that a program reads for itself markers would be part of what it says: it stays a conflict. */
   private takesMarkers(path: string): boolean {
     const { ours, theirs } = this.sides;
-    return this.favour === 'markers' && !isOfRepository([ours.fileSystem, theirs.fileSystem], path);
+    return this.onConflict === 'markers' && !isOfRepository([ours.fileSystem, theirs.fileSystem], path);
   }
 
   private mergedText(

@@ -56,7 +56,7 @@ function textOf(engine: StoreEngine, path: string): string {
 
 async function mergeMarked(engine: StoreEngine): Promise<MergeReport> {
   engine.openTreeOf('ours')?.close();
-  return await mergeTrees(engine, 'theirs', 'ours', { favour: 'markers' });
+  return await mergeTrees(engine, 'theirs', 'ours', { onConflict: 'markers' });
 }
 
 test('markers come into texts, and into nothing that is of a repository', async (context) => {
@@ -129,7 +129,7 @@ test('git goes on in a repository in which both have committed', {
   const directory = await importSides(context, engine);
   engine.fork('ours-imported', 'ours').close();
   const { conflicts } = await mergeTrees(engine, 'theirs-imported', 'ours', {
-    favour: 'markers',
+    onConflict: 'markers',
     base: 'base',
   });
   const paths = conflicts.map(({ path }) => path);

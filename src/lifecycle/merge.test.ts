@@ -147,7 +147,7 @@ describe('a merge', () => {
       ['base', 'ours', 'theirs'],
     );
     engine.openTreeOf('ours')?.close();
-    const theirsWin = await merge({ favour: 'theirs' });
+    const theirsWin = await merge({ onConflict: 'theirs' });
     assert.equal(theirsWin.conflicts.length, 5);
     const paths = ['blob', 'new', 'sub/c', 'sub/deep/d', 'text'] as const;
     const [wanted, found] = [treeOf(engine, 'theirs'), treeOf(engine, 'ours')];
@@ -166,7 +166,7 @@ describe('a merge', () => {
     writeText(theirs, '/also', 'also\n');
     engine.openTreeOf('ours')?.close();
     engine.fork('ours', 'second').close();
-    const { conflicts } = await merge({ favour: 'ours' });
+    const { conflicts } = await merge({ onConflict: 'ours' });
     assert.deepEqual(
       conflicts.map(({ path }) => path),
       ['/sub/deep/more', '/text'],
@@ -177,7 +177,7 @@ describe('a merge', () => {
       [...treeOf(engine, 'ours').keys()],
       ['', 'also', 'blob', 'sub', 'sub/c', 'sub/deep', 'sub/deep/more', 'text'],
     );
-    await mergeTrees(engine, 'theirs', 'second', { favour: 'markers' });
+    await mergeTrees(engine, 'theirs', 'second', { onConflict: 'markers' });
     const marked = textOf(engine, 'second', '/text');
     assert.match(marked, /^<<<<<<< second\nours\n\|\|\|\|\|\|\| base\nline 0\n/);
     assert.match(marked, /\n=======\ntheirs\n>>>>>>> theirs\n$/);
@@ -190,7 +190,7 @@ describe('a merge', () => {
     ours.rename('/text', '/our-text');
     const { conflicts } = await merge();
     assert.deepEqual(conflicts, [{ path: '/their-text', kind: 'both-renamed' }]);
-    await merge({ favour: 'theirs' });
+    await merge({ onConflict: 'theirs' });
     assert.deepEqual(
       [...treeOf(engine, 'ours').keys()].filter((path) => path.includes('text')),
       ['their-text'],

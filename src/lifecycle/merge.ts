@@ -15,16 +15,16 @@ import {
 } from '../store/index.ts';
 import { diffTrees } from '../survey/index.ts';
 import { MergeApplication } from './merge-apply.ts';
-import { type Favour, type MergeConflict, MergePlanner, type MergeSides } from './merge-plan.ts';
+import { type MergeConflict, MergePlanner, type MergeResolution, type MergeSides } from './merge-plan.ts';
 
 export interface MergeOptions {
-  /** The tree that both sides are compared with; what they have in common unless told. */
+  /** The tree that both sides are compared with. Default: what they have in common. */
   readonly base?: string | undefined;
-  /** Who wins a conflict. With 'none', unless told, nothing is changed where there is one. */
-  readonly favour?: Favour | undefined;
+  /** Who wins a conflict. With 'none', the default, nothing is changed where there is one. */
+  readonly onConflict?: MergeResolution | undefined;
   /** Keep no snapshot of what the target was. */
   readonly discard?: boolean | undefined;
-  /** Makes a fork of a tree that another process may have mounted; by the engine unless told. */
+  /** Makes a fork of a tree that another process may have mounted. Default: the engine does. */
   readonly fork?: ((source: string, name: string) => Promise<unknown>) | undefined;
 }
 
@@ -67,11 +67,11 @@ export async function mergeTrees(
     const sides = { base, ours, theirs };
     shareRenames(engine, sides);
     const labels = { ours: into, base: options.base ?? 'base', theirs: from };
-    const { favour = 'none' } = options;
-    const plan = new MergePlanner(engine, sides, favour, labels).plan();
+    const { onConflict = 'none' } = options;
+    const plan = new MergePlanner(engine, sides, onConflict, labels).plan();
     const { take, merge, conflicts } = plan;
     const report = { from, into, taken: take.size, merged: merge.size, conflicts };
-    const isRefused = conflicts.length > 0 && favour === 'none';
+    const isRefused = conflicts.length > 0 && onConflict === 'none';
     if (isRefused) return { ...report, taken: 0, merged: 0, isApplied: false, keptAs: undefined };
     new MergeApplication(engine, sides, plan).all(plan);
     engine.freeze(ours);

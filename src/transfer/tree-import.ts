@@ -72,7 +72,7 @@ interface Taken {
 }
 
 /** Where in the new tree something goes. */
-interface Place {
+interface ImportPlace {
   readonly hostPath: Buffer;
   /** Path under the imported directory, as text. */
   readonly shown: string;
@@ -182,7 +182,7 @@ export class TreeImport {
     this.tally.whiteouts += putWhiteouts(this.builder, ino, plan.hidden, stat);
     let subdirectories = 0;
     for (const name of names) {
-      const place: Place = {
+      const place: ImportPlace = {
         hostPath: joinHost(hostPath, name),
         shown:
           shown === ''
@@ -235,7 +235,7 @@ export class TreeImport {
    * Imports one entry. Says whether it became a subdirectory; a promise only where something has to be waited
    * for.
    */
-  private entry(place: Place): boolean | Promise<boolean> {
+  private entry(place: ImportPlace): boolean | Promise<boolean> {
     let stat: HostStat;
     try {
       stat = onHost('lstat', place.hostPath, () => this.system.statHost(place.hostPath, false));
@@ -254,13 +254,13 @@ export class TreeImport {
     return false;
   }
 
-  private isMarkedWhiteout(place: Place, stat: HostStat): boolean {
+  private isMarkedWhiteout(place: ImportPlace, stat: HostStat): boolean {
     const read = (): Map<string, Buffer> => this.system.readHostXattrs(place.hostPath);
     return stat.size === 0 && isMarkedWhiteout(stat, onHost('llistxattr', place.hostPath, read));
   }
 
   /** Notes what went away, or cannot be read and may be left out; throws everything else. */
-  private noteGone(place: Place, error: unknown): void {
+  private noteGone(place: ImportPlace, error: unknown): void {
     if (isFailureOf(error, place.hostPath) && GONE.has(error.code)) {
       this.tally.note('vanished', place.shown, 'went away while the tree was read');
     } else if (this.isLeftOut(error, place.hostPath)) {
@@ -270,7 +270,7 @@ export class TreeImport {
     }
   }
 
-  private async subdirectory(place: Place, stat: HostStat): Promise<boolean> {
+  private async subdirectory(place: ImportPlace, stat: HostStat): Promise<boolean> {
     if (stat.ino === this.storeStat.ino && stat.dev === this.storeStat.dev) {
       this.tally.note('store', place.shown, "left out: it is the store's own directory");
       return false;
@@ -285,7 +285,7 @@ export class TreeImport {
 
   // Files with one name.
 
-  private singleFile(place: Place, stat: HostStat): void {
+  private singleFile(place: ImportPlace, stat: HostStat): void {
     const taken = this.takeFile(place, stat);
     if (!(taken instanceof Promise)) {
       if (taken !== undefined) this.storeSingle(place, taken);
@@ -302,7 +302,7 @@ export class TreeImport {
     this.inFlight.add(work);
   }
 
-  private storeSingle(place: Place, { stat, content, xattrs }: Taken): void {
+  private storeSingle(place: ImportPlace, { stat, content, xattrs }: Taken): void {
     const ino = this.builder.newIno();
     this.builder.putDentry(place.directory, place.name, ino, kindOfMode(stat.mode));
     const hasXattrs = xattrs.size > 0;
@@ -335,7 +335,7 @@ export class TreeImport {
 
   /** Reads a regular file; undefined when it is left out, which has been noted. */
   private takeFile(
-    place: Place,
+    place: ImportPlace,
     stat: HostStat,
     attempt = 1,
   ): Taken | undefined | Promise<Taken | undefined> {
@@ -362,14 +362,14 @@ export class TreeImport {
     );
   }
 
-  private tookNothing(place: Place, fd: number, error: unknown): undefined {
+  private tookNothing(place: ImportPlace, fd: number, error: unknown): undefined {
     this.system.close(fd);
     this.noteGone(place, error);
     return undefined;
   }
 
   /** Whether what was read is what the file was before and after. The last attempt is taken as it is, with a note. */
-  private verify(place: Place, attempted: Attempt, lengthRead: number): boolean {
+  private verify(place: ImportPlace, attempted: Attempt, lengthRead: number): boolean {
     attempted.taken = { stat: attempted.stat, xattrs: this.xattrs(place, attempted.stat) };
     const after = onHost('lstat', place.hostPath, () => this.system.statHost(place.hostPath, false));
     if (lengthRead === attempted.stat.size && isUnchanged(attempted.stat, after)) return true;
@@ -383,13 +383,13 @@ export class TreeImport {
   }
 
   /** The attributes of what is at a place, as they are stored. */
-  private xattrs({ hostPath, shown }: Place, { mode }: HostStat): Map<string, Buffer> {
+  private xattrs({ hostPath, shown }: ImportPlace, { mode }: HostStat): Map<string, Buffer> {
     const found = onHost('llistxattr', hostPath, () => this.system.readHostXattrs(hostPath));
     return storedXattrs(this.whiteouts, found, { shown, mode }, this.tally);
   }
 
   private took(
-    place: Place,
+    place: ImportPlace,
     attempted: Attempt,
     content: FileContent | undefined,
     attempt: number,
@@ -415,14 +415,14 @@ export class TreeImport {
   // Everything else.
 
   /** A symlink, fifo, socket or device with one name. */
-  private withoutContent(place: Place, stat: HostStat): void {
+  private withoutContent(place: ImportPlace, stat: HostStat): void {
     const inode = this.takeSpecial(place, stat);
     if (inode === undefined) return;
     this.builder.putDentry(place.directory, place.name, inode.ino, kindOfMode(stat.mode));
     this.storeInode(inode.ino, inode);
   }
 
-  private takeSpecial(place: Place, stat: HostStat): LinkedInode | undefined {
+  private takeSpecial(place: ImportPlace, stat: HostStat): LinkedInode | undefined {
     let target = '';
     let xattrs: Map<string, Buffer>;
     try {
@@ -446,7 +446,7 @@ export class TreeImport {
   }
 
   /** One of several names of a file. The first one brings the content, the others only count. */
-  private async linkedEntry(place: Place, stat: HostStat): Promise<void> {
+  private async linkedEntry(place: ImportPlace, stat: HostStat): Promise<void> {
     const key = `${stat.dev}:${stat.ino}`;
     const known = this.linked.get(key);
     if (known === 'left out') {
@@ -467,7 +467,7 @@ export class TreeImport {
     this.builder.putDentry(place.directory, place.name, inode.ino, kindOfMode(inode.stat.mode));
   }
 
-  private async takeLinkedFile(place: Place, before: HostStat): Promise<LinkedInode | undefined> {
+  private async takeLinkedFile(place: ImportPlace, before: HostStat): Promise<LinkedInode | undefined> {
     const taken = await this.takeFile(place, before);
     if (taken === undefined) return undefined;
     const { stat, content, xattrs } = taken;

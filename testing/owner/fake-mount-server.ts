@@ -1,13 +1,13 @@
 /** A mount server without a kernel: remembers what it was asked for, and is as busy or as unwilling as a test wants. */
 import { FsError } from '../../src/base/index.ts';
-import type { IoMode, Mount, MountOptions, MountServer } from '../../src/fuse/index.ts';
+import type { IoMode, Mount, MountServer, ServeOptions } from '../../src/fuse/index.ts';
 import type { Tree } from '../../src/store/index.ts';
 
 export class FakeMount implements Mount {
   readonly tree: Tree;
   readonly directory: string;
   readonly io: IoMode;
-  readonly options: MountOptions;
+  readonly options: ServeOptions;
   readonly deviceNumber = undefined;
   readonly nodeCount = 0;
   readonly ended: Promise<void>;
@@ -19,7 +19,7 @@ export class FakeMount implements Mount {
   syncs = 0;
   private noteEnd: () => void = () => undefined;
 
-  constructor(tree: Tree, directory: string, options: MountOptions) {
+  constructor(tree: Tree, directory: string, options: ServeOptions) {
     this.tree = tree;
     this.directory = directory;
     this.io = options.io ?? 'cached';
@@ -59,7 +59,7 @@ export class FakeMountServer implements MountServer {
   delay: Promise<void> = Promise.resolve();
   isClosed = false;
 
-  async mount(tree: Tree, directory: string, options: MountOptions = {}): Promise<Mount> {
+  async mount(tree: Tree, directory: string, options: ServeOptions = {}): Promise<Mount> {
     await this.delay;
     const { failure } = this;
     this.failure = undefined;

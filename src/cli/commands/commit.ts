@@ -1,7 +1,7 @@
 /** `ramet commit`: a fork's changes go back to the host directory it came from, or into the fork it was made from. */
 import { type Command, Option } from 'commander';
 import { nameToString } from '../../base/index.ts';
-import { type CommitFavour, type CommitReport, commitOrigin } from '../../lifecycle/index.ts';
+import { type CommitReport, type CommitResolution, commitOrigin } from '../../lifecycle/index.ts';
 import { examples } from '../examples.ts';
 import { mergeAndTell } from '../merging.ts';
 import { counted, printable, writeJson, writeLine } from '../output.ts';
@@ -49,8 +49,8 @@ export function register(program: Command): void {
         else {
           if (flags.dryRun === true)
             throw usageError('--dry-run is for host directories', 'see `ramet diff`, or name one with --to');
-          const favour = flags.force === true ? 'theirs' : flags.skipConflicts === true ? 'ours' : 'none';
-          await mergeAndTell(session, fork, parent, { base: flags.base, favour });
+          const onConflict = flags.force === true ? 'theirs' : flags.skipConflicts === true ? 'ours' : 'none';
+          await mergeAndTell(session, fork, parent, { base: flags.base, onConflict });
         }
       }),
     );
@@ -66,14 +66,14 @@ function parentFork(session: CommandSession, fork: string, { to }: CommitFlags):
 async function toDirectory(session: CommandSession, fork: string, flags: CommitFlags): Promise<void> {
   const { engine, trees, isJson } = session;
   const { to, base, dryRun = false } = flags;
-  const favour: CommitFavour =
+  const onConflict: CommitResolution =
     flags.force === true ? 'force' : flags.skipConflicts === true ? 'skip' : 'none';
   if (base !== undefined) session.info(base);
   if (to === undefined || base === undefined) commitOrigin(engine, fork);
   let report: CommitReport;
   try {
     await trees.untilFree(fork);
-    report = await trees.commit(fork, { to, base, favour, dryRun });
+    report = await trees.commit(fork, { to, base, onConflict, dryRun });
   } catch (error) {
     throw namedTreeError(fork, error);
   }
@@ -84,7 +84,7 @@ async function toDirectory(session: CommandSession, fork: string, flags: CommitF
   } else await tell(report, dryRun);
   for (const { path, message } of isJson ? [] : notes)
     process.stderr.write(`note: ${printable(path)}: ${printable(message)}\n`);
-  if (conflicts.every(({ isReplaced }) => isReplaced) || favour === 'skip' || dryRun) return;
+  if (conflicts.every(({ isReplaced }) => isReplaced) || onConflict === 'skip' || dryRun) return;
   if (isJson || isDone) process.exitCode = EXIT_FAILURE;
   else {
     throw new CommandError(

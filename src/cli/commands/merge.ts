@@ -1,6 +1,6 @@
 /** `ramet merge`: what one fork changed comes into another. */
 import { type Command, Option } from 'commander';
-import type { Favour } from '../../lifecycle/index.ts';
+import type { MergeResolution } from '../../lifecycle/index.ts';
 import { examples } from '../examples.ts';
 import { mergeAndTell } from '../merging.ts';
 import { withSession } from '../session.ts';
@@ -35,12 +35,12 @@ export function register(program: Command): void {
     .action((from: string, into: string, flags: MergeFlags, command: Command) =>
       withSession(command, async (session) => {
         const { base, discard } = flags;
-        await mergeAndTell(session, from, into, { base, discard, favour: favourOf(flags) });
+        await mergeAndTell(session, from, into, { base, discard, onConflict: resolutionOf(flags) });
       }),
     );
 }
 
-function favourOf({ ours, theirs, markers }: MergeFlags): Favour {
+function resolutionOf({ ours, theirs, markers }: MergeFlags): MergeResolution {
   if (ours === true) return 'ours';
   if (theirs === true) return 'theirs';
   return markers === true ? 'markers' : 'none';
