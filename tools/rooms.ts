@@ -49,6 +49,11 @@ export const ROOMS: readonly Room[] = [
     name: 'survey',
     holds: 'what trees are made of and how they differ: diff, space, pages, ranges on the host',
   },
+  {
+    name: 'files',
+    holds: 'trees of files on the host, written and read in one way; copying and dressing files of any tree',
+    touchesHost: true,
+  },
   { name: 'transfer', holds: 'import and export of host trees and archives', touchesHost: true },
   {
     name: 'lifecycle',

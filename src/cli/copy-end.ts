@@ -1,9 +1,10 @@
 /** The two places between which `ramet cp` copies, as one interface: the host, and an open tree. */
 import { realpathSync } from 'node:fs';
 import { BLOCK_SIZE, FsError, type HostIno, isFsError, nameToBytes, nameToString } from '../base/index.ts';
+import { type DataSource, segmentsOf } from '../files/index.ts';
 import { MountedFileSystem, type MountedTrees } from '../owner/index.ts';
 import { O_CREAT, O_NONBLOCK, O_RDONLY, O_TRUNC, O_WRONLY, type System } from '../sys/index.ts';
-import { type DataSource, fileSegments, onHost, treeSegments } from '../transfer/index.ts';
+import { fileSegments, onHost } from '../transfer/index.ts';
 import { FileSystem, type TreeFile, type TreeFiles } from '../vfs/index.ts';
 import { named, naming } from './problem.ts';
 import { showTreePath } from './tree-path.ts';
@@ -210,7 +211,7 @@ export class TreeEnd implements CopyEnd {
     const file = this.open(path, O_RDONLY);
     const close = (): void => fileSystem.close(file);
     return {
-      segments: orClose(close, () => this.on('lseek', path, () => treeSegments(fileSystem, file, size))),
+      segments: orClose(close, () => this.on('lseek', path, () => segmentsOf(fileSystem, file, size))),
       read: (target, length, position) =>
         this.on('read', path, () => fileSystem.read(file, target, 0, length, position)),
       close,

@@ -8,7 +8,7 @@
 import { FsError, isFsError, isSameTimespec } from '../base/index.ts';
 import type { StoredTree } from '../store/index.ts';
 import { TreePaths } from '../survey/index.ts';
-import type { HostStat, System } from '../sys/index.ts';
+import type { HostStat } from '../sys/index.ts';
 import { ExportTally, HostWriter, Pacing, TreeReader } from '../transfer/index.ts';
 import type { TreeFiles } from '../vfs/index.ts';
 import { type CommitConflict, type CommitPlan, type CommitStep, isDirectory } from './commit-plan.ts';
@@ -27,7 +27,6 @@ export class CommitApplication {
   /** What changed in the target while the commit was at work; it was left alone. */
   readonly lateConflicts: CommitConflict[] = [];
   readonly tally = new ExportTally();
-  private readonly system: System;
   private readonly target: HostTarget;
   private readonly reader: TreeReader;
   private readonly writer: HostWriter;
@@ -37,11 +36,10 @@ export class CommitApplication {
   private batchBytes = 0;
   private temporaries = 0;
 
-  constructor(system: System, target: HostTarget, name: string, files: TreeFiles) {
-    this.system = system;
+  constructor(target: HostTarget, name: string, files: TreeFiles) {
     this.target = target;
     this.reader = new TreeReader(name, files);
-    this.writer = new HostWriter(system, this.reader, this.tally, new Pacing(() => undefined));
+    this.writer = new HostWriter(target.files, this.reader, this.tally, new Pacing(() => undefined));
   }
 
   async all({ steps }: CommitPlan, tree: StoredTree): Promise<void> {
@@ -78,7 +76,7 @@ export class CommitApplication {
   private makeDirectory({ path, found }: CommitStep): void {
     if (isDirectory(found?.mode)) return;
     if (found !== undefined && !this.remove({ path, mode: undefined, found })) return;
-    this.target.at(path, (place) => this.system.makeHostDirectory(place, 0o700));
+    this.target.at('mkdir', path, (files) => files.makeDirectory(path, 0o700));
     this.written++;
   }
 
@@ -94,16 +92,14 @@ export class CommitApplication {
     const written = { ...step, temporary };
     this.batch.push(written);
     if (known !== undefined) this.link(known, temporary);
-    else if (!(await this.target.atAsync(temporary, (place) => this.writer.make(item, place))))
+    else if (!(await this.target.atAsync(temporary, () => this.writer.make(item, temporary))))
       this.batch.pop();
     this.batchBytes += size;
     if (this.batch.length >= BATCH_FILES || this.batchBytes >= BATCH_BYTES) this.place();
   }
 
   private link(known: string, temporary: string): void {
-    this.target.at(known, (existing) =>
-      this.target.at(temporary, (place) => this.system.linkHost(existing, place)),
-    );
+    this.target.at('link', temporary, (files) => files.link(known, temporary, false));
   }
 
   /** Makes the batch durable and renames each of its files to its place. */
@@ -121,11 +117,7 @@ export class CommitApplication {
 
   private rename(written: Written): void {
     const { path, temporary } = written;
-    const name = Buffer.from(temporary.slice(temporary.lastIndexOf('/')), 'latin1');
-    this.target.at(path, (place, directory) => {
-      const from = Buffer.concat([directory, name]);
-      this.system.renameHost(from, place);
-    });
+    this.target.at('rename', path, (files) => files.rename(temporary, path));
     // rename(2) of two names of one file does nothing at all.
     this.discard(written);
     this.written++;
@@ -149,9 +141,8 @@ export class CommitApplication {
     const wasDirectory = isDirectory(found.mode);
     if (!wasDirectory && this.hasChanged(step)) return false;
     try {
-      this.target.at(path, (place) =>
-        wasDirectory ? this.system.removeHostDirectory(place) : this.system.unlinkHost(place),
-      );
+      if (wasDirectory) this.target.at('rmdir', path, (files) => files.removeDirectory(path));
+      else this.target.at('unlink', path, (files) => files.unlink(path));
     } catch (error) {
       if (!isFsError(error, 'ENOTEMPTY') && !isFsError(error, 'EEXIST')) throw error;
       this.lateConflicts.push({ path, kind: 'changed', isReplaced: false });
@@ -163,7 +154,7 @@ export class CommitApplication {
 
   private dress(path: string): void {
     if (!isDirectory(this.target.stat(path)?.mode)) return;
-    this.target.at(path, (place) => this.writer.dress(this.reader.item(path), place));
+    this.target.at('open', path, () => this.writer.dress(this.reader.item(path), path));
   }
 
   /** Takes away what was written beside its place. Where even that fails the next commit does it. */
@@ -179,7 +170,7 @@ export class CommitApplication {
 
   private discard({ temporary }: Written): void {
     if (this.target.stat(temporary) === undefined) return;
-    this.target.at(temporary, (place) => this.system.unlinkHost(place));
+    this.target.at('unlink', temporary, (files) => files.unlink(temporary));
   }
 }
 

@@ -259,9 +259,11 @@ test('a commit that meets a full disk at any call leaves whole files, and the ne
       [...before].map(([name, bytes]) => [name, Buffer.concat([Buffer.from('changed'), bytes.subarray(7)])]),
     );
     const first = system.callCount;
-    const takesSpace = ['allocate', 'pwrite', 'openHost', 'open', 'makeHostDirectory', 'linkHost'];
-    system.plan = (operation, index) =>
-      index >= first + at && takesSpace.includes(operation) ? { kind: 'error', code: 'ENOSPC' } : undefined;
+    const takesSpace = ['allocate', 'pwrite', 'open', 'makeDirectoryAt', 'linkAt'];
+    system.plan = (operation, index, path) => {
+      const isNew = takesSpace.includes(operation) || (operation === 'openAt' && path.includes('/.ramet-'));
+      return index >= first + at && isNew ? { kind: 'error', code: 'ENOSPC' } : undefined;
+    };
     let isDone = true;
     try {
       await work.commit();

@@ -229,7 +229,7 @@ class CommitRun {
     this.known = known;
     this.options = options;
     const { info, fileSystem } = tree;
-    this.application = new CommitApplication(engine.system, target, info.name, fileSystem);
+    this.application = new CommitApplication(target, info.name, fileSystem);
   }
 
   async all(fork: string, isResumed: boolean, storeDirectory: string): Promise<CommitReport> {
@@ -290,7 +290,8 @@ class CommitRun {
           throw error;
       }
       for (const name of names) {
-        this.target.at(`${directory}/${name}`, (place) => this.engine.system.unlinkHost(place));
+        const path = `${directory}/${name}`;
+        this.target.at('unlink', path, (files) => files.unlink(path));
       }
     }
   }

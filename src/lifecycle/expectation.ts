@@ -8,9 +8,9 @@ import {
   isSymlinkMode,
   kindOfMode,
 } from '../base/index.ts';
+import { dataOf, isSameData, timesOf } from '../files/index.ts';
 import type { HostOrigin } from '../lower/index.ts';
 import { type HostStat, O_RDONLY } from '../sys/index.ts';
-import { dataOf, isSameData, timesOf } from '../transfer/index.ts';
 import { type TreeFiles, xattrRefusal } from '../vfs/index.ts';
 import type { HostTarget } from './host-target.ts';
 

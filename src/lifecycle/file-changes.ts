@@ -10,9 +10,9 @@ import {
   kindOfMode,
   nameToBytes,
 } from '../base/index.ts';
+import { dataOf, isSameData } from '../files/index.ts';
 import type { Change, ChangedPaths } from '../survey/index.ts';
 import { O_RDONLY } from '../sys/index.ts';
-import { dataOf, isSameData } from '../transfer/index.ts';
 import type { Attributes, TreeFiles } from '../vfs/index.ts';
 
 /** One side of a file that changed. */

@@ -199,7 +199,7 @@ test('a full disk at any call: what is committed is whole, and a further commit 
     const first = system.callCount;
     let wasHit = false;
     system.plan = (operation, index) => {
-      const isWrite = operation === 'pwrite' || operation === 'allocate' || operation === 'makeHostDirectory';
+      const isWrite = operation === 'pwrite' || operation === 'allocate' || operation === 'makeDirectoryAt';
       if (wasHit || index < first + call || !isWrite) return undefined;
       wasHit = true;
       return { kind: 'error', code: 'ENOSPC' };

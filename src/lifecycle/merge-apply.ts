@@ -7,10 +7,10 @@ import {
   isSymlinkMode,
   kindOfMode,
 } from '../base/index.ts';
+import { dress, timesOf, wearerAt, xattrsOf } from '../files/index.ts';
 import { type StoreEngine, settleTree } from '../store/index.ts';
 import { TreePaths } from '../survey/index.ts';
 import { O_CREAT, O_EXCL, O_RDONLY, O_TRUNC, O_WRONLY } from '../sys/index.ts';
-import { timesOf } from '../transfer/index.ts';
 import type { Attributes, FileSystem } from '../vfs/index.ts';
 import type { MergedParts, MergePlan, MergeSides } from './merge-plan.ts';
 
@@ -128,21 +128,12 @@ export class MergeApplication {
     }
   }
 
-  /** Owner first: a change of it takes the set-user-ID bit away. */
   private dress(path: string, wanted: Attributes): void {
     const { ours, theirs } = this;
-    ours.chown(path, wanted.uid, wanted.gid, false);
-    const names = new Set(theirs.listXattrs(path, false));
+    const xattrs = new Map(xattrsOf(theirs, path));
     for (const name of ours.listXattrs(path, false))
-      if (!names.has(name)) ours.removeXattr(path, name, false);
-    for (const name of names) ours.setXattr(path, name, theirs.getXattr(path, name, false), 0, false);
-    if (!isSymlinkMode(wanted.mode)) ours.chmod(path, wanted.mode & 0o7777, false);
-    this.setTimes(path, wanted);
-  }
-
-  private setTimes(path: string, wanted: Attributes): void {
-    const { atime, mtime } = timesOf(wanted);
-    this.ours.setTimes(path, atime, mtime, false);
+      if (!xattrs.has(name)) ours.removeXattr(path, name, false);
+    dress(wearerAt(ours, path), wanted, xattrs);
   }
 
   private merge(path: string, { content, mode, owner, xattrs }: MergedParts): void {
@@ -158,7 +149,8 @@ export class MergeApplication {
     if (content === 'theirs' && !isFileMode(wanted.mode)) this.put(path);
     else if (content === 'theirs') {
       this.clone(path);
-      this.setTimes(path, wanted);
+      const { atime, mtime } = timesOf(wanted);
+      ours.setTimes(path, atime, mtime, false);
     } else this.write(path, content);
   }
 

@@ -1,13 +1,16 @@
 /** Host trees by node:fs alone: no extended attributes, no device nodes, times set to about a microsecond. */
 import type { BigIntStats } from 'node:fs';
-import { fstatSync, lstatSync, lutimesSync, readdirSync, statSync } from 'node:fs';
+import { fstatSync, futimesSync, lstatSync, lutimesSync, readdirSync, statSync, utimesSync } from 'node:fs';
 import { FsError, type HostIno, type Timespec } from '../base/index.ts';
-import { attempt, openAt, pathIn } from './name-calls.ts';
+import { bufferedNames } from './buffered-names.ts';
+import { EBADF, errnoOf, nodeFailure } from './errno.ts';
+import { attempt, fileLink, HAS_PROC, openAt, pathIn } from './name-calls.ts';
 import { O_NOFOLLOW } from './open-flags.ts';
-import type { HostCalls } from './parts.ts';
+import type { HostCalls, NamedCalls } from './parts.ts';
 import type { HostEntry, HostStat } from './system.ts';
 
 const SLASH = Buffer.from('/');
+const HERE = Buffer.from('.');
 const NANOSECONDS = 1_000_000_000n;
 
 function timesOf(nanoseconds: bigint): Timespec {
@@ -64,6 +67,16 @@ function nodeTime(times: Timespec): number | Date {
   return seconds < 0 ? new Date(seconds * 1000) : seconds;
 }
 
+function setFileTimes(fd: number, atime: Timespec, mtime: Timespec): void {
+  try {
+    futimesSync(fd, nodeTime(atime), nodeTime(mtime));
+  } catch (error) {
+    if (errnoOf(error) !== EBADF) throw nodeFailure(error, 'futimes');
+    // It was opened with O_PATH.
+    attempt('utimes', undefined, undefined, () => utimesSync(fileLink(fd), nodeTime(atime), nodeTime(mtime)));
+  }
+}
+
 function refuse(syscall: string, path?: Buffer): never {
   throw new FsError('ENOTSUP', {
     syscall,
@@ -72,7 +85,15 @@ function refuse(syscall: string, path?: Buffer): never {
   });
 }
 
-export const bufferedHost: HostCalls = {
+export const bufferedHost: HostCalls & NamedCalls = {
+  ...bufferedNames,
+  lstatAt: (directory, name) =>
+    attempt('lstat', undefined, undefined, () =>
+      hostStat(lstatSync(pathIn(directory, name), { bigint: true })),
+    ),
+  makeNodeAt: () => refuse('mknod'),
+  setFileTimes,
+  writeFileXattr: () => refuse('lsetxattr'),
   statHost: (path, followLinks) =>
     attempt('stat', path, undefined, () =>
       hostStat(followLinks ? statSync(path, { bigint: true }) : lstatSync(path, { bigint: true })),
@@ -89,7 +110,7 @@ export const bufferedHost: HostCalls = {
   openBeneath: (directory, path, flags) => openAt(pathIn(directory, path), flags | O_NOFOLLOW, 0),
   statAt: (directory, name, _isLocal) =>
     attempt('stat', name, undefined, () => hostStat(lstatSync(pathIn(directory, name), { bigint: true }))),
-  readDirectory: (fd) => readHostDirectory(Buffer.from(`/proc/self/fd/${fd}`)),
+  readDirectory: (fd) => readHostDirectory(HAS_PROC ? Buffer.from(fileLink(fd)) : pathIn(fd, HERE)),
   readFileXattrs: () => new Map(),
   fileSystemUuid: () => undefined,
   statFile: (fd) => attempt('fstat', undefined, undefined, () => hostStat(fstatSync(fd, { bigint: true }))),

@@ -3,10 +3,12 @@ import type { FsErrorDetail } from '../base/index.ts';
 import { codeOfErrno, FsError } from '../base/index.ts';
 
 /** The errno values that calls here tell apart; errno(3), the same on every architecture `libc.ts` accepts. */
+export const EPERM = 1;
 export const ENOENT = 2;
 export const EINTR = 4;
 export const EIO = 5;
 export const ENXIO = 6;
+export const EBADF = 9;
 export const EAGAIN = 11;
 export const EXDEV = 18;
 export const ENODEV = 19;

@@ -393,6 +393,49 @@ export class FaultySystem implements System {
     );
   }
 
+  openAt(directory: number, path: Buffer, flags: OpenFlags, mode?: number): number {
+    const text = this.pathAt(directory, path);
+    return this.pass('openAt', text, () =>
+      this.opened(text, this.inner.openAt(directory, path, flags, mode)),
+    );
+  }
+
+  /** The path of a name in a directory, by that which the directory was opened by. */
+  private pathAt(directory: number, name: Buffer): string {
+    const text = textOf(name);
+    const above = this.paths.get(directory) ?? '';
+    return text === '.' ? above : `${above}/${text}`;
+  }
+
+  private onName<T>(operation: keyof System, directory: number, name: Buffer, call: () => T): T {
+    return this.pass(operation, this.pathAt(directory, name), call);
+  }
+
+  readonly lstatAt: System['lstatAt'] = (directory, name) =>
+    this.onName('lstatAt', directory, name, () => this.inner.lstatAt(directory, name));
+  readonly makeDirectoryAt: System['makeDirectoryAt'] = (directory, name, mode) =>
+    this.onName('makeDirectoryAt', directory, name, () => this.inner.makeDirectoryAt(directory, name, mode));
+  readonly symlinkAt: System['symlinkAt'] = (target, directory, name) =>
+    this.onName('symlinkAt', directory, name, () => this.inner.symlinkAt(target, directory, name));
+  readonly linkAt: System['linkAt'] = (from, existing, directory, name) =>
+    this.onName('linkAt', from, existing, () => this.inner.linkAt(from, existing, directory, name));
+  readonly renameAt: System['renameAt'] = (from, existing, directory, name) =>
+    this.onName('renameAt', from, existing, () => this.inner.renameAt(from, existing, directory, name));
+  readonly unlinkAt: System['unlinkAt'] = (directory, name) =>
+    this.onName('unlinkAt', directory, name, () => this.inner.unlinkAt(directory, name));
+  readonly removeDirectoryAt: System['removeDirectoryAt'] = (directory, name) =>
+    this.onName('removeDirectoryAt', directory, name, () => this.inner.removeDirectoryAt(directory, name));
+  readonly makeNodeAt: System['makeNodeAt'] = (directory, name, mode, rdev) =>
+    this.onName('makeNodeAt', directory, name, () => this.inner.makeNodeAt(directory, name, mode, rdev));
+  readonly chownFile: System['chownFile'] = (fd, uid, gid) =>
+    this.onFile('chownFile', fd, () => this.inner.chownFile(fd, uid, gid));
+  readonly chmodFile: System['chmodFile'] = (fd, mode) =>
+    this.onFile('chmodFile', fd, () => this.inner.chmodFile(fd, mode));
+  readonly setFileTimes: System['setFileTimes'] = (fd, atime, mtime) =>
+    this.onFile('setFileTimes', fd, () => this.inner.setFileTimes(fd, atime, mtime));
+  readonly writeFileXattr: System['writeFileXattr'] = (fd, name, value) =>
+    this.onFile('writeFileXattr', fd, () => this.inner.writeFileXattr(fd, name, value));
+
   openBeneath(directory: number, path: Buffer, flags: OpenFlags): number {
     const text = textOf(path);
     return this.pass('openBeneath', text, () =>

@@ -27,6 +27,7 @@ export {
   UMOUNT_NOFOLLOW,
 } from './kernel.ts';
 export { type MountInfo, mountNamespace, mountsOf, mountsOnWay } from './mount-info.ts';
+export { fileLink } from './name-calls.ts';
 export { SEEK_DATA, SEEK_HOLE } from './native-files.ts';
 export * from './open-flags.ts';
 export type { HostEntry, HostStat, OpenFlags, System } from './system.ts';

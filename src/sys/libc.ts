@@ -2,8 +2,8 @@
  * libc, loaded through koffi: the only place that names a C function. Addresses are passed as `intptr_t`, which
  * koffi carries as plain numbers; scratch structures are typed arrays, which it passes without copying.
  *
- * fcntl(2), ioctl(2) and syscall(2) are variadic in C. They are declared with fixed arguments here, which the calling
- * conventions of every architecture accepted below pass in the same registers.
+ * fcntl(2), ioctl(2), openat(2) and syscall(2) are variadic in C. They are declared with fixed arguments here, which
+ * the calling conventions of every architecture accepted below pass in the same registers.
  */
 import { createRequire } from 'node:module';
 import type { Address } from '../base/index.ts';
@@ -40,7 +40,16 @@ export interface Libc {
   llistxattr(path: Scratch, target: Scratch | null, length: number): number;
   lgetxattr(path: Scratch, name: Scratch, target: Scratch | null, length: number): number;
   lsetxattr(path: Scratch, name: Scratch, value: Scratch, length: number, flags: number): number;
+  setxattr(path: Scratch, name: Scratch, value: Scratch, length: number, flags: number): number;
+  fsetxattr(fd: number, name: Scratch, value: Scratch, length: number, flags: number): number;
   utimensat(directory: number, path: Scratch, times: Scratch, flags: number): number;
+  futimens(fd: number, times: Scratch): number;
+  mkdirat(directory: number, path: Scratch, mode: number): number;
+  symlinkat(target: Scratch, directory: number, path: Scratch): number;
+  linkat(from: number, existing: Scratch, directory: number, path: Scratch, flags: number): number;
+  renameat(from: number, existing: Scratch, directory: number, path: Scratch): number;
+  unlinkat(directory: number, path: Scratch, flags: number): number;
+  openat(directory: number, path: Scratch, flags: number, mode: number): number;
   mmap(
     address: number,
     length: number,
@@ -155,6 +164,30 @@ function openLibrary(koffi: Koffi): ReturnType<Koffi['load']> {
   throw failure;
 }
 
+type Define = (prototype: string) => ReturnType<ReturnType<Koffi['load']>['func']>;
+
+/** Names, and what a file has beside its bytes. */
+function declareNames(define: Define) {
+  return {
+    statx: define('int statx(int directory, void *path, int flags, unsigned int mask, void *target)'),
+    listxattr: define('int64_t listxattr(void *path, void *target, size_t length)'),
+    getxattr: define('int64_t getxattr(void *path, void *name, void *target, size_t length)'),
+    llistxattr: define('int64_t llistxattr(void *path, void *target, size_t length)'),
+    lgetxattr: define('int64_t lgetxattr(void *path, void *name, void *target, size_t length)'),
+    lsetxattr: define('int lsetxattr(void *path, void *name, void *value, size_t length, int flags)'),
+    setxattr: define('int setxattr(void *path, void *name, void *value, size_t length, int flags)'),
+    fsetxattr: define('int fsetxattr(int fd, void *name, void *value, size_t length, int flags)'),
+    utimensat: define('int utimensat(int directory, void *path, void *times, int flags)'),
+    futimens: define('int futimens(int fd, void *times)'),
+    mkdirat: define('int mkdirat(int directory, void *path, unsigned int mode)'),
+    symlinkat: define('int symlinkat(void *target, int directory, void *path)'),
+    linkat: define('int linkat(int from, void *existing, int directory, void *path, int flags)'),
+    renameat: define('int renameat(int from, void *existing, int directory, void *path)'),
+    unlinkat: define('int unlinkat(int directory, void *path, int flags)'),
+    openat: define('int openat(int directory, void *path, int flags, unsigned int mode)'),
+  };
+}
+
 function declare(koffi: Koffi, library: ReturnType<Koffi['load']>, numbers: CallNumbers): Libc {
   const define = (prototype: string) => library.func(prototype);
   const defineOptional = (prototype: string) => {
@@ -177,13 +210,7 @@ function declare(koffi: Koffi, library: ReturnType<Koffi['load']>, numbers: Call
     sync_file_range: define(
       'int sync_file_range(int fd, int64_t position, int64_t length, unsigned int flags)',
     ),
-    statx: define('int statx(int directory, void *path, int flags, unsigned int mask, void *target)'),
-    listxattr: define('int64_t listxattr(void *path, void *target, size_t length)'),
-    getxattr: define('int64_t getxattr(void *path, void *name, void *target, size_t length)'),
-    llistxattr: define('int64_t llistxattr(void *path, void *target, size_t length)'),
-    lgetxattr: define('int64_t lgetxattr(void *path, void *name, void *target, size_t length)'),
-    lsetxattr: define('int lsetxattr(void *path, void *name, void *value, size_t length, int flags)'),
-    utimensat: define('int utimensat(int directory, void *path, void *times, int flags)'),
+    ...declareNames(define),
     mmap: define(
       'intptr_t mmap(intptr_t address, size_t length, int protection, int flags, int fd, int64_t position)',
     ),

@@ -1,7 +1,10 @@
 /** Opening, naming and syncing files: one call of node:fs each, the same in every system. */
 import {
   chmodSync,
+  chownSync,
   closeSync,
+  fchmodSync,
+  fchownSync,
   fdatasyncSync,
   fsyncSync,
   ftruncateSync,
@@ -15,11 +18,14 @@ import {
   symlinkSync,
   unlinkSync,
 } from 'node:fs';
-import { EINVAL, errnoOf, nodeFailure } from './errno.ts';
+import { EBADF, EINVAL, errnoOf, nodeFailure } from './errno.ts';
 import { O_CLOEXEC, O_DIRECTORY, O_NOFOLLOW, O_RDONLY } from './open-flags.ts';
 import type { NameCalls } from './parts.ts';
 
 const MODE_DEFAULT = 0o666;
+export const HAS_PROC = process.platform === 'linux';
+/** Where there is no /proc: the paths by which files were opened, by descriptor. */
+const openedBy = new Map<number, Buffer>();
 
 type Path = string | Buffer;
 
@@ -39,12 +45,34 @@ export function attempt<T>(
 
 /** open(2) by text or byte path, never inherited by a child process. */
 export function openAt(path: Path, flags: number, mode: number): number {
-  return attempt('open', path, undefined, () => openSync(path, flags | O_CLOEXEC, mode));
+  const fd = attempt('open', path, undefined, () => openSync(path, flags | O_CLOEXEC, mode));
+  if (!HAS_PROC) openedBy.set(fd, Buffer.from(path));
+  return fd;
 }
 
-/** The path of a name in an open directory, which leads there whatever that is called by now. */
+/**
+ * The path of a name in an open directory, which leads there whatever that is called by now. Where there is no /proc it
+ * is the path by which the directory was opened.
+ */
 export function pathIn(directory: number, name: Uint8Array): Buffer {
-  return Buffer.concat([Buffer.from(`/proc/thread-self/fd/${directory}/`), name]);
+  const opened = HAS_PROC ? undefined : openedBy.get(directory);
+  const path = opened === undefined ? fileLink(directory) : opened.toString('latin1');
+  return Buffer.concat([Buffer.from(`${path}/`, 'latin1'), name]);
+}
+
+/** A descriptor's own link, which leads to what was opened, a symlink too, and no further. */
+export function fileLink(fd: number): string {
+  return `/proc/thread-self/fd/${fd}`;
+}
+
+/** Runs a call on a descriptor, and where it was opened with O_PATH (EBADF) one on its own link. */
+function onFile(syscall: string, fd: number, call: () => void, byLink: (path: string) => void): void {
+  try {
+    call();
+  } catch (error) {
+    if (errnoOf(error) !== EBADF) throw nodeFailure(error, syscall);
+    attempt(syscall, undefined, undefined, () => byLink(fileLink(fd)));
+  }
 }
 
 function syncDirectory(path: string): void {
@@ -76,6 +104,20 @@ export const nameCalls: NameCalls = {
   openHost: (path, flags, mode = MODE_DEFAULT) => openAt(path, flags | O_NOFOLLOW, mode),
   chownHost: (path, uid, gid) => attempt('lchown', path, undefined, () => lchownSync(path, uid, gid)),
   chmodHost: (path, mode) => attempt('chmod', path, undefined, () => chmodSync(path, mode)),
+  chownFile: (fd, uid, gid) =>
+    onFile(
+      'lchown',
+      fd,
+      () => fchownSync(fd, uid, gid),
+      (path) => chownSync(path, uid, gid),
+    ),
+  chmodFile: (fd, mode) =>
+    onFile(
+      'chmod',
+      fd,
+      () => fchmodSync(fd, mode),
+      (path) => chmodSync(path, mode),
+    ),
   makeHostDirectory: (path, mode) => attempt('mkdir', path, undefined, () => void mkdirSync(path, { mode })),
   symlinkHost: (target, path) => attempt('symlink', target, path, () => symlinkSync(target, path)),
   linkHost: (existing, path) => attempt('link', existing, path, () => linkSync(existing, path)),

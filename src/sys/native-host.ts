@@ -1,13 +1,14 @@
 /** Host trees by libc: times to the nanosecond, names with inode numbers, extended attributes, device nodes. */
 import { closeSync, openSync } from 'node:fs';
-import { PATH_BYTES_MAX } from '../base/index.ts';
+import { PATH_BYTES_MAX, type Timespec } from '../base/index.ts';
 import { CString } from './c-string.ts';
-import { EINTR, ENODATA, ENOSYS, EOPNOTSUPP, ERANGE, errnoFailure } from './errno.ts';
+import { EBADF, EINTR, ENODATA, ENOSYS, EOPNOTSUPP, ERANGE, errnoFailure } from './errno.ts';
 import type { Libc } from './libc.ts';
-import { attempt } from './name-calls.ts';
+import { attempt, fileLink } from './name-calls.ts';
+import { namedCalls } from './native-names.ts';
 import { rootedCalls } from './native-rooted.ts';
 import { O_CLOEXEC, O_DIRECTORY, O_RDONLY } from './open-flags.ts';
-import type { HostCalls } from './parts.ts';
+import type { HostCalls, NamedCalls } from './parts.ts';
 import { AT_FDCWD, AT_NO_AUTOMOUNT, AT_SYMLINK_NOFOLLOW, STATX_HOST, StatxBuffer } from './statx.ts';
 import type { HostEntry } from './system.ts';
 import { exactUint64, setUint64 } from './words.ts';
@@ -16,23 +17,32 @@ import { exactUint64, setUint64 } from './words.ts';
 const XATTR_NAME_BYTES_MAX = 256;
 const DIRECTORY_CHUNK_BYTES = 64 * 1024;
 
-export function nativeHost(libc: Libc): HostCalls {
+export function nativeHost(libc: Libc): HostCalls & NamedCalls {
   const path = new CString(PATH_BYTES_MAX, 'ENAMETOOLONG');
   return {
     ...inodeCalls(libc, path),
     ...directoryCalls(libc),
     ...xattrCalls(libc, path),
     ...rootedCalls(libc, path),
+    ...namedCalls(libc, path),
   };
 }
 
 function inodeCalls(
   libc: Libc,
   path: CString,
-): Pick<HostCalls, 'statHost' | 'setHostTimes' | 'makeHostNode'> {
+): Pick<HostCalls, 'statHost' | 'setHostTimes' | 'setFileTimes' | 'makeHostNode'> {
   const stat = new StatxBuffer();
   /** Two of struct timespec. */
   const times = new Uint32Array(8);
+
+  function setTimes(atime: Timespec, mtime: Timespec): void {
+    setUint64(times, 0, atime.seconds);
+    setUint64(times, 2, atime.nanoseconds);
+    setUint64(times, 4, mtime.seconds);
+    setUint64(times, 6, mtime.nanoseconds);
+  }
+
   return {
     statHost(at, followLinks) {
       const flags = AT_NO_AUTOMOUNT | (followLinks ? 0 : AT_SYMLINK_NOFOLLOW);
@@ -45,12 +55,18 @@ function inodeCalls(
     },
 
     setHostTimes(at, atime, mtime) {
-      setUint64(times, 0, atime.seconds);
-      setUint64(times, 2, atime.nanoseconds);
-      setUint64(times, 4, mtime.seconds);
-      setUint64(times, 6, mtime.nanoseconds);
+      setTimes(atime, mtime);
       if (libc.utimensat(AT_FDCWD, path.set(at, 'utimensat'), times, AT_SYMLINK_NOFOLLOW) !== 0)
         throw errnoFailure(libc.errno(), 'utimensat', at);
+    },
+
+    setFileTimes(fd, atime, mtime) {
+      setTimes(atime, mtime);
+      if (libc.futimens(fd, times) === 0) return;
+      const errno = libc.errno();
+      if (errno !== EBADF) throw errnoFailure(errno, 'utimensat');
+      if (libc.utimensat(AT_FDCWD, path.set(Buffer.from(fileLink(fd)), 'utimensat'), times, 0) !== 0)
+        throw errnoFailure(libc.errno(), 'utimensat');
     },
 
     makeHostNode(at, mode, rdev) {
@@ -92,14 +108,14 @@ function directoryCalls(libc: Libc): Pick<HostCalls, 'readHostDirectory' | 'read
 
   return {
     readHostDirectory: (at) => readAll(at, at),
-    readDirectory: (fd) => readAll(Buffer.from(`/proc/thread-self/fd/${fd}`)),
+    readDirectory: (fd) => readAll(Buffer.from(fileLink(fd))),
   };
 }
 
 function xattrCalls(
   libc: Libc,
   path: CString,
-): Pick<HostCalls, 'readHostXattrs' | 'readFileXattrs' | 'writeHostXattr'> {
+): Pick<HostCalls, 'readHostXattrs' | 'readFileXattrs' | 'writeHostXattr' | 'writeFileXattr'> {
   const attribute = new CString(XATTR_NAME_BYTES_MAX, 'ERANGE');
 
   /** A value whose length is asked for first; it may have grown (ERANGE) by the time it is read. Or the errno. */
@@ -137,12 +153,22 @@ function xattrCalls(
   return {
     readHostXattrs: (at) => readAll('llistxattr', at, at),
     // The descriptor's own link leads to what was opened, and no further: flistxattr(2) refuses O_PATH.
-    readFileXattrs: (fd) => readAll('listxattr', Buffer.from(`/proc/thread-self/fd/${fd}`)),
+    readFileXattrs: (fd) => readAll('listxattr', Buffer.from(fileLink(fd))),
 
     writeHostXattr(at, key, value) {
       const name = attribute.set(Buffer.from(key, 'latin1'), 'lsetxattr');
       if (libc.lsetxattr(path.set(at, 'lsetxattr'), name, value, value.length, 0) !== 0)
         throw errnoFailure(libc.errno(), 'lsetxattr', at);
+    },
+
+    writeFileXattr(fd, key, value) {
+      const name = attribute.set(Buffer.from(key, 'latin1'), 'lsetxattr');
+      if (libc.fsetxattr(fd, name, value, value.length, 0) === 0) return;
+      const errno = libc.errno();
+      if (errno !== EBADF) throw errnoFailure(errno, 'lsetxattr');
+      const link = path.set(Buffer.from(fileLink(fd)), 'lsetxattr');
+      if (libc.setxattr(link, name, value, value.length, 0) !== 0)
+        throw errnoFailure(libc.errno(), 'lsetxattr');
     },
   };
 }

@@ -1,9 +1,10 @@
 /** Paths below a directory that nothing leads out of, and the filesystem that a descriptor lies on. */
 import type { CString } from './c-string.ts';
-import { EAGAIN, EINTR, ENOENT, ENOSYS, ENOTDIR, EOPNOTSUPP, errnoFailure } from './errno.ts';
+import { EAGAIN, EINTR, ENOENT, ENOSYS, ENOTDIR, EOPNOTSUPP, EPERM, errnoFailure } from './errno.ts';
 import type { Libc } from './libc.ts';
+import { openByNames, type StepCalls } from './open-by-names.ts';
 import { O_CLOEXEC, O_CREAT, O_NOFOLLOW, O_PATH, O_TMPFILE } from './open-flags.ts';
-import type { HostCalls } from './parts.ts';
+import type { HostCalls, NamedCalls } from './parts.ts';
 import {
   AT_EMPTY_PATH,
   AT_NO_AUTOMOUNT,
@@ -31,15 +32,17 @@ const FS_IOC_GETFSUUID = 0x80111500;
 const UUID_BYTES = 16;
 
 type RootedCalls = Pick<
-  HostCalls,
-  'openInRoot' | 'openBeneath' | 'statAt' | 'statFile' | 'fileSystemUuid' | 'syncFileSystem'
+  HostCalls & NamedCalls,
+  'openInRoot' | 'openBeneath' | 'openAt' | 'statAt' | 'statFile' | 'fileSystemUuid' | 'syncFileSystem'
 >;
+
+/** The descriptor, or the errno of the failure as a negative number. */
+type TryOpen = (directory: number, at: Buffer, flags: number, mode: number, resolve: number) => number;
 
 export function rootedCalls(libc: Libc, path: CString): RootedCalls {
   const how = new Uint32Array(OPEN_HOW_BYTES / 4);
-  const stat = new StatxBuffer();
 
-  function open(directory: number, at: Buffer, flags: number, mode: number, resolve: number): number {
+  function tryOpen(directory: number, at: Buffer, flags: number, mode: number, resolve: number): number {
     setUint64(how, 0, flags | O_CLOEXEC);
     // A mode without a file to make is EINVAL.
     setUint64(how, 2, (flags & (O_CREAT | O_TMPFILE)) === 0 ? 0 : mode & 0o7777);
@@ -50,10 +53,56 @@ export function rootedCalls(libc: Libc, path: CString): RootedCalls {
       if (fd >= 0) return fd;
       const errno = libc.errno();
       // EAGAIN: something was renamed while '..' was looked up, so that it could not be told whether it stays inside.
-      if (errno === EINTR || errno === EAGAIN) continue;
-      throw errnoFailure(errno === ENOSYS ? EOPNOTSUPP : errno, 'openat2', at);
+      if (errno !== EINTR && errno !== EAGAIN) return -errno;
     }
   }
+
+  const stats = statCalls(libc, path, tryOpen);
+  return { ...openCalls(libc, path, tryOpen, stats.statFile), ...stats, ...fileSystemCalls(libc) };
+}
+
+function requireOpen(fd: number, at: Buffer): number {
+  if (fd >= 0) return fd;
+  throw errnoFailure(fd === -ENOSYS ? EOPNOTSUPP : -fd, 'openat2', at);
+}
+
+function openCalls(
+  libc: Libc,
+  path: CString,
+  tryOpen: TryOpen,
+  statFile: RootedCalls['statFile'],
+): Pick<RootedCalls, 'openInRoot' | 'openBeneath' | 'openAt'> {
+  const steps: StepCalls = {
+    open(directory, name, flags, mode) {
+      const bytes = path.set(name, 'open');
+      for (;;) {
+        const fd = libc.openat(directory, bytes, flags | O_NOFOLLOW | O_CLOEXEC, mode);
+        if (fd >= 0) return fd;
+        const errno = libc.errno();
+        if (errno !== EINTR) throw errnoFailure(errno, 'open');
+      }
+    },
+    modeOf: (fd) => statFile(fd).mode,
+    close: (fd) => void libc.close(fd),
+  };
+
+  return {
+    openInRoot: (root, at, flags, mode = MODE_DEFAULT) =>
+      requireOpen(tryOpen(root, at, flags, mode, RESOLVE_IN_ROOT), at),
+    openBeneath: (directory, at, flags) => requireOpen(tryOpen(directory, at, flags, 0, RESOLVE_BELOW), at),
+
+    openAt(directory, at, flags, mode = MODE_DEFAULT) {
+      const fd = tryOpen(directory, at, flags, mode, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS);
+      if (fd >= 0) return fd;
+      // EPERM: where a container has forbidden calls that it does not know.
+      if (fd === -ENOSYS || fd === -EPERM) return openByNames(steps, directory, at, flags, mode);
+      throw errnoFailure(-fd, 'open');
+    },
+  };
+}
+
+function statCalls(libc: Libc, path: CString, tryOpen: TryOpen): Pick<RootedCalls, 'statAt' | 'statFile'> {
+  const stat = new StatxBuffer();
 
   /** The errno of the failure, or 0. */
   function statx(directory: number, at: Buffer, flags: number): number {
@@ -73,7 +122,7 @@ export function rootedCalls(libc: Libc, path: CString): RootedCalls {
 
   /** By a descriptor, which the kernel refuses to open where it is a mount point. */
   function statBelow(directory: number, name: Buffer): HostStat {
-    const fd = open(directory, name, O_PATH | O_NOFOLLOW, 0, RESOLVE_BELOW);
+    const fd = requireOpen(tryOpen(directory, name, O_PATH | O_NOFOLLOW, 0, RESOLVE_BELOW), name);
     try {
       return statFile(fd, name);
     } finally {
@@ -82,8 +131,6 @@ export function rootedCalls(libc: Libc, path: CString): RootedCalls {
   }
 
   return {
-    openInRoot: (root, at, flags, mode = MODE_DEFAULT) => open(root, at, flags, mode, RESOLVE_IN_ROOT),
-    openBeneath: (directory, at, flags) => open(directory, at, flags, 0, RESOLVE_BELOW),
     statFile: (fd) => statFile(fd),
 
     statAt(directory, name, isLocal) {
@@ -94,7 +141,11 @@ export function rootedCalls(libc: Libc, path: CString): RootedCalls {
       // What is mounted there may refuse what the directory would not.
       return statBelow(directory, name);
     },
+  };
+}
 
+function fileSystemCalls(libc: Libc): Pick<RootedCalls, 'fileSystemUuid' | 'syncFileSystem'> {
+  return {
     fileSystemUuid(fd) {
       const answer = new Uint8Array(1 + UUID_BYTES);
       // ENOTTY: an older kernel, or a filesystem without one.

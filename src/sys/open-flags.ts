@@ -21,7 +21,8 @@ export const {
 
 export const O_ACCMODE = 0o3;
 // node:fs has no names for the rest. On Linux they are the same on every architecture of `libc.ts`.
-export const O_PATH = 0o10000000;
+/** Opens a name itself, a symlink too, without reading or writing it. Elsewhere O_SYMLINK is as near as it gets. */
+export const O_PATH = process.platform === 'linux' ? 0o10000000 : (constants.O_SYMLINK ?? 0);
 /** Without the O_DIRECTORY that comes with it. */
 export const O_TMPFILE = 0o20000000;
 export const O_CLOEXEC = process.platform === 'linux' ? 0o2000000 : 0;

@@ -24,6 +24,22 @@ export type NameCalls = Pick<
   | 'renameHost'
   | 'unlinkHost'
   | 'removeHostDirectory'
+  | 'chownFile'
+  | 'chmodFile'
+>;
+
+/** Names in an open directory. */
+export type NamedCalls = Pick<
+  System,
+  | 'openAt'
+  | 'lstatAt'
+  | 'makeDirectoryAt'
+  | 'symlinkAt'
+  | 'linkAt'
+  | 'renameAt'
+  | 'unlinkAt'
+  | 'removeDirectoryAt'
+  | 'makeNodeAt'
 >;
 
 /** What the thread pool does. */
@@ -66,6 +82,8 @@ export type HostCalls = Pick<
   | 'writeHostXattr'
   | 'setHostTimes'
   | 'makeHostNode'
+  | 'setFileTimes'
+  | 'writeFileXattr'
   | 'openInRoot'
   | 'openBeneath'
   | 'statAt'

@@ -191,6 +191,30 @@ export interface System {
    * instead of three. EXDEV where a mount point cannot even be looked at so.
    */
   statAt(directory: number, name: Buffer, isLocal: boolean): HostStat;
+  /**
+   * Opens what lies below `directory`, through no symlink: ELOOP. Mount points are entered. `path` may be several
+   * names; `.` is the directory itself. With O_PATH and O_NOFOLLOW also a symlink. openat2(2) with RESOLVE_BENEATH and
+   * NO_SYMLINKS; where the host has no such call, name by name.
+   */
+  openAt(directory: number, path: Buffer, flags: OpenFlags, mode?: number): number;
+  // Names in an open directory, which may be opened with O_PATH. No symlink is followed. Errors have no path.
+  /** statx(2); what is mounted at the name is looked at. */
+  lstatAt(directory: number, name: Buffer): HostStat;
+  makeDirectoryAt(directory: number, name: Buffer, mode: number): void;
+  symlinkAt(target: Buffer, directory: number, name: Buffer): void;
+  linkAt(from: number, existing: Buffer, directory: number, name: Buffer): void;
+  renameAt(from: number, existing: Buffer, directory: number, name: Buffer): void;
+  unlinkAt(directory: number, name: Buffer): void;
+  removeDirectoryAt(directory: number, name: Buffer): void;
+  /** mknod(2): fifos, sockets and devices (devices need root). */
+  makeNodeAt(directory: number, name: Buffer, mode: number, rdev: number): void;
+  // What an open file has beside its bytes; it may be opened with O_PATH, so that it may be a symlink.
+  chownFile(fd: number, uid: number, gid: number): void;
+  /** Not of a symlink. */
+  chmodFile(fd: number, mode: number): void;
+  /** utimensat(2), nanoseconds kept. */
+  setFileTimes(fd: number, atime: Timespec, mtime: Timespec): void;
+  writeFileXattr(fd: number, name: string, value: Uint8Array): void;
   /** statx(2) of an open file, also of one opened with O_PATH. */
   statFile(fd: number): HostStat;
   /** As `readHostDirectory`, of an open directory, also of one opened with O_PATH. */

@@ -1,8 +1,17 @@
 /** A tree into a host directory, and what a layer takes away from one. */
-import { FsError, isDirectoryMode, isFileMode, S_IFCHR } from '../base/index.ts';
-import type { System } from '../sys/index.ts';
+import { basename, dirname } from 'node:path';
+import {
+  FsError,
+  isDirectoryMode,
+  isFileMode,
+  isFsError,
+  nameFromString,
+  nameToBytes,
+  S_IFCHR,
+} from '../base/index.ts';
+import { HostFiles } from '../files/index.ts';
+import { O_DIRECTORY, O_PATH, O_RDONLY, type System } from '../sys/index.ts';
 import type { ExportTally } from './export-report.ts';
-import { joinHost, onHost, showHost } from './host-tree.ts';
 import { HostWriter } from './host-writer.ts';
 import type { Pacing } from './pacing.ts';
 import { childPath, type TreeItem, type TreeReader } from './tree-walk.ts';
@@ -10,76 +19,101 @@ import { childPath, type TreeItem, type TreeReader } from './tree-walk.ts';
 /** While it is being filled a directory is the exporter's alone. */
 const FILLING_MODE = 0o700;
 
-export class DirectoryExport {
-  private readonly system: System;
+/**
+ * Fills a directory that is absent or empty. ENOTDIR, ENOTEMPTY: something else is there; ENOENT: it has no parent.
+ */
+export async function exportDirectory(
+  system: System,
+  reader: TreeReader,
+  tally: ExportTally,
+  pacing: Pacing,
+  destination: string,
+): Promise<void> {
+  const root = claim(system, destination);
+  const files = new HostFiles(system, destination, root, { keepsDirectories: true });
+  try {
+    await new DirectoryExport(files, reader, tally, pacing).fill('/', reader.item('/'));
+  } finally {
+    files.end();
+    system.close(root);
+  }
+}
+
+/** Opens the directory, which is made where there is none. */
+function claim(system: System, destination: string): number {
+  try {
+    return makeDirectory(system, destination);
+  } catch (error) {
+    if (!isFsError(error, 'EEXIST')) throw failure(error, destination);
+  }
+  let fd: number;
+  try {
+    fd = system.open(destination, O_RDONLY | O_DIRECTORY);
+  } catch (error) {
+    throw failure(error, destination);
+  }
+  if (system.readDirectory(fd).length === 0) return fd;
+  system.close(fd);
+  const note = 'export to a directory that is empty or does not exist';
+  throw new FsError('ENOTEMPTY', { syscall: 'mkdir', path: destination, note });
+}
+
+function makeDirectory(system: System, destination: string): number {
+  const parent = system.open(dirname(destination), O_PATH | O_DIRECTORY);
+  const name = nameToBytes(nameFromString(basename(destination) || '.'));
+  try {
+    system.makeDirectoryAt(parent, name, FILLING_MODE);
+    return system.openAt(parent, name, O_RDONLY | O_DIRECTORY);
+  } finally {
+    system.close(parent);
+  }
+}
+
+function failure(error: unknown, path: string): unknown {
+  return isFsError(error) ? new FsError(error.code, { syscall: 'mkdir', path }) : error;
+}
+
+class DirectoryExport {
+  private readonly files: HostFiles;
   private readonly reader: TreeReader;
   private readonly tally: ExportTally;
   private readonly pacing: Pacing;
-  private readonly root: Buffer;
   private readonly writer: HostWriter;
 
-  constructor(system: System, reader: TreeReader, tally: ExportTally, pacing: Pacing, root: Buffer) {
-    this.system = system;
+  constructor(files: HostFiles, reader: TreeReader, tally: ExportTally, pacing: Pacing) {
+    this.files = files;
     this.reader = reader;
     this.tally = tally;
     this.pacing = pacing;
-    this.root = root;
-    this.writer = new HostWriter(system, reader, tally, pacing);
-  }
-
-  /**
-   * ENOTDIR, ENOTEMPTY: the destination is there and not an empty directory; ENOENT: its parent is missing.
-   */
-  async all(): Promise<void> {
-    this.claimDestination();
-    await this.fill('/', this.root, this.reader.item('/'));
-  }
-
-  private claimDestination(): void {
-    const { system, root } = this;
-    try {
-      onHost('mkdir', root, () => system.makeHostDirectory(root, FILLING_MODE));
-    } catch (error) {
-      if (!(error instanceof FsError) || error.code !== 'EEXIST') throw error;
-      const stat = onHost('stat', root, () => system.statHost(root, true));
-      if (!isDirectoryMode(stat.mode))
-        throw new FsError('ENOTDIR', { syscall: 'mkdir', path: showHost(root) });
-      if (onHost('scandir', root, () => system.readHostDirectory(root)).length === 0) return;
-      throw new FsError('ENOTEMPTY', {
-        syscall: 'mkdir',
-        path: showHost(root),
-        note: 'export to a directory that is empty or does not exist',
-      });
-    }
+    this.writer = new HostWriter(files, reader, tally, pacing);
   }
 
   /** Fills a directory that has been made, and gives it its attributes last: filling it changes its times. */
-  private async fill(path: string, hostPath: Buffer, item: TreeItem): Promise<void> {
-    for (const name of this.reader.whiteouts(path)) this.whiteout(joinHost(hostPath, name));
+  async fill(path: string, item: TreeItem): Promise<void> {
+    const { files } = this;
+    for (const name of this.reader.whiteouts(path)) this.whiteout(childPath(path, name));
     for (const name of this.reader.names(path)) {
       const child = this.reader.item(childPath(path, name));
-      const hostChild = joinHost(hostPath, name);
       if (isDirectoryMode(child.attributes.mode)) {
-        onHost('mkdir', hostChild, () => this.system.makeHostDirectory(hostChild, FILLING_MODE));
-        await this.fill(child.path, hostChild, child);
-      } else if (child.firstPath !== undefined) this.link(child, child.firstPath, hostChild);
-      else await this.writer.make(child, hostChild);
+        files.naming('mkdir', child.path, () => files.makeDirectory(child.path, FILLING_MODE));
+        await this.fill(child.path, child);
+      } else if (child.firstPath !== undefined) this.link(child, child.firstPath);
+      else await this.writer.make(child, child.path);
       if (this.pacing.isDue) await this.pacing.turn();
     }
     this.tally.directories++;
-    this.writer.dress(item, hostPath);
+    this.writer.dress(item, path);
   }
 
   /** The kernel's overlayfs.rst, "whiteouts": a character device 0/0, which everyone may make since Linux 5.8. */
-  private whiteout(hostPath: Buffer): void {
-    onHost('mknod', hostPath, () => this.system.makeHostNode(hostPath, S_IFCHR, 0));
+  private whiteout(path: string): void {
+    this.files.naming('mknod', path, () => this.files.makeNode(path, S_IFCHR, 0));
     this.tally.whiteouts++;
   }
 
-  private link(item: TreeItem, firstPath: string, hostPath: Buffer): void {
-    const first = this.hostPathOf(firstPath);
+  private link(item: TreeItem, firstPath: string): void {
     try {
-      onHost('link', hostPath, () => this.system.linkHost(first, hostPath));
+      this.files.naming('link', item.path, () => this.files.link(firstPath, item.path, false));
       this.tally.hardLinks++;
     } catch (error) {
       // The first name of a device that could not be made is not there to be linked to.
@@ -91,9 +125,5 @@ export class DirectoryExport {
         'left out: another name of a file that was left out',
       );
     }
-  }
-
-  private hostPathOf(path: string): Buffer {
-    return joinHost(this.root, path.slice(1));
   }
 }

@@ -16,10 +16,11 @@ import {
   S_IFREG,
   wordOfMode,
 } from '../base/index.ts';
+import { timesOf } from '../files/index.ts';
 import type { ExportTally } from './export-report.ts';
 import type { Pacing } from './pacing.ts';
 import { encodeTarHeader, TAR_END, type TarEntry, type TarType, tarPadding } from './tar-archive.ts';
-import { childPath, type TreeItem, type TreeReader, timesOf } from './tree-walk.ts';
+import { childPath, type TreeItem, type TreeReader } from './tree-walk.ts';
 import { OCI_PREFIX } from './whiteouts.ts';
 
 const ZEROS = Buffer.alloc(1024 * 1024);

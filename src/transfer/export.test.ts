@@ -125,7 +125,7 @@ describe('to a directory', () => {
     fork.fileSystem.chmod('/a', 0o4755, false);
     fork.fileSystem.chown('/b', 4321, 4321, false);
     fork.close();
-    system.plan = (operation) => (operation === 'chownHost' ? { kind: 'error', code: 'EPERM' } : undefined);
+    system.plan = (operation) => (operation === 'chownFile' ? { kind: 'error', code: 'EPERM' } : undefined);
     const target = join(scratchDirectory(context), 'out');
     const report = await exportTree(engine, 'try', target);
     assert.deepEqual(
@@ -142,8 +142,8 @@ describe('to a directory', () => {
     const system = new FaultySystem(createSystem());
     const engine = await storeWith(context, root, system);
     system.plan = (operation) => {
-      if (operation === 'writeHostXattr') return { kind: 'error', code: 'ENOTSUP' };
-      return operation === 'makeHostNode' ? { kind: 'error', code: 'EPERM' } : undefined;
+      if (operation === 'writeFileXattr') return { kind: 'error', code: 'ENOTSUP' };
+      return operation === 'makeNodeAt' ? { kind: 'error', code: 'EPERM' } : undefined;
     };
     const target = join(scratchDirectory(context), 'out');
     const report = await exportTree(engine, 'base', target);

@@ -8,7 +8,7 @@ import { createGzip } from 'node:zlib';
 import { codeOfErrno, FsError, nameToString } from '../base/index.ts';
 import { mountsOf, type System } from '../sys/index.ts';
 import type { TreeFiles } from '../vfs/index.ts';
-import { DirectoryExport } from './export-directory.ts';
+import { exportDirectory } from './export-directory.ts';
 import { type ExportFormat, type ExportProgress, type ExportReport, ExportTally } from './export-report.ts';
 import { TarExport } from './export-tar.ts';
 import { Pacing } from './pacing.ts';
@@ -98,7 +98,7 @@ export async function exportReader(
     await toTarFile(where, (output) => new TarExport(reader, tally, pacing, output).all());
   } else {
     requireElsewhere(where, options.shownAt ?? []);
-    await new DirectoryExport(system, reader, tally, pacing, Buffer.from(where, 'utf8')).all();
+    await exportDirectory(system, reader, tally, pacing, where);
   }
   return tally.report(reader.name, where, format, performance.now() - started);
 }

@@ -1,53 +1,44 @@
 /** One file of a tree on the host: its content with holes, then owner, attributes, mode and times. */
-import {
-  FsError,
-  isFileMode,
-  isSymlinkMode,
-  nameToBytes,
-  S_IFMT,
-  S_ISGID,
-  S_ISUID,
-  SECTOR_BYTES,
-  wordOfMode,
-} from '../base/index.ts';
-import { O_CREAT, O_EXCL, O_NOFOLLOW, O_WRONLY, type System } from '../sys/index.ts';
+import { FsError, isFileMode, isSymlinkMode, S_IFMT, wordOfMode } from '../base/index.ts';
+import { copyContent, dress, type HostFiles, type Tolerance, type Wearer } from '../files/index.ts';
+import { O_CREAT, O_EXCL, O_WRONLY } from '../sys/index.ts';
 import type { ExportTally } from './export-report.ts';
-import { onHost } from './host-tree.ts';
 import type { Pacing } from './pacing.ts';
-import { type TreeItem, type TreeReader, timesOf } from './tree-walk.ts';
+import type { TreeItem, TreeReader } from './tree-walk.ts';
 
 /** Codes that say "not to you" or "not here" rather than "failed". */
 const REFUSALS: ReadonlySet<string> = new Set(['EPERM', 'EACCES', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS']);
 
 export class HostWriter {
-  private readonly system: System;
+  private readonly files: HostFiles;
   private readonly reader: TreeReader;
   private readonly tally: ExportTally;
   private readonly pacing: Pacing;
 
-  constructor(system: System, reader: TreeReader, tally: ExportTally, pacing: Pacing) {
-    this.system = system;
+  constructor(files: HostFiles, reader: TreeReader, tally: ExportTally, pacing: Pacing) {
+    this.files = files;
     this.reader = reader;
     this.tally = tally;
     this.pacing = pacing;
   }
 
   /** Makes what is no directory at a path where there is nothing. False when the host lets us make no such node. */
-  async make(item: TreeItem, hostPath: Buffer): Promise<boolean> {
-    if (!isFileMode(item.attributes.mode)) return this.node(item, hostPath);
-    await this.file(item, hostPath);
+  async make(item: TreeItem, path: string): Promise<boolean> {
+    if (!isFileMode(item.attributes.mode)) return this.node(item, path);
+    await this.file(item, path);
     return true;
   }
 
   /** A symlink, fifo, socket or device; as `make`. */
-  private node(item: TreeItem, hostPath: Buffer): boolean {
+  private node(item: TreeItem, path: string): boolean {
+    const { files } = this;
     const { mode, rdev } = item.attributes;
     if (isSymlinkMode(mode)) {
-      onHost('symlink', hostPath, () => this.system.symlinkHost(nameToBytes(item.target), hostPath));
+      files.naming('symlink', path, () => files.symlink(item.target, path));
       this.tally.symlinks++;
     } else {
       try {
-        onHost('mknod', hostPath, () => this.system.makeHostNode(hostPath, (mode & S_IFMT) | 0o600, rdev));
+        files.naming('mknod', path, () => files.makeNode(path, (mode & S_IFMT) | 0o600, rdev));
       } catch (error) {
         if (!(error instanceof FsError) || !REFUSALS.has(error.code)) throw error;
         this.tally.note(
@@ -59,84 +50,81 @@ export class HostWriter {
       }
       this.tally.specials++;
     }
-    this.dress(item, hostPath);
+    this.dress(item, path);
     return true;
   }
 
-  private async file(item: TreeItem, hostPath: Buffer): Promise<void> {
-    const { system } = this;
-    const flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW;
-    const fd = onHost('open', hostPath, () => system.openHost(hostPath, flags, 0o600));
+  private async file(item: TreeItem, path: string): Promise<void> {
+    const { files, pacing } = this;
+    const { size } = item.attributes;
+    const file = files.naming('open', path, () => files.open(path, O_WRONLY | O_CREAT | O_EXCL, 0o600));
     try {
-      const { size, blocks } = item.attributes;
-      // The size goes first where there are holes: XFS fills a hole that a file grows over with preallocated
-      // blocks.
-      const isSparse = blocks * SECTOR_BYTES < size;
-      if (isSparse) onHost('ftruncate', hostPath, () => system.truncate(fd, size));
-      let end = 0;
-      await this.reader.readData(item, (bytes, position) => {
-        onHost('write', hostPath, () => system.pwrite(fd, bytes, 0, bytes.length, position));
-        end = position + bytes.length;
-        return this.pacing.isDue ? this.pacing.turn() : undefined;
-      });
-      // Blocks that were allocated and never written are holes.
-      if (!isSparse && end < size) onHost('ftruncate', hostPath, () => system.truncate(fd, size));
+      const target = {
+        write: (bytes: Buffer, length: number, position: number) =>
+          void files.naming('write', path, () => files.write(file, bytes, 0, length, position)),
+        setSize: (sizeBytes: number) =>
+          files.naming('ftruncate', path, () => files.truncateFile(file, sizeBytes)),
+      };
+      if (size > 0)
+        await this.reader.reading(item, (source) =>
+          copyContent(source, target, size, () => (pacing.isDue ? pacing.turn() : undefined)),
+        );
       this.tally.files++;
       this.tally.apparentBytes += size;
+      this.dressAs(item, path, files.dressingFile(file));
     } finally {
-      system.close(fd);
+      files.close(file);
     }
-    this.dress(item, hostPath);
   }
 
-  /**
-   * Owner first (chown clears set-user-ID and file capabilities), then extended attributes (they need write
-   * permission, which the mode may take away), then the mode, and the times last.
-   */
-  dress(item: TreeItem, hostPath: Buffer): void {
-    const { system } = this;
-    const { attributes, xattrs } = item;
-    const isOwned = this.own(item, hostPath);
-    for (const [name, value] of xattrs) this.xattr(item, hostPath, name, value);
-    if (!isSymlinkMode(attributes.mode)) {
-      const mode = attributes.mode & 0o7777 & (isOwned ? 0o7777 : ~(S_ISUID | S_ISGID));
-      onHost('chmod', hostPath, () => system.chmodHost(hostPath, mode));
-    }
-    const { atime, mtime } = timesOf(attributes);
-    onHost('utimensat', hostPath, () => system.setHostTimes(hostPath, atime, mtime));
+  /** Gives what was made at a path all that it has beside content. */
+  dress(item: TreeItem, path: string): void {
+    const { files } = this;
+    files.naming('open', path, () =>
+      files.dressing(path, item.attributes.mode, (wearer) => this.dressAs(item, path, wearer)),
+    );
   }
 
-  /** False when the file stays with whoever exports: then its set-user-ID bit must not come along. */
-  private own(item: TreeItem, hostPath: Buffer): boolean {
+  private dressAs(item: TreeItem, path: string, wearer: Wearer): void {
+    dress(this.naming(path, wearer), item.attributes, item.xattrs, this.tolerance(item));
+  }
+
+  /** Errors name the path. */
+  private naming(path: string, wearer: Wearer): Wearer {
+    const { files } = this;
+    return {
+      chown: (uid, gid) => files.naming('lchown', path, () => wearer.chown(uid, gid)),
+      setXattr: (name, value) => files.naming('lsetxattr', path, () => wearer.setXattr(name, value)),
+      chmod: (mode) => files.naming('chmod', path, () => wearer.chmod(mode)),
+      setTimes: (atime, mtime) => files.naming('utimensat', path, () => wearer.setTimes(atime, mtime)),
+    };
+  }
+
+  private tolerance(item: TreeItem): Tolerance {
     const { uid, gid } = item.attributes;
-    try {
-      onHost('lchown', hostPath, () => this.system.chownHost(hostPath, uid, gid));
-      return true;
-    } catch (error) {
-      if (!(error instanceof FsError) || (error.code !== 'EPERM' && error.code !== 'EINVAL')) throw error;
-      const isOurs = uid === process.getuid?.() && gid === process.getgid?.();
-      if (!isOurs) {
+    return {
+      // The file stays with whoever exports.
+      owner: (error) => {
+        if (!(error instanceof FsError) || (error.code !== 'EPERM' && error.code !== 'EINVAL')) throw error;
+        const isOurs = uid === process.getuid?.() && gid === process.getgid?.();
+        if (!isOurs) {
+          this.tally.noteOnce(
+            'owner',
+            this.reader.shown(item.path),
+            `owners are not kept: only root may give files away (first seen for ${uid}:${gid})`,
+          );
+        }
+        return isOurs;
+      },
+      xattr: (error, name) => {
+        if (!(error instanceof FsError) || !REFUSALS.has(error.code)) throw error;
+        const shown = Buffer.from(name, 'latin1').toString('utf8');
         this.tally.noteOnce(
-          'owner',
+          'xattr',
           this.reader.shown(item.path),
-          `owners are not kept: only root may give files away (first seen for ${uid}:${gid})`,
+          `the host did not take the extended attribute ${shown} (${error.code})`,
         );
-      }
-      return isOurs;
-    }
-  }
-
-  private xattr(item: TreeItem, hostPath: Buffer, name: string, value: Buffer): void {
-    try {
-      onHost('lsetxattr', hostPath, () => this.system.writeHostXattr(hostPath, name, value));
-    } catch (error) {
-      if (!(error instanceof FsError) || !REFUSALS.has(error.code)) throw error;
-      const shown = Buffer.from(name, 'latin1').toString('utf8');
-      this.tally.noteOnce(
-        'xattr',
-        this.reader.shown(item.path),
-        `the host did not take the extended attribute ${shown} (${error.code})`,
-      );
-    }
+      },
+    };
   }
 }

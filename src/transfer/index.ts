@@ -36,7 +36,6 @@ export { HostWriter } from './host-writer.ts';
 export { importTree } from './import.ts';
 export type { ImportNote, ImportNoteKind, ImportProgress, ImportReport } from './import-report.ts';
 export { Pacing } from './pacing.ts';
-export { type DataSource, isSameData } from './same-data.ts';
 export type { ImportOptions } from './tree-import.ts';
-export { dataOf, TreeReader, timesOf, treeSegments } from './tree-walk.ts';
+export { TreeReader } from './tree-walk.ts';
 export type { WhiteoutForm } from './whiteouts.ts';

@@ -2,18 +2,10 @@
  * What every export does: all of an open tree in order, directories before their content, each inode's first
  * name once.
  */
-import {
-  FsError,
-  isDirectoryMode,
-  isFsError,
-  isSymlinkMode,
-  type Name,
-  nameToString,
-} from '../base/index.ts';
-import { type DataSegment, dataSegments } from '../extent/index.ts';
+import { FsError, isDirectoryMode, isSymlinkMode, type Name, nameToString } from '../base/index.ts';
+import { type DataSource, segmentsOf, xattrsOf } from '../files/index.ts';
 import { O_RDONLY } from '../sys/index.ts';
-import type { Attributes, TreeFile, TreeFiles } from '../vfs/index.ts';
-import type { DataSource } from './same-data.ts';
+import type { Attributes, TreeFiles } from '../vfs/index.ts';
 
 /** Files are read in pieces of this size. */
 const PIECE_BYTES = 1024 * 1024;
@@ -65,11 +57,7 @@ export class TreeReader {
     const target = isSymlinkMode(attributes.mode)
       ? this.naming('readlink', path, () => fileSystem.readLink(path))
       : '';
-    const xattrs = this.naming('llistxattr', path, () =>
-      fileSystem
-        .listXattrs(path, false)
-        .map((name) => [name, fileSystem.getXattr(path, name, false)] as const),
-    );
+    const xattrs = this.naming('llistxattr', path, () => [...xattrsOf(fileSystem, path)]);
     return { path, attributes, target, xattrs, firstPath: this.firstPath(path, attributes) };
   }
 
@@ -92,68 +80,35 @@ export class TreeReader {
     return [];
   }
 
-  /** Visits the data of a file in pieces; `bytes` is good until the next one. Holes are not visited. */
-  async readData(
-    item: TreeItem,
-    visit: (bytes: Buffer, position: number) => Promise<void> | void,
-  ): Promise<void> {
-    const { fileSystem, piece } = this;
-    const file = this.naming('open', item.path, () => fileSystem.open(item.path, O_RDONLY, 0));
+  /** Opens a file for as long as the call takes. */
+  async reading<T>({ path, attributes }: TreeItem, use: (data: DataSource) => Promise<T>): Promise<T> {
+    const { fileSystem } = this;
+    const file = this.naming('open', path, () => fileSystem.open(path, O_RDONLY, 0));
     try {
-      const segments = this.naming('lseek', item.path, () =>
-        treeSegments(fileSystem, file, item.attributes.size),
-      );
-      for (const { start, end } of segments) {
-        for (let position = start; position < end; position += PIECE_BYTES) {
-          const length = Math.min(PIECE_BYTES, end - position);
-          this.naming('read', item.path, () => fileSystem.read(file, piece, 0, length, position));
-          await visit(piece.subarray(0, length), position);
-        }
-      }
+      return await use({
+        segments: this.naming('lseek', path, () => segmentsOf(fileSystem, file, attributes.size)),
+        read: (target, length, position) =>
+          this.naming('read', path, () => fileSystem.read(file, target, 0, length, position)),
+      });
     } finally {
       fileSystem.close(file);
     }
   }
-}
 
-/** Reads an open file of a tree of this size. Errors as of lseek(2) and read(2). */
-export function dataOf(fileSystem: TreeFiles, file: TreeFile, sizeBytes: number): DataSource {
-  return {
-    segments: treeSegments(fileSystem, file, sizeBytes),
-    read: (target, length, position) => fileSystem.read(file, target, 0, length, position),
-  };
-}
-
-/** The data segments of an open file of a tree. */
-export function treeSegments(fileSystem: TreeFiles, file: TreeFile, sizeBytes: number): DataSegment[] {
-  const calls = {
-    seekData: (position: number) => orNone(() => fileSystem.seekData(file, position)),
-    seekHole: (position: number) => orNone(() => fileSystem.seekHole(file, position)),
-  };
-  return dataSegments(calls, sizeBytes);
-}
-
-/** lseek(2) says ENXIO where there is nothing more. */
-function orNone(seek: () => number): number | undefined {
-  try {
-    return seek();
-  } catch (error) {
-    if (isFsError(error, 'ENXIO')) return undefined;
-    throw error;
+  /** Visits the data of a file in pieces; `bytes` is good until the next one. Holes are not visited. */
+  async readData(item: TreeItem, visit: (bytes: Buffer, position: number) => Promise<void>): Promise<void> {
+    await this.reading(item, async ({ segments, read }) => {
+      for (const { start, end } of segments) {
+        for (let position = start; position < end; position += PIECE_BYTES) {
+          const length = Math.min(PIECE_BYTES, end - position);
+          read(this.piece, length, position);
+          await visit(this.piece.subarray(0, length), position);
+        }
+      }
+    });
   }
 }
 
 export function childPath(directory: string, name: string): string {
   return directory === '/' ? `/${name}` : `${directory}/${name}`;
-}
-
-/** Times of an inode as the host takes them. */
-export function timesOf(attributes: Attributes): {
-  readonly atime: { readonly seconds: number; readonly nanoseconds: number };
-  readonly mtime: { readonly seconds: number; readonly nanoseconds: number };
-} {
-  return {
-    atime: { seconds: attributes.atimeSeconds, nanoseconds: attributes.atimeNanoseconds },
-    mtime: { seconds: attributes.mtimeSeconds, nanoseconds: attributes.mtimeNanoseconds },
-  };
 }

@@ -1,0 +1,88 @@
+/** The bytes of files: what of them is data, how they are copied, and whether two have the same. */
+import { FsError, isFsError, RangeSet } from '../base/index.ts';
+import { type DataSegment, dataSegments } from '../extent/index.ts';
+import type { TreeFile, TreeFiles } from '../vfs/index.ts';
+
+const PIECE_BYTES = 1024 * 1024;
+const [mine, theirs] = [Buffer.allocUnsafe(PIECE_BYTES), Buffer.allocUnsafe(PIECE_BYTES)];
+
+/** A file open for reading. */
+export interface DataSource {
+  readonly segments: readonly DataSegment[];
+  /** The bytes read; fewer than `length` at the end of the file. */
+  read(target: Buffer, length: number, position: number): number;
+}
+
+/** Reads an open file of this size. Errors as of lseek(2) and read(2). */
+export function dataOf(files: TreeFiles, file: TreeFile, sizeBytes: number): DataSource {
+  return {
+    segments: segmentsOf(files, file, sizeBytes),
+    read: (target, length, position) => files.read(file, target, 0, length, position),
+  };
+}
+
+/** The data segments of an open file of this size. */
+export function segmentsOf(files: TreeFiles, file: TreeFile, sizeBytes: number): DataSegment[] {
+  const calls = {
+    seekData: (position: number) => orNone(() => files.seekData(file, position)),
+    seekHole: (position: number) => orNone(() => files.seekHole(file, position)),
+  };
+  return dataSegments(calls, sizeBytes);
+}
+
+/** lseek(2) says ENXIO where there is nothing more. */
+function orNone(seek: () => number): number | undefined {
+  try {
+    return seek();
+  } catch (error) {
+    if (isFsError(error, 'ENXIO')) return undefined;
+    throw error;
+  }
+}
+
+/** A file open for writing, empty at first. */
+export interface DataTarget {
+  write(bytes: Buffer, length: number, position: number): void;
+  setSize(sizeBytes: number): void;
+}
+
+/**
+ * Copies the bytes of a file of this size, holes as holes. `pause` is called after each piece, and waited for where it
+ * has a promise. EIO when the source became shorter meanwhile.
+ */
+export async function copyContent(
+  source: DataSource,
+  target: DataTarget,
+  sizeBytes: number,
+  pause: () => Promise<void> | undefined,
+): Promise<void> {
+  const dataBytes = source.segments.reduce((sum, { start, end }) => sum + end - start, 0);
+  // The size goes first where there are holes: XFS fills a hole that a file grows over with preallocated blocks.
+  if (dataBytes < sizeBytes) target.setSize(sizeBytes);
+  for (const { start, end } of source.segments) {
+    for (let position = start; position < end; position += PIECE_BYTES) {
+      const length = Math.min(PIECE_BYTES, end - position);
+      // Nothing else runs between these two: the buffer is everybody's.
+      if (source.read(mine, length, position) < length)
+        throw new FsError('EIO', { note: 'the file became shorter while it was copied' });
+      target.write(mine, length, position);
+      const paused = pause();
+      if (paused !== undefined) await paused;
+    }
+  }
+}
+
+/** Whether two files of one size have the same bytes; what is a hole in both is not read. */
+export function isSameData(left: DataSource, right: DataSource): boolean {
+  const data = new RangeSet();
+  for (const { start, end } of [...left.segments, ...right.segments]) data.add(start, end);
+  for (const { start, end } of data) {
+    for (let position = start; position < end; position += PIECE_BYTES) {
+      const length = Math.min(PIECE_BYTES, end - position);
+      const count = left.read(mine, length, position);
+      if (right.read(theirs, length, position) !== count) return false;
+      if (mine.compare(theirs, 0, count, 0, count) !== 0) return false;
+    }
+  }
+  return true;
+}

@@ -1,0 +1,76 @@
+/** What a file gets beside its content, in the one order in which nothing takes away what was set before. */
+import { isSymlinkMode, S_ISGID, S_ISUID, type Timespec } from '../base/index.ts';
+import type { Attributes, TreeFiles } from '../vfs/index.ts';
+
+/** One file that attributes are set of. */
+export interface Wearer {
+  chown(uid: number, gid: number): void;
+  setXattr(name: string, value: Buffer): void;
+  /** Not called for a symlink. */
+  chmod(mode: number): void;
+  setTimes(atime: Timespec, mtime: Timespec): void;
+}
+
+export type Xattrs = Iterable<readonly [name: string, value: Buffer]>;
+
+/** What refusals mean to who sets attributes; without it they are errors. */
+export interface Tolerance {
+  /** Whether the file has the owner nevertheless; throws the error where it matters. */
+  owner(error: unknown): boolean;
+  xattr(error: unknown, name: string): void;
+}
+
+/**
+ * Owner first (chown clears set-user-ID and file capabilities), then extended attributes (they need write permission,
+ * which the mode may take away), then the mode, and the times last. A file that could not be given to its owner gets no
+ * set-user-ID.
+ */
+export function dress(wearer: Wearer, wanted: Attributes, xattrs: Xattrs, tolerance?: Tolerance): void {
+  const isOwned = own(wearer, wanted, tolerance);
+  for (const [name, value] of xattrs) setXattr(wearer, name, value, tolerance);
+  if (!isSymlinkMode(wanted.mode))
+    wearer.chmod(wanted.mode & 0o7777 & (isOwned ? 0o7777 : ~(S_ISUID | S_ISGID)));
+  const { atime, mtime } = timesOf(wanted);
+  wearer.setTimes(atime, mtime);
+}
+
+function own(wearer: Wearer, { uid, gid }: Attributes, tolerance?: Tolerance): boolean {
+  try {
+    wearer.chown(uid, gid);
+    return true;
+  } catch (error) {
+    if (tolerance === undefined) throw error;
+    return tolerance.owner(error);
+  }
+}
+
+function setXattr(wearer: Wearer, name: string, value: Buffer, tolerance?: Tolerance): void {
+  try {
+    wearer.setXattr(name, value);
+  } catch (error) {
+    if (tolerance === undefined) throw error;
+    tolerance.xattr(error, name);
+  }
+}
+
+/** A file of any tree, by its path. */
+export function wearerAt(files: TreeFiles, path: string): Wearer {
+  return {
+    chown: (uid, gid) => files.chown(path, uid, gid, false),
+    setXattr: (name, value) => files.setXattr(path, name, value, 0, false),
+    chmod: (mode) => files.chmod(path, mode, false),
+    setTimes: (atime, mtime) => files.setTimes(path, atime, mtime, false),
+  };
+}
+
+export function* xattrsOf(files: TreeFiles, path: string): Xattrs {
+  for (const name of files.listXattrs(path, false)) yield [name, files.getXattr(path, name, false)];
+}
+
+/** Times of an inode as the host takes them. */
+export function timesOf(attributes: Attributes): { readonly atime: Timespec; readonly mtime: Timespec } {
+  return {
+    atime: { seconds: attributes.atimeSeconds, nanoseconds: attributes.atimeNanoseconds },
+    mtime: { seconds: attributes.mtimeSeconds, nanoseconds: attributes.mtimeNanoseconds },
+  };
+}

@@ -1,0 +1,66 @@
+/** Directories below a root, held open, so that a name is looked up in its directory and not along a path. */
+import { nameToBytes, PATH_BYTES_MAX } from '../base/index.ts';
+import { O_DIRECTORY, O_PATH, type System } from '../sys/index.ts';
+
+export class OpenDirectories {
+  private readonly system: System;
+  private readonly root: number;
+  private readonly countMax: number;
+  /** By path, in the order in which they were last used. */
+  private readonly opened = new Map<string, number>();
+  private lastPath: string | undefined;
+  private last = -1;
+
+  /** Holds up to `countMax` directories open, at least 4: one call may need some of them at a time. */
+  constructor(system: System, root: number, countMax: number) {
+    this.system = system;
+    this.root = root;
+    this.countMax = countMax;
+  }
+
+  /** The directory at a path, '' for the root; good until the next call. ELOOP where a symlink is on the way. */
+  get(path: string): number {
+    if (path === this.lastPath) return this.last;
+    const fd = path === '' ? this.root : this.openedAt(path);
+    this.lastPath = path;
+    this.last = fd;
+    return fd;
+  }
+
+  private openedAt(path: string): number {
+    const known = this.opened.get(path);
+    if (known !== undefined) {
+      this.opened.delete(path);
+      this.opened.set(path, known);
+      return known;
+    }
+    const above = this.nearest(path);
+    const from = above === '' ? this.root : this.openedAt(above);
+    const fd = this.system.openAt(from, nameToBytes(path.slice(above.length + 1)), O_PATH | O_DIRECTORY);
+    if (this.opened.size >= this.countMax) this.closeOldest();
+    this.opened.set(path, fd);
+    return fd;
+  }
+
+  /** A directory on the way that is open: the one above, or else the root, unless that is too far for one call. */
+  private nearest(path: string): string {
+    const parent = path.slice(0, path.lastIndexOf('/'));
+    if (path.length < PATH_BYTES_MAX || this.opened.has(parent)) return this.opened.has(parent) ? parent : '';
+    return path.slice(0, path.lastIndexOf('/', PATH_BYTES_MAX - 1));
+  }
+
+  /** Whatever is at these paths from now on is looked for again. */
+  forget(): void {
+    while (this.opened.size > 0) this.closeOldest();
+    this.lastPath = undefined;
+  }
+
+  private closeOldest(): void {
+    for (const [path, fd] of this.opened) {
+      this.opened.delete(path);
+      if (path === this.lastPath) this.lastPath = undefined;
+      this.system.close(fd);
+      return;
+    }
+  }
+}

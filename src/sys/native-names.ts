@@ -1,0 +1,54 @@
+/** Names in an open directory, by libc: nothing is looked up along a path. */
+import { CString } from './c-string.ts';
+import { EINTR, errnoFailure } from './errno.ts';
+import type { Libc } from './libc.ts';
+import type { NamedCalls } from './parts.ts';
+import { AT_NO_AUTOMOUNT, AT_SYMLINK_NOFOLLOW, STATX_HOST, StatxBuffer } from './statx.ts';
+
+/** unlinkat(2). */
+const AT_REMOVEDIR = 0x200;
+
+/** `name` is used for one name at a time. */
+export function namedCalls(libc: Libc, name: CString): Omit<NamedCalls, 'openAt'> {
+  const stat = new StatxBuffer();
+  /** For the calls that take two. */
+  const other = new CString(name.bytes.length, 'ENAMETOOLONG');
+
+  function check(result: number, syscall: string): void {
+    if (result !== 0) throw errnoFailure(libc.errno(), syscall);
+  }
+
+  return {
+    lstatAt(directory, at) {
+      const bytes = name.set(at, 'lstat');
+      const flags = AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT;
+      while (libc.statx(directory, bytes, flags, STATX_HOST, stat.words) !== 0) {
+        const errno = libc.errno();
+        if (errno !== EINTR) throw errnoFailure(errno, 'lstat');
+      }
+      return stat.toHostStat();
+    },
+
+    makeDirectoryAt(directory, at, mode) {
+      check(libc.mkdirat(directory, name.set(at, 'mkdir'), mode), 'mkdir');
+    },
+    symlinkAt(target, directory, at) {
+      check(libc.symlinkat(other.set(target, 'symlink'), directory, name.set(at, 'symlink')), 'symlink');
+    },
+    linkAt(from, existing, directory, at) {
+      check(libc.linkat(from, other.set(existing, 'link'), directory, name.set(at, 'link'), 0), 'link');
+    },
+    renameAt(from, existing, directory, at) {
+      check(libc.renameat(from, other.set(existing, 'rename'), directory, name.set(at, 'rename')), 'rename');
+    },
+    unlinkAt(directory, at) {
+      check(libc.unlinkat(directory, name.set(at, 'unlink'), 0), 'unlink');
+    },
+    removeDirectoryAt(directory, at) {
+      check(libc.unlinkat(directory, name.set(at, 'rmdir'), AT_REMOVEDIR), 'rmdir');
+    },
+    makeNodeAt(directory, at, mode, rdev) {
+      check(libc.mknodat(libc.numbers.mknodat, directory, name.set(at, 'mknod'), mode, rdev), 'mknod');
+    },
+  };
+}

@@ -1,0 +1,61 @@
+/**
+ * `openAt` where the host has no openat2(2): one name after the other is opened in the directory before it, and no
+ * symlink is followed. That is as safe, and slower. Where names cannot be opened in a directory (no /proc), a path is
+ * looked up again with every call, and whoever swaps a directory on it at the right moment can lead it elsewhere.
+ */
+import { FsError, isDirectoryMode, isSymlinkMode } from '../base/index.ts';
+import { O_DIRECTORY, O_NOFOLLOW, O_PATH } from './open-flags.ts';
+
+const UP = Buffer.from('..');
+const SLASH = 0x2f;
+
+export interface StepCalls {
+  /** Opens one name, which is not followed. */
+  open(directory: number, name: Buffer, flags: number, mode: number): number;
+  modeOf(fd: number): number;
+  close(fd: number): void;
+}
+
+export function openByNames(
+  calls: StepCalls,
+  directory: number,
+  path: Buffer,
+  flags: number,
+  mode: number,
+): number {
+  let at = directory;
+  const step = (fd: number): void => {
+    if (at !== directory) calls.close(at);
+    at = fd;
+  };
+  try {
+    for (let start = 0; ; ) {
+      const slash = path.indexOf(SLASH, start);
+      const name = path.subarray(start, slash === -1 ? path.length : slash);
+      // RESOLVE_BENEATH lets '..' lead up to the directory; nobody here asks for that.
+      if (name.equals(UP)) throw new FsError('EXDEV', { syscall: 'open' });
+      if (slash === -1) return openLast(calls, at, name, flags, mode);
+      step(openFollowed(calls, at, name));
+      start = slash + 1;
+    }
+  } finally {
+    step(directory);
+  }
+}
+
+/** Opens a name through which a path leads: ELOOP for a symlink. */
+function openFollowed(calls: StepCalls, at: number, name: Buffer): number {
+  const fd = calls.open(at, name, O_PATH, 0);
+  if (!isSymlinkMode(calls.modeOf(fd))) return fd;
+  calls.close(fd);
+  throw new FsError('ELOOP', { syscall: 'open' });
+}
+
+function openLast(calls: StepCalls, at: number, name: Buffer, flags: number, mode: number): number {
+  // What is opened with O_PATH may be a symlink, if that is what is asked for.
+  if ((flags & O_NOFOLLOW) !== 0 || (flags & O_PATH) === 0) return calls.open(at, name, flags, mode);
+  const fd = openFollowed(calls, at, name);
+  if ((flags & O_DIRECTORY) === 0 || isDirectoryMode(calls.modeOf(fd))) return fd;
+  calls.close(fd);
+  throw new FsError('ENOTDIR', { syscall: 'open' });
+}

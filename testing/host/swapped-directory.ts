@@ -1,0 +1,79 @@
+/** A directory that is swapped for a symlink while something works in it, and the directory that must not notice. */
+import assert from 'node:assert/strict';
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { FaultySystem, type System } from '../../src/sys/index.ts';
+
+/** What a symlink leads to: it has the names of what is worked in. */
+export class Outside {
+  readonly path: string;
+  private readonly before: string;
+
+  constructor(path: string, names: readonly string[]) {
+    this.path = path;
+    mkdirSync(path);
+    for (const name of names) {
+      if (name.endsWith('/')) mkdirSync(join(path, name), { mode: 0o751 });
+      else writeFileSync(join(path, name), `the secret of ${name}`, { mode: 0o640 });
+    }
+    this.before = this.describe();
+  }
+
+  requireUntouched(text: string): void {
+    assert.equal(this.describe(), this.before, text);
+  }
+
+  private describe(): string {
+    const names = (readdirSync(this.path, { recursive: true }) as string[]).sort();
+    return ['', ...names]
+      .map((name) => {
+        const path = join(this.path, name);
+        const { mode, uid, gid, nlink, mtimeMs } = lstatSync(path);
+        const content = lstatSync(path).isFile() ? readFileSync(path, 'utf8') : '';
+        return `${name} ${mode.toString(8)} ${uid}:${gid} ${nlink} ${mtimeMs} ${content}`;
+      })
+      .join('\n');
+  }
+}
+
+/**
+ * Runs work once for each call that it makes: before that call `place` becomes a symlink to what is outside. `prepare`
+ * makes the place anew, and says what it is.
+ */
+export async function atEveryCall(
+  inner: System,
+  outside: Outside,
+  prepare: () => string,
+  work: (system: System) => unknown,
+): Promise<number> {
+  for (let call = 0; ; call++) {
+    const place = prepare();
+    let isOver = true;
+    let text = '';
+    const system = new FaultySystem(inner, (operation, index, path) => {
+      if (index < call || !isOver || !existsSync(place) || lstatSync(place).isSymbolicLink())
+        return undefined;
+      isOver = false;
+      text = `before call ${call}, ${operation} ${path}`;
+      renameSync(place, `${place}-aside`);
+      symlinkSync(outside.path, place);
+      return undefined;
+    });
+    try {
+      await work(system);
+    } catch (error) {
+      assert.ok(error instanceof Error && 'code' in error, `${text}: ${String(error)}`);
+    }
+    outside.requireUntouched(text);
+    if (isOver) return call;
+  }
+}
