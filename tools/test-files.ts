@@ -4,13 +4,20 @@
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, statSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-const USAGE = `usage: npm run t -- [--test-name-pattern=TEXT] PATH…   builds, and runs the tests of a folder or file: src/extent
+const USAGE = `usage: npm run t -- [--test-name-pattern=TEXT] PATH…
+builds, and runs the tests of a folder (src/extent) or a file
 `;
 
-const NODE_OPTIONS = ['--test', '--test-reporter=spec', '--test-concurrency=2', '--test-timeout=1200000'];
+/** Half of the time a test waits: for programs it started, for the kernel, for time to pass. */
+const FILES_AT_ONCE = 2 * availableParallelism();
+const NODE_OPTIONS = [
+  ...['--test', '--test-reporter=spec', '--test-timeout=1200000'],
+  `--test-concurrency=${FILES_AT_ONCE}`,
+];
 
 /** The built files of the tests at `path`; none where there is no such path, or no test. */
 export function testFiles(path: string): string[] {

@@ -8,6 +8,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { ScratchCommand } from '../../testing/command/scratch-command.ts';
 import { nativeOnly } from '../../testing/host/native-only.ts';
+import { swept } from '../../testing/pace/sweep.ts';
 import { isRoot } from '../../testing/trees/odd-tree.ts';
 import { SeededRandom } from '../base/index.ts';
 import { StoreEngine } from '../store/index.ts';
@@ -186,7 +187,7 @@ test('export --changes makes a layer', (context) => {
 });
 
 const child = fileURLToPath(new URL('../../testing/command/lifecycle-child.js', import.meta.url));
-const KILLS = Number(process.env.RAMET_LIFECYCLE_KILLS ?? 6);
+const KILLS = swept({ sample: 3, long: 6, all: 100 });
 
 /** Runs the child, and kills it when `isTime` says so; that is asked all the time once the store is open. */
 async function killed(args: readonly string[], isTime: () => boolean): Promise<boolean> {
@@ -267,11 +268,18 @@ test('a merge that is killed leaves the fork as it was, or merged', async (conte
   const files = 150;
   const scratch = await withManyChanges(context, files);
   const random = new SeededRandom(2);
+  scratch.must('fork', 'many', 'whole');
+  let begunMs: number | undefined;
+  await killed(['merge', scratch.at('.ramet'), 'work', 'whole'], () => {
+    begunMs ??= performance.now();
+    return false;
+  });
+  const mergeMs = performance.now() - (begunMs ?? 0);
   let kills = 0;
   for (let round = 0; round < KILLS; round++) {
     const name = `into-${round}`;
     scratch.must('fork', 'many', name);
-    const delayMs = random.below(150);
+    const delayMs = random.below(mergeMs);
     let atMs: number | undefined;
     const isTime = (): boolean => {
       atMs ??= performance.now() + delayMs;

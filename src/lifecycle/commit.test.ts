@@ -17,6 +17,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
+import { swept } from '../../testing/pace/sweep.ts';
 import { inShort } from '../../testing/stores/commit-conflicts.ts';
 import { changeSomething, writeText } from '../../testing/stores/random-changes.ts';
 import { scratchDirectory, scratchStore } from '../../testing/stores/scratch-store.ts';
@@ -246,7 +247,7 @@ describe('a commit', () => {
 test('a commit that meets a full disk at any call leaves whole files, and the next one finishes', async (context) => {
   const system = new FaultySystem(createSystem());
   let outcomes = '';
-  for (let at = 0; !outcomes.endsWith('c'); at += 2) {
+  for (let at = 0; !outcomes.endsWith('c'); at += swept({ sample: 7, long: 2, all: 1 })) {
     const work = await forkOfDirectory(context, system);
     const { fork, root, engine } = work;
     const before = new Map(['a', 'b', 'sub/c'].map((name) => [name, readFileSync(work.at(name))]));

@@ -12,6 +12,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { swept } from '../../testing/pace/sweep.ts';
 import { inShort } from '../../testing/stores/commit-conflicts.ts';
 import { changeSomething, rewrite, writeText } from '../../testing/stores/random-changes.ts';
 import { scratchDirectory, scratchStore } from '../../testing/stores/scratch-store.ts';
@@ -188,7 +189,7 @@ test('random changes: the directory is what the fork was, time after time', asyn
 });
 
 test('a full disk at any call: what is committed is whole, and a further commit finishes', async (context) => {
-  for (let call = 0; ; call += 7) {
+  for (let call = 0; ; call += swept({ sample: 21, long: 7, all: 1 })) {
     const system = new FaultySystem(createSystem());
     const work = await forkOfDirectory(context, system);
     work.inFork((fork) => {

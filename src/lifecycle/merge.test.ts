@@ -1,6 +1,7 @@
 /** Merges: what is taken, what is put together, what is a conflict, and that nothing is ever half done. */
 import assert from 'node:assert/strict';
 import { describe, type TestContext, test } from 'node:test';
+import { swept } from '../../testing/pace/sweep.ts';
 import { changeSomething, rewrite, writeText } from '../../testing/stores/random-changes.ts';
 import { scratchStore } from '../../testing/stores/scratch-store.ts';
 import { assertCleanAfterGc, readFile } from '../../testing/stores/shared-store.ts';
@@ -275,7 +276,7 @@ function withoutTimes(tree: ReturnType<typeof describeFileSystem>): typeof tree 
 test('a merge that meets a full disk at any call leaves the fork whole, and the next one works', async (context) => {
   const system = new FaultySystem(createSystem());
   let outcomes = '';
-  for (let at = 0; !outcomes.endsWith('m'); at += 3) {
+  for (let at = 0; !outcomes.endsWith('m'); at += swept({ sample: 9, long: 3, all: 1 })) {
     const engine = await scratchStore(context, { system, commitMarkMs: Number.POSITIVE_INFINITY });
     fill(engine.createEmpty('base').fileSystem);
     const theirs = engine.fork('base', 'theirs');

@@ -25,6 +25,7 @@ import { BLOCK_SIZE, type Random, SeededRandom } from '../../src/base/index.ts';
 import { StoreEngine } from '../../src/store/index.ts';
 import { createSystem, FaultySystem, type System } from '../../src/sys/index.ts';
 import { collectGarbage } from '../../src/upkeep/index.ts';
+import { swept } from '../pace/sweep.ts';
 import { problemsOf, SharedStore } from '../stores/shared-store.ts';
 import { disagreement } from './crash-check.ts';
 import { CHAIN_LAYERS_MAX, type TreeModel, Workload } from './crash-workload.ts';
@@ -37,8 +38,6 @@ import {
 } from './watched-system.ts';
 
 export const SEED = Number(process.env.RAMET_CRASH_SEED ?? 20_160_514);
-/** RAMET_CRASH_ALL=1: every point at which there can be a crash is taken, and not a sample of them. */
-export const takesAll = process.env.RAMET_CRASH_ALL === '1';
 const STEPS = 760;
 
 export type Kind = 'death' | 'torn write' | 'power cut';
@@ -276,8 +275,11 @@ export async function checkImage(
 /** Images that are there at once: each takes about a mebibyte. */
 const IMAGES_AT_ONCE = 400;
 
+const isNative = createSystem().kind === 'native';
 /** Of so many points in a row one is taken. Without memory maps, where the calls are the same, fewer are enough. */
-export const POINTS_STRIDE = takesAll ? 1 : createSystem().kind === 'native' ? 6 : 40;
+export const POINTS_STRIDE = swept(
+  isNative ? { sample: 20, long: 6, all: 1 } : { sample: 40, long: 40, all: 1 },
+);
 /** So many points the workload has at least. */
 const POINTS_MIN = 1_500;
 

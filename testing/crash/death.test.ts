@@ -1,6 +1,6 @@
 /**
  * The death of the process at calls that change or sync something, and in writes, of a whole workload: at a sample of
- * them, or with RAMET_CRASH_ALL=1 at each.
+ * them, or with RAMET_SWEEP=all at each.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';

@@ -12,6 +12,7 @@ import { BLOCK_SIZE, type ErrorCode, FsError, isFsError, SeededRandom } from '..
 import { StoreEngine } from '../../src/store/index.ts';
 import { createSystem } from '../../src/sys/index.ts';
 import { collectGarbage, dedupeStore } from '../../src/upkeep/index.ts';
+import { swept } from '../pace/sweep.ts';
 import {
   liveBlocks,
   patternBytes,
@@ -24,9 +25,9 @@ import { killed } from './killed.ts';
 
 const TREES = ['one', 'two', 'three'];
 const FILES = 40;
-const KILLS = 12;
+const KILLS = swept({ sample: 6, long: 12, all: 120 });
 const KILL_MS_MAX = 400;
-const FAULTS = 16;
+const FAULTS = swept({ sample: 5, long: 16, all: Number.POSITIVE_INFINITY });
 const child = fileURLToPath(new URL('./dedupe-child.js', import.meta.url));
 
 /** Contents of all files: of a few kinds of blocks, in runs, so that there is much to make one. */

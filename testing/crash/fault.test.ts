@@ -1,19 +1,19 @@
 /**
  * A failing disk at any system call: the operation fails or succeeds, the fork holds the state before or after it, and
- * so does the store once it was opened again. RAMET_CRASH_ALL=1 fails every call instead of a sample.
+ * so does the store once it was opened again. A sample of the calls fails; with RAMET_SWEEP=all each of them.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type ErrorCode, FsError } from '../../src/base/index.ts';
 import { createSystem, FaultySystem } from '../../src/sys/index.ts';
+import { swept } from '../pace/sweep.ts';
 import { problemsOf, SharedStore } from '../stores/shared-store.ts';
 import { disagreement } from './crash-check.ts';
-import { takesAll } from './crash-images.ts';
 import { type TreeModel, Workload } from './crash-workload.ts';
 
 const STEPS = 220;
 const SEED = 20_160_515;
-const SAMPLED_FAULTS = 25;
+const FAULTS = swept({ sample: 8, long: 25, all: Number.POSITIVE_INFINITY });
 
 /** Runs the workload with call `failing` failing; returns the calls that it made. */
 async function runWithFault(failing: number, code: ErrorCode): Promise<number> {
@@ -65,7 +65,7 @@ function allowed(workload: Workload): Map<string, TreeModel[]> {
 for (const code of ['EIO', 'ENOSPC'] as const) {
   test(`${code} of any call leaves every fork in the state before or after the operation`, async () => {
     const total = await runWithFault(-1, code);
-    const step = takesAll ? 1 : Math.max(1, Math.floor(total / SAMPLED_FAULTS));
+    const step = Math.max(1, Math.floor(total / FAULTS));
     for (let failing = code === 'EIO' ? 0 : Math.floor(step / 2); failing < total; failing += step) {
       await runWithFault(failing, code);
     }

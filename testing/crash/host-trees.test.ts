@@ -1,7 +1,7 @@
 /**
  * Forks over a host tree, when a system call fails, when the process dies at one, and when the power goes off: what
  * each tree holds is its state before or after the operation, or after a power cut one since it was last durable; and
- * nothing is left open. RAMET_CRASH_ALL=1 takes every call instead of a sample.
+ * nothing is left open. A sample of the calls; with RAMET_SWEEP=all each of them.
  */
 import assert from 'node:assert/strict';
 import * as fs from 'node:fs';
@@ -13,15 +13,18 @@ import { StoreEngine, type Tree } from '../../src/store/index.ts';
 import { CrashedError, createSystem, FaultySystem, type System } from '../../src/sys/index.ts';
 import { collectGarbage } from '../../src/upkeep/index.ts';
 import { nativeOnly } from '../host/native-only.ts';
+import { swept } from '../pace/sweep.ts';
 import { patternBytes, problemsOf, readFile, writeFile } from '../stores/shared-store.ts';
 import { fingerprint } from '../trees/host-tree.ts';
-import { imagesDirectory, makeImage, systemFor, takesAll } from './crash-images.ts';
+import { imagesDirectory, makeImage, systemFor } from './crash-images.ts';
 import { WatchedSystem } from './watched-system.ts';
 
 const BLOCK = 4096;
 const FOREVER = Number.POSITIVE_INFINITY;
 /** So many calls are taken for each kind of failure. */
-const SAMPLES = 16;
+const SAMPLES = swept({ sample: 8, long: 16, all: Number.POSITIVE_INFINITY });
+/** Of so many points of a power cut in a row one is taken. */
+const CUTS_STRIDE = swept({ sample: 5, long: 3, all: 1 });
 
 /** What the trees hold, by name: a line for each path. */
 type States = ReadonlyMap<string, readonly string[]>;
@@ -279,9 +282,8 @@ for (const isPinned of [false, true]) {
     for (const [offset, code] of (['EIO', 'ENOSPC', 'EACCES', 'death'] as const).entries()) {
       test(`${code} at any call`, async () => {
         await failAt(calls, code);
-        const step = takesAll ? 1 : Math.ceil(calls / (isPinned ? SAMPLES / 2 : SAMPLES));
-        for (let at = takesAll ? 0 : Math.floor((step * offset) / 4); at < calls; at += step)
-          await failAt(at, code);
+        const step = Math.max(1, Math.ceil(calls / (isPinned ? SAMPLES / 2 : SAMPLES)));
+        for (let at = Math.floor((step * offset) / 4); at < calls; at += step) await failAt(at, code);
       });
     }
 
@@ -294,7 +296,7 @@ for (const isPinned of [false, true]) {
       const watched = new WatchedSystem(
         createSystem(),
         (index) => {
-          if (work === undefined || index % (takesAll ? 1 : 3) !== 0) return;
+          if (work === undefined || index % CUTS_STRIDE !== 0) return;
           const to = join(parent, `image-${index}`);
           makeImage({
             watched,

@@ -1,6 +1,5 @@
 /**
- * `kill -9` of a process that works on a store, at random moments, then of processes that recover it. RAMET_KILLS=n
- * kills so many writers instead of 200.
+ * `kill -9` of a process that works on a store, at random moments, then of processes that recover it.
  */
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -11,6 +10,7 @@ import { SeededRandom } from '../../src/base/index.ts';
 import { StoreEngine } from '../../src/store/index.ts';
 import { createSystem } from '../../src/sys/index.ts';
 import { collectGarbage } from '../../src/upkeep/index.ts';
+import { swept } from '../pace/sweep.ts';
 import { problemsOf } from '../stores/shared-store.ts';
 import { disagreement } from './crash-check.ts';
 import { imagesDirectory } from './crash-images.ts';
@@ -18,7 +18,8 @@ import { type TreeModel, Workload } from './crash-workload.ts';
 import { killed } from './killed.ts';
 
 const STEPS = 2000;
-const KILLS = Number(process.env.RAMET_KILLS ?? (createSystem().kind === 'native' ? 200 : 20));
+const isNative = createSystem().kind === 'native';
+const KILLS = swept(isNative ? { sample: 30, long: 200, all: 2_000 } : { sample: 20, long: 20, all: 200 });
 /** Stores that are worked on side by side: more than there are cores, since processes that start wait for the disk. */
 const LANES = 4;
 const DELAY_MS_MAX = 120;

@@ -1,6 +1,6 @@
 /**
  * A power cut at calls of a whole workload that change or sync something: at a sample of them, or with
- * RAMET_CRASH_ALL=1 at each.
+ * RAMET_SWEEP=all at each.
  */
 import { test } from 'node:test';
 import { checkPoints } from './crash-images.ts';

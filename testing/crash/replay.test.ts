@@ -7,6 +7,7 @@ import { rmSync } from 'node:fs';
 import { test } from 'node:test';
 import { SeededRandom } from '../../src/base/index.ts';
 import { StoreEngine } from '../../src/store/index.ts';
+import { swept } from '../pace/sweep.ts';
 import {
   checkImage,
   copyStore,
@@ -18,15 +19,12 @@ import {
   POINTS_STRIDE,
   SEED,
   systemFor,
-  takesAll,
   unsyncedIn,
   withImages,
 } from './crash-images.ts';
 import { WatchedSystem, withPaths } from './watched-system.ts';
 
-const CRASHES = takesAll ? 100 : 12;
-/** Of so many points of a recovery in a row one is taken: RAMET_CRASH_ALL=1 takes each of them. */
-const STRIDE = takesAll ? 1 : POINTS_STRIDE;
+const CRASHES = swept({ sample: 6, long: 12, all: 100 });
 /** So many points the recoveries of one crash have at least. */
 const POINTS_MIN = 40;
 const DEPTH_MAX = 3;
@@ -82,7 +80,11 @@ async function crashesOfRecovery(
 async function checkRecovery(image: Image, depth: number): Promise<number> {
   const directory = imagesDirectory();
   try {
-    const images = await crashesOfRecovery(image, directory, (point) => point % STRIDE === depth % STRIDE);
+    const images = await crashesOfRecovery(
+      image,
+      directory,
+      (point) => point % POINTS_STRIDE === depth % POINTS_STRIDE,
+    );
     const random = new SeededRandom(SEED + depth);
     let checked = 0;
     for (const [index, one] of images.entries()) {
@@ -111,5 +113,5 @@ test('a recovery that is killed at any point is made good by the next', async ()
       checked += await checkRecovery(image, 1);
     },
   );
-  assert.ok(checked >= (CRASHES * POINTS_MIN) / STRIDE, `${checked} crashes of recoveries`);
+  assert.ok(checked >= (CRASHES * POINTS_MIN) / POINTS_STRIDE, `${checked} crashes of recoveries`);
 });

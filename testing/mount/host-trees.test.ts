@@ -1,6 +1,6 @@
 /**
  * Mounts of forks that stand on a directory of the host: the cases of mounts, on a fork and on a fork of a fork, and
- * what a mount shows when the directory changes. RAMET_MOUNT_ALL=1 takes every mode, pinned forks, and the suite that
+ * what a mount shows when the directory changes. RAMET_SWEEP=all takes every mode, pinned forks, and the suite that
  * node:fs passes.
  */
 import assert from 'node:assert/strict';
@@ -12,12 +12,12 @@ import { directoryOnDisk } from '../../src/demo/index.ts';
 import type { IoMode } from '../../src/fuse/index.ts';
 import { hostFeatures } from '../conformance/host.ts';
 import { runConformance } from '../conformance/run.ts';
+import { takesAll } from '../pace/sweep.ts';
 import { fingerprint } from '../trees/host-tree.ts';
 import { MountServerProcess, whyNoMounts } from './mounted-fork.ts';
 import { featuresOf, fillCases, runMountCases } from './run.ts';
 
 const skip = whyNoMounts();
-const takesAll = process.env.RAMET_MOUNT_ALL === '1';
 const modes: readonly IoMode[] = takesAll ? ['cached', 'direct', 'shared'] : ['cached'];
 
 function scratchDirectory(): string {
