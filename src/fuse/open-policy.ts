@@ -1,4 +1,5 @@
 /** How opens are answered: what the mode of a mount comes down to. */
+import type { BlobId, Ino } from '../base/index.ts';
 import type { Inode } from '../layer/index.ts';
 import { Fopen } from './abi.ts';
 
@@ -20,6 +21,8 @@ export interface OpenPolicy {
   release(handle: number): void;
   /** ETXTBSY when the size of the file must not change now. */
   requireResizable(inode: Inode): void;
+  /** Open files that the kernel reads directly from the blob that they are, each with that blob. */
+  passedThrough(): Iterable<readonly [Ino, BlobId]>;
   end(): void;
 }
 
@@ -46,6 +49,10 @@ export class CachedOpens implements OpenPolicy {
 
   requireResizable(): void {
     // Nobody is kept from writing.
+  }
+
+  passedThrough(): Iterable<readonly [Ino, BlobId]> {
+    return [];
   }
 
   end(): void {

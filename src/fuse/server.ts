@@ -206,7 +206,7 @@ class Server implements MountServer {
             onForgotten: (ino) => pages.forget(mount, ino),
           };
     const space = spaceCounter(tree.stack.blobs.directory);
-    const session = new Session(tree.fileSystem, { io, opens, space, events });
+    const session = new Session(tree, { io, opens, space, events });
     const onEnd = (ended: MountedTree): void => {
       this.mounted.delete(ended);
       this.watchdog.remove(ended);

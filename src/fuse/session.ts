@@ -6,8 +6,9 @@
  * times that it was in a reply, less what the kernel forgot of it; an inode without a name lives while its count is
  * not 0.
  */
-import { FsError, type Ino } from '../base/index.ts';
+import { type BlobId, FsError, type Ino } from '../base/index.ts';
 import { type Inode, mayChange } from '../layer/index.ts';
+import type { MountUse, Tree } from '../store/index.ts';
 import { type FileSystem, hasSetId, type InodeCalls, type SpaceCounts } from '../vfs/index.ts';
 import { ROOT_ID } from './abi.ts';
 import { HOST_VALID_SECONDS, VALID_SECONDS } from './attribute-codec.ts';
@@ -38,7 +39,8 @@ export interface SessionOptions {
   readonly events?: SessionEvents;
 }
 
-export class Session {
+export class Session implements MountUse {
+  private readonly tree: Tree;
   readonly fileSystem: FileSystem;
   readonly calls: InodeCalls;
   readonly io: IoMode;
@@ -57,15 +59,16 @@ export class Session {
   /** Inodes without a name that the kernel still has. */
   private readonly orphans = new Set<Ino>();
 
-  constructor(fileSystem: FileSystem, options: SessionOptions) {
-    this.fileSystem = fileSystem;
-    this.calls = fileSystem.byInode;
+  constructor(tree: Tree, options: SessionOptions) {
+    this.tree = tree;
+    this.fileSystem = tree.fileSystem;
+    this.calls = tree.fileSystem.byInode;
     this.readAhead = new WalkReadAhead(this.calls, this.listings);
     this.io = options.io;
     this.opens = options.opens;
     this.space = options.space;
     this.events = options.events ?? {};
-    fileSystem.stack.isKept = (ino) => this.keep(ino);
+    tree.mount = this;
   }
 
   /** Inodes that the kernel has. */
@@ -136,10 +139,14 @@ export class Session {
   }
 
   /** Asked of inodes without a name, whoever took it: those that the kernel has are released when it forgets them. */
-  private keep(ino: Ino): boolean {
+  isKept(ino: Ino): boolean {
     if (!this.counts.has(ino)) return false;
     this.orphans.add(ino);
     return true;
+  }
+
+  passedThrough(): Iterable<readonly [Ino, BlobId]> {
+    return this.opens.passedThrough();
   }
 
   /** An inode that never had a name is in a reply: nobody takes one from it, so nobody will ask. */
@@ -149,7 +156,7 @@ export class Session {
 
   /** The kernel has let go of everything. */
   end(): void {
-    this.fileSystem.stack.isKept = undefined;
+    this.tree.mount = undefined;
     this.opens.end();
     this.counts.clear();
     this.listings.clear();

@@ -49,7 +49,6 @@ export class SharedOpens implements OpenPolicy {
     this.stack = stack;
     this.device = device;
     this.view = kernel.readOnlyView(stack.blobs.directory);
-    stack.passedThrough = () => this.passedThrough();
   }
 
   open(inode: Inode, flags: number): OpenAnswer {
@@ -92,11 +91,10 @@ export class SharedOpens implements OpenPolicy {
   }
 
   end(): void {
-    this.stack.passedThrough = undefined;
     closeSync(this.view);
   }
 
-  private *passedThrough(): Generator<readonly [Ino, BlobId]> {
+  *passedThrough(): Generator<readonly [Ino, BlobId]> {
     for (const [ino, { passed, blob }] of this.opens) if (passed > 0) yield [ino, blob];
   }
 

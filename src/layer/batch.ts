@@ -1,8 +1,8 @@
 /**
- * The changes of one operation, gathered before any of them is made. `LayerStack.commit` journals them as one record
- * and then applies them, so an operation happens wholly or not at all, also when the disk is full.
+ * The changes of one operation, gathered before any of them is made. `LayerStack.change` journals them as one record
+ * and then applies them, so an operation happens wholly or not at all, even when the disk is full.
  */
-import type { ByteWriter, LayerId, Name, Run } from '../base/index.ts';
+import { assert, type ByteWriter, type LayerId, type Name, type Run } from '../base/index.ts';
 import { type Entry, entryIno, entryKind, NO_ENTRY } from '../lower/index.ts';
 import type { InodeRecord } from '../meta/index.ts';
 import { encodeInodeEffect, encodeName, encodeRuns, encodeXattrs } from './effect-format.ts';
@@ -29,7 +29,18 @@ export class Batch {
   readonly xattrInodes: Inode[] = [];
   readonly xattrMaps: Map<string, Buffer>[] = [];
 
-  reset(): this {
+  private isOpen = false;
+
+  /** Begins a change; it is empty. */
+  open(): this {
+    assert(!this.isOpen, 'one change of a tree at a time');
+    this.isOpen = true;
+    return this;
+  }
+
+  /** The change is made, or given up. */
+  close(): void {
+    this.isOpen = false;
     this.inodes.length = 0;
     this.drafts.length = 0;
     this.names.length = 0;
@@ -38,7 +49,10 @@ export class Batch {
     this.runLists.length = 0;
     this.xattrInodes.length = 0;
     this.xattrMaps.length = 0;
-    return this;
+  }
+
+  get isEmpty(): boolean {
+    return this.inodes.length + this.names.length + this.runInodes.length + this.xattrInodes.length === 0;
   }
 
   /** The record of `inode` to change; the same object each time within one batch. */

@@ -1,19 +1,7 @@
 /** How a stack makes room: what it has read and can read again goes, the oldest first. */
-import type { Ino } from '../base/index.ts';
-import type { Inode } from './inode.ts';
+import type { StackState } from './stack-state.ts';
 
-/** A stack, as far as it is needed here. */
-export interface Evictable {
-  readonly rootIno: Ino;
-  readonly inodes: Map<Ino, Inode>;
-  readonly lazyTimes: Set<Inode>;
-  nameCount: number;
-  onCheckpointDue: (() => void) | undefined;
-  markDirty(inode: Inode): void;
-  readonly chain: { isLive(ino: Ino): boolean };
-}
-
-export function evictInodes(stack: Evictable, count: number): void {
+export function evictInodes(stack: StackState, count: number): void {
   storeLazyTimes(stack, count);
   let left = count;
   for (const [ino, inode] of stack.inodes) {
@@ -26,7 +14,7 @@ export function evictInodes(stack: Evictable, count: number): void {
 }
 
 /** Changed names wait for the checkpoint. The count is made exact on the way. */
-export function evictNames(stack: Evictable, count: number): void {
+export function evictNames(stack: StackState, count: number): void {
   let kept = 0;
   let dropped = 0;
   for (const inode of stack.inodes.values()) {
@@ -42,7 +30,7 @@ export function evictNames(stack: Evictable, count: number): void {
 }
 
 /** The access times of the oldest inodes are stored: until then a tree that was only read could drop none of them. */
-function storeLazyTimes(stack: Evictable, count: number): void {
+function storeLazyTimes(stack: StackState, count: number): void {
   dropUnrecordedTimes(stack);
   let left = count;
   let isDue = false;
@@ -53,11 +41,11 @@ function storeLazyTimes(stack: Evictable, count: number): void {
     stack.markDirty(inode);
     isDue = true;
   }
-  if (isDue) stack.onCheckpointDue?.();
+  if (isDue) stack.keeper.onCheckpointDue();
 }
 
 /** Reading alone records nothing of what a live layer has: those times end with this process. */
-export function dropUnrecordedTimes(stack: Evictable): void {
+export function dropUnrecordedTimes(stack: StackState): void {
   for (const inode of stack.lazyTimes) {
     if (inode.isUnrecorded && stack.chain.isLive(inode.ino)) stack.lazyTimes.delete(inode);
   }

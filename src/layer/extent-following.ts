@@ -22,7 +22,7 @@ export function followExtents(stack: LayerStack): boolean {
 
 /** Whether the kernel goes on reading a blob of which the tables may not name all any more. */
 export function isHeldByKernel(stack: LayerStack): boolean {
-  for (const [ino, passed] of stack.passedThrough?.() ?? []) {
+  for (const [ino, passed] of stack.keeper.passedThrough()) {
     const inode = stack.inodes.get(ino) ?? stack.inode(ino);
     const [run, ...others] = stack.storedRuns(inode);
     if (run?.blob !== passed || run.physical !== 0 || others.length > 0) return true;

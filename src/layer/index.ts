@@ -7,13 +7,15 @@
  */
 export * from './batch.ts';
 export * from './checkpoint.ts';
+export { type BlockRange, copyUp, type Loan, lend } from './copy-up.ts';
 export { dropUnrecordedTimes } from './evicting.ts';
 export { followExtents, isHeldByKernel } from './extent-following.ts';
 export * from './inode.ts';
 export * from './layer-stack.ts';
-export { type BlockRange, type Loan, lend, mayChange } from './live-inodes.ts';
+export { mayChange } from './live-inodes.ts';
 export { listsMoreThan } from './long-directory.ts';
 export * from './recovery.ts';
-export * from './revival.ts';
+export type { StackKeeper, StackParts } from './stack-state.ts';
 export * from './tree-cache.ts';
+export * from './undropping.ts';
 export * from './upper-layer.ts';

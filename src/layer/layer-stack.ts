@@ -9,47 +9,23 @@
  * Invariants (fsck passes in brackets): a layer with a name in a directory holds that directory's record [filters];
  * `extentLayer` names the layer that holds an inode's complete map [extents]; an inode with a link count of zero
  * has no name and dies with its last opener [links].
+ *
+ * Its state is `StackState`'s, what it finds `StackLookup`'s; here are bytes, changes, and what goes.
  */
-
-import {
-  type BlobId,
-  ByteWriter,
-  type Clock,
-  FsError,
-  type Ino,
-  isFsError,
-  type LayerId,
-  type Name,
-  type Run,
-} from '../base/index.ts';
-import type { ActiveBlob, BlobSpace } from '../blob/index.ts';
+import { type BlobId, ByteWriter, type LayerId, type Name, type Run } from '../base/index.ts';
+import type { ActiveBlob } from '../blob/index.ts';
 import { ExtentMap } from '../extent/index.ts';
-import {
-  type Entry,
-  entryOfRow,
-  holderOf,
-  isDerived,
-  type Lower,
-  LowerChain,
-  mergeNames,
-  NO_ENTRY,
-  storedRuns,
-  UNREAD_ENTRY,
-} from '../lower/index.ts';
-import { type MapBudget, Mapping, type PhysicalSpace } from '../mapping/index.ts';
-import type { InodeRecord, MetaTables } from '../meta/index.ts';
-import type { System } from '../sys/index.ts';
+import { type Entry, holderOf, NO_ENTRY, storedRuns } from '../lower/index.ts';
+import { Mapping, type PhysicalSpace } from '../mapping/index.ts';
+import type { InodeRecord } from '../meta/index.ts';
+import { anchor } from './anchoring.ts';
 import { Batch } from './batch.ts';
 import { evictInodes, evictNames } from './evicting.ts';
-import { ExternalRecords } from './external-records.ts';
 import { Inode } from './inode.ts';
-import { anchor, copyUpBytes, refresh, takeNamedBytes } from './live-inodes.ts';
-import { Origins } from './origins.ts';
-import type { CachedTree, TreeCache } from './tree-cache.ts';
+import { StackLookup } from './stack-lookup.ts';
+import type { CachedTree } from './tree-cache.ts';
 import type { UpperLayer } from './upper-layer.ts';
 
-/** Names that a directory may hold before names that do not exist are no longer remembered. */
-const CACHED_NAMES_MAX = 65_536;
 /**
  * A checkpoint is due at so many changed inodes, journal records or bytes: they bound the time that a freeze takes.
  * A new file is about three rows and takes some 11 µs, sync included, so 2,048 of them take under 25 ms.
@@ -59,68 +35,12 @@ const CHECKPOINT_RECORDS = 50_000;
 const CHECKPOINT_BYTES = 16 * 1024 * 1024;
 /** One for all stacks of the process: a batch is encoded and journalled in one go. */
 const EFFECTS = new ByteWriter(4096);
-const BATCH = new Batch();
 
-export interface StackParts {
-  readonly tables: MetaTables;
-  readonly blobs: BlobSpace;
-  readonly system: System;
-  readonly clock: Clock;
-  readonly budget: MapBudget;
-  readonly cache: TreeCache;
-}
-
-export class LayerStack implements PhysicalSpace, CachedTree {
-  readonly tables: MetaTables;
-  readonly blobs: BlobSpace;
-  readonly system: System;
-  readonly clock: Clock;
-  readonly budget: MapBudget;
-  readonly rootIno: Ino;
-  upper: UpperLayer | undefined;
-  readonly inodes = new Map<Ino, Inode>();
-  /** Inodes to be stored by the next checkpoint. */
-  readonly dirty = new Set<Inode>();
-  /** Inodes whose atime alone moved; stored when the tree is closed. */
-  readonly lazyTimes = new Set<Inode>();
-  /** Called when the journal has grown to the size at which a checkpoint is due. */
-  onCheckpointDue: (() => void) | undefined;
-  /** Whether somebody outside, the kernel of a mount, reaches an inode by its number, also without a name. */
-  isKept: ((ino: Ino) => boolean) | undefined;
-  /** The files that the kernel reads by itself from the blob that they are, each with that blob. */
-  passedThrough: (() => Iterable<readonly [Ino, BlobId]>) | undefined;
-  isReplaying = false;
-  readonly cache: TreeCache;
-  /** Names in `children` of all inodes; some that are gone may be counted until room is made. */
-  nameCount = 0;
+export class LayerStack extends StackLookup implements PhysicalSpace, CachedTree {
+  private readonly batch = new Batch();
   private isCached = true;
-  /** The lowers, and what they say together. */
-  chain: LowerChain = new LowerChain([]);
-  /** Of derived inodes, and of host files: journalled with the first record that needs them. */
-  readonly origins = new Origins();
-  readonly externals: ExternalRecords;
 
-  constructor(parts: StackParts, rootIno: Ino, upper: UpperLayer | undefined, lowers: readonly Lower[]) {
-    this.tables = parts.tables;
-    this.blobs = parts.blobs;
-    this.system = parts.system;
-    this.clock = parts.clock;
-    this.budget = parts.budget;
-    this.cache = parts.cache;
-    this.externals = new ExternalRecords(parts.tables, parts.blobs);
-    this.rootIno = rootIno;
-    this.upper = upper;
-    this.lowers = lowers;
-  }
-
-  /** Uppermost first. */
-  get lowers(): readonly Lower[] {
-    return this.chain.lowers;
-  }
-
-  set lowers(lowers: readonly Lower[]) {
-    this.chain = new LowerChain(lowers);
-  }
+  // Bytes.
 
   /** During a replay blocks are not counted: the counts are made from the tables when the blob is opened. */
   get activeId(): BlobId | 0 {
@@ -133,171 +53,6 @@ export class LayerStack implements PhysicalSpace, CachedTree {
 
   commitMark(): void {
     this.writable().commitMark();
-  }
-
-  /** The upper layer. EROFS when the tree is a snapshot; EBADF when it was closed and may have another owner. */
-  writable(): UpperLayer {
-    if (this.upper === undefined) throw new FsError('EROFS');
-    if (!this.upper.isOpen) throw new FsError('EBADF', { note: 'the fork was closed: open it again' });
-    return this.upper;
-  }
-
-  // Looking up.
-
-  get root(): Inode {
-    return this.inode(this.rootIno);
-  }
-
-  /** The inode of a number. ESTALE when no layer has it. `isLookedUp`: a lookup has given the number just now. */
-  inode(ino: Ino, isLookedUp = false): Inode {
-    if (!isLookedUp) this.chain.live?.forgetSeen();
-    const known = this.chain.live === undefined ? undefined : this.inodes.get(ino);
-    if (known !== undefined) this.refreshNow(known);
-    return this.living(ino);
-  }
-
-  /** As `inode`, for who refreshes it himself. */
-  inodeAsKnown(ino: Ino): Inode {
-    this.chain.live?.forgetSeen();
-    return this.living(ino);
-  }
-
-  private living(ino: Ino): Inode {
-    const inode = this.inodes.get(ino) ?? this.readInode(ino);
-    if (inode === undefined || inode.isDead) throw new FsError('ESTALE', { note: `no inode ${ino}` });
-    return inode;
-  }
-
-  /** Before an inode is used that was found some time ago: a live layer may say something else of it now. ESTALE. */
-  refresh(inode: Inode): void {
-    this.chain.live?.forgetSeen();
-    this.refreshNow(inode);
-  }
-
-  private refreshNow(inode: Inode, { live } = this.chain): void {
-    if (live !== undefined && isDerived(inode.ino) && !inode.isDead && !this.isReplaying)
-      refresh(live, inode);
-  }
-
-  private readInode(ino: Ino): Inode | undefined {
-    const recorded = this.readRecorded(ino);
-    const record = recorded ?? this.chain.derived?.inode(ino);
-    if (record === undefined || record.mode === 0) return undefined;
-    const inode = new Inode(ino, record);
-    inode.isUnrecorded = recorded === undefined;
-    if (recorded !== undefined) this.refreshNow(inode);
-    this.inodes.set(ino, inode);
-    return inode;
-  }
-
-  /** What the tables say of an inode; a tombstone has mode 0. */
-  private readRecorded(ino: Ino): InodeRecord | undefined {
-    const { upper } = this;
-    if (upper?.stored.has(ino)) {
-      const record = this.tables.inodes.get(upper.id, ino);
-      if (record !== undefined) return record;
-    }
-    return this.chain.recorded(ino);
-  }
-
-  /** Whether a lower layer has this inode, alive. */
-  existsBelow(ino: Ino): boolean {
-    // One that a live layer does not have now it may have again.
-    if (isDerived(ino)) return this.chain.derived !== undefined;
-    if (this.isOwnNumber(ino)) return false;
-    return this.chain.record(ino) !== undefined;
-  }
-
-  /** Given out by the upper layer: no lower has it. */
-  private isOwnNumber(ino: Ino): boolean {
-    return this.upper !== undefined && ino >= this.upper.firstIno && !isDerived(ino);
-  }
-
-  /** Keeps what this process has in memory within its limits. Called between operations only. */
-  trim(): void {
-    if (this.isCached) this.cache.noteUse(this);
-  }
-
-  /** The tree was closed: what it has goes when the last of its open files does. */
-  leaveCache(): void {
-    this.isCached = false;
-    this.cache.forget(this);
-  }
-
-  get inodeCount(): number {
-    return this.inodes.size;
-  }
-
-  dropInodes(count: number): void {
-    evictInodes(this, count);
-  }
-
-  dropNames(count: number): void {
-    evictNames(this, count);
-  }
-
-  /** What `name` is in `directory`; `NO_ENTRY` when there is no such name. */
-  lookup(directory: Inode, name: Name): Entry {
-    const known = directory.children?.get(name);
-    if (known !== undefined && known !== UNREAD_ENTRY) return known;
-    if (known === undefined && directory.isComplete) return NO_ENTRY;
-    const entry = this.readName(directory, name);
-    // What a live layer says is asked for again the next time.
-    if (this.chain.isLive(directory.ino)) return entry;
-    directory.children ??= new Map();
-    if (entry !== NO_ENTRY || directory.children.size < CACHED_NAMES_MAX) {
-      directory.children.set(name, entry);
-      this.nameCount++;
-    }
-    return entry;
-  }
-
-  /** What the layers above a live one say of a name; undefined when they leave it to that one. */
-  recordedName(directory: Inode, name: Name): Entry | undefined {
-    const known = directory.children?.get(name);
-    if (known !== undefined && known !== UNREAD_ENTRY) return known;
-    return this.storedName(directory, name) ?? this.chain.recordedName(directory.ino, name);
-  }
-
-  private readName(directory: Inode, name: Name): Entry {
-    return this.storedName(directory, name) ?? this.chain.name(directory, name);
-  }
-
-  /** What the rows of the upper layer say of a name; undefined where they have none. */
-  private storedName(directory: Inode, name: Name): Entry | undefined {
-    const { upper } = this;
-    if (upper?.stored.has(directory.ino) !== true) return undefined;
-    const dentry = this.tables.dentries.get(upper.id, directory.ino, name);
-    return dentry && entryOfRow(dentry);
-  }
-
-  /**
-   * All names of a directory, merged from every layer; `UNREAD_ENTRY` stands for an inode number that was not
-   * needed yet, which with `needsEntries` are as few as can be: it is what reading them together is for.
-   */
-  list(directory: Inode, needsEntries = false): ReadonlyMap<Name, Entry> {
-    if (directory.isComplete && directory.children !== undefined) return directory.children;
-    const merged = new Map<Name, Entry>();
-    for (let index = this.lowers.length - 1; index >= 0; index--) {
-      const layer = this.lowers[index]!;
-      if (!layer.mayHave(directory.ino)) continue;
-      // A base layer has no whiteouts, so its names can be read from the keys alone, four times as fast.
-      if (layer.isBase && (!needsEntries || layer.isLive)) {
-        for (const name of layer.names(directory.ino)) merged.set(name, UNREAD_ENTRY);
-      } else mergeNames(merged, layer.list(directory.ino));
-    }
-    if (this.upper?.stored.has(directory.ino))
-      mergeNames(merged, this.tables.dentries.list(this.upper.id, directory.ino));
-    for (const [name, entry] of directory.children ?? []) {
-      // What was found or changed in memory is newer than the tables.
-      if (entry === NO_ENTRY) merged.delete(name);
-      else if (entry !== UNREAD_ENTRY) merged.set(name, entry);
-    }
-    if (this.chain.isLive(directory.ino)) return merged;
-    this.nameCount += merged.size - (directory.children?.size ?? 0);
-    directory.children = merged;
-    directory.isComplete = true;
-    return merged;
   }
 
   /** The bytes of a regular file. */
@@ -317,17 +72,9 @@ export class LayerStack implements PhysicalSpace, CachedTree {
     return storedRuns(this.tables, holder, inode.ino, inode.record.size);
   }
 
-  /** An inode that lost its last memory map may have lost the last that kept it. */
-  onUnmapped(owner: object): void {
-    if (owner instanceof Inode) this.releaseIfUnused(owner);
-  }
-
-  /** Before bytes of the file are changed: what is the host's becomes the upper layer's; see `copyUpBytes`. */
-  copyUp(inode: Inode, mustTake = false): void {
-    const { live } = this.chain;
-    this.refresh(inode);
-    if (live !== undefined && inode.record.extentLayer === live.id) copyUpBytes(this, live, inode, mustTake);
-    else if (mustTake) takeNamedBytes(this, inode, this.mappingOf(inode));
+  /** The last memory map of an inode may have been the last thing that kept it. */
+  onUnmapped(inode: object): void {
+    if (inode instanceof Inode) this.releaseIfUnused(inode);
   }
 
   xattrsOf(inode: Inode): Map<string, Buffer> {
@@ -350,16 +97,34 @@ export class LayerStack implements PhysicalSpace, CachedTree {
 
   // Changing.
 
-  /** Begins the one batch of the process; EROFS on a snapshot. What an earlier, failed operation left in it is gone. */
-  begin(): Batch {
-    this.writable();
-    return BATCH.reset();
+  /**
+   * One operation: what `gather` puts into the batch is journalled as one record and then applied, so that it happens
+   * wholly or not at all, even when the disk is full. An empty batch leaves no record. One change at a time.
+   *
+   * EROFS on a snapshot, before `gather` is called.
+   */
+  change<T>(gather: (batch: Batch) => T): T {
+    const upper = this.writable();
+    const batch = this.batch.open();
+    let result: T;
+    try {
+      result = this.journal(gather, batch, upper);
+      this.apply(batch);
+    } finally {
+      batch.close();
+    }
+    this.trim();
+    const { recordCount, lengthBytes } = upper.journal;
+    const isDue = recordCount >= CHECKPOINT_RECORDS || lengthBytes >= CHECKPOINT_BYTES;
+    if (isDue || this.dirty.size >= CHECKPOINT_INODES) this.keeper.onCheckpointDue();
+    return result;
   }
 
-  /** Journals the batch as one record and applies it. When the journal cannot take it nothing has changed. */
-  commit(batch: Batch): void {
-    const upper = this.writable();
+  /** Where it throws nothing has changed. */
+  private journal<T>(gather: (batch: Batch) => T, batch: Batch, upper: UpperLayer): T {
     try {
+      const result = gather(batch);
+      if (batch.isEmpty) return result;
       const { derived, live } = this.chain;
       if (live !== undefined) anchor(this, live, batch);
       const writer = EFFECTS.reset();
@@ -370,17 +135,13 @@ export class LayerStack implements PhysicalSpace, CachedTree {
       // Opened now if the change will need it: once the record is written nothing may fail.
       if (this.needsActive(batch, upper)) upper.activeBlob();
       upper.journal.append(writer.view(), batch.givesBack);
+      return result;
     } catch (error) {
       for (let index = 0; index < batch.runInodes.length; index++) {
         this.mappingOf(batch.runInodes[index]!).abandon(batch.runLists[index]!);
       }
       throw error;
     }
-    this.apply(batch);
-    this.trim();
-    const { recordCount, lengthBytes } = upper.journal;
-    const isDue = recordCount >= CHECKPOINT_RECORDS || lengthBytes >= CHECKPOINT_BYTES;
-    if (isDue || this.dirty.size >= CHECKPOINT_INODES) this.onCheckpointDue?.();
   }
 
   private needsActive(batch: Batch, upper: UpperLayer): boolean {
@@ -442,29 +203,15 @@ export class LayerStack implements PhysicalSpace, CachedTree {
     this.markDirty(directory);
   }
 
-  markDirty(inode: Inode): void {
-    if (inode.isDirty) return;
-    inode.isDirty = true;
-    this.dirty.add(inode);
-  }
-
   /** A new inode number, and the inode for it; it is stored with the batch that creates it. */
   newInode(record: InodeRecord): Inode {
     return new Inode(this.writable().nextIno(), record);
   }
 
-  private isInUse(inode: Inode): boolean {
-    return inode.isInUse || this.isKept?.(inode.ino) === true;
-  }
+  // What goes.
 
-  /** Where the host cannot be asked the whiteout stays: what was removed does not come back. */
-  private showsFromLive(directory: Inode, name: Name): boolean {
-    try {
-      return this.chain.name(directory, name) !== NO_ENTRY;
-    } catch (error) {
-      if (!isFsError(error)) throw error;
-      return true;
-    }
+  private isInUse(inode: Inode): boolean {
+    return inode.isInUse || this.keeper.isKept(inode.ino);
   }
 
   /** Frees an inode that has no name and that nobody has open or mapped. */
@@ -491,9 +238,26 @@ export class LayerStack implements PhysicalSpace, CachedTree {
     } else this.markDirty(inode);
   }
 
-  /** Whether `name` in `directory` would show through from a lower layer if the upper one said nothing of it. */
-  showsFromBelow(directory: Inode, name: Name): boolean {
-    if (this.chain.isLive(directory.ino)) return this.showsFromLive(directory, name);
-    return this.existsBelow(directory.ino) && this.chain.name(directory, name) !== NO_ENTRY;
+  /** Keeps what this process has in memory within its limits. Called between operations only. */
+  trim(): void {
+    if (this.isCached) this.cache.noteUse(this);
+  }
+
+  /** The tree was closed: what it has goes when the last of its open files does. */
+  leaveCache(): void {
+    this.isCached = false;
+    this.cache.forget(this);
+  }
+
+  get inodeCount(): number {
+    return this.inodes.size;
+  }
+
+  dropInodes(count: number): void {
+    evictInodes(this, count);
+  }
+
+  dropNames(count: number): void {
+    evictNames(this, count);
   }
 }

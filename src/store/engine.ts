@@ -13,9 +13,10 @@ import {
   LayerStack,
   processTreeCache,
   recover,
+  type StackKeeper,
   type StackParts,
   type TreeCache,
-  takeBackLayer,
+  undropLayer,
 } from '../layer/index.ts';
 import { FrozenLayer, HostLayer, type Lower } from '../lower/index.ts';
 import { processMapBudget } from '../mapping/index.ts';
@@ -203,7 +204,14 @@ export class StoreEngine {
 
   /** Opens what a tree was in a frozen layer, to read. A tree must stand on that layer. */
   openState(state: TreeInfo): Tree {
-    return this.leased(() => new Tree(state, this.openStack(state, false), (tree) => this.forgetTree(tree)));
+    return this.leased(
+      () =>
+        new Tree(
+          state,
+          (keeper) => this.openStack(state, false, keeper),
+          (tree) => this.forgetTree(tree),
+        ),
+    );
   }
 
   private leased(open: () => Tree): Tree {
@@ -230,17 +238,22 @@ export class StoreEngine {
     for (;;) {
       const info = this.info(name);
       try {
-        return new Tree(info, this.openStack(info, isPatient), (tree) => this.forgetTree(tree));
+        return new Tree(
+          info,
+          (keeper) => this.openStack(info, isPatient, keeper),
+          (tree) => this.forgetTree(tree),
+        );
       } catch (error) {
         if (!isFsError(error, 'EAGAIN')) throw error;
       }
     }
   }
 
-  private openStack(info: TreeInfo, isPatient: boolean): LayerStack {
+  private openStack(info: TreeInfo, isPatient: boolean, keeper: StackKeeper): LayerStack {
+    const { parts } = this;
     const record = this.rows.layer(info.layer);
     if (record.state === 'frozen') {
-      return new LayerStack(this.parts, info.root, undefined, this.chains.opened(info.layer));
+      return new LayerStack(parts, keeper, info.root, undefined, this.chains.opened(info.layer));
     }
     const upper = this.uppers.take(info, record, 'open', isPatient);
     try {
@@ -248,9 +261,9 @@ export class StoreEngine {
       this.tables.renew();
       if (this.tables.trees.get(info.name)?.layer !== info.layer)
         throw new FsError('EAGAIN', { path: info.name });
-      const stack = new LayerStack(this.parts, info.root, upper, this.chains.opened(upper.record.parent));
+      const stack = new LayerStack(parts, keeper, info.root, upper, this.chains.opened(upper.record.parent));
       recover(stack);
-      takeBackLayer(this.tables, info.layer);
+      undropLayer(this.tables, info.layer);
       return stack;
     } catch (error) {
       upper.abandon();

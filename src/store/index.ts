@@ -31,5 +31,5 @@ export {
   storedTrees,
   type TreeState,
 } from './stored-tree.ts';
-export { Tree, type TreeInfo } from './tree.ts';
+export { type MountUse, Tree, type TreeInfo } from './tree.ts';
 export { uppermostOf } from './union-rows.ts';

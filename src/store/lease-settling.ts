@@ -7,7 +7,7 @@
  * other blocks, and a tree whose name was dropped while it is open here keeps the lease where it is. So does a file
  * whose old blocks somebody goes on reading.
  */
-import { isHeldByKernel, takeBackLayer } from '../layer/index.ts';
+import { isHeldByKernel, undropLayer } from '../layer/index.ts';
 import type { MetaTables } from '../meta/index.ts';
 import type { Lease } from './leases.ts';
 import type { Tree } from './tree.ts';
@@ -38,7 +38,7 @@ export function settleLease(
   // After the epoch was read: what a file names then is not dropped.
   if (!areStored(tables, open) || !following.followExtents()) return false;
   if (open.some(({ stack }) => isHeldByKernel(stack))) return false;
-  for (const tree of open) if (!tree.isReadOnly) takeBackLayer(tables, tree.info.layer);
+  for (const tree of open) if (!tree.isReadOnly) undropLayer(tables, tree.info.layer);
   lease.advance(epoch);
   return true;
 }

@@ -1,7 +1,7 @@
 /** One open tree: a fork, which this process owns while it is open, or a snapshot. */
 
-import { isFsError } from '../base/index.ts';
-import { checkpoint, dropUnrecordedTimes, type LayerStack } from '../layer/index.ts';
+import { type BlobId, type Ino, isFsError } from '../base/index.ts';
+import { checkpoint, dropUnrecordedTimes, type LayerStack, type StackKeeper } from '../layer/index.ts';
 import type { TreeRecord } from '../meta/index.ts';
 import { FileSystem, trustedCaller } from '../vfs/index.ts';
 
@@ -15,22 +15,30 @@ const RETRY_RECORDS = 5_000;
 /** st_dev of tree 0: a number that no host device has. Every tree adds its own number. */
 const DEV_BASE = 82 * 2 ** 32;
 
-export class Tree {
+/** What the kernel of a mount has of a tree. */
+export type MountUse = Pick<StackKeeper, 'isKept' | 'passedThrough'>;
+
+export class Tree implements StackKeeper {
   info: TreeInfo;
   readonly fileSystem: FileSystem;
   readonly stack: LayerStack;
+  /** Set while the tree is mounted. */
+  mount: MountUse | undefined;
   private readonly onClosed: (tree: Tree) => void;
   private isOpen = true;
   /** After a failed checkpoint the next is tried when the journal has so many records. */
   private retryAtRecords = 0;
 
-  constructor(info: TreeInfo, stack: LayerStack, onClosed: (tree: Tree) => void) {
+  constructor(
+    info: TreeInfo,
+    openStack: (keeper: StackKeeper) => LayerStack,
+    onClosed: (tree: Tree) => void,
+  ) {
     this.onClosed = onClosed;
     this.info = info;
-    this.stack = stack;
+    this.stack = openStack(this);
     const caller = trustedCaller(process.getuid?.() ?? 0, process.getgid?.() ?? 0, process.umask());
-    this.fileSystem = new FileSystem(stack, DEV_BASE + info.id, caller);
-    stack.onCheckpointDue = () => this.checkpointWhenDue();
+    this.fileSystem = new FileSystem(this.stack, DEV_BASE + info.id, caller);
   }
 
   get isClosed(): boolean {
@@ -50,7 +58,7 @@ export class Tree {
    * The operation that made a checkpoint due has been acknowledged, so a failure here (a full disk) is not its
    * failure: the journal keeps everything, and the checkpoint is tried again some records later.
    */
-  private checkpointWhenDue(): void {
+  onCheckpointDue(): void {
     const records = this.stack.upper?.journal.recordCount ?? 0;
     if (records < this.retryAtRecords) return;
     try {
@@ -60,6 +68,14 @@ export class Tree {
       if (!isFsError(error)) throw error;
       this.retryAtRecords = records + RETRY_RECORDS;
     }
+  }
+
+  isKept(ino: Ino): boolean {
+    return this.mount?.isKept(ino) === true;
+  }
+
+  passedThrough(): Iterable<readonly [Ino, BlobId]> {
+    return this.mount?.passedThrough() ?? [];
   }
 
   /** What has been acknowledged becomes durable. */

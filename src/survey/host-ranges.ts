@@ -1,7 +1,7 @@
 /** What forks of a directory have of its files: ranges that still lie there, and what the files were. */
 import { FsError, type Ino, isFsError, type LayerId } from '../base/index.ts';
 import { isExternal } from '../blob/index.ts';
-import type { LayerStack } from '../layer/index.ts';
+import { copyUp, type LayerStack } from '../layer/index.ts';
 import { decodeHostOrigin, entryIno, type HostOrigin, isDerived, NO_ENTRY } from '../lower/index.ts';
 import type { StoredTree, StoreEngine } from '../store/index.ts';
 import { TreePaths } from './tree-paths.ts';
@@ -61,11 +61,11 @@ function movedOnHost(engine: StoreEngine, tree: StoredTree, host: LayerId): Ino[
 /** Records an inode with its bytes, and with all that is in it. */
 function takeOver(stack: LayerStack, ino: Ino): void {
   const inode = stack.inode(ino);
-  const batch = stack.begin();
-  batch.change(inode);
-  batch.setXattrs(inode, new Map(stack.xattrsOf(inode)));
-  stack.commit(batch);
-  if (inode.isFile) stack.copyUp(inode, true);
+  stack.change((batch) => {
+    batch.change(inode);
+    batch.setXattrs(inode, new Map(stack.xattrsOf(inode)));
+  });
+  if (inode.isFile) copyUp(stack, inode, true);
   if (!inode.isDirectory) return;
   for (const name of [...stack.list(inode).keys()]) {
     const entry = stack.lookup(inode, name);

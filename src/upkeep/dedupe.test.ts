@@ -262,7 +262,7 @@ test('a blob that the kernel reads by itself stays whole for as long', async () 
   const old = places(reader, '/a');
   const blob = Number(old[0]!.split(':')[0]) as BlobId;
   let passed: readonly (readonly [typeof ino, BlobId])[] = [[ino, blob]];
-  reader.stack.passedThrough = () => passed;
+  reader.mount = { isKept: () => false, passedThrough: () => passed };
   assert.equal(engine.settleLease(), true, 'it is what the tables say');
   await dedupeStore(other);
   assert.equal(collectGarbage(other).bytesFreed, 0);

@@ -10,7 +10,7 @@
  * Races. A process publishes its lease before it reads rows, so one that could know a dropped block has an older lease.
  * A block may be named by a journal that no checkpoint has stored: journals of dead owners are stored before the mark;
  * a living owner's lease holds what it may have known, and it takes back what it names before its lease moves up
- * (`settleLease`), hands a block to another fork, or opens a layer (`takeBack` in layer/). A living LayerBuilder has no
+ * (`settleLease`), hands a block to another fork, or opens a layer (`undrop` in layer/). A living LayerBuilder has no
  * lease and finds content by hash, so while there is one nothing is dropped or reaped; the drop removes the content
  * rows, so that no later builder finds what was dropped.
  *

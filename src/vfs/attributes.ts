@@ -63,18 +63,18 @@ export function attributesOf(dev: number, inode: Inode): Attributes {
 /** chmod(2). An access ACL changes with the mode. */
 export function changeMode(context: TreeContext, caller: Caller, inode: Inode, mode: number): void {
   const { stack } = context;
-  const batch = stack.begin();
-  requireOwner(caller, inode);
-  let bits = mode & 0o7777;
-  if (!inode.isDirectory && !mayGiveGroup(caller, inode.record.gid)) bits &= ~S_ISGID;
-  const draft = batch.change(inode);
-  draft.mode = (draft.mode & S_IFMT) | bits;
-  const acl = aclOf(stack, inode, ACCESS_ACL);
-  if (acl !== undefined) {
-    batch.setXattrs(inode, new Map(stack.xattrsOf(inode)).set(ACCESS_ACL, encodeAcl(withMode(acl, bits))));
-  }
-  touchChanged(draft, context.now());
-  stack.commit(batch);
+  stack.change((batch) => {
+    requireOwner(caller, inode);
+    let bits = mode & 0o7777;
+    if (!inode.isDirectory && !mayGiveGroup(caller, inode.record.gid)) bits &= ~S_ISGID;
+    const draft = batch.change(inode);
+    draft.mode = (draft.mode & S_IFMT) | bits;
+    const acl = aclOf(stack, inode, ACCESS_ACL);
+    if (acl !== undefined) {
+      batch.setXattrs(inode, new Map(stack.xattrsOf(inode)).set(ACCESS_ACL, encodeAcl(withMode(acl, bits))));
+    }
+    touchChanged(draft, context.now());
+  });
 }
 
 function mayChangeOwner(caller: Caller, { record }: Inode, uid: number, gid: number): boolean {
@@ -96,17 +96,17 @@ export function changeOwner(
   gid: number,
   keepsPrivileges = false,
 ): void {
-  const batch = context.stack.begin();
-  if (!mayChangeOwner(caller, inode, uid, gid)) throw new FsError('EPERM');
-  const draft = batch.change(inode);
-  if (uid !== -1) draft.uid = uid;
-  if (gid !== -1) draft.gid = gid;
-  if (!inode.isDirectory && !keepsPrivileges) {
-    draft.mode = withoutSetId(draft.mode);
-    dropCapability(context, batch, inode);
-  }
-  touchChanged(draft, context.now());
-  context.stack.commit(batch);
+  context.stack.change((batch) => {
+    if (!mayChangeOwner(caller, inode, uid, gid)) throw new FsError('EPERM');
+    const draft = batch.change(inode);
+    if (uid !== -1) draft.uid = uid;
+    if (gid !== -1) draft.gid = gid;
+    if (!inode.isDirectory && !keepsPrivileges) {
+      draft.mode = withoutSetId(draft.mode);
+      dropCapability(context, batch, inode);
+    }
+    touchChanged(draft, context.now());
+  });
 }
 
 export function changeTimes(
@@ -116,26 +116,26 @@ export function changeTimes(
   atime: TimeChange,
   mtime: TimeChange,
 ): void {
-  const batch = context.stack.begin();
-  const isNow = (atime === 'now' || atime === 'omit') && (mtime === 'now' || mtime === 'omit');
-  if (!isOwner(caller, inode)) {
-    if (!isNow) throw new FsError('EPERM');
-    requireAccess(context, caller, inode, W_OK);
-  }
-  const now = context.now();
-  const draft = batch.change(inode);
-  if (atime !== 'omit') {
-    const time = atime === 'now' ? now : atime;
-    draft.atimeSeconds = time.seconds;
-    draft.atimeNanoseconds = time.nanoseconds;
-  }
-  if (mtime !== 'omit') {
-    const time = mtime === 'now' ? now : mtime;
-    draft.mtimeSeconds = time.seconds;
-    draft.mtimeNanoseconds = time.nanoseconds;
-  }
-  touchChanged(draft, now);
-  context.stack.commit(batch);
+  context.stack.change((batch) => {
+    const isNow = (atime === 'now' || atime === 'omit') && (mtime === 'now' || mtime === 'omit');
+    if (!isOwner(caller, inode)) {
+      if (!isNow) throw new FsError('EPERM');
+      requireAccess(context, caller, inode, W_OK);
+    }
+    const now = context.now();
+    const draft = batch.change(inode);
+    if (atime !== 'omit') {
+      const time = atime === 'now' ? now : atime;
+      draft.atimeSeconds = time.seconds;
+      draft.atimeNanoseconds = time.nanoseconds;
+    }
+    if (mtime !== 'omit') {
+      const time = mtime === 'now' ? now : mtime;
+      draft.mtimeSeconds = time.seconds;
+      draft.mtimeNanoseconds = time.nanoseconds;
+    }
+    touchChanged(draft, now);
+  });
 }
 
 /** Reading moves atime under the rule of relatime, mount(8): when it is not after mtime and ctime, or a day old. */

@@ -5,7 +5,7 @@
  */
 import { BLOCK_SIZE, type BlockIndex, blocksFor, FsError, type Run } from '../base/index.ts';
 import { isExternal } from '../blob/index.ts';
-import { type Inode, takeBack } from '../layer/index.ts';
+import { type Inode, undrop } from '../layer/index.ts';
 import type { Caller } from './caller.ts';
 import type { TreeContext } from './context.ts';
 import { requireFile, type SharedFile } from './file-data.ts';
@@ -151,10 +151,10 @@ function share(context: TreeContext, origin: TreeContext, shared: Shared): void 
       });
     });
   if (runs.length === 0) return;
-  if (origin.stack !== stack) takeBack(stack.tables, runs);
-  const batch = stack.begin();
-  mapping.maps.requireRoom(2 * runs.length);
-  mapping.share(runs);
-  batch.setRuns(to, runs);
-  stack.commit(batch);
+  if (origin.stack !== stack) undrop(stack.tables, runs);
+  stack.change((batch) => {
+    mapping.maps.requireRoom(2 * runs.length);
+    mapping.share(runs);
+    batch.setRuns(to, runs);
+  });
 }

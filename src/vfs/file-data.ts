@@ -13,7 +13,15 @@ import {
   type Run,
 } from '../base/index.ts';
 import { isExternal } from '../blob/index.ts';
-import { type BlockRange, type Inode, type LayerStack, type Loan, lend, takeBack } from '../layer/index.ts';
+import {
+  type BlockRange,
+  copyUp,
+  type Inode,
+  type LayerStack,
+  type Loan,
+  lend,
+  undrop,
+} from '../layer/index.ts';
 import { asOutOfMappings, EVERYTHING, type View } from '../mapping/index.ts';
 import { noteAccess } from './attributes.ts';
 import type { Caller } from './caller.ts';
@@ -78,7 +86,7 @@ export function write(
 ): void {
   requireFile(inode);
   if (length === 0) return;
-  context.stack.copyUp(inode);
+  copyUp(context.stack, inode);
   writeAt(context, caller, inode, source, offset, length, position);
 }
 
@@ -92,7 +100,7 @@ export function append(
   length: number,
 ): number {
   requireFile(inode);
-  if (length > 0) context.stack.copyUp(inode);
+  if (length > 0) copyUp(context.stack, inode);
   const at = inode.record.size;
   if (length > 0) writeAt(context, caller, inode, source, offset, length, at);
   return at;
@@ -109,16 +117,17 @@ function writeAt(
 ): void {
   const { stack } = context;
   if (at + length > FILE_BYTES_MAX) throw new FsError('EFBIG');
-  const batch = stack.begin();
+  stack.writable();
   const mapping = stack.mappingOf(inode);
   const before = inode.record;
-  const draft = batch.change(inode);
-  dropPrivileges(context, caller, batch, inode, draft);
   try {
-    batch.setRuns(inode, mapping.write(at, source, offset, length));
-    if (at + length > draft.size) draft.size = at + length;
-    touchModified(draft, context.now());
-    stack.commit(batch);
+    stack.change((batch) => {
+      const draft = batch.change(inode);
+      dropPrivileges(context, caller, batch, inode, draft);
+      batch.setRuns(inode, mapping.write(at, source, offset, length));
+      if (at + length > draft.size) draft.size = at + length;
+      touchModified(draft, context.now());
+    });
   } catch (error) {
     // The last block may hold bytes behind the end already, which later growth would show.
     if (inode.record === before && at + length > before.size) mapping.clearTail(before.size);
@@ -140,17 +149,17 @@ export function setSize(
   if (size > FILE_BYTES_MAX) throw new FsError('EFBIG');
   const { stack } = context;
   // Of a file that is emptied nothing needs to be taken over.
-  if (size > 0) stack.copyUp(inode);
+  if (size > 0) copyUp(stack, inode);
   else stack.refresh(inode);
-  const batch = stack.begin();
-  const before = inode.record.size;
-  const draft = batch.change(inode);
-  if (!keepsPrivileges) dropPrivileges(context, caller, batch, inode, draft);
-  if (size < before && (inode.record.blocks > 0 || stack.chain.isLive(inode.ino)))
-    batch.setRuns(inode, stack.mappingOf(inode).cut(size));
-  draft.size = size;
-  touchModified(draft, context.now());
-  stack.commit(batch);
+  stack.change((batch) => {
+    const before = inode.record.size;
+    const draft = batch.change(inode);
+    if (!keepsPrivileges) dropPrivileges(context, caller, batch, inode, draft);
+    if (size < before && (inode.record.blocks > 0 || stack.chain.isLive(inode.ino)))
+      batch.setRuns(inode, stack.mappingOf(inode).cut(size));
+    draft.size = size;
+    touchModified(draft, context.now());
+  });
 }
 
 /** fallocate(2) with mode 0 or KEEP_SIZE: afterwards no write there fails for want of space. */
@@ -166,15 +175,15 @@ export function allocate(
   if (position < 0 || length <= 0) throw new FsError('EINVAL');
   if (position + length > FILE_BYTES_MAX) throw new FsError('EFBIG');
   const { stack } = context;
-  stack.copyUp(inode);
-  const batch = stack.begin();
-  const draft = batch.change(inode);
-  dropPrivileges(context, caller, batch, inode, draft);
-  const end = keepSize ? Math.min(position + length, inode.record.size) : position + length;
-  if (end > position) batch.setRuns(inode, stack.mappingOf(inode).fill(position, end - position));
-  draft.size = Math.max(draft.size, end);
-  touchModified(draft, context.now());
-  stack.commit(batch);
+  copyUp(stack, inode);
+  stack.change((batch) => {
+    const draft = batch.change(inode);
+    dropPrivileges(context, caller, batch, inode, draft);
+    const end = keepSize ? Math.min(position + length, inode.record.size) : position + length;
+    if (end > position) batch.setRuns(inode, stack.mappingOf(inode).fill(position, end - position));
+    draft.size = Math.max(draft.size, end);
+    touchModified(draft, context.now());
+  });
 }
 
 /** fallocate(2) PUNCH_HOLE|KEEP_SIZE: the range reads as zeros and its blocks come back. */
@@ -189,13 +198,13 @@ export function punch(
   if (position < 0 || length <= 0) throw new FsError('EINVAL');
   if (position + length > FILE_BYTES_MAX) throw new FsError('EFBIG');
   const { stack } = context;
-  stack.copyUp(inode);
-  const batch = stack.begin();
-  const draft = batch.change(inode);
-  dropPrivileges(context, caller, batch, inode, draft);
-  batch.setRuns(inode, stack.mappingOf(inode).zero(position, length, inode.record.size));
-  touchModified(draft, context.now());
-  stack.commit(batch);
+  copyUp(stack, inode);
+  stack.change((batch) => {
+    const draft = batch.change(inode);
+    dropPrivileges(context, caller, batch, inode, draft);
+    batch.setRuns(inode, stack.mappingOf(inode).zero(position, length, inode.record.size));
+    touchModified(draft, context.now());
+  });
 }
 
 /**
@@ -296,7 +305,7 @@ export function reflinkRange(
 function takeOver(context: TreeContext, source: SharedFile, to: Inode): void {
   requireFile(source.inode);
   requireFile(to);
-  context.stack.copyUp(to);
+  copyUp(context.stack, to);
   source.context.stack.refresh(source.inode);
 }
 
@@ -350,7 +359,7 @@ function sharedRuns(
     throw new FsError('EXDEV', {
       note: 'the source has unfrozen blocks of another fork: copy it, or snapshot that fork',
     });
-  if (source !== target) takeBack(target.tables, runs);
+  if (source !== target) undrop(target.tables, runs);
   return runs;
 }
 
@@ -364,16 +373,16 @@ function shareRuns(
   isWhole: boolean,
 ): void {
   const { stack } = context;
-  const batch = stack.begin();
-  const draft = batch.change(to);
-  dropPrivileges(context, caller, batch, to, draft);
-  const mapping = stack.mappingOf(to);
-  mapping.maps.requireRoom(2 * runs.length);
-  mapping.share(runs);
-  batch.setRuns(to, runs);
-  draft.size = isWhole ? end : Math.max(draft.size, end);
-  touchModified(draft, context.now());
-  stack.commit(batch);
+  stack.change((batch) => {
+    const draft = batch.change(to);
+    dropPrivileges(context, caller, batch, to, draft);
+    const mapping = stack.mappingOf(to);
+    mapping.maps.requireRoom(2 * runs.length);
+    mapping.share(runs);
+    batch.setRuns(to, runs);
+    draft.size = isWhole ? end : Math.max(draft.size, end);
+    touchModified(draft, context.now());
+  });
 }
 
 /**
@@ -407,7 +416,7 @@ export function map(context: TreeContext, inode: Inode, options: MapOptions = {}
   if (!stack.system.canMap) throw new FsError('ENOTSUP', { note: 'this platform has no memory maps' });
   // A host file is never mapped: it may be cut, and a touch behind its end would end the process.
   try {
-    stack.copyUp(inode, true);
+    copyUp(stack, inode, true);
   } catch (error) {
     if (!isFsError(error, 'EROFS')) throw error;
     const note =
@@ -434,13 +443,13 @@ export function map(context: TreeContext, inode: Inode, options: MapOptions = {}
 function gather(context: TreeContext, inode: Inode, regionBlocks: number): void {
   const { stack } = context;
   try {
-    const batch = stack.begin();
-    batch.setRuns(inode, stack.mappingOf(inode).gather(inode.record.size, regionBlocks));
-    touchChanged(batch.change(inode), {
-      seconds: inode.record.ctimeSeconds,
-      nanoseconds: inode.record.ctimeNanoseconds,
+    stack.change((batch) => {
+      batch.setRuns(inode, stack.mappingOf(inode).gather(inode.record.size, regionBlocks));
+      touchChanged(batch.change(inode), {
+        seconds: inode.record.ctimeSeconds,
+        nanoseconds: inode.record.ctimeNanoseconds,
+      });
     });
-    stack.commit(batch);
   } catch (error) {
     throw asOutOfMappings(error);
   }

@@ -330,9 +330,9 @@ test('an ACL that was stored damaged is an error where it would count, and can b
   const top = fileSystem.open('/top', 0, 0);
   const damage = (name: string) => {
     const { stack } = fileSystem;
-    const batch = stack.begin();
-    batch.setXattrs(top.inode, new Map([[name, Buffer.from('0200000001000700ffffffff', 'hex')]]));
-    stack.commit(batch);
+    stack.change((batch) => {
+      batch.setXattrs(top.inode, new Map([[name, Buffer.from('0200000001000700ffffffff', 'hex')]]));
+    });
   };
   damage(DEFAULT_ACL);
   assert.throws(() => touch(fileSystem, '/top/file'), { code: 'EIO' });

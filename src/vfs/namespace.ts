@@ -61,15 +61,15 @@ export function create(
 ): Inode {
   requireFree(place);
   const { stack } = context;
-  const batch = stack.begin();
-  const { directory, name } = place;
-  requireAddition(context, caller, directory);
-  const now = context.now();
-  const inode = addInode(context, caller, batch, directory, mode, now, fields);
-  batch.setName(directory, name, entryOf(inode.ino, kindOfMode(mode)));
-  touchModified(batch.change(directory), now);
-  stack.commit(batch);
-  return inode;
+  return stack.change((batch) => {
+    const { directory, name } = place;
+    requireAddition(context, caller, directory);
+    const now = context.now();
+    const inode = addInode(context, caller, batch, directory, mode, now, fields);
+    batch.setName(directory, name, entryOf(inode.ino, kindOfMode(mode)));
+    touchModified(batch.change(directory), now);
+    return inode;
+  });
 }
 
 /**
@@ -78,30 +78,30 @@ export function create(
  */
 export function createUnnamed(context: TreeContext, caller: Caller, directory: Inode, mode: number): Inode {
   const { stack } = context;
-  const batch = stack.begin();
-  requireAccess(context, caller, directory, W_OK | X_OK);
-  const inode = addInode(context, caller, batch, directory, mode, context.now(), { nlink: 0 });
-  inode.openCount++;
-  stack.commit(batch);
-  return inode;
+  return stack.change((batch) => {
+    requireAccess(context, caller, directory, W_OK | X_OK);
+    const inode = addInode(context, caller, batch, directory, mode, context.now(), { nlink: 0 });
+    inode.openCount++;
+    return inode;
+  });
 }
 
 export function makeDirectory(context: TreeContext, caller: Caller, place: Place, mode: number): Inode {
   requireFree(place);
   const { stack } = context;
-  const batch = stack.begin();
-  const { directory, name } = place;
-  requireAddition(context, caller, directory);
-  const now = context.now();
-  const inode = addInode(context, caller, batch, directory, S_IFDIR | (mode & 0o1777), now, { nlink: 2 });
-  inode.children = new Map();
-  inode.isComplete = true;
-  batch.setName(directory, name, entryOf(inode.ino, kindOfMode(S_IFDIR)));
-  const draft = batch.change(directory);
-  countSubdirectory(draft, 1);
-  touchModified(draft, now);
-  stack.commit(batch);
-  return inode;
+  return stack.change((batch) => {
+    const { directory, name } = place;
+    requireAddition(context, caller, directory);
+    const now = context.now();
+    const inode = addInode(context, caller, batch, directory, S_IFDIR | (mode & 0o1777), now, { nlink: 2 });
+    inode.children = new Map();
+    inode.isComplete = true;
+    batch.setName(directory, name, entryOf(inode.ino, kindOfMode(S_IFDIR)));
+    const draft = batch.change(directory);
+    countSubdirectory(draft, 1);
+    touchModified(draft, now);
+    return inode;
+  });
 }
 
 /** mknod(2) for fifos, sockets, devices and regular files. `mode` has its type bits. */
@@ -141,16 +141,16 @@ export function link(context: TreeContext, caller: Caller, inode: Inode, place: 
   const { stack } = context;
   requireFreeForFile(place);
   if (inode.isDirectory) throw new FsError('EPERM');
-  const batch = stack.begin();
-  requireAddition(context, caller, place.directory);
-  const now = context.now();
-  const draft = batch.change(inode);
-  draft.nlink++;
-  draft.parent = place.directory.ino;
-  touchChanged(draft, now);
-  batch.setName(place.directory, place.name, entryOf(inode.ino, kindOfMode(inode.record.mode)));
-  touchModified(batch.change(place.directory), now);
-  stack.commit(batch);
+  stack.change((batch) => {
+    requireAddition(context, caller, place.directory);
+    const now = context.now();
+    const draft = batch.change(inode);
+    draft.nlink++;
+    draft.parent = place.directory.ino;
+    touchChanged(draft, now);
+    batch.setName(place.directory, place.name, entryOf(inode.ino, kindOfMode(inode.record.mode)));
+    touchModified(batch.change(place.directory), now);
+  });
 }
 
 export function unlink(context: TreeContext, caller: Caller, place: Place): void {
@@ -158,13 +158,13 @@ export function unlink(context: TreeContext, caller: Caller, place: Place): void
   if (inode === undefined) throw new FsError('ENOENT');
   if (inode.isDirectory) throw new FsError('EISDIR');
   if (place.hasTrailingSlash) throw new FsError('ENOTDIR');
-  const batch = context.stack.begin();
-  requireRemoval(context, caller, directory, inode);
-  const now = context.now();
-  dropLink(batch, inode, now);
-  batch.setName(directory, place.name, NO_ENTRY);
-  touchModified(batch.change(directory), now);
-  context.stack.commit(batch);
+  context.stack.change((batch) => {
+    requireRemoval(context, caller, directory, inode);
+    const now = context.now();
+    dropLink(batch, inode, now);
+    batch.setName(directory, place.name, NO_ENTRY);
+    touchModified(batch.change(directory), now);
+  });
 }
 
 export function removeDirectory(context: TreeContext, caller: Caller, place: Place): void {
@@ -174,16 +174,16 @@ export function removeDirectory(context: TreeContext, caller: Caller, place: Pla
   if (place.last === 'dot') throw new FsError('EINVAL');
   if (place.last === 'dotdot') throw new FsError('ENOTEMPTY');
   if (place.last === 'root' || inode.ino === context.stack.rootIno) throw new FsError('EBUSY');
-  const batch = context.stack.begin();
-  requireRemoval(context, caller, directory, inode);
-  if (context.stack.list(inode).size > 0) throw new FsError('ENOTEMPTY');
-  const now = context.now();
-  dropLink(batch, inode, now);
-  batch.setName(directory, place.name, NO_ENTRY);
-  const draft = batch.change(directory);
-  countSubdirectory(draft, -1);
-  touchModified(draft, now);
-  context.stack.commit(batch);
+  context.stack.change((batch) => {
+    requireRemoval(context, caller, directory, inode);
+    if (context.stack.list(inode).size > 0) throw new FsError('ENOTEMPTY');
+    const now = context.now();
+    dropLink(batch, inode, now);
+    batch.setName(directory, place.name, NO_ENTRY);
+    const draft = batch.change(directory);
+    countSubdirectory(draft, -1);
+    touchModified(draft, now);
+  });
 }
 
 /**
@@ -233,30 +233,30 @@ export function rename(
   if (moved.isDirectory && isWithin(context, target.directory, moved)) throw new FsError('EINVAL');
   if (replaced?.isDirectory && isWithin(context, source.directory, replaced))
     throw new FsError(isExchange ? 'EINVAL' : 'ENOTEMPTY');
-  const batch = stack.begin();
-  if (moved === replaced) return;
-  requireRemoval(context, caller, source.directory, moved);
-  if (replaced !== undefined) requireRemoval(context, caller, target.directory, replaced);
-  else requireAccess(context, caller, target.directory, W_OK | X_OK);
-  requireReparenting(context, caller, source, target, moved);
-  if (replaced !== undefined && !isExchange) checkReplaceable(context, moved, replaced);
-  const now = context.now();
-  if (isExchange && replaced !== undefined) {
-    place(batch, moved, source, target, now);
-    place(batch, replaced, target, source, now);
-  } else {
-    if (replaced !== undefined) {
-      dropLink(batch, replaced, now);
-      if (replaced.isDirectory) countSubdirectory(batch.change(target.directory), -1);
+  stack.change((batch) => {
+    if (moved === replaced) return;
+    requireRemoval(context, caller, source.directory, moved);
+    if (replaced !== undefined) requireRemoval(context, caller, target.directory, replaced);
+    else requireAccess(context, caller, target.directory, W_OK | X_OK);
+    requireReparenting(context, caller, source, target, moved);
+    if (replaced !== undefined && !isExchange) checkReplaceable(context, moved, replaced);
+    const now = context.now();
+    if (isExchange && replaced !== undefined) {
+      place(batch, moved, source, target, now);
+      place(batch, replaced, target, source, now);
+    } else {
+      if (replaced !== undefined) {
+        dropLink(batch, replaced, now);
+        if (replaced.isDirectory) countSubdirectory(batch.change(target.directory), -1);
+      }
+      const left =
+        (flags & RENAME_WHITEOUT) === 0 ? NO_ENTRY : addWhiteout(context, caller, batch, source, now);
+      batch.setName(source.directory, source.name, left);
+      place(batch, moved, source, target, now);
     }
-    const left =
-      (flags & RENAME_WHITEOUT) === 0 ? NO_ENTRY : addWhiteout(context, caller, batch, source, now);
-    batch.setName(source.directory, source.name, left);
-    place(batch, moved, source, target, now);
-  }
-  touchModified(batch.change(source.directory), now);
-  touchModified(batch.change(target.directory), now);
-  stack.commit(batch);
+    touchModified(batch.change(source.directory), now);
+    touchModified(batch.change(target.directory), now);
+  });
 }
 
 /** A device 0/0 of the caller under the old name: in an overlay's upper directory it hides what is below. */

@@ -68,9 +68,9 @@ test('what an older version has stored under other names is neither listed nor g
   const stored = ['system.nfs4_acl', 'com.apple.quarantine', 'user.', 'trusted.a', 'user.a'];
   for (const path of ['/file', '/symlink']) {
     const inode = stack.inode(fileSystem.stat(path, false).ino as Parameters<typeof stack.inode>[0]);
-    const batch = stack.begin();
-    batch.setXattrs(inode, new Map(stored.map((name) => [name, Buffer.from('value')])));
-    stack.commit(batch);
+    stack.change((batch) => {
+      batch.setXattrs(inode, new Map(stored.map((name) => [name, Buffer.from('value')])));
+    });
   }
   assert.deepEqual(fileSystem.listXattrs('/file', false), ['trusted.a', 'user.a']);
   assert.deepEqual(fileSystem.listXattrs('/symlink', false), ['trusted.a']);

@@ -70,7 +70,7 @@ export function setXattr(
   flags: number,
 ): void {
   const { stack } = context;
-  const batch = stack.begin();
+  stack.writable();
   requireName(inode, name);
   if (value.length > XATTR_VALUE_BYTES_MAX) throw new FsError('E2BIG');
   if (isAclName(name)) {
@@ -80,55 +80,56 @@ export function setXattr(
     else setDefaultAcl(context, caller, inode, acl);
     return;
   }
-  requireXattrAccess(context, caller, inode, name);
-  const before = stack.xattrsOf(inode);
-  if ((flags & XATTR_CREATE) !== 0 && before.has(name)) throw new FsError('EEXIST');
-  if ((flags & XATTR_REPLACE) !== 0 && !before.has(name)) throw new FsError('ENODATA');
-  const after = new Map(before).set(name, Buffer.from(value));
-  touchChanged(batch.change(inode), context.now());
-  batch.setXattrs(inode, after);
-  stack.commit(batch);
+  stack.change((batch) => {
+    requireXattrAccess(context, caller, inode, name);
+    const before = stack.xattrsOf(inode);
+    if ((flags & XATTR_CREATE) !== 0 && before.has(name)) throw new FsError('EEXIST');
+    if ((flags & XATTR_REPLACE) !== 0 && !before.has(name)) throw new FsError('ENODATA');
+    const after = new Map(before).set(name, Buffer.from(value));
+    touchChanged(batch.change(inode), context.now());
+    batch.setXattrs(inode, after);
+  });
 }
 
 function setAccessAcl(context: TreeContext, caller: Caller, inode: Inode, acl: Acl): void {
   const { stack } = context;
-  const batch = stack.begin();
-  requireOwner(caller, inode);
-  requireValid(acl);
-  const draft = batch.change(inode);
-  draft.mode = (draft.mode & ~0o777) | modeOf(acl);
-  if (caller.clearsSetId || !mayGiveGroup(caller, draft.gid)) draft.mode &= ~S_ISGID;
-  touchChanged(draft, context.now());
-  const after = new Map(stack.xattrsOf(inode));
-  if (!isMinimal(acl)) batch.setXattrs(inode, after.set(ACCESS_ACL, encodeAcl(acl)));
-  else if (after.delete(ACCESS_ACL)) batch.setXattrs(inode, after);
-  stack.commit(batch);
+  stack.change((batch) => {
+    requireOwner(caller, inode);
+    requireValid(acl);
+    const draft = batch.change(inode);
+    draft.mode = (draft.mode & ~0o777) | modeOf(acl);
+    if (caller.clearsSetId || !mayGiveGroup(caller, draft.gid)) draft.mode &= ~S_ISGID;
+    touchChanged(draft, context.now());
+    const after = new Map(stack.xattrsOf(inode));
+    if (!isMinimal(acl)) batch.setXattrs(inode, after.set(ACCESS_ACL, encodeAcl(acl)));
+    else if (after.delete(ACCESS_ACL)) batch.setXattrs(inode, after);
+  });
 }
 
 function setDefaultAcl(context: TreeContext, caller: Caller, inode: Inode, acl: Acl): void {
   const { stack } = context;
-  const batch = stack.begin();
-  if (!inode.isDirectory) throw new FsError('EACCES');
-  requireOwner(caller, inode);
-  requireValid(acl);
-  touchChanged(batch.change(inode), context.now());
-  batch.setXattrs(inode, new Map(stack.xattrsOf(inode)).set(DEFAULT_ACL, encodeAcl(acl)));
-  stack.commit(batch);
+  stack.change((batch) => {
+    if (!inode.isDirectory) throw new FsError('EACCES');
+    requireOwner(caller, inode);
+    requireValid(acl);
+    touchChanged(batch.change(inode), context.now());
+    batch.setXattrs(inode, new Map(stack.xattrsOf(inode)).set(DEFAULT_ACL, encodeAcl(acl)));
+  });
 }
 
 /** ENODATA when there is no such attribute; an ACL may be missing. The mode stays when an access ACL goes. */
 export function removeXattr(context: TreeContext, caller: Caller, inode: Inode, name: string): void {
-  const batch = context.stack.begin();
-  requireName(inode, name);
-  requireXattrAccess(context, caller, inode, name);
-  const after = new Map(context.stack.xattrsOf(inode));
-  if (!after.delete(name)) {
-    if (isAclName(name)) return;
-    throw new FsError('ENODATA');
-  }
-  touchChanged(batch.change(inode), context.now());
-  batch.setXattrs(inode, after);
-  context.stack.commit(batch);
+  context.stack.change((batch) => {
+    requireName(inode, name);
+    requireXattrAccess(context, caller, inode, name);
+    const after = new Map(context.stack.xattrsOf(inode));
+    if (!after.delete(name)) {
+      if (isAclName(name)) return;
+      throw new FsError('ENODATA');
+    }
+    touchChanged(batch.change(inode), context.now());
+    batch.setXattrs(inode, after);
+  });
 }
 
 /** EACCES, or EPERM, unless the caller may change the attribute: xattr_permission and cap_inode_setxattr of Linux. */

@@ -178,7 +178,7 @@ export class FuseKernel {
     this.tree = tree;
     const opens = io === 'direct' ? new DirectOpens() : new CachedOpens();
     const space = () => ({ type: 0, bsize: 4096, blocks: 2 ** 40, bfree: 7, bavail: 6, files: 5, ffree: 4 });
-    this.session = new Session(tree.fileSystem, { io, opens, space, events });
+    this.session = new Session(tree, { io, opens, space, events });
     this.ask(Op.INIT, 0, u32(7, 45, 1024 * 1024, INIT_FLAGS, INIT_FLAGS, ...Array(11).fill(0)));
   }
 

@@ -63,7 +63,7 @@ test('a checkpoint of a directory with 40,000 new names', async (context) => {
   await using scratch = new SharedStore();
   const engine = await scratch.open();
   const tree = engine.createEmpty('one');
-  tree.stack.onCheckpointDue = () => undefined;
+  tree.onCheckpointDue = () => undefined;
   makeNames(tree, '/d');
   await assertHoldsAreShort(context, scratch, engine, () => tree.checkpoint());
 });
@@ -72,7 +72,7 @@ test('recovery of a journal with 40,000 records', async (context) => {
   await using scratch = new SharedStore();
   const dying = await scratch.openFaulty();
   const tree = dying.engine.createEmpty('one');
-  tree.stack.onCheckpointDue = () => undefined;
+  tree.onCheckpointDue = () => undefined;
   makeNames(tree, '/d');
   await scratch.crash(dying.engine, dying.system);
   const engine = await scratch.open();

@@ -17,7 +17,7 @@ export interface NamedBlocks {
  * Nothing of these blocks is dropped afterwards. Costs a look at the table for each blob; mostly there is nothing. Of
  * blob 0, which stands for a hole, nothing is dropped ever.
  */
-export function takeBack(tables: MetaTables, blocks: Iterable<NamedBlocks>): void {
+export function undrop(tables: MetaTables, blocks: Iterable<NamedBlocks>): void {
   tables.renew();
   /** What is dropped of the blobs seen so far: ranges, or all of it. */
   const dropped = new Map<BlobId, RangeSet | 'all' | undefined>();
@@ -42,10 +42,10 @@ function droppedOf(tables: MetaTables, blob: BlobId): RangeSet | 'all' | undefin
   return set;
 }
 
-/** As `takeBack`, for all blocks that the rows of a layer name. */
-export function takeBackLayer(tables: MetaTables, layer: LayerId): void {
+/** As `undrop`, for all blocks that the rows of a layer name. */
+export function undropLayer(tables: MetaTables, layer: LayerId): void {
   const first = tables.dropped.entries().next();
-  if (first.done !== true) takeBack(tables, blocksOfLayer(tables, layer));
+  if (first.done !== true) undrop(tables, blocksOfLayer(tables, layer));
 }
 
 function* blocksOfLayer(tables: MetaTables, layer: LayerId): Generator<NamedBlocks> {

@@ -1,0 +1,160 @@
+/** What a stack finds: inodes by number, and names in directories, asked of the upper layer and then of each lower. */
+import { FsError, type Ino, isFsError, type Name } from '../base/index.ts';
+import { type Entry, entryOfRow, isDerived, mergeNames, NO_ENTRY, UNREAD_ENTRY } from '../lower/index.ts';
+import type { InodeRecord } from '../meta/index.ts';
+import { Inode } from './inode.ts';
+import { refresh } from './live-inodes.ts';
+import { StackState } from './stack-state.ts';
+
+/** Names that a directory may hold before names that do not exist are no longer remembered. */
+const CACHED_NAMES_MAX = 65_536;
+
+export class StackLookup extends StackState {
+  // Inodes.
+
+  get root(): Inode {
+    return this.inode(this.rootIno);
+  }
+
+  /** The inode of a number. ESTALE when no layer has it. `isLookedUp`: a lookup has given the number just now. */
+  inode(ino: Ino, isLookedUp = false): Inode {
+    if (!isLookedUp) this.chain.live?.forgetSeen();
+    const known = this.chain.live === undefined ? undefined : this.inodes.get(ino);
+    if (known !== undefined) this.refreshNow(known);
+    return this.living(ino);
+  }
+
+  /** As `inode`, for callers that refresh it themselves. */
+  inodeAsKnown(ino: Ino): Inode {
+    this.chain.live?.forgetSeen();
+    return this.living(ino);
+  }
+
+  private living(ino: Ino): Inode {
+    const inode = this.inodes.get(ino) ?? this.readInode(ino);
+    if (inode === undefined || inode.isDead) throw new FsError('ESTALE', { note: `no inode ${ino}` });
+    return inode;
+  }
+
+  /** To be called before an inode is used that was found some time ago: a live layer may have changed it. ESTALE. */
+  refresh(inode: Inode): void {
+    this.chain.live?.forgetSeen();
+    this.refreshNow(inode);
+  }
+
+  private refreshNow(inode: Inode, { live } = this.chain): void {
+    if (live !== undefined && isDerived(inode.ino) && !inode.isDead && !this.isReplaying)
+      refresh(live, inode);
+  }
+
+  private readInode(ino: Ino): Inode | undefined {
+    const recorded = this.readRecorded(ino);
+    const record = recorded ?? this.chain.derived?.inode(ino);
+    if (record === undefined || record.mode === 0) return undefined;
+    const inode = new Inode(ino, record);
+    inode.isUnrecorded = recorded === undefined;
+    if (recorded !== undefined) this.refreshNow(inode);
+    this.inodes.set(ino, inode);
+    return inode;
+  }
+
+  /** What the tables say of an inode; a tombstone has mode 0. */
+  private readRecorded(ino: Ino): InodeRecord | undefined {
+    const { upper } = this;
+    if (upper?.stored.has(ino)) {
+      const record = this.tables.inodes.get(upper.id, ino);
+      if (record !== undefined) return record;
+    }
+    return this.chain.recorded(ino);
+  }
+
+  /** Whether a lower layer has this inode, alive. */
+  existsBelow(ino: Ino): boolean {
+    // A live layer may get back what it does not have now.
+    if (isDerived(ino)) return this.chain.derived !== undefined;
+    if (this.isOwnNumber(ino)) return false;
+    return this.chain.record(ino) !== undefined;
+  }
+
+  // Names.
+
+  /** What `name` is in `directory`; `NO_ENTRY` when there is no such name. */
+  lookup(directory: Inode, name: Name): Entry {
+    const known = directory.children?.get(name);
+    if (known !== undefined && known !== UNREAD_ENTRY) return known;
+    if (known === undefined && directory.isComplete) return NO_ENTRY;
+    const entry = this.readName(directory, name);
+    // What a live layer says is asked for again the next time.
+    if (this.chain.isLive(directory.ino)) return entry;
+    directory.children ??= new Map();
+    if (entry !== NO_ENTRY || directory.children.size < CACHED_NAMES_MAX) {
+      directory.children.set(name, entry);
+      this.nameCount++;
+    }
+    return entry;
+  }
+
+  /** What the layers above a live one say of a name; undefined when they leave it to that one. */
+  recordedName(directory: Inode, name: Name): Entry | undefined {
+    const known = directory.children?.get(name);
+    if (known !== undefined && known !== UNREAD_ENTRY) return known;
+    return this.storedName(directory, name) ?? this.chain.recordedName(directory.ino, name);
+  }
+
+  private readName(directory: Inode, name: Name): Entry {
+    return this.storedName(directory, name) ?? this.chain.name(directory, name);
+  }
+
+  /** What the rows of the upper layer say of a name; undefined where they have none. */
+  private storedName(directory: Inode, name: Name): Entry | undefined {
+    const { upper } = this;
+    if (upper?.stored.has(directory.ino) !== true) return undefined;
+    const dentry = this.tables.dentries.get(upper.id, directory.ino, name);
+    return dentry && entryOfRow(dentry);
+  }
+
+  /**
+   * All names of a directory, merged from every layer. `UNREAD_ENTRY` stands for an inode number that was not read;
+   * with `needsEntries` these are as few as can be.
+   */
+  list(directory: Inode, needsEntries = false): ReadonlyMap<Name, Entry> {
+    if (directory.isComplete && directory.children !== undefined) return directory.children;
+    const merged = new Map<Name, Entry>();
+    for (let index = this.lowers.length - 1; index >= 0; index--) {
+      const layer = this.lowers[index]!;
+      if (!layer.mayHave(directory.ino)) continue;
+      // A base layer has no whiteouts, so its names can be read from the keys alone, four times as fast.
+      if (layer.isBase && (!needsEntries || layer.isLive)) {
+        for (const name of layer.names(directory.ino)) merged.set(name, UNREAD_ENTRY);
+      } else mergeNames(merged, layer.list(directory.ino));
+    }
+    if (this.upper?.stored.has(directory.ino))
+      mergeNames(merged, this.tables.dentries.list(this.upper.id, directory.ino));
+    for (const [name, entry] of directory.children ?? []) {
+      // What was found or changed in memory is newer than the tables.
+      if (entry === NO_ENTRY) merged.delete(name);
+      else if (entry !== UNREAD_ENTRY) merged.set(name, entry);
+    }
+    if (this.chain.isLive(directory.ino)) return merged;
+    this.nameCount += merged.size - (directory.children?.size ?? 0);
+    directory.children = merged;
+    directory.isComplete = true;
+    return merged;
+  }
+
+  /** Whether `name` in `directory` would show through from a lower layer if the upper one said nothing of it. */
+  showsFromBelow(directory: Inode, name: Name): boolean {
+    if (this.chain.isLive(directory.ino)) return this.showsFromLive(directory, name);
+    return this.existsBelow(directory.ino) && this.chain.name(directory, name) !== NO_ENTRY;
+  }
+
+  /** True when the host cannot be asked: the whiteout stays, and what was removed does not come back. */
+  private showsFromLive(directory: Inode, name: Name): boolean {
+    try {
+      return this.chain.name(directory, name) !== NO_ENTRY;
+    } catch (error) {
+      if (!isFsError(error)) throw error;
+      return true;
+    }
+  }
+}
