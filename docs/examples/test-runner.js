@@ -3,7 +3,7 @@
  *
  * Eight worker processes share one store. Each test runs in a fresh fork of one snapshot: it may write what it likes, sees
  * nothing of the others, and is thrown away afterwards, or kept when the test failed. The files of the project
- * are in memory once, whoever reads them.
+ * are in memory once, for all workers.
  *
  *     node docs/examples/test-runner.js [PROJECT] [TESTS] [WORKERS]
  */
