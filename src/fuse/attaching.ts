@@ -1,5 +1,5 @@
 /**
- * Getting a device that is mounted: by mount(2), or for a user who may not by fusermount3(1), the usual way of FUSE.
+ * Mounts a device: by mount(2), or for users who may not, by fusermount3(1), as is usual with FUSE.
  */
 import { closeSync } from 'node:fs';
 import { isFsError } from '../base/index.ts';

@@ -12,7 +12,7 @@ export const VALID_SECONDS = 365 * 86_400;
 /** As above, for what a host tree says, which changes without the owner's knowledge. */
 export const HOST_VALID_SECONDS = 1;
 
-export function putAttributes(reply: Reply, at: number, of: Attributes): void {
+function putAttributes(reply: Reply, at: number, of: Attributes): void {
   reply.setU64(at + ATTR.ino, of.ino);
   reply.setU64(at + ATTR.size, of.size);
   reply.setU64(at + ATTR.blocks, of.blocks);

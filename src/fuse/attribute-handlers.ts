@@ -38,10 +38,10 @@ export const setAttributes: Handler = (session, request, reply) => {
 };
 
 /**
- * An overlay copies a file up into one without a name, which is its own: bytes, capabilities, size, mode and then the
- * owner. These are no truncate(2) and chown(2), and leave capabilities and set-user-ID where they are. The kernel knows
- * that (ATTR_KILL_SUID), but does not tell a server that clears them itself (FATTR_KILL_SUIDGID in fs/fuse/dir.c).
- * Nobody gains by it: the owner of the file can set them again.
+ * An overlay copies a file up into one without a name, which it owns: bytes, capabilities, size, mode and then the
+ * owner. These are no truncate(2) and chown(2), and keep capabilities and set-user-ID. The kernel knows that
+ * (ATTR_KILL_SUID), but does not tell a server that clears them itself (FATTR_KILL_SUIDGID in fs/fuse/dir.c). No rights
+ * are gained: the owner of the file can set them again.
  */
 function isOwnUnnamed({ record }: Inode, { uid }: Request): boolean {
   return record.nlink === 0 && record.uid === uid;
@@ -100,13 +100,13 @@ export const getXattr: Handler = (session, request, reply) => {
   const { calls } = session;
   const inode = session.inode(request.nodeId);
   const name = request.name(GETXATTR_IN.bytes);
-  // The kernel asks for the capabilities of each new file before the first write to it, and mostly there are none.
+  // The kernel asks for the capabilities of each new file before its first write, and mostly there are none.
   if (name === CAPABILITIES && !calls.hasXattrs(inode)) return ENODATA;
   replySized(reply, calls.getXattr(KERNEL, inode, name), request.u32(GETXATTR_IN.size));
   return undefined;
 };
 
-/** The names that the caller may know of, each ended by a zero byte. The kernel leaves none out. */
+/** The names that the caller may see, each ended by a zero byte. The kernel filters none. */
 export const listXattrs: Handler = (session, request, reply) => {
   request.need(GETXATTR_IN.bytes);
   const names = session.calls.xattrNames(KERNEL, session.inode(request.nodeId), () => hasAdmin(request));

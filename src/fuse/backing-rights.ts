@@ -8,8 +8,8 @@ const INITIAL_USER_NAMESPACE = 0xeffffffd;
 const SYSTEM_ADMINISTRATION = 1n << 21n;
 
 /**
- * EPERM where it may not: FUSE_DEV_IOC_BACKING_OPEN takes CAP_SYS_ADMIN in the initial user namespace. The kernel
- * itself says so only once a mount is there, so it is looked up before.
+ * EPERM where it may not: FUSE_DEV_IOC_BACKING_OPEN needs CAP_SYS_ADMIN in the initial user namespace. The kernel
+ * checks only once a mount is there, so this asks before.
  */
 export function requireBackingFiles(): void {
   if (mayRegister()) return;
@@ -19,7 +19,7 @@ export function requireBackingFiles(): void {
   throw new FsError('EPERM', { syscall: 'mount', note });
 }
 
-/** True where /proc does not tell: then the kernel does. */
+/** True where /proc does not show it: then the kernel decides. */
 function mayRegister(): boolean {
   try {
     const capabilities = /^CapEff:\s+([0-9a-f]+)$/m.exec(readFileSync('/proc/self/status', 'latin1'))?.[1];

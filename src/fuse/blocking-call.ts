@@ -1,4 +1,4 @@
-/** The calls behind `BlockingCalls`: what they are, and how whoever may wait makes them. */
+/** The calls behind `BlockingCalls`, and how a thread or process that may wait makes them. */
 import { spawnSync } from 'node:child_process';
 import { type ErrorCode, FsError, isFsError, nameToBytes } from '../base/index.ts';
 import {
@@ -16,7 +16,7 @@ import { deviceMountedAt, placeOf } from './mounted-places.ts';
 const HELPER = 'fusermount3';
 /** open(2); node:fs does not name it. */
 
-/** Calls that walk a path, on which there may be mounts that others serve. */
+/** Calls that walk a path, which may cross mounts of other servers. */
 export type PathCall =
   /** mount(2) of the open device `descriptor`. */
   | {
@@ -28,25 +28,25 @@ export type PathCall =
       readonly options: string;
       readonly descriptor: number;
     }
-  /** Unmounts what has the number `device`, if it is still mounted; where the number is unknown, what is there. */
+  /** Unmounts the device `device`, if it is still mounted; with no number, whatever is there. */
   | {
       readonly kind: 'unmount';
       readonly directory: string;
       readonly device: string | undefined;
       readonly isLazy: boolean;
     }
-  /** Mounts by the helper that is installed for users without privileges, which sends the device over a socket. */
+  /** Mounts by the helper for users without privileges, which sends the device over a socket. */
   | {
       readonly kind: 'mountByHelper';
       readonly directory: string;
       readonly options: string;
       readonly descriptor: number;
     }
-  /** syncfs(2) on what has the number `device`, as above: what programs stored through maps is written. */
+  /** syncfs(2) on the device `device`, as above: what programs stored through maps is written. */
   | { readonly kind: 'sync'; readonly directory: string; readonly device: string | undefined }
-  /** `Kernel.dropUnusedNames` of what has the number `device`, if it is still at the top there. */
+  /** `Kernel.dropUnusedNames` of the device `device`, if it is still on top there. */
   | { readonly kind: 'dropUnusedNames'; readonly directory: string; readonly device: string }
-  /** Looks a path up, a byte string, below the root of what has the number `device`, if it is mounted there. */
+  /** Looks up a path, a byte string, below the root of the device `device`, if it is mounted there. */
   | {
       readonly kind: 'lookUp';
       readonly directory: string;
@@ -61,7 +61,7 @@ export interface BlockingFailure {
   readonly note?: string;
 }
 
-/** An error as it goes from a thread or process to another; undefined for a defect. */
+/** An error as threads and processes pass it on; undefined for a defect. */
 export function failureOf(error: unknown): BlockingFailure | undefined {
   if (!(error instanceof FsError)) return undefined;
   const { code, syscall, path, note } = error;
@@ -106,7 +106,7 @@ export function makeCall(kernel: Kernel, call: PathCall): void {
   }
 }
 
-/** Symlinks and other mounts are not followed. Nothing is opened: the kernel has the names afterwards, that is all. */
+/** Symlinks and other mounts are not followed. Nothing is opened: the kernel only learns the names. */
 function lookUp(directory: string, path: string): void {
   const system = createSystem('native');
   const root = system.open(directory, O_PATH | O_DIRECTORY);
@@ -127,7 +127,7 @@ function syncFileSystem(directory: string): void {
   }
 }
 
-/** By the system call, or where that takes privileges by the helper. */
+/** By the system call; by the helper where that needs privileges. */
 function unmount(kernel: Kernel, directory: string, isLazy: boolean): void {
   try {
     kernel.unmount(directory, UMOUNT_NOFOLLOW | (isLazy ? MNT_DETACH : 0));

@@ -1,9 +1,9 @@
 /**
- * Calls that may wait for a server of mounts, this one or another, and so are never made by the thread that serves:
- * mount(2), umount2(2) and syncfs(2) walk paths that may lie on a mount; a notification waits for pages that we have
- * yet to answer for (INVAL_INODE over a dirty page, INVAL_ENTRY while a create waits in the directory), and a server
- * that waits for itself cannot even be killed. A worker makes them, in order. Where other servers are asked on the way,
- * a process does, for a bounded time: see `callByProcess`.
+ * Calls that may wait for a server of mounts, this one or another, so the serving thread never makes them. mount(2),
+ * umount2(2) and syncfs(2) walk paths that may lie on a mount. A notification may wait for a request that is not
+ * answered yet (INVAL_INODE over a dirty page, INVAL_ENTRY while a create waits in the directory), and a server that
+ * waits for itself cannot even be killed. A worker makes them, in order. Where other servers are asked on the way, a
+ * process does, for a bounded time: see `callByProcess`.
  */
 import { Worker } from 'node:worker_threads';
 import { FsError } from '../base/index.ts';
@@ -25,7 +25,7 @@ export class BlockingCalls {
     return new Promise((resolve, reject) => {
       this.waiting.set(id, { resolve, reject });
       const worker = this.start();
-      // Alive only while somebody waits for it.
+      // Keeps the process alive only while a call is pending.
       worker.ref();
       worker.postMessage({ id, call });
     });
@@ -55,7 +55,7 @@ export class BlockingCalls {
     else waiting?.reject(new FsError(failure.code, failure));
   }
 
-  /** The worker is gone, and with it what it was asked for; the next call starts another. */
+  /** The worker is gone, and its calls with it; the next call starts another. */
   private fail(error: Error): void {
     this.worker = undefined;
     const waiting = [...this.waiting.values()];

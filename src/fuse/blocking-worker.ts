@@ -1,4 +1,4 @@
-/** The worker behind `BlockingCalls`: makes one call after another, but those that others could hold up beside them. */
+/** The worker behind `BlockingCalls`: makes calls in order, but those that others could hold up beside the rest. */
 import { closeSync } from 'node:fs';
 import { parentPort } from 'node:worker_threads';
 import { FsError } from '../base/index.ts';
@@ -14,7 +14,7 @@ export type BlockingCall =
 
 export interface BlockingResult {
   readonly id: number;
-  /** What the call returns: of `mountByHelper` the descriptor of the device. */
+  /** What the call returns: for `mountByHelper`, the descriptor of the device. */
   readonly value?: number;
   readonly failure?: BlockingFailure;
 }
@@ -31,7 +31,7 @@ async function make(kernel: Kernel, call: BlockingCall): Promise<number> {
   return 0;
 }
 
-/** This thread waits for its own process alone: a thread that waits for another cannot be ended, nor its process. */
+/** This thread waits only for its own process: one that waits for another cannot be ended, nor can its process. */
 async function walk(kernel: Kernel, call: PathCall): Promise<void> {
   const served = servedPlaceOf(call);
   if (served === undefined) makeCall(kernel, call);

@@ -1,7 +1,7 @@
 /**
- * A call that others could hold up is made by a process of its own, and given up after a while. Whoever waits for a
- * server of FUSE that has read the request cannot be killed: a thread in that state keeps its process from ending, and
- * with it the devices of all its mounts, so that their programs would wait as well. A process is left behind instead.
+ * A call that others could hold up is made by a process of its own, and given up after a while. A thread that waits for
+ * a FUSE server that has read its request cannot be killed. It would keep its process from ending, and all mounts of
+ * that process open, so that their programs would wait as well. A process is left behind instead.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import type { Readable } from 'node:stream';
@@ -11,7 +11,7 @@ import { FsError } from '../base/index.ts';
 import type { BlockingFailure, PathCall } from './blocking-call.ts';
 
 const MAIN = fileURLToPath(new URL('./call-process.js', import.meta.url));
-/** A server that is far away takes less; an owner that ends has the time for two of these. */
+/** A distant server takes less; an owner that ends has time for two of these. */
 const WAIT_MS_MAX = 4_000;
 /** The call's descriptor in that process. */
 const DESCRIPTOR = 3;
@@ -24,12 +24,12 @@ const SYSCALLS = {
   lookUp: 'openat2',
 } as const;
 
-/** What the process says, as JSON. */
+/** What the process reports, as JSON. */
 export interface ProcessReport {
   readonly failure?: BlockingFailure | undefined;
 }
 
-/** What the call fails with; ETIMEDOUT when what is mounted at `served`, on the way, does not answer. */
+/** Fails as the call does; ETIMEDOUT when the mount at `served`, on the way, does not answer. */
 export async function callByProcess(call: PathCall, served: string): Promise<void> {
   const names = { syscall: SYSCALLS[call.kind], path: call.directory };
   const hasDescriptor = 'descriptor' in call;
@@ -51,7 +51,7 @@ export async function callByProcess(call: PathCall, served: string): Promise<voi
   }
 }
 
-/** Rejects with EIO where the process cannot be started, or ends without a word. */
+/** Rejects with EIO where the process cannot be started, or ends without a report. */
 async function reportOf(child: ChildProcess): Promise<ProcessReport> {
   const failed = new Promise<never>((_, reject) => child.once('error', reject));
   try {

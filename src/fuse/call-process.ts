@@ -1,4 +1,4 @@
-/** The program of `callByProcess`: makes the call that its argument says, and tells on stdout what came of it. */
+/** The program of `callByProcess`: makes the call in its argument, and reports the outcome on stdout. */
 import { writeSync } from 'node:fs';
 import { createKernel } from '../sys/index.ts';
 import { failureOf, makeCall, type PathCall } from './blocking-call.ts';

@@ -48,7 +48,7 @@ test('in a user namespace nobody has it', {
 test('where /proc is of another process namespace its numbers are of others', {
   skip: !isRoot && 'needs root',
 }, () => {
-  // Of the new namespace it is process 1, and /proc/1 somebody else's.
+  // It is process 1 of the new namespace, but /proc/1 is another process.
   const words = ['setpriv', '--bounding-set=-sys_admin', '--inh-caps=-sys_admin'];
   assert.equal(askIn(...words).stdout, 'false true\n');
   assert.equal(askIn('unshare', '--pid', '--fork', ...words).stdout, 'true true\n');

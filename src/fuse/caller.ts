@@ -1,4 +1,4 @@
-/** Who asks. A request names a process and its user; what else there is to know of them stands in proc(5). */
+/** The caller of a request. The request names a process and its user; proc(5) knows the rest. */
 import { readFileSync, readlinkSync } from 'node:fs';
 import { type Caller, trustedCaller } from '../vfs/index.ts';
 import type { Request } from './request.ts';
@@ -19,7 +19,7 @@ export function makerOf({ uid, gid }: Request, umask: number): Caller {
 
 /** Of capabilities(7). */
 const CAP_SYS_ADMIN = 21n;
-/** The number of the user namespace that is there from the start: linux/nsfs.h. */
+/** The number of the initial user namespace: linux/nsfs.h. */
 const INITIAL_USER_NAMESPACE = 'user:[4026531837]';
 
 /** Undefined where the kernel has no user namespaces. */
@@ -28,13 +28,13 @@ const ours = linkOf('/proc/self/ns/user');
 const canFindProcesses = linkOf('/proc/self') === String(process.pid);
 
 /**
- * Whether the caller has CAP_SYS_ADMIN in the initial user namespace, which the kernel asks for before it gives an
- * attribute of `trusted.` away (capable(), fs/xattr.c). Where that cannot be told, user 0 is taken to have it: this
- * process may not look, the caller is in another process namespace, or it asks with credentials that are not its own,
- * as whoever works in an overlay asks the layers with those of who mounted it.
+ * Whether the caller has CAP_SYS_ADMIN in the initial user namespace, without which the kernel shows no attribute of
+ * `trusted.` (capable(), fs/xattr.c). Where that cannot be known, user 0 is assumed to have it: this process may not
+ * look, the caller is in another process namespace, or the request has credentials that are not its own, as an overlay
+ * asks its layers with those of the user that mounted it.
  */
 export function hasAdmin({ pid, uid }: Pick<Request, 'pid' | 'uid'>): boolean {
-  // User 0 of another namespace is nobody outside of it.
+  // User 0 of another namespace has no rights outside of it.
   if (ours !== undefined && ours !== INITIAL_USER_NAMESPACE) return false;
   const caller = canFindProcesses ? credentialsOf(pid) : undefined;
   if (caller === undefined || caller.uid !== uid) return uid === 0;

@@ -1,4 +1,4 @@
-/** The device through which the kernel asks and is answered. Who cannot have it is told why here, and nowhere else. */
+/** /dev/fuse, through which the kernel asks and is answered. Only this file explains why it cannot be opened. */
 import { closeSync, fstatSync, openSync, statSync } from 'node:fs';
 import { FsError } from '../base/index.ts';
 import { O_NONBLOCK, O_RDWR } from '../sys/index.ts';
@@ -8,8 +8,8 @@ const DEVICE = '/dev/fuse';
 const DEVICE_NUMBER = (10 << 8) | 229;
 
 /**
- * The descriptor of the device, non-blocking. ENODEV where there is none, or something else in its place, of which
- * mount(2) would say EINVAL; EACCES where it may not be opened.
+ * The descriptor of the device, non-blocking. ENODEV where there is none, or something else in its place, for which
+ * mount(2) would give EINVAL; EACCES where it may not be opened.
  */
 export function openDevice(): number {
   let fd: number;
@@ -33,7 +33,7 @@ function deviceFailure(code: string | undefined): FsError {
       `there is no ${DEVICE}: load the module fuse, or give the container that device`,
     );
   if (found.rdev !== DEVICE_NUMBER) return failure('ENODEV', NOT_THE_DEVICE);
-  // The node is there, and nothing in the kernel answers to it.
+  // The node exists, but the kernel has nothing behind it.
   if (code === 'ENXIO' || code === 'ENODEV')
     return failure('ENODEV', `this kernel has no FUSE behind ${DEVICE}: load the module fuse`);
   return failure(

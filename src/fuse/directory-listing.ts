@@ -1,10 +1,10 @@
 /**
- * The names of a directory in an order that does not depend on when it is asked for: by a hash of the name, which is
- * also the place (cookie) that readdir(3) goes on from. So a listing that is read in pieces, by several readers, from
- * the kernel's cache or after it was made anew, shows every name that was there all the time exactly once, whatever
- * changes beside it. (ext4 does the same: fs/ext4/dir.c.) No state is kept for an open directory.
+ * The names of a directory in an order that never changes: by a hash of the name, which is also the place (cookie) that
+ * readdir(3) goes on from. So a listing that is read in pieces, by several readers, from the kernel's cache or after it
+ * was made again, shows every name that was there throughout exactly once, whatever else changes. (ext4 does the same:
+ * fs/ext4/dir.c.) An open directory needs no state.
  *
- * Names with the same hash, one in 2^52 pairs, are put behind one another.
+ * Names with the same hash, one in 2^52 pairs, get consecutive places.
  */
 import { checksum64, type Name, nameToBytes } from '../base/index.ts';
 import type { Inode } from '../layer/index.ts';
@@ -24,7 +24,7 @@ export interface DirectoryListing {
   readonly cookies: Float64Array;
 }
 
-/** `placeOf` is the hash of a name; tests have one of their own, with equal values. */
+/** `placeOf` is the hash of a name; tests pass one with collisions. */
 export function makeListing(
   inode: Inode,
   names: Iterable<Name>,
@@ -57,7 +57,7 @@ export function indexBehind({ cookies }: DirectoryListing, cookie: number): numb
   return low;
 }
 
-/** Listings of directories that were read lately, up to a number of names in all. */
+/** Listings of the directories that were read last, up to a number of names in all. */
 export class ListingCache {
   private readonly namesMax: number;
   private readonly listings = new Map<Inode, DirectoryListing>();
@@ -67,7 +67,7 @@ export class ListingCache {
     this.namesMax = namesMax;
   }
 
-  /** The listing of `inode` as it is now; `read` gives the names where they must be put in order again. */
+  /** The listing of `inode` as it is now; `read` gives the names where they must be sorted again. */
   get(inode: Inode, read: () => Iterable<Name>): DirectoryListing {
     const known = this.listings.get(inode);
     if (known !== undefined) this.remove(known);

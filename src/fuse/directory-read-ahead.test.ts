@@ -1,4 +1,4 @@
-/** The next directory of a walk, made ready while nobody asks for anything. */
+/** The next directory of a walk, prepared while no request is pending. */
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 import {

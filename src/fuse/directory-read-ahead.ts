@@ -1,10 +1,10 @@
 /**
  * Reading ahead from one directory to the next. A program that walks a tree takes the directories of a listing in the
- * order in which they were listed, those inside of one first. So while such a program works on what it has, the server
- * reads the names and inodes of the directory that it comes to next, a few at a time: they are then in memory when they
- * are asked for. Nothing is answered from here, so nothing can be out of date.
+ * order in which they were listed, those inside one first. While it works on what it has, the server reads the names
+ * and inodes of the directory that comes next, a few at a time, so that they are in memory when they are asked for.
+ * Nothing is answered from here, so nothing can be out of date.
  *
- * Who lists one directory may want no other; a walk is known by its second.
+ * A program that lists one directory may want no other: a second listing shows that it walks.
  */
 import type { Ino } from '../base/index.ts';
 import type { Inode } from '../layer/index.ts';
@@ -12,9 +12,9 @@ import { NO_ENTRY } from '../lower/index.ts';
 import type { InodeCalls } from '../vfs/index.ts';
 import type { ListingCache } from './directory-listing.ts';
 
-/** Inodes that are read at once: some 10 µs, as long as a request may have to wait for it. */
+/** Inodes that are read at once: some 10 µs, for which a request may have to wait. */
 const INODES_AT_ONCE = 4;
-/** More names are left to whoever asks for them: to read and order so many takes some 10 ms. */
+/** Larger directories are not read ahead: to read and sort so many names takes some 10 ms. */
 const NAMES_MAX = 4096;
 /** Pairs of directories that are remembered. */
 const FOLLOWING_MAX = 4096;
@@ -26,14 +26,14 @@ export class DirectoryReadAhead {
   private readonly following = new Map<Ino, Ino>();
   /** The directory that was listed last. */
   private last: Ino | undefined;
-  /** The directory that is listed was expected. */
+  /** The directory that is being listed was expected. */
   private isWalk = false;
   /** What a walk comes to next. */
   private next: Ino | undefined;
   /** It is being made ready. */
   private isDue = false;
   private hasNames = false;
-  /** So many of its inodes are ready. */
+  /** How many of its inodes are ready. */
   private inodesReady = 0;
 
   constructor(calls: InodeCalls, listings: ListingCache) {
@@ -73,13 +73,13 @@ export class DirectoryReadAhead {
     this.inodesReady = 0;
   }
 
-  /** Makes a piece of the next directory ready. Returns whether it took any time. */
+  /** Prepares a piece of the next directory. Returns whether it took any time. */
   prepare(): boolean {
     if (!this.isDue || this.next === undefined) return false;
     try {
       this.isDue = this.prepareOf(this.next);
     } catch {
-      // Whatever is wrong, the reading meets it again, and somebody is told.
+      // The program that lists the directory meets the error again, and gets it.
       this.isDue = false;
     }
     return true;

@@ -1,6 +1,6 @@
 /**
- * From bytes to bytes: one request in, one answer out. What fails is answered with its errno; what is unknown with
- * ENOSYS, after which the kernel does without.
+ * From bytes to bytes: one request in, one answer out. A failure is answered with its errno; an unknown request with
+ * ENOSYS, after which the kernel does without it.
  */
 import { describeCode, FsError } from '../base/index.ts';
 import { EIO, ENOSYS } from '../sys/index.ts';
@@ -15,7 +15,7 @@ import type { Reply } from './reply.ts';
 import type { Request } from './request.ts';
 import type { Session } from './session.ts';
 
-/** Answered with nothing but success. */
+/** Always succeeds. */
 const nothing: Handler = () => undefined;
 
 const HANDLERS: readonly (Handler | undefined)[] = table([
@@ -61,7 +61,7 @@ const HANDLERS: readonly (Handler | undefined)[] = table([
   [Opcode.DESTROY, nothing],
 ]);
 
-/** Requests that nobody waits for. What INTERRUPT asks for has been answered by the time that it is read. */
+/** Requests without an answer. What INTERRUPT wants to end has been answered by the time that it is read. */
 const SILENT: ReadonlySet<number> = new Set([Opcode.FORGET, Opcode.BATCH_FORGET, Opcode.INTERRUPT]);
 
 function table(rows: readonly (readonly [number, Handler])[]): (Handler | undefined)[] {
@@ -70,16 +70,16 @@ function table(rows: readonly (readonly [number, Handler])[]): (Handler | undefi
   return Array.from(handlers);
 }
 
-/** Told of a failure that is no answer of a filesystem: a defect. */
+/** Called with a failure that no filesystem gives as an answer: a defect. */
 export type OnDefect = (error: unknown, opcode: number) => void;
 
-/** Who waits for a deferred answer. */
+/** The request that waits for a deferred answer. */
 export interface Unique {
   readonly low: number;
   readonly high: number;
 }
 
-/** Told of an answer that comes later. */
+/** Called with an answer that comes later. */
 export type OnDeferred = (deferred: Deferred, unique: Unique) => void;
 
 /** Answers a request that was begun. Returns the bytes of the answer, 0 when there is none, or none yet. */

@@ -1,4 +1,4 @@
-/** The next file of a listing, made ready while nobody asks for anything. */
+/** The next file of a listing, prepared while no request is pending. */
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';

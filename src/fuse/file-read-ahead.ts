@@ -1,20 +1,20 @@
 /**
  * Reading ahead from one file to the next. A program that reads a whole tree takes the files of a directory in the
- * order in which they were listed, and waits for each, while the server waits for the program. So when it has nothing
- * else to do the server makes the next file's bytes ready: its map is read, and its blocks are verified.
+ * order in which they were listed, and waits for each, while the server waits for the program. So when the server has
+ * nothing else to do it prepares the next file's bytes: it reads its map and verifies its blocks.
  *
- * Bytes that were made ready are those of the file as long as its inode has the same record, which every change of a
- * file replaces. They are used once, and soon or not at all.
+ * Every change of a file replaces its record, so prepared bytes are the file's as long as its inode has the same
+ * record. They are used once, and soon or not at all.
  */
 import type { Inode } from '../layer/index.ts';
 import type { InodeCalls } from '../vfs/index.ts';
 
 const FILE_BYTES_MAX = 64 * 1024;
-/** Files of a listing that a program may pass over. */
+/** Files of a listing that a program may skip. */
 const PASSED_MAX = 8;
 const FRESH_MS = 20;
 
-/** What is ready: of one file, for all mounts. */
+/** The bytes that are ready: of one file, for all mounts. */
 const READY = {
   bytes: Buffer.allocUnsafeSlow(FILE_BYTES_MAX),
   inode: undefined as Inode | undefined,
@@ -56,20 +56,20 @@ export class FileReadAhead {
     }
   }
 
-  /** Makes the next file's bytes ready, once for each file that was read. Returns whether it took any time. */
+  /** Prepares the next file's bytes, once for each file that was read. Returns whether it took any time. */
   prepare(): boolean {
     if (!this.isDue) return false;
     this.isDue = false;
     const inode = this.listed[this.next];
     if (inode === undefined || !inode.isFile || inode.isDead) return false;
     const { size } = inode.record;
-    // What was read before is in the kernel.
+    // What was read before is in the kernel's cache.
     if (inode.mapping !== undefined || size === 0 || size > FILE_BYTES_MAX) return false;
     READY.inode = undefined;
     try {
       if (!this.calls.peek(inode, READY.bytes)) return true;
     } catch {
-      // Whatever is wrong, the read meets it again, and somebody is told.
+      // The program that reads the file meets the error again, and gets it.
       return true;
     }
     READY.inode = inode;

@@ -1,8 +1,8 @@
 /**
- * The budget for the kernel's own copies of what a mount has read or written. Whatever is read through the kernel's
- * cache is in memory twice: as a page of a blob, which all forks share, and as a page of the mount's inode. The
- * second kind is kept small. The kernel does not tell what it keeps, but it asks for every page that it comes to
- * have, so an upper bound is known: what was asked for and not taken back.
+ * The budget for the kernel's own copies of what a mount has read or written. Bytes that are read through the kernel's
+ * cache are in memory twice: as a page of a blob, which all forks share, and as a page of the mount's inode. The
+ * second kind is kept small. The kernel does not report what it keeps, but it asks for every page that it gets, so an
+ * upper bound is known: what was asked for and not taken back.
  *
  * Large files are counted in pieces of 1 MiB, small ones whole, each kind under a limit of its own; what was asked for
  * longest ago is taken back first, down to seven eighths of the limit, so that pieces of one file go in one message.

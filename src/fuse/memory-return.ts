@@ -1,16 +1,16 @@
 /**
  * Gives memory back after mounts were trimmed. What they held is garbage then, and V8 keeps its pages until it needs
- * them: a thousand forks of 550 files were seen to leave 550 MiB. One collection frees what is unreachable, but gives
- * few pages back and moves little; the next, with most pages nearly empty, moves what is left together and gives back
- * the rest. So it is repeated while the heap shrinks. The C library keeps what is freed as well, until it is told.
+ * them: a thousand forks of 550 files left 550 MiB. One collection frees what is unreachable, but gives few pages back
+ * and moves little; the next, with most pages nearly empty, compacts what is left and gives back the rest. So it is
+ * repeated while the heap shrinks. The C library keeps freed memory too, until malloc_trim(3).
  */
 import { getHeapStatistics } from 'node:v8';
 import { yieldToEventLoop } from '../base/index.ts';
 import type { Kernel } from '../sys/index.ts';
 
 /**
- * Mounts that are trimmed within this time share one return. The half of the heap that new objects are made in, 32 MiB
- * once it was busy, is only made smaller when little was made in the last seconds.
+ * Mounts that are trimmed within this time share one return. V8 shrinks the part of the heap for new objects, 32 MiB
+ * once it was busy, only when few were made in the last seconds.
  */
 const DELAY_MS = 10_000;
 /** Each takes some 20 to 60 ms with a thousand idle forks, and requests are answered between them. */
@@ -25,7 +25,7 @@ export class MemoryReturn {
     this.kernel = kernel;
   }
 
-  /** In a while, once for all who ask for it meanwhile. */
+  /** In a while, once for all calls until then. */
   later(): void {
     this.timer ??= setTimeout(() => void this.now(), DELAY_MS).unref();
   }

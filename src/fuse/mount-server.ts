@@ -5,13 +5,13 @@ import type { Tree } from '../store/index.ts';
 export type IoMode = 'cached' | 'shared' | 'direct';
 
 export interface ServeOptions {
-  /** `cached` unless told. */
+  /** Default: `cached`. */
   readonly io?: IoMode;
-  /** Other users than the one that mounts may enter. False unless told. */
+  /** Users other than the one that mounts may enter. Default: false. */
   readonly allowOther?: boolean;
-  /** Reading leaves the times of access alone: a fork that is only read stores nothing. False unless told. */
+  /** Reading leaves the times of access alone: a fork that is only read stores nothing. Default: false. */
   readonly noAtime?: boolean;
-  /** What the first column of /proc/mounts says, for example `ramet:try-1`. */
+  /** The first column of /proc/mounts, for example `ramet:try-1`. */
   readonly source?: string;
 }
 
@@ -21,26 +21,26 @@ export interface Mount {
   /** Absolute path of the mount point. */
   readonly directory: string;
   readonly io: IoMode;
-  /** `major:minor`, the kernel's number of what is mounted; undefined where that cannot be told. */
+  /** `major:minor`, the kernel's number of the mounted device; undefined where it is unknown. */
   readonly deviceNumber: string | undefined;
-  /** Inodes that the kernel keeps of it. */
+  /** How many of its inodes the kernel keeps. */
   readonly nodeCount: number;
-  /** Resolves when the kernel has let go of the mount, by whomever it was unmounted. The tree stays open. */
+  /** Resolves when the kernel has let go of the mount, however it was unmounted. The tree stays open. */
   readonly ended: Promise<void>;
   /**
    * It has ended because its connection was aborted, by the watchdog or by hand. It stays in its place until it is
-   * unmounted, so that nobody takes the directory below it for the tree: all that asks for anything gets ENOTCONN.
+   * unmounted, so that no program takes the directory below it for the tree: every request gets ENOTCONN.
    */
   readonly isAborted: boolean;
   /**
-   * Has the kernel write what programs stored through maps of its files. Whoever freezes the tree does it first, so
-   * that the snapshot has what was stored before.
+   * Has the kernel write what programs stored through maps of its files. Called before the tree is frozen, so that the
+   * snapshot has all that was stored before.
    */
   sync(): Promise<void>;
   /**
    * Returns when it is unmounted here; the kernel lets go of it, `ended`, when the last of its users has. EBUSY while
-   * files in it are open or it is somebody's working directory, unless `isLazy`; EBUSY also while another filesystem
-   * is mounted over it. What else is mounted at the directory is left alone.
+   * files in it are open or a process works in it, unless `isLazy`; EBUSY also while another filesystem is mounted over
+   * it. What else is mounted at the directory is left alone.
    */
   unmount(options?: { readonly isLazy?: boolean }): Promise<void>;
 }
@@ -55,8 +55,8 @@ export interface MountServer {
    */
   mount(tree: Tree, directory: string, options?: ServeOptions): Promise<Mount>;
   /**
-   * Has mounts give back now what they would when they were idle for long: the kernel's inodes and names, and the
-   * memory of this process.
+   * Has mounts give back now what idle ones give back later: the kernel's inodes and names, and the memory of this
+   * process.
    */
   trim(): Promise<void>;
   /** Unmounts everything (lazily where it is busy) and ends the threads. */

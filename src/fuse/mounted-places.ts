@@ -1,4 +1,4 @@
-/** What is mounted where, by the names that Node has for directories, without asking any mount. */
+/** What is mounted where, by the paths that Node uses, without asking any mount. */
 import path from 'node:path';
 import { FsError, nameFromString, nameToString } from '../base/index.ts';
 import { createSystem, HostMounts, mountsOf } from '../sys/index.ts';
@@ -6,13 +6,13 @@ import { createSystem, HostMounts, mountsOf } from '../sys/index.ts';
 export interface MountedPlace {
   readonly directory: string;
   readonly isFuse: boolean;
-  /** `major:minor`, the kernel's number of what is mounted. */
+  /** `major:minor`, the kernel's number of the mounted device. */
   readonly device: string;
   /** Another one is mounted on top of it. */
   readonly isCovered: boolean;
 }
 
-/** What is mounted in a process's mount namespace; nothing where that cannot be told. */
+/** What is mounted in a process's mount namespace; empty where that is unknown. */
 export function mountedPlaces(process = 'self'): MountedPlace[] {
   return mountsOf(process).map(({ directory, type, device, isCovered }) => ({
     directory: Buffer.from(directory, 'latin1').toString('utf8'),
@@ -23,8 +23,8 @@ export function mountedPlaces(process = 'self'): MountedPlace[] {
 }
 
 /**
- * Where what has this number is found: at `directory` if it is there, else wherever it was moved to. Undefined where it
- * is mounted nowhere. EBUSY where another filesystem is mounted over it, which a call would meet instead.
+ * Where the device of this number is mounted: at `directory` if it is there, else wherever it was moved to. Undefined
+ * where it is mounted nowhere. EBUSY where another filesystem is mounted over it, which a call would meet instead.
  */
 export function placeOf(device: string | undefined, directory: string, syscall: string): string | undefined {
   if (device === undefined) return directory;
@@ -36,14 +36,14 @@ export function placeOf(device: string | undefined, directory: string, syscall: 
   throw new FsError('EBUSY', { syscall, path: place.directory, note });
 }
 
-/** The kernel's number of what is mounted at a directory, without looking at the directory. */
+/** The kernel's number of the device that is mounted at a directory, without looking at the directory. */
 export function deviceMountedAt(directory: string): string | undefined {
   return mountedPlaces().findLast((place) => place.directory === directory && !place.isCovered)?.device;
 }
 
 /**
- * Where something is mounted, on the way to a directory and not at it, whose files are another process's to bring, or
- * another machine's: a call with that path may have to wait for it.
+ * Where a filesystem that another process or machine serves is mounted, on the way to a directory but not at it: a call
+ * with that path may have to wait for it.
  */
 export function servedPlaceAbove(directory: string): string | undefined {
   const above = nameFromString(path.dirname(directory));

@@ -17,7 +17,7 @@ import type { Wakefulness } from './wakefulness.ts';
 
 /** Requests of one mount that are answered before others get their turn. */
 const REQUESTS_AT_ONCE = 64;
-/** How long a busy mount is waited for: programs that end, or look at every mount there is, use it for a moment. */
+/** How long to wait for a busy mount: programs that end, or look at every mount there is, use it for a moment. */
 const BUSY_WAIT_MS = 500;
 /** How long the answer to a handle waits for a name. */
 const LOOK_UP_WAIT_MS = 1000;
@@ -42,7 +42,7 @@ export class MountedTree implements Mount {
   readonly session: Session;
   readonly device: number;
   readonly deviceNumber: string | undefined;
-  /** It was unmounted: what is at `directory` from then on is not this mount, though programs may still use it. */
+  /** It was unmounted and is no longer at `directory`, though programs may still use it. */
   isDetached = false;
   isAborted = false;
   readonly ended: Promise<void>;
@@ -81,7 +81,7 @@ export class MountedTree implements Mount {
     return this.session.knownCount;
   }
 
-  /** Called once the device is mounted: until then the kernel says of it that it is broken. */
+  /** Called once the device is mounted: until then the kernel reports it as broken. */
   begin(): void {
     this.parts.loop.add(this.device, this);
   }
@@ -114,15 +114,15 @@ export class MountedTree implements Mount {
         return;
       }
       if (!request.begin(count)) continue;
-      // Between operations: no inode is in anybody's hands.
+      // Between operations nothing holds an inode.
       stack.trim();
       const length = dispatch(this.session, request, reply, this.defer, onDefect);
-      // ENOENT: nobody waits for the answer any more.
+      // ENOENT: the caller no longer waits for the answer.
       if (length > 0) kernel.write(this.device, replyAddress, length);
     }
   }
 
-  /** Answers when what has to be waited for is there; the mount may have ended by then. */
+  /** Answers when what it waits for is there; the mount may have ended by then. */
   private readonly defer: OnDeferred = (deferred, unique) => {
     const { kernel, loop, reply, replyAddress, onDefect } = this.parts;
     loop.giveTurn();
@@ -160,10 +160,10 @@ export class MountedTree implements Mount {
   }
 
   /**
-   * Has the kernel find by a name what it asks for by a handle. Otherwise it keeps it without one, which it cannot ask
-   * about again: Linux takes such a dentry of FUSE for outdated (since 6.16 always, its `d_time` is not set; before, it
-   * looks a `/` up in it), and an overlay says ESTALE for every file that it has copied up from there. Undefined where
-   * no name is known. It is waited for a while only: who asks may hold what the walk needs.
+   * Has the kernel find by a name what it asks for by a handle. Otherwise its dentry has no name, and cannot be
+   * validated: Linux takes such a dentry of FUSE for outdated (since 6.16 always, its `d_time` is not set; before, it
+   * looks a `/` up in it), and an overlay gives ESTALE for every file that it has copied up from there. Undefined where
+   * no name is known. It waits for a while only: the caller may hold what the walk needs.
    */
   lookUpByName(inode: Inode): Promise<void> | undefined {
     if (this.isDetached || inode.ino === this.session.calls.rootIno) return undefined;
@@ -174,14 +174,14 @@ export class MountedTree implements Mount {
     const done = walk.then(
       () => undefined,
       (error: unknown) => {
-        // Without a name it is answered as it is.
+        // Then it is answered without a name.
         if (!(error instanceof FsError)) throw error;
       },
     );
     return Promise.race([done, pause(LOOK_UP_WAIT_MS, undefined, { ref: false })]);
   }
 
-  /** What nobody uses goes from the kernel's memory, where this process may ask for it. */
+  /** Frees the kernel's memory of unused names, where this process may ask for it. */
   async dropUnusedNames(): Promise<void> {
     const { directory, deviceNumber: device } = this;
     if (!this.isServed || this.isDetached || device === undefined) return;
@@ -198,7 +198,7 @@ export class MountedTree implements Mount {
   }
 
   async unmount({ isLazy = false }: { readonly isLazy?: boolean } = {}): Promise<void> {
-    // Nothing in it can be used any more, so nobody is waited for.
+    // Nothing in it can be used any more, so there is nothing to wait for.
     if (this.isAborted) return await this.takeAway(true);
     await whileBusy(
       () => (this.isServed && !this.isDetached ? this.takeAway(isLazy) : undefined),

@@ -24,7 +24,7 @@ const TIME_GRANULARITY = 1;
 const STACK_DEPTH = 1;
 
 /**
- * What is asked for in every mode. Left out on purpose: ATOMIC_O_TRUNC (without OPEN the truncation would be lost),
+ * Requested in every mode. Left out on purpose: ATOMIC_O_TRUNC (without OPEN the truncation would be lost),
  * locks (the kernel's own are right), WRITEBACK_CACHE (what the kernel holds is lost when the owner dies).
  * AUTO_INVAL_DATA, by which pages and listings go when their times have changed, is for trees over a host tree alone:
  * each write drops the file's pages.

@@ -1,21 +1,21 @@
-/** How opens are answered: what the mode of a mount comes down to. */
+/** How opens are answered, which is what the modes of a mount differ in. */
 import type { BlobId, Ino } from '../base/index.ts';
 import type { Inode } from '../layer/index.ts';
 import { Fopen } from './abi.ts';
 
-/** struct fuse_open_out, as the kernel is told it. */
+/** What OPEN_OUT tells the kernel. */
 export interface OpenAnswer {
   readonly handle: number;
   /** Flags of `Fopen`. */
   readonly flags: number;
-  /** With PASSTHROUGH: the file of the host that reads and maps go to. */
+  /** With PASSTHROUGH: the host file that reads and maps go to. */
   readonly backing?: number;
 }
 
 export interface OpenPolicy {
   /** `flags` are those of open(2). Undefined: the kernel need not ask. ETXTBSY. */
   open(inode: Inode, flags: number): OpenAnswer | undefined;
-  /** The inode was just made, and is open for writing. */
+  /** The inode was just created, and is open for writing. */
   created(inode: Inode): OpenAnswer;
   openDirectory(inode: Inode): OpenAnswer | undefined;
   release(handle: number): void;
@@ -48,7 +48,7 @@ export class CachedOpens implements OpenPolicy {
   }
 
   requireResizable(): void {
-    // Nobody is kept from writing.
+    // Writing is always allowed.
   }
 
   passedThrough(): Iterable<readonly [Ino, BlobId]> {

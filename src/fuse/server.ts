@@ -1,4 +1,4 @@
-/** The server of mounts: opens devices, mounts, and serves them all from the thread that it was made in. */
+/** The server of mounts: opens devices, mounts them, and serves them all from the thread that it was made in. */
 import { closeSync, openSync, readlinkSync, writeFileSync } from 'node:fs';
 import { totalmem } from 'node:os';
 import { resolve } from 'node:path';
@@ -37,25 +37,25 @@ const WRITE_HEAD_BYTES = 80;
 const READ_HEAD_BYTES = 16;
 
 export interface MountServerOptions {
-  /** Whether the process has work that it does between its events; it is then not kept waiting. */
+  /** Whether the process has work to do between its events: then the server does not wait. */
   readonly hasWork?: () => boolean;
   /** What the kernel may keep of the files of all mounts together. */
   readonly pages?: Partial<PageLimits>;
-  /** A mount that nobody used for so long gives back the kernel's inodes and names. */
+  /** A mount that was idle for this long gives back the kernel's inodes and names. */
   readonly trimAfterMs?: number;
   /** With more nodes than this in the kernel, mounts that are idle for a second give theirs back, the idlest first. */
   readonly nodesMax?: number;
   /** False: nodes are given back as with a kernel before 7.45. Default: true. */
   readonly canPrune?: boolean;
-  /** Mounts are aborted when their server stands still for so long. */
+  /** Mounts are aborted when their server stands still for this long. */
   readonly stuckAfterMs?: number;
   /**
-   * Keeps idle CPUs from sleeping while a mount is busy, where the process may: see `Wakefulness`. True unless told.
+   * Keeps idle CPUs from sleeping while a mount is busy, where the process may: see `Wakefulness`. Default: true.
    */
   readonly keepsAwake?: boolean;
-  /** Told of a file of a mounted tree whose bytes cannot be read, once; `path` where a name of it is known. */
+  /** Called once for a file of a mounted tree whose bytes cannot be read; `path` where a name of it is known. */
   readonly onDamaged?: (tree: Tree, path: string | undefined, error: FsError) => void;
-  /** Told of defects: an operation that failed with something that is no error of a filesystem. */
+  /** Called with defects: an operation failed with something other than an error of a filesystem. */
   readonly onDefect?: OnDefect;
 }
 
@@ -67,7 +67,7 @@ const SMALL_PAGES_SHARE = 16;
 const LOOK_EVERY_MS = 1000;
 /** How long the kernel may take to let go of what was unmounted. */
 const END_WAIT_MS = 1000;
-/** Longer than any one thing that an owner does between two turns. */
+/** Longer than anything that an owner does between two turns. */
 const STUCK_AFTER_MS = 120_000;
 
 /** ENOSYS where this process cannot serve mounts: another platform than Linux, or no libc. */
@@ -145,7 +145,7 @@ class Server implements MountServer {
     } = options;
     requireStoreOutside(tree.stack.blobs.directory, directory);
     if (io === 'shared') requireBackingFiles();
-    // A host tree may lie where the mount will be: from then on it is found no more.
+    // A host tree may lie where the mount will be, which hides it: read its root before.
     void tree.stack.root;
     const attachment = { directory, source, isReadOnly: tree.isReadOnly, allowOther };
     const device = await attach(this.parts.blocking, attachment);
@@ -189,7 +189,7 @@ class Server implements MountServer {
     }
     const told = new WeakSet<Inode>();
     const onDamaged = (inode: Inode, error: FsError): void => {
-      // A program that tries again fails again.
+      // A program that tries again fails again; one report is enough.
       if (!told.has(inode)) this.onDamaged(tree, knownPath(tree.stack, inode), error);
       told.add(inode);
     };
@@ -295,7 +295,7 @@ function readAhead(connection: number): void {
   }
 }
 
-/** Sent later: a range that is being read is not among the oldest. */
+/** Notifies later, which is safe: a range that is being read is not among the oldest. */
 function takeBack(ranges: readonly TakenBack<MountedTree>[]): void {
   for (const { owner, ino, position, length } of ranges) {
     void owner.notify(invalidateInode(owner.session.nodeOf(ino), position, length));
@@ -303,8 +303,8 @@ function takeBack(ranges: readonly TakenBack<MountedTree>[]): void {
 }
 
 /**
- * Lazily where it is busy, and where it was unmounted before, only its connection ends: whatever happens, it ends.
- * Programs that still have something of it, wherever, get ENOTCONN from then on.
+ * Unmounts lazily where the mount is busy; where it was unmounted before, only its connection ends. It ends in any
+ * case: programs that still use it get ENOTCONN from then on.
  */
 async function unmountSomehow(mount: MountedTree): Promise<void> {
   try {
@@ -313,7 +313,7 @@ async function unmountSomehow(mount: MountedTree): Promise<void> {
       await Promise.race([mount.ended, pause(END_WAIT_MS, undefined, { ref: false })]);
     }
   } catch (error) {
-    // Whatever else it is, another try has no better chance: the mount stays in its place, and says ENOTCONN.
+    // After any other error a second try has no better chance: the mount stays, and gives ENOTCONN.
     if (!isFsError(error, 'EBUSY')) throw error;
     await mount.unmount({ isLazy: true });
   } finally {
@@ -322,7 +322,7 @@ async function unmountSomehow(mount: MountedTree): Promise<void> {
 }
 
 function raise(error: unknown): void {
-  // Nobody's promise: it ends the process, as a defect should, after the answer was sent.
+  // Outside of any promise: it ends the process, as a defect should, after the answer was sent.
   queueMicrotask(() => {
     throw error;
   });
@@ -335,7 +335,7 @@ function messageBuffer(kernel: Kernel, headBytes: number): Buffer {
   return memory.subarray(start, start + MESSAGE_BYTES);
 }
 
-/** A mount that hides its own store waits for itself with the first byte that it reads from there. */
+/** EBUSY for a mount that would hide its own store: it would wait for itself at the first read from there. */
 function requireStoreOutside(blobsDirectory: string, directory: string): void {
   if (!`${placeOfDirectory(blobsDirectory)}/`.startsWith(`${resolve(directory)}/`)) return;
   const note =
@@ -343,7 +343,7 @@ function requireStoreOutside(blobsDirectory: string, directory: string): void {
   throw new FsError('EBUSY', { syscall: 'mount', path: directory, note });
 }
 
-/** Where a directory lies, without a look at what is mounted on the way by now, where it is named by a descriptor. */
+/** Where a directory lies that may be named by a descriptor, whatever is mounted on the way by now. */
 function placeOfDirectory(directory: string): string {
   const fd = openSync(directory, O_RDONLY | O_DIRECTORY);
   try {

@@ -4,12 +4,12 @@
  * ours has libuv's in it (epoll(7)). So sockets, signals and the results of the thread pool wake this loop too, and
  * then get their turn.
  *
- * Whoever asks for one thing after another has the next question ready soon after the answer, sooner than a thread
- * falls asleep and is woken. So the loop looks for it a moment longer, and lets others have the CPU meanwhile.
+ * A program that sends one request after another sends the next soon after the answer, sooner than a thread falls
+ * asleep and is woken. So the loop polls for it a moment longer, and yields the CPU meanwhile.
  *
- * libuv tells its instance of a new socket only when it is about to wait, so after each turn of its events it gets
- * further turns without a wait before this loop waits again. Its timers are nobody's event: a wait is short while the
- * program has work in hand, and never longer than `WAIT_MS_MAX`.
+ * libuv adds a new socket to its instance only when it is about to wait, so after each turn of its events it gets
+ * further turns without a wait before this loop waits again. Its timers wake no epoll instance: a wait is short while
+ * the program has work to do, and never longer than `WAIT_MS_MAX`.
  */
 import { closeSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { Socket } from 'node:net';
@@ -18,13 +18,13 @@ import type { Kernel } from '../sys/index.ts';
 
 /** Longest wait, which is how late a timer of the process may be. */
 export const WAIT_MS_MAX = 100;
-/** Devices are served for so long before the process's own events get a turn. */
+/** How long devices are served before the process's own events get a turn. */
 const TURN_MS = 5;
 /** Turns without a wait after the process had events. */
 const QUIET_TURNS = 2;
-/** After an answer the next request is looked for so long before the thread sleeps: to wake it takes about as long. */
+/** How long to poll for the next request after an answer before the thread sleeps: to wake it takes about as long. */
 const LOOK_MS = 0.01;
-/** But only where the last one came so soon, sleep and all. */
+/** But only where the last one came this soon, with or without sleep. */
 const PROMPT_MS = 0.02;
 const LOOP_TAG = 0;
 const TAGS_AT_ONCE = 64;
@@ -32,7 +32,7 @@ const TAGS_AT_ONCE = 64;
 export interface Served {
   /** Answers what there is to answer. */
   serve(): void;
-  /** There is nothing to answer: makes a piece of what may be asked next ready. Returns whether it took any time. */
+  /** With nothing to answer: prepares a piece of what may be asked next. Returns whether it took any time. */
   rest?(): boolean;
 }
 
@@ -48,12 +48,12 @@ export class ServingLoop {
   private isTurnDue = false;
   /** `performance.now()` after the last answers. */
   private servedAt = 0;
-  /** What was found last came soon after. */
+  /** The last request came soon after an answer. */
   private isPrompt = false;
-  /** Without libuv's instance the loop only ever looks, and lets libuv do the waiting for a millisecond at a time. */
+  /** Without libuv's instance the loop only polls, and lets libuv wait for a millisecond at a time. */
   private isNested = false;
 
-  /** `waitMs` is asked with every turn for how long it may wait: 0 while the process has work between its events. */
+  /** `waitMs` is called at every turn and says how long to wait: 0 while the process has work between its events. */
   constructor(kernel: Kernel, waitMs: () => number = () => WAIT_MS_MAX) {
     this.kernel = kernel;
     this.waitMs = waitMs;
@@ -87,7 +87,7 @@ export class ServingLoop {
     this.kernel.unwatch(this.epoll, fd);
   }
 
-  /** Something was begun that goes on in the process's own turn, which therefore comes before the next wait. */
+  /** Something was started that goes on in the process's own turn: that comes before the next wait. */
   giveTurn(): void {
     this.isTurnDue = true;
   }
@@ -122,7 +122,7 @@ export class ServingLoop {
     else setTimeout(this.run, 1);
   };
 
-  /** Looks, has the one that was served last make use of the time, looks on for a moment, and only then waits. */
+  /** Polls, lets the device that was served last prepare something, polls for a moment more, and only then waits. */
   private next(last: Served | undefined, waitMax: number): number {
     const { kernel, epoll, tags } = this;
     let ready: number;
@@ -150,15 +150,15 @@ export class ServingLoop {
 }
 
 /**
- * The descriptor of the epoll instance that libuv waits with in this thread: the one that watches a socket which was
- * just made for the purpose, and has no name, which could lie on a mount that answers nothing. Undefined where /proc
- * does not tell.
+ * The descriptor of the epoll instance that libuv waits with in this thread: the one that watches a socket made for the
+ * purpose. The socket has no name, which could lie on a mount that does not answer. Undefined where /proc does not
+ * show it.
  */
 async function findLoopEpoll(kernel: Kernel): Promise<number | undefined> {
   const [fd, other] = kernel.socketPair();
   const socket = new Socket({ fd }).resume();
   try {
-    // libuv tells its instance of a socket before it waits.
+    // libuv adds a socket to its instance before it waits.
     await yieldToEventLoop();
     await yieldToEventLoop();
     for (const name of readdirSync('/proc/self/fd')) if (watches(name, fd)) return Number(name);

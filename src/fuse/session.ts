@@ -20,13 +20,13 @@ import { WalkReadAhead } from './walk-read-ahead.ts';
 /** Names in the listings that a mount remembers. */
 const LISTED_NAMES_MAX = 262_144;
 
-/** Told of what happens, for those who keep count of it. */
+/** Called with what happens in a session. */
 export interface SessionEvents {
-  /** The kernel asked for bytes of a file, or wrote them, and may keep them. */
+  /** The kernel read or wrote bytes of a file, and may keep them. */
   onCached?(inode: Inode, position: number, length: number): void;
-  /** Bytes of a file cannot be read: its disk, or a block that is not what was stored. */
+  /** Bytes of a file cannot be read: the disk fails, or a block is not what was stored. */
   onDamaged?(inode: Inode, error: FsError): void;
-  /** An inode is asked for by a handle: what the answer is to wait for, if anything. */
+  /** The kernel asks for an inode by a handle. Returns what the answer has to wait for, if anything. */
   onHandle?(inode: Inode): Promise<void> | undefined;
   /** The kernel has dropped an inode. */
   onForgotten?(ino: Ino): void;
@@ -53,7 +53,7 @@ export class Session implements MountUse {
   isReady = false;
   /** SETXATTR carries 16 bytes of arguments instead of 8. */
   hasLongSetXattr = false;
-  /** Requests that somebody waited for. */
+  /** Requests that were to be answered. */
   requestCount = 0;
   private readonly counts = new Map<Ino, number>();
   /** Inodes without a name that the kernel still has. */
@@ -80,13 +80,9 @@ export class Session implements MountUse {
     return this.counts.keys();
   }
 
-  isKnown(ino: Ino): boolean {
-    return this.counts.has(ino);
-  }
-
   /**
-   * How long the kernel may keep what it was told of an inode. It does not see that a write clears set-user-ID and
-   * set-group-ID: after that it asks for times and size only.
+   * How long the kernel may keep the attributes of an inode. It does not see that a write clears set-user-ID and
+   * set-group-ID: after a write it asks for times and size only.
    */
   validSeconds(inode: Inode): number {
     if (inode.isFile && hasSetId(inode.record.mode)) return 0;
@@ -99,7 +95,7 @@ export class Session implements MountUse {
   }
 
   inoOf(nodeId: number): Ino {
-    // A node that we handed out is an inode number; any other finds no inode.
+    // A node that was handed out is an inode number; any other finds no inode.
     return nodeId === ROOT_ID ? this.calls.rootIno : (nodeId as Ino);
   }
 
@@ -107,7 +103,7 @@ export class Session implements MountUse {
     return ino === this.calls.rootIno ? ROOT_ID : ino;
   }
 
-  /** ESTALE when there is no such inode: a file handle that somebody made up may hold any 64 bits. */
+  /** ESTALE when there is no such inode: a forged file handle may hold any 64 bits. */
   inode(nodeId: number): Inode {
     if (nodeId > Number.MAX_SAFE_INTEGER) throw new FsError('ESTALE');
     return this.calls.inode(this.inoOf(nodeId));
@@ -138,7 +134,7 @@ export class Session implements MountUse {
     if (this.orphans.delete(ino)) this.release(ino);
   }
 
-  /** Asked of inodes without a name, whoever took it: those that the kernel has are released when it forgets them. */
+  /** Called for an inode that lost its name: one that the kernel has is released when the kernel forgets it. */
   isKept(ino: Ino): boolean {
     if (!this.counts.has(ino)) return false;
     this.orphans.add(ino);
@@ -149,7 +145,7 @@ export class Session implements MountUse {
     return this.opens.passedThrough();
   }
 
-  /** An inode that never had a name is in a reply: nobody takes one from it, so nobody will ask. */
+  /** An inode that never had a name is in a reply: `isKept` is not called for it, since it loses none. */
   noteUnnamed({ ino }: Inode): void {
     this.orphans.add(ino);
   }
@@ -171,7 +167,7 @@ export class Session implements MountUse {
     try {
       stack.releaseIfUnused(stack.inode(ino));
     } catch (error) {
-      // What cannot be freed now is an orphan of the tables, which the next opener frees.
+      // What cannot be freed now is an orphan in the tables, which is freed when the tree is opened next.
       if (!(error instanceof FsError)) throw error;
     }
   }

@@ -3,13 +3,13 @@
  * blob, and reads and maps it (FUSE_PASSTHROUGH, Documentation/filesystems/fuse/fuse-passthrough.rst): every fork,
  * every snapshot and the host then map the very same pages.
  *
- * A file may be passed through while nobody can change it: on a read-only mount, to run it (the kernel itself gives
- * writers ETXTBSY then), or to read it, in which case an open for writing in the same fork gets ETXTBSY for as long.
+ * A file may be passed through while it cannot change: on a read-only mount, to run it (the kernel itself gives
+ * writers ETXTBSY then), or to read it, in which case an open for writing in the same fork gets ETXTBSY meanwhile.
  * All else goes through the kernel's cache, as in the mode `cached`. The kernel allows no cached open of an inode
  * while it is open with a backing file, nor the other way round, so the first open decides.
  *
- * A blob is opened through a view of the blobs that is read-only as a mount: the kernel would open it for writing
- * with the flags of whoever opened the file, and a store into a shared map would write into a sealed blob.
+ * A blob is opened through a view of the blobs that is mounted read-only: the kernel would open it with the flags that
+ * the program used, and a store into a shared map would write into a sealed blob.
  */
 import { closeSync, openSync } from 'node:fs';
 import { BLOCK_SIZE, type BlobId, blocksFor, FsError, type Ino, isFsError } from '../base/index.ts';
@@ -19,7 +19,7 @@ import { type Kernel, O_ACCMODE, O_RDONLY, O_TRUNC } from '../sys/index.ts';
 import { Fopen } from './abi.ts';
 import { KEPT_DIRECTORY, type OpenAnswer, type OpenPolicy } from './open-policy.ts';
 
-/** Opens of one inode that are alive. */
+/** The current opens of one inode. */
 interface Opens {
   cached: number;
   passed: number;
@@ -43,7 +43,7 @@ export class SharedOpens implements OpenPolicy {
   private readonly handles = new Map<number, Handle>();
   private nextHandle = 1;
 
-  /** EPERM where the process may not make the view or register files: it takes CAP_SYS_ADMIN. */
+  /** EPERM where the process may not make the view or register files: both need CAP_SYS_ADMIN. */
   constructor(kernel: Kernel, stack: LayerStack, device: number) {
     this.kernel = kernel;
     this.stack = stack;
@@ -133,7 +133,7 @@ export class SharedOpens implements OpenPolicy {
         closeSync(fd);
       }
     } catch (error) {
-      // A host filesystem that cannot be passed through; a blob that is missing, which a read will tell of.
+      // A host filesystem that cannot be passed through, or a missing blob, which a read will report.
       if (isFsError(error) || (error as NodeJS.ErrnoException).code !== undefined) return false;
       throw error;
     }

@@ -3,7 +3,7 @@ import { statfsSync } from 'node:fs';
 import { FsError } from '../base/index.ts';
 import type { SpaceCounts } from '../vfs/index.ts';
 
-/** The host is asked at most so often. */
+/** The host is asked again only after this time. */
 const FRESH_MS = 500;
 
 /** Counts the space that `directory` lies in. */

@@ -1,9 +1,9 @@
 /**
- * Keeps the CPUs from falling asleep while a mount is busy. A program that asks for one thing after another waits
- * while it is served, and the server waits while the program works; on two CPUs each of them lets its own fall asleep
- * in between, and to wake a CPU takes longer than what is asked for, in a virtual machine ten times as long. The
- * kernel has a way to say so: as long as /dev/cpu_dma_latency is open with a 0 written to it, idle CPUs poll instead
- * of sleeping (Documentation/power/pm_qos_interface.rst). It takes root; elsewhere nothing happens.
+ * Keeps the CPUs from falling asleep while a mount is busy. A program that sends one request after another waits while
+ * it is served, and the server waits while the program works; on two CPUs each lets its own fall asleep in between, and
+ * to wake a CPU takes longer than to answer, in a virtual machine ten times as long. While /dev/cpu_dma_latency is open
+ * with a 0 written to it, idle CPUs poll instead of sleeping (Documentation/power/pm_qos_interface.rst). Needs root;
+ * otherwise a no-op.
  *
  * Measured on two virtual CPUs without other load: 4 KiB writes 12,000 a second without it, 58,000 with it. With
  * other load, when no CPU sleeps, it changes nothing.
@@ -11,10 +11,10 @@
 import { closeSync, openSync, writeSync } from 'node:fs';
 
 const DEVICE = '/dev/cpu_dma_latency';
-/** A mount is busy when so many requests came in so short a time. */
+/** A mount is busy when it gets this many requests within the window. */
 const REQUESTS_MIN = 32;
 const WINDOW_MS = 10;
-/** And for so long after the last. */
+/** It stays busy for this long after the last. */
 export const HOLD_MS = 20;
 
 export class Wakefulness {
@@ -33,7 +33,7 @@ export class Wakefulness {
     return this.held !== undefined;
   }
 
-  /** So many requests were answered just now. */
+  /** `requests` were answered just now. */
   note(now: number, requests: number): void {
     this.lastAt = now;
     if (this.held !== undefined || !this.canHold) return;
@@ -45,7 +45,7 @@ export class Wakefulness {
     if (this.requests >= REQUESTS_MIN) this.hold();
   }
 
-  /** Called now and then: lets go when nothing was asked for lately. */
+  /** Called now and then: lets go when no request came lately. */
   rest(now: number): void {
     if (this.held !== undefined && now - this.lastAt > HOLD_MS) this.release();
   }
@@ -62,7 +62,7 @@ export class Wakefulness {
       writeSync(fd, new Int32Array([0]));
       this.held = fd;
     } catch {
-      // Not root, or a kernel without it: asked once.
+      // Not root, or a kernel without it: not tried again.
       this.canHold = false;
       if (fd !== undefined) closeSync(fd);
     }

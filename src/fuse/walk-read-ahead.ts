@@ -1,6 +1,6 @@
 /**
- * Reading ahead of a program that walks a tree: of the files of the directory that it listed last, and then of the
- * directory that it comes to next.
+ * Reads ahead of a program that walks a tree: first the files of the directory that it listed last, then the directory
+ * that it comes to next.
  */
 import type { Ino } from '../base/index.ts';
 import type { Inode } from '../layer/index.ts';
@@ -40,7 +40,7 @@ export class WalkReadAhead {
     this.directories.clear();
   }
 
-  /** Makes a piece of what comes next ready. Returns whether it took any time. */
+  /** Prepares a piece of what comes next. Returns whether it took any time. */
   prepare(): boolean {
     return this.files.prepare() || this.directories.prepare();
   }

@@ -16,12 +16,12 @@ parentPort?.on('message', (numbers: readonly number[]) => {
   connections = numbers;
 });
 
-/** Aborts a connection that somebody waits for. One that has ended, or belongs to another user, is passed over. */
+/** Aborts a connection that programs wait for. Skips one that has ended, or belongs to another user. */
 function abortIfAwaited(connection: number): void {
   try {
     if (Number(readFileSync(`${CONNECTIONS}/${connection}/waiting`, 'utf8')) === 0) return;
     writeFileSync(`${CONNECTIONS}/${connection}/abort`, '1');
-    // Not `process.stderr`: of a worker that is the thread which stands still.
+    // Not `process.stderr`: a worker's goes through the thread that stands still.
     writeSync(STDERR, `ramet: mount ${connection} was stuck for ${limitMs / 1000} s, and is aborted\n`);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === undefined) throw error;

@@ -1,8 +1,8 @@
 /**
- * The watchdog: where the thread that serves stands still, every program that uses one of its mounts waits for ever,
- * and cannot even be killed while it does. Then the watchdog, a thread of its own, aborts those mounts that somebody
- * waits for (fusectl, Documentation/filesystems/fuse/fuse.rst): their programs get ENOTCONN, and what was
- * acknowledged is in the journal.
+ * The watchdog: where the serving thread stands still, every program that uses one of its mounts waits for ever, and
+ * cannot even be killed meanwhile. Then the watchdog, a thread of its own, aborts the mounts that programs wait for
+ * (fusectl, Documentation/filesystems/fuse/fuse.rst): the programs get ENOTCONN, and what was acknowledged is in the
+ * journal.
  */
 import { Worker } from 'node:worker_threads';
 
@@ -50,7 +50,7 @@ export class Watchdog {
   }
 }
 
-/** The number of a mount's connection: the minor number of what is mounted, `major:minor`. */
+/** The number of a mount's connection: the minor number of its device, `major:minor`. */
 export function connectionOf(device: string): number {
   return Number(device.split(':')[1]);
 }

@@ -32,7 +32,7 @@ export interface Attributes {
   readonly birthNanoseconds: number;
 }
 
-/** A time to set: a moment, the present, or none (the time stays). */
+/** A time to set: a moment, the present, or none, which leaves it. */
 export type TimeChange = Timespec | 'now' | 'omit';
 
 export function attributesOf(dev: number, inode: Inode): Attributes {
@@ -147,7 +147,7 @@ export function noteAccess(context: TreeContext, inode: Inode): void {
     isAfter(record.atimeSeconds, record.atimeNanoseconds, record.ctimeSeconds, record.ctimeNanoseconds);
   const now = isAfterChanges && context.stack.lazyTimes.has(inode) ? undefined : context.now();
   if (now === undefined || (isAfterChanges && now.seconds - record.atimeSeconds < 86_400)) return;
-  // In place: a record belongs to its inode alone, and only the time of access, which no operation waits for, moves so.
+  // In place: a record belongs to its inode alone. Only the time of access changes so; no operation depends on it.
   const own = record as DraftRecord;
   own.atimeSeconds = now.seconds;
   own.atimeNanoseconds = now.nanoseconds;

@@ -1,7 +1,7 @@
 /**
  * FIDEDUPERANGE: a range of one file takes the blocks of a range of another where both have the same bytes. The rules
- * are those of ioctl_fideduperange(2) and of Linux's fs/remap_range.c. No time changes, and nothing that anyone reads.
- * Bytes that lie in a host directory stay where they are on both sides: they may change, and what is shared must not.
+ * are those of ioctl_fideduperange(2) and of Linux's fs/remap_range.c. No time changes, and no byte that can be read.
+ * Bytes in a host directory stay where they are on both sides: they may change, and shared bytes must not.
  */
 import { BLOCK_SIZE, type BlockIndex, blocksFor, FsError, type Run } from '../base/index.ts';
 import { isExternal } from '../blob/index.ts';
@@ -33,8 +33,8 @@ export interface SameTarget {
 const DIFFERS: SameExtent = { isSame: false, bytesDeduped: 0 };
 
 /**
- * What became of each target, or why nothing: EISDIR, EINVAL (no regular file; positions that are no whole blocks; a
- * range behind the end of a file; ranges of one file that overlap), EPERM (neither open for writing nor the caller's),
+ * The outcome for each target, or why it failed: EISDIR, EINVAL (no regular file; positions that are no whole blocks;
+ * a range behind the end of a file; overlapping ranges of one file), EPERM (neither open for writing nor the caller's),
  * EXDEV (unfrozen blocks of another fork), EIO, ENOSPC. Throws what is wrong with the source: EISDIR, EINVAL, EXDEV.
  */
 export function extentSame(
@@ -97,7 +97,7 @@ function requireTarget(context: TreeContext, caller: Caller, file: OpenFile): In
   return inode;
 }
 
-/** EINVAL; otherwise how much of the length is shared, which a last block that is not whole ends. */
+/** How much of the length is shared: whole blocks, and a last one that ends both files. EINVAL. */
 function lengthToShare(
   from: Inode,
   sourcePosition: number,
@@ -127,7 +127,7 @@ interface Shared {
   readonly blocks: number;
 }
 
-/** Where either has a hole, or a host file's bytes, both keep what they have: space that was allocated stays so. */
+/** Where either has a hole, or bytes of a host file, both keep what they have: allocated space stays allocated. */
 function share(context: TreeContext, origin: TreeContext, shared: Shared): void {
   const { stack } = context;
   const { from, first, to, targetFirst, blocks } = shared;

@@ -301,7 +301,7 @@ export function reflinkRange(
   shareRange(context, caller, source, sourcePosition, to, targetPosition, bytes, false);
 }
 
-/** Before `to` shares blocks of the source: nothing of it may be left in a host file. */
+/** Before `to` shares blocks of the source: no bytes of `to` may be left in a host file. */
 function takeOver(context: TreeContext, source: SharedFile, to: Inode): void {
   requireFile(source.inode);
   requireFile(to);

@@ -28,7 +28,7 @@ export class FileSystem {
   private inodeCalls: InodeCalls | undefined;
   /** For this room only: what its functions take. */
   readonly context: TreeContext;
-  /** Who makes the calls by path and by open file. */
+  /** Makes the calls by path and by open file. */
   caller: Caller;
 
   constructor(stack: LayerStack, dev: number, caller: Caller) {

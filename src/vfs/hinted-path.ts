@@ -1,9 +1,9 @@
-/** A path of an inode that was reached by its number, by what the records say of where it was named last. */
+/** A path of an inode that was reached by its number, from what its record says about where it was last named. */
 import { FsError, type Name } from '../base/index.ts';
 import { type Inode, type LayerStack, listsMoreThan } from '../layer/index.ts';
 import { entryIno, UNREAD_ENTRY } from '../lower/index.ts';
 
-/** Longer directories are not looked through for a name. */
+/** Larger directories are not searched for a name. */
 const NAMES_MAX = 65_536;
 
 interface NamedPlace {
@@ -11,7 +11,7 @@ interface NamedPlace {
   readonly name: Name;
 }
 
-/** Relative to the root, which is ''. Undefined where the hints lead nowhere: links and removals leave them behind. */
+/** Relative to the root, which is ''. Undefined where the hints lead nowhere: links and removals make them stale. */
 export function hintedPath(stack: LayerStack, inode: Inode): string | undefined {
   const names: Name[] = [];
   try {
@@ -43,7 +43,7 @@ function placeOf(stack: LayerStack, { ino, record }: Inode): NamedPlace | undefi
 
 function nameIn(stack: LayerStack, directory: Inode, ino: number): Name | undefined {
   if (!directory.isDirectory || listsMoreThan(stack, directory, NAMES_MAX)) return undefined;
-  // What was recorded of a live directory is read; the rest of it was asked above.
+  // Of a live directory only what is recorded is read; `derived` was asked for the rest.
   const readsAll = !stack.chain.isLive(directory.ino);
   for (const [name, known] of stack.list(directory, true)) {
     const entry = known === UNREAD_ENTRY && readsAll ? stack.lookup(directory, name) : known;

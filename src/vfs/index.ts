@@ -9,13 +9,12 @@
 export type { Attributes, TimeChange } from './attributes.ts';
 export { type Caller, type Credentials, trustedCaller } from './caller.ts';
 export type { SameExtent, SameTarget } from './extent-same.ts';
-export type { MapOptions } from './file-data.ts';
-export * from './file-system.ts';
+export { FileSystem } from './file-system.ts';
 export { hintedPath } from './hinted-path.ts';
 export { type AttributeChanges, InodeCalls } from './inode-calls.ts';
 export { knownPath } from './known-path.ts';
 export { type DirectoryEntry, RENAME_EXCHANGE, RENAME_NOREPLACE, RENAME_WHITEOUT } from './namespace.ts';
-export * from './open-file.ts';
+export type { OpenFile } from './open-file.ts';
 export { R_OK, W_OK, X_OK } from './permission.ts';
 export { hasSetId } from './privileges.ts';
 export type { SpaceCounts } from './space-counts.ts';

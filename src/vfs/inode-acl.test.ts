@@ -1,4 +1,4 @@
-/** ACLs of a tree: how they are set, what chmod makes of them, what new inodes inherit, and whom they let in. */
+/** ACLs of a tree: how they are set, changed by chmod, inherited by new inodes, and checked. */
 import assert from 'node:assert/strict';
 import { constants } from 'node:fs';
 import test, { type TestContext } from 'node:test';

@@ -43,7 +43,7 @@ export class InodeCalls {
     return this.context.stack.inode(ino);
   }
 
-  /** As `inode`, for a read or a write: these ask a host tree themselves what it says of the inode now. */
+  /** As `inode`, for a read or a write, which refresh an inode of a host tree themselves. */
   file(ino: Ino): Inode {
     return this.context.stack.inodeAsKnown(ino);
   }
@@ -200,7 +200,7 @@ export class InodeCalls {
   }
 
   /**
-   * All bytes of a file, which `target` has room for, without an access: no program has read them yet. False where the
+   * Reads a whole file, for which `target` has room, without an access: no program has read it yet. False where the
    * disk would have to be waited for, or the inode has left the cache.
    */
   peek(inode: Inode, target: Uint8Array): boolean {

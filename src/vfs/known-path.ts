@@ -1,9 +1,9 @@
-/** A path of an inode that was reached by its number, for messages: from the names that are in memory anyway. */
+/** A path of an inode that was reached by its number, for messages: from the names that are in memory. */
 import { type Name, nameToString } from '../base/index.ts';
 import type { Inode, LayerStack } from '../layer/index.ts';
 import { entryIno } from '../lower/index.ts';
 
-/** Absolute in the tree; undefined where no name of it is in memory. Takes time with the names in memory. */
+/** Absolute in the tree; undefined where no name of it is in memory. Searches all names in memory. */
 export function knownPath(stack: LayerStack, inode: Inode): string | undefined {
   const names: string[] = [];
   let at = inode;

@@ -1,6 +1,6 @@
 /**
- * What an inode has when it is made: its owner and group, and what the default ACL of its directory, or else the umask,
- * leaves of its mode.
+ * What a new inode starts with: its owner and group, and its mode less what the default ACL of its directory, or else
+ * the umask, takes away.
  */
 import { S_IFDIR, S_IFLNK, S_IFMT, S_ISGID, type Timespec } from '../base/index.ts';
 import type { Batch, DraftRecord, Inode } from '../layer/index.ts';

@@ -24,7 +24,7 @@ export interface Place {
 }
 
 /**
- * Resolves `path` from the root. A final symlink is followed when `follow` is set or a slash stands behind it.
+ * Resolves `path` from the root. A final symlink is followed when `follow` is set or a slash follows it.
  * ENOENT (a directory on the way is missing, or the path is empty), ENOTDIR, ELOOP, ENAMETOOLONG, EACCES.
  */
 export function walk(context: TreeContext, caller: Caller, path: string, follow: boolean): Place {
@@ -32,7 +32,7 @@ export function walk(context: TreeContext, caller: Caller, path: string, follow:
 }
 
 /**
- * As `walk`, for operations on names (create, remove, rename): what the last name stands for is never followed, and a
+ * As `walk`, for operations on names (create, remove, rename): a symlink under the last name is never followed, and a
  * slash behind it is only noted.
  */
 export function walkToName(context: TreeContext, caller: Caller, path: string): Place {
@@ -42,8 +42,8 @@ export function walkToName(context: TreeContext, caller: Caller, path: string): 
 }
 
 /**
- * As `walkToName`, but a last name that is too long is only missing: rename(2) finds both directories before it looks
- * at either name. The caller asks `requireNameLength` when it is that name's turn.
+ * As `walkToName`, but a last name that is too long counts as missing: rename(2) finds both directories before it looks
+ * at either name. The caller checks it with `requireNameLength` in its turn.
  */
 export function walkToAnyName(context: TreeContext, caller: Caller, path: string): Place {
   return walkPath(context, caller, path, false, true);
@@ -118,9 +118,8 @@ function walkPath(
 }
 
 /**
- * The place of one name in a directory that was found already: walking for callers that resolve paths themselves, as
- * the kernel does for a mount. ENOTDIR, ENAMETOOLONG, EACCES; EINVAL for what is no name (`.` and `..` are walked, not
- * looked up).
+ * The place of one name in a directory, for callers that resolve paths themselves, as the kernel does for a mount.
+ * ENOTDIR, ENAMETOOLONG, EACCES; EINVAL for what is no name (`.` and `..` are walked, not looked up).
  */
 export function placeIn(context: TreeContext, caller: Caller, directory: Inode, name: Name): Place {
   if (!directory.isDirectory) throw new FsError('ENOTDIR');
@@ -140,7 +139,7 @@ export function resolve(context: TreeContext, caller: Caller, path: string, foll
 }
 
 /** The path of a directory, from the root, by its parents. */
-export function pathOfDirectory(context: TreeContext, inode: Inode): string {
+function pathOfDirectory(context: TreeContext, inode: Inode): string {
   const { stack } = context;
   let path = '';
   let child = inode;

@@ -1,6 +1,6 @@
 /**
- * Bytes of the extended attributes `system.posix_acl_access` and `system.posix_acl_default`, and nothing else. It is
- * the form in which Linux hands ACLs over (linux/posix_acl_xattr.h), and it is stored as it is. Little-endian:
+ * Bytes of the extended attributes `system.posix_acl_access` and `system.posix_acl_default`: Linux passes ACLs in this
+ * form (linux/posix_acl_xattr.h), and it is stored as it is. Little-endian:
  *
  *   u32  version: 2
  *   then for each entry, in the order of the tags:

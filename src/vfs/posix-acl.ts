@@ -20,9 +20,9 @@ import {
 const PERMISSION_BITS = 0o777;
 
 /**
- * EINVAL unless `acl` is what Linux takes for valid: one owner, named users, one owning group, named groups, a mask
- * (only one, and not missing where anybody is named), one entry for others, in this order. As in Linux, two entries may
- * name the same user; the first one counts. setfacl(1) refuses that before it asks.
+ * EINVAL unless `acl` is valid on Linux: one owner, named users, one owning group, named groups, a mask
+ * (at most one, required where a user or group is named), one entry for others, in this order. As on Linux, two entries
+ * may name the same user; the first one counts. setfacl(1) itself refuses that.
  */
 export function requireValid(acl: Acl): void {
   let before = 0;
@@ -51,7 +51,7 @@ export function modeOf(acl: Acl): number {
   return bits;
 }
 
-/** Whether a mode says all that `acl` does: then no ACL is stored. */
+/** Whether a mode says all that `acl` does; then no ACL is stored. */
 export function isMinimal(acl: Acl): boolean {
   return acl.every(({ tag }) => tag === ACL_USER_OBJ || tag === ACL_GROUP_OBJ || tag === ACL_OTHER);
 }
@@ -72,7 +72,7 @@ export interface Inherited {
   readonly acl: Acl | undefined;
 }
 
-/** What an inode that is made with `mode` gets from the default ACL of its directory. The umask has no say in it. */
+/** What an inode that is made with `mode` gets from the default ACL of its directory. The umask does not apply. */
 export function inherit(defaultAcl: Acl, mode: number): Inherited {
   const group = groupClassTag(defaultAcl);
   const acl = defaultAcl.map((entry) => {
@@ -94,7 +94,7 @@ function shiftOf(tag: number, group: number): number | undefined {
   return tag === ACL_OTHER ? 0 : undefined;
 }
 
-/** Whom an inode belongs to. */
+/** The owner and the group of an inode. */
 export interface Ownership {
   readonly uid: number;
   readonly gid: number;
@@ -102,8 +102,8 @@ export interface Ownership {
 
 /**
  * Whether an access ACL allows `credentials` all of `mask`, by the algorithm of acl(5): the owner's entry, or that of
- * a user who is named, or any one of those for the groups, else the others'. (Where the mask allows nothing at all,
- * Linux itself takes named users and groups for others; here they have no access.)
+ * a named user, or any of those for the groups, else the others'. (Where the ACL's mask allows nothing at all, Linux
+ * treats named users and groups as others; here they have no access.)
  */
 export function isAllowedBy(acl: Acl, credentials: Credentials, owner: Ownership, mask: number): boolean {
   if (credentials.uid === owner.uid) return allows(acl, ACL_USER_OBJ, mask);

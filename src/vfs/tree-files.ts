@@ -1,7 +1,7 @@
 /**
- * The files of a tree as interfaces use them: by path and by open file. `FileSystem` is one, over the layers of a tree
- * that this process owns; a tree that is mounted by another process is reached through its mount point by another.
- * Semantics and errors are those of the methods of `FileSystem`.
+ * The files of a tree as the command and the library use them: by path and by open file. `FileSystem` implements it
+ * over the layers of a tree that this process owns; another implementation reaches a tree that is mounted by another
+ * process through its mount point. Semantics and errors are those of `FileSystem`.
  */
 import type { Name } from '../base/index.ts';
 import type { Attributes, TimeChange } from './attributes.ts';

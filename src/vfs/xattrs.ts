@@ -1,4 +1,4 @@
-/** Extended attributes, xattr(7), by the rules of the VFS and of ext4. Their names: `xattr-names` of layer. */
+/** Extended attributes, xattr(7), by the rules of the VFS and of ext4. Their names: `xattr-names`. */
 import { FsError, S_ISGID, S_ISVTX } from '../base/index.ts';
 import type { Inode } from '../layer/index.ts';
 import { type Caller, isSuperuser, mayGiveGroup } from './caller.ts';
