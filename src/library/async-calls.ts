@@ -10,7 +10,7 @@ import type { AttributeCalls } from './attributes.ts';
 import { checkReadableSize, dataBytes, decode, sizeToRead } from './contents.ts';
 import type { CoreFileSystem } from './core.ts';
 import type { Descriptors } from './descriptors.ts';
-import { failureOf } from './errors.ts';
+import { failAsNode, failureOf } from './errors.ts';
 import type { DescriptorCalls } from './files.ts';
 import type { StreamCalls } from './streams.ts';
 
@@ -157,22 +157,14 @@ export class AsyncCalls {
   }
 
   private writeBytes(file: TreeFile, bytes: Uint8Array): void {
-    try {
-      let offset = 0;
-      while (offset < bytes.length) {
-        offset += this.fileSystem.write(file, bytes, offset, bytes.length - offset, null);
-      }
-    } catch (error) {
-      throw failureOf(error, 'write');
+    let offset = 0;
+    while (offset < bytes.length) {
+      offset += this.fileSystem.write(file, bytes, offset, bytes.length - offset, null);
     }
   }
 
   flush(file: TreeFile): void {
-    try {
-      this.fileSystem.sync(file, false);
-    } catch (error) {
-      throw failureOf(error, 'fsync');
-    }
+    this.fileSystem.sync(file, false);
   }
 
   /** Throws what a whole-file write would reject with before it opens anything. */
@@ -185,3 +177,5 @@ export class AsyncCalls {
     checkNotAborted(options.signal);
   }
 }
+
+failAsNode(AsyncCalls.prototype, { writeBytes: ['write'], flush: ['fsync'] });

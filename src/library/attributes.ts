@@ -5,7 +5,7 @@ import type { Attributes, SpaceCounts } from '../vfs/index.ts';
 import { checkInteger, fileMode, smallMode, USER_ID_MAX } from './arguments.ts';
 import type { CoreFileSystem } from './core.ts';
 import type { Descriptors } from './descriptors.ts';
-import { failureOf, invalidArgumentType, pathText, systemFailure } from './errors.ts';
+import { failAsNode, failureOf, invalidArgumentType, pathText, systemFailure } from './errors.ts';
 import { bytePath } from './paths.ts';
 import { BigIntStats, StatFs, Stats } from './stats.ts';
 
@@ -117,63 +117,41 @@ export class AttributeCalls {
 
   statfsSync(path: unknown, options?: StatOptions): StatFs<number> | StatFs<bigint> {
     const bytes = bytePath(path);
-    try {
-      this.fileSystem.stat(bytes, true);
-      const counts = this.countSpace();
-      return options?.bigint ? new StatFs(counts, BigInt) : new StatFs(counts, Number);
-    } catch (error) {
-      throw failureOf(error, 'statfs', path);
-    }
+    this.fileSystem.stat(bytes, true);
+    const counts = this.countSpace();
+    return options?.bigint ? new StatFs(counts, BigInt) : new StatFs(counts, Number);
   }
 
   chmodSync(path: unknown, mode: unknown): void {
-    const bytes = bytePath(path);
-    const bits = fileMode(mode, 'mode');
-    try {
-      this.fileSystem.chmod(bytes, bits, true);
-    } catch (error) {
-      throw failureOf(error, 'chmod', path);
-    }
+    this.fileSystem.chmod(bytePath(path), fileMode(mode, 'mode'), true);
   }
 
   fchmodSync(fd: unknown, mode: unknown): void {
     const bits = fileMode(mode, 'mode');
     const file = this.descriptors.get(fd, 'fchmod');
-    try {
-      this.fileSystem.chmodFile(file, bits);
-    } catch (error) {
-      throw failureOf(error, 'fchmod');
-    }
+    this.fileSystem.chmodFile(file, bits);
   }
 
   chownSync(path: unknown, uid: unknown, gid: unknown): void {
-    this.changeOwner(path, uid, gid, true, 'chown');
+    this.changeOwner(path, uid, gid, true);
   }
 
   lchownSync(path: unknown, uid: unknown, gid: unknown): void {
-    this.changeOwner(path, uid, gid, false, 'lchown');
+    this.changeOwner(path, uid, gid, false);
   }
 
-  private changeOwner(path: unknown, uid: unknown, gid: unknown, follow: boolean, syscall: string): void {
+  private changeOwner(path: unknown, uid: unknown, gid: unknown, follow: boolean): void {
     const bytes = bytePath(path);
     checkOwner(uid, gid);
-    try {
-      // The casts: checkOwner has thrown unless both are numbers.
-      this.fileSystem.chown(bytes, uid as number, gid as number, follow);
-    } catch (error) {
-      throw failureOf(error, syscall, path);
-    }
+    // The casts: checkOwner has thrown unless both are numbers.
+    this.fileSystem.chown(bytes, uid as number, gid as number, follow);
   }
 
   fchownSync(fd: unknown, uid: unknown, gid: unknown): void {
     checkOwner(uid, gid);
     const file = this.descriptors.get(fd, 'fchown');
-    try {
-      // The casts: as in changeOwner.
-      this.fileSystem.chownFile(file, uid as number, gid as number);
-    } catch (error) {
-      throw failureOf(error, 'fchown');
-    }
+    // The casts: as in changeOwner.
+    this.fileSystem.chownFile(file, uid as number, gid as number);
   }
 
   utimesSync(path: unknown, atime: unknown, mtime: unknown): void {
@@ -188,21 +166,25 @@ export class AttributeCalls {
     const bytes = bytePath(path);
     const accessed = timeArgument(atime, 'time', syscall, path);
     const modified = timeArgument(mtime, 'time', syscall, path);
-    try {
-      this.fileSystem.setTimes(bytes, accessed, modified, follow);
-    } catch (error) {
-      throw failureOf(error, syscall, path);
-    }
+    this.fileSystem.setTimes(bytes, accessed, modified, follow);
   }
 
   futimesSync(fd: unknown, atime: unknown, mtime: unknown): void {
     const accessed = timeArgument(atime, 'atime', 'futime');
     const modified = timeArgument(mtime, 'mtime', 'futime');
     const file = this.descriptors.get(fd, 'futime');
-    try {
-      this.fileSystem.setFileTimes(file, accessed, modified);
-    } catch (error) {
-      throw failureOf(error, 'futime');
-    }
+    this.fileSystem.setFileTimes(file, accessed, modified);
   }
 }
+
+failAsNode(AttributeCalls.prototype, {
+  statfsSync: ['statfs', 1],
+  chmodSync: ['chmod', 1],
+  fchmodSync: ['fchmod'],
+  chownSync: ['chown', 1],
+  lchownSync: ['lchown', 1],
+  fchownSync: ['fchown'],
+  utimesSync: ['utime', 1],
+  lutimesSync: ['lutime', 1],
+  futimesSync: ['futime'],
+});

@@ -6,7 +6,7 @@ import type { CommonOptions } from './arguments.ts';
 import { bytesOf, checkBoolean, checkText, fileMode, isDescriptor, optionsOf } from './arguments.ts';
 import type { CoreFileSystem } from './core.ts';
 import type { Descriptors } from './descriptors.ts';
-import { failureOf, rangeErrorWithCode } from './errors.ts';
+import { failAsNode, failureOf, rangeErrorWithCode } from './errors.ts';
 import { openFile } from './files.ts';
 import { APPEND, openFlags, READ_ONLY, WRITE_NEW } from './flags.ts';
 import { bytePath } from './paths.ts';
@@ -77,20 +77,16 @@ export class ContentCalls {
   }
 
   private readAll(file: TreeFile, encoding: CommonOptions['encoding']): string | Buffer {
-    try {
-      const sizeBytes = sizeToRead(this.fileSystem, file);
-      if (sizeBytes === 0) return decode(this.readUntilEnd(file), encoding);
-      checkReadableSize(sizeBytes);
-      const isText = encoding !== undefined && encoding !== null && encoding !== 'buffer';
-      if (isText && sizeBytes <= SCRATCH_BYTES) {
-        return SCRATCH.toString(encoding, 0, this.fill(file, SCRATCH, sizeBytes));
-      }
-      const bytes = allocateForRead(sizeBytes);
-      const count = this.fill(file, bytes, sizeBytes);
-      return decode(count === sizeBytes ? bytes : bytes.subarray(0, count), encoding);
-    } catch (error) {
-      throw failureOf(error, 'read');
+    const sizeBytes = sizeToRead(this.fileSystem, file);
+    if (sizeBytes === 0) return decode(this.readUntilEnd(file), encoding);
+    checkReadableSize(sizeBytes);
+    const isText = encoding !== undefined && encoding !== null && encoding !== 'buffer';
+    if (isText && sizeBytes <= SCRATCH_BYTES) {
+      return SCRATCH.toString(encoding, 0, this.fill(file, SCRATCH, sizeBytes));
     }
+    const bytes = allocateForRead(sizeBytes);
+    const count = this.fill(file, bytes, sizeBytes);
+    return decode(count === sizeBytes ? bytes : bytes.subarray(0, count), encoding);
   }
 
   private fill(file: TreeFile, target: Uint8Array, length: number): number {
@@ -164,16 +160,21 @@ export class ContentCalls {
   }
 
   private writeOut(file: TreeFile, bytes: Uint8Array, flush: boolean): void {
-    let syscall = 'write';
-    try {
-      let offset = 0;
-      while (offset < bytes.length) {
-        offset += this.fileSystem.write(file, bytes, offset, bytes.length - offset, null);
-      }
-      syscall = 'fsync';
-      if (flush) this.fileSystem.sync(file, false);
-    } catch (error) {
-      throw failureOf(error, syscall);
+    let offset = 0;
+    while (offset < bytes.length) {
+      offset += this.fileSystem.write(file, bytes, offset, bytes.length - offset, null);
     }
+    if (flush) this.flush(file);
+  }
+
+  private flush(file: TreeFile): void {
+    this.fileSystem.sync(file, false);
   }
 }
+
+failAsNode(ContentCalls.prototype, {
+  readFileSync: ['read'],
+  writeFileSync: ['write'],
+  appendFileSync: ['write'],
+  flush: ['fsync'],
+});

@@ -5,7 +5,7 @@ import { O_CREAT, O_EXCL, O_RDONLY, O_WRONLY } from '../sys/index.ts';
 import type { TreeFile } from '../vfs/index.ts';
 import { smallMode } from './arguments.ts';
 import type { CoreFileSystem } from './core.ts';
-import { failureOf } from './errors.ts';
+import { failAsNode } from './errors.ts';
 import { bytePath } from './paths.ts';
 
 const { COPYFILE_EXCL } = constants;
@@ -22,11 +22,7 @@ export class CopyCalls {
     const from = bytePath(source, 'src');
     const to = bytePath(destination, 'dest');
     const isExclusive = (smallMode(mode) & COPYFILE_EXCL) !== 0;
-    try {
-      this.copyBytes(from, to, isExclusive);
-    } catch (error) {
-      throw failureOf(error, 'copyfile', source, destination);
-    }
+    this.copyBytes(from, to, isExclusive);
   }
 
   private copyBytes(from: string, to: string, isExclusive: boolean): void {
@@ -69,3 +65,5 @@ export class CopyCalls {
     }
   }
 }
+
+failAsNode(CopyCalls.prototype, { copyFileSync: ['copyfile', 2] });

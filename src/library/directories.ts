@@ -7,7 +7,7 @@ import type { CommonOptions } from './arguments.ts';
 import { checkBoolean, checkInt32, checkObject, checkUint32, fileMode, optionsOf } from './arguments.ts';
 import type { CoreFileSystem } from './core.ts';
 import { Dirent, KIND_DIRECTORY } from './directory-entry.ts';
-import { failureOf, invalidArgumentType, systemError } from './errors.ts';
+import { failAsNode, failureOf, invalidArgumentType, systemError } from './errors.ts';
 import type { PathArgument } from './paths.ts';
 import { bytePath, encodeName, joinBytes, shownPath } from './paths.ts';
 
@@ -70,13 +70,9 @@ export class DirectoryCalls {
     const bytes = bytePath(path);
     checkBoolean(recursive, 'options.recursive');
     const bits = fileMode(mode, 'mode');
-    try {
-      if (recursive) return this.makeAll(bytes, bits);
-      this.fileSystem.makeDirectory(bytes, bits);
-      return undefined;
-    } catch (error) {
-      throw failureOf(error, 'mkdir', path);
-    }
+    if (recursive) return this.makeAll(bytes, bits);
+    this.fileSystem.makeDirectory(bytes, bits);
+    return undefined;
   }
 
   /** Goes up to the first directory that can be made, then down again. */
@@ -206,16 +202,11 @@ export class DirectoryCalls {
     // The cast: bytePath has thrown unless this is one of the three.
     const shown = shownPath(path as PathArgument);
     if (recursive) return this.readTree(bytes, shown, given);
-    return given.withFileTypes ? this.readEntries(bytes, shown, given) : this.readNames(bytes, shown, given);
+    return given.withFileTypes ? this.readEntries(bytes, shown, given) : this.readNames(bytes, given);
   }
 
-  private readNames(bytes: string, shown: unknown, options: CommonOptions): (string | Buffer)[] {
-    let names: string[];
-    try {
-      names = sortNames(this.fileSystem.readDirectoryNames(bytes));
-    } catch (error) {
-      throw failureOf(error, 'scandir', shown);
-    }
+  private readNames(bytes: string, options: CommonOptions): (string | Buffer)[] {
+    const names = sortNames(this.fileSystem.readDirectoryNames(bytes));
     const { encoding } = options;
     const shownNames: (string | Buffer)[] = new Array(names.length);
     for (let index = 0; index < names.length; index++)
@@ -224,12 +215,8 @@ export class DirectoryCalls {
   }
 
   private readEntries(bytes: string, shown: string | Uint8Array, options: CommonOptions): Dirent[] {
-    try {
-      const entries = sortEntries(this.fileSystem.readDirectory(bytes));
-      return entries.map((entry) => new Dirent(encodeName(entry.name, options.encoding), shown, entry.kind));
-    } catch (error) {
-      throw failureOf(error, 'scandir', shown);
-    }
+    const entries = sortEntries(this.fileSystem.readDirectory(bytes));
+    return entries.map((entry) => new Dirent(encodeName(entry.name, options.encoding), shown, entry.kind));
   }
 
   /** Breadth first, like Node's: names relative to the start, or Dirents with the path of their directory. */
@@ -241,7 +228,7 @@ export class DirectoryCalls {
     const found: (string | Dirent)[] = [];
     if (options.encoding === 'buffer') {
       // Node fails the same way, once there is a name to join.
-      const [first] = this.readNames(start, shownStart, options);
+      const [first] = this.readNames(start, options);
       if (first !== undefined) throw invalidArgumentType('path', 'string', first);
       return found;
     }
@@ -282,3 +269,5 @@ export class DirectoryCalls {
     }
   }
 }
+
+failAsNode(DirectoryCalls.prototype, { mkdirSync: ['mkdir', 1], readdirSync: ['scandir', 1] });

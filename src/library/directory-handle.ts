@@ -6,7 +6,7 @@ import type { CommonOptions } from './arguments.ts';
 import { checkFunction, checkUint32, optionsOf } from './arguments.ts';
 import type { CoreFileSystem } from './core.ts';
 import { Dirent, KIND_DIRECTORY } from './directory-entry.ts';
-import { errorWithCode, failureOf } from './errors.ts';
+import { errorWithCode, failAsNode, failureOf } from './errors.ts';
 import type { PathArgument } from './paths.ts';
 import { bytePath, encodeName, joinBytes, shownPath } from './paths.ts';
 
@@ -142,30 +142,28 @@ export class DirectoryHandleCalls {
 
   /** As in Node, errors of the synchronous form alone do not name the path. */
   opendirSync(path: unknown, options?: unknown): Dir {
-    return this.openDirectory(path, options, undefined);
+    return this.openDirectory(path, options);
   }
 
   /** What the promise and callback forms do. */
   opendirNamed(path: unknown, options?: unknown): Dir {
-    return this.openDirectory(path, options, path);
+    return this.openDirectory(path, options);
   }
 
-  private openDirectory(path: unknown, options: unknown, blamed: unknown): Dir {
+  private openDirectory(path: unknown, options: unknown): Dir {
     const bytes = bytePath(path);
     const given = optionsOf(options);
     if (given.bufferSize !== undefined) checkUint32(given.bufferSize, 'options.bufferSize', 1);
     // The cast: bytePath has thrown unless this is one of the three.
     const shown = shownPath(path as PathArgument);
+    const file = this.fileSystem.open(bytes, O_RDONLY | O_DIRECTORY, 0);
     try {
-      const file = this.fileSystem.open(bytes, O_RDONLY | O_DIRECTORY, 0);
-      try {
-        const entries = this.fileSystem.openDirectoryEntries(file);
-        return new Dir(this.fileSystem, bytes, shown, entries, given);
-      } finally {
-        this.fileSystem.close(file);
-      }
-    } catch (error) {
-      throw failureOf(error, 'opendir', blamed);
+      const entries = this.fileSystem.openDirectoryEntries(file);
+      return new Dir(this.fileSystem, bytes, shown, entries, given);
+    } finally {
+      this.fileSystem.close(file);
     }
   }
 }
+
+failAsNode(DirectoryHandleCalls.prototype, { opendirSync: ['opendir'], opendirNamed: ['opendir', 1] });

@@ -18,7 +18,7 @@ import {
 import type { CoreFileSystem } from './core.ts';
 import type { Descriptors } from './descriptors.ts';
 import { notOpen } from './descriptors.ts';
-import { failureOf, invalidArgumentValue, systemFailure } from './errors.ts';
+import { failAsNode, failureOf, invalidArgumentValue, systemFailure } from './errors.ts';
 import { openFlags, READ_WRITE } from './flags.ts';
 import { bytePath } from './paths.ts';
 
@@ -163,16 +163,12 @@ export class DescriptorCalls {
     if (buffers.length === 0) throw systemFailure('EINVAL', 'read');
     let at = typeof position === 'number' && position >= 0 ? position : null;
     let total = 0;
-    try {
-      for (const buffer of buffers) {
-        if (buffer.byteLength === 0) continue;
-        const count = this.fileSystem.read(file, bytesOf(buffer), 0, buffer.byteLength, at);
-        total += count;
-        if (at !== null) at += count;
-        if (count < buffer.byteLength) break;
-      }
-    } catch (error) {
-      throw failureOf(error, 'read');
+    for (const buffer of buffers) {
+      if (buffer.byteLength === 0) continue;
+      const count = this.fileSystem.read(file, bytesOf(buffer), 0, buffer.byteLength, at);
+      total += count;
+      if (at !== null) at += count;
+      if (count < buffer.byteLength) break;
     }
     return total;
   }
@@ -225,12 +221,7 @@ export class DescriptorCalls {
 
   ftruncateSync(fd: unknown, length?: unknown): void {
     const size = truncateLength(length);
-    const file = this.descriptors.get(fd, 'ftruncate');
-    try {
-      this.fileSystem.truncateFile(file, size);
-    } catch (error) {
-      throw failureOf(error, 'ftruncate');
-    }
+    this.fileSystem.truncateFile(this.descriptors.get(fd, 'ftruncate'), size);
   }
 
   /** By path it is open, ftruncate, close, and an error says which of them failed. A descriptor is taken too. */
@@ -242,27 +233,24 @@ export class DescriptorCalls {
     const file = openFile(this.fileSystem, path, READ_WRITE, 0o666);
     try {
       this.fileSystem.truncateFile(file, truncateLength(length));
-    } catch (error) {
-      throw failureOf(error, 'ftruncate');
     } finally {
       this.fileSystem.close(file);
     }
   }
 
   fsyncSync(fd: unknown): void {
-    this.flush(fd, 'fsync', false);
+    this.fileSystem.sync(this.descriptors.get(fd, 'fsync'), false);
   }
 
   fdatasyncSync(fd: unknown): void {
-    this.flush(fd, 'fdatasync', true);
-  }
-
-  private flush(fd: unknown, syscall: string, dataOnly: boolean): void {
-    const file = this.descriptors.get(fd, syscall);
-    try {
-      this.fileSystem.sync(file, dataOnly);
-    } catch (error) {
-      throw failureOf(error, syscall);
-    }
+    this.fileSystem.sync(this.descriptors.get(fd, 'fdatasync'), true);
   }
 }
+
+failAsNode(DescriptorCalls.prototype, {
+  readvSync: ['read'],
+  ftruncateSync: ['ftruncate'],
+  truncateSync: ['ftruncate'],
+  fsyncSync: ['fsync'],
+  fdatasyncSync: ['fdatasync'],
+});

@@ -4,7 +4,7 @@ import { resolve } from 'node:path/posix';
 import { isSymlinkMode, nameToString, SYMLINKS_MAX } from '../base/index.ts';
 import { checkSymlinkType, optionsOf } from './arguments.ts';
 import type { CoreFileSystem } from './core.ts';
-import { failureOf } from './errors.ts';
+import { failAsNode, failureOf } from './errors.ts';
 import { bytePath, encodeName } from './paths.ts';
 
 /** How many symlinks one walk follows, as in Linux. */
@@ -17,70 +17,33 @@ export class LinkCalls {
   }
 
   renameSync(oldPath: unknown, newPath: unknown): void {
-    const from = bytePath(oldPath, 'oldPath');
-    const to = bytePath(newPath, 'newPath');
-    try {
-      this.fileSystem.rename(from, to);
-    } catch (error) {
-      throw failureOf(error, 'rename', oldPath, newPath);
-    }
+    this.fileSystem.rename(bytePath(oldPath, 'oldPath'), bytePath(newPath, 'newPath'));
   }
 
   linkSync(existingPath: unknown, newPath: unknown): void {
-    const existing = bytePath(existingPath, 'existingPath');
-    const path = bytePath(newPath, 'newPath');
-    try {
-      // link(2) on Linux does not follow a symlink at the end of the existing path.
-      this.fileSystem.link(existing, path, false);
-    } catch (error) {
-      throw failureOf(error, 'link', existingPath, newPath);
-    }
+    // link(2) on Linux does not follow a symlink at the end of the existing path.
+    this.fileSystem.link(bytePath(existingPath, 'existingPath'), bytePath(newPath, 'newPath'), false);
   }
 
   /** `type` matters on Windows only, and is only checked. */
   symlinkSync(target: unknown, path: unknown, type?: unknown): void {
     checkSymlinkType(type);
-    const content = bytePath(target, 'target');
-    const at = bytePath(path);
-    try {
-      this.fileSystem.symlink(content, at);
-    } catch (error) {
-      throw failureOf(error, 'symlink', target, path);
-    }
+    this.fileSystem.symlink(bytePath(target, 'target'), bytePath(path));
   }
 
   unlinkSync(path: unknown): void {
-    const bytes = bytePath(path);
-    try {
-      this.fileSystem.unlink(bytes);
-    } catch (error) {
-      throw failureOf(error, 'unlink', path);
-    }
+    this.fileSystem.unlink(bytePath(path));
   }
 
   readlinkSync(path: unknown, options?: unknown): string | Buffer {
     const { encoding } = optionsOf(options);
-    const bytes = bytePath(path);
-    let target: string;
-    try {
-      target = this.fileSystem.readLink(bytes);
-    } catch (error) {
-      throw failureOf(error, 'readlink', path);
-    }
-    return encodeName(target, encoding);
+    return encodeName(this.fileSystem.readLink(bytePath(path)), encoding);
   }
 
   /** realpath(3): errors name the whole path. */
   realpathNative(path: unknown, options?: unknown): string | Buffer {
     const { encoding } = optionsOf(options);
-    const bytes = bytePath(path);
-    let real: string;
-    try {
-      real = this.fileSystem.realPath(bytes);
-    } catch (error) {
-      throw failureOf(error, 'realpath', path);
-    }
-    return encodeName(real, encoding);
+    return encodeName(this.fileSystem.realPath(bytePath(path)), encoding);
   }
 
   /** Node's own walk: the result is that of realpath(3), but errors name the component that failed. */
@@ -138,3 +101,12 @@ export class LinkCalls {
     }
   }
 }
+
+failAsNode(LinkCalls.prototype, {
+  renameSync: ['rename', 2],
+  linkSync: ['link', 2],
+  symlinkSync: ['symlink', 2],
+  unlinkSync: ['unlink', 1],
+  readlinkSync: ['readlink', 1],
+  realpathNative: ['realpath', 1],
+});
