@@ -22,6 +22,7 @@ import { basename } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import { rametMain, ScratchCommand } from '../../testing/command/scratch-command.ts';
 import { mountsOnly } from '../../testing/host/mounts-only.ts';
+import { until } from '../../testing/pace/until.ts';
 import { Store } from '../library/index.ts';
 import { type MountRecord, OwnerClient } from '../owner/index.ts';
 
@@ -56,13 +57,6 @@ async function ownerPid(scratch: ScratchCommand): Promise<number> {
   const [record] = await mounts(scratch);
   assert.ok(record !== undefined);
   return record.pid;
-}
-
-async function until(condition: () => boolean | Promise<boolean>, what: string): Promise<void> {
-  for (let waitedMs = 0; !(await condition()); waitedMs += 20) {
-    assert.ok(waitedMs < 20_000, what);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
 }
 
 describe('ramet mount', { skip, concurrency: 2 }, () => {

@@ -71,7 +71,7 @@ describe('FORGET', () => {
     assert.deepEqual(forgotten, [file]);
   });
 
-  it('of a million names that were looked up leaves nothing behind', { timeout: 60_000 }, () => {
+  it('of a million names that were looked up leaves nothing behind', { timeout: 600_000 }, () => {
     const program = fileURLToPath(new URL('../../testing/fuse/million-lookups.js', import.meta.url));
     const output = execFileSync(process.execPath, ['--expose-gc', program], { encoding: 'utf8' });
     const { grownBytes, knownMost, knownAtEnd, seconds } = JSON.parse(output) as Record<string, number>;
@@ -79,7 +79,7 @@ describe('FORGET', () => {
     assert.equal(knownAtEnd, 0);
     // A count that is left behind takes some 40 bytes, so a million of them 40 MB.
     assert.ok(grownBytes! < 2_000_000, `the heap has grown by ${grownBytes} bytes`);
-    assert.ok(seconds! < 10, `it took ${seconds} s`);
+    assert.ok(seconds! < 10, `it took ${seconds} s of a processor`);
   });
 });
 

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { mountsOnly } from '../../testing/host/mounts-only.ts';
 import { stopOwner } from '../../testing/owner/stop-owner.ts';
+import { until } from '../../testing/pace/until.ts';
 import { OwnerClient } from '../owner/index.ts';
 import { type Fork, Store } from './library.ts';
 
@@ -208,15 +209,15 @@ test('unmounting a busy mount is EBUSY; lazily it works, and the fork is busy un
     user.kill('SIGKILL');
   }
   await once(user, 'exit');
-  for (let tries = 0; ; tries++) {
+  const isFree = (): boolean => {
     try {
-      assert.equal(fork.fs.readFileSync('/still', 'utf8'), 'mounted');
-      break;
+      return fork.fs.readFileSync('/still', 'utf8') === 'mounted';
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EBUSY' || tries === 100) throw error;
-      await new Promise((resolve) => setTimeout(resolve, 20));
+      if ((error as NodeJS.ErrnoException).code === 'EBUSY') return false;
+      throw error;
     }
-  }
+  };
+  await until(isFree, 'the fork is free again');
   await mount.unmount();
 });
 
@@ -276,7 +277,7 @@ test('closing the fork or the store ends the mount, and so does the end of the p
     owner?.close();
     return count;
   };
-  while ((await mounted()) > 0);
+  await until(async () => (await mounted()) === 0, 'nothing is mounted');
   assert.equal((await again.fork('try-1')).fs.readFileSync('/by-child', 'utf8'), 'x');
   await again.close();
 });

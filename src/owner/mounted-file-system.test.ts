@@ -4,9 +4,9 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { setTimeout as pause } from 'node:timers/promises';
 import { mountsOnly } from '../../testing/host/mounts-only.ts';
 import { stopOwner } from '../../testing/owner/stop-owner.ts';
+import { until } from '../../testing/pace/until.ts';
 import { type ErrorCode, isFsError } from '../base/index.ts';
 import { StoreEngine } from '../store/index.ts';
 import { createSystem } from '../sys/index.ts';
@@ -135,7 +135,7 @@ test('after its end it can be begun again; an unmounted directory is refused', {
   const trees = new MountedTrees(store, createSystem());
   const record = await trees.find('fork');
   await stopOwner(store);
-  while (existsSync(`/proc/${record!.pid}/exe`)) await pause(10);
+  await until(() => !existsSync(`/proc/${record!.pid}/exe`), 'the owner has ended');
   assert.deepEqual(readdirSync(place), []);
   assert.throws(
     () => files.begin(),
@@ -153,7 +153,7 @@ test('a mount whose owner was killed is told by its directory', { skip }, async 
   const owner = await OwnerClient.connect(store);
   process.kill(owner!.pid!, 'SIGKILL');
   try {
-    while (!isDeadMount(place)) await pause(10);
+    await until(() => isDeadMount(place), 'the mount is dead');
     assert.throws(() => files.stat('/none', false), fails('ENOTCONN'));
     assert.throws(() => new MountedFileSystem(createSystem(), place, false), {
       code: 'ENOTCONN',

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { stopOwner } from '../../testing/owner/stop-owner.ts';
+import { isRunning, until } from '../../testing/pace/until.ts';
 import { isFsError, StoreError } from '../base/index.ts';
 import { StoreEngine } from '../store/index.ts';
 import { OwnerClient } from './client.ts';
@@ -33,17 +34,6 @@ async function start(t: TestContext, directory: string): Promise<OwnerClient & {
   return client as OwnerClient & { readonly pid: number };
 }
 
-async function untilGone(pid: number): Promise<void> {
-  for (;;) {
-    try {
-      process.kill(pid, 0);
-    } catch {
-      return;
-    }
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-}
-
 function log(directory: string): string {
   return readFileSync(new OwnerPlace(directory).logPath, 'utf8');
 }
@@ -60,7 +50,7 @@ test('an owner that nobody needs ends by itself and leaves no socket', async (t)
   const directory = scratchStore(t);
   const client = await start(t, directory);
   client.close();
-  await untilGone(client.pid);
+  await until(() => !isRunning(client.pid), 'the owner has ended');
   assert.ok(!existsSync(new OwnerPlace(directory).socketPath));
   assert.equal(await OwnerClient.connect(directory), undefined);
 });

@@ -46,6 +46,11 @@ async function until(isDone: () => boolean): Promise<void> {
   while (!isDone()) await sleep(1);
 }
 
+/** What a busy machine does to some of them does not count. */
+function medianOf(timesMs: number[]): number {
+  return timesMs.sort((a, b) => a - b)[timesMs.length >> 1]!;
+}
+
 async function timers(): Promise<object> {
   const late: number[] = [];
   for (const wanted of [1, 10, 50, 120, 200, 300]) {
@@ -53,36 +58,41 @@ async function timers(): Promise<object> {
     await sleep(wanted);
     late.push(performance.now() - start - wanted);
   }
-  return { lateMs: Math.max(...late) };
+  return { lateMs: medianOf(late) };
 }
 
 async function sockets(): Promise<object> {
   const path = join(directory, 'socket');
   const server = createServer((socket) => socket.pipe(socket)).listen(path);
   let echoes = 0;
-  const start = performance.now();
+  const rounds: number[] = [];
   for (let index = 0; index < 20; index++) {
+    const start = performance.now();
     const socket = connect(path);
     await new Promise<void>((resolve, reject) => {
       socket.once('error', reject).once('data', () => resolve());
       socket.write('hello');
     });
+    rounds.push(performance.now() - start);
     echoes++;
     socket.destroy();
   }
   server.close();
-  return { echoes, roundMs: (performance.now() - start) / 20 };
+  return { echoes, roundMs: medianOf(rounds) };
 }
 
 /** Reads that take some milliseconds each, so that the loop waits before they are done. */
 async function pool(): Promise<object> {
   const file = await open(process.execPath);
   const buffer = Buffer.alloc(8 << 20);
-  const start = performance.now();
+  const took: number[] = [];
   let reads = 0;
-  for (let index = 0; index < 20; index++)
+  for (let index = 0; index < 20; index++) {
+    const start = performance.now();
     reads += (await file.read(buffer, 0, buffer.length, 0)).bytesRead > 0 ? 1 : 0;
-  const readMs = (performance.now() - start) / 20;
+    took.push(performance.now() - start);
+  }
+  const readMs = medianOf(took);
   await file.close();
   return { reads, readMs };
 }
@@ -115,7 +125,7 @@ async function turns(): Promise<object> {
     late.push(await goesOn);
   }
   closeSync(writer);
-  return { lateMs: late.sort((a, b) => a - b)[25] };
+  return { lateMs: medianOf(late) };
 }
 
 /** What is served makes ready, in pieces, what may be asked next. */

@@ -3,9 +3,9 @@ import assert from 'node:assert/strict';
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { describe, type TestContext, test } from 'node:test';
-import { setTimeout as pause } from 'node:timers/promises';
 import { ScratchCommand } from '../command/scratch-command.ts';
 import { mountsOnly } from '../host/mounts-only.ts';
+import { until } from '../pace/until.ts';
 
 /** Two forks, `one` and `two`, and a directory to mount each at. What is left at those goes with the test. */
 function withForks(context: TestContext): ScratchCommand {
@@ -46,10 +46,7 @@ async function endOwner(scratch: ScratchCommand): Promise<string> {
   const log = scratch.at('.ramet/run/owner.log');
   const { pid } = JSON.parse(readFileSync(log, 'utf8').split('\n')[0]!) as { pid: number };
   process.kill(pid, 'SIGTERM');
-  for (let waitedMs = 0; !/"msg":"stopped"/.test(readFileSync(log, 'utf8')); waitedMs += 20) {
-    assert.ok(waitedMs < 20_000, 'it ends');
-    await pause(20);
-  }
+  await until(() => /"msg":"stopped"/.test(readFileSync(log, 'utf8')), 'it ends');
   return readFileSync(log, 'utf8');
 }
 

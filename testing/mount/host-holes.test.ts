@@ -48,6 +48,8 @@ async function withMounts(work: (scene: Scene) => Promise<void>): Promise<void> 
       const random = new SeededRandom(Number(name));
       changeHostFile(system, join(source, name), randomChanges(random, 2 + random.below(12)));
     }
+    // The host may count other blocks once it has written them.
+    execFileSync('sync', ['--file-system', source]);
     const mount = async (isPinned: boolean, io: IoMode): Promise<string> => {
       const name = `${io}-${isPinned}`;
       await server.ask({ kind: 'forkHost', directory: source, name, isPinned });

@@ -22,6 +22,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { directoryOnDisk } from '../../src/demo/index.ts';
 import type { MountServerOptions } from '../../src/fuse/index.ts';
 import { createSystem } from '../../src/sys/index.ts';
+import { until } from '../pace/until.ts';
 import { patternBytes } from '../stores/shared-store.ts';
 import { MountServerProcess, whyNoMounts } from './mounted-fork.ts';
 import { mountsOverlays } from './overlays.ts';
@@ -78,15 +79,6 @@ function readThrough(path: string): number {
   return total;
 }
 
-/** Waits up to ten seconds. */
-async function eventually(isSo: () => boolean | Promise<boolean>): Promise<boolean> {
-  for (let tries = 0; tries < 100; tries++) {
-    if (await isSo()) return true;
-    await sleep(100);
-  }
-  return false;
-}
-
 describe('the kernel’s pages', { skip }, () => {
   it('of a file larger than the budget stay within it', async () => {
     const size = 64 * MIB;
@@ -96,10 +88,7 @@ describe('the kernel’s pages', { skip }, () => {
     assert.equal(readThrough(path), size);
     // What is to be dropped is dropped by a thread of its own.
     const most = (8 * MIB + MIB) / PAGE;
-    assert.ok(
-      await eventually(() => residentPages(path, size) <= most),
-      `${residentPages(path, size)} pages`,
-    );
+    await until(() => residentPages(path, size) <= most, `at most ${most} pages are in memory`);
     assert.ok(residentPages(path, size) > 0, 'what was read last is kept');
     assert.ok(readFileSync(path).equals(patternBytes(size, 1)));
   });
@@ -121,7 +110,7 @@ class Worker implements Disposable {
   }
 
   async ready(): Promise<void> {
-    assert.ok(await eventually(() => this.printed.includes('ready\n')), this.printed);
+    await until(() => this.printed.includes('ready\n'), 'the program is ready');
   }
 
   /** The lines that it prints from here on. */
@@ -150,7 +139,7 @@ for (const canPrune of [true, false]) {
       for (const name of readdirSync(mount)) statSync(join(mount, name));
       const nodes = async () => (await server.ask({ kind: 'nodes' })).nodes!;
       assert.ok((await nodes()) >= 300, 'the kernel has all of them');
-      assert.ok(await eventually(async () => (await nodes()) === 0), `${await nodes()} nodes are left`);
+      await until(async () => (await nodes()) === 0, 'no node is left');
       assert.equal(readdirSync(mount).length, 300);
       assert.equal(readFileSync(join(mount, 'file-7'), 'utf8'), '7');
       writeFileSync(join(mount, 'file-7'), 'seven');

@@ -11,8 +11,8 @@ import { directoryOnDisk } from '../../src/demo/index.ts';
 import type { MountRecord } from '../../src/owner/index.ts';
 import { type Outcome, rametMain } from '../command/scratch-command.ts';
 
-const COMMAND_MS_MAX = 45_000;
-const LOOK_MS_MAX = 10_000;
+const COMMAND_MS_MAX = 120_000;
+const LOOK_MS_MAX = 30_000;
 
 export class MountScene {
   readonly directory: string;

@@ -4,10 +4,10 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { setTimeout } from 'node:timers/promises';
 import { BLOCK_SIZE } from '../../src/base/index.ts';
 import { createSystem } from '../../src/sys/index.ts';
 import { dedupeStore } from '../../src/upkeep/index.ts';
+import { until } from '../pace/until.ts';
 import { SharedStore, writeFile } from '../stores/shared-store.ts';
 import { Child } from './child.ts';
 import type { MappingAnswer } from './mapping-child.ts';
@@ -79,12 +79,12 @@ test('files that were stored twice share the frames of all pages after dedupe, u
   assert.equal(report.bytesShared, PAGES * BLOCK_SIZE);
   await deduper.close();
 
-  // Views that live on are mapped anew within seconds.
+  // Views that live on are mapped again within seconds.
   let frames: (readonly number[])[] = apart;
-  for (let tries = 0; tries < 100 && frames[0]![0] !== frames[1]![0]; tries++) {
-    await setTimeout(100);
+  await until(async () => {
     frames = [await framesOf(one), await framesOf(two)];
-  }
+    return frames[0]![0] === frames[1]![0];
+  }, 'both show the same frame');
   assert.deepEqual(frames[0], frames[1], 'one copy for both');
   assert.equal(new Set(frames[0]).size, PAGES);
 
