@@ -53,7 +53,7 @@ async function visit(contender: MountContender, steps: readonly Step[], samples:
   }
 }
 
-/** Who takes part, with what was found so far. */
+/** The contenders, with what was found so far. */
 interface Runner {
   readonly contender: MountContender;
   readonly samples: Samples;
@@ -170,7 +170,7 @@ function makeRepository(work: WorkDirectory, directories: number, files: number)
 }
 
 async function gitStatus(root: string): Promise<number> {
-  // The copy belongs to whoever made it; git refuses directories of others.
+  // The copy belongs to the user that made it; git refuses directories of others.
   const args = ['-c', `safe.directory=${root}`, '-C', root, 'status', '--porcelain'];
   const { output, elapsedMs } = await timeProgram(STEP_MS_MAX, 'git', ...args);
   if (output !== '') throw new Error(`git sees changes: ${output.slice(0, 80)}`);

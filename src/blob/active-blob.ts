@@ -97,7 +97,7 @@ export class ActiveBlob {
     return blob;
   }
 
-  /** Counts references anew from all runs of the layer. Nothing may be pending: what is not named becomes free. */
+  /** Counts references again from all runs of the layer. Nothing may be pending: what is not named becomes free. */
   rebuild(runs: Iterable<PhysicalRun>): void {
     this.assertWritable();
     this.counts.clear(0, this.usedEnd);
@@ -408,7 +408,7 @@ export class ActiveBlob {
       throw new FsError('EIO', { syscall: 'fdatasync', note });
     }
     try {
-      // Asked for anew: after freeze the descriptor is no longer pinned.
+      // Asked for again: after freeze the descriptor is no longer pinned.
       if (this.isDirty) this.space.system.dataSync(this.space.files.descriptor(this.file));
       // Also of a blob that nothing was written to: its row will say that there is a file.
       this.space.files.syncName(this.file);

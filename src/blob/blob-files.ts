@@ -223,7 +223,7 @@ export class BlobFiles {
     try {
       file.setSize(this.system.fileSize(file.fd).sizeBytes);
     } catch (error) {
-      // As if it had not been opened, nor made: the next try begins anew.
+      // As if it had not been opened, nor made: the next try starts over.
       this.closeFile(file);
       if ((flags & O_CREAT) !== 0) ignoreMissing(() => this.system.unlink(file.path));
       throw error;

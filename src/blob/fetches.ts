@@ -4,7 +4,7 @@ import type { System } from '../sys/index.ts';
 
 const PIECE_BYTES = 1024 * 1024;
 
-/** Reads a range and keeps nothing of it. Tells of no failure of the host. */
+/** Reads a range and keeps nothing of it. Never reports a failure of the host. */
 export async function readThrough(
   system: System,
   fd: number,

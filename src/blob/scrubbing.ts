@@ -4,7 +4,7 @@ import type { System } from '../sys/index.ts';
 import type { BlobFile } from './blob-file.ts';
 import { SCRATCH_BLOCKS } from './scratch.ts';
 
-/** Told of each block that is bad, with what is wrong, as a clause: "checksum does not match". */
+/** Receives each bad block and what is wrong with it, as a clause: "checksum does not match". */
 export type VisitBad = (block: BlockIndex, problem: string) => void;
 
 /** Compares blocks `[start, start + count)`. `scratch` holds SCRATCH_BYTES. */

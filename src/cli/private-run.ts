@@ -40,7 +40,7 @@ echo ready >&2
 exec "$@" 2>&3 3>&- 4<&-
 `;
 
-/** Whoever is not root mounts as the root of a user namespace, and becomes who he was in one within. */
+/** Without root, it mounts as the root of a user namespace, and returns to its own user in a nested one. */
 function namespaceOf(): { readonly options: readonly string[]; readonly script: string } {
   const [uid, gid] = [process.geteuid?.() ?? 0, process.getegid?.() ?? 0];
   if (uid === 0) return { options: ['--mount'], script: PREPARE + BEGIN };

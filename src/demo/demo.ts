@@ -26,7 +26,7 @@ import { type OpenFork, verifyBase, verifyBigFile, verifyNames, verifySmallFiles
 export interface DemoOptions {
   /** Where the temporary directory is made; the system's own, or the current one where that is in memory only. */
   readonly directory?: string | undefined;
-  /** The tree to import; the nearest node_modules unless told. */
+  /** The tree to import; default: the nearest node_modules. */
   readonly tree?: string | undefined;
   /** Size of the large file: whole blocks, more of them than forks, less than 4 GiB. */
   readonly sizeBytes: number;

@@ -8,7 +8,7 @@
  */
 import { assert, type BlobId, type BlockIndex, CHUNK_BLOCKS, type Run } from '../base/index.ts';
 
-/** Told of every piece of a run that left the map. */
+/** Receives every piece of a run that left the map. */
 export type RemovedVisitor = (blob: BlobId, physical: BlockIndex, count: number) => void;
 
 export type PieceVisitor = (logical: BlockIndex, count: number, blob: BlobId, physical: BlockIndex) => void;

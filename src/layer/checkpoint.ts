@@ -1,5 +1,5 @@
 /**
- * The checkpoint: what the journal has gathered goes into the tables, and the journal starts anew.
+ * The checkpoint: what the journal has gathered goes into the tables, and the journal restarts.
  *
  * Order: data → commit mark → journal → tables, in durable transactions of bounded length, the last of
  * which stores `appliedSequence` → the journal restarts under a new generation. A power cut between two of the

@@ -18,7 +18,7 @@ export interface StoreImportOptions extends ImportOptions {
   readonly onReport?: (report: ImportReport) => void;
 }
 
-/** Which trees, how much memory and time, and whom to tell. */
+/** Which trees, how much memory and time, and whom to notify. */
 export type StoreDedupeOptions = Omit<DedupeOptions, 'frozenElsewhere'>;
 
 export interface ForkOptions {

@@ -190,8 +190,8 @@ export class Fork {
 
   /**
    * Mounts the fork at an empty directory, or at the one that it stands on, for every program. Its layer goes to the
-   * store's owner process until the mount is unmounted or disposed of; this handle works on through the mount, and its
-   * `fs` has to be taken anew, then and afterwards. EBUSY while files of it are open or mapped here; ENOENT, ENOTDIR,
+   * store's owner process until the mount is unmounted or disposed of; this handle works on through the mount. Take
+   * its `fs` again, then and afterwards. EBUSY while files of it are open or mapped here; ENOENT, ENOTDIR,
    * ENOTEMPTY, EBUSY of the directory; ENODEV, EPERM, EACCES where the host does not let us; ENOTSUP where the owner
    * process runs in another mount namespace.
    */
@@ -225,11 +225,11 @@ export class Fork {
   }
 
   /**
-   * Puts what the fork changed into the host directory that it was imported from, or `to` another. Every file there is
-   * the old one or the new one at any moment; what fails half way is finished by a further commit. What has changed
-   * there since is a conflict: then nothing is written and `isDone` is false, unless told otherwise. A fork of a
-   * directory itself stands on it anew afterwards: `fs` has to be taken anew. ENOENT, EBUSY (another commit is at work
-   * there; or such a fork is mounted, or has files open), EINVAL (it is in the store), ENOSPC, EACCES, EIO.
+   * Puts the fork's changes into the host directory that it was imported from, or into another, `to`. At any moment
+   * each file there is the old one or the new one; after a failure, commit again to finish. A change made there since
+   * is a conflict: then, by default, nothing is written and `isDone` is false. A fork of a directory itself stands on
+   * it again afterwards: take its `fs` again. ENOENT, EBUSY (another commit is at work there; or such a fork is
+   * mounted, or has files open), EINVAL (it is in the store), ENOSPC, EACCES, EIO.
    */
   async commit(options: CommitOptions = {}): Promise<CommitReport> {
     checks.checkOptions(options, checks.COMMIT);
@@ -238,8 +238,8 @@ export class Fork {
   }
 
   /**
-   * Brings what the tree `from` changed since both were one into this fork, wholly or not at all. With conflicts
-   * nothing is changed and `isApplied` is false, unless told otherwise. `fs` has to be taken anew afterwards. EBUSY
+   * Brings what the tree `from` changed since both were one into this fork, all of it or nothing. With conflicts, by
+   * default, nothing is changed and `isApplied` is false. Take the fork's `fs` again afterwards. EBUSY
    * while files are open or mapped here or it is mounted; EINVAL when the two have nothing in common.
    */
   async merge(from: string, options: MergeOptions = {}): Promise<MergeReport> {
@@ -250,8 +250,9 @@ export class Fork {
   }
 
   /**
-   * Makes the fork what a snapshot is. What it was is kept as a snapshot, whose name is returned, unless it is to be
-   * discarded. `fs` has to be taken anew. EBUSY while files are open or mapped here or it is mounted; ENOENT.
+   * Makes the fork equal to a snapshot. Its former state is kept as a snapshot, whose name is returned, unless
+   * `discard` is set. Take the fork's `fs` again afterwards. EBUSY while files are open or mapped here or it is
+   * mounted; ENOENT.
    */
   async rollback(snapshot: string, options: RollbackOptions = {}): Promise<string | undefined> {
     checks.checkString(snapshot, 'snapshot');
@@ -382,7 +383,7 @@ export class Store {
   }
 
   /**
-   * Makes equal blocks of all trees, or of some, one on disk and in memory, whoever is at work in them; `gc` gives back
+   * Makes equal blocks of all trees, or of some, one on disk and in memory, while they are in use; `gc` gives back
    * what is left over. A run that ends early, or that is killed, loses nothing: the next one goes on. ENOENT (a tree),
    * EBUSY (another dedupe is under way), ENOSPC.
    */

@@ -86,7 +86,7 @@ export function planCommit(parts: PlanParts): CommitPlan {
     const isReplaced = stranger === undefined && onConflict === 'force';
     if (!isWelcome) conflicts.push({ path, kind: conflictKind(parts, path, found), isReplaced });
     if (stranger !== undefined) conflicts.push({ path: stranger, kind: 'added', isReplaced: false });
-    // What the fork has never seen does not go with a directory, whoever wins.
+    // What the fork has never seen does not go with a directory, whichever side wins.
     if (stranger !== undefined || !(isWelcome || isReplaced)) blocked.add(path);
     else steps.push({ path, mode, found });
   }

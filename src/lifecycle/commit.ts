@@ -164,7 +164,7 @@ function openTarget(engine: StoreEngine, directory: string, storeDirectory: stri
 }
 
 /**
- * The directory has what the fork had: the fork stands on it anew, with nothing of its own. What conflicts have kept
+ * The directory has what the fork had: the fork stands on it again, with nothing of its own. What conflicts have kept
  * out is still the fork's alone, which then stays as it is. What was kept to know the directory by goes. EBUSY when the
  * fork was written to meanwhile.
  */

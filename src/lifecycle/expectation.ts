@@ -16,7 +16,7 @@ import type { HostTarget } from './host-target.ts';
 
 /**
  * What a target is expected to be like: true when what is found at `path` (undefined: nothing) may be replaced, because
- * whoever asks for the commit knows it.
+ * the caller of the commit knows it.
  */
 export type Expectation = (target: HostTarget, path: string, found: HostStat | undefined) => boolean;
 

@@ -1,6 +1,6 @@
 /**
  * A host directory that is committed to. A symlink on the way to a file is refused: nothing outside of the directory is
- * reached, whoever renames what meanwhile.
+ * reached, whatever is renamed meanwhile.
  */
 import { FsError, isFsError } from '../base/index.ts';
 import { type DataSource, dataOf, HostFiles } from '../files/index.ts';

@@ -36,7 +36,7 @@ export class MergeApplication {
     }
   }
 
-  /** What goes goes first, what is in a directory before it; then what comes, a directory before what is in it. */
+  /** Removals first, the content of a directory before it; then additions, a directory before its content. */
   all({ take, drop, merge }: MergePlan): void {
     for (const path of drop) this.removeAll(path);
     const paths = [...take].sort();

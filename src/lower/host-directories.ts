@@ -214,7 +214,7 @@ export class HostDirectories {
     return new FsError('ESTALE', { note });
   }
 
-  /** It is looked for anew the next time. */
+  /** The next use looks for it again. */
   forget(ino: Ino): void {
     const fd = this.opened.get(ino);
     if (fd === undefined) return;

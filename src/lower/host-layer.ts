@@ -64,7 +64,7 @@ export class HostLayer implements DerivedLower {
   private readonly places: HostPlaces;
   private readonly directories: HostDirectories;
   private readonly store: Pick<HostStat, 'ino' | 'dev'>;
-  /** What the last lookup has just seen, for whoever asks for that inode next. */
+  /** What the last lookup has just seen, for the next question about that inode. */
   private seenIno: Ino | 0 = 0;
   private seenStat: HostStat | undefined;
 
@@ -205,7 +205,7 @@ export class HostLayer implements DerivedLower {
     return stat !== undefined && this.directories.isAt(place, stat) ? stat : undefined;
   }
 
-  /** What is at the path now, whoever it is. */
+  /** What is at the path now, whatever it is. */
   private statPath(place: HostPlace): HostStat | undefined {
     try {
       return this.inParent(place, (directory, name) => this.directories.statIn(directory, name));
@@ -357,7 +357,7 @@ export class HostLayer implements DerivedLower {
     }
   }
 
-  /** Whoever is at the place now: nothing but attributes was changed above. */
+  /** Any file at the place counts: only attributes were changed above. */
   private statContent(place: HostPlace): HostStat {
     const stat = this.statPath(place);
     if (stat !== undefined && isFileMode(stat.mode)) return stat;
@@ -379,7 +379,7 @@ export class HostLayer implements DerivedLower {
 
   close(): void {
     this.directories.close();
-    // Recorded files of the tree may be open as well, by whatever fork read them; those of others are opened anew.
+    // Recorded files of the tree may be open as well, by whatever fork read them; those of others are reopened.
     this.blobs.externals.closeAll();
     for (const place of this.places.values()) {
       if (place.blob !== 0) this.blobs.externals.unfollow(place.blob as BlobId);

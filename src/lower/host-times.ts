@@ -32,8 +32,8 @@ export function recordNow(record: InodeRecord, file: HostFile, isOpen = false): 
     stat = file.stat();
   } catch (error) {
     if (!isFsError(error, 'ESTALE')) throw error;
-    // The attributes are the fork's own and still there; a read will say that the bytes are not. Whoever has the file
-    // open goes on reading what it was.
+    // The attributes are the fork's own and still there; a read will say that the bytes are not. A descriptor
+    // of it goes on reading the old file.
     if (!isOpen) file.forget();
     return record;
   }

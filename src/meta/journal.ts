@@ -32,7 +32,7 @@ import { type RecordVisitor, type ScanResult, scanRecords } from './journal-scan
  */
 const FIRST_BYTES = 16 * 1024;
 const STEP_BYTES_MAX = 4 * 1024 * 1024;
-/** A journal that grew beyond this gives the rest back when it starts anew. */
+/** A journal that grew beyond this gives the rest back when it restarts. */
 const KEPT_BYTES_MAX = 4 * 1024 * 1024;
 /** Allocated behind all records but those that give space back: on a full disk files can be removed. */
 const SPARE_BYTES = 4096;
@@ -218,7 +218,7 @@ export class Journal {
   }
 
   /**
-   * Starts anew under a generation; where the header has that one already or a later one, under the next
+   * Restarts under a generation; if the header already has that one or a later one, under the next
    * above it. Every record so far is given up: the tables must hold them, durably. Errors: ENOSPC, EIO; the
    * next record tries it again, and fails as this did or is taken.
    */

@@ -65,7 +65,7 @@ export function decodeLmdbMeta(page: Buffer): LmdbMeta {
   };
 }
 
-/** Told of pages that a page refers to: `count` pages from `first` on; `isTree` when it is a page of the tree. */
+/** Receives the pages that a page refers to: `count` pages from `first` on; `isTree` when it is a page of the tree. */
 export type PageVisitor = (first: number, count: number, isTree: boolean) => void;
 
 /** Visits what a page of a tree refers to. DecodeError when it is not such a page, or not the page of that number. */

@@ -116,7 +116,7 @@ export class TablesLock {
   }
 
   release(): void {
-    assert(this.depth > 0, 'only who has taken the lock gives it back');
+    assert(this.depth > 0, 'only the holder of the lock gives it back');
     this.depth--;
     if (this.depth === 0) this.system.unlock(this.descriptor);
   }

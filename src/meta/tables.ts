@@ -150,7 +150,7 @@ export class MetaTables {
         return wasSpent;
       });
     });
-    // The lock is not fair: who waits for it is only being woken up when the next slice would take it again.
+    // The lock is not fair: a waiting process is still being woken up when the next slice would take it again.
     if (wasSpent) sleepBlocking(PAUSE_MS);
     return result;
   }

@@ -1,6 +1,6 @@
 /**
  * The owner's log: JSON lines, as pino writes them, in the store's `run`. Its size is bounded: a full file is copied to
- * `owner.log.1` and begun anew. It is copied, not renamed, because what the process and Node.js themselves say goes
+ * `owner.log.1` and started again. It is copied, not renamed, because what the process and Node.js themselves say goes
  * to the same open file.
  */
 import { closeSync, copyFileSync, fstatSync, ftruncateSync, openSync, writeSync } from 'node:fs';

@@ -24,7 +24,7 @@ function report(state: StartReport, shown = (json: string): string => json): voi
     writeSync(REPORT_DESCRIPTOR, `${shown(JSON.stringify(state))}\n`);
     closeSync(REPORT_DESCRIPTOR);
   } catch {
-    // Who started it has gone, or there is nobody to tell.
+    // The process that started it has gone, or there is nobody to tell.
   }
 }
 

@@ -1,5 +1,5 @@
 /**
- * Mount points, looked at by who asks for a mount: the owner itself must not touch what may lie on a mount of its own.
+ * Mount points, looked at by the client of a mount: the owner itself must not touch what may lie on a mount of its own.
  */
 import { spawnSync } from 'node:child_process';
 import { readdirSync, readlinkSync, realpathSync, statfsSync, statSync } from 'node:fs';

@@ -1,5 +1,5 @@
 /**
- * The mounts of one owner: which tree is mounted where, for whom, and when it is given up.
+ * The mounts of one owner: which tree is mounted where, for which client, and when it is given up.
  *
  * A mount is *kept* (`ramet mount`: until somebody unmounts it), *held* by connections (`ramet run`, the library: it
  * ends with the last of them), or both. A tree is open here from before it is mounted until the kernel has let go of

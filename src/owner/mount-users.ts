@@ -9,8 +9,8 @@ export function processesWithMount(device: string): number[] {
 
 /**
  * Processes that work at or below a directory, run a program from there, or have files open there, as far as this
- * process may see: proc_pid_cwd(5), proc_pid_root(5), proc_pid_exe(5), proc_pid_fd(5). Maps are not looked at: whoever
- * reads them waits for the process's page faults, and those may wait for the owner.
+ * process may see: proc_pid_cwd(5), proc_pid_root(5), proc_pid_exe(5), proc_pid_fd(5). Maps are not looked at: reading
+ * them waits for the process's page faults, and those may wait for the owner.
  */
 export function processesIn(directory: string): number[] {
   return processes().filter((pid) => {

@@ -110,7 +110,7 @@ export function socketFailure(syscall: string, error: NodeJS.ErrnoException, pla
   return new FsError(codeOfErrno(-error.errno), { syscall, path: place.socketPath });
 }
 
-/** Removes the socket that a killed owner left. Only for who has the lock. */
+/** Removes the socket that a killed owner left. Only for the holder of the lock. */
 export function removeStaleSocket(system: System, place: OwnerPlace): void {
   try {
     system.unlink(place.socketPath);

@@ -67,7 +67,7 @@ export class Owner {
     this.server = createServer((socket) => this.accept(socket));
   }
 
-  /** Begins to serve. Only for who has the owner's lock. */
+  /** Begins to serve. Only for the holder of the owner's lock. */
   static async start(options: OwnerOptions): Promise<Owner> {
     removeStaleSocket(options.engine.system, options.place);
     const owner = new Owner(options);
@@ -79,7 +79,7 @@ export class Owner {
   private listen(): Promise<void> {
     return new Promise((resolve, reject) => {
       this.server.once('error', (error) => reject(socketFailure('listen', error, this.options.place)));
-      // Who may write to a socket may connect: only the user that the owner runs as. It is bound before this returns.
+      // Write permission is what lets a user connect: only the owner's own user has it. Bound before this returns.
       const umask = process.umask(0o177);
       try {
         this.server.listen({ path: this.address.path, backlog: BACKLOG }, resolve);

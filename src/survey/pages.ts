@@ -30,7 +30,7 @@ export interface PageRun {
   readonly trees: readonly string[];
   /** Whether another file of the same tree has them too. */
   readonly isSharedWithin: boolean;
-  /** They are pages of a host file: whoever reads that has them too. */
+  /** They are pages of a host file, which its other readers have too. */
   readonly isHost: boolean;
   /** How many of them are in the page cache; -1 where that cannot be told. */
   readonly residentCount: number;

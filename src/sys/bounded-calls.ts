@@ -38,7 +38,7 @@ interface Waiting {
 
 export class BoundedCalls {
   private readonly limitMs: number;
-  /** Told of what came when nobody waited for it any more. */
+  /** Receives answers that nobody waits for any more. */
   private readonly onLate: (method: string, value: unknown) => void;
   /** The last call that was answered; shared with the thread. */
   private readonly answered = new Int32Array(new SharedArrayBuffer(4));

@@ -11,7 +11,7 @@ export interface MountInfo {
   readonly type: string;
   /** `major:minor`, the kernel's number of what is mounted. */
   readonly device: string;
-  /** What is mounted, as whoever mounted it called it: a byte string. */
+  /** What is mounted, as the mounting program named it: a byte string. */
   readonly source: string;
   /** What the filesystem was told when it was mounted, a byte string: for example `rw,lowerdir=/a:/b`. */
   readonly options: string;

@@ -1,7 +1,7 @@
 /**
  * `openAt` where the host has no openat2(2): one name after the other is opened in the directory before it, and no
  * symlink is followed. That is as safe, and slower. Where names cannot be opened in a directory (no /proc), a path is
- * looked up again with every call, and whoever swaps a directory on it at the right moment can lead it elsewhere.
+ * looked up again with every call, and swapping a directory on it at the right moment can lead it elsewhere.
  */
 import { FsError, isDirectoryMode, isSymlinkMode } from '../base/index.ts';
 import { O_DIRECTORY, O_NOFOLLOW, O_PATH } from './open-flags.ts';

@@ -97,7 +97,7 @@ export interface System {
   fileSize(fd: number): { readonly sizeBytes: number; readonly allocatedBytes: number };
   /** Takes flock(2) LOCK_EX without waiting; false when another holds it. */
   tryLock(fd: number): boolean;
-  /** As `tryLock`, and waits for whoever holds it. This process does nothing else meanwhile. */
+  /** As `tryLock`, but waits for the holder. This process does nothing else meanwhile. */
   lock(fd: number): void;
   unlock(fd: number): void;
   rename(from: string, to: string): void;
@@ -176,7 +176,7 @@ export interface System {
 
   /**
    * openat2(2) with RESOLVE_IN_ROOT: opens `path` as if the directory `root` were '/', symlinks and '..' included, so
-   * that nothing outside of it can be reached, whoever renames what meanwhile. ENOTSUP where the host has no such call.
+   * that nothing outside it can be reached, whatever is renamed meanwhile. ENOTSUP where the host has no such call.
    */
   openInRoot(root: number, path: Buffer, flags: OpenFlags, mode?: number): number;
   /**

@@ -43,7 +43,7 @@ export class ByteStream {
     if (!plain.chunk.subarray(0, GZIP.length).equals(GZIP)) return plain;
     await plain.close();
     const gunzip = createGunzip({ chunkSize: CHUNK_BYTES });
-    // Whoever reads the end of the pipe meets its errors.
+    // The reader of the end of the pipe meets its errors.
     pipeline(createReadStream(path, { highWaterMark: CHUNK_BYTES }), gunzip, () => undefined);
     return new ByteStream(path, gunzip[Symbol.asyncIterator]());
   }

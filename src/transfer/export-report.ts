@@ -1,7 +1,7 @@
 /** What an export did, with a line for everything that could not come out as it is in the tree. */
 
 export type ExportNoteKind =
-  /** The host does not let us give files to others: they belong to whoever exports. */
+  /** The host does not let us give files to others: they belong to the exporting user. */
   | 'owner'
   /** The host took no extended attribute of this name. */
   | 'xattr'

@@ -28,7 +28,7 @@ export interface ExportSource {
 }
 
 export interface ExportOptions {
-  /** 'directory' unless told. */
+  /** Default: 'directory'. */
   readonly format?: ExportFormat | undefined;
   /** Directories of the host in which the tree is seen: one that is written there would be exported as well. */
   readonly shownAt?: readonly string[] | undefined;
@@ -121,7 +121,7 @@ function realPlace(destination: string): string {
   try {
     return path.join(realpathSync(path.dirname(destination)), path.basename(destination));
   } catch {
-    // There is no such directory, which whoever makes one in it is told.
+    // There is no such directory; making one in it reports that.
     return destination;
   }
 }

@@ -219,7 +219,7 @@ describe('identical content', () => {
     assert.ok(contentOf(engine, 'second', 'other').equals(other));
   });
 
-  test('is stored anew where the blob that has it is damaged', async (context) => {
+  test('is stored again where the blob that has it is damaged', async (context) => {
     const bytes = seededBytes(1, 2 * MEBIBYTE);
     const root = directoryWith(context, { large: bytes });
     const engine = await scratchStore(context);
@@ -352,7 +352,7 @@ describe('files that do not hold still', () => {
     assert.deepEqual(engine.openTree('base').fileSystem.readDirectoryNames('/'), []);
   });
 
-  test('one that is replaced while it is read is read anew', async (context) => {
+  test('one that is replaced while it is read is read again', async (context) => {
     const root = directoryWith(context, { a: 'old', '../new': 'new content' });
     let isReplaced = false;
     const system = interfering('tryPread', 'source/a', () => {

@@ -30,15 +30,15 @@ import { planWhiteouts, putWhiteouts, storedXattrs, type WhiteoutForm } from './
 export interface ImportOptions {
   /** Name of the snapshot to make. */
   readonly name: string;
-  /** The tree whose files changed ones share blocks with; the latest snapshot of the same directory unless told. */
+  /** The tree whose files changed ones share blocks with; default: the latest snapshot of the same directory. */
   readonly against?: string | undefined;
   /** Leaves out what cannot be read, with a note, instead of failing. */
   readonly skipUnreadable?: boolean | undefined;
-  /** How the tree, as a layer, says that something of a lower layer is gone; 'none' unless told. */
+  /** How the tree, as a layer, says that something of a lower layer is gone; default: 'none'. */
   readonly whiteouts?: WhiteoutForm | undefined;
   /** Of an archive: the snapshot or fork that it is unpacked over; the result is one tree. */
   readonly over?: string | undefined;
-  /** How many files may be waiting for the disk at once; 16 unless told. */
+  /** How many files may be waiting for the disk at once; default: 16. */
   readonly concurrency?: number | undefined;
   /** Told several times a second where the import stands. */
   readonly progress?: ((state: ImportProgress) => void) | undefined;

@@ -237,7 +237,7 @@ function problemsIn({ kind }: Image, engine: StoreEngine): string[] {
   return problems.filter((problem) => kind !== 'power cut' || !problem.endsWith('gc removes it'));
 }
 
-/** Opens an image, and compares all trees with what they may hold. With `thorough` gc runs, and all is checked anew. */
+/** Opens an image, and compares all trees with what they may hold. With `thorough`, gc runs and all is rechecked. */
 export async function checkImage(
   image: Image,
   thorough: boolean,

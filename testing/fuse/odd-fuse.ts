@@ -111,7 +111,7 @@ function serve(device: number): void {
     try {
       writeSync(device, pack(u32(16 + body.length, -errno), u64(request.readBigUInt64LE(8)), body));
     } catch (error) {
-      // Whoever asked was interrupted meanwhile.
+      // The caller was interrupted meanwhile.
       if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
     }
   }

@@ -46,11 +46,11 @@ export type StoreOperation =
   | ({ readonly op: 'dedupe' } & By)
   /** The process that has the tree closes it, with its handles, and the other one has it from here on. */
   | ({ readonly op: 'handOver' } & On)
-  /** A process closes everything in good order and begins anew; its handles are gone. */
+  /** A process closes everything in good order and starts over; its handles are gone. */
   | ({ readonly op: 'reopen' } & By)
   /** A process dies and another takes its place: nothing acknowledged is lost, its handles are gone. */
   | ({ readonly op: 'crash' } & By)
-  /** Both processes close everything, so that all is durable, and begin anew. */
+  /** Both processes close everything, so that all is durable, and start over. */
   | { readonly op: 'mark' }
   /**
    * The power goes off, at most `CUT_OPERATIONS_MAX` operations after a mark; later, or without one, only the processes

@@ -62,7 +62,7 @@ export class MountServerProcess implements AsyncDisposable {
   }
 
   /**
-   * Works in `directory`, or else in a new one that is removed at the end; the store is in there unless told. Several
+   * Works in `directory`, or else in a new one that is removed at the end; by default the store is in there. Several
    * processes may serve one store. `options` are those that JSON can tell.
    */
   static async start(

@@ -126,7 +126,7 @@ answerAll<ServingRequest>(async (request) => {
     return { code: error.code, message: error.message };
   }
 });
-// Whoever asked is gone: nothing stays mounted.
+// The caller is gone: nothing stays mounted.
 process.on('disconnect', async () => {
   await server.close();
   process.exit();

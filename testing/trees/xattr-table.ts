@@ -31,7 +31,7 @@ function tried(calls: XattrCalls, path: string, name: string): string {
 }
 
 const KEPT = 'ENODATA ok value ok ENODATA';
-/** Whoever may not set it does not see it either. */
+/** A user who may not set it does not see it either. */
 const NOT_ALLOWED = 'ENODATA EPERM ENODATA EPERM EPERM';
 const NOT_WRITABLE = 'ENODATA EACCES ENODATA EACCES EACCES';
 const always = (code: string): string => Array(5).fill(code).join(' ');

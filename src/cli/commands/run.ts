@@ -75,7 +75,7 @@ async function runIn(
   }
 }
 
-/** So that whoever comes next finds the tree free. ENOTCONN when the owner has ended. */
+/** So that the next command finds the tree free. ENOTCONN when the owner has ended. */
 async function release(owner: OwnerClient, tree: string): Promise<void> {
   const { report } = await owner.request('release', { fork: tree });
   if (report?.isStillUsed === true) {
