@@ -1,7 +1,7 @@
 /**
- * Taking back what gc dropped. Gc drops a block when no row names it, and gives it back when no process is left that
- * could have known it before. A block that is named by a journal alone looks unused to gc; so whoever hands such a
- * block on, or stores a row that names it, takes it back first.
+ * Undropping blocks. Gc drops a block when no row names it, and gives it back when no process is left that could have
+ * known it before. A block that only a journal names looks unused to gc; so before such a block is handed on, or a row
+ * that names it is stored, it is undropped.
  */
 import { type BlobId, type LayerId, RangeSet } from '../base/index.ts';
 import type { MetaTables } from '../meta/index.ts';
@@ -14,8 +14,8 @@ export interface NamedBlocks {
 }
 
 /**
- * Nothing of these blocks is dropped afterwards. Costs a look at the table for each blob; mostly there is nothing. Of
- * blob 0, which stands for a hole, nothing is dropped ever.
+ * None of these blocks is dropped afterwards. Costs a look at the table for each blob; mostly there is nothing. Of blob
+ * 0, which stands for a hole, nothing is ever dropped.
  */
 export function undrop(tables: MetaTables, blocks: Iterable<NamedBlocks>): void {
   tables.renew();

@@ -14,7 +14,9 @@ import {
 } from '../lower/index.ts';
 import type { LayerRecord, MetaTables } from '../meta/index.ts';
 import { HostMounts } from '../sys/index.ts';
-import type { Tree } from './tree.ts';
+import type { StoreParts } from './store-parts.ts';
+import { StoredTree } from './stored-tree.ts';
+import type { Tree, TreeInfo } from './tree.ts';
 import type { TreeRows } from './tree-rows.ts';
 
 export class ChainCache implements ExternalSource {
@@ -23,15 +25,10 @@ export class ChainCache implements ExternalSource {
   private readonly parts: HostLayerParts;
   private readonly frozen = new Map<LayerId, Lower>();
 
-  /** `directory` is the store's own. */
-  constructor(parts: Omit<HostLayerParts, 'mounts' | 'store'>, rows: TreeRows, directory: string) {
-    const { system } = parts;
-    this.parts = {
-      ...parts,
-      mounts: new HostMounts(system),
-      store: system.statHost(Buffer.from(directory), true),
-    };
-    this.tables = parts.tables;
+  constructor({ system, tables, blobs, layout }: StoreParts, rows: TreeRows) {
+    const store = system.statHost(Buffer.from(layout.directory), true);
+    this.parts = { system, tables, blobs, mounts: new HostMounts(system), store };
+    this.tables = tables;
     this.rows = rows;
   }
 
@@ -70,11 +67,13 @@ export class ChainCache implements ExternalSource {
     return new UnionLayer(layer, trees, (ino) => this.tables.origins.get(layer, ino));
   }
 
-  /**
-   * A tree's layers from `layer` down as the tables have them now, for reading: a writable one shows what was stored of
-   * it. A missing one ends the chain.
-   */
-  stored(layer: LayerId): Lower[] {
+  /** A tree as the tables have it. */
+  storedTree(info: TreeInfo): StoredTree {
+    return new StoredTree(this.stored(info.layer), info);
+  }
+
+  /** A writable layer shows what was stored of it. A missing one ends the chain. */
+  private stored(layer: LayerId): Lower[] {
     const record = this.tables.layers.get(layer);
     if (record === undefined) return [];
     if (record.state === 'frozen') return this.under(layer);
@@ -139,6 +138,12 @@ export class ChainCache implements ExternalSource {
     if (!isSame) stack.lowers = lowers;
   }
 
+  /** How many layers there are under the writable layer of a fork, or under a snapshot, its own among them. */
+  lengthOf({ layer }: TreeInfo): number {
+    this.tables.renew();
+    return this.frozenTop(layer).length;
+  }
+
   /** `frozenTop` of every tree that has one. */
   *frozenTops(): Generator<{ readonly top: LayerId; readonly length: number }> {
     for (const [, { layer }] of this.tables.trees.entries()) {
@@ -151,7 +156,7 @@ export class ChainCache implements ExternalSource {
    * The uppermost frozen layer of a tree whose layer is `layer`, 0 where there is none, and how many layers there are
    * from there down. A missing one ends the chain.
    */
-  frozenTop(layer: LayerId): { readonly top: LayerId | 0; readonly length: number } {
+  private frozenTop(layer: LayerId): { readonly top: LayerId | 0; readonly length: number } {
     const record = this.tables.layers.get(layer);
     const top = record?.state === 'writable' ? record.parent : layer;
     let length = 0;

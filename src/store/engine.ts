@@ -1,92 +1,73 @@
 /**
- * The store: opens, wires and owns everything. Forks and snapshots by name, the layers under them, the lease of this
- * process, and the timers.
+ * The store: opens, wires and owns everything, and does what is asked of trees by name.
  *
- * Store-level operations (fork, snapshot, drop) are one LMDB transaction each, durable when they return. Invariants:
- * a writable layer belongs to exactly one fork and is the upper of no other; a frozen layer never changes; every
- * layer that a tree stands on is there (fsck passes `trees` and `layers`).
+ * Each such operation (fork, snapshot, drop) is one LMDB transaction, durable when it returns. Invariants: a writable
+ * layer belongs to exactly one fork and is the upper of no other; a frozen layer never changes; every layer that a tree
+ * stands on is there (fsck passes `trees` and `layers`).
+ *
+ * The parts: `OpenTrees` has what is open here, and the lease for it; `Stacks` opens and freezes the layers of a tree;
+ * `ChainCache` has the frozen layers under trees; `Sealer` and `Flattener` work in the background.
  */
-
-import { FsError, isFsError, type LayerId, StoreError } from '../base/index.ts';
+import { FsError, isFsError } from '../base/index.ts';
 import { BlobSpace } from '../blob/index.ts';
-import {
-  LayerStack,
-  processTreeCache,
-  recover,
-  type StackKeeper,
-  type StackParts,
-  type TreeCache,
-  undropLayer,
-} from '../layer/index.ts';
-import { FrozenLayer, HostLayer, type Lower } from '../lower/index.ts';
+import { processTreeCache } from '../layer/index.ts';
+import { HostLayer } from '../lower/index.ts';
 import { processMapBudget } from '../mapping/index.ts';
 import { MetaTables } from '../meta/index.ts';
 import { createSystem, type System } from '../sys/index.ts';
 import { ChainCache } from './chain-cache.ts';
-import { ExtentFollower } from './extent-follower.ts';
 import { Flattener } from './flattener.ts';
 import { CHAIN_LAYERS_MAX } from './flattening.ts';
 import { frozenTopOf } from './frozen-top.ts';
-import { hostSource } from './host-source.ts';
+import { hostSource, isHostPath } from './host-source.ts';
 import { LayerBuilder } from './layer-builder.ts';
 import { checkLayout, checkTreeName, createLayout, pathExists, StoreLayout, storeClosed } from './layout.ts';
-import { settleLease } from './lease-settling.ts';
 import { Lease } from './leases.ts';
+import { OpenTrees } from './open-trees.ts';
 import { Sealer } from './sealer.ts';
+import { Stacks } from './stacks.ts';
 import type { StoreCounts, StoreOptions } from './store-options.ts';
-import { requireStored, StoredTree } from './stored-tree.ts';
+import type { StoreParts } from './store-parts.ts';
+import { requireStored } from './stored-tree.ts';
 import { Tree, type TreeInfo } from './tree.ts';
 import { TreeRows } from './tree-rows.ts';
-import { prepareUnion } from './union-lowers.ts';
-import { retire, Uppers } from './uppers.ts';
+import { LOWERS_SEPARATOR, requireLowers } from './union-rows.ts';
 
 /** A commit mark is written this often, so that a power cut loses no more than this. */
 const COMMIT_MARK_MS = 2_000;
-/** A fork whose chain would be so many times longer than it should be flattens it first: nothing else got to it. */
-const CHAIN_OVERRUN = 4;
 
-export class StoreEngine {
-  readonly directory: string;
-  readonly layout: StoreLayout;
+export class StoreEngine implements StoreParts {
   readonly system: System;
+  readonly layout: StoreLayout;
   readonly tables: MetaTables;
   readonly blobs: BlobSpace;
+  readonly rows: TreeRows;
+  readonly chains: ChainCache;
+  readonly openTrees: OpenTrees;
   readonly sealer: Sealer;
   readonly flattener: Flattener;
-  private readonly chainLayersMax: number;
-  private readonly cache: TreeCache;
-  readonly rows: TreeRows;
+  private readonly stacks: Stacks;
   private readonly lease: Lease;
-  private readonly trees = new Map<string, Tree>();
-  private readonly leaseTokens = new Map<Tree, object>();
-  private readonly chains: ChainCache;
-  private readonly follower: ExtentFollower;
-  readonly uppers: Uppers;
   private readonly timer: NodeJS.Timeout | undefined;
-  /** The layers from a frozen one down to the base. */
-  readonly lowersFrom = (layer: LayerId): readonly Lower[] => this.chains.under(layer);
   private isOpen = true;
 
   private constructor(layout: StoreLayout, system: System, options: StoreOptions) {
     const { chainLayersMax = CHAIN_LAYERS_MAX, commitMarkMs = COMMIT_MARK_MS } = options;
     this.layout = layout;
-    this.directory = layout.directory;
     this.system = system;
     this.tables = MetaTables.open(layout.metaDirectory, system, options);
     this.blobs = new BlobSpace(system, layout.blobsDirectory);
     this.lease = Lease.take(system, layout.runDirectory);
     this.rows = new TreeRows(this.tables, system.clock, layout.directory);
-    const { tables, blobs, rows } = this;
-    this.chains = new ChainCache({ system, tables, blobs }, rows, layout.directory);
-    blobs.externals.source = this.chains;
-    this.follower = new ExtentFollower(this.tables);
-    this.uppers = new Uppers(this, this.rows);
+    this.chains = new ChainCache(this, this.rows);
+    this.blobs.externals.source = this.chains;
+    this.openTrees = new OpenTrees(this.tables, this.chains, this.lease);
     this.sealer = new Sealer(this.tables, this.blobs);
-    this.chainLayersMax = chainLayersMax;
-    this.cache = options.cache ?? processTreeCache();
-    this.flattener = new Flattener(this, chainLayersMax, () => this.followChains());
+    this.stacks = new Stacks(this, options.cache ?? processTreeCache());
+    this.flattener = new Flattener(this, chainLayersMax, () => this.openTrees.followChains());
     // A timer cannot wait for ever.
-    if (Number.isFinite(commitMarkMs)) this.timer = setInterval(() => this.markAll(), commitMarkMs).unref();
+    if (Number.isFinite(commitMarkMs))
+      this.timer = setInterval(() => this.openTrees.keepUp(), commitMarkMs).unref();
   }
 
   /** Makes an empty store. ERR_STORE_EXISTS; errors of the host. */
@@ -103,21 +84,36 @@ export class StoreEngine {
     return new StoreEngine(layout, system, options);
   }
 
-  private get parts(): StackParts {
-    const { tables, blobs, system } = this;
-    return {
-      tables,
-      blobs,
-      system,
-      clock: system.clock,
-      budget: processMapBudget(() => system.mapCountMax()),
-      cache: this.cache,
-    };
+  /** Closes every tree, stores everything, and gives the lease back. May be called twice. */
+  async close(): Promise<void> {
+    if (!this.isOpen) return;
+    clearInterval(this.timer);
+    this.sealer.stop();
+    this.flattener.stop();
+    const failures = this.openTrees.closeAll();
+    this.isOpen = false;
+    await this.blobs.fetches.settle();
+    this.chains.close();
+    this.blobs.close();
+    this.lease.close();
+    await this.tables.close();
+    // The first tells what is wrong; every tree is closed, and what it acknowledged is in its journal.
+    if (failures.length > 0) throw failures[0];
+  }
+
+  get directory(): string {
+    return this.layout.directory;
   }
 
   /** ERR_STORE_CLOSED. */
   requireOpen(operation: string): void {
     if (!this.isOpen) throw storeClosed(operation, this.directory);
+  }
+
+  /** What this process did and holds, for people and tests. */
+  get counts(): StoreCounts {
+    const { usedCount, limit, gatheredBlocks } = processMapBudget(() => this.system.mapCountMax());
+    return { ...this.blobs.counts, mappings: usedCount, mappingsMax: limit, gatheredBlocks };
   }
 
   // What there is.
@@ -143,150 +139,58 @@ export class StoreEngine {
     return { name, ...record };
   }
 
-  /** The tree of this name if it is open in this process. */
-  openTreeOf(name: string): Tree | undefined {
-    return this.trees.get(name);
-  }
-
-  get openTrees(): readonly Tree[] {
-    return [...this.trees.values()];
-  }
-
-  /** Snapshots too. */
-  private get allOpen(): readonly Tree[] {
-    return [...this.leaseTokens.keys()];
-  }
-
-  /**
-   * Stores what the open trees hold and moves this process's lease up, so that space dropped before can be given back.
-   * False when a tree is open here that was dropped.
-   */
-  settleLease(): boolean {
-    return settleLease(this.tables, this.lease, this.allOpen, this);
-  }
-
-  /** Open trees read the blocks that dedupe gave their files. False where something has to go on with the old ones. */
-  followExtents(): boolean {
-    return this.follower.follow(this.allOpen, () => this.followChains());
-  }
-
-  /** Flattens every chain of the store that is too long, at once: what the background did not get to. */
-  flattenAll(): void {
-    this.tables.renew();
-    for (const { top, length } of this.chains.frozenTops()) this.flattener.look(top, length);
-    this.flattener.finish();
-  }
-
-  /** What this process did and holds, for people and tests. */
-  get counts(): StoreCounts {
-    const { usedCount, limit, gatheredBlocks } = this.parts.budget;
-    return { ...this.blobs.counts, mappings: usedCount, mappingsMax: limit, gatheredBlocks };
-  }
-
   // Opening.
 
   /**
    * Opens a tree: a fork to read and write, a snapshot to read. ENOENT; EBUSY when the fork is open already, here or
    * in another process (the message names it). What a dead owner left in the journal is brought back first. With
-   * `isPatient` an owner is given some time to go away, see `Uppers.take`.
+   * `isPatient` a living owner is given some time to go away.
    */
   openTree(name: string, isPatient = true): Tree {
     this.requireOpen('open');
-    const open = this.trees.get(name);
-    if (open !== undefined && !open.isReadOnly) {
+    if (this.openTreeOf(name) !== undefined) {
       const note = `it is open in this process (${process.pid})`;
       throw new FsError('EBUSY', { syscall: 'open', path: name, note });
     }
-    const tree = this.leased(() => this.openLatest(name, isPatient));
-    if (!tree.isReadOnly) this.trees.set(name, tree);
-    return tree;
-  }
-
-  /** Opens what a tree was in a frozen layer, to read. A tree must stand on that layer. */
-  openState(state: TreeInfo): Tree {
-    return this.leased(
-      () =>
-        new Tree(
-          state,
-          (keeper) => this.openStack(state, false, keeper),
-          (tree) => this.forgetTree(tree),
-        ),
-    );
-  }
-
-  private leased(open: () => Tree): Tree {
-    const token = {};
-    this.tables.renew();
-    this.lease.hold(token, this.tables.counters.get('epoch'));
-    try {
-      const tree = open();
-      this.leaseTokens.set(tree, token);
-      this.lookAtChain(tree);
-      return tree;
-    } catch (error) {
-      this.lease.release(token);
-      throw error;
-    }
-  }
-
-  private lookAtChain({ stack: { lowers } }: Tree): void {
-    if (lowers.length > 0) this.flattener.look(lowers[0]!.id, lowers.length);
-  }
-
-  /** Opens the tree as it is once its layer is ours: an owner that is just freezing it changes which layer that is. */
-  private openLatest(name: string, isPatient: boolean): Tree {
     for (;;) {
-      const info = this.info(name);
       try {
-        return new Tree(
-          info,
-          (keeper) => this.openStack(info, isPatient, keeper),
-          (tree) => this.forgetTree(tree),
-        );
+        return this.openLeased(() => this.info(name), isPatient);
       } catch (error) {
+        // An owner that was just freezing the tree has changed which layer it has.
         if (!isFsError(error, 'EAGAIN')) throw error;
       }
     }
   }
 
-  private openStack(info: TreeInfo, isPatient: boolean, keeper: StackKeeper): LayerStack {
-    const { parts } = this;
-    const record = this.rows.layer(info.layer);
-    if (record.state === 'frozen') {
-      return new LayerStack(parts, keeper, info.root, undefined, this.chains.opened(info.layer));
-    }
-    const upper = this.uppers.take(info, record, 'open', isPatient);
+  /** Opens what a tree was in a frozen layer, to read. A tree must stand on that layer. */
+  openState(state: TreeInfo): Tree {
+    return this.openLeased(() => state, false);
+  }
+
+  /** Rows are read under the lease: `find` too. */
+  private openLeased(find: () => TreeInfo, isPatient: boolean): Tree {
+    const tree = this.openTrees.open((onClosed) => {
+      const info = find();
+      return new Tree(info, (keeper) => this.stacks.open(info, isPatient, keeper), onClosed);
+    });
+    this.flattener.look(tree.stack.lowers);
+    return tree;
+  }
+
+  /** The fork of this name if it is open in this process. */
+  openTreeOf(name: string): Tree | undefined {
+    return this.openTrees.fork(name);
+  }
+
+  /** Runs `use` with a fork, which is opened for it unless it is open here. */
+  private withFork(name: string, use: (tree: Tree) => void): void {
+    const open = this.openTreeOf(name);
+    const tree = open ?? this.openTree(name);
     try {
-      // Before the lock was ours the last owner may have frozen or dropped the layer.
-      this.tables.renew();
-      if (this.tables.trees.get(info.name)?.layer !== info.layer)
-        throw new FsError('EAGAIN', { path: info.name });
-      const stack = new LayerStack(parts, keeper, info.root, upper, this.chains.opened(upper.record.parent));
-      recover(stack);
-      undropLayer(this.tables, info.layer);
-      return stack;
-    } catch (error) {
-      upper.abandon();
-      throw error;
+      use(tree);
+    } finally {
+      if (open === undefined) tree.close();
     }
-  }
-
-  /** Open trees stand on what the tables say from here on. */
-  followChains(): void {
-    this.chains.follow(this.allOpen);
-  }
-
-  /** How many layers there are under the writable layer of a fork, or under a snapshot, its own among them. */
-  chainLength({ layer }: TreeInfo): number {
-    this.tables.renew();
-    return this.chains.frozenTop(layer).length;
-  }
-
-  private forgetTree(tree: Tree): void {
-    if (this.trees.get(tree.info.name) === tree) this.trees.delete(tree.info.name);
-    this.lease.release(this.leaseTokens.get(tree));
-    this.leaseTokens.delete(tree);
-    if (tree.stack.chain.derived !== undefined) this.chains.forgetUnused([...this.leaseTokens.keys()]);
   }
 
   // Forks and snapshots.
@@ -321,10 +225,22 @@ export class StoreEngine {
    * 500), EEXIST, ENOENT, EBUSY; of directories as `forkHost`.
    */
   forkUnion(lowers: readonly string[], name: string, isPinned = false): Tree {
-    const { system, tables, rows } = this;
-    const find = (lower: string): TreeInfo => this.info(lower, 'fork');
-    const parts = { system, tables, rows, find, freeze: (lower: string) => this.frozenInfo(lower, 'fork') };
-    return this.makeFork(name, () => prepareUnion(parts, lowers, name, isPinned));
+    const { tables, rows } = this;
+    return this.makeFork(name, () => {
+      requireLowers(lowers, name);
+      const found = lowers.map((lower) =>
+        isHostPath(lower) ? hostSource(this.system, lower, isPinned) : this.info(lower, 'fork'),
+      );
+      for (const lower of found) if ('kind' in lower) this.frozenInfo(lower.name, 'fork');
+      return () => {
+        const tops = found.map((lower) =>
+          'kind' in lower
+            ? frozenTopOf(tables, lower, 'fork')
+            : rows.hostLayer(lower, HostLayer.rootOf(lower)),
+        );
+        rows.insertUnionFork(name, tops, lowers.join(LOWERS_SEPARATOR));
+      };
+    });
   }
 
   /** `prepare` is called once the name is known to be free; what it returns belongs to the transaction. */
@@ -344,50 +260,17 @@ export class StoreEngine {
   /** A tree that something is to stand on. A fork is frozen for it. */
   private frozenInfo(name: string, operation: string): TreeInfo {
     const info = this.info(name, operation);
-    if (info.kind === 'fork') this.freezeByName(name);
+    if (info.kind === 'fork') this.withFork(name, (tree) => this.freeze(tree));
     this.tables.renew();
     return info;
   }
 
-  /** A tree as the tables have it. */
-  storedTree(info: TreeInfo): StoredTree {
-    return new StoredTree(this.chains.stored(info.layer), info);
-  }
-
-  /** Freezes what a fork has, unless that is nothing. */
-  private freezeByName(name: string): void {
-    const open = this.trees.get(name);
-    const tree = open ?? this.openTree(name);
-    try {
-      this.freeze(tree);
-    } finally {
-      if (open === undefined) tree.close();
-    }
-  }
-
   /**
-   * Freezes the upper layer of an open fork and puts a fresh one over it: nothing that anyone sees changes. Everything
-   * acknowledged is durable when it returns. `inTransaction` belongs to the same transaction.
+   * Freezes the upper layer of an open fork, unless it is empty, and puts a fresh one over it: nothing that anyone sees
+   * changes. Everything acknowledged is durable when it returns. `inTransaction` belongs to the same transaction.
    */
   freeze(tree: Tree, inTransaction?: () => void): void {
-    const { stack } = tree;
-    const { tables } = this;
-    const old = stack.writable();
-    if (old.isPristine && stack.dirty.size === 0 && old.record.parent !== 0) {
-      if (inTransaction !== undefined) tables.transaction(inTransaction);
-      return;
-    }
-    const next = this.uppers.freeze(tree, inTransaction);
-    const record = this.rows.layer(old.id);
-    const frozen = new FrozenLayer(tables, old.id, record, old.stored);
-    this.chains.add(frozen);
-    tree.info = { ...tree.info, layer: next.id };
-    stack.lowers = [frozen, ...stack.lowers];
-    stack.upper = next;
-    retire(old);
-    if (record.unsealedBlobs.length > 0) this.sealer.add(old.id, record.unsealedBlobs);
-    this.lookAtChain(tree);
-    if (stack.lowers.length > this.chainLayersMax * CHAIN_OVERRUN) this.flattener.finish();
+    if (this.stacks.freeze(tree, inTransaction)) this.flattener.lookGrown(tree.stack.lowers);
   }
 
   /** A snapshot of a fork as it is now, or of another snapshot. EINVAL (name), EEXIST, ENOENT, EBUSY. */
@@ -399,23 +282,14 @@ export class StoreEngine {
       this.rows.requireFree(name, 'snapshot');
       this.rows.insertSnapshot(name, frozenTopOf(this.tables, info, 'snapshot'), info.root, source);
     };
-    if (info.kind === 'snapshot') {
-      this.tables.transaction(insert);
-      return this.info(name);
-    }
-    const open = this.trees.get(source);
-    const tree = open ?? this.openTree(source);
-    try {
-      this.freeze(tree, insert);
-    } finally {
-      if (open === undefined) tree.close();
-    }
+    if (info.kind === 'snapshot') this.tables.transaction(insert);
+    else this.withFork(source, (tree) => this.freeze(tree, insert));
     return this.info(name);
   }
 
   /**
    * Removes a fork or snapshot by name. Trees that stand on it stay whole: its layers live until the last of them is
-   * gone, and `gc` gives the space back. ENOENT; EBUSY while it is open for writing, here or elsewhere.
+   * gone, and gc gives the space back. ENOENT; EBUSY while it is open for writing, here or elsewhere.
    */
   drop(name: string): void {
     const info = this.info(name, 'drop');
@@ -423,14 +297,14 @@ export class StoreEngine {
       this.tables.transaction(() => void this.tables.trees.remove(name));
       return;
     }
-    if (this.trees.has(name)) {
+    if (this.openTreeOf(name) !== undefined) {
       throw new FsError('EBUSY', {
         syscall: 'drop',
         path: name,
         note: 'it is open in this process: close it first',
       });
     }
-    this.uppers.drop(info, this.rows.layer(info.layer));
+    this.stacks.drop(info);
   }
 
   /**
@@ -442,54 +316,9 @@ export class StoreEngine {
     checkTreeName(name, 'import');
     this.rows.requireFree(name, 'import');
     const below = over === undefined ? undefined : this.frozenInfo(over, 'import');
-    const base = below && this.storedTree({ ...below, layer: frozenTopOf(this.tables, below, 'import') });
+    const base =
+      below && this.chains.storedTree({ ...below, layer: frozenTopOf(this.tables, below, 'import') });
     requireStored(base);
-    return new LayerBuilder(this.tables, this.blobs, this.system, {
-      name,
-      source,
-      base,
-      lockPath: (layer) => this.layout.journalPath(layer),
-    });
-  }
-
-  // Background and end.
-
-  private markAll(): void {
-    for (const tree of this.trees.values()) void tree.markInBackground();
-    this.followOthers();
-  }
-
-  /** What dedupe did, and gc, which waits for this one's lease to move up. Where that fails it waits longer. */
-  private followOthers(): void {
-    try {
-      this.followExtents();
-      this.settleLease();
-    } catch (error) {
-      if (!(isFsError(error) || error instanceof StoreError)) throw error;
-    }
-  }
-
-  /** Closes every tree, stores everything, and gives the lease back. May be called twice. */
-  async close(): Promise<void> {
-    if (!this.isOpen) return;
-    clearInterval(this.timer);
-    this.sealer.stop();
-    this.flattener.stop();
-    const failures: unknown[] = [];
-    for (const tree of this.allOpen) {
-      try {
-        tree.close();
-      } catch (error) {
-        failures.push(error);
-      }
-    }
-    this.isOpen = false;
-    await this.blobs.fetches.settle();
-    this.chains.close();
-    this.blobs.close();
-    this.lease.close();
-    await this.tables.close();
-    // The first tells what is wrong; every tree is closed, and what it acknowledged is in its journal.
-    if (failures.length > 0) throw failures[0];
+    return new LayerBuilder(this, { name, source, base });
   }
 }

@@ -3,7 +3,11 @@
  * keeps a process alive; what is not done when it ends is done by the next process that opens the tree, or by gc.
  */
 import { isFsError, type LayerId, StoreError } from '../base/index.ts';
+import type { Lower } from '../lower/index.ts';
 import { Flattening, type FlatteningParts } from './flattening.ts';
+
+/** A chain that has grown to so many times the limit is flattened at once: nothing else got to it. */
+const OVERRUN = 4;
 
 export class Flattener {
   private readonly parts: FlatteningParts;
@@ -26,8 +30,18 @@ export class Flattener {
     return this.work !== undefined || this.tops.size > 0;
   }
 
-  /** Tells of a chain: of its uppermost frozen layer, and how many layers it has from there down. */
-  look(top: LayerId, layerCount: number): void {
+  /** Looks at the frozen layers under a tree, uppermost first. */
+  look([top, ...others]: readonly Lower[]): void {
+    if (top !== undefined) this.note(top.id, 1 + others.length);
+  }
+
+  /** As `look`, at a chain that has just become longer. */
+  lookGrown(layers: readonly Lower[]): void {
+    this.look(layers);
+    if (layers.length > this.layersMax * OVERRUN) this.finish();
+  }
+
+  private note(top: LayerId, layerCount: number): void {
     if (layerCount <= this.layersMax) return;
     this.tops.add(top);
     this.schedule();
@@ -65,6 +79,14 @@ export class Flattener {
       if (work !== undefined) return work;
     }
     return undefined;
+  }
+
+  /** Flattens every chain of the store that is too long, at once: what the background did not get to. */
+  flattenAll(): void {
+    const { tables, chains } = this.parts;
+    tables.renew();
+    for (const { top, length } of chains.frozenTops()) this.note(top, length);
+    this.finish();
   }
 
   /** Does all that is left, at once. */

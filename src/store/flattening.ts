@@ -21,8 +21,9 @@ import { chunkOf, type Ino, isFsError, type LayerId, type Name, type Run } from 
 import { FrozenLayer, holderOf, isDerived, type Lower } from '../lower/index.ts';
 import type { DentryRecord, InodeRecord, LayerRecord, MetaTables } from '../meta/index.ts';
 import type { System } from '../sys/index.ts';
+import type { ChainCache } from './chain-cache.ts';
 import { LayerLock } from './layer-lock.ts';
-import type { StoreLayout } from './layout.ts';
+import type { StoreParts } from './store-parts.ts';
 
 /** A chain with more layers under the writable one is flattened. */
 export const CHAIN_LAYERS_MAX = 16;
@@ -31,12 +32,8 @@ const CHAIN_LAYERS_AFTER = 8;
 /** A layer with at most so many times the inodes of those above it is copied with them. */
 const GROWTH = 2;
 
-export interface FlatteningParts {
-  readonly system: System;
-  readonly tables: MetaTables;
-  readonly layout: StoreLayout;
-  /** The layers from a frozen one down. */
-  lowersFrom(layer: LayerId): readonly Lower[];
+export interface FlatteningParts extends StoreParts {
+  readonly chains: ChainCache;
 }
 
 /** Layers that are to become one, uppermost first, and what they stand on. */
@@ -123,7 +120,7 @@ export class Flattening {
       tables.layers.put(this.id, this.record);
     });
     this.merged = plan.layers.map((layer) => frozenLayer(tables, layer));
-    this.below = parts.lowersFrom(plan.below);
+    this.below = parts.chains.under(plan.below);
     this.chain = [...this.merged, ...this.below];
     this.rows = this.putRows();
   }

@@ -25,8 +25,6 @@ export function isHostPath(lower: string): boolean {
   return lower.includes('/') || lower === '.' || lower === '..';
 }
 
-/** As the kernel follows on one path. */
-
 /** `directory` is absolute. ENOENT, ENOTDIR, EACCES of the host; ELOOP for what a mount of a store shows. */
 export function hostSource(system: System, directory: string, isPinned: boolean): HostSource {
   try {

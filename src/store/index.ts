@@ -20,16 +20,12 @@ export {
   hostState,
   renameSnapshot,
   replaceTree,
+  type SettledElsewhere,
+  settleTree,
   stateFrom,
+  storedTrees,
 } from './states.ts';
 export type { StoreCounts, StoreOptions } from './store-options.ts';
-export {
-  commonLayer,
-  type SettledElsewhere,
-  StoredTree,
-  settleTree,
-  storedTrees,
-  type TreeState,
-} from './stored-tree.ts';
+export { commonLayer, StoredTree, type TreeState } from './stored-tree.ts';
 export { type MountUse, Tree, type TreeInfo } from './tree.ts';
 export { uppermostOf } from './union-rows.ts';

@@ -42,6 +42,7 @@ import { frozenTopOf } from './frozen-top.ts';
 import { LayerLock } from './layer-lock.ts';
 import { OwnBlob } from './own-blob.ts';
 import { RowQueue } from './row-queue.ts';
+import type { StoreParts } from './store-parts.ts';
 import type { StoredTree } from './stored-tree.ts';
 
 export { type ContentPlace, OwnBlob };
@@ -62,8 +63,6 @@ export interface LayerBuilderOptions {
   readonly source: string;
   /** The frozen tree that the layer changes; undefined for a layer that stands on nothing. */
   readonly base?: StoredTree | undefined;
-  /** The file that is locked while the layer is being built: the layer's journal path. */
-  readonly lockPath: (layer: LayerId) => string;
 }
 
 export class LayerBuilder {
@@ -96,7 +95,7 @@ export class LayerBuilder {
   private packed: BlobWriter | undefined;
   private isDone = false;
 
-  constructor(tables: MetaTables, blobs: BlobSpace, system: System, options: LayerBuilderOptions) {
+  constructor({ tables, blobs, system, layout }: StoreParts, options: LayerBuilderOptions) {
     this.tables = tables;
     this.blobs = blobs;
     this.system = system;
@@ -110,7 +109,7 @@ export class LayerBuilder {
     // The number is taken first and the lock next, so that gc never meets the row of a live builder without
     // its lock.
     this.layer = tables.transaction(() => tables.allocate('nextLayer')) as LayerId;
-    this.lock = LayerLock.take(system, options.lockPath(this.layer));
+    this.lock = LayerLock.take(system, layout.journalPath(this.layer));
     this.reserveInodes();
     this.base = options.base;
     this.root = options.base?.info.root ?? this.newIno();

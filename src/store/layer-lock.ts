@@ -6,8 +6,6 @@ import { FsError, isFsError } from '../base/index.ts';
 import { O_CREAT, O_RDWR, type System } from '../sys/index.ts';
 import { pathExists } from './layout.ts';
 
-/** Flags of open(2) on Linux. */
-
 export class LayerLock {
   private readonly system: System;
   private readonly path: string;

@@ -6,8 +6,7 @@ import { scratchStore } from '../../testing/stores/scratch-store.ts';
 import { assertCleanAfterGc } from '../../testing/stores/shared-store.ts';
 import { isFsError } from '../base/index.ts';
 import { StoreEngine } from './engine.ts';
-import { commonState, forkState, freeName, renameSnapshot, replaceTree } from './states.ts';
-import { settleTree } from './stored-tree.ts';
+import { commonState, forkState, freeName, renameSnapshot, replaceTree, settleTree } from './states.ts';
 
 function namesOf(engine: StoreEngine, name: string): string[] {
   const tree = engine.openTree(name);

@@ -7,10 +7,33 @@ import type { StoreEngine } from './engine.ts';
 import { frozenTopOf } from './frozen-top.ts';
 import { isHostPath } from './host-source.ts';
 import { checkTreeName } from './layout.ts';
+import { retire } from './stacks.ts';
 import { commonLayer, type StoredTree, type TreeState } from './stored-tree.ts';
 import type { Tree, TreeInfo } from './tree.ts';
 import { LOWERS_SEPARATOR } from './union-rows.ts';
-import { retire } from './uppers.ts';
+
+/** Forks that another process owns and has just stored for us: what the tables say of them is what they are. */
+export type SettledElsewhere = ReadonlySet<string>;
+
+/**
+ * Brings what a fork's journal holds into the tables and returns the tree. ENOENT; EBUSY when another process
+ * owns the fork, whose journal only it may read, unless that has been done there. A state of a tree is one already.
+ */
+export function settleTree(engine: StoreEngine, name: TreeState, elsewhere: SettledElsewhere): StoredTree {
+  if (typeof name !== 'string') return engine.chains.storedTree(name);
+  const open = engine.openTreeOf(name);
+  if (open !== undefined) open.checkpoint();
+  else if (engine.info(name).kind === 'fork' && !elsewhere.has(name)) engine.openTree(name).close();
+  return engine.chains.storedTree(engine.info(name));
+}
+
+/**
+ * All trees, as far as this process can bring them up to date: a fork that another owns is as it was stored last.
+ */
+export function storedTrees(engine: StoreEngine): StoredTree[] {
+  for (const tree of engine.openTrees.forks) tree.checkpoint();
+  return engine.list().map((info) => engine.chains.storedTree(info));
+}
 
 /** What both trees were when they parted, under a name that no tree has; undefined where they never were one. */
 export function commonState(a: StoredTree, b: StoredTree): TreeInfo | undefined {
@@ -24,7 +47,7 @@ export function hostState(engine: StoreEngine, name: string): TreeInfo | undefin
   // The name of a tree has neither.
   if (info.kind !== 'fork' || !(info.source.startsWith('/') || info.source.includes(LOWERS_SEPARATOR)))
     return undefined;
-  const { base, derived } = engine.storedTree(info);
+  const { base, derived } = engine.chains.storedTree(info);
   return derived === undefined ? undefined : { ...info, kind: 'snapshot', layer: base.id, name: info.source };
 }
 

@@ -6,7 +6,7 @@ import { FsError, type Ino, type LayerId, type Name } from '../base/index.ts';
 import { FrozenTree, type Lower } from '../lower/index.ts';
 import type { DentryRecord } from '../meta/index.ts';
 import { hostDirectoriesOf } from './host-source.ts';
-import type { Tree, TreeInfo } from './tree.ts';
+import type { TreeInfo } from './tree.ts';
 
 /** A tree by name, or as it was in a frozen layer. */
 export type TreeState = string | TreeInfo;
@@ -77,44 +77,6 @@ export function requireStored(tree: StoredTree | undefined): void {
   if (tree?.live === undefined) return;
   const note = 'it stands on a directory of the host, which may change: import that first';
   throw new FsError('EINVAL', { syscall: 'import', path: tree.info.name, note });
-}
-
-/** A `StoreEngine`, as far as trees are read from its tables: it hands out stored trees, so it cannot be imported. */
-export interface TreeSource {
-  readonly openTrees: readonly Tree[];
-  openTreeOf(name: string): Tree | undefined;
-  openTree(name: string): Tree;
-  info(name: string): TreeInfo;
-  list(): TreeInfo[];
-  storedTree(info: TreeInfo): StoredTree;
-}
-
-/** Forks that another process owns and has just stored for us: what the tables say of them is what they are. */
-export type SettledElsewhere = ReadonlySet<string>;
-
-/**
- * Brings what a fork's journal holds into the tables and returns the tree. ENOENT; EBUSY when another process
- * owns the fork, whose journal only it may read, unless that has been done there. A state of a tree is one already.
- */
-export function settleTree(
-  engine: TreeSource,
-  name: string | TreeInfo,
-  elsewhere: SettledElsewhere,
-): StoredTree {
-  if (typeof name !== 'string') return engine.storedTree(name);
-  const open = engine.openTreeOf(name);
-  if (open !== undefined) open.checkpoint();
-  else if (engine.info(name).kind === 'fork' && !elsewhere.has(name)) engine.openTree(name).close();
-  return engine.storedTree(engine.info(name));
-}
-
-/**
- * All trees, as far as this process can bring them up to date: a fork that another owns is as it last stored
- * it.
- */
-export function storedTrees(engine: TreeSource): StoredTree[] {
-  for (const tree of engine.openTrees) tree.checkpoint();
-  return engine.list().map((info) => engine.storedTree(info));
 }
 
 /** The uppermost layer that both trees stand on. One root is one lineage. */

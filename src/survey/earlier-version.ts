@@ -44,7 +44,7 @@ export class EarlierVersion {
   private constructor(engine: StoreEngine, info: TreeInfo) {
     this.tables = engine.tables;
     this.blobs = engine.blobs;
-    this.tree = engine.storedTree(info);
+    this.tree = engine.chains.storedTree(info);
   }
 
   /** The tree of this name, or else the latest snapshot of the same host directory. ENOENT. */

@@ -24,7 +24,7 @@ export function settleOnHost(engine: StoreEngine, fork: string, host: LayerId): 
   const tree = engine.openTree(fork);
   try {
     tree.checkpoint();
-    const stored = engine.storedTree(tree.info);
+    const stored = engine.chains.storedTree(tree.info);
     const taken = [...filesOnHost(stored, host)];
     const moved = movedOnHost(engine, stored, host);
     for (const ino of taken) takeOrLeave(tree.stack, ino);

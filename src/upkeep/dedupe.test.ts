@@ -142,7 +142,7 @@ test('only the trees that were named are looked at', async () => {
   await using scratch = new SharedStore();
   const engine = await scratch.open();
   for (const name of ['one', 'two', 'three']) writeFile(engine.createEmpty(name), '/a', blocks(10, 1));
-  for (const tree of engine.openTrees) tree.checkpoint();
+  for (const tree of engine.openTrees.forks) tree.checkpoint();
   await dedupeStore(engine, { trees: ['one', 'three'] });
   assert.equal(liveBlocks(engine), 20);
   await assert.rejects(dedupeStore(engine, { trees: ['four'] }), (error) => isFsError(error, 'ENOENT'));
@@ -202,7 +202,7 @@ test('what a process has open of the old map stays right when gc gives the old b
   assert.deepEqual(places(reader, '/b'), old, 'it has not looked again');
   const expected = Buffer.concat([bytes, blocks(3, 2)]);
   assert.deepEqual(readFile(reader, '/b'), expected);
-  assert.equal(engine.settleLease(), true);
+  assert.equal(engine.openTrees.settleLease(), true);
   assert.notDeepEqual(places(reader, '/b'), old);
   assert.ok(collectGarbage(other).bytesFreed > 0);
   assert.deepEqual(readFile(reader, '/b'), expected);
@@ -263,14 +263,14 @@ test('a blob that the kernel reads by itself stays whole for as long', async () 
   const blob = Number(old[0]!.split(':')[0]) as BlobId;
   let passed: readonly (readonly [typeof ino, BlobId])[] = [[ino, blob]];
   reader.mount = { isKept: () => false, passedThrough: () => passed };
-  assert.equal(engine.settleLease(), true, 'it is what the tables say');
+  assert.equal(engine.openTrees.settleLease(), true, 'it is what the tables say');
   await dedupeStore(other);
   assert.equal(collectGarbage(other).bytesFreed, 0);
-  assert.equal(engine.settleLease(), false);
+  assert.equal(engine.openTrees.settleLease(), false);
   assert.equal(collectGarbage(other).bytesFreed, 0);
   assert.equal(engine.blobs.exists(blob), true);
   passed = [];
-  assert.equal(engine.settleLease(), true);
+  assert.equal(engine.openTrees.settleLease(), true);
   assert.ok(collectGarbage(other).bytesFreed > 0);
   assert.notDeepEqual(places(reader, '/a'), old);
   assert.deepEqual(readFile(reader, '/a'), blocks(10, 1));
@@ -292,9 +292,9 @@ test('a fork whose layers another process has flattened follows what became of t
   writeFile(tree, '/b', blocks(10, 1));
   engine.freeze(tree);
   assert.deepEqual(readFile(tree, '/b'), blocks(10, 1));
-  const chain = engine.chainLength(tree.info);
+  const chain = engine.chains.lengthOf(tree.info);
   collectGarbage(other);
-  assert.ok(engine.chainLength(tree.info) < chain, 'it was flattened');
+  assert.ok(engine.chains.lengthOf(tree.info) < chain, 'it was flattened');
   await dedupeStore(engine);
   assert.deepEqual(places(tree, '/b'), places(tree, '/a'));
   collectGarbage(engine);

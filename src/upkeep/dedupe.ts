@@ -335,7 +335,7 @@ class Dedupe {
     }
     moves.clear();
     this.bytesWaiting = 0;
-    engine.followExtents();
+    engine.openTrees.followExtents();
   }
 
   private *rewriteLayer(layer: LayerId): Generator<void> {

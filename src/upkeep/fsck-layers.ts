@@ -95,7 +95,7 @@ function checkParent(
 /** An inode without a name lives only while somebody has it open, and is listed as an orphan until then. */
 export function checkOrphans({ engine, layers, owned }: Checked, findings: Findings): void {
   const { tables } = engine;
-  const open = new Set(engine.openTrees.map(({ info }) => info.layer));
+  const open = new Set(engine.openTrees.forks.map(({ info }) => info.layer));
   for (const [layer, { state }] of layers) {
     if (state !== 'writable' || owned.has(layer)) continue;
     const view = new LayerView(tables, layers, layer);

@@ -49,7 +49,7 @@ const PASSES: readonly (readonly [string, Pass])[] = [
 export function checkStore(engine: StoreEngine, options: FsckOptions = {}): FsckReport {
   engine.requireOpen('fsck');
   const skipped: string[] = [];
-  for (const tree of engine.openTrees) tree.checkpoint();
+  for (const tree of engine.openTrees.forks) tree.checkpoint();
   try {
     for (const problem of storeDeadJournals(engine)) skipped.push(`fork ${problem}`);
   } catch (error) {

@@ -242,7 +242,7 @@ test('what a dead owner had only in its journal is stored before anything is dro
   assert.deepEqual(problemsOf(next, { scrub: true }), []);
 });
 
-test('a block that only a journal names is taken back before its fork lets gc go on', async () => {
+test('a block that only a journal names is undropped before its fork lets gc go on', async () => {
   await using scratch = new SharedStore();
   const [a, b] = [await scratch.open(), await scratch.open()];
   const one = a.createEmpty('one');
@@ -266,7 +266,7 @@ test('a block that only a journal names is taken back before its fork lets gc go
   assert.equal(blob, undefined, 'no row names the block yet');
   const named = a.tables.blobs.entries().next().value![0];
   assert.notEqual(b.tables.dropped.get(named), undefined);
-  assert.equal(a.settleLease(), true);
+  assert.equal(a.openTrees.settleLease(), true);
   b.tables.renew();
   assert.equal(b.tables.dropped.get(named), undefined);
   collectGarbage(b);
@@ -275,7 +275,7 @@ test('a block that only a journal names is taken back before its fork lets gc go
   assert.deepEqual(problemsOf(a, { scrub: true }), []);
 });
 
-test('whoever hands a dropped block to another fork, or opens a fork that names it, takes it back', async () => {
+test('a dropped block is undropped when it is handed to another fork, or a fork that names it is opened', async () => {
   await using scratch = new SharedStore();
   const engine = await scratch.open();
   const one = engine.createEmpty('one');
@@ -320,7 +320,7 @@ test('the lease of a living process that opened before the drop holds the space,
   a.drop('base');
   assert.equal(collectGarbage(a).blobsRemoved, 0);
   assert.deepEqual(readFile(reader, '/a'), patternBytes(MIB, 1));
-  assert.equal(b.settleLease(), false, 'a dropped tree is open');
+  assert.equal(b.openTrees.settleLease(), false, 'a dropped tree is open');
   reader.close();
   const later = b.createEmpty('later');
   const report = collectGarbage(a);

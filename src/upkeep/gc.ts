@@ -8,14 +8,14 @@
  *          and a new mark, made after the leases were read, still finds nothing that names it.
  *
  * Races. A process publishes its lease before it reads rows, so one that could know a dropped block has an older lease.
- * A block may be named by a journal that no checkpoint has stored: journals of dead owners are stored before the mark;
- * a living owner's lease holds what it may have known, and it takes back what it names before its lease moves up
- * (`settleLease`), hands a block to another fork, or opens a layer (`undrop` in layer/). A living LayerBuilder has no
- * lease and finds content by hash, so while there is one nothing is dropped or reaped; the drop removes the content
+ * A block may be named by a journal that no checkpoint has stored. Journals of dead owners are stored before the mark. A
+ * living owner's lease holds what it may have known, and it undrops what it names (`undrop` in layer/) before its lease
+ * moves up (`OpenTrees`), before it hands a block to another fork, and when it opens a layer. A living LayerBuilder has
+ * no lease and finds content by hash, so while there is one nothing is dropped or reaped; the drop removes the content
  * rows, so that no later builder finds what was dropped.
  *
- * Order of the reap: leases → builders → journals → mark. Whoever comes after the leases were read knows only what is
- * reachable; whoever died after that has its journal stored before the mark.
+ * Order of the reap: leases → builders → journals → mark. A process that comes after the leases were read knows only
+ * what is reachable; the journal of one that died after that is stored before the mark.
  */
 import {
   BLOCK_SIZE,
@@ -64,7 +64,7 @@ const PIECE_BLOCKS = 4096;
  */
 export function collectGarbage(engine: StoreEngine): GcReport {
   engine.requireOpen('gc');
-  engine.flattenAll();
+  engine.flattener.flattenAll();
   return new Collection(engine).run();
 }
 
@@ -98,12 +98,12 @@ class Collection {
 
   run(): GcReport {
     const { engine, report } = this;
-    for (const tree of engine.openTrees) tree.checkpoint();
+    for (const tree of engine.openTrees.forks) tree.checkpoint();
     report.unreadableForks = storeDeadJournals(engine);
     report.blobsSealed = sealLeftovers(engine);
     if (hasLivingBuilder(engine)) report.isImportRunning = true;
     else if (report.unreadableForks.length === 0) this.drop();
-    engine.settleLease();
+    engine.openTrees.settleLease();
     this.reap();
     report.filesRemoved = sweepFiles(engine);
     return report;
@@ -290,7 +290,7 @@ class Collection {
     let next = 0;
     while (next < due.length) {
       const unlinked: BlobId[] = [];
-      // Inside a transaction: whoever takes a blob back does so before it or finds it gone.
+      // Inside a transaction: a blob is undropped before it, or found to be gone.
       tables.slice((isSpent) => {
         do {
           const [blob, { epoch }] = due[next]!;

@@ -91,7 +91,7 @@ class Adversary {
       else if (kind < 12) this.drop(known);
       else if (kind < 14) this.reopen(known);
       else if (kind < 15) await this.reopenStore();
-      else if (kind < 18) this.engine.settleLease();
+      else if (kind < 18) this.engine.openTrees.settleLease();
       else if (kind < 30) this.check(known);
       else if (!known.tree.isReadOnly) this.change(known, kind);
     } catch (error) {

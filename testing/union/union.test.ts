@@ -275,7 +275,7 @@ describe('the store of a union', () => {
     for (const tree of trees) tree.close();
     for (const name of ['upper', 'lower']) engine.drop(name);
     collectGarbage(engine);
-    engine.settleLease();
+    engine.openTrees.settleLease();
     collectGarbage(engine);
     const tree = engine.openTree('a');
     assert.deepEqual(sorted(shownBy(tree)), MERGED);

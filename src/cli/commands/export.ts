@@ -110,7 +110,7 @@ async function run(
   const { fileSystem } = await session.readTree(name);
   if (changes !== true) {
     const mount = await trees.mountOf(name);
-    const { hostDirectories } = engine.storedTree(engine.info(name));
+    const { hostDirectories } = engine.chains.storedTree(engine.info(name));
     const shownAt = [...(mount === undefined ? [] : [mount.directory]), ...hostDirectories];
     const options = { format: isTar ? 'tar' : 'directory', progress, shownAt } as const;
     return await exportFileSystem(engine.system, name, fileSystem, destination, options);

@@ -40,7 +40,7 @@ async function storeFigures({ engine, isJson, directory }: CommandSession): Prom
     forks: trees.filter((tree) => tree.kind === 'fork').length,
     snapshots: trees.filter((tree) => tree.kind === 'snapshot').length,
     layers: layers.length,
-    depthMax: trees.reduce((most, tree) => Math.max(most, engine.chainLength(tree)), 0),
+    depthMax: trees.reduce((most, tree) => Math.max(most, engine.chains.lengthOf(tree)), 0),
     blobs: blobs.length,
     blobsUnsealed: blobs.filter((blob) => blob.state === 'frozen').length,
     blobBytes: blobs.reduce((sum, blob) => sum + blob.lengthBytes, 0),
@@ -69,7 +69,7 @@ async function storeFigures({ engine, isJson, directory }: CommandSession): Prom
 async function treeFigures(session: CommandSession, name: string): Promise<void> {
   const { engine, isJson } = session;
   const info = session.info(name);
-  const depth = engine.chainLength(info);
+  const depth = engine.chains.lengthOf(info);
   const object = { ...treeObject(info), layer: info.layer, depth };
   if (isJson) {
     await writeJson(object);

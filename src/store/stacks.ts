@@ -1,0 +1,182 @@
+/**
+ * The stacks of layers that trees are: opened, frozen, dropped. A process owns a writable layer while it has the lock
+ * of its journal.
+ */
+import { assert, FsError, isFsError, type LayerId, whileBusyBlocking } from '../base/index.ts';
+import {
+  checkpoint,
+  LayerStack,
+  recover,
+  type StackKeeper,
+  type StackParts,
+  type TreeCache,
+  UpperLayer,
+  type UpperParts,
+  undropLayer,
+} from '../layer/index.ts';
+import { FrozenLayer } from '../lower/index.ts';
+import { processMapBudget } from '../mapping/index.ts';
+import type { LayerRecord } from '../meta/index.ts';
+import type { ChainCache } from './chain-cache.ts';
+import type { Sealer } from './sealer.ts';
+import type { StoreParts } from './store-parts.ts';
+import type { Tree, TreeInfo } from './tree.ts';
+import type { TreeRows } from './tree-rows.ts';
+
+export interface StacksParts extends StoreParts {
+  readonly rows: TreeRows;
+  readonly chains: ChainCache;
+  readonly sealer: Sealer;
+}
+
+export class Stacks {
+  private readonly parts: StacksParts;
+  /** What open trees have read. */
+  private readonly cache: TreeCache;
+
+  constructor(parts: StacksParts, cache: TreeCache) {
+    this.parts = parts;
+    this.cache = cache;
+  }
+
+  private get stackParts(): StackParts {
+    const { tables, blobs, system } = this.parts;
+    const budget = processMapBudget(() => system.mapCountMax());
+    return { tables, blobs, system, clock: system.clock, budget, cache: this.cache };
+  }
+
+  private upperParts(layer: LayerId): UpperParts {
+    const { system, tables, blobs, layout } = this.parts;
+    const journalPath = layout.journalPath(layer);
+    return { system, tables, blobs, journalPath, journalDirectory: layout.journalsDirectory };
+  }
+
+  /**
+   * The stack of a tree, its writable layer taken over and recovered; of one whose layer is frozen, to read. EBUSY: see
+   * `takeUpper`; EAGAIN when the last owner froze or dropped the layer before its lock was ours.
+   */
+  open(info: TreeInfo, isPatient: boolean, keeper: StackKeeper): LayerStack {
+    const { stackParts: parts } = this;
+    const { tables, rows, chains } = this.parts;
+    const record = rows.layer(info.layer);
+    if (record.state === 'frozen')
+      return new LayerStack(parts, keeper, info.root, undefined, chains.opened(info.layer));
+    const upper = this.takeUpper(info, record, 'open', isPatient);
+    try {
+      tables.renew();
+      if (tables.trees.get(info.name)?.layer !== info.layer) throw new FsError('EAGAIN', { path: info.name });
+      const stack = new LayerStack(parts, keeper, info.root, upper, chains.opened(upper.record.parent));
+      recover(stack);
+      undropLayer(tables, info.layer);
+      return stack;
+    } catch (error) {
+      upper.abandon();
+      throw error;
+    }
+  }
+
+  /**
+   * Takes a fork's writable layer over. EBUSY, with the fork's name and the owner's process id, when it stays taken.
+   * With `isPatient` an owner is given some time to go away: gc in another process takes a fork for a moment when it
+   * finds something in its journal.
+   */
+  private takeUpper(
+    { name, layer }: TreeInfo,
+    record: LayerRecord,
+    operation: string,
+    isPatient: boolean,
+  ): UpperLayer {
+    const take = (): UpperLayer => new UpperLayer(this.upperParts(layer), layer, record);
+    try {
+      return isPatient ? whileBusyBlocking(take) : take();
+    } catch (error) {
+      throw isFsError(error) ? error.in({ syscall: operation, path: name }) : error;
+    }
+  }
+
+  /**
+   * Freezes the upper layer of an open fork and puts a fresh one over it. `inTransaction` belongs to the same
+   * transaction. False where the fork has nothing to freeze: then only `inTransaction` is done.
+   */
+  freeze(tree: Tree, inTransaction?: () => void): boolean {
+    const { tables, rows, chains, sealer } = this.parts;
+    const { stack } = tree;
+    const old = stack.writable();
+    if (old.isPristine && stack.dirty.size === 0 && old.record.parent !== 0) {
+      if (inTransaction !== undefined) tables.transaction(inTransaction);
+      return false;
+    }
+    const next = this.store(tree, inTransaction);
+    const record = rows.layer(old.id);
+    const frozen = new FrozenLayer(tables, old.id, record, old.stored);
+    chains.add(frozen);
+    tree.info = { ...tree.info, layer: next.id };
+    stack.lowers = [frozen, ...stack.lowers];
+    stack.upper = next;
+    retire(old);
+    if (record.unsealedBlobs.length > 0) sealer.add(old.id, record.unsealedBlobs);
+    return true;
+  }
+
+  /**
+   * Stores a fork and freezes its layer in the last transaction of that; returns the fresh layer that goes over it,
+   * locked before anyone can see it: otherwise another process, say gc looking for dead owners, could take it over
+   * between the transaction and the lock. Where anything fails the tree is as it was.
+   */
+  private store(tree: Tree, inTransaction: (() => void) | undefined): UpperLayer {
+    let next: UpperLayer | undefined;
+    try {
+      checkpoint(tree.stack, (upper) => {
+        next = this.begin(this.parts.rows.freeze(tree.info, upper));
+        inTransaction?.();
+      });
+    } catch (error) {
+      if (next !== undefined) retire(next);
+      throw error;
+    }
+    assert(next !== undefined, 'a checkpoint with a last step makes it');
+    return next;
+  }
+
+  private begin(layer: LayerId): UpperLayer {
+    const upper = new UpperLayer(this.upperParts(layer), layer, this.parts.rows.layer(layer));
+    try {
+      upper.journal.begin(upper.record.generation, 1);
+      return upper;
+    } catch (error) {
+      upper.abandon();
+      throw error;
+    }
+  }
+
+  /** Removes a fork with its layer. EBUSY while anybody has it open. */
+  drop(info: TreeInfo): void {
+    const { name } = info;
+    const { tables, rows } = this.parts;
+    // Taking the layer over proves that nobody else has it; what its journal holds goes with it.
+    const upper = this.takeUpper(info, rows.layer(info.layer), 'drop', true);
+    try {
+      tables.transaction(() => {
+        // Before the lock was ours another process may have dropped it and given the name to another fork.
+        if (tables.trees.get(name)?.layer !== info.layer) {
+          throw new FsError('EBUSY', { syscall: 'drop', path: name, note: 'another process is changing it' });
+        }
+        tables.trees.remove(name);
+      });
+    } catch (error) {
+      upper.abandon();
+      throw error;
+    }
+    upper.retire();
+  }
+}
+
+/** Removes the journal of a layer that is frozen now. One that cannot be removed is left to gc: the freeze happened. */
+export function retire(upper: UpperLayer): void {
+  try {
+    upper.retire();
+  } catch (error) {
+    if (!isFsError(error)) throw error;
+    upper.abandon();
+  }
+}

@@ -1,0 +1,12 @@
+/** What the parts of a store are built on. */
+import type { BlobSpace } from '../blob/index.ts';
+import type { MetaTables } from '../meta/index.ts';
+import type { System } from '../sys/index.ts';
+import type { StoreLayout } from './layout.ts';
+
+export interface StoreParts {
+  readonly system: System;
+  readonly layout: StoreLayout;
+  readonly tables: MetaTables;
+  readonly blobs: BlobSpace;
+}
