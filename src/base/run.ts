@@ -19,3 +19,16 @@ export interface Run {
 export function chunkOf(logical: number): number {
   return Math.floor(logical / CHUNK_BLOCKS);
 }
+
+/** The runs of a file, in order, divided by chunk. */
+export function* runsByChunk(
+  runs: readonly Run[],
+): Generator<{ readonly chunk: number; readonly runs: readonly Run[] }> {
+  for (let from = 0; from < runs.length; ) {
+    const chunk = chunkOf(runs[from]!.logical);
+    let to = from + 1;
+    while (to < runs.length && chunkOf(runs[to]!.logical) === chunk) to++;
+    yield { chunk, runs: runs.slice(from, to) };
+    from = to;
+  }
+}

@@ -1,10 +1,10 @@
 /**
  * Content of an import whose rows are not written yet.
  *
- * The keys of the content table are hashes. Rows put in the order in which files are met go each into a page of its
- * own, which is copied, written and synced for that one row. So many rows are gathered and put in the order of their
- * keys: then a page takes all of its rows at once. Nothing needs them sooner: the import itself finds its content here,
- * and others do not trust it before it is sealed.
+ * The keys of the content table are hashes. Rows that are put in the order in which files are met each change a page of
+ * their own, which is copied, written and synced for that one row. So rows are gathered, many at a time, and put in the
+ * order of their keys: then a page takes all of its rows at once. Nothing needs them sooner: the import itself finds
+ * its content here, and others do not trust it before it is sealed.
  */
 import type { BlobId, BlockIndex } from '../base/index.ts';
 
@@ -32,10 +32,10 @@ export class ContentQueue {
   /** In the order of their keys, from the `next`-th on. */
   private sorted: QueuedContent[] = [];
   private next = 0;
-  /** The contents of `sorted`, also those written: what they wait for may not be durable yet. */
+  /** The contents of `sorted`, also those written: they may not be durable yet. */
   private leaving = new Map<string, QueuedContent>();
 
-  /** `write` is called with each content when its time has come. */
+  /** `write` is called with each content once. */
   constructor(write: (content: QueuedContent) => void, gatheredMax = GATHERED_MAX) {
     this.write = write;
     this.gatheredMax = gatheredMax;

@@ -1,6 +1,9 @@
 /**
- * Flattening in the background: long chains become short ones in slices between the program's own events. It never
- * keeps a process alive; what is not done when it ends is done by the next process that opens the tree, or by gc.
+ * Flattening in the background: long chains become short ones, in slices between the program's own events. It never
+ * keeps a process alive; the next process that opens the tree, or gc, does what is left when the process ends.
+ *
+ * It belongs to the store, not to upkeep: an open store flattens by itself. A hook to do it from above would have to be
+ * passed by everybody who opens a store.
  */
 import { isFsError, type LayerId, StoreError } from '../base/index.ts';
 import type { Lower } from '../lower/index.ts';

@@ -17,7 +17,7 @@
  * While it is being built the layer is in state 'building' and its lock is held, as in an import: gc drops nothing
  * then, and a dead process's half of a layer is removed by the next gc.
  */
-import { chunkOf, type Ino, isFsError, type LayerId, type Name, type Run } from '../base/index.ts';
+import { type Ino, isFsError, type LayerId, type Name, runsByChunk } from '../base/index.ts';
 import { FrozenLayer, holderOf, isDerived, type Lower } from '../lower/index.ts';
 import type { DentryRecord, InodeRecord, LayerRecord, MetaTables } from '../meta/index.ts';
 import type { System } from '../sys/index.ts';
@@ -69,12 +69,12 @@ function countInodes(tables: MetaTables, layer: LayerId, limit: number): number 
   return count;
 }
 
-/** One new layer in the making. */
 /** Rows written in one slice: 2 to 5 ms, in which other writers of the store wait. */
 const SLICE_ROWS = 500;
 /** Writes rows inside a transaction. */
 type Put = () => void;
 
+/** One new layer in the making. */
 export class Flattening {
   private readonly tables: MetaTables;
   private readonly system: System;
@@ -140,11 +140,11 @@ export class Flattening {
     return isLast;
   }
 
-  /** Everything that stood on the uppermost of the layers stands on the new one; false when nothing does any more. */
+  /** What stood on the uppermost of the layers stands on the new one from then on; false when nothing does any more. */
   finish(): boolean {
     const { tables, plan } = this;
     const top = plan.layers[0]!;
-    // Looked for before the transaction. Whoever comes in between stands on the old chain, which stays whole.
+    // Looked for before the transaction. What comes in between stands on the old chain, which stays whole.
     tables.renew();
     const children = [...tables.layers.entries()].filter(([, { parent }]) => parent === top);
     const snapshots = [...tables.trees.entries()].filter(([, { layer }]) => layer === top);
@@ -235,7 +235,8 @@ export class Flattening {
         extentLayer: runs === undefined ? extentLayer : this.id,
         xattrLayer: xattrs === undefined ? xattrLayer : this.id,
       });
-      if (runs !== undefined) this.putRuns(ino, runs);
+      for (const { chunk, runs: own } of runsByChunk(runs ?? []))
+        tables.extents.putChunk(this.id, ino, chunk, own);
       if (xattrs !== undefined) tables.xattrs.put(this.id, ino, xattrs);
     };
   }
@@ -253,16 +254,6 @@ export class Flattening {
 
   private isMerged(layer: LayerId | 0): layer is LayerId {
     return layer !== 0 && this.plan.layers.includes(layer);
-  }
-
-  private putRuns(ino: Ino, runs: readonly Run[]): void {
-    for (let from = 0; from < runs.length; ) {
-      const chunk = chunkOf(runs[from]!.logical);
-      let to = from + 1;
-      while (to < runs.length && chunkOf(runs[to]!.logical) === chunk) to++;
-      this.tables.extents.putChunk(this.id, ino, chunk, runs.slice(from, to));
-      from = to;
-    }
   }
 
   /** The names that the layers have together in a directory; a whiteout stays only where it hides something. */

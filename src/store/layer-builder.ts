@@ -1,15 +1,15 @@
 /**
- * Builds one frozen layer in bulk, without a journal: what an import fills. Rows go to the tables in
- * transactions of at most 20 ms, so that owners of other layers are not held up; contents go to blobs of
- * their own (large files) or are packed together (small ones).
+ * Builds one frozen layer in bulk, without a journal: what an import fills. Rows go to the tables in transactions of at
+ * most 20 ms, so that owners of other layers are not held up; contents go to blobs of their own (large files) or are
+ * packed together (small ones).
  *
- * Until `finish` the layer is in state 'building' and no tree names it. `finish` makes its blobs durable and
- * sealed, then freezes the layer and writes the snapshot in one transaction. After a crash gc finds a
- * 'building' layer whose lock nobody holds and removes it, its rows and its blobs.
+ * Until `finish` the layer is in state 'building' and no tree names it. `finish` makes its blobs durable and sealed,
+ * then freezes the layer and writes the snapshot in one transaction. After a crash gc finds a 'building' layer whose
+ * lock nobody holds and removes it, its rows and its blobs.
  *
- * Identical content is stored once, through the content table, also across imports. An entry there counts
- * only while its blob's row exists and is sealed, or the blob is one of this builder's own. Gc drops no
- * content while a live builder exists, and drops a content row in the transaction that drops its blocks.
+ * Identical content is stored once, through the content table, also across imports. An entry there counts only while
+ * its blob's row exists and is sealed, or the blob is one of this builder's own. Gc drops no content while a living
+ * builder exists, and removes content rows before it drops their blocks.
  *
  * Neighbours: `transfer` reads the host and computes the hashes; this file knows no host tree.
  */
@@ -19,12 +19,12 @@ import {
   type BlobId,
   type BlockIndex,
   blocksFor,
-  chunkOf,
   FsError,
   type Ino,
   type LayerId,
   type Name,
   type Run,
+  runsByChunk,
   yieldToEventLoop,
 } from '../base/index.ts';
 import { type BlobSpace, BlobWriter } from '../blob/index.ts';
@@ -106,8 +106,7 @@ export class LayerBuilder {
       this.rows.add(() => tables.contents.put(hash, sizeBytes, { ...place, sizeBytes }));
     });
     this.assertNameFree();
-    // The number is taken first and the lock next, so that gc never meets the row of a live builder without
-    // its lock.
+    // The number first and the lock next, so that gc never meets the row of a living builder without its lock.
     this.layer = tables.transaction(() => tables.allocate('nextLayer')) as LayerId;
     this.lock = LayerLock.take(system, layout.journalPath(this.layer));
     this.reserveInodes();
@@ -182,15 +181,8 @@ export class LayerBuilder {
 
   /** The whole map of a file: its runs in order, not touching each other where they continue physically. */
   putRuns(ino: Ino, runs: readonly Run[]): void {
-    let from = 0;
-    while (from < runs.length) {
-      const chunk = chunkOf(runs[from]!.logical);
-      let to = from + 1;
-      while (to < runs.length && chunkOf(runs[to]!.logical) === chunk) to++;
-      const chunkRuns = runs.slice(from, to);
-      this.rows.add(() => this.tables.extents.putChunk(this.layer, ino, chunk, chunkRuns));
-      from = to;
-    }
+    for (const { chunk, runs: own } of runsByChunk(runs))
+      this.rows.add(() => this.tables.extents.putChunk(this.layer, ino, chunk, own));
   }
 
   // Content.

@@ -35,6 +35,17 @@ export class LayerLock {
     }
   }
 
+  /** Whether somebody holds the lock of a file. */
+  static isHeld(system: System, path: string): boolean {
+    try {
+      LayerLock.takeExisting(system, path)?.abandon();
+      return false;
+    } catch (error) {
+      if (isFsError(error, 'EBUSY')) return true;
+      throw error;
+    }
+  }
+
   /** Undefined when gc removed the file before it was locked: what is locked then is no name's file. */
   private static lockFile(system: System, path: string, flags: number): LayerLock | undefined {
     const fd = system.open(path, flags, 0o644);

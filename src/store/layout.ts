@@ -118,7 +118,7 @@ function readText(system: System, path: string): string | undefined {
   }
 }
 
-/** For whatever is asked of a store that was closed. */
+/** The error of every operation on a store that was closed. */
 export function storeClosed(operation: string, directory: string): StoreError {
   return new StoreError('ERR_STORE_CLOSED', operation, directory, 'the store was closed', 'Open it again.');
 }

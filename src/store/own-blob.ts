@@ -1,6 +1,6 @@
 /**
- * The blob of one large file while it is written: offset 0 of the blob is offset 0 of the file, holes are
- * holes. It is written, completed, and then sealed together with others.
+ * The blob of one large file while it is written: offset 0 of the blob is offset 0 of the file, holes are holes. It is
+ * written, completed, and then sealed together with others.
  */
 import { assert, BLOCK_SIZE, type BlobId } from '../base/index.ts';
 import { type BlobSpace, BlobWriter, sumBytes } from '../blob/index.ts';
@@ -69,8 +69,8 @@ export class OwnBlob {
   }
 
   /**
-   * Adds the next piece at the end of what is there, while the caller goes on: until the promise is kept the bytes do
-   * not change and nothing else is done here.
+   * Adds the next piece at the end, while the caller goes on. Until the promise resolves the bytes must not change and
+   * nothing else may be called here.
    */
   append(bytes: Uint8Array, length: number): Promise<void> {
     return this.open().appendPiece(bytes, length);
@@ -84,7 +84,7 @@ export class OwnBlob {
     if (blocks > 0) writer.skip(blocks);
   }
 
-  /** The content ends at `lengthBytes`, behind a hole where the data ends before. Nothing is added any more. */
+  /** The content ends at `lengthBytes`, with a hole at the end where the data ends before. Nothing is added after. */
   complete(lengthBytes: number): void {
     this.open().complete(lengthBytes);
     this.state = 'complete';

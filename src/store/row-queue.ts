@@ -1,6 +1,5 @@
 /**
- * Rows on their way to the tables, written in transactions that are short enough not to hold up other
- * writers.
+ * Rows on their way to the tables, written in transactions that are short enough not to hold up other writers.
  */
 import type { MetaTables } from '../meta/index.ts';
 

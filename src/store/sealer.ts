@@ -1,6 +1,6 @@
 /**
- * Sealing in the background: the checksums of blobs that a freeze left without. Work is done in short slices between
- * the program's own events, and never keeps a process alive; what is not done when it ends is done by the next `gc`.
+ * Sealing in the background: computes the checksums of blobs that were just frozen. It works in short slices between
+ * the program's own events, and never keeps a process alive; the next gc does what is left when the process ends.
  */
 
 import { type BlobId, isFsError, type LayerId } from '../base/index.ts';
@@ -57,7 +57,7 @@ export class Sealer {
       this.jobs.shift();
       this.recordSealed(job);
     } catch (error) {
-      // A blob that cannot be read stays unsealed; fsck and gc meet it again and say so.
+      // A blob that cannot be read stays unsealed; fsck and gc meet it again and report it.
       this.jobs.shift();
       if (!isFsError(error)) throw error;
     }

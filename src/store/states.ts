@@ -133,7 +133,7 @@ function giveUp(tree: Tree): void {
   tree.giveUp();
 }
 
-/** Drops forks that are open here, with all that was written to them. Those that are closed are left alone. */
+/** Drops forks that are open here, with all that was written to them. Closed ones are left alone. */
 export function dropOpen({ tables }: StoreEngine, trees: readonly Tree[]): void {
   const open = trees.filter((tree) => !tree.isClosed);
   try {
@@ -151,7 +151,7 @@ function requireUnchanged({ info, stack }: Tree, layer: LayerId): void {
   throw new FsError('EBUSY', { syscall: 'rollback', path: info.name, note });
 }
 
-/** A snapshot gets another name, whose owner goes, with the other snapshots named. ENOENT. */
+/** Renames a snapshot, which replaces one of that name, and drops others in the same transaction. ENOENT. */
 export function renameSnapshot(
   engine: StoreEngine,
   from: string,

@@ -8,18 +8,18 @@ export interface StoreOptions {
   /** Make the store where there is none. */
   readonly create?: boolean;
   /**
-   * Look at every page of the tables first, which takes time with their size: LMDB ends the process at one that is
-   * not what it should be.
+   * Check every page of the tables first, which takes longer the larger they are: LMDB ends the process when it meets
+   * a damaged one.
    */
   readonly checksTables?: boolean;
   /**
-   * How long another process is waited for that has the tables locked; what needs them then fails with ETIMEDOUT. For
-   * ever where nothing is said: for a process that serves others, which are not to wait with it.
+   * How long to wait for another process that has the tables locked; then the operation fails with ETIMEDOUT. Default:
+   * for ever. For a process that serves others, which must not wait with it.
    */
   readonly lockWaitMsMax?: number;
-  /** Layers under a tree before they are flattened in the background; 16 where nothing is said. */
+  /** Layers under a tree before they are flattened in the background. Default: 16. */
   readonly chainLayersMax?: number;
-  /** Milliseconds between two commit marks: what a power cut may take. 2,000 where nothing is said. */
+  /** Milliseconds between two commit marks: what a power cut may lose. Default: 2,000. */
   readonly commitMarkMs?: number;
   /** What open trees may keep in memory of what they have read; shared by all stores of the process by default. */
   readonly cache?: TreeCache;

@@ -84,8 +84,8 @@ export class Tree implements StackKeeper {
   }
 
   /**
-   * As `commitMark`, every few seconds. Much data goes to the disk by the thread pool first: nobody asked for this,
-   * so nobody should wait for it.
+   * As `commitMark`, every few seconds. Where there is much data, the thread pool writes it to the disk first: nobody
+   * asked for this, so nobody should wait for it.
    */
   async markInBackground(): Promise<void> {
     const flushed = this.stack.upper?.flush();
@@ -98,7 +98,7 @@ export class Tree implements StackKeeper {
     }
   }
 
-  /** Closes a tree whose writable layer was taken away from it: what that holds is nobody's any more. */
+  /** Closes a tree whose writable layer was dropped: what that holds is not stored. */
   giveUp(): void {
     if (!this.isOpen) return;
     for (const inode of this.stack.inodes.values()) inode.mapping?.closeMaps();
@@ -108,7 +108,7 @@ export class Tree implements StackKeeper {
   }
 
   /**
-   * Stores everything, gives the layer up, and closes every memory map. May be called twice. Where storing fails the
+   * Stores everything, gives the layer up, and closes every memory map. May be called twice. Where storing fails, the
    * tree is closed all the same: what was acknowledged is in the journal, which the next opener replays.
    */
   close(): void {

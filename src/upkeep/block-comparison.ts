@@ -1,13 +1,13 @@
-/** Comparing blocks that look equal, byte by byte: equal checksums may be chance, or made. */
+/** Compares blocks that look equal byte by byte: equal checksums may be chance, or intent. */
 import { BLOCK_SIZE, type BlobId, isFsError } from '../base/index.ts';
 import type { BlobSpace } from '../blob/index.ts';
 import type { BlockMatch } from './block-matching.ts';
 
 /** Blocks compared at once. */
 const PIECE_BLOCKS = 64;
-/** Pieces between two breaths: 8 MiB, some milliseconds. */
-const PIECES_A_BREATH = 32;
-/** Damaged blocks that are told of one by one. */
+/** Pieces between two pauses: 8 MiB, some milliseconds. */
+const PIECES_PER_PAUSE = 32;
+/** So many damaged blocks are reported one by one. */
 const DAMAGED_MAX = 100;
 
 /** Blocks of a match. */
@@ -18,7 +18,7 @@ export class BlockComparison {
   private readonly ours = Buffer.allocUnsafeSlow(PIECE_BLOCKS * BLOCK_SIZE);
   private readonly theirs = Buffer.allocUnsafeSlow(PIECE_BLOCKS * BLOCK_SIZE);
   private piecesCompared = 0;
-  /** Of blocks that could not be read, the first ones, in words. */
+  /** Messages about the first blocks that could not be read. */
   readonly damaged: string[] = [];
   private blocksDamaged = 0;
   blocksDiffering = 0;
@@ -27,9 +27,9 @@ export class BlockComparison {
     this.blobs = blobs;
   }
 
-  /** Whether the thread has been kept for a while. */
-  get isBreathDue(): boolean {
-    return this.piecesCompared % PIECES_A_BREATH === 0;
+  /** Whether the thread has been busy for a while. */
+  get isPauseDue(): boolean {
+    return this.piecesCompared % PIECES_PER_PAUSE === 0;
   }
 
   *pieces({ start, count, targetStart }: MatchPart): Generator<MatchPart> {
@@ -42,7 +42,7 @@ export class BlockComparison {
     }
   }
 
-  /** The parts of a piece that are equal in both blobs; what cannot be read is not. */
+  /** The parts of a piece that are equal in both blobs. What cannot be read is not equal. */
   equalParts(source: BlobId, target: BlobId, piece: MatchPart): readonly MatchPart[] {
     this.piecesCompared++;
     const length = piece.count * BLOCK_SIZE;
@@ -66,7 +66,7 @@ export class BlockComparison {
     return equal;
   }
 
-  /** False where the bytes cannot be read, which is noted of a single block. */
+  /** False where the bytes cannot be read; of a single block that is noted. */
   private read(blob: BlobId, block: number, target: Buffer, length: number, isNoted: boolean): boolean {
     try {
       this.blobs.read(blob, block * BLOCK_SIZE, target, 0, length);

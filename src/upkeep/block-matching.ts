@@ -1,9 +1,9 @@
 /**
  * Matching: which blocks of a store look equal, by the checksums that lie beside sealed blobs. No data is read here.
  *
- * Sources come in an order, and a block is matched with an earlier one: the first of its kind stays where it is, all
- * others may be taken from there. Where the index has no room for all blocks a pass ends up with those that it could
- * take in; the next pass begins with the first that it could not. A block that was moved takes part no more.
+ * Sources have an order, and a block is matched with an earlier one: the first of its kind stays where it is, all
+ * others may be taken from there. Where the index has no room for all blocks, a pass covers those that it could take
+ * in, and the next pass begins with the first that it could not. Moved blocks are skipped from then on.
  *
  * Maps stay whole as far as can be: a block is taken from behind what the block before it is taken from, or from
  * before what the next one is, where the same bytes stay there too. A file in a blob of its own, which the kernel can

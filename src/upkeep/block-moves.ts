@@ -1,6 +1,6 @@
 /**
  * Which blocks are to be taken from elsewhere, and what that makes of the map of a file. A move is about physical
- * blocks: whoever names the one place gets the other, which has the same bytes.
+ * blocks: every file that names the one place gets the other, which has the same bytes.
  */
 import type { BlobId, BlockIndex, Run } from '../base/index.ts';
 import { appendRun } from '../extent/index.ts';

@@ -5,17 +5,17 @@
  *             blobs without checksums get them
  *   match     blocks that look equal are found by the checksums of sealed blobs (`BlockMatching`)
  *   compare   byte by byte; what differs, or cannot be read, is left alone
- *   rewrite   files of frozen layers that name the one block name the other from then on, a few files a transaction
- *   follow    what open trees have read of these files is read again, and live views are mapped anew
+ *   rewrite   files of frozen layers that name the one block are changed to name the other, a few files a transaction
+ *   follow    what open trees have read of these files is read again, and live views are mapped again
  *
- * Content never changes, and nothing is given back: that is gc's, by its own rules. So at any moment a process may die,
- * or the disk be full: every file is either as it was or as it is to be, and the next run goes on with what is left,
- * because blocks that were made one are no longer two.
+ * Content never changes, and nothing is given back: gc does that, by its own rules. So the process may die at any
+ * moment, or the disk be full: every file is either as it was or as it is to be. The next run goes on with what is
+ * left, because blocks that were made one are no longer two.
  *
- * Races. While it runs a lock is held that keeps gc from dropping anything, as an import does, so the blocks that files
- * are given stay; blocks that were dropped before are not looked at. Only frozen layers are changed, whose rows nobody
- * else writes. A process that has read the old rows goes on with the old blocks, and its lease keeps these until it
- * has followed (`settleLease`). Extents in blobs that the tables do not list are left alone.
+ * Races. While it runs it holds a lock that keeps gc from dropping anything, as an import does, so the blocks that
+ * files are given stay; blocks that were dropped before are not looked at. Only frozen layers are changed, whose rows
+ * nobody else writes. A process that has read the old rows goes on with the old blocks, and its lease keeps these until
+ * it has followed (`OpenTrees`). Extents in blobs that the tables do not list are left alone.
  */
 import {
   BLOCK_SIZE,
@@ -24,7 +24,7 @@ import {
   type Ino,
   isFsError,
   type LayerId,
-  type Run,
+  runsByChunk,
   whileBusyBlocking,
   yieldToEventLoop,
 } from '../base/index.ts';
@@ -37,13 +37,13 @@ import { hasJournal, sealLeftovers, storeDeadJournals } from './leftovers.ts';
 import { Marking, type Marks } from './marking.ts';
 
 export interface DedupeOptions {
-  /** The trees to look at, by name; all of them unless told. */
+  /** The trees to look at, by name. Default: all. */
   readonly trees?: readonly string[];
   /** Bytes that the index of blocks may take. A store with more blocks takes several passes. */
   readonly memoryBytes?: number;
   /** Ends after this time with what there is by then; the next run goes on. */
   readonly timeMs?: number;
-  /** Told several times a second where the run stands. */
+  /** Called several times a second. */
   readonly progress?: (state: DedupeProgress) => void;
   /** Ends the run as when the time is over. */
   readonly signal?: AbortSignal;
@@ -117,7 +117,7 @@ function requireTree({ tables }: StoreEngine, name: string): void {
   throw new FsError('ENOENT', { syscall: 'dedupe', path: name, note });
 }
 
-/** Gc takes the lock for a moment to see whether somebody has it. */
+/** Gc takes the lock for a moment to see whether somebody holds it. */
 function takeLock({ system, layout, directory }: StoreEngine): LayerLock {
   try {
     return whileBusyBlocking(() => LayerLock.take(system, layout.dedupeLockPath));
@@ -307,7 +307,7 @@ class Dedupe {
           this.report.bytesShared += equal.count * BLOCK_SIZE;
           this.bytesWaiting += equal.count * BLOCK_SIZE;
         }
-        if (this.comparison.isBreathDue) yield;
+        if (this.comparison.isPauseDue) yield;
       }
     }
   }
@@ -359,23 +359,14 @@ class Dedupe {
     const runs = extents.load(layer, ino) ?? [];
     const rewritten = this.moves.rewrite(runs);
     if (rewritten === undefined) return;
-    const chunks = chunksOf(rewritten);
-    for (const chunk of chunksOf(runs).keys()) if (!chunks.has(chunk)) extents.removeChunk(layer, ino, chunk);
-    for (const [chunk, own] of chunks) extents.putChunk(layer, ino, chunk, own);
+    const stale = new Set(runs.map(({ logical }) => chunkOf(logical)));
+    for (const { chunk, runs: own } of runsByChunk(rewritten)) {
+      extents.putChunk(layer, ino, chunk, own);
+      stale.delete(chunk);
+    }
+    for (const chunk of stale) extents.removeChunk(layer, ino, chunk);
     this.report.filesChanged++;
   }
-}
-
-/** Runs by the chunk that they start in. */
-function chunksOf(runs: readonly Run[]): Map<number, Run[]> {
-  const chunks = new Map<number, Run[]>();
-  for (const run of runs) {
-    const chunk = chunkOf(run.logical);
-    const own = chunks.get(chunk);
-    if (own === undefined) chunks.set(chunk, [run]);
-    else own.push(run);
-  }
-  return chunks;
 }
 
 function countBlocks({ blocks }: Marks): number {

@@ -146,7 +146,7 @@ export function checkTails({ engine, layers, owned }: Checked, findings: Finding
       if (record.extentLayer !== layer || within === 0 || !isRegular(record)) continue;
       const block = Math.floor(record.size / BLOCK_SIZE);
       const run = (tables.extents.load(layer, ino) ?? []).find((one) => covers(one, block));
-      // What lies behind the end of a host file is zeros, whoever reads it.
+      // Behind the end of a host file every reader gets zeros.
       if (run === undefined || isExternal(run.blob)) continue;
       findings.checked++;
       const position = (run.physical + block - run.logical) * BLOCK_SIZE;

@@ -5,7 +5,7 @@
  * What is checked is what trees stand on. A layer that no tree needs waits for gc in any state. A fork that another
  * process owns is ahead of its rows, so its upper layer is left out, and the report says so.
  */
-import { isFsError, type LayerId, StoreError } from '../base/index.ts';
+import { type LayerId, StoreError } from '../base/index.ts';
 import { type LayerRecord, layersUnder } from '../meta/index.ts';
 import { LayerLock, type StoreEngine } from '../store/index.ts';
 import { type Checked, Findings, type FsckPass } from './fsck-findings.ts';
@@ -82,10 +82,11 @@ function damage(what: string, error: unknown): string {
 }
 
 function whatToCheck(engine: StoreEngine, skipped: string[]): Checked {
-  const { tables } = engine;
+  const { tables, system, layout } = engine;
   const owned = new Set<LayerId>();
   for (const { name, kind, layer } of engine.list()) {
-    if (kind !== 'fork' || engine.openTreeOf(name) !== undefined || !isOwned(engine, layer)) continue;
+    if (kind !== 'fork' || engine.openTreeOf(name) !== undefined) continue;
+    if (!LayerLock.isHeld(system, layout.journalPath(layer))) continue;
     owned.add(layer);
     skipped.push(`fork ${name}: another process has it open; what it changed there was not checked`);
   }
@@ -102,16 +103,6 @@ function whatToCheck(engine: StoreEngine, skipped: string[]): Checked {
   }
   const layers = new Map([...found].sort(([, a], [, b]) => a.depth - b.depth));
   return { engine, layers, owned };
-}
-
-function isOwned({ system, layout }: StoreEngine, layer: LayerId): boolean {
-  try {
-    LayerLock.takeExisting(system, layout.journalPath(layer))?.abandon();
-    return false;
-  } catch (error) {
-    if (isFsError(error, 'EBUSY')) return true;
-    throw error;
-  }
 }
 
 /** Every row of every table matches its checksum. */

@@ -1,18 +1,18 @@
 /**
  * Garbage collection: gives back the layers that no tree stands on, and the blobs and blocks that no layer names.
  *
- * In two steps, so that nothing is taken from a process that still relies on it:
+ * Two steps, so that nothing is taken from a process that still relies on it:
  *
- *   drop   what nothing reaches is marked as dropped in a new epoch. Nobody who looks from then on finds it.
+ *   drop   what nothing reaches is marked as dropped in a new epoch. Lookups from then on do not find it.
  *   reap   what was dropped, in this run or an earlier one, is given back, once no living lease is older than the drop
  *          and a new mark, made after the leases were read, still finds nothing that names it.
  *
  * Races. A process publishes its lease before it reads rows, so one that could know a dropped block has an older lease.
- * A block may be named by a journal that no checkpoint has stored. Journals of dead owners are stored before the mark. A
- * living owner's lease holds what it may have known, and it undrops what it names (`undrop` in layer/) before its lease
- * moves up (`OpenTrees`), before it hands a block to another fork, and when it opens a layer. A living LayerBuilder has
- * no lease and finds content by hash, so while there is one nothing is dropped or reaped; the drop removes the content
- * rows, so that no later builder finds what was dropped.
+ * A block may be named by a journal that no checkpoint has stored. Journals of dead owners are stored before the mark.
+ * A living owner's lease holds what it may have known, and it undrops what it names (`undrop` in layer/) before its
+ * lease moves up (`OpenTrees`), before it hands a block to another fork, and when it opens a layer. A living
+ * LayerBuilder has no lease and finds content by hash, so while there is one nothing is dropped or reaped; the drop
+ * removes the content rows, so that no later builder finds what was dropped.
  *
  * Order of the reap: leases → builders → journals → mark. A process that comes after the leases were read knows only
  * what is reachable; the journal of one that died after that is stored before the mark.
@@ -379,20 +379,10 @@ function isInUse(record: BlobRecord, marks: Marks): boolean {
 }
 
 /** Whether an import is under way, in this process or another: its layer is locked. Or a dedupe, which has a lock. */
-function hasLivingBuilder(engine: StoreEngine): boolean {
-  if (isLocked(engine, engine.layout.dedupeLockPath)) return true;
-  for (const [layer, { state }] of engine.tables.layers.entries()) {
-    if (state === 'building' && isLocked(engine, engine.layout.journalPath(layer))) return true;
+function hasLivingBuilder({ system, layout, tables }: StoreEngine): boolean {
+  if (LayerLock.isHeld(system, layout.dedupeLockPath)) return true;
+  for (const [layer, { state }] of tables.layers.entries()) {
+    if (state === 'building' && LayerLock.isHeld(system, layout.journalPath(layer))) return true;
   }
   return false;
-}
-
-function isLocked({ system }: StoreEngine, path: string): boolean {
-  try {
-    LayerLock.takeExisting(system, path)?.abandon();
-    return false;
-  } catch (error) {
-    if (isFsError(error, 'EBUSY')) return true;
-    throw error;
-  }
 }

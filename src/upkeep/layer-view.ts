@@ -1,6 +1,6 @@
 /**
- * A layer and those below it, read from the tables as they are. For fsck: it shares no code with the layer stack that
- * it checks.
+ * A layer and those below it, read from the tables as they are. For fsck, so it shares no code with the layer stack
+ * that fsck checks.
  */
 import type { Ino, LayerId, Name } from '../base/index.ts';
 import { FrozenLayer, FrozenTree, holderOf, type Lower, UnionLayer } from '../lower/index.ts';

@@ -1,4 +1,4 @@
-/** What dead processes left behind: journals to be stored, blobs without checksums, files that belong to nothing. */
+/** Cleans up after dead processes: journals to be stored, blobs without checksums, files that belong to nothing. */
 import { FsError, isFsError, type LayerId, StoreError } from '../base/index.ts';
 import { LayerLock, type StoreEngine } from '../store/index.ts';
 
@@ -40,8 +40,8 @@ export function hasJournal(engine: StoreEngine, layer: LayerId): boolean {
 }
 
 /**
- * Computes the checksums of every frozen blob that has none yet, whoever froze it: its process may be dead, and where
- * it lives both write the same bytes. Returns how many.
+ * Computes the checksums of every frozen blob that has none yet. The process that froze it may be dead; if it lives,
+ * both write the same bytes. Returns how many.
  */
 export function sealLeftovers(engine: StoreEngine): number {
   const { sealer, tables } = engine;
