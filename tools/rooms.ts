@@ -72,7 +72,11 @@ export const ROOMS: readonly Room[] = [
     not: ['transfer', 'lifecycle'],
     touchesHost: true,
   },
-  { name: 'trees', holds: 'any tree by its name, wherever it is: open here, in another process, mounted' },
+  {
+    name: 'trees',
+    holds: 'any tree by its name, wherever it is: open here, in another process, mounted',
+    not: ['transfer', 'lifecycle'],
+  },
   {
     name: 'library',
     holds: 'the public library: forks that pass as node:fs',

@@ -1,6 +1,6 @@
 /** What `ramet merge` and `ramet commit --into` have in common: the merge, its report, and the exit code. */
 import { isFsError, nameToString } from '../base/index.ts';
-import type { MergeOptions, MergeReport } from '../lifecycle/index.ts';
+import { type MergeOptions, type MergeReport, mergeTrees } from '../lifecycle/index.ts';
 import { counted, printable, writeJson, writeLine } from './output.ts';
 import { CommandError, EXIT_FAILURE } from './problem.ts';
 import { type CommandSession, namedTreeError } from './session.ts';
@@ -12,12 +12,12 @@ export async function mergeAndTell(
   into: string,
   options: MergeOptions,
 ): Promise<void> {
-  const { trees, isJson } = session;
+  const { engine, trees, isJson } = session;
   for (const name of [from, options.base ?? from]) session.info(name);
   await session.requireFree(into, 'merge');
   let report: MergeReport;
   try {
-    report = await trees.merge(from, into, options);
+    report = await mergeTrees(engine, from, into, { ...options, trees });
   } catch (error) {
     if (isFsError(error, 'EINVAL') && error.syscall === 'merge') {
       const cause = `'${from}' and '${into}' have nothing in common`;

@@ -1,6 +1,6 @@
 /** The library's forms of commits, merges, rollbacks and exports of changes: names are text, errors in Node's shape. */
 import { nameToString } from '../base/index.ts';
-import type { CommitReport, MergeReport } from '../lifecycle/index.ts';
+import { type CommitReport, commitTree, type MergeReport, mergeTrees } from '../lifecycle/index.ts';
 import { freeName, replaceTree, type StoreEngine, stateFrom } from '../store/index.ts';
 import { type ExportReport, exportChanges } from '../transfer/index.ts';
 import type { TreeFiles } from '../vfs/index.ts';
@@ -48,7 +48,7 @@ export async function commitFork(
   { conflicts: onConflict, ...options }: CommitOptions,
 ): Promise<CommitReport> {
   const report = await reaching(engine, 'commit', name, (trees) =>
-    trees.commit(name, { ...options, onConflict }),
+    commitTree(engine, name, { ...options, onConflict, trees }),
   );
   return { ...report, conflicts: withText(report.conflicts) };
 }
@@ -61,7 +61,7 @@ export async function mergeFork(
   { conflicts: onConflict, ...options }: MergeOptions,
 ): Promise<MergeReport> {
   const report = await reaching(engine, 'merge', into, (trees) =>
-    trees.merge(from, into, { ...options, onConflict }),
+    mergeTrees(engine, from, into, { ...options, onConflict, trees }),
   );
   return { ...report, conflicts: withText(report.conflicts) };
 }

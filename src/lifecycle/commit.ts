@@ -39,8 +39,8 @@ export interface CommitOptions {
   readonly onConflict?: CommitResolution | undefined;
   /** Only look. */
   readonly dryRun?: boolean | undefined;
-  /** Makes a snapshot of a fork that another process may have mounted. Default: the engine does. */
-  readonly snapshot?: ((source: string, name: string) => Promise<unknown>) | undefined;
+  /** Makes a snapshot of the fork, which another process may have mounted. Default: the engine does. */
+  readonly trees?: { snapshot(source: string, name: string): Promise<unknown> } | undefined;
 }
 
 export interface CommitReport {
@@ -111,7 +111,6 @@ export async function commitTree(
   const base = options.base ?? origin?.base ?? '';
   const storeDirectory = realpathSync(engine.directory);
   const target = openTarget(engine, options.to ?? origin?.directory ?? '', storeDirectory);
-  const snapshot = options.snapshot ?? (async (source, name) => void engine.snapshot(source, name));
   const trees: Tree[] = [];
   try {
     if (options.to === undefined) target.requireSame(origin?.identity);
@@ -119,7 +118,7 @@ export async function commitTree(
     if (typeof base !== 'string') settleOnHost(engine, fork, base.layer);
     // What is written to the fork from here on is not committed.
     const name = freeName(engine, `${fork}.committing`);
-    await snapshot(fork, name);
+    await (options.trees ?? engine).snapshot(fork, name);
     const { layer } = engine.info(fork);
     const open = (of: TreeState): Tree => {
       const tree = typeof of === 'string' ? engine.openTree(of) : engine.openState(of);

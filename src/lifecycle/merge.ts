@@ -24,8 +24,8 @@ export interface MergeOptions {
   readonly onConflict?: MergeResolution | undefined;
   /** Keep no snapshot of what the target was. */
   readonly discard?: boolean | undefined;
-  /** Makes a fork of a tree that another process may have mounted. Default: the engine does. */
-  readonly fork?: ((source: string, name: string) => Promise<unknown>) | undefined;
+  /** Makes a fork of the other tree, which another process may have mounted. Default: the engine does. */
+  readonly trees?: { fork(source: string, name: string): Promise<unknown> } | undefined;
 }
 
 export interface MergeReport {
@@ -56,7 +56,8 @@ export async function mergeTrees(
   dropLeftovers(engine, into);
   const open: Tree[] = [];
   try {
-    await (options.fork ?? (async (source, name) => engine.fork(source, name).close()))(from, names.theirs);
+    if (options.trees === undefined) engine.fork(from, names.theirs).close();
+    else await options.trees.fork(from, names.theirs);
     const ours = engine.fork(into, names.ours);
     open.push(ours);
     const since = engine.info(into).layer;

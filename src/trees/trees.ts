@@ -1,13 +1,5 @@
 /** Decides how to reach a tree: a mounted fork through its owner, everything else by opening it here. */
 import { FsError, whileBusy } from '../base/index.ts';
-import {
-  type CommitOptions,
-  type CommitReport,
-  commitTree,
-  type MergeOptions,
-  type MergeReport,
-  mergeTrees,
-} from '../lifecycle/index.ts';
 import { MountedTrees, type MountRecord } from '../owner/index.ts';
 import {
   type SettledElsewhere,
@@ -128,18 +120,6 @@ export class Trees {
   /** Freezes those of these trees, of all where none are named, that are mounted; returns which those are. */
   async freezeElsewhere(names: readonly string[] | undefined): Promise<SettledElsewhere> {
     return await this.mounted.freeze(names);
-  }
-
-  /** `commitTree` of a tree wherever it is. */
-  async commit(name: string, options: CommitOptions): Promise<CommitReport> {
-    const snapshot = (source: string, as: string): Promise<unknown> => this.snapshot(source, as);
-    return await commitTree(this.engine, name, { ...options, snapshot });
-  }
-
-  /** `mergeTrees` from a tree wherever it is; `into` must not be open anywhere. */
-  async merge(from: string, into: string, options: MergeOptions): Promise<MergeReport> {
-    const fork = (source: string, as: string): Promise<unknown> => this.fork(source, as);
-    return await mergeTrees(this.engine, from, into, { ...options, fork });
   }
 
   /** Closes what was opened, and lets go of the owner. */

@@ -1,7 +1,7 @@
 /** `ramet commit`: a fork's changes go back to the host directory it came from, or into the fork it was made from. */
 import { type Command, Option } from 'commander';
 import { nameToString } from '../../base/index.ts';
-import { type CommitReport, type CommitResolution, commitOrigin } from '../../lifecycle/index.ts';
+import { type CommitReport, type CommitResolution, commitOrigin, commitTree } from '../../lifecycle/index.ts';
 import { examples } from '../examples.ts';
 import { mergeAndTell } from '../merging.ts';
 import { counted, printable, writeJson, writeLine } from '../output.ts';
@@ -73,7 +73,7 @@ async function toDirectory(session: CommandSession, fork: string, flags: CommitF
   let report: CommitReport;
   try {
     await trees.untilFree(fork);
-    report = await trees.commit(fork, { to, base, onConflict, dryRun });
+    report = await commitTree(engine, fork, { to, base, onConflict, dryRun, trees });
   } catch (error) {
     throw namedTreeError(fork, error);
   }
