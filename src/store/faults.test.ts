@@ -210,7 +210,7 @@ test('a number that was used for a file without a name is not given out again', 
     const file = first.fileSystem.open('/', O_TMPFILE | READ_WRITE, 0o600);
     const { ino } = first.fileSystem.statFile(file);
     first.fileSystem.close(file);
-    first.fileSystem.syncAll();
+    first.fileSystem.byInode.sync();
     first.close();
     const again = engine.openTree('one').fileSystem;
     put(again, '/a', 1, 1);

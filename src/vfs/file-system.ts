@@ -50,10 +50,6 @@ export class FileSystem {
     return this.context.stack.upper === undefined;
   }
 
-  get dev(): number {
-    return this.context.dev;
-  }
-
   /** False: reading leaves the times of access alone, as the option `noatime` of mount(8) does. */
   get keepsAccessTimes(): boolean {
     return this.context.keepsAccessTimes;
@@ -217,10 +213,6 @@ export class FileSystem {
 
   sync(file: OpenFile, _dataOnly: boolean): void {
     file.requireOpen();
-    data.sync(this.context);
-  }
-
-  syncAll(): void {
     data.sync(this.context);
   }
 

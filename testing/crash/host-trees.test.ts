@@ -114,7 +114,7 @@ class HostWork {
       on(({ fileSystem }) => fileSystem.unlink('/gone')),
       on(({ fileSystem }) => fileSystem.makeDirectory('/moved/own', 0o755)),
       on(({ fileSystem }) => fileSystem.truncate('/moved/a', 5000)),
-      { run: () => this.one.fileSystem.syncAll(), isDurable: true },
+      { run: () => this.one.fileSystem.byInode.sync(), isDurable: true },
       on((tree) => writeFile(tree, '/other', own, 3 * BLOCK + 100)),
       on(({ fileSystem }) => fileSystem.link('/linked', '/moved/third', false)),
       on((tree) => writeFile(tree, '/link', own, 2 * BLOCK)),
