@@ -7,12 +7,12 @@ import type { Request } from './request.ts';
 export const KERNEL: Caller = trustedCaller(0, 0, 0);
 const CLEARING_KERNEL: Caller = trustedCaller(0, 0, 0, true);
 
-/** As `KERNEL`, for a change that clears set-user-ID and set-group-ID or not. */
+/** `KERNEL`, or its like with `clearsSetId`. */
 export function kernelFor(clearsSetId: boolean): Caller {
   return clearsSetId ? CLEARING_KERNEL : KERNEL;
 }
 
-/** As `KERNEL`, to make something that belongs to the user that asks. */
+/** As `KERNEL`, but what is made belongs to the user of the request. */
 export function makerOf({ uid, gid }: Request, umask: number): Caller {
   return trustedCaller(uid, gid, umask);
 }

@@ -14,8 +14,8 @@ export interface Caller extends Credentials {
   /** May do everything: the library's own user, and a mount, whose kernel has checked permission already. */
   readonly isTrusted: boolean;
   /**
-   * What it writes loses set-user-ID and set-group-ID, as without CAP_FSETID. Only a trusted caller needs to be told:
-   * any other loses them but for user 0.
+   * What it writes loses set-user-ID and set-group-ID, as without CAP_FSETID. For trusted callers and user 0: writes of
+   * all others clear them in any case.
    */
   readonly clearsSetId: boolean;
 }
