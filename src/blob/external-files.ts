@@ -19,6 +19,7 @@ import {
   type Timespec,
 } from '../base/index.ts';
 import type { HostStat, System } from '../sys/index.ts';
+import type { BlobBytes } from './blob-bytes.ts';
 import { readThrough } from './fetches.ts';
 
 /**
@@ -83,7 +84,8 @@ interface OpenExternal {
   readonly recorded: RecordedFile | undefined;
 }
 
-export class ExternalFiles {
+export class ExternalFiles implements BlobBytes {
+  readonly isStored = false;
   /** Set by whoever has the tables. */
   source: ExternalSource | undefined;
   private readonly system: System;
@@ -196,7 +198,7 @@ export class ExternalFiles {
   }
 
   /** Brings bytes into the host's page cache by the thread pool. Tells of no failure: the read that follows does. */
-  async fetchBytes(blob: BlobId, position: number, length: number): Promise<void> {
+  async fetch(blob: BlobId, position: number, length: number): Promise<void> {
     let fd: number;
     try {
       // A descriptor of its own: the other may be closed meanwhile.

@@ -2,9 +2,10 @@
  * blob: physical space. A blob is a host file; a physical address is (blob id, block). The host's page cache of the
  * blobs is the one cache of all data.
  *
- * `BlobSpace` reads bytes of any blob and keeps their files, windows and checksums; `ActiveBlob` is the blob that a
- * writable layer allocates from and writes to; `BlobWriter` makes a blob from start to end, for import; `Sealing`
- * computes the checksums of a frozen blob.
+ * `BlobSpace` reads bytes of any blob, wherever they are (`BlobBytes`): in the store's own files (`StoredBytes`, with
+ * their windows and checksums), or in files of the host (`ExternalFiles`). It also keeps the store's own files.
+ * `ActiveBlob` is the blob that a writable layer allocates from and writes to; `BlobWriter` makes a blob from start to
+ * end, for import; `Sealing` computes the checksums of a frozen blob.
  *
  * Invariants: the live bytes of a sealed blob never change, and its file is never cut; a block is verified against
  * its checksum when this process touches it first; space is allocated before it is written or mapped; a freed block

@@ -13,7 +13,7 @@
  */
 import { closeSync, openSync } from 'node:fs';
 import { BLOCK_SIZE, type BlobId, blocksFor, FsError, type Ino, isFsError } from '../base/index.ts';
-import { blobPath, isExternal } from '../blob/index.ts';
+import { blobPath } from '../blob/index.ts';
 import type { Inode, LayerStack } from '../layer/index.ts';
 import { type Kernel, O_ACCMODE, O_RDONLY, O_TRUNC } from '../sys/index.ts';
 import { Fopen } from './abi.ts';
@@ -146,10 +146,11 @@ export class SharedOpens implements OpenPolicy {
     const { extents } = this.stack.mappingOf(inode);
     extents.locate(0);
     const { foundBlob: blob, foundPhysical: physical, foundCount: count } = extents;
-    // A file of a host tree is no blob: it may change.
-    if (blob === 0 || blob === this.stack.activeId || isExternal(blob)) return undefined;
+    const { activeId, blobs } = this.stack;
+    // What is not stored may change.
+    if (blob === 0 || blob === activeId || !blobs.isStored(blob)) return undefined;
     if (physical !== 0 || count < blocksFor(size)) return undefined;
     // A page behind the end of the file would show what else is in the blob.
-    return this.stack.blobs.lengthBytes(blob) === size ? blob : undefined;
+    return blobs.lengthBytes(blob) === size ? blob : undefined;
   }
 }

@@ -3,7 +3,7 @@
  * named where they lie, or copied.
  */
 import { BLOCK_SIZE, type BlobId, type BlockIndex, blocksFor, FsError, type Run } from '../base/index.ts';
-import { type ActiveBlob, isExternal } from '../blob/index.ts';
+import type { ActiveBlob } from '../blob/index.ts';
 import { type DataSegment, dataSegments, ExtentMap, type SeekCalls } from '../extent/index.ts';
 import { type DerivedLower, dataRuns, type HostFile } from '../lower/index.ts';
 import { EVERYTHING, type Mapping } from '../mapping/index.ts';
@@ -84,11 +84,11 @@ export function lend(
   const asItIs: Loan = { extents: mapping.extents, release: undefined };
   if (file === undefined && !mustTake) return asItIs;
   const runs = runsIn(mapping.extents, range);
-  const named = runs.filter(({ blob }) => isExternal(blob));
+  const named = runs.filter(({ blob }) => !stack.blobs.isStored(blob));
   if (named.length === 0) return asItIs;
   const active = target.activeBlob();
   const copied = copyNamed(active, mapping, dataRuns(stack.blobs, named));
-  const others = runs.filter(({ blob }) => !isExternal(blob));
+  const others = runs.filter(({ blob }) => stack.blobs.isStored(blob));
   const all = [...others, ...copied].sort((a, b) => a.logical - b.logical);
   return { extents: ExtentMap.fromRuns(all), release: () => giveBack(active, copied) };
 }
@@ -120,7 +120,7 @@ function beingWritten(): FsError {
 
 /** Makes the upper layer's own what the file has of host files that were copied up by name before. */
 function takeNamedBytes(stack: LayerStack, inode: Inode, mapping: Mapping): void {
-  const named = [...mapping.extents].filter(({ blob }) => isExternal(blob));
+  const named = [...mapping.extents].filter(({ blob }) => !stack.blobs.isStored(blob));
   if (named.length === 0) return;
   const runs = copyNamed(stack.activeBlob(), mapping, dataRuns(stack.blobs, named));
   stack.change((batch) => {

@@ -16,7 +16,7 @@ import {
   type Run,
   SECTOR_BYTES,
 } from '../base/index.ts';
-import { type BlobSpace, isExternal } from '../blob/index.ts';
+import type { BlobSpace } from '../blob/index.ts';
 import { type Lower, UnionLayer } from '../lower/index.ts';
 import type { InodeRecord, MetaTables } from '../meta/index.ts';
 import { type StoredTree, type StoreEngine, storedTrees } from '../store/index.ts';
@@ -147,9 +147,15 @@ class Usage {
     this.owners = new BlockNumbers(blobs);
   }
 
+  /** Without what lies elsewhere, as in host files, and takes no space of the store. */
+  private stored(runs: readonly Run[]): readonly Run[] {
+    const isStored = ({ blob }: Run): boolean => this.blobs.isStored(blob);
+    return runs.every(isStored) ? runs : runs.filter(isStored);
+  }
+
   /** The runs of a file of a base, which has them itself. */
   private baseRuns(base: Lower, ino: Ino, record: InodeRecord): readonly Run[] {
-    return record.extentLayer === 0 || base.isLive ? [] : inBlobs(base.runs(ino, record.size));
+    return record.extentLayer === 0 || base.isLive ? [] : this.stored(base.runs(ino, record.size));
   }
 
   /** The inodes of a base. What is in a live one takes no space here, and counting it would be reading all of it. */
@@ -256,7 +262,7 @@ class Usage {
     }
     const met = new Set<string>();
     for (const [ino, record] of own) {
-      for (const run of inBlobs(tree.runs(ino, record))) {
+      for (const run of this.stored(tree.runs(ino, record))) {
         const counts = references.of(run);
         for (let block = run.physical; block < run.physical + run.count; block++) {
           const key = `${run.blob}/${block}`;
@@ -304,11 +310,6 @@ class Usage {
     }
     return usage;
   }
-}
-
-/** Without what lies in host files, which take no space of the store. */
-function inBlobs(runs: readonly Run[]): readonly Run[] {
-  return runs.some(({ blob }) => isExternal(blob)) ? runs.filter(({ blob }) => !isExternal(blob)) : runs;
 }
 
 function isFile(record: InodeRecord): boolean {

@@ -1,6 +1,6 @@
 /** What differs between an inode of one tree and an inode of another; reads content only where extents differ. */
 import { BLOCK_SIZE, type BlobId, DT_DIR, DT_LNK, type Ino } from '../base/index.ts';
-import { type BlobSpace, isExternal } from '../blob/index.ts';
+import type { BlobSpace } from '../blob/index.ts';
 import { ExtentMap } from '../extent/index.ts';
 import type { InodeRecord } from '../meta/index.ts';
 import type { StoredTree } from '../store/index.ts';
@@ -95,8 +95,7 @@ class ContentComparison {
 
   private holeIn({ foundBlob, foundPhysical, foundCount }: ExtentMap): number {
     if (foundBlob === 0) return foundCount;
-    if (!isExternal(foundBlob)) return 0;
-    const data = this.blobs.externals.seekData(foundBlob, foundPhysical * BLOCK_SIZE);
+    const data = this.blobs.seekData(foundBlob, foundPhysical * BLOCK_SIZE);
     return data === undefined ? foundCount : Math.floor(data / BLOCK_SIZE) - foundPhysical;
   }
 

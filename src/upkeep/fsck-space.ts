@@ -146,8 +146,8 @@ export function checkTails({ engine, layers, owned }: Checked, findings: Finding
       if (record.extentLayer !== layer || within === 0 || !isRegular(record)) continue;
       const block = Math.floor(record.size / BLOCK_SIZE);
       const run = (tables.extents.load(layer, ino) ?? []).find((one) => covers(one, block));
-      // Behind the end of a host file every reader gets zeros.
-      if (run === undefined || isExternal(run.blob)) continue;
+      // Behind the end of what is not stored every reader gets zeros.
+      if (run === undefined || !blobs.isStored(run.blob)) continue;
       findings.checked++;
       const position = (run.physical + block - run.logical) * BLOCK_SIZE;
       let got: number;

@@ -4,7 +4,6 @@
  * Bytes in a host directory stay where they are on both sides: they may change, and shared bytes must not.
  */
 import { BLOCK_SIZE, type BlockIndex, blocksFor, FsError, type Run } from '../base/index.ts';
-import { isExternal } from '../blob/index.ts';
 import { type Inode, undrop } from '../layer/index.ts';
 import type { Caller } from './caller.ts';
 import type { TreeContext } from './context.ts';
@@ -137,7 +136,7 @@ function share(context: TreeContext, origin: TreeContext, shared: Shared): void 
   origin.stack
     .mappingOf(from)
     .extents.forEachPiece(first, first + blocks, (logical, count, blob, physical) => {
-      if (blob === 0 || isExternal(blob)) return;
+      if (blob === 0 || !stack.blobs.isStored(blob)) return;
       if (blob === foreign) {
         const note = 'the source has unfrozen blocks of another fork: snapshot that fork first';
         throw new FsError('EXDEV', { note });
@@ -145,7 +144,7 @@ function share(context: TreeContext, origin: TreeContext, shared: Shared): void 
       const start = logical - first + targetFirst;
       mapping.extents.forEachPiece(start, start + count, (at, pieceCount, pieceBlob, piecePhysical) => {
         const wanted = (physical + at - start) as BlockIndex; // As far into the source's run as `at` is.
-        if (pieceBlob === 0 || isExternal(pieceBlob)) return;
+        if (pieceBlob === 0 || !stack.blobs.isStored(pieceBlob)) return;
         if (pieceBlob === blob && piecePhysical === wanted) return;
         runs.push({ logical: at, count: pieceCount, blob, physical: wanted });
       });

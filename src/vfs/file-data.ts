@@ -12,7 +12,6 @@ import {
   isFsError,
   type Run,
 } from '../base/index.ts';
-import { isExternal } from '../blob/index.ts';
 import {
   type BlockRange,
   copyUp,
@@ -223,10 +222,8 @@ export function seekData(context: TreeContext, inode: Inode, position: number): 
     const shift = (foundPhysical - block) * BLOCK_SIZE;
     const end = (block + foundCount) * BLOCK_SIZE;
     if (foundBlob !== 0) {
-      const data = isExternal(foundBlob)
-        ? (stack.blobs.externals.seekData(foundBlob, at + shift) ?? Number.POSITIVE_INFINITY) - shift
-        : at;
-      if (data < Math.min(end, size)) return data;
+      const data = stack.blobs.seekData(foundBlob, at + shift);
+      if (data !== undefined && data - shift < Math.min(end, size)) return data - shift;
     }
     at = end;
   }
@@ -246,7 +243,7 @@ export function seekHole(context: TreeContext, inode: Inode, position: number): 
     if (foundBlob === 0) return at;
     const shift = (foundPhysical - block) * BLOCK_SIZE;
     const end = (block + foundCount) * BLOCK_SIZE;
-    const hole = isExternal(foundBlob) ? stack.blobs.externals.seekHole(foundBlob, at + shift) : undefined;
+    const hole = stack.blobs.seekHole(foundBlob, at + shift);
     if (hole !== undefined && hole - shift < Math.min(end, size)) return hole - shift;
     at = end;
   }
