@@ -7,5 +7,6 @@
  * interface that all trees have; `transfer`, `lifecycle`, `owner` and `cli` read and write host trees through here.
  */
 export { copyContent, type DataSource, type DataTarget, dataOf, isSameData, segmentsOf } from './content.ts';
+export { attempt, DescriptorFiles, type NamedCall, onFile } from './descriptor-files.ts';
 export { dress, type Tolerance, timesOf, type Wearer, wearerAt, xattrsOf } from './dress.ts';
 export { HostFiles } from './host-files.ts';
