@@ -1,26 +1,31 @@
-/** The two places between which `ramet cp` copies, as one interface: the host, and an open tree. */
+/** The places between which `ramet cp` copies: the files of an open tree, or of the host. Errors name the path. */
 import { realpathSync } from 'node:fs';
-import { BLOCK_SIZE, FsError, type HostIno, isFsError, nameToBytes, nameToString } from '../base/index.ts';
-import { type DataSource, segmentsOf } from '../files/index.ts';
+import path from 'node:path';
+import { FsError, isFsError, nameFromString, nameToString } from '../base/index.ts';
+import {
+  type DataSource,
+  type DataTarget,
+  HostFiles,
+  namedWearer,
+  segmentsOf,
+  type Wearer,
+  wearerAt,
+  xattrsOf,
+} from '../files/index.ts';
 import { MountedFileSystem, type MountedTrees } from '../owner/index.ts';
-import { O_CREAT, O_NONBLOCK, O_RDONLY, O_TRUNC, O_WRONLY, type System } from '../sys/index.ts';
-import { fileSegments, onHost } from '../transfer/index.ts';
-import { FileSystem, type TreeFile, type TreeFiles } from '../vfs/index.ts';
+import {
+  O_CREAT,
+  O_DIRECTORY,
+  O_NOFOLLOW,
+  O_PATH,
+  O_RDONLY,
+  O_TRUNC,
+  O_WRONLY,
+  type System,
+} from '../sys/index.ts';
+import { type Attributes, FileSystem, type TreeFile, type TreeFiles } from '../vfs/index.ts';
 import { named, naming } from './problem.ts';
 import { showTreePath } from './tree-path.ts';
-
-/** What a copy keeps of a file beside its content. */
-export interface CopyStat {
-  readonly mode: number;
-  readonly size: number;
-  readonly uid: number;
-  readonly gid: number;
-  readonly rdev: number;
-  readonly dev: number;
-  readonly ino: HostIno;
-  readonly atime: { readonly seconds: number; readonly nanoseconds: number };
-  readonly mtime: { readonly seconds: number; readonly nanoseconds: number };
-}
 
 /** A file open for reading. */
 export interface CopySource extends DataSource {
@@ -28,209 +33,138 @@ export interface CopySource extends DataSource {
 }
 
 /** A file open for writing, empty at first. */
-export interface CopyTarget {
-  write(bytes: Buffer, length: number, position: number): void;
-  /** Sets the size, for a hole at the end. */
-  setSize(size: number): void;
+export interface CopyTarget extends DataTarget {
+  readonly file: TreeFile;
   close(): void;
 }
 
-/** Paths are byte strings. Errors name the path. */
-export interface CopyEnd {
+/** Paths are byte strings. */
+export class CopyEnd<Files extends TreeFiles = TreeFiles> {
+  readonly files: Files;
   /** The path for messages. */
-  show(path: string): string;
-  stat(path: string, follow: boolean): CopyStat | undefined;
-  /** Absolute, without symlinks. ENOENT. */
-  realPath(path: string): string;
-  names(path: string): string[];
-  readLink(path: string): string;
-  openSource(path: string, size: number): CopySource;
-  openTarget(path: string): CopyTarget;
-  makeDirectory(path: string): void;
-  symlink(target: string, path: string): void;
-  makeNode(path: string, mode: number, rdev: number): void;
-  unlink(path: string): void;
-  setMode(path: string, mode: number): void;
-  setOwner(path: string, uid: number, gid: number): void;
-  setTimes(path: string, stat: CopyStat): void;
-  xattrs(path: string): ReadonlyMap<string, Buffer>;
-  setXattr(path: string, name: string, value: Buffer): void;
-}
+  readonly show: (path: string) => string;
 
-export class HostEnd implements CopyEnd {
-  private readonly system: System;
-
-  constructor(system: System) {
-    this.system = system;
+  constructor(files: Files, show: (path: string) => string) {
+    this.files = files;
+    this.show = show;
   }
 
-  show(path: string): string {
-    return nameToString(path);
-  }
-
-  private on<T>(syscall: string, path: string, call: (bytes: Buffer) => T): T {
-    const bytes = nameToBytes(path);
-    return onHost(syscall, bytes, () => call(bytes));
-  }
-
-  stat(path: string, follow: boolean): CopyStat | undefined {
-    try {
-      return this.on('stat', path, (bytes) => this.system.statHost(bytes, follow));
-    } catch (error) {
-      if (isFsError(error, 'ENOENT')) return undefined;
-      throw error;
-    }
-  }
-
-  realPath(path: string): string {
-    return this.on('realpath', path, (bytes) => realpathSync(bytes, 'buffer').toString('latin1'));
-  }
-
-  names(path: string): string[] {
-    return this.on('scandir', path, (bytes) => this.system.readHostDirectory(bytes))
-      .map((entry) => entry.name)
-      .sort((a, b) => (a < b ? -1 : 1));
-  }
-
-  readLink(path: string): string {
-    return this.on('readlink', path, (bytes) => this.system.readHostLink(bytes)).toString('latin1');
-  }
-
-  openSource(path: string, size: number): CopySource {
-    const { system } = this;
-    const fd = this.on('open', path, (bytes) => system.openHost(bytes, O_RDONLY | O_NONBLOCK));
-    const close = (): void => system.close(fd);
-    return {
-      segments: orClose(close, () => this.on('lseek', path, () => fileSegments(system, fd, size))),
-      read: (target, length, position) =>
-        this.on('read', path, () => system.pread(fd, target, 0, length, position)),
-      close,
-    };
-  }
-
-  openTarget(path: string): CopyTarget {
-    const { system } = this;
-    const fd = this.on('open', path, (bytes) => system.openHost(bytes, O_WRONLY | O_CREAT | O_TRUNC, 0o666));
-    return {
-      write: (bytes, length, position) =>
-        this.on('write', path, () => system.pwrite(fd, bytes, 0, length, position)),
-      setSize: (size) => this.on('ftruncate', path, () => system.truncate(fd, size)),
-      close: () => system.close(fd),
-    };
-  }
-
-  makeDirectory(path: string): void {
-    this.on('mkdir', path, (bytes) => this.system.makeHostDirectory(bytes, 0o777));
-  }
-
-  symlink(target: string, path: string): void {
-    this.on('symlink', path, (bytes) => this.system.symlinkHost(nameToBytes(target), bytes));
-  }
-
-  makeNode(path: string, mode: number, rdev: number): void {
-    this.on('mknod', path, (bytes) => this.system.makeHostNode(bytes, mode, rdev));
-  }
-
-  unlink(path: string): void {
-    this.on('unlink', path, () => this.system.unlink(nameToString(path)));
-  }
-
-  setMode(path: string, mode: number): void {
-    this.on('chmod', path, (bytes) => this.system.chmodHost(bytes, mode));
-  }
-
-  setOwner(path: string, uid: number, gid: number): void {
-    this.on('lchown', path, (bytes) => this.system.chownHost(bytes, uid, gid));
-  }
-
-  setTimes(path: string, stat: CopyStat): void {
-    this.on('utimensat', path, (bytes) => this.system.setHostTimes(bytes, stat.atime, stat.mtime));
-  }
-
-  xattrs(path: string): ReadonlyMap<string, Buffer> {
-    return this.on('llistxattr', path, (bytes) => this.system.readHostXattrs(bytes));
-  }
-
-  setXattr(path: string, name: string, value: Buffer): void {
-    this.on('lsetxattr', path, (bytes) => this.system.writeHostXattr(bytes, name, value));
-  }
-}
-
-export class TreeEnd implements CopyEnd {
-  readonly fileSystem: TreeFiles;
-  readonly name: string;
-  private readonly mounted: MountedTrees;
-
-  constructor(name: string, fileSystem: TreeFiles, mounted: MountedTrees) {
-    this.name = name;
-    this.fileSystem = fileSystem;
-    this.mounted = mounted;
-  }
-
-  show(path: string): string {
-    return showTreePath(this.name, path);
-  }
-
-  private on<T>(syscall: string, path: string, call: () => T): T {
+  protected on<T>(syscall: string, path: string, call: () => T): T {
     return naming(syscall, this.show(path), call);
   }
 
-  stat(path: string, follow: boolean): CopyStat | undefined {
-    const found = this.on('stat', path, () => this.fileSystem.tryStat(path, follow));
-    if (found === undefined) return undefined;
-    const { mode, size, uid, gid, rdev, dev, ino } = found;
-    return {
-      mode,
-      size,
-      uid,
-      gid,
-      rdev,
-      dev,
-      ino,
-      atime: { seconds: found.atimeSeconds, nanoseconds: found.atimeNanoseconds },
-      mtime: { seconds: found.mtimeSeconds, nanoseconds: found.mtimeNanoseconds },
-    };
+  stat(path: string, follow: boolean): Attributes | undefined {
+    return this.on('stat', path, () => this.files.tryStat(path, follow));
   }
 
+  /** Absolute, without symlinks. ENOENT. */
   realPath(path: string): string {
-    return this.on('realpath', path, () => this.fileSystem.realPath(path));
+    return this.on('realpath', path, () => this.files.realPath(path));
   }
 
   names(path: string): string[] {
     return this.on('scandir', path, () =>
-      this.fileSystem.readDirectoryNames(path).sort((a, b) => (a < b ? -1 : 1)),
+      this.files.readDirectoryNames(path).sort((a, b) => (a < b ? -1 : 1)),
     );
   }
 
   readLink(path: string): string {
-    return this.on('readlink', path, () => this.fileSystem.readLink(path));
+    return this.on('readlink', path, () => this.files.readLink(path));
+  }
+
+  open(path: string, flags: number): TreeFile {
+    return this.on('open', path, () => this.files.open(path, flags, 0o666));
   }
 
   openSource(path: string, size: number): CopySource {
-    const { fileSystem } = this;
+    const { files } = this;
     const file = this.open(path, O_RDONLY);
-    const close = (): void => fileSystem.close(file);
+    const close = (): void => files.close(file);
     return {
-      segments: orClose(close, () => this.on('lseek', path, () => segmentsOf(fileSystem, file, size))),
+      segments: orClose(close, () => this.on('lseek', path, () => segmentsOf(files, file, size))),
       read: (target, length, position) =>
-        this.on('read', path, () => fileSystem.read(file, target, 0, length, position)),
+        this.on('read', path, () => files.read(file, target, 0, length, position)),
       close,
     };
   }
 
-  open(path: string, flags: number): TreeFile {
-    return this.on('open', path, () => this.fileSystem.open(path, flags, 0o666));
-  }
-
   openTarget(path: string): CopyTarget {
-    const { fileSystem } = this;
+    const { files } = this;
     const file = this.open(path, O_WRONLY | O_CREAT | O_TRUNC);
     return {
+      file,
       write: (bytes, length, position) =>
-        void this.on('write', path, () => fileSystem.write(file, bytes, 0, length, position)),
-      setSize: (size) => this.on('ftruncate', path, () => fileSystem.truncateFile(file, size)),
-      close: () => fileSystem.close(file),
+        void this.on('write', path, () => files.write(file, bytes, 0, length, position)),
+      setSize: (size) => this.on('ftruncate', path, () => files.truncateFile(file, size)),
+      close: () => files.close(file),
     };
+  }
+
+  makeDirectory(path: string): void {
+    this.on('mkdir', path, () => this.files.makeDirectory(path, 0o777));
+  }
+
+  symlink(target: string, path: string): void {
+    this.on('symlink', path, () => this.files.symlink(target, path));
+  }
+
+  makeNode(path: string, mode: number, rdev: number): void {
+    this.on('mknod', path, () => this.files.makeNode(path, mode, rdev));
+  }
+
+  unlink(path: string): void {
+    this.on('unlink', path, () => this.files.unlink(path));
+  }
+
+  xattrs(path: string): readonly (readonly [name: string, value: Buffer])[] {
+    return this.on('llistxattr', path, () => [...xattrsOf(this.files, path)]);
+  }
+
+  /** Sets attributes of what was made at a path, of this mode; where it is open for writing, of `open`. */
+  dressing(path: string, _mode: number, _open: TreeFile | undefined, use: (wearer: Wearer) => void): void {
+    use(this.naming(path, wearerAt(this.files, path)));
+  }
+
+  protected naming(path: string, wearer: Wearer): Wearer {
+    return namedWearer(wearer, (syscall, call) => this.on(syscall, path, call));
+  }
+}
+
+/**
+ * Files of the host, below its root. A symlink on the way is followed in what was named on the command line
+ * (`hostPath`), and nowhere else.
+ */
+export class HostEnd extends CopyEnd<HostFiles> {
+  protected override on<T>(syscall: string, path: string, call: () => T): T {
+    try {
+      return super.on(syscall, path, call);
+    } catch (error) {
+      if (!isFsError(error, 'ELOOP') || error.note !== undefined) throw error;
+      const note = 'a symlink is there, and may lead anywhere: name what it leads to';
+      throw new FsError('ELOOP', { syscall: error.syscall, path: error.path, note });
+    }
+  }
+
+  override dressing(
+    path: string,
+    mode: number,
+    open: TreeFile | undefined,
+    use: (wearer: Wearer) => void,
+  ): void {
+    const { files } = this;
+    if (open !== undefined) use(this.naming(path, files.dressingFile(open)));
+    else this.on('open', path, () => files.dressing(path, mode, (wearer) => use(this.naming(path, wearer))));
+  }
+}
+
+export class TreeEnd extends CopyEnd {
+  readonly name: string;
+  private readonly mounted: MountedTrees;
+
+  constructor(name: string, files: TreeFiles, mounted: MountedTrees) {
+    super(files, (path) => showTreePath(name, path));
+    this.name = name;
+    this.mounted = mounted;
   }
 
   /**
@@ -238,13 +172,12 @@ export class TreeEnd implements CopyEnd {
    * touched, where blocks cannot be shared: those a fork has not frozen yet are its own.
    */
   async shareFrom(source: TreeEnd, sourcePath: string, path: string, isNew: boolean): Promise<boolean> {
-    const isOpenHere = source.fileSystem instanceof FileSystem && this.fileSystem instanceof FileSystem;
-    if (isOpenHere || source.fileSystem === this.fileSystem)
-      return this.reflinkFrom(source, sourcePath, path);
+    const isOpenHere = source.files instanceof FileSystem && this.files instanceof FileSystem;
+    if (isOpenHere || source.files === this.files) return this.reflinkFrom(source, sourcePath, path);
     // The owner can, for a file that nobody has open.
-    if (!(isNew && this.fileSystem instanceof MountedFileSystem)) return false;
+    if (!(isNew && this.files instanceof MountedFileSystem)) return false;
     try {
-      return await this.mounted.clone(source.name, sourcePath, this.fileSystem, path);
+      return await this.mounted.clone(source.name, sourcePath, this.files, path);
     } catch (error) {
       throw named('clone', this.show(path), error);
     }
@@ -255,62 +188,75 @@ export class TreeEnd implements CopyEnd {
     try {
       const to = this.open(path, O_WRONLY | O_CREAT | O_TRUNC);
       try {
-        this.on('ficlone', path, () => this.fileSystem.reflink(from, to, source.fileSystem));
+        this.on('ficlone', path, () => this.files.reflink(from, to, source.files));
         return true;
       } catch (error) {
         if (isFsError(error, 'EXDEV')) return false;
         throw error;
       } finally {
-        this.fileSystem.close(to);
+        this.files.close(to);
       }
     } finally {
-      source.fileSystem.close(from);
+      source.files.close(from);
     }
   }
+}
 
-  makeDirectory(path: string): void {
-    this.on('mkdir', path, () => this.fileSystem.makeDirectory(path, 0o777));
+/** The host's files, for one command; `close` gives back what it holds open. */
+export class HostCopies {
+  readonly files: HostFiles;
+  private readonly system: System;
+  private readonly root: number;
+
+  constructor(system: System) {
+    this.system = system;
+    this.root = system.open('/', O_PATH | O_DIRECTORY);
+    this.files = new HostFiles(system, '/', this.root, { keepsDirectories: true });
   }
 
-  symlink(target: string, path: string): void {
-    this.on('symlink', path, () => this.fileSystem.symlink(target, path));
+  close(): void {
+    this.files.end();
+    this.system.close(this.root);
   }
 
-  makeNode(path: string, mode: number, rdev: number): void {
-    this.on('mknod', path, () => this.fileSystem.makeNode(path, mode, rdev));
+  /**
+   * A path of the command line, and its end, which shows it as it was given. Symlinks are followed on the way, and at
+   * the end where `follows` says so of what it leads to.
+   */
+  place(
+    given: string,
+    follows: (isDirectory: boolean) => boolean,
+  ): { readonly end: HostEnd; readonly path: string } {
+    const shown = path.resolve(given);
+    const above = realPath(path.dirname(shown)) ?? path.dirname(shown);
+    const led = realPath(shown);
+    const leads = led !== undefined && follows(this.isDirectory(led));
+    const real = leads ? led : path.join(above, path.basename(shown));
+    const bytes = nameFromString(real);
+    const show = (at: string): string =>
+      at === bytes || at.startsWith(`${bytes}/`)
+        ? shown + nameToString(at.slice(bytes.length))
+        : nameToString(at);
+    return { end: new HostEnd(this.files, show), path: bytes };
   }
 
-  unlink(path: string): void {
-    this.on('unlink', path, () => this.fileSystem.unlink(path));
+  private isDirectory(real: string): boolean {
+    try {
+      this.system.close(this.files.openPath(nameFromString(real), O_PATH | O_DIRECTORY | O_NOFOLLOW));
+      return true;
+    } catch (error) {
+      if (isFsError(error)) return false;
+      throw error;
+    }
   }
+}
 
-  setMode(path: string, mode: number): void {
-    this.on('chmod', path, () => this.fileSystem.chmod(path, mode, true));
-  }
-
-  setOwner(path: string, uid: number, gid: number): void {
-    this.on('lchown', path, () => this.fileSystem.chown(path, uid, gid, false));
-  }
-
-  setTimes(path: string, stat: CopyStat): void {
-    this.on('utimensat', path, () => this.fileSystem.setTimes(path, stat.atime, stat.mtime, false));
-  }
-
-  xattrs(path: string): ReadonlyMap<string, Buffer> {
-    return this.on(
-      'llistxattr',
-      path,
-      () =>
-        new Map(
-          this.fileSystem
-            .listXattrs(path, false)
-            .map((name) => [name, this.fileSystem.getXattr(path, name, false)]),
-        ),
-    );
-  }
-
-  setXattr(path: string, name: string, value: Buffer): void {
-    this.on('lsetxattr', path, () => this.fileSystem.setXattr(path, name, value, 0, false));
+function realPath(place: string): string | undefined {
+  try {
+    return realpathSync(place);
+  } catch {
+    // Whoever opens it is told why.
+    return undefined;
   }
 }
 
@@ -320,27 +266,5 @@ function orClose<T>(close: () => void, call: () => T): T {
   } catch (error) {
     close();
     throw error;
-  }
-}
-
-const PIECE = Buffer.allocUnsafe(256 * BLOCK_SIZE);
-
-/** Copies the bytes of a file, holes as holes. EIO when the source became shorter meanwhile. */
-export function copyContent(source: CopySource, target: CopyTarget, size: number, shown: string): void {
-  // The size goes first where there are holes: XFS fills a hole that a file grows over with preallocated blocks.
-  const dataBytes = source.segments.reduce((sum, { start, end }) => sum + end - start, 0);
-  if (dataBytes < size) target.setSize(size);
-  for (const { start, end } of source.segments) {
-    for (let position = start; position < end; position += PIECE.length) {
-      const length = Math.min(PIECE.length, end - position);
-      if (source.read(PIECE, length, position) < length) {
-        throw new FsError('EIO', {
-          syscall: 'read',
-          path: shown,
-          note: 'the file became shorter while it was copied',
-        });
-      }
-      target.write(PIECE, length, position);
-    }
   }
 }

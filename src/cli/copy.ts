@@ -9,7 +9,9 @@ import {
   S_IFMT,
   S_IFREG,
 } from '../base/index.ts';
-import { type CopyEnd, type CopyStat, copyContent, HostEnd, TreeEnd } from './copy-end.ts';
+import { copyContent, dress } from '../files/index.ts';
+import type { Attributes, TreeFile } from '../vfs/index.ts';
+import { type CopyEnd, TreeEnd } from './copy-end.ts';
 import { baseName, joinPath } from './tree-path.ts';
 
 export interface CopyOptions {
@@ -32,9 +34,11 @@ export interface CopyCounts {
 export interface CopyPlace {
   readonly end: CopyEnd;
   readonly path: string;
+  /** The name that it has in a directory it is copied into. Default: the last one of the path. */
+  readonly name?: string;
 }
 
-function isDirectory(stat: CopyStat | undefined): boolean {
+function isDirectory(stat: Attributes | undefined): boolean {
   return stat !== undefined && isDirectoryMode(stat.mode);
 }
 
@@ -58,7 +62,7 @@ export async function copyAll(
     });
   }
   for (const source of sources) {
-    const name = baseName(source.path);
+    const name = source.name ?? baseName(source.path);
     // A whole tree, or a path that ends in '..', has no name of its own: its content goes into the directory.
     const isNamed = name !== '' && name !== '.' && name !== '..';
     const path = isDirectory(stat) && isNamed ? joinPath(destination.path, name) : destination.path;
@@ -83,7 +87,7 @@ class Copying {
     await this.any(from, to, stat);
   }
 
-  private async any(from: CopyPlace, to: CopyPlace, stat: CopyStat): Promise<void> {
+  private async any(from: CopyPlace, to: CopyPlace, stat: Attributes): Promise<void> {
     switch (stat.mode & S_IFMT) {
       case S_IFDIR:
         await this.directory(from, to, stat);
@@ -96,7 +100,7 @@ class Copying {
     }
   }
 
-  private async directory(from: CopyPlace, to: CopyPlace, stat: CopyStat): Promise<void> {
+  private async directory(from: CopyPlace, to: CopyPlace, stat: Attributes): Promise<void> {
     if (!this.options.recursive)
       throw new FsError('EISDIR', { syscall: 'cp', path: from.end.show(from.path) });
     const names = from.end.names(from.path);
@@ -128,24 +132,22 @@ class Copying {
     });
   }
 
-  private async file(from: CopyPlace, to: CopyPlace, stat: CopyStat): Promise<void> {
+  private async file(from: CopyPlace, to: CopyPlace, stat: Attributes): Promise<void> {
     const before = to.end.stat(to.path, true);
     if (before !== undefined) this.requireReplaceable(from, to, stat, before);
-    if (
+    const isShared =
       from.end instanceof TreeEnd &&
       to.end instanceof TreeEnd &&
-      (await to.end.shareFrom(from.end, from.path, to.path, before === undefined))
-    ) {
-      this.counts.reflinks++;
-    } else {
-      this.content(from, to, stat);
-    }
+      (await to.end.shareFrom(from.end, from.path, to.path, before === undefined));
+    const keeps = before === undefined || this.options.preserve;
+    if (isShared) this.counts.reflinks++;
     this.counts.files++;
     this.counts.bytes += stat.size;
-    if (before === undefined || this.options.preserve) this.dress(from, to, stat);
+    if (!isShared) await this.content(from, to, stat, keeps);
+    else if (keeps) this.dress(from, to, stat);
   }
 
-  private requireReplaceable(from: CopyPlace, to: CopyPlace, stat: CopyStat, before: CopyStat): void {
+  private requireReplaceable(from: CopyPlace, to: CopyPlace, stat: Attributes, before: Attributes): void {
     if (isDirectory(before))
       throw new FsError('EISDIR', {
         syscall: 'cp',
@@ -162,12 +164,13 @@ class Copying {
     }
   }
 
-  private content(from: CopyPlace, to: CopyPlace, stat: CopyStat): void {
+  private async content(from: CopyPlace, to: CopyPlace, stat: Attributes, keeps: boolean): Promise<void> {
     const source = from.end.openSource(from.path, stat.size);
     try {
       const target = to.end.openTarget(to.path);
       try {
-        copyContent(source, target, stat.size, from.end.show(from.path));
+        await copyContent(source, target, stat.size, from.end.show(from.path));
+        if (keeps) this.dress(from, to, stat, target.file);
       } finally {
         target.close();
       }
@@ -177,7 +180,7 @@ class Copying {
   }
 
   /** A symlink, fifo, socket or device: made anew under its name. */
-  private other(from: CopyPlace, to: CopyPlace, stat: CopyStat): void {
+  private other(from: CopyPlace, to: CopyPlace, stat: Attributes): void {
     const before = to.end.stat(to.path, false);
     if (isDirectory(before))
       throw new FsError('EISDIR', {
@@ -192,27 +195,22 @@ class Copying {
     this.dress(from, to, stat);
   }
 
-  private dress(from: CopyPlace, to: CopyPlace, stat: CopyStat): void {
-    const isSymlink = isSymlinkMode(stat.mode);
-    if (this.options.preserve) {
-      to.end.setOwner(to.path, stat.uid, stat.gid);
-      for (const [name, value] of from.end.xattrs(from.path)) this.attribute(to, name, value);
-    }
-    // Set-user-ID goes along only with its owner.
-    if (!isSymlink) to.end.setMode(to.path, stat.mode & (this.options.preserve ? 0o7777 : 0o777));
-    if (this.options.preserve) to.end.setTimes(to.path, stat);
+  private dress(from: CopyPlace, to: CopyPlace, stat: Attributes, open?: TreeFile): void {
+    const { preserve } = this.options;
+    const xattrs = preserve ? from.end.xattrs(from.path) : [];
+    to.end.dressing(to.path, stat.mode, open, (wearer) => {
+      if (preserve) dress(wearer, stat, xattrs, { xattr: (error, name) => this.leftOut(error, name) });
+      // Set-user-ID goes along only with its owner.
+      else if (!isSymlinkMode(stat.mode)) wearer.chmod(stat.mode & 0o777);
+    });
   }
 
   /** As `cp -a`: what one filesystem has of its own does not keep the rest from another. */
-  private attribute(to: CopyPlace, name: string, value: Buffer): void {
-    try {
-      to.end.setXattr(to.path, name, value);
-    } catch (error) {
-      if (!isFsError(error, 'ENOTSUP') && !isFsError(error, 'EPERM')) throw error;
-      const shown = nameToString(name);
-      const { attributesLeftOut } = this.counts;
-      if (!attributesLeftOut.includes(shown)) attributesLeftOut.push(shown);
-    }
+  private leftOut(error: unknown, name: string): void {
+    if (!isFsError(error, 'ENOTSUP') && !isFsError(error, 'EPERM')) throw error;
+    const shown = nameToString(name);
+    const { attributesLeftOut } = this.counts;
+    if (!attributesLeftOut.includes(shown)) attributesLeftOut.push(shown);
   }
 }
 
@@ -223,6 +221,5 @@ function directoryOf(path: string): string {
 }
 
 function isOnePlace(a: CopyEnd, b: CopyEnd): boolean {
-  if (a instanceof HostEnd && b instanceof HostEnd) return true;
-  return a instanceof TreeEnd && b instanceof TreeEnd && a.fileSystem === b.fileSystem;
+  return a.files === b.files;
 }

@@ -48,13 +48,14 @@ export interface DataTarget {
 
 /**
  * Copies the bytes of a file of this size, holes as holes. `pause` is called after each piece, and waited for where it
- * has a promise. EIO when the source became shorter meanwhile.
+ * has a promise. EIO when the source, which messages call `shown`, became shorter meanwhile.
  */
 export async function copyContent(
   source: DataSource,
   target: DataTarget,
   sizeBytes: number,
-  pause: () => Promise<void> | undefined,
+  shown: string,
+  pause?: () => Promise<void> | undefined,
 ): Promise<void> {
   const dataBytes = source.segments.reduce((sum, { start, end }) => sum + end - start, 0);
   // The size goes first where there are holes: XFS fills a hole that a file grows over with preallocated blocks.
@@ -63,13 +64,16 @@ export async function copyContent(
     for (let position = start; position < end; position += PIECE_BYTES) {
       const length = Math.min(PIECE_BYTES, end - position);
       // Nothing else runs between these two: the buffer is everybody's.
-      if (source.read(mine, length, position) < length)
-        throw new FsError('EIO', { note: 'the file became shorter while it was copied' });
+      if (source.read(mine, length, position) < length) throw shortened(shown);
       target.write(mine, length, position);
-      const paused = pause();
+      const paused = pause?.();
       if (paused !== undefined) await paused;
     }
   }
+}
+
+function shortened(path: string): FsError {
+  return new FsError('EIO', { syscall: 'read', path, note: 'the file became shorter while it was copied' });
 }
 
 /** Whether two files of one size have the same bytes; what is a hole in both is not read. */

@@ -1,7 +1,7 @@
 /**
- * Files of the host as a tree, by descriptor: every call is made on what was opened, or on a name in a directory that was
- * opened, and the last part of a path is followed only where that is asked for. How a path is walked to there, two classes
- * say: `HostFiles`, and `MountedFileSystem` in owner.
+ * Files of the host as a tree, by descriptor. Every call is made on an open file, or on a name in an open directory.
+ * The last part of a path is followed only where the caller asks for it. Two classes say how a path is walked:
+ * `HostFiles`, and `MountedFileSystem` in owner.
  *
  * Paths are absolute in the tree, byte strings. Errors have a code and a note, as those of every tree.
  */
@@ -148,11 +148,16 @@ export abstract class DescriptorFiles implements TreeFiles {
   /** ENXIO for what is neither a file nor a directory, which may have come to its place meanwhile. */
   open(path: string, flags: number, mode: number): TreeFile {
     const fd = this.openPath(path, flags | O_NONBLOCK, mode);
-    if ((flags & O_EXCL) !== 0) return new HostFile(fd, flags, path);
+    if ((flags & O_EXCL) !== 0 || !this.refusesNodes(flags)) return new HostFile(fd, flags, path);
     const type = attempt(() => this.system.statFile(fd)).mode & S_IFMT;
     if (type === S_IFREG || type === S_IFDIR) return new HostFile(fd, flags, path);
     this.system.close(fd);
     throw new FsError('ENXIO', { note: 'devices, fifos and sockets are for programs in the mount' });
+  }
+
+  /** Whether only files and directories are opened with these flags. */
+  protected refusesNodes(_flags: number): boolean {
+    return true;
   }
 
   close(file: TreeFile): void {

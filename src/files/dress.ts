@@ -16,8 +16,9 @@ export type Xattrs = Iterable<readonly [name: string, value: Buffer]>;
 /** What refusals mean to who sets attributes; without it they are errors. */
 export interface Tolerance {
   /** Whether the file has the owner nevertheless; throws the error where it matters. */
-  owner(error: unknown): boolean;
-  xattr(error: unknown, name: string): void;
+  readonly owner?: (error: unknown) => boolean;
+  /** Throws the error where it matters. */
+  readonly xattr?: (error: unknown, name: string) => void;
 }
 
 /**
@@ -39,7 +40,7 @@ function own(wearer: Wearer, { uid, gid }: Attributes, tolerance?: Tolerance): b
     wearer.chown(uid, gid);
     return true;
   } catch (error) {
-    if (tolerance === undefined) throw error;
+    if (tolerance?.owner === undefined) throw error;
     return tolerance.owner(error);
   }
 }
@@ -48,17 +49,27 @@ function setXattr(wearer: Wearer, name: string, value: Buffer, tolerance?: Toler
   try {
     wearer.setXattr(name, value);
   } catch (error) {
-    if (tolerance === undefined) throw error;
+    if (tolerance?.xattr === undefined) throw error;
     tolerance.xattr(error, name);
   }
 }
 
-/** A file of any tree, by its path. */
+/** Each call with `naming`, which adds to errors what they are about. */
+export function namedWearer(wearer: Wearer, naming: (syscall: string, call: () => void) => void): Wearer {
+  return {
+    chown: (uid, gid) => naming('lchown', () => wearer.chown(uid, gid)),
+    setXattr: (name, value) => naming('lsetxattr', () => wearer.setXattr(name, value)),
+    chmod: (mode) => naming('chmod', () => wearer.chmod(mode)),
+    setTimes: (atime, mtime) => naming('utimensat', () => wearer.setTimes(atime, mtime)),
+  };
+}
+
+/** A file of any tree, by its path. The mode is that of what it leads to. */
 export function wearerAt(files: TreeFiles, path: string): Wearer {
   return {
     chown: (uid, gid) => files.chown(path, uid, gid, false),
     setXattr: (name, value) => files.setXattr(path, name, value, 0, false),
-    chmod: (mode) => files.chmod(path, mode, false),
+    chmod: (mode) => files.chmod(path, mode, true),
     setTimes: (atime, mtime) => files.setTimes(path, atime, mtime, false),
   };
 }

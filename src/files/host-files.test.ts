@@ -181,16 +181,18 @@ test('content is copied with its holes, and a source that becomes shorter is an 
     write: (_bytes: Buffer, length: number, position: number) => void written.push([position, length]),
     setSize: (sizeBytes: number) => void written.push([sizeBytes, -1]),
   };
-  await copyContent(dataOf(files, source, 10), target, 10, () => undefined);
+  await copyContent(dataOf(files, source, 10), target, 10, 'file');
   assert.deepEqual(written, [[0, 10]]);
   const { read } = dataOf(files, source, 10);
-  await copyContent({ segments: [{ start: 0, end: 4 }], read }, target, 8192, () => Promise.resolve());
+  await copyContent({ segments: [{ start: 0, end: 4 }], read }, target, 8192, 'file', () =>
+    Promise.resolve(),
+  );
   assert.deepEqual(written.slice(1), [
     [8192, -1],
     [0, 4],
   ]);
   await assert.rejects(
-    copyContent({ segments: [{ start: 0, end: 11 }], read }, target, 11, () => undefined),
+    copyContent({ segments: [{ start: 0, end: 11 }], read }, target, 11, 'file'),
     (error) => isFsError(error, 'EIO'),
   );
   files.close(source);

@@ -3,7 +3,15 @@
  * outside is reached, whoever renames what meanwhile.
  */
 import { FsError, isDirectoryMode, isFsError, nameToBytes, nameToString, S_IFMT } from '../base/index.ts';
-import { type HostStat, O_DIRECTORY, O_NOFOLLOW, O_PATH, O_RDONLY, type System } from '../sys/index.ts';
+import {
+  type HostStat,
+  O_ACCMODE,
+  O_DIRECTORY,
+  O_NOFOLLOW,
+  O_PATH,
+  O_RDONLY,
+  type System,
+} from '../sys/index.ts';
 import type { Attributes, TreeFile, TreeFiles } from '../vfs/index.ts';
 import { attempt, DescriptorFiles, type NamedCall, onFile } from './descriptor-files.ts';
 import type { Wearer } from './dress.ts';
@@ -66,6 +74,11 @@ export class HostFiles extends DescriptorFiles {
     } finally {
       if (!this.keepsDirectories) this.directories.forget();
     }
+  }
+
+  /** What is written to may be a device, as with every program of the host. */
+  protected override refusesNodes(flags: number): boolean {
+    return (flags & O_ACCMODE) === O_RDONLY;
   }
 
   /** The path itself: no symlink is followed. */

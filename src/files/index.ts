@@ -8,5 +8,5 @@
  */
 export { copyContent, type DataSource, type DataTarget, dataOf, isSameData, segmentsOf } from './content.ts';
 export { attempt, DescriptorFiles, type NamedCall, onFile } from './descriptor-files.ts';
-export { dress, type Tolerance, timesOf, type Wearer, wearerAt, xattrsOf } from './dress.ts';
+export { dress, namedWearer, type Tolerance, timesOf, type Wearer, wearerAt, xattrsOf } from './dress.ts';
 export { HostFiles } from './host-files.ts';

@@ -1,6 +1,13 @@
 /** One file of a tree on the host: its content with holes, then owner, attributes, mode and times. */
 import { FsError, isFileMode, isSymlinkMode, S_IFMT, wordOfMode } from '../base/index.ts';
-import { copyContent, dress, type HostFiles, type Tolerance, type Wearer } from '../files/index.ts';
+import {
+  copyContent,
+  dress,
+  type HostFiles,
+  namedWearer,
+  type Tolerance,
+  type Wearer,
+} from '../files/index.ts';
 import { O_CREAT, O_EXCL, O_WRONLY } from '../sys/index.ts';
 import type { ExportTally } from './export-report.ts';
 import type { Pacing } from './pacing.ts';
@@ -55,7 +62,7 @@ export class HostWriter {
   }
 
   private async file(item: TreeItem, path: string): Promise<void> {
-    const { files, pacing } = this;
+    const { files, reader, pacing } = this;
     const { size } = item.attributes;
     const file = files.naming('open', path, () => files.open(path, O_WRONLY | O_CREAT | O_EXCL, 0o600));
     try {
@@ -66,8 +73,10 @@ export class HostWriter {
           files.naming('ftruncate', path, () => files.truncateFile(file, sizeBytes)),
       };
       if (size > 0)
-        await this.reader.reading(item, (source) =>
-          copyContent(source, target, size, () => (pacing.isDue ? pacing.turn() : undefined)),
+        await reader.reading(item, (source) =>
+          copyContent(source, target, size, reader.shown(item.path), () =>
+            pacing.isDue ? pacing.turn() : undefined,
+          ),
         );
       this.tally.files++;
       this.tally.apparentBytes += size;
@@ -86,18 +95,8 @@ export class HostWriter {
   }
 
   private dressAs(item: TreeItem, path: string, wearer: Wearer): void {
-    dress(this.naming(path, wearer), item.attributes, item.xattrs, this.tolerance(item));
-  }
-
-  /** Errors name the path. */
-  private naming(path: string, wearer: Wearer): Wearer {
-    const { files } = this;
-    return {
-      chown: (uid, gid) => files.naming('lchown', path, () => wearer.chown(uid, gid)),
-      setXattr: (name, value) => files.naming('lsetxattr', path, () => wearer.setXattr(name, value)),
-      chmod: (mode) => files.naming('chmod', path, () => wearer.chmod(mode)),
-      setTimes: (atime, mtime) => files.naming('utimensat', path, () => wearer.setTimes(atime, mtime)),
-    };
+    const named = namedWearer(wearer, (syscall, call) => this.files.naming(syscall, path, call));
+    dress(named, item.attributes, item.xattrs, this.tolerance(item));
   }
 
   private tolerance(item: TreeItem): Tolerance {

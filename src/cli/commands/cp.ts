@@ -1,9 +1,10 @@
 /** `ramet cp`: between forks and the host, both ways, and from fork to fork. */
+
 import path from 'node:path';
 import type { Command } from 'commander';
 import { nameFromString } from '../../base/index.ts';
-import { type CopyPlace, copyAll } from '../copy.ts';
-import { HostEnd, TreeEnd } from '../copy-end.ts';
+import { type CopyCounts, type CopyPlace, copyAll } from '../copy.ts';
+import { HostCopies, TreeEnd } from '../copy-end.ts';
 import { examples } from '../examples.ts';
 import { counted, formatBytes, printable, writeJson, writeLine } from '../output.ts';
 import { usageError } from '../problem.ts';
@@ -42,12 +43,7 @@ export function register(program: Command): void {
         throw usageError('neither side lies in a fork or snapshot', 'write NAME:/path for one of them');
       }
       return withSession(command, async (session) => {
-        // The destination first: a fork that is also a source is then open for writing.
-        const to = await placeOf(session, destination, true);
-        const from: CopyPlace[] = [];
-        for (const source of sources) from.push(await placeOf(session, source, false));
-        const recursive = flags.recursive === true;
-        const counts = await copyAll(from, to, { recursive, preserve: flags.preserve === true });
+        const counts = await copied(session, sources, destination, flags);
         if (session.isJson) {
           await writeJson(counts);
           return;
@@ -64,11 +60,40 @@ export function register(program: Command): void {
     });
 }
 
-async function placeOf(session: CommandSession, text: string, isWritten: boolean): Promise<CopyPlace> {
-  const parsed = parseTreePath(text);
-  if (parsed === undefined) {
-    return { end: new HostEnd(session.engine.system), path: nameFromString(path.resolve(text)) };
+async function copied(
+  session: CommandSession,
+  sources: readonly string[],
+  destination: string,
+  flags: CpFlags,
+): Promise<CopyCounts> {
+  const host = new HostCopies(session.engine.system);
+  const recursive = flags.recursive === true;
+  try {
+    // The destination first: a fork that is also a source is then open for writing.
+    const to =
+      (await treePlace(session, destination, true)) ?? host.place(destination, (isDirectory) => isDirectory);
+    const from: CopyPlace[] = [];
+    for (const source of sources) {
+      const name = nameFromString(path.basename(path.resolve(source)));
+      // Without -r a symlink on the command line is followed, as cp(1) does.
+      from.push(
+        (await treePlace(session, source, false)) ?? { ...host.place(source, () => !recursive), name },
+      );
+    }
+    return await copyAll(from, to, { recursive, preserve: flags.preserve === true });
+  } finally {
+    host.close();
   }
+}
+
+/** Undefined for a path of the host. */
+async function treePlace(
+  session: CommandSession,
+  text: string,
+  isWritten: boolean,
+): Promise<CopyPlace | undefined> {
+  const parsed = parseTreePath(text);
+  if (parsed === undefined) return undefined;
   const tree = await (isWritten ? session.writeTree(parsed.tree) : session.readTree(parsed.tree));
   return { end: new TreeEnd(parsed.tree, tree.fileSystem, session.trees.mounted), path: parsed.path };
 }
