@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import type { Ino } from '../base/index.ts';
-import { KernelPages, type TakenBack } from './kernel-pages.ts';
+import { type Evicted, KernelPages } from './kernel-pages.ts';
 
 const MIB = 1024 * 1024;
 const LIMITS = { largeBytesMax: 16 * MIB, smallBytesMax: 64 * 1024 };
@@ -32,20 +32,20 @@ class Model {
       const bytes = Math.ceil(size / 4096) * 4096;
       return this.use(this.small, LIMITS.smallBytesMax, `${mount.name}/${ino}/all`, bytes);
     }
-    const taken: string[] = [];
+    const evicted: string[] = [];
     for (let piece = Math.floor(position / MIB); piece * MIB < position + length; piece++)
-      taken.push(...this.use(this.large, LIMITS.largeBytesMax, `${mount.name}/${ino}/${piece}`, MIB));
-    return taken;
+      evicted.push(...this.use(this.large, LIMITS.largeBytesMax, `${mount.name}/${ino}/${piece}`, MIB));
+    return evicted;
   }
 
   private use(list: Held[], max: number, key: string, bytes: number): string[] {
     const at = list.findIndex((one) => one.key === key);
     if (at >= 0) list.splice(at, 1);
     list.push({ key, bytes });
-    const taken: string[] = [];
-    if (sum(list) <= max) return taken;
-    while (list.length > 0 && sum(list) > max - max / 8) taken.push(list.shift()!.key);
-    return taken;
+    const evicted: string[] = [];
+    if (sum(list) <= max) return evicted;
+    while (list.length > 0 && sum(list) > max - max / 8) evicted.push(list.shift()!.key);
+    return evicted;
   }
 
   forget(prefix: string): void {
@@ -59,7 +59,7 @@ function sum(list: readonly Held[]): number {
 }
 
 /** The pieces that a range stands for, as the model calls them. */
-function piecesOf({ owner, ino, position, length }: TakenBack<Mount>): string[] {
+function piecesOf({ owner, ino, position, length }: Evicted<Mount>): string[] {
   if (length === 0) return [`${owner.name}/${ino}/all`];
   return Array.from({ length: length / MIB }, (_, index) => `${owner.name}/${ino}/${position / MIB + index}`);
 }
@@ -87,19 +87,19 @@ const step = fc.oneof(
 );
 
 describe('the budget of kernel pages', () => {
-  it('takes back what a naive model takes back, and never holds more than it may', () => {
+  it('evicts what a naive model evicts, and never holds more than it may', () => {
     fc.assert(
       fc.property(fc.array(step, { maxLength: 150 }), (steps) => {
-        const taken: string[] = [];
-        const pages = new KernelPages<Mount>(LIMITS, (ranges) => taken.push(...ranges.flatMap(piecesOf)));
+        const evicted: string[] = [];
+        const pages = new KernelPages<Mount>(LIMITS, (ranges) => evicted.push(...ranges.flatMap(piecesOf)));
         const model = new Model();
         for (const one of steps) {
           const mount = MOUNTS[one.mount]!;
-          taken.length = 0;
+          evicted.length = 0;
           if (one.kind === 'note') {
             const position = Math.floor((SIZES[one.ino]! * one.at) / 1001);
             pages.note(mount, one.ino as Ino, SIZES[one.ino]!, position, one.length);
-            assert.deepEqual(taken, model.note(mount, one.ino, position, one.length));
+            assert.deepEqual(evicted, model.note(mount, one.ino, position, one.length));
           } else if (one.kind === 'forget') {
             pages.forget(mount, one.ino as Ino);
             model.forget(`${mount.name}/${one.ino}/`);
@@ -117,22 +117,22 @@ describe('the budget of kernel pages', () => {
   });
 
   it('takes neighbouring pieces back in one range', () => {
-    const taken: TakenBack<Mount>[] = [];
-    const pages = new KernelPages<Mount>(LIMITS, (ranges) => taken.push(...ranges));
+    const evicted: Evicted<Mount>[] = [];
+    const pages = new KernelPages<Mount>(LIMITS, (ranges) => evicted.push(...ranges));
     for (let piece = 0; piece < 17; piece++) pages.note(MOUNTS[0]!, 7 as Ino, 64 * MIB, piece * MIB, 100);
-    assert.deepEqual(taken, [{ owner: MOUNTS[0], ino: 7, position: 0, length: 3 * MIB }]);
+    assert.deepEqual(evicted, [{ owner: MOUNTS[0], ino: 7, position: 0, length: 3 * MIB }]);
     assert.equal(pages.held.largeBytes, 14 * MIB);
   });
 
   it('does not put pieces of different files or mounts into one range', () => {
-    const taken: TakenBack<Mount>[] = [];
-    const pages = new KernelPages<Mount>(LIMITS, (ranges) => taken.push(...ranges));
+    const evicted: Evicted<Mount>[] = [];
+    const pages = new KernelPages<Mount>(LIMITS, (ranges) => evicted.push(...ranges));
     pages.note(MOUNTS[0]!, 7 as Ino, 64 * MIB, 0, 100);
     pages.note(MOUNTS[1]!, 7 as Ino, 64 * MIB, MIB, 100);
     pages.note(MOUNTS[1]!, 6 as Ino, 64 * MIB, 2 * MIB, 100);
     pages.note(MOUNTS[0]!, 7 as Ino, 64 * MIB, 10 * MIB, 14 * MIB);
     assert.deepEqual(
-      taken.map(({ owner, ino, position, length }) => [owner.name, ino, position, length]),
+      evicted.map(({ owner, ino, position, length }) => [owner.name, ino, position, length]),
       [
         ['one', 7, 0, MIB],
         ['two', 7, MIB, MIB],
@@ -142,7 +142,7 @@ describe('the budget of kernel pages', () => {
   });
 
   it('counts a file as it is now when it has grown, and nothing for no bytes', () => {
-    const pages = new KernelPages<Mount>(LIMITS, () => assert.fail('nothing is taken back'));
+    const pages = new KernelPages<Mount>(LIMITS, () => assert.fail('nothing is evicted'));
     pages.note(MOUNTS[0]!, 1 as Ino, 4096, 0, 4096);
     pages.note(MOUNTS[0]!, 1 as Ino, 9000, 0, 4096);
     pages.note(MOUNTS[0]!, 1 as Ino, 9000, 9000, 0);

@@ -2,10 +2,10 @@
  * The budget for the kernel's own copies of what a mount has read or written. Bytes that are read through the kernel's
  * cache are in memory twice: as a page of a blob, which all forks share, and as a page of the mount's inode. The
  * second kind is kept small. The kernel does not report what it keeps, but it asks for every page that it gets, so an
- * upper bound is known: what was asked for and not taken back.
+ * upper bound is known: what was asked for and not evicted.
  *
  * Large files are counted in pieces of 1 MiB, small ones whole, each kind under a limit of its own; what was asked for
- * longest ago is taken back first, down to seven eighths of the limit, so that pieces of one file go in one message.
+ * longest ago is evicted first, down to seven eighths of the limit, so that pieces of one file go in one message.
  */
 import { BLOCK_SIZE, type Ino } from '../base/index.ts';
 
@@ -19,7 +19,7 @@ export interface PageLimits {
 }
 
 /** A range of a file that the kernel is to drop. */
-export interface TakenBack<Owner> {
+export interface Evicted<Owner> {
   readonly owner: Owner;
   readonly ino: Ino;
   readonly position: number;
@@ -62,16 +62,16 @@ class PieceList<Owner> {
   }
 
   /** The oldest pieces, if there are too many; they are no longer counted. */
-  takeBack(): Piece<Owner>[] {
-    const taken: Piece<Owner>[] = [];
-    if (this.bytes <= this.bytesMax) return taken;
+  evict(): Piece<Owner>[] {
+    const evicted: Piece<Owner>[] = [];
+    if (this.bytes <= this.bytesMax) return evicted;
     const kept = this.bytesMax - this.bytesMax / 8;
     for (const piece of this.pieces) {
       if (this.bytes <= kept) break;
       this.remove(piece);
-      taken.push(piece);
+      evicted.push(piece);
     }
-    return taken;
+    return evicted;
   }
 }
 
@@ -82,12 +82,12 @@ export class KernelPages<Owner extends object> {
   private readonly large: PieceList<Owner>;
   private readonly small: PieceList<Owner>;
   private readonly files = new Map<Owner, Map<Ino, FilePieces<Owner>>>();
-  private readonly onTakenBack: (ranges: TakenBack<Owner>[]) => void;
+  private readonly onEvicted: (ranges: Evicted<Owner>[]) => void;
 
-  constructor(limits: PageLimits, onTakenBack: (ranges: TakenBack<Owner>[]) => void) {
+  constructor(limits: PageLimits, onEvicted: (ranges: Evicted<Owner>[]) => void) {
     this.large = new PieceList(limits.largeBytesMax);
     this.small = new PieceList(limits.smallBytesMax);
-    this.onTakenBack = onTakenBack;
+    this.onEvicted = onEvicted;
   }
 
   /** Upper bounds, in bytes. */
@@ -155,8 +155,8 @@ export class KernelPages<Owner extends object> {
 
   private use(list: PieceList<Owner>, piece: Piece<Owner>, bytes: number): void {
     list.use(piece, bytes);
-    const taken = list.takeBack();
-    if (taken.length > 0) this.report(taken);
+    const evicted = list.evict();
+    if (evicted.length > 0) this.report(evicted);
   }
 
   /** The kernel has dropped the file itself. */
@@ -174,9 +174,9 @@ export class KernelPages<Owner extends object> {
     this.files.delete(owner);
   }
 
-  private report(taken: readonly Piece<Owner>[]): void {
-    const ranges: TakenBack<Owner>[] = [];
-    for (const { owner, ino, index } of taken) {
+  private report(evicted: readonly Piece<Owner>[]): void {
+    const ranges: Evicted<Owner>[] = [];
+    for (const { owner, ino, index } of evicted) {
       const files = this.files.get(owner);
       const pieces = files?.get(ino);
       if (pieces instanceof Map) pieces.delete(index);
@@ -187,6 +187,6 @@ export class KernelPages<Owner extends object> {
       if (follows) last.length += PIECE_BYTES;
       else ranges.push({ owner, ino, position, length: index < 0 ? 0 : PIECE_BYTES });
     }
-    this.onTakenBack(ranges);
+    this.onEvicted(ranges);
   }
 }

@@ -12,7 +12,7 @@ import { attach } from './attaching.ts';
 import { requireBackingFiles } from './backing-rights.ts';
 import { BlockingCalls } from './blocking-calls.ts';
 import type { OnDefect } from './dispatch.ts';
-import { KernelPages, type PageLimits, type TakenBack } from './kernel-pages.ts';
+import { type Evicted, KernelPages, type PageLimits } from './kernel-pages.ts';
 import { MemoryReturn } from './memory-return.ts';
 import type { IoMode, Mount, MountServer, ServeOptions } from './mount-server.ts';
 import { deviceMountedAt } from './mounted-places.ts';
@@ -115,7 +115,7 @@ class Server implements MountServer {
     };
     const { largeBytesMax = LARGE_PAGES_BYTES, smallBytesMax = totalmem() / SMALL_PAGES_SHARE } =
       options.pages ?? {};
-    this.pages = new KernelPages({ largeBytesMax, smallBytesMax }, takeBack);
+    this.pages = new KernelPages({ largeBytesMax, smallBytesMax }, evict);
     this.hasWork = options.hasWork ?? (() => false);
     this.onDamaged = options.onDamaged ?? (() => undefined);
     this.trimAfterMs = options.trimAfterMs ?? TRIM_AFTER_MS;
@@ -296,7 +296,7 @@ function readAhead(connection: number): void {
 }
 
 /** Notifies later, which is safe: a range that is being read is not among the oldest. */
-function takeBack(ranges: readonly TakenBack<MountedTree>[]): void {
+function evict(ranges: readonly Evicted<MountedTree>[]): void {
   for (const { owner, ino, position, length } of ranges) {
     void owner.notify(invalidateInode(owner.session.nodeOf(ino), position, length));
   }

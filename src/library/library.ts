@@ -203,7 +203,7 @@ export class Fork {
     this.#release('mount');
     this.#state = 'mounting';
     try {
-      this.#mount = await this.#store.mountFork(this.name, place, options, () => this.#takeBack());
+      this.#mount = await this.#store.mountFork(this.name, place, options, () => this.#resumeAfterMount());
       this.#state = 'mounted';
       return this.#mount;
     } catch (error) {
@@ -273,7 +273,7 @@ export class Fork {
     return await exportForkChanges(this.#store.engine, tree, destination, options);
   }
 
-  #takeBack(): void {
+  #resumeAfterMount(): void {
     this.#mount = undefined;
     if (this.#state !== 'closed') this.#state = 'released';
   }

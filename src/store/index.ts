@@ -1,8 +1,8 @@
 /**
  * store: opens, wires and owns everything: trees by name, layers, leases, sealing, flattening.
  *
- * Invariants stand at `StoreEngine`. Below it: `vfs` and all the rest. Above it: the interfaces, which hold no state
- * of the filesystem.
+ * Invariants stand at `StoreEngine`. Below it: `vfs` and all the rest. Above it: rooms that take the engine and hold no
+ * state of the filesystem.
  */
 export { type CacheLimits, TreeCache } from '../layer/index.ts';
 export * from './engine.ts';

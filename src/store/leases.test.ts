@@ -133,7 +133,9 @@ test('a layer is locked by one at a time; the lock is not taken on a file that g
     () => LayerLock.takeExisting(system, path),
     (error) => isFsError(error, 'EBUSY'),
   );
+  assert.equal(LayerLock.isHeld(system, path), true);
   lock.abandon();
+  assert.equal(LayerLock.isHeld(system, path), false);
   const again = LayerLock.takeExisting(system, path)!;
   again.release();
   again.release();
