@@ -86,6 +86,11 @@ export interface FsErrorDetail {
   readonly note?: string | undefined;
 }
 
+/** An `FsError` as it crosses threads, processes and sockets: `FsError.plain`, and back by `FsError.fromPlain`. */
+export interface PlainFsError extends FsErrorDetail {
+  readonly code: ErrorCode;
+}
+
 /**
  * A failed filesystem operation. The shape and the message are those of Node's own errors:
  * `ENOENT: no such file or directory, open '/x'`.
@@ -113,6 +118,15 @@ export class FsError extends Error {
     if (detail.path !== undefined) this.path = detail.path;
     if (detail.dest !== undefined) this.dest = detail.dest;
     Object.defineProperty(this, 'note', { value: detail.note, enumerable: false });
+  }
+
+  static fromPlain(plain: PlainFsError): FsError {
+    return new FsError(plain.code, plain);
+  }
+
+  plain(): PlainFsError {
+    const { code, syscall, path, dest, note } = this;
+    return { code, syscall, path, dest, note };
   }
 
   /** The same failure as somebody above is to see it: what `detail` has takes the place of what it said. */

@@ -146,11 +146,6 @@ export class ActiveBlob {
     return this.backedEnd - this.usedEnd;
   }
 
-  /** Bytes written since the last `sync`; a block written twice counts twice. */
-  get dirtyBytes(): number {
-    return this.unsyncedBytes;
-  }
-
   get isDirty(): boolean {
     return this.unsyncedBytes > 0;
   }
@@ -408,7 +403,7 @@ export class ActiveBlob {
       throw new FsError('EIO', { syscall: 'fdatasync', note });
     }
     try {
-      // Asked for again: after freeze the descriptor is no longer pinned.
+      // Asked for again: after `close` the descriptor is no longer pinned.
       if (this.isDirty) this.space.system.dataSync(this.space.files.descriptor(this.file));
       // Also of a blob that nothing was written to: its row will say that there is a file.
       this.space.files.syncName(this.file);
@@ -420,16 +415,9 @@ export class ActiveBlob {
   }
 
   /**
-   * Ends writing. The file is cut after the last block that anyone could name, and the length of the blob in blocks
-   * is returned. Nothing is synced; `sync` still works and should have been called, or be called.
+   * Cuts the file after the last block that anyone could name, and returns its length in blocks. It can still be
+   * written to. Nothing is synced.
    */
-  freeze(): number {
-    const lengthBlocks = this.cutTail();
-    this.close();
-    return lengthBlocks;
-  }
-
-  /** The first half of `freeze`: cuts the file and returns its length in blocks. It can still be written to. */
   cutTail(): number {
     this.assertWritable();
     while (this.shrinkUsed(this.free) || this.shrinkUsed(this.unbacked));

@@ -29,7 +29,7 @@ export class BlobFile {
   readonly retired: number[] = [];
   /** Whether the file's name survives a power cut: not what was made and not synced, here or by one that died. */
   isNameDurable = true;
-  /** Length of the file as last seen; it only shrinks at freeze, below which nothing that lives is cut. */
+  /** Length of the file as last seen; it only shrinks when the tail is cut, below which nothing that lives is cut. */
   sizeBytes = 0;
 
   // Owned by BlobSpace.

@@ -1,6 +1,6 @@
 /** The calls behind `BlockingCalls`, and how a thread or process that may wait makes them. */
 import { spawnSync } from 'node:child_process';
-import { type ErrorCode, FsError, isFsError, nameToBytes } from '../base/index.ts';
+import { FsError, isFsError, nameToBytes } from '../base/index.ts';
 import {
   createSystem,
   type Kernel,
@@ -53,25 +53,6 @@ export type PathCall =
       readonly device: string | undefined;
       readonly path: string;
     };
-
-export interface BlockingFailure {
-  readonly code: ErrorCode;
-  readonly syscall?: string;
-  readonly path?: string;
-  readonly note?: string;
-}
-
-/** An error as threads and processes pass it on; undefined for a defect. */
-export function failureOf(error: unknown): BlockingFailure | undefined {
-  if (!(error instanceof FsError)) return undefined;
-  const { code, syscall, path, note } = error;
-  return {
-    code,
-    ...(syscall === undefined ? {} : { syscall }),
-    ...(path === undefined ? {} : { path }),
-    ...(note === undefined ? {} : { note }),
-  };
-}
 
 /** Throws an `FsError`. */
 export function makeCall(kernel: Kernel, call: PathCall): void {

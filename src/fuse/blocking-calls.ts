@@ -52,7 +52,7 @@ export class BlockingCalls {
     this.waiting.delete(id);
     if (this.waiting.size === 0) this.worker?.unref();
     if (failure === undefined) waiting?.resolve(value);
-    else waiting?.reject(new FsError(failure.code, failure));
+    else waiting?.reject(FsError.fromPlain(failure));
   }
 
   /** The worker is gone, and its calls with it; the next call starts another. */

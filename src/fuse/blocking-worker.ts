@@ -1,9 +1,9 @@
 /** The worker behind `BlockingCalls`: makes calls in order, but those that others could hold up beside the rest. */
 import { closeSync } from 'node:fs';
 import { parentPort } from 'node:worker_threads';
-import { FsError } from '../base/index.ts';
+import { FsError, isFsError, type PlainFsError } from '../base/index.ts';
 import { createKernel, ENOENT, type Kernel } from '../sys/index.ts';
-import { type BlockingFailure, failureOf, makeCall, type PathCall } from './blocking-call.ts';
+import { makeCall, type PathCall } from './blocking-call.ts';
 import { callByProcess } from './call-by-process.ts';
 import { placeOf, servedPlaceAbove } from './mounted-places.ts';
 
@@ -16,7 +16,7 @@ export interface BlockingResult {
   readonly id: number;
   /** What the call returns: for `mountByHelper`, the descriptor of the device. */
   readonly value?: number;
-  readonly failure?: BlockingFailure;
+  readonly failure?: PlainFsError;
 }
 
 async function make(kernel: Kernel, call: BlockingCall): Promise<number> {
@@ -68,9 +68,8 @@ async function answer(kernel: Kernel, id: number, call: BlockingCall): Promise<B
   try {
     return { id, value: await make(kernel, call) };
   } catch (error) {
-    const failure = failureOf(error);
-    if (failure === undefined) throw error;
-    return { id, failure };
+    if (!isFsError(error)) throw error;
+    return { id, failure: error.plain() };
   }
 }
 

@@ -7,8 +7,8 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import type { Readable } from 'node:stream';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { FsError } from '../base/index.ts';
-import type { BlockingFailure, PathCall } from './blocking-call.ts';
+import { FsError, type PlainFsError } from '../base/index.ts';
+import type { PathCall } from './blocking-call.ts';
 
 const MAIN = fileURLToPath(new URL('./call-process.js', import.meta.url));
 /** A distant server takes less; an owner that ends has time for two of these. */
@@ -26,7 +26,7 @@ const SYSCALLS = {
 
 /** What the process reports, as JSON. */
 export interface ProcessReport {
-  readonly failure?: BlockingFailure | undefined;
+  readonly failure?: PlainFsError | undefined;
 }
 
 /** Fails as the call does; ETIMEDOUT when the mount at `served`, on the way, does not answer. */
@@ -77,10 +77,11 @@ function stuckNote(directory: string): string {
 }
 
 /** A mount on the way whose server is gone. */
-function explained({ note, ...failure }: BlockingFailure, directory: string): FsError {
-  const isGone = failure.code === 'ENOTCONN';
-  const ownNote =
+function explained(failure: PlainFsError, directory: string): FsError {
+  const error = FsError.fromPlain(failure);
+  if (error.code !== 'ENOTCONN') return error;
+  const note =
     `the server of what is mounted at ${directory} is gone: ` +
     `take it away with all that is mounted in it, \`umount -l ${directory}\``;
-  return new FsError(failure.code, { ...failure, note: isGone ? ownNote : note });
+  return error.in({ note });
 }

@@ -1,7 +1,9 @@
 /** The program of `callByProcess`: makes the call in its argument, and reports the outcome on stdout. */
+
 import { writeSync } from 'node:fs';
+import { isFsError } from '../base/index.ts';
 import { createKernel } from '../sys/index.ts';
-import { failureOf, makeCall, type PathCall } from './blocking-call.ts';
+import { makeCall, type PathCall } from './blocking-call.ts';
 import type { ProcessReport } from './call-by-process.ts';
 
 function report(text: string): ProcessReport {
@@ -12,9 +14,8 @@ function report(text: string): ProcessReport {
     makeCall(kernel, JSON.parse(text) as PathCall);
     return {};
   } catch (error) {
-    const failure = failureOf(error);
-    if (failure === undefined) throw error;
-    return { failure };
+    if (!isFsError(error)) throw error;
+    return { failure: error.plain() };
   }
 }
 

@@ -46,7 +46,7 @@ const host: fc.Arbitrary<HostSource> = fc.record(
 );
 
 function layerOver(source: HostSource | undefined): LayerRecord {
-  const none = { parent: 0 as const, activeBlob: 0 as const, dev: 0, inoNext: 0, inoEnd: 0, depth: 0 };
+  const none = { parent: 0 as const, activeBlob: 0 as const, inoNext: 0, inoEnd: 0, depth: 0 };
   const created = { seconds: 1, nanoseconds: 2 };
   const rest = { generation: 1, appliedSequence: 0, created, frozenAt: created, unsealedBlobs: [] };
   return {
@@ -70,6 +70,14 @@ function refusesBeginnings(bytes: Buffer, decode: (reader: ByteReader) => unknow
     assert.throws(() => decode(new ByteReader(bytes.subarray(0, length))), DecodeError, `${length} bytes`);
   }
 }
+
+test('what an earlier version wrote where a layer has a zero now is passed over', () => {
+  const layer = layerOver(undefined);
+  const bytes = bytesOf((writer) => encodeLayer(writer, layer));
+  assert.equal(bytes[3], 0, 'behind the state, the parent and the root');
+  bytes[3] = 5;
+  assert.deepEqual(decodeLayer(new ByteReader(bytes)), layer);
+});
 
 test('a host file comes back as it was recorded', () => {
   fc.assert(

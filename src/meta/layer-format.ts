@@ -4,7 +4,7 @@
  *   u8      state: 1 building, 2 writable, 3 frozen
  *   varint  parent layer, 0 for none
  *   varint  root inode
- *   varint  st_dev of the tree this layer is the upper of
+ *   varint  0; earlier versions kept a number here that nothing read
  *   varint  active blob, 0 for none
  *   varint  next inode number of the reserved range
  *   varint  end of the reserved range (exclusive)
@@ -51,8 +51,6 @@ export interface LayerRecord {
   /** The layer below this one; 0 for none. */
   parent: LayerId | 0;
   root: Ino;
-  /** st_dev, one number for each fork. */
-  dev: number;
   /** The blob that this layer appends to; 0 for none. */
   activeBlob: BlobId | 0;
   /** Reserved inode numbers are [inoNext, inoEnd). */
@@ -87,7 +85,7 @@ export function encodeLayer(writer: ByteWriter, layer: LayerRecord): void {
     .u8(STATES.indexOf(layer.state))
     .varint(layer.parent)
     .varint(layer.root)
-    .varint(layer.dev)
+    .varint(0)
     .varint(layer.activeBlob)
     .varint(layer.inoNext)
     .varint(layer.inoEnd)
@@ -110,11 +108,13 @@ export function encodeLayer(writer: ByteWriter, layer: LayerRecord): void {
 export function decodeLayer(reader: ByteReader): LayerRecord {
   const state = STATES[reader.u8()];
   if (state === undefined) throw new DecodeError('layer state is unknown');
+  const parent = reader.varint() as LayerId | 0; // The field holds what encodeLayer wrote: a layer's number or 0.
+  const root = reader.varint() as Ino; // As above: an inode number.
+  reader.varint();
   const layer: LayerRecord = {
     state,
-    parent: reader.varint() as LayerId | 0, // The field holds what encodeLayer wrote: a layer's number or 0.
-    root: reader.varint() as Ino, // As above: an inode number.
-    dev: reader.varint(),
+    parent,
+    root,
     activeBlob: reader.varint() as BlobId | 0, // As above: a blob's number or 0.
     inoNext: reader.varint(),
     inoEnd: reader.varint(),

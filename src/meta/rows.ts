@@ -341,16 +341,6 @@ export class Rows {
     }
   }
 
-  /** As `scanKeys`, without a generator. */
-  eachKey(range: KeyRange, visit: (key: Buffer) => void): void {
-    if (this.isClosed) throw this.closedError('read');
-    try {
-      for (const key of this.database.getKeys({ start: range.start, end: range.end })) visit(key);
-    } catch (error) {
-      throw translateLmdbError(error, 'read', this.path);
-    }
-  }
-
   /** Visits the keys of a range; the rows are not looked at. */
   *scanKeys(range: KeyRange, limit?: number): Generator<Buffer> {
     if (this.isClosed) throw this.closedError('read');

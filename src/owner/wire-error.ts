@@ -1,15 +1,8 @@
 /** Errors as they travel: what was thrown in the owner is thrown by the client, code, paths, note and all. */
-import { FsError, StoreError, type StoreErrorCode } from '../base/index.ts';
+import { FsError, type PlainFsError, StoreError, type StoreErrorCode } from '../base/index.ts';
 
 export type WireError =
-  | {
-      readonly kind: 'fs';
-      readonly code: string;
-      readonly syscall?: string | undefined;
-      readonly path?: string | undefined;
-      readonly dest?: string | undefined;
-      readonly note?: string | undefined;
-    }
+  | ({ readonly kind: 'fs' } & PlainFsError)
   | {
       readonly kind: 'store';
       readonly code: string;
@@ -22,10 +15,7 @@ export type WireError =
   | { readonly kind: 'defect'; readonly message: string };
 
 export function toWire(error: unknown): WireError {
-  if (error instanceof FsError) {
-    const { code, syscall, path, dest, note } = error;
-    return { kind: 'fs', code, syscall, path, dest, note };
-  }
+  if (error instanceof FsError) return { kind: 'fs', ...error.plain() };
   if (error instanceof StoreError) {
     const { code, operation, path, hint } = error;
     const problem = error.message.slice(`${operation} '${path}': `.length, -`. ${hint}`.length);
@@ -37,11 +27,10 @@ export function toWire(error: unknown): WireError {
 export function fromWire(error: WireError): Error {
   switch (error.kind) {
     case 'fs':
-      // The cast: `toWire` took it from an FsError; one of a newer version is shown as it is.
-      return new FsError(error.code as FsError['code'], error);
+      return FsError.fromPlain(error);
     case 'store':
       return new StoreError(
-        // The cast: as above.
+        // The cast: `toWire` took it from a StoreError; one of a newer version is shown as it is.
         error.code as StoreErrorCode,
         error.operation,
         error.path,

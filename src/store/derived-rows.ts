@@ -14,7 +14,6 @@ export function insertDerivedLayer(
     ...parts,
     state: 'frozen',
     parent: 0,
-    dev: 0,
     activeBlob: 0,
     inoNext: 0,
     inoEnd: 0,

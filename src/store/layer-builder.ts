@@ -116,7 +116,6 @@ export class LayerBuilder {
       state: 'building',
       parent: options.base?.info.layer ?? 0,
       root: this.root,
-      dev: 0,
       activeBlob: 0,
       inoNext: 0,
       inoEnd: 0,

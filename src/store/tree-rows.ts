@@ -121,7 +121,6 @@ export class TreeRows {
       state: 'writable',
       parent,
       root,
-      dev: 0,
       activeBlob: blob,
       inoNext: first,
       inoEnd: range?.end ?? first + FORK_INODE_RANGE,

@@ -3,7 +3,7 @@
  * stays stuck in that thread, and until it has answered every further call fails at once.
  */
 import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from 'node:worker_threads';
-import { type ErrorCode, FsError, type FsErrorDetail } from '../base/index.ts';
+import { FsError, type PlainFsError } from '../base/index.ts';
 
 /** What goes to the thread. Buffers come as plain bytes. */
 export interface BoundedCall {
@@ -16,7 +16,7 @@ export interface BoundedCall {
 export interface BoundedAnswer {
   readonly id: number;
   readonly value?: unknown;
-  readonly error?: FsErrorDetail & { readonly code: ErrorCode };
+  readonly error?: PlainFsError;
   readonly defect?: unknown;
 }
 
@@ -137,7 +137,7 @@ export class BoundedCalls {
     this.waiting.delete(id);
     if (waiting === undefined) this.onLate(method, value);
     else if (defect !== undefined) waiting.reject(defect);
-    else if (error !== undefined) waiting.reject(new FsError(error.code, error));
+    else if (error !== undefined) waiting.reject(FsError.fromPlain(error));
     else waiting.resolve(value);
   }
 

@@ -65,9 +65,7 @@ function answerTo({ id, method, args }: BoundedCall): BoundedAnswer {
     const value = methods[method]!(...args.map(received));
     return { id, value: method.startsWith('open') ? (value as number) + HANDLE_FIRST : value };
   } catch (error) {
-    if (!isFsError(error)) return { id, defect: error };
-    const { code, syscall, path, dest, note } = error;
-    return { id, error: { code, syscall, path, dest, note } };
+    return isFsError(error) ? { id, error: error.plain() } : { id, defect: error };
   }
 }
 
