@@ -41,14 +41,14 @@ export class Batch {
   /** The change is made, or given up. */
   close(): void {
     this.isOpen = false;
-    this.inodes.length = 0;
-    this.drafts.length = 0;
-    this.names.length = 0;
-    this.anchors.length = 0;
-    this.runInodes.length = 0;
-    this.runLists.length = 0;
-    this.xattrInodes.length = 0;
-    this.xattrMaps.length = 0;
+    empty(this.inodes);
+    empty(this.drafts);
+    empty(this.names);
+    empty(this.anchors);
+    empty(this.runInodes);
+    empty(this.runLists);
+    empty(this.xattrInodes);
+    empty(this.xattrMaps);
   }
 
   get isEmpty(): boolean {
@@ -120,4 +120,9 @@ export class Batch {
       encodeXattrs(writer, this.xattrInodes[index]!.ino, this.xattrMaps[index]!);
     }
   }
+}
+
+/** Empties a list but keeps its room: `length = 0` gives that up, and the next change would allocate it again. */
+function empty(list: unknown[]): void {
+  while (list.length > 0) list.pop();
 }

@@ -8,7 +8,7 @@
  * the names of a directory may be spread over several, since replay puts or removes every one of them again.
  *
  * What has to be known of the layers below is asked before the first transaction: one of them may be a directory of the
- * host, which answers when it likes, and all other writers of the store would wait with it.
+ * host, which may take long to answer, and all other writers of the store would wait with it.
  */
 import type { LayerId, Name } from '../base/index.ts';
 import { entryIno, entryKind, NO_ENTRY } from '../lower/index.ts';
@@ -28,14 +28,14 @@ export function checkpoint(stack: LayerStack, last?: (upper: UpperLayer) => void
   if (hasNothing && last === undefined) return;
   if (upper.isUnmarked) upper.commitMark();
   storeChanges(stack, upper, last);
-  // A layer that was frozen has no further use for its journal; an error here would look like one of the freeze.
+  // A frozen layer needs its journal no more, and an error here would look like one of the freeze.
   if (last === undefined && upper.journal.recordCount > 0)
     upper.journal.begin(upper.record.generation, upper.journal.lastSequence + 1);
 }
 
 /**
  * Writes every changed inode to the tables, in as many transactions as it takes. Everything in the journal must be
- * under a durable commit mark: a power cut between two of them would else leave rows of records that replay gives up.
+ * under a durable commit mark: otherwise a power cut between two of them leaves rows of records that replay gives up.
  */
 export function storeChanges(stack: LayerStack, upper: UpperLayer, last?: (upper: UpperLayer) => void): void {
   const { tables } = stack;
@@ -61,7 +61,7 @@ export function storeChanges(stack: LayerStack, upper: UpperLayer, last?: (upper
   stack.externals.clear();
 }
 
-/** What was stored is no longer ahead of the tables. */
+/** The inode is what the tables say. */
 function settle(upper: UpperLayer, inode: Inode): void {
   inode.isDirty = false;
   inode.areXattrsDirty = false;

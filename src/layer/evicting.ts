@@ -1,4 +1,4 @@
-/** How a stack makes room: what it has read and can read again goes, the oldest first. */
+/** How a stack makes room: it drops what it can read again, the oldest first. */
 import type { StackState } from './stack-state.ts';
 
 export function evictInodes(stack: StackState, count: number): void {
@@ -29,7 +29,7 @@ export function evictNames(stack: StackState, count: number): void {
   stack.nameCount = kept;
 }
 
-/** The access times of the oldest inodes are stored: until then a tree that was only read could drop none of them. */
+/** Has the access times of the oldest inodes stored: a tree that was only read could drop none of them otherwise. */
 function storeLazyTimes(stack: StackState, count: number): void {
   dropUnrecordedTimes(stack);
   let left = count;
@@ -44,7 +44,7 @@ function storeLazyTimes(stack: StackState, count: number): void {
   if (isDue) stack.keeper.onCheckpointDue();
 }
 
-/** Reading alone records nothing of what a live layer has: those times end with this process. */
+/** Reading records nothing about inodes that only a live layer has: their access times end with this process. */
 export function dropUnrecordedTimes(stack: StackState): void {
   for (const inode of stack.lazyTimes) {
     if (inode.isUnrecorded && stack.chain.isLive(inode.ino)) stack.lazyTimes.delete(inode);

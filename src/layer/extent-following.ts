@@ -1,12 +1,12 @@
 /**
- * Following dedupe: files of frozen layers may have got other blocks, with the same bytes. What an open tree has read
- * of the old rows stays right while the old blocks are there; gc gives them back once no process relies on them.
+ * Following dedupe, which gives files of frozen layers other blocks with the same bytes. What an open tree has read of
+ * the old rows stays right while the old blocks exist. Gc frees these once no process relies on them.
  */
 import type { LayerStack } from './layer-stack.ts';
 
 /**
- * The files of a stack that come from frozen layers name the blocks that the tables name. False when one of them must
- * stay with the old ones: its memory maps would have too many pieces.
+ * Makes the files of a stack that come from frozen layers name the blocks that the tables name. False when a file must
+ * keep the old blocks, because its memory maps would have too many pieces.
  */
 export function followExtents(stack: LayerStack): boolean {
   let isDone = true;
@@ -20,7 +20,7 @@ export function followExtents(stack: LayerStack): boolean {
   return isDone;
 }
 
-/** Whether the kernel goes on reading a blob of which the tables may not name all any more. */
+/** Whether the kernel reads a blob directly that the tables may not name as a whole any more. */
 export function isHeldByKernel(stack: LayerStack): boolean {
   for (const [ino, passed] of stack.keeper.passedThrough()) {
     const inode = stack.inodes.get(ino) ?? stack.inode(ino);

@@ -19,12 +19,12 @@ export class ExternalRecords {
     this.blobs = blobs;
   }
 
-  /** What the record of a batch must say of the host files that its runs name. */
+  /** Puts what a batch's record must say of the host files that its runs name. */
   encode(writer: ByteWriter, batch: Batch): void {
     let last = 0;
     for (const runs of batch.runLists) {
       for (const { blob } of runs) {
-        // A sparse file has thousands of runs in one and the same.
+        // A sparse file has thousands of runs in the same blob.
         if (blob !== last && isExternal(blob)) this.encodeOne(writer, blob);
         last = blob;
       }

@@ -1,14 +1,12 @@
-/**
- * Inodes that a live layer answers for: it is asked again before they are used, since they may have changed meanwhile.
- */
+/** Inodes that a live layer answers for may change at any time: the layer is asked again before they are used. */
 import { FsError, isFsError } from '../base/index.ts';
 import { type DerivedLower, isDerived, isWrittenSince, recordNow, written } from '../lower/index.ts';
 import type { InodeRecord } from '../meta/index.ts';
 import type { Inode } from './inode.ts';
 
 /**
- * Makes the inode what the layer says it is now. ESTALE when it is no longer there. An inode of which a layer above has
- * recorded attributes alone keeps these, but for what its bytes say: their number and when they were written.
+ * Makes the inode what the layer says it is now. ESTALE when it is no longer there. Where a layer above has recorded
+ * attributes alone, the inode keeps these, except the size and the times of writing, which the bytes decide.
  */
 export function refresh(live: DerivedLower, inode: Inode): void {
   if (inode.isUnrecorded) refreshAll(live, inode);
@@ -22,13 +20,13 @@ export function mayChange(live: DerivedLower | undefined, inode: Inode): boolean
   return inode.isUnrecorded || inode.isDirectory || inode.record.extentLayer === live.id;
 }
 
-/** A recorded directory is changed by whoever changes its names, on either side. */
+/** A recorded directory changes when its names do, on the host or in the fork. */
 function refreshTimes(live: DerivedLower, inode: Inode): void {
   let record: InodeRecord | undefined;
   try {
     record = live.inode(inode.ino);
   } catch (error) {
-    // What the fork has recorded is there whatever became of the host.
+    // What the fork has recorded stays, whatever became of the host.
     if (!isFsError(error)) throw error;
   }
   if (record === undefined || !isWrittenSince(record.mtimeSeconds, record.mtimeNanoseconds, inode.record))

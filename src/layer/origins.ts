@@ -9,7 +9,7 @@ import type { Inode } from './inode.ts';
 export class Origins {
   private readonly pending = new Map<Ino, Uint8Array>();
 
-  /** What the record of a batch must say of the derived inodes of which it is the first record. */
+  /** Puts what a batch's record must say of the derived inodes that nothing has recorded before. */
   encode(derived: DerivedLower, writer: ByteWriter, batch: Batch): void {
     for (const { ino, isUnrecorded } of batch.inodes) {
       const origin = isUnrecorded ? derived.origin(ino) : undefined;
@@ -25,7 +25,7 @@ export class Origins {
     this.pending.set(ino, origin);
   }
 
-  /** Before the transactions that store inodes: of those whose first record is made there, a lazy access time say. */
+  /** To be called before the transactions that store inodes, for those that no record has named: a lazy access time. */
   ask(derived: DerivedLower, inodes: readonly Inode[]): void {
     for (const { ino, isUnrecorded } of inodes) {
       if (!isUnrecorded || this.pending.has(ino)) continue;

@@ -81,13 +81,13 @@ function replayer(stack: LayerStack, upper: UpperLayer): EffectVisitor {
   };
 }
 
-/** What a live layer has is not asked for: it may be gone, and the record says what it was. */
+/** Does not ask a live layer, where the file may be gone: the record says what it was. */
 function blocksOf(stack: LayerStack, inode: Inode, { extentLayer, blocks }: InodeRecord): number {
   if (extentLayer === 0) return 0;
   return extentLayer === stack.chain.live?.id ? blocks : stack.mappingOf(inode).extents.blockCount;
 }
 
-/** The inode of a record, which may not exist yet, or no longer where part of a checkpoint was stored already. */
+/** The inode of a record. It may not exist yet, or no longer, if part of a checkpoint was stored already. */
 function ghost(stack: LayerStack, ino: Ino): Inode {
   const known = stack.inodes.get(ino);
   if (known !== undefined) return known;

@@ -131,7 +131,7 @@ export class UpperLayer {
     if (ino >= this.record.inoNext && ino < this.record.inoEnd) this.record.inoNext = ino + 1;
   }
 
-  /** Has the thread pool do most of what a commit mark would wait for: see `ActiveBlob.flush`. */
+  /** The thread pool does most of what a commit mark would wait for: see `ActiveBlob.flush`. */
   flush(): Promise<void> | undefined {
     return this.active?.flush();
   }
@@ -199,7 +199,7 @@ export class UpperLayer {
     this.journal.closeClean();
   }
 
-  /** Gives the layer up as it is: what the journal holds is replayed by the next opener. */
+  /** Gives the layer up as it is: the next opener replays what the journal holds. */
   abandon(): void {
     this.hasEnded = true;
     this.active?.close();

@@ -1,5 +1,5 @@
 /**
- * Where the rows lie that an inode's record names. A record says which layer holds the inode's extents (and which its
+ * Where the rows that an inode's record names lie. A record says which layer holds the inode's extents (and which its
  * extended attributes), and while that layer is in the chain, that is where they are. When flattening has put another
  * layer in its place, the rows are in the uppermost layer that holds such rows of the inode: what lies above the
  * layer that a record names has none of its own, or the record would name that.

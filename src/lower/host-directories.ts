@@ -173,14 +173,14 @@ export class HostDirectories {
       return known;
     }
     if (place.isMountPoint) throw this.mounted(place);
-    const fd = this.openAnew(place);
+    const fd = this.openFromAbove(place);
     if (fd === undefined) return undefined;
     if (this.opened.size >= DIRECTORIES_MAX) this.closeOldest();
     this.opened.set(ino, fd);
     return fd;
   }
 
-  private openAnew(place: HostPlace): number | undefined {
+  private openFromAbove(place: HostPlace): number | undefined {
     const { system } = this;
     const above = place.parent === 0 ? undefined : this.opened.get(place.parent);
     const start = above ?? this.root();

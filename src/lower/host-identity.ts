@@ -1,4 +1,4 @@
-/** Which directory of the host one is: what is remembered of it, and held against what is at its place later. */
+/** The identity of a directory of the host: remembered, and compared with what is at its place later. */
 import { isFsError, nameToBytes } from '../base/index.ts';
 import type { HostIdentity } from '../meta/index.ts';
 import { type HostMounts, type HostStat, O_DIRECTORY, O_PATH, O_RDONLY, type System } from '../sys/index.ts';
@@ -6,7 +6,7 @@ import { type HostMounts, type HostStat, O_DIRECTORY, O_PATH, O_RDONLY, type Sys
 /** The type of the mounts that `fuse` makes. */
 const MOUNT_TYPE = 'fuse.ramet';
 
-/** Whether who looks at a path may have to be answered by Ramet, maybe by this very process. */
+/** Whether a look at the path may be answered by Ramet, maybe by this very process. */
 export function leadsThroughRamet(mounts: HostMounts, path: string): boolean {
   return mounts.leadsThrough(path, MOUNT_TYPE);
 }

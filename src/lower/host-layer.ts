@@ -86,7 +86,7 @@ export class HostLayer implements DerivedLower {
     return new HostPlaces(source).root;
   }
 
-  /** Somebody begins to use the tree: what is held open is given up where it is not what is at its path now. */
+  /** To be called when a tree is opened: gives up directories held open that are not those at their paths now. */
   confirm(): void {
     if (this.directories.hasMoved()) this.close();
   }
@@ -318,15 +318,15 @@ export class HostLayer implements DerivedLower {
   }
 
   /**
-   * Who reads the message has asked for a file of the fork: which file of the host it was is not to be guessed, and the
-   * path of the call itself may lead through a descriptor.
+   * The reader of the message asked for a file of the fork and cannot guess which file of the host it was; the path of
+   * the call itself may lead through a descriptor.
    */
   private named(error: unknown, place: { readonly path: string }, kind = 'file'): unknown {
     if (!isFsError(error) || error.note !== undefined) return error;
     return new FsError(error.code, { note: `of the host ${kind} '${this.directories.shown(place)}'` });
   }
 
-  /** Of what fails in a directory, whatever name it was about, the directory says who may. */
+  /** An error in a directory, about whatever name, is named after the directory. */
   private namedIn(error: unknown, directory: Ino): unknown {
     const place = this.places.get(directory);
     return place === undefined ? error : this.named(error, place, 'directory');
