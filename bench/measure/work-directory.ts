@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { directoryOnDisk } from '../../src/demo/index.ts';
-import { mountedPlaces } from '../../src/fuse/index.ts';
+import { mountedPlaces } from '../../src/sys/index.ts';
 
 /** Something to undo, in the reverse order of doing. */
 type Undo = () => void;

@@ -3,15 +3,16 @@ import { spawnSync } from 'node:child_process';
 import { FsError, isFsError, nameToBytes } from '../base/index.ts';
 import {
   createSystem,
+  deviceMountedAt,
   type Kernel,
   MNT_DETACH,
   O_DIRECTORY,
   O_NOFOLLOW,
   O_PATH,
   O_RDONLY,
+  placeOf,
   UMOUNT_NOFOLLOW,
 } from '../sys/index.ts';
-import { deviceMountedAt, placeOf } from './mounted-places.ts';
 
 const HELPER = 'fusermount3';
 /** open(2); node:fs does not name it. */

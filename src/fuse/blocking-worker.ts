@@ -1,11 +1,11 @@
 /** The worker behind `BlockingCalls`: makes calls in order, but those that others could hold up beside the rest. */
 import { closeSync } from 'node:fs';
+import path from 'node:path';
 import { parentPort } from 'node:worker_threads';
-import { FsError, isFsError, type PlainFsError } from '../base/index.ts';
-import { createKernel, ENOENT, type Kernel } from '../sys/index.ts';
+import { FsError, isFsError, nameFromString, nameToString, type PlainFsError } from '../base/index.ts';
+import { createKernel, createSystem, ENOENT, HostMounts, type Kernel, placeOf } from '../sys/index.ts';
 import { makeCall, type PathCall } from './blocking-call.ts';
 import { callByProcess } from './call-by-process.ts';
-import { placeOf, servedPlaceAbove } from './mounted-places.ts';
 
 export type BlockingCall =
   | PathCall
@@ -42,6 +42,16 @@ function servedPlaceOf(call: PathCall): string | undefined {
   const isMounted = call.kind === 'unmount' || call.kind === 'sync';
   const place = isMounted ? placeOf(call.device, call.directory, call.kind) : call.directory;
   return place === undefined ? undefined : servedPlaceAbove(place);
+}
+
+/**
+ * Where a filesystem that another process or machine serves is mounted, on the way to a directory but not at it: a call
+ * with that path may have to wait for it.
+ */
+function servedPlaceAbove(directory: string): string | undefined {
+  const above = nameFromString(path.dirname(directory));
+  const served = new HostMounts(createSystem()).servedOnWay(above)?.directory;
+  return served === undefined ? undefined : nameToString(served);
 }
 
 async function mountByHelper(

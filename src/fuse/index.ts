@@ -8,5 +8,4 @@
  * Invariants stand at `Session`. Neighbours: `vfs` below, by inode; `owner` above.
  */
 export type { IoMode, Mount, MountServer, ServeOptions } from './mount-server.ts';
-export { deviceMountedAt, mountedPlaces, placesBelow } from './mounted-places.ts';
 export { createMountServer, type MountServerOptions } from './server.ts';

@@ -5,7 +5,7 @@ import { spawnSync } from 'node:child_process';
 import { readdirSync, readlinkSync, realpathSync, statfsSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { type ErrorCode, FsError } from '../base/index.ts';
-import { mountedPlaces } from '../fuse/index.ts';
+import { mountedPlaces } from '../sys/index.ts';
 import { mountPointFailure } from './mount-failure.ts';
 
 /** What everything fails with in a mount whose server is gone. */

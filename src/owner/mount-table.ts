@@ -8,9 +8,9 @@
  */
 import { setTimeout as pause } from 'node:timers/promises';
 import { FsError, isFsError, whileBusy } from '../base/index.ts';
-import { type Mount, type MountServer, placesBelow } from '../fuse/index.ts';
+import type { Mount, MountServer } from '../fuse/index.ts';
 import type { StoreEngine, Tree } from '../store/index.ts';
-import { mountNamespace } from '../sys/index.ts';
+import { mountNamespace, placesBelow } from '../sys/index.ts';
 import { AbortedMounts } from './aborted-mounts.ts';
 import type { Logger } from './log.ts';
 import { describeMountFailure } from './mount-failure.ts';

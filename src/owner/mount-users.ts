@@ -1,6 +1,6 @@
 /** Who uses a mount, without asking it: the owner, which serves it, asks. */
 import { readdirSync, readlinkSync } from 'node:fs';
-import { mountedPlaces } from '../fuse/index.ts';
+import { mountedPlaces } from '../sys/index.ts';
 
 /** Processes that have a device mounted somewhere, as far as this process may see. */
 export function processesWithMount(device: string): number[] {

@@ -27,6 +27,7 @@ export {
   UMOUNT_NOFOLLOW,
 } from './kernel.ts';
 export { type MountInfo, mountNamespace, mountsOf, mountsOnWay } from './mount-info.ts';
+export { deviceMountedAt, mountedPlaces, placeOf, placesBelow } from './mounted-places.ts';
 export { fileLink } from './name-calls.ts';
 export { SEEK_DATA, SEEK_HOLE } from './native-files.ts';
 export * from './open-flags.ts';

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { mountsOnly } from '../../testing/host/mounts-only.ts';
 import { scratchDirectory } from '../../testing/stores/scratch-store.ts';
-import { createKernel, createSystem, type Kernel, mountsOf, mountsOnWay } from '../sys/index.ts';
+import { createKernel, createSystem, type Kernel, mountsOf, mountsOnWay } from './index.ts';
 import { deviceMountedAt, mountedPlaces, placeOf } from './mounted-places.ts';
 
 test('names with spaces, backslashes, newlines and beyond ASCII', { skip: mountsOnly }, (context) => {

@@ -1,7 +1,6 @@
 /** What is mounted where, by the paths that Node uses, without asking any mount. */
-import path from 'node:path';
-import { FsError, nameFromString, nameToString } from '../base/index.ts';
-import { createSystem, HostMounts, mountsOf } from '../sys/index.ts';
+import { FsError } from '../base/index.ts';
+import { mountsOf } from './mount-info.ts';
 
 export interface MountedPlace {
   readonly directory: string;
@@ -39,16 +38,6 @@ export function placeOf(device: string | undefined, directory: string, syscall: 
 /** The kernel's number of the device that is mounted at a directory, without looking at the directory. */
 export function deviceMountedAt(directory: string): string | undefined {
   return mountedPlaces().findLast((place) => place.directory === directory && !place.isCovered)?.device;
-}
-
-/**
- * Where a filesystem that another process or machine serves is mounted, on the way to a directory but not at it: a call
- * with that path may have to wait for it.
- */
-export function servedPlaceAbove(directory: string): string | undefined {
-  const above = nameFromString(path.dirname(directory));
-  const served = new HostMounts(createSystem()).servedOnWay(above)?.directory;
-  return served === undefined ? undefined : nameToString(served);
 }
 
 /** Where something is mounted below a directory. */
