@@ -1,7 +1,7 @@
 /** The places between which `ramet cp` copies: the files of an open tree, or of the host. Errors name the path. */
 import { realpathSync } from 'node:fs';
 import path from 'node:path';
-import { FsError, isFsError, nameFromString, nameToString } from '../base/index.ts';
+import { at, errorAt, FsError, isFsError, nameFromString, nameToString } from '../base/index.ts';
 import {
   type DataSource,
   type DataTarget,
@@ -24,7 +24,6 @@ import {
   type System,
 } from '../sys/index.ts';
 import { type Attributes, FileSystem, type TreeFile, type TreeFiles } from '../vfs/index.ts';
-import { named, naming } from './problem.ts';
 import { showTreePath } from './tree-path.ts';
 
 /** A file open for reading. */
@@ -50,7 +49,7 @@ export class CopyEnd<Files extends TreeFiles = TreeFiles> {
   }
 
   protected on<T>(syscall: string, path: string, call: () => T): T {
-    return naming(syscall, this.show(path), call);
+    return at({ syscall, path: this.show(path) }, call);
   }
 
   stat(path: string, follow: boolean): Attributes | undefined {
@@ -179,7 +178,7 @@ export class TreeEnd extends CopyEnd {
     try {
       return await this.mounted.clone(source.name, sourcePath, this.files, path);
     } catch (error) {
-      throw named('clone', this.show(path), error);
+      throw errorAt({ syscall: 'clone', path: this.show(path) }, error);
     }
   }
 

@@ -114,18 +114,3 @@ export function reportProblem(error: unknown, isJson: boolean): number {
   }
   return exitCode;
 }
-
-/** Runs one operation on `path` and adds the call and the path to an error that carries neither. */
-export function naming<T>(syscall: string, path: string, operation: () => T): T {
-  try {
-    return operation();
-  } catch (error) {
-    throw named(syscall, path, error);
-  }
-}
-
-/** The error, with the call and the path where it carries neither. */
-export function named(syscall: string, path: string, error: unknown): unknown {
-  if (!(error instanceof FsError) || error.path !== undefined) return error;
-  return new FsError(error.code, { syscall, path, note: error.note });
-}

@@ -2,7 +2,15 @@
  * A tree of files on the host: what lies below one directory. A symlink on the way is refused (ELOOP), so that nothing
  * outside is reached, whoever renames what meanwhile.
  */
-import { FsError, isDirectoryMode, isFsError, nameToBytes, nameToString, S_IFMT } from '../base/index.ts';
+import {
+  errorAt,
+  FsError,
+  isDirectoryMode,
+  isFsError,
+  nameToBytes,
+  nameToString,
+  S_IFMT,
+} from '../base/index.ts';
 import {
   type HostStat,
   O_ACCMODE,
@@ -57,8 +65,7 @@ export class HostFiles extends DescriptorFiles {
     try {
       return call();
     } catch (error) {
-      if (!(error instanceof FsError) || error.path !== undefined) throw error;
-      throw new FsError(error.code, { syscall, path: this.shown(path), note: error.note });
+      throw errorAt({ syscall, path: this.shown(path) }, error);
     }
   }
 

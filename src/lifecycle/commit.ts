@@ -198,11 +198,11 @@ function isOf(stem: string, name: string): boolean {
 
 function halfWay(error: unknown, { application }: CommitRun): unknown {
   if (!(error instanceof FsError)) return error;
-  const { syscall, path, note } = error;
+  const { note } = error;
   const done =
     `${application.written} written and ${application.removed} removed so far, every file whole: ` +
     'commit again to finish';
-  return new FsError(error.code, { syscall, path, note: note === undefined ? done : `${note}; ${done}` });
+  return error.in({ note: note === undefined ? done : `${note}; ${done}` });
 }
 
 /** One commit, of a snapshot that is open, to a target that is open. */

@@ -15,7 +15,7 @@ const WAYS_OUT: Partial<Record<ErrorCode, string>> = {
 export function describeMountFailure(error: unknown, fork: string, directory: string): unknown {
   if (!(error instanceof FsError)) return error;
   const note = error.note ?? WAYS_OUT[error.code];
-  return new FsError(error.code, { syscall: 'mount', path: fork, dest: directory, note });
+  return error.in({ syscall: 'mount', path: fork, dest: directory, note });
 }
 
 /** The failure of a mount point that was looked at before anything was mounted. */

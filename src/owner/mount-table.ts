@@ -297,7 +297,7 @@ export class MountTable {
     } catch (error) {
       if (!isFsError(error)) throw error;
       const note = error.note ?? (error.code === 'EBUSY' ? busyNote(directory) : undefined);
-      throw new FsError(error.code, { syscall: 'umount', path: shown, note });
+      throw error.in({ syscall: 'umount', path: shown, note });
     }
     entry.isDetached = true;
   }

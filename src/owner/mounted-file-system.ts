@@ -32,8 +32,7 @@ export class MountedFileSystem extends DescriptorFiles {
       this.openRoot = root;
     } catch (error) {
       this.system.close(root);
-      if (!(error instanceof FsError)) throw error;
-      throw new FsError(error.code, { syscall: 'open', path: this.directory, note: error.note });
+      throw error instanceof FsError ? error.in({ syscall: 'open', path: this.directory }) : error;
     }
   }
 

@@ -38,7 +38,7 @@ export function hostSource(system: System, directory: string, isPinned: boolean)
   } catch (error) {
     if (!isFsError(error)) throw error;
     const note = error.code === 'ENOTDIR' ? 'a lower is a directory' : error.note;
-    throw new FsError(error.code, { syscall: 'fork', path: directory, note });
+    throw error.in({ syscall: 'fork', path: directory, note });
   }
 }
 

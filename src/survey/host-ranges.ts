@@ -1,5 +1,5 @@
 /** What forks of a directory have of its files: ranges that still lie there, and what the files were. */
-import { FsError, type Ino, isFsError, type LayerId } from '../base/index.ts';
+import { type Ino, isFsError, type LayerId } from '../base/index.ts';
 import { isExternal } from '../blob/index.ts';
 import { copyUp, type LayerStack } from '../layer/index.ts';
 import { decodeHostOrigin, entryIno, type HostOrigin, isDerived, NO_ENTRY } from '../lower/index.ts';
@@ -30,8 +30,7 @@ export function settleOnHost(engine: StoreEngine, fork: string, host: LayerId): 
     for (const ino of taken) takeOrLeave(tree.stack, ino);
     for (const ino of moved) takeOver(tree.stack, ino);
   } catch (error) {
-    if (!isFsError(error)) throw error;
-    throw new FsError(error.code, { syscall: 'commit', path: fork, note: error.note });
+    throw isFsError(error) ? error.in({ syscall: 'commit', path: fork }) : error;
   } finally {
     tree.close();
   }

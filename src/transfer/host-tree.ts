@@ -33,11 +33,7 @@ export function isUnchanged(before: HostStat, after: HostStat): boolean {
 /** Adds the path to an error that has none. */
 export function withPath(error: unknown, syscall: string, path: Buffer): unknown {
   if (!(error instanceof FsError) || error.path !== undefined) return error;
-  return new FsError(error.code, {
-    syscall: error.syscall ?? syscall,
-    path: showHost(path),
-    note: error.note,
-  });
+  return error.in({ syscall: error.syscall ?? syscall, path: showHost(path) });
 }
 
 /** Runs one call on a host path; its error names the path. */

@@ -2,7 +2,7 @@
  * What every export does: all of an open tree in order, directories before their content, each inode's first
  * name once.
  */
-import { FsError, isDirectoryMode, isSymlinkMode, type Name, nameToString } from '../base/index.ts';
+import { errorAt, isDirectoryMode, isSymlinkMode, type Name, nameToString } from '../base/index.ts';
 import { type DataSource, segmentsOf, xattrsOf } from '../files/index.ts';
 import { O_RDONLY } from '../sys/index.ts';
 import type { Attributes, TreeFiles } from '../vfs/index.ts';
@@ -40,8 +40,7 @@ export class TreeReader {
     try {
       return call();
     } catch (error) {
-      if (!(error instanceof FsError) || error.path !== undefined) throw error;
-      throw new FsError(error.code, { syscall, path: this.shown(path), note: error.note });
+      throw errorAt({ syscall, path: this.shown(path) }, error);
     }
   }
 

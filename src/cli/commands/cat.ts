@@ -1,10 +1,11 @@
 /** `ramet cat`: the content of files, to stdout. */
 import type { Command } from 'commander';
+import { at } from '../../base/index.ts';
 import { O_RDONLY } from '../../sys/index.ts';
 import type { TreeFiles } from '../../vfs/index.ts';
 import { examples } from '../examples.ts';
 import { BrokenPipeError, write } from '../output.ts';
-import { EXIT_FAILURE, naming, reportProblem } from '../problem.ts';
+import { EXIT_FAILURE, reportProblem } from '../problem.ts';
 import { withSession } from '../session.ts';
 import { requireTreePath, showTreePath } from '../tree-path.ts';
 
@@ -35,13 +36,15 @@ export function register(program: Command): void {
 }
 
 async function writeFile(fileSystem: TreeFiles, path: string, shown: string): Promise<void> {
-  const file = naming('open', shown, () => fileSystem.open(path, O_RDONLY, 0));
+  const file = at({ syscall: 'open', path: shown }, () => fileSystem.open(path, O_RDONLY, 0));
   try {
     for (let position = 0; ; ) {
       // A fresh buffer each time: the stream may keep the last one until its reader is ready.
       const piece = Buffer.allocUnsafe(PIECE_BYTES);
-      const at = position;
-      const bytes = naming('read', shown, () => fileSystem.read(file, piece, 0, piece.length, at));
+      const from = position;
+      const bytes = at({ syscall: 'read', path: shown }, () =>
+        fileSystem.read(file, piece, 0, piece.length, from),
+      );
       if (bytes === 0) return;
       await write(piece.subarray(0, bytes));
       position += bytes;

@@ -1,11 +1,11 @@
 /** `ramet ls`: the forks and snapshots of the store, or the files of a directory in one. */
 import type { Command } from 'commander';
-import { isDirectoryMode, isSymlinkMode, nameToString } from '../../base/index.ts';
+import { at, isDirectoryMode, isSymlinkMode, nameToString } from '../../base/index.ts';
 import type { Attributes, TreeFiles } from '../../vfs/index.ts';
 import { attributesObject, modeText } from '../attributes.ts';
 import { examples } from '../examples.ts';
 import { formatTime, isoTime, printable, writeJson, writeLine, writeTable } from '../output.ts';
-import { naming, usageError } from '../problem.ts';
+import { usageError } from '../problem.ts';
 import { type CommandSession, withSession } from '../session.ts';
 import { baseName, joinPath, showTreePath, treePathOrRoot } from '../tree-path.ts';
 
@@ -91,9 +91,9 @@ async function listFiles(session: CommandSession, text: string, isLong: boolean)
   const { tree, path } = treePathOrRoot(text);
   const { fileSystem } = await session.readTree(tree);
   const shown = showTreePath(tree, path);
-  const attributes = naming('ls', shown, () => fileSystem.stat(path, !isLong));
+  const attributes = at({ syscall: 'ls', path: shown }, () => fileSystem.stat(path, !isLong));
   const files = isDirectoryMode(attributes.mode)
-    ? naming('scandir', shown, () => filesIn(fileSystem, path))
+    ? at({ syscall: 'scandir', path: shown }, () => filesIn(fileSystem, path))
     : [fileAt(fileSystem, path, baseName(path))];
   if (session.isJson) {
     await writeJson(

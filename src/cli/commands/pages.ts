@@ -56,7 +56,7 @@ export function register(program: Command): void {
 /** The engine's errors name the tree, those of the filesystem nothing: both end up with a name. */
 function nameProblem(tree: string, path: string, error: unknown): unknown {
   if (!(error instanceof FsError) || error.path !== undefined) return namedTreeError(tree, error);
-  return new FsError(error.code, { syscall: 'pages', path: showTreePath(tree, path), note: error.note });
+  return error.in({ syscall: 'pages', path: showTreePath(tree, path) });
 }
 
 function wholeNumber(text: string): number {

@@ -1,10 +1,10 @@
 /** `ramet rm`: removes files and directories of a fork. */
 import type { Command } from 'commander';
-import { DT_DIR, FsError, isDirectoryMode } from '../../base/index.ts';
+import { at, DT_DIR, FsError, isDirectoryMode } from '../../base/index.ts';
 import type { TreeFiles } from '../../vfs/index.ts';
 import { examples } from '../examples.ts';
 import { counted, writeJson, writeLine } from '../output.ts';
-import { naming, usageError } from '../problem.ts';
+import { usageError } from '../problem.ts';
 import { withSession } from '../session.ts';
 import { joinPath, requireTreePath, showTreePath } from '../tree-path.ts';
 
@@ -41,17 +41,17 @@ export function register(program: Command): void {
 }
 
 function remove(fileSystem: TreeFiles, path: string, shown: string, flags: RmFlags): number {
-  const attributes = naming('rm', shown, () => fileSystem.tryStat(path, false));
+  const attributes = at({ syscall: 'rm', path: shown }, () => fileSystem.tryStat(path, false));
   if (attributes === undefined) {
     if (flags.force === true) return 0;
     throw new FsError('ENOENT', { syscall: 'rm', path: shown });
   }
   if (!isDirectoryMode(attributes.mode)) {
-    naming('rm', shown, () => fileSystem.unlink(path));
+    at({ syscall: 'rm', path: shown }, () => fileSystem.unlink(path));
     return 1;
   }
   if (flags.recursive !== true) throw new FsError('EISDIR', { syscall: 'rm', path: shown });
-  return naming('rm', shown, () => removeDirectory(fileSystem, path));
+  return at({ syscall: 'rm', path: shown }, () => removeDirectory(fileSystem, path));
 }
 
 function removeDirectory(fileSystem: TreeFiles, path: string): number {

@@ -1,10 +1,9 @@
 /** `ramet stat`: figures of the store, of a tree, or the attributes of a file. */
 import type { Command } from 'commander';
-import { isSymlinkMode, nameToString, SECTOR_BYTES } from '../../base/index.ts';
+import { at, isSymlinkMode, nameToString, SECTOR_BYTES } from '../../base/index.ts';
 import { attributesObject, modeText, typeWord } from '../attributes.ts';
 import { examples } from '../examples.ts';
 import { formatBytes, formatCount, printable, writeJson, writeLine } from '../output.ts';
-import { naming } from '../problem.ts';
 import { type CommandSession, withSession } from '../session.ts';
 import { treeObject } from '../tree-object.ts';
 import { parseTreePath, showTreePath, type TreePath } from '../tree-path.ts';
@@ -87,12 +86,14 @@ async function treeFigures(session: CommandSession, name: string): Promise<void>
 async function fileAttributes(session: CommandSession, { tree, path }: TreePath): Promise<void> {
   const { fileSystem } = await session.readTree(tree);
   const shown = showTreePath(tree, path);
-  const attributes = naming('lstat', shown, () => fileSystem.stat(path, false));
+  const attributes = at({ syscall: 'lstat', path: shown }, () => fileSystem.stat(path, false));
   const isLink = isSymlinkMode(attributes.mode);
   const target = isLink
-    ? nameToString(naming('readlink', shown, () => fileSystem.readLink(path)))
+    ? nameToString(at({ syscall: 'readlink', path: shown }, () => fileSystem.readLink(path)))
     : undefined;
-  const xattrs = naming('listxattr', shown, () => fileSystem.listXattrs(path, false)).map(nameToString);
+  const xattrs = at({ syscall: 'listxattr', path: shown }, () => fileSystem.listXattrs(path, false)).map(
+    nameToString,
+  );
   const object = {
     path: shown,
     ...attributesObject(attributes),
