@@ -2,10 +2,10 @@
  * A system that fails as a plan says, for tests: errors, torn writes, short reads, flipped bits, and the death of the
  * process at any one call. Every call that reaches the host is counted and the plan is asked before it.
  */
-import type { Address, Clock, ErrorCode, Timespec } from '../base/index.ts';
+import type { Address, Clock, ErrorCode } from '../base/index.ts';
 import { AssertionError, FsError } from '../base/index.ts';
 import type { MountInfo } from './mount-info.ts';
-import type { HostEntry, HostStat, OpenFlags, System } from './system.ts';
+import type { System } from './system.ts';
 
 export type Fault =
   /** The call does nothing and fails. */
@@ -34,12 +34,108 @@ export class CrashedError extends Error {
   }
 }
 
+/**
+ * What a call is about, for the plan, and where among its arguments that stands: a path, an open file, or a name in an
+ * open directory, which is the argument before the name.
+ */
+type Subject = 'nothing' | readonly ['path' | 'file' | 'name', number];
+
+const PATH = ['path', 0] as const;
+const FILE = ['file', 0] as const;
+const NAME = ['name', 1] as const;
+
+/** The calls that are counted and passed on as they are. */
+const PASSED = {
+  open: PATH,
+  allocate: FILE,
+  punch: FILE,
+  truncate: FILE,
+  dataSync: FILE,
+  fullSync: FILE,
+  fileSize: FILE,
+  tryLock: FILE,
+  lock: FILE,
+  unlock: FILE,
+  rename: PATH,
+  unlink: PATH,
+  makeDirectory: PATH,
+  syncDirectory: PATH,
+  cloneFile: ['file', 1],
+  cloneRange: ['file', 3],
+  seekData: FILE,
+  seekHole: FILE,
+  reserve: 'nothing',
+  mapWindow: FILE,
+  mapView: ['file', 1],
+  mapZeros: 'nothing',
+  residency: 'nothing',
+  advise: 'nothing',
+  dropCache: FILE,
+  frameNumbers: 'nothing',
+  frameMapCounts: 'nothing',
+  statHost: PATH,
+  readHostDirectory: PATH,
+  readHostLink: PATH,
+  openHost: PATH,
+  readHostXattrs: PATH,
+  writeHostXattr: PATH,
+  setHostTimes: PATH,
+  chownHost: PATH,
+  chmodHost: PATH,
+  makeHostDirectory: PATH,
+  symlinkHost: ['path', 1],
+  linkHost: ['path', 1],
+  renameHost: PATH,
+  unlinkHost: PATH,
+  removeHostDirectory: PATH,
+  makeHostNode: PATH,
+  openInRoot: ['path', 1],
+  openBeneath: ['path', 1],
+  openAt: NAME,
+  statAt: ['path', 1],
+  readLinkAt: ['path', 1],
+  lstatAt: NAME,
+  makeDirectoryAt: NAME,
+  symlinkAt: ['name', 2],
+  linkAt: NAME,
+  renameAt: NAME,
+  unlinkAt: NAME,
+  removeDirectoryAt: NAME,
+  makeNodeAt: NAME,
+  readDirectory: FILE,
+  readFileXattrs: FILE,
+  chownFile: FILE,
+  chmodFile: FILE,
+  setFileTimes: FILE,
+  writeFileXattr: FILE,
+  fileSystemUuid: FILE,
+  statFile: FILE,
+  syncFileSystem: FILE,
+} as const satisfies Partial<Record<keyof System, Subject>>;
+
+type Passed = keyof typeof PASSED;
+/** Calls that return a descriptor. */
+const OPENING: ReadonlySet<string> = new Set(['open', 'openHost', 'openInRoot', 'openBeneath', 'openAt']);
+
+/** The cast: the static block of `FaultySystem` defines the methods. */
+const PassedCalls = class {} as new () => Pick<System, Passed>;
+
 export interface FaultyOptions {
   /** Another boot id than the host's: what the next opener sees after a power cut. */
   readonly bootId?: string;
 }
 
-export class FaultySystem implements System {
+export class FaultySystem extends PassedCalls implements System {
+  static {
+    for (const [operation, subject] of Object.entries(PASSED)) {
+      const value = function (this: FaultySystem, ...args: unknown[]): unknown {
+        // The cast: the table has names of calls alone.
+        return this.pass(operation as Passed, this.pathOf(subject, args), args);
+      };
+      Object.defineProperty(FaultySystem.prototype, operation, { value, writable: true });
+    }
+  }
+
   readonly kind: System['kind'];
   readonly canMap: boolean;
   readonly clock: Clock;
@@ -53,6 +149,7 @@ export class FaultySystem implements System {
   private dead = false;
 
   constructor(inner: System, plan?: FaultPlan, options: FaultyOptions = {}) {
+    super();
     this.inner = inner;
     this.plan = plan;
     this.options = options;
@@ -104,14 +201,24 @@ export class FaultySystem implements System {
     return fault;
   }
 
-  private pass<T>(operation: keyof System, path: string, call: () => T): T {
+  private pass(operation: Passed, path: string, args: unknown[]): unknown {
     const fault = this.ask(operation, path);
     if (fault !== undefined) misplaced(operation, fault);
-    return call();
+    const value: unknown = Reflect.apply(this.inner[operation], this.inner, args);
+    if (OPENING.has(operation)) this.paths.set(value as number, path); // The cast: see OPENING.
+    return value;
   }
 
-  private onFile<T>(operation: keyof System, fd: number, call: () => T): T {
-    return this.pass(operation, this.paths.get(fd) ?? '', call);
+  /** The path that a call is about: what it names, or what its descriptor was opened by; '' where unknown. */
+  private pathOf(subject: Subject, args: unknown[]): string {
+    if (subject === 'nothing') return '';
+    const [kind, index] = subject;
+    // The casts: `Subject` says what stands there.
+    if (kind === 'file') return this.paths.get(args[index] as number) ?? '';
+    const text = String(args[index] as string | Buffer);
+    if (kind === 'path') return text;
+    const above = this.paths.get(args[index - 1] as number) ?? '';
+    return text === '.' ? above : `${above}/${text}`;
   }
 
   private read(
@@ -131,15 +238,6 @@ export class FaultySystem implements System {
       target[at] = target[at]! ^ (1 << fault.bit);
     }
     return count;
-  }
-
-  private opened(path: string, fd: number): number {
-    this.paths.set(fd, path);
-    return fd;
-  }
-
-  open(path: string, flags: OpenFlags, mode?: number): number {
-    return this.pass('open', path, () => this.opened(path, this.inner.open(path, flags, mode)));
   }
 
   close(fd: number): void {
@@ -197,92 +295,8 @@ export class FaultySystem implements System {
     this.pwrite(fd, source, offset, length, position);
   }
 
-  allocate(fd: number, position: number, length: number): void {
-    this.onFile('allocate', fd, () => this.inner.allocate(fd, position, length));
-  }
-
-  punch(fd: number, position: number, length: number): boolean {
-    return this.onFile('punch', fd, () => this.inner.punch(fd, position, length));
-  }
-
-  truncate(fd: number, length: number): void {
-    this.onFile('truncate', fd, () => this.inner.truncate(fd, length));
-  }
-
-  dataSync(fd: number): void {
-    this.onFile('dataSync', fd, () => this.inner.dataSync(fd));
-  }
-
   async dataSyncAsync(fd: number): Promise<void> {
     this.dataSync(fd);
-  }
-
-  fullSync(fd: number): void {
-    this.onFile('fullSync', fd, () => this.inner.fullSync(fd));
-  }
-
-  fileSize(fd: number): { readonly sizeBytes: number; readonly allocatedBytes: number } {
-    return this.onFile('fileSize', fd, () => this.inner.fileSize(fd));
-  }
-
-  tryLock(fd: number): boolean {
-    return this.onFile('tryLock', fd, () => this.inner.tryLock(fd));
-  }
-
-  lock(fd: number): void {
-    this.onFile('lock', fd, () => this.inner.lock(fd));
-  }
-
-  unlock(fd: number): void {
-    this.onFile('unlock', fd, () => this.inner.unlock(fd));
-  }
-
-  rename(from: string, to: string): void {
-    this.pass('rename', from, () => this.inner.rename(from, to));
-  }
-
-  unlink(path: string): void {
-    this.pass('unlink', path, () => this.inner.unlink(path));
-  }
-
-  makeDirectory(path: string): void {
-    this.pass('makeDirectory', path, () => this.inner.makeDirectory(path));
-  }
-
-  syncDirectory(path: string): void {
-    this.pass('syncDirectory', path, () => this.inner.syncDirectory(path));
-  }
-
-  cloneFile(source: number, target: number): boolean {
-    return this.onFile('cloneFile', target, () => this.inner.cloneFile(source, target));
-  }
-
-  cloneRange(source: number, from: number, length: number, target: number, to: number): boolean {
-    return this.onFile('cloneRange', target, () => this.inner.cloneRange(source, from, length, target, to));
-  }
-
-  seekData(fd: number, position: number): number | undefined {
-    return this.onFile('seekData', fd, () => this.inner.seekData(fd, position));
-  }
-
-  seekHole(fd: number, position: number): number | undefined {
-    return this.onFile('seekHole', fd, () => this.inner.seekHole(fd, position));
-  }
-
-  reserve(length: number): Address {
-    return this.pass('reserve', '', () => this.inner.reserve(length));
-  }
-
-  mapWindow(fd: number, position: number, length: number): Address {
-    return this.onFile('mapWindow', fd, () => this.inner.mapWindow(fd, position, length));
-  }
-
-  mapView(at: Address, fd: number, position: number, length: number): void {
-    this.onFile('mapView', fd, () => this.inner.mapView(at, fd, position, length));
-  }
-
-  mapZeros(at: Address, length: number): void {
-    this.pass('mapZeros', '', () => this.inner.mapZeros(at, length));
   }
 
   /** Not counted, and allowed to the dead: finalizers give memory back whenever they run. */
@@ -296,179 +310,9 @@ export class FaultySystem implements System {
     return this.inner.bufferAt(at, length);
   }
 
-  residency(at: Address, length: number): Uint8Array {
-    return this.pass('residency', '', () => this.inner.residency(at, length));
-  }
-
-  advise(at: Address, length: number, advice: number): void {
-    this.pass('advise', '', () => this.inner.advise(at, length, advice));
-  }
-
   /** Not counted: a hint changes nothing. */
   startWriteback(fd: number, position: number, length: number): void {
     this.inner.startWriteback(fd, position, length);
-  }
-
-  dropCache(fd: number): void {
-    this.onFile('dropCache', fd, () => this.inner.dropCache(fd));
-  }
-
-  frameNumbers(at: Address, pages: number): number[] {
-    return this.pass('frameNumbers', '', () => this.inner.frameNumbers(at, pages));
-  }
-
-  frameMapCounts(frames: readonly number[]): number[] {
-    return this.pass('frameMapCounts', '', () => this.inner.frameMapCounts(frames));
-  }
-
-  statHost(path: Buffer, followLinks: boolean): HostStat {
-    return this.pass('statHost', textOf(path), () => this.inner.statHost(path, followLinks));
-  }
-
-  readHostDirectory(path: Buffer): HostEntry[] {
-    return this.pass('readHostDirectory', textOf(path), () => this.inner.readHostDirectory(path));
-  }
-
-  readHostLink(path: Buffer): Buffer {
-    return this.pass('readHostLink', textOf(path), () => this.inner.readHostLink(path));
-  }
-
-  openHost(path: Buffer, flags: OpenFlags, mode?: number): number {
-    const text = textOf(path);
-    return this.pass('openHost', text, () => this.opened(text, this.inner.openHost(path, flags, mode)));
-  }
-
-  readHostXattrs(path: Buffer): Map<string, Buffer> {
-    return this.pass('readHostXattrs', textOf(path), () => this.inner.readHostXattrs(path));
-  }
-
-  writeHostXattr(path: Buffer, name: string, value: Uint8Array): void {
-    this.pass('writeHostXattr', textOf(path), () => this.inner.writeHostXattr(path, name, value));
-  }
-
-  setHostTimes(path: Buffer, atime: Timespec, mtime: Timespec): void {
-    this.pass('setHostTimes', textOf(path), () => this.inner.setHostTimes(path, atime, mtime));
-  }
-
-  chownHost(path: Buffer, uid: number, gid: number): void {
-    this.pass('chownHost', textOf(path), () => this.inner.chownHost(path, uid, gid));
-  }
-
-  chmodHost(path: Buffer, mode: number): void {
-    this.pass('chmodHost', textOf(path), () => this.inner.chmodHost(path, mode));
-  }
-
-  makeHostDirectory(path: Buffer, mode: number): void {
-    this.pass('makeHostDirectory', textOf(path), () => this.inner.makeHostDirectory(path, mode));
-  }
-
-  symlinkHost(target: Buffer, path: Buffer): void {
-    this.pass('symlinkHost', textOf(path), () => this.inner.symlinkHost(target, path));
-  }
-
-  linkHost(existing: Buffer, path: Buffer): void {
-    this.pass('linkHost', textOf(path), () => this.inner.linkHost(existing, path));
-  }
-
-  renameHost(from: Buffer, to: Buffer): void {
-    this.pass('renameHost', textOf(from), () => this.inner.renameHost(from, to));
-  }
-
-  unlinkHost(path: Buffer): void {
-    this.pass('unlinkHost', textOf(path), () => this.inner.unlinkHost(path));
-  }
-
-  removeHostDirectory(path: Buffer): void {
-    this.pass('removeHostDirectory', textOf(path), () => this.inner.removeHostDirectory(path));
-  }
-
-  makeHostNode(path: Buffer, mode: number, rdev: number): void {
-    this.pass('makeHostNode', textOf(path), () => this.inner.makeHostNode(path, mode, rdev));
-  }
-
-  openInRoot(root: number, path: Buffer, flags: OpenFlags, mode?: number): number {
-    const text = textOf(path);
-    return this.pass('openInRoot', text, () =>
-      this.opened(text, this.inner.openInRoot(root, path, flags, mode)),
-    );
-  }
-
-  openAt(directory: number, path: Buffer, flags: OpenFlags, mode?: number): number {
-    const text = this.pathAt(directory, path);
-    return this.pass('openAt', text, () =>
-      this.opened(text, this.inner.openAt(directory, path, flags, mode)),
-    );
-  }
-
-  /** The path of a name in a directory, by that which the directory was opened by. */
-  private pathAt(directory: number, name: Buffer): string {
-    const text = textOf(name);
-    const above = this.paths.get(directory) ?? '';
-    return text === '.' ? above : `${above}/${text}`;
-  }
-
-  private onName<T>(operation: keyof System, directory: number, name: Buffer, call: () => T): T {
-    return this.pass(operation, this.pathAt(directory, name), call);
-  }
-
-  readonly lstatAt: System['lstatAt'] = (directory, name) =>
-    this.onName('lstatAt', directory, name, () => this.inner.lstatAt(directory, name));
-  readonly makeDirectoryAt: System['makeDirectoryAt'] = (directory, name, mode) =>
-    this.onName('makeDirectoryAt', directory, name, () => this.inner.makeDirectoryAt(directory, name, mode));
-  readonly symlinkAt: System['symlinkAt'] = (target, directory, name) =>
-    this.onName('symlinkAt', directory, name, () => this.inner.symlinkAt(target, directory, name));
-  readonly linkAt: System['linkAt'] = (from, existing, directory, name) =>
-    this.onName('linkAt', from, existing, () => this.inner.linkAt(from, existing, directory, name));
-  readonly renameAt: System['renameAt'] = (from, existing, directory, name) =>
-    this.onName('renameAt', from, existing, () => this.inner.renameAt(from, existing, directory, name));
-  readonly unlinkAt: System['unlinkAt'] = (directory, name) =>
-    this.onName('unlinkAt', directory, name, () => this.inner.unlinkAt(directory, name));
-  readonly removeDirectoryAt: System['removeDirectoryAt'] = (directory, name) =>
-    this.onName('removeDirectoryAt', directory, name, () => this.inner.removeDirectoryAt(directory, name));
-  readonly makeNodeAt: System['makeNodeAt'] = (directory, name, mode, rdev) =>
-    this.onName('makeNodeAt', directory, name, () => this.inner.makeNodeAt(directory, name, mode, rdev));
-  readonly chownFile: System['chownFile'] = (fd, uid, gid) =>
-    this.onFile('chownFile', fd, () => this.inner.chownFile(fd, uid, gid));
-  readonly chmodFile: System['chmodFile'] = (fd, mode) =>
-    this.onFile('chmodFile', fd, () => this.inner.chmodFile(fd, mode));
-  readonly setFileTimes: System['setFileTimes'] = (fd, atime, mtime) =>
-    this.onFile('setFileTimes', fd, () => this.inner.setFileTimes(fd, atime, mtime));
-  readonly writeFileXattr: System['writeFileXattr'] = (fd, name, value) =>
-    this.onFile('writeFileXattr', fd, () => this.inner.writeFileXattr(fd, name, value));
-
-  openBeneath(directory: number, path: Buffer, flags: OpenFlags): number {
-    const text = textOf(path);
-    return this.pass('openBeneath', text, () =>
-      this.opened(text, this.inner.openBeneath(directory, path, flags)),
-    );
-  }
-
-  statAt(directory: number, name: Buffer, isLocal: boolean): HostStat {
-    return this.pass('statAt', textOf(name), () => this.inner.statAt(directory, name, isLocal));
-  }
-
-  readDirectory(fd: number): HostEntry[] {
-    return this.onFile('readDirectory', fd, () => this.inner.readDirectory(fd));
-  }
-
-  readLinkAt(directory: number, name: Buffer): Buffer {
-    return this.pass('readLinkAt', textOf(name), () => this.inner.readLinkAt(directory, name));
-  }
-
-  readFileXattrs(fd: number): Map<string, Buffer> {
-    return this.onFile('readFileXattrs', fd, () => this.inner.readFileXattrs(fd));
-  }
-
-  fileSystemUuid(fd: number): string | undefined {
-    return this.onFile('fileSystemUuid', fd, () => this.inner.fileSystemUuid(fd));
-  }
-
-  statFile(fd: number): HostStat {
-    return this.onFile('statFile', fd, () => this.inner.statFile(fd));
-  }
-
-  syncFileSystem(fd: number): void {
-    this.onFile('syncFileSystem', fd, () => this.inner.syncFileSystem(fd));
   }
 
   bootId(): string {
@@ -485,10 +329,6 @@ export class FaultySystem implements System {
     this.alive();
     return this.inner.mapCountMax();
   }
-}
-
-function textOf(path: Buffer): string {
-  return path.toString('utf8');
 }
 
 /** A plan that asks for what an operation cannot do is a defect of the test, which would otherwise pass unharmed. */
