@@ -10,6 +10,13 @@ import { stopOwner } from '../owner/stop-owner.ts';
 
 export const rametMain = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url));
 
+/** What a command prints is compared, and not what this version of Node says of itself; leaks are still told. */
+export const NODE_OPTIONS = [
+  process.env.NODE_OPTIONS ?? '',
+  '--disable-warning=ExperimentalWarning',
+  '--disable-warning=DeprecationWarning',
+].join(' ');
+
 /** Owners of tests do not stay for long. */
 const OWNER_IDLE_MS = '2000';
 
@@ -36,7 +43,7 @@ export class ScratchCommand {
 
   environment(more: Readonly<Record<string, string>> = {}): NodeJS.ProcessEnv {
     const { RAMET_STORE: _outer, ...inherited } = process.env;
-    return { ...inherited, RAMET_OWNER_IDLE_MS: OWNER_IDLE_MS, ...more };
+    return { ...inherited, NODE_OPTIONS, RAMET_OWNER_IDLE_MS: OWNER_IDLE_MS, ...more };
   }
 
   run(...args: string[]): Outcome {

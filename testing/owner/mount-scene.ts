@@ -9,7 +9,7 @@ import { dirname, join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { directoryOnDisk } from '../../src/demo/index.ts';
 import type { MountRecord } from '../../src/owner/index.ts';
-import { type Outcome, rametMain } from '../command/scratch-command.ts';
+import { NODE_OPTIONS, type Outcome, rametMain } from '../command/scratch-command.ts';
 
 const COMMAND_MS_MAX = 120_000;
 const LOOK_MS_MAX = 30_000;
@@ -43,7 +43,7 @@ export class MountScene {
     const command = [rametMain, '--store', this.at(store), ...args];
     const { status, stdout, stderr } = spawnSync(process.execPath, command, {
       cwd: this.directory,
-      env: { ...process.env, RAMET_OWNER_IDLE_MS: '60000', RAMET_OWNER_WAIT_MS: '1000' },
+      env: { ...process.env, NODE_OPTIONS, RAMET_OWNER_IDLE_MS: '60000', RAMET_OWNER_WAIT_MS: '1000' },
       encoding: 'utf8',
       timeout: COMMAND_MS_MAX,
       killSignal: 'SIGKILL',
