@@ -1,10 +1,8 @@
 /** What a recorded inode becomes when the host writes to the file that it stands for. */
-import { isFsError } from '../base/index.ts';
+import { isFsError, SECTORS_PER_BLOCK } from '../base/index.ts';
 import type { InodeRecord } from '../meta/index.ts';
 import type { HostStat } from '../sys/index.ts';
 import type { HostFile } from './lower.ts';
-
-const SECTORS_PER_BLOCK = 8;
 
 /** Whether the host wrote after a layer above last changed the inode: until then its times are what that made them. */
 export function isWrittenSince(
