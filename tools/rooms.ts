@@ -93,7 +93,7 @@ export const ROOMS: readonly Room[] = [
 /** The room behind `src/index.ts`. */
 const PUBLIC_ROOM = 'library';
 
-/** What may be had of Node.js without touching the host. */
+/** Modules of Node.js that do not touch the host. */
 const PURE_MODULES = 'assert assert/strict buffer events path stream string_decoder url util'.split(' ');
 /** Packages that no room up to this one knows. */
 const OUTER_PACKAGES = ['tar-stream', 'commander', 'cli-progress', 'cli-table3', 'diff', 'node-diff3'];

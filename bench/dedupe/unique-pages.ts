@@ -1,6 +1,6 @@
 /**
  * Counts the pages of all files under some directories, and how many of them differ: what no deduplication by whole,
- * aligned pages can do better than. It knows nothing of Ramet: `node dist/bench/unique-pages.js DIRECTORY…`.
+ * aligned pages can do better than. It knows nothing of Ramet: `node dist/bench/dedupe/unique-pages.js DIRECTORY…`.
  */
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';

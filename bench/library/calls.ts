@@ -21,7 +21,7 @@ const CONTENDER = new URL('./contender.js', import.meta.url);
 
 const LARGE_BYTES = 4 * 1024 * 1024;
 
-/** Microseconds, from the design. */
+/** What a call of Ramet may take at most, in microseconds. */
 const BUDGETS: Readonly<Record<LibraryCase, number>> = {
   read: 0.6,
   readFile: 2,

@@ -17,7 +17,7 @@ const IMAGE_BYTES = 3 * GIB;
 
 interface Contender {
   readonly name: string;
-  /** Sets it up; what is to be undone is told to the work directory. */
+  /** Sets it up, and tells the work directory what to undo. */
   readonly prepare: () =>
     | Omit<SequentialArgument, 'sizeBytes'>
     | Absent

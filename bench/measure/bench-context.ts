@@ -9,7 +9,7 @@ export interface BenchContext {
   readonly work: WorkDirectory;
   readonly isQuick: boolean;
   readonly sampling: SamplingOptions;
-  /** Told what is being measured now. */
+  /** Called with what is being measured now. */
   readonly onStep: (step: string) => void;
   /** A store with a tree of many files, made when it is first asked for. */
   readonly treeStore: () => Promise<TreeStore>;

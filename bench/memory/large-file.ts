@@ -18,7 +18,7 @@ export const BLOCK_BYTES = 4096;
 const WRITE_BYTES = 4 * MIB;
 const READ_BYTES = MIB;
 
-/** A large file on the host, to be had in so many forks. */
+/** A large file on the host, and how many forks are to have it. */
 export interface LargeFile {
   readonly hostPath: string;
   readonly sizeBytes: number;

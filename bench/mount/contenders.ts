@@ -1,4 +1,4 @@
-/** Who is measured in the benchmark of mounts: each makes private, writable copies of one directory of the host. */
+/** What is measured in the benchmark of mounts: each makes private, writable copies of one directory of the host. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, readFileSync } from 'node:fs';

@@ -30,7 +30,7 @@ import {
 } from './contenders.ts';
 
 const FORKS = 16;
-/** Copies of the large file are begun for so long; who copies every byte may not be done by then, and is left out. */
+/** Time limit for the copies of the large file: a contender that copies every byte may not finish, and is left out. */
 const COPIES_MS_MAX = 45_000;
 const KIB = 1024;
 /** Beyond one copy of the file, in the default mode: the budget for the kernel's own pages, and what forks bring. */

@@ -129,7 +129,7 @@ export class FsError extends Error {
     return { code, syscall, path, dest, note };
   }
 
-  /** The same failure as somebody above is to see it: what `detail` has takes the place of what it said. */
+  /** The same failure for a caller further up: what is given replaces its own fields. */
   in({
     syscall = this.syscall,
     path = this.path,
@@ -140,12 +140,12 @@ export class FsError extends Error {
   }
 }
 
-/** An error of what `detail` names: one that names no path yet gets the detail, any other stays as it is. */
+/** Adds `detail` to an error that names no path yet; any other error stays as it is. */
 export function errorAt(detail: FsErrorDetail, error: unknown): unknown {
   return isFsError(error) && error.path === undefined ? error.in(detail) : error;
 }
 
-/** Runs a call that is about what `detail` names, so that its error says so. */
+/** Runs a call; its error gets `detail`, which says what the call is about. */
 export function at<T>(detail: FsErrorDetail, call: () => T): T {
   try {
     return call();
@@ -181,7 +181,7 @@ export function isFsError(error: unknown, code?: ErrorCode): error is FsError {
   return error instanceof FsError && (code === undefined || error.code === code);
 }
 
-/** Whether nothing of the kind that was asked for is at a path. */
+/** Whether the error says that a path leads to nothing of the kind that was asked for. */
 export function isMissing(error: unknown): boolean {
   return isFsError(error, 'ENOENT') || isFsError(error, 'ENOTDIR') || isFsError(error, 'ELOOP');
 }

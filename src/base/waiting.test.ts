@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { FsError } from './errors.ts';
 import { whileBusy, whileBusyBlocking, yieldToEventLoop } from './waiting.ts';
 
-/** Fails with EBUSY so often, then gives how often it was called. */
+/** Fails with EBUSY this many times, then returns how often it was called. */
 function busyFor(times: number): () => number {
   let calls = 0;
   return () => {

@@ -1,28 +1,28 @@
-/** Waiting: with the thread kept, with the thread given to others, and for what somebody else has for a moment. */
+/** Ways to wait: blocking the thread, letting other work run, retrying what another process holds for a moment. */
 import { isFsError } from './errors.ts';
 
 /** Never notified. */
 const NEVER = new Int32Array(new SharedArrayBuffer(4));
 
-/** Sleeps for so many milliseconds, which may be a fraction of one. Nothing else in this process runs meanwhile. */
+/** Sleeps for this many milliseconds, fractions included. Nothing else in this process runs meanwhile. */
 export function sleepBlocking(ms: number): void {
   Atomics.wait(NEVER, 0, 0, ms);
 }
 
-/** Lets timers and other work of this process run: between the pieces of work that takes long. */
+/** Lets timers and other work of this process run, between the pieces of a long task. */
 export function yieldToEventLoop(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }
 
-/** How long a fork or a lock is waited for that another process has: only a longer hold is an error. */
+/** How long to wait for a fork or a lock that another process has: only a longer hold is an error. */
 const BUSY_WAIT_MS = 1_000;
-/** The same where the thread is kept. */
+/** The same when the thread is blocked meanwhile. */
 const BUSY_WAIT_BLOCKING_MS = 50;
 const STEP_MS = 5;
 const STEP_MS_MAX = 50;
 const STEP_BLOCKING_MS = 10;
 
-/** Runs `attempt` until it is not EBUSY, or for so long; then its EBUSY is thrown. */
+/** Runs `attempt` until it no longer fails with EBUSY. When the time is over, throws that EBUSY. */
 export async function whileBusy<T>(attempt: () => T | Promise<T>, waitMs = BUSY_WAIT_MS): Promise<T> {
   for (let waitedMs = 0, stepMs = STEP_MS; ; stepMs = Math.min(stepMs * 2, STEP_MS_MAX)) {
     try {

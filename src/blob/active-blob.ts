@@ -12,7 +12,7 @@
  * out.
  *
  * Invariant: space is allocated on the disk before `allocate` returns it. A write to it cannot fail with ENOSPC, and
- * a page of it in a mapping cannot be SIGBUS. What `allocate` failed at left nothing changed.
+ * a page of it in a mapping cannot be SIGBUS. An `allocate` that fails changes nothing.
  */
 import {
   assert,
@@ -32,7 +32,7 @@ import { shortBlob } from './damage.ts';
 /** The blob grows by 32 KiB at first, doubling to 16 MiB. */
 const STEP_BLOCKS_MIN = 8;
 const STEP_BLOCKS_MAX = 4096;
-/** Fewer bytes are synced sooner than a thread has begun to. */
+/** Syncing fewer bytes takes less time than handing them to a thread. */
 const FLUSH_BYTES_MIN = 1024 * 1024;
 /** A freed run of 256 KiB or more is given back to the disk; of unbacked runs as much is allocated at once. */
 const PUNCH_BLOCKS_MIN = 64;
@@ -248,7 +248,7 @@ export class ActiveBlob {
     this.stepBlocks = Math.min(this.stepBlocks, kept);
   }
 
-  /** True when the space may be gone: also after a failed call, of which no one knows what it did. */
+  /** True when the space may be gone: also after a failed call, since what it did is unknown. */
   private tryPunch(start: number, end: number): boolean {
     try {
       return this.space.punch(this.id, start, end - start);
@@ -313,7 +313,7 @@ export class ActiveBlob {
     const need = start + count - this.backedEnd;
     if (need > 0) {
       const backed = this.back(this.backedEnd, need, Math.max(need, this.stepBlocks));
-      // Near the end of the disk large steps fail each time; they start small again.
+      // On a nearly full disk large steps keep failing, so steps start small again.
       const isShort = backed < this.stepBlocks;
       this.stepBlocks = isShort ? STEP_BLOCKS_MIN : Math.min(this.stepBlocks * 2, STEP_BLOCKS_MAX);
       this.backedEnd += backed;

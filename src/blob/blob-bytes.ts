@@ -1,5 +1,5 @@
 /**
- * Where the bytes of a blob are, and how they are had. There are two kinds: the store's own files (`StoredBytes`) and
+ * Where the bytes of a blob are, and how to read them. There are two kinds: the store's own files (`StoredBytes`) and
  * files of the host (`ExternalFiles`). `BlobSpace` picks the kind by the blob's number; nobody else need know it.
  */
 import type { BlobId } from '../base/index.ts';

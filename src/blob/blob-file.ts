@@ -27,9 +27,9 @@ export class BlobFile {
   lastUse = 0;
   /** Descriptors that were replaced while pinned; closed at the last unpin. */
   readonly retired: number[] = [];
-  /** Whether the file's name survives a power cut: not what was made and not synced, here or by one that died. */
+  /** Whether the file's name survives a power cut: not before it was synced, here or by the process that made it. */
   isNameDurable = true;
-  /** Length of the file as last seen; it only shrinks when the tail is cut, below which nothing that lives is cut. */
+  /** Length of the file as last seen; it shrinks only when an unused tail is cut. */
   sizeBytes = 0;
 
   // Owned by BlobSpace.

@@ -214,7 +214,7 @@ export class BlobFiles {
         if (isFsError(error, 'ENOENT') && (flags & O_CREAT) === 0) {
           throw new DamagedBlobError(file.id, undefined, 'its file is missing');
         }
-        // Out of descriptors: others of this process use them. Give one back and try again while there is one.
+        // Other parts of this process use up the descriptors. Close one of our own and try again, while there is one.
         if (!(isFsError(error, 'EMFILE') || isFsError(error, 'ENFILE')) || !this.closeOldest()) throw error;
       }
     }

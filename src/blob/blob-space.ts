@@ -1,7 +1,7 @@
 /**
  * Physical space: the bytes of all blobs, by (blob id, position), and the files of those that are the store's own.
  *
- * Where the bytes of a blob are is told by its number, here and nowhere else: see `BlobBytes`.
+ * A blob's number says where its bytes are. Only this file decides that: see `BlobBytes`.
  */
 import { assert, BLOCK_SIZE, type BlobId, blocksFor } from '../base/index.ts';
 import type { System } from '../sys/index.ts';
@@ -27,7 +27,7 @@ export class BlobSpace {
   /** Host files that forks refer to. */
   readonly externals: ExternalFiles;
   private readonly stored: StoredBytes;
-  /** What the thread pool was given. Whoever closes the space waits for it first. */
+  /** Work that the thread pool has: wait for it before closing the space. */
   readonly fetches = new Fetches();
 
   constructor(system: System, directory: string, limits: BlobSpaceLimits = {}) {
@@ -222,7 +222,7 @@ export class BlobSpace {
     for (const { id } of blobs) this.setSealed(id);
   }
 
-  /** Unmaps every window and closes every descriptor. The space can be used again and opens them anew. */
+  /** Unmaps every window and closes every descriptor. The space stays usable, and opens them again when needed. */
   close(): void {
     this.stored.close();
     this.externals.closeAll();

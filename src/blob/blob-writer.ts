@@ -116,7 +116,7 @@ export class BlobWriter {
 
   /**
    * Adds the first `length` bytes of `bytes` as `appendStream` does, but from where they are, while the caller goes on:
-   * until the promise is kept they do not change, and nothing else is done with the writer. Only the last piece ends
+   * until the promise resolves they must not change, and the writer must not be used. Only the last piece ends
    * within a block.
    */
   appendPiece(bytes: Uint8Array, length: number): Promise<void> {

@@ -5,7 +5,7 @@
  *
  * Two kinds. A *recorded* one has a row that says what the file was when it was copied up. Every read checks before and
  * after whether it still is that (docs/host-trees.md), and is ESTALE where it is not. A *followed* one stands, in this
- * process only, for a file of which nothing is recorded: it is read as it is, as a plain directory would show it.
+ * process only, for a file without a record: it is read as it is, as a plain directory would show it.
  */
 import {
   type BlobId,
@@ -86,10 +86,10 @@ interface OpenExternal {
 
 export class ExternalFiles implements BlobBytes {
   readonly isStored = false;
-  /** Set by whoever has the tables. */
+  /** Set by the code that opens the tables. */
   source: ExternalSource | undefined;
   private readonly system: System;
-  /** Recorded files that no row says anything of yet. */
+  /** Recorded files that have no row yet. */
   private readonly named = new Map<BlobId, ExternalState>();
   private readonly followed = new Map<BlobId, OpenFollowed>();
   private nextFollowed = FOLLOWED_BLOB_FIRST;
@@ -100,7 +100,7 @@ export class ExternalFiles implements BlobBytes {
     this.system = system;
   }
 
-  /** The number under which ranges of a host file as it is now may be named. Who stores it stores `stateOf` too. */
+  /** The number under which ranges of a host file as it is now may be named. Store `stateOf` with it. */
   name(state: ExternalState): BlobId {
     let blob = EXTERNAL_BLOB_FIRST + Number(BigInt.asUintN(HASH_BITS, checksum64(bytesOf(state))));
     for (;;) {
@@ -239,7 +239,7 @@ export class ExternalFiles implements BlobBytes {
     return open === undefined ? undefined : this.system.statFile(open.fd);
   }
 
-  /** The next use opens the file anew. */
+  /** The next use opens the file again. */
   close(blob: BlobId): void {
     const open = this.opened.get(blob);
     if (open === undefined) return;
@@ -314,7 +314,7 @@ function stale({ shownPath }: RecordedFile, what: string): FsError {
 function bytesOf({ layer, ino, birth, sizeBytes, modified, changed, path }: ExternalState): Buffer {
   const times = [birth, modified, changed].flatMap((time) => [time?.seconds ?? -1, time?.nanoseconds ?? -1]);
   const numbers = new Float64Array([layer, Number(ino), sizeBytes, ...times]);
-  // One that a double does not hold stands there with all its bits.
+  // A number that a double cannot hold is written out with all its bits.
   if (typeof ino === 'bigint') new BigUint64Array(numbers.buffer)[1] = ino;
   return Buffer.concat([Buffer.from(numbers.buffer), Buffer.from(path, 'latin1')]);
 }

@@ -10,7 +10,7 @@
  * Invariants: the live bytes of a sealed blob never change, and its file is never cut; a block is verified against
  * its checksum when this process touches it first; space is allocated before it is written or mapped; a freed block
  * is neither reused nor punched before a durable commit mark covers what freed it. `fsck` checks that every extent
- * lies inside a blob that is present, `scrub` that live blocks match their checksums.
+ * lies inside a blob that is present, its pass `sums` that live blocks match their checksums.
  *
  * Neighbours: below are base and sys. Which blobs exist, to whom they belong and which blocks live is recorded in
  * meta and is the business of store; this room knows files, not records.

@@ -254,7 +254,7 @@ function realPath(place: string): string | undefined {
   try {
     return realpathSync(place);
   } catch {
-    // Whoever opens it is told why.
+    // Opening it reports why.
     return undefined;
   }
 }

@@ -179,7 +179,7 @@ class Copying {
     }
   }
 
-  /** A symlink, fifo, socket or device: made anew under its name. */
+  /** A symlink, fifo, socket or device: made again under its name. */
   private other(from: CopyPlace, to: CopyPlace, stat: Attributes): void {
     const before = to.end.stat(to.path, false);
     if (isDirectory(before))

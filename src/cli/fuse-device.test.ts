@@ -1,5 +1,5 @@
 /**
- * What mounts where FUSE cannot be used says the same, whoever asked. Each case has a mount namespace of its own, in
+ * Where FUSE cannot be used, every way to mount says the same. Each case has a mount namespace of its own, in
  * which /dev is another directory: the host's device stays as it is.
  */
 import assert from 'node:assert/strict';

@@ -1,5 +1,5 @@
 /**
- * Mounts that lie in one another, cover a store, or whose servers have stopped: nobody waits for ever who could do
+ * Mounts that lie in one another, cover a store, or whose servers have stopped: no program waits for ever that could do
  * without them, and the mounts of a store go on whatever becomes of others.
  */
 import assert from 'node:assert/strict';

@@ -369,7 +369,7 @@ describe('other commands on a mounted fork', { skip, concurrency: 2 }, () => {
       return [files, reflinks];
     };
     assert.deepEqual(readdirSync(scratch.at('place')).length, 2);
-    // The symlink is made anew.
+    // The symlink is made again.
     assert.deepEqual(copy('-r', 'base:/src', 'try-1:/from-base'), [2, 1]);
     assert.deepEqual(copy('-r', 'try-1:/src', 'try-2:/from-mount'), [2, 1]);
     assert.deepEqual(readdirSync(scratch.at('place')).sort(), ['README', 'from-base', 'src']);

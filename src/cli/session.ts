@@ -48,7 +48,7 @@ export class CommandSession {
     return await this.naming(name, this.trees.write(name));
   }
 
-  /** Returns when nobody has the fork open, for what changes it as a whole. */
+  /** Makes sure that nobody has the fork open, before it is changed as a whole. EBUSY otherwise. */
   async requireFree(name: string, operation: string): Promise<void> {
     this.info(name);
     const mount = await this.trees.mountOf(name);

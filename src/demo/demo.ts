@@ -33,7 +33,7 @@ export interface DemoOptions {
   readonly forks: number;
   /** Gives up soon after it is aborted: ECANCELED, and nothing stays. */
   readonly signal?: AbortSignal | undefined;
-  /** Told what is about to be done, and waited for. */
+  /** Called with what is about to be done, and awaited. */
   readonly onStep?: ((step: string) => void | Promise<void>) | undefined;
 }
 

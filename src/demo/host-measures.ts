@@ -14,7 +14,6 @@ export function isAbsent(value: unknown): value is Absent {
   return typeof value === 'object' && value !== null && 'absentBecause' in value;
 }
 
-/** Unit of `st_blocks`, stat(2). */
 /** mincore(2) is asked about at most this much at once. */
 const RESIDENCY_BYTES = 256 * 1024 * 1024;
 

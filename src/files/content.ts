@@ -63,7 +63,7 @@ export async function copyContent(
   for (const { start, end } of source.segments) {
     for (let position = start; position < end; position += PIECE_BYTES) {
       const length = Math.min(PIECE_BYTES, end - position);
-      // Nothing else runs between these two: the buffer is everybody's.
+      // Nothing else runs between these two: the buffer is shared.
       if (source.read(mine, length, position) < length) throw shortened(shown);
       target.write(mine, length, position);
       const paused = pause?.();

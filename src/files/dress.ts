@@ -2,7 +2,7 @@
 import { isSymlinkMode, S_ISGID, S_ISUID, type Timespec } from '../base/index.ts';
 import type { Attributes, TreeFiles } from '../vfs/index.ts';
 
-/** One file that attributes are set of. */
+/** A file whose attributes are set. */
 export interface Wearer {
   chown(uid: number, gid: number): void;
   setXattr(name: string, value: Buffer): void;
@@ -13,7 +13,7 @@ export interface Wearer {
 
 export type Xattrs = Iterable<readonly [name: string, value: Buffer]>;
 
-/** What refusals mean to who sets attributes; without it they are errors. */
+/** What refused calls mean to the caller; without it they are errors. */
 export interface Tolerance {
   /** Whether the file has the owner nevertheless; throws the error where it matters. */
   readonly owner?: (error: unknown) => boolean;

@@ -1,6 +1,6 @@
 /**
  * A tree of files on the host: what lies below one directory. A symlink on the way is refused (ELOOP), so that nothing
- * outside is reached, whoever renames what meanwhile.
+ * outside is reached, whatever is renamed meanwhile.
  */
 import {
   errorAt,

@@ -23,7 +23,7 @@ export async function attach(blocking: BlockingCalls, attachment: Attachment): P
   try {
     return await attachByCall(blocking, attachment);
   } catch (error) {
-    // The helper is root: it opens no device that root may not.
+    // The helper runs as root: it cannot open a device that root may not open.
     const mayHelp = isFsError(error, 'EPERM') || (isFsError(error, 'EACCES') && process.getuid?.() !== 0);
     if (!mayHelp) throw error;
     const { directory } = attachment;
@@ -47,7 +47,7 @@ async function attachByCall(blocking: BlockingCalls, attachment: Attachment): Pr
   }
 }
 
-/** Options of the kernel's filesystem `fuse`, but the device: Documentation/filesystems/fuse/fuse.rst. */
+/** Options of the kernel's filesystem `fuse`, except the device: Documentation/filesystems/fuse/fuse.rst. */
 function mountOptions({ allowOther }: Attachment): string {
   const [uid, gid] = [process.getuid?.() ?? 0, process.getgid?.() ?? 0];
   const options = [
@@ -60,7 +60,7 @@ function mountOptions({ allowOther }: Attachment): string {
   return (allowOther ? [...options, 'allow_other'] : options).join(',');
 }
 
-/** Options of the helper, in which a comma stands behind a backslash. */
+/** Options of the helper; a backslash escapes a comma in a value. */
 function helperOptions({ source, isReadOnly, allowOther }: Attachment): string {
   const name = source.replaceAll('\\', '\\\\').replaceAll(',', '\\,');
   const options = [

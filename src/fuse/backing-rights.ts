@@ -1,11 +1,7 @@
 /** Whether this process may give the kernel files to read by itself, as the mode `shared` does. */
-import { readFileSync, statSync } from 'node:fs';
+import { readFileSync, readlinkSync } from 'node:fs';
 import { FsError } from '../base/index.ts';
-
-/** Of the initial user namespace, PROC_USER_INIT_INO of the kernel. */
-const INITIAL_USER_NAMESPACE = 0xeffffffd;
-/** CAP_SYS_ADMIN of capabilities(7). */
-const SYSTEM_ADMINISTRATION = 1n << 21n;
+import { CAP_SYS_ADMIN, INITIAL_USER_NAMESPACE } from './caller.ts';
 
 /**
  * EPERM where it may not: FUSE_DEV_IOC_BACKING_OPEN needs CAP_SYS_ADMIN in the initial user namespace. The kernel
@@ -23,9 +19,9 @@ export function requireBackingFiles(): void {
 function mayRegister(): boolean {
   try {
     const capabilities = /^CapEff:\s+([0-9a-f]+)$/m.exec(readFileSync('/proc/self/status', 'latin1'))?.[1];
-    if (capabilities !== undefined && (BigInt(`0x${capabilities}`) & SYSTEM_ADMINISTRATION) === 0n)
+    if (capabilities !== undefined && ((BigInt(`0x${capabilities}`) >> CAP_SYS_ADMIN) & 1n) === 0n)
       return false;
-    return statSync('/proc/self/ns/user').ino === INITIAL_USER_NAMESPACE;
+    return readlinkSync('/proc/self/ns/user') === INITIAL_USER_NAMESPACE;
   } catch {
     return true;
   }

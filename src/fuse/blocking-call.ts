@@ -15,7 +15,6 @@ import {
 } from '../sys/index.ts';
 
 const HELPER = 'fusermount3';
-/** open(2); node:fs does not name it. */
 
 /** Calls that walk a path, which may cross mounts of other servers. */
 export type PathCall =

@@ -1,4 +1,4 @@
-/** The worker behind `BlockingCalls`: makes calls in order, but those that others could hold up beside the rest. */
+/** The worker behind `BlockingCalls`: makes calls in order; those that others could hold up run beside the rest. */
 import { closeSync } from 'node:fs';
 import path from 'node:path';
 import { parentPort } from 'node:worker_threads';

@@ -1,7 +1,7 @@
 /**
  * A call that others could hold up is made by a process of its own, and given up after a while. A thread that waits for
  * a FUSE server that has read its request cannot be killed. It would keep its process from ending, and all mounts of
- * that process open, so that their programs would wait as well. A process is left behind instead.
+ * that process open, so that their programs would wait as well. A child process can be left behind.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import type { Readable } from 'node:stream';
@@ -11,7 +11,7 @@ import { FsError, type PlainFsError } from '../base/index.ts';
 import type { PathCall } from './blocking-call.ts';
 
 const MAIN = fileURLToPath(new URL('./call-process.js', import.meta.url));
-/** A distant server takes less; an owner that ends has time for two of these. */
+/** Even a distant server answers sooner; an owner that is ending has time for two such waits. */
 const WAIT_MS_MAX = 4_000;
 /** The call's descriptor in that process. */
 const DESCRIPTOR = 3;

@@ -18,9 +18,9 @@ export function makerOf({ uid, gid }: Request, umask: number): Caller {
 }
 
 /** Of capabilities(7). */
-const CAP_SYS_ADMIN = 21n;
-/** The number of the initial user namespace: linux/nsfs.h. */
-const INITIAL_USER_NAMESPACE = 'user:[4026531837]';
+export const CAP_SYS_ADMIN = 21n;
+/** PROC_USER_INIT_INO of linux/nsfs.h, as its link in /proc shows it. */
+export const INITIAL_USER_NAMESPACE = `user:[${0xeffffffd}]`;
 
 /** Undefined where the kernel has no user namespaces. */
 const ours = linkOf('/proc/self/ns/user');
@@ -42,7 +42,7 @@ export function hasAdmin({ pid, uid }: Pick<Request, 'pid' | 'uid'>): boolean {
 }
 
 interface CallerCredentials {
-  /** The user that files are asked for as: fsuid, credentials(7). */
+  /** The user as whom files are accessed: fsuid, credentials(7). */
   readonly uid: number;
   readonly capabilities: bigint;
   readonly userNamespace: string | undefined;

@@ -2,7 +2,7 @@
  * What the kernel and the server of one mount know of each other: what was negotiated, and which inodes the kernel has
  * looked up. It knows nothing of devices: requests come from `dispatch`, as bytes.
  *
- * Invariants: a node is the number of its inode, but the root's, which is 1; the count of an inode is the number of
+ * Invariants: a node is its inode's number, except the root's, which is 1; the count of an inode is the number of
  * times that it was in a reply, less what the kernel forgot of it; an inode without a name lives while its count is
  * not 0.
  */

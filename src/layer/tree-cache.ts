@@ -35,7 +35,7 @@ export class TreeCache {
   private latest: CachedTree | undefined;
   private inodes = 0;
   private names = 0;
-  /** Where most is in use the next look comes only after some more, not with every operation. */
+  /** Where most inodes are in use, the next check comes after some more were read, not with every operation. */
   private inodesDueAt: number;
   private namesDueAt: number;
 
@@ -82,7 +82,7 @@ export class TreeCache {
     counted.names = tree.nameCount;
   }
 
-  /** Half of a limit that was reached is kept, so that the next look is not soon. */
+  /** Keeps half of a limit that was reached, so that the next check does not come soon. */
   private makeRoom(): void {
     const { inodesMax, namesMax } = this.limits;
     const areInodesOver = this.inodes > this.inodesDueAt;

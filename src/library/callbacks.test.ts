@@ -6,7 +6,7 @@ import { openTestTree } from '../../testing/stores/node-fs-fixture.ts';
 
 type Told = { isLater: boolean; args: unknown[] };
 
-/** What a callback was told, and whether that was after the call had returned. */
+/** What a callback received, and whether that was after the call had returned. */
 function told(call: (callback: (...args: unknown[]) => void) => void): Promise<Told> {
   return new Promise((resolve) => {
     let isLater = false;

@@ -1,5 +1,5 @@
 /**
- * The callback forms. Wrong arguments throw at once, as with Node; everything else is told to the callback, in a later
+ * The callback forms. Wrong arguments throw at once, as with Node; everything else goes to the callback, in a later
  * turn of the event loop.
  */
 import { promisify } from 'node:util';
@@ -32,7 +32,7 @@ function callLater(call: Call, args: unknown[]): void {
 
 /** The callback form of a synchronous call. */
 function withCallback(name: string, call: Call): Call {
-  // It has its name from a literal: defineProperty would cost each function a dictionary of 300 bytes.
+  // The literal gives it its name: defineProperty would cost each function a dictionary of 300 bytes.
   const form = { [name]: (...args: unknown[]): void => callLater(call, args) };
   return form[name]!;
 }
@@ -86,12 +86,12 @@ const SAME_AS_SYNC = [
   'writeFile',
 ] as const;
 
-/** read, write, readv and writev tell how much and hand the buffers back, also when they fail. */
+/** read, write, readv and writev give the callback a count and the buffers, also when they fail. */
 function transferCall(name: 'read' | 'write' | 'readv' | 'writev', call: Call): Call {
   const isRead = name.startsWith('read');
   const form = (...args: unknown[]): void => {
     const [own, callback] = splitCallback(args);
-    const given = isRead && name === 'read' ? withBuffer(own) : own;
+    const given = name === 'read' ? withBuffer(own) : own;
     const buffer = given[1];
     try {
       setImmediate(callback, null, call(...given), buffer);
@@ -105,7 +105,7 @@ function transferCall(name: 'read' | 'write' | 'readv' | 'writev', call: Call): 
   Object.defineProperty(form, 'name', { value: name });
   Object.defineProperty(form, promisify.custom, {
     value: async (...args: unknown[]) => {
-      const given = isRead && name === 'read' ? withBuffer(args) : args;
+      const given = name === 'read' ? withBuffer(args) : args;
       return { [results]: call(...given), [buffers]: given[1] };
     },
   });
@@ -124,7 +124,7 @@ function withBuffer(args: unknown[]): unknown[] {
   return [fd, buffer ?? Buffer.alloc(DEFAULT_READ_BYTES), second];
 }
 
-/** The one callback in Node without an error: it is told true or false. */
+/** The one callback in Node without an error: it gets true or false. */
 function existsCall(call: Call): Call {
   const exists = (path: unknown, callback: unknown): void => {
     checkFunction(callback, 'cb');
@@ -140,7 +140,8 @@ function closeCall(call: Call): Call {
   const ignore = (error: unknown): void => {
     if (error !== null) throw error;
   };
-  return (...args: unknown[]) => close(...(args.length === 1 ? [...args, ignore] : args));
+  const form = { close: (...args: unknown[]) => close(...(args.length === 1 ? [...args, ignore] : args)) };
+  return form.close;
 }
 
 /** Every callback form by name. */

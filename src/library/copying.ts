@@ -17,7 +17,7 @@ export class CopyCalls {
     this.fileSystem = fileSystem;
   }
 
-  /** COPYFILE_EXCL is obeyed; COPYFILE_FICLONE and its force are what happens anyway. */
+  /** COPYFILE_EXCL is obeyed; COPYFILE_FICLONE and COPYFILE_FICLONE_FORCE ask for what happens anyway. */
   copyFileSync(source: unknown, destination: unknown, mode?: unknown): void {
     const from = bytePath(source, 'src');
     const to = bytePath(destination, 'dest');
@@ -36,7 +36,7 @@ export class CopyCalls {
         const there = this.fileSystem.statFile(target);
         // A file copied over itself stays as it is.
         if (there.dev === dev && there.ino === ino) return;
-        // Only now, for what is wrong with the destination is reported first.
+        // Only now: errors of the destination are reported first.
         if (isDirectoryMode(mode)) throw new FsError('EISDIR');
         this.fill(source, target, mode & 0o7777);
       } catch (error) {

@@ -1,4 +1,4 @@
-/** What this room asks of the filesystem below it, by name: a test may stand something smaller in for the vfs. */
+/** What this room needs of the filesystem below it, by name: a test may put something smaller in its place. */
 import type { SpaceCounts, TreeFiles } from '../vfs/index.ts';
 
 export type { Attributes, DirectoryEntry, SpaceCounts, TimeChange, TreeFile } from '../vfs/index.ts';

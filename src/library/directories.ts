@@ -16,7 +16,7 @@ interface RemoveOptions {
   readonly force: boolean;
 }
 
-/** Checks the options of rm and rmdir; retries are taken and not needed, nothing here fails for a moment only. */
+/** Checks the options of rm and rmdir; retry options are accepted and unused: no failure here is temporary. */
 export function removeOptions(options: unknown): RemoveOptions {
   if (options === undefined) return { recursive: false, force: false };
   checkObject(options, 'options');

@@ -28,7 +28,7 @@ export interface MountOptions {
 }
 
 export interface UnmountOptions {
-  /** Also while programs use it: they go on, and the fork is busy until the last of them ends. */
+  /** Unmounts even while programs use it: they go on, and the fork is busy until the last of them ends. */
   readonly lazy?: boolean;
 }
 

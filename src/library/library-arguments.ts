@@ -1,7 +1,7 @@
 /**
- * Checks of what the calls of the library are told, with Node's codes and texts: ERR_INVALID_ARG_TYPE,
- * ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE. A wrong argument fails before anything is done. Options that there are not
- * are not looked at, as in Node.
+ * Checks of the arguments of the library's calls, with Node's codes and texts: ERR_INVALID_ARG_TYPE,
+ * ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE. A wrong argument fails before anything is done. Unknown options
+ * are ignored, as in Node.
  */
 import { checkBoolean, checkFunction, checkInteger, checkObject, checkSignal } from './arguments.ts';
 import { invalidArgumentType, invalidArgumentValue } from './errors.ts';

@@ -7,14 +7,14 @@ export interface OpenOptions {
   /** Makes the store where there is none. Default: true. */
   readonly create?: boolean;
   /**
-   * What this store's open trees may keep in memory of what they have read. Unless told, all stores of the process
+   * What this store's open trees may keep in memory of what they have read. By default all stores of the process
    * share 131,072 inodes and 1,048,576 names.
    */
   readonly cache?: CacheLimits;
 }
 
 export interface StoreImportOptions extends ImportOptions {
-  /** Told, once the import is done, what it did and what did not come over as it was. */
+  /** Called once the import is done, with what it did and what did not come over as it was. */
   readonly onReport?: (report: ImportReport) => void;
 }
 

@@ -20,7 +20,7 @@ export interface CommitOptions {
 export interface MergeOptions {
   /** The tree that both are compared with. Default: what they have in common. */
   readonly base?: string;
-  /** Who wins where both changed something; 'none' (the default) changes nothing then. */
+  /** Which side wins where both changed something; 'none' (the default) changes nothing then. */
   readonly conflicts?: 'none' | 'ours' | 'theirs' | 'markers';
   /** Keep no snapshot of what the fork was. */
   readonly discard?: boolean;

@@ -7,8 +7,6 @@ import type { CoreFileSystem } from './core.ts';
 import { failAsNode, failureOf } from './errors.ts';
 import { bytePath, encodeName } from './paths.ts';
 
-/** How many symlinks one walk follows, as in Linux. */
-
 export class LinkCalls {
   private readonly fileSystem: CoreFileSystem;
 

@@ -46,7 +46,7 @@ export class SyncCalls {
       for (const name of Object.getOwnPropertyNames(Object.getPrototypeOf(holder))) {
         const method: unknown = Reflect.get(holder, name);
         if (typeof method !== 'function' || !(name.endsWith('Sync') || OTHER_CALLS.has(name))) continue;
-        // A function has its name from a literal: defineProperty would cost each of them a dictionary of 300 bytes.
+        // The literal gives a function its name: defineProperty would cost each of them a dictionary of 300 bytes.
         const bound = { [name]: (...args: unknown[]): unknown => method.apply(holder, args) };
         this.calls.set(name, bound[name]!);
       }

@@ -37,7 +37,7 @@ export interface CommitOptions {
   /** The tree that the directory was like. Default: the snapshot that was imported from it. */
   readonly base?: string | undefined;
   readonly onConflict?: CommitResolution | undefined;
-  /** Only look. */
+  /** Only report what a commit would do. */
   readonly dryRun?: boolean | undefined;
   /** Makes a snapshot of the fork, which another process may have mounted. Default: the engine does. */
   readonly trees?: { snapshot(source: string, name: string): Promise<unknown> } | undefined;

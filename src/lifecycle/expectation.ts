@@ -40,7 +40,7 @@ export function asIn(files: TreeFiles): Expectation {
 
 /**
  * As a fork of a live directory has found it: what the host had where the fork first recorded something. What the fork
- * has no part in may be as it likes.
+ * has not recorded may be anything.
  */
 export function asRecorded(files: TreeFiles, recorded: ReadonlyMap<string, HostOrigin>): Expectation {
   const byNumber = new Map<HostIno, HostOrigin[]>();
@@ -72,7 +72,7 @@ function isSameContent(target: HostTarget, files: TreeFiles, path: string, sizeB
   }
 }
 
-/** Whether all else that a commit would set is as the tree has it too, of what is as in the tree. */
+/** For what is as in the tree: whether everything else that a commit would set is so, too. */
 export function isDressed(
   target: HostTarget,
   files: TreeFiles,

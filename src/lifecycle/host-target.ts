@@ -8,7 +8,7 @@ import { directoryIdentity, type HostOrigin, isOrigin } from '../lower/index.ts'
 import { type HostIdentity, isSameDirectory } from '../meta/index.ts';
 import { type HostStat, O_DIRECTORY, O_RDONLY, type System } from '../sys/index.ts';
 
-/** Files that a commit makes beside those that they become. */
+/** Begins the names of temporary files, which a commit makes beside the files that they become. */
 export const TEMPORARY_PREFIX = '.ramet-commit-';
 
 export class HostTarget {
@@ -79,7 +79,7 @@ export class HostTarget {
     }
   }
 
-  /** As `at`, for what takes its time and names the path itself. */
+  /** As `at`, for an asynchronous call whose errors name the path already. */
   async atAsync<T>(path: string, call: () => Promise<T>): Promise<T> {
     try {
       return await call();

@@ -4,7 +4,7 @@
  *
  * Invariants: what could lose anybody's change is refused and reported unless asked for; a fork is changed wholly or
  * not at all, a host directory file by file, and then a further commit finishes it; nothing outside of a target is
- * reached. Neighbours: `store` below finds differences and swaps states, `transfer` beside it knows host trees;
+ * reached. Neighbours: `survey` below finds differences, `store` swaps states, `files` and `transfer` know host trees;
  * `library` and `cli` call it.
  */
 export { type CommitOptions, type CommitReport, commitOrigin, commitTree } from './commit.ts';

@@ -49,7 +49,7 @@ export interface MergePlan {
   readonly conflicts: readonly MergeConflict[];
 }
 
-/** Who wins where both changed something; with `markers` texts have both, but those of version control systems. */
+/** Which side wins where both changed something. With `markers` text files get both, except a repository's own. */
 export type MergeResolution = 'none' | 'ours' | 'theirs' | 'markers';
 
 export interface MergeSides {

@@ -20,7 +20,7 @@ import { type MergeConflict, MergePlanner, type MergeResolution, type MergeSides
 export interface MergeOptions {
   /** The tree that both sides are compared with. Default: what they have in common. */
   readonly base?: string | undefined;
-  /** Who wins a conflict. With 'none', the default, nothing is changed where there is one. */
+  /** Which side wins a conflict. With 'none', the default, nothing is changed where there is one. */
   readonly onConflict?: MergeResolution | undefined;
   /** Keep no snapshot of what the target was. */
   readonly discard?: boolean | undefined;
@@ -118,7 +118,7 @@ function forkBase(
   return forkState(engine, common, names.base, into);
 }
 
-/** What no merge can be made of. */
+/** The error for two trees that have nothing in common. */
 function noCommonTree(from: string, into: string): FsError {
   const note = `it has nothing in common with '${into}': name the tree that both came from as the base`;
   return new FsError('EINVAL', { syscall: 'merge', path: from, note });

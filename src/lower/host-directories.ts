@@ -39,7 +39,7 @@ export class HostDirectories {
   private readonly opened = new Map<Ino, number>();
   private rootFd = -1;
   private rootStat: HostStat | undefined;
-  /** The table of mounts by which it was told how names may be looked at, and what came of it. */
+  /** The table of mounts that `mayLookCached` was computed from. */
   private askedTable: readonly unknown[] = [];
   private mayLookCached = false;
 
@@ -126,7 +126,7 @@ export class HostDirectories {
     }
   }
 
-  /** What can be said of a mount point without a look at it: what the directory that it is in says. */
+  /** What can be said of a mount point without looking at it: what its parent directory says. */
   private mountPoint(directory: number, bytes: Buffer): HostStat | undefined {
     const name = nameFromBytes(bytes);
     const entry = this.names(directory).find((listed) => listed.name === name);
@@ -137,7 +137,7 @@ export class HostDirectories {
       ino: entry.ino,
       mode: isDirectory ? S_IFDIR | 0o555 : (entry.kind << 12) | 0o444,
       nlink: isDirectory ? 2 : 1,
-      // A file that were empty would be read without a word.
+      // With size 0, a read would return nothing instead of an error.
       size: BLOCK_SIZE,
       btime: undefined,
       isMountPoint: true,

@@ -28,7 +28,7 @@ export function partOf(stat: HostStat, root: HostStat): HostPart {
   return isNumbered ? SUBVOLUMES + stat.subvolume : ELSEWHERE;
 }
 
-/** Who a file is on the host. */
+/** Identifies a file on the host. */
 interface HostFile {
   readonly hostIno: HostIno;
   readonly birthSeconds: number;
@@ -105,8 +105,8 @@ export class HostPlaces {
   }
 
   /**
-   * The number of a file that was just seen under a name; where it is now is noted. One of which a layer above has
-   * recorded something stays where that was: moved by the host it is another file, with a number of its own.
+   * The number of a file that was just seen under a name; its place is noted. A file of which a layer above has
+   * recorded something keeps its place: moved by the host, it counts as another file, with a number of its own.
    */
   meet(stat: HostStat, part: HostPart, parent: Ino, name: Name): Ino {
     const { ino: hostIno, btime, isMountPoint } = stat;
@@ -158,7 +158,7 @@ export class HostPlaces {
     return hasBirth(place) || (!hasOneName(stat) && this.known.isThere(place));
   }
 
-  /** What finds a file again, of which something is recorded from here on, and what it is now. */
+  /** The origin of a file that is about to be recorded: what finds it again, and what it is now. */
   encode(place: HostPlace, stat: HostStat | undefined): Uint8Array {
     place.isAnchored = true;
     return encodeHostOrigin(place, {
@@ -203,7 +203,7 @@ export class HostPlaces {
 }
 
 /**
- * Whether what the host shows is the file that was met before. Of one that was learned it has to be what is at its
+ * Whether what the host shows is the file that was met before. One that was learned must be what is at its
  * place: from then on its device is known.
  */
 export function isIdentity(place: HostFile, { ino, btime, dev }: HostStat, part: HostPart): boolean {
@@ -219,7 +219,7 @@ export function isIdentity(place: HostFile, { ino, btime, dev }: HostStat, part:
   return isSamePart;
 }
 
-/** Whether a file is the one of an origin. It has to be what is at its place. */
+/** Whether this is the file of an origin. It must be what is at its place. */
 export function isOrigin(origin: HostOrigin, found: HostStat, root: HostStat): boolean {
   return isIdentity({ ...origin, device: undefined }, found, partOf(found, root));
 }

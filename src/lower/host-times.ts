@@ -23,7 +23,7 @@ export function written(seconds: number, nanoseconds: number): Partial<InodeReco
   };
 }
 
-/** The record of a file of which only attributes are recorded, with what its bytes are now; the same if it says so. */
+/** Updates a record to the present bytes of a file of which only attributes are recorded; the same object if equal. */
 export function recordNow(record: InodeRecord, file: HostFile, isOpen = false): InodeRecord {
   let stat: HostStat;
   try {

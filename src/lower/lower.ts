@@ -42,7 +42,7 @@ export interface DerivedLower extends Lower {
   origin(ino: Ino): Uint8Array | undefined;
   /** Takes in what `origin` said of a number, in this process or another. */
   learn(ino: Ino, origin: Uint8Array): void;
-  /** What the last `dentry` saw of an inode is not to be the answer of the next `inode`: time has passed. */
+  /** Time has passed: the next `inode` must ask again, and not answer with what the last `dentry` saw. */
   forgetSeen(): void;
   /** Where it has last seen the inode; undefined for its root, and where that is not known. */
   placeOf(ino: Ino): { readonly directory: Ino; readonly name: Name } | undefined;

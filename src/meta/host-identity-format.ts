@@ -18,8 +18,8 @@ import {
 import { readTimespec, writeTimespec } from './timespec-format.ts';
 
 /**
- * Which directory of the host one is, as far as that outlives a mount. Not enough to know it by: a copy of a filesystem
- * has the same, so it is only ever held against what is at one place, then and now.
+ * Identifies a directory of the host, as far as that outlives a mount. It is not unique: a copy of a filesystem
+ * has the same, so it is only ever compared with what was at the same place before.
  */
 export interface HostIdentity {
   readonly ino: HostIno;
@@ -56,7 +56,7 @@ export function readFileSystem(reader: ByteReader): Pick<HostIdentity, 'fileSyst
   };
 }
 
-/** Whether what is at one place may be what was there: what only one of both says counts for nothing. */
+/** Whether what is at a place may be what was there; a field that only one of the two has is ignored. */
 export function isSameDirectory(then: HostIdentity, now: HostIdentity): boolean {
   const differs = <T>(a: T | undefined, b: T | undefined): boolean =>
     a !== undefined && b !== undefined && a !== b;

@@ -5,9 +5,8 @@
  * Page: 24-byte header (u64 page number, u64 transaction, u16, u16 flags, u16 lower, u16 upper), then u16 offsets of
  * nodes, counted from the end of the header; there are lower/2 of them.
  *
- * Pages 0 and 1 are meta pages. Behind the header: u32 magic, u32 version, u64 address, u64 map size, two
- * tree records of
- * 48 bytes (u32 page size in the first, u16 flags, u16 depth, four u64 counts, u64 root page or -1), u64 last page,
+ * Pages 0 and 1 are meta pages. Behind the header: u32 magic, u32 version, u64 address, u64 map size, two tree records
+ * of 48 bytes (u32 page size in the first, u16 flags, u16 depth, four u64 counts, u64 root page or -1), u64 last page,
  * u64 transaction. The one with the higher transaction counts. The file may end before the last page when the pages
  * behind its end are free.
  *

@@ -30,7 +30,7 @@ import { TablesLock } from './tables-lock.ts';
 
 /** Processes (and their worker threads) that may read at one time; LMDB's own default is 126. */
 const READERS_MAX = 1024;
-/** What is on disk is right, or else this is the way out. */
+/** The way out when the bytes on disk are not what they should be. */
 const CORRUPT_HINT = 'Run fsck to see what is affected';
 
 /** Error numbers of LMDB (lmdb.h) that have a meaning for the caller. */

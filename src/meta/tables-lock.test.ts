@@ -1,4 +1,4 @@
-/** The lock of the tables, for those who wait for it for a bounded time. */
+/** The lock of the tables, and waiting for it for a bounded time. */
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';

@@ -1,8 +1,8 @@
 /**
- * One at a time opens, changes, or closes the tables of a store. LMDB excludes only those who change them from each
- * other, and two things go wrong then (lmdb 3.5, mdb.c):
+ * Only one at a time opens, changes, or closes the tables of a store. LMDB itself only keeps writers from each
+ * other, and then two things go wrong (lmdb 3.5, mdb.c):
  *
- * - Who opens reads the number of the last transaction from the file and writes it to the memory that all processes
+ * - An opener reads the number of the last transaction from the file and writes it to the memory that all processes
  *   share (mdb_env_open2). If another process has committed in between, everybody goes back to the state before: they
  *   read old rows, and the next to commit overwrites what was acknowledged.
  * - The last to close destroys the mutexes in that memory (mdb_env_close_active) while the next to open waits to use
@@ -10,16 +10,16 @@
  *
  * Readers need no lock. It lies on the directory of the tables, and dies with its process.
  *
- * Who has it may stand still: it was stopped, or waits for a page of its own program, which lies on a mount. A process
+ * Its holder may stand still: it was stopped, or waits for a page of its own program, which lies on a mount. A process
  * that serves mounts would make all their programs wait as well, that one among them, so it waits for a bounded time.
  */
 import { fstatSync, readFileSync } from 'node:fs';
 import { assert, FsError, sleepBlocking } from '../base/index.ts';
 import { createSystem, O_DIRECTORY, O_RDONLY, type System } from '../sys/index.ts';
 
-/** Between two tries of who does not wait for ever: about as long as the pause of those who work in slices. */
+/** Between two tries of a bounded wait: about as long as the pause between the slices of long work. */
 const TRY_MS = 0.1;
-/** How long is waited for one that was waited for in vain. */
+/** How long to wait for a holder that was already waited for in vain. */
 const STUCK_MS = 20;
 
 interface Place {
@@ -27,7 +27,7 @@ interface Place {
   readonly waitMsMax: number;
 }
 
-/** Of this thread, by `dev:ino`: who opens the same tables twice has one lock, or it would wait for itself. */
+/** Of this thread, by `dev:ino`: opening the same tables twice gives one lock, or the thread would wait for itself. */
 const openHere = new Map<string, TablesLock>();
 
 export class TablesLock {
@@ -38,7 +38,7 @@ export class TablesLock {
   private readonly waitMsMax: number;
   private users = 1;
   private depth = 0;
-  /** Somebody was waited for in vain, and has it still as far as is known. */
+  /** A holder was waited for in vain, and still has the lock as far as is known. */
   private isStuck = false;
 
   private constructor(system: System, descriptor: number, file: string, { directory, waitMsMax }: Place) {

@@ -43,7 +43,7 @@ export type LayerKey =
 export type TablesHost = Partial<Pick<System, 'clock' | 'kind'>>;
 
 export interface TablesOptions {
-  /** Look at every page first, since LMDB ends the process at one that is not what it should be. */
+  /** Check every page first: LMDB ends the process when it meets a damaged one. */
   readonly checksTables?: boolean;
   /** How long to wait while others have the tables locked. Default: for ever. */
   readonly lockWaitMsMax?: number;

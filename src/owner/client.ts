@@ -158,7 +158,7 @@ export class OwnerClient {
     }
   }
 
-  /** Resolves when the connection has ended, by whomever. */
+  /** Resolves when the connection has ended, from either side. */
   untilEnded(): Promise<void> {
     this.socket.ref();
     return this.ended;

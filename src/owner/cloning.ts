@@ -26,7 +26,7 @@ export class Cloning {
 
   /**
    * Makes `targetPath` in a mounted tree a file that shares the blocks of `sourcePath`. The name must be one that
-   * nobody can have looked up, since the kernel is not told of it: who asked renames it through the mount. EXDEV where
+   * nobody can have looked up, since the kernel is not told of it: the client renames it through the mount. EXDEV where
    * blocks cannot be shared: those that a fork has not frozen yet are its own.
    */
   async clone({ source, sourcePath, target, targetPath }: CloneParameters): Promise<void> {

@@ -7,10 +7,9 @@ import { closeSync, existsSync, openSync } from 'node:fs';
 import { O_DIRECTORY, O_PATH } from '../sys/index.ts';
 
 const DESCRIPTORS = '/proc/self/fd';
-/** Of fcntl(2), which node:fs.constants lacks. */
 
 export class HeldDirectory {
-  /** What everybody calls it. */
+  /** Its ordinary path, which other processes use. */
   readonly shownPath: string;
   /** What leads to it, in this process. */
   readonly path: string;
@@ -27,7 +26,7 @@ export class HeldDirectory {
     this.shownInJson = JSON.stringify(directory).slice(1, -1);
   }
 
-  /** JSON in which the directory is called as everybody calls it. */
+  /** JSON with the ordinary path of the directory in place of its private name. */
   readonly shown = (json: string): string => json.replace(this.inText, () => this.shownInJson);
 
   close(): void {

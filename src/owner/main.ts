@@ -14,7 +14,7 @@ import { OwnerPlace, takeOwnerLock } from './owner-place.ts';
 import { REPORT_DESCRIPTOR, type StartReport } from './start.ts';
 import { toWire } from './wire-error.ts';
 
-/** How long the thread that serves waits for a filesystem of somebody else; all mounts wait for it meanwhile. */
+/** How long the thread that serves waits for a filesystem that somebody else serves; all mounts wait meanwhile. */
 const HOST_WAIT_MS = 5_000;
 /** And for another process that has the tables, which is a matter of some 20 ms unless it stands still. */
 const LOCK_WAIT_MS = 10_000;
@@ -65,7 +65,7 @@ async function serve(directory: string): Promise<number> {
               { fork: tree.info.name, path, err: error },
               'a file is damaged: `ramet fsck --scrub` finds what else is',
             ),
-          // One program got EIO for it; the programs in all the other mounts are not to suffer for that.
+          // One program got EIO for it; programs in the other mounts must not suffer for that.
           onDefect: (error, opcode) => logger.error({ err: error, opcode }, 'a request failed with a defect'),
         }),
       logger,

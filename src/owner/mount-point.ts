@@ -4,7 +4,7 @@
 import { spawnSync } from 'node:child_process';
 import { readdirSync, readlinkSync, realpathSync, statfsSync, statSync } from 'node:fs';
 import path from 'node:path';
-import { type ErrorCode, FsError } from '../base/index.ts';
+import { type ErrorCode, FsError, SYMLINKS_MAX } from '../base/index.ts';
 import { mountedPlaces } from '../sys/index.ts';
 import { mountPointFailure } from './mount-failure.ts';
 
@@ -45,15 +45,12 @@ export function removeDeadMounts(mountsDirectory: string): void {
   }
 }
 
-/** As the kernel: more symlinks in a row are a loop. */
-const LINKS_MAX = 40;
-
 /** As realpath(3), but without a look into what the last part leads to, which may be a mount that answers nothing. */
 export function realMountPath(directory: string): string {
   let absolute = path.resolve(directory);
   // As the kernel writes it, it is real; what it lies on may not answer.
   if (mountedPlaces().some((place) => place.directory === absolute)) return absolute;
-  for (let links = 0; links < LINKS_MAX; links++) {
+  for (let links = 0; links < SYMLINKS_MAX; links++) {
     try {
       absolute = path.join(realpathSync(path.dirname(absolute)), path.basename(absolute));
     } catch {

@@ -19,10 +19,10 @@ import type { OwnerPlace } from './owner-place.ts';
 import { type MountParameters, type MountRecord, mountSource, type UnmountReport } from './protocol.ts';
 import { Queues } from './queues.ts';
 
-/** How long an unmount waits for the kernel to let go: it has programs that use it in mind, not a slow kernel. */
+/** How long an unmount waits for the kernel to let go. If it takes longer, programs still use the mount. */
 const END_WAIT_MS = 1_000;
 
-/** Who keeps a mount: one connection. */
+/** A connection that keeps a mount. */
 export interface Holder {
   readonly pid: number;
   /** It was closed: `release` has been called, or is about to be. */
@@ -223,7 +223,7 @@ export class MountTable {
       if (isInPlace) logger.error({ fork, directory }, 'the mount was aborted: it no longer answers');
       else logger.info({ fork, directory }, 'unmounted');
     } catch (error) {
-      // What was acknowledged is in the journal: the next who opens the fork brings it back.
+      // What was acknowledged is in the journal: the next opener of the fork brings it back.
       logger.error({ fork, err: error }, 'the tree could not be closed cleanly');
     }
     if (isInPlace) this.keepAborted(fork, entry);
@@ -231,7 +231,7 @@ export class MountTable {
     if (this.entries.size === 0) this.parts.onEmpty();
   }
 
-  /** In a directory of the store nobody but those who held it looks, and the next who holds the tree needs it. */
+  /** Only its holders look into a mount point in the store, and the next holder of the tree needs it. */
   private keepAborted(fork: string, entry: Entry): void {
     if (!entry.isOwnDirectory) this.aborted.add({ ...entry, fork });
     else {

@@ -1,4 +1,4 @@
-/** Who uses a mount, without asking it: the owner, which serves it, asks. */
+/** Which processes use a mount, found without touching it: the owner asks, which serves it itself. */
 import { readdirSync, readlinkSync } from 'node:fs';
 import { mountedPlaces } from '../sys/index.ts';
 

@@ -63,12 +63,12 @@ export class MountedTrees {
     return await this.ask('settle', (fork) => names.has(fork));
   }
 
-  /** Freezes those of these trees that are mounted, of all trees where none are named; returns which those are. */
+  /** Freezes the mounted trees among these (without `names`, all mounted trees); returns which those are. */
   async freeze(names: readonly string[] | undefined): Promise<ReadonlySet<string>> {
     return await this.ask('freeze', (fork) => names === undefined || names.includes(fork));
   }
 
-  /** Has it done to those of the mounted trees that `takes` accepts; returns which those are. */
+  /** Asks the owner to do this to the mounted trees that `takes` accepts; returns which those are. */
   private async ask(
     operation: 'settle' | 'freeze',
     takes: (fork: string) => boolean,

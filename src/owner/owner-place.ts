@@ -33,12 +33,12 @@ export class OwnerPlace {
     return `${this.runDirectory}/owner.log`;
   }
 
-  /** The store, as everybody calls it. */
+  /** The ordinary path of the store. */
   get shownDirectory(): string {
     return this.shown.directory;
   }
 
-  /** Mount points that the owner makes itself, for `hold`, as everybody calls them. */
+  /** Mount points that the owner makes itself, for `hold`: the ordinary path of their directory. */
   get mountsDirectory(): string {
     return this.shown.mountsDirectory;
   }

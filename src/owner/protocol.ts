@@ -37,7 +37,7 @@ export interface MountRecord {
   readonly isDetached: boolean;
 }
 
-/** What the mount of a tree is called in the tables of mounts, where every process can tell it by that. */
+/** The source name of a tree's mount in the kernel's tables of mounts, by which every process recognises it. */
 export function mountSource(fork: string): string {
   return `ramet:${fork}`;
 }

@@ -113,7 +113,7 @@ export class ChainCache implements ExternalSource {
     this.forgetUnused(trees);
   }
 
-  /** A tree was closed: what only it needed of the host, which may want to unmount it, is given back. */
+  /** A tree was closed: closes what only it held open on the host, so that it can be unmounted there. */
   forgetUnused(trees: readonly Tree[]): void {
     const inUse = new Set(trees.flatMap((tree) => [...withComponents(tree.stack.lowers)]));
     for (const [id, layer] of this.frozen) {

@@ -10,7 +10,7 @@ import type { BlobId, BlockIndex } from '../base/index.ts';
 
 /** About 50 MiB in memory; with a million rows in the table there are some ten for each of its pages. */
 const GATHERED_MAX = 262_144;
-/** Old rows that are written for each one that comes: all of them, long before there are too many again. */
+/** Old rows written for each new one, so that all are written long before there are too many again. */
 const WRITTEN_PER_ROW = 4;
 
 /** Where content lies: from the start of block `physical` of `blob`. */

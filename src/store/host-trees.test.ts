@@ -1,6 +1,6 @@
 /**
  * Forks of a directory that changes underneath: every cell of the table in docs/host-trees.md. What is said of an open
- * fork holds as well after it was closed and the store opened anew.
+ * fork also holds after it was closed and the store was opened again.
  */
 import assert from 'node:assert/strict';
 import * as fs from 'node:fs';

@@ -125,8 +125,8 @@ export class OpenTrees {
   }
 
   /**
-   * What is done every few seconds: commit marks, and following what other processes did; gc there waits for the lease
-   * of this one to move up. Where that fails it waits longer.
+   * What is done every few seconds: commit marks, and following what other processes did; their gc waits for the lease
+   * of this one to move up. After a failure here, it waits longer.
    */
   keepUp(): void {
     for (const tree of this.forks) void tree.markInBackground();

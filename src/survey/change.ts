@@ -7,7 +7,7 @@ export interface Change {
   /** Absolute, a byte string: in the second tree, of what was removed in the first. */
   readonly path: string;
   /**
-   * Path in the first tree where that is another one: of what was renamed, and of what was modified in a directory that
+   * Path in the first tree, where it differs: of what was renamed, and of what was modified in a directory that
    * was renamed.
    */
   readonly from: string | undefined;

@@ -16,7 +16,7 @@ function writeSome(
   return new Promise((resolve, reject) => {
     write(fd, source, offset, length, position, (error, count) => {
       if (error !== null) reject(nodeFailure(error, 'pwrite'));
-      // write(2) takes some of what a regular file is given, or fails; were it to take nothing, this would not end.
+      // write(2) to a regular file takes at least one byte or fails, so this loop ends.
       else if (count === 0 && length > 0) reject(new FsError('EIO', { syscall: 'pwrite' }));
       else resolve(count);
     });

@@ -1,6 +1,6 @@
 /**
- * Calls that a thread of their own makes, for which the caller waits no longer than it wants to. What does not answer
- * stays stuck in that thread, and until it has answered every further call fails at once.
+ * Calls made by a thread of their own; the caller waits for each no longer than it wants. A call that is not answered
+ * keeps that thread stuck, and until the answer comes every further call fails at once.
  */
 import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from 'node:worker_threads';
 import { FsError, type PlainFsError } from '../base/index.ts';
@@ -27,7 +27,7 @@ export interface BoundedThread {
   readonly answered: Int32Array;
   /** Its number, once it has begun. */
   readonly thread: Int32Array;
-  /** Of the thread that has opened what it reads. */
+  /** The number of the thread that has opened the files that it reads. */
   readonly opener: Int32Array | undefined;
 }
 
@@ -52,7 +52,7 @@ export class BoundedCalls {
   /** The last call that was given up. */
   private givenUpId = 0;
 
-  /** What the thread reads was opened by that of `opener`. */
+  /** The thread reads files that the thread of `opener` has opened. */
   constructor(limitMs: number, onLate: (method: string, value: unknown) => void, opener?: BoundedCalls) {
     this.limitMs = limitMs;
     this.onLate = onLate;
@@ -107,7 +107,7 @@ export class BoundedCalls {
     });
   }
 
-  /** Nobody waits for the end of it. The number of the call. */
+  /** Starts a call and does not wait for it. Returns its number. */
   send(method: string, args: readonly unknown[]): number {
     const id = ++this.lastId;
     this.methods.set(id, method);

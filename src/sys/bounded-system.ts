@@ -1,7 +1,7 @@
 /**
  * A system for a thread that must not wait without a bound for a filesystem which somebody else serves: FUSE, NFS and
- * the like, which may never answer, or not before this very thread does. What it asks of files there, a thread of its
- * own asks (`BoundedCalls`): ETIMEDOUT where there is no answer.
+ * the like, which may never answer, or not before this very thread does. Calls on files there are made by a thread of
+ * its own (`BoundedCalls`), and fail with ETIMEDOUT where there is no answer.
  *
  * Files of local filesystems, and all that the store itself asks, go the plain way.
  */

@@ -1,6 +1,6 @@
 /**
  * A thread behind `BoundedCalls`: makes calls of the native system, and those below, in order. Its descriptors are its
- * own; outside of it they stand for themselves, and are known by their numbers.
+ * own; other threads know them only as numbers.
  */
 import { readlinkSync } from 'node:fs';
 import { workerData } from 'node:worker_threads';
@@ -19,7 +19,7 @@ const libc = loadLibc();
 const system = createNativeSystem();
 if (libc instanceof Error) throw libc;
 if (system instanceof Error) throw system;
-// Where that is not allowed the calls are bounded all the same.
+// Where this is not allowed, the calls are bounded nevertheless.
 takeOwnDescriptors(libc);
 thread[0] = Number(readlinkSync('/proc/thread-self').split('/').at(-1));
 
@@ -54,7 +54,7 @@ const methods = { ...native, readBytes, readOpened } as unknown as Readonly<
   Record<string, (...args: unknown[]) => unknown>
 >;
 
-/** Buffers lose what they are on the way between threads; a descriptor comes first. */
+/** Between threads a Buffer becomes a plain Uint8Array; a descriptor is always the first argument. */
 function received(value: unknown, index: number): unknown {
   if (index === 0 && typeof value === 'number') return value - HANDLE_FIRST;
   return value instanceof Uint8Array ? Buffer.from(value.buffer, value.byteOffset, value.length) : value;

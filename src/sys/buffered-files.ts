@@ -28,7 +28,7 @@ function pwrite(fd: number, source: Uint8Array, offset: number, length: number, 
   try {
     while (done < length) {
       const count = writeSync(fd, source, offset + done, length - done, position + done);
-      // write(2) takes some of what a regular file is given, or fails; were it to take nothing, this would not end.
+      // write(2) to a regular file takes at least one byte or fails, so this loop ends.
       if (count === 0) throw new FsError('EIO', { syscall: 'pwrite' });
       done += count;
     }

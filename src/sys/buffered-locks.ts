@@ -14,9 +14,9 @@ interface Held {
   readonly lockPath: string;
 }
 
-/** Between two looks whether a lock file is still there, in milliseconds. */
+/** Milliseconds between two checks whether a lock file is still there. */
 const LOOK_EVERY_MS = 0.1;
-/** Looks before it is asked again whether its process lives, which takes as long as all of them. */
+/** Checks before asking again whether its process lives, which takes as long as all of them. */
 const LOOKS_MAX = 100;
 
 /** The files that this process (this thread of it) has locked. */

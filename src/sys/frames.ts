@@ -12,7 +12,7 @@ import { uint64 } from './words.ts';
 
 const WORD_BYTES = 8;
 const CHUNK_PAGES = 8192;
-/** Bit 63: the page is present. Bits 0-54: its frame number. Both here of the high half. */
+/** Bit 63: the page is present. Bits 0-54: its frame number. Both masks are for the high half. */
 const PRESENT_HIGH = 0x80000000;
 const FRAME_HIGH = 0x007fffff;
 

@@ -1,5 +1,5 @@
 /**
- * What the kernel's table of mounts tells of the way to a host directory and of what is mounted in it. No mount is
+ * What the kernel's table of mounts says about the way to a host directory, and about the mounts in it. No mount is
  * asked anything: its server may be this very process, or one that never answers.
  */
 import { readFileSync } from 'node:fs';
@@ -15,7 +15,7 @@ const LOCAL = new Set(
 );
 /** Of a loop device, loop(4). */
 const LOOP_MAJOR = 7;
-/** How old what was read of the table may be where the answer only decides how something is asked. */
+/** How old a copy of the table may be when the answer only decides how to ask for something. */
 const AGE_MS_MAX = 1_000;
 /** Overlays that lie on overlays: FILESYSTEM_MAX_STACK_DEPTH of the kernel, and one; images in images as well. */
 const OVERLAYS_MAX = 3;
@@ -30,21 +30,21 @@ export class HostMounts {
   }
 
   /**
-   * Whether the way to what is at a path leads through a filesystem of a type, or through an overlay that has a layer
-   * on one: now, and not a moment ago.
+   * Whether the way to a path leads through a filesystem of this type, or through an overlay that has a layer
+   * on one. Always reads the table again.
    */
   leadsThrough(path: string, type: string): boolean {
     const table = this.system.mounts();
     return wayWithLayers(table, path).some((mount) => mount.type === type);
   }
 
-  /** Whether all of the way to a path, and the path, lies on filesystems that wait for nobody but the disk. */
+  /** Whether a path, and all of the way to it, lies on filesystems that wait for nothing but the disk. */
   isLocal(path: string): boolean {
     const table = this.recent();
     return wayWithLayers(table, path).every(isLocal);
   }
 
-  /** A mount that is asked for a path, and waits for more than the disk; now, and not a moment ago. */
+  /** A mount on the way to a path that may wait for more than the disk. Always reads the table again. */
   servedOnWay(path: string): MountInfo | undefined {
     return wayWithLayers(this.system.mounts(), path).findLast((mount) => !isLocal(mount));
   }
@@ -80,8 +80,8 @@ function isLocal({ type, device }: MountInfo): boolean {
 }
 
 /**
- * The mounts that are asked for a path: an overlay asks its layers, a loop device its image. Those that are named by
- * paths of another mount namespace are not to be found here.
+ * The mounts that a call on a path reaches: an overlay asks its layers, a loop device its image. Those named by
+ * paths of another mount namespace cannot be found here.
  */
 function wayWithLayers(table: readonly MountInfo[], path: string, depth = 0): MountInfo[] {
   const way = mountsOnWay(table, path);

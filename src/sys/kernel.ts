@@ -1,7 +1,7 @@
 /**
  * What serving a mount asks of Linux beyond `System`: mounting, waiting on many descriptors, and whole messages on a
- * device. These are calls of the thread that serves, so they take addresses and return numbers, and throw nothing that
- * belongs to every day: a message call returns the bytes moved, or the errno as a negative number.
+ * device. The thread that serves makes these calls, so they take addresses, return numbers, and throw no
+ * everyday failures: a message call returns the bytes moved, or the errno as a negative number.
  */
 import { closeSync } from 'node:fs';
 import type { FsError } from '../base/index.ts';

@@ -19,7 +19,7 @@ export interface CallNumbers {
   readonly openat2: 437;
 }
 
-/** The C functions used, as their man pages have them; -1 and `errno()` tell of a failure unless said otherwise. */
+/** The C functions used, as in their man pages. Unless noted, -1 is a failure and `errno()` says which. */
 export interface Libc {
   pread(fd: number, target: number, length: number, position: number): number;
   pwrite(fd: number, source: number, length: number, position: number): number;

@@ -14,12 +14,12 @@ const TAKEOVERS_MAX = 16;
 /** Fields of /proc/<pid>/stat, proc_pid_stat(5); what follows the command's closing parenthesis starts with field 3. */
 const STATE_INDEX = 0;
 const START_TIME_INDEX = 22 - 3;
-/** Ended, and its parent has yet to ask. */
+/** It has ended, and its parent has not waited for it yet. */
 const ZOMBIE = 'Z';
 
 let temporaryNames = 0;
 
-/** A process, for good: numbers are used again, but not with the same start within one boot. */
+/** Identifies a process for good: numbers are reused, but not with the same start time within one boot. */
 function describeProcess(pid: number, bootId: string): string | undefined {
   const stat = readText(`/proc/${pid}/stat`);
   if (stat === undefined) return describeBySignal(pid, bootId);

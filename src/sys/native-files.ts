@@ -57,7 +57,7 @@ function transferCalls(libc: Libc, reads: NativeReads): Pick<FileCalls, 'pread' 
       let done = 0;
       while (done < length) {
         const count = transfer(libc, libc.pwrite, 'pwrite', fd, at + done, length - done, position + done);
-        // write(2) takes some of what a regular file is given, or fails; were it to take nothing, this would not end.
+        // write(2) to a regular file takes at least one byte or fails, so this loop ends.
         if (count === 0) throw new FsError('EIO', { syscall: 'pwrite' });
         done += count;
       }

@@ -13,7 +13,7 @@ import { AT_FDCWD, AT_NO_AUTOMOUNT, AT_SYMLINK_NOFOLLOW, STATX_HOST, StatxBuffer
 import type { HostEntry } from './system.ts';
 import { exactUint64, setUint64 } from './words.ts';
 
-/** PATH_MAX and XATTR_NAME_MAX with their closing zeros. */
+/** XATTR_NAME_MAX with its closing zero. */
 const XATTR_NAME_BYTES_MAX = 256;
 const DIRECTORY_CHUNK_BYTES = 64 * 1024;
 

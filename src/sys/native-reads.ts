@@ -11,7 +11,7 @@ import type { FileCalls } from './parts.ts';
 import { checkSpan } from './spans.ts';
 
 const ALIGNMENT_BYTES = 32;
-/** Fewer bytes are read sooner than they are copied. */
+/** For fewer bytes the extra copy costs more than the slower read. */
 const ALIGNED_READ_BYTES_MIN = 4096;
 const PIECE_BYTES = 256 * 1024;
 

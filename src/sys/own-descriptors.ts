@@ -13,9 +13,9 @@ const DESCRIPTORS = '/proc/thread-self/fd';
 const STDERR = 2;
 
 /**
- * From here on this thread opens and closes descriptors of its own. Of those that there were it keeps what its event
- * loop waits with, by which others wake it. It must begin no other thread: nobody could wake that. The failure, where
- * that is not allowed.
+ * From here on this thread has a descriptor table of its own. Of the old descriptors it keeps only those that its event
+ * loop waits with, through which others wake it. It must not start a thread: nobody could wake it. Returns the failure
+ * where this is not allowed.
  */
 export function takeOwnDescriptors(libc: Libc): FsError | undefined {
   if (libc.unshare(CLONE_FILES) !== 0) return errnoFailure(libc.errno(), 'unshare');

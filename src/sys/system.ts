@@ -8,7 +8,7 @@
 import type { Address, Clock, HostIno, Timespec } from '../base/index.ts';
 import type { MountInfo } from './mount-info.ts';
 
-/** Mount options, flags of open(2): the ones node:fs.constants has. */
+/** Flags of open(2): see `open-flags.ts`. */
 export type OpenFlags = number;
 
 /** What statx(2) says of a host file. Numbers but `ino` are exact below 2^53. */
@@ -156,7 +156,7 @@ export interface System {
   /** Names in a host directory, without '.' and '..', in the order the host gives. */
   readHostDirectory(path: Buffer): HostEntry[];
   readHostLink(path: Buffer): Buffer;
-  /** Opens a host file for reading (O_RDONLY|O_NOFOLLOW|O_CLOEXEC) by byte path. */
+  /** Opens a host file by byte path; O_NOFOLLOW and O_CLOEXEC are added to `flags`. */
   openHost(path: Buffer, flags: OpenFlags, mode?: number): number;
   /** Extended attributes by llistxattr/lgetxattr. Empty where the host has none. Names are byte strings. */
   readHostXattrs(path: Buffer): Map<string, Buffer>;
@@ -186,9 +186,9 @@ export interface System {
   openBeneath(directory: number, path: Buffer, flags: OpenFlags): number;
   /**
    * statx(2) of a name in an open directory. A symlink is not followed, and what is mounted at the name is not asked
-   * anything, so that no server of a filesystem is waited for: there `isMountPoint` is set, and the rest may be old.
+   * anything, so that the call waits for no server: `isMountPoint` is set then, and the rest may be old.
    * `isLocal`: the directory lies on a filesystem of this machine, whose cached attributes are the attributes: one call
-   * instead of three. EXDEV where a mount point cannot even be looked at so.
+   * instead of three. EXDEV where a mount point allows not even that.
    */
   statAt(directory: number, name: Buffer, isLocal: boolean): HostStat;
   /**
@@ -208,7 +208,7 @@ export interface System {
   removeDirectoryAt(directory: number, name: Buffer): void;
   /** mknod(2): fifos, sockets and devices (devices need root). */
   makeNodeAt(directory: number, name: Buffer, mode: number, rdev: number): void;
-  // What an open file has beside its bytes; it may be opened with O_PATH, so that it may be a symlink.
+  // Attributes of an open file. It may have been opened with O_PATH, and may then be a symlink.
   chownFile(fd: number, uid: number, gid: number): void;
   /** Not of a symlink. */
   chmodFile(fd: number, mode: number): void;
@@ -236,7 +236,7 @@ export interface System {
   bootId(): string;
   /** vm.max_map_count. */
   mapCountMax(): number;
-  /** The kernel's table of mounts, which asks no mount; empty where it cannot be read. */
+  /** The kernel's table of mounts; no mount is asked for it. Empty where it cannot be read. */
   mounts(): readonly MountInfo[];
   readonly clock: Clock;
 }

@@ -34,8 +34,6 @@ import type { TarType } from './tar-archive.ts';
 import { type TarMember, TarReader } from './tar-reader.ts';
 import { isName, isOciMeta, OCI_OPAQUE, ociWhiteout, storedXattrs, type WhiteoutForm } from './whiteouts.ts';
 
-/** As in path_resolution(7). */
-
 const TYPE_BITS: Readonly<Record<Exclude<TarType, 'link'>, number>> = {
   file: S_IFREG,
   symlink: S_IFLNK,
@@ -273,7 +271,7 @@ export class ArchiveImport {
     const target = type === 'symlink' ? member.target : '';
     if (target.length >= PATH_BYTES_MAX) throw this.refusal(target, 'is too long a target', 'ENAMETOOLONG');
     return {
-      // What an archive says of a symlink's permissions is nothing that Linux has.
+      // Symlinks have no permissions on Linux, whatever an archive says.
       mode: TYPE_BITS[type === 'link' ? 'file' : type] | (type === 'symlink' ? 0o777 : mode),
       uid,
       gid,

@@ -4,7 +4,7 @@ import { pipeline } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 import { codeOfErrno, FsError } from '../base/index.ts';
 
-/** Compressed forms that are known by how they begin, and the program that undoes them. */
+/** Compressed forms, recognised by their first bytes, and the programs that decompress them. */
 const FOREIGN: readonly (readonly [name: string, magic: Buffer, program: string])[] = [
   ['zstd', Buffer.from([0x28, 0xb5, 0x2f, 0xfd]), 'zstd -d'],
   ['xz', Buffer.from([0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00]), 'xz -d'],
@@ -43,7 +43,7 @@ export class ByteStream {
     if (!plain.chunk.subarray(0, GZIP.length).equals(GZIP)) return plain;
     await plain.close();
     const gunzip = createGunzip({ chunkSize: CHUNK_BYTES });
-    // The reader of the end of the pipe meets its errors.
+    // Errors of the pipe reach the reader at its end.
     pipeline(createReadStream(path, { highWaterMark: CHUNK_BYTES }), gunzip, () => undefined);
     return new ByteStream(path, gunzip[Symbol.asyncIterator]());
   }

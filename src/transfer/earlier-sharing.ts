@@ -14,7 +14,7 @@ import type { LayerBuilder, OwnBlob } from '../store/index.ts';
 import type { BlocksToStore, EarlierVersion } from '../survey/index.ts';
 import { countBlocks, type FileContent } from './stored-content.ts';
 
-/** A large file stays one whole blob, which the kernel can read by itself, for less than one block of so many. */
+/** A large file stays one whole blob, which the kernel can read by itself, unless one block in this many is shared. */
 const LARGE_SHARE = 1024;
 /** A map of more pieces would cost those who map the file more than it shares; short ones are left out first. */
 const SHARED_RUNS_MAX = 2048;
@@ -61,7 +61,7 @@ export class EarlierSharing {
     return content;
   }
 
-  /** Gives back the blocks of a large file's own blob that are elsewhere; undefined where that is not worth while. */
+  /** Gives back the blocks of a large file's own blob that are elsewhere; undefined where that is not worthwhile. */
   async large(
     earlierRuns: readonly Run[],
     own: OwnBlob,
@@ -127,7 +127,7 @@ function within(run: Run, ownRuns: readonly Run[]): Run[] {
 }
 
 /**
- * Yields what lies between runs, for the caller to add its own runs for to `into`, and adds the runs: all are in order
+ * Adds the runs to `into`, and yields each gap before them, for the caller to add its own runs there: all are in order
  * in the end.
  */
 function* gapsBetween(

@@ -32,7 +32,7 @@ export interface ExportOptions {
   readonly format?: ExportFormat | undefined;
   /** Directories of the host in which the tree is seen: one that is written there would be exported as well. */
   readonly shownAt?: readonly string[] | undefined;
-  /** Told some ten times a second where the export stands. */
+  /** Called some ten times a second with the progress of the export. */
   readonly progress?: ((state: ExportProgress) => void) | undefined;
 }
 
@@ -153,7 +153,7 @@ async function toTarFile(file: string, write: (output: Writable) => Promise<void
   }
 }
 
-/** The next write, or the end, finds that the stream has failed; what destroying it ends is no news. */
+/** The next write, or the end, reports that the stream has failed; errors of destroying it add nothing. */
 function leftToTheWriter(): void {
   // Nothing: see above.
 }

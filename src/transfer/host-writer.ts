@@ -29,7 +29,7 @@ export class HostWriter {
     this.pacing = pacing;
   }
 
-  /** Makes what is no directory at a path where there is nothing. False when the host lets us make no such node. */
+  /** Makes anything but a directory at a free path. False when the host does not let us make such a node. */
   async make(item: TreeItem, path: string): Promise<boolean> {
     if (!isFileMode(item.attributes.mode)) return this.node(item, path);
     await this.file(item, path);
@@ -102,7 +102,7 @@ export class HostWriter {
   private tolerance(item: TreeItem): Tolerance {
     const { uid, gid } = item.attributes;
     return {
-      // The file stays with whoever exports.
+      // The file belongs to the exporting user.
       owner: (error) => {
         if (!(error instanceof FsError) || (error.code !== 'EPERM' && error.code !== 'EINVAL')) throw error;
         const isOurs = uid === process.getuid?.() && gid === process.getgid?.();

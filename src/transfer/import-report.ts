@@ -71,7 +71,7 @@ export class ImportTally {
   sharedBytes = 0;
   clonedBytes = 0;
   readonly notes: ImportNote[] = [];
-  /** Attributes of which there is a note. Those of another filesystem come by the thousands. */
+  /** Notes made so far: an attribute that is left out may be on thousands of files. */
   private readonly leftOut = new Set<string>();
 
   note(kind: ImportNoteKind, path: string, message: string): void {
@@ -95,7 +95,7 @@ export class ImportTally {
     this.note('unreadable', path, `left out: ${error.message}`);
   }
 
-  /** Of the attributes of a file of this mode those that a tree can have. */
+  /** Those attributes of a file of this mode that a tree can have; the others are noted. */
   keptXattrs(path: string, mode: number, xattrs: Map<string, Buffer>): Map<string, Buffer> {
     const kept = new Map(xattrs);
     for (const [name, value] of xattrs) {

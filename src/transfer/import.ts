@@ -22,11 +22,10 @@ import { type ImportOptions, TreeImport } from './tree-import.ts';
  * With `whiteouts` the tree is a layer, and what hides something of lower layers is stored as overlayfs has it, so
  * that it can be a lower of a union. With `over` an archive is unpacked over that tree, and whiteouts remove.
  *
- * Errors: EEXIST (the name is taken) before anything is read; ENOENT, EACCES of the directory or
- * archive, ENOTDIR of what is neither;
- * EACCES, EIO … of a file, named, unless `skipUnreadable`; EINVAL of an archive that is damaged, ends early, or leads
- * out of the tree; ENOTSUP of a layer whose files have their bytes elsewhere; ENOSPC; ECANCELED. After an error nothing
- * of the import stays.
+ * Errors: EEXIST (the name is taken) before anything is read; ENOENT, EACCES of the directory or archive, ENOTDIR of
+ * what is neither; EACCES, EIO … of a file, named, unless `skipUnreadable`; EINVAL of an archive that is damaged, ends
+ * early, or leads out of the tree; ENOTSUP of a layer whose files have their bytes elsewhere; ENOSPC; ECANCELED. After
+ * an error nothing of the import stays.
  */
 export async function importTree(
   target: StoreEngine,

@@ -8,7 +8,7 @@
  * report.
  *
  * Neighbours: `store` below gives the LayerBuilder and the open trees, `sys` the host's calls;
- * `cli` and `library` beside it call it.
+ * `lifecycle`, `library` and `cli` above call it.
  */
 
 export { type ExportOptions, type ExportSource, exportFileSystem, exportTree } from './export.ts';

@@ -40,14 +40,14 @@ export interface ImportOptions {
   readonly over?: string | undefined;
   /** How many files may be waiting for the disk at once; default: 16. */
   readonly concurrency?: number | undefined;
-  /** Told several times a second where the import stands. */
+  /** Called several times a second with the progress of the import. */
   readonly progress?: ((state: ImportProgress) => void) | undefined;
   /** Gives the import up: ECANCELED, and nothing of it stays. */
   readonly signal?: AbortSignal | undefined;
 }
 
 const CONCURRENCY = 16;
-/** How often a file that changes while it is read is read before it is taken as it is. */
+/** How often to read a file that keeps changing before it is taken as it is. */
 const ATTEMPTS = 3;
 /** A fifo put in a file's place must not block us. */
 const OPEN_FLAGS = O_RDONLY | O_NOFOLLOW | O_NONBLOCK;

@@ -1,7 +1,7 @@
 /**
  * Whiteouts as import reads them. In OCI image layers (image-spec, layer.md) an empty file `.wh.NAME` hides NAME of the
  * layers below, and `.wh..wh..opq` all that they have in its directory; other names with `.wh..wh.` are AUFS's own and
- * mean nothing. In the layers of overlayfs they are marks of files: see `overlay-marks.ts` in layer.
+ * mean nothing. In the layers of overlayfs they are marks of files: see `overlay-marks.ts` in `lower`.
  */
 import { FsError, type Ino, kindOfMode, type Name } from '../base/index.ts';
 import {
@@ -17,7 +17,7 @@ import type { LayerBuilder } from '../store/index.ts';
 import type { HostStat } from '../sys/index.ts';
 import type { ImportTally } from './import-report.ts';
 
-/** How what is imported says that something of a lower layer is gone; `none`: not at all, every name is a file. */
+/** The form of the whiteouts in what is imported; `none`: there are none, and every name is a file. */
 export type WhiteoutForm = 'oci' | 'overlay' | 'none';
 
 /** Before the name of what a layer takes away. */
@@ -27,22 +27,22 @@ export const OCI_OPAQUE = '.wh..wh..opq';
 
 /** The name that an OCI whiteout hides; undefined for another file. */
 export function ociWhiteout(name: Name): Name | undefined {
-  // What is left of a name is a name, or empty.
+  // The cast: the rest of a name is a name, or empty.
   return name.startsWith(OCI_PREFIX) ? (name.slice(OCI_PREFIX.length) as Name) : undefined;
 }
 
-/** Whether a path with these names is of AUFS's own files. */
+/** Whether a path with these names is one of AUFS's own files. */
 export function isOciMeta(directories: readonly Name[], last: Name): boolean {
   if (last.startsWith(OCI_META) && last !== OCI_OPAQUE) return true;
   return directories.some((name) => name.startsWith(OCI_META));
 }
 
-/** Whether what a whiteout hides can be in a directory. */
+/** Whether what a whiteout hides can be the name of a file. */
 export function isName(name: string): boolean {
   return name !== '' && name !== '.' && name !== '..';
 }
 
-/** ENOTSUP for a file whose bytes are elsewhere: what is here of it would be an empty or wrong file. */
+/** ENOTSUP for a file whose bytes are elsewhere: imported, it would be an empty or wrong file. */
 function refuseMetacopy(xattrs: Xattrs, path: string): void {
   if (!overlayMarks(xattrs).isMetacopy) return;
   const note =
@@ -78,7 +78,7 @@ export interface WhiteoutPlan {
   readonly names: readonly Name[];
   /** Names that are whiteouts and nothing else. */
   readonly hidden: readonly Name[];
-  /** Names that are whiteouts and files: where such a file is a directory it is opaque. */
+  /** Names that have both a whiteout and a file: where the file is a directory, it is opaque. */
   readonly replaced: ReadonlySet<Name>;
   /** Empty files may be whiteouts by an attribute. */
   readonly mayHaveMarked: boolean;
@@ -114,7 +114,7 @@ export function planWhiteouts(
   };
 }
 
-/** Puts whiteouts into a layer, with the owner and the times of the file that says so. Returns how many. */
+/** Puts whiteouts into a layer, with the owner and the times that `stat` has. Returns how many. */
 export function putWhiteouts(
   builder: LayerBuilder,
   directory: Ino,

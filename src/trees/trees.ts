@@ -117,7 +117,7 @@ export class Trees {
     return [settled(before), settled(after)];
   }
 
-  /** Freezes those of these trees, of all where none are named, that are mounted; returns which those are. */
+  /** Freezes the mounted trees among these (without `names`, all mounted trees); returns which those are. */
   async freezeElsewhere(names: readonly string[] | undefined): Promise<SettledElsewhere> {
     return await this.mounted.freeze(names);
   }

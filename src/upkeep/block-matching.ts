@@ -5,8 +5,8 @@
  * others may be taken from there. Where the index has no room for all blocks, a pass covers those that it could take
  * in, and the next pass begins with the first that it could not. Moved blocks are skipped from then on.
  *
- * Maps stay whole as far as can be: a block is taken from behind what the block before it is taken from, or from
- * before what the next one is, where the same bytes stay there too. A file in a blob of its own, which the kernel can
+ * Maps stay whole as far as possible: a block is taken from right behind the source of the block before it, or from
+ * right before that of the next one, where the same bytes are there. A file in a blob of its own, which the kernel can
  * read by itself, is only broken up where more than a small part of it is shared.
  */
 import { type BlobId, RangeSet } from '../base/index.ts';

@@ -1,5 +1,5 @@
 /**
- * Where a block with some checksum lies: a hash table of fixed size. Sixteen bytes a slot, three of four of them used
+ * Finds a block by its checksum: a hash table of fixed size, sixteen bytes a slot. Three slots in four are used
  * at most, so a GiB of different blocks takes some 6 to 8 MiB.
  */
 import { assert } from '../base/index.ts';
@@ -10,7 +10,7 @@ const SLOTS_MIN = 64;
 export class ChecksumIndex {
   /** Low and high half of each checksum. */
   private readonly sums: Uint32Array;
-  /** One more than the source of each, 0 for a free slot, and the block of it. */
+  /** For each slot: one more than the source, or 0 when the slot is free; then the block in that source. */
   private readonly places: Uint32Array;
   private readonly mask: number;
   private readonly countMax: number;

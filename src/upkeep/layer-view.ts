@@ -16,7 +16,7 @@ type Records = ReadonlyMap<LayerId, LayerRecord>;
 export class LayerView {
   private readonly tree: FrozenTree;
 
-  /** The view from `top` down; from nowhere when it is 0. A layer that is missing, or live, ends it. */
+  /** The view from `top` down; empty when it is 0. A layer that is missing, or live, ends it. */
   constructor(tables: MetaTables, records: Records, top: LayerId | 0) {
     this.tree = new FrozenTree(lowersFrom(tables, records, top), 0 as Ino); // Nothing here asks for the root.
   }

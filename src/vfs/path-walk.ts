@@ -6,7 +6,7 @@ import type { Caller } from './caller.ts';
 import type { TreeContext } from './context.ts';
 import { requireAccess, X_OK } from './permission.ts';
 
-/** As Linux's MAXSYMLINKS: more symlinks than this in one path are taken for a loop. */
+/** The code of the character `/`. */
 const SLASH = 47;
 
 /** How a path ended: with a name, or with one of the components that name no entry of their own. */

@@ -276,11 +276,11 @@ export async function checkImage(
 const IMAGES_AT_ONCE = 400;
 
 const isNative = createSystem().kind === 'native';
-/** Of so many points in a row one is taken. Without memory maps, where the calls are the same, fewer are enough. */
+/** One in this many successive points is tried. Without memory maps, where the calls are the same, fewer are enough. */
 export const POINTS_STRIDE = swept(
   isNative ? { sample: 20, long: 6, all: 1 } : { sample: 40, long: 40, all: 1 },
 );
-/** So many points the workload has at least. */
+/** The workload has at least this many points. */
 const POINTS_MIN = 1_500;
 
 /** The points that are taken: of each POINTS_STRIDE in a row one that the seed picks. */

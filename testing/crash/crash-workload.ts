@@ -383,7 +383,7 @@ function setContent(model: Map<string, FileState>, id: number, content: Buffer):
   for (const [path, state] of model) if (state.id === id) model.set(path, { id, content });
 }
 
-/** What happens to the store as a whole, at so many percent of the steps. */
+/** What happens to the store as a whole, and in how many percent of the steps. */
 const SPECIAL = new Map<number, (workload: Workload) => Step[]>([
   [5, (work) => work.createWithDirectories('four')],
   [15, (work) => [work.snapshot('one', 'base')]],

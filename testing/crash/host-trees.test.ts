@@ -1,6 +1,6 @@
 /**
- * Forks over a host tree, when a system call fails, when the process dies at one, and when the power goes off: what
- * each tree holds is its state before or after the operation, or after a power cut one since it was last durable; and
+ * Forks over a host tree, when a system call fails, when the process dies at one, and when the power goes off:
+ * each tree has its state before or after the operation, or (power cut) one since it was last durable; and
  * nothing is left open. A sample of the calls; with RAMET_SWEEP=all each of them.
  */
 import assert from 'node:assert/strict';
@@ -21,9 +21,9 @@ import { WatchedSystem } from './watched-system.ts';
 
 const BLOCK = 4096;
 const FOREVER = Number.POSITIVE_INFINITY;
-/** So many calls are taken for each kind of failure. */
+/** How many calls fail, for each kind of failure. */
 const SAMPLES = swept({ sample: 8, long: 16, all: Number.POSITIVE_INFINITY });
-/** Of so many points of a power cut in a row one is taken. */
+/** Of this many successive points for a power cut, one is tried. */
 const CUTS_STRIDE = swept({ sample: 5, long: 3, all: 1 });
 
 /** What the trees hold, by name: a line for each path. */
@@ -133,7 +133,7 @@ class HostWork {
         isDurable: true,
       },
       on(({ fileSystem }) => fileSystem.unlink('/linked')),
-      on(({ checkpoint }) => checkpoint.call(this.one)),
+      on((tree) => tree.checkpoint()),
       on(({ fileSystem }) => fileSystem.truncate('/file', 0)),
     ];
   }
@@ -166,10 +166,9 @@ for (const isPinned of [false, true]) {
       fs.mkdirSync(root);
       fillHost(root);
       filled = fingerprint(root);
-      await withStore(createSystem(), async (engine, directory) => {
+      await withStore(createSystem(), async (engine) => {
         const work = new HostWork(engine, root, isPinned);
         work.run(() => states.push(stateOf(engine, work.trees)));
-        assert.ok(directory.length > 0);
       });
       const system = new FaultySystem(createSystem());
       await withStore(system, async (engine) => {
@@ -211,7 +210,7 @@ for (const isPinned of [false, true]) {
       return found;
     }
 
-    /** Each tree is as one of the states from `first` on has it. */
+    /** The trees are together in one of the states from `first` to `last`. */
     function expectOneOf(found: States, first: number, last: number, text: string): void {
       const allowed = states.slice(first, last + 1);
       const fits = allowed.some((state) => {

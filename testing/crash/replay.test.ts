@@ -25,7 +25,7 @@ import {
 import { WatchedSystem, withPaths } from './watched-system.ts';
 
 const CRASHES = swept({ sample: 6, long: 12, all: 100 });
-/** So many points the recoveries of one crash have at least. */
+/** The recoveries of one crash have at least this many points. */
 const POINTS_MIN = 40;
 const DEPTH_MAX = 3;
 

@@ -47,7 +47,7 @@ export class Outside {
 
 /**
  * Runs work once for each call that it makes: before that call `place` becomes a symlink to what is outside. `prepare`
- * makes the place anew, and says what it is.
+ * makes the place again, and returns its path.
  */
 export async function atEveryCall(
   inner: System,

@@ -1,7 +1,7 @@
 /**
  * A host directory that changes at random between the operations of a fork over it. What is promised then: nothing
  * breaks, what the fork wrote is there, what is read is of the host (now or before) or of the fork, fsck names exactly
- * the files that have lost bytes, and all of that after the fork was opened anew. RAMET_MODEL_SEEDS=1..200 plays more.
+ * the files that have lost bytes, and all of that after the fork was opened again. RAMET_MODEL_SEEDS=1..200 plays more.
  */
 import assert from 'node:assert/strict';
 import * as fs from 'node:fs';

@@ -1,6 +1,6 @@
 /**
  * A store whose forks come to stand on directories of the host: whenever a history closes one, it is written to a new
- * directory, dropped, and made anew as a fork over that. Nothing that anyone sees changes, so the history and the model
+ * directory, dropped, and remade as a fork over that. Nothing that anyone sees changes, so the history and the model
  * are those of any store. The directories never change: that is checked at the end.
  */
 import assert from 'node:assert/strict';

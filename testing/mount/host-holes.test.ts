@@ -135,7 +135,7 @@ describe('holes of host files through a mount', { skip }, () => {
             assert.deepEqual(hostWalk(system, to), [[2 ** 30, 2 ** 30 + 4096]]);
             assert.equal(fs.statSync(to).blocks, 8);
           }
-          // Who does read them gets zeros.
+          // A program that does read them gets zeros.
           const seeks = hostSeeks(system, join(fork, 'large'));
           assert.equal(dataWalk(seeks).length, 1);
           seeks.close();

@@ -14,7 +14,7 @@ const CREATE = 1;
 const REPLACE = 2;
 const VALUE_BYTES_MAX = 65_536;
 
-/** Runs `xattr-child`, as another user or in other clothes: the words before it. */
+/** Runs `xattr-child`; `words` come before it, to run it as another user or with other rights. */
 function ask(words: readonly string[], ...args: readonly string[]): unknown {
   const child = fileURLToPath(new URL('./xattr-child.js', import.meta.url));
   const [command, ...rest] = [...words, process.execPath, child, ...args];
@@ -89,7 +89,7 @@ const valueCases: readonly MountCase[] = [
   },
 ];
 
-/** Who has CAP_SYS_ADMIN in the initial user namespace is shown `trusted.`, whatever his number is. */
+/** A user with CAP_SYS_ADMIN in the initial user namespace sees `trusted.`, whatever its number. */
 const WHO_SEES: readonly (readonly [
   who: string,
   words: readonly string[],

@@ -1,4 +1,4 @@
-/** Makes tiny transactions one after the other, and tells how long it had to wait for the longest. */
+/** Makes tiny transactions one after the other, and reports the longest time that it had to wait. */
 import { StoreEngine } from '../../src/store/index.ts';
 import { answerAll } from './child.ts';
 

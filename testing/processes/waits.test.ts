@@ -1,7 +1,7 @@
 /**
  * The longest pieces of work that one process does on the tables keep the others waiting for no more than 20 ms. What
  * is asserted is the processor time of each transaction, which does not depend on what else the machine does; how long
- * another process really waited is told beside it.
+ * another process really waited is printed beside it.
  */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
@@ -13,7 +13,7 @@ import type { WaitAnswer } from './waiting-child.ts';
 
 /** Of all threads, the compiler's and the garbage collector's too; in one transaction each of these takes 100 ms. */
 const HOLD_MS_MAX = 45;
-/** On a slower machine: of the time of all transactions, of which a single one would be nearly all. */
+/** On a slower machine: a share of the time of all transactions. A single long one would be nearly all of it. */
 const HOLD_SHARE_MAX = 0.4;
 /** As many as fit in a journal. */
 const NAMES = 40_000;

@@ -31,7 +31,7 @@ describe('ramet demo', () => {
 
   after(() => rmSync(directory, { recursive: true, force: true }));
 
-  /** Runs the command; `onStart` is called until it says that it has seen enough. */
+  /** Runs the command, and interrupts it as soon as `interruptWhen` returns true. */
   async function demo(args: readonly string[], interruptWhen?: () => boolean): Promise<Ended> {
     const places = ['--dir', work, '--tree', path.join(directory, 'tree')];
     const child = spawn(process.execPath, [MAIN, 'demo', ...places, ...args], {

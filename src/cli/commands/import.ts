@@ -75,7 +75,7 @@ export function register(program: Command): void {
     );
 }
 
-/** A directory's own name, an archive's without what says that it is one. */
+/** The name of a directory, or of an archive without its extension. */
 function nameOf(source: string): string {
   const name = path.basename(path.resolve(source));
   const isArchive = statSync(source, { throwIfNoEntry: false })?.isFile() === true;

@@ -1,6 +1,6 @@
 /**
- * All commands, in the order in which `ramet --help` lists them. A command is loaded when somebody asks for it:
- * to load them all takes longer than most of them do.
+ * All commands, in the order in which `ramet --help` lists them. A command is loaded when it is asked for:
+ * loading all of them takes longer than most commands run.
  */
 import type { Command } from 'commander';
 

@@ -56,7 +56,7 @@ async function unmount(store: string, place: string, isLazy: boolean): Promise<U
   }
 }
 
-/** A mount point is looked for first: a directory may be called like a fork. */
+/** A mount point is looked for first: a directory may have the name of a fork. */
 async function targetOf(owner: OwnerClient, directory: string, place: string): Promise<string> {
   const mounts = await owner.request('mounts', {});
   return mounts.some((mount) => mount.directory === directory) ? directory : place;
