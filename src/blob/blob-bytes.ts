@@ -23,6 +23,9 @@ export interface BlobBytes {
   /** Brings bytes to where `tryRead` finds them, in the background. The read that follows reports what fails. */
   fetch(id: BlobId, position: number, length: number): Promise<void>;
 
+  /** What has become of a blob that is not stored, as a sentence; undefined while it is what it was. */
+  problem(id: BlobId): string | undefined;
+
   /** A descriptor of the file that has the bytes, at the same positions; good until the next call for another blob. */
   descriptor(id: BlobId): number;
 

@@ -83,6 +83,11 @@ export class BlobSpace {
     return this.bytesOf(id).seekHole(id, position);
   }
 
+  /** What has become of a blob that is not stored: see `BlobBytes.problem`. */
+  problem(id: BlobId): string | undefined {
+    return this.bytesOf(id).problem(id);
+  }
+
   /** Which blocks are in the page cache: one byte a block, 1 or 0. ENOTSUP where the system cannot map. */
   residentBlocks(id: BlobId, startBlock: number, count: number): Uint8Array {
     return residentBlocks(this.system, this.bytesOf(id).descriptor(id), startBlock, count);
@@ -94,7 +99,7 @@ export class BlobSpace {
   descriptor(id: BlobId): number {
     // A host file in a memory map is SIGBUS once somebody cuts it.
     assert(this.isStored(id), 'only what is stored is mapped');
-    return this.stored.descriptor(id);
+    return this.bytesOf(id).descriptor(id);
   }
 
   /** Keeps the descriptor that is returned open until `unpin`; pins are counted. */

@@ -29,6 +29,7 @@ import { readThrough } from './fetches.ts';
 export const EXTERNAL_BLOB_FIRST = 2 ** 49;
 /** Numbers of followed host files: good in this process only, and never stored. */
 export const FOLLOWED_BLOB_FIRST = 2 ** 50;
+const FOLLOWED_BLOB_END = 2 ** 51;
 const HASH_BITS = 48;
 
 const DESCRIPTORS_MAX = 256;
@@ -70,7 +71,7 @@ export type OpenFollowed = () => number;
 
 /** Whether a blob's bytes lie in a host file. */
 export function isExternal(blob: BlobId | 0): boolean {
-  return blob >= EXTERNAL_BLOB_FIRST;
+  return blob >= EXTERNAL_BLOB_FIRST && blob < FOLLOWED_BLOB_END;
 }
 
 /** Whether the number is one that only this process knows. */

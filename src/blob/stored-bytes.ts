@@ -79,6 +79,11 @@ export class StoredBytes implements BlobBytes {
     return this.files.descriptor(this.files.of(id));
   }
 
+  /** `BlobSpace.verify` finds what is wrong with these. */
+  problem(): undefined {
+    return undefined;
+  }
+
   /** What is dead was punched, but no extent names it: what is read has no holes. */
   seekData(_id: BlobId, position: number): number {
     return position;

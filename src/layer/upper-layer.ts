@@ -64,7 +64,11 @@ export class UpperLayer {
 
   /** The active blob; created at the first write, opened and its counts rebuilt when the layer has written before. */
   activeBlob(): ActiveBlob {
-    if (this.active !== undefined) return this.active;
+    this.active ??= this.openActive();
+    return this.active;
+  }
+
+  private openActive(): ActiveBlob {
     const { tables, blobs } = this.parts;
     // Recovery has looked into the file, where there is one, although nothing may have been stored of it.
     if (this.stored.size === 0 && !this.wasUnclean) {
@@ -72,21 +76,18 @@ export class UpperLayer {
       if (created !== undefined) return created;
       blobs.syncFound(this.activeId);
     } else if (!blobs.exists(this.activeId)) {
-      this.active = ActiveBlob.create(blobs, this.activeId);
-      return this.active;
+      return ActiveBlob.create(blobs, this.activeId);
     }
     // Blocks that are durable may be overwritten from here on. A power cut must then find a journal that was begun:
     // else recovery would take the layer for one that was closed, and not look behind the ends of files.
     this.journal.sync();
-    this.active = ActiveBlob.open(blobs, this.activeId, this.ownRuns(tables));
-    return this.active;
+    return ActiveBlob.open(blobs, this.activeId, this.ownRuns(tables));
   }
 
   /** Undefined when there is a file already: an owner died before anything in it was stored. */
   private tryCreateActive(): ActiveBlob | undefined {
     try {
-      this.active = ActiveBlob.create(this.parts.blobs, this.activeId);
-      return this.active;
+      return ActiveBlob.create(this.parts.blobs, this.activeId);
     } catch (error) {
       if (isFsError(error, 'EEXIST')) return undefined;
       throw error;

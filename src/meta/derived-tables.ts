@@ -1,44 +1,10 @@
 /** The tables of layers that are not rows but derived: host trees, what they were, and what was recorded of them. */
-import type { BlobId, Ino, LayerId } from '../base/index.ts';
-import { decodeExternal, type ExternalRecord, encodeExternal } from './external-format.ts';
+import type { Ino, LayerId } from '../base/index.ts';
 import { decodeHostLayers, encodeHostLayers } from './host-format.ts';
-import { keyNumber, PART_AT, TABLE } from './key-format.ts';
+import { TABLE } from './key-format.ts';
 import type { HostSource } from './layer-format.ts';
 import { inoOfKey, layerRange } from './layer-tables.ts';
 import type { Rows } from './rows.ts';
-import { tableRange } from './store-tables.ts';
-
-/** Host files that some extent names. */
-export class ExternalTable {
-  private readonly rows: Rows;
-
-  constructor(rows: Rows) {
-    this.rows = rows;
-  }
-
-  get(blob: BlobId): ExternalRecord | undefined {
-    this.rows.at(TABLE.external).u64(blob);
-    return this.rows.find() ? this.rows.decode(decodeExternal) : undefined;
-  }
-
-  put(blob: BlobId, external: ExternalRecord): void {
-    this.rows.at(TABLE.external).u64(blob);
-    encodeExternal(this.rows.payload(), external);
-    this.rows.put();
-  }
-
-  remove(blob: BlobId): boolean {
-    this.rows.at(TABLE.external).u64(blob);
-    return this.rows.remove();
-  }
-
-  *entries(): Generator<[BlobId, ExternalRecord]> {
-    for (const key of this.rows.scan(tableRange(TABLE.external))) {
-      // Keys of this table were written with a blob's number.
-      yield [keyNumber(key, PART_AT) as BlobId, this.rows.decode(decodeExternal)];
-    }
-  }
-}
 
 /** What finds an inode of a derived layer again. The bytes are the layer's own. */
 export class OriginTable {

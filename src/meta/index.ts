@@ -14,7 +14,7 @@ export type { BlobKind, BlobRecord, BlobState } from './blob-format.ts';
 export type { ContentRecord } from './content-format.ts';
 export type { CounterName } from './counter-format.ts';
 export type { DentryRecord } from './dentry-format.ts';
-export type { ExternalTable, HostTable, OriginTable } from './derived-tables.ts';
+export type { HostTable, OriginTable } from './derived-tables.ts';
 export type { DroppedRecord } from './dropped-format.ts';
 export { decodeExternal, type ExternalRecord, encodeExternal } from './external-format.ts';
 export { type HostIdentity, isSameDirectory } from './host-identity-format.ts';
@@ -34,11 +34,9 @@ export type {
 export { type NewInode, newInodeRecord } from './new-inode.ts';
 export type { TableFigures } from './rows.ts';
 export type {
-  BlobTable,
   ContentTable,
   CounterTable,
-  DroppedTable,
-  LayerTable,
+  NumberTable,
   TreeTable,
 } from './store-tables.ts';
 export { type LayerKey, MetaTables } from './tables.ts';

@@ -1,17 +1,11 @@
 /** The tables of the store as a whole: layers, trees, blobs, contents, counters, dropped space. */
-import type { BlobId, LayerId } from '../base/index.ts';
+import type { ByteReader, ByteWriter } from '../base/index.ts';
 import { assert, NAME_BYTES_MAX } from '../base/index.ts';
-import type { BlobRecord } from './blob-format.ts';
-import { decodeBlob, encodeBlob } from './blob-format.ts';
 import type { ContentRecord } from './content-format.ts';
 import { decodeContent, encodeContent } from './content-format.ts';
 import type { CounterName } from './counter-format.ts';
 import { counterStart, decodeCounter, encodeCounter } from './counter-format.ts';
-import type { DroppedRecord } from './dropped-format.ts';
-import { decodeDropped, encodeDropped } from './dropped-format.ts';
 import { keyNumber, PART_AT, TABLE } from './key-format.ts';
-import type { LayerRecord } from './layer-format.ts';
-import { decodeLayer, encodeLayer } from './layer-format.ts';
 import type { KeyRange, Rows } from './rows.ts';
 import type { TreeRecord } from './tree-format.ts';
 import { decodeTree, encodeTree } from './tree-format.ts';
@@ -21,33 +15,45 @@ export function tableRange(table: number): KeyRange {
   return { start: Buffer.from([table]), end: Buffer.from([table + 1]) };
 }
 
-export class LayerTable {
+/** Rows by one number: a layer's or a blob's. */
+export class NumberTable<Id extends number, Row> {
   private readonly rows: Rows;
+  private readonly table: number;
+  private readonly encode: (writer: ByteWriter, row: Row) => void;
+  private readonly decode: (reader: ByteReader) => Row;
 
-  constructor(rows: Rows) {
+  constructor(
+    rows: Rows,
+    table: number,
+    encode: (writer: ByteWriter, row: Row) => void,
+    decode: (reader: ByteReader) => Row,
+  ) {
     this.rows = rows;
+    this.table = table;
+    this.encode = encode;
+    this.decode = decode;
   }
 
-  get(layer: LayerId): LayerRecord | undefined {
-    this.rows.at(TABLE.layer).u64(layer);
-    return this.rows.find() ? this.rows.decode(decodeLayer) : undefined;
+  get(id: Id): Row | undefined {
+    this.rows.at(this.table).u64(id);
+    return this.rows.find() ? this.rows.decode(this.decode) : undefined;
   }
 
-  put(layer: LayerId, record: LayerRecord): void {
-    this.rows.at(TABLE.layer).u64(layer);
-    encodeLayer(this.rows.payload(), record);
+  put(id: Id, row: Row): void {
+    this.rows.at(this.table).u64(id);
+    this.encode(this.rows.payload(), row);
     this.rows.put();
   }
 
-  remove(layer: LayerId): boolean {
-    this.rows.at(TABLE.layer).u64(layer);
+  remove(id: Id): boolean {
+    this.rows.at(this.table).u64(id);
     return this.rows.remove();
   }
 
-  *entries(): Generator<[LayerId, LayerRecord]> {
-    for (const key of this.rows.scan(tableRange(TABLE.layer))) {
-      // Keys of this table were written with a layer's number.
-      yield [keyNumber(key, PART_AT) as LayerId, this.rows.decode(decodeLayer)];
+  *entries(): Generator<[Id, Row]> {
+    for (const key of this.rows.scan(tableRange(this.table))) {
+      // Keys of this table were written with such a number.
+      yield [keyNumber(key, PART_AT) as Id, this.rows.decode(this.decode)];
     }
   }
 }
@@ -92,37 +98,6 @@ export class TreeTable {
   *entries(): Generator<[string, TreeRecord]> {
     for (const key of this.rows.scan(tableRange(TABLE.tree)))
       yield [key.toString('utf8', PART_AT), this.rows.decode(decodeTree)];
-  }
-}
-
-export class BlobTable {
-  private readonly rows: Rows;
-
-  constructor(rows: Rows) {
-    this.rows = rows;
-  }
-
-  get(blob: BlobId): BlobRecord | undefined {
-    this.rows.at(TABLE.blob).u64(blob);
-    return this.rows.find() ? this.rows.decode(decodeBlob) : undefined;
-  }
-
-  put(blob: BlobId, record: BlobRecord): void {
-    this.rows.at(TABLE.blob).u64(blob);
-    encodeBlob(this.rows.payload(), record);
-    this.rows.put();
-  }
-
-  remove(blob: BlobId): boolean {
-    this.rows.at(TABLE.blob).u64(blob);
-    return this.rows.remove();
-  }
-
-  *entries(): Generator<[BlobId, BlobRecord]> {
-    for (const key of this.rows.scan(tableRange(TABLE.blob))) {
-      // Keys of this table were written with a blob's number.
-      yield [keyNumber(key, PART_AT) as BlobId, this.rows.decode(decodeBlob)];
-    }
   }
 }
 
@@ -198,37 +173,5 @@ export class CounterTable {
     assert(first + count <= Number.MAX_SAFE_INTEGER, `counter ${name} has numbers left`);
     this.put(name, first + count);
     return first;
-  }
-}
-
-/** Space that no tree refers to any more and that waits until no lease is older than its epoch. */
-export class DroppedTable {
-  private readonly rows: Rows;
-
-  constructor(rows: Rows) {
-    this.rows = rows;
-  }
-
-  get(blob: BlobId): DroppedRecord | undefined {
-    this.rows.at(TABLE.dropped).u64(blob);
-    return this.rows.find() ? this.rows.decode(decodeDropped) : undefined;
-  }
-
-  put(blob: BlobId, dropped: DroppedRecord): void {
-    this.rows.at(TABLE.dropped).u64(blob);
-    encodeDropped(this.rows.payload(), dropped);
-    this.rows.put();
-  }
-
-  remove(blob: BlobId): boolean {
-    this.rows.at(TABLE.dropped).u64(blob);
-    return this.rows.remove();
-  }
-
-  *entries(): Generator<[BlobId, DroppedRecord]> {
-    for (const key of this.rows.scan(tableRange(TABLE.dropped))) {
-      // Keys of this table were written with a blob's number.
-      yield [keyNumber(key, PART_AT) as BlobId, this.rows.decode(decodeDropped)];
-    }
   }
 }

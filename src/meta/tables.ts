@@ -1,5 +1,6 @@
 /** All tables of a store, and the transactions that change them. */
 import {
+  type BlobId,
   type Clock,
   type Ino,
   type LayerId,
@@ -9,9 +10,13 @@ import {
   sleepBlocking,
 } from '../base/index.ts';
 import type { System } from '../sys/index.ts';
+import { type BlobRecord, decodeBlob, encodeBlob } from './blob-format.ts';
 import type { CounterName } from './counter-format.ts';
-import { ExternalTable, HostTable, OriginTable } from './derived-tables.ts';
+import { HostTable, OriginTable } from './derived-tables.ts';
+import { type DroppedRecord, decodeDropped, encodeDropped } from './dropped-format.ts';
+import { decodeExternal, type ExternalRecord, encodeExternal } from './external-format.ts';
 import { TABLE } from './key-format.ts';
+import { decodeLayer, encodeLayer, type LayerRecord } from './layer-format.ts';
 import {
   DentryTable,
   ExtentTable,
@@ -24,14 +29,7 @@ import {
 } from './layer-tables.ts';
 import type { TableFigures } from './rows.ts';
 import { Rows } from './rows.ts';
-import {
-  BlobTable,
-  ContentTable,
-  CounterTable,
-  DroppedTable,
-  LayerTable,
-  TreeTable,
-} from './store-tables.ts';
+import { ContentTable, CounterTable, NumberTable, TreeTable } from './store-tables.ts';
 import { checkTablesFile, checkTablesStructure } from './tables-file.ts';
 
 /** One key that a layer holds. */
@@ -75,38 +73,41 @@ const LAYER_TABLES = [
  * is damaged.
  */
 export class MetaTables {
-  readonly layers: LayerTable;
+  readonly layers: NumberTable<LayerId, LayerRecord>;
   readonly trees: TreeTable;
   readonly inodes: InodeTable;
   readonly dentries: DentryTable;
   readonly extents: ExtentTable;
   readonly xattrs: XattrTable;
-  readonly blobs: BlobTable;
+  readonly blobs: NumberTable<BlobId, BlobRecord>;
   readonly contents: ContentTable;
   readonly orphans: OrphanTable;
   readonly counters: CounterTable;
-  readonly dropped: DroppedTable;
-  readonly externals: ExternalTable;
+  readonly dropped: NumberTable<BlobId, DroppedRecord>;
+  readonly externals: NumberTable<BlobId, ExternalRecord>;
   readonly origins: OriginTable;
   readonly hosts: HostTable;
+  /** Those that say where the bytes of blobs are that the store does not have. */
+  readonly elsewhere: readonly Pick<NumberTable<BlobId, object>, 'get' | 'remove' | 'entries'>[];
   private readonly rows: Rows;
   private readonly clock: Clock;
 
   private constructor(rows: Rows, clock: Clock) {
     this.rows = rows;
     this.clock = clock;
-    this.layers = new LayerTable(rows);
+    this.layers = new NumberTable(rows, TABLE.layer, encodeLayer, decodeLayer);
     this.trees = new TreeTable(rows);
     this.inodes = new InodeTable(rows);
     this.dentries = new DentryTable(rows);
     this.extents = new ExtentTable(rows);
     this.xattrs = new XattrTable(rows);
-    this.blobs = new BlobTable(rows);
+    this.blobs = new NumberTable(rows, TABLE.blob, encodeBlob, decodeBlob);
     this.contents = new ContentTable(rows);
     this.orphans = new OrphanTable(rows);
     this.counters = new CounterTable(rows);
-    this.dropped = new DroppedTable(rows);
-    this.externals = new ExternalTable(rows);
+    this.dropped = new NumberTable(rows, TABLE.dropped, encodeDropped, decodeDropped);
+    this.externals = new NumberTable(rows, TABLE.external, encodeExternal, decodeExternal);
+    this.elsewhere = [this.externals];
     this.origins = new OriginTable(rows);
     this.hosts = new HostTable(rows);
   }

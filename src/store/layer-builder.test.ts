@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { scratchStore } from '../../testing/stores/scratch-store.ts';
 import { seededBytes } from '../../testing/trees/odd-tree.ts';
-import { BLOCK_SIZE, type BlockIndex, type Ino, isFsError, type Name } from '../base/index.ts';
-import type { InodeRecord } from '../meta/index.ts';
+import { BLOCK_SIZE, type BlockIndex, isFsError, type Name } from '../base/index.ts';
+import { type InodeRecord, newInodeRecord } from '../meta/index.ts';
 import { createSystem, FaultySystem } from '../sys/index.ts';
 import { collectGarbage } from '../upkeep/index.ts';
 import { StoreEngine } from './engine.ts';
@@ -16,25 +16,7 @@ const SHA = Buffer.alloc(32, 7);
 
 function record(builder: LayerBuilder, mode: number, more: Partial<InodeRecord> = {}): InodeRecord {
   return {
-    mode,
-    uid: 0,
-    gid: 0,
-    nlink: 1,
-    size: 0,
-    rdev: 0,
-    extentLayer: 0,
-    xattrLayer: 0,
-    blocks: 0,
-    atimeSeconds: 0,
-    atimeNanoseconds: 0,
-    mtimeSeconds: 0,
-    mtimeNanoseconds: 0,
-    ctimeSeconds: 0,
-    ctimeNanoseconds: 0,
-    birthSeconds: 0,
-    birthNanoseconds: 0,
-    parent: 0 as Ino,
-    target: '',
+    ...newInodeRecord({ mode, uid: 0, gid: 0, nlink: 1 }, { seconds: 0, nanoseconds: 0 }),
     ...more,
     ...(more.blocks === undefined ? {} : { extentLayer: builder.layer }),
   };

@@ -100,9 +100,9 @@ export class TreeRows {
   }
 
   /** A fork becomes another tree, under its name and id: a fresh layer over `parent`. */
-  replaceFork({ name, kind, created, source, id }: TreeInfo, root: Ino, parent: LayerId): void {
+  replaceFork({ name, ...tree }: TreeInfo, root: Ino, parent: LayerId): void {
     const layer = this.insertUpper(root, parent);
-    this.tables.trees.put(name, { kind, layer, root, created, source, id });
+    this.tables.trees.put(name, { ...tree, layer, root });
   }
 
   private insertTree(name: string, kind: TreeInfo['kind'], layer: LayerId, root: Ino, source: string): void {
@@ -152,8 +152,8 @@ export class TreeRows {
       activeBlob: 0,
       unsealedBlobs: length === undefined ? [] : [upper.activeId],
     });
-    const { name, kind, root, created, source, id } = info;
-    tables.trees.put(name, { kind, layer: next, root, created, source, id });
+    const { name, ...tree } = info;
+    tables.trees.put(name, { ...tree, layer: next });
     // Files that are open without a name belong to the fork, so it is the new layer that frees them.
     for (const ino of tables.orphans.inos(upper.id)) tables.orphans.put(next, ino);
     return next;

@@ -22,6 +22,7 @@ import {
   wordOfMode,
 } from '../base/index.ts';
 import { isMarkedWhiteout, overlayMarks } from '../lower/index.ts';
+import { newInodeRecord } from '../meta/index.ts';
 import type { LayerBuilder } from '../store/index.ts';
 import type { System } from '../sys/index.ts';
 import { ArchiveTree, isKeptWhiteout, type NewRecord, type TreeNode } from './archive-tree.ts';
@@ -270,22 +271,16 @@ export class ArchiveImport {
     const { type, mode, uid, gid, mtime, atime, ctime } = member;
     const target = type === 'symlink' ? member.target : '';
     if (target.length >= PATH_BYTES_MAX) throw this.refusal(target, 'is too long a target', 'ENAMETOOLONG');
+    // Symlinks have no permissions on Linux, whatever an archive says.
+    const fullMode = TYPE_BITS[type === 'link' ? 'file' : type] | (type === 'symlink' ? 0o777 : mode);
     return {
-      // Symlinks have no permissions on Linux, whatever an archive says.
-      mode: TYPE_BITS[type === 'link' ? 'file' : type] | (type === 'symlink' ? 0o777 : mode),
-      uid,
-      gid,
+      ...newInodeRecord({ mode: fullMode, uid, gid, nlink: 1 }, mtime),
       size: type === 'symlink' ? target.length : sizeBytes,
       rdev: deviceNumber(member.deviceMajor, member.deviceMinor),
-      blocks: 0,
       atimeSeconds: atime.seconds,
       atimeNanoseconds: atime.nanoseconds,
-      mtimeSeconds: mtime.seconds,
-      mtimeNanoseconds: mtime.nanoseconds,
       ctimeSeconds: ctime.seconds,
       ctimeNanoseconds: ctime.nanoseconds,
-      birthSeconds: mtime.seconds,
-      birthNanoseconds: mtime.nanoseconds,
       target,
     };
   }

@@ -8,7 +8,6 @@ import {
   isFsError,
   type Run,
 } from '../base/index.ts';
-import { isExternal } from '../blob/index.ts';
 import type { BlobRecord, InodeRecord } from '../meta/index.ts';
 import type { StoreEngine } from '../store/index.ts';
 import type { Checked, Findings } from './fsck-findings.ts';
@@ -79,15 +78,15 @@ function endOf(runs: readonly Run[]): number {
 /** Every extent lies inside a blob that is there; a blob that is still written to is named by its own layer alone. */
 export function checkReferences(checked: Checked, findings: Findings): void {
   const { engine, layers, owned } = checked;
-  const external = new Set<BlobId>();
+  const elsewhere = new Set<BlobId>();
   const ends = new Map<BlobId, number>();
   for (const layer of layers.keys()) {
     if (owned.has(layer)) continue;
     for (const { ino, runs } of engine.tables.extents.forLayer(layer)) {
       for (const { blob, physical, count } of runs) {
         findings.checked++;
-        if (isExternal(blob)) {
-          external.add(blob);
+        if (!engine.blobs.isStored(blob)) {
+          elsewhere.add(blob);
           continue;
         }
         const record = engine.tables.blobs.get(blob);
@@ -109,16 +108,17 @@ export function checkReferences(checked: Checked, findings: Findings): void {
       }
     }
   }
-  checkExternals(checked, external, findings);
+  checkElsewhere(checked, elsewhere, findings);
 }
 
-/** A host file that ranges of a file are taken from is recorded, and still what it was when it was copied up. */
-function checkExternals(checked: Checked, external: ReadonlySet<BlobId>, findings: Findings): void {
+/** A blob that the store does not have, a host file, is recorded, and still what it was when it was copied up. */
+function checkElsewhere(checked: Checked, elsewhere: ReadonlySet<BlobId>, findings: Findings): void {
   const { tables, blobs } = checked.engine;
   const bad: { readonly blob: BlobId; readonly block: number; readonly problem: string }[] = [];
-  for (const blob of external) {
-    if (tables.externals.get(blob) === undefined) findings.add(`blob ${blob}, a host file, is not recorded`);
-    const problem = blobs.externals.problem(blob);
+  for (const blob of elsewhere) {
+    if (tables.elsewhere.every((table) => table.get(blob) === undefined))
+      findings.add(`blob ${blob}, a host file, is not recorded`);
+    const problem = blobs.problem(blob);
     if (problem !== undefined) bad.push({ blob, block: ANY_BLOCK, problem });
   }
   const files = bad.length === 0 ? undefined : nameFiles(checked, bad);

@@ -13,6 +13,7 @@ import {
   writeFile,
 } from '../../testing/stores/shared-store.ts';
 import { BLOCK_SIZE, type BlobId, type Ino, type LayerId } from '../base/index.ts';
+import { newInodeRecord } from '../meta/index.ts';
 import type { StoreEngine } from '../store/index.ts';
 import { CrashedError } from '../sys/index.ts';
 import { collectGarbage } from './gc.ts';
@@ -474,27 +475,8 @@ test('a collection that is cut short at any unlink goes on in the next', async (
 });
 
 function directoryRecord(root: number): Parameters<ReturnType<StoreEngine['buildLayer']>['putInode']>[1] {
-  return {
-    mode: 0o040755,
-    uid: 0,
-    gid: 0,
-    nlink: 2,
-    size: 0,
-    rdev: 0,
-    extentLayer: 0,
-    xattrLayer: 0,
-    blocks: 0,
-    atimeSeconds: 0,
-    atimeNanoseconds: 0,
-    mtimeSeconds: 0,
-    mtimeNanoseconds: 0,
-    ctimeSeconds: 0,
-    ctimeNanoseconds: 0,
-    birthSeconds: 0,
-    birthNanoseconds: 0,
-    parent: root as never,
-    target: '',
-  };
+  const now = { seconds: 0, nanoseconds: 0 };
+  return { ...newInodeRecord({ mode: 0o040755, uid: 0, gid: 0, nlink: 2 }, now), parent: root as never };
 }
 
 test('another process that lives keeps its fork', async () => {

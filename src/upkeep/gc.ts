@@ -26,7 +26,6 @@ import {
   type Range,
   RangeSet,
 } from '../base/index.ts';
-import { isExternal } from '../blob/index.ts';
 import type { BlobRecord, DroppedRecord } from '../meta/index.ts';
 import { LayerLock, livingLeases, type StoreEngine } from '../store/index.ts';
 import { sealLeftovers, storeDeadJournals, sweepFiles } from './leftovers.ts';
@@ -166,9 +165,11 @@ class Collection {
         if (ranges.length > 0) candidates.push({ blob, ranges });
       }
     }
-    for (const [blob] of tables.externals.entries()) {
-      if (marks.blocks.has(blob) || tables.dropped.get(blob) !== undefined) continue;
-      candidates.push({ blob, ranges: [] });
+    for (const table of tables.elsewhere) {
+      for (const [blob] of table.entries()) {
+        if (marks.blocks.has(blob) || tables.dropped.get(blob) !== undefined) continue;
+        candidates.push({ blob, ranges: [] });
+      }
     }
     return candidates;
   }
@@ -321,8 +322,9 @@ class Collection {
     const { tables } = this.engine;
     const record = tables.blobs.get(blob);
     const live = marks.blocks.get(blob);
-    // A host file is the host's: all that goes is what was known of it.
-    if (isExternal(blob) && live === undefined) tables.externals.remove(blob);
+    // The bytes are not the store's: all that goes is what was known of them.
+    if (!this.engine.blobs.isStored(blob) && live === undefined)
+      for (const table of tables.elsewhere) table.remove(blob);
     if (record === undefined) return [];
     if (dropped.ranges.length > 0) return this.punch(blob, dropped.ranges, live, isSpent);
     // It was named by a journal that had not been stored when it was dropped.
