@@ -25,7 +25,7 @@ import type { ContentPlace, LayerBuilder, OwnBlob } from '../store/index.ts';
 import type { EarlierVersion } from '../survey/index.ts';
 import type { HostStat, System } from '../sys/index.ts';
 import { EarlierSharing } from './earlier-sharing.ts';
-import { hostSegments, onHost, withPath } from './host-tree.ts';
+import { hostSegments, withPath } from './host-tree.ts';
 import { type FileContent, NO_CONTENT } from './stored-content.ts';
 
 /** A dense file of this size or more gets a blob of its own, so that it can back a passthrough open. */
@@ -43,7 +43,8 @@ const FIRST_BLOCK = 0 as BlockIndex; // Every file and every blob begins with it
 /** An open host file. Its own failures carry its path; those of the store do not. */
 export interface SourceFile {
   readonly fd: number;
-  readonly path: Buffer;
+  /** Its path, for messages. */
+  readonly shown: () => string;
   /** From before it was opened. */
   readonly stat: HostStat;
   /**
@@ -61,6 +62,15 @@ const NEW_FILE: Versioned = { earlierRuns: () => [] };
 
 /** Puts `length` bytes, those at `position` of the file, into `target`. */
 type ReadNext = (target: Buffer, length: number, position: number) => Promise<void>;
+
+/** Runs one call on a host file; its error names the path. */
+function named<T>(syscall: string, file: SourceFile, call: () => T): T {
+  try {
+    return call();
+  } catch (error) {
+    throw withPath(error, syscall, file.shown());
+  }
+}
 
 /** One read(2) by the thread pool; the bytes read, 0 at the end of the file. */
 function readAsync(fd: number, target: Buffer, length: number, position: number): Promise<number> {
@@ -110,7 +120,7 @@ export class ContentReader {
   read(file: SourceFile): FileContent | undefined | Promise<FileContent | undefined> {
     const { size } = file.stat;
     if (size === 0) return file.verify(0) ? NO_CONTENT : undefined;
-    const segments = onHost('lseek', file.path, () => hostSegments(this.system, file.fd, file.stat));
+    const segments = named('lseek', file, () => hostSegments(this.system, file.fd, file.stat));
     const dataBytes = segmentBytes(segments);
     if (dataBytes * SPARSE_SHARE < size) return this.readSparse(file, segments);
     if (size >= OWN_BYTES_MIN) return this.readLarge(file, segments);
@@ -146,11 +156,7 @@ export class ContentReader {
 
   /** The bytes read, or -1 where the disk would have to be waited for. */
   private tryRead(file: SourceFile, target: Buffer, length: number, position: number): number {
-    try {
-      return this.system.tryPread(file.fd, target, 0, length, position);
-    } catch (error) {
-      throw withPath(error, 'read', file.path);
-    }
+    return named('read', file, () => this.system.tryPread(file.fd, target, 0, length, position));
   }
 
   private async readWaiting(
@@ -162,7 +168,7 @@ export class ContentReader {
     try {
       return await readWhole(file.fd, target, length, position);
     } catch (error) {
-      throw withPath(error, 'read', file.path);
+      throw withPath(error, 'read', file.shown());
     }
   }
 

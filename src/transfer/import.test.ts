@@ -318,7 +318,7 @@ describe('files that do not hold still', () => {
 
   test('one that goes away is left out with a note', async (context) => {
     const root = directoryWith(context, { a: 'one', b: 'two' });
-    const system = interfering('openHost', 'source/a', () => {
+    const system = interfering('openAt', 'source/a', () => {
       if (existsSync(join(root, 'a'))) unlinkSync(join(root, 'a'));
     });
     const engine = await scratchStore(context, { system });
@@ -335,7 +335,7 @@ describe('files that do not hold still', () => {
 
   test('one that becomes a symlink is not followed', async (context) => {
     const root = directoryWith(context, { a: 'one', '../secret': 'secret' });
-    const system = interfering('openHost', 'source/a', () => {
+    const system = interfering('openAt', 'source/a', () => {
       if (!statSync(join(root, 'a')).isFile()) return;
       rmSync(join(root, 'a'));
       symlinkSync('../secret', join(root, 'a'));
@@ -368,14 +368,14 @@ describe('files that do not hold still', () => {
 });
 
 describe('files that cannot be read', () => {
-  for (const operation of ['openHost', 'tryPread'] as const) {
+  for (const operation of ['openAt', 'tryPread'] as const) {
     test(`fail the import by name (${operation})`, async (context) => {
       const root = directoryWith(context, {
         a: 'one',
         'sub/b': seededBytes(1, 3000),
         'sub/c': seededBytes(2, 2 * MEBIBYTE),
       });
-      const code = operation === 'openHost' ? 'EACCES' : 'EIO';
+      const code = operation === 'openAt' ? 'EACCES' : 'EIO';
       const system = new FaultySystem(createSystem(), (called, _index, path) =>
         called === operation && path.endsWith('sub/b') ? { kind: 'error', code } : undefined,
       );
@@ -408,7 +408,7 @@ describe('files that cannot be read', () => {
   test('so do directories', async (context) => {
     const root = directoryWith(context, { a: 'one', 'sub/b': 'two' });
     const system = new FaultySystem(createSystem(), (called, _index, path) =>
-      called === 'readHostDirectory' && path.endsWith('source/sub')
+      called === 'readDirectory' && path.endsWith('source/sub')
         ? { kind: 'error', code: 'EACCES' }
         : undefined,
     );
@@ -456,7 +456,7 @@ describe('an import that cannot be', () => {
     const engine = await scratchStore(context, { system });
     await importTree(engine, root, { name: 'base' });
     system.plan = (operation) => {
-      assert.notEqual(operation, 'openHost');
+      assert.notEqual(operation, 'openAt');
       return undefined;
     };
     await assert.rejects(importTree(engine, root, { name: 'base' }), isFsError('EEXIST'));
@@ -467,7 +467,7 @@ describe('an import that cannot be', () => {
   test('under a name that is taken meanwhile leaves nothing', async (context) => {
     const root = directoryWith(context, { a: 'one' });
     let act: (() => void) | undefined;
-    const system = interfering('openHost', 'source/a', () => act?.());
+    const system = interfering('openAt', 'source/a', () => act?.());
     const engine = await scratchStore(context, { system });
     act = () => {
       act = undefined;

@@ -1,14 +1,14 @@
 /** `importTree`: a directory of the host, or an archive, becomes a snapshot. */
 import path from 'node:path';
-import { FsError, isDirectoryMode, isFileMode, nameFromBytes } from '../base/index.ts';
-import { directoryIdentity, openDirectory } from '../lower/index.ts';
-import type { HostIdentity } from '../meta/index.ts';
+import { FsError, isDirectoryMode, isFileMode } from '../base/index.ts';
+import { HostFiles } from '../files/index.ts';
+import { directoryIdentity } from '../lower/index.ts';
 import type { LayerBuilder, StoreEngine } from '../store/index.ts';
 import { EarlierVersion } from '../survey/index.ts';
-import type { System } from '../sys/index.ts';
+import { O_DIRECTORY, O_RDONLY } from '../sys/index.ts';
 import { ArchiveImport } from './archive-import.ts';
 import { ByteStream } from './byte-stream.ts';
-import { onHost } from './host-tree.ts';
+import { withPath } from './host-tree.ts';
 import type { ImportReport } from './import-report.ts';
 import { type ImportOptions, TreeImport } from './tree-import.ts';
 
@@ -34,45 +34,55 @@ export async function importTree(
 ): Promise<ImportReport> {
   const started = performance.now();
   const source = path.resolve(hostPath);
-  const sourcePath = Buffer.from(source, 'utf8');
-  const { system } = target;
-  const stat = onHost('scandir', sourcePath, () => system.statHost(sourcePath, true));
-  if (isFileMode(stat.mode)) return await importArchive(target, source, options, started);
-  if (!isDirectoryMode(stat.mode)) throw new FsError('ENOTDIR', { syscall: 'scandir', path: source });
+  const { mode } = hostCall(source, () => target.system.statHost(Buffer.from(source, 'utf8'), true));
+  if (isFileMode(mode)) return await importArchive(target, source, options, started);
+  if (!isDirectoryMode(mode)) throw new FsError('ENOTDIR', { syscall: 'scandir', path: source });
   if (options.over !== undefined) {
     const note = 'only an archive is unpacked over a tree: import it with --whiteouts, and fork --lower both';
     throw new FsError('EINVAL', { syscall: 'import', path: source, note });
   }
-  onHost('scandir', sourcePath, () => system.readHostDirectory(sourcePath));
-  const builder = target.buildLayer(options.name, source);
-  let run: TreeImport;
-  let imported: HostIdentity;
+  const root = hostCall(source, () => target.system.open(source, O_RDONLY | O_DIRECTORY));
   try {
-    imported = identityOf(system, sourcePath);
-    const earlier = EarlierVersion.find(target, source, options.against);
-    run = new TreeImport(system, builder, target.directory, options, earlier);
-  } catch (error) {
-    giveUp(builder);
-    throw error;
+    return await importDirectory(target, source, root, options, started);
+  } finally {
+    target.system.close(root);
   }
+}
+
+async function importDirectory(
+  target: StoreEngine,
+  source: string,
+  root: number,
+  options: ImportOptions,
+  started: number,
+): Promise<ImportReport> {
+  const { system } = target;
+  const builder = target.buildLayer(options.name, source);
+  const files = new HostFiles(system, source, root, { keepsDirectories: true });
+  let run: TreeImport | undefined;
   try {
-    await run.all(sourcePath, stat);
+    const stat = system.statFile(root);
+    const imported = directoryIdentity(system, root, stat);
+    const earlier = EarlierVersion.find(target, source, options.against);
+    run = new TreeImport(system, files, builder, target.directory, options, earlier);
+    await run.all(stat);
     builder.finish(imported);
   } catch (error) {
-    await run.settle();
+    await run?.settle();
     giveUp(builder);
     throw error;
+  } finally {
+    files.end();
   }
   return run.tally.report(options.name, source, performance.now() - started);
 }
 
-/** Symlinks are followed, as the import does. */
-function identityOf(system: System, directory: Buffer): HostIdentity {
-  const fd = onHost('open', directory, () => openDirectory(system, `${nameFromBytes(directory)}/.`));
+/** Runs a call on the directory that is imported; its error names it. */
+function hostCall<T>(source: string, call: () => T): T {
   try {
-    return directoryIdentity(system, fd);
-  } finally {
-    system.close(fd);
+    return call();
+  } catch (error) {
+    throw withPath(error, 'scandir', source);
   }
 }
 

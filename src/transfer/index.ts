@@ -26,12 +26,6 @@ export type {
   ExportReport,
 } from './export-report.ts';
 export { ExportTally } from './export-report.ts';
-export {
-  fileSegments,
-  joinHost,
-  onHost,
-  showHost,
-} from './host-tree.ts';
 export { HostWriter } from './host-writer.ts';
 export { importTree } from './import.ts';
 export type { ImportNote, ImportNoteKind, ImportProgress, ImportReport } from './import-report.ts';

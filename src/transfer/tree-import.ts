@@ -12,17 +12,20 @@ import {
   isSymlinkMode,
   kindOfMode,
   type Name,
+  nameToString,
   type Run,
   wordOfMode,
 } from '../base/index.ts';
+import type { HostFiles } from '../files/index.ts';
 import { hostRecord, isMarkedWhiteout, isWhiteoutDevice } from '../lower/index.ts';
 import type { LayerBuilder } from '../store/index.ts';
 import type { EarlierVersion } from '../survey/index.ts';
-import { type HostStat, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, type System } from '../sys/index.ts';
+import type { HostStat, System } from '../sys/index.ts';
 import { ContentReader } from './file-content.ts';
-import { GONE, isFailureOf, UNREADABLE } from './host-failures.ts';
-import { isUnchanged, joinHost, onHost, showHost } from './host-tree.ts';
+import { GONE, UNREADABLE } from './host-failures.ts';
+import { isUnchanged } from './host-tree.ts';
 import { type ImportProgress, ImportTally } from './import-report.ts';
+import { ImportSource } from './import-source.ts';
 import { Pacing } from './pacing.ts';
 import { countBlocks, type FileContent, NO_CONTENT } from './stored-content.ts';
 import { planWhiteouts, putWhiteouts, storedXattrs, type WhiteoutForm } from './whiteouts.ts';
@@ -49,8 +52,6 @@ export interface ImportOptions {
 const CONCURRENCY = 16;
 /** How often to read a file that keeps changing before it is taken as it is. */
 const ATTEMPTS = 3;
-/** A fifo put in a file's place must not block us. */
-const OPEN_FLAGS = O_RDONLY | O_NOFOLLOW | O_NONBLOCK;
 
 /** A file with several names, met at least once. */
 interface LinkedInode {
@@ -73,8 +74,9 @@ interface Taken {
 
 /** Where in the new tree something goes. */
 interface ImportPlace {
-  readonly hostPath: Buffer;
-  /** Path under the imported directory, as text. */
+  /** Path in the imported directory, a byte string. */
+  readonly path: string;
+  /** The same for reports, as text, without the slash that it begins with. */
   readonly shown: string;
   readonly directory: Ino;
   readonly name: Name;
@@ -89,6 +91,7 @@ interface ImportPlace {
 export class TreeImport {
   readonly tally = new ImportTally();
   private readonly system: System;
+  private readonly source: ImportSource;
   private readonly builder: LayerBuilder;
   private readonly options: ImportOptions;
   private readonly earlier: EarlierVersion | undefined;
@@ -104,12 +107,14 @@ export class TreeImport {
 
   constructor(
     system: System,
+    files: HostFiles,
     builder: LayerBuilder,
     storeDirectory: string,
     options: ImportOptions,
     earlier: EarlierVersion | undefined,
   ) {
     this.system = system;
+    this.source = new ImportSource(files);
     this.builder = builder;
     this.options = options;
     this.earlier = earlier;
@@ -119,8 +124,8 @@ export class TreeImport {
     this.whiteouts = options.whiteouts ?? 'none';
   }
 
-  async all(root: Buffer, stat: HostStat): Promise<void> {
-    await this.directory(root, '', this.builder.root, this.builder.root, stat, this.earlier?.root, false);
+  async all(stat: HostStat): Promise<void> {
+    await this.directory('/', '', this.builder.root, this.builder.root, stat, this.earlier?.root, false);
     await this.settle();
     this.throwFailure();
     this.storeLinked();
@@ -140,8 +145,12 @@ export class TreeImport {
     }
   }
 
-  private isLeftOut(error: unknown, hostPath: Buffer): error is FsError {
-    return this.options.skipUnreadable === true && isFailureOf(error, hostPath) && UNREADABLE.has(error.code);
+  private isLeftOut(error: unknown, path: string): error is FsError {
+    return (
+      this.options.skipUnreadable === true &&
+      this.source.isFailureOf(error, path) &&
+      UNREADABLE.has(error.code)
+    );
   }
 
   private async breathe(): Promise<void> {
@@ -157,7 +166,7 @@ export class TreeImport {
 
   /** Imports a directory and all that is in it. False when it was left out. */
   private async directory(
-    hostPath: Buffer,
+    path: string,
     shown: string,
     ino: Ino,
     parent: Ino,
@@ -168,10 +177,10 @@ export class TreeImport {
     let found: Name[];
     let hostXattrs: Map<string, Buffer>;
     try {
-      found = onHost('scandir', hostPath, () => this.sortedNames(hostPath));
-      hostXattrs = onHost('llistxattr', hostPath, () => this.system.readHostXattrs(hostPath));
+      found = this.source.names(path);
+      hostXattrs = this.source.xattrs(path);
     } catch (error) {
-      if (shown === '' || !this.isLeftOut(error, hostPath)) throw error;
+      if (shown === '' || !this.isLeftOut(error, path)) throw error;
       this.tally.unreadable(shown, error);
       return false;
     }
@@ -183,11 +192,8 @@ export class TreeImport {
     let subdirectories = 0;
     for (const name of names) {
       const place: ImportPlace = {
-        hostPath: joinHost(hostPath, name),
-        shown:
-          shown === ''
-            ? showHost(Buffer.from(name, 'latin1'))
-            : `${shown}/${showHost(Buffer.from(name, 'latin1'))}`,
+        path: path === '/' ? `/${name}` : `${path}/${name}`,
+        shown: shown === '' ? nameToString(name) : `${shown}/${nameToString(name)}`,
         directory: ino,
         name,
         isOpaque: plan.replaced.has(name),
@@ -197,7 +203,7 @@ export class TreeImport {
       if (await this.entry(place)) subdirectories++;
       if (this.isBreathDue()) await this.breathe();
     }
-    this.noteIfChanged(hostPath, shown, stat);
+    this.noteIfChanged(path, shown, stat);
     this.tally.directories++;
     if (xattrs.size > 0) this.builder.putXattrs(ino, xattrs);
     this.builder.putInode(
@@ -212,9 +218,9 @@ export class TreeImport {
   }
 
   /** A directory is imported as it was listed; what came or went meanwhile changed its time. */
-  private noteIfChanged(hostPath: Buffer, shown: string, before: HostStat): void {
+  private noteIfChanged(path: string, shown: string, before: HostStat): void {
     try {
-      if (isSameTimespec(before.mtime, this.system.statHost(hostPath, shown === '').mtime)) return;
+      if (isSameTimespec(before.mtime, this.source.stat(path).mtime)) return;
     } catch (error) {
       if (!(error instanceof FsError)) throw error;
     }
@@ -225,12 +231,6 @@ export class TreeImport {
     return this.failure !== undefined || this.inFlight.size >= this.concurrency || this.pacing.isDue;
   }
 
-  private sortedNames(hostPath: Buffer): Name[] {
-    // Byte order makes one import of a tree like the next: numbers, packing, report.
-    const names = this.system.readHostDirectory(hostPath).map((entry) => entry.name as Name);
-    return names.sort((a, b) => (a < b ? -1 : 1));
-  }
-
   /**
    * Imports one entry. Says whether it became a subdirectory; a promise only where something has to be waited
    * for.
@@ -238,7 +238,7 @@ export class TreeImport {
   private entry(place: ImportPlace): boolean | Promise<boolean> {
     let stat: HostStat;
     try {
-      stat = onHost('lstat', place.hostPath, () => this.system.statHost(place.hostPath, false));
+      stat = this.source.stat(place.path);
     } catch (error) {
       this.noteGone(place, error);
       return false;
@@ -255,15 +255,14 @@ export class TreeImport {
   }
 
   private isMarkedWhiteout(place: ImportPlace, stat: HostStat): boolean {
-    const read = (): Map<string, Buffer> => this.system.readHostXattrs(place.hostPath);
-    return stat.size === 0 && isMarkedWhiteout(stat, onHost('llistxattr', place.hostPath, read));
+    return stat.size === 0 && isMarkedWhiteout(stat, this.source.xattrs(place.path));
   }
 
   /** Notes what went away, or cannot be read and may be left out; throws everything else. */
   private noteGone(place: ImportPlace, error: unknown): void {
-    if (isFailureOf(error, place.hostPath) && GONE.has(error.code)) {
+    if (this.source.isFailureOf(error, place.path) && GONE.has(error.code)) {
       this.tally.note('vanished', place.shown, 'went away while the tree was read');
-    } else if (this.isLeftOut(error, place.hostPath)) {
+    } else if (this.isLeftOut(error, place.path)) {
       this.tally.unreadable(place.shown, error);
     } else {
       throw error;
@@ -276,9 +275,9 @@ export class TreeImport {
       return false;
     }
     const ino = this.builder.newIno();
-    const { hostPath, shown, directory, isOpaque } = place;
+    const { path, shown, directory, isOpaque } = place;
     const earlier = this.earlier?.directory(place.earlierDirectory, place.name);
-    if (!(await this.directory(hostPath, shown, ino, directory, stat, earlier, isOpaque))) return false;
+    if (!(await this.directory(path, shown, ino, directory, stat, earlier, isOpaque))) return false;
     this.builder.putDentry(place.directory, place.name, ino, kindOfMode(stat.mode));
     return true;
   }
@@ -341,7 +340,7 @@ export class TreeImport {
   ): Taken | undefined | Promise<Taken | undefined> {
     let fd: number;
     try {
-      fd = onHost('open', place.hostPath, () => this.system.openHost(place.hostPath, OPEN_FLAGS));
+      fd = this.source.open(place.path);
     } catch (error) {
       this.noteGone(place, error);
       return undefined;
@@ -351,7 +350,8 @@ export class TreeImport {
     try {
       const verify = (lengthRead: number): boolean => this.verify(place, attempted, lengthRead);
       const earlierRuns = (): readonly Run[] => this.earlier?.runs(place.earlierDirectory, place.name) ?? [];
-      content = this.reader.read({ fd, path: place.hostPath, stat, verify, earlierRuns });
+      const shown = (): string => this.source.shown(place.path);
+      content = this.reader.read({ fd, shown, stat, verify, earlierRuns });
     } catch (error) {
       return this.tookNothing(place, fd, error);
     }
@@ -370,8 +370,8 @@ export class TreeImport {
 
   /** Whether what was read is what the file was before and after. The last attempt is taken as it is, with a note. */
   private verify(place: ImportPlace, attempted: Attempt, lengthRead: number): boolean {
-    attempted.taken = { stat: attempted.stat, xattrs: this.xattrs(place, attempted.stat) };
-    const after = onHost('lstat', place.hostPath, () => this.system.statHost(place.hostPath, false));
+    attempted.taken = { stat: attempted.stat, xattrs: this.xattrs(place, attempted.stat, attempted.fd) };
+    const after = this.source.stat(place.path);
     if (lengthRead === attempted.stat.size && isUnchanged(attempted.stat, after)) return true;
     if (!attempted.isLast) return false;
     this.tally.note(
@@ -382,9 +382,12 @@ export class TreeImport {
     return true;
   }
 
-  /** The attributes of what is at a place, as they are stored. */
-  private xattrs({ hostPath, shown }: ImportPlace, { mode }: HostStat): Map<string, Buffer> {
-    const found = onHost('llistxattr', hostPath, () => this.system.readHostXattrs(hostPath));
+  /** The attributes of what is at a place, as they are stored; of a file that is open, its own. */
+  private xattrs({ path, shown }: ImportPlace, { mode }: HostStat, fd?: number): Map<string, Buffer> {
+    const found =
+      fd === undefined
+        ? this.source.xattrs(path)
+        : this.source.xattrsOf(path, () => this.system.readFileXattrs(fd));
     return storedXattrs(this.whiteouts, found, { shown, mode }, this.tally);
   }
 
@@ -398,7 +401,7 @@ export class TreeImport {
     if (content !== undefined && attempted.taken !== undefined) return { ...attempted.taken, content };
     let stat: HostStat;
     try {
-      stat = onHost('lstat', place.hostPath, () => this.system.statHost(place.hostPath, false));
+      stat = this.source.stat(place.path);
     } catch (error) {
       this.noteGone(place, error);
       return undefined;
@@ -427,9 +430,7 @@ export class TreeImport {
     let xattrs: Map<string, Buffer>;
     try {
       if (isSymlinkMode(stat.mode)) {
-        target = onHost('readlink', place.hostPath, () => this.system.readHostLink(place.hostPath)).toString(
-          'latin1',
-        );
+        target = this.source.linkTarget(place.path);
       }
       xattrs = this.xattrs(place, stat);
     } catch (error) {

@@ -46,21 +46,29 @@ export class Outside {
 }
 
 /**
- * Runs work once for each call that it makes: before that call `place` becomes a symlink to what is outside. `prepare`
- * makes the place again, and returns its path.
+ * Runs work once for each call that it makes, or for each that is about a path that counts: before that call `place`
+ * becomes a symlink to what is outside. `prepare` makes the place again, and returns its path.
  */
 export async function atEveryCall(
   inner: System,
   outside: Outside,
   prepare: () => string,
   work: (system: System) => unknown,
+  isCounted: (path: string) => boolean = () => true,
 ): Promise<number> {
   for (let call = 0; ; call++) {
     const place = prepare();
     let isOver = true;
     let text = '';
-    const system = new FaultySystem(inner, (operation, index, path) => {
-      if (index < call || !isOver || !existsSync(place) || lstatSync(place).isSymbolicLink())
+    let counted = 0;
+    const system = new FaultySystem(inner, (operation, _index, path) => {
+      if (
+        !isCounted(path) ||
+        counted++ < call ||
+        !isOver ||
+        !existsSync(place) ||
+        lstatSync(place).isSymbolicLink()
+      )
         return undefined;
       isOver = false;
       text = `before call ${call}, ${operation} ${path}`;

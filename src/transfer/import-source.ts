@@ -1,0 +1,53 @@
+/** The host directory that an import reads, file by file. Errors name the path. */
+import { FsError, type Name } from '../base/index.ts';
+import type { HostFiles } from '../files/index.ts';
+import { type HostStat, O_NOFOLLOW, O_NONBLOCK, O_RDONLY } from '../sys/index.ts';
+
+/** A fifo put in a file's place must not block us. */
+const OPEN_FLAGS = O_RDONLY | O_NOFOLLOW | O_NONBLOCK;
+
+export class ImportSource {
+  private readonly files: HostFiles;
+
+  constructor(files: HostFiles) {
+    this.files = files;
+  }
+
+  /** The host's path, for messages. */
+  shown(path: string): string {
+    return this.files.shown(path);
+  }
+
+  /** Whether an error is about this host file: one of the store's own files, or without a path, is the store's. */
+  isFailureOf(error: unknown, path: string): error is FsError {
+    return error instanceof FsError && error.path === this.shown(path);
+  }
+
+  /** Byte order makes one import of a tree like the next: numbers, packing, report. */
+  names(path: string): Name[] {
+    const { files } = this;
+    const names = files.naming('scandir', path, () => files.readDirectoryNames(path));
+    return names.sort((a, b) => (a < b ? -1 : 1));
+  }
+
+  stat(path: string): HostStat {
+    return this.files.naming('lstat', path, () => this.files.hostStat(path));
+  }
+
+  xattrs(path: string): Map<string, Buffer> {
+    return this.files.naming('llistxattr', path, () => this.files.xattrs(path, false));
+  }
+
+  linkTarget(path: string): string {
+    return this.files.naming('readlink', path, () => this.files.readLink(path));
+  }
+
+  open(path: string): number {
+    return this.files.naming('open', path, () => this.files.openPath(path, OPEN_FLAGS));
+  }
+
+  /** As `xattrs`, of a file that is open. */
+  xattrsOf(path: string, read: () => Map<string, Buffer>): Map<string, Buffer> {
+    return this.files.naming('llistxattr', path, read);
+  }
+}
