@@ -93,7 +93,7 @@ export class CopyEnd<Files extends TreeFiles = TreeFiles> {
     return {
       file,
       write: (bytes, length, position) =>
-        void this.on('write', path, () => files.write(file, bytes, 0, length, position)),
+        this.on('write', path, () => writeWhole(files, file, bytes, length, position)),
       setSize: (size) => this.on('ftruncate', path, () => files.truncateFile(file, size)),
       close: () => files.close(file),
     };
@@ -266,4 +266,9 @@ function orClose<T>(close: () => void, call: () => T): T {
     close();
     throw error;
   }
+}
+
+/** Where there is room for a part only, the call for the rest fails. */
+function writeWhole(files: TreeFiles, file: TreeFile, bytes: Buffer, length: number, position: number): void {
+  for (let done = 0; done < length; ) done += files.write(file, bytes, done, length - done, position + done);
 }

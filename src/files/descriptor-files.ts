@@ -178,11 +178,16 @@ export abstract class DescriptorFiles implements TreeFiles {
     return this.read(file, target, offset, length, position);
   }
 
-  /** All of it. */
   write(file: TreeFile, source: Uint8Array, offset: number, length: number, position: number | null): number {
     const at = position ?? file.position;
-    onFile(file, (fd) => this.system.pwrite(fd, source, offset, length, at));
-    if (position === null) file.position = opened(file).isAppending ? this.statFile(file).size : at + length;
+    const count = onFile(file, (fd) => this.writeAt(fd, source, offset, length, at));
+    if (position === null) file.position = opened(file).isAppending ? this.statFile(file).size : at + count;
+    return count;
+  }
+
+  /** The bytes written: all of them. */
+  protected writeAt(fd: number, source: Uint8Array, offset: number, length: number, at: number): number {
+    this.system.pwrite(fd, source, offset, length, at);
     return length;
   }
 

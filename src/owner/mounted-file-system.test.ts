@@ -99,6 +99,17 @@ test('holes, positions and appending, as in a tree that is open here', { skip },
   assert.throws(() => files.read(appending, Buffer.alloc(1), 0, 1, 0), fails('EBADF'));
 });
 
+test('a write of which only a part fits says how much it wrote', { skip }, async (context) => {
+  const { files } = await mounted(context);
+  const file = files.open('/file', O_RDWR_CREATE, 0o600);
+  // The kernel asks for it in parts, and no file is longer than 2^52 bytes.
+  const part = 1024 * 1024;
+  assert.equal(files.write(file, Buffer.alloc(2 * part, 'x'), 0, 2 * part, 2 ** 52 - part), part);
+  assert.equal(files.statFile(file).size, 2 ** 52);
+  assert.throws(() => files.write(file, Buffer.from('x'), 0, 1, 2 ** 52), fails('EFBIG'));
+  files.close(file);
+});
+
 test('nodes are made, and opening one is refused', { skip }, async (context) => {
   const { files } = await mounted(context);
   files.makeNode('/fifo', 0o010644, 0);

@@ -5,7 +5,7 @@
  * Every path is walked in the kernel with the mount point as its root (openat2), so that no symlink and no '..' in the
  * tree leads to the host, whatever programs in it rename meanwhile.
  */
-import { copyFileSync, statfsSync } from 'node:fs';
+import { copyFileSync, statfsSync, writeSync } from 'node:fs';
 import { FsError, nameToBytes } from '../base/index.ts';
 import { attempt, DescriptorFiles, type NamedCall, onFile } from '../files/index.ts';
 import { fileLink, O_DIRECTORY, O_PATH, type System } from '../sys/index.ts';
@@ -71,6 +71,17 @@ export class MountedFileSystem extends DescriptorFiles {
     const root = attempt(() => linkOf(this.root));
     const real = this.at(path, true, linkOf).toString('latin1');
     return real.slice(root.length === 1 ? 0 : root.length) || '/';
+  }
+
+  /** As write(2): fewer bytes where the rest has no room. */
+  protected override writeAt(
+    fd: number,
+    source: Uint8Array,
+    offset: number,
+    length: number,
+    at: number,
+  ): number {
+    return writeSync(fd, source, offset, length, at);
   }
 
   /**
