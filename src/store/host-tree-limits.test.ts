@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { imagesDirectory } from '../../testing/crash/crash-images.ts';
+import { writeXattr } from '../../testing/host/by-path.ts';
 import { nativeOnly } from '../../testing/host/native-only.ts';
 import { patternBytes, problemsOf, writeFile } from '../../testing/stores/shared-store.ts';
 import {
@@ -407,7 +408,7 @@ describe('what a fork reads of a host tree after it was opened anew', { skip: na
     for (const name of ['link', 'directory/link']) fs.symlinkSync('file', host.at(name));
     const { system } = host.engine;
     for (const name of ['file', 'directory/file', 'directory']) {
-      system.writeHostXattr(Buffer.from(host.at(name)), 'user.name', Buffer.from(name));
+      writeXattr(system, host.at(name), 'user.name', Buffer.from(name));
     }
     const tree = host.fork();
     for (const name of ['/file', '/directory/file']) writeFile(tree, name, Buffer.from('x'));

@@ -1,6 +1,6 @@
 /** Host trees by node:fs alone: no extended attributes, no device nodes, times set to about a microsecond. */
 import type { BigIntStats } from 'node:fs';
-import { fstatSync, futimesSync, lstatSync, lutimesSync, readdirSync, statSync, utimesSync } from 'node:fs';
+import { fstatSync, futimesSync, lstatSync, readdirSync, statSync, utimesSync } from 'node:fs';
 import { FsError, type HostIno, type Timespec } from '../base/index.ts';
 import { bufferedNames } from './buffered-names.ts';
 import { EBADF, errnoOf, nodeFailure } from './errno.ts';
@@ -101,10 +101,6 @@ export const bufferedHost: HostCalls & NamedCalls = {
   readHostDirectory,
   // Where a host has some they cannot be read, which is what a host without any looks like.
   readHostXattrs: () => new Map(),
-  writeHostXattr: (path) => refuse('lsetxattr', path),
-  setHostTimes: (path, atime, mtime) =>
-    attempt('lutimes', path, undefined, () => lutimesSync(path, nodeTime(atime), nodeTime(mtime))),
-  makeHostNode: (path) => refuse('mknod', path),
   openInRoot: (_root, path) => refuse('openat2', path),
   // By the name that /proc gives the directory: nothing keeps a symlink on the way from leading out.
   openBeneath: (directory, path, flags) => openAt(pathIn(directory, path), flags | O_NOFOLLOW, 0),

@@ -39,7 +39,6 @@ export interface Libc {
   getxattr(path: Scratch, name: Scratch, target: Scratch | null, length: number): number;
   llistxattr(path: Scratch, target: Scratch | null, length: number): number;
   lgetxattr(path: Scratch, name: Scratch, target: Scratch | null, length: number): number;
-  lsetxattr(path: Scratch, name: Scratch, value: Scratch, length: number, flags: number): number;
   setxattr(path: Scratch, name: Scratch, value: Scratch, length: number, flags: number): number;
   fsetxattr(fd: number, name: Scratch, value: Scratch, length: number, flags: number): number;
   utimensat(directory: number, path: Scratch, times: Scratch, flags: number): number;
@@ -174,7 +173,6 @@ function declareNames(define: Define) {
     getxattr: define('int64_t getxattr(void *path, void *name, void *target, size_t length)'),
     llistxattr: define('int64_t llistxattr(void *path, void *target, size_t length)'),
     lgetxattr: define('int64_t lgetxattr(void *path, void *name, void *target, size_t length)'),
-    lsetxattr: define('int lsetxattr(void *path, void *name, void *value, size_t length, int flags)'),
     setxattr: define('int setxattr(void *path, void *name, void *value, size_t length, int flags)'),
     fsetxattr: define('int fsetxattr(int fd, void *name, void *value, size_t length, int flags)'),
     utimensat: define('int utimensat(int directory, void *path, void *times, int flags)'),

@@ -8,14 +8,10 @@ import {
   fdatasyncSync,
   fsyncSync,
   ftruncateSync,
-  lchownSync,
-  linkSync,
   mkdirSync,
   openSync,
   readlinkSync,
   renameSync,
-  rmdirSync,
-  symlinkSync,
   unlinkSync,
 } from 'node:fs';
 import { EBADF, EINVAL, errnoOf, nodeFailure } from './errno.ts';
@@ -102,8 +98,6 @@ export const nameCalls: NameCalls = {
   readLinkAt: (directory, name) =>
     attempt('readlink', name, undefined, () => readlinkSync(pathIn(directory, name), { encoding: 'buffer' })),
   openHost: (path, flags, mode = MODE_DEFAULT) => openAt(path, flags | O_NOFOLLOW, mode),
-  chownHost: (path, uid, gid) => attempt('lchown', path, undefined, () => lchownSync(path, uid, gid)),
-  chmodHost: (path, mode) => attempt('chmod', path, undefined, () => chmodSync(path, mode)),
   chownFile: (fd, uid, gid) =>
     onFile(
       'lchown',
@@ -118,10 +112,4 @@ export const nameCalls: NameCalls = {
       () => fchmodSync(fd, mode),
       (path) => chmodSync(path, mode),
     ),
-  makeHostDirectory: (path, mode) => attempt('mkdir', path, undefined, () => void mkdirSync(path, { mode })),
-  symlinkHost: (target, path) => attempt('symlink', target, path, () => symlinkSync(target, path)),
-  linkHost: (existing, path) => attempt('link', existing, path, () => linkSync(existing, path)),
-  renameHost: (from, to) => attempt('rename', from, to, () => renameSync(from, to)),
-  unlinkHost: (path) => attempt('unlink', path, undefined, () => unlinkSync(path)),
-  removeHostDirectory: (path) => attempt('rmdir', path, undefined, () => rmdirSync(path)),
 };

@@ -1,6 +1,6 @@
 /** Host trees by libc: times to the nanosecond, names with inode numbers, extended attributes, device nodes. */
 import { closeSync, openSync } from 'node:fs';
-import { PATH_BYTES_MAX, type Timespec } from '../base/index.ts';
+import { PATH_BYTES_MAX } from '../base/index.ts';
 import { CString } from './c-string.ts';
 import { EBADF, EINTR, ENODATA, ENOSYS, EOPNOTSUPP, ERANGE, errnoFailure } from './errno.ts';
 import type { Libc } from './libc.ts';
@@ -28,20 +28,10 @@ export function nativeHost(libc: Libc): HostCalls & NamedCalls {
   };
 }
 
-function inodeCalls(
-  libc: Libc,
-  path: CString,
-): Pick<HostCalls, 'statHost' | 'setHostTimes' | 'setFileTimes' | 'makeHostNode'> {
+function inodeCalls(libc: Libc, path: CString): Pick<HostCalls, 'statHost' | 'setFileTimes'> {
   const stat = new StatxBuffer();
   /** Two of struct timespec. */
   const times = new Uint32Array(8);
-
-  function setTimes(atime: Timespec, mtime: Timespec): void {
-    setUint64(times, 0, atime.seconds);
-    setUint64(times, 2, atime.nanoseconds);
-    setUint64(times, 4, mtime.seconds);
-    setUint64(times, 6, mtime.nanoseconds);
-  }
 
   return {
     statHost(at, followLinks) {
@@ -54,24 +44,16 @@ function inodeCalls(
       return stat.toHostStat();
     },
 
-    setHostTimes(at, atime, mtime) {
-      setTimes(atime, mtime);
-      if (libc.utimensat(AT_FDCWD, path.set(at, 'utimensat'), times, AT_SYMLINK_NOFOLLOW) !== 0)
-        throw errnoFailure(libc.errno(), 'utimensat', at);
-    },
-
     setFileTimes(fd, atime, mtime) {
-      setTimes(atime, mtime);
+      setUint64(times, 0, atime.seconds);
+      setUint64(times, 2, atime.nanoseconds);
+      setUint64(times, 4, mtime.seconds);
+      setUint64(times, 6, mtime.nanoseconds);
       if (libc.futimens(fd, times) === 0) return;
       const errno = libc.errno();
       if (errno !== EBADF) throw errnoFailure(errno, 'utimensat');
       if (libc.utimensat(AT_FDCWD, path.set(Buffer.from(fileLink(fd)), 'utimensat'), times, 0) !== 0)
         throw errnoFailure(libc.errno(), 'utimensat');
-    },
-
-    makeHostNode(at, mode, rdev) {
-      if (libc.mknodat(libc.numbers.mknodat, AT_FDCWD, path.set(at, 'mknod'), mode, rdev) !== 0)
-        throw errnoFailure(libc.errno(), 'mknod', at);
     },
   };
 }
@@ -115,7 +97,7 @@ function directoryCalls(libc: Libc): Pick<HostCalls, 'readHostDirectory' | 'read
 function xattrCalls(
   libc: Libc,
   path: CString,
-): Pick<HostCalls, 'readHostXattrs' | 'readFileXattrs' | 'writeHostXattr' | 'writeFileXattr'> {
+): Pick<HostCalls, 'readHostXattrs' | 'readFileXattrs' | 'writeFileXattr'> {
   const attribute = new CString(XATTR_NAME_BYTES_MAX, 'ERANGE');
 
   /** A value whose length is asked for first; it may have grown (ERANGE) by the time it is read. Or the errno. */
@@ -154,12 +136,6 @@ function xattrCalls(
     readHostXattrs: (at) => readAll('llistxattr', at, at),
     // The descriptor's own link leads to what was opened, and no further: flistxattr(2) refuses O_PATH.
     readFileXattrs: (fd) => readAll('listxattr', Buffer.from(fileLink(fd))),
-
-    writeHostXattr(at, key, value) {
-      const name = attribute.set(Buffer.from(key, 'latin1'), 'lsetxattr');
-      if (libc.lsetxattr(path.set(at, 'lsetxattr'), name, value, value.length, 0) !== 0)
-        throw errnoFailure(libc.errno(), 'lsetxattr', at);
-    },
 
     writeFileXattr(fd, key, value) {
       const name = attribute.set(Buffer.from(key, 'latin1'), 'lsetxattr');

@@ -1,10 +1,11 @@
 /** What only the native system does: holes, attributes, nodes, full disks, filesystems without fallocate. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { constants, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { constants, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, type TestContext, test } from 'node:test';
+import { makeNode, writeXattr } from '../../testing/host/by-path.ts';
 import { isFsError } from '../base/index.ts';
 import { createBufferedSystem, createNativeSystem } from './index.ts';
 import type { System } from './system.ts';
@@ -68,18 +69,18 @@ describe('native system', () => {
       ['user.bytes', Buffer.from([0, 255, 10])],
       ['user.long', Buffer.alloc(2000, 'x')],
     ]);
-    for (const [name, value] of values) system.writeHostXattr(path, name, value);
-    system.writeHostXattr(path, 'user.bytes', values.get('user.bytes')!);
+    for (const [name, value] of values) system.writeFileXattr(fd, name, value);
+    system.writeFileXattr(fd, 'user.bytes', values.get('user.bytes')!);
     const found = system.readHostXattrs(path);
     assert.deepEqual(new Map([...found].filter(([name]) => name.startsWith('user.'))), values);
   });
 
   test('attributes of a link are its own; user attributes it cannot have', () => {
-    system.writeHostXattr(path, 'user.a', Buffer.from('1'));
-    system.symlinkHost(Buffer.from('file'), at('link'));
+    system.writeFileXattr(fd, 'user.a', Buffer.from('1'));
+    symlinkSync('file', at('link'));
     assert.equal(system.readHostXattrs(at('link')).has('user.a'), false);
     assert.throws(
-      () => system.writeHostXattr(at('link'), 'user.a', Buffer.from('1')),
+      () => writeXattr(system, join(directory, 'link'), 'user.a', Buffer.from('1')),
       (error) => isFsError(error, 'EPERM') && error.syscall === 'lsetxattr',
     );
   });
@@ -90,7 +91,7 @@ describe('native system', () => {
       (error) => isFsError(error, 'ENOENT'),
     );
     assert.throws(
-      () => system.writeHostXattr(at('none'), 'user.a', Buffer.from('1')),
+      () => writeXattr(system, join(directory, 'none'), 'user.a', Buffer.from('1')),
       (error) => isFsError(error, 'ENOENT'),
     );
     assert.equal(system.readHostXattrs(Buffer.from('/proc/self/status')).size, 0);
@@ -98,7 +99,7 @@ describe('native system', () => {
 
   test('an attribute name that is too long is ERANGE', () => {
     assert.throws(
-      () => system.writeHostXattr(path, `user.${'n'.repeat(300)}`, Buffer.from('1')),
+      () => system.writeFileXattr(fd, `user.${'n'.repeat(300)}`, Buffer.from('1')),
       (error) => isFsError(error, 'ERANGE'),
     );
   });
@@ -124,17 +125,17 @@ describe('native system', () => {
   });
 
   test('fifos are made with their mode, twice is EEXIST', () => {
-    system.makeHostNode(at('fifo'), constants.S_IFIFO | 0o640, 0);
+    makeNode(system, join(directory, 'fifo'), constants.S_IFIFO | 0o640, 0);
     assert.equal(statSync(at('fifo')).mode, constants.S_IFIFO | 0o640);
     assert.throws(
-      () => system.makeHostNode(at('fifo'), constants.S_IFIFO | 0o640, 0),
+      () => makeNode(system, join(directory, 'fifo'), constants.S_IFIFO | 0o640, 0),
       (error) => isFsError(error, 'EEXIST') && error.syscall === 'mknod',
     );
   });
 
   test('devices are made with their number', { skip: needsRoot }, () => {
     const rdev = (300 << 8) | 0x34 | (0x12 << 20);
-    system.makeHostNode(at('device'), constants.S_IFCHR | 0o600, rdev);
+    makeNode(system, join(directory, 'device'), constants.S_IFCHR | 0o600, rdev);
     assert.equal(statSync(at('device')).rdev, rdev);
     assert.equal(system.statHost(at('device'), false).rdev, rdev);
   });

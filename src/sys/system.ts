@@ -160,19 +160,6 @@ export interface System {
   openHost(path: Buffer, flags: OpenFlags, mode?: number): number;
   /** Extended attributes by llistxattr/lgetxattr. Empty where the host has none. Names are byte strings. */
   readHostXattrs(path: Buffer): Map<string, Buffer>;
-  writeHostXattr(path: Buffer, name: string, value: Uint8Array): void;
-  /** utimensat(2) with AT_SYMLINK_NOFOLLOW, nanoseconds kept. */
-  setHostTimes(path: Buffer, atime: Timespec, mtime: Timespec): void;
-  chownHost(path: Buffer, uid: number, gid: number): void;
-  chmodHost(path: Buffer, mode: number): void;
-  makeHostDirectory(path: Buffer, mode: number): void;
-  symlinkHost(target: Buffer, path: Buffer): void;
-  linkHost(existing: Buffer, path: Buffer): void;
-  renameHost(from: Buffer, to: Buffer): void;
-  unlinkHost(path: Buffer): void;
-  removeHostDirectory(path: Buffer): void;
-  /** mknod(2): fifos, sockets and devices (devices need root). */
-  makeHostNode(path: Buffer, mode: number, rdev: number): void;
 
   /**
    * openat2(2) with RESOLVE_IN_ROOT: opens `path` as if the directory `root` were '/', symlinks and '..' included, so

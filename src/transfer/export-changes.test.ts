@@ -16,6 +16,7 @@ import { dirname, join } from 'node:path';
 import { describe, test } from 'node:test';
 import { createGunzip } from 'node:zlib';
 import { extract, type Header } from 'tar-stream';
+import { onPath } from '../../testing/host/by-path.ts';
 import { nativeOnly } from '../../testing/host/native-only.ts';
 import { changeSomething, writeText } from '../../testing/stores/random-changes.ts';
 import { scratchDirectory } from '../../testing/stores/scratch-store.ts';
@@ -72,21 +73,22 @@ async function applyLayer(system: System, layer: string, root: string): Promise<
 }
 
 function dress(system: System, path: string, header: Header): void {
-  const bytes = Buffer.from(path);
   // The cast: the records of an extended header, which the types of tar-stream leave open.
   const pax = (header.pax ?? {}) as Readonly<Record<string, string>>;
-  if (isRoot) system.chownHost(bytes, header.uid ?? 0, header.gid ?? 0);
-  for (const name of system.readHostXattrs(bytes).keys()) {
-    const wanted = pax[`SCHILY.xattr.${name}`];
-    if (wanted === undefined) execFileSync('setfattr', ['-h', '-x', name, path]);
-  }
-  for (const [key, value] of Object.entries(pax)) {
-    if (key.startsWith('SCHILY.xattr.')) system.writeHostXattr(bytes, key.slice(13), Buffer.from(value));
-  }
-  if (header.type !== 'symlink') system.chmodHost(bytes, header.mode ?? 0);
   const [seconds = '0', nanoseconds = '0'] = (pax.mtime ?? '0.0').split('.');
   const time = { seconds: Number(seconds), nanoseconds: Number(nanoseconds) };
-  system.setHostTimes(bytes, time, time);
+  onPath(system, path, (fd) => {
+    if (isRoot) system.chownFile(fd, header.uid ?? 0, header.gid ?? 0);
+    for (const name of system.readFileXattrs(fd).keys()) {
+      const wanted = pax[`SCHILY.xattr.${name}`];
+      if (wanted === undefined) execFileSync('setfattr', ['-h', '-x', name, path]);
+    }
+    for (const [key, value] of Object.entries(pax)) {
+      if (key.startsWith('SCHILY.xattr.')) system.writeFileXattr(fd, key.slice(13), Buffer.from(value));
+    }
+    if (header.type !== 'symlink') system.chmodFile(fd, header.mode ?? 0);
+    system.setFileTimes(fd, time, time);
+  });
 }
 
 describe('a layer of changes', () => {

@@ -15,6 +15,7 @@ import {
 } from 'node:fs';
 import test, { type TestContext } from 'node:test';
 import fc from 'fast-check';
+import { writeXattr } from '../../testing/host/by-path.ts';
 import { nativeOnly } from '../../testing/host/native-only.ts';
 import { actAs, setUmask } from '../../testing/stores/act-as.ts';
 import { scratchDirectory, scratchStore } from '../../testing/stores/scratch-store.ts';
@@ -40,7 +41,7 @@ const system = createSystem();
 function skipReason(directory: string): string | false {
   if (nativeOnly !== false) return nativeOnly;
   try {
-    system.writeHostXattr(Buffer.from(directory), DEFAULT_ACL, Buffer.alloc(0));
+    writeXattr(system, directory, DEFAULT_ACL, Buffer.alloc(0));
     return false;
   } catch (error) {
     if (isFsError(error, 'ENOTSUP')) return 'the filesystem of temporary files has no ACLs';
@@ -117,7 +118,7 @@ function hostSide(root: string): Side {
       }
     },
     chmod: (path, bits) => chmodSync(at(path), bits),
-    setAcl: (path, name, value) => system.writeHostXattr(Buffer.from(at(path)), name, value),
+    setAcl: (path, name, value) => writeXattr(system, at(path), name, value),
     describe: (path) => describeEntry(lstatSync(at(path)).mode, system.readHostXattrs(Buffer.from(at(path)))),
   };
 }
@@ -235,7 +236,7 @@ test('the kernel of the host lets in the same users', async (context: TestContex
       rmSync(path);
       closeSync(openSync(path, O_CREAT | O_WRONLY));
       chownSync(path, uid, gid);
-      fc.pre(outcomeOf(() => system.writeHostXattr(Buffer.from(path), ACCESS_ACL, value)) === '');
+      fc.pre(outcomeOf(() => writeXattr(system, path, ACCESS_ACL, value)) === '');
       // Linux asks no ACL whose mask allows nothing: see isAllowedBy.
       fc.pre((lstatSync(path).mode & 0o070) !== 0);
       actAs(fileSystem, undefined);

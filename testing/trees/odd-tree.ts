@@ -16,6 +16,7 @@ import {
 import { join } from 'node:path';
 import { SeededRandom } from '../../src/base/index.ts';
 import type { System } from '../../src/sys/index.ts';
+import { makeNode, onPath, writeXattr } from '../host/by-path.ts';
 
 const MEBIBYTE = 1024 * 1024;
 
@@ -66,7 +67,8 @@ export function makeOddTree(system: System, root: string): void {
     ['sub/to-plain', 1_000_000, 1],
   ];
   for (const [name, seconds, nanoseconds] of times) {
-    system.setHostTimes(Buffer.from(at(name)), { seconds: 77, nanoseconds: 7 }, { seconds, nanoseconds });
+    const atime = { seconds: 77, nanoseconds: 7 };
+    onPath(system, at(name), (fd) => system.setFileTimes(fd, atime, { seconds, nanoseconds }));
   }
 }
 
@@ -123,12 +125,8 @@ function makeLinks(at: (name: string) => string): void {
 
 function makeRootsOwn(system: System, at: (name: string) => string): void {
   // Character device 1:3 and block device 7:300, in makedev(3)'s form.
-  system.makeHostNode(Buffer.from(at('null')), 0o020666, 0x103);
-  system.makeHostNode(
-    Buffer.from(at('block-device')),
-    0o060640,
-    7 * 256 + (300 & 0xff) + (300 >> 8) * 2 ** 20,
-  );
+  makeNode(system, at('null'), 0o020666, 0x103);
+  makeNode(system, at('block-device'), 0o060640, 7 * 256 + (300 & 0xff) + (300 >> 8) * 2 ** 20);
   chownSync(at('sub'), 1234, 5678);
   lchownSync(at('sub/to-plain'), 12, 34);
   chownSync(at('own'), 99_999, 3_000_000);
@@ -140,12 +138,8 @@ function setAttributes(system: System, at: (name: string) => string): void {
   chmodSync(at('empty'), 0o555);
   chmodSync(at('block'), isRoot ? 0o000 : 0o400);
   if (system.kind !== 'native') return;
-  system.writeHostXattr(
-    Buffer.from(at('plain')),
-    'user.bytes',
-    Buffer.from(Array.from({ length: 256 }, (_, i) => i)),
-  );
-  system.writeHostXattr(Buffer.from(at('plain')), 'user.empty', Buffer.alloc(0));
-  system.writeHostXattr(Buffer.from(at('sub')), 'user.directory', Buffer.from('d'));
-  if (isRoot) system.writeHostXattr(Buffer.from(at('dangling')), 'trusted.link', Buffer.from('l'));
+  writeXattr(system, at('plain'), 'user.bytes', Buffer.from(Array.from({ length: 256 }, (_, i) => i)));
+  writeXattr(system, at('plain'), 'user.empty', Buffer.alloc(0));
+  writeXattr(system, at('sub'), 'user.directory', Buffer.from('d'));
+  if (isRoot) writeXattr(system, at('dangling'), 'trusted.link', Buffer.from('l'));
 }

@@ -5,6 +5,7 @@ import fc from 'fast-check';
 import { nameFromString, nameToString } from '../../src/base/index.ts';
 import type { StoreEngine, Tree } from '../../src/store/index.ts';
 import type { System } from '../../src/sys/index.ts';
+import { makeNode, writeXattr } from '../host/by-path.ts';
 import { readFile, writeFile } from '../stores/shared-store.ts';
 import type { ModelDirectory, ModelNode } from '../trees/memory-lower.ts';
 
@@ -101,10 +102,10 @@ export function shownBy(tree: Tree, path = ''): Map<string, string> {
 export function writeHostTree(system: System, model: ModelDirectory, path: string): void {
   mkdirSync(path);
   chmodSync(path, 0o755);
-  if (model.isOpaque === true) system.writeHostXattr(Buffer.from(path), OPAQUE, Buffer.from('y'));
+  if (model.isOpaque === true) writeXattr(system, path, OPAQUE, Buffer.from('y'));
   for (const [name, node] of Object.entries(model.names)) {
     const child = join(path, name);
-    if (node.is === 'whiteout') system.makeHostNode(Buffer.from(child), S_IFCHR, 0);
+    if (node.is === 'whiteout') makeNode(system, child, S_IFCHR, 0);
     else if (node.is === 'file') writeFileSync(child, node.content);
     else writeHostTree(system, node, child);
   }
