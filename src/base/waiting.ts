@@ -22,7 +22,7 @@ const STEP_MS = 5;
 const STEP_MS_MAX = 50;
 const STEP_BLOCKING_MS = 10;
 
-/** Runs `attempt` until it no longer fails with EBUSY. When the time is over, throws that EBUSY. */
+/** Runs `attempt` until it no longer fails with EBUSY. Throws that EBUSY when the pauses come to `waitMs`. */
 export async function whileBusy<T>(attempt: () => T | Promise<T>, waitMs = BUSY_WAIT_MS): Promise<T> {
   for (let waitedMs = 0, stepMs = STEP_MS; ; stepMs = Math.min(stepMs * 2, STEP_MS_MAX)) {
     try {

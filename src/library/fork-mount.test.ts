@@ -6,6 +6,7 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { mountsOnly } from '../../testing/host/mounts-only.ts';
 import { stopOwner } from '../../testing/owner/stop-owner.ts';
 import { until } from '../../testing/pace/until.ts';
@@ -244,6 +245,32 @@ test('when the owner is killed the fork comes back whole', { skip }, async (cont
   await mount.unmount();
   assert.equal(fork.fs.readFileSync('/written', 'utf8'), 'and acknowledged');
   assert.deepEqual(readdirSync(place), []);
+});
+
+test('an owner that stands still is not asked how trees differ that nobody has open', {
+  skip,
+}, async (context) => {
+  const { store, fork, place } = await withFork(context);
+  const mount = await fork.mount(place);
+  const other = await (await store.snapshot('base')).fork('try-2');
+  other.fs.writeFileSync('/new', 'x');
+  await other.close();
+  const owner = await OwnerClient.connect(store.directory);
+  process.kill(owner!.pid!, 'SIGSTOP');
+  try {
+    const changes = await Promise.race([
+      store.diff('base', 'try-2'),
+      sleep(20_000, undefined, { ref: false }),
+    ]);
+    assert.deepEqual(
+      changes?.map(({ kind, path }) => `${kind} ${path}`),
+      ['added /new'],
+    );
+  } finally {
+    process.kill(owner!.pid!, 'SIGCONT');
+  }
+  owner!.close();
+  await mount.unmount();
 });
 
 test('closing the fork or the store ends the mount, and so does the end of the process', {

@@ -5,7 +5,7 @@
  */
 import { statfsSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { assert, nameToString } from '../base/index.ts';
+import { assert, isFsError, nameToString } from '../base/index.ts';
 import { TreeCache } from '../layer/index.ts';
 import type { CommitReport, MergeReport } from '../lifecycle/index.ts';
 import type { View } from '../mapping/index.ts';
@@ -368,6 +368,12 @@ export class Store {
     checks.checkString(to, 'to');
     const changes = await reaching(this.engine, 'diff', to, async (trees) => {
       const before = stateFrom(this.engine, to, from);
+      try {
+        return diffTrees(this.engine, before, to);
+      } catch (error) {
+        if (!isFsError(error, 'EBUSY')) throw error;
+      }
+      // One of them may be mounted: only then is the owner asked, which may take its time.
       return diffTrees(this.engine, before, to, await trees.settleElsewhere([before, to]));
     });
     return changes.map((change) => {

@@ -54,11 +54,15 @@ function medianOf(timesMs: number[]): number {
 async function timers(): Promise<object> {
   const late: number[] = [];
   for (const wanted of [1, 10, 50, 120, 200, 300]) {
-    const start = performance.now();
-    await sleep(wanted);
-    late.push(performance.now() - start - wanted);
+    const tries: number[] = [];
+    for (let index = 0; index < 3; index++) {
+      const start = performance.now();
+      await sleep(wanted);
+      tries.push(performance.now() - start - wanted);
+    }
+    late.push(medianOf(tries));
   }
-  return { lateMs: medianOf(late) };
+  return { lateMs: Math.max(...late) };
 }
 
 async function sockets(): Promise<object> {

@@ -70,7 +70,7 @@ try {
   for (const call of calls) assert.equal(codeOf(call), 'ETIMEDOUT');
   await assert.rejects(system.preadAsync(unread, bytes, 0, 4, 0), { code: 'ETIMEDOUT' });
   // The reads have a thread of their own, which had to find out for itself.
-  assert.ok(performance.now() - again < calls.length * LIMIT_MS, 'who is stuck is not waited for again');
+  assert.ok(performance.now() - again < 3 * LIMIT_MS, 'who is stuck is not waited for again');
   assert.equal(system.statHost(name(`${work}/local`), true).size, 5, 'others are asked as ever');
 
   // It answers after all; what was opened for nobody is closed.
