@@ -72,8 +72,10 @@ export async function copyContent(
   }
 }
 
-function shortened(path: string): FsError {
-  return new FsError('EIO', { syscall: 'read', path, note: 'the file became shorter while it was copied' });
+/** Of a file that has fewer bytes than its size said. `path` is for messages. */
+export function shortened(path: string): FsError {
+  const note = 'the file became shorter while it was copied: try again';
+  return new FsError('EIO', { syscall: 'read', path, note });
 }
 
 /** Whether two files of one size have the same bytes; what is a hole in both is not read. */

@@ -6,7 +6,15 @@
  * checked; owner, attributes, mode and times are set in one order. Neighbours: `sys` has the host's calls, `vfs` the
  * interface that all trees have; `transfer`, `lifecycle`, `owner` and `cli` read and write host trees through here.
  */
-export { copyContent, type DataSource, type DataTarget, dataOf, isSameData, segmentsOf } from './content.ts';
+export {
+  copyContent,
+  type DataSource,
+  type DataTarget,
+  dataOf,
+  isSameData,
+  segmentsOf,
+  shortened,
+} from './content.ts';
 export { attempt, DescriptorFiles, type NamedCall, onFile } from './descriptor-files.ts';
 export { dress, namedWearer, type Tolerance, timesOf, type Wearer, wearerAt, xattrsOf } from './dress.ts';
 export { HostFiles } from './host-files.ts';

@@ -11,6 +11,7 @@ import { PassThrough, Writable } from 'node:stream';
 import { describe, type TestContext, test } from 'node:test';
 import { nativeOnly } from '../../testing/host/native-only.ts';
 import { scratchDirectory, scratchStore } from '../../testing/stores/scratch-store.ts';
+import { writeFile } from '../../testing/stores/shared-store.ts';
 import { makeOddTree, seededBytes } from '../../testing/trees/odd-tree.ts';
 import { compareTrees, describeHostTree, type TreeDescription } from '../../testing/trees/tree-compare.ts';
 import { FsError } from '../base/index.ts';
@@ -180,6 +181,16 @@ describe('to a directory', () => {
       await again.close();
     }
   });
+});
+
+test('a file that becomes shorter meanwhile fails by name, to a directory and to a tar', async (context) => {
+  const engine = await scratchStore(context);
+  const tree = engine.createEmpty('fork');
+  writeFile(tree, '/file', Buffer.from('content'));
+  context.mock.method(tree.fileSystem, 'read', () => 3);
+  for (const target of [join(scratchDirectory(context), 'out'), new PassThrough().resume()])
+    await assert.rejects(exportTree(engine, 'fork', target), isFsError('EIO', 'fork:/file'));
+  tree.close();
 });
 
 describe('to a tar', () => {

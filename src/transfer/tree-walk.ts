@@ -3,7 +3,7 @@
  * name once.
  */
 import { errorAt, isDirectoryMode, isSymlinkMode, type Name, nameToString } from '../base/index.ts';
-import { type DataSource, segmentsOf, xattrsOf } from '../files/index.ts';
+import { type DataSource, segmentsOf, shortened, xattrsOf } from '../files/index.ts';
 import { O_RDONLY } from '../sys/index.ts';
 import type { Attributes, TreeFiles } from '../vfs/index.ts';
 
@@ -100,7 +100,7 @@ export class TreeReader {
       for (const { start, end } of segments) {
         for (let position = start; position < end; position += PIECE_BYTES) {
           const length = Math.min(PIECE_BYTES, end - position);
-          read(this.piece, length, position);
+          if (read(this.piece, length, position) < length) throw shortened(this.shown(item.path));
           await visit(this.piece.subarray(0, length), position);
         }
       }
