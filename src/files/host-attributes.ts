@@ -1,11 +1,7 @@
 /** What the host says of a file, as trees say it. */
 import { BLOCK_SIZE, type Timespec } from '../base/index.ts';
-import type { HostStat } from '../sys/index.ts';
+import { type HostStat, UTIME_NOW, UTIME_OMIT } from '../sys/index.ts';
 import type { Attributes, TimeChange } from '../vfs/index.ts';
-
-/** utimensat(2): nanoseconds that stand for the present, and for the time that is there. */
-const UTIME_NOW: Timespec = { seconds: 0, nanoseconds: 0x3fffffff };
-const UTIME_OMIT: Timespec = { seconds: 0, nanoseconds: 0x3ffffffe };
 
 export function attributesOf(stat: HostStat): Attributes {
   const { dev, ino, mode, nlink, uid, gid, rdev, size, blocks, atime, mtime, ctime, btime = ctime } = stat;

@@ -82,6 +82,9 @@ for (const system of [createSystem(), createBufferedSystem()]) {
       assert.equal(files.tryStat('/moved/file', false), undefined);
       files.setTimes('/', { seconds: 7, nanoseconds: 0 }, { seconds: 8, nanoseconds: 0 }, false);
       assert.equal(statSync(root).mtimeMs, 8000);
+      files.setTimes('/', 'now', 'omit', false);
+      assert.equal(statSync(root).mtimeMs, 8000);
+      assert.ok(Math.abs(statSync(root).atimeMs - Date.now()) < 60_000);
     });
 
     test('are not reached through symlinks, and errors have the host path', (context) => {
@@ -124,7 +127,8 @@ for (const system of [createSystem(), createBufferedSystem()]) {
     test('deeper than one call can name are reached, and not more directories are held than a few', (context) => {
       const files = open(context, system, scratchDirectory(context));
       let path = '';
-      for (let depth = 0; depth < 100; depth++) {
+      // 16,200 bytes: four calls.
+      for (let depth = 0; depth < 200; depth++) {
         path += `/${'d'.repeat(80)}`;
         files.makeDirectory(path, 0o700);
       }
@@ -133,6 +137,12 @@ for (const system of [createSystem(), createBufferedSystem()]) {
       assert.equal(read(files, `${path}/file`), 'deep');
       const held = readdirSync('/proc/self/fd').length;
       assert.ok(held < 200, `${held} descriptors`);
+      assert.throws(
+        () => files.stat(`${path}/${'n'.repeat(5000)}/file`, false),
+        (error) => isFsError(error, 'ENAMETOOLONG'),
+      );
+      for (let above = path; above !== ''; above = above.slice(0, above.lastIndexOf('/')))
+        files.dressing(above, constants.S_IFDIR, (wearer) => wearer.chmod(0o750));
       // The test's own clean-up could not name them.
       files.unlink(`${path}/file`);
       for (; path !== ''; path = path.slice(0, path.lastIndexOf('/'))) files.removeDirectory(path);

@@ -42,11 +42,14 @@ export class OpenDirectories {
     return fd;
   }
 
-  /** A directory on the way that is open: the one above, or else the root, unless that is too far for one call. */
+  /** A directory on the way: the one above where that is open, or else the uppermost that one call reaches from. */
   private nearest(path: string): string {
     const parent = path.slice(0, path.lastIndexOf('/'));
-    if (path.length < PATH_BYTES_MAX || this.opened.has(parent)) return this.opened.has(parent) ? parent : '';
-    return path.slice(0, path.lastIndexOf('/', PATH_BYTES_MAX - 1));
+    if (this.opened.has(parent)) return parent;
+    if (path.length < PATH_BYTES_MAX) return '';
+    const cut = path.indexOf('/', path.length - PATH_BYTES_MAX + 1);
+    // A name that is too long by itself: the call says so.
+    return cut === -1 ? parent : path.slice(0, cut);
   }
 
   /** Whatever is at these paths from now on is looked for again. */

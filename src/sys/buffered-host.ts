@@ -8,6 +8,7 @@ import { attempt, fileLink, HAS_PROC, openAt, pathIn } from './name-calls.ts';
 import { O_NOFOLLOW } from './open-flags.ts';
 import type { HostCalls, NamedCalls } from './parts.ts';
 import type { HostEntry, HostStat } from './system.ts';
+import { UTIME_NOW, UTIME_OMIT } from './utime.ts';
 
 const SLASH = Buffer.from('/');
 const HERE = Buffer.from('.');
@@ -63,18 +64,29 @@ function lstatIfPresent(path: Buffer): BigIntStats | undefined {
 
 /** node:fs takes a negative number for "now", and a Date for what it says. */
 function nodeTime(times: Timespec): number | Date {
+  if (times.nanoseconds === UTIME_NOW.nanoseconds) return new Date();
   const seconds = times.seconds + times.nanoseconds / 1e9;
   return seconds < 0 ? new Date(seconds * 1000) : seconds;
 }
 
 function setFileTimes(fd: number, atime: Timespec, mtime: Timespec): void {
+  const accessed = nodeTime(isOmitted(atime) ? statFile(fd).atime : atime);
+  const modified = nodeTime(isOmitted(mtime) ? statFile(fd).mtime : mtime);
   try {
-    futimesSync(fd, nodeTime(atime), nodeTime(mtime));
+    futimesSync(fd, accessed, modified);
   } catch (error) {
     if (errnoOf(error) !== EBADF) throw nodeFailure(error, 'futimes');
     // It was opened with O_PATH.
-    attempt('utimes', undefined, undefined, () => utimesSync(fileLink(fd), nodeTime(atime), nodeTime(mtime)));
+    attempt('utimes', undefined, undefined, () => utimesSync(fileLink(fd), accessed, modified));
   }
+}
+
+function isOmitted({ nanoseconds }: Timespec): boolean {
+  return nanoseconds === UTIME_OMIT.nanoseconds;
+}
+
+function statFile(fd: number): HostStat {
+  return attempt('fstat', undefined, undefined, () => hostStat(fstatSync(fd, { bigint: true })));
 }
 
 function refuse(syscall: string, path?: Buffer): never {
@@ -109,6 +121,6 @@ export const bufferedHost: HostCalls & NamedCalls = {
   readDirectory: (fd) => readHostDirectory(HAS_PROC ? Buffer.from(fileLink(fd)) : pathIn(fd, HERE)),
   readFileXattrs: () => new Map(),
   fileSystemUuid: () => undefined,
-  statFile: (fd) => attempt('fstat', undefined, undefined, () => hostStat(fstatSync(fd, { bigint: true }))),
+  statFile,
   syncFileSystem: (_fd) => refuse('syncfs'),
 };

@@ -32,6 +32,7 @@ export { fileLink } from './name-calls.ts';
 export { SEEK_DATA, SEEK_HOLE } from './native-files.ts';
 export * from './open-flags.ts';
 export type { HostEntry, HostStat, OpenFlags, System } from './system.ts';
+export { UTIME_NOW, UTIME_OMIT } from './utime.ts';
 export { type BoundedSystem, createBoundedSystem, createBufferedSystem, createNativeSystem };
 
 /**

@@ -25,6 +25,8 @@ const RESOLVE_IN_ROOT = 0x10;
 const RESOLVE_BELOW = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV;
 /** struct open_how: flags, mode and resolve, 64 bits each. */
 const OPEN_HOW_BYTES = 24;
+/** How often a path is looked up again because something was renamed on it. */
+const AGAINS_MAX = 100;
 const MODE_DEFAULT = 0o666;
 const NOTHING = Buffer.alloc(0);
 /** _IOR(0x15, 0, struct fsuuid2): a length in bytes, and sixteen of them. */
@@ -48,17 +50,25 @@ export function rootedCalls(libc: Libc, path: CString): RootedCalls {
     setUint64(how, 2, (flags & (O_CREAT | O_TMPFILE)) === 0 ? 0 : mode & 0o7777);
     setUint64(how, 4, resolve | RESOLVE_NO_MAGICLINKS);
     const name = path.set(at, 'openat2');
-    for (;;) {
+    for (let agains = 0; ; ) {
       const fd = libc.openat2(libc.numbers.openat2, directory, name, how, OPEN_HOW_BYTES);
       if (fd >= 0) return fd;
       const errno = libc.errno();
-      // EAGAIN: something was renamed while '..' was looked up, so that it could not be told whether it stays inside.
-      if (errno !== EINTR && errno !== EAGAIN) return -errno;
+      if (errno === EAGAIN && leadsUp(resolve) && agains < AGAINS_MAX) agains++;
+      else if (errno !== EINTR) return -errno;
     }
   }
 
   const stats = statCalls(libc, path, tryOpen);
   return { ...openCalls(libc, path, tryOpen, stats.statFile), ...stats, ...fileSystemCalls(libc) };
+}
+
+/**
+ * Whether a path may have '..' on its way: EAGAIN is then that something was renamed meanwhile, so that it could not be
+ * told whether that stays inside. Without symlinks there is none, and EAGAIN is a lease of another program on the file.
+ */
+function leadsUp(resolve: number): boolean {
+  return (resolve & RESOLVE_NO_SYMLINKS) === 0;
 }
 
 function requireOpen(fd: number, at: Buffer): number {

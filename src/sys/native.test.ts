@@ -6,11 +6,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, type TestContext, test } from 'node:test';
 import { makeNode, writeXattr } from '../../testing/host/by-path.ts';
+import { check, libc } from '../../testing/host/libc.ts';
 import { isFsError } from '../base/index.ts';
 import { createBufferedSystem, createNativeSystem } from './index.ts';
 import type { System } from './system.ts';
 
 const CREATE = constants.O_RDWR | constants.O_CREAT;
+/** fcntl(2). */
+const F_SETLEASE = 1024;
+const F_WRLCK = 1;
 const native = createNativeSystem();
 assert.ok(!(native instanceof Error), 'the machine that runs the tests has libc through koffi');
 const system = native;
@@ -102,6 +106,24 @@ describe('native system', () => {
       () => system.writeFileXattr(fd, `user.${'n'.repeat(300)}`, Buffer.from('1')),
       (error) => isFsError(error, 'ERANGE'),
     );
+  });
+
+  test('a file on which another has a lease is EAGAIN at once', (context) => {
+    // What the kernel sends to the holder would end this process.
+    const notice = (): void => undefined;
+    process.on('SIGIO', notice);
+    context.after(() => process.off('SIGIO', notice));
+    check(libc().fcntlNumber(fd, F_SETLEASE, F_WRLCK), 'F_SETLEASE');
+    const root = system.open(directory, constants.O_RDONLY | constants.O_DIRECTORY);
+    context.after(() => system.close(root));
+    const started = performance.now();
+    for (const open of [system.openAt, system.openBeneath, system.openInRoot])
+      assert.throws(
+        () => open(root, Buffer.from('file'), constants.O_RDONLY | constants.O_NONBLOCK),
+        (error) => isFsError(error, 'EAGAIN'),
+      );
+    const tookMs = performance.now() - started;
+    assert.ok(tookMs < 1000, `${tookMs} ms`);
   });
 
   test('paths with a zero byte are EINVAL, too long ones ENAMETOOLONG', () => {

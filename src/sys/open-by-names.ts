@@ -3,7 +3,7 @@
  * symlink is followed. That is as safe, and slower. Where names cannot be opened in a directory (no /proc), a path is
  * looked up again with every call, and swapping a directory on it at the right moment can lead it elsewhere.
  */
-import { FsError, isDirectoryMode, isSymlinkMode } from '../base/index.ts';
+import { type ErrorCode, FsError, isDirectoryMode, isSymlinkMode } from '../base/index.ts';
 import { O_DIRECTORY, O_NOFOLLOW, O_PATH } from './open-flags.ts';
 
 const UP = Buffer.from('..');
@@ -46,16 +46,28 @@ export function openByNames(
 /** Opens a name through which a path leads: ELOOP for a symlink. */
 function openFollowed(calls: StepCalls, at: number, name: Buffer): number {
   const fd = calls.open(at, name, O_PATH, 0);
-  if (!isSymlinkMode(calls.modeOf(fd))) return fd;
-  calls.close(fd);
-  throw new FsError('ELOOP', { syscall: 'open' });
+  return requireMode(calls, fd, (mode) => !isSymlinkMode(mode), 'ELOOP');
 }
 
 function openLast(calls: StepCalls, at: number, name: Buffer, flags: number, mode: number): number {
   // What is opened with O_PATH may be a symlink, if that is what is asked for.
   if ((flags & O_NOFOLLOW) !== 0 || (flags & O_PATH) === 0) return calls.open(at, name, flags, mode);
   const fd = openFollowed(calls, at, name);
-  if ((flags & O_DIRECTORY) === 0 || isDirectoryMode(calls.modeOf(fd))) return fd;
-  calls.close(fd);
-  throw new FsError('ENOTDIR', { syscall: 'open' });
+  return (flags & O_DIRECTORY) === 0 ? fd : requireMode(calls, fd, isDirectoryMode, 'ENOTDIR');
+}
+
+/** The descriptor, which is closed where it is not of such a mode, or the mode cannot be told. */
+function requireMode(
+  calls: StepCalls,
+  fd: number,
+  isSuch: (mode: number) => boolean,
+  code: ErrorCode,
+): number {
+  try {
+    if (isSuch(calls.modeOf(fd))) return fd;
+    throw new FsError(code, { syscall: 'open' });
+  } catch (error) {
+    calls.close(fd);
+    throw error;
+  }
 }

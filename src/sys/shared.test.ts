@@ -21,6 +21,7 @@ import { type ErrorCode, isFsError } from '../base/index.ts';
 import { FaultySystem } from './faulty.ts';
 import { createBufferedSystem, createNativeSystem } from './index.ts';
 import type { System } from './system.ts';
+import { UTIME_NOW, UTIME_OMIT } from './utime.ts';
 
 const CREATE = constants.O_RDWR | constants.O_CREAT;
 const native = createNativeSystem();
@@ -449,6 +450,18 @@ for (const [name, system] of SYSTEMS) {
       const made = system.openHost(at('made'), CREATE | constants.O_EXCL, 0o640);
       system.close(made);
       assert.equal(statSync(join(directory, 'made')).mode & 0o777, 0o640);
+    });
+
+    test('setFileTimes sets the present, and leaves a time alone', () => {
+      const old = { seconds: 1_000_000, nanoseconds: 0 };
+      system.setFileTimes(fd, old, old);
+      system.setFileTimes(fd, UTIME_NOW, UTIME_OMIT);
+      const { atime, mtime } = system.statFile(fd);
+      assert.deepEqual(mtime, old);
+      assert.ok(Math.abs(atime.seconds - Date.now() / 1000) < 60, `${atime.seconds}`);
+      onPath(system, file, (opened) => system.setFileTimes(opened, UTIME_OMIT, UTIME_NOW));
+      assert.equal(system.statFile(fd).atime.seconds, atime.seconds);
+      assert.ok(system.statFile(fd).mtime.seconds >= atime.seconds - 1);
     });
 
     test('setFileTimes sets times before and after the epoch, of the link itself', () => {

@@ -199,7 +199,7 @@ export interface System {
   chownFile(fd: number, uid: number, gid: number): void;
   /** Not of a symlink. */
   chmodFile(fd: number, mode: number): void;
-  /** utimensat(2), nanoseconds kept. */
+  /** utimensat(2), nanoseconds kept. Takes UTIME_NOW and UTIME_OMIT. */
   setFileTimes(fd: number, atime: Timespec, mtime: Timespec): void;
   writeFileXattr(fd: number, name: string, value: Uint8Array): void;
   /** statx(2) of an open file, also of one opened with O_PATH. */
