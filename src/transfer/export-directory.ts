@@ -1,6 +1,7 @@
 /** A tree into a host directory, and what a layer takes away from one. */
 import { basename, dirname } from 'node:path';
 import {
+  at,
   FsError,
   isDirectoryMode,
   isFileMode,
@@ -44,33 +45,45 @@ function claim(system: System, destination: string): number {
   try {
     return makeDirectory(system, destination);
   } catch (error) {
-    if (!isFsError(error, 'EEXIST')) throw failure(error, destination);
+    if (!isFsError(error, 'EEXIST')) throw error;
   }
-  let fd: number;
+  return at({ path: destination }, () => openEmpty(system, destination));
+}
+
+function openEmpty(system: System, path: string): number {
+  if (!isDirectoryMode(system.statHost(nameToBytes(nameFromString(path)), true).mode))
+    throw new FsError('ENOTDIR', { syscall: 'mkdir' });
+  const fd = system.open(path, O_RDONLY | O_DIRECTORY);
   try {
-    fd = system.open(destination, O_RDONLY | O_DIRECTORY);
+    if (system.readDirectory(fd).length === 0) return fd;
+    const note = 'export to a directory that is empty or does not exist';
+    throw new FsError('ENOTEMPTY', { syscall: 'mkdir', note });
   } catch (error) {
-    throw failure(error, destination);
+    system.close(fd);
+    throw error;
   }
-  if (system.readDirectory(fd).length === 0) return fd;
-  system.close(fd);
-  const note = 'export to a directory that is empty or does not exist';
-  throw new FsError('ENOTEMPTY', { syscall: 'mkdir', path: destination, note });
 }
 
 function makeDirectory(system: System, destination: string): number {
-  const parent = system.open(dirname(destination), O_PATH | O_DIRECTORY);
   const name = nameToBytes(nameFromString(basename(destination) || '.'));
+  const parent = making(destination, () => system.open(dirname(destination), O_PATH | O_DIRECTORY));
   try {
-    system.makeDirectoryAt(parent, name, FILLING_MODE);
-    return system.openAt(parent, name, O_RDONLY | O_DIRECTORY);
+    making(destination, () => system.makeDirectoryAt(parent, name, FILLING_MODE));
+    return at({ syscall: 'open', path: destination }, () =>
+      system.openAt(parent, name, O_RDONLY | O_DIRECTORY),
+    );
   } finally {
     system.close(parent);
   }
 }
 
-function failure(error: unknown, path: string): unknown {
-  return isFsError(error) ? new FsError(error.code, { syscall: 'mkdir', path }) : error;
+/** What stands in the way of making a directory is an error of that, whichever call meets it. */
+function making<T>(path: string, call: () => T): T {
+  try {
+    return call();
+  } catch (error) {
+    throw isFsError(error) ? error.in({ syscall: 'mkdir', path }) : error;
+  }
 }
 
 class DirectoryExport {

@@ -5,7 +5,7 @@
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { PassThrough, Writable } from 'node:stream';
 import { describe, type TestContext, test } from 'node:test';
@@ -90,6 +90,33 @@ describe('to a directory', () => {
     );
     const orphan = join(scratch, 'no/parent');
     await assert.rejects(exportTree(engine, 'base', orphan), isFsError('ENOENT', orphan));
+  });
+
+  test('that cannot be opened or read says so, and nothing stays open', async (context) => {
+    const system = new FaultySystem(createSystem());
+    const engine = await storeWithFiles(context, system);
+    const target = join(scratchDirectory(context), 'out');
+    const dangling = `${target}-too`;
+    mkdirSync(target);
+    symlinkSync('nowhere', dangling);
+    const before = readdirSync('/proc/self/fd').length;
+    const failsTo = async (path: string, code: string, syscall: RegExp): Promise<void> => {
+      await assert.rejects(exportTree(engine, 'base', path), (error) => {
+        assert.ok(isFsError(code, path)(error) && error instanceof FsError, String(error));
+        assert.match(error.syscall ?? '', syscall);
+        return true;
+      });
+      assert.equal(readdirSync('/proc/self/fd').length, before);
+    };
+    await failsTo(dangling, 'ENOENT', /^statx?$/);
+    for (const [failing, code] of [
+      ['open', 'EACCES'],
+      ['readDirectory', 'EIO'],
+    ] as const) {
+      system.plan = (operation, _index, path) =>
+        operation === failing && path === target ? { kind: 'error', code } : undefined;
+      await failsTo(target, code, new RegExp(`^${failing}$`));
+    }
   });
 
   test('of a fork shows what was changed there, also while it is open', async (context) => {
