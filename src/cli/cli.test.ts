@@ -315,6 +315,44 @@ describe('cp', () => {
     assert.match(scratch.mustFail(1, 'cp', 'repo/README', 'base:/x'), /never changes/);
     assert.equal(scratch.must('cat', 'try:/README'), 'read me\n');
   });
+
+  test('says of a path of the host what the host says of it', (context) => {
+    const scratch = withBase(context);
+    scratch.must('fork', 'base', 'try');
+    symlinkSync('nowhere', scratch.at('dangling'));
+    symlinkSync('loop', scratch.at('loop'));
+    const says = (from: string, to: string, problem: RegExp): void =>
+      assert.match(scratch.mustFail(1, 'cp', from, to), problem, `${from} ${to}`);
+    says('repo/README/x', 'try:/x', /ENOTDIR: not a directory, statx? '.*\/README\/x'$/);
+    says('try:/README', 'repo/README/x', /ENOTDIR: not a directory, statx? '.*\/README\/x'$/);
+    says('dangling', 'try:/x', /ENOENT: no such file or directory, cp '.*\/dangling'$/);
+    says('dangling/x', 'try:/x', /ENOENT: no such file or directory, cp '.*\/dangling\/x'$/);
+    says('try:/README', 'dangling/x', /ENOENT: no such file or directory, open '.*\/dangling\/x'$/);
+    says('loop', 'try:/x', /ELOOP: too many symbolic links encountered, statx? '.*\/loop'$/);
+  });
+
+  test('follows a symlink to a directory whose name is not UTF-8', (context) => {
+    const scratch = withBase(context);
+    scratch.must('fork', 'base', 'try');
+    const directory = Buffer.concat([Buffer.from(scratch.at('d')), Buffer.of(0xff)]);
+    mkdirSync(directory);
+    writeFileSync(Buffer.concat([directory, Buffer.from('/file')]), 'content');
+    symlinkSync(directory, scratch.at('to'));
+    scratch.must('cp', 'to/file', 'try:/copy');
+    assert.equal(scratch.must('cat', 'try:/copy'), 'content');
+    scratch.must('cp', 'try:/README', 'to/out');
+    scratch.must('cp', '-r', 'try:/src', 'to');
+    assert.deepEqual(readdirSync(directory).sort(), ['file', 'out', 'src']);
+  });
+
+  test('of a pipe makes a fifo: /dev/stdin leads to no path', { skip: nativeOnly }, (context) => {
+    const scratch = withBase(context);
+    scratch.must('fork', 'base', 'try');
+    const pipe = 'echo data | "$0" "$1" cp /dev/stdin try:/in';
+    const options = { cwd: scratch.directory, env: scratch.environment() };
+    assert.equal(spawnSync('sh', ['-c', pipe, process.execPath, rametMain], options).status, 0);
+    assert.equal((scratch.json('stat', 'try:/in') as { type: string }).type, 'fifo');
+  });
 });
 
 describe('what changed and what it takes', () => {

@@ -1,8 +1,19 @@
 /** The places between which `ramet cp` copies: the files of an open tree, or of the host. Errors name the path. */
 import { realpathSync } from 'node:fs';
 import path from 'node:path';
-import { at, errorAt, FsError, isFsError, nameFromString, nameToString } from '../base/index.ts';
 import {
+  at,
+  type ErrorCode,
+  errorAt,
+  FsError,
+  isFsError,
+  nameFromString,
+  nameToBytes,
+  nameToString,
+} from '../base/index.ts';
+import {
+  attempt,
+  attributesOf,
   type DataSource,
   type DataTarget,
   HostFiles,
@@ -24,7 +35,7 @@ import {
   type System,
 } from '../sys/index.ts';
 import { type Attributes, FileSystem, type TreeFile, type TreeFiles } from '../vfs/index.ts';
-import { showTreePath } from './tree-path.ts';
+import { baseName, joinPath, showTreePath } from './tree-path.ts';
 
 /** A file open for reading. */
 export interface CopySource extends DataSource {
@@ -129,19 +140,54 @@ export class CopyEnd<Files extends TreeFiles = TreeFiles> {
   }
 }
 
+/** A path of the command line that has no real path. */
+interface Unresolved {
+  readonly path: string;
+  /** Why, instead of the ELOOP that stops a walk along it. */
+  readonly code: ErrorCode;
+  /** What is there all the same: an open file without a name, as a pipe at /dev/stdin. */
+  readonly found: Attributes | undefined;
+}
+
 /**
  * Files of the host, below its root. A symlink on the way is followed in what was named on the command line
- * (`hostPath`), and nowhere else.
+ * (`HostCopies.place`), and nowhere else.
  */
 export class HostEnd extends CopyEnd<HostFiles> {
+  private readonly unresolved: Unresolved | undefined;
+
+  constructor(files: HostFiles, show: (path: string) => string, unresolved?: Unresolved) {
+    super(files, show);
+    this.unresolved = unresolved;
+  }
+
   protected override on<T>(syscall: string, path: string, call: () => T): T {
     try {
       return super.on(syscall, path, call);
     } catch (error) {
       if (!isFsError(error, 'ELOOP') || error.note !== undefined) throw error;
+      if (this.unresolved !== undefined)
+        throw new FsError(this.unresolved.code, { syscall: error.syscall, path: error.path });
       const note = 'a symlink is there, and may lead anywhere: name what it leads to';
       throw new FsError('ELOOP', { syscall: error.syscall, path: error.path, note });
     }
+  }
+
+  override stat(path: string, follow: boolean): Attributes | undefined {
+    const found = follow && path === this.unresolved?.path ? this.unresolved.found : undefined;
+    if (found !== undefined) return found;
+    try {
+      return this.on('statx', path, () => this.files.stat(path, follow));
+    } catch (error) {
+      if (isFsError(error, 'ENOENT')) return undefined;
+      throw error;
+    }
+  }
+
+  override names(path: string): string[] {
+    return this.files
+      .namesIn(path, (syscall, call) => this.on(syscall, path, call))
+      .sort((a, b) => (a < b ? -1 : 1));
   }
 
   override dressing(
@@ -227,35 +273,49 @@ export class HostCopies {
     follows: (isDirectory: boolean) => boolean,
   ): { readonly end: HostEnd; readonly path: string } {
     const shown = path.resolve(given);
-    const above = realPath(path.dirname(shown)) ?? path.dirname(shown);
-    const led = realPath(shown);
-    const leads = led !== undefined && follows(this.isDirectory(led));
-    const real = leads ? led : path.join(above, path.basename(shown));
-    const bytes = nameFromString(real);
+    const named = nameFromString(shown);
+    const above = realPath(path.dirname(named));
+    const led = realPath(named);
+    const leads = follows(led.code === undefined && this.isDirectory(led.real));
+    const real = leads && led.code === undefined ? led.real : joinPath(above.real, baseName(named));
     const show = (at: string): string =>
-      at === bytes || at.startsWith(`${bytes}/`)
-        ? shown + nameToString(at.slice(bytes.length))
+      at === real || at.startsWith(`${real}/`)
+        ? shown + nameToString(at.slice(real.length))
         : nameToString(at);
-    return { end: new HostEnd(this.files, show), path: bytes };
+    const code = above.code ?? (leads ? led.code : undefined);
+    const found = code !== undefined && leads ? this.follow(named) : undefined;
+    const unresolved = code && { path: real, code: found === undefined ? code : 'ELOOP', found };
+    return { end: new HostEnd(this.files, show, unresolved), path: real };
   }
 
   private isDirectory(real: string): boolean {
     try {
-      this.system.close(this.files.openPath(nameFromString(real), O_PATH | O_DIRECTORY | O_NOFOLLOW));
+      this.system.close(this.files.openPath(real, O_PATH | O_DIRECTORY | O_NOFOLLOW));
       return true;
     } catch (error) {
       if (isFsError(error)) return false;
       throw error;
     }
   }
+
+  private follow(named: string): Attributes | undefined {
+    try {
+      return attributesOf(this.system.statHost(nameToBytes(named), true));
+    } catch (error) {
+      if (isFsError(error)) return undefined;
+      throw error;
+    }
+  }
 }
 
-function realPath(place: string): string | undefined {
+/** The path itself, and why, where it has none. Names need not be UTF-8. */
+function realPath(place: string): { readonly real: string; readonly code?: ErrorCode } {
   try {
-    return realpathSync(place);
-  } catch {
-    // Opening it reports why.
-    return undefined;
+    const real = attempt(() => realpathSync.native(nameToBytes(place), 'buffer'));
+    return { real: real.toString('latin1') };
+  } catch (error) {
+    if (isFsError(error)) return { real: place, code: error.code };
+    throw error;
   }
 }
 

@@ -7,6 +7,7 @@ import {
   FsError,
   isDirectoryMode,
   isFsError,
+  type Name,
   nameToBytes,
   nameToString,
   S_IFMT,
@@ -29,6 +30,9 @@ import { OpenDirectories } from './open-directories.ts';
 const HERE = Buffer.from('.');
 /** Enough for every directory on the way to most files. */
 const DIRECTORIES_MAX = 64;
+
+/** Adds to the errors of a call what they are about. */
+type Naming = <T>(syscall: string, call: () => T) => T;
 
 export interface HostFilesOptions {
   /**
@@ -92,6 +96,16 @@ export class HostFiles extends DescriptorFiles {
   realPath(path: string): string {
     this.hostStat(path);
     return path;
+  }
+
+  /** The names in a directory. `naming` adds to an error which call has failed. */
+  namesIn(path: string, naming: Naming = (syscall, call) => this.naming(syscall, path, call)): Name[] {
+    const file = naming('open', () => this.open(path, O_RDONLY | O_DIRECTORY, 0));
+    try {
+      return naming('scandir', () => this.openDirectoryEntries(file)).map(({ name }) => name);
+    } finally {
+      this.close(file);
+    }
   }
 
   /** All that the host says of what is at a path; a symlink is not followed. */

@@ -17,4 +17,5 @@ export {
 } from './content.ts';
 export { attempt, DescriptorFiles, type NamedCall, onFile } from './descriptor-files.ts';
 export { dress, namedWearer, type Tolerance, timesOf, type Wearer, wearerAt, xattrsOf } from './dress.ts';
+export { attributesOf } from './host-attributes.ts';
 export { HostFiles } from './host-files.ts';

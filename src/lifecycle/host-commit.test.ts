@@ -25,6 +25,7 @@ import { createSystem, FaultySystem, type System } from '../sys/index.ts';
 import { checkStore } from '../upkeep/index.ts';
 import type { FileSystem } from '../vfs/index.ts';
 import { type CommitOptions, type CommitReport, commitTree } from './commit.ts';
+import { HostTarget } from './host-target.ts';
 
 const O_RDWR = 2;
 
@@ -148,6 +149,20 @@ test('a file that was replaced is a conflict, also where the fork has lost its b
   renameSync(work.at('a~'), work.at('a'));
   assert.ok(statSync(work.at('a')).mtime >= mtime);
   assert.deepEqual(inShort(await work.commit()), ['/a changed']);
+});
+
+test('a directory that may not be read fails at open', (context) => {
+  const root = scratchDirectory(context);
+  mkdirSync(join(root, 'sub'));
+  const system = new FaultySystem(createSystem());
+  const target = new HostTarget(system, root);
+  context.after(() => target.close());
+  system.plan = (operation, _index, path) =>
+    operation === 'openAt' && path.endsWith('/sub') ? { kind: 'error', code: 'EACCES' } : undefined;
+  assert.throws(
+    () => target.names('/sub'),
+    (error) => isFsError(error, 'EACCES') && error.syscall === 'open' && error.path === join(root, 'sub'),
+  );
 });
 
 test('a fork that is open elsewhere is not committed: EBUSY', async (context) => {

@@ -106,7 +106,7 @@ export class HostTarget {
 
   /** Of a directory; '' is the root. */
   names(path: string): string[] {
-    return this.at('scandir', path || '/', (files) => files.readDirectoryNames(path || '/'));
+    return this.at('scandir', path || '/', (files) => files.namesIn(path || '/'));
   }
 
   linkTarget(path: string): string {

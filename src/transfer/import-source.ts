@@ -25,9 +25,7 @@ export class ImportSource {
 
   /** Byte order makes one import of a tree like the next: numbers, packing, report. */
   names(path: string): Name[] {
-    const { files } = this;
-    const names = files.naming('scandir', path, () => files.readDirectoryNames(path));
-    return names.sort((a, b) => (a < b ? -1 : 1));
+    return this.files.namesIn(path).sort((a, b) => (a < b ? -1 : 1));
   }
 
   stat(path: string): HostStat {
