@@ -36,7 +36,7 @@ describe('layers', () => {
     );
     assert.match(scratch.mustFail(2, 'import', 'two.tar.gz', '--whiteouts', 'aufs'), /oci, overlay, none/);
     writeFileSync(scratch.at('cut.tar'), tarBytes([{ path: 'a', content: 'x' }]).subarray(0, 700));
-    assert.match(scratch.mustFail(1, 'import', 'cut.tar'), /damaged.*fetch it anew/);
+    assert.match(scratch.mustFail(1, 'import', 'cut.tar'), /damaged.*fetch it again/);
   });
 
   test('are stacked as lowers, the first one uppermost', (context) => {

@@ -95,7 +95,7 @@ export class ByteStream {
 
   /** What is wrong with the archive's bytes. */
   damage(problem: string): FsError {
-    const note = `the archive is damaged, at byte ${this.position}: ${problem}; fetch it anew`;
+    const note = `the archive is damaged, at byte ${this.position}: ${problem}; fetch it again`;
     return new FsError('EINVAL', { syscall: 'import', path: this.path, note });
   }
 
