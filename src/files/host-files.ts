@@ -117,6 +117,24 @@ export class HostFiles extends DescriptorFiles {
     return follow ? super.stat(path, true) : attributesOf(this.hostStat(path));
   }
 
+  /**
+   * Without /proc, where a descriptor has no link, they are looked up along the path. ESTALE when that led to another
+   * file.
+   */
+  override xattrs(path: string, follow: boolean): Map<string, Buffer> {
+    try {
+      return super.xattrs(path, follow);
+    } catch (error) {
+      if (follow || !isFsError(error, 'ENOTSUP')) throw error;
+      const at = Buffer.concat([Buffer.from(this.directory), nameToBytes(path)]);
+      const wanted = this.hostStat(path);
+      const xattrs = attempt(() => this.system.readHostXattrs(at));
+      const found = attempt(() => this.system.statHost(at, false));
+      if (found.ino === wanted.ino && found.dev === wanted.dev) return xattrs;
+      throw new FsError('ESTALE', { note: 'something else came to its place meanwhile' });
+    }
+  }
+
   override reflink(source: TreeFile, target: TreeFile, from: TreeFiles = this): void {
     const isShared =
       from instanceof HostFiles &&

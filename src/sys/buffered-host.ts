@@ -1,6 +1,17 @@
 /** Host trees by node:fs alone: no extended attributes, no device nodes, times set to about a microsecond. */
 import type { BigIntStats } from 'node:fs';
-import { fstatSync, futimesSync, lstatSync, readdirSync, statSync, utimesSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  fchmodSync,
+  fchownSync,
+  fstatSync,
+  futimesSync,
+  lstatSync,
+  readdirSync,
+  statSync,
+  utimesSync,
+} from 'node:fs';
 import { FsError, type HostIno, type Timespec } from '../base/index.ts';
 import { bufferedNames } from './buffered-names.ts';
 import { EBADF, errnoOf, nodeFailure } from './errno.ts';
@@ -69,16 +80,25 @@ function nodeTime(times: Timespec): number | Date {
   return seconds < 0 ? new Date(seconds * 1000) : seconds;
 }
 
+/** Runs a call on a descriptor, and where it was opened with O_PATH (EBADF) one on its own link. */
+function onFile(syscall: string, fd: number, call: () => void, byLink: (path: string) => void): void {
+  try {
+    call();
+  } catch (error) {
+    if (errnoOf(error) !== EBADF) throw nodeFailure(error, syscall);
+    attempt(syscall, undefined, undefined, () => byLink(fileLink(fd)));
+  }
+}
+
 function setFileTimes(fd: number, atime: Timespec, mtime: Timespec): void {
   const accessed = nodeTime(isOmitted(atime) ? statFile(fd).atime : atime);
   const modified = nodeTime(isOmitted(mtime) ? statFile(fd).mtime : mtime);
-  try {
-    futimesSync(fd, accessed, modified);
-  } catch (error) {
-    if (errnoOf(error) !== EBADF) throw nodeFailure(error, 'futimes');
-    // It was opened with O_PATH.
-    attempt('utimes', undefined, undefined, () => utimesSync(fileLink(fd), accessed, modified));
-  }
+  onFile(
+    'utimes',
+    fd,
+    () => futimesSync(fd, accessed, modified),
+    (path) => utimesSync(path, accessed, modified),
+  );
 }
 
 function isOmitted({ nanoseconds }: Timespec): boolean {
@@ -104,6 +124,20 @@ export const bufferedHost: HostCalls & NamedCalls = {
       hostStat(lstatSync(pathIn(directory, name), { bigint: true })),
     ),
   makeNodeAt: () => refuse('mknod'),
+  chownFile: (fd, uid, gid) =>
+    onFile(
+      'lchown',
+      fd,
+      () => fchownSync(fd, uid, gid),
+      (path) => chownSync(path, uid, gid),
+    ),
+  chmodFile: (fd, mode) =>
+    onFile(
+      'chmod',
+      fd,
+      () => fchmodSync(fd, mode),
+      (path) => chmodSync(path, mode),
+    ),
   setFileTimes,
   writeFileXattr: () => refuse('lsetxattr'),
   statHost: (path, followLinks) =>

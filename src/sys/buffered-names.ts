@@ -5,6 +5,7 @@ import {
   linkSync,
   lstatSync,
   mkdirSync,
+  readlinkSync,
   renameSync,
   rmdirSync,
   symlinkSync,
@@ -50,6 +51,8 @@ function withoutPath<T>(call: () => T): T {
 
 export const bufferedNames: Omit<NamedCalls, 'lstatAt' | 'makeNodeAt'> = {
   openAt: (directory, path, flags, mode = MODE_DEFAULT) => openByNames(steps, directory, path, flags, mode),
+  readLinkAt: (directory, name) =>
+    attempt('readlink', name, undefined, () => readlinkSync(pathIn(directory, name), { encoding: 'buffer' })),
   makeDirectoryAt: (directory, name, mode) =>
     at('mkdir', directory, name, (path) => void mkdirSync(path, { mode })),
   symlinkAt: (target, directory, name) => at('symlink', directory, name, (path) => symlinkSync(target, path)),

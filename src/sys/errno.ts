@@ -10,6 +10,7 @@ export const EIO = 5;
 export const ENXIO = 6;
 export const EBADF = 9;
 export const EAGAIN = 11;
+export const EACCES = 13;
 export const EXDEV = 18;
 export const ENODEV = 19;
 export const ENOTDIR = 20;

@@ -15,8 +15,9 @@ type Scratch = NodeJS.TypedArray;
 export interface CallNumbers {
   readonly getdents64: number;
   readonly mknodat: number;
-  /** The same on every architecture, as all calls are that came after 5.1. */
+  // The same on every architecture, as all calls are that came after 5.1.
   readonly openat2: 437;
+  readonly fchmodat2: 452;
 }
 
 /** The C functions used, as in their man pages. Unless noted, -1 is a failure and `errno()` says which. */
@@ -35,6 +36,8 @@ export interface Libc {
   posix_fadvise(fd: number, position: number, length: number, advice: number): number;
   sync_file_range(fd: number, position: number, length: number, flags: number): number;
   statx(directory: number, path: Scratch, flags: number, mask: number, target: Scratch): number;
+  flistxattr(fd: number, target: Scratch | null, length: number): number;
+  fgetxattr(fd: number, name: Scratch, target: Scratch | null, length: number): number;
   listxattr(path: Scratch, target: Scratch | null, length: number): number;
   getxattr(path: Scratch, name: Scratch, target: Scratch | null, length: number): number;
   llistxattr(path: Scratch, target: Scratch | null, length: number): number;
@@ -43,6 +46,10 @@ export interface Libc {
   fsetxattr(fd: number, name: Scratch, value: Scratch, length: number, flags: number): number;
   utimensat(directory: number, path: Scratch, times: Scratch, flags: number): number;
   futimens(fd: number, times: Scratch): number;
+  chmod(path: Scratch, mode: number): number;
+  fchmod(fd: number, mode: number): number;
+  fchownat(directory: number, path: Scratch, uid: number, gid: number, flags: number): number;
+  readlinkat(directory: number, path: Scratch, target: Scratch, length: number): number;
   mkdirat(directory: number, path: Scratch, mode: number): number;
   symlinkat(target: Scratch, directory: number, path: Scratch): number;
   linkat(from: number, existing: Scratch, directory: number, path: Scratch, flags: number): number;
@@ -97,6 +104,8 @@ export interface Libc {
   fspick(number: number, directory: number, path: Scratch, flags: number): number;
   /** syscall(SYS_fsconfig, fd, command, key, value, aux), fsconfig(2), for commands without a key. */
   fsconfig(number: number, fd: number, command: number, key: null, value: null, aux: number): number;
+  /** syscall(SYS_fchmodat2, directory, path, mode, flags). */
+  fchmodat2(number: number, directory: number, path: Scratch, mode: number, flags: number): number;
   /** syscall(SYS_openat2, directory, path, how, size): no libc has a function yet. */
   openat2(number: number, directory: number, path: Scratch, how: Scratch, size: number): number;
   syncfs(fd: number): number;
@@ -113,9 +122,9 @@ export interface Libc {
 }
 
 /** The little-endian 64-bit architectures that share the numbers of asm-generic/{fcntl,ioctl,mman}.h. */
-const GENERIC: CallNumbers = { getdents64: 61, mknodat: 33, openat2: 437 };
+const GENERIC: CallNumbers = { getdents64: 61, mknodat: 33, openat2: 437, fchmodat2: 452 };
 const ARCHITECTURES: Readonly<Record<string, CallNumbers>> = {
-  x64: { getdents64: 217, mknodat: 259, openat2: 437 },
+  x64: { getdents64: 217, mknodat: 259, openat2: 437, fchmodat2: 452 },
   arm64: GENERIC,
   riscv64: GENERIC,
   loong64: GENERIC,
@@ -169,6 +178,8 @@ type Define = (prototype: string) => ReturnType<ReturnType<Koffi['load']>['func'
 function declareNames(define: Define) {
   return {
     statx: define('int statx(int directory, void *path, int flags, unsigned int mask, void *target)'),
+    flistxattr: define('int64_t flistxattr(int fd, void *target, size_t length)'),
+    fgetxattr: define('int64_t fgetxattr(int fd, void *name, void *target, size_t length)'),
     listxattr: define('int64_t listxattr(void *path, void *target, size_t length)'),
     getxattr: define('int64_t getxattr(void *path, void *name, void *target, size_t length)'),
     llistxattr: define('int64_t llistxattr(void *path, void *target, size_t length)'),
@@ -177,6 +188,12 @@ function declareNames(define: Define) {
     fsetxattr: define('int fsetxattr(int fd, void *name, void *value, size_t length, int flags)'),
     utimensat: define('int utimensat(int directory, void *path, void *times, int flags)'),
     futimens: define('int futimens(int fd, void *times)'),
+    chmod: define('int chmod(void *path, unsigned int mode)'),
+    fchmod: define('int fchmod(int fd, unsigned int mode)'),
+    fchownat: define(
+      'int fchownat(int directory, void *path, unsigned int uid, unsigned int gid, int flags)',
+    ),
+    readlinkat: define('int64_t readlinkat(int directory, void *path, void *target, size_t length)'),
     mkdirat: define('int mkdirat(int directory, void *path, unsigned int mode)'),
     symlinkat: define('int symlinkat(void *target, int directory, void *path)'),
     linkat: define('int linkat(int from, void *existing, int directory, void *path, int flags)'),
@@ -242,6 +259,9 @@ function declare(koffi: Koffi, library: ReturnType<Koffi['load']>, numbers: Call
     fspick: define('int64_t syscall(int64_t number, int64_t directory, void *path, int64_t flags)'),
     fsconfig: define(
       'int64_t syscall(int64_t number, int64_t fd, int64_t command, void *key, void *value, int64_t aux)',
+    ),
+    fchmodat2: define(
+      'int64_t syscall(int64_t number, int64_t directory, void *path, int64_t mode, int64_t flags)',
     ),
     openat2: define(
       'int64_t syscall(int64_t number, int64_t directory, void *path, void *how, int64_t size)',

@@ -1,10 +1,6 @@
 /** Opening, naming and syncing files: one call of node:fs each, the same in every system. */
 import {
-  chmodSync,
-  chownSync,
   closeSync,
-  fchmodSync,
-  fchownSync,
   fdatasyncSync,
   fsyncSync,
   ftruncateSync,
@@ -14,7 +10,7 @@ import {
   renameSync,
   unlinkSync,
 } from 'node:fs';
-import { EBADF, EINVAL, errnoOf, nodeFailure } from './errno.ts';
+import { EINVAL, errnoOf, nodeFailure } from './errno.ts';
 import { O_CLOEXEC, O_DIRECTORY, O_NOFOLLOW, O_RDONLY } from './open-flags.ts';
 import type { NameCalls } from './parts.ts';
 
@@ -61,16 +57,6 @@ export function fileLink(fd: number): string {
   return `/proc/thread-self/fd/${fd}`;
 }
 
-/** Runs a call on a descriptor, and where it was opened with O_PATH (EBADF) one on its own link. */
-function onFile(syscall: string, fd: number, call: () => void, byLink: (path: string) => void): void {
-  try {
-    call();
-  } catch (error) {
-    if (errnoOf(error) !== EBADF) throw nodeFailure(error, syscall);
-    attempt(syscall, undefined, undefined, () => byLink(fileLink(fd)));
-  }
-}
-
 function syncDirectory(path: string): void {
   const fd = openAt(path, O_RDONLY | O_DIRECTORY, 0);
   try {
@@ -95,21 +81,5 @@ export const nameCalls: NameCalls = {
   syncDirectory,
   readHostLink: (path) =>
     attempt('readlink', path, undefined, () => readlinkSync(path, { encoding: 'buffer' })),
-  readLinkAt: (directory, name) =>
-    attempt('readlink', name, undefined, () => readlinkSync(pathIn(directory, name), { encoding: 'buffer' })),
   openHost: (path, flags, mode = MODE_DEFAULT) => openAt(path, flags | O_NOFOLLOW, mode),
-  chownFile: (fd, uid, gid) =>
-    onFile(
-      'lchown',
-      fd,
-      () => fchownSync(fd, uid, gid),
-      (path) => chownSync(path, uid, gid),
-    ),
-  chmodFile: (fd, mode) =>
-    onFile(
-      'chmod',
-      fd,
-      () => fchmodSync(fd, mode),
-      (path) => chmodSync(path, mode),
-    ),
 };

@@ -1,21 +1,44 @@
 /** Host trees by libc: times to the nanosecond, names with inode numbers, extended attributes, device nodes. */
 import { closeSync, openSync } from 'node:fs';
-import { PATH_BYTES_MAX } from '../base/index.ts';
+import { FsError, PATH_BYTES_MAX } from '../base/index.ts';
 import { CString } from './c-string.ts';
-import { EBADF, EINTR, ENODATA, ENOSYS, EOPNOTSUPP, ERANGE, errnoFailure } from './errno.ts';
+import {
+  EACCES,
+  EBADF,
+  EINTR,
+  EINVAL,
+  ENODATA,
+  ENOENT,
+  ENOSYS,
+  EOPNOTSUPP,
+  EPERM,
+  ERANGE,
+  errnoFailure,
+} from './errno.ts';
 import type { Libc } from './libc.ts';
 import { attempt, fileLink } from './name-calls.ts';
 import { namedCalls } from './native-names.ts';
 import { rootedCalls } from './native-rooted.ts';
 import { O_CLOEXEC, O_DIRECTORY, O_RDONLY } from './open-flags.ts';
 import type { HostCalls, NamedCalls } from './parts.ts';
-import { AT_FDCWD, AT_NO_AUTOMOUNT, AT_SYMLINK_NOFOLLOW, STATX_HOST, StatxBuffer } from './statx.ts';
+import {
+  AT_EMPTY_PATH,
+  AT_FDCWD,
+  AT_NO_AUTOMOUNT,
+  AT_SYMLINK_NOFOLLOW,
+  STATX_HOST,
+  StatxBuffer,
+} from './statx.ts';
 import type { HostEntry } from './system.ts';
 import { exactUint64, setUint64 } from './words.ts';
 
 /** XATTR_NAME_MAX with its closing zero. */
 const XATTR_NAME_BYTES_MAX = 256;
 const DIRECTORY_CHUNK_BYTES = 64 * 1024;
+const FLAGS = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
+/** With its closing zero: the descriptor itself, with AT_EMPTY_PATH. */
+const NOTHING = Buffer.from('\0');
+const HERE = Buffer.from('.\0');
 
 export function nativeHost(libc: Libc): HostCalls & NamedCalls {
   const path = new CString(PATH_BYTES_MAX, 'ENAMETOOLONG');
@@ -28,7 +51,29 @@ export function nativeHost(libc: Libc): HostCalls & NamedCalls {
   };
 }
 
-function inodeCalls(libc: Libc, path: CString): Pick<HostCalls, 'statHost' | 'setFileTimes'> {
+/**
+ * A call on a descriptor's own link, where calls on a descriptor refuse one opened with O_PATH. It is the last resort:
+ * without /proc there are no links.
+ */
+function byLink(
+  libc: Libc,
+  path: CString,
+  syscall: string,
+  fd: number,
+  call: (link: Buffer) => number,
+): void {
+  if (call(path.set(Buffer.from(fileLink(fd)), syscall)) !== 0) throw linkFailure(libc.errno(), syscall);
+}
+
+function linkFailure(errno: number, syscall: string): FsError {
+  if (errno !== ENOENT) return errnoFailure(errno, syscall);
+  return new FsError('ENOTSUP', { syscall, note: 'it needs /proc, which is not there' });
+}
+
+function inodeCalls(
+  libc: Libc,
+  path: CString,
+): Pick<HostCalls, 'statHost' | 'chownFile' | 'chmodFile' | 'setFileTimes'> {
   const stat = new StatxBuffer();
   /** Two of struct timespec. */
   const times = new Uint32Array(8);
@@ -44,16 +89,35 @@ function inodeCalls(libc: Libc, path: CString): Pick<HostCalls, 'statHost' | 'se
       return stat.toHostStat();
     },
 
+    chownFile(fd, uid, gid) {
+      if (libc.fchownat(fd, NOTHING, uid, gid, AT_EMPTY_PATH) !== 0)
+        throw errnoFailure(libc.errno(), 'lchown');
+    },
+
+    chmodFile(fd, mode) {
+      if (libc.fchmod(fd, mode) === 0) return;
+      let errno = libc.errno();
+      if (errno !== EBADF) throw errnoFailure(errno, 'chmod');
+      if (libc.fchmodat2(libc.numbers.fchmodat2, fd, NOTHING, mode, AT_EMPTY_PATH) === 0) return;
+      errno = libc.errno();
+      // Linux 6.6. EPERM: where a container has forbidden calls that it does not know.
+      if (errno !== ENOSYS && errno !== EPERM) throw errnoFailure(errno, 'chmod');
+      byLink(libc, path, 'chmod', fd, (link) => libc.chmod(link, mode));
+    },
+
     setFileTimes(fd, atime, mtime) {
       setUint64(times, 0, atime.seconds);
       setUint64(times, 2, atime.nanoseconds);
       setUint64(times, 4, mtime.seconds);
       setUint64(times, 6, mtime.nanoseconds);
       if (libc.futimens(fd, times) === 0) return;
-      const errno = libc.errno();
+      let errno = libc.errno();
       if (errno !== EBADF) throw errnoFailure(errno, 'utimensat');
-      if (libc.utimensat(AT_FDCWD, path.set(Buffer.from(fileLink(fd)), 'utimensat'), times, 0) !== 0)
-        throw errnoFailure(libc.errno(), 'utimensat');
+      if (libc.utimensat(fd, NOTHING, times, AT_EMPTY_PATH) === 0) return;
+      errno = libc.errno();
+      // Linux 5.8.
+      if (errno !== EINVAL) throw errnoFailure(errno, 'utimensat');
+      byLink(libc, path, 'utimensat', fd, (link) => libc.utimensat(AT_FDCWD, link, times, 0));
     },
   };
 }
@@ -71,10 +135,8 @@ function directoryCalls(libc: Libc): Pick<HostCalls, 'readHostDirectory' | 'read
     }
   }
 
-  /** `shown` names the directory in errors. */
-  function readAll(at: Buffer, shown?: Buffer): HostEntry[] {
-    const flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
-    const fd = attempt('open', shown, undefined, () => openSync(at, flags));
+  /** Closes the descriptor. `shown` names the directory in errors. */
+  function readAll(fd: number, shown?: Buffer): HostEntry[] {
     try {
       const entries: HostEntry[] = [];
       for (;;) {
@@ -88,9 +150,25 @@ function directoryCalls(libc: Libc): Pick<HostCalls, 'readHostDirectory' | 'read
     }
   }
 
+  function open(at: string | Buffer, shown?: Buffer): number {
+    return attempt('open', shown, undefined, () => openSync(at, FLAGS));
+  }
+
+  /** In itself: to be read from its start, and where it is opened with O_PATH. */
+  function reopen(directory: number): number {
+    for (;;) {
+      const fd = libc.openat(directory, HERE, FLAGS, 0);
+      if (fd >= 0) return fd;
+      const errno = libc.errno();
+      // It may be read but not searched, which its link does not need.
+      if (errno === EACCES) return open(fileLink(directory));
+      if (errno !== EINTR) throw errnoFailure(errno, 'open');
+    }
+  }
+
   return {
-    readHostDirectory: (at) => readAll(at, at),
-    readDirectory: (fd) => readAll(Buffer.from(fileLink(fd))),
+    readHostDirectory: (at) => readAll(open(at, at), at),
+    readDirectory: (fd) => readAll(reopen(fd)),
   };
 }
 
@@ -114,37 +192,55 @@ function xattrCalls(
     }
   }
 
-  /** The calls that list and read, which may follow a symlink or not. `shown` names the file in errors. */
-  function readAll(list: 'listxattr' | 'llistxattr', at: Buffer, shown?: Buffer): Map<string, Buffer> {
-    const get = list === 'listxattr' ? 'getxattr' : 'lgetxattr';
-    const file = path.set(at, list);
+  /** The values of what was listed. `shown` names the file in errors; without it the calls are made on its link. */
+  function readValues(
+    names: Buffer | number,
+    calls: readonly [list: string, get: string],
+    shown: Buffer | undefined,
+    get: (name: Buffer, target: Buffer | null, length: number) => number,
+  ): Map<string, Buffer> {
+    const failure = (errno: number, syscall: string): FsError =>
+      shown === undefined ? linkFailure(errno, syscall) : errnoFailure(errno, syscall, shown);
     const values = new Map<string, Buffer>();
-    const names = readGrowing((target, length) => libc[list](file, target, length));
     if (names === EOPNOTSUPP || names === ENOSYS) return values;
-    if (typeof names === 'number') throw errnoFailure(names, list, shown);
+    if (typeof names === 'number') throw failure(names, calls[0]);
     for (const key of names.toString('latin1').split('\0').slice(0, -1)) {
-      const name = attribute.set(Buffer.from(key, 'latin1'), get);
-      const value = readGrowing((target, length) => libc[get](file, name, target, length));
+      const name = attribute.set(Buffer.from(key, 'latin1'), calls[1]);
+      const value = readGrowing((target, length) => get(name, target, length));
       if (typeof value !== 'number') values.set(key, value);
       // ENODATA: removed since it was listed.
-      else if (value !== ENODATA) throw errnoFailure(value, get, shown);
+      else if (value !== ENODATA) throw failure(value, calls[1]);
     }
     return values;
   }
 
+  /** By the calls that follow a symlink or not. */
+  function readAt(list: 'listxattr' | 'llistxattr', at: Buffer, shown?: Buffer): Map<string, Buffer> {
+    const get = list === 'listxattr' ? 'getxattr' : 'lgetxattr';
+    const file = path.set(at, list);
+    const names = readGrowing((target, length) => libc[list](file, target, length));
+    return readValues(names, [list, get], shown, (name, target, length) =>
+      libc[get](file, name, target, length),
+    );
+  }
+
   return {
-    readHostXattrs: (at) => readAll('llistxattr', at, at),
-    // The descriptor's own link leads to what was opened, and no further: flistxattr(2) refuses O_PATH.
-    readFileXattrs: (fd) => readAll('listxattr', Buffer.from(fileLink(fd))),
+    readHostXattrs: (at) => readAt('llistxattr', at, at),
+
+    readFileXattrs(fd) {
+      const names = readGrowing((target, length) => libc.flistxattr(fd, target, length));
+      if (names === EBADF) return readAt('listxattr', Buffer.from(fileLink(fd)));
+      return readValues(names, ['listxattr', 'getxattr'], undefined, (name, target, length) =>
+        libc.fgetxattr(fd, name, target, length),
+      );
+    },
 
     writeFileXattr(fd, key, value) {
       const name = attribute.set(Buffer.from(key, 'latin1'), 'lsetxattr');
       if (libc.fsetxattr(fd, name, value, value.length, 0) === 0) return;
       const errno = libc.errno();
       if (errno !== EBADF) throw errnoFailure(errno, 'lsetxattr');
-      const link = path.set(Buffer.from(fileLink(fd)), 'lsetxattr');
-      if (libc.setxattr(link, name, value, value.length, 0) !== 0)
-        throw errnoFailure(libc.errno(), 'lsetxattr');
+      byLink(libc, path, 'lsetxattr', fd, (link) => libc.setxattr(link, name, value, value.length, 0));
     },
   };
 }

@@ -1,4 +1,5 @@
 /** Names in an open directory, by libc: nothing is looked up along a path. */
+import { PATH_BYTES_MAX } from '../base/index.ts';
 import { CString } from './c-string.ts';
 import { EINTR, errnoFailure } from './errno.ts';
 import type { Libc } from './libc.ts';
@@ -13,6 +14,7 @@ export function namedCalls(libc: Libc, name: CString): Omit<NamedCalls, 'openAt'
   const stat = new StatxBuffer();
   /** For the calls that take two. */
   const other = new CString(name.bytes.length, 'ENAMETOOLONG');
+  const target = Buffer.alloc(PATH_BYTES_MAX);
 
   function check(result: number, syscall: string): void {
     if (result !== 0) throw errnoFailure(libc.errno(), syscall);
@@ -29,6 +31,11 @@ export function namedCalls(libc: Libc, name: CString): Omit<NamedCalls, 'openAt'
       return stat.toHostStat();
     },
 
+    readLinkAt(directory, at) {
+      const length = libc.readlinkat(directory, name.set(at, 'readlink'), target, target.length);
+      if (length < 0) throw errnoFailure(libc.errno(), 'readlink', at);
+      return Buffer.from(target.subarray(0, length));
+    },
     makeDirectoryAt(directory, at, mode) {
       check(libc.mkdirat(directory, name.set(at, 'mkdir'), mode), 'mkdir');
     },

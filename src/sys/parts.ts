@@ -14,10 +14,7 @@ export type NameCalls = Pick<
   | 'makeDirectory'
   | 'syncDirectory'
   | 'readHostLink'
-  | 'readLinkAt'
   | 'openHost'
-  | 'chownFile'
-  | 'chmodFile'
 >;
 
 /** Names in an open directory. */
@@ -25,6 +22,7 @@ export type NamedCalls = Pick<
   System,
   | 'openAt'
   | 'lstatAt'
+  | 'readLinkAt'
   | 'makeDirectoryAt'
   | 'symlinkAt'
   | 'linkAt'
@@ -71,6 +69,8 @@ export type HostCalls = Pick<
   | 'statHost'
   | 'readHostDirectory'
   | 'readHostXattrs'
+  | 'chownFile'
+  | 'chmodFile'
   | 'setFileTimes'
   | 'writeFileXattr'
   | 'openInRoot'
