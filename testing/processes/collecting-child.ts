@@ -1,7 +1,9 @@
-/** Collects garbage over and over, each time as a process that has just opened the store, or as one that has it. */
+/**
+ * Collects garbage until it is told to end, each time as a process that has just opened the store, or as one that has
+ * it.
+ */
 import { StoreEngine } from '../../src/store/index.ts';
 import { collectGarbage } from '../../src/upkeep/index.ts';
-import { answerAll } from './child.ts';
 
 export interface CollectingReport {
   readonly runs: number;
@@ -10,13 +12,13 @@ export interface CollectingReport {
   readonly rangesPunched: number;
 }
 
-const [directory, secondsText] = process.argv.slice(2);
+const [directory] = process.argv.slice(2);
+let isOver = false;
 
 async function collect(): Promise<CollectingReport> {
-  const end = Date.now() + Number(secondsText) * 1000;
   const report = { runs: 0, layersRemoved: 0, blobsRemoved: 0, rangesPunched: 0 };
   let engine = await StoreEngine.open(directory!, { chainLayersMax: 2 });
-  while (Date.now() < end) {
+  while (!isOver) {
     const { layersRemoved, blobsRemoved, rangesPunched } = collectGarbage(engine);
     report.runs++;
     report.layersRemoved += layersRemoved;
@@ -31,5 +33,8 @@ async function collect(): Promise<CollectingReport> {
   return report;
 }
 
-answerAll(collect);
+process.on('message', async ({ isLast }: { isLast: boolean }) => {
+  if (isLast) isOver = true;
+  else process.send!(await collect());
+});
 process.send!('ready');

@@ -45,12 +45,12 @@ test('gc changes no byte that a living process can see', { timeout: 3_600_000 },
     const adversaries = Array.from({ length: ADVERSARIES }, (_, at) =>
       start('adversary-child', String(seed + at), String(SECONDS)),
     );
-    const collectors = Array.from({ length: COLLECTORS }, () => start('collecting-child', String(SECONDS)));
+    const collectors = Array.from({ length: COLLECTORS }, () => start('collecting-child'));
     for (const child of children) await child.next();
-    const [reports, collections] = await Promise.all([
-      Promise.all(adversaries.map((child) => child.ask<AdversaryReport>({}))),
-      Promise.all(collectors.map((child) => child.ask<CollectingReport>({}))),
-    ]);
+    const collecting = collectors.map((child) => child.ask<CollectingReport>({ isLast: false }));
+    const reports = await Promise.all(adversaries.map((child) => child.ask<AdversaryReport>({})));
+    for (const child of collectors) child.process.send({ isLast: true });
+    const collections = await Promise.all(collecting);
     assert.deepEqual(
       reports.flatMap(({ problems }) => problems),
       [],
