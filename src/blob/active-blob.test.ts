@@ -329,7 +329,7 @@ function growthTests(system: System): void {
     assert.equal(blob.pendingBlocks, 1, 'durable ends what is fresh, with no beforeMark too');
   });
 
-  it('punches long freed runs and allocates their space anew before reuse', () => {
+  it('punches long freed runs and allocates their space again before reuse', () => {
     using scratch = new ScratchSpace(system);
     const blob = ActiveBlob.create(scratch.space, ONE);
     const bytes = pattern(200 * BLOCK_SIZE);

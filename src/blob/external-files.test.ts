@@ -106,7 +106,7 @@ describe('host files as blobs', { skip: nativeOnly }, () => {
   ];
   for (const [name, change, message] of changes) {
     for (const isOpen of [false, true]) {
-      test(`a recorded one that was ${name} is ESTALE, ${isOpen ? 'open or' : 'opened'} anew`, async (context) => {
+      test(`a recorded one ${name} is ESTALE, ${isOpen ? 'open or again' : 'opened again'}`, async (context) => {
         const scene = new Scene(context);
         if (isOpen) assert.equal(scene.read(BLOB), 'content...');
         await new Promise((resolve) => setTimeout(resolve, 12));

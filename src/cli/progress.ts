@@ -14,7 +14,7 @@ export interface Progress<State = WorkState> {
 }
 
 function nothing(): void {
-  // Nobody looks.
+  // There is no terminal to show it on.
 }
 
 const SILENT: Progress<unknown> = { update: nothing, stop: nothing };

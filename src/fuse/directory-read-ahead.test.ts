@@ -53,7 +53,7 @@ function isReady({ tree }: FuseKernel, node: number): boolean {
 }
 
 describe('reading ahead from directory to directory', () => {
-  it('leaves a directory of very many names to whoever asks for it', async (context) => {
+  it('leaves a directory of very many names to the program that reads it', async (context) => {
     const { kernel } = await scratchKernel(context, (tree) => {
       for (const name of ['first', 'second', 'third']) {
         tree.fileSystem.makeDirectory(`/${name}`, 0o755);

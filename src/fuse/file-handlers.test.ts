@@ -350,7 +350,7 @@ describe('COPY_FILE_RANGE', () => {
     assert.deepEqual(kernel.read(file, 0, 100_000), content);
   });
 
-  it('takes set-user-ID from the target, shared or copied, for whoever is not the superuser', async (context) => {
+  it('takes set-user-ID from the target, shared or copied, for all users but the superuser', async (context) => {
     const { kernel, file } = await forkOf(context);
     const copy = kernel.create(ROOT, 'copy');
     for (const from of [0, 1]) {

@@ -37,7 +37,7 @@ class LibraryFixture implements AsyncDisposable {
   }
 }
 
-test('open makes a store unless told not to', async () => {
+test('open makes a store by default', async () => {
   using host = new HostDirectory();
   const directory = join(host.path, 'store');
   await assert.rejects(Store.open(directory, { create: false }), (error: unknown) => {

@@ -59,7 +59,7 @@ export function createHandlers(parts: OperationParts): Handlers {
     fork: async (parameters) => {
       const [source, name] = [parameters.text('source'), parameters.text('name')];
       await mounts.sync(source);
-      // Nobody here works in it.
+      // This process does not work in it.
       engine.fork(source, name).close();
       return engine.info(name);
     },

@@ -139,7 +139,7 @@ test('a freeze whose transaction fails leaves the fork writable', () =>
     assert.ok(checkStore(engine).isClean);
   }));
 
-test('a journal that could not be begun anew is begun by the next record', () =>
+test('the next record begins a journal that could not be begun before', () =>
   withStore(async (_directory, system, open) => {
     const engine = await open();
     const tree = engine.createEmpty('one');

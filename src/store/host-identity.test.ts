@@ -16,7 +16,7 @@ const CASES: readonly (readonly [name: string, ...programs: string[]])[] = [
   ['subvolumes and snapshots of btrfs', 'mkfs.btrfs'],
   ['a directory and a bind mount of it'],
   ['an overlay of filesystems whose files have the same inode numbers'],
-  ['a tmpfs that was made anew'],
+  ['a tmpfs that was made again'],
   ['a directory that was moved away, and another in its place'],
   ['inode numbers that are used again', 'mkfs.ext4'],
   ['a FUSE server that knows no times of birth and gives numbers out again'],

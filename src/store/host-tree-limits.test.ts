@@ -82,7 +82,7 @@ describe('what a host tree is not', { skip: nativeOnly }, () => {
     assert.deepEqual(problems, []);
   });
 
-  test('symlinks are shown, and lead nowhere outside, whoever swaps them in', async (context) => {
+  test('symlinks are shown, and lead nowhere outside, even when swapped in', async (context) => {
     const host = await HostTree.create(context);
     host.write('directory/inner/file', 'inside');
     const outside = join(host.scratch, 'outside');
@@ -401,7 +401,7 @@ describe('odd names and files of a host tree', { skip: nativeOnly }, () => {
   });
 });
 
-describe('what a fork reads of a host tree after it was opened anew', { skip: nativeOnly }, () => {
+describe('what a fork reads of a host tree after it was opened again', { skip: nativeOnly }, () => {
   test('extended attributes and targets of files of which other things were recorded', async (context) => {
     const host = await HostTree.create(context);
     for (const name of ['file', 'directory/file']) host.write(name);

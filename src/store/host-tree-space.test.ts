@@ -146,7 +146,7 @@ describe('space of forks over a host tree', { skip: nativeOnly }, () => {
     assert.deepEqual(countsOf(host.engine), { hostLayers: 0, externals: 0 });
   });
 
-  test('what a living owner has copied up and not stored stays, whoever collects', async (context) => {
+  test('what a living owner has copied up and not stored stays, whichever process collects', async (context) => {
     const host = await HostTree.create(context);
     host.write('file');
     const owner = await StoreEngine.open(host.storeDirectory, FOREVER);

@@ -127,7 +127,7 @@ describe('diffTrees', () => {
     ]);
   });
 
-  test('a file that another was renamed over is removed, and one written anew is modified', async (context) => {
+  test('a file that another was renamed over is removed, and one written again is modified', async (context) => {
     const engine = await storeWithBase(context);
     const { fileSystem } = engine.fork('base', 'try');
     fileSystem.rename('/b', '/a');

@@ -1,5 +1,5 @@
 /**
- * Who uses how much: for every tree its files, the blocks it refers to, and how many of these no other tree
+ * How much each tree uses: for every tree its files, the blocks it refers to, and how many of these no other tree
  * refers to; for the store, what it takes on disk.
  *
  * Trees that stand on one base are counted together: the base once, then for each tree only what its upper
@@ -316,7 +316,7 @@ function isFile(record: InodeRecord): boolean {
   return isFileMode(record.mode);
 }
 
-/** Who shows a file of the base: the id of the only tree, NOBODY, or MANY. */
+/** Which trees show a file of the base: the id of the only one, NOBODY, or MANY. */
 function ownerOf(members: readonly StoredTree[], hiding: ReadonlySet<number> | undefined): number {
   const left = members.length - (hiding?.size ?? 0);
   if (left === 0) return NOBODY;

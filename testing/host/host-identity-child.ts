@@ -265,7 +265,7 @@ const cases: Record<string, (store: Case) => Promise<void>> = {
     }
   },
 
-  async 'a tmpfs that was made anew'(store) {
+  async 'a tmpfs that was made again'(store) {
     mounted('a', '-t', 'tmpfs', 'none');
     write('a/f', 'first');
     fs.mkdirSync(at('a/d'));

@@ -184,7 +184,7 @@ describe('a mount of a fork over a host tree', { skip }, () => {
     await assert.rejects(server.ask(request), /EBUSY.*the store lies inside/);
   });
 
-  it('that is opened anew under its own mount does not wait for itself', async () => {
+  it('that is opened again under its own mount does not wait for itself', async () => {
     const source = scratchDirectory();
     await using server = await MountServerProcess.start();
     try {

@@ -108,7 +108,7 @@ const numberCases: readonly MountCase[] = [
     },
   },
   {
-    name: 'files of a name made anew have another number while the old one is open',
+    name: 'files made again under a name have another number while the old one is open',
     run(root) {
       withFile(`${root}/file`, 'r', (old) => {
         unlinkSync(`${root}/file`);

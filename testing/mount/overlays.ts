@@ -124,7 +124,7 @@ cat merged/linked`,
     },
   },
   {
-    name: 'directories with whiteouts in them are removed, and made anew',
+    name: 'directories with whiteouts in them are removed, and made again',
     fill: fillLower,
     run(root) {
       const lines = inNamespace(

@@ -98,7 +98,7 @@ const clearingCases: readonly MountCase[] = [
     },
   },
   {
-    name: 'what another user changes of the bytes clears setuid for whoever asks for the mode alone',
+    name: 'what another user changes of the bytes clears setuid, also for a caller that asks for the mode alone',
     run(root) {
       for (const line of [
         'echo x >> "$1"',

@@ -127,7 +127,7 @@ setpriv --reuid ${STRANGER} --clear-groups sh -c 'echo x >> merged/shallow'
 
 const listingCases: readonly MountCase[] = [
   {
-    name: 'an overlay over it takes names of trusted. along at copy-up, whoever writes',
+    name: 'an overlay over it takes names of trusted. along at copy-up, for every writer',
     run(root) {
       chmodSync(`${root}/directory/shallow`, 0o666);
       setXattr(`${root}/directory/shallow`, 'trusted.kept', 'value');

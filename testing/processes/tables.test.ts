@@ -23,7 +23,7 @@ async function reportsOf(directory: string, kinds: readonly string[]): Promise<T
   }
 }
 
-test('what one process has committed stays, whoever opens and closes the tables meanwhile', async (context) => {
+test('what one process has committed stays while others open and close the tables', async (context) => {
   const directory = scratchDirectory(context);
   const reports = await reportsOf(directory, ['take', 'open', 'open', 'open']);
   assert.deepEqual(

@@ -137,7 +137,7 @@ describe('a fork over a union shows', () => {
 });
 
 describe('a fork over a union is a fork', () => {
-  test('names of merged directories are removed, moved and made anew', async (context) => {
+  test('names of merged directories are removed, moved and made again', async (context) => {
     const engine = await unionStore(context);
     const tree = engine.forkUnion(['upper', 'lower'], 'fork');
     const { fileSystem } = tree;
