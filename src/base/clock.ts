@@ -9,11 +9,11 @@ export interface Timespec {
 export interface Clock {
   /** Wall-clock time. */
   now(): Timespec;
-  /** Milliseconds since some moment, never fewer than before: for measuring how long something takes. */
+  /** Milliseconds since an arbitrary moment, never decreasing: for measuring how long something takes. */
   elapsedMs(): number;
 }
 
-/** A clock that only moves when told to; every reading is one microsecond after the last. */
+/** A clock that moves only by `advance`, and by one microsecond with every reading. */
 export class ManualClock implements Clock {
   private microseconds: number;
 
@@ -37,7 +37,7 @@ export class ManualClock implements Clock {
   }
 }
 
-/** Two that are not known are the same. */
+/** Two unknown (undefined) times count as the same. */
 export function isSameTimespec(a: Timespec | undefined, b: Timespec | undefined): boolean {
   return a?.seconds === b?.seconds && a?.nanoseconds === b?.nanoseconds;
 }

@@ -4,12 +4,12 @@ import { isFsError } from './errors.ts';
 /** Never notified. */
 const NEVER = new Int32Array(new SharedArrayBuffer(4));
 
-/** Sleeps for this many milliseconds, fractions included. Nothing else in this process runs meanwhile. */
+/** Sleeps for this many milliseconds, fractions included. Nothing else in this thread runs meanwhile. */
 export function sleepBlocking(ms: number): void {
   Atomics.wait(NEVER, 0, 0, ms);
 }
 
-/** Lets timers and other work of this process run, between the pieces of a long task. */
+/** Lets timers and other work of this thread run, between the pieces of a long task. */
 export function yieldToEventLoop(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }
@@ -22,7 +22,7 @@ const STEP_MS = 5;
 const STEP_MS_MAX = 50;
 const STEP_BLOCKING_MS = 10;
 
-/** Runs `attempt` until it no longer fails with EBUSY. Throws that EBUSY when the pauses come to `waitMs`. */
+/** Runs `attempt` until it no longer fails with EBUSY. Throws that EBUSY once the pauses add up to `waitMs`. */
 export async function whileBusy<T>(attempt: () => T | Promise<T>, waitMs = BUSY_WAIT_MS): Promise<T> {
   for (let waitedMs = 0, stepMs = STEP_MS; ; stepMs = Math.min(stepMs * 2, STEP_MS_MAX)) {
     try {
@@ -36,7 +36,7 @@ export async function whileBusy<T>(attempt: () => T | Promise<T>, waitMs = BUSY_
   }
 }
 
-/** As `whileBusy`, and for a shorter time, since nothing else in this process runs meanwhile. */
+/** As `whileBusy`, and for a shorter time, since nothing else in this thread runs meanwhile. */
 export function whileBusyBlocking<T>(attempt: () => T): T {
   for (let waitedMs = 0; ; waitedMs += STEP_BLOCKING_MS) {
     try {

@@ -4,7 +4,7 @@ import type { System } from '../sys/index.ts';
 import type { BlobFile } from './blob-file.ts';
 import { SCRATCH_BLOCKS } from './scratch.ts';
 
-/** Receives each bad block and what is wrong with it, as a clause: "checksum does not match". */
+/** Receives each bad block and what is wrong with it, as a clause such as "checksum does not match". */
 export type VisitBad = (block: BlockIndex, problem: string) => void;
 
 /** Compares blocks `[start, start + count)`. `scratch` holds SCRATCH_BYTES. */
@@ -30,7 +30,7 @@ export function scrubBlocks(
   }
 }
 
-/** False when the chunk as a whole could not be read. */
+/** False when the chunk could not be read in one piece. */
 function scrubChunk(
   system: System,
   file: BlobFile,
@@ -64,7 +64,7 @@ function judge(bytes: Uint8Array, isInFile: boolean, sum: bigint | undefined): s
   return checksum64(bytes) === sum ? undefined : 'checksum does not match';
 }
 
-/** A block that turned out bad is looked at again on its next read, which then gives EIO. */
+/** The next read of a block that turned out bad checks it again, and then fails with EIO. */
 function report(file: BlobFile, block: number, problem: string, visitBad: VisitBad): void {
   file.touched.clearRange(block, block + 1);
   // Blocks counted from the start of a blob are block indexes.

@@ -6,7 +6,7 @@
  * line (or object) on stderr; exit code 0 done, 1 a failure, 2 wrong usage; no progress unless stderr is a
  * terminal; no filesystem state.
  *
- * Neighbours: the rooms below do the work, `trees` opens what a command names. `main.ts` is the
+ * Neighbours: the modules below do the work; `trees` opens the trees that a command names. `main.ts` is the
  * program's entry.
  */
 export { createProgram } from './program.ts';

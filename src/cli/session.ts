@@ -88,7 +88,7 @@ export function namingTree<T>(name: string, operation: () => T): T {
 
 export function namedTreeError(name: string, error: unknown): unknown {
   if (!(error instanceof FsError)) return error;
-  // The lock of a fork is its journal's: a path that tells people nothing.
+  // A fork's lock is on its journal, whose path tells people nothing.
   const isLock = error.code === 'EBUSY' && error.syscall === 'flock';
   if (error.path !== undefined && error.path !== name && !isLock) return error;
   const mountProblem = mountProblemOf(name, error);
@@ -119,8 +119,8 @@ export function namedTreeError(name: string, error: unknown): unknown {
 }
 
 /**
- * What is wrong with a mount: one that fails, where the cause is not the tree's name and the way out is in the note, or
- * one that was unmounted and is still used.
+ * The problem with a mount, if the error is about one: it failed, for a cause that is not the tree's name and with the
+ * way out in the note; or it was unmounted and is still in use.
  */
 function mountProblemOf(name: string, { code, syscall, dest, note }: FsError): CommandError | undefined {
   if (note === undefined) return undefined;
@@ -131,7 +131,7 @@ function mountProblemOf(name: string, { code, syscall, dest, note }: FsError): C
   return code === 'EBUSY' ? new CommandError(code, `'${name}' cannot be mounted, ${note}`) : undefined;
 }
 
-/** The store of a command that needs nothing but its directory. */
+/** The store's directory, for a command that need not open the store, and whether it prints JSON. */
 export function storeOf(command: Command): { readonly directory: string; readonly isJson: boolean } {
   const options = command.optsWithGlobals<GlobalOptions>();
   return { directory: storeDirectory(options), isJson: options.json === true };

@@ -6,7 +6,7 @@ import { SeededBytes } from './seeded-bytes.ts';
 export const BIG_FILE = '/large.bin';
 
 const CHANGED_FILES = 3;
-/** Steps through a list that visit all of it before they repeat: primes that hardly any length is a multiple of. */
+/** Steps that visit all of a list before they repeat: primes, of which the list's length is hardly ever a multiple. */
 const FILE_STRIDE = 7919;
 const PAGE_STRIDE = 104_729;
 
@@ -33,7 +33,7 @@ export function planForks(count: number, bigBytes: number, smallFiles: readonly 
     }
     const [removed, ...changed] = chosen;
     const written = new Map<string, Buffer>();
-    // Lengths below, at and above one block.
+    // Lengths below, at and above whole numbers of blocks.
     for (const [at, file] of changed.entries()) {
       written.set(file, content.at((at + 1) * BLOCK_SIZE * 16, BLOCK_SIZE * (at + 1) - 1 + index));
     }

@@ -21,7 +21,7 @@ class Chunk {
   readonly blob: number[];
   readonly physical: number[];
 
-  /** With its first run. Most chunks get no other: an array that grew from nothing would have room for 17. */
+  /** Starts with one run, and most chunks get no other: an array grown from empty would have room for 17. */
   constructor(index: number, logical: number, count: number, blob: number, physical: number) {
     this.index = index;
     this.logical = [logical];
@@ -66,7 +66,7 @@ export class ExtentMap {
   private blocks = 0;
   private runs = 0;
 
-  /** Result of the last `locate`: the blob (0 = hole), the physical block and how many blocks follow. */
+  /** Result of the last `locate`: the blob (0 = hole), the physical block, and the blocks left from it on. */
   foundBlob = 0 as BlobId;
   foundPhysical = 0 as BlockIndex;
   foundCount = 0;
@@ -86,7 +86,7 @@ export class ExtentMap {
     return this.runs;
   }
 
-  /** The block behind the last mapped one; 0 for a map of holes only. */
+  /** The block after the last mapped one; 0 when nothing is mapped. */
   get endBlock(): BlockIndex {
     const chunk = this.chunks[this.chunks.length - 1];
     if (chunk === undefined) return 0 as BlockIndex;
@@ -152,8 +152,8 @@ export class ExtentMap {
   }
 
   /**
-   * Finds what `block` is: sets `foundBlob` (0 for a hole), `foundPhysical`, and `foundCount`, the blocks from
-   * `block` to the end of the run or of the hole (Infinity for the hole behind the last run).
+   * Finds where `block` is: sets `foundBlob` (0 for a hole), `foundPhysical`, and `foundCount`, the blocks from
+   * `block` to the end of the run or of the hole (Infinity for the hole after the last run).
    */
   locate(block: number): void {
     const chunks = this.chunks;
@@ -210,13 +210,13 @@ export class ExtentMap {
     for (const chunk of this.chunks) yield* runsOf(chunk);
   }
 
-  /** The runs that start in chunk `index`: the row to store; empty when the row is to go. */
+  /** The runs that start in chunk `index`: the row to store; empty when the row is to be removed. */
   chunkRuns(index: number): Run[] {
     const chunk = this.chunks[this.chunkAtOrBefore(index)];
     return chunk !== undefined && chunk.index === index ? [...runsOf(chunk)] : [];
   }
 
-  /** Adds a run behind all others, as read from the table: nothing becomes dirty. */
+  /** Adds a run after all others, as read from the table: nothing becomes dirty. */
   private append(logical: number, count: number, blob: number, physical: number): void {
     assert(count > 0, 'a run has blocks');
     const last = this.chunks[this.chunks.length - 1];
@@ -226,7 +226,7 @@ export class ExtentMap {
     this.runs++;
   }
 
-  /** Maps `[logical, logical + count)` to `blob` from `physical`; what was mapped there leaves the map. */
+  /** Maps `[logical, logical + count)` to `blob` from block `physical` on; what was mapped there leaves the map. */
   set(
     logical: BlockIndex,
     count: number,
@@ -288,7 +288,7 @@ export class ExtentMap {
     }
   }
 
-  /** Makes a run that covers both sides of `block` two runs. */
+  /** Splits a run that reaches across the start of `block` in two. */
   private splitAt(block: number): void {
     this.locate(block);
     if (this.foundBlob === 0) return;
@@ -325,7 +325,7 @@ export class ExtentMap {
     };
   }
 
-  /** Takes the run that starts at `logical` out, to be inserted again in another shape. */
+  /** Takes out the run that starts at `logical`, which will be inserted again as part of a longer one. */
   private removeRunAt(logical: number): void {
     const chunk = this.ownerOf(logical);
     const position = chunk.positionAfter(logical) - 1;

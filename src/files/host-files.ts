@@ -31,12 +31,12 @@ const HERE = Buffer.from('.');
 /** Enough for every directory on the way to most files. */
 const DIRECTORIES_MAX = 64;
 
-/** Adds to the errors of a call what they are about. */
+/** Makes a call, and adds to its errors what they are about. */
 type Naming = <T>(syscall: string, call: () => T) => T;
 
 export interface HostFilesOptions {
   /**
-   * Directories stay open, for work that takes one file after the other. Where one is moved meanwhile, work goes on in
+   * Keeps directories open, for work on one file after another. Where a directory is moved meanwhile, work goes on in
    * it.
    */
   readonly keepsDirectories?: boolean;
@@ -87,7 +87,7 @@ export class HostFiles extends DescriptorFiles {
     }
   }
 
-  /** What is written to may be a device, as with every program of the host. */
+  /** What is opened for writing may be a device, as for every program of the host. */
   protected override refusesNodes(flags: number): boolean {
     return (flags & O_ACCMODE) === O_RDONLY;
   }
@@ -98,7 +98,7 @@ export class HostFiles extends DescriptorFiles {
     return path;
   }
 
-  /** The names in a directory. `naming` adds to an error which call has failed. */
+  /** The names in a directory. `naming` adds to an error the name of the call that failed. */
   namesIn(path: string, naming: Naming = (syscall, call) => this.naming(syscall, path, call)): Name[] {
     const file = naming('open', () => this.open(path, O_RDONLY | O_DIRECTORY, 0));
     try {
@@ -118,7 +118,7 @@ export class HostFiles extends DescriptorFiles {
   }
 
   /**
-   * Without /proc, where a descriptor has no link, they are looked up along the path. ESTALE when that led to another
+   * Without /proc, where a descriptor has no link, attributes are looked up by path. ESTALE when that led to another
    * file.
    */
   override xattrs(path: string, follow: boolean): Map<string, Buffer> {
@@ -153,8 +153,8 @@ export class HostFiles extends DescriptorFiles {
   }
 
   /**
-   * Sets attributes of what was made at a path, as a directory or as what is of this mode: ESTALE when something else
-   * has come to its place, or another name of a file.
+   * Lets `use` set attributes of what was made at a path, of the type that `mode` says. ESTALE when something of
+   * another type has come to its place, or a file with more than one name.
    */
   dressing(path: string, mode: number, use: (wearer: Wearer) => void): void {
     const fd = this.openToDress(path, mode);
@@ -168,10 +168,10 @@ export class HostFiles extends DescriptorFiles {
     }
   }
 
-  /** A directory is opened to be read, where that is allowed: calls on what was opened with O_PATH take longer. */
+  /** A directory is opened for reading where that is allowed: calls on an O_PATH descriptor take longer. */
   private openToDress(path: string, mode: number): number {
     if (!isDirectoryMode(mode)) return this.openPath(path, O_PATH | O_NOFOLLOW);
-    // In itself, which stays the same directory while it is held open.
+    // Opened as `.` in itself: that stays the same directory while it is held open.
     const inside = path === '/' ? path : `${path}/`;
     try {
       return this.openPath(inside, O_RDONLY | O_DIRECTORY);
@@ -181,7 +181,7 @@ export class HostFiles extends DescriptorFiles {
     }
   }
 
-  /** Sets attributes of an open file. */
+  /** For setting attributes of an open file. */
   dressingFile(file: TreeFile): Wearer {
     return this.wearer(onFile(file, (fd) => fd));
   }

@@ -2,8 +2,8 @@
  * Calls that may wait for a server of mounts, this one or another, so the serving thread never makes them. mount(2),
  * umount2(2) and syncfs(2) walk paths that may lie on a mount. A notification may wait for a request that is not
  * answered yet (INVAL_INODE over a dirty page, INVAL_ENTRY while a create waits in the directory), and a server that
- * waits for itself cannot even be killed. A worker makes them, in order. Where other servers are asked on the way, a
- * process does, for a bounded time: see `callByProcess`.
+ * waits for itself cannot even be killed. A worker makes them, in order. Where a path leads through other servers, a
+ * process of its own makes the call, beside the others and for a bounded time: see `callByProcess`.
  */
 import { Worker } from 'node:worker_threads';
 import { FsError } from '../base/index.ts';
@@ -38,7 +38,7 @@ export class BlockingCalls {
   private start(): Worker {
     if (this.worker !== undefined) return this.worker;
     const worker = new Worker(new URL('./blocking-worker.js', import.meta.url), {
-      // It closes descriptors that libc opened.
+      // The worker closes descriptors that libc opened.
       trackUnmanagedFds: false,
     });
     worker.on('message', (result: BlockingResult) => this.settle(result));

@@ -61,7 +61,7 @@ const HANDLERS: readonly (Handler | undefined)[] = table([
   [Opcode.DESTROY, nothing],
 ]);
 
-/** Requests without an answer. What INTERRUPT wants to end has been answered by the time that it is read. */
+/** Requests without an answer. What INTERRUPT wants to end is answered by then, or deferred and answered anyway. */
 const SILENT: ReadonlySet<number> = new Set([Opcode.FORGET, Opcode.BATCH_FORGET, Opcode.INTERRUPT]);
 
 function table(rows: readonly (readonly [number, Handler])[]): (Handler | undefined)[] {
@@ -70,7 +70,7 @@ function table(rows: readonly (readonly [number, Handler])[]): (Handler | undefi
   return Array.from(handlers);
 }
 
-/** Called with a failure that no filesystem gives as an answer: a defect. */
+/** Called with an error that no filesystem would answer with: a defect. */
 export type OnDefect = (error: unknown, opcode: number) => void;
 
 /** The request that waits for a deferred answer. */
@@ -82,7 +82,7 @@ export interface Unique {
 /** Called with an answer that comes later. */
 export type OnDeferred = (deferred: Deferred, unique: Unique) => void;
 
-/** Answers a request that was begun. Returns the bytes of the answer, 0 when there is none, or none yet. */
+/** Answers a request after its `begin`. Returns the bytes of the answer, 0 when there is none, or none yet. */
 export function dispatch(
   session: Session,
   request: Request,
@@ -114,7 +114,7 @@ export function dispatch(
   return isSilent ? 0 : reply.finish(errno, request.uniqueLow, request.uniqueHigh);
 }
 
-/** Answers what was deferred. Returns the bytes of the answer. */
+/** Answers a request whose answer was deferred. Returns the bytes of the answer. */
 export function dispatchDeferred(
   deferred: Deferred,
   unique: Unique,

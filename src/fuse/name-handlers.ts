@@ -22,7 +22,7 @@ import type { Reply } from './reply.ts';
 import type { Request } from './request.ts';
 import type { Session } from './session.ts';
 
-/** The kernel asks for `.` and `..` where it was given a file handle: EXPORT_SUPPORT. */
+/** The kernel looks up `.` and `..` to resolve a file handle that it was given: EXPORT_SUPPORT. */
 export const lookup: Handler = (session, request, reply) => {
   const { calls } = session;
   const name = request.name(0);
@@ -129,7 +129,7 @@ export const create: Handler = (session, request, reply) => {
   replyOpened(session, reply, made);
 };
 
-/** As CREATE; the name means nothing. */
+/** Like CREATE, but the name means nothing. */
 export const makeUnnamed: Handler = (session, request, reply) => {
   request.need(CREATE_IN.bytes);
   const maker = makerOf(request, request.u32(CREATE_IN.umask));
@@ -139,7 +139,7 @@ export const makeUnnamed: Handler = (session, request, reply) => {
   session.noteUnnamed(made);
 };
 
-/** An entry, and how it was opened. */
+/** Replies with an entry, and with how its file was opened. */
 function replyOpened(session: Session, reply: Reply, inode: Inode): void {
   reply.zeros(ENTRY_OUT.bytes + OPEN_OUT.bytes);
   entryAt(session, reply, 0, inode);

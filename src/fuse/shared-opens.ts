@@ -1,6 +1,6 @@
 /**
- * Opens of a mount in the mode `shared`: where a file of a fork is one blob of its own, the kernel is given that
- * blob, and reads and maps it (FUSE_PASSTHROUGH, Documentation/filesystems/fuse/fuse-passthrough.rst): every fork,
+ * Opens of a mount in the mode `shared`. Where a file of a fork is exactly one whole blob, the kernel is given that
+ * blob, and reads and maps it (FUSE_PASSTHROUGH, Documentation/filesystems/fuse/fuse-passthrough.rst). Every fork,
  * every snapshot and the host then map the very same pages.
  *
  * A file may be passed through while it cannot change: on a read-only mount, to run it (the kernel itself gives
@@ -8,8 +8,8 @@
  * All else goes through the kernel's cache, as in the mode `cached`. The kernel allows no cached open of an inode
  * while it is open with a backing file, nor the other way round, so the first open decides.
  *
- * A blob is opened through a view of the blobs that is mounted read-only: the kernel would open it with the flags that
- * the program used, and a store into a shared map would write into a sealed blob.
+ * A blob is opened through a read-only view of the blobs: the kernel would otherwise open it with the flags that
+ * the program used, and a write through a shared map would change a sealed blob.
  */
 import { closeSync, openSync } from 'node:fs';
 import { BLOCK_SIZE, type BlobId, blocksFor, FsError, type Ino, isFsError } from '../base/index.ts';
@@ -23,7 +23,7 @@ import { KEPT_DIRECTORY, type OpenAnswer, type OpenPolicy } from './open-policy.
 interface Opens {
   cached: number;
   passed: number;
-  /** While `passed` is not 0: the file as the kernel has it, and its blob. */
+  /** While `passed` is not 0: the id under which the kernel has the backing file, and the file's blob. */
   backing: number;
   blob: BlobId;
 }
@@ -118,7 +118,7 @@ export class SharedOpens implements OpenPolicy {
     return { handle: this.add({ ino, isPassed: false }), flags: Fopen.KEEP_CACHE };
   }
 
-  /** Registers the blob of a file that is one; false where it is not, or cannot be registered. */
+  /** Registers the blob that a file is; false where the file is not one blob, or the blob cannot be registered. */
   private backingOf(inode: Inode, opens: Opens): boolean {
     const blob = this.ownBlobOf(inode);
     if (blob === undefined) return false;
@@ -147,10 +147,10 @@ export class SharedOpens implements OpenPolicy {
     extents.locate(0);
     const { foundBlob: blob, foundPhysical: physical, foundCount: count } = extents;
     const { activeId, blobs } = this.stack;
-    // What is not stored may change.
+    // The active blob may change, and so may what the store does not hold itself.
     if (blob === 0 || blob === activeId || !blobs.isStored(blob)) return undefined;
     if (physical !== 0 || count < blocksFor(size)) return undefined;
-    // A page behind the end of the file would show what else is in the blob.
+    // In a longer blob, a map would show what follows the end of the file.
     return blobs.lengthBytes(blob) === size ? blob : undefined;
   }
 }

@@ -1,6 +1,6 @@
 /**
- * Rows of host files that extents name (docs/format.md, "external"): journalled with the first extent of this layer
- * that names one which no row says anything of, and stored at the next checkpoint, before the extents.
+ * Rows for the host files that extents name (docs/format.md, "external"): journalled with this layer's first extent
+ * that names a host file without a row, and stored at the next checkpoint, before the extents.
  */
 import type { BlobId, ByteWriter } from '../base/index.ts';
 import { assert } from '../base/index.ts';
@@ -19,12 +19,12 @@ export class ExternalRecords {
     this.blobs = blobs;
   }
 
-  /** Puts what a batch's record must say of the host files that its runs name. */
+  /** Writes what a batch's record must say about the host files that its runs name. */
   encode(writer: ByteWriter, batch: Batch): void {
     let last = 0;
     for (const runs of batch.runLists) {
       for (const { blob } of runs) {
-        // A sparse file has thousands of runs in the same blob.
+        // A sparse file may have thousands of runs in the same blob.
         if (blob !== last && isExternal(blob)) this.encodeOne(writer, blob);
         last = blob;
       }
@@ -39,13 +39,13 @@ export class ExternalRecords {
     this.pending.set(blob, state);
   }
 
-  /** A replayed record says what a host file was. */
+  /** Takes in what a replayed record says about a host file. */
   keep(blob: BlobId, external: ExternalRecord): void {
     this.blobs.externals.keep(blob, external);
     this.pending.set(blob, external);
   }
 
-  /** For the checkpoint, in a transaction that is over before any extent that names them is stored, or is that one. */
+  /** For the checkpoint: must be stored in the transaction that stores the first extent naming them, or before it. */
   *store(): Generator<void> {
     for (const [blob, external] of this.pending) {
       this.tables.externals.put(blob, external);
@@ -53,7 +53,7 @@ export class ExternalRecords {
     }
   }
 
-  /** The checkpoint is done. */
+  /** To be called when the checkpoint is done. */
   clear(): void {
     for (const blob of this.pending.keys()) this.blobs.externals.noteStored(blob);
     this.pending.clear();

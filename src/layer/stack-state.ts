@@ -1,5 +1,5 @@
 /**
- * What a stack is made of, and what this process has in memory of its tree. What holds between them stands at
+ * What a stack is made of, and what this process has in memory of its tree. The invariants are listed at
  * `LayerStack`.
  */
 import { type BlobId, type Clock, FsError, type Ino } from '../base/index.ts';
@@ -24,13 +24,13 @@ export interface StackParts {
   readonly cache: TreeCache;
 }
 
-/** What a stack asks and tells the tree that it belongs to. */
+/** What a stack asks of the tree that it belongs to, and what it reports to it. */
 export interface StackKeeper {
   /** The journal has grown to the size at which a checkpoint is due. */
   onCheckpointDue(): void;
-  /** Whether somebody outside, the kernel of a mount, reaches an inode by its number, even without a name. */
+  /** Whether the kernel of a mount can reach an inode by its number, even when the inode has no name. */
   isKept(ino: Ino): boolean;
-  /** The files that the kernel of a mount reads directly from the blob that they are, each with that blob. */
+  /** The files that the kernel of a mount reads directly, each with the blob that is its whole content. */
   passedThrough(): Iterable<readonly [Ino, BlobId]>;
 }
 
@@ -44,17 +44,17 @@ export class StackState {
   readonly keeper: StackKeeper;
   readonly rootIno: Ino;
   upper: UpperLayer | undefined;
-  /** The lowers, and what they say together. */
+  /** The lowers, and lookups across all of them. */
   chain: LowerChain;
   readonly inodes = new Map<Ino, Inode>();
   /** Inodes to be stored by the next checkpoint. */
   readonly dirty = new Set<Inode>();
-  /** Inodes whose atime alone moved; stored when the tree is closed. */
+  /** Inodes of which only the atime changed; stored when the tree is closed, or when inodes are to be evicted. */
   readonly lazyTimes = new Set<Inode>();
   isReplaying = false;
-  /** Names in `children` of all inodes; until room is made it may count some that are gone. */
+  /** Names in `children` of all inodes; may include some that are gone, until names are evicted. */
   nameCount = 0;
-  /** Of derived inodes, and of host files: journalled with the first record that needs them. */
+  /** Origins of derived inodes and rows of host files: journalled with the first record that needs them. */
   readonly origins = new Origins();
   readonly externals: ExternalRecords;
 

@@ -1,4 +1,4 @@
-/** What is said about files: stat, access, exists, chmod, chown, utimes, statfs, by path and by descriptor. */
+/** Calls about file attributes: stat, access, exists, chmod, chown, utimes, statfs, by path and by descriptor. */
 import { constants } from 'node:fs';
 import type { Timespec } from '../base/index.ts';
 import type { Attributes, SpaceCounts } from '../vfs/index.ts';
@@ -22,7 +22,7 @@ const NANOSECOND_EXACT_SECONDS = 2 ** 22;
 /** A time given as Date, seconds, or seconds in text. Numbers below zero mean now, as in Node. */
 export function timeArgument(time: unknown, name: string, syscall: string, path?: unknown): Timespec {
   let seconds: number;
-  // The comparison by value is Node's: it takes every text that reads as a number, the empty one too.
+  // As Node, which compares by value (`+time == time`): every text that reads as a number, even the empty one.
   if (typeof time === 'string' && !Number.isNaN(Number(time))) seconds = Number(time);
   else if (typeof time === 'number' && Number.isFinite(time)) {
     seconds = time < 0 ? Date.now() / 1000 : time;

@@ -60,14 +60,14 @@ export function failureOf(error: unknown, syscall: string, path?: unknown, dest?
   );
 }
 
-/** The system call that a method's failures name, and how many of its first arguments are paths that they name. */
+/** The system call that a method's failures name, and how many leading arguments are paths, which they name too. */
 type Failure = readonly [syscall: string, pathCount?: 1 | 2];
 const PARAMETERS_MAX = 4;
 
 /**
  * Wraps methods of a class, once for all its objects: what the core throws leaves them in Node's shape. Arguments are
- * passed one by one, so that no call makes a closure or a list. It adds a call of some 15 ns. Methods that take no more
- * than a few hundred (stat, read, write, close) catch their failures themselves.
+ * passed one by one, so that no call makes a closure or a list. It costs some 15 ns a call. Methods that take no more
+ * than a few hundred ns (stat, read, write, close) catch their failures themselves.
  */
 export function failAsNode(prototype: object, failures: Readonly<Record<string, Failure>>): void {
   for (const [name, [syscall, pathCount = 0]] of Object.entries(failures)) {
@@ -88,7 +88,7 @@ export function isCode(error: unknown, code: ErrorCode): boolean {
   return isFsError(error, code) || (error instanceof Error && 'code' in error && error.code === code);
 }
 
-/** Gives an error a code, and the code's place in the first line of its stack, as Node's own have. */
+/** Gives an error a code, and puts the code into the first line of its stack, as Node's own errors do. */
 function withCode<T extends Error>(error: T, code: string): T & { code: string } {
   const { name } = error;
   Object.defineProperty(error, 'name', { value: `${name} [${code}]`, configurable: true });

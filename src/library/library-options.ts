@@ -1,4 +1,4 @@
-/** What the calls of the library may be told. */
+/** Options of the library's calls. */
 import type { CacheLimits } from '../layer/index.ts';
 import type { ImportOptions, ImportReport } from '../transfer/index.ts';
 import type { DedupeOptions } from '../upkeep/index.ts';
@@ -7,7 +7,7 @@ export interface OpenOptions {
   /** Makes the store where there is none. Default: true. */
   readonly create?: boolean;
   /**
-   * What this store's open trees may keep in memory of what they have read. By default all stores of the process
+   * How much this store's open trees may keep in memory of what they read. By default all stores of the process
    * share 131,072 inodes and 1,048,576 names.
    */
   readonly cache?: CacheLimits;
@@ -18,18 +18,18 @@ export interface StoreImportOptions extends ImportOptions {
   readonly onReport?: (report: ImportReport) => void;
 }
 
-/** Which trees, how much memory and time, and whom to notify. */
+/** Which trees, how much memory and time, whom to notify, and a signal that ends the run early. */
 export type StoreDedupeOptions = Omit<DedupeOptions, 'frozenElsewhere'>;
 
 export interface ForkOptions {
   readonly name: string;
   /**
-   * What to stand on, the uppermost first: trees by name, directories of the host by a path with a slash in it
-   * (`./repo`). Several are merged as docs/unions.md says; `[]` makes an empty tree. Nothing of a directory is read
-   * ahead, and it is never written; docs/host-trees.md says what the fork shows where it changes later.
+   * What the fork stands on, uppermost first: trees by name, directories of the host by a path with a slash in it
+   * (`./repo`). Several are merged as docs/unions.md says; `[]` makes an empty tree. A directory is not read
+   * in advance, and never written; docs/host-trees.md says what the fork shows where the directory changes later.
    */
   readonly lowers: readonly string[];
-  /** Over a directory: the first change of a file takes its bytes, so that the host file may change afterwards. */
+  /** For a fork of a directory: a file's first change takes over its bytes, so the host file may change afterwards. */
   readonly pin?: boolean;
 }
 

@@ -18,7 +18,7 @@ export interface StreamFs {
   fsync(...args: unknown[]): unknown;
 }
 
-/** Options that both kinds of stream take; the streams' own types leave `fs` to a signature without the rest. */
+/** Options that both kinds of stream take, as far as types are needed here; `fs` is passed along with them. */
 interface StreamOptions {
   readonly encoding?: BufferEncoding;
 }
@@ -31,7 +31,7 @@ function withFs(options: unknown, fs: StreamFs): StreamOptions {
 }
 
 export class StreamCalls {
-  /** The callback forms; set when they exist, for they in turn are built from what is below them. */
+  /** The callback forms; set once they exist, since they are built from the calls of which these are a part. */
   fs: StreamFs | undefined;
 
   private get callbacks(): StreamFs {
@@ -46,7 +46,7 @@ export class StreamCalls {
       'fd' in options &&
       typeof options.fd === 'object'
     ) {
-      // The cast: an fd that is an object is a FileHandle of this fs; its own check of `fd` follows in Node.
+      // The cast: an fd that is an object is a FileHandle of this fs; Node then checks the `fd` in it.
       if (options.fd !== null) return this.readHandle(options.fd as StreamHandle, options);
     }
     // The cast: Node checks the path itself, with its own errors.
@@ -67,7 +67,7 @@ export class StreamCalls {
     return createWriteStream(path as string, withFs(options ?? {}, this.callbacks));
   }
 
-  /** A stream over an open handle; when the stream closes the handle, the handle knows. */
+  /** A stream over an open handle, which it closes through the handle, so that the handle knows. */
   readHandle(handle: StreamHandle, options: object = {}): ReadStream {
     const fs = this.fsOfHandle(handle);
     return createReadStream('', withFs({ ...options, fd: handle.fd }, fs));

@@ -1,5 +1,5 @@
 /**
- * A host directory that is committed to. A symlink on the way to a file is refused: nothing outside of the directory is
+ * A host directory that a commit writes to. A symlink on the way to a file is refused: nothing outside the directory is
  * reached, whatever is renamed meanwhile.
  */
 import { FsError, isFsError } from '../base/index.ts';
@@ -16,9 +16,9 @@ export class HostTarget {
   readonly directory: string;
   readonly files: HostFiles;
   private readonly system: System;
-  /** Where paths begin; it has the lock. */
+  /** The directory's descriptor, where paths begin; the lock is on it. */
   private readonly root: number;
-  /** Of the root, once it was needed: what part of which filesystem it lies in does not change. */
+  /** The root's stat, once needed: which part of which filesystem the root lies in does not change. */
   private rootStat: HostStat | undefined;
 
   /** ENOENT, ENOTDIR, EACCES of the directory; EBUSY when another commit is at work in it. */
@@ -39,7 +39,7 @@ export class HostTarget {
     this.system.close(this.root);
   }
 
-  /** ESTALE when it is not the directory that the fork came from, as far as that is known. */
+  /** ESTALE when this is not the directory that the fork came from, as far as that is known. */
   requireSame(identity: HostIdentity | undefined): void {
     if (identity === undefined || isSameDirectory(identity, directoryIdentity(this.system, this.root)))
       return;
@@ -49,7 +49,7 @@ export class HostTarget {
     throw new FsError('ESTALE', { syscall: 'commit', path: this.directory, note });
   }
 
-  /** Whether what is there now is the file that a fork of this directory recorded something of. */
+  /** Whether `found`, which is there now, is the file that a fork of this directory recorded as `origin`. */
   isOrigin(origin: HostOrigin, found: HostStat): boolean {
     this.rootStat ??= this.system.statFile(this.root);
     return isOrigin(origin, found, this.rootStat);
@@ -94,7 +94,7 @@ export class HostTarget {
     return new FsError('ELOOP', { syscall: 'commit', path: this.shown(path), note });
   }
 
-  /** What is at a path; undefined where nothing is, or where its directory is none. */
+  /** What is at a path; undefined where nothing is, or where what should be its directory is not one. */
   stat(path: string): HostStat | undefined {
     try {
       return this.at('lstat', path, (files) => files.hostStat(path));
@@ -104,7 +104,7 @@ export class HostTarget {
     }
   }
 
-  /** Of a directory; '' is the root. */
+  /** The names in a directory; '' is the root. */
   names(path: string): string[] {
     return this.at('scandir', path || '/', (files) => files.namesIn(path || '/'));
   }

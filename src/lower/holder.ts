@@ -1,8 +1,8 @@
 /**
- * Where the rows that an inode's record names lie. A record says which layer holds the inode's extents (and which its
- * extended attributes), and while that layer is in the chain, that is where they are. When flattening has put another
- * layer in its place, the rows are in the uppermost layer that holds such rows of the inode: what lies above the
- * layer that a record names has none of its own, or the record would name that.
+ * Where to find the rows that an inode's record names. It says which layer holds the inode's extents (and which its
+ * extended attributes), and while that layer is in the chain, the rows are there. When flattening has put another
+ * layer in its place, they are in the uppermost layer that holds such rows of the inode: the layers above the
+ * one that a record names have none, or the record would name one of those.
  */
 import type { Ino, LayerId } from '../base/index.ts';
 import type { Lower } from './lower.ts';

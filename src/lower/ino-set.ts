@@ -1,7 +1,7 @@
 /**
- * A set of inode numbers. Those of one tree mostly lie side by side, so a number is a bit of a word: a fork in which a
- * thousand files were looked at needs about 1.3 KB for them here, and 33 KB in a `Set`. One that stands alone takes
- * what it would there.
+ * A set of inode numbers. Those of one tree mostly lie side by side, so each is one bit of a word: a fork in which a
+ * thousand files were looked at needs about 1.3 KB for them here, and 33 KB in a `Set`. A number on its own takes
+ * as much as it would there.
  */
 import type { Ino } from '../base/index.ts';
 
@@ -35,7 +35,7 @@ export class InoSet implements Iterable<Ino> {
     this.count++;
   }
 
-  /** In no order that anyone should rely on. */
+  /** In an order that nobody should rely on. */
   *[Symbol.iterator](): Generator<Ino> {
     for (const [index, word] of this.words) {
       for (let bit = 0; bit < WORD_BITS; bit++) {

@@ -4,7 +4,7 @@ import type { ExtentMap } from '../extent/index.ts';
 import type { PhysicalSpace } from './physical-space.ts';
 import { MappedRange, View } from './view.ts';
 
-/** Blocks that are copied together when a map has more pieces than its share. */
+/** How many blocks are copied into one run when a map has more pieces than its share. */
 const GATHER_BLOCKS = 64;
 
 export class FileMaps {
@@ -25,7 +25,7 @@ export class FileMaps {
   }
 
   /**
-   * Maps the file. ENOMEM when the process has no mappings left for it (see `Mapping.gather`), ENOTSUP where the
+   * Maps the file. ENOMEM when that would take too many mappings (see `Mapping.gather`), ENOTSUP where the
    * platform has no mmap.
    */
   map(sizeBytes: number, reserveBytes: number): View {
@@ -94,12 +94,12 @@ export class FileMaps {
     return false;
   }
 
-  /** Whether the views of this file can each get so many pieces more. */
+  /** Whether the views of this file can each get this many more pieces. */
   hasRoom(extraPieces: number): boolean {
     return this.ranges.size === 0 || this.space.budget.fits(extraPieces * this.ranges.size);
   }
 
-  /** ENOMEM when they cannot. */
+  /** ENOMEM unless `hasRoom`. */
   requireRoom(extraPieces: number): void {
     if (this.hasRoom(extraPieces)) return;
     const note = 'the process has no mappings left for the maps of this file';
@@ -109,14 +109,14 @@ export class FileMaps {
   /** The blocks that are moved together with `[from, to)`, so that they are one run afterwards. */
   gatherRange(from: number, to: number): [number, number] {
     const first = Math.floor(from / GATHER_BLOCKS) * GATHER_BLOCKS;
-    // Nothing is allocated behind the last block that the file has.
+    // Nothing is allocated after the last block that the file has.
     const end = Math.min(Math.ceil(to / GATHER_BLOCKS) * GATHER_BLOCKS, Math.max(to, this.extents.endBlock));
     this.space.budget.gatheredBlocks += end - first - (to - from);
     return [first, end];
   }
 }
 
-/** Turns a full disk met while gathering for a map into ENOMEM: nothing was changed, the map is what cannot be had. */
+/** Makes ENOSPC or EROFS, met while gathering for a map, ENOMEM: nothing was changed, only the map cannot be had. */
 export function asOutOfMappings(error: unknown): unknown {
   if (!isFsError(error, 'ENOSPC') && !isFsError(error, 'EROFS')) return error;
   return new FsError('ENOMEM', { syscall: 'map', note: 'no room to copy the pieces of the file together' });

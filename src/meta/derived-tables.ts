@@ -1,4 +1,4 @@
-/** The tables of layers that are not rows but derived: host trees, what they were, and what was recorded of them. */
+/** Tables for derived layers, which are not stored as rows: their host directories, and their inodes' origins. */
 import type { Ino, LayerId } from '../base/index.ts';
 import { decodeHostLayers, encodeHostLayers } from './host-format.ts';
 import { TABLE } from './key-format.ts';
@@ -6,7 +6,7 @@ import type { HostSource } from './layer-format.ts';
 import { inoOfKey, layerRange } from './layer-tables.ts';
 import type { Rows } from './rows.ts';
 
-/** What finds an inode of a derived layer again. The bytes are the layer's own. */
+/** By what a derived layer finds an inode again. Only that layer knows what the bytes mean. */
 export class OriginTable {
   private readonly rows: Rows;
 
@@ -32,8 +32,8 @@ export class OriginTable {
 }
 
 /**
- * The layers that stand for host directories, by what a directory is without its place. A copy of a filesystem and a
- * snapshot of a subvolume have that in common with what they were made of, so there may be several of one key.
+ * The layers that stand for host directories, by what identifies a directory anywhere. A copy of a filesystem or a
+ * snapshot of a subvolume shares that with its original, so there may be several layers under one key.
  */
 export class HostTable {
   private readonly rows: Rows;

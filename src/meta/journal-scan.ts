@@ -27,7 +27,7 @@ export interface ScanResult {
   readonly lastMarkedSequence: number;
   /** Where in the file the valid records and marks end, in bytes. */
   readonly end: number;
-  /** True when the records end in something else than the terminator: a torn record, or damage. */
+  /** True when neither the terminator nor the end of the file follows the records: a torn record, or damage. */
   readonly isTailCut: boolean;
 }
 
@@ -46,7 +46,7 @@ class FileWindow {
     this.sizeBytes = system.fileSize(descriptor).sizeBytes;
   }
 
-  /** Makes `buffer` hold `length` bytes of the file from `position`; their index there, or -1 beyond the file. */
+  /** Makes `buffer` hold `length` bytes of the file from `position`; returns their index, or -1 beyond the file. */
   load(position: number, length: number): number {
     if (position + length > this.sizeBytes) return -1;
     if (position >= this.start && position + length <= this.end) return position - this.start;
@@ -61,7 +61,7 @@ class FileWindow {
 
 /**
  * Visits (or, without a visitor, only counts) the valid records whose sequence is above `from` and at most
- * `to`, in order. What it tells about the whole file does not depend on these bounds.
+ * `to`, in order. The result is about the whole file, whatever these bounds are.
  */
 export function scanRecords(
   system: System,

@@ -1,7 +1,7 @@
 /**
- * A look at `data.mdb` before LMDB opens it. The binding crashes the whole process when LMDB refuses a file,
- * and a page that lies beyond the end of the file is SIGBUS when it is read; so both are found here first
- * and said in words.
+ * Checks `data.mdb` before LMDB opens it. The binding crashes the whole process when LMDB refuses a file,
+ * and reading a page that lies beyond the end of the file raises SIGBUS; so both are found here first
+ * and reported as errors.
  */
 import { closeSync, fstatSync, openSync, readSync, statSync } from 'node:fs';
 import { join } from 'node:path';
@@ -29,7 +29,7 @@ function hostError(error: unknown, path: string): unknown {
   return new FsError(codeOfErrno(-errno), { syscall: 'open', path });
 }
 
-/** The file, open, with the meta page that counts. */
+/** The open file, with the meta page that is in force. */
 class TablesFile {
   readonly path: string;
   readonly meta: LmdbMeta;
@@ -43,7 +43,7 @@ class TablesFile {
     const first = this.readMeta(0, 0);
     const second = this.readMeta(1, first.pageBytes);
     this.meta = second.transaction > first.transaction ? second : first;
-    // Asked after the meta pages were read: another process may have added pages since, never taken any away.
+    // Taken after the meta pages were read: another process may have added pages since, never taken any away.
     this.pageCount = Math.floor(fstatSync(descriptor).size / this.meta.pageBytes);
   }
 
@@ -140,7 +140,7 @@ function isDirectory(path: string): boolean {
 
 /**
  * Checks what must be right for LMDB to open the file in a directory; a file that is missing or empty will be made.
- * What others change meanwhile may look damaged.
+ * A file that others change meanwhile may look damaged.
  * Errors: ENOENT, ENOTDIR and the like for the directory, ERR_STORE_CORRUPT, ERR_STORE_VERSION.
  */
 export function checkTablesFile(directory: string): void {
@@ -149,7 +149,7 @@ export function checkTablesFile(directory: string): void {
   });
 }
 
-/** As `checkTablesFile`, and follows every page: takes time with the size of the tables. */
+/** As `checkTablesFile`, but always follows every page: the time grows with the size of the tables. */
 export function checkTablesStructure(directory: string): void {
   inspect(directory, (file) => file.walk());
 }

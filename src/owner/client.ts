@@ -1,4 +1,4 @@
-/** The other side of the owner's socket: finds the owner of a store, starts one where there is none, and asks it. */
+/** The client's side of the owner's socket: finds the owner of a store, starts one where there is none, and asks it. */
 
 import { realpathSync } from 'node:fs';
 import { createConnection, type Socket } from 'node:net';
@@ -29,7 +29,7 @@ interface Waiting {
 }
 
 export interface OwnerClientOptions {
-  /** How long an answer is waited for. */
+  /** How long to wait for an answer. */
   readonly answerMs?: number;
 }
 
@@ -75,7 +75,7 @@ export class OwnerClient {
       return client;
     } catch (error) {
       client.close();
-      // It ended between our connection and its answer.
+      // The owner ended between our connection and its answer.
       if (error instanceof FsError && error.code === 'ENOTCONN') return undefined;
       throw error;
     }
@@ -91,13 +91,13 @@ export class OwnerClient {
     return socket && new OwnerClient(socket, place, options.answerMs ?? ANSWER_MS);
   }
 
-  /** The owner of the store; one is started where none runs. Its own failure to start; ETIMEDOUT. */
+  /** The owner of the store; one is started if none runs. Rejects with the owner's failure to start, or ETIMEDOUT. */
   static async connectOrStart(
     storeDirectory: string,
     options: OwnerClientOptions = {},
   ): Promise<OwnerClient> {
     const place = new OwnerPlace(storeDirectory);
-    // The owner's working directory is another one.
+    // The owner has another working directory, so a relative path would not do.
     const directory = realpathSync(storeDirectory);
     const until = performance.now() + START_MS;
     while (performance.now() < until) {
@@ -116,7 +116,7 @@ export class OwnerClient {
     return this.ownerPid;
   }
 
-  /** What the operation throws in the owner; ENOTCONN when the owner ends before it answers; ETIMEDOUT. */
+  /** Rejects with what the operation throws in the owner; ENOTCONN when the owner ends before it answers; ETIMEDOUT. */
   request<K extends OperationName>(operation: K, parameters: Parameters<K>): Promise<Result<K>> {
     if (this.isEnded) return Promise.reject(ownerGone(this.ownerPid, this.place));
     const id = ++this.lastId;
@@ -150,7 +150,7 @@ export class OwnerClient {
       return;
     }
     for (const line of lines) {
-      // The cast: the owner of this protocol version writes answers.
+      // The cast: an owner of this protocol version writes nothing but answers.
       const answer = JSON.parse(line) as Answer;
       const waiting = this.take(answer.id ?? 0);
       if ('error' in answer) waiting?.reject(fromWire(answer.error));
@@ -212,5 +212,5 @@ function connectFailure(error: NodeJS.ErrnoException, place: OwnerPlace): Error 
 }
 
 function ignored(): void {
-  // Nothing: see above.
+  // Nothing to do: 'close' follows.
 }

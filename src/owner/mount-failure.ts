@@ -11,14 +11,14 @@ const WAYS_OUT: Partial<Record<ErrorCode, string>> = {
   EINVAL: 'the kernel refuses it: its log (dmesg) may say why',
 };
 
-/** What the mount server threw, with the mount point and the way out where it says none. */
+/** The mount server's error, with the mount point added, and a way out where it has no note. */
 export function describeMountFailure(error: unknown, fork: string, directory: string): unknown {
   if (!(error instanceof FsError)) return error;
   const note = error.note ?? WAYS_OUT[error.code];
   return error.in({ syscall: 'mount', path: fork, dest: directory, note });
 }
 
-/** The failure of a mount point that was looked at before anything was mounted. */
+/** The failure of a mount point that was checked before anything was mounted. */
 export function mountPointFailure(code: ErrorCode, directory: string, note = WAYS_OUT[code]): FsError {
   return new FsError(code, { syscall: 'mount', path: directory, note });
 }

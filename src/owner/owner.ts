@@ -2,7 +2,7 @@
  * The owner of a store: the one process that serves its mounts. It listens on a socket in the store's `run`, does what
  * clients ask for, and ends by itself when nobody needs it any more.
  *
- * It must never look at a path that may lie on one of its own mounts, by stat or by a working directory: the answer
+ * It must never look at a path that may lie on one of its own mounts, by stat or as a working directory: the answer
  * would have to come from the thread that waits for it. Clients do such checks.
  */
 import { createServer, type Server, type Socket } from 'node:net';
@@ -16,9 +16,9 @@ import { Checked, createHandlers, type Handlers } from './operations.ts';
 import { type OwnerPlace, removeStaleSocket, SocketAddress, socketFailure } from './owner-place.ts';
 import type { OperationName, OwnerStatus } from './protocol.ts';
 
-/** Without mounts and connections for so long, the owner ends. */
+/** The owner ends after this long without mounts and connections. */
 export const IDLE_MS = 30_000;
-/** Unmounting everything takes no longer, or the rest is left to the kernel, which ends a mount with its process. */
+/** How long unmounting may take; the rest is left to the kernel, which ends a mount with its process. */
 const CLOSE_MS = 10_000;
 /** Connections that wait to be accepted. */
 const BACKLOG = 128;
@@ -29,12 +29,12 @@ export interface OwnerOptions {
   readonly createMountServer: () => MountServer;
   readonly logger: Logger;
   readonly idleMs?: number;
-  /** What clients are told instead of an answer: as `HeldDirectory.shown`. */
+  /** Turns the JSON of an answer into what clients are told: see `HeldDirectory.shown`. */
   readonly shown?: (json: string) => string;
 }
 
 export class Owner {
-  /** Resolves when everything is unmounted and closed but the engine, which is the caller's. */
+  /** Resolves when all is closed but the engine, which is the caller's, and unmounted as far as possible. */
   readonly stopped: Promise<void>;
   private readonly options: OwnerOptions;
   private readonly idleMs: number;
@@ -79,7 +79,7 @@ export class Owner {
   private listen(): Promise<void> {
     return new Promise((resolve, reject) => {
       this.server.once('error', (error) => reject(socketFailure('listen', error, this.options.place)));
-      // Write permission is what lets a user connect: only the owner's own user has it. Bound before this returns.
+      // To connect takes write permission, which only the owner's own user gets. listen() binds before it returns.
       const umask = process.umask(0o177);
       try {
         this.server.listen({ path: this.address.path, backlog: BACKLOG }, resolve);
@@ -136,7 +136,7 @@ export class Owner {
     this.idleTimer = setTimeout(() => this.stop('idle'), this.idleMs);
   }
 
-  /** Unmounts everything, lazily where it is busy, and resolves when nothing is served any more. */
+  /** Unmounts everything, lazily where busy, for CLOSE_MS at most; resolves when no client is served any more. */
   stop(reason: string): Promise<void> {
     this.stopping ??= this.end(reason);
     return this.stopping;

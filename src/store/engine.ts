@@ -1,7 +1,7 @@
 /**
- * The store: opens, wires and owns everything, and does what is asked of trees by name.
+ * The store: opens, wires and owns everything, and carries out the operations on trees by name.
  *
- * Each such operation (fork, snapshot, drop) is one LMDB transaction, durable when it returns. Invariants: a writable
+ * Each (fork, snapshot, drop) takes effect in one LMDB transaction, durable when it returns. Invariants: a writable
  * layer belongs to exactly one fork and is the upper of no other; a frozen layer never changes; every layer that a tree
  * stands on is there (fsck passes `trees` and `layers`).
  *
@@ -143,7 +143,7 @@ export class StoreEngine implements StoreParts {
 
   /**
    * Opens a tree: a fork to read and write, a snapshot to read. ENOENT; EBUSY when the fork is open already, here or
-   * in another process (the message names it). What a dead owner left in the journal is brought back first. With
+   * in another process (the message names it). What a dead owner left in the journal is replayed first. With
    * `isPatient` a living owner is given some time to go away.
    */
   openTree(name: string, isPatient = true): Tree {
@@ -156,18 +156,18 @@ export class StoreEngine implements StoreParts {
       try {
         return this.openLeased(() => this.info(name), isPatient);
       } catch (error) {
-        // An owner that was just freezing the tree has changed which layer it has.
+        // An owner that was just freezing the tree has given it another layer meanwhile: look again.
         if (!isFsError(error, 'EAGAIN')) throw error;
       }
     }
   }
 
-  /** Opens what a tree was in a frozen layer, to read. A tree must stand on that layer. */
+  /** Opens, to read, the state of a tree that a frozen layer holds. Some tree must stand on that layer. */
   openState(state: TreeInfo): Tree {
     return this.openLeased(() => state, false);
   }
 
-  /** Rows are read under the lease: `find` too. */
+  /** The lease is held before any row is read, and so before `find` is called. */
   private openLeased(find: () => TreeInfo, isPatient: boolean): Tree {
     const tree = this.openTrees.open((onClosed) => {
       const info = find();
@@ -220,9 +220,9 @@ export class StoreEngine implements StoreParts {
   }
 
   /**
-   * Makes a writable tree over several, the uppermost first, merged by the rules of docs/unions.md: trees by name, and
+   * Makes a writable tree over several lowers, uppermost first, merged as in docs/unions.md: trees by name, and
    * directories of the host by paths. Forks among them are frozen for it. EINVAL (name, a lower named twice, more than
-   * 500), EEXIST, ENOENT, EBUSY; of directories as `forkHost`.
+   * 500), EEXIST, ENOENT, EBUSY; for directories as `forkHost`.
    */
   forkUnion(lowers: readonly string[], name: string, isPinned = false): Tree {
     const { tables, rows } = this;
@@ -243,7 +243,7 @@ export class StoreEngine implements StoreParts {
     });
   }
 
-  /** `prepare` is called once the name is known to be free; what it returns belongs to the transaction. */
+  /** `prepare` is called once the name is known to be free; what it returns runs in the transaction. */
   private makeFork(name: string, prepare: () => () => void): Tree {
     checkTreeName(name, 'fork');
     this.requireOpen('fork');
@@ -257,7 +257,7 @@ export class StoreEngine implements StoreParts {
     return this.openTree(name);
   }
 
-  /** A tree that something is to stand on. A fork is frozen for it. */
+  /** Info of a tree that something is to stand on. A fork is frozen for that. */
   private frozenInfo(name: string, operation: string): TreeInfo {
     const info = this.info(name, operation);
     if (info.kind === 'fork') this.withFork(name, (tree) => this.freeze(tree));
@@ -266,8 +266,8 @@ export class StoreEngine implements StoreParts {
   }
 
   /**
-   * Freezes the upper layer of an open fork, unless it is empty, and puts a fresh one over it: nothing that anyone sees
-   * changes. Everything acknowledged is durable when it returns. `inTransaction` belongs to the same transaction.
+   * Freezes the upper layer of an open fork (not an empty one over another layer) and puts a fresh one over it: nobody
+   * sees a change. All that was acknowledged is durable when it returns. `inTransaction` runs in the same transaction.
    */
   freeze(tree: Tree, inTransaction?: () => void): void {
     if (this.stacks.freeze(tree, inTransaction)) this.flattener.lookGrown(tree.stack.lowers);
@@ -288,8 +288,8 @@ export class StoreEngine implements StoreParts {
   }
 
   /**
-   * Removes a fork or snapshot by name. Trees that stand on it stay whole: its layers live until the last of them is
-   * gone, and gc gives the space back. ENOENT; EBUSY while it is open for writing, here or elsewhere.
+   * Removes a fork or snapshot by name. Trees that stand on it stay whole: its layers live until the last such tree is
+   * gone; then gc gives the space back. ENOENT; EBUSY while it is open for writing, here or elsewhere.
    */
   drop(name: string): void {
     const info = this.info(name, 'drop');
@@ -308,7 +308,7 @@ export class StoreEngine implements StoreParts {
   }
 
   /**
-   * A builder for a frozen layer in bulk: what import fills. `over` is the tree that the layer changes, which stays as
+   * A builder that makes a frozen layer in bulk, for import. `over` is the tree that the layer changes, which stays as
    * it is. EINVAL, EEXIST, ENOENT (of `over`), EBUSY (it is a fork that another process owns).
    */
   buildLayer(name: string, source: string, over?: string): LayerBuilder {

@@ -1,8 +1,8 @@
 /**
- * Bytes of a lease file, and nothing else: what a process that has the store open says of itself. It is locked for
- * as long as the process lives. Described in docs/format.md, "Leases".
+ * Bytes of a lease file, and nothing else: what a process that has the store open says of itself. It is locked
+ * until the process closes the store or dies. Described in docs/format.md, "Leases".
  *
- *     u64 epoch of the store from which on the process relies on what is there; 2^53 - 1: it has no tree open
+ *     u64 epoch of the store from which the process relies on what exists; 2^53 - 1: it has no tree open
  *     u32 process id
  */
 import { ByteReader, ByteWriter } from '../base/index.ts';

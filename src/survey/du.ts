@@ -74,7 +74,7 @@ export function storeUsage(engine: StoreEngine): DuReport {
 }
 
 /**
- * Allocated space of a directory and all that is in it, but for `skipped`: trees are mounted there, whose blocks are in
+ * Allocated space of a directory and all in it, but for what is in `skipped`: trees mounted there have their blocks in
  * the blobs, and the process that serves them must not look at its own mounts.
  */
 function diskBytes(system: System, directory: Buffer, skipped: string): number {
@@ -116,7 +116,7 @@ class BlockNumbers {
   }
 }
 
-/** Sums of the files that a tree shows. */
+/** Sums of the files that a tree shows; in a `Difference`, how many more or fewer than in the base. */
 interface Sums {
   files: number;
   apparentBytes: number;
@@ -136,7 +136,7 @@ interface Difference {
 class Usage {
   private readonly tables: MetaTables;
   private readonly blobs: BlobSpace;
-  /** Of each block: the id of the one tree that refers to it, NOBODY, or MANY. */
+  /** For each block: the id of the only tree that refers to it, NOBODY, or MANY. */
   private readonly owners: BlockNumbers;
   private readonly trees = new Map<number, { readonly tree: StoredTree; readonly sums: Sums }>();
   liveBlocks = 0;
@@ -147,18 +147,18 @@ class Usage {
     this.owners = new BlockNumbers(blobs);
   }
 
-  /** Without what lies elsewhere, as in host files, and takes no space of the store. */
+  /** Leaves out runs that lie elsewhere, such as in host files, and take no space in the store. */
   private stored(runs: readonly Run[]): readonly Run[] {
     const isStored = ({ blob }: Run): boolean => this.blobs.isStored(blob);
     return runs.every(isStored) ? runs : runs.filter(isStored);
   }
 
-  /** The runs of a file of a base, which has them itself. */
+  /** The stored runs of a file of a base, from the base itself; none where the base is live. */
   private baseRuns(base: Lower, ino: Ino, record: InodeRecord): readonly Run[] {
     return record.extentLayer === 0 || base.isLive ? [] : this.stored(base.runs(ino, record.size));
   }
 
-  /** The inodes of a base. What is in a live one takes no space here, and counting it would be reading all of it. */
+  /** The inodes of a base; none of a live one, whose content takes no space here and would have to be read whole. */
   private *baseInodes(base: Lower): Generator<[Ino, InodeRecord]> {
     if (base.isLive) return;
     if (base instanceof UnionLayer) yield* base.shownRecords();
@@ -246,7 +246,7 @@ class Usage {
     baseSums: Sums,
     references: BlockNumbers,
   ): void {
-    // By blob, then block: how many references of the base are hidden, and which blocks are the tree's own.
+    // By blob and block: here how many references of the base are hidden; in `met`, which blocks the tree adds.
     const hiddenCounts = new Map<string, number>();
     let blocks = baseSums.blocks;
     for (const [ino, record] of hidden) {
@@ -284,7 +284,7 @@ class Usage {
     });
   }
 
-  /** Called when every group has been added; by id of the tree. */
+  /** The usage of each tree, by its id; called when every group has been added. */
   finish(): Map<number, TreeUsage> {
     const exclusive = new Map<number, number>();
     for (const owners of this.owners) {

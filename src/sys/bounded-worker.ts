@@ -1,5 +1,5 @@
 /**
- * A thread behind `BoundedCalls`: makes calls of the native system, and those below, in order. Its descriptors are its
+ * A thread behind `BoundedCalls`: makes calls of the native system and the two below, in order. Its descriptors are its
  * own; other threads know them only as numbers.
  */
 import { readlinkSync } from 'node:fs';
@@ -11,7 +11,7 @@ import { createNativeSystem } from './native.ts';
 import { O_NOATIME, O_RDONLY } from './open-flags.ts';
 import { takeOwnDescriptors } from './own-descriptors.ts';
 
-/** What is opened here has a number from this one on, which no descriptor of the process has. */
+/** Added to the descriptors opened here: callers see numbers that no descriptor of the process has. */
 const HANDLE_FIRST = 2 ** 30;
 
 const { port, answered, thread, opener } = workerData as BoundedThread;
@@ -19,7 +19,7 @@ const libc = loadLibc();
 const system = createNativeSystem();
 if (libc instanceof Error) throw libc;
 if (system instanceof Error) throw system;
-// Where this is not allowed, the calls are bounded nevertheless.
+// Even where this is not allowed, the calls are bounded.
 takeOwnDescriptors(libc);
 thread[0] = Number(readlinkSync('/proc/thread-self').split('/').at(-1));
 
@@ -31,7 +31,7 @@ function readBytes(fd: number, length: number, position: number, mayWait: boolea
   return count < 0 ? undefined : bytes.slice(0, count);
 }
 
-/** As `readBytes`, of a file that another thread has open. Leaves no access time, where that is allowed. */
+/** As `readBytes`, of a file that another thread has open. Does not touch its access time, where that is allowed. */
 function readOpened(fd: number, length: number, position: number): Uint8Array | undefined {
   const path = `/proc/self/task/${opener?.[0]}/fd/${fd}`;
   let own: number;
@@ -49,7 +49,7 @@ function readOpened(fd: number, length: number, position: number): Uint8Array | 
 }
 
 const native = system;
-// By name: what a caller names is a method of the system.
+// Called by name: a caller names a method of the system, or one of the two above.
 const methods = { ...native, readBytes, readOpened } as unknown as Readonly<
   Record<string, (...args: unknown[]) => unknown>
 >;

@@ -1,6 +1,6 @@
 /**
- * Physical memory as /proc shows it: `pagemap` gives the frame behind each page of this process, `kpagecount` how
- * often each frame is mapped. Both hold one 64-bit word a page; kernel document admin-guide/mm/pagemap.rst.
+ * Physical memory as /proc shows it: `pagemap` gives the frame behind each page of this process, `kpagecount` how many
+ * times each frame is mapped. Both hold one 64-bit word per page; kernel document admin-guide/mm/pagemap.rst.
  */
 import { closeSync, openSync, readSync } from 'node:fs';
 import { BLOCK_SIZE } from '../base/index.ts';
@@ -22,7 +22,7 @@ function withTable<T>(path: string, use: (fd: number) => T): T | undefined {
   try {
     fd = openSync(path, O_RDONLY);
   } catch {
-    // Absent, or kept from those who are not root: the caller answers that it is not permitted.
+    // Absent, or readable by root alone: the callers answer 0 or -1, as they do for what is not permitted.
     return undefined;
   }
   try {

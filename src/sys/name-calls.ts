@@ -1,4 +1,4 @@
-/** Opening, naming and syncing files: one call of node:fs each, the same in every system. */
+/** Opening, naming and syncing files by plain calls of node:fs, the same in every `System`. */
 import {
   closeSync,
   fdatasyncSync,
@@ -43,8 +43,8 @@ export function openAt(path: Path, flags: number, mode: number): number {
 }
 
 /**
- * The path of a name in an open directory, which leads there whatever that is called by now. Where there is no /proc it
- * is the path by which the directory was opened.
+ * A path to a name in an open directory, valid whatever the directory is called by now. Where there is no /proc, it
+ * starts with the path by which the directory was opened.
  */
 export function pathIn(directory: number, name: Uint8Array): Buffer {
   const opened = HAS_PROC ? undefined : openedBy.get(directory);
@@ -52,7 +52,7 @@ export function pathIn(directory: number, name: Uint8Array): Buffer {
   return Buffer.concat([Buffer.from(`${path}/`, 'latin1'), name]);
 }
 
-/** A descriptor's own link, which leads to what was opened, a symlink too, and no further. */
+/** The /proc link of a descriptor. It leads to exactly what was opened: to a symlink itself, if that was opened. */
 export function fileLink(fd: number): string {
   return `/proc/thread-self/fd/${fd}`;
 }

@@ -21,8 +21,8 @@ export const {
 
 export const O_ACCMODE = 0o3;
 // node:fs has no names for the rest. On Linux they are the same on every architecture of `libc.ts`.
-/** Opens a name itself, a symlink too, without reading or writing it. Elsewhere O_SYMLINK is as near as it gets. */
+/** Opens a name itself, a symlink too, without reading or writing it. Elsewhere O_SYMLINK comes closest. */
 export const O_PATH = process.platform === 'linux' ? 0o10000000 : (constants.O_SYMLINK ?? 0);
-/** Without the O_DIRECTORY that comes with it. */
+/** The bit alone, without the O_DIRECTORY that open(2) includes in it. */
 export const O_TMPFILE = 0o20000000;
 export const O_CLOEXEC = process.platform === 'linux' ? 0o2000000 : 0;

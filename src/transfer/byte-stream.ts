@@ -14,7 +14,7 @@ const GZIP = Buffer.from([0x1f, 0x8b]);
 const CHUNK_BYTES = 256 * 1024;
 
 export class ByteStream {
-  /** Of the archive, for messages. */
+  /** The archive's path, for messages. */
   readonly path: string;
   /** Bytes read so far. */
   position = 0;
@@ -43,17 +43,17 @@ export class ByteStream {
     if (!plain.chunk.subarray(0, GZIP.length).equals(GZIP)) return plain;
     await plain.close();
     const gunzip = createGunzip({ chunkSize: CHUNK_BYTES });
-    // Errors of the pipe reach the reader at its end.
+    // Errors of either stream reach whoever reads from `gunzip`.
     pipeline(createReadStream(path, { highWaterMark: CHUNK_BYTES }), gunzip, () => undefined);
     return new ByteStream(path, gunzip[Symbol.asyncIterator]());
   }
 
-  /** Bytes put into `target`; fewer than `length` only where the archive ends. */
+  /** Returns the count of bytes put into `target`; fewer than `length` only where the archive ends. */
   async read(target: Buffer, length: number): Promise<number> {
     return await this.advance(length, target);
   }
 
-  /** Bytes passed over; fewer than `length` only where the archive ends. */
+  /** Returns the count of bytes passed over; fewer than `length` only where the archive ends. */
   async skip(length: number): Promise<number> {
     return await this.advance(length);
   }

@@ -7,7 +7,7 @@ import { FsError } from '../base/index.ts';
 import type { ByteStream } from './byte-stream.ts';
 import { BLOCK_BYTES, type TarFields, type TarTime, type TarType, XATTR_KEY } from './tar-archive.ts';
 
-/** Nothing that an extended header says in earnest is longer: an attribute has 64 KiB at most. */
+/** No genuine extended header is longer: an attribute has 64 KiB at most. */
 const EXTENDED_BYTES_MAX = 16 * 1024 * 1024;
 
 const TYPES: Readonly<Record<string, TarType>> = {
@@ -37,9 +37,9 @@ const SPARSE_KEY = 'GNU.sparse.';
 export class TarReader {
   private readonly bytes: ByteStream;
   private readonly header = Buffer.alloc(BLOCK_BYTES);
-  /** Of global extended headers, for all members that follow. */
+  /** Records of global extended headers, for all members that follow. */
   private readonly global = new Map<string, Buffer>();
-  /** Content of the last member that has not been read, and what fills its last block. */
+  /** Bytes left to read: of the last member's content, and of the padding of its last block. */
   private contentLeft = 0;
   private paddingLeft = 0;
 
@@ -48,7 +48,7 @@ export class TarReader {
   }
 
   /**
-   * The next member; undefined at the end of the archive. ENOTDIR for what is no tar; EINVAL for one that is damaged,
+   * The next member; undefined at the end of the archive. ENOTDIR for what is not tar; EINVAL for one that is damaged,
    * ends early, or has sparse files.
    */
   async next(): Promise<TarMember | undefined> {
@@ -68,7 +68,7 @@ export class TarReader {
     }
   }
 
-  /** The next bytes of the current member's content; EINVAL where the archive ends before. */
+  /** The next bytes of the current member's content; EINVAL where the archive ends before they do. */
   async readContent(target: Buffer, length: number): Promise<void> {
     if ((await this.bytes.read(target, length)) < length) throw this.bytes.damage('it ends in a file');
     this.contentLeft -= length;
@@ -86,7 +86,7 @@ export class TarReader {
     this.paddingLeft = (BLOCK_BYTES - (sizeBytes % BLOCK_BYTES)) % BLOCK_BYTES;
   }
 
-  /** False at the mark that ends an archive, a block of zeros; what follows is read for the checksum of a gzip. */
+  /** False at the archive's end mark, a block of zeros; the rest is read so that a gzip's checksum is checked. */
   private async readHeader(): Promise<boolean> {
     const { bytes, header } = this;
     const isFirst = bytes.position === 0;
@@ -128,7 +128,7 @@ export class TarReader {
     let type = TYPES[flag];
     if (type === undefined)
       throw this.bytes.damage(`'${shown}' is of an unknown type, ${JSON.stringify(flag)}`);
-    // From before there were directories.
+    // Old archives, from before there was a type for directories, end their names with a slash.
     if (type === 'file' && path.at(-1) === 0x2f) type = 'directory';
     const sizeBytes = this.extendedNumber(extended, 'size') ?? headerBytes;
     this.willRead(type === 'file' ? sizeBytes : 0);
@@ -186,7 +186,7 @@ export class TarReader {
     return value;
   }
 
-  /** Decimal seconds; a moment before 1970 is a negative number as a whole. */
+  /** Decimal seconds; before 1970 the minus sign applies to the fraction too. */
   private time(extended: ReadonlyMap<string, Buffer>, key: string): TarTime | undefined {
     const text = extended.get(key)?.toString('latin1');
     if (text === undefined) return undefined;
@@ -207,7 +207,7 @@ function cString(field: Buffer): Buffer {
   return Buffer.from(end < 0 ? field : field.subarray(0, end));
 }
 
-/** The sum of all bytes, those of the sum itself taken as spaces; some old writers took bytes as signed. */
+/** Whether the sum of all bytes, with its own field as spaces, is right; some old writers took bytes as signed. */
 function hasRightSum(header: Buffer): boolean {
   const stored = Number.parseInt(header.toString('latin1', 148, 156).replace(/\0.*$/s, '').trim(), 8);
   let sum = 0;
@@ -232,7 +232,7 @@ function parsePax(body: Buffer, records: Map<string, Buffer>, bytes: ByteStream)
     if (!isGood || body[end - 1] !== 0x0a) throw bytes.damage('an extended header has a broken record');
     const key = body.toString('latin1', space + 1, equals);
     const value = Buffer.from(body.subarray(equals + 1, end - 1));
-    // An empty value takes back what was said before; an attribute may be empty.
+    // An empty value takes back an earlier one; only an attribute may be empty.
     if (value.length === 0 && !key.startsWith(XATTR_KEY)) records.delete(key);
     else records.set(key, value);
     at = end;

@@ -1,4 +1,4 @@
-/** Compares blocks that look equal byte by byte: equal checksums may be chance, or intent. */
+/** Compares, byte by byte, blocks that look equal: equal checksums may be chance, or intent. */
 import { BLOCK_SIZE, type BlobId, isFsError } from '../base/index.ts';
 import type { BlobSpace } from '../blob/index.ts';
 import type { BlockMatch } from './block-matching.ts';
@@ -7,10 +7,10 @@ import type { BlockMatch } from './block-matching.ts';
 const PIECE_BLOCKS = 64;
 /** Pieces between two pauses: 8 MiB, some milliseconds. */
 const PIECES_PER_PAUSE = 32;
-/** So many damaged blocks are reported one by one. */
+/** At most this many damaged blocks are reported one by one. */
 const DAMAGED_MAX = 100;
 
-/** Blocks of a match. */
+/** A range of the blocks of a match. */
 type MatchPart = Pick<BlockMatch, 'start' | 'count' | 'targetStart'>;
 
 export class BlockComparison {
@@ -27,7 +27,7 @@ export class BlockComparison {
     this.blobs = blobs;
   }
 
-  /** Whether the thread has been busy for a while. */
+  /** Whether it is time to let other work of this thread run. */
   get isPauseDue(): boolean {
     return this.piecesCompared % PIECES_PER_PAUSE === 0;
   }
@@ -66,7 +66,7 @@ export class BlockComparison {
     return equal;
   }
 
-  /** False where the bytes cannot be read; of a single block that is noted. */
+  /** False where the bytes cannot be read; `isNoted` (a single block) also reports it as damaged. */
   private read(blob: BlobId, block: number, target: Buffer, length: number, isNoted: boolean): boolean {
     try {
       this.blobs.read(blob, block * BLOCK_SIZE, target, 0, length);

@@ -16,8 +16,8 @@ import { isLiveLayer, LayerView } from './layer-view.ts';
 import { Marking } from './marking.ts';
 
 /**
- * Runs are sorted, disjoint and joined, lie within their file, and are in the layer that the inode's record names,
- * which counts their blocks.
+ * Runs are sorted, disjoint, and one where they continue each other; they lie within their file, in the layer that the
+ * inode's record names; the record counts their blocks.
  */
 export function checkExtents({ engine, layers, owned }: Checked, findings: Findings): void {
   const { tables } = engine;
@@ -111,7 +111,7 @@ export function checkReferences(checked: Checked, findings: Findings): void {
   checkElsewhere(checked, elsewhere, findings);
 }
 
-/** A blob that the store does not have, a host file, is recorded, and still what it was when it was copied up. */
+/** A blob that the store does not hold is a host file: recorded, and unchanged since it was copied up. */
 function checkElsewhere(checked: Checked, elsewhere: ReadonlySet<BlobId>, findings: Findings): void {
   const { tables, blobs } = checked.engine;
   const bad: { readonly blob: BlobId; readonly block: number; readonly problem: string }[] = [];
@@ -129,13 +129,13 @@ function checkElsewhere(checked: Checked, elsewhere: ReadonlySet<BlobId>, findin
   }
 }
 
-/** Length in blocks: recorded, and for an active blob that of its file. */
+/** Length in blocks: as recorded; of an active blob, that of its file. */
 function endOfBlob({ blobs }: StoreEngine, blob: BlobId, record: BlobRecord): number {
   if (record.state !== 'active') return record.lengthBlocks;
   return blobs.exists(blob) ? blobs.lengthBlocks(blob) : 0;
 }
 
-/** Bytes of a file's last block that lie behind its end are zero. */
+/** Bytes of a file's last block that lie beyond the file's end are zero. */
 export function checkTails({ engine, layers, owned }: Checked, findings: Findings): void {
   const { tables, blobs, system } = engine;
   const bytes = Buffer.alloc(BLOCK_SIZE);
@@ -146,7 +146,7 @@ export function checkTails({ engine, layers, owned }: Checked, findings: Finding
       if (record.extentLayer !== layer || within === 0 || !isRegular(record)) continue;
       const block = Math.floor(record.size / BLOCK_SIZE);
       const run = (tables.extents.load(layer, ino) ?? []).find((one) => covers(one, block));
-      // Behind the end of what is not stored every reader gets zeros.
+      // Every reader of a host file gets zeros beyond its end.
       if (run === undefined || !blobs.isStored(run.blob)) continue;
       findings.checked++;
       const position = (run.physical + block - run.logical) * BLOCK_SIZE;
@@ -180,7 +180,7 @@ export function checkBlobs({ engine }: Checked, findings: Findings): void {
   for (const [blob, record] of tables.blobs.entries()) {
     findings.checked++;
     const hasFile = files.delete(blob);
-    // Written from now on, or given up and waiting for gc: the file comes after the record and goes before it.
+    // Still being written, or given up and waiting for gc: the file is made after the record and removed before it.
     if (record.state === 'active' || record.state === 'building') continue;
     if (tables.dropped.get(blob)?.ranges.length === 0) continue;
     if (!hasFile) findings.add(`the file of blob ${blob} is missing`);

@@ -188,13 +188,13 @@ export function removeDirectory(context: TreeContext, caller: Caller, place: Pla
 
 /**
  * A directory's link count follows its subdirectories, unless it is 1: then they are not counted, as on btrfs. It never
- * falls below 2, which would mean that the directory is gone: a host tree may have gained subdirectories uncounted.
+ * falls below 2 (0: the directory is gone), even when one goes that a host tree had gained uncounted.
  */
 function countSubdirectory(draft: DraftRecord, by: 1 | -1): void {
   if (draft.nlink >= 2) draft.nlink = Math.max(2, draft.nlink + by);
 }
 
-/** One name less; a directory loses its own `.` with its only name. */
+/** Takes one name from the link count; a directory, which has only one, loses its own `.` with it. */
 function dropLink(batch: Batch, inode: Inode, now: Timespec): void {
   const draft = batch.change(inode);
   draft.nlink = inode.isDirectory ? 0 : draft.nlink - 1;
@@ -259,7 +259,7 @@ export function rename(
   });
 }
 
-/** A device 0/0 of the caller under the old name: in an overlay's upper directory it hides what is below. */
+/** A device 0/0, owned by the caller, for the old name: in an overlay's upper directory it hides what is below. */
 function addWhiteout(
   context: TreeContext,
   caller: Caller,
@@ -313,7 +313,7 @@ function isWithin(context: TreeContext, inode: Inode, ancestor: Inode): boolean 
   return true;
 }
 
-/** Names with kinds, in the order of the listing. */
+/** A name of a listing, with its inode number and kind. */
 export interface DirectoryEntry {
   readonly name: Name;
   readonly ino: number;

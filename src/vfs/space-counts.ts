@@ -2,7 +2,7 @@
 export interface SpaceCounts {
   /** The magic number of the filesystem's type. */
   readonly type: number;
-  /** Bytes a block, the unit of the next three. */
+  /** Bytes per block, the unit of the next three. */
   readonly bsize: number;
   readonly blocks: number;
   readonly bfree: number;

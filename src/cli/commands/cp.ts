@@ -1,4 +1,4 @@
-/** `ramet cp`: between forks and the host, both ways, and from fork to fork. */
+/** `ramet cp`: copies between forks and the host, both ways, and from fork to fork. */
 
 import path from 'node:path';
 import type { Command } from 'commander';
