@@ -52,16 +52,18 @@ function namespaceOf(): { readonly options: readonly string[]; readonly script: 
 export async function runPrivately(run: PrivateRun): Promise<number> {
   const { options, script } = namespaceOf();
   const inner = ['sh', '-c', script, 'ramet', run.source, run.at, run.otherRuns, ...run.command];
-  const child = spawn('unshare', [...options, '--propagation', 'slave', '--', ...inner], {
-    stdio: ['inherit', 'inherit', 'pipe', 2, 'pipe'],
-  });
-  sayWhenEnded(child);
   let said = '';
-  child.stderr?.on('data', (bytes: Buffer) => {
-    said += bytes.toString();
-  });
-  const stopForwarding = forwardSignals(child);
+  let child: ChildProcess | undefined;
+  // Before the command begins: it may be sent a signal as soon as it says so.
+  const stopForwarding = forwardSignals((signal) => child?.kill(signal));
   try {
+    child = spawn('unshare', [...options, '--propagation', 'slave', '--', ...inner], {
+      stdio: ['inherit', 'inherit', 'pipe', 2, 'pipe'],
+    });
+    sayWhenEnded(child);
+    child.stderr?.on('data', (bytes: Buffer) => {
+      said += bytes.toString();
+    });
     const code = await exitCode(child);
     if (said.endsWith(READY)) return code;
     throw new CommandError(
@@ -111,10 +113,10 @@ const FORWARDED: readonly NodeJS.Signals[] = [
   'SIGURG',
 ];
 
-function forwardSignals(child: ChildProcess): () => void {
+function forwardSignals(send: (signal: NodeJS.Signals) => void): () => void {
   const forward = (signal: NodeJS.Signals): void => {
     if (process.stdin.isTTY && FROM_TERMINAL.includes(signal)) return;
-    child.kill(signal);
+    send(signal);
   };
   for (const signal of FORWARDED) process.on(signal, forward);
   return () => {
