@@ -1,7 +1,6 @@
 /** Whether this process may give the kernel files to read by itself, as the mode `shared` does. */
-import { readFileSync, readlinkSync } from 'node:fs';
 import { FsError } from '../base/index.ts';
-import { CAP_SYS_ADMIN, INITIAL_USER_NAMESPACE } from './caller.ts';
+import { credentialsOf, hasAdminRight, INITIAL_USER_NAMESPACE } from './caller.ts';
 
 /**
  * EPERM where it may not: FUSE_DEV_IOC_BACKING_OPEN needs CAP_SYS_ADMIN in the initial user namespace. The kernel
@@ -17,12 +16,7 @@ export function requireBackingFiles(): void {
 
 /** True where /proc does not show it: then the kernel decides. */
 function mayRegister(): boolean {
-  try {
-    const capabilities = /^CapEff:\s+([0-9a-f]+)$/m.exec(readFileSync('/proc/self/status', 'latin1'))?.[1];
-    if (capabilities !== undefined && ((BigInt(`0x${capabilities}`) >> CAP_SYS_ADMIN) & 1n) === 0n)
-      return false;
-    return readlinkSync('/proc/self/ns/user') === INITIAL_USER_NAMESPACE;
-  } catch {
-    return true;
-  }
+  const own = credentialsOf('self');
+  if (own === undefined) return true;
+  return hasAdminRight(own) && (own.userNamespace ?? INITIAL_USER_NAMESPACE) === INITIAL_USER_NAMESPACE;
 }

@@ -18,7 +18,7 @@ export function makerOf({ uid, gid }: Request, umask: number): Caller {
 }
 
 /** Of capabilities(7). */
-export const CAP_SYS_ADMIN = 21n;
+const CAP_SYS_ADMIN = 21n;
 /** PROC_USER_INIT_INO of linux/nsfs.h, as its link in /proc shows it. */
 export const INITIAL_USER_NAMESPACE = `user:[${0xeffffffd}]`;
 
@@ -38,7 +38,12 @@ export function hasAdmin({ pid, uid }: Pick<Request, 'pid' | 'uid'>): boolean {
   if (ours !== undefined && ours !== INITIAL_USER_NAMESPACE) return false;
   const caller = canFindProcesses ? credentialsOf(pid) : undefined;
   if (caller === undefined || caller.uid !== uid) return uid === 0;
-  return caller.userNamespace === ours && ((caller.capabilities >> CAP_SYS_ADMIN) & 1n) === 1n;
+  return caller.userNamespace === ours && hasAdminRight(caller);
+}
+
+/** Whether CAP_SYS_ADMIN is among the capabilities, in the user namespace of the process. */
+export function hasAdminRight({ capabilities }: CallerCredentials): boolean {
+  return ((capabilities >> CAP_SYS_ADMIN) & 1n) === 1n;
 }
 
 interface CallerCredentials {
@@ -49,7 +54,7 @@ interface CallerCredentials {
 }
 
 /** Undefined where the process cannot be looked at. */
-function credentialsOf(pid: number): CallerCredentials | undefined {
+export function credentialsOf(pid: number | 'self'): CallerCredentials | undefined {
   const userNamespace = linkOf(`/proc/${pid}/ns/user`);
   if (userNamespace === undefined && ours !== undefined) return undefined;
   let status: string;

@@ -5,7 +5,7 @@
 import { promisify } from 'node:util';
 import { checkFunction } from './arguments.ts';
 import { isArgumentError } from './errors.ts';
-import type { SyncCalls } from './sync-calls.ts';
+import { SAME_IN_EVERY_FORM, type SyncCalls } from './sync-calls.ts';
 
 type Call = (...args: unknown[]) => unknown;
 type Callback = (error: unknown, ...results: unknown[]) => void;
@@ -52,11 +52,8 @@ function withCallbackOfPromise(name: string, call: (...args: unknown[]) => Promi
 }
 
 const SAME_AS_SYNC = [
-  'access',
+  ...SAME_IN_EVERY_FORM,
   'appendFile',
-  'chmod',
-  'chown',
-  'copyFile',
   'fchmod',
   'fchown',
   'fdatasync',
@@ -64,25 +61,9 @@ const SAME_AS_SYNC = [
   'fsync',
   'ftruncate',
   'futimes',
-  'lchown',
-  'link',
-  'lstat',
-  'lutimes',
-  'mkdir',
-  'mkdtemp',
   'open',
   'readFile',
-  'readdir',
-  'readlink',
-  'rename',
-  'rm',
-  'rmdir',
-  'stat',
-  'statfs',
-  'symlink',
   'truncate',
-  'unlink',
-  'utimes',
   'writeFile',
 ] as const;
 

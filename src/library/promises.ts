@@ -14,7 +14,7 @@ import { FileHandle } from './file-handle.ts';
 import { openFile, truncateLength } from './files.ts';
 import { openFlags } from './flags.ts';
 import { bytePath } from './paths.ts';
-import type { SyncCalls } from './sync-calls.ts';
+import { SAME_IN_EVERY_FORM, type SyncCalls } from './sync-calls.ts';
 
 type Call = (...args: unknown[]) => unknown;
 
@@ -22,30 +22,6 @@ type Call = (...args: unknown[]) => unknown;
 function promised(call: Call): (...args: unknown[]) => Promise<unknown> {
   return async (...args: unknown[]) => call(...args);
 }
-
-/** Calls whose promise form does what the synchronous one does. */
-const SAME_AS_SYNC = [
-  'access',
-  'chmod',
-  'chown',
-  'copyFile',
-  'lchown',
-  'link',
-  'lstat',
-  'lutimes',
-  'mkdir',
-  'mkdtemp',
-  'readdir',
-  'readlink',
-  'rename',
-  'rm',
-  'rmdir',
-  'stat',
-  'statfs',
-  'symlink',
-  'unlink',
-  'utimes',
-] as const;
 
 /** The calls of fs.promises that are more than their synchronous form. */
 class PromiseCalls {
@@ -127,7 +103,7 @@ export function createPromises(
 ): Record<string, unknown> {
   const own = new PromiseCalls(fileSystem, descriptors, calls);
   const form: Record<string, unknown> = {};
-  for (const name of SAME_AS_SYNC) form[name] = promised(sync.byName(`${name}Sync`));
+  for (const name of SAME_IN_EVERY_FORM) form[name] = promised(sync.byName(`${name}Sync`));
   return Object.assign(form, {
     open: own.open.bind(own),
     readFile: own.readFile.bind(own),

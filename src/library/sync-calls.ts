@@ -22,6 +22,30 @@ type Call = (...args: unknown[]) => unknown;
 /** Calls under names of our own, which other forms are made of. */
 const OTHER_CALLS: ReadonlySet<string> = new Set(['realpathNative', 'opendirNamed']);
 
+/** Calls whose callback and promise forms do what the synchronous one does. */
+export const SAME_IN_EVERY_FORM = [
+  'access',
+  'chmod',
+  'chown',
+  'copyFile',
+  'lchown',
+  'link',
+  'lstat',
+  'lutimes',
+  'mkdir',
+  'mkdtemp',
+  'readdir',
+  'readlink',
+  'rename',
+  'rm',
+  'rmdir',
+  'stat',
+  'statfs',
+  'symlink',
+  'unlink',
+  'utimes',
+] as const;
+
 export class SyncCalls {
   readonly descriptor: DescriptorCalls;
   readonly attributes: AttributeCalls;

@@ -43,7 +43,7 @@ export class ByteStream {
     if (!plain.chunk.subarray(0, GZIP.length).equals(GZIP)) return plain;
     await plain.close();
     const gunzip = createGunzip({ chunkSize: CHUNK_BYTES });
-    // Errors of either stream reach whoever reads from `gunzip`.
+    // Errors of either stream reach the reader of `gunzip`.
     pipeline(createReadStream(path, { highWaterMark: CHUNK_BYTES }), gunzip, () => undefined);
     return new ByteStream(path, gunzip[Symbol.asyncIterator]());
   }

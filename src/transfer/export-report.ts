@@ -1,4 +1,5 @@
 /** What an export did, with a line for everything that could not come out as it is in the tree. */
+import { type Note, Tally } from './tally.ts';
 
 export type ExportNoteKind =
   /** The host does not let us give files to others: they belong to the exporting user. */
@@ -8,12 +9,7 @@ export type ExportNoteKind =
   /** A fifo, socket or device that could not be made, or has no place in a tar. */
   | 'special';
 
-export interface ExportNote {
-  readonly kind: ExportNoteKind;
-  /** Path in the tree, as text. */
-  readonly path: string;
-  readonly message: string;
-}
+export type ExportNote = Note<ExportNoteKind>;
 
 export type ExportFormat = 'directory' | 'tar';
 
@@ -43,28 +39,7 @@ export interface ExportProgress {
   readonly path: string;
 }
 
-export class ExportTally {
-  files = 0;
-  directories = 0;
-  symlinks = 0;
-  specials = 0;
-  hardLinks = 0;
-  whiteouts = 0;
-  apparentBytes = 0;
-  readonly notes: ExportNote[] = [];
-  private readonly noted = new Set<string>();
-
-  note(kind: ExportNoteKind, path: string, message: string): void {
-    this.notes.push({ kind, path, message });
-  }
-
-  /** A note that would be the same for many files is made once. */
-  noteOnce(kind: ExportNoteKind, path: string, message: string): void {
-    if (this.noted.has(message)) return;
-    this.noted.add(message);
-    this.note(kind, path, message);
-  }
-
+export class ExportTally extends Tally<ExportNoteKind> {
   report(name: string, destination: string, format: ExportFormat, durationMs: number): ExportReport {
     const { files, directories, symlinks, specials, hardLinks, whiteouts, apparentBytes, notes } = this;
     return {

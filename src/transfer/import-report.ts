@@ -2,6 +2,7 @@
 import { type FsError, nameToString } from '../base/index.ts';
 import { XATTR_VALUE_BYTES_MAX, xattrRefusal } from '../vfs/index.ts';
 import type { FileContent } from './stored-content.ts';
+import { type Note, Tally } from './tally.ts';
 
 export type ImportNoteKind =
   /** A fifo, socket or device: recorded as such, it has no content. */
@@ -17,12 +18,7 @@ export type ImportNoteKind =
   /** An extended attribute that a tree cannot have, left out: noted once, of the first file that has it. */
   | 'xattr';
 
-export interface ImportNote {
-  readonly kind: ImportNoteKind;
-  /** Path under the imported directory, as text. */
-  readonly path: string;
-  readonly message: string;
-}
+export type ImportNote = Note<ImportNoteKind>;
 
 export interface ImportReport {
   /** The snapshot that was made. */
@@ -59,24 +55,10 @@ export interface ImportProgress {
 }
 
 /** The report while it is being made. */
-export class ImportTally {
-  files = 0;
-  directories = 0;
-  symlinks = 0;
-  specials = 0;
-  hardLinks = 0;
-  whiteouts = 0;
-  apparentBytes = 0;
+export class ImportTally extends Tally<ImportNoteKind> {
   storedBytes = 0;
   sharedBytes = 0;
   clonedBytes = 0;
-  readonly notes: ImportNote[] = [];
-  /** Notes made so far: an attribute that is left out may be on thousands of files. */
-  private readonly leftOut = new Set<string>();
-
-  note(kind: ImportNoteKind, path: string, message: string): void {
-    this.notes.push({ kind, path, message });
-  }
 
   count({ sizeBytes, storedBytes, sharedBytes, clonedBytes }: FileContent): void {
     this.files++;
@@ -103,9 +85,7 @@ export class ImportTally {
       if (why === undefined) continue;
       kept.delete(name);
       const message = `attribute '${nameToString(name)}' left out, here and elsewhere: ${why}`;
-      if (this.leftOut.has(message)) continue;
-      this.leftOut.add(message);
-      this.note('xattr', path === '' ? '.' : path, message);
+      this.noteOnce('xattr', path === '' ? '.' : path, message);
     }
     return kept;
   }
