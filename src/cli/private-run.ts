@@ -1,6 +1,6 @@
 /**
- * Runs a command in a mount namespace of its own, in which a directory is what is mounted somewhere else: only the
- * command and its children see it there. unshare(1) and mount(8) are util-linux's.
+ * Runs a command in a mount namespace of its own, in which a tree is mounted over a directory: only the command and its
+ * children see it there. unshare(1) and mount(8) are util-linux's.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { constants } from 'node:os';
@@ -8,24 +8,24 @@ import type { Writable } from 'node:stream';
 import { CommandError } from './problem.ts';
 
 export interface PrivateRun {
-  /** What is seen: the mount point of a tree. */
+  /** The mount point of the tree. */
   readonly source: string;
-  /** Where it is seen, and the command's working directory. An absolute path of a directory. */
+  /** The directory that shows it, and the command's working directory; absolute. */
   readonly at: string;
   readonly command: readonly string[];
-  /** The directory with the mount points of trees that other commands run in. */
+  /** The directory that holds the mount points of all running commands. */
   readonly otherRuns: string;
 }
 
 const READY = 'ready\n';
 
 /**
- * $1 is mounted over $2, which becomes the working directory; what follows after $3 is the command. Trees that other
- * commands run in are mounted in $3, and left out of the namespace: it would keep them in use for as long as it lives.
- * What goes wrong before the command is said on descriptor 2, which nobody but the caller reads; the command's own
- * stderr is descriptor 3. When the caller is killed, so is the command: by the kernel, or where setpriv(1) cannot ask
- * for that, by a shell that waits for the caller's end of descriptor 4 to close. A caller that ends in order says
- * something there first.
+ * Mounts $1 over $2, which becomes the working directory, and runs the command that follows $3. The trees of other
+ * commands, mounted in $3, are unmounted in the namespace, which would keep them in use for as long as it lives.
+ * Failures before the command begins go to descriptor 2, which only the caller reads; the command's own stderr is
+ * descriptor 3. When the caller is killed, so is the command: by the kernel, or, where setpriv(1) cannot ask for that,
+ * by a shell that waits for the caller's end of descriptor 4 to close. A caller that ends normally writes a line there
+ * first.
  */
 const PREPARE = `
 for place in "$3"/*; do [ "$place" = "$1" ] || umount -l -- "$place" 2>/dev/null; done
@@ -40,7 +40,7 @@ echo ready >&2
 exec "$@" 2>&3 3>&- 4<&-
 `;
 
-/** Without root, it mounts as the root of a user namespace, and returns to its own user in a nested one. */
+/** Without root, the script mounts as root of a user namespace; a nested one gives the command its own user again. */
 function namespaceOf(): { readonly options: readonly string[]; readonly script: string } {
   const [uid, gid] = [process.geteuid?.() ?? 0, process.getegid?.() ?? 0];
   if (uid === 0) return { options: ['--mount'], script: PREPARE + BEGIN };
@@ -48,13 +48,13 @@ function namespaceOf(): { readonly options: readonly string[]; readonly script: 
   return { options: ['--user', '--map-root-user', '--mount'], script: PREPARE + back + BEGIN };
 }
 
-/** The command's exit code, 128 and the signal's number where it died of one. */
+/** Returns the command's exit code, or 128 plus the number of the signal that ended it. */
 export async function runPrivately(run: PrivateRun): Promise<number> {
   const { options, script } = namespaceOf();
   const inner = ['sh', '-c', script, 'ramet', run.source, run.at, run.otherRuns, ...run.command];
   let said = '';
   let child: ChildProcess | undefined;
-  // Before the command begins: it may be sent a signal as soon as it says so.
+  // Before the command begins: once it has said that it runs, a signal may come at any time.
   const stopForwarding = forwardSignals((signal) => child?.kill(signal));
   try {
     child = spawn('unshare', [...options, '--propagation', 'slave', '--', ...inner], {
@@ -76,11 +76,11 @@ export async function runPrivately(run: PrivateRun): Promise<number> {
   }
 }
 
-/** On descriptor 4: that the command has ended, so that nobody needs to be killed. */
+/** Says on descriptor 4 that the command has ended, so that the shell does not kill it. */
 function sayWhenEnded(child: ChildProcess): void {
-  // The cast: the fifth descriptor was asked to be a pipe, which of a child is a socket.
+  // The cast: the fifth descriptor was asked to be a pipe, and a child's pipes are sockets here.
   const lifeline = child.stdio[4] as Writable;
-  // Mostly nobody listens.
+  // With setpriv(1) nobody reads it.
   lifeline.on('error', () => undefined);
   child.once('exit', () => lifeline.end('ended\n'));
 }
@@ -96,9 +96,9 @@ function exitCode(child: ChildProcess): Promise<number> {
   });
 }
 
-/** What the terminal sends goes to all of its processes: the command has it already. */
+/** The terminal sends these to all of its foreground processes, so the command gets them itself. */
 const FROM_TERMINAL: readonly NodeJS.Signals[] = ['SIGINT', 'SIGQUIT', 'SIGWINCH'];
-/** What others send on purpose. What stops a process stops this one alone, as with timeout(1); faults are its own. */
+/** Signals that are sent on purpose. Stop signals are not forwarded, as with timeout(1), and faults are our own. */
 const FORWARDED: readonly NodeJS.Signals[] = [
   ...FROM_TERMINAL,
   'SIGTERM',

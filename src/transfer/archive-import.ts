@@ -1,7 +1,7 @@
 /**
- * One run of an import of an archive: unpacks a tar into a layer as container engines do. Members are cleaned of `.`
- * and of slashes at their front, a `..` must not lead out; symlinks in the way to a member are followed within the
- * tree; directories that no member names are made.
+ * Imports an archive: unpacks a tar into a layer, as container engines do. `.` and leading slashes are dropped from a
+ * member's path, and `..` must not lead out of the tree. Symlinks on the way to a member are followed within the tree,
+ * and missing directories are made.
  */
 import {
   type Clock,
@@ -176,7 +176,7 @@ export class ArchiveImport {
     this.tree.unpacked(directory);
   }
 
-  /** What a directory is: its own member says it, whether it came before or after what is in it. */
+  /** Gives a directory the attributes of its member, which may come before or after those of its entries. */
   private describe(node: TreeNode, member: TarMember): void {
     const marks = overlayMarks(member.xattrs);
     const record = this.recordOf(member, 0);
@@ -215,19 +215,19 @@ export class ArchiveImport {
       }
       if (part.length > NAME_BYTES_MAX) throw this.refusal(path, 'a name of it is too long', 'ENAMETOOLONG');
       if (part.includes('\0')) throw this.refusal(path, 'a name of it has a zero byte');
-      names.push(part as Name); // A part of a path without slashes, of bytes.
+      names.push(part as Name); // A byte string without slashes, checked above.
     }
     return names;
   }
 
-  /** The directory that names lead to; what is missing of it is made. */
+  /** The directory that names lead to; missing directories are made. */
   private directoryOf(names: readonly Name[], path: string): TreeNode {
     const found = this.walk(names, path, true);
     if (found === undefined) throw this.refusal(path, 'lies in a file that is no directory', 'ENOTDIR');
     return found;
   }
 
-  /** What a link's target is; undefined where there is nothing. The last name is not followed. */
+  /** The target of a hard link; undefined where nothing has that path. A symlink at its end is not followed. */
   private find(target: string, path: string): TreeNode | undefined {
     const names = this.namesOf(target, 'the target of a hard link');
     const last = names.pop();
@@ -246,7 +246,7 @@ export class ArchiveImport {
         at = at.parent ?? at;
         continue;
       }
-      const child = this.tree.child(at, name as Name); // A part of a path, of bytes.
+      const child = this.tree.child(at, name as Name); // The cast: a part of a path, and neither '.' nor '..'.
       if (child?.isDirectory === true) at = child;
       else if (child !== undefined && isSymlinkMode(child.record.mode)) {
         if (++symlinks > SYMLINKS_MAX) throw this.refusal(path, 'there are too many symlinks', 'ELOOP');
@@ -271,7 +271,7 @@ export class ArchiveImport {
     const { type, mode, uid, gid, mtime, atime, ctime } = member;
     const target = type === 'symlink' ? member.target : '';
     if (target.length >= PATH_BYTES_MAX) throw this.refusal(target, 'is too long a target', 'ENAMETOOLONG');
-    // Symlinks have no permissions on Linux, whatever an archive says.
+    // On Linux a symlink always has mode 0777; archives may say otherwise.
     const fullMode = TYPE_BITS[type === 'link' ? 'file' : type] | (type === 'symlink' ? 0o777 : mode);
     return {
       ...newInodeRecord({ mode: fullMode, uid, gid, nlink: 1 }, mtime),

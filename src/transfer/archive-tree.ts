@@ -1,37 +1,38 @@
 /**
- * The tree that an archive unpacks to, in memory until all of it is known: later members replace earlier ones, and
- * whiteouts remove what a base has. Over a base only what differs from it is written; without one the tree is a layer
- * of its own, and a whiteout is kept as an overlay has it: a character device 0/0, an opaque directory by its mark.
+ * The tree that an archive unpacks to, in memory until the archive ends: later members replace earlier ones, and
+ * whiteouts remove entries of the base. Over a base only the differences are stored. Without one the tree is a layer of
+ * its own, and whiteouts are stored as overlayfs has them: a character device 0/0, or an attribute of an opaque
+ * directory.
  *
- * A whiteout is about lower layers only: what the archive itself has under the name stays, wherever in the archive the
- * whiteout comes (OCI image-spec, layer.md, "Whiteouts").
+ * A whiteout hides entries of lower layers only: those of the archive itself stay, whether they come before or after it
+ * (OCI image-spec, layer.md, "Whiteouts").
  */
 import { assert, type Ino, isDirectoryMode, kindOfMode, type Name, type Run } from '../base/index.ts';
 import { isWhiteoutDevice, OPAQUE_VALUE, OPAQUE_XATTR, WHITEOUT_MODE } from '../lower/index.ts';
 import type { DentryRecord, InodeRecord } from '../meta/index.ts';
 import type { LayerBuilder } from '../store/index.ts';
 
-const WHITEOUT_DENTRY = { ino: 0 as Ino, kind: 0 }; // 0 is the table's own word for a whiteout.
+const WHITEOUT_DENTRY = { ino: 0 as Ino, kind: 0 }; // In the table, inode 0 marks a whiteout.
 
-/** The parts of a record that the tree itself does not keep. */
+/** A record without the fields that the tree computes. */
 export type NewRecord = Omit<InodeRecord, 'nlink' | 'parent' | 'extentLayer' | 'xattrLayer'>;
 
 export class TreeNode {
   readonly ino: Ino;
-  /** A directory's; undefined for the root. */
+  /** Set for directories, except the root. */
   parent: TreeNode | undefined;
   record: InodeRecord;
-  /** Set where the base's are replaced. */
+  /** Undefined: those of the base stay. */
   xattrs: Map<string, Buffer> | undefined;
   runs: readonly Run[] | undefined;
-  /** Directories, once they were looked into. */
+  /** The entries of a directory, read on first use. */
   names: Map<Name, TreeNode | DentryRecord> | undefined;
   readonly changedNames = new Set<Name>();
   readonly isBase: boolean;
-  /** The archive has it, or something in it. */
+  /** The archive has a member for it, or for something in it. */
   isUnpacked = false;
   isOpaque = false;
-  /** Files in it may be whiteouts by an attribute. */
+  /** Empty files in it may be whiteouts, marked by an attribute. */
   hasMarkedWhiteouts = false;
 
   constructor(ino: Ino, record: InodeRecord, isBase: boolean) {
@@ -51,7 +52,7 @@ export class ArchiveTree {
   private readonly nodes = new Map<Ino, TreeNode>();
   private readonly changed = new Set<TreeNode>();
 
-  /** `root` is the record of the root where there is no base. */
+  /** `root` is the root's record, used where there is no base. */
   constructor(builder: LayerBuilder, root: NewRecord) {
     this.builder = builder;
     const base = builder.base?.record(builder.root);
@@ -62,12 +63,12 @@ export class ArchiveTree {
     if (base === undefined) this.changed.add(this.root);
   }
 
-  /** Whether whiteouts stay in the tree, for what it is stacked on. */
+  /** Whether whiteouts are stored, to hide entries of the trees that this one is stacked on. */
   private get keepsWhiteouts(): boolean {
     return this.builder.base === undefined;
   }
 
-  /** What a directory has under a name, a whiteout that is kept included. */
+  /** The entry of a directory under a name; may be a stored whiteout. */
   child(directory: TreeNode, name: Name): TreeNode | undefined {
     const names = this.namesOf(directory);
     const found = names.get(name);
@@ -124,7 +125,7 @@ export class ArchiveTree {
     this.changed.add(node);
   }
 
-  /** States what a node is from now on; its names stay. */
+  /** Replaces the record and the attributes of a node; its names stay. */
   describe(node: TreeNode, record: NewRecord, xattrs: Map<string, Buffer>): void {
     const { nlink, parent, extentLayer } = node.record;
     node.record = { ...record, nlink, parent, extentLayer, xattrLayer: 0 };
@@ -132,7 +133,7 @@ export class ArchiveTree {
     this.changed.add(node);
   }
 
-  /** The archive has something here: a whiteout leaves it alone. */
+  /** Notes that the archive has a member here: whiteouts leave it alone. */
   unpacked(node: TreeNode): void {
     for (let at: TreeNode | undefined = node; at !== undefined && !at.isUnpacked; at = at.parent) {
       at.isUnpacked = true;
@@ -155,7 +156,7 @@ export class ArchiveTree {
     directory.changedNames.add(name);
   }
 
-  /** Hides what lower layers have under a name; false when the name hides it already. */
+  /** Hides the entry of lower layers under a name. False when the archive's own entry hides it already. */
   whiteout(directory: TreeNode, name: Name, record: NewRecord): boolean {
     const there = this.child(directory, name);
     if (there?.isUnpacked === true) {
@@ -168,7 +169,7 @@ export class ArchiveTree {
     return this.keepsWhiteouts || there !== undefined;
   }
 
-  /** Hides what lower layers have in a directory. */
+  /** Hides all entries that lower layers have in a directory. */
   makeOpaque(directory: TreeNode): void {
     if (this.keepsWhiteouts) {
       directory.isOpaque = true;
@@ -181,7 +182,10 @@ export class ArchiveTree {
     }
   }
 
-  /** Makes room for a directory: one that is there is returned. A file or whiteout in its place hid what is below. */
+  /**
+   * The directory under a name, made where there is none. In place of a file or whiteout it is opaque: these hid the
+   * entry of lower layers.
+   */
   takeDirectory(directory: TreeNode, name: Name, record: NewRecord): TreeNode {
     const there = this.child(directory, name);
     if (there?.isDirectory === true) return there;
@@ -191,7 +195,7 @@ export class ArchiveTree {
     return node;
   }
 
-  /** Hands all rows to the builder; where it yields other work may go on. */
+  /** Hands all rows to the builder, and yields after each node so that the caller can pause. */
   *store(now: Pick<InodeRecord, 'mtimeSeconds' | 'mtimeNanoseconds'>): Generator<void> {
     for (const node of this.changed) {
       if (node.record.nlink > 0) this.storeNode(node, now);
@@ -217,7 +221,7 @@ export class ArchiveTree {
       builder.putXattrs(ino, xattrs);
       record = { ...record, xattrLayer: builder.layer };
     }
-    // A directory of the base that the archive says nothing of was changed by what was unpacked into it.
+    // A directory of the base that the archive does not mention was changed by what was unpacked into it.
     if (node.isBase && node.xattrs === undefined && node.changedNames.size > 0)
       record = { ...record, ...now };
     builder.putInode(ino, record);
@@ -226,7 +230,7 @@ export class ArchiveTree {
 
   private storeName(directory: TreeNode, name: Name): void {
     const child = directory.names?.get(name);
-    assert(child === undefined || child instanceof TreeNode, 'a name that changed was looked at');
+    assert(child === undefined || child instanceof TreeNode, 'a changed name has its node');
     if (child !== undefined) {
       this.builder.putDentry(directory.ino, name, child.ino, kindOfMode(child.record.mode));
     } else if (directory.isBase && this.builder.base?.list(directory.ino).has(name) === true) {
@@ -235,7 +239,7 @@ export class ArchiveTree {
   }
 }
 
-/** Whether a node is a whiteout that is kept. */
+/** Whether a node is a stored whiteout. */
 export function isKeptWhiteout(node: TreeNode): boolean {
   return isWhiteoutDevice(node.record);
 }

@@ -1,10 +1,10 @@
-/** The bytes of an archive in order, decompressed where it is compressed with gzip. */
+/** The bytes of an archive as a stream; gzip is decompressed. */
 import { createReadStream } from 'node:fs';
 import { pipeline } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 import { codeOfErrno, FsError } from '../base/index.ts';
 
-/** Compressed forms, recognised by their first bytes, and the programs that decompress them. */
+/** Compressions that are refused, by their magic bytes, and the program that decompresses each. */
 const FOREIGN: readonly (readonly [name: string, magic: Buffer, program: string])[] = [
   ['zstd', Buffer.from([0x28, 0xb5, 0x2f, 0xfd]), 'zstd -d'],
   ['xz', Buffer.from([0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00]), 'xz -d'],
@@ -27,7 +27,7 @@ export class ByteStream {
     this.chunks = chunks;
   }
 
-  /** EINVAL for a compressed form that is not read here; errors of the host. */
+  /** EINVAL for a compression that is not supported; errors of the host. */
   static async open(path: string): Promise<ByteStream> {
     const plain = new ByteStream(
       path,
@@ -48,12 +48,12 @@ export class ByteStream {
     return new ByteStream(path, gunzip[Symbol.asyncIterator]());
   }
 
-  /** Returns the count of bytes put into `target`; fewer than `length` only where the archive ends. */
+  /** Reads `length` bytes into `target`. Returns their count, which is less only where the archive ends. */
   async read(target: Buffer, length: number): Promise<number> {
     return await this.advance(length, target);
   }
 
-  /** Returns the count of bytes passed over; fewer than `length` only where the archive ends. */
+  /** Skips `length` bytes. Returns their count, which is less only where the archive ends. */
   async skip(length: number): Promise<number> {
     return await this.advance(length);
   }
@@ -93,7 +93,7 @@ export class ByteStream {
     return new FsError(codeOfErrno(Math.abs(errno)), { syscall: 'read', path: this.path });
   }
 
-  /** What is wrong with the archive's bytes. */
+  /** The error for damaged bytes. */
   damage(problem: string): FsError {
     const note = `the archive is damaged, at byte ${this.position}: ${problem}; fetch it again`;
     return new FsError('EINVAL', { syscall: 'import', path: this.path, note });

@@ -1,5 +1,5 @@
 /**
- * Reads a tar archive, member by member: POSIX.1-2001 pax interchange format, ustar, and what GNU tar writes (`L` and
+ * Reads a tar archive member by member: POSIX.1-2001 pax interchange format, ustar, and GNU tar's own forms (`L` and
  * `K` headers, numbers in base 256). Names, link targets and extended attributes are bytes, as in `tar-archive.ts`,
  * which writes them.
  */
@@ -26,9 +26,9 @@ export interface TarMember extends TarFields {
   /** A byte string, as it is in the archive. */
   readonly path: string;
   readonly ctime: TarTime;
-  /** Of a link or symlink, a byte string. */
+  /** The target of a link or symlink, a byte string. */
   readonly target: string;
-  /** Names as byte strings. */
+  /** Values by name; names are byte strings. */
   readonly xattrs: Map<string, Buffer>;
 }
 
@@ -39,7 +39,7 @@ export class TarReader {
   private readonly header = Buffer.alloc(BLOCK_BYTES);
   /** Records of global extended headers, for all members that follow. */
   private readonly global = new Map<string, Buffer>();
-  /** Bytes left to read: of the last member's content, and of the padding of its last block. */
+  /** Bytes left to read: of the current member's content, and of the padding after it. */
   private contentLeft = 0;
   private paddingLeft = 0;
 
@@ -86,7 +86,7 @@ export class TarReader {
     this.paddingLeft = (BLOCK_BYTES - (sizeBytes % BLOCK_BYTES)) % BLOCK_BYTES;
   }
 
-  /** False at the archive's end mark, a block of zeros; the rest is read so that a gzip's checksum is checked. */
+  /** False at the end mark, a block of zeros. The rest is read so that gzip's checksum is verified. */
   private async readHeader(): Promise<boolean> {
     const { bytes, header } = this;
     const isFirst = bytes.position === 0;
@@ -128,7 +128,7 @@ export class TarReader {
     let type = TYPES[flag];
     if (type === undefined)
       throw this.bytes.damage(`'${shown}' is of an unknown type, ${JSON.stringify(flag)}`);
-    // Old archives, from before there was a type for directories, end their names with a slash.
+    // Archives from before there was a type for directories mark them by a slash at the end of the name.
     if (type === 'file' && path.at(-1) === 0x2f) type = 'directory';
     const sizeBytes = this.extendedNumber(extended, 'size') ?? headerBytes;
     this.willRead(type === 'file' ? sizeBytes : 0);
@@ -159,7 +159,7 @@ export class TarReader {
     return prefix.length === 0 ? name : Buffer.concat([prefix, Buffer.from('/'), name]);
   }
 
-  /** A number of the header: octal digits, or base 256 where the first bit is set. */
+  /** A number in the header: octal digits, or base 256 where the first bit is set. */
   private number(at: number, width: number, what: string): number {
     const field = this.header.subarray(at, at + width);
     let value = 0;
@@ -207,7 +207,7 @@ function cString(field: Buffer): Buffer {
   return Buffer.from(end < 0 ? field : field.subarray(0, end));
 }
 
-/** Whether the sum of all bytes, with its own field as spaces, is right; some old writers took bytes as signed. */
+/** Whether the checksum, a sum of all bytes with its own field as spaces, is right. Old writers summed signed bytes. */
 function hasRightSum(header: Buffer): boolean {
   const stored = Number.parseInt(header.toString('latin1', 148, 156).replace(/\0.*$/s, '').trim(), 8);
   let sum = 0;
@@ -220,7 +220,7 @@ function hasRightSum(header: Buffer): boolean {
   return stored === sum || stored === signed;
 }
 
-/** Adds the records of an extended header: `LENGTH KEY=VALUE\n` each, LENGTH counting all of it. */
+/** Adds the records of an extended header, each `LENGTH KEY=VALUE\n`; LENGTH counts the whole record. */
 function parsePax(body: Buffer, records: Map<string, Buffer>, bytes: ByteStream): void {
   for (let at = 0; at < body.length; ) {
     const space = body.indexOf(0x20, at);
@@ -232,7 +232,7 @@ function parsePax(body: Buffer, records: Map<string, Buffer>, bytes: ByteStream)
     if (!isGood || body[end - 1] !== 0x0a) throw bytes.damage('an extended header has a broken record');
     const key = body.toString('latin1', space + 1, equals);
     const value = Buffer.from(body.subarray(equals + 1, end - 1));
-    // An empty value takes back an earlier one; only an attribute may be empty.
+    // An empty value removes an earlier one; only extended attributes may be empty.
     if (value.length === 0 && !key.startsWith(XATTR_KEY)) records.delete(key);
     else records.set(key, value);
     at = end;

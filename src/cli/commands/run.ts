@@ -1,4 +1,4 @@
-/** `ramet run`: a command in a fork, at the path that the fork's tree was imported from. */
+/** `ramet run`: runs a command in a fork, at the path that the fork's tree was imported from. */
 import { realpathSync, statSync } from 'node:fs';
 import path from 'node:path';
 import type { Command } from 'commander';
@@ -48,7 +48,7 @@ interface RunPlace {
   readonly isJson: boolean;
 }
 
-/** The tree stays mounted for as long as the connection lives, also when this process is killed. */
+/** The owner keeps the tree mounted until the connection ends, which it also does when this process is killed. */
 async function runIn(
   tree: string,
   { store, at, isJson }: RunPlace,
@@ -65,7 +65,7 @@ async function runIn(
     try {
       await release(owner, tree);
     } catch (error) {
-      // The mount had gone. A command that says 0 may not have noticed; any other code says more than our own.
+      // The mount was gone. A command that exited with 0 may not have noticed; any other code says more than ours.
       if (code === 0) throw error;
       reportProblem(error, isJson);
     }
@@ -75,7 +75,7 @@ async function runIn(
   }
 }
 
-/** So that the next command finds the tree free. ENOTCONN when the owner has ended. */
+/** Unmounts the tree, so that the next command finds it free. ENOTCONN when the owner has ended. */
 async function release(owner: OwnerClient, tree: string): Promise<void> {
   const { report } = await owner.request('release', { fork: tree });
   if (report?.isStillUsed === true) {
@@ -96,14 +96,14 @@ function placeOf(tree: string, trees: readonly TreeInfo[], given: string | undef
 }
 
 /**
- * Follows what each tree was made from back to an import. A later tree may have taken the name of one that was
- * dropped.
+ * The directory that the tree, or the tree it was forked from, was imported from. The name of a dropped tree may have
+ * been given to a later one, which is told by its id.
  */
 export function importedFrom(name: string, trees: readonly TreeInfo[]): string | undefined {
   let tree = trees.find((candidate) => candidate.name === name);
   while (tree !== undefined) {
     const { source, id } = tree;
-    // A name has no slash, the path of an import begins with one. Of a union the uppermost lower says where.
+    // Paths of imports begin with a slash, names have none. For a union, the uppermost lower counts.
     if (source.startsWith('/') && isDirectory(source)) return source;
     const first = uppermostOf(source);
     if (first.startsWith('/')) return first;
