@@ -3,23 +3,22 @@
  * whole files by descriptor.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { TreeFile } from '../vfs/index.ts';
+import type { TreeFile, TreeFiles } from '../vfs/index.ts';
 import type { CommonOptions } from './arguments.ts';
 import { optionsOf } from './arguments.ts';
-import type { AttributeCalls } from './attributes.ts';
+import { Calls } from './calls.ts';
 import { checkReadableSize, dataBytes, decode, sizeToRead } from './contents.ts';
-import type { CoreFileSystem } from './core.ts';
 import type { Descriptors } from './descriptors.ts';
-import { failAsNode, failureOf } from './errors.ts';
-import type { DescriptorCalls } from './files.ts';
+import { failureOf } from './errors.ts';
 import type { StreamCalls } from './streams.ts';
+import type { SyncCalls } from './sync-calls.ts';
 
 /** A blocking read is cut into pieces of this size, with a turn of the event loop between them. */
 const PIECE_BYTES = 512 * 1024;
 /** What is asked for at once where the size is not known. */
 const UNKNOWN_SIZE_BYTES = 64 * 1024;
 
-function checkNotAborted(signal: AbortSignal | undefined): void {
+export function checkNotAborted(signal: AbortSignal | undefined): void {
   if (!signal?.aborted) return;
   const error = new Error('The operation was aborted', { cause: signal.reason });
   error.name = 'AbortError';
@@ -35,23 +34,20 @@ function isIterable(data: unknown): data is Iterable<unknown> | AsyncIterable<un
   );
 }
 
-export class AsyncCalls {
-  readonly descriptor: DescriptorCalls;
-  readonly attributes: AttributeCalls;
-  readonly streams: StreamCalls;
-  private readonly fileSystem: CoreFileSystem;
-  private readonly descriptors: Descriptors;
+/** Throws what a whole-file write rejects with before it opens anything. */
+export function checkData(data: unknown, { encoding, signal }: CommonOptions): void {
+  if (!isIterable(data)) dataBytes(data, encoding);
+  checkNotAborted(signal);
+}
 
-  constructor(
-    fileSystem: CoreFileSystem,
-    descriptors: Descriptors,
-    calls: { descriptor: DescriptorCalls; attributes: AttributeCalls; streams: StreamCalls },
-  ) {
-    this.fileSystem = fileSystem;
-    this.descriptors = descriptors;
-    this.descriptor = calls.descriptor;
-    this.attributes = calls.attributes;
-    this.streams = calls.streams;
+export class AsyncCalls extends Calls {
+  readonly sync: SyncCalls;
+  readonly streams: StreamCalls;
+
+  constructor(fileSystem: TreeFiles, descriptors: Descriptors, sync: SyncCalls, streams: StreamCalls) {
+    super(fileSystem, descriptors);
+    this.sync = sync;
+    this.streams = streams;
   }
 
   /** As read(2): what is cached comes at once, the rest in a later turn of the event loop. */
@@ -139,43 +135,20 @@ export class AsyncCalls {
   /** writeFile into an open file, at its position. `data` may be an iterable of pieces, asynchronous or not. */
   async writeDescriptorFile(fd: unknown, data: unknown, options: unknown): Promise<void> {
     const given = optionsOf(options);
-    if (!isIterable(data)) dataBytes(data, given.encoding);
+    checkData(data, given);
     await this.writeWhole(this.descriptors.get(fd, 'write'), data, given);
   }
 
   async writeWhole(file: TreeFile, data: unknown, options: CommonOptions): Promise<void> {
     checkNotAborted(options.signal);
     if (!isIterable(data)) {
-      this.writeBytes(file, dataBytes(data, options.encoding));
+      this.writeOut(file, dataBytes(data, options.encoding), false);
       return;
     }
     for await (const piece of data) {
       checkNotAborted(options.signal);
-      this.writeBytes(file, dataBytes(piece, options.encoding));
+      this.writeOut(file, dataBytes(piece, options.encoding), false);
     }
-    checkNotAborted(options.signal);
-  }
-
-  private writeBytes(file: TreeFile, bytes: Uint8Array): void {
-    let offset = 0;
-    while (offset < bytes.length) {
-      offset += this.fileSystem.write(file, bytes, offset, bytes.length - offset, null);
-    }
-  }
-
-  flush(file: TreeFile): void {
-    this.fileSystem.sync(file, false);
-  }
-
-  /** Throws what a whole-file write would reject with before it opens anything. */
-  static checkData(data: unknown, options: CommonOptions): void {
-    if (!isIterable(data)) dataBytes(data, options.encoding);
-    checkNotAborted(options.signal);
-  }
-
-  static checkNotAborted(options: CommonOptions): void {
     checkNotAborted(options.signal);
   }
 }
-
-failAsNode(AsyncCalls.prototype, { writeBytes: ['write'], flush: ['fsync'] });

@@ -1,9 +1,9 @@
 /** Calls about file attributes: stat, access, exists, chmod, chown, utimes, statfs, by path and by descriptor. */
 import { constants } from 'node:fs';
 import type { Timespec } from '../base/index.ts';
-import type { Attributes, SpaceCounts } from '../vfs/index.ts';
+import type { Attributes, SpaceCounts, TreeFiles } from '../vfs/index.ts';
 import { checkInteger, fileMode, smallMode, USER_ID_MAX } from './arguments.ts';
-import type { CoreFileSystem } from './core.ts';
+import { Calls } from './calls.ts';
 import type { Descriptors } from './descriptors.ts';
 import { failAsNode, failureOf, invalidArgumentType, pathText, systemFailure } from './errors.ts';
 import { bytePath } from './paths.ts';
@@ -44,14 +44,11 @@ function checkOwner(uid: unknown, gid: unknown): void {
   checkInteger(gid, 'gid', -1, USER_ID_MAX);
 }
 
-export class AttributeCalls {
-  private readonly fileSystem: CoreFileSystem;
-  private readonly descriptors: Descriptors;
+export class AttributeCalls extends Calls {
   private readonly countSpace: () => SpaceCounts;
 
-  constructor(fileSystem: CoreFileSystem, descriptors: Descriptors, countSpace: () => SpaceCounts) {
-    this.fileSystem = fileSystem;
-    this.descriptors = descriptors;
+  constructor(fileSystem: TreeFiles, descriptors: Descriptors, countSpace: () => SpaceCounts) {
+    super(fileSystem, descriptors);
     this.countSpace = countSpace;
   }
 

@@ -4,10 +4,11 @@
  */
 import { promisify } from 'node:util';
 import { checkFunction } from './arguments.ts';
+import type { Call } from './calls.ts';
 import { isArgumentError } from './errors.ts';
-import { SAME_IN_EVERY_FORM, type SyncCalls } from './sync-calls.ts';
+import type { SyncCalls } from './sync-calls.ts';
+import type { TreeCopyCalls } from './tree-copy.ts';
 
-type Call = (...args: unknown[]) => unknown;
 type Callback = (error: unknown, ...results: unknown[]) => void;
 
 /** Takes the callback off the end of the arguments. */
@@ -18,10 +19,9 @@ function splitCallback(args: unknown[]): [unknown[], Callback] {
   return [args.slice(0, -1), last as Callback];
 }
 
-function callLater(call: Call, args: unknown[]): void {
-  const [own, callback] = splitCallback(args);
+function callLater(call: Call, args: unknown[], callback: Callback): void {
   try {
-    const result = call(...own);
+    const result = call(...args);
     if (result === undefined) setImmediate(callback, null);
     else setImmediate(callback, null, result);
   } catch (error) {
@@ -33,39 +33,9 @@ function callLater(call: Call, args: unknown[]): void {
 /** The callback form of a synchronous call. */
 function withCallback(name: string, call: Call): Call {
   // The literal gives it its name: defineProperty would cost each function a dictionary of 300 bytes.
-  const form = { [name]: (...args: unknown[]): void => callLater(call, args) };
+  const form = { [name]: (...args: unknown[]): void => callLater(call, ...splitCallback(args)) };
   return form[name]!;
 }
-
-/** The callback form of a call that returns a promise. */
-function withCallbackOfPromise(name: string, call: (...args: unknown[]) => Promise<unknown>): Call {
-  const form = (...args: unknown[]): void => {
-    const [own, callback] = splitCallback(args);
-    call(...own).then(
-      (result) =>
-        result === undefined ? setImmediate(callback, null) : setImmediate(callback, null, result),
-      (error: unknown) => setImmediate(callback, error),
-    );
-  };
-  Object.defineProperty(form, 'name', { value: name });
-  return form;
-}
-
-const SAME_AS_SYNC = [
-  ...SAME_IN_EVERY_FORM,
-  'appendFile',
-  'fchmod',
-  'fchown',
-  'fdatasync',
-  'fstat',
-  'fsync',
-  'ftruncate',
-  'futimes',
-  'open',
-  'readFile',
-  'truncate',
-  'writeFile',
-] as const;
 
 /** read, write, readv and writev give the callback a count and the buffers, also when they fail. */
 function transferCall(name: 'read' | 'write' | 'readv' | 'writev', call: Call): Call {
@@ -73,13 +43,7 @@ function transferCall(name: 'read' | 'write' | 'readv' | 'writev', call: Call): 
   const form = (...args: unknown[]): void => {
     const [own, callback] = splitCallback(args);
     const given = name === 'read' ? withBuffer(own) : own;
-    const buffer = given[1];
-    try {
-      setImmediate(callback, null, call(...given), buffer);
-    } catch (error) {
-      if (isArgumentError(error)) throw error;
-      setImmediate(callback, error, 0, buffer);
-    }
+    callLater(call, given, (error, count = 0) => callback(error, count, given[1]));
   };
   const results = `bytes${isRead ? 'Read' : 'Written'}`;
   const buffers = name.endsWith('v') ? 'buffers' : 'buffer';
@@ -125,20 +89,32 @@ function closeCall(call: Call): Call {
   return form.close;
 }
 
+/** The filter of `cp` may return a promise. */
+function copyCall(trees: TreeCopyCalls): Call {
+  const form = {
+    cp: (...args: unknown[]): void => {
+      const [[source, destination, options], callback] = splitCallback(args);
+      trees.cp(source, destination, options).then(
+        () => setImmediate(callback, null),
+        (error: unknown) => setImmediate(callback, error),
+      );
+    },
+  };
+  return form.cp;
+}
+
 /** Every callback form by name. */
 export function createCallbacks(sync: SyncCalls): Record<string, Call> {
   const form: Record<string, Call> = {};
-  for (const name of SAME_AS_SYNC) form[name] = withCallback(name, sync.byName(`${name}Sync`));
-  for (const name of ['write', 'readv', 'writev'] as const) {
+  for (const [name, call] of sync.forms()) form[name] = withCallback(name, call);
+  for (const name of ['read', 'write', 'readv', 'writev'] as const) {
     form[name] = transferCall(name, sync.byName(`${name}Sync`));
   }
   form.opendir = withCallback('opendir', sync.byName('opendirNamed'));
-  form.read = transferCall('read', sync.byName('readSync'));
   form.exists = existsCall(sync.byName('existsSync'));
   form.close = closeCall(sync.byName('closeSync'));
-  form.cp = withCallbackOfPromise('cp', sync.trees.cp.bind(sync.trees));
-  const realpath = withCallback('realpath', sync.byName('realpathSync'));
+  form.cp = copyCall(sync.trees);
   const native = withCallback('native', sync.byName('realpathNative'));
-  form.realpath = Object.assign(realpath, { native });
+  Object.assign(form.realpath!, { native });
   return form;
 }

@@ -27,7 +27,7 @@ const USER = { uid: 1000, gid: 1000, groups: [1000] };
 
 function factoryOf(name: string, tree: Tree, isUnprivileged: boolean, hostRoot?: string): SubjectFactory {
   const { fileSystem } = tree;
-  const fs = createNodeFs(fileSystem);
+  const { fs } = createNodeFs(fileSystem);
   const features: SubjectFeatures = {
     root: !isUnprivileged,
     unprivileged: isUnprivileged,
@@ -61,7 +61,7 @@ function factoryOf(name: string, tree: Tree, isUnprivileged: boolean, hostRoot?:
 function forkOfForks(): Tree {
   let tree = engine.createEmpty('depth-0');
   for (let depth = 1; depth <= 3; depth++) {
-    createNodeFs(tree.fileSystem).writeFileSync(`/layer-${depth}`, `written at depth ${depth}`);
+    createNodeFs(tree.fileSystem).fs.writeFileSync(`/layer-${depth}`, `written at depth ${depth}`);
     const next = engine.fork(`depth-${depth - 1}`, `depth-${depth}`);
     tree.close();
     tree = next;
@@ -73,11 +73,11 @@ function forkOfForks(): Tree {
 function forkOfUnion(): Tree {
   for (const name of ['low', 'middle', 'top']) {
     const tree = engine.createEmpty(name);
-    createNodeFs(tree.fileSystem).writeFileSync(`/in-${name}`, name);
+    createNodeFs(tree.fileSystem).fs.writeFileSync(`/in-${name}`, name);
     tree.close();
   }
   const inner = engine.forkUnion(['middle', 'low'], 'inner');
-  createNodeFs(inner.fileSystem).writeFileSync('/in-inner', 'inner');
+  createNodeFs(inner.fileSystem).fs.writeFileSync('/in-inner', 'inner');
   inner.close();
   return engine.forkUnion(['top', 'inner'], 'union');
 }

@@ -1,12 +1,14 @@
-/** Directories: mkdir, mkdtemp, rmdir, rm, readdir. */
+/** Directories: mkdir, mkdtemp, rmdir, rm, readdir, opendir. */
 import { randomBytes } from 'node:crypto';
 import { dirname, join as joinText, relative } from 'node:path/posix';
-import { isDirectoryMode, isFsError, nameToString } from '../base/index.ts';
+import { DT_DIR, DT_LNK, isDirectoryMode, isFsError, nameToString } from '../base/index.ts';
+import { O_DIRECTORY, O_RDONLY } from '../sys/index.ts';
 import type { DirectoryEntry } from '../vfs/index.ts';
 import type { CommonOptions } from './arguments.ts';
 import { checkBoolean, checkInt32, checkObject, checkUint32, fileMode, optionsOf } from './arguments.ts';
-import type { CoreFileSystem } from './core.ts';
-import { Dirent, KIND_DIRECTORY } from './directory-entry.ts';
+import { Calls } from './calls.ts';
+import { Dirent } from './directory-entry.ts';
+import { Dir } from './directory-handle.ts';
 import { failAsNode, failureOf, invalidArgumentType, systemError } from './errors.ts';
 import type { PathArgument } from './paths.ts';
 import { bytePath, encodeName, joinBytes, shownPath } from './paths.ts';
@@ -17,7 +19,7 @@ interface RemoveOptions {
 }
 
 /** Checks the options of rm and rmdir; retry options are accepted and unused: no failure here is temporary. */
-export function removeOptions(options: unknown): RemoveOptions {
+function removeOptions(options: unknown): RemoveOptions {
   if (options === undefined) return { recursive: false, force: false };
   checkObject(options, 'options');
   const given: { recursive?: unknown; force?: unknown; retryDelay?: unknown; maxRetries?: unknown } = options;
@@ -50,13 +52,7 @@ function temporarySuffix(): string {
   return suffix;
 }
 
-export class DirectoryCalls {
-  private readonly fileSystem: CoreFileSystem;
-
-  constructor(fileSystem: CoreFileSystem) {
-    this.fileSystem = fileSystem;
-  }
-
+export class DirectoryCalls extends Calls {
   /** With `recursive`, returns the first directory that had to be made, or undefined when there was none. */
   mkdirSync(path: unknown, options?: unknown): string | undefined {
     let mode: unknown = 0o777;
@@ -169,7 +165,7 @@ export class DirectoryCalls {
   private removeTree(path: string): void {
     for (const entry of this.entriesToRemove(path)) {
       const child = joinBytes(path, entry.name);
-      if (entry.kind === KIND_DIRECTORY) this.removeTree(child);
+      if (entry.kind === DT_DIR) this.removeTree(child);
       else this.removeStep(child, false);
     }
     this.removeStep(path, true);
@@ -242,7 +238,7 @@ export class DirectoryCalls {
         else found.push(relative(shownStart, shownChild));
         const child = joinBytes(bytes, name);
         // By names alone Node follows symlinks to directories, by types it does not.
-        const isDirectory = options.withFileTypes ? kind === KIND_DIRECTORY : this.isDirectory(child, kind);
+        const isDirectory = options.withFileTypes ? kind === DT_DIR : this.isDirectory(child, kind);
         if (isDirectory) queue.push({ bytes: child, shown: shownChild });
       }
     }
@@ -258,8 +254,7 @@ export class DirectoryCalls {
   }
 
   private isDirectory(path: string, kind: number): boolean {
-    if (kind === KIND_DIRECTORY) return true;
-    const DT_LNK = 10;
+    if (kind === DT_DIR) return true;
     if (kind !== DT_LNK) return false;
     try {
       const attributes = this.fileSystem.tryStat(path, true);
@@ -268,6 +263,36 @@ export class DirectoryCalls {
       return false;
     }
   }
+
+  /** As in Node, errors of the synchronous form alone do not name the path. */
+  opendirSync(path: unknown, options?: unknown): Dir {
+    return this.openDirectory(path, options);
+  }
+
+  /** What the promise and callback forms do. */
+  opendirNamed(path: unknown, options?: unknown): Dir {
+    return this.openDirectory(path, options);
+  }
+
+  private openDirectory(path: unknown, options: unknown): Dir {
+    const bytes = bytePath(path);
+    const given = optionsOf(options);
+    if (given.bufferSize !== undefined) checkUint32(given.bufferSize, 'options.bufferSize', 1);
+    // The cast: bytePath has thrown unless this is one of the three.
+    const shown = shownPath(path as PathArgument);
+    const file = this.fileSystem.open(bytes, O_RDONLY | O_DIRECTORY, 0);
+    try {
+      const entries = this.fileSystem.openDirectoryEntries(file);
+      return new Dir(this.fileSystem, bytes, shown, entries, given);
+    } finally {
+      this.fileSystem.close(file);
+    }
+  }
 }
 
-failAsNode(DirectoryCalls.prototype, { mkdirSync: ['mkdir', 1], readdirSync: ['scandir', 1] });
+failAsNode(DirectoryCalls.prototype, {
+  mkdirSync: ['mkdir', 1],
+  readdirSync: ['scandir', 1],
+  opendirSync: ['opendir'],
+  opendirNamed: ['opendir', 1],
+});

@@ -1,17 +1,12 @@
 /** opendir: a directory that is read entry by entry. Its names are those of the moment it was opened. */
 import { join as joinText } from 'node:path/posix';
-import { O_DIRECTORY, O_RDONLY } from '../sys/index.ts';
-import type { DirectoryEntry } from '../vfs/index.ts';
+import { DT_DIR } from '../base/index.ts';
+import type { DirectoryEntry, TreeFiles } from '../vfs/index.ts';
 import type { CommonOptions } from './arguments.ts';
-import { checkFunction, checkUint32, optionsOf } from './arguments.ts';
-import type { CoreFileSystem } from './core.ts';
-import { Dirent, KIND_DIRECTORY } from './directory-entry.ts';
-import { errorWithCode, failAsNode, failureOf } from './errors.ts';
-import type { PathArgument } from './paths.ts';
-import { bytePath, encodeName, joinBytes, shownPath } from './paths.ts';
-
-type EntryCallback = (error: unknown, entry: Dirent | null) => void;
-type CloseCallback = (error: unknown) => void;
+import { checkFunction } from './arguments.ts';
+import { Dirent } from './directory-entry.ts';
+import { errorWithCode, failureOf } from './errors.ts';
+import { encodeName, joinBytes } from './paths.ts';
 
 /** Names yet to be given out, with the directory they are in. */
 interface PendingEntry {
@@ -27,14 +22,14 @@ function closedError(): Error {
 /** fs.Dir. */
 export class Dir {
   readonly path: string | Uint8Array;
-  readonly #fileSystem: CoreFileSystem;
+  readonly #fileSystem: TreeFiles;
   readonly #options: CommonOptions;
   #pending: PendingEntry[];
   #next = 0;
   #isClosed = false;
 
   constructor(
-    fileSystem: CoreFileSystem,
+    fileSystem: TreeFiles,
     bytes: string,
     shown: string | Uint8Array,
     entries: readonly DirectoryEntry[],
@@ -51,7 +46,7 @@ export class Dir {
     const pending = this.#pending[this.#next++];
     if (pending === undefined) return null;
     const { entry, bytes, shown } = pending;
-    if (this.#options.recursive && entry.kind === KIND_DIRECTORY) this.descend(entry.name, bytes, shown);
+    if (this.#options.recursive && entry.kind === DT_DIR) this.descend(entry.name, bytes, shown);
     return new Dirent(encodeName(entry.name, this.#options.encoding), shown, entry.kind);
   }
 
@@ -72,11 +67,9 @@ export class Dir {
     if (this.#isClosed) throw closedError();
     if (callback === undefined) return this.readPromise();
     checkFunction(callback, 'callback');
-    // The cast: a callback's parameters are the caller's word; these are what Node passes.
-    const tell = callback as EntryCallback;
     this.readPromise().then(
-      (entry) => setImmediate(tell, null, entry),
-      (error: unknown) => setImmediate(tell, error, null),
+      (entry) => setImmediate(callback, null, entry),
+      (error: unknown) => setImmediate(callback, error, null),
     );
     return undefined;
   }
@@ -94,11 +87,9 @@ export class Dir {
   close(callback?: unknown): Promise<void> | undefined {
     if (callback === undefined) return this.closePromise();
     checkFunction(callback, 'callback');
-    // The cast: as in `read`.
-    const tell = callback as CloseCallback;
     this.closePromise().then(
-      () => setImmediate(tell, null),
-      (error: unknown) => setImmediate(tell, error),
+      () => setImmediate(callback, null),
+      (error: unknown) => setImmediate(callback, error),
     );
     return undefined;
   }
@@ -132,38 +123,3 @@ export class Dir {
     if (!this.#isClosed) this.closeSync();
   }
 }
-
-export class DirectoryHandleCalls {
-  private readonly fileSystem: CoreFileSystem;
-
-  constructor(fileSystem: CoreFileSystem) {
-    this.fileSystem = fileSystem;
-  }
-
-  /** As in Node, errors of the synchronous form alone do not name the path. */
-  opendirSync(path: unknown, options?: unknown): Dir {
-    return this.openDirectory(path, options);
-  }
-
-  /** What the promise and callback forms do. */
-  opendirNamed(path: unknown, options?: unknown): Dir {
-    return this.openDirectory(path, options);
-  }
-
-  private openDirectory(path: unknown, options: unknown): Dir {
-    const bytes = bytePath(path);
-    const given = optionsOf(options);
-    if (given.bufferSize !== undefined) checkUint32(given.bufferSize, 'options.bufferSize', 1);
-    // The cast: bytePath has thrown unless this is one of the three.
-    const shown = shownPath(path as PathArgument);
-    const file = this.fileSystem.open(bytes, O_RDONLY | O_DIRECTORY, 0);
-    try {
-      const entries = this.fileSystem.openDirectoryEntries(file);
-      return new Dir(this.fileSystem, bytes, shown, entries, given);
-    } finally {
-      this.fileSystem.close(file);
-    }
-  }
-}
-
-failAsNode(DirectoryHandleCalls.prototype, { opendirSync: ['opendir'], opendirNamed: ['opendir', 1] });

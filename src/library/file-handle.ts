@@ -110,7 +110,7 @@ export class FileHandle extends EventEmitter {
   ): Promise<{ bytesRead: number; buffers: ArrayBufferView[] }> {
     const fd = this.open('readv');
     checkViews(buffers);
-    return { bytesRead: this.#calls.descriptor.readvSync(fd, buffers, position), buffers };
+    return { bytesRead: this.#calls.sync.descriptor.readvSync(fd, buffers, position), buffers };
   }
 
   /** (buffer, offset, length, position), (buffer, options) and (text, position, encoding). */
@@ -124,7 +124,7 @@ export class FileHandle extends EventEmitter {
     if (ArrayBuffer.isView(data)) {
       if (data.byteLength === 0) return { bytesWritten: 0, buffer: data };
       const range = writeRange(data, offset, length, position);
-      const bytesWritten = this.#calls.descriptor.writeSync(
+      const bytesWritten = this.#calls.sync.descriptor.writeSync(
         fd,
         data,
         range.offset,
@@ -135,7 +135,7 @@ export class FileHandle extends EventEmitter {
     }
     checkText(data, 'buffer');
     checkTextEncoding(data, length);
-    return { bytesWritten: this.#calls.descriptor.writeSync(fd, data, offset, length), buffer: data };
+    return { bytesWritten: this.#calls.sync.descriptor.writeSync(fd, data, offset, length), buffer: data };
   }
 
   async writev(
@@ -144,7 +144,7 @@ export class FileHandle extends EventEmitter {
   ): Promise<{ bytesWritten: number; buffers: ArrayBufferView[] }> {
     const fd = this.open('writev');
     checkViews(buffers);
-    return { bytesWritten: this.#calls.descriptor.writevSync(fd, buffers, position), buffers };
+    return { bytesWritten: this.#calls.sync.descriptor.writevSync(fd, buffers, position), buffers };
   }
 
   async readFile(options?: unknown): Promise<string | Buffer> {
@@ -160,31 +160,31 @@ export class FileHandle extends EventEmitter {
   }
 
   async stat(options?: { bigint?: boolean }): Promise<Stats | BigIntStats> {
-    return this.#calls.attributes.fstatSync(this.open('fstat'), options);
+    return this.#calls.sync.attributes.fstatSync(this.open('fstat'), options);
   }
 
   async truncate(length?: unknown): Promise<void> {
-    this.#calls.descriptor.ftruncateSync(this.open('ftruncate'), truncateLength(length));
+    this.#calls.sync.descriptor.ftruncateSync(this.open('ftruncate'), truncateLength(length));
   }
 
   async chmod(mode: unknown): Promise<void> {
-    this.#calls.attributes.fchmodSync(this.open('fchmod'), fileMode(mode, 'mode'));
+    this.#calls.sync.attributes.fchmodSync(this.open('fchmod'), fileMode(mode, 'mode'));
   }
 
   async chown(uid: unknown, gid: unknown): Promise<void> {
-    this.#calls.attributes.fchownSync(this.open('fchown'), uid, gid);
+    this.#calls.sync.attributes.fchownSync(this.open('fchown'), uid, gid);
   }
 
   async utimes(atime: unknown, mtime: unknown): Promise<void> {
-    this.#calls.attributes.futimesSync(this.open('futimes'), atime, mtime);
+    this.#calls.sync.attributes.futimesSync(this.open('futimes'), atime, mtime);
   }
 
   async sync(): Promise<void> {
-    this.#calls.descriptor.fsyncSync(this.open('fsync'));
+    this.#calls.sync.descriptor.fsyncSync(this.open('fsync'));
   }
 
   async datasync(): Promise<void> {
-    this.#calls.descriptor.fdatasyncSync(this.open('fdatasync'));
+    this.#calls.sync.descriptor.fdatasyncSync(this.open('fdatasync'));
   }
 
   createReadStream(options?: object): ReadStream {
@@ -213,7 +213,7 @@ export class FileHandle extends EventEmitter {
         this.#idle = resolve;
       });
     }
-    this.#calls.descriptor.closeSync(fd);
+    this.#calls.sync.descriptor.closeSync(fd);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -1,6 +1,6 @@
 /** Opening, reading and writing by descriptor: open, close, read, write, readv, writev, truncate, sync. */
 
-import type { TreeFile } from '../vfs/index.ts';
+import type { TreeFile, TreeFiles } from '../vfs/index.ts';
 import {
   bytesOf,
   checkInteger,
@@ -15,8 +15,7 @@ import {
   readPosition,
   writePosition,
 } from './arguments.ts';
-import type { CoreFileSystem } from './core.ts';
-import type { Descriptors } from './descriptors.ts';
+import { Calls } from './calls.ts';
 import { notOpen } from './descriptors.ts';
 import { failAsNode, failureOf, invalidArgumentValue, systemFailure } from './errors.ts';
 import { openFlags, READ_WRITE } from './flags.ts';
@@ -39,7 +38,7 @@ export interface TransferRange {
 
 /** Opens by path as a step of an operation; failures carry the path and `syscall`. */
 export function openFile(
-  fileSystem: CoreFileSystem,
+  fileSystem: TreeFiles,
   path: unknown,
   flags: number,
   mode: number,
@@ -84,15 +83,7 @@ export function writeRange(
   return { offset: from, length: count as number, position: writePosition(at) };
 }
 
-export class DescriptorCalls {
-  private readonly fileSystem: CoreFileSystem;
-  private readonly descriptors: Descriptors;
-
-  constructor(fileSystem: CoreFileSystem, descriptors: Descriptors) {
-    this.fileSystem = fileSystem;
-    this.descriptors = descriptors;
-  }
-
+export class DescriptorCalls extends Calls {
   openSync(path: unknown, flags?: unknown, mode?: unknown): number {
     bytePath(path);
     const file = openFile(this.fileSystem, path, openFlags(flags), fileMode(mode, 'mode', 0o666));

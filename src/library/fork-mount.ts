@@ -14,7 +14,7 @@ import {
 } from '../owner/index.ts';
 import type { StoreEngine } from '../store/index.ts';
 import type { SpaceCounts } from '../vfs/index.ts';
-import { createNodeFsWithDescriptors, type NodeFs, type NodeFsWithDescriptors } from './fs.ts';
+import { createNodeFs, type NodeFs, type NodeFsWithDescriptors } from './fs.ts';
 import { checkOptions, UNMOUNT } from './library-arguments.ts';
 import { treeFailure } from './tree-calls.ts';
 
@@ -57,7 +57,7 @@ export class ForkMount {
     this.#name = fork;
     this.#client = client;
     this.#files = files;
-    this.#calls = createNodeFsWithDescriptors(files, { countSpace });
+    this.#calls = createNodeFs(files, countSpace);
     this.#onEnd = onEnd;
   }
 

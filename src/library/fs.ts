@@ -1,15 +1,14 @@
 /** Puts the calls together into one object that passes as node:fs. */
 import { constants } from 'node:fs';
-import type { TreeFile } from '../vfs/index.ts';
-import { AsyncCalls } from './async-calls.ts';
+import { BLOCK_SIZE } from '../base/index.ts';
+import type { SpaceCounts, TreeFile, TreeFiles } from '../vfs/index.ts';
 import { createCallbacks } from './callbacks.ts';
-import type { CoreFileSystem, NodeFsOptions } from './core.ts';
 import { Descriptors } from './descriptors.ts';
 import { Dirent } from './directory-entry.ts';
 import { Dir } from './directory-handle.ts';
 import { createPromises } from './promises.ts';
 import { Stats } from './stats.ts';
-import type { StreamFs } from './streams.ts';
+import { StreamCalls } from './streams.ts';
 import { SyncCalls } from './sync-calls.ts';
 
 type HostFs = typeof import('node:fs');
@@ -68,23 +67,26 @@ const PROMISES_PROPERTY: PropertyDescriptor & ThisType<object> = {
   },
 };
 
-export function createNodeFsWithDescriptors(
-  fileSystem: CoreFileSystem,
-  options: NodeFsOptions = {},
-): NodeFsWithDescriptors {
+function noSpace(): SpaceCounts {
+  return { type: 0, bsize: BLOCK_SIZE, blocks: 0, bfree: 0, bavail: 0, files: 0, ffree: 0 };
+}
+
+/**
+ * An object with the functions of node:fs over one open tree. Paths that are not absolute start at '/'. `countSpace`
+ * tells statfs of the space that the tree lives in.
+ */
+export function createNodeFs(fileSystem: TreeFiles, countSpace = noSpace): NodeFsWithDescriptors {
   const descriptors = new Descriptors();
-  const sync = new SyncCalls(fileSystem, descriptors, options);
-  const calls = new AsyncCalls(fileSystem, descriptors, sync);
+  const sync = new SyncCalls(fileSystem, descriptors, countSpace);
   const callbacks = createCallbacks(sync);
-  // The cast: open, close, read, write, writev and fsync are among the callback forms.
-  sync.streams.fs = callbacks as unknown as StreamFs;
+  const streams = new StreamCalls(callbacks);
   const publicCalls = sync.publicCalls();
   const fs = {
     ...publicCalls,
     ...callbacks,
     realpathSync: Object.assign(publicCalls.realpathSync!, { native: sync.byName('realpathNative') }),
-    createReadStream: sync.streams.createReadStream.bind(sync.streams),
-    createWriteStream: sync.streams.createWriteStream.bind(sync.streams),
+    createReadStream: streams.createReadStream.bind(streams),
+    createWriteStream: streams.createWriteStream.bind(streams),
     constants,
     F_OK: constants.F_OK,
     R_OK: constants.R_OK,
@@ -94,7 +96,7 @@ export function createNodeFsWithDescriptors(
     Dirent,
     Dir,
   };
-  PROMISES.set(fs, () => createPromises(fileSystem, descriptors, sync, calls));
+  PROMISES.set(fs, () => createPromises(fileSystem, descriptors, sync, streams));
   Object.defineProperty(fs, 'promises', PROMISES_PROPERTY);
   return {
     // The cast: the calls check their arguments at run time as Node's do; the conformance suite compares the two.
@@ -104,9 +106,4 @@ export function createNodeFsWithDescriptors(
       for (const file of descriptors.takeAll()) fileSystem.close(file);
     },
   };
-}
-
-/** An object with the functions of node:fs over one open tree. Paths that are not absolute start at '/'. */
-export function createNodeFs(fileSystem: CoreFileSystem, options?: NodeFsOptions): NodeFs {
-  return createNodeFsWithDescriptors(fileSystem, options).fs;
 }

@@ -18,12 +18,9 @@ export type { TreeInfo } from '../store/index.ts';
 export type { Change } from '../survey/index.ts';
 export type { ExportReport, ImportProgress, ImportReport } from '../transfer/index.ts';
 export type { DedupeProgress, DedupeReport, FsckOptions, FsckReport, GcReport } from '../upkeep/index.ts';
-export type { SpaceCounts } from '../vfs/index.ts';
-export type { NodeFsOptions } from './core.ts';
 export type { ExtentDestination, SameExtentResult } from './extent-same.ts';
 export type { ForkMount, MountOptions, UnmountOptions } from './fork-mount.ts';
-export type { NodeFs, NodeFsPromises, NodeFsWithDescriptors } from './fs.ts';
-export { createNodeFs, createNodeFsWithDescriptors } from './fs.ts';
+export type { NodeFs, NodeFsPromises } from './fs.ts';
 export { Fork, Snapshot, Store } from './library.ts';
 export type {
   ForkOptions,

@@ -3,17 +3,11 @@
 import { resolve } from 'node:path/posix';
 import { isSymlinkMode, nameToString, SYMLINKS_MAX } from '../base/index.ts';
 import { checkSymlinkType, optionsOf } from './arguments.ts';
-import type { CoreFileSystem } from './core.ts';
+import { Calls } from './calls.ts';
 import { failAsNode, failureOf } from './errors.ts';
 import { bytePath, encodeName } from './paths.ts';
 
-export class LinkCalls {
-  private readonly fileSystem: CoreFileSystem;
-
-  constructor(fileSystem: CoreFileSystem) {
-    this.fileSystem = fileSystem;
-  }
-
+export class LinkCalls extends Calls {
   renameSync(oldPath: unknown, newPath: unknown): void {
     this.fileSystem.rename(bytePath(oldPath, 'oldPath'), bytePath(newPath, 'newPath'));
   }

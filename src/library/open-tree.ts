@@ -12,7 +12,7 @@ import {
 } from './extent-same.ts';
 import { READ_ONLY } from './flags.ts';
 import type { NodeFs, NodeFsWithDescriptors } from './fs.ts';
-import { createNodeFsWithDescriptors } from './fs.ts';
+import { createNodeFs } from './fs.ts';
 import { checkOptions, MAP } from './library-arguments.ts';
 import type { MapFileOptions } from './library-options.ts';
 
@@ -31,8 +31,7 @@ export class OpenTree {
 
   /** Made when it is first asked for: some hundred functions, which a fork that waits its turn has no use for. */
   private get calls(): NodeFsWithDescriptors {
-    const { countSpace } = this;
-    this.nodeFs ??= createNodeFsWithDescriptors(this.tree.fileSystem, { countSpace });
+    this.nodeFs ??= createNodeFs(this.tree.fileSystem, this.countSpace);
     return this.nodeFs;
   }
 

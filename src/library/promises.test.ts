@@ -117,7 +117,7 @@ test('reads that would wait are done in a later turn, and give the same bytes', 
   const bytes = Buffer.alloc(1_300_000, 'pattern');
   tree.fs.writeFileSync('/large', bytes);
   const cold: typeof tree.fileSystem = Object.create(tree.fileSystem, { tryRead: { value: () => -1 } });
-  const fs = createNodeFs(cold);
+  const { fs } = createNodeFs(cold);
   let turns = 0;
   let isDone = false;
   const count = (): void => {
@@ -138,7 +138,7 @@ test('a close waits for what has begun', async () => {
   await using tree = await openTestTree();
   tree.fs.writeFileSync('/file', 'content');
   const cold: typeof tree.fileSystem = Object.create(tree.fileSystem, { tryRead: { value: () => -1 } });
-  const fs = createNodeFs(cold);
+  const { fs } = createNodeFs(cold);
   const handle = await fs.promises.open('/file');
   const { fd } = handle;
   const read = handle.read(Buffer.alloc(7), 0, 7, 0);

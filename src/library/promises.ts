@@ -3,20 +3,19 @@
  * rejects and never throws. Only reads that would wait for the disk are put off (see async-calls.ts).
  */
 import { constants } from 'node:fs';
-import type { TreeFile } from '../vfs/index.ts';
+import type { TreeFile, TreeFiles } from '../vfs/index.ts';
 import type { CommonOptions } from './arguments.ts';
 import { checkBoolean, fileMode, optionsOf } from './arguments.ts';
-import { AsyncCalls } from './async-calls.ts';
-import type { CoreFileSystem } from './core.ts';
+import { AsyncCalls, checkData, checkNotAborted } from './async-calls.ts';
+import type { Call } from './calls.ts';
 import type { Descriptors } from './descriptors.ts';
 import { errorWithCode } from './errors.ts';
 import { FileHandle } from './file-handle.ts';
 import { openFile, truncateLength } from './files.ts';
 import { openFlags } from './flags.ts';
 import { bytePath } from './paths.ts';
-import { SAME_IN_EVERY_FORM, type SyncCalls } from './sync-calls.ts';
-
-type Call = (...args: unknown[]) => unknown;
+import type { StreamCalls } from './streams.ts';
+import type { SyncCalls } from './sync-calls.ts';
 
 /** The promise form of a synchronous call. */
 function promised(call: Call): (...args: unknown[]) => Promise<unknown> {
@@ -24,30 +23,20 @@ function promised(call: Call): (...args: unknown[]) => Promise<unknown> {
 }
 
 /** The calls of fs.promises that are more than their synchronous form. */
-class PromiseCalls {
-  private readonly fileSystem: CoreFileSystem;
-  private readonly descriptors: Descriptors;
-  private readonly calls: AsyncCalls;
-
-  constructor(fileSystem: CoreFileSystem, descriptors: Descriptors, calls: AsyncCalls) {
-    this.fileSystem = fileSystem;
-    this.descriptors = descriptors;
-    this.calls = calls;
-  }
-
+class PromiseCalls extends AsyncCalls {
   async open(path: unknown, flags?: unknown, mode?: unknown): Promise<FileHandle> {
     bytePath(path);
     const file = openFile(this.fileSystem, path, openFlags(flags), fileMode(mode, 'mode', 0o666));
-    return new FileHandle(this.calls, this.descriptors.add(file));
+    return new FileHandle(this, this.descriptors.add(file));
   }
 
   async readFile(path: unknown, options?: unknown): Promise<string | Buffer> {
     if (path instanceof FileHandle) return path.readFile(options);
     const given = optionsOf(options);
     const flags = openFlags(given.flag || 'r');
-    AsyncCalls.checkNotAborted(given);
+    checkNotAborted(given.signal);
     const file = openFile(this.fileSystem, path, flags, 0o666);
-    return this.closing(file, () => this.calls.readWhole(file, given));
+    return this.closing(file, () => this.readWhole(file, given));
   }
 
   async writeFile(path: unknown, data: unknown, options?: unknown): Promise<void> {
@@ -62,12 +51,12 @@ class PromiseCalls {
     const flush = options.flush ?? false;
     checkBoolean(flush, 'options.flush');
     if (path instanceof FileHandle) return path.writeFile(data, options);
-    AsyncCalls.checkData(data, options);
+    checkData(data, options);
     const flags = openFlags(options.flag || flag);
     const file = openFile(this.fileSystem, path, flags, fileMode(options.mode, 'mode', 0o666));
     await this.closing(file, async () => {
-      await this.calls.writeWhole(file, data, options);
-      if (flush) this.calls.flush(file);
+      await this.writeWhole(file, data, options);
+      if (flush) this.flush(file);
     });
   }
 
@@ -82,7 +71,7 @@ class PromiseCalls {
   async truncate(path: unknown, length?: unknown): Promise<void> {
     const handle = await this.open(path, 'r+');
     try {
-      this.calls.descriptor.ftruncateSync(handle.fd, truncateLength(length));
+      this.sync.descriptor.ftruncateSync(handle.fd, truncateLength(length));
     } finally {
       await handle.close();
     }
@@ -94,16 +83,19 @@ class PromiseCalls {
   }
 }
 
+/** Calls that fs.promises does not have: those that take a descriptor, and `exists`. */
+const NOT_PROMISED = /^(f\w+|close|exists|readv?|writev?)$/;
+
 /** The object that `fs.promises` is. */
 export function createPromises(
-  fileSystem: CoreFileSystem,
+  fileSystem: TreeFiles,
   descriptors: Descriptors,
   sync: SyncCalls,
-  calls: AsyncCalls,
+  streams: StreamCalls,
 ): Record<string, unknown> {
-  const own = new PromiseCalls(fileSystem, descriptors, calls);
+  const own = new PromiseCalls(fileSystem, descriptors, sync, streams);
   const form: Record<string, unknown> = {};
-  for (const name of SAME_IN_EVERY_FORM) form[name] = promised(sync.byName(`${name}Sync`));
+  for (const [name, call] of sync.forms()) if (!NOT_PROMISED.test(name)) form[name] = promised(call);
   return Object.assign(form, {
     open: own.open.bind(own),
     readFile: own.readFile.bind(own),

@@ -3,63 +3,38 @@
  * are first looked at (as Node does from version 22 on). `stats instanceof fs.Stats` holds for Node's own class too.
  */
 import { Stats as HostStats } from 'node:fs';
-import { S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG, S_IFSOCK } from '../base/index.ts';
+import { kindOfMode } from '../base/index.ts';
 import type { Attributes, SpaceCounts } from '../vfs/index.ts';
+import { fileKindOver, KIND } from './file-kind.ts';
 
-/** What kind of file a mode says it is, asked the way Node's Stats is asked. */
-abstract class FileKind {
-  abstract typeBits(): number;
-
-  isFile(): boolean {
-    return this.typeBits() === S_IFREG;
-  }
-
-  isDirectory(): boolean {
-    return this.typeBits() === S_IFDIR;
-  }
-
-  isSymbolicLink(): boolean {
-    return this.typeBits() === S_IFLNK;
-  }
-
-  isFIFO(): boolean {
-    return this.typeBits() === S_IFIFO;
-  }
-
-  isSocket(): boolean {
-    return this.typeBits() === S_IFSOCK;
-  }
-
-  isCharacterDevice(): boolean {
-    return this.typeBits() === S_IFCHR;
-  }
-
-  isBlockDevice(): boolean {
-    return this.typeBits() === S_IFBLK;
-  }
-}
-
-/** fs.Stats: what stat(2) says, times in milliseconds. */
-export class Stats extends FileKind {
-  readonly dev: number;
-  readonly mode: number;
-  readonly nlink: number;
-  readonly uid: number;
-  readonly gid: number;
-  readonly rdev: number;
-  readonly blksize: number;
-  readonly ino: number;
-  readonly size: number;
-  readonly blocks: number;
-  readonly atimeMs: number;
-  readonly mtimeMs: number;
-  readonly ctimeMs: number;
-  readonly birthtimeMs: number;
+/** The properties of `Stats` and, as bigints, of `BigIntStats`. */
+abstract class StatsOf<T extends number | bigint> extends fileKindOver(HostStats) {
+  declare dev: T;
+  declare mode: T;
+  declare nlink: T;
+  declare uid: T;
+  declare gid: T;
+  declare rdev: T;
+  declare blksize: T;
+  declare ino: T;
+  declare size: T;
+  declare blocks: T;
+  declare atimeMs: T;
+  declare mtimeMs: T;
+  declare ctimeMs: T;
+  declare birthtimeMs: T;
   declare atime: Date;
   declare mtime: Date;
   declare ctime: Date;
   declare birthtime: Date;
 
+  get [KIND](): number {
+    return kindOfMode(Number(this.mode));
+  }
+}
+
+/** fs.Stats: what stat(2) says, times in milliseconds. */
+export class Stats extends StatsOf<number> {
   constructor(attributes: Attributes) {
     super();
     this.dev = attributes.dev;
@@ -77,10 +52,6 @@ export class Stats extends FileKind {
     this.ctimeMs = attributes.ctimeSeconds * 1e3 + attributes.ctimeNanoseconds / 1e6;
     this.birthtimeMs = attributes.birthSeconds * 1e3 + attributes.birthNanoseconds / 1e6;
   }
-
-  override typeBits(): number {
-    return this.mode & S_IFMT;
-  }
 }
 
 function nanoseconds(seconds: number, rest: number): bigint {
@@ -88,29 +59,11 @@ function nanoseconds(seconds: number, rest: number): bigint {
 }
 
 /** fs.BigIntStats: the same as bigints, and times in nanoseconds as well. */
-export class BigIntStats extends FileKind {
-  readonly dev: bigint;
-  readonly mode: bigint;
-  readonly nlink: bigint;
-  readonly uid: bigint;
-  readonly gid: bigint;
-  readonly rdev: bigint;
-  readonly blksize: bigint;
-  readonly ino: bigint;
-  readonly size: bigint;
-  readonly blocks: bigint;
-  readonly atimeMs: bigint;
-  readonly mtimeMs: bigint;
-  readonly ctimeMs: bigint;
-  readonly birthtimeMs: bigint;
-  readonly atimeNs: bigint;
-  readonly mtimeNs: bigint;
-  readonly ctimeNs: bigint;
-  readonly birthtimeNs: bigint;
-  declare atime: Date;
-  declare mtime: Date;
-  declare ctime: Date;
-  declare birthtime: Date;
+export class BigIntStats extends StatsOf<bigint> {
+  declare atimeNs: bigint;
+  declare mtimeNs: bigint;
+  declare ctimeNs: bigint;
+  declare birthtimeNs: bigint;
 
   constructor(attributes: Attributes) {
     super();
@@ -137,23 +90,19 @@ export class BigIntStats extends FileKind {
     this.ctimeNs = ctimeNs;
     this.birthtimeNs = birthtimeNs;
   }
-
-  override typeBits(): number {
-    return Number(this.mode) & S_IFMT;
-  }
 }
 
 /** Makes `atime` and its like getters that turn into own properties when first read or written. */
-function defineLazyDate(prototype: object, name: string, source: string): void {
+function defineLazyDate(name: string): void {
   const settle = (holder: object, value: unknown): void => {
     Object.defineProperty(holder, name, { value, writable: true, enumerable: true, configurable: true });
   };
-  Object.defineProperty(prototype, name, {
+  Object.defineProperty(StatsOf.prototype, name, {
     enumerable: true,
     configurable: true,
     get(this: object): Date {
       // Rounded by hand, because Date would cut the fraction off; bigints become numbers first.
-      const date = new Date(Math.round(Number(Reflect.get(this, source))));
+      const date = new Date(Math.round(Number(Reflect.get(this, `${name}Ms`))));
       settle(this, date);
       return date;
     },
@@ -163,12 +112,7 @@ function defineLazyDate(prototype: object, name: string, source: string): void {
   });
 }
 
-for (const time of ['atime', 'mtime', 'ctime', 'birthtime']) {
-  defineLazyDate(Stats.prototype, time, `${time}Ms`);
-  defineLazyDate(BigIntStats.prototype, time, `${time}Ms`);
-}
-// Code that asks `stats instanceof require('fs').Stats` is answered as by Node; our own methods come first.
-Object.setPrototypeOf(FileKind.prototype, HostStats.prototype);
+for (const time of ['atime', 'mtime', 'ctime', 'birthtime']) defineLazyDate(time);
 
 /** fs.StatFs. */
 export class StatFs<T extends number | bigint> {

@@ -1,22 +1,16 @@
 /** createReadStream and createWriteStream: Node's own streams, which take the fs to work on as an option. */
 import type { ReadStream, WriteStream } from 'node:fs';
 import { createReadStream, createWriteStream } from 'node:fs';
+import type { Call } from './calls.ts';
 
 /** What a stream needs of a FileHandle. */
-export interface StreamHandle {
+interface StreamHandle {
   readonly fd: number;
   close(): Promise<void>;
 }
 
-/** The callback calls that Node's file streams make. */
-export interface StreamFs {
-  open(...args: unknown[]): unknown;
-  close(...args: unknown[]): unknown;
-  read(...args: unknown[]): unknown;
-  write(...args: unknown[]): unknown;
-  writev(...args: unknown[]): unknown;
-  fsync(...args: unknown[]): unknown;
-}
+/** The callback forms by name; Node's file streams make some of these calls. */
+type StreamFs = Readonly<Record<string, Call>>;
 
 /** Options that both kinds of stream take, as far as types are needed here; `fs` is passed along with them. */
 interface StreamOptions {
@@ -30,60 +24,49 @@ function withFs(options: unknown, fs: StreamFs): StreamOptions {
   return given as StreamOptions;
 }
 
-export class StreamCalls {
-  /** The callback forms; set once they exist, since they are built from the calls of which these are a part. */
-  fs: StreamFs | undefined;
+/** The FileHandle that an option `fd` may be. */
+function handleOf(options: unknown): StreamHandle | undefined {
+  if (typeof options !== 'object' || options === null || !('fd' in options)) return undefined;
+  // The cast: an fd that is an object is a FileHandle of this fs; Node then checks the `fd` in it.
+  return typeof options.fd === 'object' && options.fd !== null ? (options.fd as StreamHandle) : undefined;
+}
 
-  private get callbacks(): StreamFs {
-    if (this.fs === undefined) throw new Error('internal: streams were used before the fs was complete');
-    return this.fs;
+export class StreamCalls {
+  private readonly callbacks: StreamFs;
+
+  constructor(callbacks: StreamFs) {
+    this.callbacks = callbacks;
   }
 
   createReadStream(path: unknown, options?: unknown): ReadStream {
-    if (
-      typeof options === 'object' &&
-      options !== null &&
-      'fd' in options &&
-      typeof options.fd === 'object'
-    ) {
-      // The cast: an fd that is an object is a FileHandle of this fs; Node then checks the `fd` in it.
-      if (options.fd !== null) return this.readHandle(options.fd as StreamHandle, options);
-    }
+    const handle = handleOf(options);
+    if (handle !== undefined) return this.readHandle(handle, Object(options));
     // The cast: Node checks the path itself, with its own errors.
     return createReadStream(path as string, withFs(options ?? {}, this.callbacks));
   }
 
   createWriteStream(path: unknown, options?: unknown): WriteStream {
-    if (
-      typeof options === 'object' &&
-      options !== null &&
-      'fd' in options &&
-      typeof options.fd === 'object'
-    ) {
-      // The cast: as in createReadStream.
-      if (options.fd !== null) return this.writeHandle(options.fd as StreamHandle, options);
-    }
+    const handle = handleOf(options);
+    if (handle !== undefined) return this.writeHandle(handle, Object(options));
     // The cast: as in createReadStream.
     return createWriteStream(path as string, withFs(options ?? {}, this.callbacks));
   }
 
   /** A stream over an open handle, which it closes through the handle, so that the handle knows. */
   readHandle(handle: StreamHandle, options: object = {}): ReadStream {
-    const fs = this.fsOfHandle(handle);
-    return createReadStream('', withFs({ ...options, fd: handle.fd }, fs));
+    return createReadStream('', this.onHandle(handle, options));
   }
 
   writeHandle(handle: StreamHandle, options: object = {}): WriteStream {
-    const fs = this.fsOfHandle(handle);
-    return createWriteStream('', withFs({ ...options, fd: handle.fd }, fs));
+    return createWriteStream('', this.onHandle(handle, options));
   }
 
-  private fsOfHandle(handle: StreamHandle): StreamFs {
+  private onHandle(handle: StreamHandle, options: object): StreamOptions {
     const closeHandle = (_fd: unknown, callback: unknown): void => {
       // The cast: Node's streams pass a callback here.
       const done = callback as (error: unknown) => void;
       handle.close().then(() => done(null), done);
     };
-    return { ...this.callbacks, close: closeHandle };
+    return withFs({ ...options, fd: handle.fd }, { ...this.callbacks, close: closeHandle });
   }
 }

@@ -8,7 +8,7 @@ import { isPromise } from 'node:util/types';
 import { nameToString } from '../base/index.ts';
 import { checkBoolean, checkFunction, checkObject, smallMode } from './arguments.ts';
 import type { AttributeCalls } from './attributes.ts';
-import type { CopyCalls } from './copying.ts';
+import type { ContentCalls } from './contents.ts';
 import type { DirectoryCalls } from './directories.ts';
 import { describeValue, isCode, systemError, typeErrorWithCode } from './errors.ts';
 import type { LinkCalls } from './links.ts';
@@ -85,13 +85,18 @@ export class TreeCopyCalls {
   private readonly attributes: AttributeCalls;
   private readonly directories: DirectoryCalls;
   private readonly links: LinkCalls;
-  private readonly copies: CopyCalls;
+  private readonly contents: ContentCalls;
 
-  constructor(attributes: AttributeCalls, directories: DirectoryCalls, links: LinkCalls, copies: CopyCalls) {
+  constructor(
+    attributes: AttributeCalls,
+    contents: ContentCalls,
+    directories: DirectoryCalls,
+    links: LinkCalls,
+  ) {
     this.attributes = attributes;
     this.directories = directories;
     this.links = links;
-    this.copies = copies;
+    this.contents = contents;
   }
 
   cpSync(source: unknown, destination: unknown, options?: unknown): void {
@@ -235,7 +240,7 @@ export class TreeCopyCalls {
       }
       this.links.unlinkSync(to);
     }
-    this.copies.copyFileSync(from, to, options.mode);
+    this.contents.copyFileSync(from, to, options.mode);
     if (options.preserveTimestamps) {
       this.attributes.utimesSync(to, source.atime, source.mtime);
     }

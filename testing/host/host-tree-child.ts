@@ -46,7 +46,7 @@ function lookAtMounts(tree: Tree): unknown {
 
 /** What a user without rights may not read is EACCES, by its name; the rest is there. */
 function lookWithoutRights(tree: Tree): unknown {
-  const calls = createNodeFs(tree.fileSystem);
+  const calls = createNodeFs(tree.fileSystem).fs;
   return {
     names: calls.readdirSync('/'),
     list: errorOf(() => calls.readdirSync('/closed')),

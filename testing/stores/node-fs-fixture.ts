@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { NodeFs, NodeFsWithDescriptors } from '../../src/library/fs.ts';
-import { createNodeFsWithDescriptors } from '../../src/library/fs.ts';
+import { createNodeFs } from '../../src/library/fs.ts';
 import { StoreEngine } from '../../src/store/index.ts';
 import type { FileSystem } from '../../src/vfs/index.ts';
 
@@ -27,7 +27,7 @@ export async function openTestTree(): Promise<TreeFixture> {
   const host = new HostDirectory();
   const engine = await StoreEngine.open(join(host.path, 'store'), { create: true });
   const { fileSystem } = engine.createEmpty('test');
-  const nodeFs = createNodeFsWithDescriptors(fileSystem);
+  const nodeFs = createNodeFs(fileSystem);
   return {
     fs: nodeFs.fs,
     nodeFs,
