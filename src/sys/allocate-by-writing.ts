@@ -1,17 +1,17 @@
-/** Space for files on hosts without fallocate(2): the blocks are written, which allocates them. */
+/** Allocates space for files on hosts without fallocate(2), by writing the blocks. */
 import { isFsError } from '../base/index.ts';
 import { nameCalls } from './name-calls.ts';
-import type { FileCalls } from './parts.ts';
+import type { System } from './system.ts';
 
 const CHUNK_BYTES = 1 << 20;
 const STEP_BYTES = 4096;
 
-type Needed = Pick<FileCalls, 'pread' | 'pwrite' | 'fileSize'>;
+type Needed = Pick<System, 'pread' | 'pwrite' | 'fileSize'>;
 
 /**
- * Makes every byte of the range backed by space and keeps what the file holds: beyond its end zeros are written, and
- * inside it zeros are written over the steps that read as zeros, since those may be holes. The file must have no other
- * writer meanwhile. Where the disk fills up (ENOSPC), the file gets its old size back.
+ * Allocates space for every byte of the range and keeps the file's content: writes zeros beyond its end, and inside it
+ * over the steps that read as zeros, since those may be holes. The file must have no other writer meanwhile. Where the
+ * disk fills up (ENOSPC), the file gets its old size back.
  */
 export function allocateByWriting(files: Needed, fd: number, position: number, length: number): void {
   const sizeBytes = files.fileSize(fd).sizeBytes;

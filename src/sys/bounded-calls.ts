@@ -1,18 +1,18 @@
 /**
- * Calls made by a thread of their own; the caller waits for each no longer than it wants. A call that is not answered
- * keeps that thread stuck, and until the answer comes every further call fails at once.
+ * Calls that a thread of their own makes, while the caller waits for each no longer than a limit. A call that gets no
+ * answer leaves that thread stuck, and until the answer comes every further call fails at once.
  */
 import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from 'node:worker_threads';
 import { FsError, type PlainFsError } from '../base/index.ts';
 
-/** What goes to the thread. Buffers come as plain bytes. */
+/** Sent to the thread. */
 export interface BoundedCall {
   readonly id: number;
   readonly method: string;
   readonly args: readonly unknown[];
 }
 
-/** What comes back: a value, the error of the call, or what a defect threw. */
+/** Sent back: a value, the error of the call, or what a defect threw. */
 export interface BoundedAnswer {
   readonly id: number;
   readonly value?: unknown;
@@ -20,14 +20,14 @@ export interface BoundedAnswer {
   readonly defect?: unknown;
 }
 
-/** What a thread begins with. */
+/** The data that a thread starts with. */
 export interface BoundedThread {
   readonly port: MessagePort;
-  /** The last call that was answered. */
+  /** Number of the last call that was answered. */
   readonly answered: Int32Array;
-  /** Its number, once it has begun. */
+  /** The thread's id in /proc, which it sets when it starts. */
   readonly thread: Int32Array;
-  /** The number of the thread that has opened the files that it reads. */
+  /** The id of the thread that opened the files that this one reads. */
   readonly opener: Int32Array | undefined;
 }
 
@@ -38,9 +38,9 @@ interface Waiting {
 
 export class BoundedCalls {
   private readonly limitMs: number;
-  /** Receives answers that nobody waits for any more. */
+  /** Receives answers that came too late. */
   private readonly onLate: (method: string, value: unknown) => void;
-  /** The last call that was answered; shared with the thread. */
+  // Shared with the thread: see `BoundedThread`.
   private readonly answered = new Int32Array(new SharedArrayBuffer(4));
   private readonly thread = new Int32Array(new SharedArrayBuffer(4));
   private readonly opener: BoundedCalls | undefined;
@@ -49,22 +49,22 @@ export class BoundedCalls {
   private readonly waiting = new Map<number, Waiting>();
   private port: MessagePort | undefined;
   private lastId = 0;
-  /** The last call that was given up. */
+  /** The last call that got no answer in time. */
   private givenUpId = 0;
 
-  /** The thread reads files that the thread of `opener` has opened. */
+  /** `opener`: its thread opens the files that this thread reads. */
   constructor(limitMs: number, onLate: (method: string, value: unknown) => void, opener?: BoundedCalls) {
     this.limitMs = limitMs;
     this.onLate = onLate;
     this.opener = opener;
   }
 
-  /** Whether the thread is in a call that was given up. */
+  /** Whether the thread is in a call that got no answer in time. */
   get isStuck(): boolean {
     return Atomics.load(this.answered, 0) < this.givenUpId;
   }
 
-  /** Waits for the value; this thread does nothing else meanwhile. ETIMEDOUT; the error of the call. */
+  /** Blocks this thread until the value is there. ETIMEDOUT; the errors of the call. */
   call(method: string, args: readonly unknown[]): unknown {
     this.requireMoving(method);
     const id = this.send(method, args);
@@ -84,7 +84,7 @@ export class BoundedCalls {
     return value;
   }
 
-  /** As `call`, while this thread goes on. Not to be mixed with it in one object. */
+  /** As `call`, while this thread goes on. One object is used for one of the two only. */
   callAsync(method: string, args: readonly unknown[]): Promise<unknown> {
     this.requireMoving(method);
     const port = this.channel();
@@ -123,7 +123,7 @@ export class BoundedCalls {
     new Worker(new URL('./bounded-worker.js', import.meta.url), {
       workerData,
       transferList: [port2],
-      // Others close what it opens.
+      // It opens descriptors that other threads ask it to close.
       trackUnmanagedFds: false,
     }).unref();
     this.port = port1;

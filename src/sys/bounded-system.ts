@@ -1,14 +1,13 @@
 /**
- * A system for a thread that must not wait without a bound for a filesystem which somebody else serves: FUSE, NFS and
- * the like, which may never answer, or not before this very thread does. Calls on files there are made by a thread of
- * its own (`BoundedCalls`), and fail with ETIMEDOUT where there is no answer.
+ * A system for a thread that must not wait without a limit for a filesystem that another program serves: FUSE, NFS and
+ * the like, which may never answer, or not before this very thread does. Calls on files there are made by a separate
+ * thread (`BoundedCalls`), and fail with ETIMEDOUT where no answer comes.
  *
- * Files of local filesystems, and all that the store itself asks, go the plain way.
+ * Calls on local filesystems, and all calls of the store itself, go straight to the native system.
  */
 import { BoundedCalls } from './bounded-calls.ts';
 import { HostMounts } from './host-mounts.ts';
-import type { HostCalls } from './parts.ts';
-import type { System } from './system.ts';
+import type { HostStat, System } from './system.ts';
 
 const READ_BYTES_MAX = 1024 * 1024;
 
@@ -17,10 +16,10 @@ export interface BoundedSystem extends System {
   readonly isStuck: boolean;
 }
 
-/** `inner` is the native system; an answer is waited for no longer than `limitMs`. */
+/** `inner` is the native system; no call waits longer than `limitMs`. */
 export function createBoundedSystem(inner: System, limitMs: number): BoundedSystem {
   const mounts = new HostMounts(inner);
-  /** Descriptors of files that somebody else serves: of the thread that asks for them, not of this one. */
+  /** Descriptors of the files that another program serves. They are the thread's, not of this process's table. */
   const served = new Set<number>();
   const closeLate = (method: string, value: unknown): void => {
     if (method.startsWith('open') && typeof value === 'number') calls.send('close', [value]);
@@ -46,7 +45,7 @@ export function createBoundedSystem(inner: System, limitMs: number): BoundedSyst
 
     statHost(path, followLinks) {
       if (!isServed(path)) return inner.statHost(path, followLinks);
-      return calls.call('statHost', [path, followLinks]) as ReturnType<System['statHost']>;
+      return calls.call('statHost', [path, followLinks]) as HostStat;
     },
     openHost(path, flags, mode) {
       if (!isServed(path)) return inner.openHost(path, flags, mode);
@@ -57,7 +56,7 @@ export function createBoundedSystem(inner: System, limitMs: number): BoundedSyst
       return keep(calls.call('openBeneath', [directory, path, flags]) as number);
     },
     close(fd) {
-      // The last close of a file asks its server, too.
+      // The last close of a file asks its server as well.
       if (served.delete(fd)) calls.send('close', [fd]);
       else inner.close(fd);
     },
@@ -72,19 +71,19 @@ export function createBoundedSystem(inner: System, limitMs: number): BoundedSyst
     },
     async preadAsync(fd, target, offset, length, position) {
       if (!served.has(fd)) return await inner.preadAsync(fd, target, offset, length, position);
-      // Not by the thread pool, whose few threads all other mounts wait for.
+      // Not by the thread pool, whose few threads all other mounts need.
       const got = (await reads.callAsync('readOpened', [fd, length, position])) as Uint8Array;
       target.set(got, offset);
       return got.length;
     },
-    // Nothing of another filesystem can be shared.
+    // Bytes of another filesystem cannot be shared.
     cloneFile: (source, target) => !served.has(source) && inner.cloneFile(source, target),
     cloneRange: (source, from, length, target, to) =>
       !served.has(source) && inner.cloneRange(source, from, length, target, to),
   };
 }
 
-/** Fewer only at the end of the file; -1 where the disk would have to be waited for. */
+/** As `pread`, or `tryPread` without `mayWait`. */
 function readServed(
   calls: BoundedCalls,
   fd: number,
@@ -104,34 +103,27 @@ function readServed(
   return done;
 }
 
-type ServedCalls = Pick<
-  HostCalls & Pick<System, 'seekData' | 'seekHole' | 'readLinkAt'>,
-  | 'statAt'
-  | 'statFile'
-  | 'fileSystemUuid'
-  | 'readDirectory'
-  | 'readFileXattrs'
-  | 'readLinkAt'
-  | 'seekData'
-  | 'seekHole'
->;
-
-/** The calls that take a descriptor first, and give back nothing that has to be kept. */
-function servedHost(inner: System, calls: BoundedCalls, served: ReadonlySet<number>): ServedCalls {
+/** The calls that take a descriptor first and return nothing that has to be kept. */
+function servedHost(inner: System, calls: BoundedCalls, served: ReadonlySet<number>) {
   const bytesOf = (value: Uint8Array): Buffer => Buffer.from(value.buffer, value.byteOffset, value.length);
+  const asked = <Args extends [fd: number, ...unknown[]], Value>(
+    method: keyof System,
+    plain: (...args: Args) => Value,
+  ) => {
+    // The cast: the thread makes the same call.
+    return (...args: Args) => (served.has(args[0]) ? (calls.call(method, args) as Value) : plain(...args));
+  };
   return {
+    fileSystemUuid: asked('fileSystemUuid', inner.fileSystemUuid),
+    readDirectory: asked('readDirectory', inner.readDirectory),
+    seekData: asked('seekData', inner.seekData),
+    seekHole: asked('seekHole', inner.seekHole),
+    // Without `asked`, which makes an array for each call: these are made for every name and every read.
+    statFile: (fd) => (served.has(fd) ? (calls.call('statFile', [fd]) as HostStat) : inner.statFile(fd)),
     statAt: (directory, name, isLocal) =>
       served.has(directory)
-        ? (calls.call('statAt', [directory, name, isLocal]) as ReturnType<System['statAt']>)
+        ? (calls.call('statAt', [directory, name, isLocal]) as HostStat)
         : inner.statAt(directory, name, isLocal),
-    statFile: (fd) =>
-      served.has(fd) ? (calls.call('statFile', [fd]) as ReturnType<System['statFile']>) : inner.statFile(fd),
-    fileSystemUuid: (fd) =>
-      served.has(fd) ? (calls.call('fileSystemUuid', [fd]) as string | undefined) : inner.fileSystemUuid(fd),
-    readDirectory: (fd) =>
-      served.has(fd)
-        ? (calls.call('readDirectory', [fd]) as ReturnType<System['readDirectory']>)
-        : inner.readDirectory(fd),
     readLinkAt: (directory, name) =>
       served.has(directory)
         ? bytesOf(calls.call('readLinkAt', [directory, name]) as Uint8Array)
@@ -141,13 +133,5 @@ function servedHost(inner: System, calls: BoundedCalls, served: ReadonlySet<numb
       const xattrs = calls.call('readFileXattrs', [fd]) as Map<string, Uint8Array>;
       return new Map([...xattrs].map(([name, value]) => [name, bytesOf(value)]));
     },
-    seekData: (fd, position) =>
-      served.has(fd)
-        ? (calls.call('seekData', [fd, position]) as number | undefined)
-        : inner.seekData(fd, position),
-    seekHole: (fd, position) =>
-      served.has(fd)
-        ? (calls.call('seekHole', [fd, position]) as number | undefined)
-        : inner.seekHole(fd, position),
-  };
+  } satisfies Partial<System>;
 }

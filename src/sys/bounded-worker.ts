@@ -1,16 +1,22 @@
 /**
- * A thread behind `BoundedCalls`: makes calls of the native system and the two below, in order. Its descriptors are its
- * own; other threads know them only as numbers.
+ * The thread of `BoundedCalls`: makes calls of the native system and the two below, in order.
+ *
+ * It has a descriptor table of its own; other threads know its descriptors only as numbers. A thread in a call that
+ * never returns outlives its killed process, and with a shared table it would keep open what the process had: the
+ * devices of mounts, whose programs would wait for ever, locks and connections.
  */
-import { readlinkSync } from 'node:fs';
+import { closeSync, readdirSync, readlinkSync } from 'node:fs';
 import { workerData } from 'node:worker_threads';
 import { isFsError } from '../base/index.ts';
 import type { BoundedAnswer, BoundedCall, BoundedThread } from './bounded-calls.ts';
 import { loadLibc } from './libc.ts';
 import { createNativeSystem } from './native.ts';
 import { O_NOATIME, O_RDONLY } from './open-flags.ts';
-import { takeOwnDescriptors } from './own-descriptors.ts';
 
+/** unshare(2). */
+const CLONE_FILES = 0x400;
+const DESCRIPTORS = '/proc/thread-self/fd';
+const STDERR = 2;
 /** Added to the descriptors opened here: callers see numbers that no descriptor of the process has. */
 const HANDLE_FIRST = 2 ** 30;
 
@@ -19,9 +25,26 @@ const libc = loadLibc();
 const system = createNativeSystem();
 if (libc instanceof Error) throw libc;
 if (system instanceof Error) throw system;
-// Even where this is not allowed, the calls are bounded.
-takeOwnDescriptors(libc);
+// Where this is not allowed, the calls are bounded all the same.
+if (libc.unshare(CLONE_FILES) === 0) closeInherited();
 thread[0] = Number(readlinkSync('/proc/thread-self').split('/').at(-1));
+
+/**
+ * Closes all descriptors but those that the event loop of this thread waits with, through which others wake it. So this
+ * thread must not start another, which nobody could wake.
+ */
+function closeInherited(): void {
+  for (const name of readdirSync(DESCRIPTORS)) {
+    const fd = Number(name);
+    try {
+      if (fd > STDERR && !readlinkSync(`${DESCRIPTORS}/${name}`).startsWith('anon_inode:')) closeSync(fd);
+    } catch (error) {
+      // The descriptor that the names were read with is closed already.
+      const { code } = error as NodeJS.ErrnoException;
+      if (code !== 'ENOENT' && code !== 'EBADF') throw error;
+    }
+  }
+}
 
 /** Up to `length` bytes of a file; undefined where the disk would have to be waited for, and `mayWait` is false. */
 function readBytes(fd: number, length: number, position: number, mayWait: boolean): Uint8Array | undefined {
@@ -49,12 +72,12 @@ function readOpened(fd: number, length: number, position: number): Uint8Array | 
 }
 
 const native = system;
-// Called by name: a caller names a method of the system, or one of the two above.
+// The cast: a caller names a method of the system, or one of the two above.
 const methods = { ...native, readBytes, readOpened } as unknown as Readonly<
   Record<string, (...args: unknown[]) => unknown>
 >;
 
-/** Between threads a Buffer becomes a plain Uint8Array; a descriptor is always the first argument. */
+/** A Buffer comes from another thread as a plain Uint8Array; a descriptor is always the first argument. */
 function received(value: unknown, index: number): unknown {
   if (index === 0 && typeof value === 'number') return value - HANDLE_FIRST;
   return value instanceof Uint8Array ? Buffer.from(value.buffer, value.byteOffset, value.length) : value;

@@ -1,11 +1,11 @@
-/** Bytes and space of open files, by node:fs alone: no hole is found, made or cloned. */
+/** Bytes and space of open files, by node:fs alone: holes are neither found nor made, and nothing is cloned. */
 import { fstatSync, readSync, writeSync } from 'node:fs';
 import { FsError, SECTOR_BYTES } from '../base/index.ts';
 import { allocateByWriting } from './allocate-by-writing.ts';
 import { nodeFailure } from './errno.ts';
 import { attempt } from './name-calls.ts';
-import type { FileCalls } from './parts.ts';
 import { checkSpan } from './spans.ts';
+import type { System } from './system.ts';
 
 function pread(fd: number, target: Uint8Array, offset: number, length: number, position: number): number {
   checkSpan(target, offset, length);
@@ -37,37 +37,30 @@ function pwrite(fd: number, source: Uint8Array, offset: number, length: number, 
   }
 }
 
-function fileSize(fd: number): { readonly sizeBytes: number; readonly allocatedBytes: number } {
+function fileSize(fd: number): ReturnType<System['fileSize']> {
   const stat = attempt('fstat', undefined, undefined, () => fstatSync(fd));
   return { sizeBytes: stat.size, allocatedBytes: stat.blocks * SECTOR_BYTES };
 }
 
-function sizeBytesOf(fd: number): number {
-  return fileSize(fd).sizeBytes;
-}
-
-export const bufferedFiles: FileCalls = {
+export const bufferedFiles = {
   pread,
   pwrite,
   fileSize,
-  // Nothing tells whether bytes are cached, so any read may have to wait for the disk.
+  // Whether bytes are cached cannot be told, so any read may have to wait for the disk.
   tryPread: (_fd, _target, _offset, length) => (length === 0 ? 0 : -1),
   allocate(fd, position, length) {
-    allocateByWriting(bufferedFiles, fd, position, length);
+    allocateByWriting({ pread, pwrite, fileSize }, fd, position, length);
   },
   punch: () => false,
   cloneFile: () => false,
   cloneRange: () => false,
   // lseek(2) allows a file to be all data, with one hole at its end.
-  seekData: (fd, position) => (position < sizeBytesOf(fd) ? position : undefined),
+  seekData: (fd, position) => (position < fileSize(fd).sizeBytes ? position : undefined),
   seekHole(fd, position) {
-    const sizeBytes = sizeBytesOf(fd);
+    const { sizeBytes } = fileSize(fd);
     return position < sizeBytes ? sizeBytes : undefined;
   },
-  startWriteback() {
-    // node:fs has no such call, and need not.
-  },
-  dropCache() {
-    // node:fs does not reach the page cache. Nothing depends on it: to drop is a hint.
-  },
-};
+  // Hints, for which node:fs has no calls.
+  startWriteback: () => undefined,
+  dropCache: () => undefined,
+} satisfies Partial<System>;

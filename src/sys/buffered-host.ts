@@ -1,32 +1,41 @@
-/** Host trees by node:fs alone: no extended attributes, no device nodes, times set to about a microsecond. */
-import type { BigIntStats } from 'node:fs';
+/**
+ * Host trees by node:fs alone: no extended attributes, no device nodes, times set to about a microsecond. Names in an
+ * open directory are reached through its own link in /proc, or by its path elsewhere.
+ */
 import {
+  type BigIntStats,
   chmodSync,
   chownSync,
+  closeSync,
   fchmodSync,
   fchownSync,
   fstatSync,
   futimesSync,
+  linkSync,
   lstatSync,
+  mkdirSync,
   readdirSync,
+  readlinkSync,
+  renameSync,
+  rmdirSync,
   statSync,
+  symlinkSync,
+  unlinkSync,
   utimesSync,
 } from 'node:fs';
-import { FsError, type HostIno, type Timespec } from '../base/index.ts';
-import { bufferedNames } from './buffered-names.ts';
+import { FsError, type HostIno, isFsError, type Timespec } from '../base/index.ts';
 import { EBADF, errnoOf, nodeFailure } from './errno.ts';
 import { attempt, fileLink, HAS_PROC, openAt, pathIn } from './name-calls.ts';
+import { openByNames, type StepCalls } from './open-by-names.ts';
 import { O_NOFOLLOW } from './open-flags.ts';
-import type { HostCalls, NamedCalls } from './parts.ts';
-import type { HostEntry, HostStat } from './system.ts';
-import { UTIME_NOW, UTIME_OMIT } from './utime.ts';
+import { type HostEntry, type HostStat, type System, UTIME_NOW, UTIME_OMIT } from './system.ts';
 
 const SLASH = Buffer.from('/');
 const HERE = Buffer.from('.');
 const NANOSECONDS = 1_000_000_000n;
 
 function timesOf(nanoseconds: bigint): Timespec {
-  // Before the epoch the seconds go down and the nanoseconds still count up from them.
+  // Before the epoch the seconds are negative and the nanoseconds still count up from them.
   const rest = ((nanoseconds % NANOSECONDS) + NANOSECONDS) % NANOSECONDS;
   return { seconds: Number((nanoseconds - rest) / NANOSECONDS), nanoseconds: Number(rest) };
 }
@@ -73,14 +82,14 @@ function lstatIfPresent(path: Buffer): BigIntStats | undefined {
   return attempt('lstat', path, undefined, () => lstatSync(path, { bigint: true, throwIfNoEntry: false }));
 }
 
-/** node:fs takes a negative number for "now", and a Date for what it says. */
+/** What node:fs takes for a time: seconds, or a Date where they would be negative, which it takes for "now". */
 function nodeTime(times: Timespec): number | Date {
   if (times.nanoseconds === UTIME_NOW.nanoseconds) return new Date();
   const seconds = times.seconds + times.nanoseconds / 1e9;
   return seconds < 0 ? new Date(seconds * 1000) : seconds;
 }
 
-/** Runs a call on a descriptor, and where it was opened with O_PATH (EBADF) one on its own link. */
+/** Makes a call on a descriptor, or on its own link where the file was opened with O_PATH (EBADF). */
 function onFile(syscall: string, fd: number, call: () => void, byLink: (path: string) => void): void {
   try {
     call();
@@ -117,12 +126,51 @@ function refuse(syscall: string, path?: Buffer): never {
   });
 }
 
-export const bufferedHost: HostCalls & NamedCalls = {
-  ...bufferedNames,
+/** Makes a call on a name; errors name no path. */
+function at<T>(syscall: string, directory: number, name: Buffer, call: (path: Buffer) => T): T {
+  return attempt(syscall, undefined, undefined, () => call(pathIn(directory, name)));
+}
+
+const steps: StepCalls = {
+  open(directory, name, flags, mode) {
+    const path = pathIn(directory, name);
+    const fd = withoutPath(() => openAt(path, flags | O_NOFOLLOW, mode));
+    if (HAS_PROC || isAt(path, fd)) return fd;
+    closeSync(fd);
+    throw new FsError('ELOOP', { syscall: 'open', note: 'something else came to its place meanwhile' });
+  },
+  modeOf: (fd) => fstatSync(fd).mode,
+  close: closeSync,
+};
+
+function isAt(path: Buffer, fd: number): boolean {
+  const [found, opened] = [lstatSync(path, { bigint: true }), fstatSync(fd, { bigint: true })];
+  return found.ino === opened.ino && found.dev === opened.dev;
+}
+
+function withoutPath<T>(call: () => T): T {
+  try {
+    return call();
+  } catch (error) {
+    throw isFsError(error) ? new FsError(error.code, { syscall: error.syscall }) : error;
+  }
+}
+
+export const bufferedHost = {
+  openAt: (directory, path, flags, mode = 0o666) => openByNames(steps, directory, path, flags, mode),
   lstatAt: (directory, name) =>
-    attempt('lstat', undefined, undefined, () =>
-      hostStat(lstatSync(pathIn(directory, name), { bigint: true })),
-    ),
+    at('lstat', directory, name, (path) => hostStat(lstatSync(path, { bigint: true }))),
+  readLinkAt: (directory, name) =>
+    attempt('readlink', name, undefined, () => readlinkSync(pathIn(directory, name), { encoding: 'buffer' })),
+  makeDirectoryAt: (directory, name, mode) =>
+    at('mkdir', directory, name, (path) => void mkdirSync(path, { mode })),
+  symlinkAt: (target, directory, name) => at('symlink', directory, name, (path) => symlinkSync(target, path)),
+  linkAt: (from, existing, directory, name) =>
+    at('link', directory, name, (path) => linkSync(pathIn(from, existing), path)),
+  renameAt: (from, existing, directory, name) =>
+    at('rename', directory, name, (path) => renameSync(pathIn(from, existing), path)),
+  unlinkAt: (directory, name) => at('unlink', directory, name, unlinkSync),
+  removeDirectoryAt: (directory, name) => at('rmdir', directory, name, (path) => rmdirSync(path)),
   makeNodeAt: () => refuse('mknod'),
   chownFile: (fd, uid, gid) =>
     onFile(
@@ -145,16 +193,16 @@ export const bufferedHost: HostCalls & NamedCalls = {
       hostStat(followLinks ? statSync(path, { bigint: true }) : lstatSync(path, { bigint: true })),
     ),
   readHostDirectory,
-  // Where a host has some they cannot be read, which is what a host without any looks like.
+  // Attributes that a host has cannot be read: it looks like a host without any.
   readHostXattrs: () => new Map(),
+  readFileXattrs: () => new Map(),
   openInRoot: (_root, path) => refuse('openat2', path),
-  // By the name that /proc gives the directory: nothing keeps a symlink on the way from leading out.
-  openBeneath: (directory, path, flags) => openAt(pathIn(directory, path), flags | O_NOFOLLOW, 0),
+  // Nothing keeps a symlink on the way from leading out.
+  openBeneath: (directory, path, flags) => openAt(pathIn(directory, path), flags | O_NOFOLLOW),
   statAt: (directory, name, _isLocal) =>
     attempt('stat', name, undefined, () => hostStat(lstatSync(pathIn(directory, name), { bigint: true }))),
   readDirectory: (fd) => readHostDirectory(HAS_PROC ? Buffer.from(fileLink(fd)) : pathIn(fd, HERE)),
-  readFileXattrs: () => new Map(),
   fileSystemUuid: () => undefined,
   statFile,
   syncFileSystem: (_fd) => refuse('syncfs'),
-};
+} satisfies Partial<System>;

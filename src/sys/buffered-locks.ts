@@ -1,12 +1,12 @@
 /**
  * Locks of open files without flock(2): a set of this process and a lock file beside each locked file (`lock-file.ts`).
- * The path is the one the file was opened by, so this part wraps `open` and `close`.
+ * The lock file needs the path that a file was opened by, so `open` and `close` are wrapped here.
  */
 import { existsSync, fstatSync } from 'node:fs';
 import { assert, sleepBlocking } from '../base/index.ts';
 import { releaseLockFile, takeLockFile } from './lock-file.ts';
 import { attempt, nameCalls } from './name-calls.ts';
-import type { LockCalls, NameCalls } from './parts.ts';
+import type { System } from './system.ts';
 
 interface Held {
   /** `dev:ino` of the locked file, under which `lockedHere` has it. */
@@ -16,13 +16,13 @@ interface Held {
 
 /** Milliseconds between two checks whether a lock file is still there. */
 const LOOK_EVERY_MS = 0.1;
-/** Checks before asking again whether its process lives, which takes as long as all of them. */
+/** Checks before asking again whether the lock's process lives, which takes as long as all of them. */
 const LOOKS_MAX = 100;
 
-/** The files that this process (this thread of it) has locked. */
+/** The files that this thread has locked. */
 const lockedHere = new Set<string>();
 
-export function bufferedLocks(bootId: () => string): LockCalls & Pick<NameCalls, 'open' | 'close'> {
+export function bufferedLocks(bootId: () => string) {
   const paths = new Map<number, string>();
   const held = new Map<number, Held>();
 
@@ -73,5 +73,5 @@ export function bufferedLocks(bootId: () => string): LockCalls & Pick<NameCalls,
       attempt('flock', undefined, undefined, () => fstatSync(fd));
       release(fd);
     },
-  };
+  } satisfies Partial<System>;
 }

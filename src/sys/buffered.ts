@@ -16,7 +16,7 @@ export function createBufferedSystem(): System {
     ...asyncCalls,
     ...bufferedFiles,
     ...bufferedLocks(machine.bootId),
-    ...withoutMemory(),
+    ...withoutMemory,
     ...bufferedHost,
     ...machine,
   };

@@ -1,7 +1,6 @@
-/** Byte strings as C has them. */
+/** A buffer that holds one string of C at a time: its bytes and a closing zero. */
 import { FsError } from '../base/index.ts';
 
-/** A buffer that holds one string of C at a time: its bytes and a closing zero. */
 export class CString {
   readonly bytes: Buffer;
   private readonly tooLong: 'ENAMETOOLONG' | 'ERANGE';

@@ -1,8 +1,7 @@
 /** Failures of system calls, from libc and from node:fs, as `FsError`. */
-import type { FsErrorDetail } from '../base/index.ts';
 import { codeOfErrno, FsError } from '../base/index.ts';
 
-/** The errno values that calls here tell apart; errno(3), the same on every architecture `libc.ts` accepts. */
+/** From errno(3), the same on every architecture that `libc.ts` accepts. */
 export const EPERM = 1;
 export const ENOENT = 2;
 export const EINTR = 4;
@@ -27,8 +26,8 @@ export function errnoFailure(errno: number, syscall: string, path?: string | Buf
 }
 
 /**
- * What node:fs threw, as an `FsError`. Errors that are not of a system call (a wrong argument, say) are defects of
- * the caller and come back as they are.
+ * What node:fs threw, as an `FsError`. Errors that are not of a system call (a wrong argument, for example) are defects
+ * of the caller and stay as they are.
  */
 export function nodeFailure(
   error: unknown,
@@ -36,9 +35,9 @@ export function nodeFailure(
   path?: string | Buffer,
   dest?: string | Buffer,
 ): unknown {
-  if (!(error instanceof Error) || !('errno' in error) || typeof error.errno !== 'number') return error;
-  const detail: FsErrorDetail = { syscall, path: pathText(path), dest: pathText(dest) };
-  return new FsError(codeOfErrno(-error.errno), detail);
+  const errno = errnoOf(error);
+  if (errno === 0) return error;
+  return new FsError(codeOfErrno(errno), { syscall, path: pathText(path), dest: pathText(dest) });
 }
 
 /** The positive errno of what node:fs threw, or 0. */

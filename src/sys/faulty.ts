@@ -1,6 +1,6 @@
 /**
  * A system that fails as a plan says, for tests: errors, torn writes, short reads, flipped bits, and the death of the
- * process at any one call. Every call that reaches the host is counted and the plan is asked before it.
+ * process at any call. Every call that reaches the host is counted, and the plan decides what happens to it.
  */
 import type { Address, Clock, ErrorCode } from '../base/index.ts';
 import { AssertionError, FsError } from '../base/index.ts';
@@ -20,12 +20,12 @@ export type Fault =
   | { readonly kind: 'crash'; readonly bytes?: number };
 
 /**
- * What happens to a call: undefined lets it pass. `operation` is the method's name, `index` the number of calls before
- * this one, `path` the path it names or its descriptor was opened by ('' where unknown).
+ * Decides what happens to a call; undefined lets it pass. `operation` is the method's name, `index` the number of calls
+ * before this one, `path` the path that it names or that its descriptor was opened by ('' where unknown).
  */
 export type FaultPlan = (operation: keyof System, index: number, path: string) => Fault | undefined;
 
-/** Thrown by every call from the crash on. It is no `FsError`: code that handles I/O errors must not handle it. */
+/** Thrown by every call from the crash on. Not an `FsError`, which code that handles I/O errors would catch. */
 export class CrashedError extends Error {
   override readonly name = 'CrashedError';
 
@@ -35,8 +35,8 @@ export class CrashedError extends Error {
 }
 
 /**
- * What a call is about, for the plan, and where among its arguments that stands: a path, an open file, or a name in an
- * open directory, which is the argument before the name.
+ * What a call is about, for the plan, and which argument that is: a path, an open file, or a name in an open directory,
+ * which is the argument before the name.
  */
 type Subject = 'nothing' | readonly ['path' | 'file' | 'name', number];
 
@@ -110,7 +110,7 @@ const OPENING: ReadonlySet<string> = new Set(['open', 'openHost', 'openInRoot', 
 const PassedCalls = class {} as new () => Pick<System, Passed>;
 
 export interface FaultyOptions {
-  /** Another boot id than the host's: what the next opener sees after a power cut. */
+  /** Replaces the host's boot id, as after a power cut. */
   readonly bootId?: string;
 }
 
@@ -128,7 +128,7 @@ export class FaultySystem extends PassedCalls implements System {
   readonly kind: System['kind'];
   readonly canMap: boolean;
   readonly clock: Clock;
-  /** May be exchanged at any time; undefined lets everything pass. */
+  /** May be replaced at any time; undefined lets everything pass. */
   plan: FaultPlan | undefined;
   private readonly inner: System;
   private readonly options: FaultyOptions;
@@ -162,8 +162,8 @@ export class FaultySystem extends PassedCalls implements System {
   }
 
   /**
-   * The process dies now: as the kernel would, every descriptor is closed and with it every lock given back. Memory
-   * stays mapped, because buffers over it live on in the process of the test.
+   * The process dies now: like the kernel, this closes every descriptor, which gives every lock back. Memory stays
+   * mapped, because buffers over it live on in the process of the test.
    */
   crash(): void {
     if (this.dead) return;
@@ -176,7 +176,7 @@ export class FaultySystem extends PassedCalls implements System {
     if (this.dead) throw new CrashedError();
   }
 
-  /** Counts a call and asks the plan; faults that every operation knows happen here, others are for the caller. */
+  /** Counts a call and asks the plan. Makes the faults that every operation knows, and returns others to the caller. */
   private ask(operation: keyof System, path: string): Fault | undefined {
     this.alive();
     const index = this.total++;
@@ -198,7 +198,7 @@ export class FaultySystem extends PassedCalls implements System {
     return value;
   }
 
-  /** The path that a call is about: what it names, or what its descriptor was opened by; '' where unknown. */
+  /** The path that a call names, or that its descriptor was opened by; '' where unknown. */
   private pathOf(subject: Subject, args: unknown[]): string {
     if (subject === 'nothing') return '';
     const [kind, index] = subject;
@@ -263,7 +263,7 @@ export class FaultySystem extends PassedCalls implements System {
     throw new CrashedError();
   }
 
-  /** Done at once, so that the calls of a run come in one order; so are the other two. */
+  /** Done at once, like the next two, so that the calls of a run always come in the same order. */
   async preadAsync(
     fd: number,
     target: Uint8Array,
@@ -288,7 +288,7 @@ export class FaultySystem extends PassedCalls implements System {
     this.dataSync(fd);
   }
 
-  /** Not counted, and allowed to the dead: finalizers give memory back whenever they run. */
+  /** Not counted, and allowed after a crash: finalizers give memory back whenever they run. */
   unmap(at: Address, length: number): void {
     this.inner.unmap(at, length);
   }
@@ -320,7 +320,7 @@ export class FaultySystem extends PassedCalls implements System {
   }
 }
 
-/** A plan that asks for what an operation cannot do is a defect of the test, which would otherwise pass unharmed. */
+/** A fault that does not suit the operation is a defect of the test, which would otherwise pass without a fault. */
 function misplaced(operation: string, fault: Fault): never {
   throw new AssertionError(`internal invariant broken: ${operation} has no fault of kind '${fault.kind}'`);
 }

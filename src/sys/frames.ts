@@ -6,8 +6,8 @@ import { closeSync, openSync, readSync } from 'node:fs';
 import { BLOCK_SIZE } from '../base/index.ts';
 import { nodeFailure } from './errno.ts';
 import { O_RDONLY } from './open-flags.ts';
-import type { FrameCalls } from './parts.ts';
 import { checkBlocks } from './spans.ts';
+import type { System } from './system.ts';
 import { uint64 } from './words.ts';
 
 const WORD_BYTES = 8;
@@ -16,13 +16,13 @@ const CHUNK_PAGES = 8192;
 const PRESENT_HIGH = 0x80000000;
 const FRAME_HIGH = 0x007fffff;
 
-/** One of the two files, open while `use` runs; undefined where it may not be opened. */
+/** Opens one of the two files while `use` runs; undefined where that is not allowed. */
 function withTable<T>(path: string, use: (fd: number) => T): T | undefined {
   let fd: number;
   try {
     fd = openSync(path, O_RDONLY);
   } catch {
-    // Absent, or readable by root alone: the callers answer 0 or -1, as they do for what is not permitted.
+    // Absent, or readable by root alone.
     return undefined;
   }
   try {
@@ -62,4 +62,4 @@ function frameMapCounts(frames: readonly number[]): number[] {
   return counts ?? frames.map(() => -1);
 }
 
-export const frameCalls: FrameCalls = { frameNumbers, frameMapCounts };
+export const frameCalls = { frameNumbers, frameMapCounts } satisfies Partial<System>;

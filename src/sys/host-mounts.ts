@@ -1,23 +1,23 @@
 /**
- * What the kernel's table of mounts says about the way to a host directory, and about the mounts in it. No mount is
- * asked anything: its server may be this very process, or one that never answers.
+ * What the kernel's table of mounts says about the mounts on the way to a host directory, and in it. No call reaches a
+ * mount, because its server may be this very process, or one that never answers.
  */
 import { readFileSync } from 'node:fs';
 import { type MountInfo, mountsOnWay } from './mount-info.ts';
 import type { System } from './system.ts';
 
-/** Filesystems without a block device of their own, which answer by themselves all the same. */
+/** Filesystems of this machine that have no block device. */
 const LOCAL = new Set(
   (
     'autofs bcachefs binfmt_misc bpf btrfs cgroup cgroup2 configfs debugfs devpts devtmpfs efivarfs erofs fusectl ' +
     'hugetlbfs mqueue nsfs overlay proc pstore ramfs rootfs rpc_pipefs securityfs selinuxfs sysfs tmpfs tracefs zfs'
   ).split(' '),
 );
-/** Of a loop device, loop(4). */
+/** Major number of loop devices, loop(4). */
 const LOOP_MAJOR = 7;
-/** How old a copy of the table may be when the answer only decides how to ask for something. */
+/** Age of a copy of the table that still decides which call is made. */
 const AGE_MS_MAX = 1_000;
-/** Overlays that lie on overlays: FILESYSTEM_MAX_STACK_DEPTH of the kernel, and one; images in images as well. */
+/** Overlays on overlays (FILESYSTEM_MAX_STACK_DEPTH of the kernel, plus one), or loop images in loop images. */
 const OVERLAYS_MAX = 3;
 
 export class HostMounts {
@@ -38,10 +38,9 @@ export class HostMounts {
     return wayWithLayers(table, path).some((mount) => mount.type === type);
   }
 
-  /** Whether a path, and all of the way to it, lies on filesystems that wait for nothing but the disk. */
+  /** Whether every filesystem on the way to a path waits for nothing but the disk. */
   isLocal(path: string): boolean {
-    const table = this.recent();
-    return wayWithLayers(table, path).every(isLocal);
+    return wayWithLayers(this.recent(), path).every(isLocal);
   }
 
   /** A mount on the way to a path that may wait for more than the disk. Always reads the table again. */
@@ -50,14 +49,14 @@ export class HostMounts {
   }
 
   /**
-   * Whether a name in a directory may be looked at with AT_STATX_DONT_SYNC: the directory answers by itself, and what
-   * is mounted in it does so, or is FUSE, which then is not asked. Others, NFS and 9P for two, may ask all the same.
+   * Whether statx(2) of a name in a directory may be made with AT_STATX_DONT_SYNC: the directory is local, and so are
+   * the mounts in it, or they are FUSE, which is not asked then. Other filesystems, such as NFS and 9P, may ask their
+   * server all the same.
    */
   mayLookCached(path: string): boolean {
     if (!this.isLocal(path)) return false;
-    const table = this.recent();
     const prefix = path === '/' ? '/' : `${path}/`;
-    return table.every(
+    return this.recent().every(
       (mount) => !mount.directory.startsWith(prefix) || mount.type.startsWith('fuse') || isLocal(mount),
     );
   }
@@ -75,13 +74,13 @@ export class HostMounts {
 
 function isLocal({ type, device }: MountInfo): boolean {
   if (type.startsWith('fuse')) return false;
-  // A number from 1 on is that of the driver of a block device.
+  // Major number 0 is for filesystems without a block device.
   return !device.startsWith('0:') || LOCAL.has(type);
 }
 
 /**
- * The mounts that a call on a path reaches: an overlay asks its layers, a loop device its image. Those named by
- * paths of another mount namespace cannot be found here.
+ * The mounts that a call on a path reaches, including those of the layers of an overlay and of the image of a loop
+ * device. Layers whose paths are of another mount namespace are not found.
  */
 function wayWithLayers(table: readonly MountInfo[], path: string, depth = 0): MountInfo[] {
   const way = mountsOnWay(table, path);

@@ -60,7 +60,7 @@ test('a machine without libc through koffi gets the buffered system, or is told 
   const child = spawnSync(process.execPath, ['-e', script], { encoding: 'utf8', env });
   const [kind, code, message] = JSON.parse(child.stdout);
   assert.deepEqual([kind, code], ['buffered', 'ENOSYS']);
-  assert.match(message, /the native system cannot be had: .*linux\/pdp11/);
+  assert.match(message, /the native system is not available: .*linux\/pdp11/);
 });
 
 describe('errno', () => {

@@ -26,26 +26,39 @@ export {
   MS_RDONLY,
   UMOUNT_NOFOLLOW,
 } from './kernel.ts';
-export { type MountInfo, mountNamespace, mountsOf, mountsOnWay } from './mount-info.ts';
-export { deviceMountedAt, mountedPlaces, placeOf, placesBelow } from './mounted-places.ts';
+export {
+  deviceMountedAt,
+  type MountInfo,
+  mountedPlaces,
+  mountNamespace,
+  mountsOf,
+  mountsOnWay,
+  placeOf,
+  placesBelow,
+} from './mount-info.ts';
 export { fileLink } from './name-calls.ts';
 export { SEEK_DATA, SEEK_HOLE } from './native-files.ts';
 export * from './open-flags.ts';
-export type { HostEntry, HostStat, OpenFlags, System } from './system.ts';
-export { UTIME_NOW, UTIME_OMIT } from './utime.ts';
+export {
+  type HostEntry,
+  type HostStat,
+  type OpenFlags,
+  type System,
+  UTIME_NOW,
+  UTIME_OMIT,
+} from './system.ts';
 export { type BoundedSystem, createBoundedSystem, createBufferedSystem, createNativeSystem };
 
 /**
- * The system of this process. Without `kind` it is the native one where libc can be had, else the buffered one;
- * RAMET_SYSTEM=native or =buffered decides instead. Fails with ENOSYS where the native one is asked for and cannot be
- * had, and with EINVAL where RAMET_SYSTEM says something else.
+ * The system of this process. The default is RAMET_SYSTEM (native or buffered, else EINVAL), or else the native system
+ * where libc can be loaded, and the buffered one elsewhere. ENOSYS where the native one is wanted and not available.
  */
 export function createSystem(kind: System['kind'] | undefined = kindFromEnvironment()): System {
   if (kind === 'buffered') return createBufferedSystem();
   const native = createNativeSystem();
   if (!(native instanceof Error)) return native;
   if (kind === undefined) return createBufferedSystem();
-  throw new FsError('ENOSYS', { note: `the native system cannot be had: ${native.message}` });
+  throw new FsError('ENOSYS', { note: `the native system is not available: ${native.message}` });
 }
 
 function kindFromEnvironment(): System['kind'] | undefined {

@@ -1,7 +1,7 @@
 /**
- * What serving a mount asks of Linux beyond `System`: mounting, waiting on many descriptors, and whole messages on a
- * device. The thread that serves makes these calls, so they take addresses, return numbers, and throw no
- * everyday failures: a message call returns the bytes moved, or the errno as a negative number.
+ * The calls of Linux that serving a mount needs beyond `System`: mounting, waiting on many descriptors, and whole
+ * messages on a device. Those for messages are made for each request, so they take addresses and do not throw: they
+ * return the bytes moved, or the errno as a negative number.
  */
 import { closeSync } from 'node:fs';
 import type { FsError } from '../base/index.ts';
@@ -17,41 +17,41 @@ export interface Kernel {
   write(fd: number, address: number, length: number): number;
   /** writev(2) of `count` pairs (address, length) of 64 bits. Bytes, or -errno. */
   writev(fd: number, iovec: BigUint64Array, count: number): number;
-  /** Where the bytes of an array lie. They do not move while the array lives. */
+  /** The address of an array's bytes. They do not move while the array lives. */
   addressOf(bytes: Uint8Array): number;
   /** A new epoll instance, epoll(7), closed on exec. */
   createEpoll(): number;
-  /** Watches `fd` for input, level-triggered; `epollWait` tells `tag`, a number below 2^32. */
+  /** Watches `fd` for input, level-triggered; `epollWait` reports it by `tag`, a number below 2^32. */
   watch(epoll: number, fd: number, tag: number): void;
   unwatch(epoll: number, fd: number): void;
   /**
-   * Waits up to `timeoutMs` (-1: for ever) and puts the tags of what is ready into `tags`. Returns how many; 0 also
-   * when a signal came.
+   * Waits up to `timeoutMs` (-1: for ever) and puts the tags of the descriptors that are ready into `tags`. Returns how
+   * many; 0 also when a signal came.
    */
   epollWait(epoll: number, tags: Uint32Array, timeoutMs: number): number;
-  /** malloc_trim(3): gives back what was freed. Nothing where the C library has no such call. */
+  /** malloc_trim(3): gives freed memory back to the system. A no-op where the C library has no such call. */
   trimMemory(): void;
-  /** sched_yield(2): others that could run on this CPU go first. */
+  /** sched_yield(2): other threads that could run on this CPU go first. */
   yieldCpu(): void;
   /**
-   * A read-only view of the tree under `directory`, as a descriptor: a bind mount that is mounted nowhere, and ends
-   * with the descriptor. What is below it is opened by `/proc/self/fd/<descriptor>/…`. EPERM without CAP_SYS_ADMIN,
-   * ENOSYS before Linux 5.12.
+   * A read-only view of the tree under `directory`, as a descriptor: a bind mount without mount point, which ends with
+   * the descriptor. Files below it are opened by `/proc/self/fd/<descriptor>/…`. EPERM without CAP_SYS_ADMIN, ENOSYS
+   * before Linux 5.12.
    */
   readOnlyView(directory: string): number;
   /**
-   * The kernel gives back the names, and the inodes, that nobody uses of the filesystem that is mounted at `directory`:
-   * it does when a filesystem is reconfigured (shrink_dcache_sb), even as it is. EPERM without CAP_SYS_ADMIN, EINVAL
-   * where nothing is mounted, ENOSYS before Linux 5.2.
+   * Makes the kernel drop unused names and inodes of the filesystem that is mounted at `directory`, which it does when
+   * a filesystem is reconfigured, even without changes (shrink_dcache_sb). EPERM without CAP_SYS_ADMIN, EINVAL where
+   * nothing is mounted, ENOSYS before Linux 5.2.
    */
   dropUnusedNames(directory: string): void;
   /** FUSE_DEV_IOC_BACKING_OPEN: the id by which a FUSE device knows an open file. EPERM, EOPNOTSUPP. */
   openBacking(device: number, fd: number): number;
   closeBacking(device: number, id: number): void;
-  /** Two Unix sockets that are joined; closed on exec unless a child is given one. */
+  /** Two connected Unix sockets, closed on exec. */
   socketPair(): readonly [number, number];
   /**
-   * Receives one descriptor that another process sends over a socket (SCM_RIGHTS, unix(7)), and closes it on exec.
+   * Receives one descriptor that another process sends over a socket (SCM_RIGHTS, unix(7)); it is closed on exec.
    * Undefined when the other side ends without sending one.
    */
   receiveDescriptor(socket: number): number | undefined;
@@ -83,7 +83,7 @@ export function createKernel(): Kernel | Error {
   return libc instanceof Error ? libc : kernelCalls(libc);
 }
 
-/** A string as C has it. Paths may hold any byte but 0: they are passed as UTF-8. */
+/** A string as C has it, in UTF-8. */
 function cString(text: string): Uint8Array {
   return Buffer.from(`${text}\0`);
 }
@@ -120,7 +120,7 @@ function kernelCalls(libc: Libc): Kernel {
 const EVENT_WORDS = process.arch === 'x64' ? 3 : 4;
 const DATA_WORD = EVENT_WORDS - 2;
 
-function epollCalls(libc: Libc): Pick<Kernel, 'createEpoll' | 'watch' | 'unwatch' | 'epollWait'> {
+function epollCalls(libc: Libc) {
   const events = new Uint32Array(EVENT_WORDS * EVENTS_MAX);
   const event = new Uint32Array(EVENT_WORDS);
   return {
@@ -153,7 +153,7 @@ function epollCalls(libc: Libc): Pick<Kernel, 'createEpoll' | 'watch' | 'unwatch
       for (let index = 0; index < count; index++) tags[index] = events[index * EVENT_WORDS + DATA_WORD]!;
       return count;
     },
-  };
+  } satisfies Partial<Kernel>;
 }
 
 const FSCONFIG = 431;
@@ -183,7 +183,7 @@ const MOUNT_ATTR_BYTES = 32;
 const FUSE_DEV_IOC_BACKING_OPEN = 0x4010_e501;
 const FUSE_DEV_IOC_BACKING_CLOSE = 0x4004_e502;
 
-function backingCalls(libc: Libc): Pick<Kernel, 'readOnlyView' | 'openBacking' | 'closeBacking'> {
+function backingCalls(libc: Libc) {
   return {
     readOnlyView(directory) {
       const flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC;
@@ -211,7 +211,7 @@ function backingCalls(libc: Libc): Pick<Kernel, 'readOnlyView' | 'openBacking' |
       if (libc.ioctlStructure(device, FUSE_DEV_IOC_BACKING_CLOSE, new Uint32Array([id])) < 0)
         throw errnoFailure(libc.errno(), 'ioctl');
     },
-  };
+  } satisfies Partial<Kernel>;
 }
 
 const AF_UNIX = 1;
@@ -222,9 +222,9 @@ const MSG_CMSG_CLOEXEC = 0x4000_0000;
 const F_GETFL = 3;
 const F_SETFL = 4;
 
-function socketCalls(libc: Libc): Pick<Kernel, 'socketPair' | 'receiveDescriptor' | 'setNonBlocking'> {
+function socketCalls(libc: Libc) {
   return {
-    socketPair() {
+    socketPair(): readonly [number, number] {
       const pair = new Int32Array(2);
       if (libc.socketpair(AF_UNIX, SOCK_STREAM_CLOEXEC, 0, pair) !== 0)
         throw errnoFailure(libc.errno(), 'socketpair');
@@ -254,5 +254,5 @@ function socketCalls(libc: Libc): Pick<Kernel, 'socketPair' | 'receiveDescriptor
       if (flags < 0 || libc.fcntlNumber(fd, F_SETFL, flags | O_NONBLOCK) < 0)
         throw errnoFailure(libc.errno(), 'fcntl');
     },
-  };
+  } satisfies Partial<Kernel>;
 }

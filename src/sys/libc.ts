@@ -1,9 +1,9 @@
 /**
- * libc, loaded through koffi: the only place that names a C function. Addresses are passed as `intptr_t`, which
- * koffi carries as plain numbers; scratch structures are typed arrays, which it passes without copying.
+ * libc, loaded through koffi: the only place that names C functions. Addresses are passed as `intptr_t`, which koffi
+ * takes as plain numbers; structures are typed arrays, which it passes without copying.
  *
  * fcntl(2), ioctl(2), openat(2) and syscall(2) are variadic in C. They are declared with fixed arguments here, which
- * the calling conventions of every architecture accepted below pass in the same registers.
+ * every architecture in ARCHITECTURES passes in the same registers.
  */
 import { createRequire } from 'node:module';
 import type { Address } from '../base/index.ts';
@@ -15,12 +15,12 @@ type Scratch = NodeJS.TypedArray;
 export interface CallNumbers {
   readonly getdents64: number;
   readonly mknodat: number;
-  // The same on every architecture, as all calls are that came after 5.1.
+  // The same on every architecture, like all calls since Linux 5.1.
   readonly openat2: 437;
   readonly fchmodat2: 452;
 }
 
-/** The C functions used, as in their man pages. Unless noted, -1 is a failure and `errno()` says which. */
+/** C functions as in their man pages. Where nothing else is noted, -1 is a failure and `errno()` says which. */
 export interface Libc {
   pread(fd: number, target: number, length: number, position: number): number;
   pwrite(fd: number, source: number, length: number, position: number): number;
@@ -113,11 +113,11 @@ export interface Libc {
 
   /** errno of the last call made on this thread. */
   errno(): number;
-  /** Where the bytes of an array lie: it does not move while the array lives. */
+  /** The address of an array's bytes, which stays the same while the array lives. */
   addressOf(bytes: Uint8Array): number;
-  /** An ArrayBuffer over memory that is not JavaScript's own. */
+  /** An ArrayBuffer over memory outside of JavaScript's. */
   view(address: number, length: number): ArrayBuffer;
-  /** Numbers of the calls made through syscall(2) on this architecture. */
+  /** The numbers of this architecture for calls made through syscall(2). */
   readonly numbers: CallNumbers;
 }
 
@@ -130,7 +130,7 @@ const ARCHITECTURES: Readonly<Record<string, CallNumbers>> = {
   loong64: GENERIC,
 };
 
-/** glibc, then the names musl goes by. */
+/** glibc, then the names of musl. */
 const LIBRARY_NAMES = [
   'libc.so.6',
   'libc.musl-x86_64.so.1',
@@ -152,7 +152,7 @@ function tryLoad(): Libc | Error {
   if (process.platform !== 'linux' || numbers === undefined)
     return new Error(`system calls are not declared for ${process.platform}/${process.arch}`);
   try {
-    // Required, not imported: where koffi has no binary for the machine, this room must still load.
+    // Not imported: this module must load also where koffi has no binary for the machine.
     const koffi: Koffi = createRequire(import.meta.url)('koffi');
     return declare(koffi, openLibrary(koffi), numbers);
   } catch (error) {
@@ -174,7 +174,7 @@ function openLibrary(koffi: Koffi): ReturnType<Koffi['load']> {
 
 type Define = (prototype: string) => ReturnType<ReturnType<Koffi['load']>['func']>;
 
-/** Names, and what a file has beside its bytes. */
+/** The functions on names and attributes of files. */
 function declareNames(define: Define) {
   return {
     statx: define('int statx(int directory, void *path, int flags, unsigned int mask, void *target)'),

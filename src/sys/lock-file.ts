@@ -1,25 +1,25 @@
 /**
- * A lock as a file that names the process that holds it and when that started. The file of a process that is gone
- * counts for nothing, so `kill -9` leaves no lock behind.
+ * A lock as a file that names the process that holds it and its start time. The lock of a process that has ended does
+ * not count, so `kill -9` leaves no lock behind.
  *
  * Weaker than flock(2) in two ways: processes that do not see each other in /proc (containers over one directory) each
- * think the other gone, and two that take over a dead lock in the same instant may, very rarely, both succeed.
+ * take the other for ended, and two that take over a dead lock in the same instant may, very rarely, both succeed.
  */
 import { linkSync, readFileSync, renameSync, unlinkSync, writeFileSync } from 'node:fs';
 import { isFsError } from '../base/index.ts';
-import { nodeFailure } from './errno.ts';
+import { ENOENT, errnoOf, nodeFailure } from './errno.ts';
 import { attempt } from './name-calls.ts';
 
 const TAKEOVERS_MAX = 16;
-/** Fields of /proc/<pid>/stat, proc_pid_stat(5); what follows the command's closing parenthesis starts with field 3. */
+/** Fields of /proc/<pid>/stat, proc_pid_stat(5), counted from the third, the first after the command in parentheses. */
 const STATE_INDEX = 0;
 const START_TIME_INDEX = 22 - 3;
-/** It has ended, and its parent has not waited for it yet. */
+/** A process that has ended, and that its parent has not waited for. */
 const ZOMBIE = 'Z';
 
 let temporaryNames = 0;
 
-/** Identifies a process for good: numbers are reused, but not with the same start time within one boot. */
+/** Identifies a process: its number may be reused, but not with the same start time within one boot. */
 function describeProcess(pid: number, bootId: string): string | undefined {
   const stat = readText(`/proc/${pid}/stat`);
   if (stat === undefined) return describeBySignal(pid, bootId);
@@ -50,7 +50,7 @@ function isAlive(holder: string, bootId: string): boolean {
   return pid > 0 && describeProcess(pid, bootId) === holder;
 }
 
-/** Makes `lockPath` a file that says `holder`, whole from the start. False where there is one already. */
+/** Makes the file `lockPath` with the content `holder`, in one step. False where it exists already. */
 function createLock(lockPath: string, holder: string): boolean {
   const candidate = `${lockPath}.${process.pid}.${temporaryNames++}`;
   attempt('open', candidate, undefined, () => writeFileSync(candidate, holder, { flag: 'wx' }));
@@ -66,13 +66,13 @@ function createLock(lockPath: string, holder: string): boolean {
   }
 }
 
-/** Moves the lock of a dead holder away, or puts it back where it has changed hands since it was read. */
+/** Moves the lock of a dead holder away, and puts it back where another process has taken it over since it was read. */
 function removeStale(lockPath: string, holder: string): void {
   const aside = `${lockPath}.${process.pid}.${temporaryNames++}`;
   try {
     renameSync(lockPath, aside);
   } catch {
-    // Another process was faster; the next look at the lock shows whose it is.
+    // Another process was faster.
     return;
   }
   try {
@@ -84,7 +84,7 @@ function removeStale(lockPath: string, holder: string): void {
   }
 }
 
-/** Takes the lock for this process; false while a living process (this one too) has it. */
+/** Takes the lock for this process; false while a living process, which may be this one, has it. */
 export function takeLockFile(lockPath: string, bootId: string): boolean {
   const self = describeProcess(process.pid, bootId) ?? `${process.pid} - ${bootId}`;
   for (let round = 0; round < TAKEOVERS_MAX; round++) {
@@ -97,12 +97,11 @@ export function takeLockFile(lockPath: string, bootId: string): boolean {
   return false;
 }
 
-/** Gives the lock back; a lock file that someone removed by hand is as good as given back. */
+/** Gives the lock back. The file may have been removed by hand. */
 export function releaseLockFile(lockPath: string): void {
   try {
     unlinkSync(lockPath);
   } catch (error) {
-    const failure = nodeFailure(error, 'unlink', lockPath);
-    if (!isFsError(failure, 'ENOENT')) throw failure;
+    if (errnoOf(error) !== ENOENT) throw nodeFailure(error, 'unlink', lockPath);
   }
 }

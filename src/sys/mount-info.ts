@@ -1,9 +1,10 @@
-/** What is mounted where, as the kernel tells it, without asking any mount: proc_pid_mountinfo(5). */
+/** What is mounted where, from the kernel's table, without asking any mount: proc_pid_mountinfo(5). */
 import { readFileSync, readlinkSync } from 'node:fs';
+import { FsError } from '../base/index.ts';
 
 export interface MountInfo {
   readonly id: number;
-  /** The mount that it is mounted in. */
+  /** The id of the mount that it is mounted in. */
   readonly parent: number;
   /** The mount point: an absolute path, a byte string. */
   readonly directory: string;
@@ -11,11 +12,11 @@ export interface MountInfo {
   readonly type: string;
   /** `major:minor`, the kernel's number of what is mounted. */
   readonly device: string;
-  /** What is mounted, as the mounting program named it: a byte string. */
+  /** The device or directory that the mounting program named: a byte string. */
   readonly source: string;
-  /** What the filesystem was told when it was mounted, a byte string: for example `rw,lowerdir=/a:/b`. */
+  /** Mount options of the filesystem, a byte string: for example `rw,lowerdir=/a:/b`. */
   readonly options: string;
-  /** Another one is mounted on top of it. */
+  /** Another mount lies on top of it. */
   readonly isCovered: boolean;
 }
 
@@ -27,8 +28,8 @@ function unescaped(text: string): string {
 }
 
 /**
- * The mounts of a process's mount namespace, mostly in the order in which they were made; none where that cannot be
- * told. What was moved on top of another stands where it stood before.
+ * The mounts of a process's mount namespace; none where the table cannot be read. They are mostly in the order in which
+ * they were made, and moving one does not change its place.
  */
 export function mountsOf(process = 'self'): MountInfo[] {
   let table: string;
@@ -43,7 +44,7 @@ export function mountsOf(process = 'self'): MountInfo[] {
     const [type = '', source = '', options = ''] = after.split(' ');
     return { id, parent, device, directory, type, source, options };
   });
-  // What is on top of a mount is mounted in it, at its root. The first mount of all is its own parent.
+  // A mount on top of another is mounted in it, at its root. The first mount of all is its own parent.
   const others = lines.filter(({ id, parent }) => id !== parent);
   const covered = new Set(others.map(({ parent, directory }) => `${parent} ${directory}`));
   return lines
@@ -72,7 +73,7 @@ export function mountsOnWay(mounts: readonly MountInfo[], path: string): MountIn
   while (next !== undefined) {
     const here = next;
     way.push(here);
-    // The one that is met first; two of one mount in one directory cannot be.
+    // The one nearest to the root; one mount cannot have two in one directory.
     next = onWay
       .filter(({ id, parent }) => parent === here.id && id !== here.id)
       .sort((a, b) => a.directory.length - b.directory.length)[0];
@@ -80,16 +81,57 @@ export function mountsOnWay(mounts: readonly MountInfo[], path: string): MountIn
   return way;
 }
 
-/** Whether a directory is the path, or one that it leads through. */
+/** Whether the path is the directory or lies below it. */
 function isAbove(directory: string, path: string): boolean {
   return directory === '/' || path === directory || path.startsWith(`${directory}/`);
 }
 
-/** What identifies this process's mount namespace, mount_namespaces(7); empty where that cannot be told. */
+/** Identifies this process's mount namespace, mount_namespaces(7); empty where that cannot be told. */
 export function mountNamespace(): string {
   try {
     return readlinkSync('/proc/self/ns/mnt');
   } catch {
     return '';
   }
+}
+
+/** A mount, with its path as Node has it. */
+interface MountedPlace extends Pick<MountInfo, 'directory' | 'device' | 'isCovered'> {
+  readonly isFuse: boolean;
+}
+
+/** As `mountsOf`. */
+export function mountedPlaces(process = 'self'): MountedPlace[] {
+  return mountsOf(process).map(({ directory, type, device, isCovered }) => ({
+    directory: Buffer.from(directory, 'latin1').toString('utf8'),
+    isFuse: /^fuse(?:\.|$)/.test(type),
+    device,
+    isCovered,
+  }));
+}
+
+/**
+ * Where the device with this number is mounted: at `directory` if it is there, else where it was moved to. Undefined
+ * where it is not mounted. EBUSY where another filesystem is mounted over it, which a call would meet instead.
+ */
+export function placeOf(device: string | undefined, directory: string, syscall: string): string | undefined {
+  if (device === undefined) return directory;
+  const places = mountedPlaces().filter((place) => place.device === device);
+  const place = places.find((one) => one.directory === directory) ?? places[0];
+  if (place === undefined) return undefined;
+  if (deviceMountedAt(place.directory) === device) return place.directory;
+  const note = 'another filesystem is mounted over it: unmount that first';
+  throw new FsError('EBUSY', { syscall, path: place.directory, note });
+}
+
+/** The number of the device mounted at a directory. */
+export function deviceMountedAt(directory: string): string | undefined {
+  return mountedPlaces().findLast((place) => place.directory === directory && !place.isCovered)?.device;
+}
+
+/** The mount points below a directory. */
+export function placesBelow(directory: string): string[] {
+  return mountedPlaces()
+    .map((place) => place.directory)
+    .filter((place) => place.startsWith(`${directory}/`));
 }

@@ -12,11 +12,10 @@ import {
 } from 'node:fs';
 import { EINVAL, errnoOf, nodeFailure } from './errno.ts';
 import { O_CLOEXEC, O_DIRECTORY, O_NOFOLLOW, O_RDONLY } from './open-flags.ts';
-import type { NameCalls } from './parts.ts';
+import type { System } from './system.ts';
 
-const MODE_DEFAULT = 0o666;
 export const HAS_PROC = process.platform === 'linux';
-/** Where there is no /proc: the paths by which files were opened, by descriptor. */
+/** The paths by which files were opened, by descriptor; kept only where there is no /proc. */
 const openedBy = new Map<number, Buffer>();
 
 type Path = string | Buffer;
@@ -35,16 +34,16 @@ export function attempt<T>(
   }
 }
 
-/** open(2) by text or byte path, never inherited by a child process. */
-export function openAt(path: Path, flags: number, mode: number): number {
+/** Opens a file by text or byte path; child processes do not inherit it. */
+export function openAt(path: Path, flags: number, mode?: number): number {
   const fd = attempt('open', path, undefined, () => openSync(path, flags | O_CLOEXEC, mode));
   if (!HAS_PROC) openedBy.set(fd, Buffer.from(path));
   return fd;
 }
 
 /**
- * A path to a name in an open directory, valid whatever the directory is called by now. Where there is no /proc, it
- * starts with the path by which the directory was opened.
+ * A path to a name in an open directory, valid even after the directory was renamed. Where there is no /proc, it starts
+ * with the path by which the directory was opened.
  */
 export function pathIn(directory: number, name: Uint8Array): Buffer {
   const opened = HAS_PROC ? undefined : openedBy.get(directory);
@@ -52,7 +51,7 @@ export function pathIn(directory: number, name: Uint8Array): Buffer {
   return Buffer.concat([Buffer.from(`${path}/`, 'latin1'), name]);
 }
 
-/** The /proc link of a descriptor. It leads to exactly what was opened: to a symlink itself, if that was opened. */
+/** The /proc link of a descriptor. It leads to exactly what was opened, which may be a symlink. */
 export function fileLink(fd: number): string {
   return `/proc/thread-self/fd/${fd}`;
 }
@@ -62,15 +61,15 @@ function syncDirectory(path: string): void {
   try {
     fsyncSync(fd);
   } catch (error) {
-    // fsync(2): EINVAL where the filesystem cannot sync a directory; its names are then as durable as it can make them.
+    // EINVAL, fsync(2): the filesystem cannot sync directories, so its names are as durable as it can make them.
     if (errnoOf(error) !== EINVAL) throw nodeFailure(error, 'fsync', path);
   } finally {
     closeSync(fd);
   }
 }
 
-export const nameCalls: NameCalls = {
-  open: (path, flags, mode = MODE_DEFAULT) => openAt(path, flags, mode),
+export const nameCalls = {
+  open: (path, flags, mode) => openAt(path, flags, mode),
   close: (fd) => attempt('close', undefined, undefined, () => closeSync(fd)),
   truncate: (fd, length) => attempt('ftruncate', undefined, undefined, () => ftruncateSync(fd, length)),
   dataSync: (fd) => attempt('fdatasync', undefined, undefined, () => fdatasyncSync(fd)),
@@ -81,5 +80,5 @@ export const nameCalls: NameCalls = {
   syncDirectory,
   readHostLink: (path) =>
     attempt('readlink', path, undefined, () => readlinkSync(path, { encoding: 'buffer' })),
-  openHost: (path, flags, mode = MODE_DEFAULT) => openAt(path, flags | O_NOFOLLOW, mode),
-};
+  openHost: (path, flags, mode) => openAt(path, flags | O_NOFOLLOW, mode),
+} satisfies Partial<System>;

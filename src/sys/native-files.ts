@@ -5,9 +5,9 @@ import { EAGAIN, EINTR, EINVAL, ENOSYS, ENOTTY, ENXIO, EOPNOTSUPP, EXDEV, errnoF
 import type { Libc } from './libc.ts';
 import { nameCalls } from './name-calls.ts';
 import { LastAddress, NativeReads } from './native-reads.ts';
-import type { FileCalls, LockCalls } from './parts.ts';
 import { checkSpan } from './spans.ts';
 import { AT_EMPTY_PATH, STATX_BLOCKS, STATX_SIZE, StatxBuffer } from './statx.ts';
+import type { System } from './system.ts';
 import { setUint64 } from './words.ts';
 
 const RWF_NOWAIT = 0x8;
@@ -26,7 +26,7 @@ const LOCK_UN = 8;
 
 type Transfer = (fd: number, address: number, length: number, position: number) => number;
 
-/** One read or write, made again while signals interrupt it. Returns the bytes moved. */
+/** One read or write, repeated while signals interrupt it. Returns the bytes moved. */
 function transfer(
   libc: Libc,
   call: Transfer,
@@ -44,7 +44,7 @@ function transfer(
   }
 }
 
-function transferCalls(libc: Libc, reads: NativeReads): Pick<FileCalls, 'pread' | 'pwrite'> {
+function transferCalls(libc: Libc, reads: NativeReads) {
   const last = new LastAddress(libc);
   return {
     pread: reads.by((fd, address, length, position) =>
@@ -62,10 +62,10 @@ function transferCalls(libc: Libc, reads: NativeReads): Pick<FileCalls, 'pread' 
         done += count;
       }
     },
-  };
+  } satisfies Partial<System>;
 }
 
-function tryReadCalls(libc: Libc, reads: NativeReads): Pick<FileCalls, 'tryPread'> {
+function tryPread(libc: Libc, reads: NativeReads): System['tryPread'] {
   /** struct iovec: address, length; each a little-endian 64-bit number in two halves. */
   const iovec = new Uint32Array(4);
 
@@ -82,10 +82,10 @@ function tryReadCalls(libc: Libc, reads: NativeReads): Pick<FileCalls, 'tryPread
     }
   }
 
-  return { tryPread: reads.by(readCached) };
+  return reads.by(readCached);
 }
 
-/** fallocate(2), made again while signals interrupt it. Returns 0 or the errno. */
+/** fallocate(2), repeated while signals interrupt it. Returns 0 or the errno. */
 function fallocate(libc: Libc, fd: number, mode: number, position: number, length: number): number {
   for (;;) {
     if (libc.fallocate(fd, mode, position, length) === 0) return 0;
@@ -98,16 +98,13 @@ function isUnsupported(errno: number): boolean {
   return errno === EOPNOTSUPP || errno === ENOSYS;
 }
 
-function spaceCalls(
-  libc: Libc,
-  transfers: Pick<FileCalls, 'pread' | 'pwrite'>,
-): Pick<FileCalls, 'allocate' | 'punch' | 'fileSize' | 'startWriteback' | 'dropCache'> {
+function spaceCalls(libc: Libc, transfers: Pick<System, 'pread' | 'pwrite'>) {
   const stat = new StatxBuffer();
   const empty = new Uint8Array(1);
 
-  function fileSize(fd: number): { readonly sizeBytes: number; readonly allocatedBytes: number } {
-    if (libc.statx(fd, empty, AT_EMPTY_PATH, STATX_SIZE | STATX_BLOCKS, stat.words) !== 0)
-      throw errnoFailure(libc.errno(), 'statx');
+  function fileSize(fd: number): ReturnType<System['fileSize']> {
+    const errno = stat.fill(libc, fd, empty, AT_EMPTY_PATH, STATX_SIZE | STATX_BLOCKS);
+    if (errno !== 0) throw errnoFailure(errno, 'statx');
     return { sizeBytes: stat.sizeBytes, allocatedBytes: stat.allocatedBytes };
   }
 
@@ -121,7 +118,7 @@ function spaceCalls(
         allocateByWriting({ ...transfers, fileSize }, fd, position, length);
         return;
       }
-      // A filesystem that filled up on the way may have grown the file: give back what is of no use.
+      // A filesystem that filled up on the way may have grown the file.
       if (fileSize(fd).sizeBytes > before) nameCalls.truncate(fd, before);
       throw errnoFailure(errno, 'fallocate');
     },
@@ -135,7 +132,7 @@ function spaceCalls(
 
     fileSize,
 
-    // No error means anything: fdatasync(2) tells of every write that failed.
+    // Its errors do not matter: fdatasync(2) reports every write that failed.
     startWriteback(fd, position, length) {
       libc.sync_file_range(fd, position, length, SYNC_FILE_RANGE_WRITE);
     },
@@ -144,7 +141,7 @@ function spaceCalls(
       const errno = libc.posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
       if (errno !== 0) throw errnoFailure(errno, 'posix_fadvise');
     },
-  };
+  } satisfies Partial<System>;
 }
 
 /** The errors of a clone that mean "not here": other filesystem, no support, or a range that is not whole blocks. */
@@ -152,7 +149,7 @@ function isCloneRefused(errno: number): boolean {
   return isUnsupported(errno) || errno === EXDEV || errno === EINVAL || errno === ENOTTY;
 }
 
-function cloneCalls(libc: Libc): Pick<FileCalls, 'cloneFile' | 'cloneRange'> {
+function cloneCalls(libc: Libc) {
   /** struct file_clone_range: src_fd, src_offset, src_length, dest_offset; 64 bits each. */
   const range = new Uint32Array(8);
 
@@ -175,10 +172,10 @@ function cloneCalls(libc: Libc): Pick<FileCalls, 'cloneFile' | 'cloneRange'> {
       setUint64(range, 6, targetPosition);
       return outcome(libc.ioctlStructure(target, FICLONERANGE, range), 'ioctl FICLONERANGE');
     },
-  };
+  } satisfies Partial<System>;
 }
 
-function seekCalls(libc: Libc): Pick<FileCalls, 'seekData' | 'seekHole'> {
+function seekCalls(libc: Libc) {
   function seek(fd: number, position: number, whence: number): number | undefined {
     const found = libc.lseek(fd, position, whence);
     if (found >= 0) return found;
@@ -190,15 +187,15 @@ function seekCalls(libc: Libc): Pick<FileCalls, 'seekData' | 'seekHole'> {
   return {
     seekData: (fd, position) => seek(fd, position, SEEK_DATA),
     seekHole: (fd, position) => seek(fd, position, SEEK_HOLE),
-  };
+  } satisfies Partial<System>;
 }
 
-export function nativeFiles(libc: Libc): FileCalls {
+export function nativeFiles(libc: Libc) {
   const reads = new NativeReads(libc);
   const transfers = transferCalls(libc, reads);
   return {
     ...transfers,
-    ...tryReadCalls(libc, reads),
+    tryPread: tryPread(libc, reads),
     ...spaceCalls(libc, transfers),
     ...cloneCalls(libc),
     ...seekCalls(libc),
@@ -206,30 +203,20 @@ export function nativeFiles(libc: Libc): FileCalls {
 }
 
 /** flock(2): the lock belongs to the open file description and goes when its last descriptor is closed. */
-export function nativeLocks(libc: Libc): LockCalls {
-  function flock(fd: number, operation: number): number {
+export function nativeLocks(libc: Libc) {
+  /** False where another holds the lock, and `operation` does not wait. */
+  function flock(fd: number, operation: number): boolean {
     for (;;) {
-      if (libc.flock(fd, operation) === 0) return 0;
+      if (libc.flock(fd, operation) === 0) return true;
       const errno = libc.errno();
-      if (errno !== EINTR) return errno;
+      if (errno === EAGAIN) return false;
+      if (errno !== EINTR) throw errnoFailure(errno, 'flock');
     }
   }
 
   return {
-    tryLock(fd) {
-      const errno = flock(fd, LOCK_EX | LOCK_NB);
-      if (errno !== 0 && errno !== EAGAIN) throw errnoFailure(errno, 'flock');
-      return errno === 0;
-    },
-
-    lock(fd) {
-      const errno = flock(fd, LOCK_EX);
-      if (errno !== 0) throw errnoFailure(errno, 'flock');
-    },
-
-    unlock(fd) {
-      const errno = flock(fd, LOCK_UN);
-      if (errno !== 0) throw errnoFailure(errno, 'flock');
-    },
-  };
+    tryLock: (fd) => flock(fd, LOCK_EX | LOCK_NB),
+    lock: (fd) => void flock(fd, LOCK_EX),
+    unlock: (fd) => void flock(fd, LOCK_UN),
+  } satisfies Partial<System>;
 }

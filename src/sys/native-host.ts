@@ -5,7 +5,6 @@ import { CString } from './c-string.ts';
 import {
   EACCES,
   EBADF,
-  EINTR,
   EINVAL,
   ENODATA,
   ENOENT,
@@ -18,29 +17,21 @@ import {
 import type { Libc } from './libc.ts';
 import { attempt, fileLink } from './name-calls.ts';
 import { namedCalls } from './native-names.ts';
-import { rootedCalls } from './native-rooted.ts';
+import { rootedCalls, tryOpenIn } from './native-rooted.ts';
 import { O_CLOEXEC, O_DIRECTORY, O_RDONLY } from './open-flags.ts';
-import type { HostCalls, NamedCalls } from './parts.ts';
-import {
-  AT_EMPTY_PATH,
-  AT_FDCWD,
-  AT_NO_AUTOMOUNT,
-  AT_SYMLINK_NOFOLLOW,
-  STATX_HOST,
-  StatxBuffer,
-} from './statx.ts';
-import type { HostEntry } from './system.ts';
+import { AT_EMPTY_PATH, AT_FDCWD, AT_NO_AUTOMOUNT, AT_SYMLINK_NOFOLLOW, StatxBuffer } from './statx.ts';
+import type { HostEntry, System } from './system.ts';
 import { exactUint64, setUint64 } from './words.ts';
 
 /** XATTR_NAME_MAX with its closing zero. */
 const XATTR_NAME_BYTES_MAX = 256;
 const DIRECTORY_CHUNK_BYTES = 64 * 1024;
 const FLAGS = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
-/** With its closing zero: the descriptor itself, with AT_EMPTY_PATH. */
+/** The empty path of a call with AT_EMPTY_PATH, as C has it. */
 const NOTHING = Buffer.from('\0');
 const HERE = Buffer.from('.\0');
 
-export function nativeHost(libc: Libc): HostCalls & NamedCalls {
+export function nativeHost(libc: Libc) {
   const path = new CString(PATH_BYTES_MAX, 'ENAMETOOLONG');
   return {
     ...inodeCalls(libc, path),
@@ -52,8 +43,8 @@ export function nativeHost(libc: Libc): HostCalls & NamedCalls {
 }
 
 /**
- * A call on a descriptor's own link, where calls on a descriptor refuse one opened with O_PATH. It is the last resort:
- * without /proc there are no links.
+ * Makes a call on a descriptor's own link: the last resort where calls on a descriptor refuse one opened with O_PATH,
+ * because without /proc there are no links.
  */
 function byLink(
   libc: Libc,
@@ -70,10 +61,7 @@ function linkFailure(errno: number, syscall: string): FsError {
   return new FsError('ENOTSUP', { syscall, note: 'it needs /proc, which is not there' });
 }
 
-function inodeCalls(
-  libc: Libc,
-  path: CString,
-): Pick<HostCalls, 'statHost' | 'chownFile' | 'chmodFile' | 'setFileTimes'> {
+function inodeCalls(libc: Libc, path: CString) {
   const stat = new StatxBuffer();
   /** Two of struct timespec. */
   const times = new Uint32Array(8);
@@ -81,11 +69,8 @@ function inodeCalls(
   return {
     statHost(at, followLinks) {
       const flags = AT_NO_AUTOMOUNT | (followLinks ? 0 : AT_SYMLINK_NOFOLLOW);
-      const name = path.set(at, 'statx');
-      while (libc.statx(AT_FDCWD, name, flags, STATX_HOST, stat.words) !== 0) {
-        const errno = libc.errno();
-        if (errno !== EINTR) throw errnoFailure(errno, 'statx', at);
-      }
+      const errno = stat.fill(libc, AT_FDCWD, path.set(at, 'statx'), flags);
+      if (errno !== 0) throw errnoFailure(errno, 'statx', at);
       return stat.toHostStat();
     },
 
@@ -100,7 +85,7 @@ function inodeCalls(
       if (errno !== EBADF) throw errnoFailure(errno, 'chmod');
       if (libc.fchmodat2(libc.numbers.fchmodat2, fd, NOTHING, mode, AT_EMPTY_PATH) === 0) return;
       errno = libc.errno();
-      // Linux 6.6. EPERM: where a container has forbidden calls that it does not know.
+      // ENOSYS: before Linux 6.6. EPERM: a container forbids the calls that it does not know.
       if (errno !== ENOSYS && errno !== EPERM) throw errnoFailure(errno, 'chmod');
       byLink(libc, path, 'chmod', fd, (link) => libc.chmod(link, mode));
     },
@@ -115,14 +100,14 @@ function inodeCalls(
       if (errno !== EBADF) throw errnoFailure(errno, 'utimensat');
       if (libc.utimensat(fd, NOTHING, times, AT_EMPTY_PATH) === 0) return;
       errno = libc.errno();
-      // Linux 5.8.
+      // EINVAL: before Linux 5.8.
       if (errno !== EINVAL) throw errnoFailure(errno, 'utimensat');
       byLink(libc, path, 'utimensat', fd, (link) => libc.utimensat(AT_FDCWD, link, times, 0));
     },
-  };
+  } satisfies Partial<System>;
 }
 
-function directoryCalls(libc: Libc): Pick<HostCalls, 'readHostDirectory' | 'readDirectory'> {
+function directoryCalls(libc: Libc) {
   const chunk = Buffer.alloc(DIRECTORY_CHUNK_BYTES);
   const words = new Uint32Array(chunk.buffer, chunk.byteOffset, chunk.length / 4);
 
@@ -154,31 +139,25 @@ function directoryCalls(libc: Libc): Pick<HostCalls, 'readHostDirectory' | 'read
     return attempt('open', shown, undefined, () => openSync(at, FLAGS));
   }
 
-  /** In itself: to be read from its start, and where it is opened with O_PATH. */
+  /** A descriptor that reads from the start, also where the other one was opened with O_PATH. */
   function reopen(directory: number): number {
-    for (;;) {
-      const fd = libc.openat(directory, HERE, FLAGS, 0);
-      if (fd >= 0) return fd;
-      const errno = libc.errno();
-      // It may be read but not searched, which its link does not need.
-      if (errno === EACCES) return open(fileLink(directory));
-      if (errno !== EINTR) throw errnoFailure(errno, 'open');
-    }
+    const fd = tryOpenIn(libc, directory, HERE, FLAGS, 0);
+    if (fd >= 0) return fd;
+    // EACCES: the directory may not be searched, which opening its link does not need.
+    if (fd === -EACCES) return open(fileLink(directory));
+    throw errnoFailure(-fd, 'open');
   }
 
   return {
     readHostDirectory: (at) => readAll(open(at, at), at),
     readDirectory: (fd) => readAll(reopen(fd)),
-  };
+  } satisfies Partial<System>;
 }
 
-function xattrCalls(
-  libc: Libc,
-  path: CString,
-): Pick<HostCalls, 'readHostXattrs' | 'readFileXattrs' | 'writeFileXattr'> {
+function xattrCalls(libc: Libc, path: CString) {
   const attribute = new CString(XATTR_NAME_BYTES_MAX, 'ERANGE');
 
-  /** A value whose length is asked for first; it may have grown (ERANGE) by the time it is read. Or the errno. */
+  /** The value, or the errno. Its length is asked for first; it may have grown by the time it is read (ERANGE). */
   function readGrowing(read: (target: Buffer | null, length: number) => number): Buffer | number {
     for (;;) {
       const length = read(null, 0);
@@ -192,7 +171,7 @@ function xattrCalls(
     }
   }
 
-  /** The values of what was listed. `shown` names the file in errors; without it the calls are made on its link. */
+  /** The values of the names listed. `shown` names the file in errors; without it the calls are made on its link. */
   function readValues(
     names: Buffer | number,
     calls: readonly [list: string, get: string],
@@ -214,7 +193,7 @@ function xattrCalls(
     return values;
   }
 
-  /** By the calls that follow a symlink or not. */
+  /** `llistxattr` is for symlinks themselves. */
   function readAt(list: 'listxattr' | 'llistxattr', at: Buffer, shown?: Buffer): Map<string, Buffer> {
     const get = list === 'listxattr' ? 'getxattr' : 'lgetxattr';
     const file = path.set(at, list);
@@ -242,5 +221,5 @@ function xattrCalls(
       if (errno !== EBADF) throw errnoFailure(errno, 'lsetxattr');
       byLink(libc, path, 'lsetxattr', fd, (link) => libc.setxattr(link, name, value, value.length, 0));
     },
-  };
+  } satisfies Partial<System>;
 }

@@ -1,9 +1,9 @@
-/** Address space: mmap(2) and what goes with it. */
+/** Memory maps by libc: mmap(2), munmap(2), mincore(2), madvise(2). */
 import { type Address, BLOCK_SIZE, blocksFor, FsError } from '../base/index.ts';
 import { errnoFailure } from './errno.ts';
 import type { Libc } from './libc.ts';
-import type { MemoryCalls } from './parts.ts';
 import { checkBlocks } from './spans.ts';
+import type { System } from './system.ts';
 
 const PROT_NONE = 0;
 const PROT_READ = 1;
@@ -20,9 +20,9 @@ const BUFFER_BYTES_MAX = 2 ** 32;
 
 /**
  * A transferred buffer would outlive the one that finalizers watch, over memory that is gone. Node-API marks external
- * buffers so that postMessage and structuredClone refuse or copy them (checked by a test); what is left is the method
- * `transfer` of ES2024. `markAsUntransferable` would cover it, but with it Node 24 aborts at exit, when it detaches
- * every external buffer and finds one with a key on it.
+ * buffers so that postMessage and structuredClone refuse or copy them (checked by a test). The method `transfer` of
+ * ES2024 needs a refusal of its own: with `markAsUntransferable` Node 24 aborts at exit, when it detaches every
+ * external buffer.
  */
 const UNTRANSFERABLE: PropertyDescriptorMap = {
   transfer: { value: refuseTransfer },
@@ -34,7 +34,7 @@ function refuseTransfer(): never {
 }
 
 /** Needs pages of 4,096 bytes: where the machine has larger ones, use `withoutMemory`. */
-export function nativeMemory(libc: Libc): MemoryCalls {
+export function nativeMemory(libc: Libc) {
   function map(
     at: number,
     length: number,
@@ -63,10 +63,10 @@ export function nativeMemory(libc: Libc): MemoryCalls {
       map(at, length, writable, anonymous | MAP_FIXED, -1, 0);
     },
     ...rangeCalls(libc),
-  };
+  } satisfies Partial<System>;
 }
 
-function rangeCalls(libc: Libc): Pick<MemoryCalls, 'unmap' | 'bufferAt' | 'residency' | 'advise'> {
+function rangeCalls(libc: Libc) {
   return {
     unmap(at, length) {
       checkBlocks(at, length);
@@ -92,5 +92,5 @@ function rangeCalls(libc: Libc): Pick<MemoryCalls, 'unmap' | 'bufferAt' | 'resid
       checkBlocks(at, length);
       if (libc.madvise(at, length, advice) !== 0) throw errnoFailure(libc.errno(), 'madvise');
     },
-  };
+  } satisfies Partial<System>;
 }

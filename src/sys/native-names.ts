@@ -1,18 +1,18 @@
 /** Names in an open directory, by libc: nothing is looked up along a path. */
 import { PATH_BYTES_MAX } from '../base/index.ts';
 import { CString } from './c-string.ts';
-import { EINTR, errnoFailure } from './errno.ts';
+import { errnoFailure } from './errno.ts';
 import type { Libc } from './libc.ts';
-import type { NamedCalls } from './parts.ts';
-import { AT_NO_AUTOMOUNT, AT_SYMLINK_NOFOLLOW, STATX_HOST, StatxBuffer } from './statx.ts';
+import { AT_NO_AUTOMOUNT, AT_SYMLINK_NOFOLLOW, StatxBuffer } from './statx.ts';
+import type { System } from './system.ts';
 
 /** unlinkat(2). */
 const AT_REMOVEDIR = 0x200;
 
-/** `name` is used for one name at a time. */
-export function namedCalls(libc: Libc, name: CString): Omit<NamedCalls, 'openAt'> {
+/** `name` holds one name at a time. */
+export function namedCalls(libc: Libc, name: CString) {
   const stat = new StatxBuffer();
-  /** For the calls that take two. */
+  /** The second name of calls that take two. */
   const other = new CString(name.bytes.length, 'ENAMETOOLONG');
   const target = Buffer.alloc(PATH_BYTES_MAX);
 
@@ -22,12 +22,9 @@ export function namedCalls(libc: Libc, name: CString): Omit<NamedCalls, 'openAt'
 
   return {
     lstatAt(directory, at) {
-      const bytes = name.set(at, 'lstat');
       const flags = AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT;
-      while (libc.statx(directory, bytes, flags, STATX_HOST, stat.words) !== 0) {
-        const errno = libc.errno();
-        if (errno !== EINTR) throw errnoFailure(errno, 'lstat');
-      }
+      const errno = stat.fill(libc, directory, name.set(at, 'lstat'), flags);
+      if (errno !== 0) throw errnoFailure(errno, 'lstat');
       return stat.toHostStat();
     },
 
@@ -57,5 +54,5 @@ export function namedCalls(libc: Libc, name: CString): Omit<NamedCalls, 'openAt'
     makeNodeAt(directory, at, mode, rdev) {
       check(libc.mknodat(libc.numbers.mknodat, directory, name.set(at, 'mknod'), mode, rdev), 'mknod');
     },
-  };
+  } satisfies Partial<System>;
 }

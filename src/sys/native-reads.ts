@@ -1,26 +1,26 @@
 /**
  * Reads by libc into memory that may begin anywhere.
  *
- * Measured here: pread(2) from the page cache takes six times as long (0.55 s for a GiB instead of 0.08 s) when the
- * target does not begin at a multiple of 32 bytes, since the kernel copies with `rep movsb`; memory that Node.js
- * allocates for a large buffer never does. So such reads go through a piece of memory that is aligned, from which
- * they are copied: 0.13 s.
+ * Measured: pread(2) from the page cache takes six times as long (0.55 s for a GiB instead of 0.08 s) when the target
+ * does not begin at a multiple of 32 bytes, because the kernel copies with `rep movsb`; memory that Node.js allocates
+ * for a large buffer never does. So such reads go through an aligned piece of memory and are copied from it: 0.13 s.
  */
 import type { Libc } from './libc.ts';
-import type { FileCalls } from './parts.ts';
 import { checkSpan } from './spans.ts';
+import type { System } from './system.ts';
 
 const ALIGNMENT_BYTES = 32;
 /** For fewer bytes the extra copy costs more than the slower read. */
 const ALIGNED_READ_BYTES_MIN = 4096;
 const PIECE_BYTES = 256 * 1024;
 
-/** The bytes read at `address`, 0 at the end of the file, -1 where none can be had now. */
-export type ReadAt = (fd: number, address: number, length: number, position: number) => number;
+/** Reads to `address`. Returns the bytes read, 0 at the end of the file, -1 where it would have to wait. */
+type ReadAt = (fd: number, address: number, length: number, position: number) => number;
 
 /**
- * Where the array used last lies. Callers use one buffer again and again, and asking costs as much as a sixth of a
- * read. The array is kept alive by being remembered; one that was detached has length 0 and never passes `checkSpan`.
+ * Remembers the address of the array used last: callers use one buffer again and again, and asking for its address
+ * takes a sixth of the time of a read. That keeps the array alive; a detached one has length 0 and never passes
+ * `checkSpan`.
  */
 export class LastAddress {
   private readonly libc: Libc;
@@ -50,8 +50,8 @@ export class NativeReads {
     this.last = new LastAddress(libc);
   }
 
-  /** A System's call that reads by `readAt`: fewer bytes only where the file ends, -1 as soon as `readAt` says so. */
-  by(readAt: ReadAt): FileCalls['pread'] {
+  /** A `pread` or `tryPread` by `readAt`. */
+  by(readAt: ReadAt): System['pread'] {
     return (fd, target, offset, length, position) => {
       checkSpan(target, offset, length);
       const at = this.last.of(target) + offset;

@@ -1,22 +1,19 @@
-/** Paths below a directory that nothing leads out of, and the filesystem that a descriptor lies on. */
+/** Opens and stats what lies below a directory, and the calls on the filesystem that a descriptor lies on. */
 import type { CString } from './c-string.ts';
 import { EAGAIN, EINTR, ENOENT, ENOSYS, ENOTDIR, EOPNOTSUPP, EPERM, errnoFailure } from './errno.ts';
 import type { Libc } from './libc.ts';
 import { openByNames, type StepCalls } from './open-by-names.ts';
 import { O_CLOEXEC, O_CREAT, O_NOFOLLOW, O_PATH, O_TMPFILE } from './open-flags.ts';
-import type { HostCalls, NamedCalls } from './parts.ts';
 import {
   AT_EMPTY_PATH,
   AT_NO_AUTOMOUNT,
   AT_STATX_DONT_SYNC,
   AT_SYMLINK_NOFOLLOW,
-  STATX_HOST,
   StatxBuffer,
 } from './statx.ts';
-import type { HostStat } from './system.ts';
+import type { HostStat, System } from './system.ts';
 import { setUint64 } from './words.ts';
 
-/** openat2(2) knows no default: what node:fs adds to every open is named here. */
 const RESOLVE_NO_MAGICLINKS = 0x02;
 const RESOLVE_NO_XDEV = 0x01;
 const RESOLVE_NO_SYMLINKS = 0x04;
@@ -25,23 +22,19 @@ const RESOLVE_IN_ROOT = 0x10;
 const RESOLVE_BELOW = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV;
 /** struct open_how: flags, mode and resolve, 64 bits each. */
 const OPEN_HOW_BYTES = 24;
-/** How often a path is looked up again because something was renamed on it. */
-const AGAINS_MAX = 100;
+/** Lookups of one path in which something is renamed every time. */
+const RENAMED_MAX = 100;
+/** openat2(2) has no default. */
 const MODE_DEFAULT = 0o666;
 const NOTHING = Buffer.alloc(0);
-/** _IOR(0x15, 0, struct fsuuid2): a length in bytes, and sixteen of them. */
+/** _IOR(0x15, 0, struct fsuuid2): a length in bytes, then 16 bytes. */
 const FS_IOC_GETFSUUID = 0x80111500;
 const UUID_BYTES = 16;
-
-type RootedCalls = Pick<
-  HostCalls & NamedCalls,
-  'openInRoot' | 'openBeneath' | 'openAt' | 'statAt' | 'statFile' | 'fileSystemUuid' | 'syncFileSystem'
->;
 
 /** The descriptor, or the errno of the failure as a negative number. */
 type TryOpen = (directory: number, at: Buffer, flags: number, mode: number, resolve: number) => number;
 
-export function rootedCalls(libc: Libc, path: CString): RootedCalls {
+export function rootedCalls(libc: Libc, path: CString) {
   const how = new Uint32Array(OPEN_HOW_BYTES / 4);
 
   function tryOpen(directory: number, at: Buffer, flags: number, mode: number, resolve: number): number {
@@ -50,11 +43,11 @@ export function rootedCalls(libc: Libc, path: CString): RootedCalls {
     setUint64(how, 2, (flags & (O_CREAT | O_TMPFILE)) === 0 ? 0 : mode & 0o7777);
     setUint64(how, 4, resolve | RESOLVE_NO_MAGICLINKS);
     const name = path.set(at, 'openat2');
-    for (let agains = 0; ; ) {
+    for (let renamed = 0; ; ) {
       const fd = libc.openat2(libc.numbers.openat2, directory, name, how, OPEN_HOW_BYTES);
       if (fd >= 0) return fd;
       const errno = libc.errno();
-      if (errno === EAGAIN && leadsUp(resolve) && agains < AGAINS_MAX) agains++;
+      if (errno === EAGAIN && mayLeadUp(resolve) && renamed < RENAMED_MAX) renamed++;
       else if (errno !== EINTR) return -errno;
     }
   }
@@ -64,10 +57,11 @@ export function rootedCalls(libc: Libc, path: CString): RootedCalls {
 }
 
 /**
- * Whether a path may have '..' on its way: EAGAIN is then that something was renamed meanwhile, so that it could not be
- * told whether that stays inside. Without symlinks there is none, and EAGAIN is a lease of another program on the file.
+ * Whether a path may lead through a '..', which only symlinks have. EAGAIN then means that something was renamed
+ * meanwhile, so that the kernel cannot tell whether the '..' stays inside. Otherwise it means that another program has
+ * a lease on the file.
  */
-function leadsUp(resolve: number): boolean {
+function mayLeadUp(resolve: number): boolean {
   return (resolve & RESOLVE_NO_SYMLINKS) === 0;
 }
 
@@ -76,21 +70,22 @@ function requireOpen(fd: number, at: Buffer): number {
   throw errnoFailure(fd === -ENOSYS ? EOPNOTSUPP : -fd, 'openat2', at);
 }
 
-function openCalls(
-  libc: Libc,
-  path: CString,
-  tryOpen: TryOpen,
-  statFile: RootedCalls['statFile'],
-): Pick<RootedCalls, 'openInRoot' | 'openBeneath' | 'openAt'> {
+/** openat(2), repeated while signals interrupt it. The descriptor, or the errno as a negative number. */
+export function tryOpenIn(libc: Libc, directory: number, name: Buffer, flags: number, mode: number): number {
+  for (;;) {
+    const fd = libc.openat(directory, name, flags | O_CLOEXEC, mode);
+    if (fd >= 0) return fd;
+    const errno = libc.errno();
+    if (errno !== EINTR) return -errno;
+  }
+}
+
+function openCalls(libc: Libc, path: CString, tryOpen: TryOpen, statFile: System['statFile']) {
   const steps: StepCalls = {
     open(directory, name, flags, mode) {
-      const bytes = path.set(name, 'open');
-      for (;;) {
-        const fd = libc.openat(directory, bytes, flags | O_NOFOLLOW | O_CLOEXEC, mode);
-        if (fd >= 0) return fd;
-        const errno = libc.errno();
-        if (errno !== EINTR) throw errnoFailure(errno, 'open');
-      }
+      const fd = tryOpenIn(libc, directory, path.set(name, 'open'), flags | O_NOFOLLOW, mode);
+      if (fd < 0) throw errnoFailure(-fd, 'open');
+      return fd;
     },
     modeOf: (fd) => statFile(fd).mode,
     close: (fd) => void libc.close(fd),
@@ -104,25 +99,17 @@ function openCalls(
     openAt(directory, at, flags, mode = MODE_DEFAULT) {
       const fd = tryOpen(directory, at, flags, mode, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS);
       if (fd >= 0) return fd;
-      // EPERM: where a container has forbidden calls that it does not know.
+      // EPERM: a container forbids the calls that it does not know.
       if (fd === -ENOSYS || fd === -EPERM) return openByNames(steps, directory, at, flags, mode);
       throw errnoFailure(-fd, 'open');
     },
-  };
+  } satisfies Partial<System>;
 }
 
-function statCalls(libc: Libc, path: CString, tryOpen: TryOpen): Pick<RootedCalls, 'statAt' | 'statFile'> {
+function statCalls(libc: Libc, path: CString, tryOpen: TryOpen) {
   const stat = new StatxBuffer();
-
-  /** The errno of the failure, or 0. */
-  function statx(directory: number, at: Buffer, flags: number): number {
-    const name = path.set(at, 'statx');
-    while (libc.statx(directory, name, flags | AT_NO_AUTOMOUNT, STATX_HOST, stat.words) !== 0) {
-      const errno = libc.errno();
-      if (errno !== EINTR) return errno;
-    }
-    return 0;
-  }
+  const statx = (directory: number, at: Buffer, flags: number): number =>
+    stat.fill(libc, directory, path.set(at, 'statx'), flags | AT_NO_AUTOMOUNT);
 
   function statFile(fd: number, shown?: Buffer): HostStat {
     const errno = statx(fd, NOTHING, AT_EMPTY_PATH);
@@ -130,7 +117,7 @@ function statCalls(libc: Libc, path: CString, tryOpen: TryOpen): Pick<RootedCall
     return stat.toHostStat();
   }
 
-  /** By a descriptor, which the kernel refuses to open where it is a mount point. */
+  /** Opens the name first, which the kernel refuses for a mount point. */
   function statBelow(directory: number, name: Buffer): HostStat {
     const fd = requireOpen(tryOpen(directory, name, O_PATH | O_NOFOLLOW, 0, RESOLVE_BELOW), name);
     try {
@@ -148,13 +135,13 @@ function statCalls(libc: Libc, path: CString, tryOpen: TryOpen): Pick<RootedCall
       const errno = statx(directory, name, AT_SYMLINK_NOFOLLOW | AT_STATX_DONT_SYNC);
       if (errno === 0 && stat.tellsMountPoints) return stat.toHostStat();
       if (errno === ENOENT || errno === ENOTDIR) throw errnoFailure(errno, 'statx', name);
-      // What is mounted there may refuse what the directory would not.
+      // The failure may be that of a filesystem mounted there.
       return statBelow(directory, name);
     },
-  };
+  } satisfies Partial<System>;
 }
 
-function fileSystemCalls(libc: Libc): Pick<RootedCalls, 'fileSystemUuid' | 'syncFileSystem'> {
+function fileSystemCalls(libc: Libc) {
   return {
     fileSystemUuid(fd) {
       const answer = new Uint8Array(1 + UUID_BYTES);
@@ -170,5 +157,5 @@ function fileSystemCalls(libc: Libc): Pick<RootedCalls, 'fileSystemUuid' | 'sync
         if (errno !== EINTR) throw errnoFailure(errno, 'syncfs');
       }
     },
-  };
+  } satisfies Partial<System>;
 }

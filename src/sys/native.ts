@@ -1,9 +1,8 @@
-/** The system by libc: everything the host has. Linux, where koffi loads. */
+/** The system by libc: all that the host can do. For Linux, where koffi loads. */
 import { BLOCK_SIZE } from '../base/index.ts';
 import { asyncCalls } from './async-calls.ts';
 import { frameCalls } from './frames.ts';
-import type { Libc } from './libc.ts';
-import { loadLibc } from './libc.ts';
+import { type Libc, loadLibc } from './libc.ts';
 import { machineCalls } from './machine.ts';
 import { nameCalls } from './name-calls.ts';
 import { nativeFiles, nativeLocks } from './native-files.ts';
@@ -12,7 +11,7 @@ import { nativeMemory } from './native-memory.ts';
 import type { System } from './system.ts';
 import { withoutMemory } from './without-memory.ts';
 
-/** The system by libc, or the reason why this process cannot have it. */
+/** The system, or the reason why this process cannot have it. */
 export function createNativeSystem(): System | Error {
   const libc = loadLibc();
   return libc instanceof Error ? libc : nativeSystem(libc);
@@ -20,8 +19,7 @@ export function createNativeSystem(): System | Error {
 
 function nativeSystem(libc: Libc): System {
   // Views are stitched from blocks of 4,096 bytes; a machine with larger pages cannot map those one by one.
-  const memory =
-    libc.getpagesize() === BLOCK_SIZE ? { ...nativeMemory(libc), ...frameCalls } : withoutMemory();
+  const memory = libc.getpagesize() === BLOCK_SIZE ? { ...nativeMemory(libc), ...frameCalls } : withoutMemory;
   return {
     kind: 'native',
     ...nameCalls,

@@ -1,7 +1,7 @@
 /**
- * `openAt` where the host has no openat2(2): one name after the other is opened in the directory before it, and no
- * symlink is followed. That is as safe, and slower. Where names cannot be opened in a directory (no /proc), a path is
- * looked up again with every call, and swapping a directory on it at the right moment can lead it elsewhere.
+ * `openAt` where the host has no openat2(2): opens one name after the other, each in the directory before it, and
+ * follows no symlink. That is as safe, and slower. Where names cannot be opened in a directory (node:fs without /proc),
+ * every call looks up a path again, and swapping a directory on it at the right moment can lead the call elsewhere.
  */
 import { type ErrorCode, FsError, isDirectoryMode, isSymlinkMode } from '../base/index.ts';
 import { O_DIRECTORY, O_NOFOLLOW, O_PATH } from './open-flags.ts';
@@ -10,7 +10,7 @@ const UP = Buffer.from('..');
 const SLASH = 0x2f;
 
 export interface StepCalls {
-  /** Opens one name, which is not followed. */
+  /** Opens one name; a symlink is not followed. */
   open(directory: number, name: Buffer, flags: number, mode: number): number;
   modeOf(fd: number): number;
   close(fd: number): void;
@@ -32,7 +32,7 @@ export function openByNames(
     for (let start = 0; ; ) {
       const slash = path.indexOf(SLASH, start);
       const name = path.subarray(start, slash === -1 ? path.length : slash);
-      // RESOLVE_BENEATH lets '..' lead up to the directory; nobody here asks for that.
+      // RESOLVE_BENEATH lets '..' lead up to the directory, but no caller needs that.
       if (name.equals(UP)) throw new FsError('EXDEV', { syscall: 'open' });
       if (slash === -1) return openLast(calls, at, name, flags, mode);
       step(openFollowed(calls, at, name));
@@ -43,20 +43,20 @@ export function openByNames(
   }
 }
 
-/** Opens a name through which a path leads: ELOOP for a symlink. */
+/** Opens a name on the way of a path: ELOOP for a symlink. */
 function openFollowed(calls: StepCalls, at: number, name: Buffer): number {
   const fd = calls.open(at, name, O_PATH, 0);
   return requireMode(calls, fd, (mode) => !isSymlinkMode(mode), 'ELOOP');
 }
 
 function openLast(calls: StepCalls, at: number, name: Buffer, flags: number, mode: number): number {
-  // What is opened with O_PATH may be a symlink, if that is what is asked for.
+  // A symlink cannot be opened, but with O_PATH the symlink itself can: that is wanted only with O_NOFOLLOW.
   if ((flags & O_NOFOLLOW) !== 0 || (flags & O_PATH) === 0) return calls.open(at, name, flags, mode);
   const fd = openFollowed(calls, at, name);
   return (flags & O_DIRECTORY) === 0 ? fd : requireMode(calls, fd, isDirectoryMode, 'ENOTDIR');
 }
 
-/** The descriptor, which is closed where it is not of such a mode, or the mode cannot be told. */
+/** Returns the descriptor; closes it where its mode is another or cannot be told. */
 function requireMode(
   calls: StepCalls,
   fd: number,

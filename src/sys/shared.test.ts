@@ -20,8 +20,7 @@ import { onPath } from '../../testing/host/by-path.ts';
 import { type ErrorCode, isFsError } from '../base/index.ts';
 import { FaultySystem } from './faulty.ts';
 import { createBufferedSystem, createNativeSystem } from './index.ts';
-import type { System } from './system.ts';
-import { UTIME_NOW, UTIME_OMIT } from './utime.ts';
+import { type System, UTIME_NOW, UTIME_OMIT } from './system.ts';
 
 const CREATE = constants.O_RDWR | constants.O_CREAT;
 const native = createNativeSystem();

@@ -1,4 +1,4 @@
-/** Checks on the spans of arrays, files and memory that callers name, made before any address is computed. */
+/** Checks of positions and lengths that callers pass, made before any address is computed. */
 import { AssertionError, BLOCK_SIZE } from '../base/index.ts';
 
 /** `bytes[offset..offset+length]` lies inside the array; a detached array has length 0 and fails. */

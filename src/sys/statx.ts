@@ -1,5 +1,7 @@
-/** struct statx of statx(2), read into one buffer that is used again. Offsets are in 32-bit words. */
+/** struct statx of statx(2), in one buffer for call after call. Offsets are in 32-bit words. */
 import { SECTOR_BYTES, type Timespec } from '../base/index.ts';
+import { EINTR } from './errno.ts';
+import type { Libc } from './libc.ts';
 import type { HostStat } from './system.ts';
 import { exactUint64, int64, uint64 } from './words.ts';
 
@@ -13,9 +15,9 @@ const STATX_BASIC_STATS = 0x7ff;
 const STATX_BTIME = 0x800;
 /** Linux 6.10. */
 const STATX_SUBVOL = 0x8000;
-/** All that `HostStat` says. A kernel that does not know a bit leaves it out of its answer. */
-export const STATX_HOST = STATX_BASIC_STATS | STATX_BTIME | STATX_SUBVOL;
-/** What is cached is the answer: no server of a filesystem is asked. */
+/** Every field of `HostStat`. A kernel leaves bits that it does not know out of its answer. */
+const STATX_HOST = STATX_BASIC_STATS | STATX_BTIME | STATX_SUBVOL;
+/** Answers from the cache: no server of a filesystem is asked. */
 export const AT_STATX_DONT_SYNC = 0x4000;
 /** In stx_attributes, where stx_attributes_mask has it too. */
 const STATX_ATTR_MOUNT_ROOT = 0x2000;
@@ -23,7 +25,16 @@ const STATX_ATTR_MOUNT_ROOT = 0x2000;
 const WORDS = 256 / 4;
 
 export class StatxBuffer {
-  readonly words = new Uint32Array(WORDS);
+  private readonly words = new Uint32Array(WORDS);
+
+  /** Calls statx(2), and again while signals interrupt it. Returns 0 or the errno. */
+  fill(libc: Libc, directory: number, path: Uint8Array, flags: number, mask = STATX_HOST): number {
+    while (libc.statx(directory, path, flags, mask, this.words) !== 0) {
+      const errno = libc.errno();
+      if (errno !== EINTR) return errno;
+    }
+    return 0;
+  }
 
   get sizeBytes(): number {
     return uint64(this.words, 10);
@@ -54,7 +65,7 @@ export class StatxBuffer {
     };
   }
 
-  /** Whether the kernel says of a file that it is a mount point (Linux 5.8). */
+  /** Whether the kernel says which files are mount points (Linux 5.8). */
   get tellsMountPoints(): boolean {
     return (this.words[14]! & STATX_ATTR_MOUNT_ROOT) !== 0;
   }

@@ -1,6 +1,6 @@
 /**
- * What the rest of Ramet may ask of the operating system. `native.ts` answers with libc through koffi, `buffered.ts`
- * with node:fs alone (no memory maps), and `faulty.ts` wraps either to inject faults.
+ * Everything that Ramet asks of the operating system. `native.ts` answers with libc through koffi, `buffered.ts` with
+ * node:fs alone (no memory maps), and `faulty.ts` wraps either to inject faults.
  *
  * Every failure is an `FsError` with the code of errno and the name of the system call. Positions, offsets and
  * lengths are bytes. Reads and writes retry EINTR and short transfers themselves.
@@ -11,7 +11,11 @@ import type { MountInfo } from './mount-info.ts';
 /** Flags of open(2): see `open-flags.ts`. */
 export type OpenFlags = number;
 
-/** What statx(2) says of a host file. Numbers but `ino` are exact below 2^53. */
+/** Times that `setFileTimes` takes: the present, and the time that the file has. */
+export const UTIME_NOW: Timespec = { seconds: 0, nanoseconds: 0x3fffffff };
+export const UTIME_OMIT: Timespec = { seconds: 0, nanoseconds: 0x3ffffffe };
+
+/** What statx(2) says about a host file. Numbers other than `ino` are exact below 2^53. */
 export interface HostStat {
   readonly mode: number;
   readonly uid: number;
@@ -21,7 +25,7 @@ export interface HostStat {
   /** Allocated space in 512-byte units. */
   readonly blocks: number;
   readonly ino: HostIno;
-  /** (major << 20 | minor) is not unique enough: this is the kernel's makedev() value. */
+  /** As makedev(3) makes it, which has room for all major and minor numbers. */
   readonly dev: number;
   readonly rdev: number;
   readonly atime: Timespec;
@@ -29,11 +33,12 @@ export interface HostStat {
   readonly ctime: Timespec;
   /** Undefined where the host filesystem keeps no birth time. */
   readonly btime: Timespec | undefined;
-  /** Another filesystem (or another part of one) is mounted here. False where that cannot be told. */
+  /** A filesystem, or part of one, is mounted here. False where that cannot be told. */
   readonly isMountPoint: boolean;
   /**
-   * The part of its filesystem that it lies in, where there are several with inode numbers of their own (subvolumes and
-   * snapshots of btrfs): unlike `dev` the same after every mount. Undefined where that cannot be told (Linux 6.10).
+   * The part of the filesystem that the file lies in, where there are several with inode numbers of their own
+   * (subvolumes and snapshots of btrfs). Unlike `dev` it stays the same when the filesystem is mounted again. Undefined
+   * where that cannot be told (before Linux 6.10).
    */
   readonly subvolume: number | undefined;
 }
@@ -48,19 +53,19 @@ export interface HostEntry {
 
 export interface System {
   readonly kind: 'native' | 'buffered';
-  /** Whether the memory calls below work; when false they fail with ENOTSUP. */
+  /** Whether the memory calls below work; otherwise they fail with ENOTSUP. */
   readonly canMap: boolean;
 
   // Files of the store.
   open(path: string, flags: OpenFlags, mode?: number): number;
   close(fd: number): void;
-  /** Reads up to `length` bytes into `target[offset..]`; fewer only at end of file. Returns the bytes read. */
+  /** Reads up to `length` bytes into `target[offset..]`, fewer only at the end of the file. Returns the bytes read. */
   pread(fd: number, target: Uint8Array, offset: number, length: number, position: number): number;
-  /** As `pread`, but returns -1 when any of it would have to wait for the disk (preadv2, RWF_NOWAIT). */
+  /** As `pread`, but returns -1 when any byte would have to come from the disk (preadv2, RWF_NOWAIT). */
   tryPread(fd: number, target: Uint8Array, offset: number, length: number, position: number): number;
   /** Writes all of `source[offset..offset+length]`. */
   pwrite(fd: number, source: Uint8Array, offset: number, length: number, position: number): void;
-  /** As `pread`, by the thread pool. `target` is not used for anything else, and `fd` not closed, until it is done. */
+  /** As `pread`, by the thread pool. Until it is done the caller must not use `target` or close `fd`. */
   preadAsync(
     fd: number,
     target: Uint8Array,
@@ -68,7 +73,7 @@ export interface System {
     length: number,
     position: number,
   ): Promise<number>;
-  /** As `pwrite`, by the thread pool. The bytes do not change, and `fd` is not closed, until it is done. */
+  /** As `pwrite`, by the thread pool. Until it is done the caller must not change `source` or close `fd`. */
   pwriteAsync(
     fd: number,
     source: Uint8Array,
@@ -76,39 +81,35 @@ export interface System {
     length: number,
     position: number,
   ): Promise<void>;
-  /** Allocates space; afterwards a write there cannot fail with ENOSPC. Grows the file. fallocate(2), mode 0. */
+  /** Allocates space, so that a write there cannot fail with ENOSPC. Grows the file. fallocate(2), mode 0. */
   allocate(fd: number, position: number, length: number): void;
   /**
-   * Gives space back; the range then reads as zeros. The size stays. fallocate(2), PUNCH_HOLE. False: not supported,
-   * and nothing changed.
+   * Gives space back; the range then reads as zeros. The size stays. fallocate(2), PUNCH_HOLE. False, with nothing
+   * changed, where the host cannot.
    */
   punch(fd: number, position: number, length: number): boolean;
   truncate(fd: number, length: number): void;
   dataSync(fd: number): void;
-  /** As `dataSync`, by the thread pool; `fd` is not closed until it is done. */
+  /** As `dataSync`, by the thread pool. Until it is done the caller must not close `fd`. */
   dataSyncAsync(fd: number): Promise<void>;
   fullSync(fd: number): void;
   /**
-   * A hint that the range will be synced soon: its dirty pages start on their way to the disk (sync_file_range(2)).
-   * Makes nothing durable and never fails.
+   * Starts writing the dirty pages of a range that will be synced soon (sync_file_range(2)). Makes nothing durable and
+   * never fails.
    */
   startWriteback(fd: number, position: number, length: number): void;
-  /** Size in bytes and allocated bytes. */
   fileSize(fd: number): { readonly sizeBytes: number; readonly allocatedBytes: number };
   /** Takes flock(2) LOCK_EX without waiting; false when another holds it. */
   tryLock(fd: number): boolean;
-  /** As `tryLock`, but waits for the holder. This process does nothing else meanwhile. */
+  /** As `tryLock`, but blocks this thread until the holder gives the lock back. */
   lock(fd: number): void;
   unlock(fd: number): void;
   rename(from: string, to: string): void;
   unlink(path: string): void;
   makeDirectory(path: string): void;
-  /** fsync of a directory, so that names made in it survive a power cut. */
+  /** fsync(2) of a directory, so that names made in it survive a power cut. */
   syncDirectory(path: string): void;
-  /**
-   * ioctl FICLONE: the whole of `source` becomes `target`'s content. False where the host cannot (EOPNOTSUPP, EXDEV,
-   * EINVAL).
-   */
+  /** ioctl FICLONE: gives `target` the content of `source`. False where the host cannot (EOPNOTSUPP, EXDEV, EINVAL). */
   cloneFile(source: number, target: number): boolean;
   /** ioctl FICLONERANGE. False where the host cannot. */
   cloneRange(
@@ -118,15 +119,13 @@ export interface System {
     target: number,
     targetPosition: number,
   ): boolean;
-  /**
-   * lseek SEEK_DATA / SEEK_HOLE: the next position of data (or hole) at or after `position`; undefined when none
-   * (ENXIO).
-   */
+  /** lseek(2), SEEK_DATA: the first byte of data at or after `position`; undefined where there is none (ENXIO). */
   seekData(fd: number, position: number): number | undefined;
+  /** lseek(2), SEEK_HOLE: the first hole at or after `position`; undefined beyond the end (ENXIO). */
   seekHole(fd: number, position: number): number | undefined;
 
-  // Memory. Addresses, positions and lengths are multiples of 4,096 (the length of a buffer need not be).
-  /** Reserves address space that is not accessible: mmap(PROT_NONE, MAP_PRIVATE|MAP_ANONYMOUS|MAP_NORESERVE). */
+  // Memory. Addresses, positions and lengths are multiples of 4,096, except the length of a buffer.
+  /** Reserves address space without access: mmap(PROT_NONE, MAP_PRIVATE|MAP_ANONYMOUS|MAP_NORESERVE). */
   reserve(length: number): Address;
   /** Maps part of a file for reading, shared with the page cache: a window. */
   mapWindow(fd: number, position: number, length: number): Address;
@@ -140,7 +139,7 @@ export interface System {
    * abort). The memory must stay mapped while the buffer lives.
    */
   bufferAt(at: Address, length: number): ArrayBuffer;
-  /** mincore(2): one byte a page, low bit set where the page is resident. `at` is the start of a mapped range. */
+  /** mincore(2): one byte for each page, low bit set where the page is resident. */
   residency(at: Address, length: number): Uint8Array;
   /** madvise(2), for example 4 = MADV_DONTNEED, 3 = MADV_WILLNEED. */
   advise(at: Address, length: number, advice: number): void;
@@ -148,44 +147,45 @@ export interface System {
   dropCache(fd: number): void;
   /** Physical frame number of each page of a mapped range, 0 where not present or not permitted (needs root). */
   frameNumbers(at: Address, pages: number): number[];
-  /** How many times each frame is mapped (/proc/kpagecount), -1 where not permitted. */
+  /** How many times each frame is mapped (/proc/kpagecount), -1 where that is not permitted. */
   frameMapCounts(frames: readonly number[]): number[];
 
-  // The host: trees that are imported, exported and committed to. Paths are byte paths.
+  // Host trees, by path.
   statHost(path: Buffer, followLinks: boolean): HostStat;
-  /** Names in a host directory, without '.' and '..', in the order the host gives. */
+  /** Names in a host directory, without '.' and '..', in the host's order. */
   readHostDirectory(path: Buffer): HostEntry[];
   readHostLink(path: Buffer): Buffer;
-  /** Opens a host file by byte path; O_NOFOLLOW and O_CLOEXEC are added to `flags`. */
+  /** Opens a host file; O_NOFOLLOW and O_CLOEXEC are added to `flags`. */
   openHost(path: Buffer, flags: OpenFlags, mode?: number): number;
   /** Extended attributes by llistxattr/lgetxattr. Empty where the host has none. Names are byte strings. */
   readHostXattrs(path: Buffer): Map<string, Buffer>;
 
+  // Host trees, by what lies below an open directory, whatever is renamed meanwhile.
   /**
-   * openat2(2) with RESOLVE_IN_ROOT: opens `path` as if the directory `root` were '/', symlinks and '..' included, so
-   * that nothing outside it can be reached, whatever is renamed meanwhile. ENOTSUP where the host has no such call.
+   * openat2(2) with RESOLVE_IN_ROOT: opens `path` as if the directory `root` were '/', for symlinks and '..' too.
+   * ENOTSUP where the host has no such call.
    */
   openInRoot(root: number, path: Buffer, flags: OpenFlags, mode?: number): number;
   /**
-   * openat2(2) with RESOLVE_BENEATH, NO_SYMLINKS and NO_XDEV: opens what lies below `directory`, through no symlink and
-   * no mount point. `.` is the directory itself. ELOOP for a symlink on the way, EXDEV for a mount point.
+   * openat2(2) with RESOLVE_BENEATH, NO_SYMLINKS and NO_XDEV: opens a path below `directory`. `.` is the directory
+   * itself. ELOOP for a symlink on the way, EXDEV for a mount point.
    */
   openBeneath(directory: number, path: Buffer, flags: OpenFlags): number;
   /**
-   * statx(2) of a name in an open directory. A symlink is not followed, and what is mounted at the name is not asked
-   * anything, so that the call waits for no server: `isMountPoint` is set then, and the rest may be old.
-   * `isLocal`: the directory lies on a filesystem of this machine, whose cached attributes are the attributes: one call
-   * instead of three. EXDEV where a mount point allows not even that.
+   * statx(2) of a name in an open directory, without following a symlink and without a call that reaches a filesystem
+   * mounted there, which might wait for its server: then `isMountPoint` is set and the rest may be old. EXDEV where the
+   * mount point can only be told by a failed call. `isLocal`: the directory lies on a filesystem of this machine, whose
+   * cached attributes are always right, so that one call is enough instead of three.
    */
   statAt(directory: number, name: Buffer, isLocal: boolean): HostStat;
   /**
-   * Opens what lies below `directory`, through no symlink: ELOOP. Mount points are entered. `path` may be several
-   * names; `.` is the directory itself. With O_PATH and O_NOFOLLOW also a symlink. openat2(2) with RESOLVE_BENEATH and
-   * NO_SYMLINKS; where the host has no such call, name by name.
+   * openat2(2) with RESOLVE_BENEATH and NO_SYMLINKS, or name by name where the host has no such call: opens a path
+   * below `directory`. `.` is the directory itself. Mount points are entered. ELOOP for a symlink, except for the last
+   * name with O_PATH and O_NOFOLLOW.
    */
   openAt(directory: number, path: Buffer, flags: OpenFlags, mode?: number): number;
-  // Names in an open directory, which may be opened with O_PATH. No symlink is followed. Errors have no path.
-  /** statx(2); what is mounted at the name is looked at. */
+  // Names in an open directory, which may be opened with O_PATH. Symlinks are not followed. Errors have no path.
+  /** statx(2); of a mount point, what is mounted there. */
   lstatAt(directory: number, name: Buffer): HostStat;
   makeDirectoryAt(directory: number, name: Buffer, mode: number): void;
   symlinkAt(target: Buffer, directory: number, name: Buffer): void;
@@ -195,35 +195,33 @@ export interface System {
   removeDirectoryAt(directory: number, name: Buffer): void;
   /** mknod(2): fifos, sockets and devices (devices need root). */
   makeNodeAt(directory: number, name: Buffer, mode: number, rdev: number): void;
-  // Attributes of an open file. It may have been opened with O_PATH, and may then be a symlink.
+  readLinkAt(directory: number, name: Buffer): Buffer;
+  // Open files. They may be opened with O_PATH, and may then be symlinks.
   chownFile(fd: number, uid: number, gid: number): void;
   /** Not of a symlink. */
   chmodFile(fd: number, mode: number): void;
   /** utimensat(2), nanoseconds kept. Takes UTIME_NOW and UTIME_OMIT. */
   setFileTimes(fd: number, atime: Timespec, mtime: Timespec): void;
   writeFileXattr(fd: number, name: string, value: Uint8Array): void;
-  /** statx(2) of an open file, also of one opened with O_PATH. */
   statFile(fd: number): HostStat;
-  /** As `readHostDirectory`, of an open directory, also of one opened with O_PATH. */
+  /** As `readHostDirectory`. */
   readDirectory(fd: number): HostEntry[];
-  /** readlink(2) of a name in an open directory. */
-  readLinkAt(directory: number, name: Buffer): Buffer;
-  /** As `readHostXattrs`, of an open file, also of a symlink opened with O_PATH. */
+  /** As `readHostXattrs`. */
   readFileXattrs(fd: number): Map<string, Buffer>;
   /**
    * The UUID of the filesystem that an open file lies on (FS_IOC_GETFSUUID), as 32 hex digits; not of one opened with
-   * O_PATH. A copy of the filesystem has the same. Undefined where that cannot be told (Linux 6.9).
+   * O_PATH. A copy of the filesystem has the same. Undefined where it cannot be told (before Linux 6.9).
    */
   fileSystemUuid(fd: number): string | undefined;
-  /** syncfs(2): what the kernel holds of the filesystem that `fd` lies on goes to it. */
+  /** syncfs(2): writes the cached data of the filesystem that `fd` lies on. */
   syncFileSystem(fd: number): void;
 
   // The machine.
-  /** /proc/sys/kernel/random/boot_id, or a value that is the same until the next boot. */
+  /** /proc/sys/kernel/random/boot_id, or another value that changes with every boot. */
   bootId(): string;
   /** vm.max_map_count. */
   mapCountMax(): number;
-  /** The kernel's table of mounts; no mount is asked for it. Empty where it cannot be read. */
+  /** The kernel's table of mounts, read without reaching any mount. Empty where it cannot be read. */
   mounts(): readonly MountInfo[];
   readonly clock: Clock;
 }

@@ -4,7 +4,7 @@
  */
 import { TWO_32 } from '../base/index.ts';
 
-/** An unsigned number below 2^53 (the low 53 bits hold every number the kernel gives here). */
+/** An unsigned number below 2^53, which all numbers of the kernel that are read with it are. */
 export function uint64(words: Uint32Array, index: number): number {
   return words[index]! + words[index + 1]! * TWO_32;
 }
@@ -21,7 +21,7 @@ export function int64(words: Uint32Array, index: number): number {
   return words[index]! + (words[index + 1]! | 0) * TWO_32;
 }
 
-/** Stores a whole number within ±2^53, two's complement. */
+/** Stores a whole number within ±2^53 in two's complement. */
 export function setUint64(words: Uint32Array, index: number, value: number): void {
   const high = Math.floor(value / TWO_32);
   words[index] = value - high * TWO_32;

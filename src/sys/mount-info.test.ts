@@ -1,4 +1,4 @@
-/** What the kernel's table of mounts tells, whatever characters are in the names. */
+/** What the kernel's table of mounts tells, with any characters in names. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
@@ -6,11 +6,11 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { mountsOnly } from '../../testing/host/mounts-only.ts';
 import { scratchDirectory } from '../../testing/stores/scratch-store.ts';
-import { createKernel, createSystem, type Kernel, mountsOf, mountsOnWay } from './index.ts';
-import { deviceMountedAt, mountedPlaces, placeOf } from './mounted-places.ts';
+import { createKernel, createSystem, type Kernel } from './index.ts';
+import { deviceMountedAt, mountedPlaces, mountsOf, mountsOnWay, placeOf } from './mount-info.ts';
 
-test('names with spaces, backslashes, newlines and beyond ASCII', { skip: mountsOnly }, (context) => {
-  const kernel = createKernel() as Kernel; // It is one where mounts can be had.
+test('mount points with spaces, backslashes, newlines and beyond ASCII', { skip: mountsOnly }, (context) => {
+  const kernel = createKernel() as Kernel; // The cast: where mounts can be made, libc can be loaded.
   const directory = join(scratchDirectory(context), 'a b\\134\n\tü');
   mkdirSync(directory);
   const bytes = Buffer.from(directory).toString('latin1');
@@ -43,7 +43,7 @@ test('names with spaces, backslashes, newlines and beyond ASCII', { skip: mounts
   assert.equal(deviceMountedAt(directory), undefined);
 });
 
-test('what was moved on top of a mount is what is mounted there', { skip: mountsOnly }, (context) => {
+test('a mount that was moved on top of another hides it', { skip: mountsOnly }, (context) => {
   const directory = scratchDirectory(context);
   const [own, place, older] = ['own', 'own/place', 'own/older'].map((name) => join(directory, name)) as [
     string,
@@ -52,7 +52,7 @@ test('what was moved on top of a mount is what is mounted there', { skip: mounts
   ];
   const mount = (...args: string[]): void => void execFileSync('mount', args);
   mkdirSync(own);
-  // From a mount that is shared with other namespaces nothing can be moved.
+  // Mounts in one that is shared with other namespaces cannot be moved.
   mount('-t', 'tmpfs', 'ramet-test', own);
   try {
     mount('--make-private', own);
