@@ -27,39 +27,4 @@
  * Errors are those of node:fs (`ENOENT: no such file or directory, open '/x'`, with code, errno, syscall and path) and
  * `StoreError` where the store itself is at fault.
  */
-export type {
-  CacheLimits,
-  Change,
-  CommitOptions,
-  CommitReport,
-  DedupeProgress,
-  DedupeReport,
-  ErrorCode,
-  ExportChangesOptions,
-  ExportReport,
-  ExtentDestination,
-  ForkMount,
-  ForkOptions,
-  FsckOptions,
-  FsckReport,
-  GcReport,
-  ImportProgress,
-  ImportReport,
-  IoMode,
-  MapFileOptions,
-  MergeOptions,
-  MergeReport,
-  MountOptions,
-  NodeFs,
-  NodeFsPromises,
-  OpenOptions,
-  RollbackOptions,
-  SameExtentResult,
-  StoreDedupeOptions,
-  StoreErrorCode,
-  StoreImportOptions,
-  TreeInfo,
-  UnmountOptions,
-  View,
-} from './library/index.ts';
-export { Fork, Snapshot, Store, StoreError } from './library/index.ts';
+export * from './library/index.ts';

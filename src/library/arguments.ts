@@ -121,7 +121,7 @@ export function checkWriteRange(offset: number, length: number, byteLength: numb
   checkInt32(length, 'length', 0);
 }
 
-/** A position to read at; null means the file's own. -1, null and undefined all say "the file's own" to Node. */
+/** A position to read at; null for the file's own, which -1, null and undefined all mean to Node. */
 export function readPosition(position: unknown): number | null {
   if (position === null || position === undefined) return null;
   if (typeof position === 'number') {
@@ -134,12 +134,12 @@ export function readPosition(position: unknown): number | null {
   return position === -1n ? null : Number(position);
 }
 
-/** A position to write at. Node takes whatever is not a number from 0 on for "the file's own". */
+/** A position to write at; null for the file's own. To Node, anything but a number from 0 on means that. */
 export function writePosition(position: unknown): number | null {
   return typeof position === 'number' && position >= 0 ? position : null;
 }
 
-/** The options every function with an encoding takes. */
+/** Options of calls that take an encoding. */
 export interface CommonOptions {
   readonly encoding?: BufferEncoding | 'buffer' | null;
   readonly signal?: AbortSignal;
@@ -176,7 +176,7 @@ export function checkTextEncoding(text: string, encoding: unknown): BufferEncodi
   return typeof encoding === 'string' && Buffer.isEncoding(encoding) ? encoding : 'utf8';
 }
 
-/** The `type` of symlink(2)'s Windows form, which is checked and then means nothing here. */
+/** The `type` of a symlink matters on Windows only; here it is checked and ignored. */
 export function checkSymlinkType(type: unknown): void {
   if (typeof type === 'string' && type !== 'dir' && type !== 'file' && type !== 'junction') {
     throw errorWithCode(

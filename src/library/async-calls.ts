@@ -1,6 +1,6 @@
 /**
- * What the promise and callback forms share: reads that give way to other work when they would wait for the disk, and
- * whole files by descriptor.
+ * What fs.promises and FileHandle share: reads that let other work go on before they wait for the disk, and whole
+ * files by descriptor.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { TreeFile, TreeFiles } from '../vfs/index.ts';
@@ -15,7 +15,7 @@ import type { SyncCalls } from './sync-calls.ts';
 
 /** A blocking read is cut into pieces of this size, with a turn of the event loop between them. */
 const PIECE_BYTES = 512 * 1024;
-/** What is asked for at once where the size is not known. */
+/** Files of unknown size are read in pieces of this size. */
 const UNKNOWN_SIZE_BYTES = 64 * 1024;
 
 export function checkNotAborted(signal: AbortSignal | undefined): void {

@@ -16,7 +16,7 @@ interface StatOptions {
   readonly throwIfNoEntry?: boolean;
 }
 
-/** Seconds beyond this have no whole nanoseconds left in a double, only microseconds. */
+/** Beyond this many seconds a double resolves microseconds, but not nanoseconds. */
 const NANOSECOND_EXACT_SECONDS = 2 ** 22;
 
 /** A time given as Date, seconds, or seconds in text. Numbers below zero mean now, as in Node. */

@@ -23,7 +23,7 @@ const { COPYFILE_EXCL } = constants;
 
 /** The largest file that readFile takes, as in Node: a read(2) of more is not possible. */
 export const READ_FILE_BYTES_MAX = 2 ** 31 - 1;
-/** How much of a file of unknown size is asked for at once. */
+/** Files of unknown size are read in pieces of this size. */
 const CHUNK_BYTES = 8192;
 /** Text of up to this many bytes passes through one reused buffer instead of a new one. */
 const SCRATCH_BYTES = 64 * 1024;
@@ -45,14 +45,14 @@ export function checkReadableSize(sizeBytes: number): void {
   }
 }
 
-/** What writeFile was given, as bytes. */
+/** The data of a writeFile as bytes. */
 export function dataBytes(data: unknown, encoding: CommonOptions['encoding']): Uint8Array {
   if (ArrayBuffer.isView(data)) return bytesOf(data);
   checkText(data, 'data');
   return Buffer.from(data, encoding && encoding !== 'buffer' ? encoding : 'utf8');
 }
 
-/** Whether what is written begins where O_TRUNC would have cut. */
+/** Whether a file opened so is written from its start on, where O_TRUNC would have cut it. */
 function writesFromStart(flags: number): boolean {
   return (flags & O_APPEND) === 0 && (flags & (O_WRONLY | O_RDWR)) !== 0;
 }
@@ -78,7 +78,7 @@ function allocateForRead(sizeBytes: number): Buffer {
   return piece;
 }
 
-/** One for all trees of the process: no call keeps it. */
+/** Shared by all trees of the process: no call keeps it after it returns. */
 const SCRATCH = Buffer.allocUnsafeSlow(SCRATCH_BYTES);
 
 export class ContentCalls extends Calls {
@@ -131,7 +131,7 @@ export class ContentCalls extends Calls {
     }
   }
 
-  /** `path` is a path or a descriptor; at a descriptor's position, and nothing is cut off. */
+  /** `path` is a path or a descriptor. A descriptor is written at its position, and nothing is cut off. */
   writeFileSync(path: unknown, data: unknown, options?: unknown): void {
     this.writeAll(path, data, optionsOf(options), WRITE_NEW);
   }
@@ -150,7 +150,7 @@ export class ContentCalls extends Calls {
       return;
     }
     bytePath(path);
-    // What is overwritten from end to end need not be cut off first; that saves a change of the tree.
+    // A file that is overwritten as a whole need not be truncated first: that saves a change of the tree.
     const opened = bytes.length > 0 && writesFromStart(flags) ? flags & ~O_TRUNC : flags;
     const file = openFile(this.fileSystem, path, opened, fileMode(options.mode, 'mode', 0o666));
     try {
@@ -161,7 +161,7 @@ export class ContentCalls extends Calls {
     }
   }
 
-  /** What O_TRUNC would have done, where the new content is shorter than the old. */
+  /** Truncates as O_TRUNC would have, where the new content is shorter than the old. */
   private cutIfLonger(file: TreeFile, lengthBytes: number): void {
     try {
       if (sizeToRead(this.fileSystem, file) > lengthBytes) this.fileSystem.truncateFile(file, 0);
@@ -181,7 +181,10 @@ export class ContentCalls extends Calls {
     return dataBytes(data, encoding);
   }
 
-  /** COPYFILE_EXCL is obeyed; COPYFILE_FICLONE and COPYFILE_FICLONE_FORCE ask for what happens anyway. */
+  /**
+   * The copy is a reflink: no data moves until one of the two files is written. COPYFILE_EXCL is obeyed;
+   * COPYFILE_FICLONE and COPYFILE_FICLONE_FORCE ask for what happens anyway.
+   */
   copyFileSync(source: unknown, destination: unknown, mode?: unknown): void {
     const from = bytePath(source, 'src');
     const to = bytePath(destination, 'dest');
@@ -216,7 +219,7 @@ export class ContentCalls extends Calls {
     }
   }
 
-  /** Takes back the file that a failed copy made; the copy's own failure is what is reported. */
+  /** Removes the file that a failed copy made. The copy's own failure is the one reported. */
   private removeQuietly(path: string): void {
     try {
       this.fileSystem.unlink(path);

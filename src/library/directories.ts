@@ -31,7 +31,7 @@ function removeOptions(options: unknown): RemoveOptions {
   return { recursive, force };
 }
 
-/** Sorts names as scandir(3) does, by bytes. Most lists come sorted, and then a look is enough. */
+/** Sorts names by bytes, as scandir(3) does. Most lists come sorted, and then one pass is enough. */
 function sortNames(names: string[]): string[] {
   for (let index = 1; index < names.length; index++) {
     if (names[index - 1]! > names[index]!) return names.sort();
@@ -148,8 +148,8 @@ export class DirectoryCalls extends Calls {
   }
 
   /**
-   * Removes a directory that is empty; false when it is not. A path like `link/` looks like a directory and is none
-   * that could be removed: rmdir refuses it here, before anything in it is touched.
+   * Removes a directory that is empty; false when it is not. A path like `link/` has the mode of a directory, but
+   * rmdir refuses it here, before anything in it is touched.
    */
   private removeEmpty(path: string): boolean {
     try {
@@ -237,7 +237,7 @@ export class DirectoryCalls extends Calls {
         if (options.withFileTypes) found.push(new Dirent(text, shown, kind));
         else found.push(relative(shownStart, shownChild));
         const child = joinBytes(bytes, name);
-        // By names alone Node follows symlinks to directories, by types it does not.
+        // Node follows symlinks to directories unless it is asked for types.
         const isDirectory = options.withFileTypes ? kind === DT_DIR : this.isDirectory(child, kind);
         if (isDirectory) queue.push({ bytes: child, shown: shownChild });
       }

@@ -1,4 +1,4 @@
-/** opendir: a directory that is read entry by entry. Its names are those of the moment it was opened. */
+/** `fs.Dir`: a directory read entry by entry. Its entries are those of the moment it was opened. */
 import { join as joinText } from 'node:path/posix';
 import { DT_DIR } from '../base/index.ts';
 import type { DirectoryEntry, TreeFiles } from '../vfs/index.ts';
@@ -8,7 +8,7 @@ import { Dirent } from './directory-entry.ts';
 import { errorWithCode, failureOf } from './errors.ts';
 import { encodeName, joinBytes } from './paths.ts';
 
-/** Names yet to be given out, with the directory they are in. */
+/** An entry that was not returned yet, with its directory. */
 interface PendingEntry {
   readonly entry: DirectoryEntry;
   readonly bytes: string;
@@ -19,7 +19,6 @@ function closedError(): Error {
   return errorWithCode('ERR_DIR_CLOSED', 'Directory handle was closed');
 }
 
-/** fs.Dir. */
 export class Dir {
   readonly path: string | Uint8Array;
   readonly #fileSystem: TreeFiles;

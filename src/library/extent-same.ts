@@ -14,7 +14,7 @@ export interface ExtentDestination {
   readonly offset: number;
 }
 
-/** What became of one destination. */
+/** The outcome for one destination. */
 export type SameExtentResult =
   | { readonly status: 'same'; readonly bytesDeduped: number }
   | { readonly status: 'differs'; readonly bytesDeduped: 0 }
@@ -22,7 +22,8 @@ export type SameExtentResult =
 
 const SYSCALL = 'fideduperange';
 
-export interface Parts {
+/** An open tree and its fs. */
+export interface TreeParts {
   readonly fileSystem: FileSystem;
   readonly calls: NodeFsWithDescriptors;
 }
@@ -31,14 +32,14 @@ type File = ExtentDestination['file'];
 
 /** Runs `use` with the file, which is closed afterwards if it was opened here. Failures are those of `syscall`. */
 export function withFile<T>(
-  { fileSystem, calls }: Parts,
+  { fileSystem, calls }: TreeParts,
   syscall: string,
   file: File,
   flags: number,
   use: (open: OpenFile) => T,
 ): T {
   const isOpen = isDescriptor(file);
-  // The casts: this tree's own files alone are in its fs.
+  // The cast: the files of a fs are those of its own tree.
   const open = (isOpen ? calls.fileOf(file, syscall) : openFile(fileSystem, file, flags, 0)) as OpenFile;
   try {
     return use(open);
@@ -50,7 +51,7 @@ export function withFile<T>(
 }
 
 export function shareExtents(
-  parts: Parts,
+  parts: TreeParts,
   source: File,
   sourceOffset: number,
   length: number,
@@ -64,14 +65,14 @@ export function shareExtents(
     checkInteger(destination.offset, 'offset', 0);
   }
   return withFile(parts, SYSCALL, source, READ_ONLY, (from) => {
-    // The source's own faults first: they are nobody else's.
+    // Faults of the source come first: they belong to no destination.
     parts.fileSystem.extentSame(from, sourceOffset, length, []);
     return destinations.map((destination) => shareOne(parts, from, sourceOffset, length, destination));
   });
 }
 
 function shareOne(
-  parts: Parts,
+  parts: TreeParts,
   from: OpenFile,
   sourceOffset: number,
   length: number,

@@ -36,23 +36,17 @@ export interface TransferRange {
   readonly position: number | null;
 }
 
-/** Opens by path as a step of an operation; failures carry the path and `syscall`. */
-export function openFile(
-  fileSystem: TreeFiles,
-  path: unknown,
-  flags: number,
-  mode: number,
-  syscall = 'open',
-): TreeFile {
+/** Opens by path as a step of an operation. Failures name open(2) and the path. */
+export function openFile(fileSystem: TreeFiles, path: unknown, flags: number, mode: number): TreeFile {
   const bytes = bytePath(path);
   try {
     return fileSystem.open(bytes, flags, mode);
   } catch (error) {
-    throw failureOf(error, syscall, path);
+    throw failureOf(error, 'open', path);
   }
 }
 
-/** A length to truncate to: a whole number; what is below zero means zero. */
+/** A length to truncate to: a whole number; below zero means zero. */
 export function truncateLength(length: unknown): number {
   if (length === undefined) return 0;
   checkInteger(length, 'len');
@@ -215,7 +209,7 @@ export class DescriptorCalls extends Calls {
     this.fileSystem.truncateFile(this.descriptors.get(fd, 'ftruncate'), size);
   }
 
-  /** By path it is open, ftruncate, close, and an error says which of them failed. A descriptor is taken too. */
+  /** Takes a path or a descriptor. By path it is open, ftruncate, close, and an error says which of them failed. */
   truncateSync(path: unknown, length?: unknown): void {
     if (typeof path === 'number') {
       this.ftruncateSync(path, length);

@@ -1,6 +1,6 @@
 /**
- * A fork of the library while it is mounted: its layer is the owner process's, and this process reaches the tree
- * through the mount point like every other program.
+ * A mounted fork: its layer belongs to the owner process, and this process reaches the tree through the mount point,
+ * like any other program.
  */
 import { isFsError } from '../base/index.ts';
 import type { IoMode } from '../fuse/index.ts';
@@ -21,15 +21,22 @@ import { treeFailure } from './tree-calls.ts';
 export interface MountOptions {
   /** How the kernel caches files. Default: `cached`. */
   readonly io?: IoMode;
-  /** Lets other users in, too. */
+  /** Lets other users use the mount. */
   readonly allowOther?: boolean;
-  /** Reading leaves the times of access alone, so that a fork which is only read stores nothing. */
+  /** Reading does not change access times, so a fork that is only read stores nothing. */
   readonly noAtime?: boolean;
 }
 
 export interface UnmountOptions {
   /** Unmounts even while programs use it: they go on, and the fork is busy until the last of them ends. */
   readonly lazy?: boolean;
+}
+
+interface MountParts {
+  readonly engine: StoreEngine;
+  readonly name: string;
+  readonly countSpace: () => SpaceCounts;
+  readonly onEnd: (mount: ForkMount) => void;
 }
 
 /** A mounted fork. It is unmounted when it is disposed of, when its store is closed, and when the process ends. */
@@ -45,30 +52,24 @@ export class ForkMount {
   #isMounted = true;
 
   /** @internal */
-  constructor(
-    client: OwnerClient,
-    files: MountedFileSystem,
-    { fork, directory, io }: MountRecord,
-    countSpace: () => SpaceCounts,
-    onEnd: (mount: ForkMount) => void,
-  ) {
+  constructor(client: OwnerClient, { directory, io }: MountRecord, parts: MountParts) {
     this.directory = directory;
     this.io = io;
-    this.#name = fork;
+    this.#name = parts.name;
     this.#client = client;
-    this.#files = files;
-    this.#calls = createNodeFs(files, countSpace);
-    this.#onEnd = onEnd;
+    this.#files = new MountedFileSystem(parts.engine.system, directory, false);
+    this.#calls = createNodeFs(this.#files, parts.countSpace);
+    this.#onEnd = parts.onEnd;
   }
 
   /** @internal The tree through its mount point. */
-  get fs(): NodeFs {
-    return this.#calls.fs;
-  }
-
-  /** @internal The same, for other rooms. */
   get files(): MountedFileSystem {
     return this.#files;
+  }
+
+  /** @internal The same, as node:fs. */
+  get fs(): NodeFs {
+    return this.#calls.fs;
   }
 
   /** @internal Makes a fork of the tree as it is now, and leaves it closed. */
@@ -98,7 +99,7 @@ export class ForkMount {
     if (!this.#isMounted) return;
     const isLazy = options.lazy === true;
     if (isLazy) this.#calls.closeAll();
-    // An open root would keep it busy.
+    // An open root would keep the mount busy.
     this.#files.end();
     try {
       await this.#client.request('unmount', { target: this.directory, isLazy });
@@ -137,27 +138,18 @@ export class ForkMount {
   }
 }
 
-export interface MountParts {
-  readonly engine: StoreEngine;
-  readonly name: string;
-  readonly countSpace: () => SpaceCounts;
-  readonly onEnd: (mount: ForkMount) => void;
-}
-
 /** Mounts a fork that this process has just closed. The way out is in the error's text. */
 export async function mountFork(
-  { engine, name, countSpace, onEnd }: MountParts,
+  parts: MountParts,
   directory: string,
   { io, allowOther, noAtime }: MountOptions,
 ): Promise<ForkMount> {
-  const client = await OwnerClient.connectOrStart(engine.directory);
+  const client = await OwnerClient.connectOrStart(parts.engine.directory);
   try {
-    const wanted = { fork: name, directory, io, allowOther, noAtime, isHeld: true };
-    const record = await mountHere(client, wanted);
-    const files = new MountedFileSystem(engine.system, record.directory, false);
-    return new ForkMount(client, files, record, countSpace, onEnd);
+    const wanted = { fork: parts.name, directory, io, allowOther, noAtime, isHeld: true };
+    return new ForkMount(client, await mountHere(client, wanted), parts);
   } catch (error) {
-    // What was mounted goes with the connection.
+    // The owner unmounts when the connection ends.
     client.close();
     throw error;
   }

@@ -13,7 +13,7 @@ import { SyncCalls } from './sync-calls.ts';
 
 type HostFs = typeof import('node:fs');
 
-/** What node:fs has and a NodeFs has not (yet). */
+/** Parts of node:fs that a NodeFs lacks. */
 type Absent =
   | 'watch'
   | 'watchFile'
@@ -35,7 +35,7 @@ export interface NodeFs extends Omit<HostFs, Absent> {
   readonly promises: NodeFsPromises;
 }
 
-/** A NodeFs with the descriptor table behind it, for the facade. */
+/** A NodeFs with its table of descriptors. */
 export interface NodeFsWithDescriptors {
   readonly fs: NodeFs;
   /** The open file of a descriptor; EBADF when there is none. */
@@ -46,10 +46,10 @@ export interface NodeFsWithDescriptors {
 
 type Promises = Record<string, unknown>;
 
-/** fs.promises of each fs, or what makes it: most never need it. */
+/** fs.promises of each fs, or the function that makes it: most forks never use it. */
 const PROMISES = new WeakMap<object, Promises | (() => Promises)>();
 
-/** One getter for all, so that the objects of all trees have one shape, which the engine keeps once. */
+/** One getter for all, so that the fs objects of all trees have one shape, which V8 keeps once. */
 const PROMISES_PROPERTY: PropertyDescriptor & ThisType<object> = {
   enumerable: true,
   configurable: true,

@@ -1,12 +1,11 @@
 /**
- * library: one open tree as an object that passes as node:fs (`createNodeFs`), and the public library (`Store`,
- * `Fork`, `Snapshot`).
+ * library: the public library (`Store`, `Fork`, `Snapshot`), whose open trees pass as node:fs. Everything exported here
+ * is public: src/index.ts exports it again.
  *
- * Invariants: no filesystem state lives here but the table of descriptor numbers; every failure of the core (`FsError`)
- * leaves as a plain error in Node's shape with the system call and the paths; wrong arguments fail as with Node.
- * Neighbours: below it vfs (the calls) and store (what the library opens); beside it transfer, which
- * imports, lifecycle, which commits and merges, and owner, which mounts; above it only
- * src/index.ts.
+ * Invariants: no state of the filesystem is kept here but the tables of descriptors; every failure of the core
+ * (`FsError`) leaves as a plain error in Node's shape with the system call and the paths; wrong arguments fail as with
+ * Node. Neighbours: below it vfs (the calls), store (what the library opens), transfer (imports, exports), lifecycle
+ * (commits, merges), trees and owner (mounts).
  */
 export type { ErrorCode, StoreErrorCode } from '../base/index.ts';
 export { StoreError } from '../base/index.ts';
@@ -28,5 +27,5 @@ export type {
   OpenOptions,
   StoreDedupeOptions,
   StoreImportOptions,
-} from './library-options.ts';
+} from './library-arguments.ts';
 export type { CommitOptions, ExportChangesOptions, MergeOptions, RollbackOptions } from './lifecycle.ts';

@@ -1,16 +1,19 @@
 /**
- * Checks of the arguments of the library's calls, with Node's codes and texts: ERR_INVALID_ARG_TYPE,
- * ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE. A wrong argument fails before anything is done. Unknown options
- * are ignored, as in Node.
+ * Options of the library's calls, and checks of its arguments with Node's codes and texts: ERR_INVALID_ARG_TYPE,
+ * ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE. A wrong argument fails before anything is done. Unknown options are
+ * ignored, as in Node.
  */
+import type { CacheLimits } from '../layer/index.ts';
+import type { ImportOptions, ImportReport } from '../transfer/index.ts';
+import type { DedupeOptions } from '../upkeep/index.ts';
 import { checkBoolean, checkFunction, checkInteger, checkObject, checkSignal } from './arguments.ts';
 import { invalidArgumentType, invalidArgumentValue } from './errors.ts';
 
 type Check = (value: unknown, name: string) => void;
-/** A check for every option that there may be. */
+/** The check of each option, by its name. */
 type Checks = Readonly<Record<string, Check>>;
 
-/** The name of a tree, whose form the store knows. */
+/** The name of a tree; the store checks its form. */
 export function checkString(value: unknown, name: string): asserts value is string {
   if (typeof value !== 'string') throw invalidArgumentType(name, 'string', value);
 }
@@ -54,10 +57,25 @@ const isText = optional(checkString);
 
 const CACHE: Checks = { inodesMax: atLeast(1), namesMax: atLeast(1) };
 
+export interface OpenOptions {
+  /** Makes the store where there is none. Default: true. */
+  readonly create?: boolean;
+  /**
+   * How much this store's open trees may keep in memory of what they read. By default all stores of the process
+   * share 131,072 inodes and 1,048,576 names.
+   */
+  readonly cache?: CacheLimits;
+}
+
 export const OPEN: Checks = {
   create: isSet,
   cache: optional((value, name) => checkOptions(value, CACHE, name)),
 };
+
+export interface StoreImportOptions extends ImportOptions {
+  /** Called once the import is done, with what it did and what it could not import as it was. */
+  readonly onReport?: (report: ImportReport) => void;
+}
 
 export const IMPORT: Checks = {
   name: checkString,
@@ -71,7 +89,22 @@ export const IMPORT: Checks = {
   onReport: optional(checkFunction),
 };
 
+export interface ForkOptions {
+  readonly name: string;
+  /**
+   * What the fork stands on, uppermost first: trees by name, directories of the host by a path with a slash in it
+   * (`./repo`). Several are merged as docs/unions.md says; `[]` makes an empty tree. A directory is not read
+   * in advance, and never written; docs/host-trees.md says what the fork shows where the directory changes later.
+   */
+  readonly lowers: readonly string[];
+  /** For a fork of a directory: a file's first change takes over its bytes, so the host file may change afterwards. */
+  readonly pin?: boolean;
+}
+
 export const CREATE_FORK: Checks = { name: checkString, lowers: checkStrings, pin: isSet };
+
+/** Which trees, how much memory and time, whom to notify, and a signal that ends the run early. */
+export type StoreDedupeOptions = Omit<DedupeOptions, 'frozenElsewhere'>;
 
 export const DEDUPE: Checks = {
   trees: optional(checkStrings),
@@ -84,6 +117,13 @@ export const DEDUPE: Checks = {
 };
 
 export const FSCK: Checks = { scrub: isSet };
+
+export interface MapFileOptions {
+  /** Reads and verifies every block first: EIO instead of damaged bytes. */
+  readonly verify?: boolean;
+  /** Address space to reserve, in bytes, for a file that will grow while it is mapped. */
+  readonly reserveBytes?: number;
+}
 
 export const MAP: Checks = { verify: isSet, reserveBytes: optional(atLeast(0)) };
 

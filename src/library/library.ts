@@ -20,17 +20,17 @@ import type { DedupeReport, FsckOptions, FsckReport, GcReport } from '../upkeep/
 import { checkStore, collectGarbage, dedupeStore } from '../upkeep/index.ts';
 import type { SpaceCounts } from '../vfs/index.ts';
 import { systemFailure } from './errors.ts';
-import type { ExtentDestination, SameExtentResult } from './extent-same.ts';
+import { type ExtentDestination, type SameExtentResult, shareExtents } from './extent-same.ts';
 import { type ForkMount, type MountOptions, mountFork } from './fork-mount.ts';
 import type { NodeFs } from './fs.ts';
-import * as checks from './library-arguments.ts';
 import type {
   ForkOptions,
   MapFileOptions,
   OpenOptions,
   StoreDedupeOptions,
   StoreImportOptions,
-} from './library-options.ts';
+} from './library-arguments.ts';
+import * as checks from './library-arguments.ts';
 import type { CommitOptions, ExportChangesOptions, MergeOptions, RollbackOptions } from './lifecycle.ts';
 import { commitFork, exportForkChanges, mergeFork, rollbackFork } from './lifecycle.ts';
 import { OpenTree } from './open-tree.ts';
@@ -111,7 +111,7 @@ export class Fork {
       case 'closed':
         throw systemFailure('EBADF', operation, this.name);
       case 'released':
-        // After a mount, or what changed the fork as a whole. EBUSY where programs use what was unmounted lazily.
+        // After a mount, commit, merge or rollback. EBUSY while programs still use a mount that was ended lazily.
         this.#open = this.#store.openTree(this.name, 'fork');
         this.#state = 'open';
     }
@@ -124,8 +124,8 @@ export class Fork {
   }
 
   /**
-   * The tree as node:fs. EBADF once the fork is closed. While the fork is mounted it is another one, which goes through
-   * the mount point.
+   * The tree as node:fs. EBADF once the fork is closed. While the fork is mounted, this is another object, which goes
+   * through the mount point.
    */
   get fs(): NodeFs {
     return this.#mount?.fs ?? this.#tree('fork').fs;
@@ -142,7 +142,7 @@ export class Fork {
   /**
    * Lets ranges of files share the blocks of a range of `source` where they have the same bytes:
    * ioctl_fideduperange(2). Offsets are whole blocks of 4,096 bytes, and so is the length unless it ends at the ends of
-   * both files; what is left over is not shared. Nothing that anyone reads changes, nor any time. Throws EBADF, EISDIR,
+   * both files; what is left over is not shared. No content and no time changes. Throws EBADF, EISDIR,
    * EINVAL where the source is to blame; what is wrong with a destination is in its result. EBUSY while the fork is
    * mounted.
    *
@@ -157,7 +157,8 @@ export class Fork {
     length: number,
     destinations: readonly ExtentDestination[],
   ): SameExtentResult[] {
-    return this.#tree('fideduperange').extentSame(source, sourceOffset, length, destinations);
+    const { parts } = this.#tree('fideduperange');
+    return shareExtents(parts, source, sourceOffset, length, destinations);
   }
 
   /** What differs from `other`, the name of any tree. Default: the tree it was forked from. */
@@ -212,7 +213,7 @@ export class Fork {
     }
   }
 
-  /** Lets go of the tree until it is used again: for what another tree is put in the place of. */
+  /** Closes the tree until its next use: meanwhile another state, or a mount, takes its place. */
   #release(operation: string): void {
     const tree = this.#tree(operation);
     if (tree.isInUse) {
@@ -238,9 +239,9 @@ export class Fork {
   }
 
   /**
-   * Brings what the tree `from` changed since both were one into this fork, all of it or nothing. With conflicts, by
-   * default, nothing is changed and `isApplied` is false. Take the fork's `fs` again afterwards. EBUSY
-   * while files are open or mapped here or it is mounted; EINVAL when the two have nothing in common.
+   * Brings into this fork what the tree `from` changed since their common state: all of it or nothing. With conflicts,
+   * by default, nothing is changed and `isApplied` is false. Take the fork's `fs` again afterwards. EBUSY while files
+   * are open or mapped here or it is mounted; EINVAL when the two have nothing in common.
    */
   async merge(from: string, options: MergeOptions = {}): Promise<MergeReport> {
     checks.checkString(from, 'from');
@@ -263,7 +264,7 @@ export class Fork {
 
   /**
    * Writes what the fork changed, with whiteouts for what is gone, as a layer: a tar of the OCI image specification, or
-   * an upper directory of overlayfs. EEXIST, ENOTEMPTY of the destination; EINVAL for a name that no tar layer can say.
+   * an upper directory of overlayfs. EEXIST, ENOTEMPTY of the destination; EINVAL for a name that a tar cannot have.
    */
   async exportChanges(destination: string, options: ExportChangesOptions = {}): Promise<ExportReport> {
     checks.checkHostPath(destination, 'destination');
@@ -373,7 +374,7 @@ export class Store {
       } catch (error) {
         if (!isFsError(error, 'EBUSY')) throw error;
       }
-      // One of them may be mounted: only then is the owner asked, which may take its time.
+      // One of them may be mounted. Only then is the owner asked, which may take a while.
       return diffTrees(this.engine, before, to, await trees.settleElsewhere([before, to]));
     });
     return changes.map((change) => {

@@ -1,35 +1,32 @@
 /** The library's forms of commits, merges, rollbacks and exports of changes: names are text, errors in Node's shape. */
 import { nameToString } from '../base/index.ts';
-import { type CommitReport, commitTree, type MergeReport, mergeTrees } from '../lifecycle/index.ts';
+import {
+  type CommitReport,
+  type CommitResolution,
+  commitTree,
+  type MergeReport,
+  type MergeResolution,
+  mergeTrees,
+  type CommitOptions as TreeCommitOptions,
+  type MergeOptions as TreeMergeOptions,
+} from '../lifecycle/index.ts';
 import { freeName, replaceTree, type StoreEngine, stateFrom } from '../store/index.ts';
 import { type ExportReport, exportChanges } from '../transfer/index.ts';
 import type { TreeFiles } from '../vfs/index.ts';
 import { systemFailure } from './errors.ts';
 import { named, reaching } from './tree-calls.ts';
 
-export interface CommitOptions {
-  /** The host directory. Default: the one that was imported. */
-  readonly to?: string;
-  /** The tree that the directory was like. Default: the snapshot that was imported from it. */
-  readonly base?: string;
+export interface CommitOptions extends Omit<TreeCommitOptions, 'onConflict' | 'trees'> {
   /** 'none' (the default) changes nothing where there is a conflict, 'force' replaces, 'skip' leaves out. */
-  readonly conflicts?: 'none' | 'force' | 'skip';
-  readonly dryRun?: boolean;
+  readonly conflicts?: CommitResolution;
 }
 
-export interface MergeOptions {
-  /** The tree that both are compared with. Default: what they have in common. */
-  readonly base?: string;
+export interface MergeOptions extends Omit<TreeMergeOptions, 'onConflict' | 'trees'> {
   /** Which side wins where both changed something; 'none' (the default) changes nothing then. */
-  readonly conflicts?: 'none' | 'ours' | 'theirs' | 'markers';
-  /** Keep no snapshot of what the fork was. */
-  readonly discard?: boolean;
+  readonly conflicts?: MergeResolution;
 }
 
-export interface RollbackOptions {
-  /** Keep no snapshot of what the fork was. */
-  readonly discard?: boolean;
-}
+export type RollbackOptions = Pick<MergeOptions, 'discard'>;
 
 export interface ExportChangesOptions {
   /** The tree to compare with. Default: the one that the fork was made from. */

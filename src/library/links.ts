@@ -41,7 +41,7 @@ export class LinkCalls extends Calls {
   /** Node's own walk: the result is that of realpath(3), but errors name the component that failed. */
   realpathSync(path: unknown, options?: unknown): string | Buffer {
     const { encoding } = optionsOf(options);
-    // Node turns what is no path into text here, and bytes as well.
+    // Node turns everything but strings and URLs into text here, bytes too.
     const text = typeof path === 'string' || path instanceof URL ? path : String(path);
     const bytes = bytePath(text);
     // An empty path is the working directory, which is the root here.

@@ -3,18 +3,10 @@ import type { View } from '../mapping/index.ts';
 import type { Tree } from '../store/index.ts';
 import type { SpaceCounts } from '../vfs/index.ts';
 import { checkDescriptor } from './arguments.ts';
-import {
-  type ExtentDestination,
-  type Parts,
-  type SameExtentResult,
-  shareExtents,
-  withFile,
-} from './extent-same.ts';
+import { type TreeParts, withFile } from './extent-same.ts';
 import { READ_ONLY } from './flags.ts';
-import type { NodeFs, NodeFsWithDescriptors } from './fs.ts';
-import { createNodeFs } from './fs.ts';
-import { checkOptions, MAP } from './library-arguments.ts';
-import type { MapFileOptions } from './library-options.ts';
+import { createNodeFs, type NodeFs, type NodeFsWithDescriptors } from './fs.ts';
+import { checkOptions, MAP, type MapFileOptions } from './library-arguments.ts';
 
 export class OpenTree {
   readonly tree: Tree;
@@ -35,7 +27,7 @@ export class OpenTree {
     return this.nodeFs;
   }
 
-  private get parts(): Parts {
+  get parts(): TreeParts {
     return { fileSystem: this.tree.fileSystem, calls: this.calls };
   }
 
@@ -55,15 +47,6 @@ export class OpenTree {
     checkOptions(options, MAP);
     // The view keeps the file alive, as a mapping does on Linux.
     return withFile(this.parts, 'mmap', file, READ_ONLY, (open) => this.tree.fileSystem.map(open, options));
-  }
-
-  extentSame(
-    source: string | Uint8Array | URL | number,
-    sourceOffset: number,
-    length: number,
-    destinations: readonly ExtentDestination[],
-  ): SameExtentResult[] {
-    return shareExtents(this.parts, source, sourceOffset, length, destinations);
   }
 
   /** Closes the descriptors, then the tree. May be called twice. */

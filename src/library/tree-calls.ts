@@ -1,10 +1,10 @@
-/** Calls about whole trees: what fails leaves in Node's shape, with the operation and the tree's name. */
+/** Calls about whole trees: failures leave in Node's shape, with the operation and the tree's name. */
 import { FsError } from '../base/index.ts';
 import type { StoreEngine } from '../store/index.ts';
 import { type Trees, withTrees } from '../trees/index.ts';
 import { systemFailure } from './errors.ts';
 
-/** What a failed operation on a tree throws; its own call and path stay where it names them. */
+/** The error of a failed operation on a tree; where it names a call and a path of its own, they stay. */
 export function treeFailure(operation: string, name: string, error: unknown): unknown {
   if (!(error instanceof FsError)) return error;
   const { code, syscall = operation, path = name, dest, note } = error;

@@ -57,6 +57,16 @@ function copyOptions(options: unknown): CopyOptions {
   return given as unknown as CopyOptions;
 }
 
+type Attributes = Stats | BigIntStats;
+
+/** One file to copy: both paths, and what is there. */
+interface CopyPair {
+  readonly from: string;
+  readonly source: Attributes;
+  readonly to: string;
+  readonly target: Attributes | undefined;
+}
+
 type CopyCode = 'EEXIST' | 'EINVAL' | 'EISDIR' | 'ENOTDIR';
 
 function refusal(code: string, summary: string, errno: CopyCode, message: string, path: string): Error {
@@ -67,7 +77,7 @@ function invalid(message: string, path: string): Error {
   return refusal('ERR_FS_CP_EINVAL', 'Invalid src or dest', 'EINVAL', message, path);
 }
 
-function isSame(a: BigIntStats | Stats, b: BigIntStats | Stats): boolean {
+function isSame(a: Attributes, b: Attributes): boolean {
   return a.ino === b.ino && a.dev === b.dev;
 }
 
@@ -78,7 +88,6 @@ function isBelow(source: string, destination: string): boolean {
   return upper.every((name, index) => lower[index] === name);
 }
 
-type Attributes = Stats | BigIntStats;
 type Walk = Generator<unknown, void, unknown>;
 
 export class TreeCopyCalls {
@@ -129,36 +138,35 @@ export class TreeCopyCalls {
 
   private *copyTop(from: string, to: string, options: CopyOptions): Walk {
     if (options.filter !== undefined && !(yield options.filter(from, to))) return;
-    const [source, target] = this.checkPair(from, to, options);
-    this.checkParents(from, source, to);
+    const pair = this.checkPair(from, to, options);
+    this.checkParents(pair);
     const parent = dirname(to);
     if (!this.attributes.existsSync(parent)) this.directories.mkdirSync(parent, { recursive: true });
-    yield* this.copyOne(from, source, to, target, options);
+    yield* this.copyOne(pair, options);
   }
 
   /** Looks at both ends and refuses what cannot be copied onto each other. */
-  private checkPair(from: string, to: string, options: CopyOptions): [Attributes, Attributes | undefined] {
-    const source = this.look(from, options, true);
-    const target = this.look(to, options, false);
+  private checkPair(from: string, to: string, options: CopyOptions): CopyPair {
     // The cast: `look` throws where a source is missing.
-    const known = source as Attributes;
+    const source = this.look(from, options, true) as Attributes;
+    const target = this.look(to, options, false);
     if (target !== undefined) {
-      if (isSame(known, target)) throw invalid('src and dest cannot be the same', to);
-      if (known.isDirectory() && !target.isDirectory()) {
+      if (isSame(source, target)) throw invalid('src and dest cannot be the same', to);
+      if (source.isDirectory() && !target.isDirectory()) {
         const message = `cannot overwrite non-directory ${to} with directory ${from}`;
         const summary = 'Cannot overwrite non-directory with directory';
         throw refusal('ERR_FS_CP_DIR_TO_NON_DIR', summary, 'EISDIR', message, to);
       }
-      if (!known.isDirectory() && target.isDirectory()) {
+      if (!source.isDirectory() && target.isDirectory()) {
         const message = `cannot overwrite directory ${to} with non-directory ${from}`;
         const summary = 'Cannot overwrite directory with non-directory';
         throw refusal('ERR_FS_CP_NON_DIR_TO_DIR', summary, 'ENOTDIR', message, to);
       }
     }
-    if (known.isDirectory() && isBelow(from, to)) {
+    if (source.isDirectory() && isBelow(from, to)) {
       throw invalid(`cannot copy ${from} to a subdirectory of self ${to}`, to);
     }
-    return [known, target];
+    return { from, source, to, target };
   }
 
   private look(path: string, options: CopyOptions, throwIfNoEntry: boolean): Attributes | undefined {
@@ -168,7 +176,7 @@ export class TreeCopyCalls {
   }
 
   /** No parent of the destination may be the source: paths alone do not show that where there are symlinks. */
-  private checkParents(from: string, source: Attributes, to: string): void {
+  private checkParents({ from, source, to }: CopyPair): void {
     const sourceParent = resolve('/', dirname(from));
     let parent = resolve('/', dirname(to));
     while (parent !== sourceParent && parent !== parse(parent).root) {
@@ -181,23 +189,18 @@ export class TreeCopyCalls {
     }
   }
 
-  private *copyOne(
-    from: string,
-    source: Attributes,
-    to: string,
-    target: Attributes | undefined,
-    options: CopyOptions,
-  ): Walk {
+  private *copyOne(pair: CopyPair, options: CopyOptions): Walk {
+    const { from, source, to } = pair;
     if (source.isDirectory()) {
       if (!options.recursive) {
         const message = `${from} is a directory (not copied)`;
         throw refusal('ERR_FS_EISDIR', 'Path is a directory', 'EISDIR', message, from);
       }
-      yield* this.copyDirectory(from, source, to, target, options);
+      yield* this.copyDirectory(pair, options);
     } else if (source.isFile() || source.isCharacterDevice() || source.isBlockDevice()) {
-      this.copyFile(from, source, to, target, options);
+      this.copyFile(pair, options);
     } else if (source.isSymbolicLink()) {
-      this.copyLink(from, to, target, options);
+      this.copyLink(pair, options);
     } else if (source.isSocket()) {
       const message = `cannot copy a socket file: ${to}`;
       throw refusal('ERR_FS_CP_SOCKET', 'Cannot copy a socket file', 'EINVAL', message, to);
@@ -207,32 +210,19 @@ export class TreeCopyCalls {
     }
   }
 
-  private *copyDirectory(
-    from: string,
-    source: Attributes,
-    to: string,
-    target: Attributes | undefined,
-    options: CopyOptions,
-  ): Walk {
+  private *copyDirectory({ from, source, to, target }: CopyPair, options: CopyOptions): Walk {
     if (target === undefined) this.directories.mkdirSync(to);
     for (const entry of this.directories.readdirSync(from)) {
       const name = String(entry);
       const child = join(from, name);
       const copy = join(to, name);
       if (options.filter !== undefined && !(yield options.filter(child, copy))) continue;
-      const [childSource, childTarget] = this.checkPair(child, copy, options);
-      yield* this.copyOne(child, childSource, copy, childTarget, options);
+      yield* this.copyOne(this.checkPair(child, copy, options), options);
     }
     if (target === undefined) this.attributes.chmodSync(to, Number(source.mode));
   }
 
-  private copyFile(
-    from: string,
-    source: Attributes,
-    to: string,
-    target: Attributes | undefined,
-    options: CopyOptions,
-  ): void {
+  private copyFile({ from, source, to, target }: CopyPair, options: CopyOptions): void {
     if (target !== undefined) {
       if (!options.force) {
         if (!options.errorOnExist) return;
@@ -247,7 +237,7 @@ export class TreeCopyCalls {
     this.attributes.chmodSync(to, Number(source.mode));
   }
 
-  private copyLink(from: string, to: string, target: Attributes | undefined, options: CopyOptions): void {
+  private copyLink({ from, to, target }: CopyPair, options: CopyOptions): void {
     let content = String(this.links.readlinkSync(from));
     if (!options.verbatimSymlinks && !isAbsolute(content)) content = resolve('/', dirname(from), content);
     if (target === undefined) {
@@ -259,7 +249,7 @@ export class TreeCopyCalls {
       old = String(this.links.readlinkSync(to));
     } catch (error) {
       if (!isCode(error, 'EINVAL')) throw error;
-      // Something else is there, and symlink says so.
+      // Something else is there: symlink fails with EEXIST.
       this.links.symlinkSync(content, to);
       return;
     }
