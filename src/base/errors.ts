@@ -157,6 +157,7 @@ export function at<T>(detail: FsErrorDetail, call: () => T): T {
 export type StoreErrorCode =
   | 'ERR_STORE_NOT_FOUND'
   | 'ERR_STORE_EXISTS'
+  | 'ERR_STORE_OWNER'
   | 'ERR_STORE_VERSION'
   | 'ERR_STORE_CORRUPT'
   | 'ERR_STORE_CLOSED';

@@ -208,7 +208,7 @@ export class BlobFiles {
     if (this.opened.size >= this.descriptorsMax && !this.opened.has(file)) this.closeOldest();
     for (;;) {
       try {
-        file.fd = this.system.open(file.path, flags, 0o644);
+        file.fd = this.system.open(file.path, flags, 0o600);
         break;
       } catch (error) {
         if (isFsError(error, 'ENOENT') && (flags & O_CREAT) === 0) {

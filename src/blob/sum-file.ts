@@ -49,7 +49,7 @@ export function storeSums(system: System, directory: string, blobs: readonly Sum
   try {
     for (const { id, sums } of blobs) {
       // Not emptied when it is there: it may be another's, or even have become the file itself meanwhile.
-      const fd = system.open(`${sumPath(directory, id)}.tmp`, O_WRONLY | O_CREAT, 0o644);
+      const fd = system.open(`${sumPath(directory, id)}.tmp`, O_WRONLY | O_CREAT, 0o600);
       descriptors.push(fd);
       const bytes = encodeSums(id, sums.sums, sums.count);
       system.pwrite(fd, bytes, 0, bytes.length, 0);

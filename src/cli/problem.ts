@@ -93,6 +93,13 @@ export function describeProblem(error: unknown): Problem {
   return { code: 'INTERNAL', message: String(error), exitCode: EXIT_FAILURE };
 }
 
+/** Writes to stderr what is worth mending, in the form of problems. */
+export function warn(message: string, isJson: boolean): void {
+  process.stderr.write(
+    isJson ? `${JSON.stringify({ warning: message })}\n` : `ramet: ${printable(message)}\n`,
+  );
+}
+
 /** A sentence as the second half of a line. */
 function asClause(sentence: string): string {
   return sentence.charAt(0).toLowerCase() + sentence.slice(1).replace(/\.$/, '');

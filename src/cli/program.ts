@@ -22,6 +22,7 @@ export async function createProgram(args: readonly string[]): Promise<Command> {
   const program = new Command('ramet')
     .description('A copy-on-write filesystem: fork a directory tree in under a millisecond.')
     .option('--store <directory>', 'the store (else $RAMET_STORE, else ./.ramet)')
+    .option('--trust-store', 'use a store of another user whom you trust (or RAMET_TRUST_STORE=1)')
     .option('--json', 'print JSON for programs')
     .addHelpText('after', EXAMPLES)
     .configureHelp({ showGlobalOptions: true })

@@ -5,13 +5,15 @@
 import path from 'node:path';
 import type { Command } from 'commander';
 import { FsError } from '../base/index.ts';
-import { StoreEngine, type StoreOptions, type TreeInfo } from '../store/index.ts';
+import { requireOwnStore, StoreEngine, type StoreOptions, type TreeInfo } from '../store/index.ts';
+import { createSystem } from '../sys/index.ts';
 import { type TreeHandle, Trees } from '../trees/index.ts';
-import { CommandError } from './problem.ts';
+import { CommandError, warn } from './problem.ts';
 
 export interface GlobalOptions {
   readonly store?: string;
   readonly json?: boolean;
+  readonly trustStore?: boolean | undefined;
 }
 
 /** `--store DIR`, else $RAMET_STORE, else ./.ramet; absolute. */
@@ -131,10 +133,22 @@ function mountProblemOf(name: string, { code, syscall, dest, note }: FsError): C
   return code === 'EBUSY' ? new CommandError(code, `'${name}' cannot be mounted, ${note}`) : undefined;
 }
 
-/** The store's directory, for a command that need not open the store, and whether it prints JSON. */
-export function storeOf(command: Command): { readonly directory: string; readonly isJson: boolean } {
+interface StorePlace {
+  readonly directory: string;
+  readonly isJson: boolean;
+}
+
+function placeOf(command: Command): StorePlace & Pick<GlobalOptions, 'trustStore'> {
   const options = command.optsWithGlobals<GlobalOptions>();
-  return { directory: storeDirectory(options), isJson: options.json === true };
+  const { json, trustStore } = options;
+  return { directory: storeDirectory(options), isJson: json === true, trustStore };
+}
+
+/** The store's directory, for a command that need not open the store, and whether it prints JSON. ERR_STORE_OWNER. */
+export function storeOf(command: Command): StorePlace {
+  const place = placeOf(command);
+  requireOwnStore(createSystem(), place.directory, place.trustStore);
+  return place;
 }
 
 /** Opens the store for one command and closes everything afterwards, also when the command fails. */
@@ -143,8 +157,9 @@ export async function withSession(
   run: (session: CommandSession) => Promise<void> | void,
   options: StoreOptions = {},
 ): Promise<void> {
-  const { directory, isJson } = storeOf(command);
-  const engine = await StoreEngine.open(directory, options);
+  const { directory, isJson, trustStore } = placeOf(command);
+  const onWarning = (message: string): void => warn(message, isJson);
+  const engine = await StoreEngine.open(directory, { trustStore, onWarning, ...options });
   const session = new CommandSession(directory, isJson, engine);
   try {
     await run(session);

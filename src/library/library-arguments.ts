@@ -60,6 +60,8 @@ const CACHE: Checks = { inodesMax: atLeast(1), namesMax: atLeast(1) };
 export interface OpenOptions {
   /** Makes the store where there is none. Default: true. */
   readonly create?: boolean;
+  /** Opens a store that belongs to another user, whom you trust. Default: whether RAMET_TRUST_STORE is 1. */
+  readonly trustStore?: boolean;
   /**
    * How much this store's open trees may keep in memory of what they read. By default all stores of the process
    * share 131,072 inodes and 1,048,576 names.
@@ -69,6 +71,7 @@ export interface OpenOptions {
 
 export const OPEN: Checks = {
   create: isSet,
+  trustStore: isSet,
   cache: optional((value, name) => checkOptions(value, CACHE, name)),
 };
 

@@ -306,13 +306,16 @@ export class Store {
     this.engine = engine;
   }
 
-  /** Opens the store in `directory`, and makes it where there is none. ERR_STORE_NOT_FOUND with `create: false`. */
+  /**
+   * Opens the store in `directory`, and makes it where there is none. ERR_STORE_NOT_FOUND with `create: false`;
+   * ERR_STORE_OWNER.
+   */
   static async open(directory: string, options: OpenOptions = {}): Promise<Store> {
     checks.checkHostPath(directory, 'directory');
     checks.checkOptions(options, checks.OPEN);
-    const { create = true, cache } = options;
+    const { create = true, trustStore, cache } = options;
     const limits = cache === undefined ? {} : { cache: new TreeCache(cache) };
-    return new Store(await StoreEngine.open(directory, { create, ...limits }));
+    return new Store(await StoreEngine.open(directory, { create, trustStore, ...limits }));
   }
 
   get directory(): string {

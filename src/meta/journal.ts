@@ -104,7 +104,7 @@ export class Journal {
    * note; those of open(2), flock(2), pwrite(2).
    */
   static open(system: System, path: string, layer: LayerId): Journal {
-    const descriptor = system.open(path, O_RDWR | O_CREAT, 0o644);
+    const descriptor = system.open(path, O_RDWR | O_CREAT, 0o600);
     try {
       const page = Buffer.alloc(HEADER_BYTES);
       const isLocked = system.tryLock(descriptor);

@@ -449,9 +449,13 @@ function looksSound(path: string, check: TablesCheck): boolean {
   }
 }
 
+/** The binding takes it, its types do not know it. Its own default lets everybody read. */
+const FILES_OF_THE_USER = { permissionsMode: 0o600 };
+
 function openDatabase(path: string): RootDatabase<Buffer, Buffer> {
   try {
     return open<Buffer, Buffer>({
+      ...FILES_OF_THE_USER,
       path,
       noSubdir: false,
       keyEncoding: 'binary',

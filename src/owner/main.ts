@@ -52,7 +52,12 @@ async function serve(directory: string): Promise<number> {
   const { logger } = openLog(place.logPath, { shown: store.shown });
   try {
     removeDeadMounts(place.mountsDirectory);
-    const engine = await StoreEngine.open(store.path, { system, lockWaitMsMax: LOCK_WAIT_MS });
+    const engine = await StoreEngine.open(store.path, {
+      system,
+      lockWaitMsMax: LOCK_WAIT_MS,
+      // The process that started this one has opened the store, and so knows whose it is.
+      trustStore: true,
+    });
     const owner = await Owner.start({
       engine,
       place,

@@ -15,6 +15,7 @@ import { HostLayer } from '../lower/index.ts';
 import { processMapBudget } from '../mapping/index.ts';
 import { MetaTables } from '../meta/index.ts';
 import { createSystem, type System } from '../sys/index.ts';
+import { checkAccess } from './access.ts';
 import { ChainCache } from './chain-cache.ts';
 import { Flattener } from './flattener.ts';
 import { CHAIN_LAYERS_MAX } from './flattening.ts';
@@ -75,11 +76,12 @@ export class StoreEngine implements StoreParts {
     createLayout(system, new StoreLayout(directory));
   }
 
-  /** Opens a store. ERR_STORE_NOT_FOUND (unless `create`), ERR_STORE_VERSION, ERR_STORE_CORRUPT. */
+  /** Opens a store. ERR_STORE_NOT_FOUND (unless `create`), ERR_STORE_OWNER, ERR_STORE_VERSION, ERR_STORE_CORRUPT. */
   static async open(directory: string, options: StoreOptions = {}): Promise<StoreEngine> {
     const system = options.system ?? createSystem();
     const layout = new StoreLayout(directory);
     if (options.create === true && !pathExists(system, layout.versionPath)) createLayout(system, layout);
+    checkAccess(system, layout, options);
     checkLayout(system, layout);
     return new StoreEngine(layout, system, options);
   }

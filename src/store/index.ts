@@ -5,6 +5,7 @@
  * state of the filesystem.
  */
 export { type CacheLimits, TreeCache } from '../layer/index.ts';
+export { requireOwnStore } from './access.ts';
 export * from './engine.ts';
 export { isHostPath } from './host-source.ts';
 export * from './layer-builder.ts';

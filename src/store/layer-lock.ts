@@ -48,7 +48,7 @@ export class LayerLock {
 
   /** Undefined when gc removed the file before it was locked: what is locked then is no name's file. */
   private static lockFile(system: System, path: string, flags: number): LayerLock | undefined {
-    const fd = system.open(path, flags, 0o644);
+    const fd = system.open(path, flags, 0o600);
     let isOurs = false;
     try {
       if (!system.tryLock(fd)) throw new FsError('EBUSY', { syscall: 'flock', path });

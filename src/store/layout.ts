@@ -1,6 +1,6 @@
 /** Where things are in a store's directory, and its VERSION file. See docs/format.md. */
 import { FsError, isFsError, type LayerId, StoreError } from '../base/index.ts';
-import { O_CREAT, O_EXCL, O_RDONLY, O_WRONLY, type System } from '../sys/index.ts';
+import { O_CREAT, O_DIRECTORY, O_EXCL, O_RDONLY, O_WRONLY, type System } from '../sys/index.ts';
 
 /** Version of everything stored. A store of another version is not opened. */
 export const FORMAT_VERSION = 1;
@@ -43,6 +43,10 @@ export class StoreLayout {
     return `${this.runDirectory}/mounts`;
   }
 
+  get parts(): readonly string[] {
+    return [this.metaDirectory, this.blobsDirectory, this.journalsDirectory, this.runDirectory];
+  }
+
   journalPath(layer: LayerId): string {
     return `${this.journalsDirectory}/${layer}`;
   }
@@ -60,15 +64,15 @@ export function createLayout(system: System, layout: StoreLayout): void {
     );
   }
   makeDirectoryIfMissing(system, layout.directory);
-  const parts = [layout.metaDirectory, layout.blobsDirectory, layout.journalsDirectory, layout.runDirectory];
-  for (const part of parts) makeDirectoryIfMissing(system, part);
+  closeEmptyDirectory(system, layout.directory);
+  for (const part of layout.parts) makeDirectoryIfMissing(system, part);
   // All folders at once: the first write into a fork should not have to make one.
   for (let low = 0; low < 256; low++) {
     makeDirectoryIfMissing(system, `${layout.blobsDirectory}/${low.toString(16).padStart(2, '0')}`);
   }
   system.syncDirectory(layout.blobsDirectory);
   // VERSION comes last: a directory with it is a whole store.
-  const fd = system.open(layout.versionPath, O_WRONLY | O_CREAT | O_EXCL, 0o644);
+  const fd = system.open(layout.versionPath, O_WRONLY | O_CREAT | O_EXCL, 0o600);
   try {
     const bytes = Buffer.from(VERSION_TEXT);
     system.pwrite(fd, bytes, 0, bytes.length, 0);
@@ -130,6 +134,17 @@ export function pathExists(system: System, path: string): boolean {
   } catch (error) {
     if (isFsError(error, 'ENOENT') || isFsError(error, 'ENOTDIR')) return false;
     throw error;
+  }
+}
+
+/** A directory that was made for the store is closed to others as one that is made here. */
+function closeEmptyDirectory(system: System, directory: string): void {
+  if (system.readHostDirectory(Buffer.from(directory)).length > 0) return;
+  const fd = system.open(directory, O_RDONLY | O_DIRECTORY);
+  try {
+    system.chmodFile(fd, 0o700);
+  } finally {
+    system.close(fd);
   }
 }
 

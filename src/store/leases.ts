@@ -35,7 +35,7 @@ export class Lease {
       const path = `${directory}/lease-${process.pid}-${leasesMade++}`;
       let fd: number;
       try {
-        fd = system.open(path, O_RDWR | O_CREAT | O_EXCL, 0o644);
+        fd = system.open(path, O_RDWR | O_CREAT | O_EXCL, 0o600);
       } catch (error) {
         if (isFsError(error, 'EEXIST')) continue;
         throw error;

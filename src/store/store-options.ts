@@ -7,6 +7,10 @@ export interface StoreOptions {
   readonly system?: System;
   /** Make the store where there is none. */
   readonly create?: boolean;
+  /** Opens a store that belongs to another user. Default: whether the environment has RAMET_TRUST_STORE=1. */
+  readonly trustStore?: boolean | undefined;
+  /** Told what the user should mend. Default: a warning of the process. */
+  readonly onWarning?: (message: string) => void;
   /**
    * Check every page of the tables first, which takes longer the larger they are: LMDB ends the process when it meets
    * a damaged one.

@@ -14,6 +14,7 @@ import { EINVAL, errnoOf, nodeFailure } from './errno.ts';
 import { O_CLOEXEC, O_DIRECTORY, O_NOFOLLOW, O_RDONLY } from './open-flags.ts';
 import type { System } from './system.ts';
 
+const MODE_DIRECTORY = 0o700;
 export const HAS_PROC = process.platform === 'linux';
 /** The paths by which files were opened, by descriptor; kept only where there is no /proc. */
 const openedBy = new Map<number, Buffer>();
@@ -76,7 +77,7 @@ export const nameCalls = {
   fullSync: (fd) => attempt('fsync', undefined, undefined, () => fsyncSync(fd)),
   rename: (from, to) => attempt('rename', from, to, () => renameSync(from, to)),
   unlink: (path) => attempt('unlink', path, undefined, () => unlinkSync(path)),
-  makeDirectory: (path) => attempt('mkdir', path, undefined, () => void mkdirSync(path)),
+  makeDirectory: (path) => attempt('mkdir', path, undefined, () => void mkdirSync(path, MODE_DIRECTORY)),
   syncDirectory,
   readHostLink: (path) =>
     attempt('readlink', path, undefined, () => readlinkSync(path, { encoding: 'buffer' })),

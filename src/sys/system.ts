@@ -106,6 +106,7 @@ export interface System {
   unlock(fd: number): void;
   rename(from: string, to: string): void;
   unlink(path: string): void;
+  /** Of a store, so for its user alone: mode 0700. */
   makeDirectory(path: string): void;
   /** fsync(2) of a directory, so that names made in it survive a power cut. */
   syncDirectory(path: string): void;
