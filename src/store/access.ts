@@ -59,14 +59,12 @@ function emitWarning(message: string): void {
   process.emitWarning(message, { code: 'RAMET_STORE_EXPOSED' });
 }
 
-/** As `requireOwnStore`; warns, once in the life of a store, when others can reach it. */
-export function checkAccess(
+/** Warns, once in the life of a store, when others can reach it. */
+export function warnIfExposed(
   system: System,
   layout: StoreLayout,
   { trustStore, onWarning = emitWarning }: Pick<StoreOptions, 'trustStore' | 'onWarning'>,
 ): void {
-  const { directory } = layout;
-  requireOwnStore(system, directory, trustStore);
   if (trustStore === true || !isExposed(system, layout)) return;
   try {
     system.close(system.open(`${layout.runDirectory}/told-exposed`, O_WRONLY | O_CREAT | O_EXCL, 0o600));
@@ -75,6 +73,7 @@ export function checkAccess(
     if (error instanceof FsError) return;
     throw error;
   }
+  const { directory } = layout;
   onWarning(
     `other users of this machine can reach the store in ${directory}: \`chmod go-rwx ${directory}\` mends it`,
   );

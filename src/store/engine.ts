@@ -15,7 +15,7 @@ import { HostLayer } from '../lower/index.ts';
 import { processMapBudget } from '../mapping/index.ts';
 import { MetaTables } from '../meta/index.ts';
 import { createSystem, type System } from '../sys/index.ts';
-import { checkAccess } from './access.ts';
+import { requireOwnStore, warnIfExposed } from './access.ts';
 import { ChainCache } from './chain-cache.ts';
 import { Flattener } from './flattener.ts';
 import { CHAIN_LAYERS_MAX } from './flattening.ts';
@@ -71,8 +71,10 @@ export class StoreEngine implements StoreParts {
       this.timer = setInterval(() => this.openTrees.keepUp(), commitMarkMs).unref();
   }
 
-  /** Makes an empty store. ERR_STORE_EXISTS; errors of the host. */
-  static initialize(directory: string, system: System = createSystem()): void {
+  /** Makes an empty store. ERR_STORE_EXISTS, ERR_STORE_OWNER; errors of the host. */
+  static initialize(directory: string, trustStore?: boolean): void {
+    const system = createSystem();
+    requireOwnStore(system, directory, trustStore);
     createLayout(system, new StoreLayout(directory));
   }
 
@@ -80,9 +82,10 @@ export class StoreEngine implements StoreParts {
   static async open(directory: string, options: StoreOptions = {}): Promise<StoreEngine> {
     const system = options.system ?? createSystem();
     const layout = new StoreLayout(directory);
+    requireOwnStore(system, directory, options.trustStore);
     if (options.create === true && !pathExists(system, layout.versionPath)) createLayout(system, layout);
-    checkAccess(system, layout, options);
     checkLayout(system, layout);
+    warnIfExposed(system, layout, options);
     return new StoreEngine(layout, system, options);
   }
 

@@ -13,7 +13,7 @@ export function register(program: Command): void {
     .action(async (_options: object, command: Command) => {
       const options = command.optsWithGlobals<GlobalOptions>();
       const directory = storeDirectory(options);
-      StoreEngine.initialize(directory);
+      StoreEngine.initialize(directory, options.trustStore);
       if (options.json === true) await writeJson({ store: directory });
       else await writeLine(`made a store in ${directory}`);
     });
