@@ -76,7 +76,7 @@ function allowedTrees(workload: Workload, kind: Kind): Allowed {
 
 /** Everything but locks, whose holders are dead. */
 export function copyStore(from: string, to: string): void {
-  mkdirSync(to);
+  mkdirSync(to, 0o700);
   for (const entry of readdirSync(from, { withFileTypes: true })) {
     const [source, target] = [`${from}/${entry.name}`, `${to}/${entry.name}`];
     if (entry.isDirectory()) copyStore(source, target);
