@@ -139,15 +139,24 @@ export class DecodeError extends Error {
 
 /** Reads fields in the order they were written. Every read is bounds-checked: damaged bytes give a DecodeError. */
 export class ByteReader {
-  readonly buffer: Buffer;
+  buffer: Buffer;
   offset: number;
-  readonly end: number;
+  end: number;
 
   constructor(buffer: Buffer, offset = 0, end = buffer.length) {
+    this.buffer = buffer;
+    this.offset = offset;
+    this.end = end;
+    this.reset(buffer, offset, end);
+  }
+
+  /** Goes on with other bytes, so that a reader can serve many records. */
+  reset(buffer: Buffer, offset: number, end: number): this {
     assert(end <= buffer.length, 'reader ends inside its buffer');
     this.buffer = buffer;
     this.offset = offset;
     this.end = end;
+    return this;
   }
 
   private advance(bytes: number): number {

@@ -16,13 +16,13 @@
 import type { BlobId, BlockIndex, Ino, Name, Run } from '../base/index.ts';
 import { ByteReader, ByteWriter, DecodeError } from '../base/index.ts';
 import {
-  decodeExternal,
-  decodeInode,
   type ExternalRecord,
-  encodeExternal,
-  encodeInode,
+  externalFormat,
   INODE_FIXED_BYTES,
   type InodeRecord,
+  inodeFormat,
+  type Xattrs,
+  xattrsFormat,
 } from '../meta/index.ts';
 
 const RUNS = 1;
@@ -43,7 +43,7 @@ export function encodeOrigin(writer: ByteWriter, ino: Ino, origin: Uint8Array): 
 
 export function encodeExternalEffect(writer: ByteWriter, blob: BlobId, external: ExternalRecord): void {
   const row = new ByteWriter();
-  encodeExternal(row, external);
+  externalFormat.write(row, external);
   writer.u8(EXTERNAL).varint(blob).bytes(row.view());
 }
 
@@ -52,7 +52,7 @@ export function encodeInodeEffect(writer: ByteWriter, ino: Ino, record: InodeRec
     .u8(INODE)
     .varint(ino)
     .varint(INODE_FIXED_BYTES + record.target.length);
-  encodeInode(writer, record);
+  inodeFormat.write(writer, record);
 }
 
 export function encodeName(writer: ByteWriter, directory: Ino, name: Name, ino: number, kind: number): void {
@@ -60,8 +60,7 @@ export function encodeName(writer: ByteWriter, directory: Ino, name: Name, ino: 
 }
 
 export function encodeXattrs(writer: ByteWriter, ino: Ino, xattrs: ReadonlyMap<string, Uint8Array>): void {
-  writer.u8(XATTRS).varint(ino).varint(xattrs.size);
-  for (const [name, value] of xattrs) writer.byteString(name).bytes(value);
+  xattrsFormat.write(writer.u8(XATTRS).varint(ino), xattrs);
 }
 
 /** What a replay does with each effect. */
@@ -69,7 +68,7 @@ export interface EffectVisitor {
   runs(ino: Ino, runs: readonly Run[]): void;
   inode(ino: Ino, record: InodeRecord): void;
   name(directory: Ino, name: Name, ino: Ino, kind: number): void;
-  xattrs(ino: Ino, xattrs: Map<string, Buffer>): void;
+  xattrs(ino: Ino, xattrs: Xattrs): void;
   origin(ino: Ino, origin: Uint8Array): void;
   external(blob: BlobId, external: ExternalRecord): void;
 }
@@ -81,20 +80,15 @@ export function decodeEffects(payload: Buffer, visitor: EffectVisitor): void {
     const effect = reader.u8();
     const ino = reader.varint() as Ino;
     if (effect === RUNS) visitor.runs(ino, decodeRuns(reader));
-    else if (effect === INODE) {
-      const bytes = reader.bytes();
-      visitor.inode(ino, decodeInode(bytes, 0, bytes.length));
-    } else if (effect === NAME) {
+    else if (effect === INODE) visitor.inode(ino, inodeFormat.read(new ByteReader(reader.bytes())));
+    else if (effect === NAME) {
       const name = reader.byteString() as Name;
       visitor.name(ino, name, reader.varint() as Ino, reader.u8());
-    } else if (effect === XATTRS) {
-      const xattrs = new Map<string, Buffer>();
-      for (let count = reader.varint(); count > 0; count--) xattrs.set(reader.byteString(), reader.bytes());
-      visitor.xattrs(ino, xattrs);
-    } else if (effect === ORIGIN) visitor.origin(ino, reader.bytes());
-    // The number that stands for an inode elsewhere is the blob's here.
+    } else if (effect === XATTRS) visitor.xattrs(ino, xattrsFormat.read(reader));
+    else if (effect === ORIGIN) visitor.origin(ino, reader.bytes());
+    // Here the first number is a blob's, not an inode's.
     else if (effect === EXTERNAL)
-      visitor.external(Number(ino) as BlobId, decodeExternal(new ByteReader(reader.bytes())));
+      visitor.external(Number(ino) as BlobId, externalFormat.read(new ByteReader(reader.bytes())));
     else throw new DecodeError(`unknown effect ${effect}`);
   }
 }

@@ -14,39 +14,30 @@ import { Inode } from './inode.ts';
 import type { LayerStack } from './layer-stack.ts';
 import type { UpperLayer } from './upper-layer.ts';
 
-export interface RecoveryReport {
-  readonly replayedRecords: number;
-  /** Inodes that were open without a name when the owner died. */
-  readonly freedOrphans: number;
-}
-
 const ZEROS = Buffer.alloc(BLOCK_SIZE);
 
 /** Brings the upper layer of a freshly opened stack to its last acknowledged state. */
-export function recover(stack: LayerStack): RecoveryReport {
+export function recover(stack: LayerStack): void {
   const upper = stack.writable();
   const { journal, record } = upper;
   if (journal.isFresh) {
     journal.begin(record.generation, record.appliedSequence + 1);
     // A freeze hands orphans on to the next layer; its process may have died before that had a journal.
-    return { replayedRecords: 0, freedOrphans: freeOrphans(stack, upper) };
+    freeOrphans(stack, upper);
+    return;
   }
   upper.wasUnclean = true;
   const visitor = replayer(stack, upper);
   stack.isReplaying = true;
-  const result = journal.replay(
-    (_sequence, payload) => decodeEffects(payload, visitor),
-    record.appliedSequence,
-  );
-  const freedOrphans = freeOrphans(stack, upper);
+  journal.replay((_sequence, payload) => decodeEffects(payload, visitor), record.appliedSequence);
+  freeOrphans(stack, upper);
   upper.syncFound();
-  journal.markReplayed();
+  journal.mark();
   journal.sync();
   storeChanges(stack, upper);
   stack.isReplaying = false;
-  journal.begin(upper.record.generation, Math.max(result.lastSequence, record.appliedSequence) + 1);
+  journal.begin(upper.record.generation, Math.max(journal.lastSequence, record.appliedSequence) + 1);
   zeroTails(stack, upper);
-  return { replayedRecords: result.replayedRecords, freedOrphans };
 }
 
 function replayer(stack: LayerStack, upper: UpperLayer): EffectVisitor {
@@ -103,22 +94,12 @@ function ghost(stack: LayerStack, ino: Ino): Inode {
 
 const UNKNOWN = newInodeRecord({ mode: S_IFREG, uid: 0, gid: 0, nlink: 0 }, { seconds: 0, nanoseconds: 0 });
 
-function freeOrphans(stack: LayerStack, upper: UpperLayer): number {
-  let freed = 0;
-  for (const inode of [...stack.dirty]) {
-    if (inode.record.nlink > 0) continue;
-    stack.releaseIfUnused(inode);
-    freed++;
-  }
+/** Frees inodes that were open without a name when the owner died. */
+function freeOrphans(stack: LayerStack, upper: UpperLayer): void {
+  for (const inode of [...stack.dirty]) stack.releaseIfUnused(inode);
   for (const ino of [...stack.tables.orphans.inos(upper.id)]) {
-    if (stack.inodes.get(ino)?.isDead !== false) {
-      const inode = ghost(stack, ino);
-      if (inode.record.nlink > 0) continue;
-      stack.releaseIfUnused(inode);
-      freed++;
-    }
+    if (stack.inodes.get(ino)?.isDead !== false) stack.releaseIfUnused(ghost(stack, ino));
   }
-  return freed;
 }
 
 /**

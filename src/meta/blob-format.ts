@@ -1,5 +1,5 @@
 /**
- * Bytes of a row of the blob table, and nothing else. Key: see key-format.
+ * Bytes of a row of the blob table. Key: see key-format.
  *
  *   u8      kind: 1 packed, 2 own, 3 active
  *   u8      state: 1 building, 2 active, 3 frozen, 4 sealed
@@ -8,9 +8,8 @@
  *   varint  length in bytes (not a whole number of blocks only for a file's own blob)
  *   i64     created, seconds; u32 nanoseconds
  */
-import type { ByteReader, ByteWriter, LayerId, Timespec } from '../base/index.ts';
-import { DecodeError } from '../base/index.ts';
-import { readTimespec, writeTimespec } from './timespec-format.ts';
+import type { LayerId, Timespec } from '../base/index.ts';
+import { oneOf, record, timespec, varint } from './fields.ts';
 
 /** packed: many small files of an import; own: one large file; active: what a writable layer appends to. */
 export type BlobKind = 'packed' | 'own' | 'active';
@@ -25,29 +24,11 @@ export interface BlobRecord {
   created: Timespec;
 }
 
-const KINDS: readonly (BlobKind | undefined)[] = [undefined, 'packed', 'own', 'active'];
-const STATES: readonly (BlobState | undefined)[] = [undefined, 'building', 'active', 'frozen', 'sealed'];
-
-export function encodeBlob(writer: ByteWriter, blob: BlobRecord): void {
-  writer
-    .u8(KINDS.indexOf(blob.kind))
-    .u8(STATES.indexOf(blob.state))
-    .varint(blob.layer)
-    .varint(blob.lengthBlocks)
-    .varint(blob.lengthBytes);
-  writeTimespec(writer, blob.created);
-}
-
-export function decodeBlob(reader: ByteReader): BlobRecord {
-  const kind = KINDS[reader.u8()];
-  const state = STATES[reader.u8()];
-  if (kind === undefined || state === undefined) throw new DecodeError('blob kind or state is unknown');
-  return {
-    kind,
-    state,
-    layer: reader.varint() as LayerId, // The field holds what encodeBlob wrote: a layer's number.
-    lengthBlocks: reader.varint(),
-    lengthBytes: reader.varint(),
-    created: readTimespec(reader),
-  };
-}
+export const blobFormat = record<BlobRecord>({
+  kind: oneOf('blob kind', 'packed', 'own', 'active'),
+  state: oneOf('blob state', 'building', 'active', 'frozen', 'sealed'),
+  layer: varint(),
+  lengthBlocks: varint(),
+  lengthBytes: varint(),
+  created: timespec,
+});

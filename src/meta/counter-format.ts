@@ -1,31 +1,27 @@
 /**
- * Bytes of a row of the counter table, and nothing else. Key: see key-format.
+ * Bytes of a row of the counter table. Key: see key-format.
  *
- *   u64  the value; a counter that has no row is 1 (nextBlob, nextLayer, …: the first number that is given out),
- *        except `epoch`, `builders` and `remaps`, which are 0, and `nextIno`, which is 2: to the kernel 1 is a root
+ *   u64  the value
  */
-import type { ByteReader, ByteWriter } from '../base/index.ts';
+import type { Format } from './fields.ts';
 
-export type CounterName =
-  | 'nextBlob'
-  | 'nextLayer'
-  | 'nextIno'
-  | 'nextDev'
-  | 'nextTree'
-  | 'epoch'
-  | 'builders'
-  | 'remaps';
+/**
+ * The value of a counter without a row. Numbers given out start at 1; for inodes at 2, since the kernel's root is 1.
+ */
+export const COUNTER_STARTS = {
+  nextBlob: 1,
+  nextLayer: 1,
+  nextIno: 2,
+  nextDev: 1,
+  nextTree: 1,
+  epoch: 0,
+  builders: 0,
+  remaps: 0,
+} as const;
 
-export function encodeCounter(writer: ByteWriter, value: number): void {
-  writer.u64(value);
-}
+export type CounterName = keyof typeof COUNTER_STARTS;
 
-export function decodeCounter(reader: ByteReader): number {
-  return reader.u64();
-}
-
-/** The value of a counter that has no row. */
-export function counterStart(name: CounterName): number {
-  if (name === 'nextIno') return 2;
-  return name === 'epoch' || name === 'builders' || name === 'remaps' ? 0 : 1;
-}
+export const counterFormat: Format<number> = {
+  write: (writer, value) => void writer.u64(value),
+  read: (reader) => reader.u64(),
+};

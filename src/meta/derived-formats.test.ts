@@ -3,11 +3,10 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import fc from 'fast-check';
 import { ByteReader, ByteWriter, DecodeError, type LayerId } from '../base/index.ts';
-import { decodeExternal, type ExternalRecord, encodeExternal } from './external-format.ts';
-import { decodeHostLayers, encodeHostLayers } from './host-format.ts';
-import { type HostIdentity, isSameDirectory, writeFileSystem } from './host-identity-format.ts';
-import { decodeLayer, encodeLayer, type HostSource, type LayerRecord } from './layer-format.ts';
-import { decodeTree, encodeTree, type TreeRecord } from './tree-format.ts';
+import { type ExternalRecord, externalFormat } from './external-format.ts';
+import { fileSystemFormat, type HostIdentity, hostLayersFormat, isSameDirectory } from './host-format.ts';
+import { type HostSource, type LayerRecord, layerFormat } from './layer-format.ts';
+import { type TreeRecord, treeFormat } from './tree-format.ts';
 
 const nat = fc.maxSafeNat();
 const byteString = fc.uint8Array({ maxLength: 60 }).map((bytes) => Buffer.from(bytes).toString('latin1'));
@@ -48,7 +47,14 @@ const host: fc.Arbitrary<HostSource> = fc.record(
 function layerOver(source: HostSource | undefined): LayerRecord {
   const none = { parent: 0 as const, activeBlob: 0 as const, inoNext: 0, inoEnd: 0, depth: 0 };
   const created = { seconds: 1, nanoseconds: 2 };
-  const rest = { generation: 1, appliedSequence: 0, created, frozenAt: created, unsealedBlobs: [] };
+  const rest = {
+    generation: 1,
+    appliedSequence: 0,
+    created,
+    frozenAt: created,
+    unsealedBlobs: [],
+    droppedEpoch: undefined,
+  };
   return {
     state: 'frozen',
     root: 7 as never,
@@ -73,20 +79,20 @@ function refusesBeginnings(bytes: Buffer, decode: (reader: ByteReader) => unknow
 
 test('what an earlier version wrote where a layer has a zero now is passed over', () => {
   const layer = layerOver(undefined);
-  const bytes = bytesOf((writer) => encodeLayer(writer, layer));
+  const bytes = bytesOf((writer) => layerFormat.write(writer, layer));
   assert.equal(bytes[3], 0, 'behind the state, the parent and the root');
   bytes[3] = 5;
-  assert.deepEqual(decodeLayer(new ByteReader(bytes)), layer);
+  assert.deepEqual(layerFormat.read(new ByteReader(bytes)), layer);
 });
 
 test('a host file comes back as it was recorded', () => {
   fc.assert(
     fc.property(external, (record) => {
-      const bytes = bytesOf((writer) => encodeExternal(writer, record));
+      const bytes = bytesOf((writer) => externalFormat.write(writer, record));
       const reader = new ByteReader(bytes);
-      assert.deepEqual(decodeExternal(reader), record);
+      assert.deepEqual(externalFormat.read(reader), record);
       assert.ok(reader.isAtEnd);
-      refusesBeginnings(bytes, decodeExternal);
+      refusesBeginnings(bytes, externalFormat.read);
     }),
     { numRuns: 50 },
   );
@@ -95,38 +101,38 @@ test('a host file comes back as it was recorded', () => {
 test('a layer comes back with the directory that it is', () => {
   fc.assert(
     fc.property(fc.option(host, { nil: undefined }), (source) => {
-      const bytes = bytesOf((writer) => encodeLayer(writer, layerOver(source)));
-      assert.deepEqual(decodeLayer(new ByteReader(bytes)), layerOver(source));
-      const plain = bytesOf((writer) => encodeLayer(writer, layerOver(undefined))).length;
+      const bytes = bytesOf((writer) => layerFormat.write(writer, layerOver(source)));
+      assert.deepEqual(layerFormat.read(new ByteReader(bytes)), layerOver(source));
+      const plain = bytesOf((writer) => layerFormat.write(writer, layerOver(undefined))).length;
       if (source === undefined) {
-        refusesBeginnings(bytes, decodeLayer);
+        refusesBeginnings(bytes, layerFormat.read);
         return;
       }
       // What ends before the directory begins is the layer without it; before its filesystem, one of an older version.
       const older = { ...source, fileSystemUuid: undefined, subvolume: undefined };
-      const tail = bytesOf((writer) => writeFileSystem(writer, source)).length;
-      assert.deepEqual(decodeLayer(new ByteReader(bytes.subarray(0, -tail))), layerOver(older));
-      refusesBeginnings(bytes.subarray(0, -tail), decodeLayer, plain + 1);
-      refusesBeginnings(bytes, decodeLayer, bytes.length - tail + 1);
+      const tail = bytesOf((writer) => fileSystemFormat.write(writer, source)).length;
+      assert.deepEqual(layerFormat.read(new ByteReader(bytes.subarray(0, -tail))), layerOver(older));
+      refusesBeginnings(bytes.subarray(0, -tail), layerFormat.read, plain + 1);
+      refusesBeginnings(bytes, layerFormat.read, bytes.length - tail + 1);
     }),
     { numRuns: 50 },
   );
 });
 
 test('a layer with its inodes in an unknown place is refused', () => {
-  const bytes = bytesOf((writer) => encodeLayer(writer, layerOver(undefined)));
+  const bytes = bytesOf((writer) => layerFormat.write(writer, layerOver(undefined)));
   const more = Buffer.concat([bytes, Buffer.from([99, 0])]);
-  assert.throws(() => decodeLayer(new ByteReader(more)), /layer source 99 is unknown/);
+  assert.throws(() => layerFormat.read(new ByteReader(more)), /layer source 99 is unknown/);
 });
 
 test('the layers of a directory come back', () => {
   fc.assert(
     fc.property(fc.array(nat, { minLength: 1, maxLength: 5 }), (numbers) => {
       const layers = numbers as LayerId[];
-      const bytes = bytesOf((writer) => encodeHostLayers(writer, layers));
-      assert.deepEqual(decodeHostLayers(new ByteReader(bytes)), layers);
-      const first = bytesOf((writer) => encodeHostLayers(writer, layers.slice(0, 1)));
-      refusesBeginnings(first, decodeHostLayers);
+      const bytes = bytesOf((writer) => hostLayersFormat.write(writer, layers));
+      assert.deepEqual(hostLayersFormat.read(new ByteReader(bytes)), layers);
+      const first = bytesOf((writer) => hostLayersFormat.write(writer, layers.slice(0, 1)));
+      refusesBeginnings(first, hostLayersFormat.read);
     }),
   );
 });
@@ -136,11 +142,11 @@ test('an imported tree comes back with the directory that it was', () => {
   const plain = { kind: 'snapshot', layer: 3, root: 4, created, source: '/repo', id: 5 } as TreeRecord;
   fc.assert(
     fc.property(directory, (imported) => {
-      const bytes = bytesOf((writer) => encodeTree(writer, { ...plain, imported }));
-      assert.deepEqual(decodeTree(new ByteReader(bytes)), { ...plain, imported });
-      const before = bytesOf((writer) => encodeTree(writer, plain));
-      assert.deepEqual(decodeTree(new ByteReader(before)), plain);
-      refusesBeginnings(before, decodeTree);
+      const bytes = bytesOf((writer) => treeFormat.write(writer, { ...plain, imported }));
+      assert.deepEqual(treeFormat.read(new ByteReader(bytes)), { ...plain, imported });
+      const before = bytesOf((writer) => treeFormat.write(writer, plain));
+      assert.deepEqual(treeFormat.read(new ByteReader(before)), plain);
+      refusesBeginnings(before, treeFormat.read);
     }),
     { numRuns: 50 },
   );

@@ -1,14 +1,13 @@
 /**
- * Bytes of a row of the dropped table (space that no tree refers to and that waits for leases), and nothing else.
- * Key: see key-format.
+ * Bytes of a row of the dropped table: space that no tree refers to and that waits for leases. Key: see key-format.
  *
  *   varint  epoch at which the space was dropped
  *   varint  count of ranges; 0 means the whole blob. For each range, in order:
  *   varint  first block, as a distance from the last range's end (from 0 for the first)
  *   varint  count of blocks
  */
-import type { ByteReader, ByteWriter, Range } from '../base/index.ts';
-import { assert, DecodeError } from '../base/index.ts';
+import { assert, DecodeError, type Range } from '../base/index.ts';
+import type { Format } from './fields.ts';
 
 export interface DroppedRecord {
   epoch: number;
@@ -16,28 +15,25 @@ export interface DroppedRecord {
   ranges: Range[];
 }
 
-export function encodeDropped(writer: ByteWriter, dropped: DroppedRecord): void {
-  writer.varint(dropped.epoch).varint(dropped.ranges.length);
-  let last = 0;
-  for (const range of dropped.ranges) {
-    assert(
-      range.start >= last && range.end > range.start,
-      'dropped ranges are sorted, disjoint and not empty',
-    );
-    writer.varint(range.start - last).varint(range.end - range.start);
-    last = range.end;
-  }
-}
-
-export function decodeDropped(reader: ByteReader): DroppedRecord {
-  const dropped: DroppedRecord = { epoch: reader.varint(), ranges: [] };
-  const count = reader.varint();
-  let last = 0;
-  for (let index = 0; index < count; index++) {
-    const start = last + reader.varint();
-    last = start + reader.varint();
-    if (last === start) throw new DecodeError('dropped range is empty');
-    dropped.ranges.push({ start, end: last });
-  }
-  return dropped;
-}
+export const droppedFormat: Format<DroppedRecord> = {
+  write(writer, { epoch, ranges }) {
+    writer.varint(epoch).varint(ranges.length);
+    let last = 0;
+    for (const { start, end } of ranges) {
+      assert(start >= last && end > start, 'dropped ranges are sorted, disjoint and not empty');
+      writer.varint(start - last).varint(end - start);
+      last = end;
+    }
+  },
+  read(reader) {
+    const dropped: DroppedRecord = { epoch: reader.varint(), ranges: [] };
+    let last = 0;
+    for (let count = reader.varint(); count > 0; count--) {
+      const start = last + reader.varint();
+      last = start + reader.varint();
+      if (last === start) throw new DecodeError('dropped range is empty');
+      dropped.ranges.push({ start, end: last });
+    }
+    return dropped;
+  },
+};

@@ -1,15 +1,15 @@
 /**
- * Bytes of a row of the extent table, and nothing else. Key: see key-format. A row holds the runs of one file that
- * *start* in one chunk of 1,024 blocks (4 MiB); a run may reach past its chunk, so an unfragmented file of
- * any size is one row. Runs are in order and do not overlap; what no run covers is a hole.
+ * Bytes of a row of the extent table. Key: see key-format. A row holds the runs of one file that *start* in one chunk
+ * of 1,024 blocks (4 MiB). A run may reach past its chunk, so an unfragmented file of any size is one row. Runs are in
+ * order and do not overlap; what no run covers is a hole.
  *
  *   varint  count of runs, then for each run:
  *   varint  logical start, as a distance: from the chunk's first block for the first run, else from the last run's end
  *   varint  2 × count of blocks + (1 when the blob is the last run's blob)
- *   then, when the blob is another (and for the first run):
+ *   then, for another blob (and for the first run):
  *     varint  blob
  *     varint  physical start
- *   or, when it is the same:
+ *   or, for the same blob:
  *     varint  physical start as a zigzag distance from the last run's physical end (0, -1, 1, -2, … as 0, 1, 2, 3, …)
  */
 import {

@@ -1,5 +1,5 @@
 /**
- * Bytes of a row of the external table (ranges of host files as blobs), and nothing else. Key: see key-format.
+ * Bytes of a row of the external table: a host file that stands for a blob. Key: see key-format.
  *
  *   varint  layer: the host tree that the file belongs to
  *   varint  inode of the host file
@@ -10,10 +10,11 @@
  *   i64     changed, seconds; u32 nanoseconds
  *   varint  length, then bytes: path of the file from the root of its host tree
  */
-import type { ByteReader, ByteWriter, HostIno, LayerId, Timespec } from '../base/index.ts';
-import { readTimespec, writeTimespec } from './timespec-format.ts';
+import type { HostIno, LayerId, Timespec } from '../base/index.ts';
+import { byteString, record, timespec, varint } from './fields.ts';
+import { inodeAndBirth } from './host-format.ts';
 
-/** A host file as it was when it was copied up: what no longer matches is another file. */
+/** A host file as it was when it was copied up. A file that no longer matches is another file. */
 export interface ExternalRecord {
   /** The host tree that the file belongs to. */
   layer: LayerId;
@@ -27,24 +28,11 @@ export interface ExternalRecord {
   path: string;
 }
 
-export function encodeExternal(writer: ByteWriter, external: ExternalRecord): void {
-  writer.varint(external.layer).hostIno(external.ino);
-  writer.u8(external.birth === undefined ? 0 : 1);
-  if (external.birth !== undefined) writeTimespec(writer, external.birth);
-  writer.varint(external.sizeBytes);
-  writeTimespec(writer, external.modified);
-  writeTimespec(writer, external.changed);
-  writer.byteString(external.path);
-}
-
-export function decodeExternal(reader: ByteReader): ExternalRecord {
-  return {
-    layer: reader.varint() as LayerId, // The field holds what encodeExternal wrote: a layer's number.
-    ino: reader.hostIno(),
-    birth: reader.u8() === 0 ? undefined : readTimespec(reader),
-    sizeBytes: reader.varint(),
-    modified: readTimespec(reader),
-    changed: readTimespec(reader),
-    path: reader.byteString(),
-  };
-}
+export const externalFormat = record<ExternalRecord>({
+  layer: varint(),
+  ...inodeAndBirth,
+  sizeBytes: varint(),
+  modified: timespec,
+  changed: timespec,
+  path: byteString,
+});

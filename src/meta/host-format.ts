@@ -1,18 +1,77 @@
 /**
- * Bytes of a row of the host table (the layers that stand for a host directory), and nothing else. Key: see key-format.
+ * Bytes that say which directory of the host a layer or an imported tree is, and rows of the host table: the layers of
+ * such a directory. Key: see key-format.
+ *
+ * In a row of a layer or a tree:
+ *
+ *   varint  inode; u8 1 when its birth follows, else 0; i64 seconds; u32 nanoseconds
+ *
+ * and at the end, since these fields were added later:
+ *
+ *   varint  length, then bytes: UUID of the filesystem; empty if unknown
+ *   varint  number of the subvolume and 1; 0 if unknown
+ *
+ * A row of the host table:
  *
  *   varint  layer, and so on to the end of the row: directories at other places may have the same key
  */
-import type { ByteReader, ByteWriter, LayerId } from '../base/index.ts';
+import { type HostIno, isSameTimespec, type LayerId, type Timespec } from '../base/index.ts';
+import { type Format, hostIno, optional, timespec } from './fields.ts';
 
-export function encodeHostLayers(writer: ByteWriter, layers: readonly LayerId[]): void {
-  for (const layer of layers) writer.varint(layer);
+/**
+ * Identifies a directory of the host across mounts. It is not unique: a copy of a filesystem has the same identity. So
+ * compare it only with the identity of what was at the same place before.
+ */
+export interface HostIdentity {
+  readonly ino: HostIno;
+  /** Undefined where the host keeps no birth times. */
+  readonly birth: Timespec | undefined;
+  /** 32 hex digits. Undefined where the kernel does not report it. */
+  readonly fileSystemUuid: string | undefined;
+  /** The part of the filesystem whose inode numbers are its own. Undefined where the kernel does not report it. */
+  readonly subvolume: number | undefined;
 }
 
-export function decodeHostLayers(reader: ByteReader): LayerId[] {
-  const layers: LayerId[] = [];
-  // The row holds what encodeHostLayers wrote: the numbers of one layer or more.
-  do layers.push(reader.varint() as LayerId);
-  while (!reader.isAtEnd);
-  return layers;
+export const inodeAndBirth = { ino: hostIno, birth: optional(timespec) };
+
+export const fileSystemFormat: Format<Pick<HostIdentity, 'fileSystemUuid' | 'subvolume'>> = {
+  write(writer, { fileSystemUuid, subvolume }) {
+    writer.bytes(Buffer.from(fileSystemUuid ?? '', 'hex'));
+    writer.varint(subvolume === undefined ? 0 : subvolume + 1);
+  },
+  read(reader) {
+    // Rows from before these fields end here.
+    if (reader.isAtEnd) return { fileSystemUuid: undefined, subvolume: undefined };
+    const uuid = reader.bytes().toString('hex');
+    const subvolume = reader.varint();
+    return {
+      fileSystemUuid: uuid === '' ? undefined : uuid,
+      subvolume: subvolume === 0 ? undefined : subvolume - 1,
+    };
+  },
+};
+
+/** Whether the directory at a place may be the one that was there. A field that only one of the two has is ignored. */
+export function isSameDirectory(then: HostIdentity, now: HostIdentity): boolean {
+  const differs = <T>(a: T | undefined, b: T | undefined): boolean =>
+    a !== undefined && b !== undefined && a !== b;
+  return (
+    then.ino === now.ino &&
+    isSameTimespec(then.birth, now.birth) &&
+    !differs(then.fileSystemUuid, now.fileSystemUuid) &&
+    !differs(then.subvolume, now.subvolume)
+  );
 }
+
+export const hostLayersFormat: Format<LayerId[], readonly LayerId[]> = {
+  write(writer, layers) {
+    for (const layer of layers) writer.varint(layer);
+  },
+  read(reader) {
+    const layers: LayerId[] = [];
+    // A row has at least one layer. It holds what was written: numbers of layers.
+    do layers.push(reader.varint() as LayerId);
+    while (!reader.isAtEnd);
+    return layers;
+  },
+};

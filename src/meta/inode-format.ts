@@ -1,6 +1,5 @@
 /**
- * Bytes of a row of the inode table, and nothing else. Key: see key-format. Fields have fixed places because this is
- * the row that is read most.
+ * Bytes of a row of the inode table. Key: see key-format. Fields have fixed places because this row is read most.
  *
  *   at  bytes
  *    0  u32   st_mode with its type bits; 0 is a tombstone: the inode is dead in this layer
@@ -9,8 +8,8 @@
  *   12  u32   link count
  *   16  u64   size in bytes
  *   24  u64   device number of a device node
- *   32  u64   a directory's parent directory; of others the directory that was the last to get a name of it, which
- *              may have lost that name since; 0 where unknown (a file without a name, or of an older Ramet)
+ *   32  u64   a directory's parent; for others the directory that was the last to get a name of it, which may have
+ *              lost that name since; 0 where unknown (a file without a name, or of an older Ramet)
  *   40  i64   atime, seconds
  *   48  i64   mtime, seconds
  *   56  i64   ctime, seconds
@@ -24,7 +23,8 @@
  *  104  u64   allocated blocks, 4,096 bytes each
  *  112  …     bytes of a symlink's target, to the end
  */
-import { type ByteWriter, DecodeError, HIGH_MAX, type Ino, type LayerId, TWO_32 } from '../base/index.ts';
+import { DecodeError, HIGH_MAX, type Ino, type LayerId, TWO_32 } from '../base/index.ts';
+import type { Format } from './fields.ts';
 
 export interface InodeRecord {
   /** st_mode with its type bits; 0 is a tombstone: the inode is dead in this layer. */
@@ -50,11 +50,11 @@ export interface InodeRecord {
   birthSeconds: number;
   birthNanoseconds: number;
   /**
-   * Of a directory: the directory that holds it. Of others only where to look for a name first: the directory that
+   * For a directory, the directory that holds it. For others only where to look for a name first: the directory that
    * was the last to get one, which may have lost it since. 0 where unknown.
    */
   parent: Ino;
-  /** Of a symlink: its target, a byte string. Empty for all others. */
+  /** A symlink's target, a byte string; empty for others. */
   target: string;
 }
 
@@ -62,32 +62,7 @@ const TARGET_AT = 112;
 /** Length of a record without a symlink's target. */
 export const INODE_FIXED_BYTES = TARGET_AT;
 
-/** Appends the bytes of a record. Written out field by field, because every change of every file passes here. */
-export function encodeInode(writer: ByteWriter, inode: InodeRecord): void {
-  const at = writer.skip(TARGET_AT);
-  const view = writer.fields;
-  view.setUint32(at, inode.mode, true);
-  view.setUint32(at + 4, inode.uid, true);
-  view.setUint32(at + 8, inode.gid, true);
-  view.setUint32(at + 12, inode.nlink, true);
-  put64(view, at + 16, inode.size);
-  put64(view, at + 24, inode.rdev);
-  put64(view, at + 32, inode.parent);
-  put64(view, at + 40, inode.atimeSeconds);
-  put64(view, at + 48, inode.mtimeSeconds);
-  put64(view, at + 56, inode.ctimeSeconds);
-  put64(view, at + 64, inode.birthSeconds);
-  view.setUint32(at + 72, inode.atimeNanoseconds, true);
-  view.setUint32(at + 76, inode.mtimeNanoseconds, true);
-  view.setUint32(at + 80, inode.ctimeNanoseconds, true);
-  view.setUint32(at + 84, inode.birthNanoseconds, true);
-  put64(view, at + 88, inode.extentLayer);
-  put64(view, at + 96, inode.xattrLayer);
-  put64(view, at + 104, inode.blocks);
-  if (inode.target !== '') writer.raw(Buffer.from(inode.target, 'latin1'));
-}
-
-/** Two's complement, so that one function does for signed and unsigned. */
+/** Two's complement: it serves signed and unsigned numbers. */
 function put64(view: DataView, at: number, value: number): void {
   const high = Math.floor(value / TWO_32);
   view.setUint32(at, value - high * TWO_32, true);
@@ -106,28 +81,55 @@ function i64(bytes: Buffer, at: number): number {
   return high * TWO_32 + bytes.readUInt32LE(at);
 }
 
-/** Decodes `bytes[at..end]`; makes nothing but the record. */
-export function decodeInode(bytes: Buffer, at: number, end: number): InodeRecord {
-  if (end - at < TARGET_AT) throw new DecodeError(`inode record of ${end - at} bytes is too short`);
-  return {
-    mode: bytes.readUInt32LE(at),
-    uid: bytes.readUInt32LE(at + 4),
-    gid: bytes.readUInt32LE(at + 8),
-    nlink: bytes.readUInt32LE(at + 12),
-    size: u64(bytes, at + 16),
-    rdev: u64(bytes, at + 24),
-    extentLayer: u64(bytes, at + 88) as LayerId | 0, // As for `parent`: a layer's number or 0.
-    xattrLayer: u64(bytes, at + 96) as LayerId | 0,
-    blocks: u64(bytes, at + 104),
-    atimeSeconds: i64(bytes, at + 40),
-    atimeNanoseconds: bytes.readUInt32LE(at + 72),
-    mtimeSeconds: i64(bytes, at + 48),
-    mtimeNanoseconds: bytes.readUInt32LE(at + 76),
-    ctimeSeconds: i64(bytes, at + 56),
-    ctimeNanoseconds: bytes.readUInt32LE(at + 80),
-    birthSeconds: i64(bytes, at + 64),
-    birthNanoseconds: bytes.readUInt32LE(at + 84),
-    parent: u64(bytes, at + 32) as Ino, // The field holds what encodeInode wrote: an inode number or 0.
-    target: end - at === TARGET_AT ? '' : bytes.toString('latin1', at + TARGET_AT, end),
-  };
-}
+/** Written out field by field, because every change of every file passes here. Reading makes nothing but the record. */
+export const inodeFormat: Format<InodeRecord> = {
+  write(writer, inode) {
+    const at = writer.skip(TARGET_AT);
+    const view = writer.fields;
+    view.setUint32(at, inode.mode, true);
+    view.setUint32(at + 4, inode.uid, true);
+    view.setUint32(at + 8, inode.gid, true);
+    view.setUint32(at + 12, inode.nlink, true);
+    put64(view, at + 16, inode.size);
+    put64(view, at + 24, inode.rdev);
+    put64(view, at + 32, inode.parent);
+    put64(view, at + 40, inode.atimeSeconds);
+    put64(view, at + 48, inode.mtimeSeconds);
+    put64(view, at + 56, inode.ctimeSeconds);
+    put64(view, at + 64, inode.birthSeconds);
+    view.setUint32(at + 72, inode.atimeNanoseconds, true);
+    view.setUint32(at + 76, inode.mtimeNanoseconds, true);
+    view.setUint32(at + 80, inode.ctimeNanoseconds, true);
+    view.setUint32(at + 84, inode.birthNanoseconds, true);
+    put64(view, at + 88, inode.extentLayer);
+    put64(view, at + 96, inode.xattrLayer);
+    put64(view, at + 104, inode.blocks);
+    if (inode.target !== '') writer.raw(Buffer.from(inode.target, 'latin1'));
+  },
+  read(reader) {
+    const { buffer: bytes, offset: at, end } = reader;
+    if (end - at < TARGET_AT) throw new DecodeError(`inode record of ${end - at} bytes is too short`);
+    reader.offset = end;
+    return {
+      mode: bytes.readUInt32LE(at),
+      uid: bytes.readUInt32LE(at + 4),
+      gid: bytes.readUInt32LE(at + 8),
+      nlink: bytes.readUInt32LE(at + 12),
+      size: u64(bytes, at + 16),
+      rdev: u64(bytes, at + 24),
+      extentLayer: u64(bytes, at + 88) as LayerId | 0, // As below: a layer's number or 0.
+      xattrLayer: u64(bytes, at + 96) as LayerId | 0,
+      blocks: u64(bytes, at + 104),
+      atimeSeconds: i64(bytes, at + 40),
+      atimeNanoseconds: bytes.readUInt32LE(at + 72),
+      mtimeSeconds: i64(bytes, at + 48),
+      mtimeNanoseconds: bytes.readUInt32LE(at + 76),
+      ctimeSeconds: i64(bytes, at + 56),
+      ctimeNanoseconds: bytes.readUInt32LE(at + 80),
+      birthSeconds: i64(bytes, at + 64),
+      birthNanoseconds: bytes.readUInt32LE(at + 84),
+      parent: u64(bytes, at + 32) as Ino, // The field holds what was written: an inode number or 0.
+      target: end - at === TARGET_AT ? '' : bytes.toString('latin1', at + TARGET_AT, end),
+    };
+  },
+};

@@ -1,13 +1,13 @@
 /**
- * Bytes of a journal file, and nothing else. One file a writable layer.
+ * Bytes of a journal file. Each writable layer has one.
  *
  *        0  header slot of even generations
  *     1024  header slot of odd generations
  *     2048  owner
- *     4096  records, one behind the other, then a u32 zero
+ *     4096  records, one after the other, then a u32 zero
  *
- * Header slot. Two, so that a torn write of the one leaves the other; the valid one with the higher
- * generation counts.
+ * Header slot. There are two, so that a torn write of one leaves the other. The valid slot with the higher generation
+ * counts.
  *
  *     0  8 bytes  "RAMETJNL"
  *     8  u32      format version, 1
@@ -18,19 +18,19 @@
  *    44  u8       length of the boot id, then its bytes, padded with zeros to 64
  *   109  u64      checksum64 of bytes 0 to 108
  *
- * Owner. Apart from the headers because it is rewritten while records are still to be replayed.
+ * Owner. Separate from the headers because it is rewritten while records are still to be replayed.
  *
- *     0  u32      process id of the last process that locked the file; only to be shown
+ *     0  u32      process id of the last process that locked the file; for messages only
  *     4  u64      checksum64 of bytes 0 to 3
  *
- * Record. A record is valid when its checksum is right under the seed of the header and its sequence
- * follows. Records of an older generation are invalid by their seed.
+ * Record. A record is valid when its checksum is right under the header's seed and its sequence follows the last one.
+ * The seed makes records of an older generation invalid.
  *
- *     0  u32      length of the payload; 0 here means that there is no further record
+ *     0  u32      length of the payload; 0 ends the records
  *     4  u8       kind: 1 effects, 2 commit mark, 3 data (reserved)
  *     5  u64      sequence: one more than the last record's; a mark has the last record's own
- *    13  …        payload; of a mark: one zero byte
- *     …  u64      checksum64 of all that stands before it, seeded with the checksum64 of
+ *    13  …        payload; for a mark one zero byte
+ *     …  u64      checksum64 of everything before it, seeded with the checksum64 of
  *                 (u64 layer, u64 generation, u64 salt)
  */
 import {
@@ -59,13 +59,13 @@ const SALT_AT = 36;
 const BOOT_ID_AT = 44;
 const SLOT_CHECKED_BYTES = BOOT_ID_AT + 1 + BOOT_ID_BYTES_MAX;
 
-/** Before a record's payload. */
+/** The part of a record before its payload. */
 export const RECORD_HEAD_BYTES = 13;
 /** A record without its payload. */
 export const RECORD_FIXED_BYTES = RECORD_HEAD_BYTES + CHECKSUM_BYTES;
-/** The zero that stands behind the last record. */
+/** The zero after the last record. */
 export const TERMINATOR_BYTES = 4;
-/** Length of a mark's payload; it is not zero, which would read as the terminator. */
+/** Length of a mark's payload: not zero, which would read as the terminator. */
 export const MARK_PAYLOAD_BYTES = 1;
 
 export const RECORD_KIND = { effects: 1, mark: 2, data: 3 } as const;
@@ -84,7 +84,7 @@ function writeNumber(target: Buffer, at: number, value: number): void {
   target.writeUInt32LE(high, at + 4);
 }
 
-/** Reads a u64 as a number; what is not below 2^53 is not exact, but such bytes have no right checksum. */
+/** Reads a u64 as a number. Values from 2^53 on are not exact, but such bytes have no valid checksum. */
 export function readNumber(source: Buffer, at: number): number {
   return source.readUInt32LE(at + 4) * TWO_32 + source.readUInt32LE(at);
 }
@@ -111,13 +111,6 @@ export function encodeHeader(header: JournalHeader): Buffer {
   return bytes;
 }
 
-export interface HeaderPage {
-  /** The header that counts; undefined when no slot holds a valid one. */
-  readonly header: JournalHeader | undefined;
-  /** True when a slot holds something that is not a valid header: a torn write or damage. */
-  readonly isDamaged: boolean;
-}
-
 function decodeSlot(page: Buffer, at: number, layer: LayerId): JournalHeader | undefined {
   const slot = page.subarray(at, at + SLOT_BYTES);
   if (!isChecksum(slot, SLOT_CHECKED_BYTES, slot.subarray(0, SLOT_CHECKED_BYTES))) return undefined;
@@ -135,20 +128,11 @@ function decodeSlot(page: Buffer, at: number, layer: LayerId): JournalHeader | u
   };
 }
 
-/** Reads the first `HEADER_BYTES` of a file. */
-export function decodeHeaderPage(page: Buffer, layer: LayerId): HeaderPage {
-  let header: JournalHeader | undefined;
-  let isDamaged = false;
-  for (const at of [0, SLOT_BYTES]) {
-    const found = decodeSlot(page, at, layer);
-    if (found === undefined) {
-      const bytes = page.subarray(at, at + SLOT_CHECKED_BYTES + CHECKSUM_BYTES);
-      if (bytes.some((byte) => byte !== 0)) isDamaged = true;
-    } else if (header === undefined || found.generation > header.generation) {
-      header = found;
-    }
-  }
-  return { header, isDamaged };
+/** Reads the header in the first `HEADER_BYTES` of a file; undefined when neither slot holds a valid one. */
+export function decodeHeader(page: Buffer, layer: LayerId): JournalHeader | undefined {
+  const even = decodeSlot(page, 0, layer);
+  const odd = decodeSlot(page, SLOT_BYTES, layer);
+  return odd === undefined || (even !== undefined && even.generation > odd.generation) ? even : odd;
 }
 
 /** The seed of the checksums of a header's records. */
@@ -167,13 +151,13 @@ export function encodeOwner(pid: number): Buffer {
   return bytes;
 }
 
-/** The process id in a header page; undefined when it is not readable. */
+/** The process id in a header page; undefined when it cannot be read. */
 export function decodeOwner(page: Buffer): number | undefined {
   const owner = page.subarray(OWNER_AT, OWNER_AT + OWNER_BYTES);
   return isChecksum(owner, 4, owner.subarray(0, 4)) ? owner.readUInt32LE(0) : undefined;
 }
 
-/** Puts a record together in a buffer that is used again and again: nothing is allocated for a record of usual size. */
+/** Builds records in one reused buffer: a record of usual size costs no allocation. */
 export class RecordWriter {
   private readonly writer = new ByteWriter(8192);
   private viewsOf: Buffer = this.writer.buffer;
@@ -183,7 +167,7 @@ export class RecordWriter {
     return this.writer.buffer;
   }
 
-  /** Writes the record and the terminator into `buffer` from 0 on. Returns the length of the record alone. */
+  /** Writes the record and the terminator to the start of `buffer`. Returns the length of the record alone. */
   write(kind: number, sequence: number, payload: Uint8Array, seed: bigint): number {
     const writer = this.writer.reset();
     writer.u32(payload.length).u8(kind).u64(sequence).raw(payload);

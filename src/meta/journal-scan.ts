@@ -15,20 +15,16 @@ import {
 
 const WINDOW_BYTES = 256 * 1024;
 
-/** Called with each record of effects. The payload is only valid during the call. */
+/** Gets each record of effects. The payload is valid only during the call. */
 export type RecordVisitor = (sequence: number, payload: Buffer) => void;
 
 export interface ScanResult {
-  /** Records of effects that are valid. */
-  readonly recordCount: number;
   /** Sequence of the last valid record; one less than the first sequence when there is none. */
   readonly lastSequence: number;
-  /** Sequence up to which commit marks reach; one less than the first sequence when there is none. */
+  /** Sequence of the last commit mark; one less than the first sequence when there is none. */
   readonly lastMarkedSequence: number;
   /** Where in the file the valid records and marks end, in bytes. */
   readonly end: number;
-  /** True when neither the terminator nor the end of the file follows the records: a torn record, or damage. */
-  readonly isTailCut: boolean;
 }
 
 /** A window of the file that moves forward. */
@@ -46,7 +42,7 @@ class FileWindow {
     this.sizeBytes = system.fileSize(descriptor).sizeBytes;
   }
 
-  /** Makes `buffer` hold `length` bytes of the file from `position`; returns their index, or -1 beyond the file. */
+  /** Reads `length` bytes of the file from `position` into `buffer`; returns their index, or -1 beyond the file. */
   load(position: number, length: number): number {
     if (position + length > this.sizeBytes) return -1;
     if (position >= this.start && position + length <= this.end) return position - this.start;
@@ -60,30 +56,27 @@ class FileWindow {
 }
 
 /**
- * Visits (or, without a visitor, only counts) the valid records whose sequence is above `from` and at most
- * `to`, in order. The result is about the whole file, whatever these bounds are.
+ * Visits, in order, the valid records whose sequence is above `from` and at most `to`. The result is about the whole
+ * file, whatever the bounds.
  */
 export function scanRecords(
   system: System,
   descriptor: number,
   header: JournalHeader,
-  visit: RecordVisitor | undefined,
+  visit: RecordVisitor,
   from: number,
   to: number,
 ): ScanResult {
   const file = new FileWindow(system, descriptor);
   const seed = recordSeed(header);
   let position = HEADER_BYTES;
-  let recordCount = 0;
   let lastSequence = header.firstSequence - 1;
   let lastMarkedSequence = lastSequence;
-  let isTailCut = false;
   for (;;) {
     const lengthAt = file.load(position, TERMINATOR_BYTES);
     if (lengthAt < 0) break;
     const payloadBytes = file.buffer.readUInt32LE(lengthAt);
     if (payloadBytes === 0) break;
-    isTailCut = true;
     const recordBytes = payloadBytes + RECORD_FIXED_BYTES;
     const at = file.load(position, recordBytes);
     if (at < 0) break;
@@ -93,9 +86,8 @@ export function scanRecords(
     const sequence = readNumber(file.buffer, at + 5);
     if (kind === RECORD_KIND.effects && sequence === lastSequence + 1) {
       lastSequence = sequence;
-      recordCount++;
       if (sequence > from && sequence <= to)
-        visit?.(sequence, file.buffer.subarray(at + RECORD_HEAD_BYTES, checkedEnd));
+        visit(sequence, file.buffer.subarray(at + RECORD_HEAD_BYTES, checkedEnd));
     } else if (
       kind === RECORD_KIND.mark &&
       sequence === lastSequence &&
@@ -105,8 +97,7 @@ export function scanRecords(
     } else {
       break;
     }
-    isTailCut = false;
     position += recordBytes;
   }
-  return { recordCount, lastSequence, lastMarkedSequence, end: position, isTailCut };
+  return { lastSequence, lastMarkedSequence, end: position };
 }

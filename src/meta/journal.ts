@@ -1,15 +1,15 @@
 /**
  * The journal of one writable layer: redo records of acknowledged operations, in a file that its owner keeps locked.
  *
- * Invariants: what replay yields is a prefix of what was appended. After the death of a process the prefix
- * holds every record whose `append` returned; after a power cut, at least those before the last `mark` that
- * was followed by `sync`, and nothing behind the last mark. Space is allocated before it is written, so a
- * full disk fails an append cleanly.
+ * Invariants: replay yields a prefix of what was appended. After the death of a process the prefix holds every record
+ * whose `append` returned. After a power cut it holds at least those before the last `mark` that was followed by
+ * `sync`, and nothing after the last mark. Space is allocated before it is written, so a full disk fails an append
+ * cleanly.
  */
 import { assert, checksum64, FsError, isFsError, type LayerId } from '../base/index.ts';
 import { O_CREAT, O_RDWR, type System } from '../sys/index.ts';
 import {
-  decodeHeaderPage,
+  decodeHeader,
   decodeOwner,
   encodeHeader,
   encodeOwner,
@@ -24,55 +24,34 @@ import {
   slotAt,
   TERMINATOR_BYTES,
 } from './journal-format.ts';
-import { type RecordVisitor, type ScanResult, scanRecords } from './journal-scan.ts';
+import { type RecordVisitor, scanRecords } from './journal-scan.ts';
 
 /**
- * The file is made this long at first, and then doubled by at most 4 MiB at a time. 16 KiB, not more, because a
- * thousand forks that change one file each have a thousand journals.
+ * The file starts at this length and then doubles, by at most 4 MiB at a time. 16 KiB, not more, because a thousand
+ * forks that change one file each have a thousand journals.
  */
 const FIRST_BYTES = 16 * 1024;
 const STEP_BYTES_MAX = 4 * 1024 * 1024;
-/** A journal that grew beyond this gives the rest back when it restarts. */
+/** A journal larger than this shrinks to it when it restarts. */
 const KEPT_BYTES_MAX = 4 * 1024 * 1024;
-/** Allocated behind all records but those that give space back: on a full disk files can be removed. */
+/** Kept allocated for records that give space back, so that files can be removed on a full disk. */
 const SPARE_BYTES = 4096;
 const PAYLOAD_BYTES_MAX = 2 ** 30;
 const MARK_PAYLOAD = new Uint8Array(MARK_PAYLOAD_BYTES);
 const ZERO = new Uint8Array(TERMINATOR_BYTES);
 const PAGE_BYTES = 4096;
-/** One for all journals of the process: a record is put together and written in one go. */
+/** Shared by all journals of the process: a record is built and written in one go. */
 const RECORDS = new RecordWriter();
-
-export interface ReplayResult {
-  /** Records that were visited. */
-  readonly replayedRecords: number;
-  /** Valid records that the tables had already. */
-  readonly skippedRecords: number;
-  /** Valid records behind the last commit mark, given up because the machine was restarted since. */
-  readonly discardedRecords: number;
-  /** Sequence of the last record that counts. */
-  readonly lastSequence: number;
-  /** The machine has not been restarted since the journal was begun. */
-  readonly isSameBoot: boolean;
-  /** The records end in one that is not valid: it was being written at the crash, or is damaged. */
-  readonly isTailCut: boolean;
-  /** No header could be read: a new file. */
-  readonly isFresh: boolean;
-  /** A header slot holds something unreadable: `begin` was cut by the crash, or the file is damaged. */
-  readonly isHeaderDamaged: boolean;
-}
 
 export class Journal {
   readonly path: string;
   readonly layer: LayerId;
-  /** A header slot of the file holds something unreadable. */
-  readonly isHeaderDamaged: boolean;
   private readonly system: System;
   private readonly descriptor: number;
   private header: JournalHeader | undefined;
   private seed = 0n;
   private isAppendable = false;
-  /** What `begin` was called with when it failed: the records before are stored, so it can be tried again. */
+  /** The arguments of a `begin` that failed. The records before it are stored, so it can be tried again. */
   private failedBegin: { readonly generation: number; readonly nextSequence: number } | undefined;
   private syncError: FsError | undefined;
   private isOpen = true;
@@ -84,13 +63,12 @@ export class Journal {
   private markedSequence = 0;
 
   private constructor(system: System, path: string, layer: LayerId, descriptor: number, page: Buffer) {
-    const { header, isDamaged } = decodeHeaderPage(page, layer);
+    const header = decodeHeader(page, layer);
     this.system = system;
     this.path = path;
     this.layer = layer;
     this.descriptor = descriptor;
     this.header = header;
-    this.isHeaderDamaged = isDamaged;
     this.allocatedBytes = system.fileSize(descriptor).sizeBytes;
     if (header !== undefined) {
       this.sequence = header.firstSequence - 1;
@@ -99,7 +77,7 @@ export class Journal {
   }
 
   /**
-   * Opens a layer's journal, made when it is missing, and locks it. Nothing is replayed or begun.
+   * Opens a layer's journal, which is made if missing, and locks it. Neither replays nor begins.
    * Errors: EBUSY when another process (or another journal of this one) has it, with the owner's process id in the
    * note; those of open(2), flock(2), pwrite(2).
    */
@@ -129,7 +107,7 @@ export class Journal {
     }
   }
 
-  /** No header could be read: there is nothing to replay. */
+  /** The file has no valid header: there is nothing to replay. */
   get isFresh(): boolean {
     return this.header === undefined;
   }
@@ -144,7 +122,7 @@ export class Journal {
     return this.position - HEADER_BYTES;
   }
 
-  /** Records since `begin`, without marks; after `replay` and before `begin`: those that count. */
+  /** Records since `begin`, without marks; between `replay` and `begin` those that count. */
   get recordCount(): number {
     return this.count;
   }
@@ -153,74 +131,37 @@ export class Journal {
     return this.sequence;
   }
 
-  /** Everything up to this sequence is covered by a commit mark, or was applied before `begin`. */
+  /** A commit mark covers everything up to this sequence, or it was applied before `begin`. */
   get lastMarkedSequence(): number {
     return this.markedSequence;
   }
 
   /**
-   * Visits, in order, the records that count and whose sequence is above `appliedSequence`. A header of this
-   * boot: every valid record; of another: those up to the last commit mark. Afterwards `lastSequence` and
-   * `recordCount` tell what was found, so that a checkpoint can store it *before* `begin` gives the records up.
+   * Visits, in order, the records that count and whose sequence is above `appliedSequence`. Under a header of this boot
+   * every valid record counts, under one of another boot those up to the last commit mark. Afterwards `lastSequence`
+   * and `recordCount` tell what was found, so that a checkpoint can store it *before* `begin` gives the records up.
    * Errors: those of pread(2); what `visit` throws.
    */
-  replay(visit: RecordVisitor, appliedSequence: number): ReplayResult {
+  replay(visit: RecordVisitor, appliedSequence: number): void {
     assert(
       this.isOpen && !this.isAppendable,
       'a journal is replayed after it was opened and before it is begun',
     );
-    const { header, isHeaderDamaged } = this;
-    const none = {
-      replayedRecords: 0,
-      skippedRecords: 0,
-      discardedRecords: 0,
-      isSameBoot: true,
-      isTailCut: false,
-    };
-    if (header === undefined) return { ...none, lastSequence: 0, isFresh: true, isHeaderDamaged };
-    const isSameBoot = header.bootId === this.system.bootId();
-    const found = this.scan(header, undefined, 0, 0);
-    const last = isSameBoot ? found.lastSequence : found.lastMarkedSequence;
-    let replayedRecords = 0;
-    this.scan(
-      header,
-      (sequence, payload) => {
-        replayedRecords++;
-        visit(sequence, payload);
-      },
-      appliedSequence,
-      last,
-    );
+    const { header, system, descriptor } = this;
+    if (header === undefined) return;
+    const found = scanRecords(system, descriptor, header, visit, 0, 0);
+    const last = header.bootId === system.bootId() ? found.lastSequence : found.lastMarkedSequence;
+    scanRecords(system, descriptor, header, visit, appliedSequence, last);
     this.sequence = last;
     this.markedSequence = found.lastMarkedSequence;
     this.position = found.end;
     this.seed = recordSeed(header);
     this.count = last - header.firstSequence + 1;
-    return {
-      replayedRecords,
-      skippedRecords: this.count - replayedRecords,
-      discardedRecords: found.lastSequence - last,
-      lastSequence: last,
-      isSameBoot,
-      isTailCut: found.isTailCut,
-      isFresh: false,
-      isHeaderDamaged,
-    };
-  }
-
-  private scan(
-    header: JournalHeader,
-    visit: RecordVisitor | undefined,
-    from: number,
-    to: number,
-  ): ScanResult {
-    return scanRecords(this.system, this.descriptor, header, visit, from, to);
   }
 
   /**
-   * Restarts under a generation; if the header already has that one or a later one, under the next
-   * above it. Every record so far is given up: the tables must hold them, durably. Errors: ENOSPC, EIO; the
-   * next record tries it again, and fails as this did or is taken.
+   * Restarts under a generation, or under the header's next one if that is later. Gives up every record so far: the
+   * tables must hold them durably. Errors: ENOSPC, EIO; then the next `append` tries again.
    */
   begin(generation: number, nextSequence: number): void {
     assert(this.isOpen, 'the journal is open');
@@ -238,7 +179,7 @@ export class Journal {
     this.reserve(HEADER_BYTES + TERMINATOR_BYTES);
     const bytes = encodeHeader(header);
     this.system.pwrite(this.descriptor, bytes, 0, bytes.length, slotAt(header.generation));
-    // From here on the old records are invalid, so the zero may stand in the place of the first of them.
+    // Now the old records are invalid, so the zero may overwrite the first of them.
     this.system.pwrite(this.descriptor, ZERO, 0, TERMINATOR_BYTES, HEADER_BYTES);
     this.header = header;
     this.seed = recordSeed(header);
@@ -248,61 +189,45 @@ export class Journal {
     this.markedSequence = this.sequence;
     this.isAppendable = true;
     this.failedBegin = undefined;
-    this.giveBack();
+    if (this.allocatedBytes <= KEPT_BYTES_MAX) return;
+    this.system.truncate(this.descriptor, KEPT_BYTES_MAX);
+    this.allocatedBytes = KEPT_BYTES_MAX;
   }
 
-  /** A salt that no earlier start of this journal had, so that no record that was ever here becomes valid again. */
+  /** A salt that no earlier start of this journal had, so that no old record becomes valid again. */
   private nextSalt(): bigint {
     const { seconds, nanoseconds } = this.system.clock.now();
     const text = `${seconds}.${nanoseconds} ${process.pid} ${this.position}`;
     return checksum64(Buffer.from(text, 'latin1'), this.header?.salt ?? 0n);
   }
 
-  private giveBack(): void {
-    if (this.allocatedBytes <= KEPT_BYTES_MAX) return;
-    this.system.truncate(this.descriptor, KEPT_BYTES_MAX);
-    this.allocatedBytes = KEPT_BYTES_MAX;
-  }
-
   /**
-   * Appends the effects of one operation and returns its sequence. The bytes are then in the page cache of
-   * the host: a dead process loses nothing. Errors: ENOSPC, EDQUOT, EIO; then no record was added. One that gives space
-   * back finds some bytes allocated for it where the disk has no more.
+   * Appends the effects of one operation and returns its sequence. The bytes are then in the host's page cache, so the
+   * death of the process loses nothing. Errors: ENOSPC, EDQUOT, EIO; then no record was added. A record that gives
+   * space back may use the spare bytes on a full disk.
    */
   append(payload: Uint8Array, givesBack = false): number {
     assert(payload.length > 0 && payload.length <= PAYLOAD_BYTES_MAX, 'a record has a payload');
     if (this.failedBegin !== undefined)
       this.begin(this.failedBegin.generation, this.failedBegin.nextSequence);
+    assert(this.isAppendable, 'a journal takes records once it is begun');
     this.write(RECORD_KIND.effects, this.sequence + 1, payload, givesBack ? 0 : SPARE_BYTES);
     this.sequence++;
     this.count++;
     return this.sequence;
   }
 
-  /** Appends a commit mark; the data of all operations so far must be durable. Nothing to do when all is marked. */
+  /**
+   * Appends a commit mark; the data of all operations so far must be durable. A no-op when everything is marked. Before
+   * `begin` it marks what `replay` found, so that this can be stored in several transactions.
+   */
   mark(): void {
     if (this.markedSequence === this.sequence) return;
-    this.write(RECORD_KIND.mark, this.sequence, MARK_PAYLOAD);
+    this.write(RECORD_KIND.mark, this.sequence, MARK_PAYLOAD, 0);
     this.markedSequence = this.sequence;
   }
 
-  /**
-   * Puts a commit mark behind the records that `replay` found, when there is none: what was replayed can then be stored
-   * in several transactions. The data must be durable; `sync` makes the mark so. Errors as of `append`.
-   */
-  markReplayed(): void {
-    assert(!this.isAppendable, 'after replay, and before the journal is begun');
-    if (this.markedSequence === this.sequence) return;
-    this.writeRecord(RECORD_KIND.mark, this.sequence, MARK_PAYLOAD);
-    this.markedSequence = this.sequence;
-  }
-
-  private write(kind: number, sequence: number, payload: Uint8Array, spareBytes = 0): void {
-    assert(this.isAppendable, 'a journal takes records once it is begun');
-    this.writeRecord(kind, sequence, payload, spareBytes);
-  }
-
-  private writeRecord(kind: number, sequence: number, payload: Uint8Array, spareBytes = 0): void {
+  private write(kind: number, sequence: number, payload: Uint8Array, spareBytes: number): void {
     this.reserve(this.position + RECORD_FIXED_BYTES + payload.length + TERMINATOR_BYTES + spareBytes);
     const recordBytes = RECORDS.write(kind, sequence, payload, this.seed);
     try {
@@ -314,12 +239,12 @@ export class Journal {
     this.position += recordBytes;
   }
 
-  /** A failed write may have written all of its bytes; what was not acknowledged must not be replayed. */
+  /** A failed write may have written all its bytes, and what was not acknowledged must not be replayed. */
   private eraseFailed(): void {
     try {
       this.system.pwrite(this.descriptor, ZERO, 0, TERMINATOR_BYTES, this.position);
     } catch {
-      // The same disk failed twice; the next record that can be written goes to the same place.
+      // The next record that can be written goes to the same place.
     }
   }
 
@@ -343,14 +268,14 @@ export class Journal {
     return exact;
   }
 
-  /** An earlier `sync` failed: what is durable is not known, and nothing that follows can be promised. */
+  /** An earlier `sync` failed: it is unknown what is durable. */
   get hasSyncFailed(): boolean {
     return this.syncError !== undefined;
   }
 
   /**
-   * Makes all records durable, fdatasync(2). After a failure every later call fails with EIO: the kernel has marked
-   * the pages clean, so that a second fdatasync(2) would succeed with the records lost.
+   * Makes all records durable with fdatasync(2). After a failure every later call fails with EIO: the kernel has marked
+   * the pages clean, so a second fdatasync(2) would succeed with the records lost.
    */
   sync(): void {
     if (this.syncError !== undefined) {
@@ -366,8 +291,8 @@ export class Journal {
   }
 
   /**
-   * The layer was stored whole: empties the file, so that the next opener finds it fresh, and closes. A process that
-   * dies, or calls `close`, leaves the header, and the next opener knows.
+   * For a layer that is wholly stored: empties the file, so that the next opener finds it fresh, and closes. Without
+   * this (a crash, or `close` alone) the header stays, and the next opener knows.
    */
   closeClean(): void {
     if (!this.isOpen) return;
@@ -375,7 +300,7 @@ export class Journal {
     this.close();
   }
 
-  /** Gives the lock back. May be called twice. */
+  /** Releases the lock. May be called twice. */
   close(): void {
     if (!this.isOpen) return;
     this.isOpen = false;

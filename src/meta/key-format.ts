@@ -1,7 +1,6 @@
 /**
- * Bytes of the keys of every table. All tables share one LMDB database; the first byte of a key is its
- * table's number. Numbers in keys are big-endian, so that LMDB's byte order (memcmp, shorter first) is the
- * order of the numbers.
+ * Bytes of the keys of all tables. The tables share one LMDB database; the first byte of a key is its table's number.
+ * Numbers in keys are big-endian, so that LMDB's byte order (memcmp, shorter first) is the order of the numbers.
  *
  *   table         key after the table byte                              row
  *   1 layer       u64 layer                                             layer-format
@@ -18,7 +17,7 @@
  *  12 external    u64 external blob                                     external-format
  *  13 origin      u64 layer, u64 inode                                  origin-format, of `lower`
  *  14 host        u64 inode, u64 and u32 birth of a host directory,     host-format
- *                 u8 1 when pinned: which several may share
+ *                 u8 1 when pinned; several may share a key
  */
 import { assert, HIGH_MAX, type HostIno, NAME_BYTES_MAX, TWO_32 } from '../base/index.ts';
 
@@ -44,20 +43,20 @@ export type TableName = keyof typeof TABLE;
 /** One more than the longest key there is: table, layer, directory, and a name of NAME_MAX bytes. */
 export const KEY_BYTES_MAX = 1 + 8 + 8 + NAME_BYTES_MAX + 1;
 
-/** Where the parts of a per-layer key lie. */
+/** Offsets of the parts of a per-layer key. */
 export const LAYER_AT = 1;
 export const INO_AT = 9;
 export const NAME_AT = 17;
 export const CHUNK_AT = 17;
-/** Where the part after the table byte lies in the other tables. */
+/** Offset of the part after the table byte in the other tables. */
 export const PART_AT = 1;
 
-/** Reads a u64 below 2^53 of a key. */
+/** Reads a u64 below 2^53. */
 export function keyNumber(key: Buffer, at: number): number {
   return key.readUInt32BE(at) * TWO_32 + key.readUInt32BE(at + 4);
 }
 
-/** A key under construction in a buffer that is used again and again; `view` is valid until the next `start`. */
+/** Builds keys in one reused buffer; `view` is valid until the next `start`. */
 export class KeyWriter {
   readonly buffer: Buffer;
   length = 0;
@@ -89,7 +88,7 @@ export class KeyWriter {
     return this;
   }
 
-  /** All 64 bits of an inode number of the host. */
+  /** An inode number of the host, which may need all 64 bits. */
   hostIno(value: HostIno): this {
     if (typeof value === 'number') return this.u64(value);
     this.length = this.buffer.writeBigUInt64BE(value, this.length);

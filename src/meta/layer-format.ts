@@ -1,5 +1,5 @@
 /**
- * Bytes of a row of the layer table, and nothing else. Key: see key-format.
+ * Bytes of a row of the layer table. Key: see key-format.
  *
  *   u8      state: 1 building, 2 writable, 3 frozen
  *   varint  parent layer, 0 for none
@@ -10,39 +10,32 @@
  *   varint  end of the reserved range (exclusive)
  *   varint  generation of the journal
  *   varint  last journal sequence that is in the tables
- *   varint  depth: more than that of the parent, 0 without a parent; flattening does not renumber the layers above
+ *   varint  depth: greater than the parent's, 0 without a parent; flattening does not renumber the layers above
  *   i64     created, seconds; u32 nanoseconds
  *   u8      1 when the next field is there, else 0
  *   i64     frozen, seconds; u32 nanoseconds
  *   varint  count, then one varint each: blobs of this layer that have no checksums yet
  *   varint  epoch in which gc found that no tree stands on the layer; 0 while one does
- *   u8      where the layer's inodes are: 0 (or nothing more) in its rows, 1 in a host directory, 2 in other layers.
+ *   u8      where the layer's inodes are: 0 (or the end of the row) in its rows, 1 in a host directory, 2 in layers.
  *           For 1:
- *           which directory it is, see host-identity-format: inode and birth
+ *           which directory it is, see host-format: inode and birth
  *   u8      1 when copy-up takes the bytes of a file, 0 when it refers to them
  *   varint  length, then bytes: absolute path of the directory
- *           which directory it is: the filesystem
+ *           which directory it is: its filesystem
  *           For 2, a union:
- *   varint  count, then one varint each: the uppermost layers of the trees that it is made of, uppermost tree first
+ *   varint  count, then one varint each: the uppermost layer of each tree, uppermost tree first
  */
-import type { BlobId, ByteReader, ByteWriter, Ino, LayerId, Timespec } from '../base/index.ts';
-import { DecodeError } from '../base/index.ts';
-import {
-  type HostIdentity,
-  readFileSystem,
-  readInodeAndBirth,
-  writeFileSystem,
-  writeInodeAndBirth,
-} from './host-identity-format.ts';
-import { readTimespec, writeTimespec } from './timespec-format.ts';
+import { type BlobId, DecodeError, type Ino, type LayerId, type Timespec } from '../base/index.ts';
+import { byteString, type Format, flag, list, oneOf, optional, record, timespec, varint } from './fields.ts';
+import { fileSystemFormat, type HostIdentity, inodeAndBirth } from './host-format.ts';
 
 export type LayerState = 'building' | 'writable' | 'frozen';
 
-/** A directory of the host as a layer: one at one place, where another directory is not this layer. */
+/** A directory of the host as a layer. Another directory at the same path is another layer. */
 export interface HostSource extends HostIdentity {
   /** Absolute, a byte string. */
   readonly path: string;
-  /** Copy-up takes the bytes of a file, so that no later change of the host file matters. */
+  /** Copy-up copies the bytes of a file, so that later changes of the host file do not matter. */
   readonly isPinned: boolean;
 }
 
@@ -58,9 +51,9 @@ export interface LayerRecord {
   inoEnd: number;
   /** Of the journal. */
   generation: number;
-  /** Journal records up to and including this sequence are in the tables. */
+  /** Journal records up to this sequence are in the tables. */
   appliedSequence: number;
-  /** More than that of the parent; 0 without one. Flattening takes layers away below and does not renumber. */
+  /** Greater than the parent's; 0 without a parent. Flattening removes layers below and does not renumber. */
   depth: number;
   created: Timespec;
   frozenAt?: Timespec | undefined;
@@ -68,100 +61,77 @@ export interface LayerRecord {
   unsealedBlobs: BlobId[];
   /** Epoch, from 1, in which gc found that no tree stands on the layer; undefined while one does. */
   droppedEpoch?: number | undefined;
-  /** The layer is a directory of the host; undefined for one whose inodes are in its rows. */
+  /** The host directory that the layer shows; undefined for a layer whose inodes are in its rows. */
   host?: HostSource | undefined;
-  /** The layer is the union of the trees that these are the uppermost layers of, uppermost tree first. */
+  /** For a union: the uppermost layer of each of its trees, uppermost tree first. */
   components?: readonly LayerId[] | undefined;
 }
 
-/** The values of the field that says where a layer's inodes are. */
+/** Values of the field that says where a layer's inodes are. */
 const HOST = 1;
 const UNION = 2;
 
-const STATES: readonly (LayerState | undefined)[] = [undefined, 'building', 'writable', 'frozen'];
+/** The root and the zero after it. */
+const rootFormat: Format<Ino> = {
+  write: (writer, root) => void writer.varint(root).varint(0),
+  read(reader) {
+    const root = varint<Ino>().read(reader);
+    reader.varint();
+    return root;
+  },
+};
 
-export function encodeLayer(writer: ByteWriter, layer: LayerRecord): void {
-  writer
-    .u8(STATES.indexOf(layer.state))
-    .varint(layer.parent)
-    .varint(layer.root)
-    .varint(0)
-    .varint(layer.activeBlob)
-    .varint(layer.inoNext)
-    .varint(layer.inoEnd)
-    .varint(layer.generation)
-    .varint(layer.appliedSequence)
-    .varint(layer.depth);
-  writeTimespec(writer, layer.created);
-  writer.u8(layer.frozenAt === undefined ? 0 : 1);
-  if (layer.frozenAt !== undefined) writeTimespec(writer, layer.frozenAt);
-  writer.varint(layer.unsealedBlobs.length);
-  for (const blob of layer.unsealedBlobs) writer.varint(blob);
-  writer.varint(layer.droppedEpoch ?? 0);
-  if (layer.host !== undefined) encodeHost(writer.u8(HOST), layer.host);
-  else if (layer.components !== undefined) {
-    writer.u8(UNION).varint(layer.components.length);
-    for (const component of layer.components) writer.varint(component);
-  }
-}
+/** 0 for none. */
+const epochFormat: Format<number | undefined> = {
+  write: (writer, epoch) => void writer.varint(epoch ?? 0),
+  read: (reader) => reader.varint() || undefined,
+};
 
-export function decodeLayer(reader: ByteReader): LayerRecord {
-  const state = STATES[reader.u8()];
-  if (state === undefined) throw new DecodeError('layer state is unknown');
-  const parent = reader.varint() as LayerId | 0; // The field holds what encodeLayer wrote: a layer's number or 0.
-  const root = reader.varint() as Ino; // As above: an inode number.
-  reader.varint();
-  const layer: LayerRecord = {
-    state,
-    parent,
-    root,
-    activeBlob: reader.varint() as BlobId | 0, // As above: a blob's number or 0.
-    inoNext: reader.varint(),
-    inoEnd: reader.varint(),
-    generation: reader.varint(),
-    appliedSequence: reader.varint(),
-    depth: reader.varint(),
-    created: readTimespec(reader),
-    unsealedBlobs: [],
-  };
-  if (reader.u8() !== 0) layer.frozenAt = readTimespec(reader);
-  const count = reader.varint();
-  for (let index = 0; index < count; index++) {
-    layer.unsealedBlobs.push(reader.varint() as BlobId); // As above: a blob's number.
-  }
-  const droppedEpoch = reader.varint();
-  if (droppedEpoch > 0) layer.droppedEpoch = droppedEpoch;
-  if (reader.isAtEnd) return layer;
-  const source = reader.u8();
-  if (source === HOST) layer.host = decodeHost(reader);
-  else if (source === UNION) layer.components = decodeComponents(reader);
-  else throw new DecodeError(`layer source ${source} is unknown`);
-  return layer;
-}
+const fields = record<Omit<LayerRecord, 'host' | 'components'>>({
+  state: oneOf('layer state', 'building', 'writable', 'frozen'),
+  parent: varint(),
+  root: rootFormat,
+  activeBlob: varint(),
+  inoNext: varint(),
+  inoEnd: varint(),
+  generation: varint(),
+  appliedSequence: varint(),
+  depth: varint(),
+  created: timespec,
+  frozenAt: optional(timespec),
+  unsealedBlobs: list(varint()),
+  droppedEpoch: epochFormat,
+});
 
-function decodeComponents(reader: ByteReader): LayerId[] {
-  const components: LayerId[] = [];
-  for (let count = reader.varint(); count > 0; count--) {
-    components.push(reader.varint() as LayerId); // The field holds what encodeLayer wrote: a layer's number.
-  }
-  return components;
-}
+const hostFields = record<Omit<HostSource, 'fileSystemUuid' | 'subvolume'>>({
+  ...inodeAndBirth,
+  isPinned: flag,
+  path: byteString,
+});
 
-/** The layers that a layer stands on, or is made of. */
+const componentsFormat = list<LayerId>(varint());
+
+export const layerFormat: Format<LayerRecord> = {
+  write(writer, layer) {
+    fields.write(writer, layer);
+    if (layer.host !== undefined) {
+      hostFields.write(writer.u8(HOST), layer.host);
+      fileSystemFormat.write(writer, layer.host);
+    } else if (layer.components !== undefined) componentsFormat.write(writer.u8(UNION), layer.components);
+  },
+  read(reader) {
+    const layer: LayerRecord = fields.read(reader);
+    if (reader.isAtEnd) return layer;
+    const source = reader.u8();
+    if (source === HOST) layer.host = { ...hostFields.read(reader), ...fileSystemFormat.read(reader) };
+    else if (source === UNION) layer.components = componentsFormat.read(reader);
+    else throw new DecodeError(`layer source ${source} is unknown`);
+    return layer;
+  },
+};
+
+/** The layers that a layer stands on, or of which it is the union. */
 export function layersUnder({ parent, components }: LayerRecord): readonly LayerId[] {
   if (components !== undefined) return components;
   return parent === 0 ? [] : [parent];
-}
-
-function encodeHost(writer: ByteWriter, host: HostSource): void {
-  writeInodeAndBirth(writer, host);
-  writer.u8(host.isPinned ? 1 : 0).byteString(host.path);
-  writeFileSystem(writer, host);
-}
-
-function decodeHost(reader: ByteReader): HostSource {
-  const directory = readInodeAndBirth(reader);
-  const isPinned = reader.u8() !== 0;
-  const path = reader.byteString();
-  return { ...directory, ...readFileSystem(reader), isPinned, path };
 }

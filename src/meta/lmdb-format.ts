@@ -1,14 +1,14 @@
 /**
- * Bytes of LMDB's own file, `data.mdb`, as far as they are looked at before LMDB opens it; nothing else. Layout of
- * lmdb 3.5 (LMDB data version 2, mdb.c), little-endian as on every machine that is supported.
+ * The bytes of LMDB's own file, `data.mdb`, that are checked before LMDB opens it. Layout of lmdb 3.5 (LMDB data
+ * version 2, mdb.c), little-endian as on every supported machine.
  *
  * Page: 24-byte header (u64 page number, u64 transaction, u16, u16 flags, u16 lower, u16 upper), then u16 offsets of
  * nodes, counted from the end of the header; there are lower/2 of them.
  *
- * Pages 0 and 1 are meta pages. Behind the header: u32 magic, u32 version, u64 address, u64 map size, two tree records
+ * Pages 0 and 1 are meta pages. After the header: u32 magic, u32 version, u64 address, u64 map size, two tree records
  * of 48 bytes (u32 page size in the first, u16 flags, u16 depth, four u64 counts, u64 root page or -1), u64 last page,
- * u64 transaction. The one with the higher transaction counts. The file may end before the last page when the pages
- * behind its end are free.
+ * u64 transaction. The page with the higher transaction counts. The file may end before the last page if all pages
+ * after its end are free.
  *
  * Node of a branch page: u16, u16, u16: page number, low bits first; u16 key length; key.
  * Node of a leaf page: u32 length of the value; u16 flags (bit 0: the value lies on overflow pages); u16 key
@@ -37,19 +37,19 @@ const OVERFLOW_COUNT_AT = 16;
 const NO_PAGE = 0xffffffffffffffffn;
 
 export const LMDB_VERSION = 2;
-/** A meta page is not looked at beyond this. */
+/** The part of a meta page that is read. */
 export const LMDB_META_BYTES = 168;
 
 export interface LmdbMeta {
   readonly version: number;
   readonly pageBytes: number;
-  /** Root pages of the two trees, free pages and rows; without those that are empty. */
+  /** Root pages of the two trees, free pages and rows, without empty trees. */
   readonly roots: readonly number[];
   readonly lastPage: number;
   readonly transaction: bigint;
 }
 
-/** DecodeError when the bytes are no meta page. */
+/** DecodeError when the bytes are not a meta page. */
 export function decodeLmdbMeta(page: Buffer): LmdbMeta {
   if (page.readUInt32LE(MAGIC_AT) !== MAGIC || (page.readUInt16LE(PAGE_FLAGS_AT) & META_FLAG) === 0) {
     throw new DecodeError('not a meta page');
@@ -64,10 +64,10 @@ export function decodeLmdbMeta(page: Buffer): LmdbMeta {
   };
 }
 
-/** Receives the pages that a page refers to: `count` pages from `first` on; `isTree` when it is a page of the tree. */
+/** Gets the pages that a page refers to: `count` pages from `first` on; `isTree` for a page of the tree. */
 export type PageVisitor = (first: number, count: number, isTree: boolean) => void;
 
-/** Visits what a page of a tree refers to. DecodeError when it is not such a page, or not the page of that number. */
+/** Visits the pages that a page of a tree refers to. DecodeError when it is not such a page, or has another number. */
 export function visitReferences(page: Buffer, number: number, visit: PageVisitor): void {
   const flags = page.readUInt16LE(PAGE_FLAGS_AT) & (BRANCH_FLAG | LEAF_FLAG);
   if (flags !== BRANCH_FLAG && flags !== LEAF_FLAG) throw new DecodeError('neither a branch nor a leaf page');

@@ -1,17 +1,12 @@
-/** The record that a new inode begins with. */
+/** The first record of a new inode. */
 import type { Ino, Timespec } from '../base/index.ts';
 import type { InodeRecord } from './inode-format.ts';
 
-export interface NewInode {
-  /** st_mode with its type bits. */
-  readonly mode: number;
-  readonly uid: number;
-  readonly gid: number;
-  readonly nlink: number;
-}
-
-/** An inode without bytes, attributes or target, made at `now`: all four of its times are that. */
-export function newInodeRecord({ mode, uid, gid, nlink }: NewInode, now: Timespec): InodeRecord {
+/** An inode without bytes, attributes or target. Its four times are `now`. */
+export function newInodeRecord(
+  { mode, uid, gid, nlink }: Pick<InodeRecord, 'mode' | 'uid' | 'gid' | 'nlink'>,
+  now: Timespec,
+): InodeRecord {
   return {
     mode,
     uid,
@@ -30,7 +25,7 @@ export function newInodeRecord({ mode, uid, gid, nlink }: NewInode, now: Timespe
     ctimeNanoseconds: now.nanoseconds,
     birthSeconds: now.seconds,
     birthNanoseconds: now.nanoseconds,
-    // 0 stands for no parent: what has no name yet.
+    // No parent: it has no name yet.
     parent: 0 as Ino,
     target: '',
   };

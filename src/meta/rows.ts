@@ -1,17 +1,15 @@
 /**
- * Rows of the LMDB database: raw keys and payloads, with what every table needs done the same way. A stored value is
- * the payload and 8 bytes of checksum64 over key and payload: LMDB itself returns flipped bits as if they were data,
- * and a row that was moved to another key is damage as well. Errors of LMDB become FsError (disk full, limits) or
- * StoreError (damage, closed).
+ * Rows of the LMDB database: keys and payloads, and what all tables do with them. A stored value is the payload and 8
+ * bytes of checksum64 over key and payload: LMDB returns flipped bits as if they were data, and a row under another key
+ * is damage as well. Errors of LMDB become FsError (disk full, limits) or StoreError (damage, closed).
  *
- * Everything here is synchronous. Reading allocates nothing: a row is copied once, behind its key, into a buffer that
- * is used again, where its checksum is computed and from where it is decoded.
+ * Everything here is synchronous. Reading allocates nothing: a row is copied once, after its key, into a reused buffer,
+ * where its checksum is computed and from where it is decoded.
  */
 import { statfsSync } from 'node:fs';
 import type { RootDatabase } from 'lmdb';
 import { open } from 'lmdb';
 import {
-  AssertionError,
   assert,
   ByteReader,
   ByteWriter,
@@ -24,25 +22,18 @@ import {
   writeChecksum,
 } from '../base/index.ts';
 import { EIO, type System } from '../sys/index.ts';
+import type { Format } from './fields.ts';
 import { describeKey, KEY_BYTES_MAX, KeyWriter } from './key-format.ts';
 import { checkTablesFile } from './tables-file.ts';
 import { TablesLock } from './tables-lock.ts';
 
-/** Processes (and their worker threads) that may read at one time; LMDB's own default is 126. */
+/** Processes and worker threads that may read at the same time. LMDB's own default is 126. */
 const READERS_MAX = 1024;
-/** The way out when the bytes on disk are not what they should be. */
 const CORRUPT_HINT = 'Run fsck to see what is affected';
 
-/** Error numbers of LMDB (lmdb.h) that have a meaning for the caller. */
-const MDB_MAP_FULL = -30792;
-const MDB_READERS_FULL = -30790;
-const MDB_TXN_FULL = -30788;
-const MDB_VERSION_MISMATCH = -30794;
-const DAMAGE = new Set([-30797, -30796, -30793]); // PAGE_NOTFOUND, CORRUPTED, INVALID
-
+/** LMDB says EIO for a write that the disk had room for only in part; the free space left shows which it was. */
 const FREE_BYTES_MIN = 64 * 4096;
 
-/** LMDB says EIO for a write that the disk had room for only in part; what the disk has left tells which it was. */
 function isDiskFull(path: string): boolean {
   try {
     const { bavail, bsize } = statfsSync(path);
@@ -52,51 +43,47 @@ function isDiskFull(path: string): boolean {
   }
 }
 
-/** Turns what `lmdb` throws into this project's errors; anything that is not LMDB's own passes unchanged. */
-export function translateLmdbError(error: unknown, operation: string, path: string): unknown {
-  if (!(error instanceof Error) || error instanceof FsError || error instanceof StoreError) return error;
-  if (error instanceof AssertionError || error instanceof DecodeError) return error;
-  if (/database has been closed|closed database/.test(error.message)) {
-    return new StoreError('ERR_STORE_CLOSED', operation, path, 'the store is closed', 'Open it again');
-  }
-  const code = 'code' in error ? error.code : undefined;
-  if (typeof code !== 'number') return error;
-  if (code === EIO && isDiskFull(path))
-    return new FsError('ENOSPC', { path, note: `${operation}: the disk is full` });
-  if (code > 0) return new FsError(codeOfErrno(code), { path, note: `${operation}: ${error.message}` });
-  if (code === MDB_MAP_FULL)
-    return new FsError('ENOSPC', { path, note: `${operation}: the tables are full` });
-  if (code === MDB_READERS_FULL)
-    return new FsError('ENFILE', {
-      path,
-      note: `${operation}: more than ${READERS_MAX} processes read the tables at once`,
-    });
-  if (code === MDB_TXN_FULL)
-    return new FsError('EFBIG', { path, note: `${operation}: too many changes in one transaction` });
-  if (code === MDB_VERSION_MISMATCH)
-    return new StoreError(
-      'ERR_STORE_VERSION',
-      operation,
-      path,
-      `the tables have another file format (${error.message})`,
-      'Use the version of Ramet that made the store',
-    );
-  if (DAMAGE.has(code))
-    return new StoreError(
-      'ERR_STORE_CORRUPT',
-      operation,
-      path,
-      `the tables are damaged (${error.message})`,
-      CORRUPT_HINT,
-    );
-  return new FsError('EIO', { path, note: `${operation}: ${error.message} (LMDB ${code})` });
+/** Error numbers of LMDB (lmdb.h) for limits that were reached. */
+const LIMITS = new Map<number, readonly [code: 'ENOSPC' | 'ENFILE' | 'EFBIG', note: string]>([
+  [-30792, ['ENOSPC', 'the tables are full']], // MAP_FULL
+  [-30790, ['ENFILE', `more than ${READERS_MAX} processes read the tables at once`]], // READERS_FULL
+  [-30788, ['EFBIG', 'too many changes in one transaction']], // TXN_FULL
+]);
+const MDB_VERSION_MISMATCH = -30794;
+const DAMAGE = new Set([-30797, -30796, -30793]); // PAGE_NOTFOUND, CORRUPTED, INVALID
+
+function closedError(operation: string, path: string): StoreError {
+  return new StoreError('ERR_STORE_CLOSED', operation, path, 'the store is closed', 'Open it again');
 }
 
-/** Longest row for which a view is kept ready. */
+/** Turns what `lmdb` throws into this project's errors; other errors pass unchanged. */
+export function translateLmdbError(error: unknown, operation: string, path: string): unknown {
+  if (!(error instanceof Error) || error instanceof FsError || error instanceof StoreError) return error;
+  const { message } = error;
+  if (/database has been closed|closed database/.test(message)) return closedError(operation, path);
+  const code = 'code' in error ? error.code : undefined;
+  if (typeof code !== 'number') return error;
+  const [name, problem] =
+    code === EIO && isDiskFull(path) ? (['ENOSPC', 'the disk is full'] as const) : (LIMITS.get(code) ?? []);
+  if (name !== undefined) return new FsError(name, { path, note: `${operation}: ${problem}` });
+  if (code > 0) return new FsError(codeOfErrno(code), { path, note: `${operation}: ${message}` });
+  if (code === MDB_VERSION_MISMATCH) {
+    const what = `the tables have another file format (${message})`;
+    const hint = 'Use the version of Ramet that made the store';
+    return new StoreError('ERR_STORE_VERSION', operation, path, what, hint);
+  }
+  if (DAMAGE.has(code)) {
+    const what = `the tables are damaged (${message})`;
+    return new StoreError('ERR_STORE_CORRUPT', operation, path, what, CORRUPT_HINT);
+  }
+  return new FsError('EIO', { path, note: `${operation}: ${message} (LMDB ${code})` });
+}
+
+/** The longest row for which a view is kept. */
 const VIEW_BYTES_MAX = 1024;
 const ROW_BYTES = KEY_BYTES_MAX + 4096;
 
-/** The bounds of a scan; both are copies that nobody changes. */
+/** The bounds of a scan. Nobody changes the buffers. */
 export interface KeyRange {
   readonly start: Buffer;
   /** Exclusive. */
@@ -125,10 +112,11 @@ export class Rows {
   private isClosed = false;
   private isWriting = false;
 
-  /** Where the last row that was read lies: its payload is `bytes[payloadStart..payloadEnd]`. */
-  bytes: Buffer;
-  payloadStart = 0;
-  payloadEnd = 0;
+  /** The last row that was read: its payload is `bytes[payloadStart..payloadEnd]`. */
+  private bytes: Buffer;
+  private payloadStart = 0;
+  private payloadEnd = 0;
+  private readonly reader = new ByteReader(Buffer.alloc(0));
 
   private constructor(path: string, database: RootDatabase<Buffer, Buffer>, lock: TablesLock) {
     this.path = path;
@@ -138,7 +126,7 @@ export class Rows {
   }
 
   /**
-   * Opens (or makes, where the directory holds none) the database in a directory, once `check` finds nothing wrong.
+   * Opens the database in a directory once `check` finds nothing wrong, and makes it where there is none.
    * Errors: ENOENT or ENOTDIR when the directory is missing, ERR_STORE_CORRUPT, ERR_STORE_VERSION, ENFILE.
    */
   static open(
@@ -151,7 +139,7 @@ export class Rows {
     try {
       lock.acquire();
       try {
-        // What looks damaged may have been changed while it was looked at.
+        // Others may have changed the file during the first check.
         if (!isSound) check(path);
         return new Rows(path, openDatabase(path), lock);
       } finally {
@@ -176,14 +164,14 @@ export class Rows {
     }
   }
 
-  /** Starts a key. What is then asked of this object concerns that key. */
+  /** Starts a key, which the calls that follow are about. */
   at(table: number): KeyWriter {
     return this.key.start(table);
   }
 
-  /** Looks the key up. True when there is a row; its payload is then in `bytes`, until the next call. */
+  /** Looks the key up. True when there is a row, which `decode` then reads, until the next call. */
   find(): boolean {
-    if (this.isClosed) throw this.closedError('read');
+    if (this.isClosed) throw closedError('read', this.path);
     let value: Buffer | undefined;
     try {
       value = this.database.getBinaryFast(this.key.view());
@@ -195,24 +183,9 @@ export class Rows {
     return true;
   }
 
-  /** Whether the key has a row; the row is not looked at. */
-  has(): boolean {
-    if (this.isClosed) throw this.closedError('read');
-    try {
-      return this.database.getBinaryFast(this.key.view()) !== undefined;
-    } catch (error) {
-      throw translateLmdbError(error, 'read', this.path);
-    }
-  }
-
-  /** A reader of the payload that was found. */
-  reader(): ByteReader {
-    return new ByteReader(this.bytes, this.payloadStart, this.payloadEnd);
-  }
-
   /**
-   * A view of the value in lmdb's own buffer. That buffer says a `length` of its own that its typed-array methods do
-   * not know of, so that only `subarray` with both bounds may be used on it.
+   * A view of the value in lmdb's own buffer. That buffer has a `length` property which its typed-array methods ignore,
+   * so only `subarray` with both bounds may be used on it.
    */
   private viewOf(value: Buffer): Uint8Array {
     const { length } = value;
@@ -229,7 +202,7 @@ export class Rows {
     return view;
   }
 
-  /** Puts a stored value behind the key, checks it, and makes it the row at hand. */
+  /** Appends a stored value to the key, checks it, and makes it the current row. */
   private join(keyLength: number, value: Uint8Array): void {
     const checkedEnd = keyLength + value.length - CHECKSUM_BYTES;
     this.payloadStart = keyLength;
@@ -251,35 +224,26 @@ export class Rows {
     if (!isChecksum(this.bytes, checkedEnd, checked)) throw this.damaged('its checksum is wrong');
   }
 
-  /** The error for the row at hand. */
+  /** The error for the current row. */
   private damaged(problem: string): StoreError {
     const key = Buffer.from(this.bytes.subarray(0, this.payloadStart));
     const what = `the ${describeKey(key)} is damaged: ${problem}`;
     return new StoreError('ERR_STORE_CORRUPT', 'read tables', this.path, what, CORRUPT_HINT);
   }
 
-  private closedError(operation: string): StoreError {
-    return new StoreError('ERR_STORE_CLOSED', operation, this.path, 'the store is closed', 'Open it again');
-  }
-
-  /** Call with what a decoder threw: bytes with a right checksum that cannot be understood are damage as well. */
-  undecodable(error: unknown): unknown {
-    return error instanceof DecodeError ? this.damaged(error.message) : error;
-  }
-
-  /** Decodes the row that was found, the whole of it. */
-  decode<T>(decoder: (reader: ByteReader) => T): T {
-    const reader = this.reader();
+  /** Decodes the row that was found, all of it. Bytes with a right checksum that make no sense are damage too. */
+  decode<Row>(format: Pick<Format<Row>, 'read'>): Row {
+    const reader = this.reader.reset(this.bytes, this.payloadStart, this.payloadEnd);
     try {
-      const record = decoder(reader);
+      const row = format.read(reader);
       if (!reader.isAtEnd) throw new DecodeError(`${reader.end - reader.offset} bytes too many`);
-      return record;
+      return row;
     } catch (error) {
-      throw this.undecodable(error);
+      throw error instanceof DecodeError ? this.damaged(error.message) : error;
     }
   }
 
-  /** A writer for the payload of the key; `put` stores what was written with it. */
+  /** A writer for the key's payload, which `put` then stores. */
   payload(): ByteWriter {
     return this.writer.reset().raw(this.key.view());
   }
@@ -289,7 +253,7 @@ export class Rows {
     assert(this.isWriting, 'tables are changed inside a transaction');
     const keyLength = this.key.length;
     const checked = this.writer.view();
-    // u64 reserves the room; writeChecksum may only look at `checked` before that moves the buffer.
+    // Makes room for the checksum. It may replace the buffer, but `checked` still has the bytes.
     this.writer.u64(0);
     writeChecksum(this.writer.buffer, checked.length, checked);
     try {
@@ -313,9 +277,9 @@ export class Rows {
     }
   }
 
-  /** Visits the rows of a range in order of their keys. Each is checked and is the row at hand when it is yielded. */
+  /** Visits the rows of a range in order of their keys. Each is checked, and is the current row when it is yielded. */
   *scan(range: KeyRange): Generator<Buffer> {
-    if (this.isClosed) throw this.closedError('read');
+    if (this.isClosed) throw closedError('read', this.path);
     try {
       for (const { key, value } of this.database.getRange(range)) {
         this.key.buffer.set(key);
@@ -329,7 +293,7 @@ export class Rows {
 
   /** As `scan`, without a generator: about half its time. `visit` must not read or change rows. */
   each(range: KeyRange, visit: (key: Buffer) => void): void {
-    if (this.isClosed) throw this.closedError('read');
+    if (this.isClosed) throw closedError('read', this.path);
     try {
       for (const { key, value } of this.database.getRange(range)) {
         this.key.buffer.set(key);
@@ -341,29 +305,24 @@ export class Rows {
     }
   }
 
-  /** Visits the keys of a range; the rows are not looked at. */
-  *scanKeys(range: KeyRange, limit?: number): Generator<Buffer> {
-    if (this.isClosed) throw this.closedError('read');
+  /** Visits the keys of a range, at most `limit` of them after the first `offset`. The rows are not checked. */
+  *scanKeys(range: KeyRange, limit = Number.POSITIVE_INFINITY, offset = 0): Generator<Buffer> {
+    if (this.isClosed) throw closedError('read', this.path);
     try {
-      yield* this.database.getKeys(limit === undefined ? { ...range } : { ...range, limit });
+      yield* this.database.getKeys({ ...range, limit, offset });
     } catch (error) {
       throw translateLmdbError(error, 'read', this.path);
     }
   }
 
-  /** Whether a range has more than `count` keys; they are passed over, not read. */
+  /** Whether a range has more than `count` keys. */
   hasMoreThan(range: KeyRange, count: number): boolean {
-    if (this.isClosed) throw this.closedError('read');
-    try {
-      for (const _key of this.database.getKeys({ ...range, offset: count, limit: 1 })) return true;
-      return false;
-    } catch (error) {
-      throw translateLmdbError(error, 'read', this.path);
-    }
+    for (const _key of this.scanKeys(range, 1, count)) return true;
+    return false;
   }
 
   /** Removes at most `limit` rows of a range. Returns how many; fewer than `limit` when none is left. */
-  removeRange(range: KeyRange, limit: number): number {
+  removeRange(range: KeyRange, limit?: number): number {
     // Collected first: a cursor is not kept over changes.
     const keys = [...this.scanKeys(range, limit)];
     for (const key of keys) this.removeKey(key);
@@ -375,11 +334,11 @@ export class Rows {
   }
 
   /**
-   * Runs `change` in one transaction, which is durable when this returns; when `change` throws, nothing of it
-   * happened and the error is thrown on. A call inside a transaction belongs to that one.
+   * Runs `change` in one transaction, which is durable when this returns. When `change` throws, nothing of it happened,
+   * and the error goes on. A nested call belongs to the outer transaction.
    */
   transaction<T>(change: () => T): T {
-    if (this.isClosed) throw this.closedError('change tables');
+    if (this.isClosed) throw closedError('change tables', this.path);
     if (this.isWriting) return this.nested(change);
     this.hasNestedFailure = false;
     this.lock.acquire();
@@ -411,15 +370,14 @@ export class Rows {
     }
   }
 
-  /** Sees what other processes have committed: the next read uses a new snapshot. */
+  /** The next read uses a new snapshot, with what other processes have committed. */
   renew(): void {
-    if (this.isClosed) throw this.closedError('read');
+    if (this.isClosed) throw closedError('read', this.path);
     this.database.resetReadTxn();
   }
 
-  /** Figures of the database, for `stat` and tests. */
   figures(): TableFigures {
-    if (this.isClosed) throw this.closedError('read');
+    if (this.isClosed) throw closedError('read', this.path);
     // The type of getStats is {}; these are the fields that its source (env.cpp, dbi.cpp of lmdb) sets.
     const stats = this.database.getStats() as {
       entryCount: number;
@@ -435,10 +393,10 @@ export class Rows {
   }
 }
 
-/** A look at the file in a directory before LMDB has it: throws ERR_STORE_CORRUPT, and errors of the directory. */
+/** Checks the file in a directory before LMDB opens it. Throws ERR_STORE_CORRUPT, and errors of the directory. */
 type TablesCheck = (directory: string) => void;
 
-/** Others may change the file while it is looked at. Errors of the directory. */
+/** False when the file looks damaged, which may be because others are changing it. Errors of the directory. */
 function looksSound(path: string, check: TablesCheck): boolean {
   try {
     check(path);
@@ -461,8 +419,8 @@ function openDatabase(path: string): RootDatabase<Buffer, Buffer> {
       keyEncoding: 'binary',
       encoding: 'binary',
       maxReaders: READERS_MAX,
-      // Every transaction here is synced by its own commit. With overlapping syncs `close` waits, spinning, for a
-      // number that a process which was killed in a commit never wrote (mdb_env_sync of lmdb 3.5).
+      // Every commit here syncs itself. With overlapping syncs `close` spins until a number is written that a process
+      // killed in a commit never writes (mdb_env_sync of lmdb 3.5).
       overlappingSync: false,
     });
   } catch (error) {

@@ -1,48 +1,24 @@
-/** The tables of the store as a whole: layers, trees, blobs, contents, counters, dropped space. */
-import type { ByteReader, ByteWriter } from '../base/index.ts';
-import { assert, NAME_BYTES_MAX } from '../base/index.ts';
-import type { ContentRecord } from './content-format.ts';
-import { decodeContent, encodeContent } from './content-format.ts';
-import type { CounterName } from './counter-format.ts';
-import { counterStart, decodeCounter, encodeCounter } from './counter-format.ts';
+/** The tables of the store as a whole: layers, trees, blobs, contents, counters, dropped space, host directories. */
+import { assert, type LayerId, NAME_BYTES_MAX } from '../base/index.ts';
+import { type ContentRecord, contentFormat } from './content-format.ts';
+import { COUNTER_STARTS, type CounterName, counterFormat } from './counter-format.ts';
+import { hostLayersFormat } from './host-format.ts';
 import { keyNumber, PART_AT, TABLE } from './key-format.ts';
-import type { KeyRange, Rows } from './rows.ts';
-import type { TreeRecord } from './tree-format.ts';
-import { decodeTree, encodeTree } from './tree-format.ts';
-
-/** All keys of one table. */
-export function tableRange(table: number): KeyRange {
-  return { start: Buffer.from([table]), end: Buffer.from([table + 1]) };
-}
+import type { HostSource } from './layer-format.ts';
+import type { Rows } from './rows.ts';
+import { Table, tableRange } from './table.ts';
+import { type TreeRecord, treeFormat } from './tree-format.ts';
 
 /** Rows by one number: a layer's or a blob's. */
-export class NumberTable<Id extends number, Row> {
-  private readonly rows: Rows;
-  private readonly table: number;
-  private readonly encode: (writer: ByteWriter, row: Row) => void;
-  private readonly decode: (reader: ByteReader) => Row;
-
-  constructor(
-    rows: Rows,
-    table: number,
-    encode: (writer: ByteWriter, row: Row) => void,
-    decode: (reader: ByteReader) => Row,
-  ) {
-    this.rows = rows;
-    this.table = table;
-    this.encode = encode;
-    this.decode = decode;
-  }
-
+export class NumberTable<Id extends number, Row> extends Table<Row> {
   get(id: Id): Row | undefined {
     this.rows.at(this.table).u64(id);
-    return this.rows.find() ? this.rows.decode(this.decode) : undefined;
+    return this.rows.find() ? this.decode() : undefined;
   }
 
   put(id: Id, row: Row): void {
     this.rows.at(this.table).u64(id);
-    this.encode(this.rows.payload(), row);
-    this.rows.put();
+    this.store(row);
   }
 
   remove(id: Id): boolean {
@@ -53,7 +29,7 @@ export class NumberTable<Id extends number, Row> {
   *entries(): Generator<[Id, Row]> {
     for (const key of this.rows.scan(tableRange(this.table))) {
       // Keys of this table were written with such a number.
-      yield [keyNumber(key, PART_AT) as Id, this.rows.decode(this.decode)];
+      yield [keyNumber(key, PART_AT) as Id, this.decode()];
     }
   }
 }
@@ -64,11 +40,9 @@ function isTreeKey(name: string): boolean {
 }
 
 /** Forks and snapshots by name. A name is text of 1 to 255 bytes of UTF-8. */
-export class TreeTable {
-  private readonly rows: Rows;
-
+export class TreeTable extends Table<TreeRecord> {
   constructor(rows: Rows) {
-    this.rows = rows;
+    super(rows, TABLE.tree, treeFormat);
   }
 
   private at(name: string): void {
@@ -76,17 +50,16 @@ export class TreeTable {
     this.rows.at(TABLE.tree).raw(Buffer.from(name, 'utf8'));
   }
 
-  /** Undefined where no tree has the name, also where none can have it. */
+  /** Undefined where no tree has the name, or can have it. */
   get(name: string): TreeRecord | undefined {
     if (!isTreeKey(name)) return undefined;
     this.at(name);
-    return this.rows.find() ? this.rows.decode(decodeTree) : undefined;
+    return this.rows.find() ? this.decode() : undefined;
   }
 
   put(name: string, tree: TreeRecord): void {
     this.at(name);
-    encodeTree(this.rows.payload(), tree);
-    this.rows.put();
+    this.store(tree);
   }
 
   remove(name: string): boolean {
@@ -97,18 +70,16 @@ export class TreeTable {
   /** In byte order of the names. */
   *entries(): Generator<[string, TreeRecord]> {
     for (const key of this.rows.scan(tableRange(TABLE.tree)))
-      yield [key.toString('utf8', PART_AT), this.rows.decode(decodeTree)];
+      yield [key.toString('utf8', PART_AT), this.decode()];
   }
 }
 
 const SHA256_BYTES = 32;
 
-/** Where a file's content already lies, by SHA-256 and size. */
-export class ContentTable {
-  private readonly rows: Rows;
-
+/** Where a file's content is stored, by SHA-256 and size. */
+export class ContentTable extends Table<ContentRecord> {
   constructor(rows: Rows) {
-    this.rows = rows;
+    super(rows, TABLE.content, contentFormat);
   }
 
   private at(hash: Uint8Array, sizeBytes: number): void {
@@ -118,13 +89,12 @@ export class ContentTable {
 
   get(hash: Uint8Array, sizeBytes: number): ContentRecord | undefined {
     this.at(hash, sizeBytes);
-    return this.rows.find() ? this.rows.decode(decodeContent) : undefined;
+    return this.rows.find() ? this.decode() : undefined;
   }
 
   put(hash: Uint8Array, sizeBytes: number, content: ContentRecord): void {
     this.at(hash, sizeBytes);
-    encodeContent(this.rows.payload(), content);
-    this.rows.put();
+    this.store(content);
   }
 
   remove(hash: Uint8Array, sizeBytes: number): boolean {
@@ -141,37 +111,65 @@ export class ContentTable {
       yield {
         hash: key.subarray(PART_AT, PART_AT + SHA256_BYTES),
         sizeBytes: keyNumber(key, PART_AT + SHA256_BYTES),
-        content: this.rows.decode(decodeContent),
+        content: this.decode(),
       };
     }
   }
 }
 
-export class CounterTable {
-  private readonly rows: Rows;
-
+export class CounterTable extends Table<number> {
   constructor(rows: Rows) {
-    this.rows = rows;
+    super(rows, TABLE.counter, counterFormat);
   }
 
   get(name: CounterName): number {
     this.rows.at(TABLE.counter).name(name);
-    return this.rows.find() ? this.rows.decode(decodeCounter) : counterStart(name);
+    return this.rows.find() ? this.decode() : COUNTER_STARTS[name];
   }
 
   put(name: CounterName, value: number): void {
     this.rows.at(TABLE.counter).name(name);
-    encodeCounter(this.rows.payload(), value);
-    this.rows.put();
-  }
-
-  /** Takes `count` numbers; returns the first of them. Only inside a transaction. */
-  allocate(name: CounterName, count: number): number {
-    assert(Number.isInteger(count) && count > 0, `cannot take ${count} numbers`);
-    assert(this.rows.isInTransaction, 'numbers are taken inside a transaction');
-    const first = this.get(name);
-    assert(first + count <= Number.MAX_SAFE_INTEGER, `counter ${name} has numbers left`);
-    this.put(name, first + count);
-    return first;
+    this.store(value);
   }
 }
+
+/**
+ * The layers that stand for host directories, by what identifies a directory anywhere. A copy of a filesystem and a
+ * snapshot of a subvolume have the same identity as their original, so several layers may share a key.
+ */
+export class HostTable extends Table<LayerId[], readonly LayerId[]> {
+  constructor(rows: Rows) {
+    super(rows, TABLE.host, hostLayersFormat);
+  }
+
+  private at({ ino, birth, isPinned }: HostSource): void {
+    const key = this.rows.at(TABLE.host).hostIno(ino);
+    key.u64(Math.max(0, birth?.seconds ?? 0)).u32(birth?.nanoseconds ?? 0);
+    key.raw(isPinned ? PINNED : NOT_PINNED);
+  }
+
+  get(source: HostSource): LayerId[] {
+    this.at(source);
+    return this.rows.find() ? this.decode() : [];
+  }
+
+  add(source: HostSource, layer: LayerId): void {
+    this.put(source, [...this.get(source), layer]);
+  }
+
+  remove(source: HostSource, layer: LayerId): void {
+    this.put(
+      source,
+      this.get(source).filter((other) => other !== layer),
+    );
+  }
+
+  private put(source: HostSource, layers: readonly LayerId[]): void {
+    this.at(source);
+    if (layers.length > 0) this.store(layers);
+    else this.rows.remove();
+  }
+}
+
+const PINNED = Buffer.from([1]);
+const NOT_PINNED = Buffer.from([0]);

@@ -1,7 +1,6 @@
 /**
- * Checks `data.mdb` before LMDB opens it. The binding crashes the whole process when LMDB refuses a file,
- * and reading a page that lies beyond the end of the file raises SIGBUS; so both are found here first
- * and reported as errors.
+ * Checks `data.mdb` before LMDB opens it. The binding crashes the process when LMDB refuses a file, and reading a page
+ * beyond the end of the file raises SIGBUS. The checks here turn both into errors.
  */
 import { closeSync, fstatSync, openSync, readSync, statSync } from 'node:fs';
 import { join } from 'node:path';
@@ -43,7 +42,7 @@ class TablesFile {
     const first = this.readMeta(0, 0);
     const second = this.readMeta(1, first.pageBytes);
     this.meta = second.transaction > first.transaction ? second : first;
-    // Taken after the meta pages were read: another process may have added pages since, never taken any away.
+    // After the meta pages: meanwhile another process may have added pages, but not removed any.
     this.pageCount = Math.floor(fstatSync(descriptor).size / this.meta.pageBytes);
   }
 
@@ -70,12 +69,12 @@ class TablesFile {
     return meta;
   }
 
-  /** True when the file ends before the last page that was ever used; that page may be free. */
+  /** The file ends before the last page that was ever used, which may be a free one. */
   get isShort(): boolean {
     return this.pageCount <= this.meta.lastPage;
   }
 
-  /** Follows both trees; every page that they need must be there and be what it should be. */
+  /** Follows both trees. Every page that they need must exist and be of the right kind. */
   walk(): void {
     for (const root of this.meta.roots) {
       this.claim(root, 1);
@@ -121,7 +120,7 @@ function inspect(directory: string, look: (file: TablesFile) => void): void {
     descriptor = openSync(path, 'r');
   } catch (error) {
     const failure = hostError(error, directory);
-    // The directory is there, so it is the file that is missing: it will be made.
+    // The directory exists, so the file is missing, and LMDB will make it.
     if (failure instanceof FsError && failure.code === 'ENOENT' && isDirectory(directory)) return;
     throw failure;
   }
@@ -139,8 +138,8 @@ function isDirectory(path: string): boolean {
 }
 
 /**
- * Checks what must be right for LMDB to open the file in a directory; a file that is missing or empty will be made.
- * A file that others change meanwhile may look damaged.
+ * Checks what must be right for LMDB to open the file in a directory. A missing or empty file is right. A file that
+ * others change meanwhile may look damaged.
  * Errors: ENOENT, ENOTDIR and the like for the directory, ERR_STORE_CORRUPT, ERR_STORE_VERSION.
  */
 export function checkTablesFile(directory: string): void {
@@ -149,7 +148,7 @@ export function checkTablesFile(directory: string): void {
   });
 }
 
-/** As `checkTablesFile`, but always follows every page: the time grows with the size of the tables. */
+/** As `checkTablesFile`, but always follows every page, which takes longer the larger the tables are. */
 export function checkTablesStructure(directory: string): void {
   inspect(directory, (file) => file.walk());
 }

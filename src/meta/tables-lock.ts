@@ -1,25 +1,26 @@
 /**
- * Only one at a time opens, changes, or closes the tables of a store. LMDB itself only keeps writers from each
+ * The lock under which a process opens, changes or closes the tables of a store. LMDB locks only writers against each
  * other, and then two things go wrong (lmdb 3.5, mdb.c):
  *
  * - An opener reads the number of the last transaction from the file and writes it to the memory that all processes
- *   share (mdb_env_open2). If another process has committed in between, everybody goes back to the state before: they
- *   read old rows, and the next to commit overwrites what was acknowledged.
- * - The last to close destroys the mutexes in that memory (mdb_env_close_active) while the next to open waits to use
- *   them; every transaction is EINVAL from then on.
+ *   share (mdb_env_open2). If another process commits in between, all go back to the state before: they read old rows,
+ *   and the next commit overwrites what was acknowledged.
+ * - The last process to close destroys the mutexes in that memory (mdb_env_close_active) while the next opener waits
+ * for
+ *   them. From then on every transaction fails with EINVAL.
  *
- * Readers need no lock. It lies on the directory of the tables, and dies with its process.
+ * Readers need no lock. The lock is on the tables' directory, and ends with its process.
  *
- * Its holder may stand still: it was stopped, or waits for a page of its own program, which lies on a mount. A process
- * that serves mounts would make all their programs wait as well, that one among them, so it waits for a bounded time.
+ * The holder may be stopped, or wait for a page of its own program on a mount. A process that serves mounts would then
+ * make all their programs wait, that one too. So it waits for a limited time.
  */
 import { fstatSync, readFileSync } from 'node:fs';
 import { assert, FsError, sleepBlocking } from '../base/index.ts';
 import { createSystem, O_DIRECTORY, O_RDONLY, type System } from '../sys/index.ts';
 
-/** Between two tries of a bounded wait: about as long as the pause between the slices of long work. */
+/** The pause between tries when the wait is limited: about the pause between the slices of long work. */
 const TRY_MS = 0.1;
-/** How long to wait for a holder that was already waited for in vain. */
+/** How long to wait for a holder once a wait for it has timed out. */
 const STUCK_MS = 20;
 
 interface Place {
@@ -27,7 +28,9 @@ interface Place {
   readonly waitMsMax: number;
 }
 
-/** Of this thread, by `dev:ino`: opening the same tables twice gives one lock, or the thread would wait for itself. */
+/**
+ * This thread's locks, by `dev:ino`. Opening the same tables twice gives one lock: the thread must not wait for itself.
+ */
 const openHere = new Map<string, TablesLock>();
 
 export class TablesLock {
@@ -38,7 +41,7 @@ export class TablesLock {
   private readonly waitMsMax: number;
   private users = 1;
   private depth = 0;
-  /** A holder was waited for in vain, and still has the lock as far as is known. */
+  /** The last wait timed out, and as far as is known the holder still has the lock. */
   private isStuck = false;
 
   private constructor(system: System, descriptor: number, file: string, { directory, waitMsMax }: Place) {
@@ -49,7 +52,7 @@ export class TablesLock {
     this.waitMsMax = waitMsMax;
   }
 
-  /** Of the tables in a directory. ENOENT, ENOTDIR, EACCES. */
+  /** The lock of the tables in a directory. ENOENT, ENOTDIR, EACCES. */
   static open(
     directory: string,
     kind?: System['kind'],
@@ -71,8 +74,8 @@ export class TablesLock {
   }
 
   /**
-   * Waits for other processes and threads. This thread may take it again while it has it. ENOLCK; ETIMEDOUT after the
-   * time that was given.
+   * Waits for other processes and threads. A thread may take it again while it has it. ENOLCK; ETIMEDOUT after
+   * `waitMsMax`.
    */
   acquire(): void {
     if (this.depth === 0) this.take();
@@ -104,7 +107,7 @@ export class TablesLock {
     return new FsError('ETIMEDOUT', { syscall: 'flock', path: this.directory, note });
   }
 
-  /** False where it cannot be had at all: on a system without libc the directory may be gone, or the disk full. */
+  /** False where it cannot be taken: on a system without libc the directory may be gone, or the disk full. */
   acquireIfPossible(): boolean {
     try {
       this.acquire();
@@ -129,7 +132,7 @@ export class TablesLock {
   }
 }
 
-/** The process that has a file (`dev:ino`) locked by flock(2), proc_locks(5), as far as that can be told. */
+/** The process that has a file (`dev:ino`) locked with flock(2), if proc_locks(5) shows it. */
 function lockHolder(file: string): string | undefined {
   const ino = file.split(':')[1];
   try {

@@ -1,63 +1,48 @@
 /** All tables of a store, and the transactions that change them. */
 import {
+  assert,
   type BlobId,
   type Clock,
-  type Ino,
   type LayerId,
   ManualClock,
-  type Name,
   StoreError,
   sleepBlocking,
 } from '../base/index.ts';
 import type { System } from '../sys/index.ts';
-import { type BlobRecord, decodeBlob, encodeBlob } from './blob-format.ts';
+import { type BlobRecord, blobFormat } from './blob-format.ts';
 import type { CounterName } from './counter-format.ts';
-import { HostTable, OriginTable } from './derived-tables.ts';
-import { type DroppedRecord, decodeDropped, encodeDropped } from './dropped-format.ts';
-import { decodeExternal, type ExternalRecord, encodeExternal } from './external-format.ts';
+import { type DroppedRecord, droppedFormat } from './dropped-format.ts';
+import { type ExternalRecord, externalFormat } from './external-format.ts';
+import { bytes } from './fields.ts';
 import { TABLE } from './key-format.ts';
-import { decodeLayer, encodeLayer, type LayerRecord } from './layer-format.ts';
-import {
-  DentryTable,
-  ExtentTable,
-  InodeTable,
-  inoOfKey,
-  layerRange,
-  nameOfKey,
-  OrphanTable,
-  XattrTable,
-} from './layer-tables.ts';
-import type { TableFigures } from './rows.ts';
-import { Rows } from './rows.ts';
-import { ContentTable, CounterTable, NumberTable, TreeTable } from './store-tables.ts';
+import { type LayerRecord, layerFormat } from './layer-format.ts';
+import { DentryTable, ExtentTable, InodeTable, InoTable, layerRange, OrphanTable } from './layer-tables.ts';
+import { Rows, type TableFigures } from './rows.ts';
+import { ContentTable, CounterTable, HostTable, NumberTable, TreeTable } from './store-tables.ts';
 import { checkTablesFile, checkTablesStructure } from './tables-file.ts';
+import { type Xattrs, xattrsFormat } from './xattr-format.ts';
 
-/** One key that a layer holds. */
-export type LayerKey =
-  | { readonly kind: 'inode'; readonly ino: Ino }
-  | { readonly kind: 'dentry'; readonly directory: Ino; readonly name: Name };
-
-/** What the tables ask of a `System`: the clock measures slices, the kind says how they are locked. */
+/** What the tables need of a `System`: the clock measures slices, and the kind says how they are locked. */
 export type TablesHost = Partial<Pick<System, 'clock' | 'kind'>>;
 
 export interface TablesOptions {
   /** Check every page first: LMDB ends the process when it meets a damaged one. */
   readonly checksTables?: boolean;
-  /** How long to wait while others have the tables locked. Default: for ever. */
+  /** How long to wait while others have the tables locked. Default: without limit. */
   readonly lockWaitMsMax?: number;
 }
 
-/** How long a slice may change rows, in milliseconds; to make them durable takes about as long again. */
+/** How long a slice may change rows, in milliseconds. Making them durable takes about as long again. */
 const SLICE_MS = 5;
 /** The pause after a slice, in which another process can take the lock. */
 const PAUSE_MS = 0.2;
 /** Rows removed between two looks at the clock. */
 const ROWS_AT_ONCE = 256;
 
-/** Every key there can be: the first byte is the number of a table. */
+/** All keys: the first byte is the number of a table. */
 const ALL_ROWS = { start: Buffer.from([0]), end: Buffer.from([0xff]) };
 
-/** Tables with rows of layers, in the order in which a layer's rows are removed. */
+/** Tables with rows of layers, in the order in which rows are removed. */
 const LAYER_TABLES = [
   TABLE.extent,
   TABLE.xattr,
@@ -68,9 +53,8 @@ const LAYER_TABLES = [
 ] as const;
 
 /**
- * Reads may come at any time and see the last commit of this process; those of other processes are seen at the latest
- * after `renew`. Changes need `transaction`. Every read checks the row: ERR_STORE_CORRUPT names the one that
- * is damaged.
+ * A read sees the last commit of this process; commits of others are seen at the latest after `renew`. Changes need
+ * `transaction`. Every read checks the row: ERR_STORE_CORRUPT names a damaged one.
  */
 export class MetaTables {
   readonly layers: NumberTable<LayerId, LayerRecord>;
@@ -78,16 +62,17 @@ export class MetaTables {
   readonly inodes: InodeTable;
   readonly dentries: DentryTable;
   readonly extents: ExtentTable;
-  readonly xattrs: XattrTable;
+  readonly xattrs: InoTable<Xattrs, ReadonlyMap<string, Uint8Array>>;
   readonly blobs: NumberTable<BlobId, BlobRecord>;
   readonly contents: ContentTable;
   readonly orphans: OrphanTable;
   readonly counters: CounterTable;
   readonly dropped: NumberTable<BlobId, DroppedRecord>;
   readonly externals: NumberTable<BlobId, ExternalRecord>;
-  readonly origins: OriginTable;
+  /** What a derived layer finds an inode by. Only that layer knows what the bytes mean. */
+  readonly origins: InoTable<Buffer, Uint8Array>;
   readonly hosts: HostTable;
-  /** Those that say where the bytes of blobs are that the store does not have. */
+  /** The tables that say where bytes of blobs are if not in the store. */
   readonly elsewhere: readonly Pick<NumberTable<BlobId, object>, 'get' | 'remove' | 'entries'>[];
   private readonly rows: Rows;
   private readonly clock: Clock;
@@ -95,27 +80,27 @@ export class MetaTables {
   private constructor(rows: Rows, clock: Clock) {
     this.rows = rows;
     this.clock = clock;
-    this.layers = new NumberTable(rows, TABLE.layer, encodeLayer, decodeLayer);
+    this.layers = new NumberTable(rows, TABLE.layer, layerFormat);
     this.trees = new TreeTable(rows);
     this.inodes = new InodeTable(rows);
     this.dentries = new DentryTable(rows);
     this.extents = new ExtentTable(rows);
-    this.xattrs = new XattrTable(rows);
-    this.blobs = new NumberTable(rows, TABLE.blob, encodeBlob, decodeBlob);
+    this.xattrs = new InoTable(rows, TABLE.xattr, xattrsFormat);
+    this.blobs = new NumberTable(rows, TABLE.blob, blobFormat);
     this.contents = new ContentTable(rows);
     this.orphans = new OrphanTable(rows);
     this.counters = new CounterTable(rows);
-    this.dropped = new NumberTable(rows, TABLE.dropped, encodeDropped, decodeDropped);
-    this.externals = new NumberTable(rows, TABLE.external, encodeExternal, decodeExternal);
+    this.dropped = new NumberTable(rows, TABLE.dropped, droppedFormat);
+    this.externals = new NumberTable(rows, TABLE.external, externalFormat);
     this.elsewhere = [this.externals];
-    this.origins = new OriginTable(rows);
+    this.origins = new InoTable(rows, TABLE.origin, bytes);
     this.hosts = new HostTable(rows);
   }
 
   /**
-   * Opens the tables in a directory that exists; empty tables are made where there are none. All processes lock them by
-   * the same kind of system. Errors: ENOENT, ENOTDIR, EACCES of the directory; ERR_STORE_CORRUPT; ERR_STORE_VERSION;
-   * ETIMEDOUT.
+   * Opens the tables in an existing directory, and makes empty ones where there are none. All processes must use the
+   * same kind of system, which locks them. Errors: ENOENT, ENOTDIR, EACCES of the directory; ERR_STORE_CORRUPT;
+   * ERR_STORE_VERSION; ETIMEDOUT.
    */
   static open(directory: string, host: TablesHost = {}, options: TablesOptions = {}): MetaTables {
     const { clock = new ManualClock(), kind } = host;
@@ -124,23 +109,23 @@ export class MetaTables {
     return new MetaTables(Rows.open(directory, { kind, lockWaitMsMax }, check), clock);
   }
 
-  /** May be called twice. Afterwards everything fails with ERR_STORE_CLOSED. */
+  /** May be called twice. All other calls then fail with ERR_STORE_CLOSED. */
   close(): Promise<void> {
     return this.rows.close();
   }
 
   /**
    * Runs `change` in one transaction, synchronously. It is durable when this returns. When `change` throws, or the
-   * commit fails (ENOSPC, EIO), nothing of it happened. A call inside a transaction belongs to that one, and an error
-   * thrown out of it must reach the outer one: swallowing it breaks an invariant.
+   * commit fails (ENOSPC, EIO), nothing of it happened. A nested call belongs to the outer transaction, which an error
+   * of it must reach: do not swallow it.
    */
   transaction<T>(change: () => T): T {
     return this.rows.transaction(change);
   }
 
   /**
-   * A transaction that is one of several: `isSpent` says when it has lasted long enough, since it keeps all other
-   * writers of the store waiting (20 ms at most, its sync included).
+   * One of several transactions for long work. `isSpent` says when it should end, since all other writers of the store
+   * wait for it (20 ms at most, its sync included).
    */
   slice<T>(change: (isSpent: () => boolean) => T): T {
     let wasSpent = false;
@@ -151,7 +136,7 @@ export class MetaTables {
         return wasSpent;
       });
     });
-    // The lock is not fair: a waiting process is still being woken up when the next slice would take it again.
+    // The lock is not fair: the next slice would take it before a waiting process has woken up.
     if (wasSpent) sleepBlocking(PAUSE_MS);
     return result;
   }
@@ -167,20 +152,15 @@ export class MetaTables {
 
   /** Takes `count` numbers of a counter; returns the first. Only inside a transaction. */
   allocate(counter: CounterName, count = 1): number {
-    return this.counters.allocate(counter, count);
+    assert(Number.isInteger(count) && count > 0, `cannot take ${count} numbers`);
+    assert(this.isInTransaction, 'numbers are taken inside a transaction');
+    const first = this.counters.get(counter);
+    assert(first + count <= Number.MAX_SAFE_INTEGER, `counter ${counter} has numbers left`);
+    this.counters.put(counter, first + count);
+    return first;
   }
 
-  /** The inode numbers and the names that a layer holds rows for, tombstones and whiteouts too, to build filters. */
-  *keysOf(layer: LayerId): Generator<LayerKey> {
-    for (const key of this.rows.scanKeys(layerRange(TABLE.inode, layer))) {
-      yield { kind: 'inode', ino: inoOfKey(key) };
-    }
-    for (const key of this.rows.scanKeys(layerRange(TABLE.dentry, layer))) {
-      yield { kind: 'dentry', directory: inoOfKey(key), name: nameOfKey(key) };
-    }
-  }
-
-  /** Removes all rows of inodes, dentries, extents, xattrs and orphans of a layer, in slices; its own row stays. */
+  /** Removes all rows of a layer except its own row in `layers`, in slices. */
   removeLayerRows(layer: LayerId): void {
     for (const table of LAYER_TABLES) {
       const range = layerRange(table, layer);
@@ -194,7 +174,7 @@ export class MetaTables {
     }
   }
 
-  /** Compares every row with its checksum, tells of each that is damaged, and returns how many rows there are. */
+  /** Checks the checksum of every row and reports the damaged ones. Returns how many rows there are. */
   checkRows(visitDamaged: (problem: string) => void): number {
     let count = 0;
     for (const key of this.rows.scanKeys(ALL_ROWS)) {
@@ -210,7 +190,6 @@ export class MetaTables {
     return count;
   }
 
-  /** Figures of the tables' file. */
   figures(): TableFigures {
     return this.rows.figures();
   }

@@ -14,13 +14,10 @@ export function checkFilters({ engine, layers, owned }: Checked, findings: Findi
   for (const layer of layers.keys()) {
     if (owned.has(layer)) continue;
     const inos = new Set(tables.inodes.inos(layer));
-    const seen = new Set<Ino>();
-    for (const key of tables.keysOf(layer)) {
-      if (key.kind !== 'dentry' || seen.has(key.directory)) continue;
+    for (const directory of tables.dentries.directories(layer)) {
       findings.checked++;
-      seen.add(key.directory);
-      if (inos.has(key.directory)) continue;
-      findings.add(`layer ${layer} has names in directory ${key.directory}, but no record of it`);
+      if (inos.has(directory)) continue;
+      findings.add(`layer ${layer} has names in directory ${directory}, but no record of it`);
     }
     checkXattrs({ engine, layers, owned }, layer, findings);
   }

@@ -26,7 +26,9 @@ function layerCount(engine: StoreEngine): number {
 
 /** The rows of all layers that are there in the tables. */
 function layerRows(engine: StoreEngine, layer: LayerId): number {
-  return [...engine.tables.keysOf(layer)].length + [...engine.tables.extents.forLayer(layer)].length;
+  const { inodes, dentries, extents } = engine.tables;
+  return [inodes.inos(layer), dentries.entries(layer), extents.forLayer(layer)].flatMap((rows) => [...rows])
+    .length;
 }
 
 test('a store without anything to collect is left as it is', async () => {

@@ -1,0 +1,30 @@
+/** What all tables have in common: rows of one format. A subclass begins the key; the row is then that key's. */
+import type { Format } from './fields.ts';
+import type { KeyRange, Rows } from './rows.ts';
+
+/** All keys of one table. */
+export function tableRange(table: number): KeyRange {
+  return { start: Buffer.from([table]), end: Buffer.from([table + 1]) };
+}
+
+export class Table<Row, Given = Row> {
+  protected readonly rows: Rows;
+  protected readonly table: number;
+  private readonly format: Format<Row, Given>;
+
+  constructor(rows: Rows, table: number, format: Format<Row, Given>) {
+    this.rows = rows;
+    this.table = table;
+    this.format = format;
+  }
+
+  /** The row that was found last. */
+  protected decode(): Row {
+    return this.rows.decode(this.format);
+  }
+
+  protected store(row: Given): void {
+    this.format.write(this.rows.payload(), row);
+    this.rows.put();
+  }
+}
