@@ -156,8 +156,7 @@ export const seek: Handler = (session, request, reply) => {
   const inode = session.inode(request.nodeId);
   const [position, whence] = [request.u64(LSEEK_IN.offset), request.u32(LSEEK_IN.whence)];
   if (whence !== SEEK_DATA && whence !== SEEK_HOLE) throw new FsError('EINVAL');
-  const { calls } = session;
-  const found = whence === SEEK_DATA ? calls.seekData(inode, position) : calls.seekHole(inode, position);
+  const found = session.calls.seek(inode, position, whence === SEEK_DATA ? 'data' : 'hole');
   reply.zeros(LSEEK_OUT.bytes).setU64(LSEEK_OUT.offset, found);
 };
 

@@ -1,16 +1,15 @@
-/** Attributes: stat(2), chmod(2), chown(2), utimensat(2). */
+/** Attributes: stat(2), chmod(2), chown(2), utimensat(2). What statfs(2) counts. */
 import { BLOCK_SIZE, FsError, S_IFMT, S_ISGID, SECTORS_PER_BLOCK, type Timespec } from '../base/index.ts';
 import type { DraftRecord, Inode } from '../layer/index.ts';
 import { type Caller, isInGroup, isSuperuser, mayGiveGroup } from './caller.ts';
 import { type TreeContext, touchChanged } from './context.ts';
-import { aclOf } from './inode-acl.ts';
 import { isOwner, requireAccess, requireOwner, W_OK } from './permission.ts';
-import { withMode } from './posix-acl.ts';
+import { aclOf, withMode } from './posix-acl.ts';
 import { encodeAcl } from './posix-acl-format.ts';
 import { dropCapability, withoutSetId } from './privileges.ts';
 import { ACCESS_ACL } from './xattr-names.ts';
 
-/** What stat(2) says, as plain numbers. `blocks` are 512-byte units. */
+/** The result of stat(2), as plain numbers. `blocks` are 512-byte units. */
 export interface Attributes {
   readonly dev: number;
   readonly ino: number;
@@ -32,7 +31,20 @@ export interface Attributes {
   readonly birthNanoseconds: number;
 }
 
-/** A time to set: a moment, the present, or none, which leaves it. */
+/** Space and inodes of the filesystem that holds a store, as statfs(2) counts them. */
+export interface SpaceCounts {
+  /** The magic number of the filesystem's type. */
+  readonly type: number;
+  /** Bytes per block, the unit of the next three. */
+  readonly bsize: number;
+  readonly blocks: number;
+  readonly bfree: number;
+  readonly bavail: number;
+  readonly files: number;
+  readonly ffree: number;
+}
+
+/** A time to set: a given one, the current one, or none. */
 export type TimeChange = Timespec | 'now' | 'omit';
 
 export function attributesOf(dev: number, inode: Inode): Attributes {
@@ -45,7 +57,7 @@ export function attributesOf(dev: number, inode: Inode): Attributes {
     uid: record.uid,
     gid: record.gid,
     rdev: record.rdev,
-    // A directory takes a block, as on most filesystems; programs take size 0 for a special file.
+    // A directory takes one block, as on most filesystems: programs treat a size of 0 as a special file.
     size: inode.isDirectory ? BLOCK_SIZE : inode.isSymlink ? record.target.length : record.size,
     blksize: BLOCK_SIZE,
     blocks: record.blocks * SECTORS_PER_BLOCK,
@@ -85,8 +97,8 @@ function mayChangeOwner(caller: Caller, { record }: Inode, uid: number, gid: num
 }
 
 /**
- * A `uid` or `gid` of -1 stays. A file loses set-user-ID, set-group-ID and capabilities, as on Linux for every
- * caller, unless `keepsPrivileges`.
+ * chown(2). -1 leaves `uid` or `gid` as it is. A file loses set-user-ID, set-group-ID and capabilities, as on Linux for
+ * every caller, except with `keepsPrivileges`.
  */
 export function changeOwner(
   context: TreeContext,
@@ -109,6 +121,7 @@ export function changeOwner(
   });
 }
 
+/** utimensat(2). */
 export function changeTimes(
   context: TreeContext,
   caller: Caller,
@@ -138,7 +151,7 @@ export function changeTimes(
   });
 }
 
-/** Reading moves atime under the rule of relatime, mount(8): when it is not after mtime and ctime, or a day old. */
+/** Moves atime after a read, if relatime says so, mount(8): it is not later than mtime and ctime, or a day old. */
 export function noteAccess(context: TreeContext, inode: Inode): void {
   const { record } = inode;
   if (context.stack.upper === undefined || !context.keepsAccessTimes) return;
@@ -147,7 +160,7 @@ export function noteAccess(context: TreeContext, inode: Inode): void {
     isAfter(record.atimeSeconds, record.atimeNanoseconds, record.ctimeSeconds, record.ctimeNanoseconds);
   const now = isAfterChanges && context.stack.lazyTimes.has(inode) ? undefined : context.now();
   if (now === undefined || (isAfterChanges && now.seconds - record.atimeSeconds < 86_400)) return;
-  // In place: a record belongs to its inode alone. Only the time of access changes so; no operation depends on it.
+  // In place: a record belongs to its inode alone, and no operation depends on the access time.
   const own = record as DraftRecord;
   own.atimeSeconds = now.seconds;
   own.atimeNanoseconds = now.nanoseconds;

@@ -7,22 +7,22 @@ export interface Credentials {
   readonly groups: readonly number[];
 }
 
-/** What a call makes belongs to its `uid` and `gid`. */
+/** New inodes belong to its `uid` and `gid`. */
 export interface Caller extends Credentials {
-  /** Bits that new inodes do not get, unless their directory has a default ACL. */
+  /** Mode bits that new inodes do not get; ignored where their directory has a default ACL. */
   readonly umask: number;
-  /** May do everything: the library's own user, and a mount, whose kernel has checked permission already. */
+  /** May do everything: the library's own user, or a mount, whose kernel has checked permission already. */
   readonly isTrusted: boolean;
   /**
-   * What it writes loses set-user-ID and set-group-ID, as without CAP_FSETID. For trusted callers and user 0: writes of
-   * all others clear them in any case.
+   * Files that it writes lose set-user-ID and set-group-ID, as without CAP_FSETID. Matters for trusted callers and user
+   * 0 alone: all others' writes clear them in any case.
    */
   readonly clearsSetId: boolean;
 }
 
 const NO_GROUPS: readonly number[] = [];
 
-/** `umask` is cut to what umask(2) takes: it must not clear type bits, since a mode of 0 is a tombstone. */
+/** `umask` is masked as umask(2) does: it must not clear type bits, since a mode of 0 is a tombstone. */
 export function trustedCaller(uid: number, gid: number, umask: number, clearsSetId = false): Caller {
   return { uid, gid, groups: NO_GROUPS, umask: umask & 0o777, isTrusted: true, clearsSetId };
 }
@@ -35,7 +35,7 @@ export function isSuperuser(caller: Caller): boolean {
   return caller.isTrusted || caller.uid === 0;
 }
 
-/** Whether a file of the group `gid` may get, or keep, a set-group-ID bit at the caller's hands. */
+/** Whether the caller may set, or leave set, the set-group-ID bit of a file of group `gid`. */
 export function mayGiveGroup(caller: Caller, gid: number): boolean {
   return isSuperuser(caller) || isInGroup(caller, gid);
 }

@@ -1,4 +1,4 @@
-/** What every operation on one open tree shares: its layers and the clock. */
+/** State that all operations on one open tree share. */
 import type { Timespec } from '../base/index.ts';
 import type { DraftRecord, LayerStack } from '../layer/index.ts';
 

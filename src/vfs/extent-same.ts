@@ -1,10 +1,10 @@
 /**
- * FIDEDUPERANGE: a range of one file takes the blocks of a range of another where both have the same bytes. The rules
- * are those of ioctl_fideduperange(2) and of Linux's fs/remap_range.c. No time changes, and no byte that can be read.
- * Bytes in a host directory stay where they are on both sides: they may change, and shared bytes must not.
+ * FIDEDUPERANGE: a range of one file takes the blocks of an equal range of another, by the rules of
+ * ioctl_fideduperange(2) and of Linux's fs/remap_range.c. Neither times nor readable bytes change. Bytes in a host
+ * directory stay where they are on both sides: they may change, and shared bytes must not.
  */
 import { BLOCK_SIZE, type BlockIndex, blocksFor, FsError, type Run } from '../base/index.ts';
-import { type Inode, undrop } from '../layer/index.ts';
+import { type BlockRange, type Inode, undrop } from '../layer/index.ts';
 import type { Caller } from './caller.ts';
 import type { TreeContext } from './context.ts';
 import { requireFile, type SharedFile } from './file-data.ts';
@@ -19,7 +19,7 @@ const theirs = Buffer.allocUnsafeSlow(PIECE_BYTES);
 export interface SameExtent {
   /** False: the bytes differ (FILE_DEDUPE_RANGE_DIFFERS), and nothing was done. */
   readonly isSame: boolean;
-  /** Of the range, which is cut to whole blocks unless it ends where both files end. */
+  /** The length of the range, cut to whole blocks unless it ends where both files end. */
   readonly bytesDeduped: number;
 }
 
@@ -32,9 +32,10 @@ export interface SameTarget {
 const DIFFERS: SameExtent = { isSame: false, bytesDeduped: 0 };
 
 /**
- * The outcome for each target, or why it failed: EISDIR, EINVAL (no regular file; positions that are no whole blocks;
- * a range behind the end of a file; overlapping ranges of one file), EPERM (neither open for writing nor the caller's),
- * EXDEV (unfrozen blocks of another fork), EIO, ENOSPC. Throws what is wrong with the source: EISDIR, EINVAL, EXDEV.
+ * The outcome for each target, or why it failed: EISDIR, EINVAL (not a regular file; a position that is not a multiple
+ * of 4,096; a range beyond the end of a file; overlapping ranges of one file), EPERM (neither open for writing nor the
+ * caller's), EXDEV (unfrozen blocks of another fork), EIO, ENOSPC. Throws where the source is wrong: EISDIR, EINVAL,
+ * EXDEV.
  */
 export function extentSame(
   context: TreeContext,
@@ -44,7 +45,8 @@ export function extentSame(
   length: number,
   targets: readonly SameTarget[],
 ): (SameExtent | FsError)[] {
-  requireSource(source);
+  requireFile(source.inode);
+  if (source.context.stack.inodes.get(source.inode.ino) !== source.inode) throw new FsError('EXDEV');
   return targets.map((target) => {
     try {
       return sameAt(context, caller, source, sourcePosition, length, target);
@@ -58,12 +60,13 @@ export function extentSame(
 function sameAt(
   context: TreeContext,
   caller: Caller,
-  { context: origin, inode: from }: SharedFile,
+  source: SharedFile,
   sourcePosition: number,
   length: number,
   { file, position: targetPosition }: SameTarget,
 ): SameExtent {
   const { stack } = context;
+  const { context: origin, inode: from } = source;
   const to = requireTarget(context, caller, file);
   if (origin.stack.tables !== stack.tables) throw new FsError('EXDEV');
   if (length === 0) return { isSame: true, bytesDeduped: 0 };
@@ -77,15 +80,9 @@ function sameAt(
     theirMap.read(sourcePosition + done, theirs, 0, piece);
     if (ours.compare(theirs, 0, piece, 0, piece) !== 0) return DIFFERS;
   }
-  const blocks = blocksFor(bytes);
   const first = sourcePosition / BLOCK_SIZE;
-  share(context, origin, { from, first, to, targetFirst: targetPosition / BLOCK_SIZE, blocks });
+  share(context, source, { first, count: blocksFor(bytes) }, to, targetPosition / BLOCK_SIZE);
   return { isSame: true, bytesDeduped: bytes };
-}
-
-function requireSource({ context, inode }: SharedFile): void {
-  requireFile(inode);
-  if (context.stack.inodes.get(inode.ino) !== inode) throw new FsError('EXDEV');
 }
 
 function requireTarget(context: TreeContext, caller: Caller, file: OpenFile): Inode {
@@ -96,7 +93,7 @@ function requireTarget(context: TreeContext, caller: Caller, file: OpenFile): In
   return inode;
 }
 
-/** How much of the length is shared: whole blocks, and a last one that ends both files. EINVAL. */
+/** How many bytes to share: whole blocks, and a partial last one that ends both files. EINVAL. */
 function lengthToShare(
   from: Inode,
   sourcePosition: number,
@@ -117,19 +114,15 @@ function lengthToShare(
   return bytes;
 }
 
-interface Shared {
-  readonly from: Inode;
-  /** Blocks. */
-  readonly first: number;
-  readonly to: Inode;
-  readonly targetFirst: number;
-  readonly blocks: number;
-}
-
 /** Where either has a hole, or bytes of a host file, both keep what they have: allocated space stays allocated. */
-function share(context: TreeContext, origin: TreeContext, shared: Shared): void {
+function share(
+  context: TreeContext,
+  { context: origin, inode: from }: SharedFile,
+  { first, count: blocks }: BlockRange,
+  to: Inode,
+  targetFirst: number,
+): void {
   const { stack } = context;
-  const { from, first, to, targetFirst, blocks } = shared;
   const mapping = stack.mappingOf(to);
   const foreign = origin.stack === stack ? 0 : origin.stack.activeId;
   const runs: Run[] = [];
@@ -143,7 +136,7 @@ function share(context: TreeContext, origin: TreeContext, shared: Shared): void 
       }
       const start = logical - first + targetFirst;
       mapping.extents.forEachPiece(start, start + count, (at, pieceCount, pieceBlob, piecePhysical) => {
-        const wanted = (physical + at - start) as BlockIndex; // As far into the source's run as `at` is.
+        const wanted = (physical + at - start) as BlockIndex; // As far into its run as `at` is.
         if (pieceBlob === 0 || !stack.blobs.isStored(pieceBlob)) return;
         if (pieceBlob === blob && piecePhysical === wanted) return;
         runs.push({ logical: at, count: pieceCount, blob, physical: wanted });

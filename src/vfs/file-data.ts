@@ -1,7 +1,7 @@
 /**
  * Bytes of files, by inode: read(2), write(2), truncate(2), fallocate(2), lseek(2) for data and holes, reflinks, maps.
- * How a file was opened is checked above: by `FileSystem`, or by the kernel of a mount. Every function here throws
- * EISDIR, or EINVAL, for an inode that is no regular file.
+ * Callers check how a file was opened: `FileSystem`, or the kernel of a mount. Every function throws EISDIR or EINVAL
+ * for an inode that is not a regular file.
  */
 import {
   assert,
@@ -13,8 +13,10 @@ import {
   type Run,
 } from '../base/index.ts';
 import {
+  type Batch,
   type BlockRange,
   copyUp,
+  type DraftRecord,
   type Inode,
   type LayerStack,
   type Loan,
@@ -24,12 +26,12 @@ import {
 import { asOutOfMappings, EVERYTHING, type View } from '../mapping/index.ts';
 import { noteAccess } from './attributes.ts';
 import type { Caller } from './caller.ts';
-import { type TreeContext, touchChanged, touchModified } from './context.ts';
+import { type TreeContext, touchModified } from './context.ts';
 import { dropPrivileges } from './privileges.ts';
 
-/** Largest file: physical and logical block numbers stay exact, with room to spare. */
+/** Keeps block numbers exact in a double, with room to spare. */
 const FILE_BYTES_MAX = 2 ** 52;
-/** Blocks copied together when a file has too many pieces to be mapped, first try and last. */
+/** Blocks in each region copied together when a file has too many pieces to be mapped: first try, last try. */
 const GATHER_BLOCKS_FIRST = 64;
 const GATHER_BLOCKS_MAX = 16_384;
 
@@ -37,7 +39,7 @@ export function requireFile(inode: Inode): void {
   if (!inode.isFile) throw new FsError(inode.isDirectory ? 'EISDIR' : 'EINVAL');
 }
 
-/** Reads up to `length` bytes; fewer at the end of the file. Returns their number. EIO. */
+/** Reads up to `length` bytes, fewer at the end of the file. Returns how many. EIO. */
 export function read(
   context: TreeContext,
   inode: Inode,
@@ -55,7 +57,7 @@ export function read(
   return bytes;
 }
 
-/** As `read`; -1 when the disk would have to be waited for. */
+/** As `read`, but -1 where it would have to wait for the disk. */
 export function tryRead(
   context: TreeContext,
   inode: Inode,
@@ -73,7 +75,10 @@ export function tryRead(
   return bytes;
 }
 
-/** Writes all of the bytes; acknowledged when it returns. EFBIG, ENOSPC, EIO, EROFS. */
+/**
+ * Writes all of the bytes, at the end of the file where `position` is undefined, and returns where they lie.
+ * Acknowledged when it returns. EFBIG, ENOSPC, EIO, EROFS.
+ */
 export function write(
   context: TreeContext,
   caller: Caller,
@@ -81,40 +86,13 @@ export function write(
   source: Uint8Array,
   offset: number,
   length: number,
-  position: number,
-): void {
-  requireFile(inode);
-  if (length === 0) return;
-  copyUp(context.stack, inode);
-  writeAt(context, caller, inode, source, offset, length, position);
-}
-
-/** As `write`, at the end of the file. Returns where the bytes lie. */
-export function append(
-  context: TreeContext,
-  caller: Caller,
-  inode: Inode,
-  source: Uint8Array,
-  offset: number,
-  length: number,
+  position: number | undefined,
 ): number {
   requireFile(inode);
-  if (length > 0) copyUp(context.stack, inode);
-  const at = inode.record.size;
-  if (length > 0) writeAt(context, caller, inode, source, offset, length, at);
-  return at;
-}
-
-function writeAt(
-  context: TreeContext,
-  caller: Caller,
-  inode: Inode,
-  source: Uint8Array,
-  offset: number,
-  length: number,
-  at: number,
-): void {
   const { stack } = context;
+  if (length === 0) return position ?? inode.record.size;
+  copyUp(stack, inode);
+  const at = position ?? inode.record.size;
   if (at + length > FILE_BYTES_MAX) throw new FsError('EFBIG');
   stack.writable();
   const mapping = stack.mappingOf(inode);
@@ -128,13 +106,14 @@ function writeAt(
       touchModified(draft, context.now());
     });
   } catch (error) {
-    // The last block may hold bytes behind the end already, which later growth would show.
+    // The last block may already hold bytes beyond the end of the file, which later growth would show.
     if (inode.record === before && at + length > before.size) mapping.clearTail(before.size);
     throw error;
   }
+  return at;
 }
 
-/** truncate(2): shorter, or longer with a hole at the end. `keepsPrivileges`: set-ID bits and capabilities stay. */
+/** truncate(2). A file that grows gets a hole. `keepsPrivileges`: set-ID bits and capabilities stay. */
 export function setSize(
   context: TreeContext,
   caller: Caller,
@@ -143,11 +122,11 @@ export function setSize(
   keepsPrivileges = false,
 ): void {
   requireFile(inode);
-  // An off_t below 0 comes as 64 bits without a sign.
+  // FUSE passes a negative off_t as an unsigned number of 64 bits.
   if (size < 0 || size > 2 ** 63 || !Number.isInteger(size)) throw new FsError('EINVAL');
   if (size > FILE_BYTES_MAX) throw new FsError('EFBIG');
   const { stack } = context;
-  // Of a file that is emptied nothing needs to be taken over.
+  // A file that is emptied keeps no bytes to copy up.
   if (size > 0) copyUp(stack, inode);
   else stack.refresh(inode);
   stack.change((batch) => {
@@ -161,7 +140,7 @@ export function setSize(
   });
 }
 
-/** fallocate(2) with mode 0 or KEEP_SIZE: afterwards no write there fails for want of space. */
+/** fallocate(2) with mode 0 or KEEP_SIZE: later writes there do not fail for lack of space. */
 export function allocate(
   context: TreeContext,
   caller: Caller,
@@ -170,28 +149,36 @@ export function allocate(
   length: number,
   keepSize: boolean,
 ): void {
-  requireFile(inode);
-  if (position < 0 || length <= 0) throw new FsError('EINVAL');
-  if (position + length > FILE_BYTES_MAX) throw new FsError('EFBIG');
-  const { stack } = context;
-  copyUp(stack, inode);
-  stack.change((batch) => {
-    const draft = batch.change(inode);
-    dropPrivileges(context, caller, batch, inode, draft);
-    const end = keepSize ? Math.min(position + length, inode.record.size) : position + length;
-    if (end > position) batch.setRuns(inode, stack.mappingOf(inode).fill(position, end - position));
+  changeRange(context, caller, inode, position, length, (batch, draft) => {
+    const end = keepSize ? Math.min(position + length, draft.size) : position + length;
+    if (end > position) {
+      const mapping = context.stack.mappingOf(inode);
+      batch.setRuns(inode, mapping.fill(position, end - position));
+    }
     draft.size = Math.max(draft.size, end);
-    touchModified(draft, context.now());
   });
 }
 
-/** fallocate(2) PUNCH_HOLE|KEEP_SIZE: the range reads as zeros and its blocks come back. */
+/** fallocate(2) with PUNCH_HOLE and KEEP_SIZE: the range reads as zeros, and its blocks are freed. */
 export function punch(
   context: TreeContext,
   caller: Caller,
   inode: Inode,
   position: number,
   length: number,
+): void {
+  changeRange(context, caller, inode, position, length, (batch, draft) => {
+    batch.setRuns(inode, context.stack.mappingOf(inode).zero(position, length, draft.size));
+  });
+}
+
+function changeRange(
+  context: TreeContext,
+  caller: Caller,
+  inode: Inode,
+  position: number,
+  length: number,
+  change: (batch: Batch, draft: DraftRecord) => void,
 ): void {
   requireFile(inode);
   if (position < 0 || length <= 0) throw new FsError('EINVAL');
@@ -201,20 +188,23 @@ export function punch(
   stack.change((batch) => {
     const draft = batch.change(inode);
     dropPrivileges(context, caller, batch, inode, draft);
-    batch.setRuns(inode, stack.mappingOf(inode).zero(position, length, inode.record.size));
+    change(batch, draft);
     touchModified(draft, context.now());
   });
 }
 
 /**
- * lseek(2) SEEK_DATA: the first byte of data at or after `position`. ENXIO when there is none. The host knows the holes
- * of what lies in its files; ESTALE where such a file has changed.
+ * lseek(2) with SEEK_DATA or SEEK_HOLE: the first byte of data, or the first hole, at or after `position`. The end of
+ * the file counts as a hole. ENXIO where no data follows. The host knows the holes of what lies in its files; ESTALE
+ * where such a file has changed.
  */
-export function seekData(context: TreeContext, inode: Inode, position: number): number {
-  const { stack } = context;
-  requirePosition(context, inode, position);
+export function seek(context: TreeContext, inode: Inode, position: number, to: 'data' | 'hole'): number {
+  requireFile(inode);
+  const { blobs } = context.stack;
+  context.stack.refresh(inode);
   const { size } = inode.record;
-  const { extents } = stack.mappingOf(inode);
+  if (position < 0 || position >= size) throw new FsError('ENXIO');
+  const { extents } = context.stack.mappingOf(inode);
   for (let at = position; at < size; ) {
     const block = Math.floor(at / BLOCK_SIZE);
     extents.locate(block);
@@ -222,48 +212,24 @@ export function seekData(context: TreeContext, inode: Inode, position: number): 
     const shift = (foundPhysical - block) * BLOCK_SIZE;
     const end = (block + foundCount) * BLOCK_SIZE;
     if (foundBlob !== 0) {
-      const data = stack.blobs.seekData(foundBlob, at + shift);
-      if (data !== undefined && data - shift < Math.min(end, size)) return data - shift;
-    }
+      const place = at + shift;
+      const found = to === 'data' ? blobs.seekData(foundBlob, place) : blobs.seekHole(foundBlob, place);
+      if (found !== undefined && found - shift < Math.min(end, size)) return found - shift;
+    } else if (to === 'hole') return at;
     at = end;
   }
+  if (to === 'hole') return size;
   throw new FsError('ENXIO');
 }
 
-/** lseek(2) SEEK_HOLE: the first hole at or after `position`; the end of the file counts as one. As `seekData`. */
-export function seekHole(context: TreeContext, inode: Inode, position: number): number {
-  const { stack } = context;
-  requirePosition(context, inode, position);
-  const { size } = inode.record;
-  const { extents } = stack.mappingOf(inode);
-  for (let at = position; at < size; ) {
-    const block = Math.floor(at / BLOCK_SIZE);
-    extents.locate(block);
-    const { foundBlob, foundPhysical, foundCount } = extents;
-    if (foundBlob === 0) return at;
-    const shift = (foundPhysical - block) * BLOCK_SIZE;
-    const end = (block + foundCount) * BLOCK_SIZE;
-    const hole = stack.blobs.seekHole(foundBlob, at + shift);
-    if (hole !== undefined && hole - shift < Math.min(end, size)) return hole - shift;
-    at = end;
-  }
-  return size;
-}
-
-function requirePosition(context: TreeContext, inode: Inode, position: number): void {
-  requireFile(inode);
-  context.stack.refresh(inode);
-  if (position < 0 || position >= inode.record.size) throw new FsError('ENXIO');
-}
-
-/** Everything acknowledged so far survives a power cut: there is one journal, so what syncs one file syncs all. */
+/** Makes everything acknowledged so far survive a power cut. The tree has one journal: syncing one file syncs all. */
 export function sync({ stack: { upper } }: TreeContext): void {
   if (upper?.isUnmarked) upper.commitMark();
 }
 
 // Reflinks.
 
-/** A file of any open tree of the store, whose blocks another file is to share. */
+/** A file of any open tree of the store, whose blocks another file will share. */
 export interface SharedFile {
   readonly context: TreeContext;
   readonly inode: Inode;
@@ -298,7 +264,7 @@ export function reflinkRange(
   shareRange(context, caller, source, sourcePosition, to, targetPosition, bytes, false);
 }
 
-/** Before `to` shares blocks of the source: no bytes of `to` may be left in a host file. */
+/** Prepares sharing: no bytes of `to` may be left in a host file. */
 function takeOver(context: TreeContext, source: SharedFile, to: Inode): void {
   requireFile(source.inode);
   requireFile(to);
@@ -306,6 +272,7 @@ function takeOver(context: TreeContext, source: SharedFile, to: Inode): void {
   source.context.stack.refresh(source.inode);
 }
 
+/** The file ends at the end of the range, or where it ended if that is later; with `isWhole` at the range's end. */
 function shareRange(
   context: TreeContext,
   caller: Caller,
@@ -317,74 +284,64 @@ function shareRange(
   isWhole: boolean,
 ): void {
   requireFileOf(source, context);
+  const { stack } = context;
   const lender = source.context.stack;
   // A mapped file must get no bytes that lie in a host file: a view cannot show them.
   const range = { first: sourcePosition / BLOCK_SIZE, count: blocksFor(bytes) };
-  const loan = lend(lender, source.inode, range, context.stack, to.mapping?.isMapped === true);
+  const loan = lend(lender, source.inode, range, stack, to.mapping?.isMapped === true);
   try {
     const shift = (targetPosition - sourcePosition) / BLOCK_SIZE;
-    const runs = sharedRuns(loan, lender, context.stack, range);
-    const moved = runs.map((run) => ({ ...run, logical: (run.logical + shift) as BlockIndex }));
-    shareRuns(context, caller, to, isWhole ? [EVERYTHING, ...moved] : moved, targetPosition + bytes, isWhole);
+    const shared = sharedRuns(loan, lender, stack, range, shift);
+    const runs = isWhole ? [EVERYTHING, ...shared] : shared;
+    stack.change((batch) => {
+      const draft = batch.change(to);
+      dropPrivileges(context, caller, batch, to, draft);
+      const mapping = stack.mappingOf(to);
+      mapping.maps.requireRoom(2 * runs.length);
+      mapping.share(runs);
+      batch.setRuns(to, runs);
+      const end = targetPosition + bytes;
+      draft.size = isWhole ? end : Math.max(draft.size, end);
+      touchModified(draft, context.now());
+    });
   } finally {
     loan.release?.();
   }
 }
 
-/** Blocks are counted by tree and numbered by store: those of a file from any other tree would be shared uncounted. */
+/**
+ * EXDEV unless the file is of the tree it claims, in the target's store: trees count blocks, and stores number them.
+ */
 function requireFileOf({ context: { stack }, inode }: SharedFile, target: TreeContext): void {
   if (stack.tables === target.stack.tables && stack.inodes.get(inode.ino) === inode) return;
   throw new FsError('EXDEV', { note: 'the source is no file of that tree, or one of another store' });
 }
 
-/** The pieces of a range, which may be named in the target's tree from here on. */
+/** The pieces of a range, `shift` blocks further on. The target's tree may name them from now on. */
 function sharedRuns(
   { extents }: Loan,
   source: LayerStack,
   target: LayerStack,
   { first, count }: BlockRange,
+  shift: number,
 ): Run[] {
   const runs: Run[] = [];
   const foreign = source === target ? 0 : source.activeId;
-  let isShareable = true;
   extents.forEachPiece(first, first + count, (logical, length, blob, physical) => {
     // Another tree's active blob is overwritten in place: nothing outside that tree may refer to it.
-    if (blob !== 0 && blob === foreign) isShareable = false;
-    runs.push({ logical: logical as BlockIndex, count: length, blob, physical });
+    if (blob !== 0 && blob === foreign) {
+      const note = 'the source has unfrozen blocks of another fork: copy it, or snapshot that fork';
+      throw new FsError('EXDEV', { note });
+    }
+    runs.push({ logical: (logical + shift) as BlockIndex, count: length, blob, physical });
   });
-  if (!isShareable)
-    throw new FsError('EXDEV', {
-      note: 'the source has unfrozen blocks of another fork: copy it, or snapshot that fork',
-    });
   if (source !== target) undrop(target.tables, runs);
   return runs;
 }
 
-/** The file ends at `end`, or where it ended, whichever is later; with `isWhole` at `end`. */
-function shareRuns(
-  context: TreeContext,
-  caller: Caller,
-  to: Inode,
-  runs: readonly Run[],
-  end: number,
-  isWhole: boolean,
-): void {
-  const { stack } = context;
-  stack.change((batch) => {
-    const draft = batch.change(to);
-    dropPrivileges(context, caller, batch, to, draft);
-    const mapping = stack.mappingOf(to);
-    mapping.maps.requireRoom(2 * runs.length);
-    mapping.share(runs);
-    batch.setRuns(to, runs);
-    draft.size = isWhole ? end : Math.max(draft.size, end);
-    touchModified(draft, context.now());
-  });
-}
-
 /**
- * FICLONE: the whole source becomes the content of `to`. Where it fails `to` is as it was; where both are empty it
- * keeps its times too, since nothing changes.
+ * FICLONE: `to` gets the content of the source, or stays as it was if that fails. Where both are empty its times stay
+ * too.
  */
 export function reflink(context: TreeContext, caller: Caller, source: SharedFile, to: Inode): void {
   const from = source.inode;
@@ -411,7 +368,7 @@ export function map(context: TreeContext, inode: Inode, options: MapOptions = {}
   requireFile(inode);
   const { stack } = context;
   if (!stack.system.canMap) throw new FsError('ENOTSUP', { note: 'this platform has no memory maps' });
-  // A host file is never mapped: it may be cut, and a touch behind its end would end the process.
+  // A host file is never mapped: it may be truncated, and an access beyond its end would kill the process.
   try {
     copyUp(stack, inode, true);
   } catch (error) {
@@ -436,16 +393,13 @@ export function map(context: TreeContext, inode: Inode, options: MapOptions = {}
   return mapping.maps.map(size, reserveBytes);
 }
 
-/** Copies the pieces of a fragmented file together, so that it can be mapped. ENOMEM where that is refused. */
+/** Copies the pieces of a fragmented file together, so that it can be mapped. No time changes. ENOMEM. */
 function gather(context: TreeContext, inode: Inode, regionBlocks: number): void {
   const { stack } = context;
   try {
     stack.change((batch) => {
       batch.setRuns(inode, stack.mappingOf(inode).gather(inode.record.size, regionBlocks));
-      touchChanged(batch.change(inode), {
-        seconds: inode.record.ctimeSeconds,
-        nanoseconds: inode.record.ctimeNanoseconds,
-      });
+      batch.change(inode);
     });
   } catch (error) {
     throw asOutOfMappings(error);

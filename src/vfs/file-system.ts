@@ -1,8 +1,7 @@
 /**
- * One open tree as a filesystem: paths, open files, and the operations of Linux on them. Synchronous. A path or an open
- * file is turned into an inode here, and how a file was opened is checked; the functions of this room, which work on
- * inodes, do the rest. Paths and names are byte strings (base/names). Every failure is an `FsError` with the code that
- * Linux gives; the interface that was called adds the system call and the path.
+ * One open tree as a filesystem: Linux's operations on paths and open files. Synchronous. It turns a path or an open
+ * file into an inode, and checks how the file was opened; the room's functions on inodes do the rest. Paths and names
+ * are byte strings (base/names). Every failure is an `FsError` with Linux's code; callers add system call and path.
  */
 import { FsError, type Name } from '../base/index.ts';
 import type { Inode, LayerStack } from '../layer/index.ts';
@@ -19,16 +18,16 @@ import { InodeCalls } from './inode-calls.ts';
 import type { DirectoryEntry } from './namespace.ts';
 import * as namespace from './namespace.ts';
 import type { OpenFile } from './open-file.ts';
-import * as opening from './opening.ts';
+import * as opening from './open-file.ts';
 import { type Place, realPath, resolve, walk, walkToAnyName, walkToName } from './path-walk.ts';
 import { mayAccess, R_OK, requireAccess, W_OK, X_OK } from './permission.ts';
 import * as xattrs from './xattrs.ts';
 
 export class FileSystem {
   private inodeCalls: InodeCalls | undefined;
-  /** For this room only: what its functions take. */
+  /** For this room only. */
   readonly context: TreeContext;
-  /** Makes the calls by path and by open file. */
+  /** On whose behalf calls by path and by open file are made. */
   caller: Caller;
 
   constructor(stack: LayerStack, dev: number, caller: Caller) {
@@ -50,7 +49,7 @@ export class FileSystem {
     return this.context.stack.upper === undefined;
   }
 
-  /** False: reading leaves the times of access alone, as the option `noatime` of mount(8) does. */
+  /** False: reading leaves access times alone, as the option `noatime` of mount(8) does. */
   get keepsAccessTimes(): boolean {
     return this.context.keepsAccessTimes;
   }
@@ -59,7 +58,6 @@ export class FileSystem {
     this.context.keepsAccessTimes = keeps;
   }
 
-  /** The inode that `path` leads to. */
   private resolve(path: string, follow: boolean): Inode {
     return resolve(this.context, this.caller, path, follow);
   }
@@ -71,7 +69,7 @@ export class FileSystem {
     return attributes.attributesOf(this.context.dev, this.resolve(path, follow));
   }
 
-  /** As `stat`, but undefined where ENOENT or ENOTDIR would be thrown. */
+  /** As `stat`, but undefined instead of ENOENT and ENOTDIR. */
   tryStat(path: string, follow: boolean): Attributes | undefined {
     this.context.stack.trim();
     try {
@@ -151,12 +149,12 @@ export class FileSystem {
     return opening.open(this.context, this.caller, path, flags, mode);
   }
 
-  /** EBADF when it is closed already. */
+  /** EBADF when the file is already closed. */
   close(file: OpenFile): void {
     opening.close(this.context, file);
   }
 
-  /** read(2); at the file's own position, which then moves, where `position` is null. Returns the bytes read. */
+  /** read(2). Null: at the file's own position, which moves. Returns how many bytes were read. */
   read(file: OpenFile, target: Uint8Array, offset: number, length: number, position: number | null): number {
     const inode = file.requireReadable();
     const at = position ?? file.position;
@@ -169,13 +167,12 @@ export class FileSystem {
     return data.tryRead(this.context, file.requireReadable(), target, offset, length, position);
   }
 
-  /** write(2); at the file's own position, which then moves, where `position` is null. Returns `length`. */
+  /** write(2). Null: at the file's own position, which moves. Returns `length`. */
   write(file: OpenFile, source: Uint8Array, offset: number, length: number, position: number | null): number {
     const { context, caller } = this;
     const inode = file.requireWritable();
-    let at = position ?? file.position;
-    if (file.isAppending) at = data.append(context, caller, inode, source, offset, length);
-    else data.write(context, caller, inode, source, offset, length, at);
+    const wanted = file.isAppending ? undefined : (position ?? file.position);
+    const at = data.write(context, caller, inode, source, offset, length, wanted);
     if (position === null) file.position = at + length;
     if ((file.flags & O_DSYNC) !== 0) context.stack.writable().commitMark();
     return length;
@@ -188,7 +185,7 @@ export class FileSystem {
     data.setSize(this.context, this.caller, inode, size);
   }
 
-  /** EINVAL where the file is not open for writing. */
+  /** EINVAL when the file is not open for writing. */
   truncateFile(file: OpenFile, size: number): void {
     const inode = file.requireOpen();
     if (!file.canWrite) throw new FsError('EINVAL');
@@ -204,11 +201,11 @@ export class FileSystem {
   }
 
   seekData(file: OpenFile, position: number): number {
-    return data.seekData(this.context, file.requireOpen(), position);
+    return data.seek(this.context, file.requireOpen(), position, 'data');
   }
 
   seekHole(file: OpenFile, position: number): number {
-    return data.seekHole(this.context, file.requireOpen(), position);
+    return data.seek(this.context, file.requireOpen(), position, 'hole');
   }
 
   sync(file: OpenFile, _dataOnly: boolean): void {
@@ -216,13 +213,13 @@ export class FileSystem {
     data.sync(this.context);
   }
 
-  /** FICLONE. `source` may be a file of another open tree of the same store: then `from` is that tree. */
+  /** FICLONE. `from`: the open tree of `source`, in the same store. */
   reflink(source: OpenFile, target: OpenFile, from: FileSystem = this): void {
     const origin = { context: from.context, inode: source.requireReadable() };
     data.reflink(this.context, this.caller, origin, target.requireWritable());
   }
 
-  /** FICLONERANGE; `length` 0 means to the end of the source. */
+  /** FICLONERANGE. A `length` of 0 means to the end of the source. */
   reflinkRange(
     source: OpenFile,
     sourcePosition: number,
@@ -236,7 +233,7 @@ export class FileSystem {
     data.reflinkRange(this.context, this.caller, origin, sourcePosition, length, to, targetPosition);
   }
 
-  /** FIDEDUPERANGE; the source may be a file of another open tree of the same store, `from`. EROFS, EBADF. */
+  /** FIDEDUPERANGE. EROFS, EBADF. */
   extentSame(
     source: OpenFile,
     sourcePosition: number,
@@ -306,7 +303,7 @@ export class FileSystem {
     return this.entriesOf(this.resolve(path, true));
   }
 
-  /** The entries of an open directory, also one that has lost its name. */
+  /** The entries of an open directory, even of one that was removed. */
   openDirectoryEntries(file: OpenFile): DirectoryEntry[] {
     return this.entriesOf(file.requireOpen());
   }

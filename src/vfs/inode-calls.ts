@@ -1,7 +1,7 @@
 /**
- * The operations of one open tree by inode instead of by path, as the kernel's own filesystems offer them (struct
- * inode_operations and file_operations): for a mount, whose kernel walks the paths. Each call says who makes it.
- * Failures are `FsError`s without a path.
+ * The operations of one open tree by inode instead of by path, for a mount: the kernel walks the paths itself. They
+ * match its struct inode_operations and file_operations. Each call names its caller. Failures are `FsError`s without a
+ * path.
  */
 import { BLOCK_SIZE, type BlobId, blocksFor, FsError, type Ino, type Name, S_IFREG } from '../base/index.ts';
 import { type Inode, listsMoreThan } from '../layer/index.ts';
@@ -15,7 +15,7 @@ import * as namespace from './namespace.ts';
 import { placeIn } from './path-walk.ts';
 import * as xattrs from './xattrs.ts';
 
-/** What setattr changes; a field that is not there stays. */
+/** Attributes to set; those left out stay. */
 export interface AttributeChanges {
   readonly mode?: number;
   readonly uid?: number;
@@ -38,12 +38,12 @@ export class InodeCalls {
     return this.context.stack.rootIno;
   }
 
-  /** ESTALE when there is no such inode any more. */
+  /** ESTALE when the inode is gone. */
   inode(ino: Ino): Inode {
     return this.context.stack.inode(ino);
   }
 
-  /** As `inode`, for a read or a write, which refresh an inode of a host tree themselves. */
+  /** As `inode`, without the refresh of a host tree's inode: for reads and writes, which do that themselves. */
   file(ino: Ino): Inode {
     return this.context.stack.inodeAsKnown(ino);
   }
@@ -57,7 +57,7 @@ export class InodeCalls {
     return placeIn(this.context, caller, directory, name).inode;
   }
 
-  /** The root's is the root. ENOTDIR. */
+  /** The root is its own parent. ENOTDIR. */
   parentOf(directory: Inode): Inode {
     if (!directory.isDirectory) throw new FsError('ENOTDIR');
     const { stack } = this.context;
@@ -72,8 +72,8 @@ export class InodeCalls {
   }
 
   /**
-   * As `names`, without an access: no program has read them yet. Undefined where they would have to be read again (a
-   * live layer's, and those of a directory that left the cache or lost its name), or are more than `namesMax`.
+   * As `names`, but leaves the access time alone: no program has read them yet. Undefined where they would have to be
+   * read again (in a live layer; of a directory that left the cache or was removed), or are more than `namesMax`.
    */
   peekNames(
     ino: Ino,
@@ -86,7 +86,7 @@ export class InodeCalls {
     return { directory, names: stack.list(directory, true).keys() };
   }
 
-  /** What a name stands for, without reading its inode; `NO_ENTRY` when it is gone. */
+  /** The entry of a name, without reading its inode; `NO_ENTRY` when it is gone. */
   entry(directory: Inode, name: Name): Entry {
     return this.context.stack.lookup(directory, name);
   }
@@ -104,7 +104,7 @@ export class InodeCalls {
     return namespace.create(this.context, caller, place, S_IFREG | (mode & 0o7777));
   }
 
-  /** A regular file without a name: open(2), O_TMPFILE. The caller keeps it (`isKept`) before anything else happens. */
+  /** A regular file without a name: open(2), O_TMPFILE. The caller must keep it (`isKept`) before any other call. */
   createUnnamed(caller: Caller, directory: Inode, mode: number): Inode {
     if (!directory.isDirectory) throw new FsError('ENOTDIR');
     const inode = namespace.createUnnamed(this.context, caller, directory, S_IFREG | (mode & 0o7777));
@@ -154,7 +154,7 @@ export class InodeCalls {
 
   // Attributes.
 
-  /** Sets several attributes, in the order in which the kernel's own setattr would: size first. */
+  /** Sets several attributes, in the kernel's order: size first. */
   change(caller: Caller, inode: Inode, changes: AttributeChanges): void {
     const { context } = this;
     const { size, uid, gid, mode, atime, mtime, keepsPrivileges } = changes;
@@ -167,7 +167,6 @@ export class InodeCalls {
     }
   }
 
-  /** False when the inode has no extended attribute at all. */
   hasXattrs(inode: Inode): boolean {
     return inode.record.xattrLayer !== 0 && this.context.stack.xattrsOf(inode).size > 0;
   }
@@ -194,14 +193,14 @@ export class InodeCalls {
     return data.read(this.context, inode, target, offset, length, position);
   }
 
-  /** As `read`; -1 when the disk would have to be waited for. */
+  /** As `read`, but -1 where it would have to wait for the disk. */
   tryRead(inode: Inode, target: Uint8Array, offset: number, length: number, position: number): number {
     return data.tryRead(this.context, inode, target, offset, length, position);
   }
 
   /**
-   * Reads a whole file, for which `target` has room, without an access: no program has read it yet. False where the
-   * disk would have to be waited for, or the inode has left the cache.
+   * Reads a whole file, for which `target` has room, and leaves the access time alone: no program has read it yet.
+   * False where it would have to wait for the disk, or the inode has left the cache.
    */
   peek(inode: Inode, target: Uint8Array): boolean {
     const { stack } = this.context;
@@ -209,12 +208,12 @@ export class InodeCalls {
     return stack.mappingOf(inode).tryRead(0, target, 0, inode.record.size);
   }
 
-  /** The access that `peek` left out. */
+  /** Moves the access time after a `peek`. */
   noteRead(inode: Inode): void {
     attributes.noteAccess(this.context, inode);
   }
 
-  /** Brings what a read needs from the disk into memory, in the background. */
+  /** Brings the bytes of a range from the disk into memory, in the background. */
   async fetch(inode: Inode, position: number, length: number): Promise<void> {
     const { stack } = this.context;
     const pieces: { blob: BlobId; at: number; bytes: number }[] = [];
@@ -245,15 +244,11 @@ export class InodeCalls {
     data.punch(this.context, caller, inode, position, length);
   }
 
-  seekData(inode: Inode, position: number): number {
-    return data.seekData(this.context, inode, position);
+  seek(inode: Inode, position: number, to: 'data' | 'hole'): number {
+    return data.seek(this.context, inode, position, to);
   }
 
-  seekHole(inode: Inode, position: number): number {
-    return data.seekHole(this.context, inode, position);
-  }
-
-  /** Shares whole blocks of `source` with `target`: ioctl_ficlonerange(2). */
+  /** ioctl_ficlonerange(2). */
   reflinkRange(
     caller: Caller,
     source: Inode,
@@ -267,12 +262,11 @@ export class InodeCalls {
     data.reflinkRange(context, caller, from, sourcePosition, length, target, targetPosition);
   }
 
-  /** Starts, in the background, what `sync` would wait for; undefined where that is little. */
+  /** Starts, in the background, the writes that `sync` would wait for; undefined where they are few. */
   flush(): Promise<void> | undefined {
     return this.context.stack.upper?.flush();
   }
 
-  /** Everything acknowledged so far survives a power cut. */
   sync(): void {
     data.sync(this.context);
   }

@@ -1,6 +1,6 @@
 /**
- * Names: creating, removing, renaming, linking. Each function is one operation, journalled as one record, at places
- * that were found already: by a walk along a path, or by `placeIn` where one name was looked up at a time.
+ * Names: creating, removing, renaming, linking. Each function is one operation, journalled as one record, on places
+ * that `walkToName` (by path) or `placeIn` (by directory and name) has found.
  */
 import {
   FsError,
@@ -34,7 +34,7 @@ function requireFree(place: Place): void {
   if (place.inode !== undefined) throw new FsError('EEXIST');
 }
 
-/** As `requireFree`, and ENOENT when the path ended in a slash: only a directory could have been meant. */
+/** As `requireFree`, and ENOENT when the path ended in a slash, which only a directory's may. */
 function requireFreeForFile(place: Place): void {
   requireFree(place);
   if (place.hasTrailingSlash) throw new FsError('ENOENT');
@@ -67,14 +67,20 @@ export function create(
     const now = context.now();
     const inode = addInode(context, caller, batch, directory, mode, now, fields);
     batch.setName(directory, name, entryOf(inode.ino, kindOfMode(mode)));
-    touchModified(batch.change(directory), now);
+    const draft = batch.change(directory);
+    if (inode.isDirectory) {
+      inode.children = new Map();
+      inode.isComplete = true;
+      countSubdirectory(draft, 1);
+    }
+    touchModified(draft, now);
     return inode;
   });
 }
 
 /**
- * A new inode without a name, for O_TMPFILE. It counts as open before it is committed: it lives only while it is open.
- * `mode` has its type bits.
+ * A new inode without a name, for O_TMPFILE. It is counted as open before it is committed, since it lives only while it
+ * is open. `mode` has its type bits.
  */
 export function createUnnamed(context: TreeContext, caller: Caller, directory: Inode, mode: number): Inode {
   const { stack } = context;
@@ -87,21 +93,7 @@ export function createUnnamed(context: TreeContext, caller: Caller, directory: I
 }
 
 export function makeDirectory(context: TreeContext, caller: Caller, place: Place, mode: number): Inode {
-  requireFree(place);
-  const { stack } = context;
-  return stack.change((batch) => {
-    const { directory, name } = place;
-    requireAddition(context, caller, directory);
-    const now = context.now();
-    const inode = addInode(context, caller, batch, directory, S_IFDIR | (mode & 0o1777), now, { nlink: 2 });
-    inode.children = new Map();
-    inode.isComplete = true;
-    batch.setName(directory, name, entryOf(inode.ino, kindOfMode(S_IFDIR)));
-    const draft = batch.change(directory);
-    countSubdirectory(draft, 1);
-    touchModified(draft, now);
-    return inode;
-  });
+  return create(context, caller, place, S_IFDIR | (mode & 0o1777), { nlink: 2 });
 }
 
 /** mknod(2) for fifos, sockets, devices and regular files. `mode` has its type bits. */
@@ -119,7 +111,7 @@ export function makeNode(
 
 const NODE_TYPES: ReadonlySet<number> = new Set([S_IFREG, S_IFIFO, S_IFSOCK, S_IFCHR, S_IFBLK]);
 
-/** EINVAL unless `mode` has the type bits of something that mknod(2) makes. */
+/** EINVAL for type bits that mknod(2) does not take. */
 export function requireNodeType(mode: number): void {
   if (!NODE_TYPES.has(mode & S_IFMT)) throw new FsError('EINVAL');
 }
@@ -136,7 +128,7 @@ export function requireTarget(target: string): void {
   if (target.length >= PATH_BYTES_MAX) throw new FsError('ENAMETOOLONG');
 }
 
-/** Also for an inode without a name, as O_TMPFILE makes one. */
+/** link(2), also of an inode without a name (O_TMPFILE). */
 export function link(context: TreeContext, caller: Caller, inode: Inode, place: Place): void {
   const { stack } = context;
   requireFreeForFile(place);
@@ -154,47 +146,49 @@ export function link(context: TreeContext, caller: Caller, inode: Inode, place: 
 }
 
 export function unlink(context: TreeContext, caller: Caller, place: Place): void {
-  const { inode, directory } = place;
+  const { inode } = place;
   if (inode === undefined) throw new FsError('ENOENT');
   if (inode.isDirectory) throw new FsError('EISDIR');
   if (place.hasTrailingSlash) throw new FsError('ENOTDIR');
-  context.stack.change((batch) => {
-    requireRemoval(context, caller, directory, inode);
-    const now = context.now();
-    dropLink(batch, inode, now);
-    batch.setName(directory, place.name, NO_ENTRY);
-    touchModified(batch.change(directory), now);
-  });
+  remove(context, caller, place, inode);
 }
 
 export function removeDirectory(context: TreeContext, caller: Caller, place: Place): void {
-  const { inode, directory } = place;
+  const { inode } = place;
   if (inode === undefined) throw new FsError('ENOENT');
   if (!inode.isDirectory) throw new FsError('ENOTDIR');
   if (place.last === 'dot') throw new FsError('EINVAL');
   if (place.last === 'dotdot') throw new FsError('ENOTEMPTY');
   if (place.last === 'root' || inode.ino === context.stack.rootIno) throw new FsError('EBUSY');
+  remove(context, caller, place, inode);
+}
+
+function remove(context: TreeContext, caller: Caller, { directory, name }: Place, inode: Inode): void {
   context.stack.change((batch) => {
     requireRemoval(context, caller, directory, inode);
-    if (context.stack.list(inode).size > 0) throw new FsError('ENOTEMPTY');
+    if (inode.isDirectory) requireEmpty(context, inode);
     const now = context.now();
     dropLink(batch, inode, now);
-    batch.setName(directory, place.name, NO_ENTRY);
+    batch.setName(directory, name, NO_ENTRY);
     const draft = batch.change(directory);
-    countSubdirectory(draft, -1);
+    if (inode.isDirectory) countSubdirectory(draft, -1);
     touchModified(draft, now);
   });
 }
 
+function requireEmpty(context: TreeContext, directory: Inode): void {
+  if (context.stack.list(directory).size > 0) throw new FsError('ENOTEMPTY');
+}
+
 /**
- * A directory's link count follows its subdirectories, unless it is 1: then they are not counted, as on btrfs. It never
- * falls below 2 (0: the directory is gone), even when one goes that a host tree had gained uncounted.
+ * Counts a subdirectory in a directory's link count, unless that is 1: then they are not counted, as on btrfs. It stays
+ * at 2 or more (0: the directory is gone), even when a subdirectory goes that a host tree had gained uncounted.
  */
 function countSubdirectory(draft: DraftRecord, by: 1 | -1): void {
   if (draft.nlink >= 2) draft.nlink = Math.max(2, draft.nlink + by);
 }
 
-/** Takes one name from the link count; a directory, which has only one, loses its own `.` with it. */
+/** A directory loses its own `.` with its only name. */
 function dropLink(batch: Batch, inode: Inode, now: Timespec): void {
   const draft = batch.change(inode);
   draft.nlink = inode.isDirectory ? 0 : draft.nlink - 1;
@@ -238,43 +232,35 @@ export function rename(
     requireRemoval(context, caller, source.directory, moved);
     if (replaced !== undefined) requireRemoval(context, caller, target.directory, replaced);
     else requireAccess(context, caller, target.directory, W_OK | X_OK);
-    requireReparenting(context, caller, source, target, moved);
+    // A directory's `..` changes with its parent, so it must be writable itself.
+    if (moved.isDirectory && source.directory !== target.directory)
+      requireAccess(context, caller, moved, W_OK);
     if (replaced !== undefined && !isExchange) checkReplaceable(context, moved, replaced);
     const now = context.now();
     if (isExchange && replaced !== undefined) {
-      place(batch, moved, source, target, now);
-      place(batch, replaced, target, source, now);
+      move(batch, moved, source, target, now);
+      move(batch, replaced, target, source, now);
     } else {
       if (replaced !== undefined) {
         dropLink(batch, replaced, now);
         if (replaced.isDirectory) countSubdirectory(batch.change(target.directory), -1);
       }
-      const left =
-        (flags & RENAME_WHITEOUT) === 0 ? NO_ENTRY : addWhiteout(context, caller, batch, source, now);
+      let left: Entry = NO_ENTRY;
+      if ((flags & RENAME_WHITEOUT) !== 0) {
+        // A device 0/0, owned by the caller: in an overlay's upper directory it hides what is below.
+        const { ino } = addInode(context, caller, batch, source.directory, WHITEOUT_MODE, now);
+        left = entryOf(ino, kindOfMode(WHITEOUT_MODE));
+      }
       batch.setName(source.directory, source.name, left);
-      place(batch, moved, source, target, now);
+      move(batch, moved, source, target, now);
     }
     touchModified(batch.change(source.directory), now);
     touchModified(batch.change(target.directory), now);
   });
 }
 
-/** A device 0/0, owned by the caller, for the old name: in an overlay's upper directory it hides what is below. */
-function addWhiteout(
-  context: TreeContext,
-  caller: Caller,
-  batch: Batch,
-  { directory }: Place,
-  now: Timespec,
-): Entry {
-  return entryOf(
-    addInode(context, caller, batch, directory, WHITEOUT_MODE, now).ino,
-    kindOfMode(WHITEOUT_MODE),
-  );
-}
-
-/** Puts `inode`, so far at `from`, under the name of `to`. */
-function place(batch: Batch, inode: Inode, from: Place, to: Place, now: Timespec): void {
+/** Gives `inode`, so far at `from`, the name of `to`. */
+function move(batch: Batch, inode: Inode, from: Place, to: Place, now: Timespec): void {
   batch.setName(to.directory, to.name, entryOf(inode.ino, kindOfMode(inode.record.mode)));
   const draft = batch.change(inode);
   touchChanged(draft, now);
@@ -287,19 +273,7 @@ function place(batch: Batch, inode: Inode, from: Place, to: Place, now: Timespec
 function checkReplaceable(context: TreeContext, moved: Inode, replaced: Inode): void {
   if (moved.isDirectory && !replaced.isDirectory) throw new FsError('ENOTDIR');
   if (!moved.isDirectory && replaced.isDirectory) throw new FsError('EISDIR');
-  if (replaced.isDirectory && context.stack.list(replaced).size > 0) throw new FsError('ENOTEMPTY');
-}
-
-/** Moving a directory to another parent changes its `..`, so it needs write permission on the directory itself. */
-function requireReparenting(
-  context: TreeContext,
-  caller: Caller,
-  source: Place,
-  target: Place,
-  moved: Inode,
-): void {
-  if (!moved.isDirectory || source.directory === target.directory) return;
-  requireAccess(context, caller, moved, W_OK);
+  if (replaced.isDirectory) requireEmpty(context, replaced);
 }
 
 /** Whether `inode` is `ancestor` or below it. */
@@ -313,7 +287,7 @@ function isWithin(context: TreeContext, inode: Inode, ancestor: Inode): boolean 
   return true;
 }
 
-/** A name of a listing, with its inode number and kind. */
+/** A name in a directory. */
 export interface DirectoryEntry {
   readonly name: Name;
   readonly ino: number;

@@ -1,21 +1,19 @@
 /**
- * What a new inode starts with: its owner and group, and its mode less what the default ACL of its directory, or else
- * the umask, takes away.
+ * New inodes: their owner and group, and their mode, masked by the default ACL of their directory, or else by the
+ * umask.
  */
 import { S_IFDIR, S_IFLNK, S_IFMT, S_ISGID, type Timespec } from '../base/index.ts';
 import type { Batch, DraftRecord, Inode } from '../layer/index.ts';
 import { newInodeRecord } from '../meta/index.ts';
 import type { Caller } from './caller.ts';
 import type { TreeContext } from './context.ts';
-import { aclOf } from './inode-acl.ts';
-import { inherit } from './posix-acl.ts';
+import { aclOf, inherit } from './posix-acl.ts';
 import { type Acl, encodeAcl } from './posix-acl-format.ts';
 import { ACCESS_ACL, DEFAULT_ACL } from './xattr-names.ts';
 
-/** What a new inode has that is not inherited. */
 export type NewFields = Readonly<Partial<Pick<DraftRecord, 'nlink' | 'rdev' | 'target'>>>;
 
-/** Makes an inode in `directory` and puts it into the batch. `mode` has its type bits and is not yet masked. */
+/** Makes an inode for `directory` and adds it to the batch. `mode` has its type bits, and is not masked yet. */
 export function addInode(
   context: TreeContext,
   caller: Caller,

@@ -4,15 +4,15 @@ import type { Inode } from '../layer/index.ts';
 import { entryIno, NO_ENTRY } from '../lower/index.ts';
 import type { Caller } from './caller.ts';
 import type { TreeContext } from './context.ts';
+import { directoryNames } from './inode-path.ts';
 import { requireAccess, X_OK } from './permission.ts';
 
-/** The code of the character `/`. */
 const SLASH = 47;
 
-/** How a path ended: with a name, or with one of the components that name no entry of their own. */
-export type LastComponent = 'name' | 'dot' | 'dotdot' | 'root';
+/** How a path ended: with a name, or with a component that names no entry of its own. */
+type LastComponent = 'name' | 'dot' | 'dotdot' | 'root';
 
-/** Where a path leads. `inode` is undefined when only the last name is missing. */
+/** The result of a walk. `inode` is undefined when only the last name is missing. */
 export interface Place {
   /** The directory that holds the last name; the inode itself when the path ends in `.`, `..` or `/`. */
   readonly directory: Inode;
@@ -24,16 +24,16 @@ export interface Place {
 }
 
 /**
- * Resolves `path` from the root. A final symlink is followed when `follow` is set or a slash follows it.
- * ENOENT (a directory on the way is missing, or the path is empty), ENOTDIR, ELOOP, ENAMETOOLONG, EACCES.
+ * Resolves `path` from the root. Follows a final symlink with `follow`, or where a slash comes after it. ENOENT (a
+ * directory on the way is missing, or the path is empty), ENOTDIR, ELOOP, ENAMETOOLONG, EACCES.
  */
 export function walk(context: TreeContext, caller: Caller, path: string, follow: boolean): Place {
   return walkPath(context, caller, path, follow, false);
 }
 
 /**
- * As `walk`, for operations on names (create, remove, rename): a symlink under the last name is never followed, and a
- * slash behind it is only noted.
+ * As `walk`, for operations on names (create, remove, rename): never follows a symlink under the last name, and only
+ * notes a slash after it.
  */
 export function walkToName(context: TreeContext, caller: Caller, path: string): Place {
   const place = walkToAnyName(context, caller, path);
@@ -43,7 +43,7 @@ export function walkToName(context: TreeContext, caller: Caller, path: string): 
 
 /**
  * As `walkToName`, but a last name that is too long counts as missing: rename(2) finds both directories before it looks
- * at either name. The caller checks it with `requireNameLength` in its turn.
+ * at either name. The caller then calls `requireNameLength`.
  */
 export function walkToAnyName(context: TreeContext, caller: Caller, path: string): Place {
   return walkPath(context, caller, path, false, true);
@@ -119,7 +119,7 @@ function walkPath(
 
 /**
  * The place of one name in a directory, for callers that resolve paths themselves, as the kernel does for a mount.
- * ENOTDIR, ENAMETOOLONG, EACCES; EINVAL for what is no name (`.` and `..` are walked, not looked up).
+ * ENOTDIR, ENAMETOOLONG, EACCES; EINVAL for `.`, `..` and everything else that is not a name.
  */
 export function placeIn(context: TreeContext, caller: Caller, directory: Inode, name: Name): Place {
   if (!directory.isDirectory) throw new FsError('ENOTDIR');
@@ -138,35 +138,11 @@ export function resolve(context: TreeContext, caller: Caller, path: string, foll
   return inode;
 }
 
-/** The path of a directory, from the root, by its parents. */
-function pathOfDirectory(context: TreeContext, inode: Inode): string {
-  const { stack } = context;
-  let path = '';
-  let child = inode;
-  while (child.ino !== stack.rootIno) {
-    const parent = stack.inode(child.record.parent);
-    path = `/${nameIn(context, parent, child)}${path}`;
-    child = parent;
-  }
-  return path === '' ? '/' : path;
-}
-
-function nameIn(context: TreeContext, directory: Inode, child: Inode): Name {
-  const { stack } = context;
-  for (const [name, entry] of directory.children ?? []) {
-    if (entry > 0 && entryIno(entry) === child.ino) return name;
-  }
-  for (const name of stack.list(directory).keys()) {
-    if (entryIno(stack.lookup(directory, name)) === child.ino) return name;
-  }
-  throw new FsError('ENOENT');
-}
-
 /** realpath(3): the path with every symlink, `.` and `..` resolved. */
 export function realPath(context: TreeContext, caller: Caller, path: string): string {
-  const place = walk(context, caller, path, true);
-  if (place.inode === undefined) throw new FsError('ENOENT');
-  if (place.last !== 'name') return pathOfDirectory(context, place.inode);
-  const parent = pathOfDirectory(context, place.directory);
-  return parent === '/' ? `/${place.name}` : `${parent}/${place.name}`;
+  const { inode, directory, name, last } = walk(context, caller, path, true);
+  if (inode === undefined) throw new FsError('ENOENT');
+  const names = directoryNames(context.stack, directory);
+  if (last === 'name') names.push(name);
+  return `/${names.join('/')}`;
 }

@@ -3,19 +3,18 @@ import { FsError, S_ISVTX } from '../base/index.ts';
 import type { Inode } from '../layer/index.ts';
 import { type Caller, isInGroup, isSuperuser } from './caller.ts';
 import type { TreeContext } from './context.ts';
-import { aclOf } from './inode-acl.ts';
-import { isAllowedBy } from './posix-acl.ts';
+import { aclOf, isAllowedBy } from './posix-acl.ts';
 import { ACCESS_ACL } from './xattr-names.ts';
 
 export const R_OK = 4;
 export const W_OK = 2;
 export const X_OK = 1;
 
-/** Whether the caller may access `inode` in all the ways of `mask` (R_OK, W_OK, X_OK). */
+/** `mask` has bits of R_OK, W_OK, X_OK; the caller must be allowed all of them. */
 export function mayAccess(context: TreeContext, caller: Caller, inode: Inode, mask: number): boolean {
   const { mode, uid, gid } = inode.record;
   if (isSuperuser(caller)) {
-    // The superuser may do everything, but executes only what has an execute bit.
+    // The superuser may do everything, but may execute a file only if it has an execute bit.
     return (mask & X_OK) === 0 || inode.isDirectory || (mode & 0o111) !== 0;
   }
   if (caller.uid === uid) return ((mode >> 6) & mask) === mask;
@@ -24,7 +23,7 @@ export function mayAccess(context: TreeContext, caller: Caller, inode: Inode, ma
   return ((isInGroup(caller, gid) ? mode >> 3 : mode) & mask) === mask;
 }
 
-/** EACCES unless the caller may access `inode` in all the ways of `mask`. */
+/** EACCES unless `mayAccess`. */
 export function requireAccess(context: TreeContext, caller: Caller, inode: Inode, mask: number): void {
   if (caller.isTrusted && mask !== X_OK) return;
   if (!mayAccess(context, caller, inode, mask)) throw new FsError('EACCES');

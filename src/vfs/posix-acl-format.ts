@@ -1,6 +1,6 @@
 /**
- * Bytes of the extended attributes `system.posix_acl_access` and `system.posix_acl_default`: Linux passes ACLs in this
- * form (linux/posix_acl_xattr.h), and it is stored as it is. Little-endian:
+ * Bytes of the extended attributes `system.posix_acl_access` and `system.posix_acl_default`, as Linux passes them
+ * (linux/posix_acl_xattr.h) and as they are stored. Little-endian:
  *
  *   u32  version: 2
  *   then for each entry, in the order of the tags:
@@ -18,10 +18,19 @@ export const ACL_GROUP = 8;
 export const ACL_MASK = 16;
 export const ACL_OTHER = 32;
 
+const TAGS: ReadonlySet<number> = new Set([
+  ACL_USER_OBJ,
+  ACL_USER,
+  ACL_GROUP_OBJ,
+  ACL_GROUP,
+  ACL_MASK,
+  ACL_OTHER,
+]);
+
 const VERSION = 2;
 const HEADER_BYTES = 4;
 const ENTRY_BYTES = 8;
-/** No user and no group has this number. */
+/** The number of no user and no group. */
 const NO_ID = 0xffff_ffff;
 
 export interface AclEntry {
@@ -35,8 +44,8 @@ export interface AclEntry {
 export type Acl = readonly AclEntry[];
 
 /**
- * The entries, which may be none and need not make a valid ACL. ENOTSUP for another version; EINVAL for a length that
- * does not fit, an unknown tag, or a named entry without a name.
+ * The entries: there may be none, and they need not make a valid ACL. ENOTSUP for another version; EINVAL for a length
+ * that does not fit, an unknown tag, or a named entry without an id.
  */
 export function decodeAcl(bytes: Uint8Array): Acl {
   if (bytes.length < HEADER_BYTES) throw new FsError('EINVAL');
@@ -48,7 +57,7 @@ export function decodeAcl(bytes: Uint8Array): Acl {
     const tag = fields.getUint16(at, true);
     const permissions = fields.getUint16(at + 2, true);
     const id = fields.getUint32(at + 4, true);
-    if (!isTag(tag) || (isNamed(tag) && id === NO_ID)) throw new FsError('EINVAL');
+    if (!TAGS.has(tag) || (isNamed(tag) && id === NO_ID)) throw new FsError('EINVAL');
     acl.push({ tag, permissions, id: isNamed(tag) ? id : NO_ID });
   }
   return acl;
@@ -65,17 +74,6 @@ export function encodeAcl(acl: Acl): Buffer {
     at += ENTRY_BYTES;
   }
   return bytes;
-}
-
-function isTag(tag: number): boolean {
-  return (
-    tag === ACL_USER_OBJ ||
-    tag === ACL_USER ||
-    tag === ACL_GROUP_OBJ ||
-    tag === ACL_GROUP ||
-    tag === ACL_MASK ||
-    tag === ACL_OTHER
-  );
 }
 
 function isNamed(tag: number): boolean {

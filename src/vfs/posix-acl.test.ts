@@ -3,16 +3,7 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import fc from 'fast-check';
 import type { Credentials } from './caller.ts';
-import {
-  type Inherited,
-  inherit,
-  isAllowedBy,
-  isMinimal,
-  modeOf,
-  type Ownership,
-  requireValid,
-  withMode,
-} from './posix-acl.ts';
+import { inherit, isAllowedBy, isMinimal, modeOf, requireValid, withMode } from './posix-acl.ts';
 import {
   ACL_GROUP,
   ACL_GROUP_OBJ,
@@ -149,7 +140,7 @@ test('what is inherited has the permissions that both the default ACL and the re
         others: acl.others & bits,
         ...(acl.mask === undefined ? { group: acl.group & group } : { mask: acl.mask & group }),
       };
-      const inherited: Inherited = inherit(entriesOf(acl), bits);
+      const inherited = inherit(entriesOf(acl), bits);
       assert.equal(inherited.mode, (bits & 0o7000) | modeOf(entriesOf(expected)));
       assert.deepEqual(inherited.acl, acl.mask === undefined ? undefined : entriesOf(expected));
     }),
@@ -157,7 +148,12 @@ test('what is inherited has the permissions that both the default ACL and the re
 });
 
 /** The algorithm of acl(5), "Access check algorithm", step by step. */
-function isAllowedByModel(acl: ModelAcl, who: Credentials, owner: Ownership, wanted: number): boolean {
+function isAllowedByModel(
+  acl: ModelAcl,
+  who: Credentials,
+  owner: Pick<Credentials, 'uid' | 'gid'>,
+  wanted: number,
+): boolean {
   const grants = (bits: number | undefined) => bits !== undefined && (bits & wanted) === wanted;
   const mask = acl.mask ?? 7;
   if (who.uid === owner.uid) return grants(acl.owner);

@@ -1,11 +1,14 @@
 /**
- * What POSIX access control lists mean: acl(5), as Linux has them (fs/posix_acl.c).
+ * POSIX access control lists: acl(5), as Linux has them (fs/posix_acl.c). Inodes have them as the extended attributes
+ * by which Linux knows them. One whose record names no layer with attributes has none, so trees without ACLs are never
+ * searched for them.
  *
  * Invariant: the ACL of an inode and the permission bits of its mode say the same. The owner's bits are those of the
  * owner's entry, the others' bits those of the others' entry, and the group's bits those of the mask, or of the owning
  * group's entry where there is no mask.
  */
 import { FsError } from '../base/index.ts';
+import type { Inode, LayerStack } from '../layer/index.ts';
 import { type Credentials, isInGroup } from './caller.ts';
 import {
   ACL_GROUP,
@@ -15,9 +18,27 @@ import {
   ACL_USER,
   ACL_USER_OBJ,
   type Acl,
+  decodeAcl,
 } from './posix-acl-format.ts';
+import type { AclName } from './xattr-names.ts';
 
 const PERMISSION_BITS = 0o777;
+
+/**
+ * Undefined when the inode has none of this name. EIO for a stored value that is no ACL, which an import may bring in.
+ */
+export function aclOf(stack: LayerStack, inode: Inode, name: AclName): Acl | undefined {
+  if (inode.record.xattrLayer === 0) return undefined;
+  const value = stack.xattrsOf(inode).get(name);
+  if (value === undefined) return undefined;
+  try {
+    const acl = decodeAcl(value);
+    requireValid(acl);
+    return acl;
+  } catch {
+    throw new FsError('EIO', { note: `the stored ${name} is no valid ACL` });
+  }
+}
 
 /**
  * EINVAL unless `acl` is valid on Linux: one owner, named users, one owning group, named groups, a mask
@@ -39,24 +60,23 @@ export function requireValid(acl: Acl): void {
   if ((single & required) !== required) throw new FsError('EINVAL');
 }
 
-/** The permission bits of a mode that go with a valid ACL. */
+/** The permission bits of the mode that belongs to a valid ACL. */
 export function modeOf(acl: Acl): number {
   const group = groupClassTag(acl);
   let bits = 0;
   for (const { tag, permissions } of acl) {
-    if (tag === ACL_USER_OBJ) bits |= permissions << 6;
-    else if (tag === group) bits |= permissions << 3;
-    else if (tag === ACL_OTHER) bits |= permissions;
+    const shift = shiftOf(tag, group);
+    if (shift !== undefined) bits |= permissions << shift;
   }
   return bits;
 }
 
-/** Whether a mode says all that `acl` does; then no ACL is stored. */
+/** Whether a mode says as much as `acl`. Then no ACL is stored. */
 export function isMinimal(acl: Acl): boolean {
   return acl.every(({ tag }) => tag === ACL_USER_OBJ || tag === ACL_GROUP_OBJ || tag === ACL_OTHER);
 }
 
-/** What an access ACL becomes when its inode gets `mode`, by chmod(2). */
+/** The access ACL after chmod(2) to `mode`. */
 export function withMode(acl: Acl, mode: number): Acl {
   const group = groupClassTag(acl);
   return acl.map((entry) => {
@@ -65,15 +85,11 @@ export function withMode(acl: Acl, mode: number): Acl {
   });
 }
 
-export interface Inherited {
-  /** With the bits of the requested mode that are no permissions. */
-  readonly mode: number;
-  /** The access ACL; undefined when the mode says it all. */
-  readonly acl: Acl | undefined;
-}
-
-/** What an inode that is made with `mode` gets from the default ACL of its directory. The umask does not apply. */
-export function inherit(defaultAcl: Acl, mode: number): Inherited {
+/**
+ * The mode and the access ACL of an inode that is made with `mode` in a directory with a default ACL; undefined where
+ * the mode says it all. The umask does not apply.
+ */
+export function inherit(defaultAcl: Acl, mode: number): { mode: number; acl: Acl | undefined } {
   const group = groupClassTag(defaultAcl);
   const acl = defaultAcl.map((entry) => {
     const shift = shiftOf(entry.tag, group);
@@ -82,30 +98,29 @@ export function inherit(defaultAcl: Acl, mode: number): Inherited {
   return { mode: (mode & ~PERMISSION_BITS) | modeOf(acl), acl: isMinimal(acl) ? undefined : acl };
 }
 
-/** The entry that the group's bits of the mode stand for. */
+/** The entry that the mode shows as the group's bits. */
 function groupClassTag(acl: Acl): number {
   return acl.some(({ tag }) => tag === ACL_MASK) ? ACL_MASK : ACL_GROUP_OBJ;
 }
 
-/** Where in a mode the permissions of an entry stand; undefined for those that have no place there. */
+/** The shift of an entry's permissions in a mode; undefined for entries that a mode does not show. */
 function shiftOf(tag: number, group: number): number | undefined {
   if (tag === ACL_USER_OBJ) return 6;
   if (tag === group) return 3;
   return tag === ACL_OTHER ? 0 : undefined;
 }
 
-/** The owner and the group of an inode. */
-export interface Ownership {
-  readonly uid: number;
-  readonly gid: number;
-}
-
 /**
- * Whether an access ACL allows `credentials` all of `mask`, by the algorithm of acl(5): the owner's entry, or that of
- * a named user, or any of those for the groups, else the others'. (Where the ACL's mask allows nothing at all, Linux
- * treats named users and groups as others; here they have no access.)
+ * Whether an access ACL allows `credentials` all of `mask`, by the algorithm of acl(5): the owner's entry decides, or a
+ * named user's, or any of the groups', else that for others. (Where the ACL's mask allows nothing at all, Linux treats
+ * named users and groups as others; here they have no access.)
  */
-export function isAllowedBy(acl: Acl, credentials: Credentials, owner: Ownership, mask: number): boolean {
+export function isAllowedBy(
+  acl: Acl,
+  credentials: Credentials,
+  owner: { readonly uid: number; readonly gid: number },
+  mask: number,
+): boolean {
   if (credentials.uid === owner.uid) return allows(acl, ACL_USER_OBJ, mask);
   const isWithinMask = !acl.some(({ tag, permissions }) => tag === ACL_MASK && (permissions & mask) !== mask);
   const user = acl.find(({ tag, id }) => tag === ACL_USER && id === credentials.uid);

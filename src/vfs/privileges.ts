@@ -1,6 +1,6 @@
 /**
- * What a file loses when its bytes or its owner change, so that nobody gains the rights of what it was before: the
- * set-user-ID and set-group-ID bits, and its capabilities, capabilities(7).
+ * Privileges that a file loses when its bytes or its owner change, so that the new content cannot use them: the
+ * set-user-ID and set-group-ID bits, and capabilities(7).
  */
 import { S_ISGID, S_ISUID } from '../base/index.ts';
 import type { Batch, DraftRecord, Inode } from '../layer/index.ts';
@@ -10,8 +10,8 @@ import type { TreeContext } from './context.ts';
 const CAPABILITY = 'security.capability';
 
 /**
- * Called with the draft of every change of a file's bytes. As on Linux, every write removes capabilities, and the bits
- * stay for a superuser that does not clear them.
+ * Called with the draft of every change of a file's bytes. As on Linux, every write removes capabilities, and the
+ * set-ID bits stay when a superuser without `clearsSetId` writes.
  */
 export function dropPrivileges(
   context: TreeContext,
@@ -30,13 +30,12 @@ export function hasSetId(mode: number): boolean {
   return (mode & (S_ISUID | S_ISGID)) !== 0;
 }
 
-/** The mode after set-user-ID and set-group-ID were cleared; S_ISGID stays where the group may not execute. */
+/** The mode without set-user-ID and set-group-ID. S_ISGID stays where the group may not execute. */
 export function withoutSetId(mode: number): number {
   const group = (mode & 0o010) !== 0 ? S_ISGID : 0;
   return mode & ~(S_ISUID | group);
 }
 
-/** Takes the capabilities away with the batch. */
 export function dropCapability(context: TreeContext, batch: Batch, inode: Inode): void {
   if (inode.record.xattrLayer === 0) return;
   const before = context.stack.xattrsOf(inode);

@@ -1,13 +1,13 @@
 /**
- * The files of a tree as the command and the library use them: by path and by open file. `FileSystem` implements it
- * over the layers of a tree that this process owns; another implementation reaches a tree that is mounted by another
- * process through its mount point. Semantics and errors are those of `FileSystem`.
+ * The files of a tree as the command and the library use them, by path and by open file. `FileSystem` implements it for
+ * a tree that this process has open; another implementation reaches a tree that another process has mounted, through
+ * its mount point. Semantics and errors are those of `FileSystem`.
  */
 import type { Name } from '../base/index.ts';
 import type { Attributes, TimeChange } from './attributes.ts';
 import type { DirectoryEntry } from './namespace.ts';
 
-/** An open file, of the `TreeFiles` that opened it. */
+/** An open file. Belongs to the `TreeFiles` that opened it. */
 export interface TreeFile {
   /** The path it was opened by, for messages. */
   readonly path: string;

@@ -1,4 +1,4 @@
-/** Extended attributes, xattr(7), by the rules of the VFS and of ext4. Their names: `xattr-names`. */
+/** Extended attributes, xattr(7), by the rules of the VFS and of ext4. */
 import { FsError, S_ISGID, S_ISVTX } from '../base/index.ts';
 import type { Inode } from '../layer/index.ts';
 import { type Caller, isSuperuser, mayGiveGroup } from './caller.ts';
@@ -6,7 +6,14 @@ import { type TreeContext, touchChanged } from './context.ts';
 import { isOwner, R_OK, requireAccess, requireOwner, W_OK } from './permission.ts';
 import { isMinimal, modeOf, requireValid } from './posix-acl.ts';
 import { type Acl, decodeAcl, encodeAcl } from './posix-acl-format.ts';
-import { ACCESS_ACL, DEFAULT_ACL, isAclName, XATTR_VALUE_BYTES_MAX, xattrRefusal } from './xattr-names.ts';
+import {
+  ACCESS_ACL,
+  type AclName,
+  DEFAULT_ACL,
+  isAclName,
+  XATTR_VALUE_BYTES_MAX,
+  xattrRefusal,
+} from './xattr-names.ts';
 
 export const XATTR_CREATE = 1;
 export const XATTR_REPLACE = 2;
@@ -24,8 +31,8 @@ function requireName(inode: Inode, name: string): void {
 }
 
 /**
- * Names that can be asked for: an older version may have stored others. Those of `trusted.` are listed only where the
- * caller has CAP_SYS_ADMIN (fs/ext4/xattr_trusted.c), which by default a superuser has.
+ * The names of all attributes that `getXattr` reads: an older version may have stored others. Names in `trusted.` only
+ * for callers with CAP_SYS_ADMIN (fs/ext4/xattr_trusted.c); by default those are superusers.
  */
 export function xattrNames(
   context: TreeContext,
@@ -43,9 +50,9 @@ function isTrusted(name: string): boolean {
   return name.startsWith('trusted.');
 }
 
-/** ENODATA when there is no such attribute, or it is not for the caller. */
+/** ENODATA when there is no such attribute, or the caller may not see it. */
 export function getXattr(context: TreeContext, caller: Caller, inode: Inode, name: string): Buffer {
-  // What cannot be set is not there: xattr_permission in fs/xattr.c.
+  // Linux reports an attribute that cannot be set as missing: xattr_permission in fs/xattr.c.
   if (xattrRefusal(name, inode.record.mode) === 'EPERM') throw new FsError('ENODATA');
   requireName(inode, name);
   if (isTrusted(name) && !isSuperuser(caller)) throw new FsError('ENODATA');
@@ -56,10 +63,10 @@ export function getXattr(context: TreeContext, caller: Caller, inode: Inode, nam
 }
 
 /**
- * EEXIST with XATTR_CREATE, ENODATA with XATTR_REPLACE, E2BIG over 64 KiB. An ACL changes the mode, and is set as on
- * Linux, whatever the flags: EINVAL when it is not valid, EACCES for a default ACL of what is no directory; one
- * without entries removes the ACL. An access ACL clears the set-group-ID bit where the caller is outside the group, or
- * clears set-ID bits.
+ * EEXIST with XATTR_CREATE, ENODATA with XATTR_REPLACE, E2BIG over 64 KiB. An ACL is set as on Linux, whatever the
+ * flags: EINVAL when it is not valid, EACCES for a default ACL unless it is a directory's; one without entries removes
+ * the ACL. An access ACL changes the mode. It clears the set-group-ID bit where the caller is outside the group or has
+ * `clearsSetId`.
  */
 export function setXattr(
   context: TreeContext,
@@ -76,8 +83,7 @@ export function setXattr(
   if (isAclName(name)) {
     const acl = value.length === 0 ? [] : decodeAcl(value);
     if (acl.length === 0) removeXattr(context, caller, inode, name);
-    else if (name === ACCESS_ACL) setAccessAcl(context, caller, inode, acl);
-    else setDefaultAcl(context, caller, inode, acl);
+    else setAcl(context, caller, inode, name, acl);
     return;
   }
   stack.change((batch) => {
@@ -91,33 +97,25 @@ export function setXattr(
   });
 }
 
-function setAccessAcl(context: TreeContext, caller: Caller, inode: Inode, acl: Acl): void {
+function setAcl(context: TreeContext, caller: Caller, inode: Inode, name: AclName, acl: Acl): void {
   const { stack } = context;
   stack.change((batch) => {
+    if (name === DEFAULT_ACL && !inode.isDirectory) throw new FsError('EACCES');
     requireOwner(caller, inode);
     requireValid(acl);
     const draft = batch.change(inode);
-    draft.mode = (draft.mode & ~0o777) | modeOf(acl);
-    if (caller.clearsSetId || !mayGiveGroup(caller, draft.gid)) draft.mode &= ~S_ISGID;
+    if (name === ACCESS_ACL) {
+      draft.mode = (draft.mode & ~0o777) | modeOf(acl);
+      if (caller.clearsSetId || !mayGiveGroup(caller, draft.gid)) draft.mode &= ~S_ISGID;
+    }
     touchChanged(draft, context.now());
     const after = new Map(stack.xattrsOf(inode));
-    if (!isMinimal(acl)) batch.setXattrs(inode, after.set(ACCESS_ACL, encodeAcl(acl)));
-    else if (after.delete(ACCESS_ACL)) batch.setXattrs(inode, after);
+    if (name === DEFAULT_ACL || !isMinimal(acl)) batch.setXattrs(inode, after.set(name, encodeAcl(acl)));
+    else if (after.delete(name)) batch.setXattrs(inode, after);
   });
 }
 
-function setDefaultAcl(context: TreeContext, caller: Caller, inode: Inode, acl: Acl): void {
-  const { stack } = context;
-  stack.change((batch) => {
-    if (!inode.isDirectory) throw new FsError('EACCES');
-    requireOwner(caller, inode);
-    requireValid(acl);
-    touchChanged(batch.change(inode), context.now());
-    batch.setXattrs(inode, new Map(stack.xattrsOf(inode)).set(DEFAULT_ACL, encodeAcl(acl)));
-  });
-}
-
-/** ENODATA when there is no such attribute; an ACL may be missing. The mode stays when an access ACL goes. */
+/** ENODATA when there is no such attribute, except for an ACL. The mode stays when an access ACL goes. */
 export function removeXattr(context: TreeContext, caller: Caller, inode: Inode, name: string): void {
   context.stack.change((batch) => {
     requireName(inode, name);

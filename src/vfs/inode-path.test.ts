@@ -7,7 +7,7 @@ import { writeFile } from '../../testing/stores/shared-store.ts';
 import { HostTree } from '../../testing/trees/host-tree.ts';
 import { nameFromString } from '../base/index.ts';
 import type { StoreEngine, Tree } from '../store/index.ts';
-import { hintedPath } from './hinted-path.ts';
+import { hintedPath } from './inode-path.ts';
 
 /** The path of what is at `path`, in a process that knows nothing but its number. */
 function pathOf(tree: Tree, path: string): string | undefined {

@@ -1,0 +1,98 @@
+/** Paths of inodes that were reached by their numbers: each names its parents, up to the root. */
+import { FsError, type Name, nameToString } from '../base/index.ts';
+import { type Inode, type LayerStack, listsMoreThan } from '../layer/index.ts';
+import { entryIno, UNREAD_ENTRY } from '../lower/index.ts';
+
+/** Larger directories are not searched for a name. */
+const NAMES_MAX = 65_536;
+
+interface NamedPlace {
+  readonly directory: Inode;
+  readonly name: Name;
+}
+
+/** The names from the root to `inode`. Undefined where `placeOf` does not know one of them. */
+function namesTo(
+  stack: LayerStack,
+  inode: Inode,
+  placeOf: (stack: LayerStack, inode: Inode) => NamedPlace | undefined,
+): Name[] | undefined {
+  const names: Name[] = [];
+  for (let at = inode; at.ino !== stack.rootIno; ) {
+    const place = placeOf(stack, at);
+    if (place === undefined) return undefined;
+    names.unshift(place.name);
+    at = place.directory;
+  }
+  return names;
+}
+
+/**
+ * A path by what records say about where inodes were last named, relative to the root, which is ''. Undefined where
+ * these hints lead nowhere: links and removals make them stale.
+ */
+export function hintedPath(stack: LayerStack, inode: Inode): string | undefined {
+  try {
+    return namesTo(stack, inode, hintedPlace)?.join('/');
+  } catch (error) {
+    // The hint is a directory that is gone.
+    if (!(error instanceof FsError)) throw error;
+    return undefined;
+  }
+}
+
+function hintedPlace(stack: LayerStack, { ino, record }: Inode): NamedPlace | undefined {
+  const derived = stack.chain.derived?.placeOf(ino);
+  if (derived !== undefined) {
+    const directory = stack.inode(derived.directory);
+    if (entryIno(stack.lookup(directory, derived.name)) === ino) return { directory, name: derived.name };
+  }
+  if (record.parent === 0 || record.nlink === 0) return undefined;
+  const directory = stack.inode(record.parent);
+  if (!directory.isDirectory || listsMoreThan(stack, directory, NAMES_MAX)) return undefined;
+  // A live directory's other names were ruled out by `derived`; its recorded ones are read already.
+  const readsAll = !stack.chain.isLive(directory.ino);
+  for (const [name, known] of stack.list(directory, true)) {
+    const entry = known === UNREAD_ENTRY && readsAll ? stack.lookup(directory, name) : known;
+    if (entryIno(entry) === ino) return { directory, name };
+  }
+  return undefined;
+}
+
+/** An absolute path, for messages, by the names in memory, all of which it searches. Undefined where they end. */
+export function knownPath(stack: LayerStack, inode: Inode): string | undefined {
+  const names = namesTo(stack, inode, knownPlace);
+  return names === undefined ? undefined : `/${names.map(nameToString).join('/')}`;
+}
+
+function knownPlace(stack: LayerStack, { ino }: Inode): NamedPlace | undefined {
+  for (const directory of stack.inodes.values()) {
+    const name = knownName(directory, ino);
+    if (name !== undefined) return { directory, name };
+  }
+  return undefined;
+}
+
+function knownName(directory: Inode, ino: number): Name | undefined {
+  for (const [name, entry] of directory.children ?? []) {
+    if (entry > 0 && entryIno(entry) === ino) return name;
+  }
+  return undefined;
+}
+
+/** The names from the root to a directory. ENOENT when it was removed. */
+export function directoryNames(stack: LayerStack, directory: Inode): Name[] {
+  const names = namesTo(stack, directory, parentPlace);
+  if (names === undefined) throw new FsError('ENOENT');
+  return names;
+}
+
+function parentPlace(stack: LayerStack, { ino, record }: Inode): NamedPlace | undefined {
+  const directory = stack.inode(record.parent);
+  const known = knownName(directory, ino);
+  if (known !== undefined) return { directory, name: known };
+  for (const name of stack.list(directory).keys()) {
+    if (entryIno(stack.lookup(directory, name)) === ino) return { directory, name };
+  }
+  return undefined;
+}
