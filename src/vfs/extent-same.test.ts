@@ -1,4 +1,4 @@
-/** FIDEDUPERANGE by its rules: ioctl_fideduperange(2), and what fs/remap_range.c of Linux says of ends of files. */
+/** FIDEDUPERANGE by the rules of ioctl_fideduperange(2), and of Linux's fs/remap_range.c for the ends of files. */
 import assert from 'node:assert/strict';
 import { constants } from 'node:fs';
 import { test } from 'node:test';
@@ -80,7 +80,7 @@ test('unequal ranges stay as they are', () =>
     assert.equal(same(tree, ['/a', 0], 0, ['/b', 0]), 0);
   }));
 
-test('a last block that is not whole is shared where both files end, and cut off elsewhere', () =>
+test('a partial last block is shared where both files end, and left out elsewhere', () =>
   withTree((tree) => {
     const bytes = patternBytes(2 * BLOCK_SIZE + 100, 1);
     writeFile(tree, '/a', bytes);
@@ -93,13 +93,13 @@ test('a last block that is not whole is shared where both files end, and cut off
     assert.equal(same(tree, ['/a', 0], BLOCK_SIZE + 7, ['/b', 0]), BLOCK_SIZE);
   }));
 
-test('what is not allowed has the code that Linux gives it', () =>
+test('calls that are not allowed fail with the codes of Linux', () =>
   withTree((tree) => {
     for (const path of ['/a', '/b']) writeFile(tree, path, Buffer.alloc(4 * BLOCK_SIZE, 1));
     tree.fileSystem.makeDirectory('/d', 0o755);
-    assert.equal(same(tree, ['/a', 1], BLOCK_SIZE, ['/b', 0]), 'EINVAL', 'no block begins there');
+    assert.equal(same(tree, ['/a', 1], BLOCK_SIZE, ['/b', 0]), 'EINVAL', 'not at a block');
     assert.equal(same(tree, ['/a', 0], BLOCK_SIZE, ['/b', 7]), 'EINVAL');
-    assert.equal(same(tree, ['/a', 0], 5 * BLOCK_SIZE, ['/b', 0]), 'EINVAL', 'behind the end');
+    assert.equal(same(tree, ['/a', 0], 5 * BLOCK_SIZE, ['/b', 0]), 'EINVAL', 'beyond the end');
     assert.equal(same(tree, ['/a', 0], 2 * BLOCK_SIZE, ['/b', 3 * BLOCK_SIZE]), 'EINVAL');
     assert.equal(same(tree, ['/a', 0], 2 * BLOCK_SIZE, ['/a', BLOCK_SIZE]), 'EINVAL', 'they overlap');
     assert.equal(same(tree, ['/a', 0], 2 * BLOCK_SIZE, ['/a', 2 * BLOCK_SIZE]), 2 * BLOCK_SIZE);
@@ -115,7 +115,7 @@ test('what is not allowed has the code that Linux gives it', () =>
     assert.equal(same(tree, ['/a', 0], BLOCK_SIZE, ['/b', 0], [O_RDONLY, O_RDONLY]), 'EPERM');
   }));
 
-test('holes stay holes, and space that was allocated stays so', () =>
+test('holes stay holes, and allocated space stays allocated', () =>
   withTree((tree) => {
     writeFile(tree, '/zeros', Buffer.alloc(3 * BLOCK_SIZE));
     writeFile(tree, '/holes', Buffer.alloc(BLOCK_SIZE), 2 * BLOCK_SIZE);
@@ -125,7 +125,7 @@ test('holes stay holes, and space that was allocated stays so', () =>
     assert.equal(firstPlace(tree, '/zeros', 2), firstPlace(tree, '/holes', 2));
   }));
 
-test('between trees what is frozen can be shared, and what is not gives EXDEV', async () => {
+test('frozen blocks can be shared between trees; others give EXDEV', async () => {
   await using scratch = new SharedStore();
   const engine = await scratch.open();
   const [one, two] = [engine.createEmpty('one'), engine.createEmpty('two')];

@@ -1,4 +1,6 @@
-/** Bytes of files against the naive model: one array. Random writes, cuts, holes, reflinks and freezes, with views. */
+/**
+ * Bytes of files against a naive model, one array: random writes, truncations, holes, reflinks and freezes, with views.
+ */
 import assert from 'node:assert/strict';
 import { constants } from 'node:fs';
 import test from 'node:test';
@@ -73,7 +75,7 @@ function resized(bytes: Buffer, size: number): Buffer {
   return grown;
 }
 
-/** Does one step to the file and to the model; codes of refused reflinks must be the expected ones. */
+/** Applies one step to the file and to the model. Reflinks that must fail have to fail with the right code. */
 function apply(state: State, one: Step): void {
   const { fileSystem } = state.tree;
   state.serial++;
@@ -137,7 +139,7 @@ function compare(state: State): void {
     assert.ok(shown.subarray(0, length).equals(model.subarray(0, length)), 'a view shows the file');
     assert.ok(
       shown.subarray(length).every((byte) => byte === 0),
-      'behind the end a view shows zeros',
+      'beyond the end a view shows zeros',
     );
   }
 }
@@ -179,7 +181,7 @@ for (const kind of ['native', 'buffered'] as const) {
   });
 }
 
-test('append goes to the end, whatever the position', async (context) => {
+test('an append goes to the end, whatever the position', async (context) => {
   const tree = (await scratchStore(context)).createEmpty('work');
   const opened = tree.fileSystem.open('/log', O_CREAT | O_WRONLY | O_APPEND, 0o644);
   tree.fileSystem.write(opened, Buffer.from('one'), 0, 3, 0);
@@ -202,7 +204,7 @@ test('an empty file that becomes a clone of an empty one keeps its times', async
   assert.notEqual(fileSystem.statFile(target).mtimeSeconds, 1000);
 });
 
-test('reflink ranges: EINVAL for what FICLONERANGE refuses', async (context) => {
+test('reflinkRange refuses with EINVAL the ranges that FICLONERANGE refuses', async (context) => {
   const tree = (await scratchStore(context)).createEmpty('work');
   const { fileSystem } = tree;
   const source = fileSystem.open('/source', O_CREAT | O_RDWR, 0o644);
@@ -228,7 +230,7 @@ test('reflink ranges: EINVAL for what FICLONERANGE refuses', async (context) => 
   assert.ok(bytes.every((byte) => byte === 1));
 });
 
-test('data and holes are found; ENXIO behind the end', async (context) => {
+test('data and holes are found; ENXIO beyond the end', async (context) => {
   const tree = (await scratchStore(context)).createEmpty('work');
   const { fileSystem } = tree;
   const opened = fileSystem.open('/sparse', O_CREAT | O_RDWR, 0o644);

@@ -1,6 +1,6 @@
 /**
- * ACLs here and ACLs of the host's kernel: the same operations on both leave the same modes and the same attributes,
- * and the same users are let in.
+ * ACLs of a tree and ACLs of the host: the same operations on both leave the same modes and attributes, and give access
+ * to the same users.
  */
 import assert from 'node:assert/strict';
 import {
@@ -37,7 +37,7 @@ import { ACCESS_ACL, DEFAULT_ACL, isAclName } from './xattr-names.ts';
 
 const system = createSystem();
 
-/** Why the host cannot be compared with; false where it can. */
+/** Why the host cannot serve for comparison; false where it can. */
 function skipReason(directory: string): string | false {
   if (nativeOnly !== false) return nativeOnly;
   try {
@@ -59,7 +59,7 @@ function entriesOf(tag: number, maxLength: number): fc.Arbitrary<AclEntry[]> {
   );
 }
 
-/** The value of an attribute; now and then one that is not valid. */
+/** A value of an attribute, now and then an invalid one. */
 const aclValue: fc.Arbitrary<Buffer> = fc
   .tuple(
     entriesOf(ACL_USER_OBJ, 1),
@@ -88,7 +88,7 @@ const operation = fc.oneof(
 );
 type Operation = typeof operation extends fc.Arbitrary<infer Drawn> ? Drawn : never;
 
-/** What the operations are done to: the host, or a tree. */
+/** The host, or a tree. */
 interface Side {
   make(kind: 'file' | 'directory' | 'symlink', path: string, mode: number, umask: number): void;
   chmod(path: string, mode: number): void;
@@ -141,7 +141,7 @@ function treeSide(fileSystem: FileSystem): Side {
   };
 }
 
-/** The code of the error that `attempt` ends with; '' when there is none. */
+/** The error code of `attempt`; '' when it succeeds. */
 function outcomeOf(attempt: () => void): string {
   try {
     attempt();
@@ -152,7 +152,7 @@ function outcomeOf(attempt: () => void): string {
   }
 }
 
-/** Does the operations below `top` and says after each how it went and what it left. */
+/** Runs the operations below `top`. Returns the outcome of each, and the state after it. */
 function historyOf(side: Side, top: string, operations: readonly Operation[]): string[] {
   const directories = [top];
   const paths = [top];
@@ -173,11 +173,11 @@ function historyOf(side: Side, top: string, operations: readonly Operation[]): s
   });
 }
 
-test('modes and ACLs are what the kernel of the host makes of them', async (context: TestContext) => {
+test('modes and ACLs are those that the host ends up with', async (context: TestContext) => {
   const root = scratchDirectory(context);
   const reason = skipReason(root);
   if (reason !== false || process.getuid?.() !== 0) {
-    context.skip(reason === false ? 'needs root: a drawn mode may shut its owner out' : reason);
+    context.skip(reason === false ? 'needs root: a random mode may lock its owner out' : reason);
     return;
   }
   const host = hostSide(root);
@@ -193,11 +193,11 @@ test('modes and ACLs are what the kernel of the host makes of them', async (cont
     }),
     { numRuns: 300 },
   );
-  // What was drawn met the cases that it is about.
+  // The random operations covered these cases.
   for (const word of ['EINVAL', 'EACCES', ACCESS_ACL, DEFAULT_ACL]) assert.ok(seen.has(word), word);
 });
 
-/** Whether the host lets `who` open a file so. */
+/** Whether the host lets `who` open a file with these flags. */
 function hostLetsIn(path: string, who: Credentials, flags: number): boolean {
   const groups = process.getgroups!();
   process.setgroups!([...who.groups]);
@@ -212,7 +212,7 @@ function hostLetsIn(path: string, who: Credentials, flags: number): boolean {
   }
 }
 
-test('the kernel of the host lets in the same users', async (context: TestContext) => {
+test('the host gives access to the same users', async (context: TestContext) => {
   const root = scratchDirectory(context);
   const reason = skipReason(root);
   if (reason !== false || process.getuid?.() !== 0) {
@@ -237,7 +237,7 @@ test('the kernel of the host lets in the same users', async (context: TestContex
       closeSync(openSync(path, O_CREAT | O_WRONLY));
       chownSync(path, uid, gid);
       fc.pre(outcomeOf(() => writeXattr(system, path, ACCESS_ACL, value)) === '');
-      // Linux asks no ACL whose mask allows nothing: see isAllowedBy.
+      // Linux ignores an ACL whose mask allows nothing: see `isAllowedBy`.
       fc.pre((lstatSync(path).mode & 0o070) !== 0);
       actAs(fileSystem, undefined);
       setUmask(fileSystem, 0);

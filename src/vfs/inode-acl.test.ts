@@ -51,7 +51,7 @@ function modeAt(fileSystem: FileSystem, path: string): string {
   return (fileSystem.stat(path, false).mode & 0o7777).toString(8);
 }
 
-test('an access ACL sets the mode, and the mode the ACL', async (context) => {
+test('setting an access ACL changes the mode, and chmod changes the ACL', async (context) => {
   const { fileSystem } = await emptyTree(context);
   touch(fileSystem, '/file', 0o600);
   setAcl(fileSystem, '/file', ACCESS_ACL, BOB);
@@ -64,7 +64,7 @@ test('an access ACL sets the mode, and the mode the ACL', async (context) => {
   assert.equal(aclAt(fileSystem, '/file'), 'u::r--,g::-w-,m::r-x,o::---');
 });
 
-test('an access ACL that a mode can say is not stored', async (context) => {
+test('an access ACL that a mode can express is not stored', async (context) => {
   const { fileSystem } = await emptyTree(context);
   touch(fileSystem, '/file', 0o600);
   setAcl(fileSystem, '/file', ACCESS_ACL, 'u::rwx,g::r-x,o::r--');
@@ -94,7 +94,7 @@ test('removing an access ACL leaves the mode; setting one without entries remove
   }
 });
 
-test('the flags of setxattr do not count for ACLs, as in Linux', async (context) => {
+test('the flags of setxattr are ignored for ACLs, as on Linux', async (context) => {
   const { fileSystem } = await emptyTree(context);
   touch(fileSystem, '/file', 0o600);
   fileSystem.setXattr('/file', ACCESS_ACL, aclFromText(BOB), XATTR_REPLACE, false);
@@ -102,7 +102,7 @@ test('the flags of setxattr do not count for ACLs, as in Linux', async (context)
   assert.equal(aclAt(fileSystem, '/file'), BOB);
 });
 
-test('what is stored is the ACL, not the bytes that were given', async (context) => {
+test('the ACL is stored, not the bytes that were given', async (context) => {
   const { fileSystem } = await emptyTree(context);
   touch(fileSystem, '/file', 0o600);
   const given = aclFromText(BOB);
@@ -144,7 +144,7 @@ test('ACLs that cannot be set change nothing', async (context) => {
   );
 });
 
-test('only the owner sets, removes and inherits away: others get EPERM', async (context) => {
+test('only the owner sets and removes ACLs: others get EPERM', async (context) => {
   const { fileSystem } = await emptyTree(context);
   touch(fileSystem, '/file', 0o666);
   fileSystem.makeDirectory('/directory', 0o777);
@@ -180,7 +180,7 @@ test('setting an access ACL takes set-group-ID from a file of a group that is no
   assert.equal(modeAt(fileSystem, '/file'), '760');
 });
 
-test('what is made in a directory gets its default ACL instead of the umask', async (context) => {
+test('a new inode gets the default ACL of its directory instead of the umask', async (context) => {
   const { fileSystem } = await emptyTree(context);
   const given = 'u::rwx,u:1001:rwx,g::r-x,m::rwx,o::r-x';
   setUmask(fileSystem, 0o077);
@@ -218,7 +218,7 @@ test('what is made in a directory gets its default ACL instead of the umask', as
   fileSystem.close(unnamed);
 });
 
-test('a default ACL that a mode can say is stored, and makes inodes without one', async (context) => {
+test('a default ACL that a mode can express is stored, and its new inodes get none', async (context) => {
   const { fileSystem } = await emptyTree(context);
   setUmask(fileSystem, 0o077);
   fileSystem.makeDirectory('/top', 0o2755);
@@ -256,7 +256,7 @@ test('making an inode with ACLs is one record of the journal', async (context) =
   }
 });
 
-test('ACLs of a lower layer hold in a fork, and change there alone', async (context) => {
+test('ACLs of a lower layer hold in a fork, and change only there', async (context) => {
   const { engine, fileSystem } = await emptyTree(context);
   fileSystem.makeDirectory('/top', 0o755);
   setAcl(fileSystem, '/top', DEFAULT_ACL, BOB);
@@ -292,7 +292,7 @@ test('a process that dies loses no inherited ACL', async () => {
   assert.ok(checkStore(again).isClean);
 });
 
-test('an access ACL lets in whom it names, and keeps out whom the mask does', async (context) => {
+test('an access ACL gives access to those it names, within its mask', async (context) => {
   const { fileSystem } = await emptyTree(context);
   touch(fileSystem, '/file', 0o600);
   const may = (who: Credentials | undefined, mask: number) => {
@@ -314,7 +314,7 @@ test('an access ACL lets in whom it names, and keeps out whom the mask does', as
   assert.deepEqual(answers(), ['11', '10', '01']);
   fileSystem.chmod('/file', 0o040, true);
   assert.deepEqual(answers(), ['10', '10', '00']);
-  // The group's bits of the mode are the mask here, and say nothing of the owning group.
+  // The mode's group bits are the mask here, not the owning group's permissions.
   fileSystem.chown('/file', -1, 1000, true);
   assert.deepEqual(answers(), ['10', '10', '00']);
   fileSystem.chmod('/file', 0o007, true);
@@ -324,7 +324,7 @@ test('an access ACL lets in whom it names, and keeps out whom the mask does', as
   assert.deepEqual(answers(), ['00', '00', '11']);
 });
 
-test('an ACL that was stored damaged is an error where it would count, and can be replaced', async (context) => {
+test('a damaged ACL gives EIO wherever it matters, and can be replaced', async (context) => {
   const { fileSystem } = await emptyTree(context);
   fileSystem.makeDirectory('/top', 0o777);
   const top = fileSystem.open('/top', 0, 0);
@@ -347,7 +347,7 @@ test('an ACL that was stored damaged is an error where it would count, and can b
   fileSystem.close(top);
 });
 
-test('trees without ACLs are not asked for them', async (context) => {
+test('trees without ACLs are never searched for them', async (context) => {
   const { engine, fileSystem } = await emptyTree(context);
   setUmask(fileSystem, 0);
   fileSystem.makeDirectory('/top', 0o777);

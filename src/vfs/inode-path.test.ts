@@ -9,11 +9,11 @@ import { nameFromString } from '../base/index.ts';
 import type { StoreEngine, Tree } from '../store/index.ts';
 import { hintedPath } from './inode-path.ts';
 
-/** The path of what is at `path`, in a process that knows nothing but its number. */
+/** The path of the inode at `path`, in a process that knows only its number. */
 function pathOf(tree: Tree, path: string): string | undefined {
   const { ino } = tree.fileSystem.stat(path, false);
   tree.stack.dropInodes(Number.POSITIVE_INFINITY);
-  return hintedPath(tree.stack, tree.stack.inode(ino as never)); // What stat told.
+  return hintedPath(tree.stack, tree.stack.inode(ino as never)); // Its number, from stat.
 }
 
 async function storeWithBase(context: TestContext): Promise<StoreEngine> {
@@ -26,7 +26,7 @@ async function storeWithBase(context: TestContext): Promise<StoreEngine> {
   return engine;
 }
 
-test('of files and directories in lower layers and in the upper one', async (context) => {
+test('the path of files and directories in lower layers and in the upper one', async (context) => {
   const engine = await storeWithBase(context);
   const tree = engine.fork('base', 'fork');
   const name = nameFromString('ö€');
@@ -40,7 +40,7 @@ test('of files and directories in lower layers and in the upper one', async (con
     assert.equal(pathOf(tree, path), path.slice(1));
 });
 
-test('of a file with several names, where it got the last of them; none where that is gone', async (context) => {
+test('the path of a file with several names is the last one it got; undefined where that is gone', async (context) => {
   const engine = await storeWithBase(context);
   const tree = engine.fork('base', 'fork');
   const { fileSystem } = tree;
@@ -59,7 +59,9 @@ test('of a file with several names, where it got the last of them; none where th
   fileSystem.close(file);
 });
 
-test('in a host tree, also of what was renamed in the fork', { skip: nativeOnly }, async (context) => {
+test('paths in a host tree, also of inodes that were renamed in the fork', {
+  skip: nativeOnly,
+}, async (context) => {
   const host = await HostTree.create(context);
   for (const path of ['file', 'directory/inner', 'directory/other']) host.write(path);
   const tree = host.fork('fork', false);

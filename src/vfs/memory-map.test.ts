@@ -114,7 +114,7 @@ test('memory goes back when the last buffer is collected, and not before', {
   const { tree } = await scratchFork(context);
   const file = makeFile(tree, '/file', 2);
   const budget = processMapBudget(() => system.mapCountMax());
-  // What earlier tests left is collected first, so that only this test's view counts.
+  // Views of earlier tests are collected first, so that only this test's view counts.
   for (let last = -1; last !== budget.usedCount; ) {
     last = budget.usedCount;
     collect();
@@ -133,7 +133,7 @@ test('memory goes back when the last buffer is collected, and not before', {
     collect();
     await sleep(10);
   }
-  assert.equal(budget.usedCount, before, 'dropped without close, the mapping went back');
+  assert.equal(budget.usedCount, before, 'a view dropped without close gives its mapping back');
 });
 
 test('a view cannot be transferred to another thread', { skip: noMaps }, async (context) => {
@@ -143,27 +143,27 @@ test('a view cannot be transferred to another thread', { skip: noMaps }, async (
   try {
     structuredClone(buffer, { transfer: [buffer] });
   } catch {
-    // Refused, or copied: Node's versions differ. The view must be whole either way.
+    // Refused or copied, depending on Node's version. The view must be intact either way.
   }
   assert.equal(view.bytes[0], 1);
   assert.equal(buffer.byteLength, BLOCK_SIZE);
 });
 
-test('growing within the reserve shows the new bytes, behind it needs a new view', {
+test('growing within the reserve shows the new bytes; beyond it, a new view is needed', {
   skip: noMaps,
 }, async (context) => {
   const { tree } = await scratchFork(context);
   const file = makeFile(tree, '/file', 1);
   const plain = tree.fileSystem.map(file);
   const roomy = tree.fileSystem.map(file, { reserveBytes: 4 * BLOCK_SIZE });
-  assert.equal(roomy.bytes[2 * BLOCK_SIZE], 0, 'behind the end there are zeros');
+  assert.equal(roomy.bytes[2 * BLOCK_SIZE], 0, 'beyond the end there are zeros');
   put(tree, file, 2 * BLOCK_SIZE, 42);
   assert.equal(roomy.bytes[2 * BLOCK_SIZE], 42);
   assert.equal(plain.bytes.length, BLOCK_SIZE);
   assert.equal(tree.fileSystem.map(file).bytes[2 * BLOCK_SIZE], 42);
 });
 
-test('shrinking shows zeros behind the new end, also within its last page', {
+test('shrinking shows zeros beyond the new end, also within its last page', {
   skip: noMaps,
 }, async (context) => {
   const { engine, tree } = await scratchFork(context);
@@ -181,7 +181,7 @@ test('shrinking shows zeros behind the new end, also within its last page', {
   assert.deepEqual([view.bytes[9], view.bytes[10], view.bytes[2 * BLOCK_SIZE]], [1, 0, 0]);
 });
 
-test('a hole punched shows as zeros in a live view', { skip: noMaps }, async (context) => {
+test('a punched hole shows as zeros in a live view', { skip: noMaps }, async (context) => {
   const { tree } = await scratchFork(context);
   const file = makeFile(tree, '/file', 4);
   const view = tree.fileSystem.map(file);

@@ -1,6 +1,6 @@
 /**
- * What overlays get wrong, in the library. Every case runs on a file that exists only in a lower layer when
- * it is first opened, in a fork, in a fork of a fork, and after freezes in between.
+ * Cases that overlays get wrong. Each runs on a file that exists only in a lower layer when it is first opened: in a
+ * fork, in a fork of a fork, and after freezes in between.
  */
 import assert from 'node:assert/strict';
 import { constants } from 'node:fs';
@@ -173,20 +173,23 @@ overlayTest('a lower directory can be renamed and removed, and its name used aga
   assert.throws(() => fileSystem.rename('/renamed', '/renamed/inside'), { code: 'EINVAL' });
 });
 
-overlayTest('attributes agree by path and by descriptor; xattrs come up with the file', ({ fileSystem }) => {
-  const file = fileSystem.open('/foo', O_RDONLY, 0);
-  fileSystem.chmod('/foo', 0o600, true);
-  assert.equal(fileSystem.statFile(file).mode & 0o7777, 0o600);
-  fileSystem.chmodFile(file, 0o640);
-  assert.equal(fileSystem.stat('/foo', true).mode & 0o7777, 0o640);
-  fileSystem.setTimes('/foo', 'omit', { seconds: 12, nanoseconds: 345_678_901 }, true);
-  assert.equal(fileSystem.statFile(file).mtimeNanoseconds, 345_678_901);
-  writeText(fileSystem, '/foo', 'up', O_RDWR);
-  assert.equal(fileSystem.getXattr('/foo', 'user.kept', true).toString(), 'yes');
-  fileSystem.removeXattr('/foo', 'user.kept', true);
-  assert.deepEqual(fileSystem.listXattrs('/foo', true), []);
-  assert.throws(() => fileSystem.getXattr('/foo', 'user.kept', true), { code: 'ENODATA' });
-});
+overlayTest(
+  'attributes agree by path and by descriptor; copy-up keeps extended attributes',
+  ({ fileSystem }) => {
+    const file = fileSystem.open('/foo', O_RDONLY, 0);
+    fileSystem.chmod('/foo', 0o600, true);
+    assert.equal(fileSystem.statFile(file).mode & 0o7777, 0o600);
+    fileSystem.chmodFile(file, 0o640);
+    assert.equal(fileSystem.stat('/foo', true).mode & 0o7777, 0o640);
+    fileSystem.setTimes('/foo', 'omit', { seconds: 12, nanoseconds: 345_678_901 }, true);
+    assert.equal(fileSystem.statFile(file).mtimeNanoseconds, 345_678_901);
+    writeText(fileSystem, '/foo', 'up', O_RDWR);
+    assert.equal(fileSystem.getXattr('/foo', 'user.kept', true).toString(), 'yes');
+    fileSystem.removeXattr('/foo', 'user.kept', true);
+    assert.deepEqual(fileSystem.listXattrs('/foo', true), []);
+    assert.throws(() => fileSystem.getXattr('/foo', 'user.kept', true), { code: 'ENODATA' });
+  },
+);
 
 overlayTest('opening for writing without a write changes nothing', ({ fork, fileSystem }) => {
   const before = fileSystem.stat('/foo', true);
@@ -208,20 +211,17 @@ overlayTest(
   },
 );
 
-overlayTest(
-  'atime stays where reading is to leave it alone, and nothing is stored',
-  ({ fork, fileSystem }) => {
-    fileSystem.keepsAccessTimes = false;
-    const before = fileSystem.stat('/foo', true);
-    readText(fileSystem, '/foo');
-    fileSystem.readDirectory('/');
-    assert.deepEqual(fileSystem.stat('/foo', true), before);
-    assert.equal(fork.stack.lazyTimes.size, 0);
-    fileSystem.keepsAccessTimes = true;
-    readText(fileSystem, '/foo');
-    assert.notDeepEqual(fileSystem.stat('/foo', true), before);
-  },
-);
+overlayTest('without `keepsAccessTimes` atime stays, and nothing is stored', ({ fork, fileSystem }) => {
+  fileSystem.keepsAccessTimes = false;
+  const before = fileSystem.stat('/foo', true);
+  readText(fileSystem, '/foo');
+  fileSystem.readDirectory('/');
+  assert.deepEqual(fileSystem.stat('/foo', true), before);
+  assert.equal(fork.stack.lazyTimes.size, 0);
+  fileSystem.keepsAccessTimes = true;
+  readText(fileSystem, '/foo');
+  assert.notDeepEqual(fileSystem.stat('/foo', true), before);
+});
 
 test('renaming with RENAME_NOREPLACE and RENAME_EXCHANGE', async (context) => {
   const { fileSystem } = await forkOf(context, 2);

@@ -1,4 +1,4 @@
-/** Permission checks with credentials set; without, everything is allowed. */
+/** Permission checks of callers with credentials. Without credentials everything is allowed. */
 import assert from 'node:assert/strict';
 import { constants } from 'node:fs';
 import test, { type TestContext } from 'node:test';
@@ -42,7 +42,7 @@ test('owner, group and others are told apart', async (context) => {
   assert.throws(() => fileSystem.access('/house/private', 1), { code: 'EACCES' });
 });
 
-test('names need write permission on their directory, and search on the way', async (context) => {
+test('changing names needs write permission on the directory, and search permission on the way', async (context) => {
   const fileSystem = await tree(context);
   actAs(fileSystem, bob);
   const refused: (() => unknown)[] = [
@@ -84,7 +84,7 @@ test('only the owner changes mode and times; only the superuser gives files away
   assert.throws(() => fileSystem.setTimes('/house/team', 'now', 'now', true), { code: 'EACCES' });
 });
 
-test('set-user-ID goes when somebody writes; the group comes from a setgid directory', async (context) => {
+test('a write by another user clears set-user-ID; a setgid directory passes on its group', async (context) => {
   const fileSystem = await tree(context);
   fileSystem.chmod('/house/team', 0o6777, true);
   actAs(fileSystem, bob);

@@ -1,4 +1,4 @@
-/** One name at a time, as a mount finds them. */
+/** Operations on places that were looked up one name at a time, as a mount does. */
 import assert from 'node:assert/strict';
 import { constants } from 'node:fs';
 import test, { type TestContext } from 'node:test';
@@ -21,7 +21,7 @@ function at(fileSystem: FileSystem, directory: Inode, name: string): Place {
   return placeIn(fileSystem.context, fileSystem.caller, directory, name as Name);
 }
 
-test('every operation works on places that were found one name at a time', async (context) => {
+test('every operation works on places that were looked up one name at a time', async (context) => {
   const fileSystem = await emptyTree(context);
   const { root } = fileSystem.stack;
   const { context: tree, caller } = fileSystem;
@@ -58,7 +58,7 @@ test('a place is that of one name in a directory', async (context) => {
     assert.throws(() => at(fileSystem, root, name), { code: 'EINVAL' });
 });
 
-test('looking a name up needs search permission', async (context) => {
+test('looking up a name needs search permission', async (context) => {
   const fileSystem = await emptyTree(context);
   fileSystem.makeDirectory('/closed', 0o700);
   const closed = at(fileSystem, fileSystem.stack.root, 'closed').inode!;
@@ -67,7 +67,7 @@ test('looking a name up needs search permission', async (context) => {
   assert.throws(() => at(fileSystem, closed, 'x'), { code: 'EACCES' });
 });
 
-test('a name that exists is not made again', async (context) => {
+test('a name that exists gives EEXIST', async (context) => {
   const fileSystem = await emptyTree(context);
   fileSystem.makeDirectory('/taken', 0o755);
   const taken = at(fileSystem, fileSystem.stack.root, 'taken');
@@ -84,7 +84,7 @@ test('a name that exists is not made again', async (context) => {
   fileSystem.close(file);
 });
 
-test('nothing is added to a directory that was removed while somebody held it', async (context) => {
+test('nothing is added to a directory that was removed while it was open', async (context) => {
   const fileSystem = await emptyTree(context);
   fileSystem.makeDirectory('/gone', 0o755);
   fileSystem.makeDirectory('/moved', 0o755);

@@ -16,7 +16,7 @@ import {
 const TAGS = [ACL_USER_OBJ, ACL_USER, ACL_GROUP_OBJ, ACL_GROUP, ACL_MASK, ACL_OTHER];
 const NO_ID = 0xffff_ffff;
 
-/** What `setfacl -m u:1000:r-x` makes of a file of mode 0754, as getxattr(2) hands it out. */
+/** The attribute of a file of mode 0754 after `setfacl -m u:1000:r-x`, from getxattr(2). */
 const NAMED = '0200000001000700ffffffff02000500e803000004000500ffffffff10000500ffffffff20000400ffffffff';
 
 test('an ACL is read as Linux writes it', () => {
@@ -36,16 +36,16 @@ test('the bytes may lie anywhere in a buffer', () => {
   assert.equal(encodeAcl(decodeAcl(bytes)).toString('hex'), NAMED);
 });
 
-test('the number of an entry without a name does not count', () => {
+test('the id of an entry that is not named is ignored', () => {
   const zeroed = Buffer.from(NAMED.replaceAll('ffffffff', '00000000'), 'hex');
   assert.equal(encodeAcl(decodeAcl(zeroed)).toString('hex'), NAMED);
 });
 
-test('no entries are no entries', () => {
+test('an ACL may have no entries', () => {
   assert.deepEqual(decodeAcl(Buffer.from('02000000', 'hex')), []);
 });
 
-test('what is no ACL is refused', () => {
+test('bytes that are no ACL are refused', () => {
   const refused: [string, string][] = [
     ['', 'EINVAL'],
     ['020000', 'EINVAL'],
@@ -62,7 +62,7 @@ test('what is no ACL is refused', () => {
   for (const [hex, code] of refused) assert.throws(() => decodeAcl(Buffer.from(hex, 'hex')), { code }, hex);
 });
 
-test('whatever is encoded is decoded to the same', () => {
+test('every ACL survives encoding and decoding', () => {
   const entry = fc
     .record({ tag: fc.constantFrom(...TAGS), permissions: fc.nat(0xffff), id: fc.nat(NO_ID - 1) })
     .map(({ tag, permissions, id }) => ({

@@ -1,4 +1,4 @@
-/** The logic of ACLs against a naive model: a record with a field for each kind of entry, read as acl(5) puts it. */
+/** ACLs against a naive model: a record with a field for each kind of entry, read by the words of acl(5). */
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import fc from 'fast-check';
@@ -25,7 +25,7 @@ interface ModelAcl {
 }
 
 const NO_ID = 0xffff_ffff;
-/** Letters for the tags, so that a regular expression says which orders are valid. */
+/** Letters for the tags, so that a regular expression can say which orders are valid. */
 const LETTERS: readonly [number, string][] = [
   [ACL_USER_OBJ, 'U'],
   [ACL_USER, 'u'],
@@ -113,7 +113,7 @@ test('the mode of an ACL has the mask, or the owning group where there is none',
   );
 });
 
-test('chmod changes the entries that the mode stands for, and no other', () => {
+test('chmod changes the entries that the mode shows, and no other', () => {
   fc.assert(
     fc.property(model, mode, (acl, bits) => {
       const group = (bits >> 3) & 7;
@@ -130,7 +130,7 @@ test('chmod changes the entries that the mode stands for, and no other', () => {
   );
 });
 
-test('what is inherited has the permissions that both the default ACL and the requested mode allow', () => {
+test('an inherited ACL has the permissions that both the default ACL and the requested mode allow', () => {
   fc.assert(
     fc.property(model, mode, (acl, bits) => {
       const group = (bits >> 3) & 7;

@@ -1,4 +1,4 @@
-/** What a file loses when it is changed: set-user-ID, set-group-ID and capabilities. */
+/** Privileges that a file loses when it changes: set-user-ID, set-group-ID and capabilities. */
 import assert from 'node:assert/strict';
 import { constants } from 'node:fs';
 import test, { type TestContext } from 'node:test';
@@ -39,7 +39,7 @@ function privileged({ fileSystem, file }: Subject): void {
   fileSystem.setXattr('/file', 'user.kept', Buffer.from('kept'), 0, false);
 }
 
-/** The mode and the names of the attributes that are left. */
+/** The mode, and the names of the remaining attributes. */
 function left({ fileSystem }: Subject): string {
   const names = fileSystem.listXattrs('/file', false).join(' ');
   return `${(fileSystem.stat('/file', false).mode & 0o7777).toString(8)} ${names}`;
@@ -57,13 +57,13 @@ const CHANGES: readonly [string, (subject: Subject) => void][] = [
   ['punch', ({ fileSystem, file }) => fileSystem.punch(file, 0, 4096)],
 ];
 
-/** What the calls write loses set-user-ID, as with a kernel that says so. */
+/** Calls then clear set-user-ID, as when the kernel asks for it. */
 function clearSetId(fileSystem: FileSystem): void {
   fileSystem.caller = { ...fileSystem.caller, clearsSetId: true };
 }
 
 for (const [name, change] of CHANGES) {
-  test(`${name} takes capabilities from all, set-user-ID from those who may not keep it`, async (context) => {
+  test(`${name} removes capabilities, and set-user-ID if the caller may not keep it`, async (context) => {
     const one = await subject(context);
     const { journal } = one.fileSystem.stack.upper!;
     const after = (credentials: Credentials | undefined, clears: boolean) => {
@@ -84,7 +84,7 @@ for (const [name, change] of CHANGES) {
   });
 }
 
-test('a clone into a file and O_TRUNC do the same', async (context) => {
+test('reflinks, truncate and O_TRUNC do the same', async (context) => {
   const one = await subject(context);
   const { fileSystem, file } = one;
   const source = fileSystem.open('/plain', O_RDWR, 0);
@@ -104,7 +104,7 @@ test('a clone into a file and O_TRUNC do the same', async (context) => {
   fileSystem.close(file);
 });
 
-test('a change of the owner takes all of them, also at the hands of the superuser', async (context) => {
+test('chown removes all of them, even by the superuser', async (context) => {
   const one = await subject(context);
   privileged(one);
   one.fileSystem.chown('/file', 1000, 1000, true);
@@ -125,7 +125,7 @@ test('set-group-ID without the group’s execute bit is no privilege and stays',
   one.fileSystem.close(one.file);
 });
 
-test('a write of nothing takes nothing', async (context) => {
+test('a write of 0 bytes changes nothing', async (context) => {
   const one = await subject(context);
   privileged(one);
   clearSetId(one.fileSystem);

@@ -1,4 +1,4 @@
-/** Extended attributes of a tree, by the table that ext4 and mounts pass. */
+/** Extended attributes of a tree, by the same table as ext4 and mounts. */
 import assert from 'node:assert/strict';
 import test, { type TestContext } from 'node:test';
 import { actAs, setUmask } from '../../testing/stores/act-as.ts';
@@ -26,7 +26,7 @@ function makeFile(fileSystem: FileSystem, path: string, mode: number): void {
   fileSystem.makeNode(path, S_IFREG | mode, 0);
 }
 
-test('names are those of ext4, of every kind of file', async (context) => {
+test('every kind of file takes the names that ext4 takes', async (context) => {
   const [fileSystem, calls] = await emptyTree(context);
   makeFile(fileSystem, '/file', 0o644);
   fileSystem.makeDirectory('/directory', 0o755);
@@ -38,7 +38,7 @@ test('names are those of ext4, of every kind of file', async (context) => {
     assert.throws(() => calls.get('/symlink', name), { code: 'ENOTSUP' });
 });
 
-test('somebody without rights sets what he may write, and is not shown trusted.', async (context) => {
+test('a user without privileges sets attributes of writable files, and does not see trusted.', async (context) => {
   const [fileSystem, calls] = await emptyTree(context);
   makeFile(fileSystem, '/writable', 0o666);
   makeFile(fileSystem, '/readable', 0o644);
@@ -53,14 +53,14 @@ test('somebody without rights sets what he may write, and is not shown trusted.'
   assert.equal(fileSystem.listXattrs('/closed', false).length, 3);
 });
 
-test('without credentials nobody asks, and everything is listed', async (context) => {
+test('without credentials everything is listed', async (context) => {
   const [fileSystem, calls] = await emptyTree(context);
   makeFile(fileSystem, '/file', 0o600);
   for (const name of ['trusted.a', 'user.a']) calls.set('/file', name, 'value');
   assert.deepEqual(fileSystem.listXattrs('/file', false).sort(), ['trusted.a', 'user.a']);
 });
 
-test('what an older version has stored under other names is neither listed nor given', async (context) => {
+test('attributes that an older version stored under other names are neither listed nor read', async (context) => {
   const [fileSystem, calls] = await emptyTree(context);
   makeFile(fileSystem, '/file', 0o600);
   fileSystem.symlink('file', '/symlink');
