@@ -1,9 +1,9 @@
-/** Runs without the holes that the blobs have there: to the extent map of a fork a host file is one run. */
+/** Leaves out the holes in runs of host files: in a fork's extent map a host file is one run. */
 import { BLOCK_SIZE, type BlockIndex, blocksFor, type Run } from '../base/index.ts';
 import type { BlobSpace } from '../blob/index.ts';
 import { dataSegments } from '../extent/index.ts';
 
-/** The parts of `runs` that are no holes of their blobs, in order. ESTALE where a recorded host file has changed. */
+/** The parts of `runs` with data in their blobs, in order. ESTALE where a recorded host file has changed. */
 export function dataRuns(blobs: BlobSpace, runs: readonly Run[]): Run[] {
   return runs.flatMap((run) => {
     const { logical, count, blob, physical } = run;

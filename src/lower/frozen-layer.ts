@@ -1,26 +1,26 @@
-/** A layer that no longer changes, as the lower of open trees. Shared by all trees of a process. */
+/** A layer that no longer changes, as a lower of open trees. All trees of a process share it. */
 import { BLOCK_SIZE, CHUNK_BLOCKS, type Ino, type LayerId, type Name, type Run } from '../base/index.ts';
 import type { DentryRecord, InodeRecord, LayerRecord, MetaTables, NamedDentry } from '../meta/index.ts';
 import { type InoFilter, inoFilter } from './ino-filter.ts';
 import type { InoSet } from './ino-set.ts';
 import type { Lower } from './lower.ts';
 
-/** Questions that a layer answers from the tables, in vain, before its first look at how many inodes it has. */
+/** Lookups that a layer misses before it first tries to make a filter. */
 const MISSES_FIRST = 16;
-/** A look costs about as much for each inode as a question in vain: so many inodes are read for each of those. */
+/** Inodes that it reads for this, for each miss: one costs about as much as a miss. */
 const INODES_PER_MISS = 8;
 
 export class FrozenLayer implements Lower {
   readonly id: LayerId;
   readonly isLive = false;
   private readonly tables: MetaTables;
-  /** Nearly everything that is asked for is in a base layer: it has no filter, and what is in the keys needs no row. */
+  /** A base layer has nearly everything that is looked up, so it gets no filter. */
   readonly isBase: boolean;
   private filter: InoFilter | undefined;
   private misses = 0;
   private nextLookAt = MISSES_FIRST;
 
-  /** `stored`, where it is known, are all inodes that the layer has a record of. */
+  /** `stored`: all inodes that the layer has a record of, where they are known. */
   constructor(tables: MetaTables, id: LayerId, record: LayerRecord, stored?: InoSet) {
     this.tables = tables;
     this.id = id;
@@ -29,14 +29,13 @@ export class FrozenLayer implements Lower {
   }
 
   /**
-   * False when the layer certainly has nothing of this inode. A layer that changes a name in a directory also holds
-   * that directory's record, so one set of inode numbers answers for records and names alike.
+   * A layer that changes a name in a directory also holds that directory's record, so one set of inode numbers answers
+   * for records and names alike.
    */
   mayHave(ino: Ino): boolean {
     return this.filter === undefined || this.filter.has(ino);
   }
 
-  /** The layer's record of an inode; a tombstone has mode 0. */
   inode(ino: Ino): InodeRecord | undefined {
     if (!this.mayHave(ino)) return undefined;
     const record = this.tables.inodes.get(this.id, ino);
@@ -48,7 +47,6 @@ export class FrozenLayer implements Lower {
     return this.tables.inodes.inos(this.id);
   }
 
-  /** What the layer says of a name; a whiteout has inode 0. */
   dentry(directory: Ino, name: Name): DentryRecord | undefined {
     if (!this.mayHave(directory)) return undefined;
     const dentry = this.tables.dentries.get(this.id, directory, name);
@@ -73,8 +71,8 @@ export class FrozenLayer implements Lower {
   }
 
   /**
-   * The filter is made when enough was asked in vain to pay for reading the layer's inodes, so that neither one lookup
-   * through a hundred layers nor a million lookups through one large layer cost more than they must.
+   * Makes the filter after enough misses to pay for reading the layer's inodes: then neither one lookup through a
+   * hundred layers nor a million lookups through a large layer cost much.
    */
   private noteMiss(): void {
     if (this.isBase || this.filter !== undefined || ++this.misses < this.nextLookAt) return;
@@ -89,7 +87,7 @@ export class FrozenLayer implements Lower {
   }
 }
 
-/** All runs that a layer's rows have of a file. None begins behind the file's end: one row has all of a small one. */
+/** All runs that a layer's rows have of a file. None begins beyond its end, so one row has all of a small file. */
 export function storedRuns(
   { extents }: MetaTables,
   layer: LayerId,

@@ -1,21 +1,20 @@
-/** A frozen layer and all below it, read as the one tree that they are together. */
+/** A frozen layer and all layers below it, read as one tree. */
 import type { Ino, LayerId, Name, Run } from '../base/index.ts';
 import type { DentryRecord, InodeRecord, NamedDentry } from '../meta/index.ts';
-import { holderOf } from './holder.ts';
-import { recordNow } from './host-times.ts';
+import { recordNow } from './host-record.ts';
 import type { Lower } from './lower.ts';
-import { LowerChain } from './lower-chain.ts';
+import { holderOf, LowerChain } from './lower-chain.ts';
 
 export class FrozenTree extends LowerChain {
   readonly root: Ino;
 
-  /** `layers` are uppermost first. */
+  /** `layers`: uppermost first. */
   constructor(layers: readonly Lower[], root: Ino) {
     super(layers);
     this.root = root;
   }
 
-  /** The record of a living inode. Where a layer recorded only attributes of a host file, its size is that of now. */
+  /** The record of a living inode. Where only attributes of a host file are recorded, its size is the current one. */
   override record(ino: Ino): InodeRecord | undefined {
     const recorded = this.recorded(ino);
     const record = this.living(ino, recorded);
@@ -33,7 +32,7 @@ export class FrozenTree extends LowerChain {
     return undefined;
   }
 
-  /** All names of a directory; in byte order where one layer has them all. */
+  /** All names of a directory; in byte order where a single layer has them. */
   names(directory: Ino): readonly NamedDentry[] {
     const having = this.lowers.filter((layer) => layer.mayHave(directory));
     if (having.length === 1) return having[0]!.list(directory).filter(({ dentry }) => dentry.ino !== 0);
@@ -52,13 +51,13 @@ export class FrozenTree extends LowerChain {
     return holderOf(this.lowers, ino, 'extentLayer', record.extentLayer);
   }
 
-  /** A file's runs; none for one that is all hole. */
+  /** The runs of a file; none where it is one hole. */
   runs(ino: Ino, record: InodeRecord): readonly Run[] {
     const holder = this.extentLayer(ino, record);
     return this.find(holder)?.runs(ino, record.size) ?? [];
   }
 
-  /** The numbers under which the tree has the extents that a layer has of an inode; mostly the same or none. */
+  /** The inodes of the tree whose extents are those of a layer's inode: mostly the same inode, or none. */
   shownAs(layer: LayerId, ino: Ino): Ino[] {
     const base = this.lowers[this.lowers.length - 1];
     const numbers = base?.shownAs?.(layer, ino).filter((number) => this.hasExtents(number, base.id)) ?? [];

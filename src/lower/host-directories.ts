@@ -1,4 +1,7 @@
-/** Open directories of a host tree, so that a name is looked up in the directory and not along a path. */
+/**
+ * Open directories of a host tree: names are looked up in them, not along paths. The identity by which a directory is
+ * recognized later.
+ */
 import {
   BLOCK_SIZE,
   DT_DIR,
@@ -11,7 +14,7 @@ import {
   nameToString,
   S_IFDIR,
 } from '../base/index.ts';
-import { type HostSource, isSameDirectory } from '../meta/index.ts';
+import { type HostIdentity, type HostSource, isSameDirectory } from '../meta/index.ts';
 import {
   type HostEntry,
   type HostMounts,
@@ -21,9 +24,9 @@ import {
   O_NOFOLLOW,
   O_NONBLOCK,
   O_PATH,
+  O_RDONLY,
   type System,
 } from '../sys/index.ts';
-import { directoryIdentity, leadsThroughRamet, openDirectory } from './host-identity.ts';
 import { type HostPlace, type HostPlaces, isIdentity, partOf } from './host-places.ts';
 import type { HostPart } from './origin-format.ts';
 
@@ -35,7 +38,7 @@ export class HostDirectories {
   private readonly mounts: HostMounts;
   private readonly source: HostSource;
   private readonly places: HostPlaces;
-  /** In the order in which they were last used. */
+  /** Least recently used first. */
   private readonly opened = new Map<Ino, number>();
   private rootFd = -1;
   private rootStat: HostStat | undefined;
@@ -50,7 +53,7 @@ export class HostDirectories {
     this.places = places;
   }
 
-  /** The root, opened when first needed. ESTALE when it is gone, or another directory is in its place. */
+  /** The root, opened when first needed. ESTALE when it is gone or replaced by another directory. */
   root(): number {
     if (this.rootFd !== -1) return this.rootFd;
     const { system, source, mounts } = this;
@@ -72,7 +75,9 @@ export class HostDirectories {
     return fd;
   }
 
-  /** Whether the root that is held open is not what is at its path. One below a mount of Ramet is not looked at. */
+  /**
+   * Whether another directory, or none, is at the path of the open root. False below a mount of Ramet: not looked at.
+   */
   hasMoved(): boolean {
     const { system, source, rootStat } = this;
     if (rootStat === undefined || leadsThroughRamet(this.mounts, source.path)) return false;
@@ -90,7 +95,7 @@ export class HostDirectories {
     return this.system.openBeneath(this.root(), nameToBytes(path), flags | O_NOFOLLOW);
   }
 
-  /** As `openFile`, for reading; what is read leaves no access time, where that is allowed (root, or the owner). */
+  /** As `openFile`, for reading; leaves the access time alone where that is allowed (root, or the owner). */
   openToRead(path: string): number {
     try {
       return this.openFile(path, O_NONBLOCK | O_NOATIME);
@@ -100,17 +105,19 @@ export class HostDirectories {
     }
   }
 
-  /** The part of the host's filesystem that something lies in. The root is open. */
+  /** To be called with the root open. */
   partOf(stat: HostStat): HostPart {
     return partOf(stat, this.rootStat ?? stat);
   }
 
-  /** Whether what the host shows is the file that was met before. */
+  /** `isIdentity`, in this tree. */
   isAt(place: HostPlace, stat: HostStat): boolean {
     return isIdentity(place, stat, this.partOf(stat));
   }
 
-  /** What is under a name in an open directory; undefined when nothing is. What is mounted there is not asked. */
+  /**
+   * The file under a name in an open directory; undefined when there is none. Does not ask a filesystem mounted there.
+   */
   statIn(directory: number, name: Buffer): HostStat | undefined {
     const table = this.mounts.recent();
     if (table !== this.askedTable) {
@@ -126,7 +133,7 @@ export class HostDirectories {
     }
   }
 
-  /** What can be said of a mount point without looking at it: what its parent directory says. */
+  /** A mount point, by what its parent directory tells: nothing looks at the mount point itself. */
   private mountPoint(directory: number, bytes: Buffer): HostStat | undefined {
     const name = nameFromBytes(bytes);
     const entry = this.names(directory).find((listed) => listed.name === name);
@@ -144,7 +151,7 @@ export class HostDirectories {
     };
   }
 
-  /** What an open directory lists; nothing when it was removed meanwhile. */
+  /** The entries of an open directory; none when it was removed meanwhile. */
   names(directory: number): readonly HostEntry[] {
     try {
       return this.system.readDirectory(directory);
@@ -154,14 +161,14 @@ export class HostDirectories {
     }
   }
 
-  /** The host's path of a place, for messages. */
+  /** The path on the host, for messages. */
   shown({ path }: { readonly path: string }): string {
     return nameToString(path === '' ? this.source.path : `${this.source.path}/${path}`);
   }
 
   /**
-   * The directory, good until the next call. Undefined when it is not where it was; EXDEV when it is a mount point, for
-   * what is mounted there is another tree.
+   * The open directory, valid until the next call. Undefined when it is no longer at its place; EXDEV for a mount
+   * point: the filesystem mounted there is another tree.
    */
   open(ino: Ino, place: HostPlace): number | undefined {
     const root = this.root();
@@ -214,7 +221,7 @@ export class HostDirectories {
     return new FsError('ESTALE', { note });
   }
 
-  /** The next use looks for it again. */
+  /** The next use opens it again. */
   forget(ino: Ino): void {
     const fd = this.opened.get(ino);
     if (fd === undefined) return;
@@ -234,4 +241,30 @@ export class HostDirectories {
     this.rootFd = -1;
     this.rootStat = undefined;
   }
+}
+
+/** Whether Ramet, maybe this very process, may have to answer a look at the path. */
+export function leadsThroughRamet(mounts: HostMounts, path: string): boolean {
+  return mounts.leadsThrough(path, 'fuse.ramet');
+}
+
+/** Opens a directory by its path, a byte string; follows symlinks. Errors of the host. */
+export function openDirectory(system: System, path: string): number {
+  const bytes = nameToBytes(path);
+  try {
+    return system.openHost(bytes, O_RDONLY | O_DIRECTORY);
+  } catch (error) {
+    // Names can be looked up even in a directory that cannot be listed.
+    if (!isFsError(error, 'EACCES')) throw error;
+    return system.openHost(bytes, O_PATH | O_DIRECTORY);
+  }
+}
+
+/** The identity of an open directory. */
+export function directoryIdentity(
+  system: System,
+  fd: number,
+  { ino, btime, subvolume }: HostStat = system.statFile(fd),
+): HostIdentity {
+  return { ino, birth: btime, fileSystemUuid: system.fileSystemUuid(fd), subvolume };
 }

@@ -1,10 +1,10 @@
 /**
- * A directory of the host as the lowest layer of a tree: nothing is read or copied ahead, and nothing is ever written
- * there. Names, attributes and bytes are the host's at the time they are asked for; what a layer above has recorded
- * hides them. docs/host-trees.md says what that means when the host changes underneath.
+ * A directory of the host as the lowest layer of a tree. Nothing is read or copied ahead, and nothing is ever written
+ * to it. Names, attributes and bytes are the host's at the time of each call; those that a layer above has recorded
+ * hide them. docs/host-trees.md says what happens when the host changes them.
  *
- * A symlink is never followed, and no mount point is crossed: what is mounted inside of the directory is another tree.
- * The store itself, where it lies inside, is not there.
+ * No symlink is followed and no mount point is crossed: a filesystem mounted inside the directory is another tree. A
+ * store that lies inside is hidden.
  */
 import {
   type BlobId,
@@ -50,7 +50,7 @@ export interface HostLayerParts {
   readonly tables: MetaTables;
   readonly blobs: BlobSpace;
   readonly mounts: HostMounts;
-  /** The store's own directory, which is hidden where it lies in the host tree. */
+  /** The store's own directory, hidden where it lies in the host tree. */
   readonly store: Pick<HostStat, 'ino' | 'dev'>;
 }
 
@@ -64,7 +64,7 @@ export class HostLayer implements DerivedLower {
   private readonly places: HostPlaces;
   private readonly directories: HostDirectories;
   private readonly store: Pick<HostStat, 'ino' | 'dev'>;
-  /** What the last lookup has just seen, for the next question about that inode. */
+  /** The result of the last lookup, for the `inode` that follows it. */
   private seenIno: Ino | 0 = 0;
   private seenStat: HostStat | undefined;
 
@@ -81,12 +81,12 @@ export class HostLayer implements DerivedLower {
     this.directories = new HostDirectories(system, mounts, source, this.places);
   }
 
-  /** The number of the root directory of such a tree. */
+  /** The number of the root directory of a tree over `source`. */
   static rootOf(source: HostSource): Ino {
     return new HostPlaces(source).root;
   }
 
-  /** To be called when a tree is opened: gives up directories held open that are not those at their paths now. */
+  /** Call it when a tree is opened: closes all files if another directory is now at the root's path. */
   confirm(): void {
     if (this.directories.hasMoved()) this.close();
   }
@@ -130,7 +130,7 @@ export class HostLayer implements DerivedLower {
   list(directory: Ino): NamedDentry[] {
     const dentries: NamedDentry[] = [];
     for (const name of this.names(directory)) {
-      // Undefined: gone since the names were read.
+      // Undefined: removed since the names were read.
       const dentry = this.dentry(directory, name);
       if (dentry !== undefined) dentries.push({ name, dentry });
     }
@@ -169,7 +169,6 @@ export class HostLayer implements DerivedLower {
 
   // Inodes.
 
-  /** What the last lookup saw is not what the next caller wants to know. */
   forgetSeen(): void {
     this.seenStat = undefined;
   }
@@ -187,25 +186,25 @@ export class HostLayer implements DerivedLower {
     return stat === undefined ? undefined : this.recordAt(stat, place);
   }
 
-  /** Undefined when the file is not where it was. One that is open is still there, whatever became of its name. */
+  /** Undefined when the file is not at its place. An open file counts as there even without its name. */
   private statOf(ino: Ino, place: HostPlace): HostStat | undefined {
     if (ino === this.places.root) return this.system.statFile(this.directories.root());
     const stat = this.statAt(place);
     if (stat !== undefined) return stat;
-    // A directory that is held open is not looked into any more: it may have left the tree.
+    // Stop using the directory if it is held open: it may have left the tree.
     this.directories.forget(ino);
     const open = place.blob === 0 ? undefined : this.blobs.externals.statOpen(place.blob as BlobId);
     if (open === undefined || !this.directories.isAt(place, open)) return undefined;
     return { ...open, nlink: Math.max(1, open.nlink) };
   }
 
-  /** The file at its place; undefined where it is not there any more. */
+  /** Undefined when the file is no longer at its place. */
   private statAt(place: HostPlace): HostStat | undefined {
     const stat = this.statPath(place);
     return stat !== undefined && this.directories.isAt(place, stat) ? stat : undefined;
   }
 
-  /** What is at the path now, whatever it is. */
+  /** Any file that is at the path now. */
   private statPath(place: HostPlace): HostStat | undefined {
     try {
       return this.inParent(place, (directory, name) => this.directories.statIn(directory, name));
@@ -215,7 +214,7 @@ export class HostLayer implements DerivedLower {
     }
   }
 
-  /** Calls with the open directory that a place lies in, and its name there. ENOENT and others where it is gone. */
+  /** Calls with the open directory that a place lies in, and its name there. ENOENT and similar when that is gone. */
   private inParent<T>({ parent, path }: HostPlace, call: (directory: number, name: Buffer) => T): T {
     const slash = path.lastIndexOf('/');
     const name = nameToBytes(path.slice(slash + 1));
@@ -238,7 +237,7 @@ export class HostLayer implements DerivedLower {
     const isFile = type === S_IFREG;
     return hostRecord(stat, {
       nlink: stat.nlink,
-      sizeBytes: isFile ? stat.size : 0,
+      size: isFile ? stat.size : 0,
       blocks: isFile ? Math.ceil(stat.blocks / SECTORS_PER_BLOCK) : 0,
       extentLayer: isFile ? this.id : 0,
       xattrLayer: this.id,
@@ -247,18 +246,18 @@ export class HostLayer implements DerivedLower {
     });
   }
 
-  /** Of a place that was learned the directory is found by its path. */
+  /** Finds the directory by the path if the place was learned from an origin. */
   private parentOf(place: HostPlace): Ino {
     let directory: Ino = this.places.root;
     if (place.parent === 0) {
       for (const name of place.path.split('/').slice(0, -1)) {
-        const dentry = this.dentry(directory, name as Name); // A part of a path is a name.
-        if (dentry === undefined) return 0 as Ino; // As above.
+        const dentry = this.dentry(directory, name as Name); // Part of a path.
+        if (dentry === undefined) return 0 as Ino; // In a record 0 means no parent.
         directory = dentry.ino;
       }
       place.parent = directory;
     }
-    return place.parent as Ino; // Not 0 any more.
+    return place.parent as Ino; // Set above.
   }
 
   private targetOf(place: HostPlace): string {
@@ -268,7 +267,7 @@ export class HostLayer implements DerivedLower {
   xattrs(ino: Ino): Map<string, Buffer> | undefined {
     const place = this.places.get(ino);
     if (place === undefined) return undefined;
-    // What is mounted there is not asked.
+    // The filesystem mounted there is not asked.
     if (place.isMountPoint) return new Map();
     if (ino === this.places.root) return this.system.readFileXattrs(this.directories.root());
     try {
@@ -288,7 +287,7 @@ export class HostLayer implements DerivedLower {
 
   // Bytes.
 
-  /** All of the file as one run: where it has holes is the host's business, until it is copied up. */
+  /** The whole file as one run: the host knows its holes, until it is copied up. */
   runs(ino: Ino, sizeBytes: number): readonly Run[] {
     const place = this.places.get(ino);
     if (place === undefined || sizeBytes === 0) return [];
@@ -297,13 +296,13 @@ export class HostLayer implements DerivedLower {
       {
         logical: 0 as BlockIndex,
         count: blocksFor(sizeBytes),
-        blob: place.blob as BlobId, // The number that `follow` gave.
+        blob: place.blob as BlobId, // The number from `follow`.
         physical: 0 as BlockIndex,
       },
     ];
   }
 
-  /** The file at the place, or whatever regular file is there where something was recorded. ESTALE for none. */
+  /** The file at its place; any regular file there if something was recorded of it. ESTALE when there is none. */
   private openFile(place: HostPlace): number {
     try {
       const fd = this.directories.openToRead(place.path);
@@ -318,15 +317,14 @@ export class HostLayer implements DerivedLower {
   }
 
   /**
-   * The reader of the message asked for a file of the fork and cannot guess which file of the host it was; the path of
-   * the call itself may lead through a descriptor.
+   * Adds the path on the host: the user asked for a file of the fork and cannot guess which host file that is. The path
+   * of the call itself may lead through a descriptor.
    */
   private named(error: unknown, place: { readonly path: string }, kind = 'file'): unknown {
     if (!isFsError(error) || error.note !== undefined) return error;
     return new FsError(error.code, { note: `of the host ${kind} '${this.directories.shown(place)}'` });
   }
 
-  /** An error in a directory, about whatever name, is named after the directory. */
   private namedIn(error: unknown, directory: Ino): unknown {
     const place = this.places.get(directory);
     return place === undefined ? error : this.named(error, place, 'directory');
@@ -343,12 +341,22 @@ export class HostLayer implements DerivedLower {
       },
       open: () => {
         const fd = this.openFile(place);
-        return { fd, state: this.stateOf(fd, place) };
+        const { ino: hostIno, btime, size, mtime, ctime } = this.system.statFile(fd);
+        const state: ExternalState = {
+          layer: this.id,
+          ino: hostIno,
+          birth: btime,
+          sizeBytes: size,
+          modified: mtime,
+          changed: ctime,
+          path: place.path,
+        };
+        return { fd, state };
       },
     };
   }
 
-  /** Opens the host file that a recorded blob stands for, whatever it is now. Errors of the host. */
+  /** Opens the host file of a recorded blob, without comparing it. Errors of the host. */
   openRecorded(state: ExternalState): number {
     try {
       return this.directories.openToRead(state.path);
@@ -357,34 +365,21 @@ export class HostLayer implements DerivedLower {
     }
   }
 
-  /** Any file at the place counts: only attributes were changed above. */
+  /** Takes any file at the place: the layers above recorded only attributes. */
   private statContent(place: HostPlace): HostStat {
     const stat = this.statPath(place);
     if (stat !== undefined && isFileMode(stat.mode)) return stat;
     throw new FsError('ESTALE', { note: `the host file '${this.directories.shown(place)}' is gone` });
   }
 
-  private stateOf(fd: number, place: HostPlace): ExternalState {
-    const { ino, btime, size, mtime, ctime } = this.system.statFile(fd);
-    return {
-      layer: this.id,
-      ino,
-      birth: btime,
-      sizeBytes: size,
-      modified: mtime,
-      changed: ctime,
-      path: place.path,
-    };
-  }
-
   close(): void {
     this.directories.close();
-    // Recorded files of the tree may be open as well, by whatever fork read them; those of others are reopened.
+    // Forks may have recorded files of this tree open as well. Those of other trees are reopened on use.
     this.blobs.externals.closeAll();
     for (const place of this.places.values()) {
       if (place.blob !== 0) this.blobs.externals.unfollow(place.blob as BlobId);
       place.blob = 0;
-      // What is mounted there the next time has another one.
+      // The next mount of this filesystem has another one.
       place.device = undefined;
     }
   }

@@ -1,4 +1,4 @@
-/** Numbers of host files: one file one number, in this process and the next, also where two numbers collide. */
+/** Numbers of host files: one for each file, in this process and the next, also where two numbers collide. */
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import fc from 'fast-check';
@@ -11,7 +11,7 @@ import { HostPlaces, type KnownPlaces } from './host-places.ts';
 const birth = { seconds: 5, nanoseconds: 6 };
 const fileSystem = { fileSystemUuid: undefined, subvolume: undefined };
 const source: HostSource = { path: '/repo', ino: 1, birth, ...fileSystem, isPinned: false };
-/** Origins as they are stored; no file is anywhere any more. */
+/** Only stored origins: no file is at its place. */
 const storedOnly = (stored: KnownPlaces['stored']): KnownPlaces => ({ stored, isThere: () => false });
 
 function statOf(ino: HostIno, more: Partial<HostStat> = {}): HostStat {
@@ -37,7 +37,7 @@ test('numbers lie in a range of their own, wrap at its end, and differ with the 
   assert.notEqual(derivedIno(Buffer.from('x'), 1n), derivedIno(Buffer.from('x'), 2n));
 });
 
-test('one file has one number, wherever it is met, until something is recorded of it', () => {
+test('a file has one number wherever it is met, until something is recorded of it', () => {
   const places = new HostPlaces(source);
   const first = places.meet(statOf(10), 0, places.root, name('a'));
   assert.equal(places.meet(statOf(10), 0, places.root, name('b')), first);
@@ -62,11 +62,11 @@ test('a file of several names keeps its number under each of them', () => {
   assert.equal(places.meet(statOf(10), 0, places.root, name('b')), first, 'also when one of them is gone');
 });
 
-test('numbers that collide are neighbours, and what is recorded of one is not the other’s in the next process', () => {
+test('numbers that collide are neighbours, and stay apart in the next process', () => {
   const places = new HostPlaces(source);
   const own = places.meet(statOf(10), 0, places.root, name('own'));
   const origin = places.encode(places.get(own)!, undefined);
-  // Of another file, under the number that this one would have.
+  // The origin of another file, under the number that this one would have.
   const taken = new Map<Ino, Uint8Array>();
   const other = new HostPlaces(
     source,
@@ -102,7 +102,7 @@ test('an origin finds the file again; a damaged one is refused', () => {
         const number = places.meet(stat, dev, places.root, name(path));
         const origin = places.encode(places.get(number)!, undefined);
         const other = new HostPlaces(source);
-        // Where it is, and on what device, is told by the next look at it.
+        // Its directory and device become known when it is seen next.
         const { parent: _above, device: _none, ...found } = other.learn(number, origin);
         const { parent: _before, device: _one, ...known } = places.get(number)!;
         assert.deepEqual(found, known);

@@ -1,4 +1,4 @@
-/** Where the files of a host tree are, by the numbers that stand for them: what a host layer has met so far. */
+/** The places of a host tree's files, by inode number: all that a host layer has met so far. */
 import {
   checksum64,
   type HostIno,
@@ -20,7 +20,7 @@ import {
   SUBVOLUMES,
 } from './origin-format.ts';
 
-/** The part that a file lies in, given what is said of the root of its tree. */
+/** The part of the host's filesystem that a file lies in, given the stat of its tree's root. */
 export function partOf(stat: HostStat, root: HostStat): HostPart {
   if (stat.isMountPoint) return MOUNTED;
   if (stat.dev === root.dev) return 0;
@@ -34,28 +34,29 @@ interface HostFile {
   readonly birthSeconds: number;
   readonly birthNanoseconds: number;
   part: HostPart;
-  /** st_dev, which is another one after the next mount. Undefined until the file is seen, for one that was learned. */
+  /** st_dev, which changes with the next mount. Undefined where the file was learned and not seen yet. */
   device: number | undefined;
 }
 
 /** One file of a host tree. */
 export interface HostPlace extends HostFile {
-  /** The directory it was last seen in, 0 where that is not known, and its path from the root of the tree. */
+  /** The directory it was last seen in; 0: not known. */
   parent: Ino | 0;
+  /** From the root of the tree. */
   path: string;
-  /** Something else is mounted here: nothing below is looked at. */
+  /** Another filesystem is mounted here: nothing below is looked at. */
   isMountPoint: boolean;
-  /** The number of the followed blob that stands for its bytes, once they were asked for. */
+  /** The followed blob of its bytes; 0 until they are read. */
   blob: number;
-  /** A layer above has recorded something of it, under the path that it has here. */
+  /** A layer above has recorded something of it, under this path. */
   isAnchored: boolean;
-  /** The host knows it by one name; once it is anchored: it did so then. */
+  /** It has a single name on the host; once it is anchored: it had one then. */
   hasOneName: boolean;
 }
 
-/** What is known of places elsewhere. */
+/** Questions about places that others answer. */
 export interface KnownPlaces {
-  /** What was stored of a number that was not met yet: its origin. */
+  /** The stored origin of a number that was not met yet. */
   stored(ino: Ino): Uint8Array | undefined;
   /** Whether the file is still at its place. */
   isThere(place: HostPlace): boolean;
@@ -63,6 +64,8 @@ export interface KnownPlaces {
 
 const NOTHING_KNOWN: KnownPlaces = { stored: () => undefined, isThere: () => false };
 const IDENTITY_BYTES = 32;
+/** Stands for times that the host does not keep. */
+const NEVER: Timespec = { seconds: 0, nanoseconds: 0 };
 
 export class HostPlaces {
   readonly root: Ino;
@@ -73,26 +76,16 @@ export class HostPlaces {
 
   constructor(source: HostSource, known: KnownPlaces = NOTHING_KNOWN) {
     this.known = known;
-    const { ino, birth } = source;
-    this.writeIdentity(ino, birth?.seconds ?? 0, birth?.nanoseconds ?? 0, 0);
+    const { ino, birth = NEVER } = source;
+    this.writeIdentity(ino, birth, 0);
     this.salt = checksum64(this.identity);
     this.root = derivedIno(this.identity, this.salt);
-    this.places.set(this.root, {
-      hostIno: ino,
-      birthSeconds: birth?.seconds ?? 0,
-      birthNanoseconds: birth?.nanoseconds ?? 0,
-      part: 0,
-      device: undefined,
-      parent: this.root,
-      path: '',
-      isMountPoint: false,
-      blob: 0,
-      isAnchored: false,
-      hasOneName: true,
-    });
+    const place = newPlace(ino, birth, 0, '', true);
+    place.parent = this.root;
+    this.places.set(this.root, place);
   }
 
-  /** Where the file was last; undefined for a number that stands for nothing known. */
+  /** Where the file was last; undefined for an unknown number. */
   get(ino: Ino): HostPlace | undefined {
     const place = this.places.get(ino);
     if (place !== undefined) return place;
@@ -105,14 +98,12 @@ export class HostPlaces {
   }
 
   /**
-   * The number of a file that was just seen under a name; its place is noted. A file of which a layer above has
-   * recorded something keeps its place: moved by the host, it counts as another file, with a number of its own.
+   * The number of a file that was just seen under a name; notes its place. A file of which a layer above has recorded
+   * something keeps its place: if the host moves it, it counts as another file, with a number of its own.
    */
   meet(stat: HostStat, part: HostPart, parent: Ino, name: Name): Ino {
-    const { ino: hostIno, btime, isMountPoint } = stat;
-    const birthSeconds = btime?.seconds ?? 0;
-    const birthNanoseconds = btime?.nanoseconds ?? 0;
-    this.writeIdentity(hostIno, birthSeconds, birthNanoseconds, part);
+    const { ino: hostIno, btime = NEVER } = stat;
+    this.writeIdentity(hostIno, btime, part);
     const above = this.places.get(parent)?.path ?? '';
     let ino = derivedIno(this.identity, this.salt);
     for (;;) {
@@ -123,52 +114,44 @@ export class HostPlaces {
           place.parent = parent;
           place.path = joined(above, name);
         }
-        place.isMountPoint = isMountPoint;
+        place.isMountPoint = stat.isMountPoint;
         if (!place.isAnchored) place.hasOneName = hasOneName(stat);
         return ino;
       }
       ino = nextDerivedIno(ino);
     }
-    const path = joined(above, name);
-    this.places.set(ino, {
-      hostIno,
-      birthSeconds,
-      birthNanoseconds,
-      part,
-      device: stat.dev,
-      parent,
-      path,
-      isMountPoint,
-      blob: 0,
-      isAnchored: false,
-      hasOneName: hasOneName(stat),
-    });
+    const place = newPlace(hostIno, btime, part, joined(above, name), hasOneName(stat));
+    place.device = stat.dev;
+    place.parent = parent;
+    place.isMountPoint = stat.isMountPoint;
+    this.places.set(ino, place);
     return ino;
   }
 
-  /** Whether what is seen under a name is the file that was met, here or elsewhere. */
+  /** Whether the file seen under a name is one that was met before, here or elsewhere. */
   private isMet(place: HostPlace, stat: HostStat, part: HostPart, above: string, name: string): boolean {
     if (isPathOf(place.path, above, name)) return isIdentity(place, stat, part);
-    // Moved, or with a link that it had not, when something was recorded of it.
+    // Since something was recorded of it, it was moved or got another link.
     if (place.isAnchored && place.hasOneName) return false;
-    // A look at its place tells its device.
+    // `isThere` finds out its device.
     if (place.device === undefined && place.part !== 0 && !this.known.isThere(place)) return false;
     if (!isIdentity(place, stat, part)) return false;
-    // Without times of birth a number may be another file's by now, unless that is still where it was.
+    // Without birth times another file may have the number by now, except where the first is still at its place.
     return hasBirth(place) || (!hasOneName(stat) && this.known.isThere(place));
   }
 
-  /** The origin of a file that is about to be recorded: what finds it again, and what it is now. */
+  /** The origin of a file that is about to be recorded: how to find it again, and its state now. */
   encode(place: HostPlace, stat: HostStat | undefined): Uint8Array {
     place.isAnchored = true;
-    return encodeHostOrigin(place, {
+    return encodeHostOrigin({
+      ...place,
       mode: stat?.mode ?? 0,
       sizeBytes: stat?.size ?? 0,
       modified: stat?.mtime ?? NEVER,
     });
   }
 
-  /** Takes in what an origin says of a number, unless something is known of it that was seen since. DecodeError. */
+  /** Takes over a place from an origin, except where the file was seen since. DecodeError. */
   learn(ino: Ino, origin: Uint8Array): HostPlace {
     const known = this.places.get(ino);
     if (known !== undefined) {
@@ -176,24 +159,14 @@ export class HostPlaces {
       return known;
     }
     const { hostIno, birthSeconds, birthNanoseconds, part, hasOneName, path } = decodeHostOrigin(origin);
-    const place: HostPlace = {
-      hostIno,
-      birthSeconds,
-      birthNanoseconds,
-      part,
-      device: undefined,
-      parent: 0 as const,
-      path,
-      isMountPoint: false,
-      blob: 0,
-      isAnchored: true,
-      hasOneName,
-    };
+    const birth = { seconds: birthSeconds, nanoseconds: birthNanoseconds };
+    const place = newPlace(hostIno, birth, part, path, hasOneName);
+    place.isAnchored = true;
     this.places.set(ino, place);
     return place;
   }
 
-  private writeIdentity(hostIno: HostIno, seconds: number, nanoseconds: number, part: HostPart): void {
+  private writeIdentity(hostIno: HostIno, { seconds, nanoseconds }: Timespec, part: HostPart): void {
     if (typeof hostIno === 'number') this.identity.writeDoubleLE(hostIno, 0);
     else this.identity.writeBigUInt64LE(hostIno, 0);
     this.identity.writeDoubleLE(seconds, 8);
@@ -202,9 +175,32 @@ export class HostPlaces {
   }
 }
 
+/** A file seen for the first time, with its place not filled in. */
+function newPlace(
+  hostIno: HostIno,
+  birth: Timespec,
+  part: HostPart,
+  path: string,
+  hasOneName: boolean,
+): HostPlace {
+  return {
+    hostIno,
+    birthSeconds: birth.seconds,
+    birthNanoseconds: birth.nanoseconds,
+    part,
+    device: undefined,
+    parent: 0,
+    path,
+    isMountPoint: false,
+    blob: 0,
+    isAnchored: false,
+    hasOneName,
+  };
+}
+
 /**
- * Whether what the host shows is the file that was met before. One that was learned must be what is at its
- * place: from then on its device is known.
+ * Whether the host's file is the one that was met before. For a place that was learned, `HostStat` must be that of the
+ * file at the place; its device is known from then on.
  */
 export function isIdentity(place: HostFile, { ino, btime, dev }: HostStat, part: HostPart): boolean {
   const isSameFile =
@@ -219,7 +215,7 @@ export function isIdentity(place: HostFile, { ino, btime, dev }: HostStat, part:
   return isSamePart;
 }
 
-/** Whether this is the file of an origin. It must be what is at its place. */
+/** Whether `found`, the file at the origin's place, is the file of the origin. */
 export function isOrigin(origin: HostOrigin, found: HostStat, root: HostStat): boolean {
   return isIdentity({ ...origin, device: undefined }, found, partOf(found, root));
 }
@@ -240,5 +236,3 @@ function isPathOf(path: string, above: string, name: string): boolean {
   if (above === '') return path === name;
   return path.length === above.length + 1 + name.length && path.startsWith(above) && path.endsWith(name);
 }
-
-const NEVER: Timespec = { seconds: 0, nanoseconds: 0 };

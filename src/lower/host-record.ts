@@ -1,36 +1,76 @@
-/** The inode record of a file of the host: what stat(2) says of it, as Ramet keeps it. */
-import type { Ino, LayerId } from '../base/index.ts';
+/** The inode record of a file of the host, and what a recorded inode becomes when the host writes to its file. */
+import { type Ino, isFsError, SECTORS_PER_BLOCK } from '../base/index.ts';
 import { type InodeRecord, newInodeRecord } from '../meta/index.ts';
 import type { HostStat } from '../sys/index.ts';
+import type { HostFile } from './lower.ts';
 
-/** What the record has beside its stat. */
-export interface HostRecordParts {
-  readonly nlink: number;
-  readonly sizeBytes?: number;
-  readonly blocks?: number;
-  readonly extentLayer?: LayerId | 0;
-  readonly xattrLayer?: LayerId | 0;
-  readonly parent?: Ino | 0;
-  readonly target?: string;
-}
+/** Fields of a record that stat(2) does not tell; those left out are 0 or empty. */
+type OtherFields = Pick<InodeRecord, 'nlink'> &
+  Partial<Pick<InodeRecord, 'size' | 'blocks' | 'extentLayer' | 'xattrLayer' | 'target'>> & {
+    readonly parent?: Ino | 0;
+  };
 
-export function hostRecord(stat: HostStat, parts: HostRecordParts): InodeRecord {
-  // Where the host keeps no birth time the change time stands in: the file cannot be younger than its last change.
+export function hostRecord(stat: HostStat, others: OtherFields): InodeRecord {
+  // Without a birth time the change time stands in: the file is no younger than its last change.
   const birth = stat.btime ?? stat.ctime;
   const { mode, uid, gid } = stat;
-  const record = newInodeRecord({ mode, uid, gid, nlink: parts.nlink }, stat.ctime);
-  record.size = parts.sizeBytes ?? 0;
+  const record = newInodeRecord({ mode, uid, gid, nlink: others.nlink }, stat.ctime);
+  record.size = others.size ?? 0;
   record.rdev = stat.rdev;
-  record.extentLayer = parts.extentLayer ?? 0;
-  record.xattrLayer = parts.xattrLayer ?? 0;
-  record.blocks = parts.blocks ?? 0;
+  record.extentLayer = others.extentLayer ?? 0;
+  record.xattrLayer = others.xattrLayer ?? 0;
+  record.blocks = others.blocks ?? 0;
   record.atimeSeconds = stat.atime.seconds;
   record.atimeNanoseconds = stat.atime.nanoseconds;
   record.mtimeSeconds = stat.mtime.seconds;
   record.mtimeNanoseconds = stat.mtime.nanoseconds;
   record.birthSeconds = birth.seconds;
   record.birthNanoseconds = birth.nanoseconds;
-  record.parent = (parts.parent ?? 0) as Ino; // 0 is the record's own word for "no parent".
-  record.target = parts.target ?? '';
+  record.parent = (others.parent ?? 0) as Ino; // In a record 0 means no parent.
+  record.target = others.target ?? '';
   return record;
+}
+
+/** Whether the host wrote after a layer above last changed the inode. Until it does, the recorded times are valid. */
+export function isWrittenSince(
+  seconds: number,
+  nanoseconds: number,
+  { ctimeSeconds, ctimeNanoseconds }: InodeRecord,
+): boolean {
+  return seconds > ctimeSeconds || (seconds === ctimeSeconds && nanoseconds > ctimeNanoseconds);
+}
+
+/** The times after a write(2). */
+export function written(seconds: number, nanoseconds: number): Partial<InodeRecord> {
+  return {
+    mtimeSeconds: seconds,
+    mtimeNanoseconds: nanoseconds,
+    ctimeSeconds: seconds,
+    ctimeNanoseconds: nanoseconds,
+  };
+}
+
+/**
+ * The record of a file of which only attributes are recorded, with the current size and times of its bytes. Returns the
+ * same object where nothing changed.
+ */
+export function recordNow(record: InodeRecord, file: HostFile, isOpen = false): InodeRecord {
+  let stat: HostStat;
+  try {
+    stat = file.stat();
+  } catch (error) {
+    if (!isFsError(error, 'ESTALE')) throw error;
+    // The attributes are the fork's own and still valid; a read will report that the bytes are gone. Open
+    // descriptors go on reading the old file.
+    if (!isOpen) file.forget();
+    return record;
+  }
+  const { seconds: mtimeSeconds, nanoseconds: mtimeNanoseconds } = stat.mtime;
+  const isWritten = isWrittenSince(mtimeSeconds, mtimeNanoseconds, record);
+  const blocks = Math.ceil(stat.blocks / SECTORS_PER_BLOCK);
+  if (stat.size === record.size && !isWritten)
+    return blocks === record.blocks ? record : { ...record, blocks };
+  file.forget();
+  const times = isWritten ? written(mtimeSeconds, mtimeNanoseconds) : {};
+  return { ...record, size: stat.size, blocks, ...times };
 }

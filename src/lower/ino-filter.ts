@@ -1,12 +1,12 @@
 /**
- * Which inodes a frozen layer may have something of: an exact set while there are few, then a Bloom filter (Bloom 1970;
- * two hashes stand for all, Kirsch and Mitzenmacher 2006). Never false for an inode that was put in.
+ * The inodes that a frozen layer may have a record of: an exact set while they are few, else a Bloom filter (Bloom
+ * 1970; probes from two hashes, Kirsch and Mitzenmacher 2006). Never false for an inode that was put in.
  */
 import type { Ino } from '../base/index.ts';
 
-/** Numbers in the exact set: about 40 bytes each. */
+/** Most numbers in the exact set, at about 40 bytes each. */
 const EXACT_MAX = 4_096;
-/** With 16 bits and 4 probes for each number one question in 400 is answered "maybe" for nothing. */
+/** With 16 bits and 4 probes for each number, one false positive in 400. */
 const BITS_PER_INO = 16;
 const PROBES = 4;
 
@@ -14,14 +14,14 @@ export interface InoFilter {
   has(ino: Ino): boolean;
 }
 
-/** A filter of `count` numbers, which `inos` gives. */
+/** A filter of the `count` numbers in `inos`. */
 export function inoFilter(inos: Iterable<Ino>, count: number): InoFilter {
   return count <= EXACT_MAX ? new Set(inos) : new BloomFilter(inos, count);
 }
 
 class BloomFilter implements InoFilter {
   private readonly words: Uint32Array;
-  /** Bits are a power of two, so a mask takes the place of a division. */
+  /** The number of bits, a power of two, minus 1. */
   private readonly mask: number;
 
   constructor(inos: Iterable<Ino>, count: number) {

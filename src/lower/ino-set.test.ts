@@ -1,4 +1,4 @@
-/** A set of inode numbers, beside a Set. */
+/** InoSet, compared with Set. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
@@ -6,7 +6,7 @@ import type { Ino } from '../base/index.ts';
 import { InoSet } from './ino-set.ts';
 
 describe('set of inode numbers', () => {
-  it('holds what was put in, like a Set', () => {
+  it('holds the numbers that were put in, like a Set', () => {
     const numbers = fc.oneof(fc.integer({ min: 1, max: 200 }), fc.maxSafeInteger().map(Math.abs));
     fc.assert(
       fc.property(fc.array(numbers), fc.array(numbers), (added, asked) => {

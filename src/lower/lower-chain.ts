@@ -8,8 +8,9 @@ import { type KnownNames, NamesBetween } from './names-between.ts';
 
 export class LowerChain {
   readonly lowers: readonly Lower[];
-  /** The base where it is a derived layer, and that where it is a live one. */
+  /** The base, if it is a derived layer. */
   readonly derived: DerivedLower | undefined;
+  /** The base, if it is a live layer. */
   readonly live: DerivedLower | undefined;
 
   constructor(lowers: readonly Lower[]) {
@@ -23,7 +24,7 @@ export class LowerChain {
     return this.lowers.find((layer) => layer.id === id);
   }
 
-  /** Whether a live layer may have the inode, and names in it. */
+  /** Whether the inode, and names in it, may come from a live layer. */
   isLive(ino: Ino): boolean {
     return this.live !== undefined && isDerived(ino);
   }
@@ -33,7 +34,7 @@ export class LowerChain {
     return this.living(ino, this.recorded(ino));
   }
 
-  /** What the layers above a derived base have recorded of an inode; a tombstone has mode 0. */
+  /** The record that the layers above a derived base have of an inode; a tombstone has mode 0. */
   recorded(ino: Ino): InodeRecord | undefined {
     for (const layer of this.lowers) {
       const record = layer === this.derived ? undefined : layer.inode(ino);
@@ -42,7 +43,7 @@ export class LowerChain {
     return undefined;
   }
 
-  /** The record of a living inode, given what is recorded of it. */
+  /** The record of a living inode, given its recorded one. */
   protected living(ino: Ino, recorded: InodeRecord | undefined): InodeRecord | undefined {
     const record = recorded ?? this.derived?.inode(ino);
     return record?.mode === 0 ? undefined : record;
@@ -62,7 +63,7 @@ export class LowerChain {
     return between.lookup(name);
   }
 
-  /** What the layers above a derived base say of a name; undefined when they leave it to that one. */
+  /** The entry that the layers above a derived base have for a name; undefined when they have none. */
   recordedName(directory: Ino, name: Name): Entry | undefined {
     for (const layer of this.lowers) {
       const dentry = layer === this.derived ? undefined : layer.dentry(directory, name);
@@ -74,4 +75,21 @@ export class LowerChain {
 
 function isDerivedLower(lower: Lower): lower is DerivedLower {
   return 'origin' in lower;
+}
+
+/**
+ * The layer that holds the rows of an inode's extents, or of its extended attributes; 0 when none of `lowers`
+ * (uppermost first) does. That is the layer that the record names. Where flattening has replaced it, it is the
+ * uppermost layer that holds such rows: the layers above the named one have none, or the record would name one of
+ * those.
+ */
+export function holderOf(
+  lowers: readonly Lower[],
+  ino: Ino,
+  field: 'extentLayer' | 'xattrLayer',
+  named: LayerId | 0,
+): LayerId | 0 {
+  if (named === 0 || lowers.some(({ id }) => id === named)) return named;
+  for (const layer of lowers) if (layer.inode(ino)?.[field] === layer.id) return layer.id;
+  return 0;
 }

@@ -1,17 +1,16 @@
 /**
- * The names of one directory that the layers between the upper one and the base changed. In a long chain a directory
- * may have been changed in many layers, and each of them would be asked in vain for every name that only the base has.
- * When that has happened often enough the names of all of them are read once, and a lookup is one look into a map and
- * one into the base.
+ * The names of one directory that the layers between the upper one and the base changed. In a long chain many layers
+ * may have changed a directory, and a lookup of a name that only the base has would miss in each of them. After enough
+ * misses the names of all these layers are read once; then a lookup asks a map and the base.
  */
 import type { Ino, Name } from '../base/index.ts';
 import { type Entry, entryOfRow, NO_ENTRY } from './entry.ts';
 import type { Lower } from './lower.ts';
 
-/** Questions in vain that pay for reading the names of a layer: a range of rows costs about so many of them. */
+/** Misses after which reading the names of a layer pays: a range of rows costs about as much. */
 const MISSES_PER_LAYER = 4;
 
-/** A directory, with what was read together of its names. */
+/** A directory with the cache of its names. */
 export interface KnownNames {
   readonly ino: Ino;
   namesBetween: NamesBetween | undefined;
@@ -34,7 +33,7 @@ export class NamesBetween {
     this.base = lowers.find((layer) => layer.isBase);
   }
 
-  /** What the lower layers say of a name; `NO_ENTRY` when it is not there. */
+  /** The entry of a name in the lower layers; `NO_ENTRY` when there is none. */
   lookup(name: Name): Entry {
     if (this.names === undefined && this.misses > this.layers.length * MISSES_PER_LAYER) this.readNames();
     const { names } = this;

@@ -1,6 +1,6 @@
 /**
- * Bytes of a row of the origin table, and nothing else: what lets a derived layer find an inode again. docs/format.md,
- * "origin", draws them.
+ * Bytes of a row of the origin table, by which a derived layer finds an inode again. docs/format.md, "origin", draws
+ * them.
  *
  * Of a host tree:
  *
@@ -22,38 +22,32 @@
 import { ByteReader, ByteWriter, DecodeError, type HostIno, type Ino, type Timespec } from '../base/index.ts';
 
 /**
- * Inode numbers count in one part of a filesystem alone: 0 is the part that the root of the tree lies in, `SUBVOLUMES`
- * and the number of a subvolume is that one, `ELSEWHERE` any other, which has no name that outlives a mount (an
- * overlay's lower layers, older kernels' subvolumes), and `MOUNTED` what is mounted somewhere in the tree.
+ * A part of a filesystem: inode numbers are unique only within one. 0 is the part of the tree's root; `SUBVOLUMES` plus
+ * a number is that subvolume; `MOUNTED` is another filesystem, mounted inside the tree; `ELSEWHERE` is any other part,
+ * which has no name that outlives a mount (an overlay's lower layers, older kernels' subvolumes).
  */
 export type HostPart = number;
 
-/** Above all st_dev: those have 32 bits, and stand in origins that older versions wrote. */
+/** Above every st_dev: these have 32 bits, and origins of older versions hold them. */
 export const MOUNTED: HostPart = 2 ** 40;
 export const ELSEWHERE: HostPart = MOUNTED + 1;
 export const SUBVOLUMES: HostPart = 2 ** 41;
 
-/** Which file of the host it is, and where it was. */
-export interface HostOriginPlace {
+/** A host file, where it was, and its state when something was first recorded of it. */
+export interface HostOrigin {
   readonly hostIno: HostIno;
   readonly birthSeconds: number;
   readonly birthNanoseconds: number;
   readonly part: HostPart;
-  /** The host knew it by one name. */
+  /** The file had a single name on the host. */
   readonly hasOneName: boolean;
   /** From the root of the tree, a byte string. */
   readonly path: string;
-}
-
-/** What it was when something was first recorded of it. */
-export interface HostOriginState {
-  /** 0 where it was gone by then. */
+  /** 0 where it was already gone. */
   readonly mode: number;
   readonly sizeBytes: number;
   readonly modified: Timespec;
 }
-
-export interface HostOrigin extends HostOriginPlace, HostOriginState {}
 
 /** An inode of a component of a union. */
 export interface UnionPart {
@@ -61,9 +55,9 @@ export interface UnionPart {
   readonly ino: Ino;
 }
 
-export function encodeHostOrigin(place: HostOriginPlace, state: HostOriginState): Uint8Array {
-  const { hostIno, birthSeconds, birthNanoseconds, part, hasOneName, path } = place;
-  const { mode, sizeBytes, modified } = state;
+export function encodeHostOrigin(origin: HostOrigin): Uint8Array {
+  const { hostIno, birthSeconds, birthNanoseconds, part, hasOneName, path } = origin;
+  const { mode, sizeBytes, modified } = origin;
   const writer = new ByteWriter(96);
   writer.hostIno(hostIno).i64(birthSeconds).u32(birthNanoseconds).varint(part);
   writer.u8(hasOneName ? 1 : 0).byteString(path);

@@ -1,8 +1,8 @@
 /**
- * The marks by which a directory tree says that it is a layer of an overlay, as the kernel defines them
- * (Documentation/filesystems/overlayfs.rst): a character device 0/0 is a whiteout; a directory with the attribute
- * `overlay.opaque` = `y` hides what lower layers have in it; with `x`, empty files in it that have the attribute
- * `overlay.whiteout` are whiteouts too. The attributes lie in `trusted.`, or in `user.` where an unprivileged mount
+ * The marks that make a directory tree a layer of an overlay, as the kernel defines them
+ * (Documentation/filesystems/overlayfs.rst). A character device 0/0 is a whiteout. A directory with the attribute
+ * `overlay.opaque` = `y` hides the entries of lower layers; with `x`, empty files in it that have the attribute
+ * `overlay.whiteout` are whiteouts too. The attributes are in `trusted.`, or in `user.` where an unprivileged mount
  * (`userxattr`) made them. `overlay.overlay.` escapes the attributes of an overlay inside an overlay.
  */
 
@@ -12,22 +12,22 @@ import type { InodeRecord } from '../meta/index.ts';
 const PREFIXES = ['trusted.overlay.', 'user.overlay.'] as const;
 const ESCAPED = 'overlay.';
 
-/** How a whiteout and an opaque directory are stored. */
+/** A whiteout and an opaque directory as they are stored. */
 export const OPAQUE_XATTR = 'trusted.overlay.opaque';
 export const OPAQUE_VALUE = Buffer.from('y');
 export const WHITEOUT_MODE = S_IFCHR;
 
 export type Xattrs = ReadonlyMap<string, Buffer>;
 
-/** What the attributes of a file say to an overlay. */
+/** The meaning of a file's attributes to an overlay. */
 export interface OverlayMarks {
   readonly isOpaque: boolean;
-  /** Files in this directory may be whiteouts by an attribute of their own. */
+  /** Files in this directory may be whiteouts, by an attribute of theirs. */
   readonly hasMarkedWhiteouts: boolean;
   readonly isWhiteout: boolean;
-  /** Under what path or name lower layers have what is merged with this directory, a byte string. */
+  /** The path, or name, in lower layers of the directories merged with this one, a byte string. */
   readonly redirect: string | undefined;
-  /** The file has attributes only, and its bytes are a lower layer's. */
+  /** The file has attributes only; its bytes are in a lower layer. */
   readonly isMetacopy: boolean;
 }
 
@@ -43,7 +43,7 @@ export function isWhiteoutDevice({ mode, rdev }: Pick<InodeRecord, 'mode' | 'rde
   return (mode & S_IFMT) === S_IFCHR && rdev === 0;
 }
 
-/** Whether a file is a whiteout by its attribute, given that its directory has such files. */
+/** Whether a file is a whiteout by its attribute. Ask only where its directory `hasMarkedWhiteouts`. */
 export function isMarkedWhiteout(
   { mode, size }: Pick<InodeRecord, 'mode' | 'size'>,
   xattrs: Xattrs,
@@ -74,22 +74,21 @@ function prefixOf(name: string): string | undefined {
   return PREFIXES.find((prefix) => name.startsWith(prefix));
 }
 
-/** The attributes that an overlay shows: its own are not among them, and those of one inside it have lost an escape. */
+/** The attributes that an overlay shows: without its own, and with one escape less for those of an overlay inside. */
 export function shownXattrs(xattrs: Xattrs): Map<string, Buffer> {
   const shown = new Map<string, Buffer>();
   for (const [name, value] of xattrs) {
     const prefix = prefixOf(name);
-    const rest = prefix === undefined ? undefined : name.slice(prefix.length);
-    if (prefix === undefined || rest === undefined) shown.set(name, value);
-    else if (rest.startsWith(ESCAPED)) shown.set(`${prefix}${rest.slice(ESCAPED.length)}`, value);
+    if (prefix === undefined) shown.set(name, value);
+    else if (name.startsWith(ESCAPED, prefix.length))
+      shown.set(`${prefix}${name.slice(prefix.length + ESCAPED.length)}`, value);
   }
   return shown;
 }
 
 /**
- * The attributes of a file of a layer as they are stored: of the overlay's own only those that say something of the
- * layer itself, under one name each. What else an overlay keeps for its own use (`origin`, `impure`, `nlink`, `uuid`)
- * is about files that are not here.
+ * The attributes of a layer's file as they are stored. Of the overlay's own they keep those about the layer itself,
+ * under one name each. The others (`origin`, `impure`, `nlink`, `uuid`) are about files that are not here.
  */
 export function storedMarks(xattrs: Xattrs): Map<string, Buffer> {
   const stored = new Map<string, Buffer>();

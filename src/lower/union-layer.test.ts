@@ -1,4 +1,4 @@
-/** UnionLayer against trees that are merged naively, by the rules taken literally. */
+/** UnionLayer against a naive merge of the trees, by the rules taken literally. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
@@ -27,7 +27,7 @@ function unionOf(trees: readonly ModelDirectory[], first = 1): { union: UnionLay
   return { union: new UnionLayer(99 as LayerId, chains, () => undefined), contents };
 }
 
-/** All that a union shows, by listing; each name looked up as well. */
+/** Everything that a union shows, by listing; looks up each name as well. */
 function listed({ union, contents }: { union: UnionLayer; contents: string[] }): Map<string, string> {
   const shown = new Map<string, string>();
   const visit = (directory: Ino, path: string): void => {
@@ -114,7 +114,7 @@ describe('a union', () => {
     assert.equal(union.inode(ino)?.nlink, 5);
   });
 
-  test('follows redirects by name and by path, and finds what lies behind them by number', () => {
+  test('follows redirects by name and by path, and finds redirected directories by number', () => {
     const moved = (redirect: string, names: Record<string, ModelNode> = {}): ModelDirectory => ({
       ...directory(names),
       xattrs: { 'trusted.overlay.redirect': redirect },
@@ -172,7 +172,7 @@ describe('a union', () => {
     assert.throws(() => union.inode(ino('meta')), isRefused);
   });
 
-  test('of 500 layers takes a lookup no further than a step for each', () => {
+  test('of 500 layers takes one step for each in a lookup', () => {
     const trees = Array.from({ length: 500 }, (_, index) =>
       directory({ all: directory({ [`${index}`]: file(`${index}`) }), [`d${index}`]: directory({}) }),
     );

@@ -1,13 +1,13 @@
 /**
- * Several trees stacked into one, as a layer that is computed: what the kernel's overlayfs shows of its lower layers
+ * A union: several trees stacked into one computed layer, as the kernel's overlayfs shows its lower layers
  * (Documentation/filesystems/overlayfs.rst). docs/unions.md has the rules in words.
  *
- * A name is looked for in the components from the uppermost down. A file is the first one found. Directories of one
- * name are one directory, down to the first component that has a file or a whiteout there, or an opaque directory.
- * Whiteouts and the marks of an overlay are not shown. What a component's own layers have removed is simply not in it.
+ * A name is looked up in the components from the uppermost down. The first file found wins. Directories of one name are
+ * one directory, down to the first component that has a file or a whiteout there, or an opaque directory. Whiteouts and
+ * the marks of an overlay are not shown. Files that a component's own layers removed do not exist in it.
  *
- * A directory's number and attributes are those of its uppermost part. Where a directory is can be found out from its
- * number alone (`climb`), so what is remembered of directories may be forgotten at any time.
+ * A directory's number and attributes are those of its uppermost part. `climb` finds where a directory is from its
+ * number alone, so remembered directories may be forgotten at any time.
  */
 import {
   DT_CHR,
@@ -36,12 +36,12 @@ import {
 } from './overlay-marks.ts';
 import { UnionNumbers } from './union-numbers.ts';
 
-/** Directories that are remembered, at some 200 bytes each. */
+/** Most directories to remember, at about 200 bytes each. */
 const DIRECTORIES_MAX = 65_536;
 
-/** A component's directory that is merged into one of the union. */
+/** A component's directory that is part of one of the union. */
 interface DirectoryPart extends UnionPart {
-  /** Empty files in it may be whiteouts by an attribute. */
+  /** Empty files in it may be whiteouts, by an attribute. */
   readonly hasMarkedWhiteouts: boolean;
 }
 
@@ -49,11 +49,11 @@ interface UnionDirectory {
   readonly ino: Ino;
   /** Where it is; undefined for the root. */
   readonly place: { readonly directory: UnionDirectory; readonly name: Name } | undefined;
-  /** Uppermost first; undefined until they are needed, and always where components change. */
+  /** Uppermost first; undefined until needed, and always where components are live. */
   parts: readonly DirectoryPart[] | undefined;
 }
 
-/** What a component has under a name. */
+/** The entry of a component under a name. */
 type Met =
   | { readonly is: 'hidden' }
   | { readonly is: 'file'; readonly dentry: DentryRecord }
@@ -70,7 +70,7 @@ export class UnionLayer implements DerivedLower {
   private readonly directories = new Map<Ino, UnionDirectory>();
   private isWalked = false;
 
-  /** `stored` is what the table of origins has for a number of this layer. */
+  /** `stored` reads the table of origins for a number of this layer. */
   constructor(id: LayerId, components: readonly FrozenTree[], stored: (ino: Ino) => Uint8Array | undefined) {
     this.id = id;
     this.components = components;
@@ -93,13 +93,13 @@ export class UnionLayer implements DerivedLower {
 
   inode(ino: Ino): InodeRecord | undefined {
     const part = this.partBehind(ino);
-    const record = part === undefined ? undefined : this.recordOf(part);
+    const record = part && this.recordOf(part);
     if (part === undefined || record === undefined) return undefined;
     this.requireWhole(part, record);
     return this.shownRecord(ino, record);
   }
 
-  /** What a component says of an inode, as the union says it. */
+  /** A component's record of an inode, as the union shows it. */
   private shownRecord(ino: Ino, record: InodeRecord): InodeRecord | undefined {
     const isDirectory = kindOfMode(record.mode) === DT_DIR;
     const directory = isDirectory ? this.directory(ino) : undefined;
@@ -109,7 +109,7 @@ export class UnionLayer implements DerivedLower {
       nlink: directory === undefined ? record.nlink : this.linksOf(directory),
       extentLayer: record.extentLayer === 0 ? 0 : this.id,
       xattrLayer: record.xattrLayer === 0 ? 0 : this.id,
-      // Of others 0: it is known in which directory of its component a file was named last, not where that shows.
+      // 0 for others: their component knows the directory they were last named in, but not where the union shows it.
       parent: directory === undefined ? (0 as Ino) : (directory.place?.directory.ino ?? this.rootIno),
     };
   }
@@ -118,7 +118,7 @@ export class UnionLayer implements DerivedLower {
     return this.components[component]?.record(ino);
   }
 
-  /** ENOTSUP for a file that has its bytes in a layer that is not part of it. */
+  /** ENOTSUP for a file whose bytes are in another layer. */
   private requireWhole({ component, ino }: UnionPart, record: InodeRecord): void {
     if (record.xattrLayer === 0 || !isFileMode(record.mode)) return;
     if (!this.marksOf(component, ino, record).isMetacopy) return;
@@ -133,8 +133,9 @@ export class UnionLayer implements DerivedLower {
   }
 
   /**
-   * Two, and the subdirectories of all parts: never less than there are, so that removing them cannot go below. More
-   * where two parts have one of the same name; to know that, every stat would have to list the directory.
+   * Two, plus the subdirectories of all parts. Never too few, so that removing them cannot make it too small; too many
+   * where two parts have a subdirectory of the same name. To count exactly, every stat would have to list the
+   * directory.
    */
   private linksOf(directory: UnionDirectory): number {
     let links = 2;
@@ -144,15 +145,14 @@ export class UnionLayer implements DerivedLower {
 
   runs(ino: Ino): readonly Run[] {
     const part = this.partBehind(ino);
-    const record = part === undefined ? undefined : this.recordOf(part);
-    return part === undefined || record === undefined
-      ? []
-      : this.components[part.component]!.runs(part.ino, record);
+    const record = part && this.recordOf(part);
+    if (part === undefined || record === undefined) return [];
+    return this.components[part.component]!.runs(part.ino, record);
   }
 
   xattrs(ino: Ino): Map<string, Buffer> | undefined {
     const part = this.partBehind(ino);
-    const record = part === undefined ? undefined : this.recordOf(part);
+    const record = part && this.recordOf(part);
     if (part === undefined || record === undefined) return undefined;
     return shownXattrs(this.components[part.component]!.xattrs(part.ino, record));
   }
@@ -191,7 +191,7 @@ export class UnionLayer implements DerivedLower {
     return this.list(directory).map(({ name }) => name);
   }
 
-  /** The union's own entry for what a component has; where a directory was met is remembered. */
+  /** The union's own entry for a component's entry. Remembers where a directory is. */
   private shown(
     directory: UnionDirectory,
     name: Name,
@@ -225,7 +225,7 @@ export class UnionLayer implements DerivedLower {
       : { is: 'directory', dentry, marks: this.marksOf(part.component, dentry.ino, record) };
   }
 
-  /** Whether what a component's directory has under a name is a whiteout. */
+  /** Whether a component's entry is a whiteout. */
   private isHidden({ component, hasMarkedWhiteouts }: DirectoryPart, { ino, kind }: DentryRecord): boolean {
     if (kind !== DT_CHR && !(hasMarkedWhiteouts && kind === DT_REG)) return false;
     const chain = this.components[component]!;
@@ -241,8 +241,7 @@ export class UnionLayer implements DerivedLower {
   private partsOf(directory: UnionDirectory): readonly DirectoryPart[] {
     if (directory.parts !== undefined) return directory.parts;
     const { place } = directory;
-    const parts =
-      place === undefined ? this.rootParts() : this.merge(this.partsOf(place.directory), place.name);
+    const parts = place ? this.merge(this.partsOf(place.directory), place.name) : this.rootParts();
     if (!this.isLive) directory.parts = parts;
     return parts;
   }
@@ -260,7 +259,7 @@ export class UnionLayer implements DerivedLower {
     return parts;
   }
 
-  /** The directories that are one, given those that they lie in. */
+  /** The parts of a directory, given the parts of its parent. */
   private merge(above: readonly DirectoryPart[], name: Name): DirectoryPart[] {
     const parts: DirectoryPart[] = [];
     let wanted = name;
@@ -276,14 +275,14 @@ export class UnionLayer implements DerivedLower {
         break;
       }
       // A relative redirect is another name in the same directory.
-      if (redirect !== undefined) wanted = redirect as Name; // What the kernel wrote is a name.
+      if (redirect !== undefined) wanted = redirect as Name; // The kernel wrote a name.
     }
     return parts;
   }
 
-  /** Adds the directories that components have at a path, which a redirect of a higher one names. */
+  /** Adds the components' directories at a path that a redirect of a higher component names. */
   private follow(path: string, from: number, parts: DirectoryPart[]): void {
-    let names = path.split('/').filter((part) => part !== '') as Name[]; // Parts of a path.
+    let names = namesOf(path);
     for (let component = from; component < this.components.length; component++) {
       const met = this.meetPath(component, names);
       if (met === undefined) continue;
@@ -291,8 +290,7 @@ export class UnionLayer implements DerivedLower {
       parts.push(partOf(component, met));
       const { isOpaque, redirect } = met.marks;
       if (isOpaque) return;
-      if (redirect?.startsWith('/') === true)
-        names = redirect.split('/').filter((part) => part !== '') as Name[];
+      if (redirect?.startsWith('/') === true) names = namesOf(redirect);
       else if (redirect !== undefined) names = [...names.slice(0, -1), redirect as Name]; // As in `merge`.
     }
   }
@@ -318,17 +316,17 @@ export class UnionLayer implements DerivedLower {
     const part = this.partBehind(ino);
     if (part === undefined) return undefined;
     const known = this.directories.get(ino);
-    // Where a component changes another directory may have come to its place.
+    // In a live component another directory may be in its place by now.
     if (known !== undefined && (!this.isLive || this.withPart(known, part.component, part.ino) !== undefined))
       return known;
     const found = this.climb(part);
     if (found?.ino === ino) return found;
-    // It may lie where a redirect has put it.
+    // A redirect may have moved it.
     this.walk();
     return this.directories.get(ino);
   }
 
-  /** What a number stands for. One that is not packed and not known is met by looking at everything. */
+  /** The component's inode of a number. Walks the whole union for a number that is neither packed nor known. */
   private partBehind(ino: Ino): UnionPart | undefined {
     const known = this.numbers.partOf(ino);
     if (known !== undefined || !isDerived(ino)) return known;
@@ -336,14 +334,14 @@ export class UnionLayer implements DerivedLower {
     return this.numbers.partOf(ino);
   }
 
-  /** Meets every inode, once in the life of this object. */
+  /** Meets every inode. Does so once in the life of this object. */
   private walk(): void {
     if (this.isWalked || this.isLive) return;
     this.isWalked = true;
     for (const _ino of this.shownInodes());
   }
 
-  /** The directory of the union that a component's directory is a part of, by the names on its way up. */
+  /** The directory of the union that a component's directory is part of, found by its names up to the root. */
   private climb({ component, ino }: UnionPart): UnionDirectory | undefined {
     const chain = this.components[component];
     if (chain === undefined) return undefined;
@@ -363,7 +361,7 @@ export class UnionLayer implements DerivedLower {
     return has ? directory : undefined;
   }
 
-  /** Every inode that has a name here, once. */
+  /** Every inode with a name in the union, once. */
   *shownInodes(): Generator<Ino> {
     const seen = new Set<Ino>();
     const left = [this.root];
@@ -379,7 +377,7 @@ export class UnionLayer implements DerivedLower {
     }
   }
 
-  /** The record of every inode that has a name here, also of those that nothing can be done with (`requireWhole`). */
+  /** The records of these inodes, also of those that `requireWhole` refuses. */
   *shownRecords(): Generator<[Ino, InodeRecord]> {
     for (const ino of this.shownInodes()) {
       const part = this.partBehind(ino);
@@ -389,14 +387,14 @@ export class UnionLayer implements DerivedLower {
     }
   }
 
-  /** Also of files that a higher component hides. */
+  /** Includes files that a higher component hides. */
   shownAs(layer: LayerId, ino: Ino): Ino[] {
     return this.components.flatMap((tree, component) =>
       tree.shownAs(layer, ino).map((number) => this.numbers.numberOf(component, number)),
     );
   }
 
-  // What the numbers of derived components stood for.
+  // Numbers of derived components.
 
   origin(ino: Ino): Uint8Array | undefined {
     const part = this.numbers.isHashed(ino) ? this.partBehind(ino) : undefined;
@@ -408,7 +406,7 @@ export class UnionLayer implements DerivedLower {
     this.numbers.learn(ino, this.teach(origin));
   }
 
-  /** The component learns what its own number stood for: it has no other way to find that again. */
+  /** Teaches the component its own number's origin: it could not find the inode otherwise. */
   private teach(origin: Uint8Array): UnionPart {
     const { part, inner } = decodeUnionOrigin(origin);
     if (inner.length > 0) this.components[part.component]?.derived?.learn(part.ino, inner);
@@ -437,6 +435,10 @@ export class UnionLayer implements DerivedLower {
   close(): void {
     for (const { lowers } of this.components) for (const layer of lowers) layer.close?.();
   }
+}
+
+function namesOf(path: string): Name[] {
+  return path.split('/').filter((part) => part !== '') as Name[]; // Parts of a path.
 }
 
 function partOf(component: number, { dentry, marks }: Extract<Met, { is: 'directory' }>): DirectoryPart {

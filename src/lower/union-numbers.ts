@@ -1,7 +1,7 @@
 /**
- * Inode numbers of a union: each stands for one inode of one of its components. A number that the store gave out is
- * packed together with the component into one, which needs no memory; one that a derived layer made up is hashed, and
- * kept here and, once a layer above records anything of it, in the table of origins.
+ * Inode numbers of a union: each stands for one inode of one component. A number that the store gave out is packed
+ * together with the component, which needs no memory. A number of a derived layer is hashed and kept here, and in the
+ * table of origins once a layer above records anything of its inode.
  *
  *     2^48 +                component · 2^38 + number     for numbers below 2^38
  *     2^48 + 2^47 + 47 bits of a checksum over both       for others; the next free one where that is taken
@@ -10,7 +10,7 @@ import { checksum64, type Ino } from '../base/index.ts';
 import { DERIVED_INO_FIRST } from './derived-numbers.ts';
 import { decodeUnionOrigin, type UnionPart } from './origin-format.ts';
 
-/** Components that a union may have: as many lower layers as the kernel's overlayfs takes. */
+/** Most components of a union: as many lower layers as the kernel's overlayfs takes. */
 export const COMPONENTS_MAX = 500;
 const NUMBERS = 2 ** 38;
 const HALF = 2 ** 47;
@@ -22,7 +22,7 @@ export function rootOfUnion(root: Ino): Ino {
 }
 
 export class UnionNumbers {
-  /** What is stored of a number of this union. */
+  /** The stored origin of a number. */
   private readonly stored: (ino: Ino) => Uint8Array | undefined;
   private readonly parts = new Map<Ino, UnionPart>();
   private readonly hashed = new Map<number, Map<Ino, Ino>>();
@@ -33,8 +33,7 @@ export class UnionNumbers {
   }
 
   numberOf(component: number, ino: Ino): Ino {
-    // A number of the union's own kind.
-    if (ino < NUMBERS) return (DERIVED_INO_FIRST + component * NUMBERS + ino) as Ino;
+    if (ino < NUMBERS) return (DERIVED_INO_FIRST + component * NUMBERS + ino) as Ino; // A derived number.
     return this.hashed.get(component)?.get(ino) ?? this.hash(component, ino);
   }
 
@@ -57,7 +56,7 @@ export class UnionNumbers {
     this.hashed.set(part.component, inos.set(part.ino, number));
   }
 
-  /** Undefined for a number that is not of this union, or is not known (any more). */
+  /** Undefined for a number that is not of this union, or not known (any more). */
   partOf(number: Ino): UnionPart | undefined {
     const rest = number - DERIVED_INO_FIRST;
     if (rest < 0 || rest >= 2 * HALF) return undefined;
@@ -70,7 +69,7 @@ export class UnionNumbers {
     return this.parts.get(number);
   }
 
-  /** Whether nothing but memory and the table of origins knows what the number stands for. */
+  /** Only memory and the table of origins know what a hashed number stands for. */
   isHashed(number: Ino): boolean {
     return number >= HASHED_FIRST;
   }

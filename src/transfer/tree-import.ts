@@ -322,7 +322,7 @@ export class TreeImport {
       ino,
       hostRecord(inode.stat, {
         nlink: inode.names,
-        sizeBytes: isSymlinkMode(inode.stat.mode) ? inode.target.length : content.sizeBytes,
+        size: isSymlinkMode(inode.stat.mode) ? inode.target.length : content.sizeBytes,
         blocks: countBlocks(content.runs),
         extentLayer: content.runs.length > 0 ? this.builder.layer : 0,
         xattrLayer: inode.hasXattrs ? this.builder.layer : 0,
