@@ -1,6 +1,6 @@
 /**
- * The changes of one operation, gathered before any of them is made. `LayerStack.change` journals them as one record
- * and then applies them, so an operation happens wholly or not at all, even when the disk is full.
+ * Gathers the changes of one operation before any of them is made. `LayerStack.change` journals them as one record and
+ * then applies them, so an operation happens wholly or not at all, even when the disk is full.
  */
 import { assert, type ByteWriter, type LayerId, type Name, type Run } from '../base/index.ts';
 import { type Entry, entryIno, entryKind, NO_ENTRY } from '../lower/index.ts';
@@ -14,7 +14,7 @@ export type DraftRecord = { -readonly [Field in keyof InodeRecord]: InodeRecord[
 export interface NameChange {
   readonly directory: Inode;
   readonly name: Name;
-  /** `NO_ENTRY` when the name goes. */
+  /** `NO_ENTRY` removes the name. */
   readonly entry: Entry;
 }
 
@@ -22,7 +22,7 @@ export class Batch {
   readonly inodes: Inode[] = [];
   readonly drafts: DraftRecord[] = [];
   readonly names: NameChange[] = [];
-  /** Names as they are, made the upper layer's own before `names` are changed; see `anchor`. */
+  /** Existing names that the upper layer takes over before `names` change; see `LayerStack.anchor`. */
   readonly anchors: NameChange[] = [];
   readonly runInodes: Inode[] = [];
   readonly runLists: (readonly Run[])[] = [];
@@ -31,14 +31,13 @@ export class Batch {
 
   private isOpen = false;
 
-  /** Begins a change; it is empty. */
   open(): this {
     assert(!this.isOpen, 'one change of a tree at a time');
     this.isOpen = true;
     return this;
   }
 
-  /** The change is made, or given up. */
+  /** Ends the change, made or not. */
   close(): void {
     this.isOpen = false;
     empty(this.inodes);
@@ -55,7 +54,7 @@ export class Batch {
     return this.inodes.length + this.names.length + this.runInodes.length + this.xattrInodes.length === 0;
   }
 
-  /** The record of `inode` to change; the same object each time within one batch. */
+  /** The record of `inode` to change: the same object each time within one batch. */
   change(inode: Inode): DraftRecord {
     const at = this.inodes.indexOf(inode);
     if (at >= 0) return this.drafts[at]!;
@@ -65,7 +64,7 @@ export class Batch {
     return draft;
   }
 
-  /** A new inode, whose record has been made for it. */
+  /** A new inode, whose record this batch may change in place. */
   create(inode: Inode): void {
     this.inodes.push(inode);
     this.drafts.push(inode.record);
@@ -79,7 +78,7 @@ export class Batch {
     this.anchors.push({ directory, name, entry });
   }
 
-  /** Runs that `Mapping` returned, to be installed with the batch. */
+  /** Runs that `Mapping` returned; they are installed with the batch. */
   setRuns(inode: Inode, runs: readonly Run[]): void {
     if (runs.length === 0) return;
     this.runInodes.push(inode);
@@ -91,7 +90,7 @@ export class Batch {
     this.xattrMaps.push(xattrs);
   }
 
-  /** It takes names or blocks away, and adds neither. */
+  /** It removes names or blocks, and adds neither. */
   get givesBack(): boolean {
     if (this.names.length === 0 && this.runLists.length === 0) return false;
     return (
@@ -100,7 +99,7 @@ export class Batch {
     );
   }
 
-  /** What the journal is to say, for layer `layer`, which holds from here on what the batch changes. */
+  /** Writes the journal record. From here on layer `layer` has the maps and xattrs that the batch changes. */
   encode(writer: ByteWriter, layer: LayerId): void {
     for (let index = 0; index < this.runInodes.length; index++) {
       const inode = this.runInodes[index]!;
@@ -122,7 +121,7 @@ export class Batch {
   }
 }
 
-/** Empties a list but keeps its room: `length = 0` gives that up, and the next change would allocate it again. */
+/** Empties a list but keeps its memory: after `length = 0` the next change would allocate it again. */
 function empty(list: unknown[]): void {
   while (list.length > 0) list.pop();
 }

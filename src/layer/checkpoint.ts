@@ -1,14 +1,14 @@
 /**
- * The checkpoint: what the journal has gathered goes into the tables, and the journal restarts.
+ * The checkpoint: stores the changes since the last one in the tables and restarts the journal.
  *
- * Order: data → commit mark → journal → tables, in durable transactions of bounded length, the last of
- * which stores `appliedSequence` → the journal restarts under a new generation. A power cut between two of the
- * transactions leaves the journal whole: replay states again what some rows state already. The record of an inode, its
- * map and its xattrs are stored in one transaction, so a half-done checkpoint never shows a map without its beginning;
- * the names of a directory may be spread over several, since replay puts or removes every one of them again.
+ * Order: data → commit mark → journal → tables, in durable transactions of limited length, the last of which stores
+ * `appliedSequence` → the journal restarts under a new generation. A power cut between two of the transactions leaves
+ * the journal whole, and replay applies again what some rows have already. An inode's record, map and xattrs are stored
+ * in one transaction, so a half-done checkpoint never shows a part of a map. The names of a directory may be spread
+ * over several, since replay puts or removes each of them again.
  *
- * What has to be known of the layers below is asked before the first transaction: one of them may be a directory of the
- * host, which may take long to answer, and all other writers of the store would wait with it.
+ * The layers below are asked before the first transaction: one of them may be a directory of the host, which may take
+ * long to answer, and all other writers of the store would wait.
  */
 import type { LayerId, Name } from '../base/index.ts';
 import { entryIno, entryKind, NO_ENTRY } from '../lower/index.ts';
@@ -17,25 +17,25 @@ import type { LayerStack } from './layer-stack.ts';
 import type { UpperLayer } from './upper-layer.ts';
 
 /**
- * Stores everything that changed. `last` runs inside the last transaction: a freeze swaps the layers there. Does
- * nothing when there is nothing to store and no `last`.
+ * Stores everything that changed. `last` runs inside the last transaction: a freeze swaps the layers there. A no-op
+ * when there is nothing to store and no `last`.
  */
 export function checkpoint(stack: LayerStack, last?: (upper: UpperLayer) => void): void {
   const { upper } = stack;
   if (upper === undefined) return;
-  // Records that left nothing to store still used inode numbers, which the layer's row must say.
+  // Even records that left nothing to store have used inode numbers, which the layer's row must have.
   const hasNothing = stack.dirty.size === 0 && !upper.isUnmarked && upper.journal.recordCount === 0;
   if (hasNothing && last === undefined) return;
   if (upper.isUnmarked) upper.commitMark();
   storeChanges(stack, upper, last);
-  // A frozen layer needs its journal no more, and an error here would look like one of the freeze.
+  // A frozen layer no longer needs its journal, and an error here would look like one of the freeze.
   if (last === undefined && upper.journal.recordCount > 0)
     upper.journal.begin(upper.record.generation, upper.journal.lastSequence + 1);
 }
 
 /**
- * Writes every changed inode to the tables, in as many transactions as it takes. Everything in the journal must be
- * under a durable commit mark: otherwise a power cut between two of them leaves rows of records that replay gives up.
+ * Writes every changed inode to the tables, in as many transactions as it takes. A durable commit mark must cover the
+ * whole journal: otherwise a power cut between two of them leaves rows of records that replay gives up.
  */
 export function storeChanges(stack: LayerStack, upper: UpperLayer, last?: (upper: UpperLayer) => void): void {
   const { tables } = stack;
@@ -61,7 +61,7 @@ export function storeChanges(stack: LayerStack, upper: UpperLayer, last?: (upper
   stack.externals.clear();
 }
 
-/** The inode is what the tables say. */
+/** The tables have the inode as it is. */
 function settle(upper: UpperLayer, inode: Inode): void {
   inode.isDirty = false;
   inode.areXattrsDirty = false;
@@ -71,7 +71,7 @@ function settle(upper: UpperLayer, inode: Inode): void {
   upper.stored.add(inode.ino);
 }
 
-/** Names that were removed and that a lower layer would show again, by their directory. */
+/** Removed names that a lower layer would show again, by directory. */
 type HiddenNames = ReadonlyMap<Inode, ReadonlySet<Name>>;
 
 function hiddenNames(stack: LayerStack, inodes: readonly Inode[]): HiddenNames {
@@ -86,7 +86,7 @@ function hiddenNames(stack: LayerStack, inodes: readonly Inode[]): HiddenNames {
   return hidden;
 }
 
-/** Stores inodes; wherever it yields, a transaction may end. */
+/** Stores inodes. At each yield a transaction may end. */
 function* storeInodes(
   stack: LayerStack,
   layer: LayerId,
@@ -104,7 +104,7 @@ function* storeInodes(
   }
 }
 
-/** The record of an inode, its map and its xattrs. */
+/** Stores the record of an inode, its map and its xattrs. */
 function storeLiving(stack: LayerStack, layer: LayerId, inode: Inode): void {
   const { tables } = stack;
   const { record } = inode;
@@ -126,7 +126,7 @@ function storeOrigin({ chain, origins, tables }: LayerStack, layer: LayerId, ino
   if (chain.derived !== undefined) origins.store(chain.derived, tables, layer, inode);
 }
 
-/** The names that changed in a directory: there may be tens of thousands. */
+/** Stores the names that changed in a directory. There may be tens of thousands. */
 function* storeNames(
   stack: LayerStack,
   layer: LayerId,
@@ -135,13 +135,10 @@ function* storeNames(
 ): Generator<void> {
   const { dentries } = stack.tables;
   for (const [name, entry] of inode.changedNames ?? []) {
-    if (entry !== NO_ENTRY) {
+    if (entry !== NO_ENTRY)
       dentries.put(layer, inode.ino, name, { ino: entryIno(entry), kind: entryKind(entry) });
-    } else if (hidden?.has(name) === true) {
-      dentries.put(layer, inode.ino, name, { ino: 0 as never, kind: 0 });
-    } else {
-      dentries.remove(layer, inode.ino, name);
-    }
+    else if (hidden?.has(name) === true) dentries.put(layer, inode.ino, name, { ino: 0 as never, kind: 0 });
+    else dentries.remove(layer, inode.ino, name);
     yield;
   }
 }
@@ -154,18 +151,19 @@ function* storeDead(stack: LayerStack, layer: LayerId, inode: Inode): Generator<
   tables.orphans.remove(layer, inode.ino);
   storeOrigin(stack, layer, inode);
   if (stack.existsBelow(inode.ino)) {
-    tables.inodes.put(layer, inode.ino, {
+    const tombstone = {
       ...inode.record,
       mode: 0,
-      extentLayer: 0,
-      xattrLayer: 0,
+      extentLayer: 0 as const,
+      xattrLayer: 0 as const,
       blocks: 0,
-    });
+    };
+    tables.inodes.put(layer, inode.ino, tombstone);
   } else {
     tables.inodes.remove(layer, inode.ino);
   }
   yield;
-  for (const name of [...tables.dentries.names(layer, inode.ino)]) {
+  for (const name of tables.dentries.names(layer, inode.ino)) {
     tables.dentries.remove(layer, inode.ino, name);
     yield;
   }

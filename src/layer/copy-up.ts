@@ -1,8 +1,16 @@
 /**
- * Copy-up: before the bytes of a host file change, or another file shares them, they become the upper layer's. They are
- * named where they lie, or copied.
+ * Copy-up: before the bytes of a host file change, or another file shares them, they become the upper layer's. It
+ * either refers to them in the host file (names them) or copies them.
  */
-import { BLOCK_SIZE, type BlobId, type BlockIndex, blocksFor, FsError, type Run } from '../base/index.ts';
+import {
+  BLOCK_SIZE,
+  type BlobId,
+  type BlockIndex,
+  blocksFor,
+  FsError,
+  isSameTimespec,
+  type Run,
+} from '../base/index.ts';
 import type { ActiveBlob } from '../blob/index.ts';
 import { type DataSegment, dataSegments, ExtentMap, type SeekCalls } from '../extent/index.ts';
 import { type DerivedLower, dataRuns, type HostFile } from '../lower/index.ts';
@@ -11,20 +19,20 @@ import type { Inode } from './inode.ts';
 import type { LayerStack } from './layer-stack.ts';
 
 /**
- * Pieces of data of a host file that a copy-up by name tells apart, at some 4 µs each. Everything behind the last of
- * them is one piece, and the host is asked where that has holes.
+ * The most pieces of data that a copy-up by name finds in a host file, at some 4 µs each. The rest of the file counts
+ * as one piece, and the host is asked where that has holes.
  */
 const SEGMENTS_MAX = 32_768;
 const COPY_BLOCKS = 256;
-/** Tries to copy a host file that somebody is writing to. */
+/** How often to try to copy a host file that is being written to. */
 const COPY_ATTEMPTS = 3;
 
 /**
- * To be called before bytes of the file change. From here on the file is what it is now, whatever becomes of the host
- * file: its ranges are named (`ExternalFiles.name`), or copied where the layer is pinned or with `mustTake`. A no-op
- * where no live layer has them. ESTALE, EROFS, ENOSPC; EBUSY when the host file is being written to all the time.
+ * Call before bytes of the file change. The file then stays what it is now, whatever happens to the host file: its
+ * ranges are named (`ExternalFiles.name`), or copied if the layer is pinned or with `mustTake`. A no-op where no live
+ * layer has the bytes. ESTALE, EROFS, ENOSPC; EBUSY when the host file is constantly being written to.
  *
- * With `mustTake` the file names no host file afterwards, not even one that was named before.
+ * After `mustTake` the file names no host file at all, not even one that was named before.
  */
 export function copyUp(stack: LayerStack, inode: Inode, mustTake = false): void {
   const { live } = stack.chain;
@@ -52,7 +60,9 @@ function copyUpBytes(stack: LayerStack, live: DerivedLower, inode: Inode, mustTa
   }
 }
 
-/** What a file lends to another. The borrower calls `release`, if there is one, when it has taken it, or has failed. */
+/**
+ * Extents that a file lends to another. The borrower calls `release`, if there is one, when it is done or has failed.
+ */
 export interface Loan {
   readonly extents: ExtentMap;
   readonly release: (() => void) | undefined;
@@ -65,8 +75,8 @@ export interface BlockRange {
 }
 
 /**
- * The extents of a range that a file shares with one of `target`; nothing of it changes by that. What of them is the
- * host's is named, or copied into `target` where the layer is pinned, or with `mustTake`. ESTALE, ENOSPC, EBUSY.
+ * The extents of a range that a file shares with a file of `target`; the lending file does not change. Extents that are
+ * the host's are named, or copied into `target` if the layer is pinned or with `mustTake`. ESTALE, ENOSPC, EBUSY.
  */
 export function lend(
   stack: LayerStack,
@@ -118,22 +128,19 @@ function beingWritten(): FsError {
   return new FsError('EBUSY', { note: 'the host file is being written to while it is copied: try again' });
 }
 
-/** Makes the upper layer's own what the file has of host files that were copied up by name before. */
+/** Copies the extents that earlier copy-ups named in host files. */
 function takeNamedBytes(stack: LayerStack, inode: Inode, mapping: Mapping): void {
   const named = [...mapping.extents].filter(({ blob }) => !stack.blobs.isStored(blob));
   if (named.length === 0) return;
   const runs = copyNamed(stack.activeBlob(), mapping, dataRuns(stack.blobs, named));
   stack.change((batch) => {
-    batch.setRuns(inode, [...named.map(holeOf), ...runs]);
+    const holes = named.map(({ logical, count }) => ({ ...EVERYTHING, logical, count }));
+    batch.setRuns(inode, [...holes, ...runs]);
     batch.change(inode);
   });
 }
 
-function holeOf({ logical, count }: Run): Run {
-  return { ...EVERYTHING, logical, count };
-}
-
-/** Copies these runs of the file into the blob. The new runs come with their references. */
+/** Copies these runs of the file into the blob. The new runs hold references to their blocks. */
 function copyNamed(active: ActiveBlob, mapping: Mapping, named: readonly Run[]): Run[] {
   const runs: Run[] = [];
   const piece = Buffer.alloc(COPY_BLOCKS * BLOCK_SIZE);
@@ -154,7 +161,7 @@ function copyNamed(active: ActiveBlob, mapping: Mapping, named: readonly Run[]):
   return runs;
 }
 
-/** The data of a host file in `[start, end)` as runs of the blob that stands for it. `start` is that of a block. */
+/** The data of a host file in `[start, end)` as runs of the blob that stands for it. `start` is block-aligned. */
 function nameBytes(stack: LayerStack, fd: number, blob: BlobId, start: number, end: number): Run[] {
   return dataSegments(seekCalls(stack, fd), end, start, SEGMENTS_MAX).map((segment) => {
     const logical = (segment.start / BLOCK_SIZE) as BlockIndex; // Segments begin at blocks.
@@ -169,7 +176,7 @@ function seekCalls({ system }: LayerStack, fd: number): SeekCalls {
   };
 }
 
-/** Puts the bytes into the active blob, by reflink where the host can. The runs come with their references. */
+/** Copies the bytes into the active blob, by reflink if the host can. The runs hold references to their blocks. */
 function takeBytes(stack: LayerStack, fd: number, file: HostFile): Run[] {
   const active = stack.activeBlob();
   for (let attempt = 1; ; attempt++) {
@@ -183,11 +190,7 @@ function takeBytes(stack: LayerStack, fd: number, file: HostFile): Run[] {
       throw error;
     }
     const after = stack.system.statFile(fd);
-    const isSame =
-      before.size === after.size &&
-      before.mtime.seconds === after.mtime.seconds &&
-      before.mtime.nanoseconds === after.mtime.nanoseconds;
-    if (isSame) return runs;
+    if (before.size === after.size && isSameTimespec(before.mtime, after.mtime)) return runs;
     giveBack(active, runs);
     file.forget();
     if (attempt === COPY_ATTEMPTS) throw beingWritten();
@@ -215,7 +218,7 @@ function takeSegment(
   for (let done = isCloned ? whole : 0; done < count * BLOCK_SIZE; ) {
     const length = Math.min(piece.length, count * BLOCK_SIZE - done);
     const got = stack.system.pread(fd, piece, 0, Math.min(length, end - start - done), start + done);
-    // Bytes behind the end of the file are zeros.
+    // Bytes after the end of the file are zeros.
     piece.fill(0, got, length);
     active.write(physical * BLOCK_SIZE + done, piece, 0, length);
     done += length;

@@ -1,17 +1,17 @@
 /**
- * The payload of a journal record: the effects of one operation, applied all or not at all. Described in
- * docs/format.md, "Journal". Each effect states what is afterwards, not what changed, so that replaying one twice,
- * or over a state that has it already, gives the same result.
+ * The payload of a journal record: the effects of one operation, which apply together or not at all. docs/format.md
+ * describes it in "Journal". An effect states the result, not the change, so replaying it twice, or over a state that
+ * has it already, gives the same result.
  *
  *     u8 1 (runs)    varint ino, varint n, n × (varint logical, varint count, varint blob (0 = hole), varint physical)
  *     u8 2 (inode)   varint ino, bytes: inode record as in the inode table
  *     u8 3 (name)    varint directory ino, byte string name, varint ino (0 = no such name), u8 kind
  *     u8 4 (xattrs)  varint ino, varint n, n × (byte string name, bytes value)
- *     u8 5 (origin)  varint ino, bytes: what the derived layer at the base finds the inode by
+ *     u8 5 (origin)  varint ino, bytes: by what the derived layer at the base finds the inode
  *     u8 6 (external)  varint blob, bytes: a host file as in the external table
  *
- * Origins and external blobs come first: what else is said may need them. Runs come before the inode record of the same
- * inode: they change the map that the old record names.
+ * Origins and external blobs come first, because other effects may need them. Runs come before the record of the same
+ * inode, because they change the map that the old record names.
  */
 import type { BlobId, BlockIndex, Ino, Name, Run } from '../base/index.ts';
 import { ByteReader, ByteWriter, DecodeError } from '../base/index.ts';
@@ -63,7 +63,6 @@ export function encodeXattrs(writer: ByteWriter, ino: Ino, xattrs: ReadonlyMap<s
   xattrsFormat.write(writer.u8(XATTRS).varint(ino), xattrs);
 }
 
-/** What a replay does with each effect. */
 export interface EffectVisitor {
   runs(ino: Ino, runs: readonly Run[]): void;
   inode(ino: Ino, record: InodeRecord): void;
@@ -73,7 +72,7 @@ export interface EffectVisitor {
   external(blob: BlobId, external: ExternalRecord): void;
 }
 
-/** Reads the effects of one record in order. DecodeError when the payload is not well formed. */
+/** Reads the effects of one record in order. DecodeError for a malformed payload. */
 export function decodeEffects(payload: Buffer, visitor: EffectVisitor): void {
   const reader = new ByteReader(payload);
   while (!reader.isAtEnd) {

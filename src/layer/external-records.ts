@@ -1,6 +1,6 @@
 /**
- * Rows for the host files that extents name (docs/format.md, "external"): journalled with this layer's first extent
- * that names a host file without a row, and stored at the next checkpoint, before the extents.
+ * Rows for the host files that extents name (docs/format.md, "external"). A row is journalled with this layer's first
+ * extent that names its file, and stored at the next checkpoint, before the extents.
  */
 import type { BlobId, ByteWriter } from '../base/index.ts';
 import { assert } from '../base/index.ts';
@@ -19,7 +19,7 @@ export class ExternalRecords {
     this.blobs = blobs;
   }
 
-  /** Writes what a batch's record must say about the host files that its runs name. */
+  /** Writes the host files that a batch's runs name and that have no row yet. */
   encode(writer: ByteWriter, batch: Batch): void {
     let last = 0;
     for (const runs of batch.runLists) {
@@ -39,13 +39,13 @@ export class ExternalRecords {
     this.pending.set(blob, state);
   }
 
-  /** Takes in what a replayed record says about a host file. */
+  /** For a replay: a record has this host file. */
   keep(blob: BlobId, external: ExternalRecord): void {
     this.blobs.externals.keep(blob, external);
     this.pending.set(blob, external);
   }
 
-  /** For the checkpoint: must be stored in the transaction that stores the first extent naming them, or before it. */
+  /** For the checkpoint. A row is stored before the first extent that names its file, or in the same transaction. */
   *store(): Generator<void> {
     for (const [blob, external] of this.pending) {
       this.tables.externals.put(blob, external);
@@ -53,7 +53,7 @@ export class ExternalRecords {
     }
   }
 
-  /** To be called when the checkpoint is done. */
+  /** Call when the checkpoint is done. */
   clear(): void {
     for (const blob of this.pending.keys()) this.blobs.externals.noteStored(blob);
     this.pending.clear();

@@ -1,4 +1,4 @@
-/** One inode of one open tree, in memory. It is the fork's inode: which layer its record came from does not matter. */
+/** One inode of an open tree, in memory, whichever layer its record came from. */
 import { type Ino, isDirectoryMode, isFileMode, isSymlinkMode, type Name } from '../base/index.ts';
 import type { Entry, NamesBetween } from '../lower/index.ts';
 import type { Mapping } from '../mapping/index.ts';
@@ -6,9 +6,9 @@ import type { InodeRecord } from '../meta/index.ts';
 
 export class Inode {
   readonly ino: Ino;
-  /** Replaced, never changed, by a committed batch; only a lazy atime is written in place. */
+  /** A committed batch replaces it and never changes it; only a lazy atime is written in place. */
   record: InodeRecord;
-  /** Regular files: the bytes, once anyone asked for them. */
+  /** Regular files: the bytes, once they were asked for. */
   mapping: Mapping | undefined;
   xattrs: Map<string, Buffer> | undefined;
   /** Directories: the names looked up so far (`NO_ENTRY` where there is none). */
@@ -17,20 +17,18 @@ export class Inode {
   isComplete = false;
   /** Directories: names changed since the last checkpoint. */
   changedNames: Map<Name, Entry> | undefined;
-  /** Directories: counts changes of names; what was made of an older list is not of today's. */
+  /** Directories: counts changes of names, so that what was made from an older list is known as such. */
   namesVersion = 0;
-  /** Directories: what the layers between the upper one and the base say of its names; kept by the stack. */
+  /** Directories: the names in the layers between the upper one and the base; kept by the stack. */
   namesBetween: NamesBetween | undefined;
   /** The record, xattrs or names changed since the last checkpoint. */
   isDirty = false;
   areXattrsDirty = false;
-  /** The record is that of a derived layer at the base: no layer above has recorded anything of the inode. */
+  /** The record comes from the derived layer at the base: no layer above has recorded the inode. */
   isUnrecorded = false;
-  /** No name is left and nobody has it open: it only waits for the checkpoint to drop its rows. */
+  /** It has no name and is not open: it waits for the checkpoint to remove its rows. */
   isDead = false;
   openCount = 0;
-  /** Open files that run or map it, for ETXTBSY; kept by vfs. */
-  writerCount = 0;
 
   constructor(ino: Ino, record: InodeRecord) {
     this.ino = ino;
@@ -49,12 +47,12 @@ export class Inode {
     return isSymlinkMode(this.record.mode);
   }
 
-  /** Somebody still reaches it without a name. */
+  /** It can still be reached without a name. */
   get isInUse(): boolean {
     return this.openCount > 0 || this.mapping?.isMapped === true;
   }
 
-  /** It may leave the cache: everything in it can be read again. */
+  /** It may leave memory: everything in it can be read again. */
   get isEvictable(): boolean {
     return !this.isDirty && !this.isInUse;
   }

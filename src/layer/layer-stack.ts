@@ -1,48 +1,53 @@
 /**
- * The layers of one open tree, seen as one: an upper layer that changes (none for a snapshot) over frozen lowers.
- * Every row is keyed by inode number, so a stack asks the upper layer first and then each lower one, and copy-up is
- * nothing but a record under the same number in the upper layer.
+ * The layers of one open tree, seen as one: an upper layer that changes (none for a snapshot) over frozen lower layers.
+ * Every row is keyed by inode number, so a stack asks the upper layer first and then each lower one, and copy-up only
+ * writes a record under the same number in the upper layer.
  *
- * Changes live in memory and in the journal until a checkpoint writes them to the tables. Within a process the
- * `Inode` object is the truth about an inode of the tree.
+ * Changes live in memory and in the journal until a checkpoint writes them to the tables. Within a process the `Inode`
+ * object is the truth about an inode of the tree.
  *
  * Invariants (fsck passes in brackets): a layer with a name in a directory holds that directory's record [filters];
  * `extentLayer` names the layer that holds an inode's complete map [extents]; an inode with a link count of zero
  * has no name and dies with its last opener [links].
  *
- * Its state is `StackState`'s, what it finds `StackLookup`'s; here are bytes, changes, and what goes.
+ * `StackState` has the state and `StackLookup` finds inodes and names; here are bytes, changes, and removal.
  */
-import { type BlobId, ByteWriter, type LayerId, type Name, type Run } from '../base/index.ts';
+import { type BlobId, ByteWriter, kindOfMode, type LayerId, type Name, type Run } from '../base/index.ts';
 import type { ActiveBlob } from '../blob/index.ts';
 import { ExtentMap } from '../extent/index.ts';
-import { type Entry, holderOf, NO_ENTRY, storedRuns } from '../lower/index.ts';
+import {
+  type DerivedLower,
+  type Entry,
+  entryIno,
+  entryOf,
+  holderOf,
+  NO_ENTRY,
+  storedRuns,
+} from '../lower/index.ts';
 import { Mapping, type PhysicalSpace } from '../mapping/index.ts';
 import type { InodeRecord } from '../meta/index.ts';
-import { anchor } from './anchoring.ts';
 import { Batch } from './batch.ts';
-import { evictInodes, evictNames } from './evicting.ts';
 import { Inode } from './inode.ts';
 import { StackLookup } from './stack-lookup.ts';
-import type { CachedTree } from './tree-cache.ts';
 import type { UpperLayer } from './upper-layer.ts';
 
 /**
- * A checkpoint is due at so many changed inodes, journal records or bytes: they bound the time that a freeze takes.
- * A new file is about three rows and takes some 11 µs, sync included, so 2,048 of them take under 25 ms.
+ * A checkpoint is due at this many changed inodes, journal records or bytes, which limits the time of a freeze. A new
+ * file is about three rows and takes some 11 µs, sync included, so 2,048 of them take under 25 ms.
  */
 const CHECKPOINT_INODES = 2_048;
 const CHECKPOINT_RECORDS = 50_000;
 const CHECKPOINT_BYTES = 16 * 1024 * 1024;
-/** One for all stacks of the process: a batch is encoded and journalled in one go. */
+/** Shared by all stacks of the process: a batch is encoded and journalled in one go. */
 const EFFECTS = new ByteWriter(4096);
 
-export class LayerStack extends StackLookup implements PhysicalSpace, CachedTree {
+export class LayerStack extends StackLookup implements PhysicalSpace {
   private readonly batch = new Batch();
   private isCached = true;
 
   // Bytes.
 
-  /** During a replay blocks are not counted: the counts are made from the tables when the blob is opened. */
+  /** Blocks are not counted during a replay: opening the blob counts them from the tables. */
   get activeId(): BlobId | 0 {
     return this.isReplaying ? 0 : (this.upper?.activeId ?? 0);
   }
@@ -63,7 +68,7 @@ export class LayerStack extends StackLookup implements PhysicalSpace, CachedTree
     return mapping;
   }
 
-  /** A file's runs as the layers have them. */
+  /** A file's runs in the tables. */
   storedRuns(inode: Inode): readonly Run[] {
     const holder = this.holderOf(inode, 'extentLayer');
     if (holder === 0) return [];
@@ -72,7 +77,7 @@ export class LayerStack extends StackLookup implements PhysicalSpace, CachedTree
     return storedRuns(this.tables, holder, inode.ino, inode.record.size);
   }
 
-  /** The last memory map of an inode may have been the last thing that kept it. */
+  /** The last memory map may have been the last thing that kept the inode. */
   onUnmapped(inode: object): void {
     if (inode instanceof Inode) this.releaseIfUnused(inode);
   }
@@ -98,10 +103,9 @@ export class LayerStack extends StackLookup implements PhysicalSpace, CachedTree
   // Changing.
 
   /**
-   * One operation: what `gather` puts into the batch is journalled as one record and then applied, so that it happens
-   * wholly or not at all, even when the disk is full. An empty batch leaves no record. One change at a time.
-   *
-   * EROFS on a snapshot, before `gather` is called.
+   * One operation: journals what `gather` puts into the batch as one record and then applies it, so that it happens
+   * wholly or not at all, even when the disk is full. An empty batch leaves no record. Changes do not nest. EROFS on a
+   * snapshot, before `gather` is called.
    */
   change<T>(gather: (batch: Batch) => T): T {
     const upper = this.writable();
@@ -120,19 +124,19 @@ export class LayerStack extends StackLookup implements PhysicalSpace, CachedTree
     return result;
   }
 
-  /** Where it throws nothing has changed. */
+  /** When it throws, nothing has changed. */
   private journal<T>(gather: (batch: Batch) => T, batch: Batch, upper: UpperLayer): T {
     try {
       const result = gather(batch);
       if (batch.isEmpty) return result;
       const { derived, live } = this.chain;
-      if (live !== undefined) anchor(this, live, batch);
+      if (live !== undefined) this.anchor(live, batch);
       const writer = EFFECTS.reset();
       if (derived !== undefined) this.origins.encode(derived, writer, batch);
       this.externals.encode(writer, batch);
       for (const inode of batch.runInodes) this.mappingOf(inode);
       batch.encode(writer, upper.id);
-      // Opened now if the change will need it: once the record is written nothing may fail.
+      // Opened now if the change will need it: nothing may fail once the record is written.
       if (this.needsActive(batch, upper)) upper.activeBlob();
       upper.journal.append(writer.view(), batch.givesBack);
       return result;
@@ -183,7 +187,28 @@ export class LayerStack extends StackLookup implements PhysicalSpace, CachedTree
     for (const inode of batch.inodes) if (inode.record.nlink === 0) this.releaseIfUnused(inode);
   }
 
-  /** The record that is replaced still says where the map came from: a map from a lower layer is stored whole. */
+  /**
+   * Adds to the batch what keeps a recorded inode reachable, whatever happens to its name on the host: the names under
+   * which the live layer has it, up to the root, unless a layer above has another entry for them.
+   */
+  private anchor(live: DerivedLower, batch: Batch): void {
+    // The loop also reaches the directories that it adds.
+    for (let index = 0; index < batch.inodes.length; index++) {
+      const inode = batch.inodes[index]!;
+      if (!inode.isUnrecorded) continue;
+      const place = live.placeOf(inode.ino);
+      if (place === undefined) continue;
+      const directory = this.inode(place.directory);
+      const recorded = this.recordedName(directory, place.name);
+      if (recorded !== undefined && entryIno(recorded) !== inode.ino) continue;
+      batch.change(directory);
+      // The hint that leads from a file to its name.
+      if (!inode.isDirectory) batch.change(inode).parent = directory.ino;
+      batch.anchorName(directory, place.name, entryOf(inode.ino, kindOfMode(inode.record.mode)));
+    }
+  }
+
+  /** The record that is replaced still says which layer has the map: a map from a lower layer is stored whole. */
   installRuns(inode: Inode, runs: Parameters<Mapping['install']>[0]): void {
     const mapping = this.mappingOf(inode);
     if (inode.record.extentLayer !== this.writable().id) mapping.extents.markAllDirty();
@@ -193,7 +218,7 @@ export class LayerStack extends StackLookup implements PhysicalSpace, CachedTree
   applyName(directory: Inode, name: Name, entry: Entry): void {
     directory.children ??= new Map();
     const before = directory.children.size;
-    // A complete listing keeps the order in which names came; a name that is gone leaves it.
+    // A complete listing has only names that exist, in the order in which they came.
     if (entry === NO_ENTRY && directory.isComplete) directory.children.delete(name);
     else directory.children.set(name, entry);
     this.nameCount += directory.children.size - before;
@@ -203,25 +228,25 @@ export class LayerStack extends StackLookup implements PhysicalSpace, CachedTree
     this.markDirty(directory);
   }
 
-  /** A new inode number, and the inode for it; it is stored with the batch that creates it. */
+  /** An inode with a new number. The batch that creates it stores it. */
   newInode(record: InodeRecord): Inode {
     return new Inode(this.writable().nextIno(), record);
   }
 
-  // What goes.
+  // Removal.
 
   private isInUse(inode: Inode): boolean {
     return inode.isInUse || this.keeper.isKept(inode.ino);
   }
 
-  /** Frees an inode that has no name and that nobody has open or mapped. */
+  /** Frees an inode that has no name and is neither open nor mapped. */
   releaseIfUnused(inode: Inode): void {
     if (inode.record.nlink > 0 || inode.isDead || this.isInUse(inode)) return;
     if (this.upper === undefined || !this.upper.isOpen) return;
     if (inode.isFile && inode.record.extentLayer === this.upper.id) {
       const { extents } = this.mappingOf(inode);
       const { activeId } = this;
-      // Opened before anything changes: where that fails the inode stays as it is, for recovery to free.
+      // Opened before anything changes: if that fails, the inode stays as it is and recovery frees it.
       if (activeId !== 0 && this.hasRunIn(inode, activeId)) this.activeBlob();
       extents.clear(0 as never, Number.POSITIVE_INFINITY, (blob, physical, count) => {
         if (blob === activeId) this.activeBlob().dropRefs(physical, count);
@@ -230,34 +255,49 @@ export class LayerStack extends StackLookup implements PhysicalSpace, CachedTree
     inode.isDead = true;
     this.lazyTimes.delete(inode);
     if (this.isOwnNumber(inode.ino) && !this.upper.stored.has(inode.ino) && !this.isReplaying) {
-      // It was made and lost between two checkpoints: the tables never heard of it.
+      // Created and removed between two checkpoints: the tables know nothing of it.
       this.dirty.delete(inode);
       inode.isDirty = false;
       this.inodes.delete(inode.ino);
-      // Until the checkpoint it stays, dead: a lower layer would show its record again.
+      // It stays until the checkpoint, dead: else a lower layer would show its record again.
     } else this.markDirty(inode);
   }
 
-  /** Keeps what this process has in memory within its limits. Called between operations only. */
+  /**
+   * Follows dedupe, which gives files of frozen layers other blocks with the same bytes: makes them name the blocks
+   * that the tables name. What was read of the old rows stays right while the old blocks exist, and gc frees these once
+   * no process relies on them. False when a file must keep the old blocks, because its memory maps would get too many
+   * pieces.
+   */
+  followExtents(): boolean {
+    let isDone = true;
+    for (const inode of this.inodes.values()) {
+      // In the upper layer the map is the truth, and the tables follow it.
+      if (!inode.isFile || inode.isDead || inode.record.extentLayer === (this.upper?.id ?? 0)) continue;
+      const { mapping } = inode;
+      if (mapping?.isMapped !== true) inode.mapping = undefined;
+      else if (!mapping.follow(this.storedRuns(inode))) isDone = false;
+    }
+    return isDone;
+  }
+
+  /** Whether the kernel reads a blob directly that the tables may no longer name as the whole of a file. */
+  isHeldByKernel(): boolean {
+    for (const [ino, passed] of this.keeper.passedThrough()) {
+      const [run, ...others] = this.storedRuns(this.inodes.get(ino) ?? this.inode(ino));
+      if (run?.blob !== passed || run.physical !== 0 || others.length > 0) return true;
+    }
+    return false;
+  }
+
+  /** Keeps what this process has in memory within its limits. Called only between operations. */
   trim(): void {
     if (this.isCached) this.cache.noteUse(this);
   }
 
-  /** The tree was closed: what it has goes when the last of its open files does. */
+  /** For a closed tree: its memory is freed with its last open file. */
   leaveCache(): void {
     this.isCached = false;
     this.cache.forget(this);
-  }
-
-  get inodeCount(): number {
-    return this.inodes.size;
-  }
-
-  dropInodes(count: number): void {
-    evictInodes(this, count);
-  }
-
-  dropNames(count: number): void {
-    evictNames(this, count);
   }
 }

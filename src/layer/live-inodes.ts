@@ -1,12 +1,12 @@
-/** Inodes that a live layer answers for may change at any time: the layer is asked again before they are used. */
+/** Inodes of a live layer may change at any time, so the layer is asked again before they are used. */
 import { FsError, isFsError } from '../base/index.ts';
 import { type DerivedLower, isDerived, isWrittenSince, recordNow, written } from '../lower/index.ts';
 import type { InodeRecord } from '../meta/index.ts';
 import type { Inode } from './inode.ts';
 
 /**
- * Makes the inode what the layer says it is now. ESTALE when it is no longer there. Where a layer above has recorded
- * attributes alone, the inode keeps these, except the size and the times of writing, which the bytes decide.
+ * Brings the inode up to date. ESTALE when the layer no longer has it. If a layer above has recorded attributes only,
+ * the inode keeps these, except size and times of writing, which belong to the bytes.
  */
 export function refresh(live: DerivedLower, inode: Inode): void {
   if (inode.isUnrecorded) refreshAll(live, inode);
@@ -14,19 +14,19 @@ export function refresh(live: DerivedLower, inode: Inode): void {
   else if (inode.isDirectory) refreshTimes(live, inode);
 }
 
-/** Whether a live layer has a part in what an inode is: its record, its bytes, or its names. */
+/** Whether an inode's record, bytes or names come from a live layer. */
 export function mayChange(live: DerivedLower | undefined, inode: Inode): boolean {
   if (live === undefined || !isDerived(inode.ino)) return false;
   return inode.isUnrecorded || inode.isDirectory || inode.record.extentLayer === live.id;
 }
 
-/** A recorded directory changes when its names do, on the host or in the fork. */
+/** The times of a recorded directory change with its names, on the host or in the fork. */
 function refreshTimes(live: DerivedLower, inode: Inode): void {
   let record: InodeRecord | undefined;
   try {
     record = live.inode(inode.ino);
   } catch (error) {
-    // What the fork has recorded stays, whatever became of the host.
+    // What the fork has recorded stays, whatever happens on the host.
     if (!isFsError(error)) throw error;
   }
   if (record === undefined || !isWrittenSince(record.mtimeSeconds, record.mtimeNanoseconds, inode.record))
@@ -46,7 +46,7 @@ function refreshAll(live: DerivedLower, inode: Inode): void {
     record.mtimeSeconds === old.mtimeSeconds &&
     record.size === old.size &&
     record.blocks === old.blocks;
-  // An access that only this process knows of is kept.
+  // Keeps an access time that only this process knows.
   if (isSame) return;
   inode.record = record;
   inode.xattrs = undefined;

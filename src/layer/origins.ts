@@ -1,4 +1,7 @@
-/** Origins of derived inodes: journalled with the first record of one, and stored with it at the next checkpoint. */
+/**
+ * Origins of derived inodes. An origin is journalled with the first record of its inode, and stored with that at the
+ * next checkpoint.
+ */
 import type { ByteWriter, Ino, LayerId } from '../base/index.ts';
 import type { DerivedLower } from '../lower/index.ts';
 import type { MetaTables } from '../meta/index.ts';
@@ -9,7 +12,7 @@ import type { Inode } from './inode.ts';
 export class Origins {
   private readonly pending = new Map<Ino, Uint8Array>();
 
-  /** Puts what a batch's record must say of the derived inodes that nothing has recorded before. */
+  /** Writes the origins of the derived inodes that a batch records for the first time. */
   encode(derived: DerivedLower, writer: ByteWriter, batch: Batch): void {
     for (const { ino, isUnrecorded } of batch.inodes) {
       const origin = isUnrecorded ? derived.origin(ino) : undefined;
@@ -19,13 +22,13 @@ export class Origins {
     }
   }
 
-  /** A replayed record says what finds an inode of the base layer. */
+  /** For a replay: a record has this origin. */
   keep(derived: DerivedLower, ino: Ino, origin: Uint8Array): void {
     derived.learn(ino, origin);
     this.pending.set(ino, origin);
   }
 
-  /** To be called before the transactions that store inodes, for those that no record has named: a lazy access time. */
+  /** Call before the transactions that store inodes, for those without a record: a lazy access time. */
   ask(derived: DerivedLower, inodes: readonly Inode[]): void {
     for (const { ino, isUnrecorded } of inodes) {
       if (!isUnrecorded || this.pending.has(ino)) continue;
@@ -35,8 +38,8 @@ export class Origins {
   }
 
   /**
-   * In the transaction that stores the record of the inode in `layer`: for the derived layer, which finds the inode by
-   * it, and for the layer, of which it says what the inode was when that began to say something of it.
+   * For the transaction that stores the inode's record in `layer`. The origin is stored twice: for the derived layer,
+   * which finds the inode by it, and for `layer`, where it says what the inode was when the layer first recorded it.
    */
   store(derived: DerivedLower, tables: MetaTables, layer: LayerId, { ino }: Inode): void {
     const origin = this.pending.get(ino);
@@ -45,7 +48,6 @@ export class Origins {
     tables.origins.put(layer, ino, origin);
   }
 
-  /** All that was pending is stored. */
   clear(): void {
     this.pending.clear();
   }

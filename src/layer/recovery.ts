@@ -1,9 +1,9 @@
 /**
- * Recovery: opening the upper layer of a tree whose last owner did not close it. The journal is replayed into
- * memory, what had no name is freed, and a checkpoint stores the result.
+ * Recovery: opens the upper layer of a tree whose last owner did not close it. It replays the journal into memory,
+ * frees inodes without names, and stores the result with a checkpoint.
  *
- * After the death of a process every acknowledged record is there; after a power cut those up to the last commit
- * mark. Either way the result is a state that the tree really had.
+ * After the death of a process every acknowledged record is there; after a power cut those up to the last commit mark.
+ * Either way the result is a state that the tree really had.
  */
 import { BLOCK_SIZE, type BlockIndex, blocksFor, type Ino, kindOfMode, S_IFREG } from '../base/index.ts';
 import { entryOf, NO_ENTRY } from '../lower/index.ts';
@@ -22,7 +22,7 @@ export function recover(stack: LayerStack): void {
   const { journal, record } = upper;
   if (journal.isFresh) {
     journal.begin(record.generation, record.appliedSequence + 1);
-    // A freeze hands orphans on to the next layer; its process may have died before that had a journal.
+    // A freeze hands orphans on to the next layer, and its process may have died before that had a journal.
     freeOrphans(stack, upper);
     return;
   }
@@ -72,13 +72,13 @@ function replayer(stack: LayerStack, upper: UpperLayer): EffectVisitor {
   };
 }
 
-/** Does not ask a live layer, where the file may be gone: the record says what it was. */
+/** Takes the record's count for a file of a live layer, where the file may be gone. */
 function blocksOf(stack: LayerStack, inode: Inode, { extentLayer, blocks }: InodeRecord): number {
   if (extentLayer === 0) return 0;
   return extentLayer === stack.chain.live?.id ? blocks : stack.mappingOf(inode).extents.blockCount;
 }
 
-/** The inode of a record. It may not exist yet, or no longer, if part of a checkpoint was stored already. */
+/** The inode of a record. It may not exist yet, or no longer, if part of a checkpoint was stored. */
 function ghost(stack: LayerStack, ino: Ino): Inode {
   const known = stack.inodes.get(ino);
   if (known !== undefined) return known;
@@ -103,8 +103,8 @@ function freeOrphans(stack: LayerStack, upper: UpperLayer): void {
 }
 
 /**
- * A write into the last block of a file may have reached it while its record did not reach the journal: bytes behind
- * the end of the file must be zero, or a later growth would show them.
+ * A write into the last block of a file may have reached the disk although its record did not. Bytes after the end of
+ * the file must be zero, or a later growth would show them.
  */
 function zeroTails(stack: LayerStack, upper: UpperLayer): void {
   if (!stack.blobs.exists(upper.activeId)) return;

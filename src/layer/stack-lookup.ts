@@ -1,4 +1,4 @@
-/** What a stack finds: inodes by number, and names in directories, asked of the upper layer and then of each lower. */
+/** Finds inodes by number and names in directories: asks the upper layer first, then each lower one. */
 import { FsError, type Ino, isFsError, type Name } from '../base/index.ts';
 import { type Entry, entryOfRow, isDerived, mergeNames, NO_ENTRY, UNREAD_ENTRY } from '../lower/index.ts';
 import type { InodeRecord } from '../meta/index.ts';
@@ -6,7 +6,7 @@ import { Inode } from './inode.ts';
 import { refresh } from './live-inodes.ts';
 import { StackState } from './stack-state.ts';
 
-/** Names that a directory may hold before names that do not exist are no longer remembered. */
+/** With this many names, a directory no longer remembers names that do not exist. */
 const CACHED_NAMES_MAX = 65_536;
 
 export class StackLookup extends StackState {
@@ -16,7 +16,7 @@ export class StackLookup extends StackState {
     return this.inode(this.rootIno);
   }
 
-  /** The inode of a number. ESTALE when no layer has it. `isLookedUp`: a lookup has given the number just now. */
+  /** The inode of a number. ESTALE when no layer has it. `isLookedUp`: the number comes from a lookup just now. */
   inode(ino: Ino, isLookedUp = false): Inode {
     if (!isLookedUp) this.chain.live?.forgetSeen();
     const known = this.chain.live === undefined ? undefined : this.inodes.get(ino);
@@ -36,7 +36,7 @@ export class StackLookup extends StackState {
     return inode;
   }
 
-  /** To be called before an inode is used that was found some time ago: a live layer may have changed it. ESTALE. */
+  /** Call before using an inode that was found some time ago: a live layer may have changed it. ESTALE. */
   refresh(inode: Inode): void {
     this.chain.live?.forgetSeen();
     this.refreshNow(inode);
@@ -58,7 +58,7 @@ export class StackLookup extends StackState {
     return inode;
   }
 
-  /** What the tables say of an inode; a tombstone has mode 0. */
+  /** The inode's record in the tables; a tombstone has mode 0. */
   private readRecorded(ino: Ino): InodeRecord | undefined {
     const { upper } = this;
     if (upper?.stored.has(ino)) {
@@ -68,9 +68,9 @@ export class StackLookup extends StackState {
     return this.chain.recorded(ino);
   }
 
-  /** Whether a lower layer has this inode, alive. */
+  /** Whether a lower layer has this inode and it is not a tombstone. */
   existsBelow(ino: Ino): boolean {
-    // A live layer may get back what it does not have now.
+    // A live layer may have it again later.
     if (isDerived(ino)) return this.chain.derived !== undefined;
     if (this.isOwnNumber(ino)) return false;
     return this.chain.record(ino) !== undefined;
@@ -84,7 +84,7 @@ export class StackLookup extends StackState {
     if (known !== undefined && known !== UNREAD_ENTRY) return known;
     if (known === undefined && directory.isComplete) return NO_ENTRY;
     const entry = this.readName(directory, name);
-    // What a live layer says is asked for again the next time.
+    // A live layer is asked again each time.
     if (this.chain.isLive(directory.ino)) return entry;
     directory.children ??= new Map();
     if (entry !== NO_ENTRY || directory.children.size < CACHED_NAMES_MAX) {
@@ -94,7 +94,7 @@ export class StackLookup extends StackState {
     return entry;
   }
 
-  /** What the layers above a live one say of a name; undefined when they leave it to that one. */
+  /** The entry that the layers above a live one have for a name; undefined when they have none. */
   recordedName(directory: Inode, name: Name): Entry | undefined {
     const known = directory.children?.get(name);
     if (known !== undefined && known !== UNREAD_ENTRY) return known;
@@ -105,7 +105,7 @@ export class StackLookup extends StackState {
     return this.storedName(directory, name) ?? this.chain.name(directory, name);
   }
 
-  /** What the rows of the upper layer say of a name; undefined where they have none. */
+  /** The entry that the rows of the upper layer have for a name; undefined when they have none. */
   private storedName(directory: Inode, name: Name): Entry | undefined {
     const { upper } = this;
     if (upper?.stored.has(directory.ino) !== true) return undefined;
@@ -115,7 +115,7 @@ export class StackLookup extends StackState {
 
   /**
    * All names of a directory, merged from every layer. `UNREAD_ENTRY` stands for an inode number that was not read;
-   * with `needsEntries` these are as few as can be.
+   * `needsEntries` keeps these as few as possible.
    */
   list(directory: Inode, needsEntries = false): ReadonlyMap<Name, Entry> {
     if (directory.isComplete && directory.children !== undefined) return directory.children;
@@ -123,7 +123,7 @@ export class StackLookup extends StackState {
     for (let index = this.lowers.length - 1; index >= 0; index--) {
       const layer = this.lowers[index]!;
       if (!layer.mayHave(directory.ino)) continue;
-      // A base layer has no whiteouts, so its names can be read from the keys alone, four times as fast.
+      // A base layer has no whiteouts, so the keys alone give its names, four times as fast.
       if (layer.isBase && (!needsEntries || layer.isLive)) {
         for (const name of layer.names(directory.ino)) merged.set(name, UNREAD_ENTRY);
       } else mergeNames(merged, layer.list(directory.ino));
@@ -131,7 +131,7 @@ export class StackLookup extends StackState {
     if (this.upper?.stored.has(directory.ino))
       mergeNames(merged, this.tables.dentries.list(this.upper.id, directory.ino));
     for (const [name, entry] of directory.children ?? []) {
-      // What was found or changed in memory is newer than the tables.
+      // Entries in memory are newer than the tables.
       if (entry === NO_ENTRY) merged.delete(name);
       else if (entry !== UNREAD_ENTRY) merged.set(name, entry);
     }
@@ -142,13 +142,22 @@ export class StackLookup extends StackState {
     return merged;
   }
 
-  /** Whether `name` in `directory` would show through from a lower layer if the upper one said nothing of it. */
+  /** Whether listing a directory would read more than `count` names from the tables, in one layer. */
+  listsMoreThan({ ino, isComplete }: Inode, count: number): boolean {
+    if (isComplete) return false;
+    const { upper, lowers } = this;
+    const { dentries } = this.tables;
+    if (upper?.stored.has(ino) && dentries.hasMoreThan(upper.id, ino, count)) return true;
+    return lowers.some((layer) => layer.mayHave(ino) && dentries.hasMoreThan(layer.id, ino, count));
+  }
+
+  /** Whether `name` in `directory` would show through from a lower layer if the upper one had no entry for it. */
   showsFromBelow(directory: Inode, name: Name): boolean {
     if (this.chain.isLive(directory.ino)) return this.showsFromLive(directory, name);
     return this.existsBelow(directory.ino) && this.chain.name(directory, name) !== NO_ENTRY;
   }
 
-  /** True when the host cannot be asked: the whiteout stays, and what was removed does not come back. */
+  /** True when the host cannot answer: the whiteout stays, and the removed name does not come back. */
   private showsFromLive(directory: Inode, name: Name): boolean {
     try {
       return this.chain.name(directory, name) !== NO_ENTRY;

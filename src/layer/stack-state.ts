@@ -1,8 +1,8 @@
 /**
- * What a stack is made of, and what this process has in memory of its tree. The invariants are listed at
- * `LayerStack`.
+ * What a stack is made of, what this process has in memory of its tree, and how it makes room there: it drops what it
+ * can read again, the oldest first. `LayerStack` states the invariants.
  */
-import { type BlobId, type Clock, FsError, type Ino } from '../base/index.ts';
+import { type BlobId, FsError, type Ino } from '../base/index.ts';
 import type { BlobSpace } from '../blob/index.ts';
 import { isDerived, type Lower, LowerChain } from '../lower/index.ts';
 import type { MapBudget } from '../mapping/index.ts';
@@ -11,7 +11,7 @@ import type { System } from '../sys/index.ts';
 import { ExternalRecords } from './external-records.ts';
 import type { Inode } from './inode.ts';
 import { Origins } from './origins.ts';
-import type { TreeCache } from './tree-cache.ts';
+import type { CachedTree, TreeCache } from './tree-cache.ts';
 import type { UpperLayer } from './upper-layer.ts';
 
 /** What all stacks of a store share. */
@@ -19,40 +19,38 @@ export interface StackParts {
   readonly tables: MetaTables;
   readonly blobs: BlobSpace;
   readonly system: System;
-  readonly clock: Clock;
   readonly budget: MapBudget;
   readonly cache: TreeCache;
 }
 
-/** What a stack asks of the tree that it belongs to, and what it reports to it. */
+/** What a stack asks of the tree that it belongs to, and reports to it. */
 export interface StackKeeper {
-  /** The journal has grown to the size at which a checkpoint is due. */
+  /** A checkpoint is due. */
   onCheckpointDue(): void;
-  /** Whether the kernel of a mount can reach an inode by its number, even when the inode has no name. */
+  /** Whether the kernel of a mount can reach an inode by its number, even one without a name. */
   isKept(ino: Ino): boolean;
-  /** The files that the kernel of a mount reads directly, each with the blob that is its whole content. */
+  /** The files that the kernel of a mount reads directly, each with the blob that is all its content. */
   passedThrough(): Iterable<readonly [Ino, BlobId]>;
 }
 
-export class StackState {
+export class StackState implements CachedTree {
   readonly tables: MetaTables;
   readonly blobs: BlobSpace;
   readonly system: System;
-  readonly clock: Clock;
   readonly budget: MapBudget;
   readonly cache: TreeCache;
   readonly keeper: StackKeeper;
   readonly rootIno: Ino;
   upper: UpperLayer | undefined;
-  /** The lowers, and lookups across all of them. */
+  /** The lower layers, and lookups across them. */
   chain: LowerChain;
   readonly inodes = new Map<Ino, Inode>();
   /** Inodes to be stored by the next checkpoint. */
   readonly dirty = new Set<Inode>();
-  /** Inodes of which only the atime changed; stored when the tree is closed, or when inodes are to be evicted. */
+  /** Inodes of which only the atime changed; stored when the tree is closed or inodes are evicted. */
   readonly lazyTimes = new Set<Inode>();
   isReplaying = false;
-  /** Names in `children` of all inodes; may include some that are gone, until names are evicted. */
+  /** Names in `children` of all inodes. Too high until names are evicted: it may count some that are gone. */
   nameCount = 0;
   /** Origins of derived inodes and rows of host files: journalled with the first record that needs them. */
   readonly origins = new Origins();
@@ -68,7 +66,6 @@ export class StackState {
     this.tables = parts.tables;
     this.blobs = parts.blobs;
     this.system = parts.system;
-    this.clock = parts.clock;
     this.budget = parts.budget;
     this.cache = parts.cache;
     this.keeper = keeper;
@@ -87,14 +84,14 @@ export class StackState {
     this.chain = new LowerChain(lowers);
   }
 
-  /** The upper layer. EROFS when the tree is a snapshot; EBADF when it was closed and may have another owner. */
+  /** The upper layer. EROFS for a snapshot; EBADF when the tree was closed, since it may have another owner. */
   writable(): UpperLayer {
     if (this.upper === undefined) throw new FsError('EROFS');
     if (!this.upper.isOpen) throw new FsError('EBADF', { note: 'the fork was closed: open it again' });
     return this.upper;
   }
 
-  /** Whether the upper layer gave the number out: no lower has it. */
+  /** Whether the upper layer gave out the number, so that no lower layer has it. */
   isOwnNumber(ino: Ino): boolean {
     return this.upper !== undefined && ino >= this.upper.firstIno && !isDerived(ino);
   }
@@ -103,5 +100,59 @@ export class StackState {
     if (inode.isDirty) return;
     inode.isDirty = true;
     this.dirty.add(inode);
+  }
+
+  get inodeCount(): number {
+    return this.inodes.size;
+  }
+
+  dropInodes(count: number): void {
+    this.storeLazyTimes(count);
+    let left = count;
+    for (const [ino, inode] of this.inodes) {
+      if (left <= 0) break;
+      if (ino === this.rootIno || !inode.isEvictable || this.lazyTimes.has(inode)) continue;
+      this.nameCount -= inode.children?.size ?? 0;
+      this.inodes.delete(ino);
+      left--;
+    }
+  }
+
+  /** Changed names wait for the checkpoint. Corrects `nameCount`. */
+  dropNames(count: number): void {
+    let kept = 0;
+    let dropped = 0;
+    for (const inode of this.inodes.values()) {
+      const size = inode.children?.size ?? 0;
+      if (dropped < count && size > 0 && inode.changedNames === undefined) {
+        inode.children = undefined;
+        inode.isComplete = false;
+        inode.namesBetween = undefined;
+        dropped += size;
+      } else kept += size;
+    }
+    this.nameCount = kept;
+  }
+
+  /** Has the access times of the oldest inodes stored: otherwise a tree that was only read could drop no inode. */
+  private storeLazyTimes(count: number): void {
+    this.dropUnrecordedTimes();
+    let left = count;
+    let isDue = false;
+    for (const inode of this.lazyTimes) {
+      if (left-- <= 0) break;
+      this.lazyTimes.delete(inode);
+      if (inode.isDead) continue;
+      this.markDirty(inode);
+      isDue = true;
+    }
+    if (isDue) this.keeper.onCheckpointDue();
+  }
+
+  /** Reading records nothing about inodes that only a live layer has: their access times end with this process. */
+  dropUnrecordedTimes(): void {
+    for (const inode of this.lazyTimes) {
+      if (inode.isUnrecorded && this.chain.isLive(inode.ino)) this.lazyTimes.delete(inode);
+    }
   }
 }

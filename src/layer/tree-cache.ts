@@ -1,18 +1,18 @@
 /**
- * What the open trees of a process keep in memory of what they have read, within limits for all of them together. Trees
- * that were used least recently give way first, and in a tree what was read first.
+ * Limits what the open trees of a process together keep in memory of what they have read. The least recently used tree
+ * gives way first, and in a tree what was read first.
  *
- * Nothing is lost: only what can be read again goes. An inode that is dirty, open or mapped stays, whatever the limit.
+ * Only what can be read again is dropped. An inode that is dirty, open or mapped stays, whatever the limit.
  */
 
-/** What a tree tells of its cache, and how it makes room. */
+/** A tree with memory that the cache limits. */
 export interface CachedTree {
   readonly inodeCount: number;
   /** Names in the listings and lookups that it remembers. */
   readonly nameCount: number;
-  /** Drops up to so many inodes, the oldest first. */
+  /** Drops up to `count` inodes, the oldest first. */
   dropInodes(count: number): void;
-  /** Forgets at least so many names of directories that have not changed, where there are as many. */
+  /** Drops at least `count` names of unchanged directories, if there are that many. */
   dropNames(count: number): void;
 }
 
@@ -35,7 +35,7 @@ export class TreeCache {
   private latest: CachedTree | undefined;
   private inodes = 0;
   private names = 0;
-  /** Where most inodes are in use, the next check comes after some more were read, not with every operation. */
+  /** When most inodes are in use, the next check comes after more were read, not with every operation. */
   private inodesDueAt: number;
   private namesDueAt: number;
 
@@ -45,13 +45,13 @@ export class TreeCache {
     this.namesDueAt = limits.namesMax;
   }
 
-  /** What all trees hold, as of their last use. */
+  /** What all trees held at their last use. */
   get counts(): { readonly inodes: number; readonly names: number } {
     return { inodes: this.inodes, names: this.names };
   }
 
   /**
-   * A tree was just used. Called between operations only, since room may be made in every tree: an operation must never
+   * A tree was just used. Called only between operations, since every tree may drop inodes: an operation must never
    * meet two objects for one inode.
    */
   noteUse(tree: CachedTree): void {
@@ -82,7 +82,7 @@ export class TreeCache {
     counted.names = tree.nameCount;
   }
 
-  /** Keeps half of a limit that was reached, so that the next check does not come soon. */
+  /** Goes down to half of a limit that was reached, so that the next check does not come soon. */
   private makeRoom(): void {
     const { inodesMax, namesMax } = this.limits;
     const areInodesOver = this.inodes > this.inodesDueAt;
@@ -100,9 +100,5 @@ export class TreeCache {
   }
 }
 
-const ofTheProcess = new TreeCache();
-
-/** The one that all stores of a process share. */
-export function processTreeCache(): TreeCache {
-  return ofTheProcess;
-}
+/** Shared by all stores of the process. */
+export const PROCESS_TREE_CACHE = new TreeCache();

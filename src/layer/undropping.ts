@@ -1,7 +1,7 @@
 /**
- * Undropping blocks. Gc drops a block when no row names it, and gives it back when no process is left that could have
- * known it before. A block that only a journal names looks unused to gc; so before such a block is handed on, or a row
- * that names it is stored, it is undropped.
+ * Undropping blocks. Gc drops a block when no row names it, and frees it when no process is left that may know it from
+ * before. A block that only a journal names looks unused to gc, so it is undropped before it is handed on or a row that
+ * names it is stored.
  */
 import { type BlobId, type LayerId, RangeSet } from '../base/index.ts';
 import type { MetaTables } from '../meta/index.ts';
@@ -14,12 +14,12 @@ export interface NamedBlocks {
 }
 
 /**
- * None of these blocks is dropped afterwards. Costs a look at the table for each blob; mostly there is nothing. Of blob
- * 0, which stands for a hole, nothing is ever dropped.
+ * Undrops these blocks. Costs one look at the table for each blob, which mostly finds nothing. Blob 0, which stands for
+ * holes, is never dropped.
  */
 export function undrop(tables: MetaTables, blocks: Iterable<NamedBlocks>): void {
   tables.renew();
-  /** What is dropped of the blobs seen so far: ranges, or all of it. */
+  /** What is dropped of the blobs seen so far. */
   const dropped = new Map<BlobId, RangeSet | 'all' | undefined>();
   const hit = new Set<BlobId>();
   for (const { blob, physical, count } of blocks) {

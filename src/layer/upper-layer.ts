@@ -1,15 +1,14 @@
 /**
- * The writable layer of an open tree: its journal, its active blob, and the inode numbers reserved for it. One process
- * owns it, by the lock on its journal.
+ * The writable layer of an open tree: its journal, its active blob, and the inode numbers reserved for it. The lock on
+ * its journal makes one process its owner.
  */
-
 import { BLOCK_SIZE, type BlobId, type Ino, isFsError, type LayerId } from '../base/index.ts';
 import { ActiveBlob, type BlobSpace } from '../blob/index.ts';
 import { InoSet } from '../lower/index.ts';
 import { Journal, type LayerRecord, type MetaTables } from '../meta/index.ts';
 import type { System } from '../sys/index.ts';
 
-/** Inode numbers taken from the store at once when a layer runs out: one durable transaction for so many creates. */
+/** Inode numbers taken from the store in one durable transaction when a layer runs out. */
 const INODE_RANGE = 65_536;
 
 export interface UpperParts {
@@ -28,23 +27,24 @@ export class UpperLayer {
   readonly journal: Journal;
   /** Inodes that have a row in the tables under this layer. */
   readonly stored: InoSet;
-  /** Numbers from here on were given out by this layer, so no lower has them. */
+  /** This layer gave out the numbers from here on, so no lower layer has them. */
   readonly firstIno: Ino;
-  /** What opening found: true when the layer's last owner did not close it. */
+  /** The last owner did not close the layer. */
   wasUnclean = false;
+  /** False once the layer was closed, abandoned or retired: it may have another owner. */
+  isOpen = true;
   private readonly parts: UpperParts;
   private active: ActiveBlob | undefined;
   private isNameDurable = false;
-  private hasEnded = false;
 
   constructor(parts: UpperParts, id: LayerId, record: LayerRecord) {
     this.parts = parts;
     this.id = id;
     this.journal = Journal.open(parts.system, parts.journalPath, id);
     try {
-      // Read once the lock is ours: until then another owner may have stored something.
+      // Read under the lock: before, another owner may have stored something.
       parts.tables.renew();
-      // A copy: its next inode number is counted up in place.
+      // A copy, since the next inode number is counted up in place.
       this.record = { ...(parts.tables.layers.get(id) ?? record) };
       this.firstIno = this.record.inoNext as Ino;
       this.stored = new InoSet(parts.tables.inodes.inos(id));
@@ -58,11 +58,7 @@ export class UpperLayer {
     return this.record.activeBlob as BlobId;
   }
 
-  get isActiveOpen(): boolean {
-    return this.active !== undefined;
-  }
-
-  /** The active blob; created at the first write, opened and its counts rebuilt when the layer has written before. */
+  /** The active blob: created at the first write, or opened and its counts rebuilt if the layer has written before. */
   activeBlob(): ActiveBlob {
     this.active ??= this.openActive();
     return this.active;
@@ -70,7 +66,7 @@ export class UpperLayer {
 
   private openActive(): ActiveBlob {
     const { tables, blobs } = this.parts;
-    // Recovery has looked into the file, where there is one, although nothing may have been stored of it.
+    // After an unclean end recovery has looked into the file, if there is one, even if the tables have no row of it.
     if (this.stored.size === 0 && !this.wasUnclean) {
       const created = this.tryCreateActive();
       if (created !== undefined) return created;
@@ -78,13 +74,13 @@ export class UpperLayer {
     } else if (!blobs.exists(this.activeId)) {
       return ActiveBlob.create(blobs, this.activeId);
     }
-    // Blocks that are durable may be overwritten from here on. A power cut must then find a journal that was begun:
-    // else recovery would take the layer for one that was closed, and not look behind the ends of files.
+    // From here on durable blocks may be overwritten. A power cut must then find a journal that was begun: else
+    // recovery would take the layer for a closed one, and not zero the tails of files.
     this.journal.sync();
     return ActiveBlob.open(blobs, this.activeId, this.ownRuns(tables));
   }
 
-  /** Undefined when there is a file already: an owner died before anything in it was stored. */
+  /** Undefined when the file exists: an owner died before the tables had anything in it. */
   private tryCreateActive(): ActiveBlob | undefined {
     try {
       return ActiveBlob.create(this.parts.blobs, this.activeId);
@@ -101,8 +97,8 @@ export class UpperLayer {
   }
 
   /**
-   * Stores the layer's row, and returns it. What the layer stands on is the store's to say: flattening may have put
-   * another layer there.
+   * Stores the layer's row and returns it. Parent and depth stay as stored: flattening may have put another layer below
+   * this one.
    */
   putRecord(record: LayerRecord): LayerRecord {
     const { layers } = this.parts.tables;
@@ -112,13 +108,13 @@ export class UpperLayer {
     return placed;
   }
 
-  /** A fresh inode number; reserves a further range in the store when this one is used up. */
+  /** A new inode number. Reserves another range in the store when this one is used up. */
   nextIno(): Ino {
     if (this.record.inoNext >= this.record.inoEnd) {
       const { tables } = this.parts;
       tables.transaction(() => {
         const first = tables.allocate('nextIno', INODE_RANGE);
-        // The row keeps the end of what is reserved; numbers used since are known from the journal.
+        // The row has the end of the range; the journal says which numbers were used since.
         this.record = this.putRecord({ ...this.record, inoNext: first, inoEnd: first + INODE_RANGE });
       });
     }
@@ -127,19 +123,19 @@ export class UpperLayer {
     return ino;
   }
 
-  /** A replayed record used this number: it must not be given out again. */
+  /** For a replay: a record used this number, so it must not be given out again. */
   noteIno(ino: Ino): void {
     if (ino >= this.record.inoNext && ino < this.record.inoEnd) this.record.inoNext = ino + 1;
   }
 
-  /** The thread pool does most of what a commit mark would wait for: see `ActiveBlob.flush`. */
+  /** The thread pool does most of what a commit mark would wait for; see `ActiveBlob.flush`. */
   flush(): Promise<void> | undefined {
     return this.active?.flush();
   }
 
   /**
    * Makes everything acknowledged so far durable: data first, then a commit mark in the journal, then the journal.
-   * Freed blocks may be reused from here on.
+   * Afterwards freed blocks may be reused.
    */
   commitMark(): void {
     this.active?.sync();
@@ -151,8 +147,8 @@ export class UpperLayer {
   }
 
   /**
-   * For recovery: makes durable what a dead owner left, the names of its blob and journal too. The journal is marked
-   * and stored next, and a power cut after that must find both.
+   * For recovery: makes durable what a dead owner left, including the names of its blob and journal. Next the journal
+   * is marked and stored, and a power cut after that must find both.
    */
   syncFound(): void {
     const { blobs } = this.parts;
@@ -166,7 +162,7 @@ export class UpperLayer {
     this.isNameDurable = true;
   }
 
-  /** True when something was acknowledged that no commit mark covers. */
+  /** Something was acknowledged that no commit mark covers. */
   get isUnmarked(): boolean {
     const { journal } = this;
     if (journal.lastSequence !== journal.lastMarkedSequence || journal.hasSyncFailed) return true;
@@ -174,8 +170,8 @@ export class UpperLayer {
   }
 
   /**
-   * Cuts the active blob after its last block in use and returns its length. It is closed by `retire`, not here: the
-   * transaction that freezes the layer may fail, and the layer is then written to as before.
+   * Cuts the active blob after its last block in use and returns its length. `retire` closes it, not this: if the
+   * transaction that freezes the layer fails, the layer is written to as before.
    */
   freezeActive(): { lengthBlocks: number; lengthBytes: number } | undefined {
     if (this.active === undefined && !this.parts.blobs.exists(this.activeId)) return undefined;
@@ -183,33 +179,28 @@ export class UpperLayer {
     return { lengthBlocks, lengthBytes: lengthBlocks * BLOCK_SIZE };
   }
 
-  /** Nothing was ever written here: what is below shows unchanged. */
+  /** Nothing was ever written here, so the tree is what is below. */
   get isPristine(): boolean {
-    return this.stored.size === 0 && this.journal.recordCount === 0 && !this.isActiveOpen;
+    return this.stored.size === 0 && this.journal.recordCount === 0 && this.active === undefined;
   }
 
-  /** False once the layer was closed, given up or retired: it may have another owner. */
-  get isOpen(): boolean {
-    return !this.hasEnded;
-  }
-
-  /** The layer was checkpointed: nothing is left to replay, and the next opener sees that it was closed. */
+  /** For a checkpointed layer: nothing is left to replay, and the next opener sees that it was closed. */
   close(): void {
-    this.hasEnded = true;
+    this.isOpen = false;
     this.active?.close();
     this.journal.closeClean();
   }
 
-  /** Gives the layer up as it is: the next opener replays what the journal holds. */
+  /** Gives the layer up as it is: the next opener replays the journal. */
   abandon(): void {
-    this.hasEnded = true;
+    this.isOpen = false;
     this.active?.close();
     this.journal.close();
   }
 
-  /** The layer was frozen or dropped: its journal goes. */
+  /** For a layer that was frozen or dropped: removes its journal. */
   retire(): void {
-    this.hasEnded = true;
+    this.isOpen = false;
     this.active?.close();
     this.journal.remove();
   }

@@ -10,7 +10,7 @@
  */
 import { FsError, isFsError } from '../base/index.ts';
 import { BlobSpace } from '../blob/index.ts';
-import { processTreeCache } from '../layer/index.ts';
+import { PROCESS_TREE_CACHE } from '../layer/index.ts';
 import { HostLayer } from '../lower/index.ts';
 import { processMapBudget } from '../mapping/index.ts';
 import { MetaTables } from '../meta/index.ts';
@@ -64,7 +64,7 @@ export class StoreEngine implements StoreParts {
     this.blobs.externals.source = this.chains;
     this.openTrees = new OpenTrees(this.tables, this.chains, this.lease);
     this.sealer = new Sealer(this.tables, this.blobs);
-    this.stacks = new Stacks(this, options.cache ?? processTreeCache());
+    this.stacks = new Stacks(this, options.cache ?? PROCESS_TREE_CACHE);
     this.flattener = new Flattener(this, chainLayersMax, () => this.openTrees.followChains());
     // A timer cannot wait for ever.
     if (Number.isFinite(commitMarkMs))

@@ -11,7 +11,7 @@
  * where it is while a tree is open that was dropped, and while somebody goes on reading the old blocks of a file.
  */
 import { isFsError, StoreError } from '../base/index.ts';
-import { followExtents, isHeldByKernel, undropLayer } from '../layer/index.ts';
+import { undropLayer } from '../layer/index.ts';
 import type { MetaTables } from '../meta/index.ts';
 import type { ChainCache } from './chain-cache.ts';
 import type { Lease } from './leases.ts';
@@ -89,7 +89,7 @@ export class OpenTrees {
     // No row changes any more of layers that flattening has replaced.
     this.followChains();
     let isDone = true;
-    for (const { stack } of this.all) if (!followExtents(stack)) isDone = false;
+    for (const { stack } of this.all) if (!stack.followExtents()) isDone = false;
     if (isDone) this.remaps = remaps;
     return isDone;
   }
@@ -110,7 +110,7 @@ export class OpenTrees {
     const epoch = tables.counters.get('epoch');
     // After the epoch was read: what a file names then is not dropped.
     if (!this.areStored() || !this.followExtents()) return false;
-    if (all.some(({ stack }) => isHeldByKernel(stack))) return false;
+    if (all.some(({ stack }) => stack.isHeldByKernel())) return false;
     for (const tree of all) if (!tree.isReadOnly) undropLayer(tables, tree.info.layer);
     lease.advance(epoch);
     return true;

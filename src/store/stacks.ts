@@ -42,7 +42,7 @@ export class Stacks {
   private get stackParts(): StackParts {
     const { tables, blobs, system } = this.parts;
     const budget = processMapBudget(() => system.mapCountMax());
-    return { tables, blobs, system, clock: system.clock, budget, cache: this.cache };
+    return { tables, blobs, system, budget, cache: this.cache };
   }
 
   private upperParts(layer: LayerId): UpperParts {

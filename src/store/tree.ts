@@ -1,7 +1,7 @@
 /** One open tree: a fork, which this process owns while it is open, or a snapshot. */
 
 import { type BlobId, type Ino, isFsError } from '../base/index.ts';
-import { checkpoint, dropUnrecordedTimes, type LayerStack, type StackKeeper } from '../layer/index.ts';
+import { checkpoint, type LayerStack, type StackKeeper } from '../layer/index.ts';
 import type { TreeRecord } from '../meta/index.ts';
 import { FileSystem, trustedCaller } from '../vfs/index.ts';
 
@@ -116,7 +116,7 @@ export class Tree implements StackKeeper {
     const { stack } = this;
     for (const inode of stack.inodes.values()) inode.mapping?.closeMaps();
     if (stack.upper !== undefined) {
-      dropUnrecordedTimes(stack);
+      stack.dropUnrecordedTimes();
       for (const inode of stack.lazyTimes) if (!inode.isDead) stack.markDirty(inode);
       stack.lazyTimes.clear();
       for (const inode of [...stack.inodes.values()]) {

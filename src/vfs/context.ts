@@ -14,7 +14,7 @@ export class TreeContext {
   }
 
   now(): Timespec {
-    return this.stack.clock.now();
+    return this.stack.system.clock.now();
   }
 }
 

@@ -4,7 +4,7 @@
  * path.
  */
 import { BLOCK_SIZE, type BlobId, blocksFor, FsError, type Ino, type Name, S_IFREG } from '../base/index.ts';
-import { type Inode, listsMoreThan } from '../layer/index.ts';
+import type { Inode } from '../layer/index.ts';
 import { type Entry, entryIno } from '../lower/index.ts';
 import type { Attributes, TimeChange } from './attributes.ts';
 import * as attributes from './attributes.ts';
@@ -82,7 +82,7 @@ export class InodeCalls {
     const { stack } = this.context;
     const directory = stack.inodes.get(ino);
     if (directory?.isDirectory !== true || directory.record.nlink === 0) return undefined;
-    if (stack.chain.isLive(ino) || listsMoreThan(stack, directory, namesMax)) return undefined;
+    if (stack.chain.isLive(ino) || stack.listsMoreThan(directory, namesMax)) return undefined;
     return { directory, names: stack.list(directory, true).keys() };
   }
 

@@ -1,6 +1,6 @@
 /** Paths of inodes that were reached by their numbers: each names its parents, up to the root. */
 import { FsError, type Name, nameToString } from '../base/index.ts';
-import { type Inode, type LayerStack, listsMoreThan } from '../layer/index.ts';
+import type { Inode, LayerStack } from '../layer/index.ts';
 import { entryIno, UNREAD_ENTRY } from '../lower/index.ts';
 
 /** Larger directories are not searched for a name. */
@@ -49,7 +49,7 @@ function hintedPlace(stack: LayerStack, { ino, record }: Inode): NamedPlace | un
   }
   if (record.parent === 0 || record.nlink === 0) return undefined;
   const directory = stack.inode(record.parent);
-  if (!directory.isDirectory || listsMoreThan(stack, directory, NAMES_MAX)) return undefined;
+  if (!directory.isDirectory || stack.listsMoreThan(directory, NAMES_MAX)) return undefined;
   // A live directory's other names were ruled out by `derived`; its recorded ones are read already.
   const readsAll = !stack.chain.isLive(directory.ino);
   for (const [name, known] of stack.list(directory, true)) {
