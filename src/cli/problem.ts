@@ -43,7 +43,7 @@ export interface Problem {
 const HINTS: Readonly<Record<string, string>> = {
   EACCES: 'check the permissions or run as a user who has them',
   EPERM: 'it takes more privileges on this host',
-  ENOSPC: 'free some space on the disk, or run `ramet gc`',
+  ENOSPC: '`ramet drop` trees that nobody needs, then run `ramet gc`; or free some space on the disk',
   EDQUOT: 'free some space, the quota is used up',
   EROFS: 'snapshots never change: make a fork with `ramet fork` and write there',
   EISDIR: 'add -r to work on a whole directory',

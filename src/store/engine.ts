@@ -25,6 +25,7 @@ import { LayerBuilder } from './layer-builder.ts';
 import { checkLayout, checkTreeName, createLayout, pathExists, StoreLayout, storeClosed } from './layout.ts';
 import { Lease } from './leases.ts';
 import { OpenTrees } from './open-trees.ts';
+import { Reserve } from './reserve.ts';
 import { Sealer } from './sealer.ts';
 import { Stacks } from './stacks.ts';
 import type { StoreCounts, StoreOptions } from './store-options.ts';
@@ -37,6 +38,14 @@ import { LOWERS_SEPARATOR, requireLowers } from './union-rows.ts';
 /** A commit mark is written this often, so that a power cut loses no more than this. */
 const COMMIT_MARK_MS = 2_000;
 
+interface OpenedStore {
+  readonly layout: StoreLayout;
+  readonly system: System;
+  readonly tables: MetaTables;
+  readonly lease: Lease;
+  readonly reserve: Reserve;
+}
+
 export class StoreEngine implements StoreParts {
   readonly system: System;
   readonly layout: StoreLayout;
@@ -47,18 +56,20 @@ export class StoreEngine implements StoreParts {
   readonly openTrees: OpenTrees;
   readonly sealer: Sealer;
   readonly flattener: Flattener;
+  readonly reserve: Reserve;
   private readonly stacks: Stacks;
   private readonly lease: Lease;
   private readonly timer: NodeJS.Timeout | undefined;
   private isOpen = true;
 
-  private constructor(layout: StoreLayout, system: System, options: StoreOptions) {
+  private constructor({ layout, system, tables, lease, reserve }: OpenedStore, options: StoreOptions) {
     const { chainLayersMax = CHAIN_LAYERS_MAX, commitMarkMs = COMMIT_MARK_MS } = options;
     this.layout = layout;
     this.system = system;
-    this.tables = MetaTables.open(layout.metaDirectory, system, options);
+    this.tables = tables;
     this.blobs = new BlobSpace(system, layout.blobsDirectory);
-    this.lease = Lease.take(system, layout.runDirectory);
+    this.lease = lease;
+    this.reserve = reserve;
     this.rows = new TreeRows(this.tables, system.clock, layout.directory);
     this.chains = new ChainCache(this, this.rows);
     this.blobs.externals.source = this.chains;
@@ -66,6 +77,7 @@ export class StoreEngine implements StoreParts {
     this.sealer = new Sealer(this.tables, this.blobs);
     this.stacks = new Stacks(this, options.cache ?? PROCESS_TREE_CACHE);
     this.flattener = new Flattener(this, chainLayersMax, () => this.openTrees.followChains());
+    reserve.keep();
     // A timer cannot wait for ever.
     if (Number.isFinite(commitMarkMs))
       this.timer = setInterval(() => this.openTrees.keepUp(), commitMarkMs).unref();
@@ -86,7 +98,15 @@ export class StoreEngine implements StoreParts {
     if (options.create === true && !pathExists(system, layout.versionPath)) createLayout(system, layout);
     checkLayout(system, layout);
     warnIfExposed(system, layout, options);
-    return new StoreEngine(layout, system, options);
+    const reserve = new Reserve(system, layout.reservePath);
+    const tables = reserve.during(() => MetaTables.open(layout.metaDirectory, system, options));
+    try {
+      const lease = reserve.during(() => Lease.take(system, layout.runDirectory));
+      return new StoreEngine({ layout, system, tables, lease, reserve }, options);
+    } catch (error) {
+      await tables.close();
+      throw error;
+    }
   }
 
   /** Closes every tree, stores everything, and gives the lease back. May be called twice. */
@@ -102,6 +122,7 @@ export class StoreEngine implements StoreParts {
     this.blobs.close();
     this.lease.close();
     await this.tables.close();
+    this.reserve.keep();
     // The first tells what is wrong; every tree is closed, and what it acknowledged is in its journal.
     if (failures.length > 0) throw failures[0];
   }
@@ -159,7 +180,7 @@ export class StoreEngine implements StoreParts {
     }
     for (;;) {
       try {
-        return this.openLeased(() => this.info(name), isPatient);
+        return this.reserve.during(() => this.openLeased(() => this.info(name), isPatient));
       } catch (error) {
         // An owner that was just freezing the tree has given it another layer meanwhile: look again.
         if (!isFsError(error, 'EAGAIN')) throw error;
@@ -176,7 +197,7 @@ export class StoreEngine implements StoreParts {
   private openLeased(find: () => TreeInfo, isPatient: boolean): Tree {
     const tree = this.openTrees.open((onClosed) => {
       const info = find();
-      return new Tree(info, (keeper) => this.stacks.open(info, isPatient, keeper), onClosed);
+      return new Tree(info, (keeper) => this.stacks.open(info, isPatient, keeper), this.reserve, onClosed);
     });
     this.flattener.look(tree.stack.lowers);
     return tree;
@@ -299,7 +320,7 @@ export class StoreEngine implements StoreParts {
   drop(name: string): void {
     const info = this.info(name, 'drop');
     if (info.kind === 'snapshot') {
-      this.tables.transaction(() => void this.tables.trees.remove(name));
+      this.reserve.during(() => this.tables.transaction(() => void this.tables.trees.remove(name)));
       return;
     }
     if (this.openTreeOf(name) !== undefined) {
@@ -309,7 +330,7 @@ export class StoreEngine implements StoreParts {
         note: 'it is open in this process: close it first',
       });
     }
-    this.stacks.drop(info);
+    this.reserve.during(() => this.stacks.drop(info));
   }
 
   /**

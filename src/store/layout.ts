@@ -29,6 +29,11 @@ export class StoreLayout {
     return `${this.directory}/journals`;
   }
 
+  /** Space that is kept back. */
+  get reservePath(): string {
+    return `${this.directory}/reserve`;
+  }
+
   get runDirectory(): string {
     return `${this.directory}/run`;
   }

@@ -46,7 +46,12 @@ export class Lease {
         continue;
       }
       const lease = new Lease(system, path, fd);
-      lease.write();
+      try {
+        lease.write();
+      } catch (error) {
+        lease.close();
+        throw error;
+      }
       return lease;
     }
   }

@@ -134,12 +134,14 @@ function giveUp(tree: Tree): void {
 }
 
 /** Drops forks that are open here, with all that was written to them. Closed ones are left alone. */
-export function dropOpen({ tables }: StoreEngine, trees: readonly Tree[]): void {
+export function dropOpen({ tables, reserve }: StoreEngine, trees: readonly Tree[]): void {
   const open = trees.filter((tree) => !tree.isClosed);
   try {
-    tables.transaction(() => {
-      for (const { info } of open) tables.trees.remove(info.name);
-    });
+    reserve.during(() =>
+      tables.transaction(() => {
+        for (const { info } of open) tables.trees.remove(info.name);
+      }),
+    );
   } finally {
     for (const tree of open) giveUp(tree);
   }

@@ -4,6 +4,7 @@ import { type BlobId, type Ino, isFsError } from '../base/index.ts';
 import { checkpoint, type LayerStack, type StackKeeper } from '../layer/index.ts';
 import type { TreeRecord } from '../meta/index.ts';
 import { FileSystem, trustedCaller } from '../vfs/index.ts';
+import type { Reserve } from './reserve.ts';
 
 /** A fork or snapshot by name. */
 export interface TreeInfo extends TreeRecord {
@@ -24,6 +25,7 @@ export class Tree implements StackKeeper {
   readonly stack: LayerStack;
   /** Set while the tree is mounted. */
   mount: MountUse | undefined;
+  private readonly reserve: Reserve;
   private readonly onClosed: (tree: Tree) => void;
   private isOpen = true;
   /** After a failed checkpoint the next is tried when the journal has so many records. */
@@ -32,8 +34,10 @@ export class Tree implements StackKeeper {
   constructor(
     info: TreeInfo,
     openStack: (keeper: StackKeeper) => LayerStack,
+    reserve: Reserve,
     onClosed: (tree: Tree) => void,
   ) {
+    this.reserve = reserve;
     this.onClosed = onClosed;
     this.info = info;
     this.stack = openStack(this);
@@ -51,7 +55,7 @@ export class Tree implements StackKeeper {
 
   /** Moves what the journal holds into the tables. Durable when it returns. */
   checkpoint(): void {
-    checkpoint(this.stack);
+    this.reserve.during(() => checkpoint(this.stack));
   }
 
   /**
@@ -126,7 +130,7 @@ export class Tree implements StackKeeper {
       }
     }
     try {
-      checkpoint(stack);
+      this.checkpoint();
       stack.upper?.close();
     } catch (error) {
       stack.upper?.abandon();

@@ -63,8 +63,10 @@ const PIECE_BLOCKS = 4096;
  */
 export function collectGarbage(engine: StoreEngine): GcReport {
   engine.requireOpen('gc');
-  engine.flattener.flattenAll();
-  return new Collection(engine).run();
+  return engine.reserve.during(() => {
+    engine.flattener.flattenAll();
+    return new Collection(engine).run();
+  });
 }
 
 /** A dropped thing: all of a blob when there are no ranges. */

@@ -74,13 +74,15 @@ function allowedTrees(workload: Workload, kind: Kind): Allowed {
   return { trees, uncertain: after === undefined || known === undefined ? inFlight.tree : undefined };
 }
 
-/** Everything but locks, whose holders are dead. */
+const NOT_COPIED: ReadonlySet<string> = new Set(['lock.mdb', 'reserve']);
+
+/** Everything but locks, whose holders are dead, and space that is kept back. */
 export function copyStore(from: string, to: string): void {
   mkdirSync(to, 0o700);
   for (const entry of readdirSync(from, { withFileTypes: true })) {
     const [source, target] = [`${from}/${entry.name}`, `${to}/${entry.name}`];
     if (entry.isDirectory()) copyStore(source, target);
-    else if (entry.name !== 'lock.mdb' && !entry.name.endsWith('.lock')) copyFileSync(source, target);
+    else if (!NOT_COPIED.has(entry.name) && !entry.name.endsWith('.lock')) copyFileSync(source, target);
   }
 }
 
