@@ -1,9 +1,8 @@
 /**
- * Carries a plan of a commit out. A file is written beside its place, made durable with others of its batch, and
- * renamed there, so that at every moment its place has the old file or the new one, whole. What is found to have
- * changed since the plan was made is left alone. Order: directories, files, what goes (deepest first), what takes the
- * place of a directory, and the directories' own attributes. A further commit finds what is done already, and does
- * the rest.
+ * Carries out the plan of a commit. A file is written beside its place, made durable with the others of its batch, and
+ * renamed to its place, which at every moment has the whole old file or the whole new one. What changed since the plan
+ * was made is left alone. Order: directories, files, removals (deepest first), files that replace a directory, and the
+ * directories' own attributes. After a failure another commit finds what is done and does the rest.
  */
 import { FsError, isFsError, isSameTimespec } from '../base/index.ts';
 import type { StoredTree } from '../store/index.ts';
@@ -22,15 +21,16 @@ interface Written extends CommitStep {
 }
 
 export class CommitApplication {
+  hasBegun = false;
   written = 0;
   removed = 0;
-  /** What changed in the target while the commit was at work; it was left alone. */
+  /** What changed in the target during the commit, and was left alone. */
   readonly lateConflicts: CommitConflict[] = [];
   readonly tally = new ExportTally();
   private readonly target: HostTarget;
   private readonly reader: TreeReader;
   private readonly writer: HostWriter;
-  /** Names of files with several, that are in the target as in the tree, by their number in the tree. */
+  /** For hard-linked files, by inode number in the tree: a name that the target has already. */
   private readonly names = new Map<number, string>();
   private batch: Written[] = [];
   private batchBytes = 0;
@@ -43,6 +43,7 @@ export class CommitApplication {
   }
 
   async all({ steps }: CommitPlan, tree: StoredTree): Promise<void> {
+    this.hasBegun = true;
     this.findNames(steps, tree);
     const directories = steps.filter(({ mode }) => isDirectory(mode));
     const files = steps.filter(({ mode }) => mode !== undefined && !isDirectory(mode));
@@ -64,7 +65,7 @@ export class CommitApplication {
     this.target.sync();
   }
 
-  /** Names of files with several, which are not written but are in the target as in the tree. */
+  /** Finds names of hard-linked files that are in the target already, and are not written. */
   private findNames(steps: readonly CommitStep[], tree: StoredTree): void {
     const written = new Set(steps.map(({ path }) => path));
     for (const [ino, paths] of new TreePaths(tree).linkedAt(written)) {
@@ -91,15 +92,12 @@ export class CommitApplication {
     const temporary = path.slice(0, path.lastIndexOf('/') + 1) + name;
     const written = { ...step, temporary };
     this.batch.push(written);
-    if (known !== undefined) this.link(known, temporary);
+    if (known !== undefined)
+      this.target.at('link', temporary, (files) => files.link(known, temporary, false));
     else if (!(await this.target.atAsync(temporary, () => this.writer.make(item, temporary))))
       this.batch.pop();
     this.batchBytes += size;
     if (this.batch.length >= BATCH_FILES || this.batchBytes >= BATCH_BYTES) this.place();
-  }
-
-  private link(known: string, temporary: string): void {
-    this.target.at('link', temporary, (files) => files.link(known, temporary, false));
   }
 
   /** Makes the batch durable and renames each of its files to its place. */
@@ -118,7 +116,7 @@ export class CommitApplication {
   private rename(written: Written): void {
     const { path, temporary } = written;
     this.target.at('rename', path, (files) => files.rename(temporary, path));
-    // rename(2) of two names of one file does nothing at all.
+    // rename(2) does nothing where both are names of one file.
     this.discard(written);
     this.written++;
   }
@@ -134,7 +132,7 @@ export class CommitApplication {
     return !isSame;
   }
 
-  /** False where it was left, because it changed or something came into it. */
+  /** False when it was left, because it changed or something was put into it. */
   private remove(step: CommitStep): boolean {
     const { path, found } = step;
     if (found === undefined) return true;
@@ -157,7 +155,7 @@ export class CommitApplication {
     this.target.at('open', path, () => this.writer.dress(this.reader.item(path), path));
   }
 
-  /** Takes away what was written beside its place. Where even that fails the next commit does it. */
+  /** Removes the temporary files. Where even that fails, the next commit does it. */
   private clear(): void {
     for (const written of this.batch) {
       try {
@@ -174,7 +172,7 @@ export class CommitApplication {
   }
 }
 
-/** ctime too: it shows a change that was made to look old. A new name of the file changes it as well. */
+/** Compares ctime too, which reveals a change with a set-back mtime; but a new hard link changes it as well. */
 function isSameMoment(now: HostStat, found: HostStat): boolean {
   const isSameChange = now.nlink !== found.nlink || isSameTimespec(now.ctime, found.ctime);
   return isSameTimespec(now.mtime, found.mtime) && isSameChange;

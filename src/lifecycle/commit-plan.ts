@@ -1,6 +1,6 @@
 /**
- * What a commit has to do in a host directory, path by path: what is as the fork has it is left alone, what is as
- * somebody expects it is replaced, and everything else is a conflict. Nothing is written.
+ * Plans a commit to a host directory, path by path: what is already as in the fork stays, what is as expected is
+ * replaced, and everything else is a conflict. Nothing is written.
  */
 import { FsError, isDirectoryMode, isFsError } from '../base/index.ts';
 import type { HostStat } from '../sys/index.ts';
@@ -11,42 +11,42 @@ import { type HostTarget, TEMPORARY_PREFIX } from './host-target.ts';
 export interface CommitConflict {
   /** Absolute in the tree, a byte string. */
   readonly path: string;
-  /** What the target has there is new, changed or gone, since the fork was made or last committed. */
+  /** What happened to it in the target since the fork was made or last committed. */
   readonly kind: 'added' | 'changed' | 'removed';
-  /** The fork won, because it was told to. */
+  /** The fork's version replaced it, as asked for with 'force'. */
   readonly isReplaced: boolean;
 }
 
-/** One path that is to become what the fork has. */
+/** One path to make equal to the fork. */
 export interface CommitStep {
   readonly path: string;
-  /** Mode in the fork; undefined: it goes. */
+  /** Mode in the fork; undefined to remove it. */
   readonly mode: number | undefined;
-  /** What the target has there. */
+  /** What is there in the target. */
   readonly found: HostStat | undefined;
 }
 
 export interface CommitPlan {
-  /** By path, a directory before what is in it. */
+  /** By path, so a directory comes before its contents. */
   readonly steps: readonly CommitStep[];
   readonly conflicts: readonly CommitConflict[];
-  /** Paths that are as the fork has them already. */
+  /** Paths that already are as the fork has them. */
   readonly unchanged: number;
 }
 
-/** What happens to conflicts: nothing is done at all, the fork wins, or they are left out. */
+/** With conflicts: commit nothing, let the fork win, or leave the conflicting paths out. */
 export type CommitResolution = 'none' | 'force' | 'skip';
 
 export interface PlanParts {
   readonly target: HostTarget;
-  /** What is committed. */
+  /** The tree to commit. */
   readonly files: TreeFiles;
   readonly paths: ReadonlySet<string>;
   readonly expected: readonly Expectation[];
   /** The store's own directory, absolute. */
   readonly storeDirectory: string;
   readonly onConflict: CommitResolution;
-  /** A commit before this one ended half way. */
+  /** An earlier commit ended half way. */
   readonly isResumed: boolean;
 }
 
@@ -56,20 +56,20 @@ export function planCommit(parts: PlanParts): CommitPlan {
   const { target, files, paths, storeDirectory, onConflict } = parts;
   const steps: CommitStep[] = [];
   const conflicts: CommitConflict[] = [];
-  /** Directories that do not become what the fork has, so that nothing goes into them. */
+  /** Paths that stay different from the fork, so that nothing is put into them. */
   const blocked = new Set<string>();
-  /** Whether the target has the directories of paths, by path. */
+  /** Whether the target has a directory, by path. */
   const present = new Map<string, boolean>();
   let unchanged = 0;
   for (const path of [...paths].sort()) {
-    requireOutside(storeDirectory, target.shown(path), STORES_OWN);
+    requireOutside(storeDirectory, target.files.shown(path), STORES_OWN);
     const mode = files.tryStat(path, false)?.mode;
     const parent = path.slice(0, path.lastIndexOf('/'));
     const isPresent = present.get(parent) ?? isDirectoryIn(target, parent);
     present.set(parent, isPresent);
     const isReachable = isPresent || (paths.has(parent) && !blocked.has(parent));
     if (!isReachable) {
-      // Nothing goes from where nothing is.
+      // A removal from a directory that is not there is done already.
       if (mode !== undefined) conflicts.push({ path, kind: 'removed', isReplaced: false });
       blocked.add(path);
       continue;
@@ -86,7 +86,7 @@ export function planCommit(parts: PlanParts): CommitPlan {
     const isReplaced = stranger === undefined && onConflict === 'force';
     if (!isWelcome) conflicts.push({ path, kind: conflictKind(parts, path, found), isReplaced });
     if (stranger !== undefined) conflicts.push({ path: stranger, kind: 'added', isReplaced: false });
-    // What the fork has never seen does not go with a directory, whichever side wins.
+    // A directory is never removed with something in it that the fork has not seen, whichever side wins.
     if (stranger !== undefined || !(isWelcome || isReplaced)) blocked.add(path);
     else steps.push({ path, mode, found });
   }
@@ -97,7 +97,7 @@ export function isDirectory(mode: number | undefined): boolean {
   return mode !== undefined && isDirectoryMode(mode);
 }
 
-/** False also where a symlink is on the way. */
+/** False, too, where the path has a symlink in it. */
 function isDirectoryIn(target: HostTarget, path: string): boolean {
   return path === '' || isDirectory(statIn(target, path)?.mode);
 }
@@ -119,7 +119,7 @@ function isExpected(
   if (expected.some((expects) => expects(target, path, found))) return true;
   // Somebody has made the same change; only times, owner or attributes differ.
   if (isAlike) return true;
-  // A commit that ended half way may have removed what is to be of another type.
+  // A commit that ended half way may have removed something to put another type in its place.
   if (found === undefined) return isResumed && mode !== undefined;
   const isNew = expected.some((expects) => expects(target, path, undefined));
   return isNew && isDirectory(mode) && isDirectory(found.mode);
@@ -134,7 +134,7 @@ function conflictKind(
   return expected.every((expects) => expects(target, path, undefined)) ? 'added' : 'changed';
 }
 
-/** Something in a directory that is to go, which does not go with it. */
+/** Something in a directory to be removed that the commit does not remove. */
 function strangerIn(target: HostTarget, path: string, paths: ReadonlySet<string>): string | undefined {
   const name = target
     .names(path)
@@ -142,7 +142,7 @@ function strangerIn(target: HostTarget, path: string, paths: ReadonlySet<string>
   return name === undefined ? undefined : `${path}/${name}`;
 }
 
-/** EINVAL, with a note, for a place that is the store's directory or lies in it. */
+/** EINVAL, with `note`, for a place that is the store's directory or lies in it. */
 export function requireOutside(storeDirectory: string, place: string, note: string): void {
   if (place !== storeDirectory && !place.startsWith(`${storeDirectory}/`)) return;
   throw new FsError('EINVAL', { syscall: 'commit', path: place, note });

@@ -1,10 +1,10 @@
 /**
- * `commitTree`: a fork's changes into the host directory that it came from. What is committed is a snapshot, so the
- * fork may be worked in meanwhile. The snapshot stays, as `FORK.committed`, since what the directory has then is known
- * by it: a further commit expects that, or what a commit that ended half way (`FORK.committing`) left.
+ * `commitTree`: writes a fork's changes into the host directory that it came from. A snapshot is committed, so the fork
+ * may change meanwhile. The snapshot stays, as `FORK.committed`, because it tells what the directory contains then: the
+ * next commit expects that, or what a commit that ended half way (`FORK.committing`) left.
  */
 import { realpathSync } from 'node:fs';
-import { FsError, isFsError, type LayerId } from '../base/index.ts';
+import { FsError, isMissing } from '../base/index.ts';
 import type { HostIdentity } from '../meta/index.ts';
 import {
   freeName,
@@ -15,26 +15,19 @@ import {
   type StoreEngine,
   settleTree,
   type Tree,
-  type TreeInfo,
   type TreeState,
 } from '../store/index.ts';
 import { changedPaths, recordedOnHost, settleOnHost } from '../survey/index.ts';
 import type { ExportNote } from '../transfer/index.ts';
 import { CommitApplication } from './commit-apply.ts';
-import {
-  type CommitConflict,
-  type CommitResolution,
-  type PlanParts,
-  planCommit,
-  requireOutside,
-} from './commit-plan.ts';
+import { type CommitConflict, type CommitResolution, planCommit, requireOutside } from './commit-plan.ts';
 import { asIn, asRecorded, type Expectation } from './expectation.ts';
 import { HostTarget, TEMPORARY_PREFIX } from './host-target.ts';
 
 export interface CommitOptions {
-  /** The directory. Default: where the fork came from. */
+  /** The host directory. Default: the one that was imported, or that the fork stands on. */
   readonly to?: string | undefined;
-  /** The tree that the directory was like. Default: the snapshot that was imported from it. */
+  /** The tree that the directory was equal to. Default: the snapshot that was imported from it. */
   readonly base?: string | undefined;
   readonly onConflict?: CommitResolution | undefined;
   /** Only report what a commit would do. */
@@ -47,28 +40,28 @@ export interface CommitReport {
   readonly fork: string;
   /** Absolute path of the directory. */
   readonly target: string;
-  /** Files and directories that were written, and that went. */
+  /** Files and directories written, and removed. */
   readonly written: number;
   readonly removed: number;
-  /** Paths that were as the fork has them already. */
+  /** Paths that already were as the fork has them. */
   readonly unchanged: number;
   readonly conflicts: readonly CommitConflict[];
   readonly notes: readonly ExportNote[];
-  /** False when conflicts, or a dry run, kept everything as it was. */
+  /** False when nothing was written: because of conflicts, or for a dry run. */
   readonly isDone: boolean;
 }
 
-/** Where a fork came from: the snapshot that was imported, or the live directory as a state; and the directory. */
+/** Where a fork came from: a host directory, and the snapshot imported from it or the state of the live directory. */
 export interface CommitOrigin {
   readonly base: TreeState;
   readonly directory: string;
-  /** Which directory it was; undefined where that was not recorded. */
+  /** Identifies the directory; undefined where that was not recorded. */
   readonly identity: HostIdentity | undefined;
 }
 
 /**
  * The import, or the directory itself, that a fork stands on. ENOTSUP when it stands on several; ENOENT when its import
- * is not there any more. Both name the way out.
+ * was dropped. Both name the way out.
  */
 export function commitOrigin(engine: StoreEngine, fork: string): CommitOrigin {
   const seen = new Set<string>();
@@ -77,7 +70,12 @@ export function commitOrigin(engine: StoreEngine, fork: string): CommitOrigin {
     const { source, kind, imported } = engine.info(name);
     const host = hostState(engine, name);
     const identity = host === undefined ? imported : engine.rows.layer(host.layer).host;
-    if (host !== undefined && identity === undefined) throw standsOnSeveral(fork);
+    if (host !== undefined && identity === undefined) {
+      const note =
+        'it stands on several lowers: ' +
+        'name the directory to commit to (--to) and a snapshot of what it was like (--base)';
+      throw new FsError('ENOTSUP', { syscall: 'commit', path: fork, note });
+    }
     if (host !== undefined) return { base: host, directory: source, identity };
     // No tree's name has a slash.
     if (kind === 'snapshot' && source.startsWith('/')) return { base: name, directory: source, identity };
@@ -89,17 +87,11 @@ export function commitOrigin(engine: StoreEngine, fork: string): CommitOrigin {
   throw new FsError('ENOENT', { syscall: 'commit', path: fork, note });
 }
 
-function standsOnSeveral(fork: string): FsError {
-  const note =
-    'it stands on several lowers: name the directory to commit to (--to) and a snapshot of what it was like (--base)';
-  return new FsError('ENOTSUP', { syscall: 'commit', path: fork, note });
-}
-
 /**
- * Makes the host directory what the fork is, in what the fork changed. Every file is the old one or the new one, whole,
- * at every moment; what fails or is killed half way is finished by a further commit. ENOENT; EBUSY when another process
- * has the fork open, or commits to the directory; EINVAL for a target inside of the store; ENOSPC, EACCES, EIO with the
- * path and what was done.
+ * Brings the fork's changes into the host directory. At every moment each file is the whole old one or the whole new
+ * one; another commit finishes one that failed or was killed half way. ENOENT; EBUSY when another process has the fork
+ * open, or commits to the directory; EINVAL for a target inside the store; ENOSPC, EACCES, EIO with the path and what
+ * was done.
  */
 export async function commitTree(
   engine: StoreEngine,
@@ -116,7 +108,7 @@ export async function commitTree(
     if (options.to === undefined) target.requireSame(origin?.identity);
     const earlier = committed(engine, fork);
     if (typeof base !== 'string') settleOnHost(engine, fork, base.layer);
-    // What is written to the fork from here on is not committed.
+    // Later writes to the fork are not committed.
     const name = freeName(engine, `${fork}.committing`);
     await (options.trees ?? engine).snapshot(fork, name);
     const { layer } = engine.info(fork);
@@ -125,23 +117,35 @@ export async function commitTree(
       trees.push(tree);
       return tree;
     };
-    const run = new CommitRun(engine, target, open(name), [base, ...earlier].map(open), options);
+    const tree = open(name);
+    const application = new CommitApplication(target, name, tree.fileSystem);
+    const parts: CommitParts = {
+      engine,
+      fork,
+      target,
+      tree,
+      known: [base, ...earlier].map(open),
+      application,
+      isResumed: earlier.some((snapshot) => snapshot !== `${fork}.committed`),
+      storeDirectory,
+      options,
+    };
     try {
-      const report = await run.all(
-        fork,
-        earlier.length > Number(earlier.includes(`${fork}.committed`)),
-        storeDirectory,
-      );
+      const report = await runCommit(parts);
       for (const tree of trees) tree.close();
       if (!report.isDone) engine.drop(name);
-      else if (typeof base !== 'string' && options.to === undefined)
-        standAnew(engine, fork, [name, ...earlier], base, layer, report);
-      else renameSnapshot(engine, name, `${fork}.committed`, earlier);
+      else if (typeof base !== 'string' && options.to === undefined) {
+        // The directory has what the fork had, which stands on it again, with no changes of its own; unless conflicts
+        // kept something out, which only the fork has.
+        const isComplete = report.conflicts.every(({ isReplaced }) => isReplaced);
+        if (isComplete) replaceTree(engine, fork, base, { unchangedSince: layer });
+        for (const snapshot of [name, ...earlier]) engine.drop(snapshot);
+      } else renameSnapshot(engine, name, `${fork}.committed`, earlier);
       return report;
     } catch (error) {
-      // Nothing was begun: no commit that ended half way has to be known.
-      if (!run.hasBegun) engine.drop(name);
-      throw run.hasBegun ? halfWay(error, run) : error;
+      // If nothing was begun, there is no half-done commit to remember.
+      if (!application.hasBegun) engine.drop(name);
+      throw application.hasBegun ? halfWay(error, application) : error;
     }
   } finally {
     for (const tree of trees) tree.close();
@@ -162,25 +166,7 @@ function openTarget(engine: StoreEngine, directory: string, storeDirectory: stri
   return new HostTarget(engine.system, place);
 }
 
-/**
- * The directory has what the fork had: the fork stands on it again, with nothing of its own. What conflicts have kept
- * out is still the fork's alone, which then stays as it is. What was kept to know the directory by goes. EBUSY when the
- * fork was written to meanwhile.
- */
-function standAnew(
-  engine: StoreEngine,
-  fork: string,
-  snapshots: readonly string[],
-  base: TreeInfo,
-  layer: LayerId,
-  { conflicts }: CommitReport,
-): void {
-  if (conflicts.every(({ isReplaced }) => isReplaced))
-    replaceTree(engine, fork, base, { unchangedSince: layer });
-  for (const name of snapshots) engine.drop(name);
-}
-
-/** Snapshots of what earlier commits of the fork have made of a directory, or begun to. */
+/** Snapshots of earlier commits of the fork, done or half done. */
 function committed(engine: StoreEngine, fork: string): string[] {
   const stems = [`${fork}.committed`, `${fork}.committing`];
   return engine
@@ -196,102 +182,79 @@ function isOf(stem: string, name: string): boolean {
   return name === stem || (name.startsWith(`${stem}-`) && /^\d+$/.test(name.slice(stem.length + 1)));
 }
 
-function halfWay(error: unknown, { application }: CommitRun): unknown {
+function halfWay(error: unknown, { written, removed }: CommitApplication): unknown {
   if (!(error instanceof FsError)) return error;
   const { note } = error;
-  const done =
-    `${application.written} written and ${application.removed} removed so far, every file whole: ` +
-    'commit again to finish';
+  const done = `${written} written and ${removed} removed so far, every file whole: commit again to finish`;
   return error.in({ note: note === undefined ? done : `${note}; ${done}` });
 }
 
-/** One commit, of a snapshot that is open, to a target that is open. */
-class CommitRun {
-  hasBegun = false;
+interface CommitParts {
+  readonly engine: StoreEngine;
+  readonly fork: string;
+  readonly target: HostTarget;
+  /** The snapshot to commit. */
+  readonly tree: Tree;
+  /** The base, then earlier commits: the target may be equal to any of them. */
+  readonly known: readonly Tree[];
   readonly application: CommitApplication;
-  private readonly engine: StoreEngine;
-  private readonly target: HostTarget;
-  private readonly tree: Tree;
-  private readonly known: readonly Tree[];
-  private readonly options: CommitOptions;
+  /** An earlier commit ended half way. */
+  readonly isResumed: boolean;
+  readonly storeDirectory: string;
+  readonly options: CommitOptions;
+}
 
-  constructor(
-    engine: StoreEngine,
-    target: HostTarget,
-    tree: Tree,
-    known: readonly Tree[],
-    options: CommitOptions,
-  ) {
-    this.engine = engine;
-    this.target = target;
-    this.tree = tree;
-    this.known = known;
-    this.options = options;
-    const { info, fileSystem } = tree;
-    this.application = new CommitApplication(target, info.name, fileSystem);
+/** Plans a commit, and carries it out unless there are conflicts. */
+async function runCommit(parts: CommitParts): Promise<CommitReport> {
+  const { engine, fork, target, tree, known, application, isResumed, storeDirectory, options } = parts;
+  const stored = ({ info }: Tree) => settleTree(engine, info, new Set());
+  const after = stored(tree);
+  const paths = new Set<string>();
+  for (const state of known) {
+    const { gone, put } = changedPaths(engine, stored(state), after);
+    for (const path of [...gone.keys(), ...put.keys()]) if (path !== '/') paths.add(path);
   }
+  if (isResumed) clearLeftovers(target, paths);
+  const expected = expectations(parts, after);
+  const { onConflict = 'none', dryRun = false } = options;
+  const files = tree.fileSystem;
+  const plan = planCommit({ target, files, paths, expected, storeDirectory, onConflict, isResumed });
+  const report = { fork, target: target.directory, unchanged: plan.unchanged };
+  const isRefused = onConflict === 'none' && plan.conflicts.length > 0;
+  if (dryRun || isRefused) {
+    const written = isRefused ? 0 : plan.steps.filter(({ mode }) => mode !== undefined).length;
+    const removed = isRefused ? 0 : plan.steps.length - written;
+    return { ...report, written, removed, conflicts: plan.conflicts, notes: [], isDone: false };
+  }
+  await application.all(plan, after);
+  const { written, removed, lateConflicts, tally } = application;
+  const conflicts = [...plan.conflicts, ...lateConflicts];
+  return { ...report, written, removed, conflicts, notes: tally.notes, isDone: true };
+}
 
-  async all(fork: string, isResumed: boolean, storeDirectory: string): Promise<CommitReport> {
-    const { engine, target, tree, known, application, options } = this;
-    const stored = ({ info }: Tree) => settleTree(engine, info, new Set());
-    const after = stored(tree);
-    const paths = new Set<string>();
-    for (const state of known) {
-      const { gone, put } = changedPaths(engine, stored(state), after);
-      for (const path of [...gone.keys(), ...put.keys()]) if (path !== '/') paths.add(path);
+/** A live directory as the base says nothing, being what is there now: the fork's records of it count instead. */
+function expectations({ engine, tree, known }: CommitParts, after: StoredTree): Expectation[] {
+  const [base, ...earlier] = known;
+  const { fileSystem, info } = base!;
+  const isLive = fileSystem.stack.chain.live !== undefined && fileSystem.stack.lowers.length === 1;
+  const recorded = isLive ? recordedOnHost(engine, after, info.layer) : undefined;
+  const first = recorded === undefined ? asIn(fileSystem) : asRecorded(tree.fileSystem, recorded);
+  return [first, ...earlier.map(({ fileSystem: files }) => asIn(files))];
+}
+
+/** Removes temporary files of a commit that was killed. */
+function clearLeftovers(target: HostTarget, paths: ReadonlySet<string>): void {
+  const directories = new Set([...paths].map((path) => path.slice(0, path.lastIndexOf('/'))));
+  for (const directory of directories) {
+    let names: string[] = [];
+    try {
+      names = target.names(directory).filter((name) => name.startsWith(TEMPORARY_PREFIX));
+    } catch (error) {
+      if (!isMissing(error)) throw error;
     }
-    if (isResumed) this.clearLeftovers(paths);
-    const expected = this.expectations(after);
-    const { onConflict = 'none', dryRun = false } = options;
-    const parts: PlanParts = {
-      target,
-      files: tree.fileSystem,
-      paths,
-      expected,
-      storeDirectory,
-      onConflict,
-      isResumed,
-    };
-    const plan = planCommit(parts);
-    const report = { fork, target: target.directory, unchanged: plan.unchanged };
-    const isRefused = onConflict === 'none' && plan.conflicts.length > 0;
-    if (dryRun || isRefused) {
-      const written = isRefused ? 0 : plan.steps.filter(({ mode }) => mode !== undefined).length;
-      const removed = isRefused ? 0 : plan.steps.length - written;
-      return { ...report, written, removed, conflicts: plan.conflicts, notes: [], isDone: false };
-    }
-    this.hasBegun = true;
-    await application.all(plan, after);
-    const { written, removed, lateConflicts, tally } = application;
-    const conflicts = [...plan.conflicts, ...lateConflicts];
-    return { ...report, written, removed, conflicts, notes: tally.notes, isDone: true };
-  }
-
-  /** The first of what is known is the base: of a live directory that is what it is now, which says nothing. */
-  private expectations(after: StoredTree): Expectation[] {
-    const [base, ...earlier] = this.known;
-    const { fileSystem, info } = base!;
-    const isLive = fileSystem.stack.chain.live !== undefined && fileSystem.stack.lowers.length === 1;
-    const recorded = isLive ? recordedOnHost(this.engine, after, info.layer) : undefined;
-    const first = recorded === undefined ? asIn(fileSystem) : asRecorded(this.tree.fileSystem, recorded);
-    return [first, ...earlier.map((tree) => asIn(tree.fileSystem))];
-  }
-
-  /** What a commit that was killed had written beside its place. */
-  private clearLeftovers(paths: ReadonlySet<string>): void {
-    const directories = new Set([...paths].map((path) => path.slice(0, path.lastIndexOf('/'))));
-    for (const directory of directories) {
-      let names: string[] = [];
-      try {
-        names = this.target.names(directory).filter((name) => name.startsWith(TEMPORARY_PREFIX));
-      } catch (error) {
-        if (!isFsError(error, 'ENOENT') && !isFsError(error, 'ENOTDIR') && !isFsError(error, 'ELOOP'))
-          throw error;
-      }
-      for (const name of names) {
-        const path = `${directory}/${name}`;
-        this.target.at('unlink', path, (files) => files.unlink(path));
-      }
+    for (const name of names) {
+      const path = `${directory}/${name}`;
+      target.at('unlink', path, (files) => files.unlink(path));
     }
   }
 }

@@ -1,4 +1,4 @@
-/** Whether a host directory has at a path what a tree has there. */
+/** Compares what a host directory has at a path with what a tree has there. */
 import {
   type HostIno,
   isDirectoryMode,
@@ -14,13 +14,10 @@ import { type HostStat, O_RDONLY } from '../sys/index.ts';
 import { type TreeFiles, xattrRefusal } from '../vfs/index.ts';
 import type { HostTarget } from './host-target.ts';
 
-/**
- * What a target is expected to be like: true when what is found at `path` (undefined: nothing) may be replaced, because
- * the caller of the commit knows it.
- */
+/** True when what a target has at `path` (`found`; undefined for nothing) is known, so that a commit may replace it. */
 export type Expectation = (target: HostTarget, path: string, found: HostStat | undefined) => boolean;
 
-/** As a tree has it: type, mode, size, target, and content unless the time of its last change is the same. */
+/** Equal to a tree: type, mode, size, symlink target, and content unless the times of modification are equal. */
 export function asIn(files: TreeFiles): Expectation {
   return (target, path, found) => {
     const wanted = files.tryStat(path, false);
@@ -39,8 +36,8 @@ export function asIn(files: TreeFiles): Expectation {
 }
 
 /**
- * As a fork of a live directory has found it: what the host had where the fork first recorded something. What the fork
- * has not recorded may be anything.
+ * As a fork of a live directory found it: what the host had when the fork first recorded something there. Where it
+ * recorded nothing, anything that the fork does not have is expected.
  */
 export function asRecorded(files: TreeFiles, recorded: ReadonlyMap<string, HostOrigin>): Expectation {
   const byNumber = new Map<HostIno, HostOrigin[]>();
@@ -64,7 +61,7 @@ function isSameContent(target: HostTarget, files: TreeFiles, path: string, sizeB
   try {
     return target.reading(path, sizeBytes, (found) => isSameData(found, dataOf(files, file, sizeBytes)));
   } catch (error) {
-    // Bytes that the fork has lost, since a host file that it took them from has changed, are like no others.
+    // The fork has lost these bytes, because the host file that they were in has changed: they equal nothing.
     if (isFsError(error, 'ESTALE')) return false;
     throw error;
   } finally {
@@ -72,7 +69,7 @@ function isSameContent(target: HostTarget, files: TreeFiles, path: string, sizeB
   }
 }
 
-/** For what is as in the tree: whether everything else that a commit would set is so, too. */
+/** Whether the rest that a commit sets (owner, times, attributes) is equal as well. */
 export function isDressed(
   target: HostTarget,
   files: TreeFiles,
@@ -86,7 +83,7 @@ export function isDressed(
   if (process.geteuid?.() === 0 && (wanted.uid !== found.uid || wanted.gid !== found.gid)) return false;
   const xattrs = target.xattrs(path);
   const names = files.listXattrs(path, false);
-  // Those of a directory are added to; those of security modules, and what no tree can have, are the host's own.
+  // A directory may have more; attributes of security modules, and those that no tree can have, are the host's own.
   const isMore = [...xattrs.keys()].some(
     (name) =>
       !name.startsWith('security.') && xattrRefusal(name, wanted.mode) === undefined && !names.includes(name),

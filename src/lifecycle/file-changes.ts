@@ -1,6 +1,6 @@
 /**
- * Differences of two trees file by file, as a patch has them: directories have no place in one, and what a renamed
- * directory holds is a renamed file each.
+ * Differences of two trees file by file, as in a patch: it has no directories, so each file in a renamed directory is a
+ * renamed file.
  */
 import {
   DT_DIR,
@@ -15,7 +15,7 @@ import type { Change, ChangedPaths } from '../survey/index.ts';
 import { O_RDONLY } from '../sys/index.ts';
 import type { Attributes, TreeFiles } from '../vfs/index.ts';
 
-/** One side of a file that changed. */
+/** A changed file before or after the change. */
 export interface FileSide {
   /** Absolute, a byte string. */
   readonly path: string;
@@ -41,7 +41,7 @@ export function* fileChanges(
     const from = origins(path);
     if (from === undefined || from === path || sideOf(before, path) !== undefined) continue;
     const source = sideOf(before, from);
-    // A patch says that a file was renamed only where one name was free and the other is now.
+    // In a patch a rename needs a new name that was free before, and an old one that is free now.
     if (source === undefined || sideOf(after, from) !== undefined || moved.has(from)) continue;
     sources.set(path, source);
     moved.add(from);
@@ -55,29 +55,28 @@ export function* fileChanges(
   }
 }
 
-/** Changed in what a patch does not say. */
+/** Changed only in ways that a patch does not express. */
 function isUnseen({ kind, from, parts }: Change): boolean {
   if (kind !== 'modified' || from !== undefined) return false;
   return parts.every((part) => part === 'times' || part === 'owner' || part === 'xattrs');
 }
 
-/** Finds where a path was before, of what was renamed or lies in a directory that was. */
+/** Finds the earlier path of something that was renamed, or is in a renamed directory (the innermost counts). */
 function originsOf(changes: readonly Change[]): (path: string) => string | undefined {
   const files = new Map<string, string>();
   const directories = new Map<string, string>();
   for (const { path, from, type } of changes) {
     if (from !== undefined) (type === DT_DIR ? directories : files).set(path, from);
   }
-  return (path) => files.get(path) ?? originIn(directories, path);
-}
-
-/** The path before, of what lies in the innermost directory that was renamed. */
-function originIn(directories: ReadonlyMap<string, string>, path: string): string | undefined {
-  for (let slash = path.lastIndexOf('/'); slash > 0; slash = path.lastIndexOf('/', slash - 1)) {
-    const from = directories.get(path.slice(0, slash));
-    if (from !== undefined) return from + path.slice(slash);
-  }
-  return undefined;
+  return (path) => {
+    const own = files.get(path);
+    if (own !== undefined) return own;
+    for (let slash = path.lastIndexOf('/'); slash > 0; slash = path.lastIndexOf('/', slash - 1)) {
+      const from = directories.get(path.slice(0, slash));
+      if (from !== undefined) return from + path.slice(slash);
+    }
+    return undefined;
+  };
 }
 
 function sideOf(files: TreeFiles, path: string): FileSide | undefined {
@@ -100,7 +99,7 @@ export function isSameContent(before: TreeFiles, old: FileSide, after: TreeFiles
   }
 }
 
-/** A file's bytes, or a symlink's target; nothing of a node. For what is not too large to be a text. */
+/** A file's bytes (all in memory), or a symlink's target; nothing for other types. */
 export function contentOf(files: TreeFiles, { path, attributes }: FileSide): Buffer {
   if (isSymlinkMode(attributes.mode)) return nameToBytes(files.readLink(path));
   if (!isFileMode(attributes.mode)) return Buffer.alloc(0);

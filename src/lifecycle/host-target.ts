@@ -1,6 +1,6 @@
 /**
- * A host directory that a commit writes to. A symlink on the way to a file is refused: nothing outside the directory is
- * reached, whatever is renamed meanwhile.
+ * A host directory that a commit writes to. Paths with a symlink in them are refused, so nothing outside the directory
+ * is reached, whatever is renamed meanwhile.
  */
 import { FsError, isFsError } from '../base/index.ts';
 import { type DataSource, dataOf, HostFiles } from '../files/index.ts';
@@ -8,7 +8,7 @@ import { directoryIdentity, type HostOrigin, isOrigin } from '../lower/index.ts'
 import { type HostIdentity, isSameDirectory } from '../meta/index.ts';
 import { type HostStat, O_DIRECTORY, O_RDONLY, type System } from '../sys/index.ts';
 
-/** Begins the names of temporary files, which a commit makes beside the files that they become. */
+/** Begins the names of the temporary files that a commit writes beside their places. */
 export const TEMPORARY_PREFIX = '.ramet-commit-';
 
 export class HostTarget {
@@ -16,12 +16,12 @@ export class HostTarget {
   readonly directory: string;
   readonly files: HostFiles;
   private readonly system: System;
-  /** The directory's descriptor, where paths begin; the lock is on it. */
+  /** The directory's descriptor, where paths start; it holds the lock. */
   private readonly root: number;
-  /** The root's stat, once needed: which part of which filesystem the root lies in does not change. */
+  /** The root's stat, read when first needed: the filesystem that the root lies in does not change. */
   private rootStat: HostStat | undefined;
 
-  /** ENOENT, ENOTDIR, EACCES of the directory; EBUSY when another commit is at work in it. */
+  /** ENOENT, ENOTDIR, EACCES of the directory; EBUSY while another commit works on it. */
   constructor(system: System, directory: string) {
     this.system = system;
     this.root = system.open(directory, O_RDONLY | O_DIRECTORY);
@@ -35,11 +35,11 @@ export class HostTarget {
   }
 
   close(): void {
-    // Closing gives the lock up.
+    // Closing releases the lock.
     this.system.close(this.root);
   }
 
-  /** ESTALE when this is not the directory that the fork came from, as far as that is known. */
+  /** ESTALE when this is known not to be the directory that the fork came from. */
   requireSame(identity: HostIdentity | undefined): void {
     if (identity === undefined || isSameDirectory(identity, directoryIdentity(this.system, this.root)))
       return;
@@ -49,18 +49,13 @@ export class HostTarget {
     throw new FsError('ESTALE', { syscall: 'commit', path: this.directory, note });
   }
 
-  /** Whether `found`, which is there now, is the file that a fork of this directory recorded as `origin`. */
+  /** Whether `found` is the file that a fork of this directory recorded as `origin`. */
   isOrigin(origin: HostOrigin, found: HostStat): boolean {
     this.rootStat ??= this.system.statFile(this.root);
     return isOrigin(origin, found, this.rootStat);
   }
 
-  /** For messages. */
-  shown(path: string): string {
-    return this.files.shown(path);
-  }
-
-  /** Everything written so far becomes durable. */
+  /** Makes everything written so far durable. */
   sync(): void {
     try {
       this.system.syncFileSystem(this.root);
@@ -70,7 +65,7 @@ export class HostTarget {
     }
   }
 
-  /** Runs a call on what is at a path. ELOOP where a symlink is on the way; errors name the path. */
+  /** Runs a call on a path. ELOOP where the path has a symlink in it; errors name the path. */
   at<T>(syscall: string, path: string, call: (files: HostFiles) => T): T {
     try {
       return this.files.naming(syscall, path, () => call(this.files));
@@ -91,10 +86,10 @@ export class HostTarget {
   private explained(path: string, error: unknown): unknown {
     if (!isFsError(error, 'ELOOP')) return error;
     const note = 'a symlink is on the way to it, and may lead anywhere';
-    return new FsError('ELOOP', { syscall: 'commit', path: this.shown(path), note });
+    return new FsError('ELOOP', { syscall: 'commit', path: this.files.shown(path), note });
   }
 
-  /** What is at a path; undefined where nothing is, or where what should be its directory is not one. */
+  /** Undefined where nothing is, or where the parent is not a directory. */
   stat(path: string): HostStat | undefined {
     try {
       return this.at('lstat', path, (files) => files.hostStat(path));
@@ -117,7 +112,7 @@ export class HostTarget {
     return this.at('llistxattr', path, (files) => files.xattrs(path, false));
   }
 
-  /** Opens a file of this size for as long as the call takes. */
+  /** Opens a file of this size while `use` runs. */
   reading<T>(path: string, sizeBytes: number, use: (found: DataSource) => T): T {
     return this.at('open', path, (files) => {
       const file = files.open(path, O_RDONLY, 0);

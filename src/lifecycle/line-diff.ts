@@ -1,13 +1,13 @@
-/** Lines that differ between two contents, and three-way merges of lines: by libraries, on bytes. */
+/** Diffs and three-way merges of lines, by the libraries `diff` and `node-diff3`, byte for byte. */
 import { structuredPatch } from 'diff';
 import { diff3Merge } from 'node-diff3';
 
-/** A larger file is told and merged as if it had no lines. */
+/** A larger file is diffed and merged as binary. */
 const TEXT_BYTES_MAX = 16 * 1024 * 1024;
-/** So many bytes without a zero make a text, as in Git. */
+/** A file is text if its first bytes, this many, have no zero byte, as in Git. */
 const LOOKED_AT_BYTES = 8_000;
 const CONTEXT_LINES = 3;
-/** Beyond so many differing lines the shortest script is not looked for: it would take minutes. */
+/** With more differing lines than this, the shortest edit script is not searched for: that would take minutes. */
 const EDITS_MAX = 10_000;
 
 export interface Hunk {
@@ -19,7 +19,7 @@ export interface Hunk {
   readonly lines: readonly string[];
 }
 
-/** False for what is not even looked at. */
+/** Whether a file is small enough to be read as text. */
 export function canBeText(sizeBytes: number): boolean {
   return sizeBytes <= TEXT_BYTES_MAX;
 }
@@ -28,7 +28,7 @@ export function isText(bytes: Buffer): boolean {
   return canBeText(bytes.length) && !bytes.subarray(0, LOOKED_AT_BYTES).includes(0);
 }
 
-/** What turns one text into another. Every byte is a character, so none is lost. */
+/** The hunks that turn one text into another. Every byte is one character, so none is lost. */
 export function hunksBetween(before: Buffer, after: Buffer): readonly Hunk[] {
   const [old, now] = [before.toString('latin1'), after.toString('latin1')];
   const options = { context: CONTEXT_LINES, maxEditLength: EDITS_MAX };
@@ -36,7 +36,7 @@ export function hunksBetween(before: Buffer, after: Buffer): readonly Hunk[] {
   return patch?.hunks ?? [wholeHunk(old, now)];
 }
 
-/** All lines of one text go, and all of the other come. */
+/** Removes all lines of one text and adds all of the other. */
 function wholeHunk(old: string, now: string): Hunk {
   const [gone, come] = [linesOf(old), linesOf(now)];
   const lines = [...signed('-', gone), ...signed('+', come)];
@@ -50,24 +50,26 @@ function signed(sign: string, lines: readonly string[]): string[] {
   );
 }
 
-/** Lines with their ends; the last may have none. */
+/** Lines with their line ends; the last may have none. */
 function linesOf(text: string): string[] {
   return text.match(/[^\n]*\n|[^\n]+/g) ?? [];
 }
 
+/** Names in the markers of conflicts. */
+export interface MergeLabels {
+  readonly ours: string;
+  readonly base: string;
+  readonly theirs: string;
+}
+
 export interface MergedText {
   readonly bytes: Buffer;
-  /** Stretches of lines that both changed, differently: they are marked. */
+  /** Runs of lines that both sides changed differently, each with markers around it. */
   readonly conflicts: number;
 }
 
-/** Merges two texts that were one, with the markers of diff3(1) around what both changed. */
-export function mergeTexts(
-  base: Buffer,
-  ours: Buffer,
-  theirs: Buffer,
-  labels: { readonly ours: string; readonly base: string; readonly theirs: string },
-): MergedText {
+/** Merges the changes of two texts since their base, with the markers of diff3(1) around conflicts. */
+export function mergeTexts(base: Buffer, ours: Buffer, theirs: Buffer, labels: MergeLabels): MergedText {
   const lines = (bytes: Buffer): string[] => linesOf(bytes.toString('latin1'));
   const merged: string[] = [];
   let conflicts = 0;
@@ -82,7 +84,7 @@ export function mergeTexts(
   return { bytes: Buffer.from(merged.join(''), 'latin1'), conflicts };
 }
 
-/** A marker stands on a line of its own. */
+/** Ends the last line, so that a marker starts on a line of its own. */
 function ended(lines: readonly string[]): string[] {
   return lines.map((line) => (line.endsWith('\n') ? line : `${line}\n`));
 }

@@ -1,4 +1,4 @@
-/** Carries a plan of a merge out, in a fork that nobody else sees. Content moves by reflink: no bytes are copied. */
+/** Carries out the plan of a merge, in a fork that nobody else sees. Content is reflinked: no bytes are copied. */
 import {
   type Ino,
   isDirectoryMode,
@@ -17,7 +17,7 @@ import type { MergedParts, MergePlan, MergeSides } from './merge-plan.ts';
 export class MergeApplication {
   private readonly ours: FileSystem;
   private readonly theirs: FileSystem;
-  /** Where files with several names have one of them in our tree, by their number. */
+  /** For hard-linked files, by their number: a name that our tree has already. */
   private readonly names = new Map<number, string>();
 
   constructor(engine: StoreEngine, { ours, theirs }: MergeSides, { take }: MergePlan) {
@@ -56,7 +56,7 @@ export class MergeApplication {
     try {
       this.ours.removeDirectory(path);
     } catch (error) {
-      // It keeps what our side has put into it.
+      // It keeps what our side put into it.
       if (!isFsError(error, 'ENOTEMPTY')) throw error;
     }
   }
@@ -70,7 +70,7 @@ export class MergeApplication {
     } else this.ours.unlink(path);
   }
 
-  /** Our side gets what the other has at a path. */
+  /** Makes a path equal to the other side's. */
   private put(path: string): void {
     const wanted = this.theirs.stat(path, false);
     const { mode } = wanted;
@@ -88,7 +88,7 @@ export class MergeApplication {
     this.dress(path, wanted);
   }
 
-  /** Directories that our side has no more, on the way to what it gets. */
+  /** Restores parent directories that our side removed. */
   private putDirectories(path: string): void {
     const parent = path.slice(0, path.lastIndexOf('/'));
     if (parent === '') return;
@@ -96,7 +96,7 @@ export class MergeApplication {
     if (stat === undefined || !isDirectoryMode(stat.mode)) this.put(parent);
   }
 
-  /** False when it became another name of a file that is there. */
+  /** False when the path became a hard link to a file that is there. */
   private putFile(path: string, wanted: Attributes, isThere: boolean): boolean {
     if (isLinked(wanted)) {
       const known = this.names.get(wanted.ino);
@@ -113,7 +113,7 @@ export class MergeApplication {
     return true;
   }
 
-  /** The file has the other side's content: the same blocks. */
+  /** Gives the file the other side's content: the same blocks. */
   private clone(path: string): void {
     const source = this.theirs.open(path, O_RDONLY, 0);
     try {

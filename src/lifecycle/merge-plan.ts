@@ -1,27 +1,27 @@
 /**
- * What a merge has to do: both sides' changes since what they have in common, path by path. What one side changed is
- * taken; what both changed is compared part by part, and text line by line. The rest are conflicts.
+ * Plans a merge from both sides' changes since the common state, path by path. What one side changed is taken; what
+ * both changed is merged part by part, and text line by line. The rest are conflicts.
  */
 import { DT_DIR, DT_REG, type Ino, kindOfMode } from '../base/index.ts';
 import { type StoredTree, type StoreEngine, settleTree, type Tree } from '../store/index.ts';
 import { type ChangedPart, type ChangedPaths, changedPaths, InodeComparison } from '../survey/index.ts';
 import type { Attributes } from '../vfs/index.ts';
 import { contentOf } from './file-changes.ts';
-import { canBeText, isText, mergeTexts } from './line-diff.ts';
+import { canBeText, isText, type MergedText, type MergeLabels, mergeTexts } from './line-diff.ts';
 import { isOfRepository } from './repositories.ts';
 
 export type ConflictKind =
-  /** Both changed it, differently. */
+  /** Both changed it in different ways. */
   | 'both-modified'
-  /** Both made something of this name. */
+  /** Both created this name. */
   | 'both-added'
-  /** The other side changed what is no more here. */
+  /** The other side changed what ours removed. */
   | 'modified-removed'
-  /** The other side removed what was changed here. */
+  /** The other side removed what ours changed. */
   | 'removed-modified'
-  /** It became two kinds of file. */
+  /** It has another type on each side. */
   | 'type'
-  /** Both gave it another name. */
+  /** Both renamed it, to different names. */
   | 'both-renamed';
 
 export interface MergeConflict {
@@ -30,7 +30,7 @@ export interface MergeConflict {
   readonly kind: ConflictKind;
 }
 
-/** What is taken of a file that both changed; what is undefined stays as it is. */
+/** Parts to change in a file that both changed; undefined ones stay as they are. */
 export interface MergedParts {
   readonly content?: 'theirs' | Buffer | undefined;
   readonly mode?: number | undefined;
@@ -39,17 +39,15 @@ export interface MergedParts {
 }
 
 export interface MergePlan {
-  /** Paths that become what the other side has, or go where it has nothing. */
+  /** Paths to make equal to the other side, which may mean to remove them. */
   readonly take: ReadonlySet<string>;
-  /** Paths that go, with all that is below them. */
+  /** Paths to remove with everything below them. */
   readonly drop: ReadonlySet<string>;
   readonly merge: ReadonlyMap<string, MergedParts>;
-  /** Files whose lines were merged. */
-  readonly mergedTexts: number;
   readonly conflicts: readonly MergeConflict[];
 }
 
-/** Which side wins where both changed something. With `markers` text files get both, except a repository's own. */
+/** Which side wins a conflict. With `markers` text files get both versions, except files of repositories. */
 export type MergeResolution = 'none' | 'ours' | 'theirs' | 'markers';
 
 export interface MergeSides {
@@ -58,13 +56,7 @@ export interface MergeSides {
   readonly theirs: Tree;
 }
 
-export interface MergeLabels {
-  readonly ours: string;
-  readonly base: string;
-  readonly theirs: string;
-}
-
-/** One side of a path. */
+/** A file on one side. */
 interface Found {
   readonly ino: Ino;
   readonly kind: number;
@@ -74,11 +66,10 @@ interface Found {
 export class MergePlanner {
   private readonly take = new Set<string>();
   private readonly drop = new Set<string>();
-  /** Paths, and all below them, that are left out. */
+  /** Paths to leave out with everything below them. */
   private readonly skipped = new Set<string>();
   private readonly merge = new Map<string, MergedParts>();
   private readonly conflicts: MergeConflict[] = [];
-  private mergedTexts = 0;
   private readonly sides: MergeSides;
   private readonly onConflict: MergeResolution;
   private readonly labels: MergeLabels;
@@ -105,9 +96,9 @@ export class MergePlanner {
     const { gone, put } = this.fromBase;
     this.renamedTwice();
     for (const path of [...new Set([...gone.keys(), ...put.keys()])].sort()) this.path(path);
-    const { take, drop, merge, mergedTexts, conflicts } = this;
+    const { take, drop, merge, conflicts } = this;
     conflicts.sort((a, b) => (a.path < b.path ? -1 : 1));
-    return { take, drop, merge, mergedTexts, conflicts };
+    return { take, drop, merge, conflicts };
   }
 
   private find(side: keyof MergeSides, path: string): Found | undefined {
@@ -123,7 +114,7 @@ export class MergePlanner {
     return this.onConflict === 'theirs';
   }
 
-  /** What both renamed has two names now, and nobody wanted both. */
+  /** Without this, a file that both sides renamed would get both names. */
   private renamedTwice(): void {
     const names = new Map<string, string>();
     for (const { kind, path, from } of this.ourChanges.changes)
@@ -155,13 +146,13 @@ export class MergePlanner {
     }
   }
 
-  /** Our side has the directory that a path lies in, or gets it. */
+  /** Whether our side has the parent directory, or gets it. */
   private hasDirectory(path: string): boolean {
     const parent = path.slice(0, path.lastIndexOf('/'));
     return parent === '' || this.take.has(parent) || this.find('ours', parent)?.kind === DT_DIR;
   }
 
-  /** Whether our side has put something, that stays, into a directory that the other has no more. */
+  /** Whether our side has put something that stays into a directory that the other side removed. */
   private keepsBelow(path: string): boolean {
     if (this.find('ours', path)?.kind !== DT_DIR) return false;
     let keeps = false;
@@ -188,7 +179,7 @@ export class MergePlanner {
     }
   }
 
-  /** The same kind of file on both sides: what differs is merged part by part. */
+  /** Merges a file of the same type on both sides part by part. */
   private parts(path: string, base: Found | undefined, ours: Found, theirs: Found): void {
     const { kind } = ours;
     const isDifferent = hasData(this.oursAndTheirs.parts(ours.ino, theirs.ino, kind));
@@ -205,7 +196,6 @@ export class MergePlanner {
         const text = kind === DT_REG ? this.mergedText(path, base, ours, theirs) : undefined;
         isConflict ||= text === undefined || text.conflicts > 0;
         if (text !== undefined && (text.conflicts === 0 || this.takesMarkers(path))) content = text.bytes;
-        if (text?.conflicts === 0) this.mergedTexts++;
       }
     }
     if (isConflict && this.conflict(path, base === undefined ? 'both-added' : 'both-modified')) {
@@ -217,33 +207,30 @@ export class MergePlanner {
     this.merge.set(path, { content, mode, owner, xattrs: xattrs === 'conflict' ? undefined : xattrs });
   }
 
-  /** In a file that a program reads for itself markers would be part of what it says: it stays a conflict. */
+  /** Markers would break a file of a repository, which stays a conflict. */
   private takesMarkers(path: string): boolean {
     const { ours, theirs } = this.sides;
     return this.onConflict === 'markers' && !isOfRepository([ours.fileSystem, theirs.fileSystem], path);
   }
 
+  /** Undefined unless all are text. */
   private mergedText(
     path: string,
     base: Found | undefined,
     ours: Found,
     theirs: Found,
-  ): ReturnType<typeof mergeTexts> | undefined {
-    const sides = base === undefined ? [ours, theirs] : [base, ours, theirs];
-    if (!sides.every(({ attributes }) => canBeText(attributes.size))) return undefined;
-    const read = (side: keyof MergeSides, found: Found): Buffer =>
-      contentOf(this.sides[side].fileSystem, { path, attributes: found.attributes });
-    const contents = [
-      base ? read('base', base) : Buffer.alloc(0),
-      read('ours', ours),
-      read('theirs', theirs),
-    ];
-    if (!contents.every(isText)) return undefined;
-    const [old, our, their] = contents as [Buffer, Buffer, Buffer];
-    return mergeTexts(old, our, their, this.labels);
+  ): MergedText | undefined {
+    const sizes = [base?.attributes.size ?? 0, ours.attributes.size, theirs.attributes.size];
+    if (!sizes.every(canBeText)) return undefined;
+    const read = (side: keyof MergeSides, found: Found | undefined): Buffer =>
+      found === undefined
+        ? Buffer.alloc(0)
+        : contentOf(this.sides[side].fileSystem, { path, attributes: found.attributes });
+    const contents = [read('base', base), read('ours', ours), read('theirs', theirs)] as const;
+    return contents.every(isText) ? mergeTexts(...contents, this.labels) : undefined;
   }
 
-  /** Attributes that only the other side changed; undefined values go. */
+  /** Attributes that only the other side changed; undefined to remove one. */
   private xattrs(
     path: string,
     base: Found | undefined,
@@ -266,7 +253,7 @@ export class MergePlanner {
   }
 }
 
-/** Whether parts that differ are of what a file holds, not only of what is said of it. */
+/** Whether the parts include data, not only metadata. */
 function hasData(parts: readonly ChangedPart[]): boolean {
   return parts.some((part) => part === 'content' || part === 'target' || part === 'device');
 }

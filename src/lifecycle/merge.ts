@@ -1,6 +1,6 @@
 /**
- * `mergeTrees`: one fork's changes into another. All work is done in forks of their own, so that the target changes in
- * one transaction at the end, or not at all: what a failure or a kill leaves are forks that the next merge drops.
+ * `mergeTrees`: brings one fork's changes into another. All work is done in scratch forks, and the target changes in
+ * one transaction at the end, or not at all. The next merge drops the scratch forks that a killed one left.
  */
 import { FsError, isDirectoryMode, isFsError } from '../base/index.ts';
 import {
@@ -14,15 +14,16 @@ import {
   type Tree,
 } from '../store/index.ts';
 import { diffTrees } from '../survey/index.ts';
+import type { MergeLabels } from './line-diff.ts';
 import { MergeApplication } from './merge-apply.ts';
 import { type MergeConflict, MergePlanner, type MergeResolution, type MergeSides } from './merge-plan.ts';
 
 export interface MergeOptions {
-  /** The tree that both sides are compared with. Default: what they have in common. */
+  /** The tree that both sides are compared with. Default: their common state. */
   readonly base?: string | undefined;
-  /** Which side wins a conflict. With 'none', the default, nothing is changed where there is one. */
+  /** Which side wins a conflict. With 'none', the default, any conflict prevents the merge. */
   readonly onConflict?: MergeResolution | undefined;
-  /** Keep no snapshot of what the target was. */
+  /** Keep no snapshot of the former state. */
   readonly discard?: boolean | undefined;
   /** Makes a fork of the other tree, which another process may have mounted. Default: the engine does. */
   readonly trees?: { fork(source: string, name: string): Promise<unknown> } | undefined;
@@ -31,18 +32,18 @@ export interface MergeOptions {
 export interface MergeReport {
   readonly from: string;
   readonly into: string;
-  /** Paths that were taken from the other side, and that were put together from both. */
+  /** Paths taken from the other side, and merged from both. */
   readonly taken: number;
   readonly merged: number;
   readonly conflicts: readonly MergeConflict[];
-  /** False when conflicts kept everything as it was. */
+  /** False when conflicts prevented the merge. */
   readonly isApplied: boolean;
-  /** The snapshot of what the target was: the way back. */
+  /** The snapshot of the target's former state, to roll back to. */
   readonly keptAs: string | undefined;
 }
 
 /**
- * Brings what `from` changed since both were one into the fork `into`. ENOENT; EROFS when `into` is a snapshot; EBUSY
+ * Brings what `from` changed since the common state into the fork `into`. ENOENT; EROFS for a snapshot `into`; EBUSY
  * when it is open or mounted anywhere, or changes meanwhile; EINVAL when the two have nothing in common and no base is
  * named; ENOSPC, EIO. After an error `into` is as it was.
  */
@@ -85,15 +86,11 @@ export async function mergeTrees(
   }
 }
 
-function scratchNames(into: string): {
-  readonly base: string;
-  readonly ours: string;
-  readonly theirs: string;
-} {
+function scratchNames(into: string): MergeLabels {
   return { base: `${into}.merging-base`, ours: `${into}.merging-ours`, theirs: `${into}.merging-theirs` };
 }
 
-/** Of this merge where it has ended, of another where that was killed. One that is in use is another merge's. */
+/** Drops the scratch forks of this merge, or of one that was killed. Those in use belong to another merge: EBUSY. */
 function dropLeftovers(engine: StoreEngine, into: string): void {
   for (const name of Object.values(scratchNames(into))) {
     try {
@@ -106,7 +103,7 @@ function dropLeftovers(engine: StoreEngine, into: string): void {
 
 function forkBase(
   engine: StoreEngine,
-  names: ReturnType<typeof scratchNames>,
+  names: MergeLabels,
   from: string,
   into: string,
   base: string | undefined,
@@ -114,14 +111,9 @@ function forkBase(
   if (base !== undefined) return engine.fork(base, names.base);
   const settled = (name: string) => settleTree(engine, name, new Set());
   const common = commonState(settled(names.ours), settled(names.theirs));
-  if (common === undefined) throw noCommonTree(from, into);
-  return forkState(engine, common, names.base, into);
-}
-
-/** The error for two trees that have nothing in common. */
-function noCommonTree(from: string, into: string): FsError {
+  if (common !== undefined) return forkState(engine, common, names.base, into);
   const note = `it has nothing in common with '${into}': name the tree that both came from as the base`;
-  return new FsError('EINVAL', { syscall: 'merge', path: from, note });
+  throw new FsError('EINVAL', { syscall: 'merge', path: from, note });
 }
 
 interface Rename {
@@ -130,8 +122,8 @@ interface Rename {
 }
 
 /**
- * What one side renamed is renamed in the two other trees as well, where that is in nobody's way: then a file has one
- * name in all three, and a change that the other side made to it meets it there.
+ * Repeats each side's renames in the two other trees, where nothing is in the way: then a file has one name in all
+ * three, and changes that the other side made to it are found under that name.
  */
 function shareRenames(engine: StoreEngine, { base, ours, theirs }: MergeSides): void {
   for (const [side, other] of [
@@ -153,7 +145,7 @@ function shareRenames(engine: StoreEngine, { base, ours, theirs }: MergeSides): 
   }
 }
 
-/** The tree has the file there, nothing under its new name, and a directory for it. */
+/** Whether the tree has the file under the old name, nothing under the new one, and a directory for it. */
 function canRename({ fileSystem }: Tree, { from, path }: Rename, base: Tree): boolean {
   const there = fileSystem.tryStat(from, false);
   const parent = fileSystem.tryStat(path.slice(0, path.lastIndexOf('/')) || '/', false);

@@ -1,8 +1,7 @@
 /**
- * Differences of two trees as text: a patch that `git apply` and `patch -p1` take, and counts of lines as `git diff
- * --stat` has them. The form is Git's (git-diff(1), "Generating patch text with -p"): names in quotes where they need
- * it, files that are new, gone, renamed, executable, and symlinks. Content that is no text is named, outside of the
- * patch proper.
+ * Differences of two trees as text: a patch for `git apply` and `patch -p1`, and counts of lines as from `git diff
+ * --stat`. The format is Git's (git-diff(1), "Generating patch text with -p"): quoted names where needed, files that
+ * are new, deleted, renamed or executable, and symlinks. Binary files are only named.
  */
 import { isFileMode, isSymlinkMode, nameToString } from '../base/index.ts';
 import type { TreeFiles } from '../vfs/index.ts';
@@ -11,7 +10,7 @@ import { canBeText, type Hunk, hunksBetween, isText } from './line-diff.ts';
 
 export interface FileDifference {
   readonly path: string;
-  /** Where it was, of a file that was renamed. */
+  /** The old path of a renamed file. */
   readonly from: string | undefined;
   readonly kind: 'added' | 'removed' | 'modified' | 'renamed';
   readonly isBinary: boolean;
@@ -47,7 +46,7 @@ export function fileDifference(change: FileChange, before: TreeFiles, after: Tre
   };
 }
 
-/** The bytes of a text, or a symlink's target: none where there is no file, undefined of what is no text. */
+/** A text's bytes, or a symlink's target; empty where there is no file, undefined for anything but text. */
 function textOf(files: TreeFiles, side: FileSide | undefined): Buffer | undefined {
   if (side === undefined) return Buffer.alloc(0);
   if (modeOf(side) === undefined || !canBeText(side.attributes.size)) return undefined;
@@ -69,7 +68,7 @@ function patchOf(
   isBinary: boolean,
 ): string {
   const [left, right] = [quoted('a', (old ?? now)?.path ?? ''), quoted('b', (now ?? old)?.path ?? '')];
-  // Another type is another file: Git has the old one removed and the new one made.
+  // Git shows a change of type as the old file deleted and a new one added.
   if (old !== undefined && now !== undefined && modeOf(old)?.slice(0, 2) !== modeOf(now)?.slice(0, 2)) {
     if (isBinary) return `Binary files ${left} and ${right} differ\n`;
     const [gone, come] = splitHunks(hunks);
@@ -103,7 +102,7 @@ function headerOf(old: FileSide | undefined, now: FileSide | undefined): string[
   return lines;
 }
 
-/** The lines that go and those that come, each as a patch of its own. */
+/** The removed lines and the added ones, each as a patch of its own. */
 function splitHunks(hunks: readonly Hunk[]): [Hunk[], Hunk[]] {
   const lines = hunks.flatMap((hunk) => hunk.lines);
   const of = (sign: string): string[] =>
@@ -123,7 +122,7 @@ function splitHunks(hunks: readonly Hunk[]): [Hunk[], Hunk[]] {
 const UNUSUAL = /[\x00-\x1f"\\\x7f-\xff]/g;
 const ESCAPES: Readonly<Record<string, string>> = { '\n': '\\n', '\t': '\\t', '"': '\\"', '\\': '\\\\' };
 
-/** A name as Git writes it: in quotes, bytes beyond ASCII in octal, where it has something unusual in it. */
+/** A name as Git writes it: unusual ones in quotes, with bytes beyond ASCII in octal. */
 function quoted(side: 'a' | 'b' | '', path: string): string {
   const name = side === '' ? path.slice(1) : side + path;
   const escaped = name.replace(
@@ -133,14 +132,14 @@ function quoted(side: 'a' | 'b' | '', path: string): string {
   return escaped === name ? name : `"${escaped}"`;
 }
 
-/** A name with a space in it ends at a tab: patch(1) would take the rest for a date. */
+/** Ends a name with a space in it with a tab: else patch(1) would take part of the name for a date. */
 function withTab(name: string): string {
   return name.includes(' ') && !name.startsWith('"') ? `${name}\t` : name;
 }
 
 const GRAPH_WIDTH = 40;
 
-/** Lines as of `git diff --stat`, in text. */
+/** Lines as from `git diff --stat`, as text. */
 export function statLines(files: readonly FileDifference[]): string[] {
   const names = files.map(({ path, from }) => {
     const name = nameToString(path).slice(1);

@@ -1,17 +1,17 @@
 /**
- * Files that a version control system keeps for itself. They are texts in part (`.git/refs/heads/main`, `.git/config`),
- * but a program reads them, and one with conflict markers in it is a repository that is broken.
+ * Recognizes the files of version control systems. Some are text (`.git/refs/heads/main`, `.git/config`), but conflict
+ * markers in them would break the repository.
  */
 import { isDirectoryMode } from '../base/index.ts';
 import type { TreeFiles } from '../vfs/index.ts';
 
 /**
- * What such a directory is called: of git, Mercurial, Subversion, Jujutsu and Bazaar. In a worktree or a submodule
- * `.git` is a file that names the directory, which lies in another `.git` or looks like a repository itself.
+ * Directories of Git, Mercurial, Subversion, Jujutsu and Bazaar. In a worktree or a submodule `.git` is a file that
+ * names the directory, which lies in another `.git` or is recognized as a repository itself.
  */
 const OWN_NAMES: ReadonlySet<string> = new Set(['.git', '.hg', '.svn', '.jj', '.bzr']);
 
-/** Whether a path is of a repository, as one of these trees has it: in such a directory, or in a repository of git. */
+/** Whether a path belongs to a repository in one of these trees: to a directory of that name, or a bare Git one. */
 export function isOfRepository(trees: readonly TreeFiles[], path: string): boolean {
   const names = path.split('/').slice(1);
   if (names.some((name) => OWN_NAMES.has(name))) return true;
@@ -21,7 +21,7 @@ export function isOfRepository(trees: readonly TreeFiles[], path: string): boole
   });
 }
 
-/** As is_git_directory in git's setup.c: what has another name than `.git` is bare, or has its work tree elsewhere. */
+/** As is_git_directory in git's setup.c: finds repositories that are bare, or have their work tree elsewhere. */
 function isGitDirectory(files: TreeFiles, directory: string): boolean {
   const isDirectory = (name: string): boolean | undefined => {
     const stat = files.tryStat(`${directory}/${name}`, false);
