@@ -162,7 +162,7 @@ export class LayerBuilder {
   // Rows.
 
   putInode(ino: Ino, record: InodeRecord): void {
-    this.rows.add(() => this.tables.inodes.put(this.layer, ino, record));
+    this.rows.add(() => this.tables.inodes.put(this.layer, ino, record), record.target.length);
     // An inode of the base that only its union knows by this number.
     const derived = this.base?.derived;
     const origin = derived?.mayHave(ino) === true ? derived.origin(ino) : undefined;
@@ -174,8 +174,45 @@ export class LayerBuilder {
     this.rows.add(() => this.tables.dentries.put(this.layer, directory, name, { ino, kind }));
   }
 
-  putXattrs(ino: Ino, xattrs: Map<string, Buffer>): void {
-    this.rows.add(() => this.tables.xattrs.put(this.layer, ino, xattrs));
+  putXattrs(ino: Ino, xattrs: ReadonlyMap<string, Buffer>): void {
+    let bytes = 0;
+    for (const [name, value] of xattrs) bytes += name.length + value.length;
+    this.rows.add(() => this.tables.xattrs.put(this.layer, ino, xattrs), bytes);
+  }
+
+  /** One more attribute of an inode of this layer. */
+  addXattr(ino: Ino, name: string, value: Buffer): void {
+    this.rows.add(() => {
+      const { layer, tables } = this;
+      tables.xattrs.put(layer, ino, new Map(tables.xattrs.get(layer, ino)).set(name, value));
+    });
+  }
+
+  /** The record of an inode of this layer, as it was put. */
+  recordOf(ino: Ino): InodeRecord {
+    this.rows.flush();
+    return this.stored(ino);
+  }
+
+  private stored(ino: Ino): InodeRecord {
+    const record = this.tables.inodes.get(this.layer, ino);
+    assert(record !== undefined, 'the inode was put');
+    return record;
+  }
+
+  /** Changes fields of the record of an inode of this layer. */
+  changeInode(ino: Ino, fields: Partial<InodeRecord>): void {
+    this.rows.add(() => this.tables.inodes.put(this.layer, ino, { ...this.stored(ino), ...fields }));
+  }
+
+  /** Takes back all that was put of an inode of this layer. */
+  takeBack(ino: Ino): void {
+    this.rows.add(() => {
+      const { layer, tables } = this;
+      tables.inodes.remove(layer, ino);
+      tables.xattrs.remove(layer, ino);
+      tables.extents.removeAll(layer, ino);
+    });
   }
 
   /** The whole map of a file: its runs in order, not touching each other where they continue physically. */

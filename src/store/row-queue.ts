@@ -3,21 +3,27 @@
  */
 import type { MetaTables } from '../meta/index.ts';
 
-/** Rows that are gathered before they are written. */
+/** Rows that are gathered before they are written, and how many bytes of them. */
 const ROWS_MAX = 2048;
+const BYTES_MAX = 4 * 1024 * 1024;
 
 export class RowQueue {
   private readonly tables: MetaTables;
   private queue: (() => void)[] = [];
+  private bytes = 0;
 
   constructor(tables: MetaTables) {
     this.tables = tables;
   }
 
-  /** Queues a row; `put` writes it and runs inside a transaction, once or, when that one failed, again. */
-  add(put: () => void): void {
+  /**
+   * Queues a row; `put` writes it and runs inside a transaction, once or, when that one failed, again. `bytes` is what
+   * a large row takes.
+   */
+  add(put: () => void, bytes = 0): void {
     this.queue.push(put);
-    if (this.queue.length >= ROWS_MAX) this.flush();
+    this.bytes += bytes;
+    if (this.queue.length >= ROWS_MAX || this.bytes >= BYTES_MAX) this.flush();
   }
 
   /** Writes everything that is queued. When it fails, what is not written stays queued. */
@@ -30,10 +36,12 @@ export class RowQueue {
       });
       this.queue = this.queue.slice(written);
     }
+    this.bytes = 0;
   }
 
   /** Forgets what is queued. */
   discard(): void {
     this.queue = [];
+    this.bytes = 0;
   }
 }

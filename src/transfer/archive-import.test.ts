@@ -4,6 +4,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import { nativeOnly } from '../../testing/host/native-only.ts';
 import { scratchDirectory, scratchStore } from '../../testing/stores/scratch-store.ts';
@@ -478,10 +479,153 @@ describe('archives that are refused', () => {
     await refused(context, Buffer.concat([huge, tarBytes([])]), 'EINVAL', /extended header/);
   });
 
+  test('what no call could take, and numbers that no file has', async (context) => {
+    const nul = { path: 'l', type: 'symlink', target: '\xff\0b' } as const;
+    await refused(context, [nul], 'EINVAL', /symlink/);
+    await refused(context, [{ path: 'l', type: 'symlink' }], 'EINVAL', /symlink/);
+    await refused(context, [{ path: `\xff${'n'.repeat(9)}\0` }], 'EINVAL', /zero byte/);
+    await refused(context, [{ path: `${'d/'.repeat(50_000)}` }], 'ENAMETOOLONG', /shorter paths/);
+    await refused(
+      context,
+      [{ path: 'l', type: 'symlink', target: 'x'.repeat(4096) }],
+      'ENAMETOOLONG',
+      /target/,
+    );
+    // Each path is short, but the tree would be deep.
+    const half = 'd/'.repeat(1500);
+    const deep = [
+      { path: half },
+      { path: 'l', type: 'symlink', target: half.slice(0, -1) },
+      { path: `l/${half}` },
+    ] as const;
+    await refused(context, deep, 'ENAMETOOLONG', /shorter paths/);
+    await refused(context, [{ path: 'u', uid: 2 ** 32 }], 'EINVAL', /user 4294967296/);
+    await refused(context, [{ path: 'g', gid: 2 ** 32 - 1 }], 'EINVAL', /group 4294967295/);
+    const field = (bytes: readonly number[]): Buffer => Buffer.from(bytes);
+    const numbers: readonly [at: number, field: Buffer | string, note: RegExp][] = [
+      [124, field([0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]), /size is -1/],
+      [124, field([0x80, 0, 0, 0, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]), /size is/],
+      [108, field([0xff, 0, 0, 0, 0, 0, 0, 0]), /uid is/],
+      [329, field([0x80, 0, 0, 0, 0, 0x40, 0, 0]), /is device/],
+      [124, '12345678z\0', /size is "12345678z"/],
+    ];
+    for (const [at, bytes, note] of numbers) {
+      const header = ustarBytes({ 0: 'n', 156: at === 329 ? '3' : '0', 257: 'ustar\x0000', [at]: bytes });
+      await refused(context, Buffer.concat([header, tarBytes([])]), 'EINVAL', note);
+    }
+  });
+
+  test('what is more than its bounds; the message names the option', async (context) => {
+    const three = [{ path: 'a' }, { path: 'b/c', content: 'x'.repeat(5000), xattrs: { 'user.a': 'y' } }];
+    await refused(context, three, 'EFBIG', /--max-entries/, { maxEntries: 2 });
+    await refused(context, three, 'EFBIG', /--max-bytes/, { maxBytes: 5006 });
+    const engine = await scratchStore(context);
+    await take(context, engine, three, { maxEntries: 3, maxBytes: 5007 });
+    // What replaces something takes its place.
+    const again = Array.from({ length: 50 }, (_, index) => ({
+      path: index % 2 === 0 ? 'a/' : 'a',
+      mode: 0o755,
+    }));
+    await take(context, engine, again, { name: 'again', maxEntries: 1 });
+    assert.deepEqual(shown(engine, 'again'), { a: '100755' });
+    assert.deepEqual(problemsOf(engine, { scrub: true }), []);
+    const header = (flag: string, body: string): Buffer =>
+      Buffer.concat([
+        ustarBytes({ 0: 'h', 124: `${body.length.toString(8).padStart(11, '0')}\0`, 156: flag }),
+        Buffer.from(body.padEnd(Math.ceil(body.length / 512) * 512, '\0')),
+      ]);
+    const record = (key: string, length: number): string => {
+      const rest = ` ${key}=${'v'.repeat(length)}\n`;
+      const own = rest.length + String(rest.length + 6).length;
+      return `${own}${rest}`;
+    };
+    const comments = header('g', record('comment', 30_000));
+    const globals = Buffer.concat([comments, comments, comments, tarBytes([{ path: 'a' }])]);
+    await refused(context, globals, 'EINVAL', /global extended headers/);
+    const large = header('x', record('comment', 9_000_000));
+    await refused(context, Buffer.concat([large, large, tarBytes([])]), 'EINVAL', /extended headers of one/);
+  });
+
   test('an import that is given up', async (context) => {
     const parts = Array.from({ length: 3000 }, (_, index) => ({ path: `f${index}`, content: `${index}` }));
     await refused(context, parts, 'ECANCELED', /import/, { signal: AbortSignal.abort() });
   });
+});
+
+describe('zeros of an archive', () => {
+  const MEBIBYTE = 1024 * 1024;
+
+  test('are holes, wherever they are in a file', async (context) => {
+    const engine = await scratchStore(context);
+    const data = seededBytes(5, 40_000);
+    const contents = new Map([
+      ['zeros', Buffer.alloc(3 * MEBIBYTE + 5)],
+      ['small-zeros', Buffer.alloc(100_000)],
+      ['small', Buffer.concat([data, Buffer.alloc(200_000), data, Buffer.alloc(70_000), data])],
+      ['small-again', Buffer.concat([data, Buffer.alloc(200_000), data, Buffer.alloc(70_000), data])],
+      ['large', Buffer.concat([Buffer.alloc(MEBIBYTE), data, Buffer.alloc(2 * MEBIBYTE), data])],
+      ['end', Buffer.concat([data, Buffer.alloc(2 * MEBIBYTE)])],
+      ['short', Buffer.alloc(5000)],
+    ]);
+    const report = await take(
+      context,
+      engine,
+      [...contents].map(([path, content]) => ({ path, content })),
+    );
+    const tree = engine.openTree('tree');
+    const blocks: Record<string, number> = {};
+    for (const [path, content] of contents) {
+      const file = tree.fileSystem.open(`/${path}`, 0, 0);
+      const bytes = Buffer.alloc(content.length + 1);
+      assert.equal(tree.fileSystem.read(file, bytes, 0, bytes.length, 0), content.length, path);
+      assert.ok(bytes.subarray(0, -1).equals(content), path);
+      tree.fileSystem.close(file);
+      blocks[path] = tree.fileSystem.stat(`/${path}`, false).blocks / 8;
+    }
+    assert.deepEqual(blocks, {
+      zeros: 0,
+      'small-zeros': 0,
+      small: 32,
+      'small-again': 32,
+      large: 21,
+      end: 10,
+      short: 0,
+    });
+    assert.ok(report.storedBytes < 300_000, String(report.storedBytes));
+    tree.close();
+    assert.deepEqual(problemsOf(engine, { scrub: true }), []);
+  });
+
+  test('do not make checksums of their own where there are very many of them', async (context) => {
+    const engine = await scratchStore(context);
+    const [zeros, data] = [Buffer.alloc(80 * MEBIBYTE), seededBytes(6, 4096)];
+    await take(context, engine, [
+      { path: 'f', content: Buffer.concat([zeros, data, zeros.subarray(0, 9), data]) },
+    ]);
+    const tree = engine.openTree('tree');
+    const bytes = Buffer.alloc(data.length);
+    const file = tree.fileSystem.open('/f', 0, 0);
+    tree.fileSystem.read(file, bytes, 0, bytes.length, zeros.length + data.length + 9);
+    assert.ok(bytes.equals(data));
+    tree.close();
+    for (const [, { lengthBlocks }] of engine.tables.blobs.entries()) assert.ok(lengthBlocks <= 3);
+    assert.deepEqual(problemsOf(engine, { scrub: true }), []);
+  });
+});
+
+test('memory does not grow with what an archive unpacks to', { skip: nativeOnly }, async (context) => {
+  const scratch = scratchDirectory(context);
+  const archive = join(scratch, 'a.tgz');
+  const value = 'x'.repeat(60_000);
+  const parts = Array.from({ length: 2000 }, (_, index) => ({
+    path: `f${index}`,
+    xattrs: { 'user.a': value },
+  }));
+  writeFileSync(archive, gzipSync(tarBytes(parts)));
+  const child = fileURLToPath(new URL('../../testing/trees/import-memory-child.js', import.meta.url));
+  const grownBytes = Number(execFileSync(process.execPath, [child, join(scratch, 'store'), archive]));
+  // 120 MB of attributes.
+  assert.ok(grownBytes < 80e6, `${grownBytes} bytes`);
 });
 
 test('a directory as a layer: names and marks', async (context) => {

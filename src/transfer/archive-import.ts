@@ -25,7 +25,7 @@ import { isMarkedWhiteout, overlayMarks } from '../lower/index.ts';
 import { newInodeRecord } from '../meta/index.ts';
 import type { LayerBuilder } from '../store/index.ts';
 import type { System } from '../sys/index.ts';
-import { ArchiveTree, isKeptWhiteout, type NewRecord, type TreeNode } from './archive-tree.ts';
+import { ArchiveTree, DirectoryNode, FileNode, type NewRecord, type TreeNode } from './archive-tree.ts';
 import type { ByteStream } from './byte-stream.ts';
 import { ContentReader } from './file-content.ts';
 import { type ImportProgress, ImportTally } from './import-report.ts';
@@ -44,7 +44,22 @@ const TYPE_BITS: Readonly<Record<Exclude<TarType, 'link'>, number>> = {
   fifo: S_IFIFO,
 };
 
-export interface ArchiveOptions {
+/** Files and directories that an archive may have, unless more are asked for; each takes some 300 bytes of memory. */
+const ENTRIES_MAX = 2_000_000;
+/** dev_t of Linux has more bits than numbers of ours: major numbers have 12 of them, minor ones 20, in the kernel. */
+const [MAJOR_MAX, MINOR_MAX] = [2 ** 21 - 1, 2 ** 32 - 1];
+/** The largest is -1, "leave as it is" to chown(2). */
+const ID_MAX = 2 ** 32 - 2;
+
+/** What an archive may unpack to: EFBIG beyond. */
+export interface ArchiveBounds {
+  /** Files and directories; default: 2,000,000. */
+  readonly maxEntries?: number | undefined;
+  /** Bytes of content and attributes; default: any number. */
+  readonly maxBytes?: number | undefined;
+}
+
+export interface ArchiveOptions extends ArchiveBounds {
   readonly whiteouts: WhiteoutForm;
   readonly progress?: ((state: ImportProgress) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
@@ -61,20 +76,25 @@ export class ArchiveImport {
   private readonly now: Timespec;
   private readonly pacing = new Pacing(() => this.showProgress());
   private current = '';
+  private bytesLeft: number;
 
   constructor(system: System, builder: LayerBuilder, bytes: ByteStream, options: ArchiveOptions) {
     this.builder = builder;
     this.options = options;
     this.bytes = bytes;
+    bytes.beforeChunk = () => this.throwIfGivenUp();
     this.reader = new TarReader(bytes);
     this.contents = new ContentReader(system, builder, undefined);
     this.now = (system.clock satisfies Clock).now();
-    this.tree = new ArchiveTree(builder, this.impliedDirectory());
+    const { maxEntries = ENTRIES_MAX, maxBytes = Number.POSITIVE_INFINITY } = options;
+    this.bytesLeft = maxBytes;
+    this.tree = new ArchiveTree(builder, this.impliedDirectory(), bytes.path, maxEntries);
   }
 
   async all(): Promise<void> {
     for (let member = await this.reader.next(); member !== undefined; member = await this.reader.next()) {
       this.current = nameToString(member.path);
+      this.check(member);
       await this.member(member);
       if (this.pacing.isDue) await this.breathe();
     }
@@ -87,10 +107,13 @@ export class ArchiveImport {
   }
 
   private async breathe(): Promise<void> {
-    if (this.options.signal?.aborted === true) {
-      throw new FsError('ECANCELED', { syscall: 'import', path: this.builder.name });
-    }
+    this.throwIfGivenUp();
     await this.pacing.turn();
+  }
+
+  private throwIfGivenUp(): void {
+    if (this.options.signal?.aborted !== true) return;
+    throw new FsError('ECANCELED', { syscall: 'import', path: this.builder.name });
   }
 
   private showProgress(): void {
@@ -123,11 +146,25 @@ export class ArchiveImport {
     await this.unpack(this.directoryOf(names, member.path), last, member);
   }
 
-  private whiteout(directory: TreeNode, name: Name, member: TarMember): void {
+  /** What no file here can be, and what is more than was asked for: EINVAL, EFBIG. */
+  private check({ path, type, target, uid, gid, deviceMajor, deviceMinor, ...member }: TarMember): void {
+    if (uid > ID_MAX || gid > ID_MAX) throw this.refusal(path, `belongs to user ${uid}, group ${gid}`);
+    if (deviceMajor > MAJOR_MAX || deviceMinor > MINOR_MAX)
+      throw this.refusal(path, `is device ${deviceMajor}:${deviceMinor}, which no system has`);
+    if (type === 'symlink' && (target === '' || target.includes('\0')))
+      throw this.refusal(path, `is a symlink to '${nameToString(target)}', which no path can be`);
+    this.bytesLeft -= member.sizeBytes;
+    for (const [name, value] of member.xattrs) this.bytesLeft -= name.length + value.length;
+    if (this.bytesLeft >= 0) return;
+    const note = `it unpacks to more than the ${this.options.maxBytes} bytes of --max-bytes (maxBytes)`;
+    throw new FsError('EFBIG', { syscall: 'import', path: this.bytes.path, note });
+  }
+
+  private whiteout(directory: DirectoryNode, name: Name, member: TarMember): void {
     if (this.tree.whiteout(directory, name, this.recordOf(member, 0))) this.tally.whiteouts++;
   }
 
-  private async unpack(directory: TreeNode, name: Name, member: TarMember): Promise<void> {
+  private async unpack(directory: DirectoryNode, name: Name, member: TarMember): Promise<void> {
     if (this.options.whiteouts === 'overlay' && isOverlayWhiteout(directory, member)) {
       this.whiteout(directory, name, member);
       return;
@@ -146,22 +183,20 @@ export class ArchiveImport {
     const content = await this.contents.readSequence(member.sizeBytes, (target, length) =>
       this.reader.readContent(target, length),
     );
-    const node = this.tree.create(directory, name, this.recordOf(member, content.sizeBytes));
-    node.runs = content.runs;
-    node.xattrs = this.xattrsOf(member, node.record);
-    node.record = { ...node.record, blocks: countBlocks(content.runs) };
-    this.tree.unpacked(node);
-    this.tree.unpacked(directory);
+    const { runs } = content;
+    const record = { ...this.recordOf(member, content.sizeBytes), blocks: countBlocks(runs) };
+    const xattrs = this.xattrsOf(member, record);
+    this.tree.unpacked(directory, this.tree.create(directory, name, record, { runs, xattrs }));
     if (member.type === 'file') this.tally.count(content);
     else if (member.type === 'symlink') this.tally.symlinks++;
-    else this.tally.special(nameToString(member.path), wordOfMode(node.record.mode));
+    else this.tally.special(nameToString(member.path), wordOfMode(record.mode));
   }
 
-  private link(directory: TreeNode, name: Name, member: TarMember): void {
+  private link(directory: DirectoryNode, name: Name, member: TarMember): void {
     const target = this.find(member.target, member.path);
-    if (target === undefined || target.isDirectory || isKeptWhiteout(target)) {
+    if (!(target instanceof FileNode) || target.isWhiteout) {
       const shown = nameToString(member.target);
-      const problem = target?.isDirectory === true ? 'a directory' : 'not in the archive before it';
+      const problem = target instanceof DirectoryNode ? 'a directory' : 'not in the archive before it';
       const hint =
         this.builder.base === undefined ? '; `--over BASE` unpacks it over the tree it belongs to' : '';
       throw this.refusal(member.path, `is a hard link to '${shown}', which is ${problem}${hint}`);
@@ -172,16 +207,15 @@ export class ArchiveImport {
       this.tree.link(directory, name, target);
       this.tally.hardLinks++;
     }
-    this.tree.unpacked(target);
-    this.tree.unpacked(directory);
+    this.tree.unpacked(directory, target);
   }
 
   /** Gives a directory the attributes of its member, which may come before or after those of its entries. */
-  private describe(node: TreeNode, member: TarMember): void {
+  private describe(node: DirectoryNode, member: TarMember): void {
     const marks = overlayMarks(member.xattrs);
     const record = this.recordOf(member, 0);
     this.tree.describe(node, record, this.xattrsOf(member, record));
-    this.tree.unpacked(node);
+    this.tree.unpacked(node, undefined);
     if (this.options.whiteouts !== 'overlay') return;
     node.hasMarkedWhiteouts = marks.hasMarkedWhiteouts;
     if (!marks.isOpaque) return;
@@ -221,7 +255,7 @@ export class ArchiveImport {
   }
 
   /** The directory that names lead to; missing directories are made. */
-  private directoryOf(names: readonly Name[], path: string): TreeNode {
+  private directoryOf(names: readonly Name[], path: string): DirectoryNode {
     const found = this.walk(names, path, true);
     if (found === undefined) throw this.refusal(path, 'lies in a file that is no directory', 'ENOTDIR');
     return found;
@@ -236,7 +270,7 @@ export class ArchiveImport {
     return directory === undefined ? undefined : this.tree.child(directory, last);
   }
 
-  private walk(names: readonly string[], path: string, makesMissing: boolean): TreeNode | undefined {
+  private walk(names: readonly string[], path: string, makesMissing: boolean): DirectoryNode | undefined {
     let at = this.tree.root;
     let left = [...names].reverse();
     let symlinks = 0;
@@ -246,14 +280,14 @@ export class ArchiveImport {
         at = at.parent ?? at;
         continue;
       }
-      const child = this.tree.child(at, name as Name); // The cast: a part of a path, and neither '.' nor '..'.
-      if (child?.isDirectory === true) at = child;
-      else if (child !== undefined && isSymlinkMode(child.record.mode)) {
+      const child = this.tree.child(at, name as Name); // A part of a path, of bytes.
+      if (child instanceof DirectoryNode) at = child;
+      else if (child !== undefined && isSymlinkMode(child.mode)) {
         if (++symlinks > SYMLINKS_MAX) throw this.refusal(path, 'there are too many symlinks', 'ELOOP');
-        const { target } = child.record;
+        const target = this.tree.targetOf(child);
         if (target.startsWith('/')) at = this.tree.root;
         left = [...left, ...target.split('/').reverse()];
-      } else if (!makesMissing || (child !== undefined && !isKeptWhiteout(child))) return undefined;
+      } else if (!makesMissing || (child !== undefined && !child.isWhiteout)) return undefined;
       else at = this.tree.takeDirectory(at, name as Name, this.impliedDirectory()); // As above.
     }
     return at;
@@ -295,7 +329,7 @@ export class ArchiveImport {
   }
 }
 
-function isOverlayWhiteout(directory: TreeNode, member: TarMember): boolean {
+function isOverlayWhiteout(directory: DirectoryNode, member: TarMember): boolean {
   if (member.type === 'character') return member.deviceMajor === 0 && member.deviceMinor === 0;
   if (!directory.hasMarkedWhiteouts || member.type !== 'file') return false;
   return isMarkedWhiteout({ mode: S_IFREG, size: member.sizeBytes }, member.xattrs);

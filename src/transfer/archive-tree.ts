@@ -1,66 +1,140 @@
 /**
- * The tree that an archive unpacks to, in memory until the archive ends: later members replace earlier ones, and
+ * The tree that an archive unpacks to, known in full only when that ends: later members replace earlier ones, and
  * whiteouts remove entries of the base. Over a base only the differences are stored. Without one the tree is a layer of
  * its own, and whiteouts are stored as overlayfs has them: a character device 0/0, or an attribute of an opaque
  * directory.
  *
+ * Names and directories are kept in memory until then, up to a number of them. All else that an archive may have much
+ * of (attributes, extents, targets, records of files) goes to the builder at once, and is taken back when it is
+ * replaced.
+ *
  * A whiteout hides entries of lower layers only: those of the archive itself stay, whether they come before or after it
  * (OCI image-spec, layer.md, "Whiteouts").
  */
-import { assert, type Ino, isDirectoryMode, kindOfMode, type Name, type Run } from '../base/index.ts';
+import {
+  assert,
+  FsError,
+  type Ino,
+  isDirectoryMode,
+  kindOfMode,
+  type Name,
+  nameFromBytes,
+  nameToBytes,
+  nameToString,
+  PATH_BYTES_MAX,
+  type Run,
+} from '../base/index.ts';
 import { isWhiteoutDevice, OPAQUE_VALUE, OPAQUE_XATTR, WHITEOUT_MODE } from '../lower/index.ts';
 import type { DentryRecord, InodeRecord } from '../meta/index.ts';
 import type { LayerBuilder } from '../store/index.ts';
 
 const WHITEOUT_DENTRY = { ino: 0 as Ino, kind: 0 }; // In the table, inode 0 marks a whiteout.
+/** Longer targets of symlinks are read again where a path leads through one. */
+const KEPT_TARGET_BYTES_MAX = 255;
+/** V8 keeps the string that a longer part was cut from. */
+const CUT_CHARACTERS_MAX = 12;
 
 /** A record without the fields that the tree computes. */
 export type NewRecord = Omit<InodeRecord, 'nlink' | 'parent' | 'extentLayer' | 'xattrLayer'>;
 
-export class TreeNode {
+type Moment = Pick<InodeRecord, 'mtimeSeconds' | 'mtimeNanoseconds'>;
+
+/** What a file has besides its record. */
+export interface NodeParts {
+  readonly runs: readonly Run[];
+  readonly xattrs: ReadonlyMap<string, Buffer>;
+}
+
+const NO_PARTS: NodeParts = { runs: [], xattrs: new Map() };
+
+export class FileNode {
   readonly ino: Ino;
-  /** Set for directories, except the root. */
-  parent: TreeNode | undefined;
-  record: InodeRecord;
-  /** Undefined: those of the base stay. */
-  xattrs: Map<string, Buffer> | undefined;
-  runs: readonly Run[] | undefined;
-  /** The entries of a directory, read on first use. */
-  names: Map<Name, TreeNode | DentryRecord> | undefined;
-  readonly changedNames = new Set<Name>();
-  readonly isBase: boolean;
-  /** The archive has a member for it, or for something in it. */
+  readonly mode: number;
+  readonly isWhiteout: boolean;
+  /** Of a symlink, where it is short. */
+  readonly target: string | undefined;
+  /** Of what the base has; the rows of other files are written as soon as they are unpacked. */
+  readonly record: InodeRecord | undefined;
+  nlink: number;
+  /** The archive has it. */
   isUnpacked = false;
-  isOpaque = false;
-  /** Empty files in it may be whiteouts, marked by an attribute. */
-  hasMarkedWhiteouts = false;
 
   constructor(ino: Ino, record: InodeRecord, isBase: boolean) {
     this.ino = ino;
-    this.record = record;
-    this.isBase = isBase;
-  }
-
-  get isDirectory(): boolean {
-    return isDirectoryMode(this.record.mode);
+    this.mode = record.mode;
+    this.isWhiteout = isWhiteoutDevice(record);
+    this.target = record.target.length > KEPT_TARGET_BYTES_MAX ? undefined : record.target;
+    this.record = isBase ? record : undefined;
+    this.nlink = record.nlink;
   }
 }
 
+export class DirectoryNode {
+  readonly ino: Ino;
+  readonly isBase: boolean;
+  /** Undefined for the root. */
+  readonly parent: DirectoryNode | undefined;
+  /** Length of its path, with a slash at the front of each name. */
+  readonly pathBytes: number;
+  readonly isWhiteout = false;
+  record: InodeRecord;
+  nlink: number;
+  /** Read on first use. */
+  names: Map<Name, TreeNode | DentryRecord> | undefined;
+  /** Of a directory of the base: names that are no longer what they were. */
+  changedNames: Set<Name> | undefined;
+  /** The archive has a member for it, or for something in it. */
+  isUnpacked = false;
+  /** The archive says what it is. */
+  isDescribed = false;
+  isOpaque = false;
+  /** Nothing of the base is left in it. */
+  isCleared = false;
+  /** Empty files in it may be whiteouts, marked by an attribute. */
+  hasMarkedWhiteouts = false;
+
+  constructor(ino: Ino, record: InodeRecord, isBase: boolean, parent?: DirectoryNode, name = '') {
+    this.ino = ino;
+    this.isBase = isBase;
+    this.parent = parent;
+    this.pathBytes = parent === undefined ? 0 : parent.pathBytes + 1 + name.length;
+    this.record = record;
+    this.nlink = record.nlink;
+  }
+
+  get mode(): number {
+    return this.record.mode;
+  }
+}
+
+export type TreeNode = FileNode | DirectoryNode;
+
+function isNode(found: TreeNode | DentryRecord): found is TreeNode {
+  return found instanceof FileNode || found instanceof DirectoryNode;
+}
+
 export class ArchiveTree {
-  readonly root: TreeNode;
+  readonly root: DirectoryNode;
   private readonly builder: LayerBuilder;
-  private readonly nodes = new Map<Ino, TreeNode>();
+  /** For messages. */
+  private readonly archive: string;
+  private readonly entriesMax: number;
+  private entries = 0;
+  /** What the base has, as far as it was looked at. */
+  private readonly baseNodes = new Map<Ino, TreeNode>();
+  /** What has a row to be written, or a tombstone. */
   private readonly changed = new Set<TreeNode>();
 
   /** `root` is the root's record, used where there is no base. */
-  constructor(builder: LayerBuilder, root: NewRecord) {
+  constructor(builder: LayerBuilder, root: NewRecord, archive: string, entriesMax: number) {
     this.builder = builder;
+    this.archive = archive;
+    this.entriesMax = entriesMax;
     const base = builder.base?.record(builder.root);
     const record = base ?? { ...root, nlink: 2, parent: builder.root, extentLayer: 0, xattrLayer: 0 };
-    this.root = new TreeNode(builder.root, record, base !== undefined);
-    if (base === undefined) this.root.names = new Map();
-    this.nodes.set(this.root.ino, this.root);
+    this.root = new DirectoryNode(builder.root, record, base !== undefined);
     if (base === undefined) this.changed.add(this.root);
+    else this.baseNodes.set(this.root.ino, this.root);
   }
 
   /** Whether whiteouts are stored, to hide entries of the trees that this one is stacked on. */
@@ -69,99 +143,151 @@ export class ArchiveTree {
   }
 
   /** The entry of a directory under a name; may be a stored whiteout. */
-  child(directory: TreeNode, name: Name): TreeNode | undefined {
+  child(directory: DirectoryNode, name: Name): TreeNode | undefined {
     const names = this.namesOf(directory);
     const found = names.get(name);
-    if (found === undefined || found instanceof TreeNode) return found;
-    let node = this.nodes.get(found.ino);
+    if (found === undefined || isNode(found)) return found;
+    let node = this.baseNodes.get(found.ino);
     if (node === undefined) {
       const record = this.builder.base?.record(found.ino);
       assert(record !== undefined, 'a name of the base has an inode');
-      node = new TreeNode(found.ino, record, true);
-      this.nodes.set(found.ino, node);
+      node = isDirectoryMode(record.mode)
+        ? new DirectoryNode(found.ino, record, true, directory, name)
+        : new FileNode(found.ino, record, true);
+      this.baseNodes.set(found.ino, node);
     }
-    if (node.isDirectory) node.parent = directory;
     names.set(name, node);
     return node;
   }
 
-  private namesOf(directory: TreeNode): Map<Name, TreeNode | DentryRecord> {
-    directory.names ??= new Map(directory.isBase ? this.builder.base?.list(directory.ino) : []);
+  private namesOf(directory: DirectoryNode): Map<Name, TreeNode | DentryRecord> {
+    directory.names ??= new Map(directory.isBase ? this.builder.base?.list(directory.ino) : undefined);
     return directory.names;
   }
 
-  /** A new file under a free name. */
-  create(directory: TreeNode, name: Name, record: NewRecord): TreeNode {
-    const isDirectory = isDirectoryMode(record.mode);
-    const parent = directory.ino;
-    const full = {
+  /** Where a symlink of the tree leads. */
+  targetOf(node: FileNode): string {
+    return node.target ?? this.builder.recordOf(node.ino).target;
+  }
+
+  /** A new file under a free name. EFBIG for one too many, ENAMETOOLONG for a path that no call could take. */
+  create(directory: DirectoryNode, name: Name, record: NewRecord, parts: NodeParts = NO_PARTS): FileNode {
+    const { builder } = this;
+    const ino = builder.newIno();
+    const full: InodeRecord = {
       ...record,
-      nlink: isDirectory ? 1 : 0,
-      parent,
-      extentLayer: 0 as const,
-      xattrLayer: 0 as const,
+      nlink: 1,
+      parent: directory.ino,
+      extentLayer: parts.runs.length > 0 ? builder.layer : 0,
+      xattrLayer: parts.xattrs.size > 0 ? builder.layer : 0,
     };
-    const node = new TreeNode(this.builder.newIno(), full, false);
-    if (isDirectory) {
-      node.names = new Map();
-      node.parent = directory;
-    }
-    this.link(directory, name, node);
+    const node = new FileNode(ino, full, false);
+    this.name(directory, name, node);
+    builder.putInode(ino, full);
+    if (parts.runs.length > 0) builder.putRuns(ino, parts.runs);
+    if (parts.xattrs.size > 0) builder.putXattrs(ino, parts.xattrs);
     return node;
   }
 
-  /** One more name, which is free, for a node. */
-  link(directory: TreeNode, name: Name, node: TreeNode): void {
-    this.namesOf(directory).set(name, node);
-    directory.changedNames.add(name);
-    node.record = { ...node.record, parent: directory.ino };
-    this.setLinks(node, node.record.nlink + 1);
-    if (node.isDirectory) this.setLinks(directory, directory.record.nlink + 1);
-    else this.changed.add(directory);
-  }
-
-  private setLinks(node: TreeNode, nlink: number): void {
-    node.record = { ...node.record, nlink };
+  private createDirectory(directory: DirectoryNode, name: Name, record: NewRecord): DirectoryNode {
+    const ino = this.builder.newIno();
+    const full: InodeRecord = { ...record, nlink: 2, parent: directory.ino, extentLayer: 0, xattrLayer: 0 };
+    const node = new DirectoryNode(ino, full, false, directory, name);
+    this.name(directory, name, node);
     this.changed.add(node);
+    directory.nlink++;
+    return node;
   }
 
-  /** Replaces the record and the attributes of a node; its names stay. */
-  describe(node: TreeNode, record: NewRecord, xattrs: Map<string, Buffer>): void {
-    const { nlink, parent, extentLayer } = node.record;
-    node.record = { ...record, nlink, parent, extentLayer, xattrLayer: 0 };
-    node.xattrs = xattrs;
+  /** One more name, which is free, for a file. */
+  link(directory: DirectoryNode, name: Name, node: FileNode): void {
+    this.name(directory, name, node);
+    this.setLinks(node, node.nlink + 1, directory.ino);
+  }
+
+  private name(directory: DirectoryNode, name: Name, node: TreeNode): void {
+    if (directory.pathBytes + 1 + name.length >= PATH_BYTES_MAX) {
+      const note =
+        `the path of '…/${nameToString(name)}' in it has more than ${PATH_BYTES_MAX - 1} bytes, ` +
+        'which no call could take: pack it with shorter paths, or in parts';
+      throw new FsError('ENAMETOOLONG', { syscall: 'import', path: this.archive, note });
+    }
+    if (++this.entries > this.entriesMax) {
+      const note =
+        `it has more than ${this.entriesMax} files and directories: ` +
+        '--max-entries (maxEntries) takes more, each at some 300 bytes of memory';
+      throw new FsError('EFBIG', { syscall: 'import', path: this.archive, note });
+    }
+    const own = name.length > CUT_CHARACTERS_MAX ? nameFromBytes(nameToBytes(name)) : name;
+    this.namesOf(directory).set(own, node);
+    this.noteChange(directory, own);
+  }
+
+  private noteChange(directory: DirectoryNode, name: Name): void {
+    if (directory.isBase || directory.nlink > 0) this.changed.add(directory);
+    if (!directory.isBase) return;
+    directory.changedNames ??= new Set();
+    directory.changedNames.add(name);
+  }
+
+  private setLinks(node: FileNode, nlink: number, parent?: Ino): void {
+    node.nlink = nlink;
+    if (node.record !== undefined) this.changed.add(node);
+    else if (nlink === 0) this.builder.takeBack(node.ino);
+    else this.builder.changeInode(node.ino, parent === undefined ? { nlink } : { nlink, parent });
+  }
+
+  /** Replaces the record and the attributes of a directory; its names stay. */
+  describe(node: DirectoryNode, record: NewRecord, xattrs: ReadonlyMap<string, Buffer>): void {
+    const { builder } = this;
+    const { nlink, parent, extentLayer, xattrLayer } = node.record;
+    if (xattrLayer === builder.layer) builder.takeBack(node.ino);
+    if (xattrs.size > 0) builder.putXattrs(node.ino, xattrs);
+    node.record = { ...record, nlink, parent, extentLayer, xattrLayer: xattrs.size > 0 ? builder.layer : 0 };
+    node.isDescribed = true;
     this.changed.add(node);
   }
 
   /** Notes that the archive has a member here: whiteouts leave it alone. */
-  unpacked(node: TreeNode): void {
-    for (let at: TreeNode | undefined = node; at !== undefined && !at.isUnpacked; at = at.parent) {
+  unpacked(directory: DirectoryNode, node: FileNode | undefined): void {
+    if (node !== undefined) node.isUnpacked = true;
+    for (let at: DirectoryNode | undefined = directory; at !== undefined && !at.isUnpacked; at = at.parent) {
       at.isUnpacked = true;
     }
   }
 
   /** Removes a name, and all that is in it. */
-  remove(directory: TreeNode, name: Name): void {
-    const node = this.child(directory, name);
-    if (node === undefined) return;
-    if (node.isDirectory) {
-      for (const inside of [...this.namesOf(node).keys()]) this.remove(node, inside);
-      this.setLinks(node, 0);
-      this.setLinks(directory, directory.record.nlink - 1);
-    } else {
-      this.setLinks(node, node.record.nlink - 1);
-      this.changed.add(directory);
+  remove(directory: DirectoryNode, name: Name): void {
+    const left = [this.removeOne(directory, name)];
+    for (let at = left.pop(); at !== undefined; at = left.pop()) {
+      if (at instanceof FileNode) continue;
+      for (const inside of [...this.namesOf(at).keys()]) left.push(this.removeOne(at, inside));
     }
+  }
+
+  private removeOne(directory: DirectoryNode, name: Name): TreeNode | undefined {
+    const node = this.child(directory, name);
+    if (node === undefined) return undefined;
     this.namesOf(directory).delete(name);
-    directory.changedNames.add(name);
+    this.noteChange(directory, name);
+    this.entries--;
+    if (node instanceof FileNode) this.setLinks(node, node.nlink - 1);
+    else {
+      if (directory.nlink > 0) directory.nlink--;
+      node.nlink = 0;
+      if (node.isBase) this.changed.add(node);
+      else this.changed.delete(node);
+      if (node.record.xattrLayer === this.builder.layer) this.builder.takeBack(node.ino);
+    }
+    return node;
   }
 
   /** Hides the entry of lower layers under a name. False when the archive's own entry hides it already. */
-  whiteout(directory: TreeNode, name: Name, record: NewRecord): boolean {
+  whiteout(directory: DirectoryNode, name: Name, record: NewRecord): boolean {
     const there = this.child(directory, name);
     if (there?.isUnpacked === true) {
-      if (there.isDirectory) this.makeOpaque(there);
-      return there.isDirectory;
+      if (there instanceof DirectoryNode) this.makeOpaque(there);
+      return there instanceof DirectoryNode;
     }
     if (there !== undefined) this.remove(directory, name);
     if (this.keepsWhiteouts)
@@ -170,15 +296,14 @@ export class ArchiveTree {
   }
 
   /** Hides all entries that lower layers have in a directory. */
-  makeOpaque(directory: TreeNode): void {
-    if (this.keepsWhiteouts) {
-      directory.isOpaque = true;
-      return;
-    }
+  makeOpaque(directory: DirectoryNode): void {
+    if (this.keepsWhiteouts) directory.isOpaque = true;
+    if (this.keepsWhiteouts || directory.isCleared) return;
+    directory.isCleared = true;
     for (const name of [...this.namesOf(directory).keys()]) {
       const child = this.child(directory, name)!;
       if (!child.isUnpacked) this.remove(directory, name);
-      else if (child.isDirectory && child.isBase) this.makeOpaque(child);
+      else if (child instanceof DirectoryNode && child.isBase) this.makeOpaque(child);
     }
   }
 
@@ -186,60 +311,63 @@ export class ArchiveTree {
    * The directory under a name, made where there is none. In place of a file or whiteout it is opaque: these hid the
    * entry of lower layers.
    */
-  takeDirectory(directory: TreeNode, name: Name, record: NewRecord): TreeNode {
+  takeDirectory(directory: DirectoryNode, name: Name, record: NewRecord): DirectoryNode {
     const there = this.child(directory, name);
-    if (there?.isDirectory === true) return there;
+    if (there instanceof DirectoryNode) return there;
     if (there !== undefined) this.remove(directory, name);
-    const node = this.create(directory, name, record);
+    const node = this.createDirectory(directory, name, record);
     node.isOpaque = this.keepsWhiteouts && there !== undefined;
     return node;
   }
 
-  /** Hands all rows to the builder, and yields after each node so that the caller can pause. */
-  *store(now: Pick<InodeRecord, 'mtimeSeconds' | 'mtimeNanoseconds'>): Generator<void> {
+  /** Hands all rows that are left to the builder, and yields after each so that the caller can pause. */
+  *store(now: Moment): Generator<void> {
     for (const node of this.changed) {
-      if (node.record.nlink > 0) this.storeNode(node, now);
-      else if (node.isBase) this.storeTombstone(node);
+      if (node instanceof DirectoryNode) yield* this.storeDirectory(node, now);
+      else this.storeFile(node);
       yield;
     }
   }
 
-  private storeTombstone({ ino, record }: TreeNode): void {
-    this.builder.putInode(ino, { ...record, mode: 0, extentLayer: 0, xattrLayer: 0, blocks: 0 });
+  /** A file of the base whose names changed. */
+  private storeFile({ ino, record, nlink }: FileNode): void {
+    assert(record !== undefined, 'rows of other files are written already');
+    if (nlink === 0) this.storeTombstone(ino, record);
+    else this.builder.putInode(ino, { ...record, nlink });
   }
 
-  private storeNode(node: TreeNode, now: Pick<InodeRecord, 'mtimeSeconds' | 'mtimeNanoseconds'>): void {
+  private storeTombstone(ino: Ino, record: InodeRecord): void {
+    this.builder.putInode(ino, { ...record, nlink: 0, mode: 0, extentLayer: 0, xattrLayer: 0, blocks: 0 });
+  }
+
+  private *storeDirectory(node: DirectoryNode, now: Moment): Generator<void> {
     const { builder } = this;
-    const { ino, runs } = node;
-    let { record } = node;
-    const xattrs = node.isOpaque ? new Map(node.xattrs).set(OPAQUE_XATTR, OPAQUE_VALUE) : node.xattrs;
-    if (runs !== undefined && runs.length > 0) {
-      builder.putRuns(ino, runs);
-      record = { ...record, extentLayer: builder.layer };
+    const { ino, isBase, nlink } = node;
+    if (nlink === 0) {
+      this.storeTombstone(ino, node.record);
+      return;
     }
-    if (xattrs !== undefined && xattrs.size > 0) {
-      builder.putXattrs(ino, xattrs);
-      record = { ...record, xattrLayer: builder.layer };
+    let record = { ...node.record, nlink };
+    if (node.isOpaque) {
+      builder.addXattr(ino, OPAQUE_XATTR, OPAQUE_VALUE);
+      record.xattrLayer = builder.layer;
     }
     // A directory of the base that the archive does not mention was changed by what was unpacked into it.
-    if (node.isBase && node.xattrs === undefined && node.changedNames.size > 0)
-      record = { ...record, ...now };
+    if (isBase && !node.isDescribed && node.changedNames !== undefined) record = { ...record, ...now };
     builder.putInode(ino, record);
-    for (const name of node.changedNames) this.storeName(node, name);
+    for (const name of (isBase ? node.changedNames : node.names?.keys()) ?? []) {
+      this.storeName(node, name);
+      yield;
+    }
   }
 
-  private storeName(directory: TreeNode, name: Name): void {
+  private storeName(directory: DirectoryNode, name: Name): void {
     const child = directory.names?.get(name);
-    assert(child === undefined || child instanceof TreeNode, 'a changed name has its node');
+    assert(child === undefined || isNode(child), 'a changed name has its node');
     if (child !== undefined) {
-      this.builder.putDentry(directory.ino, name, child.ino, kindOfMode(child.record.mode));
-    } else if (directory.isBase && this.builder.base?.list(directory.ino).has(name) === true) {
+      this.builder.putDentry(directory.ino, name, child.ino, kindOfMode(child.mode));
+    } else if (this.builder.base?.list(directory.ino).has(name) === true) {
       this.builder.putDentry(directory.ino, name, WHITEOUT_DENTRY.ino, WHITEOUT_DENTRY.kind);
     }
   }
-}
-
-/** Whether a node is a stored whiteout. */
-export function isKeptWhiteout(node: TreeNode): boolean {
-  return isWhiteoutDevice(node.record);
 }

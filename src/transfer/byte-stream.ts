@@ -18,6 +18,8 @@ export class ByteStream {
   readonly path: string;
   /** Bytes read so far. */
   position = 0;
+  /** Called before each chunk is read; what it throws ends the reading. */
+  beforeChunk: () => void = () => undefined;
   private readonly chunks: AsyncIterator<Buffer>;
   private chunk: Buffer = Buffer.alloc(0);
   private at = 0;
@@ -74,6 +76,7 @@ export class ByteStream {
   private async fill(): Promise<boolean> {
     try {
       do {
+        this.beforeChunk();
         const next = await this.chunks.next();
         if (next.done === true) return false;
         this.chunk = next.value;

@@ -9,7 +9,6 @@
 import { createHash, hash } from 'node:crypto';
 import { read } from 'node:fs';
 import {
-  assert,
   BLOCK_SIZE,
   type BlockIndex,
   blocksFor,
@@ -18,6 +17,7 @@ import {
   FsError,
   isFsError,
   type Run,
+  SECTOR_BYTES,
   yieldToEventLoop,
 } from '../base/index.ts';
 import { appendRun, type DataSegment, dataSegments } from '../extent/index.ts';
@@ -26,17 +26,19 @@ import type { EarlierVersion } from '../survey/index.ts';
 import type { HostStat, System } from '../sys/index.ts';
 import { EarlierSharing } from './earlier-sharing.ts';
 import { hostSegments, withPath } from './host-tree.ts';
-import { type FileContent, NO_CONTENT } from './stored-content.ts';
+import { countBlocks, type FileContent, NO_CONTENT } from './stored-content.ts';
+import {
+  blockOf,
+  copyWithoutZeros,
+  dataIn,
+  PIECE_BYTES,
+  pieces,
+  type ReadNext,
+  SPARSE_SHARE,
+} from './zero-blocks.ts';
 
 /** A dense file of this size or more gets a blob of its own, so that it can back a passthrough open. */
 const OWN_BYTES_MIN = 1024 * 1024;
-/** Large files are read in pieces of this size. */
-const PIECE_BYTES = 1024 * 1024;
-/**
- * A file with less data than this share of its size is packed: checksums of a blob of its own would be mostly
- * of holes.
- */
-const SPARSE_SHARE = 4;
 
 const FIRST_BLOCK = 0 as BlockIndex; // Every file and every blob begins with it.
 
@@ -59,9 +61,6 @@ export interface SourceFile {
 /** What may have an earlier version, and what has none. */
 type Versioned = Pick<SourceFile, 'earlierRuns'>;
 const NEW_FILE: Versioned = { earlierRuns: () => [] };
-
-/** Puts `length` bytes, those at `position` of the file, into `target`. */
-type ReadNext = (target: Buffer, length: number, position: number) => Promise<void>;
 
 /** Runs one call on a host file; its error names the path. */
 function named<T>(syscall: string, file: SourceFile, call: () => T): T {
@@ -124,34 +123,34 @@ export class ContentReader {
     const dataBytes = segmentBytes(segments);
     if (dataBytes * SPARSE_SHARE < size) return this.readSparse(file, segments);
     if (size >= OWN_BYTES_MIN) return this.readLarge(file, segments);
-    return isSparse(segments, size) ? this.readSparse(file, segments) : this.readSmall(file);
+    return isSparse(segments, size) ? this.readSparse(file, segments) : this.readSmall(file, segments);
   }
 
-  /** Stores content of a known size that comes in order; `read` puts the next bytes into its target. */
+  /**
+   * Stores content of a known size that comes in order; `read` puts the next bytes into its target. Zeros become holes.
+   */
   async readSequence(sizeBytes: number, read: ReadNext): Promise<FileContent> {
-    if (sizeBytes < OWN_BYTES_MIN) {
-      await read(this.buffer, sizeBytes, 0);
-      return this.storeSmall(NEW_FILE, this.buffer, sizeBytes);
-    }
-    const own = this.builder.createOwn();
-    const segments = [{ start: 0, end: sizeBytes }];
-    try {
-      await this.copyLarge(own, segments, read);
-      return await this.storeLarge(NEW_FILE, own, sizeBytes, segments, false);
-    } catch (error) {
-      own.abort();
-      throw error;
-    }
+    if (sizeBytes >= OWN_BYTES_MIN)
+      return await this.storeSequence(this.builder.createOwn(), sizeBytes, read);
+    await read(this.buffer, sizeBytes, 0);
+    return this.storeWithoutZeros(NEW_FILE, this.buffer, sizeBytes);
   }
 
-  private readSmall(file: SourceFile): FileContent | undefined | Promise<FileContent | undefined> {
+  private readSmall(
+    file: SourceFile,
+    segments: readonly DataSegment[],
+  ): FileContent | undefined | Promise<FileContent | undefined> {
     const { size } = file.stat;
+    const store = (bytes: Buffer, length: number): FileContent | undefined => {
+      if (!file.verify(length)) return undefined;
+      return hidesHoles(file, segments)
+        ? this.storeWithoutZeros(file, bytes, length)
+        : this.storeSmall(file, bytes, length);
+    };
     const bytes = this.tryRead(file, this.buffer, size, 0);
-    if (bytes >= 0) return file.verify(bytes) ? this.storeSmall(file, this.buffer, bytes) : undefined;
+    if (bytes >= 0) return store(this.buffer, bytes);
     const target = Buffer.allocUnsafe(size);
-    return this.readWaiting(file, target, size, 0).then((length) =>
-      file.verify(length) ? this.storeSmall(file, target, length) : undefined,
-    );
+    return this.readWaiting(file, target, size, 0).then((length) => store(target, length));
   }
 
   /** The bytes read, or -1 where the disk would have to be waited for. */
@@ -177,6 +176,22 @@ export class ContentReader {
     let bytes = this.tryRead(file, target, length, position);
     if (bytes < 0) bytes = await this.readWaiting(file, target, length, position);
     target.fill(0, bytes, length);
+  }
+
+  /** As `storeSmall`, and changes `bytes`. */
+  private storeWithoutZeros(file: Versioned, bytes: Buffer, sizeBytes: number): FileContent {
+    const segments = dataIn(bytes, sizeBytes);
+    if (!isSparse(segments, sizeBytes)) return this.storeSmall(file, bytes, sizeBytes);
+    const dataBytes = segmentBytes(segments);
+    if (dataBytes === 0) return { ...NO_CONTENT, sizeBytes };
+    const key = createHash('sha256').update('ramet holes\n').update(bytes.subarray(0, sizeBytes)).digest();
+    const known = this.builder.findContent(key, sizeBytes);
+    let end = 0;
+    for (const segment of segments) end += bytes.copy(bytes, end, segment.start, segment.end);
+    const place = known ?? this.builder.storePacked(bytes, end);
+    if (known === undefined) this.builder.rememberContent(key, sizeBytes, place);
+    const [storedBytes, sharedBytes] = known === undefined ? [dataBytes, 0] : [0, dataBytes];
+    return { sizeBytes, runs: packedRuns(segments, place), storedBytes, sharedBytes, clonedBytes: 0 };
   }
 
   private storeSmall(file: Versioned, bytes: Buffer, sizeBytes: number): FileContent {
@@ -224,18 +239,17 @@ export class ContentReader {
     const own = this.builder.createOwn();
     try {
       const isCloned = this.clone(file, own);
+      const read: ReadNext = (target, length, position) => this.readPiece(file, target, length, position);
       if (isCloned) while (!own.step(PIECE_BYTES / BLOCK_SIZE)) await yieldToEventLoop();
-      else {
-        await this.copyLarge(own, segments, (target, length, position) =>
-          this.readPiece(file, target, length, position),
-        );
-      }
+      else if (hidesHoles(file, segments)) return await this.storeSequence(own, file.stat.size, read, file);
+      else await this.copyLarge(own, segments, read);
       const sizeBytes = isCloned ? own.lengthBytes : file.stat.size;
       if (!file.verify(sizeBytes)) {
         own.abort();
         return undefined;
       }
       const layout = isCloned ? dataSegments(own, own.lengthBytes) : segments;
+      own.complete(sizeBytes);
       return await this.storeLarge(file, own, sizeBytes, layout, isCloned);
     } catch (error) {
       own.abort();
@@ -259,7 +273,6 @@ export class ContentReader {
     isCloned: boolean,
   ): Promise<FileContent> {
     const dataBytes = segmentBytes(layout);
-    own.complete(sizeBytes);
     const key = largeKey(own.sums());
     const known = this.builder.findContent(key, sizeBytes);
     if (known !== undefined && (await this.isSame(own, known, layout))) {
@@ -290,10 +303,50 @@ export class ContentReader {
     };
   }
 
+  /**
+   * Stores a large file that comes in order, or may have holes that the host does not tell of. Undefined where `file`
+   * is no longer as it was.
+   */
+  private async storeSequence(own: OwnBlob, sizeBytes: number, read: ReadNext): Promise<FileContent>;
+  private async storeSequence(
+    own: OwnBlob,
+    sizeBytes: number,
+    read: ReadNext,
+    file: SourceFile,
+  ): Promise<FileContent | undefined>;
+  private async storeSequence(
+    own: OwnBlob,
+    sizeBytes: number,
+    read: ReadNext,
+    file?: SourceFile,
+  ): Promise<FileContent | undefined> {
+    try {
+      const { layout, packed } = await this.withPieces((one, other) =>
+        copyWithoutZeros(this.builder, own, sizeBytes, read, [one, other]),
+      );
+      const isGood = file === undefined || file.verify(sizeBytes);
+      const end = layout.at(-1)?.end;
+      if (!isGood || end === undefined) own.abort();
+      else own.complete(end);
+      if (!isGood) return undefined;
+      const content =
+        end === undefined ? NO_CONTENT : await this.storeLarge(NEW_FILE, own, sizeBytes, layout, false);
+      const packedBytes = countBlocks(packed) * BLOCK_SIZE;
+      return {
+        ...content,
+        sizeBytes,
+        runs: [...content.runs, ...packed],
+        storedBytes: content.storedBytes + packedBytes,
+      };
+    } catch (error) {
+      own.abort();
+      throw error;
+    }
+  }
+
   /** Compares every byte: equal checksums may be chance, or made. What is damaged is not the same. */
   private async isSame(own: OwnBlob, known: ContentPlace, layout: readonly DataSegment[]): Promise<boolean> {
-    const [ours, theirs] = [this.takePiece(), this.takePiece()];
-    try {
+    return await this.withPieces(async (ours, theirs) => {
       for (const { position, length } of pieces(layout)) {
         own.read(ours, length, position);
         if (!this.tryReadKnown(known, position, theirs, length)) return false;
@@ -301,9 +354,7 @@ export class ContentReader {
         await yieldToEventLoop();
       }
       return true;
-    } finally {
-      this.spare.push(ours, theirs);
-    }
+    });
   }
 
   /** False where the blob that has the content is damaged there. */
@@ -319,37 +370,36 @@ export class ContentReader {
 
   /** Copies the data of a large file into its blob: a piece is written while the next one is read. */
   private async copyLarge(own: OwnBlob, segments: readonly DataSegment[], read: ReadNext): Promise<void> {
-    let [target, other] = [this.takePiece(), this.takePiece()];
-    let written = Promise.resolve();
-    try {
-      for (const { position, length } of pieces(segments)) {
-        await read(target, length, position);
+    await this.withPieces(async (one, two) => {
+      let [target, other] = [one, two];
+      let written = Promise.resolve();
+      try {
+        for (const { position, length } of pieces(segments)) {
+          await read(target, length, position);
+          await written;
+          own.skipTo(position);
+          written = own.append(target, length);
+          // Its failure is thrown where it is awaited, which may be a little later.
+          written.catch(() => undefined);
+          [target, other] = [other, target];
+        }
+      } finally {
         await written;
-        own.skipTo(position);
-        written = own.append(target, length);
-        // Its failure is thrown where it is awaited, which may be a little later.
-        written.catch(() => undefined);
-        [target, other] = [other, target];
       }
+    });
+  }
+
+  private async withPieces<T>(use: (one: Buffer, other: Buffer) => Promise<T>): Promise<T> {
+    const [one, other] = [this.takePiece(), this.takePiece()];
+    try {
+      return await use(one, other);
     } finally {
-      await written;
-      this.spare.push(target, other);
+      this.spare.push(one, other);
     }
   }
 
   private takePiece(): Buffer {
     return this.spare.pop() ?? Buffer.allocUnsafe(PIECE_BYTES);
-  }
-}
-
-/** The pieces in which segments are read, in order. */
-function* pieces(
-  segments: readonly DataSegment[],
-): Generator<{ readonly position: number; readonly length: number }> {
-  for (const { start, end } of segments) {
-    for (let position = start; position < end; position += PIECE_BYTES) {
-      yield { position, length: Math.min(PIECE_BYTES, end - position) };
-    }
   }
 }
 
@@ -369,6 +419,22 @@ function isSparse(segments: readonly DataSegment[], sizeBytes: number): boolean 
   return !(segments.length === 1 && segments[0]!.start === 0 && segments[0]!.end === sizeBytes);
 }
 
+/** Whether a host file has less space than data, as its filesystem tells: it has holes then, or is compressed. */
+function hidesHoles({ stat }: SourceFile, segments: readonly DataSegment[]): boolean {
+  return stat.blocks * SECTOR_BYTES < segmentBytes(segments);
+}
+
+/** The runs of segments that lie one behind the other. */
+function packedRuns(segments: readonly DataSegment[], place: ContentPlace): Run[] {
+  let end: number = place.physical;
+  return segments.map((segment) => {
+    const count = blocksFor(segment.end - segment.start);
+    end += count;
+    const physical = (end - count) as BlockIndex; // As far into the place as the segments before are long.
+    return { logical: blockOf(segment.start), count, blob: place.blob, physical };
+  });
+}
+
 function largeRuns(segments: readonly DataSegment[], place: ContentPlace): Run[] {
   const runs: Run[] = [];
   for (const { start, end } of segments) {
@@ -380,10 +446,4 @@ function largeRuns(segments: readonly DataSegment[], place: ContentPlace): Run[]
     });
   }
   return runs;
-}
-
-/** The block that begins at a byte; segments and pieces begin with blocks. */
-function blockOf(position: number): BlockIndex {
-  assert(position % BLOCK_SIZE === 0, 'a piece begins with a block');
-  return (position / BLOCK_SIZE) as BlockIndex; // A whole number of blocks, as just checked.
 }

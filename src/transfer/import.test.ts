@@ -19,7 +19,7 @@ import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import { nativeOnly } from '../../testing/host/native-only.ts';
 import { scratchDirectory, scratchStore } from '../../testing/stores/scratch-store.ts';
-import { readFile } from '../../testing/stores/shared-store.ts';
+import { problemsOf, readFile } from '../../testing/stores/shared-store.ts';
 import { makeOddTree, seededBytes, writeSparse } from '../../testing/trees/odd-tree.ts';
 import { compareTrees, describeFileSystem, describeHostTree } from '../../testing/trees/tree-compare.ts';
 import { FsError } from '../base/index.ts';
@@ -68,6 +68,30 @@ function interfering(operation: keyof System, name: string, act: () => void): Fa
     return undefined;
   });
 }
+
+test('holes that nobody tells of are found', async (context) => {
+  const engine = await scratchStore(context, { system: createBufferedSystem() });
+  const root = scratchDirectory(context);
+  const data = seededBytes(1, 40_000);
+  writeSparse(join(root, 'small'), 500_000, [[0, data]]);
+  writeSparse(join(root, 'large'), 9 * 1024 * 1024, [[4 * 1024 * 1024, data]]);
+  writeFileSync(join(root, 'dense'), Buffer.alloc(300_000));
+  const report = await importTree(engine, root, { name: 'base' });
+  const tree = engine.openTree('base');
+  const blocks = ['small', 'large', 'dense'].map(
+    (name) => tree.fileSystem.stat(`/${name}`, false).blocks / 8,
+  );
+  assert.deepEqual(blocks, [10, 10, 74]);
+  assert.ok(
+    contentOf(engine, 'base', 'large')
+      .subarray(4 * 1024 * 1024)
+      .subarray(0, data.length)
+      .equals(data),
+  );
+  tree.close();
+  assert.equal(report.apparentBytes, 500_000 + 9 * 1024 * 1024 + 300_000);
+  assert.deepEqual(problemsOf(engine, { scrub: true }), []);
+});
 
 describe('what is imported', () => {
   for (const system of [createSystem(), createBufferedSystem()]) {

@@ -24,8 +24,8 @@ import { type ImportOptions, TreeImport } from './tree-import.ts';
  *
  * Errors: EEXIST (the name is taken) before anything is read; ENOENT, EACCES of the directory or archive, ENOTDIR of
  * what is neither; EACCES, EIO … of a file, named, unless `skipUnreadable`; EINVAL of an archive that is damaged, ends
- * early, or leads out of the tree; ENOTSUP of a layer whose files have their bytes elsewhere; ENOSPC; ECANCELED. After
- * an error nothing of the import stays.
+ * early, or leads out of the tree; EFBIG, ENAMETOOLONG of one beyond its bounds; ENOTSUP of a layer whose files have
+ * their bytes elsewhere; ENOSPC; ECANCELED. After an error nothing of the import stays.
  */
 export async function importTree(
   target: StoreEngine,
@@ -89,7 +89,7 @@ function hostCall<T>(source: string, call: () => T): T {
 async function importArchive(
   target: StoreEngine,
   source: string,
-  { name, whiteouts, over, progress, signal }: ImportOptions,
+  { name, whiteouts, over, ...options }: ImportOptions,
   started: number,
 ): Promise<ImportReport> {
   const bytes = await ByteStream.open(source);
@@ -97,7 +97,7 @@ async function importArchive(
     const builder = target.buildLayer(name, over ?? source, over);
     // An archive over a tree is an image's layer; by itself it may be anything.
     const form = whiteouts ?? (over === undefined ? 'none' : 'oci');
-    const run = new ArchiveImport(target.system, builder, bytes, { whiteouts: form, progress, signal });
+    const run = new ArchiveImport(target.system, builder, bytes, { ...options, whiteouts: form });
     try {
       await run.all();
       builder.finish();

@@ -3,12 +3,17 @@
  * `K` headers, numbers in base 256). Names, link targets and extended attributes are bytes, as in `tar-archive.ts`,
  * which writes them.
  */
-import { FsError } from '../base/index.ts';
+import { FsError, PATH_BYTES_MAX } from '../base/index.ts';
 import type { ByteStream } from './byte-stream.ts';
 import { BLOCK_BYTES, type TarFields, type TarTime, type TarType, XATTR_KEY } from './tar-archive.ts';
 
-/** No genuine extended header is longer: an attribute has 64 KiB at most. */
+/** No genuine extended headers of one member are longer: an attribute has 64 KiB at most. */
 const EXTENDED_BYTES_MAX = 16 * 1024 * 1024;
+/** What global headers say is said of every member that follows: a few bytes of archive would become this much each. */
+const GLOBAL_BYTES_MAX = 64 * 1024;
+/** Records that are read; others, say comments, mean nothing here. */
+const KEYS = new Set(['path', 'linkpath', 'size', 'uid', 'gid', 'mtime', 'atime', 'ctime']);
+const SHOWN_CHARACTERS_MAX = 100;
 
 const TYPES: Readonly<Record<string, TarType>> = {
   '\0': 'file',
@@ -41,6 +46,9 @@ export class TarReader {
   private readonly global = new Map<string, Buffer>();
   /** Bytes left to read: of the current member's content, and of the padding after it. */
   private contentLeft = 0;
+  /** Bytes that extended headers may still have: of the next member, and global ones. */
+  private extendedLeft = EXTENDED_BYTES_MAX;
+  private globalLeft = GLOBAL_BYTES_MAX;
   private paddingLeft = 0;
 
   constructor(bytes: ByteStream) {
@@ -54,13 +62,14 @@ export class TarReader {
   async next(): Promise<TarMember | undefined> {
     await this.skipContent();
     const extended = new Map(this.global);
+    this.extendedLeft = EXTENDED_BYTES_MAX;
     for (;;) {
       if (!(await this.readHeader())) return undefined;
       const { header } = this;
       const type = String.fromCharCode(header[156]!);
       const sizeBytes = this.number(124, 12, 'size');
       if (type === 'x') parsePax(await this.readExtended(sizeBytes), extended, this.bytes);
-      else if (type === 'g') parsePax(await this.readExtended(sizeBytes), this.global, this.bytes);
+      else if (type === 'g') parsePax(await this.readGlobal(sizeBytes), this.global, this.bytes);
       else if (type === 'L') extended.set('path', cString(await this.readExtended(sizeBytes)));
       else if (type === 'K') extended.set('linkpath', cString(await this.readExtended(sizeBytes)));
       else return this.member(type, sizeBytes, extended);
@@ -108,8 +117,17 @@ export class TarReader {
     return new FsError('ENOTDIR', { syscall: 'import', path: this.bytes.path, note });
   }
 
+  private async readGlobal(sizeBytes: number): Promise<Buffer> {
+    this.globalLeft -= sizeBytes;
+    if (this.globalLeft < 0)
+      throw this.bytes.damage(`global extended headers of more than ${GLOBAL_BYTES_MAX} bytes`);
+    return await this.readExtended(sizeBytes);
+  }
+
   private async readExtended(sizeBytes: number): Promise<Buffer> {
-    if (sizeBytes > EXTENDED_BYTES_MAX) throw this.bytes.damage(`an extended header of ${sizeBytes} bytes`);
+    this.extendedLeft -= sizeBytes;
+    if (this.extendedLeft < 0)
+      throw this.bytes.damage(`extended headers of one member of more than ${EXTENDED_BYTES_MAX} bytes`);
     this.willRead(sizeBytes);
     const body = Buffer.alloc(sizeBytes);
     await this.readContent(body, sizeBytes);
@@ -119,7 +137,15 @@ export class TarReader {
 
   private member(flag: string, headerBytes: number, extended: ReadonlyMap<string, Buffer>): TarMember {
     const path = extended.get('path') ?? this.headerPath();
-    const shown = path.toString('utf8');
+    const shown = path.toString('utf8', 0, SHOWN_CHARACTERS_MAX);
+    const target = extended.get('linkpath') ?? cString(this.header.subarray(157, 257));
+    if (path.length >= PATH_BYTES_MAX || target.length >= PATH_BYTES_MAX) {
+      const what = path.length >= PATH_BYTES_MAX ? 'is a path' : 'has a target';
+      const note =
+        `'${shown}…' in it ${what} of more than ${PATH_BYTES_MAX - 1} bytes, ` +
+        'which no call could take: pack it with shorter paths, or in parts';
+      throw new FsError('ENAMETOOLONG', { syscall: 'import', path: this.bytes.path, note });
+    }
     const isSparse = flag === 'S' || [...extended.keys()].some((key) => key.startsWith(SPARSE_KEY));
     if (isSparse) {
       const note = `'${shown}' is stored as a sparse file: unpack the archive with tar, and import the directory`;
@@ -144,7 +170,7 @@ export class TarReader {
       mtime,
       atime: this.time(extended, 'atime') ?? mtime,
       ctime: this.time(extended, 'ctime') ?? mtime,
-      target: (extended.get('linkpath') ?? cString(this.header.subarray(157, 257))).toString('latin1'),
+      target: target.toString('latin1'),
       deviceMajor: isDevice ? this.number(329, 8, 'device') : 0,
       deviceMinor: isDevice ? this.number(337, 8, 'device') : 0,
       xattrs: xattrsOf(extended),
@@ -224,7 +250,9 @@ function hasRightSum(header: Buffer): boolean {
 function parsePax(body: Buffer, records: Map<string, Buffer>, bytes: ByteStream): void {
   for (let at = 0; at < body.length; ) {
     const space = body.indexOf(0x20, at);
-    const length = Number(body.toString('latin1', at, Math.max(at, space)));
+    // A length has eight digits at most: a header is shorter than 16 MiB.
+    const digits = body.toString('latin1', at, Math.min(space, at + 9));
+    const length = /^\d{1,8}$/.test(digits) ? Number(digits) : Number.NaN;
     const end = at + length;
     const equals = body.indexOf(0x3d, space);
     const isGood =
@@ -232,10 +260,12 @@ function parsePax(body: Buffer, records: Map<string, Buffer>, bytes: ByteStream)
     if (!isGood || body[end - 1] !== 0x0a) throw bytes.damage('an extended header has a broken record');
     const key = body.toString('latin1', space + 1, equals);
     const value = Buffer.from(body.subarray(equals + 1, end - 1));
-    // An empty value removes an earlier one; only extended attributes may be empty.
-    if (value.length === 0 && !key.startsWith(XATTR_KEY)) records.delete(key);
-    else records.set(key, value);
     at = end;
+    const isXattr = key.startsWith(XATTR_KEY);
+    if (!isXattr && !KEYS.has(key) && !key.startsWith(SPARSE_KEY)) continue;
+    // An empty value takes back an earlier one; only an attribute may be empty.
+    if (value.length === 0 && !isXattr) records.delete(key);
+    else records.set(key, value);
   }
 }
 

@@ -21,6 +21,7 @@ import { hostRecord, isMarkedWhiteout, isWhiteoutDevice } from '../lower/index.t
 import type { LayerBuilder } from '../store/index.ts';
 import type { EarlierVersion } from '../survey/index.ts';
 import type { HostStat, System } from '../sys/index.ts';
+import type { ArchiveBounds } from './archive-import.ts';
 import { ContentReader } from './file-content.ts';
 import { GONE, UNREADABLE } from './host-failures.ts';
 import { isUnchanged } from './host-tree.ts';
@@ -30,7 +31,7 @@ import { Pacing } from './pacing.ts';
 import { countBlocks, type FileContent, NO_CONTENT } from './stored-content.ts';
 import { planWhiteouts, putWhiteouts, storedXattrs, type WhiteoutForm } from './whiteouts.ts';
 
-export interface ImportOptions {
+export interface ImportOptions extends ArchiveBounds {
   /** Name of the snapshot to make. */
   readonly name: string;
   /** The tree whose files changed ones share blocks with; default: the latest snapshot of the same directory. */

@@ -13,6 +13,8 @@ interface ImportFlags {
   readonly against?: string;
   readonly skipUnreadable?: boolean;
   readonly concurrency?: number;
+  readonly maxEntries?: number;
+  readonly maxBytes?: number;
   readonly whiteouts?: WhiteoutForm;
   readonly over?: string;
 }
@@ -35,6 +37,8 @@ export function register(program: Command): void {
     .option('--against <tree>', 'share blocks with this tree (else the last snapshot of the same directory)')
     .option('--over <tree>', 'unpack the archive over this tree: its whiteouts (default: oci) remove names')
     .option('--skip-unreadable', 'leave out files that cannot be read, with a note, instead of failing')
+    .option('--max-entries <count>', 'files and directories of an archive (default: 2,000,000)', wholeNumber)
+    .option('--max-bytes <bytes>', 'what an archive may unpack to (default: any)', wholeNumber)
     .option('--concurrency <count>', 'files that may wait for the disk at once', wholeNumber)
     .addHelpText(
       'after',
@@ -60,6 +64,8 @@ export function register(program: Command): void {
             against,
             skipUnreadable: flags.skipUnreadable,
             concurrency: flags.concurrency,
+            maxEntries: flags.maxEntries,
+            maxBytes: flags.maxBytes,
             whiteouts: flags.whiteouts,
             over,
             progress: progress.update,

@@ -1,0 +1,109 @@
+/** Content in pieces, and its blocks of zeros: they become holes where nobody says where the holes of a file are. */
+import { assert, BLOCK_SIZE, type BlockIndex, blocksFor, type Run } from '../base/index.ts';
+import { appendRun, type DataSegment } from '../extent/index.ts';
+import type { LayerBuilder, OwnBlob } from '../store/index.ts';
+
+/** Large files are read in pieces of this size. */
+export const PIECE_BYTES = 1024 * 1024;
+/**
+ * A file with less data than this share of its size is packed: checksums of a blob of its own would be mostly
+ * of holes.
+ */
+export const SPARSE_SHARE = 4;
+/** What comes in order may begin with so large a hole and still turn out to be dense. */
+const FIRST_HOLE_BYTES_MAX = 64 * 1024 * 1024;
+/** Fewer zeros than these stay data: a map of more pieces costs more than they do. */
+const HOLE_BYTES_MIN = 64 * 1024;
+const ZEROS = Buffer.alloc(BLOCK_SIZE);
+
+/** Puts `length` bytes, those at `position` of the file, into `target`. */
+export type ReadNext = (target: Buffer, length: number, position: number) => Promise<void>;
+
+/** The pieces in which segments are read, in order. */
+export function* pieces(
+  segments: readonly DataSegment[],
+): Generator<{ readonly position: number; readonly length: number }> {
+  for (const { start, end } of segments) {
+    for (let position = start; position < end; position += PIECE_BYTES) {
+      yield { position, length: Math.min(PIECE_BYTES, end - position) };
+    }
+  }
+}
+
+/** The block that begins at a byte; segments and pieces begin with blocks. */
+export function blockOf(position: number): BlockIndex {
+  assert(position % BLOCK_SIZE === 0, 'a piece begins with a block');
+  return (position / BLOCK_SIZE) as BlockIndex; // A whole number of blocks, as just checked.
+}
+
+/**
+ * The segments of the first `length` bytes that are not zeros, in whole blocks; the last may end at `length`. A short
+ * stretch of zeros between others counts as data.
+ */
+export function dataIn(bytes: Buffer, length: number): DataSegment[] {
+  const segments: { start: number; end: number }[] = [];
+  for (let start = 0; start < length; start += BLOCK_SIZE) {
+    const end = Math.min(start + BLOCK_SIZE, length);
+    if (bytes[start] === 0 && bytes.compare(ZEROS, 0, end - start, start, end) === 0) continue;
+    const last = segments.at(-1);
+    if (last !== undefined && start - last.end < HOLE_BYTES_MIN) last.end = end;
+    else segments.push({ start, end });
+  }
+  return segments;
+}
+
+/** Where the data of a file went: into its own blob at the same places, and into packed ones. */
+interface CopiedData {
+  readonly layout: readonly DataSegment[];
+  readonly packed: readonly Run[];
+}
+
+/**
+ * Copies what is not zeros: into the file's own blob, and from where that would become mostly holes, which have
+ * checksums as well, into packed ones. A piece is written while the next one is read.
+ */
+export async function copyWithoutZeros(
+  builder: LayerBuilder,
+  own: OwnBlob,
+  sizeBytes: number,
+  read: ReadNext,
+  buffers: readonly [Buffer, Buffer],
+): Promise<CopiedData> {
+  const layout: { start: number; end: number }[] = [];
+  const packed: Run[] = [];
+  let dataBytes = 0;
+  const add = async (bytes: Buffer, start: number): Promise<void> => {
+    const end = start + bytes.length;
+    dataBytes += bytes.length;
+    if (packed.length > 0 || start > SPARSE_SHARE * dataBytes + FIRST_HOLE_BYTES_MAX) {
+      const place = builder.storePacked(bytes, bytes.length);
+      appendRun(packed, { logical: blockOf(start), count: blocksFor(bytes.length), ...place });
+      return;
+    }
+    own.skipTo(start);
+    const last = layout.at(-1);
+    if (last?.end === start) last.end = end;
+    else layout.push({ start, end });
+    await own.append(bytes, bytes.length);
+  };
+  const addPiece = async (piece: Buffer, position: number): Promise<void> => {
+    for (const { start, end } of dataIn(piece, piece.length)) {
+      await add(piece.subarray(start, end), position + start);
+    }
+  };
+  let [target, other] = buffers;
+  let written = Promise.resolve();
+  try {
+    for (const { position, length } of pieces([{ start: 0, end: sizeBytes }])) {
+      await read(target, length, position);
+      await written;
+      written = addPiece(target.subarray(0, length), position);
+      // Its failure is thrown where it is awaited, which may be a little later.
+      written.catch(() => undefined);
+      [target, other] = [other, target];
+    }
+  } finally {
+    await written;
+  }
+  return { layout, packed };
+}
