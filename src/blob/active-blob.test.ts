@@ -563,7 +563,6 @@ function writeTests(system: System): void {
     assert.throws(() => blob.addRefs(0, 1), ended);
     assert.throws(() => blob.dropRefs(0, 1), ended);
     assert.throws(() => blob.release(0, 1), ended);
-    assert.throws(() => blob.rebuild([]), ended);
     assert.throws(() => blob.cutTail(), ended);
     assert.equal(blob.allocatedTailBlocks, 0);
     blob.sync();

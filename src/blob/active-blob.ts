@@ -5,14 +5,13 @@
  *   referenced   its count is 1 or more: extents of the layer name it
  *   pending      no extent names it now, but a power cut could bring one back: not reused, not punched. A block that
  *                was handed out and freed between two commit marks skips this state: nothing durable named it
- *   free         no one can name it any more, and its space is allocated
+ *   free         no extent can name it any more, and its space is allocated
  *   unbacked     as free, but its space may not be allocated (it was punched, or the blob was opened again)
- * A referenced block is exclusive when one extent names it, and a power cut could not bring a second one back: only
- * then may it be overwritten in place. And `[usedEnd, backedEnd)` is the tail: allocated space that was never handed
- * out.
+ * A referenced block is exclusive when one extent names it and a power cut could not bring a second one back: only
+ * then may it be overwritten in place. `[usedEnd, backedEnd)` is the tail: allocated space that was never handed out.
  *
  * Invariant: space is allocated on the disk before `allocate` returns it. A write to it cannot fail with ENOSPC, and
- * a page of it in a mapping cannot be SIGBUS. An `allocate` that fails changes nothing.
+ * access to a mapped page of it is never SIGBUS. An `allocate` that fails changes nothing.
  */
 import {
   assert,
@@ -34,10 +33,10 @@ const STEP_BLOCKS_MIN = 8;
 const STEP_BLOCKS_MAX = 4096;
 /** Syncing fewer bytes takes less time than handing them to a thread. */
 const FLUSH_BYTES_MIN = 1024 * 1024;
-/** A freed run of 256 KiB or more is given back to the disk; of unbacked runs as much is allocated at once. */
+/** Freed runs of 256 KiB or more are given back to the disk; unbacked runs are allocated in steps of this size. */
 const PUNCH_BLOCKS_MIN = 64;
 
-/** One run of an extent map, as far as physical space is concerned. */
+/** The physical part of a run of an extent map. */
 export interface PhysicalRun {
   readonly physical: number;
   readonly count: number;
@@ -52,17 +51,17 @@ export class ActiveBlob {
   private readonly free = new RangeSet();
   private readonly unbacked = new RangeSet();
   private readonly pending = new RangeSet();
-  /** Handed out since the last commit mark: no state that a power cut leads back to names these blocks. */
+  /** Blocks handed out since the last commit mark: no state that a power cut brings back names them. */
   private readonly fresh = new RangeSet();
-  /** In use, but lost a reference since the last durable mark: a power cut could bring another name of them back. */
+  /** Blocks in use that lost a reference since the last durable mark: a power cut could bring it back. */
   private readonly unshared = new RangeSet();
   private usedEnd = 0;
   private backedEnd = 0;
   private stepBlocks = STEP_BLOCKS_MIN;
-  /** No run of `free` is this long: spares looking again until `free` gains something. */
+  /** No run of `free` is this long: saves searches until `free` gains a run. */
   private freeRunBound = Number.POSITIVE_INFINITY;
   private unbackedRunBound = Number.POSITIVE_INFINITY;
-  /** Long runs became free that were never pending. */
+  /** Long runs that were never pending became free. */
   private hasLongFree = false;
   private unsyncedBytes = 0;
   private syncError: FsError | undefined;
@@ -77,19 +76,19 @@ export class ActiveBlob {
     this.fd = space.files.pin(file);
   }
 
-  /** Makes the file of a new blob. EEXIST when there is one. */
+  /** Makes the file of a new blob. EEXIST when it exists already. */
   static create(space: BlobSpace, id: BlobId): ActiveBlob {
     return new ActiveBlob(space, space.files.create(id));
   }
 
   /**
-   * Opens the active blob of a layer again; `runs` are all runs of the layer's extents that lie in it. What they do
-   * not name is free. EIO (DamagedBlobError) when the file is missing or shorter than they say.
+   * Opens the active blob of a layer again; `runs` are all runs of the layer's extents that lie in it. Blocks that they
+   * do not name are free. EIO (DamagedBlobError) when the file is missing or shorter than they say.
    */
   static open(space: BlobSpace, id: BlobId, runs: Iterable<PhysicalRun>): ActiveBlob {
     const blob = new ActiveBlob(space, space.files.of(id));
     try {
-      blob.rebuild(runs);
+      blob.takeRuns(runs);
     } catch (error) {
       blob.close();
       throw error;
@@ -97,17 +96,8 @@ export class ActiveBlob {
     return blob;
   }
 
-  /** Counts references again from all runs of the layer. Nothing may be pending: what is not named becomes free. */
-  rebuild(runs: Iterable<PhysicalRun>): void {
-    this.assertWritable();
-    this.counts.clear(0, this.usedEnd);
-    this.free.clear();
-    this.unbacked.clear();
-    this.pending.clear();
-    this.fresh.clear();
-    this.unshared.clear();
+  private takeRuns(runs: Iterable<PhysicalRun>): void {
     const used = new RangeSet();
-    this.usedEnd = 0;
     for (const { physical, count } of runs) {
       this.counts.increase(physical, physical + count);
       used.add(physical, physical + count);
@@ -116,17 +106,15 @@ export class ActiveBlob {
     this.space.files.refreshSize(this.file);
     const end = this.usedEnd * BLOCK_SIZE;
     if (end > this.file.sizeBytes) throw shortBlob(this.id, this.file.sizeBytes, end);
-    // Which of the gaps were punched is not recorded, so none of them counts as allocated; nor does the tail.
+    // Which gaps were punched is not recorded, so neither they nor the tail count as allocated.
     for (const gap of used.gaps(0, this.usedEnd)) this.unbacked.add(gap.start, gap.end);
     this.backedEnd = this.usedEnd;
-    this.freeRunBound = Number.POSITIVE_INFINITY;
-    this.unbackedRunBound = Number.POSITIVE_INFINITY;
     this.stepBlocks = Math.min(STEP_BLOCKS_MAX, Math.max(STEP_BLOCKS_MIN, this.usedEnd));
   }
 
   // State.
 
-  /** Blocks from the start to the last one that was handed out and is not known to be free. */
+  /** Blocks up to the last one that was handed out and is not known to be free. */
   get lengthBlocks(): number {
     return this.usedEnd;
   }
@@ -169,8 +157,8 @@ export class ActiveBlob {
   }
 
   /**
-   * Takes one reference from each block; one that has none left becomes pending, or free where no commit mark can
-   * name it. Called after the record that frees it was journalled, because it may be handed out at once.
+   * Takes one reference from each block; a block without references becomes pending, or free where no commit mark can
+   * name it. Call this after the record that frees it was journalled, because it may be handed out at once.
    */
   dropRefs(start: number, count: number): void {
     this.assertWritable();
@@ -202,19 +190,19 @@ export class ActiveBlob {
   }
 
   /**
-   * A commit mark is about to be written: what was handed out before it may be named by the state that the mark
-   * makes durable. Called before the mark, because a mark that fails may be on the disk all the same.
+   * A commit mark is about to be written: the state that it makes durable may name the blocks handed out so far. Called
+   * before the mark, because a mark whose write fails may be on the disk nevertheless.
    */
   beforeMark(): void {
     this.fresh.clear();
   }
 
   /**
-   * A durable commit mark covers everything up to now: pending blocks become free, and long runs of what is free are
-   * given back to the disk, but for a tail that the blob may soon need.
+   * A durable commit mark covers everything up to now: pending blocks become free, and long free runs are given back to
+   * the disk, except for a tail that the blob may soon need.
    */
   durable(): void {
-    // Where `beforeMark` was not called, the mark may name what was handed out up to now.
+    // As in `beforeMark`, which is not called before every mark.
     this.fresh.clear();
     this.unshared.clear();
     if (this.pending.isEmpty && !this.hasLongFree) return;
@@ -239,7 +227,7 @@ export class ActiveBlob {
     return long;
   }
 
-  /** Gives back what of the tail is more than the blob could soon need; the file stays as long as it is. */
+  /** Gives back the part of the tail that the blob will not need soon; the length of the file stays. */
   private cutLongTail(): void {
     const kept = Math.max(PUNCH_BLOCKS_MIN, Math.min(this.usedEnd, STEP_BLOCKS_MAX));
     const end = this.usedEnd + kept;
@@ -248,7 +236,7 @@ export class ActiveBlob {
     this.stepBlocks = Math.min(this.stepBlocks, kept);
   }
 
-  /** True when the space may be gone: also after a failed call, since what it did is unknown. */
+  /** True when the space may be gone: also after a failed call, whose effect is unknown. */
   private tryPunch(start: number, end: number): boolean {
     try {
       return this.space.punch(this.id, start, end - start);
@@ -258,7 +246,7 @@ export class ActiveBlob {
     }
   }
 
-  /** Blocks of `set` at the end are not used any more; returns whether there were some. */
+  /** Takes the blocks of `set` at the end out of use; returns whether there were any. */
   private shrinkUsed(set: RangeSet): boolean {
     const start = startOfRangeTo(set, this.usedEnd);
     if (start === this.usedEnd) return false;
@@ -270,9 +258,9 @@ export class ActiveBlob {
   // Space.
 
   /**
-   * A run of exactly `count` blocks, each with one reference, its space allocated: the first free run that is long
-   * enough, else at the end. What it reads as is undefined until it is written. ENOSPC (or EDQUOT) when the disk
-   * has no room; nothing has changed then.
+   * A run of exactly `count` blocks, each with one reference, its space allocated: from the first free run that is long
+   * enough, else at the end. Its content is undefined until it is written. ENOSPC or EDQUOT, with nothing changed, when
+   * the disk is full.
    */
   allocate(count: number): BlockIndex {
     this.assertWritable();
@@ -283,7 +271,7 @@ export class ActiveBlob {
     assert(this.counts.areUnused(start, start + count), 'what is allocated was not in use');
     this.counts.increase(start, start + count);
     this.fresh.add(start, start + count);
-    return start as BlockIndex; // A place in this blob, counted in blocks from its start.
+    return start as BlockIndex; // The cast: counted in blocks from the blob's start.
   }
 
   private takeFree(count: number): number {
@@ -324,7 +312,7 @@ export class ActiveBlob {
     return start;
   }
 
-  /** Allocates `wanted` blocks on the disk, or `need` of them when there is no room for all; returns how many. */
+  /** Allocates `wanted` blocks on the disk, or only `need` when it is too full; returns how many. */
   private back(start: number, need: number, wanted: number): number {
     const { system } = this.space;
     const position = start * BLOCK_SIZE;
@@ -370,8 +358,8 @@ export class ActiveBlob {
   }
 
   /**
-   * Begins to write to the disk by the thread pool, so that the `sync` that must follow has little left to wait for.
-   * Undefined where it would have little anyway. Never rejects: a failure is kept for `sync`.
+   * Starts a sync by the thread pool, so that the `sync` that must follow has little left to wait for. Undefined where
+   * that is little anyway. Never rejects: a failure is kept for `sync`.
    */
   flush(): Promise<void> | undefined {
     if (this.unsyncedBytes < FLUSH_BYTES_MIN || this.syncError !== undefined || !this.isOpen)
@@ -394,8 +382,8 @@ export class ActiveBlob {
   }
 
   /**
-   * Makes everything written durable. After a failure every later call fails with EIO: the kernel has marked the
-   * pages clean, so that a second fdatasync(2) would succeed with the bytes lost.
+   * Makes everything written durable. After a failure every later call fails with EIO: the kernel has marked the pages
+   * clean, so a second fdatasync(2) would succeed although the bytes are lost.
    */
   sync(): void {
     if (this.syncError !== undefined) {
@@ -403,9 +391,9 @@ export class ActiveBlob {
       throw new FsError('EIO', { syscall: 'fdatasync', note });
     }
     try {
-      // Asked for again: after `close` the descriptor is no longer pinned.
+      // Not `fd`, which is no longer pinned after `close`.
       if (this.isDirty) this.space.system.dataSync(this.space.files.descriptor(this.file));
-      // Also of a blob that nothing was written to: its row will say that there is a file.
+      // Even of a blob that was never written to: its row will say that the file exists.
       this.space.files.syncName(this.file);
     } catch (error) {
       if (isFsError(error)) this.syncError = error;
@@ -415,8 +403,8 @@ export class ActiveBlob {
   }
 
   /**
-   * Cuts the file after the last block that anyone could name, and returns its length in blocks. It can still be
-   * written to. Nothing is synced.
+   * Cuts the file after the last block that an extent could name, without a sync, and returns its length in blocks. The
+   * blob can still be written to.
    */
   cutTail(): number {
     this.assertWritable();
@@ -427,7 +415,7 @@ export class ActiveBlob {
     return this.usedEnd;
   }
 
-  /** Lets go of the descriptor; the blob stays as it is and can be opened again. Nothing is synced. */
+  /** Closes the descriptor, without a sync. The blob can be opened again. */
   close(): void {
     if (!this.isOpen) return;
     this.isOpen = false;

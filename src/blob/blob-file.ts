@@ -1,12 +1,9 @@
-/** What one process knows of one blob. State only; `BlobFiles`, `WindowPool` and `BlobSpace` each own some of it. */
+/** The state that one process has of one blob. `BlobFiles`, `BlobSpace` and `WindowPool` each own a part of it. */
 import { type Address, type BlobId, blocksFor } from '../base/index.ts';
 import { BlockBitmap } from './block-bitmap.ts';
 import type { DamagedBlobError } from './damage.ts';
 
-/** Whether the blob's checksums are known: not looked for yet, there are none, loaded, or their file is damaged. */
-export type SumState = 'unknown' | 'none' | 'loaded' | 'damaged';
-
-/** A mapped piece of a blob; see WindowPool. */
+/** A mapped piece of a blob: see WindowPool. */
 export interface Window {
   readonly file: BlobFile;
   readonly index: number;
@@ -27,23 +24,24 @@ export class BlobFile {
   lastUse = 0;
   /** Descriptors that were replaced while pinned; closed at the last unpin. */
   readonly retired: number[] = [];
-  /** Whether the file's name survives a power cut: not before it was synced, here or by the process that made it. */
+  /** Whether the file's name survives a power cut: once this process, or the one that made it, has synced it. */
   isNameDurable = true;
-  /** Length of the file as last seen; it shrinks only when an unused tail is cut. */
+  /** Length of the file when last read; it shrinks only when an unused tail is cut. */
   sizeBytes = 0;
 
   // Owned by BlobSpace.
-  /** Blocks that were read and verified, or written, by this process. Has room for all of `sizeBytes`. */
+  /** Blocks that this process has read and verified, or written. Has room for all of `sizeBytes`. */
   readonly touched = new BlockBitmap();
-  sumState: SumState = 'unknown';
+  /** 'unknown' until the checksums are looked for. */
+  sumState: 'unknown' | 'none' | 'loaded' | 'damaged' = 'unknown';
   sums: BigUint64Array | undefined;
-  /** What is wrong with the checksum file, while `sumState` is 'damaged'. */
+  /** What is wrong with the checksum file when `sumState` is 'damaged'. */
   sumError: DamagedBlobError | undefined;
 
   // Owned by WindowPool.
   /** By window index: position / 16 MiB. */
   readonly windows: (Window | undefined)[] = [];
-  /** By window index: reads that found all windows in use by others. */
+  /** By window index: reads that found all windows in use for other pieces. */
   readonly readsWithoutWindow = new Map<number, number>();
 
   constructor(id: BlobId, path: string) {

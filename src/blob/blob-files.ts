@@ -1,14 +1,14 @@
 /**
- * The files of physical space and their descriptors: made, found, opened, unlinked. At most `descriptorsMax` are
- * open at a time, the least recently used being closed; a pinned one stays open.
+ * The store's blob files and their descriptors: makes, lists, opens and unlinks them. At most `descriptorsMax` are open
+ * at a time; the least recently used is closed first, and a pinned one stays open.
  */
 import { assert, type BlobId, isFsError } from '../base/index.ts';
 import { O_CREAT, O_EXCL, O_RDONLY, O_RDWR, type System } from '../sys/index.ts';
 import { BlobFile } from './blob-file.ts';
-import { blobFolder, blobPath, parseBlobName, sumPath } from './blob-path.ts';
+import { blobFolder, blobPath, isThere, parseBlobName, sumPath } from './blob-path.ts';
 import { DamagedBlobError } from './damage.ts';
 
-/** Runs a call on a name that may be gone already. */
+/** Makes a call on a name that may not exist. */
 function ignoreMissing(call: () => void): void {
   try {
     call();
@@ -23,7 +23,7 @@ export class BlobFiles {
   private readonly descriptorsMax: number;
   private readonly files = new Map<BlobId, BlobFile>();
   private readonly opened = new Set<BlobFile>();
-  /** Folders whose names this process has synced. One that was found may be another's that has not synced it yet. */
+  /** Folders whose names this process has synced. Another process may have made a folder without syncing it yet. */
   private readonly syncedFolders = new Set<string>();
   private tick = 0;
 
@@ -38,7 +38,7 @@ export class BlobFiles {
     return this.opened.size;
   }
 
-  /** What is known of blob `id`; does no I/O. */
+  /** What this process knows of blob `id`; does no I/O. */
   of(id: BlobId): BlobFile {
     let file = this.files.get(id);
     if (file === undefined) {
@@ -49,14 +49,14 @@ export class BlobFiles {
     return file;
   }
 
-  /** A descriptor good for reading, valid until the next call for another blob unless pinned. */
+  /** A descriptor for reading, valid until the next call for another blob unless pinned. */
   descriptor(file: BlobFile): number {
     file.lastUse = ++this.tick;
     if (file.fd === -1) this.openAs(file, O_RDONLY);
     return file.fd;
   }
 
-  /** A descriptor good for reading and writing, valid as above. */
+  /** As `descriptor`, for reading and writing. */
   writableDescriptor(file: BlobFile): number {
     file.lastUse = ++this.tick;
     if (file.isWritable) return file.fd;
@@ -76,7 +76,7 @@ export class BlobFiles {
     return file.fd;
   }
 
-  /** Punches a hole; a blob that is open for reading only stays so. */
+  /** Punches a hole; a blob that is open only for reading stays so. */
   punch(file: BlobFile, position: number, lengthBytes: number): boolean {
     if (file.isWritable) return this.system.punch(file.fd, position, lengthBytes);
     const fd = this.system.open(file.path, O_RDWR);
@@ -100,12 +100,12 @@ export class BlobFiles {
     for (const fd of file.retired.splice(0)) this.system.close(fd);
   }
 
-  /** Looks at the file's length again. */
+  /** Reads the file's length again. */
   refreshSize(file: BlobFile): void {
     file.setSize(this.system.fileSize(this.descriptor(file)).sizeBytes);
   }
 
-  /** Makes the file of a new blob, open for writing. Fails with EEXIST when there is one. */
+  /** Makes the file of a new blob, open for writing. EEXIST when it exists already. */
   create(id: BlobId): BlobFile {
     const file = this.of(id);
     assert(file.fd === -1, `blob ${id} is new`);
@@ -113,7 +113,7 @@ export class BlobFiles {
     try {
       this.openAs(file, flags);
     } catch (error) {
-      // The first blob of one of 256 folders; asking for the folder every time would double the cost.
+      // The first blob of its folder; a check of the folder at every call would double the cost.
       if (!isFsError(error, 'ENOENT')) throw error;
       this.makeFolder(blobFolder(this.directory, id));
       this.openAs(file, flags);
@@ -123,7 +123,7 @@ export class BlobFiles {
     return file;
   }
 
-  /** Makes the name of a file made here survive a power cut. */
+  /** Makes the name of a file durable. */
   syncName(file: BlobFile): void {
     if (file.isNameDurable) return;
     const folder = blobFolder(this.directory, file.id);
@@ -136,13 +136,7 @@ export class BlobFiles {
   }
 
   exists(id: BlobId): boolean {
-    try {
-      this.system.statHost(Buffer.from(blobPath(this.directory, id)), false);
-      return true;
-    } catch (error) {
-      if (isFsError(error, 'ENOENT')) return false;
-      throw error;
-    }
+    return isThere(this.system, blobPath(this.directory, id));
   }
 
   /** Ids of all blob files present, in no order. */
@@ -159,8 +153,8 @@ export class BlobFiles {
   }
 
   /**
-   * Removes the names of a blob and its checksums; nothing happens where they are gone. The checksums go first: should
-   * the process die between the two, the blob is still there to be found and removed again.
+   * Removes the names of a blob and its checksums, if they exist. The checksums go first: if the process dies between
+   * the two, the blob can still be found and removed again.
    */
   unlinkNames(id: BlobId): void {
     const file = this.of(id);
@@ -171,7 +165,7 @@ export class BlobFiles {
     ignoreMissing(() => this.system.unlink(file.path));
   }
 
-  /** Forgets a blob that has no name any more: with its descriptor its space goes. */
+  /** Closes the file of a blob without a name, which frees its space. */
   release(id: BlobId): void {
     this.closeFile(this.of(id));
     this.files.delete(id);
@@ -214,7 +208,7 @@ export class BlobFiles {
         if (isFsError(error, 'ENOENT') && (flags & O_CREAT) === 0) {
           throw new DamagedBlobError(file.id, undefined, 'its file is missing');
         }
-        // Other parts of this process use up the descriptors. Close one of our own and try again, while there is one.
+        // Other parts of this process use up the descriptors: close one of these and try again.
         if (!(isFsError(error, 'EMFILE') || isFsError(error, 'ENFILE')) || !this.closeOldest()) throw error;
       }
     }
@@ -223,7 +217,7 @@ export class BlobFiles {
     try {
       file.setSize(this.system.fileSize(file.fd).sizeBytes);
     } catch (error) {
-      // As if it had not been opened, nor made: the next try starts over.
+      // Undone, so that the next try starts over.
       this.closeFile(file);
       if ((flags & O_CREAT) !== 0) ignoreMissing(() => this.system.unlink(file.path));
       throw error;
@@ -241,7 +235,7 @@ export class BlobFiles {
     return true;
   }
 
-  /** Checksums take 0.2 % of the data they cover, so they go with the descriptor and are loaded again when wanted. */
+  /** Drops the checksums as well, which take 0.2 % of the data they cover; they are loaded again when needed. */
   private closeFile(file: BlobFile): void {
     if (file.fd === -1) return;
     const { fd } = file;

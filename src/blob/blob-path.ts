@@ -1,5 +1,6 @@
 /** Where blobs lie: `<directory>/<low byte of the id, hex>/<id, 16 hex digits>`, the checksums beside it in `.sum`. */
-import type { BlobId } from '../base/index.ts';
+import { type BlobId, isFsError } from '../base/index.ts';
+import type { System } from '../sys/index.ts';
 
 const BLOB_NAME = /^[0-9a-f]{16}$/;
 
@@ -7,7 +8,7 @@ export function blobName(id: BlobId): string {
   return id.toString(16).padStart(16, '0');
 }
 
-/** The 256 folders spread directory entries, and with them the host's directory locks. */
+/** One of 256 folders, which spread the entries and so the host's locks of directories. */
 export function blobFolder(directory: string, id: BlobId): string {
   return `${directory}/${blobName(id).slice(-2)}`;
 }
@@ -24,6 +25,16 @@ export function sumPath(directory: string, id: BlobId): string {
 export function parseBlobName(folder: string, name: string): BlobId | undefined {
   if (!BLOB_NAME.test(name) || name.slice(-2) !== folder) return undefined;
   const id = Number.parseInt(name, 16);
-  // A safe integer from 1 is what BlobId means.
+  // The cast: a safe integer from 1 is a blob's id.
   return Number.isSafeInteger(id) && id > 0 ? (id as BlobId) : undefined;
+}
+
+export function isThere(system: System, path: string): boolean {
+  try {
+    system.statHost(Buffer.from(path), false);
+    return true;
+  } catch (error) {
+    if (isFsError(error, 'ENOENT')) return false;
+    throw error;
+  }
 }

@@ -18,15 +18,22 @@ import { ActiveBlob } from './active-blob.ts';
 import { blobPath, sumPath } from './blob-path.ts';
 import { BlobWriter } from './blob-writer.ts';
 import { DamagedBlobError } from './damage.ts';
+import { Sealing } from './sealing.ts';
+import { loadSums } from './sum-file.ts';
 import { WINDOW_BYTES } from './window-pool.ts';
 
 const ONE = blobId(0x1a3);
 
 function writeBlob(scratch: ScratchSpace, id = ONE, bytes = pattern(10 * BLOCK_SIZE)): Buffer {
   const writer = BlobWriter.create(scratch.space, id);
-  writer.appendStream(bytes, 0, bytes.length);
+  writer.append(bytes, bytes.length);
+  writer.complete(bytes.length);
   writer.finish();
   return bytes;
+}
+
+function finish(sealing: Sealing): void {
+  while (!sealing.step(4096));
 }
 
 function readOf(scratch: ScratchSpace, position: number, length: number, id = ONE): Buffer {
@@ -84,7 +91,7 @@ function readTests(system: System): void {
     const writer = BlobWriter.create(scratch.space, ONE);
     const bytes = pattern(4 * BLOCK_SIZE);
     writer.skip(WINDOW_BYTES / BLOCK_SIZE - 2);
-    writer.appendStream(bytes, 0, bytes.length);
+    writer.append(bytes, bytes.length);
     writer.finish();
     scratch.reopen();
     for (let turn = 0; turn < 3; turn++) {
@@ -157,18 +164,19 @@ function readTests(system: System): void {
     const ids = [1, 2, 3].map(blobId);
     for (const id of ids) writeBlob(scratch, id);
     const space = scratch.reopen({ descriptorsMax: 1 });
-    const fd = space.pin(ids[0]!);
+    const file = space.files.of(ids[0]!);
+    const fd = space.files.pin(file);
     for (const id of ids) readOf(scratch, 0, 10, id);
     assert.equal(space.descriptor(ids[0]!), fd);
     assert.deepEqual(scratch.space.counts.openDescriptors, 2, 'the pinned one and the last one');
-    space.unpin(ids[0]!);
-    assert.throws(() => space.unpin(ids[0]!), /pinned/);
+    space.files.unpin(file);
+    assert.throws(() => space.files.unpin(file), /pinned/);
     readOf(scratch, 0, 8192, ids[1]);
     readOf(scratch, 0, 8192, ids[2]);
     assert.ok(space.counts.openDescriptors <= 2);
   });
 
-  it('falls back to pread when no more maps are to be had', { skip: !system.canMap }, () => {
+  it('falls back to pread when no more maps can be made', { skip: !system.canMap }, () => {
     using scratch = new ScratchSpace(system);
     const bytes = writeBlob(scratch);
     for (const refused of ['reserve', 'mapView'] as const) {
@@ -207,14 +215,14 @@ function readTests(system: System): void {
 }
 
 function tryReadTests(system: System): void {
-  it('tryRead gives the bytes of what is cached and false where the disk is needed', () => {
+  it('tryRead reads cached bytes, and is false where the disk is needed', () => {
     using scratch = new ScratchSpace(system);
     const bytes = writeBlob(scratch);
     const space = scratch.reopen();
     const target = Buffer.alloc(bytes.length);
     scratch.faulty.plan = undefined;
     if (system.tryPread(space.descriptor(ONE), target, 0, 10, 0) === -1) {
-      assert.equal(space.tryRead(ONE, 0, target, 0, 10), false, 'a system that never knows always says no');
+      assert.equal(space.tryRead(ONE, 0, target, 0, 10), false, 'a system that cannot tell always says no');
       return;
     }
     assert.equal(space.tryRead(ONE, 100, target, 0, 5000), true);
@@ -224,8 +232,8 @@ function tryReadTests(system: System): void {
     assert.equal(space.tryRead(ONE, 0, target, 0, 0), true);
   });
 
-  it('tryRead is false where the system would wait, for touched blocks too, and read then waits', () => {
-    // A system whose page cache never has anything.
+  it('tryRead is false where the system would wait, also for touched blocks; read waits', () => {
+    // A system whose page cache is always empty.
     const cold: System = Object.create(system, { tryPread: { value: () => -1 } });
     using scratch = new ScratchSpace(cold);
     const bytes = writeBlob(scratch);
@@ -285,7 +293,7 @@ function damageTests(system: System): void {
     assert.deepEqual(readOf(scratch, 0, bytes.length), bytes);
   });
 
-  it('names the block that the disk cannot read, within a long read too', () => {
+  it('names the block that the disk cannot read, also within a long read', () => {
     using scratch = new ScratchSpace(system);
     const bytes = writeBlob(scratch);
     scratch.reopen();
@@ -334,7 +342,7 @@ function damageTests(system: System): void {
     assert.notEqual(space, scratch.space);
   });
 
-  it('reads zeros in the last block behind the end of the file', () => {
+  it('reads zeros in the last block after the end of the file', () => {
     using scratch = new ScratchSpace(system);
     const bytes = writeBlob(scratch, ONE, pattern(BLOCK_SIZE + 100));
     scratch.reopen();
@@ -365,7 +373,7 @@ function damageTests(system: System): void {
   it('gives EIO when the file is missing', () => {
     using scratch = new ScratchSpace(system);
     assert.throws(() => readOf(scratch, 0, 1), damage(undefined, /its file is missing/));
-    assert.throws(() => scratch.space.pin(ONE), damage(undefined, /its file is missing/));
+    assert.throws(() => scratch.space.descriptor(ONE), damage(undefined, /its file is missing/));
     assert.equal(scratch.space.exists(ONE), false);
   });
 
@@ -421,7 +429,6 @@ function damageTests(system: System): void {
     scratch.flipBit(ONE, 5);
     scratch.reopen();
     assert.equal(readOf(scratch, 5, 1)[0], bytes[5]! ^ 0x10);
-    assert.equal(scratch.space.isSealed(ONE), false);
     assert.equal(
       scratch.space.verify(ONE, 0, 10, () => assert.fail('nothing to compare')),
       false,
@@ -444,9 +451,9 @@ function fileTests(system: System): void {
       ids,
     );
     assert.ok(ids.every((id) => space.exists(id)));
-    assert.throws(() => space.create(ids[0]!), /internal invariant/, 'it is open here');
+    assert.throws(() => space.files.create(ids[0]!), /internal invariant/, 'it is open here');
     assert.throws(
-      () => scratch.reopen().create(ids[0]!),
+      () => scratch.reopen().files.create(ids[0]!),
       (error) => isFsError(error, 'EEXIST'),
     );
     scratch.space.unlink(ids[0]!);
@@ -460,10 +467,11 @@ function fileTests(system: System): void {
   it('does not unlink a blob in use', () => {
     using scratch = new ScratchSpace(system);
     writeBlob(scratch);
-    scratch.space.pin(ONE);
+    const { files } = scratch.space;
+    files.pin(files.of(ONE));
     assert.throws(() => scratch.space.unlink(ONE), /not in use/);
     assert.ok(scratch.space.exists(ONE));
-    scratch.space.unpin(ONE);
+    files.unpin(files.of(ONE));
   });
 
   it('knows lengths and allocated bytes', () => {
@@ -515,11 +523,11 @@ function sealTests(system: System): void {
     active.write(active.allocate(700) * BLOCK_SIZE, bytes, 0, bytes.length);
     const lengthBlocks = active.cutTail();
     active.close();
-    const sealing = scratch.space.writeSums(ONE, lengthBlocks);
+    const sealing = new Sealing(scratch.space, ONE, lengthBlocks);
     let steps = 0;
     while (!sealing.step(100)) steps++;
     assert.ok(steps >= 7, `${steps} slices for 700 blocks`);
-    assert.ok(sealing.isDone && scratch.space.isSealed(ONE));
+    assert.ok(loadSums(system, scratch.directory, ONE));
     assert.equal(sealing.step(1), true);
     scratch.flipBit(ONE, 650 * BLOCK_SIZE);
     scratch.reopen();
@@ -533,16 +541,16 @@ function sealTests(system: System): void {
     for (const operation of ['pread', 'dataSync', 'pwrite', 'rename', 'syncDirectory'] as const) {
       if (existsSync(sumPath(scratch.directory, ONE))) unlinkSync(sumPath(scratch.directory, ONE));
       scratch.space.setSealed(ONE);
-      const sealing = scratch.space.writeSums(ONE, 10);
+      const sealing = new Sealing(scratch.space, ONE, 10);
       scratch.faulty.plan = (called) => (called === operation ? { kind: 'error', code: 'EIO' } : undefined);
       assert.throws(
-        () => sealing.finish(),
+        () => finish(sealing),
         (error) => isFsError(error, 'EIO'),
         operation,
       );
       if (operation !== 'syncDirectory') assert.equal(existsSync(sumPath(scratch.directory, ONE)), false);
       scratch.faulty.plan = undefined;
-      sealing.finish();
+      finish(sealing);
       scratch.reopen();
       assert.deepEqual(readOf(scratch, 0, bytes.length), bytes);
       assert.equal(scratch.space.counts.blocksVerified, 10);
@@ -552,8 +560,8 @@ function sealTests(system: System): void {
   it('does not seal beyond the end of the file', () => {
     using scratch = new ScratchSpace(system);
     writeBlob(scratch);
-    const sealing = scratch.space.writeSums(ONE, 11);
-    assert.throws(() => sealing.finish(), damage(10, /are wanted/));
+    const sealing = new Sealing(scratch.space, ONE, 11);
+    assert.throws(() => finish(sealing), damage(10, /are wanted/));
   });
 
   it('scrub finds each bad block and nothing else', () => {

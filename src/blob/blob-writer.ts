@@ -1,25 +1,20 @@
 /**
  * Writes a new blob from start to end, for import: small files packed one after another (`append`), or one large
- * file in a blob of its own, where the place in the file is the place in the blob (`appendPiece`, `skip`). Sums are
- * computed on the way, so that the blob is sealed when it is finished.
+ * file in a blob of its own, where positions in the file are positions in the blob (`appendPiece`, `skip`). Checksums
+ * are computed on the way, so that the blob is sealed when it is finished.
  *
- * Invariants: `buffer` holds what comes at `flushedBlocks`, always a block boundary; packed blobs are whole blocks
- * with zeroed tails; a blob of its own ends at the file's last byte.
+ * Invariants: `buffer` holds the whole blocks that follow the first `flushedBlocks`; packed files are filled up with
+ * zeros to whole blocks; a blob of its own ends at the file's last byte.
  */
 import { assert, BLOCK_SIZE, type BlobId, type BlockIndex, blocksFor } from '../base/index.ts';
 import type { BlobFile } from './blob-file.ts';
 import type { BlobSpace } from './blob-space.ts';
 import { BlockSums } from './block-sums.ts';
 import { SCRATCH_BYTES } from './scratch.ts';
-import type { Sealing } from './sealing.ts';
+import { Sealing } from './sealing.ts';
 
 /** Blocks of a clone that are read back at once. */
 const BACK_BLOCKS = 1024;
-
-export interface FinishedBlob {
-  readonly lengthBlocks: number;
-  readonly lengthBytes: number;
-}
 
 export class BlobWriter {
   readonly id: BlobId;
@@ -27,17 +22,17 @@ export class BlobWriter {
   private readonly file: BlobFile;
   private readonly fd: number;
   private readonly computed = new BlockSums();
-  /** Made when bytes are first gathered: pieces and clones need none. */
+  /** Empty until `append` needs it. */
   private buffer = Buffer.alloc(0);
   private bufferedBytes = 0;
   private flushedBlocks = 0;
-  /** Where the last byte given ends; holes and padding after it are zeros. */
+  /** End of the last byte that the caller gave; holes and padding after it are zeros. */
   private dataEndBytes = 0;
-  /** Set when the content was cloned by the host: then its sums are read back instead of computed on the way. */
+  /** For a clone: reads the blob back for its checksums. */
   private readBack: Sealing | undefined;
   private isOpen = true;
   private isComplete = false;
-  /** What was flushed ends with a whole block. */
+  /** The last piece ends with a whole block. */
   private isWhole = true;
 
   private constructor(space: BlobSpace, id: BlobId) {
@@ -47,15 +42,14 @@ export class BlobWriter {
     this.fd = space.files.pin(this.file);
   }
 
-  /** Makes the file of a new blob. EEXIST when there is one. */
+  /** Makes the file of a new blob. EEXIST when it exists already. */
   static create(space: BlobSpace, id: BlobId): BlobWriter {
     return new BlobWriter(space, id);
   }
 
   /**
-   * Makes a blob of its own whose content is that of the open file `source`, shared by the host (FICLONE): no byte
-   * is copied. Its sums are then read back, in slices by `step` or all at once by `finish`. Undefined, and no blob
-   * is left, where the host cannot clone.
+   * Makes a blob with the content of the open file `source`, which the host shares (FICLONE): no byte is copied. `step`
+   * or `complete` then reads it back for its checksums. Undefined, and no blob is left, where the host cannot clone.
    */
   static fromClone(space: BlobSpace, id: BlobId, source: number): BlobWriter | undefined {
     const writer = new BlobWriter(space, id);
@@ -66,7 +60,7 @@ export class BlobWriter {
       }
       space.files.refreshSize(writer.file);
       writer.dataEndBytes = writer.file.sizeBytes;
-      writer.readBack = space.writeSums(id, blocksFor(writer.file.sizeBytes));
+      writer.readBack = new Sealing(space, id, blocksFor(writer.file.sizeBytes));
       return writer;
     } catch (error) {
       writer.abort();
@@ -80,49 +74,37 @@ export class BlobWriter {
     return this.flushedBlocks * BLOCK_SIZE + this.bufferedBytes;
   }
 
-  get lengthBlocks(): number {
-    return blocksFor(this.lengthBytes);
-  }
-
   /**
-   * Packs the first `length` bytes of `bytes`, a whole small file, at the next block boundary, and fills its last
-   * block up with zeros. Returns the block it starts at.
+   * Packs the first `length` bytes of `bytes`, a whole small file, and fills its last block up with zeros. Returns the
+   * block it starts at.
    */
   append(bytes: Uint8Array, length: number): BlockIndex {
-    assert(length > 0, 'an empty file takes no block');
-    assert(this.bufferedBytes % BLOCK_SIZE === 0, 'packing starts at a block boundary');
-    const start = this.lengthBytes / BLOCK_SIZE;
-    this.appendStream(bytes, 0, length);
-    this.padToBlock();
-    return start as BlockIndex; // A place in this blob, counted in blocks from its start.
-  }
-
-  /** Adds bytes right after the last ones: a piece of the one file that the blob is for. */
-  appendStream(bytes: Uint8Array, offset: number, length: number): void {
     this.assertWritable();
-    assert(offset >= 0 && length >= 0 && offset + length <= bytes.length, 'the piece lies inside its array');
+    assert(length > 0, 'an empty file takes no block');
+    assert(length <= bytes.length, 'the file lies inside its array');
     if (this.buffer.length === 0) this.buffer = Buffer.allocUnsafeSlow(SCRATCH_BYTES);
-    let done = 0;
-    while (done < length) {
+    const start = this.lengthBytes;
+    for (let done = 0; done < length; ) {
       const count = Math.min(length - done, this.buffer.length - this.bufferedBytes);
-      const from = offset + done;
-      this.buffer.set(bytes.subarray(from, from + count), this.bufferedBytes);
-      this.bufferedBytes += count;
+      this.buffer.set(bytes.subarray(done, done + count), this.bufferedBytes);
+      const end = this.bufferedBytes + count;
+      this.bufferedBytes = blocksFor(end) * BLOCK_SIZE;
+      this.buffer.fill(0, end, this.bufferedBytes);
       done += count;
       if (this.bufferedBytes === this.buffer.length) this.flush();
     }
-    if (length > 0) this.dataEndBytes = this.lengthBytes;
+    this.dataEndBytes = start + length;
+    return (start / BLOCK_SIZE) as BlockIndex; // The cast: counted in blocks from the blob's start.
   }
 
   /**
-   * Adds the first `length` bytes of `bytes` as `appendStream` does, but from where they are, while the caller goes on:
-   * until the promise resolves they must not change, and the writer must not be used. Only the last piece ends
-   * within a block.
+   * Adds a piece of the file that the blob is for: the first `length` bytes of `bytes`, while the caller goes on. Until
+   * the promise resolves the bytes must not change, and the writer must not be used. Only the last piece ends within a
+   * block.
    */
   appendPiece(bytes: Uint8Array, length: number): Promise<void> {
     this.assertWritable();
     this.flush();
-    assert(this.isWhole, 'a piece follows whole blocks');
     const { space, file, fd } = this;
     const start = this.flushedBlocks;
     const position = start * BLOCK_SIZE;
@@ -144,11 +126,10 @@ export class BlobWriter {
     });
   }
 
-  /** Leaves a hole of `blocks` blocks, which takes no space and reads as zeros. Only at a block boundary. */
+  /** Leaves a hole of `blocks` blocks, which takes no space and reads as zeros. */
   skip(blocks: number): void {
     this.assertWritable();
     assert(blocks >= 0, 'a hole goes forward');
-    assert(this.bufferedBytes % BLOCK_SIZE === 0, 'a hole starts at a block boundary');
     this.flush();
     this.computed.addHoles(blocks);
     this.flushedBlocks += blocks;
@@ -164,8 +145,8 @@ export class BlobWriter {
   }
 
   /**
-   * The blob ends at `lengthBytes`, where a large file ends within a last block or a hole: not before the last byte
-   * given. Its bytes are written afterwards, nothing is added any more, and every checksum is known.
+   * Ends the blob at `lengthBytes`, not before the last byte given: a large file may end within a block or a hole.
+   * Afterwards all bytes are written, all checksums are known, and nothing can be added.
    */
   complete(lengthBytes: number): void {
     this.assertOpen();
@@ -175,7 +156,7 @@ export class BlobWriter {
       assert(lengthBytes === this.file.sizeBytes, 'a clone is as long as its source');
       while (!this.step(BACK_BLOCKS));
     } else {
-      this.flushLast();
+      this.flush();
       const holes = blocksFor(lengthBytes) - this.computed.count;
       assert(holes >= 0, 'a blob does not end before its last block');
       this.computed.addHoles(holes);
@@ -197,19 +178,18 @@ export class BlobWriter {
   }
 
   /**
-   * Ends the blob, where its data ends unless it is complete: it is sealed afterwards. On failure (EIO, ENOSPC) call
-   * `abort`.
+   * Completes the blob at the end of its data, if it is not complete, and seals it. Returns its length in bytes. On
+   * failure (EIO, ENOSPC) call `abort`.
    */
-  finish(): FinishedBlob {
+  finish(): number {
     if (!this.isComplete) this.complete(this.lengthBytes);
-    const lengthBytes = this.file.sizeBytes;
     BlobWriter.finishAll([this]);
-    return { lengthBlocks: blocksFor(lengthBytes), lengthBytes };
+    return this.file.sizeBytes;
   }
 
   /**
-   * Ends several blobs that are complete: data durable, then sums. Much cheaper than one by one, since the host
-   * writes its own journal once for all of them. On failure (EIO, ENOSPC) call `abort` of each.
+   * Seals several complete blobs: makes their data durable, then their checksums. Much faster than one by one, since
+   * the host writes its own journal once for all of them. On failure (EIO, ENOSPC) call `abort` of each.
    */
   static finishAll(writers: readonly BlobWriter[]): void {
     for (const writer of writers) {
@@ -228,39 +208,16 @@ export class BlobWriter {
     this.space.unlink(this.id);
   }
 
-  private padToBlock(): void {
-    const rest = this.bufferedBytes % BLOCK_SIZE;
-    if (rest === 0) return;
-    const end = this.bufferedBytes + BLOCK_SIZE - rest;
-    this.buffer.fill(0, this.bufferedBytes, end);
-    this.bufferedBytes = end;
-    if (end === this.buffer.length) this.flush();
-  }
-
-  /** Writes the buffer, whole blocks. */
   private flush(): void {
-    this.writeBuffer(this.bufferedBytes);
-  }
-
-  /** Writes the rest of a file's own blob: the sum is of the block filled up, the file ends at its last byte. */
-  private flushLast(): void {
-    const lengthBytes = this.bufferedBytes;
-    const end = blocksFor(lengthBytes) * BLOCK_SIZE;
-    this.buffer.fill(0, lengthBytes, end);
-    this.bufferedBytes = end;
-    this.writeBuffer(lengthBytes);
-  }
-
-  private writeBuffer(writtenBytes: number): void {
     if (this.bufferedBytes === 0) return;
-    const { space, file, buffer, fd } = this;
+    const { space, file, buffer, bufferedBytes, fd } = this;
     const position = this.flushedBlocks * BLOCK_SIZE;
-    space.system.pwrite(fd, buffer, 0, writtenBytes, position);
-    // The blob is synced when it is finished: by then the disk has most of it.
-    space.system.startWriteback(fd, position, writtenBytes);
-    this.computed.addBlocks(buffer, this.bufferedBytes);
-    const blocks = this.bufferedBytes / BLOCK_SIZE;
-    file.setSize(position + writtenBytes);
+    space.system.pwrite(fd, buffer, 0, bufferedBytes, position);
+    // So that the disk has most of the blob when it is synced.
+    space.system.startWriteback(fd, position, bufferedBytes);
+    this.computed.addBlocks(buffer, bufferedBytes);
+    const blocks = bufferedBytes / BLOCK_SIZE;
+    file.setSize(position + bufferedBytes);
     file.touched.setRange(this.flushedBlocks, this.flushedBlocks + blocks);
     this.flushedBlocks += blocks;
     this.bufferedBytes = 0;
@@ -279,5 +236,6 @@ export class BlobWriter {
     this.assertOpen();
     assert(this.readBack === undefined, 'nothing is added to a clone');
     assert(!this.isComplete, 'nothing is added to a complete blob');
+    assert(this.isWhole, 'nothing is added after a block that is not whole');
   }
 }

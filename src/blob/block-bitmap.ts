@@ -1,4 +1,4 @@
-/** One bit a block: which blocks of a blob this process has already read and verified, or written itself. */
+/** A set of the blocks of a blob: one bit for each. */
 import { assert } from '../base/index.ts';
 
 export class BlockBitmap {

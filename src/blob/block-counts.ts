@@ -1,4 +1,4 @@
-/** Reference counts of the blocks of an active blob, within its writer's own layer. */
+/** Reference counts of the blocks of an active blob: how many extents of its layer name each. */
 import { assert } from '../base/index.ts';
 
 export class BlockCounts {
@@ -20,7 +20,7 @@ export class BlockCounts {
     for (let block = start; block < end; block++) counts[block]!++;
   }
 
-  /** Takes one reference from each block of `[start, end)`; `visit` learns of each run whether it is unused now. */
+  /** Takes one reference from each block of `[start, end)`; `visit` gets each run, and whether it is unused now. */
   decrease(start: number, end: number, visit: (start: number, end: number, isUnused: boolean) => void): void {
     assert(this.areUsed(start, end), 'only blocks with references lose one');
     const { counts } = this;

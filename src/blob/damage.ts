@@ -1,10 +1,10 @@
-/** What is reported when a blob does not hold what it should: EIO, naming the blob and the block. */
+/** The error when a blob is damaged: EIO, naming the blob and the block. */
 import { BLOCK_SIZE, type BlobId, type BlockIndex, FsError } from '../base/index.ts';
 import { blobName } from './blob-path.ts';
 
 export class DamagedBlobError extends FsError {
   readonly blob: BlobId;
-  /** Undefined when the whole blob is out of reach: its file is missing, or its checksum file is damaged. */
+  /** Undefined when the whole blob cannot be read: its file is missing, or its checksum file is damaged. */
   readonly block: BlockIndex | undefined;
 
   constructor(blob: BlobId, block: BlockIndex | undefined, problem: string) {
@@ -15,9 +15,9 @@ export class DamagedBlobError extends FsError {
   }
 }
 
-/** The error for a blob whose file has only `sizeBytes`, when `endBytes` are wanted. */
+/** The error for a blob whose file has fewer bytes than are wanted. */
 export function shortBlob(blob: BlobId, sizeBytes: number, endBytes: number): DamagedBlobError {
-  // The block that the file's end lies in is a block index.
+  // The cast: the block that the file's end lies in.
   const block = Math.floor(sizeBytes / BLOCK_SIZE) as BlockIndex;
   return new DamagedBlobError(blob, block, `its file has ${sizeBytes} bytes, ${endBytes} are wanted`);
 }

@@ -1,4 +1,4 @@
-/** Host files as blobs: read as they are, or as they were recorded and never otherwise; few descriptors, all closed. */
+/** Host files as blobs: read as they are now, or only as they were recorded; few descriptors, all of them closed. */
 import assert from 'node:assert/strict';
 import * as fs from 'node:fs';
 import { join } from 'node:path';
@@ -13,7 +13,6 @@ import {
   type ExternalState,
   FOLLOWED_BLOB_FIRST,
   isExternal,
-  isFollowed,
 } from './external-files.ts';
 
 const BLOB = EXTERNAL_BLOB_FIRST as BlobId;
@@ -52,15 +51,14 @@ class Scene {
 }
 
 describe('host files as blobs', { skip: nativeOnly }, () => {
-  test('their numbers are told apart from those of blobs', () => {
+  test('their numbers differ from those of stored blobs', () => {
     assert.deepEqual(
       [1, EXTERNAL_BLOB_FIRST, FOLLOWED_BLOB_FIRST].map((blob) => isExternal(blob as BlobId)),
       [false, true, true],
     );
-    assert.ok(isFollowed(FOLLOWED_BLOB_FIRST as BlobId) && !isFollowed(BLOB));
   });
 
-  test('a followed one is read as it is, with zeros behind its end', (context) => {
+  test('a followed file is read as it is now, with zeros after its end', (context) => {
     const scene = new Scene(context);
     const blob = scene.files.follow(() => scene.open());
     assert.equal(scene.read(blob), 'content...');
@@ -68,19 +66,19 @@ describe('host files as blobs', { skip: nativeOnly }, () => {
     assert.equal(scene.read(blob), 'other.....');
     fs.renameSync(scene.path, `${scene.path}-away`);
     fs.writeFileSync(scene.path, 'third');
-    assert.equal(scene.read(blob), 'other.....', 'it is open');
+    assert.equal(scene.read(blob), 'other.....', 'the first file is still open');
     scene.files.close(blob);
     assert.equal(scene.read(blob), 'third.....');
     scene.files.unfollow(blob);
     assert.throws(() => scene.read(blob), /EIO/);
   });
 
-  test('the host says where they have holes, and of a recorded one that has changed nothing', (context) => {
+  test('holes are those of the host, and ESTALE in a recorded file that has changed', (context) => {
     const scene = new Scene(context);
     const blob = scene.files.follow(() => scene.open());
     const seeks = (of: BlobId, at: number) => [scene.files.seekData(of, at), scene.files.seekHole(of, at)];
     assert.deepEqual(seeks(blob, 0), [0, undefined], 'the end of the file is no hole');
-    assert.deepEqual(seeks(blob, 7), [undefined, undefined], 'nothing is behind it');
+    assert.deepEqual(seeks(blob, 7), [undefined, undefined], 'nothing is after the end');
     assert.deepEqual(seeks(BLOB, 0), [0, undefined]);
     fs.truncateSync(scene.path, 2 ** 20);
     assert.deepEqual(seeks(blob, 5), [5, 4096]);
@@ -106,7 +104,7 @@ describe('host files as blobs', { skip: nativeOnly }, () => {
   ];
   for (const [name, change, message] of changes) {
     for (const isOpen of [false, true]) {
-      test(`a recorded one ${name} is ESTALE, ${isOpen ? 'open or again' : 'opened again'}`, async (context) => {
+      test(`a recorded file ${name} is ESTALE, ${isOpen ? 'open before' : 'opened after'}`, async (context) => {
         const scene = new Scene(context);
         if (isOpen) assert.equal(scene.read(BLOB), 'content...');
         await new Promise((resolve) => setTimeout(resolve, 12));
@@ -120,7 +118,7 @@ describe('host files as blobs', { skip: nativeOnly }, () => {
     }
   }
 
-  test('a recorded one that is what it was has no problem, and is changed between look and look', (context) => {
+  test('an unchanged recorded file has no problem; a change during the read is noticed', (context) => {
     const scene = new Scene(context);
     assert.equal(scene.files.problem(BLOB), undefined);
     scene.system.plan = (operation) => {
@@ -130,7 +128,7 @@ describe('host files as blobs', { skip: nativeOnly }, () => {
     assert.throws(() => scene.read(BLOB), /ESTALE/);
   });
 
-  test('few stay open, and none when all are closed, whatever fails', (context) => {
+  test('few files stay open, and none after closeAll or a failed open', (context) => {
     const scene = new Scene(context);
     const count = (): number => fs.readdirSync('/proc/self/fd').length;
     const before = count();
@@ -142,6 +140,6 @@ describe('host files as blobs', { skip: nativeOnly }, () => {
     scene.system.plan = (operation) =>
       operation === 'statFile' ? { kind: 'error', code: 'EIO' } : undefined;
     assert.throws(() => scene.read(BLOB), FsError);
-    assert.equal(count(), before, 'what could not be looked at is closed');
+    assert.equal(count(), before, 'a file whose stat failed is closed');
   });
 });

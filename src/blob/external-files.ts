@@ -1,11 +1,11 @@
 /**
- * Host files as blobs: what a fork of a host directory refers to until it has bytes of its own. They belong to the
- * host, which may change or remove them at any time. So they are read by pread alone: a window over a file that
- * somebody truncates is SIGBUS.
+ * Host files as blobs: a fork of a host directory refers to them until it has bytes of its own. The host may change or
+ * remove them at any time. So they are read only by pread: access to a window over a file that somebody truncates is
+ * SIGBUS.
  *
- * Two kinds. A *recorded* one has a row that says what the file was when it was copied up. Every read checks before and
- * after whether it still is that (docs/host-trees.md), and is ESTALE where it is not. A *followed* one stands, in this
- * process only, for a file without a record: it is read as it is, as a plain directory would show it.
+ * There are two kinds. A *recorded* file has a row with its state when it was copied up. Every read compares before and
+ * after (docs/host-trees.md), and is ESTALE where the file has changed. A *followed* file has no row and a number only
+ * in this process: it is read as it is now, as a plain directory would show it.
  */
 import {
   type BlobId,
@@ -23,18 +23,18 @@ import type { BlobBytes } from './blob-bytes.ts';
 import { readThrough } from './fetches.ts';
 
 /**
- * Numbers of recorded host files: made of what the file was, so that one file in one state has one number wherever it
- * is recorded. Those of blobs stay below.
+ * Numbers of recorded host files: a hash of the file's state, so that one file in one state has one number wherever it
+ * is recorded. The numbers of stored blobs are below.
  */
 export const EXTERNAL_BLOB_FIRST = 2 ** 49;
-/** Numbers of followed host files: good in this process only, and never stored. */
+/** Numbers of followed host files: valid in this process only, and never stored. */
 export const FOLLOWED_BLOB_FIRST = 2 ** 50;
 const FOLLOWED_BLOB_END = 2 ** 51;
 const HASH_BITS = 48;
 
 const DESCRIPTORS_MAX = 256;
 
-/** What a recorded host file was. */
+/** The state of a host file when it was recorded. */
 export interface ExternalState {
   /** The host tree that the file belongs to. */
   readonly layer: LayerId;
@@ -47,18 +47,18 @@ export interface ExternalState {
   readonly path: string;
 }
 
-/** Where a recorded host file is. */
+/** How to open a recorded host file. */
 export interface ExternalPlace {
   /** The file's path on the host, for messages. */
   readonly shownPath: string;
   open(): number;
 }
 
-/** What is known of recorded host files elsewhere. */
+/** What the store knows of recorded host files. */
 export interface ExternalSource {
-  /** What the tables say that a host file was. */
+  /** The state in the tables. */
   externalState(blob: BlobId): ExternalState | undefined;
-  /** Undefined when there is no such host tree any more. */
+  /** Undefined when the host tree is no longer in the store. */
   externalPlace(state: ExternalState): ExternalPlace | undefined;
 }
 
@@ -66,22 +66,14 @@ interface RecordedFile extends ExternalPlace {
   readonly state: ExternalState;
 }
 
-/** Opens the host file for reading, as it is now. */
-export type OpenFollowed = () => number;
-
 /** Whether a blob's bytes lie in a host file. */
 export function isExternal(blob: BlobId | 0): boolean {
   return blob >= EXTERNAL_BLOB_FIRST && blob < FOLLOWED_BLOB_END;
 }
 
-/** Whether the number is one that only this process knows. */
-export function isFollowed(blob: BlobId | 0): boolean {
-  return blob >= FOLLOWED_BLOB_FIRST;
-}
-
 interface OpenExternal {
   fd: number;
-  /** Undefined for a followed one. */
+  /** Undefined for a followed file. */
   readonly recorded: RecordedFile | undefined;
 }
 
@@ -92,20 +84,21 @@ export class ExternalFiles implements BlobBytes {
   private readonly system: System;
   /** Recorded files that have no row yet. */
   private readonly named = new Map<BlobId, ExternalState>();
-  private readonly followed = new Map<BlobId, OpenFollowed>();
+  /** How to open the followed files. */
+  private readonly followed = new Map<BlobId, () => number>();
   private nextFollowed = FOLLOWED_BLOB_FIRST;
-  /** In the order in which they were last used. */
+  /** Least recently used first. */
   private readonly opened = new Map<BlobId, OpenExternal>();
 
   constructor(system: System) {
     this.system = system;
   }
 
-  /** The number under which ranges of a host file as it is now may be named. Store `stateOf` with it. */
+  /** The number for a host file in this state. Extents that use it need a row with `stateOf`. */
   name(state: ExternalState): BlobId {
     let blob = EXTERNAL_BLOB_FIRST + Number(BigInt.asUintN(HASH_BITS, checksum64(bytesOf(state))));
     for (;;) {
-      const known = this.stateOf(blob as BlobId); // Made for a blob here.
+      const known = this.stateOf(blob as BlobId); // The cast: here numbers become blobs.
       if (known === undefined) break;
       if (bytesOf(known).equals(bytesOf(state))) return blob as BlobId;
       blob = blob + 1 < FOLLOWED_BLOB_FIRST ? blob + 1 : EXTERNAL_BLOB_FIRST;
@@ -114,24 +107,24 @@ export class ExternalFiles implements BlobBytes {
     return blob as BlobId;
   }
 
-  /** What a recorded host file was; undefined for a number that stands for none. */
+  /** The recorded state; undefined for a number that is not in use. */
   stateOf(blob: BlobId): ExternalState | undefined {
     return this.named.get(blob) ?? this.source?.externalState(blob);
   }
 
-  /** Takes in what a number stands for, until there is a row that says it. */
+  /** Keeps the state for a number until it has a row. */
   keep(blob: BlobId, state: ExternalState): void {
     this.named.set(blob, state);
   }
 
-  /** There is a row of the file now. */
+  /** The file has a row now. */
   noteStored(blob: BlobId): void {
     this.named.delete(blob);
   }
 
-  /** A number for a host file that is to be read as it is. */
-  follow(open: OpenFollowed): BlobId {
-    const blob = this.nextFollowed++ as BlobId; // The number stands for a blob from here on.
+  /** A number for a host file that is read as it is now; `open` opens it for reading. */
+  follow(open: () => number): BlobId {
+    const blob = this.nextFollowed++ as BlobId; // The cast: here numbers become blobs.
     this.followed.set(blob, open);
     return blob;
   }
@@ -141,15 +134,10 @@ export class ExternalFiles implements BlobBytes {
     this.followed.delete(blob);
   }
 
-  /**
-   * Reads; bytes behind the end of the file are zeros. ESTALE when a recorded file is no longer what it was; errors of
-   * the host.
-   */
   read(blob: BlobId, position: number, target: Uint8Array, offset: number, length: number): void {
     this.readFile(blob, position, target, offset, length, true);
   }
 
-  /** As `read`, but false where the disk would have to be waited for. */
   tryRead(blob: BlobId, position: number, target: Uint8Array, offset: number, length: number): boolean {
     return this.readFile(blob, position, target, offset, length, false);
   }
@@ -173,19 +161,14 @@ export class ExternalFiles implements BlobBytes {
     return true;
   }
 
-  /**
-   * lseek(2), SEEK_DATA: the first byte of data at or after `position`, as the host has it now; undefined where there
-   * is none. ESTALE as of `read`.
-   */
   seekData(blob: BlobId, position: number): number | undefined {
     return this.seek(blob, (fd) => this.system.seekData(fd, position));
   }
 
-  /** SEEK_HOLE: the first hole at or after `position`; undefined where there is none before the end. As `seekData`. */
   seekHole(blob: BlobId, position: number): number | undefined {
     return this.seek(blob, (fd) => {
       const hole = this.system.seekHole(fd, position);
-      // The end of every file counts as a hole.
+      // lseek(2) has a hole at the end of every file.
       return hole === undefined || hole >= this.system.statFile(fd).size ? undefined : hole;
     });
   }
@@ -193,16 +176,15 @@ export class ExternalFiles implements BlobBytes {
   private seek(blob: BlobId, seek: (fd: number) => number | undefined): number | undefined {
     const { fd, recorded } = this.use(blob);
     const found = seek(fd);
-    // Once is enough: a file that changed before the call has changed after it as well.
+    // Once is enough: a change before the call shows after it as well.
     if (recorded !== undefined) this.requireUnchanged(fd, recorded);
     return found;
   }
 
-  /** Brings bytes into the host's page cache by the thread pool. Tells of no failure: the read that follows does. */
   async fetch(blob: BlobId, position: number, length: number): Promise<void> {
     let fd: number;
     try {
-      // A descriptor of its own: the other may be closed meanwhile.
+      // Another descriptor than that in `opened`, which may be closed meanwhile.
       fd = this.openFile(blob).fd;
     } catch (error) {
       if (isFsError(error)) return;
@@ -215,14 +197,13 @@ export class ExternalFiles implements BlobBytes {
     }
   }
 
-  /** A descriptor good until the next call; a recorded file is what it was when this returns. */
+  /** A recorded file is unchanged when this returns. */
   descriptor(blob: BlobId): number {
     const { fd, recorded } = this.use(blob);
     if (recorded !== undefined) this.requireUnchanged(fd, recorded);
     return fd;
   }
 
-  /** What is wrong with a recorded host file, as a sentence; undefined when it is what it was. */
   problem(blob: BlobId): string | undefined {
     try {
       this.close(blob);
@@ -234,7 +215,7 @@ export class ExternalFiles implements BlobBytes {
     }
   }
 
-  /** What the host says of the file behind a descriptor that is open already; undefined when none is. */
+  /** statx(2) of a file that is open already; undefined when it is not. */
   statOpen(blob: BlobId): HostStat | undefined {
     const open = this.opened.get(blob);
     return open === undefined ? undefined : this.system.statFile(open.fd);
@@ -311,11 +292,11 @@ function stale({ shownPath }: RecordedFile, what: string): FsError {
   return new FsError('ESTALE', { syscall: 'read', note });
 }
 
-/** All that tells one state of one file from another. */
+/** All fields of the state, for comparing and hashing it. */
 function bytesOf({ layer, ino, birth, sizeBytes, modified, changed, path }: ExternalState): Buffer {
   const times = [birth, modified, changed].flatMap((time) => [time?.seconds ?? -1, time?.nanoseconds ?? -1]);
   const numbers = new Float64Array([layer, Number(ino), sizeBytes, ...times]);
-  // A number that a double cannot hold is written out with all its bits.
+  // A double has no room for such a number: all of its bits are stored instead.
   if (typeof ino === 'bigint') new BigUint64Array(numbers.buffer)[1] = ino;
   return Buffer.concat([Buffer.from(numbers.buffer), Buffer.from(path, 'latin1')]);
 }

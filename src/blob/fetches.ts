@@ -1,10 +1,10 @@
-/** What the thread pool does with blobs: reads that only fill the page cache, and syncs ahead of one that is due. */
+/** Work of the thread pool on blobs: reads that only fill the page cache, and early syncs. */
 import { isFsError } from '../base/index.ts';
 import type { System } from '../sys/index.ts';
 
 const PIECE_BYTES = 1024 * 1024;
 
-/** Reads a range and keeps nothing of it. Never reports a failure of the host. */
+/** Reads a range and drops the bytes. Failures of the host are ignored. */
 export async function readThrough(
   system: System,
   fd: number,
@@ -21,11 +21,11 @@ export async function readThrough(
   }
 }
 
-/** Those that are under way: descriptors stay open until they are done. */
+/** The fetches under way, for which descriptors must stay open. */
 export class Fetches {
   private readonly underWay = new Set<Promise<unknown>>();
 
-  /** Keeps count of one until it has succeeded or failed, and returns it. */
+  /** Counts a fetch until it has succeeded or failed, and returns it. */
   add(fetched: Promise<void>): Promise<void> {
     const settled: Promise<unknown> = fetched.then(
       () => this.underWay.delete(settled),
@@ -35,7 +35,7 @@ export class Fetches {
     return fetched;
   }
 
-  /** Waits until none is left. */
+  /** Waits for all of them. */
   async settle(): Promise<void> {
     while (this.underWay.size > 0) await Promise.all(this.underWay);
   }

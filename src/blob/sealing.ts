@@ -1,51 +1,35 @@
 /**
- * Sealing: computing the checksums of a blob that no one writes to any more, in slices, so that a background task
- * never holds the thread for long. About 3 µs a block in the page cache: 1,000 blocks are a slice of some 3 ms.
+ * Sealing: computes the checksums of a blob that is no longer written to, in slices, so that a background task never
+ * holds the thread for long. A block in the page cache takes about 3 µs, so a slice of 1,000 blocks takes 3 ms.
  */
 import { assert, BLOCK_SIZE, type BlobId, blocksFor } from '../base/index.ts';
-import type { System } from '../sys/index.ts';
-import type { BlobFiles } from './blob-files.ts';
+import type { BlobSpace } from './blob-space.ts';
 import { BlockSums } from './block-sums.ts';
 import { shortBlob } from './damage.ts';
 import { SCRATCH_BLOCKS } from './scratch.ts';
-import type { SumsOfBlob } from './sum-file.ts';
-
-/** What sealing needs of the BlobSpace that it works in. */
-export interface SealingSpace {
-  readonly system: System;
-  readonly files: BlobFiles;
-  /** At least 1 MiB, anyone's until the next call. */
-  readonly scratch: Uint8Array;
-  /** Makes the data durable, then the checksums. */
-  finishSealing(blobs: readonly SumsOfBlob[]): void;
-}
 
 export class Sealing {
-  private readonly space: SealingSpace;
+  private readonly space: BlobSpace;
   private readonly id: BlobId;
   private readonly lengthBlocks: number;
   readonly computed = new BlockSums();
   private isFinished = false;
 
-  constructor(space: SealingSpace, id: BlobId, lengthBlocks: number) {
+  constructor(space: BlobSpace, id: BlobId, lengthBlocks: number) {
     this.space = space;
     this.id = id;
     this.lengthBlocks = lengthBlocks;
   }
 
-  get isDone(): boolean {
-    return this.isFinished;
-  }
-
-  /** Blocks whose checksum is still to be computed. */
+  /** Blocks whose checksums are not computed yet. */
   get remainingBlocks(): number {
     return this.lengthBlocks - this.computed.count;
   }
 
   /**
-   * Does some of the work: at most `blocksMax` blocks are read, and the step after the last block syncs the data,
-   * then the checksums (in this order: sums must never be newer than what they are of). True when all is done and
-   * the blob is sealed. A failed step (EIO, ENOSPC) can be tried again; it goes on where it was.
+   * Reads at most `blocksMax` blocks, or, after the last block, syncs the data and then the checksums: in this order,
+   * because sums must never be newer than their blocks. True when the blob is sealed. A failed step (EIO, ENOSPC) can
+   * be tried again, and continues where it failed.
    */
   step(blocksMax: number): boolean {
     assert(blocksMax > 0, 'a step does something');
@@ -60,12 +44,7 @@ export class Sealing {
     return false;
   }
 
-  /** All that is left, at once. */
-  finish(): void {
-    while (!this.step(SCRATCH_BLOCKS * 4));
-  }
-
-  /** Takes up to `blocksMax` blocks further; returns how many were read. A hole costs nothing. */
+  /** Computes the checksums of up to `blocksMax` blocks; returns how many it read. A hole is not read. */
   private readChunk(blocksMax: number): number {
     const { system, scratch } = this.space;
     const file = this.space.files.of(this.id);
@@ -86,7 +65,7 @@ export class Sealing {
     const count = Math.min(blocksMax, SCRATCH_BLOCKS, this.remainingBlocks);
     const length = count * BLOCK_SIZE;
     const got = system.pread(fd, scratch, 0, length, position);
-    // Only the last block of the file may be cut short, by the end of a large file's own blob.
+    // Only the last block may be shorter: the blob of a large file ends where the file ends.
     if (blocksFor(got) < count) throw shortBlob(this.id, file.sizeBytes, position + length);
     scratch.fill(0, got, length);
     this.computed.addBlocks(scratch, length);

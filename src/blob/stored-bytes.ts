@@ -1,27 +1,37 @@
 /**
  * Bytes in the store's own blobs.
  *
- * First touch of a block in this process is by pread and verifies its checksum where the blob is sealed; from then
- * on it is copied from a window, which costs no system call. So a flipped bit or a bad sector is an EIO that names
- * blob and block, and everything else stays readable.
+ * The first read of a block by this process is a pread and verifies its checksum where the blob is sealed; later reads
+ * copy it from a window, without a system call. So a flipped bit or a bad sector is an EIO that names blob and block,
+ * and everything else stays readable.
  *
  * Invariants: no byte at or beyond a file's size is touched through a window (that would be SIGBUS); the
  * `touched` bits have room for every block below `sizeBytes`; punched blocks have their bit clear.
  */
-import { BLOCK_SIZE, type BlobId, type BlockIndex, blocksFor, checksum64, isFsError } from '../base/index.ts';
+import {
+  assert,
+  BLOCK_SIZE,
+  type BlobId,
+  type BlockIndex,
+  blocksFor,
+  checksum64,
+  isFsError,
+} from '../base/index.ts';
 import type { System } from '../sys/index.ts';
 import type { BlobBytes } from './blob-bytes.ts';
 import { BlobFile } from './blob-file.ts';
 import type { BlobFiles } from './blob-files.ts';
 import { DamagedBlobError, shortBlob } from './damage.ts';
 import { readThrough } from './fetches.ts';
-import { assertSpan } from './read-span.ts';
-import { SCRATCH_BYTES } from './scratch.ts';
+import { SCRATCH_BLOCKS, SCRATCH_BYTES } from './scratch.ts';
 import { loadSums } from './sum-file.ts';
 import { WINDOW_BYTES, WindowPool } from './window-pool.ts';
 
 const WOULD_BLOCK = -1;
-const NO_FILE = new BlobFile(0 as BlobId, ''); // Never returned: 0 is no blob's id.
+const NO_FILE = new BlobFile(0 as BlobId, ''); // The cast: stands for no blob, and 0 is no blob's id.
+
+/** Receives each bad block and what is wrong with it, as a clause such as "checksum does not match". */
+export type VisitBad = (block: BlockIndex, problem: string) => void;
 
 export class StoredBytes implements BlobBytes {
   readonly isStored = true;
@@ -31,10 +41,10 @@ export class StoredBytes implements BlobBytes {
   private readonly scratch: Buffer;
   /** Blocks whose checksum was compared by reads. */
   blocksVerified = 0;
-  /** The blob used last; one that does not exist at first. */
+  /** The blob used last. */
   private last = NO_FILE;
 
-  /** `scratch` is anyone's until the next call. */
+  /** `scratch` holds SCRATCH_BYTES, and belongs to the call that runs. */
   constructor(files: BlobFiles, windowsMax: number, scratch: Buffer) {
     this.system = files.system;
     this.files = files;
@@ -47,8 +57,8 @@ export class StoredBytes implements BlobBytes {
   }
 
   /**
-   * Fails with EIO (DamagedBlobError) when a block does not match its checksum, when the disk cannot read it, when
-   * the file is missing or ends before the last block wanted, or when the checksum file is damaged.
+   * EIO (DamagedBlobError) when a block does not match its checksum, when the disk cannot read it, when the file is
+   * missing or ends before the last block wanted, or when the checksum file is damaged.
    */
   read(id: BlobId, position: number, target: Uint8Array, offset: number, length: number): void {
     const file = id === this.last.id ? this.last : this.use(id);
@@ -57,14 +67,13 @@ export class StoredBytes implements BlobBytes {
     this.readSlowly(file, position, target, offset, length, true);
   }
 
-  /** Opening the blob and loading its checksums, once each, may wait. */
+  /** May wait once for opening the blob, and once for loading its checksums. */
   tryRead(id: BlobId, position: number, target: Uint8Array, offset: number, length: number): boolean {
     const file = id === this.last.id ? this.last : this.use(id);
     assertSpan(position, length, target, offset);
     return this.readSlowly(file, position, target, offset, length, false);
   }
 
-  /** Verifies nothing. */
   async fetch(id: BlobId, position: number, length: number): Promise<void> {
     const file = this.files.of(id);
     const fd = this.files.pin(file);
@@ -79,12 +88,12 @@ export class StoredBytes implements BlobBytes {
     return this.files.descriptor(this.files.of(id));
   }
 
-  /** `BlobSpace.verify` finds what is wrong with these. */
+  /** Problems of stored blobs are found by `verify`. */
   problem(): undefined {
     return undefined;
   }
 
-  /** What is dead was punched, but no extent names it: what is read has no holes. */
+  /** Only dead blocks are punched, and no extent names them: the rest has no holes. */
   seekData(_id: BlobId, position: number): number {
     return position;
   }
@@ -93,7 +102,7 @@ export class StoredBytes implements BlobBytes {
     return undefined;
   }
 
-  /** The common case: every block was touched, and one existing window has all the bytes. No system call. */
+  /** The common case: every block was touched, and one existing window has all bytes. Makes no system call. */
   private readWindow(
     file: BlobFile,
     position: number,
@@ -168,7 +177,7 @@ export class StoredBytes implements BlobBytes {
     length: number,
     mayWait: boolean,
   ): number {
-    // A page that was touched may have been evicted, so that a copy from the window would wait for the disk.
+    // The page of a touched block may have been evicted, so that a copy from the window would wait for the disk.
     if (mayWait && this.system.canMap) {
       const index = Math.floor(position / WINDOW_BYTES);
       const at = position - index * WINDOW_BYTES;
@@ -244,11 +253,59 @@ export class StoredBytes implements BlobBytes {
       file.touched.set(block);
       return;
     }
-    const problem = sum === undefined ? 'it has no checksum' : 'checksum does not match';
-    throw new DamagedBlobError(file.id, block as BlockIndex, problem); // Counted in blocks from the blob's start.
+    // The cast: counted in blocks from the blob's start.
+    throw new DamagedBlobError(file.id, block as BlockIndex, problemOf(sum));
   }
 
-  /** pread(2) or its form that does not wait; EIO of the disk is reported with blob and block. */
+  /** As `BlobSpace.verify`. */
+  verify(file: BlobFile, start: number, count: number, visitBad: VisitBad): boolean {
+    const fd = this.files.descriptor(file);
+    const sums = this.sumsOf(file);
+    if (sums === undefined) return false;
+    const report = (block: number, problem: string): void => {
+      // The next read checks the block again, and then fails.
+      file.touched.clearRange(block, block + 1);
+      visitBad(block as BlockIndex, problem); // The cast: counted in blocks from the blob's start.
+    };
+    const end = start + count;
+    for (let block = start; block < end; block += SCRATCH_BLOCKS) {
+      const stop = Math.min(block + SCRATCH_BLOCKS, end);
+      if (this.verifyChunk(fd, sums, block, stop, report)) continue;
+      // The disk failed somewhere in the chunk: find out where.
+      for (let one = block; one < stop; one++)
+        if (!this.verifyChunk(fd, sums, one, one + 1, report)) report(one, 'the disk cannot read it');
+    }
+    return true;
+  }
+
+  /** False when the blocks could not be read in one piece. */
+  private verifyChunk(
+    fd: number,
+    sums: BigUint64Array,
+    start: number,
+    stop: number,
+    report: (block: number, problem: string) => void,
+  ): boolean {
+    const { scratch } = this;
+    const length = (stop - start) * BLOCK_SIZE;
+    let got: number;
+    try {
+      got = this.system.pread(fd, scratch, 0, length, start * BLOCK_SIZE);
+    } catch (error) {
+      if (isFsError(error, 'EIO')) return false;
+      throw error;
+    }
+    scratch.fill(0, got, length);
+    for (let block = start; block < stop; block++) {
+      const at = (block - start) * BLOCK_SIZE;
+      const sum = sums[block];
+      if (at >= got) report(block, 'it lies beyond the end of the file');
+      else if (checksum64(scratch.subarray(at, at + BLOCK_SIZE)) !== sum) report(block, problemOf(sum));
+    }
+    return true;
+  }
+
+  /** pread(2), or preadv2(2) that does not wait; EIO of the disk is reported with blob and block. */
   private pread(
     file: BlobFile,
     fd: number,
@@ -264,15 +321,13 @@ export class StoredBytes implements BlobBytes {
         : this.system.tryPread(fd, target, offset, length, position);
     } catch (error) {
       if (!isFsError(error, 'EIO')) throw error;
-      const block = Math.floor(position / BLOCK_SIZE) as BlockIndex; // Counted in blocks from the blob's start.
-      if (length > BLOCK_SIZE && mayWait) {
-        return this.preadEach(file, fd, position, target, offset, length);
-      }
+      if (length > BLOCK_SIZE && mayWait) return this.preadEach(file, fd, position, target, offset, length);
+      const block = Math.floor(position / BLOCK_SIZE) as BlockIndex; // The cast: counted from the blob's start.
       throw new DamagedBlobError(file.id, block, 'the disk cannot read it');
     }
   }
 
-  /** Reads block by block after a long read failed, so that the error names the block that is bad. */
+  /** Reads block by block after a long read failed, so that the error names the bad block. */
   private preadEach(
     file: BlobFile,
     fd: number,
@@ -297,8 +352,8 @@ export class StoredBytes implements BlobBytes {
     return this.last;
   }
 
-  /** The checksums of a blob, loaded when first wanted; undefined when it is not sealed. */
-  sumsOf(file: BlobFile): BigUint64Array | undefined {
+  /** The checksums of a blob, loaded at the first call; undefined when it is not sealed. */
+  private sumsOf(file: BlobFile): BigUint64Array | undefined {
     if (file.sumState === 'unknown') {
       try {
         file.sums = loadSums(this.system, this.files.directory, file.id);
@@ -313,7 +368,7 @@ export class StoredBytes implements BlobBytes {
     return file.sums;
   }
 
-  /** The blob is gone: its windows would keep its space. */
+  /** Unmaps the windows of a blob that was removed: they would keep its space. */
   forget(file: BlobFile): void {
     this.windows.dropAll(file);
     if (this.last === file) this.last = NO_FILE;
@@ -324,4 +379,14 @@ export class StoredBytes implements BlobBytes {
     this.windows.close();
     this.last = NO_FILE;
   }
+}
+
+function assertSpan(position: number, length: number, target: Uint8Array, offset: number): void {
+  assert(position >= 0 && length >= 0, 'a read has a place and a length');
+  assert(offset >= 0 && offset + length <= target.length, 'the target has room for the read');
+}
+
+/** What is wrong with a block whose checksum is not `sum`. */
+function problemOf(sum: bigint | undefined): string {
+  return sum === undefined ? 'it has no checksum' : 'checksum does not match';
 }

@@ -1,12 +1,12 @@
-/** Checksum files: loading them, and storing them so that a power cut leaves either none or a whole one. */
+/** Loads and stores checksum files, so that a power cut leaves either none or a whole one. */
 import { type BlobId, DecodeError, FsError, isFsError } from '../base/index.ts';
 import { O_CREAT, O_RDONLY, O_WRONLY, type System } from '../sys/index.ts';
-import { blobFolder, sumPath } from './blob-path.ts';
+import { blobFolder, isThere, sumPath } from './blob-path.ts';
 import type { BlockSums } from './block-sums.ts';
 import { DamagedBlobError } from './damage.ts';
 import { decodeSums, encodeSums } from './sum-format.ts';
 
-/** The checksums of a blob, undefined when it is not sealed. A damaged file is a DamagedBlobError that names it. */
+/** The checksums of a blob, undefined when it is not sealed. DamagedBlobError when the checksum file is damaged. */
 export function loadSums(system: System, directory: string, id: BlobId): BigUint64Array | undefined {
   const path = sumPath(directory, id);
   let fd: number;
@@ -24,7 +24,7 @@ export function loadSums(system: System, directory: string, id: BlobId): BigUint
     if (error instanceof DecodeError) {
       throw new DamagedBlobError(id, undefined, `its checksum file ${path} is damaged: ${error.message}`);
     }
-    // Not a DamagedBlobError, which is remembered: a disk may recover.
+    // Not a DamagedBlobError, which would be remembered: a disk may recover.
     if (isFsError(error, 'EIO')) {
       throw new FsError('EIO', { syscall: 'read', note: `the disk cannot read the checksum file ${path}` });
     }
@@ -41,14 +41,14 @@ export interface SumsOfBlob {
 }
 
 /**
- * Stores the checksums of blobs; they are durable when this returns. The blobs' own bytes must be already. Two
- * processes may do so at once: both write the same bytes, into one file or two, and the last name stands.
+ * Makes the checksums of blobs durable. The blobs' own bytes must be durable already. Two processes may do this at
+ * once: both write the same bytes, into one file or two, and the last rename wins.
  */
 export function storeSums(system: System, directory: string, blobs: readonly SumsOfBlob[]): void {
   const descriptors: number[] = [];
   try {
     for (const { id, sums } of blobs) {
-      // Not emptied when it is there: it may be another's, or even have become the file itself meanwhile.
+      // Not truncated: the file may be another process's, which may have renamed it meanwhile.
       const fd = system.open(`${sumPath(directory, id)}.tmp`, O_WRONLY | O_CREAT, 0o600);
       descriptors.push(fd);
       const bytes = encodeSums(id, sums.sums, sums.count);
@@ -68,17 +68,7 @@ function nameSums(system: System, path: string): void {
   try {
     system.rename(`${path}.tmp`, path);
   } catch (error) {
-    // Another process has just given the file its name.
+    // Another process has just renamed it.
     if (!isFsError(error, 'ENOENT') || !isThere(system, path)) throw error;
-  }
-}
-
-function isThere(system: System, path: string): boolean {
-  try {
-    system.statHost(Buffer.from(path), false);
-    return true;
-  } catch (error) {
-    if (isFsError(error, 'ENOENT')) return false;
-    throw error;
   }
 }

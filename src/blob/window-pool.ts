@@ -1,12 +1,12 @@
 /**
- * Windows: long-lived maps of aligned 16 MiB pieces of blobs, from which bytes are copied.
+ * Windows: long-lived maps of aligned 16 MiB pieces of blobs, from which reads copy bytes.
  *
- * A window may reach beyond the end of its file, and then serves the file as it grows; a copy touches only bytes
- * below the file's size, because a page beyond it would be SIGBUS.
+ * A window may reach beyond the end of its file, and serves the file as it grows. Only bytes below the file's size are
+ * copied, because access to a page beyond it is SIGBUS.
  *
  * Windows are slots of arenas of 16, each with one ArrayBuffer that lives as long as its arena and never leaves this
- * room; a slot is mapped over in place when it serves another piece. A buffer for every window would count 16 MiB of
- * external memory each, and V8 collects garbage after every 64 MiB of it: 450 µs a window where a map costs 10.
+ * room; a slot that serves another piece is mapped over in place. A buffer for every window would count as 16 MiB of
+ * external memory, and V8 collects garbage after every 64 MiB of that: 450 µs for each window, where a map takes 10.
  */
 import { type Address, assert, isFsError } from '../base/index.ts';
 import type { System } from '../sys/index.ts';
@@ -17,8 +17,8 @@ const ARENA_WINDOWS = 16;
 const ARENA_BYTES = WINDOW_BYTES * ARENA_WINDOWS;
 
 /**
- * When all windows are in use, a piece must be read this often before it takes the place of another: some 10 to 60 µs
- * for the change of map are then shared by reads of 1 µs, also where the pieces in use are more than the windows.
+ * When all windows are in use, a piece must be read this often before it replaces another. The 10 to 60 µs of a new map
+ * are then shared by many reads of 1 µs, even where more pieces are in use than there are windows.
  */
 const READS_BEFORE_EVICTION = 32;
 
@@ -52,8 +52,8 @@ export class WindowPool {
   }
 
   /**
-   * The window over `index` of `file`, made through `fd` if need be. Undefined where the caller should read by pread:
-   * the piece is not read often enough, or the process has no room for another map.
+   * The window over `index` of `file`, made through `fd` if there is none. Undefined where the caller should read by
+   * pread: the piece is not read often enough, or the process cannot make another map.
    */
   open(file: BlobFile, index: number, fd: number): Window | undefined {
     const known = file.windows[index];
@@ -76,7 +76,7 @@ export class WindowPool {
     return window;
   }
 
-  /** Lets go of every window of a blob: a map would keep the space of an unlinked file. */
+  /** Unmaps all windows of a blob: a map would keep the space of an unlinked file. */
   dropAll(file: BlobFile): void {
     for (let at = this.windows.length - 1; at >= 0; at--) {
       const window = this.windows[at]!;
@@ -91,15 +91,15 @@ export class WindowPool {
     for (const arena of this.arenas.splice(0)) this.system.unmap(arena, ARENA_BYTES);
   }
 
-  /** Maps 16 MiB of a file into a slot: a free one, or the one that was not used for longest. */
+  /** Maps 16 MiB of a file into a free slot, or into the least recently used one. */
   private mapSlot(fd: number, position: number): Slot | undefined {
     try {
       const slot = this.takeSlot();
       try {
-        // Private: what is read is the page cache's own page, as with a shared map, until someone stores into it.
+        // Private: as with a shared map, reads get the page cache's own page, since nothing is stored into it.
         this.system.mapView(slot.address, fd, position, WINDOW_BYTES);
       } catch (error) {
-        // A failed MAP_FIXED may have left a gap, where another map could land.
+        // A failed MAP_FIXED may have left a gap, which another map could take.
         this.giveBack(slot);
         throw error;
       }
@@ -127,7 +127,7 @@ export class WindowPool {
     this.arenas.push(address);
     const buffer = this.system.bufferAt(address, ARENA_BYTES);
     for (let offset = 0; offset < ARENA_BYTES; offset += WINDOW_BYTES) {
-      // An address inside the arena is an address.
+      // The cast: an address inside the arena.
       const at = (address + offset) as Address;
       this.freeSlots.push({ address: at, bytes: Buffer.from(buffer, offset, WINDOW_BYTES) });
     }

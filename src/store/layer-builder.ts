@@ -263,7 +263,7 @@ export class LayerBuilder {
   private closePacked(): void {
     const { packed } = this;
     if (packed === undefined) return;
-    const { lengthBytes } = packed.finish();
+    const lengthBytes = packed.finish();
     this.packed = undefined;
     this.sealed(packed.id, 'packed', lengthBytes);
   }

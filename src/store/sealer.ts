@@ -4,7 +4,7 @@
  */
 
 import { type BlobId, isFsError, type LayerId } from '../base/index.ts';
-import type { BlobSpace, Sealing } from '../blob/index.ts';
+import { type BlobSpace, Sealing } from '../blob/index.ts';
 import type { MetaTables } from '../meta/index.ts';
 
 /** Blocks hashed in one slice: about 2 ms. */
@@ -52,7 +52,7 @@ export class Sealer {
     const job = this.jobs[0];
     if (job === undefined) return;
     try {
-      job.work ??= this.blobs.writeSums(job.blob, this.blobs.lengthBlocks(job.blob));
+      job.work ??= new Sealing(this.blobs, job.blob, this.blobs.lengthBlocks(job.blob));
       if (!job.work.step(SLICE_BLOCKS)) return;
       this.jobs.shift();
       this.recordSealed(job);

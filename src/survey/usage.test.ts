@@ -241,7 +241,7 @@ describe('filePages', () => {
     assert.equal(report.residentCount, report.pageCount);
     assert.equal(report.resident.length, report.pageCount);
     const [run] = report.runs;
-    engine.blobs.dropCache(run!.blob as never);
+    engine.system.dropCache(engine.blobs.descriptor(run!.blob as never));
     assert.ok(filePages(engine, 'base', '/sub/e').residentCount <= report.pageCount);
   });
 

@@ -301,7 +301,7 @@ test('blobs: a file that is missing, too short, or without a row', async () => {
   await expectOnly('blobs', /bytes, not/, (_engine, { blobFile }) => truncateSync(blobFile, 100_000));
   await expectOnly('blobs', /belongs to nothing/, (engine) => {
     const stray = engine.tables.transaction(() => engine.tables.allocate('nextBlob')) as BlobId;
-    engine.blobs.create(stray);
+    engine.blobs.files.create(stray);
   });
 });
 

@@ -417,7 +417,7 @@ test('files that no row stands for are removed, those of others are not touched'
   const one = engine.createEmpty('one');
   writeFile(one, '/a', patternBytes(BLOCK_SIZE, 1));
   const stray = 0x7777 as BlobId;
-  engine.blobs.create(stray);
+  engine.blobs.files.create(stray);
   const journal = engine.layout.journalPath(9999 as LayerId);
   writeFileSync(journal, 'left');
   writeFileSync(`${engine.layout.journalsDirectory}/notes.txt`, 'mine');
