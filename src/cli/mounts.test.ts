@@ -203,19 +203,25 @@ describe('ramet mount', { skip, concurrency: 2 }, () => {
 
   test('a busy mount is unmounted only lazily, and stays in use until its last program ends', async (context) => {
     const scratch = await withFork(context);
+    scratch.must('snapshot', 'try-1', 'frozen');
     scratch.must('mount', 'try-1', 'place');
     const user = spawn('sleep', ['60'], { cwd: scratch.at('place') });
     try {
-      const problem = scratch.mustFail(1, 'umount', 'place');
-      assert.match(problem, new RegExp(`EBUSY.*processes ${user.pid} use it: end them, or use --lazy`));
+      const busy = scratch.mustFail(1, 'umount', 'place');
+      assert.match(busy, new RegExp(`EBUSY.*processes ${user.pid} use it: end them, or use --lazy`));
       assert.match(scratch.must('umount', '--lazy', 'place'), /still use it/);
-      assert.match(scratch.must('ls', '--mounts'), /\(unmounted\)/);
-      assert.match(
-        scratch.mustFail(1, 'mount', 'try-1', 'place'),
-        /was unmounted.*still use it: end them first/,
+      assert.match(scratch.must('ls', '--mounts'), new RegExp(`\\(unmounted\\).*\\b${user.pid}\\b`));
+      const problem = new RegExp(
+        `was unmounted.* processes .*\\b${user.pid}\\b.* still use it: end them first`,
       );
-      assert.match(scratch.mustFail(1, 'cat', 'try-1:/README'), /was unmounted.*end them first/);
-      assert.match(scratch.mustFail(1, 'drop', 'try-1'), /was unmounted.*end them first/);
+      for (const args of [
+        ['mount', 'try-1', 'place'],
+        ['cat', 'try-1:/README'],
+        ['drop', 'try-1'],
+        ['rollback', 'try-1', 'frozen'],
+      ]) {
+        assert.match(scratch.mustFail(1, ...args), problem);
+      }
     } finally {
       user.kill('SIGKILL');
     }
@@ -309,7 +315,7 @@ describe('other commands on a mounted fork', { skip, concurrency: 2 }, () => {
     scratch.must('fork', 'base', 'try-2');
     assert.match(
       scratch.mustFail(1, 'drop', 'try-2', 'try-1'),
-      /'try-1' is mounted at .*place: `ramet umount try-1` first/,
+      /'try-1' is mounted at .*place: `ramet umount try-1`, then drop it/,
     );
     scratch.must('stat', 'try-2');
     scratch.must('umount', 'try-1');
@@ -441,26 +447,31 @@ describe('ramet run', { skip, concurrency: 2 }, () => {
     return child;
   }
 
-  const KEEPS_ITS_PID = 'echo $$ | tee pid; while :; do sleep 0.05; done';
+  /**
+   * Children in the same session, in one of their own, and daemons that nobody is the parent of any more, beside a
+   * command that does not end by itself.
+   */
+  const TREE = `
+    sleep 86399 & setsid sleep 86399 & (setsid sh -c 'sleep 86399 & exec sleep 86399' &)
+    echo kept > kept; echo begun; while :; do sleep 0.05; done`;
 
-  async function diesWithTheCommand(scratch: ScratchCommand, child: ChildProcess): Promise<void> {
-    const { directory } = (await mounts(scratch))[0]!;
-    let pid = '';
-    const isWritten = (): boolean => {
-      pid = readFileSync(`${directory}/pid`, 'utf8').trim();
-      return pid !== '';
-    };
-    // What says the number writes it to the file last.
-    await until(isWritten, 'the command says its number');
-    child.kill('SIGKILL');
-    await outcome(child);
+  /** Processes that see this store's tree in place of the directory that it was imported from. */
+  function processesOf(scratch: ScratchCommand): string[] {
+    return readdirSync('/proc').filter((pid) => {
+      if (!/^[0-9]+$/.test(pid)) return false;
+      try {
+        return readlinkSync(`/proc/${pid}/cwd`) === scratch.at('repo');
+      } catch {
+        return false;
+      }
+    });
+  }
+
+  async function allEnded(scratch: ScratchCommand): Promise<void> {
+    await until(() => processesOf(scratch).length === 0, 'the command and all its children end');
     await until(async () => (await mounts(scratch)).length === 0, 'the owner unmounts');
-    // A zombie that nobody has waited for yet is dead enough.
-    const isDead = () =>
-      !existsSync(`/proc/${pid}`) || /\) [ZX]/.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
-    await until(isDead, 'the command ends');
-    assert.ok(!existsSync(directory));
-    assert.equal(scratch.must('cat', 'try-1:/pid'), `${pid}\n`);
+    assert.deepEqual(readdirSync(scratch.at('.ramet/run/mounts')), []);
+    assert.equal(scratch.must('run', 'try-1', '--', 'cat', 'kept'), 'kept\n', 'it is free at once');
   }
 
   async function outcome(child: ChildProcess): Promise<number | NodeJS.Signals | null> {
@@ -575,19 +586,36 @@ describe('ramet run', { skip, concurrency: 2 }, () => {
     assert.deepEqual(await mounts(scratch), []);
   });
 
-  test('when it is killed, the command and the mount go with it', async (context) => {
+  test('when it is killed, all processes of the command and the mount go with it', async (context) => {
     const scratch = await withFork(context);
-    await diesWithTheCommand(scratch, await running(scratch, KEEPS_ITS_PID));
+    const child = await running(scratch, TREE);
+    await until(() => processesOf(scratch).length >= 5, 'all of them run');
+    child.kill('SIGKILL');
+    await outcome(child);
+    await allEnded(scratch);
   });
 
-  test('also where there is no setpriv, or one that cannot ask for it', async (context) => {
+  test('also when the process that leads them is killed, from outside', async (context) => {
     const scratch = await withFork(context);
-    mkdirSync(scratch.at('bin'));
-    writeFileSync(scratch.at('bin/setpriv'), '#!/bin/sh\nexit 1\n', { mode: 0o755 });
-    const environment = { PATH: `${scratch.at('bin')}:${process.env.PATH}` };
-    assert.equal(scratch.runWith(environment, 'run', 'try-1', '--', 'sh', '-c', 'exit 3').code, 3);
-    assert.deepEqual(await mounts(scratch), [], 'nobody is left in it');
-    await diesWithTheCommand(scratch, await running(scratch, KEEPS_ITS_PID, environment));
+    const child = await running(scratch, TREE);
+    const children = readFileSync(`/proc/${child.pid}/task/${child.pid}/children`, 'utf8').split(' ');
+    // The other one is the owner, which `ramet run` has started.
+    const leader = children.find((pid) => readFileSync(`/proc/${pid}/comm`, 'utf8') === 'unshare\n');
+    process.kill(Number(leader), 'SIGKILL');
+    child.kill('SIGKILL');
+    await outcome(child);
+    await allEnded(scratch);
+  });
+
+  test('--timeout sends SIGTERM and ends all processes with the command: exit code 124', async (context) => {
+    const scratch = await withFork(context);
+    const script = `trap 'echo ended > ended; exit 3' TERM; ${TREE}`;
+    const { code, out, err } = scratch.run('run', '--timeout', '2', 'try-1', '--', 'sh', '-c', script);
+    assert.deepEqual([code, out], [124, 'begun\n']);
+    assert.match(err, /^note: what the command left running ended with it: sleep(, sleep)+\n$/);
+    assert.equal(scratch.must('cat', 'try-1:/ended'), 'ended\n');
+    await allEnded(scratch);
+    assert.match(scratch.mustFail(2, 'run', '--timeout', '0', 'try-1', '--', 'true'), /number of seconds/);
   });
 
   test('when the owner is killed the command fails; what it had written stays, the next run works', async (context) => {
@@ -627,33 +655,21 @@ describe('ramet run', { skip, concurrency: 2 }, () => {
     return { code, err, directory };
   }
 
-  test('what the command leaves running is named, and keeps the fork in use', async (context) => {
+  test('what the command leaves running is named, and ends with it', async (context) => {
     const scratch = await withFork(context);
-    const { code, err } = scratch.run(
-      'run',
-      'try-1',
-      '--',
-      'sh',
-      '-c',
-      'sleep 60 >/dev/null 2>&1 & echo $! > pid',
-    );
-    assert.equal(code, 0);
-    const users =
-      /'try-1' is not free yet, processes ([\d, ]+) still use it/.exec(err)?.[1]?.split(', ') ?? [];
-    // Another program of the machine may have made a mount namespace meanwhile, which has a copy of every mount.
-    const pid = Number(users.find((user) => readFileSync(`/proc/${user}/comm`, 'utf8') === 'sleep\n'));
-    assert.ok(pid > 0, err);
-    try {
-      const again = scratch.mustFail(1, 'run', 'try-1', '--', 'true');
-      assert.match(
-        again,
-        new RegExp(`'try-1' cannot be mounted, .* processes .*\\b${pid}\\b.* still use it: end them first`),
-      );
-    } finally {
-      process.kill(pid, 'SIGKILL');
-    }
-    await until(async () => (await mounts(scratch)).length === 0, 'the kernel lets go of it');
-    assert.equal(scratch.must('run', 'try-1', '--', 'cat', 'pid'), `${pid}\n`);
+    const script = 'echo kept > kept; (setsid sleep 86399 >/dev/null 2>&1 &); exit 4';
+    const { code, err } = scratch.run('run', 'try-1', '--', 'sh', '-c', script);
+    assert.equal(code, 4);
+    assert.match(err, /^note: what the command left running ended with it: (sleep|setsid)\n$/);
+    assert.deepEqual(processesOf(scratch), []);
+    await allEnded(scratch);
+  });
+
+  test('the command sees its own processes, and no others', async (context) => {
+    const scratch = await withFork(context);
+    const names = 'for process in /proc/[0-9]*; do read -r name <$process/comm; echo $name; done';
+    const script = `${names}; kill -0 ${process.pid} 2>/dev/null || echo hidden`;
+    assert.equal(scratch.must('run', 'try-1', '--', 'sh', '-c', script), 'sh\nsh\nsh\nhidden\n');
   });
 });
 

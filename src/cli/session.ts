@@ -5,6 +5,7 @@
 import path from 'node:path';
 import type { Command } from 'commander';
 import { FsError } from '../base/index.ts';
+import { type MountRecord, programsText } from '../owner/index.ts';
 import { requireOwnStore, StoreEngine, type StoreOptions, type TreeInfo } from '../store/index.ts';
 import { createSystem } from '../sys/index.ts';
 import { type TreeHandle, Trees } from '../trees/index.ts';
@@ -54,10 +55,7 @@ export class CommandSession {
   async requireFree(name: string, operation: string): Promise<void> {
     this.info(name);
     const mount = await this.trees.mountOf(name);
-    if (mount !== undefined) {
-      const cause = `'${name}' is mounted at ${mount.directory}`;
-      throw new CommandError('EBUSY', cause, `\`ramet umount ${name}\`, then ${operation}`);
-    }
+    if (mount !== undefined) throw mountedProblem(mount, operation);
     await this.writeTree(name);
     this.trees.close(name);
   }
@@ -77,6 +75,25 @@ export class CommandSession {
       await this.engine.close();
     }
   }
+}
+
+/** What is in the way of an operation on a tree that is mounted, and what ends that. */
+export function mountedProblem(
+  { fork, directory, isDetached, users, holders }: MountRecord,
+  operation: string,
+): CommandError {
+  if (isDetached) {
+    const cause = `'${fork}' was unmounted from ${directory}, and ${programsText(users)} still use it`;
+    return new CommandError('EBUSY', cause, `end them first, then ${operation}`);
+  }
+  const cause = `'${fork}' is mounted at ${directory}`;
+  return holders.length === 0
+    ? new CommandError('EBUSY', cause, `\`ramet umount ${fork}\`, then ${operation}`)
+    : new CommandError(
+        'EBUSY',
+        `${cause}, where ${programsText(holders)} work`,
+        `end them, then ${operation}`,
+      );
 }
 
 /** Says in words that a tree is missing, taken or busy, where the engine gives a bare code. */

@@ -11,6 +11,7 @@ export { OwnerClient, type OwnerClientOptions } from './client.ts';
 export { readableLine } from './log-line.ts';
 export { holdHere, mountHere } from './mount-here.ts';
 export { checkMountPoint, detachDeadMount, isDeadMount, realMountPath } from './mount-point.ts';
+export { programsText } from './mount-users.ts';
 export { MountedFileSystem } from './mounted-file-system.ts';
 export { MountedTrees } from './mounted-trees.ts';
 export { OwnerPlace } from './owner-place.ts';

@@ -14,7 +14,7 @@ import { mountNamespace, placesBelow } from '../sys/index.ts';
 import { AbortedMounts } from './aborted-mounts.ts';
 import type { Logger } from './log.ts';
 import { describeMountFailure } from './mount-failure.ts';
-import { processesIn, processesWithMount } from './mount-users.ts';
+import { processesIn, processesWithMount, programsText } from './mount-users.ts';
 import type { OwnerPlace } from './owner-place.ts';
 import { type MountParameters, type MountRecord, mountSource, type UnmountReport } from './protocol.ts';
 import { Queues } from './queues.ts';
@@ -291,12 +291,11 @@ export class MountTable {
 
   /** Returns when it has been unmounted here; the kernel may not let go of it for long, see `endsSoon`. */
   private async detach(entry: Entry, isLazy: boolean, shown: string): Promise<void> {
-    const { directory } = entry.mount;
     try {
       await entry.mount.unmount({ isLazy });
     } catch (error) {
       if (!isFsError(error)) throw error;
-      const note = error.note ?? (error.code === 'EBUSY' ? busyNote(directory) : undefined);
+      const note = error.note ?? (error.code === 'EBUSY' ? busyNote(entry.mount) : undefined);
       throw error.in({ syscall: 'umount', path: shown, note });
     }
     entry.isDetached = true;
@@ -360,23 +359,21 @@ function recordOf(fork: string, entry: Entry): MountRecord {
     holders: [...entry.holders].map(({ pid }) => pid),
     isKept,
     isDetached,
+    users: isDetached ? usersOf(entry) : [],
   };
 }
 
 /** Processes that still have what was unmounted. */
 function usersOf({ mount: { deviceNumber } }: Entry): number[] {
-  return deviceNumber === undefined ? [] : processesWithMount(deviceNumber);
+  if (deviceNumber === undefined) return [];
+  return [...new Set([...processesWithMount(deviceNumber), ...processesIn(deviceNumber)])];
 }
 
 /** Why a mount is busy. */
-function busyNote(directory: string): string {
+function busyNote({ directory, deviceNumber }: Mount): string {
   const inside = placesBelow(directory);
   if (inside.length > 0) return `${inside.join(', ')} is mounted in it: unmount that first, or use --lazy`;
-  return `${programsText(processesIn(directory))} use it: end them, or use --lazy`;
-}
-
-function programsText(pids: readonly number[]): string {
-  return pids.length === 0 ? 'programs' : `processes ${pids.join(', ')}`;
+  return `${programsText(deviceNumber === undefined ? [] : processesIn(deviceNumber))} use it: end them, or use --lazy`;
 }
 
 function busyElsewhere(fork: string, error: FsError): FsError {

@@ -1,6 +1,6 @@
 /** Which processes use a mount, found without touching it: the owner asks, which serves it itself. */
-import { readdirSync, readlinkSync } from 'node:fs';
-import { mountedPlaces } from '../sys/index.ts';
+import { readdirSync } from 'node:fs';
+import { deviceOfLink, mountedPlaces } from '../sys/index.ts';
 
 /** Processes that have a device mounted somewhere, as far as this process may see. */
 export function processesWithMount(device: string): number[] {
@@ -8,16 +8,23 @@ export function processesWithMount(device: string): number[] {
 }
 
 /**
- * Processes that work at or below a directory, run a program from there, or have files open there, as far as this
- * process may see: proc_pid_cwd(5), proc_pid_root(5), proc_pid_exe(5), proc_pid_fd(5). Maps are not looked at: reading
- * them waits for the process's page faults, and those may wait for the owner.
+ * Processes that work in what a device holds, run a program from there, or have files open there, as far as this
+ * process may see, wherever it is mounted, and when it is not any more: proc_pid_cwd(5), proc_pid_root(5),
+ * proc_pid_exe(5), proc_pid_fd(5). Maps are not looked at: reading them waits for the process's page faults, and those
+ * may wait for the owner.
  */
-export function processesIn(directory: string): number[] {
+export function processesIn(device: string): number[] {
   return processes().filter((pid) => {
     const descriptors = namesIn(`/proc/${pid}/fd`).map((name) => `fd/${name}`);
-    const links = ['cwd', 'root', 'exe', ...descriptors];
-    return links.some((link) => `${targetOf(`/proc/${pid}/${link}`)}/`.startsWith(`${directory}/`));
+    return ['cwd', 'root', 'exe', ...descriptors].some(
+      (link) => deviceOfLink(`/proc/${pid}/${link}`) === device,
+    );
   });
+}
+
+/** As a message says it. */
+export function programsText(pids: readonly number[]): string {
+  return pids.length === 0 ? 'programs' : `processes ${pids.join(', ')}`;
 }
 
 function processes(): number[] {
@@ -32,13 +39,5 @@ function namesIn(directory: string): string[] {
     return readdirSync(directory);
   } catch {
     return [];
-  }
-}
-
-function targetOf(link: string): string {
-  try {
-    return readlinkSync(link);
-  } catch {
-    return '';
   }
 }

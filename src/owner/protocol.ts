@@ -35,6 +35,8 @@ export interface MountRecord {
   readonly isKept: boolean;
   /** It has been unmounted, and programs that were in it still use it. */
   readonly isDetached: boolean;
+  /** Which programs those are, as far as that can be told. */
+  readonly users: readonly number[];
 }
 
 /** The source name of a tree's mount in the kernel's tables of mounts, by which every process recognises it. */

@@ -39,6 +39,7 @@ export {
 export { fileLink } from './name-calls.ts';
 export { SEEK_DATA, SEEK_HOLE } from './native-files.ts';
 export * from './open-flags.ts';
+export { deviceOfLink } from './statx.ts';
 export {
   type HostEntry,
   type HostStat,
@@ -47,6 +48,7 @@ export {
   UTIME_NOW,
   UTIME_OMIT,
 } from './system.ts';
+export { rememberTerminal } from './terminal.ts';
 export { type BoundedSystem, createBoundedSystem, createBufferedSystem, createNativeSystem };
 
 /**

@@ -109,6 +109,11 @@ export interface Libc {
   /** syscall(SYS_openat2, directory, path, how, size): no libc has a function yet. */
   openat2(number: number, directory: number, path: Scratch, how: Scratch, size: number): number;
   syncfs(fd: number): number;
+  tcgetpgrp(fd: number): number;
+  tcsetpgrp(fd: number, group: number): number;
+  /** With SIG_DFL (0) or SIG_IGN (1): no functions. */
+  signal(signal: number, handler: 0 | 1): number;
+  getsockopt(fd: number, level: number, name: number, target: Scratch, length: Scratch): number;
   close(fd: number): number;
 
   /** errno of the last call made on this thread. */
@@ -203,6 +208,17 @@ function declareNames(define: Define) {
   };
 }
 
+/** What concerns processes. */
+function declareProcesses(define: Define) {
+  return {
+    unshare: define('int unshare(int flags)'),
+    tcgetpgrp: define('int tcgetpgrp(int fd)'),
+    tcsetpgrp: define('int tcsetpgrp(int fd, int group)'),
+    signal: define('intptr_t signal(int signal, intptr_t handler)'),
+    getsockopt: define('int getsockopt(int fd, int level, int name, void *target, void *length)'),
+  };
+}
+
 function declare(koffi: Koffi, library: ReturnType<Koffi['load']>, numbers: CallNumbers): Libc {
   const define = (prototype: string) => library.func(prototype);
   const defineOptional = (prototype: string) => {
@@ -226,6 +242,7 @@ function declare(koffi: Koffi, library: ReturnType<Koffi['load']>, numbers: Call
       'int sync_file_range(int fd, int64_t position, int64_t length, unsigned int flags)',
     ),
     ...declareNames(define),
+    ...declareProcesses(define),
     mmap: define(
       'intptr_t mmap(intptr_t address, size_t length, int protection, int flags, int fd, int64_t position)',
     ),
@@ -243,7 +260,6 @@ function declare(koffi: Koffi, library: ReturnType<Koffi['load']>, numbers: Call
     epoll_wait: define('int epoll_wait(int epoll, void *events, int countMax, int timeoutMs)'),
     socketpair: define('int socketpair(int domain, int type, int protocol, void *target)'),
     recvmsg: define('int64_t recvmsg(int fd, void *message, int flags)'),
-    unshare: define('int unshare(int flags)'),
     fcntlNumber: define('int fcntl(int fd, int command, int64_t argument)'),
     mount: define('int mount(void *source, void *target, void *type, unsigned long flags, void *options)'),
     umount2: define('int umount2(void *target, int flags)'),

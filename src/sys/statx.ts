@@ -1,7 +1,7 @@
 /** struct statx of statx(2), in one buffer for call after call. Offsets are in 32-bit words. */
 import { SECTOR_BYTES, type Timespec } from '../base/index.ts';
 import { EINTR } from './errno.ts';
-import type { Libc } from './libc.ts';
+import { type Libc, loadLibc } from './libc.ts';
 import type { HostStat } from './system.ts';
 import { exactUint64, int64, uint64 } from './words.ts';
 
@@ -44,6 +44,11 @@ export class StatxBuffer {
     return uint64(this.words, 12) * SECTOR_BYTES;
   }
 
+  /** `major:minor`, as mountinfo has it. */
+  get device(): string {
+    return `${this.words[34]}:${this.words[35]}`;
+  }
+
   toHostStat(): HostStat {
     const words = this.words;
     return {
@@ -80,4 +85,17 @@ export class StatxBuffer {
 export function deviceNumber(major: number, minor: number): number {
   const low = (minor & 0xff) + (major & 0xfff) * 2 ** 8;
   return low + (minor >>> 8) * 2 ** 20 + (major >>> 12) * 2 ** 44;
+}
+
+const found = new StatxBuffer();
+
+/**
+ * The number (`major:minor`) of the device that a path leads to. No filesystem is asked for that: the last part may lie
+ * in one whose server is this process. Undefined where there is nothing, or no libc.
+ */
+export function deviceOfLink(link: string): string | undefined {
+  const libc = loadLibc();
+  if (libc instanceof Error) return undefined;
+  const errno = found.fill(libc, AT_FDCWD, Buffer.from(`${link}\0`), AT_STATX_DONT_SYNC, 0);
+  return errno === 0 ? found.device : undefined;
 }

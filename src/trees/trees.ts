@@ -1,6 +1,6 @@
 /** Decides how to reach a tree: a mounted fork through its owner, everything else by opening it here. */
 import { FsError, whileBusy } from '../base/index.ts';
-import { MountedTrees, type MountRecord } from '../owner/index.ts';
+import { MountedTrees, type MountRecord, programsText } from '../owner/index.ts';
 import {
   type SettledElsewhere,
   type StoredTree,
@@ -133,9 +133,9 @@ export class Trees {
 }
 
 /** EBUSY of a mount that programs alone still have. */
-function requireMounted({ isDetached, fork, directory }: MountRecord): void {
+function requireMounted({ isDetached, fork, directory, users }: MountRecord): void {
   if (!isDetached) return;
-  const note = 'programs still use it';
+  const note = `${programsText(users)} still use it`;
   throw new FsError('EBUSY', { syscall: 'umount', path: fork, dest: directory, note });
 }
 

@@ -4,6 +4,7 @@ import { collectGarbage, type DedupeReport, dedupeStore, type GcReport } from '.
 import { examples } from '../examples.ts';
 import { counted, formatBytes, printable, writeJson, writeLine } from '../output.ts';
 import { startBlockProgress } from '../progress.ts';
+import { seconds } from '../seconds.ts';
 import { type CommandSession, withSession } from '../session.ts';
 
 interface DedupeFlags {
@@ -65,13 +66,6 @@ function bytes(text: string): number {
     match === null ? 0 : Number(match[1]) * 1024 ** ' KMGT'.indexOf(match[2]!.toUpperCase() || ' ');
   if (!Number.isSafeInteger(value) || value < MEMORY_BYTES_MIN)
     throw new InvalidArgumentError('It must be a size from 64K, such as 64M or 1G.');
-  return value;
-}
-
-function seconds(text: string): number {
-  const value = Number(text);
-  if (!(value > 0) || !Number.isFinite(value))
-    throw new InvalidArgumentError('It must be a number of seconds above 0.');
   return value;
 }
 

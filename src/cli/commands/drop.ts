@@ -1,10 +1,8 @@
 /** `ramet drop`: removes forks and snapshots by name. */
 import type { Command } from 'commander';
-import type { MountRecord } from '../../owner/index.ts';
 import { examples } from '../examples.ts';
 import { writeJson, writeLine } from '../output.ts';
-import { CommandError } from '../problem.ts';
-import { namingTree, withSession } from '../session.ts';
+import { mountedProblem, namingTree, withSession } from '../session.ts';
 
 export function register(program: Command): void {
   program
@@ -18,20 +16,10 @@ export function register(program: Command): void {
         // Nothing is dropped when one of the names is wrong.
         for (const name of names) session.info(name);
         const mount = (await trees.mounted.list()).find(({ fork }) => names.includes(fork));
-        if (mount !== undefined) throw mountedError(mount);
+        if (mount !== undefined) throw mountedProblem(mount, 'drop it');
         for (const name of new Set(names)) namingTree(name, () => engine.drop(name));
         if (isJson) await writeJson({ dropped: [...new Set(names)] });
         else for (const name of new Set(names)) await writeLine(`dropped '${name}'`);
       }),
     );
-}
-
-function mountedError({ fork, directory, isDetached }: MountRecord): CommandError {
-  return isDetached
-    ? new CommandError(
-        'EBUSY',
-        `'${fork}' was unmounted from ${directory}, and programs still use it`,
-        'end them first',
-      )
-    : new CommandError('EBUSY', `'${fork}' is mounted at ${directory}`, `\`ramet umount ${fork}\` first`);
 }

@@ -53,12 +53,12 @@ async function listMounts({ trees, isJson }: CommandSession): Promise<void> {
   }
   await writeTable(
     [{ title: 'NAME' }, { title: 'DIRECTORY' }, { title: 'IO' }, { title: 'SINCE' }, { title: 'USED BY' }],
-    mounts.map(({ fork, directory, io, since, holders, isDetached }) => [
+    mounts.map(({ fork, directory, io, since, holders, isDetached, users }) => [
       fork,
       isDetached ? `${directory} (unmounted)` : directory,
       io,
       formatTime(Date.parse(since) / 1000),
-      holders.join(', '),
+      [...holders, ...users].join(', '),
     ]),
   );
 }

@@ -1,13 +1,15 @@
 /** `ramet run`: runs a command in a fork, at the path that the fork's tree was imported from. */
-import { realpathSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import path from 'node:path';
 import type { Command } from 'commander';
 import type { IoMode } from '../../fuse/index.ts';
-import { holdHere, OwnerClient, OwnerPlace } from '../../owner/index.ts';
+import { holdHere, OwnerClient } from '../../owner/index.ts';
 import { type TreeInfo, uppermostOf } from '../../store/index.ts';
 import { examples } from '../examples.ts';
+import { printable } from '../output.ts';
 import { runPrivately } from '../private-run.ts';
 import { reportProblem, usageError } from '../problem.ts';
+import { seconds } from '../seconds.ts';
 import { namedTreeError, withSession } from '../session.ts';
 import { ioOption, noAtimeOption } from './mount.ts';
 import { stillUsed } from './umount.ts';
@@ -16,6 +18,7 @@ interface RunFlags {
   readonly at?: string;
   readonly io?: IoMode;
   readonly noatime?: boolean;
+  readonly timeout?: number;
 }
 
 export function register(program: Command): void {
@@ -27,6 +30,11 @@ export function register(program: Command): void {
     .option('--at <directory>', 'where the command sees the tree (else where it was imported from)')
     .addOption(ioOption())
     .addOption(noAtimeOption())
+    .option(
+      '--timeout <seconds>',
+      'end the command after this time: SIGTERM, 5 s later SIGKILL; exit code 124',
+      seconds,
+    )
     .addHelpText(
       'after',
       examples('ramet run try-1 -- npm test', 'ramet run try-1 --at /srv/app -- sh -c "make && ./test"'),
@@ -53,15 +61,20 @@ async function runIn(
   tree: string,
   { store, at, isJson }: RunPlace,
   command: readonly string[],
-  { io, noatime: noAtime }: RunFlags,
+  { io, noatime: noAtime, timeout }: RunFlags,
 ): Promise<number> {
   const owner = await OwnerClient.connectOrStart(store);
   try {
     const { directory } = await holdHere(owner, { fork: tree, io, noAtime }).catch((error: unknown) => {
       throw namedTreeError(tree, error);
     });
-    const otherRuns = new OwnerPlace(realpathSync(store)).mountsDirectory;
-    const code = await runPrivately({ source: directory, at, command, otherRuns });
+    const timeoutMs = timeout === undefined ? undefined : timeout * 1000;
+    const { code, left } = await runPrivately({ source: directory, at, command, timeoutMs });
+    if (left.length > 0) {
+      process.stderr.write(
+        `note: what the command left running ended with it: ${left.map(printable).join(', ')}\n`,
+      );
+    }
     try {
       await release(owner, tree);
     } catch (error) {

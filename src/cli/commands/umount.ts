@@ -6,6 +6,7 @@ import {
   detachDeadMount,
   isDeadMount,
   OwnerClient,
+  programsText,
   realMountPath,
   type UnmountReport,
 } from '../../owner/index.ts';
@@ -76,5 +77,5 @@ async function tell({ fork, directory, isStillUsed, users }: UnmountReport): Pro
 }
 
 export function stillUsed(users: readonly number[]): string {
-  return `${users.length === 0 ? 'programs' : `processes ${users.join(', ')}`} still use it`;
+  return `${programsText(users)} still use it`;
 }
