@@ -1,37 +1,31 @@
-/** One difference between two trees, as diffs tell it. */
+/** One difference between two trees. */
 import { DT_DIR } from '../base/index.ts';
 import type { InodeRecord } from '../meta/index.ts';
 import type { ChangedPart } from './inode-comparison.ts';
 
 export interface Change {
-  /** Absolute, a byte string: in the second tree, of what was removed in the first. */
+  /** Absolute, a byte string: in the second tree; for a removal in the first. */
   readonly path: string;
   /**
-   * Path in the first tree, where it differs: of what was renamed, and of what was modified in a directory that
-   * was renamed.
+   * The path in the first tree where it is another: of a renamed inode, or of a modified one in a renamed directory.
    */
   readonly from: string | undefined;
   readonly kind: 'added' | 'removed' | 'modified' | 'renamed';
-  /** The DT_* value of what was added, removed, modified or renamed. */
+  /** A DT_* value. */
   readonly type: number;
-  /** What differs, of what was modified, or renamed and modified. */
+  /** What was modified. */
   readonly parts: readonly ChangedPart[];
-  /** Bytes before and after; undefined where it does not exist, and of directories. */
+  /** Bytes before and after; undefined where the file does not exist, and for directories. */
   readonly sizeBefore: number | undefined;
   readonly sizeAfter: number | undefined;
 }
 
-/** The inode's records on the side or sides where it is. */
-export interface ChangeSides {
-  readonly before?: InodeRecord | undefined;
-  readonly after?: InodeRecord | undefined;
-}
-
+/** `before` and `after` are the inode's records, on the sides where it exists. */
 export function change(
   kind: Change['kind'],
   path: string,
   type: number,
-  { before, after }: ChangeSides,
+  { before, after }: { before?: InodeRecord | undefined; after?: InodeRecord | undefined },
   more: { readonly from?: string; readonly parts?: readonly ChangedPart[] } = {},
 ): Change {
   const isSized = type !== DT_DIR;
@@ -46,7 +40,7 @@ export function change(
   };
 }
 
-/** The order of a walk: names in byte order, a directory before what is in it; what was removed before what came. */
+/** The order of a walk: names in byte order, a directory before its content, a removal before an addition. */
 export function inWalkOrder(changes: Change[]): Change[] {
   const keyOf = ({ path, kind }: Change): string =>
     `${path.replaceAll('/', '\0')}${kind === 'removed' ? '' : '\0'}`;

@@ -1,8 +1,8 @@
 /**
- * What differs between two trees that stand on a common layer. An inode that no layer over the common one mentions is
- * the same in both, and so is a directory's list of names; an inode number means one inode in both. So only what those
- * layers hold is looked at: the inodes, and the names that they changed. A path is made of the names of the directories
- * above it. Time grows with the changes (and with the directories that these lie in), not with the trees.
+ * Compares two trees that stand on a common layer. An inode that no layer over the common one mentions is the same in
+ * both, and so is a directory's list of names; an inode number means one inode in both. So only the inodes and names in
+ * those layers are compared. Time grows with the changes (and with the directories that they lie in), not with the
+ * trees.
  */
 import { type Ino, isDirectoryMode, kindOfMode, type LayerId } from '../base/index.ts';
 import type { BlobSpace } from '../blob/index.ts';
@@ -12,7 +12,7 @@ import { type Change, change, inWalkOrder } from './change.ts';
 import { InodeComparison } from './inode-comparison.ts';
 import { type NamePlace, TreePaths } from './tree-paths.ts';
 
-/** A name that one of the trees has and the other has not, or not of this inode. */
+/** A name that one tree lacks, or has for another inode. */
 interface NameChange extends NamePlace {
   readonly ino: Ino;
   readonly kind: number;
@@ -27,7 +27,7 @@ export class LineageComparison {
   private readonly pathsAfter: TreePaths;
   private readonly inodes: InodeComparison;
   private readonly changes: Change[] = [];
-  /** Names of inodes that went, and that came, by inode. */
+  /** Names that went, and names that came, by inode. */
   private readonly gone = new Map<Ino, NameChange[]>();
   private readonly come = new Map<Ino, NameChange[]>();
 
@@ -56,7 +56,7 @@ export class LineageComparison {
     return inWalkOrder(this.changes);
   }
 
-  /** Names that differ in a directory that is in one of the trees, or in both. */
+  /** Compares the names of a directory that is in one of the trees, or in both. */
   private names(directory: Ino, isBefore: boolean, isAfter: boolean): void {
     const { before, after, common } = this;
     if (isBefore && isAfter) {
@@ -88,9 +88,8 @@ export class LineageComparison {
       gone.sort(byPath);
       come.sort(byPath);
       while (gone.length > 0 && come.length > 0) {
-        // Both have one: the loop's condition.
-        const from = gone.shift() as NameChange;
-        const to = come.shift() as NameChange;
+        const from = gone.shift()!;
+        const to = come.shift()!;
         const sides = { before: this.before.record(ino), after: this.after.record(ino) };
         const parts = this.inodes.parts(ino, ino, to.kind);
         this.changes.push(change('renamed', to.path, to.kind, sides, { from: from.path, parts }));
@@ -100,7 +99,7 @@ export class LineageComparison {
     return renamed;
   }
 
-  /** What else went or came. Where one of a kind came in the place of another, that is modified. */
+  /** The other names that went or came. A file that replaced one of its kind counts as modified. */
   private replacements(): void {
     const gone = new Map<string, NameChange>();
     for (const item of [...this.gone.values()].flat()) gone.set(item.path, item);
@@ -122,7 +121,7 @@ export class LineageComparison {
     }
   }
 
-  /** Inodes that are in both trees, under every name that they have in both. */
+  /** Modified inodes that are in both trees, under each name that they have in both. */
   private modifications(changed: ReadonlyMap<Ino, number>, renamed: ReadonlySet<string>): void {
     const modified = new Map<Ino, ReturnType<InodeComparison['parts']>>();
     for (const [ino, kind] of changed) {
@@ -162,7 +161,7 @@ function byPath(a: NameChange, b: NameChange): number {
   return a.path < b.path ? -1 : 1;
 }
 
-/** The record of an inode that has a name. */
+/** The record of an inode with a name. */
 function living(tree: StoredTree, ino: Ino): InodeRecord | undefined {
   const record = tree.record(ino);
   return record === undefined || record.nlink === 0 ? undefined : record;

@@ -1,8 +1,7 @@
 /**
- * What differs between two trees. Trees that stand on a common layer are compared through it, in a time that grows with
+ * The differences of two trees. Trees that stand on a common layer are compared through it, in a time that grows with
  * the changes; others name by name. Content is read only where two files differ in their extents.
  */
-
 import { DT_DIR } from '../base/index.ts';
 import {
   commonLayer,
@@ -14,13 +13,13 @@ import {
 } from '../store/index.ts';
 import type { Change } from './change.ts';
 import { LineageComparison } from './diff-lineage.ts';
-import { WholeComparison } from './diff-walk.ts';
+import { compareByName } from './diff-walk.ts';
 
 /**
- * How tree `b` differs from tree `a`, by path in byte order: added means in `b` only. What has the same inode under
- * another name is renamed, and what is in a renamed directory is told only where it changed itself. Changed times alone
- * of a directory are not a change: they follow from what changed in it. ENOENT; EBUSY when another process owns one of
- * them and it is not in `elsewhere`.
+ * How tree `b` differs from tree `a`, by path in byte order; added means in `b` only. An inode under another name is
+ * renamed; the content of a renamed directory is listed only where it changed itself. Times alone are no change of a
+ * directory: they follow from the changes in it. ENOENT; EBUSY when another process owns one of the trees and it is not
+ * in `elsewhere`.
  */
 export function diffTrees(
   engine: StoreEngine,
@@ -36,15 +35,17 @@ export function diffTrees(
 function diffStored({ blobs }: StoreEngine, before: StoredTree, after: StoredTree): Change[] {
   const common = commonLayer(before, after);
   return common === undefined
-    ? new WholeComparison(blobs, before, after).all()
+    ? compareByName(blobs, before, after)
     : new LineageComparison(blobs, before, after, common).all();
 }
 
-/** Every path that differs: what a renamed directory holds is gone under its old name and put under its new one. */
+/**
+ * Every path that differs. The content of a renamed directory is gone under the old name, and put under the new one.
+ */
 export interface ChangedPaths {
-  /** Paths that are no more, or of another type, with the DT_* value of what was there. */
+  /** Paths that no longer exist, or have another type, with the DT_* value of before. */
   readonly gone: ReadonlyMap<string, number>;
-  /** Paths of what is new, of another type or modified, with the DT_* value of what is there. */
+  /** Paths that are new, modified, or have another type, with the DT_* value of now. */
   readonly put: ReadonlyMap<string, number>;
   readonly changes: readonly Change[];
 }
@@ -55,9 +56,10 @@ export function changedPaths(engine: StoreEngine, before: StoredTree, after: Sto
   const changes = diffStored(engine, before, after);
   for (const { kind, path, from, type } of changes) {
     if (kind === 'removed') gone.set(path, type);
-    if (kind === 'renamed' && from !== undefined) addAll(before, from, type, gone);
-    if (kind === 'renamed') addAll(after, path, type, put);
-    if (kind === 'added' || kind === 'modified') put.set(path, type);
+    else if (kind === 'renamed') {
+      if (from !== undefined) addAll(before, from, type, gone);
+      addAll(after, path, type, put);
+    } else put.set(path, type);
   }
   for (const [path, type] of put) if (gone.get(path) === type) gone.delete(path);
   return { gone, put, changes };

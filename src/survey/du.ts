@@ -1,10 +1,10 @@
 /**
- * How much each tree uses: for every tree its files, the blocks it refers to, and how many of these no other tree
- * refers to; for the store, what it takes on disk.
+ * Disk usage: for each tree its files, the blocks it refers to, and how many of these no other tree refers to; for the
+ * store its size on disk.
  *
- * Trees that stand on one base are counted together: the base once, then for each tree only what its upper
- * layers change. So a thousand forks of a large tree cost little more than one. Forks that another process
- * owns are counted as they last stored themselves.
+ * Trees on one base are counted together: the base once, then for each tree only the changes of its upper layers. So a
+ * thousand forks of a large tree cost little more than one. Forks that another process owns are counted as of their
+ * last checkpoint.
  */
 import {
   BLOCK_SIZE,
@@ -27,26 +27,26 @@ export interface TreeUsage {
   readonly kind: 'fork' | 'snapshot';
   /** Regular files. */
   readonly files: number;
-  /** Sum of their sizes; a file with several names counts once. */
+  /** The sum of their sizes; a file with several names counts once. */
   readonly apparentBytes: number;
-  /** In blocks that the tree refers to, each counted once. */
+  /** Bytes in blocks that the tree refers to, each counted once. */
   readonly referencedBytes: number;
-  /** Of these, in blocks that no other tree refers to: what dropping the tree would free. */
+  /** Bytes in blocks that no other tree refers to: dropping the tree would free them. */
   readonly exclusiveBytes: number;
   readonly sharedBytes: number;
 }
 
 export interface DuReport {
   readonly trees: readonly TreeUsage[];
-  /** What the store's directory takes on disk, everything in it. */
+  /** The store's directory with everything in it. */
   readonly diskBytes: number;
-  /** Of that, blobs and their checksums. */
+  /** The part of it for blobs and their checksums. */
   readonly blobDiskBytes: number;
-  /** Of that, the tables. */
+  /** The part of it for the tables. */
   readonly metaDiskBytes: number;
-  /** In blocks that some tree refers to. */
+  /** Bytes in blocks that some tree refers to. */
   readonly liveBytes: number;
-  /** Sum of `referencedBytes`: what all trees would take without sharing. */
+  /** The sum of `referencedBytes`: the space of all trees without sharing. */
   readonly unsharedBytes: number;
 }
 
@@ -74,8 +74,8 @@ export function storeUsage(engine: StoreEngine): DuReport {
 }
 
 /**
- * Allocated space of a directory and all in it, but for what is in `skipped`: trees mounted there have their blocks in
- * the blobs, and the process that serves them must not look at its own mounts.
+ * Allocated space of a directory and everything in it, except the content of `skipped`: trees mounted there have their
+ * blocks in the blobs, and the process that serves them must not look at its own mounts.
  */
 function diskBytes(system: System, directory: Buffer, skipped: string): number {
   let total = system.statHost(directory, false).blocks * SECTOR_BYTES;
@@ -88,7 +88,7 @@ function diskBytes(system: System, directory: Buffer, skipped: string): number {
   return total;
 }
 
-/** One number for every block of every blob, made as needed. */
+/** A number for each block of each blob. */
 class BlockNumbers {
   private readonly blobs: BlobSpace;
   private readonly numbers = new Map<BlobId, Int32Array>();
@@ -100,23 +100,20 @@ class BlockNumbers {
   of({ blob, physical, count }: Run): Int32Array {
     const known = this.numbers.get(blob);
     if (known !== undefined && known.length >= physical + count) return known;
-    const length = Math.max(physical + count, known?.length ?? 0, this.lengthOf(blob));
+    const ofBlob = this.blobs.exists(blob) ? this.blobs.lengthBlocks(blob) : 0;
+    const length = Math.max(physical + count, known?.length ?? 0, ofBlob);
     const grown = new Int32Array(length);
     if (known !== undefined) grown.set(known);
     this.numbers.set(blob, grown);
     return grown;
   }
 
-  private lengthOf(blob: BlobId): number {
-    return this.blobs.exists(blob) ? this.blobs.lengthBlocks(blob) : 0;
-  }
-
-  *[Symbol.iterator](): Generator<Int32Array> {
-    yield* this.numbers.values();
+  [Symbol.iterator](): Iterator<Int32Array> {
+    return this.numbers.values();
   }
 }
 
-/** Sums of the files that a tree shows; in a `Difference`, how many more or fewer than in the base. */
+/** Sums over the files of a tree; in a `Difference`, how many more or fewer than in the base. */
 interface Sums {
   files: number;
   apparentBytes: number;
@@ -147,18 +144,18 @@ class Usage {
     this.owners = new BlockNumbers(blobs);
   }
 
-  /** Leaves out runs that lie elsewhere, such as in host files, and take no space in the store. */
+  /** Leaves out runs, such as those in host files, that take no space in the store. */
   private stored(runs: readonly Run[]): readonly Run[] {
     const isStored = ({ blob }: Run): boolean => this.blobs.isStored(blob);
     return runs.every(isStored) ? runs : runs.filter(isStored);
   }
 
-  /** The stored runs of a file of a base, from the base itself; none where the base is live. */
+  /** The stored runs of a file of a base; none where the base is live. */
   private baseRuns(base: Lower, ino: Ino, record: InodeRecord): readonly Run[] {
     return record.extentLayer === 0 || base.isLive ? [] : this.stored(base.runs(ino, record.size));
   }
 
-  /** The inodes of a base; none of a live one, whose content takes no space here and would have to be read whole. */
+  /** The inodes of a base; none of a live one, which takes no space here and would have to be read whole. */
   private *baseInodes(base: Lower): Generator<[Ino, InodeRecord]> {
     if (base.isLive) return;
     if (base instanceof UnionLayer) yield* base.shownRecords();
@@ -172,7 +169,7 @@ class Usage {
     for (const { tree, hidden } of differences) {
       for (const ino of hidden.keys()) hiding.set(ino, (hiding.get(ino) ?? new Set()).add(tree.info.id));
     }
-    // How many files of the base refer to each block, so that hiding one of two does not hide the block.
+    // The number of files of the base that refer to each block: hiding one of two does not hide the block.
     const references = new BlockNumbers(this.blobs);
     for (const [ino, record] of this.baseInodes(base)) {
       if (!isFile(record)) continue;
@@ -199,7 +196,7 @@ class Usage {
     }
   }
 
-  /** What the layers above the base change. */
+  /** The changes in the layers above the base. */
   private difference(base: Lower, tree: StoredTree): Difference {
     const difference: Difference = {
       tree,
@@ -246,7 +243,7 @@ class Usage {
     baseSums: Sums,
     references: BlockNumbers,
   ): void {
-    // By blob and block: here how many references of the base are hidden; in `met`, which blocks the tree adds.
+    // By blob and block: the hidden references of the base here, the blocks that the tree adds in `met`.
     const hiddenCounts = new Map<string, number>();
     let blocks = baseSums.blocks;
     for (const [ino, record] of hidden) {
@@ -284,7 +281,7 @@ class Usage {
     });
   }
 
-  /** The usage of each tree, by its id; called when every group has been added. */
+  /** The usage of each tree, by id. Call it after all groups have been added. */
   finish(): Map<number, TreeUsage> {
     const exclusive = new Map<number, number>();
     for (const owners of this.owners) {
@@ -316,7 +313,7 @@ function isFile(record: InodeRecord): boolean {
   return isFileMode(record.mode);
 }
 
-/** Which trees show a file of the base: the id of the only one, NOBODY, or MANY. */
+/** The id of the only tree that shows a file of the base, NOBODY, or MANY. */
 function ownerOf(members: readonly StoredTree[], hiding: ReadonlySet<number> | undefined): number {
   const left = members.length - (hiding?.size ?? 0);
   if (left === 0) return NOBODY;

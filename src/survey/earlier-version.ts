@@ -1,6 +1,6 @@
 /**
- * An earlier version of a tree that is being imported: files that have changed take the blocks that have not from
- * there. To be looked for once the builder is there, which keeps gc from giving these blocks back.
+ * An earlier version of a tree that is being imported: changed files take their unchanged blocks from it. Look for it
+ * after the builder exists, which keeps gc from freeing these blocks.
  */
 import {
   BLOCK_SIZE,
@@ -19,14 +19,13 @@ import { appendRun } from '../extent/index.ts';
 import type { MetaTables } from '../meta/index.ts';
 import type { StoredTree, StoreEngine, TreeInfo } from '../store/index.ts';
 
-/** Blobs whose checksums are kept at hand. */
+/** Blobs whose checksums are kept in memory. */
 const SUMS_KEPT = 16;
 /** Blocks compared at once. */
 const PIECE_BLOCKS = 64;
 
-/** A file that is being imported, block by block; a last block in part is filled up with zeros. */
+/** A file that is being imported, block by block; a partial last block is filled up with zeros. */
 export interface BlocksToStore {
-  /** How many. */
   readonly count: number;
   sumAt(block: number): bigint;
   read(block: number, count: number, target: Buffer): void;
@@ -36,7 +35,7 @@ export class EarlierVersion {
   private readonly tables: MetaTables;
   private readonly blobs: BlobSpace;
   private readonly tree: StoredTree;
-  /** By blob, undefined where it is not sealed or its checksums cannot be read. */
+  /** By blob; undefined where it is not sealed, or its checksums cannot be read. */
   private readonly sums = new Map<BlobId, BigUint64Array | undefined>();
   private readonly ours = Buffer.allocUnsafe(PIECE_BLOCKS * BLOCK_SIZE);
   private readonly theirs = Buffer.allocUnsafe(PIECE_BLOCKS * BLOCK_SIZE);
@@ -47,7 +46,7 @@ export class EarlierVersion {
     this.tree = engine.chains.storedTree(info);
   }
 
-  /** The tree of this name, or else the latest snapshot of the same host directory. ENOENT. */
+  /** The tree of this name; without a name the latest snapshot of the same host directory. ENOENT. */
   static find(engine: StoreEngine, source: string, name?: string): EarlierVersion | undefined {
     if (name !== undefined) return new EarlierVersion(engine, engine.info(name, 'import'));
     const versions = engine.list().filter((tree) => tree.kind === 'snapshot' && tree.source === source);
@@ -59,13 +58,12 @@ export class EarlierVersion {
     return this.tree.info.root;
   }
 
-  /** The directory of this name in a directory. */
   directory(parent: Ino | undefined, name: Name): Ino | undefined {
     const entry = parent === undefined ? undefined : this.tree.entry(parent, name);
     return entry?.kind === DT_DIR ? entry.ino : undefined;
   }
 
-  /** The runs of the regular file of this name in a directory; none where there is no such file. */
+  /** The runs of a regular file; none where there is no such file. */
   runs(parent: Ino | undefined, name: Name): readonly Run[] {
     const entry = parent === undefined ? undefined : this.tree.entry(parent, name);
     if (entry?.kind !== DT_REG) return [];
@@ -74,8 +72,8 @@ export class EarlierVersion {
   }
 
   /**
-   * The runs of those blocks that have the same bytes, compared one by one, as the same blocks of an earlier file.
-   * Yields now and then, for others to have the thread.
+   * The parts of an earlier file's `runs` with the same bytes as the same blocks of the new file, which are compared.
+   * Yields now and then, so that other work of the thread can run.
    */
   *equalRuns(runs: readonly Run[], blocks: BlocksToStore): Generator<undefined, Run[]> {
     const equal: Run[] = [];
@@ -106,7 +104,7 @@ export class EarlierVersion {
     try {
       this.blobs.read(run.blob, (run.physical + start) * BLOCK_SIZE, this.theirs, 0, length);
     } catch (error) {
-      // What is damaged is not shared.
+      // Damaged blocks are not shared.
       if (isFsError(error, 'EIO')) return false;
       throw error;
     }
@@ -117,8 +115,7 @@ export class EarlierVersion {
   private sumsOf(blob: BlobId): BigUint64Array | undefined {
     if (this.sums.has(blob)) return this.sums.get(blob);
     const sums = this.tables.blobs.get(blob)?.state === 'sealed' ? this.loadSums(blob) : undefined;
-    if (this.sums.size === SUMS_KEPT)
-      for (const oldest of [...this.sums.keys()].slice(0, 1)) this.sums.delete(oldest);
+    if (this.sums.size === SUMS_KEPT) this.sums.delete(this.sums.keys().next().value!);
     this.sums.set(blob, sums);
     return sums;
   }

@@ -1,4 +1,4 @@
-/** What forks of a directory have of its files: ranges that still lie there, and what the files were. */
+/** Forks of a directory: their ranges that still lie in its files, and the recorded origins of these files. */
 import { type Ino, isFsError, type LayerId } from '../base/index.ts';
 import { isExternal } from '../blob/index.ts';
 import { copyUp, type LayerStack } from '../layer/index.ts';
@@ -6,7 +6,7 @@ import { decodeHostOrigin, entryIno, type HostOrigin, isDerived, NO_ENTRY } from
 import type { StoredTree, StoreEngine } from '../store/index.ts';
 import { TreePaths } from './tree-paths.ts';
 
-/** The files of a tree over the host layer `host` that have ranges which lie in files of the host. */
+/** The files of a tree over the host layer `host` with ranges in files of the host. */
 function* filesOnHost(tree: StoredTree, host: LayerId): Generator<Ino> {
   for (const ino of new Set(tree.inosAbove(host))) {
     const record = tree.record(ino);
@@ -16,9 +16,9 @@ function* filesOnHost(tree: StoredTree, host: LayerId): Generator<Ino> {
 }
 
 /**
- * Makes a fork's own what it is about to put into the directory and still takes from another place there: the ranges of
- * changed files, and all of what was renamed. From then on nothing that is replaced or removed in the directory is
- * missing in the fork. ESTALE where the host files have changed; ENOSPC; EBUSY while the fork is open elsewhere.
+ * Before a fork is committed to its directory: copies into the fork what it still takes from files there, the ranges of
+ * changed files and everything renamed. Then the fork loses nothing that the commit replaces or removes. ESTALE where
+ * the host files have changed; ENOSPC; EBUSY while the fork is open elsewhere.
  */
 export function settleOnHost(engine: StoreEngine, fork: string, host: LayerId): void {
   const tree = engine.openTree(fork);
@@ -27,7 +27,14 @@ export function settleOnHost(engine: StoreEngine, fork: string, host: LayerId): 
     const stored = engine.chains.storedTree(tree.info);
     const taken = [...filesOnHost(stored, host)];
     const moved = movedOnHost(engine, stored, host);
-    for (const ino of taken) takeOrLeave(tree.stack, ino);
+    for (const ino of taken) {
+      try {
+        takeOver(tree.stack, ino);
+      } catch (error) {
+        // The host has changed its bytes: commit reports the file as a conflict.
+        if (!isFsError(error, 'ESTALE')) throw error;
+      }
+    }
     for (const ino of moved) takeOver(tree.stack, ino);
   } catch (error) {
     throw isFsError(error) ? error.in({ syscall: 'commit', path: fork }) : error;
@@ -36,28 +43,18 @@ export function settleOnHost(engine: StoreEngine, fork: string, host: LayerId): 
   }
 }
 
-/** A file whose bytes are lost to the fork, since the host has changed them, is a conflict of its own. */
-function takeOrLeave(stack: LayerStack, ino: Ino): void {
-  try {
-    takeOver(stack, ino);
-  } catch (error) {
-    if (!isFsError(error, 'ESTALE')) throw error;
-  }
-}
-
-/** Recorded inodes of the host that do not lie, in the fork, where the host has them. */
+/** Recorded inodes of the host that the fork has moved. */
 function movedOnHost(engine: StoreEngine, tree: StoredTree, host: LayerId): Ino[] {
   const paths = new TreePaths(tree);
-  const recorded = new Map<Ino, string>();
-  for (const { ino, origin } of originsOver(engine, tree, host)) recorded.set(ino, origin.path);
+  const recorded = new Map(originsOver(engine, tree, host));
   const moved: Ino[] = [];
-  for (const [ino, places] of paths.of(recorded.keys())) {
-    if (places.some((place) => paths.path(place) !== `/${recorded.get(ino)}`)) moved.push(ino);
+  for (const [ino, names] of paths.pathsOf(recorded.keys())) {
+    if (names.some((path) => path !== `/${recorded.get(ino)!.path}`)) moved.push(ino);
   }
   return moved;
 }
 
-/** Records an inode with its bytes, and with all that is in it. */
+/** Records an inode with its bytes, and everything in it. */
 function takeOver(stack: LayerStack, ino: Ino): void {
   const inode = stack.inode(ino);
   stack.change((batch) => {
@@ -72,30 +69,29 @@ function takeOver(stack: LayerStack, ino: Ino): void {
   }
 }
 
-interface RecordedOrigin {
-  readonly ino: Ino;
-  readonly origin: HostOrigin;
-}
-
-/** Of each inode the oldest: what it was when something was first recorded of it. */
-function* originsOver({ tables }: StoreEngine, tree: StoredTree, host: LayerId): Generator<RecordedOrigin> {
+/** The oldest origin of each inode: its state when something was first recorded of it. */
+function* originsOver(
+  { tables }: StoreEngine,
+  tree: StoredTree,
+  host: LayerId,
+): Generator<[Ino, HostOrigin]> {
   const seen = new Set<Ino>();
   for (const layer of tree.chain.slice(0, tree.chain.indexOf(host)).reverse()) {
     for (const [ino, origin] of tables.origins.entries(layer)) {
-      if (!seen.has(ino)) yield { ino, origin: decodeHostOrigin(origin) };
+      if (!seen.has(ino)) yield [ino, decodeHostOrigin(origin)];
       seen.add(ino);
     }
   }
 }
 
 /**
- * What the host had at each path, from the root of its tree, when the tree's layers over `host` first recorded
- * something of the file there. Paths are byte strings without a slash before them.
+ * The origins of all files that the tree's layers over `host` recorded, by path from the root of the host tree: a byte
+ * string without a leading slash.
  */
 export function recordedOnHost(
   engine: StoreEngine,
   tree: StoredTree,
   host: LayerId,
 ): Map<string, HostOrigin> {
-  return new Map([...originsOver(engine, tree, host)].map(({ origin }) => [origin.path, origin]));
+  return new Map([...originsOver(engine, tree, host)].map(([, origin]) => [origin.path, origin]));
 }

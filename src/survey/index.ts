@@ -1,10 +1,10 @@
 /**
- * survey: what trees are made of and how they differ: diff, changed paths, space, pages, ranges that lie on the host,
- * and what of an earlier version a new one can share.
+ * survey: what trees are made of and how they differ: diff, changed paths, disk usage, pages, ranges in host files, and
+ * the blocks that a new version can share with an earlier one.
  *
- * Invariants: nothing is changed but what `settleOnHost` takes over, and nothing that the tables have not stored is
- * seen (`settleTree` brings it in first). Neighbours: `store` below, whose trees it reads without opening them;
- * `transfer`, `lifecycle`, the library and the command above.
+ * Invariants: only `settleOnHost` changes anything. Only what the tables have stored is seen (`settleTree` checkpoints
+ * first). Neighbours: `store` below, whose trees it reads without opening them; `transfer`, `lifecycle`, the library
+ * and the command above.
  */
 export type { Change } from './change.ts';
 export { type ChangedPaths, changedPaths, diffTrees } from './diff.ts';

@@ -1,4 +1,4 @@
-/** What differs between an inode of one tree and an inode of another; reads content only where extents differ. */
+/** Compares an inode of one tree with an inode of another. Reads content only where their extents differ. */
 import { BLOCK_SIZE, type BlobId, DT_DIR, DT_LNK, type Ino } from '../base/index.ts';
 import type { BlobSpace } from '../blob/index.ts';
 import { ExtentMap } from '../extent/index.ts';
@@ -12,15 +12,17 @@ const PIECE_BLOCKS = 256;
 export class InodeComparison {
   private readonly before: StoredTree;
   private readonly after: StoredTree;
-  private readonly contents: ContentComparison;
+  private readonly blobs: BlobSpace;
+  private readonly left = Buffer.allocUnsafe(PIECE_BLOCKS * BLOCK_SIZE);
+  private readonly right = Buffer.allocUnsafe(PIECE_BLOCKS * BLOCK_SIZE);
 
   constructor(blobs: BlobSpace, before: StoredTree, after: StoredTree) {
-    this.contents = new ContentComparison(blobs);
+    this.blobs = blobs;
     this.before = before;
     this.after = after;
   }
 
-  /** Both are of one kind, a DT_* value. */
+  /** What differs in two inodes of one kind, a DT_* value. */
   parts(before: Ino, after: Ino, kind: number): ChangedPart[] {
     const old = this.before.record(before);
     const now = this.after.record(after);
@@ -43,30 +45,19 @@ export class InodeComparison {
     const parts: ChangedPart[] = [];
     if (old.target !== now.target) parts.push('target');
     if (old.rdev !== now.rdev) parts.push('device');
-    const isOneMap = before === after && old.extentLayer === now.extentLayer;
     if (kind === DT_LNK) return parts;
-    if (old.size !== now.size) {
-      parts.push('content');
-    } else if (!isOneMap) {
+    const isOneMap = before === after && old.extentLayer === now.extentLayer;
+    if (old.size !== now.size) parts.push('content');
+    else if (!isOneMap) {
       const runsBefore = ExtentMap.fromRuns(this.before.runs(before, old));
       const runsAfter = ExtentMap.fromRuns(this.after.runs(after, now));
-      if (!this.contents.isSame(runsBefore, runsAfter, old.size)) parts.push('content');
+      if (!this.isSameContent(runsBefore, runsAfter, old.size)) parts.push('content');
     }
     return parts;
   }
-}
 
-/** Whether two files of one size have the same bytes; reads only blocks that do not lie in one place. */
-class ContentComparison {
-  private readonly blobs: BlobSpace;
-  private readonly left = Buffer.allocUnsafe(PIECE_BLOCKS * BLOCK_SIZE);
-  private readonly right = Buffer.allocUnsafe(PIECE_BLOCKS * BLOCK_SIZE);
-
-  constructor(blobs: BlobSpace) {
-    this.blobs = blobs;
-  }
-
-  isSame(before: ExtentMap, after: ExtentMap, sizeBytes: number): boolean {
+  /** For files of one size; reads only blocks that do not lie in one place. */
+  private isSameContent(before: ExtentMap, after: ExtentMap, sizeBytes: number): boolean {
     const blocks = Math.ceil(sizeBytes / BLOCK_SIZE);
     let block = 0;
     while (block < blocks) {
@@ -87,7 +78,7 @@ class ContentComparison {
     return true;
   }
 
-  /** How many blocks from the places that were found are holes on both sides. */
+  /** The number of blocks, from the located ones, that are holes on both sides. */
   private holeBlocks(before: ExtentMap, after: ExtentMap): number {
     const ofBefore = this.holeIn(before);
     return ofBefore === 0 ? 0 : Math.min(ofBefore, this.holeIn(after));

@@ -1,4 +1,4 @@
-/** One file's pages: where each lies, which other trees show the same page, and whether it is in memory. */
+/** The pages of one file: where each lies, which other trees show it, and whether it is in memory. */
 import {
   BLOCK_SIZE,
   type BlobId,
@@ -17,7 +17,7 @@ import { ExtentMap } from '../extent/index.ts';
 import { dataRuns, isDerived, type Lower, UnionLayer } from '../lower/index.ts';
 import { type StoredTree, type StoreEngine, storedTrees } from '../store/index.ts';
 
-/** Pages that follow each other, lie together in one blob, and are shared with the same trees. */
+/** Consecutive pages that lie together in one blob and are shared with the same trees. */
 export interface PageRun {
   /** First page of the file. */
   readonly first: number;
@@ -28,11 +28,11 @@ export interface PageRun {
   readonly physical: number;
   /** Other trees that have these pages. */
   readonly trees: readonly string[];
-  /** Whether another file of the same tree has them too. */
+  /** Another file of the same tree has them too. */
   readonly isSharedWithin: boolean;
-  /** They are pages of a host file, which its other readers have too. */
+  /** They are pages of a host file, shared with its other readers. */
   readonly isHost: boolean;
-  /** How many of them are in the page cache; -1 where that cannot be told. */
+  /** How many of them are in the page cache; -1 where the host cannot tell. */
   readonly residentCount: number;
 }
 
@@ -45,14 +45,14 @@ export interface PageReport {
   readonly privateCount: number;
   readonly sharedCount: number;
   readonly holeCount: number;
-  /** -1 where it cannot be told. */
+  /** -1 where the host cannot tell. */
   readonly residentCount: number;
   readonly runs: readonly PageRun[];
-  /** One byte a page, 1 = in the page cache; empty where it cannot be told. */
+  /** One byte for each page, 1 if it is in the page cache; empty where the host cannot tell. */
   readonly resident: Uint8Array;
 }
 
-/** A file of a tree that another process owns and has just stored for us. */
+/** A file of a tree that another process owns and has just checkpointed. */
 export interface SettledFile {
   readonly ino: number;
   readonly mode: number;
@@ -60,8 +60,8 @@ export interface SettledFile {
 }
 
 /**
- * ENOENT, ENOTDIR, ELOOP of the path; EISDIR, EINVAL when it is no regular file; EBUSY (the fork is owned
- * elsewhere, and no `settled` says what file its path leads to).
+ * ENOENT, ENOTDIR, ELOOP for the path; EISDIR, EINVAL when it is no regular file; EBUSY when another process owns the
+ * fork and no `settled` is given.
  */
 export function filePages(
   engine: StoreEngine,
@@ -85,16 +85,15 @@ function pagesOf(engine: StoreEngine, name: string, path: string, file: SettledF
   const { ino, mode, size } = file;
   if (isDirectoryMode(mode)) throw new FsError('EISDIR');
   if (!isFileMode(mode)) throw new FsError('EINVAL', { note: 'only regular files have pages' });
-  // A stat's number came from the tree.
-  return new PageSurvey(engine, name, ino as Ino).report(path, size);
+  return new PageSurvey(engine, name, ino as Ino).report(path, size); // The number came from the tree.
 }
 
-/** A row of runs that shares blocks with the file, and the part of a blob it covers. */
+/** Blocks that another file names too. */
 interface Sharer {
   readonly blob: BlobId;
   readonly start: number;
   readonly end: number;
-  /** Names of the trees that show it. */
+  /** Names of the trees that show that file. */
   readonly trees: readonly string[];
 }
 
@@ -102,7 +101,7 @@ class PageSurvey {
   private readonly engine: StoreEngine;
   private readonly name: string;
   private readonly ino: Ino;
-  /** What has a name in each union. */
+  /** The inodes with names in each union. */
   private readonly shown = new Map<UnionLayer, ReadonlySet<Ino>>();
 
   constructor(engine: StoreEngine, name: string, ino: Ino) {
@@ -150,7 +149,7 @@ class PageSurvey {
     return resident;
   }
 
-  /** Every row of runs in the store, except the file's own in its own tree, that has blocks of `runs`. */
+  /** All runs of other files, in this tree or others, that share blocks with `runs`. */
   private sharers(runs: readonly Run[], trees: readonly StoredTree[]): Sharer[] {
     const { tables } = this.engine;
     const blobs = new Map<BlobId, Run[]>();
@@ -185,7 +184,7 @@ class PageSurvey {
       .map((tree) => tree.info.name);
   }
 
-  /** In a union a higher component may hide a file; in other trees what has no name has no record. */
+  /** In a union a higher component may hide a file. In other trees an inode without a name has no record. */
   private hasName({ base }: StoredTree, ino: Ino): boolean {
     if (!(base instanceof UnionLayer) || base.isLive || !isDerived(ino)) return true;
     const shown = this.shown.get(base) ?? new Set(base.shownInodes());
@@ -249,7 +248,7 @@ class PageSurvey {
   }
 }
 
-/** Layers with rows of extents: those of a union are those of its components. */
+/** The layers with rows of extents; for a union those of its components. */
 function* layersOf(lowers: readonly Lower[]): Generator<LayerId> {
   for (const lower of lowers) {
     if (lower instanceof UnionLayer) for (const tree of lower.components) yield* layersOf(tree.lowers);
@@ -261,7 +260,7 @@ function overlaps(a: Run, b: Run): boolean {
   return a.physical < b.physical + b.count && b.physical < a.physical + a.count;
 }
 
-/** Runs that differ in nothing but their place and continue each other become one. */
+/** Joins runs that continue each other and differ in nothing else. */
 function joined(runs: readonly PageRun[]): PageRun[] {
   const result: PageRun[] = [];
   for (const run of runs) {
@@ -283,7 +282,6 @@ function joined(runs: readonly PageRun[]): PageRun[] {
   return result;
 }
 
-/** For messages: the file as people name it. */
 export function pageReportTitle(report: PageReport): string {
   return `${report.tree}:${nameToString(report.path)}, ${report.pageCount} pages of ${BLOCK_SIZE} bytes`;
 }

@@ -1,7 +1,7 @@
 /**
- * The paths of inodes in a stored tree. A directory's record names the directory that holds it. The record of anything
- * else says only which directory was the last to get a name of it: that is looked into first, and where the names found
- * are fewer than the record counts (hard links), the tree is walked once for all that are missing.
+ * The paths of inodes in a stored tree. A directory's record names its parent. Any other record names only the
+ * directory that last got a name of it: that one is searched first, and where it has fewer names than the record counts
+ * (hard links), one walk of the tree finds all missing names.
  */
 import { assert, DT_DIR, FsError, type Ino, kindOfMode, type Name } from '../base/index.ts';
 import { isDerived } from '../lower/index.ts';
@@ -15,7 +15,7 @@ export interface NamePlace {
 
 export class TreePaths {
   private readonly tree: StoredTree;
-  /** Names by inode, of directories that were looked into. */
+  /** For each directory that was searched: its names by inode. */
   private readonly namesIn = new Map<Ino, ReadonlyMap<Ino, readonly Name[]>>();
   private readonly directories = new Map<Ino, string>();
 
@@ -24,7 +24,7 @@ export class TreePaths {
     this.directories.set(tree.info.root, '');
   }
 
-  /** Path of a living directory without a closing slash: '' for the root. */
+  /** The path of a living directory, without a slash at its end: '' for the root. */
   directory(ino: Ino): string {
     let path = this.directories.get(ino);
     if (path === undefined) {
@@ -76,12 +76,12 @@ export class TreePaths {
     return places;
   }
 
-  /** The paths of living inodes, as `of` finds their names. */
+  /** All paths of living inodes. */
   *pathsOf(inos: Iterable<Ino>): Generator<readonly [Ino, readonly string[]]> {
     for (const [ino, places] of this.of(inos)) yield [ino, places.map((place) => this.path(place))];
   }
 
-  /** All paths of the files with several names that have one of them among `paths`. */
+  /** All paths of each file at one of `paths` that has several names. */
   linkedAt(paths: Iterable<string>): Generator<readonly [Ino, readonly string[]]> {
     const linked = new Set<Ino>();
     for (const path of paths) {

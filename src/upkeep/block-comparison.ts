@@ -1,4 +1,4 @@
-/** Compares, byte by byte, blocks that look equal: equal checksums may be chance, or intent. */
+/** Compares blocks with equal checksums byte by byte: they may differ by chance, or by intent. */
 import { BLOCK_SIZE, type BlobId, isFsError } from '../base/index.ts';
 import type { BlobSpace } from '../blob/index.ts';
 import type { BlockMatch } from './block-matching.ts';
@@ -7,7 +7,7 @@ import type { BlockMatch } from './block-matching.ts';
 const PIECE_BLOCKS = 64;
 /** Pieces between two pauses: 8 MiB, some milliseconds. */
 const PIECES_PER_PAUSE = 32;
-/** At most this many damaged blocks are reported one by one. */
+/** Most damaged blocks to report one by one. */
 const DAMAGED_MAX = 100;
 
 /** A range of the blocks of a match. */
@@ -18,7 +18,7 @@ export class BlockComparison {
   private readonly ours = Buffer.allocUnsafeSlow(PIECE_BLOCKS * BLOCK_SIZE);
   private readonly theirs = Buffer.allocUnsafeSlow(PIECE_BLOCKS * BLOCK_SIZE);
   private piecesCompared = 0;
-  /** Messages about the first blocks that could not be read. */
+  /** Messages about the first blocks that cannot be read. */
   readonly damaged: string[] = [];
   private blocksDamaged = 0;
   blocksDiffering = 0;
@@ -27,22 +27,12 @@ export class BlockComparison {
     this.blobs = blobs;
   }
 
-  /** Whether it is time to let other work of this thread run. */
+  /** It is time to let other work of the thread run. */
   get isPauseDue(): boolean {
     return this.piecesCompared % PIECES_PER_PAUSE === 0;
   }
 
-  *pieces({ start, count, targetStart }: MatchPart): Generator<MatchPart> {
-    for (let done = 0; done < count; done += PIECE_BLOCKS) {
-      yield {
-        start: start + done,
-        count: Math.min(PIECE_BLOCKS, count - done),
-        targetStart: targetStart + done,
-      };
-    }
-  }
-
-  /** The parts of a piece that are equal in both blobs. What cannot be read is not equal. */
+  /** The parts of a piece that are equal in both blobs. Blocks that cannot be read are not. */
   equalParts(source: BlobId, target: BlobId, piece: MatchPart): readonly MatchPart[] {
     this.piecesCompared++;
     const length = piece.count * BLOCK_SIZE;
@@ -52,21 +42,13 @@ export class BlockComparison {
       this.read(target, piece.targetStart, this.theirs, length, piece.count === 1) &&
       this.ours.compare(this.theirs, 0, length, 0, length) === 0;
     if (isEqual) return [piece];
-    if (piece.count > 1) return this.equalBlocks(source, target, piece);
+    if (piece.count > 1)
+      return [...piecesOf(piece, 1)].flatMap((block) => this.equalParts(source, target, block));
     if (this.blocksDamaged === damagedBefore) this.blocksDiffering++;
     return [];
   }
 
-  private equalBlocks(source: BlobId, target: BlobId, { start, count, targetStart }: MatchPart): MatchPart[] {
-    const equal: MatchPart[] = [];
-    for (let index = 0; index < count; index++) {
-      const block = { start: start + index, count: 1, targetStart: targetStart + index };
-      equal.push(...this.equalParts(source, target, block));
-    }
-    return equal;
-  }
-
-  /** False where the bytes cannot be read; `isNoted` (a single block) also reports it as damaged. */
+  /** False where the bytes cannot be read. `isNoted`, for single blocks, also reports them as damaged. */
   private read(blob: BlobId, block: number, target: Buffer, length: number, isNoted: boolean): boolean {
     try {
       this.blobs.read(blob, block * BLOCK_SIZE, target, 0, length);
@@ -77,4 +59,13 @@ export class BlockComparison {
       return false;
     }
   }
+}
+
+/** Divides a match into pieces of at most `piece` blocks. */
+export function* piecesOf(
+  { start, count, targetStart }: MatchPart,
+  piece = PIECE_BLOCKS,
+): Generator<MatchPart> {
+  for (let done = 0; done < count; done += piece)
+    yield { start: start + done, count: Math.min(piece, count - done), targetStart: targetStart + done };
 }

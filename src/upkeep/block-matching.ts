@@ -1,32 +1,32 @@
 /**
- * Matching: which blocks of a store look equal, by the checksums that lie beside sealed blobs. No data is read here.
+ * Matching: finds blocks that look equal, by the checksums beside sealed blobs. No data is read here.
  *
- * Sources have an order, and a block is matched with an earlier one: the first of its kind stays where it is, all
- * others may be taken from there. Where the index has no room for all blocks, a pass covers those that it could take
- * in, and the next pass begins with the first that it could not. Moved blocks are skipped from then on.
+ * Sources have an order, and a block is matched with an earlier one: the first of its kind stays, all others may be
+ * replaced by it. Where the index has no room for all blocks, a pass covers those that fit, and the next pass begins
+ * with the first that did not. Moved blocks are skipped from then on.
  *
- * Maps stay whole as far as possible: a block is taken from right behind the source of the block before it, or from
- * right before that of the next one, where the same bytes are there. A file in a blob of its own, which the kernel can
- * read by itself, is only broken up where more than a small part of it is shared.
+ * To keep maps in few pieces, a block preferably takes the block after the one that the block before it takes, or the
+ * block before the one that the next takes, where the checksum is the same. A file in a blob of its own, which the
+ * kernel can read by itself, is broken up only where more than a small part of it is shared.
  */
 import { type BlobId, RangeSet } from '../base/index.ts';
 import { ChecksumIndex } from './checksum-index.ts';
 
-/** A blob of its own is left whole unless so much of it lies elsewhere: one block of 1,024. */
+/** A blob of one file is broken up only where at least one block in this many is shared. */
 const OWN_SHARE = 1024;
-/** Sources whose checksums are kept at hand to look around a match. */
+/** Sources whose checksums are kept in memory. */
 const SUMS_KEPT = 16;
 
 /** Blocks of a sealed blob. */
 export interface BlockSource {
   readonly blob: BlobId;
-  /** It is the blob of one file. */
+  /** It holds a single file. */
   readonly isOwn: boolean;
-  /** The blocks that files name and that are not about to be given back. */
+  /** The blocks that files name and that are not dropped. */
   readonly live: RangeSet;
 }
 
-/** `count` blocks of a source from `start` look like those of source `target` from `targetStart`. */
+/** `count` blocks of a source from `start` look equal to those of source `target` from `targetStart`. */
 export interface BlockMatch {
   readonly start: number;
   readonly count: number;
@@ -34,10 +34,7 @@ export interface BlockMatch {
   readonly targetStart: number;
 }
 
-/** Low and high half of each block's checksum; undefined where the blob has none that can be read. */
-export type SumsOf = (source: BlockSource) => Uint32Array | undefined;
-
-/** A source, by its number, and a block of it. */
+/** A block of a source, by the number of that source. */
 export interface BlockPlace {
   readonly source: number;
   readonly block: number;
@@ -45,17 +42,23 @@ export interface BlockPlace {
 
 export class BlockMatching {
   private readonly sources: readonly BlockSource[];
-  private readonly sumsOf: SumsOf;
+  private readonly sumsOf: (source: BlockSource) => Uint32Array | undefined;
   private readonly index: ChecksumIndex;
   private readonly moved = new Map<number, RangeSet>();
   private readonly sums = new Map<number, Uint32Array | undefined>();
-  /** What the source at hand is matched with: one more than the target of each block, 0 for none, and its block. */
+  /** For each block of the current source: the matching source plus 1, or 0 for none. */
   private targets = new Uint32Array(0);
+  /** And the matching block in it. */
   private targetBlocks = new Uint32Array(0);
   /** The first block that this pass had no room for. */
   private next: BlockPlace | undefined;
 
-  constructor(sources: readonly BlockSource[], sumsOf: SumsOf, memoryBytes: number) {
+  /** `sumsOf` gives low and high half of each block's checksum; undefined where the blob has none that can be read. */
+  constructor(
+    sources: readonly BlockSource[],
+    sumsOf: (source: BlockSource) => Uint32Array | undefined,
+    memoryBytes: number,
+  ) {
     this.sources = sources;
     this.sumsOf = sumsOf;
     const blocks = sources.reduce((sum, { live }) => sum + live.total, 0);
@@ -72,7 +75,7 @@ export class BlockMatching {
     this.next = undefined;
   }
 
-  /** These blocks are taken from elsewhere now. */
+  /** These blocks were replaced by others. */
   noteMoved(source: number, start: number, count: number): void {
     let moved = this.moved.get(source);
     if (moved === undefined) {
@@ -82,7 +85,7 @@ export class BlockMatching {
     moved.add(start, start + count);
   }
 
-  /** What the blocks of a source from `from` on can be taken from. Sources come in their order. */
+  /** The matches of a source's blocks from `from` on. Call it for the sources in their order. */
   match(source: number, from: number): BlockMatch[] {
     const sums = this.sumsAt(source);
     if (sums === undefined) return [];
@@ -107,9 +110,9 @@ export class BlockMatching {
     const high = sums[2 * block + 1]!;
     const before = hasBefore ? this.targets[block - 1]! : 0;
     if (before !== 0) {
-      const behind = this.targetBlocks[block - 1]! + 1;
-      if (this.canTake(source, block, before - 1, behind, low, high)) {
-        this.setTarget(block, before - 1, behind);
+      const next = this.targetBlocks[block - 1]! + 1;
+      if (this.canTake(source, block, before - 1, next, low, high)) {
+        this.setTarget(block, before - 1, next);
         return;
       }
     }
@@ -123,7 +126,7 @@ export class BlockMatching {
     this.targetBlocks[block] = targetBlock;
   }
 
-  /** A block that continues nothing becomes the beginning of what the next one is taken from, if it can. */
+  /** Matches a block that continues no match with the block before the next one's target, if it can. */
   private alignWithNext(source: number, sums: Uint32Array, block: number): void {
     const target = this.targets[block]!;
     const next = this.targets[block + 1]!;
@@ -136,7 +139,7 @@ export class BlockMatching {
     if (this.canTake(source, block, next - 1, ahead, low, high)) this.setTarget(block, next - 1, ahead);
   }
 
-  /** Whether a block comes earlier than `block` of `source`, stays where it is, and has the same checksum. */
+  /** Whether the target block comes before `block` of `source`, stays, and has the same checksum. */
   private canTake(
     source: number,
     block: number,
@@ -177,23 +180,13 @@ export class BlockMatching {
   }
 
   private sumsAt(source: number): Uint32Array | undefined {
-    if (this.sums.has(source)) {
-      const known = this.sums.get(source);
-      // The one used last is the last to go.
-      if (this.sums.size > 1) {
-        this.sums.delete(source);
-        this.sums.set(source, known);
-      }
-      return known;
-    }
-    const loaded = this.sumsOf(this.sources[source]!);
-    this.sums.set(source, loaded);
-    if (this.sums.size > SUMS_KEPT) {
-      for (const oldest of this.sums.keys()) {
-        this.sums.delete(oldest);
-        break;
-      }
-    }
-    return loaded;
+    const isKnown = this.sums.has(source);
+    const sums = isKnown ? this.sums.get(source) : this.sumsOf(this.sources[source]!);
+    if (isKnown && this.sums.size === 1) return sums;
+    // The one used last is the last to go.
+    this.sums.delete(source);
+    this.sums.set(source, sums);
+    if (this.sums.size > SUMS_KEPT) this.sums.delete(this.sums.keys().next().value!);
+    return sums;
   }
 }

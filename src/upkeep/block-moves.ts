@@ -1,18 +1,18 @@
 /**
- * Which blocks are to be taken from elsewhere, and what that makes of the map of a file. A move is about physical
- * blocks: every file that names the one place gets the other, which has the same bytes.
+ * Moves of blocks, and the maps of files after them. A move is about physical blocks: every file that names the one
+ * place gets the other, which has the same bytes.
  */
 import type { BlobId, BlockIndex, Run } from '../base/index.ts';
 import { appendRun } from '../extent/index.ts';
 
 /**
- * A file is not given more runs than this, or than it has: a map of very many pieces costs the process that maps it
- * more than it shares. Short moves are left out first.
+ * A file gets no more runs than this, or than it has: a map of very many pieces costs the process that maps it more
+ * than it shares. The shortest moves are left out first.
  */
 const RUNS_MAX = 4096;
 const SHORTEST_MAX = 4 ** 6;
 
-/** Blocks of one blob, from `start` on, that are the blocks of `blob` from `physical` on. */
+/** Blocks of one blob, from `start` on, become the blocks of `blob` from `physical` on. */
 interface Move {
   readonly start: number;
   readonly count: number;
@@ -53,7 +53,7 @@ export class BlockMoves {
     }
   }
 
-  /** Whether some of these runs would change. */
+  /** Whether the moves change any of these runs. */
   touches(runs: readonly Run[]): boolean {
     return runs.some(({ blob, physical, count }) => {
       const moves = this.bySource.get(blob);
@@ -62,7 +62,7 @@ export class BlockMoves {
     });
   }
 
-  /** The map of a file after the moves, runs joined where they continue each other; undefined when it stays as is. */
+  /** The map of a file after the moves, runs joined where they continue each other; undefined when it stays. */
   rewrite(runs: readonly Run[]): readonly Run[] | undefined {
     const runsMax = Math.max(RUNS_MAX, runs.length);
     for (let shortest = 1; shortest <= SHORTEST_MAX; shortest *= 4) {
@@ -97,7 +97,7 @@ export class BlockMoves {
   }
 }
 
-/** Index of the first move that ends behind `block`. */
+/** Index of the first move that ends after `block`. */
 function indexAfter(moves: readonly Move[], block: number): number {
   let low = 0;
   let high = moves.length;
@@ -116,7 +116,7 @@ class RewrittenRuns {
 
   append(logical: number, count: number, blob: BlobId, physical: number): void {
     if (count === 0) return;
-    // Counted on from blocks of a file and of a blob.
+    // Both are counted from blocks of a file and of a blob.
     appendRun(this.runs, { logical: logical as BlockIndex, count, blob, physical: physical as BlockIndex });
   }
 }

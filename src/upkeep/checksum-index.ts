@@ -1,6 +1,6 @@
 /**
- * Finds a block by its checksum: a hash table of fixed size, sixteen bytes a slot. Three slots in four are used
- * at most, so a GiB of different blocks takes some 6 to 8 MiB.
+ * Finds blocks by checksum: a hash table of fixed size, 16 bytes a slot. At most three slots in four are used, so a GiB
+ * of different blocks takes about 6 to 8 MiB.
  */
 import { assert } from '../base/index.ts';
 
@@ -10,17 +10,17 @@ const SLOTS_MIN = 64;
 export class ChecksumIndex {
   /** Low and high half of each checksum. */
   private readonly sums: Uint32Array;
-  /** For each slot: one more than the source, or 0 when the slot is free; then the block in that source. */
+  /** Two numbers for each slot: the source plus 1, or 0 for a free slot; the block in that source. */
   private readonly places: Uint32Array;
   private readonly mask: number;
   private readonly countMax: number;
   private count = 0;
 
-  /** Result of the last `find` that found something. */
+  /** The result of the last `find` that returned true. */
   foundSource = 0;
   foundBlock = 0;
 
-  /** Room for `blocks`, or for as many as `memoryBytes` have. */
+  /** Has room for `blocks`, or for as many as fit in `memoryBytes`. */
   constructor(blocks: number, memoryBytes: number) {
     let slots = SLOTS_MIN;
     while (slots * 0.75 < blocks && slots * 2 * SLOT_BYTES <= memoryBytes) slots *= 2;
@@ -39,7 +39,7 @@ export class ChecksumIndex {
     this.count = 0;
   }
 
-  /** The slot with this checksum, or the free one where it belongs. */
+  /** The slot with this checksum, or the free slot for it. */
   private slotOf(low: number, high: number): number {
     let slot = low & this.mask;
     while (this.places[2 * slot] !== 0) {
@@ -58,7 +58,7 @@ export class ChecksumIndex {
     return true;
   }
 
-  /** Adds a checksum that is not there. */
+  /** Adds a checksum that `find` does not find. */
   add(low: number, high: number, source: number, block: number): void {
     assert(!this.isFull, 'there is room in the index');
     const slot = this.slotOf(low, high);

@@ -1,21 +1,21 @@
 /**
- * Dedupe: blocks with equal bytes become one, on disk and in memory, in all trees of a store or in some.
+ * Dedupe: makes blocks with equal bytes one block, on disk and in memory, in all trees of a store or in some.
  *
- *   freeze    forks are frozen as for a snapshot, so that what they wrote lies in blobs that no longer change, and
- *             blobs without checksums get them
- *   match     blocks that look equal are found by the checksums of sealed blobs (`BlockMatching`)
- *   compare   byte by byte; what differs, or cannot be read, is left alone
- *   rewrite   files of frozen layers that name the one block are changed to name the other, a few files a transaction
- *   follow    what open trees have read of these files is read again, and live views are mapped again
+ *   freeze    freezes forks as for a snapshot, so that their data lies in blobs that no longer change; computes missing
+ *             checksums
+ *   match     finds blocks that look equal, by the checksums of sealed blobs (`BlockMatching`)
+ *   compare   compares them byte by byte; blocks that differ, or cannot be read, are left alone
+ *   rewrite   changes files of frozen layers that name one block to name the other, a few files in each transaction
+ *   follow    lets open trees read these files' extents again, and maps live views again
  *
- * Content never changes, and nothing is given back: gc does that, by its own rules. So the process may die at any
- * moment, or the disk be full: every file is either as it was or as it is to be. The next run goes on with what is
- * left, because blocks that were made one are no longer two.
+ * Content never changes, and no space is freed: gc does that, by its own rules. So the process may die at any moment,
+ * or the disk be full: every file is in its old or its new state. The next run continues with the rest, since blocks
+ * that became one are no longer two.
  *
  * Races. While it runs it holds a lock that keeps gc from dropping anything, as an import does, so the blocks that
- * files are given stay; blocks that were dropped before are not looked at. Only frozen layers are changed, whose rows
- * nobody else writes. A process that has read the old rows goes on with the old blocks, and its lease keeps these until
- * it has followed (`OpenTrees`). Extents in blobs that the tables do not list are left alone.
+ * files get stay; blocks that were dropped before are not looked at. It changes only frozen layers, whose rows nobody
+ * else writes. A process that has read the old rows goes on with the old blocks, and its lease keeps these until it has
+ * followed (`OpenTrees`). Extents in blobs that the tables do not list are left alone.
  */
 import {
   BLOCK_SIZE,
@@ -30,7 +30,7 @@ import {
 } from '../base/index.ts';
 import { loadSums } from '../blob/index.ts';
 import { LayerLock, type StoreEngine } from '../store/index.ts';
-import { BlockComparison } from './block-comparison.ts';
+import { BlockComparison, piecesOf } from './block-comparison.ts';
 import { BlockMatching, type BlockPlace, type BlockSource } from './block-matching.ts';
 import { BlockMoves } from './block-moves.ts';
 import { hasJournal, sealLeftovers, storeDeadJournals } from './leftovers.ts';
@@ -39,44 +39,43 @@ import { Marking, type Marks } from './marking.ts';
 export interface DedupeOptions {
   /** The trees to look at, by name. Default: all. */
   readonly trees?: readonly string[];
-  /** Bytes that the index of blocks may take. A store with more blocks takes several passes. */
+  /** Memory of the index of blocks. A store with more blocks takes several passes. */
   readonly memoryBytes?: number;
-  /** Ends after this time with what there is by then; the next run goes on. */
+  /** Ends after this time; the next run continues. */
   readonly timeMs?: number;
   /** Called several times a second. */
   readonly progress?: (state: DedupeProgress) => void;
-  /** Ends the run as when the time is over. */
+  /** Ends the run, as `timeMs` does. */
   readonly signal?: AbortSignal;
-  /** Forks of other processes that were frozen there just now. */
+  /** Forks that other processes have just frozen. */
   readonly frozenElsewhere?: ReadonlySet<string>;
 }
 
 export interface DedupeProgress {
-  /** Of all passes so far. */
+  /** In all passes so far. */
   readonly blocksLookedAt: number;
-  /** Blocks of files that are looked at in one pass. */
+  /** The blocks to look at in one pass. */
   readonly blocksTotal: number;
-  /** Found equal so far. */
   readonly bytesShared: number;
 }
 
 export interface DedupeReport {
-  /** In blocks that files name and whose blob has checksums. */
+  /** Bytes in blocks that files name and whose blob has checksums. */
   readonly bytesLookedAt: number;
-  /** In blocks that were found to lie elsewhere too, byte by byte. */
+  /** Bytes in blocks that are equal to others. */
   readonly bytesShared: number;
-  /** In blocks that no file names any more, which gc gives back. */
+  /** Bytes in blocks that no file names any more, which gc frees. */
   readonly bytesUnused: number;
-  /** Files whose extents were changed. */
+  /** Files with changed extents. */
   readonly filesChanged: number;
   readonly passes: number;
-  /** Blocks with equal checksums that are not equal. */
+  /** Blocks that differ although their checksums are equal. */
   readonly blocksDiffering: number;
-  /** What could not be read and was left alone, in words. */
+  /** Messages about blocks that could not be read. */
   readonly damaged: readonly string[];
-  /** Forks that another process has open: what they wrote since they were last frozen was left alone. */
+  /** Forks that another process has open: their data since they were last frozen was left alone. */
   readonly forksSkipped: readonly string[];
-  /** False where the time was over, or the run was ended, before all was looked at. */
+  /** False where `timeMs` or `signal` ended the run early. */
   readonly isComplete: boolean;
   readonly durationMs: number;
 }
@@ -84,14 +83,14 @@ export interface DedupeReport {
 type Counts = { -readonly [Field in keyof DedupeReport]: DedupeReport[Field] };
 
 const MEMORY_BYTES = 256 * 1024 * 1024;
-/** Pieces of maps, or bytes, that are found before files are changed: what a kill undoes. */
+/** Moves, or bytes, to find before files are changed. A kill loses at most these. */
 const MOVES_AT_ONCE = 131_072;
 const BYTES_AT_ONCE = 1024 ** 3;
 const PROGRESS_MS = 100;
 
 /**
- * Runs a dedupe. ENOENT: a tree that is not there; EBUSY: another dedupe is under way; ENOSPC, EIO: the tables could
- * not be written, and what was done so far stays; ERR_STORE_CORRUPT.
+ * ENOENT: no such tree; EBUSY: another dedupe is under way; ENOSPC, EIO: the tables could not be written, and the files
+ * changed so far stay changed; ERR_STORE_CORRUPT.
  */
 export async function dedupeStore(engine: StoreEngine, options: DedupeOptions = {}): Promise<DedupeReport> {
   engine.requireOpen('dedupe');
@@ -99,13 +98,13 @@ export async function dedupeStore(engine: StoreEngine, options: DedupeOptions = 
   for (const name of wanted ?? []) requireTree(engine, name);
   const lock = takeLock(engine);
   try {
-    // After the lock and before the marks: gc drops nothing any more.
+    // After the lock and before the marks, so that gc drops nothing any more.
     engine.tables.transaction(() => void engine.tables.allocate('builders'));
     const run = new Dedupe(engine, options, wanted);
     for (const _piece of run.work()) await yieldToEventLoop();
     return run.finish();
   } finally {
-    // The file stays: another may have it open already.
+    // The file stays: another process may have it open.
     lock.abandon();
   }
 }
@@ -117,7 +116,7 @@ function requireTree({ tables }: StoreEngine, name: string): void {
   throw new FsError('ENOENT', { syscall: 'dedupe', path: name, note });
 }
 
-/** Gc takes the lock for a moment to see whether somebody holds it. */
+/** Waits a little: gc takes the lock for a moment to see whether anybody holds it. */
 function takeLock({ system, layout, directory }: StoreEngine): LayerLock {
   try {
     return whileBusyBlocking(() => LayerLock.take(system, layout.dedupeLockPath));
@@ -173,7 +172,7 @@ class Dedupe {
     );
   }
 
-  /** Does the work; wherever it yields, others may have the thread. */
+  /** Yields so that other work of the thread can run. */
   *work(): Generator<void> {
     const { engine, report } = this;
     report.forksSkipped = this.freezeForks();
@@ -211,7 +210,7 @@ class Dedupe {
 
   // Before.
 
-  /** What forks wrote comes into frozen layers. Returns those that another process keeps from it. */
+  /** Freezes forks, so that their data is in frozen layers. Returns those that other processes have open. */
   private freezeForks(): string[] {
     const { engine, options } = this;
     const skipped = storeDeadJournals(engine);
@@ -234,14 +233,16 @@ class Dedupe {
       }
       return true;
     } catch (error) {
-      // Somebody else works in it, or has dropped it just now.
+      // Another process has it open, or has just dropped it.
       if (isFsError(error, 'EBUSY')) return false;
       if (isFsError(error, 'ENOENT')) return true;
       throw error;
     }
   }
 
-  /** Sealed blobs with the blocks that count; blobs of one file first, then the older ones: these stay. */
+  /**
+   * Sealed blobs with their live blocks: blobs of one file first, then by age, since the first of equal blocks stays.
+   */
   private sourcesOf({ blocks }: Marks): BlockSource[] {
     const { tables } = this.engine;
     const sources: BlockSource[] = [];
@@ -296,7 +297,7 @@ class Dedupe {
     const { blob } = sources[source]!;
     for (const match of matching.match(source, from)) {
       const target = sources[match.target]!.blob;
-      for (const piece of this.comparison.pieces(match)) {
+      for (const piece of piecesOf(match)) {
         if (this.isOver) {
           this.report.isComplete = false;
           return;
@@ -315,7 +316,7 @@ class Dedupe {
   private noteLookedAt(blocks: number): void {
     const { report, blocksTotal, options } = this;
     this.blocksLookedAt += blocks;
-    // Later passes look at some of the same blocks again.
+    // Later passes look at some of these blocks again.
     if (report.passes === 1) report.bytesLookedAt += blocks * BLOCK_SIZE;
     if (options.progress === undefined || this.elapsedMs < this.progressDue) return;
     this.progressDue = this.elapsedMs + PROGRESS_MS;
@@ -325,7 +326,7 @@ class Dedupe {
 
   // Rewriting.
 
-  /** Puts the moves into the maps of all files of the frozen layers, and lets open trees follow. */
+  /** Applies the moves to all files of the frozen layers, and lets open trees follow. */
   private *rewrite(): Generator<void> {
     const { engine, moves } = this;
     if (moves.count === 0) return;
@@ -375,7 +376,7 @@ function countBlocks({ blocks }: Marks): number {
   return count;
 }
 
-/** Whether a fork that is not open here has anything that its lower layers have not. */
+/** Whether a fork that is not open here has anything in its own layer. */
 function hasOwn(engine: StoreEngine, layer: LayerId): boolean {
   for (const _ino of engine.tables.inodes.inos(layer)) return true;
   return hasJournal(engine, layer);

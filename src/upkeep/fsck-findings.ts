@@ -1,17 +1,16 @@
-/** What fsck's passes look at, and what they fill in. */
+/** The input of fsck's passes, and their findings. */
 import type { LayerId } from '../base/index.ts';
 import type { LayerRecord } from '../meta/index.ts';
 import type { StoreEngine } from '../store/index.ts';
 
 export interface FsckPass {
   readonly name: string;
-  /** How many things of the pass's kind were looked at. */
+  /** How many objects the pass looked at. */
   readonly checked: number;
-  /** A sentence each. */
+  /** One sentence each. */
   readonly problems: readonly string[];
 }
 
-/** What a pass fills in while it runs. */
 export class Findings implements FsckPass {
   readonly name: string;
   checked = 0;
@@ -26,11 +25,10 @@ export class Findings implements FsckPass {
   }
 }
 
-/** What all passes look at. */
 export interface Checked {
   readonly engine: StoreEngine;
-  /** The layers that trees stand on, each behind the one it stands on. */
+  /** The layers that trees stand on, each after the one it stands on. */
   readonly layers: ReadonlyMap<LayerId, LayerRecord>;
-  /** Of these, the upper layers that another process is changing. */
-  readonly owned: ReadonlySet<LayerId>;
+  /** The same without upper layers that another process is changing. */
+  readonly settled: ReadonlyMap<LayerId, LayerRecord>;
 }

@@ -1,11 +1,11 @@
-/** fsck passes over what the store is made of: `trees`, `layers`, `orphans`, `counters`. */
+/** fsck passes over trees and layers: `trees`, `layers`, `orphans`, `counters`. */
 import { isDirectoryMode, type LayerId } from '../base/index.ts';
 import { isDerived } from '../lower/index.ts';
 import { type LayerRecord, layersUnder } from '../meta/index.ts';
 import type { Checked, Findings } from './fsck-findings.ts';
-import { LayerView, standsOnLive } from './layer-view.ts';
+import { layerView, standsOnLive } from './layer-view.ts';
 
-/** Every tree stands on a layer of its kind that is there and has the tree's root; ids are unique. */
+/** Every tree stands on an existing layer of its kind, which has the tree's root. Ids are unique. */
 export function checkTrees({ engine, layers }: Checked, findings: Findings): void {
   const { tables } = engine;
   const ids = new Map<number, string>();
@@ -32,8 +32,8 @@ export function checkTrees({ engine, layers }: Checked, findings: Findings): voi
         findings.add(`forks '${other}' and '${name}' have the same upper layer, ${tree.layer}`);
       uppers.set(tree.layer, name);
     }
-    const root = new LayerView(tables, layers, tree.layer).record(tree.root);
-    // Of the root of a live layer nothing may have been recorded yet.
+    const root = layerView(tables, layers, tree.layer).record(tree.root);
+    // The root of a live layer may have no record yet.
     if (root === undefined && standsOnLive(layers, tree.layer)) continue;
     if (root === undefined || !isDirectoryMode(root.mode)) {
       findings.add(`the root of tree '${name}', inode ${tree.root}, is no directory`);
@@ -41,10 +41,7 @@ export function checkTrees({ engine, layers }: Checked, findings: Findings): voi
   }
 }
 
-/**
- * Every layer stands on a frozen layer that is there and less deep, or is made of such; a writable one has an active
- * blob of its own.
- */
+/** Every layer stands on existing frozen layers of less depth. A writable one has an active blob of its own. */
 export function checkLayers({ engine, layers }: Checked, findings: Findings): void {
   const { tables } = engine;
   for (const [layer, record] of layers) {
@@ -54,7 +51,7 @@ export function checkLayers({ engine, layers }: Checked, findings: Findings): vo
     checkParent(layer, record, layers, findings);
     if (record.inoNext > record.inoEnd) {
       findings.add(
-        `layer ${layer} has given out inode numbers behind the end of its range, ${record.inoEnd}`,
+        `layer ${layer} has given out inode numbers beyond the end of its range, ${record.inoEnd}`,
       );
     }
     if (record.state !== 'writable') continue;
@@ -85,20 +82,20 @@ function checkParent(
     }
     if (below.state !== 'frozen')
       findings.add(`layer ${layer} stands on layer ${parent}, which is ${below.state}`);
-    // Flattening takes layers from below and leaves the depths above as they are.
+    // Flattening removes layers below, and leaves the depths above as they are.
     if (depth <= below.depth) {
       findings.add(`layer ${layer} has depth ${depth}, the one below it ${below.depth}`);
     }
   }
 }
 
-/** An inode without a name lives only while somebody has it open, and is listed as an orphan until then. */
-export function checkOrphans({ engine, layers, owned }: Checked, findings: Findings): void {
+/** An inode without a name exists only while a process has it open, and is listed as an orphan. */
+export function checkOrphans({ engine, layers, settled }: Checked, findings: Findings): void {
   const { tables } = engine;
   const open = new Set(engine.openTrees.forks.map(({ info }) => info.layer));
-  for (const [layer, { state }] of layers) {
-    if (state !== 'writable' || owned.has(layer)) continue;
-    const view = new LayerView(tables, layers, layer);
+  for (const [layer, { state }] of settled) {
+    if (state !== 'writable') continue;
+    const view = layerView(tables, layers, layer);
     const orphans = new Set(tables.orphans.inos(layer));
     for (const ino of orphans) {
       findings.checked++;
@@ -117,9 +114,11 @@ export function checkOrphans({ engine, layers, owned }: Checked, findings: Findi
   }
 }
 
-/** No number is given out twice: each counter is above every number in use, and ranges of inode numbers are apart. */
-export function checkCounters({ engine, layers, owned }: Checked, findings: Findings): void {
-  const { tables, blobs } = engine;
+/**
+ * No number is given out twice: each counter is above every number in use, and ranges of inode numbers are disjoint.
+ */
+export function checkCounters(checked: Checked, findings: Findings): void {
+  const { tables, blobs } = checked.engine;
   const above = (name: Parameters<typeof tables.counters.get>[0], used: number, what: string): void => {
     findings.checked++;
     const next = tables.counters.get(name);
@@ -134,7 +133,7 @@ export function checkCounters({ engine, layers, owned }: Checked, findings: Find
   for (const [blob] of tables.blobs.entries()) maxBlob = Math.max(maxBlob, blob);
   for (const blob of blobs.list()) maxBlob = Math.max(maxBlob, blob);
   for (const [, { id }] of tables.trees.entries()) maxTree = Math.max(maxTree, id);
-  for (const layer of layers.keys())
+  for (const layer of checked.layers.keys())
     for (const ino of tables.inodes.inos(layer)) if (!isDerived(ino)) maxIno = Math.max(maxIno, ino);
   for (const [, { epoch }] of tables.dropped.entries()) maxEpoch = Math.max(maxEpoch, epoch);
   above('nextLayer', maxLayer, 'layer');
@@ -145,11 +144,11 @@ export function checkCounters({ engine, layers, owned }: Checked, findings: Find
   const epoch = tables.counters.get('epoch');
   if (epoch < maxEpoch)
     findings.add(`counter epoch is ${epoch}, but something was dropped in epoch ${maxEpoch}`);
-  checkRanges({ engine, layers, owned }, findings);
+  checkRanges(checked, findings);
 }
 
-/** The numbers that writable layers have still to give out belong to one layer each, and no inode has one of them. */
-function checkRanges({ engine, layers, owned }: Checked, findings: Findings): void {
+/** Each number that a writable layer has yet to give out belongs to that layer alone, and to no inode. */
+function checkRanges({ engine, layers, settled }: Checked, findings: Findings): void {
   const { tables } = engine;
   const ranges: { layer: LayerId; start: number; end: number }[] = [];
   for (const [layer, { state, inoNext, inoEnd }] of layers) {
@@ -163,7 +162,7 @@ function checkRanges({ engine, layers, owned }: Checked, findings: Findings): vo
     if (next !== undefined && next.start < end) {
       findings.add(`layers ${layer} and ${next.layer} both give out inode number ${next.start}`);
     }
-    if (owned.has(layer)) continue;
+    if (!settled.has(layer)) continue;
     for (const ino of tables.inodes.inos(layer)) {
       if (ino >= start && ino < end)
         findings.add(`layer ${layer} will give out inode number ${ino} a second time`);

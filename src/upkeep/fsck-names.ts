@@ -1,36 +1,35 @@
 /** fsck passes over names: `filters` and `links`. */
 import { DT_DIR, type Ino, isDirectoryMode, kindOfMode, type LayerId, type Name } from '../base/index.ts';
-import { isDerived } from '../lower/index.ts';
-import type { InodeRecord, MetaTables } from '../meta/index.ts';
+import { type FrozenTree, holderOf, isDerived } from '../lower/index.ts';
+import type { DentryRecord, InodeRecord, MetaTables } from '../meta/index.ts';
 import type { Checked, Findings } from './fsck-findings.ts';
-import { type Dentry, isLiveLayer, LayerView, standsOnLive } from './layer-view.ts';
+import { isLiveLayer, layerView, standsOnLive } from './layer-view.ts';
 
 /**
  * A layer that has a name in a directory, or extended attributes of an inode, holds that inode's record; an inode's
  * attributes are in the layer that its record names.
  */
-export function checkFilters({ engine, layers, owned }: Checked, findings: Findings): void {
-  const { tables } = engine;
-  for (const layer of layers.keys()) {
-    if (owned.has(layer)) continue;
+export function checkFilters(checked: Checked, findings: Findings): void {
+  const { tables } = checked.engine;
+  for (const layer of checked.settled.keys()) {
     const inos = new Set(tables.inodes.inos(layer));
     for (const directory of tables.dentries.directories(layer)) {
       findings.checked++;
       if (inos.has(directory)) continue;
       findings.add(`layer ${layer} has names in directory ${directory}, but no record of it`);
     }
-    checkXattrs({ engine, layers, owned }, layer, findings);
+    checkXattrs(checked, layer, findings);
   }
 }
 
 function checkXattrs({ engine, layers }: Checked, layer: LayerId, findings: Findings): void {
   const { tables } = engine;
-  const view = new LayerView(tables, layers, layer);
+  const view = layerView(tables, layers, layer);
   for (const [ino, { mode, xattrLayer }] of tables.inodes.entries(layer)) {
     if (mode === 0 || xattrLayer === 0 || isLiveLayer(layers, xattrLayer)) continue;
     findings.checked++;
-    const holder = view.holder(ino, 'xattrLayer', xattrLayer);
-    if (holder !== 0 && view.xattrsIn(holder, ino) !== undefined) continue;
+    const holder = holderOf(view.lowers, ino, 'xattrLayer', xattrLayer);
+    if (view.find(holder)?.xattrs(ino) !== undefined) continue;
     findings.add(
       `the attributes of inode ${ino} of layer ${layer} are not in layer ${xattrLayer}, which it names`,
     );
@@ -39,26 +38,24 @@ function checkXattrs({ engine, layers }: Checked, layer: LayerId, findings: Find
 
 /** An inode's link count is the number of its names; a directory has one name, and names its parent. */
 export function checkLinks(checked: Checked, findings: Findings): void {
-  for (const layer of checked.layers.keys()) {
-    if (!checked.owned.has(layer)) new LinkCheck(checked, findings, layer).run();
-  }
+  for (const layer of checked.settled.keys()) new LinkCheck(checked, findings, layer).run();
 }
 
 /**
- * One layer, counted against what is below it, which was checked before: so every row of the store is looked at once,
- * however many trees stand on it.
+ * Counts one layer on top of the layers below it, which were checked before it: so every row is looked at once, however
+ * many trees stand on it.
  */
 class LinkCheck {
   private readonly tables: MetaTables;
   private readonly findings: Findings;
   private readonly layer: LayerId;
   private readonly root: Ino;
-  private readonly above: LayerView;
-  private readonly below: LayerView;
+  private readonly above: FrozenTree;
+  private readonly below: FrozenTree;
   private readonly isOnLive: boolean;
-  /** Names that the layer adds (or, negative, takes away), by inode. */
+  /** Names that the layer adds (negative: removes), by inode. */
   private readonly links = new Map<Ino, number>();
-  /** Subdirectories that the layer adds to a directory. */
+  /** Subdirectories that the layer adds, by directory. */
   private readonly subdirectories = new Map<Ino, number>();
 
   constructor({ engine, layers }: Checked, findings: Findings, layer: LayerId) {
@@ -67,8 +64,8 @@ class LinkCheck {
     this.findings = findings;
     this.layer = layer;
     this.root = record.root;
-    this.above = new LayerView(engine.tables, layers, layer);
-    this.below = new LayerView(engine.tables, layers, record.parent);
+    this.above = layerView(engine.tables, layers, layer);
+    this.below = layerView(engine.tables, layers, record.parent);
     this.isOnLive = standsOnLive(layers, record.parent);
   }
 
@@ -86,12 +83,12 @@ class LinkCheck {
     this.countDead();
     const inos = new Set(this.links.keys());
     for (const ino of this.tables.inodes.inos(this.layer)) inos.add(ino);
-    // How many names an inode of a live layer has below is not in the tables.
+    // The tables do not tell how many names an inode of a live layer has below.
     for (const ino of inos) if (!this.isOnLive || !isDerived(ino)) this.checkCount(ino);
     this.checkWayUp(moved);
   }
 
-  private checkEntry(directory: Ino, name: Name, { ino, kind }: Dentry): void {
+  private checkEntry(directory: Ino, name: Name, { ino, kind }: DentryRecord): void {
     const where = `name ${JSON.stringify(name)} in directory ${directory} of layer ${this.layer}`;
     const holder = this.above.record(directory);
     if (holder === undefined || !isDirectory(holder))
@@ -108,34 +105,32 @@ class LinkCheck {
     }
   }
 
-  private count(directory: Ino, dentry: Dentry | undefined, by: number): void {
+  private count(directory: Ino, dentry: DentryRecord | undefined, by: number): void {
     if (dentry === undefined) return;
     this.links.set(dentry.ino, (this.links.get(dentry.ino) ?? 0) + by);
     if (dentry.kind !== DT_DIR) return;
     this.subdirectories.set(directory, (this.subdirectories.get(directory) ?? 0) + by);
   }
 
-  /** A directory that died in this layer took its names with it. */
+  /** A directory that is removed in this layer took its names with it. */
   private countDead(): void {
     for (const [ino, { mode }] of this.tables.inodes.entries(this.layer)) {
       if (mode !== 0) continue;
-      for (const dentry of this.below.names(ino).values()) this.count(ino, dentry, -1);
+      for (const { dentry } of this.below.names(ino)) this.count(ino, dentry, -1);
     }
   }
 
   private checkCount(ino: Ino): void {
     const record = this.above.record(ino);
     const lower = this.below.record(ino);
-    const added = this.links.get(ino) ?? 0;
+    const names = nameCount(lower, this.root === ino) + (this.links.get(ino) ?? 0);
     this.findings.checked++;
     if (record === undefined) {
-      // A name that stands for nothing was reported with the name.
-      const left = nameCount(lower, this.root === ino) + added;
-      if (lower !== undefined && left !== 0)
-        this.findings.add(`${this.inode(ino)} is gone, but has ${left} names`);
+      // `checkEntry` reports names without an inode.
+      if (lower !== undefined && names !== 0)
+        this.findings.add(`${this.inode(ino)} is gone, but has ${names} names`);
       return;
     }
-    const names = nameCount(lower, this.root === ino) + added;
     if (!isDirectory(record)) {
       if (record.nlink !== names)
         this.findings.add(`${this.inode(ino)} has ${names} names and counts ${record.nlink}`);
@@ -158,7 +153,7 @@ class LinkCheck {
     return `inode ${ino} of layer ${this.layer}`;
   }
 
-  /** From every directory that got a new place the parents lead to the root. */
+  /** From every directory that moved, the parents lead to the root. */
   private checkWayUp(directories: readonly Ino[]): void {
     const good = new Set<Ino>([this.root]);
     for (const start of directories) {

@@ -1,44 +1,39 @@
 /** Names of the files that damaged blocks belong to, for messages. */
 import { type BlobId, DT_DIR, type Ino, type LayerId, nameToString } from '../base/index.ts';
+import type { FrozenTree } from '../lower/index.ts';
 import type { Checked } from './fsck-findings.ts';
-import { LayerView } from './layer-view.ts';
+import { layerView } from './layer-view.ts';
 
-/** Names in one message; the thousandth fork of a tree says nothing new. */
+/** Most names in one message: the thousandth fork of a tree adds nothing new. */
 const NAMES_MAX = 8;
 
-/** Stands for every block of a blob. */
+/** Any block of a blob. */
 export const ANY_BLOCK = -1;
 
-/** What is said of blocks that no tree shows any more. */
+/** Instead of the names, for blocks that no tree shows any more. */
 export const NO_FILE = 'no named file';
 
-interface Block {
+export interface DamagedBlock {
   readonly blob: BlobId;
   readonly block: number;
+  readonly problem: string;
 }
 
-/** Looks the files up once and returns a function that says, for each of the blocks, `tree:/path` of all it is in. */
-export function nameFiles(
-  checked: Checked,
-  blocks: readonly Block[],
-): (blob: BlobId, block: number) => string {
-  const wanted = new Set(blocks.map(({ blob }) => blob));
-  const names = new Map<string, string[]>();
-  const holders = holdersOf(checked, wanted, blocks);
-  for (const [tree, { layer, root }] of checked.engine.tables.trees.entries()) {
-    const view = new LayerView(checked.engine.tables, checked.layers, layer);
+/** For each of the blocks, in their order, `tree:/path` of all files that it is in. */
+export function nameFiles(checked: Checked, blocks: readonly DamagedBlock[]): string[] {
+  const names = blocks.map((): Set<string> => new Set());
+  const holders = holdersOf(checked, blocks);
+  const { tables } = checked.engine;
+  for (const [tree, { layer, root }] of holders.length === 0 ? [] : tables.trees.entries()) {
+    const view = layerView(tables, checked.layers, layer);
     const shown = holders.map(({ layer: holder, ino }) => view.shownAs(holder, ino));
-    const inos = new Set(shown.flat());
-    if (inos.size === 0) continue;
-    const paths = pathsOf(view, root, inos);
-    for (const [index, { key }] of holders.entries()) {
-      const list = names.get(key) ?? [];
-      for (const path of shown[index]!.flatMap((ino) => paths.get(ino) ?? []))
-        if (!list.includes(`${tree}:${path}`)) list.push(`${tree}:${path}`);
-      names.set(key, list);
+    const paths = pathsOf(view, root, new Set(shown.flat()));
+    for (const [at, { index }] of holders.entries()) {
+      for (const path of shown[at]!.flatMap((ino) => paths.get(ino) ?? []))
+        names[index]!.add(`${tree}:${path}`);
     }
   }
-  return (blob, block) => describe(names.get(keyOf(blob, block)) ?? []);
+  return names.map((set) => describe([...set]));
 }
 
 function describe(names: readonly string[]): string {
@@ -47,25 +42,20 @@ function describe(names: readonly string[]): string {
   return names.length > NAMES_MAX ? `${shown} and ${names.length - NAMES_MAX} more` : shown;
 }
 
-function keyOf(blob: BlobId, block: number): string {
-  return `${blob} ${block}`;
-}
-
-/** The inodes, each in the layer that has its extents, that name one of the blocks. */
+/** The inodes, in the layers with their extents, that name a block: each with the index of the block. */
 function holdersOf(
   { engine, layers }: Checked,
-  wanted: ReadonlySet<BlobId>,
-  blocks: readonly Block[],
-): { readonly layer: LayerId; readonly ino: Ino; readonly key: string }[] {
-  const holders: { layer: LayerId; ino: Ino; key: string }[] = [];
-  for (const layer of layers.keys()) {
+  blocks: readonly DamagedBlock[],
+): { readonly layer: LayerId; readonly ino: Ino; readonly index: number }[] {
+  const holders: { layer: LayerId; ino: Ino; index: number }[] = [];
+  const blobs = new Set(blocks.map(({ blob }) => blob));
+  for (const layer of blocks.length === 0 ? [] : layers.keys()) {
     for (const { ino, runs } of engine.tables.extents.forLayer(layer)) {
       for (const run of runs) {
-        if (!wanted.has(run.blob)) continue;
-        for (const { blob, block } of blocks) {
+        if (!blobs.has(run.blob)) continue;
+        for (const [index, { blob, block }] of blocks.entries()) {
           const isHit = block === ANY_BLOCK || (block >= run.physical && block < run.physical + run.count);
-          if (blob !== run.blob || !isHit) continue;
-          holders.push({ layer, ino, key: keyOf(blob, block) });
+          if (blob === run.blob && isHit) holders.push({ layer, ino, index });
         }
       }
     }
@@ -74,14 +64,15 @@ function holdersOf(
 }
 
 /** The paths of some inodes of a tree. */
-function pathsOf(view: LayerView, root: Ino, inos: ReadonlySet<Ino>): Map<Ino, string[]> {
+function pathsOf(view: FrozenTree, root: Ino, inos: ReadonlySet<Ino>): Map<Ino, string[]> {
   const paths = new Map<Ino, string[]>();
+  if (inos.size === 0) return paths;
   const directories: { readonly path: string; readonly ino: Ino }[] = [{ path: '', ino: root }];
   for (let next = directories.pop(); next !== undefined; next = directories.pop()) {
-    for (const [name, { ino, kind }] of view.names(next.ino)) {
+    for (const { name, dentry } of view.names(next.ino)) {
       const path = `${next.path}/${nameToString(name)}`;
-      if (kind === DT_DIR) directories.push({ path, ino });
-      if (inos.has(ino)) paths.set(ino, [...(paths.get(ino) ?? []), path]);
+      if (dentry.kind === DT_DIR) directories.push({ path, ino: dentry.ino });
+      if (inos.has(dentry.ino)) paths.set(dentry.ino, [...(paths.get(dentry.ino) ?? []), path]);
     }
   }
   return paths;

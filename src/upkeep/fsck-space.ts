@@ -8,21 +8,21 @@ import {
   isFsError,
   type Run,
 } from '../base/index.ts';
-import type { BlobRecord, InodeRecord } from '../meta/index.ts';
+import { holderOf } from '../lower/index.ts';
+import type { BlobRecord } from '../meta/index.ts';
 import type { StoreEngine } from '../store/index.ts';
 import type { Checked, Findings } from './fsck-findings.ts';
-import { ANY_BLOCK, NO_FILE, nameFiles } from './fsck-paths.ts';
-import { isLiveLayer, LayerView } from './layer-view.ts';
+import { ANY_BLOCK, type DamagedBlock, NO_FILE, nameFiles } from './fsck-paths.ts';
+import { isLiveLayer, layerView } from './layer-view.ts';
 import { Marking } from './marking.ts';
 
 /**
- * Runs are sorted, disjoint, and one where they continue each other; they lie within their file, in the layer that the
- * inode's record names; the record counts their blocks.
+ * Runs are sorted and disjoint, and none continues another. They lie within their file, in the layer that the inode's
+ * record names. The record counts their blocks.
  */
-export function checkExtents({ engine, layers, owned }: Checked, findings: Findings): void {
+export function checkExtents({ engine, layers, settled }: Checked, findings: Findings): void {
   const { tables } = engine;
-  for (const layer of layers.keys()) {
-    if (owned.has(layer)) continue;
+  for (const layer of settled.keys()) {
     const blocks = new Map<Ino, number>();
     for (const { ino, runs } of tables.extents.forLayer(layer)) {
       findings.checked++;
@@ -30,29 +30,26 @@ export function checkExtents({ engine, layers, owned }: Checked, findings: Findi
       const where = `inode ${ino} of layer ${layer}`;
       blocks.set(ino, checkRuns(runs, where, findings));
       if (record?.extentLayer !== layer) findings.add(`${where} has extents that its record does not name`);
-      else if (endOf(runs) > blocksFor(record.size)) findings.add(`${where} has extents behind its end`);
+      else if (endOf(runs) > blocksFor(record.size)) findings.add(`${where} has extents beyond its end`);
     }
-    const view = new LayerView(tables, layers, layer);
-    for (const [ino, record] of tables.inodes.entries(layer)) {
-      if (record.mode === 0) continue;
+    const view = layerView(tables, layers, layer);
+    for (const [ino, { mode, extentLayer, blocks: counted }] of tables.inodes.entries(layer)) {
+      if (mode === 0 || extentLayer === 0 || isLiveLayer(layers, extentLayer)) continue;
       const where = `inode ${ino} of layer ${layer}`;
-      if (isLiveLayer(layers, record.extentLayer)) continue;
-      if (record.extentLayer === 0 || record.extentLayer === layer) {
+      if (extentLayer === layer) {
         const count = blocks.get(ino) ?? 0;
-        if (record.extentLayer === layer && record.blocks !== count) {
-          findings.add(`${where} counts ${record.blocks} blocks, its extents have ${count}`);
-        }
+        if (counted !== count) findings.add(`${where} counts ${counted} blocks, its extents have ${count}`);
         continue;
       }
-      const holder = view.holder(ino, 'extentLayer', record.extentLayer);
-      if (holder === 0 || view.recordIn(holder, ino)?.extentLayer !== holder) {
-        findings.add(`the extents of ${where} are not in layer ${record.extentLayer}, which it names`);
+      const holder = holderOf(view.lowers, ino, 'extentLayer', extentLayer);
+      if (holder === 0 || view.find(holder)?.inode(ino)?.extentLayer !== holder) {
+        findings.add(`the extents of ${where} are not in layer ${extentLayer}, which it names`);
       }
     }
   }
 }
 
-/** Returns how many blocks the runs have. */
+/** Returns the number of blocks in the runs. */
 function checkRuns(runs: readonly Run[], where: string, findings: Findings): number {
   let blocks = 0;
   let last: Run | undefined;
@@ -75,13 +72,12 @@ function endOf(runs: readonly Run[]): number {
   return last === undefined ? 0 : last.logical + last.count;
 }
 
-/** Every extent lies inside a blob that is there; a blob that is still written to is named by its own layer alone. */
+/** Every extent lies inside an existing blob. Only its own layer names a blob that is still being written to. */
 export function checkReferences(checked: Checked, findings: Findings): void {
-  const { engine, layers, owned } = checked;
+  const { engine, settled } = checked;
   const elsewhere = new Set<BlobId>();
   const ends = new Map<BlobId, number>();
-  for (const layer of layers.keys()) {
-    if (owned.has(layer)) continue;
+  for (const layer of settled.keys()) {
     for (const { ino, runs } of engine.tables.extents.forLayer(layer)) {
       for (const { blob, physical, count } of runs) {
         findings.checked++;
@@ -111,41 +107,41 @@ export function checkReferences(checked: Checked, findings: Findings): void {
   checkElsewhere(checked, elsewhere, findings);
 }
 
-/** A blob that the store does not hold is a host file: recorded, and unchanged since it was copied up. */
+/** Blobs that the store does not hold are host files: recorded, and unchanged since they were copied up. */
 function checkElsewhere(checked: Checked, elsewhere: ReadonlySet<BlobId>, findings: Findings): void {
   const { tables, blobs } = checked.engine;
-  const bad: { readonly blob: BlobId; readonly block: number; readonly problem: string }[] = [];
+  const bad: DamagedBlock[] = [];
   for (const blob of elsewhere) {
     if (tables.elsewhere.every((table) => table.get(blob) === undefined))
       findings.add(`blob ${blob}, a host file, is not recorded`);
     const problem = blobs.problem(blob);
     if (problem !== undefined) bad.push({ blob, block: ANY_BLOCK, problem });
   }
-  const files = bad.length === 0 ? undefined : nameFiles(checked, bad);
-  for (const { blob, block, problem } of bad) {
-    const hit = files?.(blob, block) ?? NO_FILE;
-    // What a fork has removed since, or written over, is lost to nobody.
-    if (hit !== NO_FILE) findings.add(`${problem}; in ${hit}`);
+  const files = nameFiles(checked, bad);
+  for (const [index, { problem }] of bad.entries()) {
+    // Blocks that no fork shows any more are no loss.
+    if (files[index] !== NO_FILE) findings.add(`${problem}; in ${files[index]}`);
   }
 }
 
-/** Length in blocks: as recorded; of an active blob, that of its file. */
+/** The recorded length in blocks; for an active blob the length of its file. */
 function endOfBlob({ blobs }: StoreEngine, blob: BlobId, record: BlobRecord): number {
   if (record.state !== 'active') return record.lengthBlocks;
   return blobs.exists(blob) ? blobs.lengthBlocks(blob) : 0;
 }
 
 /** Bytes of a file's last block that lie beyond the file's end are zero. */
-export function checkTails({ engine, layers, owned }: Checked, findings: Findings): void {
+export function checkTails({ engine, settled }: Checked, findings: Findings): void {
   const { tables, blobs, system } = engine;
   const bytes = Buffer.alloc(BLOCK_SIZE);
-  for (const layer of layers.keys()) {
-    if (owned.has(layer)) continue;
+  for (const layer of settled.keys()) {
     for (const [ino, record] of tables.inodes.entries(layer)) {
       const within = record.size % BLOCK_SIZE;
-      if (record.extentLayer !== layer || within === 0 || !isRegular(record)) continue;
+      if (record.extentLayer !== layer || within === 0 || !isFileMode(record.mode)) continue;
       const block = Math.floor(record.size / BLOCK_SIZE);
-      const run = (tables.extents.load(layer, ino) ?? []).find((one) => covers(one, block));
+      const run = tables.extents
+        .load(layer, ino)
+        ?.find(({ logical, count }) => logical <= block && block < logical + count);
       // Every reader of a host file gets zeros beyond its end.
       if (run === undefined || !blobs.isStored(run.blob)) continue;
       findings.checked++;
@@ -154,33 +150,25 @@ export function checkTails({ engine, layers, owned }: Checked, findings: Finding
       try {
         got = system.pread(blobs.descriptor(run.blob), bytes, 0, BLOCK_SIZE, position);
       } catch (error) {
-        // A block that cannot be read is for passes `blobs` and `sums`.
+        // Passes `blobs` and `sums` report blocks that cannot be read.
         if (isFsError(error, 'EIO')) continue;
         throw error;
       }
       if (bytes.subarray(within, Math.max(within, got)).some((byte) => byte !== 0)) {
-        findings.add(`inode ${ino} of layer ${layer} has bytes behind its end, at ${record.size}`);
+        findings.add(`inode ${ino} of layer ${layer} has bytes beyond its end, at ${record.size}`);
       }
     }
   }
 }
 
-function isRegular({ mode }: InodeRecord): boolean {
-  return isFileMode(mode);
-}
-
-function covers(run: Run, block: number): boolean {
-  return run.logical <= block && block < run.logical + run.count;
-}
-
-/** Every blob that is recorded has its file, of the recorded length, and every file its record. */
+/** Every recorded blob has a file, of the recorded length, and every file a record. */
 export function checkBlobs({ engine }: Checked, findings: Findings): void {
   const { tables, blobs } = engine;
   const files = new Set(blobs.list());
   for (const [blob, record] of tables.blobs.entries()) {
     findings.checked++;
     const hasFile = files.delete(blob);
-    // Still being written, or given up and waiting for gc: the file is made after the record and removed before it.
+    // Being written, or abandoned and waiting for gc: the file is created after the record and removed before it.
     if (record.state === 'active' || record.state === 'building') continue;
     if (tables.dropped.get(blob)?.ranges.length === 0) continue;
     if (!hasFile) findings.add(`the file of blob ${blob} is missing`);
@@ -198,13 +186,13 @@ export function checkBlobs({ engine }: Checked, findings: Findings): void {
   for (const blob of files) findings.add(`the file of blob ${blob} belongs to nothing; gc removes it`);
 }
 
-/** Every block of a sealed blob that a file names matches its checksum. Blocks that no file names may be punched. */
+/** Every block of a sealed blob that a file names matches its checksum. Others may be punched. */
 export function checkSums(checked: Checked, findings: Findings): void {
   const { tables, blobs, directory } = checked.engine;
-  const bad: { readonly blob: BlobId; readonly block: number; readonly problem: string }[] = [];
+  const bad: DamagedBlock[] = [];
   for (const [blob, live] of new Marking(tables, directory).mark().blocks) {
     if (tables.blobs.get(blob)?.state !== 'sealed') continue;
-    // Another process may have sealed it since this one looked.
+    // Another process may have sealed it since.
     blobs.setSealed(blob);
     try {
       for (const { start, end } of live) {
@@ -222,9 +210,7 @@ export function checkSums(checked: Checked, findings: Findings): void {
       findings.add(`blob ${blob} cannot be verified: ${error.message}`);
     }
   }
-  const files = bad.length === 0 ? undefined : nameFiles(checked, bad);
-  for (const { blob, block, problem } of bad) {
-    const hit = files?.(blob, block) ?? '';
-    findings.add(`block ${block} of blob ${blob}: ${problem}; in ${hit}`);
-  }
+  const files = nameFiles(checked, bad);
+  for (const [index, { blob, block, problem }] of bad.entries())
+    findings.add(`block ${block} of blob ${blob}: ${problem}; in ${files[index]}`);
 }

@@ -252,7 +252,7 @@ test('extents: a wrong count of blocks, extents behind the end, and extents that
   await expectOnly('extents', /counts 9 blocks/, (engine, { lower, a }) => {
     changeInode(engine, lower, a, { blocks: 9 });
   });
-  await expectOnly('extents', /behind its end/, (engine, { lower, a }) => {
+  await expectOnly('extents', /beyond its end/, (engine, { lower, a }) => {
     changeInode(engine, lower, a, { size: BLOCK_SIZE });
   });
   await expectOnly('extents', /that its record does not name/, (engine, { lower, a }) => {
@@ -268,7 +268,7 @@ test('extents: a wrong count of blocks, extents behind the end, and extents that
   });
 });
 
-test('references: a blob without a row, a block behind its end, a blob that another layer overwrites', async () => {
+test('references: a blob without a row, a block beyond its end, a blob that another layer overwrites', async () => {
   const put = (blob: number | undefined, physical: number): ((engine: StoreEngine, at: Places) => void) => {
     return (engine, { lower, a, upper }) => {
       const target = blob ?? engine.tables.layers.get(upper)!.activeBlob;
@@ -288,7 +288,7 @@ test('references: a blob without a row, a block behind its end, a blob that anot
 });
 
 test('tails: bytes behind the end of a file', async () => {
-  await expectOnly('tails', /has bytes behind its end, at 5000/, (engine, { lower, a, blobFile }) => {
+  await expectOnly('tails', /has bytes beyond its end, at 5000/, (engine, { lower, a, blobFile }) => {
     const [run] = engine.tables.extents.load(lower, a)!;
     const fd = openSync(blobFile, 'r+');
     writeSync(fd, 'x', (run!.physical + 1) * BLOCK_SIZE + 5000 - BLOCK_SIZE);

@@ -1,18 +1,18 @@
 /**
- * fsck: one pass for each documented invariant, under the name by which comments refer to it. It reads and reports, and
- * repairs nothing; but like every opener it first brings in what dead owners left in their journals.
+ * fsck: one pass for each documented invariant, under the name by which comments refer to it. It reports and repairs
+ * nothing; but like every opener it first stores the journals of dead owners.
  *
- * What is checked is what trees stand on. A layer that no tree needs waits for gc in any state. A fork that another
- * process owns is ahead of its rows, so its upper layer is left out, and the report says so.
+ * It checks the layers that trees stand on; others wait for gc in any state. A fork that another process owns is ahead
+ * of its rows, so its upper layer is left out, and the report says so.
  */
 import { type LayerId, StoreError } from '../base/index.ts';
-import { type LayerRecord, layersUnder } from '../meta/index.ts';
 import { LayerLock, type StoreEngine } from '../store/index.ts';
 import { type Checked, Findings, type FsckPass } from './fsck-findings.ts';
 import { checkCounters, checkLayers, checkOrphans, checkTrees } from './fsck-layers.ts';
 import { checkFilters, checkLinks } from './fsck-names.ts';
 import { checkBlobs, checkExtents, checkReferences, checkSums, checkTails } from './fsck-space.ts';
 import { storeDeadJournals } from './leftovers.ts';
+import { reachableLayers } from './marking.ts';
 
 export type { FsckPass } from './fsck-findings.ts';
 
@@ -23,7 +23,7 @@ export interface FsckOptions {
 
 export interface FsckReport {
   readonly passes: readonly FsckPass[];
-  /** What was not looked at, and why. */
+  /** What was not checked, and why. */
   readonly skipped: readonly string[];
   /** No pass found a problem. */
   readonly isClean: boolean;
@@ -45,7 +45,6 @@ const PASSES: readonly (readonly [string, Pass])[] = [
   ['counters', checkCounters],
 ];
 
-/** Checks every invariant of the store and repairs nothing. */
 export function checkStore(engine: StoreEngine, options: FsckOptions = {}): FsckReport {
   engine.requireOpen('fsck');
   const skipped: string[] = [];
@@ -61,7 +60,7 @@ export function checkStore(engine: StoreEngine, options: FsckOptions = {}): Fsck
     checked = whatToCheck(engine, skipped);
   } catch (error) {
     skipped.push(damage('everything but rows', error));
-    checked = { engine, layers: new Map(), owned: new Set() };
+    checked = { engine, layers: new Map(), settled: new Map() };
   }
   const reports = passes.map(([name, pass]) => {
     const findings = new Findings(name);
@@ -75,7 +74,7 @@ export function checkStore(engine: StoreEngine, options: FsckOptions = {}): Fsck
   return { passes: reports, skipped, isClean: reports.every(({ problems }) => problems.length === 0) };
 }
 
-/** A damaged row ends the pass that meets it; pass `rows` names them all. */
+/** A damaged row ends the pass that meets it. Pass `rows` reports all of them. */
 function damage(what: string, error: unknown): string {
   if (error instanceof StoreError && error.code === 'ERR_STORE_CORRUPT') return `${what}: ${error.message}`;
   throw error;
@@ -91,18 +90,9 @@ function whatToCheck(engine: StoreEngine, skipped: string[]): Checked {
     skipped.push(`fork ${name}: another process has it open; what it changed there was not checked`);
   }
   tables.renew();
-  const found = new Map<LayerId, LayerRecord>();
-  for (const [, tree] of tables.trees.entries()) {
-    const left: LayerId[] = [tree.layer];
-    for (let layer = left.pop(); layer !== undefined; layer = left.pop()) {
-      const record = found.has(layer) ? undefined : tables.layers.get(layer);
-      if (record === undefined) continue;
-      found.set(layer, record);
-      left.push(...layersUnder(record));
-    }
-  }
-  const layers = new Map([...found].sort(([, a], [, b]) => a.depth - b.depth));
-  return { engine, layers, owned };
+  const layers = [...reachableLayers(tables)].sort(([, a], [, b]) => a.depth - b.depth);
+  const settled = layers.filter(([layer]) => !owned.has(layer));
+  return { engine, layers: new Map(layers), settled: new Map(settled) };
 }
 
 /** Every row of every table matches its checksum. */

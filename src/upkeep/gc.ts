@@ -1,11 +1,11 @@
 /**
- * Garbage collection: gives back the layers that no tree stands on, and the blobs and blocks that no layer names.
+ * Garbage collection: frees the layers that no tree stands on, and the blobs and blocks that no layer names.
  *
  * Two steps, so that nothing is taken from a process that still relies on it:
  *
- *   drop   what nothing reaches is marked as dropped in a new epoch. Lookups from then on do not find it.
- *   reap   what was dropped, in this run or an earlier one, is given back, once no living lease is older than the drop
- *          and a new mark, made after the leases were read, still finds nothing that names it.
+ *   drop   marks unreachable layers, blobs and blocks as dropped, in a new epoch. Later lookups do not find them.
+ *   reap   frees what this run or an earlier one has dropped, once no living lease is older than the drop and a new
+ *          mark, made after the leases were read, still finds nothing that names it.
  *
  * Races. A process publishes its lease before it reads rows, so one that could know a dropped block has an older lease.
  * A block may be named by a journal that no checkpoint has stored. Journals of dead owners are stored before the mark.
@@ -26,6 +26,7 @@ import {
   type Range,
   RangeSet,
 } from '../base/index.ts';
+import { dataSegments } from '../extent/index.ts';
 import type { BlobRecord, DroppedRecord } from '../meta/index.ts';
 import { LayerLock, livingLeases, type StoreEngine } from '../store/index.ts';
 import { sealLeftovers, storeDeadJournals, sweepFiles } from './leftovers.ts';
@@ -35,20 +36,20 @@ export interface GcReport {
   readonly layersRemoved: number;
   readonly blobsRemoved: number;
   readonly rangesPunched: number;
-  /** Disk space given back, in bytes; the tables keep theirs for later rows. */
+  /** Disk space freed, in bytes; the tables keep theirs for later rows. */
   readonly bytesFreed: number;
-  /** Blobs that were sealed because the process that froze them did not get to it. */
+  /** Blobs that got their checksums here, because the process that froze them did not finish. */
   readonly blobsSealed: number;
-  /** Files that a crash had left behind. */
+  /** Files left behind by a crash. */
   readonly filesRemoved: number;
-  /** Layers and blobs with dropped space that wait. */
+  /** Dropped layers and blobs that wait for `waitingFor`. */
   readonly layersWaiting: number;
   readonly blobsWaiting: number;
-  /** The processes that dropped space waits for. */
+  /** Processes that may still use dropped space. */
   readonly waitingFor: readonly number[];
   /** An import is under way: nothing was dropped. */
   readonly isImportRunning: boolean;
-  /** Forks whose journal could not be read: nothing was given back. Each with the problem. */
+  /** Forks whose journal could not be read, each with the problem: then nothing was freed. */
   readonly unreadableForks: readonly string[];
 }
 
@@ -58,8 +59,7 @@ type Counts = { -readonly [Field in keyof GcReport]: GcReport[Field] };
 const PIECE_BLOCKS = 4096;
 
 /**
- * Gives back the space that nobody needs any more; chains that are too long are flattened first. ERR_STORE_CORRUPT when
- * a row that it needs is damaged.
+ * Flattens chains that are too long, then frees unused space. ERR_STORE_CORRUPT when a row that it needs is damaged.
  */
 export function collectGarbage(engine: StoreEngine): GcReport {
   engine.requireOpen('gc');
@@ -69,7 +69,7 @@ export function collectGarbage(engine: StoreEngine): GcReport {
   });
 }
 
-/** A dropped thing: all of a blob when there are no ranges. */
+/** Blocks to drop; without ranges all of the blob. */
 interface Candidate {
   readonly blob: BlobId;
   readonly ranges: Range[];
@@ -131,8 +131,8 @@ class Collection {
   }
 
   /**
-   * Changes rows in slices, each in an epoch of its own. Stops when an import begins: its builder has either begun
-   * before this transaction, and is seen, or will not find what is gone.
+   * Changes rows in slices, each in an epoch of its own. Stops when an import begins: either this transaction sees its
+   * builder, or the builder begins later and does not find what is gone.
    */
   private inSlices<T>(items: readonly T[], change: (item: T, epoch: number) => void): void {
     const { tables } = this.engine;
@@ -186,25 +186,23 @@ class Collection {
     try {
       fd = blobs.descriptor(blob);
     } catch (error) {
-      // Its file is missing: fsck says so.
+      // Its file is missing, which fsck reports.
       if (isFsError(error)) return [];
       throw error;
     }
-    const dead = new RangeSet();
-    for (const { start, end } of gaps) {
-      let position: number | undefined = start * BLOCK_SIZE;
-      while (position !== undefined && position < end * BLOCK_SIZE) {
-        const data = system.seekData(fd, position);
-        if (data === undefined || data >= end * BLOCK_SIZE) break;
-        const hole = system.seekHole(fd, data) ?? end * BLOCK_SIZE;
-        dead.add(Math.floor(data / BLOCK_SIZE), Math.min(end, blocksFor(hole)));
-        position = hole;
-      }
-    }
-    return [...dead];
+    const calls = {
+      seekData: (position: number) => system.seekData(fd, position),
+      seekHole: (position: number) => system.seekHole(fd, position),
+    };
+    return gaps.flatMap(({ start, end }) =>
+      dataSegments(calls, end * BLOCK_SIZE, start * BLOCK_SIZE).map((segment) => ({
+        start: segment.start / BLOCK_SIZE,
+        end: segment.end / BLOCK_SIZE,
+      })),
+    );
   }
 
-  /** The content rows that point into what is about to be dropped. */
+  /** The content rows that name blocks of the candidates. */
   private contentsOf(candidates: readonly Candidate[]): { hash: Buffer; sizeBytes: number }[] {
     const dead = new Map<BlobId, RangeSet | undefined>();
     for (const { blob, ranges } of candidates) {
@@ -254,7 +252,7 @@ class Collection {
     this.reapBlobs(due, marks);
   }
 
-  /** Layers to remove, those that stand on others first: a crash in between leaves no layer without its parent. */
+  /** Dropped layers, uppermost first: a crash in between leaves no layer without its parent. */
   private droppedLayers(marks: Marks): { readonly layer: LayerId; readonly epoch: number }[] {
     const dropped: { layer: LayerId; epoch: number; depth: number }[] = [];
     for (const [layer, { droppedEpoch, depth }] of this.engine.tables.layers.entries()) {
@@ -264,7 +262,7 @@ class Collection {
     return dropped.sort((a, b) => b.depth - a.depth);
   }
 
-  /** Removes a layer with its rows and its journal. False when somebody has it locked: it is being dropped just now. */
+  /** Removes a layer with its rows and its journal. False when it is locked: another process is dropping it. */
   private removeLayer(layer: LayerId): boolean {
     const { system, layout, tables } = this.engine;
     let lock: LayerLock | undefined;
@@ -293,7 +291,7 @@ class Collection {
     let next = 0;
     while (next < due.length) {
       const unlinked: BlobId[] = [];
-      // Inside a transaction: a blob is undropped before it, or found to be gone.
+      // In a transaction: an `undrop` comes before it, or finds the blob gone.
       tables.slice((isSpent) => {
         do {
           const [blob, { epoch }] = due[next]!;
@@ -313,7 +311,7 @@ class Collection {
     }
   }
 
-  /** Returns the ranges that are left, when the slice is over before all are punched. */
+  /** Returns the ranges that are left when the slice is over. */
   private reapBlob(
     blob: BlobId,
     dropped: DroppedRecord,
@@ -321,27 +319,21 @@ class Collection {
     unlinked: BlobId[],
     isSpent: () => boolean,
   ): Range[] {
-    const { tables } = this.engine;
+    const { tables, blobs } = this.engine;
     const record = tables.blobs.get(blob);
     const live = marks.blocks.get(blob);
-    // The bytes are not the store's: all that goes is what was known of them.
-    if (!this.engine.blobs.isStored(blob) && live === undefined)
-      for (const table of tables.elsewhere) table.remove(blob);
+    // The bytes are not the store's: only the row goes.
+    if (!blobs.isStored(blob) && live === undefined) for (const table of tables.elsewhere) table.remove(blob);
     if (record === undefined) return [];
     if (dropped.ranges.length > 0) return this.punch(blob, dropped.ranges, live, isSpent);
-    // It was named by a journal that had not been stored when it was dropped.
+    // A journal that was not stored yet named it when it was dropped.
     if (live !== undefined || isInUse(record, marks)) return [];
-    this.unlink(blob);
+    if (blobs.exists(blob)) this.report.bytesFreed += blobs.allocatedBytes(blob);
+    blobs.unlinkNames(blob);
     unlinked.push(blob);
     tables.blobs.remove(blob);
     this.report.blobsRemoved++;
     return [];
-  }
-
-  private unlink(blob: BlobId): void {
-    const { blobs } = this.engine;
-    if (blobs.exists(blob)) this.report.bytesFreed += blobs.allocatedBytes(blob);
-    blobs.unlinkNames(blob);
   }
 
   private punch(
@@ -377,12 +369,12 @@ function piecesOf(ranges: readonly Range[]): Range[] {
   return pieces;
 }
 
-/** The blob that a fork appends to: what its owner has written and not stored yet is known to the owner alone. */
+/** Whether a fork appends to the blob: only its owner knows what it has written and not stored yet. */
 function isInUse(record: BlobRecord, marks: Marks): boolean {
   return record.state === 'active' && marks.layers.has(record.layer);
 }
 
-/** Whether an import is under way, in this process or another: its layer is locked. Or a dedupe, which has a lock. */
+/** Whether an import (its layer is locked) or a dedupe is under way, in this process or another. */
 function hasLivingBuilder({ system, layout, tables }: StoreEngine): boolean {
   if (LayerLock.isHeld(system, layout.dedupeLockPath)) return true;
   for (const [layer, { state }] of tables.layers.entries()) {

@@ -1,10 +1,10 @@
-/** Cleans up after dead processes: journals to be stored, blobs without checksums, files that belong to nothing. */
+/** Cleans up after dead processes: stores their journals, computes missing checksums, removes files without rows. */
 import { FsError, isFsError, type LayerId, StoreError } from '../base/index.ts';
 import { LayerLock, type StoreEngine } from '../store/index.ts';
 
 /**
- * Opens and closes every fork whose owner died with something in its journal, which brings it into the tables, or with
- * files open that have no name, which frees them. Forks that have an owner are left to it. Returns the forks that
+ * Opens and closes every fork whose owner died, if its journal holds something, which is then stored in the tables, or
+ * if files without a name were open, which are then freed. Skips forks with a living owner. Returns the forks that
  * cannot be opened, each with the problem.
  */
 export function storeDeadJournals(engine: StoreEngine): string[] {
@@ -23,13 +23,13 @@ export function storeDeadJournals(engine: StoreEngine): string[] {
   return unreadable;
 }
 
-/** Also a layer that has no journal yet may have them, when its process died as it froze the one below. */
+/** A layer without a journal may have them too, if its process died while it froze the layer below. */
 function hasOrphans({ tables }: StoreEngine, layer: LayerId): boolean {
   for (const _ino of tables.orphans.inos(layer)) return true;
   return false;
 }
 
-/** A journal that was closed is empty. */
+/** Whether a journal holds anything: a closed one is empty. */
 export function hasJournal(engine: StoreEngine, layer: LayerId): boolean {
   try {
     return engine.system.statHost(Buffer.from(engine.layout.journalPath(layer)), false).size > 0;
@@ -40,8 +40,8 @@ export function hasJournal(engine: StoreEngine, layer: LayerId): boolean {
 }
 
 /**
- * Computes the checksums of every frozen blob that has none yet. The process that froze it may be dead; if it lives,
- * both write the same bytes. Returns how many.
+ * Computes the checksums of all frozen blobs without them. The process that froze one may be dead; if it is alive, both
+ * write the same bytes. Returns how many.
  */
 export function sealLeftovers(engine: StoreEngine): number {
   const { sealer, tables } = engine;
@@ -61,8 +61,8 @@ function unsealedCount({ tables }: StoreEngine): number {
 }
 
 /**
- * Removes blob files and journals that no row stands for: a crash came between a row and its file. A row is always
- * there before its file, so the files are listed first. Returns how many were removed.
+ * Removes blob files and journals without a row, which a crash left behind. A row always exists before its file, so the
+ * files are listed first. Returns how many were removed.
  */
 export function sweepFiles(engine: StoreEngine): number {
   return sweepBlobs(engine) + sweepJournals(engine);
@@ -80,7 +80,6 @@ function sweepBlobs({ blobs, tables }: StoreEngine): number {
   return removed;
 }
 
-/** Only a writable layer and one that is being built have a journal. */
 function sweepJournals(engine: StoreEngine): number {
   const { system, layout, tables } = engine;
   let removed = 0;
@@ -105,6 +104,7 @@ function sweepJournals(engine: StoreEngine): number {
   return removed;
 }
 
+/** Only writable layers and those being built have a journal. */
 function isJournalled({ tables }: StoreEngine, layer: LayerId): boolean {
   const state = tables.layers.get(layer)?.state;
   return state === 'writable' || state === 'building';

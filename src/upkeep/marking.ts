@@ -1,15 +1,15 @@
 /**
- * Marking: which layers the trees of the store stand on, and which blocks of which blobs the extents of those layers
- * name. A frozen layer never changes, so it is read once in a run, however often the run marks.
+ * Marking: finds the layers that trees stand on, and the blocks that the extents of these layers name. A frozen layer
+ * never changes, so it is read once in a run, however often the run marks.
  */
 import { type BlobId, type LayerId, RangeSet, StoreError } from '../base/index.ts';
 import { isExternal } from '../blob/index.ts';
 import { type LayerRecord, layersUnder, type MetaTables } from '../meta/index.ts';
 
 export interface Marks {
-  /** The layers of all trees, and all that they stand on. */
+  /** All layers that the trees stand on. */
   readonly layers: ReadonlyMap<LayerId, LayerRecord>;
-  /** Blocks that some extent row of these layers names. */
+  /** Blocks that extents of these layers name. */
   readonly blocks: ReadonlyMap<BlobId, RangeSet>;
 }
 
@@ -30,12 +30,14 @@ export class Marking {
   }
 
   /**
-   * Marks by what is committed now, for all trees or for some of them. ERR_STORE_CORRUPT when a row that is needed is
-   * damaged or missing.
+   * Marks the committed state, for all trees or for some of them. ERR_STORE_CORRUPT when a row that it needs is damaged
+   * or missing.
    */
   mark(isWanted: (tree: string) => boolean = () => true): Marks {
     this.tables.renew();
-    const layers = this.reachableLayers(isWanted);
+    const layers = reachableLayers(this.tables, isWanted, (name, layer) => {
+      throw this.missing(name, layer);
+    });
     const blocks = new Map<BlobId, RangeSet>();
     for (const [layer, record] of layers) {
       for (const { blob, start, end } of this.runsOf(layer, record)) {
@@ -44,29 +46,13 @@ export class Marking {
         blocks.set(blob, set);
       }
     }
-    // A file may have ranges of a host tree that its own tree does not stand on: a copy of one that does.
+    // A copied file may have ranges of a host tree that its own tree does not stand on.
     for (const blob of blocks.keys()) {
       const layer = isExternal(blob) ? this.tables.externals.get(blob)?.layer : undefined;
       const record = layer === undefined ? undefined : this.tables.layers.get(layer);
       if (layer !== undefined && record !== undefined) layers.set(layer, record);
     }
     return { layers, blocks };
-  }
-
-  private reachableLayers(isWanted: (tree: string) => boolean): Map<LayerId, LayerRecord> {
-    const layers = new Map<LayerId, LayerRecord>();
-    for (const [name, tree] of this.tables.trees.entries()) {
-      if (!isWanted(name)) continue;
-      const left: LayerId[] = [tree.layer];
-      for (let layer = left.pop(); layer !== undefined; layer = left.pop()) {
-        if (layers.has(layer)) continue;
-        const record = this.tables.layers.get(layer);
-        if (record === undefined) throw this.missing(name, layer);
-        layers.set(layer, record);
-        left.push(...layersUnder(record));
-      }
-    }
-    return layers;
   }
 
   private missing(tree: string, layer: LayerId): StoreError {
@@ -84,6 +70,30 @@ export class Marking {
     }
     return runs;
   }
+}
+
+/** The layers that trees stand on. Default: of all trees, missing layers left out. */
+export function reachableLayers(
+  tables: MetaTables,
+  isWanted: (tree: string) => boolean = () => true,
+  onMissing: (tree: string, layer: LayerId) => void = () => undefined,
+): Map<LayerId, LayerRecord> {
+  const layers = new Map<LayerId, LayerRecord>();
+  for (const [name, tree] of tables.trees.entries()) {
+    if (!isWanted(name)) continue;
+    const left: LayerId[] = [tree.layer];
+    for (let layer = left.pop(); layer !== undefined; layer = left.pop()) {
+      if (layers.has(layer)) continue;
+      const record = tables.layers.get(layer);
+      if (record === undefined) {
+        onMissing(name, layer);
+        continue;
+      }
+      layers.set(layer, record);
+      left.push(...layersUnder(record));
+    }
+  }
+  return layers;
 }
 
 /** The blocks that the extents of a layer name, neighbours joined. */
