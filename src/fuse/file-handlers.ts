@@ -76,9 +76,7 @@ function readInto(
   mayWait: boolean,
 ): number {
   try {
-    return mayWait
-      ? calls.read(inode, bytes, OUT_HEADER_BYTES, length, position)
-      : calls.tryRead(inode, bytes, OUT_HEADER_BYTES, length, position);
+    return calls.read(inode, bytes, OUT_HEADER_BYTES, length, position, mayWait);
   } catch (error) {
     if (isFsError(error, 'EIO')) events.onDamaged?.(inode, error);
     throw error;

@@ -149,7 +149,7 @@ export class HostLayer implements DerivedLower {
     }
     for (const { name, ino } of entries) {
       if (ino === this.store.ino && this.dentry(directory, name as Name) === undefined) continue;
-      names.push(name as Name); // What the host lists is a name.
+      names.push(name as Name); // The host lists names.
     }
     return names;
   }
@@ -175,15 +175,12 @@ export class HostLayer implements DerivedLower {
 
   inode(ino: Ino): InodeRecord | undefined {
     if (!isDerived(ino)) return undefined;
-    if (this.seenIno === ino && this.seenStat !== undefined) {
-      const stat = this.seenStat;
-      this.seenStat = undefined;
-      return this.recordAt(stat, this.places.get(ino)!);
-    }
     const place = this.places.get(ino);
     if (place === undefined) return undefined;
-    const stat = this.statOf(ino, place);
-    return stat === undefined ? undefined : this.recordAt(stat, place);
+    const seen = this.seenIno === ino ? this.seenStat : undefined;
+    if (seen !== undefined) this.seenStat = undefined;
+    const stat = seen ?? this.statOf(ino, place);
+    return stat && this.recordAt(stat, place);
   }
 
   /** Undefined when the file is not at its place. An open file counts as there even without its name. */

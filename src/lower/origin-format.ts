@@ -2,7 +2,7 @@
  * Bytes of a row of the origin table, by which a derived layer finds an inode again. docs/format.md, "origin", draws
  * them.
  *
- * Of a host tree:
+ * In a host tree:
  *
  *   varint  inode of the host file (see `hostIno` in the codec)
  *   i64     birth, seconds; u32 nanoseconds
@@ -13,7 +13,7 @@
  *   varint  size at that time
  *   i64     modified at that time, seconds; u32 nanoseconds
  *
- * Of a union:
+ * In a union:
  *
  *   varint  component
  *   varint  number in the component

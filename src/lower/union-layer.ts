@@ -248,9 +248,9 @@ export class UnionLayer implements DerivedLower {
 
   private rootParts(): DirectoryPart[] {
     const parts: DirectoryPart[] = [];
-    for (let component = 0; component < this.components.length; component++) {
-      const ino = this.components[component]!.root;
-      const record = this.components[component]!.record(ino);
+    for (const [component, tree] of this.components.entries()) {
+      const ino = tree.root;
+      const record = tree.record(ino);
       if (record === undefined) continue;
       const marks = this.marksOf(component, ino, record);
       parts.push({ component, ino, hasMarkedWhiteouts: marks.hasMarkedWhiteouts });

@@ -1,4 +1,4 @@
-/** diffTrees against a comparison of the whole trees, for chosen changes and for random ones. */
+/** diffTrees for chosen changes, and for random ones against a comparison of the whole trees. */
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -29,7 +29,7 @@ describe('diffTrees', () => {
     assert.deepEqual(diffTrees(engine, 'base', 'base'), []);
   });
 
-  test('of a fork that another process owns needs that to have stored it', async (context) => {
+  test('of a fork that another process owns needs that process to checkpoint it first', async (context) => {
     const engine = await storeWithBase(context);
     const tree = engine.fork('base', 'try');
     write(tree.fileSystem, '/new', Buffer.from('new'));
@@ -43,7 +43,7 @@ describe('diffTrees', () => {
     assert.deepEqual(inShort(diffTrees(other, 'base', 'try', new Set(['try']))), ['a /new']);
   });
 
-  test('names what was added, removed and modified, and how', async (context) => {
+  test('lists additions, removals and modifications, and what was modified', async (context) => {
     const engine = await storeWithBase(context);
     const { fileSystem } = engine.fork('base', 'try');
     write(fileSystem, '/sub/deep/d', Buffer.from('changed'), 5000);
@@ -80,7 +80,7 @@ describe('diffTrees', () => {
     });
   });
 
-  test('a file that became another kind is removed and added', async (context) => {
+  test('a file that changed its type is removed and added', async (context) => {
     const engine = await storeWithBase(context);
     const { fileSystem } = engine.fork('base', 'try');
     fileSystem.unlink('/a');
@@ -88,14 +88,14 @@ describe('diffTrees', () => {
     assert.deepEqual(inShort(diffTrees(engine, 'base', 'try')), ['r /a', 'a /a']);
   });
 
-  test('a file written with the bytes it had is changed in its times only', async (context) => {
+  test('a file written with its old bytes changes only in its times', async (context) => {
     const engine = await storeWithBase(context);
     const { fileSystem } = engine.fork('base', 'try');
     write(fileSystem, '/a', seededBytes(0, 10_000));
     assert.deepEqual(inShort(diffTrees(engine, 'base', 'try')), ['m /a times']);
   });
 
-  test('a file under another name is renamed, with what changed in it', async (context) => {
+  test('a file under another name is renamed, and its changes are listed with it', async (context) => {
     const engine = await storeWithBase(context);
     const { fileSystem } = engine.fork('base', 'try');
     fileSystem.rename('/a', '/sub/moved');
@@ -111,7 +111,7 @@ describe('diffTrees', () => {
     ]);
   });
 
-  test('a renamed directory is one change, and what changed in it is told under its new name', async (context) => {
+  test('a renamed directory is one change, and changes in it are listed under its new name', async (context) => {
     const engine = await storeWithBase(context);
     const { fileSystem } = engine.fork('base', 'try');
     fileSystem.rename('/sub/deep', '/deep');
@@ -127,7 +127,7 @@ describe('diffTrees', () => {
     ]);
   });
 
-  test('a file that another was renamed over is removed, and one written again is modified', async (context) => {
+  test('a file that another was renamed over is removed; one saved by a rename is modified', async (context) => {
     const engine = await storeWithBase(context);
     const { fileSystem } = engine.fork('base', 'try');
     fileSystem.rename('/b', '/a');
@@ -140,7 +140,7 @@ describe('diffTrees', () => {
     ]);
   });
 
-  test('a file is told under each of its names, wherever they are', async (context) => {
+  test('a file is listed under each of its names, wherever they are', async (context) => {
     const engine = await storeWithBase(context);
     const linked = engine.fork('base', 'linked').fileSystem;
     linked.link('/a', '/sub/deep/a2', false);
@@ -192,7 +192,7 @@ describe('diffTrees', () => {
     );
   });
 
-  test('of a tree that is not there fails', async (context) => {
+  test('of a missing tree fails', async (context) => {
     const engine = await storeWithBase(context);
     assert.throws(
       () => diffTrees(engine, 'base', 'nope'),
@@ -201,7 +201,7 @@ describe('diffTrees', () => {
   });
 });
 
-/** What a diff must say, from two whole descriptions. Directories' times are left out, as there. */
+/** The expected diff, from two whole descriptions. Directories' times are left out, as in a diff. */
 function expectedDiff(before: TreeDescription, after: TreeDescription): Map<string, string> {
   const lines = new Map<string, string>();
   for (const path of new Set([...before.keys(), ...after.keys()])) {
@@ -224,7 +224,7 @@ function expectedDiff(before: TreeDescription, after: TreeDescription): Map<stri
   return lines;
 }
 
-/** What a diff says by path; what only came along with a renamed directory is left to `changedPaths`. */
+/** The changes by path, with the content of renamed directories, and the renamed paths. */
 function actualDiff(
   engine: StoreEngine,
   a: string,
@@ -250,13 +250,13 @@ function actualDiff(
   return { lines, moved };
 }
 
-/** A path on both sides that was renamed, or lies in what was, may be told to be added, and need not differ. */
+/** Leaves out paths on both sides that were renamed, or lie in a renamed directory: they need not differ. */
 function withoutMoved(lines: Map<string, string>, both: ReadonlySet<string>, moved: readonly string[]) {
   const isMoved = (path: string) => moved.some((top) => path === top || path.startsWith(`${top}/`));
   return [...lines].filter(([path]) => !(both.has(path) && isMoved(path))).sort();
 }
 
-test('a diff says what a comparison of the whole trees says, after random changes', async (context) => {
+test('after random changes a diff agrees with a comparison of the whole trees', async (context) => {
   for (let seed = 1; seed <= 40; seed++) {
     const random = new SeededRandom(seed);
     const engine = await storeWithBase(context);

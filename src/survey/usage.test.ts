@@ -1,4 +1,4 @@
-/** storeUsage and filePages against sets of blocks, counted one by one from what open trees show. */
+/** storeUsage and filePages, against sets of blocks counted one by one in open trees. */
 
 import assert from 'node:assert/strict';
 import { mkdirSync, writeFileSync } from 'node:fs';
@@ -24,7 +24,7 @@ async function storeWithBase(context: TestContext): Promise<StoreEngine> {
   const root = join(scratchDirectory(context), 'tree');
   mkdirSync(join(root, 'sub'), { recursive: true });
   writeFileSync(join(root, 'a'), seededBytes(1, 3 * BLOCK_SIZE));
-  // Two files with one content: their blocks are stored, and to be counted, once.
+  // Two files with one content: their blocks are stored once, and must be counted once.
   writeFileSync(join(root, 'b'), seededBytes(2, 5 * BLOCK_SIZE + 1));
   writeFileSync(join(root, 'c'), seededBytes(2, 5 * BLOCK_SIZE + 1));
   writeSparse(join(root, 'sub/d'), 50 * BLOCK_SIZE, [[20 * BLOCK_SIZE, seededBytes(3, BLOCK_SIZE)]]);
@@ -34,7 +34,7 @@ async function storeWithBase(context: TestContext): Promise<StoreEngine> {
   return engine;
 }
 
-test("what is mounted in the store is not counted as the store's own", async (context) => {
+test("trees mounted in the store do not count as the store's own", async (context) => {
   const engine = await storeWithBase(context);
   const before = storeUsage(engine).diskBytes;
   const { mountsDirectory } = engine.layout;
@@ -44,7 +44,7 @@ test("what is mounted in the store is not counted as the store's own", async (co
   assert.ok(added < 100_000, `${added} bytes: the directories alone`);
 });
 
-test('the pages of a file that another process has stored are those that it shows there', async (context) => {
+test('the pages of a file in a fork of another process, after it was checkpointed there', async (context) => {
   const engine = await storeWithBase(context);
   const tree = engine.fork('base', 'try');
   write(tree.fileSystem, '/a', seededBytes(9, BLOCK_SIZE), BLOCK_SIZE);
@@ -97,7 +97,7 @@ function blocksOf(tree: Tree): Map<number, { readonly size: number; readonly blo
   return files;
 }
 
-/** What storeUsage must say of the trees, in bytes. */
+/** The expected usage, in bytes. */
 function expectedUsage(trees: readonly Tree[]): Pick<DuReport, 'trees' | 'liveBytes' | 'unsharedBytes'> {
   const sets = trees.map((tree) => new Set([...blocksOf(tree).values()].flatMap(({ blocks }) => blocks)));
   const usage = trees.map((tree, index) => {
@@ -160,7 +160,7 @@ describe('storeUsage', () => {
     assertUsage(engine, [engine.openTree('base')], 'base');
   });
 
-  test('of forks is what a count of every block says, after random changes', async (context) => {
+  test('of forks equals a count of every block, after random changes', async (context) => {
     for (let seed = 1; seed <= 10; seed++) {
       const random = new SeededRandom(seed);
       const engine = await storeWithBase(context);
@@ -175,14 +175,14 @@ describe('storeUsage', () => {
     }
   });
 
-  test('of what the store takes on disk is at least what it holds', async (context) => {
+  test('of the disk is at least the live bytes', async (context) => {
     const engine = await storeWithBase(context);
     const report = storeUsage(engine);
     assert.ok(report.blobDiskBytes >= report.liveBytes);
     assert.ok(report.diskBytes >= report.blobDiskBytes + report.metaDiskBytes);
   });
 
-  test('counts what stays when the snapshot under a fork is dropped', async (context) => {
+  test('counts the remaining blocks when the snapshot under a fork is dropped', async (context) => {
     const engine = await storeWithBase(context);
     const fork = engine.fork('base', 'try');
     fork.fileSystem.unlink('/a');
@@ -192,7 +192,9 @@ describe('storeUsage', () => {
 });
 
 describe('filePages', () => {
-  test('tells private, shared and absent pages, and with whom', { skip: nativeOnly }, async (context) => {
+  test('lists private, shared and absent pages, and the trees that share them', {
+    skip: nativeOnly,
+  }, async (context) => {
     const engine = await storeWithBase(context);
     engine.fork('base', 'idle').close();
     const { fileSystem } = engine.fork('base', 'try');
@@ -230,7 +232,7 @@ describe('filePages', () => {
     );
   });
 
-  test('pages that were just read are in memory, those dropped from it are not', {
+  test('pages that were just read are in memory; dropped ones need not be', {
     skip: nativeOnly,
   }, async (context) => {
     const engine = await storeWithBase(context);
@@ -245,7 +247,7 @@ describe('filePages', () => {
     assert.ok(filePages(engine, 'base', '/sub/e').residentCount <= report.pageCount);
   });
 
-  test('says so where it cannot be told what is in memory', async (context) => {
+  test('gives -1 where the host cannot tell what is in memory', async (context) => {
     const root = scratchDirectory(context);
     writeFileSync(join(root, 'a'), 'x');
     const engine = await scratchStore(context, { system: createBufferedSystem() });
@@ -256,7 +258,7 @@ describe('filePages', () => {
     assert.equal(report.privateCount, 1);
   });
 
-  test('is for regular files that exist', async (context) => {
+  test('refuses missing files, directories and paths through files', async (context) => {
     const engine = await storeWithBase(context);
     for (const [path, code] of [
       ['/nope', 'ENOENT'],

@@ -50,8 +50,8 @@ export class BlockMatching {
   private targets = new Uint32Array(0);
   /** And the matching block in it. */
   private targetBlocks = new Uint32Array(0);
-  /** The first block that this pass had no room for. */
-  private next: BlockPlace | undefined;
+  /** Where the next pass begins: at the first block that the index had no room for. Undefined: there is none. */
+  nextPass: BlockPlace | undefined;
 
   /** `sumsOf` gives low and high half of each block's checksum; undefined where the blob has none that can be read. */
   constructor(
@@ -65,14 +65,9 @@ export class BlockMatching {
     this.index = new ChecksumIndex(blocks, memoryBytes);
   }
 
-  /** Where the next pass begins; undefined when every block has been in the index. */
-  get nextPass(): BlockPlace | undefined {
-    return this.next;
-  }
-
   beginPass(): void {
     this.index.clear();
-    this.next = undefined;
+    this.nextPass = undefined;
   }
 
   /** These blocks were replaced by others. */
@@ -117,8 +112,8 @@ export class BlockMatching {
       }
     }
     if (this.index.find(low, high)) this.setTarget(block, this.index.foundSource, this.index.foundBlock);
-    else if (!this.index.isFull && this.next === undefined) this.index.add(low, high, source, block);
-    else this.next ??= { source, block };
+    else if (!this.index.isFull && this.nextPass === undefined) this.index.add(low, high, source, block);
+    else this.nextPass ??= { source, block };
   }
 
   private setTarget(block: number, target: number, targetBlock: number): void {

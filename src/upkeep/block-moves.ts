@@ -22,15 +22,11 @@ interface Move {
 
 export class BlockMoves {
   private readonly bySource = new Map<BlobId, Move[]>();
-  private moves = 0;
-
-  get count(): number {
-    return this.moves;
-  }
+  count = 0;
 
   clear(): void {
     this.bySource.clear();
-    this.moves = 0;
+    this.count = 0;
   }
 
   /** The blocks of one source come in ascending order. */
@@ -49,7 +45,7 @@ export class BlockMoves {
     if (isNext) moves[moves.length - 1] = { ...last, count: last.count + count };
     else {
       moves.push({ start, count, blob, physical });
-      this.moves++;
+      this.count++;
     }
   }
 
@@ -66,34 +62,34 @@ export class BlockMoves {
   rewrite(runs: readonly Run[]): readonly Run[] | undefined {
     const runsMax = Math.max(RUNS_MAX, runs.length);
     for (let shortest = 1; shortest <= SHORTEST_MAX; shortest *= 4) {
-      const rewritten = new RewrittenRuns();
-      for (const run of runs) this.rewriteRun(run, shortest, rewritten);
-      if (!rewritten.hasMoved) return undefined;
-      if (rewritten.runs.length <= runsMax) return rewritten.runs;
+      const rewritten: Run[] = [];
+      let hasMoved = false;
+      for (const run of runs) if (this.rewriteRun(run, shortest, rewritten)) hasMoved = true;
+      if (!hasMoved) return undefined;
+      if (rewritten.length <= runsMax) return rewritten;
     }
     return undefined;
   }
 
-  private rewriteRun(run: Run, shortest: number, rewritten: RewrittenRuns): void {
+  /** Appends the run after the moves. Returns whether one changed it. */
+  private rewriteRun(run: Run, shortest: number, rewritten: Run[]): boolean {
     const moves = this.bySource.get(run.blob) ?? [];
     const end = run.physical + run.count;
     let at: number = run.physical;
+    let hasMoved = false;
     for (let index = indexAfter(moves, at); index < moves.length && moves[index]!.start < end; index++) {
       const move = moves[index]!;
       const from = Math.max(at, move.start);
       const to = Math.min(end, move.start + move.count);
       if (to - from < shortest) continue;
-      rewritten.append(run.logical + at - run.physical, from - at, run.blob, at);
-      rewritten.append(
-        run.logical + from - run.physical,
-        to - from,
-        move.blob,
-        move.physical + from - move.start,
-      );
-      rewritten.hasMoved = true;
+      const physical = move.physical + from - move.start;
+      append(rewritten, run.logical + at - run.physical, from - at, run.blob, at);
+      append(rewritten, run.logical + from - run.physical, to - from, move.blob, physical);
+      hasMoved = true;
       at = to;
     }
-    rewritten.append(run.logical + at - run.physical, end - at, run.blob, at);
+    append(rewritten, run.logical + at - run.physical, end - at, run.blob, at);
+    return hasMoved;
   }
 }
 
@@ -110,13 +106,8 @@ function indexAfter(moves: readonly Move[], block: number): number {
   return low;
 }
 
-class RewrittenRuns {
-  readonly runs: Run[] = [];
-  hasMoved = false;
-
-  append(logical: number, count: number, blob: BlobId, physical: number): void {
-    if (count === 0) return;
-    // Both are counted from blocks of a file and of a blob.
-    appendRun(this.runs, { logical: logical as BlockIndex, count, blob, physical: physical as BlockIndex });
-  }
+function append(runs: Run[], logical: number, count: number, blob: BlobId, physical: number): void {
+  if (count === 0) return;
+  // Both are counted from blocks of a file and of a blob.
+  appendRun(runs, { logical: logical as BlockIndex, count, blob, physical: physical as BlockIndex });
 }

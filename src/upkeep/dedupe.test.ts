@@ -1,4 +1,4 @@
-/** What dedupe makes one, what it must leave as it is, and who may be at work meanwhile. */
+/** What dedupe shares, what it must leave as it is, and what may go on at the same time. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { nativeOnly } from '../../testing/host/native-only.ts';
@@ -39,7 +39,7 @@ function places(tree: Tree, path: string): string[] {
   return found;
 }
 
-test('equal files of two trees become one, and gc gives the other back', async () => {
+test('equal files of two trees share their blocks, and gc frees the others', async () => {
   await using scratch = new SharedStore();
   const engine = await scratch.open();
   const [one, two] = [engine.createEmpty('one'), engine.createEmpty('two')];
@@ -63,10 +63,10 @@ test('equal files of two trees become one, and gc gives the other back', async (
     assert.deepEqual(readFile(tree, path), bytes);
   assert.deepEqual(problemsOf(engine, { scrub: true }), []);
   const again = await dedupeStore(engine);
-  assert.equal(again.bytesShared, 0, 'what is one is not made one again');
+  assert.equal(again.bytesShared, 0, 'shared blocks are not shared again');
 });
 
-test('equal ranges at other places become one, the rest stays', async () => {
+test('equal ranges at other positions are shared, the rest stays', async () => {
   await using scratch = new SharedStore();
   const engine = await scratch.open();
   const tree = engine.createEmpty('one');
@@ -102,7 +102,7 @@ test('zeros that were written stay data, holes stay holes', async () => {
   assert.deepEqual(problemsOf(engine, { scrub: true }), []);
 });
 
-test('a run of blocks is taken from one place, though its first block lies elsewhere too', async () => {
+test('a run of blocks stays in one piece, although its first block also lies elsewhere', async () => {
   await using scratch = new SharedStore();
   const engine = await scratch.open();
   const tree = engine.createEmpty('one');
@@ -114,7 +114,7 @@ test('a run of blocks is taken from one place, though its first block lies elsew
   assert.equal(new Set([...places(tree, '/zeros'), ...places(tree, '/a'), ...places(tree, '/b')]).size, 10);
 });
 
-test('with little memory it takes passes and finds the same', async () => {
+test('with little memory it takes several passes, and shares the same blocks', async () => {
   await using scratch = new SharedStore();
   const engine = await scratch.open();
   const tree = engine.createEmpty('one');
@@ -127,7 +127,7 @@ test('with little memory it takes passes and finds the same', async () => {
   assert.deepEqual(problemsOf(engine, { scrub: true }), []);
 });
 
-test('a run whose time is over changes what it found, and the next one goes on', async () => {
+test('a run whose time is over applies what it found, and the next one continues', async () => {
   await using scratch = new SharedStore();
   const engine = await scratch.open();
   const tree = engine.createEmpty('one');
@@ -138,7 +138,7 @@ test('a run whose time is over changes what it found, and the next one goes on',
   assert.equal(liveBlocks(engine), 100);
 });
 
-test('only the trees that were named are looked at', async () => {
+test('with names, only these trees are looked at', async () => {
   await using scratch = new SharedStore();
   const engine = await scratch.open();
   for (const name of ['one', 'two', 'three']) writeFile(engine.createEmpty(name), '/a', blocks(10, 1));
@@ -180,8 +180,8 @@ test('a fork that another process has open is left alone and named; its lower la
   assert.deepEqual(readFile(fork, '/b'), blocks(50, 1));
 });
 
-// Without holes gc gives nothing of a living blob back, and no epoch moves that somebody would have to follow.
-test('what a process has open of the old map stays right when gc gives the old blocks back', {
+// Without holes gc frees nothing of a blob in use, and no new epoch would have to be followed.
+test('a file that a process has open reads the same when gc frees its old blocks', {
   skip: nativeOnly,
 }, async () => {
   await using scratch = new SharedStore();
@@ -211,7 +211,7 @@ test('what a process has open of the old map stays right when gc gives the old b
   assert.deepEqual(problemsOf(engine, { scrub: true }), []);
 });
 
-test('a fork goes on writing while and after its blocks are made one', async () => {
+test('a fork can write while dedupe runs, and afterwards', async () => {
   await using scratch = new SharedStore();
   const engine = await scratch.open();
   const tree = engine.createEmpty('one');
@@ -229,7 +229,7 @@ test('a fork goes on writing while and after its blocks are made one', async () 
   assert.deepEqual(problemsOf(engine, { scrub: true }), []);
 });
 
-test('a damaged block is left alone and told of', async () => {
+test('a damaged block is left alone and reported', async () => {
   await using scratch = new SharedStore();
   const engine = await scratch.open();
   const tree = engine.createEmpty('one');
@@ -247,7 +247,7 @@ test('a damaged block is left alone and told of', async () => {
   assert.deepEqual(readFile(next.openTree('one'), '/a'), blocks(10, 1));
 });
 
-test('a blob that the kernel reads by itself stays whole for as long', async () => {
+test('a blob that the kernel reads by itself stays as long as it does', async () => {
   await using scratch = new SharedStore();
   const engine = await scratch.open();
   const other = await scratch.open();
@@ -276,7 +276,7 @@ test('a blob that the kernel reads by itself stays whole for as long', async () 
   assert.deepEqual(readFile(reader, '/a'), blocks(10, 1));
 });
 
-test('a fork whose layers another process has flattened follows what became of the new one', async () => {
+test('a fork follows changes in a layer that another process has flattened into', async () => {
   await using scratch = new SharedStore();
   const engine = await scratch.open(undefined, {
     chainLayersMax: 100,

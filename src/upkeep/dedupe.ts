@@ -95,7 +95,12 @@ const PROGRESS_MS = 100;
 export async function dedupeStore(engine: StoreEngine, options: DedupeOptions = {}): Promise<DedupeReport> {
   engine.requireOpen('dedupe');
   const wanted = options.trees === undefined ? undefined : new Set(options.trees);
-  for (const name of wanted ?? []) requireTree(engine, name);
+  engine.tables.renew();
+  for (const name of wanted ?? []) {
+    if (engine.tables.trees.get(name) !== undefined) continue;
+    const note = 'no fork or snapshot of this name: see `ramet ls`';
+    throw new FsError('ENOENT', { syscall: 'dedupe', path: name, note });
+  }
   const lock = takeLock(engine);
   try {
     // After the lock and before the marks, so that gc drops nothing any more.
@@ -107,13 +112,6 @@ export async function dedupeStore(engine: StoreEngine, options: DedupeOptions = 
     // The file stays: another process may have it open.
     lock.abandon();
   }
-}
-
-function requireTree({ tables }: StoreEngine, name: string): void {
-  tables.renew();
-  if (tables.trees.get(name) !== undefined) return;
-  const note = 'no fork or snapshot of this name: see `ramet ls`';
-  throw new FsError('ENOENT', { syscall: 'dedupe', path: name, note });
 }
 
 /** Waits a little: gc takes the lock for a moment to see whether anybody holds it. */

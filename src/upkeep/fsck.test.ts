@@ -1,4 +1,4 @@
-/** Each fsck pass against a store that is damaged in exactly its way. */
+/** Each fsck pass, on a store with just the damage that it must find. */
 import assert from 'node:assert/strict';
 import {
   closeSync,
@@ -39,7 +39,7 @@ function complaining(report: FsckReport): string[] {
   return report.passes.filter(({ problems }) => problems.length > 0).map(({ name }) => name);
 }
 
-/** Damages the sample and expects one pass, and no other, to find what `pattern` describes. */
+/** Damages the sample, and expects a problem like `pattern` from one pass and from no other. */
 async function expectOnly(
   pass: string,
   pattern: RegExp,
@@ -60,7 +60,7 @@ interface Places {
   readonly upper: LayerId;
   readonly lower: LayerId;
   readonly directory: Ino;
-  /** Of /d/a, which is in the lower layer alone. */
+  /** The inode of /d/a, which is only in the lower layer. */
   readonly a: Ino;
   readonly blob: BlobId;
   readonly blobFile: string;
@@ -94,7 +94,7 @@ function changeInode(engine: StoreEngine, layer: LayerId, ino: Ino, fields: obje
   );
 }
 
-test('a sound store is clean in every pass, and each pass looks at something', async () => {
+test('a sound store is clean in every pass, and every pass checks something', async () => {
   await using scratch = new SharedStore();
   const engine = await sample(scratch);
   const report = checkStore(engine, { scrub: true });
@@ -173,7 +173,7 @@ test('layers: a tree stands on a layer that gc dropped', async () => {
 test('filters: a name in a directory that the layer has no record of', async () => {
   await expectOnly('filters', /no record of it/, (engine, { upper, lower }) => {
     const { tables } = engine;
-    // An inode of the snapshot that the fork never touched, given the name that it has already.
+    // Gives an inode of the snapshot, which the fork never touched, the name that it already has.
     const { root } = engine.info('base');
     const fork = engine.fork('base', 'other');
     const { layer } = fork.info;
@@ -184,7 +184,7 @@ test('filters: a name in a directory that the layer has no record of', async () 
   });
 });
 
-test('filters: attributes that are not where the inode says', async () => {
+test('filters: attributes that are not in the layer that the inode names', async () => {
   await expectOnly('filters', /attributes of inode/, (engine, { lower, a }) => {
     change(engine, () => engine.tables.xattrs.remove(lower, a));
   });
@@ -200,7 +200,7 @@ test('links: a wrong link count, in a base layer and above one', async () => {
   });
 });
 
-test('links: a name that stands for nothing, and one of another type', async () => {
+test('links: a name without an inode, and one of another type', async () => {
   await expectOnly('links', /does not exist/, (engine, { lower, directory }) => {
     change(engine, () =>
       engine.tables.dentries.put(lower, directory, 'z' as Name, { ino: 999_999 as Ino, kind: 8 }),
@@ -248,7 +248,7 @@ test('an inode that was open without a name when its process died is freed', asy
   assert.equal(engine.tables.inodes.get(upper, ino), undefined);
 });
 
-test('extents: a wrong count of blocks, extents behind the end, and extents that no record names', async () => {
+test('extents: a wrong count of blocks, extents beyond the end, and extents that no record names', async () => {
   await expectOnly('extents', /counts 9 blocks/, (engine, { lower, a }) => {
     changeInode(engine, lower, a, { blocks: 9 });
   });
@@ -287,7 +287,7 @@ test('references: a blob without a row, a block beyond its end, a blob that anot
   await expectOnly('references', /still overwrites/, put(undefined, 0));
 });
 
-test('tails: bytes behind the end of a file', async () => {
+test('tails: bytes beyond the end of a file', async () => {
   await expectOnly('tails', /has bytes beyond its end, at 5000/, (engine, { lower, a, blobFile }) => {
     const [run] = engine.tables.extents.load(lower, a)!;
     const fd = openSync(blobFile, 'r+');
@@ -327,7 +327,7 @@ test('counters: numbers that would be given out twice', async () => {
   );
 });
 
-test('sums: a flipped bit in a blob names the files it hits, in every tree that has them', async () => {
+test('sums: a flipped bit in a blob, with the files it hits in every tree', async () => {
   const damage = (_engine: StoreEngine, { blobFile }: Places): void => {
     const bytes = readFileSync(blobFile);
     bytes[100]! ^= 1;
@@ -353,7 +353,7 @@ test('sums: a sealed blob without its checksums', async () => {
   );
 });
 
-test('what a dead owner left in its journal is brought in first', async () => {
+test('the journal of a dead owner is stored first', async () => {
   await using scratch = new SharedStore();
   const { engine, system } = await scratch.openFaulty();
   writeFile(engine.createEmpty('one'), '/a', patternBytes(5000, 1));
@@ -363,12 +363,12 @@ test('what a dead owner left in its journal is brought in first', async () => {
   assert.deepEqual(report.skipped, []);
 });
 
-test('a fork that another process owns is left out, and said to be', async () => {
+test('a fork that another process owns is left out, and the report says so', async () => {
   await using scratch = new SharedStore();
   const [a, b] = [await scratch.open(), await scratch.open()];
   const one = a.createEmpty('one');
   writeFile(one, '/a', patternBytes(5000, 1));
-  // Damage in what belongs to the other process is not looked at.
+  // Damage in the other process's layer is not looked at.
   changeInode(a, one.info.layer, one.info.root, { nlink: 9 });
   const report = checkStore(b);
   assert.equal(report.isClean, true);
@@ -376,7 +376,7 @@ test('a fork that another process owns is left out, and said to be', async () =>
   assert.match(report.skipped[0]!, /^fork one: another process has it open/);
 });
 
-test('fsck of a tree that is open here sees what its journal holds', async () => {
+test('fsck sees the journal of a tree that is open here', async () => {
   await using scratch = new SharedStore();
   const engine = await scratch.open();
   const one = engine.createEmpty('one');

@@ -1,4 +1,4 @@
-/** What a collection gives back, what it must leave, and whom it waits for. */
+/** What a collection frees, what it must keep, and which processes it waits for. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, writeFileSync } from 'node:fs';
@@ -24,7 +24,7 @@ function layerCount(engine: StoreEngine): number {
   return [...engine.tables.layers.entries()].length;
 }
 
-/** The rows of all layers that are there in the tables. */
+/** The rows of all layers in the tables. */
 function layerRows(engine: StoreEngine, layer: LayerId): number {
   const { inodes, dentries, extents } = engine.tables;
   return [inodes.inos(layer), dentries.entries(layer), extents.forLayer(layer)].flatMap((rows) => [...rows])
@@ -44,7 +44,7 @@ test('a store without anything to collect is left as it is', async () => {
   assert.deepEqual(problemsOf(engine, { scrub: true }), []);
 });
 
-test('dropping a fork and collecting gives its rows and its disk space back at once', async () => {
+test('a dropped fork gives its rows and its disk space back in one collection', async () => {
   await using scratch = new SharedStore();
   const engine = await scratch.open();
   const keep = engine.createEmpty('keep');
@@ -88,7 +88,7 @@ test('a snapshot that forks stand on keeps its layers until the last of them is 
   assert.deepEqual([...engine.tables.blobs.entries()], []);
 });
 
-test('blocks of a sealed blob that no layer names any more are punched, the others stay', async () => {
+test('blocks of a sealed blob that no layer names any more are punched, others stay', async () => {
   await using scratch = new SharedStore();
   const engine = await scratch.open();
   if (engine.system.kind !== 'native') return;
@@ -177,7 +177,7 @@ test('blocks of a writable layer are reused only when a durable commit mark cove
   assert.ok(active.lengthBlocks <= marked, 'the freed blocks were taken');
 });
 
-test('a living import holds back every drop; a dead one is removed with its rows and blobs', async () => {
+test('a running import holds back every drop; a dead one is removed with its rows and blobs', async () => {
   await using scratch = new SharedStore();
   const engine = await scratch.open();
   engine.createEmpty('gone').close();
@@ -195,7 +195,7 @@ test('a living import holds back every drop; a dead one is removed with its rows
   assert.deepEqual(problemsOf(engine), []);
 });
 
-test('an import that died leaves nothing once it was collected', async () => {
+test('a collection removes everything of an import that died', async () => {
   await using scratch = new SharedStore();
   const { engine, system } = await scratch.openFaulty();
   const builder = engine.buildLayer('import', '/somewhere');
@@ -211,7 +211,7 @@ test('an import that died leaves nothing once it was collected', async () => {
   assert.deepEqual(problemsOf(next), []);
 });
 
-test('content that is dropped is not found by a later import', async () => {
+test('a later import does not find dropped content', async () => {
   await using scratch = new SharedStore();
   const engine = await scratch.open();
   const hash = Buffer.alloc(32, 7);
@@ -226,7 +226,7 @@ test('content that is dropped is not found by a later import', async () => {
   assert.equal(engine.tables.contents.get(hash, BLOCK_SIZE), undefined);
 });
 
-test('what a dead owner had only in its journal is stored before anything is dropped', async () => {
+test('the journal of a dead owner is stored before anything is dropped', async () => {
   await using scratch = new SharedStore();
   const { engine, system } = await scratch.openFaulty();
   const one = engine.createEmpty('one');
@@ -245,7 +245,7 @@ test('what a dead owner had only in its journal is stored before anything is dro
   assert.deepEqual(problemsOf(next, { scrub: true }), []);
 });
 
-test('a block that only a journal names is undropped before its fork lets gc go on', async () => {
+test('a block that only a journal names is undropped before its fork moves its lease up', async () => {
   await using scratch = new SharedStore();
   const [a, b] = [await scratch.open(), await scratch.open()];
   const one = a.createEmpty('one');
@@ -278,7 +278,7 @@ test('a block that only a journal names is undropped before its fork lets gc go 
   assert.deepEqual(problemsOf(a, { scrub: true }), []);
 });
 
-test('a dropped block is undropped when it is handed to another fork, or a fork that names it is opened', async () => {
+test('a dropped block is undropped when another fork gets it, or a fork that names it is opened', async () => {
   await using scratch = new SharedStore();
   const engine = await scratch.open();
   const one = engine.createEmpty('one');
@@ -311,7 +311,7 @@ test('a dropped block is undropped when it is handed to another fork, or a fork 
   assert.equal(isDropped(), false, 'opening');
 });
 
-test('the lease of a living process that opened before the drop holds the space, a later one does not', async () => {
+test('the lease of a process that opened before the drop holds the space, a later lease does not', async () => {
   await using scratch = new SharedStore();
   const [a, b] = [await scratch.open(), await scratch.open()];
   const one = a.createEmpty('one');
@@ -332,7 +332,7 @@ test('the lease of a living process that opened before the drop holds the space,
   later.close();
 });
 
-test('what was dropped before is not given back while an import runs', async () => {
+test('nothing that was dropped before is freed while an import runs', async () => {
   await using scratch = new SharedStore();
   const [a, b] = [await scratch.open(), await scratch.open()];
   const one = a.createEmpty('one');
@@ -354,7 +354,7 @@ test('what was dropped before is not given back while an import runs', async () 
   assert.equal(freed.blobsRemoved > 0 && freed.layersRemoved > 0, true);
 });
 
-test('a dropped blob that rows name after all is kept, and so are blocks of one', async () => {
+test('a dropped blob that rows name after all is kept, and so are dropped blocks', async () => {
   await using scratch = new SharedStore();
   const engine = await scratch.open();
   const one = engine.createEmpty('one');
@@ -390,7 +390,7 @@ test('a process with open forks moves its lease up by itself within seconds', as
   assert.deepEqual(readFile(one, '/a'), patternBytes(BLOCK_SIZE, 1));
 });
 
-test('unsealed blobs that a dead process left are sealed', async () => {
+test('unsealed blobs of a dead process are sealed', async () => {
   await using scratch = new SharedStore();
   const { engine, system } = await scratch.openFaulty();
   const one = engine.createEmpty('one');
@@ -411,7 +411,7 @@ function statesOf(engine: StoreEngine): string[] {
   return [...engine.tables.blobs.entries()].map(([, { state }]) => state);
 }
 
-test('files that no row stands for are removed, those of others are not touched', async () => {
+test('files without a row are removed, other files are not touched', async () => {
   await using scratch = new SharedStore();
   const engine = await scratch.open();
   const one = engine.createEmpty('one');
@@ -429,7 +429,7 @@ test('files that no row stands for are removed, those of others are not touched'
   assert.ok(readdirSync(engine.layout.journalsDirectory).includes('notes.txt'));
 });
 
-test('nothing is given back while the journal of a fork cannot be read', async () => {
+test('nothing is freed while the journal of a fork cannot be read', async () => {
   await using scratch = new SharedStore();
   const { engine, system } = await scratch.openFaulty();
   writeFile(engine.createEmpty('one'), '/a', patternBytes(BLOCK_SIZE, 1));
@@ -451,7 +451,7 @@ test('nothing is given back while the journal of a fork cannot be read', async (
   assert.equal(freed.layersRemoved, 1);
 });
 
-test('a collection that is cut short at any unlink goes on in the next', async () => {
+test('the next collection continues one that was cut short at any unlink', async () => {
   for (let unlinks = 0; unlinks < 6; unlinks++) {
     await using scratch = new SharedStore();
     const { engine, system } = await scratch.openFaulty();
@@ -481,11 +481,11 @@ function directoryRecord(root: number): Parameters<ReturnType<StoreEngine['build
   return { ...newInodeRecord({ mode: 0o040755, uid: 0, gid: 0, nlink: 2 }, now), parent: root as never };
 }
 
-test('another process that lives keeps its fork', async () => {
+test('a living process keeps its fork', async () => {
   await using scratch = new SharedStore();
   const engine = await scratch.open();
   engine.createEmpty('one').close();
-  // A process of its own opens the fork, collects, and ends.
+  // Another process opens the fork, collects, and ends.
   const script = `
     import { StoreEngine } from ${JSON.stringify(new URL('../store/index.js', import.meta.url).href)};
     import { collectGarbage } from ${JSON.stringify(new URL('./index.js', import.meta.url).href)};

@@ -36,7 +36,9 @@ export class Marking {
   mark(isWanted: (tree: string) => boolean = () => true): Marks {
     this.tables.renew();
     const layers = reachableLayers(this.tables, isWanted, (name, layer) => {
-      throw this.missing(name, layer);
+      const problem = `tree '${name}' stands on layer ${layer}, which is missing`;
+      const hint = 'Run `ramet fsck` to see what is affected; nothing is given back until then.';
+      throw new StoreError('ERR_STORE_CORRUPT', 'gc', this.path, problem, hint);
     });
     const blocks = new Map<BlobId, RangeSet>();
     for (const [layer, record] of layers) {
@@ -53,12 +55,6 @@ export class Marking {
       if (layer !== undefined && record !== undefined) layers.set(layer, record);
     }
     return { layers, blocks };
-  }
-
-  private missing(tree: string, layer: LayerId): StoreError {
-    const problem = `tree '${tree}' stands on layer ${layer}, which is missing`;
-    const hint = 'Run `ramet fsck` to see what is affected; nothing is given back until then.';
-    return new StoreError('ERR_STORE_CORRUPT', 'gc', this.path, problem, hint);
   }
 
   private runsOf(layer: LayerId, record: LayerRecord): Iterable<PhysicalRun> {

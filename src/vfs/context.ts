@@ -21,8 +21,7 @@ export class TreeContext {
 export function touchModified(draft: DraftRecord, now: Timespec): void {
   draft.mtimeSeconds = now.seconds;
   draft.mtimeNanoseconds = now.nanoseconds;
-  draft.ctimeSeconds = now.seconds;
-  draft.ctimeNanoseconds = now.nanoseconds;
+  touchChanged(draft, now);
 }
 
 export function touchChanged(draft: DraftRecord, now: Timespec): void {

@@ -67,7 +67,10 @@ function sameAt(
 ): SameExtent {
   const { stack } = context;
   const { context: origin, inode: from } = source;
-  const to = requireTarget(context, caller, file);
+  const to = file.requireOpen();
+  requireFile(to);
+  if (!file.canWrite && !isOwner(caller, to) && !mayAccess(context, caller, to, W_OK))
+    throw new FsError('EPERM');
   if (origin.stack.tables !== stack.tables) throw new FsError('EXDEV');
   if (length === 0) return { isSame: true, bytesDeduped: 0 };
   origin.stack.refresh(from);
@@ -83,14 +86,6 @@ function sameAt(
   const first = sourcePosition / BLOCK_SIZE;
   share(context, source, { first, count: blocksFor(bytes) }, to, targetPosition / BLOCK_SIZE);
   return { isSame: true, bytesDeduped: bytes };
-}
-
-function requireTarget(context: TreeContext, caller: Caller, file: OpenFile): Inode {
-  const inode = file.requireOpen();
-  requireFile(inode);
-  const mayChange = file.canWrite || isOwner(caller, inode) || mayAccess(context, caller, inode, W_OK);
-  if (!mayChange) throw new FsError('EPERM');
-  return inode;
 }
 
 /** How many bytes to share: whole blocks, and a partial last one that ends both files. EINVAL. */

@@ -39,7 +39,10 @@ export function requireFile(inode: Inode): void {
   if (!inode.isFile) throw new FsError(inode.isDirectory ? 'EISDIR' : 'EINVAL');
 }
 
-/** Reads up to `length` bytes, fewer at the end of the file. Returns how many. EIO. */
+/**
+ * Reads up to `length` bytes, fewer at the end of the file. Returns how many; -1 where it would have to wait for the
+ * disk and must not (`mayWait`). EIO.
+ */
 export function read(
   context: TreeContext,
   inode: Inode,
@@ -47,30 +50,15 @@ export function read(
   offset: number,
   length: number,
   position: number,
+  mayWait = true,
 ): number {
   requireFile(inode);
   context.stack.refresh(inode);
   const bytes = Math.min(length, inode.record.size - position);
   if (bytes <= 0) return 0;
-  (inode.mapping ?? context.stack.mappingOf(inode)).read(position, target, offset, bytes);
-  noteAccess(context, inode);
-  return bytes;
-}
-
-/** As `read`, but -1 where it would have to wait for the disk. */
-export function tryRead(
-  context: TreeContext,
-  inode: Inode,
-  target: Uint8Array,
-  offset: number,
-  length: number,
-  position: number,
-): number {
-  requireFile(inode);
-  context.stack.refresh(inode);
-  const bytes = Math.min(length, inode.record.size - position);
-  if (bytes <= 0) return 0;
-  if (!context.stack.mappingOf(inode).tryRead(position, target, offset, bytes)) return -1;
+  const mapping = inode.mapping ?? context.stack.mappingOf(inode);
+  if (mayWait) mapping.read(position, target, offset, bytes);
+  else if (!mapping.tryRead(position, target, offset, bytes)) return -1;
   noteAccess(context, inode);
   return bytes;
 }
@@ -195,8 +183,8 @@ function changeRange(
 
 /**
  * lseek(2) with SEEK_DATA or SEEK_HOLE: the first byte of data, or the first hole, at or after `position`. The end of
- * the file counts as a hole. ENXIO where no data follows. The host knows the holes of what lies in its files; ESTALE
- * where such a file has changed.
+ * the file counts as a hole. ENXIO where no data follows. For ranges in host files it asks the host: ESTALE where such
+ * a file has changed.
  */
 export function seek(context: TreeContext, inode: Inode, position: number, to: 'data' | 'hole'): number {
   requireFile(inode);

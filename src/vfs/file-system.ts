@@ -163,8 +163,9 @@ export class FileSystem {
     return bytes;
   }
 
+  /** As `read`, but -1 where it would have to wait for the disk. */
   tryRead(file: OpenFile, target: Uint8Array, offset: number, length: number, position: number): number {
-    return data.tryRead(this.context, file.requireReadable(), target, offset, length, position);
+    return data.read(this.context, file.requireReadable(), target, offset, length, position, false);
   }
 
   /** write(2). Null: at the file's own position, which moves. Returns `length`. */

@@ -189,13 +189,16 @@ export class InodeCalls {
 
   // Bytes.
 
-  read(inode: Inode, target: Uint8Array, offset: number, length: number, position: number): number {
-    return data.read(this.context, inode, target, offset, length, position);
-  }
-
-  /** As `read`, but -1 where it would have to wait for the disk. */
-  tryRead(inode: Inode, target: Uint8Array, offset: number, length: number, position: number): number {
-    return data.tryRead(this.context, inode, target, offset, length, position);
+  /** Returns how many bytes were read; -1 where it would have to wait for the disk and must not (`mayWait`). */
+  read(
+    inode: Inode,
+    target: Uint8Array,
+    offset: number,
+    length: number,
+    position: number,
+    mayWait = true,
+  ): number {
+    return data.read(this.context, inode, target, offset, length, position, mayWait);
   }
 
   /**

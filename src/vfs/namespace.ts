@@ -1,6 +1,6 @@
 /**
- * Names: creating, removing, renaming, linking. Each function is one operation, journalled as one record, on places
- * that `walkToName` (by path) or `placeIn` (by directory and name) has found.
+ * Names: creating, removing, renaming, linking; new inodes. Each function is one operation, journalled as one record,
+ * on places that `walkToName` (by path) or `placeIn` (by directory and name) has found.
  */
 import {
   FsError,
@@ -15,29 +15,28 @@ import {
   S_IFMT,
   S_IFREG,
   S_IFSOCK,
+  S_ISGID,
   type Timespec,
 } from '../base/index.ts';
 import type { Batch, DraftRecord, Inode } from '../layer/index.ts';
 import { type Entry, entryOf, NO_ENTRY, WHITEOUT_MODE } from '../lower/index.ts';
+import { newInodeRecord } from '../meta/index.ts';
 import type { Caller } from './caller.ts';
 import { type TreeContext, touchChanged, touchModified } from './context.ts';
-import { addInode, type NewFields } from './new-inode.ts';
 import { type Place, requireNameLength } from './path-walk.ts';
 import { requireAccess, requireRemoval, W_OK, X_OK } from './permission.ts';
+import { aclOf, inherit } from './posix-acl.ts';
+import { type Acl, encodeAcl } from './posix-acl-format.ts';
+import { ACCESS_ACL, DEFAULT_ACL } from './xattr-names.ts';
 
 export const RENAME_NOREPLACE = 1;
 export const RENAME_EXCHANGE = 2;
 export const RENAME_WHITEOUT = 4;
 
-/** EEXIST unless the name of `place` is free. */
-function requireFree(place: Place): void {
+/** EEXIST for a name in use; ENOENT for a path that ends in a slash, unless `mode` is a directory's. */
+function requireFree(place: Place, mode: number): void {
   if (place.inode !== undefined) throw new FsError('EEXIST');
-}
-
-/** As `requireFree`, and ENOENT when the path ended in a slash, which only a directory's may. */
-function requireFreeForFile(place: Place): void {
-  requireFree(place);
-  if (place.hasTrailingSlash) throw new FsError('ENOENT');
+  if (place.hasTrailingSlash && (mode & S_IFMT) !== S_IFDIR) throw new FsError('ENOENT');
 }
 
 /** ENOENT for a directory that was removed while it was in use. */
@@ -59,7 +58,7 @@ export function create(
   mode: number,
   fields?: NewFields,
 ): Inode {
-  requireFree(place);
+  requireFree(place, mode);
   const { stack } = context;
   return stack.change((batch) => {
     const { directory, name } = place;
@@ -105,7 +104,6 @@ export function makeNode(
   rdev: number,
 ): Inode {
   requireNodeType(mode);
-  requireFreeForFile(place);
   return create(context, caller, place, mode, { rdev });
 }
 
@@ -118,7 +116,6 @@ export function requireNodeType(mode: number): void {
 
 export function symlink(context: TreeContext, caller: Caller, place: Place, target: string): Inode {
   requireTarget(target);
-  requireFreeForFile(place);
   return create(context, caller, place, S_IFLNK | 0o777, { target });
 }
 
@@ -131,7 +128,7 @@ export function requireTarget(target: string): void {
 /** link(2), also of an inode without a name (O_TMPFILE). */
 export function link(context: TreeContext, caller: Caller, inode: Inode, place: Place): void {
   const { stack } = context;
-  requireFreeForFile(place);
+  requireFree(place, S_IFREG);
   if (inode.isDirectory) throw new FsError('EPERM');
   stack.change((batch) => {
     requireAddition(context, caller, place.directory);
@@ -285,6 +282,54 @@ function isWithin(context: TreeContext, inode: Inode, ancestor: Inode): boolean 
     at = stack.inode(at.record.parent);
   }
   return true;
+}
+
+// New inodes.
+
+type NewFields = Readonly<Partial<Pick<DraftRecord, 'nlink' | 'rdev' | 'target'>>>;
+
+/** Makes an inode for `directory` and adds it to the batch. `mode` has its type bits, and is not masked yet. */
+function addInode(
+  context: TreeContext,
+  caller: Caller,
+  batch: Batch,
+  directory: Inode,
+  mode: number,
+  now: Timespec,
+  fields?: NewFields,
+): Inode {
+  const { stack } = context;
+  const { uid, gid } = caller;
+  const type = mode & S_IFMT;
+  const inheritsGroup = (directory.record.mode & S_ISGID) !== 0;
+  const draft: DraftRecord = newInodeRecord(
+    {
+      mode: inheritsGroup && type === S_IFDIR ? mode | S_ISGID : mode,
+      uid,
+      gid: inheritsGroup ? directory.record.gid : gid,
+      nlink: 1,
+    },
+    now,
+  );
+  draft.parent = directory.ino;
+  if (fields !== undefined) Object.assign(draft, fields);
+  const inode = stack.newInode(draft);
+  batch.create(inode);
+  // Symlinks have no ACL, and the umask does not apply to them: symlink(7).
+  if (type === S_IFLNK) return inode;
+  const acl = aclOf(stack, directory, DEFAULT_ACL);
+  if (acl === undefined) draft.mode &= ~caller.umask;
+  else inheritAcl(batch, inode, draft, acl);
+  return inode;
+}
+
+function inheritAcl(batch: Batch, inode: Inode, draft: DraftRecord, defaultAcl: Acl): void {
+  const { mode, acl } = inherit(defaultAcl, draft.mode);
+  const xattrs = new Map<string, Buffer>();
+  if (inode.isDirectory) xattrs.set(DEFAULT_ACL, encodeAcl(defaultAcl));
+  if (acl !== undefined) xattrs.set(ACCESS_ACL, encodeAcl(acl));
+  draft.mode = mode;
+  if (xattrs.size > 0) batch.setXattrs(inode, xattrs);
 }
 
 /** A name in a directory. */
