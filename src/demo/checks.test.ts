@@ -1,4 +1,4 @@
-/** What the demo checks with: a check must find a single wrong byte. */
+/** The checks of the demo: they must find a single wrong byte. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { BLOCK_SIZE } from '../base/index.ts';
@@ -28,7 +28,7 @@ describe('checks', () => {
     return { base, actual, position };
   }
 
-  it('accepts a piece that is base but for the block that was overwritten', () => {
+  it('accepts a piece that equals the base except for the overwritten block', () => {
     const { base, actual, position } = pieceOf();
     const checks = new Checks();
     checks.isPieceOf(actual, base, position, plan, 'file');
@@ -50,7 +50,7 @@ describe('checks', () => {
     }
   });
 
-  it('finds a change that was lost: the old bytes in the block that was overwritten', () => {
+  it('finds a lost change: old bytes in the overwritten block', () => {
     const { base, position } = pieceOf();
     const checks = new Checks();
     checks.isPieceOf(base, base, position, plan, 'file');
@@ -65,7 +65,7 @@ describe('checks', () => {
     assert.match(checks.problems[0]!, /^file: differs .* at byte /);
   });
 
-  it('keeps twenty problems in words and counts the others', () => {
+  it('keeps twenty problems and counts the others', () => {
     const checks = new Checks();
     for (let at = 0; at < 25; at++) checks.isTrue(false, () => `problem ${at}`);
     assert.equal(checks.problems.length, 20);
@@ -80,7 +80,7 @@ describe('seeded bytes', () => {
     assert.notDeepEqual(new SeededBytes('another').at(0, 4096), whole.subarray(0, 4096));
   });
 
-  it('go on behind the first 4 GiB', () => {
+  it('continue beyond the first 4 GiB', () => {
     const far = SEED.at(2 ** 32 + 16, 64);
     assert.deepEqual(SEED.at(2 ** 32, 80).subarray(16), far);
     assert.notDeepEqual(far, SEED.at(16, 64));

@@ -1,4 +1,4 @@
-/** Collects what is not as it must be. A demo without problems has checked every byte it says it has. */
+/** Compares, and collects the problems found. A demo without problems has checked every byte it reports. */
 import { BLOCK_SIZE } from '../base/index.ts';
 import type { ForkPlan } from './plan.ts';
 
@@ -6,11 +6,12 @@ const PROBLEMS_MAX = 20;
 
 export class Checks {
   readonly problems: string[] = [];
-  /** How often something was compared, and how many bytes each way of reading gave. */
+  /** Problems beyond the first `PROBLEMS_MAX`. */
+  problemsLeftOut = 0;
   comparisons = 0;
+  /** Bytes checked by each way of reading. */
   readBytes = 0;
   mappedBytes = 0;
-  private left = 0;
 
   isTrue(condition: boolean, problem: () => string): void {
     this.comparisons++;
@@ -19,12 +20,7 @@ export class Checks {
 
   private add(problem: string): void {
     if (this.problems.length < PROBLEMS_MAX) this.problems.push(problem);
-    else this.left++;
-  }
-
-  /** Problems beyond those that are kept in words. */
-  get problemsLeftOut(): number {
-    return this.left;
+    else this.problemsLeftOut++;
   }
 
   /** Compares whole buffers, and says where the first difference is. */

@@ -43,7 +43,7 @@ describe('demo', () => {
       result = await runDemo({ ...options, onStep: (step) => void steps.push(step) });
     });
 
-    it('finds every byte as it must be, and leaves nothing', () => {
+    it('finds every byte as expected, and leaves nothing', () => {
       assert.deepEqual(result.problems, []);
       assert.equal(result.problemsLeftOut, 0);
       nothingIsLeft();
@@ -63,7 +63,7 @@ describe('demo', () => {
       assert.equal(result.checked.mappedBytes, canMap ? result.checked.readBytes : 0);
     });
 
-    it('adds less to the disk than one more large file', () => {
+    it('takes less disk than one more large file', () => {
       assert.ok(result.disk.importedBytes >= SIZE_BYTES);
       assert.ok(
         result.disk.grownBytes > 0 && result.disk.grownBytes < SIZE_BYTES / 2,
@@ -78,7 +78,7 @@ describe('demo', () => {
       assert.ok(residentAfterBytes < 1.5 * SIZE_BYTES, `${residentAfterBytes}`);
     });
 
-    it('shows one frame a page, and one more a changed page', (t) => {
+    it('shows one frame for each page, and one more for each changed page', (t) => {
       const { frames } = result;
       if (isAbsent(frames)) return t.skip(frames.absentBecause);
       assert.equal(frames.pages, (FORKS * SIZE_BYTES) / BLOCK_SIZE);
@@ -90,7 +90,7 @@ describe('demo', () => {
       assert.notEqual(changed?.[0], changed?.[1]);
     });
 
-    it('says what it is doing', () => {
+    it('reports its steps', () => {
       assert.ok(steps.length >= 5);
       assert.deepEqual(
         steps,
@@ -115,7 +115,7 @@ describe('demo', () => {
     assert.equal(result.files, 1);
   });
 
-  it('finds what was changed behind its back, wherever it is read', async () => {
+  it('finds what was changed behind its back, however it is read', async () => {
     const work = path.join(directory, 'work');
     const result = await runDemo({
       ...options,

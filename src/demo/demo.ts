@@ -19,25 +19,25 @@ import {
   residentBytes,
 } from './host-measures.ts';
 import { BIG_FILE, type ForkPlan, planForks } from './plan.ts';
+import { median } from './quantiles.ts';
 import { SeededBytes } from './seeded-bytes.ts';
 import { copyTree, readSourceTree, type SourceTree, writeBigFile } from './source-tree.ts';
 import { type OpenFork, verifyBase, verifyBigFile, verifyNames, verifySmallFiles } from './verify.ts';
 
 export interface DemoOptions {
-  /** Where the temporary directory is made; the system's own, or the current one where that is in memory only. */
+  /** Where the temporary directory is made. Default: the system's own, or the current one if that is in memory only. */
   readonly directory?: string | undefined;
-  /** The tree to import; default: the nearest node_modules. */
+  /** The tree to import. Default: the nearest node_modules. */
   readonly tree?: string | undefined;
   /** Size of the large file: whole blocks, more of them than forks, less than 4 GiB. */
   readonly sizeBytes: number;
   readonly forks: number;
-  /** Gives up soon after it is aborted: ECANCELED, and nothing stays. */
+  /** Soon after it is aborted the demo fails with ECANCELED, and leaves nothing. */
   readonly signal?: AbortSignal | undefined;
-  /** Called with what is about to be done, and awaited. */
+  /** Called before each step, with its description, and awaited. */
   readonly onStep?: ((step: string) => void | Promise<void>) | undefined;
 }
 
-/** Milliseconds of the middle one and of the slowest. */
 export interface DemoTimes {
   readonly medianMs: number;
   readonly maxMs: number;
@@ -55,11 +55,11 @@ export interface DemoResult {
   /** The first 4 KiB written to the large file in each fork. */
   readonly firstWriteTime: DemoTimes;
   readonly disk: {
-    /** Of the imported tree on the host. */
+    /** Size of the imported tree on the host. */
     readonly sourceBytes: number;
-    /** Of the whole store with the snapshot in it. */
+    /** Size of the whole store with the snapshot in it. */
     readonly importedBytes: number;
-    /** What all forks and their changes added. */
+    /** Growth of the store by all forks and their changes. */
     readonly grownBytes: number;
   };
   readonly memory: {
@@ -68,7 +68,7 @@ export interface DemoResult {
     /** Pages of the store in memory before and after that. */
     readonly residentBeforeBytes: number | Absent;
     readonly residentAfterBytes: number | Absent;
-    /** From the first read to the figures. */
+    /** Time from the first read to the figures. */
     readonly readingMs: number;
   };
   readonly frames: FrameFigures | Absent;
@@ -84,7 +84,7 @@ export interface DemoResult {
 
 const BIG_FILE_BYTES_MAX = 4 * 1024 ** 3 - BLOCK_SIZE;
 
-/** Runs the experiment in a temporary directory, which is gone afterwards. EINVAL, ENOENT (tree), ENOSPC, ECANCELED. */
+/** Runs the experiment in a temporary directory, and removes it. EINVAL, ENOENT (tree), ENOSPC, ECANCELED. */
 export async function runDemo(options: DemoOptions): Promise<DemoResult> {
   checkOptions(options);
   const tree = findTree(options.tree ?? nearestNodeModules());
@@ -111,7 +111,7 @@ function checkOptions({ sizeBytes, forks }: DemoOptions): void {
   });
 }
 
-/** The directory itself where a symlink leads to it: the copy is of what is in it. ENOENT, ENOTDIR. */
+/** The directory with symlinks resolved, so that its contents are copied. ENOENT, ENOTDIR. */
 function findTree(directory: string): string {
   if (!existsSync(directory)) throw new FsError('ENOENT', { syscall: 'scandir', path: directory });
   const tree = realpathSync(directory);
@@ -119,7 +119,7 @@ function findTree(directory: string): string {
   return tree;
 }
 
-/** The packages this program was installed with: its own, or those it lies among. */
+/** The packages that this program was installed with: its own, or those it is one of. */
 function nearestNodeModules(): string {
   let directory = path.dirname(fileURLToPath(import.meta.url));
   for (;;) {
@@ -132,8 +132,7 @@ function nearestNodeModules(): string {
 }
 
 function timesOf(samples: readonly number[]): DemoTimes {
-  const sorted = [...samples].sort((a, b) => a - b);
-  return { medianMs: sorted[Math.floor((sorted.length - 1) / 2)]!, maxMs: sorted.at(-1)! };
+  return { medianMs: median(samples), maxMs: Math.max(...samples) };
 }
 
 /** One run in its own directory. */
@@ -174,10 +173,10 @@ class Demo {
     const plans = planForks(forks, sizeBytes, tree.files);
     const sourceBytes = diskBytes(this.sourceDirectory);
     const treeBytes = await this.step('importing it', () => this.importSource());
-    // The small files stay, to be compared with; what the large one must be is known.
+    // The small files stay for comparison; the large one's content is known.
     rmSync(path.join(this.sourceDirectory, BIG_FILE));
     const importedBytes = diskBytes(this.storeDirectory);
-    // Making the tree left hundreds of megabytes to be written, and a fork, which is durable, would wait for those.
+    // Making the tree left hundreds of megabytes to write back, and a fork, which is durable, would wait for them.
     await this.step('letting the disk come to rest', () => this.evict());
     const forked = await this.step(`forking it ${forks} times, changing each fork`, () =>
       this.makeForks(plans),
@@ -258,7 +257,7 @@ class Demo {
     return filesUnder(path.join(this.storeDirectory, 'blobs'));
   }
 
-  /** Afterwards no page of the tree or of the store's contents is in memory; returns what still is. */
+  /** Drops the pages of the tree and of the store from memory. Returns the bytes of the store that stayed. */
   private evict(): number | Absent {
     const { blobFiles } = this;
     evictFiles(this.system, [...filesUnder(this.sourceDirectory), ...blobFiles]);
@@ -311,7 +310,7 @@ class Demo {
   }
 }
 
-/** Makes a fork what its plan says. Returns the milliseconds that the write to the large file took. */
+/** Changes a fork as planned. Returns the milliseconds that the write to the large file took. */
 function changeFork(fork: Fork, plan: ForkPlan): number {
   const { fs } = fork;
   const fd = fs.openSync(BIG_FILE, 'r+');

@@ -1,4 +1,4 @@
-/** Physical frames behind the maps of the large file: what the kernel itself says is shared (needs root). */
+/** Physical frames that the maps of the large file show: which memory the kernel shares. Needs root. */
 import { BLOCK_SIZE } from '../base/index.ts';
 import type { System } from '../sys/index.ts';
 import type { Checks } from './checks.ts';
@@ -19,7 +19,7 @@ export interface FrameRow {
 export interface FrameFigures {
   readonly forks: readonly string[];
   readonly rows: readonly FrameRow[];
-  /** Pages that all maps of all forks show together, and the different frames behind them. */
+  /** Pages in the maps of all forks together, and the number of different frames that hold them. */
   readonly pages: number;
   readonly distinctFrames: number;
 }
@@ -31,7 +31,7 @@ export function frameFigures(
   sizeBytes: number,
   checks: Checks,
 ): FrameFigures | Absent {
-  // A comparison ends at the first difference, so that pages behind it may never have been touched.
+  // A comparison ends at the first difference, so later pages may not have been touched.
   if (checks.problems.length > 0) return { absentBecause: 'bytes differ, so not every page was touched' };
   const pages = sizeBytes / BLOCK_SIZE;
   const tables: (readonly number[])[] = [];
@@ -46,7 +46,7 @@ export function frameFigures(
   for (const table of tables) for (const frame of table) distinct.add(frame);
   checks.isTrue(!distinct.has(0), () => `${BIG_FILE}: a page that was read is not in memory any more`);
   const plans = forks.map((open) => open.plan);
-  // A block that every fork overwrote is in no map any more; the plans only do that to the page of a single fork.
+  // A block that every fork overwrote is in no map any more. By the plans that happens with a single fork only.
   const expected = pages + forks.length - (forks.length === 1 ? 1 : 0);
   checks.isTrue(
     distinct.size === expected,

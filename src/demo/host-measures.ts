@@ -1,11 +1,11 @@
-/** What the host says of disk and memory: allocated bytes, `Cached`, resident pages. And the way to evict files. */
+/** Measures disk and memory of the host: allocated bytes, `Cached`, resident pages. Evicts files from memory. */
 import { lstatSync, readdirSync, readFileSync, statfsSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { BLOCK_SIZE, SECTOR_BYTES } from '../base/index.ts';
 import { O_RDONLY, type System } from '../sys/index.ts';
 
-/** Stands in for a figure that could not be measured. */
+/** Stands for a figure that could not be measured. */
 export interface Absent {
   readonly absentBecause: string;
 }
@@ -14,7 +14,7 @@ export function isAbsent(value: unknown): value is Absent {
   return typeof value === 'object' && value !== null && 'absentBecause' in value;
 }
 
-/** mincore(2) is asked about at most this much at once. */
+/** mincore(2) is asked about this much at once. */
 const RESIDENCY_BYTES = 256 * 1024 * 1024;
 
 /** Paths of all regular files under a directory, in no order; symlinks are not followed. */

@@ -1,4 +1,4 @@
-/** What each fork changes, decided before anything is done: the one truth that the forks are checked against. */
+/** Plans what each fork changes before anything is done; the forks are checked against the plan. */
 import { BLOCK_SIZE } from '../base/index.ts';
 import { SeededBytes } from './seeded-bytes.ts';
 
@@ -6,13 +6,13 @@ import { SeededBytes } from './seeded-bytes.ts';
 export const BIG_FILE = '/large.bin';
 
 const CHANGED_FILES = 3;
-/** Steps that visit all of a list before they repeat: primes, of which the list's length is hardly ever a multiple. */
+/** Steps through a list that visit all of it before they repeat: primes, which hardly ever divide its length. */
 const FILE_STRIDE = 7919;
 const PAGE_STRIDE = 104_729;
 
 export interface ForkPlan {
   readonly name: string;
-  /** Which block of the large file is overwritten, and with what. */
+  /** The block of the large file that is overwritten, and its new bytes. */
   readonly page: number;
   readonly pageBytes: Buffer;
   /** Small files that are overwritten or added, by absolute path. */
@@ -33,7 +33,7 @@ export function planForks(count: number, bigBytes: number, smallFiles: readonly 
     }
     const [removed, ...changed] = chosen;
     const written = new Map<string, Buffer>();
-    // Lengths below, at and above whole numbers of blocks.
+    // Lengths below, at and above multiples of a block.
     for (const [at, file] of changed.entries()) {
       written.set(file, content.at((at + 1) * BLOCK_SIZE * 16, BLOCK_SIZE * (at + 1) - 1 + index));
     }

@@ -1,7 +1,7 @@
-/** The middle and the ends of a set of measurements. */
+/** Quantiles of measurements. */
 import { assert } from '../base/index.ts';
 
-/** The sample below which the share `rank` (0 to 1) of them lies; no value is made up between two samples. */
+/** The sample below which the share `rank` (0 to 1) of all samples lies; never a value between two samples. */
 export function quantile(samples: readonly number[], rank: number): number {
   assert(samples.length > 0, 'a quantile needs a sample');
   const sorted = [...samples].sort((a, b) => a - b);

@@ -12,11 +12,9 @@ import {
 } from 'node:fs';
 import path from 'node:path';
 import { BIG_FILE } from './plan.ts';
-import type { SeededBytes } from './seeded-bytes.ts';
+import { CHUNK_BYTES, type SeededBytes } from './seeded-bytes.ts';
 
-const CHUNK_BYTES = 4 * 1024 * 1024;
-
-/** Everything in the tree but the large file, by absolute path as a fork shows it. */
+/** Everything in the tree except the large file, by absolute path in a fork. */
 export interface SourceTree {
   /** Where it is on the host. */
   readonly directory: string;
@@ -36,7 +34,7 @@ export function copyTree(original: string, directory: string): void {
   });
 }
 
-/** Writes the large file and makes it durable, so that its pages can be dropped. `turn` is awaited now and then. */
+/** Writes the large file and makes it durable, so that its pages can be dropped. Awaits `turn` after each chunk. */
 export async function writeBigFile(
   directory: string,
   content: SeededBytes,
@@ -55,7 +53,7 @@ export async function writeBigFile(
   }
 }
 
-/** What is in a directory of the host, the large file left out. */
+/** Lists a directory of the host, without the large file. */
 export function readSourceTree(directory: string): SourceTree {
   const files: string[] = [];
   const directories: string[] = [];

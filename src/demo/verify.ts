@@ -1,4 +1,4 @@
-/** Reads every byte of every fork, through the fs API and through memory maps, and compares it with what it must be. */
+/** Reads every byte of every fork, by the fs API and by memory maps, and compares it with the expected one. */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { BLOCK_SIZE } from '../base/index.ts';
@@ -6,10 +6,8 @@ import type { Fork, Snapshot } from '../library/index.ts';
 import type { View } from '../mapping/index.ts';
 import type { Checks } from './checks.ts';
 import { BIG_FILE, type ForkPlan } from './plan.ts';
-import type { SeededBytes } from './seeded-bytes.ts';
+import { CHUNK_BYTES, type SeededBytes } from './seeded-bytes.ts';
 import type { SourceTree } from './source-tree.ts';
-
-const CHUNK_BYTES = 4 * 1024 * 1024;
 
 /** A fork with its plan; `view` maps the large file, undefined where nothing can be mapped. */
 export interface OpenFork {
@@ -19,8 +17,8 @@ export interface OpenFork {
 }
 
 /**
- * The large file in all forks, chunk by chunk: what a chunk must be is generated once and compared with that chunk of
- * each fork. Every page of every view has been touched afterwards.
+ * Checks the large file in all forks, chunk by chunk: the expected bytes are generated once and compared with that
+ * chunk of each fork. Touches every page of every view.
  */
 export async function verifyBigFile(
   forks: readonly OpenFork[],
@@ -53,7 +51,7 @@ export async function verifyBigFile(
   for (const { fork, fd } of opened) fork.fs.closeSync(fd);
 }
 
-/** What the forks overwrote is as it was in the snapshot below them. */
+/** Checks that what the forks overwrote is unchanged in the snapshot. */
 export function verifyBase(
   base: Snapshot,
   plans: readonly ForkPlan[],
@@ -70,7 +68,7 @@ export function verifyBase(
   base.fs.closeSync(fd);
 }
 
-/** Each fork has exactly the names that it must have, each of the right kind, and the right symlink targets. */
+/** Checks that a fork has exactly the expected names, types and symlink targets. */
 export function verifyNames(open: OpenFork, tree: SourceTree, checks: Checks): void {
   const { plan, fork } = open;
   const expected = new Map<string, string>([[BIG_FILE, 'file']]);
@@ -92,7 +90,7 @@ export function verifyNames(open: OpenFork, tree: SourceTree, checks: Checks): v
   for (const name of expected.keys()) checks.isTrue(false, () => `${plan.name}:${name}: is missing`);
 }
 
-/** One small file in one fork, read and mapped. */
+/** Checks one small file in one fork, read and mapped. */
 function verifySmallFile(open: OpenFork, name: string, expected: Uint8Array, checks: Checks): void {
   const where = `${open.plan.name}:${name}`;
   const bytes = open.fork.fs.readFileSync(name) as Buffer; // Without an encoding it is a Buffer.
@@ -105,7 +103,7 @@ function verifySmallFile(open: OpenFork, name: string, expected: Uint8Array, che
   view.close();
 }
 
-/** Every small file of every fork: those of the tree, read once from the host, and those that the fork wrote. */
+/** Checks all small files of all forks: those of the tree, read once from the host, and those that forks wrote. */
 export async function verifySmallFiles(
   forks: readonly OpenFork[],
   tree: SourceTree,

@@ -1,4 +1,4 @@
-/** Arguments are refused with the very errors of node:fs. */
+/** Wrong arguments fail with the errors of node:fs. */
 import assert from 'node:assert/strict';
 import { constants } from 'node:fs';
 import { test } from 'node:test';

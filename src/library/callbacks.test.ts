@@ -44,7 +44,7 @@ test('wrong arguments throw at once', async () => {
   assert.throws(() => fs.exists('/', wrong), { code: 'ERR_INVALID_ARG_TYPE' });
 });
 
-test('read and write tell how much and hand the buffer back', async () => {
+test('read and write pass a count and the buffer', async () => {
   await using tree = await openTestTree();
   const { fs } = tree;
   const fd = fs.openSync('/file', 'w+');

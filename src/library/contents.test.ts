@@ -7,7 +7,7 @@ import { openTestTree } from '../../testing/stores/node-fs-fixture.ts';
 
 const { O_APPEND, O_CREAT, O_TRUNC, O_WRONLY } = constants;
 
-/** Bytes in which every position can be told from its neighbours. */
+/** Bytes in which every position differs from its neighbours. */
 function pattern(lengthBytes: number): Buffer {
   return Buffer.from(Array.from({ length: lengthBytes }, (_, index) => (index * 7 + (index >> 8)) & 0xff));
 }
@@ -79,7 +79,7 @@ test('a descriptor is read from its position on, and written at it', async () =>
   fs.closeSync(fd);
 });
 
-test('appendFile appends, also to what was not there, and by flags as numbers', async () => {
+test('appendFile appends, makes missing files, and takes numbers as flags', async () => {
   await using tree = await openTestTree();
   const { fs } = tree;
   fs.appendFileSync('/log', 'one\n');
@@ -93,7 +93,7 @@ test('appendFile appends, also to what was not there, and by flags as numbers', 
   assert.equal(fs.readFileSync('/log', 'utf8'), 'x');
 });
 
-test('mode is that of a new file under the umask, and flush is taken', async () => {
+test('mode is for new files, under the umask, and flush is accepted', async () => {
   await using tree = await openTestTree();
   const { fs } = tree;
   setUmask(tree.fileSystem, 0o022);

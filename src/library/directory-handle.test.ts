@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { openTestTree } from '../../testing/stores/node-fs-fixture.ts';
 
-test('a Dir gives every entry once, then null, by each of its ways', async () => {
+test('a Dir returns every entry once, then null, in each form', async () => {
   await using tree = await openTestTree();
   const { fs } = tree;
   fs.mkdirSync('/d/sub', { recursive: true });

@@ -42,7 +42,7 @@ test('paths in messages: text, bytes, URLs', () => {
   assert.equal(pathText(new URL('file:///a%20b')), '/a b');
 });
 
-test('values are described in the words of Node', () => {
+test('values are described as by Node', () => {
   const cases: [unknown, string][] = [
     [undefined, 'undefined'],
     [null, 'null'],
@@ -86,7 +86,7 @@ test('argument errors have a code, a class, and the code in the stack', () => {
   assert.ok(!isArgumentError(new TypeError('no code')));
 });
 
-test('a SystemError carries what was refused in `info`', () => {
+test('a SystemError has the failed call in `info`', () => {
   const info = { code: 'EISDIR', message: 'is a directory', path: '/d', syscall: 'rm' } as const;
   const error = systemError('ERR_FS_EISDIR', 'Path is a directory', info);
   assert.equal(error.name, 'SystemError');

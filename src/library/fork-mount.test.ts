@@ -1,4 +1,4 @@
-/** A fork of the library while it is mounted: its handle, its fs, and what becomes of it afterwards. */
+/** Mounted forks: their handles, their fs, and how a mount ends. */
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
@@ -162,7 +162,7 @@ test('fork, snapshot and diff work while it is mounted; map does not, and says w
   await assert.rejects(store.drop('try-1'), { code: 'EBUSY' });
 });
 
-test('what is open or mapped has to be closed before', { skip }, async (context) => {
+test('files must be closed and unmapped before a mount', { skip }, async (context) => {
   const { fork, place } = await withFork(context);
   const fd = fork.fs.openSync('/src/a.ts', 'r');
   await assert.rejects(fork.mount(place), { code: 'EBUSY', message: /open or mapped in this process/ });
@@ -184,7 +184,7 @@ test('a mount that fails leaves the fork as it was', { skip }, async (context) =
   await assert.rejects(fork.mount(place), { code: 'EBUSY', message: /something is mounted there/ });
   await owner.request('unmount', { target: place });
   owner.close();
-  // The owner cannot begin, and by then the layer was given up for it.
+  // The owner cannot start, after the layer was given up for it.
   await stopOwner(store.directory);
   process.env.NODE_OPTIONS = '--require=./there-is-no-such-file';
   await assert.rejects(fork.mount(place), { code: 'ENOTCONN', message: /before it was ready/ });
@@ -247,7 +247,7 @@ test('when the owner is killed the fork comes back whole', { skip }, async (cont
   assert.deepEqual(readdirSync(place), []);
 });
 
-test('an owner that stands still is not asked how trees differ that nobody has open', {
+test('diff of trees that nobody has open does not ask a stopped owner', {
   skip,
 }, async (context) => {
   const { store, fork, place } = await withFork(context);

@@ -1,4 +1,4 @@
-/** What the library says to wrong arguments: Node's words, before anything is done. */
+/** Wrong arguments of the library fail with Node's texts, before anything is done. */
 import assert from 'node:assert/strict';
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -28,7 +28,7 @@ async function fixture(context: TestContext): Promise<Fixture> {
 }
 
 // The types forbid what these tests do.
-// biome-ignore lint/suspicious/noExplicitAny: arguments of any type are what is tried.
+// biome-ignore lint/suspicious/noExplicitAny: the tests pass arguments of any type.
 type Anything = any;
 
 /** What a call throws or rejects with; undefined where it does neither. */
@@ -42,7 +42,7 @@ async function failureOf(call: () => unknown): Promise<Error | undefined> {
   }
 }
 
-test('a missing or wrong argument is named, in words of Node', async (context) => {
+test('a missing or wrong argument is named, with the texts of Node', async (context) => {
   const { directory, store, base, fork } = await fixture(context);
   const repo = join(directory, 'repo');
   const wrong = undefined as Anything;
@@ -190,13 +190,13 @@ test('a missing or wrong argument is named, in words of Node', async (context) =
     if (typeof message === 'string') assert.equal(failure.message, message);
     else assert.match(failure.message, message);
   }
-  // Nothing was let go of, made or changed.
+  // Nothing was closed, made or changed.
   assert.equal(fork.fs.readFileSync('/file', 'utf8'), 'content\n');
   assert.deepEqual((await store.list()).map(({ name }) => name).sort(), ['base', 'fork']);
   assert.deepEqual(readdirSync(directory).sort(), ['repo', 'store']);
 });
 
-test('an option that is undefined is one that is not there', async (context) => {
+test('an undefined option means the same as none', async (context) => {
   const { directory, store, fork } = await fixture(context);
   const none = undefined as Anything;
   await store.import(join(directory, 'repo'), {
@@ -228,7 +228,7 @@ const WRONG = [
   () => 1,
 ];
 
-/** Calls that are not tried: they end what the others need, or take no arguments. */
+/** Calls that are not tried: they close what the others need, or are internal. */
 const LEFT_OUT = new Set(['constructor', 'close', 'openTree', 'forkOf', 'snapshotOf', 'mountFork']);
 
 function methodsOf(prototype: object): string[] {
@@ -237,10 +237,10 @@ function methodsOf(prototype: object): string[] {
     .map(([name]) => name);
 }
 
-test('no argument of any type fails from inside, in any place of any call', async (context) => {
+test('an argument of any type, in any place of any call, fails only with a code', async (context) => {
   const { directory, store, base, fork } = await fixture(context);
   const missing = join(directory, 'none/there');
-  // What is a path below is one in there.
+  // Relative paths below start there.
   const before = process.cwd();
   process.chdir(directory);
   context.after(() => process.chdir(before));
@@ -255,7 +255,7 @@ test('no argument of any type fails from inside, in any place of any call', asyn
     for (const name of names) {
       for (const value of WRONG) {
         for (const args of [[value], [missing, value], ['base', value], ['/file', 0, 0, value]]) {
-          // Nothing is opened that is not there.
+          // Would make a store there.
           if (subject === Store && args.length === 1 && typeof value === 'string') continue;
           if (subject === Store) args[1] ??= { create: false };
           const failure = await failureOf(() => (subject as Anything)[name](...args));

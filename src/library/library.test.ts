@@ -52,7 +52,7 @@ test('open makes a store by default', async () => {
   await (await Store.open(directory, { create: false })).close();
 });
 
-test('open takes limits of what stays in memory, and names those that make no sense', async () => {
+test('open takes limits of the cache, and refuses wrong ones', async () => {
   using host = new HostDirectory();
   const directory = join(host.path, 'store');
   for (const [cache, code] of [
@@ -98,7 +98,7 @@ test('forks are independent of each other and of their source', async () => {
   assert.notEqual(one.fs.statSync('/').dev, two.fs.statSync('/').dev);
 });
 
-test('a fork of a fork, and a snapshot of one, stand where it stood', async () => {
+test('a fork of a fork, and a snapshot of one, keep its state of that moment', async () => {
   await using fixture = await LibraryFixture.open();
   const one = await fixture.base.fork('one');
   one.fs.writeFileSync('/new', 'first');
@@ -157,7 +157,7 @@ test('a fork is committed, merged, rolled back, and its changes exported', async
   assert.ok((await store.fsck({ scrub: true })).isClean);
 });
 
-test('what is there can be opened by name, and only as what it is', async () => {
+test('trees are opened by name, forks as forks and snapshots as snapshots', async () => {
   await using fixture = await LibraryFixture.open();
   const { store } = fixture;
   const one = await store.createFork({ name: 'one', lowers: ['base'] });
@@ -182,7 +182,7 @@ test('what is there can be opened by name, and only as what it is', async () => 
   await assert.rejects(fixture.base.fork('a/b'), { code: 'EINVAL' });
 });
 
-test('a fork over several lowers, and what it changed of them', async () => {
+test('a fork over several lowers, and its changes', async () => {
   await using fixture = await LibraryFixture.open();
   const { store } = fixture;
   const one = await store.createFork({ name: 'one', lowers: ['base'] });
@@ -191,7 +191,7 @@ test('a fork over several lowers, and what it changed of them', async () => {
   await one.close();
   const both = await store.createFork({ name: 'both', lowers: ['one', 'base'] });
   assert.equal(both.fs.readFileSync('/src/new.ts', 'utf8'), 'new');
-  // A lower counts as the tree that it shows: what it has removed is not there to hide anything.
+  // A lower is merged as the tree that it shows: what it removed does not hide files of other lowers.
   assert.ok(both.fs.existsSync('/src/a.ts'));
   both.fs.renameSync('/src', '/moved');
   both.fs.writeFileSync('/moved/new.ts', 'newer');
@@ -201,7 +201,7 @@ test('a fork over several lowers, and what it changed of them', async () => {
   assert.ok((await store.fsck()).isClean);
 });
 
-test('what a fork changed of a directory, or of several lowers, is exported', {
+test('exportChanges of a fork over a directory, or over several lowers', {
   skip: nativeOnly,
 }, async () => {
   await using fixture = await LibraryFixture.open();
@@ -230,7 +230,7 @@ test('what a fork changed of a directory, or of several lowers, is exported', {
     assert.deepEqual([again.files, again.whiteouts], [1, 1], name);
     const second = await fork.fork(`${name}-2`);
     assert.equal((await second.exportChanges(join(host.path, `${name}-2.tar`))).files, 0);
-    // As to diff: what another fork stands on is no tree that this one is compared with.
+    // As for diff: a fork is not compared with what another fork stands on.
     const refused = { code: 'ENOENT', path: source };
     await assert.rejects(second.diff(source), refused);
     await assert.rejects(second.exportChanges(join(host.path, 'no.tar'), { against: source }), refused);
@@ -251,7 +251,7 @@ test('an empty fork, dropped once it is closed', async () => {
   await assert.rejects(store.drop('empty'), { code: 'ENOENT', path: 'empty' });
 });
 
-test('import says what it did, and refuses a taken name and a missing directory', async () => {
+test('import reports what it did, and refuses a taken name and a missing directory', async () => {
   await using fixture = await LibraryFixture.open();
   const { store, host } = fixture;
   let files = 0;
@@ -272,7 +272,7 @@ test('statfs counts the space of the host that holds the store', async () => {
   assert.throws(() => fixture.base.fs.statfsSync('/none'), { code: 'ENOENT', syscall: 'statfs' });
 });
 
-test('closing the store closes its trees; what was written is there afterwards', async () => {
+test('closing the store closes its trees, and keeps what was written', async () => {
   using host = new HostDirectory();
   const directory = join(host.path, 'store');
   const store = await Store.open(directory);
@@ -328,7 +328,7 @@ test('a map is live, by path and by descriptor', async (t) => {
     assert.throws(() => fork.map(number), { code: 'ERR_OUT_OF_RANGE', message: /"fd"/ });
 });
 
-test('dedupe makes equal files of forks one, and says what it did', async () => {
+test('dedupe shares equal files of forks, and reports what it did', async () => {
   await using fixture = await LibraryFixture.open();
   const { store, base } = fixture;
   const bytes = Buffer.from(Array.from({ length: 16 * 4096 }, (_, index) => (index * 7919) >> 5));

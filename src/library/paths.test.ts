@@ -21,7 +21,7 @@ test('text, bytes and URLs of one path are one byte path', () => {
   assert.equal(encodeName(bytes, 'utf8'), text);
 });
 
-test('bytes that are no UTF-8 survive', () => {
+test('bytes that are not UTF-8 survive', () => {
   const bytes = Buffer.from([0x2f, 0xff, 0x80, 0xc3]);
   const path = bytePath(bytes);
   assert.deepEqual(encodeName(path, 'buffer'), bytes);
@@ -30,7 +30,7 @@ test('bytes that are no UTF-8 survive', () => {
   assert.equal(encodeName(path, undefined), bytes.toString('utf8'));
 });
 
-test('null bytes and what is no path are refused, and the argument is named', () => {
+test('null bytes and values that are not paths are refused, and the argument is named', () => {
   const withNull = [
     ['a\0b', "'a\\x00b'"],
     [Buffer.from('a\0'), '<Buffer 61 00>'],

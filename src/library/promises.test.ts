@@ -112,7 +112,7 @@ test('an abort while pieces come ends the write', async () => {
   assert.equal(fs.readFileSync('/file', 'utf8'), 'first');
 });
 
-test('reads that would wait are done in a later turn, and give the same bytes', async () => {
+test('reads that would wait are done in a later turn of the event loop, and give the same bytes', async () => {
   await using tree = await openTestTree();
   const bytes = Buffer.alloc(1_300_000, 'pattern');
   tree.fs.writeFileSync('/large', bytes);
@@ -134,7 +134,7 @@ test('reads that would wait are done in a later turn, and give the same bytes', 
   assert.deepEqual(Buffer.concat([first.buffer, second.buffer]), bytes.subarray(0, 20));
 });
 
-test('a close waits for what has begun', async () => {
+test('a close waits for calls that have begun', async () => {
   await using tree = await openTestTree();
   tree.fs.writeFileSync('/file', 'content');
   const cold: typeof tree.fileSystem = Object.create(tree.fileSystem, { tryRead: { value: () => -1 } });

@@ -1,4 +1,4 @@
-/** Stats and BigIntStats beside those of node:fs. */
+/** Stats, BigIntStats, StatFs and Dirent have the shapes of node:fs. */
 import assert from 'node:assert/strict';
 import * as host from 'node:fs';
 import { test } from 'node:test';
@@ -48,7 +48,7 @@ test('Stats has the numbers as own properties, and those only, as in Node 24', (
   assert.equal(stats.ino, 7);
 });
 
-test('dates are made on demand, rounded, stay the same object and can be replaced', () => {
+test('dates are made on demand and rounded, stay the same object, and can be replaced', () => {
   for (const stats of [new Stats(ATTRIBUTES), new BigIntStats(ATTRIBUTES)]) {
     assert.equal(stats.atime.getTime(), 1_700_000_000_123);
     assert.equal(stats.atime, stats.atime);

@@ -1,4 +1,4 @@
-/** cp beside that of node:fs. */
+/** cp compared with that of node:fs. */
 import assert from 'node:assert/strict';
 import * as hostFs from 'node:fs';
 import { join } from 'node:path';
@@ -8,7 +8,7 @@ import type { NodeFs } from './fs.ts';
 
 type Fs = Pick<NodeFs, keyof NodeFs & keyof typeof hostFs>;
 
-/** Everything below a path, as text that can be compared; `root` is taken out of symlink targets. */
+/** Everything below a path, as text for comparison; `root` is replaced in symlink targets. */
 function dump(fs: Fs, root: string, path: string): string[] {
   const lines: string[] = [];
   for (const name of fs.readdirSync(path).sort()) {
@@ -46,7 +46,7 @@ const OPTIONS: Record<string, hostFs.CopySyncOptions> = {
   'filter out a directory': { filter: (source) => !source.endsWith('sub') },
 };
 
-test('cp makes the same tree as that of node:fs', async (t) => {
+test('cp makes the same tree as the cp of node:fs', async (t) => {
   await using tree = await openTestTree();
   for (const [name, options] of Object.entries(OPTIONS)) {
     for (const target of ['to', 'new/below']) {
@@ -109,7 +109,7 @@ test('times are kept when asked for, and errorOnExist is obeyed', async () => {
   });
 });
 
-test('an asynchronous filter is waited for', async () => {
+test('cp waits for an asynchronous filter', async () => {
   await using tree = await openTestTree();
   const { fs } = tree;
   fs.mkdirSync('/from');
@@ -133,7 +133,7 @@ test('special files are refused, and a directory without recursive', async () =>
   assert.throws(() => fs.cpSync('/d', '/x'), { code: 'ERR_FS_EISDIR' });
 });
 
-test('a symlink is not replaced by one into what it stood for', async () => {
+test('a symlink is not replaced by one that leads below its target', async () => {
   await using tree = await openTestTree();
   const { fs } = tree;
   fs.mkdirSync('/real/inner', { recursive: true });

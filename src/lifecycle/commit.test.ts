@@ -1,4 +1,4 @@
-/** Commits to host directories: what is written, what is refused, and what a failure leaves. */
+/** Commits to host directories: what they write, what they refuse, and what a failure leaves. */
 import assert from 'node:assert/strict';
 import {
   chmodSync,
@@ -63,7 +63,7 @@ function differences({ engine, root }: Work, name = 'try'): string[] {
   return compareTrees(wanted, found);
 }
 
-/** Times of a directory follow from what is done in it. */
+/** A directory's times change with what is done in it. */
 function withoutOwnTimes<T extends { readonly mode: string; readonly mtime: string }>(entry: T): T {
   return entry.mode.startsWith('4') ? { ...entry, mtime: '' } : entry;
 }
@@ -73,7 +73,7 @@ function names({ engine }: Work): string[] {
 }
 
 describe('a commit', () => {
-  test('makes the directory what the fork is, and the next one only what is new', async (context) => {
+  test('makes the directory equal to the fork, and the next one writes only what is new', async (context) => {
     const work = await forkOfDirectory(context);
     const { fork, at, commit } = work;
     writeText(fork, '/a', 'changed');
@@ -101,7 +101,7 @@ describe('a commit', () => {
     assert.deepEqual(names(work), ['base', 'try', 'try.committed']);
   });
 
-  test('makes it so after random changes, through several commits', async (context) => {
+  test('does so after random changes, in several commits', async (context) => {
     for (let seed = 1; seed <= 10; seed++) {
       const random = new SeededRandom(seed);
       const work = await forkOfDirectory(context);
@@ -117,7 +117,7 @@ describe('a commit', () => {
     }
   });
 
-  test('refuses all of it where the directory has changed, and says where', async (context) => {
+  test('writes nothing where the directory has changed, and says where', async (context) => {
     const work = await forkOfDirectory(context);
     const { fork, at, root, commit } = work;
     for (const path of ['/a', '/b', '/sub/c', '/new', '/fine']) writeText(fork, path, 'of the fork');
@@ -148,7 +148,7 @@ describe('a commit', () => {
     assert.equal(readFileSync(at('sub/deep/more'), 'utf8'), 'of the directory');
   });
 
-  test('looks only, in a dry run', async (context) => {
+  test('changes nothing in a dry run', async (context) => {
     const work = await forkOfDirectory(context);
     writeText(work.fork, '/a', 'changed');
     work.fork.unlink('/b');
@@ -159,7 +159,7 @@ describe('a commit', () => {
     assert.deepEqual(names(work), ['base', 'try']);
   });
 
-  test('takes a touched file, and one that was changed in the same way, for no conflict', async (context) => {
+  test('has no conflict in a file that was touched, or changed in the same way', async (context) => {
     const work = await forkOfDirectory(context);
     writeText(work.fork, '/a', 'same');
     work.fork.unlink('/b');
@@ -223,7 +223,7 @@ describe('a commit', () => {
     assert.ok(failed.length < 2);
   });
 
-  test('leaves the store alone that lies in the directory', async (context) => {
+  test('leaves a store in the directory alone', async (context) => {
     const root = join(scratchDirectory(context), 'tree');
     mkdirSync(root);
     writeFileSync(join(root, 'a'), 'a');

@@ -1,4 +1,4 @@
-/** Commits of forks that stand on a directory itself. */
+/** Commits of forks that stand on a live directory. */
 import assert from 'node:assert/strict';
 import {
   chmodSync,
@@ -75,7 +75,7 @@ function writePart(fork: FileSystem, path: string, text: string, position: numbe
   fork.close(file);
 }
 
-test('puts everything there, and leaves a fork with nothing of its own', async (context) => {
+test('a commit writes everything to the directory, and leaves a fork without changes', async (context) => {
   const work = await forkOfDirectory(context);
   work.inFork((fork) => {
     writePart(fork, '/a', 'in part', 5000);
@@ -108,7 +108,7 @@ test('puts everything there, and leaves a fork with nothing of its own', async (
   );
 });
 
-test('what has changed in the directory is a conflict, and nothing is written', async (context) => {
+test('a change in the directory is a conflict, and nothing is written', async (context) => {
   const work = await forkOfDirectory(context);
   work.inFork((fork) => {
     rewrite(fork, '/a', 'of the fork');
@@ -141,7 +141,7 @@ test('what has changed in the directory is a conflict, and nothing is written', 
   assert.deepEqual(work.differences(), []);
 });
 
-test('a file that was replaced is a conflict, also where the fork has lost its bytes by that', async (context) => {
+test('a replaced file is a conflict, even where the fork lost its bytes with it', async (context) => {
   const work = await forkOfDirectory(context);
   work.inFork((fork) => writeText(fork, '/a', 'of the fork'));
   const { mtime } = statSync(work.at('a'));
@@ -174,7 +174,7 @@ test('a fork that is open elsewhere is not committed: EBUSY', async (context) =>
   assert.equal((await work.commit()).isDone, true);
 });
 
-test('random changes: the directory is what the fork was, time after time', async (context) => {
+test('after random changes each commit makes the directory equal to the fork', async (context) => {
   const work = await forkOfDirectory(context);
   const random = new SeededRandom(7);
   for (let round = 0; round < 12; round++) {
@@ -203,7 +203,7 @@ test('random changes: the directory is what the fork was, time after time', asyn
   }
 });
 
-test('a full disk at any call: what is committed is whole, and a further commit finishes', async (context) => {
+test('with a full disk at any call, files are whole and another commit finishes', async (context) => {
   for (let call = 0; ; call += swept({ sample: 21, long: 7, all: 1 })) {
     const system = new FaultySystem(createSystem());
     const work = await forkOfDirectory(context, system);

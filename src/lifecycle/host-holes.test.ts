@@ -19,7 +19,7 @@ const BLOCK = 4096;
 const LARGE_DATA = [[2 ** 30, 2 ** 30 + BLOCK]];
 const FORK_DATA = [[BLOCK, 2 * BLOCK], ...LARGE_DATA];
 
-/** A directory with `large`; nothing may read what it has not. */
+/** Runs `work` on a directory with the sparse file `large`, and checks that its holes are not read. */
 async function withLarge(context: TestContext, work: (host: HostTree) => Promise<void>): Promise<void> {
   const host = await HostTree.create(context);
   makeLargeSparse(host.engine.system, host.at('large'));
@@ -29,7 +29,7 @@ async function withLarge(context: TestContext, work: (host: HostTree) => Promise
   assert.deepEqual(problemsOf(host.engine), []);
 }
 
-test('an export has the holes', { skip: nativeOnly }, (context) =>
+test('an export keeps the holes', { skip: nativeOnly }, (context) =>
   withLarge(context, async (host) => {
     const { system } = host.engine;
     // Blocks that are allocated, and count in st_blocks, but were never written.
@@ -48,7 +48,7 @@ test('an export has the holes', { skip: nativeOnly }, (context) =>
   }),
 );
 
-test('a commit has the holes, and compares without them', { skip: nativeOnly }, (context) =>
+test('a commit keeps the holes, and compares without reading them', { skip: nativeOnly }, (context) =>
   withLarge(context, async (host) => {
     const { system } = host.engine;
     const tree = host.fork();
@@ -58,7 +58,7 @@ test('a commit has the holes, and compares without them', { skip: nativeOnly }, 
     assert.equal((await commitTree(host.engine, 'fork')).isDone, true);
     assert.deepEqual(hostWalk(system, host.at('moved')), FORK_DATA);
     assert.deepEqual(fs.readdirSync(host.root), ['moved']);
-    // What is there already is compared by its bytes where its times are others.
+    // Where times differ, content is compared.
     const again = host.engine.openTree('fork');
     writeFile(again, '/moved', Buffer.from('y'), BLOCK);
     again.close();
@@ -68,39 +68,42 @@ test('a commit has the holes, and compares without them', { skip: nativeOnly }, 
   }),
 );
 
-test('a difference is found without them, and a merge shares the rest', { skip: nativeOnly }, (context) =>
-  withLarge(context, async (host) => {
-    const { engine } = host;
-    host.fork().close();
-    const before = hostState(engine, 'fork')!;
-    const ours = engine.fork('fork', 'ours');
-    const theirs = engine.fork('fork', 'theirs');
-    // A byte that is written as it was.
-    writeFile(ours, '/large', Buffer.from('x'), 2 ** 30);
-    ours.fileSystem.chmod('/large', 0o755, true);
-    const [sides, changes] = [[before, 'ours'] as const, diffTrees(engine, before, 'ours')];
-    assert.deepEqual(
-      changes.map(({ path, parts }) => [path, parts]),
-      [['/large', ['mode', 'times']]],
-    );
-    const [left, right] = sides.map((side) => settleTree(engine, side, new Set()));
-    const old = engine.openTree('fork');
-    const paths = changedPaths(engine, left!, right!);
-    const differences = [...fileChanges(paths, old.fileSystem, ours.fileSystem)].map((change) =>
-      fileDifference(change, old.fileSystem, ours.fileSystem),
-    );
-    assert.deepEqual(
-      differences.map(({ patch }) => patch),
-      ['diff --git a/large b/large\nold mode 100644\nnew mode 100755\n'],
-    );
-    old.close();
-    writeFile(theirs, '/large', Buffer.from('y'), BLOCK);
-    for (const tree of [ours, theirs]) tree.close();
-    const report = await mergeTrees(engine, 'theirs', 'ours', { onConflict: 'theirs' });
-    assert.equal(report.isApplied, true);
-    const merged = engine.openTree('ours');
-    assert.equal(merged.fileSystem.stat('/large', true).blocks, 16);
-    assert.deepEqual(rangeOf(merged, '/large', BLOCK, 1), Buffer.from('y'));
-    merged.close();
-  }),
+test(
+  'differences are found without reading holes, and a merge shares the rest',
+  { skip: nativeOnly },
+  (context) =>
+    withLarge(context, async (host) => {
+      const { engine } = host;
+      host.fork().close();
+      const before = hostState(engine, 'fork')!;
+      const ours = engine.fork('fork', 'ours');
+      const theirs = engine.fork('fork', 'theirs');
+      // Writes a byte that is there already.
+      writeFile(ours, '/large', Buffer.from('x'), 2 ** 30);
+      ours.fileSystem.chmod('/large', 0o755, true);
+      const [sides, changes] = [[before, 'ours'] as const, diffTrees(engine, before, 'ours')];
+      assert.deepEqual(
+        changes.map(({ path, parts }) => [path, parts]),
+        [['/large', ['mode', 'times']]],
+      );
+      const [left, right] = sides.map((side) => settleTree(engine, side, new Set()));
+      const old = engine.openTree('fork');
+      const paths = changedPaths(engine, left!, right!);
+      const differences = [...fileChanges(paths, old.fileSystem, ours.fileSystem)].map((change) =>
+        fileDifference(change, old.fileSystem, ours.fileSystem),
+      );
+      assert.deepEqual(
+        differences.map(({ patch }) => patch),
+        ['diff --git a/large b/large\nold mode 100644\nnew mode 100755\n'],
+      );
+      old.close();
+      writeFile(theirs, '/large', Buffer.from('y'), BLOCK);
+      for (const tree of [ours, theirs]) tree.close();
+      const report = await mergeTrees(engine, 'theirs', 'ours', { onConflict: 'theirs' });
+      assert.equal(report.isApplied, true);
+      const merged = engine.openTree('ours');
+      assert.equal(merged.fileSystem.stat('/large', true).blocks, 16);
+      assert.deepEqual(rangeOf(merged, '/large', BLOCK, 1), Buffer.from('y'));
+      merged.close();
+    }),
 );

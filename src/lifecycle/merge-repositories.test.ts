@@ -1,4 +1,4 @@
-/** Merges with conflict markers, where both sides changed what a version control system keeps for itself. */
+/** Merges with conflict markers, where both sides changed files of a version control system. */
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';

@@ -1,4 +1,4 @@
-/** Merges: what is taken, what is put together, what is a conflict, and that nothing is ever half done. */
+/** Merges: what is taken, what is merged, what conflicts, and that none is ever half done. */
 import assert from 'node:assert/strict';
 import { describe, type TestContext, test } from 'node:test';
 import { swept } from '../../testing/pace/sweep.ts';
@@ -53,7 +53,7 @@ function treeOf(engine: StoreEngine, name: string): ReturnType<typeof describeFi
 }
 
 describe('a merge', () => {
-  test('takes what one side changed, and puts lines of one text together', async (context) => {
+  test('takes what one side changed, and merges the lines of a text', async (context) => {
     const { engine, ours, theirs, merge } = await twoForks(context);
     rewrite(theirs, '/text', LINES.replace('line 2\n', 'two\n'));
     writeText(theirs, '/blob', 'their bytes', 50_000);
@@ -79,7 +79,7 @@ describe('a merge', () => {
     assertCleanAfterGc(engine);
   });
 
-  test('moves no bytes', async (context) => {
+  test('copies no bytes', async (context) => {
     const { engine, theirs, merge } = await twoForks(context);
     writeText(theirs, '/large', seededBytes(7, 4_000_000));
     engine.openTreeOf('theirs')?.close();
@@ -114,7 +114,7 @@ describe('a merge', () => {
     assertCleanAfterGc(engine);
   });
 
-  test('with a conflict changes nothing and says where and what', async (context) => {
+  test('with a conflict changes nothing, and says where and what it is', async (context) => {
     const { engine, ours, theirs, merge } = await twoForks(context);
     rewrite(theirs, '/text', LINES.replace('line 2\n', 'theirs\n'));
     rewrite(ours, '/text', LINES.replace('line 2\n', 'ours\n'));
@@ -185,7 +185,7 @@ describe('a merge', () => {
     assertCleanAfterGc(engine);
   });
 
-  test('of a file that both renamed is a conflict', async (context) => {
+  test('has a conflict where both renamed a file', async (context) => {
     const { engine, ours, theirs, merge } = await twoForks(context);
     theirs.rename('/text', '/their-text');
     ours.rename('/text', '/our-text');
@@ -210,7 +210,7 @@ describe('a merge', () => {
     assertCleanAfterGc(engine);
   });
 
-  test('needs a fork that nobody has open, something in common, and a fork', async (context) => {
+  test('needs an existing source, a common state, and a target that is a fork and not open', async (context) => {
     const { engine } = await twoForks(context);
     const code = (wanted: 'EBUSY' | 'EINVAL' | 'EROFS' | 'ENOENT') => (error: unknown) =>
       isFsError(error, wanted);
@@ -227,7 +227,7 @@ describe('a merge', () => {
   });
 });
 
-test('a merge of changes that do not meet is both changes, at random', async (context) => {
+test('a merge of random changes in different directories has both', async (context) => {
   for (let seed = 1; seed <= 15; seed++) {
     const random = new SeededRandom(seed);
     const engine = await scratchStore(context);
@@ -235,7 +235,7 @@ test('a merge of changes that do not meet is both changes, at random', async (co
     for (const half of ['/left', '/right']) base.makeDirectory(half, 0o755);
     for (const name of ['a', 'b', 'c'])
       for (const half of ['left', 'right']) writeText(base, `/${half}/${name}`, seededBytes(1, 9_000));
-    // The same random changes, in one half each: under the root of a fork they are made by the name of the half.
+    // Makes random changes in one half of a fork: paths get its name as a prefix.
     const halved = (fileSystem: FileSystem, half: string): FileSystem =>
       new Proxy(fileSystem, {
         get: (target, key) => {
@@ -268,7 +268,7 @@ test('a merge of changes that do not meet is both changes, at random', async (co
   }
 });
 
-/** Changes made twice have two times. */
+/** The same change made twice has two times. */
 function withoutTimes(tree: ReturnType<typeof describeFileSystem>): typeof tree {
   return new Map([...tree].map(([path, entry]) => [path, { ...entry, mtime: '' }]));
 }
@@ -313,7 +313,7 @@ test('a merge that meets a full disk at any call leaves the fork whole, and the 
     engine.openTreeOf('theirs')?.close();
     assertCleanAfterGc(engine);
     const left = engine.list().filter(({ name }) => name.includes('merging'));
-    assert.deepEqual(left, [], `call ${at}: what is left is dropped by the next merge`);
+    assert.deepEqual(left, [], `call ${at}: the next merge drops what is left`);
     await engine.close();
     outcomes += isDone ? 'm' : '-';
   }

@@ -47,7 +47,7 @@ function patchOf(engine: StoreEngine, a: string, b: string): string {
     .join('');
 }
 
-/** What a patch can say of a tree: files and symlinks, their content and whether they are executable. */
+/** What a patch expresses of a tree: files and symlinks, their content and whether they are executable. */
 function inPatch(tree: ReturnType<typeof describeHostTree>): typeof tree {
   const files = new Map<string, never>();
   for (const [path, { mode, content }] of tree) {
@@ -59,7 +59,7 @@ function inPatch(tree: ReturnType<typeof describeHostTree>): typeof tree {
   return files;
 }
 
-/** One random change of text files; those that cannot be are left out. */
+/** Makes one random change of text files, if it is possible. */
 function changeText(fileSystem: FileSystem, random: SeededRandom): void {
   const names = ['a', 'b', 'c', 'sub/c', 'sub/deep', 'sub/deep/d', 'sub/deep/with space', 'x', 'x/y', 'ü "z'];
   const pick = (): string => `/${nameFromString(names[random.below(names.length)]!)}`;
@@ -80,7 +80,7 @@ function changeText(fileSystem: FileSystem, random: SeededRandom): void {
 }
 
 describe('a patch', () => {
-  test('is what git apply takes, after random changes', async (context) => {
+  test('applies with git apply, after random changes', async (context) => {
     const system = createSystem();
     let applied = 0;
     for (let seed = 1; seed <= 30; seed++) {
@@ -90,7 +90,7 @@ describe('a patch', () => {
       for (let count = 0; count < 12; count++) changeText(fileSystem, random);
       for (const path of ['/x', '/sub/deep']) {
         const stat = fileSystem.tryStat(path, false);
-        // Bytes between the written ones are zeros: no text.
+        // Gaps between writes hold zeros, which are not text.
         if (stat !== undefined && (stat.mode & 0o170000) === 0o100000) fileSystem.truncate(path, 0);
       }
       const patch = patchOf(engine, 'base', 'try');
@@ -115,7 +115,7 @@ describe('a patch', () => {
     assert.ok(applied >= 10, `only ${applied} trees had nothing but text`);
   });
 
-  test('is what patch(1) takes', async (context) => {
+  test('applies with patch(1)', async (context) => {
     const engine = await storeWithTexts(context, new SeededRandom(1));
     const { fileSystem } = engine.fork('base', 'try');
     writeText(fileSystem, '/sub/c', 'changed\n');
@@ -134,7 +134,7 @@ describe('a patch', () => {
     assert.deepEqual(compareTrees(left!, right!), []);
   });
 
-  test('says of what is no text that it differs, and does not stop the rest', async (context) => {
+  test('names binary files that differ, and has the rest', async (context) => {
     const engine = await storeWithTexts(context, new SeededRandom(2));
     const { fileSystem } = engine.fork('base', 'try');
     writeText(fileSystem, '/blob', seededBytes(1, 5_000));

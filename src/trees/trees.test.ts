@@ -45,7 +45,7 @@ test('a state is read under its name', async (t) => {
   assert.equal((await trees.read('what it was')).isReadOnly, true);
 });
 
-test('a fork that another process has for a moment is waited for', async (t) => {
+test('a read waits for a fork that another process has open for a moment', async (t) => {
   const engine = await scratchStore(t);
   const tree = engine.createEmpty('one');
   const trees = treesOf(t, await otherEngine(t, engine));
@@ -54,7 +54,7 @@ test('a fork that another process has for a moment is waited for', async (t) => 
   await assert.rejects(treesOf(t, engine).read('one'), { code: 'EBUSY', path: 'one' });
 });
 
-test('what is mounted is forked, frozen and brought up to date by its owner', async (t) => {
+test('the owner forks, freezes and settles what it has mounted', async (t) => {
   const scratch = await ScratchOwner.start(t);
   for (const name of ['one', 'two']) scratch.makeFork(name);
   const client = await scratch.client();
@@ -79,12 +79,12 @@ test('what is mounted is forked, frozen and brought up to date by its owner', as
     assert.deepEqual(await trees.freezeElsewhere(['one', 'two']), new Set(['one']));
     await assert.rejects(trees.fork('none', 'x'), { code: 'ENOENT', syscall: 'fork', path: 'none' });
     await assert.rejects(trees.snapshot('none', 'x'), { code: 'ENOENT', syscall: 'snapshot' });
-    // The server mounts nothing, so nothing of it is seen here.
+    // The server mounts nothing, so this process sees no mount.
     await assert.rejects(trees.read('one'), { code: 'ENOTCONN', path: 'one', dest: '/some/where' });
   });
 });
 
-test('what was unmounted and is still used says where it was', async (t) => {
+test('the error for a fork that was unmounted and is still in use names its mount point', async (t) => {
   const scratch = await ScratchOwner.start(t);
   scratch.makeFork('one');
   const client = await scratch.client();

@@ -29,24 +29,21 @@ export class Trees {
     this.mounted = new MountedTrees(engine.directory, engine.system);
   }
 
-  /**
-   * Where the owner has mounted a fork. Any number of processes can open a snapshot, and what is open here is mounted
-   * nowhere: neither is asked about. ENOENT, of `operation`.
-   */
+  /** Where the owner has mounted a fork; undefined where it has not, and for snapshots. ENOENT, of `operation`. */
   async mountOf(name: string, operation?: string): Promise<MountRecord | undefined> {
     if (!this.isElsewhere(name, operation)) return undefined;
     return await this.mounted.find(name);
   }
 
-  /** Whether another process may have the fork. */
+  /** Whether another process may have the fork. Any number may open a snapshot; what is open here is not mounted. */
   private isElsewhere(name: string, operation?: string): boolean {
     const { engine } = this;
     return engine.openTreeOf(name) === undefined && engine.info(name, operation).kind === 'fork';
   }
 
   /**
-   * A tree to read from, opened once until `close`. A fork that another process has open is waited for. ENOENT; EBUSY;
-   * ENOTSUP, ENOTCONN of a mount that is not seen here.
+   * A tree to read from, opened once until `close`. Waits for a fork that another process has open. ENOENT; EBUSY;
+   * ENOTSUP, ENOTCONN of a mount that this process does not see.
    */
   async read(name: string): Promise<TreeHandle> {
     const known = this.handles.get(name);
@@ -70,12 +67,12 @@ export class Trees {
     return { fileSystem: files, isReadOnly: false, close: () => files.end() };
   }
 
-  /** Opens what a tree was, or a directory that one stands on, so that `read` gives it by its name. */
+  /** Opens an earlier state of a tree, or a directory that a tree stands on; `read` then finds it by its name. */
   openState(state: TreeInfo): void {
     this.handles.set(state.name, this.engine.openState(state));
   }
 
-  /** Closes what `read` has opened. */
+  /** Closes a tree that `read` opened. */
   close(name: string): void {
     this.handles.get(name)?.close();
     this.handles.delete(name);
@@ -103,26 +100,26 @@ export class Trees {
     return this.engine.snapshot(source, name);
   }
 
-  /** Which of these trees are mounted elsewhere; the tables have them as they are now. ENOENT. */
+  /** Writes those of these trees that are mounted elsewhere to the tables, as they are now; returns which. ENOENT. */
   async settleElsewhere(trees: Iterable<TreeState>): Promise<SettledElsewhere> {
     const names = new Set<string>();
     for (const tree of trees) if (typeof tree === 'string' && this.isElsewhere(tree)) names.add(tree);
     return names.size === 0 ? names : await this.mounted.settle(names);
   }
 
-  /** Both trees as they are now, from the tables. ENOENT; EBUSY of a fork that another process than the owner has. */
+  /** Both trees as they are now, from the tables. ENOENT; EBUSY of a fork that a process other than the owner has. */
   async settle(before: TreeState, after: TreeState): Promise<[before: StoredTree, after: StoredTree]> {
     const elsewhere = await this.settleElsewhere([before, after]);
     const settled = (tree: TreeState): StoredTree => settleTree(this.engine, tree, elsewhere);
     return [settled(before), settled(after)];
   }
 
-  /** Freezes the mounted trees among these (without `names`, all mounted trees); returns which those are. */
+  /** Freezes the mounted trees among these, or all mounted trees; returns which those are. */
   async freezeElsewhere(names: readonly string[] | undefined): Promise<SettledElsewhere> {
     return await this.mounted.freeze(names);
   }
 
-  /** Closes what was opened, and lets go of the owner. */
+  /** Closes all handles and the connection to the owner. */
   async closeAll(): Promise<void> {
     try {
       for (const name of [...this.handles.keys()]) this.close(name);
@@ -132,14 +129,14 @@ export class Trees {
   }
 }
 
-/** EBUSY of a mount that programs alone still have. */
+/** EBUSY of a mount that was ended but is still in use by programs. */
 function requireMounted({ isDetached, fork, directory, users }: MountRecord): void {
   if (!isDetached) return;
   const note = `${programsText(users)} still use it`;
   throw new FsError('EBUSY', { syscall: 'umount', path: fork, dest: directory, note });
 }
 
-/** Runs `work` with the trees of a store, and lets go of its owner afterwards. */
+/** Runs `work` with the trees of a store, and closes them afterwards. */
 export async function withTrees<T>(engine: StoreEngine, work: (trees: Trees) => Promise<T>): Promise<T> {
   const trees = new Trees(engine);
   try {
