@@ -3,7 +3,7 @@
  * the header's, without its prefix.
  *
  * A structure is a table of byte offsets, `bytes` is its length. Fields have 32 bits unless a comment says 64 or 16;
- * padding and fields that nothing here reads or writes may be left out.
+ * whatever nothing here reads or writes is left out.
  */
 
 export const KERNEL_VERSION = 7;
@@ -42,18 +42,14 @@ export const Opcode = {
   GETXATTR: 22,
   LISTXATTR: 23,
   REMOVEXATTR: 24,
-  FLUSH: 25,
   INIT: 26,
   OPENDIR: 27,
   READDIR: 28,
   RELEASEDIR: 29,
   FSYNCDIR: 30,
-  ACCESS: 34,
   CREATE: 35,
   INTERRUPT: 36,
   DESTROY: 38,
-  IOCTL: 39,
-  POLL: 40,
   BATCH_FORGET: 42,
   FALLOCATE: 43,
   READDIRPLUS: 44,
@@ -75,7 +71,6 @@ export const Notify = {
 /** Flags of INIT, the lower 32 bits. */
 export const Init = {
   ASYNC_READ: 1 << 0,
-  ATOMIC_O_TRUNC: 1 << 3,
   EXPORT_SUPPORT: 1 << 4,
   BIG_WRITES: 1 << 5,
   DONT_MASK: 1 << 6,
@@ -112,7 +107,6 @@ export const SetAttr = {
   MTIME: 1 << 5,
   ATIME_NOW: 1 << 7,
   MTIME_NOW: 1 << 8,
-  CTIME: 1 << 10,
   KILL_SUIDGID: 1 << 11,
 } as const;
 
@@ -136,18 +130,14 @@ export const BATCH_FORGET_IN = { count: 0, bytes: 8 } as const;
 /** `count` of them follow BATCH_FORGET_IN. 64 bits each. */
 export const FORGET_ONE = { nodeid: 0, nlookup: 8, bytes: 16 } as const;
 
-/** fh, size, lockOwner, atime, mtime and ctime have 64 bits. */
+/** size, atime and mtime have 64 bits. */
 export const SETATTR_IN = {
   valid: 0,
-  fh: 8,
   size: 16,
-  lockOwner: 24,
   atime: 32,
   mtime: 40,
-  ctime: 48,
   atimensec: 56,
   mtimensec: 60,
-  ctimensec: 64,
   mode: 68,
   uid: 76,
   gid: 80,
@@ -160,57 +150,34 @@ export const MKDIR_IN = { mode: 0, umask: 4, bytes: 8 } as const;
 export const LINK_IN = { oldnodeid: 0, bytes: 8 } as const;
 /** 64 bits. */
 export const RENAME_IN = { newdir: 0, bytes: 8 } as const;
-/** newdir has 64 bits. */
-export const RENAME2_IN = { newdir: 0, flags: 8, bytes: 16 } as const;
-export const CREATE_IN = { flags: 0, mode: 4, umask: 8, openFlags: 12, bytes: 16 } as const;
-export const OPEN_IN = { flags: 0, openFlags: 4, bytes: 8 } as const;
-/** fh and lockOwner have 64 bits. */
-export const RELEASE_IN = { fh: 0, flags: 8, releaseFlags: 12, lockOwner: 16, bytes: 24 } as const;
-
-/** Of READ, READDIR and READDIRPLUS. fh, offset and lockOwner have 64 bits. */
-export const READ_IN = {
-  fh: 0,
-  offset: 8,
-  size: 16,
-  readFlags: 20,
-  lockOwner: 24,
-  flags: 32,
-  bytes: 40,
-} as const;
-
-/** fh, offset and lockOwner have 64 bits. */
-export const WRITE_IN = {
-  fh: 0,
-  offset: 8,
-  size: 16,
-  writeFlags: 20,
-  lockOwner: 24,
-  flags: 32,
-  bytes: 40,
-} as const;
-
-/** fh, offset and length have 64 bits. */
-export const FALLOCATE_IN = { fh: 0, offset: 8, length: 16, mode: 24, bytes: 32 } as const;
-/** fh and offset have 64 bits. */
-export const LSEEK_IN = { fh: 0, offset: 8, whence: 16, bytes: 24 } as const;
-
+/** It begins with RENAME_IN. */
+export const RENAME2_IN = { flags: 8, bytes: 16 } as const;
+export const CREATE_IN = { mode: 4, umask: 8, bytes: 16 } as const;
+export const OPEN_IN = { flags: 0, bytes: 8 } as const;
+/** fh has 64 bits. */
+export const RELEASE_IN = { fh: 0, bytes: 24 } as const;
+/** READ, READDIR and READDIRPLUS. offset has 64 bits. */
+export const READ_IN = { offset: 8, size: 16, bytes: 40 } as const;
+/** offset has 64 bits. */
+export const WRITE_IN = { offset: 8, size: 16, writeFlags: 20, flags: 32, bytes: 40 } as const;
+/** offset and length have 64 bits. */
+export const FALLOCATE_IN = { offset: 8, length: 16, mode: 24, bytes: 32 } as const;
+/** offset has 64 bits. */
+export const LSEEK_IN = { offset: 8, whence: 16, bytes: 24 } as const;
 /** 64 bits each. */
 export const COPY_FILE_RANGE_IN = {
-  fhIn: 0,
   offIn: 8,
   nodeidOut: 16,
-  fhOut: 24,
   offOut: 32,
   len: 40,
   flags: 48,
   bytes: 56,
 } as const;
-
-/** Without SETXATTR_EXT it ends behind `flags`, at `compatBytes`. */
+/** Without SETXATTR_EXT it ends after `flags`, at `compatBytes`. */
 export const SETXATTR_IN = { size: 0, flags: 4, setxattrFlags: 8, compatBytes: 8, bytes: 16 } as const;
 export const GETXATTR_IN = { size: 0, bytes: 8 } as const;
 
-/** Without INIT_EXT it ends behind `flags`, at `compatBytes`. */
+/** Without INIT_EXT it ends after `flags`, at `compatBytes`. */
 export const INIT_IN = {
   major: 0,
   minor: 4,
@@ -218,10 +185,9 @@ export const INIT_IN = {
   flags: 12,
   flags2: 16,
   compatBytes: 16,
-  bytes: 64,
 } as const;
 
-// What requests are answered with.
+// Answers.
 
 /** ino, size, blocks, atime, mtime and ctime have 64 bits. */
 export const ATTR = {
@@ -241,11 +207,10 @@ export const ATTR = {
   rdev: 76,
   blksize: 80,
   flags: 84,
-  bytes: 88,
 } as const;
 
 /** attrValid has 64 bits; attr is an ATTR. */
-export const ATTR_OUT = { attrValid: 0, attrValidNsec: 8, attr: 16, bytes: 104 } as const;
+export const ATTR_OUT = { attrValid: 0, attr: 16, bytes: 104 } as const;
 
 /** nodeid, generation, entryValid and attrValid have 64 bits; attr is an ATTR. */
 export const ENTRY_OUT = {
@@ -260,13 +225,12 @@ export const ENTRY_OUT = {
 } as const;
 
 /** attrValid has 64 bits; stat is a STATX. */
-export const STATX_OUT = { attrValid: 0, attrValidNsec: 8, flags: 12, stat: 32, bytes: 288 } as const;
+export const STATX_OUT = { attrValid: 0, stat: 32, bytes: 288 } as const;
 
-/** attributes, ino, size, blocks and attributesMask have 64 bits, mode 16; the times are SX_TIMEs. */
+/** ino, size and blocks have 64 bits, mode 16; the times are SX_TIMEs. */
 export const STATX = {
   mask: 0,
   blksize: 4,
-  attributes: 8,
   nlink: 16,
   uid: 20,
   gid: 24,
@@ -274,20 +238,16 @@ export const STATX = {
   ino: 32,
   size: 40,
   blocks: 48,
-  attributesMask: 56,
   atime: 64,
   btime: 80,
   ctime: 96,
   mtime: 112,
   rdevMajor: 128,
   rdevMinor: 132,
-  devMajor: 136,
-  devMinor: 140,
-  bytes: 256,
 } as const;
 
 /** tvSec has 64 bits. */
-export const SX_TIME = { tvSec: 0, tvNsec: 8, bytes: 16 } as const;
+export const SX_TIME = { tvSec: 0, tvNsec: 8 } as const;
 
 /** fh has 64 bits. */
 export const OPEN_OUT = { fh: 0, openFlags: 8, backingId: 12, bytes: 16 } as const;
@@ -300,10 +260,10 @@ export const GETXATTR_OUT = { size: 0, bytes: 8 } as const;
 
 /** ino and off have 64 bits. The name follows, with zeros up to a multiple of 8. */
 export const DIRENT = { ino: 0, off: 8, namelen: 16, type: 20, name: 24 } as const;
-/** entry is an ENTRY_OUT, dirent a DIRENT. */
-export const DIRENTPLUS = { entry: 0, dirent: ENTRY_OUT.bytes } as const;
+/** An ENTRY_OUT, then a DIRENT. */
+export const DIRENTPLUS = { dirent: ENTRY_OUT.bytes } as const;
 
-/** maxBackground, congestionThreshold, maxPages, mapAlignment and requestTimeout have 16 bits. */
+/** maxBackground, congestionThreshold and maxPages have 16 bits. */
 export const INIT_OUT = {
   major: 0,
   minor: 4,
@@ -314,10 +274,8 @@ export const INIT_OUT = {
   maxWrite: 20,
   timeGran: 24,
   maxPages: 28,
-  mapAlignment: 30,
   flags2: 32,
   maxStackDepth: 36,
-  requestTimeout: 40,
   bytes: 64,
 } as const;
 

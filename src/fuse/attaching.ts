@@ -1,12 +1,17 @@
 /**
- * Mounts a device: by mount(2), or for users who may not, by fusermount3(1), as is usual with FUSE.
+ * Opens /dev/fuse, through which the kernel asks and is answered, and mounts it: by mount(2), or for users who may not,
+ * by fusermount3(1), as is usual with FUSE.
  */
-import { closeSync } from 'node:fs';
-import { isFsError } from '../base/index.ts';
-import { MS_NODEV, MS_NOSUID, MS_RDONLY } from '../sys/index.ts';
+import { closeSync, fstatSync, openSync, statSync } from 'node:fs';
+import { FsError, isFsError } from '../base/index.ts';
+import { MS_NODEV, MS_NOSUID, MS_RDONLY, O_NONBLOCK, O_RDWR } from '../sys/index.ts';
 import type { BlockingCalls } from './blocking-calls.ts';
-import { openDevice } from './device.ts';
 import { MAX_WRITE_BYTES } from './negotiation.ts';
+
+const DEVICE = '/dev/fuse';
+/** Character device 10:229, Documentation/admin-guide/devices.txt. */
+const DEVICE_NUMBER = (10 << 8) | 229;
+const NOT_THE_DEVICE = `${DEVICE} is not the FUSE device: give the container that device (character device 10:229)`;
 
 const SUBTYPE = 'ramet';
 
@@ -47,28 +52,57 @@ async function attachByCall(blocking: BlockingCalls, attachment: Attachment): Pr
   }
 }
 
+/**
+ * The descriptor of the device, non-blocking. ENODEV where there is none, or something else in its place, for which
+ * mount(2) would give EINVAL; EACCES where it may not be opened.
+ */
+function openDevice(): number {
+  let fd: number;
+  try {
+    fd = openSync(DEVICE, O_RDWR | O_NONBLOCK);
+  } catch (error) {
+    throw deviceFailure((error as NodeJS.ErrnoException).code);
+  }
+  if (fstatSync(fd).rdev === DEVICE_NUMBER) return fd;
+  closeSync(fd);
+  throw failure('ENODEV', NOT_THE_DEVICE);
+}
+
+function deviceFailure(code: string | undefined): FsError {
+  const found = statSync(DEVICE, { throwIfNoEntry: false });
+  if (found === undefined)
+    return failure(
+      'ENODEV',
+      `there is no ${DEVICE}: load the module fuse, or give the container that device`,
+    );
+  if (found.rdev !== DEVICE_NUMBER) return failure('ENODEV', NOT_THE_DEVICE);
+  // The node exists, but the kernel has nothing behind it.
+  if (code === 'ENXIO' || code === 'ENODEV')
+    return failure('ENODEV', `this kernel has no FUSE behind ${DEVICE}: load the module fuse`);
+  return failure(
+    'EACCES',
+    `${DEVICE} may not be opened: give the container that device, with read and write`,
+  );
+}
+
+function failure(code: 'ENODEV' | 'EACCES', note: string): FsError {
+  return new FsError(code, { syscall: 'open', path: DEVICE, note });
+}
+
 /** Options of the kernel's filesystem `fuse`, except the device: Documentation/filesystems/fuse/fuse.rst. */
 function mountOptions({ allowOther }: Attachment): string {
   const [uid, gid] = [process.getuid?.() ?? 0, process.getgid?.() ?? 0];
-  const options = [
-    'rootmode=40000',
-    `user_id=${uid}`,
-    `group_id=${gid}`,
-    'default_permissions',
-    `max_read=${MAX_WRITE_BYTES}`,
-  ];
-  return (allowOther ? [...options, 'allow_other'] : options).join(',');
+  return ['rootmode=40000', `user_id=${uid}`, `group_id=${gid}`, ...commonOptions(allowOther)].join(',');
 }
 
 /** Options of the helper; a backslash escapes a comma in a value. */
 function helperOptions({ source, isReadOnly, allowOther }: Attachment): string {
   const name = source.replaceAll('\\', '\\\\').replaceAll(',', '\\,');
-  const options = [
-    `fsname=${name}`,
-    `subtype=${SUBTYPE}`,
-    'default_permissions',
-    `max_read=${MAX_WRITE_BYTES}`,
-    isReadOnly ? 'ro' : 'rw',
-  ];
-  return (allowOther ? [...options, 'allow_other'] : options).join(',');
+  const own = [`fsname=${name}`, `subtype=${SUBTYPE}`, isReadOnly ? 'ro' : 'rw'];
+  return [...own, ...commonOptions(allowOther)].join(',');
+}
+
+function commonOptions(allowOther: boolean): string[] {
+  const options = ['default_permissions', `max_read=${MAX_WRITE_BYTES}`];
+  return allowOther ? [...options, 'allow_other'] : options;
 }

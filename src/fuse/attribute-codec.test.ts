@@ -82,7 +82,7 @@ describe('attributes', () => {
     assertAttributes(bytes.subarray(40));
   });
 
-  it('overwrite what an entry in the middle of a reply was before', () => {
+  it('overwrite old bytes in the middle of a reply', () => {
     const reply = new Reply(Buffer.alloc(512, 0xaa));
     putEntry(reply, 8, attributes, false);
     assertAttributes(reply.bytes.subarray(16 + 8 + 40, 16 + 8 + 128));

@@ -1,15 +1,12 @@
-/** Attributes of inodes as the kernel wants them: struct fuse_attr, fuse_entry_out, fuse_attr_out, fuse_statx. */
+/** Attributes of inodes in the kernel's structures: struct fuse_attr, fuse_entry_out, fuse_attr_out, fuse_statx. */
 import type { Attributes } from '../vfs/index.ts';
 import { ATTR, ATTR_OUT, ENTRY_OUT, ROOT_ID, STATX, STATX_OUT, SX_TIME } from './abi.ts';
 import type { Reply } from './reply.ts';
 
-/**
- * How long the kernel may keep names and attributes, in seconds: every change comes through the owner of the mount,
- * which tells the kernel what it could not know itself.
- */
+/** How long the kernel may keep names and attributes: all changes go through the owner, which notifies the kernel. */
 export const VALID_SECONDS = 365 * 86_400;
 
-/** As above, for what a host tree says, which changes without the owner's knowledge. */
+/** The same for names and attributes of a host tree, which changes without the owner's knowledge. */
 export const HOST_VALID_SECONDS = 1;
 
 function putAttributes(reply: Reply, at: number, of: Attributes): void {
@@ -54,7 +51,7 @@ export function putEntry(
   putAttributes(reply, at + ENTRY_OUT.attr, of);
 }
 
-/** An entry without a node: there is no such name, and the kernel may remember that. */
+/** An entry without a node: the name does not exist, and the kernel may remember that. */
 export function putMissing(reply: Reply, validSeconds: number = VALID_SECONDS): void {
   reply.zeros(ENTRY_OUT.bytes);
   reply.setU64(ENTRY_OUT.entryValid, validSeconds);

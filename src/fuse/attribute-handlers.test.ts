@@ -1,4 +1,4 @@
-/** Attributes and extended attributes, by requests and answers of bytes. */
+/** Attributes and extended attributes, as bytes of requests and answers. */
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 import {
@@ -56,7 +56,7 @@ async function forkOf(
 }
 
 describe('GETATTR, STATX and READLINK', () => {
-  it('tell what an inode is', async (context) => {
+  it('return the attributes of an inode', async (context) => {
     const { kernel, file } = await forkOf(context);
     assert.deepEqual([kernel.attr(file).size, kernel.attr(file).ino], [7, file]);
     const statx = kernel.ask(Op.STATX, file, Buffer.alloc(40));
@@ -70,7 +70,7 @@ describe('GETATTR, STATX and READLINK', () => {
 });
 
 describe('SETATTR', () => {
-  it('sets mode, owner and size, each alone, and answers with what there is then', async (context) => {
+  it('sets mode, owner and size, each alone, and returns the new attributes', async (context) => {
     const { kernel, file } = await forkOf(context);
     const set = (args: SetAttr) => attrOf(kernel.ask(Op.SETATTR, file, setAttrArgs(args)), 16);
     assert.equal(set({ valid: MODE, mode: 0o106755, uid: 9, gid: 9, size: 99 }).mode, 0o106755);
@@ -84,7 +84,7 @@ describe('SETATTR', () => {
     assert.equal(set({ valid: 0 }).size, 2 ** 40, 'nothing at all');
   });
 
-  it('sets times, also before 1970, and the present', async (context) => {
+  it('sets times, also before 1970, and the current time', async (context) => {
     const { kernel, file } = await forkOf(context);
     const set = (args: SetAttr) => kernel.ask(Op.SETATTR, file, setAttrArgs(args)).subarray(16);
     const past = { mtime: -2n, mtimeNanoseconds: 999_999_999, atime: -(2n ** 33n), atimeNanoseconds: 1 };
@@ -100,7 +100,7 @@ describe('SETATTR', () => {
     assert.deepEqual([alone.readBigInt64LE(24), alone.readBigInt64LE(32) >= before], [6n, true]);
   });
 
-  it('leaves set-user-ID and capabilities in a file without a name to its owner', async (context) => {
+  it('keeps set-user-ID and capabilities of a file without a name when its owner changes it', async (context) => {
     const { kernel } = await forkOf(context);
     const make = () =>
       Number(kernel.ask(Op.TMPFILE, ROOT, pack(u32(2, 0o100600, 0, 0), '')).readBigUInt64LE(0));
@@ -126,7 +126,7 @@ describe('SETATTR', () => {
     assert.equal(capabilityBytes(named), 0);
   });
 
-  it('fails for what cannot be set', async (context) => {
+  it('fails for fields that cannot be set', async (context) => {
     const { kernel, file } = await forkOf(context);
     const fails = (node: number, args: SetAttr) => kernel.fails(Op.SETATTR, node, setAttrArgs(args));
     assert.equal(fails(ROOT, { valid: SIZE, size: 0 }), 'EISDIR');
@@ -146,7 +146,7 @@ const setXattr = (name: string, value: Uint8Array, flags = 0) =>
 const getXattr = (name: string, size: number) => pack(u32(size, 0), name);
 
 describe('SETXATTR, GETXATTR, LISTXATTR and REMOVEXATTR', () => {
-  it('keep values of any bytes, and tell lengths for a size of 0', async (context) => {
+  it('keep values of any bytes, and return lengths for a size of 0', async (context) => {
     const { kernel, file } = await forkOf(context);
     const value = Buffer.from([0, 1, 255, 0]);
     kernel.ask(Op.SETXATTR, file, setXattr('user.bytes', value));
@@ -164,14 +164,14 @@ describe('SETXATTR, GETXATTR, LISTXATTR and REMOVEXATTR', () => {
     assert.equal(kernel.ask(Op.LISTXATTR, file, u32(100, 0)).toString(), 'user.none\0');
   });
 
-  it('take the shorter arguments of older kernels, when that was agreed', async (context) => {
+  it('take the shorter arguments of older kernels, when negotiated', async (context) => {
     const { kernel, file } = await forkOf(context);
     kernel.session.hasLongSetXattr = false;
     kernel.ask(Op.SETXATTR, file, pack(u32(3, 0), 'user.old', Buffer.from('old')));
     assert.equal(kernel.ask(Op.GETXATTR, file, getXattr('user.old', 10)).toString(), 'old');
   });
 
-  it('are asked for capabilities before each first write: there are none until they are set', async (context) => {
+  it('report no capabilities, asked for before each first write, until they are set', async (context) => {
     const { kernel, file } = await forkOf(context);
     const asked = getXattr('security.capability', 0);
     assert.equal(kernel.fails(Op.GETXATTR, file, asked), 'ENODATA');

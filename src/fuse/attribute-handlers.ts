@@ -1,5 +1,5 @@
-/** Attributes and extended attributes. */
-import { FsError, type Timespec } from '../base/index.ts';
+/** Operations on attributes, symlinks' targets and extended attributes. */
+import { FsError } from '../base/index.ts';
 import type { Inode } from '../layer/index.ts';
 import { ENODATA } from '../sys/index.ts';
 import type { AttributeChanges, TimeChange } from '../vfs/index.ts';
@@ -38,10 +38,10 @@ export const setAttributes: Handler = (session, request, reply) => {
 };
 
 /**
- * An overlay copies a file up into one without a name, which it owns: bytes, capabilities, size, mode and then the
- * owner. These are no truncate(2) and chown(2), and keep capabilities and set-user-ID. The kernel knows that
- * (ATTR_KILL_SUID), but does not tell a server that clears them itself (FATTR_KILL_SUIDGID in fs/fuse/dir.c). No rights
- * are gained: the owner of the file can set them again.
+ * Whether a file has no name and belongs to the caller. An overlay copies a file up into such a one: bytes,
+ * capabilities, size, mode and then the owner. Unlike truncate(2) and chown(2) that keeps capabilities and set-user-ID.
+ * The kernel knows (ATTR_KILL_SUID), but does not tell a server that clears them itself (FATTR_KILL_SUIDGID in
+ * fs/fuse/dir.c). No rights are gained: the owner of the file can set them again.
  */
 function isOwnUnnamed({ record }: Inode, { uid }: Request): boolean {
   return record.nlink === 0 && record.uid === uid;
@@ -53,8 +53,7 @@ function changesOf(request: Request): AttributeChanges {
   const time = (flag: number, nowFlag: number, at: number, nanosecondsAt: number): TimeChange | undefined => {
     if (has(nowFlag)) return 'now';
     if (!has(flag)) return undefined;
-    const moment: Timespec = { seconds: request.i64(at), nanoseconds: request.u32(nanosecondsAt) };
-    return moment;
+    return { seconds: request.i64(at), nanoseconds: request.u32(nanosecondsAt) };
   };
   const atime = time(SetAttr.ATIME, SetAttr.ATIME_NOW, SETATTR_IN.atime, SETATTR_IN.atimensec);
   const mtime = time(SetAttr.MTIME, SetAttr.MTIME_NOW, SETATTR_IN.mtime, SETATTR_IN.mtimensec);
@@ -75,8 +74,6 @@ export const readLink: Handler = (session, request, reply) => {
   reply.payloadBytes = target.length;
   reply.setText(0, target);
 };
-
-// Extended attributes.
 
 /** The name and the value follow the arguments. */
 export const setXattr: Handler = (session, request) => {
@@ -100,13 +97,13 @@ export const getXattr: Handler = (session, request, reply) => {
   const { calls } = session;
   const inode = session.inode(request.nodeId);
   const name = request.name(GETXATTR_IN.bytes);
-  // The kernel asks for the capabilities of each new file before its first write, and mostly there are none.
+  // The kernel asks for the capabilities of each file before its first write, and mostly there are none.
   if (name === CAPABILITIES && !calls.hasXattrs(inode)) return ENODATA;
   replySized(reply, calls.getXattr(KERNEL, inode, name), request.u32(GETXATTR_IN.size));
   return undefined;
 };
 
-/** The names that the caller may see, each ended by a zero byte. The kernel filters none. */
+/** The names that the caller may see, each with a zero byte after it. The kernel filters none. */
 export const listXattrs: Handler = (session, request, reply) => {
   request.need(GETXATTR_IN.bytes);
   const names = session.calls.xattrNames(KERNEL, session.inode(request.nodeId), () => hasAdmin(request));
@@ -117,7 +114,7 @@ export const listXattrs: Handler = (session, request, reply) => {
   );
 };
 
-/** The bytes; with a size of 0 their length alone. ERANGE when they are longer than `size`. */
+/** Replies with the bytes, or with a size of 0 their length. ERANGE when they are longer than `size`. */
 function replySized(reply: Reply, value: Uint8Array, size: number): void {
   if (size === 0) {
     reply.zeros(GETXATTR_OUT.bytes).setU32(GETXATTR_OUT.size, value.length);

@@ -1,4 +1,4 @@
-/** The calls behind `BlockingCalls`, and how a thread or process that may wait makes them. */
+/** The calls that a thread or process which may wait makes for `BlockingCalls`. */
 import { spawnSync } from 'node:child_process';
 import { FsError, isFsError, nameToBytes } from '../base/index.ts';
 import {
@@ -11,10 +11,17 @@ import {
   O_PATH,
   O_RDONLY,
   placeOf,
+  type System,
   UMOUNT_NOFOLLOW,
 } from '../sys/index.ts';
 
 const HELPER = 'fusermount3';
+
+/** A mount point, and its device as `major:minor`: where another is mounted nothing is done. Undefined: any device. */
+interface Place {
+  readonly directory: string;
+  readonly device: string | undefined;
+}
 
 /** Calls that walk a path, which may cross mounts of other servers. */
 export type PathCall =
@@ -28,31 +35,20 @@ export type PathCall =
       readonly options: string;
       readonly descriptor: number;
     }
-  /** Unmounts the device `device`, if it is still mounted; with no number, whatever is there. */
-  | {
-      readonly kind: 'unmount';
-      readonly directory: string;
-      readonly device: string | undefined;
-      readonly isLazy: boolean;
-    }
-  /** Mounts by the helper for users without privileges, which sends the device over a socket. */
+  /** Mounts by the helper for users without privileges, which sends the device over the socket `descriptor`. */
   | {
       readonly kind: 'mountByHelper';
       readonly directory: string;
       readonly options: string;
       readonly descriptor: number;
     }
-  /** syncfs(2) on the device `device`, as above: what programs stored through maps is written. */
-  | { readonly kind: 'sync'; readonly directory: string; readonly device: string | undefined }
-  /** `Kernel.dropUnusedNames` of the device `device`, if it is still on top there. */
-  | { readonly kind: 'dropUnusedNames'; readonly directory: string; readonly device: string }
-  /** Looks up a path, a byte string, below the root of the device `device`, if it is mounted there. */
-  | {
-      readonly kind: 'lookUp';
-      readonly directory: string;
-      readonly device: string | undefined;
-      readonly path: string;
-    };
+  | (Place & { readonly kind: 'unmount'; readonly isLazy: boolean })
+  /** syncfs(2): programs' stores through maps are written. */
+  | (Place & { readonly kind: 'sync' })
+  /** `Kernel.dropUnusedNames`, if the device is on top there. */
+  | (Place & { readonly kind: 'dropUnusedNames' })
+  /** Looks up a path, a byte string, below the root of the device. */
+  | (Place & { readonly kind: 'lookUp'; readonly path: string });
 
 /** Throws an `FsError`. */
 export function makeCall(kernel: Kernel, call: PathCall): void {
@@ -74,7 +70,9 @@ export function makeCall(kernel: Kernel, call: PathCall): void {
     }
     case 'sync': {
       const place = placeOf(call.device, call.directory, 'syncfs');
-      if (place !== undefined) syncFileSystem(place);
+      if (place !== undefined) {
+        withDirectory(place, O_RDONLY, (system, fd) => system.syncFileSystem(fd));
+      }
       return;
     }
     case 'dropUnusedNames':
@@ -89,20 +87,16 @@ export function makeCall(kernel: Kernel, call: PathCall): void {
 
 /** Symlinks and other mounts are not followed. Nothing is opened: the kernel only learns the names. */
 function lookUp(directory: string, path: string): void {
-  const system = createSystem('native');
-  const root = system.open(directory, O_PATH | O_DIRECTORY);
-  try {
+  withDirectory(directory, O_PATH, (system, root) => {
     system.close(system.openBeneath(root, nameToBytes(path), O_PATH | O_NOFOLLOW));
-  } finally {
-    system.close(root);
-  }
+  });
 }
 
-function syncFileSystem(directory: string): void {
+function withDirectory(directory: string, flags: number, use: (system: System, fd: number) => void): void {
   const system = createSystem('native');
-  const fd = system.open(directory, O_RDONLY | O_DIRECTORY);
+  const fd = system.open(directory, flags | O_DIRECTORY);
   try {
-    system.syncFileSystem(fd);
+    use(system, fd);
   } finally {
     system.close(fd);
   }

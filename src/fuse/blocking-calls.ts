@@ -1,9 +1,9 @@
 /**
  * Calls that may wait for a server of mounts, this one or another, so the serving thread never makes them. mount(2),
  * umount2(2) and syncfs(2) walk paths that may lie on a mount. A notification may wait for a request that is not
- * answered yet (INVAL_INODE over a dirty page, INVAL_ENTRY while a create waits in the directory), and a server that
- * waits for itself cannot even be killed. A worker makes them, in order. Where a path leads through other servers, a
- * process of its own makes the call, beside the others and for a bounded time: see `callByProcess`.
+ * answered yet (INVAL_INODE over a dirty page), and a server that waits for itself cannot even be killed. A worker
+ * makes them, in order. Where a path leads through other servers, a separate process makes the call, in parallel and
+ * for a bounded time: see `callByProcess`.
  */
 import { Worker } from 'node:worker_threads';
 import { FsError } from '../base/index.ts';

@@ -1,4 +1,4 @@
-/** The worker behind `BlockingCalls`: makes calls in order; those that others could hold up run beside the rest. */
+/** The worker of `BlockingCalls`. It makes calls in order, except those that other servers could hold up. */
 import { closeSync } from 'node:fs';
 import path from 'node:path';
 import { parentPort } from 'node:worker_threads';
@@ -9,12 +9,12 @@ import { callByProcess } from './call-by-process.ts';
 
 export type BlockingCall =
   | PathCall
-  /** A notification, whole; one that finds nothing to do (ENOENT) has succeeded. */
+  /** Sends a whole notification; ENOENT, when it finds nothing to do, counts as success. */
   | { readonly kind: 'notify'; readonly device: number; readonly message: Uint8Array };
 
 export interface BlockingResult {
   readonly id: number;
-  /** What the call returns: for `mountByHelper`, the descriptor of the device. */
+  /** The descriptor of the device for `mountByHelper`, otherwise 0. */
   readonly value?: number;
   readonly failure?: PlainFsError;
 }
@@ -45,8 +45,8 @@ function servedPlaceOf(call: PathCall): string | undefined {
 }
 
 /**
- * Where a filesystem that another process or machine serves is mounted, on the way to a directory but not at it: a call
- * with that path may have to wait for it.
+ * The mount point of a filesystem that another process or machine serves, on the way to a directory but not at it: a
+ * call with that path may have to wait for that server.
  */
 function servedPlaceAbove(directory: string): string | undefined {
   const above = nameFromString(path.dirname(directory));

@@ -1,7 +1,7 @@
 /**
- * A call that others could hold up is made by a process of its own, and given up after a while. A thread that waits for
- * a FUSE server that has read its request cannot be killed. It would keep its process from ending, and all mounts of
- * that process open, so that their programs would wait as well. A child process can be left behind.
+ * Makes a call that another server could hold up in a child process, and gives it up after a while. A thread that waits
+ * for a FUSE server that has read its request cannot be killed. It would keep its process from ending, and all mounts
+ * of that process open, so that their programs would wait as well. A child process can be left behind.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import type { Readable } from 'node:stream';
@@ -11,9 +11,9 @@ import { FsError, type PlainFsError } from '../base/index.ts';
 import type { PathCall } from './blocking-call.ts';
 
 const MAIN = fileURLToPath(new URL('./call-process.js', import.meta.url));
-/** Even a distant server answers sooner; an owner that is ending has time for two such waits. */
+/** Even a remote server answers sooner. An owner that is ending has time for two such waits. */
 const WAIT_MS_MAX = 4_000;
-/** The call's descriptor in that process. */
+/** The call's descriptor in the child process. */
 const DESCRIPTOR = 3;
 const SYSCALLS = {
   mount: 'mount',
@@ -24,7 +24,7 @@ const SYSCALLS = {
   lookUp: 'openat2',
 } as const;
 
-/** What the process reports, as JSON. */
+/** The child process's report, as JSON. */
 export interface ProcessReport {
   readonly failure?: PlainFsError | undefined;
 }
@@ -33,19 +33,19 @@ export interface ProcessReport {
 export async function callByProcess(call: PathCall, served: string): Promise<void> {
   const names = { syscall: SYSCALLS[call.kind], path: call.directory };
   const hasDescriptor = 'descriptor' in call;
-  const told = hasDescriptor ? { ...call, descriptor: DESCRIPTOR } : call;
-  const child = spawn(process.execPath, [MAIN, JSON.stringify(told)], {
+  const passed = hasDescriptor ? { ...call, descriptor: DESCRIPTOR } : call;
+  const child = spawn(process.execPath, [MAIN, JSON.stringify(passed)], {
     cwd: '/',
     stdio: ['ignore', 'pipe', 'ignore', hasDescriptor ? call.descriptor : 'ignore'],
   });
-  const given = new AbortController();
+  const answered = new AbortController();
   try {
-    const late = pause(WAIT_MS_MAX, undefined, { signal: given.signal });
+    const late = pause(WAIT_MS_MAX, undefined, { signal: answered.signal });
     const report = await Promise.race([reportOf(child), late]);
     if (report === undefined) throw new FsError('ETIMEDOUT', { ...names, note: stuckNote(served) });
     if (report.failure !== undefined) throw explained(report.failure, served);
   } finally {
-    given.abort();
+    answered.abort();
     child.kill('SIGKILL');
     child.unref();
   }
@@ -55,7 +55,7 @@ export async function callByProcess(call: PathCall, served: string): Promise<voi
 async function reportOf(child: ChildProcess): Promise<ProcessReport> {
   const failed = new Promise<never>((_, reject) => child.once('error', reject));
   try {
-    // The cast: stdout was asked to be a pipe; the process is of this same version.
+    // The casts: `spawn` was told to make stdout a pipe; the process is of this same version.
     const text = await Promise.race([textOf(child.stdout as Readable), failed]);
     return JSON.parse(text) as ProcessReport;
   } catch (error) {
@@ -76,7 +76,7 @@ function stuckNote(directory: string): string {
   );
 }
 
-/** A mount on the way whose server is gone. */
+/** ENOTCONN comes from a mount on the way whose server is gone: adds which, and the way out. */
 function explained(failure: PlainFsError, directory: string): FsError {
   const error = FsError.fromPlain(failure);
   if (error.code !== 'ENOTCONN') return error;

@@ -1,5 +1,4 @@
 /** The program of `callByProcess`: makes the call in its argument, and reports the outcome on stdout. */
-
 import { writeSync } from 'node:fs';
 import { isFsError } from '../base/index.ts';
 import { createKernel } from '../sys/index.ts';

@@ -1,4 +1,4 @@
-/** What is known of a caller. Mounts show the rest: `testing/mount/xattrs.ts`. */
+/** The rights of a caller. Mounts test the rest: `testing/mount/xattrs.ts`. */
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { test } from 'node:test';
@@ -6,7 +6,7 @@ import { hasAdmin } from './caller.ts';
 
 const isRoot = process.getuid?.() === 0;
 
-test('a process has what its capabilities say; with the credentials of another it is taken for that one', {
+test('a process has the rights of its capabilities; with another user’s credentials it has that user’s', {
   skip: !isRoot && 'needs root',
 }, () => {
   assert.equal(hasAdmin({ pid: process.pid, uid: 0 }), true);
@@ -20,7 +20,7 @@ test('a process has what its capabilities say; with the credentials of another i
   }
 });
 
-test('a process that has no number here, or is gone, is taken for its user', {
+test('a process that has no number here, or is gone, has the rights of its user', {
   skip: !isRoot && 'needs root',
 }, () => {
   for (const pid of [0, 2 ** 22 + 1]) {
@@ -39,13 +39,13 @@ function askIn(...words: readonly string[]): ReturnType<typeof spawnSync> {
   return spawnSync(program!, rest, { encoding: 'utf8' });
 }
 
-test('in a user namespace nobody has it', {
+test('in a user namespace nobody has the right', {
   skip: spawnSync('unshare', ['--user', '--map-root-user', 'true']).status !== 0 && 'needs user namespaces',
 }, () => {
   assert.equal(askIn('unshare', '--user', '--map-root-user').stdout, 'false false\n');
 });
 
-test('where /proc is of another process namespace its numbers are of others', {
+test('where /proc shows another process namespace, its numbers are not used', {
   skip: !isRoot && 'needs root',
 }, () => {
   // It is process 1 of the new namespace, but /proc/1 is another process.

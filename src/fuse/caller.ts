@@ -1,5 +1,6 @@
-/** The caller of a request. The request names a process and its user; proc(5) knows the rest. */
+/** The rights of a request's caller, and of this process. A request names a process and its user; proc(5) has the rest. */
 import { readFileSync, readlinkSync } from 'node:fs';
+import { FsError } from '../base/index.ts';
 import { type Caller, trustedCaller } from '../vfs/index.ts';
 import type { Request } from './request.ts';
 
@@ -12,26 +13,26 @@ export function kernelFor(clearsSetId: boolean): Caller {
   return clearsSetId ? CLEARING_KERNEL : KERNEL;
 }
 
-/** As `KERNEL`, but what is made belongs to the user of the request. */
+/** As `KERNEL`, but new inodes belong to the user of the request. */
 export function makerOf({ uid, gid }: Request, umask: number): Caller {
   return trustedCaller(uid, gid, umask);
 }
 
-/** Of capabilities(7). */
+/** capabilities(7). */
 const CAP_SYS_ADMIN = 21n;
 /** PROC_USER_INIT_INO of linux/nsfs.h, as its link in /proc shows it. */
-export const INITIAL_USER_NAMESPACE = `user:[${0xeffffffd}]`;
+const INITIAL_USER_NAMESPACE = `user:[${0xeffffffd}]`;
 
-/** Undefined where the kernel has no user namespaces. */
+/** This process's user namespace; undefined where the kernel has none. */
 const ours = linkOf('/proc/self/ns/user');
-/** The numbers of /proc are those of requests: it may be mounted for another process namespace. */
+/** False where /proc shows another process namespace than requests do. */
 const canFindProcesses = linkOf('/proc/self') === String(process.pid);
 
 /**
  * Whether the caller has CAP_SYS_ADMIN in the initial user namespace, without which the kernel shows no attribute of
- * `trusted.` (capable(), fs/xattr.c). Where that cannot be known, user 0 is assumed to have it: this process may not
- * look, the caller is in another process namespace, or the request has credentials that are not its own, as an overlay
- * asks its layers with those of the user that mounted it.
+ * `trusted.` (capable(), fs/xattr.c). Where that is unknown, user 0 is assumed to have it: this process may not look,
+ * the caller is in another process namespace, or the request has another user's credentials, as an overlay asks its
+ * layers with those of the user that mounted it.
  */
 export function hasAdmin({ pid, uid }: Pick<Request, 'pid' | 'uid'>): boolean {
   // User 0 of another namespace has no rights outside of it.
@@ -41,8 +42,24 @@ export function hasAdmin({ pid, uid }: Pick<Request, 'pid' | 'uid'>): boolean {
   return caller.userNamespace === ours && hasAdminRight(caller);
 }
 
+/**
+ * EPERM where this process may not give the kernel files to read by itself, as the mode `shared` does:
+ * FUSE_DEV_IOC_BACKING_OPEN needs CAP_SYS_ADMIN in the initial user namespace. The kernel checks that only on a mount,
+ * so this asks before there is one. Where /proc does not show it, the kernel decides.
+ */
+export function requireBackingFiles(): void {
+  const own = credentialsOf('self');
+  if (own === undefined) return;
+  const { userNamespace = INITIAL_USER_NAMESPACE } = own;
+  if (hasAdminRight(own) && userNamespace === INITIAL_USER_NAMESPACE) return;
+  const note =
+    '--io shared takes root outside of user namespaces, since the kernel registers files for nobody else: ' +
+    'use --io cached or --io direct';
+  throw new FsError('EPERM', { syscall: 'mount', note });
+}
+
 /** Whether CAP_SYS_ADMIN is among the capabilities, in the user namespace of the process. */
-export function hasAdminRight({ capabilities }: CallerCredentials): boolean {
+function hasAdminRight({ capabilities }: CallerCredentials): boolean {
   return ((capabilities >> CAP_SYS_ADMIN) & 1n) === 1n;
 }
 
@@ -54,7 +71,7 @@ interface CallerCredentials {
 }
 
 /** Undefined where the process cannot be looked at. */
-export function credentialsOf(pid: number | 'self'): CallerCredentials | undefined {
+function credentialsOf(pid: number | 'self'): CallerCredentials | undefined {
   const userNamespace = linkOf(`/proc/${pid}/ns/user`);
   if (userNamespace === undefined && ours !== undefined) return undefined;
   let status: string;

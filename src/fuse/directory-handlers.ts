@@ -1,41 +1,34 @@
-/** Reading directories: as many entries as fit. */
+/** OPENDIR, READDIR and READDIRPLUS. */
 import { DT_DIR, FsError } from '../base/index.ts';
 import type { Inode } from '../layer/index.ts';
 import { type Entry, entryIno, entryKind, NO_ENTRY } from '../lower/index.ts';
-import { ENOSYS } from '../sys/index.ts';
-import { DIRENT, DIRENTPLUS, OPEN_OUT, READ_IN } from './abi.ts';
-import { DOT_COOKIE, DOT_DOT_COOKIE, indexBehind } from './directory-listing.ts';
-import { entryAt, type Handler, openAt } from './handler.ts';
+import { DIRENT, DIRENTPLUS, READ_IN } from './abi.ts';
+import { DOT_COOKIE, DOT_DOT_COOKIE, indexAfter } from './directory-listing.ts';
+import { entryAt, type Handler, replyOpened } from './handler.ts';
 import type { Reply } from './reply.ts';
+import type { Request } from './request.ts';
 import type { Session } from './session.ts';
 
-/** ENOSYS where the mode allows it: the kernel keeps what it has of every directory. */
 export const openDirectory: Handler = (session, request, reply) => {
   const inode = session.inode(request.nodeId);
   if (!inode.isDirectory) throw new FsError('ENOTDIR');
-  const answer = session.opens.openDirectory(inode);
-  if (answer === undefined) return ENOSYS;
-  reply.zeros(OPEN_OUT.bytes);
-  openAt(reply, 0, answer);
-  return undefined;
+  return replyOpened(reply, session.opens.openDirectory(inode));
 };
 
 export const readDirectory: Handler = (session, request, reply) => {
-  request.need(READ_IN.bytes);
-  new DirentWriter(session, reply, request.u32(READ_IN.size), false).write(
-    session.inode(request.nodeId),
-    request.u64(READ_IN.offset),
-  );
+  writeEntries(session, request, reply, false);
 };
 
 /** With attributes: each entry but `.` and `..` counts as looked up. */
 export const readDirectoryPlus: Handler = (session, request, reply) => {
-  request.need(READ_IN.bytes);
-  new DirentWriter(session, reply, request.u32(READ_IN.size), true).write(
-    session.inode(request.nodeId),
-    request.u64(READ_IN.offset),
-  );
+  writeEntries(session, request, reply, true);
 };
+
+function writeEntries(session: Session, request: Request, reply: Reply, isPlus: boolean): void {
+  request.need(READ_IN.bytes);
+  const writer = new DirentWriter(session, reply, request.u32(READ_IN.size), isPlus);
+  writer.write(session.inode(request.nodeId), request.u64(READ_IN.offset));
+}
 
 class DirentWriter {
   private readonly session: Session;
@@ -51,7 +44,7 @@ class DirentWriter {
     reply.payloadBytes = 0;
   }
 
-  /** Everything behind `cookie` that fits; nothing at the end of the directory. */
+  /** Writes the entries after `cookie` that fit; none at the end of the directory. */
   write(directory: Inode, cookie: number): void {
     const { calls, listings, readAhead } = this.session;
     readAhead.begin(directory, cookie < DOT_COOKIE);
@@ -60,12 +53,11 @@ class DirentWriter {
       const { ino } = directory.record.nlink === 0 ? directory : calls.parentOf(directory);
       if (!this.add('..', ino, DT_DIR, DOT_DOT_COOKIE)) return;
     }
-    // A directory of the host that is read from its start is listed as it is now.
-    if (cookie < DOT_COOKIE && this.session.fileSystem.stack.chain.isLive(directory.ino))
-      listings.drop(directory);
+    // A directory of the host may have changed since it was listed: from the start it is listed again.
+    if (cookie < DOT_COOKIE && this.session.tree.stack.chain.isLive(directory.ino)) listings.drop(directory);
     const listing = listings.get(directory, () => calls.names(directory));
     const { names, cookies } = listing;
-    for (let index = indexBehind(listing, cookie); index < names.length; index++) {
+    for (let index = indexAfter(listing, cookie); index < names.length; index++) {
       const name = names[index]!;
       const entry = calls.entry(directory, name);
       if (entry === NO_ENTRY) continue;
@@ -92,7 +84,7 @@ class DirentWriter {
     return true;
   }
 
-  /** False when there is no room for it. */
+  /** False when the entry does not fit. */
   private add(name: string, ino: number, kind: number, cookie: number): boolean {
     const { reply } = this;
     const start = reply.payloadBytes;

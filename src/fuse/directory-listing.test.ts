@@ -7,7 +7,7 @@ import { writeFile } from '../../testing/stores/shared-store.ts';
 import type { Ino, Name } from '../base/index.ts';
 import { Inode } from '../layer/index.ts';
 import type { InodeRecord } from '../meta/index.ts';
-import { indexBehind, ListingCache, makeListing } from './directory-listing.ts';
+import { indexAfter, ListingCache, makeListing } from './directory-listing.ts';
 
 type Change =
   | { readonly kind: 'create' | 'remove' | 'rename'; readonly name: number }
@@ -63,7 +63,7 @@ function apply(kernel: FuseKernel, directory: number, change: Change, nodes: Map
 }
 
 describe('a directory that is read in pieces', () => {
-  it('shows what stays exactly once and nothing twice, whatever changes beside it', async (context) => {
+  it('shows names that stay exactly once, and no name twice, whatever else changes', async (context) => {
     const stayed = Array.from({ length: 25 }, (_, index) => `staying-${index}${'x'.repeat(index)}`);
     const { kernel } = await scratchKernel(context, (tree) => {
       tree.fileSystem.makeDirectory('/d', 0o755);
@@ -136,7 +136,7 @@ describe('a directory that is read in pieces', () => {
     assert.deepEqual(kernel.readDirectory(ROOT, 0, 31, false), [], 'no room for one');
   });
 
-  it('that was removed has `.` and `..` alone; what is no directory cannot be read', async (context) => {
+  it('that was removed has only `.` and `..`; other inodes cannot be read', async (context) => {
     const { kernel } = await scratchKernel(context, (tree) => writeFile(tree, '/a', Buffer.from('a')));
     const gone = kernel.mkdir(ROOT, 'gone');
     kernel.ask(Op.RMDIR, ROOT, pack('gone'));
@@ -154,24 +154,24 @@ describe('a directory that is read in pieces', () => {
 });
 
 function directoryInode(): Inode {
-  // Only its version is looked at.
+  // The listing uses only its version.
   return new Inode(7 as Ino, { mode: 0o040755 } as InodeRecord);
 }
 
 describe('a listing', () => {
-  it('puts names with equal hashes behind one another', () => {
+  it('puts names with equal hashes one after another', () => {
     const names = ['b', 'a', 'd', 'c'] as Name[];
     const hashes: Record<string, number> = { a: 10, b: 10, c: 11, d: 5 };
     const listing = makeListing(directoryInode(), names, (name) => hashes[name]!);
     assert.deepEqual(listing.names, ['d', 'a', 'b', 'c']);
     assert.deepEqual([...listing.cookies], [5, 10, 11, 12]);
     assert.deepEqual(
-      [0, 5, 9, 10, 11, 12, 13].map((cookie) => indexBehind(listing, cookie)),
+      [0, 5, 9, 10, 11, 12, 13].map((cookie) => indexAfter(listing, cookie)),
       [0, 1, 1, 2, 3, 4, 4],
     );
   });
 
-  it('has ascending places behind those of `.` and `..` that depend on the name alone', () => {
+  it('has ascending cookies after those of `.` and `..` that depend on the name alone', () => {
     const names = Array.from({ length: 5000 }, (_, index) => `name-${index}` as Name);
     const listing = makeListing(directoryInode(), names);
     let last = 2;
@@ -187,7 +187,7 @@ describe('a listing', () => {
     for (const [index, name] of half.names.entries()) assert.equal(half.cookies[index], places.get(name));
   });
 
-  it('is kept until the directory changes, or others need the room', () => {
+  it('is kept until the directory changes, or others need the space', () => {
     const cache = new ListingCache(4);
     let reads = 0;
     const read = (count: number) => () => {

@@ -1,15 +1,15 @@
 /**
- * The names of a directory in an order that never changes: by a hash of the name, which is also the place (cookie) that
+ * The names of a directory in an order that never changes: by a hash of the name, which is also the cookie that
  * readdir(3) goes on from. So a listing that is read in pieces, by several readers, from the kernel's cache or after it
- * was made again, shows every name that was there throughout exactly once, whatever else changes. (ext4 does the same:
- * fs/ext4/dir.c.) An open directory needs no state.
+ * was sorted again, shows every name that was there throughout exactly once, whatever else changes. (ext4 does the
+ * same: fs/ext4/dir.c.) An open directory needs no state.
  *
- * Names with the same hash, one in 2^52 pairs, get consecutive places.
+ * Names with the same hash, one in 2^52 pairs, get consecutive cookies.
  */
 import { checksum64, type Name, nameToBytes } from '../base/index.ts';
 import type { Inode } from '../layer/index.ts';
 
-/** Places of `.` and `..`. */
+/** Cookies of `.` and `..`. */
 export const DOT_COOKIE = 1;
 export const DOT_DOT_COOKIE = 2;
 const FIRST_COOKIE = 3;
@@ -20,17 +20,17 @@ export interface DirectoryListing {
   /** `inode.namesVersion` when it was made. */
   readonly version: number;
   readonly names: readonly Name[];
-  /** Ascending; the place of each name. */
+  /** The cookie of each name, ascending. */
   readonly cookies: Float64Array;
 }
 
-/** `placeOf` is the hash of a name; tests pass one with collisions. */
+/** `hash` gives a name's cookie; tests pass one with collisions. */
 export function makeListing(
   inode: Inode,
   names: Iterable<Name>,
-  placeOf: (name: Name) => number = cookieOf,
+  hash: (name: Name) => number = cookieOf,
 ): DirectoryListing {
-  const places = [...names].map((name) => ({ name, cookie: placeOf(name) }));
+  const places = [...names].map((name) => ({ name, cookie: hash(name) }));
   places.sort((a, b) => a.cookie - b.cookie || (a.name < b.name ? -1 : 1));
   const cookies = new Float64Array(places.length);
   let last = 0;
@@ -45,8 +45,8 @@ function cookieOf(name: Name): number {
   return FIRST_COOKIE + Number(BigInt.asUintN(HASH_BITS, checksum64(nameToBytes(name))));
 }
 
-/** The index of the first name behind `cookie`. */
-export function indexBehind({ cookies }: DirectoryListing, cookie: number): number {
+/** The index of the first name after `cookie`. */
+export function indexAfter({ cookies }: DirectoryListing, cookie: number): number {
   let low = 0;
   let high = cookies.length;
   while (low < high) {
@@ -57,7 +57,7 @@ export function indexBehind({ cookies }: DirectoryListing, cookie: number): numb
   return low;
 }
 
-/** Listings of the directories that were read last, up to a number of names in all. */
+/** Listings of the directories that were read last, with at most `namesMax` names in all. */
 export class ListingCache {
   private readonly namesMax: number;
   private readonly listings = new Map<Inode, DirectoryListing>();
@@ -67,7 +67,7 @@ export class ListingCache {
     this.namesMax = namesMax;
   }
 
-  /** The listing of `inode` as it is now; `read` gives the names where they must be sorted again. */
+  /** The current listing of `inode`; `read` gives the names where they must be sorted again. */
   get(inode: Inode, read: () => Iterable<Name>): DirectoryListing {
     const known = this.listings.get(inode);
     if (known !== undefined) this.remove(known);

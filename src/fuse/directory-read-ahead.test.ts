@@ -30,7 +30,7 @@ async function filledKernel(context: TestContext): Promise<FuseKernel> {
   return kernel;
 }
 
-/** Walks the first directory and what is in it. Returns the next. */
+/** Walks the first directory and those inside it. Returns the next. */
 function walkToSecond(kernel: FuseKernel): DirectoryEntry {
   const [first, second] = kernel.list(ROOT);
   kernel.list(first!.node);
@@ -38,14 +38,14 @@ function walkToSecond(kernel: FuseKernel): DirectoryEntry {
   return second!;
 }
 
-/** Makes ready all that there is. Returns in how many pieces. */
+/** Prepares all that there is. Returns in how many pieces. */
 function prepareAll({ session }: FuseKernel): number {
   let pieces = 0;
   while (session.readAhead.directories.prepare()) pieces++;
   return pieces;
 }
 
-/** Whether the names of a directory and what they stand for are in memory. */
+/** Whether the names of a directory and their inodes are in memory. */
 function isReady({ tree }: FuseKernel, node: number): boolean {
   const directory = tree.stack.inodes.get(node as Ino);
   if (directory?.isComplete !== true) return false;
@@ -53,7 +53,7 @@ function isReady({ tree }: FuseKernel, node: number): boolean {
 }
 
 describe('reading ahead from directory to directory', () => {
-  it('leaves a directory of very many names to the program that reads it', async (context) => {
+  it('skips a directory of very many names', async (context) => {
     const { kernel } = await scratchKernel(context, (tree) => {
       for (const name of ['first', 'second', 'third']) {
         tree.fileSystem.makeDirectory(`/${name}`, 0o755);
@@ -80,7 +80,7 @@ describe('reading ahead from directory to directory', () => {
     assert.ok(isReady(kernel, inside.node));
   });
 
-  it('goes down first, then on, then on one directory up', async (context) => {
+  it('goes down first, then to the next directory, then to the next of the parent', async (context) => {
     const kernel = await filledKernel(context);
     const directories = kernel.list(ROOT);
     const deepIn = (node: number) => kernel.list(node).find(({ name }) => name === 'deep')!.node;
@@ -107,7 +107,7 @@ describe('reading ahead from directory to directory', () => {
     assert.equal(kernel.list(second.node).length, FILES + 1);
   });
 
-  it('changes neither what is listed nor when it was', async (context) => {
+  it('changes neither listings nor access times', async (context) => {
     const kernel = await filledKernel(context);
     const { tree } = kernel;
     const second = walkToSecond(kernel);
@@ -120,7 +120,7 @@ describe('reading ahead from directory to directory', () => {
     assert.deepEqual(names.sort(), expected.filter((name) => name !== 'f3').sort());
   });
 
-  it('lets a directory be that was removed or has left the memory', async (context) => {
+  it('skips a directory that was removed or is no longer in memory', async (context) => {
     const kernel = await filledKernel(context);
     const { tree } = kernel;
     const second = walkToSecond(kernel);

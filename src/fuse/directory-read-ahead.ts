@@ -1,10 +1,10 @@
 /**
- * Reading ahead from one directory to the next. A program that walks a tree takes the directories of a listing in the
- * order in which they were listed, those inside one first. While it works on what it has, the server reads the names
- * and inodes of the directory that comes next, a few at a time, so that they are in memory when they are asked for.
- * Nothing is answered from here, so nothing can be out of date.
+ * Reads ahead from one directory to the next. A program that walks a tree takes the directories of a listing in the
+ * order in which they were listed, and before the next one those inside it. Meanwhile the server reads the names and
+ * inodes of the directory that comes next, a few at a time, so that they are in memory when they are asked for. Nothing
+ * is answered from here, so nothing can be out of date.
  *
- * A program that lists one directory may want no other: a second listing shows that it walks.
+ * One listing does not show a walk; a second one that was expected does.
  */
 import type { Ino } from '../base/index.ts';
 import type { Inode } from '../layer/index.ts';
@@ -12,28 +12,28 @@ import { NO_ENTRY } from '../lower/index.ts';
 import type { InodeCalls } from '../vfs/index.ts';
 import type { ListingCache } from './directory-listing.ts';
 
-/** Inodes that are read at once: some 10 µs, for which a request may have to wait. */
+/** Inodes that are read at once, in some 10 µs: a request may have to wait for that. */
 const INODES_AT_ONCE = 4;
-/** Larger directories are not read ahead: to read and sort so many names takes some 10 ms. */
+/** Larger directories are not read ahead: to read and sort this many names takes some 10 ms. */
 const NAMES_MAX = 4096;
-/** Pairs of directories that are remembered. */
+/** Limit of `following`. */
 const FOLLOWING_MAX = 4096;
 
 export class DirectoryReadAhead {
   private readonly calls: InodeCalls;
   private readonly listings: ListingCache;
-  /** Of a directory that was listed, the one behind it in the same listing. */
+  /** For each listed directory, the next one in the same listing. */
   private readonly following = new Map<Ino, Ino>();
-  /** The directory that was listed last. */
+  /** The last directory in the current listing. */
   private last: Ino | undefined;
-  /** The directory that is being listed was expected. */
+  /** True when the directory that is being listed was expected. */
   private isWalk = false;
-  /** What a walk comes to next. */
+  /** The directory that a walk comes to next. */
   private next: Ino | undefined;
-  /** It is being made ready. */
+  /** True while `next` has to be prepared. */
   private isDue = false;
+  /** True when the names of `next` are in memory, and with them `inodesReady` of its inodes. */
   private hasNames = false;
-  /** How many of its inodes are ready. */
   private inodesReady = 0;
 
   constructor(calls: InodeCalls, listings: ListingCache) {
@@ -41,7 +41,7 @@ export class DirectoryReadAhead {
     this.listings = listings;
   }
 
-  /** A directory is being listed. */
+  /** Called when the listing of a directory begins. */
   begin({ ino, record }: Inode): void {
     this.last = undefined;
     this.isWalk = ino === this.next;
@@ -58,7 +58,6 @@ export class DirectoryReadAhead {
     this.last = ino;
   }
 
-  /** What was listed is forgotten. */
   clear(): void {
     this.following.clear();
     this.last = undefined;
@@ -77,16 +76,16 @@ export class DirectoryReadAhead {
   prepare(): boolean {
     if (!this.isDue || this.next === undefined) return false;
     try {
-      this.isDue = this.prepareOf(this.next);
+      this.isDue = this.preparePart(this.next);
     } catch {
-      // The program that lists the directory meets the error again, and gets it.
+      // The program that lists the directory gets the error again.
       this.isDue = false;
     }
     return true;
   }
 
-  /** Whether there is more to do. */
-  private prepareOf(ino: Ino): boolean {
+  /** Returns whether there is more to do. */
+  private preparePart(ino: Ino): boolean {
     const { calls } = this;
     const found = calls.peekNames(ino, NAMES_MAX);
     if (found === undefined) return false;

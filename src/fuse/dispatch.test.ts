@@ -1,4 +1,4 @@
-/** Whatever comes from the device: unknown and broken requests, and any bytes at all. */
+/** Unknown and broken requests, and random bytes. */
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 import fc from 'fast-check';
@@ -53,7 +53,7 @@ describe('dispatch', () => {
     assert.equal(kernel.session.requestCount, requestCount + 1);
   });
 
-  it('answers EIO where an operation fails with something else, and tells of it', async (context) => {
+  it('answers EIO where an operation fails with another error, and reports it', async (context) => {
     const { kernel } = await forkOf(context);
     const defect = new TypeError('a defect');
     kernel.session.calls.attributesOf = () => {
@@ -101,12 +101,12 @@ const part = fc.oneof(
   name.map((text) => pack(text)),
   fc.uint8Array({ maxLength: 40 }).map((bytes) => Buffer.from(bytes)),
 );
-/** Of nodes those that exist are likely. */
+/** Mostly nodes that exist. */
 const node = fc.oneof(fc.bigInt({ min: 0n, max: 12n }), number64);
 const opcode = fc.oneof(fc.constantFrom(...Object.values(Op)), fc.nat(70));
 const request = fc.record({ opcode, node, parts: fc.array(part, { maxLength: 8 }), cut: fc.nat(100) });
 
-/** Arguments that are right but for their values: fewer are refused at once. */
+/** Arguments of the right form with any values: fewer are refused at once than of random bytes. */
 const likely = fc.oneof(
   fc
     .tuple(number64, number64, fc.nat(1 << 18))
@@ -137,7 +137,7 @@ const likely = fc.oneof(
 );
 
 describe('dispatch, given any bytes', () => {
-  it('throws nothing, finds no defect, and leaves a clean tree', { timeout: 120_000 }, async (context) => {
+  it('never throws or reports a defect, and leaves a clean tree', { timeout: 120_000 }, async (context) => {
     const { kernel, engine } = await forkOf(context);
     const [file, directory] = [kernel.lookup(ROOT, 'a'), kernel.lookup(ROOT, 'd')];
     const nodes = [ROOT, file, directory, kernel.lookup(directory, 'b'), kernel.tree.stack.rootIno];

@@ -1,6 +1,6 @@
 /**
- * From bytes to bytes: one request in, one answer out. A failure is answered with its errno; an unknown request with
- * ENOSYS, after which the kernel does without it.
+ * From bytes to bytes: one request in, one answer out. A failure is answered with its errno, an unknown request with
+ * ENOSYS, after which the kernel no longer sends it.
  */
 import { describeCode, FsError } from '../base/index.ts';
 import { EIO, ENOSYS } from '../sys/index.ts';
@@ -18,71 +18,64 @@ import type { Session } from './session.ts';
 /** Always succeeds. */
 const nothing: Handler = () => undefined;
 
-const HANDLERS: readonly (Handler | undefined)[] = table([
-  [Opcode.LOOKUP, names.lookup],
-  [Opcode.FORGET, names.forget],
-  [Opcode.BATCH_FORGET, names.batchForget],
-  [Opcode.GETATTR, attributes.getAttributes],
-  [Opcode.STATX, attributes.getStatx],
-  [Opcode.SETATTR, attributes.setAttributes],
-  [Opcode.READLINK, attributes.readLink],
-  [Opcode.SYMLINK, names.symlink],
-  [Opcode.MKNOD, names.makeNode],
-  [Opcode.MKDIR, names.makeDirectory],
-  [Opcode.UNLINK, names.unlink],
-  [Opcode.RMDIR, names.removeDirectory],
-  [Opcode.RENAME, names.rename],
-  [Opcode.RENAME2, names.rename2],
-  [Opcode.LINK, names.link],
-  [Opcode.CREATE, names.create],
-  [Opcode.TMPFILE, names.makeUnnamed],
-  [Opcode.OPEN, files.open],
-  [Opcode.READ, files.read],
-  [Opcode.WRITE, files.write],
-  [Opcode.RELEASE, files.release],
-  [Opcode.FSYNC, files.sync],
-  [Opcode.FALLOCATE, files.allocate],
-  [Opcode.LSEEK, files.seek],
-  [Opcode.COPY_FILE_RANGE, files.copyFileRange],
-  [Opcode.COPY_FILE_RANGE_64, files.copyFileRange64],
-  [Opcode.OPENDIR, directories.openDirectory],
-  [Opcode.READDIR, directories.readDirectory],
-  [Opcode.READDIRPLUS, directories.readDirectoryPlus],
-  [Opcode.RELEASEDIR, nothing],
-  [Opcode.FSYNCDIR, files.sync],
-  [Opcode.SYNCFS, files.sync],
-  [Opcode.SETXATTR, attributes.setXattr],
-  [Opcode.GETXATTR, attributes.getXattr],
-  [Opcode.LISTXATTR, attributes.listXattrs],
-  [Opcode.REMOVEXATTR, attributes.removeXattr],
-  [Opcode.STATFS, countSpace],
-  [Opcode.INIT, negotiate],
-  [Opcode.INTERRUPT, nothing],
-  [Opcode.DESTROY, nothing],
-]);
+const HANDLERS: Readonly<Record<number, Handler | undefined>> = {
+  [Opcode.LOOKUP]: names.lookup,
+  [Opcode.FORGET]: names.forget,
+  [Opcode.BATCH_FORGET]: names.batchForget,
+  [Opcode.GETATTR]: attributes.getAttributes,
+  [Opcode.STATX]: attributes.getStatx,
+  [Opcode.SETATTR]: attributes.setAttributes,
+  [Opcode.READLINK]: attributes.readLink,
+  [Opcode.SYMLINK]: names.symlink,
+  [Opcode.MKNOD]: names.makeNode,
+  [Opcode.MKDIR]: names.makeDirectory,
+  [Opcode.UNLINK]: names.unlink,
+  [Opcode.RMDIR]: names.removeDirectory,
+  [Opcode.RENAME]: names.rename,
+  [Opcode.RENAME2]: names.rename2,
+  [Opcode.LINK]: names.link,
+  [Opcode.CREATE]: names.create,
+  [Opcode.TMPFILE]: names.makeUnnamed,
+  [Opcode.OPEN]: files.open,
+  [Opcode.READ]: files.read,
+  [Opcode.WRITE]: files.write,
+  [Opcode.RELEASE]: files.release,
+  [Opcode.FSYNC]: files.sync,
+  [Opcode.FALLOCATE]: files.allocate,
+  [Opcode.LSEEK]: files.seek,
+  [Opcode.COPY_FILE_RANGE]: files.copyFileRange,
+  [Opcode.COPY_FILE_RANGE_64]: files.copyFileRange64,
+  [Opcode.OPENDIR]: directories.openDirectory,
+  [Opcode.READDIR]: directories.readDirectory,
+  [Opcode.READDIRPLUS]: directories.readDirectoryPlus,
+  [Opcode.RELEASEDIR]: nothing,
+  [Opcode.FSYNCDIR]: files.sync,
+  [Opcode.SYNCFS]: files.sync,
+  [Opcode.SETXATTR]: attributes.setXattr,
+  [Opcode.GETXATTR]: attributes.getXattr,
+  [Opcode.LISTXATTR]: attributes.listXattrs,
+  [Opcode.REMOVEXATTR]: attributes.removeXattr,
+  [Opcode.STATFS]: countSpace,
+  [Opcode.INIT]: negotiate,
+  [Opcode.INTERRUPT]: nothing,
+  [Opcode.DESTROY]: nothing,
+};
 
-/** Requests without an answer. What INTERRUPT wants to end is answered by then, or deferred and answered anyway. */
+/** Requests without an answer. The request that INTERRUPT names was answered before, or is deferred and goes on. */
 const SILENT: ReadonlySet<number> = new Set([Opcode.FORGET, Opcode.BATCH_FORGET, Opcode.INTERRUPT]);
 
-function table(rows: readonly (readonly [number, Handler])[]): (Handler | undefined)[] {
-  const handlers: (Handler | undefined)[] = [];
-  for (const [opcode, handler] of rows) handlers[opcode] = handler;
-  return Array.from(handlers);
-}
-
-/** Called with an error that no filesystem would answer with: a defect. */
+/** Called with a defect: an error that is no `FsError`. The request gets EIO. */
 export type OnDefect = (error: unknown, opcode: number) => void;
 
-/** The request that waits for a deferred answer. */
+/** The number of the request that a deferred answer belongs to. */
 export interface Unique {
   readonly low: number;
   readonly high: number;
 }
 
-/** Called with an answer that comes later. */
 export type OnDeferred = (deferred: Deferred, unique: Unique) => void;
 
-/** Answers a request after its `begin`. Returns the bytes of the answer, 0 when there is none, or none yet. */
+/** Answers a request after its `begin`. Returns the length of the answer in bytes, 0 when there is none, or none yet. */
 export function dispatch(
   session: Session,
   request: Request,
@@ -94,27 +87,24 @@ export function dispatch(
   const handler = HANDLERS[opcode];
   const isSilent = SILENT.has(opcode);
   if (!isSilent) session.requestCount++;
-  if (handler === undefined || !(session.isReady || opcode === Opcode.INIT)) {
-    return isSilent ? 0 : reply.finish(ENOSYS, request.uniqueLow, request.uniqueHigh);
-  }
-  let deferred: Deferred | undefined;
-  let errno = 0;
+  let errno = ENOSYS;
   reply.payloadBytes = 0;
-  try {
-    const result = handler(session, request, reply);
-    if (typeof result === 'number') errno = result;
-    else deferred = result;
-  } catch (error) {
-    errno = errnoOf(error, opcode, onDefect);
-  }
-  if (deferred !== undefined) {
-    onDeferred(deferred, { low: request.uniqueLow, high: request.uniqueHigh });
-    return 0;
+  if (handler !== undefined && (session.isReady || opcode === Opcode.INIT)) {
+    try {
+      const result = handler(session, request, reply);
+      if (typeof result === 'object') {
+        onDeferred(result, { low: request.uniqueLow, high: request.uniqueHigh });
+        return 0;
+      }
+      errno = result ?? 0;
+    } catch (error) {
+      errno = errnoOf(error, opcode, onDefect);
+    }
   }
   return isSilent ? 0 : reply.finish(errno, request.uniqueLow, request.uniqueHigh);
 }
 
-/** Answers a request whose answer was deferred. Returns the bytes of the answer. */
+/** Answers a request whose answer was deferred. Returns the length of the answer in bytes. */
 export function dispatchDeferred(
   deferred: Deferred,
   unique: Unique,

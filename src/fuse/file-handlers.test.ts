@@ -1,4 +1,4 @@
-/** Bytes of files, by requests and answers of bytes. */
+/** Bytes of files, as bytes of requests and answers. */
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 import {
@@ -37,7 +37,7 @@ async function forkOf(context: TestContext, options: ScratchOptions = {}): Promi
   return { kernel, file: kernel.lookup(ROOT, 'file'), directory: kernel.lookup(ROOT, 'directory') };
 }
 
-/** Where the blocks of a file lie: `blob:block`, or `hole`. */
+/** The place of each block of a file: `blob:block`, or `hole`. */
 function placesOf({ tree }: FuseKernel, node: number, count: number): string[] {
   const { extents } = tree.stack.mappingOf(tree.stack.inode(node as never));
   return Array.from({ length: count }, (_, block) => {
@@ -47,7 +47,7 @@ function placesOf({ tree }: FuseKernel, node: number, count: number): string[] {
 }
 
 describe('OPEN, OPENDIR and RELEASE', () => {
-  it('need not be asked in the mode `cached`', async (context) => {
+  it('are not needed in the mode `cached`', async (context) => {
     const { kernel, file, directory } = await forkOf(context);
     assert.equal(kernel.fails(Op.OPEN, file, u32(0, 0)), 'ENOSYS');
     assert.equal(kernel.fails(Op.OPENDIR, directory, u32(0, 0)), 'ENOSYS');
@@ -67,7 +67,7 @@ describe('OPEN, OPENDIR and RELEASE', () => {
 });
 
 describe('READ', () => {
-  it('gives the bytes that there are, at any place', async (context) => {
+  it('returns the bytes at any place, up to the end of the file', async (context) => {
     const noted: [number, number][] = [];
     const onCached = (_inode: unknown, position: number, length: number) => noted.push([position, length]);
     const { kernel, file } = await forkOf(context, { events: { onCached } });
@@ -90,7 +90,7 @@ describe('READ', () => {
     assert.equal(kernel.fails(Op.READ, file, readArgs(0, 10).subarray(0, 39)), 'EINVAL');
   });
 
-  it('gives no more than a reply has room for', async (context) => {
+  it('returns no more than fits into a reply', async (context) => {
     const { kernel, file } = await forkOf(context);
     kernel.ask(Op.FALLOCATE, file, pack(u64(0, 0, 3 << 20), u32(0, 0)));
     assert.equal(kernel.read(file, 0, 0x7fff_ffff).length, kernel.reply.capacityBytes);
@@ -113,7 +113,7 @@ class ColdSystem extends FaultySystem {
 }
 
 describe('a cold READ', () => {
-  it('is answered later, under its own number, with what the file has then', async (context) => {
+  it('is answered later, under its own number, with the bytes of that moment', async (context) => {
     const system = new ColdSystem(createSystem());
     const { kernel, file } = await forkOf(context, { store: { system } });
     system.isCold = true;
@@ -129,7 +129,7 @@ describe('a cold READ', () => {
     assert.deepEqual(second.subarray(5), content.subarray(BLOCK + 5, 2 * BLOCK));
   });
 
-  it('is answered also where nothing could be fetched beforehand', async (context) => {
+  it('is answered even when the fetch before it failed', async (context) => {
     const system = new ColdSystem(createSystem());
     const { kernel, file } = await forkOf(context, { store: { system } });
     system.isCold = true;
@@ -139,7 +139,7 @@ describe('a cold READ', () => {
     assert.deepEqual((await kernel.finishDeferred()).subarray(16), content.subarray(0, BLOCK));
   });
 
-  it('fails with EIO where the disk does, and the next may succeed', async (context) => {
+  it('fails with EIO when the disk fails, and the next may succeed', async (context) => {
     // Without memory maps every read is a call that can fail.
     const system = new ColdSystem(createBufferedSystem());
     const { kernel, file } = await forkOf(context, { store: { system } });
@@ -152,7 +152,7 @@ describe('a cold READ', () => {
     assert.deepEqual(kernel.read(file, 0, BLOCK), content.subarray(0, BLOCK));
   });
 
-  it('does not end the reading ahead of a walk', async (context) => {
+  it('does not stop the read-ahead of a walk', async (context) => {
     const system = new ColdSystem(createSystem());
     const fill = (tree: Tree) => {
       for (const name of ['one', 'two']) writeFile(tree, `/${name}`, patternBytes(BLOCK, name.length));
@@ -165,7 +165,7 @@ describe('a cold READ', () => {
     assert.ok(kernel.session.readAhead.prepare(), 'the next file is made ready');
   });
 
-  it('of an inode that is gone by then is ESTALE', async (context) => {
+  it('of an inode that is gone meanwhile fails with ESTALE', async (context) => {
     const system = new ColdSystem(createSystem());
     const { kernel, file } = await forkOf(context, { store: { system } });
     system.isCold = true;
@@ -177,7 +177,7 @@ describe('a cold READ', () => {
 });
 
 describe('WRITE', () => {
-  it('writes at a position, and tells how much', async (context) => {
+  it('writes at a position, and returns how much', async (context) => {
     const { kernel, file } = await forkOf(context);
     const answer = kernel.ask(Op.WRITE, file, writeArgs(content.length + 10, Buffer.from('end')));
     // struct fuse_write_out: size, padding
@@ -188,7 +188,7 @@ describe('WRITE', () => {
     assert.deepEqual(kernel.read(file, 0, 100_000), expected);
   });
 
-  it('clears set-ID bits where the kernel asks for it', async (context) => {
+  it('clears set-user-ID and set-group-ID where the kernel asks for it', async (context) => {
     const { kernel } = await forkOf(context);
     const node = kernel.create(ROOT, 'privileged', 0o106755);
     kernel.ask(Op.WRITE, node, writeArgs(0, Buffer.from('a')));
@@ -198,7 +198,7 @@ describe('WRITE', () => {
     assert.equal(kernel.attr(node).mode, 0o100755);
   });
 
-  it('fails for directories, unknown nodes, bytes that did not come, and files too large', async (context) => {
+  it('fails for directories, unknown nodes, missing bytes, and too large files', async (context) => {
     const { kernel, file, directory } = await forkOf(context);
     const one = Buffer.from('1');
     assert.equal(kernel.fails(Op.WRITE, directory, writeArgs(0, one)), 'EISDIR');
@@ -209,7 +209,7 @@ describe('WRITE', () => {
     assert.equal(kernel.attr(file).size, content.length);
   });
 
-  it('on a snapshot is EROFS', async (context) => {
+  it('on a snapshot fails with EROFS', async (context) => {
     const { kernel, file } = await forkOf(context, { isReadOnly: true });
     assert.equal(kernel.fails(Op.WRITE, file, writeArgs(0, Buffer.from('1'))), 'EROFS');
     assert.equal(kernel.fails(Op.FALLOCATE, file, pack(u64(0, 0, 10), u32(0, 0))), 'EROFS');
@@ -269,7 +269,7 @@ describe('FALLOCATE', () => {
     assert.deepEqual(kernel.read(file, 0, 100), expected.subarray(0, 100).fill(0, 10, 30));
   });
 
-  it('zeroes ranges, behind the end as well', async (context) => {
+  it('zeroes ranges, also after the end', async (context) => {
     const { kernel, file } = await forkOf(context);
     kernel.ask(Op.FALLOCATE, file, fallocate(10, BLOCK, ZERO_RANGE));
     const expected = Buffer.from(content).fill(0, 10, BLOCK + 10);
@@ -280,7 +280,7 @@ describe('FALLOCATE', () => {
     assert.equal(kernel.attr(file).size, content.length + 95);
   });
 
-  it('fails for other modes, empty and absurd ranges, and what is no file', async (context) => {
+  it('fails for other modes, empty and absurd ranges, and anything but files', async (context) => {
     const { kernel, file, directory } = await forkOf(context);
     for (const mode of [
       PUNCH_HOLE,
@@ -318,7 +318,7 @@ describe('LSEEK', () => {
     assert.equal(seek(2 * BLOCK, SEEK_HOLE), content.length);
   });
 
-  it('fails behind the end, and for other kinds', async (context) => {
+  it('fails after the end, and for other kinds of inodes', async (context) => {
     const { kernel, file, directory } = await forkOf(context);
     for (const whence of [SEEK_DATA, SEEK_HOLE]) {
       assert.equal(kernel.fails(Op.LSEEK, file, lseek(content.length, whence)), 'ENXIO');
@@ -343,14 +343,14 @@ describe('COPY_FILE_RANGE', () => {
     assert.deepEqual(answer, u32(content.length, 0));
     assert.deepEqual(kernel.read(copy, 0, 100_000), content);
     assert.deepEqual(placesOf(kernel, copy, 5), placesOf(kernel, file, 5));
-    // A store into one of them parts them, in that block.
+    // A write to one of them unshares that block.
     kernel.write(copy, BLOCK, Buffer.from('mine'));
     const same = placesOf(kernel, copy, 5).map((place, block) => place === placesOf(kernel, file, 5)[block]);
     assert.deepEqual(same, [true, false, true, true, true]);
     assert.deepEqual(kernel.read(file, 0, 100_000), content);
   });
 
-  it('takes set-user-ID from the target, shared or copied, for all users but the superuser', async (context) => {
+  it('clears set-user-ID of the target, shared or copied, for all users but the superuser', async (context) => {
     const { kernel, file } = await forkOf(context);
     const copy = kernel.create(ROOT, 'copy');
     for (const from of [0, 1]) {
@@ -362,7 +362,7 @@ describe('COPY_FILE_RANGE', () => {
     }
   });
 
-  it('by its 64-bit form tells the length in 64 bits', async (context) => {
+  it('in its 64-bit form returns the length in 64 bits', async (context) => {
     const { kernel, file } = await forkOf(context);
     const copy = kernel.create(ROOT, 'copy');
     const answer = kernel.ask(Op.COPY_FILE_RANGE_64, file, copyArgs(0, copy, 2 * BLOCK, 2 * BLOCK));
@@ -370,7 +370,7 @@ describe('COPY_FILE_RANGE', () => {
     assert.deepEqual(placesOf(kernel, copy, 4), ['hole', 'hole', ...placesOf(kernel, file, 2)]);
   });
 
-  it('tells no more than its answer can hold', async (context) => {
+  it('copies no more than its answer can express', async (context) => {
     const { kernel, file } = await forkOf(context);
     const size = 5 * 2 ** 30;
     kernel.ask(Op.SETATTR, file, pack(u32(8, 0), u64(0, size, 0, 0, 0, 0), u32(...Array(8).fill(0))));
@@ -381,7 +381,7 @@ describe('COPY_FILE_RANGE', () => {
     assert.deepEqual([whole.readBigUInt64LE(0), kernel.attr(copy).size], [BigInt(size), size]);
   });
 
-  it('copies what lies at other places than whole blocks', async (context) => {
+  it('copies bytes that do not begin at whole blocks', async (context) => {
     const { kernel, file } = await forkOf(context);
     const copy = kernel.create(ROOT, 'copy');
     assert.deepEqual(
@@ -394,12 +394,12 @@ describe('COPY_FILE_RANGE', () => {
       placesOf(kernel, copy, 3).some((place) => sources.has(place)),
       false,
     );
-    // Of blocks and a rest in the middle of the target the blocks are shared; the caller asks again for the rest.
+    // In the middle of the target only whole blocks are shared; the caller asks again for the rest.
     kernel.ask(Op.COPY_FILE_RANGE, copy, copyArgs(0, copy, 4 * BLOCK, BLOCK));
     assert.deepEqual(kernel.ask(Op.COPY_FILE_RANGE, file, copyArgs(0, copy, 0, BLOCK + 10)), u32(BLOCK, 0));
   });
 
-  it('copies nothing behind the end, and no more than there is', async (context) => {
+  it('copies nothing after the end, and no more than there is', async (context) => {
     const { kernel, file } = await forkOf(context);
     const copy = kernel.create(ROOT, 'copy');
     assert.deepEqual(kernel.ask(Op.COPY_FILE_RANGE, file, copyArgs(content.length, copy, 0, 10)), u32(0, 0));
@@ -410,7 +410,7 @@ describe('COPY_FILE_RANGE', () => {
     assert.deepEqual(kernel.read(copy, 0, 100_000), content.subarray(4 * BLOCK));
   });
 
-  it('fails for ranges that overlap, flags, other kinds and unknown nodes', async (context) => {
+  it('fails for ranges that overlap, flags, other kinds of inodes and unknown nodes', async (context) => {
     const { kernel, file, directory } = await forkOf(context);
     const fails = (source: number, args: Buffer) => kernel.fails(Op.COPY_FILE_RANGE, source, args);
     assert.equal(fails(file, copyArgs(0, file, BLOCK, 2 * BLOCK)), 'EINVAL');

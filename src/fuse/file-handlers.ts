@@ -1,8 +1,8 @@
 /** Bytes of files: reads, writes, space, holes, and copies inside the mount. */
 import { BLOCK_SIZE, FsError, isFsError } from '../base/index.ts';
 import type { Inode } from '../layer/index.ts';
-import { ENOSYS, O_DSYNC, SEEK_DATA, SEEK_HOLE } from '../sys/index.ts';
-import type { Caller } from '../vfs/index.ts';
+import { O_DSYNC, SEEK_DATA, SEEK_HOLE } from '../sys/index.ts';
+import type { Caller, InodeCalls } from '../vfs/index.ts';
 import {
   COPY_FILE_RANGE_IN,
   COPY_FILE_RANGE_OUT,
@@ -10,7 +10,6 @@ import {
   LSEEK_IN,
   LSEEK_OUT,
   OPEN_IN,
-  OPEN_OUT,
   OUT_HEADER_BYTES,
   READ_IN,
   RELEASE_IN,
@@ -19,19 +18,15 @@ import {
   WRITE_OUT,
 } from './abi.ts';
 import { kernelFor } from './caller.ts';
-import { type Handler, openAt } from './handler.ts';
+import { type Handler, replyOpened } from './handler.ts';
 import type { Reply } from './reply.ts';
 import type { Request } from './request.ts';
 import type { Session } from './session.ts';
 
-/** ENOSYS: the kernel need not ask. */
 export const open: Handler = (session, request, reply) => {
   request.need(OPEN_IN.bytes);
   const answer = session.opens.open(session.inode(request.nodeId), request.u32(OPEN_IN.flags));
-  if (answer === undefined) return ENOSYS;
-  reply.zeros(OPEN_OUT.bytes);
-  openAt(reply, 0, answer);
-  return undefined;
+  return replyOpened(reply, answer);
 };
 
 export const release: Handler = (session, request) => {
@@ -39,7 +34,7 @@ export const release: Handler = (session, request) => {
   session.opens.release(request.u64(RELEASE_IN.fh));
 };
 
-/** What is not in memory is fetched in the background: one cold read must not hold up every other mount. */
+/** Bytes that are not in memory are fetched in the background: one cold read must not hold up every other mount. */
 export const read: Handler = (session, request, reply) => {
   request.need(READ_IN.bytes);
   const { nodeId } = request;
@@ -57,7 +52,7 @@ export const read: Handler = (session, request, reply) => {
     return undefined;
   }
   return {
-    until: session.calls.fetch(inode, position, length).catch(readWillTell),
+    until: session.calls.fetch(inode, position, length).catch(leaveToRead),
     answer: (later) => {
       const now = session.file(nodeId);
       const bytes = readInto(session, now, later, length, position, true);
@@ -66,7 +61,7 @@ export const read: Handler = (session, request, reply) => {
   };
 };
 
-/** Returns the bytes read; -1 where the disk would have to be waited for and `mayWait` is false. */
+/** Returns the bytes read; -1 where the read would wait for the disk and `mayWait` is false. */
 function readInto(
   { calls, events }: Session,
   inode: Inode,
@@ -83,8 +78,8 @@ function readInto(
   }
 }
 
-/** What could not be fetched fails again when it is read, and is reported there. */
-function readWillTell(error: unknown): void {
+/** Bytes that could not be fetched fail again when they are read, and are reported then. */
+function leaveToRead(error: unknown): void {
   if (!(error instanceof FsError)) throw error;
 }
 
@@ -158,6 +153,16 @@ export const seek: Handler = (session, request, reply) => {
   reply.zeros(LSEEK_OUT.bytes).setU64(LSEEK_OUT.offset, found);
 };
 
+/** `length` bytes from `from` on, all of them in the source. */
+interface Copy {
+  readonly caller: Caller;
+  readonly source: Inode;
+  readonly from: number;
+  readonly length: number;
+  readonly target: Inode;
+  readonly to: number;
+}
+
 /** Whole blocks are shared, the rest is copied. */
 function copyRange(session: Session, request: Request, lengthMax: number): number {
   request.need(COPY_FILE_RANGE_IN.bytes);
@@ -169,23 +174,16 @@ function copyRange(session: Session, request: Request, lengthMax: number): numbe
   if (!source.isFile || !target.isFile) throw new FsError('EINVAL');
   const length = Math.min(wanted, lengthMax, source.record.size - from);
   if (length <= 0) return 0;
-  // As of fallocate.
+  // The kernel sends no flag, as with fallocate.
   const caller = kernelFor(request.uid !== 0);
-  return (
-    shareBlocks(session, caller, source, from, length, target, to) ??
-    copyBytes(session, caller, source, from, length, target, to)
-  );
+  const copy = { caller, source, from, length, target, to };
+  return shareBlocks(session.calls, copy) ?? copyBytes(session.calls, copy);
 }
 
 /** The bytes that were shared; undefined where the places or the length forbid it. */
 function shareBlocks(
-  { calls }: Session,
-  caller: Caller,
-  source: Inode,
-  from: number,
-  length: number,
-  target: Inode,
-  to: number,
+  calls: InodeCalls,
+  { caller, source, from, length, target, to }: Copy,
 ): number | undefined {
   if (from % BLOCK_SIZE !== 0 || to % BLOCK_SIZE !== 0) return undefined;
   const isToEnd = from + length === source.record.size && to + length >= target.record.size;
@@ -203,15 +201,7 @@ function shareBlocks(
 
 const COPY_BYTES = 1024 * 1024;
 
-function copyBytes(
-  { calls }: Session,
-  caller: Caller,
-  source: Inode,
-  from: number,
-  length: number,
-  target: Inode,
-  to: number,
-): number {
+function copyBytes(calls: InodeCalls, { caller, source, from, length, target, to }: Copy): number {
   if (source === target && from < to + length && to < from + length) throw new FsError('EINVAL');
   const buffer = Buffer.allocUnsafe(Math.min(length, COPY_BYTES));
   // One piece for each request: the kernel or its caller asks for the rest.

@@ -17,13 +17,13 @@ async function filledKernel(context: TestContext): Promise<FuseKernel> {
   return kernel;
 }
 
-/** Files in the order in which the kernel is told of them. */
+/** The files in the order of their directory's listing. */
 function listed(kernel: FuseKernel): { readonly node: number; readonly index: number }[] {
   return kernel.list(ROOT).map(({ node, name }) => ({ node, index: Number(name.slice('file-'.length)) }));
 }
 
 describe('reading ahead from file to file', () => {
-  it('gives the bytes of each file, whatever is made ready between', async (context) => {
+  it('returns the bytes of each file, whatever is prepared meanwhile', async (context) => {
     const kernel = await filledKernel(context);
     let prepared = 0;
     for (const { node, index } of listed(kernel)) {
@@ -31,10 +31,10 @@ describe('reading ahead from file to file', () => {
       if (kernel.session.readAhead.files.prepare()) prepared++;
       assert.equal(kernel.session.readAhead.files.prepare(), false, 'once for each read');
     }
-    assert.ok(prepared > FILES / 2, `${prepared} were made ready`);
+    assert.ok(prepared > FILES / 2, `${prepared} were prepared`);
   });
 
-  it('never gives bytes from before a change', async (context) => {
+  it('never returns bytes from before a change', async (context) => {
     const kernel = await filledKernel(context);
     const files = listed(kernel);
     for (let at = 0; at + 1 < files.length; at++) {
@@ -48,7 +48,7 @@ describe('reading ahead from file to file', () => {
     }
   });
 
-  it('leaves time, place and access to the read', async (context) => {
+  it('serves only reads of the whole file, once, and leaves access times to them', async (context) => {
     const kernel = await filledKernel(context);
     const [first, second] = listed(kernel).filter(({ index }) => [0, 1, 2].includes(index % sizes.length));
     const { session, tree } = kernel;
@@ -63,7 +63,7 @@ describe('reading ahead from file to file', () => {
     assert.equal(
       session.readAhead.files.take(inode, target, 0, 0, BLOCK * 4),
       false,
-      'what is not taken at once is gone',
+      'bytes that are refused once are gone',
     );
     assert.deepEqual(kernel.read(second!.node, 50, 20), contentOf(second!.index).subarray(50, 70));
     assert.ok(tree.stack.lazyTimes.has(inode));

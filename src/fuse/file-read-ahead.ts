@@ -1,10 +1,10 @@
 /**
- * Reading ahead from one file to the next. A program that reads a whole tree takes the files of a directory in the
- * order in which they were listed, and waits for each, while the server waits for the program. So when the server has
- * nothing else to do it prepares the next file's bytes: it reads its map and verifies its blocks.
+ * Reads ahead from one file to the next. A program that reads a whole tree takes the files of a directory in the order
+ * in which they were listed, and waits for each. While the server waits for the program, it prepares the next file's
+ * bytes: it reads its map and verifies its blocks.
  *
- * Every change of a file replaces its record, so prepared bytes are the file's as long as its inode has the same
- * record. They are used once, and soon or not at all.
+ * Every change of a file replaces its record, so prepared bytes are right as long as its inode has the same record.
+ * They are used once, and soon or not at all.
  */
 import type { Inode } from '../layer/index.ts';
 import type { InodeCalls } from '../vfs/index.ts';
@@ -14,7 +14,7 @@ const FILE_BYTES_MAX = 64 * 1024;
 const PASSED_MAX = 8;
 const FRESH_MS = 20;
 
-/** The bytes that are ready: of one file, for all mounts. */
+/** The prepared bytes of one file; all mounts share this buffer. */
 const READY = {
   bytes: Buffer.allocUnsafeSlow(FILE_BYTES_MAX),
   inode: undefined as Inode | undefined,
@@ -24,9 +24,9 @@ const READY = {
 
 export class FileReadAhead {
   private readonly calls: InodeCalls;
-  /** What was listed last, in order. */
+  /** The inodes of the last listing, in order. */
   private listed: Inode[] = [];
-  /** In `listed`, behind what was read last. */
+  /** The index in `listed` after the file that was read last. */
   private next = 0;
   private isDue = false;
 
@@ -34,7 +34,6 @@ export class FileReadAhead {
     this.calls = calls;
   }
 
-  /** What was listed is forgotten. */
   clear(): void {
     this.listed = [];
     this.next = 0;
@@ -63,13 +62,13 @@ export class FileReadAhead {
     const inode = this.listed[this.next];
     if (inode === undefined || !inode.isFile || inode.isDead) return false;
     const { size } = inode.record;
-    // What was read before is in the kernel's cache.
+    // A file that has a mapping was read before, and is in the kernel's cache.
     if (inode.mapping !== undefined || size === 0 || size > FILE_BYTES_MAX) return false;
     READY.inode = undefined;
     try {
       if (!this.calls.peek(inode, READY.bytes)) return true;
     } catch {
-      // The program that reads the file meets the error again, and gets it.
+      // The program that reads the file gets the error again.
       return true;
     }
     READY.inode = inode;
@@ -78,7 +77,7 @@ export class FileReadAhead {
     return true;
   }
 
-  /** Puts the bytes of the whole file at `target[offset]`, where they are ready. False where they are not. */
+  /** Copies the whole file's bytes to `target[offset]`; false where they are not ready. */
   take(inode: Inode, target: Uint8Array, offset: number, position: number, length: number): boolean {
     if (READY.inode !== inode) return false;
     READY.inode = undefined;

@@ -1,5 +1,6 @@
-/** What the operations of a mount have in common. */
+/** The type of the handlers, each of which answers one operation, and the parts of answers that several share. */
 import type { Inode } from '../layer/index.ts';
+import { ENOSYS } from '../sys/index.ts';
 import { ENTRY_OUT, OPEN_OUT } from './abi.ts';
 import { putEntry } from './attribute-codec.ts';
 import type { OpenAnswer } from './open-policy.ts';
@@ -7,7 +8,7 @@ import type { Reply } from './reply.ts';
 import type { Request } from './request.ts';
 import type { Session } from './session.ts';
 
-/** An answer that has to wait for the disk. The request is gone by then: `answer` knows what it asked for. */
+/** An answer that has to wait, for example for the disk. `answer` cannot look at the request, which is gone by then. */
 export interface Deferred {
   readonly until: Promise<void>;
   /** Fills `reply` in, or throws an `FsError`. */
@@ -15,12 +16,12 @@ export interface Deferred {
 }
 
 /**
- * Answers one request: fills `reply` in, throws an `FsError`, or says what has to be waited for. Expected refusals are
- * returned as an errno: to throw an error takes some 10 µs, half a round trip.
+ * Answers one request: fills `reply` in, throws an `FsError`, or defers the answer. Expected refusals are returned as
+ * an errno: to throw an error takes some 10 µs, half a round trip.
  */
 export type Handler = (session: Session, request: Request, reply: Reply) => Deferred | number | undefined;
 
-/** An entry alone, remembered. */
+/** Replies with an entry alone. */
 export function replyEntry(session: Session, reply: Reply, inode: Inode): void {
   reply.zeros(ENTRY_OUT.bytes);
   entryAt(session, reply, 0, inode);
@@ -34,7 +35,15 @@ export function entryAt(session: Session, reply: Reply, at: number, inode: Inode
   session.remember(inode);
 }
 
-/** Puts how an open is answered into a reply of zeros. */
+/** Replies with an open; ENOSYS where the mode of the mount needs none: the kernel does not ask again. */
+export function replyOpened(reply: Reply, answer: OpenAnswer | undefined): number | undefined {
+  if (answer === undefined) return ENOSYS;
+  reply.zeros(OPEN_OUT.bytes);
+  openAt(reply, 0, answer);
+  return undefined;
+}
+
+/** Puts the answer to an open into a reply of zeros. */
 export function openAt(reply: Reply, at: number, { handle, flags, backing = 0 }: OpenAnswer): void {
   reply.setU64(at + OPEN_OUT.fh, handle);
   reply.setU32(at + OPEN_OUT.openFlags, flags);

@@ -1,8 +1,8 @@
 /**
  * fuse: trees as ordinary directories, through the FUSE protocol of the kernel (version 7.28 and later).
  *
- * In parts that can be tried apart: `abi` (numbers), `request`, `reply` and the codecs (bytes), the handlers and
- * `dispatch` (one request in, one answer out, no device), `session` (what the kernel knows), `serving-loop` and
+ * Its parts can be tested separately: `abi` (numbers), `request`, `reply` and the codecs (bytes), the handlers and
+ * `dispatch` (one request in, one answer out, no device), `session` (the state of a mount), `serving-loop` and
  * `mounted-tree` (devices), `blocking-calls` (what the serving thread must not do itself).
  *
  * Invariants stand at `Session`. Neighbours: `vfs` below, by inode; `owner` above.

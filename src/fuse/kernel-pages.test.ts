@@ -1,4 +1,4 @@
-/** The budget of the kernel's pages, beside a model that keeps a plain list. */
+/** The budget of the kernel's pages, against a model that keeps a plain list. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
@@ -21,7 +21,7 @@ interface Held {
   bytes: number;
 }
 
-/** What is held, the oldest first, as a list that is searched from end to end. */
+/** The pieces that are held, the oldest first, in a list that is searched linearly. */
 class Model {
   readonly large: Held[] = [];
   readonly small: Held[] = [];
@@ -58,7 +58,7 @@ function sum(list: readonly Held[]): number {
   return list.reduce((bytes, one) => bytes + one.bytes, 0);
 }
 
-/** The pieces that a range stands for, as the model calls them. */
+/** The model's names of the pieces of a range. */
 function piecesOf({ owner, ino, position, length }: Evicted<Mount>): string[] {
   if (length === 0) return [`${owner.name}/${ino}/all`];
   return Array.from({ length: length / MIB }, (_, index) => `${owner.name}/${ino}/${position / MIB + index}`);
@@ -116,7 +116,7 @@ describe('the budget of kernel pages', () => {
     );
   });
 
-  it('takes neighbouring pieces back in one range', () => {
+  it('evicts neighbouring pieces as one range', () => {
     const evicted: Evicted<Mount>[] = [];
     const pages = new KernelPages<Mount>(LIMITS, (ranges) => evicted.push(...ranges));
     for (let piece = 0; piece < 17; piece++) pages.note(MOUNTS[0]!, 7 as Ino, 64 * MIB, piece * MIB, 100);
@@ -141,13 +141,13 @@ describe('the budget of kernel pages', () => {
     );
   });
 
-  it('counts a file as it is now when it has grown, and nothing for no bytes', () => {
+  it('counts the new size of a file that has grown, and nothing for no bytes', () => {
     const pages = new KernelPages<Mount>(LIMITS, () => assert.fail('nothing is evicted'));
     pages.note(MOUNTS[0]!, 1 as Ino, 4096, 0, 4096);
     pages.note(MOUNTS[0]!, 1 as Ino, 9000, 0, 4096);
     pages.note(MOUNTS[0]!, 1 as Ino, 9000, 9000, 0);
     assert.equal(pages.held.smallBytes, 12_288);
-    // From here on it is counted in pieces; what the kernel has of it as a small file lies in the first.
+    // From here on it is counted in pieces; the kernel's pages of the small file lie in the first.
     pages.note(MOUNTS[0]!, 1 as Ino, MIB, 0, 4096);
     assert.deepEqual(pages.held, { smallBytes: 0, largeBytes: MIB });
     pages.forget(MOUNTS[0]!, 1 as Ino);

@@ -1,11 +1,11 @@
 /**
- * The budget for the kernel's own copies of what a mount has read or written. Bytes that are read through the kernel's
- * cache are in memory twice: as a page of a blob, which all forks share, and as a page of the mount's inode. The
- * second kind is kept small. The kernel does not report what it keeps, but it asks for every page that it gets, so an
- * upper bound is known: what was asked for and not evicted.
+ * The budget for the kernel's own copies of bytes that a mount has read or written. Bytes that are read through the
+ * kernel's cache are in memory twice: as a page of a blob, which all forks share, and as a page of the mount's inode.
+ * This limits the second kind. The kernel does not report what it keeps, but it asks for every page that it gets, so
+ * an upper bound is known: what was asked for and not evicted.
  *
- * Large files are counted in pieces of 1 MiB, small ones whole, each kind under a limit of its own; what was asked for
- * longest ago is evicted first, down to seven eighths of the limit, so that pieces of one file go in one message.
+ * Large files are counted in pieces of 1 MiB, small ones whole, each kind under its own limit. The least recently used
+ * are evicted first, down to seven eighths of the limit, so that pieces of one file go in one message.
  */
 import { BLOCK_SIZE, type Ino } from '../base/index.ts';
 
@@ -27,18 +27,18 @@ export interface Evicted<Owner> {
   length: number;
 }
 
-/** A piece of a file in the kernel's cache, in a ring in the order of last use. */
+/** A piece of a file in the kernel's cache. */
 interface Piece<Owner> {
   readonly owner: Owner;
   readonly ino: Ino;
-  /** Which piece; -1 for a whole small file. */
+  /** -1: the piece is a whole small file. */
   readonly index: number;
   bytes: number;
 }
 
 class PieceList<Owner> {
-  readonly bytesMax: number;
-  private bytes = 0;
+  heldBytes = 0;
+  private readonly bytesMax: number;
   /** Ordered by last use. */
   private readonly pieces = new Set<Piece<Owner>>();
 
@@ -46,28 +46,24 @@ class PieceList<Owner> {
     this.bytesMax = bytesMax;
   }
 
-  get heldBytes(): number {
-    return this.bytes;
-  }
-
   use(piece: Piece<Owner>, bytes: number): void {
-    this.bytes += bytes - piece.bytes;
+    this.heldBytes += bytes - piece.bytes;
     piece.bytes = bytes;
     this.pieces.delete(piece);
     this.pieces.add(piece);
   }
 
   remove(piece: Piece<Owner>): void {
-    if (this.pieces.delete(piece)) this.bytes -= piece.bytes;
+    if (this.pieces.delete(piece)) this.heldBytes -= piece.bytes;
   }
 
-  /** The oldest pieces, if there are too many; they are no longer counted. */
+  /** Takes the oldest pieces out and returns them, if there are too many. */
   evict(): Piece<Owner>[] {
     const evicted: Piece<Owner>[] = [];
-    if (this.bytes <= this.bytesMax) return evicted;
+    if (this.heldBytes <= this.bytesMax) return evicted;
     const kept = this.bytesMax - this.bytesMax / 8;
     for (const piece of this.pieces) {
-      if (this.bytes <= kept) break;
+      if (this.heldBytes <= kept) break;
       this.remove(piece);
       evicted.push(piece);
     }
@@ -75,7 +71,7 @@ class PieceList<Owner> {
   }
 }
 
-/** The pieces of one file: one of a small file, of a large one by their index. */
+/** The one piece of a small file, or the pieces of a large one by their index. */
 type FilePieces<Owner> = Piece<Owner> | Map<number, Piece<Owner>>;
 
 export class KernelPages<Owner extends object> {
@@ -90,7 +86,7 @@ export class KernelPages<Owner extends object> {
     this.onEvicted = onEvicted;
   }
 
-  /** Upper bounds, in bytes. */
+  /** Upper bounds of the bytes that the kernel has. */
   get held(): { readonly largeBytes: number; readonly smallBytes: number } {
     return { largeBytes: this.large.heldBytes, smallBytes: this.small.heldBytes };
   }
@@ -112,7 +108,7 @@ export class KernelPages<Owner extends object> {
     return files;
   }
 
-  /** A file that was large is counted as one for as long as the kernel has it. */
+  /** A file that was once large is counted as large until the kernel forgets it. */
   private noteSmall(files: Map<Ino, FilePieces<Owner>>, owner: Owner, ino: Ino, sizeBytes: number): void {
     const bytes = Math.ceil(sizeBytes / BLOCK_SIZE) * BLOCK_SIZE;
     let piece = files.get(ino);
@@ -140,7 +136,7 @@ export class KernelPages<Owner extends object> {
       if (pieces !== undefined) this.small.remove(pieces);
       pieces = new Map();
       files.set(ino, pieces);
-      // What the kernel has of it lies in the first piece.
+      // The kernel may still have pages of the small file: they lie in the first piece.
       if (wasSmall && position >= PIECE_BYTES) this.noteLarge(files, owner, ino, 0, 1);
     }
     for (let index = Math.floor(position / PIECE_BYTES); index * PIECE_BYTES < end; index++) {
@@ -159,7 +155,7 @@ export class KernelPages<Owner extends object> {
     if (evicted.length > 0) this.report(evicted);
   }
 
-  /** The kernel has dropped the file itself. */
+  /** The kernel has dropped the file. */
   forget(owner: Owner, ino: Ino): void {
     const files = this.files.get(owner);
     const pieces = files?.get(ino);

@@ -1,7 +1,7 @@
 /**
- * Gives memory back after mounts were trimmed. What they held is garbage then, and V8 keeps its pages until it needs
- * them: a thousand forks of 550 files left 550 MiB. One collection frees what is unreachable, but gives few pages back
- * and moves little; the next, with most pages nearly empty, compacts what is left and gives back the rest. So it is
+ * Gives memory back to the system after mounts were trimmed. V8 keeps the pages of garbage until it needs them: a
+ * thousand forks of 550 files left 550 MiB. One collection frees what is unreachable, but gives few pages back and
+ * moves little; the next, with most pages nearly empty, compacts what is left and gives back the rest. So it is
  * repeated while the heap shrinks. The C library keeps freed memory too, until malloc_trim(3).
  */
 import { getHeapStatistics } from 'node:v8';
@@ -9,8 +9,8 @@ import { yieldToEventLoop } from '../base/index.ts';
 import type { Kernel } from '../sys/index.ts';
 
 /**
- * Mounts that are trimmed within this time share one return. V8 shrinks the part of the heap for new objects, 32 MiB
- * once it was busy, only when few were made in the last seconds.
+ * Mounts that are trimmed within this time share one return. V8 shrinks the part of the heap for new objects, up to
+ * 32 MiB, only when few were made in the last seconds.
  */
 const DELAY_MS = 10_000;
 /** Each takes some 20 to 60 ms with a thousand idle forks, and requests are answered between them. */
@@ -18,33 +18,29 @@ const COLLECTIONS_MAX = 5;
 const SHRUNK = 0.95;
 
 export class MemoryReturn {
-  private readonly kernel: Pick<Kernel, 'trimMemory'>;
+  private readonly kernel: Kernel;
   private timer: NodeJS.Timeout | undefined;
 
-  constructor(kernel: Pick<Kernel, 'trimMemory'>) {
+  constructor(kernel: Kernel) {
     this.kernel = kernel;
   }
 
-  /** In a while, once for all calls until then. */
+  /** Schedules one return for all calls until then. */
   later(): void {
     this.timer ??= setTimeout(() => void this.now(), DELAY_MS).unref();
   }
 
+  /** Collects only in a process that was started with `--expose-gc`. */
   async now(): Promise<void> {
     this.cancel();
-    await this.collect();
-    this.kernel.trimMemory();
-  }
-
-  /** Does nothing in a process that was not started with `--expose-gc`. */
-  private async collect(): Promise<void> {
     for (let count = 1; count <= COLLECTIONS_MAX; count++) {
       const before = getHeapStatistics().total_heap_size;
       globalThis.gc?.();
       const isSmaller = getHeapStatistics().total_heap_size < before * SHRUNK;
-      if (count > 1 && !isSmaller) return;
+      if (count > 1 && !isSmaller) break;
       await yieldToEventLoop();
     }
+    this.kernel.trimMemory();
   }
 
   cancel(): void {

@@ -1,4 +1,4 @@
-/** What a server of mounts offers. */
+/** The interface of the mount server, as the owner process uses it. */
 import type { Tree } from '../store/index.ts';
 
 /** How the kernel reads and caches the files of a mount; see docs/mounts.md. */
@@ -7,11 +7,11 @@ export type IoMode = 'cached' | 'shared' | 'direct';
 export interface ServeOptions {
   /** Default: `cached`. */
   readonly io?: IoMode;
-  /** Users other than the one that mounts may enter. Default: false. */
+  /** Lets users enter other than the one that mounts. Default: false. */
   readonly allowOther?: boolean;
-  /** Reading leaves the times of access alone: a fork that is only read stores nothing. Default: false. */
+  /** Reads leave access times alone: a fork that is only read stores nothing. Default: false. */
   readonly noAtime?: boolean;
-  /** The first column of /proc/mounts, for example `ramet:try-1`. */
+  /** The first column of /proc/mounts. Default: `ramet:` and the tree's name. */
   readonly source?: string;
 }
 
@@ -28,19 +28,19 @@ export interface Mount {
   /** Resolves when the kernel has let go of the mount, however it was unmounted. The tree stays open. */
   readonly ended: Promise<void>;
   /**
-   * It has ended because its connection was aborted, by the watchdog or by hand. It stays in its place until it is
-   * unmounted, so that no program takes the directory below it for the tree: every request gets ENOTCONN.
+   * True where its connection was aborted, by the watchdog or by hand. It stays in its place until it is unmounted, so
+   * that no program takes the directory below it for the tree: every request gets ENOTCONN.
    */
   readonly isAborted: boolean;
   /**
-   * Has the kernel write what programs stored through maps of its files. Called before the tree is frozen, so that the
-   * snapshot has all that was stored before.
+   * Makes the kernel write the bytes that programs stored through maps. Called before the tree is frozen, so that the
+   * snapshot has them.
    */
   sync(): Promise<void>;
   /**
-   * Returns when it is unmounted here; the kernel lets go of it, `ended`, when the last of its users has. EBUSY while
-   * files in it are open or a process works in it, unless `isLazy`; EBUSY also while another filesystem is mounted over
-   * it. What else is mounted at the directory is left alone.
+   * Returns when it is unmounted here; `ended` resolves when the last of its users has let go. EBUSY while files in it
+   * are open or a process works in it, unless `isLazy`; EBUSY also while another filesystem is mounted over it. Other
+   * mounts at the directory are left alone.
    */
   unmount(options?: { readonly isLazy?: boolean }): Promise<void>;
 }
@@ -49,16 +49,12 @@ export interface Mount {
 export interface MountServer {
   readonly mounts: readonly Mount[];
   /**
-   * Mounts an open tree (a snapshot: read-only) and serves it. The promise resolves once the kernel and the server
-   * have agreed. ENOENT, ENOTDIR (mount point), EBUSY (it is a mount point already, of this server), ENOTEMPTY,
-   * EPERM, ENODEV (no /dev/fuse), EACCES (it may not be opened).
+   * Mounts an open tree (a snapshot: read-only) and serves it. ENOENT, ENOTDIR (mount point), EBUSY (the tree or another
+   * one of this server is mounted there), ENOTEMPTY, EPERM, ENODEV (no /dev/fuse), EACCES (it may not be opened).
    */
   mount(tree: Tree, directory: string, options?: ServeOptions): Promise<Mount>;
-  /**
-   * Has mounts give back now what idle ones give back later: the kernel's inodes and names, and the memory of this
-   * process.
-   */
+  /** Gives back now what idle mounts give back later: the kernel's inodes and names, and memory of this process. */
   trim(): Promise<void>;
-  /** Unmounts everything (lazily where it is busy) and ends the threads. */
+  /** Unmounts everything (lazily where busy) and ends the threads. */
   close(): Promise<void>;
 }

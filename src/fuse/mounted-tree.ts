@@ -22,7 +22,7 @@ const BUSY_WAIT_MS = 500;
 /** How long the answer to a handle waits for a name. */
 const LOOK_UP_WAIT_MS = 1000;
 
-/** What all mounts of a server share: they are served one at a time. */
+/** Parts that all mounts of a server share: they are served one at a time. */
 export interface MountParts {
   readonly kernel: Kernel;
   readonly loop: ServingLoop;
@@ -35,6 +35,12 @@ export interface MountParts {
   readonly onDefect: OnDefect;
 }
 
+export interface MountPlace {
+  readonly directory: string;
+  readonly device: number;
+  readonly deviceNumber: string | undefined;
+}
+
 export class MountedTree implements Mount {
   readonly tree: Tree;
   readonly directory: string;
@@ -42,7 +48,7 @@ export class MountedTree implements Mount {
   readonly session: Session;
   readonly device: number;
   readonly deviceNumber: string | undefined;
-  /** It was unmounted and is no longer at `directory`, though programs may still use it. */
+  /** True once it is no longer at `directory`, though programs may still use it. */
   isDetached = false;
   isAborted = false;
   readonly ended: Promise<void>;
@@ -50,27 +56,19 @@ export class MountedTree implements Mount {
   private readonly onEnd: (mount: MountedTree) => void;
   /** `performance.now()` when a program last asked for anything. */
   lastRequestAt = performance.now();
-  /** Nothing was asked for since it was trimmed. */
+  /** True until a program asks for anything after a trim. */
   isTrimmed = true;
   private resolveEnded: () => void = () => undefined;
   private isServed = true;
 
-  constructor(
-    parts: MountParts,
-    tree: Tree,
-    directory: string,
-    session: Session,
-    device: number,
-    deviceNumber: string | undefined,
-    onEnd: (mount: MountedTree) => void,
-  ) {
+  constructor(parts: MountParts, session: Session, place: MountPlace, onEnd: (mount: MountedTree) => void) {
     this.parts = parts;
-    this.tree = tree;
-    this.directory = directory;
     this.session = session;
+    this.tree = session.tree;
     this.io = session.io;
-    this.device = device;
-    this.deviceNumber = deviceNumber;
+    this.directory = place.directory;
+    this.device = place.device;
+    this.deviceNumber = place.deviceNumber;
     this.onEnd = onEnd;
     this.ended = new Promise((resolve) => {
       this.resolveEnded = resolve;
@@ -86,7 +84,7 @@ export class MountedTree implements Mount {
     this.parts.loop.add(this.device, this);
   }
 
-  /** Answers what the device has. */
+  /** Answers the requests that the device has. */
   serve(): void {
     const { requestCount } = this.session;
     this.answerAll();
@@ -103,7 +101,7 @@ export class MountedTree implements Mount {
 
   private answerAll(): void {
     const { kernel, request, reply, requestAddress, replyAddress, onDefect } = this.parts;
-    const { stack } = this.session.fileSystem;
+    const { stack } = this.tree;
     for (let served = 0; served < REQUESTS_AT_ONCE && this.isServed; served++) {
       const count = kernel.read(this.device, requestAddress, request.bytes.length);
       if (count === -EAGAIN) return;
@@ -122,7 +120,7 @@ export class MountedTree implements Mount {
     }
   }
 
-  /** Answers when what it waits for is there; the mount may have ended by then. */
+  /** Answers when the wait is over; the mount may have ended by then. */
   private readonly defer: OnDeferred = (deferred, unique) => {
     const { kernel, loop, reply, replyAddress, onDefect } = this.parts;
     loop.giveTurn();
@@ -133,7 +131,7 @@ export class MountedTree implements Mount {
     });
   };
 
-  /** ENODEV: the kernel has let go of the mount. ECONNABORTED: it was aborted, and stays where it is. */
+  /** Called at ENODEV, when the kernel has let go, and at ECONNABORTED: an aborted mount stays where it is. */
   end(isAborted = false): void {
     if (!this.isServed) return;
     this.isServed = false;
@@ -145,7 +143,7 @@ export class MountedTree implements Mount {
     this.resolveEnded();
   }
 
-  /** Sends a notification, later and by the worker. False where the kernel does not know it. */
+  /** Sends a notification, later and by the worker. False where the kernel does not know this kind. */
   async notify(message: Uint8Array): Promise<boolean> {
     if (!this.isServed) return true;
     this.parts.loop.giveTurn();
@@ -160,21 +158,21 @@ export class MountedTree implements Mount {
   }
 
   /**
-   * Has the kernel find by a name what it asks for by a handle. Otherwise its dentry has no name, and cannot be
-   * validated: Linux takes such a dentry of FUSE for outdated (since 6.16 always, its `d_time` is not set; before, it
-   * looks a `/` up in it), and an overlay gives ESTALE for every file that it has copied up from there. Undefined where
-   * no name is known. It waits for a while only: the caller may hold what the walk needs.
+   * Makes the kernel look an inode up by name that it asked for by handle. Otherwise the dentry has no name, and Linux
+   * takes such a dentry of FUSE for outdated (since 6.16 always, its `d_time` is not set; before, it looks a `/` up in
+   * it), and an overlay gives ESTALE for every file that it has copied up from there. Undefined where no name is known.
+   * The wait is bounded: the caller may hold what the walk needs.
    */
   lookUpByName(inode: Inode): Promise<void> | undefined {
     if (this.isDetached || inode.ino === this.session.calls.rootIno) return undefined;
-    const path = hintedPath(this.session.fileSystem.stack, inode);
+    const path = hintedPath(this.tree.stack, inode);
     if (path === undefined) return undefined;
     const { directory, deviceNumber: device } = this;
     const walk = this.parts.blocking.run({ kind: 'lookUp', directory, device, path });
     const done = walk.then(
       () => undefined,
       (error: unknown) => {
-        // Then it is answered without a name.
+        // The handle is answered without a name.
         if (!(error instanceof FsError)) throw error;
       },
     );
@@ -198,7 +196,7 @@ export class MountedTree implements Mount {
   }
 
   async unmount({ isLazy = false }: { readonly isLazy?: boolean } = {}): Promise<void> {
-    // Nothing in it can be used any more, so there is nothing to wait for.
+    // An aborted mount has no users to wait for.
     if (this.isAborted) return await this.takeAway(true);
     await whileBusy(
       () => (this.isServed && !this.isDetached ? this.takeAway(isLazy) : undefined),

@@ -1,4 +1,4 @@
-/** Operations on names, by requests and answers of bytes, on a tree of a store. */
+/** Operations on names, as bytes of requests and answers. */
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 import {
@@ -51,7 +51,7 @@ describe('LOOKUP', () => {
     assert.equal(kernel.session.knownCount, 1, 'a missing name is not counted');
   });
 
-  it('fails for a name that is too long, in what is no directory, and by a node that is unknown', async (context) => {
+  it('fails for a name that is too long, a node that is no directory, and an unknown node', async (context) => {
     const kernel = await forkOf(context);
     assert.equal(kernel.fails(Op.LOOKUP, ROOT, pack(LONG)), 'ENAMETOOLONG');
     assert.equal(kernel.lookup(ROOT, LONG.slice(1)), 0, '255 bytes are a name');
@@ -81,7 +81,7 @@ describe('LOOKUP', () => {
     assert.equal(kernel.fails(Op.LOOKUP, 2n ** 60n, pack('.')), 'ESTALE', 'a handle of rubbish');
   });
 
-  it('answers a handle when the kernel had its time to find a name for it', async (context) => {
+  it('answers a handle after the kernel had time to find a name for it', async (context) => {
     const asked: number[] = [];
     let found: () => void = () => undefined;
     const onHandle = ({ ino }: Inode) => {
@@ -105,7 +105,7 @@ describe('LOOKUP', () => {
     assert.equal(codeOf(await kernel.finishDeferred()), 'ESTALE', 'it was removed meanwhile');
   });
 
-  it('gives the root its node, by its own number as well', async (context) => {
+  it('finds the root also by its inode number', async (context) => {
     const kernel = await forkOf(context);
     assert.equal(kernel.lookup(kernel.tree.stack.rootIno, '.'), ROOT);
     assert.equal(kernel.attr(ROOT).ino, kernel.tree.stack.rootIno);
@@ -113,7 +113,7 @@ describe('LOOKUP', () => {
 });
 
 describe('MKNOD, MKDIR and SYMLINK', () => {
-  it('make what they are told, as the caller, under the umask', async (context) => {
+  it('make inodes that belong to the caller, under the umask', async (context) => {
     const kernel = await forkOf(context);
     // mode, rdev, umask, padding · name
     const fifo = kernel.ask(Op.MKNOD, ROOT, pack(u32(0o010666, 0, 0o022, 0), 'fifo'));
@@ -141,7 +141,7 @@ describe('MKNOD, MKDIR and SYMLINK', () => {
     assert.equal(kernel.attr(ROOT).nlink, 4);
   });
 
-  it('fail where the name is taken, too long, or in no directory', async (context) => {
+  it('fail where the name is taken or too long, or the parent is no directory', async (context) => {
     const kernel = await forkOf(context);
     const file = kernel.lookup(ROOT, 'file');
     const requests: [number, (name: string) => Buffer][] = [
@@ -208,13 +208,13 @@ describe('TMPFILE and LINK', () => {
     const linked = kernel.ask(Op.LINK, ROOT, pack(u64(node), 'named'));
     assert.deepEqual([Number(linked.readBigUInt64LE(0)), attrOf(linked, 40).nlink], [node, 1]);
     assert.equal(kernel.lookup(ROOT, 'named'), node);
-    // Three times in a reply.
+    // It was in three replies.
     kernel.forget(node, 3);
     assert.equal(isKnown(kernel, node), false);
     assert.equal(kernel.read(kernel.lookup(ROOT, 'named'), 0, 100).toString(), 'unnamed');
   });
 
-  it('keep the type of a file whatever the umask says, and want a directory', async (context) => {
+  it('keep the type of a file whatever the umask is, and need a directory', async (context) => {
     const kernel = await forkOf(context);
     const file = kernel.lookup(ROOT, 'file');
     const made = kernel.ask(Op.TMPFILE, ROOT, pack(u32(2, 0o100600, 0xffff_ffff, 0), ''));
@@ -223,7 +223,7 @@ describe('TMPFILE and LINK', () => {
     kernel.tree.checkpoint();
   });
 
-  it('drop a file that nobody named when it is forgotten', async (context) => {
+  it('drop a file that never got a name when it is forgotten', async (context) => {
     const kernel = await forkOf(context);
     const made = kernel.ask(Op.TMPFILE, ROOT, pack(u32(0o20000002, 0o100600, 0, 0), ''));
     const node = Number(made.readBigUInt64LE(0));
@@ -232,7 +232,7 @@ describe('TMPFILE and LINK', () => {
     assert.equal(kernel.fails(Op.GETATTR, node, u32(0, 0, 0, 0)), 'ESTALE');
   });
 
-  it('link what has a name, but no directory', async (context) => {
+  it('link any inode that has a name, except directories', async (context) => {
     const kernel = await forkOf(context);
     const [file, directory] = [kernel.lookup(ROOT, 'file'), kernel.lookup(ROOT, 'directory')];
     const linked = kernel.ask(Op.LINK, directory, pack(u64(file), 'second'));
@@ -255,7 +255,7 @@ describe('UNLINK and RMDIR', () => {
     assert.equal(kernel.attr(ROOT).nlink, 2);
   });
 
-  it('fail for what is missing, of the other kind, not empty, or too long', async (context) => {
+  it('fail for names that are missing, of the other kind, not empty, or too long', async (context) => {
     const kernel = await forkOf(context);
     const file = kernel.lookup(ROOT, 'file');
     for (const opcode of [Op.UNLINK, Op.RMDIR]) {
@@ -321,7 +321,7 @@ describe('RENAME and RENAME2', () => {
     assert.equal(kernel.attr(kernel.lookup(ROOT, 'moved')).mode, 0o020000);
   });
 
-  it('know no other flag', async (context) => {
+  it('refuse other flags', async (context) => {
     const kernel = await forkOf(context);
     for (const flags of [WHITEOUT | EXCHANGE, 8, 0x8000_0000])
       assert.equal(kernel.fails(Op.RENAME2, ROOT, rename2(ROOT, flags, 'file', 'directory')), 'EINVAL');

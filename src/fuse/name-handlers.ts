@@ -1,4 +1,4 @@
-/** Names: lookup, and everything that makes, moves or removes one. */
+/** Operations that look up, forget, make, move and remove names. */
 import { FsError } from '../base/index.ts';
 import type { Inode } from '../layer/index.ts';
 import { RENAME_EXCHANGE, RENAME_NOREPLACE, RENAME_WHITEOUT } from '../vfs/index.ts';
@@ -31,12 +31,9 @@ export const lookup: Handler = (session, request, reply) => {
   const until = name === '.' ? session.events.onHandle?.(directory) : undefined;
   if (until !== undefined)
     return { until, answer: (later) => replyEntry(session, later, session.inode(nodeId)) };
-  const inode =
-    name === '.'
-      ? directory
-      : name === '..'
-        ? calls.parentOf(directory)
-        : calls.lookup(KERNEL, directory, name);
+  let inode: Inode | undefined = directory;
+  if (name === '..') inode = calls.parentOf(directory);
+  else if (name !== '.') inode = calls.lookup(KERNEL, directory, name);
   if (inode === undefined) putMissing(reply, session.validSecondsOfNames(directory));
   else replyEntry(session, reply, inode);
   return undefined;
@@ -126,21 +123,21 @@ export const create: Handler = (session, request, reply) => {
   const maker = makerOf(request, request.u32(CREATE_IN.umask));
   const directory = session.inode(request.nodeId);
   const made = session.calls.createFile(maker, directory, name, request.u32(CREATE_IN.mode));
-  replyOpened(session, reply, made);
+  replyCreated(session, reply, made);
 };
 
-/** Like CREATE, but the name means nothing. */
+/** TMPFILE: like CREATE, but the name means nothing. */
 export const makeUnnamed: Handler = (session, request, reply) => {
   request.need(CREATE_IN.bytes);
   const maker = makerOf(request, request.u32(CREATE_IN.umask));
   const directory = session.inode(request.nodeId);
   const made = session.calls.createUnnamed(maker, directory, request.u32(CREATE_IN.mode));
-  replyOpened(session, reply, made);
+  replyCreated(session, reply, made);
   session.noteUnnamed(made);
 };
 
-/** Replies with an entry, and with how its file was opened. */
-function replyOpened(session: Session, reply: Reply, inode: Inode): void {
+/** Replies with an entry and the open of its file. */
+function replyCreated(session: Session, reply: Reply, inode: Inode): void {
   reply.zeros(ENTRY_OUT.bytes + OPEN_OUT.bytes);
   entryAt(session, reply, 0, inode);
   openAt(reply, ENTRY_OUT.bytes, session.opens.created(inode));

@@ -59,7 +59,7 @@ describe('INIT', () => {
     assert.deepEqual(bytes.subarray(30), Buffer.alloc(34));
   });
 
-  it('agrees on no flag that was not offered', async (context) => {
+  it('agrees only on flags that were offered', async (context) => {
     const kernel = await kernelOf(context, 'shared');
     const bytes = kernel.ask(Op.INIT, 0, initArgs(7, 36, EXPORT_SUPPORT | MAX_PAGES | INIT_EXT, 0));
     assert.equal(bytes.readUInt32LE(12), EXPORT_SUPPORT | MAX_PAGES | INIT_EXT);
@@ -68,7 +68,7 @@ describe('INIT', () => {
     assert.equal(kernel.session.hasLongSetXattr, false);
   });
 
-  it('asks for what the mode needs', async (context) => {
+  it('asks for the flags that the mode needs', async (context) => {
     const direct = await kernelOf(context, 'direct');
     const answer = direct.ask(Op.INIT, 0, initArgs(7, 45, ALL, ALL));
     assert.equal(answer.readUInt32LE(12) & (NO_OPEN_SUPPORT | NO_OPENDIR_SUPPORT), 0);
@@ -87,7 +87,7 @@ describe('INIT', () => {
     assert.equal(kernel.fails(Op.INIT, 0, u32(7, 45, 0)), 'EINVAL');
   });
 
-  it('takes nothing of an older request for flags that this one is too short for', async (context) => {
+  it('does not read flags that an older, shorter request lacks', async (context) => {
     const kernel = await kernelOf(context, 'shared');
     kernel.ask(Op.INIT, 0, initArgs(7, 45, ALL, ALL));
     // Linux before 5.17 sends 16 bytes, and does not offer INIT_EXT.
@@ -95,7 +95,7 @@ describe('INIT', () => {
     assert.equal(kernel.fails(Op.INIT, 0, u32(7, 36, 65_536, MAX_PAGES | INIT_EXT)), 'EINVAL');
   });
 
-  it('of a later major version is answered with ours, and has to come again', async (context) => {
+  it('of a later major version is answered with ours, and must be sent again', async (context) => {
     const engine = await scratchStore(context);
     const kernel = new FuseKernel(engine.createEmpty('tree'));
     kernel.session.isReady = false;

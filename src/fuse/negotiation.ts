@@ -1,5 +1,7 @@
-/** INIT, the first request of a mount, in which both sides say what they can; and STATFS. */
+/** INIT, the first request of a mount, which settles the features of both sides; and STATFS. */
+import { statfsSync } from 'node:fs';
 import { FsError, NAME_BYTES_MAX } from '../base/index.ts';
+import type { SpaceCounts } from '../vfs/index.ts';
 import {
   INIT_IN,
   INIT_OUT,
@@ -13,20 +15,20 @@ import {
 import type { Handler } from './handler.ts';
 import type { IoMode } from './mount-server.ts';
 
-/** Bytes of one WRITE, and pages of one READ: 256 pages are the most that the kernel takes without a sysctl. */
+/** The most bytes of a READ or WRITE: 256 pages are the most that the kernel takes without a sysctl. */
 export const MAX_WRITE_BYTES = 1024 * 1024;
 const MAX_PAGES = 256;
 const MAX_BACKGROUND = 64;
 const CONGESTION_THRESHOLD = 48;
 /** Times are stored in nanoseconds. */
 const TIME_GRANULARITY = 1;
-/** A blob that is passed through is on no filesystem that stacks on others. */
+/** Blobs that are passed through lie on a filesystem that does not stack on others. */
 const STACK_DEPTH = 1;
 
 /**
  * Requested in every mode. Left out on purpose: ATOMIC_O_TRUNC (without OPEN the truncation would be lost),
- * locks (the kernel's own are right), WRITEBACK_CACHE (what the kernel holds is lost when the owner dies).
- * AUTO_INVAL_DATA, by which pages and listings go when their times have changed, is for trees over a host tree alone:
+ * locks (the kernel's own are right), WRITEBACK_CACHE (the kernel's dirty pages are lost when the owner dies).
+ * AUTO_INVAL_DATA, which drops pages and listings when their times have changed, is only for trees over a host tree:
  * each write drops the file's pages.
  */
 const WANTED =
@@ -67,7 +69,7 @@ export const negotiate: Handler = (session, request, reply) => {
   const hasMore = (offered & Init.INIT_EXT) !== 0;
   if (hasMore) request.need(INIT_IN.flags2 + 4);
   const offered2 = hasMore ? request.u32(INIT_IN.flags2) : 0;
-  const forHost = session.fileSystem.stack.chain.live !== undefined ? Init.AUTO_INVAL_DATA : 0;
+  const forHost = session.tree.stack.chain.live !== undefined ? Init.AUTO_INVAL_DATA : 0;
   const flags = offered & (WANTED | byMode.flags | forHost);
   session.hasLongSetXattr = (flags & Init.SETXATTR_EXT) !== 0;
   session.isReady = true;
@@ -96,3 +98,24 @@ export const countSpace: Handler = (session, _request, reply) => {
   reply.setU32(KSTATFS.namelen, NAME_BYTES_MAX);
   reply.setU32(KSTATFS.frsize, counts.bsize);
 };
+
+/** The host is asked again only after this time. */
+const FRESH_MS = 500;
+
+/** Counts space and inodes of the host's filesystem that holds `directory`. */
+export function spaceCounter(directory: string): () => SpaceCounts {
+  let counts: SpaceCounts | undefined;
+  let countedAt = 0;
+  return () => {
+    const now = performance.now();
+    if (counts === undefined || now - countedAt > FRESH_MS) {
+      try {
+        counts = statfsSync(directory);
+      } catch {
+        throw new FsError('EIO', { syscall: 'statfs', path: directory });
+      }
+      countedAt = now;
+    }
+    return counts;
+  };
+}

@@ -1,7 +1,7 @@
 /** Notifications against bytes written by hand: include/uapi/linux/fuse.h. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { invalidateInode, prune } from './notifications.ts';
+import { invalidateInode, pruneMessages } from './notifications.ts';
 
 const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex');
 const bytesOf = (text: string) => text.replaceAll(' ', '');
@@ -22,13 +22,13 @@ describe('a notification', () => {
     );
   });
 
-  it('of nodes to let go of is FUSE_NOTIFY_PRUNE: count, padding, spare, and the nodes', () => {
+  it('to let go of nodes is FUSE_NOTIFY_PRUNE: count, padding, spare, and the nodes, the last one first', () => {
     // len 48 · error 9 · unique 0 · count 2 · padding · spare (64) · 5 · 2^40
-    assert.equal(
-      hex(prune([5, 2 ** 40])),
-      bytesOf(
+    assert.deepEqual(
+      [...pruneMessages([2 ** 40, 5])].map(hex),
+      [
         '30000000 09000000 0000000000000000 02000000 00000000 0000000000000000 0500000000000000 0000000000010000',
-      ),
+      ].map(bytesOf),
     );
   });
 });

@@ -1,19 +1,19 @@
-/** How opens are answered, which is what the modes of a mount differ in. */
+/** How each mode of a mount answers opens: the modes differ in nothing else. */
 import type { BlobId, Ino } from '../base/index.ts';
 import type { Inode } from '../layer/index.ts';
 import { Fopen } from './abi.ts';
 
-/** What OPEN_OUT tells the kernel. */
+/** The fields of OPEN_OUT. */
 export interface OpenAnswer {
   readonly handle: number;
   /** Flags of `Fopen`. */
   readonly flags: number;
-  /** With PASSTHROUGH: the host file that reads and maps go to. */
+  /** With PASSTHROUGH: the kernel's id of the host file that it reads and maps. */
   readonly backing?: number;
 }
 
 export interface OpenPolicy {
-  /** `flags` are those of open(2). Undefined: the kernel need not ask. ETXTBSY. */
+  /** `flags` are those of open(2). Undefined: the kernel need not send opens. ETXTBSY. */
   open(inode: Inode, flags: number): OpenAnswer | undefined;
   /** The inode was just created, and is open for writing. */
   created(inode: Inode): OpenAnswer;
@@ -21,15 +21,15 @@ export interface OpenPolicy {
   release(handle: number): void;
   /** ETXTBSY when the size of the file must not change now. */
   requireResizable(inode: Inode): void;
-  /** Open files that the kernel reads directly from the blob that they are, each with that blob. */
+  /** Open files that the kernel reads directly from a blob, each with that blob. */
   passedThrough(): Iterable<readonly [Ino, BlobId]>;
   end(): void;
 }
 
-/** The kernel keeps what it has of the directory. */
+/** The kernel keeps its cache of the directory. */
 export const KEPT_DIRECTORY: OpenAnswer = { handle: 0, flags: Fopen.KEEP_CACHE | Fopen.CACHE_DIR };
 
-/** The kernel caches every file and directory, and asks for no open at all. */
+/** Mode `cached`: the kernel caches every file and directory, and sends no opens. */
 export class CachedOpens implements OpenPolicy {
   open(): OpenAnswer | undefined {
     return undefined;
@@ -60,7 +60,7 @@ export class CachedOpens implements OpenPolicy {
   }
 }
 
-/** The kernel caches no bytes. Reads and writes of several threads at once do not wait for one another. */
+/** Mode `direct`: the kernel caches no bytes, and reads and writes of several threads do not wait for one another. */
 export class DirectOpens extends CachedOpens {
   override open(): OpenAnswer {
     return { handle: 0, flags: Fopen.DIRECT_IO | Fopen.PARALLEL_DIRECT_WRITES };

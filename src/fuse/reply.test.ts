@@ -11,7 +11,7 @@ function newReply(length = 64): Reply {
 }
 
 describe('a reply', () => {
-  it('is a header, then what was put behind it', () => {
+  it('is a header, then the payload', () => {
     const reply = newReply().zeros(24);
     reply.setU32(0, 0xfedc_ba98);
     reply.setU64(8, 2 ** 52 + 1);
@@ -27,7 +27,7 @@ describe('a reply', () => {
     assert.equal(reply.bytes[40], 0xaa, 'nothing is written behind the end');
   });
 
-  it('has numbers below zero as 64 bits of two’s complement', () => {
+  it('has negative numbers as 64 bits of two’s complement', () => {
     const reply = newReply().zeros(24);
     reply.setU64(0, -1);
     reply.setU64(8, -(2 ** 32));
@@ -38,7 +38,7 @@ describe('a reply', () => {
     );
   });
 
-  it('of a failure is the header alone, with the number of the error below zero', () => {
+  it('of a failure is the header alone, with the negative errno', () => {
     const reply = newReply().zeros(24);
     assert.equal(reply.finish(38, 1, 0), 16);
     assert.equal(hex(reply.bytes.subarray(0, 16)), '10000000' + 'daffffff' + '01000000' + '00000000');
@@ -51,13 +51,13 @@ describe('a reply', () => {
     assert.equal(hex(reply.bytes.subarray(16, 28)), '0061ff000001020300000000');
   });
 
-  it('is cleared where it is told to be', () => {
+  it('can be cleared in part', () => {
     const reply = newReply();
     reply.fill(4, 8);
     assert.equal(hex(reply.bytes.subarray(16, 32)), `aaaaaaaa${'00'.repeat(8)}aaaaaaaa`);
   });
 
-  it('knows its room', () => {
+  it('knows its capacity', () => {
     assert.equal(newReply(4096).capacityBytes, 4080);
   });
 });

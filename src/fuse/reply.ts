@@ -1,5 +1,5 @@
 /**
- * One answer to the kernel, written in place: struct fuse_out_header, then what the operation returns.
+ * One answer to the kernel, written in place: struct fuse_out_header, then the results of the operation.
  *
  *     0 len · 4 error (a negative errno, or 0) · 8 unique (64)
  */
@@ -9,7 +9,7 @@ import { OUT_HEADER_BYTES } from './abi.ts';
 export class Reply {
   readonly bytes: Buffer;
   private readonly words: Uint32Array;
-  /** Bytes behind the header. */
+  /** Bytes after the header. */
   payloadBytes = 0;
 
   /** `bytes` begins at a multiple of 4 within its ArrayBuffer. */
@@ -18,7 +18,7 @@ export class Reply {
     this.words = new Uint32Array(bytes.buffer, bytes.byteOffset, Math.floor(bytes.length / 4));
   }
 
-  /** Room for what an operation returns. */
+  /** The most bytes after the header. */
   get capacityBytes(): number {
     return this.bytes.length - OUT_HEADER_BYTES;
   }
@@ -52,7 +52,7 @@ export class Reply {
     this.bytes.writeUInt16LE(value, OUT_HEADER_BYTES + offset);
   }
 
-  /** Bytes of a byte string. */
+  /** Puts a byte string, without a zero byte after it. */
   setText(offset: number, text: string): void {
     this.bytes.write(text, OUT_HEADER_BYTES + offset, 'latin1');
   }
@@ -61,7 +61,7 @@ export class Reply {
     this.bytes.set(source, OUT_HEADER_BYTES + offset);
   }
 
-  /** Puts the header in front. Returns the length of the whole. */
+  /** Writes the header. Returns the length of the whole answer. */
   finish(errno: number, uniqueLow: number, uniqueHigh: number): number {
     const length = OUT_HEADER_BYTES + (errno === 0 ? this.payloadBytes : 0);
     this.words[0] = length;

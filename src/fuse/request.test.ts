@@ -15,7 +15,7 @@ function requestOf(args: Buffer, lengthBytes = 40 + args.length): Request {
     'hex',
   );
   header.writeUInt32LE(lengthBytes, 0);
-  // A zero byte far behind the end, which no name may be taken to.
+  // A zero byte far after the end: no name may reach it.
   const request = new Request(Buffer.concat([header, args, Buffer.from('stale\0bytes\0')]));
   assert.equal(request.begin(lengthBytes), true);
   return request;
@@ -64,7 +64,7 @@ describe('a request', () => {
     assert.throws(() => request.need(9), isInvalid);
   });
 
-  it('has names of any bytes, one behind the other', () => {
+  it('has names of any bytes, one after the other', () => {
     const request = requestOf(Buffer.from('0000000061ff2f00620000', 'hex'));
     assert.equal(request.name(4), 'a\u00ff/');
     assert.equal(request.afterName(4), 8);
@@ -81,7 +81,7 @@ describe('a request', () => {
     assert.throws(() => request.name(1 << 20), isInvalid, 'a name that begins behind the buffer');
   });
 
-  it('gives bytes in place', () => {
+  it('returns bytes in place', () => {
     const request = requestOf(Buffer.from([1, 2, 3, 4]));
     assert.deepEqual([...request.argument(1, 2)], [2, 3]);
     request.bytes[41] = 9;

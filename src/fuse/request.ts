@@ -4,8 +4,8 @@
  *
  *     0 len · 4 opcode · 8 unique (64) · 16 nodeid (64) · 24 uid · 28 gid · 32 pid · 36 total_extlen (16), padding
  *
- * Invariant: nothing outside `[0, lengthBytes)` of the buffer is looked at; a request that is too short for its
- * operation is refused with EINVAL.
+ * Invariant: bytes outside `[0, lengthBytes)` of the buffer are never used; a request that is too short for its
+ * operation fails with EINVAL.
  */
 import { FsError, type Name, TWO_32 } from '../base/index.ts';
 import { IN_HEADER_BYTES } from './abi.ts';
@@ -21,7 +21,7 @@ export class Request {
     this.words = new Uint32Array(bytes.buffer, bytes.byteOffset, Math.floor(bytes.length / 4));
   }
 
-  /** Begins with what was just read. False when it is no whole request. */
+  /** Begins the request that was just read into the buffer. False when it is not whole. */
   begin(lengthBytes: number): boolean {
     this.lengthBytes = lengthBytes;
     return lengthBytes >= IN_HEADER_BYTES && this.words[0] === lengthBytes;
@@ -60,7 +60,7 @@ export class Request {
     if (this.lengthBytes < IN_HEADER_BYTES + argumentBytes) throw new FsError('EINVAL');
   }
 
-  /** 32 bits at `offset` bytes into the arguments. The caller has asked `need`. */
+  /** 32 bits at `offset` bytes into the arguments. The caller has checked the length with `need`. */
   u32(offset: number): number {
     return this.words[(IN_HEADER_BYTES + offset) >>> 2]!;
   }
@@ -85,7 +85,7 @@ export class Request {
     return this.bytes.toString('latin1', start, end) as Name;
   }
 
-  /** Where in the arguments that which follows the name at `offset` begins. */
+  /** The offset of the argument that follows the name at `offset`. */
   afterName(offset: number): number {
     return this.endOfName(IN_HEADER_BYTES + offset) + 1 - IN_HEADER_BYTES;
   }

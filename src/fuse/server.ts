@@ -1,4 +1,4 @@
-/** The server of mounts: opens devices, mounts them, and serves them all from the thread that it was made in. */
+/** The mount server: mounts trees, and serves them all from the thread that it was made in. */
 import { closeSync, openSync, readlinkSync, writeFileSync } from 'node:fs';
 import { totalmem } from 'node:os';
 import { resolve } from 'node:path';
@@ -6,68 +6,69 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { FsError, isFsError } from '../base/index.ts';
 import type { Inode } from '../layer/index.ts';
 import type { Tree } from '../store/index.ts';
-import { createKernel, deviceMountedAt, type Kernel, O_DIRECTORY, O_RDONLY } from '../sys/index.ts';
+import { createKernel, deviceMountedAt, fileLink, type Kernel, O_DIRECTORY, O_RDONLY } from '../sys/index.ts';
 import { knownPath } from '../vfs/index.ts';
+import { IN_HEADER_BYTES, OUT_HEADER_BYTES, WRITE_IN } from './abi.ts';
 import { attach } from './attaching.ts';
-import { requireBackingFiles } from './backing-rights.ts';
 import { BlockingCalls } from './blocking-calls.ts';
+import { requireBackingFiles } from './caller.ts';
 import type { OnDefect } from './dispatch.ts';
 import { type Evicted, KernelPages, type PageLimits } from './kernel-pages.ts';
 import { MemoryReturn } from './memory-return.ts';
 import type { IoMode, Mount, MountServer, ServeOptions } from './mount-server.ts';
-import { MountedTree, type MountParts } from './mounted-tree.ts';
-import { MAX_WRITE_BYTES } from './negotiation.ts';
-import { invalidateInode } from './notifications.ts';
+import { MountedTree, type MountParts, type MountPlace } from './mounted-tree.ts';
+import { MAX_WRITE_BYTES, spaceCounter } from './negotiation.ts';
+import { invalidateInode, pruneMessages } from './notifications.ts';
 import { CachedOpens, DirectOpens, type OpenPolicy } from './open-policy.ts';
 import { Reply } from './reply.ts';
 import { Request } from './request.ts';
 import { ServingLoop, WAIT_MS_MAX } from './serving-loop.ts';
 import { Session, type SessionEvents } from './session.ts';
 import { SharedOpens } from './shared-opens.ts';
-import { spaceCounter } from './space.ts';
-import { pruneMessages } from './trimming.ts';
 import { HOLD_MS, Wakefulness } from './wakefulness.ts';
 import { connectionOf, Watchdog } from './watchdog.ts';
 
-/** A request or an answer: the most that READ and WRITE move, and what stands before it. */
+/** A request or an answer: the most that READ and WRITE move, after a header. */
 const MESSAGE_BYTES = MAX_WRITE_BYTES + 4096;
-/** Bytes that stand before those of a WRITE: these lie at a multiple of 64 then, from where they are copied fastest. */
-const WRITE_HEAD_BYTES = 80;
-const READ_HEAD_BYTES = 16;
 
 export interface MountServerOptions {
   /** Whether the process has work to do between its events: then the server does not wait. */
   readonly hasWork?: () => boolean;
-  /** What the kernel may keep of the files of all mounts together. */
+  /** Limits of what the kernel may keep of the files of all mounts together. */
   readonly pages?: Partial<PageLimits>;
   /** A mount that was idle for this long gives back the kernel's inodes and names. */
   readonly trimAfterMs?: number;
-  /** With more nodes than this in the kernel, mounts that are idle for a second give theirs back, the idlest first. */
-  readonly nodesMax?: number;
-  /** False: nodes are given back as with a kernel before 7.45. Default: true. */
+  /** False: nodes are given back as with a kernel before 7.45. */
   readonly canPrune?: boolean;
   /** Mounts are aborted when their server stands still for this long. */
   readonly stuckAfterMs?: number;
-  /**
-   * Keeps idle CPUs from sleeping while a mount is busy, where the process may: see `Wakefulness`. Default: true.
-   */
+  /** Keeps idle CPUs from sleeping while a mount is busy, where the process may: see `Wakefulness`. */
   readonly keepsAwake?: boolean;
   /** Called once for a file of a mounted tree whose bytes cannot be read; `path` where a name of it is known. */
   readonly onDamaged?: (tree: Tree, path: string | undefined, error: FsError) => void;
-  /** Called with defects: an operation failed with something other than an error of a filesystem. */
   readonly onDefect?: OnDefect;
 }
 
-const TRIM_AFTER_MS = 60_000;
+const DEFAULTS: Required<MountServerOptions> = {
+  hasWork: () => false,
+  pages: {},
+  trimAfterMs: 60_000,
+  canPrune: true,
+  // Longer than anything that an owner does between two turns.
+  stuckAfterMs: 120_000,
+  keepsAwake: true,
+  onDamaged: () => undefined,
+  onDefect: raise,
+};
+
+/** With more nodes than this in the kernel, mounts that are idle for a second give theirs back, the idlest first. */
 const NODES_MAX = 262_144;
 const LARGE_PAGES_BYTES = 64 * 1024 * 1024;
-/** Of the memory of the machine, for small files. */
+/** The share of the machine's memory for pages of small files: one in this many bytes. */
 const SMALL_PAGES_SHARE = 16;
 const LOOK_EVERY_MS = 1000;
 /** How long the kernel may take to let go of what was unmounted. */
 const END_WAIT_MS = 1000;
-/** Longer than anything that an owner does between two turns. */
-const STUCK_AFTER_MS = 120_000;
 
 /** ENOSYS where this process cannot serve mounts: another platform than Linux, or no libc. */
 export function createMountServer(options: MountServerOptions = {}): MountServer {
@@ -81,26 +82,25 @@ export function createMountServer(options: MountServerOptions = {}): MountServer
 }
 
 class Server implements MountServer {
+  private readonly options: Required<MountServerOptions>;
   private readonly parts: MountParts;
   private readonly mounted = new Set<MountedTree>();
   private readonly pages: KernelPages<MountedTree>;
-  private readonly trimAfterMs: number;
-  private readonly nodesMax: number;
   private readonly watchdog: Watchdog;
   private readonly wakefulness: Wakefulness | undefined;
-  private readonly onDamaged: NonNullable<MountServerOptions['onDamaged']>;
   private readonly memory: MemoryReturn;
-  private readonly hasWork: () => boolean;
   private readonly timer: NodeJS.Timeout;
   private canPrune: boolean;
   private prepared: Promise<void> | undefined;
 
   constructor(kernel: Kernel, options: MountServerOptions) {
-    const request = new Request(messageBuffer(kernel, WRITE_HEAD_BYTES));
-    const reply = new Reply(messageBuffer(kernel, READ_HEAD_BYTES));
+    this.options = { ...DEFAULTS, ...options };
+    const { stuckAfterMs, keepsAwake, canPrune, onDefect, pages } = this.options;
+    const request = new Request(messageBuffer(kernel, IN_HEADER_BYTES + WRITE_IN.bytes));
+    const reply = new Reply(messageBuffer(kernel, OUT_HEADER_BYTES));
     this.memory = new MemoryReturn(kernel);
-    this.watchdog = new Watchdog(options.stuckAfterMs ?? STUCK_AFTER_MS);
-    this.wakefulness = options.keepsAwake === false ? undefined : new Wakefulness();
+    this.watchdog = new Watchdog(stuckAfterMs);
+    this.wakefulness = keepsAwake ? new Wakefulness() : undefined;
     this.parts = {
       kernel,
       loop: new ServingLoop(kernel, () => this.waitMs()),
@@ -110,16 +110,11 @@ class Server implements MountServer {
       reply,
       requestAddress: kernel.addressOf(request.bytes),
       replyAddress: kernel.addressOf(reply.bytes),
-      onDefect: options.onDefect ?? raise,
+      onDefect,
     };
-    const { largeBytesMax = LARGE_PAGES_BYTES, smallBytesMax = totalmem() / SMALL_PAGES_SHARE } =
-      options.pages ?? {};
-    this.pages = new KernelPages({ largeBytesMax, smallBytesMax }, evict);
-    this.hasWork = options.hasWork ?? (() => false);
-    this.onDamaged = options.onDamaged ?? (() => undefined);
-    this.trimAfterMs = options.trimAfterMs ?? TRIM_AFTER_MS;
-    this.nodesMax = options.nodesMax ?? NODES_MAX;
-    this.canPrune = options.canPrune ?? true;
+    const smallBytesMax = totalmem() / SMALL_PAGES_SHARE;
+    this.pages = new KernelPages({ largeBytesMax: LARGE_PAGES_BYTES, smallBytesMax, ...pages }, evict);
+    this.canPrune = canPrune;
     this.timer = setInterval(() => this.trimIdle(), LOOK_EVERY_MS).unref();
   }
 
@@ -149,7 +144,7 @@ class Server implements MountServer {
     const attachment = { directory, source, isReadOnly: tree.isReadOnly, allowOther };
     const device = await attach(this.parts.blocking, attachment);
     const deviceNumber = deviceMountedAt(directory);
-    const mount = await this.begin(tree, directory, io, device, deviceNumber);
+    const mount = await this.begin(tree, io, { directory, device, deviceNumber });
     tree.fileSystem.keepsAccessTimes = !noAtime;
     mount.begin();
     if (deviceNumber !== undefined) {
@@ -160,37 +155,31 @@ class Server implements MountServer {
     return mount;
   }
 
-  /** Asked with every turn of the loop. */
+  /** Called at every turn of the loop. */
   private waitMs(): number {
     this.watchdog.noteTurn();
     if (this.wakefulness?.isHeld === true) this.wakefulness.rest(performance.now());
-    if (this.hasWork()) return 0;
+    if (this.options.hasWork()) return 0;
     return this.wakefulness?.isHeld === true ? HOLD_MS : WAIT_MS_MAX;
   }
 
-  private async begin(
-    tree: Tree,
-    directory: string,
-    io: IoMode,
-    device: number,
-    deviceNumber: string | undefined,
-  ): Promise<MountedTree> {
+  private async begin(tree: Tree, io: IoMode, place: MountPlace): Promise<MountedTree> {
     const { pages } = this;
     let opens: OpenPolicy;
     try {
-      opens = this.openPolicy(io, tree, device);
+      opens = this.openPolicy(io, tree, place.device);
     } catch (error) {
-      // With the device the mount is broken; lazily, since programs may have found it already.
-      closeSync(device);
-      const unmount = { kind: 'unmount', directory, device: deviceNumber, isLazy: true } as const;
-      await this.parts.blocking.run(unmount);
+      // Closing the device breaks the mount. It goes lazily, since programs may have found it already.
+      closeSync(place.device);
+      const { directory, deviceNumber: device } = place;
+      await this.parts.blocking.run({ kind: 'unmount', directory, device, isLazy: true });
       throw error;
     }
-    const told = new WeakSet<Inode>();
+    const reported = new WeakSet<Inode>();
     const onDamaged = (inode: Inode, error: FsError): void => {
       // A program that tries again fails again; one report is enough.
-      if (!told.has(inode)) this.onDamaged(tree, knownPath(tree.stack, inode), error);
-      told.add(inode);
+      if (!reported.has(inode)) this.options.onDamaged(tree, knownPath(tree.stack, inode), error);
+      reported.add(inode);
     };
     const onHandle = (inode: Inode): Promise<void> | undefined => mount.lookUpByName(inode);
     // In direct mode the kernel keeps nothing of what is read and written.
@@ -212,15 +201,7 @@ class Server implements MountServer {
       if (this.mounted.size === 0) this.wakefulness?.release();
       pages.forgetAll(ended);
     };
-    const mount: MountedTree = new MountedTree(
-      this.parts,
-      tree,
-      directory,
-      session,
-      device,
-      deviceNumber,
-      onEnd,
-    );
+    const mount: MountedTree = new MountedTree(this.parts, session, place, onEnd);
     this.mounted.add(mount);
     return mount;
   }
@@ -231,7 +212,7 @@ class Server implements MountServer {
     return new SharedOpens(this.parts.kernel, stack, device);
   }
 
-  /** Mounts that have been idle for long, or for a while when the kernel has too many nodes in all. */
+  /** Trims mounts that have been idle for long, or for a while when the kernel has too many nodes in all. */
   private trimIdle(): void {
     const now = performance.now();
     let nodes = 0;
@@ -241,7 +222,7 @@ class Server implements MountServer {
     for (const mount of byIdleness) {
       const idleMs = now - mount.lastRequestAt;
       if (mount.isTrimmed || idleMs < LOOK_EVERY_MS) continue;
-      if (idleMs < this.trimAfterMs && nodes <= this.nodesMax) continue;
+      if (idleMs < this.options.trimAfterMs && nodes <= NODES_MAX) continue;
       nodes -= mount.session.knownCount;
       trims.push(this.trimOne(mount));
     }
@@ -259,7 +240,7 @@ class Server implements MountServer {
     mount.isTrimmed = true;
     const { session } = mount;
     if (this.canPrune) {
-      for (const message of pruneMessages(session)) {
+      for (const message of pruneMessages(session.known)) {
         this.canPrune = await mount.notify(message);
         if (!this.canPrune || !mount.isTrimmed) break;
       }
@@ -268,7 +249,7 @@ class Server implements MountServer {
     if (!mount.isTrimmed) return;
     session.listings.clear();
     session.readAhead.clear();
-    session.fileSystem.stack.dropInodes(Number.POSITIVE_INFINITY);
+    session.tree.stack.dropInodes(Number.POSITIVE_INFINITY);
   }
 
   async close(): Promise<void> {
@@ -294,7 +275,7 @@ function readAhead(connection: number): void {
   }
 }
 
-/** Notifies later, which is safe: a range that is being read is not among the oldest. */
+/** The kernel is notified later, which is safe: a range that is being read is not among the oldest. */
 function evict(ranges: readonly Evicted<MountedTree>[]): void {
   for (const { owner, ino, position, length } of ranges) {
     void owner.notify(invalidateInode(owner.session.nodeOf(ino), position, length));
@@ -302,8 +283,8 @@ function evict(ranges: readonly Evicted<MountedTree>[]): void {
 }
 
 /**
- * Unmounts lazily where the mount is busy; where it was unmounted before, only its connection ends. It ends in any
- * case: programs that still use it get ENOTCONN from then on.
+ * Unmounts, lazily where the mount is busy; where it was unmounted before, only its connection ends. It always ends:
+ * programs that still use it get ENOTCONN from then on.
  */
 async function unmountSomehow(mount: MountedTree): Promise<void> {
   try {
@@ -321,13 +302,13 @@ async function unmountSomehow(mount: MountedTree): Promise<void> {
 }
 
 function raise(error: unknown): void {
-  // Outside of any promise: it ends the process, as a defect should, after the answer was sent.
+  // Outside of any promise: a defect ends the process, after the answer was sent.
   queueMicrotask(() => {
     throw error;
   });
 }
 
-/** A buffer whose bytes behind the first `headBytes` lie at a multiple of 64. */
+/** A buffer whose bytes after the first `headBytes` lie at a multiple of 64, from where they are copied fastest. */
 function messageBuffer(kernel: Kernel, headBytes: number): Buffer {
   const memory = Buffer.allocUnsafeSlow(MESSAGE_BYTES + 128);
   const start = (64 - ((kernel.addressOf(memory) + headBytes) % 64)) % 64;
@@ -336,18 +317,14 @@ function messageBuffer(kernel: Kernel, headBytes: number): Buffer {
 
 /** EBUSY for a mount that would hide its own store: it would wait for itself at the first read from there. */
 function requireStoreOutside(blobsDirectory: string, directory: string): void {
-  if (!`${placeOfDirectory(blobsDirectory)}/`.startsWith(`${resolve(directory)}/`)) return;
-  const note =
-    'the store lies inside, and the mount would hide it: mount elsewhere, or keep the store elsewhere';
-  throw new FsError('EBUSY', { syscall: 'mount', path: directory, note });
-}
-
-/** Where a directory lies that may be named by a descriptor, whatever is mounted on the way by now. */
-function placeOfDirectory(directory: string): string {
-  const fd = openSync(directory, O_RDONLY | O_DIRECTORY);
+  // The store may be named by a descriptor, so that no mount on the way is asked.
+  const fd = openSync(blobsDirectory, O_RDONLY | O_DIRECTORY);
   try {
-    return readlinkSync(`/proc/self/fd/${fd}`);
+    if (!`${readlinkSync(fileLink(fd))}/`.startsWith(`${resolve(directory)}/`)) return;
   } finally {
     closeSync(fd);
   }
+  const note =
+    'the store lies inside, and the mount would hide it: mount elsewhere, or keep the store elsewhere';
+  throw new FsError('EBUSY', { syscall: 'mount', path: directory, note });
 }

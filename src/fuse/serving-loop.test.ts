@@ -1,4 +1,4 @@
-/** The process's own events while its thread serves a device: each in a process of its own. */
+/** A process's own events while its thread serves a device. Each test runs a separate process. */
 import assert from 'node:assert/strict';
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -18,38 +18,38 @@ async function report(what: string): Promise<Record<string, number>> {
 }
 
 describe('a thread that serves a device', { skip }, () => {
-  it('serves it whenever there is something', async () => {
+  it('serves it whenever it is readable', async () => {
     assert.deepEqual(await report('serving'), { servedBytes: 100 });
   });
 
-  it('has its timers at most 150 ms late', async () => {
+  it('runs its timers at most 150 ms late', async () => {
     const { lateMs } = await report('timers');
     assert.ok(lateMs! <= 150, `${lateMs} ms`);
   });
 
-  it('has its sockets, at once', async () => {
+  it('gets its sockets’ events at once', async () => {
     const { echoes, roundMs } = await report('sockets');
     assert.equal(echoes, 20);
     assert.ok(roundMs! < 50, `${roundMs} ms a round`);
   });
 
-  it('has what its thread pool did, at once', async () => {
+  it('gets results of its thread pool at once', async () => {
     const { reads, readMs } = await report('pool');
     assert.equal(reads, 20);
-    // What the loop does not notice waits for 100 ms.
+    // Events that do not wake the loop wait for 100 ms.
     assert.ok(readMs! < 75, `${readMs} ms a read`);
   });
 
-  it('has what the serving began, at once', async () => {
+  it('continues at once work that serving began', async () => {
     const { lateMs } = await report('turns');
     assert.ok(lateMs! < 1, `${lateMs} ms`);
   });
 
-  it('is told when there is nothing to serve, until it has nothing to do then', async () => {
+  it('rests when there is nothing to serve, until it has nothing left to do', async () => {
     assert.deepEqual(await report('resting'), { rests: 3, restsWanted: 0 });
   });
 
-  it('has its signals', async () => {
+  it('gets its signals', async () => {
     const child = spawn(process.execPath, [program, 'signals'], { stdio: ['ignore', 'pipe', 'inherit'] });
     let output = '';
     child.stdout.setEncoding('utf8').on('data', (text: string) => {
@@ -64,7 +64,7 @@ describe('a thread that serves a device', { skip }, () => {
   it('takes less than a twentieth of a processor when nothing happens', async () => {
     const { share, waits } = await report('idle');
     assert.ok(share! < 0.05, `${share}`);
-    // It knows what libuv waits with: else it looks every millisecond.
+    // It waits with libuv's instance; otherwise it would poll every millisecond.
     assert.ok(waits! < 200, `${waits} waits in a second`);
   });
 

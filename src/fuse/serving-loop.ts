@@ -1,11 +1,11 @@
 /**
  * The loop that serves: it waits for any of many devices and, in the same wait, for the process's own events. libuv has
- * no way to watch a device like /dev/fuse, but it waits with an epoll instance of its own, and those can be nested:
- * ours has libuv's in it (epoll(7)). So sockets, signals and the results of the thread pool wake this loop too, and
- * then get their turn.
+ * no way to watch a device like /dev/fuse, but it waits with its own epoll instance, and those can be nested: ours has
+ * libuv's in it (epoll(7)). So sockets, signals and the results of the thread pool wake this loop too, and then get
+ * their turn.
  *
- * A program that sends one request after another sends the next soon after the answer, sooner than a thread falls
- * asleep and is woken. So the loop polls for it a moment longer, and yields the CPU meanwhile.
+ * A program that sends one request after another sends the next sooner after the answer than a thread can fall asleep
+ * and be woken. So the loop polls a moment longer before it sleeps, and yields the CPU meanwhile.
  *
  * libuv adds a new socket to its instance only when it is about to wait, so after each turn of its events it gets
  * further turns without a wait before this loop waits again. Its timers wake no epoll instance: a wait is short while
@@ -22,17 +22,17 @@ export const WAIT_MS_MAX = 100;
 const TURN_MS = 5;
 /** Turns without a wait after the process had events. */
 const QUIET_TURNS = 2;
-/** How long to poll for the next request after an answer before the thread sleeps: to wake it takes about as long. */
+/** How long to poll after an answer before the thread sleeps: to wake it takes about as long. */
 const LOOK_MS = 0.01;
-/** But only where the last one came this soon, with or without sleep. */
+/** It polls only where the last request came this soon after an answer. */
 const PROMPT_MS = 0.02;
 const LOOP_TAG = 0;
 const TAGS_AT_ONCE = 64;
 
 export interface Served {
-  /** Answers what there is to answer. */
+  /** Answers the waiting requests. */
   serve(): void;
-  /** With nothing to answer: prepares a piece of what may be asked next. Returns whether it took any time. */
+  /** Called with nothing to answer: prepares a piece of what may be asked next. Returns whether it took any time. */
   rest?(): boolean;
 }
 
@@ -87,7 +87,7 @@ export class ServingLoop {
     this.kernel.unwatch(this.epoll, fd);
   }
 
-  /** Something was started that goes on in the process's own turn: that comes before the next wait. */
+  /** Gives the process's own events a turn before the next wait: something was started that goes on there. */
   giveTurn(): void {
     this.isTurnDue = true;
   }
@@ -150,9 +150,8 @@ export class ServingLoop {
 }
 
 /**
- * The descriptor of the epoll instance that libuv waits with in this thread: the one that watches a socket made for the
- * purpose. The socket has no name, which could lie on a mount that does not answer. Undefined where /proc does not
- * show it.
+ * The descriptor of the epoll instance that libuv waits with in this thread, found by a new socket that it watches. The
+ * socket has no name, which could lie on a mount that does not answer. Undefined where /proc does not show it.
  */
 async function findLoopEpoll(kernel: Kernel): Promise<number | undefined> {
   const [fd, other] = kernel.socketPair();

@@ -1,4 +1,4 @@
-/** What the kernel knows, and inodes that only it knows: FORGET, orphans, the end of a mount. */
+/** Lookup counts, and inodes without a name that the kernel has: FORGET, orphans, the end of a mount. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { describe, it, type TestContext } from 'node:test';
@@ -22,7 +22,7 @@ function forkOf(context: TestContext): Promise<Fork> {
 const GETATTR_ARGS = u32(0, 0, 0, 0);
 
 describe('FORGET', () => {
-  it('takes from the count what it says, and ends at nothing', async (context) => {
+  it('lowers the count, but never below zero', async (context) => {
     const { kernel } = await forkOf(context);
     const file = kernel.lookup(ROOT, 'file');
     kernel.lookup(ROOT, 'file');
@@ -31,7 +31,7 @@ describe('FORGET', () => {
     assert.equal(kernel.session.knownCount, 1);
     kernel.forget(file, 1);
     assert.equal(kernel.session.knownCount, 0);
-    // More than there was: the inode stays as it is.
+    // More than there were: the inode stays as it is.
     kernel.forget(file, 10);
     kernel.forget(ROOT, 10);
     kernel.forget(999, 1);
@@ -39,7 +39,7 @@ describe('FORGET', () => {
     assert.equal(kernel.lookup(ROOT, 'file'), file);
   });
 
-  it('comes for many at once', async (context) => {
+  it('works for many nodes at once', async (context) => {
     const { kernel } = await forkOf(context);
     const [file, directory] = [kernel.lookup(ROOT, 'file'), kernel.lookup(ROOT, 'directory')];
     kernel.lookup(ROOT, 'file');
@@ -58,7 +58,7 @@ describe('FORGET', () => {
     assert.equal(kernel.session.knownCount, 1);
   });
 
-  it('is told to those who count pages', async (context) => {
+  it('reaches the budget of the kernel’s pages', async (context) => {
     const forgotten: number[] = [];
     const { kernel } = await scratchKernel(context, (tree) => writeFile(tree, '/file', Buffer.from('x')), {
       events: { onForgotten: (ino) => forgotten.push(ino) },
@@ -71,13 +71,13 @@ describe('FORGET', () => {
     assert.deepEqual(forgotten, [file]);
   });
 
-  it('of a million names that were looked up leaves nothing behind', { timeout: 600_000 }, () => {
+  it('of a million looked-up names leaves no memory in use', { timeout: 600_000 }, () => {
     const program = fileURLToPath(new URL('../../testing/fuse/million-lookups.js', import.meta.url));
     const output = execFileSync(process.execPath, ['--expose-gc', program], { encoding: 'utf8' });
     const { grownBytes, knownMost, knownAtEnd, seconds } = JSON.parse(output) as Record<string, number>;
     assert.equal(knownMost, 1000);
     assert.equal(knownAtEnd, 0);
-    // A count that is left behind takes some 40 bytes, so a million of them 40 MB.
+    // A leaked count takes some 40 bytes, so a million of them 40 MB.
     assert.ok(grownBytes! < 2_000_000, `the heap has grown by ${grownBytes} bytes`);
     assert.ok(seconds! < 10, `it took ${seconds} s of a processor`);
   });
@@ -115,7 +115,7 @@ describe('an inode without a name that the kernel has', () => {
     assert.equal(orphanCount(engine), 0);
   });
 
-  it('dies by RENAME over it and by RMDIR as by UNLINK', async (context) => {
+  it('is released after RENAME over it and RMDIR as after UNLINK', async (context) => {
     const { kernel } = await forkOf(context);
     const [file, directory] = [kernel.lookup(ROOT, 'file'), kernel.lookup(ROOT, 'directory')];
     kernel.create(ROOT, 'other');
@@ -128,7 +128,7 @@ describe('an inode without a name that the kernel has', () => {
       assert.equal(kernel.fails(Op.GETATTR, node, GETATTR_ARGS), 'ESTALE');
   });
 
-  it('dies also when the library took its name', async (context) => {
+  it('is released also when the library removed its name', async (context) => {
     const { kernel, engine } = await forkOf(context);
     const file = kernel.lookup(ROOT, 'file');
     kernel.tree.fileSystem.unlink('/file');
@@ -141,7 +141,7 @@ describe('an inode without a name that the kernel has', () => {
     assert.equal(orphanCount(engine), 0);
   });
 
-  it('lives on while the library has it open, and dies with that', async (context) => {
+  it('stays while the library has it open, and is released after that', async (context) => {
     const { kernel, engine } = await forkOf(context);
     const { fileSystem } = kernel.tree;
     const node = kernel.lookup(ROOT, 'file');

@@ -1,15 +1,14 @@
 /**
- * What the kernel and the server of one mount know of each other: what was negotiated, and which inodes the kernel has
- * looked up. It knows nothing of devices: requests come from `dispatch`, as bytes.
+ * The state of one mount between requests: the negotiated features, and the inodes that the kernel has looked up. It
+ * knows nothing of devices: requests come from `dispatch`, as bytes.
  *
- * Invariants: a node is its inode's number, except the root's, which is 1; the count of an inode is the number of
- * times that it was in a reply, less what the kernel forgot of it; an inode without a name lives while its count is
- * not 0.
+ * Invariants: a node is its inode's number, except the root's, which is 1; the count of an inode is how many replies
+ * contained it, less the lookups that the kernel forgot; an inode without a name lives while its count is not 0.
  */
 import { type BlobId, FsError, type Ino } from '../base/index.ts';
 import { type Inode, mayChange } from '../layer/index.ts';
 import type { MountUse, Tree } from '../store/index.ts';
-import { type FileSystem, hasSetId, type InodeCalls, type SpaceCounts } from '../vfs/index.ts';
+import { hasSetId, type InodeCalls, type SpaceCounts } from '../vfs/index.ts';
 import { ROOT_ID } from './abi.ts';
 import { HOST_VALID_SECONDS, VALID_SECONDS } from './attribute-codec.ts';
 import { ListingCache } from './directory-listing.ts';
@@ -20,13 +19,12 @@ import { WalkReadAhead } from './walk-read-ahead.ts';
 /** Names in the listings that a mount remembers. */
 const LISTED_NAMES_MAX = 262_144;
 
-/** Called with what happens in a session. */
 export interface SessionEvents {
   /** The kernel read or wrote bytes of a file, and may keep them. */
   onCached?(inode: Inode, position: number, length: number): void;
   /** Bytes of a file cannot be read: the disk fails, or a block is not what was stored. */
   onDamaged?(inode: Inode, error: FsError): void;
-  /** The kernel asks for an inode by a handle. Returns what the answer has to wait for, if anything. */
+  /** The kernel asks for an inode by handle. The answer waits for the promise, if there is one. */
   onHandle?(inode: Inode): Promise<void> | undefined;
   /** The kernel has dropped an inode. */
   onForgotten?(ino: Ino): void;
@@ -40,8 +38,7 @@ export interface SessionOptions {
 }
 
 export class Session implements MountUse {
-  private readonly tree: Tree;
-  readonly fileSystem: FileSystem;
+  readonly tree: Tree;
   readonly calls: InodeCalls;
   readonly io: IoMode;
   readonly opens: OpenPolicy;
@@ -53,7 +50,7 @@ export class Session implements MountUse {
   isReady = false;
   /** SETXATTR carries 16 bytes of arguments instead of 8. */
   hasLongSetXattr = false;
-  /** Requests that were to be answered. */
+  /** How many requests came that want an answer. */
   requestCount = 0;
   private readonly counts = new Map<Ino, number>();
   /** Inodes without a name that the kernel still has. */
@@ -61,7 +58,6 @@ export class Session implements MountUse {
 
   constructor(tree: Tree, options: SessionOptions) {
     this.tree = tree;
-    this.fileSystem = tree.fileSystem;
     this.calls = tree.fileSystem.byInode;
     this.readAhead = new WalkReadAhead(this.calls, this.listings);
     this.io = options.io;
@@ -71,7 +67,7 @@ export class Session implements MountUse {
     tree.mount = this;
   }
 
-  /** Inodes that the kernel has. */
+  /** How many inodes the kernel has. */
   get knownCount(): number {
     return this.counts.size;
   }
@@ -86,12 +82,12 @@ export class Session implements MountUse {
    */
   validSeconds(inode: Inode): number {
     if (inode.isFile && hasSetId(inode.record.mode)) return 0;
-    return mayChange(this.fileSystem.stack.chain.live, inode) ? HOST_VALID_SECONDS : VALID_SECONDS;
+    return mayChange(this.tree.stack.chain.live, inode) ? HOST_VALID_SECONDS : VALID_SECONDS;
   }
 
-  /** How long it may keep that there is no name in a directory. */
+  /** How long the kernel may remember that a directory does not have a name. */
   validSecondsOfNames(directory: Inode): number {
-    return this.fileSystem.stack.chain.isLive(directory.ino) ? HOST_VALID_SECONDS : VALID_SECONDS;
+    return this.tree.stack.chain.isLive(directory.ino) ? HOST_VALID_SECONDS : VALID_SECONDS;
   }
 
   inoOf(nodeId: number): Ino {
@@ -134,7 +130,7 @@ export class Session implements MountUse {
     if (this.orphans.delete(ino)) this.release(ino);
   }
 
-  /** Called for an inode that lost its name: one that the kernel has is released when the kernel forgets it. */
+  /** Called for an inode that lost its last name. True: the kernel has it, and it is released when the kernel forgets it. */
   isKept(ino: Ino): boolean {
     if (!this.counts.has(ino)) return false;
     this.orphans.add(ino);
@@ -162,7 +158,7 @@ export class Session implements MountUse {
   }
 
   private release(ino: Ino): void {
-    const { stack } = this.fileSystem;
+    const { stack } = this.tree;
     if (stack.upper?.isOpen !== true) return;
     try {
       stack.releaseIfUnused(stack.inode(ino));

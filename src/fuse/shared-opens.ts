@@ -3,10 +3,9 @@
  * blob, and reads and maps it (FUSE_PASSTHROUGH, Documentation/filesystems/fuse/fuse-passthrough.rst). Every fork,
  * every snapshot and the host then map the very same pages.
  *
- * A file may be passed through while it cannot change: on a read-only mount, to run it (the kernel itself gives
- * writers ETXTBSY then), or to read it, in which case an open for writing in the same fork gets ETXTBSY meanwhile.
- * All else goes through the kernel's cache, as in the mode `cached`. The kernel allows no cached open of an inode
- * while it is open with a backing file, nor the other way round, so the first open decides.
+ * A file is passed through only when opened to read or run it, and meanwhile an open for writing gets ETXTBSY (while a
+ * program runs, from the kernel itself). All other opens use the kernel's cache, as in the mode `cached`. The kernel
+ * allows no cached open of an inode while it is open with a backing file, nor the reverse, so the first open decides.
  *
  * A blob is opened through a read-only view of the blobs: the kernel would otherwise open it with the flags that
  * the program used, and a write through a shared map would change a sealed blob.
@@ -15,7 +14,7 @@ import { closeSync, openSync } from 'node:fs';
 import { BLOCK_SIZE, type BlobId, blocksFor, FsError, type Ino, isFsError } from '../base/index.ts';
 import { blobPath } from '../blob/index.ts';
 import type { Inode, LayerStack } from '../layer/index.ts';
-import { type Kernel, O_ACCMODE, O_RDONLY, O_TRUNC } from '../sys/index.ts';
+import { fileLink, type Kernel, O_ACCMODE, O_RDONLY, O_TRUNC } from '../sys/index.ts';
 import { Fopen } from './abi.ts';
 import { KEPT_DIRECTORY, type OpenAnswer, type OpenPolicy } from './open-policy.ts';
 
@@ -23,7 +22,7 @@ import { KEPT_DIRECTORY, type OpenAnswer, type OpenPolicy } from './open-policy.
 interface Opens {
   cached: number;
   passed: number;
-  /** While `passed` is not 0: the id under which the kernel has the backing file, and the file's blob. */
+  /** While `passed` is not 0: the kernel's id of the backing file, and the file's blob. */
   backing: number;
   blob: BlobId;
 }
@@ -56,16 +55,15 @@ export class SharedOpens implements OpenPolicy {
     const isWriter = (flags & O_ACCMODE) !== O_RDONLY || (flags & O_TRUNC) !== 0;
     if (isWriter) this.requireResizable(inode);
     const mayPass = !isWriter && opens.cached === 0 && (opens.passed > 0 || this.backingOf(inode, opens));
-    if (mayPass) {
-      opens.passed++;
-      const handle = this.add({ ino: inode.ino, isPassed: true });
-      return { handle, flags: Fopen.PASSTHROUGH, backing: opens.backing };
-    }
-    return this.addCached(inode);
+    if (!mayPass) return this.created(inode);
+    opens.passed++;
+    const handle = this.add({ ino: inode.ino, isPassed: true });
+    return { handle, flags: Fopen.PASSTHROUGH, backing: opens.backing };
   }
 
-  created(inode: Inode): OpenAnswer {
-    return this.addCached(inode);
+  created({ ino }: Inode): OpenAnswer {
+    this.opensOf(ino).cached++;
+    return { handle: this.add({ ino, isPassed: false }), flags: Fopen.KEEP_CACHE };
   }
 
   openDirectory(): OpenAnswer {
@@ -113,18 +111,12 @@ export class SharedOpens implements OpenPolicy {
     return id;
   }
 
-  private addCached({ ino }: Inode): OpenAnswer {
-    this.opensOf(ino).cached++;
-    return { handle: this.add({ ino, isPassed: false }), flags: Fopen.KEEP_CACHE };
-  }
-
-  /** Registers the blob that a file is; false where the file is not one blob, or the blob cannot be registered. */
+  /** Registers the file's one blob; false where it is not one blob, or the blob cannot be registered. */
   private backingOf(inode: Inode, opens: Opens): boolean {
     const blob = this.ownBlobOf(inode);
     if (blob === undefined) return false;
     try {
-      const path = blobPath(`/proc/self/fd/${this.view}`, blob);
-      const fd = openSync(path, O_RDONLY);
+      const fd = openSync(blobPath(fileLink(this.view), blob), O_RDONLY);
       try {
         opens.backing = this.kernel.openBacking(this.device, fd);
         opens.blob = blob;
@@ -133,13 +125,13 @@ export class SharedOpens implements OpenPolicy {
         closeSync(fd);
       }
     } catch (error) {
-      // A host filesystem that cannot be passed through, or a missing blob, which a read will report.
+      // The host's filesystem cannot be passed through, or the blob is missing, which a read will report.
       if (isFsError(error) || (error as NodeJS.ErrnoException).code !== undefined) return false;
       throw error;
     }
   }
 
-  /** The blob that is, from its first byte to its last, the content of the file. Sealed: no layer writes to it. */
+  /** The sealed blob that is, from its first byte to its last, the content of the file. */
   private ownBlobOf(inode: Inode): BlobId | undefined {
     const { size } = inode.record;
     if (!inode.isFile || size < BLOCK_SIZE) return undefined;
@@ -147,7 +139,7 @@ export class SharedOpens implements OpenPolicy {
     extents.locate(0);
     const { foundBlob: blob, foundPhysical: physical, foundCount: count } = extents;
     const { activeId, blobs } = this.stack;
-    // The active blob may change, and so may what the store does not hold itself.
+    // The active blob may change, and so may files of the host.
     if (blob === 0 || blob === activeId || !blobs.isStored(blob)) return undefined;
     if (physical !== 0 || count < blocksFor(size)) return undefined;
     // In a longer blob, a map would show what follows the end of the file.

@@ -34,7 +34,7 @@ describe('keeping CPUs awake', () => {
     assert.equal(awake.isHeld, false);
   });
 
-  it('is done without where the device cannot be had', () => {
+  it('is skipped where the device cannot be opened', () => {
     const awake = new Wakefulness('/nowhere/device');
     awake.note(1, 100);
     awake.note(2, 100);

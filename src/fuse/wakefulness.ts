@@ -1,9 +1,8 @@
 /**
- * Keeps the CPUs from falling asleep while a mount is busy. A program that sends one request after another waits while
- * it is served, and the server waits while the program works; on two CPUs each lets its own fall asleep in between, and
- * to wake a CPU takes longer than to answer, in a virtual machine ten times as long. While /dev/cpu_dma_latency is open
- * with a 0 written to it, idle CPUs poll instead of sleeping (Documentation/power/pm_qos_interface.rst). Needs root;
- * otherwise a no-op.
+ * Keeps the CPUs from falling asleep while a mount is busy. A program that sends one request after another and its
+ * server wait for each other in turn. On two CPUs each lets its own fall asleep meanwhile, and to wake a CPU takes
+ * longer than to answer, in a virtual machine ten times as long. While /dev/cpu_dma_latency is open with a 0 written to
+ * it, idle CPUs poll instead of sleeping (Documentation/power/pm_qos_interface.rst). Needs root; otherwise a no-op.
  *
  * Measured on two virtual CPUs without other load: 4 KiB writes 12,000 a second without it, 58,000 with it. With
  * other load, when no CPU sleeps, it changes nothing.
@@ -14,7 +13,7 @@ const DEVICE = '/dev/cpu_dma_latency';
 /** A mount is busy when it gets this many requests within the window. */
 const REQUESTS_MIN = 32;
 const WINDOW_MS = 10;
-/** It stays busy for this long after the last. */
+/** It stays busy for this long after the last request. */
 export const HOLD_MS = 20;
 
 export class Wakefulness {
@@ -45,7 +44,7 @@ export class Wakefulness {
     if (this.requests >= REQUESTS_MIN) this.hold();
   }
 
-  /** Called now and then: lets go when no request came lately. */
+  /** Called at every turn of the serving loop: releases when no request came lately. */
   rest(now: number): void {
     if (this.held !== undefined && now - this.lastAt > HOLD_MS) this.release();
   }

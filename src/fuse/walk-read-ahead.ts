@@ -1,7 +1,4 @@
-/**
- * Reads ahead of a program that walks a tree: first the files of the directory that it listed last, then the directory
- * that it comes to next.
- */
+/** Reads ahead of a program that walks a tree: first files of the directory that it listed last, then the next directory. */
 import type { Ino } from '../base/index.ts';
 import type { Inode } from '../layer/index.ts';
 import type { InodeCalls } from '../vfs/index.ts';
@@ -12,7 +9,7 @@ import { FileReadAhead } from './file-read-ahead.ts';
 export class WalkReadAhead {
   readonly files: FileReadAhead;
   readonly directories: DirectoryReadAhead;
-  /** The directory whose listing was asked for last. */
+  /** The directory that was listed last. */
   private listed: Ino | undefined;
 
   constructor(calls: InodeCalls, listings: ListingCache) {
@@ -20,7 +17,7 @@ export class WalkReadAhead {
     this.directories = new DirectoryReadAhead(calls, listings);
   }
 
-  /** A directory is being listed, from its start or from where the last piece ended. */
+  /** Called for each piece of a directory's listing; `isStart` for the first. */
   begin(directory: Inode, isStart: boolean): void {
     if (!isStart && this.listed === directory.ino) return;
     this.listed = directory.ino;
@@ -33,7 +30,6 @@ export class WalkReadAhead {
     this.directories.noteListed(inode);
   }
 
-  /** What was listed is forgotten. */
   clear(): void {
     this.listed = undefined;
     this.files.clear();

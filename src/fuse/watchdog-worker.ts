@@ -1,4 +1,4 @@
-/** The thread behind `Watchdog`. */
+/** The thread of `Watchdog`. */
 import { existsSync, readFileSync, writeFileSync, writeSync } from 'node:fs';
 import { parentPort, workerData } from 'node:worker_threads';
 import { isFsError } from '../base/index.ts';
@@ -21,14 +21,14 @@ function abortIfAwaited(connection: number): void {
   try {
     if (Number(readFileSync(`${CONNECTIONS}/${connection}/waiting`, 'utf8')) === 0) return;
     writeFileSync(`${CONNECTIONS}/${connection}/abort`, '1');
-    // Not `process.stderr`: a worker's goes through the thread that stands still.
+    // A worker's `process.stderr` goes through the main thread, which stands still.
     writeSync(STDERR, `ramet: mount ${connection} was stuck for ${limitMs / 1000} s, and is aborted\n`);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === undefined) throw error;
   }
 }
 
-/** fusectl is where connections are aborted; many systems have it mounted. */
+/** Mounts fusectl, through which connections are aborted. Many systems have it mounted. */
 function mountControl(): void {
   const kernel = createKernel();
   if (kernel instanceof Error || existsSync(`${CONNECTIONS}/${connections[0]}`)) return;

@@ -1,8 +1,7 @@
 /**
- * The watchdog: where the serving thread stands still, every program that uses one of its mounts waits for ever, and
- * cannot even be killed meanwhile. Then the watchdog, a thread of its own, aborts the mounts that programs wait for
- * (fusectl, Documentation/filesystems/fuse/fuse.rst): the programs get ENOTCONN, and what was acknowledged is in the
- * journal.
+ * The watchdog, a separate thread. While the serving thread stands still, programs that use its mounts wait and cannot
+ * even be killed. So after a while the watchdog aborts the mounts that programs wait for (fusectl,
+ * Documentation/filesystems/fuse/fuse.rst): they get ENOTCONN, and every acknowledged operation is in the journal.
  */
 import { Worker } from 'node:worker_threads';
 
@@ -18,7 +17,6 @@ export class Watchdog {
     this.limitMs = limitMs;
   }
 
-  /** The serving thread is alive. */
   noteTurn(): void {
     Atomics.add(this.turns, 0, 1);
   }
@@ -26,14 +24,14 @@ export class Watchdog {
   /** Watches a connection on behalf of `owner`. */
   add(owner: object, connection: number): void {
     this.connections.set(owner, connection);
-    this.tell();
+    this.postConnections();
   }
 
   remove(owner: object): void {
-    if (this.connections.delete(owner)) this.tell();
+    if (this.connections.delete(owner)) this.postConnections();
   }
 
-  private tell(): void {
+  private postConnections(): void {
     if (this.worker === undefined) {
       const { turns, limitMs } = this;
       this.worker = new Worker(new URL('./watchdog-worker.js', import.meta.url), {
