@@ -1,7 +1,8 @@
 /** The client's side of the owner's socket: finds the owner of a store, starts one where there is none, and asks it. */
-
+import { once } from 'node:events';
 import { realpathSync } from 'node:fs';
 import { createConnection, type Socket } from 'node:net';
+import { setTimeout as pause } from 'node:timers/promises';
 import { FsError } from '../base/index.ts';
 import { LineReader } from './line-reader.ts';
 import { OwnerPlace, ownerGone, SocketAddress, socketFailure } from './owner-place.ts';
@@ -16,9 +17,9 @@ import {
 import { startOwner } from './start.ts';
 import { fromWire } from './wire-error.ts';
 
-/** An answer that takes longer will not come. */
+/** How long to wait for an answer. */
 const ANSWER_MS = 60_000;
-/** An owner that ends keeps its lock for some time, and a new one takes some time to begin. */
+/** How long to try to connect: an owner that ends keeps its lock for some time, and a new one needs time to start. */
 const START_MS = 20_000;
 const START_STEP_MS = 100;
 
@@ -29,7 +30,6 @@ interface Waiting {
 }
 
 export interface OwnerClientOptions {
-  /** How long to wait for an answer. */
   readonly answerMs?: number;
 }
 
@@ -39,30 +39,29 @@ export class OwnerClient {
   private readonly answerMs: number;
   private readonly reader = new LineReader(ANSWER_BYTES_MAX);
   private readonly waiting = new Map<number, Waiting>();
+  private readonly ended: Promise<void>;
   private lastId = 0;
   private ownerPid: number | undefined;
   private isEnded = false;
-
-  private readonly ended: Promise<void>;
 
   private constructor(socket: Socket, place: OwnerPlace, answerMs: number) {
     this.socket = socket;
     this.place = place;
     this.answerMs = answerMs;
     socket.on('data', (bytes: Buffer) => this.read(bytes));
-    // 'close' follows and tells those who wait.
-    socket.on('error', ignored);
+    // 'close' follows, and rejects all requests.
+    socket.on('error', () => undefined);
     this.ended = new Promise((resolve) => {
       socket.on('close', () => {
         this.end(ownerGone(this.ownerPid, this.place));
         resolve();
       });
     });
-    // A connection alone keeps no process from ending; a request that waits does.
+    // Only a waiting request keeps the process from ending.
     socket.unref();
   }
 
-  /** The owner of the store, if one runs. EACCES when it belongs to another user, ENOTSUP when of another version. */
+  /** The owner of the store, if one runs. EACCES for an owner of another user, ENOTSUP of another version. */
   static async connect(
     storeDirectory: string,
     options: OwnerClientOptions = {},
@@ -75,13 +74,13 @@ export class OwnerClient {
       return client;
     } catch (error) {
       client.close();
-      // The owner ended between our connection and its answer.
+      // The owner ended before it answered.
       if (error instanceof FsError && error.code === 'ENOTCONN') return undefined;
       throw error;
     }
   }
 
-  /** As `connect`, but says no hello: for `stop`, which owners of every version understand. */
+  /** As `connect`, but without the hello: for `stop`, which owners of every version understand. */
   static async connectAnyVersion(
     storeDirectory: string,
     options: OwnerClientOptions = {},
@@ -91,20 +90,20 @@ export class OwnerClient {
     return socket && new OwnerClient(socket, place, options.answerMs ?? ANSWER_MS);
   }
 
-  /** The owner of the store; one is started if none runs. Rejects with the owner's failure to start, or ETIMEDOUT. */
+  /** As `connect`, but starts an owner where none runs. Rejects also with its failure to start, and with ETIMEDOUT. */
   static async connectOrStart(
     storeDirectory: string,
     options: OwnerClientOptions = {},
   ): Promise<OwnerClient> {
     const place = new OwnerPlace(storeDirectory);
-    // The owner has another working directory, so a relative path would not do.
+    // The owner has another working directory: it needs an absolute path.
     const directory = realpathSync(storeDirectory);
     const until = performance.now() + START_MS;
     while (performance.now() < until) {
       const client = await OwnerClient.connect(storeDirectory, options);
       if (client !== undefined) return client;
       if ((await startOwner(directory, place)) === 'ready') continue;
-      await new Promise((resolve) => setTimeout(resolve, START_STEP_MS));
+      await pause(START_STEP_MS);
     }
     throw new FsError('ETIMEDOUT', {
       syscall: 'owner',
@@ -116,7 +115,7 @@ export class OwnerClient {
     return this.ownerPid;
   }
 
-  /** Rejects with what the operation throws in the owner; ENOTCONN when the owner ends before it answers; ETIMEDOUT. */
+  /** Rejects with the operation's own error; ENOTCONN when the owner ends before it answers; ETIMEDOUT. */
   request<K extends OperationName>(operation: K, parameters: Parameters<K>): Promise<Result<K>> {
     if (this.isEnded) return Promise.reject(ownerGone(this.ownerPid, this.place));
     const id = ++this.lastId;
@@ -176,30 +175,22 @@ export class OwnerClient {
   }
 }
 
-function openSocket(place: OwnerPlace): Promise<Socket | undefined> {
-  let address: SocketAddress;
+async function openSocket(place: OwnerPlace): Promise<Socket | undefined> {
+  let address: SocketAddress | undefined;
   try {
     address = new SocketAddress(place);
-  } catch (error) {
-    // The cast: what node:fs throws has a code.
-    const failure = error as NodeJS.ErrnoException;
-    if (failure.code === 'ENOENT') return Promise.resolve(undefined);
-    return Promise.reject(connectFailure(failure, place));
-  }
-  return new Promise((resolve, reject) => {
     const socket = createConnection({ path: address.path });
-    socket.once('connect', () => {
-      address.release();
-      socket.removeAllListeners('error');
-      resolve(socket);
-    });
-    socket.once('error', (error: NodeJS.ErrnoException) => {
-      address.release();
-      // Nobody listens: there was no owner yet, or it was killed and has left its socket.
-      if (error.code === 'ENOENT' || error.code === 'ECONNREFUSED') resolve(undefined);
-      else reject(connectFailure(error, place));
-    });
-  });
+    await once(socket, 'connect');
+    return socket;
+  } catch (error) {
+    // The cast: what node:fs and node:net throw has a code.
+    const failure = error as NodeJS.ErrnoException;
+    // Nobody listens: there was no owner yet, or it was killed and has left its socket.
+    if (failure.code === 'ENOENT' || failure.code === 'ECONNREFUSED') return undefined;
+    throw connectFailure(failure, place);
+  } finally {
+    address?.release();
+  }
 }
 
 function connectFailure(error: NodeJS.ErrnoException, place: OwnerPlace): Error {
@@ -209,8 +200,4 @@ function connectFailure(error: NodeJS.ErrnoException, place: OwnerPlace): Error 
     path: place.socketPath,
     note: 'the owner process of this store belongs to another user: run the command as that user',
   });
-}
-
-function ignored(): void {
-  // Nothing to do: 'close' follows.
 }

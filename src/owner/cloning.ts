@@ -1,6 +1,6 @@
 /**
- * Copies of files between trees that the owner has open, which share their blocks. Through mount points they could not:
- * the kernel passes no copy between two mounts on.
+ * Copies files between trees by sharing blocks, in the owner. Through mount points that is impossible: the kernel never
+ * passes a copy between two mounts to their server.
  */
 import { FsError } from '../base/index.ts';
 import type { StoreEngine, Tree } from '../store/index.ts';
@@ -9,13 +9,13 @@ import type { FileSystem } from '../vfs/index.ts';
 import type { MountTable } from './mount-table.ts';
 import type { CloneParameters } from './protocol.ts';
 
-/** A copy of a directory asks for one file after the other. */
+/** How long a snapshot stays open: a copy of a directory asks for one file after another. */
 const KEEP_OPEN_MS = 1_000;
 
 export class Cloning {
   private readonly engine: StoreEngine;
   private readonly mounts: MountTable;
-  /** The snapshot that was copied from last. A fork is not kept: it would be in use for others. */
+  /** The snapshot that was copied from last. A fork is not kept open: other processes would find it busy. */
   private snapshot: Tree | undefined;
   private timer: NodeJS.Timeout | undefined;
 
@@ -25,24 +25,24 @@ export class Cloning {
   }
 
   /**
-   * Makes `targetPath` in a mounted tree a file that shares the blocks of `sourcePath`. The name must be one that
-   * nobody can have looked up, since the kernel is not told of it: the client renames it through the mount. EXDEV where
-   * blocks cannot be shared: those that a fork has not frozen yet are its own.
+   * Makes `targetPath` in a mounted tree a file that shares the blocks of `sourcePath`. The kernel is not notified, so
+   * the name must be one that nobody can have looked up: the client renames it through the mount. EXDEV for blocks
+   * that cannot be shared, because a fork has not frozen them yet.
    */
   async clone({ source, sourcePath, target, targetPath }: CloneParameters): Promise<void> {
     await this.mounts.sync(source);
     const into = this.mounts.treeOf(target);
     if (into === undefined)
       throw new FsError('EINVAL', { syscall: 'clone', path: target, note: 'it is not mounted' });
+    const cloneFrom = ({ fileSystem }: Tree): void =>
+      cloneFile(fileSystem, sourcePath, into.fileSystem, targetPath);
     const mounted = this.mounts.treeOf(source);
-    if (mounted !== undefined) {
-      cloneFile(mounted.fileSystem, sourcePath, into.fileSystem, targetPath);
-    } else if (this.engine.info(source).kind === 'snapshot') {
-      cloneFile(this.openSnapshot(source).fileSystem, sourcePath, into.fileSystem, targetPath);
-    } else {
+    if (mounted !== undefined) cloneFrom(mounted);
+    else if (this.engine.info(source).kind === 'snapshot') cloneFrom(this.openSnapshot(source));
+    else {
       const tree = this.engine.openTree(source, false);
       try {
-        cloneFile(tree.fileSystem, sourcePath, into.fileSystem, targetPath);
+        cloneFrom(tree);
       } finally {
         tree.close();
       }
@@ -50,14 +50,15 @@ export class Cloning {
   }
 
   private openSnapshot(name: string): Tree {
-    if (this.snapshot?.info.id !== this.engine.info(name).id) {
+    let { snapshot } = this;
+    if (snapshot === undefined || snapshot.info.id !== this.engine.info(name).id) {
       this.close();
-      this.snapshot = this.engine.openTree(name);
+      snapshot = this.engine.openTree(name);
+      this.snapshot = snapshot;
     }
     clearTimeout(this.timer);
     this.timer = setTimeout(() => this.close(), KEEP_OPEN_MS).unref();
-    // The line above has opened it where it was not.
-    return this.snapshot as Tree;
+    return snapshot;
   }
 
   private close(): void {

@@ -1,4 +1,4 @@
-/** One client of the owner: reads requests, hands them on, writes answers. */
+/** The owner's side of one client: reads requests, passes them on, writes answers. */
 import type { Socket } from 'node:net';
 import { FsError } from '../base/index.ts';
 import { LineReader } from './line-reader.ts';
@@ -6,13 +6,11 @@ import type { Holder } from './mount-table.ts';
 import { PROTOCOL_VERSION, REQUEST_BYTES_MAX, type Request } from './protocol.ts';
 import { toWire } from './wire-error.ts';
 
-/** Does the work of a request; `greeting` is what makes a client known. */
-export type Dispatch = (connection: Connection, operation: string, parameters: unknown) => unknown;
-
 export interface ConnectionParts {
-  readonly dispatch: Dispatch;
+  /** Does the work of a request. */
+  readonly dispatch: (connection: Connection, operation: string, parameters: unknown) => unknown;
   readonly onClosed: (connection: Connection) => void;
-  /** What is written instead of an answer. */
+  /** Translates the JSON of an answer: see `HeldDirectory.shown`. */
   readonly shown: (json: string) => string;
 }
 
@@ -23,24 +21,21 @@ export class Connection implements Holder {
   private readonly socket: Socket;
   private readonly parts: ConnectionParts;
   private readonly reader = new LineReader(REQUEST_BYTES_MAX);
-  private peer: { readonly pid: number } | undefined;
+  /** 0 until the client has said hello. */
+  pid = 0;
+  private isKnown = false;
 
   constructor(socket: Socket, parts: ConnectionParts) {
     this.socket = socket;
     this.parts = parts;
     socket.on('data', (bytes: Buffer) => this.read(bytes));
-    // A client that goes away while it is answered: 'close' follows.
-    socket.on('error', ignored);
+    // The client has gone away while it is answered: 'close' follows.
+    socket.on('error', () => undefined);
     socket.on('close', () => parts.onClosed(this));
   }
 
   get isGone(): boolean {
     return this.socket.destroyed;
-  }
-
-  /** 0 until the client has said who it is. */
-  get pid(): number {
-    return this.peer?.pid ?? 0;
   }
 
   /** ENOTSUP for a client of another version. */
@@ -53,10 +48,11 @@ export class Connection implements Holder {
           'end it with `ramet owner stop`',
       });
     }
-    this.peer = { pid };
+    this.pid = pid;
+    this.isKnown = true;
   }
 
-  /** What was answered still arrives. */
+  /** Answers that were written still arrive. */
   close(): void {
     this.socket.destroySoon();
   }
@@ -66,7 +62,7 @@ export class Connection implements Holder {
     if (lines === undefined) {
       const note = `a request has ${REQUEST_BYTES_MAX} bytes at most`;
       this.answerError(null, new FsError('E2BIG', { syscall: 'owner', note }));
-      // The rest of the line cannot be told from the next.
+      // Nothing shows where the next line begins.
       this.socket.destroySoon();
       return;
     }
@@ -82,7 +78,7 @@ export class Connection implements Holder {
     }
     const { id, operation, parameters } = request;
     try {
-      if (this.peer === undefined && !ALWAYS_ALLOWED.has(operation)) {
+      if (!this.isKnown && !ALWAYS_ALLOWED.has(operation)) {
         throw new FsError('EINVAL', { syscall: operation, note: 'a client says hello first' });
       }
       this.write({ id, result: await this.parts.dispatch(this, operation, parameters) });
@@ -111,8 +107,4 @@ function parseRequest(line: string): Request | undefined {
   const { id, operation, parameters } = value as Partial<Record<keyof Request, unknown>>;
   if (typeof id !== 'number' || typeof operation !== 'string') return undefined;
   return { id, operation, parameters };
-}
-
-function ignored(): void {
-  // Nothing: see above.
 }

@@ -1,6 +1,6 @@
 /**
- * owner: one background process for each store serves all its mounts. `OwnerClient` finds it, starts it where
- * there is none, and asks it over a socket; `Owner` is the process's own side, and `main.ts` its program.
+ * owner: the background process of a store, which serves all its mounts. `OwnerClient` finds it, starts it where there
+ * is none, and asks it over a socket; `Owner` is the process's own side, and `main.ts` its program.
  *
  * Invariants: a store has one owner at most (a lock file decides); the owner never looks at a path that may lie on one
  * of its mounts; a mount that is held ends with the connections that hold it; no state of the filesystem lives here.

@@ -11,7 +11,7 @@ export class LineReader {
     this.bytesMax = bytesMax;
   }
 
-  /** The lines that are whole now, without their newlines. Undefined: one is too long, and nothing more can be read. */
+  /** The lines that are complete now, without newlines. Undefined: one is too long, and nothing more can be read. */
   add(bytes: Buffer): string[] | undefined {
     const lines: string[] = [];
     let start = 0;

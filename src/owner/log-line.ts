@@ -1,4 +1,4 @@
-/** The owner's log as people read it. Apart from what writes it, which commands that only read need not load. */
+/** Formats the owner's log for people. A separate file, so that commands which read the log need not load pino. */
 
 /** Levels of pino. */
 const LEVELS: Readonly<Record<number, string>> = {
@@ -10,7 +10,7 @@ const LEVELS: Readonly<Record<number, string>> = {
   60: 'fatal',
 };
 
-/** One line of the log as people read it; what is no JSON (a trace of Node.js) as it is. */
+/** Formats one line of the log; a line that is not JSON (a trace of Node.js) stays as it is. */
 export function readableLine(line: string): string {
   try {
     const { time, level, msg, pid: _pid, ...rest } = JSON.parse(line) as Record<string, unknown>;

@@ -1,16 +1,16 @@
 /**
  * The owner's log: JSON lines, as pino writes them, in the store's `run`. Its size is bounded: a full file is copied to
- * `owner.log.1` and started again. It is copied, not renamed, because what the process and Node.js themselves say goes
- * to the same open file.
+ * `owner.log.1` and emptied. It is copied, not renamed, because stdout and stderr of the process go to the same open
+ * file.
  */
 import { closeSync, copyFileSync, fstatSync, ftruncateSync, openSync, writeSync } from 'node:fs';
 import { type Logger, pino } from 'pino';
 
 export type { Logger } from 'pino';
 
-export const LOG_BYTES_MAX = 1024 * 1024;
+const LOG_BYTES_MAX = 1024 * 1024;
 
-/** What pino writes to. */
+/** The destination of pino. */
 class BoundedFile {
   private readonly path: string;
   private readonly options: Required<LogOptions>;
@@ -24,18 +24,17 @@ class BoundedFile {
     this.length = fstatSync(this.fd).size;
   }
 
-  /** A log that cannot be written, for want of space say, is no reason to stop serving. */
   write(json: string): void {
     const line = this.options.shown(json);
     try {
-      if (this.length + line.length > this.options.bytesMax) this.beginAnew();
+      if (this.length + line.length > this.options.bytesMax) this.empty();
       this.length += writeSync(this.fd, line);
     } catch {
-      // Nothing: see above.
+      // A log that cannot be written, on a full disk for example, is no reason to stop serving.
     }
   }
 
-  private beginAnew(): void {
+  private empty(): void {
     copyFileSync(this.path, `${this.path}.1`);
     ftruncateSync(this.fd, 0);
     this.length = 0;
@@ -53,7 +52,7 @@ export interface OwnerLog {
 
 export interface LogOptions {
   readonly bytesMax?: number;
-  /** What stands in the file instead of a line. */
+  /** Translates the JSON of a line: see `HeldDirectory.shown`. */
   readonly shown?: (json: string) => string;
 }
 

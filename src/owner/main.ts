@@ -1,6 +1,6 @@
 /**
- * The program of an owner process: `main.js STORE`. Descriptor 3, where there is one, is told how the start went, as
- * one line; then it is closed. SIGTERM, SIGINT and SIGHUP end it in order.
+ * The program of an owner process: `main.js STORE`. It writes a `StartReport`, one line, to descriptor 3 where there is
+ * one, and closes that. SIGTERM, SIGINT and SIGHUP end it in order.
  */
 import { closeSync, writeSync } from 'node:fs';
 import { createMountServer } from '../fuse/index.ts';
@@ -14,9 +14,9 @@ import { OwnerPlace, takeOwnerLock } from './owner-place.ts';
 import { REPORT_DESCRIPTOR, type StartReport } from './start.ts';
 import { toWire } from './wire-error.ts';
 
-/** How long the thread that serves waits for a filesystem that somebody else serves; all mounts wait meanwhile. */
+/** How long the serving thread waits for a filesystem that another process serves. All mounts wait meanwhile. */
 const HOST_WAIT_MS = 5_000;
-/** And for another process that has the tables, which is a matter of some 20 ms unless it stands still. */
+/** How long it waits for another process that has the tables: some 20 ms, unless that process stands still. */
 const LOCK_WAIT_MS = 10_000;
 
 function report(state: StartReport, shown = (json: string): string => json): void {
@@ -24,14 +24,14 @@ function report(state: StartReport, shown = (json: string): string => json): voi
     writeSync(REPORT_DESCRIPTOR, `${shown(JSON.stringify(state))}\n`);
     closeSync(REPORT_DESCRIPTOR);
   } catch {
-    // The process that started it has gone, or there is nobody to tell.
+    // The process that started it is gone, or there was none.
   }
 }
 
-/** Milliseconds that the environment asks for, or what is usual. */
-function milliseconds(name: string, usual: number): number {
+/** The number of milliseconds in an environment variable, or else the default. */
+function milliseconds(name: string, defaultMs: number): number {
   const wanted = Number(process.env[name]);
-  return Number.isFinite(wanted) && wanted > 0 ? wanted : usual;
+  return Number.isFinite(wanted) && wanted > 0 ? wanted : defaultMs;
 }
 
 function boundedSystem(): System {
@@ -70,7 +70,7 @@ async function serve(directory: string): Promise<number> {
               { fork: tree.info.name, path, err: error },
               'a file is damaged: `ramet fsck --scrub` finds what else is',
             ),
-          // One program got EIO for it; programs in the other mounts must not suffer for that.
+          // The program that asked gets EIO; the other mounts go on.
           onDefect: (error, opcode) => logger.error({ err: error, opcode }, 'a request failed with a defect'),
         }),
       logger,
@@ -85,7 +85,7 @@ async function serve(directory: string): Promise<number> {
     await owner.stopped;
     await engine.close();
     logger.info('stopped');
-    // A thread that is in a call which never returns is never joined.
+    // Node.js would wait forever for a thread that is in a call which never returns.
     if ('isStuck' in system && system.isStuck) process.kill(process.pid, 'SIGKILL');
     return 0;
   } catch (error) {
@@ -97,5 +97,5 @@ async function serve(directory: string): Promise<number> {
 
 // A working directory would keep its filesystem busy.
 process.chdir('/');
-// Ended by hand: threads of the mount server may outlive what they served.
+// Threads of the mount server may still run.
 process.exit(await serve(process.argv[2]!));

@@ -1,6 +1,6 @@
 /**
- * Mounts of the owner, for a process that works in them. The owner may live in another mount namespace, and what it
- * mounts is then seen there alone: here the plain directory below it would be taken for the tree.
+ * Mounts of the owner, checked by the process that will use them. The owner may run in another mount namespace, where
+ * its mounts cannot be seen from here: this process would take the plain directory at the mount point for the tree.
  */
 import { FsError, nameFromString } from '../base/index.ts';
 import { mountNamespace, mountsOf } from '../sys/index.ts';
@@ -15,7 +15,7 @@ export async function mountHere(owner: OwnerClient, parameters: Parameters<'moun
   throw notSeenHere('mount', mount);
 }
 
-/** As the owner's `hold`; ENOTSUP, and it is given up again, where this process does not see the mount. */
+/** As the owner's `hold`; ENOTSUP, and it is released again, where this process does not see the mount. */
 export async function holdHere(owner: OwnerClient, parameters: Parameters<'hold'>): Promise<MountRecord> {
   const mount = await owner.request('hold', parameters);
   if (isSeenHere(mount)) return mount;
@@ -28,7 +28,7 @@ export function requireSeenHere(operation: string, mount: MountRecord): void {
   if (!isSeenHere(mount)) throw notSeenHere(operation, mount);
 }
 
-/** Whether what this process finds at the mount point is the tree. True where that cannot be told. */
+/** Whether this process finds the tree at the mount point. True where that is unknown. */
 function isSeenHere({ fork, directory }: MountRecord): boolean {
   const mounts = mountsOf();
   if (mounts.length === 0) return true;

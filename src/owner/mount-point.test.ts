@@ -1,4 +1,4 @@
-/** What may be a mount point. */
+/** Checks of mount points. */
 import assert from 'node:assert/strict';
 import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -29,7 +29,7 @@ test('an empty directory is a mount point, under its real path', (t) => {
   assert.equal(realMountPath(join(scratch, 'loop')), join(scratch, 'loop'));
 });
 
-test('what is missing, no directory, not empty or mounted already is refused with the way out', (t) => {
+test('a place that is missing, no directory, not empty or mounted already is refused with the way out', (t) => {
   const scratch = scratchDirectory(t);
   writeFileSync(join(scratch, 'file'), '');
   assert.throws(() => checkMountPoint(join(scratch, 'none')), fails('ENOENT', /make it first/));

@@ -1,14 +1,36 @@
 /**
- * Mount points, looked at by the client of a mount: the owner itself must not touch what may lie on a mount of its own.
+ * Checks of mount points, and failures of mounts with the way out. Clients make the checks: the owner itself must not
+ * touch a path that may lie on one of its own mounts.
  */
 import { spawnSync } from 'node:child_process';
 import { readdirSync, readlinkSync, realpathSync, statfsSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { type ErrorCode, FsError, SYMLINKS_MAX } from '../base/index.ts';
 import { mountedPlaces } from '../sys/index.ts';
-import { mountPointFailure } from './mount-failure.ts';
 
-/** What everything fails with in a mount whose server is gone. */
+const WAYS_OUT: Partial<Record<ErrorCode, string>> = {
+  ENOENT: 'there is no such directory: make it first',
+  ENOTDIR: 'a mount point is a directory',
+  ENOTEMPTY: 'the mount point is not empty: choose an empty directory',
+  EBUSY: 'something is mounted there already: unmount it, or choose another directory',
+  EPERM: 'mounting takes root, or fusermount3 for other users (package fuse3)',
+  EACCES: 'the mount point must be yours to write to',
+  EINVAL: 'the kernel refuses it: its log (dmesg) may say why',
+};
+
+/** The mount server's error, with the mount point added, and a way out where it has no note. */
+export function describeMountFailure(error: unknown, fork: string, directory: string): unknown {
+  if (!(error instanceof FsError)) return error;
+  const note = error.note ?? WAYS_OUT[error.code];
+  return error.in({ syscall: 'mount', path: fork, dest: directory, note });
+}
+
+/** The failure of a check of a mount point. */
+function mountPointFailure(code: ErrorCode, directory: string, note = WAYS_OUT[code]): FsError {
+  return new FsError(code, { syscall: 'mount', path: directory, note });
+}
+
+/** Every call in a mount fails with these once its server is gone. */
 const GONE: ReadonlySet<string> = new Set(['ENOTCONN', 'ECONNABORTED']);
 
 function codeOf(error: unknown): ErrorCode {
@@ -16,11 +38,11 @@ function codeOf(error: unknown): ErrorCode {
   return ((error as NodeJS.ErrnoException).code ?? 'EIO') as ErrorCode;
 }
 
-/** A mount whose server is gone: everything in it fails. */
+/** Whether a mount's server is gone. */
 export function isDeadMount(directory: string): boolean {
   if (!mountedPlaces().some((place) => place.isFuse && place.directory === directory)) return false;
   try {
-    // Never answered from a cache, as stat may be.
+    // Unlike stat, this is never answered from a cache.
     statfsSync(directory);
     return false;
   } catch (error) {
@@ -29,7 +51,7 @@ export function isDeadMount(directory: string): boolean {
   }
 }
 
-/** Takes a mount away whose server is gone; false where that is not allowed. */
+/** Unmounts a mount whose server is gone; false where that is not allowed. */
 export function detachDeadMount(directory: string): boolean {
   const tries = [
     ['umount', '-l', '--', directory],
@@ -38,17 +60,17 @@ export function detachDeadMount(directory: string): boolean {
   return tries.some(([command, ...rest]) => spawnSync(command, rest, { stdio: 'ignore' }).status === 0);
 }
 
-/** Takes away what a killed owner had mounted in directories of the store. Only for an owner that has no mounts yet. */
+/** Unmounts what a killed owner had mounted in directories of the store. Only for an owner that has no mounts yet. */
 export function removeDeadMounts(mountsDirectory: string): void {
   for (const place of mountedPlaces()) {
     if (place.isFuse && path.dirname(place.directory) === mountsDirectory) detachDeadMount(place.directory);
   }
 }
 
-/** As realpath(3), but without a look into what the last part leads to, which may be a mount that answers nothing. */
+/** As realpath(3), but never looks into the directory itself, which may be a mount that does not answer. */
 export function realMountPath(directory: string): string {
   let absolute = path.resolve(directory);
-  // As the kernel writes it, it is real; what it lies on may not answer.
+  // The kernel lists mounts by real paths; the filesystem above may not answer.
   if (mountedPlaces().some((place) => place.directory === absolute)) return absolute;
   for (let links = 0; links < SYMLINKS_MAX; links++) {
     try {
@@ -63,7 +85,7 @@ export function realMountPath(directory: string): string {
   return absolute;
 }
 
-/** Where a symlink points; undefined for everything else, also for a dead mount. */
+/** The target of a symlink; undefined for everything else, also for a dead mount. */
 function linkAt(place: string): string | undefined {
   try {
     return readlinkSync(place);
@@ -73,7 +95,7 @@ function linkAt(place: string): string | undefined {
 }
 
 /**
- * The absolute path of a directory to mount at, without symlinks. A dead mount that is in the way is taken away.
+ * The absolute path of a directory to mount at, without symlinks. Unmounts a dead mount that is in the way.
  * ENOENT, ENOTDIR, ENOTEMPTY (unless it is `lower`, on which the tree stands), EBUSY (a mount point already), EACCES.
  */
 export function checkMountPoint(directory: string, lower = ''): string {

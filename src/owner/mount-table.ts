@@ -1,35 +1,37 @@
 /**
- * The mounts of one owner: which tree is mounted where, for which client, and when it is given up.
+ * The mounts of one owner: which tree is mounted where, for which clients, and for how long.
  *
  * A mount is *kept* (`ramet mount`: until somebody unmounts it), *held* by connections (`ramet run`, the library: it
  * ends with the last of them), or both. A tree is open here from before it is mounted until the kernel has let go of
- * it; after a lazy unmount that may be much later. What changes one tree's mount happens in order, one after the
- * other.
+ * it; after a lazy unmount that may be much later. Changes of one tree's mount are made one after the other.
+ *
+ * A mount whose connection was aborted stays where it is, so that no program takes the directory below it for the tree,
+ * which is closed. It goes when somebody unmounts it, or with the last of its holders.
  */
 import { setTimeout as pause } from 'node:timers/promises';
 import { FsError, isFsError, whileBusy } from '../base/index.ts';
 import type { Mount, MountServer } from '../fuse/index.ts';
 import type { StoreEngine, Tree } from '../store/index.ts';
 import { mountNamespace, placesBelow } from '../sys/index.ts';
-import { AbortedMounts } from './aborted-mounts.ts';
 import type { Logger } from './log.ts';
-import { describeMountFailure } from './mount-failure.ts';
+import { describeMountFailure } from './mount-point.ts';
 import { processesIn, processesWithMount, programsText } from './mount-users.ts';
 import type { OwnerPlace } from './owner-place.ts';
 import { type MountParameters, type MountRecord, mountSource, type UnmountReport } from './protocol.ts';
 import { Queues } from './queues.ts';
 
-/** How long an unmount waits for the kernel to let go. If it takes longer, programs still use the mount. */
+/** How long an unmount waits for the kernel to let go. After that, programs still use the mount. */
 const END_WAIT_MS = 1_000;
 
-/** A connection that keeps a mount. */
+/** A connection that holds a mount. */
 export interface Holder {
   readonly pid: number;
-  /** It was closed: `release` has been called, or is about to be. */
+  /** True once it is closed: `releaseAll` has been called, or will be. */
   readonly isGone: boolean;
 }
 
 interface Entry {
+  readonly fork: string;
   readonly tree: Tree;
   readonly mount: Mount;
   readonly since: string;
@@ -46,14 +48,14 @@ export interface MountTableParts {
   readonly createServer: () => MountServer;
   readonly place: OwnerPlace;
   readonly logger: Logger;
-  /** The last mount is gone. */
+  /** Called when the last mount is gone. */
   readonly onEmpty: () => void;
 }
 
 export class MountTable {
   private readonly parts: MountTableParts;
   private readonly entries = new Map<string, Entry>();
-  private readonly aborted = new AbortedMounts<Holder>();
+  private readonly aborted = new Set<Entry>();
   private readonly queues = new Queues();
   private server: MountServer | undefined;
   private isClosing = false;
@@ -67,7 +69,7 @@ export class MountTable {
   }
 
   records(): MountRecord[] {
-    return [...this.entries].map(([fork, entry]) => recordOf(fork, entry));
+    return [...this.entries.values()].map(recordOf);
   }
 
   /** The open tree of a mounted fork; undefined where it is not mounted. */
@@ -75,16 +77,16 @@ export class MountTable {
     return this.entries.get(fork)?.tree;
   }
 
-  /** What programs have stored through maps of files reaches the tree; nothing for a tree that is not mounted. */
+  /** Makes programs' stores through maps of files reach the tree, if it is mounted. */
   async sync(fork: string): Promise<void> {
     const entry = this.entries.get(fork);
-    // Where it was unmounted there is no way left to ask the kernel.
+    // There is no way to ask the kernel about a detached mount.
     if (entry !== undefined && !entry.isDetached) await entry.mount.sync();
   }
 
   /**
    * Mounts a tree. EBUSY (mounted already, open elsewhere, or another tree is mounted there), ENOENT (no such tree),
-   * and what the mount server says.
+   * and the errors of the mount server.
    */
   mount(parameters: MountParameters, holder: Holder): Promise<MountRecord> {
     const { fork, directory, isHeld = false } = parameters;
@@ -95,16 +97,16 @@ export class MountTable {
         throw new FsError('EBUSY', {
           syscall: 'mount',
           path: directory,
-          note: `'${other}' is mounted there: unmount it, or choose another directory`,
+          note: `'${other.fork}' is mounted there: unmount it, or choose another directory`,
         });
       }
       const entry = await this.add(parameters, !isHeld, false);
-      if (isHeld) await this.holdFor(fork, entry, holder);
-      return recordOf(fork, entry);
+      if (isHeld) await this.holdFor(entry, holder);
+      return recordOf(entry);
     });
   }
 
-  /** The mount of `fork` for as long as `holder` lives: the one there is, or one in a directory of the store. */
+  /** Holds the mount of `fork` until `holder` ends: the existing one, or a new one in a directory of the store. */
   hold(
     fork: string,
     { io, noAtime }: Pick<MountParameters, 'io' | 'noAtime'>,
@@ -126,14 +128,14 @@ export class MountTable {
           note: `it is mounted at ${entry.mount.directory} with --io ${entry.mount.io}: use that mode, or unmount it`,
         });
       }
-      await this.holdFor(fork, entry, holder);
-      return recordOf(fork, entry);
+      await this.holdFor(entry, holder);
+      return recordOf(entry);
     });
   }
 
   /** A client may have gone away while its tree was being mounted. */
-  private async holdFor(fork: string, entry: Entry, holder: Holder): Promise<void> {
-    if (holder.isGone) await this.giveUp(fork, entry);
+  private async holdFor(entry: Entry, holder: Holder): Promise<void> {
+    if (holder.isGone) await this.giveUp(entry);
     else entry.holders.add(holder);
   }
 
@@ -153,7 +155,7 @@ export class MountTable {
     });
   }
 
-  /** What is mounted in the store is in the way of what is done with the store: this process would wait for itself. */
+  /** EBUSY for a directory in the store: a mount there would make this process wait for itself. */
   private requireOutside(directory: string): void {
     const store = this.parts.place.shownDirectory;
     if (!`${directory}/`.startsWith(`${store}/`)) return;
@@ -161,11 +163,10 @@ export class MountTable {
     throw new FsError('EBUSY', { syscall: 'mount', path: directory, note });
   }
 
-  private entryAt(directory: string): string | undefined {
-    for (const [fork, { mount, isDetached }] of this.entries) {
-      if (mount.directory === directory && !isDetached) return fork;
-    }
-    return undefined;
+  private entryAt(directory: string): Entry | undefined {
+    return [...this.entries.values()].find(
+      ({ mount, isDetached }) => mount.directory === directory && !isDetached,
+    );
   }
 
   private async add(parameters: MountParameters, isKept: boolean, isOwnDirectory: boolean): Promise<Entry> {
@@ -185,18 +186,18 @@ export class MountTable {
       tree.close();
       throw describeMountFailure(error, fork, directory);
     }
-    const since = new Date().toISOString();
     const entry: Entry = {
+      fork,
       tree,
       mount,
-      since,
+      since: new Date().toISOString(),
       holders: new Set(),
       isKept,
       isDetached: false,
       isOwnDirectory,
     };
     this.entries.set(fork, entry);
-    void mount.ended.then(() => this.forget(fork, entry));
+    void mount.ended.then(() => this.forget(entry));
     this.parts.logger.info({ fork, directory, io: mount.io }, 'mounted');
     return entry;
   }
@@ -212,7 +213,8 @@ export class MountTable {
     }
   }
 
-  private forget(fork: string, entry: Entry): void {
+  private forget(entry: Entry): void {
+    const { fork } = entry;
     if (this.entries.get(fork) !== entry) return;
     this.entries.delete(fork);
     const { logger } = this.parts;
@@ -223,23 +225,28 @@ export class MountTable {
       if (isInPlace) logger.error({ fork, directory }, 'the mount was aborted: it no longer answers');
       else logger.info({ fork, directory }, 'unmounted');
     } catch (error) {
-      // What was acknowledged is in the journal: the next opener of the fork brings it back.
+      // Every acknowledged operation is in the journal: the next opener of the fork brings it back.
       logger.error({ fork, err: error }, 'the tree could not be closed cleanly');
     }
-    if (isInPlace) this.keepAborted(fork, entry);
+    if (isInPlace) this.keepAborted(entry);
     else if (entry.isOwnDirectory) this.removeMountPoint(fork);
     if (this.entries.size === 0) this.parts.onEmpty();
   }
 
-  /** Only its holders look into a mount point in the store, and the next holder of the tree needs it. */
-  private keepAborted(fork: string, entry: Entry): void {
-    if (!entry.isOwnDirectory) this.aborted.add({ ...entry, fork });
+  /** A mount point in the store does not stay: only its holders use it, and the next holder of the tree needs it. */
+  private keepAborted(entry: Entry): void {
+    if (!entry.isOwnDirectory) this.aborted.add(entry);
     else {
-      void this.queues.run(fork, async () => {
+      void this.queues.run(entry.fork, async () => {
         await entry.mount.unmount({ isLazy: true });
-        this.removeMountPoint(fork);
+        this.removeMountPoint(entry.fork);
       });
     }
+  }
+
+  private async takeAway(aborted: Entry): Promise<void> {
+    await aborted.mount.unmount({ isLazy: true });
+    this.aborted.delete(aborted);
   }
 
   private removeMountPoint(fork: string): void {
@@ -255,7 +262,7 @@ export class MountTable {
    * holds it, unless `isLazy`).
    */
   unmount(target: string, isLazy: boolean, holder: Holder): Promise<UnmountReport> {
-    const fork = this.entryAt(target) ?? target;
+    const fork = this.entryAt(target)?.fork ?? target;
     return this.queues.run(fork, async () => {
       const entry = this.entries.get(fork);
       if (entry === undefined) return await this.unmountAborted(target);
@@ -269,27 +276,32 @@ export class MountTable {
         });
       }
       if (!entry.isDetached) await this.detach(entry, isLazy, target);
-      return await this.reportOf(fork, entry);
+      return await this.reportOf(entry);
     });
   }
 
   private async unmountAborted(target: string): Promise<UnmountReport> {
-    const aborted = this.aborted.find(target);
+    const all = [...this.aborted];
+    const aborted =
+      all.find(({ mount }) => mount.directory === target) ?? all.find(({ fork }) => fork === target);
     if (aborted === undefined) {
       const note = 'nothing of this store is mounted there: `ramet ls --mounts` lists what is';
       throw new FsError('EINVAL', { syscall: 'umount', path: target, note });
     }
-    await this.aborted.takeAway(aborted);
+    await this.takeAway(aborted);
     return { fork: aborted.fork, directory: aborted.mount.directory, isStillUsed: false, users: [] };
   }
 
-  private async reportOf(fork: string, entry: Entry): Promise<UnmountReport> {
-    const isStillUsed = !(await this.endsSoon(fork, entry));
+  /** Where the kernel lets go of the mount soon, its tree is closed when this returns. */
+  private async reportOf(entry: Entry): Promise<UnmountReport> {
+    const { fork, mount } = entry;
+    await Promise.race([mount.ended, pause(END_WAIT_MS, undefined, { ref: false })]);
+    const isStillUsed = this.entries.get(fork) === entry;
     const users = isStillUsed ? usersOf(entry) : [];
-    return { fork, directory: entry.mount.directory, isStillUsed, users };
+    return { fork, directory: mount.directory, isStillUsed, users };
   }
 
-  /** Returns when it has been unmounted here; the kernel may not let go of it for long, see `endsSoon`. */
+  /** Returns when it is unmounted here. The kernel may let go of it much later: see `reportOf`. */
   private async detach(entry: Entry, isLazy: boolean, shown: string): Promise<void> {
     try {
       await entry.mount.unmount({ isLazy });
@@ -301,30 +313,29 @@ export class MountTable {
     entry.isDetached = true;
   }
 
-  /** Whether the kernel lets go of it at once; then the tree is closed when this returns. */
-  private async endsSoon(fork: string, entry: Entry): Promise<boolean> {
-    await Promise.race([entry.mount.ended, pause(END_WAIT_MS, undefined, { ref: false })]);
-    return this.entries.get(fork) !== entry;
-  }
-
-  /** The holder gives one tree up. Undefined where others keep it, or it was not held. */
+  /** Ends one hold of `holder`. Undefined where the tree stays mounted, or was not held. */
   release(fork: string, holder: Holder): Promise<UnmountReport | undefined> {
     return this.queues.run(fork, async () => {
       const entry = this.entries.get(fork);
       if (entry === undefined || !entry.holders.delete(holder)) return undefined;
-      return await this.giveUp(fork, entry);
+      return await this.giveUp(entry);
     });
   }
 
-  /** The holder is gone: mounts that nobody else keeps go with it. */
+  /** Ends all holds of a client that is gone. */
   async releaseAll(holder: Holder): Promise<void> {
-    for (const [fork, { holders }] of [...this.entries]) {
+    for (const { fork, holders } of [...this.entries.values()]) {
       if (holders.has(holder)) await this.release(fork, holder);
     }
-    await this.aborted.release(holder);
+    for (const aborted of [...this.aborted]) {
+      const { holders, isKept } = aborted;
+      if (holders.delete(holder) && holders.size === 0 && !isKept) await this.takeAway(aborted);
+    }
   }
 
-  private async giveUp(fork: string, entry: Entry): Promise<UnmountReport | undefined> {
+  /** Unmounts a mount that nobody keeps or holds. */
+  private async giveUp(entry: Entry): Promise<UnmountReport | undefined> {
+    const { fork } = entry;
     const isWanted = entry.isKept || entry.holders.size > 0 || entry.isDetached;
     if (isWanted || this.entries.get(fork) !== entry) return undefined;
     try {
@@ -333,7 +344,7 @@ export class MountTable {
       if (!isFsError(error, 'EBUSY')) throw error;
       await this.detach(entry, true, fork);
     }
-    return await this.reportOf(fork, entry);
+    return await this.reportOf(entry);
   }
 
   /** Unmounts everything, lazily where it is busy, and closes the trees. */
@@ -342,13 +353,13 @@ export class MountTable {
     try {
       await this.server?.close();
     } finally {
-      for (const [fork, entry] of [...this.entries]) this.forget(fork, entry);
+      for (const entry of [...this.entries.values()]) this.forget(entry);
     }
   }
 }
 
-function recordOf(fork: string, entry: Entry): MountRecord {
-  const { mount, since, isKept, isDetached } = entry;
+function recordOf(entry: Entry): MountRecord {
+  const { fork, mount, since, holders, isKept, isDetached } = entry;
   return {
     fork,
     directory: mount.directory,
@@ -356,14 +367,14 @@ function recordOf(fork: string, entry: Entry): MountRecord {
     since,
     pid: process.pid,
     mountNamespace: mountNamespace(),
-    holders: [...entry.holders].map(({ pid }) => pid),
+    holders: [...holders].map(({ pid }) => pid),
     isKept,
     isDetached,
     users: isDetached ? usersOf(entry) : [],
   };
 }
 
-/** Processes that still have what was unmounted. */
+/** Processes that still use a detached mount. */
 function usersOf({ mount: { deviceNumber } }: Entry): number[] {
   if (deviceNumber === undefined) return [];
   return [...new Set([...processesWithMount(deviceNumber), ...processesIn(deviceNumber)])];

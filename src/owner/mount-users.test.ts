@@ -1,4 +1,4 @@
-/** Who uses a mount. */
+/** Finding the processes that use a filesystem. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -8,7 +8,7 @@ import { nativeOnly } from '../../testing/host/native-only.ts';
 import { deviceOfLink } from '../sys/index.ts';
 import { processesIn } from './mount-users.ts';
 
-test('who works in a filesystem or has files open there is found, nobody else', {
+test('only processes that work in a filesystem or have files open there are found', {
   skip: nativeOnly,
 }, async () => {
   const device = deviceOfLink('/proc');

@@ -1,4 +1,4 @@
-/** Which processes use a mount, found without touching it: the owner asks, which serves it itself. */
+/** Finds the processes that use a mount without touching it, because the owner, which asks, serves it. */
 import { readdirSync } from 'node:fs';
 import { deviceOfLink, mountedPlaces } from '../sys/index.ts';
 
@@ -8,10 +8,9 @@ export function processesWithMount(device: string): number[] {
 }
 
 /**
- * Processes that work in what a device holds, run a program from there, or have files open there, as far as this
- * process may see, wherever it is mounted, and when it is not any more: proc_pid_cwd(5), proc_pid_root(5),
- * proc_pid_exe(5), proc_pid_fd(5). Maps are not looked at: reading them waits for the process's page faults, and those
- * may wait for the owner.
+ * Processes that work in the filesystem of a device, run a program from there, or have files open there, as far as this
+ * process may see: proc_pid_cwd(5), proc_pid_root(5), proc_pid_exe(5), proc_pid_fd(5). It may be mounted anywhere, or
+ * no longer. Maps are not read: that waits for the process's page faults, which may wait for the owner.
  */
 export function processesIn(device: string): number[] {
   return processes().filter((pid) => {
@@ -22,7 +21,7 @@ export function processesIn(device: string): number[] {
   });
 }
 
-/** As a message says it. */
+/** The processes as the subject of a message. */
 export function programsText(pids: readonly number[]): string {
   return pids.length === 0 ? 'programs' : `processes ${pids.join(', ')}`;
 }
@@ -33,7 +32,7 @@ function processes(): number[] {
     .map(Number);
 }
 
-/** None where the directory is gone, or may not be read. */
+/** Empty where the directory is gone, or may not be read. */
 function namesIn(directory: string): string[] {
   try {
     return readdirSync(directory);

@@ -1,4 +1,4 @@
-/** What the library's and the commands' own tests do not reach of a mounted tree: attributes, holes, nodes, the end. */
+/** Files of a mounted tree, beyond the tests of the library and the commands: attributes, holes, nodes, the end. */
 import assert from 'node:assert/strict';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -48,7 +48,7 @@ async function mounted(context: TestContext): Promise<Fixture> {
 function fails(code: ErrorCode): (error: unknown) => boolean {
   return (error) => {
     assert.ok(isFsError(error, code), String(error));
-    assert.equal(error.path, undefined, 'who calls names the path');
+    assert.equal(error.path, undefined, 'the caller adds the path');
     return true;
   };
 }
@@ -99,10 +99,10 @@ test('holes, positions and appending, as in a tree that is open here', { skip },
   assert.throws(() => files.read(appending, Buffer.alloc(1), 0, 1, 0), fails('EBADF'));
 });
 
-test('a write of which only a part fits says how much it wrote', { skip }, async (context) => {
+test('a write that only partly fits returns how much it wrote', { skip }, async (context) => {
   const { files } = await mounted(context);
   const file = files.open('/file', O_RDWR_CREATE, 0o600);
-  // The kernel asks for it in parts, and no file is longer than 2^52 bytes.
+  // The kernel sends it in parts, and no file is longer than 2^52 bytes.
   const part = 1024 * 1024;
   assert.equal(files.write(file, Buffer.alloc(2 * part, 'x'), 0, 2 * part, 2 ** 52 - part), part);
   assert.equal(files.statFile(file).size, 2 ** 52);
@@ -159,7 +159,7 @@ test('after its end it can be begun again; an unmounted directory is refused', {
   await trees.close();
 });
 
-test('a mount whose owner was killed is told by its directory', { skip }, async (context) => {
+test('a mount whose owner was killed is recognised by its directory', { skip }, async (context) => {
   const { files, place, store } = await mounted(context);
   const owner = await OwnerClient.connect(store);
   process.kill(owner!.pid!, 'SIGKILL');

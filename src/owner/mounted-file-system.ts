@@ -1,9 +1,9 @@
 /**
- * A tree that the owner has mounted, reached through its mount point by another process. It passes for the `FileSystem`
- * of a tree that this process has open.
+ * The files of a tree that the owner has mounted, for another process, through the mount point: `TreeFiles`, as of a
+ * tree that this process has open.
  *
- * Every path is walked in the kernel with the mount point as its root (openat2), so that no symlink and no '..' in the
- * tree leads to the host, whatever programs in it rename meanwhile.
+ * The kernel walks every path with the mount point as its root (openat2), so that no symlink and no '..' in the tree
+ * leads to the host, whatever programs in it rename meanwhile.
  */
 import { copyFileSync, statfsSync, writeSync } from 'node:fs';
 import { FsError, nameToBytes } from '../base/index.ts';
@@ -17,13 +17,13 @@ const FUSE_SUPER_MAGIC = 0x65735546;
 export class MountedFileSystem extends DescriptorFiles {
   private openRoot: number | undefined;
 
-  /** ENOTCONN when nothing is mounted at `directory`; what opening it fails with. The mount is busy until `end`. */
+  /** ENOTCONN when nothing is mounted at `directory`, and the errors of open(2). The mount is busy until `end`. */
   constructor(system: System, directory: string, isReadOnly: boolean) {
     super(system, directory, isReadOnly);
     this.begin();
   }
 
-  /** After `end`, and as the constructor does. */
+  /** Opens the mount, also again after `end`. Errors as of the constructor. */
   begin(): void {
     const root = this.system.open(this.directory, O_PATH | O_DIRECTORY);
     try {
@@ -36,7 +36,7 @@ export class MountedFileSystem extends DescriptorFiles {
     }
   }
 
-  /** Lets go of the mount. Files that are open stay so. */
+  /** Lets go of the mount. Files that are open stay open. */
   end(): void {
     if (this.openRoot !== undefined) this.system.close(this.openRoot);
     this.openRoot = undefined;
@@ -55,7 +55,7 @@ export class MountedFileSystem extends DescriptorFiles {
     const trimmed = path.replace(/\/+$/, '');
     const slash = trimmed.lastIndexOf('/');
     const last = trimmed.slice(slash + 1);
-    // '..' would be the directory above the descriptor's, outside for the root's.
+    // '..' of the root's descriptor would be outside of the tree.
     const isName = last !== '' && last !== '.' && last !== '..';
     const above = isName ? trimmed.slice(0, slash + 1) || '/' : path;
     const directory = this.openPath(above, O_PATH | O_DIRECTORY);
@@ -73,7 +73,7 @@ export class MountedFileSystem extends DescriptorFiles {
     return real.slice(root.length === 1 ? 0 : root.length) || '/';
   }
 
-  /** As write(2): fewer bytes where the rest has no room. */
+  /** As write(2): fewer bytes where not all fit. */
   protected override writeAt(
     fd: number,
     source: Uint8Array,
@@ -84,14 +84,12 @@ export class MountedFileSystem extends DescriptorFiles {
     return writeSync(fd, source, offset, length, at);
   }
 
-  /**
-   * copy_file_range(2), which the owner answers by sharing blocks. EXDEV between two mounts: it never sees that one.
-   */
+  /** By copy_file_range(2), which the owner answers by sharing blocks. EXDEV between mounts: it never sees that. */
   reflink(source: TreeFile, target: TreeFile, from: TreeFiles = this): void {
     if (from !== this) throw new FsError('EXDEV');
     const { mode } = this.statFile(target);
     onFile(source, (old) => onFile(target, (fd) => copyFileSync(fileLink(old), fileLink(fd))));
-    // It has set the mode of the source.
+    // copyFileSync has set the mode of the source.
     this.chmodFile(target, mode & 0o7777);
   }
 }

@@ -1,6 +1,6 @@
 /**
- * The trees of a store that its owner has mounted, for every other process: which they are, their files through the
- * mount point, and what is done with them as a whole through the owner.
+ * The mounted trees of a store, for processes other than its owner: lists them, opens their files through the mount
+ * point, and asks the owner for operations on whole trees.
  */
 import { isFsError } from '../base/index.ts';
 import type { TreeInfo } from '../store/index.ts';
@@ -11,7 +11,7 @@ import { MountedFileSystem } from './mounted-file-system.ts';
 import type { MountRecord } from './protocol.ts';
 
 let clonesMade = 0;
-/** Names that are sure to fit into one request. */
+/** This many names always fit into one request. */
 const FORKS_A_REQUEST = 32;
 
 export class MountedTrees {
@@ -25,7 +25,7 @@ export class MountedTrees {
     this.system = system;
   }
 
-  /** The owner, if one runs. It is looked for again as long as there is none. */
+  /** The owner, if one runs. While there is none, every call looks for it again. */
   private async client(): Promise<OwnerClient | undefined> {
     this.owner ??= OwnerClient.connect(this.storeDirectory);
     const client = await this.owner;
@@ -42,7 +42,7 @@ export class MountedTrees {
     return (await this.list()).find(({ fork }) => fork === name);
   }
 
-  /** The files of a mounted tree. Keeps the mount busy until `end`. ENOTSUP where it is not seen here, ENOTCONN. */
+  /** The files of a mounted tree; the mount is busy until `end`. ENOTSUP where it is not seen here, ENOTCONN. */
   open(mount: MountRecord, isReadOnly: boolean): MountedFileSystem {
     requireSeenHere('open', mount);
     return new MountedFileSystem(this.system, mount.directory, isReadOnly);
@@ -58,17 +58,17 @@ export class MountedTrees {
     return await (await this.required()).request('snapshot', { source: mount.fork, name });
   }
 
-  /** Brings all of these trees that are mounted into the tables as they are now; returns which those are. */
+  /** Checkpoints those of these trees that are mounted, and returns their names. */
   async settle(names: ReadonlySet<string>): Promise<ReadonlySet<string>> {
     return await this.ask('settle', (fork) => names.has(fork));
   }
 
-  /** Freezes the mounted trees among these (without `names`, all mounted trees); returns which those are. */
+  /** Freezes the mounted trees among these (without `names`, all mounted trees), and returns their names. */
   async freeze(names: readonly string[] | undefined): Promise<ReadonlySet<string>> {
     return await this.ask('freeze', (fork) => names === undefined || names.includes(fork));
   }
 
-  /** Asks the owner to do this to the mounted trees that `takes` accepts; returns which those are. */
+  /** Asks the owner for an operation on the mounted trees that `takes` accepts, and returns their names. */
   private async ask(
     operation: 'settle' | 'freeze',
     takes: (fork: string) => boolean,
@@ -82,14 +82,14 @@ export class MountedTrees {
   }
 
   /**
-   * Makes `path` of a mounted tree, where there is nothing, a file that shares the blocks of a file of any tree.
-   * False, and nothing was made, where blocks cannot be shared, or another process has that tree open.
+   * Makes `path` of a mounted tree, which must not exist, a file that shares the blocks of a file of any tree. False,
+   * and nothing is made, where blocks cannot be shared, or another process has the source tree open.
    */
   async clone(source: string, sourcePath: string, files: MountedFileSystem, path: string): Promise<boolean> {
     const target = await this.treeAt(files.directory);
     if (target === undefined) return false;
     const slash = path.lastIndexOf('/');
-    // A name that the kernel has not looked up: it is told of the file by the rename.
+    // A name that the kernel has not looked up: the rename makes the file known to it.
     const targetPath = `${path.slice(0, slash + 1)}.ramet-${process.pid}-${clonesMade++}`;
     try {
       const client = await this.required();

@@ -1,4 +1,4 @@
-/** What the owner does for its clients, operation by operation. Parameters come from outside and are checked here. */
+/** The handlers of the owner's operations. Parameters come from outside and are checked here. */
 import { FsError } from '../base/index.ts';
 import type { IoMode } from '../fuse/index.ts';
 import type { StoreEngine, Tree } from '../store/index.ts';
@@ -59,7 +59,7 @@ export function createHandlers(parts: OperationParts): Handlers {
     fork: async (parameters) => {
       const [source, name] = [parameters.text('source'), parameters.text('name')];
       await mounts.sync(source);
-      // This process does not work in it.
+      // This process does not need the new fork open.
       engine.fork(source, name).close();
       return engine.info(name);
     },
@@ -88,7 +88,7 @@ export function createHandlers(parts: OperationParts): Handlers {
   };
 }
 
-/** Calls `act` with each of these forks that is mounted to be written, up to date; returns how many those are. */
+/** Calls `act` with each of these forks that is mounted and writable, after a sync; returns how many those are. */
 async function settle(
   mounts: MountTable,
   forks: readonly string[],
@@ -105,7 +105,7 @@ async function settle(
   return count;
 }
 
-/** The parameters of a request. Every getter throws EINVAL for what is not of its kind. */
+/** The parameters of a request. Every getter throws EINVAL for a value of another type. */
 export class Checked {
   private readonly operation: string;
   private readonly values: Readonly<Record<string, unknown>>;
@@ -113,7 +113,7 @@ export class Checked {
   constructor(operation: string, parameters: unknown) {
     this.operation = operation;
     const isObject = typeof parameters === 'object' && parameters !== null;
-    // The cast: what the values are is looked at one by one.
+    // The cast: each getter checks the type of its value.
     this.values = isObject ? (parameters as Record<string, unknown>) : {};
   }
 

@@ -1,4 +1,4 @@
-/** Where the owner of a store is found: a lock that only one process has, a socket, a log, and its own mount points. */
+/** The owner's files in a store: a lock that only one process has, a socket, a log, and its own mount points. */
 import { closeSync, existsSync, mkdirSync, openSync, rmdirSync } from 'node:fs';
 import { codeOfErrno, FsError, isFsError } from '../base/index.ts';
 import { StoreLayout } from '../store/index.ts';
@@ -7,58 +7,46 @@ import { O_CREAT, O_DIRECTORY, O_RDONLY, O_RDWR, type System } from '../sys/inde
 const DESCRIPTORS = '/proc/self/fd';
 
 export class OwnerPlace {
-  private readonly layout: StoreLayout;
-  private readonly shown: StoreLayout;
-
-  /** `shownDirectory` is what others call the store, where this process has another name for it. */
-  constructor(storeDirectory: string, shownDirectory = storeDirectory) {
-    this.layout = new StoreLayout(storeDirectory);
-    this.shown = new StoreLayout(shownDirectory);
-  }
-
   /** The store's `run`. */
-  get runDirectory(): string {
-    return this.layout.runDirectory;
-  }
-
-  get lockPath(): string {
-    return `${this.runDirectory}/owner.lock`;
-  }
-
-  get socketPath(): string {
-    return `${this.runDirectory}/owner.sock`;
-  }
-
-  get logPath(): string {
-    return `${this.runDirectory}/owner.log`;
-  }
-
+  readonly runDirectory: string;
+  readonly lockPath: string;
+  readonly socketPath: string;
+  readonly logPath: string;
   /** The ordinary path of the store. */
-  get shownDirectory(): string {
-    return this.shown.directory;
-  }
+  readonly shownDirectory: string;
+  /** The ordinary path of the directory with the mount points that the owner makes itself, for `hold`. */
+  readonly mountsDirectory: string;
+  /** The same directory, by this process's path. */
+  private readonly ownMountsDirectory: string;
 
-  /** Mount points that the owner makes itself, for `hold`: the ordinary path of their directory. */
-  get mountsDirectory(): string {
-    return this.shown.mountsDirectory;
+  /** `shownDirectory` is the store's path for other processes, where this one uses another. */
+  constructor(storeDirectory: string, shownDirectory = storeDirectory) {
+    const layout = new StoreLayout(storeDirectory);
+    this.runDirectory = layout.runDirectory;
+    this.lockPath = `${layout.runDirectory}/owner.lock`;
+    this.socketPath = `${layout.runDirectory}/owner.sock`;
+    this.logPath = `${layout.runDirectory}/owner.log`;
+    this.shownDirectory = shownDirectory;
+    this.mountsDirectory = new StoreLayout(shownDirectory).mountsDirectory;
+    this.ownMountsDirectory = layout.mountsDirectory;
   }
 
   mountPath(tree: string): string {
     return `${this.mountsDirectory}/${tree}`;
   }
 
-  /** Makes the mount point of a tree; nothing where there is one. Asks nothing of what may be mounted there. */
+  /** Makes the mount point of a tree where there is none. Never touches a mount that may be there. */
   makeMountPoint(tree: string): void {
-    makeMissing(this.layout.mountsDirectory);
-    makeMissing(`${this.layout.mountsDirectory}/${tree}`);
+    makeMissing(this.ownMountsDirectory);
+    makeMissing(`${this.ownMountsDirectory}/${tree}`);
   }
 
   removeMountPoint(tree: string): void {
-    rmdirSync(`${this.layout.mountsDirectory}/${tree}`);
+    rmdirSync(`${this.ownMountsDirectory}/${tree}`);
   }
 }
 
-/** Unlike `mkdir -p` it does not look at what is there. */
+/** Unlike `mkdir -p` it does not stat an existing directory, which may be a mount. */
 function makeMissing(directory: string): void {
   try {
     mkdirSync(directory, 0o700);
@@ -69,8 +57,8 @@ function makeMissing(directory: string): void {
 }
 
 /**
- * The lock that makes this process the owner, held until `close`, or the end of the process. Undefined while another
- * has it. The file stays: were it removed, one process could lock the old file while another locks a new one.
+ * Takes the lock that makes this process the owner. Returns what releases it, or undefined while another process has
+ * it. The file stays: were it removed, one process could lock the old file while another locks a new one.
  */
 export function takeOwnerLock(system: System, place: OwnerPlace): (() => void) | undefined {
   const fd = system.open(place.lockPath, O_RDWR | O_CREAT, 0o600);
@@ -80,9 +68,8 @@ export function takeOwnerLock(system: System, place: OwnerPlace): (() => void) |
 }
 
 /**
- * The path of the socket as the kernel is given it. An address holds 107 bytes and a path may be longer, so the
- * directory is named by a descriptor; it must stay open until the socket is bound or connected, and, to be removed,
- * closed.
+ * The path of the socket that is passed to the kernel. An address holds 107 bytes and a path may be longer, so the
+ * directory is named by a descriptor. It must stay open until a client is connected, or a server closed.
  */
 export class SocketAddress {
   readonly path: string;
@@ -104,7 +91,7 @@ export class SocketAddress {
   }
 }
 
-/** A failure of the socket, by the path that people know. */
+/** A failure of the socket, with its ordinary path. */
 export function socketFailure(syscall: string, error: NodeJS.ErrnoException, place: OwnerPlace): Error {
   if (error.errno === undefined) return error;
   return new FsError(codeOfErrno(-error.errno), { syscall, path: place.socketPath });

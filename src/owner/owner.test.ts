@@ -62,7 +62,7 @@ test('a fork is open in the owner while it is mounted, and a snapshot is mounted
     ],
   );
   assert.equal(scratch.engine.openTreeOf('one'), scratch.server.mounts[0]!.tree);
-  // By the name of the tree, too.
+  // Also by the name of the tree.
   assert.equal((await client.request('unmount', { target: 'one' })).directory, PLACE);
   assert.equal(scratch.engine.openTreeOf('one'), undefined);
 });
@@ -106,7 +106,7 @@ test('an unknown fork is ENOENT, one that another process has open EBUSY with it
     client.request('mount', { fork: 'none', directory: PLACE }),
     fails('ENOENT', /no fork or snapshot/),
   );
-  // Another engine is to this one as another process.
+  // Another engine stands for another process.
   const other = await StoreEngine.open(scratch.engine.directory);
   t.after(() => other.close());
   const open = other.openTree('one');
@@ -129,7 +129,7 @@ test('a fork that another process has open for a moment is waited for', async (t
   await client.request('mount', { fork: 'one', directory: PLACE });
 });
 
-test('what the mount server refuses reaches the client with the way out, and the fork is free again', async (t) => {
+test('a refusal of the mount server reaches the client with the way out, and the fork is free again', async (t) => {
   const scratch = await ScratchOwner.start(t);
   scratch.makeFork('one');
   const client = await scratch.client();
@@ -146,7 +146,7 @@ test('what the mount server refuses reaches the client with the way out, and the
   scratch.engine.openTree('one').close();
 });
 
-test('unmounting what is busy is EBUSY; lazily it works, and the fork is free when it ends', async (t) => {
+test('unmounting a busy mount is EBUSY; lazily it works, and the fork is free when the mount ends', async (t) => {
   const scratch = await ScratchOwner.start(t);
   scratch.makeFork('one');
   const client = await scratch.client();
@@ -166,7 +166,7 @@ test('unmounting what is busy is EBUSY; lazily it works, and the fork is free wh
   await client.request('mount', { fork: 'one', directory: PLACE });
 });
 
-test('unmounting what is not mounted is EINVAL', async (t) => {
+test('unmounting a tree that is not mounted is EINVAL', async (t) => {
   const scratch = await ScratchOwner.start(t);
   const client = await scratch.client();
   await assert.rejects(client.request('unmount', { target: 'x' }), fails('EINVAL', /ramet ls --mounts/));
@@ -213,7 +213,7 @@ test('of two holders the last one ends the mount; a kept mount outlives its hold
   assert.deepEqual(await forks(), ['kept']);
 });
 
-test('nothing is mounted in the store by name', async (t) => {
+test('mounting at a directory of the store is EBUSY', async (t) => {
   const scratch = await ScratchOwner.start(t);
   scratch.makeFork('one');
   const client = await scratch.client();
@@ -246,7 +246,7 @@ test('a held mount that is busy when its connection closes is unmounted lazily',
   assert.deepEqual(mount.unmounts, [false, true]);
 });
 
-test('an aborted mount frees its tree, and is taken away by name, by place, or with who held it', async (t) => {
+test('an aborted mount frees its tree, and is unmounted by name, by place, or with its last holder', async (t) => {
   const scratch = await ScratchOwner.start(t);
   scratch.makeFork('one');
   const client = await scratch.client();
@@ -316,7 +316,7 @@ test('fork, snapshot and settle work on a mounted fork', async (t) => {
 test('more forks than one request can name are settled and frozen', async (t) => {
   const scratch = await ScratchOwner.start(t);
   const client = await scratch.client();
-  // As long as a name may be, and twice that in JSON.
+  // Names almost as long as they may be, and nearly twice that in JSON.
   const names = Array.from({ length: 170 }, (_, index) => String(index).padStart(200, '"'));
   assert.ok(JSON.stringify(names).length > REQUEST_BYTES_MAX);
   for (const [index, fork] of names.entries()) {
@@ -352,7 +352,7 @@ test('clone makes a file of a mounted tree that shares the blocks of another tre
   const clone = (from: string, sourcePath: string, targetPath: string, target = 'two'): Promise<object> =>
     client.request('clone', { source: from, sourcePath, target, targetPath });
   await clone('frozen', '/file', '/a');
-  // A fork that nobody has open is opened for it, and closed again.
+  // A fork that nobody has open is opened, and closed again.
   await clone('one', '/file', '/b');
   scratch.engine.openTree('one').close();
   const { fileSystem } = scratch.server.mounts[0]!.tree;
@@ -372,13 +372,13 @@ test('clone makes a file of a mounted tree that shares the blocks of another tre
   await assert.rejects(clone('frozen', '/file', '/a'), fails('EEXIST', /^$/));
   await assert.rejects(clone('none', '/file', '/c'), fails('ENOENT', /no fork/));
   await assert.rejects(clone('frozen', '/file', '/c', 'one'), fails('EINVAL', /not mounted/));
-  // Mounted, it is not frozen by being closed: the blocks are its own.
+  // While it is mounted, nothing has frozen its blocks.
   await client.request('mount', { fork: 'one', directory: `${PLACE}/else` });
   await assert.rejects(clone('one', '/own', '/c'), fails('EXDEV', /^/));
   assert.deepEqual(
     fileSystem.readDirectoryNames('/').sort(),
     ['a', 'b', 'shared'],
-    'nothing is left of what failed',
+    'the failed clones left nothing',
   );
 });
 
@@ -411,7 +411,7 @@ test('status counts; a wrong parameter is EINVAL and an unknown operation ENOSYS
   );
 });
 
-/** A socket that says what it is told, and the lines that come back. */
+/** A socket to write anything to, and a function that reads the next answer. */
 async function rawSocket(scratch: ScratchOwner): Promise<[Socket, () => Promise<Record<string, unknown>>]> {
   const socket = createConnection(scratch.place.socketPath);
   await once(socket, 'connect');
@@ -427,7 +427,7 @@ async function rawSocket(scratch: ScratchOwner): Promise<[Socket, () => Promise<
 
 const HELLO = { id: 1, operation: 'hello', parameters: { protocol: PROTOCOL_VERSION, pid: 1 } };
 
-test('a malformed line is answered with an error and harms nobody', async (t) => {
+test('a malformed line is answered with an error, and the connection goes on', async (t) => {
   const scratch = await ScratchOwner.start(t);
   const [socket, next] = await rawSocket(scratch);
   t.after(() => socket.destroy());
@@ -456,7 +456,7 @@ test('a line that is too long ends its connection and no other', async (t) => {
   assert.deepEqual(await client.request('mounts', {}), []);
 });
 
-test('another protocol version is refused with the way out, and may still ask for the end', async (t) => {
+test('another protocol version is refused with the way out, and may still stop the owner', async (t) => {
   const scratch = await ScratchOwner.start(t);
   const [socket, next] = await rawSocket(scratch);
   socket.write(`${JSON.stringify({ ...HELLO, parameters: { protocol: 99, pid: 1 } })}\n`);
@@ -500,7 +500,7 @@ test('without a mount and a connection the owner ends after its idle time, and n
   assert.deepEqual(scratch.logged.find(({ msg }) => msg === 'stopping')!.reason, 'idle');
 });
 
-test('only the owner’s user may connect, and a path of any length will do', async (t) => {
+test('only the owner’s user may connect, and the path may have any length', async (t) => {
   const long = join(scratchDirectory(t), 'x'.repeat(200));
   mkdirSync(long);
   const engine = await StoreEngine.open(join(long, 'store'), { create: true });

@@ -1,11 +1,12 @@
 /**
- * The owner of a store: the one process that serves its mounts. It listens on a socket in the store's `run`, does what
- * clients ask for, and ends by itself when nobody needs it any more.
+ * The owner of a store: the one process that serves its mounts. It listens on a socket in the store's `run`, serves
+ * clients, and ends when nobody needs it any more.
  *
  * It must never look at a path that may lie on one of its own mounts, by stat or as a working directory: the answer
- * would have to come from the thread that waits for it. Clients do such checks.
+ * would have to come from the thread that waits for it. Clients make such checks.
  */
 import { createServer, type Server, type Socket } from 'node:net';
+import { setTimeout as pause } from 'node:timers/promises';
 import { FsError } from '../base/index.ts';
 import type { MountServer } from '../fuse/index.ts';
 import type { StoreEngine } from '../store/index.ts';
@@ -29,12 +30,12 @@ export interface OwnerOptions {
   readonly createMountServer: () => MountServer;
   readonly logger: Logger;
   readonly idleMs?: number;
-  /** Turns the JSON of an answer into what clients are told: see `HeldDirectory.shown`. */
+  /** Translates the JSON of answers: see `HeldDirectory.shown`. */
   readonly shown?: (json: string) => string;
 }
 
 export class Owner {
-  /** Resolves when all is closed but the engine, which is the caller's, and unmounted as far as possible. */
+  /** Resolves when all is unmounted as far as possible, and closed except the engine, which is the caller's. */
   readonly stopped: Promise<void>;
   private readonly options: OwnerOptions;
   private readonly idleMs: number;
@@ -79,7 +80,7 @@ export class Owner {
   private listen(): Promise<void> {
     return new Promise((resolve, reject) => {
       this.server.once('error', (error) => reject(socketFailure('listen', error, this.options.place)));
-      // To connect takes write permission, which only the owner's own user gets. listen() binds before it returns.
+      // Connecting needs write permission, which only the owner's user gets. listen() binds before it returns.
       const umask = process.umask(0o177);
       try {
         this.server.listen({ path: this.address.path, backlog: BACKLOG }, resolve);
@@ -148,7 +149,10 @@ export class Owner {
     clearTimeout(this.idleTimer);
     const closed = new Promise((resolve) => this.server.close(resolve));
     try {
-      await within(CLOSE_MS, this.mounts.close());
+      const closing = this.mounts.close().then(() => 'closed');
+      const late = pause(CLOSE_MS, 'late', { ref: false });
+      if ((await Promise.race([closing, late])) === 'late')
+        throw new FsError('ETIMEDOUT', { syscall: 'umount' });
     } catch (error) {
       logger.error({ err: error }, 'not everything could be unmounted');
     }
@@ -157,17 +161,5 @@ export class Owner {
     await closed;
     this.address.release();
     this.noteStopped();
-  }
-}
-
-async function within<T>(timeoutMs: number, work: Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new FsError('ETIMEDOUT', { syscall: 'umount' })), timeoutMs);
-  });
-  try {
-    return await Promise.race([work, late]);
-  } finally {
-    clearTimeout(timer);
   }
 }

@@ -1,4 +1,4 @@
-/** The parts of the owner that need no process: lines, errors on the wire, the log, work in order. */
+/** The parts of the owner that need no process: lines, errors as JSON, the log, held directories, queues. */
 import assert from 'node:assert/strict';
 import {
   existsSync,
@@ -30,7 +30,7 @@ test('lines are cut alike however their bytes arrive', () => {
   }
 });
 
-test('a line of the greatest length is read, one of a byte more is not', () => {
+test('a line of the maximum length is read, one byte more is not', () => {
   assert.deepEqual(new LineReader(5).add(Buffer.from('12345\n')), ['12345']);
   assert.equal(new LineReader(5).add(Buffer.from('123456')), undefined);
   const reader = new LineReader(5);
@@ -38,7 +38,7 @@ test('a line of the greatest length is read, one of a byte more is not', () => {
   assert.equal(reader.add(Buffer.from('456\n')), undefined);
 });
 
-test('errors cross the wire with everything they carry', () => {
+test('errors keep all their fields as JSON', () => {
   const cross = (error: unknown): Error => fromWire(JSON.parse(JSON.stringify(toWire(error))) as WireError);
   const full = new FsError('EBUSY', { syscall: 'mount', path: 'a', dest: '/b', note: 'why and what to do' });
   for (const error of [full, new FsError('EIO')]) {
@@ -56,7 +56,7 @@ test('errors cross the wire with everything they carry', () => {
   assert.equal(cross('text').message, 'in the owner process: text');
 });
 
-test('the log never grows beyond its bound, and keeps what came before in one more file', (t) => {
+test('the log never grows beyond its limit, and keeps older lines in one more file', (t) => {
   const path = join(scratchDirectory(t), 'owner.log');
   const log = openLog(path, { bytesMax: 2_000 });
   for (let number = 0; number < 100; number++) {
@@ -71,7 +71,7 @@ test('the log never grows beyond its bound, and keeps what came before in one mo
   assert.match(readFileSync(`${path}.1`, 'utf8'), /"number":/);
 });
 
-test('a log goes on where it ended, and one that cannot be written stops nobody', (t) => {
+test('a log is appended to, and one that cannot be written does not throw', (t) => {
   const path = join(scratchDirectory(t), 'owner.log');
   writeFileSync(path, 'a trace of Node.js\n');
   const log = openLog(path);
@@ -84,7 +84,7 @@ test('a log goes on where it ended, and one that cannot be written stops nobody'
   log.logger.warn('third');
 });
 
-test('a directory that is held is the same one when another is in its place, and is shown by its name', (t) => {
+test('a held directory stays the same when another takes its place, and is shown by its ordinary path', (t) => {
   const directory = join(scratchDirectory(t), 'a "b"');
   mkdirSync(directory);
   const held = new HeldDirectory(directory);
@@ -97,7 +97,7 @@ test('a directory that is held is the same one when another is in its place, and
   held.close();
 });
 
-test('what belongs to one key is done in order, also after a failure; other keys do not wait', async () => {
+test('work of one key is done in order, also after a failure; other keys do not wait', async () => {
   const queues = new Queues();
   const done: string[] = [];
   let goOn: () => void = () => undefined;

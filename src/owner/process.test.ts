@@ -1,4 +1,4 @@
-/** Owner processes for real: how they are started, found, replaced and ended. */
+/** Real owner processes: how they are started, found, replaced and ended. */
 import assert from 'node:assert/strict';
 import { existsSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -14,7 +14,7 @@ import { OwnerPlace } from './owner-place.ts';
 
 process.env.RAMET_OWNER_IDLE_MS = '300';
 
-/** A store whose owner, should it still run when the test ends, is ended. */
+/** A store whose owner is ended with the test. */
 function scratchStore(t: TestContext): string {
   const scratch = mkdtempSync(join(tmpdir(), 'ramet-test-'));
   const directory = join(scratch, 'store');
@@ -46,7 +46,7 @@ test('ten clients that start the owner at once end up with one', async (t) => {
   assert.equal((await clients[0]!.request('status', {})).connections, 9);
 });
 
-test('an owner that nobody needs ends by itself and leaves no socket', async (t) => {
+test('an idle owner ends and leaves no socket', async (t) => {
   const directory = scratchStore(t);
   const client = await start(t, directory);
   client.close();
@@ -55,7 +55,7 @@ test('an owner that nobody needs ends by itself and leaves no socket', async (t)
   assert.equal(await OwnerClient.connect(directory), undefined);
 });
 
-test('the socket of a killed owner is replaced, and who waited for an answer is told', async (t) => {
+test('the socket of a killed owner is replaced, and its waiting clients get an error', async (t) => {
   const directory = scratchStore(t);
   const client = await start(t, directory);
   process.kill(client.pid, 'SIGSTOP');
@@ -86,7 +86,7 @@ for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
   });
 }
 
-test('an owner that cannot start says why, in the log as well', async (t) => {
+test('an owner that cannot start reports why, also in the log', async (t) => {
   const directory = scratchStore(t);
   writeFileSync(join(directory, 'VERSION'), 'ramet store 99\n');
   await assert.rejects(OwnerClient.connectOrStart(directory), (error) => {
@@ -99,7 +99,7 @@ test('an owner that cannot start says why, in the log as well', async (t) => {
   assert.match(readableLine(line), /^\d{4}-\d\d-\d\dT\S+ fatal the owner failed err=.*ramet store 99/);
 });
 
-test('an owner that ends without a word is told from one that runs', async (t) => {
+test('an owner that ends without a report is ENOTCONN', async (t) => {
   const directory = scratchStore(t);
   // Node.js itself fails, before a line of the owner has run.
   process.env.NODE_OPTIONS = '--require=./there-is-no-such-file';

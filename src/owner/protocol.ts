@@ -1,9 +1,8 @@
 /**
- * What is said over the owner's socket: one JSON object a line. A request is `{ id, operation, parameters }`; its
- * answer `{ id, result }` or `{ id, error }`. Answers come in the order in which the work is done, not in that of the
+ * The protocol of the owner's socket: one JSON object a line. A request is `{ id, operation, parameters }`; its answer
+ * `{ id, result }` or `{ id, error }`. Answers come in the order in which the work is done, not in that of the
  * requests. `hello` comes first and names the version; it and `stop` keep their form in every version.
  */
-
 import type { IoMode } from '../fuse/index.ts';
 import type { TreeInfo } from '../store/index.ts';
 import type { WireError } from './wire-error.ts';
@@ -11,14 +10,14 @@ import type { WireError } from './wire-error.ts';
 export const PROTOCOL_VERSION = 1;
 /** A longer request is refused, and its connection closed: names and paths are far shorter. */
 export const REQUEST_BYTES_MAX = 64 * 1024;
-/** Of an answer: the list of some hundred thousand mounts. */
+/** The longest answer that a client reads: a list of some hundred thousand mounts. */
 export const ANSWER_BYTES_MAX = 64 * 1024 * 1024;
 
 export const IO_MODES: readonly IoMode[] = ['cached', 'shared', 'direct'];
 
 /** A tree that is mounted. */
 export interface MountRecord {
-  /** The fork or snapshot. */
+  /** The name of the fork or snapshot. */
   readonly fork: string;
   /** Absolute path of the mount point. */
   readonly directory: string;
@@ -27,13 +26,13 @@ export interface MountRecord {
   readonly since: string;
   /** The process that serves it: the owner. */
   readonly pid: number;
-  /** The owner's, as `mountNamespace` tells it. */
+  /** The owner's mount namespace, as `mountNamespace` names it. */
   readonly mountNamespace: string;
-  /** Processes whose connection keeps it mounted; it is unmounted with the last of them unless `isKept`. */
+  /** Processes whose connection holds the mount; it ends with the last of them unless `isKept`. */
   readonly holders: readonly number[];
   /** It stays until it is unmounted by name. */
   readonly isKept: boolean;
-  /** It has been unmounted, and programs that were in it still use it. */
+  /** It was unmounted lazily, and programs still use it. */
   readonly isDetached: boolean;
   /** Which programs those are, as far as that can be told. */
   readonly users: readonly number[];
@@ -49,10 +48,10 @@ export interface OwnerStatus {
   readonly since: string;
   readonly store: string;
   readonly mounts: number;
-  /** Other than the one that asks. */
+  /** Without the one that asks. */
   readonly connections: number;
   readonly residentBytes: number;
-  /** After so many milliseconds without a mount and a connection it ends by itself. */
+  /** The owner ends after this many milliseconds without a mount and a connection. */
   readonly idleMs: number;
 }
 
@@ -62,7 +61,7 @@ export interface MountParameters {
   readonly directory: string;
   readonly io?: IoMode | undefined;
   readonly allowOther?: boolean | undefined;
-  /** Reading leaves the times of access alone. */
+  /** Reads leave access times alone. */
   readonly noAtime?: boolean | undefined;
   /** The mount ends with the connection that asked for it. */
   readonly isHeld?: boolean | undefined;
@@ -73,7 +72,7 @@ export interface UnmountReport {
   readonly directory: string;
   /** Programs still use it, in another mount namespace or since before a lazy unmount. */
   readonly isStillUsed: boolean;
-  /** Which these are, as far as that can be told. */
+  /** Their process ids, as far as they are known. */
   readonly users: readonly number[];
 }
 
@@ -86,7 +85,7 @@ export interface CloneParameters {
   readonly targetPath: string;
 }
 
-/** Every operation: what it takes and what it gives. */
+/** The parameters and the result of every operation. */
 export interface Operations {
   readonly hello: {
     readonly parameters: { readonly protocol: number; readonly pid: number };
@@ -97,12 +96,12 @@ export interface Operations {
   readonly stop: { readonly parameters: object; readonly result: { readonly pid: number } };
   readonly mounts: { readonly parameters: object; readonly result: readonly MountRecord[] };
   readonly mount: { readonly parameters: MountParameters; readonly result: MountRecord };
-  /** The mount of a tree for as long as the connection lives: the one there is, or one in a directory of the store. */
+  /** Holds the mount of a tree until the connection ends: the existing one, or a new one in a directory of the store. */
   readonly hold: {
     readonly parameters: Pick<MountParameters, 'fork' | 'io' | 'noAtime'>;
     readonly result: MountRecord;
   };
-  /** Gives a hold up. `report` is null where somebody else keeps the tree mounted. */
+  /** Ends a hold. `report` is null where the tree stays mounted. */
   readonly release: {
     readonly parameters: { readonly fork: string };
     readonly result: { readonly report: UnmountReport | null };
@@ -122,12 +121,12 @@ export interface Operations {
   };
   /** A new file in a mounted tree that shares the blocks of a file of any tree. */
   readonly clone: { readonly parameters: CloneParameters; readonly result: object };
-  /** What the journals of mounted forks hold goes to the tables, where every process can read it. */
+  /** Checkpoints mounted forks, so that every process can read them from the tables. */
   readonly settle: {
     readonly parameters: { readonly forks: readonly string[] };
     readonly result: { readonly settled: number };
   };
-  /** What mounted forks wrote comes into frozen layers, under fresh ones; nothing that anyone sees changes. */
+  /** Freezes the layers that mounted forks write to, under fresh ones. No content changes. */
   readonly freeze: {
     readonly parameters: { readonly forks: readonly string[] };
     readonly result: { readonly frozen: number };

@@ -1,10 +1,10 @@
-/** Work in order for each key: what belongs to one key runs one after the other, different keys at the same time. */
+/** Runs work of the same key one after the other, and work of different keys at the same time. */
 export class Queues {
   private readonly tails = new Map<string, Promise<unknown>>();
 
   run<T>(key: string, work: () => Promise<T>): Promise<T> {
     const before = this.tails.get(key) ?? Promise.resolve();
-    // What failed before is not this work's failure.
+    // This work runs even when the work before it failed.
     const result = before.then(work, work);
     this.tails.set(key, result);
     const leave = (): void => {

@@ -7,7 +7,7 @@ import { FsError } from '../base/index.ts';
 import type { OwnerPlace } from './owner-place.ts';
 import { fromWire, type WireError } from './wire-error.ts';
 
-/** What the owner says, on descriptor 3, of how its start went. */
+/** The owner's report of its start, on descriptor 3. */
 export type StartReport =
   | { readonly state: 'ready' }
   /** Another owner has the store's lock. */
@@ -18,7 +18,7 @@ export const REPORT_DESCRIPTOR = 3;
 
 const MAIN = fileURLToPath(new URL('./main.js', import.meta.url));
 
-/** The owner's own failure to start; ENOTCONN when it ended without a word. */
+/** Rejects with the owner's own failure to start; ENOTCONN when it ended without a report. */
 export async function startOwner(storeDirectory: string, place: OwnerPlace): Promise<'ready' | 'taken'> {
   const log = openSync(place.logPath, 'a', 0o600);
   let text = '';
@@ -29,7 +29,7 @@ export async function startOwner(storeDirectory: string, place: OwnerPlace): Pro
       stdio: ['ignore', log, log, 'pipe'],
     });
     child.unref();
-    // The cast: the fourth descriptor was asked to be a pipe.
+    // The cast: `stdio` makes the fourth descriptor a pipe.
     const pipe = child.stdio[REPORT_DESCRIPTOR] as Readable;
     for await (const bytes of pipe) text += String(bytes);
   } finally {
@@ -48,7 +48,7 @@ export async function startOwner(storeDirectory: string, place: OwnerPlace): Pro
 
 function parseReport(text: string): StartReport | undefined {
   try {
-    // The cast: what is parsed was written by `main.ts` of this same version.
+    // The cast: `main.ts` of this same version has written it.
     return JSON.parse(text) as StartReport;
   } catch {
     return undefined;

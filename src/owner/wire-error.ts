@@ -1,4 +1,4 @@
-/** Errors as they travel: what was thrown in the owner is thrown by the client, code, paths, note and all. */
+/** Errors as JSON: the client throws what the owner threw, with code, paths and note. */
 import { FsError, type PlainFsError, StoreError, type StoreErrorCode } from '../base/index.ts';
 
 export type WireError =
@@ -11,7 +11,7 @@ export type WireError =
       readonly problem: string;
       readonly hint: string;
     }
-  /** A defect of the owner. */
+  /** Any other error: a defect of the owner. */
   | { readonly kind: 'defect'; readonly message: string };
 
 export function toWire(error: unknown): WireError {
@@ -30,7 +30,7 @@ export function fromWire(error: WireError): Error {
       return FsError.fromPlain(error);
     case 'store':
       return new StoreError(
-        // The cast: `toWire` took it from a StoreError; one of a newer version is shown as it is.
+        // The cast: `toWire` took it from a StoreError. An unknown code of a newer version is only printed.
         error.code as StoreErrorCode,
         error.operation,
         error.path,
