@@ -1,14 +1,11 @@
-/** Data segments against a map of blocks. */
+/** Data segments against a list of units with and without data. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { BLOCK_SIZE } from '../base/index.ts';
 import { dataSegments } from './data-segments.ts';
 
-/**
- * lseek(2) over a file whose data is given as units of `unitBytes`; a host's units may be smaller than a
- * block.
- */
+/** lseek(2) of a file whose data is given in units of `unitBytes`, which may be smaller than a block on a host. */
 function seeker(units: readonly boolean[], unitBytes: number, sizeBytes: number) {
   const seek = (wanted: boolean, position: number): number | undefined => {
     if (position >= sizeBytes) return undefined;
@@ -58,7 +55,7 @@ test('a host without holes gives one segment, and a file that shrinks does not l
   assert.deepEqual(dataSegments({ seekData: () => undefined, seekHole: () => undefined }, 10_000), []);
 });
 
-test('of a range, and no more than are asked for: the last one has what is left', () => {
+test('segments can be limited to a range and in number: the last one takes the rest', () => {
   fc.assert(
     fc.property(
       fc.array(fc.boolean(), { minLength: 1, maxLength: 60 }),

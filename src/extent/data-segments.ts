@@ -1,22 +1,22 @@
-/** Where a file has data and where it has holes, as lseek(2) tells by SEEK_DATA and SEEK_HOLE. */
+/** The data and holes of a file, as lseek(2) finds them with SEEK_DATA and SEEK_HOLE. */
 import { BLOCK_SIZE } from '../base/index.ts';
 
-/** A stretch of a file that holds data, `[start, end)` in bytes; what lies between stretches is a hole. */
+/** A range of a file that holds data, `[start, end)` in bytes; between segments there are holes. */
 export interface DataSegment {
   readonly start: number;
   readonly end: number;
 }
 
-/** lseek(2) of one open file; undefined where it says ENXIO. */
+/** lseek(2) of one open file; undefined where it fails with ENXIO. */
 export interface SeekCalls {
   seekData(position: number): number | undefined;
   seekHole(position: number): number | undefined;
 }
 
 /**
- * Where a file has data in `[start, end)`, in order, in whole blocks of 4,096 bytes (the last may end at `end`). Where
- * the host knows no holes all of it is one segment. `start` is that of a block. After `segmentsMax` segments the last
- * one reaches to `end`.
+ * The data of a file in `[start, end)`, in order, in whole blocks of 4,096 bytes (the last may end at `end`). On a host
+ * that does not report holes it is one segment. `start` must be the start of a block. There are at most `segmentsMax`
+ * segments: the last one then reaches to `end`.
  */
 export function dataSegments(
   calls: SeekCalls,
@@ -38,7 +38,7 @@ export function dataSegments(
       last.end = end;
       break;
     } else segments.push({ start: first, end: segmentEnd });
-    // A file that shrinks meanwhile must not keep this loop from moving on.
+    // Makes progress even when the file shrinks meanwhile.
     position = Math.max(hole, data + 1);
   }
   return segments;

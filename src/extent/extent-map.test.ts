@@ -1,4 +1,4 @@
-/** The extent map against the naive model: an array with one entry a block. */
+/** The extent map against a naive model: an array with one entry for each block. */
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import fc from 'fast-check';
@@ -53,7 +53,7 @@ function checkShape(map: ExtentMap): void {
   assert.equal(map.runCount, runs);
 }
 
-test('random sets and clears agree with one cell a block', () => {
+test('random sets and clears agree with the model', () => {
   fc.assert(
     fc.property(fc.array(step, { maxLength: 40 }), (steps) => {
       const map = new ExtentMap();
@@ -80,7 +80,7 @@ test('random sets and clears agree with one cell a block', () => {
   );
 });
 
-test('locate gives the rest of the run or of the hole', () => {
+test('locate returns the rest of the run or of the hole', () => {
   const map = new ExtentMap();
   map.set(10 as BlockIndex, 5, 7 as BlobId, 100 as BlockIndex);
   map.locate(12);
@@ -99,7 +99,7 @@ test('a run that continues another is merged with it', () => {
   assert.deepEqual([...map], [{ logical: 0, count: 6, blob: 1, physical: 10 }]);
 });
 
-test('stored chunks, changed as told by dirtyChunks, always rebuild the map', () => {
+test('rows of the dirty chunks always rebuild the map', () => {
   fc.assert(
     fc.property(fc.array(step, { maxLength: 40 }), (steps) => {
       const map = new ExtentMap();

@@ -1,17 +1,15 @@
 /**
  * The extent map of one inode: logical blocks → blocks of blobs. Runs are kept in chunks of 1,024 logical blocks by
  * the block they start at; a run may reach past its chunk, so an unfragmented file of any size is one run. The
- * chunks are also the rows of the extent table, and each remembers whether it changed since it was stored.
+ * chunks are also the rows of the extent table, and the map knows which of them have changed since they were stored.
  *
  * Invariants (checked by fsck pass `extents`): runs are sorted, disjoint, never empty; a run sits in the chunk of its
  * first block; two runs that continue each other logically and physically are one.
  */
 import { assert, type BlobId, type BlockIndex, CHUNK_BLOCKS, type Run } from '../base/index.ts';
 
-/** Receives every piece of a run that left the map. */
+/** Called with every piece of a run that leaves the map. */
 export type RemovedVisitor = (blob: BlobId, physical: BlockIndex, count: number) => void;
-
-export type PieceVisitor = (logical: BlockIndex, count: number, blob: BlobId, physical: BlockIndex) => void;
 
 /** The runs that start in one chunk, as parallel arrays. */
 class Chunk {
@@ -21,13 +19,23 @@ class Chunk {
   readonly blob: number[];
   readonly physical: number[];
 
-  /** Starts with one run, and most chunks get no other: an array grown from empty would have room for 17. */
+  /** Starts with one run, mostly the only one: an array that grows from empty would allocate space for 17. */
   constructor(index: number, logical: number, count: number, blob: number, physical: number) {
     this.index = index;
     this.logical = [logical];
     this.count = [count];
     this.blob = [blob];
     this.physical = [physical];
+  }
+
+  runAt(position: number): Run {
+    // The casts: the map was given branded numbers; these arrays do not keep the brands.
+    return {
+      logical: this.logical[position]! as BlockIndex,
+      count: this.count[position]!,
+      blob: this.blob[position]! as BlobId,
+      physical: this.physical[position]! as BlockIndex,
+    };
   }
 
   /** Position of the first run that starts after `block`. */
@@ -66,7 +74,7 @@ export class ExtentMap {
   private blocks = 0;
   private runs = 0;
 
-  /** Result of the last `locate`: the blob (0 = hole), the physical block, and the blocks left from it on. */
+  /** The result of the last `locate`. */
   foundBlob = 0 as BlobId;
   foundPhysical = 0 as BlockIndex;
   foundCount = 0;
@@ -77,7 +85,7 @@ export class ExtentMap {
     return map;
   }
 
-  /** Blocks that are mapped, each 4,096 bytes. */
+  /** How many blocks are mapped, each of 4,096 bytes. */
   get blockCount(): number {
     return this.blocks;
   }
@@ -112,7 +120,7 @@ export class ExtentMap {
     this.dirty.add(chunk);
   }
 
-  /** Every chunk counts as changed: the map is about to be stored in another layer (copy-up). */
+  /** Marks every chunk as changed: the map is about to be stored in another layer (copy-up). */
   markAllDirty(): void {
     for (const chunk of this.chunks) this.markDirty(chunk.index);
   }
@@ -130,7 +138,7 @@ export class ExtentMap {
     return low - 1;
   }
 
-  /** Puts a run into the chunk of its first block; the place must be free. Returns that chunk. */
+  /** Puts a run into the chunk of its first block, and returns that chunk. The range must be a hole. */
   private insert(logical: number, count: number, blob: number, physical: number): Chunk {
     const index = Math.floor(logical / CHUNK_BLOCKS);
     const at = this.chunkAtOrBefore(index);
@@ -143,12 +151,6 @@ export class ExtentMap {
     if (at + 1 === this.chunks.length) this.chunks.push(chunk);
     else this.chunks.splice(at + 1, 0, chunk);
     return chunk;
-  }
-
-  private dropIfEmpty(chunk: Chunk): void {
-    if (chunk.logical.length > 0) return;
-    const at = this.chunkAtOrBefore(chunk.index);
-    if (this.chunks[at] === chunk) this.chunks.splice(at, 1);
   }
 
   /**
@@ -195,7 +197,11 @@ export class ExtentMap {
   }
 
   /** Visits the pieces of `[start, end)` in order, holes included (blob 0). */
-  forEachPiece(start: number, end: number, visit: PieceVisitor): void {
+  forEachPiece(
+    start: number,
+    end: number,
+    visit: (logical: BlockIndex, count: number, blob: BlobId, physical: BlockIndex) => void,
+  ): void {
     let block = start;
     while (block < end) {
       this.locate(block);
@@ -210,7 +216,7 @@ export class ExtentMap {
     for (const chunk of this.chunks) yield* runsOf(chunk);
   }
 
-  /** The runs that start in chunk `index`: the row to store; empty when the row is to be removed. */
+  /** The runs of chunk `index`, as its row stores them; empty when there should be no row. */
   chunkRuns(index: number): Run[] {
     const chunk = this.chunks[this.chunkAtOrBefore(index)];
     return chunk !== undefined && chunk.index === index ? [...runsOf(chunk)] : [];
@@ -226,7 +232,7 @@ export class ExtentMap {
     this.runs++;
   }
 
-  /** Maps `[logical, logical + count)` to `blob` from block `physical` on; what was mapped there leaves the map. */
+  /** Maps `[logical, logical + count)` to `blob` from block `physical` on, in place of what was mapped there. */
   set(
     logical: BlockIndex,
     count: number,
@@ -267,22 +273,16 @@ export class ExtentMap {
       if (chunk.index * CHUNK_BLOCKS >= end) return;
       const from = chunk.positionAfter(logical - 1);
       const to = chunk.positionAfter(end - 1);
-      if (from === to) {
-        if (chunk.logical.length === 0) this.chunks.splice(at, 1);
-        else at++;
-        continue;
-      }
       for (let position = from; position < to; position++) {
-        this.blocks -= chunk.count[position]!;
-        removed?.(
-          chunk.blob[position]! as BlobId,
-          chunk.physical[position]! as BlockIndex,
-          chunk.count[position]!,
-        );
+        const count = chunk.count[position]!;
+        this.blocks -= count;
+        removed?.(chunk.blob[position]! as BlobId, chunk.physical[position]! as BlockIndex, count);
       }
-      this.runs -= to - from;
-      chunk.delete(from, to - from);
-      this.markDirty(chunk.index);
+      if (to > from) {
+        this.runs -= to - from;
+        chunk.delete(from, to - from);
+        this.markDirty(chunk.index);
+      }
       if (chunk.logical.length === 0) this.chunks.splice(at, 1);
       else at++;
     }
@@ -316,13 +316,7 @@ export class ExtentMap {
     this.locate(block - 1);
     if (this.foundBlob === 0) return undefined;
     const chunk = this.ownerOf(block - 1);
-    const position = chunk.positionAfter(block - 1) - 1;
-    return {
-      logical: chunk.logical[position]! as BlockIndex,
-      count: chunk.count[position]!,
-      blob: chunk.blob[position]! as BlobId,
-      physical: chunk.physical[position]! as BlockIndex,
-    };
+    return chunk.runAt(chunk.positionAfter(block - 1) - 1);
   }
 
   /** Takes out the run that starts at `logical`, which will be inserted again as part of a longer one. */
@@ -333,17 +327,22 @@ export class ExtentMap {
     chunk.delete(position, 1);
     this.markDirty(chunk.index);
     this.runs--;
-    this.dropIfEmpty(chunk);
+    if (chunk.logical.length === 0) this.chunks.splice(this.chunkAtOrBefore(chunk.index), 1);
   }
 }
 
 function* runsOf(chunk: Chunk): Generator<Run> {
-  for (let position = 0; position < chunk.logical.length; position++) {
-    yield {
-      logical: chunk.logical[position]! as BlockIndex,
-      count: chunk.count[position]!,
-      blob: chunk.blob[position]! as BlobId,
-      physical: chunk.physical[position]! as BlockIndex,
-    };
-  }
+  for (let position = 0; position < chunk.logical.length; position++) yield chunk.runAt(position);
+}
+
+/** Appends a run, or lengthens the last one where the new run continues it. */
+export function appendRun(runs: Run[], run: Run): void {
+  const last = runs[runs.length - 1];
+  const isNext =
+    last !== undefined &&
+    last.blob === run.blob &&
+    last.logical + last.count === run.logical &&
+    last.physical + last.count === run.physical;
+  if (isNext) runs[runs.length - 1] = { ...last, count: last.count + run.count };
+  else runs.push(run);
 }

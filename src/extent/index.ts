@@ -1,9 +1,8 @@
 /**
  * extent: which blocks of which blobs a file is made of.
  *
- * Holds the extent map of one inode in memory. It knows nothing of names, layers or bytes; `meta` stores its chunks,
- * `mapping` reads and writes through it. Invariants stand at `ExtentMap` and are checked by fsck pass `extents`.
+ * `ExtentMap` is the extent map of one inode in memory. It knows nothing of names, layers or bytes; `meta` stores its
+ * chunks, `mapping` reads and writes through it. Invariants stand there and are checked by fsck pass `extents`.
  */
-export * from './append-run.ts';
 export * from './data-segments.ts';
 export * from './extent-map.ts';

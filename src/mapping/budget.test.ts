@@ -1,4 +1,4 @@
-/** The budget of mappings: what is counted, what a share is, and that it never goes below zero. */
+/** The budget of mappings: its count, its shares, and that it never goes below zero. */
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { AssertionError } from '../base/index.ts';

@@ -8,7 +8,7 @@ import { MappedRange, View } from './view.ts';
 const GATHER_BLOCKS = 64;
 
 export class FileMaps {
-  /** Passed to `PhysicalSpace.onUnmapped` when the last memory map has gone. */
+  /** Passed to `PhysicalSpace.onUnmapped`. */
   private readonly unmapListener: object;
   private readonly space: PhysicalSpace;
   private readonly extents: ExtentMap;
@@ -25,8 +25,8 @@ export class FileMaps {
   }
 
   /**
-   * Maps the file. ENOMEM when that would take too many mappings (see `Mapping.gather`), ENOTSUP where the
-   * platform has no mmap.
+   * Maps the file. ENOMEM when that would need too many mappings (see `Mapping.gather`), ENOTSUP where the platform
+   * has no mmap.
    */
   map(sizeBytes: number, reserveBytes: number): View {
     const { system, budget } = this.space;
@@ -56,7 +56,7 @@ export class FileMaps {
     if (this.ranges.delete(range) && this.ranges.size === 0) this.space.onUnmapped?.(this.unmapListener);
   }
 
-  /** Ends every memory map of the file: the tree is being closed, and its blocks may get other bytes. */
+  /** Ends every memory map of the file. Called before its tree is closed, after which its blocks may be reused. */
   close(): void {
     for (const range of [...this.ranges]) {
       this.forget(range);
@@ -74,15 +74,15 @@ export class FileMaps {
     }
   }
 
-  /** Kernel mappings that a view of this file is made of, at most. */
+  /** How many kernel mappings a view of this file is made of, at most. */
   private pieceCount(reservedBytes: number): number {
     const { blockCount, runCount } = this.extents;
     return blockCount * BLOCK_SIZE >= reservedBytes ? runCount : 2 * runCount + 1;
   }
 
   /**
-   * True when breaking up one more run would take a view of this file over its share of the budget. ENOMEM, before
-   * anything is changed, when there is not even room for that.
+   * True when splitting one more run would take a view of this file over its share of the budget. ENOMEM, before
+   * anything is changed, when the budget has no mappings left for that.
    */
   wouldExceedShare(): boolean {
     if (this.ranges.size === 0) return false;
@@ -106,7 +106,7 @@ export class FileMaps {
     throw new FsError('ENOMEM', { syscall: 'write', note });
   }
 
-  /** The blocks that are moved together with `[from, to)`, so that they are one run afterwards. */
+  /** The blocks to copy together with `[from, to)` into one run. */
   gatherRange(from: number, to: number): [number, number] {
     const first = Math.floor(from / GATHER_BLOCKS) * GATHER_BLOCKS;
     // Nothing is allocated after the last block that the file has.
@@ -116,7 +116,7 @@ export class FileMaps {
   }
 }
 
-/** Makes ENOSPC or EROFS, met while gathering for a map, ENOMEM: nothing was changed, only the map cannot be had. */
+/** Turns ENOSPC and EROFS of a gather into ENOMEM: nothing was changed, only the map cannot be made. */
 export function asOutOfMappings(error: unknown): unknown {
   if (!isFsError(error, 'ENOSPC') && !isFsError(error, 'EROFS')) return error;
   return new FsError('ENOMEM', { syscall: 'map', note: 'no room to copy the pieces of the file together' });

@@ -1,12 +1,12 @@
 /**
- * One inode's bytes. Reads follow the extent map into the blobs. Writes overwrite in place what only this layer
- * holds, and put everything else into fresh blocks of the active blob (copy on write), block by block.
+ * One inode's bytes. Reads follow the extent map into the blobs. Writes overwrite blocks in place that only this layer
+ * has, and put everything else into fresh blocks of the active blob (copy on write), block by block.
  *
- * A write is in two steps, so that it can be journalled in between: `write` (and `cut`, `zero`, `gather`) put the
- * bytes where they belong and return the runs that will show them; `install` makes these the file's. Between the two
- * nobody sees a change, except in blocks that are overwritten in place.
+ * A write has two steps, so that it can be journalled in between: `write` (and `cut`, `zero`, `fill`, `gather`) puts
+ * the bytes into blocks and returns the runs of these; `install` makes the runs the file's. Until then nobody sees a
+ * change, except in blocks that are overwritten in place.
  *
- * Invariants: bytes of a mapped block behind the end of the file are zero (fsck pass `tails`); a block is overwritten
+ * Invariants: bytes of a mapped block after the end of the file are zero (fsck pass `tails`); a block is overwritten
  * in place only when its blob is the layer's active one and its count there is one (fsck pass `references`).
  */
 import {
@@ -23,7 +23,7 @@ import type { ExtentMap } from '../extent/index.ts';
 import { FileMaps } from './file-maps.ts';
 import type { PhysicalSpace } from './physical-space.ts';
 
-/** A run with blob 0 makes a hole: this one of the whole file, since its count reaches behind the end of every file. */
+/** A run with blob 0 makes a hole: this one of the whole file, since its count exceeds that of every file. */
 export const EVERYTHING: Run = {
   logical: 0 as BlockIndex,
   count: 2 ** 42,
@@ -34,13 +34,14 @@ export const EVERYTHING: Run = {
 const NOTHING: readonly Run[] = [];
 const scratch = Buffer.alloc(BLOCK_SIZE);
 const ZEROS = Buffer.alloc(64 * BLOCK_SIZE);
+
 export class Mapping {
   readonly extents: ExtentMap;
   private readonly space: PhysicalSpace;
   private fileMaps: FileMaps | undefined;
-  /** Passed to `PhysicalSpace.onUnmapped` when the last memory map has gone. */
   private readonly unmapListener: object;
 
+  /** `unmapListener` is passed to `PhysicalSpace.onUnmapped` when the last memory map is gone. */
   constructor(space: PhysicalSpace, extents: ExtentMap, unmapListener: object = extents) {
     this.space = space;
     this.extents = extents;
@@ -62,12 +63,12 @@ export class Mapping {
     this.fileMaps?.close();
   }
 
-  /** Reads `length` bytes from `position`; the caller has cut the length at the end of the file. */
+  /** Reads `length` bytes from `position`; the range must end within the file. */
   read(position: number, target: Uint8Array, offset: number, length: number): void {
     this.copyOut(position, target, offset, length, true);
   }
 
-  /** As `read`, but false, with `target` in no particular state, where the disk would have to be waited for. */
+  /** As `read`, but returns false, with `target` undefined, where it would have to wait for the disk. */
   tryRead(position: number, target: Uint8Array, offset: number, length: number): boolean {
     return this.copyOut(position, target, offset, length, false);
   }
@@ -101,8 +102,8 @@ export class Mapping {
   }
 
   /**
-   * Puts bytes where the file will have them. Returns the runs to journal and to `install`; none when everything
-   * went in place. ENOSPC and EIO leave the file as it was (blocks overwritten in place may be old or new).
+   * Puts bytes into blocks. Returns the runs to journal and to `install`; none when every block was overwritten in
+   * place. ENOSPC and EIO leave the file as it was (blocks overwritten in place may be old or new).
    */
   write(
     position: number,
@@ -114,7 +115,7 @@ export class Mapping {
     const active = this.space.activeBlob();
     const first = Math.floor(position / BLOCK_SIZE);
     const end = blocksFor(position + length);
-    // The common case by far: one block, private already.
+    // By far the most common case: one block that only this layer has.
     if (end - first === 1 && this.exclusiveRun(active, first, 1) === 1) {
       active.write(
         this.extents.foundPhysical * BLOCK_SIZE + position - first * BLOCK_SIZE,
@@ -137,9 +138,21 @@ export class Mapping {
     return runs;
   }
 
+  /** The runs that `make` adds; when it fails, they are abandoned. `write` does the same without a closure. */
+  private collect(make: (runs: Run[]) => void): readonly Run[] {
+    const runs: Run[] = [];
+    try {
+      make(runs);
+    } catch (error) {
+      this.abandon(runs);
+      throw error;
+    }
+    return runs;
+  }
+
   /**
-   * After a write that failed: zeros behind the end of the file in its last block, where that is overwritten in place.
-   * Errors are passed over: a disk that takes neither the write nor this is one that recovery will meet again.
+   * After a failed write: puts zeros after the end of the file into its last block, where that is overwritten in place.
+   * Ignores errors: a disk that accepts neither the write nor this is one that recovery will meet again.
    */
   clearTail(sizeBytes: number): void {
     const within = sizeBytes % BLOCK_SIZE;
@@ -161,7 +174,7 @@ export class Mapping {
     }
   }
 
-  /** Takes references for runs that another file has already: what a reflink installs. */
+  /** Takes references for runs of another file, before a reflink installs them. */
   share(runs: readonly Run[]): void {
     const { activeId } = this.space;
     for (const run of runs) {
@@ -203,7 +216,7 @@ export class Mapping {
     if (from >= 0) visit(from, end);
   }
 
-  /** Overwrites in place the blocks of `[first, end)` that no run of `fresh` replaces. */
+  /** Overwrites the blocks of `[first, end)` in place that no run of `fresh` replaces. */
   private overwrite(
     active: ActiveBlob,
     first: number,
@@ -234,7 +247,7 @@ export class Mapping {
     }
   }
 
-  /** Writes the blocks `[from, to)` to fresh space: new bytes where the write covers them, old ones around it. */
+  /** Writes the blocks `[from, to)` to fresh space: the new bytes, with the old ones around them. */
   private writeFresh(
     active: ActiveBlob,
     from: number,
@@ -248,7 +261,7 @@ export class Mapping {
   ): void {
     const isCrowded = mayGather && this.fileMaps?.wouldExceedShare() === true;
     const [gathered, end] = isCrowded ? this.maps.gatherRange(from, to) : [from, to];
-    // What an earlier run of the same write gathered holds the new bytes already.
+    // Blocks that an earlier run of the same write gathered hold the new bytes already.
     const last = runs[runs.length - 1];
     const first = last === undefined ? gathered : Math.max(gathered, last.logical + last.count);
     if (first >= end) return;
@@ -275,7 +288,7 @@ export class Mapping {
     }
   }
 
-  /** On a full disk, what was freed since the last commit mark is used again, at the price of a mark. */
+  /** Allocates blocks; on a full disk also those that were freed since the last commit mark, at the price of a mark. */
   private takeBlocks(active: ActiveBlob, count: number): BlockIndex {
     try {
       return active.allocate(count);
@@ -294,15 +307,14 @@ export class Mapping {
   }
 
   /**
-   * Copies blocks that lie in several runs into one run each `regionBlocks`, until the file has few enough runs to be
-   * mapped. Returns the runs to journal and install; none when nothing can be gathered.
+   * Copies the blocks of each region of `regionBlocks` that lies in several runs into one run, so that the file has few
+   * enough runs to be mapped. Returns the runs to journal and install; none when nothing can be gathered.
    */
   gather(sizeBytes: number, regionBlocks: number): readonly Run[] {
     const active = this.space.activeBlob();
-    const runs: Run[] = [];
     const end = blocksFor(sizeBytes);
     const buffer = Buffer.allocUnsafe(regionBlocks * BLOCK_SIZE);
-    try {
+    return this.collect((runs) => {
       for (let first = 0; first < end; first += regionBlocks) {
         const count = Math.min(regionBlocks, end - first);
         let pieces = 0;
@@ -313,90 +325,66 @@ export class Mapping {
         active.write(physical * BLOCK_SIZE, buffer, 0, count * BLOCK_SIZE);
         this.space.budget.gatheredBlocks += count;
       }
-    } catch (error) {
-      this.abandon(runs);
-      throw error;
-    }
-    return runs;
+    });
   }
 
-  // Shorter, with holes, or with zeros.
-
-  /** What makes the file end at `sizeBytes`: the runs behind go, and a last block in part gets a zero tail. */
+  /** The runs that make the file end at `sizeBytes`: a hole from there on, and a last block with a tail of zeros. */
   cut(sizeBytes: number): readonly Run[] {
     const end = blocksFor(sizeBytes);
-    const runs: Run[] = [];
     const within = sizeBytes % BLOCK_SIZE;
-    if (within > 0) {
-      this.extents.locate(end - 1);
-      if (this.extents.foundBlob !== 0) {
+    return this.collect((runs) => {
+      if (within > 0 && this.hasBlock(end - 1)) {
         this.read((end - 1) * BLOCK_SIZE, scratch, 0, BLOCK_SIZE);
         scratch.fill(0, within);
         const active = this.space.activeBlob();
         const physical = this.allocate(active, end - 1, 1, runs);
-        try {
-          active.write(physical * BLOCK_SIZE, scratch, 0, BLOCK_SIZE);
-        } catch (error) {
-          this.abandon(runs);
-          throw error;
-        }
+        active.write(physical * BLOCK_SIZE, scratch, 0, BLOCK_SIZE);
       }
-    }
-    runs.push({ ...EVERYTHING, logical: end as BlockIndex });
-    return runs;
+      runs.push({ ...EVERYTHING, logical: end as BlockIndex });
+    });
   }
 
-  /** What makes `[position, position + length)` read as zeros: holes for whole blocks, zeros at the edges. */
+  /** The runs that make `[position, position + length)` read as zeros: holes for whole blocks, zeros at the edges. */
   zero(position: number, length: number, sizeBytes: number): readonly Run[] {
     const to = Math.min(position + length, sizeBytes);
     if (to <= position) return NOTHING;
-    // A small hole would be one more piece of a map that has too many: zeros are written instead, in one write, since
-    // two that gather the same blocks would not see each other.
+    // A small hole would be one more piece of a map that has too many, so zeros are written instead. In one write: two
+    // that gather the same blocks would not see each other.
     if (this.fileMaps?.wouldExceedShare() === true && to - position <= ZEROS.length) {
       return this.write(position, ZEROS, 0, to - position);
     }
     const firstWhole = blocksFor(position);
-    // The last block of the file may be dropped whole: behind the end there are only zeros.
+    // The last block of the file may be dropped whole: after the end there are only zeros.
     const endWhole = to === sizeBytes ? blocksFor(to) : Math.floor(to / BLOCK_SIZE);
-    const runs: Run[] = [];
-    try {
+    return this.collect((runs) => {
       if (firstWhole > endWhole) {
         runs.push(...this.zeroEdge(position, to));
-      } else {
-        if (position < firstWhole * BLOCK_SIZE) {
-          runs.push(...this.zeroEdge(position, Math.min(to, firstWhole * BLOCK_SIZE)));
-        }
-        if (endWhole > firstWhole) {
-          const count = endWhole - firstWhole;
-          runs.push({
-            logical: firstWhole as BlockIndex,
-            count,
-            blob: 0 as BlobId,
-            physical: 0 as BlockIndex,
-          });
-        }
-        if (to > endWhole * BLOCK_SIZE) runs.push(...this.zeroEdge(endWhole * BLOCK_SIZE, to));
+        return;
       }
-    } catch (error) {
-      this.abandon(runs);
-      throw error;
-    }
-    return runs;
+      runs.push(...this.zeroEdge(position, Math.min(to, firstWhole * BLOCK_SIZE)));
+      if (endWhole > firstWhole) {
+        runs.push({ ...EVERYTHING, logical: firstWhole as BlockIndex, count: endWhole - firstWhole });
+      }
+      runs.push(...this.zeroEdge(endWhole * BLOCK_SIZE, to));
+    });
   }
 
   private zeroEdge(from: number, to: number): readonly Run[] {
-    if (to <= from) return NOTHING;
-    this.extents.locate(Math.floor(from / BLOCK_SIZE));
-    if (this.extents.foundBlob === 0) return NOTHING;
+    if (to <= from || !this.hasBlock(Math.floor(from / BLOCK_SIZE))) return NOTHING;
     return this.write(from, ZEROS, 0, to - from, false);
+  }
+
+  /** False for a hole. */
+  private hasBlock(block: number): boolean {
+    this.extents.locate(block);
+    return this.extents.foundBlob !== 0;
   }
 
   /** Zeroed blocks for every hole of `[position, position + length)`: a later write there cannot fail with ENOSPC. */
   fill(position: number, length: number): readonly Run[] {
     const active = this.space.activeBlob();
-    const runs: Run[] = [];
     const first = Math.floor(position / BLOCK_SIZE);
-    try {
+    return this.collect((runs) => {
       this.extents.forEachPiece(first, blocksFor(position + length), (logical, count, blob) => {
         if (blob !== 0) return;
         const physical = this.allocate(active, logical, count, runs);
@@ -405,18 +393,12 @@ export class Mapping {
           active.write((physical + done) * BLOCK_SIZE, ZEROS, 0, blocks * BLOCK_SIZE);
         }
       });
-    } catch (error) {
-      this.abandon(runs);
-      throw error;
-    }
-    return runs;
+    });
   }
 
-  // Making changes the file's.
-
   /**
-   * Makes `runs` the file's, and re-maps the changed blocks of every live view. Runs in the active blob come with
-   * their reference, from `write` and its like or from `share`; what they replace loses its own.
+   * Makes `runs` the file's, and re-maps the changed blocks of every live view. Each run in the active blob has its
+   * reference, from `write`, `share` and the like; the runs that they replace lose theirs.
    */
   install(runs: readonly Run[]): void {
     if (runs.length === 0) return;
@@ -433,8 +415,8 @@ export class Mapping {
   }
 
   /**
-   * The file's rows name other blocks now, with the same bytes: so do its map and every live view from here on. False,
-   * and everything stays, where the process has no mappings left for the views.
+   * Makes the map and every live view follow the file's rows, which now name other blocks with the same bytes. False,
+   * and nothing changes, where the process has no mappings left for the views.
    */
   follow(runs: readonly Run[]): boolean {
     const changed = this.differing(runs);
@@ -444,12 +426,12 @@ export class Mapping {
     return true;
   }
 
-  /** The pieces of `runs` that the map has elsewhere. */
+  /** The pieces of `runs` that differ from the map. */
   private differing(runs: readonly Run[]): Run[] {
     const differing: Run[] = [];
     for (const run of runs) {
       this.extents.forEachPiece(run.logical, run.logical + run.count, (logical, count, blob, physical) => {
-        const wanted = (run.physical + logical - run.logical) as BlockIndex; // As far into the run as `logical` is.
+        const wanted = (run.physical + logical - run.logical) as BlockIndex; // The block of the run for `logical`.
         if (blob !== run.blob || physical !== wanted)
           differing.push({ logical, count, blob: run.blob, physical: wanted });
       });
@@ -457,7 +439,7 @@ export class Mapping {
     return differing;
   }
 
-  /** Reads every block once, so that each is verified: `map` with `verify`. EIO names the bad block. */
+  /** Reads and so verifies every block once, for `map` with `verify`. EIO names the bad block. */
   verify(sizeBytes: number): void {
     const buffer = Buffer.allocUnsafe(256 * BLOCK_SIZE);
     for (let at = 0; at < sizeBytes; at += buffer.length) {

@@ -1,20 +1,19 @@
-/** What one inode's bytes need of the tree they belong to. */
+/** The interface through which the bytes of one inode reach the physical space of their layer stack. */
 import type { BlobId } from '../base/index.ts';
 import type { ActiveBlob, BlobSpace } from '../blob/index.ts';
 import type { System } from '../sys/index.ts';
 import type { MapBudget } from './budget.ts';
 
-/** The physical space of one layer stack, as one inode needs it. */
 export interface PhysicalSpace {
   readonly system: System;
   readonly blobs: BlobSpace;
   readonly budget: MapBudget;
-  /** The blob the upper layer appends to; 0 while there is none. */
+  /** The id of the active blob; 0 while there is none. */
   readonly activeId: BlobId | 0;
-  /** A file has lost its last memory map; `unmapListener` is what its `Mapping` was given. */
+  /** Called when the last memory map of a file is gone; its `Mapping` was given the `unmapListener`. */
   onUnmapped?(unmapListener: object): void;
-  /** That blob, made at first need. EROFS when the tree is read-only. */
+  /** The blob that the upper layer writes to, made when first needed. EROFS when the tree is read-only. */
   activeBlob(): ActiveBlob;
-  /** Makes everything acknowledged so far durable: what was freed can be used again. ENOSPC, EIO. */
+  /** Makes everything acknowledged so far durable, so that freed blocks can be used again. ENOSPC, EIO. */
   commitMark(): void;
 }

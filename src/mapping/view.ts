@@ -8,20 +8,16 @@
  * - Beyond the end of the file a view shows zeros; it never grows past its reserved length.
  */
 import { type Address, assert, BLOCK_SIZE, FsError } from '../base/index.ts';
+import type { BlobSpace } from '../blob/index.ts';
 import type { ExtentMap } from '../extent/index.ts';
 import type { System } from '../sys/index.ts';
 import type { MapBudget } from './budget.ts';
-
-/** Where a piece of a view comes from. */
-export interface PieceSource {
-  descriptor(blob: number): number;
-}
 
 /** One ArrayBuffer is 4 GiB at most: on Node 20 a larger one aborts the process. */
 const BUFFER_BYTES_MAX = 4 * 1024 ** 3 - BLOCK_SIZE;
 
 /**
- * The mapped range itself. It knows nothing of the ArrayBuffers over it, so that they can be collected while the
+ * The mapped range itself. It holds no reference to the ArrayBuffers over it, so that they can be collected while the
  * mapping of the inode still re-maps the range.
  */
 export class MappedRange {
@@ -29,9 +25,10 @@ export class MappedRange {
   readonly reservedBytes: number;
   private readonly system: System;
   private readonly budget: MapBudget;
-  private pieces = 0;
-  private isOpen = true;
-  /** ArrayBuffers over the range that have not been collected. */
+  /** How many kernel mappings the range is made of, at most. */
+  pieceCount = 0;
+  isClosed = false;
+  /** How many ArrayBuffers over the range have not been collected. */
   liveBuffers = 0;
 
   constructor(system: System, budget: MapBudget, lengthBytes: number) {
@@ -43,41 +40,33 @@ export class MappedRange {
     this.setPieces(1);
   }
 
-  get isClosed(): boolean {
-    return !this.isOpen;
-  }
-
-  get pieceCount(): number {
-    return this.pieces;
-  }
-
   setPieces(count: number): void {
-    this.budget.replace(this.pieces, count);
-    this.pieces = count;
+    this.budget.replace(this.pieceCount, count);
+    this.pieceCount = count;
   }
 
   /** Maps the blocks `[start, end)` as `extents` has them now. */
-  stitch(extents: ExtentMap, source: PieceSource, start: number, end: number): void {
-    if (!this.isOpen) return;
+  stitch(extents: ExtentMap, blobs: BlobSpace, start: number, end: number): void {
+    if (this.isClosed) return;
     const last = Math.min(end, this.reservedBytes / BLOCK_SIZE);
     extents.forEachPiece(start, last, (logical, count, blob, physical) => {
       const at = (this.address + logical * BLOCK_SIZE) as Address;
       if (blob === 0) this.system.mapZeros(at, count * BLOCK_SIZE);
-      else this.system.mapView(at, source.descriptor(blob), physical * BLOCK_SIZE, count * BLOCK_SIZE);
+      else this.system.mapView(at, blobs.descriptor(blob), physical * BLOCK_SIZE, count * BLOCK_SIZE);
     });
   }
 
-  /** Overlays zeros in place: the bytes are gone, the addresses stay taken. */
+  /** Overlays zeros: the bytes are gone, the addresses stay reserved. */
   close(): void {
-    if (!this.isOpen) return;
-    this.isOpen = false;
+    if (this.isClosed) return;
+    this.isClosed = true;
     this.system.mapZeros(this.address, this.reservedBytes);
     this.setPieces(1);
   }
 
-  /** Called when the last ArrayBuffer over the range was collected. */
+  /** Gives the addresses back: called when the last ArrayBuffer over the range has been collected. */
   unmap(): void {
-    this.isOpen = false;
+    this.isClosed = true;
     this.system.unmap(this.address, this.reservedBytes);
     this.setPieces(0);
   }
@@ -96,7 +85,7 @@ const collected = new FinalizationRegistry<Collected>(({ range, onUnmapped }) =>
   range.unmap();
 });
 
-/** What the user of a memory map holds: bytes that follow the file. */
+/** A memory map as its user sees it: bytes that follow the file. */
 export class View {
   private readonly range: MappedRange;
   private readonly onClose: () => void;
@@ -135,7 +124,7 @@ export class View {
     return new Uint8Array(this.buffer);
   }
 
-  /** Address of the first byte: for looking at frames. Zero for an empty file. */
+  /** Address of the first byte, for looking at page frames. */
   get address(): Address {
     return this.range.address;
   }
