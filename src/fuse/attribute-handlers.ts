@@ -31,7 +31,7 @@ export const setAttributes: Handler = (session, request, reply) => {
   request.need(SETATTR_IN.bytes);
   const inode = session.inode(request.nodeId);
   const changes = { ...changesOf(request), keepsPrivileges: isOwnUnnamed(inode, request) };
-  if (changes.size !== undefined) session.opens.requireResizable(inode);
+  if (changes.size !== undefined) session.opens.requireResizable?.(inode);
   const clearsSetId = (request.u32(SETATTR_IN.valid) & SetAttr.KILL_SUIDGID) !== 0;
   session.calls.change(kernelFor(clearsSetId), inode, changes);
   putAttrOut(reply, session.calls.attributesOf(inode), session.validSeconds(inode));

@@ -18,7 +18,7 @@ import {
 const HELPER = 'fusermount3';
 
 /** A mount point, and its device as `major:minor`: where another is mounted nothing is done. Undefined: any device. */
-interface Place {
+export interface Place {
   readonly directory: string;
   readonly device: string | undefined;
 }

@@ -31,10 +31,6 @@ export class BlockingCalls {
     });
   }
 
-  get pendingCount(): number {
-    return this.waiting.size;
-  }
-
   private start(): Worker {
     if (this.worker !== undefined) return this.worker;
     const worker = new Worker(new URL('./blocking-worker.js', import.meta.url), {

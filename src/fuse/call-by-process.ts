@@ -24,10 +24,8 @@ const SYSCALLS = {
   lookUp: 'openat2',
 } as const;
 
-/** The child process's report, as JSON. */
-export interface ProcessReport {
-  readonly failure?: PlainFsError | undefined;
-}
+/** The child process's report, as JSON: null after success. */
+export type ProcessReport = PlainFsError | null;
 
 /** Fails as the call does; ETIMEDOUT when the mount at `served`, on the way, does not answer. */
 export async function callByProcess(call: PathCall, served: string): Promise<void> {
@@ -43,7 +41,7 @@ export async function callByProcess(call: PathCall, served: string): Promise<voi
     const late = pause(WAIT_MS_MAX, undefined, { signal: answered.signal });
     const report = await Promise.race([reportOf(child), late]);
     if (report === undefined) throw new FsError('ETIMEDOUT', { ...names, note: stuckNote(served) });
-    if (report.failure !== undefined) throw explained(report.failure, served);
+    if (report !== null) throw explained(report, served);
   } finally {
     answered.abort();
     child.kill('SIGKILL');

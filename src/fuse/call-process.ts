@@ -11,10 +11,10 @@ function report(text: string): ProcessReport {
   try {
     // The cast: a process of this same version wrote it.
     makeCall(kernel, JSON.parse(text) as PathCall);
-    return {};
+    return null;
   } catch (error) {
     if (!isFsError(error)) throw error;
-    return { failure: error.plain() };
+    return error.plain();
   }
 }
 

@@ -31,7 +31,7 @@ export const open: Handler = (session, request, reply) => {
 
 export const release: Handler = (session, request) => {
   request.need(RELEASE_IN.bytes);
-  session.opens.release(request.u64(RELEASE_IN.fh));
+  session.opens.release?.(session.inoOf(request.nodeId), request.u64(RELEASE_IN.fh));
 };
 
 /** Bytes that are not in memory are fetched in the background: one cold read must not hold up every other mount. */

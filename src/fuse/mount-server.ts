@@ -47,7 +47,6 @@ export interface Mount {
 
 /** Serves any number of mounts from the thread that it was made in. */
 export interface MountServer {
-  readonly mounts: readonly Mount[];
   /**
    * Mounts an open tree (a snapshot: read-only) and serves it. ENOENT, ENOTDIR (mount point), EBUSY (the tree or another
    * one of this server is mounted there), ENOTEMPTY, EPERM, ENODEV (no /dev/fuse), EACCES (it may not be opened).

@@ -6,6 +6,7 @@ import type { Inode } from '../layer/index.ts';
 import type { Tree } from '../store/index.ts';
 import { EAGAIN, EINTR, ENODEV, ENOENT, type Kernel } from '../sys/index.ts';
 import { hintedPath } from '../vfs/index.ts';
+import type { Place } from './blocking-call.ts';
 import type { BlockingCalls } from './blocking-calls.ts';
 import { dispatch, dispatchDeferred, type OnDefect, type OnDeferred } from './dispatch.ts';
 import type { IoMode, Mount } from './mount-server.ts';
@@ -73,6 +74,10 @@ export class MountedTree implements Mount {
     this.ended = new Promise((resolve) => {
       this.resolveEnded = resolve;
     });
+  }
+
+  private get place(): Place {
+    return { directory: this.directory, device: this.deviceNumber };
   }
 
   get nodeCount(): number {
@@ -167,8 +172,7 @@ export class MountedTree implements Mount {
     if (this.isDetached || inode.ino === this.session.calls.rootIno) return undefined;
     const path = hintedPath(this.tree.stack, inode);
     if (path === undefined) return undefined;
-    const { directory, deviceNumber: device } = this;
-    const walk = this.parts.blocking.run({ kind: 'lookUp', directory, device, path });
+    const walk = this.parts.blocking.run({ kind: 'lookUp', ...this.place, path });
     const done = walk.then(
       () => undefined,
       (error: unknown) => {
@@ -181,18 +185,16 @@ export class MountedTree implements Mount {
 
   /** Frees the kernel's memory of unused names, where this process may ask for it. */
   async dropUnusedNames(): Promise<void> {
-    const { directory, deviceNumber: device } = this;
-    if (!this.isServed || this.isDetached || device === undefined) return;
+    if (!this.isServed || this.isDetached || this.deviceNumber === undefined) return;
     try {
-      await this.parts.blocking.run({ kind: 'dropUnusedNames', directory, device });
+      await this.parts.blocking.run({ kind: 'dropUnusedNames', ...this.place });
     } catch (error) {
       if (!(error instanceof FsError)) throw error;
     }
   }
 
   async sync(): Promise<void> {
-    const { directory, deviceNumber: device } = this;
-    if (this.isServed) await this.parts.blocking.run({ kind: 'sync', directory, device });
+    if (this.isServed) await this.parts.blocking.run({ kind: 'sync', ...this.place });
   }
 
   async unmount({ isLazy = false }: { readonly isLazy?: boolean } = {}): Promise<void> {
@@ -206,8 +208,7 @@ export class MountedTree implements Mount {
 
   private async takeAway(isLazy: boolean): Promise<void> {
     if (this.isDetached) return;
-    const { directory, deviceNumber: device } = this;
-    await this.parts.blocking.run({ kind: 'unmount', directory, device, isLazy });
+    await this.parts.blocking.run({ kind: 'unmount', ...this.place, isLazy });
     this.isDetached = true;
   }
 }

@@ -12,65 +12,38 @@ export interface OpenAnswer {
   readonly backing?: number;
 }
 
+/** A policy leaves out the calls for which it has nothing to do. */
 export interface OpenPolicy {
   /** `flags` are those of open(2). Undefined: the kernel need not send opens. ETXTBSY. */
   open(inode: Inode, flags: number): OpenAnswer | undefined;
   /** The inode was just created, and is open for writing. */
   created(inode: Inode): OpenAnswer;
   openDirectory(inode: Inode): OpenAnswer | undefined;
-  release(handle: number): void;
+  /** `handle` is that of the answer to the open. */
+  release?(ino: Ino, handle: number): void;
   /** ETXTBSY when the size of the file must not change now. */
-  requireResizable(inode: Inode): void;
+  requireResizable?(inode: Inode): void;
   /** Open files that the kernel reads directly from a blob, each with that blob. */
-  passedThrough(): Iterable<readonly [Ino, BlobId]>;
-  end(): void;
+  passedThrough?(): Iterable<readonly [Ino, BlobId]>;
+  end?(): void;
 }
 
 /** The kernel keeps its cache of the directory. */
 export const KEPT_DIRECTORY: OpenAnswer = { handle: 0, flags: Fopen.KEEP_CACHE | Fopen.CACHE_DIR };
+/** The kernel keeps its cache of the file. */
+export const KEPT_FILE: OpenAnswer = { handle: 0, flags: Fopen.KEEP_CACHE };
+const DIRECT_FILE: OpenAnswer = { handle: 0, flags: Fopen.DIRECT_IO | Fopen.PARALLEL_DIRECT_WRITES };
 
 /** Mode `cached`: the kernel caches every file and directory, and sends no opens. */
-export class CachedOpens implements OpenPolicy {
-  open(): OpenAnswer | undefined {
-    return undefined;
-  }
-
-  created(): OpenAnswer {
-    return { handle: 0, flags: Fopen.KEEP_CACHE };
-  }
-
-  openDirectory(): OpenAnswer | undefined {
-    return undefined;
-  }
-
-  release(): void {
-    // Nothing is counted.
-  }
-
-  requireResizable(): void {
-    // Writing is always allowed.
-  }
-
-  passedThrough(): Iterable<readonly [Ino, BlobId]> {
-    return [];
-  }
-
-  end(): void {
-    // Nothing is held.
-  }
-}
+export const CACHED_OPENS: OpenPolicy = {
+  open: () => undefined,
+  created: () => KEPT_FILE,
+  openDirectory: () => undefined,
+};
 
 /** Mode `direct`: the kernel caches no bytes, and reads and writes of several threads do not wait for one another. */
-export class DirectOpens extends CachedOpens {
-  override open(): OpenAnswer {
-    return { handle: 0, flags: Fopen.DIRECT_IO | Fopen.PARALLEL_DIRECT_WRITES };
-  }
-
-  override created(): OpenAnswer {
-    return this.open();
-  }
-
-  override openDirectory(): OpenAnswer {
-    return KEPT_DIRECTORY;
-  }
-}
+export const DIRECT_OPENS: OpenPolicy = {
+  open: () => DIRECT_FILE,
+  created: () => DIRECT_FILE,
+  openDirectory: () => KEPT_DIRECTORY,
+};

@@ -19,7 +19,7 @@ import type { IoMode, Mount, MountServer, ServeOptions } from './mount-server.ts
 import { MountedTree, type MountParts, type MountPlace } from './mounted-tree.ts';
 import { MAX_WRITE_BYTES, spaceCounter } from './negotiation.ts';
 import { invalidateInode, pruneMessages } from './notifications.ts';
-import { CachedOpens, DirectOpens, type OpenPolicy } from './open-policy.ts';
+import { CACHED_OPENS, DIRECT_OPENS, type OpenPolicy } from './open-policy.ts';
 import { Reply } from './reply.ts';
 import { Request } from './request.ts';
 import { ServingLoop, WAIT_MS_MAX } from './serving-loop.ts';
@@ -118,10 +118,6 @@ class Server implements MountServer {
     this.timer = setInterval(() => this.trimIdle(), LOOK_EVERY_MS).unref();
   }
 
-  get mounts(): readonly Mount[] {
-    return [...this.mounted];
-  }
-
   async mount(tree: Tree, directory: string, options: ServeOptions = {}): Promise<Mount> {
     for (const mount of this.mounted) {
       const isThere = mount.directory === directory && !mount.isDetached;
@@ -207,8 +203,8 @@ class Server implements MountServer {
   }
 
   private openPolicy(io: IoMode, { stack }: Tree, device: number): OpenPolicy {
-    if (io === 'cached') return new CachedOpens();
-    if (io === 'direct') return new DirectOpens();
+    if (io === 'cached') return CACHED_OPENS;
+    if (io === 'direct') return DIRECT_OPENS;
     return new SharedOpens(this.parts.kernel, stack, device);
   }
 

@@ -138,7 +138,7 @@ export class Session implements MountUse {
   }
 
   passedThrough(): Iterable<readonly [Ino, BlobId]> {
-    return this.opens.passedThrough();
+    return this.opens.passedThrough?.() ?? [];
   }
 
   /** An inode that never had a name is in a reply: `isKept` is not called for it, since it loses none. */
@@ -149,7 +149,7 @@ export class Session implements MountUse {
   /** The kernel has let go of everything. */
   end(): void {
     this.tree.mount = undefined;
-    this.opens.end();
+    this.opens.end?.();
     this.counts.clear();
     this.listings.clear();
     this.readAhead.clear();

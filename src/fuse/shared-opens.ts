@@ -16,7 +16,7 @@ import { blobPath } from '../blob/index.ts';
 import type { Inode, LayerStack } from '../layer/index.ts';
 import { fileLink, type Kernel, O_ACCMODE, O_RDONLY, O_TRUNC } from '../sys/index.ts';
 import { Fopen } from './abi.ts';
-import { KEPT_DIRECTORY, type OpenAnswer, type OpenPolicy } from './open-policy.ts';
+import { KEPT_DIRECTORY, KEPT_FILE, type OpenAnswer, type OpenPolicy } from './open-policy.ts';
 
 /** The current opens of one inode. */
 interface Opens {
@@ -27,10 +27,8 @@ interface Opens {
   blob: BlobId;
 }
 
-interface Handle {
-  readonly ino: Ino;
-  readonly isPassed: boolean;
-}
+/** The handle of an open file that is passed through; that of the others is `KEPT_FILE`'s. */
+const PASSED_HANDLE = 1;
 
 export class SharedOpens implements OpenPolicy {
   private readonly kernel: Kernel;
@@ -39,8 +37,6 @@ export class SharedOpens implements OpenPolicy {
   /** A descriptor of the read-only view of the blobs. */
   private readonly view: number;
   private readonly opens = new Map<Ino, Opens>();
-  private readonly handles = new Map<number, Handle>();
-  private nextHandle = 1;
 
   /** EPERM where the process may not make the view or register files: both need CAP_SYS_ADMIN. */
   constructor(kernel: Kernel, stack: LayerStack, device: number) {
@@ -57,13 +53,12 @@ export class SharedOpens implements OpenPolicy {
     const mayPass = !isWriter && opens.cached === 0 && (opens.passed > 0 || this.backingOf(inode, opens));
     if (!mayPass) return this.created(inode);
     opens.passed++;
-    const handle = this.add({ ino: inode.ino, isPassed: true });
-    return { handle, flags: Fopen.PASSTHROUGH, backing: opens.backing };
+    return { handle: PASSED_HANDLE, flags: Fopen.PASSTHROUGH, backing: opens.backing };
   }
 
   created({ ino }: Inode): OpenAnswer {
     this.opensOf(ino).cached++;
-    return { handle: this.add({ ino, isPassed: false }), flags: Fopen.KEEP_CACHE };
+    return KEPT_FILE;
   }
 
   openDirectory(): OpenAnswer {
@@ -76,16 +71,14 @@ export class SharedOpens implements OpenPolicy {
     }
   }
 
-  release(handle: number): void {
-    const known = this.handles.get(handle);
-    if (known === undefined) return;
-    this.handles.delete(handle);
-    const opens = this.opensOf(known.ino);
-    if (known.isPassed) {
+  release(ino: Ino, handle: number): void {
+    const opens = this.opens.get(ino);
+    if (opens === undefined) return;
+    if (handle === PASSED_HANDLE) {
       opens.passed--;
       if (opens.passed === 0) this.kernel.closeBacking(this.device, opens.backing);
     } else opens.cached--;
-    if (opens.passed + opens.cached === 0) this.opens.delete(known.ino);
+    if (opens.passed + opens.cached === 0) this.opens.delete(ino);
   }
 
   end(): void {
@@ -103,12 +96,6 @@ export class SharedOpens implements OpenPolicy {
       this.opens.set(ino, opens);
     }
     return opens;
-  }
-
-  private add(handle: Handle): number {
-    const id = this.nextHandle++;
-    this.handles.set(id, handle);
-    return id;
   }
 
   /** Registers the file's one blob; false where it is not one blob, or the blob cannot be registered. */

@@ -85,57 +85,33 @@ export interface CloneParameters {
   readonly targetPath: string;
 }
 
-/** The parameters and the result of every operation. */
+/** Every operation, as a function of its parameters. */
 export interface Operations {
-  readonly hello: {
-    readonly parameters: { readonly protocol: number; readonly pid: number };
-    readonly result: { readonly protocol: number; readonly pid: number };
-  };
-  readonly status: { readonly parameters: object; readonly result: OwnerStatus };
+  hello(parameters: { protocol: number; pid: number }): { protocol: number; pid: number };
+  status(parameters: object): OwnerStatus;
   /** Ends the owner: unmounts all, lazily where it is busy. The answer comes first. */
-  readonly stop: { readonly parameters: object; readonly result: { readonly pid: number } };
-  readonly mounts: { readonly parameters: object; readonly result: readonly MountRecord[] };
-  readonly mount: { readonly parameters: MountParameters; readonly result: MountRecord };
+  stop(parameters: object): { pid: number };
+  mounts(parameters: object): readonly MountRecord[];
+  mount(parameters: MountParameters): MountRecord;
   /** Holds the mount of a tree until the connection ends: the existing one, or a new one in a directory of the store. */
-  readonly hold: {
-    readonly parameters: Pick<MountParameters, 'fork' | 'io' | 'noAtime'>;
-    readonly result: MountRecord;
-  };
+  hold(parameters: Pick<MountParameters, 'fork' | 'io' | 'noAtime'>): MountRecord;
   /** Ends a hold. `report` is null where the tree stays mounted. */
-  readonly release: {
-    readonly parameters: { readonly fork: string };
-    readonly result: { readonly report: UnmountReport | null };
-  };
+  release(parameters: { fork: string }): { report: UnmountReport | null };
   /** `target` is a mount point or the name of a tree. */
-  readonly unmount: {
-    readonly parameters: { readonly target: string; readonly isLazy?: boolean | undefined };
-    readonly result: UnmountReport;
-  };
-  readonly fork: {
-    readonly parameters: { readonly source: string; readonly name: string };
-    readonly result: TreeInfo;
-  };
-  readonly snapshot: {
-    readonly parameters: { readonly source: string; readonly name: string };
-    readonly result: TreeInfo;
-  };
+  unmount(parameters: { target: string; isLazy?: boolean | undefined }): UnmountReport;
+  fork(parameters: { source: string; name: string }): TreeInfo;
+  snapshot(parameters: { source: string; name: string }): TreeInfo;
   /** A new file in a mounted tree that shares the blocks of a file of any tree. */
-  readonly clone: { readonly parameters: CloneParameters; readonly result: object };
+  clone(parameters: CloneParameters): object;
   /** Checkpoints mounted forks, so that every process can read them from the tables. */
-  readonly settle: {
-    readonly parameters: { readonly forks: readonly string[] };
-    readonly result: { readonly settled: number };
-  };
+  settle(parameters: { forks: readonly string[] }): { settled: number };
   /** Freezes the layers that mounted forks write to, under fresh ones. No content changes. */
-  readonly freeze: {
-    readonly parameters: { readonly forks: readonly string[] };
-    readonly result: { readonly frozen: number };
-  };
+  freeze(parameters: { forks: readonly string[] }): { frozen: number };
 }
 
 export type OperationName = keyof Operations;
-export type Parameters<K extends OperationName> = Operations[K]['parameters'];
-export type Result<K extends OperationName> = Operations[K]['result'];
+export type Parameters<K extends OperationName> = globalThis.Parameters<Operations[K]>[0];
+export type Result<K extends OperationName> = ReturnType<Operations[K]>;
 
 export interface Request {
   readonly id: number;

@@ -11,7 +11,7 @@ import { getSystemErrorName } from 'node:util';
 import { dispatch, dispatchDeferred, type Unique } from '../../src/fuse/dispatch.ts';
 import type { Deferred } from '../../src/fuse/handler.ts';
 import type { IoMode } from '../../src/fuse/mount-server.ts';
-import { CachedOpens, DirectOpens } from '../../src/fuse/open-policy.ts';
+import { CACHED_OPENS, DIRECT_OPENS } from '../../src/fuse/open-policy.ts';
 import { Reply } from '../../src/fuse/reply.ts';
 import { Request } from '../../src/fuse/request.ts';
 import { Session, type SessionEvents } from '../../src/fuse/session.ts';
@@ -176,7 +176,7 @@ export class FuseKernel {
 
   constructor(tree: Tree, { io = 'cached', events = {} }: FuseKernelOptions = {}) {
     this.tree = tree;
-    const opens = io === 'direct' ? new DirectOpens() : new CachedOpens();
+    const opens = io === 'direct' ? DIRECT_OPENS : CACHED_OPENS;
     const space = () => ({ type: 0, bsize: 4096, blocks: 2 ** 40, bfree: 7, bavail: 6, files: 5, ffree: 4 });
     this.session = new Session(tree, { io, opens, space, events });
     this.ask(Op.INIT, 0, u32(7, 45, 1024 * 1024, INIT_FLAGS, INIT_FLAGS, ...Array(11).fill(0)));

@@ -105,7 +105,7 @@ async function handle(request: ServingRequest): Promise<ServingAnswer> {
       return { cpuMs: (user + system) / 1000 };
     }
     case 'nodes':
-      return { nodes: server.mounts.reduce((sum, mount) => sum + mount.nodeCount, 0) };
+      return { nodes: [...mounts.values()].reduce((sum, mount) => sum + mount.nodeCount, 0) };
     case 'fsck':
       return { problems: problemsOf(engine) };
     case 'stall':
