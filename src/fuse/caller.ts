@@ -1,4 +1,4 @@
-/** The rights of a request's caller, and of this process. A request names a process and its user; proc(5) has the rest. */
+/** The rights of a request's caller, and of this process. Requests name a process and a user; proc(5) has the rest. */
 import { readFileSync, readlinkSync } from 'node:fs';
 import { FsError } from '../base/index.ts';
 import { type Caller, trustedCaller } from '../vfs/index.ts';

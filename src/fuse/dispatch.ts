@@ -75,7 +75,7 @@ export interface Unique {
 
 export type OnDeferred = (deferred: Deferred, unique: Unique) => void;
 
-/** Answers a request after its `begin`. Returns the length of the answer in bytes, 0 when there is none, or none yet. */
+/** Answers a request after its `begin`. Returns the answer's length in bytes, 0 when there is none, or none yet. */
 export function dispatch(
   session: Session,
   request: Request,

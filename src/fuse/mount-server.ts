@@ -48,8 +48,9 @@ export interface Mount {
 /** Serves any number of mounts from the thread that it was made in. */
 export interface MountServer {
   /**
-   * Mounts an open tree (a snapshot: read-only) and serves it. ENOENT, ENOTDIR (mount point), EBUSY (the tree or another
-   * one of this server is mounted there), ENOTEMPTY, EPERM, ENODEV (no /dev/fuse), EACCES (it may not be opened).
+   * Mounts an open tree (a snapshot: read-only) and serves it. ENOENT, ENOTDIR (mount point), EBUSY (the tree is
+   * mounted, or another one of this server is mounted there), ENOTEMPTY, EPERM, ENODEV (no /dev/fuse), EACCES (it may
+   * not be opened).
    */
   mount(tree: Tree, directory: string, options?: ServeOptions): Promise<Mount>;
   /** Gives back now what idle mounts give back later: the kernel's inodes and names, and memory of this process. */

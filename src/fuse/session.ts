@@ -130,7 +130,7 @@ export class Session implements MountUse {
     if (this.orphans.delete(ino)) this.release(ino);
   }
 
-  /** Called for an inode that lost its last name. True: the kernel has it, and it is released when the kernel forgets it. */
+  /** Called for an inode that lost its last name. True where the kernel has it: it is released when it is forgotten. */
   isKept(ino: Ino): boolean {
     if (!this.counts.has(ino)) return false;
     this.orphans.add(ino);

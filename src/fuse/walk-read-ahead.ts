@@ -1,4 +1,4 @@
-/** Reads ahead of a program that walks a tree: first files of the directory that it listed last, then the next directory. */
+/** Reads ahead of a program that walks a tree: first files of the last listed directory, then the next directory. */
 import type { Ino } from '../base/index.ts';
 import type { Inode } from '../layer/index.ts';
 import type { InodeCalls } from '../vfs/index.ts';

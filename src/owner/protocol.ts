@@ -34,7 +34,7 @@ export interface MountRecord {
   readonly isKept: boolean;
   /** It was unmounted lazily, and programs still use it. */
   readonly isDetached: boolean;
-  /** Which programs those are, as far as that can be told. */
+  /** Process ids of those programs, as far as they are known. */
   readonly users: readonly number[];
 }
 
@@ -93,7 +93,7 @@ export interface Operations {
   stop(parameters: object): { pid: number };
   mounts(parameters: object): readonly MountRecord[];
   mount(parameters: MountParameters): MountRecord;
-  /** Holds the mount of a tree until the connection ends: the existing one, or a new one in a directory of the store. */
+  /** Holds a tree's mount until the connection ends: the existing one, or a new one in a directory of the store. */
   hold(parameters: Pick<MountParameters, 'fork' | 'io' | 'noAtime'>): MountRecord;
   /** Ends a hold. `report` is null where the tree stays mounted. */
   release(parameters: { fork: string }): { report: UnmountReport | null };
