@@ -1,5 +1,6 @@
-/** Attributes of a file as commands show them. */
-import { kindOfMode, S_ISGID, S_ISUID, S_ISVTX, SECTOR_BYTES } from '../base/index.ts';
+/** How commands show the attributes of files, and trees. */
+import { kindOfMode, S_ISGID, S_ISUID, S_ISVTX, SECTOR_BYTES, wordOfMode } from '../base/index.ts';
+import type { TreeInfo } from '../store/index.ts';
 import type { Attributes } from '../vfs/index.ts';
 import { isoTime } from './output.ts';
 
@@ -13,21 +14,7 @@ const TYPE_LETTERS: Readonly<Record<number, string>> = {
   12: 's',
 };
 
-const TYPE_WORDS: Readonly<Record<number, string>> = {
-  1: 'fifo',
-  2: 'character device',
-  4: 'directory',
-  6: 'block device',
-  8: 'file',
-  10: 'symlink',
-  12: 'socket',
-};
-
-export function typeWord(mode: number): string {
-  return TYPE_WORDS[kindOfMode(mode)] ?? 'unknown';
-}
-
-/** 'drwxr-xr-x', as ls -l has it. */
+/** 'drwxr-xr-x', as `ls -l` shows it. */
 export function modeText(mode: number): string {
   const three = (bits: number, special: boolean, letter: string): string => {
     const execute = (bits & 1) !== 0;
@@ -42,10 +29,10 @@ export function modeText(mode: number): string {
   );
 }
 
-/** Attributes with stable keys, for JSON. Sizes in bytes. */
+/** Attributes for JSON; sizes in bytes. */
 export function attributesObject(attributes: Attributes): Record<string, number | string> {
   return {
-    type: typeWord(attributes.mode),
+    type: wordOfMode(attributes.mode),
     mode: (attributes.mode & 0o7777).toString(8).padStart(4, '0'),
     nlink: attributes.nlink,
     uid: attributes.uid,
@@ -60,4 +47,9 @@ export function attributesObject(attributes: Attributes): Record<string, number 
     ctime: isoTime(attributes.ctimeSeconds, attributes.ctimeNanoseconds),
     birthtime: isoTime(attributes.birthSeconds, attributes.birthNanoseconds),
   };
+}
+
+/** A fork or snapshot for JSON. */
+export function treeObject({ name, kind, source, created, id }: TreeInfo): Record<string, number | string> {
+  return { name, kind, source, created: isoTime(created.seconds, created.nanoseconds), id };
 }

@@ -16,15 +16,16 @@ import {
   attributesOf,
   type DataSource,
   type DataTarget,
+  dataOf,
   HostFiles,
   namedWearer,
-  segmentsOf,
+  targetOf,
   type Wearer,
   wearerAt,
-  xattrsOf,
 } from '../files/index.ts';
 import { MountedFileSystem, type MountedTrees } from '../owner/index.ts';
 import {
+  type HostStat,
   O_CREAT,
   O_DIRECTORY,
   O_NOFOLLOW,
@@ -37,18 +38,7 @@ import {
 import { type Attributes, FileSystem, type TreeFile, type TreeFiles } from '../vfs/index.ts';
 import { baseName, joinPath, showTreePath } from './tree-path.ts';
 
-/** A file open for reading. */
-export interface CopySource extends DataSource {
-  close(): void;
-}
-
-/** A file open for writing, empty at first. */
-export interface CopyTarget extends DataTarget {
-  readonly file: TreeFile;
-  close(): void;
-}
-
-/** Paths are byte strings. */
+/** One end of a copy. Paths are byte strings. */
 export class CopyEnd<Files extends TreeFiles = TreeFiles> {
   readonly files: Files;
   /** The path for messages. */
@@ -59,78 +49,38 @@ export class CopyEnd<Files extends TreeFiles = TreeFiles> {
     this.show = show;
   }
 
-  protected on<T>(syscall: string, path: string, call: () => T): T {
-    return at({ syscall, path: this.show(path) }, call);
+  /** Makes a call on the files; its error names the call and the path. */
+  on<T>(syscall: string, path: string, call: (files: Files) => T): T {
+    return at({ syscall, path: this.show(path) }, () => call(this.files));
   }
 
   stat(path: string, follow: boolean): Attributes | undefined {
-    return this.on('stat', path, () => this.files.tryStat(path, follow));
-  }
-
-  /** Absolute, without symlinks. ENOENT. */
-  realPath(path: string): string {
-    return this.on('realpath', path, () => this.files.realPath(path));
+    return this.on('stat', path, (files) => files.tryStat(path, follow));
   }
 
   names(path: string): string[] {
-    return this.on('scandir', path, () =>
-      this.files.readDirectoryNames(path).sort((a, b) => (a < b ? -1 : 1)),
-    );
+    return this.on('scandir', path, (files) => files.readDirectoryNames(path).sort());
   }
 
-  readLink(path: string): string {
-    return this.on('readlink', path, () => this.files.readLink(path));
+  /** Runs `use` with an open file, which is closed afterwards. */
+  async opened<T>(path: string, flags: number, use: (file: TreeFile) => T | Promise<T>): Promise<T> {
+    const file = this.on('open', path, (files) => files.open(path, flags, 0o666));
+    try {
+      return await use(file);
+    } finally {
+      this.files.close(file);
+    }
   }
 
-  open(path: string, flags: number): TreeFile {
-    return this.on('open', path, () => this.files.open(path, flags, 0o666));
+  source(path: string, file: TreeFile, size: number): DataSource {
+    return dataOf(this.files, file, size, (syscall, call) => this.on(syscall, path, call));
   }
 
-  openSource(path: string, size: number): CopySource {
-    const { files } = this;
-    const file = this.open(path, O_RDONLY);
-    const close = (): void => files.close(file);
-    return {
-      segments: orClose(close, () => this.on('lseek', path, () => segmentsOf(files, file, size))),
-      read: (target, length, position) =>
-        this.on('read', path, () => files.read(file, target, 0, length, position)),
-      close,
-    };
+  target(path: string, file: TreeFile): DataTarget {
+    return targetOf(this.files, file, (syscall, call) => this.on(syscall, path, call));
   }
 
-  openTarget(path: string): CopyTarget {
-    const { files } = this;
-    const file = this.open(path, O_WRONLY | O_CREAT | O_TRUNC);
-    return {
-      file,
-      write: (bytes, length, position) =>
-        this.on('write', path, () => writeWhole(files, file, bytes, length, position)),
-      setSize: (size) => this.on('ftruncate', path, () => files.truncateFile(file, size)),
-      close: () => files.close(file),
-    };
-  }
-
-  makeDirectory(path: string): void {
-    this.on('mkdir', path, () => this.files.makeDirectory(path, 0o777));
-  }
-
-  symlink(target: string, path: string): void {
-    this.on('symlink', path, () => this.files.symlink(target, path));
-  }
-
-  makeNode(path: string, mode: number, rdev: number): void {
-    this.on('mknod', path, () => this.files.makeNode(path, mode, rdev));
-  }
-
-  unlink(path: string): void {
-    this.on('unlink', path, () => this.files.unlink(path));
-  }
-
-  xattrs(path: string): readonly (readonly [name: string, value: Buffer])[] {
-    return this.on('llistxattr', path, () => [...xattrsOf(this.files, path)]);
-  }
-
-  /** Sets attributes of what was made at a path, of this mode; where it is open for writing, of `open`. */
+  /** Lets `use` set the attributes of a new file of this mode; `open` where it is open for writing. */
   dressing(path: string, _mode: number, _open: TreeFile | undefined, use: (wearer: Wearer) => void): void {
     use(this.naming(path, wearerAt(this.files, path)));
   }
@@ -140,17 +90,17 @@ export class CopyEnd<Files extends TreeFiles = TreeFiles> {
   }
 }
 
-/** A path of the command line that has no real path. */
+/** A path from the command line that realpath(3) cannot resolve. */
 interface Unresolved {
   readonly path: string;
-  /** Why, instead of the ELOOP that stops a walk along it. */
+  /** The reason, which errors give instead of the ELOOP of the walk. */
   readonly code: ErrorCode;
-  /** What is there all the same: an open file without a name, as a pipe at /dev/stdin. */
+  /** What is there nevertheless: an open file without a name, such as a pipe at /dev/stdin. */
   readonly found: Attributes | undefined;
 }
 
 /**
- * Files of the host, below its root. A symlink on the way is followed in what was named on the command line
+ * Files of the host, below its root. Symlinks on the way are followed in paths from the command line
  * (`HostCopies.place`), and nowhere else.
  */
 export class HostEnd extends CopyEnd<HostFiles> {
@@ -161,7 +111,7 @@ export class HostEnd extends CopyEnd<HostFiles> {
     this.unresolved = unresolved;
   }
 
-  protected override on<T>(syscall: string, path: string, call: () => T): T {
+  override on<T>(syscall: string, path: string, call: (files: HostFiles) => T): T {
     try {
       return super.on(syscall, path, call);
     } catch (error) {
@@ -176,18 +126,7 @@ export class HostEnd extends CopyEnd<HostFiles> {
   override stat(path: string, follow: boolean): Attributes | undefined {
     const found = follow && path === this.unresolved?.path ? this.unresolved.found : undefined;
     if (found !== undefined) return found;
-    try {
-      return this.on('statx', path, () => this.files.stat(path, follow));
-    } catch (error) {
-      if (isFsError(error, 'ENOENT')) return undefined;
-      throw error;
-    }
-  }
-
-  override names(path: string): string[] {
-    return this.files
-      .namesIn(path, (syscall, call) => this.on(syscall, path, call))
-      .sort((a, b) => (a < b ? -1 : 1));
+    return orUndefined(() => this.on('statx', path, (files) => files.stat(path, follow)), 'ENOENT');
   }
 
   override dressing(
@@ -196,9 +135,11 @@ export class HostEnd extends CopyEnd<HostFiles> {
     open: TreeFile | undefined,
     use: (wearer: Wearer) => void,
   ): void {
-    const { files } = this;
-    if (open !== undefined) use(this.naming(path, files.dressingFile(open)));
-    else this.on('open', path, () => files.dressing(path, mode, (wearer) => use(this.naming(path, wearer))));
+    if (open !== undefined) use(this.naming(path, this.files.dressingFile(open)));
+    else
+      this.on('open', path, (files) =>
+        files.dressing(path, mode, (wearer) => use(this.naming(path, wearer))),
+      );
   }
 }
 
@@ -213,13 +154,13 @@ export class TreeEnd extends CopyEnd {
   }
 
   /**
-   * Makes `path` a file that shares the blocks of a file of another end. False, and the file is empty or was not
-   * touched, where blocks cannot be shared: those a fork has not frozen yet are its own.
+   * Makes `path` a file that shares the blocks of a file of another end. False where blocks cannot be shared, as those
+   * that a fork has not frozen yet; the file is then empty or untouched.
    */
   async shareFrom(source: TreeEnd, sourcePath: string, path: string, isNew: boolean): Promise<boolean> {
     const isOpenHere = source.files instanceof FileSystem && this.files instanceof FileSystem;
     if (isOpenHere || source.files === this.files) return this.reflinkFrom(source, sourcePath, path);
-    // The owner can, for a file that nobody has open.
+    // The owner process can share blocks with a new file, which nobody has open.
     if (!(isNew && this.files instanceof MountedFileSystem)) return false;
     try {
       return await this.mounted.clone(source.name, sourcePath, this.files, path);
@@ -228,26 +169,22 @@ export class TreeEnd extends CopyEnd {
     }
   }
 
-  private reflinkFrom(source: TreeEnd, sourcePath: string, path: string): boolean {
-    const from = source.open(sourcePath, O_RDONLY);
-    try {
-      const to = this.open(path, O_WRONLY | O_CREAT | O_TRUNC);
-      try {
-        this.on('ficlone', path, () => this.files.reflink(from, to, source.files));
-        return true;
-      } catch (error) {
-        if (isFsError(error, 'EXDEV')) return false;
-        throw error;
-      } finally {
-        this.files.close(to);
-      }
-    } finally {
-      source.files.close(from);
-    }
+  private async reflinkFrom(source: TreeEnd, sourcePath: string, path: string): Promise<boolean> {
+    return await source.opened(sourcePath, O_RDONLY, (from) =>
+      this.opened(path, O_WRONLY | O_CREAT | O_TRUNC, (to) => {
+        try {
+          this.on('ficlone', path, (files) => files.reflink(from, to, source.files));
+          return true;
+        } catch (error) {
+          if (isFsError(error, 'EXDEV')) return false;
+          throw error;
+        }
+      }),
+    );
   }
 }
 
-/** The host's files, for one command; `close` gives back what it holds open. */
+/** The host's files, for one command. */
 export class HostCopies {
   readonly files: HostFiles;
   private readonly system: System;
@@ -265,8 +202,8 @@ export class HostCopies {
   }
 
   /**
-   * A path of the command line, and its end, which shows it as it was given. Symlinks are followed on the way, and at
-   * the end where `follows` says so of what it leads to.
+   * The end and the real path of a path from the command line; messages show it as it was given. Symlinks are followed
+   * on the way, and at the end of the path if `follows`, told whether it leads to a directory, says so.
    */
   place(
     given: string,
@@ -283,32 +220,24 @@ export class HostCopies {
         ? shown + nameToString(at.slice(real.length))
         : nameToString(at);
     const code = above.code ?? (leads ? led.code : undefined);
-    const found = code !== undefined && leads ? this.follow(named) : undefined;
-    const unresolved = code && { path: real, code: found === undefined ? code : 'ELOOP', found };
+    const status = (): HostStat => this.system.statHost(nameToBytes(named), true);
+    const found = code !== undefined && leads ? orUndefined(status) : undefined;
+    const unresolved = code && {
+      path: real,
+      code: found === undefined ? code : 'ELOOP',
+      found: found && attributesOf(found),
+    };
     return { end: new HostEnd(this.files, show, unresolved), path: real };
   }
 
   private isDirectory(real: string): boolean {
-    try {
-      this.system.close(this.files.openPath(real, O_PATH | O_DIRECTORY | O_NOFOLLOW));
-      return true;
-    } catch (error) {
-      if (isFsError(error)) return false;
-      throw error;
-    }
-  }
-
-  private follow(named: string): Attributes | undefined {
-    try {
-      return attributesOf(this.system.statHost(nameToBytes(named), true));
-    } catch (error) {
-      if (isFsError(error)) return undefined;
-      throw error;
-    }
+    const fd = orUndefined(() => this.files.openPath(real, O_PATH | O_DIRECTORY | O_NOFOLLOW));
+    if (fd !== undefined) this.system.close(fd);
+    return fd !== undefined;
   }
 }
 
-/** The path itself, and why, where it has none. Names need not be UTF-8. */
+/** realpath(3); where it fails, the path itself and why. Names need not be UTF-8. */
 function realPath(place: string): { readonly real: string; readonly code?: ErrorCode } {
   try {
     const real = attempt(() => realpathSync.native(nameToBytes(place), 'buffer'));
@@ -319,16 +248,12 @@ function realPath(place: string): { readonly real: string; readonly code?: Error
   }
 }
 
-function orClose<T>(close: () => void, call: () => T): T {
+/** Undefined where the call fails with this code (default: any). */
+function orUndefined<T>(call: () => T, code?: ErrorCode): T | undefined {
   try {
     return call();
   } catch (error) {
-    close();
+    if (isFsError(error, code)) return undefined;
     throw error;
   }
-}
-
-/** Where there is room for a part only, the call for the rest fails. */
-function writeWhole(files: TreeFiles, file: TreeFile, bytes: Buffer, length: number, position: number): void {
-  for (let done = 0; done < length; ) done += files.write(file, bytes, done, length - done, position + done);
 }

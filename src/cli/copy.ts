@@ -1,5 +1,6 @@
-/** The rules of cp(1), between any two ends: where a copy goes, what is copied how, what it keeps. */
+/** The rules of cp(1), between any two ends: where copies go, how each kind of file is copied, and what is kept. */
 import {
+  type ErrorCode,
   FsError,
   isDirectoryMode,
   isFsError,
@@ -9,7 +10,8 @@ import {
   S_IFMT,
   S_IFREG,
 } from '../base/index.ts';
-import { copyContent, dress } from '../files/index.ts';
+import { copyContent, dress, xattrsOf } from '../files/index.ts';
+import { O_CREAT, O_RDONLY, O_TRUNC, O_WRONLY } from '../sys/index.ts';
 import type { Attributes, TreeFile } from '../vfs/index.ts';
 import { type CopyEnd, TreeEnd } from './copy-end.ts';
 import { baseName, joinPath } from './tree-path.ts';
@@ -34,8 +36,12 @@ export interface CopyCounts {
 export interface CopyPlace {
   readonly end: CopyEnd;
   readonly path: string;
-  /** The name that it has in a directory it is copied into. Default: the last one of the path. */
+  /** Its name in a directory that it is copied into. Default: the last name of the path. */
   readonly name?: string;
+}
+
+function failure(code: ErrorCode, { end, path }: CopyPlace, note?: string, to?: CopyPlace): FsError {
+  return new FsError(code, { syscall: 'cp', path: end.show(path), dest: to?.end.show(to.path), note });
 }
 
 function isDirectory(stat: Attributes | undefined): boolean {
@@ -55,11 +61,8 @@ export async function copyAll(
   const copying = new Copying(options);
   const stat = destination.end.stat(destination.path, true);
   if (sources.length > 1 && !isDirectory(stat)) {
-    throw new FsError(stat === undefined ? 'ENOENT' : 'ENOTDIR', {
-      syscall: 'cp',
-      path: destination.end.show(destination.path),
-      note: 'several files can only be copied into a directory',
-    });
+    const code = stat === undefined ? 'ENOENT' : 'ENOTDIR';
+    throw failure(code, destination, 'several files can only be copied into a directory');
   }
   for (const source of sources) {
     const name = source.name ?? baseName(source.path);
@@ -82,7 +85,7 @@ class Copying {
   async top(from: CopyPlace, to: CopyPlace): Promise<void> {
     // Without -r a symlink on the command line is followed, as cp(1) does.
     const stat = from.end.stat(from.path, !this.options.recursive);
-    if (stat === undefined) throw new FsError('ENOENT', { syscall: 'cp', path: from.end.show(from.path) });
+    if (stat === undefined) throw failure('ENOENT', from);
     if (isDirectory(stat) && this.options.recursive) this.refuseSelf(from, to);
     await this.any(from, to, stat);
   }
@@ -101,13 +104,11 @@ class Copying {
   }
 
   private async directory(from: CopyPlace, to: CopyPlace, stat: Attributes): Promise<void> {
-    if (!this.options.recursive)
-      throw new FsError('EISDIR', { syscall: 'cp', path: from.end.show(from.path) });
+    if (!this.options.recursive) throw failure('EISDIR', from);
     const names = from.end.names(from.path);
     const before = to.end.stat(to.path, true);
-    if (before === undefined) to.end.makeDirectory(to.path);
-    else if (!isDirectory(before))
-      throw new FsError('ENOTDIR', { syscall: 'cp', path: to.end.show(to.path) });
+    if (before === undefined) to.end.on('mkdir', to.path, (files) => files.makeDirectory(to.path, 0o777));
+    else if (!isDirectory(before)) throw failure('ENOTDIR', to);
     this.counts.directories++;
     for (const name of names) {
       const child = { end: from.end, path: joinPath(from.path, name) };
@@ -118,18 +119,13 @@ class Copying {
     if (before === undefined || this.options.preserve) this.dress(from, to, stat);
   }
 
-  /** Looked at before anything is made: the destination may not exist yet, its directory does. */
+  /** Called before anything is made: the destination may not exist yet, but its directory does. */
   private refuseSelf(from: CopyPlace, to: CopyPlace): void {
-    if (!isOnePlace(from.end, to.end)) return;
-    const source = from.end.realPath(from.path);
-    const parent = to.end.realPath(directoryOf(to.path));
+    if (from.end.files !== to.end.files) return;
+    const source = realPath(from.end, from.path);
+    const parent = realPath(to.end, directoryOf(to.path));
     if (!`${parent}/`.startsWith(source === '/' ? '/' : `${source}/`)) return;
-    throw new FsError('EINVAL', {
-      syscall: 'cp',
-      path: from.end.show(from.path),
-      dest: to.end.show(to.path),
-      note: 'a directory cannot be copied into itself',
-    });
+    throw failure('EINVAL', from, 'a directory cannot be copied into itself', to);
   }
 
   private async file(from: CopyPlace, to: CopyPlace, stat: Attributes): Promise<void> {
@@ -148,64 +144,48 @@ class Copying {
   }
 
   private requireReplaceable(from: CopyPlace, to: CopyPlace, stat: Attributes, before: Attributes): void {
-    if (isDirectory(before))
-      throw new FsError('EISDIR', {
-        syscall: 'cp',
-        path: to.end.show(to.path),
-        note: 'a file cannot replace a directory',
-      });
-    if (isOnePlace(from.end, to.end) && before.dev === stat.dev && before.ino === stat.ino) {
-      throw new FsError('EINVAL', {
-        syscall: 'cp',
-        path: from.end.show(from.path),
-        dest: to.end.show(to.path),
-        note: 'both are the same file',
-      });
-    }
+    if (isDirectory(before)) throw failure('EISDIR', to, 'a file cannot replace a directory');
+    if (from.end.files === to.end.files && before.dev === stat.dev && before.ino === stat.ino)
+      throw failure('EINVAL', from, 'both are the same file', to);
   }
 
   private async content(from: CopyPlace, to: CopyPlace, stat: Attributes, keeps: boolean): Promise<void> {
-    const source = from.end.openSource(from.path, stat.size);
-    try {
-      const target = to.end.openTarget(to.path);
-      try {
+    await from.end.opened(from.path, O_RDONLY, async (file) => {
+      const source = from.end.source(from.path, file, stat.size);
+      await to.end.opened(to.path, O_WRONLY | O_CREAT | O_TRUNC, async (made) => {
+        const target = to.end.target(to.path, made);
         await copyContent(source, target, stat.size, from.end.show(from.path));
-        if (keeps) this.dress(from, to, stat, target.file);
-      } finally {
-        target.close();
-      }
-    } finally {
-      source.close();
-    }
+        if (keeps) this.dress(from, to, stat, made);
+      });
+    });
   }
 
-  /** A symlink, fifo, socket or device: made again under its name. */
+  /** Makes a symlink, fifo, socket or device again. */
   private other(from: CopyPlace, to: CopyPlace, stat: Attributes): void {
     const before = to.end.stat(to.path, false);
-    if (isDirectory(before))
-      throw new FsError('EISDIR', {
-        syscall: 'cp',
-        path: to.end.show(to.path),
-        note: 'a file cannot replace a directory',
-      });
-    if (before !== undefined) to.end.unlink(to.path);
-    if (isSymlinkMode(stat.mode)) to.end.symlink(from.end.readLink(from.path), to.path);
-    else to.end.makeNode(to.path, stat.mode, stat.rdev);
+    if (isDirectory(before)) throw failure('EISDIR', to, 'a file cannot replace a directory');
+    if (before !== undefined) to.end.on('unlink', to.path, (files) => files.unlink(to.path));
+    if (isSymlinkMode(stat.mode)) {
+      const target = from.end.on('readlink', from.path, (files) => files.readLink(from.path));
+      to.end.on('symlink', to.path, (files) => files.symlink(target, to.path));
+    } else to.end.on('mknod', to.path, (files) => files.makeNode(to.path, stat.mode, stat.rdev));
     this.counts.files++;
     this.dress(from, to, stat);
   }
 
   private dress(from: CopyPlace, to: CopyPlace, stat: Attributes, open?: TreeFile): void {
     const { preserve } = this.options;
-    const xattrs = preserve ? from.end.xattrs(from.path) : [];
+    const xattrs = from.end.on('llistxattr', from.path, (files) =>
+      preserve ? [...xattrsOf(files, from.path)] : [],
+    );
     to.end.dressing(to.path, stat.mode, open, (wearer) => {
       if (preserve) dress(wearer, stat, xattrs, { xattr: (error, name) => this.leftOut(error, name) });
-      // Set-user-ID goes along only with its owner.
+      // Set-user-ID is kept only together with the owner.
       else if (!isSymlinkMode(stat.mode)) wearer.chmod(stat.mode & 0o777);
     });
   }
 
-  /** As `cp -a`: what one filesystem has of its own does not keep the rest from another. */
+  /** As `cp -a`: an attribute that only one of the filesystems has does not stop the copy. */
   private leftOut(error: unknown, name: string): void {
     if (!isFsError(error, 'ENOTSUP') && !isFsError(error, 'EPERM')) throw error;
     const shown = nameToString(name);
@@ -214,12 +194,13 @@ class Copying {
   }
 }
 
-/** The directory that a path lies in, a byte string. */
+/** The parent directory of a path. */
 function directoryOf(path: string): string {
   const trimmed = path.replace(/\/+$/, '');
   return trimmed.slice(0, trimmed.lastIndexOf('/')) || '/';
 }
 
-function isOnePlace(a: CopyEnd, b: CopyEnd): boolean {
-  return a.files === b.files;
+/** Absolute, without symlinks. ENOENT. */
+function realPath(end: CopyEnd, path: string): string {
+  return end.on('realpath', path, (files) => files.realPath(path));
 }

@@ -1,13 +1,12 @@
 /**
- * cli: the `ramet` program. Every command is a file in `commands/` that registers itself; what they share
- * (the session with its open store, output, problems, `NAME:/path`) stands beside them.
+ * cli: the `ramet` program. Each command is a file in `commands/` that registers itself. Beside that folder is what
+ * they share: the session with its open store, output, problems, `NAME:/path`.
  *
- * Invariants: tables and lines for people on stdout, with `--json` one JSON value instead; failures are one
- * line (or object) on stderr; exit code 0 done, 1 a failure, 2 wrong usage; no progress unless stderr is a
+ * Invariants: stdout gets tables and lines for people, or with `--json` one JSON value; a failure is one line (or
+ * object) on stderr; the exit code is 0 for success, 1 for a failure, 2 for wrong usage; progress is shown only on a
  * terminal; no filesystem state.
  *
- * Neighbours: the modules below do the work; `trees` opens the trees that a command names. `main.ts` is the
- * program's entry.
+ * Neighbours: the rooms below do the work; `trees` opens the trees that a command names. `main.ts` is the program's
+ * entry.
  */
-export { createProgram } from './program.ts';
-export { runCli } from './run.ts';
+export { createProgram, runCli } from './program.ts';

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
 /** Entry of the `ramet` program. */
-import { runCli } from './run.ts';
+import { runCli } from './program.ts';
 
 process.exitCode = await runCli(process.argv.slice(2));

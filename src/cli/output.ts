@@ -1,18 +1,19 @@
 /** What commands print: tables and lines for people, JSON for programs. */
 import { once } from 'node:events';
+import type { ImportNote, ImportReport } from '../transfer/index.ts';
 
-/** Thrown when the reader of our output has gone away; the command ends quietly. */
+/** Thrown when nobody reads our output any more; the command then ends quietly. */
 export class BrokenPipeError extends Error {}
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what this looks for.
 const CONTROL = /[\x00-\x1f\x7f-\x9f]/g;
 
-/** Text that is safe on a terminal: control characters, which a file name may hold, are shown as \xNN. */
+/** Text that is safe on a terminal: control characters, which names of files may hold, become \xNN. */
 export function printable(text: string): string {
   return text.replace(CONTROL, (character) => `\\x${character.charCodeAt(0).toString(16).padStart(2, '0')}`);
 }
 
-/** Writes to stdout and waits where the reader is slow. BrokenPipeError when there is no reader any more. */
+/** Writes to stdout, and waits where the reader is slow. BrokenPipeError when there is no reader any more. */
 export async function write(data: string | Uint8Array): Promise<void> {
   const { stdout } = process;
   if (stdout.destroyed || stdout.errored !== null) throw new BrokenPipeError();
@@ -25,12 +26,25 @@ export async function write(data: string | Uint8Array): Promise<void> {
   }
 }
 
+/** Writes a line for people. */
 export async function writeLine(text: string): Promise<void> {
-  await write(`${text}\n`);
+  await write(`${printable(text)}\n`);
 }
 
 export async function writeJson(value: unknown): Promise<void> {
   await write(`${JSON.stringify(value, undefined, 2)}\n`);
+}
+
+export type Lines = readonly string[] | Generator<string, void>;
+
+/** Prints what a command found: `value` as JSON for programs, what `tell` says of it for people. */
+export async function print<T>(
+  isJson: boolean,
+  value: T,
+  tell: (value: T) => Lines | Promise<Lines>,
+): Promise<void> {
+  if (isJson) await writeJson(value);
+  else for (const line of await tell(value)) await writeLine(line);
 }
 
 const NO_BORDERS = {
@@ -51,36 +65,30 @@ const NO_BORDERS = {
   middle: '  ',
 };
 
-export interface Column {
-  readonly title: string;
-  readonly align?: 'left' | 'right';
+/** A column of a table: its title, which is text to the left unless it comes from `right`. */
+export type Column = string | { readonly right: string };
+
+export function right(title: string): Column {
+  return { right: title };
 }
 
-/** A table without borders: a line of titles, a line a row. Cells are shown as they are, made printable. */
-export async function formatTable(
+/** A table without borders: a line of titles, and a line for each row. */
+export async function table(
   columns: readonly Column[],
   rows: readonly (readonly string[])[],
-): Promise<string> {
+): Promise<readonly string[]> {
   const { default: Table } = await import('cli-table3');
-  const table = new Table({
-    head: columns.map((column) => column.title),
-    colAligns: columns.map((column) => column.align ?? 'left'),
+  const drawn = new Table({
+    head: columns.map((column) => (typeof column === 'string' ? column : column.right)),
+    colAligns: columns.map((column) => (typeof column === 'string' ? 'left' : 'right')),
     chars: NO_BORDERS,
     style: { 'padding-left': 0, 'padding-right': 0, head: [], border: [], compact: true },
   });
-  for (const row of rows) table.push(row.map(printable));
-  return table
+  for (const row of rows) drawn.push(row.map(printable));
+  return drawn
     .toString()
     .split('\n')
-    .map((line) => line.trimEnd())
-    .join('\n');
-}
-
-export async function writeTable(
-  columns: readonly Column[],
-  rows: readonly (readonly string[])[],
-): Promise<void> {
-  await writeLine(await formatTable(columns, rows));
+    .map((line) => line.trimEnd());
 }
 
 const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'];
@@ -118,4 +126,23 @@ export function isoTime(seconds: number, nanoseconds: number): string {
 /** '1 file', '2 files'. */
 export function counted(count: number, singular: string, plural = `${singular}s`): string {
   return `${formatCount(count)} ${count === 1 ? singular : plural}`;
+}
+
+type Amount = Pick<ImportReport, 'files' | 'directories' | 'apparentBytes' | 'durationMs'>;
+
+/** What an import or export moved: '3 files, 1 directory, 1.5 KiB in 0.01 s'. */
+export function amountMoved({ files, directories, apparentBytes, durationMs }: Amount): string {
+  const entries = `${counted(files, 'file')}, ${counted(directories, 'directory', 'directories')}`;
+  return `${entries}, ${formatBytes(apparentBytes)} in ${(durationMs / 1000).toFixed(2)} s`;
+}
+
+type ShownNote = Pick<ImportNote, 'path' | 'message'>;
+
+export function noteLine({ path, message }: ShownNote): string {
+  return `note: ${path}: ${message}`;
+}
+
+/** Writes notes to stderr; JSON has them in its report. */
+export function writeNotes(isJson: boolean, notes: readonly ShownNote[]): void {
+  for (const note of isJson ? [] : notes) process.stderr.write(`${printable(noteLine(note))}\n`);
 }

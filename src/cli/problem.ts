@@ -1,7 +1,4 @@
-/**
- * What went wrong, told to a person in one line (cause and way out) and to a program as an object. Exit
- * codes: 0 done, 1 a failure, 2 wrong usage.
- */
+/** Reports failures: to people in one line with cause and way out, to programs as an object. */
 import { CommanderError } from 'commander';
 import { FsError, StoreError } from '../base/index.ts';
 import { printable } from './output.ts';
@@ -9,10 +6,7 @@ import { printable } from './output.ts';
 export const EXIT_FAILURE = 1;
 export const EXIT_USAGE = 2;
 
-/**
- * A failure that a command finds itself: `message` is the cause, `hint` the way out, each without a closing
- * dot.
- */
+/** A failure that a command finds itself: `message` is the cause, `hint` the way out, both without a final period. */
 export class CommandError extends Error {
   readonly code: string;
   readonly hint: string | undefined;
@@ -26,12 +20,12 @@ export class CommandError extends Error {
   }
 }
 
-/** Wrong usage: the arguments contradict each other or cannot mean anything. */
+/** Wrong usage: the arguments contradict each other, or make no sense. */
 export function usageError(message: string, hint?: string): CommandError {
   return new CommandError('USAGE', message, hint, EXIT_USAGE);
 }
 
-export interface Problem {
+interface Problem {
   readonly code: string;
   readonly message: string;
   readonly hint?: string;
@@ -39,7 +33,7 @@ export interface Problem {
   readonly exitCode: number;
 }
 
-/** The way out for codes that have one in general; a note or hint of the error itself says it better. */
+/** The way out for codes that have one in general; a note or hint of the error itself goes before it. */
 const HINTS: Readonly<Record<string, string>> = {
   EACCES: 'check the permissions or run as a user who has them',
   EPERM: 'it takes more privileges on this host',
@@ -77,10 +71,8 @@ export function describeProblem(error: unknown): Problem {
       .replace(/^error: /, '')
       .replace(/\.$/, '')
       .replaceAll('\n', ' ');
-    return withHint(
-      { code: 'USAGE', message, exitCode: EXIT_USAGE },
-      'see `ramet --help`, or `ramet COMMAND --help`',
-    );
+    const hint = 'see `ramet --help`, or `ramet COMMAND --help`';
+    return { code: 'USAGE', message, hint, exitCode: EXIT_USAGE };
   }
   if (error instanceof Error) {
     const { code } = error as NodeJS.ErrnoException;
@@ -93,29 +85,26 @@ export function describeProblem(error: unknown): Problem {
   return { code: 'INTERNAL', message: String(error), exitCode: EXIT_FAILURE };
 }
 
-/** Writes to stderr what is worth mending, in the form of problems. */
-export function warn(message: string, isJson: boolean): void {
-  process.stderr.write(
-    isJson ? `${JSON.stringify({ warning: message })}\n` : `ramet: ${printable(message)}\n`,
-  );
+/** Writes one line for people to stderr, or one JSON object for programs. */
+function writeProblem(isJson: boolean, object: unknown, line: string): void {
+  process.stderr.write(`${isJson ? JSON.stringify(object) : printable(`ramet: ${line}`)}\n`);
 }
 
-/** A sentence as the second half of a line. */
+/** Reports what should be mended, although the command goes on. */
+export function warn(message: string, isJson: boolean): void {
+  writeProblem(isJson, { warning: message }, message);
+}
+
+/** A sentence turned into the second half of a line. */
 function asClause(sentence: string): string {
   return sentence.charAt(0).toLowerCase() + sentence.slice(1).replace(/\.$/, '');
 }
 
-/**
- * Writes the problem to stderr, as one line or, for programs, as one JSON object, and returns its exit code.
- */
+/** Writes the problem to stderr, and returns its exit code. */
 export function reportProblem(error: unknown, isJson: boolean): number {
   const { exitCode, ...problem } = describeProblem(error);
-  if (isJson) {
-    process.stderr.write(`${JSON.stringify({ error: problem })}\n`);
-  } else {
-    const hint = problem.hint === undefined ? '' : `: ${asClause(problem.hint)}`;
-    process.stderr.write(`ramet: ${printable(problem.message)}${printable(hint)}\n`);
-  }
+  const hint = problem.hint === undefined ? '' : `: ${asClause(problem.hint)}`;
+  writeProblem(isJson, { error: problem }, problem.message + hint);
   if (process.env.RAMET_TRACE === '1' && error instanceof Error && error.stack !== undefined) {
     process.stderr.write(`${error.stack}\n`);
   }

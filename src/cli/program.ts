@@ -1,8 +1,10 @@
-/** The `ramet` command: its global options and its commands. */
-import { Command } from 'commander';
+/** The `ramet` program: its global options, its commands, and one run of it. */
+import { Command, CommanderError } from 'commander';
 import { COMMANDS } from './commands/index.ts';
+import { BrokenPipeError } from './output.ts';
+import { EXIT_USAGE, reportProblem } from './problem.ts';
 
-export const EXAMPLES = `
+const EXAMPLES = `
 Examples:
   $ ramet init
   $ ramet import ./repo --name base
@@ -15,8 +17,8 @@ A file in a fork or snapshot is written NAME:/path.
 Exit codes: 0 done, 1 a failure, 2 wrong usage.`;
 
 /**
- * A fresh program; errors are thrown (CommanderError), never printed or turned into an exit here. It has the command
- * that `args` ask for, or all of them where they name none, as for `--help`.
+ * A fresh program with the command that `args` name, or with all commands where they name none, as for `--help`. Errors
+ * are thrown (CommanderError), and never printed or turned into an exit here.
  */
 export async function createProgram(args: readonly string[]): Promise<Command> {
   const program = new Command('ramet')
@@ -41,18 +43,42 @@ function commandName(args: readonly string[]): string | undefined {
   return args.find((arg, index) => !arg.startsWith('-') && args[index - 1] !== '--store');
 }
 
-/**
- * Settings are inherited only by commands made afterwards through the parent, so every command gets them
- * here.
- */
+/** Commander's settings are inherited only by commands that the parent makes later, so each command gets them here. */
 function throwInstead(command: Command): void {
-  command.exitOverride().configureOutput({ outputError: ignored }).configureHelp({ showGlobalOptions: true });
+  command
+    .exitOverride()
+    // Wrong usage is reported by `reportProblem`, as all problems are.
+    .configureOutput({ outputError: () => undefined })
+    .configureHelp({ showGlobalOptions: true });
   for (const child of command.commands) throwInstead(child);
 }
 
-/**
- * What commander would say of wrong usage is said by `reportProblem` instead, in the form of all problems.
- */
-function ignored(): void {
-  // Nothing: see above.
+/** Runs `ramet` with these arguments (without node and script), and returns the exit code. */
+export async function runCli(args: readonly string[]): Promise<number> {
+  // Without a listener an error would end the process with a trace; the next write reports that nobody reads any more.
+  process.stdout.on('error', () => undefined);
+  process.stderr.on('error', () => undefined);
+  const program = await createProgram(args);
+  if (args.length === 0) {
+    process.stderr.write(program.helpInformation());
+    return EXIT_USAGE;
+  }
+  const codeBefore = process.exitCode;
+  try {
+    await program.parseAsync([...args], { from: 'user' });
+    return typeof process.exitCode === 'number' && process.exitCode !== codeBefore ? process.exitCode : 0;
+  } catch (error) {
+    if (error instanceof BrokenPipeError) return 0;
+    // --help and --version end this way too.
+    if (error instanceof CommanderError && error.exitCode === 0) return 0;
+    // A command with subcommands was given none: its help has been printed.
+    if (error instanceof CommanderError && error.code === 'commander.help') return EXIT_USAGE;
+    return reportProblem(error, wantsJson(args));
+  }
+}
+
+/** Looks at the arguments themselves: wrong usage may be found before the options are read. */
+function wantsJson(args: readonly string[]): boolean {
+  const end = args.indexOf('--');
+  return (end === -1 ? args : args.slice(0, end)).includes('--json');
 }

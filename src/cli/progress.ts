@@ -1,36 +1,25 @@
-/** Progress of long work, on stderr when it is a terminal; nothing otherwise. */
+/** Progress of long work, on stderr where that is a terminal. */
+import type { ImportProgress } from '../transfer/index.ts';
+import type { DedupeProgress } from '../upkeep/index.ts';
 import { formatBytes, formatCount, printable } from './output.ts';
 
-export interface WorkState {
-  readonly files: number;
-  readonly directories: number;
-  readonly bytes: number;
-  readonly path: string;
-}
-
-export interface Progress<State = WorkState> {
-  readonly update: (state: State) => void;
-  stop(): void;
-}
-
-function nothing(): void {
-  // There is no terminal to show it on.
-}
-
-const SILENT: Progress<unknown> = { update: nothing, stop: nothing };
 const PATH_CHARACTERS = 50;
 
 /** The fields of a format, in words. */
 type Shown = Readonly<Record<string, string>>;
 
+/** Work that takes a function to call with its progress. */
+type Work<State, T> = (update: (state: State) => void) => Promise<T>;
+
 /** The total is not known, so counts are shown and no bar. */
-async function startBar<State>(
+async function withBar<State, T>(
   isJson: boolean,
   format: string,
   first: Shown,
   show: (state: State) => Shown,
-): Promise<Progress<State>> {
-  if (isJson || process.stderr.isTTY !== true) return SILENT;
+  work: Work<State, T>,
+): Promise<T> {
+  if (isJson || process.stderr.isTTY !== true) return await work(() => undefined);
   const { default: cliProgress } = await import('cli-progress');
   const bar = new cliProgress.SingleBar({
     format,
@@ -40,31 +29,31 @@ async function startBar<State>(
     emptyOnZero: true,
   });
   bar.start(1, 0, first);
-  return { update: (state) => bar.update(0, show(state)), stop: () => bar.stop() };
+  try {
+    return await work((state) => bar.update(0, show(state)));
+  } finally {
+    bar.stop();
+  }
 }
 
-/** `verb` is what is being done: 'importing'. */
-export function startProgress(verb: string, isJson: boolean): Promise<Progress> {
-  const first = { files: '0', size: '0 B', path: '' };
-  return startBar(isJson, `${verb} {files} files, {size}  {path}`, first, ({ files, bytes, path }) => {
+/** `verb` names the work: 'importing'. */
+export function withProgress<T>(verb: string, isJson: boolean, work: Work<ImportProgress, T>): Promise<T> {
+  const format = `${verb} {files} files, {size}  {path}`;
+  const show = ({ files, bytes, path }: ImportProgress): Shown => {
     const shown = printable(path);
     const short = shown.length > PATH_CHARACTERS ? `…${shown.slice(-PATH_CHARACTERS)}` : shown;
     return { files: formatCount(files), size: formatBytes(bytes), path: short };
-  });
+  };
+  return withBar(isJson, format, { files: '0', size: '0 B', path: '' }, show, work);
 }
 
-/** Blocks of a store that are looked at, some of them several times. */
-export interface BlockState {
-  readonly blocksLookedAt: number;
-  readonly blocksTotal: number;
-  readonly bytesShared: number;
-}
-
-export function startBlockProgress(verb: string, isJson: boolean): Promise<Progress<BlockState>> {
-  const first = { looked: '0', total: '?', shared: '0 B' };
-  return startBar(isJson, `${verb} {looked} of {total} blocks, {shared} found equal`, first, (state) => ({
+/** For work on all blocks of a store. */
+export function withBlockProgress<T>(isJson: boolean, work: Work<DedupeProgress, T>): Promise<T> {
+  const format = 'comparing {looked} of {total} blocks, {shared} found equal';
+  const show = (state: DedupeProgress): Shown => ({
     looked: formatCount(state.blocksLookedAt),
     total: formatCount(state.blocksTotal),
     shared: formatBytes(state.bytesShared),
-  }));
+  });
+  return withBar(isJson, format, { looked: '0', total: '?', shared: '0 B' }, show, work);
 }

@@ -1,40 +1,46 @@
-/**
- * One run of a command: its global options, the store it works on, and the trees it opened, closed at the
- * end.
- */
+/** One run of a command: its global options, the store it works on, and the trees it opens, closed at the end. */
 import path from 'node:path';
 import type { Command } from 'commander';
 import { FsError } from '../base/index.ts';
 import { type MountRecord, programsText } from '../owner/index.ts';
-import { requireOwnStore, StoreEngine, type StoreOptions, type TreeInfo } from '../store/index.ts';
+import {
+  hostState,
+  requireOwnStore,
+  StoreEngine,
+  type StoreOptions,
+  type TreeInfo,
+  type TreeState,
+} from '../store/index.ts';
 import { createSystem } from '../sys/index.ts';
 import { type TreeHandle, Trees } from '../trees/index.ts';
 import { CommandError, warn } from './problem.ts';
 
-export interface GlobalOptions {
+interface GlobalOptions {
   readonly store?: string;
   readonly json?: boolean;
-  readonly trustStore?: boolean | undefined;
+  readonly trustStore?: boolean;
 }
 
-/** `--store DIR`, else $RAMET_STORE, else ./.ramet; absolute. */
-export function storeDirectory(options: GlobalOptions): string {
-  const fromEnvironment = process.env.RAMET_STORE;
-  const fallback = fromEnvironment === undefined || fromEnvironment === '' ? '.ramet' : fromEnvironment;
-  return path.resolve(options.store ?? fallback);
+interface StorePlace {
+  /** Absolute: `--store DIR`, else $RAMET_STORE, else ./.ramet. */
+  readonly directory: string;
+  readonly isJson: boolean;
+  readonly trustStore: boolean | undefined;
 }
 
 export class CommandSession {
-  readonly directory: string;
   readonly isJson: boolean;
   readonly engine: StoreEngine;
   readonly trees: Trees;
 
-  constructor(directory: string, isJson: boolean, engine: StoreEngine) {
-    this.directory = directory;
-    this.isJson = isJson;
+  constructor(engine: StoreEngine, isJson: boolean) {
     this.engine = engine;
+    this.isJson = isJson;
     this.trees = new Trees(engine);
+  }
+
+  get directory(): string {
+    return this.engine.directory;
   }
 
   info(name: string): TreeInfo {
@@ -43,12 +49,28 @@ export class CommandSession {
 
   /** A tree to read from. */
   async readTree(name: string): Promise<TreeHandle> {
-    return await this.naming(name, this.trees.read(name));
+    return await namingTrees([name], () => this.trees.read(name));
   }
 
   /** A fork to write to. */
   async writeTree(name: string): Promise<TreeHandle> {
-    return await this.naming(name, this.trees.write(name));
+    return await namingTrees([name], () => this.trees.write(name));
+  }
+
+  /**
+   * What a tree is compared with: `given`, else the directory or union it was made over, else the tree it was made
+   * from. ENOENT, with `hint`, where that is no tree of this store.
+   */
+  comparedWith(name: string, given: string | undefined, hint: string): TreeState {
+    const state = given ?? namingTree(name, () => hostState(this.engine, name));
+    if (state !== undefined) return state;
+    const { source } = this.info(name);
+    if (this.engine.list().some((tree) => tree.name === source)) return source;
+    const cause =
+      source === ''
+        ? `'${name}' was not made from another tree`
+        : `'${name}' was made from '${source}', which is no tree of this store (any more)`;
+    throw new CommandError('ENOENT', cause, hint);
   }
 
   /** Makes sure that nobody has the fork open, before it is changed as a whole. EBUSY otherwise. */
@@ -60,14 +82,6 @@ export class CommandSession {
     this.trees.close(name);
   }
 
-  private async naming<T>(name: string, work: Promise<T>): Promise<T> {
-    try {
-      return await work;
-    } catch (error) {
-      throw namedTreeError(name, error);
-    }
-  }
-
   async close(): Promise<void> {
     try {
       await this.trees.closeAll();
@@ -77,7 +91,7 @@ export class CommandSession {
   }
 }
 
-/** What is in the way of an operation on a tree that is mounted, and what ends that. */
+/** Says that a tree is mounted, who uses it there, and what ends that. */
 export function mountedProblem(
   { fork, directory, isDetached, users, holders }: MountRecord,
   operation: string,
@@ -87,27 +101,33 @@ export function mountedProblem(
     return new CommandError('EBUSY', cause, `end them first, then ${operation}`);
   }
   const cause = `'${fork}' is mounted at ${directory}`;
-  return holders.length === 0
-    ? new CommandError('EBUSY', cause, `\`ramet umount ${fork}\`, then ${operation}`)
-    : new CommandError(
-        'EBUSY',
-        `${cause}, where ${programsText(holders)} work`,
-        `end them, then ${operation}`,
-      );
+  if (holders.length === 0)
+    return new CommandError('EBUSY', cause, `\`ramet umount ${fork}\`, then ${operation}`);
+  const work = `${cause}, where ${programsText(holders)} work`;
+  return new CommandError('EBUSY', work, `end them, then ${operation}`);
 }
 
-/** Says in words that a tree is missing, taken or busy, where the engine gives a bare code. */
-export function namingTree<T>(name: string, operation: () => T): T {
+function namingTree<T>(name: string, work: () => T): T {
   try {
-    return operation();
+    return work();
   } catch (error) {
     throw namedTreeError(name, error);
   }
 }
 
+/** Runs `work`; where one of these trees is missing, taken or busy, its error says so in words. */
+export async function namingTrees<T>(names: readonly string[], work: () => T | Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    throw names.reduce((problem, name) => namedTreeError(name, problem), error);
+  }
+}
+
+/** Says in words what the engine gives a bare code for. */
 export function namedTreeError(name: string, error: unknown): unknown {
   if (!(error instanceof FsError)) return error;
-  // A fork's lock is on its journal, whose path tells people nothing.
+  // A fork's lock is on its journal, whose path means nothing to people.
   const isLock = error.code === 'EBUSY' && error.syscall === 'flock';
   if (error.path !== undefined && error.path !== name && !isLock) return error;
   const mountProblem = mountProblemOf(name, error);
@@ -138,8 +158,8 @@ export function namedTreeError(name: string, error: unknown): unknown {
 }
 
 /**
- * The problem with a mount, if the error is about one: it failed, for a cause that is not the tree's name and with the
- * way out in the note; or it was unmounted and is still in use.
+ * The problem with a mount, if the error is about one: it could not be made, and the note says why and what to do; or
+ * it was unmounted and is still in use.
  */
 function mountProblemOf(name: string, { code, syscall, dest, note }: FsError): CommandError | undefined {
   if (note === undefined) return undefined;
@@ -150,34 +170,30 @@ function mountProblemOf(name: string, { code, syscall, dest, note }: FsError): C
   return code === 'EBUSY' ? new CommandError(code, `'${name}' cannot be mounted, ${note}`) : undefined;
 }
 
-interface StorePlace {
-  readonly directory: string;
-  readonly isJson: boolean;
+/** Where a command's store is, and whether to print JSON. */
+export function storePlaceOf(command: Command): StorePlace {
+  const { store, json, trustStore } = command.optsWithGlobals<GlobalOptions>();
+  const directory = path.resolve(store ?? (process.env.RAMET_STORE || '.ramet'));
+  return { directory, isJson: json === true, trustStore };
 }
 
-function placeOf(command: Command): StorePlace & Pick<GlobalOptions, 'trustStore'> {
-  const options = command.optsWithGlobals<GlobalOptions>();
-  const { json, trustStore } = options;
-  return { directory: storeDirectory(options), isJson: json === true, trustStore };
-}
-
-/** The store's directory, for a command that need not open the store, and whether it prints JSON. ERR_STORE_OWNER. */
+/** As `storePlaceOf`, for commands that use the store without opening it. ERR_STORE_OWNER. */
 export function storeOf(command: Command): StorePlace {
-  const place = placeOf(command);
+  const place = storePlaceOf(command);
   requireOwnStore(createSystem(), place.directory, place.trustStore);
   return place;
 }
 
-/** Opens the store for one command and closes everything afterwards, also when the command fails. */
+/** Opens the store for one command, and closes everything afterwards, also when the command fails. */
 export async function withSession(
   command: Command,
   run: (session: CommandSession) => Promise<void> | void,
   options: StoreOptions = {},
 ): Promise<void> {
-  const { directory, isJson, trustStore } = placeOf(command);
+  const { directory, isJson, trustStore } = storePlaceOf(command);
   const onWarning = (message: string): void => warn(message, isJson);
   const engine = await StoreEngine.open(directory, { trustStore, onWarning, ...options });
-  const session = new CommandSession(directory, isJson, engine);
+  const session = new CommandSession(engine, isJson);
   try {
     await run(session);
   } finally {

@@ -13,16 +13,26 @@ export interface DataSource {
   read(target: Buffer, length: number, position: number): number;
 }
 
+/** Makes a call, and adds to its errors what they are about. */
+export type Naming = <T>(syscall: string, call: () => T) => T;
+
+const unnamed: Naming = (_syscall, call) => call();
+
 /** Reads an open file of this size. Errors as of lseek(2) and read(2). */
-export function dataOf(files: TreeFiles, file: TreeFile, sizeBytes: number): DataSource {
+export function dataOf(
+  files: TreeFiles,
+  file: TreeFile,
+  sizeBytes: number,
+  naming: Naming = unnamed,
+): DataSource {
   return {
-    segments: segmentsOf(files, file, sizeBytes),
-    read: (target, length, position) => files.read(file, target, 0, length, position),
+    segments: naming('lseek', () => segmentsOf(files, file, sizeBytes)),
+    read: (target, length, position) => naming('read', () => files.read(file, target, 0, length, position)),
   };
 }
 
 /** The data segments of an open file of this size. */
-export function segmentsOf(files: TreeFiles, file: TreeFile, sizeBytes: number): DataSegment[] {
+function segmentsOf(files: TreeFiles, file: TreeFile, sizeBytes: number): DataSegment[] {
   const calls = {
     seekData: (position: number) => orNone(() => files.seekData(file, position)),
     seekHole: (position: number) => orNone(() => files.seekHole(file, position)),
@@ -44,6 +54,19 @@ function orNone(seek: () => number): number | undefined {
 export interface DataTarget {
   write(bytes: Buffer, length: number, position: number): void;
   setSize(sizeBytes: number): void;
+}
+
+/** Writes an open file. Errors as of write(2) and ftruncate(2). */
+export function targetOf(files: TreeFiles, file: TreeFile, naming: Naming): DataTarget {
+  return {
+    // A short write means a full disk: the call for the rest then fails.
+    write: (bytes, length, position) =>
+      naming('write', () => {
+        for (let done = 0; done < length; )
+          done += files.write(file, bytes, done, length - done, position + done);
+      }),
+    setSize: (sizeBytes) => naming('ftruncate', () => files.truncateFile(file, sizeBytes)),
+  };
 }
 
 /**

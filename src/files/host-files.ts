@@ -22,6 +22,7 @@ import {
   type System,
 } from '../sys/index.ts';
 import type { Attributes, TreeFile, TreeFiles } from '../vfs/index.ts';
+import type { Naming } from './content.ts';
 import { attempt, DescriptorFiles, type NamedCall, onFile } from './descriptor-files.ts';
 import type { Wearer } from './dress.ts';
 import { attributesOf } from './host-attributes.ts';
@@ -30,9 +31,6 @@ import { OpenDirectories } from './open-directories.ts';
 const HERE = Buffer.from('.');
 /** Enough for every directory on the way to most files. */
 const DIRECTORIES_MAX = 64;
-
-/** Makes a call, and adds to its errors what they are about. */
-type Naming = <T>(syscall: string, call: () => T) => T;
 
 export interface HostFilesOptions {
   /**

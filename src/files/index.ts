@@ -12,8 +12,8 @@ export {
   type DataTarget,
   dataOf,
   isSameData,
-  segmentsOf,
   shortened,
+  targetOf,
 } from './content.ts';
 export { attempt, DescriptorFiles, type NamedCall, onFile } from './descriptor-files.ts';
 export { dress, namedWearer, type Tolerance, timesOf, type Wearer, wearerAt, xattrsOf } from './dress.ts';

@@ -1,11 +1,12 @@
-/** One file of a tree on the host: its content with holes, then owner, attributes, mode and times. */
-import { FsError, isFileMode, isSymlinkMode, S_IFMT, wordOfMode } from '../base/index.ts';
+/** Writes a file of a tree to the host: its content with holes, then owner, attributes, mode and times. */
+import { isFileMode, isFsError, isSymlinkMode, nameToString, S_IFMT, wordOfMode } from '../base/index.ts';
 import {
   copyContent,
   dress,
   type HostFiles,
   namedWearer,
   type Tolerance,
+  targetOf,
   type Wearer,
 } from '../files/index.ts';
 import { O_CREAT, O_EXCL, O_WRONLY } from '../sys/index.ts';
@@ -13,7 +14,7 @@ import type { ExportTally } from './export-report.ts';
 import type { Pacing } from './pacing.ts';
 import type { TreeItem, TreeReader } from './tree-walk.ts';
 
-/** Codes that say "not to you" or "not here" rather than "failed". */
+/** Codes of what the host does not allow us, or does not support. */
 const REFUSALS: ReadonlySet<string> = new Set(['EPERM', 'EACCES', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS']);
 
 export class HostWriter {
@@ -29,7 +30,7 @@ export class HostWriter {
     this.pacing = pacing;
   }
 
-  /** Makes anything but a directory at a free path. False when the host does not let us make such a node. */
+  /** Makes anything but a directory, at a free path. False when the host does not let us make such a node. */
   async make(item: TreeItem, path: string): Promise<boolean> {
     if (!isFileMode(item.attributes.mode)) return this.node(item, path);
     await this.file(item, path);
@@ -47,7 +48,7 @@ export class HostWriter {
       try {
         files.naming('mknod', path, () => files.makeNode(path, (mode & S_IFMT) | 0o600, rdev));
       } catch (error) {
-        if (!(error instanceof FsError) || !REFUSALS.has(error.code)) throw error;
+        if (!isFsError(error) || !REFUSALS.has(error.code)) throw error;
         this.tally.note(
           'special',
           this.reader.shown(item.path),
@@ -66,12 +67,7 @@ export class HostWriter {
     const { size } = item.attributes;
     const file = files.naming('open', path, () => files.open(path, O_WRONLY | O_CREAT | O_EXCL, 0o600));
     try {
-      const target = {
-        write: (bytes: Buffer, length: number, position: number) =>
-          void files.naming('write', path, () => files.write(file, bytes, 0, length, position)),
-        setSize: (sizeBytes: number) =>
-          files.naming('ftruncate', path, () => files.truncateFile(file, sizeBytes)),
-      };
+      const target = targetOf(files, file, (syscall, call) => files.naming(syscall, path, call));
       if (size > 0)
         await reader.reading(item, (source) =>
           copyContent(source, target, size, reader.shown(item.path), () =>
@@ -86,7 +82,7 @@ export class HostWriter {
     }
   }
 
-  /** Gives what was made at a path all that it has beside content. */
+  /** Gives the file or directory that was made at a path its owner, attributes, mode and times. */
   dress(item: TreeItem, path: string): void {
     const { files } = this;
     files.naming('open', path, () =>
@@ -104,7 +100,7 @@ export class HostWriter {
     return {
       // The file belongs to the exporting user.
       owner: (error) => {
-        if (!(error instanceof FsError) || (error.code !== 'EPERM' && error.code !== 'EINVAL')) throw error;
+        if (!isFsError(error, 'EPERM') && !isFsError(error, 'EINVAL')) throw error;
         const isOurs = uid === process.getuid?.() && gid === process.getgid?.();
         if (!isOurs) {
           this.tally.noteOnce(
@@ -116,12 +112,11 @@ export class HostWriter {
         return isOurs;
       },
       xattr: (error, name) => {
-        if (!(error instanceof FsError) || !REFUSALS.has(error.code)) throw error;
-        const shown = Buffer.from(name, 'latin1').toString('utf8');
+        if (!isFsError(error) || !REFUSALS.has(error.code)) throw error;
         this.tally.noteOnce(
           'xattr',
           this.reader.shown(item.path),
-          `the host did not take the extended attribute ${shown} (${error.code})`,
+          `the host did not take the extended attribute ${nameToString(name)} (${error.code})`,
         );
       },
     };

@@ -1,9 +1,6 @@
-/**
- * What every export does: all of an open tree in order, directories before their content, each inode's first
- * name once.
- */
-import { errorAt, isDirectoryMode, isSymlinkMode, type Name, nameToString } from '../base/index.ts';
-import { type DataSource, segmentsOf, shortened, xattrsOf } from '../files/index.ts';
+/** Reads an open tree for exports: names in order, attributes, data, and which names are hard links of earlier ones. */
+import { at, isDirectoryMode, isSymlinkMode, type Name, nameToString } from '../base/index.ts';
+import { type DataSource, dataOf, shortened, xattrsOf } from '../files/index.ts';
 import { O_RDONLY } from '../sys/index.ts';
 import type { Attributes, TreeFiles } from '../vfs/index.ts';
 
@@ -14,17 +11,17 @@ export interface TreeItem {
   /** Absolute path in the tree, a byte string; '/' for the root. */
   readonly path: string;
   readonly attributes: Attributes;
-  /** Of a symlink, a byte string; '' for others. */
+  /** The target of a symlink, a byte string; '' for others. */
   readonly target: string;
   readonly xattrs: readonly (readonly [name: string, value: Buffer])[];
-  /** The path under which the same inode came before; undefined for the first name. */
+  /** The first path of the same inode, where this is another one. */
   readonly firstPath: string | undefined;
 }
 
 export class TreeReader {
   readonly name: string;
   readonly fileSystem: TreeFiles;
-  /** The path looked at last, as text, for progress. */
+  /** The last path that was read, as text, for progress. */
   lastPath = '';
   private readonly piece = Buffer.allocUnsafe(PIECE_BYTES);
   /** First paths of inodes with several names. */
@@ -36,15 +33,11 @@ export class TreeReader {
   }
 
   /** Adds the tree's name and the path to an error that has none. */
-  naming<T>(syscall: string, path: string, call: () => T): T {
-    try {
-      return call();
-    } catch (error) {
-      throw errorAt({ syscall, path: this.shown(path) }, error);
-    }
+  private naming<T>(syscall: string, path: string, call: () => T): T {
+    return at({ syscall, path: this.shown(path) }, call);
   }
 
-  /** For messages. */
+  /** The path for messages. */
   shown(path: string): string {
     return `${this.name}:${nameToString(path)}`;
   }
@@ -69,12 +62,10 @@ export class TreeReader {
 
   /** Names of a directory in byte order, so that one tree always comes out the same. */
   names(path: string): Name[] {
-    return this.naming('scandir', path, () =>
-      this.fileSystem.readDirectoryNames(path).sort((a, b) => (a < b ? -1 : 1)),
-    );
+    return this.naming('scandir', path, () => this.fileSystem.readDirectoryNames(path).sort());
   }
 
-  /** Names that a layer takes away from a directory; a whole tree takes nothing away. */
+  /** Names in a directory that a layer of changes removes; a whole tree has none. */
   whiteouts(_path: string): readonly Name[] {
     return [];
   }
@@ -84,17 +75,14 @@ export class TreeReader {
     const { fileSystem } = this;
     const file = this.naming('open', path, () => fileSystem.open(path, O_RDONLY, 0));
     try {
-      return await use({
-        segments: this.naming('lseek', path, () => segmentsOf(fileSystem, file, attributes.size)),
-        read: (target, length, position) =>
-          this.naming('read', path, () => fileSystem.read(file, target, 0, length, position)),
-      });
+      const naming = <R>(syscall: string, call: () => R): R => this.naming(syscall, path, call);
+      return await use(dataOf(fileSystem, file, attributes.size, naming));
     } finally {
       fileSystem.close(file);
     }
   }
 
-  /** Visits the data of a file in pieces; `bytes` is good until the next one. Holes are not visited. */
+  /** Visits the data of a file in pieces, without holes. `bytes` is used again for the next piece. */
   async readData(item: TreeItem, visit: (bytes: Buffer, position: number) => Promise<void>): Promise<void> {
     await this.reading(item, async ({ segments, read }) => {
       for (const { start, end } of segments) {

@@ -1,9 +1,9 @@
-/** `ramet cat`: the content of files, to stdout. */
+/** `ramet cat`: writes the content of files to stdout. */
 import type { Command } from 'commander';
 import { at } from '../../base/index.ts';
 import { O_RDONLY } from '../../sys/index.ts';
 import type { TreeFiles } from '../../vfs/index.ts';
-import { examples } from '../examples.ts';
+import { examples } from '../command-line.ts';
 import { BrokenPipeError, write } from '../output.ts';
 import { EXIT_FAILURE, reportProblem } from '../problem.ts';
 import { withSession } from '../session.ts';
@@ -26,7 +26,7 @@ export function register(program: Command): void {
             await writeFile(fileSystem, path, showTreePath(tree, path));
           } catch (error) {
             if (error instanceof BrokenPipeError) throw error;
-            // As cat(1) does: say it, go on with the next, and fail at the end.
+            // As cat(1) does: report it, go on with the next file, and fail at the end.
             reportProblem(error, session.isJson);
             process.exitCode = EXIT_FAILURE;
           }

@@ -1,12 +1,12 @@
-/** `ramet commit`: a fork's changes go back to the host directory it came from, or into the fork it was made from. */
+/** `ramet commit`: takes a fork's changes back to the host directory or into the fork that it was made from. */
 import { type Command, Option } from 'commander';
 import { nameToString } from '../../base/index.ts';
 import { type CommitReport, type CommitResolution, commitOrigin, commitTree } from '../../lifecycle/index.ts';
-import { examples } from '../examples.ts';
-import { mergeAndTell } from '../merging.ts';
-import { counted, printable, writeJson, writeLine } from '../output.ts';
+import { examples } from '../command-line.ts';
+import { counted, type Lines, print, writeNotes } from '../output.ts';
 import { CommandError, EXIT_FAILURE, usageError } from '../problem.ts';
-import { type CommandSession, namedTreeError, withSession } from '../session.ts';
+import { type CommandSession, namingTrees, withSession } from '../session.ts';
+import { mergeAndTell } from './merge.ts';
 
 interface CommitFlags {
   readonly to?: string;
@@ -56,7 +56,7 @@ export function register(program: Command): void {
     );
 }
 
-/** The fork that this one was made from, where that is one and no directory is named. */
+/** The fork that this one was made from, unless it was made from something else or a directory is named. */
 function parentFork(session: CommandSession, fork: string, { to }: CommitFlags): string | undefined {
   const { source } = session.info(fork);
   const parent = session.engine.list().find(({ name }) => name === source);
@@ -70,20 +70,14 @@ async function toDirectory(session: CommandSession, fork: string, flags: CommitF
     flags.force === true ? 'force' : flags.skipConflicts === true ? 'skip' : 'none';
   if (base !== undefined) session.info(base);
   if (to === undefined || base === undefined) commitOrigin(engine, fork);
-  let report: CommitReport;
-  try {
+  const report = await namingTrees([fork], async () => {
     await trees.untilFree(fork);
-    report = await commitTree(engine, fork, { to, base, onConflict, dryRun, trees });
-  } catch (error) {
-    throw namedTreeError(fork, error);
-  }
-  const { conflicts, isDone, target, notes } = report;
-  if (isJson) {
-    const told = conflicts.map((conflict) => ({ ...conflict, path: nameToString(conflict.path) }));
-    await writeJson({ ...report, conflicts: told });
-  } else await tell(report, dryRun);
-  for (const { path, message } of isJson ? [] : notes)
-    process.stderr.write(`note: ${printable(path)}: ${printable(message)}\n`);
+    return await commitTree(engine, fork, { to, base, onConflict, dryRun, trees });
+  });
+  const { isDone, target, notes } = report;
+  const conflicts = report.conflicts.map((conflict) => ({ ...conflict, path: nameToString(conflict.path) }));
+  await print(isJson, { ...report, conflicts }, (told) => tell(told, dryRun));
+  writeNotes(isJson, notes);
   if (conflicts.every(({ isReplaced }) => isReplaced) || onConflict === 'skip' || dryRun) return;
   if (isJson || isDone) process.exitCode = EXIT_FAILURE;
   else {
@@ -95,14 +89,12 @@ async function toDirectory(session: CommandSession, fork: string, flags: CommitF
   }
 }
 
-async function tell(report: CommitReport, isDryRun: boolean): Promise<void> {
+function* tell(report: CommitReport, isDryRun: boolean): Lines {
   const { fork, target, written, removed, unchanged, conflicts, isDone } = report;
-  for (const { path, kind, isReplaced } of conflicts) {
-    const end = isReplaced ? ', replaced' : '';
-    await writeLine(`C ${printable(nameToString(path))} (${kind} in the target${end})`);
-  }
+  for (const { path, kind, isReplaced } of conflicts)
+    yield `C ${path} (${kind} in the target${isReplaced ? ', replaced' : ''})`;
   if (!isDone && !isDryRun) return;
   const did = isDryRun ? 'would commit' : 'committed';
   const same = unchanged === 0 ? '' : `, ${unchanged} there already`;
-  await writeLine(`${did} '${fork}' to ${printable(target)}: ${written} written, ${removed} removed${same}`);
+  yield `${did} '${fork}' to ${target}: ${written} written, ${removed} removed${same}`;
 }

@@ -1,12 +1,11 @@
-/** `ramet cp`: copies between forks and the host, both ways, and from fork to fork. */
-
+/** `ramet cp`: copies files between forks and the host, and from fork to fork. */
 import path from 'node:path';
 import type { Command } from 'commander';
 import { nameFromString } from '../../base/index.ts';
+import { examples } from '../command-line.ts';
 import { type CopyCounts, type CopyPlace, copyAll } from '../copy.ts';
 import { HostCopies, TreeEnd } from '../copy-end.ts';
-import { examples } from '../examples.ts';
-import { counted, formatBytes, printable, writeJson, writeLine } from '../output.ts';
+import { counted, formatBytes, type Lines, print } from '../output.ts';
 import { usageError } from '../problem.ts';
 import { type CommandSession, withSession } from '../session.ts';
 import { parseTreePath } from '../tree-path.ts';
@@ -42,25 +41,20 @@ export function register(program: Command): void {
       if (paths.every((text) => parseTreePath(text) === undefined)) {
         throw usageError('neither side lies in a fork or snapshot', 'write NAME:/path for one of them');
       }
-      return withSession(command, async (session) => {
-        const counts = await copied(session, sources, destination, flags);
-        if (session.isJson) {
-          await writeJson(counts);
-          return;
-        }
-        const shared =
-          counts.reflinks > 0
-            ? `, ${counted(counts.reflinks, 'of them shares', 'of them share')} the source's blocks`
-            : '';
-        await writeLine(`copied ${counted(counts.files, 'file')}, ${formatBytes(counts.bytes)}${shared}`);
-        for (const name of counts.attributesLeftOut) {
-          await writeLine(`note: attribute '${printable(name)}' left out: it cannot be set there`);
-        }
-      });
+      return withSession(command, async (session) =>
+        print(session.isJson, await copy(session, sources, destination, flags), tell),
+      );
     });
 }
 
-async function copied(
+function* tell({ reflinks, files, bytes, attributesLeftOut }: CopyCounts): Lines {
+  const sharing = counted(reflinks, 'of them shares', 'of them share');
+  const shared = reflinks > 0 ? `, ${sharing} the source's blocks` : '';
+  yield `copied ${counted(files, 'file')}, ${formatBytes(bytes)}${shared}`;
+  for (const name of attributesLeftOut) yield `note: attribute '${name}' left out: it cannot be set there`;
+}
+
+async function copy(
   session: CommandSession,
   sources: readonly string[],
   destination: string,
@@ -69,7 +63,7 @@ async function copied(
   const host = new HostCopies(session.engine.system);
   const recursive = flags.recursive === true;
   try {
-    // The destination first: a fork that is also a source is then open for writing.
+    // The destination is opened first: a fork that is also a source is then open for writing.
     const to =
       (await treePlace(session, destination, true)) ?? host.place(destination, (isDirectory) => isDirectory);
     const from: CopyPlace[] = [];

@@ -1,10 +1,9 @@
-/** `ramet dedupe`: equal blocks of a store become one. */
-import { type Command, InvalidArgumentError } from 'commander';
+/** `ramet dedupe`: keeps equal blocks of a store once. */
+import type { Command } from 'commander';
 import { collectGarbage, type DedupeReport, dedupeStore, type GcReport } from '../../upkeep/index.ts';
-import { examples } from '../examples.ts';
-import { counted, formatBytes, printable, writeJson, writeLine } from '../output.ts';
-import { startBlockProgress } from '../progress.ts';
-import { seconds } from '../seconds.ts';
+import { examples, seconds, sizeBytes } from '../command-line.ts';
+import { counted, formatBytes, type Lines, print } from '../output.ts';
+import { withBlockProgress } from '../progress.ts';
 import { type CommandSession, withSession } from '../session.ts';
 
 interface DedupeFlags {
@@ -13,7 +12,7 @@ interface DedupeFlags {
   readonly gc?: boolean;
 }
 
-/** Less would be passes without end. */
+/** With less memory there would be too many passes. */
 const MEMORY_BYTES_MIN = 64 * 1024;
 
 export function register(program: Command): void {
@@ -21,7 +20,7 @@ export function register(program: Command): void {
     .command('dedupe')
     .description('keep equal blocks of all trees, or of some, once on disk and in memory')
     .argument('[trees...]', 'the trees to look at (else all)')
-    .option('--memory <size>', 'memory for the index of blocks, such as 64M or 1G (else 256M)', bytes)
+    .option('--memory <size>', 'memory for the index of blocks, such as 64M or 1G (else 256M)', memory)
     .option('--time <seconds>', 'end after this time; the next run goes on', seconds)
     .option('--gc', 'give back at once the blocks that no file needs')
     .addHelpText(
@@ -32,8 +31,8 @@ export function register(program: Command): void {
       withSession(command, async (session) => {
         const report = await run(session, trees, flags);
         const collected = flags.gc === true ? collectGarbage(session.engine) : undefined;
-        if (session.isJson) await writeJson(collected === undefined ? report : { ...report, gc: collected });
-        else await tell(report, collected);
+        const found = collected === undefined ? report : { ...report, gc: collected };
+        await print(session.isJson, found, () => tell(report, collected));
       }),
     );
 }
@@ -43,53 +42,36 @@ async function run(
   names: readonly string[],
   flags: DedupeFlags,
 ): Promise<DedupeReport> {
-  const { engine, isJson } = session;
   for (const name of names) session.info(name);
   const trees = names.length === 0 ? undefined : names;
-  const progress = await startBlockProgress('comparing', isJson);
-  try {
-    return await dedupeStore(engine, {
+  return await withBlockProgress(session.isJson, async (progress) =>
+    dedupeStore(session.engine, {
       ...(trees && { trees }),
       ...(flags.memory !== undefined && { memoryBytes: flags.memory }),
       ...(flags.time !== undefined && { timeMs: flags.time * 1000 }),
       frozenElsewhere: await session.trees.freezeElsewhere(trees),
-      progress: progress.update,
-    });
-  } finally {
-    progress.stop();
-  }
-}
-
-function bytes(text: string): number {
-  const match = /^([0-9]+)([KMGT]?)(?:i?B)?$/i.exec(text);
-  const value =
-    match === null ? 0 : Number(match[1]) * 1024 ** ' KMGT'.indexOf(match[2]!.toUpperCase() || ' ');
-  if (!Number.isSafeInteger(value) || value < MEMORY_BYTES_MIN)
-    throw new InvalidArgumentError('It must be a size from 64K, such as 64M or 1G.');
-  return value;
-}
-
-async function tell(report: DedupeReport, collected: GcReport | undefined): Promise<void> {
-  const { bytesShared, bytesLookedAt, bytesUnused, durationMs } = report;
-  await writeLine(
-    `found ${formatBytes(bytesShared)} of ${formatBytes(bytesLookedAt)} twice, changed ` +
-      `${counted(report.filesChanged, 'file')} in ${(durationMs / 1000).toFixed(2)} s`,
+      progress,
+    }),
   );
-  if (collected !== undefined) await writeLine(`gave ${formatBytes(collected.bytesFreed)} back`);
-  else if (bytesUnused > 0) {
-    await writeLine(`no file needs ${formatBytes(bytesUnused)} any more: \`ramet gc\` gives it back`);
-  }
-  if (collected !== undefined && collected.blobsWaiting > 0) {
-    await writeLine(`${counted(collected.blobsWaiting, 'blob')} wait for open trees: run \`ramet gc\` later`);
-  }
-  if (!report.isComplete) await writeLine('not all was looked at: run it again to go on');
-  if (report.blocksDiffering > 0) {
-    await writeLine(`${counted(report.blocksDiffering, 'block')} had equal checksums but different bytes`);
-  }
-  for (const fork of report.forksSkipped) {
-    await writeLine(
-      `left alone: what '${printable(fork)}' wrote since it was last frozen; another process has it open`,
-    );
-  }
-  for (const problem of report.damaged) await writeLine(`left alone: ${printable(problem)}`);
+}
+
+function memory(text: string): number {
+  return sizeBytes(text, MEMORY_BYTES_MIN, 'It must be a size from 64K, such as 64M or 1G.');
+}
+
+function* tell(report: DedupeReport, collected: GcReport | undefined): Lines {
+  const { bytesShared, bytesLookedAt, bytesUnused, filesChanged, durationMs } = report;
+  const found = `found ${formatBytes(bytesShared)} of ${formatBytes(bytesLookedAt)} twice`;
+  yield `${found}, changed ${counted(filesChanged, 'file')} in ${(durationMs / 1000).toFixed(2)} s`;
+  if (collected !== undefined) yield `gave ${formatBytes(collected.bytesFreed)} back`;
+  else if (bytesUnused > 0)
+    yield `no file needs ${formatBytes(bytesUnused)} any more: \`ramet gc\` gives it back`;
+  if (collected !== undefined && collected.blobsWaiting > 0)
+    yield `${counted(collected.blobsWaiting, 'blob')} wait for open trees: run \`ramet gc\` later`;
+  if (!report.isComplete) yield 'not all was looked at: run it again to go on';
+  if (report.blocksDiffering > 0)
+    yield `${counted(report.blocksDiffering, 'block')} had equal checksums but different bytes`;
+  for (const fork of report.forksSkipped)
+    yield `left alone: what '${fork}' wrote since it was last frozen; another process has it open`;
+  for (const problem of report.damaged) yield `left alone: ${problem}`;
 }

@@ -1,12 +1,12 @@
 /** `ramet demo`: forks a real tree many times, checks every byte of every fork, and shows what it costs. */
-import { type Command, InvalidArgumentError } from 'commander';
+import type { Command } from 'commander';
 import { type DemoResult, type DemoTimes, isAbsent, runDemo } from '../../demo/index.ts';
-import { examples } from '../examples.ts';
-import { counted, formatBytes, formatCount, formatTable, writeJson, writeLine } from '../output.ts';
-import { CommandError } from '../problem.ts';
-import type { GlobalOptions } from '../session.ts';
+import { examples, sizeBytes, wholeNumber } from '../command-line.ts';
+import { counted, formatBytes, formatCount, print, table } from '../output.ts';
+import { CommandError, EXIT_FAILURE } from '../problem.ts';
+import { storePlaceOf } from '../session.ts';
 
-interface DemoFlags extends GlobalOptions {
+interface DemoFlags {
   readonly dir?: string;
   readonly tree?: string;
   readonly size: number;
@@ -15,8 +15,7 @@ interface DemoFlags extends GlobalOptions {
 
 const SIZE_BYTES = 512 * 1024 * 1024;
 const FORKS = 16;
-const UNIT_BYTES: Readonly<Record<string, number>> = { '': 1, K: 2 ** 10, M: 2 ** 20, G: 2 ** 30 };
-/** As a shell shows a program that SIGINT ended. */
+/** The exit code that shells give a program which SIGINT ended. */
 const EXIT_INTERRUPTED = 130;
 
 export function register(program: Command): void {
@@ -26,12 +25,12 @@ export function register(program: Command): void {
     .option('--dir <directory>', 'where to work, in a new directory that is removed afterwards')
     .option('--tree <directory>', 'the tree to import (else the nearest node_modules)')
     .option('--size <size>', 'size of the large file, for example 64MiB', size, SIZE_BYTES)
-    .option('--forks <count>', 'how many forks', count, FORKS)
+    .option('--forks <count>', 'how many forks', wholeNumber, FORKS)
     .addHelpText('after', examples('ramet demo', 'ramet demo --tree ./repo --size 64MiB --forks 4 --json'))
-    .action((_flags: DemoFlags, command: Command) => demo(command.optsWithGlobals<DemoFlags>()));
+    .action((flags: DemoFlags, command: Command) => demo(flags, storePlaceOf(command).isJson));
 }
 
-async function demo(flags: DemoFlags): Promise<void> {
+async function demo(flags: DemoFlags, isJson: boolean): Promise<void> {
   const interrupted = new AbortController();
   const onInterrupt = (): void => interrupted.abort();
   process.once('SIGINT', onInterrupt).once('SIGTERM', onInterrupt);
@@ -43,20 +42,15 @@ async function demo(flags: DemoFlags): Promise<void> {
       sizeBytes: flags.size,
       forks: flags.forks,
       signal: interrupted.signal,
-      onStep: flags.json === true ? undefined : showStep,
+      onStep: isJson ? undefined : showStep,
     });
     const seconds = (performance.now() - started) / 1000;
-    if (flags.json === true) await writeJson({ ...result, seconds });
-    else await tell(result, seconds);
-    if (result.problems.length > 0) process.exitCode = 1;
+    await print(isJson, { ...result, seconds }, () => tell(result, seconds));
+    if (result.problems.length > 0) process.exitCode = EXIT_FAILURE;
   } catch (error) {
     if (!interrupted.signal.aborted) throw error;
-    throw new CommandError(
-      'ECANCELED',
-      'the demo was interrupted; nothing of it is left',
-      undefined,
-      EXIT_INTERRUPTED,
-    );
+    const cause = 'the demo was interrupted; nothing of it is left';
+    throw new CommandError('ECANCELED', cause, undefined, EXIT_INTERRUPTED);
   } finally {
     process.off('SIGINT', onInterrupt).off('SIGTERM', onInterrupt);
     clearStep();
@@ -64,16 +58,7 @@ async function demo(flags: DemoFlags): Promise<void> {
 }
 
 function size(text: string): number {
-  const [, digits, unit] = /^(\d+)\s*(?:([KMG])(?:iB)?|B)?$/i.exec(text) ?? [];
-  if (digits === undefined) throw new InvalidArgumentError('It must be a size, such as 64MiB.');
-  return Number(digits) * UNIT_BYTES[(unit ?? '').toUpperCase()]!;
-}
-
-function count(text: string): number {
-  const value = Number(text);
-  if (!Number.isInteger(value) || value < 1)
-    throw new InvalidArgumentError('It must be a whole number from 1.');
-  return value;
+  return sizeBytes(text, 0, 'It must be a size, such as 64MiB.');
 }
 
 function showStep(step: string): void {
@@ -84,18 +69,15 @@ function clearStep(): void {
   if (process.stderr.isTTY === true) process.stderr.write('\r\x1b[K');
 }
 
-async function tell(result: DemoResult, seconds: number): Promise<void> {
-  const columns = [{ title: '' }, { title: 'here' }, { title: `${result.forks} copies` }];
-  await writeLine(await formatTable(columns, rowsOf(result)));
-  const { readBytes, mappedBytes } = result.checked;
-  const bytes = `${formatBytes(readBytes)} read and ${formatBytes(mappedBytes)} mapped`;
-  if (result.problems.length === 0) {
-    await writeLine(`\nEvery byte of every fork is what it must be: ${bytes}, in ${seconds.toFixed(1)} s.`);
-    return;
-  }
-  const problems = result.problems.length + result.problemsLeftOut;
-  await writeLine(`\n${problems} PROBLEMS in ${bytes}:`);
-  for (const problem of result.problems) await writeLine(`  ${problem}`);
+async function tell(result: DemoResult, seconds: number): Promise<string[]> {
+  const { checked, forks, problems, problemsLeftOut } = result;
+  const figures = await table(['', 'here', `${forks} copies`], rowsOf(result));
+  const bytes = `${formatBytes(checked.readBytes)} read and ${formatBytes(checked.mappedBytes)} mapped`;
+  const verdict =
+    problems.length === 0
+      ? `Every byte of every fork is what it must be: ${bytes}, in ${seconds.toFixed(1)} s.`
+      : `${problems.length + problemsLeftOut} PROBLEMS in ${bytes}:`;
+  return [...figures, '', verdict, ...problems.map((problem) => `  ${problem}`)];
 }
 
 type Row = readonly [what: string, here: string, copies: string];

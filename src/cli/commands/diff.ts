@@ -1,14 +1,12 @@
-/** `ramet diff`: what differs between two trees, or between a fork and what it was made from. */
+/** `ramet diff`: shows the differences between two trees, or between a fork and what it was made from. */
 import { type Command, Option } from 'commander';
-import { DT_DIR, nameToString } from '../../base/index.ts';
+import { DT_DIR, nameToString, wordOfMode } from '../../base/index.ts';
 import { type FileDifference, fileChanges, fileDifference, statLines } from '../../lifecycle/index.ts';
-import { hostState, type TreeState } from '../../store/index.ts';
 import { type Change, type ChangedPaths, changedPaths } from '../../survey/index.ts';
-import { typeWord } from '../attributes.ts';
-import { examples } from '../examples.ts';
-import { printable, write, writeJson, writeLine } from '../output.ts';
-import { type CommandSession, namedTreeError, namingTree, withSession } from '../session.ts';
-import { sourceOf } from '../source.ts';
+import type { TreeFiles } from '../../vfs/index.ts';
+import { examples } from '../command-line.ts';
+import { print, write, writeJson, writeLine } from '../output.ts';
+import { type CommandSession, namingTrees, withSession } from '../session.ts';
 
 const LETTERS = { added: 'A', removed: 'D', modified: 'M', renamed: 'R' } as const;
 
@@ -30,67 +28,47 @@ export function register(program: Command): void {
       examples('ramet diff try-1', 'ramet diff try-1 try-2 --json', 'ramet diff try-1 --patch > try-1.patch'),
     )
     .action((a: string, b: string | undefined, flags: DiffFlags, command: Command) =>
-      withSession(command, async (session) => {
-        const hint = 'name the tree to compare with: `ramet diff A B`';
-        const host = b === undefined ? namingTree(a, () => hostState(session.engine, a)) : undefined;
-        const [before, after] = b === undefined ? [host?.name ?? sourceOf(session, a, hint), a] : [a, b];
-        // Opened here, so that a fork that is in use for a moment is waited for.
-        await session.readTree(after);
-        if (host === undefined) await session.readTree(before);
-        else session.trees.openState(host);
-        const paths = await compare(session, host ?? before, after);
-        if (flags.patch === true || flags.stat === true) {
-          const files = filesOf(paths, await session.readTree(before), await session.readTree(after));
-          await (flags.patch === true ? tellPatch : tellStat)(session, before, after, files);
-          return;
-        }
-        const { changes } = paths;
-        if (session.isJson) await writeJson({ a: before, b: after, changes: changes.map(changeObject) });
-        else for (const change of changes) await writeLine(lineOf(change));
-      }),
+      withSession(command, (session) => compare(session, a, b, flags)),
     );
 }
 
 async function compare(
-  { engine, trees }: CommandSession,
-  before: TreeState,
-  after: string,
-): Promise<ChangedPaths> {
-  const name = typeof before === 'string' ? before : before.name;
-  try {
-    return changedPaths(engine, ...(await trees.settle(before, after)));
-  } catch (error) {
-    throw namedTreeError(name, namedTreeError(after, error));
+  session: CommandSession,
+  a: string,
+  b: string | undefined,
+  { patch: isPatch = false, stat: isStat = false }: DiffFlags,
+): Promise<void> {
+  const { engine, isJson, trees } = session;
+  const after = b ?? a;
+  const hint = 'name the tree to compare with: `ramet diff A B`';
+  const state = session.comparedWith(a, b === undefined ? undefined : a, hint);
+  const before = typeof state === 'string' ? state : state.name;
+  // Opened first, so that a fork that is in use for a moment is waited for.
+  const newer = (await session.readTree(after)).fileSystem;
+  if (typeof state !== 'string') trees.openState(state);
+  const older = (await session.readTree(before)).fileSystem;
+  const paths = await namingTrees([after, before], async () =>
+    changedPaths(engine, ...(await trees.settle(state, after))),
+  );
+  const names = { a: before, b: after };
+  if (!isPatch && !isStat) {
+    const { changes } = paths;
+    await print(isJson, { ...names, changes: changes.map(changeObject) }, () => changes.map(lineOf));
+    return;
   }
+  const files = filesOf(paths, older, newer);
+  if (isJson) await writeJson({ ...names, files: [...files].map((file) => fileObject(file, isPatch)) });
+  // Names and lines are bytes, in any encoding.
+  else if (isPatch) for (const { patch } of files) await write(Buffer.from(patch, 'latin1'));
+  else await tellStat([...files]);
 }
 
-type Readable = Awaited<ReturnType<CommandSession['readTree']>>;
-
-function* filesOf(paths: ChangedPaths, before: Readable, after: Readable): Generator<FileDifference> {
-  for (const change of fileChanges(paths, before.fileSystem, after.fileSystem))
-    yield fileDifference(change, before.fileSystem, after.fileSystem);
+function* filesOf(paths: ChangedPaths, older: TreeFiles, newer: TreeFiles): Generator<FileDifference> {
+  for (const change of fileChanges(paths, older, newer)) yield fileDifference(change, older, newer);
 }
 
-async function tellPatch(
-  { isJson }: CommandSession,
-  a: string,
-  b: string,
-  files: Iterable<FileDifference>,
-): Promise<void> {
-  if (isJson) await writeJson({ a, b, files: [...files].map((file) => fileObject(file, true)) });
-  // Names and lines are bytes, whatever they mean.
-  else for (const { patch } of files) await write(Buffer.from(patch, 'latin1'));
-}
-
-async function tellStat(
-  { isJson }: CommandSession,
-  a: string,
-  b: string,
-  files: Iterable<FileDifference>,
-): Promise<void> {
-  const list = [...files];
-  if (isJson) await writeJson({ a, b, files: list.map((file) => fileObject(file, false)) });
-  else if (list.length > 0) for (const line of statLines(list)) await writeLine(printable(line));
+async function tellStat(files: readonly FileDifference[]): Promise<void> {
+  if (files.length > 0) for (const line of statLines(files)) await writeLine(line);
 }
 
 function fileObject(file: FileDifference, hasPatch: boolean): Record<string, unknown> {
@@ -102,7 +80,7 @@ function fileObject(file: FileDifference, hasPatch: boolean): Record<string, unk
 
 function lineOf({ kind, path, from, type, parts }: Change): string {
   const slash = type === DT_DIR && path !== '/' ? '/' : '';
-  const shown = (name: string): string => printable(nameToString(name)) + slash;
+  const shown = (name: string): string => nameToString(name) + slash;
   const names = kind === 'renamed' && from !== undefined ? `${shown(from)} -> ${shown(path)}` : shown(path);
   return `${LETTERS[kind]} ${names}${parts.length > 0 ? ` (${parts.join(', ')})` : ''}`;
 }
@@ -112,7 +90,7 @@ function changeObject(change: Change): Record<string, unknown> {
     path: nameToString(change.path),
     from: change.from === undefined ? null : nameToString(change.from),
     kind: change.kind,
-    type: typeWord(change.type << 12),
+    type: wordOfMode(change.type << 12),
     parts: change.parts,
     sizeBefore: change.sizeBefore ?? null,
     sizeAfter: change.sizeAfter ?? null,

@@ -1,8 +1,8 @@
 /** `ramet drop`: removes forks and snapshots by name. */
 import type { Command } from 'commander';
-import { examples } from '../examples.ts';
-import { writeJson, writeLine } from '../output.ts';
-import { mountedProblem, namingTree, withSession } from '../session.ts';
+import { examples } from '../command-line.ts';
+import { print } from '../output.ts';
+import { mountedProblem, namingTrees, withSession } from '../session.ts';
 
 export function register(program: Command): void {
   program
@@ -13,13 +13,13 @@ export function register(program: Command): void {
     .action((names: string[], _flags: object, command: Command) =>
       withSession(command, async (session) => {
         const { engine, isJson, trees } = session;
+        const dropped = [...new Set(names)];
         // Nothing is dropped when one of the names is wrong.
-        for (const name of names) session.info(name);
+        for (const name of dropped) session.info(name);
         const mount = (await trees.mounted.list()).find(({ fork }) => names.includes(fork));
         if (mount !== undefined) throw mountedProblem(mount, 'drop it');
-        for (const name of new Set(names)) namingTree(name, () => engine.drop(name));
-        if (isJson) await writeJson({ dropped: [...new Set(names)] });
-        else for (const name of new Set(names)) await writeLine(`dropped '${name}'`);
+        for (const name of dropped) await namingTrees([name], () => engine.drop(name));
+        await print(isJson, { dropped }, () => dropped.map((name) => `dropped '${name}'`));
       }),
     );
 }

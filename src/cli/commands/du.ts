@@ -1,8 +1,8 @@
-/** `ramet du`: what each tree uses, what it shares, and what the store takes on disk. */
+/** `ramet du`: shows what each tree uses and shares, and what the store takes on disk. */
 import type { Command } from 'commander';
-import { storeUsage } from '../../survey/index.ts';
-import { examples } from '../examples.ts';
-import { formatBytes, formatCount, writeJson, writeLine, writeTable } from '../output.ts';
+import { type DuReport, storeUsage } from '../../survey/index.ts';
+import { examples } from '../command-line.ts';
+import { formatBytes, formatCount, type Lines, print, right, table } from '../output.ts';
 import { withSession } from '../session.ts';
 
 interface DuFlags {
@@ -18,42 +18,30 @@ export function register(program: Command): void {
     .action((flags: DuFlags, command: Command) =>
       withSession(command, async ({ engine, isJson, trees }) => {
         await trees.mounted.settle(new Set(engine.list().map(({ name }) => name)));
-        const report = storeUsage(engine);
-        if (isJson) {
-          await writeJson(report);
-          return;
-        }
-        const columns = [
-          { title: 'NAME' },
-          { title: 'KIND' },
-          { title: 'FILES', align: 'right' },
-          { title: 'APPARENT', align: 'right' },
-          { title: 'BLOCKS', align: 'right' },
-          ...(flags.shared === true
-            ? ([
-                { title: 'OWN', align: 'right' },
-                { title: 'SHARED', align: 'right' },
-              ] as const)
-            : []),
-        ] as const;
-        const rows = report.trees.map((tree) => [
-          tree.name,
-          tree.kind,
-          formatCount(tree.files),
-          formatBytes(tree.apparentBytes),
-          formatBytes(tree.referencedBytes),
-          ...(flags.shared === true ? [formatBytes(tree.exclusiveBytes), formatBytes(tree.sharedBytes)] : []),
-        ]);
-        await writeTable(columns, rows);
-        await writeLine('');
-        await writeLine(
-          `on disk ${formatBytes(report.diskBytes)}: blobs ${formatBytes(report.blobDiskBytes)}, ` +
-            `tables ${formatBytes(report.metaDiskBytes)}`,
-        );
-        await writeLine(
-          `all trees together refer to ${formatBytes(report.liveBytes)}; ` +
-            `without sharing they would take ${formatBytes(report.unsharedBytes)}`,
-        );
+        await print(isJson, storeUsage(engine), (report) => tell(report, flags.shared === true));
       }),
     );
+}
+
+async function tell(report: DuReport, showsSharing: boolean): Promise<Lines> {
+  const columns = ['NAME', 'KIND', right('FILES'), right('APPARENT'), right('BLOCKS')];
+  const usage = await table(
+    [...columns, ...(showsSharing ? [right('OWN'), right('SHARED')] : [])],
+    report.trees.map((tree) => [
+      tree.name,
+      tree.kind,
+      formatCount(tree.files),
+      formatBytes(tree.apparentBytes),
+      formatBytes(tree.referencedBytes),
+      ...(showsSharing ? [formatBytes(tree.exclusiveBytes), formatBytes(tree.sharedBytes)] : []),
+    ]),
+  );
+  const blobs = `blobs ${formatBytes(report.blobDiskBytes)}, tables ${formatBytes(report.metaDiskBytes)}`;
+  const unshared = `without sharing they would take ${formatBytes(report.unsharedBytes)}`;
+  return [
+    ...usage,
+    '',
+    `on disk ${formatBytes(report.diskBytes)}: ${blobs}`,
+    `all trees together refer to ${formatBytes(report.liveBytes)}; ${unshared}`,
+  ];
 }

@@ -1,20 +1,17 @@
-/** `ramet export`: a fork or snapshot, or what it changed, becomes a host directory or a tar archive. */
+/** `ramet export`: writes a fork or snapshot, or its changes, to a host directory or a tar archive. */
 import type { Writable } from 'node:stream';
 import { type Command, Option } from 'commander';
-import { hostState } from '../../store/index.ts';
 import {
-  type ChangesFormat,
   type ExportProgress,
   type ExportReport,
   exportChanges,
   exportFileSystem,
 } from '../../transfer/index.ts';
-import { examples } from '../examples.ts';
-import { BrokenPipeError, counted, formatBytes, printable, writeJson, writeLine } from '../output.ts';
+import { examples } from '../command-line.ts';
+import { amountMoved, BrokenPipeError, print, writeNotes } from '../output.ts';
 import { usageError } from '../problem.ts';
-import { startProgress } from '../progress.ts';
-import { type CommandSession, namedTreeError, withSession } from '../session.ts';
-import { sourceOf } from '../source.ts';
+import { withProgress } from '../progress.ts';
+import { type CommandSession, namingTrees, withSession } from '../session.ts';
 
 type Format = 'directory' | 'tar' | 'oci' | 'overlay';
 
@@ -60,22 +57,14 @@ export function register(program: Command): void {
         if (isStream && isJson)
           throw usageError('stdout carries the archive, not JSON', 'name a file instead of -');
         const isTar = isStream || isTarFormat(flags.format, destination);
-        const progress = await startProgress('exporting', isJson);
-        let report: ExportReport;
-        try {
-          const to = isStream ? process.stdout : destination;
-          report = await run(session, name, to, isTar, flags, progress.update);
-        } catch (error) {
-          if (isStream && (error as NodeJS.ErrnoException).code === 'EPIPE') throw new BrokenPipeError();
-          throw namedTreeError(name, error);
-        } finally {
-          progress.stop();
-        }
-        if (isJson) await writeJson(report);
-        else if (!isStream) await tell(report);
-        for (const note of report.notes) {
-          if (!isJson) process.stderr.write(`note: ${printable(note.path)}: ${printable(note.message)}\n`);
-        }
+        const to = isStream ? process.stdout : destination;
+        const report = await namingTrees([name], () =>
+          withProgress('exporting', isJson, (progress) => run(session, name, to, isTar, flags, progress)),
+        ).catch((error: unknown) => {
+          throw isStream && (error as NodeJS.ErrnoException).code === 'EPIPE' ? new BrokenPipeError() : error;
+        });
+        if (!isStream) await print(isJson, report, tell);
+        writeNotes(isJson, report.notes);
       });
     });
 }
@@ -115,21 +104,13 @@ async function run(
     const options = { format: isTar ? 'tar' : 'directory', progress, shownAt } as const;
     return await exportFileSystem(engine.system, name, fileSystem, destination, options);
   }
-  const host = against === undefined ? hostState(engine, name) : undefined;
-  const hint = 'name the tree to compare with: --against TREE';
-  const other = host ?? against ?? sourceOf(session, name, hint);
+  const other = session.comparedWith(name, against, 'name the tree to compare with: --against TREE');
   if (typeof other === 'string') await session.readTree(other);
   const [before, after] = await trees.settle(other, name);
-  const format: ChangesFormat = isTar ? 'oci' : 'overlay';
   const tree = { name, files: fileSystem, before, after };
-  return await exportChanges(engine, tree, destination, { format, progress });
+  return await exportChanges(engine, tree, destination, { format: isTar ? 'oci' : 'overlay', progress });
 }
 
-async function tell(report: ExportReport): Promise<void> {
-  const seconds = (report.durationMs / 1000).toFixed(2);
-  await writeLine(
-    `exported '${report.name}' to ${printable(report.destination)}: ${counted(report.files, 'file')}, ` +
-      `${counted(report.directories, 'directory', 'directories')}, ` +
-      `${formatBytes(report.apparentBytes)} in ${seconds} s`,
-  );
+function tell(report: ExportReport): string[] {
+  return [`exported '${report.name}' to ${report.destination}: ${amountMoved(report)}`];
 }

@@ -1,13 +1,13 @@
-/** `ramet fork`: a writable copy of a snapshot or fork, made in constant time. */
+/** `ramet fork`: makes a writable copy of trees or of a directory, in constant time. */
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import type { Command } from 'commander';
 import { forkOver, isHostPath, type StoreEngine, type TreeInfo } from '../../store/index.ts';
-import { examples } from '../examples.ts';
-import { writeJson, writeLine } from '../output.ts';
+import { treeObject } from '../attributes.ts';
+import { examples } from '../command-line.ts';
+import { print } from '../output.ts';
 import { CommandError, usageError } from '../problem.ts';
-import { type CommandSession, namedTreeError, withSession } from '../session.ts';
-import { treeObject } from '../tree-object.ts';
+import { type CommandSession, namingTrees, withSession } from '../session.ts';
 
 interface ForkFlags {
   readonly pin?: boolean;
@@ -50,15 +50,14 @@ export function register(program: Command): void {
           const places = lowers.map((lower) => (isHostPath(lower) ? path.resolve(lower) : lower));
           const name = given ?? freeName(engine, path.basename(places[0]!));
           const info = await makeFork(session, places, name, pin);
-          if (isJson) await writeJson(treeObject(info));
-          else if (given === undefined) await writeLine(name);
-          else await writeLine(`forked ${lowers.map((lower) => `'${lower}'`).join(', ')} as '${name}'`);
+          const forked = `forked ${lowers.map((lower) => `'${lower}'`).join(', ')} as '${name}'`;
+          await print(isJson, treeObject(info), () => [given === undefined ? name : forked]);
         });
       },
     );
 }
 
-/** What the arguments name: the lowers, and the name that was given. */
+/** The lowers and the name that the arguments give. */
 function whatToFork(
   first: string | undefined,
   second: string | undefined,
@@ -80,14 +79,12 @@ async function makeFork(
   pin: boolean,
 ): Promise<TreeInfo> {
   const [from, ...others] = places;
-  const isTree = from !== undefined && others.length === 0 && !isHostPath(from);
-  try {
-    if (isTree) return await trees.fork(from, name);
+  if (from !== undefined && others.length === 0 && !isHostPath(from))
+    return await namingTrees([from, name], () => trees.fork(from, name));
+  return await namingTrees([name], () => {
     forkOver(engine, places, name, pin).close();
     return engine.info(name);
-  } catch (error) {
-    throw namedTreeError(name, isTree ? namedTreeError(from, error) : error);
-  }
+  });
 }
 
 function requireTree(session: CommandSession, from: string): void {

@@ -1,8 +1,8 @@
 /** `ramet fsck`: checks the store; exit code 1 when it found errors. */
 import type { Command } from 'commander';
 import { checkStore, type FsckReport } from '../../upkeep/index.ts';
-import { examples } from '../examples.ts';
-import { counted, formatCount, printable, writeJson, writeLine, writeTable } from '../output.ts';
+import { examples } from '../command-line.ts';
+import { counted, formatCount, print, right, table } from '../output.ts';
 import { EXIT_FAILURE } from '../problem.ts';
 import { withSession } from '../session.ts';
 
@@ -21,8 +21,7 @@ export function register(program: Command): void {
         command,
         async ({ engine, isJson }) => {
           const report = checkStore(engine, { scrub: flags.scrub === true });
-          if (isJson) await writeJson(report);
-          else await tell(report);
+          await print(isJson, report, tell);
           if (!report.isClean) process.exitCode = EXIT_FAILURE;
         },
         { checksTables: true },
@@ -30,19 +29,16 @@ export function register(program: Command): void {
     );
 }
 
-async function tell(report: FsckReport): Promise<void> {
-  await writeTable(
-    [{ title: 'PASS' }, { title: 'CHECKED', align: 'right' }, { title: 'PROBLEMS', align: 'right' }],
-    report.passes.map(({ name, checked, problems }) => [
-      name,
-      formatCount(checked),
-      formatCount(problems.length),
-    ]),
+async function tell({ passes, skipped, isClean }: FsckReport): Promise<string[]> {
+  const figures = await table(
+    ['PASS', right('CHECKED'), right('PROBLEMS')],
+    passes.map(({ name, checked, problems }) => [name, formatCount(checked), formatCount(problems.length)]),
   );
-  for (const { name, problems } of report.passes) {
-    for (const problem of problems) await writeLine(`${name}: ${printable(problem)}`);
-  }
-  for (const reason of report.skipped) await writeLine(`not looked at: ${printable(reason)}`);
-  const problems = report.passes.reduce((sum, pass) => sum + pass.problems.length, 0);
-  await writeLine(report.isClean ? 'the store is clean' : `${counted(problems, 'problem')} found`);
+  const problems = passes.flatMap((pass) => pass.problems.map((problem) => `${pass.name}: ${problem}`));
+  return [
+    ...figures,
+    ...problems,
+    ...skipped.map((reason) => `not looked at: ${reason}`),
+    isClean ? 'the store is clean' : `${counted(problems.length, 'problem')} found`,
+  ];
 }

@@ -1,12 +1,12 @@
-/** `ramet import`: a host directory or an archive becomes a snapshot. */
+/** `ramet import`: makes a snapshot of a host directory or an archive. */
 import { statSync } from 'node:fs';
 import path from 'node:path';
-import { type Command, InvalidArgumentError, Option } from 'commander';
+import { type Command, Option } from 'commander';
 import { type ImportReport, importTree, type WhiteoutForm } from '../../transfer/index.ts';
-import { examples } from '../examples.ts';
-import { counted, formatBytes, printable, writeJson, writeLine } from '../output.ts';
-import { startProgress } from '../progress.ts';
-import { namedTreeError, withSession } from '../session.ts';
+import { examples, wholeNumber } from '../command-line.ts';
+import { amountMoved, counted, formatBytes, type Lines, noteLine, print } from '../output.ts';
+import { withProgress } from '../progress.ts';
+import { namingTrees, withSession } from '../session.ts';
 
 interface ImportFlags {
   readonly name?: string;
@@ -53,30 +53,14 @@ export function register(program: Command): void {
     .action((source: string, flags: ImportFlags, command: Command) =>
       withSession(command, async (session) => {
         const { engine, isJson } = session;
-        const { over, against } = flags;
-        for (const tree of [over, against]) if (tree !== undefined) session.info(tree);
+        for (const tree of [flags.over, flags.against]) if (tree !== undefined) session.info(tree);
         const name = flags.name ?? nameOf(source);
-        const progress = await startProgress('importing', isJson);
-        let report: ImportReport;
-        try {
-          report = await importTree(engine, source, {
-            name,
-            against,
-            skipUnreadable: flags.skipUnreadable,
-            concurrency: flags.concurrency,
-            maxEntries: flags.maxEntries,
-            maxBytes: flags.maxBytes,
-            whiteouts: flags.whiteouts,
-            over,
-            progress: progress.update,
-          });
-        } catch (error) {
-          throw namedTreeError(name, error);
-        } finally {
-          progress.stop();
-        }
-        if (isJson) await writeJson(report);
-        else await tell(report);
+        const report = await namingTrees([name], () =>
+          withProgress('importing', isJson, (progress) =>
+            importTree(engine, source, { ...flags, name, progress }),
+          ),
+        );
+        await print(isJson, report, tell);
       }),
     );
 }
@@ -88,28 +72,12 @@ function nameOf(source: string): string {
   return isArchive ? name.replace(/\.(?:tar|tar\.gz|tgz)$/i, '') : name;
 }
 
-function wholeNumber(text: string): number {
-  const value = Number(text);
-  if (!Number.isInteger(value) || value < 1)
-    throw new InvalidArgumentError('It must be a whole number from 1.');
-  return value;
-}
-
-async function tell(report: ImportReport): Promise<void> {
-  const seconds = (report.durationMs / 1000).toFixed(2);
-  await writeLine(
-    `imported ${printable(report.source)} as '${report.name}': ${counted(report.files, 'file')}, ` +
-      `${counted(report.directories, 'directory', 'directories')}, ` +
-      `${formatBytes(report.apparentBytes)} in ${seconds} s`,
-  );
-  await writeLine(
-    `stored ${formatBytes(report.storedBytes)}, ` +
-      `found ${formatBytes(report.sharedBytes)} in the store already`,
-  );
-  if (report.whiteouts > 0) await writeLine(counted(report.whiteouts, 'whiteout'));
-  for (const note of report.notes.slice(0, SHOWN_NOTES_MAX)) {
-    await writeLine(`note: ${printable(note.path)}: ${printable(note.message)}`);
-  }
-  const more = report.notes.length - SHOWN_NOTES_MAX;
-  if (more > 0) await writeLine(`note: ${counted(more, 'more note')}; --json has them all`);
+function* tell(report: ImportReport): Lines {
+  const { source, name, storedBytes, sharedBytes, whiteouts, notes } = report;
+  yield `imported ${source} as '${name}': ${amountMoved(report)}`;
+  yield `stored ${formatBytes(storedBytes)}, found ${formatBytes(sharedBytes)} in the store already`;
+  if (whiteouts > 0) yield counted(whiteouts, 'whiteout');
+  yield* notes.slice(0, SHOWN_NOTES_MAX).map(noteLine);
+  const more = notes.length - SHOWN_NOTES_MAX;
+  if (more > 0) yield `note: ${counted(more, 'more note')}; --json has them all`;
 }

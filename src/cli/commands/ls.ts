@@ -1,10 +1,10 @@
-/** `ramet ls`: the forks and snapshots of the store, or the files of a directory in one. */
+/** `ramet ls`: lists the forks and snapshots of the store, its mounts, or the files of a directory in a tree. */
 import type { Command } from 'commander';
 import { at, isDirectoryMode, isSymlinkMode, nameToString } from '../../base/index.ts';
 import type { Attributes, TreeFiles } from '../../vfs/index.ts';
-import { attributesObject, modeText } from '../attributes.ts';
-import { examples } from '../examples.ts';
-import { formatTime, isoTime, printable, writeJson, writeLine, writeTable } from '../output.ts';
+import { attributesObject, modeText, treeObject } from '../attributes.ts';
+import { examples } from '../command-line.ts';
+import { formatTime, print, right, table } from '../output.ts';
 import { usageError } from '../problem.ts';
 import { type CommandSession, withSession } from '../session.ts';
 import { baseName, joinPath, showTreePath, treePathOrRoot } from '../tree-path.ts';
@@ -42,48 +42,31 @@ export function register(program: Command): void {
 }
 
 async function listMounts({ trees, isJson }: CommandSession): Promise<void> {
-  const mounts = await trees.mounted.list();
-  if (isJson) {
-    await writeJson(mounts);
-    return;
-  }
-  if (mounts.length === 0) {
-    await writeLine('nothing is mounted: `ramet mount FORK DIR` mounts a fork');
-    return;
-  }
-  await writeTable(
-    [{ title: 'NAME' }, { title: 'DIRECTORY' }, { title: 'IO' }, { title: 'SINCE' }, { title: 'USED BY' }],
-    mounts.map(({ fork, directory, io, since, holders, isDetached, users }) => [
-      fork,
-      isDetached ? `${directory} (unmounted)` : directory,
-      io,
-      formatTime(Date.parse(since) / 1000),
-      [...holders, ...users].join(', '),
-    ]),
+  await print(isJson, await trees.mounted.list(), (mounts) =>
+    mounts.length === 0
+      ? ['nothing is mounted: `ramet mount FORK DIR` mounts a fork']
+      : table(
+          ['NAME', 'DIRECTORY', 'IO', 'SINCE', 'USED BY'],
+          mounts.map(({ fork, directory, io, since, holders, isDetached, users }) => [
+            fork,
+            isDetached ? `${directory} (unmounted)` : directory,
+            io,
+            formatTime(Date.parse(since) / 1000),
+            [...holders, ...users].join(', '),
+          ]),
+        ),
   );
 }
 
 async function listTrees({ engine, isJson }: CommandSession): Promise<void> {
   const trees = engine.list();
-  if (isJson) {
-    await writeJson(
-      trees.map(({ name, kind, source, created, id }) => ({
-        name,
-        kind,
-        source,
-        created: isoTime(created.seconds, created.nanoseconds),
-        id,
-      })),
-    );
-    return;
-  }
-  if (trees.length === 0) {
-    await writeLine('no forks or snapshots yet: `ramet import DIR` makes the first');
-    return;
-  }
-  await writeTable(
-    [{ title: 'NAME' }, { title: 'KIND' }, { title: 'FROM' }, { title: 'CREATED' }],
-    trees.map(({ name, kind, source, created }) => [name, kind, source, formatTime(created.seconds)]),
+  await print(isJson, trees.map(treeObject), () =>
+    trees.length === 0
+      ? ['no forks or snapshots yet: `ramet import DIR` makes the first']
+      : table(
+          ['NAME', 'KIND', 'FROM', 'CREATED'],
+          trees.map(({ name, kind, source, created }) => [name, kind, source, formatTime(created.seconds)]),
+        ),
   );
 }
 
@@ -95,31 +78,12 @@ async function listFiles(session: CommandSession, text: string, isLong: boolean)
   const files = isDirectoryMode(attributes.mode)
     ? at({ syscall: 'scandir', path: shown }, () => filesIn(fileSystem, path))
     : [fileAt(fileSystem, path, baseName(path))];
-  if (session.isJson) {
-    await writeJson(
-      files.map(({ name, attributes: own, target }) => ({
-        name: nameToString(name),
-        ...attributesObject(own),
-        ...(target === undefined ? {} : { target: nameToString(target) }),
-      })),
-    );
-  } else if (isLong) {
-    await writeTable(
-      [
-        { title: 'MODE' },
-        { title: 'LINKS', align: 'right' },
-        { title: 'UID', align: 'right' },
-        { title: 'GID', align: 'right' },
-        { title: 'SIZE', align: 'right' },
-        { title: 'MODIFIED' },
-        { title: 'NAME' },
-      ],
-      files.map(longRow),
-    );
-  } else {
-    for (const file of files)
-      await writeLine(printable(nameToString(file.name)) + mark(file.attributes.mode));
-  }
+  const columns = ['MODE', right('LINKS'), right('UID'), right('GID'), right('SIZE'), 'MODIFIED', 'NAME'];
+  await print(session.isJson, files.map(fileObject), () =>
+    isLong
+      ? table(columns, files.map(longRow))
+      : files.map((file) => nameToString(file.name) + mark(file.attributes.mode)),
+  );
 }
 
 function fileAt(fileSystem: TreeFiles, path: string, name: string): ListedFile {
@@ -131,8 +95,16 @@ function fileAt(fileSystem: TreeFiles, path: string, name: string): ListedFile {
 function filesIn(fileSystem: TreeFiles, path: string): ListedFile[] {
   return fileSystem
     .readDirectoryNames(path)
-    .sort((a, b) => (a < b ? -1 : 1))
+    .sort()
     .map((name) => fileAt(fileSystem, joinPath(path, name), name));
+}
+
+function fileObject({ name, attributes, target }: ListedFile): Record<string, number | string> {
+  return {
+    name: nameToString(name),
+    ...attributesObject(attributes),
+    ...(target === undefined ? {} : { target: nameToString(target) }),
+  };
 }
 
 function longRow({ name, attributes, target }: ListedFile): string[] {
@@ -148,7 +120,7 @@ function longRow({ name, attributes, target }: ListedFile): string[] {
   ];
 }
 
-/** As `ls -F`: a slash behind a directory, an at sign behind a symlink. */
+/** As `ls -F`: a slash after a directory, an at sign after a symlink. */
 function mark(mode: number): string {
   if (isDirectoryMode(mode)) return '/';
   return isSymlinkMode(mode) ? '@' : '';

@@ -1,9 +1,16 @@
-/** `ramet merge`: what one fork changed comes into another. */
+/** `ramet merge`: brings the changes of one tree into a fork. */
 import { type Command, Option } from 'commander';
-import type { MergeResolution } from '../../lifecycle/index.ts';
-import { examples } from '../examples.ts';
-import { mergeAndTell } from '../merging.ts';
-import { withSession } from '../session.ts';
+import { isFsError, nameToString } from '../../base/index.ts';
+import {
+  type MergeOptions,
+  type MergeReport,
+  type MergeResolution,
+  mergeTrees,
+} from '../../lifecycle/index.ts';
+import { examples } from '../command-line.ts';
+import { counted, type Lines, print } from '../output.ts';
+import { CommandError, EXIT_FAILURE } from '../problem.ts';
+import { type CommandSession, namedTreeError, withSession } from '../session.ts';
 
 interface MergeFlags {
   readonly base?: string;
@@ -44,4 +51,48 @@ function resolutionOf({ ours, theirs, markers }: MergeFlags): MergeResolution {
   if (ours === true) return 'ours';
   if (theirs === true) return 'theirs';
   return markers === true ? 'markers' : 'none';
+}
+
+/** Merges, and prints the report. Conflicts that are left to the user are a failure: exit code 1. */
+export async function mergeAndTell(
+  session: CommandSession,
+  from: string,
+  into: string,
+  options: MergeOptions,
+): Promise<void> {
+  const { engine, trees, isJson } = session;
+  for (const name of [from, options.base ?? from]) session.info(name);
+  await session.requireFree(into, 'merge');
+  let report: MergeReport;
+  try {
+    report = await mergeTrees(engine, from, into, { ...options, trees });
+  } catch (error) {
+    if (isFsError(error, 'EINVAL') && error.syscall === 'merge') {
+      const cause = `'${from}' and '${into}' have nothing in common`;
+      throw new CommandError('EINVAL', cause, 'name the tree that both came from: --base TREE');
+    }
+    throw namedTreeError(from, namedTreeError(into, error));
+  }
+  const { isApplied, keptAs = null } = report;
+  const conflicts = report.conflicts.map(({ path, kind }) => ({ path: nameToString(path), kind }));
+  await print(isJson, { ...report, conflicts, keptAs }, tell);
+  if (conflicts.length === 0 || (isApplied && options.onConflict !== 'markers')) return;
+  if (isJson || isApplied) process.exitCode = EXIT_FAILURE;
+  else {
+    const found = counted(conflicts.length, 'conflict');
+    throw new CommandError(
+      'CONFLICT',
+      `${found} between '${from}' and '${into}', nothing was changed`,
+      'say who wins, or change one of the two and merge again: see --help',
+    );
+  }
+}
+
+type Told = Omit<MergeReport, 'keptAs'> & { readonly keptAs: string | null };
+
+function* tell({ from, into, taken, merged, conflicts, isApplied, keptAs }: Told): Lines {
+  for (const { path, kind } of conflicts) yield `C ${path} (${kind})`;
+  if (!isApplied) return;
+  const kept = keptAs === null ? '' : `; back: \`ramet rollback ${into} ${keptAs}\``;
+  yield `merged '${from}' into '${into}': ${counted(taken, 'path')} taken, ${merged} put together${kept}`;
 }

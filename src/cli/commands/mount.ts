@@ -1,4 +1,4 @@
-/** `ramet mount`: a fork or snapshot as an ordinary directory, served by the store's owner process. */
+/** `ramet mount`: mounts a fork or snapshot as an ordinary directory, served by the store's owner process. */
 import { type Command, Option } from 'commander';
 import { isFsError } from '../../base/index.ts';
 import type { IoMode } from '../../fuse/index.ts';
@@ -10,10 +10,10 @@ import {
   OwnerClient,
   realMountPath,
 } from '../../owner/index.ts';
-import { examples } from '../examples.ts';
-import { printable, writeJson, writeLine } from '../output.ts';
+import { examples } from '../command-line.ts';
+import { print } from '../output.ts';
 import { CommandError } from '../problem.ts';
-import { namedTreeError, withSession } from '../session.ts';
+import { namingTrees, withSession } from '../session.ts';
 
 interface MountFlags {
   readonly io?: IoMode;
@@ -21,7 +21,7 @@ interface MountFlags {
   readonly noatime?: boolean;
 }
 
-/** The option of every command that mounts. */
+/** For every command that mounts. */
 export function ioOption(): Option {
   return new Option(
     '--io <mode>',
@@ -29,7 +29,7 @@ export function ioOption(): Option {
   ).choices(IO_MODES);
 }
 
-/** As of mount(8). */
+/** As mount(8) has it. */
 export function noAtimeOption(): Option {
   return new Option('--noatime', 'leave access times alone, so that reading stores nothing');
 }
@@ -56,11 +56,8 @@ export function register(program: Command): void {
         try {
           const { io, allowOther, noatime: noAtime } = flags;
           const wanted = { fork: tree, directory: place, io, allowOther, noAtime };
-          const mount = await mountHere(owner, wanted);
-          if (isJson) await writeJson(mount);
-          else await writeLine(`mounted '${tree}' at ${printable(mount.directory)}`);
-        } catch (error) {
-          throw namedTreeError(tree, error);
+          const mount = await namingTrees([tree], () => mountHere(owner, wanted));
+          await print(isJson, mount, () => [`mounted '${tree}' at ${mount.directory}`]);
         } finally {
           owner.close();
         }
@@ -68,7 +65,7 @@ export function register(program: Command): void {
     );
 }
 
-/** The place, checked. A tree that is mounted there already says so itself. */
+/** The mount point, checked. EBUSY with words of its own where the tree is mounted there already. */
 async function placeFor(
   tree: string,
   directory: string,

@@ -1,9 +1,9 @@
-/** `ramet owner`: the background process that serves the mounts of a store. */
+/** `ramet owner`: shows or ends the background process that serves the mounts of a store. */
 import { readFileSync } from 'node:fs';
-import { type Command, InvalidArgumentError } from 'commander';
-import { OwnerClient, OwnerPlace, readableLine } from '../../owner/index.ts';
-import { examples } from '../examples.ts';
-import { counted, formatBytes, formatTime, printable, writeJson, writeLine } from '../output.ts';
+import type { Command } from 'commander';
+import { OwnerClient, OwnerPlace, type OwnerStatus, readableLine } from '../../owner/index.ts';
+import { examples, wholeNumber } from '../command-line.ts';
+import { counted, formatBytes, formatTime, type Lines, print } from '../output.ts';
 import { CommandError } from '../problem.ts';
 import { storeOf } from '../session.ts';
 
@@ -43,33 +43,24 @@ export function register(program: Command): void {
     });
 }
 
-function wholeNumber(text: string): number {
-  const value = Number(text);
-  if (!Number.isInteger(value) || value < 1)
-    throw new InvalidArgumentError('It must be a whole number from 1.');
-  return value;
-}
-
 async function showStatus(store: string, isJson: boolean): Promise<void> {
   const owner = await OwnerClient.connect(store);
   if (owner === undefined) {
-    if (isJson) await writeJson({ isRunning: false });
-    else await writeLine('no owner process runs: `ramet mount` starts one');
+    await print(isJson, { isRunning: false }, () => ['no owner process runs: `ramet mount` starts one']);
     return;
   }
   try {
-    const status = await owner.request('status', {});
-    if (isJson) {
-      await writeJson({ isRunning: true, ...status });
-      return;
-    }
-    const since = formatTime(Date.parse(status.since) / 1000);
-    await writeLine(`process ${status.pid} since ${since}, ${formatBytes(status.residentBytes)} of memory`);
-    await writeLine(`${counted(status.mounts, 'mount')}, ${counted(status.connections, 'other connection')}`);
-    await writeLine(`it ends by itself after ${status.idleMs / 1000} s without either`);
+    await print(isJson, { isRunning: true, ...(await owner.request('status', {})) }, tell);
   } finally {
     owner.close();
   }
+}
+
+function* tell({ pid, since, residentBytes, mounts, connections, idleMs }: OwnerStatus): Lines {
+  const started = formatTime(Date.parse(since) / 1000);
+  yield `process ${pid} since ${started}, ${formatBytes(residentBytes)} of memory`;
+  yield `${counted(mounts, 'mount')}, ${counted(connections, 'other connection')}`;
+  yield `it ends by itself after ${idleMs / 1000} s without either`;
 }
 
 async function stop(store: string, isJson: boolean): Promise<void> {
@@ -77,15 +68,13 @@ async function stop(store: string, isJson: boolean): Promise<void> {
   if (owner === undefined) throw new CommandError('ESRCH', 'no owner process runs for this store');
   const { pid } = await owner.request('stop', {});
   await owner.untilEnded();
-  if (isJson) await writeJson({ pid });
-  else await writeLine(`stopped process ${pid}`);
+  await print(isJson, { pid }, () => [`stopped process ${pid}`]);
 }
 
 async function showLog(store: string, linesMax: number, isJson: boolean): Promise<void> {
   const { logPath } = new OwnerPlace(store);
   const lines = readLines(`${logPath}.1`).concat(readLines(logPath)).slice(-linesMax);
-  if (isJson) await writeJson(lines.map(parsed));
-  else for (const line of lines) await writeLine(printable(readableLine(line)));
+  await print(isJson, lines.map(parsed), () => lines.map(readableLine));
 }
 
 function readLines(path: string): string[] {
@@ -97,7 +86,7 @@ function readLines(path: string): string[] {
   }
 }
 
-/** What Node.js itself has written there is no JSON. */
+/** Lines that Node.js itself has written are not JSON. */
 function parsed(line: string): unknown {
   try {
     return JSON.parse(line);

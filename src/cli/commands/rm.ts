@@ -2,8 +2,8 @@
 import type { Command } from 'commander';
 import { at, DT_DIR, FsError, isDirectoryMode } from '../../base/index.ts';
 import type { TreeFiles } from '../../vfs/index.ts';
-import { examples } from '../examples.ts';
-import { counted, writeJson, writeLine } from '../output.ts';
+import { examples } from '../command-line.ts';
+import { counted, print } from '../output.ts';
 import { usageError } from '../problem.ts';
 import { withSession } from '../session.ts';
 import { joinPath, requireTreePath, showTreePath } from '../tree-path.ts';
@@ -34,8 +34,7 @@ export function register(program: Command): void {
           const { fileSystem } = await session.writeTree(tree);
           removed += remove(fileSystem, path, showTreePath(tree, path), flags);
         }
-        if (session.isJson) await writeJson({ removed });
-        else await writeLine(`removed ${counted(removed, 'entry', 'entries')}`);
+        await print(session.isJson, { removed }, () => [`removed ${counted(removed, 'entry', 'entries')}`]);
       });
     });
 }

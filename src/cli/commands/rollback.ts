@@ -1,9 +1,9 @@
-/** `ramet rollback`: a fork becomes what a snapshot is. */
+/** `ramet rollback`: makes a fork equal to a snapshot. */
 import type { Command } from 'commander';
 import { freeName, replaceTree } from '../../store/index.ts';
-import { examples } from '../examples.ts';
-import { writeJson, writeLine } from '../output.ts';
-import { namedTreeError, withSession } from '../session.ts';
+import { examples } from '../command-line.ts';
+import { print } from '../output.ts';
+import { namingTrees, withSession } from '../session.ts';
 
 export function register(program: Command): void {
   program
@@ -19,16 +19,11 @@ export function register(program: Command): void {
         await session.requireFree(fork, 'roll it back');
         session.info(snapshot);
         const keptAs = flags.discard === true ? undefined : freeName(engine, `${fork}.before-rollback`);
-        try {
-          replaceTree(engine, fork, snapshot, { keepAs: keptAs });
-        } catch (error) {
-          throw namedTreeError(fork, error);
-        }
-        if (isJson) await writeJson({ fork, snapshot, keptAs: keptAs ?? null });
-        else {
-          const kept = keptAs === undefined ? '' : `; what it was is the snapshot '${keptAs}'`;
-          await writeLine(`'${fork}' is what '${snapshot}' is${kept}`);
-        }
+        await namingTrees([fork], () => replaceTree(engine, fork, snapshot, { keepAs: keptAs }));
+        const kept = keptAs === undefined ? '' : `; what it was is the snapshot '${keptAs}'`;
+        await print(isJson, { fork, snapshot, keptAs: keptAs ?? null }, () => [
+          `'${fork}' is what '${snapshot}' is${kept}`,
+        ]);
       }),
     );
 }

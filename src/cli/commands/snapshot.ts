@@ -1,10 +1,9 @@
-/** `ramet snapshot`: freezes what a fork is now under a name of its own. */
+/** `ramet snapshot`: freezes the present state of a fork under a name of its own. */
 import type { Command } from 'commander';
-import type { TreeInfo } from '../../store/index.ts';
-import { examples } from '../examples.ts';
-import { writeJson, writeLine } from '../output.ts';
-import { namedTreeError, withSession } from '../session.ts';
-import { treeObject } from '../tree-object.ts';
+import { treeObject } from '../attributes.ts';
+import { examples } from '../command-line.ts';
+import { print } from '../output.ts';
+import { namingTrees, withSession } from '../session.ts';
 
 export function register(program: Command): void {
   program
@@ -17,14 +16,8 @@ export function register(program: Command): void {
       withSession(command, async (session) => {
         const { trees, isJson } = session;
         session.info(from);
-        let info: TreeInfo;
-        try {
-          info = await trees.snapshot(from, name);
-        } catch (error) {
-          throw namedTreeError(name, namedTreeError(from, error));
-        }
-        if (isJson) await writeJson(treeObject(info));
-        else await writeLine(`made snapshot '${name}' of '${from}'`);
+        const info = await namingTrees([from, name], () => trees.snapshot(from, name));
+        await print(isJson, treeObject(info), () => [`made snapshot '${name}' of '${from}'`]);
       }),
     );
 }

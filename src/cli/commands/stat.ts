@@ -1,11 +1,10 @@
-/** `ramet stat`: figures of the store, of a tree, or the attributes of a file. */
+/** `ramet stat`: shows figures of the store or of a tree, or the attributes of a file. */
 import type { Command } from 'commander';
-import { at, isSymlinkMode, nameToString, SECTOR_BYTES } from '../../base/index.ts';
-import { attributesObject, modeText, typeWord } from '../attributes.ts';
-import { examples } from '../examples.ts';
-import { formatBytes, formatCount, printable, writeJson, writeLine } from '../output.ts';
+import { at, isSymlinkMode, nameToString, SECTOR_BYTES, wordOfMode } from '../../base/index.ts';
+import { attributesObject, modeText, treeObject } from '../attributes.ts';
+import { examples } from '../command-line.ts';
+import { formatBytes, formatCount, print } from '../output.ts';
 import { type CommandSession, withSession } from '../session.ts';
-import { treeObject } from '../tree-object.ts';
 import { parseTreePath, showTreePath, type TreePath } from '../tree-path.ts';
 
 export function register(program: Command): void {
@@ -23,9 +22,9 @@ export function register(program: Command): void {
     );
 }
 
-async function show(pairs: readonly (readonly [label: string, value: string])[]): Promise<void> {
+function aligned(pairs: readonly (readonly [label: string, value: string])[]): string[] {
   const width = Math.max(...pairs.map(([label]) => label.length));
-  for (const [label, value] of pairs) await writeLine(`${label.padEnd(width)}  ${printable(value)}`);
+  return pairs.map(([label, value]) => `${label.padEnd(width)}  ${value}`);
 }
 
 async function storeFigures({ engine, isJson, directory }: CommandSession): Promise<void> {
@@ -46,80 +45,63 @@ async function storeFigures({ engine, isJson, directory }: CommandSession): Prom
     tableRows: rowCount,
     tableBytes: fileBytes,
   };
-  if (isJson) {
-    await writeJson(figures);
-    return;
-  }
-  await show([
-    ['store', figures.store],
-    ['system calls', figures.system],
-    ['forks', formatCount(figures.forks)],
-    ['snapshots', formatCount(figures.snapshots)],
-    ['layers', `${formatCount(figures.layers)}, at most ${figures.depthMax} under one tree`],
-    [
-      'blobs',
-      `${formatCount(figures.blobs)}, ${formatBytes(figures.blobBytes)}, ` +
-        `${figures.blobsUnsealed} not sealed yet`,
-    ],
-    ['tables', `${formatCount(figures.tableRows)} rows, ${formatBytes(figures.tableBytes)}`],
-  ]);
+  const blobSizes = `${formatCount(figures.blobs)}, ${formatBytes(figures.blobBytes)}`;
+  await print(isJson, figures, () =>
+    aligned([
+      ['store', directory],
+      ['system calls', figures.system],
+      ['forks', formatCount(figures.forks)],
+      ['snapshots', formatCount(figures.snapshots)],
+      ['layers', `${formatCount(figures.layers)}, at most ${figures.depthMax} under one tree`],
+      ['blobs', `${blobSizes}, ${figures.blobsUnsealed} not sealed yet`],
+      ['tables', `${formatCount(rowCount)} rows, ${formatBytes(fileBytes)}`],
+    ]),
+  );
 }
 
 async function treeFigures(session: CommandSession, name: string): Promise<void> {
   const { engine, isJson } = session;
   const info = session.info(name);
   const depth = engine.chains.lengthOf(info);
-  const object = { ...treeObject(info), layer: info.layer, depth };
-  if (isJson) {
-    await writeJson(object);
-    return;
-  }
-  await show([
-    ['name', object.name],
-    ['kind', object.kind],
-    ['made from', object.source],
-    ['created', object.created],
-    ['layer', `${object.layer}; ${depth} frozen ones from there down`],
-  ]);
+  const tree = treeObject(info);
+  await print(isJson, { ...tree, layer: info.layer, depth }, () =>
+    aligned([
+      ['name', name],
+      ['kind', info.kind],
+      ['made from', info.source],
+      ['created', String(tree.created)],
+      ['layer', `${info.layer}; ${depth} frozen ones from there down`],
+    ]),
+  );
 }
 
 async function fileAttributes(session: CommandSession, { tree, path }: TreePath): Promise<void> {
   const { fileSystem } = await session.readTree(tree);
   const shown = showTreePath(tree, path);
   const attributes = at({ syscall: 'lstat', path: shown }, () => fileSystem.stat(path, false));
-  const isLink = isSymlinkMode(attributes.mode);
-  const target = isLink
+  const target = isSymlinkMode(attributes.mode)
     ? nameToString(at({ syscall: 'readlink', path: shown }, () => fileSystem.readLink(path)))
     : undefined;
   const xattrs = at({ syscall: 'listxattr', path: shown }, () => fileSystem.listXattrs(path, false)).map(
     nameToString,
   );
-  const object = {
-    path: shown,
-    ...attributesObject(attributes),
-    ...(target === undefined ? {} : { target }),
-    xattrs,
-  };
-  if (session.isJson) {
-    await writeJson(object);
-    return;
-  }
+  const { mode, uid, gid, nlink, size, blocks, ino, dev } = attributes;
   const own = attributesObject(attributes);
-  await show([
-    ['path', shown],
-    ['type', target === undefined ? typeWord(attributes.mode) : `symlink to ${target}`],
-    ['mode', `${String(own.mode)} ${modeText(attributes.mode)}`],
-    ['owner', `${attributes.uid}:${attributes.gid}`],
-    ['links', String(attributes.nlink)],
-    [
-      'size',
-      `${formatCount(attributes.size)} bytes, ${formatBytes(attributes.blocks * SECTOR_BYTES)} allocated`,
-    ],
-    ['inode', `${attributes.ino} on device ${attributes.dev}`],
-    ['modified', String(own.mtime)],
-    ['accessed', String(own.atime)],
-    ['changed', String(own.ctime)],
-    ['born', String(own.birthtime)],
-    ...(xattrs.length > 0 ? ([['attributes', xattrs.join(', ')]] as const) : []),
-  ]);
+  const object = { path: shown, ...own, ...(target === undefined ? {} : { target }), xattrs };
+  await print(session.isJson, object, () =>
+    aligned([
+      ['path', shown],
+      ['type', target === undefined ? wordOfMode(mode) : `symlink to ${target}`],
+      ['mode', `${String(own.mode)} ${modeText(mode)}`],
+      ['owner', `${uid}:${gid}`],
+      ['links', String(nlink)],
+      ['size', `${formatCount(size)} bytes, ${formatBytes(blocks * SECTOR_BYTES)} allocated`],
+      ['inode', `${ino} on device ${dev}`],
+      ['modified', String(own.mtime)],
+      ['accessed', String(own.atime)],
+      ['changed', String(own.ctime)],
+      ['born', String(own.birthtime)],
+      ...(xattrs.length > 0 ? ([['attributes', xattrs.join(', ')]] as const) : []),
+    ]),
+  );
 }

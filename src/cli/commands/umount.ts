@@ -10,8 +10,8 @@ import {
   realMountPath,
   type UnmountReport,
 } from '../../owner/index.ts';
-import { examples } from '../examples.ts';
-import { printable, writeJson, writeLine } from '../output.ts';
+import { examples } from '../command-line.ts';
+import { type Lines, print } from '../output.ts';
 import { CommandError } from '../problem.ts';
 import { storeOf } from '../session.ts';
 
@@ -28,9 +28,7 @@ export function register(program: Command): void {
     .addHelpText('after', examples('ramet umount /mnt/try-1', 'ramet umount --lazy try-1'))
     .action(async (place: string, flags: UmountFlags, command: Command) => {
       const { directory: store, isJson } = storeOf(command);
-      const report = await unmount(store, place, flags.lazy === true);
-      if (isJson) await writeJson(report);
-      else await tell(report);
+      await print(isJson, await unmount(store, place, flags.lazy === true), tell);
     });
 }
 
@@ -43,21 +41,16 @@ async function unmount(store: string, place: string, isLazy: boolean): Promise<U
   } catch (error) {
     if (!isFsError(error, 'EINVAL')) throw error;
     if (!isDeadMount(directory)) throw notMounted(place);
-    // Its owner was killed: the kernel still has it, and nobody serves it.
-    if (!detachDeadMount(directory)) {
-      throw new CommandError(
-        'EPERM',
-        `${directory} is a dead mount that may not be removed`,
-        'run it as root',
-      );
-    }
+    // Its owner was killed: the kernel still has the mount, and nobody serves it.
+    const cause = `${directory} is a dead mount that may not be removed`;
+    if (!detachDeadMount(directory)) throw new CommandError('EPERM', cause, 'run it as root');
     return { fork: '', directory, isStillUsed: false, users: [] };
   } finally {
     owner?.close();
   }
 }
 
-/** A mount point is looked for first: a directory may have the name of a fork. */
+/** What the owner is to unmount: a mount point, else a fork by its name, which a directory may have as well. */
 async function targetOf(owner: OwnerClient, directory: string, place: string): Promise<string> {
   const mounts = await owner.request('mounts', {});
   return mounts.some((mount) => mount.directory === directory) ? directory : place;
@@ -70,10 +63,10 @@ function notMounted(place: string): CommandError {
   return new CommandError('EINVAL', what, '`ramet ls --mounts` lists what is');
 }
 
-async function tell({ fork, directory, isStillUsed, users }: UnmountReport): Promise<void> {
+function* tell({ fork, directory, isStillUsed, users }: UnmountReport): Lines {
   const name = fork === '' ? 'a mount whose owner process was killed' : `'${fork}'`;
-  await writeLine(`unmounted ${name} from ${printable(directory)}`);
-  if (isStillUsed) await writeLine(`${stillUsed(users)}: the tree is free when the last of them ends`);
+  yield `unmounted ${name} from ${directory}`;
+  if (isStillUsed) yield `${stillUsed(users)}: the tree is free when the last of them ends`;
 }
 
 export function stillUsed(users: readonly number[]): string {
