@@ -1,14 +1,7 @@
 /** Checks of arguments, with Node's rules, codes and texts (lib/internal/validators.js, lib/internal/fs/utils.js). */
-import {
-  errorWithCode,
-  invalidArgumentType,
-  invalidArgumentValue,
-  outOfRange,
-  rangeErrorWithCode,
-  typeErrorWithCode,
-} from './errors.ts';
+import { invalidArgumentType, invalidArgumentValue, outOfRange, withCode } from './errors.ts';
 
-export const USER_ID_MAX = 2 ** 32 - 1;
+const USER_ID_MAX = 2 ** 32 - 1;
 const INT32_MAX = 2 ** 31 - 1;
 
 export function checkInteger(
@@ -28,6 +21,11 @@ export function checkInt32(value: unknown, name: string, min = -(2 ** 31)): asse
 
 export function checkUint32(value: unknown, name: string, min = 0): asserts value is number {
   checkInteger(value, name, min, 2 ** 32 - 1);
+}
+
+/** A user or group number; -1 leaves it as it is. */
+export function checkOwnerId(value: unknown, name: string): asserts value is number {
+  checkInteger(value, name, -1, USER_ID_MAX);
 }
 
 export function checkBoolean(value: unknown, name: string): asserts value is boolean {
@@ -101,10 +99,10 @@ export function fileMode(value: unknown, name: string, fallback?: number): numbe
 export function smallMode(value: unknown): number {
   if (value === undefined || value === null) return 0;
   if (typeof value !== 'number')
-    throw typeErrorWithCode('ERR_INVALID_ARG_TYPE', 'mode must be int32 or null/undefined');
+    throw withCode(new TypeError('mode must be int32 or null/undefined'), 'ERR_INVALID_ARG_TYPE');
   const mode = value | 0;
   if (mode < 0 || mode > 7)
-    throw rangeErrorWithCode('ERR_OUT_OF_RANGE', 'mode is out of range: >= 0 && <= 7');
+    throw withCode(new RangeError('mode is out of range: >= 0 && <= 7'), 'ERR_OUT_OF_RANGE');
   return mode;
 }
 
@@ -179,9 +177,7 @@ export function checkTextEncoding(text: string, encoding: unknown): BufferEncodi
 /** The `type` of a symlink matters on Windows only; here it is checked and ignored. */
 export function checkSymlinkType(type: unknown): void {
   if (typeof type === 'string' && type !== 'dir' && type !== 'file' && type !== 'junction') {
-    throw errorWithCode(
-      'ERR_FS_INVALID_SYMLINK_TYPE',
-      `Symlink type must be one of "dir", "file", or "junction". Received "${type}"`,
-    );
+    const message = `Symlink type must be one of "dir", "file", or "junction". Received "${type}"`;
+    throw withCode(new Error(message), 'ERR_FS_INVALID_SYMLINK_TYPE');
   }
 }

@@ -2,7 +2,7 @@
 import { constants } from 'node:fs';
 import type { Timespec } from '../base/index.ts';
 import type { Attributes, SpaceCounts, TreeFiles } from '../vfs/index.ts';
-import { checkInteger, fileMode, smallMode, USER_ID_MAX } from './arguments.ts';
+import { checkOwnerId, fileMode, smallMode } from './arguments.ts';
 import { Calls } from './calls.ts';
 import type { Descriptors } from './descriptors.ts';
 import { failAsNode, failureOf, invalidArgumentType, pathText, systemFailure } from './errors.ts';
@@ -37,11 +37,6 @@ export function timeArgument(time: unknown, name: string, syscall: string, path?
   const unit = Math.abs(whole) < NANOSECOND_EXACT_SECONDS ? 1 : 1000;
   const nanoseconds = Math.round(((seconds - whole) * 1e9) / unit) * unit;
   return nanoseconds >= 1e9 ? { seconds: whole + 1, nanoseconds: 0 } : { seconds: whole, nanoseconds };
-}
-
-function checkOwner(uid: unknown, gid: unknown): void {
-  checkInteger(uid, 'uid', -1, USER_ID_MAX);
-  checkInteger(gid, 'gid', -1, USER_ID_MAX);
 }
 
 export class AttributeCalls extends Calls {
@@ -139,16 +134,15 @@ export class AttributeCalls extends Calls {
 
   private changeOwner(path: unknown, uid: unknown, gid: unknown, follow: boolean): void {
     const bytes = bytePath(path);
-    checkOwner(uid, gid);
-    // The casts: checkOwner has thrown unless both are numbers.
-    this.fileSystem.chown(bytes, uid as number, gid as number, follow);
+    checkOwnerId(uid, 'uid');
+    checkOwnerId(gid, 'gid');
+    this.fileSystem.chown(bytes, uid, gid, follow);
   }
 
   fchownSync(fd: unknown, uid: unknown, gid: unknown): void {
-    checkOwner(uid, gid);
-    const file = this.descriptors.get(fd, 'fchown');
-    // The casts: as in changeOwner.
-    this.fileSystem.chownFile(file, uid as number, gid as number);
+    checkOwnerId(uid, 'uid');
+    checkOwnerId(gid, 'gid');
+    this.fileSystem.chownFile(this.descriptors.get(fd, 'fchown'), uid, gid);
   }
 
   utimesSync(path: unknown, atime: unknown, mtime: unknown): void {

@@ -6,6 +6,7 @@ import { promisify } from 'node:util';
 import { checkFunction } from './arguments.ts';
 import type { Call } from './calls.ts';
 import { isArgumentError } from './errors.ts';
+import { DEFAULT_READ_BYTES } from './files.ts';
 import type { SyncCalls } from './sync-calls.ts';
 import type { TreeCopyCalls } from './tree-copy.ts';
 
@@ -56,8 +57,6 @@ function transferCall(name: 'read' | 'write' | 'readv' | 'writev', call: Call): 
   });
   return form;
 }
-
-const DEFAULT_READ_BYTES = 16384;
 
 /** fs.read without a buffer, (fd) or (fd, options), makes one. */
 function withBuffer(args: unknown[]): unknown[] {

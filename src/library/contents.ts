@@ -14,7 +14,7 @@ import {
   smallMode,
 } from './arguments.ts';
 import { Calls } from './calls.ts';
-import { failAsNode, failureOf, rangeErrorWithCode } from './errors.ts';
+import { failAsNode, failureOf, withCode } from './errors.ts';
 import { openFile } from './files.ts';
 import { APPEND, openFlags, READ_ONLY, WRITE_NEW } from './flags.ts';
 import { bytePath } from './paths.ts';
@@ -41,7 +41,8 @@ export function sizeToRead(fileSystem: TreeFiles, file: TreeFile): number {
 /** ERR_FS_FILE_TOO_LARGE for what would not fit into one Buffer read. */
 export function checkReadableSize(sizeBytes: number): void {
   if (sizeBytes > READ_FILE_BYTES_MAX) {
-    throw rangeErrorWithCode('ERR_FS_FILE_TOO_LARGE', `File size (${sizeBytes}) is greater than 2 GiB`);
+    const error = new RangeError(`File size (${sizeBytes}) is greater than 2 GiB`);
+    throw withCode(error, 'ERR_FS_FILE_TOO_LARGE');
   }
 }
 

@@ -19,11 +19,6 @@ export class Descriptors {
   private readonly files: (TreeFile | undefined)[] = [];
   private readonly free: number[] = [];
 
-  /** How many are open. */
-  get count(): number {
-    return this.files.length - this.free.length;
-  }
-
   add(file: TreeFile): number {
     const index = this.free.pop() ?? this.files.length;
     this.files[index] = file;

@@ -5,7 +5,7 @@ import type { DirectoryEntry, TreeFiles } from '../vfs/index.ts';
 import type { CommonOptions } from './arguments.ts';
 import { checkFunction } from './arguments.ts';
 import { Dirent } from './directory-entry.ts';
-import { errorWithCode, failureOf } from './errors.ts';
+import { failureOf, withCode } from './errors.ts';
 import { encodeName, joinBytes } from './paths.ts';
 
 /** An entry that was not returned yet, with its directory. */
@@ -16,7 +16,7 @@ interface PendingEntry {
 }
 
 function closedError(): Error {
-  return errorWithCode('ERR_DIR_CLOSED', 'Directory handle was closed');
+  return withCode(new Error('Directory handle was closed'), 'ERR_DIR_CLOSED');
 }
 
 export class Dir {

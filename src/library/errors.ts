@@ -89,7 +89,7 @@ export function isCode(error: unknown, code: ErrorCode): boolean {
 }
 
 /** Gives an error a code, and puts the code into the first line of its stack, as Node's own errors do. */
-function withCode<T extends Error>(error: T, code: string): T & { code: string } {
+export function withCode<T extends Error>(error: T, code: string): T & { code: string } {
   const { name } = error;
   Object.defineProperty(error, 'name', { value: `${name} [${code}]`, configurable: true });
   // The stack's first line is composed when it is first read.
@@ -204,19 +204,6 @@ export function outOfRange(name: string, range: string, value: unknown): RangeEr
     new RangeError(`The value of "${name}" is out of range. It must be ${range}. Received ${text}`),
     'ERR_OUT_OF_RANGE',
   );
-}
-
-/** A TypeError with one of Node's codes and a text that needs no composing. */
-export function typeErrorWithCode(code: string, message: string): TypeError {
-  return withCode(new TypeError(message), code);
-}
-
-export function rangeErrorWithCode(code: string, message: string): RangeError {
-  return withCode(new RangeError(message), code);
-}
-
-export function errorWithCode(code: string, message: string): Error {
-  return withCode(new Error(message), code);
 }
 
 /** Node's SystemError, which rm and cp use: code is Node's own, `info` holds the POSIX one. */

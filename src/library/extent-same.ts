@@ -67,26 +67,18 @@ export function shareExtents(
   return withFile(parts, SYSCALL, source, READ_ONLY, (from) => {
     // Faults of the source come first: they belong to no destination.
     parts.fileSystem.extentSame(from, sourceOffset, length, []);
-    return destinations.map((destination) => shareOne(parts, from, sourceOffset, length, destination));
-  });
-}
-
-function shareOne(
-  parts: TreeParts,
-  from: OpenFile,
-  sourceOffset: number,
-  length: number,
-  { file, offset }: ExtentDestination,
-): SameExtentResult {
-  try {
-    return withFile(parts, SYSCALL, file, READ_WRITE, (to) => {
-      const targets = [{ file: to, position: offset }];
-      const [outcome] = parts.fileSystem.extentSame(from, sourceOffset, length, targets);
-      if (outcome instanceof Error) throw outcome;
-      if (outcome?.isSame !== true) return { status: 'differs', bytesDeduped: 0 };
-      return { status: 'same', bytesDeduped: outcome.bytesDeduped };
+    return destinations.map(({ file, offset }): SameExtentResult => {
+      try {
+        return withFile(parts, SYSCALL, file, READ_WRITE, (to) => {
+          const targets = [{ file: to, position: offset }];
+          const [outcome] = parts.fileSystem.extentSame(from, sourceOffset, length, targets);
+          if (outcome instanceof Error) throw outcome;
+          if (outcome?.isSame !== true) return { status: 'differs', bytesDeduped: 0 };
+          return { status: 'same', bytesDeduped: outcome.bytesDeduped };
+        });
+      } catch (error) {
+        return { status: 'error', bytesDeduped: 0, error };
+      }
     });
-  } catch (error) {
-    return { status: 'error', bytesDeduped: 0, error };
-  }
+  });
 }

@@ -16,21 +16,11 @@ import {
 } from './arguments.ts';
 import type { AsyncCalls } from './async-calls.ts';
 import { invalidArgumentValue } from './errors.ts';
-import { truncateLength, writeRange } from './files.ts';
+import { DEFAULT_READ_BYTES, type RangeOptions, truncateLength, writeRange } from './files.ts';
 import type { BigIntStats, Stats } from './stats.ts';
 
-/** How much `read` takes when it is given no buffer. */
-const DEFAULT_READ_BYTES = 16384;
-
-interface ReadOptions {
+interface ReadOptions extends RangeOptions {
   readonly buffer?: unknown;
-  readonly offset?: unknown;
-  readonly length?: unknown;
-  readonly position?: unknown;
-}
-
-function closedFailure(syscall: string): Error {
-  return Object.assign(new Error('file closed'), { code: 'EBADF', syscall });
 }
 
 /** The position of a read as Node's FileHandle takes it: what is not a safe integer means the file's own. */
@@ -59,8 +49,8 @@ export class FileHandle extends EventEmitter {
   #idle: (() => void) | undefined;
 
   private open(syscall: string): number {
-    if (this.#descriptor === -1) throw closedFailure(syscall);
-    return this.#descriptor;
+    if (this.#descriptor !== -1) return this.#descriptor;
+    throw Object.assign(new Error('file closed'), { code: 'EBADF', syscall });
   }
 
   async #using<T>(work: Promise<T>): Promise<T> {

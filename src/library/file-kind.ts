@@ -1,16 +1,12 @@
 /** `isFile()` and its like, which `Stats` and `Dirent` have in common. */
-import { kindOfMode, S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFREG, S_IFSOCK } from '../base/index.ts';
+import { DT_CHR, DT_DIR, DT_LNK, DT_REG, kindOfMode, S_IFBLK, S_IFIFO, S_IFSOCK } from '../base/index.ts';
 
 /** The kind of file, as d_type of readdir(3). In Node too, a Dirent hides it behind a symbol. */
 export const KIND = Symbol('kind');
 
-const KIND_FILE = kindOfMode(S_IFREG);
-const KIND_DIRECTORY = kindOfMode(S_IFDIR);
-const KIND_SYMLINK = kindOfMode(S_IFLNK);
-const KIND_FIFO = kindOfMode(S_IFIFO);
-const KIND_SOCKET = kindOfMode(S_IFSOCK);
-const KIND_CHARACTER = kindOfMode(S_IFCHR);
-const KIND_BLOCK = kindOfMode(S_IFBLK);
+const DT_FIFO = kindOfMode(S_IFIFO);
+const DT_SOCK = kindOfMode(S_IFSOCK);
+const DT_BLK = kindOfMode(S_IFBLK);
 
 /**
  * A base class whose objects are also instances of a class of Node, for code that asks `stats instanceof fs.Stats`.
@@ -21,31 +17,31 @@ export function fileKindOver(hostClass: { readonly prototype: object }) {
     abstract readonly [KIND]: number;
 
     isFile(): boolean {
-      return this[KIND] === KIND_FILE;
+      return this[KIND] === DT_REG;
     }
 
     isDirectory(): boolean {
-      return this[KIND] === KIND_DIRECTORY;
+      return this[KIND] === DT_DIR;
     }
 
     isSymbolicLink(): boolean {
-      return this[KIND] === KIND_SYMLINK;
+      return this[KIND] === DT_LNK;
     }
 
     isFIFO(): boolean {
-      return this[KIND] === KIND_FIFO;
+      return this[KIND] === DT_FIFO;
     }
 
     isSocket(): boolean {
-      return this[KIND] === KIND_SOCKET;
+      return this[KIND] === DT_SOCK;
     }
 
     isCharacterDevice(): boolean {
-      return this[KIND] === KIND_CHARACTER;
+      return this[KIND] === DT_CHR;
     }
 
     isBlockDevice(): boolean {
-      return this[KIND] === KIND_BLOCK;
+      return this[KIND] === DT_BLK;
     }
   }
   Object.setPrototypeOf(FileKind.prototype, hostClass.prototype);

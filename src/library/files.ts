@@ -21,13 +21,16 @@ import { failAsNode, failureOf, invalidArgumentValue, systemFailure } from './er
 import { openFlags, READ_WRITE } from './flags.ts';
 import { bytePath } from './paths.ts';
 
-interface RangeOptions {
+export interface RangeOptions {
   readonly offset?: unknown;
   readonly length?: unknown;
   readonly position?: unknown;
 }
 
 const NO_RANGE: RangeOptions = {};
+
+/** The size of the buffer that read makes when it is given none. */
+export const DEFAULT_READ_BYTES = 16384;
 
 /** The part of a view to read into or to write from. */
 export interface TransferRange {

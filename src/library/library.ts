@@ -106,8 +106,10 @@ export class Fork {
     switch (this.#state) {
       case 'mounting':
         throw systemFailure('EBUSY', operation, this.name, undefined, 'it is being mounted or unmounted');
-      case 'mounted':
-        throw systemFailure('EBUSY', operation, this.name, undefined, this.#whereMounted());
+      case 'mounted': {
+        const note = `it is mounted at ${this.#mount?.directory ?? 'a directory'}: unmount it first`;
+        throw systemFailure('EBUSY', operation, this.name, undefined, note);
+      }
       case 'closed':
         throw systemFailure('EBADF', operation, this.name);
       case 'released':
@@ -117,10 +119,6 @@ export class Fork {
     }
     assert(this.#open !== undefined, 'an open fork has its tree');
     return this.#open;
-  }
-
-  #whereMounted(): string {
-    return `it is mounted at ${this.#mount?.directory ?? 'a directory'}: unmount it first`;
   }
 
   /**

@@ -9,7 +9,7 @@ import { checkBoolean, fileMode, optionsOf } from './arguments.ts';
 import { AsyncCalls, checkData, checkNotAborted } from './async-calls.ts';
 import type { Call } from './calls.ts';
 import type { Descriptors } from './descriptors.ts';
-import { errorWithCode } from './errors.ts';
+import { withCode } from './errors.ts';
 import { FileHandle } from './file-handle.ts';
 import { openFile, truncateLength } from './files.ts';
 import { openFlags } from './flags.ts';
@@ -79,7 +79,7 @@ class PromiseCalls extends AsyncCalls {
 
   /** Symlinks have no mode of their own on Linux, and Node has no lchmod there. */
   async lchmod(): Promise<void> {
-    throw errorWithCode('ERR_METHOD_NOT_IMPLEMENTED', 'The lchmod() method is not implemented');
+    throw withCode(new Error('The lchmod() method is not implemented'), 'ERR_METHOD_NOT_IMPLEMENTED');
   }
 }
 

@@ -10,7 +10,7 @@ import { checkBoolean, checkFunction, checkObject, smallMode } from './arguments
 import type { AttributeCalls } from './attributes.ts';
 import type { ContentCalls } from './contents.ts';
 import type { DirectoryCalls } from './directories.ts';
-import { describeValue, isCode, systemError, typeErrorWithCode } from './errors.ts';
+import { describeValue, isCode, systemError, withCode } from './errors.ts';
 import type { LinkCalls } from './links.ts';
 import { bytePath } from './paths.ts';
 import type { BigIntStats, Stats } from './stats.ts';
@@ -46,10 +46,8 @@ function copyOptions(options: unknown): CopyOptions {
     checkBoolean(given[name], `options.${name}`);
   }
   if (given.dereference && given.verbatimSymlinks) {
-    throw typeErrorWithCode(
-      'ERR_INCOMPATIBLE_OPTION_PAIR',
-      'Option "dereference" cannot be used in combination with option "verbatimSymlinks"',
-    );
+    const message = 'Option "dereference" cannot be used in combination with option "verbatimSymlinks"';
+    throw withCode(new TypeError(message), 'ERR_INCOMPATIBLE_OPTION_PAIR');
   }
   if (given.filter !== undefined) checkFunction(given.filter, 'options.filter');
   given.mode = smallMode(given.mode);
@@ -113,10 +111,9 @@ export class TreeCopyCalls {
     let step = walk.next();
     while (!step.done) {
       if (isPromise(step.value)) {
-        throw typeErrorWithCode(
-          'ERR_INVALID_RETURN_VALUE',
-          `Expected boolean to be returned from the "filter" function but got ${describeValue(step.value)}.`,
-        );
+        const found = describeValue(step.value);
+        const message = `Expected boolean to be returned from the "filter" function but got ${found}.`;
+        throw withCode(new TypeError(message), 'ERR_INVALID_RETURN_VALUE');
       }
       step = walk.next(step.value);
     }

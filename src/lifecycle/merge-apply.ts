@@ -38,36 +38,29 @@ export class MergeApplication {
 
   /** Removals first, the content of a directory before it; then additions, a directory before its content. */
   all({ take, drop, merge }: MergePlan): void {
-    for (const path of drop) this.removeAll(path);
+    for (const path of drop) this.remove(path, true);
     const paths = [...take].sort();
     for (const path of paths.toReversed())
-      if (this.theirs.tryStat(path, false) === undefined) this.remove(path);
+      if (this.theirs.tryStat(path, false) === undefined) this.remove(path, false);
     for (const path of paths) if (this.theirs.tryStat(path, false) !== undefined) this.put(path);
     for (const [path, parts] of merge) this.merge(path, parts);
   }
 
-  private remove(path: string): void {
+  /** A directory that is not empty stays unless its contents are removed, too. */
+  private remove(path: string, withContents: boolean): void {
     const stat = this.ours.tryStat(path, false);
     if (stat === undefined) return;
     if (!isDirectoryMode(stat.mode)) {
       this.ours.unlink(path);
       return;
     }
+    if (withContents)
+      for (const name of this.ours.readDirectoryNames(path)) this.remove(`${path}/${name}`, true);
     try {
       this.ours.removeDirectory(path);
     } catch (error) {
-      // It keeps what our side put into it.
-      if (!isFsError(error, 'ENOTEMPTY')) throw error;
+      if (withContents || !isFsError(error, 'ENOTEMPTY')) throw error;
     }
-  }
-
-  private removeAll(path: string): void {
-    const stat = this.ours.tryStat(path, false);
-    if (stat === undefined) return;
-    if (isDirectoryMode(stat.mode)) {
-      for (const name of this.ours.readDirectoryNames(path)) this.removeAll(`${path}/${name}`);
-      this.ours.removeDirectory(path);
-    } else this.ours.unlink(path);
   }
 
   /** Makes a path equal to the other side's. */
@@ -78,7 +71,7 @@ export class MergeApplication {
     const found = this.ours.tryStat(path, false);
     const isSameKind = found !== undefined && kindOfMode(found.mode) === kindOfMode(mode);
     const isThere = isSameKind && (isDirectoryMode(mode) || isFileMode(mode));
-    if (found !== undefined && !isThere) this.removeAll(path);
+    if (found !== undefined && !isThere) this.remove(path, true);
     if (isDirectoryMode(mode)) {
       if (!isThere) this.ours.makeDirectory(path, 0o700);
     } else if (isFileMode(mode)) {
