@@ -89,8 +89,8 @@ export class EarlierVersion {
         )
           stop++;
         if (stop > start) {
-          if (this.isEqual(run, start, stop - start, blocks))
-            appendRun(equal, partOf(run, start, stop - start));
+          const part = partOf(run, start, stop - start);
+          if (this.isEqual(part, blocks)) appendRun(equal, part);
           yield;
         }
         start = Math.max(stop, start + 1);
@@ -99,16 +99,16 @@ export class EarlierVersion {
     return equal;
   }
 
-  private isEqual(run: Run, start: number, count: number, blocks: BlocksToStore): boolean {
+  private isEqual({ logical, count, blob, physical }: Run, blocks: BlocksToStore): boolean {
     const length = count * BLOCK_SIZE;
     try {
-      this.blobs.read(run.blob, (run.physical + start) * BLOCK_SIZE, this.theirs, 0, length);
+      this.blobs.read(blob, physical * BLOCK_SIZE, this.theirs, 0, length);
     } catch (error) {
       // Damaged blocks are not shared.
       if (isFsError(error, 'EIO')) return false;
       throw error;
     }
-    blocks.read(run.logical + start, count, this.ours);
+    blocks.read(logical, count, this.ours);
     return this.ours.compare(this.theirs, 0, length, 0, length) === 0;
   }
 
@@ -132,7 +132,7 @@ export class EarlierVersion {
 
 /** A part of a run, from its block `start`. */
 function partOf({ logical, blob, physical }: Run, start: number, count: number): Run {
-  // The casts: counted on from blocks of a file and of a blob.
+  // The casts: both are counted from a block.
   return {
     logical: (logical + start) as BlockIndex,
     count,

@@ -13,7 +13,7 @@ import * as attributes from './attributes.ts';
 import type { Caller } from './caller.ts';
 import { TreeContext } from './context.ts';
 import { extentSame, type SameExtent, type SameTarget } from './extent-same.ts';
-import * as data from './file-data.ts';
+import type { MapOptions } from './file-data.ts';
 import { InodeCalls } from './inode-calls.ts';
 import type { DirectoryEntry } from './namespace.ts';
 import * as namespace from './namespace.ts';
@@ -24,21 +24,17 @@ import { mayAccess, R_OK, requireAccess, W_OK, X_OK } from './permission.ts';
 import * as xattrs from './xattrs.ts';
 
 export class FileSystem {
-  private inodeCalls: InodeCalls | undefined;
   /** For this room only. */
   readonly context: TreeContext;
+  /** The same tree by inode, for a mount. */
+  readonly byInode: InodeCalls;
   /** On whose behalf calls by path and by open file are made. */
   caller: Caller;
 
   constructor(stack: LayerStack, dev: number, caller: Caller) {
     this.context = new TreeContext(stack, dev);
+    this.byInode = new InodeCalls(this.context);
     this.caller = caller;
-  }
-
-  /** The same tree by inode, for a mount. */
-  get byInode(): InodeCalls {
-    this.inodeCalls ??= new InodeCalls(this.context);
-    return this.inodeCalls;
   }
 
   get stack(): LayerStack {
@@ -146,7 +142,7 @@ export class FileSystem {
 
   /** open(2), with O_TMPFILE. `mode` is masked by the default ACL of the directory, or else by the umask. */
   open(path: string, flags: number, mode: number): OpenFile {
-    return opening.open(this.context, this.caller, path, flags, mode);
+    return opening.open(this.byInode, this.caller, path, flags, mode);
   }
 
   /** EBADF when the file is already closed. */
@@ -158,24 +154,24 @@ export class FileSystem {
   read(file: OpenFile, target: Uint8Array, offset: number, length: number, position: number | null): number {
     const inode = file.requireReadable();
     const at = position ?? file.position;
-    const bytes = data.read(this.context, inode, target, offset, length, at);
+    const bytes = this.byInode.read(inode, target, offset, length, at);
     if (position === null) file.position = at + bytes;
     return bytes;
   }
 
   /** As `read`, but -1 where it would have to wait for the disk. */
   tryRead(file: OpenFile, target: Uint8Array, offset: number, length: number, position: number): number {
-    return data.read(this.context, file.requireReadable(), target, offset, length, position, false);
+    return this.byInode.read(file.requireReadable(), target, offset, length, position, false);
   }
 
   /** write(2). Null: at the file's own position, which moves. Returns `length`. */
   write(file: OpenFile, source: Uint8Array, offset: number, length: number, position: number | null): number {
-    const { context, caller } = this;
+    const { byInode, caller } = this;
     const inode = file.requireWritable();
     const wanted = file.isAppending ? undefined : (position ?? file.position);
-    const at = data.write(context, caller, inode, source, offset, length, wanted);
+    const at = byInode.write(caller, inode, source, offset, length, wanted);
     if (position === null) file.position = at + length;
-    if ((file.flags & O_DSYNC) !== 0) context.stack.writable().commitMark();
+    if ((file.flags & O_DSYNC) !== 0) this.context.stack.writable().commitMark();
     return length;
   }
 
@@ -183,41 +179,41 @@ export class FileSystem {
     const inode = this.resolve(path, true);
     if (inode.isDirectory) throw new FsError('EISDIR');
     requireAccess(this.context, this.caller, inode, W_OK);
-    data.setSize(this.context, this.caller, inode, size);
+    this.byInode.setSize(this.caller, inode, size);
   }
 
   /** EINVAL when the file is not open for writing. */
   truncateFile(file: OpenFile, size: number): void {
     const inode = file.requireOpen();
     if (!file.canWrite) throw new FsError('EINVAL');
-    data.setSize(this.context, this.caller, inode, size);
+    this.byInode.setSize(this.caller, inode, size);
   }
 
   allocate(file: OpenFile, position: number, length: number, keepSize: boolean): void {
-    data.allocate(this.context, this.caller, file.requireWritable(), position, length, keepSize);
+    this.byInode.allocate(this.caller, file.requireWritable(), position, length, keepSize);
   }
 
   punch(file: OpenFile, position: number, length: number): void {
-    data.punch(this.context, this.caller, file.requireWritable(), position, length);
+    this.byInode.punch(this.caller, file.requireWritable(), position, length);
   }
 
   seekData(file: OpenFile, position: number): number {
-    return data.seek(this.context, file.requireOpen(), position, 'data');
+    return this.byInode.seek(file.requireOpen(), position, 'data');
   }
 
   seekHole(file: OpenFile, position: number): number {
-    return data.seek(this.context, file.requireOpen(), position, 'hole');
+    return this.byInode.seek(file.requireOpen(), position, 'hole');
   }
 
   sync(file: OpenFile, _dataOnly: boolean): void {
     file.requireOpen();
-    data.sync(this.context);
+    this.byInode.sync();
   }
 
   /** FICLONE. `from`: the open tree of `source`, in the same store. */
   reflink(source: OpenFile, target: OpenFile, from: FileSystem = this): void {
-    const origin = { context: from.context, inode: source.requireReadable() };
-    data.reflink(this.context, this.caller, origin, target.requireWritable());
+    const inode = source.requireReadable();
+    this.byInode.reflink(this.caller, inode, target.requireWritable(), from.context);
   }
 
   /** FICLONERANGE. A `length` of 0 means to the end of the source. */
@@ -229,9 +225,10 @@ export class FileSystem {
     targetPosition: number,
     from: FileSystem = this,
   ): void {
-    const origin = { context: from.context, inode: source.requireReadable() };
+    const { byInode, caller } = this;
+    const inode = source.requireReadable();
     const to = target.requireWritable();
-    data.reflinkRange(this.context, this.caller, origin, sourcePosition, length, to, targetPosition);
+    byInode.reflinkRange(caller, inode, sourcePosition, length, to, targetPosition, from.context);
   }
 
   /** FIDEDUPERANGE. EROFS, EBADF. */
@@ -247,8 +244,8 @@ export class FileSystem {
     return extentSame(this.context, this.caller, origin, sourcePosition, length, targets);
   }
 
-  map(file: OpenFile, options?: data.MapOptions): View {
-    return data.map(this.context, file.requireReadable(), options);
+  map(file: OpenFile, options?: MapOptions): View {
+    return this.byInode.map(file.requireReadable(), options);
   }
 
   // Names.

@@ -3,14 +3,13 @@
  * match its struct inode_operations and file_operations. Each call names its caller. Failures are `FsError`s without a
  * path.
  */
-import { BLOCK_SIZE, type BlobId, blocksFor, FsError, type Ino, type Name, S_IFREG } from '../base/index.ts';
+import { FsError, type Ino, type Name, S_IFREG } from '../base/index.ts';
 import type { Inode } from '../layer/index.ts';
 import { type Entry, entryIno } from '../lower/index.ts';
 import type { Attributes, TimeChange } from './attributes.ts';
 import * as attributes from './attributes.ts';
 import type { Caller } from './caller.ts';
-import type { TreeContext } from './context.ts';
-import * as data from './file-data.ts';
+import { FileData } from './file-data.ts';
 import * as namespace from './namespace.ts';
 import { placeIn } from './path-walk.ts';
 import * as xattrs from './xattrs.ts';
@@ -27,13 +26,7 @@ export interface AttributeChanges {
   readonly keepsPrivileges?: boolean;
 }
 
-export class InodeCalls {
-  private readonly context: TreeContext;
-
-  constructor(context: TreeContext) {
-    this.context = context;
-  }
-
+export class InodeCalls extends FileData {
   get rootIno(): Ino {
     return this.context.stack.rootIno;
   }
@@ -158,7 +151,7 @@ export class InodeCalls {
   change(caller: Caller, inode: Inode, changes: AttributeChanges): void {
     const { context } = this;
     const { size, uid, gid, mode, atime, mtime, keepsPrivileges } = changes;
-    if (size !== undefined) data.setSize(context, caller, inode, size, keepsPrivileges);
+    if (size !== undefined) this.setSize(caller, inode, size, keepsPrivileges);
     if (uid !== undefined || gid !== undefined)
       attributes.changeOwner(context, caller, inode, uid ?? -1, gid ?? -1, keepsPrivileges);
     if (mode !== undefined) attributes.changeMode(context, caller, inode, mode);
@@ -185,92 +178,5 @@ export class InodeCalls {
 
   xattrNames(caller: Caller, inode: Inode, hasAdmin: () => boolean): string[] {
     return xattrs.xattrNames(this.context, caller, inode, hasAdmin);
-  }
-
-  // Bytes.
-
-  /** Returns how many bytes were read; -1 where it would have to wait for the disk and must not (`mayWait`). */
-  read(
-    inode: Inode,
-    target: Uint8Array,
-    offset: number,
-    length: number,
-    position: number,
-    mayWait = true,
-  ): number {
-    return data.read(this.context, inode, target, offset, length, position, mayWait);
-  }
-
-  /**
-   * Reads a whole file, for which `target` has room, and leaves the access time alone: no program has read it yet.
-   * False where it would have to wait for the disk, or the inode has left the cache.
-   */
-  peek(inode: Inode, target: Uint8Array): boolean {
-    const { stack } = this.context;
-    if (stack.inodes.get(inode.ino) !== inode) return false;
-    return stack.mappingOf(inode).tryRead(0, target, 0, inode.record.size);
-  }
-
-  /** Moves the access time after a `peek`. */
-  noteRead(inode: Inode): void {
-    attributes.noteAccess(this.context, inode);
-  }
-
-  /** Brings the bytes of a range from the disk into memory, in the background. */
-  async fetch(inode: Inode, position: number, length: number): Promise<void> {
-    const { stack } = this.context;
-    const pieces: { blob: BlobId; at: number; bytes: number }[] = [];
-    const first = Math.floor(position / BLOCK_SIZE);
-    const end = blocksFor(Math.min(position + length, inode.record.size));
-    stack.mappingOf(inode).extents.forEachPiece(first, end, (_logical, count, blob, physical) => {
-      if (blob !== 0) pieces.push({ blob, at: physical * BLOCK_SIZE, bytes: count * BLOCK_SIZE });
-    });
-    for (const { blob, at, bytes } of pieces) await stack.blobs.fetch(blob, at, bytes);
-  }
-
-  write(
-    caller: Caller,
-    inode: Inode,
-    source: Uint8Array,
-    offset: number,
-    length: number,
-    position: number,
-  ): void {
-    data.write(this.context, caller, inode, source, offset, length, position);
-  }
-
-  allocate(caller: Caller, inode: Inode, position: number, length: number, keepSize: boolean): void {
-    data.allocate(this.context, caller, inode, position, length, keepSize);
-  }
-
-  punch(caller: Caller, inode: Inode, position: number, length: number): void {
-    data.punch(this.context, caller, inode, position, length);
-  }
-
-  seek(inode: Inode, position: number, to: 'data' | 'hole'): number {
-    return data.seek(this.context, inode, position, to);
-  }
-
-  /** ioctl_ficlonerange(2). */
-  reflinkRange(
-    caller: Caller,
-    source: Inode,
-    sourcePosition: number,
-    length: number,
-    target: Inode,
-    targetPosition: number,
-  ): void {
-    const { context } = this;
-    const from = { context, inode: source };
-    data.reflinkRange(context, caller, from, sourcePosition, length, target, targetPosition);
-  }
-
-  /** Starts, in the background, the writes that `sync` would wait for; undefined where they are few. */
-  flush(): Promise<void> | undefined {
-    return this.context.stack.upper?.flush();
-  }
-
-  sync(): void {
-    data.sync(this.context);
   }
 }

@@ -15,7 +15,7 @@ import {
 } from '../sys/index.ts';
 import type { Caller } from './caller.ts';
 import type { TreeContext } from './context.ts';
-import { setSize } from './file-data.ts';
+import type { FileData } from './file-data.ts';
 import { create, createUnnamed } from './namespace.ts';
 import { resolve, walk, walkToName } from './path-walk.ts';
 import { R_OK, requireAccess, W_OK } from './permission.ts';
@@ -67,13 +67,8 @@ export class OpenFile {
 }
 
 /** open(2), with O_TMPFILE. `mode` is masked by the default ACL of the directory, or else by the umask. */
-export function open(
-  context: TreeContext,
-  caller: Caller,
-  path: string,
-  flags: number,
-  mode: number,
-): OpenFile {
+export function open(data: FileData, caller: Caller, path: string, flags: number, mode: number): OpenFile {
+  const { context } = data;
   const fileMode = S_IFREG | (mode & 0o7777);
   if ((flags & O_TMPFILE) !== 0) {
     const directory = resolve(context, caller, path, true);
@@ -104,7 +99,7 @@ export function open(
   if ((flags & O_DIRECTORY) !== 0 && !inode.isDirectory) throw new FsError('ENOTDIR');
   requireOpenable(context, caller, inode, flags);
   // Even an empty file: open(2) changes its times.
-  if ((flags & O_TRUNC) !== 0 && inode.isFile) setSize(context, caller, inode, 0);
+  if ((flags & O_TRUNC) !== 0 && inode.isFile) data.setSize(caller, inode, 0);
   return opened(inode, flags, path);
 }
 

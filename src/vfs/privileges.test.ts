@@ -6,7 +6,6 @@ import { actAs, setUmask } from '../../testing/stores/act-as.ts';
 import { scratchStore } from '../../testing/stores/scratch-store.ts';
 import * as attributes from './attributes.ts';
 import type { Credentials } from './caller.ts';
-import * as data from './file-data.ts';
 import type { FileSystem } from './file-system.ts';
 import type { OpenFile } from './open-file.ts';
 
@@ -49,10 +48,7 @@ function left({ fileSystem }: Subject): string {
 const CHANGES: readonly [string, (subject: Subject) => void][] = [
   ['write', ({ fileSystem, file }) => fileSystem.write(file, Buffer.from('y'), 0, 1, 0)],
   ['ftruncate', ({ fileSystem, file }) => fileSystem.truncateFile(file, 5000)],
-  [
-    'truncate',
-    ({ fileSystem: { context, caller }, file }) => data.setSize(context, caller, file.inode, 9000),
-  ],
+  ['truncate', ({ fileSystem: { byInode, caller }, file }) => byInode.setSize(caller, file.inode, 9000)],
   ['fallocate', ({ fileSystem, file }) => fileSystem.allocate(file, 0, 9000, false)],
   ['punch', ({ fileSystem, file }) => fileSystem.punch(file, 0, 4096)],
 ];
