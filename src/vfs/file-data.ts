@@ -324,8 +324,8 @@ export class FileData {
   }
 
   /**
-   * FICLONE: `to` gets the content of the source, or stays as it was if that fails. Where both are empty, its times stay
-   * too.
+   * FICLONE: `to` gets the content of the source, or stays as it was if that fails. Where both are empty, its times
+   * stay too.
    */
   reflink(caller: Caller, from: Inode, to: Inode, context = this.context): void {
     requireFile(to);
