@@ -80,7 +80,7 @@ export function isDescriptor(value: unknown): value is number {
   return typeof value === 'number' && value === (value | 0);
 }
 
-/** A file mode: an unsigned number or an octal string; `fallback` stands for null and undefined. */
+/** A file mode: an unsigned number or an octal string; `fallback` replaces null and undefined. */
 export function fileMode(value: unknown, name: string, fallback?: number): number {
   const given = value ?? fallback;
   if (typeof given === 'string') {
@@ -151,7 +151,7 @@ export interface CommonOptions {
 
 const NO_OPTIONS: CommonOptions = {};
 
-/** Options given as an object, as an encoding, or not at all. A function stands for "not at all", as in Node. */
+/** Options given as an object, as an encoding, or not at all. A function means none, as in Node. */
 export function optionsOf(options: unknown): CommonOptions {
   if (options === null || options === undefined || typeof options === 'function') return NO_OPTIONS;
   let given: CommonOptions;

@@ -50,7 +50,7 @@ export class AsyncCalls extends Calls {
     this.streams = streams;
   }
 
-  /** As read(2): what is cached comes at once, the rest in a later turn of the event loop. */
+  /** As read(2). Cached data is read at once, other data in a later turn of the event loop. */
   async readDescriptor(
     fd: unknown,
     target: Uint8Array,

@@ -1,5 +1,5 @@
 /**
- * The callback forms. Wrong arguments throw at once, as with Node; everything else goes to the callback, in a later
+ * The callback forms. Wrong arguments throw at once, as with Node; the callback gets everything else, in a later
  * turn of the event loop.
  */
 import { promisify } from 'node:util';

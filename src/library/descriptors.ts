@@ -1,11 +1,11 @@
-/** Descriptor numbers of one NodeFs: which open file each stands for. */
+/** The descriptors of one NodeFs: numbers of its open files. */
 
 import type { TreeFile } from '../vfs/index.ts';
 import { checkDescriptor } from './arguments.ts';
 import { systemFailure } from './errors.ts';
 
 /**
- * The first number. Far above what the kernel hands out, so that a descriptor given to the wrong filesystem, in either
+ * The first descriptor, far above those of the kernel, so that a descriptor given to the wrong filesystem, in either
  * direction, is EBADF and never some other file.
  */
 export const FIRST_DESCRIPTOR = 1_000_000;

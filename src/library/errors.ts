@@ -48,7 +48,7 @@ export function pathText(path: unknown): string {
   return String(path);
 }
 
-/** Turns what the core threw into Node's shape; anything but an FsError is passed on as it is. */
+/** Turns an FsError of the core into Node's shape; returns any other error as it is. */
 export function failureOf(error: unknown, syscall: string, path?: unknown, dest?: unknown): unknown {
   if (!(error instanceof FsError)) return error;
   return systemFailure(
@@ -65,7 +65,7 @@ type Failure = readonly [syscall: string, pathCount?: 1 | 2];
 const PARAMETERS_MAX = 4;
 
 /**
- * Wraps methods of a class, once for all its objects: what the core throws leaves them in Node's shape. Arguments are
+ * Wraps methods of a class, once for all its objects, so that errors of the core leave in Node's shape. Arguments are
  * passed one by one, so that no call makes a closure or a list. It costs some 15 ns a call. Methods that take no more
  * than a few hundred ns (stat, read, write, close) catch their failures themselves.
  */

@@ -39,7 +39,7 @@ export function withFile<T>(
   use: (open: OpenFile) => T,
 ): T {
   const isOpen = isDescriptor(file);
-  // The cast: the files of a fs are those of its own tree.
+  // The cast: an fs has only files of its own tree open.
   const open = (isOpen ? calls.fileOf(file, syscall) : openFile(fileSystem, file, flags, 0)) as OpenFile;
   try {
     return use(open);

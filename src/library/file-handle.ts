@@ -23,7 +23,7 @@ interface ReadOptions extends RangeOptions {
   readonly buffer?: unknown;
 }
 
-/** The position of a read as Node's FileHandle takes it: what is not a safe integer means the file's own. */
+/** The position of a read, by the rule of Node's FileHandle: anything but a safe integer means the file's own. */
 function handlePosition(position: unknown): number | null {
   const number = typeof position === 'bigint' ? Number(position) : position;
   return typeof number === 'number' && Number.isSafeInteger(number) && number >= 0 ? number : null;
@@ -84,7 +84,7 @@ export class FileHandle extends EventEmitter {
     const view = buffer as ArrayBufferView;
     const from = range.offset ?? 0;
     checkInteger(from, 'offset', 0);
-    // The cast: the range check below throws for what is no number of bytes.
+    // The cast: the range check below throws for anything but a number of bytes.
     const count = (range.length ?? view.byteLength - from) as number;
     if (count === 0) return { bytesRead: 0, buffer: view };
     if (view.byteLength === 0) throw invalidArgumentValue('buffer', view, 'is empty and cannot be written');

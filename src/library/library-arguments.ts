@@ -63,7 +63,7 @@ export interface OpenOptions {
   /** Opens a store that belongs to another user, whom you trust. Default: whether RAMET_TRUST_STORE is 1. */
   readonly trustStore?: boolean;
   /**
-   * How much this store's open trees may keep in memory of what they read. By default all stores of the process
+   * How many inodes and names the open trees of this store may cache. By default all stores of the process
    * share 131,072 inodes and 1,048,576 names.
    */
   readonly cache?: CacheLimits;
@@ -97,7 +97,7 @@ export interface ForkOptions {
   /**
    * What the fork stands on, uppermost first: trees by name, directories of the host by a path with a slash in it
    * (`./repo`). Several are merged as docs/unions.md says; `[]` makes an empty tree. A directory is not read
-   * in advance, and never written; docs/host-trees.md says what the fork shows where the directory changes later.
+   * in advance, and never written; docs/host-trees.md says what a fork shows of later changes to the directory.
    */
   readonly lowers: readonly string[];
   /** For a fork of a directory: a file's first change takes over its bytes, so the host file may change afterwards. */

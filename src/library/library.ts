@@ -140,9 +140,8 @@ export class Fork {
   /**
    * Lets ranges of files share the blocks of a range of `source` where they have the same bytes:
    * ioctl_fideduperange(2). Offsets are whole blocks of 4,096 bytes, and so is the length unless it ends at the ends of
-   * both files; what is left over is not shared. No content and no time changes. Throws EBADF, EISDIR,
-   * EINVAL where the source is to blame; what is wrong with a destination is in its result. EBUSY while the fork is
-   * mounted.
+   * both files; the remainder is not shared. No content and no time changes. Throws EBADF, EISDIR, EINVAL for the
+   * source; errors of a destination are in its result. EBUSY while the fork is mounted.
    *
    * ```js
    * const [result] = fork.extentSame('/a.bin', 0, 8192, [{ file: '/b.bin', offset: 0 }]);
@@ -165,7 +164,7 @@ export class Fork {
     return this.#store.diff(other, this.name);
   }
 
-  /** Freezes the tree as it is now under a new name, and goes on. */
+  /** Makes a snapshot of the tree as it is now. */
   async snapshot(name: string): Promise<Snapshot> {
     checks.checkString(name, 'name');
     if (this.#mount === undefined) {
@@ -176,7 +175,7 @@ export class Fork {
     return await this.#store.snapshot(name);
   }
 
-  /** A new fork of the tree as it is now; this one goes on by itself. */
+  /** Makes a new fork of the tree as it is now; the two are independent from then on. */
   async fork(name: string): Promise<Fork> {
     checks.checkString(name, 'name');
     if (this.#mount === undefined) {
@@ -278,8 +277,7 @@ export class Fork {
   }
 
   /**
-   * Closes the fork; what was written is safe. A mount of it ends, lazily where it is busy. Closing twice is no
-   * error.
+   * Closes the fork; everything written is kept. Its mount ends, lazily where it is busy. Closing twice is no error.
    */
   async close(): Promise<void> {
     this.#state = 'closed';
@@ -294,6 +292,7 @@ export class Fork {
   }
 }
 
+/** A store, open until it is closed or disposed of. */
 export class Store {
   /** The engine below, for other interfaces of this package. */
   readonly engine: StoreEngine;
@@ -348,7 +347,7 @@ export class Store {
 
   /**
    * A new writable tree over `lowers`: trees, directories of the host, or nothing. EEXIST, EINVAL (the name, a lower
-   * that is named twice, more than 500), ENOENT and ENOTDIR of what it is to stand on, ELOOP for a directory that is a
+   * that is named twice, more than 500), ENOENT and ENOTDIR of a lower, ELOOP for a directory that is a
    * mount of Ramet.
    */
   async createFork(options: ForkOptions): Promise<Fork> {
@@ -391,8 +390,8 @@ export class Store {
   }
 
   /**
-   * Makes equal blocks of all trees, or of some, one on disk and in memory, while they are in use; `gc` gives back
-   * what is left over. A run that ends early, or that is killed, loses nothing: the next one goes on. ENOENT (a tree),
+   * Makes equal blocks of all trees, or of some, one on disk and in memory, while they are in use; `gc` then frees the
+   * space. A run that ends early, or that is killed, loses nothing: the next one continues. ENOENT (a tree),
    * EBUSY (another dedupe is under way), ENOSPC.
    */
   async dedupe(options: StoreDedupeOptions = {}): Promise<DedupeReport> {

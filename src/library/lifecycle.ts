@@ -63,7 +63,7 @@ export async function mergeFork(
   return { ...report, conflicts: withText(report.conflicts) };
 }
 
-/** The fork must be closed here. Returns the name of the snapshot of what it was. */
+/** The fork must be closed here. Returns the name of the snapshot of its former state. */
 export function rollbackFork(
   engine: StoreEngine,
   name: string,

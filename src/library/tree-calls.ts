@@ -4,7 +4,7 @@ import type { StoreEngine } from '../store/index.ts';
 import { type Trees, withTrees } from '../trees/index.ts';
 import { systemFailure } from './errors.ts';
 
-/** The error of a failed operation on a tree; where it names a call and a path of its own, they stay. */
+/** The error of a failed operation on a tree. A call and a path that it names already are kept. */
 export function treeFailure(operation: string, name: string, error: unknown): unknown {
   if (!(error instanceof FsError)) return error;
   const { code, syscall = operation, path = name, dest, note } = error;

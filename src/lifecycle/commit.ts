@@ -1,6 +1,6 @@
 /**
  * `commitTree`: writes a fork's changes into the host directory that it came from. A snapshot is committed, so the fork
- * may change meanwhile. The snapshot stays, as `FORK.committed`, because it tells what the directory contains then: the
+ * may change meanwhile. The snapshot stays, as `FORK.committed`, to show what the directory contains afterwards: the
  * next commit expects that, or what a commit that ended half way (`FORK.committing`) left.
  */
 import { realpathSync } from 'node:fs';
@@ -135,8 +135,8 @@ export async function commitTree(
       for (const tree of trees) tree.close();
       if (!report.isDone) engine.drop(name);
       else if (typeof base !== 'string' && options.to === undefined) {
-        // The directory has what the fork had, which stands on it again, with no changes of its own; unless conflicts
-        // kept something out, which only the fork has.
+        // The directory now has the fork's changes, so the fork can stand on it again without any; but not where
+        // conflicts kept some of them out.
         const isComplete = report.conflicts.every(({ isReplaced }) => isReplaced);
         if (isComplete) replaceTree(engine, fork, base, { unchangedSince: layer });
         for (const snapshot of [name, ...earlier]) engine.drop(snapshot);
@@ -232,7 +232,7 @@ async function runCommit(parts: CommitParts): Promise<CommitReport> {
   return { ...report, written, removed, conflicts, notes: tally.notes, isDone: true };
 }
 
-/** A live directory as the base says nothing, being what is there now: the fork's records of it count instead. */
+/** If the base is the live directory, which always equals itself, the fork's records of it are expected instead. */
 function expectations({ engine, tree, known }: CommitParts, after: StoredTree): Expectation[] {
   const [base, ...earlier] = known;
   const { fileSystem, info } = base!;

@@ -1,4 +1,4 @@
-/** Compares what a host directory has at a path with what a tree has there. */
+/** Compares a path of a host directory with the same path of a tree. */
 import {
   type HostIno,
   isDirectoryMode,

@@ -2,7 +2,7 @@
  * lifecycle: what happens to a fork after work in it: its differences as text, commits into the host directory it came
  * from, and merges into another fork.
  *
- * Invariants: nobody's change is lost unless the caller asks for it: it is reported as a conflict; a fork changes as a
+ * Invariants: no change is lost unless the caller asks for that: it is reported as a conflict; a fork changes as a
  * whole or not at all, a host directory file by file, and another commit finishes one that failed; nothing outside of
  * the target is touched. Neighbours: `survey` below finds differences, `store` swaps states, `files` and `transfer`
  * know host trees; `library` and `cli` call it.

@@ -84,7 +84,7 @@ export function mergeTexts(base: Buffer, ours: Buffer, theirs: Buffer, labels: M
   return { bytes: Buffer.from(merged.join(''), 'latin1'), conflicts };
 }
 
-/** Ends the last line, so that a marker starts on a line of its own. */
+/** Ends the last line, so that a marker starts on a new one. */
 function ended(lines: readonly string[]): string[] {
   return lines.map((line) => (line.endsWith('\n') ? line : `${line}\n`));
 }

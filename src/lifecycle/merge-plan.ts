@@ -104,7 +104,7 @@ export class MergePlanner {
   private find(side: keyof MergeSides, path: string): Found | undefined {
     const attributes = this.sides[side].fileSystem.tryStat(path, false);
     if (attributes === undefined) return undefined;
-    // The cast: what a tree says of a file has its number.
+    // The cast: the attributes of a tree's file have its number.
     return { ino: attributes.ino as Ino, kind: kindOfMode(attributes.mode), attributes };
   }
 
