@@ -64,7 +64,7 @@ async function serve(directory: string): Promise<number> {
       createMountServer: () =>
         createMountServer({
           keepsAwake: process.env.RAMET_OWNER_KEEP_AWAKE !== '0',
-          hasWork: () => engine.sealer.pendingCount > 0 || engine.flattener.isBusy,
+          hasWork: () => engine.sealer.isBusy || engine.flattener.isBusy,
           onDamaged: (tree, path, error) =>
             logger.error(
               { fork: tree.info.name, path, err: error },

@@ -1,6 +1,6 @@
 /**
- * The frozen layers under the trees of a store, from the uppermost one down to the base. One object a layer, shared by
- * all trees of this process that stand on it; flattening changes what a layer stands on, and open trees follow.
+ * The frozen layers under the trees of a store, from the uppermost one down to the base. All trees of this process that
+ * stand on a layer share one object. Flattening changes what a layer stands on, and open trees follow.
  */
 import { type BlobId, type LayerId, nameToString } from '../base/index.ts';
 import type { ExternalPlace, ExternalSource, ExternalState } from '../blob/index.ts';
@@ -25,7 +25,7 @@ export class ChainCache implements ExternalSource {
   private readonly parts: HostLayerParts;
   private readonly frozen = new Map<LayerId, Lower>();
 
-  constructor({ system, tables, blobs, layout }: StoreParts, rows: TreeRows) {
+  constructor({ system, tables, blobs, layout, rows }: StoreParts) {
     const store = system.statHost(Buffer.from(layout.directory), true);
     this.parts = { system, tables, blobs, mounts: new HostMounts(system), store };
     this.tables = tables;
@@ -49,7 +49,7 @@ export class ChainCache implements ExternalSource {
     return chain;
   }
 
-  /** As `under`, for a tree that is about to be used: directories of the host are looked at again. */
+  /** As `under`, for a tree that is about to be used: confirms the directories of the host. */
   opened(layer: LayerId | 0): Lower[] {
     const chain = this.under(layer);
     for (const lower of withComponents(chain)) if (lower instanceof HostLayer) lower.confirm();
@@ -72,7 +72,7 @@ export class ChainCache implements ExternalSource {
     return new StoredTree(this.stored(info.layer), info);
   }
 
-  /** A writable layer shows what was stored of it. A missing one ends the chain. */
+  /** A writable layer as it was stored. A missing layer ends the chain. */
   private stored(layer: LayerId): Lower[] {
     const record = this.tables.layers.get(layer);
     if (record === undefined) return [];
@@ -80,12 +80,12 @@ export class ChainCache implements ExternalSource {
     return [new FrozenLayer(this.tables, layer, record), ...this.under(record.parent)];
   }
 
-  /** What the tables say that a host file was: `ExternalSource`. */
+  /** For `ExternalSource`: the host file as the tables have it. */
   externalState(blob: BlobId): ExternalState | undefined {
     return this.tables.externals.get(blob);
   }
 
-  /** Where it is; undefined when there is no such host tree any more. */
+  /** Where the host file is; undefined when its host tree is gone. */
   externalPlace(state: ExternalState): ExternalPlace | undefined {
     const record = this.tables.layers.get(state.layer);
     if (record?.host === undefined) return undefined;
@@ -95,25 +95,25 @@ export class ChainCache implements ExternalSource {
     return { shownPath, open: () => host.openRecorded(state) };
   }
 
-  /** Gives back what the layers hold of the host. */
+  /** Closes what the layers hold open on the host. */
   close(): void {
     for (const layer of this.frozen.values()) layer.close?.();
     this.frozen.clear();
   }
 
-  /** A layer that was just frozen, and knows already what it holds. */
+  /** A layer that was just frozen. */
   add(layer: Lower): void {
     this.frozen.set(layer.id, layer);
   }
 
-  /** The open trees stand on what the tables say from here on; layers that none of them needs are forgotten. */
+  /** Puts the open trees on the layers that the tables have under them now, and forgets layers that none needs. */
   follow(trees: readonly Tree[]): void {
     this.tables.renew();
     for (const tree of trees) this.followOne(tree);
     this.forgetUnused(trees);
   }
 
-  /** A tree was closed: closes what only it held open on the host, so that it can be unmounted there. */
+  /** For a closed tree: closes what only it held open on the host, so that it can be unmounted there. */
   forgetUnused(trees: readonly Tree[]): void {
     const inUse = new Set(trees.flatMap((tree) => [...withComponents(tree.stack.lowers)]));
     for (const [id, layer] of this.frozen) {
@@ -126,7 +126,7 @@ export class ChainCache implements ExternalSource {
   private followOne(tree: Tree): void {
     const { stack } = tree;
     const info = this.tables.trees.get(tree.info.name);
-    // A tree that was dropped while it is open here keeps what it has: its lease holds that.
+    // A tree that was dropped while open here keeps its layers: its lease holds them.
     if (info?.id !== tree.info.id) return;
     tree.info = { ...tree.info, layer: info.layer };
     const { upper } = stack;
@@ -138,7 +138,7 @@ export class ChainCache implements ExternalSource {
     if (!isSame) stack.lowers = lowers;
   }
 
-  /** How many layers there are under the writable layer of a fork, or under a snapshot, its own among them. */
+  /** How many layers a snapshot has, or a fork without its writable layer. */
   lengthOf({ layer }: TreeInfo): number {
     this.tables.renew();
     return this.frozenTop(layer).length;
@@ -153,19 +153,17 @@ export class ChainCache implements ExternalSource {
   }
 
   /**
-   * The uppermost frozen layer of a tree whose layer is `layer`, 0 where there is none, and how many layers there are
-   * from there down. A missing one ends the chain.
+   * The uppermost frozen layer of a tree whose layer is `layer`, 0 for none, and how many layers there are from it
+   * down.
    */
   private frozenTop(layer: LayerId): { readonly top: LayerId | 0; readonly length: number } {
     const record = this.tables.layers.get(layer);
     const top = record?.state === 'writable' ? record.parent : layer;
-    let length = 0;
-    for (let next: LayerId | 0 = top; next !== 0; next = this.tables.layers.get(next)?.parent ?? 0) length++;
-    return { top, length };
+    return { top, length: this.rows.chainOf(top).length };
   }
 }
 
-/** Layers, and those that the unions among them are made of. */
+/** Layers, and the components of unions among them. */
 function* withComponents(layers: readonly Lower[]): Generator<Lower> {
   for (const layer of layers) {
     yield layer;

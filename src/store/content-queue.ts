@@ -1,19 +1,19 @@
 /**
  * Content of an import whose rows are not written yet.
  *
- * The keys of the content table are hashes. Rows that are put in the order in which files are met each change a page of
- * their own, which is copied, written and synced for that one row. So rows are gathered, many at a time, and put in the
- * order of their keys: then a page takes all of its rows at once. Nothing needs them sooner: the import itself finds
- * its content here, and others do not trust it before it is sealed.
+ * The keys of the content table are hashes. Rows in the order of files would each change another page, which is copied,
+ * written and synced for that one row. So many rows are gathered and then put in the order of their keys, and a page
+ * gets all its rows at once. Nothing needs them sooner: the import itself finds its content here, and others do not
+ * trust it before it is sealed.
  */
 import type { BlobId, BlockIndex } from '../base/index.ts';
 
-/** About 50 MiB in memory; with a million rows in the table there are some ten for each of its pages. */
+/** About 50 MiB in memory. With a million rows in the table, each of its pages gets some ten. */
 const GATHERED_MAX = 262_144;
-/** Old rows written for each new one, so that all are written long before there are too many again. */
+/** Old rows written for each new one, so that all are written long before the next sort. */
 const WRITTEN_PER_ROW = 4;
 
-/** Where content lies: from the start of block `physical` of `blob`. */
+/** Where content starts: at block `physical` of `blob`. */
 export interface ContentPlace {
   readonly blob: BlobId;
   readonly physical: BlockIndex;
@@ -32,7 +32,7 @@ export class ContentQueue {
   /** In the order of their keys, from the `next`-th on. */
   private sorted: QueuedContent[] = [];
   private next = 0;
-  /** The contents of `sorted`, also those written: they may not be durable yet. */
+  /** The contents of `sorted`, including those already written, which may not be durable yet. */
   private leaving = new Map<string, QueuedContent>();
 
   /** `write` is called with each content once. */
@@ -52,7 +52,7 @@ export class ContentQueue {
     if (this.gathered.size >= this.gatheredMax) this.sort();
   }
 
-  /** Writes up to `count` more, all in the end. False when none is left. */
+  /** Writes up to `count` more. False when none is left. */
   drain(count: number): boolean {
     if (this.next === this.sorted.length && this.gathered.size > 0) this.sort();
     this.writeSome(count);
@@ -77,7 +77,7 @@ function keyOf(hash: Buffer, sizeBytes: number): string {
   return `${hash.toString('latin1')}${sizeBytes}`;
 }
 
-/** As the table has them: by hash, then by size. */
+/** The order of the table's keys: by hash, then by size. */
 function byKey(one: QueuedContent, other: QueuedContent): number {
   return one.hash.compare(other.hash) || one.sizeBytes - other.sizeBytes;
 }

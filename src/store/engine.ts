@@ -1,12 +1,12 @@
 /**
  * The store: opens, wires and owns everything, and carries out the operations on trees by name.
  *
- * Each (fork, snapshot, drop) takes effect in one LMDB transaction, durable when it returns. Invariants: a writable
- * layer belongs to exactly one fork and is the upper of no other; a frozen layer never changes; every layer that a tree
- * stands on is there (fsck passes `trees` and `layers`).
+ * Each operation (fork, snapshot, drop) takes effect in one LMDB transaction, durable when it returns. Invariants: a
+ * writable layer belongs to exactly one fork and is the upper layer of no other; a frozen layer never changes; every
+ * layer that a tree stands on exists (fsck passes `trees` and `layers`).
  *
- * The parts: `OpenTrees` has what is open here, and the lease for it; `Stacks` opens and freezes the layers of a tree;
- * `ChainCache` has the frozen layers under trees; `Sealer` and `Flattener` work in the background.
+ * The parts: `OpenTrees` has the trees that are open here and the lease for them; `Stacks` opens and freezes the layers
+ * of a tree; `ChainCache` has the frozen layers under trees; `Sealer` and `Flattener` work in the background.
  */
 import { FsError, isFsError } from '../base/index.ts';
 import { BlobSpace } from '../blob/index.ts';
@@ -19,23 +19,21 @@ import { requireOwnStore, warnIfExposed } from './access.ts';
 import { ChainCache } from './chain-cache.ts';
 import { Flattener } from './flattener.ts';
 import { CHAIN_LAYERS_MAX } from './flattening.ts';
-import { frozenTopOf } from './frozen-top.ts';
-import { hostSource, isHostPath } from './host-source.ts';
+import { hostSource } from './host-source.ts';
 import { LayerBuilder } from './layer-builder.ts';
 import { checkLayout, checkTreeName, createLayout, pathExists, StoreLayout, storeClosed } from './layout.ts';
 import { Lease } from './leases.ts';
+import { isHostPath, LOWERS_SEPARATOR, requireLowers } from './lowers.ts';
 import { OpenTrees } from './open-trees.ts';
 import { Reserve } from './reserve.ts';
 import { Sealer } from './sealer.ts';
 import { Stacks } from './stacks.ts';
 import type { StoreCounts, StoreOptions } from './store-options.ts';
 import type { StoreParts } from './store-parts.ts';
-import { requireStored } from './stored-tree.ts';
 import { Tree, type TreeInfo } from './tree.ts';
 import { TreeRows } from './tree-rows.ts';
-import { LOWERS_SEPARATOR, requireLowers } from './union-rows.ts';
 
-/** A commit mark is written this often, so that a power cut loses no more than this. */
+/** A commit mark is written this often, so a power cut loses no more than this. */
 const COMMIT_MARK_MS = 2_000;
 
 interface OpenedStore {
@@ -71,7 +69,7 @@ export class StoreEngine implements StoreParts {
     this.lease = lease;
     this.reserve = reserve;
     this.rows = new TreeRows(this.tables, system.clock, layout.directory);
-    this.chains = new ChainCache(this, this.rows);
+    this.chains = new ChainCache(this);
     this.blobs.externals.source = this.chains;
     this.openTrees = new OpenTrees(this.tables, this.chains, this.lease);
     this.sealer = new Sealer(this.tables, this.blobs);
@@ -109,7 +107,7 @@ export class StoreEngine implements StoreParts {
     }
   }
 
-  /** Closes every tree, stores everything, and gives the lease back. May be called twice. */
+  /** Closes every tree, stores everything, and releases the lease. May be called twice. */
   async close(): Promise<void> {
     if (!this.isOpen) return;
     clearInterval(this.timer);
@@ -123,7 +121,7 @@ export class StoreEngine implements StoreParts {
     this.lease.close();
     await this.tables.close();
     this.reserve.keep();
-    // The first tells what is wrong; every tree is closed, and what it acknowledged is in its journal.
+    // The first one says what is wrong. Every tree is closed, and its journal has what it acknowledged.
     if (failures.length > 0) throw failures[0];
   }
 
@@ -142,7 +140,7 @@ export class StoreEngine implements StoreParts {
     return { ...this.blobs.counts, mappings: usedCount, mappingsMax: limit, gatheredBlocks };
   }
 
-  // What there is.
+  // Trees by name.
 
   list(): TreeInfo[] {
     this.requireOpen('list');
@@ -168,9 +166,9 @@ export class StoreEngine implements StoreParts {
   // Opening.
 
   /**
-   * Opens a tree: a fork to read and write, a snapshot to read. ENOENT; EBUSY when the fork is open already, here or
-   * in another process (the message names it). What a dead owner left in the journal is replayed first. With
-   * `isPatient` a living owner is given some time to go away.
+   * Opens a tree: a fork to read and write, a snapshot to read. First replays what a dead owner left in the journal.
+   * With `isPatient` it waits a little for a living owner to go. ENOENT; EBUSY when the fork is open already, here or
+   * in another process (the message names it).
    */
   openTree(name: string, isPatient = true): Tree {
     this.requireOpen('open');
@@ -182,18 +180,18 @@ export class StoreEngine implements StoreParts {
       try {
         return this.reserve.during(() => this.openLeased(() => this.info(name), isPatient));
       } catch (error) {
-        // An owner that was just freezing the tree has given it another layer meanwhile: look again.
+        // Meanwhile an owner froze the tree, which gave it another layer: try again.
         if (!isFsError(error, 'EAGAIN')) throw error;
       }
     }
   }
 
-  /** Opens, to read, the state of a tree that a frozen layer holds. Some tree must stand on that layer. */
+  /** Opens, to read, a tree as it is in a frozen layer. Some tree must stand on that layer. */
   openState(state: TreeInfo): Tree {
     return this.openLeased(() => state, false);
   }
 
-  /** The lease is held before any row is read, and so before `find` is called. */
+  /** Takes the lease before any row is read, and so before `find` is called. */
   private openLeased(find: () => TreeInfo, isPatient: boolean): Tree {
     const tree = this.openTrees.open((onClosed) => {
       const info = find();
@@ -208,7 +206,7 @@ export class StoreEngine implements StoreParts {
     return this.openTrees.fork(name);
   }
 
-  /** Runs `use` with a fork, which is opened for it unless it is open here. */
+  /** Runs `use` with a fork, which is opened for it if it is not open here. */
   private withFork(name: string, use: (tree: Tree) => void): void {
     const open = this.openTreeOf(name);
     const tree = open ?? this.openTree(name);
@@ -228,7 +226,7 @@ export class StoreEngine implements StoreParts {
   fork(source: string, name: string): Tree {
     return this.makeFork(name, () => {
       const info = this.frozenInfo(source, 'fork');
-      return () => this.rows.insertFork(name, info.root, frozenTopOf(this.tables, info, 'fork'), source);
+      return () => this.rows.insertFork(name, info.root, this.rows.frozenTop(info, 'fork'), source);
     });
   }
 
@@ -247,11 +245,11 @@ export class StoreEngine implements StoreParts {
 
   /**
    * Makes a writable tree over several lowers, uppermost first, merged as in docs/unions.md: trees by name, and
-   * directories of the host by paths. Forks among them are frozen for it. EINVAL (name, a lower named twice, more than
-   * 500), EEXIST, ENOENT, EBUSY; for directories as `forkHost`.
+   * directories of the host by path. Freezes forks among them. EINVAL (name, a lower named twice, more than 500),
+   * EEXIST, ENOENT, EBUSY; for directories also the errors of `forkHost`.
    */
   forkUnion(lowers: readonly string[], name: string, isPinned = false): Tree {
-    const { tables, rows } = this;
+    const { rows } = this;
     return this.makeFork(name, () => {
       requireLowers(lowers, name);
       const found = lowers.map((lower) =>
@@ -260,16 +258,14 @@ export class StoreEngine implements StoreParts {
       for (const lower of found) if ('kind' in lower) this.frozenInfo(lower.name, 'fork');
       return () => {
         const tops = found.map((lower) =>
-          'kind' in lower
-            ? frozenTopOf(tables, lower, 'fork')
-            : rows.hostLayer(lower, HostLayer.rootOf(lower)),
+          'kind' in lower ? rows.frozenTop(lower, 'fork') : rows.hostLayer(lower, HostLayer.rootOf(lower)),
         );
         rows.insertUnionFork(name, tops, lowers.join(LOWERS_SEPARATOR));
       };
     });
   }
 
-  /** `prepare` is called once the name is known to be free; what it returns runs in the transaction. */
+  /** Calls `prepare` once the name is known to be free. The function that it returns runs in the transaction. */
   private makeFork(name: string, prepare: () => () => void): Tree {
     checkTreeName(name, 'fork');
     this.requireOpen('fork');
@@ -283,7 +279,7 @@ export class StoreEngine implements StoreParts {
     return this.openTree(name);
   }
 
-  /** Info of a tree that something is to stand on. A fork is frozen for that. */
+  /** The info of a tree that something is to stand on. Freezes a fork. */
   private frozenInfo(name: string, operation: string): TreeInfo {
     const info = this.info(name, operation);
     if (info.kind === 'fork') this.withFork(name, (tree) => this.freeze(tree));
@@ -292,8 +288,9 @@ export class StoreEngine implements StoreParts {
   }
 
   /**
-   * Freezes the upper layer of an open fork (not an empty one over another layer) and puts a fresh one over it: nobody
-   * sees a change. All that was acknowledged is durable when it returns. `inTransaction` runs in the same transaction.
+   * Freezes the upper layer of an open fork (not an empty one over another layer) and puts a new one over it, which
+   * changes nothing for readers. All that was acknowledged is durable when it returns. `inTransaction` runs in the same
+   * transaction.
    */
   freeze(tree: Tree, inTransaction?: () => void): void {
     if (this.stacks.freeze(tree, inTransaction)) this.flattener.lookGrown(tree.stack.lowers);
@@ -306,7 +303,7 @@ export class StoreEngine implements StoreParts {
     this.rows.requireFree(name, 'snapshot');
     const insert = (): void => {
       this.rows.requireFree(name, 'snapshot');
-      this.rows.insertSnapshot(name, frozenTopOf(this.tables, info, 'snapshot'), info.root, source);
+      this.rows.insertSnapshot(name, this.rows.frozenTop(info, 'snapshot'), info.root, source);
     };
     if (info.kind === 'snapshot') this.tables.transaction(insert);
     else this.withFork(source, (tree) => this.freeze(tree, insert));
@@ -315,7 +312,7 @@ export class StoreEngine implements StoreParts {
 
   /**
    * Removes a fork or snapshot by name. Trees that stand on it stay whole: its layers live until the last such tree is
-   * gone; then gc gives the space back. ENOENT; EBUSY while it is open for writing, here or elsewhere.
+   * gone, and then gc frees the space. ENOENT; EBUSY while it is open for writing, here or elsewhere.
    */
   drop(name: string): void {
     const info = this.info(name, 'drop');
@@ -334,17 +331,20 @@ export class StoreEngine implements StoreParts {
   }
 
   /**
-   * A builder that makes a frozen layer in bulk, for import. `over` is the tree that the layer changes, which stays as
-   * it is. EINVAL, EEXIST, ENOENT (of `over`), EBUSY (it is a fork that another process owns).
+   * A builder that makes a frozen layer in bulk, for import. The layer stands on `over`, a tree that stays as it is.
+   * EINVAL, EEXIST, ENOENT (`over`), EBUSY (`over` is a fork that another process owns).
    */
   buildLayer(name: string, source: string, over?: string): LayerBuilder {
     this.requireOpen('import');
     checkTreeName(name, 'import');
     this.rows.requireFree(name, 'import');
     const below = over === undefined ? undefined : this.frozenInfo(over, 'import');
-    const base =
-      below && this.chains.storedTree({ ...below, layer: frozenTopOf(this.tables, below, 'import') });
-    requireStored(base);
+    const base = below && this.chains.storedTree({ ...below, layer: this.rows.frozenTop(below, 'import') });
+    if (base?.live !== undefined) {
+      // What is unpacked over a directory of the host would not stay as it is.
+      const note = 'it stands on a directory of the host, which may change: import that first';
+      throw new FsError('EINVAL', { syscall: 'import', path: base.info.name, note });
+    }
     return new LayerBuilder(this, { name, source, base });
   }
 }

@@ -1,15 +1,15 @@
 /**
- * Flattening in the background: long chains become short ones, in slices between the program's own events. It never
- * keeps a process alive; the next process that opens the tree, or gc, does what is left when the process ends.
+ * Flattening in the background: shortens long chains in slices between the program's own events. It never keeps a
+ * process alive; the next process that opens the tree, or gc, does what is left when the process ends.
  *
- * It belongs to the store, not to upkeep: an open store flattens by itself. A hook to do it from above would have to be
- * passed by everybody who opens a store.
+ * It belongs to the store, not to upkeep, because an open store flattens by itself: everyone who opens a store would
+ * have to pass a hook for it.
  */
 import { isFsError, type LayerId, StoreError } from '../base/index.ts';
 import type { Lower } from '../lower/index.ts';
 import { Flattening, type FlatteningParts } from './flattening.ts';
 
-/** A chain that has grown to so many times the limit is flattened at once: nothing else got to it. */
+/** A chain that has grown to this many times the limit is flattened at once: the background did not get to it. */
 const OVERRUN = 4;
 
 export class Flattener {
@@ -20,7 +20,7 @@ export class Flattener {
   /** The uppermost frozen layers of chains that are too long. */
   private readonly tops = new Set<LayerId>();
   private work: Flattening | undefined;
-  private handle: NodeJS.Immediate | undefined;
+  private isScheduled = false;
 
   constructor(parts: FlatteningParts, layersMax: number, onFlattened: () => void) {
     this.parts = parts;
@@ -33,12 +33,12 @@ export class Flattener {
     return this.work !== undefined || this.tops.size > 0;
   }
 
-  /** Looks at the frozen layers under a tree, uppermost first. */
+  /** Checks the frozen layers under a tree, uppermost first. */
   look([top, ...others]: readonly Lower[]): void {
     if (top !== undefined) this.note(top.id, 1 + others.length);
   }
 
-  /** As `look`, at a chain that has just become longer. */
+  /** As `look`, for a chain that has just become longer. */
   lookGrown(layers: readonly Lower[]): void {
     this.look(layers);
     if (layers.length > this.layersMax * OVERRUN) this.finish();
@@ -51,16 +51,16 @@ export class Flattener {
   }
 
   private schedule(): void {
-    if (this.handle !== undefined || !this.isBusy) return;
-    this.handle = setImmediate(() => {
-      this.handle = undefined;
+    if (this.isScheduled || !this.isBusy) return;
+    this.isScheduled = true;
+    setImmediate(() => {
+      this.isScheduled = false;
       this.step();
       this.schedule();
-    });
-    this.handle.unref();
+    }).unref();
   }
 
-  /** Does a slice. A chain that cannot be flattened now, on a full disk say, stays as it is and works. */
+  /** Does a slice. A chain that cannot be flattened now, say on a full disk, stays as it is and works. */
   private step(): void {
     try {
       this.work ??= this.next();
@@ -84,7 +84,7 @@ export class Flattener {
     return undefined;
   }
 
-  /** Flattens every chain of the store that is too long, at once: what the background did not get to. */
+  /** Flattens every chain of the store that is too long, at once. */
   flattenAll(): void {
     const { tables, chains } = this.parts;
     tables.renew();
@@ -98,8 +98,6 @@ export class Flattener {
   }
 
   stop(): void {
-    if (this.handle !== undefined) clearImmediate(this.handle);
-    this.handle = undefined;
     this.tops.clear();
     this.work?.giveUp();
     this.work = undefined;

@@ -1,21 +1,21 @@
 /**
- * Flattening: the upper layers of a long chain become one new layer, and whatever stood on the uppermost of them stands
- * on the new one from then on, in one transaction. What stands on the others keeps them; what nobody stands on any
- * more is gc's. No data is copied: the new layer's extents name the blocks that the old ones named.
+ * Flattening: the upper layers of a long chain become one new layer. In one transaction, whatever stood on the
+ * uppermost of them moves to the new one. Trees on the other layers keep these, and gc removes layers on which nothing
+ * stands. No data is copied: the new layer's extents name the same blocks.
  *
  *     before   fork → 5 → 4 → 3 → 2 → base      snapshot → 3
  *     after    fork → 6 → 2 → base              snapshot → 3 → 2 → base        6 = what 5, 4 and 3 say together
  *
- * Which layers: at least as many as bring the chain well under its limit, and then every next one that is not much
- * larger than what is being copied already. So a row is copied a number of times that grows with the logarithm of the
- * rows, and a chain has few large layers. The base is never copied: it is the tree that was imported, what
- * stands on it is small beside it, and trees find what they have in common there.
+ * Which layers: enough to bring the chain well under its limit, and then each next one that is not much larger than
+ * what is already being copied. So the number of times a row is copied grows with the logarithm of the rows, and a
+ * chain has few large layers. The base is never copied: it is the imported tree, far larger than what stands on it, and
+ * it is where trees find what they have in common.
  *
- * A record goes on naming the layer that had its extents when it was written, also when that was flattened; where they
- * are now is `holderOf`'s to say (lower/).
+ * A record still names the layer that had its extents when it was written, even when that was flattened; `holderOf`
+ * (lower/) says where they are now.
  *
- * While it is being built the layer is in state 'building' and its lock is held, as in an import: gc drops nothing
- * then, and a dead process's half of a layer is removed by the next gc.
+ * While the layer is being built it is in state 'building' and its lock is held, as in an import: gc drops nothing
+ * then, and the next gc removes what a dead process left half built.
  */
 import { type Ino, isFsError, type LayerId, type Name, runsByChunk } from '../base/index.ts';
 import { FrozenLayer, holderOf, isDerived, type Lower } from '../lower/index.ts';
@@ -27,26 +27,24 @@ import type { StoreParts } from './store-parts.ts';
 
 /** A chain with more layers under the writable one is flattened. */
 export const CHAIN_LAYERS_MAX = 16;
-/** Layers that a chain has afterwards, or fewer, the new one and the base among them. */
+/** The most layers that a chain has afterwards, including the new one and the base. */
 const CHAIN_LAYERS_AFTER = 8;
-/** A layer with at most so many times the inodes of those above it is copied with them. */
+/** A layer is copied with those above it if it has at most this many times their inodes. */
 const GROWTH = 2;
 
 export interface FlatteningParts extends StoreParts {
   readonly chains: ChainCache;
 }
 
-/** Layers that are to become one, uppermost first, and what they stand on. */
+/** The layers to merge, uppermost first, and what they stand on. */
 interface Plan {
   readonly layers: readonly LayerId[];
   readonly below: LayerId;
 }
 
-/** What to flatten of the chain that begins with the frozen layer `top`; undefined when it is short enough. */
-function planOf(tables: MetaTables, top: LayerId, layersMax: number): Plan | undefined {
-  const chain: LayerId[] = [];
-  for (let layer: LayerId | 0 = top; layer !== 0; layer = tables.layers.get(layer)?.parent ?? 0)
-    chain.push(layer);
+/** What to flatten of the chain under the frozen layer `top`; undefined when it is short enough. */
+function planOf({ tables, rows }: StoreParts, top: LayerId, layersMax: number): Plan | undefined {
+  const chain = rows.chainOf(top);
   const after = Math.min(CHAIN_LAYERS_AFTER, layersMax);
   if (chain.length <= layersMax || chain.length < 3) return undefined;
   const countMin = Math.max(2, chain.length - after + 1);
@@ -62,19 +60,19 @@ function planOf(tables: MetaTables, top: LayerId, layersMax: number): Plan | und
   return { layers: chain.slice(0, count), below: chain[count]! };
 }
 
-/** How many inodes a layer has a record of; something over `limit` when it has more. */
+/** How many inodes a layer has a record of; stops counting just above `limit`. */
 function countInodes(tables: MetaTables, layer: LayerId, limit: number): number {
   let count = 0;
   for (const _ino of tables.inodes.inos(layer)) if (++count > limit) break;
   return count;
 }
 
-/** Rows written in one slice: 2 to 5 ms, in which other writers of the store wait. */
+/** Rows written in one slice: 2 to 5 ms, while other writers of the store wait. */
 const SLICE_ROWS = 500;
 /** Writes rows inside a transaction. */
 type Put = () => void;
 
-/** One new layer in the making. */
+/** A new layer while it is built. */
 export class Flattening {
   private readonly tables: MetaTables;
   private readonly system: System;
@@ -82,18 +80,18 @@ export class Flattening {
   private readonly id: LayerId;
   private readonly lock: LayerLock;
   private readonly record: LayerRecord;
-  /** What becomes one, and what it stands on, both uppermost first. */
+  /** The layers that are merged, and those below, both uppermost first. */
   private readonly merged: readonly FrozenLayer[];
   private readonly below: readonly Lower[];
   private readonly chain: readonly Lower[];
   private readonly rows: Generator<Put>;
 
-  /** Undefined when the chain under `top`, that layer included, has no more than `layersMax` layers. */
+  /** Undefined when the chain from `top` down has no more than `layersMax` layers. */
   static begin(parts: FlatteningParts, top: LayerId, layersMax: number): Flattening | undefined {
     parts.tables.renew();
     const record = parts.tables.layers.get(top);
     if (record?.state !== 'frozen' || record.droppedEpoch !== undefined) return undefined;
-    const plan = planOf(parts.tables, top, layersMax);
+    const plan = planOf(parts, top, layersMax);
     return plan === undefined ? undefined : new Flattening(parts, plan);
   }
 
@@ -103,7 +101,7 @@ export class Flattening {
     this.system = system;
     this.plan = plan;
     const top = tables.layers.get(plan.layers[0]!)!;
-    // As for an import: the number first and the lock next, so that gc never meets a living builder without its lock.
+    // As in an import: first the number, then the lock, so that gc never meets a living builder without its lock.
     this.id = tables.transaction(() => tables.allocate('nextLayer')) as LayerId;
     this.lock = LayerLock.take(system, layout.journalPath(this.id));
     this.record = {
@@ -125,7 +123,7 @@ export class Flattening {
     this.rows = this.putRows();
   }
 
-  /** Writes some rows in one transaction, for which all is read before it; true when all are written. */
+  /** Writes some rows in one transaction and reads everything before it. True when all are written. */
   step(rowsMax: number = SLICE_ROWS): boolean {
     const puts: Put[] = [];
     let isLast = false;
@@ -140,11 +138,11 @@ export class Flattening {
     return isLast;
   }
 
-  /** What stood on the uppermost of the layers stands on the new one from then on; false when nothing does any more. */
+  /** Moves what stands on the uppermost of the layers to the new one; false when nothing stands on it any more. */
   finish(): boolean {
     const { tables, plan } = this;
     const top = plan.layers[0]!;
-    // Looked for before the transaction. What comes in between stands on the old chain, which stays whole.
+    // Found before the transaction. What comes in between stays on the old chain, which stays whole.
     tables.renew();
     const children = [...tables.layers.entries()].filter(([, { parent }]) => parent === top);
     const snapshots = [...tables.trees.entries()].filter(([, { layer }]) => layer === top);
@@ -172,7 +170,7 @@ export class Flattening {
     return isDone;
   }
 
-  /** The layer will not be finished: gc removes what there is of it. */
+  /** Gives the layer up: gc removes what there is of it. */
   giveUp(): void {
     try {
       this.lock.abandon();
@@ -181,7 +179,7 @@ export class Flattening {
     }
   }
 
-  /** The layers are still a chain, and gc has found none of them unused: then their rows were whole all the time. */
+  /** The layers are still a chain, and gc has found none of them unused, so their rows were always whole. */
   private arePlanned(): boolean {
     const { layers, below } = this.plan;
     return layers.every((layer, index) => {
@@ -190,7 +188,7 @@ export class Flattening {
     });
   }
 
-  /** Yields what puts one row, or a few that belong together. */
+  /** Yields functions that put one row, or a few that belong together. */
   private *putRows(): Generator<Put> {
     const inos = new Set<Ino>();
     for (const { id } of this.merged) for (const ino of this.tables.inodes.inos(id)) inos.add(ino);
@@ -205,7 +203,7 @@ export class Flattening {
     }
   }
 
-  /** Whether a tombstone hides something. What a live layer does not have now it may have again. */
+  /** Whether a tombstone hides something. A live layer may have again what it does not have now. */
   private isBelow(ino: Ino): boolean {
     if (isDerived(ino)) return true;
     const below = firstRecord(this.below, ino);
@@ -241,7 +239,7 @@ export class Flattening {
     };
   }
 
-  /** What a derived inode was when the lowest of the layers began to say something of it. */
+  /** What a derived inode was when the lowest of the layers first recorded it. */
   private originOf(ino: Ino): Uint8Array | undefined {
     if (!isDerived(ino)) return undefined;
     const origins = this.merged.map(({ id }) => this.tables.origins.get(id, ino));
@@ -256,7 +254,7 @@ export class Flattening {
     return layer !== 0 && this.plan.layers.includes(layer);
   }
 
-  /** The names that the layers have together in a directory; a whiteout stays only where it hides something. */
+  /** Merges the layers' names in a directory. A whiteout stays only where it hides something. */
   private *putNames(directory: Ino): Generator<Put> {
     const { dentries } = this.tables;
     const names = new Map<Name, DentryRecord>();

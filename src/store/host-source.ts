@@ -1,4 +1,4 @@
-/** A directory of the host as the lower of a fork: found, and refused where it would read itself. */
+/** Finds a directory of the host for a fork to stand on, and refuses one in which the fork would read itself. */
 import { posix } from 'node:path';
 import {
   FsError,
@@ -20,12 +20,7 @@ import {
 import type { HostSource } from '../meta/index.ts';
 import { HostMounts, type System } from '../sys/index.ts';
 
-/** Whether a lower is named by a path: a tree's name has no slash in it. */
-export function isHostPath(lower: string): boolean {
-  return lower.includes('/') || lower === '.' || lower === '..';
-}
-
-/** `directory` is absolute. ENOENT, ENOTDIR, EACCES of the host; ELOOP for what a mount of a store shows. */
+/** `directory` is absolute. ENOENT, ENOTDIR, EACCES of the host; ELOOP for a directory in a mount of a store. */
 export function hostSource(system: System, directory: string, isPinned: boolean): HostSource {
   try {
     const path = realPath(system, nameFromBytes(Buffer.from(directory)));
@@ -43,8 +38,8 @@ export function hostSource(system: System, directory: string, isPinned: boolean)
 }
 
 /**
- * realpath(3), a byte string; step by step, so that nothing is asked of a mount of Ramet: it may be this very process
- * that would have to answer.
+ * realpath(3), a byte string. Goes step by step, so that it asks nothing of a mount of Ramet, which this very process
+ * may have to answer.
  */
 function realPath(system: System, path: string): string {
   let rest = path.split('/');
@@ -81,7 +76,7 @@ function requireOther(mounts: HostMounts, path: string): void {
   throw new FsError('ELOOP', { note });
 }
 
-/** Directories of the host that layers show as they are now. */
+/** The directories of the host that layers show as they are now. */
 export function hostDirectoriesOf(lowers: readonly Lower[]): string[] {
   return lowers.flatMap((layer) => {
     if (layer instanceof HostLayer) return [nameToString(layer.source.path)];

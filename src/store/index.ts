@@ -1,17 +1,17 @@
 /**
  * store: opens, wires and owns everything: trees by name, layers, leases, sealing, flattening.
  *
- * Invariants stand at `StoreEngine`. Below it: `vfs` and all the rest. Above it: rooms that take the engine and hold no
+ * `StoreEngine` states the invariants. Below: `vfs` and all the rest. Above: rooms that take the engine and hold no
  * state of the filesystem.
  */
 export { type CacheLimits, TreeCache } from '../layer/index.ts';
 export { requireOwnStore } from './access.ts';
 export * from './engine.ts';
-export { isHostPath } from './host-source.ts';
 export * from './layer-builder.ts';
 export { LayerLock } from './layer-lock.ts';
 export { FORMAT_VERSION, StoreLayout } from './layout.ts';
 export { livingLeases } from './leases.ts';
+export { isHostPath, uppermostOf } from './lowers.ts';
 export {
   commonState,
   dropOpen,
@@ -29,4 +29,3 @@ export {
 export type { StoreCounts, StoreOptions } from './store-options.ts';
 export { commonLayer, StoredTree, type TreeState } from './stored-tree.ts';
 export { type MountUse, Tree, type TreeInfo } from './tree.ts';
-export { uppermostOf } from './union-rows.ts';

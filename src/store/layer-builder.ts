@@ -1,17 +1,17 @@
 /**
- * Builds one frozen layer in bulk, without a journal: what an import fills. Rows go to the tables in transactions of at
- * most 20 ms, so that owners of other layers are not held up; contents go to blobs of their own (large files) or are
- * packed together (small ones).
+ * Builds one frozen layer in bulk, without a journal, for an import. Rows go to the tables in transactions of at most
+ * 20 ms, so that owners of other layers are not held up. Large files get blobs of their own; small ones are packed
+ * together.
  *
  * Until `finish` the layer is in state 'building' and no tree names it. `finish` makes its blobs durable and sealed,
  * then freezes the layer and writes the snapshot in one transaction. After a crash gc finds a 'building' layer whose
  * lock nobody holds and removes it, its rows and its blobs.
  *
- * Identical content is stored once, through the content table, also across imports. An entry there counts only while
- * its blob's row exists and is sealed, or the blob is one of this builder's own. Gc drops no content while a living
- * builder exists, and removes content rows before it drops their blocks.
+ * The content table makes identical content stored once, also across imports. A row there counts only if its blob is
+ * sealed or is this builder's. Gc drops no content while a living builder exists, and removes content rows before it
+ * drops their blocks.
  *
- * Neighbours: `transfer` reads the host and computes the hashes; this file knows no host tree.
+ * Neighbours: `transfer` reads the host and computes the hashes; this file knows nothing of the host.
  */
 import {
   assert,
@@ -38,12 +38,12 @@ import type {
 } from '../meta/index.ts';
 import type { System } from '../sys/index.ts';
 import { type ContentPlace, ContentQueue } from './content-queue.ts';
-import { frozenTopOf } from './frozen-top.ts';
 import { LayerLock } from './layer-lock.ts';
 import { OwnBlob } from './own-blob.ts';
 import { RowQueue } from './row-queue.ts';
 import type { StoreParts } from './store-parts.ts';
 import type { StoredTree } from './stored-tree.ts';
+import type { TreeRows } from './tree-rows.ts';
 
 export { type ContentPlace, OwnBlob };
 
@@ -52,16 +52,16 @@ const PACKED_BYTES_MAX = 64 * 1024 * 1024;
 const INODE_RANGE = 4096;
 const ROWS_AT_ONCE = 2048;
 const BLOB_RANGE_MAX = 64;
-/** Of blobs that wait to be sealed a descriptor each is kept open, and eight bytes for each block. */
+/** A blob that waits to be sealed keeps a descriptor open, and eight bytes for each block. */
 const UNSEALED_MAX = 64;
 const UNSEALED_BYTES_MAX = 8 * 1024 ** 3;
 
 export interface LayerBuilderOptions {
-  /** Name of the snapshot to make. EEXIST when it is taken. */
+  /** The name of the snapshot to make. EEXIST when it is taken. */
   readonly name: string;
-  /** Where the tree comes from, for people: a host path, or the name of the tree that it stands on. */
+  /** Where the tree comes from, as shown to users: a host path, or the name of the tree that it stands on. */
   readonly source: string;
-  /** The frozen tree that the layer changes; undefined for a layer that stands on nothing. */
+  /** The frozen tree that the layer stands on, if any. */
   readonly base?: StoredTree | undefined;
 }
 
@@ -70,43 +70,45 @@ export class LayerBuilder {
   readonly source: string;
   readonly layer: LayerId;
   readonly root: Ino;
-  /** What the layer stands on: only what differs from it is put here. */
+  /** The tree that the layer stands on: only what differs from it is put here. */
   readonly base: StoredTree | undefined;
   private readonly tables: MetaTables;
   private readonly blobs: BlobSpace;
   private readonly system: System;
   private readonly lock: LayerLock;
-  private readonly rows: RowQueue;
+  private readonly treeRows: TreeRows;
+  private readonly queue: RowQueue;
   private readonly record: LayerRecord;
   private inoNext = 0;
   private inoEnd = 0;
   private blobNext = 0;
   private blobEnd = 0;
-  /** How many rows of blobs are written next. */
+  /** How many rows of blobs are written the next time. */
   private blobsReserved = 4;
   /** Blobs of this builder, finished or not. */
   private readonly ownBlobs = new Set<BlobId>();
-  /** Blobs whose rows were written, also those given up since. */
+  /** Blobs whose files may exist, including those given up since. */
   private readonly begunBlobs = new Set<BlobId>();
   private readonly openBlobs = new Set<OwnBlob>();
-  /** Those of them that are complete. */
+  /** Open blobs that are complete. */
   private readonly unsealed = new Set<OwnBlob>();
   private readonly queuedContent: ContentQueue;
   private packed: BlobWriter | undefined;
   private isDone = false;
 
-  constructor({ tables, blobs, system, layout }: StoreParts, options: LayerBuilderOptions) {
+  constructor({ tables, blobs, system, layout, rows }: StoreParts, options: LayerBuilderOptions) {
     this.tables = tables;
     this.blobs = blobs;
     this.system = system;
     this.name = options.name;
     this.source = options.source;
-    this.rows = new RowQueue(tables);
+    this.treeRows = rows;
+    this.queue = new RowQueue(tables);
     this.queuedContent = new ContentQueue(({ hash, sizeBytes, place }) => {
-      this.rows.add(() => tables.contents.put(hash, sizeBytes, { ...place, sizeBytes }));
+      this.queue.add(() => tables.contents.put(hash, sizeBytes, { ...place, sizeBytes }));
     });
     this.assertNameFree();
-    // The number first and the lock next, so that gc never meets the row of a living builder without its lock.
+    // First the number, then the lock, so that gc never meets the row of a living builder without its lock.
     this.layer = tables.transaction(() => tables.allocate('nextLayer')) as LayerId;
     this.lock = LayerLock.take(system, layout.journalPath(this.layer));
     this.reserveInodes();
@@ -135,11 +137,11 @@ export class LayerBuilder {
     return (this.tables.layers.get(layer)?.depth ?? 0) + 1;
   }
 
-  /** What the base stands on now: it may have been flattened since. ENOENT when it was dropped. */
+  /** Where the base is now: it may have been flattened since. ENOENT when it was dropped. */
   private place(): Pick<LayerRecord, 'parent' | 'depth'> {
     const { base } = this;
     if (base === undefined) return this.record;
-    const parent = frozenTopOf(this.tables, base.info, 'import');
+    const parent = this.treeRows.frozenTop(base.info, 'import');
     return { parent, depth: this.depthOver(parent) };
   }
 
@@ -162,27 +164,27 @@ export class LayerBuilder {
   // Rows.
 
   putInode(ino: Ino, record: InodeRecord): void {
-    this.rows.add(() => this.tables.inodes.put(this.layer, ino, record), record.target.length);
-    // An inode of the base that only its union knows by this number.
+    this.queue.add(() => this.tables.inodes.put(this.layer, ino, record), record.target.length);
+    // Only the union at the base knows the inode by this number.
     const derived = this.base?.derived;
     const origin = derived?.mayHave(ino) === true ? derived.origin(ino) : undefined;
     if (derived !== undefined && origin !== undefined)
-      this.rows.add(() => this.tables.origins.put(derived.id, ino, origin));
+      this.queue.add(() => this.tables.origins.put(derived.id, ino, origin));
   }
 
   putDentry(directory: Ino, name: Name, ino: Ino, kind: number): void {
-    this.rows.add(() => this.tables.dentries.put(this.layer, directory, name, { ino, kind }));
+    this.queue.add(() => this.tables.dentries.put(this.layer, directory, name, { ino, kind }));
   }
 
   putXattrs(ino: Ino, xattrs: ReadonlyMap<string, Buffer>): void {
     let bytes = 0;
     for (const [name, value] of xattrs) bytes += name.length + value.length;
-    this.rows.add(() => this.tables.xattrs.put(this.layer, ino, xattrs), bytes);
+    this.queue.add(() => this.tables.xattrs.put(this.layer, ino, xattrs), bytes);
   }
 
   /** One more attribute of an inode of this layer. */
   addXattr(ino: Ino, name: string, value: Buffer): void {
-    this.rows.add(() => {
+    this.queue.add(() => {
       const { layer, tables } = this;
       tables.xattrs.put(layer, ino, new Map(tables.xattrs.get(layer, ino)).set(name, value));
     });
@@ -190,7 +192,7 @@ export class LayerBuilder {
 
   /** The record of an inode of this layer, as it was put. */
   recordOf(ino: Ino): InodeRecord {
-    this.rows.flush();
+    this.queue.flush();
     return this.stored(ino);
   }
 
@@ -202,12 +204,12 @@ export class LayerBuilder {
 
   /** Changes fields of the record of an inode of this layer. */
   changeInode(ino: Ino, fields: Partial<InodeRecord>): void {
-    this.rows.add(() => this.tables.inodes.put(this.layer, ino, { ...this.stored(ino), ...fields }));
+    this.queue.add(() => this.tables.inodes.put(this.layer, ino, { ...this.stored(ino), ...fields }));
   }
 
   /** Takes back all that was put of an inode of this layer. */
   takeBack(ino: Ino): void {
-    this.rows.add(() => {
+    this.queue.add(() => {
       const { layer, tables } = this;
       tables.inodes.remove(layer, ino);
       tables.xattrs.remove(layer, ino);
@@ -215,15 +217,15 @@ export class LayerBuilder {
     });
   }
 
-  /** The whole map of a file: its runs in order, not touching each other where they continue physically. */
+  /** The whole map of a file: its runs in order, with physically contiguous ones merged. */
   putRuns(ino: Ino, runs: readonly Run[]): void {
     for (const { chunk, runs: own } of runsByChunk(runs))
-      this.rows.add(() => this.tables.extents.putChunk(this.layer, ino, chunk, own));
+      this.queue.add(() => this.tables.extents.putChunk(this.layer, ino, chunk, own));
   }
 
   // Content.
 
-  /** Where content with this hash (format.md, content) and size lies already; undefined when it is to be stored. */
+  /** Where content with this hash (format.md, content) and size is stored already; undefined if nowhere. */
   findContent(hash: Buffer, sizeBytes: number): ContentPlace | undefined {
     const queued = this.queuedContent.find(hash, sizeBytes);
     if (queued !== undefined) return queued;
@@ -231,16 +233,16 @@ export class LayerBuilder {
     if (stored === undefined) return undefined;
     const isTrusted =
       this.ownBlobs.has(stored.blob) || this.tables.blobs.get(stored.blob)?.state === 'sealed';
-    // The row was written with the block at which the content starts.
+    // The row has the block at which the content starts.
     return isTrusted ? { blob: stored.blob, physical: stored.physical as BlockIndex } : undefined;
   }
 
-  /** Reads a piece of content that lies at `place`. EIO, a DamagedBlobError, where it does not match its checksum. */
+  /** Reads a piece of the content at `place`. EIO, a DamagedBlobError, where it does not match its checksum. */
   readContent(place: ContentPlace, position: number, target: Uint8Array, length: number): void {
     this.blobs.read(place.blob, place.physical * BLOCK_SIZE + position, target, 0, length);
   }
 
-  /** Remembers where content of this build lies, for files met later. */
+  /** Remembers where content of this build is, for later files. */
   rememberContent(hash: Buffer, sizeBytes: number, place: ContentPlace): void {
     assert(this.ownBlobs.has(place.blob), 'remembered content lies in a blob of this build');
     this.queuedContent.add({ hash, sizeBytes, place });
@@ -282,7 +284,7 @@ export class LayerBuilder {
     return own;
   }
 
-  /** Whether so many blobs wait to be sealed that `sealOwn` is worth its time. */
+  /** Enough blobs wait to be sealed for `sealOwn` to be worth its time. */
   get isSealingDue(): boolean {
     if (this.unsealed.size >= UNSEALED_MAX) return true;
     let bytes = 0;
@@ -290,13 +292,13 @@ export class LayerBuilder {
     return bytes >= UNSEALED_BYTES_MAX;
   }
 
-  /** Does most of what `finish` has to do, in pieces between which the program's other work goes on. */
+  /** Does most of the work of `finish` in pieces, between which the program goes on. */
   async settle(): Promise<void> {
     await this.sealOwn();
     while (this.queuedContent.drain(ROWS_AT_ONCE)) await yieldToEventLoop();
   }
 
-  /** Seals the blobs of large files that are complete. `finish` seals those that are left, but waits for the disk. */
+  /** Seals the blobs of large files that are complete. `finish` seals the rest, but waits for the disk. */
   async sealOwn(): Promise<void> {
     const batch = [...this.unsealed];
     this.unsealed.clear();
@@ -312,7 +314,7 @@ export class LayerBuilder {
     }
   }
 
-  /** A blob's row is durable before its file exists: after a crash gc finds every file that was begun. */
+  /** A blob's row is durable before its file exists, so that gc finds every file after a crash. */
   private newBlob(): BlobId {
     if (this.blobNext >= this.blobEnd) this.reserveBlobs();
     const id = this.blobNext++ as BlobId;
@@ -321,7 +323,7 @@ export class LayerBuilder {
     return id;
   }
 
-  /** Writes the rows of more and more blobs at once, since a durable transaction takes as long as a small file. */
+  /** Writes the rows of ever more blobs at once, since a durable transaction takes as long as a small file. */
   private reserveBlobs(): void {
     const count = this.blobsReserved;
     this.blobsReserved = Math.min(2 * count, BLOB_RANGE_MAX);
@@ -335,7 +337,7 @@ export class LayerBuilder {
 
   private dropReserved(): void {
     for (let id = this.blobNext; id < this.blobEnd; id++) {
-      this.rows.add(() => this.tables.blobs.remove(id as BlobId));
+      this.queue.add(() => this.tables.blobs.remove(id as BlobId));
     }
     this.blobNext = this.blobEnd;
   }
@@ -352,19 +354,19 @@ export class LayerBuilder {
   }
 
   private sealed(id: BlobId, kind: BlobKind, lengthBytes: number): void {
-    this.rows.add(() => this.putBlob(id, kind, 'sealed', lengthBytes));
+    this.queue.add(() => this.putBlob(id, kind, 'sealed', lengthBytes));
   }
 
   private forget(id: BlobId): void {
     this.ownBlobs.delete(id);
-    this.rows.add(() => this.tables.blobs.remove(id));
+    this.queue.add(() => this.tables.blobs.remove(id));
   }
 
   // The end.
 
   /**
    * Freezes the layer and writes the snapshot; `imported` is the directory that it was. EEXIST when the name was taken
-   * meanwhile; then `abort` is to be called.
+   * meanwhile; then call `abort`.
    */
   finish(imported?: HostIdentity): TreeRecord {
     assert(!this.isDone, 'a layer is finished once');
@@ -373,7 +375,7 @@ export class LayerBuilder {
     this.closePacked();
     this.dropReserved();
     while (this.queuedContent.drain(ROWS_AT_ONCE));
-    this.rows.flush();
+    this.queue.flush();
     const tree = this.tables.transaction(() => {
       this.assertNameFree();
       const now = this.system.clock.now();
@@ -395,26 +397,26 @@ export class LayerBuilder {
     return tree;
   }
 
-  /** Content rows of this build point into blobs that are about to go. */
+  /** Removes this build's content rows, whose blobs are about to be removed. */
   private removeContent(): void {
     const { tables, ownBlobs } = this;
     const dead: { readonly hash: Buffer; readonly sizeBytes: number }[] = [];
     for (const { hash, sizeBytes, content } of tables.contents.entries()) {
       if (ownBlobs.has(content.blob)) dead.push({ hash: Buffer.from(hash), sizeBytes });
     }
-    for (const { hash, sizeBytes } of dead) this.rows.add(() => tables.contents.remove(hash, sizeBytes));
-    this.rows.flush();
+    for (const { hash, sizeBytes } of dead) this.queue.add(() => tables.contents.remove(hash, sizeBytes));
+    this.queue.flush();
   }
 
-  /** Gives up: removes every row and blob of this build. Does nothing after `finish`. */
+  /** Removes every row and blob of this build. A no-op after `finish`. */
   abort(): void {
     if (this.isDone) return;
     this.isDone = true;
     try {
-      this.rows.discard();
+      this.queue.discard();
       this.packed?.abort();
       for (const own of this.openBlobs) own.abort();
-      this.rows.discard();
+      this.queue.discard();
       this.dropReserved();
       this.removeContent();
       this.tables.removeLayerRows(this.layer);
@@ -424,7 +426,7 @@ export class LayerBuilder {
         this.tables.layers.remove(this.layer);
       });
     } finally {
-      // Where removing failed the layer stays 'building', and gc finds it without its lock.
+      // If removing failed, the layer stays 'building', and gc finds it without its lock.
       this.lock.release();
     }
   }

@@ -1,6 +1,6 @@
 /**
- * The lock that says a layer is being built by a living process. It is the layer's journal file, so one rule
- * tells gc of every layer whether somebody owns it: whether its journal file is locked.
+ * The lock of a layer that a living process builds. It is on the layer's journal file, so that gc has one rule for all
+ * layers: a layer has an owner if its journal file is locked.
  */
 import { FsError, isFsError } from '../base/index.ts';
 import { O_CREAT, O_RDWR, type System } from '../sys/index.ts';
@@ -25,7 +25,7 @@ export class LayerLock {
     }
   }
 
-  /** As `take`, for a file that is there already; undefined when it is not. */
+  /** As `take`, for an existing file; undefined when there is none. */
   static takeExisting(system: System, path: string): LayerLock | undefined {
     try {
       return LayerLock.lockFile(system, path, O_RDWR);
@@ -35,7 +35,7 @@ export class LayerLock {
     }
   }
 
-  /** Whether somebody holds the lock of a file. */
+  /** Whether the file is locked. */
   static isHeld(system: System, path: string): boolean {
     try {
       LayerLock.takeExisting(system, path)?.abandon();
@@ -46,7 +46,7 @@ export class LayerLock {
     }
   }
 
-  /** Undefined when gc removed the file before it was locked: what is locked then is no name's file. */
+  /** Undefined when gc removed the file before it was locked. */
   private static lockFile(system: System, path: string, flags: number): LayerLock | undefined {
     const fd = system.open(path, flags, 0o600);
     let isOurs = false;
@@ -59,7 +59,7 @@ export class LayerLock {
     return isOurs ? new LayerLock(system, path, fd) : undefined;
   }
 
-  /** Removes the file and gives the lock up. */
+  /** Removes the file and releases the lock. */
   release(): void {
     if (this.fd === undefined) return;
     const { fd } = this;
@@ -68,7 +68,7 @@ export class LayerLock {
     this.system.close(fd);
   }
 
-  /** Gives the lock up and leaves the file. */
+  /** Releases the lock and leaves the file. */
   abandon(): void {
     if (this.fd === undefined) return;
     this.system.close(this.fd);

@@ -1,4 +1,4 @@
-/** Where things are in a store's directory, and its VERSION file. See docs/format.md. */
+/** The files of a store's directory, and its VERSION. See docs/format.md. */
 import { FsError, isFsError, type LayerId, StoreError } from '../base/index.ts';
 import { O_CREAT, O_DIRECTORY, O_EXCL, O_RDONLY, O_WRONLY, type System } from '../sys/index.ts';
 
@@ -8,48 +8,31 @@ const VERSION_TEXT = `ramet store ${FORMAT_VERSION}\n`;
 
 export class StoreLayout {
   readonly directory: string;
+  readonly versionPath: string;
+  readonly metaDirectory: string;
+  readonly blobsDirectory: string;
+  readonly journalsDirectory: string;
+  /** Space that is kept back. */
+  readonly reservePath: string;
+  readonly runDirectory: string;
+  /** Locked while dedupe runs. */
+  readonly dedupeLockPath: string;
+  /** For mounts that need no place of their own. */
+  readonly mountsDirectory: string;
+  /** The directories that make a store. */
+  readonly parts: readonly string[];
 
   constructor(directory: string) {
     this.directory = directory;
-  }
-
-  get versionPath(): string {
-    return `${this.directory}/VERSION`;
-  }
-
-  get metaDirectory(): string {
-    return `${this.directory}/meta`;
-  }
-
-  get blobsDirectory(): string {
-    return `${this.directory}/blobs`;
-  }
-
-  get journalsDirectory(): string {
-    return `${this.directory}/journals`;
-  }
-
-  /** Space that is kept back. */
-  get reservePath(): string {
-    return `${this.directory}/reserve`;
-  }
-
-  get runDirectory(): string {
-    return `${this.directory}/run`;
-  }
-
-  /** Locked while equal blocks are made one. */
-  get dedupeLockPath(): string {
-    return `${this.runDirectory}/dedupe.lock`;
-  }
-
-  /** Where trees are mounted that need no place of their own. */
-  get mountsDirectory(): string {
-    return `${this.runDirectory}/mounts`;
-  }
-
-  get parts(): readonly string[] {
-    return [this.metaDirectory, this.blobsDirectory, this.journalsDirectory, this.runDirectory];
+    this.versionPath = `${directory}/VERSION`;
+    this.metaDirectory = `${directory}/meta`;
+    this.blobsDirectory = `${directory}/blobs`;
+    this.journalsDirectory = `${directory}/journals`;
+    this.reservePath = `${directory}/reserve`;
+    this.runDirectory = `${directory}/run`;
+    this.dedupeLockPath = `${this.runDirectory}/dedupe.lock`;
+    this.mountsDirectory = `${this.runDirectory}/mounts`;
+    this.parts = [this.metaDirectory, this.blobsDirectory, this.journalsDirectory, this.runDirectory];
   }
 
   journalPath(layer: LayerId): string {
@@ -71,7 +54,7 @@ export function createLayout(system: System, layout: StoreLayout): void {
   makeDirectoryIfMissing(system, layout.directory);
   closeEmptyDirectory(system, layout.directory);
   for (const part of layout.parts) makeDirectoryIfMissing(system, part);
-  // All folders at once: the first write into a fork should not have to make one.
+  // All folders at once, so that the first write into a fork does not have to make one.
   for (let low = 0; low < 256; low++) {
     makeDirectoryIfMissing(system, `${layout.blobsDirectory}/${low.toString(16).padStart(2, '0')}`);
   }

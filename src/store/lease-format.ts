@@ -1,8 +1,8 @@
 /**
- * Bytes of a lease file, and nothing else: what a process that has the store open says of itself. It is locked
- * until the process closes the store or dies. Described in docs/format.md, "Leases".
+ * Bytes of a lease file. Each process that has the store open has one, locked until it closes the store or dies.
+ * Described in docs/format.md, "Leases".
  *
- *     u64 epoch of the store from which the process relies on what exists; 2^53 - 1: it has no tree open
+ *     u64 epoch since which the process relies on what the store holds; 2^53 - 1: it has no tree open
  *     u32 process id
  */
 import { ByteReader, ByteWriter } from '../base/index.ts';
@@ -20,7 +20,7 @@ export function encodeLease(lease: LeaseRecord): Buffer {
   return new ByteWriter(LEASE_BYTES).u64(lease.epoch).u32(lease.pid).take();
 }
 
-/** A file that is not whole yet counts as the oldest epoch: its process is only just opening the store. */
+/** An incomplete file counts as the oldest epoch: its process is just opening the store. */
 export function decodeLease(bytes: Buffer): LeaseRecord {
   if (bytes.length < LEASE_BYTES) return { epoch: 0, pid: 0 };
   const reader = new ByteReader(bytes);

@@ -1,10 +1,10 @@
 /**
- * Leases: which epochs of the store living processes still rely on. Gc gives a blob's space back only when no lease
- * is older than the epoch in which the blob was dropped. The kernel releases a lease's lock when its process dies;
- * a lease file that can be locked is a dead process's, and is removed.
+ * Leases: the epochs of the store on which living processes still rely. Gc frees a blob's space only when no lease is
+ * older than the epoch in which the blob was dropped. The kernel releases a lease's lock when its process dies; a lease
+ * file that can be locked is a dead process's, and is removed.
  *
- * A process has one epoch for all of its open trees, the one in which it opened the first of them, because a reflink
- * between two trees hands blocks on that only the older of them may have known. `advance` moves it up.
+ * A process has one epoch for all its open trees, that of the first, because a reflink between two trees may hand on
+ * blocks that only the older tree knew. `advance` moves it up.
  */
 import { isFsError } from '../base/index.ts';
 import { O_CREAT, O_EXCL, O_RDWR, type System } from '../sys/index.ts';
@@ -12,7 +12,7 @@ import { pathExists } from './layout.ts';
 import { decodeLease, encodeLease, LEASE_BYTES, type LeaseRecord, NO_EPOCH } from './lease-format.ts';
 
 let leasesMade = 0;
-/** Where the host has no locks there are lock files beside the leases, which are no leases. */
+/** Where the host has no locks, lock files are beside the leases. */
 const LEASE_NAME = /^lease-[0-9]+-[0-9]+$/;
 
 export class Lease {
@@ -40,7 +40,7 @@ export class Lease {
         if (isFsError(error, 'EEXIST')) continue;
         throw error;
       }
-      // A scan that met the file before it was locked took it for a dead process's, and removes or has removed it.
+      // A scan may take the file for a dead process's and remove it before it is locked.
       if (!system.tryLock(fd) || !pathExists(system, path)) {
         system.close(fd);
         continue;
@@ -56,7 +56,7 @@ export class Lease {
     }
   }
 
-  /** A tree is being opened at `epoch`: must be called before its rows are read. */
+  /** A tree is being opened at `epoch`. Call before its rows are read. */
   hold(token: object, epoch: number): void {
     const isFirst = this.tokens.size === 0;
     this.tokens.add(token);
@@ -71,14 +71,14 @@ export class Lease {
     this.write();
   }
 
-  /** All that the open trees rely on is named by rows that trees of the store reached at `epoch`. */
+  /** At `epoch`, rows of the store's trees named all that the open trees rely on. */
   advance(epoch: number): void {
     if (this.tokens.size === 0 || epoch <= this.epoch) return;
     this.epoch = epoch;
     this.write();
   }
 
-  /** The epoch that the lease file says. */
+  /** The epoch in the lease file. */
   get heldEpoch(): number {
     return this.epoch;
   }
@@ -99,7 +99,7 @@ export class Lease {
   }
 }
 
-/** The leases of all living processes; those of dead ones are removed on the way. */
+/** The leases of all living processes. Removes those of dead ones. */
 export function livingLeases(system: System, directory: string): LeaseRecord[] {
   const living: LeaseRecord[] = [];
   for (const { name } of system.readHostDirectory(Buffer.from(directory))) {
@@ -109,7 +109,7 @@ export function livingLeases(system: System, directory: string): LeaseRecord[] {
       const lease = readLease(system, path);
       if (lease !== undefined) living.push(lease);
     } catch (error) {
-      // It was closed while we looked.
+      // It was closed meanwhile.
       if (!isFsError(error, 'ENOENT')) throw error;
     }
   }

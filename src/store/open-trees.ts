@@ -1,14 +1,14 @@
 /**
- * The trees that are open in this process, and the lease that keeps for them what gc would give back.
+ * The trees that are open in this process, and the lease that keeps gc from freeing what they rely on.
  *
  * The tables change under open trees: other processes flatten chains of layers, and dedupe gives files of frozen layers
- * other blocks. Open trees follow both. When they have, the lease moves up, and what was dropped before it can be given
- * back although trees are open here.
+ * other blocks. Open trees follow both. Then the lease moves up, and space that was dropped before can be freed
+ * although trees are open here.
  *
- * The rule that makes this safe: at the epoch of the lease, every block that an open tree relies on is named by a row
- * of a layer that a tree of the store stands on, and is not dropped. So journals are stored in the tables first, files
- * are read again where dedupe changed them, and dropped blocks that the journals named are undropped. The lease stays
- * where it is while a tree is open that was dropped, and while somebody goes on reading the old blocks of a file.
+ * The rule that makes this safe: at the epoch of the lease, a row of a layer that a tree of the store stands on names
+ * every block that an open tree relies on, and the block is not dropped. So journals are stored in the tables first,
+ * files that dedupe changed are read again, and dropped blocks that the journals named are undropped. The lease does
+ * not move while a dropped tree is open, or while old blocks of a file are still being read.
  */
 import { isFsError, StoreError } from '../base/index.ts';
 import { undropLayer } from '../layer/index.ts';
@@ -21,11 +21,11 @@ export class OpenTrees {
   private readonly tables: MetaTables;
   private readonly chains: ChainCache;
   private readonly lease: Lease;
-  /** All open trees, each with the token by which it holds the lease. */
+  /** All open trees, snapshots too, each with the token by which it holds the lease. */
   private readonly tokens = new Map<Tree, object>();
-  /** Those that are forks, by name. */
+  /** The open forks, by name. */
   private readonly named = new Map<string, Tree>();
-  /** The counter of dedupe's changes when all open trees had followed. */
+  /** The counter of dedupe's changes at the time when all open trees had followed it. */
   private remaps: number;
 
   constructor(tables: MetaTables, chains: ChainCache, lease: Lease) {
@@ -35,7 +35,6 @@ export class OpenTrees {
     this.remaps = tables.counters.get('remaps');
   }
 
-  /** The open fork of this name. */
   fork(name: string): Tree | undefined {
     return this.named.get(name);
   }
@@ -44,12 +43,11 @@ export class OpenTrees {
     return [...this.named.values()];
   }
 
-  /** Snapshots too. */
   private get all(): readonly Tree[] {
     return [...this.tokens.keys()];
   }
 
-  /** Opens a tree by `make`, which passes on what the tree calls when it closes. The lease is held before that. */
+  /** Takes the lease and opens a tree by `make`. The tree must call `onClosed` when it closes. */
   open(make: (onClosed: (tree: Tree) => void) => Tree): Tree {
     const token = {};
     this.tables.renew();
@@ -72,21 +70,21 @@ export class OpenTrees {
     if (tree.stack.chain.derived !== undefined) this.chains.forgetUnused(this.all);
   }
 
-  /** Open trees stand on the layers that the tables have under them now. */
+  /** Puts open trees on the layers that the tables have under them now. */
   followChains(): void {
     this.chains.follow(this.all);
   }
 
   /**
-   * Open trees read the blocks that the tables name now. False when some file has to go on with old blocks; then the
-   * next call tries again.
+   * Makes open trees read the blocks that the tables name now. False when some file must keep old blocks; then the next
+   * call tries again.
    */
   followExtents(): boolean {
     this.tables.renew();
-    // Read before the chains and the rows are: what changes meanwhile is followed the next time.
+    // Read before the chains and rows: the next call follows what changes meanwhile.
     const remaps = this.tables.counters.get('remaps');
     if (remaps === this.remaps) return true;
-    // No row changes any more of layers that flattening has replaced.
+    // The rows of layers that flattening has replaced no longer change.
     this.followChains();
     let isDone = true;
     for (const { stack } of this.all) if (!stack.followExtents()) isDone = false;
@@ -95,20 +93,20 @@ export class OpenTrees {
   }
 
   /**
-   * Stores what the open trees hold and moves the lease up, so that space dropped before can be given back. False when
-   * something of them keeps the lease where it is.
+   * Stores what the open trees hold and moves the lease up, so that space dropped before can be freed. False when one
+   * of them keeps the lease where it is.
    */
   settleLease(): boolean {
     const { tables, lease, all } = this;
     tables.renew();
     if (all.length === 0 || tables.counters.get('epoch') === lease.heldEpoch) return true;
     this.followChains();
-    // Asked before the checkpoints too, which would be made in vain every few seconds.
+    // Checked here too, to save useless checkpoints every few seconds.
     if (!this.areStored()) return false;
     for (const tree of all) tree.checkpoint();
     this.followChains();
     const epoch = tables.counters.get('epoch');
-    // After the epoch was read: what a file names then is not dropped.
+    // After the epoch was read: blocks that files name then are not dropped.
     if (!this.areStored() || !this.followExtents()) return false;
     if (all.some(({ stack }) => stack.isHeldByKernel())) return false;
     for (const tree of all) if (!tree.isReadOnly) undropLayer(tables, tree.info.layer);
@@ -116,7 +114,7 @@ export class OpenTrees {
     return true;
   }
 
-  /** Whether trees of the store stand on what is open. */
+  /** Whether the open trees are trees of the store as it is now. */
   private areStored(): boolean {
     return this.all.every(({ info }) => {
       const stored = this.tables.trees.get(info.name);
@@ -125,8 +123,8 @@ export class OpenTrees {
   }
 
   /**
-   * What is done every few seconds: commit marks, and following what other processes did; their gc waits for the lease
-   * of this one to move up. After a failure here, it waits longer.
+   * Runs every few seconds: writes commit marks and follows what other processes did. Their gc waits for this process's
+   * lease to move up; after a failure here it waits longer.
    */
   keepUp(): void {
     for (const tree of this.forks) void tree.markInBackground();
@@ -138,7 +136,7 @@ export class OpenTrees {
     }
   }
 
-  /** Closes all of them. Returns why some could not store what they held. */
+  /** Closes all trees. Returns the errors of those that could not store what they held. */
   closeAll(): unknown[] {
     const failures: unknown[] = [];
     for (const tree of this.all) {

@@ -1,6 +1,6 @@
 /**
- * The blob of one large file while it is written: offset 0 of the blob is offset 0 of the file, holes are holes. It is
- * written, completed, and then sealed together with others.
+ * The blob of one large file while it is written. Offsets in the blob are offsets in the file, and holes are holes. It
+ * is written, completed, and then sealed together with others.
  */
 import { assert, BLOCK_SIZE, type BlobId } from '../base/index.ts';
 import { type BlobSpace, BlobWriter, sumBytes } from '../blob/index.ts';
@@ -35,16 +35,14 @@ export class OwnBlob {
     return this.writer;
   }
 
-  /**
-   * Takes the whole content of an open file by reflink. False, and nothing happened, where the host cannot.
-   */
+  /** Takes the whole content of an open file by reflink. False, and a no-op, where the host cannot. */
   cloneFrom(source: number): boolean {
     assert(this.writer === undefined && this.state === 'written', 'a clone is the first content of its blob');
     this.writer = BlobWriter.fromClone(this.blobs, this.id, source);
     return this.writer !== undefined;
   }
 
-  /** Size so far, or of the clone. */
+  /** The size so far, or of the clone. */
   get lengthBytes(): number {
     return this.writer?.lengthBytes ?? 0;
   }
@@ -58,7 +56,6 @@ export class OwnBlob {
     return this.system.seekHole(this.blobs.descriptor(this.id), position);
   }
 
-  /** Reads a piece of what is there. */
   read(target: Uint8Array, length: number, position: number): void {
     this.blobs.read(this.id, position, target, 0, length);
   }
@@ -76,7 +73,7 @@ export class OwnBlob {
     return this.open().appendPiece(bytes, length);
   }
 
-  /** Leaves a hole up to `position`, a whole number of blocks at or behind the end. */
+  /** Leaves a hole of whole blocks from the end up to `position`. */
   skipTo(position: number): void {
     const writer = this.open();
     const blocks = (position - writer.lengthBytes) / BLOCK_SIZE;
@@ -84,7 +81,7 @@ export class OwnBlob {
     if (blocks > 0) writer.skip(blocks);
   }
 
-  /** The content ends at `lengthBytes`, with a hole at the end where the data ends before. Nothing is added after. */
+  /** Ends the content at `lengthBytes`, with a hole if the data ends before. Nothing is added after this. */
   complete(lengthBytes: number): void {
     this.open().complete(lengthBytes);
     this.state = 'complete';
@@ -96,19 +93,19 @@ export class OwnBlob {
     return sumBytes(sums, count);
   }
 
-  /** Gives the space of blocks back that the file takes from elsewhere. The blob is complete. */
+  /** Frees blocks that the file takes from elsewhere. The blob is complete. */
   punch(block: number, count: number): void {
     this.completeWriter();
     this.blobs.punch(this.id, block, count);
   }
 
-  /** Leaves the blob, which is complete, to be sealed with the others of its layer. */
+  /** Hands the complete blob over to be sealed with the others of its layer. */
   finish(): void {
     this.completeWriter();
     this.owner.completed(this);
   }
 
-  /** Gives the blob up. Does nothing to one that was sealed. */
+  /** Gives the blob up. A no-op for one that was sealed. */
   abort(): void {
     if (this.state === 'ended') return;
     this.state = 'ended';
@@ -116,7 +113,7 @@ export class OwnBlob {
     this.owner.aborted(this);
   }
 
-  /** Makes the data of blobs durable while the caller goes on, so that sealing them takes little time. */
+  /** Makes the data of blobs durable in the background, so that sealing them takes little time. */
   static async syncAll(blobs: readonly OwnBlob[]): Promise<void> {
     const syncs = await Promise.allSettled(blobs.map((own) => own.completeWriter().sync()));
     for (const sync of syncs) if (sync.status === 'rejected') throw sync.reason;

@@ -1,9 +1,7 @@
-/**
- * Rows on their way to the tables, written in transactions that are short enough not to hold up other writers.
- */
+/** Rows on their way to the tables, in transactions short enough not to hold up other writers. */
 import type { MetaTables } from '../meta/index.ts';
 
-/** Rows that are gathered before they are written, and how many bytes of them. */
+/** The most rows, and bytes of large ones, that are gathered before they are written. */
 const ROWS_MAX = 2048;
 const BYTES_MAX = 4 * 1024 * 1024;
 
@@ -17,8 +15,8 @@ export class RowQueue {
   }
 
   /**
-   * Queues a row; `put` writes it and runs inside a transaction, once or, when that one failed, again. `bytes` is what
-   * a large row takes.
+   * Queues a row. `put` writes it inside a transaction: once, or again if that transaction failed. `bytes` is the size of
+   * a large row.
    */
   add(put: () => void, bytes = 0): void {
     this.queue.push(put);
@@ -39,7 +37,6 @@ export class RowQueue {
     this.bytes = 0;
   }
 
-  /** Forgets what is queued. */
   discard(): void {
     this.queue = [];
     this.bytes = 0;

@@ -1,8 +1,7 @@
 /**
- * Sealing in the background: computes the checksums of blobs that were just frozen. It works in short slices between
- * the program's own events, and never keeps a process alive; the next gc does what is left when the process ends.
+ * Sealing in the background: computes the checksums of blobs that were just frozen, in short slices between the
+ * program's own events. It never keeps a process alive; the next gc does what is left when the process ends.
  */
-
 import { type BlobId, isFsError, type LayerId } from '../base/index.ts';
 import { type BlobSpace, Sealing } from '../blob/index.ts';
 import type { MetaTables } from '../meta/index.ts';
@@ -20,16 +19,15 @@ export class Sealer {
   private readonly tables: MetaTables;
   private readonly blobs: BlobSpace;
   private readonly jobs: Job[] = [];
-  private handle: NodeJS.Immediate | undefined;
-  private isStopped = false;
+  private isScheduled = false;
 
   constructor(tables: MetaTables, blobs: BlobSpace) {
     this.tables = tables;
     this.blobs = blobs;
   }
 
-  get pendingCount(): number {
-    return this.jobs.length;
+  get isBusy(): boolean {
+    return this.jobs.length > 0;
   }
 
   add(layer: LayerId, blobs: readonly BlobId[]): void {
@@ -38,13 +36,13 @@ export class Sealer {
   }
 
   private schedule(): void {
-    if (this.handle !== undefined || this.isStopped || this.jobs.length === 0) return;
-    this.handle = setImmediate(() => {
-      this.handle = undefined;
+    if (this.isScheduled || !this.isBusy) return;
+    this.isScheduled = true;
+    setImmediate(() => {
+      this.isScheduled = false;
       this.step();
       this.schedule();
-    });
-    this.handle.unref();
+    }).unref();
   }
 
   /** Does a slice of the first job. */
@@ -57,7 +55,7 @@ export class Sealer {
       this.jobs.shift();
       this.recordSealed(job);
     } catch (error) {
-      // A blob that cannot be read stays unsealed; fsck and gc meet it again and report it.
+      // A blob that cannot be read stays unsealed, and fsck and gc report it.
       this.jobs.shift();
       if (!isFsError(error)) throw error;
     }
@@ -74,14 +72,12 @@ export class Sealer {
     });
   }
 
-  /** Does all that is left, at once: for gc, and for tests. */
+  /** Does all that is left, at once. */
   finish(): void {
-    while (this.jobs.length > 0) this.step();
+    while (this.isBusy) this.step();
   }
 
   stop(): void {
-    this.isStopped = true;
-    if (this.handle !== undefined) clearImmediate(this.handle);
-    this.handle = undefined;
+    this.jobs.length = 0;
   }
 }

@@ -1,6 +1,6 @@
 /**
- * The stacks of layers that trees are: opened, frozen, dropped. A process owns a writable layer while it has the lock
- * of its journal.
+ * Opens, freezes and drops the stacks of layers that make trees. A process owns a writable layer while it has the lock
+ * on its journal.
  */
 import { assert, FsError, isFsError, type LayerId, whileBusyBlocking } from '../base/index.ts';
 import {
@@ -21,17 +21,14 @@ import type { ChainCache } from './chain-cache.ts';
 import type { Sealer } from './sealer.ts';
 import type { StoreParts } from './store-parts.ts';
 import type { Tree, TreeInfo } from './tree.ts';
-import type { TreeRows } from './tree-rows.ts';
 
 export interface StacksParts extends StoreParts {
-  readonly rows: TreeRows;
   readonly chains: ChainCache;
   readonly sealer: Sealer;
 }
 
 export class Stacks {
   private readonly parts: StacksParts;
-  /** What open trees have read. */
   private readonly cache: TreeCache;
 
   constructor(parts: StacksParts, cache: TreeCache) {
@@ -52,8 +49,8 @@ export class Stacks {
   }
 
   /**
-   * The stack of a tree, its writable layer taken over and recovered; of one whose layer is frozen, to read. EBUSY: see
-   * `takeUpper`; EAGAIN when the last owner froze or dropped the layer before its lock was ours.
+   * The stack of a tree. Takes its writable layer over and recovers it; a tree whose layer is frozen can only be read.
+   * EBUSY: see `takeUpper`; EAGAIN when the last owner froze or dropped the layer before its lock was ours.
    */
   open(info: TreeInfo, isPatient: boolean, keeper: StackKeeper): LayerStack {
     const { stackParts: parts } = this;
@@ -77,8 +74,8 @@ export class Stacks {
 
   /**
    * Takes a fork's writable layer over. EBUSY, with the fork's name and the owner's process id, when it stays taken.
-   * With `isPatient` an owner is given some time to go away: gc in another process takes a fork for a moment when it
-   * finds something in its journal.
+   * With `isPatient` it waits a little for the owner to go: gc in another process takes a fork for a moment when there
+   * is something in its journal.
    */
   private takeUpper(
     { name, layer }: TreeInfo,
@@ -95,8 +92,8 @@ export class Stacks {
   }
 
   /**
-   * Freezes the upper layer of an open fork and puts a fresh one over it. `inTransaction` belongs to the same
-   * transaction. False where the fork has nothing to freeze: then only `inTransaction` is done.
+   * Freezes the upper layer of an open fork and puts a new one over it. `inTransaction` runs in the same transaction.
+   * False when the fork has nothing to freeze: then only `inTransaction` runs.
    */
   freeze(tree: Tree, inTransaction?: () => void): boolean {
     const { tables, rows, chains, sealer } = this.parts;
@@ -119,9 +116,9 @@ export class Stacks {
   }
 
   /**
-   * Stores a fork and freezes its layer in the last transaction of that; returns the fresh layer that goes over it,
-   * locked before anyone can see it: otherwise another process, say gc looking for dead owners, could take it over
-   * between the transaction and the lock. Where anything fails the tree is as it was.
+   * Stores a fork and freezes its layer in the last transaction. Returns the new layer over it, locked before anyone
+   * can see it: otherwise another process, say gc looking for dead owners, could take it over before it is locked. When
+   * anything fails, the tree is as it was.
    */
   private store(tree: Tree, inTransaction: (() => void) | undefined): UpperLayer {
     let next: UpperLayer | undefined;
@@ -153,7 +150,7 @@ export class Stacks {
   drop(info: TreeInfo): void {
     const { name } = info;
     const { tables, rows } = this.parts;
-    // Taking the layer over proves that nobody else has it; what its journal holds goes with it.
+    // Taking the layer over proves that it has no other owner. Its journal is removed with it.
     const upper = this.takeUpper(info, rows.layer(info.layer), 'drop', true);
     try {
       tables.transaction(() => {
@@ -171,7 +168,7 @@ export class Stacks {
   }
 }
 
-/** Removes the journal of a layer that is frozen now. One that cannot be removed is left to gc: the freeze happened. */
+/** Removes the journal of a frozen layer. The freeze has happened, so gc gets a journal that cannot be removed. */
 export function retire(upper: UpperLayer): void {
   try {
     upper.retire();

@@ -1,23 +1,21 @@
 /**
- * States of trees: what two trees have in common, a fork of it, and a fork that becomes what another tree is. Each is
- * one transaction, so that a fork is wholly one state or wholly the other, whatever happens meanwhile.
+ * States of trees: what two trees have in common, forks of a state, and forks that become another tree. Each change is
+ * one transaction, so that a fork is wholly in the one state or in the other, whatever happens meanwhile.
  */
 import { FsError, type LayerId } from '../base/index.ts';
 import type { StoreEngine } from './engine.ts';
-import { frozenTopOf } from './frozen-top.ts';
-import { isHostPath } from './host-source.ts';
 import { checkTreeName } from './layout.ts';
+import { isHostPath, LOWERS_SEPARATOR } from './lowers.ts';
 import { retire } from './stacks.ts';
 import { commonLayer, type StoredTree, type TreeState } from './stored-tree.ts';
 import type { Tree, TreeInfo } from './tree.ts';
-import { LOWERS_SEPARATOR } from './union-rows.ts';
 
-/** Forks that another process owns and has just stored for us: what the tables say of them is what they are. */
+/** Forks that another process owns and has just stored for us: the tables have them as they are. */
 export type SettledElsewhere = ReadonlySet<string>;
 
 /**
- * Brings what a fork's journal holds into the tables and returns the tree. ENOENT; EBUSY when another process
- * owns the fork, whose journal only it may read, unless that has been done there. A state of a tree is one already.
+ * Stores what a fork's journal holds in the tables and returns the tree; a state needs nothing. ENOENT; EBUSY when
+ * another process owns the fork, whose journal only it may read, and has not stored it.
  */
 export function settleTree(engine: StoreEngine, name: TreeState, elsewhere: SettledElsewhere): StoredTree {
   if (typeof name !== 'string') return engine.chains.storedTree(name);
@@ -27,31 +25,29 @@ export function settleTree(engine: StoreEngine, name: TreeState, elsewhere: Sett
   return engine.chains.storedTree(engine.info(name));
 }
 
-/**
- * All trees, as far as this process can bring them up to date: a fork that another owns is as it was stored last.
- */
+/** All trees. A fork that another process owns is as it was last stored. */
 export function storedTrees(engine: StoreEngine): StoredTree[] {
   for (const tree of engine.openTrees.forks) tree.checkpoint();
   return engine.list().map((info) => engine.chains.storedTree(info));
 }
 
-/** What both trees were when they parted, under a name that no tree has; undefined where they never were one. */
+/** The state in which two trees were last the same, under a name that no tree has; undefined if they never were. */
 export function commonState(a: StoredTree, b: StoredTree): TreeInfo | undefined {
   const layer = commonLayer(a, b);
   return layer === undefined ? undefined : { ...a.info, kind: 'snapshot', layer, name: 'common:base' };
 }
 
-/** The directory of the host, or the union, that a fork was made over, as it is now; undefined of another fork. */
+/** The host directory or union under a fork, as it is now; undefined for another fork. */
 export function hostState(engine: StoreEngine, name: string): TreeInfo | undefined {
   const info = engine.info(name);
-  // The name of a tree has neither.
+  // A tree's name contains neither.
   if (info.kind !== 'fork' || !(info.source.startsWith('/') || info.source.includes(LOWERS_SEPARATOR)))
     return undefined;
   const { base, derived } = engine.chains.storedTree(info);
   return derived === undefined ? undefined : { ...info, kind: 'snapshot', layer: base.id, name: info.source };
 }
 
-/** What a fork is compared with under this name: the directory or the union it was made over, else the tree. */
+/** The state to compare a fork with by this name: the directory or union under it, or another tree. */
 export function stateFrom(engine: StoreEngine, name: string, other: string): TreeState {
   const below = hostState(engine, name);
   return below?.name === other ? below : other;
@@ -84,7 +80,7 @@ export function forkOver(
 }
 
 export interface ReplaceOptions {
-  /** Keep what the fork was as a snapshot of this name. */
+  /** Keep the fork's present state as a snapshot of this name. */
   readonly keepAs?: string | undefined;
   /** Open forks that are dropped in the same transaction. */
   readonly drops?: readonly Tree[];
@@ -93,8 +89,8 @@ export interface ReplaceOptions {
 }
 
 /**
- * The fork `name` becomes what `source` is: a snapshot, a fork that was just frozen, or a state. It must not be open:
- * EBUSY. ENOENT, EEXIST (`keepAs`). Where it fails the fork is as it was.
+ * The fork `name`, which must not be open, becomes what `source` is: a snapshot, a fork that was just frozen, or a
+ * state. EBUSY, ENOENT, EEXIST (`keepAs`). When it fails, the fork is as it was.
  */
 export function replaceTree(
   engine: StoreEngine,
@@ -111,10 +107,10 @@ export function replaceTree(
     if (keepAs !== undefined) engine.freeze(tree);
     const from = typeof source === 'string' ? engine.info(source, 'rollback') : source;
     tables.transaction(() => {
-      const layer = from === source ? from.layer : frozenTopOf(tables, from, 'rollback');
+      const layer = from === source ? from.layer : rows.frozenTop(from, 'rollback');
       if (keepAs !== undefined) {
         rows.requireFree(keepAs, 'rollback');
-        const before = frozenTopOf(tables, tree.info, 'rollback');
+        const before = rows.frozenTop(tree.info, 'rollback');
         rows.insertSnapshot(keepAs, before, tree.info.root, name);
       }
       rows.replaceFork(tree.info, from.root, layer);
@@ -133,7 +129,7 @@ function giveUp(tree: Tree): void {
   tree.giveUp();
 }
 
-/** Drops forks that are open here, with all that was written to them. Closed ones are left alone. */
+/** Drops forks that are open here, with all that was written to them. Leaves closed ones alone. */
 export function dropOpen({ tables, reserve }: StoreEngine, trees: readonly Tree[]): void {
   const open = trees.filter((tree) => !tree.isClosed);
   try {
@@ -153,7 +149,7 @@ function requireUnchanged({ info, stack }: Tree, layer: LayerId): void {
   throw new FsError('EBUSY', { syscall: 'rollback', path: info.name, note });
 }
 
-/** Renames a snapshot, which replaces one of that name, and drops others in the same transaction. ENOENT. */
+/** Renames a snapshot, replacing one of that name, and drops others in the same transaction. ENOENT. */
 export function renameSnapshot(
   engine: StoreEngine,
   from: string,

@@ -12,20 +12,20 @@ export interface StoreOptions {
   /** Told what the user should mend. Default: a warning of the process. */
   readonly onWarning?: (message: string) => void;
   /**
-   * Check every page of the tables first, which takes longer the larger they are: LMDB ends the process when it meets
-   * a damaged one.
+   * Check every page of the tables first, because LMDB ends the process when it meets a damaged one. Takes longer the
+   * larger they are.
    */
   readonly checksTables?: boolean;
   /**
-   * How long to wait for another process that has the tables locked; then the operation fails with ETIMEDOUT. Default:
-   * for ever. For a process that serves others, which must not wait with it.
+   * How long to wait for another process that has the tables locked; then the operation fails with ETIMEDOUT. For a
+   * process that serves others, which would have to wait too. Default: without limit.
    */
   readonly lockWaitMsMax?: number;
   /** Layers under a tree before they are flattened in the background. Default: 16. */
   readonly chainLayersMax?: number;
   /** Milliseconds between two commit marks: what a power cut may lose. Default: 2,000. */
   readonly commitMarkMs?: number;
-  /** What open trees may keep in memory of what they have read; shared by all stores of the process by default. */
+  /** What open trees keep in memory of what they have read. Default: one for all stores of the process. */
   readonly cache?: TreeCache;
 }
 

@@ -3,10 +3,12 @@ import type { BlobSpace } from '../blob/index.ts';
 import type { MetaTables } from '../meta/index.ts';
 import type { System } from '../sys/index.ts';
 import type { StoreLayout } from './layout.ts';
+import type { TreeRows } from './tree-rows.ts';
 
 export interface StoreParts {
   readonly system: System;
   readonly layout: StoreLayout;
   readonly tables: MetaTables;
   readonly blobs: BlobSpace;
+  readonly rows: TreeRows;
 }

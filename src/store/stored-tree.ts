@@ -1,8 +1,8 @@
 /**
- * A tree as the tables have it, read without opening it: what diff, du and pages look at. What a fork's
- * journal holds and no checkpoint has stored yet is not seen; `settleTree` brings it in first.
+ * A tree as the tables have it, read without opening it, for diff, du and pages. It lacks what only a fork's journal
+ * holds; call `settleTree` first.
  */
-import { FsError, type Ino, type LayerId, type Name } from '../base/index.ts';
+import type { Ino, LayerId, Name } from '../base/index.ts';
 import { FrozenTree, type Lower } from '../lower/index.ts';
 import type { DentryRecord } from '../meta/index.ts';
 import { hostDirectoriesOf } from './host-source.ts';
@@ -23,7 +23,7 @@ export class StoredTree extends FrozenTree {
     this.chain = layers.map(({ id }) => id);
   }
 
-  /** Directories of the host that it shows as they are now. */
+  /** The directories of the host that it shows as they are now. */
   get hostDirectories(): string[] {
     return hostDirectoriesOf(this.lowers);
   }
@@ -43,23 +43,23 @@ export class StoredTree extends FrozenTree {
     return ino;
   }
 
-  /** The layers of this tree over `common`, all of them where it is none of them. */
+  /** The tree's layers over `common`, or all if `common` is not one of them. */
   private above(common: LayerId): readonly Lower[] {
     const at = this.chain.indexOf(common);
     return at === -1 ? this.lowers : this.lowers.slice(0, at);
   }
 
-  /** Whether the layers over `common` can tell which inodes they say something of. */
+  /** Whether the layers over `common` can list their inodes. */
   canListAbove(common: LayerId): boolean {
     return this.above(common).every((layer) => layer.inos !== undefined);
   }
 
-  /** The inodes that the layers over `common` say something of: all others are as they are there. */
+  /** The inodes in the layers over `common`. All others are as `common` has them. */
   *inosAbove(common: LayerId): Generator<Ino> {
     for (const layer of this.above(common)) yield* layer.inos?.() ?? [];
   }
 
-  /** The names in a directory that the layers over `common` say something of, whiteouts too. */
+  /** The names in a directory in the layers over `common`, whiteouts too. */
   *namesAbove(common: LayerId, directory: Ino): Generator<Name> {
     for (const layer of this.above(common)) yield* layer.names(directory);
   }
@@ -70,13 +70,6 @@ export class StoredTree extends FrozenTree {
     if (this.chain.length > 1) named.sort((a, b) => (a.name < b.name ? -1 : 1));
     return new Map(named.map(({ name, dentry }) => [name, dentry]));
   }
-}
-
-/** EINVAL for a tree that stands on a directory of the host: what is unpacked over it would not stay as it is. */
-export function requireStored(tree: StoredTree | undefined): void {
-  if (tree?.live === undefined) return;
-  const note = 'it stands on a directory of the host, which may change: import that first';
-  throw new FsError('EINVAL', { syscall: 'import', path: tree.info.name, note });
 }
 
 /** The uppermost layer that both trees stand on. One root is one lineage. */

@@ -1,8 +1,9 @@
 /**
- * The rows behind forks and snapshots: what a fork, a freeze and a snapshot write to the tables. Each function belongs
- * inside a transaction of its caller, so that an operation is in the tables wholly or not at all.
+ * The rows of trees and layers: what a fork, a freeze and a snapshot write to the tables. Each method belongs inside a
+ * transaction of its caller, so that an operation is in the tables wholly or not at all.
  */
 import {
+  assert,
   type BlobId,
   type Clock,
   FsError,
@@ -12,19 +13,18 @@ import {
   StoreError,
 } from '../base/index.ts';
 import type { UpperLayer } from '../layer/index.ts';
+import { rootOfUnion } from '../lower/index.ts';
 import {
   type HostSource,
-  type InodeRecord,
   isSameDirectory,
   type LayerRecord,
   type MetaTables,
   newInodeRecord,
 } from '../meta/index.ts';
-import { insertDerivedLayer } from './derived-rows.ts';
+import { requireLowerCount } from './lowers.ts';
 import type { TreeInfo } from './tree.ts';
-import { unionOf } from './union-rows.ts';
 
-/** Inode numbers given to a new fork in the transaction that makes it: most forks never need more. */
+/** Inode numbers given to a new fork in the transaction that makes it. Most forks never need more. */
 const FORK_INODE_RANGE = 4096;
 
 interface InodeRange {
@@ -51,6 +51,28 @@ export class TreeRows {
     throw new StoreError('ERR_STORE_CORRUPT', 'open', this.directory, `layer ${layer} is missing`, hint);
   }
 
+  /**
+   * The frozen layer that forks, snapshots, unions and rollbacks of a tree stand on. A fork must have been frozen
+   * before. Call it in the transaction that puts something on the layer: until then another process may drop the tree,
+   * and gc its layers, or flatten them. ENOENT.
+   */
+  frozenTop({ name, id }: TreeInfo, operation: string): LayerId {
+    const now = this.tables.trees.get(name);
+    if (now?.id !== id)
+      throw new FsError('ENOENT', { syscall: operation, path: name, note: 'it was dropped meanwhile' });
+    const layer = now.kind === 'snapshot' ? now.layer : this.tables.layers.get(now.layer)?.parent;
+    // A fork that was just frozen has an empty upper layer over what it shows.
+    assert(layer !== undefined && layer !== 0, 'a fork that was frozen stands on a layer');
+    return layer;
+  }
+
+  /** The layers from `top` down to the base. A missing one ends the chain. */
+  chainOf(top: LayerId | 0): LayerId[] {
+    const chain: LayerId[] = [];
+    for (let layer = top; layer !== 0; layer = this.tables.layers.get(layer)?.parent ?? 0) chain.push(layer);
+    return chain;
+  }
+
   /** EEXIST when there is a tree of this name. */
   requireFree(name: string, operation: string): void {
     if (this.tables.trees.get(name) === undefined) return;
@@ -68,7 +90,9 @@ export class TreeRows {
   insertEmptyFork(name: string): void {
     const root = this.tables.allocate('nextIno') as Ino;
     const layer = this.insertFork(name, root, 0, '');
-    this.tables.inodes.put(layer, root, this.emptyRoot(root));
+    const owner = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 };
+    const record = newInodeRecord({ mode: 0o040755, ...owner, nlink: 2 }, this.clock.now());
+    this.tables.inodes.put(layer, root, { ...record, parent: root });
   }
 
   /** A new fork over a directory of the host. */
@@ -76,13 +100,13 @@ export class TreeRows {
     this.insertFork(name, root, this.hostLayer(source, root), nameToString(source.path));
   }
 
-  /** A new fork over several trees, given the uppermost layer of each, the uppermost tree first. EINVAL. */
+  /** A new fork over several trees: `tops` has the uppermost layer of each, uppermost tree first. EINVAL. */
   insertUnionFork(name: string, tops: readonly LayerId[], source: string): void {
-    const layer = unionOf(this.tables, this.clock, tops, name);
+    const layer = this.unionOf(tops, name);
     this.insertFork(name, this.layer(layer).root, layer, source);
   }
 
-  /** The layer that is a directory of the host at one place: one for all that stands on it. */
+  /** The layer for a directory of the host; made where there is none. All forks of the directory share it. */
   hostLayer(source: HostSource, root: Ino): LayerId {
     const { tables } = this;
     for (const known of tables.hosts.get(source)) {
@@ -90,8 +114,52 @@ export class TreeRows {
       if (record?.host === undefined || record.droppedEpoch !== undefined) continue;
       if (record.host.path === source.path && isSameDirectory(record.host, source)) return known;
     }
-    const layer = insertDerivedLayer(tables, this.clock, { root, depth: 0, host: source });
+    const layer = this.insertDerived({ root, depth: 0, host: source });
     tables.hosts.add(source, layer);
+    return layer;
+  }
+
+  /**
+   * The layer that shows the trees with these uppermost layers as one, uppermost tree first; made where there is none.
+   * EINVAL for more than a union may have.
+   */
+  private unionOf(tops: readonly LayerId[], name: string): LayerId {
+    const { layers } = this.tables;
+    // A union in a union is its components, and a tree below itself adds nothing.
+    const components = [...new Set(tops.flatMap((top) => layers.get(top)?.components ?? [top]))];
+    requireLowerCount(components.length, name);
+    const [first] = components;
+    if (first !== undefined && components.length === 1) return first;
+    for (const [layer, { components: others, droppedEpoch }] of layers.entries()) {
+      if (others?.length !== components.length || droppedEpoch !== undefined) continue;
+      if (others.every((other, index) => other === components[index])) return layer;
+    }
+    const records = components.map((component) => layers.get(component)!);
+    const root = rootOfUnion(records[0]!.root);
+    return this.insertDerived({
+      root,
+      depth: 1 + Math.max(...records.map(({ depth }) => depth)),
+      components,
+    });
+  }
+
+  /** A layer without inodes in rows: a directory of the host, or a union. */
+  private insertDerived(parts: Pick<LayerRecord, 'root' | 'depth' | 'host' | 'components'>): LayerId {
+    const layer = this.tables.allocate('nextLayer') as LayerId;
+    const created = this.clock.now();
+    this.tables.layers.put(layer, {
+      ...parts,
+      state: 'frozen',
+      parent: 0,
+      activeBlob: 0,
+      inoNext: 0,
+      inoEnd: 0,
+      generation: 1,
+      appliedSequence: 0,
+      created,
+      frozenAt: created,
+      unsealedBlobs: [],
+    });
     return layer;
   }
 
@@ -99,7 +167,7 @@ export class TreeRows {
     this.insertTree(name, 'snapshot', layer, root, source);
   }
 
-  /** A fork becomes another tree, under its name and id: a fresh layer over `parent`. */
+  /** A fork becomes another tree but keeps its name and id: a new layer over `parent`. */
   replaceFork({ name, ...tree }: TreeInfo, root: Ino, parent: LayerId): void {
     const layer = this.insertUpper(root, parent);
     this.tables.trees.put(name, { ...tree, layer, root });
@@ -110,7 +178,7 @@ export class TreeRows {
     this.tables.trees.put(name, { kind, layer, root, created: this.clock.now(), source, id });
   }
 
-  /** A new writable layer and its blob. A range of inode numbers may be handed on from the layer below. */
+  /** A new writable layer and its blob. The layer below may hand on a range of inode numbers. */
   private insertUpper(root: Ino, parent: LayerId | 0, range?: InodeRange): LayerId {
     const { tables } = this;
     const layer = tables.allocate('nextLayer') as LayerId;
@@ -135,7 +203,7 @@ export class TreeRows {
     return layer;
   }
 
-  /** Freezes `upper`, whose changes are stored, and puts a fresh layer over it; returns the new one. */
+  /** Freezes `upper`, whose changes are stored, and puts a new layer over it, which it returns. */
   freeze(info: TreeInfo, upper: UpperLayer): LayerId {
     const { tables } = this;
     const stored = this.layer(upper.id);
@@ -154,14 +222,8 @@ export class TreeRows {
     });
     const { name, ...tree } = info;
     tables.trees.put(name, { ...tree, layer: next });
-    // Files that are open without a name belong to the fork, so it is the new layer that frees them.
+    // Files that are open without a name belong to the fork, so the new layer frees them.
     for (const ino of tables.orphans.inos(upper.id)) tables.orphans.put(next, ino);
     return next;
-  }
-
-  private emptyRoot(root: Ino): InodeRecord {
-    const owner = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 };
-    const record = newInodeRecord({ mode: 0o040755, ...owner, nlink: 2 }, this.clock.now());
-    return { ...record, parent: root };
   }
 }

@@ -1,5 +1,4 @@
 /** One open tree: a fork, which this process owns while it is open, or a snapshot. */
-
 import { type BlobId, type Ino, isFsError } from '../base/index.ts';
 import { checkpoint, type LayerStack, type StackKeeper } from '../layer/index.ts';
 import type { TreeRecord } from '../meta/index.ts';
@@ -11,12 +10,12 @@ export interface TreeInfo extends TreeRecord {
   readonly name: string;
 }
 
-/** Records between two tries of a checkpoint that fails. */
+/** Records between two tries of a failing checkpoint. */
 const RETRY_RECORDS = 5_000;
-/** st_dev of tree 0: a number that no host device has. Every tree adds its own number. */
+/** st_dev of a tree is this, which no host device has, plus the tree's number. */
 const DEV_BASE = 82 * 2 ** 32;
 
-/** What the kernel of a mount has of a tree. */
+/** What the kernel of a mount uses of a tree. */
 export type MountUse = Pick<StackKeeper, 'isKept' | 'passedThrough'>;
 
 export class Tree implements StackKeeper {
@@ -28,7 +27,7 @@ export class Tree implements StackKeeper {
   private readonly reserve: Reserve;
   private readonly onClosed: (tree: Tree) => void;
   private isOpen = true;
-  /** After a failed checkpoint the next is tried when the journal has so many records. */
+  /** After a failed checkpoint the next is tried when the journal has this many records. */
   private retryAtRecords = 0;
 
   constructor(
@@ -53,14 +52,14 @@ export class Tree implements StackKeeper {
     return this.stack.upper === undefined;
   }
 
-  /** Moves what the journal holds into the tables. Durable when it returns. */
+  /** Stores what the journal holds in the tables. Durable when it returns. */
   checkpoint(): void {
     this.reserve.during(() => checkpoint(this.stack));
   }
 
   /**
-   * The operation that made a checkpoint due has been acknowledged, so a failure here (a full disk) is not its
-   * failure: the journal keeps everything, and the checkpoint is tried again some records later.
+   * A failure here (a full disk) does not fail the operation that made the checkpoint due, which was acknowledged: the
+   * journal keeps everything, and the checkpoint is tried again some records later.
    */
   onCheckpointDue(): void {
     const records = this.stack.upper?.journal.recordCount ?? 0;
@@ -82,14 +81,14 @@ export class Tree implements StackKeeper {
     return this.mount?.passedThrough() ?? [];
   }
 
-  /** What has been acknowledged becomes durable. */
+  /** Makes everything acknowledged durable. */
   commitMark(): void {
     if (this.isOpen && this.stack.upper?.isUnmarked) this.stack.upper.commitMark();
   }
 
   /**
-   * As `commitMark`, every few seconds. Where there is much data, the thread pool writes it to the disk first: nobody
-   * asked for this, so nobody should wait for it.
+   * As `commitMark`, every few seconds. The thread pool writes large data to the disk first: nobody asked for this, so
+   * nobody should wait for it.
    */
   async markInBackground(): Promise<void> {
     const flushed = this.stack.upper?.flush();
@@ -97,23 +96,27 @@ export class Tree implements StackKeeper {
     try {
       this.commitMark();
     } catch (error) {
-      // A disk that fails fails the next fsync as well, which reports it.
+      // The next fsync fails too, and reports it.
       if (!isFsError(error)) throw error;
     }
   }
 
-  /** Closes a tree whose writable layer was dropped: what that holds is not stored. */
+  /** Closes a tree whose writable layer was dropped, and stores nothing. */
   giveUp(): void {
     if (!this.isOpen) return;
     for (const inode of this.stack.inodes.values()) inode.mapping?.closeMaps();
+    this.end();
+  }
+
+  private end(): void {
     this.isOpen = false;
     this.stack.leaveCache();
     this.onClosed(this);
   }
 
   /**
-   * Stores everything, gives the layer up, and closes every memory map. May be called twice. Where storing fails, the
-   * tree is closed all the same: what was acknowledged is in the journal, which the next opener replays.
+   * Stores everything, gives the layer up, and closes every memory map. May be called twice. If storing fails, the tree
+   * is closed all the same: the journal has what was acknowledged, and the next opener replays it.
    */
   close(): void {
     if (!this.isOpen) return;
@@ -136,9 +139,7 @@ export class Tree implements StackKeeper {
       stack.upper?.abandon();
       throw error;
     } finally {
-      this.isOpen = false;
-      stack.leaveCache();
-      this.onClosed(this);
+      this.end();
     }
   }
 }
