@@ -43,6 +43,7 @@ import {
   TWO_32,
   writeChecksum,
 } from '../base/index.ts';
+import { Views } from './views.ts';
 
 export const HEADER_BYTES = 4096;
 const SLOT_BYTES = 1024;
@@ -160,8 +161,7 @@ export function decodeOwner(page: Buffer): number | undefined {
 /** Builds records in one reused buffer: a record of usual size costs no allocation. */
 export class RecordWriter {
   private readonly writer = new ByteWriter(8192);
-  private viewsOf: Buffer = this.writer.buffer;
-  private views: (Uint8Array | undefined)[] = [];
+  private readonly views = new Views();
 
   get buffer(): Buffer {
     return this.writer.buffer;
@@ -173,21 +173,7 @@ export class RecordWriter {
     writer.u32(payload.length).u8(kind).u64(sequence).raw(payload);
     const checked = writer.length;
     writer.u64(0).u32(0);
-    writeChecksum(writer.buffer, checked, this.view(checked), seed);
+    writeChecksum(writer.buffer, checked, this.views.of(writer.buffer, checked), seed);
     return checked + CHECKSUM_BYTES;
-  }
-
-  private view(length: number): Uint8Array {
-    if (this.viewsOf !== this.writer.buffer) {
-      this.viewsOf = this.writer.buffer;
-      this.views = [];
-    }
-    if (length > 4096) return this.viewsOf.subarray(0, length);
-    let view = this.views[length];
-    if (view === undefined) {
-      view = this.viewsOf.subarray(0, length);
-      this.views[length] = view;
-    }
-    return view;
   }
 }

@@ -20,6 +20,7 @@
  *                 u8 1 when pinned; several may share a key
  */
 import { assert, HIGH_MAX, type HostIno, NAME_BYTES_MAX, TWO_32 } from '../base/index.ts';
+import { Views } from './views.ts';
 
 export const TABLE = {
   layer: 1,
@@ -60,8 +61,7 @@ export function keyNumber(key: Buffer, at: number): number {
 export class KeyWriter {
   readonly buffer: Buffer;
   length = 0;
-  /** Views of `buffer` by their length, so that a key costs no allocation. */
-  private readonly views: (Buffer | undefined)[] = [];
+  private readonly views = new Views();
 
   constructor(buffer: Buffer = Buffer.alloc(KEY_BYTES_MAX)) {
     this.buffer = buffer;
@@ -112,12 +112,7 @@ export class KeyWriter {
   }
 
   view(): Buffer {
-    let view = this.views[this.length];
-    if (view === undefined) {
-      view = this.buffer.subarray(0, this.length);
-      this.views[this.length] = view;
-    }
-    return view;
+    return this.views.of(this.buffer, this.length);
   }
 }
 

@@ -26,6 +26,7 @@ import type { Format } from './fields.ts';
 import { describeKey, KEY_BYTES_MAX, KeyWriter } from './key-format.ts';
 import { checkTablesFile } from './tables-file.ts';
 import { TablesLock } from './tables-lock.ts';
+import { Views } from './views.ts';
 
 /** Processes and worker threads that may read at the same time. LMDB's own default is 126. */
 const READERS_MAX = 1024;
@@ -79,9 +80,9 @@ export function translateLmdbError(error: unknown, operation: string, path: stri
   return new FsError('EIO', { path, note: `${operation}: ${message} (LMDB ${code})` });
 }
 
-/** The longest row for which a view is kept. */
-const VIEW_BYTES_MAX = 1024;
-const ROW_BYTES = KEY_BYTES_MAX + 4096;
+/** The longest value that the reused buffer has room for, after the longest key. */
+const VALUE_BYTES_MAX = 4096;
+const ROW_BYTES = KEY_BYTES_MAX + VALUE_BYTES_MAX;
 
 /** The bounds of a scan. Nobody changes the buffers. */
 export interface KeyRange {
@@ -90,11 +91,11 @@ export interface KeyRange {
   readonly end: Buffer;
 }
 
-/** How the tables are locked. */
-export interface RowsLocking {
-  readonly kind?: System['kind'] | undefined;
-  /** How long to wait for others. Default: for ever. */
-  readonly lockWaitMsMax?: number | undefined;
+export interface TablesOptions {
+  /** Check every page first: LMDB ends the process when it meets a damaged one. */
+  readonly checksTables?: boolean;
+  /** How long to wait while others have the tables locked. Default: without limit. */
+  readonly lockWaitMsMax?: number;
 }
 
 export class Rows {
@@ -103,11 +104,8 @@ export class Rows {
   private readonly lock: TablesLock;
   private readonly key: KeyWriter = new KeyWriter(Buffer.alloc(ROW_BYTES));
   private readonly writer = new ByteWriter(ROW_BYTES);
-  /** Views, by length, of the buffer in which lmdb returns a value, and that buffer itself. */
-  private valueViews: (Uint8Array | undefined)[] = [];
-  private valueBuffer: Buffer | undefined;
-  /** Views, by length, of the buffer in which a key and its value are joined. */
-  private readonly joinedViews: (Uint8Array | undefined)[] = [];
+  private readonly valueViews = new Views();
+  private readonly joinedViews = new Views();
   private hasNestedFailure = false;
   private isClosed = false;
   private isWriting = false;
@@ -126,21 +124,18 @@ export class Rows {
   }
 
   /**
-   * Opens the database in a directory once `check` finds nothing wrong, and makes it where there is none.
+   * Opens the database in a directory once a check finds nothing wrong, and makes it where there is none.
    * Errors: ENOENT or ENOTDIR when the directory is missing, ERR_STORE_CORRUPT, ERR_STORE_VERSION, ENFILE.
    */
-  static open(
-    path: string,
-    { kind, lockWaitMsMax }: RowsLocking = {},
-    check: TablesCheck = checkTablesFile,
-  ): Rows {
-    const isSound = looksSound(path, check);
+  static open(path: string, kind: System['kind'] | undefined, options: TablesOptions): Rows {
+    const { checksTables, lockWaitMsMax } = options;
+    const isSound = looksSound(path, checksTables);
     const lock = TablesLock.open(path, kind, lockWaitMsMax);
     try {
       lock.acquire();
       try {
         // Others may have changed the file during the first check.
-        if (!isSound) check(path);
+        if (!isSound) checkTablesFile(path, checksTables);
         return new Rows(path, openDatabase(path), lock);
       } finally {
         lock.release();
@@ -179,27 +174,9 @@ export class Rows {
       throw translateLmdbError(error, 'read', this.path);
     }
     if (value === undefined) return false;
-    this.join(this.key.length, this.viewOf(value));
+    // lmdb sets `length` on its own buffer, which `subarray` ignores: only both bounds give the value.
+    this.join(this.key.length, this.valueViews.of(value, value.length));
     return true;
-  }
-
-  /**
-   * A view of the value in lmdb's own buffer. That buffer has a `length` property which its typed-array methods ignore,
-   * so only `subarray` with both bounds may be used on it.
-   */
-  private viewOf(value: Buffer): Uint8Array {
-    const { length } = value;
-    if (length > VIEW_BYTES_MAX) return value.subarray(0, length);
-    if (value !== this.valueBuffer) {
-      this.valueBuffer = value;
-      this.valueViews = [];
-    }
-    let view = this.valueViews[length];
-    if (view === undefined) {
-      view = value.subarray(0, length);
-      this.valueViews[length] = view;
-    }
-    return view;
   }
 
   /** Appends a stored value to the key, checks it, and makes it the current row. */
@@ -209,14 +186,10 @@ export class Rows {
     this.payloadEnd = checkedEnd;
     this.bytes = this.key.buffer;
     if (checkedEnd < keyLength) throw this.damaged('it is too short');
-    let checked: Uint8Array | undefined;
-    if (value.length <= VIEW_BYTES_MAX) {
+    let checked: Uint8Array;
+    if (value.length <= VALUE_BYTES_MAX) {
       this.bytes.set(value, keyLength);
-      checked = this.joinedViews[checkedEnd];
-      if (checked === undefined) {
-        checked = this.bytes.subarray(0, checkedEnd);
-        this.joinedViews[checkedEnd] = checked;
-      }
+      checked = this.joinedViews.of(this.bytes, checkedEnd);
     } else {
       this.bytes = Buffer.concat([this.key.buffer.subarray(0, keyLength), value]);
       checked = this.bytes.subarray(0, checkedEnd);
@@ -393,13 +366,10 @@ export class Rows {
   }
 }
 
-/** Checks the file in a directory before LMDB opens it. Throws ERR_STORE_CORRUPT, and errors of the directory. */
-type TablesCheck = (directory: string) => void;
-
 /** False when the file looks damaged, which may be because others are changing it. Errors of the directory. */
-function looksSound(path: string, check: TablesCheck): boolean {
+function looksSound(path: string, checksTables: boolean | undefined): boolean {
   try {
-    check(path);
+    checkTablesFile(path, checksTables);
     return true;
   } catch (error) {
     if (error instanceof StoreError) return false;

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { type Ino, type LayerId, StoreError } from '../base/index.ts';
 import { MetaTables } from './tables.ts';
-import { checkTablesFile, checkTablesStructure } from './tables-file.ts';
+import { checkTablesFile } from './tables-file.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'ramet-tables-file-'));
 const directory = mkdtempSync(join(root, 'meta-'));
@@ -57,7 +57,7 @@ test('a directory without tables, and one with an empty file, get new tables', a
     const tables = MetaTables.open(fresh);
     tables.transaction(() => tables.counters.put('epoch', 5));
     await tables.close();
-    checkTablesStructure(fresh);
+    checkTablesFile(fresh, true);
   }
 });
 
@@ -126,14 +126,14 @@ function treePages(): number[] {
 test('the structure check accepts sound tables and finds pages that were zeroed, moved or point outside', () => {
   writeFileSync(path, whole);
   assert.equal(statSync(path).size, whole.length);
-  checkTablesStructure(directory);
+  checkTablesFile(directory, true);
   const found = { neither: 0, other: 0, outside: 0 };
   for (const page of treePages()) {
     const at = page * PAGE_BYTES;
     const check = (words: RegExp, change: (bytes: Buffer) => void): number => {
       withBytes(change);
       try {
-        checkTablesStructure(directory);
+        checkTablesFile(directory, true);
         return 0; // A free page: nothing refers to it.
       } catch (error) {
         assert.ok(isRefused('ERR_STORE_CORRUPT', words)(error), String(error));

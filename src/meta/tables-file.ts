@@ -111,7 +111,16 @@ class TablesFile {
   }
 }
 
-function inspect(directory: string, look: (file: TablesFile) => void): void {
+function isDirectory(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
+}
+
+/**
+ * Checks what must be right for LMDB to open the file in a directory. A missing or empty file is right. A file that
+ * others change meanwhile may look damaged. `isThorough` follows every page, which takes longer the larger the tables.
+ * Errors: ENOENT, ENOTDIR and the like for the directory, ERR_STORE_CORRUPT, ERR_STORE_VERSION.
+ */
+export function checkTablesFile(directory: string, isThorough = false): void {
   const path = join(directory, FILE_NAME);
   let descriptor: number;
   try {
@@ -125,30 +134,12 @@ function inspect(directory: string, look: (file: TablesFile) => void): void {
     throw failure;
   }
   try {
-    if (fstatSync(descriptor).size > 0) look(new TablesFile(path, descriptor));
+    if (fstatSync(descriptor).size === 0) return;
+    const file = new TablesFile(path, descriptor);
+    if (isThorough || file.isShort) file.walk();
   } catch (error) {
     throw hostError(error, path);
   } finally {
     closeSync(descriptor);
   }
-}
-
-function isDirectory(path: string): boolean {
-  return statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
-}
-
-/**
- * Checks what must be right for LMDB to open the file in a directory. A missing or empty file is right. A file that
- * others change meanwhile may look damaged.
- * Errors: ENOENT, ENOTDIR and the like for the directory, ERR_STORE_CORRUPT, ERR_STORE_VERSION.
- */
-export function checkTablesFile(directory: string): void {
-  inspect(directory, (file) => {
-    if (file.isShort) file.walk();
-  });
-}
-
-/** As `checkTablesFile`, but always follows every page, which takes longer the larger the tables are. */
-export function checkTablesStructure(directory: string): void {
-  inspect(directory, (file) => file.walk());
 }

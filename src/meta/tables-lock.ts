@@ -23,11 +23,6 @@ const TRY_MS = 0.1;
 /** How long to wait for a holder once a wait for it has timed out. */
 const STUCK_MS = 20;
 
-interface Place {
-  readonly directory: string;
-  readonly waitMsMax: number;
-}
-
 /**
  * This thread's locks, by `dev:ino`. Opening the same tables twice gives one lock: the thread must not wait for itself.
  */
@@ -44,11 +39,17 @@ export class TablesLock {
   /** The last wait timed out, and as far as is known the holder still has the lock. */
   private isStuck = false;
 
-  private constructor(system: System, descriptor: number, file: string, { directory, waitMsMax }: Place) {
+  private constructor(
+    directory: string,
+    file: string,
+    system: System,
+    descriptor: number,
+    waitMsMax: number,
+  ) {
+    this.directory = directory;
+    this.file = file;
     this.system = system;
     this.descriptor = descriptor;
-    this.file = file;
-    this.directory = directory;
     this.waitMsMax = waitMsMax;
   }
 
@@ -64,7 +65,7 @@ export class TablesLock {
     const file = `${dev}:${ino}`;
     const open = openHere.get(file);
     if (open === undefined) {
-      const lock = new TablesLock(system, descriptor, file, { directory, waitMsMax });
+      const lock = new TablesLock(directory, file, system, descriptor, waitMsMax);
       openHere.set(file, lock);
       return lock;
     }

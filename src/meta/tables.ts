@@ -17,20 +17,9 @@ import { bytes } from './fields.ts';
 import { TABLE } from './key-format.ts';
 import { type LayerRecord, layerFormat } from './layer-format.ts';
 import { DentryTable, ExtentTable, InodeTable, InoTable, layerRange, OrphanTable } from './layer-tables.ts';
-import { Rows, type TableFigures } from './rows.ts';
+import { Rows, type TableFigures, type TablesOptions } from './rows.ts';
 import { ContentTable, CounterTable, HostTable, NumberTable, TreeTable } from './store-tables.ts';
-import { checkTablesFile, checkTablesStructure } from './tables-file.ts';
 import { type Xattrs, xattrsFormat } from './xattr-format.ts';
-
-/** What the tables need of a `System`: the clock measures slices, and the kind says how they are locked. */
-export type TablesHost = Partial<Pick<System, 'clock' | 'kind'>>;
-
-export interface TablesOptions {
-  /** Check every page first: LMDB ends the process when it meets a damaged one. */
-  readonly checksTables?: boolean;
-  /** How long to wait while others have the tables locked. Default: without limit. */
-  readonly lockWaitMsMax?: number;
-}
 
 /** How long a slice may change rows, in milliseconds. Making them durable takes about as long again. */
 const SLICE_MS = 5;
@@ -98,15 +87,16 @@ export class MetaTables {
   }
 
   /**
-   * Opens the tables in an existing directory, and makes empty ones where there are none. All processes must use the
-   * same kind of system, which locks them. Errors: ENOENT, ENOTDIR, EACCES of the directory; ERR_STORE_CORRUPT;
-   * ERR_STORE_VERSION; ETIMEDOUT.
+   * Opens the tables in an existing directory, and makes empty ones where there are none. The clock measures slices.
+   * All processes must use the same kind of system, which locks the tables. Errors: ENOENT, ENOTDIR, EACCES of the
+   * directory; ERR_STORE_CORRUPT; ERR_STORE_VERSION; ETIMEDOUT.
    */
-  static open(directory: string, host: TablesHost = {}, options: TablesOptions = {}): MetaTables {
-    const { clock = new ManualClock(), kind } = host;
-    const { checksTables = false, lockWaitMsMax } = options;
-    const check = checksTables ? checkTablesStructure : checkTablesFile;
-    return new MetaTables(Rows.open(directory, { kind, lockWaitMsMax }, check), clock);
+  static open(
+    directory: string,
+    { clock = new ManualClock(), kind }: Partial<Pick<System, 'clock' | 'kind'>> = {},
+    options: TablesOptions = {},
+  ): MetaTables {
+    return new MetaTables(Rows.open(directory, kind, options), clock);
   }
 
   /** May be called twice. All other calls then fail with ERR_STORE_CLOSED. */
