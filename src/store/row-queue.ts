@@ -15,8 +15,8 @@ export class RowQueue {
   }
 
   /**
-   * Queues a row. `put` writes it inside a transaction: once, or again if that transaction failed. `bytes` is the size of
-   * a large row.
+   * Queues a row. `put` writes it inside a transaction: once, or again if that transaction failed. `bytes` is the size
+   * of a large row.
    */
   add(put: () => void, bytes = 0): void {
     this.queue.push(put);
