@@ -201,7 +201,7 @@ export class HostLayer implements DerivedLower {
     return stat !== undefined && this.directories.isAt(place, stat) ? stat : undefined;
   }
 
-  /** Any file that is at the path now. */
+  /** The file at the path now, whichever it is. */
   private statPath(place: HostPlace): HostStat | undefined {
     try {
       return this.inParent(place, (directory, name) => this.directories.statIn(directory, name));

@@ -54,7 +54,7 @@ export interface HostPlace extends HostFile {
   hasOneName: boolean;
 }
 
-/** Questions about places that others answer. */
+/** Questions about places, which the host layer answers. */
 export interface KnownPlaces {
   /** The stored origin of a number that was not met yet. */
   stored(ino: Ino): Uint8Array | undefined;

@@ -62,7 +62,7 @@ export interface DedupeProgress {
 export interface DedupeReport {
   /** Bytes in blocks that files name and whose blob has checksums. */
   readonly bytesLookedAt: number;
-  /** Bytes in blocks that are equal to others. */
+  /** Bytes in blocks that were found equal to others. */
   readonly bytesShared: number;
   /** Bytes in blocks that no file names any more, which gc frees. */
   readonly bytesUnused: number;

@@ -42,7 +42,7 @@ export interface GcReport {
   readonly blobsSealed: number;
   /** Files left behind by a crash. */
   readonly filesRemoved: number;
-  /** Dropped layers and blobs that wait for `waitingFor`. */
+  /** Dropped layers and blobs that could not be freed yet. */
   readonly layersWaiting: number;
   readonly blobsWaiting: number;
   /** Processes that may still use dropped space. */
