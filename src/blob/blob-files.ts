@@ -49,6 +49,11 @@ export class BlobFiles {
     return file;
   }
 
+  /** All blobs of which this process knows anything. */
+  get known(): readonly BlobFile[] {
+    return [...this.files.values()];
+  }
+
   /** A descriptor for reading, valid until the next call for another blob unless pinned. */
   descriptor(file: BlobFile): number {
     file.lastUse = ++this.tick;

@@ -146,6 +146,16 @@ export class BlobSpace {
     this.stored.forget(file);
   }
 
+  /**
+   * Lets go of the blobs that another process has removed: an open file, or a window over it, keeps its space.
+   * `isStored` tells whether the tables have a row of a blob; one without a row may be in the making.
+   */
+  releaseRemoved(isStored: (id: BlobId) => boolean): void {
+    for (const { id, pins } of this.files.known) {
+      if (pins === 0 && !isStored(id) && !this.exists(id)) this.release(id);
+    }
+  }
+
   lengthBlocks(id: BlobId): number {
     return blocksFor(this.lengthBytes(id));
   }

@@ -17,6 +17,7 @@ export const COUNTER_STARTS = {
   epoch: 0,
   builders: 0,
   remaps: 0,
+  reaps: 0,
 } as const;
 
 export type CounterName = keyof typeof COUNTER_STARTS;

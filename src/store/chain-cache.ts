@@ -123,6 +123,15 @@ export class ChainCache implements ExternalSource {
     }
   }
 
+  /** Forgets layers that gc has removed. */
+  forgetRemoved(): void {
+    for (const [id, layer] of this.frozen) {
+      if (this.tables.layers.get(id) !== undefined) continue;
+      layer.close?.();
+      this.frozen.delete(id);
+    }
+  }
+
   private followOne(tree: Tree): void {
     const { stack } = tree;
     const info = this.tables.trees.get(tree.info.name);

@@ -71,7 +71,7 @@ export class StoreEngine implements StoreParts {
     this.rows = new TreeRows(this.tables, system.clock, layout.directory);
     this.chains = new ChainCache(this);
     this.blobs.externals.source = this.chains;
-    this.openTrees = new OpenTrees(this.tables, this.chains, this.lease);
+    this.openTrees = new OpenTrees(this, this.chains, this.lease);
     this.sealer = new Sealer(this.tables, this.blobs);
     this.stacks = new Stacks(this, options.cache ?? PROCESS_TREE_CACHE);
     this.flattener = new Flattener(this, chainLayersMax, () => this.openTrees.followChains());

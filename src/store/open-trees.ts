@@ -11,15 +11,18 @@
  * not move while a dropped tree is open, or while old blocks of a file are still being read.
  */
 import { isFsError, StoreError } from '../base/index.ts';
+import type { BlobSpace } from '../blob/index.ts';
 import { undropLayer } from '../layer/index.ts';
 import type { MetaTables } from '../meta/index.ts';
 import type { ChainCache } from './chain-cache.ts';
 import type { Lease } from './leases.ts';
+import type { StoreParts } from './store-parts.ts';
 import type { Tree } from './tree.ts';
 
 export class OpenTrees {
   private readonly tables: MetaTables;
   private readonly chains: ChainCache;
+  private readonly blobs: BlobSpace;
   private readonly lease: Lease;
   /** All open trees, snapshots too, each with the token by which it holds the lease. */
   private readonly tokens = new Map<Tree, object>();
@@ -27,12 +30,16 @@ export class OpenTrees {
   private readonly named = new Map<string, Tree>();
   /** The counter of dedupe's changes at the time when all open trees had followed it. */
   private remaps: number;
+  /** The counter of what gc has removed when this process had let go of it. */
+  private reaps: number;
 
-  constructor(tables: MetaTables, chains: ChainCache, lease: Lease) {
+  constructor({ tables, blobs }: StoreParts, chains: ChainCache, lease: Lease) {
     this.tables = tables;
+    this.blobs = blobs;
     this.chains = chains;
     this.lease = lease;
     this.remaps = tables.counters.get('remaps');
+    this.reaps = tables.counters.get('reaps');
   }
 
   fork(name: string): Tree | undefined {
@@ -122,6 +129,17 @@ export class OpenTrees {
     });
   }
 
+  /** Lets go of what a gc has removed: its space is free when no process has it open any more. */
+  private letGoOfRemoved(): void {
+    const { tables } = this;
+    tables.renew();
+    const reaps = tables.counters.get('reaps');
+    if (reaps === this.reaps) return;
+    this.blobs.releaseRemoved((blob) => tables.blobs.get(blob) !== undefined);
+    this.chains.forgetRemoved();
+    this.reaps = reaps;
+  }
+
   /**
    * Runs every few seconds: writes commit marks and follows what other processes did. Their gc waits for this process's
    * lease to move up; after a failure here it waits longer.
@@ -131,6 +149,7 @@ export class OpenTrees {
     try {
       this.followExtents();
       this.settleLease();
+      this.letGoOfRemoved();
     } catch (error) {
       if (!(isFsError(error) || error instanceof StoreError)) throw error;
     }

@@ -278,6 +278,7 @@ class Collection {
         const host = tables.layers.get(layer)?.host;
         if (host !== undefined) tables.hosts.remove(host, layer);
         tables.layers.remove(layer);
+        tables.allocate('reaps');
       });
       this.report.layersRemoved++;
     } finally {
@@ -306,6 +307,7 @@ class Collection {
           }
           next++;
         } while (next < due.length && !isSpent());
+        if (unlinked.length > 0) tables.allocate('reaps');
       });
       for (const blob of unlinked) blobs.release(blob);
     }

@@ -1,0 +1,70 @@
+/** What a process holds, as proc(5) tells it, and that it stays the same over many rounds. */
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { until } from '../pace/until.ts';
+
+export interface Held {
+  readonly descriptors: number;
+  /** Files without a name that are open or mapped: their space is not free. */
+  readonly deletedFiles: number;
+  readonly mappings: number;
+  /** Memory that is no file's, in MiB. */
+  readonly memory: number;
+}
+
+export function heldBy(pid: number): Held {
+  const files = readdirSync(`/proc/${pid}/fd`).map((fd) => targetOf(`/proc/${pid}/fd/${fd}`));
+  const mappings = readFileSync(`/proc/${pid}/maps`, 'utf8').trimEnd().split('\n');
+  const deleted = [...files, ...mappings].filter((text) => /\/blobs\/.* \(deleted\)$/.test(text));
+  const memory = /^RssAnon:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'));
+  return {
+    descriptors: files.length,
+    deletedFiles: deleted.length,
+    mappings: mappings.length,
+    memory: Math.round(Number(memory![1]) / 1024),
+  };
+}
+
+/** It was closed since the directory was listed. */
+function targetOf(link: string): string {
+  try {
+    return readlinkSync(link);
+  } catch {
+    return '';
+  }
+}
+
+/**
+ * Does `round` that many times, and asserts that none of `pids` holds more afterwards than it did after a tenth of
+ * that: caches are full by then. `tell` gets a line now and then.
+ */
+export async function staysFlat(
+  rounds: number,
+  pids: Readonly<Record<string, number>>,
+  round: (index: number) => Promise<void>,
+  tell: (line: string) => void,
+): Promise<void> {
+  const warm = new Map<string, Held>();
+  for (let done = 1; done <= rounds; done++) {
+    await round(done);
+    const isWarm = done === Math.ceil(rounds / 10);
+    if (!isWarm && done !== rounds && done % Math.ceil(rounds / 4) !== 0) continue;
+    for (const [name, pid] of Object.entries(pids)) {
+      // Another process's gc is followed every two seconds.
+      await until(() => heldBy(pid).deletedFiles === 0, `${name} lets go of what was removed`);
+      const held = heldBy(pid);
+      tell(`${done} rounds, ${name}: ${JSON.stringify(held)}`);
+      if (isWarm) warm.set(name, held);
+      const before = warm.get(name);
+      if (before !== undefined) assertFlat(name, before, held);
+    }
+  }
+}
+
+/** Node itself opens some descriptors late; its heap and malloc(3) take and give back arenas. */
+function assertFlat(name: string, before: Held, held: Held): void {
+  const shown = `${name}: ${JSON.stringify(before)}, then ${JSON.stringify(held)}`;
+  assert.ok(held.descriptors <= before.descriptors + 8, shown);
+  assert.ok(held.mappings <= before.mappings + 150, shown);
+  assert.ok(held.memory <= before.memory + 64, shown);
+}

@@ -1,0 +1,84 @@
+/**
+ * Forks that come and go, for as long as a process lives: nothing grows. RAMET_ROUNDS=n with so many rounds; then what
+ * each process holds is printed.
+ */
+import assert from 'node:assert/strict';
+import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { Store } from '../../src/library/index.ts';
+import { OwnerClient } from '../../src/owner/index.ts';
+import { mountsOnly } from '../host/mounts-only.ts';
+import { nativeOnly } from '../host/native-only.ts';
+import { stopOwner } from '../owner/stop-owner.ts';
+import { scratchDirectory } from '../stores/scratch-store.ts';
+import { staysFlat } from './held.ts';
+
+const ROUNDS = Number(process.env.RAMET_ROUNDS ?? 40);
+const BYTES = Buffer.alloc(300_000, 'x');
+
+async function withBase(context: TestContext): Promise<{ store: Store; directory: string }> {
+  const directory = scratchDirectory(context);
+  mkdirSync(join(directory, 'tree'));
+  writeFileSync(join(directory, 'tree/file'), BYTES);
+  const store = await Store.open(join(directory, 'store'));
+  await store.import(join(directory, 'tree'), { name: 'base' });
+  return { store, directory };
+}
+
+const tell = (line: string): void => {
+  if (process.env.RAMET_ROUNDS !== undefined) process.stdout.write(`${line}\n`);
+};
+
+test('fork, mount, write, unmount, drop, gc: the owner holds no more than before, nor does the client', {
+  skip: mountsOnly,
+}, async (context) => {
+  const { store, directory } = await withBase(context);
+  const [place, at] = [join(directory, 'place'), join(directory, 'store')];
+  mkdirSync(place);
+  context.after(() => stopOwner(at));
+  const owner = await OwnerClient.connectOrStart(at);
+  const round = async (index: number): Promise<void> => {
+    const fork = await (await store.snapshot('base')).fork('round');
+    await fork.mount(place);
+    writeFileSync(join(place, 'file'), String(index));
+    writeFileSync(join(place, 'new'), BYTES);
+    const kept = await fork.snapshot('kept');
+    await fork.close();
+    await store.drop('round');
+    await store.drop(kept.name);
+    await store.gc();
+  };
+  await staysFlat(ROUNDS, { owner: owner.pid!, client: process.pid }, round, tell);
+  assert.equal(blobsIn(at), 1, 'the blob of the snapshot');
+  owner.close();
+  await store.close();
+});
+
+test('fork, write, map, snapshot, close, drop, gc in one process', { skip: nativeOnly }, async (context) => {
+  const { store, directory } = await withBase(context);
+  const round = async (index: number): Promise<void> => {
+    const fork = await (await store.snapshot('base')).fork('round');
+    fork.fs.writeFileSync('/file', String(index));
+    fork.fs.writeFileSync('/new', BYTES);
+    const map = fork.map('/new');
+    assert.equal(map.bytes[0], BYTES[0]);
+    map.close();
+    const kept = await fork.snapshot('kept');
+    const second = await kept.fork('second');
+    assert.equal(second.fs.readFileSync('/new').length, BYTES.length);
+    await second.close();
+    await fork.close();
+    for (const name of ['round', 'second', 'kept']) await store.drop(name);
+    await store.gc();
+  };
+  await staysFlat(ROUNDS, { library: process.pid }, round, tell);
+  assert.equal(blobsIn(join(directory, 'store')), 1, 'the blob of the snapshot');
+  await store.close();
+});
+
+function blobsIn(store: string): number {
+  return readdirSync(join(store, 'blobs'), { recursive: true }).filter((name) =>
+    /^..\/[0-9a-f]{16}$/.test(String(name)),
+  ).length;
+}
