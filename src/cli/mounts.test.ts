@@ -230,6 +230,21 @@ describe('ramet mount', { skip, concurrency: 2 }, () => {
     assert.equal(scratch.must('cat', 'try-1:/README'), 'read me\n');
   });
 
+  test('after the owner was killed, umount takes the dead mount away by the name of its tree', async (context) => {
+    const scratch = await withFork(context);
+    // The name of no other test's tree: mounts do not say of which store they are.
+    const name = `tree-${basename(scratch.directory)}`;
+    scratch.must('fork', 'base', name);
+    scratch.must('mount', name, 'place');
+    writeFileSync(scratch.at('place/new'), 'kept');
+    process.kill(await ownerPid(scratch), 'SIGKILL');
+    await until(() => spawnSync('ls', [scratch.at('place')]).status !== 0, 'the mount is dead');
+    assert.equal(scratch.must('umount', name), `unmounted '${name}' from ${scratch.at('place')}\n`);
+    assert.deepEqual(readdirSync(scratch.at('place')), []);
+    assert.equal(scratch.must('cat', `${name}:/new`), 'kept');
+    assert.match(scratch.mustFail(1, 'umount', name), /is not mounted/);
+  });
+
   test('after the owner was killed nothing is lost, and the same place can be mounted again', async (context) => {
     const scratch = await withFork(context);
     scratch.must('mount', 'try-1', 'place');

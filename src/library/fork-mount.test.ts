@@ -247,6 +247,34 @@ test('when the owner is killed the fork comes back whole', { skip }, async (cont
   assert.deepEqual(readdirSync(place), []);
 });
 
+test('when the owner is killed the fork comes back also where the kernel frees it late', {
+  skip,
+}, async (context) => {
+  const { store, fork, place, at } = await withFork(context);
+  const mount = await fork.mount(place);
+  writeFileSync(join(place, 'written'), 'and acknowledged');
+  const owner = await OwnerClient.connect(store.directory);
+  process.kill(owner!.pid!, 'SIGKILL');
+  await owner!.untilEnded();
+  // Has the fork for longer than a call waits, as an owner with much memory that is being taken apart.
+  const script = `
+    const { Store } = await import(process.argv[1]);
+    const fork = await (await Store.open(process.argv[2])).fork('try-1');
+    fork.fs;
+    process.stdout.write('has it');
+    process.stdin.once('data', () => process.kill(process.pid, 'SIGKILL'));
+  `;
+  const library = new URL('../index.js', import.meta.url).href;
+  const args = ['--input-type=module', '-e', script, library, at('store')];
+  const holder = spawn(process.execPath, args, { stdio: ['pipe', 'pipe', 'inherit'] });
+  context.after(() => holder.kill('SIGKILL'));
+  await once(holder.stdout, 'data');
+  setTimeout(() => holder.stdin.write('end'), 300);
+  await mount.unmount();
+  assert.equal(fork.fs.readFileSync('/written', 'utf8'), 'and acknowledged');
+  assert.deepEqual(readdirSync(place), []);
+});
+
 test('diff of trees that nobody has open does not ask a stopped owner', {
   skip,
 }, async (context) => {

@@ -2,7 +2,7 @@
  * A mounted fork: its layer belongs to the owner process, and this process reaches the tree through the mount point,
  * like any other program.
  */
-import { isFsError } from '../base/index.ts';
+import { isFsError, StoreError, whileBusy } from '../base/index.ts';
 import type { IoMode } from '../fuse/index.ts';
 import {
   detachDeadMount,
@@ -17,6 +17,9 @@ import type { SpaceCounts } from '../vfs/index.ts';
 import { createNodeFs, type NodeFs, type NodeFsWithDescriptors } from './fs.ts';
 import { checkOptions, UNMOUNT } from './library-arguments.ts';
 import { treeFailure } from './tree-calls.ts';
+
+/** How long an owner that was killed may take to end. */
+const ENDING_MS = 10_000;
 
 export interface MountOptions {
   /** How the kernel caches files. Default: `cached`. */
@@ -44,6 +47,7 @@ export class ForkMount {
   /** Absolute path of the mount point. */
   readonly directory: string;
   readonly io: IoMode;
+  readonly #engine: StoreEngine;
   readonly #name: string;
   readonly #client: OwnerClient;
   readonly #files: MountedFileSystem;
@@ -55,6 +59,7 @@ export class ForkMount {
   constructor(client: OwnerClient, { directory, io }: MountRecord, parts: MountParts) {
     this.directory = directory;
     this.io = io;
+    this.#engine = parts.engine;
     this.#name = parts.name;
     this.#client = client;
     this.#files = new MountedFileSystem(parts.engine.system, directory, false);
@@ -104,14 +109,27 @@ export class ForkMount {
     try {
       await this.#client.request('unmount', { target: this.directory, isLazy });
     } catch (error) {
-      // EINVAL: somebody has unmounted it. ENOTCONN: the owner was killed, and the mount is dead.
-      if (!isFsError(error, 'EINVAL') && !isFsError(error, 'ENOTCONN')) {
+      // EINVAL: somebody has unmounted it. ENOTCONN: the owner was killed.
+      const isGone = isFsError(error, 'EINVAL') || isFsError(error, 'ENOTCONN');
+      const isDead = isDeadMount(this.directory);
+      if (!isGone && !isDead) {
         this.#files.begin();
         throw treeFailure('umount', this.#name, error);
       }
-      if (isDeadMount(this.directory)) detachDeadMount(this.directory);
+      if (isDead) detachDeadMount(this.directory);
+      await this.#untilFree();
     }
     this.#end();
+  }
+
+  /** The kernel takes an owner apart that was killed, and may free the fork last. */
+  async #untilFree(): Promise<void> {
+    try {
+      await whileBusy(() => this.#engine.openTree(this.#name, false).close(), ENDING_MS);
+    } catch (error) {
+      // Using the fork fails in the same way.
+      if (!isFsError(error) && !(error instanceof StoreError)) throw error;
+    }
   }
 
   #end(): void {

@@ -5,8 +5,9 @@
 import { spawnSync } from 'node:child_process';
 import { readdirSync, readlinkSync, realpathSync, statfsSync, statSync } from 'node:fs';
 import path from 'node:path';
-import { type ErrorCode, FsError, SYMLINKS_MAX } from '../base/index.ts';
-import { mountedPlaces } from '../sys/index.ts';
+import { type ErrorCode, FsError, nameFromString, nameToString, SYMLINKS_MAX } from '../base/index.ts';
+import { mountedPlaces, mountsOf } from '../sys/index.ts';
+import { mountSource } from './protocol.ts';
 
 const WAYS_OUT: Partial<Record<ErrorCode, string>> = {
   ENOENT: 'there is no such directory: make it first',
@@ -49,6 +50,15 @@ export function isDeadMount(directory: string): boolean {
     // ECONNABORTED: it is ending just now.
     return GONE.has(codeOf(error));
   }
+}
+
+/** Where trees of this name are mounted whose server is gone. Mounts do not say of which store they are. */
+export function deadMountsOf(tree: string): string[] {
+  const source = nameFromString(mountSource(tree));
+  return mountsOf()
+    .filter((mount) => mount.source === source && /^fuse\b/.test(mount.type))
+    .map(({ directory }) => nameToString(directory))
+    .filter(isDeadMount);
 }
 
 /** Unmounts a mount whose server is gone; false where that is not allowed. */

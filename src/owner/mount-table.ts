@@ -23,6 +23,10 @@ import { Queues } from './queues.ts';
 /** How long an unmount waits for the kernel to let go. After that, programs still use the mount. */
 const END_WAIT_MS = 1_000;
 
+/** An aborted mount that cannot be taken away is tried again after this long, then after twice that, and so on. */
+const RETRY_MS = 100;
+const RETRY_MS_MAX = 60_000;
+
 /** A connection that holds a mount. */
 export interface Holder {
   readonly pid: number;
@@ -117,6 +121,8 @@ export class MountTable {
       if (entry === undefined) {
         const { place } = this.parts;
         const directory = place.mountPath(fork);
+        const aborted = [...this.aborted].find((entry) => entry.mount.directory === directory);
+        if (aborted !== undefined) await this.takeAway(aborted);
         place.makeMountPoint(fork);
         entry = await this.add({ fork, directory, io, noAtime }, false, true);
       } else if (entry.isDetached) {
@@ -233,20 +239,32 @@ export class MountTable {
     if (this.entries.size === 0) this.parts.onEmpty();
   }
 
-  /** A mount point in the store does not stay: only its holders use it, and the next holder of the tree needs it. */
   private keepAborted(entry: Entry): void {
-    if (!entry.isOwnDirectory) this.aborted.add(entry);
-    else {
-      void this.queues.run(entry.fork, async () => {
-        await entry.mount.unmount({ isLazy: true });
-        this.removeMountPoint(entry.fork);
-      });
+    this.aborted.add(entry);
+    // Only its holders use a mount point in the store, and the next holder of the tree needs it.
+    if (entry.isOwnDirectory) void this.takeAwayPatiently(entry);
+  }
+
+  /** Tries again until it is gone. */
+  private async takeAwayPatiently(aborted: Entry): Promise<void> {
+    const { fork, mount } = aborted;
+    for (let pauseMs = RETRY_MS; !this.isClosing; pauseMs = Math.min(pauseMs * 2, RETRY_MS_MAX)) {
+      try {
+        await this.queues.run(fork, () => this.takeAway(aborted));
+        return;
+      } catch (error) {
+        const text = 'an aborted mount could not be taken away: it is tried again';
+        this.parts.logger.error({ fork, directory: mount.directory, err: error }, text);
+      }
+      await pause(pauseMs, undefined, { ref: false });
     }
   }
 
   private async takeAway(aborted: Entry): Promise<void> {
+    if (!this.aborted.has(aborted)) return;
     await aborted.mount.unmount({ isLazy: true });
     this.aborted.delete(aborted);
+    if (aborted.isOwnDirectory && !this.entries.has(aborted.fork)) this.removeMountPoint(aborted.fork);
   }
 
   private removeMountPoint(fork: string): void {
@@ -327,9 +345,9 @@ export class MountTable {
     for (const { fork, holders } of [...this.entries.values()]) {
       if (holders.has(holder)) await this.release(fork, holder);
     }
-    for (const aborted of [...this.aborted]) {
+    for (const aborted of this.aborted) {
       const { holders, isKept } = aborted;
-      if (holders.delete(holder) && holders.size === 0 && !isKept) await this.takeAway(aborted);
+      if (holders.delete(holder) && holders.size === 0 && !isKept) void this.takeAwayPatiently(aborted);
     }
   }
 

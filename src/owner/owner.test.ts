@@ -7,6 +7,7 @@ import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import type { FakeMount } from '../../testing/owner/fake-mount-server.ts';
 import { ScratchOwner } from '../../testing/owner/scratch-owner.ts';
+import { until } from '../../testing/pace/until.ts';
 import { scratchDirectory } from '../../testing/stores/scratch-store.ts';
 import { type ErrorCode, FsError, isFsError } from '../base/index.ts';
 import { StoreEngine } from '../store/index.ts';
@@ -271,6 +272,36 @@ test('an aborted mount frees its tree, and is unmounted by name, by place, or wi
   holder.close();
   while (mount.unmounts.length === 0) await client.request('status', {});
   await assert.rejects(client.request('unmount', { target: PLACE }), fails('EINVAL', /ls --mounts/));
+});
+
+test('an aborted mount of a hold is taken away, again and again until that succeeds', async (t) => {
+  const scratch = await ScratchOwner.start(t);
+  scratch.makeFork('one');
+  const client = await scratch.client();
+  await client.request('hold', { fork: 'one' });
+  const mount = scratch.server.mounts[0]!;
+  const { unmount } = mount;
+  let failures = 0;
+  mount.unmount = async (options) => {
+    if (failures++ < 2) throw new FsError('ETIMEDOUT', { syscall: 'umount' });
+    await unmount.call(mount, options);
+  };
+  mount.abort();
+  const place = scratch.place.mountPath('one');
+  await until(() => !existsSync(place), 'nothing is left of it');
+  assert.deepEqual([failures, mount.unmounts], [3, [true]]);
+  const told = scratch.logged.filter(({ msg }) =>
+    /could not be taken away: it is tried again/.test(String(msg)),
+  );
+  assert.deepEqual(
+    told.map(({ fork, err }) => [fork, (err as { code: string }).code]),
+    [
+      ['one', 'ETIMEDOUT'],
+      ['one', 'ETIMEDOUT'],
+    ],
+  );
+  const again = await client.request('hold', { fork: 'one' });
+  assert.equal(again.directory, place);
 });
 
 test('a client that goes away while its tree is being mounted leaves no mount', async (t) => {

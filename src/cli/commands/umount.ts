@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import type { Command } from 'commander';
 import { FsError, isFsError } from '../../base/index.ts';
 import {
+  deadMountsOf,
   detachDeadMount,
   isDeadMount,
   OwnerClient,
@@ -39,15 +40,26 @@ async function unmount(store: string, place: string, isLazy: boolean): Promise<U
     if (owner === undefined) throw new FsError('EINVAL');
     return await owner.request('unmount', { target: await targetOf(owner, directory, place), isLazy });
   } catch (error) {
-    if (!isFsError(error, 'EINVAL')) throw error;
-    if (!isDeadMount(directory)) throw notMounted(place);
-    // Its owner was killed: the kernel still has the mount, and nobody serves it.
-    const cause = `${directory} is a dead mount that may not be removed`;
-    if (!detachDeadMount(directory)) throw new CommandError('EPERM', cause, 'run it as root');
-    return { fork: '', directory, isStillUsed: false, users: [] };
+    // EINVAL: the owner knows nothing of it, and a dead one may have mounted it. ENOTCONN: it was killed just now.
+    if (!isFsError(error, 'EINVAL') && !isFsError(error, 'ENOTCONN')) throw error;
+    return takeDeadMount(place, directory, error);
   } finally {
     owner?.close();
   }
+}
+
+/** The kernel still has the mount of an owner that was killed, and nobody serves it. */
+function takeDeadMount(place: string, directory: string, error: FsError): UnmountReport {
+  const dead = isDeadMount(directory) ? [directory] : deadMountsOf(place);
+  const [found, ...more] = dead;
+  if (found === undefined) throw error.code === 'EINVAL' ? notMounted(place) : error;
+  if (more.length > 0) {
+    const cause = `there are several dead mounts of a tree '${place}': ${dead.join(', ')}`;
+    throw new CommandError('EINVAL', cause, 'name the directory');
+  }
+  if (!detachDeadMount(found))
+    throw new CommandError('EPERM', `${found} is a dead mount that may not be removed`, 'run it as root');
+  return { fork: found === directory ? '' : place, directory: found, isStillUsed: false, users: [] };
 }
 
 /** What the owner is to unmount: a mount point, else a fork by its name, which a directory may have as well. */
