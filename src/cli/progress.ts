@@ -1,5 +1,5 @@
 /** Progress of long work, on stderr where that is a terminal. */
-import type { ImportProgress } from '../transfer/index.ts';
+import type { TransferProgress } from '../transfer/index.ts';
 import type { DedupeProgress } from '../upkeep/index.ts';
 import { formatBytes, formatCount, printable } from './output.ts';
 
@@ -37,9 +37,9 @@ async function withBar<State, T>(
 }
 
 /** `verb` names the work: 'importing'. */
-export function withProgress<T>(verb: string, isJson: boolean, work: Work<ImportProgress, T>): Promise<T> {
+export function withProgress<T>(verb: string, isJson: boolean, work: Work<TransferProgress, T>): Promise<T> {
   const format = `${verb} {files} files, {size}  {path}`;
-  const show = ({ files, bytes, path }: ImportProgress): Shown => {
+  const show = ({ files, bytes, path }: TransferProgress): Shown => {
     const shown = printable(path);
     const short = shown.length > PATH_CHARACTERS ? `…${shown.slice(-PATH_CHARACTERS)}` : shown;
     return { files: formatCount(files), size: formatBytes(bytes), path: short };

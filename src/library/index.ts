@@ -15,7 +15,7 @@ export type { CommitReport, MergeReport } from '../lifecycle/index.ts';
 export type { View } from '../mapping/index.ts';
 export type { TreeInfo } from '../store/index.ts';
 export type { Change } from '../survey/index.ts';
-export type { ExportReport, ImportProgress, ImportReport } from '../transfer/index.ts';
+export type { ExportReport, ImportReport, TransferProgress as ImportProgress } from '../transfer/index.ts';
 export type { DedupeProgress, DedupeReport, FsckOptions, FsckReport, GcReport } from '../upkeep/index.ts';
 export type { ExtentDestination, SameExtentResult } from './extent-same.ts';
 export type { ForkMount, MountOptions, UnmountOptions } from './fork-mount.ts';

@@ -7,8 +7,9 @@ import { type TestContext, test } from 'node:test';
 import { rewrite, writeText } from '../../testing/stores/random-changes.ts';
 import { scratchDirectory, scratchStore } from '../../testing/stores/scratch-store.ts';
 import { readFile } from '../../testing/stores/shared-store.ts';
+import { exportTree } from '../../testing/trees/export-tree.ts';
 import type { StoreEngine } from '../store/index.ts';
-import { exportTree, importTree } from '../transfer/index.ts';
+import { importTree } from '../transfer/index.ts';
 import type { FileSystem } from '../vfs/index.ts';
 import { type MergeReport, mergeTrees } from './merge.ts';
 

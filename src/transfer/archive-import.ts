@@ -28,9 +28,10 @@ import type { System } from '../sys/index.ts';
 import { ArchiveTree, DirectoryNode, FileNode, type NewRecord, type TreeNode } from './archive-tree.ts';
 import type { ByteStream } from './byte-stream.ts';
 import { ContentReader } from './file-content.ts';
-import { type ImportProgress, ImportTally } from './import-report.ts';
+import { ImportTally } from './import-report.ts';
 import { Pacing } from './pacing.ts';
 import { countBlocks } from './stored-content.ts';
+import type { TransferProgress } from './tally.ts';
 import type { TarType } from './tar-archive.ts';
 import { type TarMember, TarReader } from './tar-reader.ts';
 import { isName, isOciMeta, OCI_OPAQUE, ociWhiteout, storedXattrs, type WhiteoutForm } from './whiteouts.ts';
@@ -61,7 +62,7 @@ export interface ArchiveBounds {
 
 export interface ArchiveOptions extends ArchiveBounds {
   readonly whiteouts: WhiteoutForm;
-  readonly progress?: ((state: ImportProgress) => void) | undefined;
+  readonly progress?: ((state: TransferProgress) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -117,8 +118,7 @@ export class ArchiveImport {
   }
 
   private showProgress(): void {
-    const { files, directories, apparentBytes: bytes } = this.tally;
-    this.options.progress?.({ files, directories, bytes, path: this.current });
+    this.options.progress?.(this.tally.progress(this.current));
   }
 
   private async member(member: TarMember): Promise<void> {

@@ -1,6 +1,6 @@
 /**
- * Changed files of an import take the blocks that have not changed from their earlier version. Only a file whose
- * content is nowhere in the store is looked at, so an import of what did not change is as fast as without.
+ * Shares the unchanged blocks of a changed file with its earlier version. Only files whose content is nowhere in the
+ * store are compared, so an import of an unchanged tree is no slower.
  */
 import {
   BLOCK_SIZE,
@@ -16,16 +16,16 @@ import { countBlocks, type FileContent } from './stored-content.ts';
 
 /** A large file stays one whole blob, which the kernel can read by itself, unless one block in this many is shared. */
 const LARGE_SHARE = 1024;
-/** A map of more pieces would cost those who map the file more than it shares; short ones are left out first. */
+/** More pieces would cost more in memory maps of the file than they share; the shortest are left out first. */
 const SHARED_RUNS_MAX = 2048;
 const SUM_BYTES = 8;
-/** Pieces of 256 KiB, at most, that are compared before others have the thread. */
+/** Pieces of at most 256 KiB that are compared between two turns of the event loop. */
 const PIECES_A_TURN = 16;
 
 export class EarlierSharing {
   private readonly builder: LayerBuilder;
   private readonly earlier: EarlierVersion;
-  /** Small contents of this import that lie in several places, which the content table has no row for. */
+  /** By hash: small contents of this import that lie in several places, which the content table cannot express. */
   private readonly mixed = new Map<string, FileContent>();
 
   constructor(builder: LayerBuilder, earlier: EarlierVersion) {
@@ -33,7 +33,7 @@ export class EarlierSharing {
     this.earlier = earlier;
   }
 
-  /** Stores what of a small file is new; undefined, and nothing is stored, where all of it is. */
+  /** Stores the new blocks of a small file. Undefined, and nothing is stored, where all blocks are new. */
   small(
     earlierRuns: readonly Run[],
     hash: Buffer,
@@ -61,7 +61,7 @@ export class EarlierSharing {
     return content;
   }
 
-  /** Gives back the blocks of a large file's own blob that are elsewhere; undefined where that is not worthwhile. */
+  /** Frees the blocks of a large file's own blob that are shared instead. Undefined where that is not worthwhile. */
   async large(
     earlierRuns: readonly Run[],
     own: OwnBlob,
@@ -100,7 +100,7 @@ async function inTurns<T>(work: Generator<undefined, T>): Promise<T> {
   }
 }
 
-/** Bytes of the file in these runs, which its end may cut. */
+/** Bytes of the file in these runs; the last block may be partly beyond its end. */
 function bytesOf(runs: readonly Run[], sizeBytes: number): number {
   const endOf = ({ logical, count }: Run): number => Math.min(sizeBytes, (logical + count) * BLOCK_SIZE);
   return runs.reduce((sum, run) => sum + endOf(run) - run.logical * BLOCK_SIZE, 0);
@@ -112,7 +112,7 @@ function contentOf(runs: readonly Run[], equal: readonly Run[], sizeBytes: numbe
   return { sizeBytes, runs, storedBytes, sharedBytes, clonedBytes: 0 };
 }
 
-/** The parts of a run whose blocks are data of the file: what was a hole stays one. */
+/** The parts of a run that are data of the file; its holes stay holes. */
 function within(run: Run, ownRuns: readonly Run[]): Run[] {
   const parts: Run[] = [];
   for (const { logical, count } of ownRuns) {
@@ -127,8 +127,7 @@ function within(run: Run, ownRuns: readonly Run[]): Run[] {
 }
 
 /**
- * Adds the runs to `into`, and yields each gap before them, for the caller to add its own runs there: all are in order
- * in the end.
+ * Copies the runs to `into`, and yields each gap when it is reached, so that the caller can add runs for it in order.
  */
 function* gapsBetween(
   runs: readonly Run[],

@@ -21,12 +21,12 @@ import { nativeOnly } from '../../testing/host/native-only.ts';
 import { changeSomething, writeText } from '../../testing/stores/random-changes.ts';
 import { scratchDirectory } from '../../testing/stores/scratch-store.ts';
 import { storeWithBase } from '../../testing/stores/store-with-base.ts';
+import { exportTree } from '../../testing/trees/export-tree.ts';
 import { isRoot } from '../../testing/trees/odd-tree.ts';
 import { compareTrees, describeHostTree } from '../../testing/trees/tree-compare.ts';
 import { isFsError, SeededRandom } from '../base/index.ts';
 import { type StoreEngine, settleTree } from '../store/index.ts';
 import { createSystem, type System } from '../sys/index.ts';
-import { exportTree } from './export.ts';
 import { type ChangesFormat, exportChanges } from './export-changes.ts';
 
 async function exported(

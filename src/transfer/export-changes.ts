@@ -1,8 +1,8 @@
 /**
- * What a tree changed, as a layer: what is new or modified, the directories that these lie in, and a whiteout for what
- * is no more. As a tar it is a layer of the OCI image specification (layer.md), as a directory one of overlayfs
- * (overlayfs.rst). Put over the tree that it was compared with it gives the tree. What is gone is named one by one, so
- * no directory is opaque.
+ * Exports the changes of a tree as a layer: new and modified files, the directories that they lie in, and a whiteout
+ * for each removed name. As a tar it is a layer of the OCI image specification (layer.md), as a directory one of
+ * overlayfs (overlayfs.rst). Over the tree that it was compared with, it gives the tree. No directory is opaque, since
+ * removed names are listed one by one.
  */
 import type { Writable } from 'node:stream';
 import { FsError, isDirectoryMode, type Name } from '../base/index.ts';
@@ -10,7 +10,8 @@ import type { StoredTree, StoreEngine } from '../store/index.ts';
 import { changedPaths, TreePaths } from '../survey/index.ts';
 import type { TreeFiles } from '../vfs/index.ts';
 import { exportReader } from './export.ts';
-import type { ExportProgress, ExportReport } from './export-report.ts';
+import type { ExportReport } from './export-report.ts';
+import type { TransferProgress } from './tally.ts';
 import { childPath, TreeReader } from './tree-walk.ts';
 import { OCI_PREFIX } from './whiteouts.ts';
 
@@ -19,10 +20,10 @@ export type ChangesFormat = 'oci' | 'overlay';
 
 export interface ChangesOptions {
   readonly format?: ChangesFormat | undefined;
-  readonly progress?: ((state: ExportProgress) => void) | undefined;
+  readonly progress?: ((state: TransferProgress) => void) | undefined;
 }
 
-/** A tree to export: its files, and what the tables say of it and of the tree that it is compared with. */
+/** A tree to export: its files, and its rows before and after the changes. */
 export interface ChangedTree {
   readonly name: string;
   readonly files: TreeFiles;
@@ -31,8 +32,8 @@ export interface ChangedTree {
 }
 
 /**
- * Writes what differs between `before` and `after` to `destination`. Errors are those of `exportTree`; EINVAL for a
- * name that begins with `.wh.`, which a tar layer cannot say.
+ * Writes what differs between `before` and `after` to `destination`. Errors are those of `exportFileSystem`; EINVAL
+ * for a name that begins with `.wh.`, which in a tar layer is a whiteout.
  */
 export async function exportChanges(
   engine: StoreEngine,
@@ -46,7 +47,7 @@ export async function exportChanges(
 }
 
 class ChangesReader extends TreeReader {
-  /** What is shown of each directory, and what is taken away from it. */
+  /** The names of each directory that are in the layer, and those that it removes. */
   private readonly shownIn = new Map<string, Set<Name>>();
   private readonly goneFrom = new Map<string, Name[]>();
   private readonly format: ChangesFormat;
@@ -56,13 +57,13 @@ class ChangesReader extends TreeReader {
     this.format = format;
     const { gone, put } = changedPaths(engine, before, after);
     for (const path of put.keys()) this.show(path);
-    // A file with several names is in the layer under all of them: those not put would else keep the old one.
+    // A file with several names is in the layer under all of them: its other names would lead to the old file.
     for (const [, paths] of new TreePaths(after).linkedAt(put.keys()))
       for (const path of paths) this.show(path);
     for (const path of gone.keys()) {
       const { directory, last } = parted(path);
       const ino = after.inoAt(directory);
-      // What was in a directory that is no more goes with it; a name that another file has is taken by that.
+      // Entries of a removed directory are removed with it, and a name that has a new file is replaced by that.
       if (put.has(path) || ino === undefined) continue;
       if (!isDirectoryMode(after.record(ino)?.mode ?? 0)) continue;
       this.show(directory);
@@ -72,7 +73,7 @@ class ChangesReader extends TreeReader {
     }
   }
 
-  /** A path, and every directory that leads to it. */
+  /** Puts a path in the layer, and every directory that leads to it. */
   private show(path: string): void {
     let at = path;
     while (at !== '/' && at !== '') {

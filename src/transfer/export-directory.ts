@@ -1,4 +1,4 @@
-/** A tree into a host directory, and what a layer takes away from one. */
+/** Exports a tree, or a layer with whiteouts, to a host directory. */
 import { basename, dirname } from 'node:path';
 import {
   at,
@@ -17,7 +17,7 @@ import { HostWriter } from './host-writer.ts';
 import type { Pacing } from './pacing.ts';
 import { childPath, type TreeItem, type TreeReader } from './tree-walk.ts';
 
-/** While it is being filled a directory is the exporter's alone. */
+/** A directory belongs to the exporter alone until it is filled. */
 const FILLING_MODE = 0o700;
 
 /**
@@ -40,7 +40,7 @@ export async function exportDirectory(
   }
 }
 
-/** Opens the directory, which is made where there is none. */
+/** Makes the directory, or opens an empty one. */
 function claim(system: System, destination: string): number {
   try {
     return makeDirectory(system, destination);
@@ -77,7 +77,7 @@ function makeDirectory(system: System, destination: string): number {
   }
 }
 
-/** What stands in the way of making a directory is an error of that, whichever call meets it. */
+/** Errors of all calls that lead to making the directory are shown as errors of mkdir. */
 function making<T>(path: string, call: () => T): T {
   try {
     return call();
@@ -101,7 +101,7 @@ class DirectoryExport {
     this.writer = new HostWriter(files, reader, tally, pacing);
   }
 
-  /** Fills a directory that has been made, and gives it its attributes last: filling it changes its times. */
+  /** Fills a new directory, and sets its attributes last: filling it changes its times. */
   async fill(path: string, item: TreeItem): Promise<void> {
     const { files } = this;
     for (const name of this.reader.whiteouts(path)) this.whiteout(childPath(path, name));
@@ -129,7 +129,7 @@ class DirectoryExport {
       this.files.naming('link', item.path, () => this.files.link(firstPath, item.path, false));
       this.tally.hardLinks++;
     } catch (error) {
-      // The first name of a device that could not be made is not there to be linked to.
+      // The file, a device that could not be made, is not there to be linked to.
       if (!(error instanceof FsError) || error.code !== 'ENOENT' || isFileMode(item.attributes.mode))
         throw error;
       this.tally.note(

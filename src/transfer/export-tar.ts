@@ -1,4 +1,4 @@
-/** A tree as a tar archive on a stream. Holes are written out as zeros: tar has no portable form for them. */
+/** Exports a tree as a tar archive to a stream. Holes are written as zeros: tar has no portable form for them. */
 import { once } from 'node:events';
 import type { Writable } from 'node:stream';
 import {
@@ -71,7 +71,7 @@ export class TarExport {
     }
   }
 
-  /** OCI image specification, layer.md, "Whiteouts": an empty file whose name is that of what goes, after `.wh.`. */
+  /** OCI image specification, layer.md, "Whiteouts": an empty file, named `.wh.` and the name that is removed. */
   private async whiteout(directory: TreeItem, name: Name): Promise<void> {
     const header = entryOf(directory, 'file', NOTHING);
     const path = archivePath(childPath(directory.path, `${OCI_PREFIX}${name}`));
@@ -106,7 +106,7 @@ export class TarExport {
     if (size > 0) {
       await this.reader.readData(item, async (bytes, position) => {
         await this.zeros(position - written);
-        // The reader's piece is used again while the stream may still hold what it was given.
+        // A copy: the reader uses its buffer again while the stream may still hold the bytes.
         await this.put(Buffer.from(bytes));
         written = position + bytes.length;
       });
@@ -124,7 +124,7 @@ export class TarExport {
   }
 }
 
-/** './' and the path without its first slash, as tar writes names of a directory it was pointed at. */
+/** './' and the path without its first slash, as `tar -C DIRECTORY .` writes names. */
 function archivePath(path: string): Buffer {
   return Buffer.concat([Buffer.from('./'), nameToBytes(path.slice(1))]);
 }
@@ -144,7 +144,7 @@ function entryOf(item: TreeItem, type: TarType, target: Buffer): TarEntry {
     target,
     deviceMajor: type === 'character' || type === 'block' ? deviceMajor(attributes.rdev) : 0,
     deviceMinor: type === 'character' || type === 'block' ? deviceMinor(attributes.rdev) : 0,
-    // A link names an inode that came before, with its attributes.
+    // The attributes came with the first name of the inode.
     xattrs: type === 'link' ? [] : item.xattrs.map(([name, value]) => [nameToBytes(name), value] as const),
   };
 }

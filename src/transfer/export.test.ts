@@ -12,12 +12,12 @@ import { describe, type TestContext, test } from 'node:test';
 import { nativeOnly } from '../../testing/host/native-only.ts';
 import { scratchDirectory, scratchStore } from '../../testing/stores/scratch-store.ts';
 import { writeFile } from '../../testing/stores/shared-store.ts';
+import { exportTree } from '../../testing/trees/export-tree.ts';
 import { makeOddTree, seededBytes } from '../../testing/trees/odd-tree.ts';
 import { compareTrees, describeHostTree, type TreeDescription } from '../../testing/trees/tree-compare.ts';
 import { FsError } from '../base/index.ts';
 import { StoreEngine } from '../store/index.ts';
 import { createSystem, FaultySystem, type System } from '../sys/index.ts';
-import { exportTree } from './export.ts';
 import { importTree } from './import.ts';
 
 function oddTree(context: TestContext): string {

@@ -1,4 +1,4 @@
-/** `exportTree`: a fork or snapshot becomes a host directory or a tar archive. */
+/** Writes a fork or snapshot to a host directory or a tar archive. */
 import { once } from 'node:events';
 import { createWriteStream, realpathSync } from 'node:fs';
 import path from 'node:path';
@@ -9,62 +9,29 @@ import { codeOfErrno, FsError, nameToString } from '../base/index.ts';
 import { mountsOf, type System } from '../sys/index.ts';
 import type { TreeFiles } from '../vfs/index.ts';
 import { exportDirectory } from './export-directory.ts';
-import { type ExportFormat, type ExportProgress, type ExportReport, ExportTally } from './export-report.ts';
+import { type ExportFormat, type ExportReport, ExportTally } from './export-report.ts';
 import { TarExport } from './export-tar.ts';
 import { Pacing } from './pacing.ts';
+import type { TransferProgress } from './tally.ts';
 import { TreeReader } from './tree-walk.ts';
-
-export interface ExportedTree {
-  readonly fileSystem: TreeFiles;
-  close(): void;
-}
-
-/** The part of a store that an export needs; `StoreEngine` is one. */
-export interface ExportSource {
-  readonly system: System;
-  /** The tree of this name if it is open in this process. */
-  openTreeOf(name: string): ExportedTree | undefined;
-  openTree(name: string): ExportedTree;
-}
 
 export interface ExportOptions {
   /** Default: 'directory'. */
   readonly format?: ExportFormat | undefined;
-  /** Directories of the host in which the tree is seen: one that is written there would be exported as well. */
+  /** Directories of the host that show the tree: a copy that is written there would be part of the export. */
   readonly shownAt?: readonly string[] | undefined;
   /** Called some ten times a second with the progress of the export. */
-  readonly progress?: ((state: ExportProgress) => void) | undefined;
+  readonly progress?: ((state: TransferProgress) => void) | undefined;
 }
 
 /**
- * Writes the tree `name` to `destination`: a directory that is absent or empty, a tar file that does not
- * exist yet, or (tar) a stream. What comes out equals what went in: content, holes (a directory only), hard
- * links, symlinks, nodes, extended attributes, modes and times to the nanosecond; owners where the host
- * allows it (root).
+ * Writes an open tree to `destination`: a directory that is absent or empty, a tar file that does not exist yet, or
+ * (tar) a stream. Kept are content, holes (in a directory only), hard links, symlinks, nodes, extended attributes,
+ * modes, times to the nanosecond, and owners where the host allows it (root).
  *
- * Errors: ENOENT (no such tree, or the destination's parent is missing); EEXIST, ENOTDIR, ENOTEMPTY
- * (something is at the destination); EINVAL (a directory into itself); EACCES, ENOSPC, EIO, with the path. After an
- * error what was written so far stays.
+ * Errors: ENOENT (the destination's parent is missing); EEXIST, ENOTDIR, ENOTEMPTY (something is at the destination);
+ * EINVAL (a directory into itself); EACCES, ENOSPC, EIO, with the path. After an error what was written so far stays.
  */
-export async function exportTree(
-  source: ExportSource,
-  name: string,
-  destination: string | Writable,
-  options: ExportOptions = {},
-): Promise<ExportReport> {
-  const open = source.openTreeOf(name);
-  if (open !== undefined) {
-    return await exportFileSystem(source.system, name, open.fileSystem, destination, options);
-  }
-  const tree = source.openTree(name);
-  try {
-    return await exportFileSystem(source.system, name, tree.fileSystem, destination, options);
-  } finally {
-    tree.close();
-  }
-}
-
-/** As `exportTree`, of a tree that is open already. */
 export async function exportFileSystem(
   system: System,
   name: string,
@@ -84,10 +51,7 @@ export async function exportReader(
 ): Promise<ExportReport> {
   const started = performance.now();
   const tally = new ExportTally();
-  const pacing = new Pacing(() => {
-    const { files, directories, apparentBytes: bytes } = tally;
-    options.progress?.({ files, directories, bytes, path: reader.lastPath });
-  });
+  const pacing = new Pacing(() => options.progress?.(tally.progress(reader.lastPath)));
   const where = typeof destination === 'string' ? path.resolve(destination) : '-';
   const format = options.format ?? (typeof destination === 'string' ? 'directory' : 'tar');
   if (typeof destination !== 'string') {
@@ -103,7 +67,7 @@ export async function exportReader(
   return tally.report(reader.name, where, format, performance.now() - started);
 }
 
-/** What is mounted somewhere in a directory is not part of the tree that is seen there. */
+/** EINVAL where the destination lies in a directory that shows the tree, and not in a mount below that. */
 function requireElsewhere(destination: string, shownAt: readonly string[]): void {
   const place = realPlace(destination);
   const mounts = mountsOf().map(({ directory }) => nameToString(directory));
@@ -121,7 +85,7 @@ function realPlace(destination: string): string {
   try {
     return path.join(realpathSync(path.dirname(destination)), path.basename(destination));
   } catch {
-    // There is no such directory; making one in it reports that.
+    // The parent does not exist: making the directory reports that.
     return destination;
   }
 }
@@ -130,14 +94,15 @@ function isWithin(place: string, directory: string): boolean {
   return place === directory || place.startsWith(directory === '/' ? '/' : `${directory}/`);
 }
 
-/** A tar whose name says so is compressed. */
+/** Names of tars that are compressed. */
 const GZIPPED = /\.(?:gz|tgz)$/;
 
 async function toTarFile(file: string, write: (output: Writable) => Promise<void>): Promise<void> {
   const output = createWriteStream(file, { flags: 'wx', highWaterMark: 4 * 1024 * 1024 });
   try {
     await once(output, 'open');
-    output.on('error', leftToTheWriter);
+    // The next write, or the end, reports that the stream has failed; errors of destroying it add nothing.
+    output.on('error', () => undefined);
     if (GZIPPED.test(file)) {
       const gzip = createGzip();
       const written = pipeline(gzip, output);
@@ -153,12 +118,7 @@ async function toTarFile(file: string, write: (output: Writable) => Promise<void
   }
 }
 
-/** The next write, or the end, reports that the stream has failed; errors of destroying it add nothing. */
-function leftToTheWriter(): void {
-  // Nothing: see above.
-}
-
-/** An error of node:fs in our own shape. */
+/** An error of node:fs as an FsError. */
 function asFsError(error: unknown, file: string): unknown {
   if (error instanceof FsError || !(error instanceof Error)) return error;
   const { errno, syscall } = error as NodeJS.ErrnoException;

@@ -1,7 +1,7 @@
-/** Which failures of a host file an import can do without the file. */
+/** Failures of a host file that an import survives by leaving the file out. */
 
-/** What `skipUnreadable` forgives: the file's own failures, not the store's. */
+/** With `skipUnreadable`: failures of the file itself, not of the store. */
 export const UNREADABLE: ReadonlySet<string> = new Set(['EACCES', 'EPERM', 'EIO', 'ENODEV', 'ESTALE']);
 
-/** What opening or reading says of a file that went away or was replaced by something else. */
+/** A file that was removed, or replaced by something else. */
 export const GONE: ReadonlySet<string> = new Set(['ENOENT', 'ELOOP', 'ENXIO']);

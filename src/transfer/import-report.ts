@@ -1,8 +1,8 @@
-/** What an import did: counts, sizes, and a line for everything that did not come over as it was. */
+/** The report of an import: counts, sizes, and a note for everything that was not imported as it was. */
 import { type FsError, nameToString } from '../base/index.ts';
 import { XATTR_VALUE_BYTES_MAX, xattrRefusal } from '../vfs/index.ts';
 import type { FileContent } from './stored-content.ts';
-import { type Note, Tally } from './tally.ts';
+import { type Counts, type Note, Tally } from './tally.ts';
 
 export type ImportNoteKind =
   /** A fifo, socket or device: recorded as such, it has no content. */
@@ -20,38 +20,19 @@ export type ImportNoteKind =
 
 export type ImportNote = Note<ImportNoteKind>;
 
-export interface ImportReport {
+export interface ImportReport extends Counts {
   /** The snapshot that was made. */
   readonly name: string;
   /** The host directory or archive, absolute. */
   readonly source: string;
-  readonly files: number;
-  readonly directories: number;
-  readonly symlinks: number;
-  readonly specials: number;
-  /** Further names of files that have several. */
-  readonly hardLinks: number;
-  /** Names and directories of lower layers that are hidden, or, over a base, removed. */
-  readonly whiteouts: number;
-  /** Sum of file sizes. */
-  readonly apparentBytes: number;
   /** Written to new blobs. */
   readonly storedBytes: number;
-  /** Found in the store already, or met twice: not stored again. */
+  /** Not stored, since the store or an earlier file of the import has the same bytes. */
   readonly sharedBytes: number;
-  /** Of `storedBytes`: taken over by reflink, without copying. */
+  /** The part of `storedBytes` that was reflinked instead of copied. */
   readonly clonedBytes: number;
   readonly durationMs: number;
   readonly notes: readonly ImportNote[];
-}
-
-/** Where an import stands; handed to `progress` several times a second. */
-export interface ImportProgress {
-  readonly files: number;
-  readonly directories: number;
-  readonly bytes: number;
-  /** The directory or large file being read, as text. */
-  readonly path: string;
 }
 
 /** The report while it is being made. */
@@ -77,7 +58,7 @@ export class ImportTally extends Tally<ImportNoteKind> {
     this.note('unreadable', path, `left out: ${error.message}`);
   }
 
-  /** Those attributes of a file of this mode that a tree can have; the others are noted. */
+  /** The attributes that a file of this mode can have in a tree; the others are noted. */
   keptXattrs(path: string, mode: number, xattrs: Map<string, Buffer>): Map<string, Buffer> {
     const kept = new Map(xattrs);
     for (const [name, value] of xattrs) {
@@ -91,22 +72,8 @@ export class ImportTally extends Tally<ImportNoteKind> {
   }
 
   report(name: string, source: string, durationMs: number): ImportReport {
-    return {
-      name,
-      source,
-      files: this.files,
-      directories: this.directories,
-      symlinks: this.symlinks,
-      specials: this.specials,
-      hardLinks: this.hardLinks,
-      whiteouts: this.whiteouts,
-      apparentBytes: this.apparentBytes,
-      storedBytes: this.storedBytes,
-      sharedBytes: this.sharedBytes,
-      clonedBytes: this.clonedBytes,
-      durationMs,
-      notes: this.notes,
-    };
+    const { storedBytes, sharedBytes, clonedBytes, notes } = this;
+    return { name, source, ...this.counts(), storedBytes, sharedBytes, clonedBytes, durationMs, notes };
   }
 }
 

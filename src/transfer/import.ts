@@ -1,4 +1,4 @@
-/** `importTree`: a directory of the host, or an archive, becomes a snapshot. */
+/** `importTree`: makes a snapshot of a host directory or an archive. */
 import path from 'node:path';
 import { FsError, isDirectoryMode, isFileMode } from '../base/index.ts';
 import { HostFiles } from '../files/index.ts';
@@ -77,7 +77,7 @@ async function importDirectory(
   return run.tally.report(options.name, source, performance.now() - started);
 }
 
-/** Runs a call on the directory that is imported; its error names it. */
+/** Runs a call on the source; its error names it. */
 function hostCall<T>(source: string, call: () => T): T {
   try {
     return call();
@@ -111,10 +111,7 @@ async function importArchive(
   }
 }
 
-/**
- * On a full or failing disk even giving up may fail: gc removes what is left, and the first error is the one
- * to tell.
- */
+/** On a full or failing disk even this may fail: gc then removes the rest, and the first error is the one to report. */
 function giveUp(builder: LayerBuilder): void {
   try {
     builder.abort();

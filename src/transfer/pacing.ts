@@ -1,8 +1,4 @@
-/**
- * Long synchronous work in slices: the event loop gets a turn often enough, and progress is told now and
- * then.
- */
-
+/** Divides long synchronous work into slices, so that the event loop gets its turns, and reports progress. */
 import { yieldToEventLoop } from '../base/index.ts';
 
 /** The event loop gets a turn at least this often. */

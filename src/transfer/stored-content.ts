@@ -1,8 +1,8 @@
-/** What an import made of the content of one file. */
+/** The stored content of one imported file. */
 import type { Run } from '../base/index.ts';
 
 export interface FileContent {
-  /** What was read; the stat's size where the file held still. */
+  /** The bytes that were read, which may differ from the stat's size if the file was changing. */
   readonly sizeBytes: number;
   readonly runs: readonly Run[];
   readonly storedBytes: number;

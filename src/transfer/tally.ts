@@ -1,4 +1,4 @@
-/** Counts and notes that reports of imports and of exports have in common, while they are being made. */
+/** Counts, notes and progress, which imports and exports have in common. */
 
 export interface Note<Kind> {
   readonly kind: Kind;
@@ -10,7 +10,30 @@ export interface Note<Kind> {
 /** Notes of one report; the last one says that there were more. */
 const NOTES_MAX = 10_000;
 
-export class Tally<Kind> {
+export interface Counts {
+  readonly files: number;
+  readonly directories: number;
+  readonly symlinks: number;
+  readonly specials: number;
+  /** Further names of files that have several. */
+  readonly hardLinks: number;
+  /** Of an import: what is hidden in lower layers or, over a base, removed. Of an export of changes: removed names. */
+  readonly whiteouts: number;
+  /** Sum of file sizes. */
+  readonly apparentBytes: number;
+}
+
+/** How far an import or export is. */
+export interface TransferProgress {
+  readonly files: number;
+  readonly directories: number;
+  readonly bytes: number;
+  /** The directory or file that is being read, as text. */
+  readonly path: string;
+}
+
+/** The counts and notes of a report while it is being made. */
+export class Tally<Kind> implements Counts {
   files = 0;
   directories = 0;
   symlinks = 0;
@@ -20,6 +43,15 @@ export class Tally<Kind> {
   apparentBytes = 0;
   readonly notes: Note<Kind>[] = [];
   private readonly noted = new Set<string>();
+
+  counts(): Counts {
+    const { files, directories, symlinks, specials, hardLinks, whiteouts, apparentBytes } = this;
+    return { files, directories, symlinks, specials, hardLinks, whiteouts, apparentBytes };
+  }
+
+  progress(path: string): TransferProgress {
+    return { files: this.files, directories: this.directories, bytes: this.apparentBytes, path };
+  }
 
   note(kind: Kind, path: string, message: string): void {
     const left = NOTES_MAX - this.notes.length;

@@ -1,7 +1,6 @@
 /**
- * One run of an import: walks the host tree, reads what is in it, and hands rows and content to the
- * LayerBuilder. Files whose content is in the page cache are read in passing; the others wait for the disk
- * several at a time.
+ * Imports a host directory: walks the tree, reads its files, and hands rows and content to the LayerBuilder. Files in
+ * the page cache are read on the way; the others wait for the disk, several at a time.
  */
 import {
   FsError,
@@ -25,10 +24,11 @@ import type { ArchiveBounds } from './archive-import.ts';
 import { ContentReader } from './file-content.ts';
 import { GONE, UNREADABLE } from './host-failures.ts';
 import { isUnchanged } from './host-tree.ts';
-import { type ImportProgress, ImportTally } from './import-report.ts';
+import { ImportTally } from './import-report.ts';
 import { ImportSource } from './import-source.ts';
 import { Pacing } from './pacing.ts';
 import { countBlocks, type FileContent, NO_CONTENT } from './stored-content.ts';
+import type { TransferProgress } from './tally.ts';
 import { planWhiteouts, putWhiteouts, storedXattrs, type WhiteoutForm } from './whiteouts.ts';
 
 export interface ImportOptions extends ArchiveBounds {
@@ -38,14 +38,14 @@ export interface ImportOptions extends ArchiveBounds {
   readonly against?: string | undefined;
   /** Leaves out what cannot be read, with a note, instead of failing. */
   readonly skipUnreadable?: boolean | undefined;
-  /** How the tree, as a layer, says that something of a lower layer is gone; default: 'none'. */
+  /** How the tree, as a layer, marks names that it hides in lower layers; default: 'none'. */
   readonly whiteouts?: WhiteoutForm | undefined;
   /** Of an archive: the snapshot or fork that it is unpacked over; the result is one tree. */
   readonly over?: string | undefined;
   /** How many files may be waiting for the disk at once; default: 16. */
   readonly concurrency?: number | undefined;
   /** Called several times a second with the progress of the import. */
-  readonly progress?: ((state: ImportProgress) => void) | undefined;
+  readonly progress?: ((state: TransferProgress) => void) | undefined;
   /** Gives the import up: ECANCELED, and nothing of it stays. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -66,18 +66,18 @@ interface LinkedInode {
   names: number;
 }
 
-/** What a file's names and record need of it, once it has been read. */
+/** A file that has been read. */
 interface Taken {
   readonly stat: HostStat;
   readonly content: FileContent;
   readonly xattrs: Map<string, Buffer>;
 }
 
-/** Where in the new tree something goes. */
+/** The place of an entry in the new tree. */
 interface ImportPlace {
   /** Path in the imported directory, a byte string. */
   readonly path: string;
-  /** The same for reports, as text, without the slash that it begins with. */
+  /** The same for reports, as text, without the leading slash. */
   readonly shown: string;
   readonly directory: Ino;
   readonly name: Name;
@@ -161,11 +161,10 @@ export class TreeImport {
   }
 
   private showProgress(): void {
-    const { files, directories, apparentBytes: bytes } = this.tally;
-    this.options.progress?.({ files, directories, bytes, path: this.current });
+    this.options.progress?.(this.tally.progress(this.current));
   }
 
-  /** Imports a directory and all that is in it. False when it was left out. */
+  /** Imports a directory with its content. False when it was left out. */
   private async directory(
     path: string,
     shown: string,
@@ -218,7 +217,7 @@ export class TreeImport {
     return true;
   }
 
-  /** A directory is imported as it was listed; what came or went meanwhile changed its time. */
+  /** A directory is imported as it was listed; entries that came or went since have changed its mtime. */
   private noteIfChanged(path: string, shown: string, before: HostStat): void {
     try {
       if (isSameTimespec(before.mtime, this.source.stat(path).mtime)) return;
@@ -232,10 +231,7 @@ export class TreeImport {
     return this.failure !== undefined || this.inFlight.size >= this.concurrency || this.pacing.isDue;
   }
 
-  /**
-   * Imports one entry. Says whether it became a subdirectory; a promise only where something has to be waited
-   * for.
-   */
+  /** Imports one entry. Returns whether it became a subdirectory; a promise only where it has to wait. */
   private entry(place: ImportPlace): boolean | Promise<boolean> {
     let stat: HostStat;
     try {
@@ -259,7 +255,7 @@ export class TreeImport {
     return stat.size === 0 && isMarkedWhiteout(stat, this.source.xattrs(place.path));
   }
 
-  /** Notes what went away, or cannot be read and may be left out; throws everything else. */
+  /** Notes a file that went away, or cannot be read and may be left out; throws all other errors. */
   private noteGone(place: ImportPlace, error: unknown): void {
     if (this.source.isFailureOf(error, place.path) && GONE.has(error.code)) {
       this.tally.note('vanished', place.shown, 'went away while the tree was read');
@@ -369,7 +365,7 @@ export class TreeImport {
     return undefined;
   }
 
-  /** Whether what was read is what the file was before and after. The last attempt is taken as it is, with a note. */
+  /** Whether the file did not change while it was read. The last attempt is stored in any case, with a note. */
   private verify(place: ImportPlace, attempted: Attempt, lengthRead: number): boolean {
     attempted.taken = { stat: attempted.stat, xattrs: this.xattrs(place, attempted.stat, attempted.fd) };
     const after = this.source.stat(place.path);
@@ -383,7 +379,7 @@ export class TreeImport {
     return true;
   }
 
-  /** The attributes of what is at a place, as they are stored; of a file that is open, its own. */
+  /** The attributes at a place as they are stored; with `fd`, those of the open file. */
   private xattrs({ path, shown }: ImportPlace, { mode }: HostStat, fd?: number): Map<string, Buffer> {
     const found =
       fd === undefined
@@ -447,7 +443,7 @@ export class TreeImport {
     return { ino, stat, content: undefined, hasXattrs, target, names: 1, parent: place.directory };
   }
 
-  /** One of several names of a file. The first one brings the content, the others only count. */
+  /** Imports one of several names of a file. The content is read for the first one only. */
   private async linkedEntry(place: ImportPlace, stat: HostStat): Promise<void> {
     const key = `${stat.dev}:${stat.ino}`;
     const known = this.linked.get(key);
@@ -480,7 +476,7 @@ export class TreeImport {
     return { ino, stat, content, hasXattrs, target: '', names: 1, parent: place.directory };
   }
 
-  /** Link counts are known only when the whole tree has been seen: a name outside of it does not count. */
+  /** Link counts are known only after the whole tree was seen: names outside of it do not count. */
   private storeLinked(): void {
     for (const inode of this.linked.values()) {
       if (inode !== 'left out') this.storeInode(inode.ino, inode);

@@ -70,7 +70,7 @@ export class TreeReader {
     return [];
   }
 
-  /** Opens a file for as long as the call takes. */
+  /** Opens a file for the duration of `use`. */
   async reading<T>({ path, attributes }: TreeItem, use: (data: DataSource) => Promise<T>): Promise<T> {
     const { fileSystem } = this;
     const file = this.naming('open', path, () => fileSystem.open(path, O_RDONLY, 0));

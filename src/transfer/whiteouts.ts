@@ -1,7 +1,7 @@
 /**
- * Whiteouts as import reads them. In OCI image layers (image-spec, layer.md) an empty file `.wh.NAME` hides NAME of the
- * layers below, and `.wh..wh..opq` all that they have in its directory; other names with `.wh..wh.` are AUFS's own and
- * mean nothing. In the layers of overlayfs they are marks of files: see `overlay-marks.ts` in `lower`.
+ * Reads whiteouts. In OCI image layers (image-spec, layer.md) an empty file `.wh.NAME` hides NAME in the layers below,
+ * and `.wh..wh..opq` hides all of their entries in its directory; other names that begin with `.wh..wh.` are AUFS's own
+ * and are ignored. For the layers of overlayfs see `overlay-marks.ts` in `lower`.
  */
 import { FsError, type Ino, kindOfMode, type Name } from '../base/index.ts';
 import {
@@ -17,10 +17,10 @@ import type { LayerBuilder } from '../store/index.ts';
 import type { HostStat } from '../sys/index.ts';
 import type { ImportTally } from './import-report.ts';
 
-/** The form of the whiteouts in what is imported; `none`: there are none, and every name is a file. */
+/** The form of whiteouts in an import; with `none` every name is an ordinary file. */
 export type WhiteoutForm = 'oci' | 'overlay' | 'none';
 
-/** Before the name of what a layer takes away. */
+/** Begins the name of a whiteout. */
 export const OCI_PREFIX = '.wh.';
 const OCI_META = '.wh..wh.';
 export const OCI_OPAQUE = '.wh..wh..opq';
@@ -37,7 +37,7 @@ export function isOciMeta(directories: readonly Name[], last: Name): boolean {
   return directories.some((name) => name.startsWith(OCI_META));
 }
 
-/** Whether what a whiteout hides can be the name of a file. */
+/** Whether a whiteout hides something that can be the name of a file. */
 export function isName(name: string): boolean {
   return name !== '' && name !== '.' && name !== '..';
 }
@@ -51,14 +51,14 @@ function refuseMetacopy(xattrs: Xattrs, path: string): void {
   throw new FsError('ENOTSUP', { syscall: 'import', path, note });
 }
 
-/** What attributes are imported from: a file or directory of this mode. */
+/** The file or directory that attributes belong to. */
 export interface AttributedFile {
   /** For messages. */
   readonly shown: string;
   readonly mode: number;
 }
 
-/** The attributes of a file or directory as its layer stores them. ENOTSUP for what has its bytes elsewhere. */
+/** The attributes of a file or directory as the layer stores them. ENOTSUP for a file whose bytes are elsewhere. */
 export function storedXattrs(
   form: WhiteoutForm,
   xattrs: Map<string, Buffer>,
@@ -72,17 +72,17 @@ export function storedXattrs(
   return storedMarks(kept);
 }
 
-/** What the whiteouts among a host directory's names say. */
+/** The meaning of the whiteouts in a host directory. */
 export interface WhiteoutPlan {
   /** The names of files. */
   readonly names: readonly Name[];
-  /** Names that are whiteouts and nothing else. */
+  /** Names that have only a whiteout. */
   readonly hidden: readonly Name[];
   /** Names that have both a whiteout and a file: where the file is a directory, it is opaque. */
   readonly replaced: ReadonlySet<Name>;
-  /** Empty files may be whiteouts by an attribute. */
+  /** Empty files may be whiteouts, marked by an attribute. */
   readonly mayHaveMarked: boolean;
-  /** The attributes of the directory, which may be opaque for another reason too. */
+  /** The attributes of the directory; `isOpaque` where a whiteout of its own name hides the lower ones. */
   xattrs(isOpaque: boolean): Map<string, Buffer>;
 }
 
@@ -114,7 +114,7 @@ export function planWhiteouts(
   };
 }
 
-/** Puts whiteouts into a layer, with the owner and the times that `stat` has. Returns how many. */
+/** Puts whiteouts into a layer, with the owner and times of `stat`. Returns their count. */
 export function putWhiteouts(
   builder: LayerBuilder,
   directory: Ino,

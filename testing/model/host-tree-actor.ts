@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { isFsError } from '../../src/base/index.ts';
 import type { StoreEngine, Tree } from '../../src/store/index.ts';
-import { exportTree } from '../../src/transfer/index.ts';
+import { exportTree } from '../trees/export-tree.ts';
 import { fingerprint } from '../trees/host-tree.ts';
 import {
   describeBytes,

@@ -2,10 +2,10 @@
 import type { Writable } from 'node:stream';
 import { type Command, Option } from 'commander';
 import {
-  type ExportProgress,
   type ExportReport,
   exportChanges,
   exportFileSystem,
+  type TransferProgress,
 } from '../../transfer/index.ts';
 import { examples } from '../command-line.ts';
 import { amountMoved, BrokenPipeError, print, writeNotes } from '../output.ts';
@@ -93,7 +93,7 @@ async function run(
   destination: string | Writable,
   isTar: boolean,
   { changes, against }: ExportFlags,
-  progress: (state: ExportProgress) => void,
+  progress: (state: TransferProgress) => void,
 ): Promise<ExportReport> {
   const { engine, trees } = session;
   const { fileSystem } = await session.readTree(name);
