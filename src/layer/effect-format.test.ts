@@ -1,4 +1,4 @@
-/** What is journalled is what a replay sees; damaged payloads are refused. */
+/** A replay sees the effects that were journalled; damaged payloads are refused. */
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import fc from 'fast-check';

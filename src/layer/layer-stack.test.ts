@@ -1,4 +1,4 @@
-/** One operation as one change: nothing of it is left where it fails, and there is never one inside another. */
+/** An operation is one change: it leaves nothing behind when it fails, and changes do not nest. */
 import assert from 'node:assert/strict';
 import test, { type TestContext } from 'node:test';
 import { scratchStore } from '../../testing/stores/scratch-store.ts';

@@ -1,11 +1,11 @@
-/** The limits of what the open trees of a process keep in memory, with trees that only count. */
+/** The limits of what the open trees of a process keep in memory, with fake trees that only count. */
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { type CachedTree, TreeCache } from './tree-cache.ts';
 
-/** A tree with so many inodes and names, some of which cannot be dropped. */
+/** A tree with a number of inodes and names, some of which cannot be dropped. */
 class FakeTree implements CachedTree {
   inodeCount = 0;
   nameCount = 0;
@@ -49,7 +49,7 @@ test('names give way as inodes do, and each has its own limit', () => {
   assert.deepEqual([first.inodeCount, second.inodeCount], [10, 10]);
 });
 
-test('what is in use stays, and is not looked at again with every operation', () => {
+test('what is in use stays, and is not checked again with every operation', () => {
   const cache = new TreeCache({ inodesMax: 160, namesMax: 1000 });
   const tree = new FakeTree();
   tree.inodesInUse = 500;
@@ -64,7 +64,7 @@ test('what is in use stays, and is not looked at again with every operation', ()
   assert.ok(looks > 1 && looks <= 35, `${looks} looks`);
 });
 
-test('a tree that is closed counts no more', () => {
+test('a closed tree no longer counts', () => {
   const cache = new TreeCache({ inodesMax: 100, namesMax: 1000 });
   const tree = new FakeTree();
   read(cache, tree, 60, 10);
@@ -73,7 +73,7 @@ test('a tree that is closed counts no more', () => {
   assert.deepEqual(cache.counts, { inodes: 0, names: 0 });
 });
 
-test('property: what is not in use never exceeds the limits, whatever is read in which order', () => {
+test('property: what is not in use never exceeds the limits, in whatever order trees are read', () => {
   const reads = fc.array(fc.tuple(fc.nat(4), fc.nat(50), fc.nat(500)), { maxLength: 60 });
   fc.assert(
     fc.property(reads, (steps) => {

@@ -1,4 +1,4 @@
-/** Rows of host files, of host layers, and of what layer a directory is: they come back as stored, or are refused. */
+/** Rows of host files, host layers and the layers of a directory: they read back as written, or are refused. */
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import fc from 'fast-check';
@@ -14,7 +14,7 @@ const time = fc.record(
   { seconds: fc.maxSafeInteger(), nanoseconds: fc.nat(999_999_999) },
   { noNullPrototype: true },
 );
-/** As the host has them: a bigint where a double does not hold it. */
+/** A bigint where a double cannot hold the number. */
 const hostIno = fc.oneof(nat, fc.bigInt(2n ** 53n, 2n ** 64n - 1n));
 const birth = fc.option(time, { nil: undefined });
 const external: fc.Arbitrary<ExternalRecord> = fc.record(
@@ -70,17 +70,17 @@ function bytesOf(encode: (writer: ByteWriter) => void): Buffer {
   return writer.take();
 }
 
-/** Every beginning of the bytes is refused. */
+/** Every proper prefix of the bytes is refused. */
 function refusesBeginnings(bytes: Buffer, decode: (reader: ByteReader) => unknown, from = 0): void {
   for (let length = from; length < bytes.length; length++) {
     assert.throws(() => decode(new ByteReader(bytes.subarray(0, length))), DecodeError, `${length} bytes`);
   }
 }
 
-test('what an earlier version wrote where a layer has a zero now is passed over', () => {
+test('a number that an earlier version wrote in place of the zero in a layer is skipped', () => {
   const layer = layerOver(undefined);
   const bytes = bytesOf((writer) => layerFormat.write(writer, layer));
-  assert.equal(bytes[3], 0, 'behind the state, the parent and the root');
+  assert.equal(bytes[3], 0, 'after the state, the parent and the root');
   bytes[3] = 5;
   assert.deepEqual(layerFormat.read(new ByteReader(bytes)), layer);
 });
@@ -108,7 +108,7 @@ test('a layer comes back with the directory that it is', () => {
         refusesBeginnings(bytes, layerFormat.read);
         return;
       }
-      // What ends before the directory begins is the layer without it; before its filesystem, one of an older version.
+      // A row that ends before the directory is the layer without it; before the filesystem, an older version's.
       const older = { ...source, fileSystemUuid: undefined, subvolume: undefined };
       const tail = bytesOf((writer) => fileSystemFormat.write(writer, source)).length;
       assert.deepEqual(layerFormat.read(new ByteReader(bytes.subarray(0, -tail))), layerOver(older));

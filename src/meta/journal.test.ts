@@ -1,4 +1,4 @@
-/** The journal on both systems, on a faulty one, and on files that were cut or changed anywhere. */
+/** The journal on both systems, on a faulty one, and with files that were cut or changed anywhere. */
 import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -153,7 +153,7 @@ test('a mark is written only where something is unmarked', () => {
   journal.close();
 });
 
-test('begin gives up all records before it, also those that lie beyond the new ones', () => {
+test('begin gives up all records before it, also those after the end of the new ones', () => {
   const path = freshPath();
   const journal = Journal.open(native, path, LAYER);
   journal.begin(1, 1);
@@ -177,7 +177,7 @@ test('begin takes the next generation where the header has it already, and old r
   assert.deepEqual(replayFile(path).payloads, []);
 });
 
-test('after replay the counts tell what was found, so that a checkpoint can come before begin', () => {
+test('after replay the counts say what was found, so that a checkpoint can come before begin', () => {
   const path = freshPath();
   writeJournal(path, ['a', 'b', null, 'c']);
   const journal = Journal.open(native, path, LAYER);
@@ -202,7 +202,7 @@ test("another layer's journal is not replayed", () => {
   journal.close();
 });
 
-test('records of any size pass, and the file grows in steps and is given back', () => {
+test('records may have any size; the file grows in steps and shrinks again', () => {
   const path = freshPath();
   const journal = Journal.open(native, path, LAYER);
   assert.equal(statSync(path).size, 16 * 1024);
@@ -223,7 +223,7 @@ test('records of any size pass, and the file grows in steps and is given back', 
   assert.equal(replayFile(path).payloads.length, sizes.length);
 });
 
-test('ENOSPC of a big step falls back to what is needed, and ENOSPC of that adds no record', () => {
+test('on ENOSPC the file grows by what is needed only; if that fails too, no record is added', () => {
   const path = freshPath();
   const system = new FaultySystem(native);
   const journal = Journal.open(system, path, LAYER);
@@ -312,7 +312,7 @@ test('a disk that fails the erasing write too still reports the first error', ()
   journal.close();
 });
 
-test('errors of opening close the file again', () => {
+test('a failed open closes the file', () => {
   for (const [operation, code] of [
     ['pread', 'EIO'],
     ['allocate', 'ENOSPC'],
@@ -328,7 +328,7 @@ test('errors of opening close the file again', () => {
   assert.throws(() => Journal.open(native, join(directory, 'missing', 'x'), LAYER), { code: 'ENOENT' });
 });
 
-test('sync and replay pass on EIO', () => {
+test('sync and replay throw EIO', () => {
   const path = freshPath();
   writeJournal(path, ['a']);
   const system = new FaultySystem(native);

@@ -1,4 +1,4 @@
-/** Keys sort as their parts do, and say in words what they are. */
+/** Keys sort as their parts do, and can be described in words. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
@@ -36,7 +36,7 @@ test('property: numbers of a key are read back', () => {
   );
 });
 
-test('what cannot be a part of a key is refused', () => {
+test('parts that no key can have are refused', () => {
   const key = new KeyWriter();
   for (const value of [-1, 2 ** 53, Number.NaN]) assert.throws(() => key.start(1).u64(value), AssertionError);
   for (const name of ['', 'x'.repeat(256)]) assert.throws(() => key.start(1).name(name), AssertionError);

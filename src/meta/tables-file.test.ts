@@ -41,7 +41,7 @@ function withBytes(change: (bytes: Buffer) => void): void {
   writeFileSync(path, bytes);
 }
 
-test('a directory that is missing or no directory is ENOENT and ENOTDIR', () => {
+test('a missing directory is ENOENT, a file in its place ENOTDIR', () => {
   const missing = join(root, 'missing');
   assert.throws(() => MetaTables.open(missing), { code: 'ENOENT', path: missing });
   const file = join(root, 'file');
@@ -61,7 +61,7 @@ test('a directory without tables, and one with an empty file, get new tables', a
   }
 });
 
-test('what is no LMDB file is refused', () => {
+test("a file that is not LMDB's is refused", () => {
   const refused = (words: RegExp) =>
     assert.throws(() => MetaTables.open(directory), isRefused('ERR_STORE_CORRUPT', words));
   writeFileSync(path, Buffer.alloc(65_536, 7));
@@ -123,7 +123,7 @@ function treePages(): number[] {
   return pages;
 }
 
-test('the structure check accepts sound tables and finds pages that were zeroed, moved or point outside', () => {
+test('the thorough check accepts sound tables and finds pages that were zeroed, moved or point outside', () => {
   writeFileSync(path, whole);
   assert.equal(statSync(path).size, whole.length);
   checkTablesFile(directory, true);

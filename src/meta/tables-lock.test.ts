@@ -1,4 +1,4 @@
-/** The lock of the tables, and waiting for it for a bounded time. */
+/** The lock of the tables, and limited waits for it. */
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -7,14 +7,14 @@ import { nativeOnly } from '../../testing/host/native-only.ts';
 import { scratchDirectory } from '../../testing/stores/scratch-store.ts';
 import { MetaTables } from './tables.ts';
 
-/** What `work` took, in milliseconds. */
+/** How long `work` takes, in milliseconds. */
 function durationOf(work: () => void): number {
   const started = performance.now();
   work();
   return performance.now() - started;
 }
 
-/** A process that has a directory locked for so long. */
+/** A process that has a directory locked for some time. */
 async function holderOf(directory: string, seconds: number): Promise<ChildProcess> {
   const command = ['sh', '-c', `echo locked; exec sleep ${seconds}`];
   const holder = spawn('flock', ['--no-fork', directory, ...command], {
@@ -26,7 +26,7 @@ async function holderOf(directory: string, seconds: number): Promise<ChildProces
 
 const skip = nativeOnly;
 
-test('who has it and stands still is named, not waited for', { skip }, async (context) => {
+test('a holder that is stopped is named, and not waited for any longer', { skip }, async (context) => {
   const directory = scratchDirectory(context);
   const tables = MetaTables.open(directory, {}, { lockWaitMsMax: 800 });
   const take = (): number => tables.transaction(() => tables.allocate('nextLayer'));
@@ -41,7 +41,7 @@ test('who has it and stands still is named, not waited for', { skip }, async (co
     });
   const firstMs = durationOf(refused);
   assert.ok(firstMs >= 800, `${firstMs} ms`);
-  // What was waited for in vain is not waited for again and again.
+  // After a wait that timed out, the next ones are short.
   const nextMs = durationOf(refused);
   assert.ok(nextMs < 800, `${nextMs} ms`);
   holder.kill('SIGKILL');
@@ -50,7 +50,7 @@ test('who has it and stands still is named, not waited for', { skip }, async (co
   await tables.close();
 });
 
-test('who has it for a while is waited for', { skip }, async (context) => {
+test('a holder that releases it soon is waited for', { skip }, async (context) => {
   const directory = scratchDirectory(context);
   const tables = MetaTables.open(directory, {}, { lockWaitMsMax: 60_000 });
   await holderOf(directory, 1.5);

@@ -1,4 +1,4 @@
-/** The tables: every record comes back as it was put, transactions, damage, other processes, full disks. */
+/** The tables: records read back as they were put, transactions, damage, other processes, full disks. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -72,7 +72,7 @@ const u32 = fc.integer({ min: 0, max: 2 ** 32 - 1 });
 const u64 = fc.maxSafeNat();
 const seconds = fc.maxSafeInteger();
 const nanoseconds = fc.integer({ min: 0, max: 999_999_999 });
-/** Records of the tables are plain objects; fast-check makes some without a prototype otherwise. */
+/** Plain objects, as the tables return; by default fast-check makes some without a prototype. */
 function plainRecord<T>(model: { [Key in keyof T]: fc.Arbitrary<T[Key]> }): fc.Arbitrary<T> {
   return fc.record<T>(model, { noNullPrototype: true });
 }
@@ -187,7 +187,7 @@ test('property: every kind of record comes back as it was put', async () => {
     });
     fc.assert(
       fc.property(
-        // The last number of all has none behind it, with which the range of its rows would end.
+        // The range of an inode's rows ends with the next number, which the highest inode does not have.
         fc.nat({ max: Number.MAX_SAFE_INTEGER - 1 }) as fc.Arbitrary<Ino>,
         inodeArbitrary,
         layerArbitrary,
@@ -263,7 +263,7 @@ test('contents, counters, dropped space and orphans come back as they were put',
   });
 });
 
-test('records that cannot be right are refused when they are put', async () => {
+test('invalid records are refused when they are put', async () => {
   await withTables((tables) => {
     const run = { logical: 0 as BlockIndex, count: 1, blob: blob(1), physical: 0 as BlockIndex };
     const put = (chunk: number, ...runs: Run[]) =>
@@ -369,7 +369,7 @@ test('extents of neighbours do not mix, and forLayer gives each file once with a
       ],
     );
     assert.deepEqual([...tables.extents.forLayer(3 as LayerId)], []);
-    // Reading other rows while a scan is under way must not disturb it.
+    // Reading other rows during a scan must not disturb it.
     const seen = [];
     for (const { ino: number, runs: found } of tables.extents.forLayer(L1)) {
       tables.extents.load(L2, ino(5));
@@ -473,7 +473,7 @@ test('a slice says when it has lasted long enough', async () => {
       while (!isSpent()) lookCount++;
       tables.inodes.put(L1, ino(1), INODE);
     });
-    // The clock of these tables goes on by a microsecond at each look.
+    // The clock of these tables advances by a microsecond each time it is read.
     assert.equal(lookCount, 4999);
     assert.deepEqual(tables.inodes.get(L1, ino(1)), INODE);
     assert.throws(
@@ -488,7 +488,7 @@ test('a slice says when it has lasted long enough', async () => {
   });
 });
 
-test('numbers are given out once, in ranges, also across a reopen and an abort', async () => {
+test('each number is given out once, in ranges, also across a reopen and an abort', async () => {
   const directory = freshDirectory();
   let tables = MetaTables.open(directory);
   assert.equal(
@@ -596,7 +596,7 @@ test('after close everything fails with ERR_STORE_CLOSED', async () => {
   assert.throws(() => tables.figures(), closed);
 });
 
-test('what another process commits is seen after renew', async () => {
+test('commits of another process are seen after renew', async () => {
   const directory = freshDirectory();
   const tables = MetaTables.open(directory);
   tables.transaction(() => tables.inodes.put(L1, ino(1), INODE));
@@ -698,7 +698,7 @@ test('a row under another key, a cut row and a large damaged row are found', asy
   await tables.close();
 });
 
-test('a row with a right checksum that cannot be understood is damage as well', async () => {
+test('a row with a right checksum that makes no sense is damage as well', async () => {
   const directory = freshDirectory();
   let tables = MetaTables.open(directory);
   tables.transaction(() => {
@@ -727,7 +727,7 @@ test('a row with a right checksum that cannot be understood is damage as well', 
   await tables.close();
 });
 
-/** A filesystem of one MiB, or the reason why there is none. */
+/** A filesystem of one MiB, or the reason why it cannot be had. */
 function smallDisk(): { readonly path: string; unmount(): void } | string {
   if (process.getuid?.() !== 0) return 'needs root, to mount a small tmpfs';
   const path = freshDirectory();

@@ -1,4 +1,4 @@
-/** The limits of what open trees keep in memory: nothing wrong is seen when there is room for little. */
+/** The limits of what open trees keep in memory: with little room reads are still right. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { readFile, SharedStore, writeFile } from '../../testing/stores/shared-store.ts';
@@ -45,7 +45,7 @@ test('several trees stay within one limit, and all that is read is right', async
   assert.deepEqual(cache.counts, { inodes: 0, names: 0 });
 });
 
-test('what was changed, is open or is mapped stays, also names that no checkpoint has stored', async () => {
+test('what is changed, open or mapped stays, including names that no checkpoint has stored', async () => {
   await using scratch = new SharedStore();
   const { engine } = await openSmall(scratch);
   const tree = engine.fork('base', 'one');

@@ -1,4 +1,4 @@
-/** The queue of content rows: everything is found until the end, written once, and in the order of the keys. */
+/** The queue of content rows: each is found from start to end, and written once, in the order of the keys. */
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { test } from 'node:test';
@@ -17,7 +17,7 @@ function isInOrder(written: readonly QueuedContent[]): boolean {
   return written.every((one, at) => at === 0 || written[at - 1]!.hash.compare(one.hash) <= 0);
 }
 
-test('property: each content is written once, and found from the moment it came', () => {
+test('property: each content is written once, and found as soon as it was added', () => {
   fc.assert(
     fc.property(fc.nat(200), fc.integer({ min: 1, max: 50 }), (count, drained) => {
       const written: QueuedContent[] = [];
@@ -30,7 +30,7 @@ test('property: each content is written once, and found from the moment it came'
         assert.ok(index + 1 - written.length < 2 * MAX, 'what waits is bounded');
         for (let earlier = Math.max(0, index - MAX); earlier < index; earlier++) {
           const { hash, sizeBytes, place } = content(earlier);
-          // What left the queue is in the table.
+          // Content that left the queue is in the table.
           const found = queue.find(hash, sizeBytes);
           if (found === undefined) assert.ok(written.some((row) => row.place.physical === place.physical));
           else assert.deepEqual(found, place);
@@ -61,7 +61,7 @@ test('rows go in the order of their keys, by hash and then by size', () => {
   );
 });
 
-test('of the same content the last place counts', () => {
+test('for the same content the last place counts', () => {
   const written: QueuedContent[] = [];
   const queue = new ContentQueue((one) => written.push(one), MAX);
   const first = content(1);

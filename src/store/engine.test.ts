@@ -119,7 +119,7 @@ test('a snapshot of a snapshot is the same tree', async () => {
   assert.equal(text(engine.openTree('second'), '/a'), 'same');
 });
 
-test('forking a clean fork makes no layer but the new one', async () => {
+test('forking a clean fork makes only the new layer', async () => {
   await using scratch = new SharedStore();
   const engine = await scratch.open();
   put(engine.createEmpty('one'), '/a', 'x');
@@ -291,7 +291,7 @@ test('a closed store says so', async () => {
   assert.throws(() => checkStore(engine), closed);
 });
 
-test('stores that are missing, there already, or of another version', async () => {
+test('stores that are missing, exist already, or have another version', async () => {
   const directory = mkdtempSync(`${tmpdir()}/ramet-engine-`);
   try {
     await assert.rejects(StoreEngine.open(directory), storeCode('ERR_STORE_NOT_FOUND'));
@@ -311,7 +311,7 @@ test('stores that are missing, there already, or of another version', async () =
   }
 });
 
-test('what a dead owner acknowledged is there for the next', async () => {
+test('the next owner finds what a dead one acknowledged', async () => {
   await using scratch = new SharedStore();
   const { engine, system } = await scratch.openFaulty();
   const one = engine.createEmpty('one');
@@ -325,7 +325,7 @@ test('what a dead owner acknowledged is there for the next', async () => {
   assert.deepEqual(problemsOf(next), []);
 });
 
-test('a layer that is missing is reported as damage with a way out', async () => {
+test('a missing layer is reported as damage, with a way out', async () => {
   await using scratch = new SharedStore();
   const engine = await scratch.open();
   engine.createEmpty('one').close();
@@ -367,7 +367,7 @@ class SlowPool extends FaultySystem {
   }
 }
 
-test('a store that is closed waits for what is being read in the background', async () => {
+test('closing a store waits for background reads', async () => {
   await using scratch = new SharedStore();
   const system = new SlowPool(createSystem());
   const engine = await scratch.open(system);

@@ -1,4 +1,4 @@
-/** What a disk that fails, a closed fork or a full cache must not do to an open fork. */
+/** What failing disks, closed forks and full caches must not do to an open fork. */
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -56,7 +56,7 @@ function bytesOf(files: FileSystem, path: string): Buffer {
   return bytes;
 }
 
-test('a write behind the end that fails leaves zeros there for a later growth', () =>
+test('a failed write after the end leaves zeros there for a later growth', () =>
   withStore(async (_directory, system, open) => {
     const files = (await open()).createEmpty('one').fileSystem;
     put(files, '/a', 100, 1);
@@ -69,7 +69,7 @@ test('a write behind the end that fails leaves zeros there for a later growth', 
     assert.deepEqual(bytesOf(files, '/a'), Buffer.concat([Buffer.alloc(100, 1), Buffer.alloc(100)]));
   }));
 
-test('on a full disk the space of files that were removed can be used at once', () =>
+test('on a full disk the space of removed files can be used at once', () =>
   withStore(async (_directory, system, open) => {
     const tree = (await open()).createEmpty('one');
     const files = tree.fileSystem;
@@ -88,7 +88,7 @@ test('on a full disk the space of files that were removed can be used at once', 
       assert.deepEqual(bytesOf(files, `/more-${index}`), Buffer.alloc(4096, 3));
   }));
 
-test('on a disk with no space for records files can be removed and emptied, and nothing else be changed', () =>
+test('on a disk without space for records files can be removed and emptied, and nothing else can change', () =>
   withStore(async (_directory, system, open) => {
     const tree = (await open()).createEmpty('one');
     const files = tree.fileSystem;
@@ -139,7 +139,7 @@ test('a freeze whose transaction fails leaves the fork writable', () =>
     assert.ok(checkStore(engine).isClean);
   }));
 
-test('the next record begins a journal that could not be begun before', () =>
+test('the next record begins a journal whose begin failed', () =>
   withStore(async (_directory, system, open) => {
     const engine = await open();
     const tree = engine.createEmpty('one');

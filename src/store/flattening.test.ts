@@ -1,4 +1,4 @@
-/** Long chains become short ones, and nobody sees a difference. */
+/** Long chains become short ones, and readers see no difference. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {
@@ -23,13 +23,13 @@ async function openShort(scratch: SharedStore, chainLayersMax = CHAIN_MAX): Prom
   return StoreEngine.open(scratch.directory, { chainLayersMax });
 }
 
-/** Changes a few things of a tree, whatever is there. */
+/** Makes a few changes in any tree. */
 function changeAtRandom(tree: Tree, random: SeededRandom, count: number): void {
   for (let step = 0; step < count; step++) {
     try {
       changeOne(tree, random);
     } catch (error) {
-      // A name that is not there, a directory that is not empty: the next change is another one.
+      // A name that does not exist, a directory that is not empty: goes on with the next change.
       if (!isFsError(error)) throw error;
     }
   }
@@ -176,7 +176,7 @@ test('open files, maps and files without a name outlive the layers that they cam
   }
 });
 
-test('a process with the old layers open keeps them until it has looked again', async () => {
+test('a process with the old layers open keeps them until it follows', async () => {
   await using scratch = new SharedStore();
   const one = await openShort(scratch, Number.POSITIVE_INFINITY);
   const other = await openShort(scratch);
@@ -205,7 +205,7 @@ test('a process with the old layers open keeps them until it has looked again', 
   }
 });
 
-test('of two that flatten one chain the second finds it done, and leaves nothing behind', async () => {
+test('when two flatten one chain, the second finds it done and leaves nothing behind', async () => {
   await using scratch = new SharedStore();
   const engine = await openShort(scratch, Number.POSITIVE_INFINITY);
   try {
@@ -276,7 +276,7 @@ test('a layer found unused while it was being copied is not brought back either'
   }
 });
 
-test('a checkpoint by an owner that has not looked again leaves the fork on the new layer', async () => {
+test('a checkpoint by an owner that has not followed leaves the fork on the new layer', async () => {
   await using scratch = new SharedStore();
   const owner = await openShort(scratch, Number.POSITIVE_INFINITY);
   const other = await openShort(scratch);
@@ -323,7 +323,7 @@ test('a base is never copied, and a large layer only when what is above it has g
   }
 });
 
-test('forks of forks without a pause in between do not make chains without end', async () => {
+test('forks of forks without a pause do not make endless chains', async () => {
   await using scratch = new SharedStore();
   const engine = await openShort(scratch);
   try {

@@ -1,4 +1,4 @@
-/** When the host is asked: never while the tables are locked, since all other writers of the store wait then. */
+/** The host is never asked while the tables are locked, since all other writers of the store would wait. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { nativeOnly } from '../../testing/host/native-only.ts';

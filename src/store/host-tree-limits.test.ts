@@ -1,4 +1,4 @@
-/** Forks of a directory: what of it is not shown, what cannot be read, and odd names, files and depths. */
+/** Forks of a directory: what they do not show or cannot read, and odd names, files and depths. */
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
 import * as fs from 'node:fs';
@@ -47,7 +47,7 @@ function lookFromChild(what: string, root: string, uid?: number): { seen: never;
 }
 
 describe('what a host tree is not', { skip: nativeOnly }, () => {
-  test('a mount point inside is a directory that nobody looks into', { skip: needsRoot }, async (context) => {
+  test('a mount point inside is an opaque directory', { skip: needsRoot }, async (context) => {
     const host = await HostTree.create(context);
     host.write('file');
     const { seen, problems } = lookFromChild('mounts', host.root);
@@ -153,7 +153,7 @@ describe('what a host tree is not', { skip: nativeOnly }, () => {
     assert.deepEqual(problemsOf(engine), []);
   });
 
-  test('what is no directory, or is not there, is refused', async (context) => {
+  test('a file, or a directory that does not exist, is refused', async (context) => {
     const host = await HostTree.create(context);
     host.write('file');
     fs.symlinkSync('file', host.at('link'));

@@ -1,4 +1,4 @@
-/** LayerBuilder: what it leaves in the tables and on disk at each stage, also when its process dies. */
+/** LayerBuilder: the tables and the disk at each stage, and after its process dies. */
 import assert from 'node:assert/strict';
 import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -153,7 +153,7 @@ test('content is found while its row is queued, when it is stored, and in later 
   );
 });
 
-test('given up, it leaves no row, no blob and no lock', async (context) => {
+test('after an abort there is no row, no blob and no lock', async (context) => {
   const engine = await scratchStore(context);
   const builder = engine.buildLayer('base', '');
   addRoot(builder);
@@ -239,7 +239,7 @@ test('when its process dies at any call, gc removes what it left', async (contex
     const start = system.callCount;
     system.plan = (_operation, index) => (index === start + at ? { kind: 'crash' } : undefined);
     await assert.rejects(build(engine), /the process is dead/);
-    // Our own lock lives as long as this process: what the kernel does at its death is done by hand.
+    // Our own lock lasts as long as this process, so the test does what the kernel does when it dies.
     for (const name of readdirSync(join(engine.directory, 'journals'))) {
       rmSync(join(engine.directory, 'journals', name));
     }

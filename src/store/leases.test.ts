@@ -56,7 +56,7 @@ test('a lease moves up only, and only while a tree is open', async () => {
   lease.close();
 });
 
-test('the lease of a dead process is no lease, and its file is removed', async () => {
+test('the lease of a dead process does not count, and its file is removed', async () => {
   await using scratch = new SharedStore();
   const directory = await runDirectory(scratch);
   const faulty = new FaultySystem(system);
@@ -67,7 +67,7 @@ test('the lease of a dead process is no lease, and its file is removed', async (
   assert.deepEqual(readdirSync(directory), []);
 });
 
-test('files in the directory that are no leases are left alone', async () => {
+test('other files in the directory are left alone', async () => {
   await using scratch = new SharedStore();
   const directory = await runDirectory(scratch);
   writeFileSync(`${directory}/other`, '');
@@ -91,7 +91,7 @@ test('a lease that a scan took for a dead one before it was locked is taken agai
   lease.close();
 });
 
-test('a lease whose file is not whole yet counts as the oldest', () => {
+test('a lease whose file is incomplete counts as the oldest', () => {
   assert.deepEqual(decodeLease(Buffer.alloc(0)), { epoch: 0, pid: 0 });
   assert.deepEqual(decodeLease(encodeLease({ epoch: 7, pid: 8 }).subarray(0, LEASE_BYTES - 1)), {
     epoch: 0,
@@ -101,7 +101,7 @@ test('a lease whose file is not whole yet counts as the oldest', () => {
   assert.deepEqual(decodeLease(encodeLease(whole)), whole);
 });
 
-test('errors of the disk are passed on, those of a file that is gone are not', async () => {
+test('errors of the disk are thrown, a missing file is not an error', async () => {
   await using scratch = new SharedStore();
   const directory = await runDirectory(scratch);
   const faulty = new FaultySystem(system);
@@ -120,7 +120,7 @@ test('errors of the disk are passed on, those of a file that is gone are not', a
   lease.close();
 });
 
-test('a layer is locked by one at a time; the lock is not taken on a file that gc removed', async () => {
+test('a layer has one lock at a time, and none on a file that gc removed', async () => {
   await using scratch = new SharedStore();
   const path = `${await runDirectory(scratch)}/17`;
   assert.equal(LayerLock.takeExisting(system, path), undefined);
