@@ -9,7 +9,7 @@ import type { LibraryArgument, LibraryCase, LibraryContender, LibraryResult } fr
 
 const CONTENDER = new URL('./contender.js', import.meta.url);
 
-/** Of two processes the slower one is shown. */
+/** The slower of the two processes is shown. */
 function slower(a: Cell, b: Cell): Cell {
   if (isAbsent(a) || isAbsent(b)) return a;
   return a.median > b.median ? a : b;

@@ -333,7 +333,7 @@ const listCases: ConformanceCase[] = [
       makeTree(subject);
       const entries = subject.fs.readdirSync(at(subject, 'tree'), { recursive: true, withFileTypes: true });
       const tree = at(subject, 'tree');
-      // Node 20 does not go through links here and Node 24 does, so what is below one is not looked at.
+      // Node 20 does not follow links here and Node 24 does, so nothing below a link is compared.
       const own = entries.filter((entry) => entry.parentPath !== `${tree}/link`);
       const found = own.map((entry) => `${entry.parentPath}|${entry.name}`).sort();
       assert.deepEqual(

@@ -80,7 +80,7 @@ function compareFile(actual: Content, file: FileState, versions: ReadonlySet<Buf
 
 const ZEROS = Buffer.alloc(BLOCK_SIZE);
 
-/** A version that ends before counts as zeros behind its end. */
+/** A version that ends earlier counts as zeros from there on. */
 function isBlockOf(block: Buffer, version: Buffer, start: number): boolean {
   const present = Math.max(0, Math.min(block.length, version.length - start));
   if (present > 0 && block.compare(version, start, start + present, 0, present) !== 0) return false;

@@ -335,7 +335,7 @@ export class Workload {
     return this.changing(`unlink open ${path}`, name, run, (model) => model.delete(path));
   }
 
-  /** Writes behind the end of such a file: a block that a power cut may leave written is in no state with the name. */
+  /** Writes after the end of such a file: a block that a power cut may leave written is in no state with the name. */
   private appendNameless(name: string, known: NamelessFile): Step {
     const current =
       [...this.modelOf(name).values()].find(({ id }) => id === known.id)?.content ?? known.content;

@@ -71,7 +71,7 @@ function check(engine: StoreEngine, files: ReadonlyMap<string, Buffer>, text: st
   }
 }
 
-/** Another run ends it, and gc leaves what is unique. */
+/** Another run completes it, and gc leaves only unique blocks. */
 async function finish(engine: StoreEngine, files: ReadonlyMap<string, Buffer>, text: string): Promise<void> {
   assert.equal((await dedupeStore(engine)).isComplete, true, text);
   collectGarbage(engine);

@@ -216,7 +216,7 @@ export class WatchedSystem {
     const last = Math.floor((position + length - 1) / BLOCK_SIZE);
     for (let page = Math.floor(position / BLOCK_SIZE); page <= last; page++) {
       const bytes = Buffer.alloc(BLOCK_SIZE);
-      // A descriptor that is only for writing is used for files that are read back by nobody before they are synced.
+      // Write-only descriptors are used for files that nobody reads before they are synced.
       try {
         readSync(fd, bytes, 0, BLOCK_SIZE, page * BLOCK_SIZE);
       } catch {

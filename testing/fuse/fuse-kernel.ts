@@ -203,7 +203,7 @@ export class FuseKernel {
     return this.sendBytes(requestBytes(opcode, node, args));
   }
 
-  /** The answer behind its header, which is checked. */
+  /** The answer after its header, which is checked. */
   ask(opcode: number, node: number | bigint, args?: Uint8Array): Buffer {
     const answer = this.send(opcode, node, args);
     assert.equal(codeOf(answer), 'OK', `opcode ${opcode}`);
@@ -260,7 +260,7 @@ export class FuseKernel {
     return this.ask(Op.WRITE, node, writeArgs(position, bytes)).readUInt32LE(0);
   }
 
-  /** One request: the entries behind `cookie` that fit into `size` bytes. */
+  /** One request: the entries after `cookie` that fit into `size` bytes. */
   readDirectory(directory: number, cookie: number, size: number, isPlus: boolean): DirectoryEntry[] {
     const args = pack(u64(0, cookie), u32(size, 0), u64(0), u32(0, 0));
     const bytes = this.ask(isPlus ? Op.READDIRPLUS : Op.READDIR, directory, args);

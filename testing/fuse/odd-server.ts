@@ -1,4 +1,4 @@
-/** For tests: starts the FUSE server of `odd-fuse.ts`, and says what it shows. */
+/** For tests: starts the FUSE server of `odd-fuse.ts`, and sets what it shows. */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
@@ -32,7 +32,7 @@ export class OddServer {
     await once(this.server.stdout!, 'data');
   }
 
-  /** Ends the server, and with it what it has mounted. */
+  /** Ends the server and its mounts. */
   async end(): Promise<void> {
     const { server } = this;
     if (server === undefined || server.exitCode !== null) return;

@@ -73,7 +73,7 @@ try {
   assert.ok(performance.now() - again < 3 * LIMIT_MS, 'who is stuck is not waited for again');
   assert.equal(system.statHost(name(`${work}/local`), true).size, 5, 'others are asked as ever');
 
-  // It answers after all; what was opened for nobody is closed.
+  // The answer comes late; the descriptor that nobody waits for is closed.
   odd.show({ files });
   await until(() => !system.isStuck, 'it answers');
   assert.equal(system.statAt(directory, name('a'), false).size, 4);

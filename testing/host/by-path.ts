@@ -1,8 +1,8 @@
-/** Calls on what is at a path of the host, a symlink not followed; a `System` has them by descriptor alone. */
+/** Calls on a path of the host, without following a symlink; a `System` has them only by descriptor. */
 import { basename, dirname } from 'node:path';
 import { O_DIRECTORY, O_NOFOLLOW, O_PATH, type System } from '../../src/sys/index.ts';
 
-/** Opens what is at a path for as long as the call takes. */
+/** Opens a path for the duration of the call. */
 export function onPath<T>(system: System, path: string, call: (fd: number) => T): T {
   return opened(system, path, O_PATH | O_NOFOLLOW, call);
 }

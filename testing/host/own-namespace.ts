@@ -1,4 +1,4 @@
-/** For tests: a program in a mount namespace of its own lets go of what it has been given of others' mounts. */
+/** For tests: a program in a mount namespace of its own unmounts the copies of others' mounts in it. */
 import { spawnSync } from 'node:child_process';
 
 /** Otherwise the mounts of tests that run beside this one would live until this program ends. */

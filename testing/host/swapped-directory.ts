@@ -13,7 +13,7 @@ import {
 import { join } from 'node:path';
 import { FaultySystem, type System } from '../../src/sys/index.ts';
 
-/** What a symlink leads to: it has the names of what is worked in. */
+/** The target of the symlink: it has the same names as the directory that is worked in. */
 export class Outside {
   readonly path: string;
   private readonly before: string;

@@ -31,7 +31,7 @@ writeFileSync('new', 'changed');
 execFileSync('umount', ['--lazy', '/proc']);
 assert.equal(existsSync('/proc/self'), false);
 
-/** What a command says of what it could not do. */
+/** Runs a command that must succeed, and returns what it writes to stderr. */
 function ramet(...args: string[]): string {
   const { status, stderr } = spawnSync(process.execPath, [rametMain, ...args], { encoding: 'utf8' });
   assert.equal(status, 0, `${args.join(' ')}: ${stderr}`);

@@ -1,4 +1,4 @@
-/** What a history chooses from: names, sizes near the borders of blocks, modes; and what is there already. */
+/** The choices of a history: names, sizes near the borders of blocks, modes, and existing files. */
 import type { SeededRandom } from '../../src/base/index.ts';
 import type { ModelFs } from './model-fs.ts';
 import type { ModelKind } from './model-tree.ts';
@@ -8,7 +8,7 @@ const NAMES = ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'ö€', 'n'.repeat(200)] as c
 const XATTR_NAMES = ['user.a', 'user.b', 'user.long-name', 'trusted.c'] as const;
 const BLOCK = 4096;
 const DEPTH_MAX = 5;
-/** One position in so many is far away, so that maps of many extents and large holes arise. */
+/** One position in this many is far away, which makes maps of many extents, and large holes. */
 const FAR_ONE_IN = 40;
 const FAR_BYTES = 3 * 2 ** 20;
 

@@ -12,9 +12,9 @@ export interface DumpEntry {
   readonly gid: number;
   readonly size: number;
   readonly mtimeSeconds: number;
-  /** Of a regular file. */
+  /** Set for a regular file. */
   readonly content?: Uint8Array;
-  /** Of a symbolic link. */
+  /** Set for a symbolic link. */
   readonly target?: string;
   readonly xattrs: ReadonlyMap<string, Uint8Array>;
 }

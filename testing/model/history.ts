@@ -23,7 +23,7 @@ const VIEWS_MAX = 8;
 
 type Make = (choices: Choices, tree: string) => Operation;
 
-/** How often each operation is drawn, and what it is drawn with, on a tree that may be written. */
+/** The weight of each operation on a writable tree, and how its arguments are drawn. */
 const changing: readonly (readonly [weight: number, make: Make])[] = [
   [
     8,
@@ -128,7 +128,7 @@ class HistoryWriter {
   private readonly choices: Choices;
   private readonly without: ReadonlySet<OperationName>;
   private nextTree = 1;
-  /** After so many operations the power goes off. */
+  /** After this many operations the power goes off. */
   private cutIn: number | undefined;
   private nextHandle = 1;
   private nextView = 1;

@@ -77,7 +77,7 @@ export class HostTreeActor extends RametActor {
     return succeeded();
   }
 
-  /** The tree, which nobody has open, is put on a directory of its own. Snapshots stay on what they have. */
+  /** Puts a closed fork on a directory of its own; snapshots stay as they are. */
   private async rebase(name: string): Promise<void> {
     const owner = this.ownerOf(name);
     const { engine } = owner;

@@ -227,7 +227,7 @@ export function changeOwner(inode: ModelInode, uid: number, gid: number): void {
   inode.mode &= ~(S_ISUID | group);
 }
 
-/** xattr(7): what is no file and no directory has no attributes of users. */
+/** xattr(7): only files and directories have attributes of users. */
 function requireXattrs({ kind }: ModelInode, name: string): void {
   if (kind === 'whiteout' && name.startsWith('user.')) throw new ModelError('EPERM');
 }

@@ -55,7 +55,7 @@ export class ModelFs implements Actor {
   private readonly owners = new Map<string, ProcessNumber>();
   /** While a power cut may come: what each tree may be found with. */
   private states: PowerCutStates | undefined;
-  /** Set between a power cut and the look at what is left. */
+  /** Set between a power cut and the check of what is left. */
   private cut: PowerCutStates | undefined;
   private readonly handles = new Map<number, ModelHandle>();
   private readonly views = new Map<number, ModelView>();
@@ -70,7 +70,7 @@ export class ModelFs implements Actor {
     const { states } = this;
     const tree = this.treeOf(operation);
     const outcome = this.outcomeOf(operation);
-    // Of a tree that was made, dropped or stored the operation itself has told.
+    // Trees that were made, dropped or stored are named in the operation itself.
     if (states !== undefined && states === this.states) {
       if (tree !== undefined) states.changed(tree, this.treeByName.get(tree));
       if (!states.countOperation()) this.states = undefined;
@@ -100,7 +100,7 @@ export class ModelFs implements Actor {
     return [...this.treeByName.keys()].sort();
   }
 
-  /** The tree itself, for the generator of histories, which looks for what is there. */
+  /** The tree itself, in which the generator of histories looks for existing files. */
   tree(name: string): ModelTree {
     const tree = this.treeByName.get(name);
     if (tree === undefined) throw new ModelError('ENOENT');

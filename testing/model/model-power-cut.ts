@@ -16,7 +16,7 @@ export class PowerCutStates {
   private readonly states = new Map<string, ModelTree[]>();
   private operations = 0;
 
-  /** False when there were so many operations since the mark that nothing more is kept. */
+  /** False when there were too many operations since the mark to keep them. */
   countOperation(): boolean {
     return this.operations++ < CUT_OPERATIONS_MAX;
   }
@@ -82,7 +82,7 @@ function withFoundBlocks(
   return candidate;
 }
 
-/** A version that ends before counts as zeros behind its end. */
+/** A version that ends earlier counts as zeros from there on. */
 function isBlockOf(block: Buffer, version: Buffer, start: number): boolean {
   const present = Math.max(0, Math.min(block.length, version.length - start));
   if (present > 0 && block.compare(version, start, start + present, 0, present) !== 0) return false;

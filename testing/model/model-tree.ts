@@ -20,7 +20,7 @@ export interface ModelInode {
   mtimeSeconds: number;
   content: Buffer;
   readonly entries: Map<string, number>;
-  /** Of a directory: the one it is in; its own number for the root. */
+  /** The parent of a directory; the root is its own. */
   parent: number;
   readonly target: string;
   readonly xattrs: Map<string, Buffer>;

@@ -1,4 +1,4 @@
-/** Operations of a history as plain objects, what they answer, and who can perform them. */
+/** Operations of a history as plain objects, their results, and the interface of those that perform them. */
 import { checksum64, SeededRandom } from '../../src/base/index.ts';
 
 /** Flags of an open that keeps a handle: as those of fs.open. */
@@ -149,7 +149,7 @@ export interface Actor {
   problems?(): readonly string[];
   /** What a tree holds after a power cut, for somebody else to adopt. */
   found?(tree: string): FoundTree;
-  /** After a power cut: goes on from what was found, where the rule allows that; else says what is wrong. */
+  /** After a power cut: continues from the state that was found where the rule allows it; else says what is wrong. */
   adopt?(found: (tree: string) => FoundTree): string | undefined;
   close(): void | Promise<void>;
 }

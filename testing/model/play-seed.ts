@@ -20,7 +20,7 @@ export interface Play {
 export interface PlayResult {
   readonly seed: number;
   readonly played: number;
-  /** Of every operation and what it answered: equal for equal plays. */
+  /** A hash of every operation and its result: equal for equal plays. */
   readonly digest: string;
   /** Where the two sides disagree: how. */
   readonly failure: string | undefined;

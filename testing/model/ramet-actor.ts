@@ -265,7 +265,7 @@ export class RametActor implements Actor {
     const { fileSystem } = this.tree(operation.tree);
     if (operation.op !== 'clone' || operation.fromTree === operation.tree)
       return applyToRametPath(fileSystem, operation, fileSystem);
-    // Only a snapshot can be open in both processes: what is cloned from another tree comes from one.
+    // Only a snapshot can be open in both processes, so clones from another tree are taken from snapshots.
     const { fromTree } = operation;
     const source = this.ownerOf(operation.tree).keep(fromTree, (engine) => engine.openTree(fromTree));
     return applyToRametPath(fileSystem, operation, source.fileSystem);

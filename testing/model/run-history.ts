@@ -6,7 +6,7 @@ import type { Actor, Operation, OperationName, Outcome } from './operation.ts';
 export interface RunOptions {
   /** See `ChoiceOptions.isRooted`. */
   readonly isRooted: boolean;
-  /** All trees are compared after so many operations, and at the end. */
+  /** All trees are compared after this many operations, and at the end. */
   readonly compareEvery: number;
   /** Is told what the first of the two answered. */
   readonly onOutcome?: (operation: Operation, outcome: Outcome) => void;
@@ -70,13 +70,13 @@ export async function playOperations(
     const isDue = index % options.compareEvery === options.compareEvery - 1;
     const isThorough = comparedAfter.has(operation.op) || index === operations.length - 1;
     if (!isDue && !isThorough) continue;
-    // A look for problems stores what is pending, so it must not come between operations that are to meet pending ones.
+    // A check stores what is pending, so it must not come between operations that are to meet pending ones.
     const difference = compareActors(a, b) ?? (isThorough ? problemsOf(a, b) : undefined);
     if (difference !== undefined) throw new Disagreement(seed, index, operation, difference);
   }
 }
 
-/** After a power cut one side says what is left, and the other whether that is allowed. */
+/** After a power cut one side reports what is left, and the other whether that is allowed. */
 function adoptFound(a: Actor, b: Actor): string | undefined {
   const [model, store] = a.adopt === undefined ? [b, a] : [a, b];
   if (store.found === undefined) return undefined;

@@ -1,4 +1,4 @@
-/** Plays what it is told to, one after the other, and tells how it went. */
+/** Plays the histories that it is given, one after the other, and reports each result. */
 import { type Play, play } from './play-seed.ts';
 
 process.on('message', async (message) => {

@@ -32,7 +32,7 @@ const FALLOC_FL_ZERO_RANGE = 0x10;
 const patch = patternBytes(5000, 77);
 const PATCH_AT = PAGE + 100;
 
-/** A way to change a file, and what is in it afterwards. */
+/** A way to change a file, and its content afterwards. */
 interface Change {
   readonly name: string;
   readonly flags: number;

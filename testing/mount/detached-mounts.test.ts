@@ -9,7 +9,7 @@ import { until } from '../pace/until.ts';
 
 /** Two forks, `one` and `two`, and a directory to mount each at. What is left at those goes with the test. */
 function withForks(context: TestContext): ScratchCommand {
-  // Before the directory is removed: what is registered first is done first.
+  // Before the directory is removed: hooks run in the order in which they were registered.
   context.after(() => {
     for (const name of ['places/one', 'places/two'])
       while (spawnSync('umount', ['--lazy', scratch.at(name)]).status === 0);

@@ -25,9 +25,9 @@ export const hostXattrs: XattrCalls = {
 /** What `xattr-child` sees. */
 export interface SeenXattrs {
   readonly names: readonly string[];
-  /** What a buffer of size 0 is told, and what a buffer of just that size gets. */
+  /** The result for a buffer of size 0, and for a buffer of exactly that size. */
   readonly lengthBytes: number;
   readonly readBytes: number;
-  /** What a buffer of one byte less is told. */
+  /** The result for a buffer that is one byte too small. */
   readonly inLess: string;
 }

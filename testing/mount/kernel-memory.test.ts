@@ -94,7 +94,7 @@ describe('the kernel’s pages', { skip }, () => {
   });
 });
 
-/** A program in a mount namespace of its own, in a directory, that works on when it is told to. */
+/** A program in a mount namespace of its own, in a directory, that goes on when asked to. */
 class Worker implements Disposable {
   private readonly child: ChildProcess;
   private printed = '';

@@ -42,7 +42,7 @@ function expectNothingLost({ code, reports }: WritingAnswer): number {
   let changes = 0;
   for (const report of reports) {
     changes += report.changes;
-    // The comparison that fails shows what is there.
+    // The failing comparison shows the content.
     if (!isAsReported(report)) assert.deepEqual(digestsOf(report.directory), report.acknowledged);
   }
   return changes;

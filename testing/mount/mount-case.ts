@@ -59,7 +59,7 @@ export function fillDirectory(root: string): void {
 
 const POSIX_FADV_DONTNEED = 4;
 
-/** Makes a file durable and drops the kernel's pages of it: what is read next comes from the filesystem. */
+/** Makes a file durable and drops the kernel's pages of it, so that the next read comes from the filesystem. */
 export function dropPages(fd: number): void {
   check(libc().fsync(fd), 'fsync');
   const errno = libc().posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);

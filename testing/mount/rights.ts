@@ -21,7 +21,7 @@ const GROUP = 65_532;
 const OTHER_GROUP = 65_533;
 const ACCESS = 'system.posix_acl_access';
 const DEFAULT = 'system.posix_acl_default';
-/** Tags of an entry, and who it is not about: acl(5), linux/posix_acl_xattr.h. */
+/** Tags of entries, and the id of an entry about nobody in particular: acl(5), linux/posix_acl_xattr.h. */
 const USER_OBJ = 1;
 const NAMED_USER = 2;
 const GROUP_OBJ = 4;

@@ -38,18 +38,18 @@ export type ServingRequest =
 export interface ServingAnswer {
   readonly code?: string;
   readonly message?: string;
-  /** Of `memory`: anonymous memory of this process. */
+  /** For `memory`: anonymous memory of this process. */
   readonly anonymousBytes?: number;
-  /** Of `trim`: what it took. */
+  /** Processor time of `trim`. */
   readonly cpuMs?: number;
-  /** Of `nodes`. */
+  /** For `nodes`. */
   readonly nodes?: number;
   /** Of `fsck`. */
   readonly problems?: readonly string[];
 }
 
 const engine = await StoreEngine.open(process.argv[2]!, { create: true });
-// What the server is told beside its defaults: JSON.
+// Options of the server beside its defaults: JSON.
 const server = createMountServer(JSON.parse(process.argv[3] ?? '{}') as MountServerOptions);
 const trees = new Map<string, Tree>();
 const mounts = new Map<string, Mount>();

@@ -10,7 +10,7 @@ import { MountServerProcess, whyNoMounts } from './mounted-fork.ts';
 const STUCK_AFTER_MS = 800;
 const STALL_MS = 6_000;
 
-/** What a program says on stderr, and what it took. */
+/** What a program writes to stderr, and the time it took. */
 function run(program: string, ...args: string[]): { readonly err: string; readonly tookMs: number } {
   const started = performance.now();
   const { stderr } = spawnSync(program, args, {

@@ -1,4 +1,4 @@
-/** RENAME_WHITEOUT of renameat2(2): what is left under the old name, and whose it is. */
+/** RENAME_WHITEOUT of renameat2(2): what it leaves under the old name, and who owns that. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import {

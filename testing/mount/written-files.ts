@@ -52,11 +52,11 @@ export function digestsOf(directory: string): Digests {
 interface Change {
   readonly after: ReadonlyMap<string, Buffer>;
   readonly make: () => void;
-  /** The file whose bytes it writes, if that is what it does. */
+  /** The file whose bytes it writes, if it writes any. */
   readonly writes?: string;
 }
 
-/** Whether a directory holds what it must: all that was acknowledged, and any part of the change that was under way. */
+/** Whether a directory has all acknowledged changes, and any part of the change that was under way. */
 export function isAsReported(report: WrittenReport): boolean {
   const found = JSON.stringify(digestsOf(report.directory));
   if (found === JSON.stringify(report.acknowledged) || found === JSON.stringify(report.attempted))

@@ -1,4 +1,4 @@
-/** Extended attributes: which there are, of which files, and who sees them. */
+/** Extended attributes: which names exist for which files, and who sees them. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';

@@ -1,4 +1,4 @@
-/** A mount server without a kernel: remembers what it was asked for, and is as busy or as unwilling as a test wants. */
+/** A mount server without a kernel: records requests, and is busy or fails as a test wants. */
 import { FsError } from '../../src/base/index.ts';
 import type { IoMode, Mount, MountServer, ServeOptions } from '../../src/fuse/index.ts';
 import type { Tree } from '../../src/store/index.ts';

@@ -1,4 +1,4 @@
-/** Opens a store, and closes it when it is told to. */
+/** Opens a store, and closes it when asked to. */
 import { StoreEngine } from '../../src/store/index.ts';
 import { answerAll } from './child.ts';
 

@@ -1,4 +1,4 @@
-/** Opens a fork, maps its file, writes a page where it is told to, and says which frames the pages lie in. */
+/** Opens a fork, maps its file, writes a page where asked to, and prints the frames of its pages. */
 import { BLOCK_SIZE } from '../../src/base/index.ts';
 import { StoreEngine } from '../../src/store/index.ts';
 import { answerAll } from './child.ts';

@@ -1,4 +1,4 @@
-/** Opens so many forks of one snapshot and prints what each costs in JavaScript memory, in bytes: idle, and used. */
+/** Opens many forks of one snapshot, and prints the JavaScript memory of each in bytes: idle, and used. */
 import { type Fork, Store } from '../../src/library/index.ts';
 
 const [directory, count] = [process.argv[2]!, Number(process.argv[3])];

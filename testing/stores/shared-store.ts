@@ -88,7 +88,7 @@ export function problemsOf(engine: StoreEngine, options: { readonly scrub?: bool
   return report.passes.flatMap(({ name, problems }) => problems.map((problem) => `${name}: ${problem}`));
 }
 
-/** Nothing is wrong with the store, down to its last block, once what nobody needs is gone. */
+/** Checks every block of the store, after garbage collection. */
 export function assertCleanAfterGc(engine: StoreEngine): void {
   collectGarbage(engine);
   assert.deepEqual(problemsOf(engine, { scrub: true }), []);

@@ -36,7 +36,7 @@ export function componentTrees(marks = true): fc.Arbitrary<ModelDirectory> {
   return tree;
 }
 
-/** Makes what is in a directory of a tree that of the model. */
+/** Makes the entries of a directory in a tree equal to those of the model. */
 export function writeTree(tree: Tree, model: ModelDirectory, path = ''): void {
   const { fileSystem } = tree;
   for (const { name, kind } of fileSystem.readDirectory(path === '' ? '/' : path)) {
