@@ -1,4 +1,4 @@
-/** Errors in Node's shape, names as bytes, clocks and random numbers that can be replayed. */
+/** Errors shaped like those of Node, names as bytes, clocks and random numbers that can be replayed. */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import test from 'node:test';
@@ -8,12 +8,12 @@ import { at, codeOfErrno, describeCode, errorAt, FsError, isFsError, StoreError 
 import { nameFromBytes, nameFromString, nameToBytes, nameToString } from './names.ts';
 import { SeededRandom } from './random.ts';
 
-test('an FsError has the shape and the message of the error that Node gives', () => {
+test('an FsError has the shape and the message of the same error of Node', () => {
   const caught = (): NodeJS.ErrnoException => {
     try {
       readFileSync('/nowhere/at/all');
     } catch (error) {
-      return error as NodeJS.ErrnoException; // readFileSync throws nothing else.
+      return error as NodeJS.ErrnoException; // The cast: readFileSync throws no other errors.
     }
     throw new Error('the file does not exist');
   };
@@ -30,7 +30,7 @@ test('an FsError has the shape and the message of the error that Node gives', ()
   );
 });
 
-test('codes and errnos that libuv has no name for are known', () => {
+test('codes and errnos without a name in libuv are known', () => {
   assert.equal(codeOfErrno(2), 'ENOENT');
   assert.equal(codeOfErrno(116), 'ESTALE');
   assert.equal(codeOfErrno(61), 'ENODATA');
@@ -43,7 +43,7 @@ test('codes and errnos that libuv has no name for are known', () => {
   );
 });
 
-test('a StoreError says the operation, the path, the problem and the way out', () => {
+test('the message of a StoreError has the operation, the path, the problem and the way out', () => {
   const error = new StoreError('ERR_STORE_NOT_FOUND', 'open', '/x', 'there is no store here', 'Make one.');
   assert.equal(error.message, "open '/x': there is no store here. Make one.");
 });
@@ -83,7 +83,7 @@ test('a manual clock moves only when read or told to', () => {
   assert.deepEqual(timespecFromMs(-1), { seconds: -1, nanoseconds: 999_000_000 });
 });
 
-test('an error of a call that names no path gets that of the caller, and any other stays as it is', () => {
+test('an error without a path gets that of the caller, and any other stays as it is', () => {
   const bare = new FsError('EIO', { syscall: 'pread', note: 'a note' });
   const named = errorAt({ syscall: 'read', path: '/x' }, bare);
   assert.ok(isFsError(named));

@@ -1,7 +1,7 @@
-/** Branded numbers and strings: a block index cannot be passed where an inode number is meant. */
+/** Branded numbers and strings, so that a block index cannot be passed as an inode number. */
 
 declare const brand: unique symbol;
-export type Brand<T, Name extends string> = T & { readonly [brand]: Name };
+type Brand<T, Name extends string> = T & { readonly [brand]: Name };
 
 /** Number of a blob, store-wide, from 1, never reused. */
 export type BlobId = Brand<number, 'BlobId'>;
@@ -10,8 +10,8 @@ export type LayerId = Brand<number, 'LayerId'>;
 /** Inode number, store-wide, below 2^53, never reused. */
 export type Ino = Brand<number, 'Ino'>;
 /**
- * An inode number of the host: 64 bits, which some filesystems use all of (overlayfs with xino, mergerfs, CIFS). A
- * number below 2^53, else a bigint, so that equal numbers are `===` and no two are taken for one.
+ * An inode number of the host, of which some filesystems use all 64 bits (overlayfs with xino, mergerfs, CIFS). A
+ * number below 2^53, else a bigint: so equal inode numbers are `===`, and different ones never are.
  */
 export type HostIno = number | bigint;
 /** Index of a 4,096-byte block, in a file (logical) or in a blob (physical); the variable's name says which. */
@@ -26,7 +26,7 @@ export type Address = Brand<number, 'Address'>;
 export type Name = Brand<string, 'Name'>;
 
 export const BLOCK_SIZE = 4096;
-/** What stat(2) counts allocated space in. */
+/** The unit in which stat(2) counts allocated space. */
 export const SECTOR_BYTES = 512;
 export const SECTORS_PER_BLOCK = BLOCK_SIZE / SECTOR_BYTES;
 

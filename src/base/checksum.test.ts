@@ -20,7 +20,7 @@ test('checksum64 depends on the seed, on every byte and on the length', () => {
   assert.equal(seen.size, 7);
 });
 
-test('writeChecksum stores little-endian bytes that isChecksum accepts, and nothing beside them', () => {
+test('writeChecksum stores eight little-endian bytes, which isChecksum accepts', () => {
   const target = Buffer.alloc(CHECKSUM_BYTES + 2, 0xaa);
   writeChecksum(target, 1, Buffer.from('abc'));
   assert.equal(target.readBigUInt64LE(1), 0x44bc2cf5ad770999n);

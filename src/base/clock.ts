@@ -1,4 +1,4 @@
-/** Time, injected, so that a whole run can be replayed from a seed. */
+/** Clocks, which are injected, so that a run can be replayed from its seed. */
 
 /** A moment since the epoch: whole seconds (may be negative) and nanoseconds in [0, 1e9). */
 export interface Timespec {

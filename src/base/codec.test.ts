@@ -1,4 +1,4 @@
-/** What ByteWriter writes ByteReader reads, and damaged bytes are refused rather than misread. */
+/** ByteReader reads what ByteWriter wrote, and refuses damaged bytes rather than misread them. */
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import fc from 'fast-check';
@@ -21,13 +21,12 @@ test('every field reads back as it was written', () => {
         const text = Buffer.from(bytes).toString('latin1');
         const writer = new ByteWriter(1)
           .u8(small)
-          .u16(small * 3)
           .u32(small * 70_000)
           .u64(whole)
           .i64(signed);
         writer.varint(whole).byteString(text).bytes(bytes);
         const reader = new ByteReader(writer.take());
-        assert.deepEqual([reader.u8(), reader.u16(), reader.u32()], [small, small * 3, small * 70_000]);
+        assert.deepEqual([reader.u8(), reader.u32()], [small, small * 70_000]);
         assert.deepEqual([reader.u64(), reader.i64(), reader.varint()], [whole, signed, whole]);
         assert.equal(reader.byteString(), text);
         assert.deepEqual(reader.bytes(), Buffer.from(bytes));
@@ -51,7 +50,7 @@ test('numbers beyond 2^53 and endless varints are refused', () => {
   assert.throws(() => new ByteReader(Buffer.alloc(20, 0xff)).varint(), DecodeError);
 });
 
-test('a writer that is reset writes over what it had', () => {
+test('a writer overwrites its bytes after a reset', () => {
   const writer = new ByteWriter().byteString('first');
   assert.deepEqual(writer.reset().u8(7).take(), Buffer.from([7]));
 });

@@ -1,19 +1,19 @@
 /**
- * Fixed-width and variable-length fields in byte buffers: what every format file is written with. Numbers are
- * little-endian in values; keys are big-endian, so that bytes sort as numbers do. All integers are below 2^53.
+ * Writes and reads fields of fixed and variable width in byte buffers, for all format files. Numbers are little-endian
+ * in values; keys are big-endian, so that bytes sort as numbers do. All integers are below 2^53.
  */
 import { assert } from './assert.ts';
 import type { HostIno } from './brand.ts';
 
-/** What the high one of two 32-bit words counts in. */
+/** The unit of the high one of two 32-bit words. */
 export const TWO_32 = 2 ** 32;
-/** A number below 2^53 has a high word below this. */
+/** The high word of a number below 2^53 is below this. */
 export const HIGH_MAX = 2 ** 21;
 
 /** Appends fields to a buffer that grows; reuse one writer and call `reset` to allocate nothing per record. */
 export class ByteWriter {
   buffer: Buffer;
-  /** Over `buffer`, for formats that write fixed fields themselves; fetch it after `skip`, which may replace it. */
+  /** Over `buffer`, for formats that write fixed fields themselves. */
   fields: DataView;
   length = 0;
 
@@ -22,18 +22,13 @@ export class ByteWriter {
     this.fields = new DataView(this.buffer.buffer);
   }
 
-  /** Makes room for `bytes` bytes of fields that the caller writes itself, and returns where they begin. */
-  skip(bytes: number): number {
-    return this.reserve(bytes);
-  }
-
   reset(): this {
     this.length = 0;
     return this;
   }
 
-  /** Makes room and returns where it begins. It may replace `buffer`: fetch that afterwards. */
-  private reserve(bytes: number): number {
+  /** Makes room for fields and returns where they begin. May replace `buffer` and `fields`. */
+  skip(bytes: number): number {
     const at = this.length;
     const need = at + bytes;
     if (need > this.buffer.length) {
@@ -47,26 +42,20 @@ export class ByteWriter {
   }
 
   u8(value: number): this {
-    const at = this.reserve(1);
+    const at = this.skip(1);
     this.buffer[at] = value;
     return this;
   }
 
-  u16(value: number): this {
-    const at = this.reserve(2);
-    this.buffer.writeUInt16LE(value, at);
-    return this;
-  }
-
   u32(value: number): this {
-    const at = this.reserve(4);
+    const at = this.skip(4);
     this.buffer.writeUInt32LE(value, at);
     return this;
   }
 
   /** A whole number in [0, 2^53), as eight bytes. */
   u64(value: number): this {
-    const at = this.reserve(8);
+    const at = this.skip(8);
     const high = Math.floor(value / TWO_32);
     this.buffer.writeUInt32LE(value - high * TWO_32, at);
     this.buffer.writeUInt32LE(high, at + 4);
@@ -75,7 +64,7 @@ export class ByteWriter {
 
   /** A whole number in (-2^53, 2^53), as eight bytes, two's complement. */
   i64(value: number): this {
-    const at = this.reserve(8);
+    const at = this.skip(8);
     const high = Math.floor(value / TWO_32);
     this.buffer.writeUInt32LE(value - high * TWO_32, at);
     this.buffer.writeInt32LE(high, at + 4);
@@ -93,7 +82,7 @@ export class ByteWriter {
     return this.u8(rest);
   }
 
-  /** As `varint`, of up to 64 bits: ten bytes at most. */
+  /** As `varint`, for up to 64 bits: ten bytes at most. */
   hostIno(value: HostIno): this {
     if (typeof value === 'number') return this.varint(value);
     let rest = value;
@@ -104,7 +93,7 @@ export class ByteWriter {
   /** A byte string (one character a byte) with its length before it. */
   byteString(value: string): this {
     this.varint(value.length);
-    const at = this.reserve(value.length);
+    const at = this.skip(value.length);
     this.buffer.write(value, at, 'latin1');
     return this;
   }
@@ -116,17 +105,17 @@ export class ByteWriter {
   }
 
   raw(value: Uint8Array): this {
-    const at = this.reserve(value.length);
+    const at = this.skip(value.length);
     this.buffer.set(value, at);
     return this;
   }
 
-  /** What was written; valid until the next `reset` or write. */
+  /** The bytes written; valid until the next `reset` or write. */
   view(): Buffer {
     return this.buffer.subarray(0, this.length);
   }
 
-  /** A copy of what was written. */
+  /** A copy of the bytes written. */
   take(): Buffer {
     return Buffer.from(this.view());
   }
@@ -173,10 +162,6 @@ export class ByteReader {
 
   u8(): number {
     return this.buffer[this.advance(1)]!;
-  }
-
-  u16(): number {
-    return this.buffer.readUInt16LE(this.advance(2));
   }
 
   u32(): number {

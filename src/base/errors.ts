@@ -1,7 +1,7 @@
 /**
- * Errors. Below the interfaces an operation fails with an `FsError`, which carries the POSIX code; the interface that
- * was called adds the system call and the path in Node's own shape. `StoreError` is for what has no errno: a
- * damaged table, a wrong format version, a name that is taken.
+ * Errors. An operation fails with an `FsError`, which has the POSIX code; the interface that was called adds the system
+ * call and the path, as in errors of Node. `StoreError` is for failures without an errno: a damaged table, a wrong
+ * format version, a name that is taken.
  */
 import { getSystemErrorMap } from 'node:util';
 
@@ -82,11 +82,11 @@ export interface FsErrorDetail {
   readonly syscall?: string | undefined;
   readonly path?: string | undefined;
   readonly dest?: string | undefined;
-  /** What went wrong and the way out, where the bare code would not say. */
+  /** What went wrong and the way out, where the code alone does not say it. */
   readonly note?: string | undefined;
 }
 
-/** An `FsError` as it crosses threads, processes and sockets: `FsError.plain`, and back by `FsError.fromPlain`. */
+/** An `FsError` between threads and processes: made by `FsError.plain`, and made an error by `FsError.fromPlain`. */
 export interface PlainFsError extends FsErrorDetail {
   readonly code: ErrorCode;
 }
@@ -101,7 +101,7 @@ export class FsError extends Error {
   readonly syscall?: string;
   readonly path?: string;
   readonly dest?: string;
-  /** The note alone, so that an interface that adds the path can keep it. */
+  /** The note without the rest of the message, for interfaces that add a path. */
   declare readonly note?: string | undefined;
 
   constructor(code: ErrorCode, detail: FsErrorDetail = {}) {
@@ -129,7 +129,7 @@ export class FsError extends Error {
     return { code, syscall, path, dest, note };
   }
 
-  /** The same failure for a caller further up: what is given replaces its own fields. */
+  /** The same failure for a caller further up: the given fields replace its own. */
   in({
     syscall = this.syscall,
     path = this.path,
@@ -140,12 +140,12 @@ export class FsError extends Error {
   }
 }
 
-/** Adds `detail` to an error that names no path yet; any other error stays as it is. */
+/** Adds `detail` to an `FsError` without a path; any other error stays as it is. */
 export function errorAt(detail: FsErrorDetail, error: unknown): unknown {
   return isFsError(error) && error.path === undefined ? error.in(detail) : error;
 }
 
-/** Runs a call; its error gets `detail`, which says what the call is about. */
+/** Makes a call, and adds `detail` to its error as `errorAt` does. */
 export function at<T>(detail: FsErrorDetail, call: () => T): T {
   try {
     return call();
@@ -162,7 +162,7 @@ export type StoreErrorCode =
   | 'ERR_STORE_CORRUPT'
   | 'ERR_STORE_CLOSED';
 
-/** A failure of the store itself rather than of one file in it. `hint` is the way out, a whole sentence. */
+/** A failure of the store itself, not of one file in it. `hint` is the way out, a whole sentence. */
 export class StoreError extends Error {
   readonly code: StoreErrorCode;
   readonly operation: string;
@@ -182,7 +182,7 @@ export function isFsError(error: unknown, code?: ErrorCode): error is FsError {
   return error instanceof FsError && (code === undefined || error.code === code);
 }
 
-/** Whether the error says that a path leads to nothing of the kind that was asked for. */
+/** Whether the error means that nothing suitable is at a path. */
 export function isMissing(error: unknown): boolean {
   return isFsError(error, 'ENOENT') || isFsError(error, 'ENOTDIR') || isFsError(error, 'ELOOP');
 }

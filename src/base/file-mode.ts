@@ -1,6 +1,6 @@
-/** st_mode: what a file is, and the bits beside its permissions. See inode(7). */
+/** Bits of st_mode other than the permissions: inode(7). */
 
-/** The bits that say what a file is. */
+/** The bits for the type of a file. */
 export const S_IFMT = 0o170000;
 export const S_IFSOCK = 0o140000;
 export const S_IFLNK = 0o120000;
@@ -14,7 +14,7 @@ export const S_ISUID = 0o4000;
 export const S_ISGID = 0o2000;
 export const S_ISVTX = 0o1000;
 
-/** The DT_* value of readdir(3) for a mode: its type bits, shifted. */
+/** The DT_* value of readdir(3) for a mode. */
 export function kindOfMode(mode: number): number {
   return (mode & S_IFMT) >>> 12;
 }
@@ -36,24 +36,17 @@ export function isSymlinkMode(mode: number): boolean {
   return (mode & S_IFMT) === S_IFLNK;
 }
 
-/** A word for what a mode is, for reports: 'fifo', 'socket', 'block device', 'character device'. */
+const TYPE_WORDS = new Map([
+  [S_IFREG, 'file'],
+  [S_IFDIR, 'directory'],
+  [S_IFLNK, 'symlink'],
+  [S_IFIFO, 'fifo'],
+  [S_IFSOCK, 'socket'],
+  [S_IFBLK, 'block device'],
+  [S_IFCHR, 'character device'],
+]);
+
+/** The type of a file in words, for reports. */
 export function wordOfMode(mode: number): string {
-  switch (mode & S_IFMT) {
-    case S_IFREG:
-      return 'file';
-    case S_IFDIR:
-      return 'directory';
-    case S_IFLNK:
-      return 'symlink';
-    case S_IFIFO:
-      return 'fifo';
-    case S_IFSOCK:
-      return 'socket';
-    case S_IFBLK:
-      return 'block device';
-    case S_IFCHR:
-      return 'character device';
-    default:
-      return 'file of an unknown kind';
-  }
+  return TYPE_WORDS.get(mode & S_IFMT) ?? 'file of an unknown kind';
 }

@@ -1,4 +1,4 @@
-/** Randomness, injected: a small seeded generator (mulberry32) for simulations; the store uses the system's. */
+/** A random generator with a seed (mulberry32), for simulations. */
 
 export interface Random {
   /** A whole number in [0, bound). */

@@ -1,6 +1,6 @@
 /**
- * Sets of ranges of whole numbers: free space, dirty pages, dead blocks, live blocks. One structure for everything
- * that is a range. Ranges are half-open `[start, end)`, kept sorted, disjoint and never adjacent.
+ * Sets of ranges of whole numbers: free space, dirty pages, dead or live blocks. Ranges are half-open `[start, end)`,
+ * kept sorted, disjoint and never adjacent.
  */
 import { assert } from './assert.ts';
 
@@ -110,9 +110,7 @@ export class RangeSet {
     return start < end && index < this.starts.length && this.starts[index]! < end;
   }
 
-  /**
-   * Takes a run of exactly `length` out of the set: the first that is long enough. Undefined when there is none.
-   */
+  /** Removes `length` numbers from the first range that is long enough, and returns the first of them. */
   takeRun(length: number): number | undefined {
     for (let index = 0; index < this.starts.length; index++) {
       const start = this.starts[index]!;

@@ -1,13 +1,10 @@
-/** Runs: the pieces that a file is made of, in memory and as stored. */
+/** Runs: the pieces that a file consists of, in memory and as stored. */
 import type { BlobId, BlockIndex } from './brand.ts';
 
-/**
- * Logical blocks of a chunk (4 MiB of the file). A run belongs to the chunk of its first block, in memory and in the
- * rows of the extent table.
- */
+/** Logical blocks in a chunk (4 MiB of the file). A run belongs to the chunk of its first block. */
 export const CHUNK_BLOCKS = 1024;
 
-/** `count` logical blocks from `logical` on are the blocks of `blob` from `physical` on. */
+/** `count` logical blocks from `logical` on, which are the blocks of `blob` from `physical` on. */
 export interface Run {
   readonly logical: BlockIndex;
   readonly count: number;

@@ -1,4 +1,4 @@
-/** What is busy for a moment is waited for; only a longer hold is an error. */
+/** A fork or lock that is busy for a moment is waited for; a longer hold is an error. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { FsError } from './errors.ts';
@@ -13,7 +13,7 @@ function busyFor(times: number): () => number {
   };
 }
 
-test('what is busy for a moment is waited for, with the thread kept and given to others', async () => {
+test('a short hold is waited for, with the thread blocked or free for other work', async () => {
   assert.equal(whileBusyBlocking(busyFor(2)), 3);
   let turns = 0;
   void yieldToEventLoop().then(() => turns++);
@@ -22,7 +22,7 @@ test('what is busy for a moment is waited for, with the thread kept and given to
   assert.equal(await whileBusy(async () => 'at once'), 'at once');
 });
 
-test('what stays busy is an error, and any other error is one at once', async () => {
+test('a long hold is an error, and any error other than EBUSY is thrown at once', async () => {
   assert.throws(() => whileBusyBlocking(busyFor(100)), { code: 'EBUSY', note: /^call [2-9]/ });
   await assert.rejects(whileBusy(busyFor(100), 20), { code: 'EBUSY', note: /^call [2-9]/ });
   const busyThenGone = busyFor(1);

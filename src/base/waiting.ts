@@ -1,4 +1,4 @@
-/** Ways to wait: blocking the thread, letting other work run, retrying what another process holds for a moment. */
+/** Ways to wait: block the thread, let other work run, or retry while another process holds a fork or a lock. */
 import { isFsError } from './errors.ts';
 
 /** Never notified. */
@@ -14,9 +14,9 @@ export function yieldToEventLoop(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }
 
-/** How long to wait for a fork or a lock that another process has: only a longer hold is an error. */
+/** Time for which another process may hold a fork or a lock before that is an error. */
 const BUSY_WAIT_MS = 1_000;
-/** The same when the thread is blocked meanwhile. */
+/** The same where waiting blocks the thread. */
 const BUSY_WAIT_BLOCKING_MS = 50;
 const STEP_MS = 5;
 const STEP_MS_MAX = 50;
@@ -36,7 +36,7 @@ export async function whileBusy<T>(attempt: () => T | Promise<T>, waitMs = BUSY_
   }
 }
 
-/** As `whileBusy`, and for a shorter time, since nothing else in this thread runs meanwhile. */
+/** As `whileBusy`, but for a shorter time, since it blocks the thread. */
 export function whileBusyBlocking<T>(attempt: () => T): T {
   for (let waitedMs = 0; ; waitedMs += STEP_BLOCKING_MS) {
     try {

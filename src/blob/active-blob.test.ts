@@ -50,11 +50,11 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   },
 );
 
-/** The naive model: the count of every block, which blocks wait for a commit mark, and what is in each used one. */
+/** The naive model: the count of every block, and which blocks wait for a commit mark. */
 class Model {
   readonly refs = new Map<number, number>();
   readonly pending = new Set<number>();
-  /** Handed out since the last commit mark. */
+  /** Blocks handed out since the last commit mark. */
   readonly fresh = new Set<number>();
   readonly unshared = new Set<number>();
   readonly runs: { readonly start: number; readonly end: number }[] = [];
@@ -69,7 +69,7 @@ class Model {
     this.runs.push({ start, end: start + count });
   }
 
-  /** A part of a run that was handed out once, where every block still has references; else undefined. */
+  /** A part of a run that was handed out; undefined where a block of it has no references. */
   part(step: { pick: number; from: number; to: number }): { start: number; count: number } | undefined {
     const run = this.runs[step.pick % Math.max(1, this.runs.length)];
     if (run === undefined) return undefined;
@@ -104,7 +104,7 @@ class Model {
     this.unshare(left);
   }
 
-  /** Blocks that are left with fewer references: another one may come back, unless nothing durable has it. */
+  /** These blocks lost a reference, which may come back unless nothing durable has it. */
   private unshare(run: number[]): number[] {
     if (!run.every((block) => this.fresh.has(block))) for (const block of run) this.unshared.add(block);
     return [];
@@ -114,7 +114,7 @@ class Model {
     this.free(Array.from({ length: count }, (_, index) => start + index));
   }
 
-  /** A run becomes free at once only when a power cut can bring no block of it back. */
+  /** A run becomes free at once only where a power cut cannot bring any block of it back. */
   private free(run: number[]): number[] {
     const isFresh = run.every((block) => this.fresh.has(block));
     for (const block of run) {
@@ -183,7 +183,7 @@ function check(scratch: ScratchSpace, blob: ActiveBlob, model: Model): void {
   assert.equal(blob.pendingBlocks, model.pending.size);
   assert.equal(end - blob.freeBlocks - blob.pendingBlocks, model.refs.size, 'every block is in one state');
   const sizeBlocks = statSync(blobPath(scratch.directory, ONE)).size / BLOCK_SIZE;
-  assert.ok(sizeBlocks >= end + blob.allocatedTailBlocks, 'what is handed out lies inside the file');
+  assert.ok(sizeBlocks >= end + blob.allocatedTailBlocks, 'all blocks handed out lie inside the file');
   const target = Buffer.alloc(BLOCK_SIZE);
   for (const block of model.refs.keys()) {
     scratch.space.read(ONE, block * BLOCK_SIZE, target, 0, BLOCK_SIZE);
@@ -270,7 +270,7 @@ function growthTests(system: System): void {
     assert.deepEqual(growth, [8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 4096, 4096]);
   });
 
-  it('takes just what is needed when the disk has no room for a whole step', () => {
+  it('allocates only what is needed when the disk is too full for a whole step', () => {
     using scratch = new ScratchSpace(system);
     const blob = ActiveBlob.create(scratch.space, ONE);
     let calls = 0;
@@ -312,7 +312,7 @@ function growthTests(system: System): void {
     assert.equal(blob.freeBlocks, 0);
   });
 
-  it('reuses at once what was handed out and freed between two commit marks, and nothing else', () => {
+  it('reuses at once only blocks that were handed out and freed between two commit marks', () => {
     using scratch = new ScratchSpace(system);
     const blob = ActiveBlob.create(scratch.space, ONE);
     blob.allocate(4);
@@ -355,7 +355,7 @@ function growthTests(system: System): void {
     ['before a commit mark', false],
     ['after one', true],
   ] as const) {
-    it(`gives back what was written last and freed ${what}, but for a short tail`, () => {
+    it(`gives back the end of the blob that was freed ${what}, except for a short tail`, () => {
       using scratch = new ScratchSpace(system);
       const blob = ActiveBlob.create(scratch.space, ONE);
       const bytes = pattern(BLOCK_SIZE);
@@ -372,7 +372,7 @@ function growthTests(system: System): void {
       const kept = system.kind === 'native' ? 64 : 5_000;
       assert.equal(blob.allocatedTailBlocks, kept);
       if (system.kind === 'native') assert.equal(scratch.space.allocatedBytes(ONE), 65 * BLOCK_SIZE);
-      // What is handed out next is allocated again.
+      // The next blocks are allocated again.
       const again = blob.allocate(kept + 1);
       assert.equal(again, first);
       blob.write((again + kept) * BLOCK_SIZE, bytes, 0, bytes.length);
@@ -394,7 +394,7 @@ function growthTests(system: System): void {
     assert.equal(blob.allocate(100), 0);
   });
 
-  it('a failed punch costs nothing but the space', () => {
+  it('a failed punch loses only the space', () => {
     using scratch = new ScratchSpace(system);
     const blob = ActiveBlob.create(scratch.space, ONE);
     blob.allocate(200);
@@ -418,7 +418,7 @@ function growthTests(system: System): void {
 }
 
 function writeTests(system: System): void {
-  it('reads what was written, block by block and across blocks, and sees overwriting', () => {
+  it('reads the bytes written, block by block and across blocks, also after overwriting', () => {
     using scratch = new ScratchSpace(system);
     const blob = ActiveBlob.create(scratch.space, ONE);
     const start = blob.allocate(6) * BLOCK_SIZE;
@@ -433,7 +433,7 @@ function writeTests(system: System): void {
     }
   });
 
-  it('counts what is dirty until it is synced, and makes the name durable once', () => {
+  it('is dirty until it is synced, and makes its name durable once', () => {
     using scratch = new ScratchSpace(system);
     const blob = ActiveBlob.create(scratch.space, ONE);
     const bytes = pattern(BLOCK_SIZE);
@@ -478,7 +478,7 @@ function writeTests(system: System): void {
     assert.ok(blob.isDirty);
   });
 
-  it('much data is flushed in the background, and synced all the same', async () => {
+  it('much data is flushed in the background, and then synced', async () => {
     using scratch = new ScratchSpace(system);
     const blob = ActiveBlob.create(scratch.space, ONE);
     const bytes = pattern(256 * BLOCK_SIZE);
@@ -491,7 +491,7 @@ function writeTests(system: System): void {
     assert.equal(blob.flush(), flushed, 'one at a time');
     await flushed;
     assert.equal(scratch.faulty.count('dataSync'), 1);
-    assert.ok(blob.isDirty, 'what was written meanwhile is not told from the rest');
+    assert.ok(blob.isDirty, 'bytes written meanwhile are not told apart from the others');
     blob.sync();
     assert.equal(scratch.faulty.count('dataSync'), 2);
     assert.equal(blob.isDirty, false);
@@ -550,7 +550,7 @@ function writeTests(system: System): void {
     assert.equal(blob.pendingBlocks, 1);
   });
 
-  it('refuses every change once closed, and can still be synced', () => {
+  it('refuses every change after close, and can still be synced', () => {
     using scratch = new ScratchSpace(system);
     const blob = ActiveBlob.create(scratch.space, ONE);
     const bytes = pattern(3 * BLOCK_SIZE);
@@ -576,7 +576,7 @@ function writeTests(system: System): void {
     );
   });
 
-  it('opens again only with a file that has all that is named', () => {
+  it('opens again only with a file that has all blocks named', () => {
     using scratch = new ScratchSpace(system);
     const blob = ActiveBlob.create(scratch.space, ONE);
     blob.allocate(3);

@@ -35,7 +35,7 @@ describe('BlockBitmap', () => {
     );
   });
 
-  it('keeps bits when it grows, has none beyond its room, and refuses to set one there', () => {
+  it('keeps bits when it grows, and has and takes none beyond its room', () => {
     const bitmap = new BlockBitmap();
     assert.equal(bitmap.has(0), false);
     bitmap.grow(8);

@@ -1,4 +1,4 @@
-/** The bytes of a checksum file, and that damage to any of them is found. */
+/** The bytes of a checksum file; damage to any of them is found. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
@@ -9,7 +9,7 @@ import { decodeSums, encodeSums, sumFileBytes } from './sum-format.ts';
 const ID = blobId(0x12_3456_789a);
 
 describe('checksum files', () => {
-  it('decode to what was encoded', () => {
+  it('decode to the encoded checksums', () => {
     fc.assert(
       fc.property(fc.array(fc.bigInt({ min: 0n, max: 2n ** 64n - 1n })), fc.nat(3), (sums, spare) => {
         const padded = BigUint64Array.from([...sums, ...new Array<bigint>(spare).fill(7n)]);
@@ -30,7 +30,7 @@ describe('checksum files', () => {
     assert.equal(file.length, 48);
   });
 
-  it('are refused after any one flipped bit, and when cut', () => {
+  it('are refused after any flipped bit, and when cut', () => {
     const file = encodeSums(ID, BigUint64Array.of(1n, 2n, 3n), 3);
     for (let bit = 0; bit < file.length * 8; bit++) {
       const damaged = Buffer.from(file);

@@ -1,4 +1,4 @@
-/** The bytes of files: what of them is data, how they are copied, and whether two have the same. */
+/** The content of files: finds its data segments, copies it, and compares it. */
 import { FsError, isFsError, RangeSet } from '../base/index.ts';
 import { type DataSegment, dataSegments } from '../extent/index.ts';
 import type { TreeFile, TreeFiles } from '../vfs/index.ts';
@@ -13,12 +13,12 @@ export interface DataSource {
   read(target: Buffer, length: number, position: number): number;
 }
 
-/** Makes a call, and adds to its errors what they are about. */
+/** Makes a call, and adds its name and path to errors. */
 export type Naming = <T>(syscall: string, call: () => T) => T;
 
 const unnamed: Naming = (_syscall, call) => call();
 
-/** Reads an open file of this size. Errors as of lseek(2) and read(2). */
+/** The data of an open file of this size. Errors as of lseek(2) and read(2). */
 export function dataOf(
   files: TreeFiles,
   file: TreeFile,
@@ -40,7 +40,7 @@ function segmentsOf(files: TreeFiles, file: TreeFile, sizeBytes: number): DataSe
   return dataSegments(calls, sizeBytes);
 }
 
-/** lseek(2) says ENXIO where there is nothing more. */
+/** Undefined for ENXIO, which lseek(2) has where there is nothing more. */
 function orNone(seek: () => number): number | undefined {
   try {
     return seek();
@@ -50,7 +50,7 @@ function orNone(seek: () => number): number | undefined {
   }
 }
 
-/** A file open for writing, empty at first. */
+/** A file open for writing, which is empty at first. */
 export interface DataTarget {
   write(bytes: Buffer, length: number, position: number): void;
   setSize(sizeBytes: number): void;
@@ -70,8 +70,8 @@ export function targetOf(files: TreeFiles, file: TreeFile, naming: Naming): Data
 }
 
 /**
- * Copies the bytes of a file of this size, holes as holes. `pause` is called after each piece, and waited for where it
- * has a promise. EIO when the source, which messages call `shown`, became shorter meanwhile.
+ * Copies the bytes of a file of this size, holes as holes. `pause` is called after each piece, and its promise awaited
+ * if there is one. EIO when the source, which messages call `shown`, became shorter meanwhile.
  */
 export async function copyContent(
   source: DataSource,
@@ -81,12 +81,13 @@ export async function copyContent(
   pause?: () => Promise<void> | undefined,
 ): Promise<void> {
   const dataBytes = source.segments.reduce((sum, { start, end }) => sum + end - start, 0);
-  // The size goes first where there are holes: XFS fills a hole that a file grows over with preallocated blocks.
+  // Where there are holes, the size comes first: when a file grows over a hole, XFS fills that with preallocated
+  // blocks.
   if (dataBytes < sizeBytes) target.setSize(sizeBytes);
   for (const { start, end } of source.segments) {
     for (let position = start; position < end; position += PIECE_BYTES) {
       const length = Math.min(PIECE_BYTES, end - position);
-      // Nothing else runs between these two: the buffer is shared.
+      // The buffer is shared, so nothing else may run between these two.
       if (source.read(mine, length, position) < length) throw shortened(shown);
       target.write(mine, length, position);
       const paused = pause?.();
@@ -95,13 +96,13 @@ export async function copyContent(
   }
 }
 
-/** Of a file that has fewer bytes than its size said. `path` is for messages. */
+/** The error for a file that has fewer bytes than its size said. `path` is for messages. */
 export function shortened(path: string): FsError {
   const note = 'the file became shorter while it was copied: try again';
   return new FsError('EIO', { syscall: 'read', path, note });
 }
 
-/** Whether two files of one size have the same bytes; what is a hole in both is not read. */
+/** Whether two files of the same size have the same bytes. Where both have a hole nothing is read. */
 export function isSameData(left: DataSource, right: DataSource): boolean {
   const data = new RangeSet();
   for (const { start, end } of [...left.segments, ...right.segments]) data.add(start, end);

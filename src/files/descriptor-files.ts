@@ -1,12 +1,13 @@
 /**
- * Files of the host as a tree, by descriptor. Every call is made on an open file, or on a name in an open directory.
- * The last part of a path is followed only where the caller asks for it. Two classes say how a path is walked:
- * `HostFiles`, and `MountedFileSystem` in owner.
+ * Files of the host as a tree, by descriptor: every call is made on an open file, or on a name in an open directory. A
+ * symlink at the end of a path is followed only where the caller asks for it. Subclasses walk the paths: `HostFiles`,
+ * and `MountedFileSystem` in owner.
  *
- * Paths are absolute in the tree, byte strings. Errors have a code and a note, as those of every tree.
+ * Paths are absolute in the tree, byte strings. Errors have a code and a note, like those of every tree.
  */
 import { accessSync } from 'node:fs';
 import {
+  BLOCK_SIZE,
   codeOfErrno,
   FsError,
   isFsError,
@@ -15,9 +16,11 @@ import {
   S_IFDIR,
   S_IFMT,
   S_IFREG,
+  type Timespec,
 } from '../base/index.ts';
 import {
   fileLink,
+  type HostStat,
   O_APPEND,
   O_DIRECTORY,
   O_EXCL,
@@ -26,9 +29,10 @@ import {
   O_PATH,
   O_RDONLY,
   type System,
+  UTIME_NOW,
+  UTIME_OMIT,
 } from '../sys/index.ts';
 import type { Attributes, DirectoryEntry, TimeChange, TreeFile, TreeFiles } from '../vfs/index.ts';
-import { attributesOf, timeOf } from './host-attributes.ts';
 
 class HostFile implements TreeFile {
   readonly path: string;
@@ -44,7 +48,7 @@ class HostFile implements TreeFile {
   }
 }
 
-/** A name that no call follows, below a descriptor of the directory it lies in. */
+/** A call on a name in an open directory; a symlink is not followed. */
 export type NamedCall<T> = (directory: number, name: Buffer) => T;
 
 export abstract class DescriptorFiles implements TreeFiles {
@@ -61,13 +65,13 @@ export abstract class DescriptorFiles implements TreeFiles {
 
   // How paths are walked.
 
-  /** Opens what is at a path. The last name may be a symlink with O_PATH and O_NOFOLLOW. */
+  /** Opens a path, with O_PATH and O_NOFOLLOW also a symlink. */
   abstract openPath(path: string, flags: number, mode?: number): number;
   protected abstract named<T>(path: string, use: NamedCall<T>): T;
-  /** Without symlinks on the way and at the end. */
+  /** The same path without symlinks. */
   abstract realPath(path: string): string;
 
-  /** Opens what is at a path, for a moment, without reading or writing it. */
+  /** Opens a path with O_PATH while `use` runs. */
   protected at<T>(path: string, follow: boolean, use: (fd: number) => T): T {
     const fd = this.openPath(path, O_PATH | (follow ? 0 : O_NOFOLLOW));
     try {
@@ -145,7 +149,7 @@ export abstract class DescriptorFiles implements TreeFiles {
 
   // Open files.
 
-  /** ENXIO for what is neither a file nor a directory, which may have come to its place meanwhile. */
+  /** ENXIO for anything but a file or directory, which may have come to the path since a check. */
   open(path: string, flags: number, mode: number): TreeFile {
     const fd = this.openPath(path, flags | O_NONBLOCK, mode);
     if ((flags & O_EXCL) !== 0 || !this.refusesNodes(flags)) return new HostFile(fd, flags, path);
@@ -155,7 +159,7 @@ export abstract class DescriptorFiles implements TreeFiles {
     throw new FsError('ENXIO', { note: 'devices, fifos and sockets are for programs in the mount' });
   }
 
-  /** Whether only files and directories are opened with these flags. */
+  /** Whether these flags open only files and directories. */
   protected refusesNodes(_flags: number): boolean {
     return true;
   }
@@ -173,7 +177,7 @@ export abstract class DescriptorFiles implements TreeFiles {
     return count;
   }
 
-  /** The thread that waits is this one, whichever call it makes. */
+  /** Waits as `read` does: a read of a host file always blocks this thread. */
   tryRead(file: TreeFile, target: Uint8Array, offset: number, length: number, position: number): number {
     return this.read(file, target, offset, length, position);
   }
@@ -185,7 +189,7 @@ export abstract class DescriptorFiles implements TreeFiles {
     return count;
   }
 
-  /** The bytes written: all of them. */
+  /** Returns the bytes written. */
   protected writeAt(fd: number, source: Uint8Array, offset: number, length: number, at: number): number {
     this.system.pwrite(fd, source, offset, length, at);
     return length;
@@ -260,7 +264,7 @@ export abstract class DescriptorFiles implements TreeFiles {
 
   openDirectoryEntries(file: TreeFile): DirectoryEntry[] {
     const entries = onFile(file, (fd) => this.system.readDirectory(fd));
-    // The cast: a name that the kernel gives is one.
+    // The cast: the kernel returns valid names.
     return entries.map(({ name, ino, kind }) => ({ name: name as Name, ino: Number(ino), kind }));
   }
 
@@ -274,13 +278,13 @@ function opened(file: TreeFile): HostFile {
   return file;
 }
 
-/** Runs a call on the descriptor of an open file; errors are those of `attempt`. */
+/** Makes a call on the descriptor of an open file, with the errors of `attempt`. */
 export function onFile<T>(file: TreeFile, call: (fd: number) => T): T {
   const { fd } = opened(file);
   return attempt(() => call(fd));
 }
 
-/** Runs a call, which fails as those of `FileSystem` do: with a code alone, to which the caller adds the path. */
+/** Makes a call. Its errors are those of a `FileSystem`: without a path, which the caller adds. */
 export function attempt<T>(call: () => T): T {
   try {
     return call();
@@ -294,4 +298,34 @@ export function attempt<T>(call: () => T): T {
 function orEnd(position: number | undefined): number {
   if (position === undefined) throw new FsError('ENXIO');
   return position;
+}
+
+export function attributesOf(stat: HostStat): Attributes {
+  const { dev, ino, mode, nlink, uid, gid, rdev, size, blocks, atime, mtime, ctime, btime = ctime } = stat;
+  return {
+    dev,
+    // Rounded for inode numbers of the host from 2^53 on; those of a store's trees are below.
+    ino: Number(ino),
+    mode,
+    nlink,
+    uid,
+    gid,
+    rdev,
+    size,
+    blksize: BLOCK_SIZE,
+    blocks,
+    atimeSeconds: atime.seconds,
+    atimeNanoseconds: atime.nanoseconds,
+    mtimeSeconds: mtime.seconds,
+    mtimeNanoseconds: mtime.nanoseconds,
+    ctimeSeconds: ctime.seconds,
+    ctimeNanoseconds: ctime.nanoseconds,
+    birthSeconds: btime.seconds,
+    birthNanoseconds: btime.nanoseconds,
+  };
+}
+
+function timeOf(change: TimeChange): Timespec {
+  if (change === 'now') return UTIME_NOW;
+  return change === 'omit' ? UTIME_OMIT : change;
 }

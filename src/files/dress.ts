@@ -1,8 +1,8 @@
-/** What a file gets beside its content, in the one order in which nothing takes away what was set before. */
+/** Sets owner, extended attributes, mode and times of a file, in the one order in which no step undoes another. */
 import { isSymlinkMode, S_ISGID, S_ISUID, type Timespec } from '../base/index.ts';
 import type { Attributes, TreeFiles } from '../vfs/index.ts';
 
-/** A file whose attributes are set. */
+/** A file that gets attributes. */
 export interface Wearer {
   chown(uid: number, gid: number): void;
   setXattr(name: string, value: Buffer): void;
@@ -13,18 +13,18 @@ export interface Wearer {
 
 export type Xattrs = Iterable<readonly [name: string, value: Buffer]>;
 
-/** What refused calls mean to the caller; without it they are errors. */
+/** Decides about failed calls; without it every failure is thrown. */
 export interface Tolerance {
-  /** Whether the file has the owner nevertheless; throws the error where it matters. */
+  /** Throws the error, or returns whether the file has the owner nevertheless. */
   readonly owner?: (error: unknown) => boolean;
-  /** Throws the error where it matters. */
+  /** Throws the error, or returns to ignore it. */
   readonly xattr?: (error: unknown, name: string) => void;
 }
 
 /**
  * Owner first (chown clears set-user-ID and file capabilities), then extended attributes (they need write permission,
- * which the mode may take away), then the mode, and the times last. A file that could not be given to its owner gets no
- * set-user-ID.
+ * which the mode may remove), then the mode, and the times last. A file whose owner could not be set gets no
+ * set-user-ID and set-group-ID.
  */
 export function dress(wearer: Wearer, wanted: Attributes, xattrs: Xattrs, tolerance?: Tolerance): void {
   const isOwned = own(wearer, wanted, tolerance);
@@ -54,7 +54,7 @@ function setXattr(wearer: Wearer, name: string, value: Buffer, tolerance?: Toler
   }
 }
 
-/** Each call with `naming`, which adds to errors what they are about. */
+/** Makes each call through `naming`, which adds call and path to errors. */
 export function namedWearer(wearer: Wearer, naming: (syscall: string, call: () => void) => void): Wearer {
   return {
     chown: (uid, gid) => naming('lchown', () => wearer.chown(uid, gid)),
@@ -64,7 +64,7 @@ export function namedWearer(wearer: Wearer, naming: (syscall: string, call: () =
   };
 }
 
-/** A file of any tree, by its path. The mode is that of what it leads to. */
+/** A file of any tree, by its path. Only chmod follows a symlink. */
 export function wearerAt(files: TreeFiles, path: string): Wearer {
   return {
     chown: (uid, gid) => files.chown(path, uid, gid, false),
@@ -78,7 +78,6 @@ export function* xattrsOf(files: TreeFiles, path: string): Xattrs {
   for (const name of files.listXattrs(path, false)) yield [name, files.getXattr(path, name, false)];
 }
 
-/** Times of an inode as the host takes them. */
 export function timesOf(attributes: Attributes): { readonly atime: Timespec; readonly mtime: Timespec } {
   return {
     atime: { seconds: attributes.atimeSeconds, nanoseconds: attributes.atimeNanoseconds },

@@ -1,4 +1,4 @@
-/** Host trees by descriptor: nothing outside of the root is reached, also while directories become symlinks. */
+/** Host trees by descriptor: nothing outside the root is reached, even while directories become symlinks. */
 import assert from 'node:assert/strict';
 import {
   constants,
@@ -55,7 +55,7 @@ function read(files: HostFiles, path: string): string {
 
 for (const system of [createSystem(), createBufferedSystem()]) {
   describe(`files of the host (${system.kind})`, () => {
-    test('are made, read, dressed and removed below the root', (context) => {
+    test('are made, read, given attributes and removed below the root', (context) => {
       const root = scratchDirectory(context);
       const files = open(context, system, root);
       files.makeDirectory('/sub', 0o700);
@@ -112,7 +112,7 @@ for (const system of [createSystem(), createBufferedSystem()]) {
       assert.deepEqual(readdirSync(root).sort(), ['file', 'tree']);
     });
 
-    test('what has come to the place of what was made is not dressed', (context) => {
+    test('a file that has replaced the one made gets no attributes', (context) => {
       const root = scratchDirectory(context);
       const files = open(context, system, root);
       files.symlink('x', '/link');
@@ -124,7 +124,7 @@ for (const system of [createSystem(), createBufferedSystem()]) {
       assert.throws(dressing(constants.S_IFREG), (error) => isFsError(error, 'ESTALE'));
     });
 
-    test('deeper than one call can name are reached, and not more directories are held than a few', (context) => {
+    test('are reached on paths too long for one call, with few directories held open', (context) => {
       const files = open(context, system, scratchDirectory(context));
       let path = '';
       // 16,200 bytes: four calls.
@@ -143,7 +143,7 @@ for (const system of [createSystem(), createBufferedSystem()]) {
       );
       for (let above = path; above !== ''; above = above.slice(0, above.lastIndexOf('/')))
         files.dressing(above, constants.S_IFDIR, (wearer) => wearer.chmod(0o750));
-      // The test's own clean-up could not name them.
+      // The test's clean-up could not remove such paths.
       files.unlink(`${path}/file`);
       for (; path !== ''; path = path.slice(0, path.lastIndexOf('/'))) files.removeDirectory(path);
     });

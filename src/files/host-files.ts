@@ -1,6 +1,6 @@
 /**
- * A tree of files on the host: what lies below one directory. A symlink on the way is refused (ELOOP), so that nothing
- * outside is reached, whatever is renamed meanwhile.
+ * A tree of files on the host: everything below one directory. A symlink on the way of a path is refused (ELOOP), so
+ * that no call reaches anything outside, whatever is renamed meanwhile.
  */
 import {
   errorAt,
@@ -23,35 +23,29 @@ import {
 } from '../sys/index.ts';
 import type { Attributes, TreeFile, TreeFiles } from '../vfs/index.ts';
 import type { Naming } from './content.ts';
-import { attempt, DescriptorFiles, type NamedCall, onFile } from './descriptor-files.ts';
+import { attempt, attributesOf, DescriptorFiles, type NamedCall, onFile } from './descriptor-files.ts';
 import type { Wearer } from './dress.ts';
-import { attributesOf } from './host-attributes.ts';
 import { OpenDirectories } from './open-directories.ts';
 
 const HERE = Buffer.from('.');
 /** Enough for every directory on the way to most files. */
 const DIRECTORIES_MAX = 64;
 
-export interface HostFilesOptions {
-  /**
-   * Keeps directories open, for work on one file after another. Where a directory is moved meanwhile, work goes on in
-   * it.
-   */
-  readonly keepsDirectories?: boolean;
-}
-
 export class HostFiles extends DescriptorFiles {
   private readonly keepsDirectories: boolean;
   private readonly directories: OpenDirectories;
 
-  /** `root` is the open directory, which is the caller's to close; `directory` its path, for messages. */
-  constructor(system: System, directory: string, root: number, options: HostFilesOptions = {}) {
+  /**
+   * `root` is the open directory, which the caller closes; `directory` is its path, for messages. `keepsDirectories`:
+   * directories stay open, for work on many files. Where one is moved meanwhile, the work continues in it.
+   */
+  constructor(system: System, directory: string, root: number, { keepsDirectories = false } = {}) {
     super(system, directory, false);
-    this.keepsDirectories = options.keepsDirectories ?? false;
+    this.keepsDirectories = keepsDirectories;
     this.directories = new OpenDirectories(system, root, DIRECTORIES_MAX);
   }
 
-  /** Lets go of the directories that it holds open. */
+  /** Closes the directories that it holds open. */
   end(): void {
     this.directories.forget();
   }
@@ -62,7 +56,7 @@ export class HostFiles extends DescriptorFiles {
     return (this.directory === '/' ? '' : this.directory) + nameToString(path);
   }
 
-  /** Adds the call and the host's path to an error that has no path. */
+  /** Makes a call, and adds its name and the host's path to an error without a path. */
   naming<T>(syscall: string, path: string, call: () => T): T {
     try {
       return call();
@@ -85,18 +79,18 @@ export class HostFiles extends DescriptorFiles {
     }
   }
 
-  /** What is opened for writing may be a device, as for every program of the host. */
+  /** Programs of the host may write to devices as well. */
   protected override refusesNodes(flags: number): boolean {
     return (flags & O_ACCMODE) === O_RDONLY;
   }
 
-  /** The path itself: no symlink is followed. */
+  /** The path itself: symlinks are never followed. */
   realPath(path: string): string {
     this.hostStat(path);
     return path;
   }
 
-  /** The names in a directory. `naming` adds to an error the name of the call that failed. */
+  /** The names in a directory. `naming` adds to an error the call that failed. */
   namesIn(path: string, naming: Naming = (syscall, call) => this.naming(syscall, path, call)): Name[] {
     const file = naming('open', () => this.open(path, O_RDONLY | O_DIRECTORY, 0));
     try {
@@ -106,7 +100,7 @@ export class HostFiles extends DescriptorFiles {
     }
   }
 
-  /** All that the host says of what is at a path; a symlink is not followed. */
+  /** As `stat`, with all that the host says; a symlink is not followed. */
   hostStat(path: string): HostStat {
     return this.named(path, (directory, name) => this.system.lstatAt(directory, name));
   }
@@ -116,7 +110,7 @@ export class HostFiles extends DescriptorFiles {
   }
 
   /**
-   * Without /proc, where a descriptor has no link, attributes are looked up by path. ESTALE when that led to another
+   * Without /proc, where descriptors have no links, attributes are read by path. ESTALE when the path led to another
    * file.
    */
   override xattrs(path: string, follow: boolean): Map<string, Buffer> {
@@ -151,8 +145,8 @@ export class HostFiles extends DescriptorFiles {
   }
 
   /**
-   * Lets `use` set attributes of what was made at a path, of the type that `mode` says. ESTALE when something of
-   * another type has come to its place, or a file with more than one name.
+   * Lets `use` set attributes of the file that the caller made at a path, of the type in `mode`. ESTALE when something
+   * of another type is there now, or a file with more than one name.
    */
   dressing(path: string, mode: number, use: (wearer: Wearer) => void): void {
     const fd = this.openToDress(path, mode);
@@ -166,10 +160,10 @@ export class HostFiles extends DescriptorFiles {
     }
   }
 
-  /** A directory is opened for reading where that is allowed: calls on an O_PATH descriptor take longer. */
+  /** Opens a directory for reading where that is allowed: calls on an O_PATH descriptor take longer. */
   private openToDress(path: string, mode: number): number {
     if (!isDirectoryMode(mode)) return this.openPath(path, O_PATH | O_NOFOLLOW);
-    // Opened as `.` in itself: that stays the same directory while it is held open.
+    // Opened as `.` in itself, which is the same directory as long as that is held open.
     const inside = path === '/' ? path : `${path}/`;
     try {
       return this.openPath(inside, O_RDONLY | O_DIRECTORY);
@@ -179,7 +173,7 @@ export class HostFiles extends DescriptorFiles {
     }
   }
 
-  /** For setting attributes of an open file. */
+  /** An open file that gets attributes. */
   dressingFile(file: TreeFile): Wearer {
     return this.wearer(onFile(file, (fd) => fd));
   }

@@ -1,10 +1,10 @@
 /**
- * files: trees of files on the host, written and read in one way, and what is done alike with the files of every tree:
- * copying content, comparing it, and giving a file its owner, attributes, mode and times.
+ * files: reads and writes trees of files on the host, and does for the files of any tree what all trees have in common:
+ * copies and compares content, and sets owner, extended attributes, mode and times.
  *
- * Invariants: every step below the root of a host tree goes by descriptor, and no symlink leads anywhere that was not
- * checked; owner, attributes, mode and times are set in one order. Neighbours: `sys` has the host's calls, `vfs` the
- * interface that all trees have; `transfer`, `lifecycle`, `owner` and `cli` read and write host trees through here.
+ * Invariants: every step below the root of a host tree goes by descriptor, and no symlink is followed without a check;
+ * owner, extended attributes, mode and times are set in one order. Neighbours: `sys` has the host's calls, `vfs` the
+ * interface of all trees; `transfer`, `lifecycle`, `owner` and `cli` read and write host trees through here.
  */
 export {
   copyContent,
@@ -15,7 +15,6 @@ export {
   shortened,
   targetOf,
 } from './content.ts';
-export { attempt, DescriptorFiles, type NamedCall, onFile } from './descriptor-files.ts';
+export { attempt, attributesOf, DescriptorFiles, type NamedCall, onFile } from './descriptor-files.ts';
 export { dress, namedWearer, type Tolerance, timesOf, type Wearer, wearerAt, xattrsOf } from './dress.ts';
-export { attributesOf } from './host-attributes.ts';
 export { HostFiles } from './host-files.ts';

@@ -1,4 +1,4 @@
-/** Directories below a root, held open, so that a name is looked up in its directory and not along a path. */
+/** Holds directories below a root open, so that a name is looked up in its directory and not along a path. */
 import { nameToBytes, PATH_BYTES_MAX } from '../base/index.ts';
 import { O_DIRECTORY, O_PATH, type System } from '../sys/index.ts';
 
@@ -6,19 +6,19 @@ export class OpenDirectories {
   private readonly system: System;
   private readonly root: number;
   private readonly countMax: number;
-  /** By path, in the order in which they were last used. */
+  /** By path, least recently used first. */
   private readonly opened = new Map<string, number>();
   private lastPath: string | undefined;
   private last = -1;
 
-  /** Holds up to `countMax` directories open, at least 4: one call may need some of them at a time. */
+  /** Holds up to `countMax` directories open, at least 4, because one call may need several at a time. */
   constructor(system: System, root: number, countMax: number) {
     this.system = system;
     this.root = root;
     this.countMax = countMax;
   }
 
-  /** The directory at a path, '' for the root; good until the next call. ELOOP where a symlink is on the way. */
+  /** The directory at a path, '' for the root; valid until the next call. ELOOP where a symlink is on the way. */
   get(path: string): number {
     if (path === this.lastPath) return this.last;
     const fd = path === '' ? this.root : this.openedAt(path);
@@ -42,17 +42,17 @@ export class OpenDirectories {
     return fd;
   }
 
-  /** A directory on the way: the one above where that is open, or else the uppermost that one call reaches from. */
+  /** A directory above: the parent if it is open, or else the uppermost from which one call can reach the path. */
   private nearest(path: string): string {
     const parent = path.slice(0, path.lastIndexOf('/'));
     if (this.opened.has(parent)) return parent;
     if (path.length < PATH_BYTES_MAX) return '';
     const cut = path.indexOf('/', path.length - PATH_BYTES_MAX + 1);
-    // A name that is too long by itself: the call says so.
+    // A name that is too long by itself, for which the call fails.
     return cut === -1 ? parent : path.slice(0, cut);
   }
 
-  /** Whatever is at these paths from now on is looked for again. */
+  /** Closes all directories, so that later calls look their paths up again. */
   forget(): void {
     while (this.opened.size > 0) this.closeOldest();
     this.lastPath = undefined;

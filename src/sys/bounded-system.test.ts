@@ -1,4 +1,4 @@
-/** Files that somebody else serves: asked like all others, and not waited for without a bound. */
+/** Calls on files that another program serves return what others do, and wait no longer than a limit. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { test } from 'node:test';
@@ -8,7 +8,7 @@ import { scratchDirectory } from '../../testing/stores/scratch-store.ts';
 
 const CHILD = fileURLToPath(new URL('../../testing/host/bounded-child.js', import.meta.url));
 
-test('a FUSE server that stops answering holds up nobody but for a moment', {
+test('a FUSE server that stops answering delays calls only for a moment', {
   skip: mountsOnly,
 }, (context) => {
   const child = ['--mount', process.execPath, CHILD, scratchDirectory(context)];

@@ -1,4 +1,4 @@
-/** What the buffered system does in its own way: locks by file, and what it refuses. */
+/** What only the buffered system does: locks by file, and calls that it refuses. */
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -51,7 +51,7 @@ describe('buffered system', () => {
     return child;
   }
 
-  test('a lock of another process holds until that process is killed, and then is taken over', async () => {
+  test('a lock of another process holds until that process is killed, and can then be taken', async () => {
     const child = await holderProcess();
     const exited = once(child, 'exit');
     try {
@@ -76,12 +76,12 @@ describe('buffered system', () => {
     system.unlock(fd);
   });
 
-  test('a process with the number of the holder but another start is not the holder', () => {
+  test('a process with the number of the holder but another start time is not the holder', () => {
     writeFileSync(`${file}.lock`, `${process.pid} 1 ${system.bootId()}`);
     assert.equal(system.tryLock(fd), true);
   });
 
-  test('a holder of another boot is gone, and so is one that cannot be read', () => {
+  test('a lock of an earlier boot does not count, nor does one that cannot be read', () => {
     for (const text of [`${process.pid} 1 other-boot`, '', 'no number', '-1 1 x']) {
       writeFileSync(`${file}.lock`, text);
       assert.equal(system.tryLock(fd), true, text);
@@ -89,7 +89,7 @@ describe('buffered system', () => {
     }
   });
 
-  test('a lock file that was removed by hand does not hinder unlock', () => {
+  test('unlock succeeds after the lock file was removed by hand', () => {
     assert.equal(system.tryLock(fd), true);
     rmSync(`${file}.lock`);
     system.unlock(fd);
@@ -101,7 +101,7 @@ describe('buffered system', () => {
     assert.deepEqual(readdirSync(directory), ['file']);
   });
 
-  test('where no lock file can be made the failure is told', () => {
+  test('a lock file that cannot be made is an error', () => {
     const doomed = mkdtempSync(join(directory, 'doomed-'));
     const lost = system.open(join(doomed, 'file'), CREATE);
     rmSync(doomed, { recursive: true });
@@ -112,7 +112,7 @@ describe('buffered system', () => {
     system.close(lost);
   });
 
-  test('attributes cannot be written and nodes cannot be made: ENOTSUP', () => {
+  test('writing attributes and making nodes are ENOTSUP', () => {
     const path = Buffer.from(file);
     assert.equal(system.readHostXattrs(path).size, 0);
     assert.throws(

@@ -1,5 +1,6 @@
 /** Failures of system calls, from libc and from node:fs, as `FsError`. */
 import { codeOfErrno, FsError } from '../base/index.ts';
+import type { Libc } from './libc.ts';
 
 /** From errno(3), the same on every architecture that `libc.ts` accepts. */
 export const EPERM = 1;
@@ -23,6 +24,12 @@ export const ERANGE = 34;
 /** The error of a call that left `errno` (positive). */
 export function errnoFailure(errno: number, syscall: string, path?: string | Buffer): FsError {
   return new FsError(codeOfErrno(errno), { syscall, path: pathText(path) });
+}
+
+/** The result of a call of libc, which has failed where that is negative. */
+export function checked<T extends number>(libc: Libc, result: T, syscall: string, path?: string | Buffer): T {
+  if (result < 0) throw errnoFailure(libc.errno(), syscall, path);
+  return result;
 }
 
 /**

@@ -1,4 +1,4 @@
-/** The faulty system: each fault does what it says, and the dead stay dead. */
+/** The faulty system: each fault does what it says, and after a crash every call fails. */
 import assert from 'node:assert/strict';
 import { constants, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -75,7 +75,7 @@ const COUNTED: Readonly<Partial<Record<keyof System, (system: System) => unknown
   statFile: (system) => system.statFile(9999),
   syncFileSystem: (system) => system.syncFileSystem(9999),
 };
-/** As those of the same name without Async, at once. */
+/** Done at once, as the calls without Async. */
 const ASYNC = ['preadAsync', 'pwriteAsync', 'dataSyncAsync'];
 const NOT_COUNTED = [
   'startWriteback',
@@ -101,7 +101,7 @@ describe('FaultySystem', () => {
 
   afterEach(() => rmSync(directory, { recursive: true }));
 
-  /** A faulty system with one open file of eight bytes, and a plan that strikes at one operation. */
+  /** A faulty system with one open file of eight bytes, and a plan with a fault for one operation. */
   function struckAt(operation: keyof System, fault: Fault): [FaultySystem, number] {
     const system = new FaultySystem(inner);
     const fd = system.open(file, CREATE);
@@ -110,16 +110,16 @@ describe('FaultySystem', () => {
     return [system, fd];
   }
 
-  test('the lists of this test name every call there is', () => {
+  test('the lists of this test name every call', () => {
     assert.deepEqual([...Object.keys(COUNTED), ...ASYNC, ...NOT_COUNTED].sort(), Object.keys(inner).sort());
   });
 
   for (const [operation, call] of Object.entries(COUNTED)) {
-    test(`${operation}: is counted, asked about, failed before the host sees it, and dead after a crash`, () => {
+    test(`${operation} is counted, asks the plan, fails before it reaches the host, and fails after a crash`, () => {
       const asked: string[] = [];
       const system = new FaultySystem(inner, (name, index) => {
         asked.push(`${name} ${index}`);
-        // EXDEV: none of these calls would fail so by itself.
+        // EXDEV: none of these calls would fail with that by itself.
         return { kind: 'error', code: 'EXDEV' };
       });
       if (operation === 'close') {
@@ -145,7 +145,7 @@ describe('FaultySystem', () => {
     });
   }
 
-  test('calls by the thread pool are counted, asked about and made in the order of all calls', async () => {
+  test('calls by the thread pool are counted, ask the plan, and keep the order of all calls', async () => {
     const asked: string[] = [];
     const system = new FaultySystem(inner);
     const fd = system.open(file, CREATE);
@@ -162,7 +162,7 @@ describe('FaultySystem', () => {
     assert.deepEqual(asked, ['pwrite 1', 'pread 2', 'dataSync 3', 'dataSync 4']);
   });
 
-  test('the plan is told the running index and the path of the descriptor', () => {
+  test('the plan gets the index of the call and the path of the descriptor', () => {
     const seen: unknown[] = [];
     const system = new FaultySystem(inner, (operation, index, path) => {
       seen.push([operation, index, path]);
@@ -204,7 +204,7 @@ describe('FaultySystem', () => {
   });
 
   for (const operation of ['pread', 'tryPread'] as const) {
-    test(`a short ${operation} gives fewer bytes`, () => {
+    test(`a short ${operation} reads fewer bytes`, () => {
       const [system, fd] = struckAt(operation, { kind: 'short', bytes: 5 });
       const target = Buffer.alloc(8, '.');
       assert.equal(system[operation](fd, target, 0, 8, 0), 5);
@@ -213,7 +213,7 @@ describe('FaultySystem', () => {
       system.close(fd);
     });
 
-    test(`a flipped bit shows in what ${operation} reads, and not in the file`, () => {
+    test(`a flipped bit shows in the bytes that ${operation} reads, and not in the file`, () => {
       const [system, fd] = struckAt(operation, { kind: 'flip', byte: 2, bit: 5 });
       const target = Buffer.alloc(10, '.');
       assert.equal(system[operation](fd, target, 1, 8, 0), 8);
@@ -251,7 +251,7 @@ describe('FaultySystem', () => {
   });
 
   for (const kind of ['native', 'buffered'] as const) {
-    test(`a crash closes what is open and gives locks back (${kind})`, () => {
+    test(`a crash closes open files and gives locks back (${kind})`, () => {
       const base = createSystem(kind);
       const system = new FaultySystem(base);
       const fd = system.open(file, CREATE);
@@ -269,7 +269,7 @@ describe('FaultySystem', () => {
     });
   }
 
-  test('the dead may still give memory back, and nothing else', () => {
+  test('after a crash only unmap still works', () => {
     const system = new FaultySystem(inner);
     const memory = system.reserve(BLOCK_SIZE);
     system.crash();
@@ -283,7 +283,7 @@ describe('FaultySystem', () => {
     );
   });
 
-  test('a fault that an operation does not have is a defect of the plan', () => {
+  test('a fault that does not suit the operation is a defect of the plan', () => {
     const misplaced: [keyof System, Fault, (system: System, fd: number) => unknown][] = [
       ['rename', { kind: 'torn', bytes: 1 }, (system) => system.rename(file, file)],
       ['pread', { kind: 'torn', bytes: 1 }, (system, fd) => system.pread(fd, Buffer.alloc(1), 0, 1, 0)],
@@ -301,7 +301,7 @@ describe('FaultySystem', () => {
     }
   });
 
-  test('what is not counted is passed on, and the boot id can be another', () => {
+  test('calls that are not counted are passed on, and the boot id can be replaced', () => {
     assert.equal(new FaultySystem(inner).bootId(), inner.bootId());
     assert.equal(new FaultySystem(inner, undefined, { bootId: 'next' }).bootId(), 'next');
     assert.equal(new FaultySystem(inner).mapCountMax(), inner.mapCountMax());

@@ -1,4 +1,4 @@
-/** What HostMounts concludes from tables that a machine might have. */
+/** HostMounts on tables that a machine might have. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ManualClock } from '../base/index.ts';
@@ -30,7 +30,7 @@ const USUAL = tableOf(
 const hostMounts = (table: readonly MountInfo[] = USUAL): HostMounts =>
   new HostMounts({ mounts: () => table, clock: new ManualClock() });
 
-test('the way to a path leads through the mounts that hold it, and not through what is hidden below others', () => {
+test('the way to a path leads through the mounts that hold it, and not through hidden ones', () => {
   const way = (path: string, table = USUAL): string[] =>
     mountsOnWay(table, path).map(({ directory }) => directory);
   assert.deepEqual(way('/data/me/remote/x'), ['/', '/data', '/data/me/remote']);
@@ -56,7 +56,7 @@ test('the way to a path leads through the mounts that hold it, and not through w
   assert.deepEqual(mountsOnWay([], '/a'), []);
 });
 
-test('whose answer is waited for: local filesystems, and what asks none but those', () => {
+test('local filesystems are local, and so is what depends only on those', () => {
   const mounts = hostMounts();
   for (const path of ['/', '/data/me', '/tmp/x', '/proc', '/contained/x'])
     assert.ok(mounts.isLocal(path), path);
@@ -72,7 +72,7 @@ test('whose answer is waited for: local filesystems, and what asks none but thos
     assert.ok(!mounts.isLocal(path), path);
 });
 
-test('what leads through a type does so by its way, or by the layers of an overlay', () => {
+test('a path leads through a type by a mount on its way, or by the layers of an overlay', () => {
   const mounts = hostMounts();
   for (const path of ['/work/try', '/work/try/data/x', '/merged/x', '/merged2'])
     assert.ok(mounts.leadsThrough(path, 'fuse.ramet'), path);
@@ -80,7 +80,7 @@ test('what leads through a type does so by its way, or by the layers of an overl
     assert.ok(!mounts.leadsThrough(path, 'fuse.ramet'), path);
 });
 
-test('names are looked at by what is cached where nobody is asked by that', () => {
+test('cached attributes are used where that asks no server', () => {
   const mounts = hostMounts();
   assert.ok(mounts.mayLookCached('/data/me'), 'FUSE inside is not asked');
   assert.ok(mounts.mayLookCached('/tmp'));

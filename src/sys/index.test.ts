@@ -1,4 +1,4 @@
-/** Which system a process gets, and the small pieces that every system is made of. */
+/** Which system a process gets, and the small parts that systems share. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { afterEach, beforeEach, describe, test } from 'node:test';
@@ -22,12 +22,12 @@ describe('createSystem', () => {
     else process.env.RAMET_SYSTEM = before;
   });
 
-  test('is native where libc can be had', () => {
+  test('is native where libc can be loaded', () => {
     assert.equal(createSystem().kind, 'native');
     assert.equal(createSystem().canMap, true);
   });
 
-  test('is what RAMET_SYSTEM says, unless the caller says', () => {
+  test('is the one in RAMET_SYSTEM, unless the caller names one', () => {
     process.env.RAMET_SYSTEM = 'buffered';
     assert.equal(createSystem().kind, 'buffered');
     assert.equal(createSystem('native').kind, 'native');
@@ -38,7 +38,7 @@ describe('createSystem', () => {
     assert.equal(createSystem().kind, 'native');
   });
 
-  test('does not guess what another value of RAMET_SYSTEM means', () => {
+  test('refuses any other value of RAMET_SYSTEM', () => {
     process.env.RAMET_SYSTEM = 'fast';
     assert.throws(
       () => createSystem(),
@@ -47,7 +47,7 @@ describe('createSystem', () => {
   });
 });
 
-test('a machine without libc through koffi gets the buffered system, or is told why not', () => {
+test('a machine without koffi gets the buffered system, or an error that says why not the native one', () => {
   const door = JSON.stringify(new URL('./index.js', import.meta.url).href);
   const script = `
     Object.defineProperty(process, 'arch', { value: 'pdp11' });
@@ -64,13 +64,13 @@ test('a machine without libc through koffi gets the buffered system, or is told 
 });
 
 describe('errno', () => {
-  test('an errno becomes its code, its call and its path', () => {
+  test('an errno becomes an error with its code, call and path', () => {
     const failure = errnoFailure(28, 'fallocate', Buffer.from('/é'));
     assert.deepEqual([failure.code, failure.syscall, failure.path], ['ENOSPC', 'fallocate', '/é']);
     assert.equal(errnoFailure(28, 'fallocate').path, undefined);
   });
 
-  test('an error that is not of a system call comes back as it is', () => {
+  test('an error that is not of a system call stays as it is', () => {
     const defect = new TypeError('wrong argument');
     assert.equal(nodeFailure(defect, 'open'), defect);
     assert.equal(nodeFailure('text', 'open'), 'text');
@@ -78,7 +78,7 @@ describe('errno', () => {
 });
 
 describe('words', () => {
-  test('numbers come back as they were stored', () => {
+  test('numbers are read as they were stored', () => {
     const words = new Uint32Array(4);
     fc.assert(
       fc.property(fc.maxSafeInteger(), (value) => {

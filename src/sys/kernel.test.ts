@@ -1,4 +1,4 @@
-/** What serving mounts asks of Linux: waiting on many descriptors, whole messages, mounts, read-only views. */
+/** The calls for serving mounts: waiting on many descriptors, whole messages, mounts, read-only views. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import {
@@ -52,11 +52,11 @@ function epollOf(context: TestContext): number {
 
 const send = (fd: number, bytes: Uint8Array) => kernel.write(fd, kernel.addressOf(bytes), bytes.length);
 const receive = (fd: number, bytes: Uint8Array) => kernel.read(fd, kernel.addressOf(bytes), bytes.length);
-/** More than what V8 keeps on its own heap, where it may move. */
+/** Too many for V8's own heap, where arrays may move. */
 const fixed = (length: number) => Buffer.allocUnsafeSlow(Math.max(4096, length)).fill(0).subarray(0, length);
 
 describe('epoll', { skip }, () => {
-  it('tells which of several descriptors has input, for as long as it has', async (context) => {
+  it('reports which of several descriptors has input, as long as it has', async (context) => {
     const epoll = epollOf(context);
     const [one, two] = [await pipe(context), await pipe(context)];
     kernel.watch(epoll, one.fd, 7);
@@ -77,7 +77,7 @@ describe('epoll', { skip }, () => {
     assert.equal(kernel.epollWait(epoll, tags, 0), 0);
   });
 
-  it('tells no more at once than there is room for', async (context) => {
+  it('reports no more at once than there is room for', async (context) => {
     const epoll = epollOf(context);
     for (let tag = 0; tag < 3; tag++) {
       const { fd } = await pipe(context);
@@ -87,14 +87,14 @@ describe('epoll', { skip }, () => {
     assert.equal(kernel.epollWait(epoll, new Uint32Array(2), 0), 2);
   });
 
-  it('waits for as long as it is told', (context) => {
+  it('waits for the given time', (context) => {
     const epoll = epollOf(context);
     const start = performance.now();
     assert.equal(kernel.epollWait(epoll, new Uint32Array(1), 60), 0);
     assert.ok(performance.now() - start >= 55);
   });
 
-  it('can have another in it', async (context) => {
+  it('can watch another epoll instance', async (context) => {
     const [outer, inner] = [epollOf(context), epollOf(context)];
     const { fd } = await pipe(context);
     kernel.watch(outer, inner, 1);
@@ -108,7 +108,7 @@ describe('epoll', { skip }, () => {
     assert.equal(tags[0], 2);
   });
 
-  it('refuses what cannot be watched, twice as well, and what was not', async (context) => {
+  it('refuses a descriptor that is watched already, not watched, or not open', async (context) => {
     const epoll = epollOf(context);
     const { fd } = await pipe(context);
     kernel.watch(epoll, fd, 1);
@@ -133,7 +133,7 @@ describe('epoll', { skip }, () => {
 });
 
 describe('messages', { skip }, () => {
-  it('return the bytes moved, or the number of the error below zero', async (context) => {
+  it('return the bytes moved, or the negative errno', async (context) => {
     const { fd } = await pipe(context);
     const target = fixed(16);
     assert.equal(receive(fd, target), -EAGAIN_NUMBER);
@@ -144,7 +144,7 @@ describe('messages', { skip }, () => {
     assert.deepEqual([error.code, error.syscall], ['ENOENT', 'write']);
   });
 
-  it('are gathered from several places', async (context) => {
+  it('are gathered from several pieces of memory', async (context) => {
     const { fd } = await pipe(context);
     const [one, two] = [fixed(3).fill(1), fixed(2).fill(2)];
     const iovec = new BigUint64Array([BigInt(kernel.addressOf(one)), 3n, BigInt(kernel.addressOf(two)), 2n]);
@@ -156,7 +156,7 @@ describe('messages', { skip }, () => {
 });
 
 describe('mounts', { skip }, () => {
-  it('fail by name: without privileges EPERM, as root for what is not there', (context) => {
+  it('fail with the errno of the kernel as root, and with EPERM without privileges', (context) => {
     const directory = scratch(context);
     const isRoot = process.getuid?.() === 0;
     const fails = (call: () => void, code: 'ENOENT' | 'EINVAL' | 'ENODEV' | 'ENOTDIR', syscall: string) =>
@@ -222,7 +222,7 @@ describe('a read-only view', { skip }, () => {
     );
   });
 
-  it('of what is not there fails with ENOENT, and without privileges with EPERM', () => {
+  it('of a missing directory fails with ENOENT, and without privileges with EPERM', () => {
     const isRoot = process.getuid?.() === 0;
     assert.throws(
       () => kernel.readOnlyView('/no/such/directory'),
@@ -231,7 +231,7 @@ describe('a read-only view', { skip }, () => {
   });
 });
 
-describe('dropping names that nobody uses', { skip }, () => {
+describe('dropping unused names', { skip }, () => {
   it('fails with ENOENT, with EINVAL where nothing is mounted, and without privileges with EPERM', (context) => {
     const directory = mkdtempSync(join(tmpdir(), 'ramet-names-'));
     context.after(() => rmSync(directory, { recursive: true }));

@@ -5,7 +5,7 @@
  */
 import { closeSync } from 'node:fs';
 import type { FsError } from '../base/index.ts';
-import { EINTR, errnoFailure } from './errno.ts';
+import { checked, EINTR, errnoFailure } from './errno.ts';
 import { type Libc, loadLibc } from './libc.ts';
 import { O_NONBLOCK } from './open-flags.ts';
 import { AT_EMPTY_PATH, AT_FDCWD } from './statx.ts';
@@ -97,18 +97,12 @@ function kernelCalls(libc: Libc): Kernel {
     addressOf: (bytes) => libc.addressOf(bytes),
     failure: (errno, syscall) => errnoFailure(errno, syscall),
     mount(source, target, type, flags, options) {
-      if (libc.mount(cString(source), cString(target), cString(type), flags, cString(options)) !== 0)
-        throw errnoFailure(libc.errno(), 'mount', target);
+      const mounted = libc.mount(cString(source), cString(target), cString(type), flags, cString(options));
+      checked(libc, mounted, 'mount', target);
     },
-    unmount(target, flags) {
-      if (libc.umount2(cString(target), flags) !== 0) throw errnoFailure(libc.errno(), 'umount', target);
-    },
-    yieldCpu() {
-      libc.sched_yield();
-    },
-    trimMemory() {
-      libc.malloc_trim?.(0);
-    },
+    unmount: (target, flags) => void checked(libc, libc.umount2(cString(target), flags), 'umount', target),
+    yieldCpu: () => void libc.sched_yield(),
+    trimMemory: () => void libc.malloc_trim?.(0),
     dropUnusedNames: (directory) => dropUnusedNames(libc, directory),
     ...epollCalls(libc),
     ...backingCalls(libc),
@@ -124,24 +118,16 @@ function epollCalls(libc: Libc) {
   const events = new Uint32Array(EVENT_WORDS * EVENTS_MAX);
   const event = new Uint32Array(EVENT_WORDS);
   return {
-    createEpoll() {
-      const epoll = libc.epoll_create1(EPOLL_CLOEXEC);
-      if (epoll < 0) throw errnoFailure(libc.errno(), 'epoll_create1');
-      return epoll;
-    },
+    createEpoll: () => checked(libc, libc.epoll_create1(EPOLL_CLOEXEC), 'epoll_create1'),
 
     watch(epoll, fd, tag) {
       event.fill(0);
       event[0] = EPOLLIN;
       event[DATA_WORD] = tag;
-      if (libc.epoll_ctl(epoll, EPOLL_CTL_ADD, fd, event) !== 0)
-        throw errnoFailure(libc.errno(), 'epoll_ctl');
+      checked(libc, libc.epoll_ctl(epoll, EPOLL_CTL_ADD, fd, event), 'epoll_ctl');
     },
 
-    unwatch(epoll, fd) {
-      if (libc.epoll_ctl(epoll, EPOLL_CTL_DEL, fd, event) !== 0)
-        throw errnoFailure(libc.errno(), 'epoll_ctl');
-    },
+    unwatch: (epoll, fd) => void checked(libc, libc.epoll_ctl(epoll, EPOLL_CTL_DEL, fd, event), 'epoll_ctl'),
 
     epollWait(epoll, tags, timeoutMs) {
       const count = libc.epoll_wait(epoll, events, Math.min(EVENTS_MAX, tags.length), timeoutMs);
@@ -162,11 +148,11 @@ const FSPICK_CLOEXEC = 1;
 const FSCONFIG_CMD_RECONFIGURE = 7;
 
 function dropUnusedNames(libc: Libc, directory: string): void {
-  const fd = libc.fspick(FSPICK, AT_FDCWD, cString(directory), FSPICK_CLOEXEC);
-  if (fd < 0) throw errnoFailure(libc.errno(), 'fspick', directory);
+  const picked = libc.fspick(FSPICK, AT_FDCWD, cString(directory), FSPICK_CLOEXEC);
+  const fd = checked(libc, picked, 'fspick', directory);
   try {
-    if (libc.fsconfig(FSCONFIG, fd, FSCONFIG_CMD_RECONFIGURE, null, null, 0) < 0)
-      throw errnoFailure(libc.errno(), 'fsconfig', directory);
+    const done = libc.fsconfig(FSCONFIG, fd, FSCONFIG_CMD_RECONFIGURE, null, null, 0);
+    checked(libc, done, 'fsconfig', directory);
   } finally {
     closeSync(fd);
   }
@@ -187,8 +173,8 @@ function backingCalls(libc: Libc) {
   return {
     readOnlyView(directory) {
       const flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC;
-      const fd = libc.open_tree(OPEN_TREE, AT_FDCWD, cString(directory), flags);
-      if (fd < 0) throw errnoFailure(libc.errno(), 'open_tree', directory);
+      const tree = libc.open_tree(OPEN_TREE, AT_FDCWD, cString(directory), flags);
+      const fd = checked(libc, tree, 'open_tree', directory);
       const attributes = new BigUint64Array(MOUNT_ATTR_BYTES / 8);
       attributes[0] = MOUNT_ATTR_RDONLY;
       if (
@@ -202,14 +188,13 @@ function backingCalls(libc: Libc) {
     },
 
     openBacking(device, fd) {
-      const id = libc.ioctlStructure(device, FUSE_DEV_IOC_BACKING_OPEN, new Int32Array([fd, 0, 0, 0]));
-      if (id < 0) throw errnoFailure(libc.errno(), 'ioctl');
-      return id;
+      const map = new Int32Array([fd, 0, 0, 0]);
+      return checked(libc, libc.ioctlStructure(device, FUSE_DEV_IOC_BACKING_OPEN, map), 'ioctl');
     },
 
     closeBacking(device, id) {
-      if (libc.ioctlStructure(device, FUSE_DEV_IOC_BACKING_CLOSE, new Uint32Array([id])) < 0)
-        throw errnoFailure(libc.errno(), 'ioctl');
+      const ids = new Uint32Array([id]);
+      checked(libc, libc.ioctlStructure(device, FUSE_DEV_IOC_BACKING_CLOSE, ids), 'ioctl');
     },
   } satisfies Partial<Kernel>;
 }
@@ -226,8 +211,7 @@ function socketCalls(libc: Libc) {
   return {
     socketPair(): readonly [number, number] {
       const pair = new Int32Array(2);
-      if (libc.socketpair(AF_UNIX, SOCK_STREAM_CLOEXEC, 0, pair) !== 0)
-        throw errnoFailure(libc.errno(), 'socketpair');
+      checked(libc, libc.socketpair(AF_UNIX, SOCK_STREAM_CLOEXEC, 0, pair), 'socketpair');
       return [pair[0]!, pair[1]!];
     },
 
@@ -243,16 +227,14 @@ function socketCalls(libc: Libc) {
       message[3] = 1n;
       message[4] = BigInt(libc.addressOf(control));
       message[5] = BigInt(control.length);
-      const count = libc.recvmsg(socket, message, MSG_CMSG_CLOEXEC);
-      if (count < 0) throw errnoFailure(libc.errno(), 'recvmsg');
+      const count = checked(libc, libc.recvmsg(socket, message, MSG_CMSG_CLOEXEC), 'recvmsg');
       const isRights = control.readInt32LE(8) === SOL_SOCKET && control.readInt32LE(12) === SCM_RIGHTS;
       return count > 0 && isRights ? control.readInt32LE(16) : undefined;
     },
 
     setNonBlocking(fd) {
-      const flags = libc.fcntlNumber(fd, F_GETFL, 0);
-      if (flags < 0 || libc.fcntlNumber(fd, F_SETFL, flags | O_NONBLOCK) < 0)
-        throw errnoFailure(libc.errno(), 'fcntl');
+      const flags = checked(libc, libc.fcntlNumber(fd, F_GETFL, 0), 'fcntl');
+      checked(libc, libc.fcntlNumber(fd, F_SETFL, flags | O_NONBLOCK), 'fcntl');
     },
   } satisfies Partial<Kernel>;
 }

@@ -1,4 +1,4 @@
-/** The memory calls: maps of real files, what they show, and the physical frames behind them. */
+/** The memory calls: maps of real files, their content, and their physical frames. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { constants, mkdtempSync, rmSync, statfsSync } from 'node:fs';
@@ -13,7 +13,7 @@ const native = createNativeSystem();
 assert.ok(!(native instanceof Error), 'the machine that runs the tests has libc through koffi');
 const system = native;
 const needsRoot = process.getuid?.() === 0 ? false : 'needs root';
-/** TMPFS_MAGIC: its pages have nowhere to be dropped to. */
+/** TMPFS_MAGIC: its pages exist only in memory and cannot be dropped. */
 const onTmpfs = statfsSync(tmpdir()).type === 0x01021994 ? 'the temporary directory is a tmpfs' : false;
 const MADV_DONTNEED = 4;
 
@@ -70,7 +70,7 @@ describe('native memory', () => {
     assert.equal(view[0], 1);
   });
 
-  test('a stray store into a view changes that page of the view only', () => {
+  test('a stray store into a view changes only that page of the view', () => {
     const at = reserve(2);
     system.mapView(at, fd, 0, 2 * BLOCK_SIZE);
     const view = new Uint8Array(system.bufferAt(at, 2 * BLOCK_SIZE));
@@ -93,7 +93,7 @@ describe('native memory', () => {
     assert.equal(file[0], 1);
   });
 
-  test('pread into mapped memory works, and pwrite out of it', () => {
+  test('pread into mapped memory and pwrite from it work', () => {
     const at = reserve(1);
     system.mapZeros(at, BLOCK_SIZE);
     const memory = new Uint8Array(system.bufferAt(at, BLOCK_SIZE));
@@ -105,7 +105,7 @@ describe('native memory', () => {
     assert.equal(file[0], 5);
   });
 
-  test('a buffer over memory cannot be transferred away', () => {
+  test('a buffer over mapped memory cannot be transferred', () => {
     const at = reserve(1);
     system.mapZeros(at, BLOCK_SIZE);
     const buffer = system.bufferAt(at, BLOCK_SIZE);
@@ -130,7 +130,7 @@ describe('native memory', () => {
     assert.equal(buffer.byteLength, BLOCK_SIZE);
   });
 
-  test('a process that ends with buffers alive ends well, on its main thread and in a worker', () => {
+  test('a process that ends while buffers live ends normally, on its main thread and in a worker', () => {
     const door = JSON.stringify(new URL('./index.js', import.meta.url).href);
     const keep = `import(${door}).then(({ createSystem }) => {
       const system = createSystem('native');
@@ -152,7 +152,7 @@ describe('native memory', () => {
     assert.deepEqual([bytes.length, bytes[BLOCK_SIZE + 2]], [BLOCK_SIZE + 3, 2]);
   });
 
-  test('a buffer over 4 GiB is EFBIG rather than the end of the process', () => {
+  test('a buffer of more than 4 GiB is EFBIG, and does not abort the process', () => {
     const at = reserve(2 ** 20 + 1);
     assert.throws(
       () => system.bufferAt(at, 2 ** 32 + BLOCK_SIZE),
@@ -180,7 +180,7 @@ describe('native memory', () => {
     );
   });
 
-  test('what is not whole blocks is refused by every call', () => {
+  test('every call refuses ranges that are not whole blocks', () => {
     const at = reserve(1);
     const odd = (at + 1) as Address;
     const calls: (() => unknown)[] = [
@@ -211,7 +211,7 @@ describe('native memory', () => {
     assert.equal(bytes[BLOCK_SIZE], 2);
   });
 
-  test('residency and advise of what is not mapped are ENOMEM', () => {
+  test('residency and advise of unmapped memory are ENOMEM', () => {
     const at = system.reserve(BLOCK_SIZE);
     system.unmap(at, BLOCK_SIZE);
     assert.throws(
@@ -236,7 +236,7 @@ describe('native memory', () => {
     const at = reserve(2);
     system.mapView(at, fd, 3 * BLOCK_SIZE, 2 * BLOCK_SIZE);
     const view = new Uint8Array(system.bufferAt(at, 2 * BLOCK_SIZE));
-    // Present means touched.
+    // Only a page that was read is present.
     assert.equal(bytes[0]! + bytes[BLOCK_SIZE]! + view[0]! + view[BLOCK_SIZE]!, 4 + 5 + 4 + 5);
     const frames = system.frameNumbers(windowAt, 2);
     assert.ok(frames.every((frame) => frame > 0));
@@ -270,7 +270,7 @@ describe('native memory', () => {
   });
 });
 
-test('the buffered system cannot map and says so in every memory call', () => {
+test('every memory call of the buffered system is ENOTSUP', () => {
   const buffered = createBufferedSystem();
   const at = BLOCK_SIZE as Address;
   assert.equal(buffered.canMap, false);

@@ -3,6 +3,7 @@ import { closeSync, openSync } from 'node:fs';
 import { FsError, PATH_BYTES_MAX } from '../base/index.ts';
 import { CString } from './c-string.ts';
 import {
+  checked,
   EACCES,
   EBADF,
   EINVAL,
@@ -74,10 +75,8 @@ function inodeCalls(libc: Libc, path: CString) {
       return stat.toHostStat();
     },
 
-    chownFile(fd, uid, gid) {
-      if (libc.fchownat(fd, NOTHING, uid, gid, AT_EMPTY_PATH) !== 0)
-        throw errnoFailure(libc.errno(), 'lchown');
-    },
+    chownFile: (fd, uid, gid) =>
+      void checked(libc, libc.fchownat(fd, NOTHING, uid, gid, AT_EMPTY_PATH), 'lchown'),
 
     chmodFile(fd, mode) {
       if (libc.fchmod(fd, mode) === 0) return;
@@ -127,8 +126,7 @@ function directoryCalls(libc: Libc) {
       for (;;) {
         const length = libc.getdents64(libc.numbers.getdents64, fd, chunk, chunk.length);
         if (length === 0) return entries;
-        if (length < 0) throw errnoFailure(libc.errno(), 'getdents64', shown);
-        collect(length, entries);
+        collect(checked(libc, length, 'getdents64', shown), entries);
       }
     } finally {
       closeSync(fd);

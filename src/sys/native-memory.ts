@@ -1,6 +1,6 @@
 /** Memory maps by libc: mmap(2), munmap(2), mincore(2), madvise(2). */
 import { type Address, BLOCK_SIZE, blocksFor, FsError } from '../base/index.ts';
-import { errnoFailure } from './errno.ts';
+import { checked } from './errno.ts';
 import type { Libc } from './libc.ts';
 import { checkBlocks } from './spans.ts';
 import type { System } from './system.ts';
@@ -13,7 +13,6 @@ const MAP_PRIVATE = 0x02;
 const MAP_FIXED = 0x10;
 const MAP_ANONYMOUS = 0x20;
 const MAP_NORESERVE = 0x4000;
-const MAP_FAILED = -1;
 
 /** Node 20 aborts the process over a longer ArrayBuffer. */
 const BUFFER_BYTES_MAX = 2 ** 32;
@@ -45,9 +44,7 @@ export function nativeMemory(libc: Libc) {
   ): Address {
     checkBlocks(at, length);
     checkBlocks(position, length);
-    const address = libc.mmap(at, length, protection, flags, fd, position);
-    if (address === MAP_FAILED) throw errnoFailure(libc.errno(), 'mmap');
-    return address;
+    return checked(libc, libc.mmap(at, length, protection, flags, fd, position), 'mmap');
   }
 
   const anonymous = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
@@ -70,7 +67,7 @@ function rangeCalls(libc: Libc) {
   return {
     unmap(at, length) {
       checkBlocks(at, length);
-      if (libc.munmap(at, length) !== 0) throw errnoFailure(libc.errno(), 'munmap');
+      checked(libc, libc.munmap(at, length), 'munmap');
     },
 
     bufferAt(at, length) {
@@ -84,13 +81,13 @@ function rangeCalls(libc: Libc) {
     residency(at, length) {
       checkBlocks(at, length);
       const pages = new Uint8Array(length / BLOCK_SIZE);
-      if (libc.mincore(at, length, pages) !== 0) throw errnoFailure(libc.errno(), 'mincore');
+      checked(libc, libc.mincore(at, length, pages), 'mincore');
       return pages;
     },
 
     advise(at, length, advice) {
       checkBlocks(at, length);
-      if (libc.madvise(at, length, advice) !== 0) throw errnoFailure(libc.errno(), 'madvise');
+      checked(libc, libc.madvise(at, length, advice), 'madvise');
     },
   } satisfies Partial<System>;
 }

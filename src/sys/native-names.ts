@@ -1,7 +1,7 @@
 /** Names in an open directory, by libc: nothing is looked up along a path. */
 import { PATH_BYTES_MAX } from '../base/index.ts';
 import { CString } from './c-string.ts';
-import { errnoFailure } from './errno.ts';
+import { checked, errnoFailure } from './errno.ts';
 import type { Libc } from './libc.ts';
 import { AT_NO_AUTOMOUNT, AT_SYMLINK_NOFOLLOW, StatxBuffer } from './statx.ts';
 import type { System } from './system.ts';
@@ -16,9 +16,7 @@ export function namedCalls(libc: Libc, name: CString) {
   const other = new CString(name.bytes.length, 'ENAMETOOLONG');
   const target = Buffer.alloc(PATH_BYTES_MAX);
 
-  function check(result: number, syscall: string): void {
-    if (result !== 0) throw errnoFailure(libc.errno(), syscall);
-  }
+  const check = (result: number, syscall: string): void => void checked(libc, result, syscall);
 
   return {
     lstatAt(directory, at) {
@@ -29,30 +27,22 @@ export function namedCalls(libc: Libc, name: CString) {
     },
 
     readLinkAt(directory, at) {
-      const length = libc.readlinkat(directory, name.set(at, 'readlink'), target, target.length);
-      if (length < 0) throw errnoFailure(libc.errno(), 'readlink', at);
+      const bytes = name.set(at, 'readlink');
+      const length = checked(libc, libc.readlinkat(directory, bytes, target, target.length), 'readlink', at);
       return Buffer.from(target.subarray(0, length));
     },
-    makeDirectoryAt(directory, at, mode) {
-      check(libc.mkdirat(directory, name.set(at, 'mkdir'), mode), 'mkdir');
-    },
-    symlinkAt(target, directory, at) {
-      check(libc.symlinkat(other.set(target, 'symlink'), directory, name.set(at, 'symlink')), 'symlink');
-    },
-    linkAt(from, existing, directory, at) {
-      check(libc.linkat(from, other.set(existing, 'link'), directory, name.set(at, 'link'), 0), 'link');
-    },
-    renameAt(from, existing, directory, at) {
-      check(libc.renameat(from, other.set(existing, 'rename'), directory, name.set(at, 'rename')), 'rename');
-    },
-    unlinkAt(directory, at) {
-      check(libc.unlinkat(directory, name.set(at, 'unlink'), 0), 'unlink');
-    },
-    removeDirectoryAt(directory, at) {
-      check(libc.unlinkat(directory, name.set(at, 'rmdir'), AT_REMOVEDIR), 'rmdir');
-    },
-    makeNodeAt(directory, at, mode, rdev) {
-      check(libc.mknodat(libc.numbers.mknodat, directory, name.set(at, 'mknod'), mode, rdev), 'mknod');
-    },
+    makeDirectoryAt: (directory, at, mode) =>
+      check(libc.mkdirat(directory, name.set(at, 'mkdir'), mode), 'mkdir'),
+    symlinkAt: (target, directory, at) =>
+      check(libc.symlinkat(other.set(target, 'symlink'), directory, name.set(at, 'symlink')), 'symlink'),
+    linkAt: (from, existing, directory, at) =>
+      check(libc.linkat(from, other.set(existing, 'link'), directory, name.set(at, 'link'), 0), 'link'),
+    renameAt: (from, existing, directory, at) =>
+      check(libc.renameat(from, other.set(existing, 'rename'), directory, name.set(at, 'rename')), 'rename'),
+    unlinkAt: (directory, at) => check(libc.unlinkat(directory, name.set(at, 'unlink'), 0), 'unlink'),
+    removeDirectoryAt: (directory, at) =>
+      check(libc.unlinkat(directory, name.set(at, 'rmdir'), AT_REMOVEDIR), 'rmdir'),
+    makeNodeAt: (directory, at, mode, rdev) =>
+      check(libc.mknodat(libc.numbers.mknodat, directory, name.set(at, 'mknod'), mode, rdev), 'mknod'),
   } satisfies Partial<System>;
 }

@@ -79,7 +79,7 @@ describe('native system', () => {
     assert.deepEqual(new Map([...found].filter(([name]) => name.startsWith('user.'))), values);
   });
 
-  test('attributes of a link are its own; user attributes it cannot have', () => {
+  test('a link has attributes of its own, but no user attributes', () => {
     system.writeFileXattr(fd, 'user.a', Buffer.from('1'));
     symlinkSync('file', at('link'));
     assert.equal(system.readHostXattrs(at('link')).has('user.a'), false);
@@ -89,7 +89,7 @@ describe('native system', () => {
     );
   });
 
-  test('attributes of what is not there are ENOENT; of a filesystem without them there are none', () => {
+  test('attributes of a missing file are ENOENT; a filesystem without attributes has none', () => {
     assert.throws(
       () => system.readHostXattrs(at('none')),
       (error) => isFsError(error, 'ENOENT'),
@@ -108,8 +108,8 @@ describe('native system', () => {
     );
   });
 
-  test('a file on which another has a lease is EAGAIN at once', (context) => {
-    // What the kernel sends to the holder would end this process.
+  test('opening a file on which another process has a lease is EAGAIN at once', (context) => {
+    // The signal that the kernel sends to the holder would end this process.
     const notice = (): void => undefined;
     process.on('SIGIO', notice);
     context.after(() => process.off('SIGIO', notice));
@@ -139,14 +139,14 @@ describe('native system', () => {
     assert.equal(system.statHost(Buffer.alloc(4095, '/'), true).ino, statSync('/').ino);
   });
 
-  test('a shorter path after a longer one is read to its own end', () => {
+  test('a shorter path after a longer one ends where it should', () => {
     const long = Buffer.from(`${directory}/${'.///'.repeat(200)}file`);
     const stat = system.statHost(long, true);
     assert.equal(stat.ino, system.statHost(path, true).ino);
     assert.notEqual(stat.ino, system.statHost(Buffer.from(directory), true).ino);
   });
 
-  test('fifos are made with their mode, twice is EEXIST', () => {
+  test('fifos are made with their mode, and a second time it is EEXIST', () => {
     makeNode(system, join(directory, 'fifo'), constants.S_IFIFO | 0o640, 0);
     assert.equal(statSync(at('fifo')).mode, constants.S_IFIFO | 0o640);
     assert.throws(
@@ -233,7 +233,7 @@ describe('native system', () => {
       });
     }
 
-    test('without fallocate space is made by writing, and nothing is punched', (context) => {
+    test('without fallocate, space is allocated by writing, and nothing is punched', (context) => {
       const point = mount(context, 'ramfs', 'mode=700');
       if (point === undefined) return;
       const plain = system.open(join(point, 'file'), CREATE);

@@ -5,7 +5,7 @@ import { FsError, isFsError } from '../base/index.ts';
 import { openByNames, type StepCalls } from './open-by-names.ts';
 import { O_DIRECTORY, O_PATH } from './open-flags.ts';
 
-test('whatever fails, no descriptor stays open', () => {
+test('no descriptor stays open, whichever call fails', () => {
   const opened = new Set<number>();
   let modesLeft = 0;
   let last = 10;

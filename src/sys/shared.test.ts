@@ -1,4 +1,4 @@
-/** Every call of a `System`, against real files, run for each system there is. */
+/** Every call of a `System` on real files, for each system. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -63,11 +63,11 @@ for (const [name, system] of SYSTEMS) {
     const at = (base: string) => bytes(join(directory, base));
     const inDirectory = <T>(call: (opened: number) => T): T => onPath(system, directory, call);
 
-    test('open makes a file with the mode asked for', () => {
+    test('open makes a file with the given mode', () => {
       assert.equal(statSync(file).mode & 0o777, 0o600);
     });
 
-    test('open of what is not there is ENOENT with the path', () => {
+    test('open of a missing file is ENOENT with the path', () => {
       const missing = join(directory, 'missing');
       assert.throws(
         () => system.open(missing, constants.O_RDONLY),
@@ -106,7 +106,7 @@ for (const [name, system] of SYSTEMS) {
       assert.equal(Buffer.from(small).toString(), 'bbbbaaaa');
     });
 
-    test('reads arrive whole wherever in memory they go', () => {
+    test('reads are whole at any address', () => {
       const bytes = Buffer.from(
         Uint8Array.from({ length: 600_001 }, (_, index) => (index * 7 + (index >> 8)) & 255),
       );
@@ -135,7 +135,7 @@ for (const [name, system] of SYSTEMS) {
       }
     });
 
-    test('preadAsync, pwriteAsync and dataSyncAsync do what their like do, by the thread pool', async () => {
+    test('preadAsync, pwriteAsync and dataSyncAsync do the same by the thread pool', async () => {
       const bytes = Buffer.alloc(300_000, 'a');
       const written = system.pwriteAsync(fd, bytes, 10, 299_000, 5);
       await written;
@@ -175,7 +175,7 @@ for (const [name, system] of SYSTEMS) {
       assert.equal(statSync(file).size, 0);
     });
 
-    test('a span outside its array is refused before anything is touched', () => {
+    test('a span outside its array is refused before anything happens', () => {
       const array = Buffer.alloc(8);
       for (const [offset, length] of [
         [0, 9],
@@ -212,7 +212,7 @@ for (const [name, system] of SYSTEMS) {
       assert.equal(target.toString(), 'far');
     });
 
-    test('tryPread reads what is cached, or says it would wait', () => {
+    test('tryPread reads cached bytes, or returns that it would wait', () => {
       system.pwrite(fd, Buffer.from('cached'), 0, 6, 0);
       const target = Buffer.alloc(10, '.');
       const count = system.tryPread(fd, target, 1, 8, 0);
@@ -247,7 +247,7 @@ for (const [name, system] of SYSTEMS) {
       assert.equal(system.fileSize(fd).sizeBytes, 1_000_000);
     });
 
-    test('punch gives space back or says it cannot', () => {
+    test('punch gives space back, or returns that it cannot', () => {
       system.pwrite(fd, Buffer.alloc(65_536, 1), 0, 65_536, 0);
       system.fullSync(fd);
       const before = system.fileSize(fd).allocatedBytes;
@@ -344,7 +344,7 @@ for (const [name, system] of SYSTEMS) {
       assert.throws(() => system.makeDirectory(join(directory, 'a', 'b')), fails('ENOENT', 'mkdir'));
     });
 
-    test('a clone is whole or refused, and refused leaves the target alone', () => {
+    test('a clone is whole, or refused with the target unchanged', () => {
       system.pwrite(fd, Buffer.alloc(8192, 7), 0, 8192, 0);
       const target = system.open(join(directory, 'clone'), CREATE);
       const cloned = system.cloneFile(fd, target);
@@ -380,7 +380,7 @@ for (const [name, system] of SYSTEMS) {
       assert.ok(readFileSync(file).equals(Buffer.alloc(8192, 7)));
     });
 
-    test('statHost agrees with node:fs and follows a link only when told to', () => {
+    test('statHost agrees with node:fs and follows a link only where asked to', () => {
       system.pwrite(fd, Buffer.alloc(10_000), 0, 10_000, 0);
       symlinkSync('file', at('link'));
       const expected = statSync(file, { bigint: true });
@@ -451,7 +451,7 @@ for (const [name, system] of SYSTEMS) {
       assert.equal(statSync(join(directory, 'made')).mode & 0o777, 0o640);
     });
 
-    test('setFileTimes sets the present, and leaves a time alone', () => {
+    test('setFileTimes takes the present time, and can leave a time as it is', () => {
       const old = { seconds: 1_000_000, nanoseconds: 0 };
       system.setFileTimes(fd, old, old);
       system.setFileTimes(fd, UTIME_NOW, UTIME_OMIT);
@@ -547,12 +547,14 @@ for (const [name, system] of SYSTEMS) {
     });
 
     const isNative = system.kind === 'native' && 'the native system has them';
-    test('openInRoot and syncFileSystem are refused where there are none', { skip: isNative }, () => {
+    test('openInRoot and syncFileSystem are refused where the host has no such calls', {
+      skip: isNative,
+    }, () => {
       assert.throws(() => system.openInRoot(fd, bytes('/'), 0), fails('ENOTSUP', 'openat2'));
       assert.throws(() => system.syncFileSystem(fd), fails('ENOTSUP', 'syncfs'));
     });
 
-    test('the owner of a link is set, not of what it names', { skip: notRoot() }, () => {
+    test('chownFile sets the owner of a link itself', { skip: notRoot() }, () => {
       symlinkSync('file', at('link'));
       onPath(system, join(directory, 'link'), (link) => system.chownFile(link, 1234, 2345));
       const stat = system.statHost(at('link'), false);
@@ -560,7 +562,7 @@ for (const [name, system] of SYSTEMS) {
       assert.equal(statSync(file).uid, 0);
     });
 
-    test('the boot id stays the same and the clock moves with the wall clock', () => {
+    test('the boot id stays the same and the clock follows the wall clock', () => {
       assert.equal(system.bootId(), system.bootId());
       assert.notEqual(system.bootId(), '');
       assert.ok(system.mapCountMax() > 1000);
