@@ -1,6 +1,6 @@
 /**
- * Whose store it is, and who else can reach it. A store is for one user: it may hold anybody's files, and a program of
- * another user could read them, put rows of its own there, or stop every command by holding a lock. See
+ * Checks who owns a store and who else can reach it. A store is for one user: it may hold anybody's files, and a
+ * program of another user could read them, write rows of its own, or stop every command by holding a lock. See
  * docs/threat-model.md.
  */
 import { FsError, isMissing, StoreError } from '../base/index.ts';
@@ -21,8 +21,8 @@ function look(system: System, path: string): HostStat | undefined {
 }
 
 /**
- * ERR_STORE_OWNER where the store, or a part of it, belongs to another user, root included, unless that user is
- * trusted: the rule of git's `safe.directory`, for the same reason.
+ * ERR_STORE_OWNER when the store, or a part of it, belongs to another user, root included, who is not trusted. This is
+ * the rule of git's `safe.directory`, for the same reason.
  */
 export function requireOwnStore(
   system: System,
@@ -46,8 +46,8 @@ export function requireOwnStore(
 }
 
 /**
- * Whether other users can reach what the store holds, as they could before stores were made for one user. Its directory
- * may be open to readers if the parts are closed; one that others may write to lets them put other parts there.
+ * Whether other users can reach what the store holds, as in stores of older versions. Others may read its directory if
+ * the parts are closed to them; if they may write to it, they can replace parts.
  */
 function isExposed(system: System, layout: StoreLayout): boolean {
   const others = (path: string, bits: number): boolean => ((look(system, path)?.mode ?? 0) & bits) !== 0;
@@ -69,7 +69,7 @@ export function warnIfExposed(
   try {
     system.close(system.open(`${layout.runDirectory}/told-exposed`, O_WRONLY | O_CREAT | O_EXCL, 0o600));
   } catch (error) {
-    // It was told before, or nothing can be written there.
+    // The user was warned before, or nothing can be written there.
     if (error instanceof FsError) return;
     throw error;
   }

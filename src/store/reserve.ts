@@ -1,13 +1,13 @@
 /**
- * Space kept back for the operations that give space back, as ZFS keeps slop space: a store that has filled its disk
- * can still be opened, and its trees removed and collected. It is a file that nothing is ever written to; giving some
- * of it up lets the disk have that much again.
+ * Space reserved for the operations that free space, like the slop space of ZFS: a store that has filled its disk can
+ * still be opened, and its trees removed and collected. The reserve is a file that is never written to; shortening it
+ * frees space on the disk.
  */
 import { isFsError } from '../base/index.ts';
 import { O_CREAT, O_RDWR, type System } from '../sys/index.ts';
 
 const RESERVE_BYTES = 4 * 1024 * 1024;
-/** Given up at a time, so that the rest is still there for the next operation. */
+/** How much is given up at a time, so that the next operation has the rest. */
 const STEP_BYTES = 1024 * 1024;
 
 export function isDiskFull(error: unknown): boolean {
@@ -23,7 +23,7 @@ export class Reserve {
     this.path = path;
   }
 
-  /** Runs `work`, and runs it again, with some of the reserve given up, while it fails for want of space. */
+  /** Runs `work`. While it fails because the disk is full, gives up some of the reserve and runs it again. */
   during<T>(work: () => T): T {
     for (;;) {
       try {
@@ -34,7 +34,7 @@ export class Reserve {
     }
   }
 
-  /** Takes as much of the reserve as the disk has room for. */
+  /** Allocates as much of the reserve as the disk has room for. */
   keep(): void {
     this.withFile((fd, have) => {
       for (let end = RESERVE_BYTES; end > have; end -= STEP_BYTES) {
@@ -55,7 +55,7 @@ export class Reserve {
     });
   }
 
-  /** False where there can be no such file: the reserve is a convenience, and its own failures are nobody's. */
+  /** False where the file cannot be had: nothing depends on the reserve, so its own failures are ignored. */
   private withFile(use: (fd: number, sizeBytes: number) => unknown): boolean {
     const { system } = this;
     try {
