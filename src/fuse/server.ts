@@ -64,7 +64,7 @@ const DEFAULTS: Required<MountServerOptions> = {
 /** With more nodes than this in the kernel, mounts that are idle for a second give theirs back, the idlest first. */
 const NODES_MAX = 262_144;
 const LARGE_PAGES_BYTES = 64 * 1024 * 1024;
-/** The share of the machine's memory for pages of small files: one in this many bytes. */
+/** Pages of small files may take one in this many bytes of the machine's memory. */
 const SMALL_PAGES_SHARE = 16;
 const LOOK_EVERY_MS = 1000;
 /** How long the kernel may take to let go of what was unmounted. */

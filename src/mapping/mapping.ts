@@ -63,23 +63,11 @@ export class Mapping {
     this.fileMaps?.close();
   }
 
-  /** Reads `length` bytes from `position`; the range must end within the file. */
-  read(position: number, target: Uint8Array, offset: number, length: number): void {
-    this.copyOut(position, target, offset, length, true);
-  }
-
-  /** As `read`, but returns false, with `target` undefined, where it would have to wait for the disk. */
-  tryRead(position: number, target: Uint8Array, offset: number, length: number): boolean {
-    return this.copyOut(position, target, offset, length, false);
-  }
-
-  private copyOut(
-    position: number,
-    target: Uint8Array,
-    offset: number,
-    length: number,
-    mayWait: boolean,
-  ): boolean {
+  /**
+   * Reads `length` bytes from `position`; the range must end within the file. False, with undefined bytes in `target`,
+   * where it would have to wait for the disk and `mayWait` is false.
+   */
+  read(position: number, target: Uint8Array, offset: number, length: number, mayWait = true): boolean {
     const { extents } = this;
     const { blobs } = this.space;
     let at = position;

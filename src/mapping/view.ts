@@ -77,7 +77,7 @@ interface Collected {
   readonly onUnmapped: () => void;
 }
 
-/** Runs when an ArrayBuffer over a range has been collected; the last one gives the addresses back. */
+/** Called when an ArrayBuffer over a range has been collected; the last one gives the addresses back. */
 const collected = new FinalizationRegistry<Collected>(({ range, onUnmapped }) => {
   range.liveBuffers--;
   if (range.liveBuffers > 0) return;

@@ -45,11 +45,6 @@ class BoundedFile {
   }
 }
 
-export interface OwnerLog {
-  readonly logger: Logger;
-  close(): void;
-}
-
 export interface LogOptions {
   readonly bytesMax?: number;
   /** Translates the JSON of a line: see `HeldDirectory.shown`. */
@@ -59,7 +54,7 @@ export interface LogOptions {
 export function openLog(
   path: string,
   { bytesMax = LOG_BYTES_MAX, shown = (json) => json }: LogOptions = {},
-): OwnerLog {
+): { readonly logger: Logger; close(): void } {
   const file = new BoundedFile(path, { bytesMax, shown });
   const logger = pino({ base: { pid: process.pid }, timestamp: pino.stdTimeFunctions.isoTime }, file);
   return { logger, close: () => file.close() };

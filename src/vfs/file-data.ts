@@ -78,8 +78,7 @@ export class FileData {
     const bytes = Math.min(length, inode.record.size - position);
     if (bytes <= 0) return 0;
     const mapping = inode.mapping ?? this.context.stack.mappingOf(inode);
-    if (mayWait) mapping.read(position, target, offset, bytes);
-    else if (!mapping.tryRead(position, target, offset, bytes)) return -1;
+    if (!mapping.read(position, target, offset, bytes, mayWait)) return -1;
     noteAccess(this.context, inode);
     return bytes;
   }
@@ -91,7 +90,7 @@ export class FileData {
   peek(inode: Inode, target: Uint8Array): boolean {
     const { stack } = this.context;
     if (stack.inodes.get(inode.ino) !== inode) return false;
-    return stack.mappingOf(inode).tryRead(0, target, 0, inode.record.size);
+    return stack.mappingOf(inode).read(0, target, 0, inode.record.size, false);
   }
 
   /** Moves the access time after a `peek`. */
