@@ -133,7 +133,7 @@ describe('a directory that is read in pieces', () => {
     assert.equal(kernel.session.knownCount, 0);
     assert.equal(kernel.readDirectory(ROOT, 0, 3 * 160, true).length, 3);
     assert.equal(kernel.session.knownCount, 1);
-    assert.deepEqual(kernel.readDirectory(ROOT, 0, 31, false), [], 'no room for one');
+    assert.deepEqual(kernel.readDirectory(ROOT, 0, 31, false), [], 'no entry fits');
   });
 
   it('that was removed has only `.` and `..`; other inodes cannot be read', async (context) => {
@@ -203,7 +203,7 @@ describe('a listing', () => {
     assert.equal(reads, 2);
     cache.get(two, read(3));
     cache.get(one, read(3));
-    assert.equal(reads, 4, 'the older of two listings made room');
+    assert.equal(reads, 4, 'the older of two listings was dropped');
     cache.get(two, read(9));
     cache.get(two, read(9));
     assert.equal(reads, 5, 'one listing is kept, however long');

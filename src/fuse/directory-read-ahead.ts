@@ -32,9 +32,8 @@ export class DirectoryReadAhead {
   private next: Ino | undefined;
   /** True while `next` has to be prepared. */
   private isDue = false;
-  /** True when the names of `next` are in memory, and with them `inodesReady` of its inodes. */
-  private hasNames = false;
-  private inodesReady = 0;
+  /** How many inodes of `next` are in memory; undefined while its names are not. */
+  private inodesReady: number | undefined;
 
   constructor(calls: InodeCalls, listings: ListingCache) {
     this.calls = calls;
@@ -68,8 +67,7 @@ export class DirectoryReadAhead {
   private expect(next: Ino | undefined): void {
     this.next = next;
     this.isDue = this.isWalk && next !== undefined;
-    this.hasNames = false;
-    this.inodesReady = 0;
+    this.inodesReady = undefined;
   }
 
   /** Prepares a piece of the next directory. Returns whether it took any time. */
@@ -91,14 +89,14 @@ export class DirectoryReadAhead {
     if (found === undefined) return false;
     const { directory } = found;
     const { names } = this.listings.get(directory, () => found.names);
-    if (this.hasNames) {
+    if (this.inodesReady === undefined) this.inodesReady = 0;
+    else {
       const end = Math.min(this.inodesReady + INODES_AT_ONCE, names.length);
       for (; this.inodesReady < end; this.inodesReady++) {
         const entry = calls.entry(directory, names[this.inodesReady]!);
         if (entry !== NO_ENTRY) calls.inodeOfEntry(entry);
       }
     }
-    this.hasNames = true;
     return this.inodesReady < names.length;
   }
 }

@@ -162,7 +162,7 @@ describe('a cold READ', () => {
     system.isCold = true;
     assert.equal(kernel.send(Op.READ, first!.node, readArgs(0, BLOCK)).length, 0);
     await kernel.finishDeferred();
-    assert.ok(kernel.session.readAhead.prepare(), 'the next file is made ready');
+    assert.ok(kernel.session.readAhead.prepare(), 'the next file is prepared');
   });
 
   it('of an inode that is gone meanwhile fails with ESTALE', async (context) => {
@@ -376,7 +376,7 @@ describe('COPY_FILE_RANGE', () => {
     kernel.ask(Op.SETATTR, file, pack(u32(8, 0), u64(0, size, 0, 0, 0, 0), u32(...Array(8).fill(0))));
     const copy = kernel.create(ROOT, 'copy');
     const answer = kernel.ask(Op.COPY_FILE_RANGE, file, copyArgs(0, copy, 0, size));
-    assert.equal(answer.readUInt32LE(0), kernel.attr(copy).size, 'what it tells is what it did');
+    assert.equal(answer.readUInt32LE(0), kernel.attr(copy).size, 'the length is what was copied');
     const whole = kernel.ask(Op.COPY_FILE_RANGE_64, file, copyArgs(0, copy, 0, size));
     assert.deepEqual([whole.readBigUInt64LE(0), kernel.attr(copy).size], [BigInt(size), size]);
   });

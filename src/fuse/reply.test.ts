@@ -24,7 +24,7 @@ describe('a reply', () => {
       hex(reply.bytes.subarray(16, 40)),
       '98badcfe' + '00000000' + '0100000000001000' + '0000' + '3412' + '00000000',
     );
-    assert.equal(reply.bytes[40], 0xaa, 'nothing is written behind the end');
+    assert.equal(reply.bytes[40], 0xaa, 'nothing is written after the end');
   });
 
   it('has negative numbers as 64 bits of two’s complement', () => {

@@ -77,8 +77,8 @@ describe('a request', () => {
     assert.throws(() => request.name(0), isInvalid);
     assert.throws(() => request.afterName(0), isInvalid);
     assert.throws(() => request.name(4), isInvalid, 'a name that begins at the end');
-    assert.throws(() => request.name(5), isInvalid, 'a name that begins behind the end');
-    assert.throws(() => request.name(1 << 20), isInvalid, 'a name that begins behind the buffer');
+    assert.throws(() => request.name(5), isInvalid, 'a name that begins after the end');
+    assert.throws(() => request.name(1 << 20), isInvalid, 'a name that begins after the buffer');
   });
 
   it('returns bytes in place', () => {

@@ -11,7 +11,7 @@ const kernel = createKernel();
 const skip = kernel instanceof Error ? `no libc: ${kernel.message}` : false;
 const program = fileURLToPath(new URL('../../testing/fuse/serving-loop-child.js', import.meta.url));
 
-/** What the process reports; it must end by itself. */
+/** The report of the child process, which must end without a signal. */
 async function report(what: string): Promise<Record<string, number>> {
   const { stdout } = await promisify(execFile)(process.execPath, [program, what], { timeout: 30_000 });
   return JSON.parse(stdout) as Record<string, number>;

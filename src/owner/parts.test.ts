@@ -20,7 +20,7 @@ import { readableLine } from './log-line.ts';
 import { Queues } from './queues.ts';
 import { fromWire, toWire, type WireError } from './wire-error.ts';
 
-test('lines are cut alike however their bytes arrive', () => {
+test('lines are split in the same way however their bytes arrive', () => {
   const text = Buffer.from('one\n\ntwo ü three\nrest');
   for (let size = 1; size <= text.length; size++) {
     const reader = new LineReader(100);
