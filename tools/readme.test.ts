@@ -1,4 +1,4 @@
-/** What README.md shows is what works: its library example is the tested one, and its commands are run. */
+/** Tests what README.md shows: its library example is the tested one, and its commands are run. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';

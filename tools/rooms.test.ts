@@ -1,4 +1,4 @@
-/** The linter's rules and CONTRIBUTING's table say of rooms what `rooms.ts` says. `npm run rooms` makes them so. */
+/** Tests that the linter's rules and CONTRIBUTING's table agree with `rooms.ts`. `npm run rooms` writes both. */
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';

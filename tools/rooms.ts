@@ -95,7 +95,7 @@ const PUBLIC_ROOM = 'library';
 
 /** Modules of Node.js that do not touch the host. */
 const PURE_MODULES = 'assert assert/strict buffer events path stream string_decoder url util'.split(' ');
-/** Packages that no room up to this one knows. */
+/** Packages that no room up to this one may import. */
 const OUTER_PACKAGES = ['tar-stream', 'commander', 'cli-progress', 'cli-table3', 'diff', 'node-diff3'];
 const LAST_INNER_ROOM = 'survey';
 
@@ -104,7 +104,7 @@ interface Pattern {
   readonly message: string;
 }
 
-/** The names of the rooms that one may import. */
+/** The names of the rooms that a room may import. */
 export function importsOf(room: Room): string[] {
   const before = ROOMS.slice(0, ROOMS.indexOf(room)).map(({ name }) => name);
   return before.filter((name) => room.not?.includes(name) !== true);
@@ -121,7 +121,7 @@ function directionOf(room: Room, up: string): Pattern {
   };
 }
 
-/** What a room leaves to others, beside the direction. */
+/** What a room may not import, besides later rooms. */
 function packagesOf({ name, touchesHost }: Room): Pattern[] {
   const patterns: Pattern[] = [];
   if (touchesHost !== true) {
@@ -175,7 +175,7 @@ interface LintConfiguration {
   overrides: { readonly includes: readonly string[] }[];
 }
 
-/** biome.json with the rules of rooms as they are here; what else stands there is kept. */
+/** biome.json with the rules of rooms as they are here; everything else in it is kept. */
 export function withLintRules(json: string): string {
   const configuration = JSON.parse(json) as LintConfiguration;
   const others = configuration.overrides.filter(

@@ -1,4 +1,4 @@
-/** Which tests a path stands for. */
+/** The tests that a path stands for. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import test from 'node:test';

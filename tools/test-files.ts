@@ -12,7 +12,7 @@ const USAGE = `usage: npm run t -- [--test-name-pattern=TEXT] PATH…
 builds, and runs the tests of a folder (src/extent) or a file
 `;
 
-/** Half of the time a test waits: for programs it started, for the kernel, for time to pass. */
+/** Twice the cores: tests wait half of their time, for programs, for the kernel, or for time to pass. */
 const FILES_AT_ONCE = 2 * availableParallelism();
 const NODE_OPTIONS = [
   ...['--test', '--test-reporter=spec', '--test-timeout=1200000'],

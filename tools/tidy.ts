@@ -27,7 +27,7 @@ const SOURCE_LINES_MAX = 500;
 const TEST_LINES_MAX = 800;
 const LINE_WIDTH_MAX = 120;
 
-/** Names that say where a thing was put instead of what it is. */
+/** Names that say where something was put instead of what it is. */
 const EMPTY_NAMES = new Set(['util', 'utils', 'helper', 'helpers', 'misc', 'manager', 'common']);
 
 /** These two name the forbidden words in order to find them. The lock file is written by npm, not by us. */

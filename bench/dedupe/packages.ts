@@ -34,10 +34,10 @@ const SUM = 'the sum';
 const IMPORTED = 'imports alone';
 const DEDUPED = 'dedupe';
 const POSSIBLE = 'possible';
-/** Of the saving that is possible, in percent, what may be missed. */
+/** The part of the possible saving that may be missed, in percent. */
 const MISSED_MAX = 1;
 
-/** What both trees together take. */
+/** The space that both trees take together. */
 interface Figures {
   readonly diskMib: Cell;
   readonly framesMib: Cell;

@@ -16,7 +16,7 @@ const GIB = 1024 * MIB;
 const COPIES = 5;
 const NAME = 'large';
 
-/** What one contender took, for each copy. */
+/** The cost of each copy for one contender. */
 interface Figures {
   readonly timeMs: Cell;
   readonly diskMib: Cell;
@@ -33,7 +33,7 @@ interface Copy {
   end(): void | Promise<void>;
 }
 
-/** Where copy `index` writes its page: another one in each. */
+/** Where copy `index` writes its page, a different one in each. */
 function positionOf(index: number, sizeBytes: number): number {
   return (Math.floor(sizeBytes / BLOCK_BYTES / (COPIES + 1)) * (index + 1) + 7) * BLOCK_BYTES;
 }

@@ -21,7 +21,7 @@ const CONTENDER = new URL('./contender.js', import.meta.url);
 
 const LARGE_BYTES = 4 * 1024 * 1024;
 
-/** What a call of Ramet may take at most, in microseconds. */
+/** The most that a call of Ramet may take, in microseconds. */
 const BUDGETS: Readonly<Record<LibraryCase, number>> = {
   read: 0.6,
   readFile: 2,
@@ -74,7 +74,7 @@ export async function makeForks(root: string, directory: string): Promise<void> 
   await store.close();
 }
 
-/** A peer that fails in the middle is left out, with its own words. */
+/** A peer that fails in the middle is left out, with its own message. */
 async function measureContender(argument: LibraryArgument): Promise<LibraryResult | Absent> {
   if (argument.contender.kind === 'ramet') return runContender(CONTENDER, argument);
   try {

@@ -1,4 +1,4 @@
-/** The calls that the library benchmark measures, and what it asks of each contender's process. */
+/** The calls that the library benchmark measures, and its requests to each contender's process. */
 import type { SamplingOptions } from '../measure/sampling.ts';
 import type { Cell } from '../measure/table.ts';
 

@@ -52,7 +52,7 @@ function warmCases({ fs, root }: OpenTree, sampling: SamplingOptions): WarmResul
   return result;
 }
 
-/** The same by calls that give promises, each awaited. */
+/** The same with calls that return promises, each awaited. */
 async function promisedCases(fs: PromisedFs, sampling: SamplingOptions): Promise<WarmResult> {
   const data = Buffer.alloc(READ_BYTES, 3);
   expect((await fs.readFileBuffer('/src/file-50')).length === READ_BYTES, 'readFile');
@@ -72,7 +72,7 @@ async function promisedCases(fs: PromisedFs, sampling: SamplingOptions): Promise
   return result;
 }
 
-/** Microseconds of the first readdir of each wide directory after the tree was opened, the host's cache being warm. */
+/** Microseconds of the first readdir of each wide directory after the tree was opened, with a warm host cache. */
 async function coldReaddir(argument: LibraryArgument): Promise<Sampled> {
   const samples: number[] = [];
   // The others keep nothing that opening again would throw away.

@@ -1,6 +1,6 @@
 /**
- * Makes a directory of so many names in a fork, forks it, reads all of it in every way, and prints as JSON what it
- * found and the heap it took.
+ * Makes a directory of this many names in a fork, forks it, reads all of it in every way, and prints its findings and
+ * the heap it took as JSON.
  */
 import { type Fork, Store } from '../../src/library/index.ts';
 
