@@ -182,6 +182,11 @@ export function isFsError(error: unknown, code?: ErrorCode): error is FsError {
   return error instanceof FsError && (code === undefined || error.code === code);
 }
 
+/** Whether the disk, or a quota on it, has no room. */
+export function isDiskFull(error: unknown): boolean {
+  return isFsError(error, 'ENOSPC') || isFsError(error, 'EDQUOT');
+}
+
 /** Whether the error means that nothing suitable is at a path. */
 export function isMissing(error: unknown): boolean {
   return isFsError(error, 'ENOENT') || isFsError(error, 'ENOTDIR') || isFsError(error, 'ELOOP');

@@ -19,6 +19,7 @@ import {
   type BlobId,
   type BlockIndex,
   FsError,
+  isDiskFull,
   isFsError,
   type Range,
   RangeSet,
@@ -320,8 +321,7 @@ export class ActiveBlob {
       system.allocate(this.fd, position, wanted * BLOCK_SIZE);
       return wanted;
     } catch (error) {
-      const isFull = isFsError(error, 'ENOSPC') || isFsError(error, 'EDQUOT');
-      if (!isFull || wanted === need) throw error;
+      if (!isDiskFull(error) || wanted === need) throw error;
     }
     system.allocate(this.fd, position, need * BLOCK_SIZE);
     return need;

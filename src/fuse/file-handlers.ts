@@ -96,10 +96,10 @@ export const write: Handler = (session, request, reply) => {
   const inode = session.file(request.nodeId);
   const caller = kernelFor((request.u32(WRITE_IN.writeFlags) & WRITE_KILL_SUIDGID) !== 0);
   const at = request.lengthBytes - size;
-  session.calls.write(caller, inode, request.bytes, at, size, position);
+  const written = session.calls.write(caller, inode, request.bytes, at, size, position);
   if ((request.u32(WRITE_IN.flags) & O_DSYNC) !== 0) session.calls.sync();
-  session.events.onCached?.(inode, position, size);
-  reply.zeros(WRITE_OUT.bytes).setU32(WRITE_OUT.size, size);
+  session.events.onCached?.(inode, position, written);
+  reply.zeros(WRITE_OUT.bytes).setU32(WRITE_OUT.size, written);
 };
 
 /**
@@ -206,8 +206,7 @@ function copyBytes(calls: InodeCalls, { caller, source, from, length, target, to
   const buffer = Buffer.allocUnsafe(Math.min(length, COPY_BYTES));
   // One piece for each request: the kernel or its caller asks for the rest.
   const count = calls.read(source, buffer, 0, buffer.length, from);
-  if (count > 0) calls.write(caller, target, buffer, 0, count, to);
-  return count;
+  return count > 0 ? calls.write(caller, target, buffer, 0, count, to) : 0;
 }
 
 /** The most that 32 bits hold, in whole blocks. */

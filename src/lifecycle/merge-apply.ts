@@ -150,7 +150,8 @@ export class MergeApplication {
   private write(path: string, bytes: Buffer): void {
     const file = this.ours.open(path, O_WRONLY | O_TRUNC, 0);
     try {
-      this.ours.write(file, bytes, 0, bytes.length, 0);
+      for (let done = 0; done < bytes.length; )
+        done += this.ours.write(file, bytes, done, bytes.length - done, done);
     } finally {
       this.ours.close(file);
     }

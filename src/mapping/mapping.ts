@@ -10,11 +10,11 @@
  * in place only when its blob is the layer's active one and its count there is one (fsck pass `references`).
  */
 import {
-  assert,
   BLOCK_SIZE,
   type BlobId,
   type BlockIndex,
   blocksFor,
+  isDiskFull,
   isFsError,
   type Run,
 } from '../base/index.ts';
@@ -37,6 +37,8 @@ const ZEROS = Buffer.alloc(64 * BLOCK_SIZE);
 
 export class Mapping {
   readonly extents: ExtentMap;
+  /** How many bytes the last `write` has put in their place. */
+  writtenBytes = 0;
   private readonly space: PhysicalSpace;
   private fileMaps: FileMaps | undefined;
   private readonly unmapListener: object;
@@ -90,8 +92,10 @@ export class Mapping {
   }
 
   /**
-   * Puts bytes into blocks. Returns the runs to journal and to `install`; none when every block was overwritten in
-   * place. ENOSPC and EIO leave the file as it was (blocks overwritten in place may be old or new).
+   * Puts bytes into blocks: `writtenBytes` of them, from the first on. Returns the runs to journal and to `install`; none
+   * when every block was overwritten in place. The caller asks again for the rest, once that is done: blocks that
+   * are overwritten in place change at once, so they must not come before what they follow. ENOSPC and EIO, where no
+   * byte was written.
    */
   write(
     position: number,
@@ -101,29 +105,32 @@ export class Mapping {
     mayGather = true,
   ): readonly Run[] {
     const active = this.space.activeBlob();
-    const first = Math.floor(position / BLOCK_SIZE);
     const end = blocksFor(position + length);
-    // By far the most common case: one block that only this layer has.
-    if (end - first === 1 && this.exclusiveRun(active, first, 1) === 1) {
-      active.write(
-        this.extents.foundPhysical * BLOCK_SIZE + position - first * BLOCK_SIZE,
-        source,
-        offset,
-        length,
-      );
-      return NOTHING;
-    }
     const runs: Run[] = [];
+    let block = Math.floor(position / BLOCK_SIZE);
+    this.writtenBytes = 0;
     try {
-      this.forEachShared(active, first, end, (from, to) => {
-        this.writeFresh(active, from, to, position, source, offset, length, runs, mayGather);
-      });
-      this.overwrite(active, first, end, position, source, offset, length, runs);
+      for (let count = this.exclusiveRun(active, block, end - block); count > 0; ) {
+        const from = Math.max(position, block * BLOCK_SIZE);
+        const to = Math.min(position + length, (block + count) * BLOCK_SIZE);
+        const physical = this.extents.foundPhysical * BLOCK_SIZE + from - block * BLOCK_SIZE;
+        active.write(physical, source, offset + from - position, to - from);
+        this.writtenBytes = to - position;
+        block += count;
+        count = this.exclusiveRun(active, block, end - block);
+      }
+      if (block === end) return NOTHING;
+      let to = block + 1;
+      while (to < end && this.exclusiveRun(active, to, 1) === 0) to++;
+      this.writeFresh(active, block, to, position, source, offset, length, runs, mayGather);
+      const { logical, count } = runs[0]!;
+      this.writtenBytes = Math.min(length, (logical + count) * BLOCK_SIZE - position);
+      return runs;
     } catch (error) {
       this.abandon(runs);
-      throw error;
+      if (this.writtenBytes === 0 || !isFsError(error)) throw error;
+      return NOTHING;
     }
-    return runs;
   }
 
   /** The runs that `make` adds; when it fails, they are abandoned. `write` does the same without a closure. */
@@ -173,6 +180,7 @@ export class Mapping {
   /** How many blocks from `block`, at most `most`, may be overwritten in place. Leaves `extents` located there. */
   private exclusiveRun(active: ActiveBlob, block: number, most: number): number {
     const extents = this.extents;
+    if (most === 0) return 0;
     extents.locate(block);
     if (extents.foundBlob !== active.id) return 0;
     const limit = Math.min(most, extents.foundCount);
@@ -181,61 +189,10 @@ export class Mapping {
     return count;
   }
 
-  /** Visits the maximal ranges of `[first, end)` that must be written to fresh blocks. */
-  private forEachShared(
-    active: ActiveBlob,
-    first: number,
-    end: number,
-    visit: (from: number, to: number) => void,
-  ): void {
-    let from = -1;
-    let block = first;
-    while (block < end) {
-      const count = this.exclusiveRun(active, block, end - block);
-      if (count > 0) {
-        if (from >= 0) visit(from, block);
-        from = -1;
-        block += count;
-      } else {
-        if (from < 0) from = block;
-        block++;
-      }
-    }
-    if (from >= 0) visit(from, end);
-  }
-
-  /** Overwrites the blocks of `[first, end)` in place that no run of `fresh` replaces. */
-  private overwrite(
-    active: ActiveBlob,
-    first: number,
-    end: number,
-    position: number,
-    source: Uint8Array,
-    offset: number,
-    length: number,
-    fresh: readonly Run[],
-  ): void {
-    let block = first;
-    let next = 0;
-    while (block < end) {
-      const run = fresh[next];
-      if (run !== undefined && block >= run.logical) {
-        block = Math.max(block, run.logical + run.count);
-        next++;
-        continue;
-      }
-      const limit = Math.min(end, run?.logical ?? end);
-      const count = this.exclusiveRun(active, block, limit - block);
-      assert(count > 0, 'what is not written fresh is overwritten in place');
-      const from = Math.max(position, block * BLOCK_SIZE);
-      const to = Math.min(position + length, (block + count) * BLOCK_SIZE);
-      const physical = this.extents.foundPhysical * BLOCK_SIZE + from - block * BLOCK_SIZE;
-      active.write(physical, source, offset + from - position, to - from);
-      block += count;
-    }
-  }
-
-  /** Writes the blocks `[from, to)` to fresh space: the new bytes, with the old ones around them. */
+  /**
+   * Writes the blocks `[from, to)`, and those that are gathered with them, to fresh space, in one run that is added to `runs`:
+   * new bytes where the write covers them, old ones around it.
+   */
   private writeFresh(
     active: ActiveBlob,
     from: number,
@@ -248,11 +205,7 @@ export class Mapping {
     mayGather: boolean,
   ): void {
     const isCrowded = mayGather && this.fileMaps?.wouldExceedShare() === true;
-    const [gathered, end] = isCrowded ? this.maps.gatherRange(from, to) : [from, to];
-    // Blocks that an earlier run of the same write gathered hold the new bytes already.
-    const last = runs[runs.length - 1];
-    const first = last === undefined ? gathered : Math.max(gathered, last.logical + last.count);
-    if (first >= end) return;
+    const [first, end] = isCrowded ? this.maps.gatherRange(from, to) : [from, to];
     const physical = this.allocate(active, first, end - first, runs);
     const writeEnd = position + length;
     let block = first;
@@ -281,7 +234,7 @@ export class Mapping {
     try {
       return active.allocate(count);
     } catch (error) {
-      if (!isFsError(error, 'ENOSPC') || active.pendingBlocks === 0) throw error;
+      if (!isDiskFull(error) || active.pendingBlocks === 0) throw error;
       this.space.commitMark();
       return active.allocate(count);
     }
@@ -336,15 +289,26 @@ export class Mapping {
   zero(position: number, length: number, sizeBytes: number): readonly Run[] {
     const to = Math.min(position + length, sizeBytes);
     if (to <= position) return NOTHING;
-    // A small hole would be one more piece of a map that has too many, so zeros are written instead. In one write: two
-    // that gather the same blocks would not see each other.
-    if (this.fileMaps?.wouldExceedShare() === true && to - position <= ZEROS.length) {
-      return this.write(position, ZEROS, 0, to - position);
-    }
     const firstWhole = blocksFor(position);
     // The last block of the file may be dropped whole: after the end there are only zeros.
     const endWhole = to === sizeBytes ? blocksFor(to) : Math.floor(to / BLOCK_SIZE);
     return this.collect((runs) => {
+      // A small hole would be one more piece of a map that has too many: zeros are written instead.
+      if (this.fileMaps?.wouldExceedShare() === true && to - position <= ZEROS.length) {
+        const first = Math.floor(position / BLOCK_SIZE);
+        this.writeFresh(
+          this.space.activeBlob(),
+          first,
+          blocksFor(to),
+          position,
+          ZEROS,
+          0,
+          to - position,
+          runs,
+          true,
+        );
+        return;
+      }
       if (firstWhole > endWhole) {
         runs.push(...this.zeroEdge(position, to));
         return;

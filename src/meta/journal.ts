@@ -6,7 +6,7 @@
  * `sync`, and nothing after the last mark. Space is allocated before it is written, so a full disk fails an append
  * cleanly.
  */
-import { assert, checksum64, FsError, isFsError, type LayerId } from '../base/index.ts';
+import { assert, checksum64, FsError, isDiskFull, isFsError, type LayerId } from '../base/index.ts';
 import { O_CREAT, O_RDWR, type System } from '../sys/index.ts';
 import {
   decodeHeader,
@@ -262,7 +262,7 @@ export class Journal {
       this.system.allocate(this.descriptor, have, wanted - have);
       return wanted;
     } catch (error) {
-      if (wanted === exact || !(isFsError(error, 'ENOSPC') || isFsError(error, 'EDQUOT'))) throw error;
+      if (wanted === exact || !isDiskFull(error)) throw error;
     }
     this.system.allocate(this.descriptor, have, exact - have);
     return exact;

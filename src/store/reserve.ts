@@ -3,16 +3,12 @@
  * still be opened, and its trees removed and collected. The reserve is a file that is never written to; shortening it
  * frees space on the disk.
  */
-import { isFsError } from '../base/index.ts';
+import { isDiskFull, isFsError } from '../base/index.ts';
 import { O_CREAT, O_RDWR, type System } from '../sys/index.ts';
 
 const RESERVE_BYTES = 4 * 1024 * 1024;
 /** How much is given up at a time, so that the next operation has the rest. */
 const STEP_BYTES = 1024 * 1024;
-
-export function isDiskFull(error: unknown): boolean {
-  return isFsError(error, 'ENOSPC') || isFsError(error, 'EDQUOT');
-}
 
 export class Reserve {
   private readonly system: System;

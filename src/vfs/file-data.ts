@@ -111,8 +111,8 @@ export class FileData {
   }
 
   /**
-   * Writes all of the bytes, at the end of the file where `position` is undefined, and returns where they lie.
-   * Acknowledged when it returns. EFBIG, ENOSPC, EIO, EROFS.
+   * write(2), at the end of the file where `position` is undefined. Returns how many bytes were written: fewer than
+   * `length` where an error came after them. Acknowledged when it returns. EFBIG, ENOSPC, EIO, EROFS.
    */
   write(
     caller: Caller,
@@ -124,27 +124,32 @@ export class FileData {
   ): number {
     requireFile(inode);
     const { stack } = this.context;
-    if (length === 0) return position ?? inode.record.size;
+    if (length === 0) return 0;
     copyUp(stack, inode);
     const at = position ?? inode.record.size;
     if (at + length > FILE_BYTES_MAX) throw new FsError('EFBIG');
     stack.writable();
     const mapping = stack.mappingOf(inode);
-    const before = inode.record;
-    try {
-      stack.change((batch) => {
-        const draft = batch.change(inode);
-        dropPrivileges(this.context, caller, batch, inode, draft);
-        batch.setRuns(inode, mapping.write(at, source, offset, length));
-        if (at + length > draft.size) draft.size = at + length;
-        touchModified(draft, this.context.now());
-      });
-    } catch (error) {
-      // The last block may already hold bytes beyond the end of the file, which later growth would show.
-      if (inode.record === before && at + length > before.size) mapping.clearTail(before.size);
-      throw error;
+    let done = 0;
+    while (done < length) {
+      const before = inode.record;
+      try {
+        stack.change((batch) => {
+          const draft = batch.change(inode);
+          dropPrivileges(this.context, caller, batch, inode, draft);
+          batch.setRuns(inode, mapping.write(at + done, source, offset + done, length - done));
+          draft.size = Math.max(draft.size, at + done + mapping.writtenBytes);
+          touchModified(draft, this.context.now());
+        });
+        done += mapping.writtenBytes;
+      } catch (error) {
+        // The last block may already hold bytes beyond the end of the file, which later growth would show.
+        if (inode.record === before && at + length > before.size) mapping.clearTail(before.size);
+        if (done > 0 && isFsError(error)) return done;
+        throw error;
+      }
     }
-    return at;
+    return done;
   }
 
   /** truncate(2). A file that grows gets a hole. `keepsPrivileges`: set-ID bits and capabilities stay. */

@@ -164,15 +164,15 @@ export class FileSystem {
     return this.byInode.read(file.requireReadable(), target, offset, length, position, false);
   }
 
-  /** write(2). Null: at the file's own position, which moves. Returns `length`. */
+  /** write(2). Null: at the file's own position, which moves. Returns how many bytes were written. */
   write(file: OpenFile, source: Uint8Array, offset: number, length: number, position: number | null): number {
     const { byInode, caller } = this;
     const inode = file.requireWritable();
     const wanted = file.isAppending ? undefined : (position ?? file.position);
-    const at = byInode.write(caller, inode, source, offset, length, wanted);
-    if (position === null) file.position = at + length;
+    const bytes = byInode.write(caller, inode, source, offset, length, wanted);
+    if (position === null) file.position = wanted === undefined ? inode.record.size : wanted + bytes;
     if ((file.flags & O_DSYNC) !== 0) this.context.stack.writable().commitMark();
-    return length;
+    return bytes;
   }
 
   truncate(path: string, size: number): void {
