@@ -92,10 +92,10 @@ export class Mapping {
   }
 
   /**
-   * Puts bytes into blocks: `writtenBytes` of them, from the first on. Returns the runs to journal and to `install`; none
-   * when every block was overwritten in place. The caller asks again for the rest, once that is done: blocks that
-   * are overwritten in place change at once, so they must not come before what they follow. ENOSPC and EIO, where no
-   * byte was written.
+   * Puts the first `writtenBytes` of the bytes into blocks. Returns the runs to journal and to `install`; none when every
+   * block was overwritten in place. Once that is done, the caller asks again for the rest: a block that is overwritten
+   * in place changes at once, and must not change before the blocks it follows. ENOSPC and EIO, where no byte was
+   * written.
    */
   write(
     position: number,
@@ -190,8 +190,8 @@ export class Mapping {
   }
 
   /**
-   * Writes the blocks `[from, to)`, and those that are gathered with them, to fresh space, in one run that is added to `runs`:
-   * new bytes where the write covers them, old ones around it.
+   * Writes the blocks `[from, to)`, and those that are gathered with them, to fresh space: new bytes where the write
+   * covers them, old ones around it. Adds their run to `runs`.
    */
   private writeFresh(
     active: ActiveBlob,
