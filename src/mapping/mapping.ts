@@ -92,8 +92,8 @@ export class Mapping {
   }
 
   /**
-   * Puts the first `writtenBytes` of the bytes into blocks. Returns the runs to journal and to `install`; none when every
-   * block was overwritten in place. Once that is done, the caller asks again for the rest: a block that is overwritten
+   * Puts the first `writtenBytes` of the bytes into blocks. Returns the runs to journal and to `install`; none when all
+   * blocks were overwritten in place. Once that is done, the caller asks again for the rest: a block that is overwritten
    * in place changes at once, and must not change before the blocks it follows. ENOSPC and EIO, where no byte was
    * written.
    */
@@ -106,7 +106,7 @@ export class Mapping {
   ): readonly Run[] {
     const active = this.space.activeBlob();
     const end = blocksFor(position + length);
-    const runs: Run[] = [];
+    let runs: Run[] | undefined;
     let block = Math.floor(position / BLOCK_SIZE);
     this.writtenBytes = 0;
     try {
@@ -122,12 +122,13 @@ export class Mapping {
       if (block === end) return NOTHING;
       let to = block + 1;
       while (to < end && this.exclusiveRun(active, to, 1) === 0) to++;
+      runs = [];
       this.writeFresh(active, block, to, position, source, offset, length, runs, mayGather);
       const { logical, count } = runs[0]!;
       this.writtenBytes = Math.min(length, (logical + count) * BLOCK_SIZE - position);
       return runs;
     } catch (error) {
-      this.abandon(runs);
+      if (runs !== undefined) this.abandon(runs);
       if (this.writtenBytes === 0 || !isFsError(error)) throw error;
       return NOTHING;
     }
