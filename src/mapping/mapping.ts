@@ -93,9 +93,8 @@ export class Mapping {
 
   /**
    * Puts the first `writtenBytes` of the bytes into blocks. Returns the runs to journal and to `install`; none when all
-   * blocks were overwritten in place. Once that is done, the caller asks again for the rest: a block that is overwritten
-   * in place changes at once, and must not change before the blocks it follows. ENOSPC and EIO, where no byte was
-   * written.
+   * blocks were overwritten in place. Once that is done, the caller asks again for the rest: a block overwritten in
+   * place changes at once, and must not change before the blocks it follows. ENOSPC and EIO, where no byte was written.
    */
   write(
     position: number,
