@@ -11,6 +11,12 @@ export const SYMLINKS_MAX = 40;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: the range is exactly ASCII.
 const NOT_ASCII = /[^\x00-\x7f]/;
 
+/** Whether a byte string can be the name of a file. */
+export function isFileName(name: string): name is Name {
+  if (name.length === 0 || name.length > NAME_BYTES_MAX || name === '.' || name === '..') return false;
+  return !name.includes('/') && !name.includes('\0');
+}
+
 /** A JavaScript string (UTF-16) as a byte string of its UTF-8 form. Lone surrogates become U+FFFD, as in node:fs. */
 export function nameFromString(text: string): Name {
   return (NOT_ASCII.test(text) ? Buffer.from(text, 'utf8').toString('latin1') : text) as Name;

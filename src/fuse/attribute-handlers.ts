@@ -53,7 +53,9 @@ function changesOf(request: Request): AttributeChanges {
   const time = (flag: number, nowFlag: number, at: number, nanosecondsAt: number): TimeChange | undefined => {
     if (has(nowFlag)) return 'now';
     if (!has(flag)) return undefined;
-    return { seconds: request.i64(at), nanoseconds: request.u32(nanosecondsAt) };
+    const nanoseconds = request.u32(nanosecondsAt);
+    if (nanoseconds >= 1e9) throw new FsError('EINVAL');
+    return { seconds: request.i64(at), nanoseconds };
   };
   const atime = time(SetAttr.ATIME, SetAttr.ATIME_NOW, SETATTR_IN.atime, SETATTR_IN.atimensec);
   const mtime = time(SetAttr.MTIME, SetAttr.MTIME_NOW, SETATTR_IN.mtime, SETATTR_IN.mtimensec);

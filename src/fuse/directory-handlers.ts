@@ -1,5 +1,5 @@
 /** OPENDIR, READDIR and READDIRPLUS. */
-import { DT_DIR, FsError } from '../base/index.ts';
+import { DT_DIR, FsError, type Name } from '../base/index.ts';
 import type { Inode } from '../layer/index.ts';
 import { type Entry, entryIno, entryKind, NO_ENTRY } from '../lower/index.ts';
 import { DIRENT, DIRENTPLUS, READ_IN } from './abi.ts';
@@ -65,16 +65,16 @@ class DirentWriter {
       const isWritten =
         this.entryBytes === 0
           ? this.add(name, entryIno(entry), entryKind(entry), place)
-          : this.addPlus(name, entry, place);
+          : this.addPlus(directory, name, entry, place);
       if (!isWritten) return;
     }
   }
 
-  private addPlus(name: string, entry: Entry, cookie: number): boolean {
+  private addPlus(directory: Inode, name: Name, entry: Entry, cookie: number): boolean {
     const at = this.reply.payloadBytes;
     if (!this.add(name, entryIno(entry), entryKind(entry), cookie)) return false;
     try {
-      const inode = this.session.calls.inodeOfEntry(entry);
+      const inode = this.session.calls.inodeOfEntry(directory, name, entry);
       entryAt(this.session, this.reply, at, inode);
       this.session.readAhead.noteListed(inode);
     } catch (error) {

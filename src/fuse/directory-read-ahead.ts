@@ -93,8 +93,9 @@ export class DirectoryReadAhead {
     else {
       const end = Math.min(this.inodesReady + INODES_AT_ONCE, names.length);
       for (; this.inodesReady < end; this.inodesReady++) {
-        const entry = calls.entry(directory, names[this.inodesReady]!);
-        if (entry !== NO_ENTRY) calls.inodeOfEntry(entry);
+        const name = names[this.inodesReady]!;
+        const entry = calls.entry(directory, name);
+        if (entry !== NO_ENTRY) calls.inodeOfEntry(directory, name, entry);
       }
     }
     return this.inodesReady < names.length;

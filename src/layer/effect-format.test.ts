@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import fc from 'fast-check';
+import { fileNames, inodeRecords, inoNumbers } from '../../testing/stores/arbitrary-rows.ts';
 import { type BlobId, type BlockIndex, ByteWriter, DecodeError, type Ino, type Name } from '../base/index.ts';
-import type { InodeRecord } from '../meta/index.ts';
 import {
   decodeEffects,
   encodeInodeEffect,
@@ -14,55 +14,34 @@ import {
 } from './effect-format.ts';
 
 const nat = fc.maxSafeNat();
-const byteString = fc.uint8Array({ maxLength: 40 }).map((bytes) => Buffer.from(bytes).toString('latin1'));
-const record: fc.Arbitrary<InodeRecord> = fc.record(
-  {
-    mode: fc.nat(0o177777),
-    uid: fc.nat(),
-    gid: fc.nat(),
-    nlink: fc.nat(),
-    size: nat,
-    rdev: nat,
-    extentLayer: nat.map((value) => value as InodeRecord['extentLayer']),
-    xattrLayer: nat.map((value) => value as InodeRecord['xattrLayer']),
-    blocks: nat,
-    atimeSeconds: fc.maxSafeInteger(),
-    atimeNanoseconds: fc.nat(999_999_999),
-    mtimeSeconds: fc.maxSafeInteger(),
-    mtimeNanoseconds: fc.nat(999_999_999),
-    ctimeSeconds: fc.maxSafeInteger(),
-    ctimeNanoseconds: fc.nat(999_999_999),
-    birthSeconds: fc.maxSafeInteger(),
-    birthNanoseconds: fc.nat(999_999_999),
-    parent: nat.map((value) => value as Ino),
-    target: byteString,
-  },
-  { noNullPrototype: true },
-);
 const run = fc.record(
   {
-    logical: nat.map((value) => value as BlockIndex),
-    count: nat,
+    logical: fc.nat().map((value) => value as BlockIndex),
+    count: fc.integer({ min: 1 }),
     blob: nat.map((value) => value as BlobId),
-    physical: nat.map((value) => value as BlockIndex),
+    physical: fc.nat().map((value) => value as BlockIndex),
   },
   { noNullPrototype: true },
 );
 const effect = fc.oneof(
-  fc.record({ kind: fc.constant('runs' as const), ino: nat, runs: fc.array(run, { maxLength: 5 }) }),
-  fc.record({ kind: fc.constant('inode' as const), ino: nat, record }),
+  fc.record({ kind: fc.constant('runs' as const), ino: inoNumbers, runs: fc.array(run, { maxLength: 5 }) }),
+  fc.record({ kind: fc.constant('inode' as const), ino: inoNumbers, record: inodeRecords }),
   fc.record({
     kind: fc.constant('name' as const),
-    ino: nat,
-    name: byteString,
-    target: nat,
-    type: fc.nat(15),
+    ino: inoNumbers,
+    name: fileNames,
+    target: inoNumbers,
+    type: fc.constantFrom(1, 2, 4, 6, 8, 10, 12),
   }),
-  fc.record({ kind: fc.constant('origin' as const), ino: nat, origin: fc.uint8Array({ maxLength: 20 }) }),
+  fc.record({
+    kind: fc.constant('origin' as const),
+    ino: inoNumbers,
+    origin: fc.uint8Array({ maxLength: 20 }),
+  }),
   fc.record({
     kind: fc.constant('xattrs' as const),
-    ino: nat,
-    xattrs: fc.array(fc.tuple(byteString, fc.uint8Array({ maxLength: 20 })), { maxLength: 3 }),
+    ino: inoNumbers,
+    xattrs: fc.array(fc.tuple(fileNames, fc.uint8Array({ maxLength: 20 })), { maxLength: 3 }),
   }),
 );
 type Effect = typeof effect extends fc.Arbitrary<infer T> ? T : never;
@@ -113,7 +92,7 @@ test('effects come back in order and whole', () => {
 });
 
 test('a payload that ends early, or begins with an unknown effect, is refused', () => {
-  const whole = encode([{ kind: 'name', ino: 1, name: 'name', target: 2, type: 8 }]);
+  const whole = encode([{ kind: 'name', ino: 1 as Ino, name: 'name' as Name, target: 2 as Ino, type: 8 }]);
   for (let length = 1; length < whole.length; length++) {
     assert.throws(() => decode(whole.subarray(0, length)), DecodeError);
   }

@@ -14,10 +14,13 @@
  * inode, because they change the map that the old record names.
  */
 import type { BlobId, BlockIndex, Ino, Name, Run } from '../base/index.ts';
-import { ByteReader, ByteWriter, DecodeError } from '../base/index.ts';
+import { ByteReader, ByteWriter, DecodeError, isFileName } from '../base/index.ts';
 import {
+  BLOCKS_END,
+  dentryOf,
   type ExternalRecord,
   externalFormat,
+  INO_END,
   INODE_FIXED_BYTES,
   type InodeRecord,
   inodeFormat,
@@ -78,11 +81,14 @@ export function decodeEffects(payload: Buffer, visitor: EffectVisitor): void {
   while (!reader.isAtEnd) {
     const effect = reader.u8();
     const ino = reader.varint() as Ino;
+    if (effect !== EXTERNAL && ino >= INO_END) throw new DecodeError(`inode number ${ino} is none`);
     if (effect === RUNS) visitor.runs(ino, decodeRuns(reader));
     else if (effect === INODE) visitor.inode(ino, inodeFormat.read(new ByteReader(reader.bytes())));
     else if (effect === NAME) {
-      const name = reader.byteString() as Name;
-      visitor.name(ino, name, reader.varint() as Ino, reader.u8());
+      const name = reader.byteString();
+      if (!isFileName(name)) throw new DecodeError('a name is none');
+      const named = dentryOf(reader.varint(), reader.u8());
+      visitor.name(ino, name, named.ino, named.kind);
     } else if (effect === XATTRS) visitor.xattrs(ino, xattrsFormat.read(reader));
     else if (effect === ORIGIN) visitor.origin(ino, reader.bytes());
     // Here the first number is a blob's, not an inode's.
@@ -95,12 +101,16 @@ export function decodeEffects(payload: Buffer, visitor: EffectVisitor): void {
 function decodeRuns(reader: ByteReader): Run[] {
   const runs: Run[] = [];
   for (let count = reader.varint(); count > 0; count--) {
-    runs.push({
+    const run = {
       logical: reader.varint() as BlockIndex,
       count: reader.varint(),
       blob: reader.varint() as BlobId,
       physical: reader.varint() as BlockIndex,
-    });
+    };
+    // A hole may reach as far behind the end of the file as numbers go.
+    const last = run.blob === 0 ? 0 : Math.max(run.logical, run.physical) + run.count;
+    if (run.count === 0 || last > BLOCKS_END) throw new DecodeError('a run is empty or too long');
+    runs.push(run);
   }
   return runs;
 }

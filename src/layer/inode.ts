@@ -11,6 +11,8 @@ export class Inode {
   /** Regular files: the bytes, once they were asked for. */
   mapping: Mapping | undefined;
   xattrs: Map<string, Buffer> | undefined;
+  /** Directories: the name under which it was found last. */
+  name: Name | undefined;
   /** Directories: the names looked up so far (`NO_ENTRY` where there is none). */
   children: Map<Name, Entry> | undefined;
   /** Directories: `children` has every name. */

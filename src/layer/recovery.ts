@@ -5,7 +5,16 @@
  * After the death of a process every acknowledged record is there; after a power cut those up to the last commit mark.
  * Either way the result is a state that the tree really had.
  */
-import { BLOCK_SIZE, type BlockIndex, blocksFor, type Ino, kindOfMode, S_IFREG } from '../base/index.ts';
+import {
+  BLOCK_SIZE,
+  type BlockIndex,
+  blocksFor,
+  DecodeError,
+  type Ino,
+  kindOfMode,
+  S_IFREG,
+  StoreError,
+} from '../base/index.ts';
 import { entryOf, NO_ENTRY } from '../lower/index.ts';
 import { type InodeRecord, newInodeRecord } from '../meta/index.ts';
 import { storeChanges } from './checkpoint.ts';
@@ -29,7 +38,10 @@ export function recover(stack: LayerStack): void {
   upper.wasUnclean = true;
   const visitor = replayer(stack, upper);
   stack.isReplaying = true;
-  journal.replay((_sequence, payload) => decodeEffects(payload, visitor), record.appliedSequence);
+  journal.replay(
+    (sequence, payload) => apply(journal.path, sequence, payload, visitor),
+    record.appliedSequence,
+  );
   freeOrphans(stack, upper);
   upper.syncFound();
   journal.mark();
@@ -38,6 +50,19 @@ export function recover(stack: LayerStack): void {
   stack.isReplaying = false;
   journal.begin(upper.record.generation, Math.max(journal.lastSequence, record.appliedSequence) + 1);
   zeroTails(stack, upper);
+}
+
+/** ERR_STORE_CORRUPT for a record that is whole, and yet none that this program writes. */
+function apply(path: string, sequence: number, payload: Buffer, visitor: EffectVisitor): void {
+  try {
+    decodeEffects(payload, visitor);
+  } catch (error) {
+    if (!(error instanceof DecodeError)) throw error;
+    const problem = `record ${sequence} of the journal is damaged: ${error.message}`;
+    const hint =
+      'The fork can be dropped; what it had before this journal is in the trees that it came from.';
+    throw new StoreError('ERR_STORE_CORRUPT', 'open', path, problem, hint);
+  }
 }
 
 function replayer(stack: LayerStack, upper: UpperLayer): EffectVisitor {

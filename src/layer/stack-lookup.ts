@@ -1,6 +1,14 @@
 /** Finds inodes by number and names in directories: asks the upper layer first, then each lower one. */
 import { FsError, type Ino, isFsError, type Name } from '../base/index.ts';
-import { type Entry, entryOfRow, isDerived, mergeNames, NO_ENTRY, UNREAD_ENTRY } from '../lower/index.ts';
+import {
+  type Entry,
+  entryIno,
+  entryOfRow,
+  isDerived,
+  mergeNames,
+  NO_ENTRY,
+  UNREAD_ENTRY,
+} from '../lower/index.ts';
 import type { InodeRecord } from '../meta/index.ts';
 import { Inode } from './inode.ts';
 import { refresh } from './live-inodes.ts';
@@ -77,6 +85,32 @@ export class StackLookup extends StackState {
   }
 
   // Names.
+
+  /**
+   * The inode of an entry that `lookup` found. A directory has one name, in the directory that it says it lies in; EIO
+   * for any other, which would lead round in circles. What a derived layer shows is the host's, or a union's, to say.
+   */
+  child(directory: Inode, name: Name, entry: Entry): Inode {
+    const inode = this.inode(entryIno(entry), true);
+    if (!inode.isDirectory || isDerived(inode.ino) || this.isReplaying) return inode;
+    const { parent } = inode.record;
+    const isTwice =
+      inode.name !== undefined &&
+      inode.name !== name &&
+      this.lookup(directory, inode.name) === this.lookup(directory, name);
+    if (parent !== directory.ino || inode.ino === this.rootIno || isTwice) {
+      const note =
+        `directory ${inode.ino} of layer ${this.topLayer} is damaged: ` +
+        `it is in directory ${directory.ino} as well as in ${parent}; run fsck`;
+      throw new FsError('EIO', { note });
+    }
+    inode.name = name;
+    return inode;
+  }
+
+  private get topLayer(): number {
+    return this.upper?.id ?? this.lowers[0]?.id ?? 0;
+  }
 
   /** What `name` is in `directory`; `NO_ENTRY` when there is no such name. */
   lookup(directory: Inode, name: Name): Entry {

@@ -19,7 +19,17 @@
  *   varint  number in the component
  *   bytes   byte string: the origin of that number if a derived layer of the component gave it out, else empty
  */
-import { ByteReader, ByteWriter, DecodeError, type HostIno, type Ino, type Timespec } from '../base/index.ts';
+import {
+  ByteReader,
+  ByteWriter,
+  DecodeError,
+  FsError,
+  type HostIno,
+  type Ino,
+  isFileName,
+  type Timespec,
+} from '../base/index.ts';
+import { INO_END } from '../meta/index.ts';
 
 /**
  * A part of a filesystem: inode numbers are unique only within one. 0 is the part of the tree's root; `SUBVOLUMES` plus
@@ -65,22 +75,37 @@ export function encodeHostOrigin(origin: HostOrigin): Uint8Array {
   return writer.take();
 }
 
-/** DecodeError. */
-export function decodeHostOrigin(origin: Uint8Array): HostOrigin {
+/** Reads an origin; EIO for one that is damaged. */
+function decoded<T>(origin: Uint8Array, read: (reader: ByteReader) => T): T {
   const reader = new ByteReader(Buffer.from(origin));
-  const hostOrigin = {
+  try {
+    const found = read(reader);
+    if (!reader.isAtEnd) throw new DecodeError('it is too long');
+    return found;
+  } catch (error) {
+    if (!(error instanceof DecodeError)) throw error;
+    throw new FsError('EIO', { note: `the origin of an inode is damaged: ${error.message}; run fsck` });
+  }
+}
+
+function pathBelow(path: string): string {
+  if (path !== '' && !path.split('/').every(isFileName)) throw new DecodeError('its path leads elsewhere');
+  return path;
+}
+
+/** EIO. */
+export function decodeHostOrigin(origin: Uint8Array): HostOrigin {
+  return decoded(origin, (reader) => ({
     hostIno: reader.hostIno(),
     birthSeconds: reader.i64(),
     birthNanoseconds: reader.u32(),
     part: reader.varint(),
     hasOneName: reader.u8() !== 0,
-    path: reader.byteString(),
+    path: pathBelow(reader.byteString()),
     mode: reader.u32(),
     sizeBytes: reader.varint(),
     modified: { seconds: reader.i64(), nanoseconds: reader.u32() },
-  };
-  if (!reader.isAtEnd) throw new DecodeError('origin of a host file is too long');
-  return hostOrigin;
+  }));
 }
 
 export function encodeUnionOrigin({ component, ino }: UnionPart, inner: Uint8Array | undefined): Uint8Array {
@@ -92,11 +117,11 @@ export function encodeUnionOrigin({ component, ino }: UnionPart, inner: Uint8Arr
   return writer.take();
 }
 
-/** DecodeError. */
+/** EIO. */
 export function decodeUnionOrigin(origin: Uint8Array): { readonly part: UnionPart; readonly inner: Buffer } {
-  const reader = new ByteReader(Buffer.from(origin));
-  const part = { component: reader.varint(), ino: reader.varint() as Ino }; // As encoded above.
-  const inner = reader.bytes();
-  if (!reader.isAtEnd) throw new DecodeError('origin of an inode of a union is too long');
-  return { part, inner };
+  return decoded(origin, (reader) => {
+    const part = { component: reader.varint(), ino: reader.varint() as Ino }; // As encoded above.
+    if (part.ino >= INO_END) throw new DecodeError(`inode number ${part.ino} is none`);
+    return { part, inner: reader.bytes() };
+  });
 }

@@ -409,6 +409,8 @@ export class UnionLayer implements DerivedLower {
   /** Teaches the component its own number's origin: it could not find the inode otherwise. */
   private teach(origin: Uint8Array): UnionPart {
     const { part, inner } = decodeUnionOrigin(origin);
+    if (this.components[part.component] === undefined)
+      throw new FsError('EIO', { note: `layer ${this.id} is of fewer trees than an origin says; run fsck` });
     if (inner.length > 0) this.components[part.component]?.derived?.learn(part.ino, inner);
     return part;
   }

@@ -9,7 +9,7 @@
  *   i64     created, seconds; u32 nanoseconds
  */
 import type { LayerId, Timespec } from '../base/index.ts';
-import { oneOf, record, timespec, varint } from './fields.ts';
+import { layerNumber, oneOf, record, timespec, varint } from './fields.ts';
 
 /** packed: many small files of an import; own: one large file; active: what a writable layer appends to. */
 export type BlobKind = 'packed' | 'own' | 'active';
@@ -27,7 +27,7 @@ export interface BlobRecord {
 export const blobFormat = record<BlobRecord>({
   kind: oneOf('blob kind', 'packed', 'own', 'active'),
   state: oneOf('blob state', 'building', 'active', 'frozen', 'sealed'),
-  layer: varint(),
+  layer: layerNumber,
   lengthBlocks: varint(),
   lengthBytes: varint(),
   created: timespec,

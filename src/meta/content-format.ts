@@ -6,7 +6,7 @@
  *   varint  size in bytes
  */
 import type { BlobId } from '../base/index.ts';
-import { record, varint } from './fields.ts';
+import { BLOCKS_END, numberIn, record, varint } from './fields.ts';
 
 export interface ContentRecord {
   blob: BlobId;
@@ -17,6 +17,6 @@ export interface ContentRecord {
 
 export const contentFormat = record<ContentRecord>({
   blob: varint(),
-  physical: varint(),
+  physical: numberIn('block', 0, BLOCKS_END),
   sizeBytes: varint(),
 });

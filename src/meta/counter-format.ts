@@ -3,7 +3,7 @@
  *
  *   u64  the value
  */
-import type { Format } from './fields.ts';
+import { COUNTED_END, checked, type Format } from './fields.ts';
 
 /**
  * The value of a counter without a row. Numbers given out start at 1; for inodes at 2, since the kernel's root is 1.
@@ -22,7 +22,10 @@ export const COUNTER_STARTS = {
 
 export type CounterName = keyof typeof COUNTER_STARTS;
 
-export const counterFormat: Format<number> = {
-  write: (writer, value) => void writer.u64(value),
-  read: (reader) => reader.u64(),
-};
+export const counterFormat: Format<number> = checked(
+  {
+    write: (writer, value) => void writer.u64(value),
+    read: (reader) => reader.u64(),
+  },
+  (value) => (value < COUNTED_END ? undefined : `it has come to ${value}, and no numbers are left`),
+);

@@ -5,8 +5,8 @@
  *    0  u64   inode; 0 is a whiteout: the name does not exist, whatever the lower layers say
  *    8  u8    type as in struct dirent's d_type (DT_REG 8, DT_DIR 4, DT_LNK 10, …; readdir(3)); 0 for a whiteout
  */
-import { DecodeError, HIGH_MAX, type Ino, TWO_32 } from '../base/index.ts';
-import type { Format } from './fields.ts';
+import { DecodeError, type Ino, TWO_32 } from '../base/index.ts';
+import { type Format, INO_END } from './fields.ts';
 
 export interface DentryRecord {
   /** 0 is a whiteout. */
@@ -17,6 +17,15 @@ export interface DentryRecord {
 
 const RECORD_BYTES = 9;
 
+/** DecodeError for what no name can stand for. */
+export function dentryOf(ino: number, kind: number): DentryRecord {
+  if (ino >= INO_END) throw new DecodeError('it stands for no inode number');
+  // Types are even numbers up to 12, and DT_FIFO, which is 1.
+  const isKind = kind === 1 || (kind > 0 && kind <= 12 && kind % 2 === 0);
+  if (ino === 0 ? kind !== 0 : !isKind) throw new DecodeError(`type ${kind} is that of no file`);
+  return { ino: ino as Ino, kind }; // An inode number, as just checked.
+}
+
 /** Reading makes nothing but the record. */
 export const dentryFormat: Format<DentryRecord> = {
   write: (writer, { ino, kind }) => void writer.u64(ino).u8(kind),
@@ -24,9 +33,7 @@ export const dentryFormat: Format<DentryRecord> = {
     const { buffer: bytes, offset: at, end } = reader;
     if (end - at !== RECORD_BYTES) throw new DecodeError(`dentry record has ${end - at} bytes`);
     const high = bytes.readUInt32LE(at + 4);
-    if (high >= HIGH_MAX) throw new DecodeError('inode number is not below 2^53');
     reader.offset = end;
-    // The field holds what was written: an inode number.
-    return { ino: (high * TWO_32 + bytes.readUInt32LE(at)) as Ino, kind: bytes[at + 8]! };
+    return dentryOf(high * TWO_32 + bytes.readUInt32LE(at), bytes[at + 8]!);
   },
 };

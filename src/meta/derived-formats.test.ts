@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import fc from 'fast-check';
-import { ByteReader, ByteWriter, DecodeError, type LayerId } from '../base/index.ts';
+import { fileNames, layerNumbers } from '../../testing/stores/arbitrary-rows.ts';
+import { ByteReader, ByteWriter, DecodeError } from '../base/index.ts';
 import { type ExternalRecord, externalFormat } from './external-format.ts';
 import { fileSystemFormat, type HostIdentity, hostLayersFormat, isSameDirectory } from './host-format.ts';
 import { type HostSource, type LayerRecord, layerFormat } from './layer-format.ts';
@@ -19,13 +20,13 @@ const hostIno = fc.oneof(nat, fc.bigInt(2n ** 53n, 2n ** 64n - 1n));
 const birth = fc.option(time, { nil: undefined });
 const external: fc.Arbitrary<ExternalRecord> = fc.record(
   {
-    layer: nat.map((value) => value as LayerId),
+    layer: layerNumbers,
     ino: hostIno,
     birth,
     sizeBytes: nat,
     modified: time,
     changed: time,
-    path: byteString,
+    path: fc.array(fileNames, { maxLength: 3 }).map((names) => names.join('/')),
   },
   { noNullPrototype: true },
 );
@@ -40,7 +41,7 @@ const identity = {
 };
 const directory: fc.Arbitrary<HostIdentity> = fc.record(identity, { noNullPrototype: true });
 const host: fc.Arbitrary<HostSource> = fc.record(
-  { path: byteString, ...identity, isPinned: fc.boolean() },
+  { path: byteString.map((path) => `/${path.replaceAll('\0', '')}`), ...identity, isPinned: fc.boolean() },
   { noNullPrototype: true },
 );
 
@@ -127,8 +128,7 @@ test('a layer with its inodes in an unknown place is refused', () => {
 
 test('the layers of a directory come back', () => {
   fc.assert(
-    fc.property(fc.array(nat, { minLength: 1, maxLength: 5 }), (numbers) => {
-      const layers = numbers as LayerId[];
+    fc.property(fc.array(layerNumbers, { minLength: 1, maxLength: 5 }), (layers) => {
       const bytes = bytesOf((writer) => hostLayersFormat.write(writer, layers));
       assert.deepEqual(hostLayersFormat.read(new ByteReader(bytes)), layers);
       const first = bytesOf((writer) => hostLayersFormat.write(writer, layers.slice(0, 1)));

@@ -7,7 +7,7 @@
  *   varint  count of blocks
  */
 import { assert, DecodeError, type Range } from '../base/index.ts';
-import type { Format } from './fields.ts';
+import { BLOCKS_END, type Format } from './fields.ts';
 
 export interface DroppedRecord {
   epoch: number;
@@ -31,7 +31,7 @@ export const droppedFormat: Format<DroppedRecord> = {
     for (let count = reader.varint(); count > 0; count--) {
       const start = last + reader.varint();
       last = start + reader.varint();
-      if (last === start) throw new DecodeError('dropped range is empty');
+      if (last === start || last > BLOCKS_END) throw new DecodeError('dropped range is empty or too long');
       dropped.ranges.push({ start, end: last });
     }
     return dropped;

@@ -23,6 +23,7 @@ import {
   DecodeError,
   type Run,
 } from '../base/index.ts';
+import { BLOCKS_END } from './fields.ts';
 
 export function encodeRuns(writer: ByteWriter, chunk: number, runs: readonly Run[]): void {
   writer.varint(runs.length);
@@ -49,12 +50,14 @@ export function encodeRuns(writer: ByteWriter, chunk: number, runs: readonly Run
   }
 }
 
-/** Appends the runs of one chunk to `runs`. */
+/** Appends the runs of one chunk to `runs`, which are those of the file before it. */
 export function decodeRuns(reader: ByteReader, chunk: number, runs: Run[]): void {
   const total = reader.varint();
   let logicalEnd = chunk * CHUNK_BLOCKS;
   let blob = 0;
   let physicalEnd = 0;
+  const before = runs.at(-1);
+  const freeFrom = before === undefined ? 0 : before.logical + before.count;
   for (let index = 0; index < total; index++) {
     const logical = logicalEnd + reader.varint();
     const packed = reader.varint();
@@ -68,6 +71,10 @@ export function decodeRuns(reader: ByteReader, chunk: number, runs: Run[]): void
       physical = reader.varint();
     }
     if (blob === 0 || count === 0 || physical < 0) throw new DecodeError('run has no blob or no blocks');
+    if (chunkOf(logical) !== chunk || logical < freeFrom)
+      throw new DecodeError('run lies in the place of another');
+    if (logical + count > BLOCKS_END || physical + count > BLOCKS_END)
+      throw new DecodeError('run is too long');
     // The fields hold what encodeRuns wrote: two block indexes and a blob's number.
     runs.push({
       logical: logical as BlockIndex,

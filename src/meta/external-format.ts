@@ -11,7 +11,7 @@
  *   varint  length, then bytes: path of the file from the root of its host tree
  */
 import type { HostIno, LayerId, Timespec } from '../base/index.ts';
-import { byteString, record, timespec, varint } from './fields.ts';
+import { layerNumber, pathBelow, record, timespec, varint } from './fields.ts';
 import { inodeAndBirth } from './host-format.ts';
 
 /** A host file as it was when it was copied up. A file that no longer matches is another file. */
@@ -29,10 +29,10 @@ export interface ExternalRecord {
 }
 
 export const externalFormat = record<ExternalRecord>({
-  layer: varint(),
+  layer: layerNumber,
   ...inodeAndBirth,
   sizeBytes: varint(),
   modified: timespec,
   changed: timespec,
-  path: byteString,
+  path: pathBelow,
 });

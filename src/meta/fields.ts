@@ -1,5 +1,14 @@
 /** The fields that rows of several tables are made of. A format writes a value to a row and reads it back. */
-import { type ByteReader, type ByteWriter, DecodeError, type HostIno, type Timespec } from '../base/index.ts';
+import {
+  type ByteReader,
+  type ByteWriter,
+  DecodeError,
+  type HostIno,
+  type Ino,
+  isFileName,
+  type LayerId,
+  type Timespec,
+} from '../base/index.ts';
 
 export interface Format<Row, Given = Row> {
   write(writer: ByteWriter, row: Given): void;
@@ -15,6 +24,39 @@ const VARINT: Format<number> = {
 export function varint<N extends number>(): Format<N> {
   return VARINT as Format<N>; // A row holds what was written to it: numbers of that kind.
 }
+
+/** A format whose rows are checked as they are read: what Ramet never writes is damage, or was made by others. */
+export function checked<Row, Given>(
+  format: Format<Row, Given>,
+  problemOf: (row: Row) => string | undefined,
+): Format<Row, Given> {
+  return {
+    write: (writer, row) => format.write(writer, row),
+    read(reader) {
+      const row = format.read(reader);
+      const problem = problemOf(row);
+      if (problem !== undefined) throw new DecodeError(problem);
+      return row;
+    },
+  };
+}
+
+/** A varint in [first, end); `N` is the kind of number. */
+export function numberIn<N extends number>(what: string, first: number, end: number): Format<N> {
+  return checked(varint<N>(), (value) =>
+    value < first || value >= end ? `${what} ${value} is not in [${first}, ${end})` : undefined,
+  );
+}
+
+/** Inode numbers of the store are below 2^48, derived ones below 2^49 (`derived-numbers` in `lower`). */
+export const INO_END = 2 ** 49;
+/** Layers and other numbers that counters give out. */
+export const COUNTED_END = 2 ** 48;
+/** A file of 2^53 bytes has so many blocks. */
+export const BLOCKS_END = 2 ** 41;
+
+export const rootIno = numberIn<Ino>('root inode', 1, INO_END);
+export const layerNumber = numberIn<LayerId>('layer', 1, COUNTED_END);
 
 export const hostIno: Format<HostIno> = {
   write: (writer, ino) => void writer.hostIno(ino),
@@ -39,10 +81,18 @@ export const flag: Format<boolean> = {
 };
 
 /** i64 seconds since the epoch, negative before it; u32 nanoseconds. */
-export const timespec: Format<Timespec> = {
-  write: (writer, { seconds, nanoseconds }) => void writer.i64(seconds).u32(nanoseconds),
-  read: (reader) => ({ seconds: reader.i64(), nanoseconds: reader.u32() }),
-};
+export const timespec: Format<Timespec> = checked(
+  {
+    write: (writer, { seconds, nanoseconds }) => void writer.i64(seconds).u32(nanoseconds),
+    read: (reader) => ({ seconds: reader.i64(), nanoseconds: reader.u32() }),
+  },
+  ({ nanoseconds }) => (nanoseconds < 1e9 ? undefined : `a time has ${nanoseconds} nanoseconds`),
+);
+
+/** A path under some root: names with slashes between them, none for the root itself. */
+export const pathBelow: Format<string> = checked(byteString, (path) =>
+  path === '' || path.split('/').every(isFileName) ? undefined : 'a path in it leads elsewhere',
+);
 
 /** A u8: 1 for the first of `names`. */
 export function oneOf<Name extends string>(what: string, ...names: readonly Name[]): Format<Name> {

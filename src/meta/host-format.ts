@@ -16,7 +16,7 @@
  *   varint  layer, and so on to the end of the row: directories at other places may have the same key
  */
 import { type HostIno, isSameTimespec, type LayerId, type Timespec } from '../base/index.ts';
-import { type Format, hostIno, optional, timespec } from './fields.ts';
+import { type Format, hostIno, layerNumber, optional, timespec } from './fields.ts';
 
 /**
  * Identifies a directory of the host across mounts. It is not unique: a copy of a filesystem has the same identity. So
@@ -69,8 +69,8 @@ export const hostLayersFormat: Format<LayerId[], readonly LayerId[]> = {
   },
   read(reader) {
     const layers: LayerId[] = [];
-    // A row has at least one layer. It holds what was written: numbers of layers.
-    do layers.push(reader.varint() as LayerId);
+    // A row has at least one layer.
+    do layers.push(layerNumber.read(reader));
     while (!reader.isAtEnd);
     return layers;
   },

@@ -13,9 +13,10 @@
 export type { BlobKind, BlobRecord, BlobState } from './blob-format.ts';
 export type { ContentRecord } from './content-format.ts';
 export type { CounterName } from './counter-format.ts';
-export type { DentryRecord } from './dentry-format.ts';
+export { type DentryRecord, dentryOf } from './dentry-format.ts';
 export type { DroppedRecord } from './dropped-format.ts';
 export { type ExternalRecord, externalFormat } from './external-format.ts';
+export { BLOCKS_END, INO_END } from './fields.ts';
 export { type HostIdentity, isSameDirectory } from './host-format.ts';
 export { INODE_FIXED_BYTES, type InodeRecord, inodeFormat } from './inode-format.ts';
 export { Journal } from './journal.ts';

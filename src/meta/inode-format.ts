@@ -23,8 +23,24 @@
  *  104  u64   allocated blocks, 4,096 bytes each
  *  112  …     bytes of a symlink's target, to the end
  */
-import { DecodeError, HIGH_MAX, type Ino, type LayerId, TWO_32 } from '../base/index.ts';
-import type { Format } from './fields.ts';
+import {
+  DecodeError,
+  HIGH_MAX,
+  type Ino,
+  isSymlinkMode,
+  type LayerId,
+  PATH_BYTES_MAX,
+  S_IFBLK,
+  S_IFCHR,
+  S_IFDIR,
+  S_IFIFO,
+  S_IFLNK,
+  S_IFMT,
+  S_IFREG,
+  S_IFSOCK,
+  TWO_32,
+} from '../base/index.ts';
+import { BLOCKS_END, checked, type Format, INO_END } from './fields.ts';
 
 export interface InodeRecord {
   /** st_mode with its type bits; 0 is a tombstone: the inode is dead in this layer. */
@@ -62,6 +78,28 @@ const TARGET_AT = 112;
 /** Length of a record without a symlink's target. */
 export const INODE_FIXED_BYTES = TARGET_AT;
 
+const TYPES: ReadonlySet<number> = new Set([S_IFREG, S_IFDIR, S_IFLNK, S_IFCHR, S_IFBLK, S_IFIFO, S_IFSOCK]);
+const MODE_END = 0o200000;
+
+/** What no file can be. Tombstones say nothing but that they are. */
+function problemOf(record: InodeRecord): string | undefined {
+  const { mode, target, parent, blocks } = record;
+  if (mode === 0) return undefined;
+  if (mode >= MODE_END || !TYPES.has(mode & S_IFMT)) return `mode ${mode.toString(8)} is that of no file`;
+  const nanoseconds = Math.max(
+    record.atimeNanoseconds,
+    record.mtimeNanoseconds,
+    record.ctimeNanoseconds,
+    record.birthNanoseconds,
+  );
+  if (nanoseconds >= 1e9) return `a time has ${nanoseconds} nanoseconds`;
+  if (parent >= INO_END) return `its parent is ${parent}`;
+  if (blocks >= BLOCKS_END) return `it has ${blocks} blocks`;
+  if (!isSymlinkMode(mode)) return undefined;
+  const isTarget = target.length > 0 && target.length < PATH_BYTES_MAX && !target.includes('\0');
+  return isTarget ? undefined : 'the target of the symlink is no path';
+}
+
 /** Two's complement: it serves signed and unsigned numbers. */
 function put64(view: DataView, at: number, value: number): void {
   const high = Math.floor(value / TWO_32);
@@ -82,54 +120,57 @@ function i64(bytes: Buffer, at: number): number {
 }
 
 /** Written out field by field, because every change of every file passes here. Reading makes nothing but the record. */
-export const inodeFormat: Format<InodeRecord> = {
-  write(writer, inode) {
-    const at = writer.skip(TARGET_AT);
-    const view = writer.fields;
-    view.setUint32(at, inode.mode, true);
-    view.setUint32(at + 4, inode.uid, true);
-    view.setUint32(at + 8, inode.gid, true);
-    view.setUint32(at + 12, inode.nlink, true);
-    put64(view, at + 16, inode.size);
-    put64(view, at + 24, inode.rdev);
-    put64(view, at + 32, inode.parent);
-    put64(view, at + 40, inode.atimeSeconds);
-    put64(view, at + 48, inode.mtimeSeconds);
-    put64(view, at + 56, inode.ctimeSeconds);
-    put64(view, at + 64, inode.birthSeconds);
-    view.setUint32(at + 72, inode.atimeNanoseconds, true);
-    view.setUint32(at + 76, inode.mtimeNanoseconds, true);
-    view.setUint32(at + 80, inode.ctimeNanoseconds, true);
-    view.setUint32(at + 84, inode.birthNanoseconds, true);
-    put64(view, at + 88, inode.extentLayer);
-    put64(view, at + 96, inode.xattrLayer);
-    put64(view, at + 104, inode.blocks);
-    if (inode.target !== '') writer.raw(Buffer.from(inode.target, 'latin1'));
+export const inodeFormat: Format<InodeRecord> = checked(
+  {
+    write(writer, inode) {
+      const at = writer.skip(TARGET_AT);
+      const view = writer.fields;
+      view.setUint32(at, inode.mode, true);
+      view.setUint32(at + 4, inode.uid, true);
+      view.setUint32(at + 8, inode.gid, true);
+      view.setUint32(at + 12, inode.nlink, true);
+      put64(view, at + 16, inode.size);
+      put64(view, at + 24, inode.rdev);
+      put64(view, at + 32, inode.parent);
+      put64(view, at + 40, inode.atimeSeconds);
+      put64(view, at + 48, inode.mtimeSeconds);
+      put64(view, at + 56, inode.ctimeSeconds);
+      put64(view, at + 64, inode.birthSeconds);
+      view.setUint32(at + 72, inode.atimeNanoseconds, true);
+      view.setUint32(at + 76, inode.mtimeNanoseconds, true);
+      view.setUint32(at + 80, inode.ctimeNanoseconds, true);
+      view.setUint32(at + 84, inode.birthNanoseconds, true);
+      put64(view, at + 88, inode.extentLayer);
+      put64(view, at + 96, inode.xattrLayer);
+      put64(view, at + 104, inode.blocks);
+      if (inode.target !== '') writer.raw(Buffer.from(inode.target, 'latin1'));
+    },
+    read(reader) {
+      const { buffer: bytes, offset: at, end } = reader;
+      if (end - at < TARGET_AT) throw new DecodeError(`inode record of ${end - at} bytes is too short`);
+      reader.offset = end;
+      return {
+        mode: bytes.readUInt32LE(at),
+        uid: bytes.readUInt32LE(at + 4),
+        gid: bytes.readUInt32LE(at + 8),
+        nlink: bytes.readUInt32LE(at + 12),
+        size: u64(bytes, at + 16),
+        rdev: u64(bytes, at + 24),
+        extentLayer: u64(bytes, at + 88) as LayerId | 0, // As below: a layer's number or 0.
+        xattrLayer: u64(bytes, at + 96) as LayerId | 0,
+        blocks: u64(bytes, at + 104),
+        atimeSeconds: i64(bytes, at + 40),
+        atimeNanoseconds: bytes.readUInt32LE(at + 72),
+        mtimeSeconds: i64(bytes, at + 48),
+        mtimeNanoseconds: bytes.readUInt32LE(at + 76),
+        ctimeSeconds: i64(bytes, at + 56),
+        ctimeNanoseconds: bytes.readUInt32LE(at + 80),
+        birthSeconds: i64(bytes, at + 64),
+        birthNanoseconds: bytes.readUInt32LE(at + 84),
+        parent: u64(bytes, at + 32) as Ino, // The field holds what was written: an inode number or 0.
+        target: end - at === TARGET_AT ? '' : bytes.toString('latin1', at + TARGET_AT, end),
+      };
+    },
   },
-  read(reader) {
-    const { buffer: bytes, offset: at, end } = reader;
-    if (end - at < TARGET_AT) throw new DecodeError(`inode record of ${end - at} bytes is too short`);
-    reader.offset = end;
-    return {
-      mode: bytes.readUInt32LE(at),
-      uid: bytes.readUInt32LE(at + 4),
-      gid: bytes.readUInt32LE(at + 8),
-      nlink: bytes.readUInt32LE(at + 12),
-      size: u64(bytes, at + 16),
-      rdev: u64(bytes, at + 24),
-      extentLayer: u64(bytes, at + 88) as LayerId | 0, // As below: a layer's number or 0.
-      xattrLayer: u64(bytes, at + 96) as LayerId | 0,
-      blocks: u64(bytes, at + 104),
-      atimeSeconds: i64(bytes, at + 40),
-      atimeNanoseconds: bytes.readUInt32LE(at + 72),
-      mtimeSeconds: i64(bytes, at + 48),
-      mtimeNanoseconds: bytes.readUInt32LE(at + 76),
-      ctimeSeconds: i64(bytes, at + 56),
-      ctimeNanoseconds: bytes.readUInt32LE(at + 80),
-      birthSeconds: i64(bytes, at + 64),
-      birthNanoseconds: bytes.readUInt32LE(at + 84),
-      parent: u64(bytes, at + 32) as Ino, // The field holds what was written: an inode number or 0.
-      target: end - at === TARGET_AT ? '' : bytes.toString('latin1', at + TARGET_AT, end),
-    };
-  },
-};
+  problemOf,
+);

@@ -26,7 +26,22 @@
  *   varint  count, then one varint each: the uppermost layer of each tree, uppermost tree first
  */
 import { type BlobId, DecodeError, type Ino, type LayerId, type Timespec } from '../base/index.ts';
-import { byteString, type Format, flag, list, oneOf, optional, record, timespec, varint } from './fields.ts';
+import {
+  byteString,
+  COUNTED_END,
+  checked,
+  type Format,
+  flag,
+  layerNumber,
+  list,
+  numberIn,
+  oneOf,
+  optional,
+  record,
+  rootIno,
+  timespec,
+  varint,
+} from './fields.ts';
 import { fileSystemFormat, type HostIdentity, inodeAndBirth } from './host-format.ts';
 
 export type LayerState = 'building' | 'writable' | 'frozen';
@@ -75,7 +90,7 @@ const UNION = 2;
 const rootFormat: Format<Ino> = {
   write: (writer, root) => void writer.varint(root).varint(0),
   read(reader) {
-    const root = varint<Ino>().read(reader);
+    const root = rootIno.read(reader);
     reader.varint();
     return root;
   },
@@ -89,11 +104,11 @@ const epochFormat: Format<number | undefined> = {
 
 const fields = record<Omit<LayerRecord, 'host' | 'components'>>({
   state: oneOf('layer state', 'building', 'writable', 'frozen'),
-  parent: varint(),
+  parent: numberIn('parent', 0, COUNTED_END),
   root: rootFormat,
   activeBlob: varint(),
-  inoNext: varint(),
-  inoEnd: varint(),
+  inoNext: numberIn('inode number', 0, COUNTED_END),
+  inoEnd: numberIn('inode number', 0, COUNTED_END),
   generation: varint(),
   appliedSequence: varint(),
   depth: varint(),
@@ -106,10 +121,14 @@ const fields = record<Omit<LayerRecord, 'host' | 'components'>>({
 const hostFields = record<Omit<HostSource, 'fileSystemUuid' | 'subvolume'>>({
   ...inodeAndBirth,
   isPinned: flag,
-  path: byteString,
+  path: checked(byteString, (path) =>
+    path.startsWith('/') && !path.includes('\0') ? undefined : 'the path of its directory is not absolute',
+  ),
 });
 
-const componentsFormat = list<LayerId>(varint());
+const componentsFormat = checked(list(layerNumber), ({ length }) =>
+  length > 0 ? undefined : 'a union of nothing',
+);
 
 export const layerFormat: Format<LayerRecord> = {
   write(writer, layer) {

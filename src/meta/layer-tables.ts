@@ -1,10 +1,10 @@
 /** The tables whose keys begin with a layer: inodes, dentries, extents, xattrs, orphans, origins. */
-import type { Ino, LayerId, Name, Run } from '../base/index.ts';
+import { type Ino, isFileName, type LayerId, type Name, type Run } from '../base/index.ts';
 import { type DentryRecord, dentryFormat } from './dentry-format.ts';
 import { decodeRuns, encodeRuns } from './extent-format.ts';
-import type { Format } from './fields.ts';
+import { type Format, INO_END } from './fields.ts';
 import { type InodeRecord, inodeFormat } from './inode-format.ts';
-import { CHUNK_AT, INO_AT, KeyWriter, keyNumber, NAME_AT, TABLE } from './key-format.ts';
+import { CHUNK_AT, INO_AT, KeyWriter, NAME_AT, TABLE } from './key-format.ts';
 import type { KeyRange, Rows } from './rows.ts';
 import { Table } from './table.ts';
 
@@ -22,12 +22,22 @@ function inodeRange(table: number, layer: LayerId, ino: Ino): KeyRange {
   return { start: at(ino), end: at(ino + 1) };
 }
 
-function inoOfKey(key: Buffer): Ino {
-  return keyNumber(key, INO_AT) as Ino; // Every per-layer key was written with an inode number there.
+function inoOfKey(rows: Rows, key: Buffer): Ino {
+  const ino = rows.numberIn(key, INO_AT);
+  if (ino >= INO_END) throw rows.badKey(key);
+  return ino as Ino; // Every per-layer key has an inode number there, as just checked.
 }
 
-function nameOfKey(key: Buffer): Name {
-  return key.toString('latin1', NAME_AT) as Name; // A name is the bytes of its key, one character each.
+/** A name is the bytes of its key, one character each. One that leads elsewhere must not reach a path. */
+function nameOfKey(rows: Rows, key: Buffer): Name {
+  const name = key.toString('latin1', NAME_AT);
+  if (!isFileName(name)) throw rows.badKey(key);
+  return name;
+}
+
+function chunkOfKey(rows: Rows, key: Buffer): number {
+  if (key.length !== CHUNK_AT + 4) throw rows.badKey(key);
+  return key.readUInt32BE(CHUNK_AT);
 }
 
 /** Rows by layer and inode. */
@@ -48,9 +58,14 @@ export class InoTable<Row, Given = Row> extends Table<Row, Given> {
     return this.rows.remove();
   }
 
+  protected override verifyKey(key: Buffer): void {
+    inoOfKey(this.rows, key);
+  }
+
   /** The rows of a layer, in the order of their inodes. */
   *entries(layer: LayerId): Generator<[Ino, Row]> {
-    for (const key of this.rows.scan(layerRange(this.table, layer))) yield [inoOfKey(key), this.decode()];
+    for (const key of this.rows.scan(layerRange(this.table, layer)))
+      yield [inoOfKey(this.rows, key), this.decode()];
   }
 }
 
@@ -62,7 +77,7 @@ export class InodeTable extends InoTable<InodeRecord> {
 
   /** The numbers of the inodes that a layer has a record of, in order. Rows are not checked. */
   *inos(layer: LayerId): Generator<Ino> {
-    for (const key of this.rows.scanKeys(layerRange(TABLE.inode, layer))) yield inoOfKey(key);
+    for (const key of this.rows.scanKeys(layerRange(TABLE.inode, layer))) yield inoOfKey(this.rows, key);
   }
 }
 
@@ -88,6 +103,11 @@ export class DentryTable extends Table<DentryRecord> {
     this.store(dentry);
   }
 
+  protected override verifyKey(key: Buffer): void {
+    inoOfKey(this.rows, key);
+    nameOfKey(this.rows, key);
+  }
+
   /** False when there was none. */
   remove(layer: LayerId, directory: Ino, name: Name): boolean {
     this.rows.at(TABLE.dentry).u64(layer).u64(directory).name(name);
@@ -98,7 +118,7 @@ export class DentryTable extends Table<DentryRecord> {
   names(layer: LayerId, directory: Ino): Name[] {
     const names: Name[] = [];
     for (const key of this.rows.scanKeys(inodeRange(TABLE.dentry, layer, directory)))
-      names.push(nameOfKey(key));
+      names.push(nameOfKey(this.rows, key));
     return names;
   }
 
@@ -111,7 +131,7 @@ export class DentryTable extends Table<DentryRecord> {
   list(layer: LayerId, directory: Ino): NamedDentry[] {
     const dentries: NamedDentry[] = [];
     this.rows.each(inodeRange(TABLE.dentry, layer, directory), (key) => {
-      dentries.push({ name: nameOfKey(key), dentry: this.decode() });
+      dentries.push({ name: nameOfKey(this.rows, key), dentry: this.decode() });
     });
     return dentries;
   }
@@ -119,13 +139,14 @@ export class DentryTable extends Table<DentryRecord> {
   /** All dentries of a layer, by directory and name. */
   *entries(layer: LayerId): Generator<[directory: Ino, dentry: NamedDentry]> {
     for (const key of this.rows.scan(layerRange(TABLE.dentry, layer)))
-      yield [inoOfKey(key), { name: nameOfKey(key), dentry: this.decode() }];
+      yield [inoOfKey(this.rows, key), { name: nameOfKey(this.rows, key), dentry: this.decode() }];
   }
 
   /** The directories in which a layer has names. Rows are not checked. */
   directories(layer: LayerId): Set<Ino> {
     const directories = new Set<Ino>();
-    for (const key of this.rows.scanKeys(layerRange(TABLE.dentry, layer))) directories.add(inoOfKey(key));
+    for (const key of this.rows.scanKeys(layerRange(TABLE.dentry, layer)))
+      directories.add(inoOfKey(this.rows, key));
     return directories;
   }
 }
@@ -151,12 +172,18 @@ export class ExtentTable {
     this.rows.decode({ read: (reader) => decodeRuns(reader, chunk, runs) });
   }
 
+  /** As `Table.verify`, of one row alone. */
+  verify(key: Buffer): void {
+    inoOfKey(this.rows, key);
+    this.decodeInto(chunkOfKey(this.rows, key), []);
+  }
+
   /** All runs of a file, in order; undefined when the layer has no extent row for it. */
   load(layer: LayerId, ino: Ino): Run[] | undefined {
     let runs: Run[] | undefined;
     this.rows.each(inodeRange(TABLE.extent, layer, ino), (key) => {
       runs ??= [];
-      this.decodeInto(key.readUInt32BE(CHUNK_AT), runs);
+      this.decodeInto(chunkOfKey(this.rows, key), runs);
     });
     return runs;
   }
@@ -191,11 +218,11 @@ export class ExtentTable {
   *forLayer(layer: LayerId): Generator<InodeRuns> {
     let file: InodeRuns | undefined;
     for (const key of this.rows.scan(layerRange(TABLE.extent, layer))) {
-      const ino = inoOfKey(key);
+      const ino = inoOfKey(this.rows, key);
       const before = file;
       if (file?.ino !== ino) file = { ino, runs: [] };
       // The row is decoded before the yield, after which others may read other rows.
-      this.decodeInto(key.readUInt32BE(CHUNK_AT), file.runs);
+      this.decodeInto(chunkOfKey(this.rows, key), file.runs);
       if (before !== undefined && before !== file) yield before;
     }
     if (file !== undefined) yield file;

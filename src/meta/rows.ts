@@ -23,7 +23,7 @@ import {
 } from '../base/index.ts';
 import { EIO, type System } from '../sys/index.ts';
 import type { Format } from './fields.ts';
-import { describeKey, KEY_BYTES_MAX, KeyWriter } from './key-format.ts';
+import { describeKey, KEY_BYTES_MAX, KeyWriter, keyNumber } from './key-format.ts';
 import { checkTablesFile } from './tables-file.ts';
 import { TablesLock } from './tables-lock.ts';
 import { Views } from './views.ts';
@@ -200,8 +200,24 @@ export class Rows {
   /** The error for the current row. */
   private damaged(problem: string): StoreError {
     const key = Buffer.from(this.bytes.subarray(0, this.payloadStart));
-    const what = `the ${describeKey(key)} is damaged: ${problem}`;
-    return new StoreError('ERR_STORE_CORRUPT', 'read tables', this.path, what, CORRUPT_HINT);
+    return this.corrupt(`the ${describeKey(key)} is damaged: ${problem}`);
+  }
+
+  /** The error for rows that contradict each other, or cannot be. */
+  corrupt(problem: string): StoreError {
+    return new StoreError('ERR_STORE_CORRUPT', 'read tables', this.path, problem, CORRUPT_HINT);
+  }
+
+  /** The error for a key that this program never writes. */
+  badKey(key: Buffer): StoreError {
+    return this.corrupt(`the ${describeKey(Buffer.from(key))} is damaged: it has a key that cannot be`);
+  }
+
+  /** The number at a place in a key. */
+  numberIn(key: Buffer, at: number): number {
+    const number = key.length < at + 8 ? Number.NaN : keyNumber(key, at);
+    if (!Number.isSafeInteger(number)) throw this.badKey(key);
+    return number;
   }
 
   /** Decodes the row that was found, all of it. Bytes with a right checksum that make no sense are damage too. */

@@ -1,10 +1,10 @@
 /** The tables of the store as a whole: layers, trees, blobs, contents, counters, dropped space, host directories. */
-import { assert, type LayerId, NAME_BYTES_MAX } from '../base/index.ts';
+import { assert, isFileName, type LayerId, NAME_BYTES_MAX, nameToString } from '../base/index.ts';
 import { type ContentRecord, contentFormat } from './content-format.ts';
 import { COUNTER_STARTS, type CounterName, counterFormat } from './counter-format.ts';
 import { hostLayersFormat } from './host-format.ts';
-import { keyNumber, PART_AT, TABLE } from './key-format.ts';
-import type { HostSource } from './layer-format.ts';
+import { PART_AT, TABLE } from './key-format.ts';
+import { type HostSource, type LayerRecord, layerFormat, layersUnder } from './layer-format.ts';
 import type { Rows } from './rows.ts';
 import { Table, tableRange } from './table.ts';
 import { type TreeRecord, treeFormat } from './tree-format.ts';
@@ -26,11 +26,41 @@ export class NumberTable<Id extends number, Row> extends Table<Row> {
     return this.rows.remove();
   }
 
+  protected override verifyKey(key: Buffer): void {
+    this.rows.numberIn(key, PART_AT);
+  }
+
   *entries(): Generator<[Id, Row]> {
     for (const key of this.rows.scan(tableRange(this.table))) {
       // Keys of this table were written with such a number.
-      yield [keyNumber(key, PART_AT) as Id, this.decode()];
+      yield [this.rows.numberIn(key, PART_AT) as Id, this.decode()];
     }
+  }
+}
+
+export class LayerTable extends NumberTable<LayerId, LayerRecord> {
+  constructor(rows: Rows) {
+    super(rows, TABLE.layer, layerFormat);
+  }
+
+  /**
+   * As it is stored, if it is not in a chain that comes back to itself: every layer is deeper than those under it, so
+   * whoever goes from one to the next gets to the end.
+   */
+  override get(layer: LayerId): LayerRecord | undefined {
+    const record = this.unchecked(layer);
+    if (record === undefined) return undefined;
+    for (const under of layersUnder(record)) {
+      const below = this.unchecked(under);
+      if (below !== undefined && below.depth >= record.depth)
+        throw this.rows.corrupt(`layer ${layer} stands on layer ${under}, which is not below it`);
+    }
+    return record;
+  }
+
+  /** As `get`, whatever it stands on: for fsck. */
+  unchecked(layer: LayerId): LayerRecord | undefined {
+    return super.get(layer);
   }
 }
 
@@ -67,10 +97,19 @@ export class TreeTable extends Table<TreeRecord> {
     return this.rows.remove();
   }
 
+  protected override verifyKey(key: Buffer): void {
+    this.nameIn(key);
+  }
+
+  private nameIn(key: Buffer): string {
+    const name = key.toString('latin1', PART_AT);
+    if (!isFileName(name)) throw this.rows.badKey(key);
+    return nameToString(name);
+  }
+
   /** In byte order of the names. */
   *entries(): Generator<[string, TreeRecord]> {
-    for (const key of this.rows.scan(tableRange(TABLE.tree)))
-      yield [key.toString('utf8', PART_AT), this.decode()];
+    for (const key of this.rows.scan(tableRange(TABLE.tree))) yield [this.nameIn(key), this.decode()];
   }
 }
 
@@ -110,7 +149,7 @@ export class ContentTable extends Table<ContentRecord> {
     for (const key of this.rows.scan(tableRange(TABLE.content))) {
       yield {
         hash: key.subarray(PART_AT, PART_AT + SHA256_BYTES),
-        sizeBytes: keyNumber(key, PART_AT + SHA256_BYTES),
+        sizeBytes: this.rows.numberIn(key, PART_AT + SHA256_BYTES),
         content: this.decode(),
       };
     }

@@ -23,6 +23,16 @@ export class Table<Row, Given = Row> {
     return this.rows.decode(this.format);
   }
 
+  /** ERR_STORE_CORRUPT when the row that was found last, or its key, is none that this program writes. */
+  verify(key: Buffer): void {
+    this.verifyKey(key);
+    this.decode();
+  }
+
+  protected verifyKey(_key: Buffer): void {
+    // Keys of a fixed form are checked where they differ.
+  }
+
   protected store(row: Given): void {
     this.format.write(this.rows.payload(), row);
     this.rows.put();

@@ -14,11 +14,10 @@ import type { CounterName } from './counter-format.ts';
 import { type DroppedRecord, droppedFormat } from './dropped-format.ts';
 import { type ExternalRecord, externalFormat } from './external-format.ts';
 import { bytes } from './fields.ts';
-import { TABLE } from './key-format.ts';
-import { type LayerRecord, layerFormat } from './layer-format.ts';
+import { KEY_BYTES_MAX, TABLE } from './key-format.ts';
 import { DentryTable, ExtentTable, InodeTable, InoTable, layerRange, OrphanTable } from './layer-tables.ts';
 import { Rows, type TableFigures, type TablesOptions } from './rows.ts';
-import { ContentTable, CounterTable, HostTable, NumberTable, TreeTable } from './store-tables.ts';
+import { ContentTable, CounterTable, HostTable, LayerTable, NumberTable, TreeTable } from './store-tables.ts';
 import { type Xattrs, xattrsFormat } from './xattr-format.ts';
 
 /** How long a slice may change rows, in milliseconds. Making them durable takes about as long again. */
@@ -46,7 +45,7 @@ const LAYER_TABLES = [
  * `transaction`. Every read checks the row: ERR_STORE_CORRUPT names a damaged one.
  */
 export class MetaTables {
-  readonly layers: NumberTable<LayerId, LayerRecord>;
+  readonly layers: LayerTable;
   readonly trees: TreeTable;
   readonly inodes: InodeTable;
   readonly dentries: DentryTable;
@@ -63,13 +62,14 @@ export class MetaTables {
   readonly hosts: HostTable;
   /** The tables that say where bytes of blobs are if not in the store. */
   readonly elsewhere: readonly Pick<NumberTable<BlobId, object>, 'get' | 'remove' | 'entries'>[];
+  private readonly byNumber: Readonly<Record<number, { verify(key: Buffer): void }>>;
   private readonly rows: Rows;
   private readonly clock: Clock;
 
   private constructor(rows: Rows, clock: Clock) {
     this.rows = rows;
     this.clock = clock;
-    this.layers = new NumberTable(rows, TABLE.layer, layerFormat);
+    this.layers = new LayerTable(rows);
     this.trees = new TreeTable(rows);
     this.inodes = new InodeTable(rows);
     this.dentries = new DentryTable(rows);
@@ -84,6 +84,22 @@ export class MetaTables {
     this.elsewhere = [this.externals];
     this.origins = new InoTable(rows, TABLE.origin, bytes);
     this.hosts = new HostTable(rows);
+    this.byNumber = {
+      [TABLE.layer]: this.layers,
+      [TABLE.tree]: this.trees,
+      [TABLE.inode]: this.inodes,
+      [TABLE.dentry]: this.dentries,
+      [TABLE.extent]: this.extents,
+      [TABLE.xattr]: this.xattrs,
+      [TABLE.blob]: this.blobs,
+      [TABLE.content]: this.contents,
+      [TABLE.orphan]: this.orphans,
+      [TABLE.counter]: this.counters,
+      [TABLE.dropped]: this.dropped,
+      [TABLE.external]: this.externals,
+      [TABLE.origin]: this.origins,
+      [TABLE.host]: this.hosts,
+    };
   }
 
   /**
@@ -164,14 +180,15 @@ export class MetaTables {
     }
   }
 
-  /** Checks the checksum of every row and reports the damaged ones. Returns how many rows there are. */
+  /** Checks every row: its checksum, and whether it can be. Reports the damaged ones. Returns how many there are. */
   checkRows(visitDamaged: (problem: string) => void): number {
     let count = 0;
     for (const key of this.rows.scanKeys(ALL_ROWS)) {
       count++;
       try {
+        if (key.length > KEY_BYTES_MAX) throw this.rows.badKey(key);
         this.rows.at(key[0]!).raw(key.subarray(1));
-        this.rows.find();
+        if (this.rows.find()) this.byNumber[key[0]!]?.verify(key);
       } catch (error) {
         if (!(error instanceof StoreError) || error.code !== 'ERR_STORE_CORRUPT') throw error;
         visitDamaged(error.message);

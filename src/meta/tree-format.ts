@@ -11,7 +11,7 @@
  *           of an import of a directory more follows: which directory it was, see host-format
  */
 import { type Ino, type LayerId, nameFromString, nameToString, type Timespec } from '../base/index.ts';
-import { byteString, type Format, oneOf, record, timespec, varint } from './fields.ts';
+import { byteString, type Format, layerNumber, oneOf, record, rootIno, timespec, varint } from './fields.ts';
 import { fileSystemFormat, type HostIdentity, inodeAndBirth } from './host-format.ts';
 
 export type TreeKind = 'fork' | 'snapshot';
@@ -36,8 +36,8 @@ const text: Format<string> = {
 
 const fields = record<Omit<TreeRecord, 'imported'>>({
   kind: oneOf('tree kind', 'fork', 'snapshot'),
-  layer: varint(),
-  root: varint(),
+  layer: layerNumber,
+  root: rootIno,
   created: timespec,
   id: varint(),
   source: text,

@@ -5,6 +5,7 @@
  *   varint  length, then the bytes of the name with its namespace (`user.x`)
  *   varint  length, then the bytes of the value
  */
+import { DecodeError, NAME_BYTES_MAX } from '../base/index.ts';
 import type { Format } from './fields.ts';
 
 /** Values by name; names are byte strings with their namespace. */
@@ -17,7 +18,12 @@ export const xattrsFormat: Format<Xattrs, ReadonlyMap<string, Uint8Array>> = {
   },
   read(reader) {
     const xattrs: Xattrs = new Map();
-    for (let count = reader.varint(); count > 0; count--) xattrs.set(reader.byteString(), reader.bytes());
+    for (let count = reader.varint(); count > 0; count--) {
+      const name = reader.byteString();
+      if (name === '' || name.length > NAME_BYTES_MAX || name.includes('\0'))
+        throw new DecodeError('the name of an attribute is none');
+      xattrs.set(name, reader.bytes());
+    }
     return xattrs;
   },
 };

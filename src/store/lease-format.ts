@@ -5,7 +5,7 @@
  *     u64 epoch since which the process relies on what the store holds; 2^53 - 1: it has no tree open
  *     u32 process id
  */
-import { ByteReader, ByteWriter } from '../base/index.ts';
+import { ByteReader, ByteWriter, DecodeError } from '../base/index.ts';
 
 export const LEASE_BYTES = 12;
 /** The epoch of a process that has no tree open: newer than everything. */
@@ -20,9 +20,14 @@ export function encodeLease(lease: LeaseRecord): Buffer {
   return new ByteWriter(LEASE_BYTES).u64(lease.epoch).u32(lease.pid).take();
 }
 
-/** An incomplete file counts as the oldest epoch: its process is just opening the store. */
+/** An incomplete file counts as the oldest epoch: its process is just opening the store. So does a damaged one. */
 export function decodeLease(bytes: Buffer): LeaseRecord {
   if (bytes.length < LEASE_BYTES) return { epoch: 0, pid: 0 };
   const reader = new ByteReader(bytes);
-  return { epoch: reader.u64(), pid: reader.u32() };
+  try {
+    return { epoch: reader.u64(), pid: reader.u32() };
+  } catch (error) {
+    if (!(error instanceof DecodeError)) throw error;
+    return { epoch: 0, pid: 0 };
+  }
 }

@@ -2,7 +2,7 @@
  * Compares two trees without a common layer: all of both, name by name. Their inode numbers have nothing to do with
  * each other, so nothing counts as renamed.
  */
-import { DT_DIR, type Ino, type Name } from '../base/index.ts';
+import { DT_DIR, FsError, type Ino, type Name } from '../base/index.ts';
 import type { BlobSpace } from '../blob/index.ts';
 import type { DentryRecord } from '../meta/index.ts';
 import type { StoredTree } from '../store/index.ts';
@@ -12,6 +12,19 @@ import { InodeComparison } from './inode-comparison.ts';
 export function compareByName(blobs: BlobSpace, before: StoredTree, after: StoredTree): Change[] {
   const inodes = new InodeComparison(blobs, before, after);
   const changes: Change[] = [];
+  const seen = new Map<StoredTree, Set<Ino>>([
+    [before, new Set()],
+    [after, new Set()],
+  ]);
+
+  /** EIO for a directory that is met twice, as in no sound tree: there might be no end. */
+  const enter = (tree: StoredTree, directory: Ino): void => {
+    if (seen.get(tree)!.has(directory)) {
+      const note = `directory ${directory} is damaged: it has two names; run fsck`;
+      throw new FsError('EIO', { path: tree.info.name, note });
+    }
+    seen.get(tree)!.add(directory);
+  };
 
   /** Compares two inodes of one kind at a path. */
   const compare = (path: string, old: Ino, now: Ino, kind: number): void => {
@@ -20,7 +33,10 @@ export function compareByName(blobs: BlobSpace, before: StoredTree, after: Store
       const sides = { before: before.record(old), after: after.record(now) };
       changes.push(change('modified', path, kind, sides, { parts }));
     }
-    if (kind === DT_DIR) compareNames(path === '/' ? '' : path, before.list(old), after.list(now));
+    if (kind !== DT_DIR) return;
+    enter(before, old);
+    enter(after, now);
+    compareNames(path === '/' ? '' : path, before.list(old), after.list(now));
   };
 
   const compareNames = (
@@ -51,6 +67,7 @@ export function compareByName(blobs: BlobSpace, before: StoredTree, after: Store
     const record = tree.record(ino);
     changes.push(change(kind, path, type, kind === 'added' ? { after: record } : { before: record }));
     if (type !== DT_DIR) return;
+    enter(tree, ino);
     for (const [name, child] of tree.list(ino)) addAll(kind, `${path}/${name}`, child, tree);
   };
 

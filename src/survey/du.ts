@@ -9,6 +9,7 @@
 import {
   BLOCK_SIZE,
   type BlobId,
+  FsError,
   type Ino,
   isDirectoryMode,
   isFileMode,
@@ -101,6 +102,10 @@ class BlockNumbers {
     const known = this.numbers.get(blob);
     if (known !== undefined && known.length >= physical + count) return known;
     const ofBlob = this.blobs.exists(blob) ? this.blobs.lengthBlocks(blob) : 0;
+    if (ofBlob > 0 && physical + count > ofBlob) {
+      const note = `a file has block ${physical + count - 1} of blob ${blob}, which has ${ofBlob}; run fsck`;
+      throw new FsError('EIO', { syscall: 'du', note });
+    }
     const length = Math.max(physical + count, known?.length ?? 0, ofBlob);
     const grown = new Int32Array(length);
     if (known !== undefined) grown.set(known);

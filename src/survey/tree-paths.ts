@@ -3,7 +3,7 @@
  * directory that last got a name of it: that one is searched first, and where it has fewer names than the record counts
  * (hard links), one walk of the tree finds all missing names.
  */
-import { assert, DT_DIR, FsError, type Ino, kindOfMode, type Name } from '../base/index.ts';
+import { DT_DIR, FsError, type Ino, kindOfMode, type Name } from '../base/index.ts';
 import { isDerived } from '../lower/index.ts';
 import type { StoredTree } from '../store/index.ts';
 
@@ -18,6 +18,8 @@ export class TreePaths {
   /** For each directory that was searched: its names by inode. */
   private readonly namesIn = new Map<Ino, ReadonlyMap<Ino, readonly Name[]>>();
   private readonly directories = new Map<Ino, string>();
+  /** Directories whose paths are being looked for. */
+  private readonly underWay = new Set<Ino>();
 
   constructor(tree: StoredTree) {
     this.tree = tree;
@@ -31,13 +33,21 @@ export class TreePaths {
       const parent = this.tree.record(ino)?.parent;
       const name = parent === undefined ? undefined : this.names(parent).get(ino)?.[0];
       if (parent === undefined || name === undefined) {
-        assert(isDerived(ino), 'a living directory has a name in its parent');
+        if (!isDerived(ino)) throw this.isLost(ino);
         throw new FsError('ESTALE', { note: 'the host directory is being changed: try again' });
       }
+      if (this.underWay.has(ino)) throw this.isLost(ino);
+      this.underWay.add(ino);
       path = `${this.directory(parent)}/${name}`;
+      this.underWay.delete(ino);
       this.directories.set(ino, path);
     }
     return path;
+  }
+
+  private isLost(ino: Ino): FsError {
+    const note = `directory ${ino} is damaged: it is not where it says that it lies; run fsck`;
+    return new FsError('EIO', { path: this.tree.info.name, note });
   }
 
   path({ directory, name }: NamePlace): string {
@@ -99,9 +109,13 @@ export class TreePaths {
 
   private search(root: Ino, missing: ReadonlyMap<Ino, NamePlace[]>): void {
     const directories = [root];
+    const seen = new Set(directories);
     for (let directory = directories.pop(); directory !== undefined; directory = directories.pop()) {
       for (const [name, { ino, kind }] of this.tree.list(directory)) {
-        if (kind === DT_DIR) directories.push(ino);
+        if (kind === DT_DIR && !seen.has(ino)) {
+          seen.add(ino);
+          directories.push(ino);
+        }
         const list = missing.get(ino);
         if (list?.every((place) => place.directory !== directory || place.name !== name)) {
           list.push({ directory, name });

@@ -15,7 +15,7 @@ export function checkTrees({ engine, layers }: Checked, findings: Findings): voi
     const twin = ids.get(tree.id);
     if (twin !== undefined) findings.add(`trees '${twin}' and '${name}' have the same id, ${tree.id}`);
     ids.set(tree.id, name);
-    const record = tables.layers.get(tree.layer);
+    const record = tables.layers.unchecked(tree.layer);
     if (record === undefined) {
       findings.add(`tree '${name}' stands on layer ${tree.layer}, which is missing`);
       continue;

@@ -100,6 +100,7 @@ class LinkCheck {
     }
     if (kindOfMode(target.mode) !== kind)
       this.findings.add(`${where} says that inode ${ino} is of type ${kind}`);
+    if (ino === this.root) this.findings.add(`${where} stands for the root`);
     if (isDirectory(target) && target.parent !== directory) {
       this.findings.add(`${where} is directory ${ino}, which says that it lies in ${target.parent}`);
     }

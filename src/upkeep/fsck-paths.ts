@@ -67,11 +67,15 @@ function holdersOf(
 function pathsOf(view: FrozenTree, root: Ino, inos: ReadonlySet<Ino>): Map<Ino, string[]> {
   const paths = new Map<Ino, string[]>();
   if (inos.size === 0) return paths;
+  const seen = new Set([root]);
   const directories: { readonly path: string; readonly ino: Ino }[] = [{ path: '', ino: root }];
   for (let next = directories.pop(); next !== undefined; next = directories.pop()) {
     for (const { name, dentry } of view.names(next.ino)) {
       const path = `${next.path}/${nameToString(name)}`;
-      if (dentry.kind === DT_DIR) directories.push({ path, ino: dentry.ino });
+      if (dentry.kind === DT_DIR && !seen.has(dentry.ino)) {
+        seen.add(dentry.ino);
+        directories.push({ path, ino: dentry.ino });
+      }
       if (inos.has(dentry.ino)) paths.set(dentry.ino, [...(paths.get(dentry.ino) ?? []), path]);
     }
   }

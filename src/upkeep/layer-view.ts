@@ -18,24 +18,35 @@ export function layerView(tables: MetaTables, records: Records, top: LayerId | 0
     if (record === undefined || isLiveLayer(records, layer)) break;
     if (record.components === undefined) lowers.push(new FrozenLayer(tables, layer, record));
     else {
-      const trees = record.components.map((component) => layerView(tables, records, component));
+      const components = record.components.filter((component) => isBelow(records, component, record));
+      const trees = components.map((component) => layerView(tables, records, component));
       lowers.push(new UnionLayer(layer, trees, (ino) => tables.origins.get(layer, ino)));
     }
-    next = record.parent;
+    next = isBelow(records, record.parent, record) ? record.parent : 0;
   }
   const root = top === 0 ? undefined : records.get(top)?.root;
   return new FrozenTree(lowers, root ?? (0 as Ino)); // No inode has the number 0.
 }
 
+/** Whether a layer may stand on another. Pass `layers` reports one that may not; the others must come to an end. */
+function isBelow(records: Records, layer: LayerId | 0, record: LayerRecord): boolean {
+  return layer !== 0 && (records.get(layer)?.depth ?? Number.POSITIVE_INFINITY) < record.depth;
+}
+
 /** Whether the host holds the content of a layer, so that there is nothing to check it against. */
 export function isLiveLayer(records: Records, layer: LayerId | 0): boolean {
   const record = layer === 0 ? undefined : records.get(layer);
-  return record?.host !== undefined || record?.components?.some((top) => standsOnLive(records, top)) === true;
+  if (record === undefined) return false;
+  const isLive = (top: LayerId): boolean => isBelow(records, top, record) && standsOnLive(records, top);
+  return record.host !== undefined || record.components?.some(isLive) === true;
 }
 
 /** Whether a layer, or one below it, is live. */
 export function standsOnLive(records: Records, layer: LayerId | 0): boolean {
-  for (let next = layer; next !== 0; next = records.get(next)?.parent ?? 0)
+  for (let next = layer; next !== 0; ) {
     if (isLiveLayer(records, next)) return true;
+    const record = records.get(next);
+    next = record !== undefined && isBelow(records, record.parent, record) ? record.parent : 0;
+  }
   return false;
 }

@@ -80,7 +80,7 @@ export function reachableLayers(
     const left: LayerId[] = [tree.layer];
     for (let layer = left.pop(); layer !== undefined; layer = left.pop()) {
       if (layers.has(layer)) continue;
-      const record = tables.layers.get(layer);
+      const record = tables.layers.unchecked(layer);
       if (record === undefined) {
         onMissing(name, layer);
         continue;

@@ -121,6 +121,12 @@ export function changeOwner(
   });
 }
 
+/** The nearest time that can be stored, as Linux does (timestamp_truncate in fs/inode.c). */
+function clamped(time: Timespec): Timespec {
+  if (Number.isSafeInteger(time.seconds)) return time;
+  return { seconds: Math.sign(time.seconds) * Number.MAX_SAFE_INTEGER, nanoseconds: 0 };
+}
+
 /** utimensat(2). */
 export function changeTimes(
   context: TreeContext,
@@ -138,12 +144,12 @@ export function changeTimes(
     const now = context.now();
     const draft = batch.change(inode);
     if (atime !== 'omit') {
-      const time = atime === 'now' ? now : atime;
+      const time = atime === 'now' ? now : clamped(atime);
       draft.atimeSeconds = time.seconds;
       draft.atimeNanoseconds = time.nanoseconds;
     }
     if (mtime !== 'omit') {
-      const time = mtime === 'now' ? now : mtime;
+      const time = mtime === 'now' ? now : clamped(mtime);
       draft.mtimeSeconds = time.seconds;
       draft.mtimeNanoseconds = time.nanoseconds;
     }

@@ -5,7 +5,7 @@
  */
 import { FsError, type Ino, type Name, S_IFREG } from '../base/index.ts';
 import type { Inode } from '../layer/index.ts';
-import { type Entry, entryIno } from '../lower/index.ts';
+import type { Entry } from '../lower/index.ts';
 import type { Attributes, TimeChange } from './attributes.ts';
 import * as attributes from './attributes.ts';
 import type { Caller } from './caller.ts';
@@ -85,8 +85,8 @@ export class InodeCalls extends FileData {
   }
 
   /** The inode of an entry that is not `NO_ENTRY`. */
-  inodeOfEntry(entry: Entry): Inode {
-    return this.context.stack.inode(entryIno(entry), true);
+  inodeOfEntry(directory: Inode, name: Name, entry: Entry): Inode {
+    return this.context.stack.child(directory, name, entry);
   }
 
   // Names.

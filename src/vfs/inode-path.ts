@@ -18,7 +18,11 @@ function namesTo(
   placeOf: (stack: LayerStack, inode: Inode) => NamedPlace | undefined,
 ): Name[] | undefined {
   const names: Name[] = [];
+  const seen = new Set<Inode>();
   for (let at = inode; at.ino !== stack.rootIno; ) {
+    // Hints that are stale, or records that are damaged, may lead round in circles.
+    if (seen.has(at)) return undefined;
+    seen.add(at);
     const place = placeOf(stack, at);
     if (place === undefined) return undefined;
     names.unshift(place.name);

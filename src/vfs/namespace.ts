@@ -276,10 +276,12 @@ function checkReplaceable(context: TreeContext, moved: Inode, replaced: Inode): 
 /** Whether `inode` is `ancestor` or below it. */
 function isWithin(context: TreeContext, inode: Inode, ancestor: Inode): boolean {
   const { stack } = context;
-  let at = inode;
-  while (at !== ancestor) {
+  const seen = new Set<Inode>();
+  for (let at = inode; at !== ancestor; at = stack.inode(at.record.parent)) {
     if (at.ino === stack.rootIno) return false;
-    at = stack.inode(at.record.parent);
+    if (seen.has(at))
+      throw new FsError('EIO', { note: `directory ${at.ino} is not below the root; run fsck` });
+    seen.add(at);
   }
   return true;
 }

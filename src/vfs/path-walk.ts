@@ -1,7 +1,7 @@
 /** From a path to an inode: path_resolution(7), with symlinks and `..`. */
 import { FsError, NAME_BYTES_MAX, type Name, PATH_BYTES_MAX, SYMLINKS_MAX } from '../base/index.ts';
 import type { Inode } from '../layer/index.ts';
-import { entryIno, NO_ENTRY } from '../lower/index.ts';
+import { NO_ENTRY } from '../lower/index.ts';
 import type { Caller } from './caller.ts';
 import type { TreeContext } from './context.ts';
 import { directoryNames } from './inode-path.ts';
@@ -98,7 +98,7 @@ function walkPath(
       if (!isLast) throw new FsError('ENOENT');
       return { directory, name, inode: undefined, last: 'name', hasTrailingSlash };
     }
-    const inode = stack.inode(entryIno(entry), true);
+    const inode = stack.child(directory, name, entry);
     if (inode.isSymlink && (!isLast || follow || (hasTrailingSlash && !isName))) {
       if (++links > SYMLINKS_MAX) throw new FsError('ELOOP');
       const { target } = inode.record;
@@ -127,7 +127,7 @@ export function placeIn(context: TreeContext, caller: Caller, directory: Inode, 
   requireAccess(context, caller, directory, X_OK);
   requireNameLength(name);
   const entry = context.stack.lookup(directory, name);
-  const inode = entry === NO_ENTRY ? undefined : context.stack.inode(entryIno(entry), true);
+  const inode = entry === NO_ENTRY ? undefined : context.stack.child(directory, name, entry);
   return { directory, name, inode, last: 'name', hasTrailingSlash: false };
 }
 
