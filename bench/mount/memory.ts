@@ -1,4 +1,4 @@
-/** Memory of many mounted copies: of one large file, each changed a little, and of a real tree. */
+/** The memory that many mounted copies take: copies of one large file, each with a small change, and of a real tree. */
 import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout } from 'node:timers/promises';
@@ -33,15 +33,15 @@ const FORKS = 16;
 /** Time limit for the copies of the large file: a contender that copies every byte may not finish, and is left out. */
 const COPIES_MS_MAX = 45_000;
 const KIB = 1024;
-/** Beyond one copy of the file, in the default mode: the budget for the kernel's own pages, and what forks bring. */
+/** Budgets beyond one copy of the file, in the default mode: the kernel's own pages, and everything that forks add. */
 const KERNEL_PAGES_MIB = 64;
 const BEYOND_ONE_COPY_MIB = 10;
 const DISK_BUDGET_MIB = 1;
 const FIRST_WRITE_BUDGET_MS = 0.1;
 const IDLE_BUDGET_KIB = 64;
-/** How long the copies are left alone after they were trimmed: a serving process gives more back when it is idle. */
+/** Pause after the copies were trimmed: an idle serving process gives back more memory. */
 const IDLE_MS = 10_000;
-/** Reading one copy takes no longer. */
+/** The time limit for reading one copy. */
 const READ_MS_MAX = 60_000;
 
 interface LargeFigures {
@@ -110,7 +110,7 @@ async function measureLarge(
   }
 }
 
-/** Bytes allocated below the work directory: the copies, the uppers, the stores. Mounts in it are not looked into. */
+/** Bytes allocated below the work directory: copies, upper directories, stores. Mounts inside it are not counted. */
 function storageOf(work: WorkDirectory): number {
   const output = runProgram('du', '--one-file-system', '--block-size=1', '--summarize', work.path);
   return Number.parseInt(output, 10);
@@ -158,15 +158,15 @@ async function runLarge(context: BenchContext): Promise<Section> {
       row('reading all, from cold', 'ms', ({ readMs }) => readMs),
     ],
     notes: [
-      'everything is dropped from memory before the baseline is taken; Cached is of the whole machine',
-      'pages of the files: of those that are read, where the kernel keeps any, and of those behind',
+      'everything is dropped from memory before the baseline is taken; Cached is for the whole machine',
+      'pages of the files: those of the files that are read, where the kernel keeps any, and of the files behind them',
       `with --io direct the budget is ${sizeMib + BEYOND_ONE_COPY_MIB} MiB`,
-      'the first write is open, write, close; what it takes to make the copy is not in it',
+      'the first write is open, write, close; it does not include making the copy',
     ],
   };
 }
 
-/** What /proc/meminfo counts of the kernel and of pages of files, in KiB: proc_meminfo(5). */
+/** Kernel memory and pages of files, in KiB, from /proc/meminfo: proc_meminfo(5). */
 function kernelKib(): { readonly slab: number; readonly cached: number } {
   const text = readFileSync('/proc/meminfo', 'utf8');
   const of = (name: string): number => Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, 'm').exec(text)?.[1]);
@@ -183,7 +183,7 @@ async function memoryNow(contender: MountContender): Promise<MemoryNow> {
   return { ...kernelKib(), serving: (await contender.servingBytes()) / KIB };
 }
 
-/** Growth of each kind for each copy, in KiB, at one moment. */
+/** Growth of each kind of memory per copy, in KiB. */
 function perCopy(before: MemoryNow, now: MemoryNow, copies: number): Readonly<Record<string, number>> {
   const slab = (now.slab - before.slab) / copies;
   const serving = (now.serving - before.serving) / copies;
@@ -191,15 +191,15 @@ function perCopy(before: MemoryNow, now: MemoryNow, copies: number): Readonly<Re
   return { slab, serving, cached, together: slab + serving };
 }
 
-/** Growth of memory by moment: mounted, read, idle (trimmed, where somebody can, and left alone). */
+/** Growth of memory after mounting, after reading, and after an idle time (`idle`). */
 type ManyFigures = Readonly<Record<'mounted' | 'read' | 'idle', ReturnType<typeof perCopy>>> & {
   readonly mountMs: number;
   readonly readMs: number;
-  /** CPU time; undefined where nobody trims. */
+  /** CPU time; undefined for a contender that cannot trim. */
   readonly trimMs: number | undefined;
 };
 
-/** A copy that comes and goes: what a serving process needs once is no cost of each copy. */
+/** Makes, reads and unmounts one copy, so that memory which a serving process takes only once is not measured. */
 async function readOne(contender: MountContender): Promise<void> {
   const copy = await contender.copy();
   await readAll(READ_MS_MAX, copy.root);
@@ -207,8 +207,9 @@ async function readOne(contender: MountContender): Promise<void> {
 }
 
 /**
- * As after a while without requests: trimmed, and memory given back, which gives most when little was made lately.
- * Resolves to the milliseconds of CPU time that it took; to undefined where nobody trims.
+ * Brings a contender to the state after a while without requests: trims it, waits, and trims it again, since an idle
+ * process gives back more memory. Resolves to the milliseconds of CPU time that this took; to undefined for a contender
+ * that cannot trim.
  */
 async function idle(contender: MountContender): Promise<number | undefined> {
   if (contender.trim === undefined) return undefined;
@@ -252,7 +253,7 @@ function makeRealTree(work: WorkDirectory): string {
 async function runMany(context: BenchContext): Promise<Section> {
   const source = makeRealTree(context.work);
   const usual = context.isQuick ? 50 : 1000;
-  // fuse-overlayfs has a process for each copy: a thousand of those would be another experiment.
+  // fuse-overlayfs runs a process for each copy; a thousand processes would be another experiment.
   const fewer = context.isQuick ? 10 : 100;
   const counts = new Map(['fuse-overlayfs', ...OTHER_MODES].map((name) => [name, fewer]));
   const figures = new Map<string, ManyFigures | Absent>();
@@ -282,10 +283,10 @@ async function runMany(context: BenchContext): Promise<Section> {
     columns: OTHER_MODES,
     rows: manyRows(figures),
     notes: [
-      `of ${[...counts.keys()].join(', ')} ${fewer} copies; the tree takes ${treeMib} MiB`,
-      'slab and Cached are of the whole machine; the serving processes by their anonymous memory',
-      'a first copy came and went before, and memory was given back; each is read by find and cat',
-      `idle: trimmed, as each would be by itself after a minute, left alone for ${IDLE_MS / 1000} s, memory given back`,
+      `only ${fewer} copies for ${[...counts.keys()].join(', ')}; the tree takes ${treeMib} MiB`,
+      'slab and cached are for the whole machine; serving is the anonymous memory of the serving processes',
+      'one copy is made, read, unmounted and trimmed before; each copy is read by find and cat',
+      `idle: trimmed, as a mount is by itself after a minute; ${IDLE_MS / 1000} s later trimmed again`,
     ],
   };
 }
@@ -308,7 +309,7 @@ function manyRows(figures: ReadonlyMap<string, ManyFigures | Absent>): Row[] {
   ];
 }
 
-/** Of those that trim. */
+/** Cells of the contenders that can trim. */
 function trimCells(figures: ReadonlyMap<string, ManyFigures | Absent>): Record<string, Cell> {
   const taken = [...figures].flatMap(([name, of]): [string, Cell][] =>
     isAbsent(of) || of.trimMs === undefined ? [] : [[name, summarize([of.trimMs])]],

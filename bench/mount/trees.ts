@@ -1,4 +1,4 @@
-/** Whole trees through mounts: find, grep and git in a fresh private copy of a tree, and npm that installs into one. */
+/** Work on whole trees through mounts: find, grep, git and npm in a fresh private copy of a tree. */
 import { copyFileSync, mkdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { type Absent, isAbsent } from '../../src/demo/index.ts';
@@ -11,14 +11,14 @@ import { firstLine, runProgram, type WorkDirectory, whyNotProgram } from '../mea
 import { CONTENDERS, type MountContender, OTHER_MODES, OWN, PEERS } from './contenders.ts';
 
 const ROUNDS = 3;
-/** A contender that has taken longer than this in all sits the other rounds out. */
+/** A contender that has used more than this in total runs no further rounds. */
 const CONTENDER_MS_MAX = 20_000;
-/** Nothing that is timed may take longer. */
+/** The time limit of one step. */
 const STEP_MS_MAX = 60_000;
-/** First `grep -r` through a fresh fork of 100,000 files, the source being warm. */
+/** For the first `grep -r` through a fresh fork of 100,000 files whose source is in the page cache. */
 const GREP_BUDGET_MS = 2500;
 
-/** Something that is timed in a copy; `name` is the row's. */
+/** Something that is timed in a copy; `name` is the name of its row. */
 interface Step {
   readonly name: string;
   readonly budgetMs?: number;
@@ -41,7 +41,7 @@ type Samples = Map<string, number[]>;
 async function visit(contender: MountContender, steps: readonly Step[], samples: Samples): Promise<void> {
   const copy = await contender.copy();
   try {
-    // The host may have dropped what the copy is made of since the last visit.
+    // The host may have dropped the files behind the copy from memory since the last visit.
     for (const directory of copy.behind) await readAll(STEP_MS_MAX, directory);
     for (const step of steps) {
       const taken = samples.get(step.name) ?? [];
@@ -53,11 +53,11 @@ async function visit(contender: MountContender, steps: readonly Step[], samples:
   }
 }
 
-/** The contenders, with what was found so far. */
+/** A contender and its results so far. */
 interface Runner {
   readonly contender: MountContender;
   readonly samples: Samples;
-  /** Of making copies and removing them, too. */
+  /** Includes making and removing the copies. */
   totalMs: number;
   rounds: number;
   failure?: Absent;
@@ -74,7 +74,7 @@ async function runRound(runner: Runner, experiment: TreeExperiment): Promise<voi
   runner.totalMs += performance.now() - started;
 }
 
-/** Those who ran fewer rounds than were wanted, in words. */
+/** A note that names the contenders that ran fewer rounds than planned; none if all ran them. */
 function skippedRounds(runners: ReadonlyMap<string, Runner | Absent>, rounds: number): string[] {
   const skipped = [...runners].flatMap(([name, runner]) => {
     if (isAbsent(runner) || runner.failure !== undefined || runner.rounds >= rounds) return [];
@@ -127,7 +127,7 @@ async function find(root: string, files: number): Promise<number> {
   return elapsedMs;
 }
 
-/** Reads everything. grep ends with 1, and this with 0, where the word is nowhere. */
+/** Reads every file, by a search for a word that none has. grep exits with 1 then, which the shell turns into 0. */
 async function grep(root: string): Promise<number> {
   const command = 'grep -rqF "a word that is nowhere" "$1"; test $? = 1';
   return (await timeProgram(STEP_MS_MAX, 'sh', '-c', command, 'sh', root)).elapsedMs;
@@ -151,7 +151,7 @@ async function searching(context: BenchContext): Promise<Section> {
         ],
       ],
       notes: [
-        'each first in a copy of its own, with the source in memory; that of ext4 is made by cp -a, not timed',
+        'each first run is in its own copy, with the source in memory; the copy on ext4 is made by cp -a, not timed',
       ],
     },
     context,
@@ -194,7 +194,7 @@ async function workingWithGit(context: BenchContext): Promise<Section[]> {
           ],
         ],
         notes: [
-          'the first compares every file by content, since numbers and ctimes are not those of the index',
+          'the first compares every file by content, since inode numbers and ctimes differ from those in the index',
         ],
       },
       context,
@@ -202,7 +202,7 @@ async function workingWithGit(context: BenchContext): Promise<Section[]> {
   ];
 }
 
-/** The package of this project and its lock file. */
+/** A directory with this project's package.json and lock file. */
 function makePackage(work: WorkDirectory): string {
   const root = work.join('package');
   mkdirSync(root);

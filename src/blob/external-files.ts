@@ -1,11 +1,11 @@
 /**
  * Host files as blobs: a fork of a host directory refers to them until it has bytes of its own. The host may change or
- * remove them at any time. So they are read only by pread: access to a window over a file that somebody truncates is
- * SIGBUS.
+ * remove them at any time. So they are read only by pread and never mapped: access to a mapped page beyond the end of a
+ * truncated file raises SIGBUS.
  *
- * There are two kinds. A *recorded* file has a row with its state when it was copied up. Every read compares before and
- * after (docs/host-trees.md), and is ESTALE where the file has changed. A *followed* file has no row and a number only
- * in this process: it is read as it is now, as a plain directory would show it.
+ * There are two kinds. A *recorded* file has a row with its state when it was copied up. Every read compares the state
+ * before and after it (docs/host-trees.md), and fails with ESTALE where the file has changed. A *followed* file has no
+ * row, and its number is valid only in this process: it is read as it is now, as a plain directory would show it.
  */
 import {
   type BlobId,
@@ -23,11 +23,11 @@ import type { BlobBytes } from './blob-bytes.ts';
 import { readThrough } from './fetches.ts';
 
 /**
- * Numbers of recorded host files: a hash of the file's state, so that one file in one state has one number wherever it
- * is recorded. The numbers of stored blobs are below.
+ * The first number of a recorded host file. The number is a hash of the file's state, so that one file in one state has
+ * the same number wherever it is recorded. Stored blobs have lower numbers.
  */
 export const EXTERNAL_BLOB_FIRST = 2 ** 49;
-/** Numbers of followed host files: valid in this process only, and never stored. */
+/** The first number of a followed host file. These numbers are valid in this process only, and never stored. */
 export const FOLLOWED_BLOB_FIRST = 2 ** 50;
 const FOLLOWED_BLOB_END = 2 ** 51;
 const HASH_BITS = 48;
@@ -43,7 +43,7 @@ export interface ExternalState {
   readonly sizeBytes: number;
   readonly modified: Timespec;
   readonly changed: Timespec;
-  /** From the root of its host tree, a byte string. */
+  /** Relative to the root of its host tree, a byte string. */
   readonly path: string;
 }
 
@@ -176,7 +176,7 @@ export class ExternalFiles implements BlobBytes {
   private seek(blob: BlobId, seek: (fd: number) => number | undefined): number | undefined {
     const { fd, recorded } = this.use(blob);
     const found = seek(fd);
-    // Once is enough: a change before the call shows after it as well.
+    // One check is enough: it also finds a change from before the call.
     if (recorded !== undefined) this.requireUnchanged(fd, recorded);
     return found;
   }
@@ -184,7 +184,7 @@ export class ExternalFiles implements BlobBytes {
   async fetch(blob: BlobId, position: number, length: number): Promise<void> {
     let fd: number;
     try {
-      // Another descriptor than that in `opened`, which may be closed meanwhile.
+      // Opens a descriptor of its own: the one in `opened` may be closed meanwhile.
       fd = this.openFile(blob).fd;
     } catch (error) {
       if (isFsError(error)) return;
@@ -197,7 +197,7 @@ export class ExternalFiles implements BlobBytes {
     }
   }
 
-  /** A recorded file is unchanged when this returns. */
+  /** Checks first that a recorded file is unchanged. */
   descriptor(blob: BlobId): number {
     const { fd, recorded } = this.use(blob);
     if (recorded !== undefined) this.requireUnchanged(fd, recorded);
@@ -221,7 +221,7 @@ export class ExternalFiles implements BlobBytes {
     return open === undefined ? undefined : this.system.statFile(open.fd);
   }
 
-  /** The next use opens the file again. */
+  /** Closes the descriptor; the next use opens the file again. */
   close(blob: BlobId): void {
     const open = this.opened.get(blob);
     if (open === undefined) return;
@@ -296,7 +296,7 @@ function stale({ shownPath }: RecordedFile, what: string): FsError {
 function bytesOf({ layer, ino, birth, sizeBytes, modified, changed, path }: ExternalState): Buffer {
   const times = [birth, modified, changed].flatMap((time) => [time?.seconds ?? -1, time?.nanoseconds ?? -1]);
   const numbers = new Float64Array([layer, Number(ino), sizeBytes, ...times]);
-  // A double has no room for such a number: all of its bits are stored instead.
+  // A double cannot hold a 64-bit number exactly: its bits are stored instead.
   if (typeof ino === 'bigint') new BigUint64Array(numbers.buffer)[1] = ino;
   return Buffer.concat([Buffer.from(numbers.buffer), Buffer.from(path, 'latin1')]);
 }

@@ -1,4 +1,4 @@
-/** The places between which `ramet cp` copies: the files of an open tree, or of the host. Errors name the path. */
+/** The source and the target of `ramet cp`: files of a tree, or of the host. Errors name the path. */
 import { realpathSync } from 'node:fs';
 import path from 'node:path';
 import {
@@ -80,7 +80,7 @@ export class CopyEnd<Files extends TreeFiles = TreeFiles> {
     return targetOf(this.files, file, (syscall, call) => this.on(syscall, path, call));
   }
 
-  /** Lets `use` set the attributes of a new file of this mode; `open` where it is open for writing. */
+  /** Lets `use` set the attributes of a new file of this mode. `open` is the file, if it is open for writing. */
   dressing(path: string, _mode: number, _open: TreeFile | undefined, use: (wearer: Wearer) => void): void {
     use(this.naming(path, wearerAt(this.files, path)));
   }
@@ -93,15 +93,15 @@ export class CopyEnd<Files extends TreeFiles = TreeFiles> {
 /** A path from the command line that realpath(3) cannot resolve. */
 interface Unresolved {
   readonly path: string;
-  /** The reason, which errors give instead of the ELOOP of the walk. */
+  /** Why; errors give this code instead of the ELOOP of the path walk. */
   readonly code: ErrorCode;
-  /** What is there nevertheless: an open file without a name, such as a pipe at /dev/stdin. */
+  /** Attributes of a file that is there but has no name, such as a pipe at /dev/stdin. */
   readonly found: Attributes | undefined;
 }
 
 /**
- * Files of the host, below its root. Symlinks on the way are followed in paths from the command line
- * (`HostCopies.place`), and nowhere else.
+ * Files of the host, below its root. Symlinks inside a path are followed only if the path is from the command line
+ * (`HostCopies.place`).
  */
 export class HostEnd extends CopyEnd<HostFiles> {
   private readonly unresolved: Unresolved | undefined;
@@ -154,8 +154,8 @@ export class TreeEnd extends CopyEnd {
   }
 
   /**
-   * Makes `path` a file that shares the blocks of a file of another end. False where blocks cannot be shared, as those
-   * that a fork has not frozen yet; the file is then empty or untouched.
+   * Makes `path` a file that shares the blocks of a file of another end. False where blocks cannot be shared, such as
+   * those that a fork has not frozen yet; the file is then empty or untouched.
    */
   async shareFrom(source: TreeEnd, sourcePath: string, path: string, isNew: boolean): Promise<boolean> {
     const isOpenHere = source.files instanceof FileSystem && this.files instanceof FileSystem;
@@ -202,8 +202,9 @@ export class HostCopies {
   }
 
   /**
-   * The end and the real path of a path from the command line; messages show it as it was given. Symlinks are followed
-   * on the way, and at the end of the path if `follows`, told whether it leads to a directory, says so.
+   * The end and the real path of a path from the command line; messages show the path as it was given. Symlinks inside
+   * the path are followed. Its last part is followed if `follows` returns true; the argument of `follows` is whether it
+   * leads to a directory.
    */
   place(
     given: string,
@@ -237,7 +238,7 @@ export class HostCopies {
   }
 }
 
-/** realpath(3); where it fails, the path itself and why. Names need not be UTF-8. */
+/** realpath(3); where it fails, the path as given and the error's code. Names need not be UTF-8. */
 function realPath(place: string): { readonly real: string; readonly code?: ErrorCode } {
   try {
     const real = attempt(() => realpathSync.native(nameToBytes(place), 'buffer'));
@@ -248,7 +249,7 @@ function realPath(place: string): { readonly real: string; readonly code?: Error
   }
 }
 
-/** Undefined where the call fails with this code (default: any). */
+/** The call's result; undefined where it fails with this code (default: any). */
 function orUndefined<T>(call: () => T, code?: ErrorCode): T | undefined {
   try {
     return call();

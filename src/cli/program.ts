@@ -17,8 +17,8 @@ A file in a fork or snapshot is written NAME:/path.
 Exit codes: 0 done, 1 a failure, 2 wrong usage.`;
 
 /**
- * A fresh program with the command that `args` name, or with all commands where they name none, as for `--help`. Errors
- * are thrown (CommanderError), and never printed or turned into an exit here.
+ * A fresh program with the command that `args` name, or with all commands if they name none, as with `--help`. It
+ * throws errors (CommanderError), and never prints them or exits.
  */
 export async function createProgram(args: readonly string[]): Promise<Command> {
   const program = new Command('ramet')
@@ -55,7 +55,7 @@ function throwInstead(command: Command): void {
 
 /** Runs `ramet` with these arguments (without node and script), and returns the exit code. */
 export async function runCli(args: readonly string[]): Promise<number> {
-  // Without a listener an error would end the process with a trace; the next write reports that nobody reads any more.
+  // Without a listener a broken pipe would end the process with a stack trace. The next write reports it instead.
   process.stdout.on('error', () => undefined);
   process.stderr.on('error', () => undefined);
   const program = await createProgram(args);

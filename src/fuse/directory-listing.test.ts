@@ -90,7 +90,7 @@ describe('a directory that is read in pieces', () => {
         }
         for (const [node, count] of nodes) kernel.forget(node, count);
         assert.equal(new Set(seen.filter((name) => name.startsWith('staying'))).size, stayed.length);
-        // A name that was removed and made again may come twice if it is renamed, but not under one name.
+        // A file that is renamed meanwhile may be listed under both of its names, but no name is listed twice.
         assert.equal(new Set(seen).size, seen.length, 'no name comes twice');
         assert.deepEqual(seen.slice(0, 2), ['.', '..']);
       }),
@@ -121,7 +121,7 @@ describe('a directory that is read in pieces', () => {
     assert.deepEqual([self?.ino, parent?.ino], [kernel.lookup(ROOT, 'd'), rootIno]);
   });
 
-  it('goes on from any cookie, ends with nothing, and counts only what fits', async (context) => {
+  it('continues after any cookie, returns nothing at the end, and counts only entries that fit', async (context) => {
     const { kernel } = await scratchKernel(context, (tree) => {
       for (const name of ['a', 'b', 'c']) writeFile(tree, `/${name}`, Buffer.from('a'));
     });
@@ -136,7 +136,7 @@ describe('a directory that is read in pieces', () => {
     assert.deepEqual(kernel.readDirectory(ROOT, 0, 31, false), [], 'no entry fits');
   });
 
-  it('that was removed has only `.` and `..`; other inodes cannot be read', async (context) => {
+  it('has only `.` and `..` after it was removed; inodes of other types cannot be read', async (context) => {
     const { kernel } = await scratchKernel(context, (tree) => writeFile(tree, '/a', Buffer.from('a')));
     const gone = kernel.mkdir(ROOT, 'gone');
     kernel.ask(Op.RMDIR, ROOT, pack('gone'));
@@ -171,7 +171,7 @@ describe('a listing', () => {
     );
   });
 
-  it('has ascending cookies after those of `.` and `..` that depend on the name alone', () => {
+  it('has ascending cookies, above those of `.` and `..`, that depend on nothing but the names', () => {
     const names = Array.from({ length: 5000 }, (_, index) => `name-${index}` as Name);
     const listing = makeListing(directoryInode(), names);
     let last = 2;
@@ -187,7 +187,7 @@ describe('a listing', () => {
     for (const [index, name] of half.names.entries()) assert.equal(half.cookies[index], places.get(name));
   });
 
-  it('is kept until the directory changes, or others need the space', () => {
+  it('is kept until the directory changes or other listings need the space', () => {
     const cache = new ListingCache(4);
     let reads = 0;
     const read = (count: number) => () => {

@@ -1,10 +1,10 @@
 /**
- * Reads ahead from one directory to the next. A program that walks a tree takes the directories of a listing in the
- * order in which they were listed, and before the next one those inside it. Meanwhile the server reads the names and
- * inodes of the directory that comes next, a few at a time, so that they are in memory when they are asked for. Nothing
- * is answered from here, so nothing can be out of date.
+ * Reads ahead from one directory to the next. A program that walks a tree visits directories in the order of their
+ * parent's listing, each with everything inside it before the next. Meanwhile the server reads the names and inodes of
+ * the directory that comes next, a few at a time, so that they are in memory when they are asked for. No request is
+ * answered from here, so nothing can be out of date.
  *
- * One listing does not show a walk; a second one that was expected does.
+ * One listing does not prove that a program walks the tree. A second one, of the directory that was expected, does.
  */
 import type { Ino } from '../base/index.ts';
 import type { Inode } from '../layer/index.ts';
@@ -76,13 +76,13 @@ export class DirectoryReadAhead {
     try {
       this.isDue = this.preparePart(this.next);
     } catch {
-      // The program that lists the directory gets the error again.
+      // The program that lists the directory will get the same error.
       this.isDue = false;
     }
     return true;
   }
 
-  /** Returns whether there is more to do. */
+  /** Reads the names first, then a few inodes in each call. Returns whether there is more to do. */
   private preparePart(ino: Ino): boolean {
     const { calls } = this;
     const found = calls.peekNames(ino, NAMES_MAX);

@@ -1,6 +1,6 @@
 /**
- * `Stats`, `BigIntStats` and `StatFs` in Node's shapes: the numbers are own properties, the dates are made when they
- * are first looked at (as Node does from version 22 on). `stats instanceof fs.Stats` holds for Node's own class too.
+ * `Stats`, `BigIntStats` and `StatFs` in Node's shapes. The numbers are own properties; a date is made when it is first
+ * read, as in Node from version 22 on. The objects are also instances of Node's own `fs.Stats`.
  */
 import { Stats as HostStats } from 'node:fs';
 import { kindOfMode } from '../base/index.ts';
@@ -92,7 +92,7 @@ export class BigIntStats extends StatsOf<bigint> {
   }
 }
 
-/** Makes `atime` and its like getters that turn into own properties when first read or written. */
+/** Defines a date such as `atime` as a getter that becomes an own property when it is first read or written. */
 function defineLazyDate(name: string): void {
   const settle = (holder: object, value: unknown): void => {
     Object.defineProperty(holder, name, { value, writable: true, enumerable: true, configurable: true });
@@ -101,7 +101,7 @@ function defineLazyDate(name: string): void {
     enumerable: true,
     configurable: true,
     get(this: object): Date {
-      // Rounded by hand, because Date would cut the fraction off; bigints become numbers first.
+      // Date would cut the fraction off, so round it first.
       const date = new Date(Math.round(Number(Reflect.get(this, `${name}Ms`))));
       settle(this, date);
       return date;

@@ -6,7 +6,8 @@
 import { COUNTED_END, checked, type Format } from './fields.ts';
 
 /**
- * The value of a counter without a row. Numbers given out start at 1; for inodes at 2, since the kernel's root is 1.
+ * The value of a counter without a row. Allocated numbers start at 1; inode numbers at 2, since the kernel calls the
+ * root 1.
  */
 export const COUNTER_STARTS = {
   nextBlob: 1,

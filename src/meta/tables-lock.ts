@@ -6,21 +6,21 @@
  *   share (mdb_env_open2). If another process commits in between, all go back to the state before: they read old rows,
  *   and the next commit overwrites what was acknowledged.
  * - The last process to close destroys the mutexes in that memory (mdb_env_close_active) while the next opener waits
- * for
- *   them. From then on every transaction fails with EINVAL.
+ *   for them. From then on every transaction fails with EINVAL.
  *
  * Readers need no lock. The lock is on the tables' directory, and ends with its process.
  *
- * The holder may be stopped, or wait for a page of its own program on a mount. A process that serves mounts would then
- * make all their programs wait, that one too. So it waits for a limited time.
+ * The holder may be stopped, or may wait for a page of its own program that lies on a mount. If the process that serves
+ * the mount waited for this lock, the holder and all programs on the mounts would wait for ever. So such a process
+ * waits for a limited time only.
  */
 import { fstatSync, readFileSync } from 'node:fs';
 import { assert, FsError, sleepBlocking } from '../base/index.ts';
 import { createSystem, O_DIRECTORY, O_RDONLY, type System } from '../sys/index.ts';
 
-/** The pause between tries when the wait is limited: about the pause between the slices of long work. */
+/** The pause between tries when the wait is limited; about as long as the pause between the slices of long work. */
 const TRY_MS = 0.1;
-/** How long to wait for a holder once a wait for it has timed out. */
+/** How long to wait once an earlier wait for the same holder has timed out. */
 const STUCK_MS = 20;
 
 /**
@@ -36,7 +36,7 @@ export class TablesLock {
   private readonly waitMsMax: number;
   private users = 1;
   private depth = 0;
-  /** The last wait timed out, and as far as is known the holder still has the lock. */
+  /** The last wait timed out, so the holder probably still has the lock. */
   private isStuck = false;
 
   private constructor(
@@ -75,7 +75,7 @@ export class TablesLock {
   }
 
   /**
-   * Waits for other processes and threads. A thread may take it again while it has it. ENOLCK; ETIMEDOUT after
+   * Waits for other processes and threads. A thread that has the lock may take it again. ENOLCK; ETIMEDOUT after
    * `waitMsMax`.
    */
   acquire(): void {
@@ -108,7 +108,7 @@ export class TablesLock {
     return new FsError('ETIMEDOUT', { syscall: 'flock', path: this.directory, note });
   }
 
-  /** False where it cannot be taken: on a system without libc the directory may be gone, or the disk full. */
+  /** False if the lock cannot be taken: on a system without libc the directory may be gone, or the disk full. */
   acquireIfPossible(): boolean {
     try {
       this.acquire();

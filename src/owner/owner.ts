@@ -19,7 +19,7 @@ import type { OperationName, OwnerStatus } from './protocol.ts';
 
 /** The owner ends after this long without mounts and connections. */
 export const IDLE_MS = 30_000;
-/** How long unmounting may take; the rest is left to the kernel, which ends a mount with its process. */
+/** How long unmounting may take. What is left then is unmounted by the kernel when the process ends. */
 const CLOSE_MS = 10_000;
 /** Connections that wait to be accepted. */
 const BACKLOG = 128;
@@ -35,7 +35,7 @@ export interface OwnerOptions {
 }
 
 export class Owner {
-  /** Resolves when all is unmounted as far as possible, and closed except the engine, which is the caller's. */
+  /** Resolves when everything is closed, and unmounted as far as possible. The caller closes the engine. */
   readonly stopped: Promise<void>;
   private readonly options: OwnerOptions;
   private readonly idleMs: number;
@@ -68,7 +68,7 @@ export class Owner {
     this.server = createServer((socket) => this.accept(socket));
   }
 
-  /** Begins to serve. Only for the holder of the owner's lock. */
+  /** Begins to serve. The caller must hold the owner's lock. */
   static async start(options: OwnerOptions): Promise<Owner> {
     removeStaleSocket(options.engine.system, options.place);
     const owner = new Owner(options);

@@ -1,4 +1,4 @@
-/** A store is for one user: modes of what is made, whose store is opened, and what is said of one that others reach. */
+/** A store belongs to one user: modes of new files, stores of other users, and the warning when others can reach it. */
 import assert from 'node:assert/strict';
 import { chmodSync, chownSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
@@ -20,7 +20,7 @@ async function makeStore(directory: string): Promise<void> {
   await engine.close();
 }
 
-/** Opens and closes; gives what was warned of. */
+/** Opens and closes a store; returns the warnings. */
 async function warningsOf(directory: string, options: StoreOptions = {}): Promise<string[]> {
   const warnings: string[] = [];
   const engine = await StoreEngine.open(directory, { ...options, onWarning: (text) => warnings.push(text) });
@@ -48,7 +48,7 @@ for (const umask of [0o000, 0o022, 0o077]) {
   });
 }
 
-test('an empty directory that is there is closed to others; one with files keeps its mode', async (context) => {
+test('a new store closes an empty directory to others; a directory with files keeps its mode', async (context) => {
   const scratch = scratchDirectory(context);
   const [empty, used] = [join(scratch, 'empty'), join(scratch, 'used')];
   mkdirSync(empty);
@@ -61,7 +61,7 @@ test('an empty directory that is there is closed to others; one with files keeps
   assert.deepEqual(await warningsOf(used), [], 'its parts are closed');
 });
 
-/** A store as older versions made it. */
+/** A store with the modes that older versions gave it. */
 async function exposedStore(context: TestContext): Promise<string> {
   const directory = join(scratchDirectory(context), 'store');
   await makeStore(directory);
@@ -69,7 +69,7 @@ async function exposedStore(context: TestContext): Promise<string> {
   return directory;
 }
 
-test('a store that others can reach is told of once, with the command that mends it', async (context) => {
+test('a store that others can reach causes one warning, with the command that closes it', async (context) => {
   const directory = await exposedStore(context);
   const [told, ...more] = await warningsOf(directory);
   assert.match(told ?? '', /other users .* can reach the store in .*store: `chmod go-rwx .*store` mends it/);
@@ -85,7 +85,7 @@ test('a store that others can reach is told of once, with the command that mends
 const OTHER_USER = 65_534;
 const notRoot = process.geteuid?.() === 0 ? false : 'needs root, to give files away';
 
-test('a store of which a part belongs to another user is refused', { skip: notRoot }, async (context) => {
+test('a store with a part that belongs to another user is refused', { skip: notRoot }, async (context) => {
   const isRefused = (error: unknown): boolean =>
     error instanceof StoreError &&
     error.code === 'ERR_STORE_OWNER' &&

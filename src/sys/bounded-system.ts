@@ -1,7 +1,7 @@
 /**
- * A system for a thread that must not wait without a limit for a filesystem that another program serves: FUSE, NFS and
- * the like, which may never answer, or not before this very thread does. Calls on files there are made by a separate
- * thread (`BoundedCalls`), and fail with ETIMEDOUT where no answer comes.
+ * A system for a thread that must never wait forever for a filesystem that another program serves (FUSE, NFS and the
+ * like). Such a filesystem may never answer, or may itself be waiting for this thread. A separate thread
+ * (`BoundedCalls`) makes the calls on its files; they fail with ETIMEDOUT where no answer comes in time.
  *
  * Calls on local filesystems, and all calls of the store itself, go straight to the native system.
  */
@@ -12,14 +12,14 @@ import type { HostStat, System } from './system.ts';
 const READ_BYTES_MAX = 1024 * 1024;
 
 export interface BoundedSystem extends System {
-  /** A thread is in a call that may never return: this process can only be killed. */
+  /** A thread is in a call that may never return, so this process cannot exit normally: it has to be killed. */
   readonly isStuck: boolean;
 }
 
 /** `inner` is the native system; no call waits longer than `limitMs`. */
 export function createBoundedSystem(inner: System, limitMs: number): BoundedSystem {
   const mounts = new HostMounts(inner);
-  /** Descriptors of the files that another program serves. They are the thread's, not of this process's table. */
+  /** Descriptors of files that another program serves. They are in the separate thread's table, not in this one's. */
   const served = new Set<number>();
   const closeLate = (method: string, value: unknown): void => {
     if (method.startsWith('open') && typeof value === 'number') calls.send('close', [value]);
@@ -56,7 +56,7 @@ export function createBoundedSystem(inner: System, limitMs: number): BoundedSyst
       return keep(calls.call('openBeneath', [directory, path, flags]) as number);
     },
     close(fd) {
-      // The last close of a file asks its server as well.
+      // Closing the last descriptor of a file is a request to its server too.
       if (served.delete(fd)) calls.send('close', [fd]);
       else inner.close(fd);
     },
@@ -71,7 +71,7 @@ export function createBoundedSystem(inner: System, limitMs: number): BoundedSyst
     },
     async preadAsync(fd, target, offset, length, position) {
       if (!served.has(fd)) return await inner.preadAsync(fd, target, offset, length, position);
-      // Not by the thread pool, whose few threads all other mounts need.
+      // Does not use libuv's thread pool: it has few threads, and all other mounts need them.
       const got = (await reads.callAsync('readOpened', [fd, length, position])) as Uint8Array;
       target.set(got, offset);
       return got.length;
@@ -83,7 +83,7 @@ export function createBoundedSystem(inner: System, limitMs: number): BoundedSyst
   };
 }
 
-/** As `pread`, or `tryPread` without `mayWait`. */
+/** Does what `pread` does; without `mayWait`, what `tryPread` does. */
 function readServed(
   calls: BoundedCalls,
   fd: number,
@@ -103,14 +103,14 @@ function readServed(
   return done;
 }
 
-/** The calls that take a descriptor first and return nothing that has to be kept. */
+/** The calls whose first argument is a descriptor and which open nothing that `served` would have to record. */
 function servedHost(inner: System, calls: BoundedCalls, served: ReadonlySet<number>) {
   const bytesOf = (value: Uint8Array): Buffer => Buffer.from(value.buffer, value.byteOffset, value.length);
   const asked = <Args extends [fd: number, ...unknown[]], Value>(
     method: keyof System,
     plain: (...args: Args) => Value,
   ) => {
-    // The cast: the thread makes the same call.
+    // The cast: the thread makes the same call, so it returns the same type.
     return (...args: Args) => (served.has(args[0]) ? (calls.call(method, args) as Value) : plain(...args));
   };
   return {
@@ -118,7 +118,7 @@ function servedHost(inner: System, calls: BoundedCalls, served: ReadonlySet<numb
     readDirectory: asked('readDirectory', inner.readDirectory),
     seekData: asked('seekData', inner.seekData),
     seekHole: asked('seekHole', inner.seekHole),
-    // Without `asked`, which makes an array for each call: these are made for every name and every read.
+    // `asked` allocates an array for each call, so these, which are made for every name and every read, do without it.
     statFile: (fd) => (served.has(fd) ? (calls.call('statFile', [fd]) as HostStat) : inner.statFile(fd)),
     statAt: (directory, name, isLocal) =>
       served.has(directory)

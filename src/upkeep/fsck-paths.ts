@@ -4,13 +4,13 @@ import type { FrozenTree } from '../lower/index.ts';
 import type { Checked } from './fsck-findings.ts';
 import { layerView } from './layer-view.ts';
 
-/** Most names in one message: the thousandth fork of a tree adds nothing new. */
+/** Limit of names in one message: the thousandth fork of a tree adds nothing new. */
 const NAMES_MAX = 8;
 
-/** Any block of a blob. */
+/** As a `block`: any block of the blob. */
 export const ANY_BLOCK = -1;
 
-/** Instead of the names, for blocks that no tree shows any more. */
+/** Stands in for the names if no tree shows the block any more. */
 export const NO_FILE = 'no named file';
 
 export interface DamagedBlock {
@@ -19,7 +19,7 @@ export interface DamagedBlock {
   readonly problem: string;
 }
 
-/** For each of the blocks, in their order, `tree:/path` of all files that it is in. */
+/** For each block, in order: the names (`tree:/path`) of the files that contain it, as one text. */
 export function nameFiles(checked: Checked, blocks: readonly DamagedBlock[]): string[] {
   const names = blocks.map((): Set<string> => new Set());
   const holders = holdersOf(checked, blocks);
@@ -42,7 +42,7 @@ function describe(names: readonly string[]): string {
   return names.length > NAMES_MAX ? `${shown} and ${names.length - NAMES_MAX} more` : shown;
 }
 
-/** The inodes, in the layers with their extents, that name a block: each with the index of the block. */
+/** The inodes whose extents contain one of the blocks, each with the layer of the extents and the block's index. */
 function holdersOf(
   { engine, layers }: Checked,
   blocks: readonly DamagedBlock[],
@@ -63,7 +63,7 @@ function holdersOf(
   return holders;
 }
 
-/** The paths of some inodes of a tree. */
+/** All paths of these inodes in a tree. */
 function pathsOf(view: FrozenTree, root: Ino, inos: ReadonlySet<Ino>): Map<Ino, string[]> {
   const paths = new Map<Ino, string[]>();
   if (inos.size === 0) return paths;

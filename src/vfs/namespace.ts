@@ -33,7 +33,7 @@ export const RENAME_NOREPLACE = 1;
 export const RENAME_EXCHANGE = 2;
 export const RENAME_WHITEOUT = 4;
 
-/** EEXIST for a name in use; ENOENT for a path that ends in a slash, unless `mode` is a directory's. */
+/** EEXIST if the name is in use; ENOENT if the path ends in a slash and `mode` is not a directory's. */
 function requireFree(place: Place, mode: number): void {
   if (place.inode !== undefined) throw new FsError('EEXIST');
   if (place.hasTrailingSlash && (mode & S_IFMT) !== S_IFDIR) throw new FsError('ENOENT');
@@ -78,8 +78,8 @@ export function create(
 }
 
 /**
- * A new inode without a name, for O_TMPFILE. It is counted as open before it is committed, since it lives only while it
- * is open. `mode` has its type bits.
+ * A new inode without a name, for O_TMPFILE. It is counted as open before the change is applied, since it lives only
+ * while it is open. `mode` has its type bits.
  */
 export function createUnnamed(context: TreeContext, caller: Caller, directory: Inode, mode: number): Inode {
   const { stack } = context;
@@ -119,7 +119,7 @@ export function symlink(context: TreeContext, caller: Caller, place: Place, targ
   return create(context, caller, place, S_IFLNK | 0o777, { target });
 }
 
-/** ENOENT or ENAMETOOLONG for what cannot be the target of a symlink. */
+/** ENOENT or ENAMETOOLONG for a text that cannot be the target of a symlink. */
 export function requireTarget(target: string): void {
   if (target.length === 0) throw new FsError('ENOENT');
   if (target.length >= PATH_BYTES_MAX) throw new FsError('ENAMETOOLONG');
@@ -178,14 +178,15 @@ function requireEmpty(context: TreeContext, directory: Inode): void {
 }
 
 /**
- * Counts a subdirectory in a directory's link count, unless that is 1: then they are not counted, as on btrfs. It stays
- * at 2 or more (0: the directory is gone), even when a subdirectory goes that a host tree had gained uncounted.
+ * Changes a directory's link count for one subdirectory. A count of 1 means that subdirectories are not counted, as on
+ * btrfs; 0, that the directory was removed. Any other count stays at 2 or more, even when a subdirectory is removed
+ * that appeared on the host and was never counted.
  */
 function countSubdirectory(draft: DraftRecord, by: 1 | -1): void {
   if (draft.nlink >= 2) draft.nlink = Math.max(2, draft.nlink + by);
 }
 
-/** A directory loses its own `.` with its only name. */
+/** Takes one name from an inode. A directory has only one, and its `.` goes with it. */
 function dropLink(batch: Batch, inode: Inode, now: Timespec): void {
   const draft = batch.change(inode);
   draft.nlink = inode.isDirectory ? 0 : draft.nlink - 1;
@@ -229,7 +230,7 @@ export function rename(
     requireRemoval(context, caller, source.directory, moved);
     if (replaced !== undefined) requireRemoval(context, caller, target.directory, replaced);
     else requireAccess(context, caller, target.directory, W_OK | X_OK);
-    // A directory's `..` changes with its parent, so it must be writable itself.
+    // A move to another parent changes the `..` in a directory, so the directory itself must be writable.
     if (moved.isDirectory && source.directory !== target.directory)
       requireAccess(context, caller, moved, W_OK);
     if (replaced !== undefined && !isExchange) checkReplaceable(context, moved, replaced);
@@ -256,7 +257,7 @@ export function rename(
   });
 }
 
-/** Gives `inode`, so far at `from`, the name of `to`. */
+/** Gives `inode` the name of `to`. The caller gives the name of `from` another entry, or none. */
 function move(batch: Batch, inode: Inode, from: Place, to: Place, now: Timespec): void {
   batch.setName(to.directory, to.name, entryOf(inode.ino, kindOfMode(inode.record.mode)));
   const draft = batch.change(inode);
@@ -273,7 +274,7 @@ function checkReplaceable(context: TreeContext, moved: Inode, replaced: Inode): 
   if (replaced.isDirectory) requireEmpty(context, replaced);
 }
 
-/** Whether `inode` is `ancestor` or below it. */
+/** True if `inode` is `ancestor` or lies below it. */
 function isWithin(context: TreeContext, inode: Inode, ancestor: Inode): boolean {
   const { stack } = context;
   const seen = new Set<Inode>();

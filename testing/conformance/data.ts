@@ -25,7 +25,7 @@ function readRange(subject: FsSubject, relative: string, position: number, lengt
 
 const readCases: ConformanceCase[] = [
   {
-    name: 'reads follow each other, and a read at a position moves nothing',
+    name: 'reads continue where the last one ended, and a read at a position does not change that',
     run(subject) {
       subject.fs.writeFileSync(at(subject, 'file'), 'abcdefghij');
       withFile(subject, 'file', 'r', (fd) => {
@@ -66,7 +66,7 @@ const readCases: ConformanceCase[] = [
     },
   },
   {
-    name: 'a position as bigint',
+    name: 'a position may be a bigint',
     run(subject) {
       subject.fs.writeFileSync(at(subject, 'file'), 'abcdef');
       withFile(subject, 'file', 'r', (fd) => {
@@ -77,7 +77,7 @@ const readCases: ConformanceCase[] = [
     },
   },
   {
-    name: 'other views than Buffer are filled: Uint16Array, DataView',
+    name: 'read fills views other than Buffer: Uint16Array, DataView',
     run(subject) {
       subject.fs.writeFileSync(at(subject, 'file'), Buffer.from([1, 2, 3, 4]));
       withFile(subject, 'file', 'r', (fd) => {
@@ -104,7 +104,7 @@ const readCases: ConformanceCase[] = [
     },
   },
   {
-    name: 'reading what another descriptor has just written',
+    name: 'a read returns what another descriptor has just written',
     run(subject) {
       subject.fs.writeFileSync(at(subject, 'file'), 'aaaa');
       withFile(subject, 'file', 'r', (reader) => {
@@ -140,7 +140,7 @@ const readCases: ConformanceCase[] = [
 
 const writeCases: ConformanceCase[] = [
   {
-    name: 'writes follow each other, and a write at a position moves nothing',
+    name: 'writes continue where the last one ended, and a write at a position does not change that',
     run(subject) {
       withFile(subject, 'file', 'w', (fd) => {
         assert.equal(subject.fs.writeSync(fd, 'abc'), 3);
@@ -152,7 +152,7 @@ const writeCases: ConformanceCase[] = [
     },
   },
   {
-    name: 'text is written in the encoding given',
+    name: 'write encodes text as asked',
     run(subject) {
       withFile(subject, 'file', 'w', (fd) => {
         assert.equal(subject.fs.writeSync(fd, 'é'), 2);
@@ -164,7 +164,7 @@ const writeCases: ConformanceCase[] = [
     },
   },
   {
-    name: 'writev writes buffers one after the other, at a position too',
+    name: 'writev writes buffers one after the other, also at a position',
     run(subject) {
       withFile(subject, 'file', 'w', (fd) => {
         assert.equal(subject.fs.writevSync(fd, [Buffer.from('ab'), Buffer.from(''), Buffer.from('cde')]), 5);
@@ -202,7 +202,7 @@ const writeCases: ConformanceCase[] = [
   },
 ];
 
-/** Writes of such a length at such a place, over a file of three blocks less ten bytes. */
+/** Position and length of a write over a file of three blocks less ten bytes. */
 const overwriteRows = [
   [0, 1],
   [0, BLOCK],
@@ -234,7 +234,7 @@ const overwriteCases = overwriteRows.map(
 
 const holeCases: ConformanceCase[] = [
   {
-    name: 'a write far behind the end leaves zeros between',
+    name: 'a write far beyond the end of a file leaves zeros in between',
     run(subject) {
       withFile(subject, 'file', 'w', (fd) => {
         subject.fs.writeSync(fd, 'start');
@@ -272,7 +272,7 @@ const holeCases: ConformanceCase[] = [
     },
   },
   {
-    name: 'a hole that is filled in the middle of a block keeps the zeros around',
+    name: 'a write inside one block of a hole keeps the zeros around it',
     run(subject) {
       withFile(subject, 'file', 'w', (fd) => {
         subject.fs.ftruncateSync(fd, 3 * BLOCK);
@@ -287,7 +287,7 @@ const holeCases: ConformanceCase[] = [
 
 const wholeFileCases: ConformanceCase[] = [
   {
-    name: 'writeFile makes, replaces and shortens',
+    name: 'writeFile creates, replaces and shortens a file',
     run(subject) {
       const path = at(subject, 'file');
       subject.fs.writeFileSync(path, patternBytes(9000));
@@ -297,7 +297,7 @@ const wholeFileCases: ConformanceCase[] = [
     },
   },
   {
-    name: 'writeFile takes text in an encoding, views, flags and a mode',
+    name: 'writeFile takes text with an encoding, views, flags and a mode',
     run(subject) {
       subject.fs.writeFileSync(at(subject, 'a'), 'é', 'latin1');
       expectContent(subject, 'a', Buffer.from([0xe9]));
@@ -310,7 +310,7 @@ const wholeFileCases: ConformanceCase[] = [
     },
   },
   {
-    name: 'readFile in encodings',
+    name: 'readFile returns text in the encoding asked for, else a Buffer',
     run(subject) {
       const path = at(subject, 'file');
       subject.fs.writeFileSync(path, 'aé€');
@@ -322,7 +322,7 @@ const wholeFileCases: ConformanceCase[] = [
     },
   },
   {
-    name: 'readFile of a descriptor reads on from its position',
+    name: 'readFile of a descriptor reads from its position to the end',
     run(subject) {
       subject.fs.writeFileSync(at(subject, 'file'), 'abcdef');
       withFile(subject, 'file', 'r', (fd) => {
@@ -344,7 +344,7 @@ const wholeFileCases: ConformanceCase[] = [
     },
   },
   {
-    name: 'appendFile makes and appends',
+    name: 'appendFile creates a file and appends to it',
     run(subject) {
       const path = at(subject, 'file');
       subject.fs.appendFileSync(path, 'one');
@@ -354,7 +354,7 @@ const wholeFileCases: ConformanceCase[] = [
     },
   },
   {
-    name: 'readFile and writeFile of a directory are EISDIR',
+    name: 'readFile and writeFile of a directory fail with EISDIR',
     run(subject) {
       expectError(() => subject.fs.readFileSync(subject.root), { code: 'EISDIR', syscall: 'read' });
       const path = subject.root;

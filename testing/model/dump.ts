@@ -1,10 +1,10 @@
-/** A whole tree as text: one line a name, so that the first difference between two trees reads as a sentence. */
+/** A whole tree as text, one line for each name: the first two lines that differ say what is wrong. */
 import { type Dump, describeBytes, describeStat } from './operation.ts';
 
 /** One name as an actor finds it. */
 export interface DumpEntry {
   readonly path: string;
-  /** Whatever tells two files apart; names with equal identities are hard links of each other. */
+  /** Identifies the file: names with equal identities are hard links of each other. */
   readonly identity: number | bigint;
   readonly mode: number;
   readonly nlink: number;
@@ -19,7 +19,7 @@ export interface DumpEntry {
   readonly xattrs: ReadonlyMap<string, Uint8Array>;
 }
 
-/** Times that a history sets are below this; the clock is above it and differs between actors. */
+/** Times that operations set are below this. Times from the clock are above it, and differ between actors. */
 const PRESENT_SECONDS_MIN = 1_000_000_000;
 
 /** The lines of a tree, sorted by path. */
