@@ -1,10 +1,10 @@
-/** A set of the blocks of a blob: one bit for each. */
+/** A set of blocks of one blob, one bit per block. */
 import { assert } from '../base/index.ts';
 
 export class BlockBitmap {
   private bits = new Uint8Array(0);
 
-  /** Makes room for blocks below `count`; bits that are new are clear. */
+  /** Makes room for blocks below `count`. New bits are clear. */
   grow(count: number): void {
     const bytes = (count + 7) >>> 3;
     if (bytes <= this.bits.length) return;

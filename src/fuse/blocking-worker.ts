@@ -9,7 +9,7 @@ import { callByProcess } from './call-by-process.ts';
 
 export type BlockingCall =
   | PathCall
-  /** Sends a whole notification; ENOENT, when it finds nothing to do, counts as success. */
+  /** Sends one whole notification. ENOENT means that the kernel had nothing to do, and counts as success. */
   | { readonly kind: 'notify'; readonly device: number; readonly message: Uint8Array };
 
 export interface BlockingResult {
@@ -31,7 +31,10 @@ async function make(kernel: Kernel, call: BlockingCall): Promise<number> {
   return 0;
 }
 
-/** This thread waits only for its own process: one that waits for another cannot be ended, nor can its process. */
+/**
+ * This thread must wait for no process but its own: while a thread waits for another process, neither it nor its own
+ * process can be ended.
+ */
 async function walk(kernel: Kernel, call: PathCall): Promise<void> {
   const served = servedPlaceOf(call);
   if (served === undefined) makeCall(kernel, call);
@@ -45,8 +48,8 @@ function servedPlaceOf(call: PathCall): string | undefined {
 }
 
 /**
- * The mount point of a filesystem that another process or machine serves, on the way to a directory but not at it: a
- * call with that path may have to wait for that server.
+ * The mount point of a filesystem that another process or machine serves, if the way to a directory leads through one;
+ * a mount at the directory itself does not count. A call with that path may have to wait for that server.
  */
 function servedPlaceAbove(directory: string): string | undefined {
   const above = nameFromString(path.dirname(directory));

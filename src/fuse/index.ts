@@ -5,7 +5,7 @@
  * `dispatch` (one request in, one answer out, no device), `session` (the state of a mount), `serving-loop` and
  * `mounted-tree` (devices), `blocking-calls` (what the serving thread must not do itself).
  *
- * Invariants stand at `Session`. Neighbours: `vfs` below, by inode; `owner` above.
+ * The comment of `Session` states the invariants. Neighbours: `vfs` below, called by inode number; `owner` above.
  */
 export type { IoMode, Mount, MountServer, ServeOptions } from './mount-server.ts';
 export { createMountServer, type MountServerOptions } from './server.ts';

@@ -12,7 +12,7 @@ function pattern(lengthBytes: number): Buffer {
   return Buffer.from(Array.from({ length: lengthBytes }, (_, index) => (index * 7 + (index >> 8)) & 0xff));
 }
 
-test('writeFile leaves exactly the new content, longer, shorter, equal and empty', async () => {
+test('writeFile leaves exactly the new content, be it longer, shorter, as long or empty', async () => {
   await using tree = await openTestTree();
   const { fs } = tree;
   for (const before of [0, 1, 4096, 5000, 20_000]) {
@@ -38,7 +38,7 @@ test('writeFile keeps the inode, and with it hard links and open descriptors', a
   fs.closeSync(fd);
 });
 
-test('text up to and over the size of the reused buffer, in several encodings', async () => {
+test('text that fits in the reused buffer, and longer text, is read as written, in several encodings', async () => {
   await using tree = await openTestTree();
   const { fs } = tree;
   for (const length of [0, 10, 21_845, 21_846, 65_536, 100_000]) {
@@ -66,7 +66,7 @@ test('buffers of short files do not overlap', async () => {
   }
 });
 
-test('a descriptor is read from its position on, and written at it', async () => {
+test('readFile and writeFile of a descriptor start at its position', async () => {
   await using tree = await openTestTree();
   const { fs } = tree;
   fs.writeFileSync('/file', '0123456789');
@@ -86,21 +86,21 @@ test('appendFile appends, makes missing files, and takes numbers as flags', asyn
   fs.appendFileSync('/log', Buffer.from('two\n'));
   fs.writeFileSync('/log', 'three\n', { flag: 'a' });
   assert.equal(fs.readFileSync('/log', 'utf8'), 'one\ntwo\nthree\n');
-  // The types know flags as text only; Node takes numbers as well.
+  // Node accepts numbers as flags, but its types allow only strings.
   const cutAndAppend = { flag: String(O_WRONLY | O_CREAT | O_TRUNC | O_APPEND) };
   Object.assign(cutAndAppend, { flag: Number(cutAndAppend.flag) });
   fs.writeFileSync('/log', 'x', cutAndAppend);
   assert.equal(fs.readFileSync('/log', 'utf8'), 'x');
 });
 
-test('mode is for new files, under the umask, and flush is accepted', async () => {
+test('mode applies to new files only, less the umask, and flush is accepted', async () => {
   await using tree = await openTestTree();
   const { fs } = tree;
   setUmask(tree.fileSystem, 0o022);
   fs.writeFileSync('/new', 'x', { mode: 0o777, flush: true });
   assert.equal(fs.statSync('/new').mode & 0o777, 0o755);
   fs.writeFileSync('/new', 'y', { mode: 0o600 });
-  assert.equal(fs.statSync('/new').mode & 0o777, 0o755, 'the mode of what is there stays');
+  assert.equal(fs.statSync('/new').mode & 0o777, 0o755, 'the mode of an existing file stays');
 });
 
 test('a failed writeFile closes its file', async () => {

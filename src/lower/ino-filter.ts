@@ -1,10 +1,10 @@
 /**
  * The inodes that a frozen layer may have a record of: an exact set while they are few, else a Bloom filter (Bloom
- * 1970; probes from two hashes, Kirsch and Mitzenmacher 2006). Never false for an inode that was put in.
+ * 1970; probes from two hashes, Kirsch and Mitzenmacher 2006). `has` is never false for an inode of the layer.
  */
 import type { Ino } from '../base/index.ts';
 
-/** Most numbers in the exact set, at about 40 bytes each. */
+/** The most numbers that an exact set holds, at about 40 bytes each. */
 const EXACT_MAX = 4_096;
 /** With 16 bits and 4 probes for each number, one false positive in 400. */
 const BITS_PER_INO = 16;

@@ -1,4 +1,4 @@
-/** Rows of host files, host layers and the layers of a directory: they read back as written, or are refused. */
+/** Rows of host files, of host layers and of the layers of a directory are read back as written, or refused. */
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import fc from 'fast-check';
@@ -71,14 +71,14 @@ function bytesOf(encode: (writer: ByteWriter) => void): Buffer {
   return writer.take();
 }
 
-/** Every proper prefix of the bytes is refused. */
+/** Checks that every proper prefix of at least `from` bytes is refused. */
 function refusesBeginnings(bytes: Buffer, decode: (reader: ByteReader) => unknown, from = 0): void {
   for (let length = from; length < bytes.length; length++) {
     assert.throws(() => decode(new ByteReader(bytes.subarray(0, length))), DecodeError, `${length} bytes`);
   }
 }
 
-test('a number that an earlier version wrote in place of the zero in a layer is skipped', () => {
+test('a layer row may have a number, from an earlier version, where this one writes a zero: it is skipped', () => {
   const layer = layerOver(undefined);
   const bytes = bytesOf((writer) => layerFormat.write(writer, layer));
   assert.equal(bytes[3], 0, 'after the state, the parent and the root');
@@ -86,7 +86,7 @@ test('a number that an earlier version wrote in place of the zero in a layer is 
   assert.deepEqual(layerFormat.read(new ByteReader(bytes)), layer);
 });
 
-test('a host file comes back as it was recorded', () => {
+test('the row of a host file is read back as it was written', () => {
   fc.assert(
     fc.property(external, (record) => {
       const bytes = bytesOf((writer) => externalFormat.write(writer, record));
@@ -99,7 +99,7 @@ test('a host file comes back as it was recorded', () => {
   );
 });
 
-test('a layer comes back with the directory that it is', () => {
+test('a layer is read back with its host directory', () => {
   fc.assert(
     fc.property(fc.option(host, { nil: undefined }), (source) => {
       const bytes = bytesOf((writer) => layerFormat.write(writer, layerOver(source)));
@@ -109,7 +109,8 @@ test('a layer comes back with the directory that it is', () => {
         refusesBeginnings(bytes, layerFormat.read);
         return;
       }
-      // A row that ends before the directory is the layer without it; before the filesystem, an older version's.
+      // A row that ends before the directory is a layer without one. A row that ends before the filesystem comes
+      // from an older version.
       const older = { ...source, fileSystemUuid: undefined, subvolume: undefined };
       const tail = bytesOf((writer) => fileSystemFormat.write(writer, source)).length;
       assert.deepEqual(layerFormat.read(new ByteReader(bytes.subarray(0, -tail))), layerOver(older));
@@ -120,13 +121,13 @@ test('a layer comes back with the directory that it is', () => {
   );
 });
 
-test('a layer with its inodes in an unknown place is refused', () => {
+test('a layer with an unknown kind of source is refused', () => {
   const bytes = bytesOf((writer) => layerFormat.write(writer, layerOver(undefined)));
   const more = Buffer.concat([bytes, Buffer.from([99, 0])]);
   assert.throws(() => layerFormat.read(new ByteReader(more)), /layer source 99 is unknown/);
 });
 
-test('the layers of a directory come back', () => {
+test('the row that lists the layers of a directory is read back as it was written', () => {
   fc.assert(
     fc.property(fc.array(layerNumbers, { minLength: 1, maxLength: 5 }), (layers) => {
       const bytes = bytesOf((writer) => hostLayersFormat.write(writer, layers));
@@ -137,7 +138,7 @@ test('the layers of a directory come back', () => {
   );
 });
 
-test('an imported tree comes back with the directory that it was', () => {
+test('an imported tree is read back with the directory that it came from', () => {
   const created = { seconds: 1, nanoseconds: 2 };
   const plain = { kind: 'snapshot', layer: 3, root: 4, created, source: '/repo', id: 5 } as TreeRecord;
   fc.assert(
@@ -152,7 +153,7 @@ test('an imported tree comes back with the directory that it was', () => {
   );
 });
 
-test('a directory is the same while all that is known of both agrees', () => {
+test('directories are the same if inode and birth agree, and filesystem and subvolume where both are known', () => {
   const known = { ino: 2, birth: { seconds: 1, nanoseconds: 2 }, fileSystemUuid: 'ab', subvolume: 256 };
   assert.ok(isSameDirectory(known, { ...known, birth: { ...known.birth } }));
   assert.ok(isSameDirectory(known, { ...known, fileSystemUuid: undefined, subvolume: undefined }));

@@ -20,7 +20,7 @@ const VARINT: Format<number> = {
   read: (reader) => reader.varint(),
 };
 
-/** A varint; `N` is the kind of number. */
+/** A varint. `N` is the branded type of the number. */
 export function varint<N extends number>(): Format<N> {
   return VARINT as Format<N>; // A row holds what was written to it: numbers of that kind.
 }
@@ -68,7 +68,7 @@ export const byteString: Format<string> = {
   read: (reader) => reader.byteString(),
 };
 
-/** Bytes with their length before them. */
+/** The length in bytes, then the bytes. */
 export const bytes: Format<Buffer, Uint8Array> = {
   write: (writer, value) => void writer.bytes(value),
   read: (reader) => reader.bytes(),
@@ -94,7 +94,7 @@ export const pathBelow: Format<string> = checked(byteString, (path) =>
   path === '' || path.split('/').every(isFileName) ? undefined : 'a path in it leads elsewhere',
 );
 
-/** A u8: 1 for the first of `names`. */
+/** A u8: 1 for the first of `names`, 2 for the second, and so on. */
 export function oneOf<Name extends string>(what: string, ...names: readonly Name[]): Format<Name> {
   return {
     write: (writer, name) => void writer.u8(names.indexOf(name) + 1),

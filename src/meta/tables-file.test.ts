@@ -1,4 +1,4 @@
-/** Files that LMDB would crash on are refused with a message before it sees them. */
+/** Files that would crash LMDB are refused with a message before LMDB sees them. */
 import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -87,7 +87,7 @@ test('another data version is ERR_STORE_VERSION', () => {
   }
 });
 
-test('a file that was cut is refused where a page is missing, and opens where only free pages are', async () => {
+test('a file that was cut is refused if a used page is missing, and opens if only free pages are', async () => {
   let opened = 0;
   let refused = 0;
   for (let size = whole.length - 1024; size > 2 * PAGE_BYTES; size -= 7 * PAGE_BYTES) {
@@ -123,7 +123,7 @@ function treePages(): number[] {
   return pages;
 }
 
-test('the thorough check accepts sound tables and finds pages that were zeroed, moved or point outside', () => {
+test('the thorough check accepts sound tables and finds zeroed pages, moved pages and bad offsets', () => {
   writeFileSync(path, whole);
   assert.equal(statSync(path).size, whole.length);
   checkTablesFile(directory, true);

@@ -44,7 +44,7 @@ function readFile(engine: StoreEngine, tree: string, path: string): Buffer {
   return bytes;
 }
 
-test('until it is finished the layer is being built, locked, and no tree; then it is a snapshot', async (context) => {
+test('until it is finished, the layer is "building", locked and not listed; then it is a snapshot', async (context) => {
   const engine = await scratchStore(context);
   const builder = engine.buildLayer('base', 'somewhere');
   addRoot(builder);
@@ -176,7 +176,7 @@ test('after an abort there is no row, no blob and no lock', async (context) => {
   assert.deepEqual(readdirSync(join(engine.directory, 'journals')), []);
 });
 
-test('a name that is taken, now or at the end, is EEXIST', async (context) => {
+test('a name that is taken at the start or by the end is EEXIST', async (context) => {
   const engine = await scratchStore(context);
   const builder = engine.buildLayer('base', '');
   addRoot(builder);
@@ -214,7 +214,7 @@ test('own blobs keep their holes and end at the last byte of the file', async (c
   assert.equal(bytes.toString('latin1', 10 * BLOCK_SIZE, 10 * BLOCK_SIZE + 3), 'end');
 });
 
-test('when its process dies at any call, gc removes what it left', async (context) => {
+test('when the process of a build dies at any call, gc removes what it left', async (context) => {
   const counting = new FaultySystem(createSystem());
   const build = async (engine: StoreEngine): Promise<void> => {
     const builder = engine.buildLayer('base', '');
@@ -239,7 +239,8 @@ test('when its process dies at any call, gc removes what it left', async (contex
     const start = system.callCount;
     system.plan = (_operation, index) => (index === start + at ? { kind: 'crash' } : undefined);
     await assert.rejects(build(engine), /the process is dead/);
-    // Our own lock lasts as long as this process, so the test does what the kernel does when it dies.
+    // The process that "died" is this one, which lives on and keeps its lock. The kernel would have released it, so
+    // the test removes the lock file.
     for (const name of readdirSync(join(engine.directory, 'journals'))) {
       rmSync(join(engine.directory, 'journals', name));
     }

@@ -1,10 +1,11 @@
 /**
  * Leases: the epochs of the store on which living processes still rely. Gc frees a blob's space only when no lease is
- * older than the epoch in which the blob was dropped. The kernel releases a lease's lock when its process dies; a lease
- * file that can be locked is a dead process's, and is removed.
+ * older than the epoch in which the blob was dropped. A process locks its lease file, and the kernel releases the lock
+ * when the process dies. A lease file that someone else can lock therefore belongs to a dead process, and is removed.
  *
- * A process has one epoch for all its open trees, that of the first, because a reflink between two trees may hand on
- * blocks that only the older tree knew. `advance` moves it up.
+ * A process has one epoch for all its open trees: the epoch at which it opened the first of them. One for each tree
+ * would not do, because a reflink between two trees may pass on blocks that only the older tree named. `advance` moves
+ * the epoch up.
  */
 import { isFsError } from '../base/index.ts';
 import { O_CREAT, O_EXCL, O_RDWR, type System } from '../sys/index.ts';
@@ -12,7 +13,7 @@ import { pathExists } from './layout.ts';
 import { decodeLease, encodeLease, LEASE_BYTES, type LeaseRecord, NO_EPOCH } from './lease-format.ts';
 
 let leasesMade = 0;
-/** Where the host has no locks, lock files are beside the leases. */
+/** Does not match the lock files that lie beside the leases where the host has no file locks. */
 const LEASE_NAME = /^lease-[0-9]+-[0-9]+$/;
 
 export class Lease {
@@ -40,7 +41,7 @@ export class Lease {
         if (isFsError(error, 'EEXIST')) continue;
         throw error;
       }
-      // A scan may take the file for a dead process's and remove it before it is locked.
+      // Before the file is locked, another process's scan may take it for a dead process's and remove it.
       if (!system.tryLock(fd) || !pathExists(system, path)) {
         system.close(fd);
         continue;
@@ -56,7 +57,7 @@ export class Lease {
     }
   }
 
-  /** A tree is being opened at `epoch`. Call before its rows are read. */
+  /** Registers a tree that is being opened at `epoch`. Call it before the tree's rows are read. */
   hold(token: object, epoch: number): void {
     const isFirst = this.tokens.size === 0;
     this.tokens.add(token);
@@ -71,7 +72,7 @@ export class Lease {
     this.write();
   }
 
-  /** At `epoch`, rows of the store's trees named all that the open trees rely on. */
+  /** Moves the lease up to `epoch`, at which rows of the store's trees must name all blocks that open trees rely on. */
   advance(epoch: number): void {
     if (this.tokens.size === 0 || epoch <= this.epoch) return;
     this.epoch = epoch;
@@ -99,7 +100,7 @@ export class Lease {
   }
 }
 
-/** The leases of all living processes. Removes those of dead ones. */
+/** The leases of all living processes. Removes the leases of dead ones. */
 export function livingLeases(system: System, directory: string): LeaseRecord[] {
   const living: LeaseRecord[] = [];
   for (const { name } of system.readHostDirectory(Buffer.from(directory))) {
@@ -109,7 +110,7 @@ export function livingLeases(system: System, directory: string): LeaseRecord[] {
       const lease = readLease(system, path);
       if (lease !== undefined) living.push(lease);
     } catch (error) {
-      // It was closed meanwhile.
+      // The process closed its lease meanwhile.
       if (!isFsError(error, 'ENOENT')) throw error;
     }
   }

@@ -1,4 +1,4 @@
-/** Which system a process gets, and the small parts that systems share. */
+/** The choice of the system that a process gets, and the small parts that systems share. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { afterEach, beforeEach, describe, test } from 'node:test';
@@ -47,7 +47,7 @@ describe('createSystem', () => {
   });
 });
 
-test('a machine without koffi gets the buffered system, or an error that says why not the native one', () => {
+test('without koffi a machine gets the buffered system; asking for the native one fails with the reason', () => {
   const door = JSON.stringify(new URL('./index.js', import.meta.url).href);
   const script = `
     Object.defineProperty(process, 'arch', { value: 'pdp11' });
@@ -70,7 +70,7 @@ describe('errno', () => {
     assert.equal(errnoFailure(28, 'fallocate').path, undefined);
   });
 
-  test('an error that is not of a system call stays as it is', () => {
+  test('an error that does not come from a system call stays as it is', () => {
     const defect = new TypeError('wrong argument');
     assert.equal(nodeFailure(defect, 'open'), defect);
     assert.equal(nodeFailure('text', 'open'), 'text');

@@ -424,7 +424,7 @@ describe('archives that are refused', () => {
     await refused(context, [{ path: 'a' }, { path: 'a/b' }], 'ENOTDIR', /a\/b/);
     await refused(context, [{ path: '.', type: 'file' }], 'EINVAL', /is the root/);
     for (const name of ['.wh.', '.wh..', '.wh...']) {
-      await refused(context, [{ path: name }], 'EINVAL', /no name/, { whiteouts: 'oci' });
+      await refused(context, [{ path: name }], 'EINVAL', /without a name/, { whiteouts: 'oci' });
     }
     const loop = [{ path: 'l', type: 'symlink', target: 'l' }, { path: 'l/x' }] as const;
     await refused(context, loop, 'ELOOP', /symlinks/);

@@ -45,18 +45,21 @@ const TYPE_BITS: Readonly<Record<Exclude<TarType, 'link'>, number>> = {
   fifo: S_IFIFO,
 };
 
-/** Files and directories that an archive may have, unless more are asked for; each takes some 300 bytes of memory. */
+/** The default limit of files and directories in an archive. Each takes about 300 bytes of memory. */
 const ENTRIES_MAX = 2_000_000;
-/** dev_t of Linux has more bits than numbers of ours: major numbers have 12 of them, minor ones 20, in the kernel. */
+/**
+ * Up to these, a device number is below 2^53, so that a JavaScript number holds it. The kernel itself has only 12 bits
+ * for the major number and 20 for the minor one.
+ */
 const [MAJOR_MAX, MINOR_MAX] = [2 ** 21 - 1, 2 ** 32 - 1];
-/** The largest is -1, "leave as it is" to chown(2). */
+/** The one above, 2^32 - 1, is -1: chown(2) takes it for "leave unchanged". */
 const ID_MAX = 2 ** 32 - 2;
 
-/** What an archive may unpack to: EFBIG beyond. */
+/** Limits of what an archive unpacks to. An import that exceeds one fails with EFBIG. */
 export interface ArchiveBounds {
   /** Files and directories; default: 2,000,000. */
   readonly maxEntries?: number | undefined;
-  /** Bytes of content and attributes; default: any number. */
+  /** Bytes of content and attributes; default: no limit. */
   readonly maxBytes?: number | undefined;
 }
 
@@ -126,7 +129,7 @@ export class ArchiveImport {
     const last = names.pop();
     if (last === undefined) {
       if (member.type === 'directory') this.describe(this.tree.root, member);
-      else throw this.refusal(member.path, `is the root, and a ${member.type}`);
+      else throw this.refusal(member.path, `is the root, but a ${member.type} and not a directory`);
       return;
     }
     if (this.options.whiteouts === 'oci') {
@@ -138,7 +141,7 @@ export class ArchiveImport {
       }
       const hidden = ociWhiteout(last);
       if (hidden !== undefined) {
-        if (!isName(hidden)) throw this.refusal(member.path, 'is a whiteout of no name');
+        if (!isName(hidden)) throw this.refusal(member.path, 'is a whiteout without a name');
         this.whiteout(this.directoryOf(names, member.path), hidden, member);
         return;
       }
@@ -146,13 +149,13 @@ export class ArchiveImport {
     await this.unpack(this.directoryOf(names, member.path), last, member);
   }
 
-  /** What no file here can be, and what is more than was asked for: EINVAL, EFBIG. */
+  /** EINVAL for a member that cannot be stored; EFBIG when the members so far exceed `maxBytes`. */
   private check({ path, type, target, uid, gid, deviceMajor, deviceMinor, ...member }: TarMember): void {
     if (uid > ID_MAX || gid > ID_MAX) throw this.refusal(path, `belongs to user ${uid}, group ${gid}`);
     if (deviceMajor > MAJOR_MAX || deviceMinor > MINOR_MAX)
       throw this.refusal(path, `is device ${deviceMajor}:${deviceMinor}, which no system has`);
     if (type === 'symlink' && (target === '' || target.includes('\0')))
-      throw this.refusal(path, `is a symlink to '${nameToString(target)}', which no path can be`);
+      throw this.refusal(path, `is a symlink to '${nameToString(target)}', which is not a valid path`);
     this.bytesLeft -= member.sizeBytes;
     for (const [name, value] of member.xattrs) this.bytesLeft -= name.length + value.length;
     if (this.bytesLeft >= 0) return;
@@ -210,7 +213,7 @@ export class ArchiveImport {
     this.tree.unpacked(directory, target);
   }
 
-  /** Gives a directory the attributes of its member, which may come before or after those of its entries. */
+  /** Gives a directory the attributes of its member, which may come before or after the members in the directory. */
   private describe(node: DirectoryNode, member: TarMember): void {
     const marks = overlayMarks(member.xattrs);
     const record = this.recordOf(member, 0);
@@ -238,7 +241,7 @@ export class ArchiveImport {
 
   // Paths.
 
-  /** The names of a path, cleaned. EINVAL where it leads out of the tree, ENAMETOOLONG. */
+  /** The names of a path, with `.` and `..` resolved. EINVAL if it leads out of the tree; ENAMETOOLONG. */
   private namesOf(path: string, what: string): Name[] {
     const names: Name[] = [];
     for (const part of path.split('/')) {
@@ -247,21 +250,22 @@ export class ArchiveImport {
         if (names.pop() === undefined) throw this.refusal(path, `${what} leads out of the tree`);
         continue;
       }
-      if (part.length > NAME_BYTES_MAX) throw this.refusal(path, 'a name of it is too long', 'ENAMETOOLONG');
-      if (part.includes('\0')) throw this.refusal(path, 'a name of it has a zero byte');
+      if (part.length > NAME_BYTES_MAX)
+        throw this.refusal(path, 'has a name that is too long', 'ENAMETOOLONG');
+      if (part.includes('\0')) throw this.refusal(path, 'has a name with a zero byte');
       names.push(part as Name); // A byte string without slashes, checked above.
     }
     return names;
   }
 
-  /** The directory that names lead to; missing directories are made. */
+  /** The directory that `names` lead to. Makes missing directories. */
   private directoryOf(names: readonly Name[], path: string): DirectoryNode {
     const found = this.walk(names, path, true);
-    if (found === undefined) throw this.refusal(path, 'lies in a file that is no directory', 'ENOTDIR');
+    if (found === undefined) throw this.refusal(path, 'lies under a file that is not a directory', 'ENOTDIR');
     return found;
   }
 
-  /** The target of a hard link; undefined where nothing has that path. A symlink at its end is not followed. */
+  /** The target of a hard link, or undefined if nothing has that path. Does not follow a symlink at its end. */
   private find(target: string, path: string): TreeNode | undefined {
     const names = this.namesOf(target, 'the target of a hard link');
     const last = names.pop();
@@ -280,7 +284,7 @@ export class ArchiveImport {
         at = at.parent ?? at;
         continue;
       }
-      const child = this.tree.child(at, name as Name); // A part of a path, of bytes.
+      const child = this.tree.child(at, name as Name); // A byte string without slashes.
       if (child instanceof DirectoryNode) at = child;
       else if (child !== undefined && isSymlinkMode(child.mode)) {
         if (++symlinks > SYMLINKS_MAX) throw this.refusal(path, 'there are too many symlinks', 'ELOOP');
@@ -304,7 +308,8 @@ export class ArchiveImport {
   private recordOf(member: Omit<TarMember, 'path' | 'sizeBytes' | 'xattrs'>, sizeBytes: number): NewRecord {
     const { type, mode, uid, gid, mtime, atime, ctime } = member;
     const target = type === 'symlink' ? member.target : '';
-    if (target.length >= PATH_BYTES_MAX) throw this.refusal(target, 'is too long a target', 'ENAMETOOLONG');
+    if (target.length >= PATH_BYTES_MAX)
+      throw this.refusal(target, 'is too long for a symlink', 'ENAMETOOLONG');
     // On Linux a symlink always has mode 0777; archives may say otherwise.
     const fullMode = TYPE_BITS[type === 'link' ? 'file' : type] | (type === 'symlink' ? 0o777 : mode);
     return {
@@ -335,7 +340,7 @@ function isOverlayWhiteout(directory: DirectoryNode, member: TarMember): boolean
   return isMarkedWhiteout({ mode: S_IFREG, size: member.sizeBytes }, member.xattrs);
 }
 
-/** dev_t of Linux, as makedev(3) makes it. */
+/** The dev_t of Linux, as makedev(3) computes it. */
 function deviceNumber(major: number, minor: number): number {
   const low = (major % 2 ** 12) * 256 + (minor % 256);
   return low + Math.floor(minor / 256) * 2 ** 20 + Math.floor(major / 2 ** 12) * 2 ** 44;

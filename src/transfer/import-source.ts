@@ -3,7 +3,7 @@ import { FsError, type Name } from '../base/index.ts';
 import type { HostFiles } from '../files/index.ts';
 import { type HostStat, O_NOFOLLOW, O_NONBLOCK, O_RDONLY } from '../sys/index.ts';
 
-/** A fifo put in a file's place must not block us. */
+/** O_NONBLOCK: a fifo that someone put in a file's place must not block the import. */
 const OPEN_FLAGS = O_RDONLY | O_NOFOLLOW | O_NONBLOCK;
 
 export class ImportSource {
@@ -18,12 +18,12 @@ export class ImportSource {
     return this.files.shown(path);
   }
 
-  /** Whether an error is about this host file: one of the store's own files, or without a path, is the store's. */
+  /** Whether an error is about this host file. Errors with another path, or without one, are about the store. */
   isFailureOf(error: unknown, path: string): error is FsError {
     return error instanceof FsError && error.path === this.shown(path);
   }
 
-  /** Byte order makes one import of a tree like the next: numbers, packing, report. */
+  /** In byte order, so that two imports of one tree give the same inode numbers, packing and report. */
   names(path: string): Name[] {
     return this.files.namesIn(path).sort((a, b) => (a < b ? -1 : 1));
   }
@@ -44,7 +44,7 @@ export class ImportSource {
     return this.files.naming('open', path, () => this.files.openPath(path, OPEN_FLAGS));
   }
 
-  /** As `xattrs`, of a file that is open. */
+  /** Like `xattrs`, for an open file: `read` reads them from its descriptor. */
   xattrsOf(path: string, read: () => Map<string, Buffer>): Map<string, Buffer> {
     return this.files.naming('llistxattr', path, read);
   }

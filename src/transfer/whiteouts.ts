@@ -101,7 +101,7 @@ export function planWhiteouts(
   const targets = hiding.filter((name) => !name.startsWith(OCI_META)).map((name) => ociWhiteout(name)!);
   const bad = targets.find((name) => !isName(name));
   if (bad !== undefined) {
-    const note = `'${OCI_PREFIX}${bad}' in it is a whiteout of no name`;
+    const note = `'${OCI_PREFIX}${bad}' in it is a whiteout without a name`;
     throw new FsError('EINVAL', { syscall: 'import', path, note });
   }
   return {

@@ -5,7 +5,7 @@ import type { DraftRecord, LayerStack } from '../layer/index.ts';
 export class TreeContext {
   readonly stack: LayerStack;
   readonly dev: number;
-  /** Whether reading updates the access time. */
+  /** Reading a file updates its access time. */
   keepsAccessTimes = true;
 
   constructor(stack: LayerStack, dev: number) {

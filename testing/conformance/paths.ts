@@ -45,7 +45,7 @@ const walkCases: ConformanceCase[] = [
     },
   },
   {
-    name: "'..' after a link goes to the parent of what the link leads to",
+    name: "'..' after a link goes to the parent of the link's target",
     run(subject) {
       subject.fs.mkdirSync(at(subject, 'deep/dir'), { recursive: true });
       subject.fs.writeFileSync(at(subject, 'deep/file'), 'deep');
@@ -55,7 +55,7 @@ const walkCases: ConformanceCase[] = [
     },
   },
   {
-    name: "'..' through a missing or a plain file fails",
+    name: "'..' after a missing name or a plain file fails",
     run(subject) {
       subject.fs.writeFileSync(at(subject, 'file'), '');
       expectError(() => subject.fs.statSync(at(subject, 'missing/../file')), { code: 'ENOENT' });
@@ -64,7 +64,7 @@ const walkCases: ConformanceCase[] = [
     },
   },
   {
-    name: 'a trailing slash on a file is ENOTDIR, on a directory it is nothing',
+    name: 'a trailing slash is ENOTDIR on a file and ignored on a directory',
     run(subject) {
       subject.fs.writeFileSync(at(subject, 'file'), 'x');
       subject.fs.mkdirSync(at(subject, 'dir'));
@@ -88,7 +88,7 @@ const walkCases: ConformanceCase[] = [
     },
   },
   {
-    name: 'a file is not created by a name with a trailing slash',
+    name: 'a name with a trailing slash does not create a file',
     run(subject) {
       const path = at(subject, 'new/');
       expectError(() => subject.fs.openSync(path, 'w'), { code: 'EISDIR', syscall: 'open', path });
@@ -107,7 +107,7 @@ const walkCases: ConformanceCase[] = [
 
 const nameCases: ConformanceCase[] = [
   {
-    name: 'a name of 255 bytes is good and of 256 is ENAMETOOLONG',
+    name: 'a name of 255 bytes is accepted, one of 256 is ENAMETOOLONG',
     run(subject) {
       const good = 'n'.repeat(255);
       subject.fs.writeFileSync(at(subject, good), 'x');
@@ -157,7 +157,7 @@ const nameCases: ConformanceCase[] = [
     },
   },
   {
-    name: 'names beyond ASCII, and two forms of one letter are two names',
+    name: 'names beyond ASCII are accepted, and two Unicode forms of one letter are two names',
     run(subject) {
       const names = ['\u00e9', 'e\u0301', '日本語', '😀', 'İ', 'ß'];
       for (const name of names) subject.fs.writeFileSync(at(subject, name), '');
@@ -181,7 +181,7 @@ const nameCases: ConformanceCase[] = [
       assert.equal(subject.fs.readFileSync(path, 'utf8'), 'bytes');
       assert.deepEqual(subject.fs.readdirSync(subject.root, 'buffer'), [Buffer.from([0x61, 0xff, 0xfe])]);
       assert.deepEqual(subject.fs.readdirSync(subject.root), ['a\ufffd\ufffd']);
-      // As text the name is another one.
+      // Decoded to text and encoded again, it is another name.
       expectError(() => subject.fs.statSync(at(subject, 'a\ufffd\ufffd')), { code: 'ENOENT' });
       subject.fs.renameSync(path, bytePath(subject, 0x80));
       subject.fs.unlinkSync(bytePath(subject, 0x80));
@@ -189,7 +189,7 @@ const nameCases: ConformanceCase[] = [
     },
   },
   {
-    name: 'Uint8Array paths are taken',
+    name: 'Uint8Array paths are accepted',
     run(subject) {
       const path = new Uint8Array(Buffer.from(at(subject, 'file')));
       // Node's types say Buffer where its documentation and code say Buffer or Uint8Array.
@@ -198,7 +198,7 @@ const nameCases: ConformanceCase[] = [
     },
   },
   {
-    name: 'file: URLs are taken, with their escapes',
+    name: 'file: URLs are accepted, and their escapes decoded',
     run(subject) {
       const url = pathToFileURL(at(subject, 'a b%c'));
       subject.fs.writeFileSync(url, 'url');
@@ -207,7 +207,7 @@ const nameCases: ConformanceCase[] = [
     },
   },
   {
-    name: 'paths of another type and with a zero byte are refused',
+    name: 'paths of a wrong type or with a zero byte are refused',
     async run(subject) {
       for (const path of [5, null, undefined, {}, true]) {
         expectNodeError(() => subject.fs.statSync(wrongType(path)), 'ERR_INVALID_ARG_TYPE');
@@ -230,7 +230,7 @@ const realpathCases: ConformanceCase[] = [
       subject.fs.symlinkSync('a/b', at(subject, 'link'));
       subject.fs.symlinkSync('link/../file', at(subject, 'other'));
       assert.equal(subject.fs.realpathSync(at(subject, 'link')), at(subject, 'a/b'));
-      // realpathSync itself takes 'link/..' for nothing, before it looks; realpath(3) walks.
+      // realpathSync cancels 'link/..' in the text before it looks anything up; realpath(3) walks the path.
       assert.equal(subject.fs.realpathSync.native(at(subject, 'other')), at(subject, 'a/file'));
       assert.equal(subject.fs.realpathSync(at(subject, 'a/./b/')), at(subject, 'a/b'));
       assert.equal(subject.fs.realpathSync(subject.root), subject.root);
@@ -251,7 +251,7 @@ const realpathCases: ConformanceCase[] = [
     },
   },
   {
-    name: 'realpath of a dangling link is ENOENT, of a ring ELOOP',
+    name: 'realpath of a dangling link is ENOENT, of a link to itself ELOOP',
     async run(subject) {
       subject.fs.symlinkSync('nowhere', at(subject, 'link'));
       subject.fs.symlinkSync('ring', at(subject, 'ring'));

@@ -1,4 +1,4 @@
-/** Why a test that mounts does not run, for its `skip`: false where it can, else the reason. */
+/** The `skip` option of tests that mount: false where they can run, else the reason why they cannot. */
 import { existsSync } from 'node:fs';
 import { nativeOnly } from './native-only.ts';
 

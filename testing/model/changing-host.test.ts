@@ -1,7 +1,7 @@
 /**
- * A host directory that changes at random between the operations of a fork over it. What is promised then: nothing
- * breaks, what the fork wrote is there, what is read is of the host (now or before) or of the fork, fsck names exactly
- * the files that have lost bytes, and all of that after the fork was opened again. RAMET_MODEL_SEEDS=1..200 plays more.
+ * A fork over a host directory that changes at random between the fork's operations. Even then nothing breaks: what
+ * the fork wrote stays, every byte read is the host's (present or former) or the fork's, and fsck names exactly the
+ * files that have lost bytes. The same holds after the fork is reopened. RAMET_MODEL_SEEDS=1..200 plays more seeds.
  */
 import assert from 'node:assert/strict';
 import * as fs from 'node:fs';
@@ -28,7 +28,7 @@ class Scene {
   private readonly host: HostTree;
   private tree: Tree;
   private operation = 0;
-  /** By path: what the fork wrote, by block; of files that are still under this path. */
+  /** What the fork wrote: bytes by block number, by path. Only files that still have this path, and no other. */
   private readonly written = new Map<string, Map<number, Buffer>>();
 
   constructor(seed: number, host: HostTree) {
@@ -68,7 +68,7 @@ class Scene {
         fs.mkdirSync(host.at(path));
       }
     } catch (error) {
-      // What the host does not allow does not happen.
+      // The host refused the change, so nothing happened.
       if (!(error instanceof Error && 'errno' in error)) throw error;
     }
   }
@@ -101,7 +101,7 @@ class Scene {
     const at = this.random.below(BLOCKS);
     const bytes = block('fork', this.operation);
     writeFile(this.tree, `/${path}`, bytes, at * BLOCK);
-    // Another name of the same file shows it as well: only names are followed here that are alone.
+    // All names of a file show the write, so `written` follows only files with one name.
     if (this.tree.fileSystem.stat(`/${path}`, true).nlink > 1) this.forget(path);
     else this.written.set(path, (this.written.get(path) ?? new Map<number, Buffer>()).set(at, bytes));
   }
@@ -148,7 +148,7 @@ class Scene {
     }
   }
 
-  /** Whole, of one writer, and of an operation that was. A hole is zeros. */
+  /** Checks that a block is whole: written by one writer, in one operation of the past. A hole reads as zeros. */
   private checkBlock(bytes: Buffer, path: string): void {
     if (bytes.length === 0 || bytes.every((byte) => byte === 0)) return;
     const [, writer, operation] = /^(host|fork) (\d+) /.exec(bytes.toString('latin1')) ?? [];
@@ -158,7 +158,7 @@ class Scene {
     assert.deepEqual(bytes, expected, where);
   }
 
-  /** fsck names the files that a read says to be stale, and no others. */
+  /** Checks that fsck names exactly the files whose reads fail with ESTALE. */
   private checkFsck(): void {
     this.tree.checkpoint();
     const problems = problemsOf(this.host.engine);

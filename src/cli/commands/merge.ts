@@ -26,7 +26,7 @@ export function register(program: Command): void {
     .description('bring the changes of one tree into a fork; by default conflicts change nothing')
     .argument('<from>', 'the fork or snapshot whose changes are taken')
     .argument('<into>', 'the fork that gets them')
-    .option('--base <tree>', 'the tree to compare both with (else their common origin)')
+    .option('--base <tree>', 'the tree to compare both with (default: their common origin)')
     .addOption(
       new Option('--ours', 'where both changed something, keep what INTO has').conflicts([
         'theirs',
@@ -36,8 +36,8 @@ export function register(program: Command): void {
     .addOption(
       new Option('--theirs', 'where both changed something, take what FROM has').conflicts('markers'),
     )
-    .option('--markers', 'write both into texts, between conflict markers, and keep the rest (exit code 1)')
-    .option('--discard', 'keep no snapshot of the former INTO')
+    .option('--markers', 'write both sides into text files, between conflict markers (exit code 1)')
+    .option('--discard', 'keep no snapshot of INTO as it was before')
     .addHelpText('after', examples('ramet merge try-1 main', 'ramet merge try-1 main --theirs'))
     .action((from: string, into: string, flags: MergeFlags, command: Command) =>
       withSession(command, async (session) => {
@@ -83,7 +83,7 @@ export async function mergeAndTell(
     throw new CommandError(
       'CONFLICT',
       `${found} between '${from}' and '${into}', nothing was changed`,
-      'say who wins, or change one of the two and merge again: see --help',
+      'choose a side (see --help), or change one of the two trees and merge again',
     );
   }
 }
