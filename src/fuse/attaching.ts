@@ -21,6 +21,8 @@ export interface Attachment {
   readonly source: string;
   readonly isReadOnly: boolean;
   readonly allowOther: boolean;
+  /** The mount point need not be empty: it is the directory that the tree stands on. */
+  readonly hidesFiles: boolean;
 }
 
 /** The descriptor of the device, non-blocking. EPERM, ENOENT, ENOTDIR, EBUSY, ENODEV, EACCES (of the device). */
@@ -38,13 +40,22 @@ export async function attach(blocking: BlockingCalls, attachment: Attachment): P
 }
 
 async function attachByCall(blocking: BlockingCalls, attachment: Attachment): Promise<number> {
-  const { directory, source, isReadOnly } = attachment;
+  const { directory, source, isReadOnly, hidesFiles } = attachment;
   const device = openDevice();
   const flags = MS_NOSUID | MS_NODEV | (isReadOnly ? MS_RDONLY : 0);
   const type = `fuse.${SUBTYPE}`;
   const options = mountOptions(attachment);
   try {
-    await blocking.run({ kind: 'mount', source, directory, type, flags, options, descriptor: device });
+    await blocking.run({
+      kind: 'mount',
+      source,
+      directory,
+      hidesFiles,
+      type,
+      flags,
+      options,
+      descriptor: device,
+    });
     return device;
   } catch (error) {
     closeSync(device);

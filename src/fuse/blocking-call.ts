@@ -1,9 +1,11 @@
 /** The calls that a thread or process which may wait makes for `BlockingCalls`. */
 import { spawnSync } from 'node:child_process';
+import { existsSync, opendirSync, readlinkSync } from 'node:fs';
 import { FsError, isFsError, nameToBytes } from '../base/index.ts';
 import {
   createSystem,
   deviceMountedAt,
+  fileLink,
   type Kernel,
   MNT_DETACH,
   O_DIRECTORY,
@@ -30,6 +32,7 @@ export type PathCall =
       readonly kind: 'mount';
       readonly source: string;
       readonly directory: string;
+      readonly hidesFiles: boolean;
       readonly type: string;
       readonly flags: number;
       readonly options: string;
@@ -54,8 +57,10 @@ export type PathCall =
 export function makeCall(kernel: Kernel, call: PathCall): void {
   switch (call.kind) {
     case 'mount': {
-      const { source, directory, type, flags, options, descriptor } = call;
-      kernel.mount(source, directory, type, flags, `fd=${descriptor},${options}`);
+      const { source, directory, hidesFiles, type, flags, options, descriptor } = call;
+      withMountPoint(directory, hidesFiles, (place) =>
+        kernel.mount(source, place, type, flags, `fd=${descriptor},${options}`),
+      );
       return;
     }
     case 'mountByHelper': {
@@ -82,6 +87,37 @@ export function makeCall(kernel: Kernel, call: PathCall): void {
       if (call.device === undefined || deviceMountedAt(call.directory) === call.device)
         lookUp(call.directory, call.path);
       return;
+  }
+}
+
+/**
+ * Opens a mount point, and gives `use` a path that leads to what was opened, whatever is renamed meanwhile. ENOENT,
+ * ENOTDIR, ELOOP (there is a symlink in the path), EBUSY (a mount point already), ENOTEMPTY. Without /proc none of that
+ * can be told.
+ */
+function withMountPoint(directory: string, hidesFiles: boolean, use: (place: string) => void): void {
+  if (!existsSync('/proc/self/fd')) {
+    use(directory);
+    return;
+  }
+  const names = { syscall: 'mount', path: directory };
+  withDirectory(directory, O_PATH | O_NOFOLLOW, (_, fd) => {
+    const place = fileLink(fd);
+    const found = readlinkSync(place);
+    if (found !== directory)
+      throw new FsError('ELOOP', { ...names, note: `it leads to ${found}: name that` });
+    if (deviceMountedAt(directory) !== undefined) throw new FsError('EBUSY', names);
+    if (!hidesFiles && !isEmpty(place)) throw new FsError('ENOTEMPTY', names);
+    use(place);
+  });
+}
+
+function isEmpty(directory: string): boolean {
+  const listing = opendirSync(directory);
+  try {
+    return listing.readSync() === null;
+  } finally {
+    listing.closeSync();
   }
 }
 

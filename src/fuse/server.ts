@@ -137,7 +137,8 @@ class Server implements MountServer {
     if (io === 'shared') requireBackingFiles();
     // A host tree may lie where the mount will be, which hides it: read its root before.
     void tree.stack.root;
-    const attachment = { directory, source, isReadOnly: tree.isReadOnly, allowOther };
+    const hidesFiles = tree.info.source === directory;
+    const attachment = { directory, source, isReadOnly: tree.isReadOnly, allowOther, hidesFiles };
     const device = await attach(this.parts.blocking, attachment);
     const deviceNumber = deviceMountedAt(directory);
     const mount = await this.begin(tree, io, { directory, device, deviceNumber });

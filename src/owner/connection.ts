@@ -1,6 +1,7 @@
 /** The owner's side of one client: reads requests, passes them on, writes answers. */
 import type { Socket } from 'node:net';
 import { FsError } from '../base/index.ts';
+import { type Peer, peerOf } from '../sys/index.ts';
 import { LineReader } from './line-reader.ts';
 import type { Holder } from './mount-table.ts';
 import { PROTOCOL_VERSION, REQUEST_BYTES_MAX, type Request } from './protocol.ts';
@@ -17,18 +18,30 @@ export interface ConnectionParts {
 /** Operations that a client of any version may ask for. */
 const ALWAYS_ALLOWED = new Set(['hello', 'status', 'stop']);
 
+/** A client with so many requests under way, or so many bytes of answers that it does not read, is not read either. */
+const REQUESTS_MAX = 64;
+const UNREAD_BYTES_MAX = 1024 * 1024;
+/** A client says hello within this time, or asks for what needs none. */
+const HELLO_MS = 60_000;
+
 export class Connection implements Holder {
   private readonly socket: Socket;
   private readonly parts: ConnectionParts;
   private readonly reader = new LineReader(REQUEST_BYTES_MAX);
-  /** 0 until the client has said hello. */
+  /** 0 where the kernel does not tell, and the client has not said hello. */
   pid = 0;
   private isKnown = false;
+  private readonly lines: string[] = [];
+  private underWay = 0;
 
   constructor(socket: Socket, parts: ConnectionParts) {
     this.socket = socket;
     this.parts = parts;
+    if (!this.acceptPeer(peerOf(descriptorOf(socket)))) return;
     socket.on('data', (bytes: Buffer) => this.read(bytes));
+    socket.on('drain', () => this.goOn());
+    const helloTimer = setTimeout(() => this.isKnown || socket.destroy(), HELLO_MS).unref();
+    socket.on('close', () => clearTimeout(helloTimer));
     // The client has gone away while it is answered: 'close' follows.
     socket.on('error', () => undefined);
     socket.on('close', () => parts.onClosed(this));
@@ -48,8 +61,23 @@ export class Connection implements Holder {
           'end it with `ramet owner stop`',
       });
     }
-    this.pid = pid;
+    if (this.pid === 0) this.pid = pid;
     this.isKnown = true;
+  }
+
+  /**
+   * The mode of the socket keeps other users out; the kernel tells whether it has. Root may do everything anyway. False,
+   * and the connection ends, for another user.
+   */
+  private acceptPeer(peer: Peer | undefined): boolean {
+    if (peer === undefined) return true;
+    this.pid = peer.pid;
+    if (peer.uid === 0 || peer.uid === process.geteuid?.()) return true;
+    this.socket.on('close', () => this.parts.onClosed(this)).on('error', () => undefined);
+    const note = `it belongs to user ${process.geteuid?.()}, and this is user ${peer.uid}`;
+    this.answerError(null, new FsError('EACCES', { syscall: 'owner', note }));
+    this.socket.destroySoon();
+    return false;
   }
 
   /** Answers that were written still arrive. */
@@ -66,7 +94,22 @@ export class Connection implements Holder {
       this.socket.destroySoon();
       return;
     }
-    for (const line of lines) void this.answer(line);
+    this.lines.push(...lines);
+    this.goOn();
+  }
+
+  /** Takes up the requests that have come, as many as may be under way. */
+  private goOn(): void {
+    const { socket, lines } = this;
+    while (lines.length > 0 && this.underWay < REQUESTS_MAX && socket.writableLength < UNREAD_BYTES_MAX) {
+      this.underWay++;
+      void this.answer(lines.shift()!).finally(() => {
+        this.underWay--;
+        this.goOn();
+      });
+    }
+    if (lines.length > 0) socket.pause();
+    else if (socket.isPaused()) socket.resume();
   }
 
   private async answer(line: string): Promise<void> {
@@ -94,6 +137,12 @@ export class Connection implements Holder {
   private write(answer: object): void {
     if (!this.socket.destroyed) this.socket.write(`${this.parts.shown(JSON.stringify(answer))}\n`);
   }
+}
+
+function descriptorOf(socket: Socket): number {
+  // The cast: Node has the descriptor in the handle of a socket, and no other way to it.
+  const { _handle: handle } = socket as unknown as { readonly _handle?: { readonly fd?: number } };
+  return handle?.fd ?? -1;
 }
 
 function parseRequest(line: string): Request | undefined {

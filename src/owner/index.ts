@@ -8,9 +8,9 @@
  */
 export type { IoMode } from '../fuse/index.ts';
 export { OwnerClient, type OwnerClientOptions } from './client.ts';
-export { readableLine } from './log-line.ts';
+export { parsedLine, readableLine, readLog } from './log-line.ts';
 export { holdHere, mountHere } from './mount-here.ts';
-export { checkMountPoint, deadMountsOf, detachDeadMount, isDeadMount, realMountPath } from './mount-point.ts';
+export { checkMountPoint, deadMountOf, detachDeadMount, isDeadMount, realMountPath } from './mount-point.ts';
 export { programsText } from './mount-users.ts';
 export { MountedFileSystem } from './mounted-file-system.ts';
 export { MountedTrees } from './mounted-trees.ts';

@@ -1,4 +1,5 @@
 /** Formats the owner's log for people. A separate file, so that commands which read the log need not load pino. */
+import { readFileSync } from 'node:fs';
 
 /** Levels of pino. */
 const LEVELS: Readonly<Record<number, string>> = {
@@ -21,5 +22,30 @@ export function readableLine(line: string): string {
     return [String(time), label, String(msg), ...details].join(' ');
   } catch {
     return line;
+  }
+}
+
+/** All lines of a log, the oldest first. */
+export function readLog(path: string): string[] {
+  return [...readLines(`${path}.1`), ...readLines(path)];
+}
+
+function readLines(path: string): string[] {
+  try {
+    return readFileSync(path, 'utf8').split('\n').slice(0, -1);
+  } catch (error) {
+    // The cast: what node:fs throws has a code.
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+    throw error;
+  }
+}
+
+/** Lines that Node.js itself has written are not JSON. */
+export function parsedLine(line: string): Readonly<Record<string, unknown>> {
+  try {
+    // The cast: all other lines are objects, as pino writes them.
+    return (JSON.parse(line) ?? {}) as Record<string, unknown>;
+  } catch {
+    return { msg: line };
   }
 }

@@ -5,8 +5,10 @@
 import { spawnSync } from 'node:child_process';
 import { readdirSync, readlinkSync, realpathSync, statfsSync, statSync } from 'node:fs';
 import path from 'node:path';
-import { type ErrorCode, FsError, nameFromString, nameToString, SYMLINKS_MAX } from '../base/index.ts';
+import { type ErrorCode, FsError, nameFromString, SYMLINKS_MAX } from '../base/index.ts';
 import { mountedPlaces, mountsOf } from '../sys/index.ts';
+import { parsedLine, readLog } from './log-line.ts';
+import type { OwnerPlace } from './owner-place.ts';
 import { mountSource } from './protocol.ts';
 
 const WAYS_OUT: Partial<Record<ErrorCode, string>> = {
@@ -52,13 +54,19 @@ export function isDeadMount(directory: string): boolean {
   }
 }
 
-/** Where trees of this name are mounted whose server is gone. Mounts do not say of which store they are. */
-export function deadMountsOf(tree: string): string[] {
+/**
+ * Where a tree of a store is mounted, if its server is gone. A mount does not say of which store it is; the store's log
+ * does. Another store's mount is not even looked at: its server may stand still.
+ */
+export function deadMountOf(tree: string, place: OwnerPlace): string | undefined {
   const source = nameFromString(mountSource(tree));
-  return mountsOf()
-    .filter((mount) => mount.source === source && /^fuse\b/.test(mount.type))
-    .map(({ directory }) => nameToString(directory))
-    .filter(isDeadMount);
+  const isOurs = (directory: string): boolean =>
+    mountsOf().some((mount) => mount.source === source && mount.directory === nameFromString(directory));
+  const logged = readLog(place.logPath)
+    .map(parsedLine)
+    .filter(({ msg, fork }) => msg === 'mounted' && fork === tree);
+  const directories = new Set(logged.map(({ directory }) => String(directory)));
+  return [...directories].find((directory) => isOurs(directory) && isDeadMount(directory));
 }
 
 /** Unmounts a mount whose server is gone; false where that is not allowed. */

@@ -123,6 +123,8 @@ export class MountTable {
         const directory = place.mountPath(fork);
         const aborted = [...this.aborted].find((entry) => entry.mount.directory === directory);
         if (aborted !== undefined) await this.takeAway(aborted);
+        // Before a directory is made of that name.
+        this.parts.engine.info(fork, 'mount');
         place.makeMountPoint(fork);
         entry = await this.add({ fork, directory, io, noAtime }, false, true);
       } else if (entry.isDetached) {

@@ -1,5 +1,6 @@
 /** The handlers of the owner's operations. Parameters come from outside and are checked here. */
-import { FsError } from '../base/index.ts';
+import { isAbsolute, resolve } from 'node:path';
+import { FsError, PATH_BYTES_MAX } from '../base/index.ts';
 import type { IoMode } from '../fuse/index.ts';
 import type { StoreEngine, Tree } from '../store/index.ts';
 import { Cloning } from './cloning.ts';
@@ -39,7 +40,7 @@ export function createHandlers(parts: OperationParts): Handlers {
       mounts.mount(
         {
           fork: parameters.text('fork'),
-          directory: parameters.text('directory'),
+          directory: parameters.place('directory'),
           io: parameters.ioMode(),
           allowOther: parameters.flag('allowOther'),
           noAtime: parameters.flag('noAtime'),
@@ -95,7 +96,7 @@ async function settle(
   act: (tree: Tree) => void,
 ): Promise<number> {
   let count = 0;
-  for (const fork of forks) {
+  for (const fork of new Set(forks)) {
     await mounts.sync(fork);
     const tree = mounts.treeOf(fork);
     if (tree === undefined || tree.isReadOnly) continue;
@@ -123,6 +124,14 @@ export class Checked {
     return value;
   }
 
+  /** The absolute path of a mount point as the kernel writes it: without '.', '..', doubled or closing slashes. */
+  place(name: string): string {
+    const value = this.text(name);
+    const isPath = isAbsolute(value) && resolve(value) === value && Buffer.byteLength(value) < PATH_BYTES_MAX;
+    if (!isPath || value.includes('\0')) this.refuse(name, 'an absolute path in its shortest form');
+    return value;
+  }
+
   texts(name: string): string[] {
     const value = this.values[name];
     if (!Array.isArray(value) || !value.every((item) => typeof item === 'string'))
@@ -132,7 +141,7 @@ export class Checked {
 
   number(name: string): number {
     const value = this.values[name];
-    if (typeof value !== 'number') this.refuse(name, 'a number');
+    if (typeof value !== 'number' || !Number.isSafeInteger(value)) this.refuse(name, 'a whole number');
     return value;
   }
 

@@ -428,8 +428,11 @@ test('status counts; a wrong parameter is EINVAL and an unknown operation ENOSYS
     ['mount', { fork: 1, directory: PLACE }, /'fork' must be text/],
     ['mount', { fork: 'one', directory: PLACE, io: 'fast' }, /cached, shared, direct/],
     ['mount', { fork: 'one', directory: PLACE, isHeld: 'yes' }, /true or false/],
+    ['mount', { fork: 'one', directory: 'relative' }, /an absolute path/],
+    ['mount', { fork: 'one', directory: '/some/../where' }, /an absolute path/],
+    ['mount', { fork: 'one', directory: '/some/where\0' }, /an absolute path/],
     ['settle', { forks: 'one' }, /list of texts/],
-    ['hello', { protocol: '1' }, /a number/],
+    ['hello', { protocol: '1' }, /a whole number/],
     ['snapshot', null, /'source' must be text/],
   ] as const;
   for (const [operation, parameters, note] of wrong) {
@@ -457,6 +460,46 @@ async function rawSocket(scratch: ScratchOwner): Promise<[Socket, () => Promise<
 }
 
 const HELLO = { id: 1, operation: 'hello', parameters: { protocol: PROTOCOL_VERSION, pid: 1 } };
+
+test('a client that reads no answers is not read either, and then gets them all', async (t) => {
+  const scratch = await ScratchOwner.start(t);
+  const [socket, next] = await rawSocket(scratch);
+  t.after(() => socket.destroy());
+  socket.write(`${JSON.stringify(HELLO)}\n`);
+  await next();
+  socket.pause();
+  const count = 40_000;
+  const line = (id: number): string => `${JSON.stringify({ id, operation: 'status', parameters: {} })}\n`;
+  socket.write(Array.from({ length: count }, (_, id) => line(id)).join(''));
+  const client = await scratch.client();
+  // What was sent waits in this process, and in the kernel.
+  let before = -1;
+  await until(async () => {
+    await client.request('status', {});
+    const isStill = socket.writableLength > 0 && socket.writableLength === before;
+    before = socket.writableLength;
+    return isStill;
+  }, 'it is not read');
+  assert.ok(socket.writableLength > 1_000_000, `${socket.writableLength} bytes`);
+  const ids = new Set<unknown>();
+  let rest = '';
+  socket.on('data', (bytes: Buffer) => {
+    const lines = (rest + bytes.toString()).split('\n');
+    rest = lines.pop()!;
+    for (const text of lines) ids.add(JSON.parse(text).id);
+  });
+  socket.resume();
+  await until(() => ids.size === count, 'everything is answered');
+});
+
+test('a hold of what is no tree makes no directory', async (t) => {
+  const scratch = await ScratchOwner.start(t);
+  const client = await scratch.client();
+  for (const fork of ['../../made', 'none']) {
+    await assert.rejects(client.request('hold', { fork }), (error) => isFsError(error, 'ENOENT'));
+    assert.ok(!existsSync(scratch.place.mountPath(fork)), fork);
+  }
+});
 
 test('a malformed line is answered with an error, and the connection goes on', async (t) => {
   const scratch = await ScratchOwner.start(t);

@@ -79,7 +79,11 @@ export class Owner {
 
   private listen(): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.server.once('error', (error) => reject(socketFailure('listen', error, this.options.place)));
+      this.server.on('error', (error) => {
+        // Once it listens, of a connection that could not be accepted: nothing to give up for.
+        this.options.logger.error({ err: error }, 'the socket failed');
+        reject(socketFailure('listen', error, this.options.place));
+      });
       // Connecting needs write permission, which only the owner's user gets. listen() binds before it returns.
       const umask = process.umask(0o177);
       try {

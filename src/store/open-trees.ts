@@ -130,7 +130,7 @@ export class OpenTrees {
   }
 
   /** Lets go of what a gc has removed: its space is free when no process has it open any more. */
-  private letGoOfRemoved(): void {
+  letGoOfRemoved(): void {
     const { tables } = this;
     tables.renew();
     const reaps = tables.counters.get('reaps');

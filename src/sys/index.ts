@@ -39,6 +39,7 @@ export {
 export { fileLink } from './name-calls.ts';
 export { SEEK_DATA, SEEK_HOLE } from './native-files.ts';
 export * from './open-flags.ts';
+export { type Peer, peerOf } from './peer.ts';
 export { deviceOfLink } from './statx.ts';
 export {
   type HostEntry,

@@ -107,6 +107,7 @@ class Collection {
     engine.openTrees.settleLease();
     this.reap();
     report.filesRemoved = sweepFiles(engine);
+    engine.openTrees.letGoOfRemoved();
     return report;
   }
 

@@ -1,7 +1,13 @@
 /** `ramet owner`: shows or ends the background process that serves the mounts of a store. */
-import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
-import { OwnerClient, OwnerPlace, type OwnerStatus, readableLine } from '../../owner/index.ts';
+import {
+  OwnerClient,
+  OwnerPlace,
+  type OwnerStatus,
+  parsedLine,
+  readableLine,
+  readLog,
+} from '../../owner/index.ts';
 import { examples, wholeNumber } from '../command-line.ts';
 import { counted, formatBytes, formatTime, type Lines, print } from '../output.ts';
 import { CommandError } from '../problem.ts';
@@ -73,24 +79,6 @@ async function stop(store: string, isJson: boolean): Promise<void> {
 
 async function showLog(store: string, linesMax: number, isJson: boolean): Promise<void> {
   const { logPath } = new OwnerPlace(store);
-  const lines = readLines(`${logPath}.1`).concat(readLines(logPath)).slice(-linesMax);
-  await print(isJson, lines.map(parsed), () => lines.map(readableLine));
-}
-
-function readLines(path: string): string[] {
-  try {
-    return readFileSync(path, 'utf8').split('\n').slice(0, -1);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
-    throw error;
-  }
-}
-
-/** Lines that Node.js itself has written are not JSON. */
-function parsed(line: string): unknown {
-  try {
-    return JSON.parse(line);
-  } catch {
-    return { msg: line };
-  }
+  const lines = readLog(logPath).slice(-linesMax);
+  await print(isJson, lines.map(parsedLine), () => lines.map(readableLine));
 }

@@ -3,10 +3,11 @@ import { existsSync } from 'node:fs';
 import type { Command } from 'commander';
 import { FsError, isFsError } from '../../base/index.ts';
 import {
-  deadMountsOf,
+  deadMountOf,
   detachDeadMount,
   isDeadMount,
   OwnerClient,
+  OwnerPlace,
   programsText,
   realMountPath,
   type UnmountReport,
@@ -41,24 +42,20 @@ async function unmount(store: string, place: string, isLazy: boolean): Promise<U
     return await owner.request('unmount', { target: await targetOf(owner, directory, place), isLazy });
   } catch (error) {
     // EINVAL: the owner knows nothing of it, and a dead one may have mounted it. ENOTCONN: it was killed just now.
-    if (!isFsError(error, 'EINVAL') && !isFsError(error, 'ENOTCONN')) throw error;
-    return takeDeadMount(place, directory, error);
+    const isOwnerGone = isFsError(error, 'ENOTCONN') && error.syscall === 'owner';
+    if (!isFsError(error, 'EINVAL') && !isOwnerGone) throw error;
+    return takeDeadMount(store, place, directory, error);
   } finally {
     owner?.close();
   }
 }
 
 /** The kernel still has the mount of an owner that was killed, and nobody serves it. */
-function takeDeadMount(place: string, directory: string, error: FsError): UnmountReport {
-  const dead = isDeadMount(directory) ? [directory] : deadMountsOf(place);
-  const [found, ...more] = dead;
+function takeDeadMount(store: string, place: string, directory: string, error: FsError): UnmountReport {
+  const found = isDeadMount(directory) ? directory : deadMountOf(place, new OwnerPlace(store));
   if (found === undefined) throw error.code === 'EINVAL' ? notMounted(place) : error;
-  if (more.length > 0) {
-    const cause = `there are several dead mounts of a tree '${place}': ${dead.join(', ')}`;
-    throw new CommandError('EINVAL', cause, 'name the directory');
-  }
-  if (!detachDeadMount(found))
-    throw new CommandError('EPERM', `${found} is a dead mount that may not be removed`, 'run it as root');
+  const cause = `${found} is a dead mount that may not be removed`;
+  if (!detachDeadMount(found)) throw new CommandError('EPERM', cause, 'run it as root');
   return { fork: found === directory ? '' : place, directory: found, isStillUsed: false, users: [] };
 }
 
