@@ -66,8 +66,8 @@ export class Connection implements Holder {
   }
 
   /**
-   * The mode of the socket keeps other users out; the kernel tells whether it has. Root may do everything anyway. False,
-   * and the connection ends, for another user.
+   * The mode of the socket keeps other users out; the kernel tells whether it has. Root may do everything anyway.
+   * False, and the connection ends, for another user.
    */
   private acceptPeer(peer: Peer | undefined): boolean {
     if (peer === undefined) return true;

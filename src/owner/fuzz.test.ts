@@ -1,6 +1,6 @@
 /**
- * Requests of every kind, in pieces of every size, from clients that hang up: each whole line gets one answer, no answer
- * tells of a defect, and the owner goes on. RAMET_FUZZ_SECONDS=n and RAMET_FUZZ_SEED=n try more.
+ * Requests of every kind, in pieces of every size, from clients that hang up: each whole line gets one answer, no
+ * answer tells of a defect, and the owner goes on. RAMET_FUZZ_SECONDS=n and RAMET_FUZZ_SEED=n try more.
  */
 import assert from 'node:assert/strict';
 import { existsSync, readdirSync } from 'node:fs';
