@@ -1,4 +1,4 @@
-/** Physical frames that the maps of the large file show: which memory the kernel shares. Needs root. */
+/** The physical frames behind the forks' maps of the large file: they show which memory is shared. Needs root. */
 import { BLOCK_SIZE } from '../base/index.ts';
 import type { System } from '../sys/index.ts';
 import type { Checks } from './checks.ts';
@@ -46,7 +46,7 @@ export function frameFigures(
   for (const table of tables) for (const frame of table) distinct.add(frame);
   checks.isTrue(!distinct.has(0), () => `${BIG_FILE}: a page that was read is not in memory any more`);
   const plans = forks.map((open) => open.plan);
-  // A block that every fork overwrote is in no map any more. By the plans that happens with a single fork only.
+  // A block that every fork overwrote is in no map any more. The plans let that happen only if there is a single fork.
   const expected = pages + forks.length - (forks.length === 1 ? 1 : 0);
   checks.isTrue(
     distinct.size === expected,

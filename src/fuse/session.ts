@@ -3,7 +3,7 @@
  * knows nothing of devices: requests come from `dispatch`, as bytes.
  *
  * Invariants: a node is its inode's number, except the root's, which is 1; the count of an inode is how many replies
- * contained it, less the lookups that the kernel forgot; an inode without a name lives while its count is not 0.
+ * contained it, minus what FORGET requests took off; an inode without a name lives while its count is not 0.
  */
 import { type BlobId, FsError, type Ino } from '../base/index.ts';
 import { type Inode, mayChange } from '../layer/index.ts';
@@ -50,7 +50,7 @@ export class Session implements MountUse {
   isReady = false;
   /** SETXATTR carries 16 bytes of arguments instead of 8. */
   hasLongSetXattr = false;
-  /** How many requests came that want an answer. */
+  /** How many requests have come that need an answer. */
   requestCount = 0;
   private readonly counts = new Map<Ino, number>();
   /** Inodes without a name that the kernel still has. */
@@ -111,7 +111,7 @@ export class Session implements MountUse {
     return this.calls.file(this.inoOf(nodeId));
   }
 
-  /** The inode is in a reply. */
+  /** Counts an inode that is in a reply. */
   remember({ ino }: Inode): void {
     if (ino === this.calls.rootIno) return;
     this.counts.set(ino, (this.counts.get(ino) ?? 0) + 1);
@@ -141,12 +141,12 @@ export class Session implements MountUse {
     return this.opens.passedThrough?.() ?? [];
   }
 
-  /** An inode that never had a name is in a reply: `isKept` is not called for it, since it loses none. */
+  /** Called when an inode that never had a name is in a reply. It loses no name, so `isKept` is not called for it. */
   noteUnnamed({ ino }: Inode): void {
     this.orphans.add(ino);
   }
 
-  /** The kernel has let go of everything. */
+  /** Called when the mount has ended, so that the kernel has no inode any more. */
   end(): void {
     this.tree.mount = undefined;
     this.opens.end?.();

@@ -1,12 +1,12 @@
-/** Inodes of a live layer may change at any time, so the layer is asked again before they are used. */
+/** Inodes of a live layer may change at any time, so they are read from the layer again before they are used. */
 import { FsError, isFsError } from '../base/index.ts';
 import { type DerivedLower, isDerived, isWrittenSince, recordNow, written } from '../lower/index.ts';
 import type { InodeRecord } from '../meta/index.ts';
 import type { Inode } from './inode.ts';
 
 /**
- * Brings the inode up to date. ESTALE when the layer no longer has it. If a layer above has recorded attributes only,
- * the inode keeps these, except size and times of writing, which belong to the bytes.
+ * Brings the inode up to date. ESTALE when the layer no longer has it. If a layer above has recorded its attributes but
+ * not its bytes, the inode keeps the recorded attributes, except size and times of writing, which follow the bytes.
  */
 export function refresh(live: DerivedLower, inode: Inode): void {
   if (inode.isUnrecorded) refreshAll(live, inode);
@@ -14,7 +14,7 @@ export function refresh(live: DerivedLower, inode: Inode): void {
   else if (inode.isDirectory) refreshTimes(live, inode);
 }
 
-/** Whether an inode's record, bytes or names come from a live layer. */
+/** True if an inode's record, bytes or names come from a live layer. */
 export function mayChange(live: DerivedLower | undefined, inode: Inode): boolean {
   if (live === undefined || !isDerived(inode.ino)) return false;
   return inode.isUnrecorded || inode.isDirectory || inode.record.extentLayer === live.id;
@@ -26,7 +26,7 @@ function refreshTimes(live: DerivedLower, inode: Inode): void {
   try {
     record = live.inode(inode.ino);
   } catch (error) {
-    // What the fork has recorded stays, whatever happens on the host.
+    // The fork's own record stays valid, whatever happens on the host.
     if (!isFsError(error)) throw error;
   }
   if (record === undefined || !isWrittenSince(record.mtimeSeconds, record.mtimeNanoseconds, inode.record))
@@ -46,7 +46,7 @@ function refreshAll(live: DerivedLower, inode: Inode): void {
     record.mtimeSeconds === old.mtimeSeconds &&
     record.size === old.size &&
     record.blocks === old.blocks;
-  // Keeps an access time that only this process knows.
+  // Keep the old record: it may have an access time that only this process knows.
   if (isSame) return;
   inode.record = record;
   inode.xattrs = undefined;

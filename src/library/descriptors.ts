@@ -1,12 +1,12 @@
-/** The descriptors of one NodeFs: numbers of its open files. */
+/** The descriptors of one NodeFs: numbers that stand for its open files. */
 
 import type { TreeFile } from '../vfs/index.ts';
 import { checkDescriptor } from './arguments.ts';
 import { systemFailure } from './errors.ts';
 
 /**
- * The first descriptor, far above those of the kernel, so that a descriptor given to the wrong filesystem, in either
- * direction, is EBADF and never some other file.
+ * The first descriptor. It is far above those of the kernel, so that a descriptor of one filesystem fails in the other
+ * with EBADF, and never means another file there.
  */
 export const FIRST_DESCRIPTOR = 1_000_000;
 
@@ -25,7 +25,7 @@ export class Descriptors {
     return FIRST_DESCRIPTOR + index;
   }
 
-  /** The open file of a descriptor, undefined when there is none. Throws when `fd` cannot be a descriptor at all. */
+  /** The open file of a descriptor; undefined if no file has it. Throws if `fd` cannot be a descriptor at all. */
   find(fd: unknown): TreeFile | undefined {
     if (typeof fd === 'number') {
       const file = this.files[fd - FIRST_DESCRIPTOR];
@@ -35,12 +35,12 @@ export class Descriptors {
     return undefined;
   }
 
-  /** As `find`, and throws EBADF with `syscall` when there is none. */
+  /** As `find`, but throws EBADF, with `syscall`, if no file has it. */
   get(fd: unknown, syscall: string): TreeFile {
     return this.find(fd) ?? notOpen(syscall);
   }
 
-  /** As `get`, and the number is free afterwards. */
+  /** As `get`, and frees the number. */
   take(fd: unknown, syscall: string): TreeFile {
     const file = this.get(fd, syscall);
     // The cast: `get` has thrown unless fd is the number of an open file.

@@ -1,4 +1,4 @@
-/** Leaves out the holes in runs of host files: in a fork's extent map a host file is one run. */
+/** Cuts the holes out of runs of host files: in a fork's extent map a host file is one run, whatever holes it has. */
 import { BLOCK_SIZE, type BlockIndex, blocksFor, type Run } from '../base/index.ts';
 import type { BlobSpace } from '../blob/index.ts';
 import { dataSegments } from '../extent/index.ts';
@@ -16,7 +16,7 @@ export function dataRuns(blobs: BlobSpace, runs: readonly Run[]): Run[] {
     return dataSegments(calls, end, start).map((segment) => {
       const first = (segment.start / BLOCK_SIZE) as BlockIndex; // Segments begin at blocks.
       return {
-        logical: (logical + first - physical) as BlockIndex, // As far into the run as `first` is.
+        logical: (logical + first - physical) as BlockIndex, // At the same distance from the run's start as `first`.
         count: blocksFor(segment.end) - first,
         blob,
         physical: first,

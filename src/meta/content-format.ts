@@ -1,5 +1,5 @@
 /**
- * Bytes of a row of the content table, which says where a file's content is stored, by its hash. Key: see key-format.
+ * Bytes of a row of the content table, which says where the content with a given hash is stored. Key: see key-format.
  *
  *   varint  blob
  *   varint  first block in the blob

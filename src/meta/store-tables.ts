@@ -9,7 +9,7 @@ import type { Rows } from './rows.ts';
 import { Table, tableRange } from './table.ts';
 import { type TreeRecord, treeFormat } from './tree-format.ts';
 
-/** Rows by one number: a layer's or a blob's. */
+/** A table whose key is one number: that of a layer or of a blob. */
 export class NumberTable<Id extends number, Row> extends Table<Row> {
   get(id: Id): Row | undefined {
     this.rows.at(this.table).u64(id);
@@ -32,7 +32,7 @@ export class NumberTable<Id extends number, Row> extends Table<Row> {
 
   *entries(): Generator<[Id, Row]> {
     for (const key of this.rows.scan(tableRange(this.table))) {
-      // Keys of this table were written with such a number.
+      // The cast: `put` wrote an `Id` into the key.
       yield [this.rows.numberIn(key, PART_AT) as Id, this.decode()];
     }
   }
@@ -80,7 +80,7 @@ export class TreeTable extends Table<TreeRecord> {
     this.rows.at(TABLE.tree).raw(Buffer.from(name, 'utf8'));
   }
 
-  /** Undefined where no tree has the name, or can have it. */
+  /** Undefined if no tree has this name, or if no tree can have it. */
   get(name: string): TreeRecord | undefined {
     if (!isTreeKey(name)) return undefined;
     this.at(name);
@@ -115,7 +115,7 @@ export class TreeTable extends Table<TreeRecord> {
 
 const SHA256_BYTES = 32;
 
-/** Where a file's content is stored, by SHA-256 and size. */
+/** Says where content is stored. Its keys are the content's SHA-256 and size. */
 export class ContentTable extends Table<ContentRecord> {
   constructor(rows: Rows) {
     super(rows, TABLE.content, contentFormat);
@@ -173,8 +173,9 @@ export class CounterTable extends Table<number> {
 }
 
 /**
- * The layers that stand for host directories, by what identifies a directory anywhere. A copy of a filesystem and a
- * snapshot of a subvolume have the same identity as their original, so several layers may share a key.
+ * The layers that stand for host directories. The key is the directory's inode number and birth time, and whether the
+ * layer is pinned. A directory in a copy of a filesystem, or in a snapshot of a subvolume, has the same number and time
+ * as the original, so several layers may share a key.
  */
 export class HostTable extends Table<LayerId[], readonly LayerId[]> {
   constructor(rows: Rows) {

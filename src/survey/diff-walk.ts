@@ -1,6 +1,6 @@
 /**
- * Compares two trees without a common layer: all of both, name by name. Their inode numbers have nothing to do with
- * each other, so nothing counts as renamed.
+ * Compares two trees that have no layer in common: walks both completely, name by name. Their inode numbers are
+ * unrelated, so nothing counts as renamed.
  */
 import { DT_DIR, FsError, type Ino, type Name } from '../base/index.ts';
 import type { BlobSpace } from '../blob/index.ts';

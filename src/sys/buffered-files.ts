@@ -46,7 +46,7 @@ export const bufferedFiles = {
   pread,
   pwrite,
   fileSize,
-  // Whether bytes are cached cannot be told, so any read may have to wait for the disk.
+  // node:fs cannot tell if bytes are cached, so any read may have to wait for the disk.
   tryPread: (_fd, _target, _offset, length) => (length === 0 ? 0 : -1),
   allocate(fd, position, length) {
     allocateByWriting({ pread, pwrite, fileSize }, fd, position, length);
@@ -60,7 +60,7 @@ export const bufferedFiles = {
     const { sizeBytes } = fileSize(fd);
     return position < sizeBytes ? sizeBytes : undefined;
   },
-  // Hints, for which node:fs has no calls.
+  // These are only hints, and node:fs has no calls for them.
   startWriteback: () => undefined,
   dropCache: () => undefined,
 } satisfies Partial<System>;

@@ -1,11 +1,11 @@
-/** HostMounts on tables that a machine might have. */
+/** HostMounts, on mount tables that a machine might have. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ManualClock } from '../base/index.ts';
 import { HostMounts } from './host-mounts.ts';
 import { type MountInfo, mountsOnWay } from './mount-info.ts';
 
-/** Lines: id, parent, directory, type, and options where they matter. Filesystems with a disk say so. */
+/** Each line: id, parent, directory, type, and options if they matter. The device number of a disk begins with 8. */
 function tableOf(...lines: readonly (readonly [number, number, string, string, string?])[]): MountInfo[] {
   return lines.map(([id, parent, directory, type, options = 'rw']) => {
     const device = ['ext4', 'xfs', 'fuseblk'].includes(type) ? `8:${id}` : `0:${id}`;
@@ -37,7 +37,7 @@ test('the way to a path leads through the mounts that hold it, and not through h
   assert.deepEqual(way('/datas'), ['/']);
   assert.deepEqual(way('/work/try/data'), ['/', '/work/try', '/work/try/data']);
   assert.deepEqual(way('/'), ['/']);
-  // Mounted at /a/b, then /a was covered; two on top of each other at /c.
+  // A mount at /a/b that a later mount at /a hides; two mounts on top of each other at /c.
   const covered = tableOf(
     [20, 1, '/', 'ext4'],
     [21, 20, '/a/b', 'fuse.ramet'],
@@ -56,7 +56,7 @@ test('the way to a path leads through the mounts that hold it, and not through h
   assert.deepEqual(mountsOnWay([], '/a'), []);
 });
 
-test('local filesystems are local, and so is what depends only on those', () => {
+test('local filesystems are local, and so are overlays and mounts that depend only on local ones', () => {
   const mounts = hostMounts();
   for (const path of ['/', '/data/me', '/tmp/x', '/proc', '/contained/x'])
     assert.ok(mounts.isLocal(path), path);
@@ -72,7 +72,7 @@ test('local filesystems are local, and so is what depends only on those', () => 
     assert.ok(!mounts.isLocal(path), path);
 });
 
-test('a path leads through a type by a mount on its way, or by the layers of an overlay', () => {
+test('a path leads through a filesystem type by a mount above it, or by the layers of an overlay', () => {
   const mounts = hostMounts();
   for (const path of ['/work/try', '/work/try/data/x', '/merged/x', '/merged2'])
     assert.ok(mounts.leadsThrough(path, 'fuse.ramet'), path);
@@ -80,12 +80,12 @@ test('a path leads through a type by a mount on its way, or by the layers of an 
     assert.ok(!mounts.leadsThrough(path, 'fuse.ramet'), path);
 });
 
-test('cached attributes are used where that asks no server', () => {
+test('cached attributes are used only where reading them asks no server', () => {
   const mounts = hostMounts();
-  assert.ok(mounts.mayLookCached('/data/me'), 'FUSE inside is not asked');
+  assert.ok(mounts.mayLookCached('/data/me'), 'a FUSE mount inside is not asked');
   assert.ok(mounts.mayLookCached('/tmp'));
-  assert.ok(!mounts.mayLookCached('/'), 'NFS inside is');
-  assert.ok(!mounts.mayLookCached('/data/me/remote'), 'what FUSE has cached may be old');
+  assert.ok(!mounts.mayLookCached('/'), 'an NFS mount inside is asked');
+  assert.ok(!mounts.mayLookCached('/data/me/remote'), 'attributes that FUSE has cached may be old');
 });
 
 test('the table is read again once a second', () => {

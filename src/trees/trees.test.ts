@@ -1,4 +1,4 @@
-/** Trees by name: open here, open in another process, mounted by an owner that mounts nothing. */
+/** Trees by name: open here, open in another process, or mounted by an owner with a fake mount server. */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { ScratchOwner } from '../../testing/owner/scratch-owner.ts';
@@ -12,7 +12,7 @@ function treesOf(context: TestContext, engine: StoreEngine): Trees {
   return trees;
 }
 
-/** A store as another process sees it. */
+/** A second engine on the same store, as another process would have. */
 async function otherEngine(context: TestContext, { directory }: StoreEngine): Promise<StoreEngine> {
   const engine = await StoreEngine.open(directory);
   context.after(() => engine.close());
@@ -36,7 +36,7 @@ test('a tree is opened once, to read or to write, until it is closed', async (t)
   await assert.rejects(trees.read('none'), { code: 'ENOENT', path: 'none' });
 });
 
-test('a state is read under its name', async (t) => {
+test('a frozen state of a tree can be read by the name that it was opened with', async (t) => {
   const engine = await scratchStore(t);
   engine.createEmpty('one').close();
   const trees = treesOf(t, engine);
@@ -45,7 +45,7 @@ test('a state is read under its name', async (t) => {
   assert.equal((await trees.read('what it was')).isReadOnly, true);
 });
 
-test('a read waits for a fork that another process has open for a moment', async (t) => {
+test('opening a fork waits while another process has it open for a moment', async (t) => {
   const engine = await scratchStore(t);
   const tree = engine.createEmpty('one');
   const trees = treesOf(t, await otherEngine(t, engine));

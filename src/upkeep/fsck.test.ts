@@ -16,7 +16,7 @@ import type { StoreEngine } from '../store/index.ts';
 import { checkStore, type FsckReport } from './fsck.ts';
 import { collectGarbage } from './gc.ts';
 
-/** Two files in a snapshot, a fork of it with a changed one, all closed. */
+/** A snapshot with two files, and its fork in which one of them is changed and one is new; all closed. */
 async function sample(scratch: SharedStore): Promise<StoreEngine> {
   const engine = await scratch.open();
   const one = engine.createEmpty('one');
@@ -39,7 +39,7 @@ function complaining(report: FsckReport): string[] {
   return report.passes.filter(({ problems }) => problems.length > 0).map(({ name }) => name);
 }
 
-/** Damages the sample, and expects a problem like `pattern` from one pass and from no other. */
+/** Damages the sample, and expects that only this pass finds a problem, which matches `pattern`. */
 async function expectOnly(
   pass: string,
   pattern: RegExp,
@@ -200,7 +200,7 @@ test('links: a wrong link count, in a base layer and above one', async () => {
   });
 });
 
-test('links: a name without an inode, and one of another type', async () => {
+test('links: a name without an inode, and a name with a wrong type', async () => {
   await expectOnly('links', /does not exist/, (engine, { lower, directory }) => {
     change(engine, () =>
       engine.tables.dentries.put(lower, directory, 'z' as Name, { ino: 999_999 as Ino, kind: 8 }),
@@ -226,7 +226,7 @@ test('orphans: an inode without a name that is not listed', async () => {
   });
 });
 
-test('orphans: one that does not exist', async () => {
+test('orphans: a listed inode that does not exist', async () => {
   await expectOnly('orphans', /does not exist/, (engine, { upper }) => {
     change(engine, () => engine.tables.orphans.put(upper, 999_999 as Ino));
   });
@@ -327,7 +327,7 @@ test('counters: numbers that would be given out twice', async () => {
   );
 });
 
-test('sums: a flipped bit in a blob, with the files it hits in every tree', async () => {
+test('sums: a flipped bit in a blob, reported with the files of every tree that contain it', async () => {
   const damage = (_engine: StoreEngine, { blobFile }: Places): void => {
     const bytes = readFileSync(blobFile);
     bytes[100]! ^= 1;
@@ -353,7 +353,7 @@ test('sums: a sealed blob without its checksums', async () => {
   );
 });
 
-test('the journal of a dead owner is stored first', async () => {
+test('fsck first stores the journal of a dead owner', async () => {
   await using scratch = new SharedStore();
   const { engine, system } = await scratch.openFaulty();
   writeFile(engine.createEmpty('one'), '/a', patternBytes(5000, 1));

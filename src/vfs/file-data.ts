@@ -32,7 +32,7 @@ import { dropPrivileges } from './privileges.ts';
 
 /** Keeps block numbers exact in a double, with room to spare. */
 const FILE_BYTES_MAX = 2 ** 52;
-/** Blocks in each region copied together when a file has too many pieces to be mapped: first try, last try. */
+/** When a file has too many pieces to be mapped, regions of this many blocks are copied: in the first try, the last. */
 const GATHER_BLOCKS_FIRST = 64;
 const GATHER_BLOCKS_MAX = 16_384;
 
@@ -62,8 +62,8 @@ export class FileData {
   }
 
   /**
-   * Reads up to `length` bytes, fewer at the end of the file. Returns how many; -1 where it would have to wait for the
-   * disk and must not (`mayWait`). EIO.
+   * Reads up to `length` bytes, fewer at the end of the file, and returns how many. Without `mayWait` it returns -1 if
+   * it would have to wait for the disk. EIO.
    */
   read(
     inode: Inode,
@@ -111,8 +111,8 @@ export class FileData {
   }
 
   /**
-   * write(2), at the end of the file where `position` is undefined. Returns how many bytes were written: fewer than
-   * `length` where an error came after them. Acknowledged when it returns. EFBIG, ENOSPC, EIO, EROFS.
+   * write(2), at the end of the file if `position` is undefined. Returns how many bytes were written, which are
+   * acknowledged then: fewer than `length` if an error came after the first of them. EFBIG, ENOSPC, EIO, EROFS.
    */
   write(
     caller: Caller,
@@ -159,7 +159,7 @@ export class FileData {
     if (size < 0 || size > 2 ** 63 || !Number.isInteger(size)) throw new FsError('EINVAL');
     if (size > FILE_BYTES_MAX) throw new FsError('EFBIG');
     const { stack } = this.context;
-    // A file that is emptied keeps no bytes to copy up.
+    // An emptied file keeps no bytes, so there are none to copy up.
     if (size > 0) copyUp(stack, inode);
     else stack.refresh(inode);
     stack.change((batch) => {
@@ -241,7 +241,7 @@ export class FileData {
     throw new FsError('ENXIO');
   }
 
-  /** Starts, in the background, the writes that `sync` would wait for; undefined where they are few. */
+  /** Starts the writes that `sync` would wait for, in the background. Undefined if they are few. */
   flush(): Promise<void> | undefined {
     return this.context.stack.upper?.flush();
   }
@@ -255,7 +255,7 @@ export class FileData {
   /**
    * ioctl_ficlonerange(2): `to` shares the source's blocks. Positions are multiples of 4,096, and so is the length
    * unless it ends at the source's end; 0 means to the end. EINVAL otherwise, or when the ranges of one file overlap.
-   * `context`: that of the source's tree.
+   * `context` is the context of the source's tree.
    */
   reflinkRange(
     caller: Caller,
@@ -291,7 +291,7 @@ export class FileData {
     source.context.stack.refresh(source.inode);
   }
 
-  /** The file ends at the end of the range, or where it ended if that is later; with `isWhole` at the range's end. */
+  /** Shares a range of blocks. `to` grows if the range ends beyond it; with `isWhole` it ends where the range ends. */
   private shareRange(
     caller: Caller,
     source: SharedFile,
@@ -387,14 +387,15 @@ export class FileData {
 }
 
 /**
- * EXDEV unless the file is of the tree it claims, in the target's store: trees count blocks, and stores number them.
+ * EXDEV unless the inode is in use in the tree of its context, and that tree is in the target's store: each tree counts
+ * the uses of its blocks, and each store has its own blob numbers.
  */
 function requireFileOf({ context: { stack }, inode }: SharedFile, target: TreeContext): void {
   if (stack.tables === target.stack.tables && stack.inodes.get(inode.ino) === inode) return;
-  throw new FsError('EXDEV', { note: 'the source is no file of that tree, or one of another store' });
+  throw new FsError('EXDEV', { note: 'the source is not a file of that tree, or is in another store' });
 }
 
-/** The pieces of a range, `shift` blocks further on. The target's tree may name them from now on. */
+/** The runs of a range of the source, moved by `shift` blocks. From now on the target's tree may name their blocks. */
 function sharedRuns(
   { extents }: Loan,
   source: LayerStack,

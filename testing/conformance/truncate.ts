@@ -1,4 +1,4 @@
-/** truncate(2) and ftruncate(2): shorter, longer, and what shows in between. */
+/** truncate(2) and ftruncate(2): shrinking, growing, and the bytes that a file has afterwards. */
 import assert from 'node:assert/strict';
 import {
   at,
@@ -13,7 +13,7 @@ import type { CaseGroup, ConformanceCase } from './subject.ts';
 
 const BLOCK = 4096;
 
-/** From such a size to such a size, and back to the size of the start. */
+/** The size of a file, and the size to which it is truncated. */
 const truncateRows = [
   [10, 5],
   [10, 0],
@@ -48,7 +48,7 @@ const truncateCases = truncateRows.map(
 
 const truncateErrorCases: ConformanceCase[] = [
   {
-    name: 'truncate: without a length to nothing; below zero means zero',
+    name: 'truncate without a length empties a file, and ftruncate takes a negative length as 0',
     run(subject) {
       subject.fs.writeFileSync(at(subject, 'file'), 'abc');
       subject.fs.truncateSync(at(subject, 'file'));
@@ -71,7 +71,7 @@ const truncateErrorCases: ConformanceCase[] = [
     },
   },
   {
-    name: 'ftruncate of a file open for reading is EINVAL',
+    name: 'ftruncate of a file that is open for reading fails with EINVAL',
     run(subject) {
       subject.fs.writeFileSync(at(subject, 'file'), 'abc');
       withFile(subject, 'file', 'r', (fd) => {

@@ -1,4 +1,4 @@
-/** Operations by path on a tree of a store, as calls of its filesystem. */
+/** Applies the model's operations on paths to a tree of a store, by calls of its `FileSystem`. */
 import { nameFromString, nameToString } from '../../src/base/index.ts';
 import type { FileSystem } from '../../src/vfs/index.ts';
 import {
@@ -55,7 +55,7 @@ function withFile<T>(fileSystem: FileSystem, path: string, flags: number, use: (
   }
 }
 
-/** `source` is the filesystem of the tree that a clone comes from. */
+/** `source` is the filesystem of the tree from which `clone` takes its file. */
 export function applyToRametPath(
   fileSystem: FileSystem,
   operation: PathOperation,

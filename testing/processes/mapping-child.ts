@@ -1,4 +1,4 @@
-/** Opens a fork, maps its file, writes a page where asked to, and prints the frames of its pages. */
+/** Opens a fork and maps its file. For each message it overwrites a page, if asked to, and sends the pages' frames. */
 import { BLOCK_SIZE } from '../../src/base/index.ts';
 import { StoreEngine } from '../../src/store/index.ts';
 import { answerAll } from './child.ts';
