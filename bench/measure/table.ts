@@ -1,15 +1,15 @@
-/** What a benchmark found, and how it is shown: one table a section, a contender a column. */
+/** The results of a benchmark, and their text: one table for each section, one column for each contender. */
 import { type Absent, isAbsent } from '../../src/demo/index.ts';
 
 export type Unit = 'µs' | 'ms' | 'KiB' | 'MiB' | '%' | 'count';
 
-/** A quantity measured several times. `count` is how often; 1 where once is all there is. */
+/** A quantity that was measured `count` times: once, if it cannot be measured again. */
 export interface Sampled {
   readonly median: number;
   readonly low: number;
   readonly high: number;
   readonly count: number;
-  /** Of single calls, where they take long enough to be timed one by one. */
+  /** Percentiles of single calls, if these take long enough to be timed one by one. */
   readonly p50?: number;
   readonly p99?: number;
 }
@@ -19,11 +19,11 @@ export type Cell = Sampled | Absent;
 export interface Row {
   readonly what: string;
   readonly unit: Unit;
-  /** By name of the contender. Lower is better. */
+  /** A cell for each contender, by its name. Lower is better. */
   readonly cells: Readonly<Record<string, Cell>>;
-  /** What Ramet may take at most, in the row's unit. */
+  /** The most that Ramet may take, in the row's unit. */
   readonly budget?: number;
-  /** Where the columns are sizes: the last one's median divided by the first one's, and how much that may be. */
+  /** If the columns are sizes: the last column's median divided by the first one's, and the most that this may be. */
   readonly growth?: number;
   readonly growthMax?: number;
 }
@@ -33,14 +33,14 @@ export interface Section {
   readonly peers: readonly string[];
   /** Columns of Ramet itself; a budget is met when all of them meet it. */
   readonly own: readonly string[];
-  /** Columns that no ratio and no budget is of: sizes, and modes of Ramet that one asks for. */
+  /** Columns without ratio and budget: sizes, and modes of Ramet that are not the default. */
   readonly columns?: readonly string[];
   readonly rows: readonly Row[];
   /** What a reader has to know to judge the figures. */
   readonly notes: readonly string[];
 }
 
-/** Three digits that count: 0.123, 1.23, 12.3, 123, 1,234. */
+/** Three significant digits, or a whole number: 0.123, 1.23, 12.3, 123, 1,234. */
 export function formatValue(value: number): string {
   const size = Math.abs(value);
   if (size >= 999.5) return Math.round(value).toLocaleString('en-US');
@@ -79,7 +79,7 @@ function ownMedian(section: Section, row: Row): number | undefined {
   return medians.length === 0 ? undefined : Math.max(...medians);
 }
 
-/** Ramet's worst column divided by the best peer; undefined where either was not measured, or the peer took nothing. */
+/** Ramet's worst column divided by the best peer; undefined if either was not measured, or the peer took 0. */
 export function ratioOf(section: Section, row: Row): number | undefined {
   const peers = defined(section.peers.map((name) => medianOf(row.cells[name])));
   const own = ownMedian(section, row);
@@ -87,7 +87,7 @@ export function ratioOf(section: Section, row: Row): number | undefined {
   return own === undefined || peers.length === 0 || best <= 0 ? undefined : own / best;
 }
 
-/** Undefined where there is no budget or no figure. */
+/** Whether the budget is met; undefined if the row has no budget or no figure. */
 export function isMet(section: Section, row: Row): boolean | undefined {
   const own = ownMedian(section, row);
   return own === undefined || row.budget === undefined ? undefined : own <= row.budget;
@@ -122,13 +122,13 @@ function titleOf({ what, unit }: Row): string {
   return unit === 'count' ? what : `${what}, ${unit}`;
 }
 
-/** Marked where it is more than flat or logarithmic. */
+/** The growth, marked with `!` where it is above its limit, that is, more than flat or logarithmic. */
 function formatGrowth({ growth, growthMax }: Row): string {
   if (growth === undefined) return '';
   return `×${formatValue(growth)}${growthMax !== undefined && growth > growthMax ? ' !' : ''}`;
 }
 
-/** Without the columns that have a head and nothing else. */
+/** Leaves out the columns that are empty below their head. */
 function withoutEmptyColumns(lines: readonly (readonly string[])[]): string[][] {
   const isUsed = (column: number): boolean => lines.slice(1).some((line) => line[column] !== '');
   return lines.map((line) => line.filter((_text, column) => isUsed(column)));

@@ -1,4 +1,4 @@
-/** Filesystems of the kernel to measure beside: XFS and btrfs in image files, and overlays. */
+/** Filesystems of the kernel that Ramet is compared with: XFS and btrfs in image files, and overlays. */
 import { mkdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import type { Absent } from '../../src/demo/index.ts';
@@ -22,8 +22,8 @@ export interface PeerMount {
 let images = 0;
 
 /**
- * Makes and mounts a filesystem in an image file, or says why it cannot. Direct I/O keeps the image out of the page
- * cache, so that what it holds is cached once, as on a disk.
+ * Makes and mounts a filesystem in an image file, or says why it cannot. Direct I/O keeps the image itself out of the
+ * page cache, so that its files are cached once, as on a disk.
  */
 export function mountImage(kind: ImageKind, work: WorkDirectory, sizeBytes: number): PeerMount | Absent {
   const reason = whyNotRoot() ?? whyNotProgram(`mkfs.${kind}`) ?? whyNotProgram('losetup');

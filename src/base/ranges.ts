@@ -49,7 +49,7 @@ export class RangeSet {
   add(start: number, end: number): void {
     assert(start <= end, `range ${start}..${end} is in order`);
     if (start === end) return;
-    // The first range that touches [start, end) ends at or after start.
+    // The first range that touches [start, end) ends at `start` or later.
     const first = this.indexAfter(start - 1);
     let last = first;
     let mergedStart = start;

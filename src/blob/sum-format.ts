@@ -7,8 +7,8 @@
  *     12          4      zero
  *     16          8      blob id
  *     24          8      block count n
- *     32          8 n    checksum64 of each block, seed 0; a block that the end of the blob cuts, and a hole, are
- *                        filled up with zeros
+ *     32          8 n    checksum64 of each block, seed 0; a hole, and the missing part of a last block that is not
+ *                        full, count as zeros
  *     32 + 8 n    8      checksum64 of everything before it, seed 0
  */
 import { endianness } from 'node:os';
@@ -19,7 +19,7 @@ const VERSION = 1;
 const HEADER_BYTES = 32;
 const SUM_BYTES = 8;
 
-/** The checksum of a block of zeros, which a hole has. */
+/** The checksum of a block of zeros, and so of a hole. */
 export const ZERO_BLOCK_SUM = checksum64(new Uint8Array(BLOCK_SIZE));
 
 /** Bytes of a checksum file for `count` blocks. */
@@ -27,7 +27,7 @@ export function sumFileBytes(count: number): number {
   return HEADER_BYTES + SUM_BYTES * count + SUM_BYTES;
 }
 
-/** Converts between the machine's byte order and little-endian. */
+/** Converts sums in place between the machine's byte order and little-endian. */
 function orderSums(bytes: Buffer): void {
   if (endianness() === 'BE') bytes.swap64();
 }
@@ -52,7 +52,7 @@ export function encodeSums(id: BlobId, sums: BigUint64Array, count: number): Buf
   return file;
 }
 
-/** The sums in a whole file. DecodeError, which says what is wrong, when it is no valid file of blob `id`. */
+/** The sums in a whole file. DecodeError, which says what is wrong, if it is not a valid file of blob `id`. */
 export function decodeSums(id: BlobId, file: Buffer): BigUint64Array {
   const reader = new ByteReader(file);
   for (const byte of MAGIC) if (reader.u8() !== byte) throw new DecodeError('it is not a checksum file');

@@ -1,6 +1,6 @@
 /**
- * A tree of files on the host: everything below one directory. A symlink on the way of a path is refused (ELOOP), so
- * that no call reaches anything outside, whatever is renamed meanwhile.
+ * A tree of files on the host: everything below one directory. A symlink inside a path is refused (ELOOP), so that no
+ * call reaches anything outside the directory, even if something is renamed meanwhile.
  */
 import {
   errorAt,
@@ -28,7 +28,7 @@ import type { Wearer } from './dress.ts';
 import { OpenDirectories } from './open-directories.ts';
 
 const HERE = Buffer.from('.');
-/** Enough for every directory on the way to most files. */
+/** How many directories stay open: enough for all directories in the paths of most files. */
 const DIRECTORIES_MAX = 64;
 
 export class HostFiles extends DescriptorFiles {
@@ -36,8 +36,9 @@ export class HostFiles extends DescriptorFiles {
   private readonly directories: OpenDirectories;
 
   /**
-   * `root` is the open directory, which the caller closes; `directory` is its path, for messages. `keepsDirectories`:
-   * directories stay open, for work on many files. Where one is moved meanwhile, the work continues in it.
+   * `root` is the open directory, which the caller closes; `directory` is its path, for messages. With
+   * `keepsDirectories` directories stay open, for work on many files; if one is moved meanwhile, the work continues in
+   * it.
    */
   constructor(system: System, directory: string, root: number, { keepsDirectories = false } = {}) {
     super(system, directory, false);
@@ -45,7 +46,7 @@ export class HostFiles extends DescriptorFiles {
     this.directories = new OpenDirectories(system, root, DIRECTORIES_MAX);
   }
 
-  /** Closes the directories that it holds open. */
+  /** Closes the directories that stayed open. */
   end(): void {
     this.directories.forget();
   }
@@ -79,7 +80,7 @@ export class HostFiles extends DescriptorFiles {
     }
   }
 
-  /** Programs of the host may write to devices as well. */
+  /** Refuses them only for reading: other programs on the host may write to devices, so this one may too. */
   protected override refusesNodes(flags: number): boolean {
     return (flags & O_ACCMODE) === O_RDONLY;
   }
@@ -100,7 +101,7 @@ export class HostFiles extends DescriptorFiles {
     }
   }
 
-  /** As `stat`, with all that the host says; a symlink is not followed. */
+  /** Everything that the host's statx(2) returns; does not follow a symlink. */
   hostStat(path: string): HostStat {
     return this.named(path, (directory, name) => this.system.lstatAt(directory, name));
   }
@@ -110,8 +111,8 @@ export class HostFiles extends DescriptorFiles {
   }
 
   /**
-   * Without /proc, where descriptors have no links, attributes are read by path. ESTALE when the path led to another
-   * file.
+   * Without /proc there is no link to an open descriptor, so extended attributes are read by path. ESTALE when the path
+   * led to another file.
    */
   override xattrs(path: string, follow: boolean): Map<string, Buffer> {
     try {
@@ -123,7 +124,7 @@ export class HostFiles extends DescriptorFiles {
       const xattrs = attempt(() => this.system.readHostXattrs(at));
       const found = attempt(() => this.system.statHost(at, false));
       if (found.ino === wanted.ino && found.dev === wanted.dev) return xattrs;
-      throw new FsError('ESTALE', { note: 'something else came to its place meanwhile' });
+      throw new FsError('ESTALE', { note: 'another file has taken its place meanwhile' });
     }
   }
 
@@ -145,25 +146,25 @@ export class HostFiles extends DescriptorFiles {
   }
 
   /**
-   * Lets `use` set attributes of the file that the caller made at a path, of the type in `mode`. ESTALE when something
-   * of another type is there now, or a file with more than one name.
+   * Lets `use` set attributes of the file that the caller made at a path. Its type is in `mode`. ESTALE when a file of
+   * another type is there now, or one with more than one name.
    */
   dressing(path: string, mode: number, use: (wearer: Wearer) => void): void {
     const fd = this.openToDress(path, mode);
     try {
       const { mode: found, nlink } = attempt(() => this.system.statFile(fd));
       if ((found & S_IFMT) !== (mode & S_IFMT) || (nlink > 1 && !isDirectoryMode(mode)))
-        throw new FsError('ESTALE', { note: 'something else came to its place meanwhile' });
+        throw new FsError('ESTALE', { note: 'another file has taken its place meanwhile' });
       use(this.wearer(fd));
     } finally {
       this.system.close(fd);
     }
   }
 
-  /** Opens a directory for reading where that is allowed: calls on an O_PATH descriptor take longer. */
+  /** Opens a directory for reading if that is allowed, since calls on an O_PATH descriptor take longer. */
   private openToDress(path: string, mode: number): number {
     if (!isDirectoryMode(mode)) return this.openPath(path, O_PATH | O_NOFOLLOW);
-    // Opened as `.` in itself, which is the same directory as long as that is held open.
+    // With the slash `named` opens the directory itself, and then `.` in it: the same one, since the first stays open.
     const inside = path === '/' ? path : `${path}/`;
     try {
       return this.openPath(inside, O_RDONLY | O_DIRECTORY);
@@ -173,7 +174,7 @@ export class HostFiles extends DescriptorFiles {
     }
   }
 
-  /** An open file that gets attributes. */
+  /** Sets attributes of an open file. */
   dressingFile(file: TreeFile): Wearer {
     return this.wearer(onFile(file, (fd) => fd));
   }

@@ -17,8 +17,8 @@ function bytesOf(view: DataView): Uint8Array {
 }
 
 /**
- * The kernel drops the attributes of the node and its cached pages in the range: with a length of 0, all from
- * `position` on; with a position below 0, none.
+ * A message that makes the kernel drop the node's attributes and its cached pages in the range. A length of 0 means all
+ * pages from `position` on; a negative position means no pages.
  */
 export function invalidateInode(node: number, position: number, length: number): Uint8Array {
   const { ino, off, len, bytes } = NOTIFY_INVAL_INODE_OUT;
@@ -29,18 +29,18 @@ export function invalidateInode(node: number, position: number, length: number):
   return bytesOf(view);
 }
 
-/** Nodes in one message. */
+/** The most nodes in one message. */
 const PRUNED_AT_ONCE = 2048;
 
 /**
- * Messages by which the kernel lets go of every node of a mount that is not in use: open files, working directories and
+ * Messages that make the kernel drop every node of a mount that is not in use: open files, working directories and
  * mounts inside the mount stay. The nodes that were looked up last come first, because a directory is in use while the
- * kernel has anything in it. An inode and a dentry of FUSE take about 1.1 KB of the kernel's memory, 106 MiB for a tree
- * of 100,000 files that was once walked.
+ * kernel has anything in it. An inode and a dentry of FUSE take about 1.1 KB of the kernel's memory: 106 MiB for a tree
+ * of 100,000 files after one walk.
  *
  * A kernel before 7.45 does not know the notification; it drops all unused names when root asks
- * (`Kernel.dropUnusedNames`), or else when it needs the memory. FUSE_NOTIFY_INVAL_ENTRY is never used: it unmounts what
- * is mounted there, and leaves programs that work there without a path.
+ * (`Kernel.dropUnusedNames`), or else when it needs the memory. FUSE_NOTIFY_INVAL_ENTRY is never used: it unmounts any
+ * mount on the name, and programs that work in the directory lose its path.
  */
 export function* pruneMessages(known: Iterable<number>): Generator<Uint8Array> {
   const nodes = [...known].reverse();

@@ -1,4 +1,4 @@
-/** Puts the calls together into one object that passes as node:fs. */
+/** Combines the calls into one object that passes as node:fs. */
 import { constants } from 'node:fs';
 import { BLOCK_SIZE } from '../base/index.ts';
 import type { SpaceCounts, TreeFile, TreeFiles } from '../vfs/index.ts';
@@ -13,7 +13,7 @@ import { SyncCalls } from './sync-calls.ts';
 
 type HostFs = typeof import('node:fs');
 
-/** Parts of node:fs that a NodeFs lacks. */
+/** Parts of node:fs that a NodeFs lacks, and `promises`, which it declares by itself. */
 type Absent =
   | 'watch'
   | 'watchFile'
@@ -46,7 +46,7 @@ export interface NodeFsWithDescriptors {
 
 type Promises = Record<string, unknown>;
 
-/** fs.promises of each fs, or the function that makes it: most forks never use it. */
+/** fs.promises of each fs. Until it is first used, the function that makes it, since most forks never use it. */
 const PROMISES = new WeakMap<object, Promises | (() => Promises)>();
 
 /** One getter for all, so that the fs objects of all trees have one shape, which V8 keeps once. */
@@ -73,7 +73,7 @@ function noSpace(): SpaceCounts {
 
 /**
  * An object with the functions of node:fs over one open tree. Paths that are not absolute start at '/'. `countSpace`
- * tells statfs of the space that the tree lives in.
+ * returns what statfs reports.
  */
 export function createNodeFs(fileSystem: TreeFiles, countSpace = noSpace): NodeFsWithDescriptors {
   const descriptors = new Descriptors();

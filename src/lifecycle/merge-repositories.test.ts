@@ -13,7 +13,7 @@ import { importTree } from '../transfer/index.ts';
 import type { FileSystem } from '../vfs/index.ts';
 import { type MergeReport, mergeTrees } from './merge.ts';
 
-/** Files of repositories, and files that only look a little like them. */
+/** Files of repositories: a merge keeps our side, without markers. */
 const KEPT = [
   '/.git/HEAD',
   '/.git/refs/heads/main',
@@ -30,6 +30,7 @@ const KEPT = [
   '/bare.git/worktrees/tree/HEAD',
   '/theirs-only/packed-refs',
 ];
+/** Files that only look a little like those of a repository: a merge writes markers into them. */
 const MARKED = [
   '/text',
   '/.gitignore',
@@ -39,6 +40,7 @@ const MARKED = [
   '/no-objects/HEAD',
   '/heads/HEAD/refs',
 ];
+/** Files that give a directory some or all entries of a bare repository: HEAD, `objects` and `refs`. */
 const NODES = ['/bare.git/objects/x', '/no-objects/refs/x', '/heads/objects/x', '/heads/HEAD/x'];
 
 function makeFile(fileSystem: FileSystem, path: string, text: string): void {
@@ -60,7 +62,7 @@ async function mergeMarked(engine: StoreEngine): Promise<MergeReport> {
   return await mergeTrees(engine, 'theirs', 'ours', { onConflict: 'markers' });
 }
 
-test('markers come into texts, and into nothing that is of a repository', async (context) => {
+test('conflict markers are written into text files, but not into files of a repository', async (context) => {
   const engine = await scratchStore(context);
   const base = engine.createEmpty('base').fileSystem;
   for (const path of [...KEPT, ...MARKED]) makeFile(base, path, 'line\n');
@@ -75,7 +77,7 @@ test('markers come into texts, and into nothing that is of a repository', async 
   const { conflicts, isApplied } = await mergeMarked(engine);
   assert.equal(isApplied, true);
   const wanted = [...KEPT, ...MARKED].sort().map((path) => ({ path, kind: 'both-modified' }));
-  assert.deepEqual(conflicts, wanted, 'each of them is told');
+  assert.deepEqual(conflicts, wanted, 'every conflict is reported');
   for (const path of KEPT) assert.equal(textOf(engine, path), 'ours\n', path);
   for (const path of MARKED)
     assert.match(textOf(engine, path), /^<{7} ours\nours\n[\s\S]*\ntheirs\n>{7} theirs\n$/, path);
@@ -103,7 +105,10 @@ function git(directory: string, ...args: readonly string[]): string {
   });
 }
 
-/** A repository of git in which both sides have committed: `base`, and what each of them has made of it. */
+/**
+ * Imports a git repository as `base`, and a copy of it for each side, in which that side has committed. Resolves to the
+ * directory that holds all three.
+ */
 async function importSides(context: TestContext, engine: StoreEngine): Promise<string> {
   const directory = scratchDirectory(context);
   const base = join(directory, 'base');
@@ -123,7 +128,7 @@ async function importSides(context: TestContext, engine: StoreEngine): Promise<s
   return directory;
 }
 
-test('git goes on in a repository in which both have committed', {
+test('git works in the merged repository after both sides have committed', {
   skip: spawnSync('git', ['--version']).status !== 0 && 'needs git',
 }, async (context) => {
   const engine = await scratchStore(context);

@@ -1,4 +1,4 @@
-/** Patches, as git and patch(1) take them. */
+/** Patches, applied by git and patch(1). */
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
@@ -48,7 +48,7 @@ function patchOf(engine: StoreEngine, a: string, b: string): string {
     .join('');
 }
 
-/** What a patch expresses of a tree: files and symlinks, their content and whether they are executable. */
+/** The part of a tree that a patch can express: files and symlinks, their content and whether they are executable. */
 function inPatch(tree: ReturnType<typeof describeHostTree>): typeof tree {
   const files = new Map<string, never>();
   for (const [path, { mode, content }] of tree) {
@@ -135,7 +135,7 @@ describe('a patch', () => {
     assert.deepEqual(compareTrees(left!, right!), []);
   });
 
-  test('names binary files that differ, and has the rest', async (context) => {
+  test('names binary files that differ, and contains the other changes', async (context) => {
     const engine = await storeWithTexts(context, new SeededRandom(2));
     const { fileSystem } = engine.fork('base', 'try');
     writeText(fileSystem, '/blob', seededBytes(1, 5_000));
@@ -150,7 +150,7 @@ describe('a patch', () => {
   });
 });
 
-test('counts of lines', async (context) => {
+test('the summary of a patch counts inserted and deleted lines', async (context) => {
   const engine = await scratchStore(context);
   const base = engine.createEmpty('base').fileSystem;
   writeText(base, '/kept', 'one\ntwo\nthree\n');

@@ -5,11 +5,11 @@
  *
  * Until `finish` the layer is in state 'building' and no tree names it. `finish` makes its blobs durable and sealed,
  * then freezes the layer and writes the snapshot in one transaction. After a crash gc finds a 'building' layer whose
- * lock nobody holds and removes it, its rows and its blobs.
+ * lock nobody holds, and removes it with its rows and blobs.
  *
- * The content table makes identical content stored once, also across imports. A row there counts only if its blob is
- * sealed or is this builder's. Gc drops no content while a living builder exists, and removes content rows before it
- * drops their blocks.
+ * By means of the content table identical content is stored once, also across imports. A row there is used only if its
+ * blob is sealed or belongs to this builder. Gc drops no content while a living builder exists, and removes content
+ * rows before it drops their blocks.
  *
  * Neighbours: `transfer` reads the host and computes the hashes; this file knows nothing of the host.
  */
@@ -52,7 +52,7 @@ const PACKED_BYTES_MAX = 64 * 1024 * 1024;
 const INODE_RANGE = 4096;
 const ROWS_AT_ONCE = 2048;
 const BLOB_RANGE_MAX = 64;
-/** A blob that waits to be sealed keeps a descriptor open, and eight bytes for each block. */
+/** Limits of blobs that wait to be sealed: each holds an open descriptor, and eight bytes of memory for each block. */
 const UNSEALED_MAX = 64;
 const UNSEALED_BYTES_MAX = 8 * 1024 ** 3;
 
@@ -70,7 +70,7 @@ export class LayerBuilder {
   readonly source: string;
   readonly layer: LayerId;
   readonly root: Ino;
-  /** The tree that the layer stands on: only what differs from it is put here. */
+  /** The tree that the layer stands on; only differences from it are put into the layer. */
   readonly base: StoredTree | undefined;
   private readonly tables: MetaTables;
   private readonly blobs: BlobSpace;
@@ -83,14 +83,14 @@ export class LayerBuilder {
   private inoEnd = 0;
   private blobNext = 0;
   private blobEnd = 0;
-  /** How many rows of blobs are written the next time. */
+  /** How many blob rows `reserveBlobs` writes the next time. */
   private blobsReserved = 4;
   /** Blobs of this builder, finished or not. */
   private readonly ownBlobs = new Set<BlobId>();
-  /** Blobs whose files may exist, including those given up since. */
+  /** Blobs whose files may exist, including aborted ones. */
   private readonly begunBlobs = new Set<BlobId>();
   private readonly openBlobs = new Set<OwnBlob>();
-  /** Open blobs that are complete. */
+  /** Those of `openBlobs` that are complete. */
   private readonly unsealed = new Set<OwnBlob>();
   private readonly queuedContent: ContentQueue;
   private packed: BlobWriter | undefined;
@@ -108,7 +108,7 @@ export class LayerBuilder {
       this.queue.add(() => tables.contents.put(hash, sizeBytes, { ...place, sizeBytes }));
     });
     this.assertNameFree();
-    // First the number, then the lock, so that gc never meets the row of a living builder without its lock.
+    // The lock is taken before the layer's row is written, so that gc never finds the row of a living builder unlocked.
     this.layer = tables.transaction(() => tables.allocate('nextLayer')) as LayerId;
     this.lock = LayerLock.take(system, layout.journalPath(this.layer));
     this.reserveInodes();
@@ -137,7 +137,7 @@ export class LayerBuilder {
     return (this.tables.layers.get(layer)?.depth ?? 0) + 1;
   }
 
-  /** Where the base is now: it may have been flattened since. ENOENT when it was dropped. */
+  /** The layer's place above the base, which may have been flattened meanwhile. ENOENT if the base was dropped. */
   private place(): Pick<LayerRecord, 'parent' | 'depth'> {
     const { base } = this;
     if (base === undefined) return this.record;
@@ -165,7 +165,7 @@ export class LayerBuilder {
 
   putInode(ino: Ino, record: InodeRecord): void {
     this.queue.add(() => this.tables.inodes.put(this.layer, ino, record), record.target.length);
-    // Only the union at the base knows the inode by this number.
+    // A number of the union at the base means nothing without the union, so a row keeps the inode that it stands for.
     const derived = this.base?.derived;
     const origin = derived?.mayHave(ino) === true ? derived.origin(ino) : undefined;
     if (derived !== undefined && origin !== undefined)
@@ -182,7 +182,7 @@ export class LayerBuilder {
     this.queue.add(() => this.tables.xattrs.put(this.layer, ino, xattrs), bytes);
   }
 
-  /** One more attribute of an inode of this layer. */
+  /** Adds an extended attribute to an inode of this layer. */
   addXattr(ino: Ino, name: string, value: Buffer): void {
     this.queue.add(() => {
       const { layer, tables } = this;
@@ -207,7 +207,7 @@ export class LayerBuilder {
     this.queue.add(() => this.tables.inodes.put(this.layer, ino, { ...this.stored(ino), ...fields }));
   }
 
-  /** Takes back all that was put of an inode of this layer. */
+  /** Removes everything that was put for an inode of this layer, except its names. */
   takeBack(ino: Ino): void {
     this.queue.add(() => {
       const { layer, tables } = this;
@@ -217,7 +217,7 @@ export class LayerBuilder {
     });
   }
 
-  /** The whole map of a file: its runs in order, with physically contiguous ones merged. */
+  /** Puts the whole map of a file: its runs in order, with physically contiguous ones merged. */
   putRuns(ino: Ino, runs: readonly Run[]): void {
     for (const { chunk, runs: own } of runsByChunk(runs))
       this.queue.add(() => this.tables.extents.putChunk(this.layer, ino, chunk, own));
@@ -225,7 +225,7 @@ export class LayerBuilder {
 
   // Content.
 
-  /** Where content with this hash (format.md, content) and size is stored already; undefined if nowhere. */
+  /** The place of content with this hash (format.md, content) and size; undefined if it is not stored yet. */
   findContent(hash: Buffer, sizeBytes: number): ContentPlace | undefined {
     const queued = this.queuedContent.find(hash, sizeBytes);
     if (queued !== undefined) return queued;
@@ -242,7 +242,7 @@ export class LayerBuilder {
     this.blobs.read(place.blob, place.physical * BLOCK_SIZE + position, target, 0, length);
   }
 
-  /** Remembers where content of this build is, for later files. */
+  /** Remembers where this build stored content, for later files with the same content. */
   rememberContent(hash: Buffer, sizeBytes: number, place: ContentPlace): void {
     assert(this.ownBlobs.has(place.blob), 'remembered content lies in a blob of this build');
     this.queuedContent.add({ hash, sizeBytes, place });
@@ -292,7 +292,7 @@ export class LayerBuilder {
     return bytes >= UNSEALED_BYTES_MAX;
   }
 
-  /** Does most of the work of `finish` in pieces, between which the program goes on. */
+  /** Does most of the work of `finish` in pieces, and lets other work of the process run in between. */
   async settle(): Promise<void> {
     await this.sealOwn();
     while (this.queuedContent.drain(ROWS_AT_ONCE)) await yieldToEventLoop();
@@ -323,7 +323,7 @@ export class LayerBuilder {
     return id;
   }
 
-  /** Writes the rows of ever more blobs at once, since a durable transaction takes as long as a small file. */
+  /** Writes rows for several blobs, twice as many each time: a durable transaction takes as long as a small file. */
   private reserveBlobs(): void {
     const count = this.blobsReserved;
     this.blobsReserved = Math.min(2 * count, BLOB_RANGE_MAX);
@@ -365,8 +365,8 @@ export class LayerBuilder {
   // The end.
 
   /**
-   * Freezes the layer and writes the snapshot; `imported` is the directory that it was. EEXIST when the name was taken
-   * meanwhile; then call `abort`.
+   * Freezes the layer and writes the snapshot; `imported` is the directory that it was imported from. EEXIST if the
+   * name was taken meanwhile; then call `abort`.
    */
   finish(imported?: HostIdentity): TreeRecord {
     assert(!this.isDone, 'a layer is finished once');
@@ -426,7 +426,7 @@ export class LayerBuilder {
         this.tables.layers.remove(this.layer);
       });
     } finally {
-      // If removing failed, the layer stays 'building', and gc finds it without its lock.
+      // If that failed, the layer is still 'building'. Without its lock gc removes it.
       this.lock.release();
     }
   }

@@ -1,31 +1,31 @@
-/** How a store is opened, and what it counts. */
+/** Options for opening a store, and the counts that it reports. */
 import type { BlobSpaceCounts } from '../blob/index.ts';
 import type { TreeCache } from '../layer/index.ts';
 import type { System } from '../sys/index.ts';
 
 export interface StoreOptions {
   readonly system?: System;
-  /** Make the store where there is none. */
+  /** Creates the store if there is none. */
   readonly create?: boolean;
   /** Opens a store that belongs to another user. Default: whether the environment has RAMET_TRUST_STORE=1. */
   readonly trustStore?: boolean | undefined;
-  /** Told what the user should mend. Default: a warning of the process. */
+  /** Called with a text about what the user should fix. Default: `process.emitWarning`. */
   readonly onWarning?: (message: string) => void;
   /**
-   * Check every page of the tables first, because LMDB ends the process when it meets a damaged one. Takes longer the
-   * larger they are.
+   * Checks every page of the tables first, because LMDB ends the process when it meets a damaged one. Takes longer for
+   * larger tables.
    */
   readonly checksTables?: boolean;
   /**
-   * How long to wait for another process that has the tables locked; then the operation fails with ETIMEDOUT. For a
-   * process that serves others, which would have to wait too. Default: without limit.
+   * How long to wait for another process that has the tables locked; then the operation fails with ETIMEDOUT. Meant for
+   * a process that serves others, which would have to wait too. Default: no limit.
    */
   readonly lockWaitMsMax?: number;
   /** Layers under a tree before they are flattened in the background. Default: 16. */
   readonly chainLayersMax?: number;
-  /** Milliseconds between two commit marks: what a power cut may lose. Default: 2,000. */
+  /** Milliseconds between two commit marks: a power cut may lose the changes of this long. Default: 2,000. */
   readonly commitMarkMs?: number;
-  /** What open trees keep in memory of what they have read. Default: one for all stores of the process. */
+  /** The cache of what open trees have read. Default: one cache for all stores of the process. */
   readonly cache?: TreeCache;
 }
 

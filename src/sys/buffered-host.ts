@@ -137,7 +137,7 @@ const steps: StepCalls = {
     const fd = withoutPath(() => openAt(path, flags | O_NOFOLLOW, mode));
     if (HAS_PROC || isAt(path, fd)) return fd;
     closeSync(fd);
-    throw new FsError('ELOOP', { syscall: 'open', note: 'something else came to its place meanwhile' });
+    throw new FsError('ELOOP', { syscall: 'open', note: 'another file has taken its place meanwhile' });
   },
   modeOf: (fd) => fstatSync(fd).mode,
   close: closeSync,

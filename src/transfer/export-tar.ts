@@ -124,7 +124,7 @@ export class TarExport {
   }
 }
 
-/** './' and the path without its first slash, as `tar -C DIRECTORY .` writes names. */
+/** The path with './' instead of its first slash, as `tar -C DIRECTORY .` writes names. */
 function archivePath(path: string): Buffer {
   return Buffer.concat([Buffer.from('./'), nameToBytes(path.slice(1))]);
 }
@@ -144,7 +144,7 @@ function entryOf(item: TreeItem, type: TarType, target: Buffer): TarEntry {
     target,
     deviceMajor: type === 'character' || type === 'block' ? deviceMajor(attributes.rdev) : 0,
     deviceMinor: type === 'character' || type === 'block' ? deviceMinor(attributes.rdev) : 0,
-    // The attributes came with the first name of the inode.
+    // The inode's first name already has the extended attributes.
     xattrs: type === 'link' ? [] : item.xattrs.map(([name, value]) => [nameToBytes(name), value] as const),
   };
 }

@@ -1,4 +1,4 @@
-/** Counts, notes and progress, which imports and exports have in common. */
+/** The counts, notes and progress of an import or export. */
 
 export interface Note<Kind> {
   readonly kind: Kind;
@@ -7,7 +7,7 @@ export interface Note<Kind> {
   readonly message: string;
 }
 
-/** Notes of one report; the last one says that there were more. */
+/** The most notes in one report; the last of them says that there were more. */
 const NOTES_MAX = 10_000;
 
 export interface Counts {
@@ -17,7 +17,7 @@ export interface Counts {
   readonly specials: number;
   /** Further names of files that have several. */
   readonly hardLinks: number;
-  /** Of an import: what is hidden in lower layers or, over a base, removed. Of an export of changes: removed names. */
+  /** Import: names that are hidden in lower layers or, over a base, removed. Export of changes: removed names. */
   readonly whiteouts: number;
   /** Sum of file sizes. */
   readonly apparentBytes: number;
@@ -60,7 +60,7 @@ export class Tally<Kind> implements Counts {
       this.notes.push({ kind, path, message: `${message}; there is more that is not noted` });
   }
 
-  /** A note that would be the same for many files is made once. */
+  /** Makes a note, unless one with this message was made before, so that many files cause one note only. */
   noteOnce(kind: Kind, path: string, message: string): void {
     if (this.noted.has(message) || this.notes.length === NOTES_MAX) return;
     this.noted.add(message);

@@ -28,7 +28,7 @@ export class FileSystem {
   readonly context: TreeContext;
   /** The same tree by inode, for a mount. */
   readonly byInode: InodeCalls;
-  /** On whose behalf calls by path and by open file are made. */
+  /** The user for whom calls by path and by open file are made. */
   caller: Caller;
 
   constructor(stack: LayerStack, dev: number, caller: Caller) {
@@ -45,7 +45,7 @@ export class FileSystem {
     return this.context.stack.upper === undefined;
   }
 
-  /** False: reading leaves access times alone, as the option `noatime` of mount(8) does. */
+  /** If false, reading leaves access times alone, as with the option `noatime` of mount(8). */
   get keepsAccessTimes(): boolean {
     return this.context.keepsAccessTimes;
   }
@@ -150,7 +150,7 @@ export class FileSystem {
     opening.close(this.context, file);
   }
 
-  /** read(2). Null: at the file's own position, which moves. Returns how many bytes were read. */
+  /** read(2). A position of null is the file's own, which moves. Returns how many bytes were read. */
   read(file: OpenFile, target: Uint8Array, offset: number, length: number, position: number | null): number {
     const inode = file.requireReadable();
     const at = position ?? file.position;
@@ -159,12 +159,12 @@ export class FileSystem {
     return bytes;
   }
 
-  /** As `read`, but -1 where it would have to wait for the disk. */
+  /** As `read`, but returns -1 if it would have to wait for the disk. */
   tryRead(file: OpenFile, target: Uint8Array, offset: number, length: number, position: number): number {
     return this.byInode.read(file.requireReadable(), target, offset, length, position, false);
   }
 
-  /** write(2). Null: at the file's own position, which moves. Returns how many bytes were written. */
+  /** write(2). A position of null is the file's own, which moves. Returns how many bytes were written. */
   write(file: OpenFile, source: Uint8Array, offset: number, length: number, position: number | null): number {
     const { byInode, caller } = this;
     const inode = file.requireWritable();
@@ -210,7 +210,7 @@ export class FileSystem {
     this.byInode.sync();
   }
 
-  /** FICLONE. `from`: the open tree of `source`, in the same store. */
+  /** FICLONE. `from` is the open tree of `source`, in the same store. */
   reflink(source: OpenFile, target: OpenFile, from: FileSystem = this): void {
     const inode = source.requireReadable();
     this.byInode.reflink(this.caller, inode, target.requireWritable(), from.context);
@@ -306,7 +306,7 @@ export class FileSystem {
     return this.entriesOf(file.requireOpen());
   }
 
-  /** Names alone: the fastest way to list a directory that was never read. */
+  /** Only the names: the fastest way to list a directory that was never read. */
   readDirectoryNames(path: string): Name[] {
     const directory = this.listable(this.resolve(path, true));
     return [...this.context.stack.list(directory).keys()];

@@ -26,7 +26,7 @@ async function storeWithBase(context: TestContext): Promise<StoreEngine> {
   return engine;
 }
 
-test('the path of files and directories in lower layers and in the upper one', async (context) => {
+test('files and directories in lower layers and in the upper one have their paths', async (context) => {
   const engine = await storeWithBase(context);
   const tree = engine.fork('base', 'fork');
   const name = nameFromString('ö€');
@@ -40,7 +40,7 @@ test('the path of files and directories in lower layers and in the upper one', a
     assert.equal(pathOf(tree, path), path.slice(1));
 });
 
-test('the path of a file with several names is the last one it got; undefined where that is gone', async (context) => {
+test('a file with several names has the path of the last one it got; undefined if that is gone', async (context) => {
   const engine = await storeWithBase(context);
   const tree = engine.fork('base', 'fork');
   const { fileSystem } = tree;
@@ -59,7 +59,7 @@ test('the path of a file with several names is the last one it got; undefined wh
   fileSystem.close(file);
 });
 
-test('paths in a host tree, also of inodes that were renamed in the fork', {
+test('inodes of a host tree have their paths, also after a rename in the fork', {
   skip: nativeOnly,
 }, async (context) => {
   const host = await HostTree.create(context);

@@ -1,4 +1,4 @@
-/** utimes, and what moves atime, mtime and ctime. */
+/** utimes, and the operations that move mtime and ctime. */
 import assert from 'node:assert/strict';
 import {
   at,
@@ -54,7 +54,7 @@ const moveRows: readonly MoveRow[] = [
     change: (subject, path) => subject.fs.closeSync(subject.fs.openSync(path, 'w')),
   },
   {
-    name: 'an open with O_TRUNC of what is empty already',
+    name: 'an open with O_TRUNC of an empty file',
     moved: 'both',
     prepare: (subject, path) => subject.fs.truncateSync(path),
     change: (subject, path) => subject.fs.closeSync(subject.fs.openSync(path, 'w')),
@@ -156,16 +156,16 @@ const utimesCases: ConformanceCase[] = [
     },
   },
   {
-    name: 'a fraction of a microsecond precision survives, and bigint and number agree',
+    name: 'times are kept to the microsecond, and stats as bigint and as number agree',
     needs: ['nanosecondTimes'],
     run(subject) {
       const path = at(subject, 'file');
       subject.fs.writeFileSync(path, '');
-      // Both are exact in binary.
+      // Both times are exact in binary.
       subject.fs.utimesSync(path, 1000.25, 2000.0009765625);
       const exact = subject.fs.statSync(path, { bigint: true });
       assert.equal(exact.atimeNs, 1_000_250_000_000n);
-      // Node 20 passes microseconds to the kernel rounded down, later ones nanoseconds.
+      // Node 20 passes whole microseconds to the kernel, rounded down; later versions pass nanoseconds.
       assert.equal(exact.mtimeNs / 1000n, 2_000_000_976n);
       assert.equal(exact.mtimeMs, exact.mtimeNs / 1_000_000n);
       const plain = subject.fs.statSync(path);
@@ -174,7 +174,7 @@ const utimesCases: ConformanceCase[] = [
     },
   },
   {
-    name: 'the present has more than milliseconds',
+    name: 'times from the clock are finer than a millisecond',
     needs: ['nanosecondTimes', 'clockMoves'],
     async run(subject) {
       const seen = new Set<bigint>();
@@ -209,7 +209,7 @@ const utimesCases: ConformanceCase[] = [
     },
   },
   {
-    name: 'futimes, also on a descriptor for reading',
+    name: 'futimes sets times even by a descriptor that is open for reading',
     run(subject) {
       subject.fs.writeFileSync(at(subject, 'file'), '');
       withFile(subject, 'file', 'r', (fd) => {
@@ -220,7 +220,7 @@ const utimesCases: ConformanceCase[] = [
     },
   },
   {
-    name: 'utimes of a directory',
+    name: 'utimes sets the times of a directory',
     run(subject) {
       subject.fs.mkdirSync(at(subject, 'dir'));
       subject.fs.utimesSync(at(subject, 'dir'), 7, 8);
@@ -228,7 +228,7 @@ const utimesCases: ConformanceCase[] = [
     },
   },
   {
-    name: 'utimes of a missing file is ENOENT, by promise too',
+    name: 'utimes of a missing file fails with ENOENT, also by promise',
     async run(subject) {
       const path = at(subject, 'missing');
       expectError(() => subject.fs.utimesSync(path, 1, 1), { code: 'ENOENT', syscall: 'utime', path });
@@ -249,7 +249,7 @@ const utimesCases: ConformanceCase[] = [
     },
   },
   {
-    name: 'a time that is none is refused',
+    name: 'a value that is not a time is refused',
     run(subject) {
       subject.fs.writeFileSync(at(subject, 'file'), '');
       const path = at(subject, 'file');
@@ -259,7 +259,7 @@ const utimesCases: ConformanceCase[] = [
     },
   },
   {
-    name: 'a new file has its birth time, which no write moves',
+    name: 'a write does not move the birth time of a file',
     needs: ['clockMoves'],
     async run(subject) {
       subject.fs.writeFileSync(at(subject, 'file'), '');

@@ -1,4 +1,4 @@
-/** Tables that processes open and close while others commit. RAMET_TABLES_SECONDS=n tries longer. */
+/** Processes open and close the tables while others commit, for 4 s or for RAMET_TABLES_SECONDS. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { MetaTables } from '../../src/meta/index.ts';
@@ -37,7 +37,7 @@ test('what one process has committed stays while others open and close the table
   assert.equal(taken, reports[0]?.count, 'no number was taken twice');
 });
 
-test('the last to close and the next to open do not meet', async (context) => {
+test('the last process to close the tables does not disturb the next one to open them', async (context) => {
   const directory = scratchDirectory(context);
   const reports = await reportsOf(directory, ['open', 'open', 'open']);
   for (const { count } of reports) assert.ok(count > 0, 'each got its turn');

@@ -1,9 +1,9 @@
-/** Imports an archive into a new store, and prints by how many bytes its own memory grew at most. */
+/** Imports an archive into a new store, and prints the most bytes by which its own memory grew meanwhile. */
 import { readFileSync } from 'node:fs';
 import { StoreEngine } from '../../src/store/index.ts';
 import { importTree } from '../../src/transfer/index.ts';
 
-/** Without pages of files, which the kernel takes back when it needs them: proc(5), RssAnon. */
+/** Anonymous memory (proc(5), RssAnon). Pages of files do not count: the kernel can take them back at any time. */
 function ownBytes(): number {
   return Number(/RssAnon:\s+(\d+) kB/.exec(readFileSync('/proc/self/status', 'latin1'))![1]) * 1024;
 }

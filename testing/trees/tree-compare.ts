@@ -1,7 +1,7 @@
 /**
- * Compares whole trees, for tests of import and export: everything that should survive the way in and out, and nothing
- * that cannot (inode numbers, change times). Written without the code under test: it walks by node:fs and by the
- * FileSystem's own calls, and reads bytes, not extents.
+ * Compares whole trees, for tests of import and export: everything that should survive both, and nothing that cannot
+ * (inode numbers, change times). It uses none of the code under test: it walks by node:fs and by calls of `FileSystem`,
+ * and reads bytes, not extents.
  */
 import { createHash } from 'node:crypto';
 import {
@@ -28,9 +28,9 @@ export interface EntryDescription {
   readonly rdev: number;
   /** SHA-256 of a file's bytes, a symlink's target, '' for others. */
   readonly content: string;
-  /** Where a file has data: `start-end` in bytes, of whole blocks of 4,096. */
+  /** Where a file has data: ranges `start-end` of blocks of 4,096 bytes, separated by spaces. */
   readonly data: string;
-  /** The first path (in byte order) with the same inode: the path itself unless it is a further hard link. */
+  /** The first path of the same inode, in byte order; the entry's own path unless it is a further hard link. */
   readonly inode: string;
   readonly nlink: number;
   /** `name=hex`, sorted. */
@@ -41,7 +41,7 @@ export interface EntryDescription {
 export type TreeDescription = Map<string, EntryDescription>;
 
 export interface DescribeOptions {
-  /** Without it holes are not compared: a tar has none. */
+  /** Compares holes too. Not for a tar, which has none. */
   readonly holes?: boolean;
 }
 
@@ -51,7 +51,7 @@ const TYPE_FILE = 0o100000;
 const TYPE_DIRECTORY = 0o040000;
 const TYPE_SYMLINK = 0o120000;
 
-/** A host directory and all that is in it. `system` is asked for holes and extended attributes only. */
+/** Describes a host directory and everything in it. `system` is used only for holes and extended attributes. */
 export function describeHostTree(
   system: System,
   root: string,
@@ -94,7 +94,7 @@ function common(
     uid: Number(stat.uid),
     gid: Number(stat.gid),
     mtime: nanosecondsText(stat.mtimeNs),
-    // The size of a directory is the host filesystem's own affair.
+    // The size of a directory depends on the host's filesystem.
     size: isDirectory ? 0 : Number(stat.size),
     rdev: Number(stat.rdev),
     nlink: isDirectory ? 0 : Number(stat.nlink),
@@ -144,7 +144,7 @@ function byteOrder(a: string, b: string): number {
   return a < b ? -1 : 1;
 }
 
-/** An open tree of a store, in the same form. */
+/** Describes an open tree of a store. */
 export function describeFileSystem(fileSystem: FileSystem, options: DescribeOptions = {}): TreeDescription {
   const tree: TreeDescription = new Map();
   const inodes = new Map<number, string>();

@@ -13,7 +13,7 @@ export function register(program: Command): void {
   program
     .command('du')
     .description('show what each tree uses and what the store takes on disk')
-    .option('--shared', 'also how much each tree has alone and how much it shares')
+    .option('--shared', 'also show how much each tree has alone and how much it shares')
     .addHelpText('after', examples('ramet du', 'ramet du --shared --json'))
     .action((flags: DuFlags, command: Command) =>
       withSession(command, async ({ engine, isJson, trees }) => {
