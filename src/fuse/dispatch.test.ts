@@ -13,6 +13,7 @@ import {
   u32,
   u64,
 } from '../../testing/fuse/fuse-kernel.ts';
+import { swept } from '../../testing/pace/sweep.ts';
 import { problemsOf, writeFile } from '../../testing/stores/shared-store.ts';
 import type { StoreEngine, Tree } from '../store/index.ts';
 
@@ -137,7 +138,9 @@ const likely = fc.oneof(
 );
 
 describe('dispatch, given any bytes', () => {
-  it('never throws or reports a defect, and leaves a clean tree', { timeout: 120_000 }, async (context) => {
+  it('never throws or reports a defect, and leaves a clean tree', {
+    timeout: swept({ sample: 120_000, long: 300_000, all: 3_600_000 }),
+  }, async (context) => {
     const { kernel, engine } = await forkOf(context);
     const [file, directory] = [kernel.lookup(ROOT, 'a'), kernel.lookup(ROOT, 'd')];
     const nodes = [ROOT, file, directory, kernel.lookup(directory, 'b'), kernel.tree.stack.rootIno];
@@ -165,7 +168,7 @@ describe('dispatch, given any bytes', () => {
         kernel.tree.checkpoint();
         assert.deepEqual(problemsOf(engine), []);
       }),
-      { numRuns: 300 },
+      { numRuns: swept({ sample: 300, long: 1500, all: 30_000 }) },
     );
     while (kernel.deferred.length > 0) await kernel.finishDeferred();
   });

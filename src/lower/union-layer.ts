@@ -345,15 +345,25 @@ export class UnionLayer implements DerivedLower {
   private climb({ component, ino }: UnionPart): UnionDirectory | undefined {
     const chain = this.components[component];
     if (chain === undefined) return undefined;
-    if (ino === chain.root) return this.withPart(this.root, component, ino);
-    const record = chain.record(ino);
-    if (record === undefined || kindOfMode(record.mode) !== DT_DIR) return undefined;
-    const above = this.climb({ component, ino: record.parent });
-    const named = above && chain.names(record.parent).find(({ dentry }) => dentry.ino === ino);
-    if (above === undefined || named === undefined) return undefined;
-    const dentry = this.dentry(above.ino, named.name);
-    const found = dentry?.kind === DT_DIR ? this.directories.get(dentry.ino) : undefined;
-    return found && this.withPart(found, component, ino);
+    const way: Ino[] = [];
+    const seen = new Set<Ino>();
+    for (let at = ino; at !== chain.root; ) {
+      const record = chain.record(at);
+      // In a damaged component parents may lead round in circles.
+      if (record === undefined || kindOfMode(record.mode) !== DT_DIR || seen.has(at)) return undefined;
+      seen.add(at);
+      way.push(at);
+      at = record.parent;
+    }
+    let [found, above] = [this.withPart(this.root, component, chain.root), chain.root];
+    for (const next of way.reverse()) {
+      const named = chain.names(above).find(({ dentry }) => dentry.ino === next);
+      const dentry = found && named && this.dentry(found.ino, named.name);
+      const directory = dentry?.kind === DT_DIR ? this.directories.get(dentry.ino) : undefined;
+      found = directory && this.withPart(directory, component, next);
+      above = next;
+    }
+    return found;
   }
 
   private withPart(directory: UnionDirectory, component: number, ino: Ino): UnionDirectory | undefined {
