@@ -1,10 +1,20 @@
 /** Copies to and from a directory of the host that another user may write to: nothing outside is read or written. */
 import assert from 'node:assert/strict';
-import { mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  linkSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { atEveryCall, Outside } from '../../testing/host/swapped-directory.ts';
 import { scratchDirectory, scratchStore } from '../../testing/stores/scratch-store.ts';
+import { isRoot } from '../../testing/trees/odd-tree.ts';
 import { isFsError, nameFromString } from '../base/index.ts';
 import { createSystem } from '../sys/index.ts';
 import { importTree } from '../transfer/index.ts';
@@ -87,4 +97,28 @@ test('symlinks on the command line are followed, those below are not', async (co
       error.path === join(scratch, 'link/from') &&
       /a symlink/.test(error.message),
   );
+});
+
+test('a file with other names is written only where nobody else could have linked it', {
+  skip: !isRoot && 'needs root, to give directories away',
+}, async (context) => {
+  const scratch = scratchDirectory(context);
+  for (const name of ['own', 'given', 'open']) mkdirSync(join(scratch, name));
+  writeFileSync(join(scratch, 'new'), 'new');
+  writeFileSync(join(scratch, 'own/file'), 'old');
+  for (const name of ['given', 'open']) linkSync(join(scratch, 'own/file'), join(scratch, name, 'file'));
+  chownSync(join(scratch, 'given'), 65534, 65534);
+  chmodSync(join(scratch, 'open'), 0o1777);
+  const host = new HostCopies(createSystem());
+  context.after(() => host.close());
+  const place = (name: string): CopyPlace => host.place(join(scratch, name), () => true);
+  const copy = (to: string) => copyAll([place('new')], place(to), { recursive: false, preserve: true });
+  for (const name of ['given/file', 'open/file'])
+    await assert.rejects(
+      copy(name),
+      (error) => isFsError(error, 'EPERM') && /other names/.test(error.message),
+    );
+  assert.equal(readFileSync(join(scratch, 'own/file'), 'utf8'), 'old');
+  await copy('own/file');
+  assert.equal(readFileSync(join(scratch, 'given/file'), 'utf8'), 'new');
 });

@@ -6,6 +6,7 @@ import {
   errorAt,
   FsError,
   isDirectoryMode,
+  isFileMode,
   isFsError,
   type Name,
   nameToBytes,
@@ -19,6 +20,7 @@ import {
   O_NOFOLLOW,
   O_PATH,
   O_RDONLY,
+  O_TRUNC,
   type System,
 } from '../sys/index.ts';
 import type { Attributes, TreeFile, TreeFiles } from '../vfs/index.ts';
@@ -28,6 +30,7 @@ import type { Wearer } from './dress.ts';
 import { OpenDirectories } from './open-directories.ts';
 
 const HERE = Buffer.from('.');
+const S_IWOTH = 0o002;
 /** How many directories stay open: enough for all directories in the paths of most files. */
 const DIRECTORIES_MAX = 64;
 
@@ -67,7 +70,31 @@ export class HostFiles extends DescriptorFiles {
   }
 
   openPath(path: string, flags: number, mode?: number): number {
-    return this.named(path, (directory, name) => this.system.openAt(directory, name, flags, mode));
+    return this.named(path, (directory, name) => {
+      const fd = this.system.openAt(directory, name, flags & ~O_TRUNC, mode);
+      if ((flags & O_TRUNC) !== 0) this.emptied(fd, directory);
+      return fd;
+    });
+  }
+
+  /**
+   * Truncates a file that was just opened in a directory, and closes it where that fails. EPERM for one that another
+   * user may have linked there: without fs.protected_hardlinks, link(2) takes no rights to the file.
+   */
+  private emptied(fd: number, directory: number): void {
+    const { system } = this;
+    try {
+      const [file, above] = [system.statFile(fd), system.statFile(directory)];
+      if (!isFileMode(file.mode)) return;
+      if (file.nlink > 1 && (file.uid !== above.uid || (above.mode & S_IWOTH) !== 0)) {
+        const note = 'it has other names, and another user may have linked it here: remove it first';
+        throw new FsError('EPERM', { note });
+      }
+      system.truncate(fd, 0);
+    } catch (error) {
+      system.close(fd);
+      throw error;
+    }
   }
 
   protected named<T>(path: string, use: NamedCall<T>): T {
