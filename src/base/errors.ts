@@ -183,7 +183,7 @@ export function isFsError(error: unknown, code?: ErrorCode): error is FsError {
 }
 
 /** Whether the disk, or a quota on it, has no room. */
-export function isDiskFull(error: unknown): boolean {
+export function isDiskFull(error: unknown): error is FsError {
   return isFsError(error, 'ENOSPC') || isFsError(error, 'EDQUOT');
 }
 

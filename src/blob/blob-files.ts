@@ -2,11 +2,20 @@
  * The store's blob files and their descriptors: makes, lists, opens and unlinks them. At most `descriptorsMax` are open
  * at a time; the least recently used is closed first, and a pinned one stays open.
  */
-import { assert, type BlobId, isFsError } from '../base/index.ts';
+import { assert, type BlobId, FsError, isFsError } from '../base/index.ts';
 import { O_CREAT, O_EXCL, O_RDONLY, O_RDWR, type System } from '../sys/index.ts';
 import { BlobFile } from './blob-file.ts';
 import { blobFolder, blobPath, isThere, parseBlobName, sumPath } from './blob-path.ts';
 import { DamagedBlobError } from './damage.ts';
+
+export interface BlobSpaceLimits {
+  /** Nothing is changed, and others may change anything: what is read is checked at every read. */
+  readonly isReadOnly?: boolean;
+  /** Open descriptors; default: 1,024. */
+  readonly descriptorsMax?: number;
+  /** Windows of 16 MiB of address space each; default: 1,024. */
+  readonly windowsMax?: number;
+}
 
 /** Makes a call on a name that may not exist. */
 function ignoreMissing(call: () => void): void {
@@ -20,6 +29,7 @@ function ignoreMissing(call: () => void): void {
 export class BlobFiles {
   readonly system: System;
   readonly directory: string;
+  readonly isReadOnly: boolean;
   private readonly descriptorsMax: number;
   private readonly files = new Map<BlobId, BlobFile>();
   private readonly opened = new Set<BlobFile>();
@@ -27,10 +37,15 @@ export class BlobFiles {
   private readonly syncedFolders = new Set<string>();
   private tick = 0;
 
-  constructor(system: System, directory: string, descriptorsMax: number) {
+  constructor(
+    system: System,
+    directory: string,
+    { descriptorsMax = 1024, isReadOnly = false }: BlobSpaceLimits,
+  ) {
     assert(descriptorsMax > 0, 'at least one descriptor is allowed');
     this.system = system;
     this.directory = directory;
+    this.isReadOnly = isReadOnly;
     this.descriptorsMax = descriptorsMax;
   }
 
@@ -63,6 +78,7 @@ export class BlobFiles {
 
   /** As `descriptor`, for reading and writing. */
   writableDescriptor(file: BlobFile): number {
+    this.requireWritable();
     file.lastUse = ++this.tick;
     if (file.isWritable) return file.fd;
     const readOnly = file.fd;
@@ -83,6 +99,7 @@ export class BlobFiles {
 
   /** Punches a hole; a blob that is open only for reading stays so. */
   punch(file: BlobFile, position: number, lengthBytes: number): boolean {
+    this.requireWritable();
     if (file.isWritable) return this.system.punch(file.fd, position, lengthBytes);
     const fd = this.system.open(file.path, O_RDWR);
     try {
@@ -112,6 +129,7 @@ export class BlobFiles {
 
   /** Makes the file of a new blob, open for writing. EEXIST when it exists already. */
   create(id: BlobId): BlobFile {
+    this.requireWritable();
     const file = this.of(id);
     assert(file.fd === -1, `blob ${id} is new`);
     const flags = O_RDWR | O_CREAT | O_EXCL;
@@ -162,6 +180,7 @@ export class BlobFiles {
    * the two, the blob can still be found and removed again.
    */
   unlinkNames(id: BlobId): void {
+    this.requireWritable();
     const file = this.of(id);
     assert(file.pins === 0, `blob ${id} is not in use`);
     const sums = sumPath(this.directory, id);
@@ -192,6 +211,10 @@ export class BlobFiles {
       if (isFsError(error, 'ENOENT') || isFsError(error, 'ENOTDIR')) return [];
       throw error;
     }
+  }
+
+  private requireWritable(): void {
+    if (this.isReadOnly) throw new FsError('EROFS', { syscall: 'open', path: this.directory });
   }
 
   private makeFolder(folder: string): void {

@@ -3,22 +3,15 @@
  *
  * A blob's number says where its bytes are. Only this file decides that: see `BlobBytes`.
  */
-import { assert, BLOCK_SIZE, type BlobId, blocksFor } from '../base/index.ts';
+import { assert, BLOCK_SIZE, type BlobId, blocksFor, type Timespec } from '../base/index.ts';
 import type { System } from '../sys/index.ts';
 import type { BlobBytes } from './blob-bytes.ts';
-import { BlobFiles } from './blob-files.ts';
+import { BlobFiles, type BlobSpaceLimits } from './blob-files.ts';
 import { ExternalFiles, isExternal } from './external-files.ts';
 import { Fetches } from './fetches.ts';
 import { SCRATCH_BYTES } from './scratch.ts';
 import { StoredBytes, type VisitBad } from './stored-bytes.ts';
 import { type SumsOfBlob, storeSums } from './sum-file.ts';
-
-export interface BlobSpaceLimits {
-  /** Open descriptors; default: 1,024. */
-  readonly descriptorsMax?: number;
-  /** Windows of 16 MiB of address space each; default: 1,024. */
-  readonly windowsMax?: number;
-}
 
 export interface BlobSpaceCounts {
   readonly openDescriptors: number;
@@ -43,9 +36,9 @@ export class BlobSpace {
   constructor(system: System, directory: string, limits: BlobSpaceLimits = {}) {
     this.system = system;
     this.directory = directory;
-    this.files = new BlobFiles(system, directory, limits.descriptorsMax ?? 1024);
+    this.files = new BlobFiles(system, directory, limits);
     this.externals = new ExternalFiles(system);
-    this.stored = new StoredBytes(this.files, limits.windowsMax ?? 1024, this.scratch);
+    this.stored = new StoredBytes(this.files, limits, this.scratch);
   }
 
   get counts(): BlobSpaceCounts {
@@ -100,6 +93,14 @@ export class BlobSpace {
     } finally {
       this.system.unmap(address, length);
     }
+  }
+
+  /**
+   * In a space that is only read: a blob without checksums is read as long as its file was last changed at `changedAt`
+   * (st_ctime); undefined where there was no file.
+   */
+  expect(id: BlobId, changedAt: Timespec | undefined): void {
+    this.stored.expect(id, changedAt);
   }
 
   // Files of stored blobs.

@@ -16,8 +16,9 @@
  * from the tables in meta; this room knows only files.
  */
 export { ActiveBlob, type PhysicalRun } from './active-blob.ts';
+export type { BlobSpaceLimits } from './blob-files.ts';
 export { blobPath } from './blob-path.ts';
-export { BlobSpace, type BlobSpaceCounts, type BlobSpaceLimits } from './blob-space.ts';
+export { BlobSpace, type BlobSpaceCounts } from './blob-space.ts';
 export { BlobWriter } from './blob-writer.ts';
 export { DamagedBlobError } from './damage.ts';
 export { type ExternalPlace, type ExternalSource, type ExternalState, isExternal } from './external-files.ts';

@@ -15,12 +15,14 @@ import {
   type BlockIndex,
   blocksFor,
   checksum64,
+  FsError,
   isFsError,
+  type Timespec,
 } from '../base/index.ts';
 import type { System } from '../sys/index.ts';
 import type { BlobBytes } from './blob-bytes.ts';
 import { BlobFile } from './blob-file.ts';
-import type { BlobFiles } from './blob-files.ts';
+import type { BlobFiles, BlobSpaceLimits } from './blob-files.ts';
 import { DamagedBlobError, shortBlob } from './damage.ts';
 import { readThrough } from './fetches.ts';
 import { SCRATCH_BLOCKS, SCRATCH_BYTES } from './scratch.ts';
@@ -39,17 +41,24 @@ export class StoredBytes implements BlobBytes {
   private readonly files: BlobFiles;
   private readonly windows: WindowPool;
   private readonly scratch: Buffer;
+  /** See `BlobSpace.expect`. */
+  private readonly expected = new Map<BlobId, Timespec | undefined>();
   /** Blocks whose checksum was compared by reads. */
   blocksVerified = 0;
   /** The blob used last. */
   private last = NO_FILE;
 
   /** `scratch` holds SCRATCH_BYTES, and belongs to the call that runs. */
-  constructor(files: BlobFiles, windowsMax: number, scratch: Buffer) {
+  constructor(files: BlobFiles, { windowsMax = 1024 }: BlobSpaceLimits, scratch: Buffer) {
     this.system = files.system;
     this.files = files;
     this.windows = new WindowPool(files.system, windowsMax);
     this.scratch = scratch;
+  }
+
+  /** As `BlobSpace.expect`. */
+  expect(id: BlobId, changedAt: Timespec | undefined): void {
+    this.expected.set(id, changedAt);
   }
 
   get windowCount(): number {
@@ -211,7 +220,7 @@ export class StoredBytes implements BlobBytes {
     if (got < length) throw shortBlob(file.id, file.sizeBytes, start * BLOCK_SIZE + length);
     const end = start + length / BLOCK_SIZE;
     if (sums === undefined) {
-      file.touched.setRange(start, end);
+      this.noteUnverified(file, fd, start, end);
       return length;
     }
     for (let block = start; block < end; block++) {
@@ -240,17 +249,29 @@ export class StoredBytes implements BlobBytes {
     if (got === WOULD_BLOCK) return WOULD_BLOCK;
     if (start + got < position + length) throw shortBlob(file.id, file.sizeBytes, position + length);
     scratch.fill(0, got, BLOCK_SIZE);
-    if (sums === undefined) file.touched.set(block);
+    if (sums === undefined) this.noteUnverified(file, fd, block, block + 1);
     else this.verifyBlock(file, sums, block, scratch.subarray(0, BLOCK_SIZE));
     scratch.copy(target, offset, position - start, position - start + length);
     return length;
+  }
+
+  /** Blocks without checksums were read. ESTALE in a space that is only read, where the file has changed. */
+  private noteUnverified(file: BlobFile, fd: number, start: number, end: number): void {
+    if (!this.files.isReadOnly) {
+      file.touched.setRange(start, end);
+      return;
+    }
+    const [then, now] = [this.expected.get(file.id), this.system.statFile(fd).ctime];
+    if (then?.seconds === now.seconds && then.nanoseconds === now.nanoseconds) return;
+    const note = 'another process has changed it: open the store again';
+    throw new FsError('ESTALE', { syscall: 'read', path: file.path, note });
   }
 
   private verifyBlock(file: BlobFile, sums: BigUint64Array, block: number, bytes: Uint8Array): void {
     this.blocksVerified++;
     const sum = sums[block];
     if (sum !== undefined && checksum64(bytes) === sum) {
-      file.touched.set(block);
+      if (!this.files.isReadOnly) file.touched.set(block);
       return;
     }
     // The cast: counted in blocks from the blob's start.

@@ -192,7 +192,12 @@ export async function withSession(
 ): Promise<void> {
   const { directory, isJson, trustStore } = storePlaceOf(command);
   const onWarning = (message: string): void => warn(message, isJson);
-  const engine = await StoreEngine.open(directory, { trustStore, onWarning, ...options });
+  const engine = await StoreEngine.open(directory, {
+    trustStore,
+    onWarning,
+    readOnly: 'if-needed',
+    ...options,
+  });
   const session = new CommandSession(engine, isJson);
   try {
     await run(session);

@@ -65,6 +65,18 @@ function apply(path: string, sequence: number, payload: Buffer, visitor: EffectV
   }
 }
 
+/** As `recover`, for a private copy of the tables and the journal: the store's own blob is not touched. */
+export function recoverCopy(stack: LayerStack): void {
+  const upper = stack.writable();
+  const { journal, record } = upper;
+  if (journal.isFresh) return;
+  const visitor = replayer(stack, upper);
+  stack.isReplaying = true;
+  journal.replay((_sequence, payload) => decodeEffects(payload, visitor), record.appliedSequence);
+  storeChanges(stack, upper);
+  stack.isReplaying = false;
+}
+
 function replayer(stack: LayerStack, upper: UpperLayer): EffectVisitor {
   return {
     origin(ino, origin) {

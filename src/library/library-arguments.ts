@@ -63,6 +63,11 @@ export interface OpenOptions {
   /** Opens a store that belongs to another user, whom you trust. Default: whether RAMET_TRUST_STORE is 1. */
   readonly trustStore?: boolean;
   /**
+   * Changes nothing in the store and leaves no trace in it, so that a read-only filesystem will do. What would write is
+   * EROFS. Default: false.
+   */
+  readonly readOnly?: boolean;
+  /**
    * How many inodes and names the open trees of this store may cache. By default all stores of the process
    * share 131,072 inodes and 1,048,576 names.
    */
@@ -72,6 +77,7 @@ export interface OpenOptions {
 export const OPEN: Checks = {
   create: isSet,
   trustStore: isSet,
+  readOnly: isSet,
   cache: optional((value, name) => checkOptions(value, CACHE, name)),
 };
 

@@ -385,3 +385,32 @@ test('extentSame shares equal ranges, by path or descriptor, and has a result fo
   assert.throws(() => fork.extentSame(writeOnly, 0, 4096, []), { code: 'EBADF' });
   fs.closeSync(writeOnly);
 });
+
+test('a store that is open for reading only shows its trees, and changes nothing', async () => {
+  await using fixture = await LibraryFixture.open();
+  const writer = await fixture.store.createFork({ name: 'work', lowers: ['base'] });
+  writer.fs.writeFileSync('/src/a.ts', 'changed');
+  await writer.close();
+  const store = await Store.open(fixture.directory, { readOnly: true });
+  try {
+    const fork = await store.fork('work');
+    assert.equal(fork.fs.readFileSync('/src/a.ts', 'utf8'), 'changed');
+    assert.throws(() => fork.fs.writeFileSync('/src/a.ts', ''), {
+      code: 'EROFS',
+      syscall: 'open',
+      path: '/src/a.ts',
+    });
+    assert.throws(() => fork.fs.mkdirSync('/new'), { code: 'EROFS', syscall: 'mkdir', path: '/new' });
+    await fork.close();
+    const snapshot = await store.snapshot('base');
+    assert.equal(snapshot.fs.readFileSync('/link', 'utf8'), 'export const a = 1;\n');
+    await snapshot.close();
+    await assert.rejects(store.createFork({ name: 'new', lowers: ['base'] }), { code: 'EROFS' });
+    await assert.rejects(store.import(fixture.directory, { name: 'new' }), { code: 'EROFS' });
+  } finally {
+    await store.close();
+  }
+  await assert.rejects(Store.open(join(fixture.directory, 'none'), { readOnly: true }), {
+    code: 'ERR_STORE_NOT_FOUND',
+  });
+});

@@ -310,9 +310,16 @@ export class Store {
   static async open(directory: string, options: OpenOptions = {}): Promise<Store> {
     checks.checkHostPath(directory, 'directory');
     checks.checkOptions(options, checks.OPEN);
-    const { create = true, trustStore, cache } = options;
+    const { create = true, trustStore, readOnly, cache } = options;
     const limits = cache === undefined ? {} : { cache: new TreeCache(cache) };
-    return new Store(await StoreEngine.open(directory, { create, trustStore, ...limits }));
+    return new Store(
+      await StoreEngine.open(directory, {
+        create: create && readOnly !== true,
+        trustStore,
+        readOnly,
+        ...limits,
+      }),
+    );
   }
 
   get directory(): string {

@@ -34,5 +34,6 @@ export { newInodeRecord } from './new-inode.ts';
 export type { TableFigures } from './rows.ts';
 export type { ContentTable, CounterTable, HostTable, NumberTable, TreeTable } from './store-tables.ts';
 export { MetaTables } from './tables.ts';
+export { tablesTransaction } from './tables-file.ts';
 export type { TreeKind, TreeRecord } from './tree-format.ts';
 export { type Xattrs, xattrsFormat } from './xattr-format.ts';

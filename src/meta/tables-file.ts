@@ -111,6 +111,15 @@ class TablesFile {
   }
 }
 
+/** The number of the last transaction; 0 where there is no file yet. Errors: as of `checkTablesFile`. */
+export function tablesTransaction(directory: string): bigint {
+  let transaction = 0n;
+  inspect(directory, ({ meta }) => {
+    transaction = meta.transaction;
+  });
+  return transaction;
+}
+
 function isDirectory(path: string): boolean {
   return statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
 }
@@ -121,6 +130,12 @@ function isDirectory(path: string): boolean {
  * Errors: ENOENT, ENOTDIR and the like for the directory, ERR_STORE_CORRUPT, ERR_STORE_VERSION.
  */
 export function checkTablesFile(directory: string, isThorough = false): void {
+  inspect(directory, (file) => {
+    if (isThorough || file.isShort) file.walk();
+  });
+}
+
+function inspect(directory: string, look: (file: TablesFile) => void): void {
   const path = join(directory, FILE_NAME);
   let descriptor: number;
   try {
@@ -135,8 +150,7 @@ export function checkTablesFile(directory: string, isThorough = false): void {
   }
   try {
     if (fstatSync(descriptor).size === 0) return;
-    const file = new TablesFile(path, descriptor);
-    if (isThorough || file.isShort) file.walk();
+    look(new TablesFile(path, descriptor));
   } catch (error) {
     throw hostError(error, path);
   } finally {

@@ -3,8 +3,10 @@ import {
   assert,
   type BlobId,
   type Clock,
+  FsError,
   type LayerId,
   ManualClock,
+  type PlainFsError,
   StoreError,
   sleepBlocking,
 } from '../base/index.ts';
@@ -63,6 +65,8 @@ export class MetaTables {
   /** The tables that say where bytes of blobs are if not in the store. */
   readonly elsewhere: readonly Pick<NumberTable<BlobId, object>, 'get' | 'remove' | 'entries'>[];
   private readonly byNumber: Readonly<Record<number, { verify(key: Buffer): void }>>;
+  /** The error of every change, where none is allowed. */
+  readOnly: PlainFsError | undefined;
   private readonly rows: Rows;
   private readonly clock: Clock;
 
@@ -126,7 +130,13 @@ export class MetaTables {
    * of it must reach: do not swallow it.
    */
   transaction<T>(change: () => T): T {
+    this.requireWritable();
     return this.rows.transaction(change);
+  }
+
+  /** EROFS where nothing may be changed. */
+  requireWritable(): void {
+    if (this.readOnly !== undefined) throw FsError.fromPlain(this.readOnly);
   }
 
   /**

@@ -57,6 +57,7 @@ async function serve(directory: string): Promise<number> {
       lockWaitMsMax: LOCK_WAIT_MS,
       // The process that started this one has opened the store, and so knows whose it is.
       trustStore: true,
+      readOnly: 'if-needed',
     });
     const owner = await Owner.start({
       engine,

@@ -1,13 +1,50 @@
 /** The owner's files in a store: a lock that only one process has, a socket, a log, and its own mount points. */
-import { closeSync, existsSync, mkdirSync, openSync, rmdirSync } from 'node:fs';
+import {
+  accessSync,
+  closeSync,
+  constants,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  rmdirSync,
+  statSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { codeOfErrno, FsError, isFsError } from '../base/index.ts';
 import { StoreLayout } from '../store/index.ts';
 import { O_CREAT, O_DIRECTORY, O_RDONLY, O_RDWR, type System } from '../sys/index.ts';
 
 const DESCRIPTORS = '/proc/self/fd';
 
+/**
+ * The store's `run`; for a store that this user cannot write, a directory of the user's own that stands for it.
+ * EACCES where somebody else has made that.
+ */
+function runDirectoryOf({ directory, runDirectory }: StoreLayout): string {
+  try {
+    accessSync(runDirectory, constants.W_OK);
+    return runDirectory;
+  } catch (error) {
+    // The cast: what node:fs throws has a code.
+    const { code } = error as NodeJS.ErrnoException;
+    if (code !== 'EROFS' && code !== 'EACCES') return runDirectory;
+  }
+  const { dev, ino } = statSync(directory);
+  const uid = process.getuid?.() ?? 0;
+  const own = join(process.env.XDG_RUNTIME_DIR ?? tmpdir(), `ramet-${uid}`);
+  makeMissing(own);
+  const { mode, uid: madeBy } = lstatSync(own);
+  if (madeBy !== uid || (mode & 0o077) !== 0)
+    throw new FsError('EACCES', { syscall: 'open', path: own, note: 'others can write there: remove it' });
+  const run = join(own, `${dev}-${ino}`);
+  makeMissing(run);
+  return run;
+}
+
 export class OwnerPlace {
-  /** The store's `run`. */
+  /** The store's `run`, or what stands for it: see `runDirectoryOf`. */
   readonly runDirectory: string;
   readonly lockPath: string;
   readonly socketPath: string;
@@ -22,13 +59,15 @@ export class OwnerPlace {
   /** `shownDirectory` is the store's path for other processes, where this one uses another. */
   constructor(storeDirectory: string, shownDirectory = storeDirectory) {
     const layout = new StoreLayout(storeDirectory);
-    this.runDirectory = layout.runDirectory;
-    this.lockPath = `${layout.runDirectory}/owner.lock`;
-    this.socketPath = `${layout.runDirectory}/owner.sock`;
-    this.logPath = `${layout.runDirectory}/owner.log`;
+    const run = runDirectoryOf(layout);
+    this.runDirectory = run;
+    this.lockPath = `${run}/owner.lock`;
+    this.socketPath = `${run}/owner.sock`;
+    this.logPath = `${run}/owner.log`;
     this.shownDirectory = shownDirectory;
-    this.mountsDirectory = new StoreLayout(shownDirectory).mountsDirectory;
-    this.ownMountsDirectory = layout.mountsDirectory;
+    const isStores = run === layout.runDirectory;
+    this.mountsDirectory = isStores ? new StoreLayout(shownDirectory).mountsDirectory : `${run}/mounts`;
+    this.ownMountsDirectory = `${run}/mounts`;
   }
 
   mountPath(tree: string): string {

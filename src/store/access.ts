@@ -63,9 +63,13 @@ function emitWarning(message: string): void {
 export function warnIfExposed(
   system: System,
   layout: StoreLayout,
-  { trustStore, onWarning = emitWarning }: Pick<StoreOptions, 'trustStore' | 'onWarning'>,
+  {
+    trustStore,
+    readOnly,
+    onWarning = emitWarning,
+  }: Pick<StoreOptions, 'trustStore' | 'readOnly' | 'onWarning'>,
 ): void {
-  if (trustStore === true || !isExposed(system, layout)) return;
+  if (trustStore === true || readOnly === true || !isExposed(system, layout)) return;
   try {
     system.close(system.open(`${layout.runDirectory}/told-exposed`, O_WRONLY | O_CREAT | O_EXCL, 0o600));
   } catch (error) {

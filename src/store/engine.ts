@@ -8,7 +8,7 @@
  * The parts: `OpenTrees` has the trees that are open here and the lease for them; `Stacks` opens and freezes the layers
  * of a tree; `ChainCache` has the frozen layers under trees; `Sealer` and `Flattener` work in the background.
  */
-import { FsError, isFsError } from '../base/index.ts';
+import { FsError, isDiskFull, isFsError, type PlainFsError } from '../base/index.ts';
 import { BlobSpace } from '../blob/index.ts';
 import { PROCESS_TREE_CACHE } from '../layer/index.ts';
 import { HostLayer } from '../lower/index.ts';
@@ -25,6 +25,7 @@ import { checkLayout, checkTreeName, createLayout, pathExists, StoreLayout, stor
 import { Lease } from './leases.ts';
 import { isHostPath, LOWERS_SEPARATOR, requireLowers } from './lowers.ts';
 import { OpenTrees } from './open-trees.ts';
+import { PrivateCopy } from './private-copy.ts';
 import { Reserve } from './reserve.ts';
 import { Sealer } from './sealer.ts';
 import { Stacks } from './stacks.ts';
@@ -40,8 +41,22 @@ interface OpenedStore {
   readonly layout: StoreLayout;
   readonly system: System;
   readonly tables: MetaTables;
+  readonly blobs: BlobSpace;
   readonly lease: Lease;
   readonly reserve: Reserve;
+  readonly privateCopy: PrivateCopy | undefined;
+}
+
+/** Errors of opening a store that may still be read. */
+function isUnwritable(error: unknown): error is FsError {
+  return isDiskFull(error) || (isFsError(error) && ['EROFS', 'EACCES', 'EPERM'].includes(error.code));
+}
+
+/** The error of what would write, where opening to write failed with `cause` or was not asked for. */
+function readOnlyBecause(cause: FsError | undefined): Pick<PlainFsError, 'code' | 'note'> {
+  if (cause === undefined) return { code: 'EROFS', note: 'the store was opened for reading only' };
+  const note = `the store is open for reading only, since it cannot be written: ${cause.message}`;
+  return { code: isDiskFull(cause) ? cause.code : 'EROFS', note };
 }
 
 export class StoreEngine implements StoreParts {
@@ -55,19 +70,22 @@ export class StoreEngine implements StoreParts {
   readonly sealer: Sealer;
   readonly flattener: Flattener;
   readonly reserve: Reserve;
+  readonly privateCopy: PrivateCopy | undefined;
   private readonly stacks: Stacks;
   private readonly lease: Lease;
   private readonly timer: NodeJS.Timeout | undefined;
   private isOpen = true;
 
-  private constructor({ layout, system, tables, lease, reserve }: OpenedStore, options: StoreOptions) {
+  private constructor(opened: OpenedStore, options: StoreOptions) {
     const { chainLayersMax = CHAIN_LAYERS_MAX, commitMarkMs = COMMIT_MARK_MS } = options;
+    const { layout, system, reserve } = opened;
     this.layout = layout;
     this.system = system;
-    this.tables = tables;
-    this.blobs = new BlobSpace(system, layout.blobsDirectory);
-    this.lease = lease;
+    this.tables = opened.tables;
+    this.blobs = opened.blobs;
+    this.lease = opened.lease;
     this.reserve = reserve;
+    this.privateCopy = opened.privateCopy;
     this.rows = new TreeRows(this.tables, system.clock, layout.directory);
     this.chains = new ChainCache(this);
     this.blobs.externals.source = this.chains;
@@ -77,7 +95,7 @@ export class StoreEngine implements StoreParts {
     this.flattener = new Flattener(this, chainLayersMax, () => this.openTrees.followChains());
     reserve.keep();
     // A timer cannot wait for ever.
-    if (Number.isFinite(commitMarkMs))
+    if (Number.isFinite(commitMarkMs) && !this.isReadOnly)
       this.timer = setInterval(() => this.openTrees.keepUp(), commitMarkMs).unref();
   }
 
@@ -96,15 +114,46 @@ export class StoreEngine implements StoreParts {
     if (options.create === true && !pathExists(system, layout.versionPath)) createLayout(system, layout);
     checkLayout(system, layout);
     warnIfExposed(system, layout, options);
-    const reserve = new Reserve(system, layout.reservePath);
-    const tables = reserve.during(() => MetaTables.open(layout.metaDirectory, system, options));
+    if (options.readOnly === true) return await StoreEngine.openToRead(layout, system, options, undefined);
     try {
-      const lease = reserve.during(() => Lease.take(system, layout.runDirectory));
-      return new StoreEngine({ layout, system, tables, lease, reserve }, options);
+      return StoreEngine.openToWrite(layout, system, options);
     } catch (error) {
-      await tables.close();
+      if (options.readOnly !== 'if-needed' || !isUnwritable(error)) throw error;
+      return await StoreEngine.openToRead(layout, system, options, error);
+    }
+  }
+
+  private static openToWrite(layout: StoreLayout, system: System, options: StoreOptions): StoreEngine {
+    const reserve = new Reserve(system, layout.reservePath);
+    // LMDB is not asked to open what cannot be written: the lease, which comes first, fails there.
+    const lease = reserve.during(() => Lease.take(system, layout.runDirectory));
+    try {
+      const tables = reserve.during(() => MetaTables.open(layout.metaDirectory, system, options));
+      const blobs = new BlobSpace(system, layout.blobsDirectory);
+      return new StoreEngine(
+        { layout, system, tables, blobs, lease, reserve, privateCopy: undefined },
+        options,
+      );
+    } catch (error) {
+      lease.close();
       throw error;
     }
+  }
+
+  private static async openToRead(
+    source: StoreLayout,
+    system: System,
+    options: StoreOptions,
+    cause: FsError | undefined,
+  ): Promise<StoreEngine> {
+    const blobs = new BlobSpace(system, source.blobsDirectory, { isReadOnly: true });
+    const open = (directory: string): MetaTables => MetaTables.open(directory, system, options);
+    const { copy, tables } = await PrivateCopy.take(system, source, blobs, open);
+    tables.readOnly = { syscall: 'write', path: source.directory, ...readOnlyBecause(cause) };
+    const { layout } = copy;
+    const reserve = new Reserve(system, undefined);
+    const lease = Lease.take(system, layout.runDirectory);
+    return new StoreEngine({ layout, system, tables, blobs, lease, reserve, privateCopy: copy }, options);
   }
 
   /** Closes every tree, stores everything, and releases the lease. May be called twice. */
@@ -120,9 +169,15 @@ export class StoreEngine implements StoreParts {
     this.blobs.close();
     this.lease.close();
     await this.tables.close();
+    this.privateCopy?.remove();
     this.reserve.keep();
     // The first one says what is wrong. Every tree is closed, and its journal has what it acknowledged.
     if (failures.length > 0) throw failures[0];
+  }
+
+  /** Nothing can be changed in the store by this process. */
+  get isReadOnly(): boolean {
+    return this.privateCopy !== undefined;
   }
 
   get directory(): string {
@@ -197,7 +252,7 @@ export class StoreEngine implements StoreParts {
       const info = find();
       return new Tree(info, (keeper) => this.stacks.open(info, isPatient, keeper), this.reserve, onClosed);
     });
-    this.flattener.look(tree.stack.lowers);
+    if (!this.isReadOnly) this.flattener.look(tree.stack.lowers);
     return tree;
   }
 
@@ -293,6 +348,7 @@ export class StoreEngine implements StoreParts {
    * transaction.
    */
   freeze(tree: Tree, inTransaction?: () => void): void {
+    this.tables.requireWritable();
     if (this.stacks.freeze(tree, inTransaction)) this.flattener.lookGrown(tree.stack.lowers);
   }
 

@@ -21,18 +21,22 @@ export class StoreLayout {
   readonly mountsDirectory: string;
   /** The directories that make a store. */
   readonly parts: readonly string[];
+  /** Those of them that a process which only reads has for itself. */
+  readonly ownParts: readonly string[];
 
-  constructor(directory: string) {
+  /** `ownDirectory` has the parts that a process which only reads has for itself. */
+  constructor(directory: string, ownDirectory = directory) {
     this.directory = directory;
     this.versionPath = `${directory}/VERSION`;
-    this.metaDirectory = `${directory}/meta`;
+    this.metaDirectory = `${ownDirectory}/meta`;
     this.blobsDirectory = `${directory}/blobs`;
-    this.journalsDirectory = `${directory}/journals`;
+    this.journalsDirectory = `${ownDirectory}/journals`;
     this.reservePath = `${directory}/reserve`;
-    this.runDirectory = `${directory}/run`;
+    this.runDirectory = `${ownDirectory}/run`;
     this.dedupeLockPath = `${this.runDirectory}/dedupe.lock`;
     this.mountsDirectory = `${this.runDirectory}/mounts`;
-    this.parts = [this.metaDirectory, this.blobsDirectory, this.journalsDirectory, this.runDirectory];
+    this.ownParts = [this.metaDirectory, this.journalsDirectory, this.runDirectory];
+    this.parts = [...this.ownParts, this.blobsDirectory];
   }
 
   journalPath(layer: LayerId): string {

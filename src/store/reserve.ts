@@ -12,9 +12,10 @@ const STEP_BYTES = 1024 * 1024;
 
 export class Reserve {
   private readonly system: System;
-  private readonly path: string;
+  private readonly path: string | undefined;
 
-  constructor(system: System, path: string) {
+  /** Without a path there is no reserve. */
+  constructor(system: System, path: string | undefined) {
     this.system = system;
     this.path = path;
   }
@@ -53,9 +54,10 @@ export class Reserve {
 
   /** False where the file cannot be had: nothing depends on the reserve, so its own failures are ignored. */
   private withFile(use: (fd: number, sizeBytes: number) => unknown): boolean {
-    const { system } = this;
+    const { system, path } = this;
+    if (path === undefined) return false;
     try {
-      const fd = system.open(this.path, O_RDWR | O_CREAT, 0o600);
+      const fd = system.open(path, O_RDWR | O_CREAT, 0o600);
       try {
         return use(fd, system.fileSize(fd).sizeBytes) === true;
       } finally {

@@ -7,6 +7,7 @@ import {
   checkpoint,
   LayerStack,
   recover,
+  recoverCopy,
   type StackKeeper,
   type StackParts,
   type TreeCache,
@@ -18,6 +19,7 @@ import { FrozenLayer } from '../lower/index.ts';
 import { processMapBudget } from '../mapping/index.ts';
 import type { LayerRecord } from '../meta/index.ts';
 import type { ChainCache } from './chain-cache.ts';
+import type { PrivateCopy } from './private-copy.ts';
 import type { Sealer } from './sealer.ts';
 import type { StoreParts } from './store-parts.ts';
 import type { Tree, TreeInfo } from './tree.ts';
@@ -56,7 +58,9 @@ export class Stacks {
     const { stackParts: parts } = this;
     const { tables, rows, chains } = this.parts;
     const record = rows.layer(info.layer);
-    if (record.state === 'frozen')
+    const { privateCopy } = this.parts;
+    if (privateCopy !== undefined) this.settleCopy(info, record, keeper, privateCopy);
+    if (record.state === 'frozen' || privateCopy !== undefined)
       return new LayerStack(parts, keeper, info.root, undefined, chains.opened(info.layer));
     const upper = this.takeUpper(info, record, 'open', isPatient);
     try {
@@ -69,6 +73,29 @@ export class Stacks {
     } catch (error) {
       upper.abandon();
       throw error;
+    }
+  }
+
+  /** In a private copy: stores what the journal of a fork holds, after which the layer is as a frozen one. EBUSY. */
+  private settleCopy(info: TreeInfo, record: LayerRecord, keeper: StackKeeper, copy: PrivateCopy): void {
+    if (record.state === 'frozen' || copy.settled.has(info.layer)) return;
+    if (copy.changing.has(info.layer)) {
+      const note = 'another process changes it all the time: read it there, or try again';
+      throw new FsError('EBUSY', { syscall: 'open', path: info.name, note });
+    }
+    const { tables, chains } = this.parts;
+    const { readOnly } = tables;
+    tables.readOnly = undefined;
+    const upper = this.takeUpper(info, record, 'open', false);
+    try {
+      const lowers = chains.opened(upper.record.parent);
+      const stack = new LayerStack(this.stackParts, keeper, info.root, upper, lowers);
+      recoverCopy(stack);
+      stack.leaveCache();
+      copy.settled.add(info.layer);
+    } finally {
+      tables.readOnly = readOnly;
+      upper.abandon();
     }
   }
 

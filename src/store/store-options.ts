@@ -9,6 +9,11 @@ export interface StoreOptions {
   readonly create?: boolean;
   /** Opens a store that belongs to another user. Default: whether the environment has RAMET_TRUST_STORE=1. */
   readonly trustStore?: boolean | undefined;
+  /**
+   * Changes nothing in the store, and leaves no trace in it: for a read-only filesystem, and for a user who may only
+   * read. `if-needed`: where the store cannot be opened for writing. What would write is EROFS.
+   */
+  readonly readOnly?: boolean | 'if-needed' | undefined;
   /** Called with a text about what the user should fix. Default: `process.emitWarning`. */
   readonly onWarning?: (message: string) => void;
   /**

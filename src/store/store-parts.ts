@@ -3,6 +3,7 @@ import type { BlobSpace } from '../blob/index.ts';
 import type { MetaTables } from '../meta/index.ts';
 import type { System } from '../sys/index.ts';
 import type { StoreLayout } from './layout.ts';
+import type { PrivateCopy } from './private-copy.ts';
 import type { TreeRows } from './tree-rows.ts';
 
 export interface StoreParts {
@@ -10,5 +11,7 @@ export interface StoreParts {
   readonly layout: StoreLayout;
   readonly tables: MetaTables;
   readonly blobs: BlobSpace;
+  /** Of a process that changes nothing in the store. */
+  readonly privateCopy: PrivateCopy | undefined;
   readonly rows: TreeRows;
 }

@@ -38,6 +38,8 @@ export class Trees {
   /** Whether another process may have the fork. Any number may open a snapshot; what is open here is not mounted. */
   private isElsewhere(name: string, operation?: string): boolean {
     const { engine } = this;
+    // A process that only reads has a copy of the fork as it is.
+    if (engine.isReadOnly) return false;
     return engine.openTreeOf(name) === undefined && engine.info(name, operation).kind === 'fork';
   }
 
@@ -57,6 +59,7 @@ export class Trees {
   /** As `read`, to write to. EROFS of a snapshot. */
   async write(name: string): Promise<TreeHandle> {
     const handle = await this.read(name);
+    this.engine.tables.requireWritable();
     if (handle.isReadOnly) throw new FsError('EROFS');
     return handle;
   }
@@ -116,7 +119,7 @@ export class Trees {
 
   /** Freezes the mounted trees among these, or all mounted trees; returns which those are. */
   async freezeElsewhere(names: readonly string[] | undefined): Promise<SettledElsewhere> {
-    return await this.mounted.freeze(names);
+    return this.engine.isReadOnly ? new Set() : await this.mounted.freeze(names);
   }
 
   /** Closes all handles and the connection to the owner. */

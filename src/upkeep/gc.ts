@@ -63,6 +63,7 @@ const PIECE_BLOCKS = 4096;
  */
 export function collectGarbage(engine: StoreEngine): GcReport {
   engine.requireOpen('gc');
+  engine.tables.requireWritable();
   return engine.reserve.during(() => {
     engine.flattener.flattenAll();
     return new Collection(engine).run();

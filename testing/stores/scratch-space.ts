@@ -2,8 +2,9 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { BLOCK_SIZE, type BlobId } from '../../src/base/index.ts';
+import type { BlobSpaceLimits } from '../../src/blob/blob-files.ts';
 import { blobPath, sumPath } from '../../src/blob/blob-path.ts';
-import { BlobSpace, type BlobSpaceLimits } from '../../src/blob/blob-space.ts';
+import { BlobSpace } from '../../src/blob/blob-space.ts';
 import { createBufferedSystem, createNativeSystem, FaultySystem, type System } from '../../src/sys/index.ts';
 
 export const systems: System[] = [createBufferedSystem()];

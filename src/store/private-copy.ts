@@ -1,0 +1,250 @@
+/**
+ * What a process needs to read a store in which it changes nothing: no lock, no lease, no file. It works on a private
+ * copy of the tables and journals, in memory where the machine has /dev/shm, and reads the blobs where they are.
+ *
+ * Others may write to the store meanwhile, and know nothing of this reader. So the copy is taken again until nothing
+ * has changed while it was taken. Blocks are compared with their checksums at every read. A blob without checksums is
+ * read only as long as its file is as it was then (`BlobSpace.expect`): from a blob that has changed there are errors,
+ * never other bytes.
+ */
+import { FsError, isFsError, isMissing, type LayerId, sleepBlocking, type Timespec } from '../base/index.ts';
+import { type BlobSpace, blobPath } from '../blob/index.ts';
+import { type MetaTables, tablesTransaction } from '../meta/index.ts';
+import { O_CREAT, O_DIRECTORY, O_EXCL, O_RDONLY, O_WRONLY, type System } from '../sys/index.ts';
+import { StoreLayout } from './layout.ts';
+
+const PLACES = ['/dev/shm', process.env.TMPDIR ?? '/tmp', '/tmp'];
+const NAME = /^ramet-read-(\d+)-\d+$/;
+const PIECE_BYTES = 1024 * 1024;
+/** Tries to copy a store that others change; the wait between two grows by a step. */
+const TRIES_MAX = 20;
+const WAIT_STEP_MS = 5;
+
+let copiesMade = 0;
+
+export class PrivateCopy {
+  /** The store's own blobs, and private tables and journals. */
+  readonly layout: StoreLayout;
+  /** Writable layers whose journals are stored in the private tables. */
+  readonly settled = new Set<LayerId>();
+  /** Writable layers that changed while they were copied. */
+  readonly changing = new Set<LayerId>();
+  private readonly system: System;
+  private readonly source: StoreLayout;
+  private readonly directory: string;
+  private readonly journals = new Map<string, Buffer>();
+  private transaction = 0n;
+
+  private constructor(system: System, source: StoreLayout, directory: string) {
+    this.system = system;
+    this.source = source;
+    this.directory = directory;
+    this.layout = new StoreLayout(source.directory, directory);
+  }
+
+  /**
+   * Copies a store, and opens the tables of the copy by `open`. EBUSY where others change the store all the time;
+   * errors of the host.
+   */
+  static async take(
+    system: System,
+    source: StoreLayout,
+    blobs: BlobSpace,
+    open: (directory: string) => MetaTables,
+  ): Promise<{ copy: PrivateCopy; tables: MetaTables }> {
+    for (let tries = 1; ; tries++) {
+      const copy = new PrivateCopy(system, source, makePrivateDirectory(system));
+      let tables: MetaTables | undefined;
+      try {
+        copy.fill();
+        tables = open(copy.layout.metaDirectory);
+        copy.expectBlobs(tables, blobs);
+        if (copy.isCurrent(tries === TRIES_MAX)) return { copy, tables };
+      } catch (error) {
+        await tables?.close();
+        copy.remove();
+        throw error;
+      }
+      await tables.close();
+      copy.remove();
+      if (tries === TRIES_MAX) {
+        const note = 'other processes change the store all the time: try again';
+        throw new FsError('EBUSY', { syscall: 'open', path: source.directory, note });
+      }
+      sleepBlocking(tries * WAIT_STEP_MS);
+    }
+  }
+
+  /** Journals first: the tables may then have what a journal still has, which a replay passes over. */
+  private fill(): void {
+    const { system, source, layout } = this;
+    for (const part of layout.ownParts) system.makeDirectory(part);
+    for (const name of journalsIn(system, source)) {
+      const bytes = readAll(system, `${source.journalsDirectory}/${name}`);
+      if (bytes === undefined || bytes.length === 0) continue;
+      this.journals.set(name, bytes);
+      writeAll(system, `${layout.journalsDirectory}/${name}`, (write) => write(bytes, bytes.length));
+    }
+    this.transaction = tablesTransaction(source.metaDirectory);
+    if (this.transaction > 0n)
+      copyFile(system, `${source.metaDirectory}/data.mdb`, `${layout.metaDirectory}/data.mdb`);
+  }
+
+  /** Notes how the files are whose bytes have no checksums. */
+  private expectBlobs(tables: MetaTables, blobs: BlobSpace): void {
+    for (const [, { state, activeBlob, unsealedBlobs }] of tables.layers.entries()) {
+      for (const id of state === 'frozen' ? unsealedBlobs : [activeBlob]) {
+        if (id !== 0) blobs.expect(id, changedAt(this.system, blobPath(blobs.directory, id)));
+      }
+    }
+  }
+
+  /** Whether the store is still as it was copied; with `isLast`, it may be but for some writable layers. */
+  private isCurrent(isLast: boolean): boolean {
+    const { system, source, journals } = this;
+    for (const name of new Set([...journalsIn(system, source), ...journals.keys()])) {
+      const now = readAll(system, `${source.journalsDirectory}/${name}`) ?? Buffer.alloc(0);
+      // The cast: a journal is named by its layer.
+      if (!now.equals(journals.get(name) ?? Buffer.alloc(0))) this.changing.add(Number(name) as LayerId);
+    }
+    return (
+      (isLast || this.changing.size === 0) && tablesTransaction(source.metaDirectory) === this.transaction
+    );
+  }
+
+  remove(): void {
+    removeTree(this.system, this.directory);
+  }
+}
+
+function makePrivateDirectory(system: System): string {
+  for (const place of PLACES) {
+    removeStale(system, place);
+    const directory = `${place}/ramet-read-${process.pid}-${copiesMade++}`;
+    try {
+      system.makeDirectory(directory);
+      return directory;
+    } catch (error) {
+      if (!isFsError(error)) throw error;
+    }
+  }
+  const note = `there is no place for a private copy of the tables in ${PLACES.join(' or ')}`;
+  throw new FsError('EACCES', { syscall: 'mkdir', note });
+}
+
+/** Removes what processes of this user have left that were killed. */
+function removeStale(system: System, place: string): void {
+  for (const name of namesIn(system, place)) {
+    const pid = NAME.exec(name)?.[1];
+    if (pid !== undefined && !isAlive(Number(pid))) removeTree(system, `${place}/${name}`);
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    // The cast: what process.kill throws has a code.
+    return (error as NodeJS.ErrnoException).code !== 'ESRCH';
+  }
+}
+
+/** Removes a private copy, as far as this user may. */
+function removeTree(system: System, directory: string): void {
+  const removeNames = (path: string): void => {
+    for (const name of namesIn(system, path)) system.unlink(`${path}/${name}`);
+  };
+  try {
+    const parts = namesIn(system, directory);
+    for (const part of parts) removeNames(`${directory}/${part}`);
+    const fd = system.open(directory, O_RDONLY | O_DIRECTORY);
+    try {
+      for (const part of parts) system.removeDirectoryAt(fd, Buffer.from(part));
+    } finally {
+      system.close(fd);
+    }
+    const slash = directory.lastIndexOf('/');
+    const parent = system.open(directory.slice(0, slash), O_RDONLY | O_DIRECTORY);
+    try {
+      system.removeDirectoryAt(parent, Buffer.from(directory.slice(slash + 1)));
+    } finally {
+      system.close(parent);
+    }
+  } catch (error) {
+    if (!isFsError(error)) throw error;
+  }
+}
+
+/** Where the host has no locks, lock files are beside the journals. */
+function journalsIn(system: System, { journalsDirectory }: StoreLayout): string[] {
+  return namesIn(system, journalsDirectory).filter((name) => /^\d+$/.test(name));
+}
+
+function namesIn(system: System, directory: string): string[] {
+  try {
+    return system.readHostDirectory(Buffer.from(directory)).map(({ name }) => name.toString());
+  } catch (error) {
+    if (isMissing(error)) return [];
+    throw error;
+  }
+}
+
+function changedAt(system: System, path: string): Timespec | undefined {
+  try {
+    return system.statHost(Buffer.from(path), false).ctime;
+  } catch (error) {
+    if (isMissing(error)) return undefined;
+    throw error;
+  }
+}
+
+/** Undefined where there is no such file. */
+function readAll(system: System, path: string): Buffer | undefined {
+  let fd: number;
+  try {
+    fd = system.open(path, O_RDONLY);
+  } catch (error) {
+    if (isMissing(error)) return undefined;
+    throw error;
+  }
+  try {
+    const bytes = Buffer.alloc(system.fileSize(fd).sizeBytes);
+    return bytes.subarray(0, system.pread(fd, bytes, 0, bytes.length, 0));
+  } finally {
+    system.close(fd);
+  }
+}
+
+function writeAll(
+  system: System,
+  path: string,
+  fill: (write: (bytes: Buffer, length: number) => void) => void,
+): void {
+  const fd = system.open(path, O_WRONLY | O_CREAT | O_EXCL, 0o600);
+  try {
+    let position = 0;
+    fill((bytes, length) => {
+      system.pwrite(fd, bytes, 0, length, position);
+      position += length;
+    });
+  } finally {
+    system.close(fd);
+  }
+}
+
+function copyFile(system: System, from: string, to: string): void {
+  const fd = system.open(from, O_RDONLY);
+  try {
+    writeAll(system, to, (write) => {
+      const piece = Buffer.allocUnsafe(PIECE_BYTES);
+      for (let position = 0, length = 0; ; position += length) {
+        length = system.pread(fd, piece, 0, piece.length, position);
+        if (length === 0) return;
+        write(piece, length);
+      }
+    });
+  } finally {
+    system.close(fd);
+  }
+}
