@@ -35,7 +35,7 @@ function textOf(engine: StoreEngine, name: string, path: string): string {
   }
 }
 
-test('snapshots and forks are read, what a killed process left in a journal too, and nothing is touched', async (context) => {
+test('snapshots and forks are read, with what a killed process left in a journal, and nothing changes', async (context) => {
   const engine = await scratchStore(context);
   const tree = engine.createEmpty('work');
   writeText(tree.fileSystem, '/a', 'first');
@@ -103,7 +103,7 @@ function bytesOrCode(engine: StoreEngine, name: string, path: string): Buffer | 
   }
 }
 
-test('beside a writer that drops, collects and overwrites, a reader finds the old bytes or an error', async (context) => {
+test('beside a writer that overwrites, drops and collects, there are old bytes or an error', async (context) => {
   const engine = await scratchStore(context);
   const random = new SeededRandom(15);
   const outcomes = new Set<string>();
