@@ -35,7 +35,7 @@ function textOf(engine: StoreEngine, name: string, path: string): string {
   }
 }
 
-test('snapshots and forks are read, with what a killed process left in a journal, and nothing changes', async (context) => {
+test('snapshots and forks are read, and what a killed process left in a journal', async (context) => {
   const engine = await scratchStore(context);
   const tree = engine.createEmpty('work');
   writeText(tree.fileSystem, '/a', 'first');
