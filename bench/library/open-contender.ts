@@ -2,7 +2,7 @@
 import { contenderArgument } from '../measure/contender.ts';
 import type { OpenArgument, OpenResult } from './open-cases.ts';
 
-/** Resident bytes without garbage. */
+/** Resident bytes after a garbage collection. */
 function residentBytes(): number {
   globalThis.gc?.();
   return process.memoryUsage.rss();
@@ -11,7 +11,7 @@ function residentBytes(): number {
 const { storeDirectory, snapshot: name } = contenderArgument<OpenArgument>();
 const residentBefore = residentBytes();
 const started = performance.now();
-// Loaded here, so that its time and memory can be told from Node's own.
+// Imported only now, so that its time and memory are measured apart from Node's own.
 const { Store } = await import('../../src/index.ts');
 const loaded = performance.now();
 const store = await Store.open(storeDirectory, { create: false });

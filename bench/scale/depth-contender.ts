@@ -1,11 +1,11 @@
-/** Names looked up through a chain of layers, in a fresh process: nothing was looked up before. */
+/** Measures lookups of names through a chain of layers, in a fresh process with empty caches. */
 import { readdirSync, statSync } from 'node:fs';
 import { StoreEngine } from '../../src/store/index.ts';
 import { contenderArgument } from '../measure/contender.ts';
 import { summarizeSingle } from '../measure/sampling.ts';
 import { type DepthArgument, type DepthResult, layerFile } from './cases.ts';
 
-/** The two calls; `stat` gives undefined where there is nothing. */
+/** The calls to measure. `stat` returns undefined for a missing name. */
 interface Calls {
   stat(path: string): unknown;
   list(path: string): unknown;
@@ -29,7 +29,7 @@ function measure(calls: Calls, { depth, directories }: DepthArgument, layers: nu
       throw new Error('a name is not there');
   };
   const middle = Math.max(1, depth >> 1);
-  // The directories themselves are looked up first, and the code is warm.
+  // Warms up: looks up the directories themselves, and lets V8 compile the code.
   timesUs(directories * 2, base(0));
   const result = {
     base: summarizeSingle(timesUs(directories * ROUNDS, base(2))),
@@ -47,7 +47,7 @@ const argument = contenderArgument<DepthArgument>();
 const { root, storeDirectory, tree: name } = argument;
 let result: DepthResult;
 if (storeDirectory !== undefined && name !== undefined) {
-  // What is measured is the chain as it is: flattening would change it meanwhile.
+  // No flattening, which would change the chain while it is measured.
   const engine = await StoreEngine.open(storeDirectory, { chainLayersMax: Number.POSITIVE_INFINITY });
   const { fileSystem, stack } = engine.openTree(name);
   const calls: Calls = {

@@ -11,7 +11,7 @@
  * then may it be overwritten in place. `[usedEnd, backedEnd)` is the tail: allocated space that was never handed out.
  *
  * Invariant: space is allocated on the disk before `allocate` returns it. A write to it cannot fail with ENOSPC, and
- * access to a mapped page of it is never SIGBUS. An `allocate` that fails changes nothing.
+ * access to a mapped page of it never raises SIGBUS. An `allocate` that fails changes nothing.
  */
 import {
   assert,
@@ -59,10 +59,10 @@ export class ActiveBlob {
   private usedEnd = 0;
   private backedEnd = 0;
   private stepBlocks = STEP_BLOCKS_MIN;
-  /** No run of `free` is this long: saves searches until `free` gains a run. */
+  /** No run of `free` has this many blocks or more: spares searches in vain until `free` gains a run. */
   private freeRunBound = Number.POSITIVE_INFINITY;
   private unbackedRunBound = Number.POSITIVE_INFINITY;
-  /** Long runs that were never pending became free. */
+  /** Some long runs became free without having been pending. */
   private hasLongFree = false;
   private unsyncedBytes = 0;
   private syncError: FsError | undefined;
@@ -83,8 +83,8 @@ export class ActiveBlob {
   }
 
   /**
-   * Opens the active blob of a layer again; `runs` are all runs of the layer's extents that lie in it. Blocks that they
-   * do not name are free. EIO (DamagedBlobError) when the file is missing or shorter than they say.
+   * Opens the active blob of a layer again. `runs` are all runs of the layer's extents in this blob; blocks that they
+   * do not name are free. EIO (DamagedBlobError) if the file is missing or ends before the last of these runs.
    */
   static open(space: BlobSpace, id: BlobId, runs: Iterable<PhysicalRun>): ActiveBlob {
     const blob = new ActiveBlob(space, space.files.of(id));
@@ -107,7 +107,7 @@ export class ActiveBlob {
     this.space.files.refreshSize(this.file);
     const end = this.usedEnd * BLOCK_SIZE;
     if (end > this.file.sizeBytes) throw shortBlob(this.id, this.file.sizeBytes, end);
-    // Which gaps were punched is not recorded, so neither they nor the tail count as allocated.
+    // No record says which gaps were punched, so neither gaps nor the tail count as allocated.
     for (const gap of used.gaps(0, this.usedEnd)) this.unbacked.add(gap.start, gap.end);
     this.backedEnd = this.usedEnd;
     this.stepBlocks = Math.min(STEP_BLOCKS_MAX, Math.max(STEP_BLOCKS_MIN, this.usedEnd));
@@ -115,7 +115,7 @@ export class ActiveBlob {
 
   // State.
 
-  /** Blocks up to the last one that was handed out and is not known to be free. */
+  /** The number of blocks up to the last one that was handed out and is not known to be free. */
   get lengthBlocks(): number {
     return this.usedEnd;
   }
@@ -125,7 +125,7 @@ export class ActiveBlob {
     return this.free.total + this.unbacked.total;
   }
 
-  /** Blocks that wait for `durable`. */
+  /** Blocks that become free at the next `durable`. */
   get pendingBlocks(): number {
     return this.pending.total;
   }
@@ -158,8 +158,8 @@ export class ActiveBlob {
   }
 
   /**
-   * Takes one reference from each block; a block without references becomes pending, or free where no commit mark can
-   * name it. Call this after the record that frees it was journalled, because it may be handed out at once.
+   * Takes one reference from each block. A block that has none left becomes pending, or free if no commit mark can name
+   * it. Journal the record that frees the blocks before calling this, because they may be handed out at once.
    */
   dropRefs(start: number, count: number): void {
     this.assertWritable();
@@ -203,7 +203,7 @@ export class ActiveBlob {
    * the disk, except for a tail that the blob may soon need.
    */
   durable(): void {
-    // As in `beforeMark`, which is not called before every mark.
+    // `beforeMark` does this too, but is not called before every mark.
     this.fresh.clear();
     this.unshared.clear();
     if (this.pending.isEmpty && !this.hasLongFree) return;
@@ -237,7 +237,7 @@ export class ActiveBlob {
     this.stepBlocks = Math.min(this.stepBlocks, kept);
   }
 
-  /** True when the space may be gone: also after a failed call, whose effect is unknown. */
+  /** True if the space may be gone. It may be even after a failed call, whose effect is unknown. */
   private tryPunch(start: number, end: number): boolean {
     try {
       return this.space.punch(this.id, start, end - start);
@@ -247,7 +247,7 @@ export class ActiveBlob {
     }
   }
 
-  /** Takes the blocks of `set` at the end out of use; returns whether there were any. */
+  /** Takes the blocks of `set` at the end of the used ones out of use. Returns whether there were any. */
   private shrinkUsed(set: RangeSet): boolean {
     const start = startOfRangeTo(set, this.usedEnd);
     if (start === this.usedEnd) return false;
@@ -259,9 +259,9 @@ export class ActiveBlob {
   // Space.
 
   /**
-   * A run of exactly `count` blocks, each with one reference, its space allocated: from the first free run that is long
-   * enough, else at the end. Its content is undefined until it is written. ENOSPC or EDQUOT, with nothing changed, when
-   * the disk is full.
+   * Hands out a run of exactly `count` blocks, with one reference each and with their space allocated: from the first
+   * free run that is long enough, else at the end. Their content is undefined until it is written. ENOSPC or EDQUOT,
+   * with nothing changed, if the disk is full.
    */
   allocate(count: number): BlockIndex {
     this.assertWritable();
@@ -342,8 +342,8 @@ export class ActiveBlob {
   }
 
   /**
-   * Shares whole blocks of another file with blocks in use, from byte `position` on: ioctl_ficlonerange(2). False where
-   * the host cannot, and nothing changed.
+   * Lets blocks in use, from byte `position` on, share whole blocks of another file: ioctl_ficlonerange(2). False, with
+   * nothing changed, if the host cannot do that.
    */
   clone(source: number, sourcePosition: number, length: number, position: number): boolean {
     this.assertWritable();
@@ -358,8 +358,8 @@ export class ActiveBlob {
   }
 
   /**
-   * Starts a sync by the thread pool, so that the `sync` that must follow has little left to wait for. Undefined where
-   * that is little anyway. Never rejects: a failure is kept for `sync`.
+   * Starts a sync in the thread pool, so that the `sync` that must follow has little left to wait for. Undefined if
+   * there is little to wait for anyway. Never rejects: a failure is kept for `sync`.
    */
   flush(): Promise<void> | undefined {
     if (this.unsyncedBytes < FLUSH_BYTES_MIN || this.syncError !== undefined || !this.isOpen)
@@ -393,7 +393,7 @@ export class ActiveBlob {
     try {
       // Not `fd`, which is no longer pinned after `close`.
       if (this.isDirty) this.space.system.dataSync(this.space.files.descriptor(this.file));
-      // Even of a blob that was never written to: its row will say that the file exists.
+      // Needed even for a blob that was never written to, because its row will say that the file exists.
       this.space.files.syncName(this.file);
     } catch (error) {
       if (isFsError(error)) this.syncError = error;
@@ -427,7 +427,7 @@ export class ActiveBlob {
   }
 }
 
-/** Where the range of `set` that ends at `end` starts; `end` itself when there is none. */
+/** The start of the range of `set` that ends at `end`, or `end` if there is none. */
 function startOfRangeTo(set: RangeSet, end: number): number {
   if (end === 0 || !set.has(end - 1)) return end;
   let low = 0;

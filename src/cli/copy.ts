@@ -28,7 +28,7 @@ export interface CopyCounts {
   /** Files that share their blocks with the source: no byte was copied. */
   reflinks: number;
   bytes: number;
-  /** Extended attributes that the destination cannot have, or not from this user. */
+  /** Names of extended attributes that the destination does not support, or does not let this user set. */
   readonly attributesLeftOut: string[];
 }
 
@@ -36,7 +36,7 @@ export interface CopyCounts {
 export interface CopyPlace {
   readonly end: CopyEnd;
   readonly path: string;
-  /** Its name in a directory that it is copied into. Default: the last name of the path. */
+  /** The name of the copy when the destination is a directory. Default: the last name of the path. */
   readonly name?: string;
 }
 
@@ -49,9 +49,9 @@ function isDirectory(stat: Attributes | undefined): boolean {
 }
 
 /**
- * Copies sources to a destination: into it when it is a directory, else under its name. ENOENT (source, or
- * the parent of the destination), ENOTDIR (several sources, and the destination is no directory), EISDIR (a
- * directory without `recursive`, or a file over a directory), EINVAL (a directory into itself).
+ * Copies sources to a destination: into it if it is a directory, else to its path. ENOENT (a source, or the parent of
+ * the destination), ENOTDIR (several sources, but the destination is not a directory), EISDIR (a directory without
+ * `recursive`, or a file over a directory), EINVAL (a directory into itself).
  */
 export async function copyAll(
   sources: readonly CopyPlace[],
@@ -83,7 +83,7 @@ class Copying {
   }
 
   async top(from: CopyPlace, to: CopyPlace): Promise<void> {
-    // Without -r a symlink on the command line is followed, as cp(1) does.
+    // Like cp(1): without -r, a symlink on the command line is followed.
     const stat = from.end.stat(from.path, !this.options.recursive);
     if (stat === undefined) throw failure('ENOENT', from);
     if (isDirectory(stat) && this.options.recursive) this.refuseSelf(from, to);
@@ -119,7 +119,7 @@ class Copying {
     if (before === undefined || this.options.preserve) this.dress(from, to, stat);
   }
 
-  /** Called before anything is made: the destination may not exist yet, but its directory does. */
+  /** EINVAL if a directory would be copied into itself. The destination may not exist yet, but its parent must. */
   private refuseSelf(from: CopyPlace, to: CopyPlace): void {
     if (from.end.files !== to.end.files) return;
     const source = realPath(from.end, from.path);
@@ -160,7 +160,7 @@ class Copying {
     });
   }
 
-  /** Makes a symlink, fifo, socket or device again. */
+  /** Copies a symlink, fifo, socket or device. */
   private other(from: CopyPlace, to: CopyPlace, stat: Attributes): void {
     const before = to.end.stat(to.path, false);
     if (isDirectory(before)) throw failure('EISDIR', to, 'a file cannot replace a directory');
@@ -185,7 +185,7 @@ class Copying {
     });
   }
 
-  /** As `cp -a`: an attribute that only one of the filesystems has does not stop the copy. */
+  /** Like `cp -a`: an attribute that the destination does not accept does not stop the copy. */
   private leftOut(error: unknown, name: string): void {
     if (!isFsError(error, 'ENOTSUP') && !isFsError(error, 'EPERM')) throw error;
     const shown = nameToString(name);
@@ -194,7 +194,6 @@ class Copying {
   }
 }
 
-/** The parent directory of a path. */
 function directoryOf(path: string): string {
   const trimmed = path.replace(/\/+$/, '');
   return trimmed.slice(0, trimmed.lastIndexOf('/')) || '/';

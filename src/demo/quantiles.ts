@@ -1,7 +1,7 @@
 /** Quantiles of measurements. */
 import { assert } from '../base/index.ts';
 
-/** The sample below which the share `rank` (0 to 1) of all samples lies; never a value between two samples. */
+/** The quantile for `rank` (0 to 1) by the nearest-rank method: always one of the samples, never interpolated. */
 export function quantile(samples: readonly number[], rank: number): number {
   assert(samples.length > 0, 'a quantile needs a sample');
   const sorted = [...samples].sort((a, b) => a - b);

@@ -1,4 +1,4 @@
-/** The library as its users see it: stores, forks, snapshots, and what they refuse. */
+/** The library as its users see it: stores, forks and snapshots, and their errors. */
 import assert from 'node:assert/strict';
 import { mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -73,7 +73,7 @@ test('open takes limits of the cache, and refuses wrong ones', async () => {
   assert.equal(fs.readdirSync('/').length, 50);
 });
 
-test('a snapshot reads and does not write', async () => {
+test('a snapshot can be read but not written to', async () => {
   await using fixture = await LibraryFixture.open();
   const { fs } = fixture.base;
   assert.deepEqual(fs.readdirSync('/'), ['large.bin', 'link', 'src']);
@@ -98,7 +98,7 @@ test('forks are independent of each other and of their source', async () => {
   assert.notEqual(one.fs.statSync('/').dev, two.fs.statSync('/').dev);
 });
 
-test('a fork of a fork, and a snapshot of one, keep its state of that moment', async () => {
+test('forks and snapshots of a fork keep the state that it had when they were made', async () => {
   await using fixture = await LibraryFixture.open();
   const one = await fixture.base.fork('one');
   one.fs.writeFileSync('/new', 'first');
@@ -182,7 +182,7 @@ test('trees are opened by name, forks as forks and snapshots as snapshots', asyn
   await assert.rejects(fixture.base.fork('a/b'), { code: 'EINVAL' });
 });
 
-test('a fork over several lowers, and its changes', async () => {
+test('a fork over several lowers shows them merged, and diff finds its changes', async () => {
   await using fixture = await LibraryFixture.open();
   const { store } = fixture;
   const one = await store.createFork({ name: 'one', lowers: ['base'] });
@@ -201,7 +201,7 @@ test('a fork over several lowers, and its changes', async () => {
   assert.ok((await store.fsck()).isClean);
 });
 
-test('exportChanges of a fork over a directory, or over several lowers', {
+test('exportChanges exports a fork over a directory, or over several lowers', {
   skip: nativeOnly,
 }, async () => {
   await using fixture = await LibraryFixture.open();
@@ -230,7 +230,7 @@ test('exportChanges of a fork over a directory, or over several lowers', {
     assert.deepEqual([again.files, again.whiteouts], [1, 1], name);
     const second = await fork.fork(`${name}-2`);
     assert.equal((await second.exportChanges(join(host.path, `${name}-2.tar`))).files, 0);
-    // As for diff: a fork is not compared with what another fork stands on.
+    // Like diff, exportChanges does not compare a fork with a base that only another fork stands on.
     const refused = { code: 'ENOENT', path: source };
     await assert.rejects(second.diff(source), refused);
     await assert.rejects(second.exportChanges(join(host.path, 'no.tar'), { against: source }), refused);
@@ -239,7 +239,7 @@ test('exportChanges of a fork over a directory, or over several lowers', {
   assert.ok((await store.fsck()).isClean);
 });
 
-test('an empty fork, dropped once it is closed', async () => {
+test('an empty fork can be dropped once it is closed', async () => {
   await using fixture = await LibraryFixture.open();
   const { store } = fixture;
   const empty = await store.createFork({ name: 'empty', lowers: [] });
@@ -352,7 +352,7 @@ test('dedupe shares equal files of forks, and reports what it did', async () => 
   });
 });
 
-test('extentSame shares equal ranges, by path or descriptor, and has a result for each destination', async () => {
+test('extentSame shares equal ranges, by path or descriptor, and returns a result per destination', async () => {
   await using fixture = await LibraryFixture.open();
   const fork = await fixture.base.fork('fork');
   const { fs } = fork;

@@ -36,7 +36,7 @@ import { commitFork, exportForkChanges, mergeFork, rollbackFork } from './lifecy
 import { OpenTree } from './open-tree.ts';
 import { named, reaching, treeFailure } from './tree-calls.ts';
 
-/** A frozen tree. Its fs reads; what would write fails with EROFS. */
+/** A frozen tree. Its `fs` can only read; calls that would write fail with EROFS. */
 export class Snapshot {
   readonly name: string;
   readonly #store: Store;
@@ -74,7 +74,7 @@ export class Snapshot {
     return this.#store.diff(other, this.name);
   }
 
-  /** Closes the tree where it was opened; descriptors of its fs become invalid. */
+  /** Closes the tree if it was opened; descriptors of its `fs` become invalid. */
   async close(): Promise<void> {
     this.#open?.close();
     this.#open = undefined;
@@ -101,7 +101,7 @@ export class Fork {
     this.#source = source;
   }
 
-  /** The tree where this process owns it. EBUSY while it is mounted, EBADF once the fork is closed. */
+  /** The tree, opened again if it was released. EBUSY while it is mounted, EBADF once the fork is closed. */
   #tree(operation: string): OpenTree {
     switch (this.#state) {
       case 'mounting':
@@ -187,11 +187,11 @@ export class Fork {
   }
 
   /**
-   * Mounts the fork at an empty directory, or at the one that it stands on, for every program. Its layer goes to the
-   * store's owner process until the mount is unmounted or disposed of; this handle works on through the mount. Take
-   * its `fs` again, then and afterwards. EBUSY while files of it are open or mapped here; ENOENT, ENOTDIR,
-   * ENOTEMPTY, EBUSY of the directory; ENODEV, EPERM, EACCES where the host does not let us; ENOTSUP where the owner
-   * process runs in another mount namespace.
+   * Mounts the fork at an empty directory, or at the one that it stands on, for every program. Until the mount is
+   * unmounted or disposed of, the store's owner process has the fork's layer, and this handle works through the mount.
+   * Get the fork's `fs` again after mounting, and again after unmounting. EBUSY while files of the fork are open or
+   * mapped here; ENOENT, ENOTDIR, ENOTEMPTY, EBUSY for the directory; ENODEV, EPERM, EACCES if the host does not allow
+   * it; ENOTSUP if the owner process runs in another mount namespace.
    */
   async mount(directory: string, options: MountOptions = {}): Promise<ForkMount> {
     checks.checkHostPath(directory, 'directory');
@@ -210,7 +210,7 @@ export class Fork {
     }
   }
 
-  /** Closes the tree until its next use: meanwhile another state, or a mount, takes its place. */
+  /** Closes the tree until its next use. Meanwhile another state can take its place, or a mount can show it. */
   #release(operation: string): void {
     const tree = this.#tree(operation);
     if (tree.isInUse) {
@@ -223,11 +223,12 @@ export class Fork {
   }
 
   /**
-   * Puts the fork's changes into the host directory that it was imported from, or into another, `to`. At any moment
-   * each file there is the old one or the new one; after a failure, commit again to finish. A change made there since
-   * is a conflict: then, by default, nothing is written and `isDone` is false. A fork of a directory itself stands on
-   * it again afterwards: take its `fs` again. ENOENT, EBUSY (another commit is at work there; or such a fork is
-   * mounted, or has files open), EINVAL (it is in the store), ENOSPC, EACCES, EIO.
+   * Writes the fork's changes into the host directory that it was imported from, or into another, `to`. At any moment
+   * each file there is the old one or the new one; after a failure, commit again to finish. A file that was also
+   * changed there since then is a conflict: by default nothing is written, and `isDone` is false. A fork that stands on
+   * the directory itself stands on its new state afterwards: get its `fs` again. ENOENT, EBUSY (another commit into the
+   * directory is running; or such a fork is mounted, or has files open), EINVAL (the directory is in the store),
+   * ENOSPC, EACCES, EIO.
    */
   async commit(options: CommitOptions = {}): Promise<CommitReport> {
     checks.checkOptions(options, checks.COMMIT);
@@ -237,8 +238,8 @@ export class Fork {
 
   /**
    * Brings into this fork what the tree `from` changed since their common state: all of it or nothing. With conflicts,
-   * by default, nothing is changed and `isApplied` is false. Take the fork's `fs` again afterwards. EBUSY while files
-   * are open or mapped here or it is mounted; EINVAL when the two have nothing in common.
+   * by default, nothing is changed and `isApplied` is false. Get the fork's `fs` again afterwards. EBUSY while files of
+   * the fork are open or mapped here, or it is mounted; EINVAL if the two trees have nothing in common.
    */
   async merge(from: string, options: MergeOptions = {}): Promise<MergeReport> {
     checks.checkString(from, 'from');
@@ -249,8 +250,8 @@ export class Fork {
 
   /**
    * Makes the fork equal to a snapshot. Its former state is kept as a snapshot, whose name is returned, unless
-   * `discard` is set. Take the fork's `fs` again afterwards. EBUSY while files are open or mapped here or it is
-   * mounted; ENOENT.
+   * `discard` is set. Get the fork's `fs` again afterwards. EBUSY while files of the fork are open or mapped here, or
+   * it is mounted; ENOENT.
    */
   async rollback(snapshot: string, options: RollbackOptions = {}): Promise<string | undefined> {
     checks.checkString(snapshot, 'snapshot');
@@ -261,7 +262,7 @@ export class Fork {
 
   /**
    * Writes what the fork changed, with whiteouts for what is gone, as a layer: a tar of the OCI image specification, or
-   * an upper directory of overlayfs. EEXIST, ENOTEMPTY of the destination; EINVAL for a name that a tar cannot have.
+   * an upper directory of overlayfs. EEXIST, ENOTEMPTY for the destination; EINVAL for a name that a tar cannot have.
    */
   async exportChanges(destination: string, options: ExportChangesOptions = {}): Promise<ExportReport> {
     checks.checkHostPath(destination, 'destination');
@@ -277,7 +278,7 @@ export class Fork {
   }
 
   /**
-   * Closes the fork; everything written is kept. Its mount ends, lazily where it is busy. Closing twice is no error.
+   * Closes the fork; everything written is kept. Ends its mount, lazily if that is busy. Closing twice is no error.
    */
   async close(): Promise<void> {
     this.#state = 'closed';
@@ -286,7 +287,7 @@ export class Fork {
     await this.#mount?.abandon();
   }
 
-  /** Closes, removes nothing. */
+  /** Closes the fork, and removes nothing. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
@@ -294,7 +295,7 @@ export class Fork {
 
 /** A store, open until it is closed or disposed of. */
 export class Store {
-  /** The engine below, for other interfaces of this package. */
+  /** The engine of the store, for other interfaces of this package. */
   readonly engine: StoreEngine;
   readonly #trees = new Set<OpenTree>();
   readonly #mounts = new Set<ForkMount>();
@@ -304,8 +305,8 @@ export class Store {
   }
 
   /**
-   * Opens the store in `directory`, and makes it where there is none. ERR_STORE_NOT_FOUND with `create: false`;
-   * ERR_STORE_OWNER.
+   * Opens the store in `directory`, and makes one if there is none. With `create: false` it fails with
+   * ERR_STORE_NOT_FOUND instead. ERR_STORE_OWNER.
    */
   static async open(directory: string, options: OpenOptions = {}): Promise<Store> {
     checks.checkHostPath(directory, 'directory');
@@ -353,9 +354,9 @@ export class Store {
   }
 
   /**
-   * A new writable tree over `lowers`: trees, directories of the host, or nothing. EEXIST, EINVAL (the name, a lower
-   * that is named twice, more than 500), ENOENT and ENOTDIR of a lower, ELOOP for a directory that is a
-   * mount of Ramet.
+   * A new writable tree over `lowers`: trees, directories of the host, or nothing. EEXIST, EINVAL (a bad name, a lower
+   * that is given twice, more than 500 lowers), ENOENT and ENOTDIR for a lower, ELOOP for a directory that is a mount
+   * of Ramet.
    */
   async createFork(options: ForkOptions): Promise<Fork> {
     checks.checkOptions(options, checks.CREATE_FORK);
@@ -397,9 +398,9 @@ export class Store {
   }
 
   /**
-   * Makes equal blocks of all trees, or of some, one on disk and in memory, while they are in use; `gc` then frees the
-   * space. A run that ends early, or that is killed, loses nothing: the next one continues. ENOENT (a tree),
-   * EBUSY (another dedupe is under way), ENOSPC.
+   * Keeps only one copy, on disk and in memory, of equal blocks in all trees, or in some. The trees may be in use. `gc`
+   * then frees the space. If it ends early or is killed, nothing is lost, and the next call continues. ENOENT (a tree),
+   * EBUSY (another dedupe is running), ENOSPC.
    */
   async dedupe(options: StoreDedupeOptions = {}): Promise<DedupeReport> {
     checks.checkOptions(options, checks.DEDUPE);
@@ -431,7 +432,7 @@ export class Store {
     await this.close();
   }
 
-  // What Fork and Snapshot use.
+  // For Fork and Snapshot.
 
   /** @internal */
   openTree(name: string, operation: 'fork' | 'snapshot'): OpenTree {
@@ -450,7 +451,7 @@ export class Store {
     return new Snapshot(this, name);
   }
 
-  /** @internal The fork must be closed here. */
+  /** @internal The fork must be closed in this process. */
   async mountFork(
     name: string,
     directory: string,

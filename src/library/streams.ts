@@ -3,28 +3,28 @@ import type { ReadStream, WriteStream } from 'node:fs';
 import { createReadStream, createWriteStream } from 'node:fs';
 import type { Call } from './calls.ts';
 
-/** What a stream needs of a FileHandle. */
+/** The part of a FileHandle that a stream needs. */
 interface StreamHandle {
   readonly fd: number;
   close(): Promise<void>;
 }
 
-/** The callback forms by name; Node's file streams make some of these calls. */
+/** The callback functions by name. Node's file streams call some of them. */
 type StreamFs = Readonly<Record<string, Call>>;
 
-/** Options that both kinds of stream take, as far as types are needed here; `fs` is passed along with them. */
+/** The only option of both kinds of stream whose type is needed here. `fs` is passed along with the options. */
 interface StreamOptions {
   readonly encoding?: BufferEncoding;
 }
 
-/** Options given as an object or as an encoding, with the fs to use put in. */
+/** The options of a stream, given as an object or as an encoding, with `fs` added. */
 function withFs(options: unknown, fs: StreamFs): StreamOptions {
   const given = typeof options === 'string' ? { encoding: options, fs } : { ...Object(options), fs };
   // The cast: Node checks every option itself.
   return given as StreamOptions;
 }
 
-/** The FileHandle that an option `fd` may be. */
+/** The FileHandle in the option `fd`, if there is one. */
 function handleOf(options: unknown): StreamHandle | undefined {
   if (typeof options !== 'object' || options === null || !('fd' in options)) return undefined;
   // The cast: an fd that is an object is a FileHandle of this fs; Node then checks the `fd` in it.
@@ -52,7 +52,7 @@ export class StreamCalls {
     return createWriteStream(path as string, withFs(options ?? {}, this.callbacks));
   }
 
-  /** A stream over an open handle, which it closes through the handle, so that the handle knows. */
+  /** A stream over an open handle. It closes the file through the handle, so that the handle knows it is closed. */
   readHandle(handle: StreamHandle, options: object = {}): ReadStream {
     return createReadStream('', this.onHandle(handle, options));
   }

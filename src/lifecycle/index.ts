@@ -1,11 +1,11 @@
 /**
- * lifecycle: what happens to a fork after work in it: its differences as text, commits into the host directory it came
- * from, and merges into another fork.
+ * lifecycle: what happens to a fork after work in it. Patches show its differences as text, commits write them into the
+ * host directory that it came from, merges bring them into another fork.
  *
- * Invariants: no change is lost unless the caller asks for that: it is reported as a conflict; a fork changes as a
- * whole or not at all, a host directory file by file, and another commit finishes one that failed; nothing outside of
- * the target is touched. Neighbours: `survey` below finds differences, `store` swaps states, `files` and `transfer`
- * know host trees; `library` and `cli` call it.
+ * Invariants: a change that would be lost is reported as a conflict, unless the caller asks for the loss. A fork
+ * changes as a whole or not at all. A host directory changes file by file; after a failure, another commit finishes the
+ * work. Nothing outside the target is touched. Neighbours: `survey` below finds differences, `store` swaps states,
+ * `files` and `transfer` know host trees; `library` and `cli` call this room.
  */
 export { type CommitOptions, type CommitReport, commitOrigin, commitTree } from './commit.ts';
 export type { CommitResolution } from './commit-plan.ts';

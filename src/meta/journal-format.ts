@@ -28,7 +28,7 @@
  *
  *     0  u32      length of the payload; 0 ends the records
  *     4  u8       kind: 1 effects, 2 commit mark, 3 data (reserved)
- *     5  u64      sequence: one more than the last record's; a mark has the last record's own
+ *     5  u64      sequence: one more than the last record's; a mark repeats the last record's
  *    13  …        payload; for a mark one zero byte
  *     …  u64      checksum64 of everything before it, seeded with the checksum64 of
  *                 (u64 layer, u64 generation, u64 salt)
@@ -90,12 +90,12 @@ export function readNumber(source: Buffer, at: number): number {
   return source.readUInt32LE(at + 4) * TWO_32 + source.readUInt32LE(at);
 }
 
-/** Where the header of a generation lies. */
+/** The offset of the slot for the header of a generation. */
 export function slotAt(generation: number): number {
   return (generation % 2) * SLOT_BYTES;
 }
 
-/** A header as it stands in its slot. */
+/** The bytes of a header slot. */
 export function encodeHeader(header: JournalHeader): Buffer {
   const bootId = Buffer.from(header.bootId, 'latin1');
   assert(bootId.length <= BOOT_ID_BYTES_MAX, `boot id has at most ${BOOT_ID_BYTES_MAX} bytes`);
@@ -129,14 +129,14 @@ function decodeSlot(page: Buffer, at: number, layer: LayerId): JournalHeader | u
   };
 }
 
-/** Reads the header in the first `HEADER_BYTES` of a file; undefined when neither slot holds a valid one. */
+/** Reads the header from the first `HEADER_BYTES` of a file. Undefined if neither slot is valid. */
 export function decodeHeader(page: Buffer, layer: LayerId): JournalHeader | undefined {
   const even = decodeSlot(page, 0, layer);
   const odd = decodeSlot(page, SLOT_BYTES, layer);
   return odd === undefined || (even !== undefined && even.generation > odd.generation) ? even : odd;
 }
 
-/** The seed of the checksums of a header's records. */
+/** The seed for the checksums of the records that belong to a header. */
 export function recordSeed(header: JournalHeader): bigint {
   const bytes = Buffer.alloc(24);
   writeNumber(bytes, 0, header.layer);

@@ -1,4 +1,4 @@
-/** What all tables have in common: rows of one format. A subclass begins the key; the row is then that key's. */
+/** The base class of tables whose rows have one format. A subclass first gives `rows` the key of a row. */
 import type { Format } from './fields.ts';
 import type { KeyRange, Rows } from './rows.ts';
 
@@ -18,7 +18,7 @@ export class Table<Row, Given = Row> {
     this.format = format;
   }
 
-  /** The row that was found last. */
+  /** Decodes the row that `rows` found last. */
   protected decode(): Row {
     return this.rows.decode(this.format);
   }

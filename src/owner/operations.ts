@@ -89,7 +89,7 @@ export function createHandlers(parts: OperationParts): Handlers {
   };
 }
 
-/** Calls `act` with each of these forks that is mounted and writable, after a sync; returns how many those are. */
+/** Syncs these forks, calls `act` with each that is mounted and writable, and returns the number of calls. */
 async function settle(
   mounts: MountTable,
   forks: readonly string[],
@@ -145,7 +145,7 @@ export class Checked {
     return value;
   }
 
-  /** False where it is absent. */
+  /** False if the parameter is absent. */
   flag(name: string): boolean {
     const value = this.values[name] ?? false;
     if (typeof value !== 'boolean') this.refuse(name, 'true or false');

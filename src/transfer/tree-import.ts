@@ -1,6 +1,6 @@
 /**
- * Imports a host directory: walks the tree, reads its files, and hands rows and content to the LayerBuilder. Files in
- * the page cache are read on the way; the others wait for the disk, several at a time.
+ * Imports a host directory: walks the tree, reads its files, and hands rows and content to the LayerBuilder. The walk
+ * itself reads files that are in the page cache; several others at a time are read from disk while it goes on.
  */
 import {
   FsError,
@@ -34,27 +34,27 @@ import { planWhiteouts, putWhiteouts, storedXattrs, type WhiteoutForm } from './
 export interface ImportOptions extends ArchiveBounds {
   /** Name of the snapshot to make. */
   readonly name: string;
-  /** The tree whose files changed ones share blocks with; default: the latest snapshot of the same directory. */
+  /** Changed files share blocks with their versions in this tree; default: the latest snapshot of the directory. */
   readonly against?: string | undefined;
   /** Leaves out what cannot be read, with a note, instead of failing. */
   readonly skipUnreadable?: boolean | undefined;
   /** How the tree, as a layer, marks names that it hides in lower layers; default: 'none'. */
   readonly whiteouts?: WhiteoutForm | undefined;
-  /** Of an archive: the snapshot or fork that it is unpacked over; the result is one tree. */
+  /** For an archive: the snapshot or fork to unpack it over; the result is one tree. */
   readonly over?: string | undefined;
   /** How many files may be waiting for the disk at once; default: 16. */
   readonly concurrency?: number | undefined;
   /** Called several times a second with the progress of the import. */
   readonly progress?: ((state: TransferProgress) => void) | undefined;
-  /** Gives the import up: ECANCELED, and nothing of it stays. */
+  /** Cancels the import: it fails with ECANCELED and leaves nothing behind. */
   readonly signal?: AbortSignal | undefined;
 }
 
 const CONCURRENCY = 16;
-/** How often to read a file that keeps changing before it is taken as it is. */
+/** How many times a file that keeps changing is read. The last reading is stored. */
 const ATTEMPTS = 3;
 
-/** A file with several names, met at least once. */
+/** What is stored of a new inode. That of a file with several names is kept until all its names were counted. */
 interface LinkedInode {
   readonly ino: Ino;
   readonly stat: HostStat;
@@ -81,9 +81,9 @@ interface ImportPlace {
   readonly shown: string;
   readonly directory: Ino;
   readonly name: Name;
-  /** A whiteout of the same layer hides what lower layers have under the name. */
+  /** True if a whiteout of the same layer hides what lower layers have under the name. */
   readonly isOpaque: boolean;
-  /** An empty file here may be a whiteout by its attribute. */
+  /** True if an extended attribute may mark an empty file here as a whiteout. */
   readonly mayBeWhiteout: boolean;
   /** The same directory in the earlier version of the tree. */
   readonly earlierDirectory: Ino | undefined;
@@ -164,7 +164,7 @@ export class TreeImport {
     this.options.progress?.(this.tally.progress(this.current));
   }
 
-  /** Imports a directory with its content. False when it was left out. */
+  /** Imports a directory with its content. Returns false if it was left out. */
   private async directory(
     path: string,
     shown: string,
@@ -217,7 +217,7 @@ export class TreeImport {
     return true;
   }
 
-  /** A directory is imported as it was listed; entries that came or went since have changed its mtime. */
+  /** Notes a directory whose mtime has changed since it was listed: entries came or went, and the list was imported. */
   private noteIfChanged(path: string, shown: string, before: HostStat): void {
     try {
       if (isSameTimespec(before.mtime, this.source.stat(path).mtime)) return;
@@ -231,7 +231,7 @@ export class TreeImport {
     return this.failure !== undefined || this.inFlight.size >= this.concurrency || this.pacing.isDue;
   }
 
-  /** Imports one entry. Returns whether it became a subdirectory; a promise only where it has to wait. */
+  /** Imports one entry. Returns whether it became a subdirectory, as a promise only if it has to wait. */
   private entry(place: ImportPlace): boolean | Promise<boolean> {
     let stat: HostStat;
     try {
@@ -329,7 +329,7 @@ export class TreeImport {
     );
   }
 
-  /** Reads a regular file; undefined when it is left out, which has been noted. */
+  /** Reads a regular file. Undefined if it is left out; the tally then has a note. */
   private takeFile(
     place: ImportPlace,
     stat: HostStat,
@@ -365,7 +365,10 @@ export class TreeImport {
     return undefined;
   }
 
-  /** Whether the file did not change while it was read. The last attempt is stored in any case, with a note. */
+  /**
+   * Sets `attempted.taken`. True if what was read is to be stored: the file did not change meanwhile, or this was the
+   * last attempt, which gets a note.
+   */
   private verify(place: ImportPlace, attempted: Attempt, lengthRead: number): boolean {
     attempted.taken = { stat: attempted.stat, xattrs: this.xattrs(place, attempted.stat, attempted.fd) };
     const after = this.source.stat(place.path);
@@ -379,7 +382,7 @@ export class TreeImport {
     return true;
   }
 
-  /** The attributes at a place as they are stored; with `fd`, those of the open file. */
+  /** The extended attributes to store for the file at a place; with `fd`, they are read from the open file. */
   private xattrs({ path, shown }: ImportPlace, { mode }: HostStat, fd?: number): Map<string, Buffer> {
     const found =
       fd === undefined
@@ -476,7 +479,7 @@ export class TreeImport {
     return { ino, stat, content, hasXattrs, target: '', names: 1, parent: place.directory };
   }
 
-  /** Link counts are known only after the whole tree was seen: names outside of it do not count. */
+  /** Stores files with several names last: names outside the tree do not count, so the walk has to end first. */
   private storeLinked(): void {
     for (const inode of this.linked.values()) {
       if (inode !== 'left out') this.storeInode(inode.ino, inode);

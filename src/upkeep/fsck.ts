@@ -1,9 +1,9 @@
 /**
- * fsck: one pass for each documented invariant, under the name by which comments refer to it. It reports and repairs
- * nothing; but like every opener it first stores the journals of dead owners.
+ * fsck: one pass for each documented invariant. Comments refer to a pass by its name. It reports problems and repairs
+ * none, but like every process that opens a store, it first stores the journals of dead owners.
  *
- * It checks the layers that trees stand on; others wait for gc in any state. A fork that another process owns is ahead
- * of its rows, so its upper layer is left out, and the report says so.
+ * It checks the layers that trees stand on. The others wait for gc, and their state does not matter. A fork that
+ * another process owns may have changes that its rows lack, so its upper layer is left out, and the report says so.
  */
 import { type LayerId, StoreError } from '../base/index.ts';
 import { LayerLock, type StoreEngine } from '../store/index.ts';

@@ -1,4 +1,4 @@
-/** What the suite runs on: a thing that has the API of node:fs, and a directory in which one case may work. */
+/** The subject of the suite: an object with the API of node:fs, and a directory for one case to work in. */
 import type * as nodeFs from 'node:fs';
 
 /** The synchronous functions of node:fs that the cases use, with Node's own types. */
@@ -79,7 +79,7 @@ export interface FsLike extends Pick<typeof nodeFs, SyncName> {
   readonly promises: FsPromisesLike;
 }
 
-/** What a subject has that another may lack. A case that needs a missing one is skipped, with the reason printed. */
+/** Features that not every subject has. A case that needs a missing one is skipped, with the reason printed. */
 export interface SubjectFeatures {
   /** Operations act as user 0: chown works and permission bits do not stop reading and writing. */
   readonly root: boolean;

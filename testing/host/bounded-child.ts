@@ -1,6 +1,6 @@
 /**
- * For tests, in a mount namespace of its own: a bounded system and a FUSE server that stops answering. Arguments: a
- * directory to work in. What does not hold is thrown.
+ * The child of a test, in a mount namespace of its own: a bounded system, and a FUSE server that stops answering.
+ * Argument: a directory to work in. Throws if an expectation fails.
  */
 import assert from 'node:assert/strict';
 import { readdirSync, writeFileSync } from 'node:fs';
@@ -27,7 +27,7 @@ const descriptors = (): number => readdirSync('/proc/self/fd').length;
 const name = (text: string): Buffer => Buffer.from(text);
 
 try {
-  // As any system, while it is answered.
+  // While the server answers, the bounded system works like any other.
   const directory = system.openHost(name(odd.directory), O_PATH | O_DIRECTORY);
   assert.deepEqual(
     system.readDirectory(directory).map((entry) => entry.name),
@@ -48,7 +48,7 @@ try {
   assert.equal(system.seekHole(file, 0), 5000);
   const unread = system.openBeneath(directory, name('a'), 0);
 
-  // It stops answering.
+  // The server stops answering.
   const before = descriptors();
   odd.show({ files, isStalled: true });
   const started = performance.now();
@@ -69,23 +69,23 @@ try {
   const again = performance.now();
   for (const call of calls) assert.equal(codeOf(call), 'ETIMEDOUT');
   await assert.rejects(system.preadAsync(unread, bytes, 0, 4, 0), { code: 'ETIMEDOUT' });
-  // The reads have a thread of their own, which had to find out for itself.
-  assert.ok(performance.now() - again < 3 * LIMIT_MS, 'who is stuck is not waited for again');
-  assert.equal(system.statHost(name(`${work}/local`), true).size, 5, 'others are asked as ever');
+  // Asynchronous reads have a thread of their own, which had to wait for the limit once itself.
+  assert.ok(performance.now() - again < 3 * LIMIT_MS, 'a stuck server is not waited for again');
+  assert.equal(system.statHost(name(`${work}/local`), true).size, 5, 'other files can still be reached');
 
-  // The answer comes late; the descriptor that nobody waits for is closed.
+  // The server answers late. A descriptor that nobody waits for any more is closed.
   odd.show({ files });
-  await until(() => !system.isStuck, 'it answers');
+  await until(() => !system.isStuck, 'the server answers');
   assert.equal(system.statAt(directory, name('a'), false).size, 4);
   await until(() => {
     system.statFile(directory);
     return descriptors() <= before;
-  }, 'what was opened for nobody is closed');
+  }, 'the descriptor that nobody waits for is closed');
   assert.equal(descriptors(), before);
   for (const fd of [file, unread]) system.close(fd);
   system.close(directory);
 } finally {
   await odd.end();
 }
-// Were a thread still in a call, this would not end.
+// If a thread were still in a call, the process would not end.
 process.exit(0);

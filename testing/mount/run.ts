@@ -30,7 +30,7 @@ function directoryOf(group: MountGroup, index: number): string {
   return `${group.name}-${index}`;
 }
 
-/** Makes the directories of all cases in `root`, as they are before anything is forked. Other users may enter. */
+/** Makes and fills the directories of all cases in `root`. Call it before forking `root`. Other users may enter. */
 export function fillCases(root: string): void {
   chmodSync(root, 0o755);
   for (const group of mountGroups) {
@@ -43,7 +43,7 @@ export function fillCases(root: string): void {
   }
 }
 
-/** What mounts have, in a mode. They take root. */
+/** The features of mounts in an IO mode. `root` is true because only root can mount. */
 export function featuresOf(io: IoMode): MountFeatures {
   const writersBesideReaders = io !== 'shared';
   return { root: true, relatime: true, writersBesideReaders, whiteouts: true, overlays: mountsOverlays() };
@@ -53,7 +53,7 @@ export interface CasesOptions {
   /** Shown in the report. */
   readonly name: string;
   readonly features: MountFeatures;
-  /** The directory that `fillCases` has filled, or a fork of it. Asked when the first case runs. */
+  /** The directory that `fillCases` has filled, or a fork of it. Not called before the first case runs. */
   readonly root: () => string;
 }
 

@@ -26,7 +26,7 @@ export function register(program: Command): void {
             await writeFile(fileSystem, path, showTreePath(tree, path));
           } catch (error) {
             if (error instanceof BrokenPipeError) throw error;
-            // As cat(1) does: report it, go on with the next file, and fail at the end.
+            // Like cat(1): report the problem, go on with the next file, and fail at the end.
             reportProblem(error, session.isJson);
             process.exitCode = EXIT_FAILURE;
           }
