@@ -1,4 +1,4 @@
-/** A random generator with a seed (mulberry32), for simulations. */
+/** A random number generator with a seed, for simulations. */
 
 export interface Random {
   /** A whole number in [0, bound). */

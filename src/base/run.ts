@@ -4,7 +4,7 @@ import type { BlobId, BlockIndex } from './brand.ts';
 /** Logical blocks in a chunk (4 MiB of the file). A run belongs to the chunk of its first block. */
 export const CHUNK_BLOCKS = 1024;
 
-/** `count` logical blocks from `logical` on, which are the blocks of `blob` from `physical` on. */
+/** Maps `count` logical blocks, from `logical` on, to blocks of `blob`, from `physical` on. */
 export interface Run {
   readonly logical: BlockIndex;
   readonly count: number;
@@ -12,7 +12,7 @@ export interface Run {
   readonly physical: BlockIndex;
 }
 
-/** The chunk that a run belongs to. */
+/** The chunk of a run that starts at block `logical`. */
 export function chunkOf(logical: number): number {
   return Math.floor(logical / CHUNK_BLOCKS);
 }

@@ -1,4 +1,7 @@
-/** Host files as blobs: read as they are now, or only as they were recorded; few descriptors, all of them closed. */
+/**
+ * Host files as blobs. A followed file is read as it is now, a recorded one only while it is unchanged. Few descriptors
+ * are open at a time, and all are closed in the end.
+ */
 import assert from 'node:assert/strict';
 import * as fs from 'node:fs';
 import { join } from 'node:path';
@@ -73,12 +76,12 @@ describe('host files as blobs', { skip: nativeOnly }, () => {
     assert.throws(() => scene.read(blob), /EIO/);
   });
 
-  test('holes are those of the host, and ESTALE in a recorded file that has changed', (context) => {
+  test('holes are those of the host file; a recorded file that has changed is ESTALE', (context) => {
     const scene = new Scene(context);
     const blob = scene.files.follow(() => scene.open());
     const seeks = (of: BlobId, at: number) => [scene.files.seekData(of, at), scene.files.seekHole(of, at)];
     assert.deepEqual(seeks(blob, 0), [0, undefined], 'the end of the file is no hole');
-    assert.deepEqual(seeks(blob, 7), [undefined, undefined], 'nothing is after the end');
+    assert.deepEqual(seeks(blob, 7), [undefined, undefined], 'there is nothing after the end');
     assert.deepEqual(seeks(BLOB, 0), [0, undefined]);
     fs.truncateSync(scene.path, 2 ** 20);
     assert.deepEqual(seeks(blob, 5), [5, 4096]);
@@ -104,7 +107,7 @@ describe('host files as blobs', { skip: nativeOnly }, () => {
   ];
   for (const [name, change, message] of changes) {
     for (const isOpen of [false, true]) {
-      test(`a recorded file ${name} is ESTALE, ${isOpen ? 'open before' : 'opened after'}`, async (context) => {
+      test(`a recorded file ${name} is ESTALE, ${isOpen ? 'if open before' : 'if opened after'}`, async (context) => {
         const scene = new Scene(context);
         if (isOpen) assert.equal(scene.read(BLOB), 'content...');
         await new Promise((resolve) => setTimeout(resolve, 12));

@@ -4,7 +4,7 @@
  *
  * Invariants: stdout gets tables and lines for people, or with `--json` one JSON value; a failure is one line (or
  * object) on stderr; the exit code is 0 for success, 1 for a failure, 2 for wrong usage; progress is shown only on a
- * terminal; no filesystem state.
+ * terminal; this room holds no state of filesystems.
  *
  * Neighbours: the rooms below do the work; `trees` opens the trees that a command names. `main.ts` is the program's
  * entry.

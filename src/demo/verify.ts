@@ -1,4 +1,4 @@
-/** Reads every byte of every fork, by the fs API and by memory maps, and compares it with the expected one. */
+/** Reads every byte of every fork, through the fs API and memory maps, and compares it with the expected one. */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { BLOCK_SIZE } from '../base/index.ts';
@@ -9,7 +9,7 @@ import { BIG_FILE, type ForkPlan } from './plan.ts';
 import { CHUNK_BYTES, type SeededBytes } from './seeded-bytes.ts';
 import type { SourceTree } from './source-tree.ts';
 
-/** A fork with its plan; `view` maps the large file, undefined where nothing can be mapped. */
+/** A fork with its plan. `view` maps the large file, and is undefined if the platform has no memory maps. */
 export interface OpenFork {
   readonly plan: ForkPlan;
   readonly fork: Fork;

@@ -1,10 +1,10 @@
 /**
- * The extent map of one inode: logical blocks → blocks of blobs. Runs are kept in chunks of 1,024 logical blocks by
- * the block they start at; a run may reach past its chunk, so an unfragmented file of any size is one run. The
+ * The extent map of one inode: logical blocks → blocks of blobs. Runs are kept in chunks of 1,024 logical blocks. A run
+ * belongs to the chunk of its first block and may reach past it, so an unfragmented file of any size is one run. The
  * chunks are also the rows of the extent table, and the map knows which of them have changed since they were stored.
  *
- * Invariants (checked by fsck pass `extents`): runs are sorted, disjoint, never empty; a run sits in the chunk of its
- * first block; two runs that continue each other logically and physically are one.
+ * Invariants (checked by fsck pass `extents`): runs are sorted, disjoint and never empty; a run is in the chunk of its
+ * first block; where one run continues another logically and physically, the two are one.
  */
 import { assert, type BlobId, type BlockIndex, CHUNK_BLOCKS, type Run } from '../base/index.ts';
 
@@ -19,7 +19,7 @@ class Chunk {
   readonly blob: number[];
   readonly physical: number[];
 
-  /** Starts with one run, mostly the only one: an array that grows from empty would allocate space for 17. */
+  /** Starts with one run, which mostly stays the only one. An array that grows from empty would have space for 17. */
   constructor(index: number, logical: number, count: number, blob: number, physical: number) {
     this.index = index;
     this.logical = [logical];
@@ -222,7 +222,7 @@ export class ExtentMap {
     return chunk !== undefined && chunk.index === index ? [...runsOf(chunk)] : [];
   }
 
-  /** Adds a run after all others, as read from the table: nothing becomes dirty. */
+  /** Adds a run, read from the table, after all others. Marks nothing as changed. */
   private append(logical: number, count: number, blob: number, physical: number): void {
     assert(count > 0, 'a run has blocks');
     const last = this.chunks[this.chunks.length - 1];
@@ -288,7 +288,7 @@ export class ExtentMap {
     }
   }
 
-  /** Splits a run that reaches across the start of `block` in two. */
+  /** If a run reaches across the start of `block`, splits it there. */
   private splitAt(block: number): void {
     this.locate(block);
     if (this.foundBlob === 0) return;
@@ -319,7 +319,7 @@ export class ExtentMap {
     return chunk.runAt(chunk.positionAfter(block - 1) - 1);
   }
 
-  /** Takes out the run that starts at `logical`, which will be inserted again as part of a longer one. */
+  /** Removes the run that starts at `logical`. The caller will insert it again as part of a longer one. */
   private removeRunAt(logical: number): void {
     const chunk = this.ownerOf(logical);
     const position = chunk.positionAfter(logical) - 1;

@@ -81,7 +81,7 @@ describe('SETATTR', () => {
     assert.equal(set({ valid: SIZE, size: 3 }).size, 3);
     assert.equal(kernel.read(file, 0, 100).toString(), 'con');
     assert.equal(set({ valid: SIZE, size: 2 ** 40 }).size, 2 ** 40);
-    assert.equal(set({ valid: 0 }).size, 2 ** 40, 'nothing at all');
+    assert.equal(set({ valid: 0 }).size, 2 ** 40, 'no field is set');
   });
 
   it('sets times, also before 1970, and the current time', async (context) => {
@@ -115,7 +115,7 @@ describe('SETATTR', () => {
     const given = set(own, { valid: UID | GID | KILL_SUIDGID, uid: 5, gid: 6 });
     assert.deepEqual([given.uid, given.gid, given.mode], [5, 6, 0o106755]);
     assert.equal(capabilityBytes(own), 20);
-    // Now it is another user's.
+    // Now the file belongs to another user.
     assert.equal(set(own, { valid: UID | KILL_SUIDGID, uid: 7 }).mode, 0o100755);
     assert.equal(capabilityBytes(own), 0);
     const named = make();
@@ -164,14 +164,14 @@ describe('SETXATTR, GETXATTR, LISTXATTR and REMOVEXATTR', () => {
     assert.equal(kernel.ask(Op.LISTXATTR, file, u32(100, 0)).toString(), 'user.none\0');
   });
 
-  it('take the shorter arguments of older kernels, when negotiated', async (context) => {
+  it('accept the shorter arguments of older kernels, if negotiated', async (context) => {
     const { kernel, file } = await forkOf(context);
     kernel.session.hasLongSetXattr = false;
     kernel.ask(Op.SETXATTR, file, pack(u32(3, 0), 'user.old', Buffer.from('old')));
     assert.equal(kernel.ask(Op.GETXATTR, file, getXattr('user.old', 10)).toString(), 'old');
   });
 
-  it('report no capabilities, asked for before each first write, until they are set', async (context) => {
+  it('report no capabilities, which the kernel asks for before first writes, until some are set', async (context) => {
     const { kernel, file } = await forkOf(context);
     const asked = getXattr('security.capability', 0);
     assert.equal(kernel.fails(Op.GETXATTR, file, asked), 'ENODATA');

@@ -1,6 +1,6 @@
 /**
- * Open directories of a host tree: names are looked up in them, not along paths. The identity by which a directory is
- * recognized later.
+ * Open directories of a host tree, in which names are looked up without walking a path. Also the identity by which a
+ * directory is recognized later.
  */
 import {
   BLOCK_SIZE,
@@ -76,7 +76,8 @@ export class HostDirectories {
   }
 
   /**
-   * Whether another directory, or none, is at the path of the open root. False below a mount of Ramet: not looked at.
+   * Whether the path of the open root now leads to another directory, or to none. False below a mount of Ramet, where
+   * the path is not looked at.
    */
   hasMoved(): boolean {
     const { system, source, rootStat } = this;
@@ -95,7 +96,7 @@ export class HostDirectories {
     return this.system.openBeneath(this.root(), nameToBytes(path), flags | O_NOFOLLOW);
   }
 
-  /** As `openFile`, for reading; leaves the access time alone where that is allowed (root, or the owner). */
+  /** Like `openFile`, for reading. Does not update the access time if that is allowed (root, or the owner). */
   openToRead(path: string): number {
     try {
       return this.openFile(path, O_NONBLOCK | O_NOATIME);
@@ -105,18 +106,18 @@ export class HostDirectories {
     }
   }
 
-  /** To be called with the root open. */
+  /** The root must be open. */
   partOf(stat: HostStat): HostPart {
     return partOf(stat, this.rootStat ?? stat);
   }
 
-  /** `isIdentity`, in this tree. */
+  /** Like `isIdentity`, for this tree. */
   isAt(place: HostPlace, stat: HostStat): boolean {
     return isIdentity(place, stat, this.partOf(stat));
   }
 
   /**
-   * The file under a name in an open directory; undefined when there is none. Does not ask a filesystem mounted there.
+   * The stat of a name in an open directory; undefined if there is none. A filesystem mounted there is not asked.
    */
   statIn(directory: number, name: Buffer): HostStat | undefined {
     const table = this.mounts.recent();
@@ -133,7 +134,7 @@ export class HostDirectories {
     }
   }
 
-  /** A mount point, by what its parent directory tells: nothing looks at the mount point itself. */
+  /** A stat of a mount point, made from its entry in the parent directory. The mount point itself is not looked at. */
   private mountPoint(directory: number, bytes: Buffer): HostStat | undefined {
     const name = nameFromBytes(bytes);
     const entry = this.names(directory).find((listed) => listed.name === name);
@@ -221,7 +222,7 @@ export class HostDirectories {
     return new FsError('ESTALE', { note });
   }
 
-  /** The next use opens it again. */
+  /** Closes a directory. The next use opens it again. */
   forget(ino: Ino): void {
     const fd = this.opened.get(ino);
     if (fd === undefined) return;
@@ -243,7 +244,7 @@ export class HostDirectories {
   }
 }
 
-/** Whether Ramet, maybe this very process, may have to answer a look at the path. */
+/** Whether a lookup of the path may have to be answered by Ramet, perhaps by this very process. */
 export function leadsThroughRamet(mounts: HostMounts, path: string): boolean {
   return mounts.leadsThrough(path, 'fuse.ramet');
 }

@@ -1,4 +1,4 @@
-/** The places of a host tree's files, by inode number: all that a host layer has met so far. */
+/** The places, by inode number, of all files of a host tree that its layer has seen so far. */
 import {
   checksum64,
   type HostIno,
@@ -20,7 +20,7 @@ import {
   SUBVOLUMES,
 } from './origin-format.ts';
 
-/** The part of the host's filesystem that a file lies in, given the stat of its tree's root. */
+/** The part of the host's filesystem that has a file, given the stat of its tree's root. */
 export function partOf(stat: HostStat, root: HostStat): HostPart {
   if (stat.isMountPoint) return MOUNTED;
   if (stat.dev === root.dev) return 0;
@@ -34,7 +34,7 @@ interface HostFile {
   readonly birthSeconds: number;
   readonly birthNanoseconds: number;
   part: HostPart;
-  /** st_dev, which changes with the next mount. Undefined where the file was learned and not seen yet. */
+  /** st_dev, which changes with the next mount. Undefined if the file is known from its origin and was not seen yet. */
   device: number | undefined;
 }
 
@@ -42,21 +42,21 @@ interface HostFile {
 export interface HostPlace extends HostFile {
   /** The directory it was last seen in; 0: not known. */
   parent: Ino | 0;
-  /** From the root of the tree. */
+  /** The path from the root of the tree. */
   path: string;
-  /** Another filesystem is mounted here: nothing below is looked at. */
+  /** Another filesystem is mounted here. Nothing below is looked at. */
   isMountPoint: boolean;
   /** The followed blob of its bytes; 0 until they are read. */
   blob: number;
-  /** A layer above has recorded something of it, under this path. */
+  /** A layer above has recorded something about it, under this path. */
   isAnchored: boolean;
-  /** It has a single name on the host; once it is anchored: it had one then. */
+  /** It has a single name on the host. Once it is anchored: it had a single name when something was recorded. */
   hasOneName: boolean;
 }
 
 /** Questions about places, which the host layer answers. */
 export interface KnownPlaces {
-  /** The stored origin of a number that was not met yet. */
+  /** The stored origin of an inode number that was not seen yet. */
   stored(ino: Ino): Uint8Array | undefined;
   /** Whether the file is still at its place. */
   isThere(place: HostPlace): boolean;
@@ -85,7 +85,7 @@ export class HostPlaces {
     this.places.set(this.root, place);
   }
 
-  /** Where the file was last; undefined for an unknown number. */
+  /** The place where the file was last seen; undefined for an unknown number. */
   get(ino: Ino): HostPlace | undefined {
     const place = this.places.get(ino);
     if (place !== undefined) return place;
@@ -98,8 +98,8 @@ export class HostPlaces {
   }
 
   /**
-   * The number of a file that was just seen under a name; notes its place. A file of which a layer above has recorded
-   * something keeps its place: if the host moves it, it counts as another file, with a number of its own.
+   * Notes the place of a file that was just seen under a name, and returns its inode number. A file with one name that
+   * is anchored keeps its place: if the host moves it, it counts as another file, with a number of its own.
    */
   meet(stat: HostStat, part: HostPart, parent: Ino, name: Name): Ino {
     const { ino: hostIno, btime = NEVER } = stat;
@@ -128,19 +128,19 @@ export class HostPlaces {
     return ino;
   }
 
-  /** Whether the file seen under a name is one that was met before, here or elsewhere. */
+  /** Whether the file seen under a name is that of `place`, which was seen before, here or elsewhere. */
   private isMet(place: HostPlace, stat: HostStat, part: HostPart, above: string, name: string): boolean {
     if (isPathOf(place.path, above, name)) return isIdentity(place, stat, part);
-    // Since something was recorded of it, it was moved or got another link.
+    // It was moved, or got another link, after something was recorded about it: it counts as another file.
     if (place.isAnchored && place.hasOneName) return false;
-    // `isThere` finds out its device.
+    // `isThere` also sets `place.device`.
     if (place.device === undefined && place.part !== 0 && !this.known.isThere(place)) return false;
     if (!isIdentity(place, stat, part)) return false;
-    // Without birth times another file may have the number by now, except where the first is still at its place.
+    // Without birth times, another file may have the number by now, unless the first is still at its place.
     return hasBirth(place) || (!hasOneName(stat) && this.known.isThere(place));
   }
 
-  /** The origin of a file that is about to be recorded: how to find it again, and its state now. */
+  /** Anchors a file that is about to be recorded. Returns its origin: how to find it again, and its present state. */
   encode(place: HostPlace, stat: HostStat | undefined): Uint8Array {
     place.isAnchored = true;
     return encodeHostOrigin({
@@ -151,7 +151,7 @@ export class HostPlaces {
     });
   }
 
-  /** Takes over a place from an origin, except where the file was seen since. DecodeError. */
+  /** Adds the place that a stored origin describes, unless the file was seen since. Anchors it. DecodeError. */
   learn(ino: Ino, origin: Uint8Array): HostPlace {
     const known = this.places.get(ino);
     if (known !== undefined) {
@@ -175,7 +175,7 @@ export class HostPlaces {
   }
 }
 
-/** A file seen for the first time, with its place not filled in. */
+/** The place of a file met for the first time. The caller fills in where it is. */
 function newPlace(
   hostIno: HostIno,
   birth: Timespec,
@@ -199,8 +199,8 @@ function newPlace(
 }
 
 /**
- * Whether the host's file is the one that was met before. For a place that was learned, `HostStat` must be that of the
- * file at the place; its device is known from then on.
+ * Whether a file of the host is the one that was seen before. For a place without a device, which is known only from an
+ * origin, the stat must be that of the file now at the place; if it is the same file, its device is noted.
  */
 export function isIdentity(place: HostFile, { ino, btime, dev }: HostStat, part: HostPart): boolean {
   const isSameFile =
@@ -215,7 +215,7 @@ export function isIdentity(place: HostFile, { ino, btime, dev }: HostStat, part:
   return isSamePart;
 }
 
-/** Whether `found`, the file at the origin's place, is the file of the origin. */
+/** Whether `found`, the file now at the place of an origin, is the file that the origin describes. */
 export function isOrigin(origin: HostOrigin, found: HostStat, root: HostStat): boolean {
   return isIdentity({ ...origin, device: undefined }, found, partOf(found, root));
 }

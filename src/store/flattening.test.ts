@@ -29,7 +29,7 @@ function changeAtRandom(tree: Tree, random: SeededRandom, count: number): void {
     try {
       changeOne(tree, random);
     } catch (error) {
-      // A name that does not exist, a directory that is not empty: goes on with the next change.
+      // The change is not possible, such as for a missing name or a directory that is not empty. Try the next one.
       if (!isFsError(error)) throw error;
     }
   }
@@ -70,7 +70,7 @@ function described(engine: StoreEngine, name: string): TreeDescription {
   }
 }
 
-/** Layers under the upper layer of a fork, or from a snapshot's own down, as the tables have them. */
+/** The frozen layers of a tree in the tables, uppermost first; those of a fork begin under its upper layer. */
 function chainOf(engine: StoreEngine, name: string): LayerId[] {
   engine.tables.renew();
   const chain: LayerId[] = [];
@@ -95,7 +95,7 @@ function makeChain(engine: StoreEngine, depth: number, seed: number): Tree {
 }
 
 for (const seed of [1, 2, 3, 4, 5, 6]) {
-  test(`a chain of changes at random reads the same when it was flattened (seed ${seed})`, async () => {
+  test(`a chain of random changes reads the same after it was flattened (seed ${seed})`, async () => {
     await using scratch = new SharedStore();
     const long = await openShort(scratch, Number.POSITIVE_INFINITY);
     makeChain(long, 20, seed);
@@ -176,7 +176,7 @@ test('open files, maps and files without a name outlive the layers that they cam
   }
 });
 
-test('a process with the old layers open keeps them until it follows', async () => {
+test('old layers that a process has open stay until the process follows', async () => {
   await using scratch = new SharedStore();
   const one = await openShort(scratch, Number.POSITIVE_INFINITY);
   const other = await openShort(scratch);
@@ -205,7 +205,7 @@ test('a process with the old layers open keeps them until it follows', async () 
   }
 });
 
-test('when two flatten one chain, the second finds it done and leaves nothing behind', async () => {
+test('when a chain is flattened twice at once, the second finds it done and leaves nothing behind', async () => {
   await using scratch = new SharedStore();
   const engine = await openShort(scratch, Number.POSITIVE_INFINITY);
   try {
@@ -276,7 +276,7 @@ test('a layer found unused while it was being copied is not brought back either'
   }
 });
 
-test('a checkpoint by an owner that has not followed leaves the fork on the new layer', async () => {
+test('a checkpoint by an owner that has not followed yet leaves the fork on the new layer', async () => {
   await using scratch = new SharedStore();
   const owner = await openShort(scratch, Number.POSITIVE_INFINITY);
   const other = await openShort(scratch);
@@ -300,7 +300,7 @@ test('a checkpoint by an owner that has not followed leaves the fork on the new 
   }
 });
 
-test('a base is never copied, and a large layer only when what is above it has grown', async () => {
+test('a base is never copied, and a large layer only when the layers above it have grown', async () => {
   await using scratch = new SharedStore();
   const engine = await openShort(scratch, Number.POSITIVE_INFINITY);
   try {
@@ -323,7 +323,7 @@ test('a base is never copied, and a large layer only when what is above it has g
   }
 });
 
-test('forks of forks without a pause do not make endless chains', async () => {
+test('making forks of forks without a pause does not make endless chains', async () => {
   await using scratch = new SharedStore();
   const engine = await openShort(scratch);
   try {

@@ -1,6 +1,6 @@
 /**
- * The rows of trees and layers: what a fork, a freeze and a snapshot write to the tables. Each method belongs inside a
- * transaction of its caller, so that an operation is in the tables wholly or not at all.
+ * The rows of trees and layers: what a fork, a freeze and a snapshot write to the tables. Call each method inside a
+ * transaction, so that an operation is in the tables as a whole or not at all.
  */
 import {
   assert,
@@ -43,7 +43,7 @@ export class TreeRows {
     this.directory = directory;
   }
 
-  /** ERR_STORE_CORRUPT when a layer that something stands on is missing. */
+  /** The record of a layer that something stands on. ERR_STORE_CORRUPT if it is missing. */
   layer(layer: LayerId): LayerRecord {
     const record = this.tables.layers.get(layer);
     if (record !== undefined) return record;
@@ -53,8 +53,8 @@ export class TreeRows {
 
   /**
    * The frozen layer that forks, snapshots, unions and rollbacks of a tree stand on. A fork must have been frozen
-   * before. Call it in the transaction that puts something on the layer: until then another process may drop the tree,
-   * and gc its layers, or flatten them. ENOENT.
+   * before. Call it in the same transaction that puts something on the layer: between two transactions another process
+   * may drop the tree and collect its layers, or flatten them. ENOENT.
    */
   frozenTop({ name, id }: TreeInfo, operation: string): LayerId {
     const now = this.tables.trees.get(name);
@@ -79,14 +79,14 @@ export class TreeRows {
     throw new FsError('EEXIST', { syscall: operation, path: name, note: 'drop it, or choose another name' });
   }
 
-  /** A new fork over `parent`; 0 for none. */
+  /** Adds a fork over `parent` (0 for none). Returns its layer. */
   insertFork(name: string, root: Ino, parent: LayerId | 0, source: string): LayerId {
     const layer = this.insertUpper(root, parent);
     this.insertTree(name, 'fork', layer, root, source);
     return layer;
   }
 
-  /** A fork with nothing under it: a root directory of its own. */
+  /** Adds a fork with nothing under it and an empty root directory. */
   insertEmptyFork(name: string): void {
     const root = this.tables.allocate('nextIno') as Ino;
     const layer = this.insertFork(name, root, 0, '');
@@ -95,18 +95,18 @@ export class TreeRows {
     this.tables.inodes.put(layer, root, { ...record, parent: root });
   }
 
-  /** A new fork over a directory of the host. */
+  /** Adds a fork over a directory of the host. */
   insertHostFork(name: string, source: HostSource, root: Ino): void {
     this.insertFork(name, root, this.hostLayer(source, root), nameToString(source.path));
   }
 
-  /** A new fork over several trees: `tops` has the uppermost layer of each, uppermost tree first. EINVAL. */
+  /** Adds a fork over several trees. `tops` has the uppermost layer of each, uppermost tree first. EINVAL. */
   insertUnionFork(name: string, tops: readonly LayerId[], source: string): void {
     const layer = this.unionOf(tops, name);
     this.insertFork(name, this.layer(layer).root, layer, source);
   }
 
-  /** The layer for a directory of the host; made where there is none. All forks of the directory share it. */
+  /** The layer for a directory of the host, which all its forks share. Adds one if there is none. */
   hostLayer(source: HostSource, root: Ino): LayerId {
     const { tables } = this;
     for (const known of tables.hosts.get(source)) {
@@ -120,12 +120,12 @@ export class TreeRows {
   }
 
   /**
-   * The layer that shows the trees with these uppermost layers as one, uppermost tree first; made where there is none.
-   * EINVAL for more than a union may have.
+   * The layer that shows the trees with these uppermost layers as one, uppermost tree first. Adds one if there is none.
+   * EINVAL for more trees than a union may have.
    */
   private unionOf(tops: readonly LayerId[], name: string): LayerId {
     const { layers } = this.tables;
-    // A union in a union is its components, and a tree below itself adds nothing.
+    // A union in a union is replaced by its components. A tree that comes again further down adds nothing.
     const components = [...new Set(tops.flatMap((top) => layers.get(top)?.components ?? [top]))];
     requireLowerCount(components.length, name);
     const [first] = components;
@@ -143,7 +143,7 @@ export class TreeRows {
     });
   }
 
-  /** A layer without inodes in rows: a directory of the host, or a union. */
+  /** Adds a layer whose inodes are not in rows: a directory of the host, or a union. */
   private insertDerived(parts: Pick<LayerRecord, 'root' | 'depth' | 'host' | 'components'>): LayerId {
     const layer = this.tables.allocate('nextLayer') as LayerId;
     const created = this.clock.now();
@@ -167,7 +167,7 @@ export class TreeRows {
     this.insertTree(name, 'snapshot', layer, root, source);
   }
 
-  /** A fork becomes another tree but keeps its name and id: a new layer over `parent`. */
+  /** Makes a fork show another tree, as a new layer over `parent`. It keeps its name and id. */
   replaceFork({ name, ...tree }: TreeInfo, root: Ino, parent: LayerId): void {
     const layer = this.insertUpper(root, parent);
     this.tables.trees.put(name, { ...tree, layer, root });
@@ -178,7 +178,7 @@ export class TreeRows {
     this.tables.trees.put(name, { kind, layer, root, created: this.clock.now(), source, id });
   }
 
-  /** A new writable layer and its blob. The layer below may hand on a range of inode numbers. */
+  /** Adds a writable layer and its blob. `range` has the inode numbers that the layer below did not use. */
   private insertUpper(root: Ino, parent: LayerId | 0, range?: InodeRange): LayerId {
     const { tables } = this;
     const layer = tables.allocate('nextLayer') as LayerId;
@@ -203,7 +203,7 @@ export class TreeRows {
     return layer;
   }
 
-  /** Freezes `upper`, whose changes are stored, and puts a new layer over it, which it returns. */
+  /** Freezes `upper`, whose changes must be stored, and returns a new layer over it. */
   freeze(info: TreeInfo, upper: UpperLayer): LayerId {
     const { tables } = this;
     const stored = this.layer(upper.id);

@@ -1,4 +1,4 @@
-/** What an import asks about a host file, and how its errors get a path. */
+/** Checks of host files for imports, and paths for their errors. */
 
 import { FsError, isSameTimespec, SECTOR_BYTES } from '../base/index.ts';
 import { type DataSegment, dataSegments } from '../extent/index.ts';
@@ -21,7 +21,7 @@ export function withPath(error: unknown, syscall: string, path: string): unknown
   return error.in({ syscall: error.syscall ?? syscall, path });
 }
 
-/** The data segments of an open host file. A file with all its blocks allocated is one segment, without asking. */
+/** The data segments of an open host file. One with all its blocks allocated is one segment, without a seek. */
 export function hostSegments(system: System, fd: number, stat: HostStat): DataSegment[] {
   if (stat.size === 0) return [];
   if (stat.blocks * SECTOR_BYTES >= stat.size) return [{ start: 0, end: stat.size }];

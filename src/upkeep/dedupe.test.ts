@@ -1,4 +1,4 @@
-/** What dedupe shares, what it must leave as it is, and what may go on at the same time. */
+/** Dedupe: the blocks that it shares, those that it must leave alone, and work that goes on at the same time. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { nativeOnly } from '../../testing/host/native-only.ts';
@@ -66,7 +66,7 @@ test('equal files of two trees share their blocks, and gc frees the others', asy
   assert.equal(again.bytesShared, 0, 'shared blocks are not shared again');
 });
 
-test('equal ranges at other positions are shared, the rest stays', async () => {
+test('equal ranges at different positions are shared, and the rest stays', async () => {
   await using scratch = new SharedStore();
   const engine = await scratch.open();
   const tree = engine.createEmpty('one');
@@ -127,7 +127,7 @@ test('with little memory it takes several passes, and shares the same blocks', a
   assert.deepEqual(problemsOf(engine, { scrub: true }), []);
 });
 
-test('a run whose time is over applies what it found, and the next one continues', async () => {
+test('a dedupe that reaches its time limit applies what it found, and the next one continues', async () => {
   await using scratch = new SharedStore();
   const engine = await scratch.open();
   const tree = engine.createEmpty('one');
@@ -138,7 +138,7 @@ test('a run whose time is over applies what it found, and the next one continues
   assert.equal(liveBlocks(engine), 100);
 });
 
-test('with names, only these trees are looked at', async () => {
+test('given names, dedupe looks only at these trees', async () => {
   await using scratch = new SharedStore();
   const engine = await scratch.open();
   for (const name of ['one', 'two', 'three']) writeFile(engine.createEmpty(name), '/a', blocks(10, 1));
@@ -148,7 +148,7 @@ test('with names, only these trees are looked at', async () => {
   await assert.rejects(dedupeStore(engine, { trees: ['four'] }), (error) => isFsError(error, 'ENOENT'));
 });
 
-test('a second dedupe is refused while one is under way, and gc drops nothing', async () => {
+test('while a dedupe is running, a second is refused and gc drops nothing', async () => {
   await using scratch = new SharedStore();
   const engine = await scratch.open();
   const other = await scratch.open();
@@ -164,7 +164,7 @@ test('a second dedupe is refused while one is under way, and gc drops nothing', 
   assert.equal(liveBlocks(engine), 50);
 });
 
-test('a fork that another process has open is left alone and named; its lower layers are not', async () => {
+test('a fork that another process has open is skipped and reported, but its lower layers are shared', async () => {
   await using scratch = new SharedStore();
   const engine = await scratch.open();
   const other = await scratch.open();
@@ -180,7 +180,7 @@ test('a fork that another process has open is left alone and named; its lower la
   assert.deepEqual(readFile(fork, '/b'), blocks(50, 1));
 });
 
-// Without holes gc frees nothing of a blob in use, and no new epoch would have to be followed.
+// Native only: where no holes can be punched, gc frees nothing of a blob in use, so there is no new epoch to follow.
 test('a file that a process has open reads the same when gc frees its old blocks', {
   skip: nativeOnly,
 }, async () => {
@@ -199,7 +199,7 @@ test('a file that a process has open reads the same when gc frees its old blocks
   base.close();
   await dedupeStore(other);
   collectGarbage(other);
-  assert.deepEqual(places(reader, '/b'), old, 'it has not looked again');
+  assert.deepEqual(places(reader, '/b'), old, 'the reader has not followed yet');
   const expected = Buffer.concat([bytes, blocks(3, 2)]);
   assert.deepEqual(readFile(reader, '/b'), expected);
   assert.equal(engine.openTrees.settleLease(), true);
@@ -247,7 +247,7 @@ test('a damaged block is left alone and reported', async () => {
   assert.deepEqual(readFile(next.openTree('one'), '/a'), blocks(10, 1));
 });
 
-test('a blob that the kernel reads by itself stays as long as it does', async () => {
+test('a blob that the kernel reads by itself stays until the kernel has stopped', async () => {
   await using scratch = new SharedStore();
   const engine = await scratch.open();
   const other = await scratch.open();
@@ -263,7 +263,7 @@ test('a blob that the kernel reads by itself stays as long as it does', async ()
   const blob = Number(old[0]!.split(':')[0]) as BlobId;
   let passed: readonly (readonly [typeof ino, BlobId])[] = [[ino, blob]];
   reader.mount = { isKept: () => false, passedThrough: () => passed };
-  assert.equal(engine.openTrees.settleLease(), true, 'it is what the tables say');
+  assert.equal(engine.openTrees.settleLease(), true, 'the reader has what the tables say');
   await dedupeStore(other);
   assert.equal(collectGarbage(other).bytesFreed, 0);
   assert.equal(engine.openTrees.settleLease(), false);
@@ -276,7 +276,7 @@ test('a blob that the kernel reads by itself stays as long as it does', async ()
   assert.deepEqual(readFile(reader, '/a'), blocks(10, 1));
 });
 
-test('a fork follows changes in a layer that another process has flattened into', async () => {
+test('a fork follows changes in a layer that another process made by flattening', async () => {
   await using scratch = new SharedStore();
   const engine = await scratch.open(undefined, {
     chainLayersMax: 100,

@@ -1,4 +1,4 @@
-/** The host as a subject: node:fs in a temporary directory. It proves the cases right. */
+/** The host as a subject: node:fs in a temporary directory. It shows that the cases expect what Linux does. */
 import * as fs from 'node:fs';
 import * as os from 'node:os';
 import * as path from 'node:path';

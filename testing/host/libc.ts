@@ -1,8 +1,8 @@
 /**
- * System calls that node:fs does not have, for what tests and measures mounts. It is a declaration of libc of its own,
- * apart from `src/sys`: Ramet is not judged through its own calls. Linux, 64 bits, little-endian.
+ * System calls that node:fs does not have, for tests and benchmarks of mounts. They are declared here apart from
+ * `src/sys`, so that Ramet is not judged by its own calls. Linux, 64 bits, little-endian.
  *
- * Every failure is an Error with `code`, as those of node:fs are. Variadic functions (fcntl, ioctl, open) are declared
+ * Every failure is an Error with `code`, like those of node:fs. Variadic functions (fcntl, ioctl, open) are declared
  * with fixed arguments, which the calling conventions of x64 and arm64 pass in the same registers.
  */
 import { createRequire } from 'node:module';
@@ -10,7 +10,7 @@ import { getSystemErrorName } from 'node:util';
 
 type Koffi = typeof import('koffi');
 
-/** The C functions, as their man pages have them. Addresses are plain numbers. */
+/** The C functions, as in their man pages. Addresses are plain numbers. */
 export interface Libc {
   open(path: Uint8Array, flags: number, mode: number): number;
   close(fd: number): number;
@@ -61,7 +61,7 @@ export interface Libc {
   /** getdents64(2). */
   getdents(fd: number, target: Uint8Array, length: number): number;
   errno(): number;
-  /** Where the bytes of an array lie. Only for arrays that do not move: `allocateFixed` makes them. */
+  /** The address of an array's bytes. Only for arrays that do not move: `allocateFixed` makes them. */
   addressOf(bytes: Uint8Array): number;
 }
 
@@ -116,7 +116,7 @@ function load(): Libc | Error {
   if (process.platform !== 'linux' || number === undefined)
     return new Error(`system calls are not declared for ${process.platform}/${process.arch}`);
   try {
-    // Required, not imported: koffi has no binary for some machines, and the tests there are to say so.
+    // Not imported at the top: koffi has no binary for some machines, and the tests there must be able to say so.
     const koffi: Koffi = createRequire(import.meta.url)('koffi');
     const library = koffi.load('libc.so.6');
     const calls = Object.entries(PROTOTYPES).map(([name, prototype]) => [name, library.func(prototype)]);
@@ -134,7 +134,7 @@ function load(): Libc | Error {
   }
 }
 
-/** Why this process cannot make these calls; false where it can. For the `skip` of a test. */
+/** The `skip` option of a test: false if this process can make these calls, else the reason why it cannot. */
 export function whyNoLibc(): false | string {
   loaded ??= load();
   return loaded instanceof Error ? loaded.message : false;
@@ -146,25 +146,25 @@ export function libc(): Libc {
   return loaded;
 }
 
-/** An error as node:fs throws it, of the call that just failed on this thread. */
+/** An error like those of node:fs, for the call that just failed on this thread. */
 export function systemError(syscall: string, errno = libc().errno()): Error {
   // libuv has no name for a stale handle.
   const code = errno === ESTALE ? 'ESTALE' : getSystemErrorName(-errno);
   return Object.assign(new Error(`${code}: ${syscall}`), { code, syscall, errno: -errno });
 }
 
-/** What a call returned, unless it is -1. */
+/** Returns the result of a call, or throws its error if it is negative. */
 export function check(result: number, syscall: string): number {
   if (result < 0) throw systemError(syscall);
   return result;
 }
 
-/** An array whose bytes never move: more than what V8 keeps on its own heap. */
+/** An array whose bytes never move, because it is too large for V8's own heap. */
 export function allocateFixed(length: number): Buffer {
   return Buffer.allocUnsafeSlow(Math.max(length, 4096)).subarray(0, length);
 }
 
-/** A path as C has it. */
+/** A path as a C string, with a zero byte at the end. */
 export function pathBytes(path: string): Buffer {
   const text = Buffer.from(path);
   const bytes = allocateFixed(text.length + 1);
@@ -188,11 +188,11 @@ export interface DirectoryEntry {
   readonly ino: number;
   /** DT_* of readdir(3). */
   readonly kind: number;
-  /** What lseek takes to go on after this entry: telldir. All 64 bits may be in use. */
+  /** The position after this entry, for lseek(2), as telldir(3) gives it. All 64 bits may be in use. */
   readonly next: bigint;
 }
 
-/** Some more entries of an open directory, '.' and '..' among them; none at its end. */
+/** The next entries of an open directory, including '.' and '..'; none at its end. */
 export function readDirectory(fd: number, lengthBytes = 32_768): DirectoryEntry[] {
   const chunk = allocateFixed(lengthBytes);
   const length = libc().getdents(fd, chunk, lengthBytes);

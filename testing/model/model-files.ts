@@ -1,4 +1,4 @@
-/** What operations do to one tree of the model: the rules of Linux on naive data. Times not set are "now". */
+/** The operations on one tree of the model: the rules of Linux on naive data. `NOW` is a time that no caller set. */
 import type { ModelInode, ModelPlace, ModelTree } from './model-tree.ts';
 import { ModelError } from './model-tree.ts';
 
@@ -46,7 +46,7 @@ export function freePlace(tree: ModelTree, path: string): ModelPlace {
   return place;
 }
 
-/** open(2) for writing, made where missing; emptied when `truncates`. */
+/** open(2) for writing. Makes a missing file, and empties the file if `truncates`. */
 export function openForWriting(tree: ModelTree, path: string, mode: number, truncates: boolean): ModelInode {
   const place = tree.walk(path, true);
   if (place.inode === undefined) return create(tree, place, 'file', mode);
@@ -56,7 +56,7 @@ export function openForWriting(tree: ModelTree, path: string, mode: number, trun
   return place.inode;
 }
 
-/** open(2) of what exists. */
+/** open(2) of an existing file. */
 export function openExisting(tree: ModelTree, path: string, writes: boolean): ModelInode {
   const inode = tree.resolve(path, true);
   requireOpenable(inode, writes);
@@ -93,7 +93,7 @@ export function punch(inode: ModelInode, position: number, length: number): void
   inode.mtimeSeconds = NOW;
 }
 
-/** truncate(2) of what a path names. */
+/** truncate(2). */
 export function truncate(tree: ModelTree, path: string, size: number): void {
   const inode = tree.resolve(path, true);
   if (inode.kind === 'whiteout') throw new ModelError('EINVAL');
@@ -102,7 +102,7 @@ export function truncate(tree: ModelTree, path: string, size: number): void {
   setSize(inode, size);
 }
 
-/** FICLONE as Ramet has it: the target becomes what the source is. */
+/** FICLONE as Ramet does it: the target gets the whole content of the source. */
 export function clone(source: ModelInode, target: ModelInode): void {
   if (source === target) return;
   if (target.content.length > 0 || source.content.length > 0) target.mtimeSeconds = NOW;
@@ -227,7 +227,7 @@ export function changeOwner(inode: ModelInode, uid: number, gid: number): void {
   inode.mode &= ~(S_ISUID | group);
 }
 
-/** xattr(7): only files and directories have attributes of users. */
+/** xattr(7): only files and directories can have `user.` attributes. */
 function requireXattrs({ kind }: ModelInode, name: string): void {
   if (kind === 'whiteout' && name.startsWith('user.')) throw new ModelError('EPERM');
 }

@@ -1,4 +1,4 @@
-/** What the kernel holds of a file beside descriptors: watches, file handles, and programs that are being executed. */
+/** Ways to hold a file other than descriptors: inotify watches, file handles, and running programs. */
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -34,7 +34,7 @@ interface WatchEvent {
   readonly name: string;
 }
 
-/** Watches one path while `change` runs; returns what was told. */
+/** Watches one path while `change` runs. Returns the events. */
 function eventsOf(path: string, mask: number, change: () => void): WatchEvent[] {
   const fd = check(libc().inotify_init1(IN_NONBLOCK), 'inotify_init1');
   try {
@@ -58,7 +58,7 @@ function eventsOf(path: string, mask: number, change: () => void): WatchEvent[] 
 
 const watchCases: readonly MountCase[] = [
   {
-    name: 'a watch set before the first write tells of writes and attributes',
+    name: 'a watch set before the first write reports writes and changes of attributes',
     run(root) {
       const path = `${root}/file`;
       const events = eventsOf(path, IN_MODIFY | IN_ATTRIB | IN_CLOSE_WRITE, () => {
@@ -74,7 +74,7 @@ const watchCases: readonly MountCase[] = [
     },
   },
   {
-    name: 'a watch of one hard link tells of writes by the other',
+    name: 'a watch on one hard link reports writes through the other',
     run(root) {
       const events = eventsOf(`${root}/first`, IN_MODIFY, () =>
         writeFileSync(`${root}/second`, 'x', { flag: 'r+' }),
@@ -83,7 +83,7 @@ const watchCases: readonly MountCase[] = [
     },
   },
   {
-    name: 'a watch of a directory of a lower layer tells of names made, moved and removed',
+    name: 'a watch on a directory of a lower layer reports names that are created, moved and removed',
     run(root) {
       const directory = `${root}/directory`;
       const mask = IN_CREATE | IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE;
@@ -127,7 +127,7 @@ function canRead(root: string, handle: Buffer): boolean {
 /** Handles need CAP_DAC_READ_SEARCH. */
 const handleCases: readonly MountCase[] = [
   {
-    name: 'a file handle made before the first write reaches what is written, and survives rename',
+    name: 'a file handle made before the first write still leads to the file after the write and a rename',
     needs: ['root'],
     run(root) {
       const handle = handleOf(`${root}/file`);
@@ -145,12 +145,12 @@ const handleCases: readonly MountCase[] = [
     },
   },
   {
-    name: 'a file handle of a file that is gone is ESTALE',
+    name: 'a file handle of a removed file is ESTALE',
     needs: ['root'],
     run(root) {
       const handle = handleOf(`${root}/small`);
       unlinkSync(`${root}/small`);
-      // A descriptor that was closed before may keep the file for a moment: on a mount its release is not waited for.
+      // A closed descriptor may keep the file for a moment, because close(2) on a mount does not wait for the release.
       const until = performance.now() + 2_000;
       while (canRead(root, handle) && performance.now() < until);
       assert.throws(() => readByHandle(root, handle), { code: 'ESTALE' });
@@ -166,7 +166,7 @@ function addProgram(root: string): void {
 
 const programCases: readonly MountCase[] = [
   {
-    name: 'a program that is being executed gives ETXTBSY to writers, until it ends',
+    name: 'a running program cannot be opened for writing, nor one open for writing be run: ETXTBSY',
     fill: addProgram,
     async run(root) {
       const running = spawn(`${root}/sleep`, ['60']);

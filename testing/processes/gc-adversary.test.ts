@@ -1,6 +1,6 @@
 /**
- * Gc never changes a byte that a living process can see: processes try to make it. RAMET_GC_SECONDS=n tries longer,
- * RAMET_PROCESSES=n with so many of them.
+ * Gc never changes a byte that a living process can see, although several processes try to make it do so.
+ * RAMET_GC_SECONDS=n says for how long, RAMET_PROCESSES=n how many.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';

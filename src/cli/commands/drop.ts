@@ -14,7 +14,7 @@ export function register(program: Command): void {
       withSession(command, async (session) => {
         const { engine, isJson, trees } = session;
         const dropped = [...new Set(names)];
-        // Nothing is dropped when one of the names is wrong.
+        // If one of the names is wrong, nothing is dropped.
         for (const name of dropped) session.info(name);
         const mount = (await trees.mounted.list()).find(({ fork }) => names.includes(fork));
         if (mount !== undefined) throw mountedProblem(mount, 'drop it');

@@ -13,7 +13,7 @@ interface FsckFlags {
 export function register(program: Command): void {
   program
     .command('fsck')
-    .description('check the store for damage (exit code 1 when there is some)')
+    .description('check the store for damage (exit code 1 if there is any)')
     .option('--scrub', 'also read every block in use and compare it with its checksum')
     .addHelpText('after', examples('ramet fsck', 'ramet fsck --scrub --json'))
     .action((flags: FsckFlags, command: Command) =>
@@ -38,7 +38,7 @@ async function tell({ passes, skipped, isClean }: FsckReport): Promise<string[]>
   return [
     ...figures,
     ...problems,
-    ...skipped.map((reason) => `not looked at: ${reason}`),
+    ...skipped.map((reason) => `not checked: ${reason}`),
     isClean ? 'the store is clean' : `${counted(problems.length, 'problem')} found`,
   ];
 }
