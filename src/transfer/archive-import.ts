@@ -329,7 +329,7 @@ export class ArchiveImport {
     problem: string,
     code: 'EINVAL' | 'ENAMETOOLONG' | 'ENOTDIR' | 'ELOOP' = 'EINVAL',
   ): FsError {
-    const note = `'${nameToString(path)}' in it: ${problem}`;
+    const note = `member '${nameToString(path)}': ${problem}`;
     return new FsError(code, { syscall: 'import', path: this.bytes.path, note });
   }
 }
