@@ -1,11 +1,14 @@
 /** Reads an open tree for exports: names in order, attributes, data, and which names are hard links of earlier ones. */
-import { at, isDirectoryMode, isSymlinkMode, type Name, nameToString } from '../base/index.ts';
+import { at, FsError, isDirectoryMode, isSymlinkMode, type Name, nameToString } from '../base/index.ts';
 import { type DataSource, dataOf, shortened, xattrsOf } from '../files/index.ts';
 import { O_RDONLY } from '../sys/index.ts';
 import type { Attributes, TreeFiles } from '../vfs/index.ts';
 
 /** Files are read in pieces of this size. */
 const PIECE_BYTES = 1024 * 1024;
+
+/** A directory of the host that is renamed while its tree is walked may be met again. */
+const MET_MAX = 3;
 
 export interface TreeItem {
   /** Absolute path in the tree, a byte string; '/' for the root. */
@@ -26,6 +29,8 @@ export class TreeReader {
   private readonly piece = Buffer.allocUnsafe(PIECE_BYTES);
   /** First paths of inodes with several names. */
   private readonly linked = new Map<number, string>();
+  /** How often directories were met. */
+  private readonly met = new Map<number, number>();
 
   constructor(name: string, fileSystem: TreeFiles) {
     this.name = name;
@@ -53,7 +58,18 @@ export class TreeReader {
     return { path, attributes, target, xattrs, firstPath: this.firstPath(path, attributes) };
   }
 
+  /** EIO for a directory of many names, as no sound tree has it: with two in each, a walk would not end. */
+  private noteMet(path: string, directory: number): void {
+    const met = (this.met.get(directory) ?? 0) + 1;
+    if (met > MET_MAX) {
+      const note = `it is directory ${directory}, which has other names; run fsck`;
+      throw new FsError('EIO', { syscall: 'scandir', path: this.shown(path), note });
+    }
+    this.met.set(directory, met);
+  }
+
   private firstPath(path: string, attributes: Attributes): string | undefined {
+    if (isDirectoryMode(attributes.mode)) this.noteMet(path, attributes.ino);
     if (attributes.nlink < 2 || isDirectoryMode(attributes.mode)) return undefined;
     const known = this.linked.get(attributes.ino);
     if (known === undefined) this.linked.set(attributes.ino, path);

@@ -104,7 +104,7 @@ export function makeNode(
   rdev: number,
 ): Inode {
   requireNodeType(mode);
-  return create(context, caller, place, mode, { rdev });
+  return create(context, caller, place, mode & (S_IFMT | 0o7777), { rdev });
 }
 
 const NODE_TYPES: ReadonlySet<number> = new Set([S_IFREG, S_IFIFO, S_IFSOCK, S_IFCHR, S_IFBLK]);

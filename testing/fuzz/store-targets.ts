@@ -21,13 +21,23 @@ import { Journal } from '../../src/meta/index.ts';
 import type { Rows } from '../../src/meta/rows.ts';
 import { StoreEngine, type Tree } from '../../src/store/index.ts';
 import { diffTrees, storeUsage } from '../../src/survey/index.ts';
+import { O_RDWR } from '../../src/sys/index.ts';
 import { exportFileSystem, importTree } from '../../src/transfer/index.ts';
 import { checkStore } from '../../src/upkeep/index.ts';
 import { writeFile } from '../stores/shared-store.ts';
 import { type TarPart, tarBytes } from '../trees/tar-bytes.ts';
 import type { Target } from './fuzz.ts';
 
-const nowhere = (): Writable => new Writable({ write: (_chunk, _encoding, done) => done() });
+/** A disk that is full at some time: a file may say that it has any size, and a tar has its holes as zeros. */
+function nowhere(): Writable {
+  let left = 256 * 1024 * 1024;
+  return new Writable({
+    write(chunk: Buffer, _encoding, done) {
+      left -= chunk.length;
+      done(left < 0 ? new FsError('ENOSPC') : null);
+    },
+  });
+}
 
 function payloadOf(reader: ByteReader): Buffer {
   const payload = Buffer.from(reader.buffer.subarray(reader.offset, reader.end));
@@ -93,6 +103,12 @@ async function sampleStore(directory: string): Promise<StoreEngine> {
   writeFileSync(join(source, 'd/host'), 'host');
   await importTree(engine, source, { name: 'unlike' });
   engine.forkUnion(['second', 'unlike'], 'union').close();
+  const live = engine.forkHost(source, 'live', false);
+  live.fileSystem.chmod('/d', 0o700, true);
+  const host = live.fileSystem.open('/d/host', O_RDWR, 0);
+  live.fileSystem.write(host, Buffer.from('y'), 0, 1, 5000);
+  live.fileSystem.close(host);
+  live.close();
   return engine;
 }
 
@@ -147,7 +163,7 @@ export async function rowTarget(): Promise<StoreTarget> {
       if (key.length < 2 || key.charCodeAt(0) === 0 || key.charCodeAt(0) === 0xff) return;
       engine.tables.transaction(() => put(key, input.subarray(2 + key.length)));
       try {
-        await walkAll(engine, ['second', 'unlike', 'base', 'first', 'union']);
+        await walkAll(engine, ['second', 'unlike', 'base', 'first', 'union', 'live']);
       } finally {
         restore();
       }

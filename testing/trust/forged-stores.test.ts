@@ -62,10 +62,10 @@ function changeInode(engine: StoreEngine, layer: LayerId, ino: Ino, fields: Part
   inodes.put(layer, ino, { ...inodes.get(layer, ino)!, ...fields });
 }
 
-async function exported(engine: StoreEngine, to: string | Writable): Promise<void> {
-  const tree = engine.openTree('base');
+async function exported(engine: StoreEngine, to: string | Writable, name = 'base'): Promise<void> {
+  const tree = engine.openTree(name);
   try {
-    await exportFileSystem(engine.system, 'base', tree.fileSystem, to);
+    await exportFileSystem(engine.system, name, tree.fileSystem, to);
   } finally {
     tree.close();
   }
@@ -145,6 +145,23 @@ describe('a store made by others', () => {
       assert.deepEqual(ends, expected, `${what} in ${where}`);
       assert.match(problems(engine), /links: .*(says that it lies in|stands for the root|with 2 names)/);
     }
+  });
+
+  test('with two names for each directory, in a union', { timeout: 60_000 }, async (context) => {
+    const engine = await sample(context);
+    forge(engine, ({ layer, root, e }) => {
+      let above = root;
+      for (let level = 1; level <= 40; level++) {
+        const ino = (e + 1000 + level) as Ino;
+        const { dentries, inodes } = engine.tables;
+        inodes.put(layer, ino, { ...inodes.get(layer, e)!, parent: above });
+        for (const name of ['one', 'two']) dentries.put(layer, above, name as Name, { ino, kind: DT_DIR });
+        above = ino;
+      }
+    });
+    engine.forkUnion(['unlike', 'base'], 'union').close();
+    await assert.rejects(exported(engine, join(scratchDirectory(context), 'out'), 'union'), { code: 'EIO' });
+    assert.match(problems(engine), /links: .*with 2 names/);
   });
 
   test('with layers that stand on each other', async (context) => {
