@@ -1,8 +1,10 @@
 /** The owner as its clients see it, over a mount server that mounts nothing. */
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, existsSync, mkdirSync, statSync } from 'node:fs';
 import { createConnection, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import type { FakeMount } from '../../testing/owner/fake-mount-server.ts';
@@ -499,6 +501,28 @@ test('a hold of what is no tree makes no directory', async (t) => {
     await assert.rejects(client.request('hold', { fork }), (error) => isFsError(error, 'ENOENT'));
     assert.ok(!existsSync(scratch.place.mountPath(fork)), fork);
   }
+});
+
+test('another user is refused, by what the kernel says of it', {
+  skip: process.getuid?.() !== 0 && 'needs root, to be another user',
+}, async (t) => {
+  const scratch = await ScratchOwner.start(t);
+  // As if the modes had let it in.
+  for (let path = scratch.place.socketPath; path !== tmpdir(); path = dirname(path)) chmodSync(path, 0o777);
+  const script = `
+    const socket = require('node:net').connect(process.argv[1]);
+    socket.on('error', () => undefined).pipe(process.stdout);
+  `;
+  const child = spawn(process.execPath, ['-e', script, scratch.place.socketPath], {
+    uid: 65_534,
+    gid: 65_534,
+  });
+  let said = '';
+  for await (const bytes of child.stdout) said += String(bytes);
+  const { id, error } = JSON.parse(said);
+  assert.deepEqual([id, error.code], [null, 'EACCES']);
+  assert.match(error.note, /belongs to user 0, and this is user 65534/);
+  assert.equal((await (await scratch.client()).request('status', {})).connections, 0);
 });
 
 test('a malformed line is answered with an error, and the connection goes on', async (t) => {

@@ -41,6 +41,8 @@ ramet snapshot try-1 done >&2
 ramet umount place >&2
 echo "left $(grep -c " $3/place " /proc/mounts)"
 echo "stored $(ramet cat try-1:/new)"
+ramet run try-1 --timeout 1 -- sh -c '(setsid sleep 86399 &); sleep 86399' >&2 || echo "timed out $?"
+ramet run try-1 -- id -u
 `;
 
 const REFUSED = /EPERM.*--io shared takes root outside of user namespaces.*use --io cached or --io direct/;
@@ -68,6 +70,8 @@ test('a plain user mounts, works and unmounts through fusermount3', {
     `owner ${UID} ${UID}`,
     'left 0',
     'stored written by the user',
+    'timed out 124',
+    `${UID}`,
   ]);
   const after = statSync('/dev/fuse');
   assert.deepEqual([after.mode, after.rdev, after.ino], [before.mode, before.rdev, before.ino]);
