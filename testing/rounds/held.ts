@@ -6,17 +6,19 @@ import { until } from '../pace/until.ts';
 
 export interface Held {
   readonly descriptors: number;
-  /** Files without a name that are open or mapped: their space is not free. */
+  /** Blobs without a name that are open or mapped: their space is not free. */
   readonly deletedFiles: number;
   readonly mappings: number;
   /** Memory that is no file's, in MiB. */
   readonly memory: number;
 }
 
-export function heldBy(pid: number): Held {
+export function heldBy(pid: number, store: string): Held {
   const files = readdirSync(`/proc/${pid}/fd`).map((fd) => targetOf(`/proc/${pid}/fd/${fd}`));
   const mappings = readFileSync(`/proc/${pid}/maps`, 'utf8').trimEnd().split('\n');
-  const deleted = [...files, ...mappings].filter((text) => /\/blobs\/.* \(deleted\)$/.test(text));
+  const deleted = [...files, ...mappings].filter(
+    (text) => text.includes(`${store}/blobs/`) && text.endsWith(' (deleted)'),
+  );
   const memory = /^RssAnon:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'));
   return {
     descriptors: files.length,
@@ -42,6 +44,7 @@ function targetOf(link: string): string {
 export async function staysFlat(
   rounds: number,
   pids: Readonly<Record<string, number>>,
+  store: string,
   round: (index: number) => Promise<void>,
   tell: (line: string) => void,
 ): Promise<void> {
@@ -54,8 +57,8 @@ export async function staysFlat(
     if (!isWarm && done !== rounds && done % Math.ceil(rounds / 4) !== 0) continue;
     for (const [name, pid] of Object.entries(pids)) {
       // Another process's gc is followed every two seconds.
-      await until(() => heldBy(pid).deletedFiles === 0, `${name} lets go of what was removed`);
-      const held = heldBy(pid);
+      await until(() => heldBy(pid, store).deletedFiles === 0, `${name} lets go of what was removed`);
+      const held = heldBy(pid, store);
       tell(`${done} rounds, ${name}: ${JSON.stringify(held)}`);
       if (isWarm) warm.set(name, held);
       const before = warm.get(name);
