@@ -129,6 +129,11 @@ export class HostEnd extends CopyEnd<HostFiles> {
     return orUndefined(() => this.on('statx', path, (files) => files.stat(path, follow)), 'ENOENT');
   }
 
+  /** An error names the call that failed, which mostly is the open. */
+  override names(path: string): string[] {
+    return this.files.namesIn(path, (syscall, call) => this.on(syscall, path, call)).sort();
+  }
+
   override dressing(
     path: string,
     mode: number,
