@@ -28,6 +28,7 @@ import {
   HIGH_MAX,
   type Ino,
   isSymlinkMode,
+  kindOfMode,
   type LayerId,
   PATH_BYTES_MAX,
   S_IFBLK,
@@ -35,7 +36,6 @@ import {
   S_IFDIR,
   S_IFIFO,
   S_IFLNK,
-  S_IFMT,
   S_IFREG,
   S_IFSOCK,
   TWO_32,
@@ -78,21 +78,25 @@ const TARGET_AT = 112;
 /** Length of a record without a symlink's target. */
 export const INODE_FIXED_BYTES = TARGET_AT;
 
-const TYPES: ReadonlySet<number> = new Set([S_IFREG, S_IFDIR, S_IFLNK, S_IFCHR, S_IFBLK, S_IFIFO, S_IFSOCK]);
+/** A bit for each type of file, by its DT_* value. */
+const TYPES = [S_IFREG, S_IFDIR, S_IFLNK, S_IFCHR, S_IFBLK, S_IFIFO, S_IFSOCK].reduce(
+  (bits, type) => bits | (1 << kindOfMode(type)),
+  0,
+);
 const MODE_END = 0o200000;
 
 /** What no file can be. Tombstones say nothing but that they are. */
 function problemOf(record: InodeRecord): string | undefined {
   const { mode, target, parent, blocks } = record;
   if (mode === 0) return undefined;
-  if (mode >= MODE_END || !TYPES.has(mode & S_IFMT)) return `mode ${mode.toString(8)} is that of no file`;
-  const nanoseconds = Math.max(
-    record.atimeNanoseconds,
-    record.mtimeNanoseconds,
-    record.ctimeNanoseconds,
-    record.birthNanoseconds,
-  );
-  if (nanoseconds >= 1e9) return `a time has ${nanoseconds} nanoseconds`;
+  if (mode >= MODE_END || ((TYPES >>> kindOfMode(mode)) & 1) === 0)
+    return `mode ${mode.toString(8)} is that of no file`;
+  const isTime =
+    record.atimeNanoseconds < 1e9 &&
+    record.mtimeNanoseconds < 1e9 &&
+    record.ctimeNanoseconds < 1e9 &&
+    record.birthNanoseconds < 1e9;
+  if (!isTime) return 'a time has more nanoseconds than a second';
   if (parent >= INO_END) return `its parent is ${parent}`;
   if (blocks >= BLOCKS_END) return `it has ${blocks} blocks`;
   if (!isSymlinkMode(mode)) return undefined;
