@@ -1,4 +1,4 @@
-/** Clocks, which are injected, so that a run can be replayed from its seed. */
+/** Clocks. Code gets its clock injected, so that a run can be replayed from its seed. */
 
 /** A moment since the epoch: whole seconds (may be negative) and nanoseconds in [0, 1e9). */
 export interface Timespec {
@@ -13,7 +13,7 @@ export interface Clock {
   elapsedMs(): number;
 }
 
-/** A clock that moves only by `advance`, and by one microsecond with every reading. */
+/** A clock that stands still except when it is read (by one microsecond) and when `advance` is called. */
 export class ManualClock implements Clock {
   private microseconds: number;
 
@@ -37,7 +37,7 @@ export class ManualClock implements Clock {
   }
 }
 
-/** Two unknown (undefined) times count as the same. */
+/** Two undefined times are the same: both are unknown. */
 export function isSameTimespec(a: Timespec | undefined, b: Timespec | undefined): boolean {
   return a?.seconds === b?.seconds && a?.nanoseconds === b?.nanoseconds;
 }

@@ -1,19 +1,20 @@
 /**
  * Writes and reads fields of fixed and variable width in byte buffers, for all format files. Numbers are little-endian
- * in values; keys are big-endian, so that bytes sort as numbers do. All integers are below 2^53.
+ * in values; keys are big-endian, so that bytes sort like the numbers. Integers are below 2^53, except the inode
+ * numbers of the host, which may have 64 bits.
  */
 import { assert } from './assert.ts';
 import type { HostIno } from './brand.ts';
 
-/** The unit of the high one of two 32-bit words. */
+/** The weight of the high word when two 32-bit words make up a number. */
 export const TWO_32 = 2 ** 32;
-/** The high word of a number below 2^53 is below this. */
+/** Bound of the high word: a number below 2^53 has a high word below this. */
 export const HIGH_MAX = 2 ** 21;
 
 /** Appends fields to a buffer that grows; reuse one writer and call `reset` to allocate nothing per record. */
 export class ByteWriter {
   buffer: Buffer;
-  /** Over `buffer`, for formats that write fixed fields themselves. */
+  /** A view of `buffer`, for formats that write fixed fields themselves. */
   fields: DataView;
   length = 0;
 
@@ -82,7 +83,7 @@ export class ByteWriter {
     return this.u8(rest);
   }
 
-  /** As `varint`, for up to 64 bits: ten bytes at most. */
+  /** Like `varint`, but for up to 64 bits: ten bytes at most. */
   hostIno(value: HostIno): this {
     if (typeof value === 'number') return this.varint(value);
     let rest = value;
@@ -90,7 +91,7 @@ export class ByteWriter {
     return this.u8(Number(rest));
   }
 
-  /** A byte string (one character a byte) with its length before it. */
+  /** A byte string (one character per byte), after its length as a varint. */
   byteString(value: string): this {
     this.varint(value.length);
     const at = this.skip(value.length);
@@ -98,7 +99,7 @@ export class ByteWriter {
     return this;
   }
 
-  /** Bytes with their length before them. */
+  /** Bytes, after their length as a varint. */
   bytes(value: Uint8Array): this {
     this.varint(value.length);
     return this.raw(value);
@@ -139,7 +140,7 @@ export class ByteReader {
     this.reset(buffer, offset, end);
   }
 
-  /** Goes on with other bytes, so that a reader can serve many records. */
+  /** Makes the reader read other bytes, so that one reader can serve many records. */
   reset(buffer: Buffer, offset: number, end: number): this {
     assert(end <= buffer.length, 'reader ends inside its buffer');
     this.buffer = buffer;

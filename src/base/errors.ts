@@ -1,7 +1,7 @@
 /**
- * Errors. An operation fails with an `FsError`, which has the POSIX code; the interface that was called adds the system
- * call and the path, as in errors of Node. `StoreError` is for failures without an errno: a damaged table, a wrong
- * format version, a name that is taken.
+ * Errors. A failed operation throws an `FsError` with a POSIX code. Library and command add the system call and the
+ * path, as Node does in its own errors. `StoreError` is for failures of a whole store, which have no errno: no store at
+ * a path, a damaged table, a wrong format version.
  */
 import { getSystemErrorMap } from 'node:util';
 
@@ -73,7 +73,7 @@ export function codeOfErrno(errno: number): ErrorCode {
   return (byErrno.get(-errno) ?? 'EIO') as ErrorCode;
 }
 
-/** The negative errno and the text of a code, as libuv has them. */
+/** The negative errno and the message of a code, the same as in libuv. EIO for an unknown code. */
 export function describeCode(code: string): KnownError {
   return byCode.get(code) ?? { errno: -5, message: 'i/o error' };
 }
@@ -82,11 +82,11 @@ export interface FsErrorDetail {
   readonly syscall?: string | undefined;
   readonly path?: string | undefined;
   readonly dest?: string | undefined;
-  /** What went wrong and the way out, where the code alone does not say it. */
+  /** Says what went wrong and what to do about it, where the code alone does not. */
   readonly note?: string | undefined;
 }
 
-/** An `FsError` between threads and processes: made by `FsError.plain`, and made an error by `FsError.fromPlain`. */
+/** An `FsError` as plain data, to send to another thread or process: see `FsError.plain` and `FsError.fromPlain`. */
 export interface PlainFsError extends FsErrorDetail {
   readonly code: ErrorCode;
 }
@@ -129,7 +129,7 @@ export class FsError extends Error {
     return { code, syscall, path, dest, note };
   }
 
-  /** The same failure for a caller further up: the given fields replace its own. */
+  /** A copy of this error in which the given fields replace its own: a caller adds what it knows. */
   in({
     syscall = this.syscall,
     path = this.path,
@@ -162,7 +162,7 @@ export type StoreErrorCode =
   | 'ERR_STORE_CORRUPT'
   | 'ERR_STORE_CLOSED';
 
-/** A failure of the store itself, not of one file in it. `hint` is the way out, a whole sentence. */
+/** A failure of the store itself, not of one file in it. `hint` says in a whole sentence what to do. */
 export class StoreError extends Error {
   readonly code: StoreErrorCode;
   readonly operation: string;
@@ -182,12 +182,12 @@ export function isFsError(error: unknown, code?: ErrorCode): error is FsError {
   return error instanceof FsError && (code === undefined || error.code === code);
 }
 
-/** Whether the disk, or a quota on it, has no room. */
+/** True if the error means that the disk is full or a quota is used up. */
 export function isDiskFull(error: unknown): error is FsError {
   return isFsError(error, 'ENOSPC') || isFsError(error, 'EDQUOT');
 }
 
-/** Whether the error means that nothing suitable is at a path. */
+/** True for ENOENT, ENOTDIR and ELOOP: the path leads to no suitable file. */
 export function isMissing(error: unknown): boolean {
   return isFsError(error, 'ENOENT') || isFsError(error, 'ENOTDIR') || isFsError(error, 'ELOOP');
 }

@@ -1,6 +1,6 @@
-/** Bits of st_mode other than the permissions: inode(7). */
+/** The bits of st_mode except the nine permission bits: see inode(7). */
 
-/** The bits for the type of a file. */
+/** Mask of the file type. */
 export const S_IFMT = 0o170000;
 export const S_IFSOCK = 0o140000;
 export const S_IFLNK = 0o120000;
@@ -14,7 +14,7 @@ export const S_ISUID = 0o4000;
 export const S_ISGID = 0o2000;
 export const S_ISVTX = 0o1000;
 
-/** The DT_* value of readdir(3) for a mode. */
+/** The DT_* value that readdir(3) gives for a file of this mode. */
 export function kindOfMode(mode: number): number {
   return (mode & S_IFMT) >>> 12;
 }

@@ -1,9 +1,9 @@
-/** File names and paths as bytes, carried in strings of one character a byte (see `Name`). */
+/** File names and paths as byte strings: JavaScript strings with one character per byte (see `Name`). */
 import type { Name } from './brand.ts';
 
 /** NAME_MAX of Linux, in bytes. */
 export const NAME_BYTES_MAX = 255;
-/** PATH_MAX of Linux, in bytes, with the closing zero. */
+/** PATH_MAX of Linux, in bytes, including the terminating zero. */
 export const PATH_BYTES_MAX = 4096;
 /** Symlinks that Linux follows in one path before ELOOP: path_resolution(7). */
 export const SYMLINKS_MAX = 40;
@@ -11,7 +11,7 @@ export const SYMLINKS_MAX = 40;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: the range is exactly ASCII.
 const NOT_ASCII = /[^\x00-\x7f]/;
 
-/** Whether a byte string can be the name of a file. */
+/** True if a byte string can be the name of a file. */
 export function isFileName(name: string): name is Name {
   if (name.length === 0 || name.length > NAME_BYTES_MAX || name === '.' || name === '..') return false;
   return !name.includes('/') && !name.includes('\0');

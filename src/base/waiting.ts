@@ -1,7 +1,7 @@
 /** Ways to wait: block the thread, let other work run, or retry while another process holds a fork or a lock. */
 import { isFsError } from './errors.ts';
 
-/** Never notified. */
+/** Nothing ever notifies this, so that a wait on it lasts until its timeout. */
 const NEVER = new Int32Array(new SharedArrayBuffer(4));
 
 /** Sleeps for this many milliseconds, fractions included. Nothing else in this thread runs meanwhile. */
@@ -14,9 +14,9 @@ export function yieldToEventLoop(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }
 
-/** Time for which another process may hold a fork or a lock before that is an error. */
+/** How long to wait for another process that holds a fork or a lock, before EBUSY is final. */
 const BUSY_WAIT_MS = 1_000;
-/** The same where waiting blocks the thread. */
+/** The same for `whileBusyBlocking`. */
 const BUSY_WAIT_BLOCKING_MS = 50;
 const STEP_MS = 5;
 const STEP_MS_MAX = 50;
@@ -36,7 +36,7 @@ export async function whileBusy<T>(attempt: () => T | Promise<T>, waitMs = BUSY_
   }
 }
 
-/** As `whileBusy`, but for a shorter time, since it blocks the thread. */
+/** Like `whileBusy`, but waits for a shorter time, because the wait blocks the thread. */
 export function whileBusyBlocking<T>(attempt: () => T): T {
   for (let waitedMs = 0; ; waitedMs += STEP_BLOCKING_MS) {
     try {

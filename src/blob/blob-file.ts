@@ -1,4 +1,4 @@
-/** The state that one process has of one blob. `BlobFiles`, `BlobSpace` and `WindowPool` each own a part of it. */
+/** State of one blob in this process. `BlobFiles`, `BlobSpace` and `WindowPool` each own some of its fields. */
 import { type Address, type BlobId, blocksFor } from '../base/index.ts';
 import { BlockBitmap } from './block-bitmap.ts';
 import type { DamagedBlobError } from './damage.ts';
@@ -17,31 +17,33 @@ export class BlobFile {
   readonly path: string;
 
   // Owned by BlobFiles.
-  /** -1 while not open. */
+  /** -1 while the file is not open. */
   fd = -1;
   isWritable = false;
   pins = 0;
   lastUse = 0;
-  /** Descriptors that were replaced while pinned; closed at the last unpin. */
+  /** Descriptors that were replaced while the file was pinned; `BlobFiles` closes them at the last unpin. */
   readonly retired: number[] = [];
-  /** Whether the file's name survives a power cut: once this process, or the one that made it, has synced it. */
+  /**
+   * True if the file's name survives a power cut: this process, or the one that made the file, has synced its folder.
+   */
   isNameDurable = true;
-  /** Length of the file when last read; it shrinks only when an unused tail is cut. */
+  /** Length of the file when this process last looked. A file shrinks only when its writer cuts an unused tail. */
   sizeBytes = 0;
 
   // Owned by BlobSpace.
   /** Blocks that this process has read and verified, or written. Has room for all of `sizeBytes`. */
   readonly touched = new BlockBitmap();
-  /** 'unknown' until the checksums are looked for. */
+  /** 'unknown' until this process looks for the checksum file. */
   sumState: 'unknown' | 'none' | 'loaded' | 'damaged' = 'unknown';
   sums: BigUint64Array | undefined;
   /** What is wrong with the checksum file when `sumState` is 'damaged'. */
   sumError: DamagedBlobError | undefined;
 
   // Owned by WindowPool.
-  /** By window index: position / 16 MiB. */
+  /** The open windows by index, which is position / 16 MiB. */
   readonly windows: (Window | undefined)[] = [];
-  /** By window index: reads that found all windows in use for other pieces. */
+  /** By window index: how many reads found no window here, and all windows in use. */
   readonly readsWithoutWindow = new Map<number, number>();
 
   constructor(id: BlobId, path: string) {

@@ -1,6 +1,6 @@
 /**
- * The store's blob files and their descriptors: makes, lists, opens and unlinks them. At most `descriptorsMax` are open
- * at a time; the least recently used is closed first, and a pinned one stays open.
+ * Makes, lists, opens and unlinks the store's blob files. At most `descriptorsMax` files are open at a time, unless
+ * more are pinned: the least recently used file that is not pinned is closed first.
  */
 import { assert, type BlobId, FsError, isFsError } from '../base/index.ts';
 import { O_CREAT, O_EXCL, O_RDONLY, O_RDWR, type System } from '../sys/index.ts';
@@ -9,7 +9,7 @@ import { blobFolder, blobPath, isThere, parseBlobName, sumPath } from './blob-pa
 import { DamagedBlobError } from './damage.ts';
 
 export interface BlobSpaceLimits {
-  /** Nothing is changed, and others may change anything: what is read is checked at every read. */
+  /** This process changes nothing, and others may change anything, so that every read is checked. */
   readonly isReadOnly?: boolean;
   /** Open descriptors; default: 1,024. */
   readonly descriptorsMax?: number;
@@ -17,7 +17,7 @@ export interface BlobSpaceLimits {
   readonly windowsMax?: number;
 }
 
-/** Makes a call on a name that may not exist. */
+/** Makes a call, and ignores ENOENT. */
 function ignoreMissing(call: () => void): void {
   try {
     call();
@@ -53,7 +53,7 @@ export class BlobFiles {
     return this.opened.size;
   }
 
-  /** What this process knows of blob `id`; does no I/O. */
+  /** The state of blob `id` in this process. Does no I/O. */
   of(id: BlobId): BlobFile {
     let file = this.files.get(id);
     if (file === undefined) {
@@ -64,19 +64,19 @@ export class BlobFiles {
     return file;
   }
 
-  /** All blobs of which this process knows anything. */
+  /** All blobs that this process has state of. */
   get known(): readonly BlobFile[] {
     return [...this.files.values()];
   }
 
-  /** A descriptor for reading, valid until the next call for another blob unless pinned. */
+  /** A descriptor for reading, valid until the next call for another blob, or while the file is pinned. */
   descriptor(file: BlobFile): number {
     file.lastUse = ++this.tick;
     if (file.fd === -1) this.openAs(file, O_RDONLY);
     return file.fd;
   }
 
-  /** As `descriptor`, for reading and writing. */
+  /** Like `descriptor`, but for reading and writing. */
   writableDescriptor(file: BlobFile): number {
     this.requireWritable();
     file.lastUse = ++this.tick;
@@ -97,7 +97,7 @@ export class BlobFiles {
     return file.fd;
   }
 
-  /** Punches a hole; a blob that is open only for reading stays so. */
+  /** Punches a hole. A file that is open only for reading stays open only for reading. False if the host cannot. */
   punch(file: BlobFile, position: number, lengthBytes: number): boolean {
     this.requireWritable();
     if (file.isWritable) return this.system.punch(file.fd, position, lengthBytes);
@@ -127,7 +127,7 @@ export class BlobFiles {
     file.setSize(this.system.fileSize(this.descriptor(file)).sizeBytes);
   }
 
-  /** Makes the file of a new blob, open for writing. EEXIST when it exists already. */
+  /** Makes the file of a new blob, open for writing. EEXIST if there is one already. */
   create(id: BlobId): BlobFile {
     this.requireWritable();
     const file = this.of(id);
@@ -136,7 +136,7 @@ export class BlobFiles {
     try {
       this.openAs(file, flags);
     } catch (error) {
-      // The first blob of its folder; a check of the folder at every call would double the cost.
+      // ENOENT: this is the first blob of its folder. To check for the folder at every call would double the cost.
       if (!isFsError(error, 'ENOENT')) throw error;
       this.makeFolder(blobFolder(this.directory, id));
       this.openAs(file, flags);
@@ -146,7 +146,7 @@ export class BlobFiles {
     return file;
   }
 
-  /** Makes the name of a file durable. */
+  /** Makes the file's name durable, by a sync of its folder. */
   syncName(file: BlobFile): void {
     if (file.isNameDurable) return;
     const folder = blobFolder(this.directory, file.id);
@@ -189,7 +189,7 @@ export class BlobFiles {
     ignoreMissing(() => this.system.unlink(file.path));
   }
 
-  /** Closes the file of a blob without a name, which frees its space. */
+  /** Closes the file of a blob whose names are gone, so that the kernel frees its space. */
   release(id: BlobId): void {
     this.closeFile(this.of(id));
     this.files.delete(id);
@@ -221,7 +221,7 @@ export class BlobFiles {
     try {
       this.system.makeDirectory(folder);
     } catch (error) {
-      // Another process was faster.
+      // Another process has just made it.
       if (!isFsError(error, 'EEXIST')) throw error;
     }
   }
@@ -236,7 +236,7 @@ export class BlobFiles {
         if (isFsError(error, 'ENOENT') && (flags & O_CREAT) === 0) {
           throw new DamagedBlobError(file.id, undefined, 'its file is missing');
         }
-        // Other parts of this process use up the descriptors: close one of these and try again.
+        // Other code in this process uses up the descriptors: close a blob file and try again.
         if (!(isFsError(error, 'EMFILE') || isFsError(error, 'ENFILE')) || !this.closeOldest()) throw error;
       }
     }
@@ -245,7 +245,7 @@ export class BlobFiles {
     try {
       file.setSize(this.system.fileSize(file.fd).sizeBytes);
     } catch (error) {
-      // Undone, so that the next try starts over.
+      // Close the file again, so that the next call starts over.
       this.closeFile(file);
       if ((flags & O_CREAT) !== 0) ignoreMissing(() => this.system.unlink(file.path));
       throw error;
@@ -263,7 +263,9 @@ export class BlobFiles {
     return true;
   }
 
-  /** Drops the checksums as well, which take 0.2 % of the data they cover; they are loaded again when needed. */
+  /**
+   * Also drops the checksums, which take 0.2 % of the data they cover; the next read that needs them loads them again.
+   */
   private closeFile(file: BlobFile): void {
     if (file.fd === -1) return;
     const { fd } = file;

@@ -1,4 +1,4 @@
-/** Where blobs lie: `<directory>/<low byte of the id, hex>/<id, 16 hex digits>`, the checksums beside it in `.sum`. */
+/** Paths of blobs: `<directory>/<low byte of the id, hex>/<id, 16 hex digits>`; the checksum file adds `.sum`. */
 import { type BlobId, isFsError } from '../base/index.ts';
 import type { System } from '../sys/index.ts';
 
@@ -8,7 +8,7 @@ export function blobName(id: BlobId): string {
   return id.toString(16).padStart(16, '0');
 }
 
-/** One of 256 folders, which spread the entries and so the host's locks of directories. */
+/** One of 256 folders. Several folders mean less waiting for the host's locks of directories. */
 export function blobFolder(directory: string, id: BlobId): string {
   return `${directory}/${blobName(id).slice(-2)}`;
 }
@@ -21,7 +21,7 @@ export function sumPath(directory: string, id: BlobId): string {
   return `${blobPath(directory, id)}.sum`;
 }
 
-/** The id in a file name, undefined when the name is not that of a blob in this folder. */
+/** The id in a file name; undefined if the name is not that of a blob in this folder. */
 export function parseBlobName(folder: string, name: string): BlobId | undefined {
   if (!BLOB_NAME.test(name) || name.slice(-2) !== folder) return undefined;
   const id = Number.parseInt(name, 16);

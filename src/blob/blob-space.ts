@@ -1,7 +1,7 @@
 /**
- * Physical space: the bytes of all blobs, by (blob id, position), and the files of those that are the store's own.
+ * Physical space: the bytes of all blobs, addressed by (blob id, position), and the files of the store's own blobs.
  *
- * A blob's number says where its bytes are. Only this file decides that: see `BlobBytes`.
+ * A blob's number says where its bytes are; `bytesOf` picks the code that reads them (see `BlobBytes`).
  */
 import { assert, BLOCK_SIZE, type BlobId, blocksFor, type Timespec } from '../base/index.ts';
 import type { System } from '../sys/index.ts';
@@ -16,7 +16,7 @@ import { type SumsOfBlob, storeSums } from './sum-file.ts';
 export interface BlobSpaceCounts {
   readonly openDescriptors: number;
   readonly windows: number;
-  /** Blocks whose checksum was compared by reads of this process. */
+  /** Blocks whose checksums the reads of this process compared. */
   readonly blocksVerified: number;
 }
 
@@ -30,7 +30,7 @@ export class BlobSpace {
   /** Host files that forks refer to. */
   readonly externals: ExternalFiles;
   private readonly stored: StoredBytes;
-  /** Work of the thread pool: wait for it before closing the space. */
+  /** Work in the thread pool. Wait for it before you close the space. */
   readonly fetches = new Fetches();
 
   constructor(system: System, directory: string, limits: BlobSpaceLimits = {}) {
@@ -49,9 +49,9 @@ export class BlobSpace {
     };
   }
 
-  // Bytes, wherever they are: see `BlobBytes`.
+  // Bytes of any blob: see `BlobBytes`.
 
-  /** The one place that tells the kinds of blobs apart. */
+  /** The only place that tells the kinds of blobs apart. */
   private bytesOf(id: BlobId): BlobBytes {
     return isExternal(id) ? this.externals : this.stored;
   }
@@ -84,7 +84,7 @@ export class BlobSpace {
     return this.bytesOf(id).problem(id);
   }
 
-  /** Which blocks are in the page cache: one byte for each, 1 or 0. ENOTSUP where the system cannot map. */
+  /** One byte for each block: 1 if the block is in the page cache, otherwise 0. ENOTSUP if the system cannot map. */
   residentBlocks(id: BlobId, startBlock: number, count: number): Uint8Array {
     const length = count * BLOCK_SIZE;
     const address = this.system.mapWindow(this.bytesOf(id).descriptor(id), startBlock * BLOCK_SIZE, length);
@@ -96,8 +96,8 @@ export class BlobSpace {
   }
 
   /**
-   * In a space that is only read: a blob without checksums is read as long as its file was last changed at `changedAt`
-   * (st_ctime); undefined where there was no file.
+   * For a read-only space: reads of a blob without checksums fail with ESTALE unless the st_ctime of its file is
+   * `changedAt`. Pass undefined if there was no file: then all such reads fail.
    */
   expect(id: BlobId, changedAt: Timespec | undefined): void {
     this.stored.expect(id, changedAt);
@@ -107,12 +107,12 @@ export class BlobSpace {
 
   /** A descriptor of the blob, for mapping and registering; valid until the next call for another blob. */
   descriptor(id: BlobId): number {
-    // Access to the map of a host file is SIGBUS once somebody truncates the file.
+    // Once somebody truncates a host file, access to a map of it raises SIGBUS.
     assert(this.isStored(id), 'only what is stored is mapped');
     return this.bytesOf(id).descriptor(id);
   }
 
-  /** Makes durable what a process that died has left: the data of a blob, and its name, which may not be durable. */
+  /** Makes a blob's data and name durable, after its writer died and may not have synced them. */
   syncFound(id: BlobId): void {
     const file = this.files.of(id);
     this.system.dataSync(this.files.descriptor(file));
@@ -129,7 +129,7 @@ export class BlobSpace {
     return this.files.list();
   }
 
-  /** Removes a blob with its checksums, if it exists. It must not be pinned. */
+  /** Removes a blob and its checksums, if they exist. The blob must not be pinned. */
   unlink(id: BlobId): void {
     this.unlinkNames(id);
     this.release(id);
@@ -148,8 +148,8 @@ export class BlobSpace {
   }
 
   /**
-   * Lets go of the blobs that another process has removed: an open file, or a window over it, keeps its space.
-   * `isStored` tells whether the tables have a row of a blob; one without a row may be in the making.
+   * Releases the blobs that another process has removed: an open file, or a window over it, would keep their space.
+   * `isStored` says whether the tables have a row for a blob. A blob that is still being made has a file but no row.
    */
   releaseRemoved(isStored: (id: BlobId) => boolean): void {
     for (const { id, pins } of this.files.known) {
@@ -168,13 +168,14 @@ export class BlobSpace {
     return file.sizeBytes;
   }
 
-  /** Bytes that the blob takes on the disk, without its checksums. */
+  /** Bytes that the blob's file takes on the disk, without the checksum file. */
   allocatedBytes(id: BlobId): number {
     return this.system.fileSize(this.descriptor(id)).allocatedBytes;
   }
 
   /**
-   * Gives the space of dead blocks back; they read as zeros, or as EIO in a sealed blob. False where the host cannot.
+   * Gives the space of dead blocks back to the host. Afterwards they read as zeros; in a sealed blob, reading them
+   * fails with EIO. False if the host cannot punch holes.
    */
   punch(id: BlobId, startBlock: number, count: number): boolean {
     const file = this.files.of(id);
@@ -185,14 +186,14 @@ export class BlobSpace {
   // Checksums of stored blobs.
 
   /**
-   * Reads a range of live blocks from the file, compares them with their checksums, and reports each bad one. False,
-   * with nothing read, when the blob is not sealed. EIO when the checksum file is damaged or the blob is missing.
+   * Reads a range of live blocks from the file, compares them with their checksums, and reports each bad block. Returns
+   * false, and reads nothing, if the blob is not sealed. EIO if the checksum file is damaged or the blob is missing.
    */
   verify(id: BlobId, startBlock: number, count: number, visitBad: VisitBad): boolean {
     return this.stored.verify(this.files.of(id), startBlock, count, visitBad);
   }
 
-  /** Call this after the checksums of a blob were stored or replaced, here or by another process. */
+  /** Call this after this process or another one has stored or replaced the checksums of a blob. */
   setSealed(id: BlobId): void {
     const file = this.files.of(id);
     file.sumState = 'unknown';

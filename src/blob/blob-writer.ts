@@ -1,10 +1,10 @@
 /**
- * Writes a new blob from start to end, for import: small files packed one after another (`append`), or one large
- * file in a blob of its own, where positions in the file are positions in the blob (`appendPiece`, `skip`). Checksums
- * are computed on the way, so that the blob is sealed when it is finished.
+ * Writes a new blob from start to end, for import: small files packed one after another (`append`), or one large file
+ * in a blob of its own, where positions in the file are positions in the blob (`appendPiece`, `skip`). The writer
+ * computes the checksums on the way (for a clone, by reading it back), so that `finish` can seal the blob.
  *
- * Invariants: `buffer` holds the whole blocks that follow the first `flushedBlocks`; packed files are filled up with
- * zeros to whole blocks; a blob of its own ends at the file's last byte.
+ * Invariants: `buffer` holds the whole blocks that follow the first `flushedBlocks`; zeros fill the last block of each
+ * packed file; the blob of a large file ends at the file's last byte.
  */
 import { assert, BLOCK_SIZE, type BlobId, type BlockIndex, blocksFor } from '../base/index.ts';
 import type { BlobFile } from './blob-file.ts';
@@ -13,7 +13,7 @@ import { BlockSums } from './block-sums.ts';
 import { SCRATCH_BYTES } from './scratch.ts';
 import { Sealing } from './sealing.ts';
 
-/** Blocks of a clone that are read back at once. */
+/** How many blocks of a clone `complete` reads back at a time. */
 const BACK_BLOCKS = 1024;
 
 export class BlobWriter {
@@ -22,17 +22,17 @@ export class BlobWriter {
   private readonly file: BlobFile;
   private readonly fd: number;
   private readonly computed = new BlockSums();
-  /** Empty until `append` needs it. */
+  /** Has no bytes until the first `append`. */
   private buffer = Buffer.alloc(0);
   private bufferedBytes = 0;
   private flushedBlocks = 0;
   /** End of the last byte that the caller gave; holes and padding after it are zeros. */
   private dataEndBytes = 0;
-  /** For a clone: reads the blob back for its checksums. */
+  /** Only for a clone: reads the blob back to compute its checksums. */
   private readBack: Sealing | undefined;
   private isOpen = true;
   private isComplete = false;
-  /** The last piece ends with a whole block. */
+  /** False after a piece that ended within a block. */
   private isWhole = true;
 
   private constructor(space: BlobSpace, id: BlobId) {
@@ -42,14 +42,15 @@ export class BlobWriter {
     this.fd = space.files.pin(this.file);
   }
 
-  /** Makes the file of a new blob. EEXIST when it exists already. */
+  /** Makes the file of a new blob. EEXIST if there is one already. */
   static create(space: BlobSpace, id: BlobId): BlobWriter {
     return new BlobWriter(space, id);
   }
 
   /**
-   * Makes a blob with the content of the open file `source`, which the host shares (FICLONE): no byte is copied. `step`
-   * or `complete` then reads it back for its checksums. Undefined, and no blob is left, where the host cannot clone.
+   * Makes a blob that shares the content of the open file `source` (FICLONE): the host copies no byte. Afterwards
+   * `step` or `complete` reads the blob back to compute its checksums. Returns undefined, and leaves no blob, if the
+   * host cannot clone.
    */
   static fromClone(space: BlobSpace, id: BlobId, source: number): BlobWriter | undefined {
     const writer = new BlobWriter(space, id);
@@ -76,7 +77,7 @@ export class BlobWriter {
 
   /**
    * Packs the first `length` bytes of `bytes`, a whole small file, and fills its last block up with zeros. Returns the
-   * block it starts at.
+   * file's first block.
    */
   append(bytes: Uint8Array, length: number): BlockIndex {
     this.assertWritable();
@@ -98,9 +99,8 @@ export class BlobWriter {
   }
 
   /**
-   * Adds a piece of the file that the blob is for: the first `length` bytes of `bytes`, while the caller goes on. Until
-   * the promise resolves the bytes must not change, and the writer must not be used. Only the last piece ends within a
-   * block.
+   * Adds the first `length` bytes of `bytes` as the next piece of a large file, in the background. Until the promise
+   * resolves, the caller must not change the bytes or call this writer. Only the last piece may end within a block.
    */
   appendPiece(bytes: Uint8Array, length: number): Promise<void> {
     this.assertWritable();
@@ -126,7 +126,7 @@ export class BlobWriter {
     });
   }
 
-  /** Leaves a hole of `blocks` blocks, which takes no space and reads as zeros. */
+  /** Adds a hole of `blocks` blocks, which takes no space and reads as zeros. */
   skip(blocks: number): void {
     this.assertWritable();
     assert(blocks >= 0, 'a hole goes forward');
@@ -135,7 +135,7 @@ export class BlobWriter {
     this.flushedBlocks += blocks;
   }
 
-  /** Reads back up to `blocksMax` blocks of a cloned blob. True when none is left. */
+  /** Reads back up to `blocksMax` blocks of a clone. Returns true when no block is left to read. */
   step(blocksMax: number): boolean {
     this.assertOpen();
     const { readBack } = this;
@@ -145,8 +145,8 @@ export class BlobWriter {
   }
 
   /**
-   * Ends the blob at `lengthBytes`, not before the last byte given: a large file may end within a block or a hole.
-   * Afterwards all bytes are written, all checksums are known, and nothing can be added.
+   * Ends the blob at `lengthBytes`, which lies at or after the end of the data: a large file may end within a block or
+   * a hole. Writes all remaining bytes and computes all checksums. Nothing can be added afterwards.
    */
   complete(lengthBytes: number): void {
     this.assertOpen();
@@ -166,20 +166,20 @@ export class BlobWriter {
     this.isComplete = true;
   }
 
-  /** The checksums of all blocks; after `complete`. */
+  /** The checksums of all blocks. Call this after `complete`. */
   get sums(): BlockSums {
     return this.readBack?.computed ?? this.computed;
   }
 
-  /** Makes the data durable while the caller goes on, so that `finish` has little left to wait for. */
+  /** Makes the data durable in the background, so that `finish` has little left to wait for. */
   sync(): Promise<void> {
     this.assertOpen();
     return this.space.system.dataSyncAsync(this.fd);
   }
 
   /**
-   * Completes the blob at the end of its data, if it is not complete, and seals it. Returns its length in bytes. On
-   * failure (EIO, ENOSPC) call `abort`.
+   * Seals the blob, and before that completes it at the end of its data if `complete` was not called. Returns its
+   * length in bytes. On failure (EIO, ENOSPC) call `abort`.
    */
   finish(): number {
     if (!this.isComplete) this.complete(this.lengthBytes);
@@ -188,8 +188,8 @@ export class BlobWriter {
   }
 
   /**
-   * Seals several complete blobs: makes their data durable, then their checksums. Much faster than one by one, since
-   * the host writes its own journal once for all of them. On failure (EIO, ENOSPC) call `abort` of each.
+   * Seals several complete blobs: makes their data durable, then their checksums. This is much faster than to seal them
+   * one by one, because the host writes its own journal once for all. On failure (EIO, ENOSPC) call `abort` of each.
    */
   static finishAll(writers: readonly BlobWriter[]): void {
     for (const writer of writers) {
@@ -213,7 +213,7 @@ export class BlobWriter {
     const { space, file, buffer, bufferedBytes, fd } = this;
     const position = this.flushedBlocks * BLOCK_SIZE;
     space.system.pwrite(fd, buffer, 0, bufferedBytes, position);
-    // So that the disk has most of the blob when it is synced.
+    // The host writes this out from now on, so that the sync at the end has little left to write.
     space.system.startWriteback(fd, position, bufferedBytes);
     this.computed.addBlocks(buffer, bufferedBytes);
     const blocks = bufferedBytes / BLOCK_SIZE;

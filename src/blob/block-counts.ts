@@ -1,4 +1,4 @@
-/** Reference counts of the blocks of an active blob: how many extents of its layer name each. */
+/** Reference counts of the blocks of an active blob: how many extents of its layer name each block. */
 import { assert } from '../base/index.ts';
 
 export class BlockCounts {
@@ -20,7 +20,7 @@ export class BlockCounts {
     for (let block = start; block < end; block++) counts[block]!++;
   }
 
-  /** Takes one reference from each block of `[start, end)`; `visit` gets each run, and whether it is unused now. */
+  /** Takes one reference from each block of `[start, end)`. Calls `visit` for each run of used and of unused blocks. */
   decrease(start: number, end: number, visit: (start: number, end: number, isUnused: boolean) => void): void {
     assert(this.areUsed(start, end), 'only blocks with references lose one');
     const { counts } = this;

@@ -1,4 +1,4 @@
-/** Checksums of blocks one after another, in an array that grows. */
+/** The checksums of consecutive blocks, in an array that grows. */
 import { assert, BLOCK_SIZE, checksum64 } from '../base/index.ts';
 import { ZERO_BLOCK_SUM } from './sum-format.ts';
 
@@ -14,7 +14,7 @@ export class BlockSums {
     this.sums = grown;
   }
 
-  /** Adds the sums of the blocks in `bytes[0..lengthBytes]`, whole blocks. */
+  /** Adds the checksums of the blocks in `bytes[0..lengthBytes)`, which must be whole blocks. */
   addBlocks(bytes: Uint8Array, lengthBytes: number): void {
     assert(lengthBytes % BLOCK_SIZE === 0, 'checksums are of whole blocks');
     this.reserve(lengthBytes / BLOCK_SIZE);

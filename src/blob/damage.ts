@@ -1,4 +1,4 @@
-/** The error when a blob is damaged: EIO, naming the blob and the block. */
+/** The error for a damaged blob: an EIO that names the blob and the block. */
 import { BLOCK_SIZE, type BlobId, type BlockIndex, FsError } from '../base/index.ts';
 import { blobName } from './blob-path.ts';
 
@@ -15,7 +15,7 @@ export class DamagedBlobError extends FsError {
   }
 }
 
-/** The error for a blob whose file has fewer bytes than are wanted. */
+/** The error for a blob whose file ends before the bytes that a caller wants. */
 export function shortBlob(blob: BlobId, sizeBytes: number, endBytes: number): DamagedBlobError {
   // The cast: the block that the file's end lies in.
   const block = Math.floor(sizeBytes / BLOCK_SIZE) as BlockIndex;

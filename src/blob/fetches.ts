@@ -1,10 +1,10 @@
-/** Work of the thread pool on blobs: reads that only fill the page cache, and early syncs. */
+/** Work on blobs in the thread pool: reads that only fill the page cache, and syncs ahead of an fsync. */
 import { isFsError } from '../base/index.ts';
 import type { System } from '../sys/index.ts';
 
 const PIECE_BYTES = 1024 * 1024;
 
-/** Reads a range and drops the bytes. Failures of the host are ignored. */
+/** Reads a range and drops the bytes, to fill the page cache. Ignores failures of the host. */
 export async function readThrough(
   system: System,
   fd: number,
@@ -21,11 +21,11 @@ export async function readThrough(
   }
 }
 
-/** The fetches under way, for which descriptors must stay open. */
+/** The work under way, for which descriptors must stay open. */
 export class Fetches {
   private readonly underWay = new Set<Promise<unknown>>();
 
-  /** Counts a fetch until it has succeeded or failed, and returns it. */
+  /** Keeps track of a promise until it settles, and returns it. */
   add(fetched: Promise<void>): Promise<void> {
     const settled: Promise<unknown> = fetched.then(
       () => this.underWay.delete(settled),
@@ -35,7 +35,7 @@ export class Fetches {
     return fetched;
   }
 
-  /** Waits for all of them. */
+  /** Resolves when no work is under way. */
   async settle(): Promise<void> {
     while (this.underWay.size > 0) await Promise.all(this.underWay);
   }

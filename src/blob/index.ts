@@ -7,10 +7,10 @@
  * `ActiveBlob` is the blob that a writable layer allocates from and writes to; `BlobWriter` makes a blob from start to
  * end, for import; `Sealing` computes the checksums of a frozen blob.
  *
- * Invariants: the live bytes of a sealed blob never change, and its file is never cut; a block is verified against
- * its checksum when this process first reads it; space is allocated before it is written or mapped; a freed block is
+ * Invariants: the live bytes of a sealed blob never change, and its file is never cut; a block is verified against its
+ * checksum when this process first reads it; space is allocated before it is written or mapped; a freed block is
  * neither reused nor punched before a durable commit mark covers the change that freed it. `fsck` checks that every
- * extent lies inside a blob that is present, its pass `sums` that live blocks match their checksums.
+ * extent lies inside a blob that exists; its pass `sums` checks that live blocks match their checksums.
  *
  * Neighbours: base and sys below. Store knows which blobs exist, which layer each belongs to and which blocks are live,
  * from the tables in meta; this room knows only files.

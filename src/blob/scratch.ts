@@ -1,4 +1,4 @@
-/** Size of the buffer for reading and writing piece by piece. */
+/** Size of the buffers through which this room reads and writes piece by piece. */
 import { BLOCK_SIZE } from '../base/index.ts';
 
 export const SCRATCH_BYTES = 1024 * 1024;

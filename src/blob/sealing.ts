@@ -1,6 +1,6 @@
 /**
- * Sealing: computes the checksums of a blob that is no longer written to, in slices, so that a background task never
- * holds the thread for long. A block in the page cache takes about 3 µs, so a slice of 1,000 blocks takes 3 ms.
+ * Computes the checksums of a blob that nobody writes to any more, in slices, so that a background task never holds the
+ * thread for long. A block in the page cache takes about 3 µs, so a slice of 1,000 blocks takes 3 ms.
  */
 import { assert, BLOCK_SIZE, type BlobId, blocksFor } from '../base/index.ts';
 import type { BlobSpace } from './blob-space.ts';
@@ -27,9 +27,9 @@ export class Sealing {
   }
 
   /**
-   * Reads at most `blocksMax` blocks, or, after the last block, syncs the data and then the checksums: in this order,
-   * because sums must never be newer than their blocks. True when the blob is sealed. A failed step (EIO, ENOSPC) can
-   * be tried again, and continues where it failed.
+   * Reads at most `blocksMax` blocks. The call after the last block syncs the data and then the checksums, in this
+   * order because no checksum may become durable before its block, and returns true: the blob is sealed. A failed step
+   * (EIO, ENOSPC) can be tried again, and continues where it failed.
    */
   step(blocksMax: number): boolean {
     assert(blocksMax > 0, 'a step does something');
@@ -44,7 +44,7 @@ export class Sealing {
     return false;
   }
 
-  /** Computes the checksums of up to `blocksMax` blocks; returns how many it read. A hole is not read. */
+  /** Computes the checksums of up to `blocksMax` blocks; returns how many it read. Holes are not read. */
   private readChunk(blocksMax: number): number {
     const { system, scratch } = this.space;
     const file = this.space.files.of(this.id);

@@ -1,12 +1,12 @@
 /**
  * Bytes in the store's own blobs.
  *
- * The first read of a block by this process is a pread and verifies its checksum where the blob is sealed; later reads
- * copy it from a window, without a system call. So a flipped bit or a bad sector is an EIO that names blob and block,
- * and everything else stays readable.
+ * This process reads a block for the first time by pread, and verifies its checksum if the blob is sealed. Later reads
+ * copy the block from a window, without a system call. A flipped bit or a bad sector gives an EIO that names the blob
+ * and the block, and everything else stays readable.
  *
- * Invariants: no byte at or beyond a file's size is touched through a window (that would be SIGBUS); the
- * `touched` bits have room for every block below `sizeBytes`; punched blocks have their bit clear.
+ * Invariants: no access through a window reaches a byte at or beyond the file's size (it would raise SIGBUS); the
+ * `touched` bits have room for every block below `sizeBytes`; the bits of punched blocks are clear.
  */
 import {
   assert,
@@ -43,12 +43,12 @@ export class StoredBytes implements BlobBytes {
   private readonly scratch: Buffer;
   /** See `BlobSpace.expect`. */
   private readonly expected = new Map<BlobId, Timespec | undefined>();
-  /** Blocks whose checksum was compared by reads. */
+  /** Blocks whose checksums reads have compared. */
   blocksVerified = 0;
   /** The blob used last. */
   private last = NO_FILE;
 
-  /** `scratch` holds SCRATCH_BYTES, and belongs to the call that runs. */
+  /** `scratch` has SCRATCH_BYTES bytes; each call may overwrite them. */
   constructor(files: BlobFiles, { windowsMax = 1024 }: BlobSpaceLimits, scratch: Buffer) {
     this.system = files.system;
     this.files = files;
@@ -56,7 +56,7 @@ export class StoredBytes implements BlobBytes {
     this.scratch = scratch;
   }
 
-  /** As `BlobSpace.expect`. */
+  /** See `BlobSpace.expect`. */
   expect(id: BlobId, changedAt: Timespec | undefined): void {
     this.expected.set(id, changedAt);
   }
@@ -66,8 +66,8 @@ export class StoredBytes implements BlobBytes {
   }
 
   /**
-   * EIO (DamagedBlobError) when a block does not match its checksum, when the disk cannot read it, when the file is
-   * missing or ends before the last block wanted, or when the checksum file is damaged.
+   * EIO (DamagedBlobError) if a block does not match its checksum, if the disk cannot read it, if the file is missing
+   * or ends before the last block wanted, or if the checksum file is damaged.
    */
   read(id: BlobId, position: number, target: Uint8Array, offset: number, length: number): void {
     const file = id === this.last.id ? this.last : this.use(id);
@@ -76,7 +76,7 @@ export class StoredBytes implements BlobBytes {
     this.readSlowly(file, position, target, offset, length, true);
   }
 
-  /** May wait once for opening the blob, and once for loading its checksums. */
+  /** May still wait for the disk to open the blob's file and to load its checksums, once each. */
   tryRead(id: BlobId, position: number, target: Uint8Array, offset: number, length: number): boolean {
     const file = id === this.last.id ? this.last : this.use(id);
     assertSpan(position, length, target, offset);
@@ -102,7 +102,7 @@ export class StoredBytes implements BlobBytes {
     return undefined;
   }
 
-  /** Only dead blocks are punched, and no extent names them: the rest has no holes. */
+  /** Extents name no holes: a hole of a file has no extent, and only dead blocks are punched. */
   seekData(_id: BlobId, position: number): number {
     return position;
   }
@@ -111,7 +111,10 @@ export class StoredBytes implements BlobBytes {
     return undefined;
   }
 
-  /** The common case: every block was touched, and one existing window has all bytes. Makes no system call. */
+  /**
+   * The common case: this process has read all blocks before, and one open window has all bytes. Makes no system call.
+   * Otherwise returns false.
+   */
   private readWindow(
     file: BlobFile,
     position: number,
@@ -186,7 +189,7 @@ export class StoredBytes implements BlobBytes {
     length: number,
     mayWait: boolean,
   ): number {
-    // The page of a touched block may have been evicted, so that a copy from the window would wait for the disk.
+    // The kernel may have evicted the page of a touched block: then a copy from the window would wait for the disk.
     if (mayWait && this.system.canMap) {
       const index = Math.floor(position / WINDOW_BYTES);
       const at = position - index * WINDOW_BYTES;
@@ -203,7 +206,7 @@ export class StoredBytes implements BlobBytes {
     return length;
   }
 
-  /** First touch of whole blocks, straight into the target; returns the bytes, at most 1 MiB, or WOULD_BLOCK. */
+  /** Reads whole blocks for the first time, into the target. Returns how many bytes (1 MiB at most), or WOULD_BLOCK. */
   private touchRun(
     file: BlobFile,
     fd: number,
@@ -230,7 +233,10 @@ export class StoredBytes implements BlobBytes {
     return length;
   }
 
-  /** First touch of a block of which only a part is wanted, or that ends early; returns the bytes or WOULD_BLOCK. */
+  /**
+   * Reads a block for the first time if the caller wants only a part of it, or if the file ends within it. Returns how
+   * many bytes of it the target got, or WOULD_BLOCK.
+   */
   private touchPart(
     file: BlobFile,
     fd: number,
@@ -255,7 +261,9 @@ export class StoredBytes implements BlobBytes {
     return length;
   }
 
-  /** Blocks without checksums were read. ESTALE in a space that is only read, where the file has changed. */
+  /**
+   * Marks blocks without checksums as read. In a read-only space, fails with ESTALE instead if the file has changed.
+   */
   private noteUnverified(file: BlobFile, fd: number, start: number, end: number): void {
     if (!this.files.isReadOnly) {
       file.touched.setRange(start, end);
@@ -278,13 +286,13 @@ export class StoredBytes implements BlobBytes {
     throw new DamagedBlobError(file.id, block as BlockIndex, problemOf(sum));
   }
 
-  /** As `BlobSpace.verify`. */
+  /** See `BlobSpace.verify`. */
   verify(file: BlobFile, start: number, count: number, visitBad: VisitBad): boolean {
     const fd = this.files.descriptor(file);
     const sums = this.sumsOf(file);
     if (sums === undefined) return false;
     const report = (block: number, problem: string): void => {
-      // The next read checks the block again, and then fails.
+      // Then the next read verifies the block again, and fails.
       file.touched.clearRange(block, block + 1);
       visitBad(block as BlockIndex, problem); // The cast: counted in blocks from the blob's start.
     };
@@ -292,14 +300,14 @@ export class StoredBytes implements BlobBytes {
     for (let block = start; block < end; block += SCRATCH_BLOCKS) {
       const stop = Math.min(block + SCRATCH_BLOCKS, end);
       if (this.verifyChunk(fd, sums, block, stop, report)) continue;
-      // The disk failed somewhere in the chunk: find out where.
+      // The disk failed to read the chunk: find out at which blocks.
       for (let one = block; one < stop; one++)
         if (!this.verifyChunk(fd, sums, one, one + 1, report)) report(one, 'the disk cannot read it');
     }
     return true;
   }
 
-  /** False when the blocks could not be read in one piece. */
+  /** False if the disk fails to read the chunk; then nothing was reported. */
   private verifyChunk(
     fd: number,
     sums: BigUint64Array,
@@ -326,7 +334,9 @@ export class StoredBytes implements BlobBytes {
     return true;
   }
 
-  /** pread(2), or preadv2(2) that does not wait; EIO of the disk is reported with blob and block. */
+  /**
+   * Calls pread(2), or preadv2(2) without waiting. An EIO of the disk becomes one that names the blob and the block.
+   */
   private pread(
     file: BlobFile,
     fd: number,
@@ -373,7 +383,7 @@ export class StoredBytes implements BlobBytes {
     return this.last;
   }
 
-  /** The checksums of a blob, loaded at the first call; undefined when it is not sealed. */
+  /** The checksums of a blob, which the first call loads; undefined if the blob is not sealed. */
   private sumsOf(file: BlobFile): BigUint64Array | undefined {
     if (file.sumState === 'unknown') {
       try {
@@ -389,7 +399,7 @@ export class StoredBytes implements BlobBytes {
     return file.sums;
   }
 
-  /** Unmaps the windows of a blob that was removed: they would keep its space. */
+  /** Unmaps the windows of a removed blob, which would keep its space. */
   forget(file: BlobFile): void {
     this.windows.dropAll(file);
     if (this.last === file) this.last = NO_FILE;
@@ -407,7 +417,7 @@ function assertSpan(position: number, length: number, target: Uint8Array, offset
   assert(offset >= 0 && offset + length <= target.length, 'the target has room for the read');
 }
 
-/** What is wrong with a block whose checksum is not `sum`. */
+/** Says what is wrong with a block whose checksum is not `sum`. */
 function problemOf(sum: bigint | undefined): string {
   return sum === undefined ? 'it has no checksum' : 'checksum does not match';
 }

@@ -1,4 +1,4 @@
-/** Loads and stores checksum files, so that a power cut leaves either none or a whole one. */
+/** Loads and stores checksum files. A power cut leaves either no checksum file or a whole one. */
 import { type BlobId, DecodeError, FsError, isFsError } from '../base/index.ts';
 import { O_CREAT, O_RDONLY, O_WRONLY, type System } from '../sys/index.ts';
 import { blobFolder, isThere, sumPath } from './blob-path.ts';
@@ -6,7 +6,7 @@ import type { BlockSums } from './block-sums.ts';
 import { DamagedBlobError } from './damage.ts';
 import { decodeSums, encodeSums } from './sum-format.ts';
 
-/** The checksums of a blob, undefined when it is not sealed. DamagedBlobError when the checksum file is damaged. */
+/** The checksums of a blob; undefined if the blob is not sealed. DamagedBlobError if the checksum file is damaged. */
 export function loadSums(system: System, directory: string, id: BlobId): BigUint64Array | undefined {
   const path = sumPath(directory, id);
   let fd: number;
@@ -24,7 +24,7 @@ export function loadSums(system: System, directory: string, id: BlobId): BigUint
     if (error instanceof DecodeError) {
       throw new DamagedBlobError(id, undefined, `its checksum file ${path} is damaged: ${error.message}`);
     }
-    // Not a DamagedBlobError, which would be remembered: a disk may recover.
+    // Not a DamagedBlobError, which `StoredBytes` would remember: the disk may recover.
     if (isFsError(error, 'EIO')) {
       throw new FsError('EIO', { syscall: 'read', note: `the disk cannot read the checksum file ${path}` });
     }
@@ -34,7 +34,7 @@ export function loadSums(system: System, directory: string, id: BlobId): BigUint
   }
 }
 
-/** The checksums of a blob that is to be sealed. */
+/** A blob to seal, and its checksums. */
 export interface SumsOfBlob {
   readonly id: BlobId;
   readonly sums: BlockSums;
@@ -42,13 +42,13 @@ export interface SumsOfBlob {
 
 /**
  * Makes the checksums of blobs durable. The blobs' own bytes must be durable already. Two processes may do this at
- * once: both write the same bytes, into one file or two, and the last rename wins.
+ * once: both write the same bytes, to the same temporary file or to two, and the last rename wins.
  */
 export function storeSums(system: System, directory: string, blobs: readonly SumsOfBlob[]): void {
   const descriptors: number[] = [];
   try {
     for (const { id, sums } of blobs) {
-      // Not truncated: the file may be another process's, which may have renamed it meanwhile.
+      // Without O_TRUNC: the file may belong to another process, which may already have given it its final name.
       const fd = system.open(`${sumPath(directory, id)}.tmp`, O_WRONLY | O_CREAT, 0o600);
       descriptors.push(fd);
       const bytes = encodeSums(id, sums.sums, sums.count);
@@ -68,7 +68,7 @@ function nameSums(system: System, path: string): void {
   try {
     system.rename(`${path}.tmp`, path);
   } catch (error) {
-    // Another process has just renamed it.
+    // Another process has just renamed the temporary file.
     if (!isFsError(error, 'ENOENT') || !isThere(system, path)) throw error;
   }
 }

@@ -1,12 +1,13 @@
 /**
  * Windows: long-lived maps of aligned 16 MiB pieces of blobs, from which reads copy bytes.
  *
- * A window may reach beyond the end of its file, and serves the file as it grows. Only bytes below the file's size are
- * copied, because access to a page beyond it is SIGBUS.
+ * A window may reach beyond the end of its file, so that it serves the file while it grows. Reads copy only bytes below
+ * the file's size, because access to a page beyond it raises SIGBUS.
  *
- * Windows are slots of arenas of 16, each with one ArrayBuffer that lives as long as its arena and never leaves this
- * room; a slot that serves another piece is mapped over in place. A buffer for every window would count as 16 MiB of
- * external memory, and V8 collects garbage after every 64 MiB of that: 450 µs for each window, where a map takes 10.
+ * Windows are slots of arenas. An arena has 16 slots and one ArrayBuffer, which lives as long as the arena and never
+ * leaves this room. To serve another piece, a slot is mapped over in place. A new buffer for every window would count
+ * as 16 MiB of external memory. V8 collects garbage after every 64 MiB of that, which would cost 450 µs for each
+ * window; to map a window costs 10 µs.
  */
 import { type Address, assert, isFsError } from '../base/index.ts';
 import type { System } from '../sys/index.ts';
@@ -17,8 +18,8 @@ const ARENA_WINDOWS = 16;
 const ARENA_BYTES = WINDOW_BYTES * ARENA_WINDOWS;
 
 /**
- * When all windows are in use, a piece must be read this often before it replaces another. The 10 to 60 µs of a new map
- * are then shared by many reads of 1 µs, even where more pieces are in use than there are windows.
+ * When all windows are in use, a piece must be read this many times before it gets the window of another piece. So the
+ * 10 to 60 µs of a new map pay off over many reads of 1 µs, even if reads use more pieces than there are windows.
  */
 const READS_BEFORE_EVICTION = 32;
 
@@ -34,7 +35,7 @@ export class WindowPool {
   private readonly arenas: Address[] = [];
   private readonly windows: Window[] = [];
   private readonly freeSlots: Slot[] = [];
-  /** Counts uses; a window carries the count at its last use. */
+  /** Number of uses so far; each window keeps the number of its last use. */
   private tick = 0;
 
   constructor(system: System, countMax: number) {
@@ -52,8 +53,8 @@ export class WindowPool {
   }
 
   /**
-   * The window over `index` of `file`, made through `fd` if there is none. Undefined where the caller should read by
-   * pread: the piece is not read often enough, or the process cannot make another map.
+   * The window over piece `index` of `file`, mapped through `fd` if there is none yet. Undefined if the caller should
+   * read by pread: the piece was not read often enough, or the process cannot make another map.
    */
   open(file: BlobFile, index: number, fd: number): Window | undefined {
     const known = file.windows[index];
@@ -76,7 +77,7 @@ export class WindowPool {
     return window;
   }
 
-  /** Unmaps all windows of a blob: a map would keep the space of an unlinked file. */
+  /** Unmaps all windows of a blob, because a map keeps the space of an unlinked file. */
   dropAll(file: BlobFile): void {
     for (let at = this.windows.length - 1; at >= 0; at--) {
       const window = this.windows[at]!;
@@ -96,10 +97,10 @@ export class WindowPool {
     try {
       const slot = this.takeSlot();
       try {
-        // Private: as with a shared map, reads get the page cache's own page, since nothing is stored into it.
+        // The map is private. Since nobody writes to it, reads still get the page cache's own pages.
         this.system.mapView(slot.address, fd, position, WINDOW_BYTES);
       } catch (error) {
-        // A failed MAP_FIXED may have left a gap, which another map could take.
+        // A failed MAP_FIXED may leave a gap in the address space, which another map could take.
         this.giveBack(slot);
         throw error;
       }
