@@ -1,4 +1,4 @@
-/** How commands show the attributes of files, and trees. */
+/** Attributes of files, and trees, as commands print them. */
 import { kindOfMode, S_ISGID, S_ISUID, S_ISVTX, SECTOR_BYTES, wordOfMode } from '../base/index.ts';
 import type { TreeInfo } from '../store/index.ts';
 import type { Attributes } from '../vfs/index.ts';

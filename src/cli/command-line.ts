@@ -1,4 +1,4 @@
-/** What commands share on the command line: the examples in their help, and values that are numbers or sizes. */
+/** Parts of the command line that commands share: examples in the help, and options that are numbers or sizes. */
 import { InvalidArgumentError } from 'commander';
 
 /** The examples at the end of a command's help. */
@@ -14,7 +14,7 @@ export function wholeNumber(text: string): number {
   return value;
 }
 
-/** Bytes of a size such as 64M, 64MiB or 1G: at least `bytesMin`, or the error says `problem`. */
+/** Parses a size such as 64M, 64MiB or 1G into bytes. Fails with `problem` if it is no size or below `bytesMin`. */
 export function sizeBytes(text: string, bytesMin: number, problem: string): number {
   const [, digits, unit = ''] = /^(\d+)\s*([KMGT]?)(?:i?B)?$/i.exec(text) ?? [];
   const value = Number(digits) * 1024 ** ' KMGT'.indexOf(unit.toUpperCase() || ' ');
@@ -22,7 +22,7 @@ export function sizeBytes(text: string, bytesMin: number, problem: string): numb
   return value;
 }
 
-/** A time in seconds above 0. */
+/** Parses a time in seconds, which must be above 0. */
 export function seconds(text: string): number {
   const value = Number(text);
   if (!(value > 0) || !Number.isFinite(value))

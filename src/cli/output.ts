@@ -1,4 +1,4 @@
-/** What commands print: tables and lines for people, JSON for programs. */
+/** Prints the output of commands: tables and lines for people, JSON for programs. */
 import { once } from 'node:events';
 import type { ImportNote, ImportReport } from '../transfer/index.ts';
 
@@ -37,7 +37,7 @@ export async function writeJson(value: unknown): Promise<void> {
 
 export type Lines = readonly string[] | Generator<string, void>;
 
-/** Prints what a command found: `value` as JSON for programs, what `tell` says of it for people. */
+/** Prints the result of a command: `value` as JSON for programs, or the lines that `tell` makes of it for people. */
 export async function print<T>(
   isJson: boolean,
   value: T,
@@ -65,7 +65,7 @@ const NO_BORDERS = {
   middle: '  ',
 };
 
-/** A column of a table: its title, which is text to the left unless it comes from `right`. */
+/** The title of a table's column. The column is aligned left, or right if `right` made the title. */
 export type Column = string | { readonly right: string };
 
 export function right(title: string): Column {
@@ -130,7 +130,7 @@ export function counted(count: number, singular: string, plural = `${singular}s`
 
 type Amount = Pick<ImportReport, 'files' | 'directories' | 'apparentBytes' | 'durationMs'>;
 
-/** What an import or export moved: '3 files, 1 directory, 1.5 KiB in 0.01 s'. */
+/** Says how much an import or export moved: '3 files, 1 directory, 1.5 KiB in 0.01 s'. */
 export function amountMoved({ files, directories, apparentBytes, durationMs }: Amount): string {
   const entries = `${counted(files, 'file')}, ${counted(directories, 'directory', 'directories')}`;
   return `${entries}, ${formatBytes(apparentBytes)} in ${(durationMs / 1000).toFixed(2)} s`;
@@ -142,7 +142,7 @@ export function noteLine({ path, message }: ShownNote): string {
   return `note: ${path}: ${message}`;
 }
 
-/** Writes notes to stderr; JSON has them in its report. */
+/** Writes notes to stderr, but not with `isJson`: the JSON report has them. */
 export function writeNotes(isJson: boolean, notes: readonly ShownNote[]): void {
   for (const note of isJson ? [] : notes) process.stderr.write(`${printable(noteLine(note))}\n`);
 }

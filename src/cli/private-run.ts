@@ -1,8 +1,8 @@
 /**
- * Runs a command in a mount namespace of its own, in which a tree is mounted over a directory: only the command and
- * its children see it there. They have a PID namespace too: whatever ends this process or the command ends
- * all of them, by the kernel's own rule (pid_namespaces(7); docs/decisions/0019-a-run-is-a-pid-namespace.md).
- * unshare(1) and mount(8) are util-linux's, or busybox's.
+ * Runs a command in its own mount namespace, in which a tree is mounted over a directory: only the command and its
+ * children see the tree there. They also have their own PID namespace: when this process or the command ends for any
+ * reason, the kernel kills all of them (pid_namespaces(7); docs/decisions/0019-a-run-is-a-pid-namespace.md). unshare(1)
+ * and mount(8) come from util-linux or busybox.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { constants } from 'node:os';
@@ -13,33 +13,35 @@ import { CommandError } from './problem.ts';
 export interface PrivateRun {
   /** The mount point of the tree. */
   readonly source: string;
-  /** The directory that shows it, and the command's working directory; absolute. */
+  /** Absolute path of the directory where the command sees the tree; also its working directory. */
   readonly at: string;
   readonly command: readonly string[];
-  /** Then the command is sent SIGTERM, and `GRACE_MS` later all processes are killed. */
+  /** After this time the command gets SIGTERM, and `GRACE_MS` later all processes are killed. */
   readonly timeoutMs?: number | undefined;
 }
 
 export interface PrivateRunEnd {
-  /** The command's exit code, 128 and the signal's number where it died of one, 124 after `timeoutMs`. */
+  /** The command's exit code; 128 plus the signal's number if a signal killed the command; 124 after `timeoutMs`. */
   readonly code: number;
-  /** Names of programs that the command left running, and that were killed when it ended. */
+  /** Names of the programs that still ran when the command ended, and that were killed then. */
   readonly left: readonly string[];
 }
 
-/** As timeout(1). */
+/** The exit code of timeout(1) after a timeout. */
 const TIMED_OUT = 124;
 const GRACE_MS = 5_000;
-/** A longer one would fire at once; 24 days. */
+/** 24 days; a longer timer of Node would fire at once. */
 const TIMER_MS_MAX = 2 ** 31 - 1;
 
 /**
- * Process 1 of the namespace: with it all others end. $1 is mounted over $2, which becomes the working directory; what
- * follows after $4 is the command. Trees that other commands run in, of any store, are left out of the namespace: it
- * would keep them in use for as long as it lives. $3 and $4 are the scripts of two children: one does what the caller
- * says on descriptor 4, the other becomes the command. Descriptor 2 is read by the caller: what goes wrong before the
- * command, `ready` with the command's number, `left` for each program that is left, `ended` with the exit code. The
- * command's own stderr is descriptor 3.
+ * The script of process 1 of the namespace; when it ends, all others end. It mounts $1 over $2, and makes $2 the
+ * working directory. The arguments after $4 are the command. The script unmounts, in this namespace only, the trees
+ * that other commands of any store run in: otherwise the namespace would keep them in use.
+ *
+ * $3 and $4 are the scripts of two children: OBEY reads what this program writes to descriptor 4, and BEGIN becomes the
+ * command. This program reads descriptor 2: errors from before the command, `ready` with the command's process number,
+ * `left` for each program that still runs at the end, and `ended` with the exit code. Descriptor 3 is the command's own
+ * stderr.
  */
 const FIRST = `
 sh -c "$3" <&4 >/dev/null 2>&1 3>&- 4<&- &
@@ -64,8 +66,8 @@ echo "ended $code" >&2
 exit "$code"
 `;
 /**
- * Sends the command the signals that the caller names, and kills everything when the caller's end of the descriptor
- * closes: again and again, since process 1 may be about to begin the command.
+ * Sends the command the signals that this program names. When this program's end of descriptor 4 closes, kills
+ * everything in a loop, because process 1 may be about to start the command.
  */
 const OBEY = `
 trap '' HUP INT QUIT TERM
@@ -77,7 +79,10 @@ echo "ready $$" >&2
 exec "$@" 2>&3 3>&-
 `;
 
-/** Without root, the script mounts as root of a user namespace; a nested one gives the command its own user again. */
+/**
+ * Options of unshare(1), and the script that becomes the command. Without root, the script mounts as root of a new user
+ * namespace, and the command runs in a nested one that maps it back to its own user.
+ */
 function namespaceOf(): { readonly options: readonly string[]; readonly begin: string } {
   const [uid, gid] = [process.geteuid?.() ?? 0, process.getegid?.() ?? 0];
   if (uid === 0) return { options: [], begin: BEGIN };
@@ -85,13 +90,13 @@ function namespaceOf(): { readonly options: readonly string[]; readonly begin: s
   return { options: ['--user', '--map-root-user'], begin: back + BEGIN };
 }
 
-/** Returns when the command and all that it has left have ended. */
+/** Runs a command. Resolves when it and all programs that it started have ended. */
 export async function runPrivately(run: PrivateRun): Promise<PrivateRunEnd> {
   const { options, begin } = namespaceOf();
   const inner = ['sh', '-c', FIRST, 'ramet', run.source, run.at, OBEY, begin, ...run.command];
   const reins = new Reins();
   const giveTerminalBack = rememberTerminal(0);
-  // Before the command begins: it may be sent a signal as soon as it says so.
+  // Before the command begins, so that no signal to this process is lost.
   const stopForwarding = forwardSignals((signal) => reins.send(signal));
   let grace: NodeJS.Timeout | undefined;
   let isLate = false;
@@ -128,16 +133,16 @@ function notBegun(at: string, said: string): CommandError {
   );
 }
 
-/** What is said to and by the processes that lead the command. They kill everything when this process has gone. */
+/** The connection to the scripts that run the command. When it closes, they kill everything. */
 class Reins {
   said = '';
   private readonly unsent: string[] = [];
   private line: Writable | undefined;
 
   hold(child: ChildProcess): void {
-    // The cast: the fifth descriptor was asked to be a pipe, which of a child is a socket.
+    // The cast: `spawn` was told to make descriptor 4 a pipe, for which Node makes a socket.
     this.line = child.stdio[4] as Writable;
-    // Who reads it may have ended.
+    // The script that reads the line may have ended.
     this.line.on('error', () => undefined);
     child.stderr?.on('data', (bytes: Buffer) => {
       this.said += bytes.toString();
@@ -145,12 +150,12 @@ class Reins {
     });
   }
 
-  /** The command's number in its namespace; undefined as long as it has not begun. */
+  /** The command's process number in its namespace; undefined until it begins. */
   get pid(): string | undefined {
     return this.words('ready')[0];
   }
 
-  /** Undefined where the first process was killed itself. */
+  /** The command's exit code; undefined if process 1 was killed. */
   get endedWith(): number | undefined {
     const [code] = this.words('ended');
     return code === undefined ? undefined : Number(code);
@@ -191,9 +196,12 @@ function exitCode(child: ChildProcess): Promise<number> {
   });
 }
 
-/** The terminal sends these to all of its foreground processes, so the command gets them itself. */
+/** Signals that a terminal sends to all of its foreground processes, so that the command gets them without our help. */
 const FROM_TERMINAL: readonly NodeJS.Signals[] = ['SIGINT', 'SIGQUIT', 'SIGWINCH'];
-/** Signals that are sent on purpose. Stop signals are not forwarded, as with timeout(1), and faults are our own. */
+/**
+ * Signals that somebody sends on purpose, for the command. Like timeout(1), this forwards no stop signals; signals for
+ * faults, such as SIGSEGV, are about this process.
+ */
 const FORWARDED: readonly NodeJS.Signals[] = [
   ...FROM_TERMINAL,
   'SIGTERM',

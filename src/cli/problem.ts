@@ -1,4 +1,4 @@
-/** Reports failures: to people in one line with cause and way out, to programs as an object. */
+/** Reports failures: to people in one line that says the cause and what to do, to programs as a JSON object. */
 import { CommanderError } from 'commander';
 import { FsError, StoreError } from '../base/index.ts';
 import { printable } from './output.ts';
@@ -6,7 +6,9 @@ import { printable } from './output.ts';
 export const EXIT_FAILURE = 1;
 export const EXIT_USAGE = 2;
 
-/** A failure that a command finds itself: `message` is the cause, `hint` the way out, both without a final period. */
+/**
+ * A failure that a command finds itself. `message` is the cause, `hint` says what to do; neither ends with a period.
+ */
 export class CommandError extends Error {
   readonly code: string;
   readonly hint: string | undefined;
@@ -33,7 +35,7 @@ interface Problem {
   readonly exitCode: number;
 }
 
-/** The way out for codes that have one in general; a note or hint of the error itself goes before it. */
+/** Hints for codes where one hint fits most cases. An error that has its own note or hint does not get them. */
 const HINTS: Readonly<Record<string, string>> = {
   EACCES: 'check the permissions or run as a user who has them',
   EPERM: 'it takes more privileges on this host',
@@ -90,12 +92,12 @@ function writeProblem(isJson: boolean, object: unknown, line: string): void {
   process.stderr.write(`${isJson ? JSON.stringify(object) : printable(`ramet: ${line}`)}\n`);
 }
 
-/** Reports what should be mended, although the command goes on. */
+/** Reports a problem that does not stop the command. */
 export function warn(message: string, isJson: boolean): void {
   writeProblem(isJson, { warning: message }, message);
 }
 
-/** A sentence turned into the second half of a line. */
+/** Turns a sentence into the second half of a line. */
 function asClause(sentence: string): string {
   return sentence.charAt(0).toLowerCase() + sentence.slice(1).replace(/\.$/, '');
 }

@@ -1,17 +1,17 @@
-/** Progress of long work, on stderr where that is a terminal. */
+/** Shows the progress of long work, if stderr is a terminal. */
 import type { TransferProgress } from '../transfer/index.ts';
 import type { DedupeProgress } from '../upkeep/index.ts';
 import { formatBytes, formatCount, printable } from './output.ts';
 
 const PATH_CHARACTERS = 50;
 
-/** The fields of a format, in words. */
+/** The text for each {field} of a format. */
 type Shown = Readonly<Record<string, string>>;
 
-/** Work that takes a function to call with its progress. */
+/** Work that calls `update` with its progress. */
 type Work<State, T> = (update: (state: State) => void) => Promise<T>;
 
-/** The total is not known, so counts are shown and no bar. */
+/** Shows counts and no bar, because the total is not known at the start. */
 async function withBar<State, T>(
   isJson: boolean,
   format: string,

@@ -1,4 +1,4 @@
-/** One run of a command: its global options, the store it works on, and the trees it opens, closed at the end. */
+/** One run of a command: its global options, its store, and the trees that it opens. The end of the run closes all. */
 import path from 'node:path';
 import type { Command } from 'commander';
 import { FsError } from '../base/index.ts';
@@ -58,8 +58,8 @@ export class CommandSession {
   }
 
   /**
-   * What a tree is compared with: `given`, else the directory or union it was made over, else the tree it was made
-   * from. ENOENT, with `hint`, where that is no tree of this store.
+   * The state to compare a tree with: `given`, else the directory or union that the tree was made over, else the tree
+   * that it was made from. ENOENT with `hint` if that is no tree of this store.
    */
   comparedWith(name: string, given: string | undefined, hint: string): TreeState {
     const state = given ?? namingTree(name, () => hostState(this.engine, name));
@@ -73,7 +73,7 @@ export class CommandSession {
     throw new CommandError('ENOENT', cause, hint);
   }
 
-  /** Makes sure that nobody has the fork open, before it is changed as a whole. EBUSY otherwise. */
+  /** Makes sure that nobody has the fork open, before a command replaces its whole content. EBUSY otherwise. */
   async requireFree(name: string, operation: string): Promise<void> {
     this.info(name);
     const mount = await this.trees.mountOf(name);
@@ -91,7 +91,7 @@ export class CommandSession {
   }
 }
 
-/** Says that a tree is mounted, who uses it there, and what ends that. */
+/** The error for a mounted tree: says where it is mounted, which programs use it, and how to free it. */
 export function mountedProblem(
   { fork, directory, isDetached, users, holders }: MountRecord,
   operation: string,
@@ -115,7 +115,7 @@ function namingTree<T>(name: string, work: () => T): T {
   }
 }
 
-/** Runs `work`; where one of these trees is missing, taken or busy, its error says so in words. */
+/** Runs `work`. If it fails because one of these trees is missing, taken or busy, the error says so in words. */
 export async function namingTrees<T>(names: readonly string[], work: () => T | Promise<T>): Promise<T> {
   try {
     return await work();
@@ -124,7 +124,7 @@ export async function namingTrees<T>(names: readonly string[], work: () => T | P
   }
 }
 
-/** Says in words what the engine gives a bare code for. */
+/** Turns an error of the engine about tree `name`, which has only a code, into one that says in words what is wrong. */
 export function namedTreeError(name: string, error: unknown): unknown {
   if (!(error instanceof FsError)) return error;
   // A fork's lock is on its journal, whose path means nothing to people.
@@ -158,8 +158,8 @@ export function namedTreeError(name: string, error: unknown): unknown {
 }
 
 /**
- * The problem with a mount, if the error is about one: it could not be made, and the note says why and what to do; or
- * it was unmounted and is still in use.
+ * The error in words, if it is about a mount: either the mount failed, and the note says why and what to do; or the
+ * tree was unmounted but is still in use.
  */
 function mountProblemOf(name: string, { code, syscall, dest, note }: FsError): CommandError | undefined {
   if (note === undefined) return undefined;
@@ -170,21 +170,21 @@ function mountProblemOf(name: string, { code, syscall, dest, note }: FsError): C
   return code === 'EBUSY' ? new CommandError(code, `'${name}' cannot be mounted, ${note}`) : undefined;
 }
 
-/** Where a command's store is, and whether to print JSON. */
+/** The store of a command, and whether to print JSON, from the global options. */
 export function storePlaceOf(command: Command): StorePlace {
   const { store, json, trustStore } = command.optsWithGlobals<GlobalOptions>();
   const directory = path.resolve(store ?? (process.env.RAMET_STORE || '.ramet'));
   return { directory, isJson: json === true, trustStore };
 }
 
-/** As `storePlaceOf`, for commands that use the store without opening it. ERR_STORE_OWNER. */
+/** Like `storePlaceOf`, for commands that use the store without opening it. ERR_STORE_OWNER. */
 export function storeOf(command: Command): StorePlace {
   const place = storePlaceOf(command);
   requireOwnStore(createSystem(), place.directory, place.trustStore);
   return place;
 }
 
-/** Opens the store for one command, and closes everything afterwards, also when the command fails. */
+/** Opens the store for one command, and closes everything afterwards, even if the command fails. */
 export async function withSession(
   command: Command,
   run: (session: CommandSession) => Promise<void> | void,

@@ -1,4 +1,4 @@
-/** `ramet commit`: takes a fork's changes back to the host directory or into the fork that it was made from. */
+/** `ramet commit`: puts a fork's changes into the host directory or the fork that it was made from. */
 import { type Command, Option } from 'commander';
 import { nameToString } from '../../base/index.ts';
 import { type CommitReport, type CommitResolution, commitOrigin, commitTree } from '../../lifecycle/index.ts';
@@ -56,7 +56,7 @@ export function register(program: Command): void {
     );
 }
 
-/** The fork that this one was made from, unless it was made from something else or a directory is named. */
+/** The fork that `fork` was made from. Undefined if it was made from something else, or if `--to` names a directory. */
 function parentFork(session: CommandSession, fork: string, { to }: CommitFlags): string | undefined {
   const { source } = session.info(fork);
   const parent = session.engine.list().find(({ name }) => name === source);

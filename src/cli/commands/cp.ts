@@ -63,7 +63,7 @@ async function copy(
   const host = new HostCopies(session.engine.system);
   const recursive = flags.recursive === true;
   try {
-    // The destination is opened first: a fork that is also a source is then open for writing.
+    // Open the destination first, so that a fork that is also a source is open for writing.
     const to =
       (await treePlace(session, destination, true)) ?? host.place(destination, (isDirectory) => isDirectory);
     const from: CopyPlace[] = [];
@@ -80,7 +80,7 @@ async function copy(
   }
 }
 
-/** Undefined for a path of the host. */
+/** The place in a fork or snapshot that `text` names; undefined if it is a path of the host. */
 async function treePlace(
   session: CommandSession,
   text: string,

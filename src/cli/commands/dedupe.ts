@@ -1,4 +1,4 @@
-/** `ramet dedupe`: keeps equal blocks of a store once. */
+/** `ramet dedupe`: keeps one copy of each set of equal blocks in a store. */
 import type { Command } from 'commander';
 import { collectGarbage, type DedupeReport, dedupeStore, type GcReport } from '../../upkeep/index.ts';
 import { examples, seconds, sizeBytes } from '../command-line.ts';

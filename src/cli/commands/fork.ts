@@ -57,7 +57,7 @@ export function register(program: Command): void {
     );
 }
 
-/** The lowers and the name that the arguments give. */
+/** The lowers and the name of the fork, from the arguments and `--lower`. */
 function whatToFork(
   first: string | undefined,
   second: string | undefined,

@@ -19,7 +19,7 @@ interface ImportFlags {
   readonly over?: string;
 }
 
-/** Notes shown to people; the JSON report has them all. */
+/** How many notes to print for people; the JSON report has all of them. */
 const SHOWN_NOTES_MAX = 20;
 
 export function register(program: Command): void {

@@ -1,6 +1,6 @@
 /**
- * All commands, in the order in which `ramet --help` lists them. A command is loaded when it is asked for:
- * loading all of them takes longer than most commands run.
+ * All commands, in the order in which `ramet --help` lists them. The program loads only the command that it runs,
+ * because to load all of them takes longer than most commands run.
  */
 import type { Command } from 'commander';
 

@@ -23,7 +23,7 @@ interface ListedFile {
 export function register(program: Command): void {
   program
     .command('ls')
-    .description('list forks and snapshots, or the files of a directory in one')
+    .description('list forks and snapshots, or the files of a directory in a tree')
     .argument('[path]', 'NAME or NAME:/path')
     .option('-l, --long', 'with mode, links, owner, size and time')
     .option('--mounts', 'list mounts instead')
@@ -120,7 +120,7 @@ function longRow({ name, attributes, target }: ListedFile): string[] {
   ];
 }
 
-/** As `ls -F`: a slash after a directory, an at sign after a symlink. */
+/** Like `ls -F`: a slash after a directory, an at sign after a symlink. */
 function mark(mode: number): string {
   if (isDirectoryMode(mode)) return '/';
   return isSymlinkMode(mode) ? '@' : '';

@@ -21,7 +21,7 @@ interface MountFlags {
   readonly noatime?: boolean;
 }
 
-/** For every command that mounts. */
+/** The option `--io` of the commands that mount a tree. */
 export function ioOption(): Option {
   return new Option(
     '--io <mode>',
@@ -29,7 +29,7 @@ export function ioOption(): Option {
   ).choices(IO_MODES);
 }
 
-/** As mount(8) has it. */
+/** The option `--noatime` of the commands that mount a tree; it means the same as for mount(8). */
 export function noAtimeOption(): Option {
   return new Option('--noatime', 'leave access times alone, so that reading stores nothing');
 }
@@ -65,7 +65,7 @@ export function register(program: Command): void {
     );
 }
 
-/** The mount point, checked. EBUSY with words of its own where the tree is mounted there already. */
+/** Checks the mount point, and returns its path. If the tree is mounted there already, the EBUSY says so. */
 async function placeFor(
   tree: string,
   directory: string,

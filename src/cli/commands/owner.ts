@@ -24,7 +24,7 @@ export function register(program: Command): void {
     .addHelpText('after', examples('ramet owner status', 'ramet owner stop', 'ramet owner log --lines 20'));
   owner
     .command('status')
-    .description('show whether it runs, since when, and what it serves')
+    .description('show whether the owner process runs, since when, and what it serves')
     .addHelpText('after', examples('ramet owner status', 'ramet owner status --json'))
     .action((_flags: object, command: Command) => {
       const { directory, isJson } = storeOf(command);
@@ -32,7 +32,7 @@ export function register(program: Command): void {
     });
   owner
     .command('stop')
-    .description('unmount everything, lazily where it is busy, and end it')
+    .description('unmount everything, busy mounts lazily, and end the owner process')
     .addHelpText('after', examples('ramet owner stop'))
     .action((_flags: object, command: Command) => {
       const { directory, isJson } = storeOf(command);
@@ -40,7 +40,7 @@ export function register(program: Command): void {
     });
   owner
     .command('log')
-    .description('show the end of its log')
+    .description('show the end of the log of the owner process')
     .option('--lines <count>', 'lines at most', wholeNumber, 50)
     .addHelpText('after', examples('ramet owner log', 'ramet owner log --lines 5 --json'))
     .action((flags: LogFlags, command: Command) => {

@@ -12,14 +12,14 @@ interface PagesFlags {
   readonly rows: number;
 }
 
-/** The letter for each kind: in memory, and not in memory. */
+/** The letters for each kind of page: in memory, and not in memory. */
 const MARKS = {
   private: ['P', 'p'],
   shared: ['S', 's'],
   hole: ['.', '.'],
 } as const;
 const MIXED = ['#', '+'] as const;
-/** Runs listed for people; the JSON report has them all. */
+/** How many runs to list for people; the JSON report has all of them. */
 const LISTED_RUNS_MAX = 20;
 
 export function register(program: Command): void {
@@ -39,7 +39,7 @@ export function register(program: Command): void {
         const { fileSystem } = await session.readTree(tree);
         const report = await namingTrees([tree], async () => {
           const isMounted = (await session.trees.settleElsewhere([tree])).has(tree);
-          // Errors of the engine name the tree, those of a filesystem name nothing.
+          // `namingTrees` adds the tree to errors of the engine. This adds the path to errors of the filesystem.
           return at({ syscall: 'pages', path: showTreePath(tree, path) }, () =>
             filePages(engine, tree, path, isMounted ? fileSystem.stat(path, true) : undefined),
           );
@@ -87,7 +87,7 @@ function markOf(kinds: readonly PageRun['kind'][], resident: Uint8Array, start: 
     if (resident[page] === 1) inMemory++;
   }
   const pair = isUniform ? MARKS[kind] : MIXED;
-  // All count as in memory where that is not known. For several pages the majority decides.
+  // If `resident` is empty, nothing is known and all pages count as in memory. Of several pages the majority decides.
   return resident.length === 0 || inMemory * 2 >= Math.max(mapped, 1) ? pair[0] : pair[1];
 }
 

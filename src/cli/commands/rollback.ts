@@ -10,7 +10,7 @@ export function register(program: Command): void {
     .command('rollback')
     .description('make a fork equal to a snapshot; its former state is kept as a snapshot')
     .argument('<fork>', 'the fork')
-    .argument('<snapshot>', 'what it becomes')
+    .argument('<snapshot>', 'the snapshot that the fork becomes equal to')
     .option('--discard', 'keep no snapshot of its former state')
     .addHelpText('after', examples('ramet rollback try-1 done', 'ramet rollback try-1 base --discard'))
     .action((fork: string, snapshot: string, flags: { readonly discard?: boolean }, command: Command) =>

@@ -55,7 +55,7 @@ interface RunPlace {
   readonly isJson: boolean;
 }
 
-/** The owner keeps the tree mounted until the connection ends, which it also does when this process is killed. */
+/** The owner keeps the tree mounted until this connection ends. It ends even if this process is killed. */
 async function runIn(
   tree: string,
   { store, at, isJson }: RunPlace,
@@ -77,7 +77,8 @@ async function runIn(
     try {
       await release(owner, tree);
     } catch (error) {
-      // The mount was gone. A command that exited with 0 may not have noticed; any other code says more than ours.
+      // The mount was gone. If the command exited with 0, it may not have noticed, so fail. Any other exit code of the
+      // command says more than ours would.
       if (code === 0) throw error;
       reportProblem(error, isJson);
     }
@@ -108,14 +109,14 @@ function placeOf(tree: string, trees: readonly TreeInfo[], given: string | undef
 }
 
 /**
- * The directory that the tree, or the tree it was forked from, was imported from. The name of a dropped tree may have
- * been given to a later one, which is told by its id.
+ * The directory that the tree, or the tree it was forked from, was imported from. A later tree may have taken the name
+ * of a dropped source: its id is higher than the fork's.
  */
 export function importedFrom(name: string, trees: readonly TreeInfo[]): string | undefined {
   let tree = trees.find((candidate) => candidate.name === name);
   while (tree !== undefined) {
     const { source, id } = tree;
-    // Paths of imports begin with a slash, names have none. For a union, the uppermost lower counts.
+    // The path of an import begins with a slash; a name never does. For a union, the uppermost lower counts.
     if (source.startsWith('/') && isDirectory(source)) return source;
     const first = uppermostOf(source);
     if (first.startsWith('/')) return first;

@@ -41,7 +41,8 @@ async function unmount(store: string, place: string, isLazy: boolean): Promise<U
     if (owner === undefined) throw new FsError('EINVAL');
     return await owner.request('unmount', { target: await targetOf(owner, directory, place), isLazy });
   } catch (error) {
-    // EINVAL: the owner knows nothing of it, and a dead one may have mounted it. ENOTCONN: it was killed just now.
+    // EINVAL: the owner does not know the mount; an owner that was killed may have left it. ENOTCONN: the owner was
+    // killed just now.
     const isOwnerGone = isFsError(error, 'ENOTCONN') && error.syscall === 'owner';
     if (!isFsError(error, 'EINVAL') && !isOwnerGone) throw error;
     return takeDeadMount(store, place, directory, error);
@@ -50,7 +51,10 @@ async function unmount(store: string, place: string, isLazy: boolean): Promise<U
   }
 }
 
-/** The kernel still has the mount of an owner that was killed, and nobody serves it. */
+/**
+ * Detaches a dead mount: its owner was killed, but the kernel still has the mount. If there is none, fails because of
+ * `error`.
+ */
 function takeDeadMount(store: string, place: string, directory: string, error: FsError): UnmountReport {
   const found = isDeadMount(directory) ? directory : deadMountOf(place, new OwnerPlace(store));
   if (found === undefined) throw error.code === 'EINVAL' ? notMounted(place) : error;
@@ -59,7 +63,7 @@ function takeDeadMount(store: string, place: string, directory: string, error: F
   return { fork: found === directory ? '' : place, directory: found, isStillUsed: false, users: [] };
 }
 
-/** What the owner is to unmount: a mount point, else a fork by its name, which a directory may have as well. */
+/** The target for the owner: `directory` if it is a mount point, otherwise `place` as the name of a tree. */
 async function targetOf(owner: OwnerClient, directory: string, place: string): Promise<string> {
   const mounts = await owner.request('mounts', {});
   return mounts.some((mount) => mount.directory === directory) ? directory : place;
