@@ -1,4 +1,4 @@
-/** Compares, and collects the problems found. A demo without problems has checked every byte it reports. */
+/** Compares bytes, and collects the problems. If there are none, the demo has checked every byte that it reports. */
 import { BLOCK_SIZE } from '../base/index.ts';
 import type { ForkPlan } from './plan.ts';
 
@@ -6,10 +6,10 @@ const PROBLEMS_MAX = 20;
 
 export class Checks {
   readonly problems: string[] = [];
-  /** Problems beyond the first `PROBLEMS_MAX`. */
+  /** Number of problems beyond the first `PROBLEMS_MAX`. */
   problemsLeftOut = 0;
   comparisons = 0;
-  /** Bytes checked by each way of reading. */
+  /** How many bytes the demo has checked: read by calls, and read from memory maps. */
   readBytes = 0;
   mappedBytes = 0;
 
@@ -35,7 +35,9 @@ export class Checks {
     this.add(`${where}: differs from what it must be at byte ${position + at}${lengths}`);
   }
 
-  /** Compares a piece of the large file in one fork: `base`, but for the block that the fork overwrote. */
+  /**
+   * Compares a piece of the large file in one fork: it must equal `base`, except in the block that the fork overwrote.
+   */
   isPieceOf(actual: Uint8Array, base: Uint8Array, position: number, plan: ForkPlan, where: string): void {
     const start = plan.page * BLOCK_SIZE - position;
     const end = start + BLOCK_SIZE;

@@ -25,16 +25,16 @@ import { copyTree, readSourceTree, type SourceTree, writeBigFile } from './sourc
 import { type OpenFork, verifyBase, verifyBigFile, verifyNames, verifySmallFiles } from './verify.ts';
 
 export interface DemoOptions {
-  /** Where the temporary directory is made. Default: the system's own, or the current one if that is in memory only. */
+  /** Where to make the temporary directory. Default: see `directoryOnDisk`. */
   readonly directory?: string | undefined;
   /** The tree to import. Default: the nearest node_modules. */
   readonly tree?: string | undefined;
   /** Size of the large file: whole blocks, more of them than forks, less than 4 GiB. */
   readonly sizeBytes: number;
   readonly forks: number;
-  /** Soon after it is aborted the demo fails with ECANCELED, and leaves nothing. */
+  /** Soon after this aborts, the demo fails with ECANCELED, and leaves nothing behind. */
   readonly signal?: AbortSignal | undefined;
-  /** Called before each step, with its description, and awaited. */
+  /** The demo calls this before each step, with the description of the step, and awaits the result. */
   readonly onStep?: ((step: string) => void | Promise<void>) | undefined;
 }
 
@@ -47,28 +47,28 @@ export interface DemoResult {
   readonly files: number;
   readonly directories: number;
   readonly links: number;
-  /** Content of the small files and of the large one, in bytes. */
+  /** Bytes in the small files and the large file together. */
   readonly treeBytes: number;
   readonly bigFileBytes: number;
   readonly forks: number;
   readonly forkTime: DemoTimes;
-  /** The first 4 KiB written to the large file in each fork. */
+  /** Time of the first write to the large file in each fork, 4 KiB. */
   readonly firstWriteTime: DemoTimes;
   readonly disk: {
     /** Size of the imported tree on the host. */
     readonly sourceBytes: number;
     /** Size of the whole store with the snapshot in it. */
     readonly importedBytes: number;
-    /** Growth of the store by all forks and their changes. */
+    /** How much all forks and their changes have added to the store. */
     readonly grownBytes: number;
   };
   readonly memory: {
-    /** Growth of the machine's page cache while the large file was read in all forks. */
+    /** How much the machine's page cache grew while the demo read the large file in all forks. */
     readonly cachedGrownBytes: number | Absent;
-    /** Pages of the store in memory before and after that. */
+    /** Bytes of the store's pages in memory before and after that. */
     readonly residentBeforeBytes: number | Absent;
     readonly residentAfterBytes: number | Absent;
-    /** Time from the first read to the figures. */
+    /** Time from the first read until these were measured. */
     readonly readingMs: number;
   };
   readonly frames: FrameFigures | Absent;
@@ -84,7 +84,7 @@ export interface DemoResult {
 
 const BIG_FILE_BYTES_MAX = 4 * 1024 ** 3 - BLOCK_SIZE;
 
-/** Runs the experiment in a temporary directory, and removes it. EINVAL, ENOENT (tree), ENOSPC, ECANCELED. */
+/** Runs the experiment in a temporary directory, which it removes. EINVAL, ENOENT (tree), ENOSPC, ECANCELED. */
 export async function runDemo(options: DemoOptions): Promise<DemoResult> {
   checkOptions(options);
   const tree = findTree(options.tree ?? nearestNodeModules());
@@ -111,7 +111,7 @@ function checkOptions({ sizeBytes, forks }: DemoOptions): void {
   });
 }
 
-/** The directory with symlinks resolved, so that its contents are copied. ENOENT, ENOTDIR. */
+/** Resolves symlinks in the path of the tree, so that the demo copies its contents and not a link. ENOENT, ENOTDIR. */
 function findTree(directory: string): string {
   if (!existsSync(directory)) throw new FsError('ENOENT', { syscall: 'scandir', path: directory });
   const tree = realpathSync(directory);
@@ -119,7 +119,7 @@ function findTree(directory: string): string {
   return tree;
 }
 
-/** The packages that this program was installed with: its own, or those it is one of. */
+/** The nearest `node_modules` above this file: the program's own packages, or those of which it is one. */
 function nearestNodeModules(): string {
   let directory = path.dirname(fileURLToPath(import.meta.url));
   for (;;) {
@@ -173,10 +173,10 @@ class Demo {
     const plans = planForks(forks, sizeBytes, tree.files);
     const sourceBytes = diskBytes(this.sourceDirectory);
     const treeBytes = await this.step('importing it', () => this.importSource());
-    // The small files stay for comparison; the large one's content is known.
+    // Later steps compare with the small files. They can compute the content of the large one.
     rmSync(path.join(this.sourceDirectory, BIG_FILE));
     const importedBytes = diskBytes(this.storeDirectory);
-    // Making the tree left hundreds of megabytes to write back, and a fork, which is durable, would wait for them.
+    // The new tree left hundreds of megabytes to write back. To make a fork durable would have to wait for them.
     await this.step('letting the disk come to rest', () => this.evict());
     const forked = await this.step(`forking it ${forks} times, changing each fork`, () =>
       this.makeForks(plans),
@@ -212,7 +212,7 @@ class Demo {
     await writeBigFile(this.sourceDirectory, this.content, this.options.sizeBytes, this.turn);
   }
 
-  /** Returns the bytes of content in the tree. */
+  /** Returns how many bytes the files of the tree have. */
   private async importSource(): Promise<number> {
     let bytes = 0;
     await this.withStore(async (store) => {
@@ -257,7 +257,7 @@ class Demo {
     return filesUnder(path.join(this.storeDirectory, 'blobs'));
   }
 
-  /** Drops the pages of the tree and of the store from memory. Returns the bytes of the store that stayed. */
+  /** Drops the pages of the tree and of the store from memory. Returns how many bytes of the store are still there. */
   private evict(): number | Absent {
     const { blobFiles } = this;
     evictFiles(this.system, [...filesUnder(this.sourceDirectory), ...blobFiles]);

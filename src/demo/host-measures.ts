@@ -14,16 +14,16 @@ export function isAbsent(value: unknown): value is Absent {
   return typeof value === 'object' && value !== null && 'absentBecause' in value;
 }
 
-/** mincore(2) is asked about this much at once. */
+/** How much of a file to map for one mincore(2). */
 const RESIDENCY_BYTES = 256 * 1024 * 1024;
 
-/** Paths of all regular files under a directory, in no order; symlinks are not followed. */
+/** Paths of all regular files under a directory, in no order. Does not follow symlinks. */
 export function filesUnder(directory: string): string[] {
   const entries = readdirSync(directory, { recursive: true, withFileTypes: true });
   return entries.filter((entry) => entry.isFile()).map((entry) => path.join(entry.parentPath, entry.name));
 }
 
-/** Bytes allocated on the disk for everything under a directory, the directories too. A hard link counts once. */
+/** Bytes on the disk of everything under a directory, including directories. Counts a file with several links once. */
 export function diskBytes(directory: string): number {
   const seen = new Set<string>();
   let bytes = 0;
@@ -51,7 +51,7 @@ export function cachedBytes(): number | Absent {
     : Number(kibibytes) * 1024;
 }
 
-/** Growth between two values of `cachedBytes`, where files could be evicted before the first. */
+/** Growth between two values of `cachedBytes`. Absent if the system could not evict files before the first one. */
 export function cachedGrowth(
   system: System,
   before: number | Absent,
@@ -66,12 +66,12 @@ export function cachedGrowth(
 /** f_type of filesystems without a disk: tmpfs, ramfs; statfs(2). Their pages cannot be dropped. */
 const IN_MEMORY = new Set([0x01021994, 0x858458f6]);
 
-/** The system's directory for temporary files, or the current one where that is in memory only. */
+/** The system's directory for temporary files, or the current directory if the system's is only in memory. */
 export function directoryOnDisk(): string {
   return IN_MEMORY.has(statfsSync(tmpdir()).type) ? process.cwd() : tmpdir();
 }
 
-/** Writes files out and drops their pages from the cache; pages that someone has mapped stay. */
+/** Writes files to disk and drops their pages from the page cache, except pages that a process has mapped. */
 export function evictFiles(system: System, paths: readonly string[]): void {
   for (const file of paths) {
     const fd = system.open(file, O_RDONLY);
@@ -84,7 +84,7 @@ export function evictFiles(system: System, paths: readonly string[]): void {
   }
 }
 
-/** Bytes of the files' pages that are in memory now, by mincore(2). */
+/** How many bytes of the files are in memory now, in whole pages, by mincore(2). */
 export function residentBytes(system: System, paths: readonly string[]): number | Absent {
   if (!system.canMap) return { absentBecause: 'this system cannot map files' };
   let pages = 0;

@@ -1,11 +1,11 @@
 /**
- * demo: an experiment that shows and checks what Ramet does. It imports a tree and one large file, forks it many times,
- * changes a little in each fork, reads every byte of every fork, and measures disk and memory meanwhile.
+ * demo: an experiment that shows and checks what Ramet does. It imports a tree with one large file, forks the tree many
+ * times, changes a little in each fork, reads every byte of every fork, and measures disk and memory meanwhile.
  *
- * Invariants: the expected content of a fork is computed from a seed and the imported tree, never from another fork;
- * nothing stays on the disk, whatever happens; every figure is measured in this run, or absent with a reason.
- * Neighbours: it uses `library` as other programs do, and asks `sys` about pages and frames; `cli` runs it and prints
- * the result. The benchmarks use its measurements of the host.
+ * Invariants: the demo computes the expected content of a fork from a seed and the imported tree, never from another
+ * fork; nothing stays on the disk, even after a failure; each figure is measured in this run, or absent with a reason.
+ * Neighbours: the demo uses `library` like any other program, and asks `sys` about pages and frames; `cli` runs the
+ * demo and prints the result. The benchmarks use its measurements of the host.
  */
 export { type DemoOptions, type DemoResult, type DemoTimes, runDemo } from './demo.ts';
 export type { FrameFigures } from './frame-figures.ts';

@@ -1,27 +1,30 @@
-/** Plans what each fork changes before anything is done; the forks are checked against the plan. */
+/** Plans in advance what each fork changes. The demo follows the plan, and checks the forks against it. */
 import { BLOCK_SIZE } from '../base/index.ts';
 import { SeededBytes } from './seeded-bytes.ts';
 
-/** Where the large file is in the imported tree. */
+/** Path of the large file in the imported tree. */
 export const BIG_FILE = '/large.bin';
 
 const CHANGED_FILES = 3;
-/** Steps through a list that visit all of it before they repeat: primes, which hardly ever divide its length. */
+/**
+ * Strides through a list of files and of pages. They are prime, so that unless a stride divides the length of the list,
+ * its steps visit every entry before they come to one again.
+ */
 const FILE_STRIDE = 7919;
 const PAGE_STRIDE = 104_729;
 
 export interface ForkPlan {
   readonly name: string;
-  /** The block of the large file that is overwritten, and its new bytes. */
+  /** The block of the large file that the fork overwrites, and its new bytes. */
   readonly page: number;
   readonly pageBytes: Buffer;
-  /** Small files that are overwritten or added, by absolute path. */
+  /** Small files that the fork overwrites or adds, by absolute path. */
   readonly written: ReadonlyMap<string, Buffer>;
-  /** A small file that is unlinked; undefined in a tree with too few. */
+  /** A small file that the fork unlinks; undefined in a tree without small files. */
   readonly removed: string | undefined;
 }
 
-/** Plans for `count` forks of a tree with these small files (absolute paths) and a large file of `bigBytes`. */
+/** Plans `count` forks of a tree with these small files (absolute paths) and a large file of `bigBytes` bytes. */
 export function planForks(count: number, bigBytes: number, smallFiles: readonly string[]): ForkPlan[] {
   const pages = bigBytes / BLOCK_SIZE;
   return Array.from({ length: count }, (_, index) => {
@@ -33,7 +36,7 @@ export function planForks(count: number, bigBytes: number, smallFiles: readonly 
     }
     const [removed, ...changed] = chosen;
     const written = new Map<string, Buffer>();
-    // Lengths below, at and above multiples of a block.
+    // The lengths are one below, equal to or above multiples of a block, depending on the fork.
     for (const [at, file] of changed.entries()) {
       written.set(file, content.at((at + 1) * BLOCK_SIZE * 16, BLOCK_SIZE * (at + 1) - 1 + index));
     }

@@ -1,13 +1,13 @@
 /**
- * Pseudo-random bytes from a seed, at any position: the key stream of AES-128 in counter mode. They can be generated
- * again instead of read, no block equals another, and they do not compress.
+ * Pseudo-random bytes from a seed, at any position: the key stream of AES-128 in counter mode. The demo can generate
+ * them again instead of reading them, no two blocks are equal, and they do not compress.
  */
 import { createCipheriv, createHash } from 'node:crypto';
 import { assert } from '../base/index.ts';
 
 /** Bytes of one step of the counter. */
 const STEP_BYTES = 16;
-/** The most bytes that are made at once. */
+/** The largest chunk that one call makes. */
 export const CHUNK_BYTES = 4 * 1024 * 1024;
 const ZEROS = Buffer.alloc(CHUNK_BYTES);
 
@@ -18,7 +18,7 @@ export class SeededBytes {
     this.key = createHash('sha256').update(seed).digest().subarray(0, STEP_BYTES);
   }
 
-  /** `length` bytes, at most 4 MiB, from `position`, a multiple of 16. The same every time. */
+  /** The `length` bytes (4 MiB at most) from `position`, a multiple of 16. The same bytes at every call. */
   at(position: number, length: number): Buffer {
     assert(position % STEP_BYTES === 0 && length <= CHUNK_BYTES, 'a chunk begins with a step of the counter');
     const counter = Buffer.alloc(STEP_BYTES);

@@ -16,15 +16,15 @@ import { CHUNK_BYTES, type SeededBytes } from './seeded-bytes.ts';
 
 /** Everything in the tree except the large file, by absolute path in a fork. */
 export interface SourceTree {
-  /** Where it is on the host. */
+  /** Path of the tree on the host. */
   readonly directory: string;
   readonly files: readonly string[];
   readonly directories: readonly string[];
-  /** Targets of symlinks. */
+  /** The target of each symlink, by path. */
   readonly links: ReadonlyMap<string, string>;
 }
 
-/** Copies `original` to `directory`/tree. Symlinks stay symlinks; sockets, fifos and devices are left out. */
+/** Copies `original` to `directory`/tree. Symlinks stay symlinks. Node 20 fails at a fifo (ERR_FS_CP_FIFO_PIPE). */
 export function copyTree(original: string, directory: string): void {
   mkdirSync(directory, { recursive: true });
   cpSync(original, path.join(directory, 'tree'), {

@@ -1,22 +1,22 @@
 /** The data and holes of a file, as lseek(2) finds them with SEEK_DATA and SEEK_HOLE. */
 import { BLOCK_SIZE } from '../base/index.ts';
 
-/** A range of a file that holds data, `[start, end)` in bytes; between segments there are holes. */
+/** A range of a file that holds data, `[start, end)` in bytes. The ranges between segments are holes. */
 export interface DataSegment {
   readonly start: number;
   readonly end: number;
 }
 
-/** lseek(2) of one open file; undefined where it fails with ENXIO. */
+/** lseek(2) on one open file; undefined if the call fails with ENXIO. */
 export interface SeekCalls {
   seekData(position: number): number | undefined;
   seekHole(position: number): number | undefined;
 }
 
 /**
- * The data of a file in `[start, end)`, in order, in whole blocks of 4,096 bytes (the last may end at `end`). On a host
- * that does not report holes it is one segment. `start` must be the start of a block. There are at most `segmentsMax`
- * segments: the last one then reaches to `end`.
+ * The data of a file in `[start, end)`, in order, in whole blocks of 4,096 bytes (the last may end at `end`). A host
+ * that does not report holes gives one segment. `start` must be the start of a block. Returns at most `segmentsMax`
+ * segments: if there are more, the last one reaches to `end`.
  */
 export function dataSegments(
   calls: SeekCalls,
@@ -38,7 +38,7 @@ export function dataSegments(
       last.end = end;
       break;
     } else segments.push({ start: first, end: segmentEnd });
-    // Makes progress even when the file shrinks meanwhile.
+    // `data + 1`, so that the loop makes progress even if the file shrinks meanwhile.
     position = Math.max(hole, data + 1);
   }
   return segments;

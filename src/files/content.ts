@@ -9,16 +9,16 @@ const [mine, theirs] = [Buffer.allocUnsafe(PIECE_BYTES), Buffer.allocUnsafe(PIEC
 /** A file open for reading. */
 export interface DataSource {
   readonly segments: readonly DataSegment[];
-  /** The bytes read; fewer than `length` at the end of the file. */
+  /** Returns how many bytes it read; fewer than `length` only at the end of the file. */
   read(target: Buffer, length: number, position: number): number;
 }
 
-/** Makes a call, and adds its name and path to errors. */
+/** Makes a call, and adds the name of the system call and a path to its errors. */
 export type Naming = <T>(syscall: string, call: () => T) => T;
 
 const unnamed: Naming = (_syscall, call) => call();
 
-/** The data of an open file of this size. Errors as of lseek(2) and read(2). */
+/** The data of an open file of this size. Fails with the errors of lseek(2) and read(2). */
 export function dataOf(
   files: TreeFiles,
   file: TreeFile,
@@ -40,7 +40,7 @@ function segmentsOf(files: TreeFiles, file: TreeFile, sizeBytes: number): DataSe
   return dataSegments(calls, sizeBytes);
 }
 
-/** Undefined for ENXIO, which lseek(2) has where there is nothing more. */
+/** Makes a call like lseek(2). Returns undefined for ENXIO: there is no more data or no hole after the position. */
 function orNone(seek: () => number): number | undefined {
   try {
     return seek();
@@ -50,16 +50,16 @@ function orNone(seek: () => number): number | undefined {
   }
 }
 
-/** A file open for writing, which is empty at first. */
+/** An empty file, open for writing. */
 export interface DataTarget {
   write(bytes: Buffer, length: number, position: number): void;
   setSize(sizeBytes: number): void;
 }
 
-/** Writes an open file. Errors as of write(2) and ftruncate(2). */
+/** Writes to an open file. Fails with the errors of write(2) and ftruncate(2). */
 export function targetOf(files: TreeFiles, file: TreeFile, naming: Naming): DataTarget {
   return {
-    // A short write means a full disk: the call for the rest then fails.
+    // A short write means a full disk: then the next call, for the rest, fails.
     write: (bytes, length, position) =>
       naming('write', () => {
         for (let done = 0; done < length; )
@@ -70,8 +70,8 @@ export function targetOf(files: TreeFiles, file: TreeFile, naming: Naming): Data
 }
 
 /**
- * Copies the bytes of a file of this size, holes as holes. `pause` is called after each piece, and its promise awaited
- * if there is one. EIO when the source, which messages call `shown`, became shorter meanwhile.
+ * Copies the bytes of a file of this size, and leaves holes as holes. Calls `pause` after each piece, and awaits the
+ * promise if it returns one. EIO if the source became shorter meanwhile; messages name the source `shown`.
  */
 export async function copyContent(
   source: DataSource,
@@ -81,13 +81,13 @@ export async function copyContent(
   pause?: () => Promise<void> | undefined,
 ): Promise<void> {
   const dataBytes = source.segments.reduce((sum, { start, end }) => sum + end - start, 0);
-  // Where there are holes, the size comes first: when a file grows over a hole, XFS fills that with preallocated
-  // blocks.
+  // If there are holes, set the size first: when a write makes a file grow over a hole, XFS fills the hole with
+  // preallocated blocks.
   if (dataBytes < sizeBytes) target.setSize(sizeBytes);
   for (const { start, end } of source.segments) {
     for (let position = start; position < end; position += PIECE_BYTES) {
       const length = Math.min(PIECE_BYTES, end - position);
-      // The buffer is shared, so nothing else may run between these two.
+      // All copies share this buffer, so nothing else may run between read and write.
       if (source.read(mine, length, position) < length) throw shortened(shown);
       target.write(mine, length, position);
       const paused = pause?.();
@@ -96,13 +96,13 @@ export async function copyContent(
   }
 }
 
-/** The error for a file that has fewer bytes than its size said. `path` is for messages. */
+/** The error for a file that became shorter than its size was. `path` is for the message. */
 export function shortened(path: string): FsError {
   const note = 'the file became shorter while it was copied: try again';
   return new FsError('EIO', { syscall: 'read', path, note });
 }
 
-/** Whether two files of the same size have the same bytes. Where both have a hole nothing is read. */
+/** True if two files of the same size have the same bytes. Does not read where both have a hole. */
 export function isSameData(left: DataSource, right: DataSource): boolean {
   const data = new RangeSet();
   for (const { start, end } of [...left.segments, ...right.segments]) data.add(start, end);

@@ -1,9 +1,9 @@
 /**
- * Files of the host as a tree, by descriptor: every call is made on an open file, or on a name in an open directory. A
- * symlink at the end of a path is followed only where the caller asks for it. Subclasses walk the paths: `HostFiles`,
+ * A tree of files on the host, by descriptor: every call works on an open file, or on a name in an open directory.
+ * Calls follow a symlink at the end of a path only if the caller asks for it. Subclasses walk the paths: `HostFiles`,
  * and `MountedFileSystem` in owner.
  *
- * Paths are absolute in the tree, byte strings. Errors have a code and a note, like those of every tree.
+ * Paths are byte strings, absolute in the tree. Errors have a code and a note, like those of every tree.
  */
 import { accessSync } from 'node:fs';
 import {
@@ -48,12 +48,12 @@ class HostFile implements TreeFile {
   }
 }
 
-/** A call on a name in an open directory; a symlink is not followed. */
+/** A call on a name in an open directory. It does not follow a symlink. */
 export type NamedCall<T> = (directory: number, name: Buffer) => T;
 
 export abstract class DescriptorFiles implements TreeFiles {
   readonly isReadOnly: boolean;
-  /** The host's path of the root. */
+  /** Path of the tree's root on the host. */
   readonly directory: string;
   protected readonly system: System;
 
@@ -65,13 +65,13 @@ export abstract class DescriptorFiles implements TreeFiles {
 
   // How paths are walked.
 
-  /** Opens a path, with O_PATH and O_NOFOLLOW also a symlink. */
+  /** Opens a path. With O_PATH and O_NOFOLLOW it can open a symlink. */
   abstract openPath(path: string, flags: number, mode?: number): number;
   protected abstract named<T>(path: string, use: NamedCall<T>): T;
-  /** The same path without symlinks. */
+  /** The path with all symlinks resolved. */
   abstract realPath(path: string): string;
 
-  /** Opens a path with O_PATH while `use` runs. */
+  /** Opens a path with O_PATH, calls `use`, and closes it. */
   protected at<T>(path: string, follow: boolean, use: (fd: number) => T): T {
     const fd = this.openPath(path, O_PATH | (follow ? 0 : O_NOFOLLOW));
     try {
@@ -149,7 +149,7 @@ export abstract class DescriptorFiles implements TreeFiles {
 
   // Open files.
 
-  /** ENXIO for anything but a file or directory, which may have come to the path since a check. */
+  /** ENXIO for a device, fifo or socket, which may have appeared at the path since the caller checked. */
   open(path: string, flags: number, mode: number): TreeFile {
     const fd = this.openPath(path, flags | O_NONBLOCK, mode);
     if ((flags & O_EXCL) !== 0 || !this.refusesNodes(flags)) return new HostFile(fd, flags, path);
@@ -159,7 +159,7 @@ export abstract class DescriptorFiles implements TreeFiles {
     throw new FsError('ENXIO', { note: 'devices, fifos and sockets are for programs in the mount' });
   }
 
-  /** Whether these flags open only files and directories. */
+  /** True if `open` with these flags must refuse devices, fifos and sockets. */
   protected refusesNodes(_flags: number): boolean {
     return true;
   }
@@ -177,7 +177,7 @@ export abstract class DescriptorFiles implements TreeFiles {
     return count;
   }
 
-  /** Waits as `read` does: a read of a host file always blocks this thread. */
+  /** Waits like `read`: a read of a host file always blocks this thread. */
   tryRead(file: TreeFile, target: Uint8Array, offset: number, length: number, position: number): number {
     return this.read(file, target, offset, length, position);
   }
@@ -189,7 +189,7 @@ export abstract class DescriptorFiles implements TreeFiles {
     return count;
   }
 
-  /** Returns the bytes written. */
+  /** Returns how many bytes it wrote. */
   protected writeAt(fd: number, source: Uint8Array, offset: number, length: number, at: number): number {
     this.system.pwrite(fd, source, offset, length, at);
     return length;
@@ -284,7 +284,7 @@ export function onFile<T>(file: TreeFile, call: (fd: number) => T): T {
   return attempt(() => call(fd));
 }
 
-/** Makes a call. Its errors are those of a `FileSystem`: without a path, which the caller adds. */
+/** Makes a call. Turns its errors into those of a `FileSystem`, which have no path: the caller adds one. */
 export function attempt<T>(call: () => T): T {
   try {
     return call();
@@ -304,7 +304,7 @@ export function attributesOf(stat: HostStat): Attributes {
   const { dev, ino, mode, nlink, uid, gid, rdev, size, blocks, atime, mtime, ctime, btime = ctime } = stat;
   return {
     dev,
-    // Rounded for inode numbers of the host from 2^53 on; those of a store's trees are below.
+    // Rounds inode numbers of the host from 2^53 on. The inode numbers of a store's trees are below that.
     ino: Number(ino),
     mode,
     nlink,

@@ -1,30 +1,30 @@
-/** Sets owner, extended attributes, mode and times of a file, in the one order in which no step undoes another. */
+/** Sets owner, extended attributes, mode and times of a file, in the only order in which no step undoes another. */
 import { isSymlinkMode, S_ISGID, S_ISUID, type Timespec } from '../base/index.ts';
 import type { Attributes, TreeFiles } from '../vfs/index.ts';
 
-/** A file that gets attributes. */
+/** A file whose attributes `dress` sets. */
 export interface Wearer {
   chown(uid: number, gid: number): void;
   setXattr(name: string, value: Buffer): void;
-  /** Not called for a symlink. */
+  /** `dress` does not call this for a symlink. */
   chmod(mode: number): void;
   setTimes(atime: Timespec, mtime: Timespec): void;
 }
 
 export type Xattrs = Iterable<readonly [name: string, value: Buffer]>;
 
-/** Decides about failed calls; without it every failure is thrown. */
+/** Decides which failed calls `dress` tolerates. Without this, it throws every error. */
 export interface Tolerance {
-  /** Throws the error, or returns whether the file has the owner nevertheless. */
+  /** Throws the error, or returns true if the file has the wanted owner nevertheless. */
   readonly owner?: (error: unknown) => boolean;
-  /** Throws the error, or returns to ignore it. */
+  /** Throws the error, or ignores it by returning. */
   readonly xattr?: (error: unknown, name: string) => void;
 }
 
 /**
- * Owner first (chown clears set-user-ID and file capabilities), then extended attributes (they need write permission,
- * which the mode may remove), then the mode, and the times last. A file whose owner could not be set gets no
- * set-user-ID and set-group-ID.
+ * Sets the owner first (chown clears set-user-ID and file capabilities), then extended attributes (they need write
+ * permission, which the mode may remove), then the mode, and the times last. If a file did not get the wanted owner, it
+ * gets no set-user-ID and set-group-ID either.
  */
 export function dress(wearer: Wearer, wanted: Attributes, xattrs: Xattrs, tolerance?: Tolerance): void {
   const isOwned = own(wearer, wanted, tolerance);
@@ -54,7 +54,7 @@ function setXattr(wearer: Wearer, name: string, value: Buffer, tolerance?: Toler
   }
 }
 
-/** Makes each call through `naming`, which adds call and path to errors. */
+/** Makes each call through `naming`, which adds the system call and the path to errors. */
 export function namedWearer(wearer: Wearer, naming: (syscall: string, call: () => void) => void): Wearer {
   return {
     chown: (uid, gid) => naming('lchown', () => wearer.chown(uid, gid)),
@@ -64,7 +64,7 @@ export function namedWearer(wearer: Wearer, naming: (syscall: string, call: () =
   };
 }
 
-/** A file of any tree, by its path. Only chmod follows a symlink. */
+/** The `Wearer` for a file of any tree, by path. Only its chmod follows a symlink. */
 export function wearerAt(files: TreeFiles, path: string): Wearer {
   return {
     chown: (uid, gid) => files.chown(path, uid, gid, false),

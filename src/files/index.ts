@@ -1,10 +1,10 @@
 /**
- * files: reads and writes trees of files on the host, and does for the files of any tree what all trees have in common:
- * copies and compares content, and sets owner, extended attributes, mode and times.
+ * files: reads and writes trees of files on the host. For files of any tree, it copies and compares content, and sets
+ * owner, extended attributes, mode and times.
  *
- * Invariants: every step below the root of a host tree goes by descriptor, and no symlink is followed without a check;
- * owner, extended attributes, mode and times are set in one order. Neighbours: `sys` has the host's calls, `vfs` the
- * interface of all trees; `transfer`, `lifecycle`, `owner` and `cli` read and write host trees through here.
+ * Invariants: every step below the root of a host tree goes by descriptor, and follows no symlink without a check;
+ * owner, extended attributes, mode and times are always set in the same order. Neighbours: `sys` has the host's calls,
+ * `vfs` the interface of all trees; `transfer`, `lifecycle`, `owner` and `cli` read and write host trees through here.
  */
 export {
   copyContent,

@@ -1,4 +1,6 @@
-/** Holds directories below a root open, so that a name is looked up in its directory and not along a path. */
+/**
+ * Keeps directories below a root open, so that a call can look up a name in its directory instead of walking a path.
+ */
 import { nameToBytes, PATH_BYTES_MAX } from '../base/index.ts';
 import { O_DIRECTORY, O_PATH, type System } from '../sys/index.ts';
 
@@ -6,19 +8,19 @@ export class OpenDirectories {
   private readonly system: System;
   private readonly root: number;
   private readonly countMax: number;
-  /** By path, least recently used first. */
+  /** Descriptors by path, least recently used first. */
   private readonly opened = new Map<string, number>();
   private lastPath: string | undefined;
   private last = -1;
 
-  /** Holds up to `countMax` directories open, at least 4, because one call may need several at a time. */
+  /** Keeps up to `countMax` directories open. `countMax` is at least 4, because one call may need several at a time. */
   constructor(system: System, root: number, countMax: number) {
     this.system = system;
     this.root = root;
     this.countMax = countMax;
   }
 
-  /** The directory at a path, '' for the root; valid until the next call. ELOOP where a symlink is on the way. */
+  /** The descriptor of a directory, valid until the next call. '' is the root. ELOOP if a symlink is in the path. */
   get(path: string): number {
     if (path === this.lastPath) return this.last;
     const fd = path === '' ? this.root : this.openedAt(path);
@@ -42,13 +44,15 @@ export class OpenDirectories {
     return fd;
   }
 
-  /** A directory above: the parent if it is open, or else the uppermost from which one call can reach the path. */
+  /**
+   * A directory above: the parent if it is open, otherwise the uppermost one from which one call can reach the path.
+   */
   private nearest(path: string): string {
     const parent = path.slice(0, path.lastIndexOf('/'));
     if (this.opened.has(parent)) return parent;
     if (path.length < PATH_BYTES_MAX) return '';
     const cut = path.indexOf('/', path.length - PATH_BYTES_MAX + 1);
-    // A name that is too long by itself, for which the call fails.
+    // The last name alone is too long: the call will fail.
     return cut === -1 ? parent : path.slice(0, cut);
   }
 
