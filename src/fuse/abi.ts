@@ -1,16 +1,16 @@
 /**
- * Numbers and structures of the FUSE kernel protocol, version 7.45: include/uapi/linux/fuse.h of Linux 6.18. Names are
- * the header's, without its prefix.
+ * Numbers and structures of the FUSE kernel protocol, version 7.45: include/uapi/linux/fuse.h of Linux 6.18. The names
+ * are those of the header, without the prefix.
  *
- * A structure is a table of byte offsets, `bytes` is its length. Fields have 32 bits unless a comment says 64 or 16;
- * whatever nothing here reads or writes is left out.
+ * A structure is a table of byte offsets; `bytes` is its length. Fields have 32 bits unless a comment says 64 or 16.
+ * Fields that this room neither reads nor writes are left out.
  */
 
 export const KERNEL_VERSION = 7;
 export const KERNEL_MINOR_VERSION = 45;
-/** Linux 4.20, the first with max_pages and today's RENAME2. */
+/** The version of Linux 4.20, which was the first with max_pages and today's RENAME2. */
 export const MINOR_VERSION_MIN = 28;
-/** The node of a mount's root, whatever its inode number. */
+/** The node id of a mount's root. It does not depend on the root's inode number. */
 export const ROOT_ID = 1;
 
 /** struct fuse_in_header, which `Request` reads. */
@@ -97,7 +97,7 @@ export const Init2 = {
   PASSTHROUGH: 1 << 5,
 } as const;
 
-/** Flags of SETATTR: which fields are to be set. */
+/** Flags of SETATTR: the fields to set. */
 export const SetAttr = {
   MODE: 1 << 0,
   UID: 1 << 1,
@@ -110,7 +110,7 @@ export const SetAttr = {
   KILL_SUIDGID: 1 << 11,
 } as const;
 
-/** Flags with which an OPEN is answered. */
+/** Flags in the answer to an OPEN. */
 export const Fopen = {
   DIRECT_IO: 1 << 0,
   KEEP_CACHE: 1 << 1,
@@ -124,10 +124,10 @@ export const SETXATTR_ACL_KILL_SGID = 1 << 0;
 
 // Arguments of requests: names and bytes follow at `bytes`.
 
-/** 64 bits. */
+/** The field has 64 bits. */
 export const FORGET_IN = { nlookup: 0, bytes: 8 } as const;
 export const BATCH_FORGET_IN = { count: 0, bytes: 8 } as const;
-/** `count` of them follow BATCH_FORGET_IN. 64 bits each. */
+/** `count` of these follow BATCH_FORGET_IN. Fields have 64 bits. */
 export const FORGET_ONE = { nodeid: 0, nlookup: 8, bytes: 16 } as const;
 
 /** size, atime and mtime have 64 bits. */
@@ -146,11 +146,11 @@ export const SETATTR_IN = {
 
 export const MKNOD_IN = { mode: 0, rdev: 4, umask: 8, bytes: 16 } as const;
 export const MKDIR_IN = { mode: 0, umask: 4, bytes: 8 } as const;
-/** 64 bits. */
+/** The field has 64 bits. */
 export const LINK_IN = { oldnodeid: 0, bytes: 8 } as const;
-/** 64 bits. */
+/** The field has 64 bits. */
 export const RENAME_IN = { newdir: 0, bytes: 8 } as const;
-/** It begins with RENAME_IN. */
+/** Begins with the field of RENAME_IN. */
 export const RENAME2_IN = { flags: 8, bytes: 16 } as const;
 export const CREATE_IN = { mode: 4, umask: 8, bytes: 16 } as const;
 export const OPEN_IN = { flags: 0, bytes: 8 } as const;
@@ -164,7 +164,7 @@ export const WRITE_IN = { offset: 8, size: 16, writeFlags: 20, flags: 32, bytes:
 export const FALLOCATE_IN = { offset: 8, length: 16, mode: 24, bytes: 32 } as const;
 /** offset has 64 bits. */
 export const LSEEK_IN = { offset: 8, whence: 16, bytes: 24 } as const;
-/** 64 bits each. */
+/** All fields have 64 bits. */
 export const COPY_FILE_RANGE_IN = {
   offIn: 8,
   nodeidOut: 16,
@@ -173,11 +173,11 @@ export const COPY_FILE_RANGE_IN = {
   flags: 48,
   bytes: 56,
 } as const;
-/** Without SETXATTR_EXT it ends after `flags`, at `compatBytes`. */
+/** Without SETXATTR_EXT the structure ends after `flags`, at `compatBytes`. */
 export const SETXATTR_IN = { size: 0, flags: 4, setxattrFlags: 8, compatBytes: 8, bytes: 16 } as const;
 export const GETXATTR_IN = { size: 0, bytes: 8 } as const;
 
-/** Without INIT_EXT it ends after `flags`, at `compatBytes`. */
+/** Without INIT_EXT the structure ends after `flags`, at `compatBytes`. */
 export const INIT_IN = {
   major: 0,
   minor: 4,
@@ -252,9 +252,9 @@ export const SX_TIME = { tvSec: 0, tvNsec: 8 } as const;
 /** fh has 64 bits. */
 export const OPEN_OUT = { fh: 0, openFlags: 8, backingId: 12, bytes: 16 } as const;
 export const WRITE_OUT = { size: 0, bytes: 8 } as const;
-/** 64 bits. */
+/** The field has 64 bits. */
 export const LSEEK_OUT = { offset: 0, bytes: 8 } as const;
-/** 64 bits. */
+/** The field has 64 bits. */
 export const COPY_FILE_RANGE_OUT = { bytesCopied: 0, bytes: 8 } as const;
 export const GETXATTR_OUT = { size: 0, bytes: 8 } as const;
 
@@ -294,7 +294,7 @@ export const KSTATFS = {
 
 // Notifications.
 
-/** 64 bits each. */
+/** All fields have 64 bits. */
 export const NOTIFY_INVAL_INODE_OUT = { ino: 0, off: 8, len: 16, bytes: 24 } as const;
 /** The nodes follow, 64 bits each. */
 export const NOTIFY_PRUNE_OUT = { count: 0, bytes: 16 } as const;

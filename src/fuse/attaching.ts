@@ -1,6 +1,6 @@
 /**
- * Opens /dev/fuse, through which the kernel asks and is answered, and mounts it: by mount(2), or for users who may not,
- * by fusermount3(1), as is usual with FUSE.
+ * Opens /dev/fuse, through which the kernel sends requests and gets answers, and mounts it by mount(2). For users
+ * without the right to mount, fusermount3(1) does both, as is usual with FUSE.
  */
 import { closeSync, fstatSync, openSync, statSync } from 'node:fs';
 import { FsError, isFsError } from '../base/index.ts';
@@ -17,15 +17,15 @@ const SUBTYPE = 'ramet';
 
 export interface Attachment {
   readonly directory: string;
-  /** The first column of /proc/mounts. */
+  /** The text in the first column of /proc/mounts. */
   readonly source: string;
   readonly isReadOnly: boolean;
   readonly allowOther: boolean;
-  /** The mount point need not be empty: it is the directory that the tree stands on. */
+  /** True if the mount point need not be empty, because it is the directory that the tree is a fork of. */
   readonly hidesFiles: boolean;
 }
 
-/** The descriptor of the device, non-blocking. EPERM, ENOENT, ENOTDIR, EBUSY, ENODEV, EACCES (of the device). */
+/** Mounts, and returns the device's non-blocking descriptor. EPERM, ENOENT, ENOTDIR, EBUSY, ENODEV, EACCES (device). */
 export async function attach(blocking: BlockingCalls, attachment: Attachment): Promise<number> {
   try {
     return await attachByCall(blocking, attachment);
@@ -64,8 +64,8 @@ async function attachByCall(blocking: BlockingCalls, attachment: Attachment): Pr
 }
 
 /**
- * The descriptor of the device, non-blocking. ENODEV where there is none, or something else in its place, for which
- * mount(2) would give EINVAL; EACCES where it may not be opened.
+ * Opens the device, and returns its non-blocking descriptor. ENODEV if there is no device, or another file at its path
+ * (for which mount(2) would give EINVAL); EACCES if this process may not open it.
  */
 function openDevice(): number {
   let fd: number;
@@ -87,7 +87,7 @@ function deviceFailure(code: string | undefined): FsError {
       `there is no ${DEVICE}: load the module fuse, or give the container that device`,
     );
   if (found.rdev !== DEVICE_NUMBER) return failure('ENODEV', NOT_THE_DEVICE);
-  // The node exists, but the kernel has nothing behind it.
+  // The device node exists, but the kernel has no driver for it.
   if (code === 'ENXIO' || code === 'ENODEV')
     return failure('ENODEV', `this kernel has no FUSE behind ${DEVICE}: load the module fuse`);
   return failure(
@@ -100,13 +100,13 @@ function failure(code: 'ENODEV' | 'EACCES', note: string): FsError {
   return new FsError(code, { syscall: 'open', path: DEVICE, note });
 }
 
-/** Options of the kernel's filesystem `fuse`, except the device: Documentation/filesystems/fuse/fuse.rst. */
+/** Mount options of the kernel's filesystem `fuse`, except `fd`: Documentation/filesystems/fuse/fuse.rst. */
 function mountOptions({ allowOther }: Attachment): string {
   const [uid, gid] = [process.getuid?.() ?? 0, process.getgid?.() ?? 0];
   return ['rootmode=40000', `user_id=${uid}`, `group_id=${gid}`, ...commonOptions(allowOther)].join(',');
 }
 
-/** Options of the helper; a backslash escapes a comma in a value. */
+/** Mount options for fusermount3(1), where a backslash escapes a comma in a value. */
 function helperOptions({ source, isReadOnly, allowOther }: Attachment): string {
   const name = source.replaceAll('\\', '\\\\').replaceAll(',', '\\,');
   const own = [`fsname=${name}`, `subtype=${SUBTYPE}`, isReadOnly ? 'ro' : 'rw'];

@@ -1,9 +1,9 @@
-/** Attributes of inodes in the kernel's structures: struct fuse_attr, fuse_entry_out, fuse_attr_out, fuse_statx. */
+/** Writes attributes of inodes into the kernel's structures fuse_attr, fuse_entry_out, fuse_attr_out and fuse_statx. */
 import type { Attributes } from '../vfs/index.ts';
 import { ATTR, ATTR_OUT, ENTRY_OUT, ROOT_ID, STATX, STATX_OUT, SX_TIME } from './abi.ts';
 import type { Reply } from './reply.ts';
 
-/** How long the kernel may keep names and attributes: all changes go through the owner, which notifies the kernel. */
+/** How long the kernel may keep names and attributes: a year, because the owner makes all changes and reports them. */
 export const VALID_SECONDS = 365 * 86_400;
 
 /** The same for names and attributes of a host tree, which changes without the owner's knowledge. */
@@ -34,7 +34,7 @@ export function putAttrOut(reply: Reply, of: Attributes, validSeconds: number = 
   putAttributes(reply, ATTR_OUT.attr, of);
 }
 
-/** Inode numbers are never used again, so there is one generation. */
+/** Puts an entry. Its generation is always 0, because no inode number is ever used again. */
 export function putEntry(
   reply: Reply,
   at: number,
@@ -51,7 +51,7 @@ export function putEntry(
   putAttributes(reply, at + ENTRY_OUT.attr, of);
 }
 
-/** An entry without a node: the name does not exist, and the kernel may remember that. */
+/** Puts an entry without a node: the name does not exist, and the kernel may remember that. */
 export function putMissing(reply: Reply, validSeconds: number = VALID_SECONDS): void {
   reply.zeros(ENTRY_OUT.bytes);
   reply.setU64(ENTRY_OUT.entryValid, validSeconds);

@@ -1,4 +1,4 @@
-/** Operations on attributes, symlinks' targets and extended attributes. */
+/** Handlers for attributes, targets of symlinks and extended attributes. */
 import { FsError } from '../base/index.ts';
 import type { Inode } from '../layer/index.ts';
 import { ENODATA } from '../sys/index.ts';
@@ -38,10 +38,11 @@ export const setAttributes: Handler = (session, request, reply) => {
 };
 
 /**
- * Whether a file has no name and belongs to the caller. An overlay copies a file up into such a one: bytes,
- * capabilities, size, mode and then the owner. Unlike truncate(2) and chown(2) that keeps capabilities and set-user-ID.
- * The kernel knows (ATTR_KILL_SUID), but does not tell a server that clears them itself (FATTR_KILL_SUIDGID in
- * fs/fuse/dir.c). No rights are gained: the owner of the file can set them again.
+ * True if a file has no name and belongs to the caller. Then changes of its size and owner keep capabilities and
+ * set-user-ID, unlike truncate(2) and chown(2). An overlay needs that: it copies a file up into an unnamed file, and
+ * sets the bytes, capabilities, size, mode and then the owner. The kernel tells the two cases apart (ATTR_KILL_SUID),
+ * but not to a server that clears set-user-ID itself (FATTR_KILL_SUIDGID in fs/fuse/dir.c). Nobody gains rights by
+ * this: the owner of the file could set them again.
  */
 function isOwnUnnamed({ record }: Inode, { uid }: Request): boolean {
   return record.nlink === 0 && record.uid === uid;
@@ -77,7 +78,7 @@ export const readLink: Handler = (session, request, reply) => {
   reply.setText(0, target);
 };
 
-/** The name and the value follow the arguments. */
+/** SETXATTR: the name and then the value follow the arguments. */
 export const setXattr: Handler = (session, request) => {
   const headBytes = session.hasLongSetXattr ? SETXATTR_IN.bytes : SETXATTR_IN.compatBytes;
   request.need(headBytes);
@@ -93,19 +94,19 @@ export const setXattr: Handler = (session, request) => {
 
 const CAPABILITIES = 'security.capability';
 
-/** A size of 0 asks for the length. */
+/** GETXATTR: a size of 0 asks for the length of the value. */
 export const getXattr: Handler = (session, request, reply) => {
   request.need(GETXATTR_IN.bytes);
   const { calls } = session;
   const inode = session.inode(request.nodeId);
   const name = request.name(GETXATTR_IN.bytes);
-  // The kernel asks for the capabilities of each file before its first write, and mostly there are none.
+  // The kernel asks for the capabilities of each file before the first write to it, and few files have any.
   if (name === CAPABILITIES && !calls.hasXattrs(inode)) return ENODATA;
   replySized(reply, calls.getXattr(KERNEL, inode, name), request.u32(GETXATTR_IN.size));
   return undefined;
 };
 
-/** The names that the caller may see, each with a zero byte after it. The kernel filters none. */
+/** LISTXATTR: the names that the caller may see, each with a zero byte after it. The kernel does not filter them. */
 export const listXattrs: Handler = (session, request, reply) => {
   request.need(GETXATTR_IN.bytes);
   const names = session.calls.xattrNames(KERNEL, session.inode(request.nodeId), () => hasAdmin(request));
@@ -116,7 +117,7 @@ export const listXattrs: Handler = (session, request, reply) => {
   );
 };
 
-/** Replies with the bytes, or with a size of 0 their length. ERANGE when they are longer than `size`. */
+/** Replies with the bytes, or, if `size` is 0, with their length. ERANGE if they are longer than `size`. */
 function replySized(reply: Reply, value: Uint8Array, size: number): void {
   if (size === 0) {
     reply.zeros(GETXATTR_OUT.bytes).setU32(GETXATTR_OUT.size, value.length);

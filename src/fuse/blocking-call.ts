@@ -1,4 +1,4 @@
-/** The calls that a thread or process which may wait makes for `BlockingCalls`. */
+/** The calls of `BlockingCalls`. A worker thread or a child process makes them, because they may wait. */
 import { spawnSync } from 'node:child_process';
 import { existsSync, opendirSync, readlinkSync } from 'node:fs';
 import { FsError, isFsError, nameToBytes } from '../base/index.ts';
@@ -19,7 +19,10 @@ import {
 
 const HELPER = 'fusermount3';
 
-/** A mount point, and its device as `major:minor`: where another is mounted nothing is done. Undefined: any device. */
+/**
+ * A mount point, and the `major:minor` of the device that must be mounted there: otherwise the call does nothing.
+ * Undefined: any device.
+ */
 export interface Place {
   readonly directory: string;
   readonly device: string | undefined;
@@ -38,7 +41,7 @@ export type PathCall =
       readonly options: string;
       readonly descriptor: number;
     }
-  /** Mounts by the helper for users without privileges, which sends the device over the socket `descriptor`. */
+  /** Mounts by fusermount3(1), for users without privileges. It sends the device over the socket `descriptor`. */
   | {
       readonly kind: 'mountByHelper';
       readonly directory: string;
@@ -46,14 +49,14 @@ export type PathCall =
       readonly descriptor: number;
     }
   | (Place & { readonly kind: 'unmount'; readonly isLazy: boolean })
-  /** syncfs(2): programs' stores through maps are written. */
+  /** syncfs(2): writes out what programs have stored through memory maps. */
   | (Place & { readonly kind: 'sync' })
-  /** `Kernel.dropUnusedNames`, if the device is on top there. */
+  /** `Kernel.dropUnusedNames`, if the device is the uppermost mount there. */
   | (Place & { readonly kind: 'dropUnusedNames' })
-  /** Looks up a path, a byte string, below the root of the device. */
+  /** Looks up `path`, a byte string, below the root of the device. */
   | (Place & { readonly kind: 'lookUp'; readonly path: string });
 
-/** Throws an `FsError`. */
+/** Makes the call, and waits for it. Throws an `FsError`. */
 export function makeCall(kernel: Kernel, call: PathCall): void {
   switch (call.kind) {
     case 'mount': {
@@ -91,9 +94,9 @@ export function makeCall(kernel: Kernel, call: PathCall): void {
 }
 
 /**
- * Opens a mount point, and gives `use` a path that leads to what was opened, whatever is renamed meanwhile. ENOENT,
- * ENOTDIR, ELOOP (there is a symlink in the path), EBUSY (a mount point already), ENOTEMPTY. Without /proc none of that
- * can be told.
+ * Opens a mount point, and gives `use` a path that leads to the opened directory even if a name in the original path
+ * changes. ENOENT, ENOTDIR, ELOOP (there is a symlink in the path), EBUSY (a mount point already), ENOTEMPTY. Without
+ * /proc, checks nothing and passes `directory` on.
  */
 function withMountPoint(directory: string, hidesFiles: boolean, use: (place: string) => void): void {
   if (!existsSync('/proc/self/fd')) {
@@ -121,7 +124,7 @@ function isEmpty(directory: string): boolean {
   }
 }
 
-/** Symlinks and other mounts are not followed. Nothing is opened: the kernel only learns the names. */
+/** Makes the kernel look up the names of a path, through no symlink and no other mount. Opens no file (O_PATH). */
 function lookUp(directory: string, path: string): void {
   withDirectory(directory, O_PATH, (system, root) => {
     system.close(system.openBeneath(root, nameToBytes(path), O_PATH | O_NOFOLLOW));
@@ -138,7 +141,7 @@ function withDirectory(directory: string, flags: number, use: (system: System, f
   }
 }
 
-/** By the system call; by the helper where that needs privileges. */
+/** Unmounts by umount2(2), or by fusermount3(1) if this process lacks the privileges. */
 function unmount(kernel: Kernel, directory: string, isLazy: boolean): void {
   try {
     kernel.unmount(directory, UMOUNT_NOFOLLOW | (isLazy ? MNT_DETACH : 0));
@@ -149,8 +152,8 @@ function unmount(kernel: Kernel, directory: string, isLazy: boolean): void {
 }
 
 /**
- * fusermount3(1): it opens the device and mounts it as root, and sends the descriptor over the socket that the
- * environment variable _FUSE_COMMFD names.
+ * Runs fusermount3(1), which is set-user-ID root. To mount, it opens the device, mounts it, and sends the descriptor
+ * over the socket that the environment variable _FUSE_COMMFD names.
  */
 function runHelper(args: readonly string[], syscall: string, path: string, socket?: number): void {
   const stdio: (number | 'ignore' | 'pipe')[] = ['ignore', 'ignore', 'pipe'];

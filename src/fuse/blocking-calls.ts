@@ -1,9 +1,10 @@
 /**
- * Calls that may wait for a server of mounts, this one or another, so the serving thread never makes them. mount(2),
- * umount2(2) and syncfs(2) walk paths that may lie on a mount. A notification may wait for a request that is not
- * answered yet (INVAL_INODE over a dirty page), and a server that waits for itself cannot even be killed. A worker
- * makes them, in order. Where a path leads through other servers, a separate process makes the call, in parallel and
- * for a bounded time: see `callByProcess`.
+ * Calls that may wait for a server of mounts, this one or another. The serving thread must never make them: a server
+ * that waits for itself cannot even be killed. mount(2), umount2(2) and syncfs(2) walk paths that may lie on a mount. A
+ * notification may wait for a request that has no answer yet (INVAL_INODE over a dirty page).
+ *
+ * A worker makes these calls, in order. If a path leads through other servers, a separate process makes the call, in
+ * parallel and for a bounded time: see `callByProcess`.
  */
 import { Worker } from 'node:worker_threads';
 import { FsError } from '../base/index.ts';
@@ -25,7 +26,7 @@ export class BlockingCalls {
     return new Promise((resolve, reject) => {
       this.waiting.set(id, { resolve, reject });
       const worker = this.start();
-      // Keeps the process alive only while a call is pending.
+      // The worker keeps the process alive only while a call is pending: see `settle`.
       worker.ref();
       worker.postMessage({ id, call });
     });
@@ -34,7 +35,7 @@ export class BlockingCalls {
   private start(): Worker {
     if (this.worker !== undefined) return this.worker;
     const worker = new Worker(new URL('./blocking-worker.js', import.meta.url), {
-      // The worker closes descriptors that libc opened.
+      // The worker closes descriptors that libc opened, which Node does not know.
       trackUnmanagedFds: false,
     });
     worker.on('message', (result: BlockingResult) => this.settle(result));
@@ -51,7 +52,7 @@ export class BlockingCalls {
     else waiting?.reject(FsError.fromPlain(failure));
   }
 
-  /** The worker is gone, and its calls with it; the next call starts another. */
+  /** The worker has failed, and all pending calls with it. The next call starts a new worker. */
   private fail(error: Error): void {
     this.worker = undefined;
     const waiting = [...this.waiting.values()];

@@ -1,7 +1,8 @@
 /**
- * Makes a call that another server could hold up in a child process, and gives it up after a while. A thread that waits
- * for a FUSE server that has read its request cannot be killed. It would keep its process from ending, and all mounts
- * of that process open, so that their programs would wait as well. A child process can be left behind.
+ * Makes a call in a child process, because another server could hold the call up, and gives the call up after a while.
+ * Nothing can kill a thread that waits for a FUSE server which has read its request. In the owner, such a thread would
+ * keep the process from ending and all of its mounts open, and the programs that use them would wait too. A child
+ * process can be left behind.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import type { Readable } from 'node:stream';
@@ -11,9 +12,9 @@ import { FsError, type PlainFsError } from '../base/index.ts';
 import type { PathCall } from './blocking-call.ts';
 
 const MAIN = fileURLToPath(new URL('./call-process.js', import.meta.url));
-/** Even a remote server answers sooner. An owner that is ending has time for two such waits. */
+/** Even a remote server answers sooner. An owner that ends has time for two such waits. */
 const WAIT_MS_MAX = 4_000;
-/** The call's descriptor in the child process. */
+/** The number of the call's descriptor in the child process. */
 const DESCRIPTOR = 3;
 const SYSCALLS = {
   mount: 'mount',
@@ -27,7 +28,7 @@ const SYSCALLS = {
 /** The child process's report, as JSON: null after success. */
 export type ProcessReport = PlainFsError | null;
 
-/** Fails as the call does; ETIMEDOUT when the mount at `served`, on the way, does not answer. */
+/** Fails with the error of the call; ETIMEDOUT if the mount at `served`, which lies on the path, does not answer. */
 export async function callByProcess(call: PathCall, served: string): Promise<void> {
   const names = { syscall: SYSCALLS[call.kind], path: call.directory };
   const hasDescriptor = 'descriptor' in call;
@@ -49,11 +50,11 @@ export async function callByProcess(call: PathCall, served: string): Promise<voi
   }
 }
 
-/** Rejects with EIO where the process cannot be started, or ends without a report. */
+/** Reads the report. EIO if the process cannot be started, or ends without a report. */
 async function reportOf(child: ChildProcess): Promise<ProcessReport> {
   const failed = new Promise<never>((_, reject) => child.once('error', reject));
   try {
-    // The casts: `spawn` was told to make stdout a pipe; the process is of this same version.
+    // The casts: `spawn` was told to make stdout a pipe; the process runs the same version of this program.
     const text = await Promise.race([textOf(child.stdout as Readable), failed]);
     return JSON.parse(text) as ProcessReport;
   } catch (error) {
@@ -74,7 +75,7 @@ function stuckNote(directory: string): string {
   );
 }
 
-/** ENOTCONN comes from a mount on the way whose server is gone: adds which, and the way out. */
+/** The error of the call. ENOTCONN means that a mount on the path has lost its server: adds which, and what to do. */
 function explained(failure: PlainFsError, directory: string): FsError {
   const error = FsError.fromPlain(failure);
   if (error.code !== 'ENOTCONN') return error;

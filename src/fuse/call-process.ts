@@ -1,4 +1,4 @@
-/** The program of `callByProcess`: makes the call in its argument, and reports the outcome on stdout. */
+/** The program that `callByProcess` runs: makes the call in its argument, and reports the outcome on stdout. */
 import { writeSync } from 'node:fs';
 import { isFsError } from '../base/index.ts';
 import { createKernel } from '../sys/index.ts';
@@ -9,7 +9,7 @@ function report(text: string): ProcessReport {
   const kernel = createKernel();
   if (kernel instanceof Error) throw kernel;
   try {
-    // The cast: a process of this same version wrote it.
+    // The cast: the argument comes from `callByProcess` of the same version of this program.
     makeCall(kernel, JSON.parse(text) as PathCall);
     return null;
   } catch (error) {

@@ -1,38 +1,38 @@
-/** The rights of a request's caller, and of this process. Requests name a process and a user; proc(5) has the rest. */
+/** Rights of a request's caller, and of this process. Requests name a process and a user; the rest is in proc(5). */
 import { readFileSync, readlinkSync } from 'node:fs';
 import { FsError } from '../base/index.ts';
 import { type Caller, trustedCaller } from '../vfs/index.ts';
 import type { Request } from './request.ts';
 
-/** The kernel, on behalf of any program: it has checked permission already. */
+/** The caller of operations for which the kernel has already checked permission, on behalf of any program. */
 export const KERNEL: Caller = trustedCaller(0, 0, 0);
 const CLEARING_KERNEL: Caller = trustedCaller(0, 0, 0, true);
 
-/** `KERNEL`, or its like with `clearsSetId`. */
+/** `KERNEL`, or the same caller with `clearsSetId`. */
 export function kernelFor(clearsSetId: boolean): Caller {
   return clearsSetId ? CLEARING_KERNEL : KERNEL;
 }
 
-/** As `KERNEL`, but new inodes belong to the user of the request. */
+/** Like `KERNEL`, but new inodes belong to the user of the request. */
 export function makerOf({ uid, gid }: Request, umask: number): Caller {
   return trustedCaller(uid, gid, umask);
 }
 
 /** capabilities(7). */
 const CAP_SYS_ADMIN = 21n;
-/** PROC_USER_INIT_INO of linux/nsfs.h, as its link in /proc shows it. */
+/** The target of /proc/PID/ns/user in the initial user namespace: PROC_USER_INIT_INO of linux/nsfs.h. */
 const INITIAL_USER_NAMESPACE = `user:[${0xeffffffd}]`;
 
-/** This process's user namespace; undefined where the kernel has none. */
+/** This process's user namespace; undefined if the kernel has no user namespaces. */
 const ours = linkOf('/proc/self/ns/user');
-/** False where /proc shows another process namespace than requests do. */
+/** False if /proc numbers processes of another PID namespace than this process's, which requests use. */
 const canFindProcesses = linkOf('/proc/self') === String(process.pid);
 
 /**
- * Whether the caller has CAP_SYS_ADMIN in the initial user namespace, without which the kernel shows no attribute of
- * `trusted.` (capable(), fs/xattr.c). Where that is unknown, user 0 is assumed to have it: this process may not look,
- * the caller is in another process namespace, or the request has another user's credentials, as an overlay asks its
- * layers with those of the user that mounted it.
+ * True if the caller has CAP_SYS_ADMIN in the initial user namespace. The kernel shows attributes of `trusted.` to
+ * nobody else (capable(), fs/xattr.c). In three cases this process cannot know, and assumes that only user 0 has it: it
+ * may not look at the caller; the caller is in another PID namespace; or the request has the credentials of another
+ * user, like the requests of an overlay, which asks its layers as the user that mounted it.
  */
 export function hasAdmin({ pid, uid }: Pick<Request, 'pid' | 'uid'>): boolean {
   // User 0 of another namespace has no rights outside of it.
@@ -43,9 +43,9 @@ export function hasAdmin({ pid, uid }: Pick<Request, 'pid' | 'uid'>): boolean {
 }
 
 /**
- * EPERM where this process may not give the kernel files to read by itself, as the mode `shared` does:
- * FUSE_DEV_IOC_BACKING_OPEN needs CAP_SYS_ADMIN in the initial user namespace. The kernel checks that only on a mount,
- * so this asks before there is one. Where /proc does not show it, the kernel decides.
+ * EPERM if this process may not register files that the kernel then reads by itself, as the mode `shared` does:
+ * FUSE_DEV_IOC_BACKING_OPEN needs CAP_SYS_ADMIN in the initial user namespace. The kernel checks that only after a
+ * mount, so this checks it before. If /proc does not show the rights, this passes, and the kernel decides later.
  */
 export function requireBackingFiles(): void {
   const own = credentialsOf('self');
@@ -58,19 +58,19 @@ export function requireBackingFiles(): void {
   throw new FsError('EPERM', { syscall: 'mount', note });
 }
 
-/** Whether CAP_SYS_ADMIN is among the capabilities, in the user namespace of the process. */
+/** True if the capabilities include CAP_SYS_ADMIN, in the user namespace of their process. */
 function hasAdminRight({ capabilities }: CallerCredentials): boolean {
   return ((capabilities >> CAP_SYS_ADMIN) & 1n) === 1n;
 }
 
 interface CallerCredentials {
-  /** The user as whom files are accessed: fsuid, credentials(7). */
+  /** The user whose rights count for access to files: fsuid, credentials(7). */
   readonly uid: number;
   readonly capabilities: bigint;
   readonly userNamespace: string | undefined;
 }
 
-/** Undefined where the process cannot be looked at. */
+/** The credentials of a process, from /proc; undefined if this process may not read them there. */
 function credentialsOf(pid: number | 'self'): CallerCredentials | undefined {
   const userNamespace = linkOf(`/proc/${pid}/ns/user`);
   if (userNamespace === undefined && ours !== undefined) return undefined;

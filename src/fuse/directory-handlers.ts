@@ -1,4 +1,4 @@
-/** OPENDIR, READDIR and READDIRPLUS. */
+/** Handlers of OPENDIR, READDIR and READDIRPLUS. */
 import { DT_DIR, FsError, type Name } from '../base/index.ts';
 import type { Inode } from '../layer/index.ts';
 import { type Entry, entryIno, entryKind, NO_ENTRY } from '../lower/index.ts';
@@ -19,7 +19,7 @@ export const readDirectory: Handler = (session, request, reply) => {
   writeEntries(session, request, reply, false);
 };
 
-/** With attributes: each entry but `.` and `..` counts as looked up. */
+/** Replies with attributes as well: every entry except `.` and `..` counts as a lookup. */
 export const readDirectoryPlus: Handler = (session, request, reply) => {
   writeEntries(session, request, reply, true);
 };
@@ -44,7 +44,7 @@ class DirentWriter {
     reply.payloadBytes = 0;
   }
 
-  /** Writes the entries after `cookie` that fit; none at the end of the directory. */
+  /** Writes as many entries after `cookie` as fit. Writes none at the end of the directory. */
   write(directory: Inode, cookie: number): void {
     const { calls, listings, readAhead } = this.session;
     readAhead.begin(directory, cookie < DOT_COOKIE);
@@ -53,7 +53,7 @@ class DirentWriter {
       const { ino } = directory.record.nlink === 0 ? directory : calls.parentOf(directory);
       if (!this.add('..', ino, DT_DIR, DOT_DOT_COOKIE)) return;
     }
-    // A directory of the host may have changed since it was listed: from the start it is listed again.
+    // A directory of the host may have changed since it was listed, so a reader at the start gets a new listing.
     if (cookie < DOT_COOKIE && this.session.tree.stack.chain.isLive(directory.ino)) listings.drop(directory);
     const listing = listings.get(directory, () => calls.names(directory));
     const { names, cookies } = listing;
@@ -78,20 +78,20 @@ class DirentWriter {
       entryAt(this.session, this.reply, at, inode);
       this.session.readAhead.noteListed(inode);
     } catch (error) {
-      // The name is listed; the lookup that follows reports what is wrong.
+      // List the name nevertheless, without attributes: the lookup that follows reports the error.
       if (!(error instanceof FsError)) throw error;
     }
     return true;
   }
 
-  /** False when the entry does not fit. */
+  /** Writes one entry. Returns false if it does not fit. */
   private add(name: string, ino: number, kind: number, cookie: number): boolean {
     const { reply } = this;
     const start = reply.payloadBytes;
     const at = start + this.entryBytes;
     const end = at + ((DIRENT.name + name.length + 7) & ~7);
     if (end > this.endBytes) return false;
-    // An entry of zeros is one that was not looked up.
+    // Zeros tell the kernel that the entry was not looked up; `addPlus` overwrites them.
     if (this.entryBytes > 0) reply.fill(start, this.entryBytes);
     reply.setU64(end - 8, 0);
     reply.setU64(at + DIRENT.ino, ino);

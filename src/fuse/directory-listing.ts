@@ -1,10 +1,10 @@
 /**
- * The names of a directory in an order that never changes: by a hash of the name, which is also the cookie that
- * readdir(3) goes on from. So a listing that is read in pieces, by several readers, from the kernel's cache or after it
- * was sorted again, shows every name that was there throughout exactly once, whatever else changes. (ext4 does the
- * same: fs/ext4/dir.c.) An open directory needs no state.
+ * The names of a directory in a fixed order: by a hash of the name, which is also the cookie after which readdir(3)
+ * continues. A reader may read a listing in pieces, from the kernel's cache, or after it was sorted again, while other
+ * names come and go: it still gets every name that stays exactly once. (ext4 does the same: fs/ext4/dir.c.) An open
+ * directory needs no state.
  *
- * Names with the same hash, one in 2^52 pairs, get consecutive cookies.
+ * Names with the same hash, one pair in 2^52, get consecutive cookies.
  */
 import { checksum64, type Name, nameToBytes } from '../base/index.ts';
 import type { Inode } from '../layer/index.ts';
@@ -17,14 +17,14 @@ const HASH_BITS = 52;
 
 export interface DirectoryListing {
   readonly inode: Inode;
-  /** `inode.namesVersion` when it was made. */
+  /** The value of `inode.namesVersion` when this listing was made. */
   readonly version: number;
   readonly names: readonly Name[];
   /** The cookie of each name, ascending. */
   readonly cookies: Float64Array;
 }
 
-/** `hash` gives a name's cookie; tests pass one with collisions. */
+/** Sorts the names by `hash`, which gives their cookies. Tests pass a hash with collisions. */
 export function makeListing(
   inode: Inode,
   names: Iterable<Name>,
@@ -57,7 +57,7 @@ export function indexAfter({ cookies }: DirectoryListing, cookie: number): numbe
   return low;
 }
 
-/** Listings of the directories that were read last, with at most `namesMax` names in all. */
+/** Keeps the listings of the directories that were read last, with at most `namesMax` names in total. */
 export class ListingCache {
   private readonly namesMax: number;
   private readonly listings = new Map<Inode, DirectoryListing>();
@@ -67,7 +67,7 @@ export class ListingCache {
     this.namesMax = namesMax;
   }
 
-  /** The current listing of `inode`; `read` gives the names where they must be sorted again. */
+  /** The current listing of `inode`. Calls `read` for the names if there is none yet, or if the names have changed. */
   get(inode: Inode, read: () => Iterable<Name>): DirectoryListing {
     const known = this.listings.get(inode);
     if (known !== undefined) this.remove(known);

@@ -1,6 +1,6 @@
 /**
- * From bytes to bytes: one request in, one answer out. A failure is answered with its errno, an unknown request with
- * ENOSYS, after which the kernel no longer sends it.
+ * Calls the handler of a request, and finishes the answer. The answer to a failed request is its errno. The answer to
+ * an unknown request is ENOSYS, after which the kernel no longer sends requests of that kind.
  */
 import { describeCode, FsError } from '../base/index.ts';
 import { EIO, ENOSYS } from '../sys/index.ts';
@@ -15,7 +15,7 @@ import type { Reply } from './reply.ts';
 import type { Request } from './request.ts';
 import type { Session } from './session.ts';
 
-/** Always succeeds. */
+/** For requests that need no work: always succeeds. */
 const nothing: Handler = () => undefined;
 
 const HANDLERS: Readonly<Record<number, Handler | undefined>> = {
@@ -61,13 +61,16 @@ const HANDLERS: Readonly<Record<number, Handler | undefined>> = {
   [Opcode.DESTROY]: nothing,
 };
 
-/** Requests without an answer. The request that INTERRUPT names was answered before, or is deferred and goes on. */
+/**
+ * Requests that get no answer. INTERRUPT has no effect: the request that it names already has its answer, or is
+ * deferred and goes on.
+ */
 const SILENT: ReadonlySet<number> = new Set([Opcode.FORGET, Opcode.BATCH_FORGET, Opcode.INTERRUPT]);
 
-/** Called with a defect: an error that is no `FsError`. The request gets EIO. */
+/** Gets each error that is no `FsError`: a defect of this program. The request fails with EIO. */
 export type OnDefect = (error: unknown, opcode: number) => void;
 
-/** The number of the request that a deferred answer belongs to. */
+/** The kernel's number for a request, which its deferred answer must repeat. */
 export interface Unique {
   readonly low: number;
   readonly high: number;
@@ -75,7 +78,7 @@ export interface Unique {
 
 export type OnDeferred = (deferred: Deferred, unique: Unique) => void;
 
-/** Answers a request after its `begin`. Returns the answer's length in bytes, 0 when there is none, or none yet. */
+/** Answers a request after its `begin`. Returns the answer's length in bytes; 0 if there is none, or none yet. */
 export function dispatch(
   session: Session,
   request: Request,
@@ -104,7 +107,7 @@ export function dispatch(
   return isSilent ? 0 : reply.finish(errno, request.uniqueLow, request.uniqueHigh);
 }
 
-/** Answers a request whose answer was deferred. Returns the length of the answer in bytes. */
+/** Makes a deferred answer. Returns its length in bytes. */
 export function dispatchDeferred(
   deferred: Deferred,
   unique: Unique,

@@ -1,4 +1,4 @@
-/** Bytes of files: reads, writes, space, holes, and copies inside the mount. */
+/** Handlers for the bytes of files: reads, writes, space, holes, and copies inside the mount. */
 import { BLOCK_SIZE, FsError, isFsError } from '../base/index.ts';
 import type { Inode } from '../layer/index.ts';
 import { O_DSYNC, SEEK_DATA, SEEK_HOLE } from '../sys/index.ts';
@@ -34,7 +34,9 @@ export const release: Handler = (session, request) => {
   session.opens.release?.(session.inoOf(request.nodeId), request.u64(RELEASE_IN.fh));
 };
 
-/** Bytes that are not in memory are fetched in the background: one cold read must not hold up every other mount. */
+/**
+ * READ: fetches bytes that are not in memory in the background, because one cold read must not hold up other mounts.
+ */
 export const read: Handler = (session, request, reply) => {
   request.need(READ_IN.bytes);
   const { nodeId } = request;
@@ -61,7 +63,7 @@ export const read: Handler = (session, request, reply) => {
   };
 };
 
-/** Returns the bytes read; -1 where the read would wait for the disk and `mayWait` is false. */
+/** Returns how many bytes it read; -1 if the read would wait for the disk and `mayWait` is false. */
 function readInto(
   { calls, events }: Session,
   inode: Inode,
@@ -78,7 +80,7 @@ function readInto(
   }
 }
 
-/** Bytes that could not be fetched fail again when they are read, and are reported then. */
+/** Ignores a failed fetch: the read that follows fails too, and reports the error. */
 function leaveToRead(error: unknown): void {
   if (!(error instanceof FsError)) throw error;
 }
@@ -103,8 +105,8 @@ export const write: Handler = (session, request, reply) => {
 };
 
 /**
- * fsync(2), fsyncdir, syncfs(2): there is one journal, so each of them makes everything durable. Much data goes to the
- * disk in the background first: one program's fsync must not hold up every other mount.
+ * FSYNC, FSYNCDIR and SYNCFS: there is one journal, so each of them makes everything durable. If there is much data, it
+ * goes to the disk in the background first, because one program's fsync must not hold up other mounts.
  */
 export const sync: Handler = (session) => {
   const until = session.calls.flush();
@@ -117,7 +119,7 @@ const FALLOC_KEEP_SIZE = 0x01;
 const FALLOC_PUNCH_HOLE = 0x02;
 const FALLOC_ZERO_RANGE = 0x10;
 
-/** fallocate(2). */
+/** FALLOCATE, for fallocate(2). */
 export const allocate: Handler = (session, request) => {
   request.need(FALLOCATE_IN.bytes);
   const { calls } = session;
@@ -125,7 +127,7 @@ export const allocate: Handler = (session, request) => {
   const [position, length] = [request.u64(FALLOCATE_IN.offset), request.u64(FALLOCATE_IN.length)];
   const mode = request.u32(FALLOCATE_IN.mode);
   const keepSize = (mode & FALLOC_KEEP_SIZE) !== 0;
-  // The kernel sends no flag with fallocate: any caller but root clears set-user-ID and set-group-ID.
+  // FALLOCATE has no flag for this: for every caller except root, set-user-ID and set-group-ID are cleared.
   const caller = kernelFor(request.uid !== 0);
   switch (mode & ~FALLOC_KEEP_SIZE) {
     case 0:
@@ -153,7 +155,7 @@ export const seek: Handler = (session, request, reply) => {
   reply.zeros(LSEEK_OUT.bytes).setU64(LSEEK_OUT.offset, found);
 };
 
-/** `length` bytes from `from` on, all of them in the source. */
+/** A copy of the `length` bytes from `from`, all of which are in the source, to `to` in the target. */
 interface Copy {
   readonly caller: Caller;
   readonly source: Inode;
@@ -163,7 +165,9 @@ interface Copy {
   readonly to: number;
 }
 
-/** Whole blocks are shared, the rest is copied. */
+/**
+ * Shares whole blocks if it can, or else copies up to 1 MiB. Returns how many bytes, which may be fewer than wanted.
+ */
 function copyRange(session: Session, request: Request, lengthMax: number): number {
   request.need(COPY_FILE_RANGE_IN.bytes);
   const source = session.inode(request.nodeId);
@@ -174,13 +178,13 @@ function copyRange(session: Session, request: Request, lengthMax: number): numbe
   if (!source.isFile || !target.isFile) throw new FsError('EINVAL');
   const length = Math.min(wanted, lengthMax, source.record.size - from);
   if (length <= 0) return 0;
-  // The kernel sends no flag, as with fallocate.
+  // The request has no flag for this, like FALLOCATE.
   const caller = kernelFor(request.uid !== 0);
   const copy = { caller, source, from, length, target, to };
   return shareBlocks(session.calls, copy) ?? copyBytes(session.calls, copy);
 }
 
-/** The bytes that were shared; undefined where the places or the length forbid it. */
+/** Shares blocks, and returns how many bytes it shared. Undefined if the positions or the length do not allow that. */
 function shareBlocks(
   calls: InodeCalls,
   { caller, source, from, length, target, to }: Copy,
@@ -193,7 +197,7 @@ function shareBlocks(
     calls.reflinkRange(caller, source, from, shared, target, to);
     return shared;
   } catch (error) {
-    // Overlapping ranges, for one: the copy reports what is wrong, if anything is.
+    // For example, the ranges overlap. The copy that follows reports the error, if there is one.
     if (isFsError(error, 'EINVAL')) return undefined;
     throw error;
   }
@@ -204,12 +208,12 @@ const COPY_BYTES = 1024 * 1024;
 function copyBytes(calls: InodeCalls, { caller, source, from, length, target, to }: Copy): number {
   if (source === target && from < to + length && to < from + length) throw new FsError('EINVAL');
   const buffer = Buffer.allocUnsafe(Math.min(length, COPY_BYTES));
-  // One piece for each request: the kernel or its caller asks for the rest.
+  // Each request copies one piece: the kernel or the program asks for the rest.
   const count = calls.read(source, buffer, 0, buffer.length, from);
   return count > 0 ? calls.write(caller, target, buffer, 0, count, to) : 0;
 }
 
-/** The most that 32 bits hold, in whole blocks. */
+/** The largest number of whole blocks, in bytes, that 32 bits can express. */
 const COPY_LENGTH_MAX = 2 ** 32 - BLOCK_SIZE;
 
 export const copyFileRange: Handler = (session, request, reply) => {

@@ -1,16 +1,16 @@
 /**
- * Reads ahead from one file to the next. A program that reads a whole tree takes the files of a directory in the order
- * in which they were listed, and waits for each. While the server waits for the program, it prepares the next file's
- * bytes: it reads its map and verifies its blocks.
+ * Reads ahead from one file to the next. A program that reads a whole tree reads the files of a directory in the order
+ * of the listing, and waits for each. While the server waits for the program, it prepares the bytes of the next file:
+ * it reads the file's extent map and verifies its blocks.
  *
- * Every change of a file replaces its record, so prepared bytes are right as long as its inode has the same record.
- * They are used once, and soon or not at all.
+ * Every change of a file replaces its record, so prepared bytes are right as long as the inode has the same record. A
+ * read uses them once, within `FRESH_MS`, or not at all.
  */
 import type { Inode } from '../layer/index.ts';
 import type { InodeCalls } from '../vfs/index.ts';
 
 const FILE_BYTES_MAX = 64 * 1024;
-/** Files of a listing that a program may skip. */
+/** A program may skip fewer files of the listing than this at a time. */
 const PASSED_MAX = 8;
 const FRESH_MS = 20;
 
@@ -55,20 +55,20 @@ export class FileReadAhead {
     }
   }
 
-  /** Prepares the next file's bytes, once for each file that was read. Returns whether it took any time. */
+  /** Prepares the bytes of the next file, once after each file that was read. Returns true if it tried to read any. */
   prepare(): boolean {
     if (!this.isDue) return false;
     this.isDue = false;
     const inode = this.listed[this.next];
     if (inode === undefined || !inode.isFile || inode.isDead) return false;
     const { size } = inode.record;
-    // A file that has a mapping was read before, and is in the kernel's cache.
+    // A program has read a file that has a mapping before, so the kernel has it in its cache.
     if (inode.mapping !== undefined || size === 0 || size > FILE_BYTES_MAX) return false;
     READY.inode = undefined;
     try {
       if (!this.calls.peek(inode, READY.bytes)) return true;
     } catch {
-      // The program that reads the file gets the error again.
+      // A program that reads the file will get the error.
       return true;
     }
     READY.inode = inode;
@@ -77,7 +77,7 @@ export class FileReadAhead {
     return true;
   }
 
-  /** Copies the whole file's bytes to `target[offset]`; false where they are not ready. */
+  /** Copies all bytes of the file to `target[offset..]`. Returns false if they are not prepared. */
   take(inode: Inode, target: Uint8Array, offset: number, position: number, length: number): boolean {
     if (READY.inode !== inode) return false;
     READY.inode = undefined;

@@ -1,4 +1,4 @@
-/** The type of the handlers, each of which answers one operation, and the parts of answers that several share. */
+/** The type of handlers, each of which answers one operation, and the parts of answers that several handlers share. */
 import type { Inode } from '../layer/index.ts';
 import { ENOSYS } from '../sys/index.ts';
 import { ENTRY_OUT, OPEN_OUT } from './abi.ts';
@@ -8,7 +8,7 @@ import type { Reply } from './reply.ts';
 import type { Request } from './request.ts';
 import type { Session } from './session.ts';
 
-/** An answer that has to wait, for example for the disk. `answer` cannot look at the request, which is gone by then. */
+/** An answer that has to wait, for example for the disk. `answer` must not use the request, which is gone by then. */
 export interface Deferred {
   readonly until: Promise<void>;
   /** Fills `reply` in, or throws an `FsError`. */
@@ -16,18 +16,18 @@ export interface Deferred {
 }
 
 /**
- * Answers one request: fills `reply` in, throws an `FsError`, or defers the answer. Expected refusals are returned as
- * an errno: to throw an error takes some 10 µs, half a round trip.
+ * Answers one request: fills `reply` in, throws an `FsError`, or defers the answer. For frequent failures it returns an
+ * errno, because to throw an error takes about 10 µs, half a round trip.
  */
 export type Handler = (session: Session, request: Request, reply: Reply) => Deferred | number | undefined;
 
-/** Replies with an entry alone. */
+/** Replies with one entry. */
 export function replyEntry(session: Session, reply: Reply, inode: Inode): void {
   reply.zeros(ENTRY_OUT.bytes);
   entryAt(session, reply, 0, inode);
 }
 
-/** Puts an entry into the reply: the kernel has the inode from now on. */
+/** Puts an entry into the reply. From now on the kernel knows the inode. */
 export function entryAt(session: Session, reply: Reply, at: number, inode: Inode): void {
   const { calls } = session;
   const isRoot = inode.ino === calls.rootIno;
@@ -35,7 +35,7 @@ export function entryAt(session: Session, reply: Reply, at: number, inode: Inode
   session.remember(inode);
 }
 
-/** Replies with an open; ENOSYS where the mode of the mount needs none: the kernel does not ask again. */
+/** Replies to an open. ENOSYS if the mode of the mount needs no opens: then the kernel sends no more of them. */
 export function replyOpened(reply: Reply, answer: OpenAnswer | undefined): number | undefined {
   if (answer === undefined) return ENOSYS;
   reply.zeros(OPEN_OUT.bytes);
@@ -43,7 +43,7 @@ export function replyOpened(reply: Reply, answer: OpenAnswer | undefined): numbe
   return undefined;
 }
 
-/** Puts the answer to an open into a reply of zeros. */
+/** Puts the answer to an open into a reply that is all zeros. */
 export function openAt(reply: Reply, at: number, { handle, flags, backing = 0 }: OpenAnswer): void {
   reply.setU64(at + OPEN_OUT.fh, handle);
   reply.setU32(at + OPEN_OUT.openFlags, flags);

@@ -1,11 +1,11 @@
 /**
- * The budget for the kernel's own copies of bytes that a mount has read or written. Bytes that are read through the
- * kernel's cache are in memory twice: as a page of a blob, which all forks share, and as a page of the mount's inode.
- * This limits the second kind. The kernel does not report what it keeps, but it asks for every page that it gets, so
- * an upper bound is known: what was asked for and not evicted.
+ * Limits the kernel's own copies of bytes that programs have read or written through a mount. Such bytes are in memory
+ * twice: in a page of a blob, which all forks share, and in a page of the mount's inode. This limits the second kind.
+ * The kernel does not report which pages it keeps. But it asks for every page that it gets, so there is an upper bound:
+ * the pages that it asked for and that were not evicted.
  *
- * Large files are counted in pieces of 1 MiB, small ones whole, each kind under its own limit. The least recently used
- * are evicted first, down to seven eighths of the limit, so that pieces of one file go in one message.
+ * Large files count in pieces of 1 MiB, small files whole; each kind has its own limit. The least recently used are
+ * evicted first, down to seven eighths of the limit, so that one message can evict several pieces of a file.
  */
 import { BLOCK_SIZE, type Ino } from '../base/index.ts';
 
@@ -18,12 +18,12 @@ export interface PageLimits {
   readonly smallBytesMax: number;
 }
 
-/** A range of a file that the kernel is to drop. */
+/** A range of a file that the kernel must drop. */
 export interface Evicted<Owner> {
   readonly owner: Owner;
   readonly ino: Ino;
   readonly position: number;
-  /** 0: all of the file. */
+  /** 0 stands for the whole file. */
   length: number;
 }
 
@@ -31,7 +31,7 @@ export interface Evicted<Owner> {
 interface Piece<Owner> {
   readonly owner: Owner;
   readonly ino: Ino;
-  /** -1: the piece is a whole small file. */
+  /** The number of the piece in a large file; -1 if the piece is a whole small file. */
   readonly index: number;
   bytes: number;
 }
@@ -57,7 +57,7 @@ class PieceList<Owner> {
     if (this.pieces.delete(piece)) this.heldBytes -= piece.bytes;
   }
 
-  /** Takes the oldest pieces out and returns them, if there are too many. */
+  /** If the limit is exceeded, takes the least recently used pieces out and returns them. */
   evict(): Piece<Owner>[] {
     const evicted: Piece<Owner>[] = [];
     if (this.heldBytes <= this.bytesMax) return evicted;
@@ -86,12 +86,12 @@ export class KernelPages<Owner extends object> {
     this.onEvicted = onEvicted;
   }
 
-  /** Upper bounds of the bytes that the kernel has. */
+  /** Upper bounds of how many bytes the kernel keeps. */
   get held(): { readonly largeBytes: number; readonly smallBytes: number } {
     return { largeBytes: this.large.heldBytes, smallBytes: this.small.heldBytes };
   }
 
-  /** The kernel has `length` bytes of the file from `position` on; the file has `sizeBytes` now. */
+  /** Notes that the kernel got `length` bytes of the file from `position`. `sizeBytes` is the file's present size. */
   note(owner: Owner, ino: Ino, sizeBytes: number, position: number, length: number): void {
     if (length <= 0) return;
     const files = this.filesOf(owner);
@@ -108,7 +108,7 @@ export class KernelPages<Owner extends object> {
     return files;
   }
 
-  /** A file that was once large is counted as large until the kernel forgets it. */
+  /** A file that was large once counts as large until the kernel forgets it. */
   private noteSmall(files: Map<Ino, FilePieces<Owner>>, owner: Owner, ino: Ino, sizeBytes: number): void {
     const bytes = Math.ceil(sizeBytes / BLOCK_SIZE) * BLOCK_SIZE;
     let piece = files.get(ino);
@@ -136,7 +136,7 @@ export class KernelPages<Owner extends object> {
       if (pieces !== undefined) this.small.remove(pieces);
       pieces = new Map();
       files.set(ino, pieces);
-      // The kernel may still have pages of the small file: they lie in the first piece.
+      // The kernel may still have pages from when the file was small: they lie in the first piece, so count it too.
       if (wasSmall && position >= PIECE_BYTES) this.noteLarge(files, owner, ino, 0, 1);
     }
     for (let index = Math.floor(position / PIECE_BYTES); index * PIECE_BYTES < end; index++) {
@@ -155,7 +155,7 @@ export class KernelPages<Owner extends object> {
     if (evicted.length > 0) this.report(evicted);
   }
 
-  /** The kernel has dropped the file. */
+  /** Call this when the kernel has dropped all pages of the file. */
   forget(owner: Owner, ino: Ino): void {
     const files = this.files.get(owner);
     const pieces = files?.get(ino);

@@ -1,19 +1,19 @@
 /**
  * Gives memory back to the system after mounts were trimmed. V8 keeps the pages of garbage until it needs them: a
- * thousand forks of 550 files left 550 MiB. One collection frees what is unreachable, but gives few pages back and
- * moves little; the next, with most pages nearly empty, compacts what is left and gives back the rest. So it is
- * repeated while the heap shrinks. The C library keeps freed memory too, until malloc_trim(3).
+ * thousand forks of 550 files left 550 MiB. The first collection frees unreachable objects, but moves little and gives
+ * few pages back. The next one finds most pages nearly empty, compacts them, and gives the rest back. So this repeats
+ * collections while the heap shrinks. The C library keeps freed memory too, until malloc_trim(3).
  */
 import { getHeapStatistics } from 'node:v8';
 import { yieldToEventLoop } from '../base/index.ts';
 import type { Kernel } from '../sys/index.ts';
 
 /**
- * Mounts that are trimmed within this time share one return. V8 shrinks the part of the heap for new objects, up to
- * 32 MiB, only when few were made in the last seconds.
+ * Mounts that are trimmed within this time share one return. The wait also helps V8: it shrinks its space for new
+ * objects, up to 32 MiB, only if few objects were made in the last seconds.
  */
 const DELAY_MS = 10_000;
-/** Each takes some 20 to 60 ms with a thousand idle forks, and requests are answered between them. */
+/** One collection takes 20 to 60 ms with a thousand idle forks. The server answers requests between collections. */
 const COLLECTIONS_MAX = 5;
 const SHRUNK = 0.95;
 
@@ -25,12 +25,12 @@ export class MemoryReturn {
     this.kernel = kernel;
   }
 
-  /** Schedules one return for all calls until then. */
+  /** Schedules a return, unless one is scheduled already. */
   later(): void {
     this.timer ??= setTimeout(() => void this.now(), DELAY_MS).unref();
   }
 
-  /** Collects only in a process that was started with `--expose-gc`. */
+  /** Returns memory now. Collects garbage only if the process was started with `--expose-gc`. */
   async now(): Promise<void> {
     this.cancel();
     for (let count = 1; count <= COLLECTIONS_MAX; count++) {
