@@ -7,7 +7,7 @@ export type IoMode = 'cached' | 'shared' | 'direct';
 export interface ServeOptions {
   /** Default: `cached`. */
   readonly io?: IoMode;
-  /** Lets users enter other than the one that mounts. Default: false. */
+  /** Lets other users use the mount as well. Default: false. */
   readonly allowOther?: boolean;
   /** Reads leave access times alone: a fork that is only read stores nothing. Default: false. */
   readonly noAtime?: boolean;
@@ -23,24 +23,24 @@ export interface Mount {
   readonly io: IoMode;
   /** `major:minor`, the kernel's number of the mounted device; undefined where it is unknown. */
   readonly deviceNumber: string | undefined;
-  /** How many of its inodes the kernel keeps. */
+  /** How many inodes of the tree the kernel keeps. */
   readonly nodeCount: number;
   /** Resolves when the kernel has let go of the mount, however it was unmounted. The tree stays open. */
   readonly ended: Promise<void>;
   /**
-   * True where its connection was aborted, by the watchdog or by hand. It stays in its place until it is unmounted, so
-   * that no program takes the directory below it for the tree: every request gets ENOTCONN.
+   * True when the watchdog or a user has aborted the connection. Every request then gets ENOTCONN. The mount stays in
+   * its place until somebody unmounts it, so that no program takes the directory under it for the tree.
    */
   readonly isAborted: boolean;
   /**
-   * Makes the kernel write the bytes that programs stored through maps. Called before the tree is frozen, so that the
-   * snapshot has them.
+   * Makes the kernel write back the bytes that programs stored through memory maps. Call it before freezing the tree,
+   * so that the snapshot has them.
    */
   sync(): Promise<void>;
   /**
-   * Returns when it is unmounted here; `ended` resolves when the last of its users has let go. EBUSY while files in it
-   * are open or a process works in it, unless `isLazy`; EBUSY also while another filesystem is mounted over it. Other
-   * mounts at the directory are left alone.
+   * Resolves when the mount is gone from `directory`; `ended` resolves when its last user has let go. EBUSY while files
+   * in the mount are open or a process works in it, unless `isLazy`; EBUSY also while another filesystem is mounted
+   * over it. Leaves other mounts at the directory alone.
    */
   unmount(options?: { readonly isLazy?: boolean }): Promise<void>;
 }
@@ -48,9 +48,9 @@ export interface Mount {
 /** Serves any number of mounts from the thread that it was made in. */
 export interface MountServer {
   /**
-   * Mounts an open tree (a snapshot: read-only) and serves it. ENOENT, ENOTDIR (mount point), EBUSY (the tree is
-   * mounted, or another one of this server is mounted there), ENOTEMPTY, EPERM, ENODEV (no /dev/fuse), EACCES (it may
-   * not be opened).
+   * Mounts an open tree (a snapshot read-only) and serves it. ENOENT, ENOTDIR (mount point), EBUSY (the tree is mounted
+   * already, or this server has another tree mounted there), ENOTEMPTY, EPERM, ENODEV (no /dev/fuse), EACCES (this
+   * process may not open /dev/fuse).
    */
   mount(tree: Tree, directory: string, options?: ServeOptions): Promise<Mount>;
   /** Gives back now what idle mounts give back later: the kernel's inodes and names, and memory of this process. */

@@ -16,14 +16,14 @@ import type { ServingLoop } from './serving-loop.ts';
 import type { Session } from './session.ts';
 import type { Wakefulness } from './wakefulness.ts';
 
-/** Requests of one mount that are answered before others get their turn. */
+/** The most requests of one mount to answer before other mounts get their turn. */
 const REQUESTS_AT_ONCE = 64;
-/** How long to wait for a busy mount: programs that end, or look at every mount there is, use it for a moment. */
+/** How long to wait for a busy mount: programs that exit, or that look at every mount, keep it busy for a moment. */
 const BUSY_WAIT_MS = 500;
-/** How long the answer to a handle waits for a name. */
+/** How long the answer to a file handle may wait for the kernel to look up the name. */
 const LOOK_UP_WAIT_MS = 1000;
 
-/** Parts that all mounts of a server share: they are served one at a time. */
+/** Parts that all mounts of a server can share, since the server answers one request at a time. */
 export interface MountParts {
   readonly kernel: Kernel;
   readonly loop: ServingLoop;
@@ -49,7 +49,7 @@ export class MountedTree implements Mount {
   readonly session: Session;
   readonly device: number;
   readonly deviceNumber: string | undefined;
-  /** True once it is no longer at `directory`, though programs may still use it. */
+  /** True once the mount is no longer at `directory`, though programs may still use it. */
   isDetached = false;
   isAborted = false;
   readonly ended: Promise<void>;
@@ -84,7 +84,7 @@ export class MountedTree implements Mount {
     return this.session.knownCount;
   }
 
-  /** Called once the device is mounted: until then the kernel reports it as broken. */
+  /** Call this only once the device is mounted: until then the kernel reports an error for it. */
   begin(): void {
     this.parts.loop.add(this.device, this);
   }
@@ -136,7 +136,10 @@ export class MountedTree implements Mount {
     });
   };
 
-  /** Called at ENODEV, when the kernel has let go, and at ECONNABORTED: an aborted mount stays where it is. */
+  /**
+   * Stops serving. `isAborted` is false at ENODEV, when the kernel has let go of the mount, and true at any other
+   * error, such as ECONNABORTED: an aborted mount stays in its place.
+   */
   end(isAborted = false): void {
     if (!this.isServed) return;
     this.isServed = false;
@@ -148,7 +151,7 @@ export class MountedTree implements Mount {
     this.resolveEnded();
   }
 
-  /** Sends a notification, later and by the worker. False where the kernel does not know this kind. */
+  /** Has the worker send a notification. False when the kernel does not know this kind of notification. */
   async notify(message: Uint8Array): Promise<boolean> {
     if (!this.isServed) return true;
     this.parts.loop.giveTurn();
@@ -156,17 +159,18 @@ export class MountedTree implements Mount {
       await this.parts.blocking.run({ kind: 'notify', device: this.device, message });
       return true;
     } catch (error) {
-      // The kernel answers EINVAL to what it does not know; a mount that has ended needs no notification.
+      // The kernel answers EINVAL to a kind that it does not know; a mount that has ended needs no notification.
       if (error instanceof FsError) return error.code !== 'EINVAL';
       throw error;
     }
   }
 
   /**
-   * Makes the kernel look an inode up by name that it asked for by handle. Otherwise the dentry has no name, and Linux
-   * takes such a dentry of FUSE for outdated (since 6.16 always, its `d_time` is not set; before, it looks a `/` up in
-   * it), and an overlay gives ESTALE for every file that it has copied up from there. Undefined where no name is known.
-   * The wait is bounded: the caller may hold what the walk needs.
+   * Makes the kernel look up by name an inode that it asked for by file handle. Otherwise the inode's dentry has no
+   * name, and Linux takes such a dentry of FUSE for outdated: since 6.16 always, because its `d_time` is not set;
+   * before, because the kernel looks up the name `/` in it. An overlay then gives ESTALE for every file that it has
+   * copied up from this mount. Undefined when the tree knows no name. The wait is bounded, because the caller may hold
+   * a lock that the walk needs.
    */
   lookUpByName(inode: Inode): Promise<void> | undefined {
     if (this.isDetached || inode.ino === this.session.calls.rootIno) return undefined;
@@ -176,7 +180,7 @@ export class MountedTree implements Mount {
     const done = walk.then(
       () => undefined,
       (error: unknown) => {
-        // The handle is answered without a name.
+        // The answer to the handle then goes out without a name.
         if (!(error instanceof FsError)) throw error;
       },
     );

@@ -22,7 +22,7 @@ import type { Reply } from './reply.ts';
 import type { Request } from './request.ts';
 import type { Session } from './session.ts';
 
-/** The kernel looks up `.` and `..` to resolve a file handle that it was given: EXPORT_SUPPORT. */
+/** The kernel also looks up `.` and `..`, to resolve a file handle (EXPORT_SUPPORT). */
 export const lookup: Handler = (session, request, reply) => {
   const { calls } = session;
   const name = request.name(0);
@@ -112,7 +112,7 @@ function move(session: Session, request: Request, namesAt: number, flags: number
   const name = request.name(namesAt);
   const newName = request.name(request.afterName(namesAt));
   const [from, to] = [session.inode(request.nodeId), session.inode(request.u64(RENAME_IN.newdir))];
-  // A whiteout is made for the caller; it has no permission bits for an umask to clear.
+  // The whiteout belongs to the caller. It has no permission bits for a umask to clear.
   const caller = (flags & RENAME_WHITEOUT) !== 0 ? makerOf(request, 0) : KERNEL;
   session.calls.rename(caller, from, name, to, newName, flags);
 }

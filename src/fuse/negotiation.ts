@@ -1,4 +1,4 @@
-/** INIT, the first request of a mount, which settles the features of both sides; and STATFS. */
+/** INIT, the first request of a mount, in which kernel and server agree on features; and STATFS. */
 import { statfsSync } from 'node:fs';
 import { FsError, NAME_BYTES_MAX } from '../base/index.ts';
 import type { SpaceCounts } from '../vfs/index.ts';
@@ -15,7 +15,7 @@ import {
 import type { Handler } from './handler.ts';
 import type { IoMode } from './mount-server.ts';
 
-/** The most bytes of a READ or WRITE: 256 pages are the most that the kernel takes without a sysctl. */
+/** The most bytes of a READ or WRITE: 256 pages, the kernel's limit unless a sysctl raises it. */
 export const MAX_WRITE_BYTES = 1024 * 1024;
 const MAX_PAGES = 256;
 const MAX_BACKGROUND = 64;
@@ -28,8 +28,8 @@ const STACK_DEPTH = 1;
 /**
  * Requested in every mode. Left out on purpose: ATOMIC_O_TRUNC (without OPEN the truncation would be lost),
  * locks (the kernel's own are right), WRITEBACK_CACHE (the kernel's dirty pages are lost when the owner dies).
- * AUTO_INVAL_DATA, which drops pages and listings when their times have changed, is only for trees over a host tree:
- * each write drops the file's pages.
+ * AUTO_INVAL_DATA drops pages and listings when their times have changed. It is requested only for trees over a host
+ * tree, because with it each write drops the file's pages.
  */
 const WANTED =
   Init.ASYNC_READ |
@@ -63,7 +63,7 @@ export const negotiate: Handler = (session, request, reply) => {
     throw new FsError('EINVAL', { note: `FUSE ${major}.${minor} is too old` });
   reply.zeros(INIT_OUT.bytes);
   reply.setU32(INIT_OUT.major, KERNEL_VERSION);
-  // A kernel of a later major version asks again in ours.
+  // A kernel with a later major version sends INIT again, with our version.
   if (major > KERNEL_VERSION) return;
   const byMode = WANTED_BY_MODE[session.io];
   const hasMore = (offered & Init.INIT_EXT) !== 0;
@@ -99,7 +99,7 @@ export const countSpace: Handler = (session, _request, reply) => {
   reply.setU32(KSTATFS.frsize, counts.bsize);
 };
 
-/** The host is asked again only after this time. */
+/** How long counts are reused before the host is asked again. */
 const FRESH_MS = 500;
 
 /** Counts space and inodes of the host's filesystem that holds `directory`. */

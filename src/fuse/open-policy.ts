@@ -1,4 +1,4 @@
-/** How each mode of a mount answers opens: the modes differ in nothing else. */
+/** How each mode of a mount answers opens. */
 import type { BlobId, Ino } from '../base/index.ts';
 import type { Inode } from '../layer/index.ts';
 import { Fopen } from './abi.ts';
@@ -14,12 +14,12 @@ export interface OpenAnswer {
 
 /** A policy leaves out the calls for which it has nothing to do. */
 export interface OpenPolicy {
-  /** `flags` are those of open(2). Undefined: the kernel need not send opens. ETXTBSY. */
+  /** `flags` are those of open(2). Returns undefined if the kernel need not send opens. ETXTBSY. */
   open(inode: Inode, flags: number): OpenAnswer | undefined;
   /** The inode was just created, and is open for writing. */
   created(inode: Inode): OpenAnswer;
   openDirectory(inode: Inode): OpenAnswer | undefined;
-  /** `handle` is that of the answer to the open. */
+  /** `handle` is the one from the answer to the open. */
   release?(ino: Ino, handle: number): void;
   /** ETXTBSY when the size of the file must not change now. */
   requireResizable?(inode: Inode): void;

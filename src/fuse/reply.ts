@@ -23,7 +23,7 @@ export class Reply {
     return this.bytes.length - OUT_HEADER_BYTES;
   }
 
-  /** An answer of `payloadBytes` zero bytes, to be filled in. */
+  /** Starts an answer of `payloadBytes` zero bytes for the handler to fill in. */
   zeros(payloadBytes: number): this {
     const end = (OUT_HEADER_BYTES + payloadBytes + 3) >>> 2;
     this.words.fill(0, OUT_HEADER_BYTES >>> 2, end);
@@ -31,7 +31,7 @@ export class Reply {
     return this;
   }
 
-  /** Zeros at `offset`, both multiples of 4. */
+  /** Writes `length` zero bytes at `offset`, both multiples of 4. */
   fill(offset: number, length: number): void {
     const at = (OUT_HEADER_BYTES + offset) >>> 2;
     this.words.fill(0, at, at + (length >>> 2));

@@ -21,7 +21,7 @@ export class Request {
     this.words = new Uint32Array(bytes.buffer, bytes.byteOffset, Math.floor(bytes.length / 4));
   }
 
-  /** Begins the request that was just read into the buffer. False when it is not whole. */
+  /** Begins the request that was just read into the buffer. False when the request is incomplete. */
   begin(lengthBytes: number): boolean {
     this.lengthBytes = lengthBytes;
     return lengthBytes >= IN_HEADER_BYTES && this.words[0] === lengthBytes;
@@ -81,7 +81,7 @@ export class Request {
   name(offset: number): Name {
     const start = IN_HEADER_BYTES + offset;
     const end = this.endOfName(start);
-    // Bytes of the kernel, one to a character: a Name is a byte string.
+    // A Name is a byte string: each character stands for one byte from the kernel.
     return this.bytes.toString('latin1', start, end) as Name;
   }
 

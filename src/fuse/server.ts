@@ -28,23 +28,23 @@ import { SharedOpens } from './shared-opens.ts';
 import { HOLD_MS, Wakefulness } from './wakefulness.ts';
 import { connectionOf, Watchdog } from './watchdog.ts';
 
-/** A request or an answer: the most that READ and WRITE move, after a header. */
+/** The longest request or answer: a header and the most bytes that a READ or WRITE moves. */
 const MESSAGE_BYTES = MAX_WRITE_BYTES + 4096;
 
 export interface MountServerOptions {
-  /** Whether the process has work to do between its events: then the server does not wait. */
+  /** True while the process has work to do between its events: then the server does not wait. */
   readonly hasWork?: () => boolean;
   /** Limits of what the kernel may keep of the files of all mounts together. */
   readonly pages?: Partial<PageLimits>;
   /** A mount that was idle for this long gives back the kernel's inodes and names. */
   readonly trimAfterMs?: number;
-  /** False: nodes are given back as with a kernel before 7.45. */
+  /** False: gives nodes back as on a kernel whose FUSE is older than 7.45. */
   readonly canPrune?: boolean;
-  /** Mounts are aborted when their server stands still for this long. */
+  /** The watchdog aborts the mounts when the serving thread stands still for this long. */
   readonly stuckAfterMs?: number;
   /** Keeps idle CPUs from sleeping while a mount is busy, where the process may: see `Wakefulness`. */
   readonly keepsAwake?: boolean;
-  /** Called once for a file of a mounted tree whose bytes cannot be read; `path` where a name of it is known. */
+  /** Called once for a file of a mounted tree whose bytes cannot be read; `path` is undefined if no name is known. */
   readonly onDamaged?: (tree: Tree, path: string | undefined, error: FsError) => void;
   readonly onDefect?: OnDefect;
 }
@@ -54,20 +54,20 @@ const DEFAULTS: Required<MountServerOptions> = {
   pages: {},
   trimAfterMs: 60_000,
   canPrune: true,
-  // Longer than anything that an owner does between two turns.
+  // Longer than anything that an owner process does between two turns.
   stuckAfterMs: 120_000,
   keepsAwake: true,
   onDamaged: () => undefined,
   onDefect: raise,
 };
 
-/** With more nodes than this in the kernel, mounts that are idle for a second give theirs back, the idlest first. */
+/** With more nodes than this in the kernel, mounts that are idle for a second give theirs back, longest idle first. */
 const NODES_MAX = 262_144;
 const LARGE_PAGES_BYTES = 64 * 1024 * 1024;
-/** Pages of small files may take one in this many bytes of the machine's memory. */
+/** Pages of small files may take the machine's memory divided by this. */
 const SMALL_PAGES_SHARE = 16;
 const LOOK_EVERY_MS = 1000;
-/** How long the kernel may take to let go of what was unmounted. */
+/** How long to wait until the kernel lets go of an unmounted mount. */
 const END_WAIT_MS = 1000;
 
 /** ENOSYS where this process cannot serve mounts: another platform than Linux, or no libc. */
@@ -135,7 +135,7 @@ class Server implements MountServer {
     } = options;
     requireStoreOutside(tree.stack.blobs.directory, directory);
     if (io === 'shared') requireBackingFiles();
-    // A host tree may lie where the mount will be, which hides it: read its root before.
+    // The mount may hide the host tree that the fork stands on: read the tree's root first.
     void tree.stack.root;
     const hidesFiles = tree.info.source === directory;
     const attachment = { directory, source, isReadOnly: tree.isReadOnly, allowOther, hidesFiles };
@@ -152,7 +152,7 @@ class Server implements MountServer {
     return mount;
   }
 
-  /** Called at every turn of the loop. */
+  /** Returns how long the loop may wait; called at every turn. */
   private waitMs(): number {
     this.watchdog.noteTurn();
     if (this.wakefulness?.isHeld === true) this.wakefulness.rest(performance.now());
@@ -166,7 +166,7 @@ class Server implements MountServer {
     try {
       opens = this.openPolicy(io, tree, place.device);
     } catch (error) {
-      // Closing the device breaks the mount. It goes lazily, since programs may have found it already.
+      // Closing the device breaks the mount. Unmount it lazily, since programs may be using it already.
       closeSync(place.device);
       const { directory, deviceNumber: device } = place;
       await this.parts.blocking.run({ kind: 'unmount', directory, device, isLazy: true });
@@ -179,7 +179,7 @@ class Server implements MountServer {
       reported.add(inode);
     };
     const onHandle = (inode: Inode): Promise<void> | undefined => mount.lookUpByName(inode);
-    // In direct mode the kernel keeps nothing of what is read and written.
+    // In direct mode the kernel caches no bytes of files.
     const events: SessionEvents =
       io === 'direct'
         ? { onDamaged, onHandle }
@@ -209,7 +209,7 @@ class Server implements MountServer {
     return new SharedOpens(this.parts.kernel, stack, device);
   }
 
-  /** Trims mounts that have been idle for long, or for a while when the kernel has too many nodes in all. */
+  /** Trims mounts that were idle for `trimAfterMs`, or for `LOOK_EVERY_MS` if the kernel has over `NODES_MAX` nodes. */
   private trimIdle(): void {
     const now = performance.now();
     let nodes = 0;
@@ -261,8 +261,8 @@ class Server implements MountServer {
 }
 
 /**
- * Has the kernel read a megabyte ahead in files that are read in order, one request of the largest size instead of
- * eight: twice as fast. Root may say so; otherwise it stays at 128 KiB.
+ * Makes the kernel read a megabyte ahead in files that programs read in order: one request of the largest size instead
+ * of eight, which is twice as fast. Only root may set this; for others it stays at 128 KiB.
  */
 function readAhead(connection: number): void {
   try {
@@ -272,7 +272,7 @@ function readAhead(connection: number): void {
   }
 }
 
-/** The kernel is notified later, which is safe: a range that is being read is not among the oldest. */
+/** Notifies the kernel later, which is safe: a range that is being read is not among the oldest. */
 function evict(ranges: readonly Evicted<MountedTree>[]): void {
   for (const { owner, ino, position, length } of ranges) {
     void owner.notify(invalidateInode(owner.session.nodeOf(ino), position, length));
@@ -280,8 +280,8 @@ function evict(ranges: readonly Evicted<MountedTree>[]): void {
 }
 
 /**
- * Unmounts, lazily where the mount is busy; where it was unmounted before, only its connection ends. It always ends:
- * programs that still use it get ENOTCONN from then on.
+ * Unmounts, lazily if the mount is busy. A mount that was unmounted before only loses its connection. The connection
+ * always ends: programs that still use the mount get ENOTCONN from then on.
  */
 async function unmountSomehow(mount: MountedTree): Promise<void> {
   try {
@@ -299,22 +299,22 @@ async function unmountSomehow(mount: MountedTree): Promise<void> {
 }
 
 function raise(error: unknown): void {
-  // Outside of any promise: a defect ends the process, after the answer was sent.
+  // Thrown outside any promise, so that a defect ends the process, after the answer was sent.
   queueMicrotask(() => {
     throw error;
   });
 }
 
-/** A buffer whose bytes after the first `headBytes` lie at a multiple of 64, from where they are copied fastest. */
+/** A buffer whose bytes after the first `headBytes` start at a multiple of 64, where copying is fastest. */
 function messageBuffer(kernel: Kernel, headBytes: number): Buffer {
   const memory = Buffer.allocUnsafeSlow(MESSAGE_BYTES + 128);
   const start = (64 - ((kernel.addressOf(memory) + headBytes) % 64)) % 64;
   return memory.subarray(start, start + MESSAGE_BYTES);
 }
 
-/** EBUSY for a mount that would hide its own store: it would wait for itself at the first read from there. */
+/** EBUSY for a mount that would hide its own store: its server would wait for itself at the first read from there. */
 function requireStoreOutside(blobsDirectory: string, directory: string): void {
-  // The store may be named by a descriptor, so that no mount on the way is asked.
+  // `blobsDirectory` may lead through a descriptor, so that no mount on the way is asked: find out the real path.
   const fd = openSync(blobsDirectory, O_RDONLY | O_DIRECTORY);
   try {
     if (!`${readlinkSync(fileLink(fd))}/`.startsWith(`${resolve(directory)}/`)) return;

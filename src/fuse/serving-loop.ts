@@ -1,15 +1,15 @@
 /**
- * The loop that serves: it waits for any of many devices and, in the same wait, for the process's own events. libuv has
- * no way to watch a device like /dev/fuse, but it waits with its own epoll instance, and those can be nested: ours has
- * libuv's in it (epoll(7)). So sockets, signals and the results of the thread pool wake this loop too, and then get
- * their turn.
+ * The serving loop. It waits for all FUSE devices and, in the same wait, for the process's own events. libuv has no way
+ * to watch a device like /dev/fuse, but libuv waits with an epoll instance, and epoll instances can be nested
+ * (epoll(7)): ours watches libuv's. So sockets, signals and the results of the thread pool wake this loop too, and then
+ * get their turn.
  *
- * A program that sends one request after another sends the next sooner after the answer than a thread can fall asleep
- * and be woken. So the loop polls a moment longer before it sleeps, and yields the CPU meanwhile.
+ * A program that sends one request after another sends the next before a thread could fall asleep and be woken. So the
+ * loop polls a moment longer before it sleeps, and yields the CPU meanwhile.
  *
  * libuv adds a new socket to its instance only when it is about to wait, so after each turn of its events it gets
- * further turns without a wait before this loop waits again. Its timers wake no epoll instance: a wait is short while
- * the program has work to do, and never longer than `WAIT_MS_MAX`.
+ * further turns without a wait before this loop waits again. Timers of libuv wake no epoll instance, so the loop does
+ * not wait while the process has work to do, and never waits longer than `WAIT_MS_MAX`.
  */
 import { closeSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { Socket } from 'node:net';
@@ -22,9 +22,9 @@ export const WAIT_MS_MAX = 100;
 const TURN_MS = 5;
 /** Turns without a wait after the process had events. */
 const QUIET_TURNS = 2;
-/** How long to poll after an answer before the thread sleeps: to wake it takes about as long. */
+/** How long to poll after an answer before the thread sleeps: waking it takes about as long. */
 const LOOK_MS = 0.01;
-/** It polls only where the last request came this soon after an answer. */
+/** The loop polls only if the last request came this soon after an answer. */
 const PROMPT_MS = 0.02;
 const LOOP_TAG = 0;
 const TAGS_AT_ONCE = 64;
@@ -32,7 +32,7 @@ const TAGS_AT_ONCE = 64;
 export interface Served {
   /** Answers the waiting requests. */
   serve(): void;
-  /** Called with nothing to answer: prepares a piece of what may be asked next. Returns whether it took any time. */
+  /** Called when no request waits: prepares a piece of what may be asked next. Returns whether that took any time. */
   rest?(): boolean;
 }
 
@@ -48,9 +48,9 @@ export class ServingLoop {
   private isTurnDue = false;
   /** `performance.now()` after the last answers. */
   private servedAt = 0;
-  /** The last request came soon after an answer. */
+  /** True when the last request came soon after an answer. */
   private isPrompt = false;
-  /** Without libuv's instance the loop only polls, and lets libuv wait for a millisecond at a time. */
+  /** True when `epoll` watches libuv's instance. Otherwise the loop only polls, and libuv waits 1 ms at a time. */
   private isNested = false;
 
   /** `waitMs` is called at every turn and says how long to wait: 0 while the process has work between its events. */
@@ -87,7 +87,7 @@ export class ServingLoop {
     this.kernel.unwatch(this.epoll, fd);
   }
 
-  /** Gives the process's own events a turn before the next wait: something was started that goes on there. */
+  /** Call after starting something that the process's own events continue: they get a turn before the next wait. */
   giveTurn(): void {
     this.isTurnDue = true;
   }
@@ -150,8 +150,9 @@ export class ServingLoop {
 }
 
 /**
- * The descriptor of the epoll instance that libuv waits with in this thread, found by a new socket that it watches. The
- * socket has no name, which could lie on a mount that does not answer. Undefined where /proc does not show it.
+ * Finds the descriptor of the epoll instance that libuv waits with in this thread: the one that watches a new socket.
+ * The socket has no path, which could lie on a mount that does not answer. Undefined if /proc does not show the
+ * instance.
  */
 async function findLoopEpoll(kernel: Kernel): Promise<number | undefined> {
   const [fd, other] = kernel.socketPair();

@@ -3,9 +3,10 @@
  * blob, and reads and maps it (FUSE_PASSTHROUGH, Documentation/filesystems/fuse/fuse-passthrough.rst). Every fork,
  * every snapshot and the host then map the very same pages.
  *
- * A file is passed through only when opened to read or run it, and meanwhile an open for writing gets ETXTBSY (while a
- * program runs, from the kernel itself). All other opens use the kernel's cache, as in the mode `cached`. The kernel
- * allows no cached open of an inode while it is open with a backing file, nor the reverse, so the first open decides.
+ * A file is passed through only when a program opens it to read or run it. Until it is closed, an open for writing gets
+ * ETXTBSY (from the kernel itself while the file runs as a program). All other opens use the kernel's cache, as in the
+ * mode `cached`. The kernel allows no cached open of an inode while it is open with a backing file, nor the reverse, so
+ * the first open decides.
  *
  * A blob is opened through a read-only view of the blobs: the kernel would otherwise open it with the flags that
  * the program used, and a write through a shared map would change a sealed blob.
@@ -27,7 +28,7 @@ interface Opens {
   blob: BlobId;
 }
 
-/** The handle of an open file that is passed through; that of the others is `KEPT_FILE`'s. */
+/** The handle of an open file that is passed through. Other open files have the handle of `KEPT_FILE`. */
 const PASSED_HANDLE = 1;
 
 export class SharedOpens implements OpenPolicy {
@@ -92,13 +93,13 @@ export class SharedOpens implements OpenPolicy {
   private opensOf(ino: Ino): Opens {
     let opens = this.opens.get(ino);
     if (opens === undefined) {
-      opens = { cached: 0, passed: 0, backing: 0, blob: 0 as BlobId }; // No blob's number.
+      opens = { cached: 0, passed: 0, backing: 0, blob: 0 as BlobId }; // No blob has number 0.
       this.opens.set(ino, opens);
     }
     return opens;
   }
 
-  /** Registers the file's one blob; false where it is not one blob, or the blob cannot be registered. */
+  /** Registers the file's blob with the kernel. False when the file is not exactly one blob, or the kernel refuses. */
   private backingOf(inode: Inode, opens: Opens): boolean {
     const blob = this.ownBlobOf(inode);
     if (blob === undefined) return false;
@@ -118,7 +119,7 @@ export class SharedOpens implements OpenPolicy {
     }
   }
 
-  /** The sealed blob that is, from its first byte to its last, the content of the file. */
+  /** The sealed blob whose bytes, from first to last, are the content of the file; undefined if there is none. */
   private ownBlobOf(inode: Inode): BlobId | undefined {
     const { size } = inode.record;
     if (!inode.isFile || size < BLOCK_SIZE) return undefined;

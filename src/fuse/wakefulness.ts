@@ -1,8 +1,9 @@
 /**
  * Keeps the CPUs from falling asleep while a mount is busy. A program that sends one request after another and its
- * server wait for each other in turn. On two CPUs each lets its own fall asleep meanwhile, and to wake a CPU takes
- * longer than to answer, in a virtual machine ten times as long. While /dev/cpu_dma_latency is open with a 0 written to
- * it, idle CPUs poll instead of sleeping (Documentation/power/pm_qos_interface.rst). Needs root; otherwise a no-op.
+ * server wait for each other in turn. If they run on two CPUs, the CPU of the one that waits falls asleep. Waking it
+ * takes longer than answering a request, in a virtual machine ten times as long. While /dev/cpu_dma_latency is open
+ * with a 0 written to it, idle CPUs poll instead of sleeping (Documentation/power/pm_qos_interface.rst). Needs root;
+ * otherwise a no-op.
  *
  * Measured on two virtual CPUs without other load: 4 KiB writes 12,000 a second without it, 58,000 with it. With
  * other load, when no CPU sleeps, it changes nothing.
@@ -13,7 +14,7 @@ const DEVICE = '/dev/cpu_dma_latency';
 /** A mount is busy when it gets this many requests within the window. */
 const REQUESTS_MIN = 32;
 const WINDOW_MS = 10;
-/** It stays busy for this long after the last request. */
+/** A mount stays busy for this long after the last request. */
 export const HOLD_MS = 20;
 
 export class Wakefulness {
@@ -32,7 +33,7 @@ export class Wakefulness {
     return this.held !== undefined;
   }
 
-  /** `requests` were answered just now. */
+  /** Notes that this many requests were just answered. */
   note(now: number, requests: number): void {
     this.lastAt = now;
     if (this.held !== undefined || !this.canHold) return;
@@ -44,7 +45,7 @@ export class Wakefulness {
     if (this.requests >= REQUESTS_MIN) this.hold();
   }
 
-  /** Called at every turn of the serving loop: releases when no request came lately. */
+  /** Called at every turn of the serving loop: releases the device when no request came lately. */
   rest(now: number): void {
     if (this.held !== undefined && now - this.lastAt > HOLD_MS) this.release();
   }
@@ -61,7 +62,7 @@ export class Wakefulness {
       writeSync(fd, new Int32Array([0]));
       this.held = fd;
     } catch {
-      // Not root, or a kernel without it: not tried again.
+      // The process is not root, or the kernel has no such device: do not try again.
       this.canHold = false;
       if (fd !== undefined) closeSync(fd);
     }

@@ -17,7 +17,7 @@ export class WalkReadAhead {
     this.directories = new DirectoryReadAhead(calls, listings);
   }
 
-  /** Called for each piece of a directory's listing; `isStart` for the first. */
+  /** Called for each piece of a directory's listing; `isStart` is true for the first. */
   begin(directory: Inode, isStart: boolean): void {
     if (!isStart && this.listed === directory.ino) return;
     this.listed = directory.ino;
@@ -36,7 +36,7 @@ export class WalkReadAhead {
     this.directories.clear();
   }
 
-  /** Prepares a piece of what comes next. Returns whether it took any time. */
+  /** Prepares a piece of what the program will ask for next. Returns whether that took any time. */
   prepare(): boolean {
     return this.files.prepare() || this.directories.prepare();
   }

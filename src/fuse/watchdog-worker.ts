@@ -28,7 +28,7 @@ function abortIfAwaited(connection: number): void {
   }
 }
 
-/** Mounts fusectl, through which connections are aborted. Many systems have it mounted. */
+/** Mounts fusectl, which can abort connections, unless the system has it mounted already, as many systems do. */
 function mountControl(): void {
   const kernel = createKernel();
   if (kernel instanceof Error || existsSync(`${CONNECTIONS}/${connections[0]}`)) return;

@@ -1,7 +1,8 @@
 /**
  * The watchdog, a separate thread. While the serving thread stands still, programs that use its mounts wait and cannot
  * even be killed. So after a while the watchdog aborts the mounts that programs wait for (fusectl,
- * Documentation/filesystems/fuse/fuse.rst): they get ENOTCONN, and every acknowledged operation is in the journal.
+ * Documentation/filesystems/fuse/fuse.rst). The programs get ENOTCONN. No acknowledged operation is lost: all are in
+ * the journal.
  */
 import { Worker } from 'node:worker_threads';
 
