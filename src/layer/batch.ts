@@ -37,7 +37,7 @@ export class Batch {
     return this;
   }
 
-  /** Ends the change, made or not. */
+  /** Ends the change, whether or not it was made. */
   close(): void {
     this.isOpen = false;
     empty(this.inodes);
@@ -54,7 +54,7 @@ export class Batch {
     return this.inodes.length + this.names.length + this.runInodes.length + this.xattrInodes.length === 0;
   }
 
-  /** The record of `inode` to change: the same object each time within one batch. */
+  /** The record of `inode` for the caller to change: the same object each time within one batch. */
   change(inode: Inode): DraftRecord {
     const at = this.inodes.indexOf(inode);
     if (at >= 0) return this.drafts[at]!;
@@ -64,7 +64,7 @@ export class Batch {
     return draft;
   }
 
-  /** A new inode, whose record this batch may change in place. */
+  /** Adds a new inode, whose record this batch may change in place. */
   create(inode: Inode): void {
     this.inodes.push(inode);
     this.drafts.push(inode.record);
@@ -78,7 +78,7 @@ export class Batch {
     this.anchors.push({ directory, name, entry });
   }
 
-  /** Runs that `Mapping` returned; they are installed with the batch. */
+  /** Adds runs that `Mapping` returned, to be installed when the batch is applied. */
   setRuns(inode: Inode, runs: readonly Run[]): void {
     if (runs.length === 0) return;
     this.runInodes.push(inode);
@@ -90,7 +90,7 @@ export class Batch {
     this.xattrMaps.push(xattrs);
   }
 
-  /** It removes names or blocks, and adds neither. */
+  /** True when the batch removes names or blocks, and adds neither. */
   get givesBack(): boolean {
     if (this.names.length === 0 && this.runLists.length === 0) return false;
     return (
@@ -99,7 +99,7 @@ export class Batch {
     );
   }
 
-  /** Writes the journal record. From here on layer `layer` has the maps and xattrs that the batch changes. */
+  /** Writes the journal record. From it on, `layer` holds the maps and xattrs that the batch changes. */
   encode(writer: ByteWriter, layer: LayerId): void {
     for (let index = 0; index < this.runInodes.length; index++) {
       const inode = this.runInodes[index]!;

@@ -3,12 +3,12 @@
  *
  * Order: data → commit mark → journal → tables, in durable transactions of limited length, the last of which stores
  * `appliedSequence` → the journal restarts under a new generation. A power cut between two of the transactions leaves
- * the journal whole, and replay applies again what some rows have already. An inode's record, map and xattrs are stored
- * in one transaction, so a half-done checkpoint never shows a part of a map. The names of a directory may be spread
- * over several, since replay puts or removes each of them again.
+ * the journal whole, and replay applies again what some rows have already. One transaction stores an inode's record,
+ * map and xattrs, so a half-done checkpoint never shows a part of a map. The names of a directory may take several
+ * transactions, since replay puts or removes each name again.
  *
- * The layers below are asked before the first transaction: one of them may be a directory of the host, which may take
- * long to answer, and all other writers of the store would wait.
+ * The lower layers are asked before the first transaction. One of them may be a directory of the host, which may take
+ * long to answer, and during a transaction all other writers of the store wait.
  */
 import type { LayerId, Name } from '../base/index.ts';
 import { entryIno, entryKind, NO_ENTRY } from '../lower/index.ts';
@@ -23,19 +23,19 @@ import type { UpperLayer } from './upper-layer.ts';
 export function checkpoint(stack: LayerStack, last?: (upper: UpperLayer) => void): void {
   const { upper } = stack;
   if (upper === undefined) return;
-  // Even records that left nothing to store have used inode numbers, which the layer's row must have.
+  // Records that left nothing to store may have used inode numbers, which the layer's row must account for.
   const hasNothing = stack.dirty.size === 0 && !upper.isUnmarked && upper.journal.recordCount === 0;
   if (hasNothing && last === undefined) return;
   if (upper.isUnmarked) upper.commitMark();
   storeChanges(stack, upper, last);
-  // A frozen layer no longer needs its journal, and an error here would look like one of the freeze.
+  // A frozen layer no longer needs its journal, and an error here would look as if the freeze had failed.
   if (last === undefined && upper.journal.recordCount > 0)
     upper.journal.begin(upper.record.generation, upper.journal.lastSequence + 1);
 }
 
 /**
  * Writes every changed inode to the tables, in as many transactions as it takes. A durable commit mark must cover the
- * whole journal: otherwise a power cut between two of them leaves rows of records that replay gives up.
+ * whole journal: otherwise a power cut between two transactions leaves rows from records that replay discards.
  */
 export function storeChanges(stack: LayerStack, upper: UpperLayer, last?: (upper: UpperLayer) => void): void {
   const { tables } = stack;
@@ -61,7 +61,7 @@ export function storeChanges(stack: LayerStack, upper: UpperLayer, last?: (upper
   stack.externals.clear();
 }
 
-/** The tables have the inode as it is. */
+/** Notes that the tables have the inode as it is in memory. */
 function settle(upper: UpperLayer, inode: Inode): void {
   inode.isDirty = false;
   inode.areXattrsDirty = false;
@@ -71,7 +71,7 @@ function settle(upper: UpperLayer, inode: Inode): void {
   upper.stored.add(inode.ino);
 }
 
-/** Removed names that a lower layer would show again, by directory. */
+/** For each directory, its removed names that a lower layer would show again. */
 type HiddenNames = ReadonlyMap<Inode, ReadonlySet<Name>>;
 
 function hiddenNames(stack: LayerStack, inodes: readonly Inode[]): HiddenNames {
@@ -86,7 +86,7 @@ function hiddenNames(stack: LayerStack, inodes: readonly Inode[]): HiddenNames {
   return hidden;
 }
 
-/** Stores inodes. At each yield a transaction may end. */
+/** Stores inodes. A transaction may end at each yield. */
 function* storeInodes(
   stack: LayerStack,
   layer: LayerId,
@@ -126,7 +126,7 @@ function storeOrigin({ chain, origins, tables }: LayerStack, layer: LayerId, ino
   if (chain.derived !== undefined) origins.store(chain.derived, tables, layer, inode);
 }
 
-/** Stores the names that changed in a directory. There may be tens of thousands. */
+/** Stores the names that changed in a directory, of which there may be tens of thousands. */
 function* storeNames(
   stack: LayerStack,
   layer: LayerId,

@@ -1,6 +1,6 @@
 /**
- * Copy-up: before the bytes of a host file change, or another file shares them, they become the upper layer's. It
- * either refers to them in the host file (names them) or copies them.
+ * Copy-up: before a fork changes the bytes of a host file or shares them with another file, its upper layer takes them
+ * over. The upper layer either refers to the bytes in the host file (names them) or copies them.
  */
 import {
   BLOCK_SIZE,
@@ -19,20 +19,20 @@ import type { Inode } from './inode.ts';
 import type { LayerStack } from './layer-stack.ts';
 
 /**
- * The most pieces of data that a copy-up by name finds in a host file, at some 4 µs each. The rest of the file counts
- * as one piece, and the host is asked where that has holes.
+ * The most pieces of data that a copy-up by name looks for in a host file; each takes some 4 µs. The rest of the file
+ * counts as one piece; `dataRuns` asks the host for the holes in it.
  */
 const SEGMENTS_MAX = 32_768;
 const COPY_BLOCKS = 256;
-/** How often to try to copy a host file that is being written to. */
+/** How many times to try to copy a host file that is being written to. */
 const COPY_ATTEMPTS = 3;
 
 /**
- * Call before bytes of the file change. The file then stays what it is now, whatever happens to the host file: its
- * ranges are named (`ExternalFiles.name`), or copied if the layer is pinned or with `mustTake`. A no-op where no live
- * layer has the bytes. ESTALE, EROFS, ENOSPC; EBUSY when the host file is constantly being written to.
+ * Call before bytes of the file change. From then on the upper layer has the file's extents: it names the ranges of the
+ * host file (`ExternalFiles.name`), or copies them if the live layer is pinned or `mustTake` is set. A no-op when no
+ * live layer has the bytes. ESTALE, EROFS, ENOSPC; EBUSY when the host file is constantly being written to.
  *
- * After `mustTake` the file names no host file at all, not even one that was named before.
+ * After a call with `mustTake` the file names no host file at all, not even one that it named before.
  */
 export function copyUp(stack: LayerStack, inode: Inode, mustTake = false): void {
   const { live } = stack.chain;
@@ -75,8 +75,8 @@ export interface BlockRange {
 }
 
 /**
- * The extents of a range that a file shares with a file of `target`; the lending file does not change. Extents that are
- * the host's are named, or copied into `target` if the layer is pinned or with `mustTake`. ESTALE, ENOSPC, EBUSY.
+ * The extents of a range that a file shares with a file of `target`; the lending file does not change. Bytes in a host
+ * file are named, or copied into `target` if the live layer is pinned or `mustTake` is set. ESTALE, ENOSPC, EBUSY.
  */
 export function lend(
   stack: LayerStack,
@@ -161,7 +161,7 @@ function copyNamed(active: ActiveBlob, mapping: Mapping, named: readonly Run[]):
   return runs;
 }
 
-/** The data of a host file in `[start, end)` as runs of the blob that stands for it. `start` is block-aligned. */
+/** The data of a host file in `[start, end)` as runs of the blob that stands for the file. `start` is block-aligned. */
 function nameBytes(stack: LayerStack, fd: number, blob: BlobId, start: number, end: number): Run[] {
   return dataSegments(seekCalls(stack, fd), end, start, SEGMENTS_MAX).map((segment) => {
     const logical = (segment.start / BLOCK_SIZE) as BlockIndex; // Segments begin at blocks.

@@ -7,7 +7,7 @@
  *     u8 2 (inode)   varint ino, bytes: inode record as in the inode table
  *     u8 3 (name)    varint directory ino, byte string name, varint ino (0 = no such name), u8 kind
  *     u8 4 (xattrs)  varint ino, varint n, n × (byte string name, bytes value)
- *     u8 5 (origin)  varint ino, bytes: by what the derived layer at the base finds the inode
+ *     u8 5 (origin)  varint ino, bytes: what the derived layer at the base needs to find the inode
  *     u8 6 (external)  varint blob, bytes: a host file as in the external table
  *
  * Origins and external blobs come first, because other effects may need them. Runs come before the record of the same
@@ -81,12 +81,12 @@ export function decodeEffects(payload: Buffer, visitor: EffectVisitor): void {
   while (!reader.isAtEnd) {
     const effect = reader.u8();
     const ino = reader.varint() as Ino;
-    if (effect !== EXTERNAL && ino >= INO_END) throw new DecodeError(`inode number ${ino} is none`);
+    if (effect !== EXTERNAL && ino >= INO_END) throw new DecodeError(`${ino} is not an inode number`);
     if (effect === RUNS) visitor.runs(ino, decodeRuns(reader));
     else if (effect === INODE) visitor.inode(ino, inodeFormat.read(new ByteReader(reader.bytes())));
     else if (effect === NAME) {
       const name = reader.byteString();
-      if (!isFileName(name)) throw new DecodeError('a name is none');
+      if (!isFileName(name)) throw new DecodeError('a name is not a file name');
       const named = dentryOf(reader.varint(), reader.u8());
       visitor.name(ino, name, named.ino, named.kind);
     } else if (effect === XATTRS) visitor.xattrs(ino, xattrsFormat.read(reader));
@@ -107,7 +107,7 @@ function decodeRuns(reader: ByteReader): Run[] {
       blob: reader.varint() as BlobId,
       physical: reader.varint() as BlockIndex,
     };
-    // A hole may reach as far behind the end of the file as numbers go.
+    // A hole may reach any distance past the end of the file.
     const last = run.blob === 0 ? 0 : Math.max(run.logical, run.physical) + run.count;
     if (run.count === 0 || last > BLOCKS_END) throw new DecodeError('a run is empty or too long');
     runs.push(run);

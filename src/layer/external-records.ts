@@ -19,7 +19,7 @@ export class ExternalRecords {
     this.blobs = blobs;
   }
 
-  /** Writes the host files that a batch's runs name and that have no row yet. */
+  /** Writes effects for the host files that a batch's runs name and that have no row yet. */
   encode(writer: ByteWriter, batch: Batch): void {
     let last = 0;
     for (const runs of batch.runLists) {
@@ -39,13 +39,13 @@ export class ExternalRecords {
     this.pending.set(blob, state);
   }
 
-  /** For a replay: a record has this host file. */
+  /** For a replay: takes over a host file from a journal record. */
   keep(blob: BlobId, external: ExternalRecord): void {
     this.blobs.externals.keep(blob, external);
     this.pending.set(blob, external);
   }
 
-  /** For the checkpoint. A row is stored before the first extent that names its file, or in the same transaction. */
+  /** For the checkpoint: stores the rows. It must run before the extents that name the files are stored. */
   *store(): Generator<void> {
     for (const [blob, external] of this.pending) {
       this.tables.externals.put(blob, external);

@@ -6,12 +6,12 @@ import type { InodeRecord } from '../meta/index.ts';
 
 export class Inode {
   readonly ino: Ino;
-  /** A committed batch replaces it and never changes it; only a lazy atime is written in place. */
+  /** A committed batch replaces the record and never changes it in place; only a lazy atime is written in place. */
   record: InodeRecord;
-  /** Regular files: the bytes, once they were asked for. */
+  /** Regular files: the bytes, once something has asked for them. */
   mapping: Mapping | undefined;
   xattrs: Map<string, Buffer> | undefined;
-  /** Directories: the name under which it was found last. */
+  /** Directories: the name under which the directory was found last. */
   name: Name | undefined;
   /** Directories: the names looked up so far (`NO_ENTRY` where there is none). */
   children: Map<Name, Entry> | undefined;
@@ -19,16 +19,16 @@ export class Inode {
   isComplete = false;
   /** Directories: names changed since the last checkpoint. */
   changedNames: Map<Name, Entry> | undefined;
-  /** Directories: counts changes of names, so that what was made from an older list is known as such. */
+  /** Directories: counts changes of names, so that users of a list can see that it is outdated. */
   namesVersion = 0;
-  /** Directories: the names in the layers between the upper one and the base; kept by the stack. */
+  /** Directories: the names in the layers between the upper layer and the base, which the stack caches here. */
   namesBetween: NamesBetween | undefined;
   /** The record, xattrs or names changed since the last checkpoint. */
   isDirty = false;
   areXattrsDirty = false;
   /** The record comes from the derived layer at the base: no layer above has recorded the inode. */
   isUnrecorded = false;
-  /** It has no name and is not open: it waits for the checkpoint to remove its rows. */
+  /** The inode has no name and is not open: it waits for the checkpoint to remove its rows. */
   isDead = false;
   openCount = 0;
 
@@ -49,12 +49,12 @@ export class Inode {
     return isSymlinkMode(this.record.mode);
   }
 
-  /** It can still be reached without a name. */
+  /** True when programs can still reach the inode without a name. */
   get isInUse(): boolean {
     return this.openCount > 0 || this.mapping?.isMapped === true;
   }
 
-  /** It may leave memory: everything in it can be read again. */
+  /** True when the inode may leave memory, because everything in it can be read again. */
   get isEvictable(): boolean {
     return !this.isDirty && !this.isInUse;
   }

@@ -10,7 +10,7 @@
  * `extentLayer` names the layer that holds an inode's complete map [extents]; an inode with a link count of zero
  * has no name and dies with its last opener [links].
  *
- * `StackState` has the state and `StackLookup` finds inodes and names; here are bytes, changes, and removal.
+ * `StackState` has the state and `StackLookup` finds inodes and names; this file has bytes, changes and removal.
  */
 import { type BlobId, ByteWriter, kindOfMode, type LayerId, type Name, type Run } from '../base/index.ts';
 import type { ActiveBlob } from '../blob/index.ts';
@@ -47,7 +47,7 @@ export class LayerStack extends StackLookup implements PhysicalSpace {
 
   // Bytes.
 
-  /** Blocks are not counted during a replay: opening the blob counts them from the tables. */
+  /** 0 during a replay, which does not count blocks: opening the blob afterwards counts them from the tables. */
   get activeId(): BlobId | 0 {
     return this.isReplaying ? 0 : (this.upper?.activeId ?? 0);
   }
@@ -77,7 +77,7 @@ export class LayerStack extends StackLookup implements PhysicalSpace {
     return storedRuns(this.tables, holder, inode.ino, inode.record.size);
   }
 
-  /** The last memory map may have been the last thing that kept the inode. */
+  /** Called when a file's last memory map is gone, which may have been the last use of an inode without a name. */
   onUnmapped(inode: object): void {
     if (inode instanceof Inode) this.releaseIfUnused(inode);
   }
@@ -136,7 +136,7 @@ export class LayerStack extends StackLookup implements PhysicalSpace {
       this.externals.encode(writer, batch);
       for (const inode of batch.runInodes) this.mappingOf(inode);
       batch.encode(writer, upper.id);
-      // Opened now if the change will need it: nothing may fail once the record is written.
+      // Open the active blob now if the change will need it: nothing may fail once the record is written.
       if (this.needsActive(batch, upper)) upper.activeBlob();
       upper.journal.append(writer.view(), batch.givesBack);
       return result;
@@ -188,8 +188,9 @@ export class LayerStack extends StackLookup implements PhysicalSpace {
   }
 
   /**
-   * Adds to the batch what keeps a recorded inode reachable, whatever happens to its name on the host: the names under
-   * which the live layer has it, up to the root, unless a layer above has another entry for them.
+   * Keeps an inode that the batch records reachable, whatever happens to its name on the host: adds the name under
+   * which the live layer has the inode, and those of the directories above, unless a higher layer has another entry for
+   * them.
    */
   private anchor(live: DerivedLower, batch: Batch): void {
     // The loop also reaches the directories that it adds.
@@ -202,13 +203,13 @@ export class LayerStack extends StackLookup implements PhysicalSpace {
       const recorded = this.recordedName(directory, place.name);
       if (recorded !== undefined && entryIno(recorded) !== inode.ino) continue;
       batch.change(directory);
-      // The hint that leads from a file to its name.
+      // `parent` is the hint that leads from a file to its name.
       if (!inode.isDirectory) batch.change(inode).parent = directory.ino;
       batch.anchorName(directory, place.name, entryOf(inode.ino, kindOfMode(inode.record.mode)));
     }
   }
 
-  /** The record that is replaced still says which layer has the map: a map from a lower layer is stored whole. */
+  /** Call while the old record still says which layer has the map: a map from a lower layer is to be stored whole. */
   installRuns(inode: Inode, runs: Parameters<Mapping['install']>[0]): void {
     const mapping = this.mappingOf(inode);
     if (inode.record.extentLayer !== this.writable().id) mapping.extents.markAllDirty();
@@ -218,7 +219,7 @@ export class LayerStack extends StackLookup implements PhysicalSpace {
   applyName(directory: Inode, name: Name, entry: Entry): void {
     directory.children ??= new Map();
     const before = directory.children.size;
-    // A complete listing has only names that exist, in the order in which they came.
+    // A complete listing has only names that exist, in the order in which they were added.
     if (entry === NO_ENTRY && directory.isComplete) directory.children.delete(name);
     else directory.children.set(name, entry);
     this.nameCount += directory.children.size - before;
@@ -228,7 +229,7 @@ export class LayerStack extends StackLookup implements PhysicalSpace {
     this.markDirty(directory);
   }
 
-  /** An inode with a new number. The batch that creates it stores it. */
+  /** An inode with a new number, to be added to a batch with `create`. */
   newInode(record: InodeRecord): Inode {
     return new Inode(this.writable().nextIno(), record);
   }
@@ -246,7 +247,7 @@ export class LayerStack extends StackLookup implements PhysicalSpace {
     if (inode.isFile && inode.record.extentLayer === this.upper.id) {
       const { extents } = this.mappingOf(inode);
       const { activeId } = this;
-      // Opened before anything changes: if that fails, the inode stays as it is and recovery frees it.
+      // Open the blob before anything changes: if that fails, the inode stays as it is and recovery frees it.
       if (activeId !== 0 && this.hasRunIn(inode, activeId)) this.activeBlob();
       extents.clear(0 as never, Number.POSITIVE_INFINITY, (blob, physical, count) => {
         if (blob === activeId) this.activeBlob().dropRefs(physical, count);
@@ -259,15 +260,15 @@ export class LayerStack extends StackLookup implements PhysicalSpace {
       this.dirty.delete(inode);
       inode.isDirty = false;
       this.inodes.delete(inode.ino);
-      // It stays until the checkpoint, dead: else a lower layer would show its record again.
+      // The dead inode stays until the checkpoint: otherwise a lower layer would show its record again.
     } else this.markDirty(inode);
   }
 
   /**
-   * Follows dedupe, which gives files of frozen layers other blocks with the same bytes: makes them name the blocks
-   * that the tables name. What was read of the old rows stays right while the old blocks exist, and gc frees these once
-   * no process relies on them. False when a file must keep the old blocks, because its memory maps would get too many
-   * pieces.
+   * Follows dedupe, which gives files of frozen layers other blocks with the same bytes: makes the files in memory name
+   * the blocks that the tables name. Extents read from the old rows stay right while the old blocks exist, and gc frees
+   * those only once no process relies on them. False when a file must keep the old blocks, because its memory maps
+   * would get too many pieces.
    */
   followExtents(): boolean {
     let isDone = true;
@@ -281,7 +282,7 @@ export class LayerStack extends StackLookup implements PhysicalSpace {
     return isDone;
   }
 
-  /** Whether the kernel reads a blob directly that the tables may no longer name as the whole of a file. */
+  /** Whether the kernel reads, in place of some file, a blob that the tables no longer name as that file's content. */
   isHeldByKernel(): boolean {
     for (const [ino, passed] of this.keeper.passedThrough()) {
       const [run, ...others] = this.storedRuns(this.inodes.get(ino) ?? this.inode(ino));
@@ -290,7 +291,7 @@ export class LayerStack extends StackLookup implements PhysicalSpace {
     return false;
   }
 
-  /** Keeps what this process has in memory within its limits. Called only between operations. */
+  /** Keeps what this process has in memory within its limits. Call it only between operations. */
   trim(): void {
     if (this.isCached) this.cache.noteUse(this);
   }

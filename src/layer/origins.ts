@@ -1,6 +1,6 @@
 /**
- * Origins of derived inodes. An origin is journalled with the first record of its inode, and stored with that at the
- * next checkpoint.
+ * Origins of derived inodes: what a derived layer needs to find each. An origin is journalled with the first record of
+ * its inode, and stored with that record at the next checkpoint.
  */
 import type { ByteWriter, Ino, LayerId } from '../base/index.ts';
 import type { DerivedLower } from '../lower/index.ts';
@@ -22,13 +22,13 @@ export class Origins {
     }
   }
 
-  /** For a replay: a record has this origin. */
+  /** For a replay: takes over an origin from a journal record. */
   keep(derived: DerivedLower, ino: Ino, origin: Uint8Array): void {
     derived.learn(ino, origin);
     this.pending.set(ino, origin);
   }
 
-  /** Call before the transactions that store inodes, for those without a record: a lazy access time. */
+  /** Call before the transactions that store inodes: some have only a lazy access time, and so no journalled origin. */
   ask(derived: DerivedLower, inodes: readonly Inode[]): void {
     for (const { ino, isUnrecorded } of inodes) {
       if (!isUnrecorded || this.pending.has(ino)) continue;
@@ -38,8 +38,8 @@ export class Origins {
   }
 
   /**
-   * For the transaction that stores the inode's record in `layer`. The origin is stored twice: for the derived layer,
-   * which finds the inode by it, and for `layer`, where it says what the inode was when the layer first recorded it.
+   * Call in the transaction that stores the inode's record in `layer`. Stores the origin twice: for the derived layer,
+   * which needs it to find the inode, and for `layer`, where it says what the inode was when `layer` first recorded it.
    */
   store(derived: DerivedLower, tables: MetaTables, layer: LayerId, { ino }: Inode): void {
     const origin = this.pending.get(ino);

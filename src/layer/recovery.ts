@@ -2,7 +2,7 @@
  * Recovery: opens the upper layer of a tree whose last owner did not close it. It replays the journal into memory,
  * frees inodes without names, and stores the result with a checkpoint.
  *
- * After the death of a process every acknowledged record is there; after a power cut those up to the last commit mark.
+ * After the death of a process every acknowledged record is there; after a power cut, those up to the last commit mark.
  * Either way the result is a state that the tree really had.
  */
 import {
@@ -31,7 +31,7 @@ export function recover(stack: LayerStack): void {
   const { journal, record } = upper;
   if (journal.isFresh) {
     journal.begin(record.generation, record.appliedSequence + 1);
-    // A freeze hands orphans on to the next layer, and its process may have died before that had a journal.
+    // A freeze hands orphans on to the next layer, and its process may have died before that layer had a journal.
     freeOrphans(stack, upper);
     return;
   }
@@ -52,7 +52,7 @@ export function recover(stack: LayerStack): void {
   zeroTails(stack, upper);
 }
 
-/** ERR_STORE_CORRUPT for a record that is whole, and yet none that this program writes. */
+/** Applies one record. ERR_STORE_CORRUPT for a record that is complete, but not one that this program writes. */
 function apply(path: string, sequence: number, payload: Buffer, visitor: EffectVisitor): void {
   try {
     decodeEffects(payload, visitor);
@@ -65,7 +65,7 @@ function apply(path: string, sequence: number, payload: Buffer, visitor: EffectV
   }
 }
 
-/** As `recover`, for a private copy of the tables and the journal: the store's own blob is not touched. */
+/** Like `recover`, for a private copy of the tables and the journal: does not touch the layer's blob in the store. */
 export function recoverCopy(stack: LayerStack): void {
   const upper = stack.writable();
   const { journal, record } = upper;
@@ -109,7 +109,7 @@ function replayer(stack: LayerStack, upper: UpperLayer): EffectVisitor {
   };
 }
 
-/** Takes the record's count for a file of a live layer, where the file may be gone. */
+/** How many blocks a file has. For a file of a live layer this is the record's count, since the file may be gone. */
 function blocksOf(stack: LayerStack, inode: Inode, { extentLayer, blocks }: InodeRecord): number {
   if (extentLayer === 0) return 0;
   return extentLayer === stack.chain.live?.id ? blocks : stack.mappingOf(inode).extents.blockCount;

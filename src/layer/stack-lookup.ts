@@ -24,7 +24,7 @@ export class StackLookup extends StackState {
     return this.inode(this.rootIno);
   }
 
-  /** The inode of a number. ESTALE when no layer has it. `isLookedUp`: the number comes from a lookup just now. */
+  /** The inode of a number. ESTALE when no layer has it. `isLookedUp`: a lookup has just returned the number. */
   inode(ino: Ino, isLookedUp = false): Inode {
     if (!isLookedUp) this.chain.live?.forgetSeen();
     const known = this.chain.live === undefined ? undefined : this.inodes.get(ino);
@@ -32,7 +32,7 @@ export class StackLookup extends StackState {
     return this.living(ino);
   }
 
-  /** As `inode`, for callers that refresh it themselves. */
+  /** Like `inode`, for callers that refresh the inode themselves. */
   inodeAsKnown(ino: Ino): Inode {
     this.chain.live?.forgetSeen();
     return this.living(ino);
@@ -76,7 +76,7 @@ export class StackLookup extends StackState {
     return this.chain.recorded(ino);
   }
 
-  /** Whether a lower layer has this inode and it is not a tombstone. */
+  /** Whether a lower layer has this inode, and not as a tombstone. */
   existsBelow(ino: Ino): boolean {
     // A live layer may have it again later.
     if (isDerived(ino)) return this.chain.derived !== undefined;
@@ -87,8 +87,9 @@ export class StackLookup extends StackState {
   // Names.
 
   /**
-   * The inode of an entry that `lookup` found. A directory has one name, in the directory that it says it lies in; EIO
-   * for any other, which would lead round in circles. What a derived layer shows is the host's, or a union's, to say.
+   * The inode of an entry that `lookup` found. A directory has one name, in the directory that its record calls its
+   * parent. Any other name is EIO, since it could lead round in circles. Directories of a derived layer are not
+   * checked: their place is up to the host or the union.
    */
   child(directory: Inode, name: Name, entry: Entry): Inode {
     const inode = this.inode(entryIno(entry), true);
@@ -112,7 +113,7 @@ export class StackLookup extends StackState {
     return this.upper?.id ?? this.lowers[0]?.id ?? 0;
   }
 
-  /** What `name` is in `directory`; `NO_ENTRY` when there is no such name. */
+  /** The entry of `name` in `directory`; `NO_ENTRY` when there is no such name. */
   lookup(directory: Inode, name: Name): Entry {
     const known = directory.children?.get(name);
     if (known !== undefined && known !== UNREAD_ENTRY) return known;
@@ -128,7 +129,7 @@ export class StackLookup extends StackState {
     return entry;
   }
 
-  /** The entry that the layers above a live one have for a name; undefined when they have none. */
+  /** The entry that the layers above a live layer have for a name; undefined when they have none. */
   recordedName(directory: Inode, name: Name): Entry | undefined {
     const known = directory.children?.get(name);
     if (known !== undefined && known !== UNREAD_ENTRY) return known;
@@ -148,8 +149,8 @@ export class StackLookup extends StackState {
   }
 
   /**
-   * All names of a directory, merged from every layer. `UNREAD_ENTRY` stands for an inode number that was not read;
-   * `needsEntries` keeps these as few as possible.
+   * All names of a directory, merged from every layer. `UNREAD_ENTRY` stands for an entry that was not read;
+   * `needsEntries` avoids these where that is possible.
    */
   list(directory: Inode, needsEntries = false): ReadonlyMap<Name, Entry> {
     if (directory.isComplete && directory.children !== undefined) return directory.children;
@@ -185,13 +186,13 @@ export class StackLookup extends StackState {
     return lowers.some((layer) => layer.mayHave(ino) && dentries.hasMoreThan(layer.id, ino, count));
   }
 
-  /** Whether `name` in `directory` would show through from a lower layer if the upper one had no entry for it. */
+  /** Whether a lower layer would show `name` in `directory` if the upper layer had no entry for it. */
   showsFromBelow(directory: Inode, name: Name): boolean {
     if (this.chain.isLive(directory.ino)) return this.showsFromLive(directory, name);
     return this.existsBelow(directory.ino) && this.chain.name(directory, name) !== NO_ENTRY;
   }
 
-  /** True when the host cannot answer: the whiteout stays, and the removed name does not come back. */
+  /** Also true when the host cannot answer: then the whiteout stays, and the removed name does not come back. */
   private showsFromLive(directory: Inode, name: Name): boolean {
     try {
       return this.chain.name(directory, name) !== NO_ENTRY;

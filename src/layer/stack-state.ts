@@ -1,6 +1,6 @@
 /**
- * What a stack is made of, what this process has in memory of its tree, and how it makes room there: it drops what it
- * can read again, the oldest first. `LayerStack` states the invariants.
+ * The state of a stack: its parts, and what this process has in memory of its tree. To make room in memory it drops
+ * what it can read again, the oldest first. `LayerStack` states the invariants.
  */
 import { type BlobId, FsError, type Ino } from '../base/index.ts';
 import type { BlobSpace } from '../blob/index.ts';
@@ -14,7 +14,7 @@ import { Origins } from './origins.ts';
 import type { CachedTree, TreeCache } from './tree-cache.ts';
 import type { UpperLayer } from './upper-layer.ts';
 
-/** What all stacks of a store share. */
+/** The parts that all stacks of a store share. */
 export interface StackParts {
   readonly tables: MetaTables;
   readonly blobs: BlobSpace;
@@ -23,9 +23,8 @@ export interface StackParts {
   readonly cache: TreeCache;
 }
 
-/** What a stack asks of the tree that it belongs to, and reports to it. */
+/** The tree that a stack belongs to, with the questions that the stack asks it. */
 export interface StackKeeper {
-  /** A checkpoint is due. */
   onCheckpointDue(): void;
   /** Whether the kernel of a mount can reach an inode by its number, even one without a name. */
   isKept(ino: Ino): boolean;
@@ -50,7 +49,7 @@ export class StackState implements CachedTree {
   /** Inodes of which only the atime changed; stored when the tree is closed or inodes are evicted. */
   readonly lazyTimes = new Set<Inode>();
   isReplaying = false;
-  /** Names in `children` of all inodes. Too high until names are evicted: it may count some that are gone. */
+  /** Names in `children` of all inodes. May include names that are gone, until `dropNames` corrects it. */
   nameCount = 0;
   /** Origins of derived inodes and rows of host files: journalled with the first record that needs them. */
   readonly origins = new Origins();
@@ -84,7 +83,7 @@ export class StackState implements CachedTree {
     this.chain = new LowerChain(lowers);
   }
 
-  /** The upper layer. EROFS for a snapshot; EBADF when the tree was closed, since it may have another owner. */
+  /** The upper layer. EROFS for a snapshot; EBADF when the tree was closed, since the layer may have another owner. */
   writable(): UpperLayer {
     if (this.upper === undefined) throw new FsError('EROFS');
     if (!this.upper.isOpen) throw new FsError('EBADF', { note: 'the fork was closed: open it again' });
@@ -118,7 +117,7 @@ export class StackState implements CachedTree {
     }
   }
 
-  /** Changed names wait for the checkpoint. Corrects `nameCount`. */
+  /** Keeps the names of changed directories, which wait for the checkpoint. Corrects `nameCount`. */
   dropNames(count: number): void {
     let kept = 0;
     let dropped = 0;
@@ -134,7 +133,7 @@ export class StackState implements CachedTree {
     this.nameCount = kept;
   }
 
-  /** Has the access times of the oldest inodes stored: otherwise a tree that was only read could drop no inode. */
+  /** Has a checkpoint store the oldest inodes' access times: otherwise a tree that is only read could drop no inode. */
   private storeLazyTimes(count: number): void {
     this.dropUnrecordedTimes();
     let left = count;

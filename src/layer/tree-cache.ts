@@ -1,6 +1,6 @@
 /**
- * Limits what the open trees of a process together keep in memory of what they have read. The least recently used tree
- * gives way first, and in a tree what was read first.
+ * Limits how much the open trees of a process together keep in memory of what they have read. The least recently used
+ * tree gives way first, and drops first what it read first.
  *
  * Only what can be read again is dropped. An inode that is dirty, open or mapped stays, whatever the limit.
  */
@@ -8,7 +8,7 @@
 /** A tree with memory that the cache limits. */
 export interface CachedTree {
   readonly inodeCount: number;
-  /** Names in the listings and lookups that it remembers. */
+  /** Names in the listings and lookups that the tree remembers. */
   readonly nameCount: number;
   /** Drops up to `count` inodes, the oldest first. */
   dropInodes(count: number): void;
@@ -30,12 +30,12 @@ interface Counted {
 
 export class TreeCache {
   readonly limits: CacheLimits;
-  /** In the order in which they were last used. */
+  /** The trees in the order of their last use. */
   private readonly trees = new Map<CachedTree, Counted>();
   private latest: CachedTree | undefined;
   private inodes = 0;
   private names = 0;
-  /** When most inodes are in use, the next check comes after more were read, not with every operation. */
+  /** The counts above which to make room. They exceed the limits while most inodes are in use. */
   private inodesDueAt: number;
   private namesDueAt: number;
 
@@ -82,7 +82,7 @@ export class TreeCache {
     counted.names = tree.nameCount;
   }
 
-  /** Goes down to half of a limit that was reached, so that the next check does not come soon. */
+  /** Goes down to half of a limit that was exceeded, so that the next time does not come soon. */
   private makeRoom(): void {
     const { inodesMax, namesMax } = this.limits;
     const areInodesOver = this.inodes > this.inodesDueAt;

@@ -1,7 +1,7 @@
 /**
- * Undropping blocks. Gc drops a block when no row names it, and frees it when no process is left that may know it from
- * before. A block that only a journal names looks unused to gc, so it is undropped before it is handed on or a row that
- * names it is stored.
+ * Undropping blocks. Gc drops a block when no row names it, and frees it once no process is left that may still know
+ * it. A block that only a journal names looks unused to gc. So undrop it before handing it on, and before storing a row
+ * that names it.
  */
 import { type BlobId, type LayerId, RangeSet } from '../base/index.ts';
 import type { MetaTables } from '../meta/index.ts';
@@ -14,12 +14,12 @@ export interface NamedBlocks {
 }
 
 /**
- * Undrops these blocks. Costs one look at the table for each blob, which mostly finds nothing. Blob 0, which stands for
- * holes, is never dropped.
+ * Undrops these blocks. Costs one lookup in the table for each blob, which mostly finds nothing. Blob 0, which stands
+ * for holes, is never dropped.
  */
 export function undrop(tables: MetaTables, blocks: Iterable<NamedBlocks>): void {
   tables.renew();
-  /** What is dropped of the blobs seen so far. */
+  /** The dropped blocks of the blobs seen so far. */
   const dropped = new Map<BlobId, RangeSet | 'all' | undefined>();
   const hit = new Set<BlobId>();
   for (const { blob, physical, count } of blocks) {
@@ -42,7 +42,7 @@ function droppedOf(tables: MetaTables, blob: BlobId): RangeSet | 'all' | undefin
   return set;
 }
 
-/** As `undrop`, for all blocks that the rows of a layer name. */
+/** Like `undrop`, for all blocks that the rows of a layer name. */
 export function undropLayer(tables: MetaTables, layer: LayerId): void {
   const first = tables.dropped.entries().next();
   if (first.done !== true) undrop(tables, blocksOfLayer(tables, layer));

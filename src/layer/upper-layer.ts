@@ -17,7 +17,7 @@ export interface UpperParts {
   readonly blobs: BlobSpace;
   /** Path of the journal file. */
   readonly journalPath: string;
-  /** Directory entries that must be durable with the first sync. */
+  /** The directory of the journal: the first sync makes its entries durable. */
   readonly journalDirectory: string;
 }
 
@@ -27,9 +27,9 @@ export class UpperLayer {
   readonly journal: Journal;
   /** Inodes that have a row in the tables under this layer. */
   readonly stored: InoSet;
-  /** This layer gave out the numbers from here on, so no lower layer has them. */
+  /** This layer gives out the numbers from here on, so no lower layer has them. */
   readonly firstIno: Ino;
-  /** The last owner did not close the layer. */
+  /** True when the last owner did not close the layer. */
   wasUnclean = false;
   /** False once the layer was closed, abandoned or retired: it may have another owner. */
   isOpen = true;
@@ -66,7 +66,7 @@ export class UpperLayer {
 
   private openActive(): ActiveBlob {
     const { tables, blobs } = this.parts;
-    // After an unclean end recovery has looked into the file, if there is one, even if the tables have no row of it.
+    // After an unclean end the file may exist though the tables have no inode of the layer; recovery has synced it.
     if (this.stored.size === 0 && !this.wasUnclean) {
       const created = this.tryCreateActive();
       if (created !== undefined) return created;
@@ -74,13 +74,13 @@ export class UpperLayer {
     } else if (!blobs.exists(this.activeId)) {
       return ActiveBlob.create(blobs, this.activeId);
     }
-    // From here on durable blocks may be overwritten. A power cut must then find a journal that was begun: else
+    // From here on durable blocks may be overwritten. A power cut must then find a journal that was begun: otherwise
     // recovery would take the layer for a closed one, and not zero the tails of files.
     this.journal.sync();
     return ActiveBlob.open(blobs, this.activeId, this.ownRuns(tables));
   }
 
-  /** Undefined when the file exists: an owner died before the tables had anything in it. */
+  /** Undefined when the file exists: an owner died before the tables named anything in it. */
   private tryCreateActive(): ActiveBlob | undefined {
     try {
       return ActiveBlob.create(this.parts.blobs, this.activeId);
@@ -128,7 +128,7 @@ export class UpperLayer {
     if (ino >= this.record.inoNext && ino < this.record.inoEnd) this.record.inoNext = ino + 1;
   }
 
-  /** The thread pool does most of what a commit mark would wait for; see `ActiveBlob.flush`. */
+  /** Has the thread pool do most of the work that a commit mark would wait for; see `ActiveBlob.flush`. */
   flush(): Promise<void> | undefined {
     return this.active?.flush();
   }
@@ -147,8 +147,8 @@ export class UpperLayer {
   }
 
   /**
-   * For recovery: makes durable what a dead owner left, including the names of its blob and journal. Next the journal
-   * is marked and stored, and a power cut after that must find both.
+   * For recovery: makes durable what a dead owner left, including the names of its blob and journal. Recovery then
+   * marks and syncs the journal, and a power cut after that must find both files.
    */
   syncFound(): void {
     const { blobs } = this.parts;
@@ -162,7 +162,7 @@ export class UpperLayer {
     this.isNameDurable = true;
   }
 
-  /** Something was acknowledged that no commit mark covers. */
+  /** True when something was acknowledged that no commit mark covers. */
   get isUnmarked(): boolean {
     const { journal } = this;
     if (journal.lastSequence !== journal.lastMarkedSequence || journal.hasSyncFailed) return true;
@@ -170,8 +170,9 @@ export class UpperLayer {
   }
 
   /**
-   * Cuts the active blob after its last block in use and returns its length. `retire` closes it, not this: if the
-   * transaction that freezes the layer fails, the layer is written to as before.
+   * Cuts the active blob after its last block in use and returns its length; undefined when the layer has no blob.
+   * Leaves the blob open for `retire` to close: if the transaction that freezes the layer fails, writes to the layer go
+   * on.
    */
   freezeActive(): { lengthBlocks: number; lengthBytes: number } | undefined {
     if (this.active === undefined && !this.parts.blobs.exists(this.activeId)) return undefined;
@@ -179,19 +180,19 @@ export class UpperLayer {
     return { lengthBlocks, lengthBytes: lengthBlocks * BLOCK_SIZE };
   }
 
-  /** Nothing was ever written here, so the tree is what is below. */
+  /** True when nothing was ever written to this layer, so that the tree is what the layers below show. */
   get isPristine(): boolean {
     return this.stored.size === 0 && this.journal.recordCount === 0 && this.active === undefined;
   }
 
-  /** For a checkpointed layer: nothing is left to replay, and the next opener sees that it was closed. */
+  /** For a checkpointed layer: nothing is left to replay, and the next opener sees that the layer was closed. */
   close(): void {
     this.isOpen = false;
     this.active?.close();
     this.journal.closeClean();
   }
 
-  /** Gives the layer up as it is: the next opener replays the journal. */
+  /** Gives up the layer as it is: the next opener replays the journal. */
   abandon(): void {
     this.isOpen = false;
     this.active?.close();
