@@ -119,7 +119,7 @@ export function checkWriteRange(offset: number, length: number, byteLength: numb
   checkInt32(length, 'length', 0);
 }
 
-/** A position to read at; null for the file's own, which -1, null and undefined all mean to Node. */
+/** A position to read at, or null for the file's own position: Node takes -1, null and undefined to mean that. */
 export function readPosition(position: unknown): number | null {
   if (position === null || position === undefined) return null;
   if (typeof position === 'number') {
@@ -132,7 +132,7 @@ export function readPosition(position: unknown): number | null {
   return position === -1n ? null : Number(position);
 }
 
-/** A position to write at; null for the file's own. To Node, anything but a number from 0 on means that. */
+/** A position to write at, or null for the file's own position: as in Node, that is anything but a number from 0 on. */
 export function writePosition(position: unknown): number | null {
   return typeof position === 'number' && position >= 0 ? position : null;
 }

@@ -1,6 +1,6 @@
 /**
- * What fs.promises and FileHandle share: reads that let other work go on before they wait for the disk, and whole
- * files by descriptor.
+ * Calls that fs.promises and FileHandle share: reads that let other work go on before they wait for the disk, and reads
+ * and writes of whole files by descriptor.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { TreeFile, TreeFiles } from '../vfs/index.ts';
@@ -13,7 +13,7 @@ import { failureOf } from './errors.ts';
 import type { StreamCalls } from './streams.ts';
 import type { SyncCalls } from './sync-calls.ts';
 
-/** A blocking read is cut into pieces of this size, with a turn of the event loop between them. */
+/** Whole files are read in pieces of this size, with a turn of the event loop before each that waits for the disk. */
 const PIECE_BYTES = 512 * 1024;
 /** Files of unknown size are read in pieces of this size. */
 const UNKNOWN_SIZE_BYTES = 64 * 1024;
@@ -34,7 +34,7 @@ function isIterable(data: unknown): data is Iterable<unknown> | AsyncIterable<un
   );
 }
 
-/** Throws what a whole-file write rejects with before it opens anything. */
+/** Throws the errors that a whole-file write finds before it opens anything. */
 export function checkData(data: unknown, { encoding, signal }: CommonOptions): void {
   if (!isIterable(data)) dataBytes(data, encoding);
   checkNotAborted(signal);
@@ -50,7 +50,7 @@ export class AsyncCalls extends Calls {
     this.streams = streams;
   }
 
-  /** As read(2). Cached data is read at once, other data in a later turn of the event loop. */
+  /** Like read(2). Reads cached data at once, other data in a later turn of the event loop. */
   async readDescriptor(
     fd: unknown,
     target: Uint8Array,

@@ -22,7 +22,7 @@ const NANOSECOND_EXACT_SECONDS = 2 ** 22;
 /** A time given as Date, seconds, or seconds in text. Numbers below zero mean now, as in Node. */
 export function timeArgument(time: unknown, name: string, syscall: string, path?: unknown): Timespec {
   let seconds: number;
-  // As Node, which compares by value (`+time == time`): every text that reads as a number, even the empty one.
+  // As in Node, which compares by value (`+time == time`), any text that reads as a number counts, even an empty one.
   if (typeof time === 'string' && !Number.isNaN(Number(time))) seconds = Number(time);
   else if (typeof time === 'number' && Number.isFinite(time)) {
     seconds = time < 0 ? Date.now() / 1000 : time;
@@ -47,7 +47,7 @@ export class AttributeCalls extends Calls {
     this.countSpace = countSpace;
   }
 
-  /** With throwIfNoEntry: false, undefined where there is nothing (ENOENT, ENOTDIR). */
+  /** With `throwIfNoEntry: false`, returns undefined if nothing is there (ENOENT, ENOTDIR). */
   statSync(path: unknown, options?: StatOptions): Stats | BigIntStats | undefined {
     return this.statPath(path, options, true, 'stat');
   }
@@ -98,7 +98,7 @@ export class AttributeCalls extends Calls {
     }
   }
 
-  /** Never throws: what cannot be a path does not exist. */
+  /** Never throws: false even for a value that cannot be a path. */
   existsSync(path: unknown): boolean {
     try {
       return this.fileSystem.tryStat(bytePath(path), true) !== undefined;

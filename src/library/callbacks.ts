@@ -1,6 +1,6 @@
 /**
- * The callback forms. Wrong arguments throw at once, as with Node; the callback gets everything else, in a later
- * turn of the event loop.
+ * The callback forms. Wrong arguments throw at once, as with Node; results and all other errors go to the callback, in
+ * a later turn of the event loop.
  */
 import { promisify } from 'node:util';
 import { checkFunction } from './arguments.ts';
@@ -33,12 +33,12 @@ function callLater(call: Call, args: unknown[], callback: Callback): void {
 
 /** The callback form of a synchronous call. */
 function withCallback(name: string, call: Call): Call {
-  // The literal gives it its name: defineProperty would cost each function a dictionary of 300 bytes.
+  // The literal gives the function its name: defineProperty would cost each function a dictionary of 300 bytes.
   const form = { [name]: (...args: unknown[]): void => callLater(call, ...splitCallback(args)) };
   return form[name]!;
 }
 
-/** read, write, readv and writev give the callback a count and the buffers, also when they fail. */
+/** read, write, readv and writev give the callback a count and the buffers, even when they fail. */
 function transferCall(name: 'read' | 'write' | 'readv' | 'writev', call: Call): Call {
   const isRead = name.startsWith('read');
   const form = (...args: unknown[]): void => {
@@ -58,7 +58,7 @@ function transferCall(name: 'read' | 'write' | 'readv' | 'writev', call: Call): 
   return form;
 }
 
-/** fs.read without a buffer, (fd) or (fd, options), makes one. */
+/** Completes the arguments of fs.read: where they have no buffer, (fd) or (fd, options), adds a new one. */
 function withBuffer(args: unknown[]): unknown[] {
   const [fd, second, ...rest] = args;
   if (args.length === 1) return [fd, Buffer.alloc(DEFAULT_READ_BYTES)];
@@ -68,7 +68,7 @@ function withBuffer(args: unknown[]): unknown[] {
   return [fd, buffer ?? Buffer.alloc(DEFAULT_READ_BYTES), second];
 }
 
-/** The one callback in Node without an error: it gets true or false. */
+/** The form of `exists`, whose callback is the only one in Node that gets no error, but true or false. */
 function existsCall(call: Call): Call {
   const exists = (path: unknown, callback: unknown): void => {
     checkFunction(callback, 'cb');
@@ -88,7 +88,7 @@ function closeCall(call: Call): Call {
   return form.close;
 }
 
-/** The filter of `cp` may return a promise. */
+/** The form of `cp`, whose filter may return a promise. */
 function copyCall(trees: TreeCopyCalls): Call {
   const form = {
     cp: (...args: unknown[]): void => {

@@ -1,4 +1,4 @@
-/** What the calls of one NodeFs have in common: the tree, the table of its descriptors, and steps of several calls. */
+/** The base class of the calls of a NodeFs: the tree, its table of descriptors, and steps that several calls share. */
 import type { TreeFile, TreeFiles } from '../vfs/index.ts';
 import type { Descriptors } from './descriptors.ts';
 import { failAsNode } from './errors.ts';

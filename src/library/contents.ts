@@ -38,7 +38,7 @@ export function sizeToRead(fileSystem: TreeFiles, file: TreeFile): number {
   return isFileMode(attributes.mode) ? attributes.size : 0;
 }
 
-/** ERR_FS_FILE_TOO_LARGE for what would not fit into one Buffer read. */
+/** ERR_FS_FILE_TOO_LARGE for more than `READ_FILE_BYTES_MAX`. */
 export function checkReadableSize(sizeBytes: number): void {
   if (sizeBytes > READ_FILE_BYTES_MAX) {
     const error = new RangeError(`File size (${sizeBytes}) is greater than 2 GiB`);
@@ -53,12 +53,12 @@ export function dataBytes(data: unknown, encoding: CommonOptions['encoding']): U
   return Buffer.from(data, encoding && encoding !== 'buffer' ? encoding : 'utf8');
 }
 
-/** Whether a file opened so is written from its start on, where O_TRUNC would have cut it. */
+/** Whether writes through a file that was opened with these flags start at its first byte. */
 function writesFromStart(flags: number): boolean {
   return (flags & O_APPEND) === 0 && (flags & (O_WRONLY | O_RDWR)) !== 0;
 }
 
-/** Node's own slabs are 8 KiB and serve less than 4 KiB; most files of a source tree are a little more than that. */
+/** Node's own slabs are 8 KiB and serve buffers below 4 KiB; most files of a source tree are a little larger. */
 const SLAB_BYTES = 32 * 1024;
 const SLAB_PIECE_BYTES_MAX = 8 * 1024;
 const ALIGNMENT = 8;
@@ -66,7 +66,7 @@ const ALIGNMENT = 8;
 let slab = new ArrayBuffer(0);
 let used = 0;
 
-/** A Buffer of `sizeBytes` whose content is undefined. A new ArrayBuffer for each would cost 1 µs, this 0.2 µs. */
+/** A Buffer of `sizeBytes`, not zeroed. A new ArrayBuffer for each would cost 1 µs, a piece of the slab 0.2 µs. */
 function allocateForRead(sizeBytes: number): Buffer {
   if (sizeBytes > SLAB_PIECE_BYTES_MAX) return Buffer.allocUnsafe(sizeBytes);
   if (used + sizeBytes > slab.byteLength) {
@@ -79,16 +79,16 @@ function allocateForRead(sizeBytes: number): Buffer {
   return piece;
 }
 
-/** Shared by all trees of the process: no call keeps it after it returns. */
+/** Shared by all trees of the process: no call uses it after it has returned. */
 const SCRATCH = Buffer.allocUnsafeSlow(SCRATCH_BYTES);
 
 export class ContentCalls extends Calls {
-  /** `path` is a path or a descriptor; of a descriptor, what follows its position is read. */
+  /** `path` is a path or a descriptor. Reads a descriptor from its position on. */
   readFileSync(path: unknown, options?: unknown): string | Buffer {
     const { encoding, flag } = optionsOf(options);
     if (isDescriptor(path)) {
       const isText = encoding === 'utf8' || encoding === 'utf-8';
-      // Node's own text path does not ask for the size first, and its errors say so.
+      // Node does not ask for the size before it reads text, so its errors name `read`.
       return this.readAll(this.descriptors.get(path, isText ? 'read' : 'fstat'), encoding);
     }
     const file = openFile(this.fileSystem, path, openFlags(flag, READ_ONLY), 0o666);
@@ -132,7 +132,7 @@ export class ContentCalls extends Calls {
     }
   }
 
-  /** `path` is a path or a descriptor. A descriptor is written at its position, and nothing is cut off. */
+  /** `path` is a path or a descriptor. Writes to a descriptor at its position, and never truncates it. */
   writeFileSync(path: unknown, data: unknown, options?: unknown): void {
     this.writeAll(path, data, optionsOf(options), WRITE_NEW);
   }
@@ -151,7 +151,7 @@ export class ContentCalls extends Calls {
       return;
     }
     bytePath(path);
-    // A file that is overwritten as a whole need not be truncated first: that saves a change of the tree.
+    // Not truncating a file that is overwritten from its start saves a change of the tree.
     const opened = bytes.length > 0 && writesFromStart(flags) ? flags & ~O_TRUNC : flags;
     const file = openFile(this.fileSystem, path, opened, fileMode(options.mode, 'mode', 0o666));
     try {
@@ -171,7 +171,7 @@ export class ContentCalls extends Calls {
     }
   }
 
-  /** As `dataBytes`, but short UTF-8 text is encoded into the reused buffer. */
+  /** Like `dataBytes`, but encodes short UTF-8 text into the reused buffer. */
   private bytesToWrite(data: unknown, encoding: CommonOptions['encoding']): Uint8Array {
     // A UTF-16 unit takes three bytes of UTF-8 at most.
     if (typeof data === 'string' && data.length * 3 <= SCRATCH_BYTES) {
@@ -204,7 +204,7 @@ export class ContentCalls extends Calls {
         const there = this.fileSystem.statFile(target);
         // A file copied over itself stays as it is.
         if (there.dev === dev && there.ino === ino) return;
-        // Only now: errors of the destination are reported first.
+        // Checked only now, so that errors of the destination come first.
         if (isDirectoryMode(mode)) throw new FsError('EISDIR');
         this.fileSystem.chmodFile(target, mode & 0o7777);
         this.fileSystem.truncateFile(target, 0);
@@ -220,7 +220,7 @@ export class ContentCalls extends Calls {
     }
   }
 
-  /** Removes the file that a failed copy made. The copy's own failure is the one reported. */
+  /** Removes the file that a failed copy made. Ignores errors: the caller throws the error of the copy. */
   private removeQuietly(path: string): void {
     try {
       this.fileSystem.unlink(path);

@@ -18,7 +18,7 @@ interface RemoveOptions {
   readonly force: boolean;
 }
 
-/** Checks the options of rm and rmdir; retry options are accepted and unused: no failure here is temporary. */
+/** Checks the options of rm and rmdir. Retry options are accepted but not used: no failure here is temporary. */
 function removeOptions(options: unknown): RemoveOptions {
   if (options === undefined) return { recursive: false, force: false };
   checkObject(options, 'options');
@@ -45,7 +45,7 @@ function sortEntries(entries: DirectoryEntry[]): DirectoryEntry[] {
 
 const TEMPORARY_LETTERS = 'abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789';
 
-/** The six letters that mkdtemp(3) puts at the end. */
+/** Six random characters, which mkdtemp(3) puts at the end of a name. */
 function temporarySuffix(): string {
   let suffix = '';
   for (const byte of randomBytes(6)) suffix += TEMPORARY_LETTERS[byte % TEMPORARY_LETTERS.length];
@@ -71,7 +71,7 @@ export class DirectoryCalls extends Calls {
     return undefined;
   }
 
-  /** Goes up to the first directory that can be made, then down again. */
+  /** Goes up until a directory can be made, then makes those below it. */
   private makeAll(path: string, mode: number): string | undefined {
     const pending = [path];
     let first: string | undefined;
@@ -148,8 +148,8 @@ export class DirectoryCalls extends Calls {
   }
 
   /**
-   * Removes a directory that is empty; false when it is not. A path like `link/` has the mode of a directory, but
-   * rmdir refuses it here, before anything in it is touched.
+   * Removes an empty directory; false when it is not empty. A path like `link/` has the mode of a directory, but rmdir
+   * refuses it here, before anything in the directory is touched.
    */
   private removeEmpty(path: string): boolean {
     try {
@@ -161,7 +161,7 @@ export class DirectoryCalls extends Calls {
     }
   }
 
-  /** Removes a directory and all in it. What vanishes meanwhile is as good as removed. */
+  /** Removes a directory and everything in it. Entries that vanish meanwhile count as removed. */
   private removeTree(path: string): void {
     for (const entry of this.entriesToRemove(path)) {
       const child = joinBytes(path, entry.name);
@@ -195,7 +195,7 @@ export class DirectoryCalls extends Calls {
     const bytes = bytePath(path);
     const { recursive } = given;
     if (recursive !== undefined && recursive !== null) checkBoolean(recursive, 'options.recursive');
-    // The cast: bytePath has thrown unless this is one of the three.
+    // The cast: bytePath has thrown for anything else.
     const shown = shownPath(path as PathArgument);
     if (recursive) return this.readTree(bytes, shown, given);
     return given.withFileTypes ? this.readEntries(bytes, shown, given) : this.readNames(bytes, given);
@@ -215,7 +215,7 @@ export class DirectoryCalls extends Calls {
     return entries.map((entry) => new Dirent(encodeName(entry.name, options.encoding), shown, entry.kind));
   }
 
-  /** Breadth first, like Node's: names relative to the start, or Dirents with the path of their directory. */
+  /** Lists breadth first, like Node: names relative to the start, or Dirents with the path of their directory. */
   private readTree(
     start: string,
     shownStart: string | Uint8Array,
@@ -264,12 +264,12 @@ export class DirectoryCalls extends Calls {
     }
   }
 
-  /** As in Node, errors of the synchronous form alone do not name the path. */
+  /** As in Node, errors of this form do not name the path, while those of the other forms do. */
   opendirSync(path: unknown, options?: unknown): Dir {
     return this.openDirectory(path, options);
   }
 
-  /** What the promise and callback forms do. */
+  /** The call that the promise and callback forms make. */
   opendirNamed(path: unknown, options?: unknown): Dir {
     return this.openDirectory(path, options);
   }
@@ -278,7 +278,7 @@ export class DirectoryCalls extends Calls {
     const bytes = bytePath(path);
     const given = optionsOf(options);
     if (given.bufferSize !== undefined) checkUint32(given.bufferSize, 'options.bufferSize', 1);
-    // The cast: bytePath has thrown unless this is one of the three.
+    // The cast: bytePath has thrown for anything else.
     const shown = shownPath(path as PathArgument);
     const file = this.fileSystem.open(bytes, O_RDONLY | O_DIRECTORY, 0);
     try {

@@ -1,4 +1,7 @@
-/** `fs.Dir`: a directory read entry by entry. Its entries are those of the moment it was opened. */
+/**
+ * `fs.Dir`: a directory that is read entry by entry. The entries are those at the moment of opening; with `recursive`,
+ * those of a subdirectory are read when it is reached.
+ */
 import { join as joinText } from 'node:path/posix';
 import { DT_DIR } from '../base/index.ts';
 import type { DirectoryEntry, TreeFiles } from '../vfs/index.ts';
@@ -61,7 +64,7 @@ export class Dir {
     }
   }
 
-  /** With a callback, or as a promise without. */
+  /** Calls the callback with the next entry; without a callback, returns a promise of the entry. */
   read(callback?: unknown): Promise<Dirent | null> | undefined {
     if (this.#isClosed) throw closedError();
     if (callback === undefined) return this.readPromise();
@@ -97,7 +100,7 @@ export class Dir {
     this.closeSync();
   }
 
-  /** Every entry, then closes. */
+  /** Yields every entry, then closes the directory. */
   async *entries(): AsyncGenerator<Dirent> {
     try {
       for (;;) {

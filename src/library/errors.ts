@@ -1,7 +1,7 @@
 /**
- * Errors in exactly the shapes that node:fs gives: plain `Error` objects with errno, code, syscall, path and dest for
- * what the filesystem refuses, and TypeError, RangeError and SystemError with Node's own codes and texts for what the
- * caller got wrong. The texts are those of lib/internal/errors.js of Node 20 to 24.
+ * Errors in exactly the shapes that node:fs gives: plain `Error` objects with errno, code, syscall, path and dest when
+ * the filesystem fails, and TypeError, RangeError and SystemError with Node's own codes and texts when the caller is
+ * wrong. The texts are those of lib/internal/errors.js of Node 20 to 24.
  */
 import { inspect } from 'node:util';
 import type { ErrorCode } from '../base/index.ts';
@@ -60,14 +60,14 @@ export function failureOf(error: unknown, syscall: string, path?: unknown, dest?
   );
 }
 
-/** The system call that a method's failures name, and how many leading arguments are paths, which they name too. */
+/** The system call that a method's failures name, and how many of its first arguments they name as paths. */
 type Failure = readonly [syscall: string, pathCount?: 1 | 2];
 const PARAMETERS_MAX = 4;
 
 /**
- * Wraps methods of a class, once for all its objects, so that errors of the core leave in Node's shape. Arguments are
- * passed one by one, so that no call makes a closure or a list. It costs some 15 ns a call. Methods that take no more
- * than a few hundred ns (stat, read, write, close) catch their failures themselves.
+ * Wraps methods of a class, once for all its objects, so that errors of the core leave in Node's shape. The wrapper
+ * passes arguments one by one, so that no call makes a closure or a list, and costs some 15 ns a call. Methods that
+ * take no more than a few hundred ns (stat, read, write, close) catch their failures themselves instead.
  */
 export function failAsNode(prototype: object, failures: Readonly<Record<string, Failure>>): void {
   for (const [name, [syscall, pathCount = 0]] of Object.entries(failures)) {
@@ -132,7 +132,7 @@ function listOf(words: readonly string[]): string {
   return `${words.slice(0, -1).join(', ')}, or ${words.at(-1)}`;
 }
 
-/** What a value is, as Node words it: `undefined`, `type number (5)`, `an instance of Object`. */
+/** Describes a value in Node's words: `undefined`, `type number (5)`, `an instance of Object`. */
 export function describeValue(value: unknown): string {
   if (value === null || value === undefined) return String(value);
   if (typeof value === 'function') return `function ${value.name}`;
@@ -206,7 +206,7 @@ export function outOfRange(name: string, range: string, value: unknown): RangeEr
   );
 }
 
-/** Node's SystemError, which rm and cp use: code is Node's own, `info` holds the POSIX one. */
+/** Node's SystemError, which rm and cp use: `code` is a code of Node, and `info` holds the POSIX code. */
 export function systemError(
   code: string,
   summary: string,

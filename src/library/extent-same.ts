@@ -22,7 +22,7 @@ export type SameExtentResult =
 
 const SYSCALL = 'fideduperange';
 
-/** An open tree and its fs. */
+/** An open tree and its calls of node:fs. */
 export interface TreeParts {
   readonly fileSystem: FileSystem;
   readonly calls: NodeFsWithDescriptors;
@@ -30,7 +30,7 @@ export interface TreeParts {
 
 type File = ExtentDestination['file'];
 
-/** Runs `use` with the file, which is closed afterwards if it was opened here. Failures are those of `syscall`. */
+/** Runs `use` with an open file. Opens and closes it here if `file` is a path. Failures of `use` name `syscall`. */
 export function withFile<T>(
   { fileSystem, calls }: TreeParts,
   syscall: string,
@@ -65,7 +65,7 @@ export function shareExtents(
     checkInteger(destination.offset, 'offset', 0);
   }
   return withFile(parts, SYSCALL, source, READ_ONLY, (from) => {
-    // Faults of the source come first: they belong to no destination.
+    // Check the source first: its failures belong to no destination.
     parts.fileSystem.extentSame(from, sourceOffset, length, []);
     return destinations.map(({ file, offset }): SameExtentResult => {
       try {

@@ -23,7 +23,7 @@ interface ReadOptions extends RangeOptions {
   readonly buffer?: unknown;
 }
 
-/** The position of a read, by the rule of Node's FileHandle: anything but a safe integer means the file's own. */
+/** The position of a read. As in Node's FileHandle, null (the file's own) for anything but a safe integer from 0 on. */
 function handlePosition(position: unknown): number | null {
   const number = typeof position === 'bigint' ? Number(position) : position;
   return typeof number === 'number' && Number.isSafeInteger(number) && number >= 0 ? number : null;
@@ -44,7 +44,7 @@ export class FileHandle extends EventEmitter {
     return this.#descriptor;
   }
 
-  /** Calls that have begun and may yet touch the file; a close waits for them, as in Node. */
+  /** How many calls have begun and may still touch the file; `close` waits for them, as in Node. */
   #busy = 0;
   #idle: (() => void) | undefined;
 
@@ -63,7 +63,7 @@ export class FileHandle extends EventEmitter {
     }
   }
 
-  /** (buffer, offset, length, position), (buffer, options), (options) and (). */
+  /** Takes (buffer, offset, length, position), (buffer, options), (options) or (). */
   async read(
     bufferOrOptions?: unknown,
     offsetOrOptions?: unknown,
@@ -75,7 +75,7 @@ export class FileHandle extends EventEmitter {
     let range: ReadOptions = { offset: offsetOrOptions, length, position };
     if (!ArrayBuffer.isView(buffer)) {
       if (buffer !== undefined && buffer !== null) checkObject(buffer, 'options');
-      // The cast: an object or nothing, and its members are checked below.
+      // The cast: an object, null or undefined; the members are checked below.
       range = (buffer ?? {}) as ReadOptions;
       buffer = range.buffer ?? Buffer.alloc(DEFAULT_READ_BYTES);
       checkView(buffer);
@@ -103,7 +103,7 @@ export class FileHandle extends EventEmitter {
     return { bytesRead: this.#calls.sync.descriptor.readvSync(fd, buffers, position), buffers };
   }
 
-  /** (buffer, offset, length, position), (buffer, options) and (text, position, encoding). */
+  /** Takes (buffer, offset, length, position), (buffer, options) or (text, position, encoding). */
   async write(
     data: unknown,
     offset?: unknown,

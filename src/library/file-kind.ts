@@ -1,7 +1,7 @@
-/** `isFile()` and its like, which `Stats` and `Dirent` have in common. */
+/** `isFile()` and similar methods, which `Stats` and `Dirent` have in common. */
 import { DT_CHR, DT_DIR, DT_LNK, DT_REG, kindOfMode, S_IFBLK, S_IFIFO, S_IFSOCK } from '../base/index.ts';
 
-/** The kind of file, as d_type of readdir(3). In Node too, a Dirent hides it behind a symbol. */
+/** The kind of file, a d_type of readdir(3). Node's Dirent hides its kind behind a symbol as well. */
 export const KIND = Symbol('kind');
 
 const DT_FIFO = kindOfMode(S_IFIFO);
@@ -10,7 +10,7 @@ const DT_BLK = kindOfMode(S_IFBLK);
 
 /**
  * A base class whose objects are also instances of a class of Node, for code that asks `stats instanceof fs.Stats`.
- * Methods of the base class come first.
+ * Methods defined here take precedence over those of Node's class.
  */
 export function fileKindOver(hostClass: { readonly prototype: object }) {
   abstract class FileKind {

@@ -29,7 +29,7 @@ export interface RangeOptions {
 
 const NO_RANGE: RangeOptions = {};
 
-/** The size of the buffer that read makes when it is given none. */
+/** The size of the buffer that `read` makes when the caller gives none. */
 export const DEFAULT_READ_BYTES = 16384;
 
 /** The part of a view to read into or to write from. */
@@ -39,7 +39,7 @@ export interface TransferRange {
   readonly position: number | null;
 }
 
-/** Opens by path as a step of an operation. Failures name open(2) and the path. */
+/** Opens a file by path, as one step of a call. Failures name open(2) and the path. */
 export function openFile(fileSystem: TreeFiles, path: unknown, flags: number, mode: number): TreeFile {
   const bytes = bytePath(path);
   try {
@@ -49,14 +49,14 @@ export function openFile(fileSystem: TreeFiles, path: unknown, flags: number, mo
   }
 }
 
-/** A length to truncate to: a whole number; below zero means zero. */
+/** A length to truncate to: a whole number; anything below zero means zero. */
 export function truncateLength(length: unknown): number {
   if (length === undefined) return 0;
   checkInteger(length, 'len');
   return Math.max(0, length);
 }
 
-/** The range of a write that was given as options or piece by piece; Node is lax about length and position here. */
+/** The range of a write, given as options or as single arguments; Node is lax about length and position here. */
 export function writeRange(
   buffer: ArrayBufferView,
   offsetOrOptions: unknown,
@@ -96,7 +96,7 @@ export class DescriptorCalls extends Calls {
     }
   }
 
-  /** (fd, buffer, offset, length, position), (fd, buffer, options) and (fd, buffer). */
+  /** Takes (fd, buffer, offset, length, position), (fd, buffer, options) or (fd, buffer). */
   readSync(fd: unknown, buffer: unknown, offset?: unknown, length?: unknown, position?: unknown): number {
     const file = this.descriptors.find(fd);
     checkView(buffer);
@@ -106,7 +106,7 @@ export class DescriptorCalls extends Calls {
     }
     const from = offset ?? 0;
     checkInteger(from, 'offset', 0);
-    // The cast: like Node's, this turns whatever was given into an int32.
+    // The cast: as in Node, `| 0` turns any value into an int32.
     const count = (length as number) | 0;
     if (count === 0) return 0;
     return this.readInto(file, buffer, from, count, position);
@@ -147,7 +147,7 @@ export class DescriptorCalls extends Calls {
     const found = this.descriptors.find(fd);
     checkViews(buffers);
     const file = found ?? notOpen('read');
-    // preadv(2) of nothing; Node passes the EINVAL on.
+    // libuv refuses to read into no buffers (uv_fs_read).
     if (buffers.length === 0) throw systemFailure('EINVAL', 'read');
     let at = typeof position === 'number' && position >= 0 ? position : null;
     let total = 0;
@@ -161,7 +161,7 @@ export class DescriptorCalls extends Calls {
     return total;
   }
 
-  /** (fd, buffer, offset, length, position), (fd, buffer, options) and (fd, text, position, encoding). */
+  /** Takes (fd, buffer, offset, length, position), (fd, buffer, options) or (fd, text, position, encoding). */
   writeSync(fd: unknown, data: unknown, offset?: unknown, length?: unknown, position?: unknown): number {
     if (ArrayBuffer.isView(data)) {
       const found = this.descriptors.find(fd);
@@ -212,7 +212,7 @@ export class DescriptorCalls extends Calls {
     this.fileSystem.truncateFile(this.descriptors.get(fd, 'ftruncate'), size);
   }
 
-  /** Takes a path or a descriptor. By path it is open, ftruncate, close, and an error says which of them failed. */
+  /** Takes a path or a descriptor. By path it calls open and ftruncate, and an error names the one that failed. */
   truncateSync(path: unknown, length?: unknown): void {
     if (typeof path === 'number') {
       this.ftruncateSync(path, length);

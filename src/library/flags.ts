@@ -1,4 +1,4 @@
-/** The flags of open: Node's letters as the numbers of open(2). */
+/** The flags of open: translates Node's letters into the numbers of open(2). */
 import { constants } from 'node:fs';
 import { O_APPEND, O_CREAT, O_EXCL, O_RDONLY, O_RDWR, O_TRUNC, O_WRONLY } from '../sys/index.ts';
 import { checkInt32 } from './arguments.ts';
@@ -8,9 +8,9 @@ const { O_SYNC } = constants;
 
 export const READ_ONLY = O_RDONLY;
 export const READ_WRITE = O_RDWR;
-/** What 'w' means. */
+/** The flags of 'w'. */
 export const WRITE_NEW = O_TRUNC | O_CREAT | O_WRONLY;
-/** What 'a' means. */
+/** The flags of 'a'. */
 export const APPEND = O_APPEND | O_CREAT | O_WRONLY;
 
 const BY_LETTERS: ReadonlyMap<unknown, number> = new Map([
@@ -38,7 +38,7 @@ const BY_LETTERS: ReadonlyMap<unknown, number> = new Map([
   ['sa+', O_APPEND | O_CREAT | O_RDWR | O_SYNC],
 ]);
 
-/** The number of open(2) for a flag given as letters or as a number; nothing means `fallback`. */
+/** The number of open(2) for flags given as letters or as a number; `fallback` replaces null and undefined. */
 export function openFlags(flags: unknown, fallback = O_RDONLY): number {
   if (flags === undefined || flags === null) return fallback;
   if (typeof flags === 'number') {

@@ -18,7 +18,7 @@ import { createNodeFs, type NodeFs, type NodeFsWithDescriptors } from './fs.ts';
 import { checkOptions, UNMOUNT } from './library-arguments.ts';
 import { treeFailure } from './tree-calls.ts';
 
-/** How long an owner that was killed may take to end. */
+/** How long to wait until a killed owner process has ended. */
 const ENDING_MS = 10_000;
 
 export interface MountOptions {
@@ -31,7 +31,7 @@ export interface MountOptions {
 }
 
 export interface UnmountOptions {
-  /** Unmounts even while programs use it: they go on, and the fork is busy until the last of them ends. */
+  /** Unmounts even while programs use the mount: they go on, and the fork is busy until the last of them ends. */
   readonly lazy?: boolean;
 }
 
@@ -72,12 +72,12 @@ export class ForkMount {
     return this.#files;
   }
 
-  /** @internal The same, as node:fs. */
+  /** @internal The tree through its mount point, as node:fs. */
   get fs(): NodeFs {
     return this.#calls.fs;
   }
 
-  /** @internal Makes a fork of the tree as it is now, and leaves it closed. */
+  /** @internal Makes a fork of the tree as it is now, and leaves the fork closed. */
   async fork(name: string): Promise<void> {
     await this.#ask('fork', name, () => this.#client.request('fork', { source: this.#name, name }));
   }
@@ -96,7 +96,7 @@ export class ForkMount {
   }
 
   /**
-   * Unmounts; the fork's handle owns its layer again, and the descriptors of its fs are closed. EBUSY while programs
+   * Unmounts and closes the descriptors of the fork's fs; the fork's handle owns its layer again. EBUSY while programs
    * use the mount or descriptors are open, unless `lazy`.
    */
   async unmount(options: UnmountOptions = {}): Promise<void> {
@@ -122,12 +122,12 @@ export class ForkMount {
     this.#end();
   }
 
-  /** The kernel takes an owner apart that was killed, and may free the fork last. */
+  /** Waits until the fork is free: when the kernel cleans up after a killed owner, it may free the fork last. */
   async #untilFree(): Promise<void> {
     try {
       await whileBusy(() => this.#engine.openTree(this.#name, false).close(), ENDING_MS);
     } catch (error) {
-      // Using the fork fails in the same way.
+      // Ignored: the next use of the fork fails in the same way.
       if (!isFsError(error) && !(error instanceof StoreError)) throw error;
     }
   }
@@ -139,7 +139,7 @@ export class ForkMount {
     this.#onEnd(this);
   }
 
-  /** @internal Unmounts whatever happens: where the mount is busy, the owner does it lazily. */
+  /** @internal Unmounts in any case: if the mount is busy, the owner unmounts it lazily. */
   async abandon(): Promise<void> {
     if (!this.#isMounted) return;
     this.#calls.closeAll();
@@ -156,7 +156,7 @@ export class ForkMount {
   }
 }
 
-/** Mounts a fork that this process has just closed. The way out is in the error's text. */
+/** Mounts a fork that this process has just closed. The text of an error says what to do. */
 export async function mountFork(
   parts: MountParts,
   directory: string,

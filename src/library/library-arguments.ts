@@ -18,7 +18,7 @@ export function checkString(value: unknown, name: string): asserts value is stri
   if (typeof value !== 'string') throw invalidArgumentType(name, 'string', value);
 }
 
-/** A path on the host. An empty one would stand for the working directory. */
+/** A path on the host. An empty path is refused, since it would stand for the working directory. */
 export function checkHostPath(value: unknown, name: string): asserts value is string {
   checkString(value, name);
   if (value === '' || value.includes('\0'))
@@ -58,13 +58,13 @@ const isText = optional(checkString);
 const CACHE: Checks = { inodesMax: atLeast(1), namesMax: atLeast(1) };
 
 export interface OpenOptions {
-  /** Makes the store where there is none. Default: true. */
+  /** Makes the store if there is none. Default: true. */
   readonly create?: boolean;
   /** Opens a store that belongs to another user, whom you trust. Default: whether RAMET_TRUST_STORE is 1. */
   readonly trustStore?: boolean;
   /**
-   * Changes nothing in the store and leaves no trace in it, so that a read-only filesystem will do. What would write is
-   * EROFS. Default: false.
+   * Changes nothing in the store and leaves no trace in it, so that it may lie on a read-only filesystem. Calls that
+   * would write fail with EROFS. Default: false.
    */
   readonly readOnly?: boolean;
   /**
@@ -82,7 +82,7 @@ export const OPEN: Checks = {
 };
 
 export interface StoreImportOptions extends ImportOptions {
-  /** Called once the import is done, with what it did and what it could not import as it was. */
+  /** Called once the import is done, with a report of what it did and what it could not import as it was. */
   readonly onReport?: (report: ImportReport) => void;
 }
 
@@ -101,18 +101,19 @@ export const IMPORT: Checks = {
 export interface ForkOptions {
   readonly name: string;
   /**
-   * What the fork stands on, uppermost first: trees by name, directories of the host by a path with a slash in it
-   * (`./repo`). Several are merged as docs/unions.md says; `[]` makes an empty tree. A directory is not read
-   * in advance, and never written; docs/host-trees.md says what a fork shows of later changes to the directory.
+   * The trees that the fork stands on, uppermost first: trees of the store by name, directories of the host by a path
+   * with a slash in it (`./repo`). Several are merged as docs/unions.md says; `[]` makes an empty tree. A directory is
+   * not read in advance, and never written; docs/host-trees.md says what a fork shows of later changes to the
+   * directory.
    */
   readonly lowers: readonly string[];
-  /** For a fork of a directory: a file's first change takes over its bytes, so the host file may change afterwards. */
+  /** For a fork of a directory: the first change to a file copies all its bytes, so the host file may change later. */
   readonly pin?: boolean;
 }
 
 export const CREATE_FORK: Checks = { name: checkString, lowers: checkStrings, pin: isSet };
 
-/** Which trees, how much memory and time, whom to notify, and a signal that ends the run early. */
+/** The trees, limits of memory and time, a function to call with the progress, and a signal that ends the run early. */
 export type StoreDedupeOptions = Omit<DedupeOptions, 'frozenElsewhere'>;
 
 export const DEDUPE: Checks = {
@@ -163,7 +164,7 @@ export const EXPORT_CHANGES: Checks = { against: isText, format: optional(oneOf(
 
 export function checkOptions(options: unknown, checks: Checks, name = 'options'): void {
   checkObject(options, name);
-  // An object may have any property, of any type.
+  // The cast: an object may have any property, of any type.
   const given = options as Readonly<Record<string, unknown>>;
   for (const [key, check] of Object.entries(checks)) check(given[key], `${name}.${key}`);
 }

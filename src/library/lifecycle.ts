@@ -17,21 +17,21 @@ import { systemFailure } from './errors.ts';
 import { named, reaching } from './tree-calls.ts';
 
 export interface CommitOptions extends Omit<TreeCommitOptions, 'onConflict' | 'trees'> {
-  /** 'none' (the default) changes nothing where there is a conflict, 'force' replaces, 'skip' leaves out. */
+  /** 'none' (the default) changes nothing if there is a conflict, 'force' replaces, 'skip' leaves the path out. */
   readonly conflicts?: CommitResolution;
 }
 
 export interface MergeOptions extends Omit<TreeMergeOptions, 'onConflict' | 'trees'> {
-  /** Which side wins where both changed something; 'none' (the default) changes nothing then. */
+  /** The side that wins a conflict; 'none' (the default) changes nothing if there is one. */
   readonly conflicts?: MergeResolution;
 }
 
 export type RollbackOptions = Pick<MergeOptions, 'discard'>;
 
 export interface ExportChangesOptions {
-  /** The tree to compare with. Default: the one that the fork was made from. */
+  /** The tree to compare with. Default: the tree that the fork was made from. */
   readonly against?: string;
-  /** `oci` (the default): a tar layer, with gzip by its name; `overlay`: an upper directory of overlayfs. */
+  /** `oci` (the default): a tar layer, gzipped if its name says so; `overlay`: an upper directory of overlayfs. */
   readonly format?: 'oci' | 'overlay';
 }
 
@@ -50,7 +50,7 @@ export async function commitFork(
   return { ...report, conflicts: withText(report.conflicts) };
 }
 
-/** The fork `into` must be closed here. */
+/** The fork `into` must be closed in this process. */
 export async function mergeFork(
   engine: StoreEngine,
   from: string,
@@ -63,7 +63,7 @@ export async function mergeFork(
   return { ...report, conflicts: withText(report.conflicts) };
 }
 
-/** The fork must be closed here. Returns the name of the snapshot of its former state. */
+/** The fork must be closed in this process. Returns the name of the snapshot of its former state. */
 export function rollbackFork(
   engine: StoreEngine,
   name: string,

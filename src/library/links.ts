@@ -17,7 +17,7 @@ export class LinkCalls extends Calls {
     this.fileSystem.link(bytePath(existingPath, 'existingPath'), bytePath(newPath, 'newPath'), false);
   }
 
-  /** `type` matters on Windows only, and is only checked. */
+  /** `type` matters on Windows only; here it is checked and ignored. */
   symlinkSync(target: unknown, path: unknown, type?: unknown): void {
     checkSymlinkType(type);
     this.fileSystem.symlink(bytePath(target, 'target'), bytePath(path));
@@ -77,7 +77,7 @@ export class LinkCalls extends Calls {
     return done === '' ? '/' : done;
   }
 
-  /** The target of a symlink, undefined for anything else. A symlink that leads nowhere is an error of stat. */
+  /** The target of a symlink, undefined for anything else. A dangling symlink fails with an error of stat. */
   private linkTarget(path: string, isTooDeep: boolean): string | undefined {
     let syscall = 'lstat';
     try {

@@ -1,4 +1,4 @@
-/** An open tree with its fs: what `Fork` and `Snapshot` of the library have in common. */
+/** An open tree with its fs, which `Fork` and `Snapshot` of the library are built on. */
 import type { View } from '../mapping/index.ts';
 import type { Tree } from '../store/index.ts';
 import type { SpaceCounts } from '../vfs/index.ts';
@@ -21,7 +21,7 @@ export class OpenTree {
     this.countSpace = countSpace;
   }
 
-  /** Made when it is first asked for: some hundred functions, which a fork that waits its turn has no use for. */
+  /** Made when first needed: it is some hundred functions, which a fork that is not used yet can do without. */
   private get calls(): NodeFsWithDescriptors {
     this.nodeFs ??= createNodeFs(this.tree.fileSystem, this.countSpace);
     return this.nodeFs;
@@ -35,14 +35,14 @@ export class OpenTree {
     return this.calls.fs;
   }
 
-  /** Files of it are open or mapped. */
+  /** True when files of the tree are open or mapped. */
   get isInUse(): boolean {
     for (const inode of this.tree.stack.inodes.values()) if (inode.isInUse) return true;
     return false;
   }
 
   map(file: string | Uint8Array | URL | number, options: MapFileOptions): View {
-    // What is a number is no path: 1.5 is a wrong descriptor.
+    // A number is never a path: 1.5 is a wrong descriptor.
     if (typeof file === 'number') checkDescriptor(file);
     checkOptions(options, MAP);
     // The view keeps the file alive, as a mapping does on Linux.

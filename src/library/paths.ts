@@ -1,4 +1,4 @@
-/** Paths as callers give them (string, bytes, file: URL) as the byte paths of the core, and names back to text. */
+/** Turns paths that callers give (string, bytes, file: URL) into byte paths of the core, and names back into text. */
 import { fileURLToPath } from 'node:url';
 import { nameFromBytes, nameToBytes, nameToString } from '../base/index.ts';
 import { invalidArgumentType, invalidArgumentValue } from './errors.ts';
@@ -7,7 +7,7 @@ import { invalidArgumentType, invalidArgumentValue } from './errors.ts';
 const NEEDS_CARE = /[^\x01-\x7f]/;
 const NO_NULL_BYTES = 'must be a string, Uint8Array, or URL without null bytes';
 
-/** What every function here takes for a path. */
+/** The types of a path argument. */
 export type PathArgument = string | Uint8Array | URL;
 
 /**
@@ -41,7 +41,7 @@ function isUrl(value: unknown): value is URL {
   );
 }
 
-/** A path as given, URLs as the path they mean: what `Dirent.parentPath` and `Dir.path` show. */
+/** The value of `Dirent.parentPath` and `Dir.path`: the path as given, or the path that a URL stands for. */
 export function shownPath(path: PathArgument): string | Uint8Array {
   return path instanceof URL ? fileURLToPath(path) : path;
 }

@@ -1,6 +1,7 @@
 /**
- * fs.promises. Each call does its work at once and returns a promise of the outcome: what fails, wrong arguments too,
- * rejects and never throws. Only reads that would wait for the disk are put off (see async-calls.ts).
+ * fs.promises. Each call does its work at once and returns a promise of the outcome. Every failure, even a wrong
+ * argument, rejects the promise; no call throws. Only reads that would wait for the disk come later (see
+ * async-calls.ts).
  */
 import { constants } from 'node:fs';
 import type { TreeFile, TreeFiles } from '../vfs/index.ts';
@@ -22,7 +23,7 @@ function promised(call: Call): (...args: unknown[]) => Promise<unknown> {
   return async (...args: unknown[]) => call(...args);
 }
 
-/** The calls of fs.promises that are more than their synchronous form. */
+/** The calls of fs.promises that do more than their synchronous form. */
 class PromiseCalls extends AsyncCalls {
   async open(path: unknown, flags?: unknown, mode?: unknown): Promise<FileHandle> {
     bytePath(path);
@@ -86,7 +87,7 @@ class PromiseCalls extends AsyncCalls {
 /** Calls that fs.promises does not have: those that take a descriptor, and `exists`. */
 const NOT_PROMISED = /^(f\w+|close|exists|readv?|writev?)$/;
 
-/** The object that `fs.promises` is. */
+/** Makes the object `fs.promises`. */
 export function createPromises(
   fileSystem: TreeFiles,
   descriptors: Descriptors,

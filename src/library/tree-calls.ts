@@ -4,7 +4,7 @@ import type { StoreEngine } from '../store/index.ts';
 import { type Trees, withTrees } from '../trees/index.ts';
 import { systemFailure } from './errors.ts';
 
-/** The error of a failed operation on a tree. A call and a path that it names already are kept. */
+/** The error of a failed operation on a tree. Keeps the system call and the path if `error` names them. */
 export function treeFailure(operation: string, name: string, error: unknown): unknown {
   if (!(error instanceof FsError)) return error;
   const { code, syscall = operation, path = name, dest, note } = error;
@@ -19,7 +19,7 @@ export function named<T>(operation: string, name: string, call: () => T): T {
   }
 }
 
-/** As `named`, for a call that reaches trees wherever they are. */
+/** Like `named`, for a call that reaches trees wherever they are. */
 export async function reaching<T>(
   engine: StoreEngine,
   operation: string,

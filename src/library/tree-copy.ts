@@ -1,7 +1,7 @@
 /**
  * cp: copies files, symlinks and whole trees, by the rules and with the errors of Node (lib/internal/fs/cp/cp-sync.js);
- * the contents of files are reflinked. The walk is a generator that yields what the caller's filter returned, so that
- * one walk serves the synchronous form and the form whose filter may be a promise.
+ * the contents of files are reflinked. The walk is a generator that yields what the caller's filter returned. So one
+ * walk serves both the synchronous form and the form whose filter may return a promise.
  */
 import { dirname, isAbsolute, join, parse, resolve, sep } from 'node:path/posix';
 import { isPromise } from 'node:util/types';
@@ -57,7 +57,7 @@ function copyOptions(options: unknown): CopyOptions {
 
 type Attributes = Stats | BigIntStats;
 
-/** One file to copy: both paths, and what is there. */
+/** One file to copy: both paths, and the attributes of what is there. */
 interface CopyPair {
   readonly from: string;
   readonly source: Attributes;
@@ -119,7 +119,7 @@ export class TreeCopyCalls {
     }
   }
 
-  /** As cpSync, with a filter that may be asynchronous; other work gets its turn between files. */
+  /** Like cpSync, with a filter that may be asynchronous. */
   async cp(source: unknown, destination: unknown, options?: unknown): Promise<void> {
     const walk = this.start(source, destination, options);
     let step = walk.next();
@@ -172,7 +172,7 @@ export class TreeCopyCalls {
       : this.attributes.lstatSync(path, { throwIfNoEntry });
   }
 
-  /** No parent of the destination may be the source: paths alone do not show that where there are symlinks. */
+  /** Refuses a destination below the source; its path alone does not show this if it leads through symlinks. */
   private checkParents({ from, source, to }: CopyPair): void {
     const sourceParent = resolve('/', dirname(from));
     let parent = resolve('/', dirname(to));
@@ -246,14 +246,14 @@ export class TreeCopyCalls {
       old = String(this.links.readlinkSync(to));
     } catch (error) {
       if (!isCode(error, 'EINVAL')) throw error;
-      // Something else is there: symlink fails with EEXIST.
+      // No symlink is there, but something else: this fails with EEXIST.
       this.links.symlinkSync(content, to);
       return;
     }
     if (!isAbsolute(old)) old = resolve('/', dirname(to), old);
     const isDirectory = this.attributes.statSync(to, { throwIfNoEntry: false })?.isDirectory() ?? false;
     if (isBelow(content, old)) throw invalid(`cannot copy ${content} to a subdirectory of self ${old}`, to);
-    // Were the source below the old target, its contents would go with the link that is replaced.
+    // Node refuses a new target below the old one: removing the link might remove the new target's contents.
     if (isDirectory && isBelow(old, content)) {
       const summary = 'Cannot overwrite symlink in subdirectory of self';
       const message = `cannot overwrite ${old} with ${content}`;
