@@ -1,8 +1,8 @@
 /**
- * Carries out the plan of a commit. A file is written beside its place, made durable with the others of its batch, and
- * renamed to its place, which at every moment has the whole old file or the whole new one. What changed since the plan
- * was made is left alone. Order: directories, files, removals (deepest first), files that replace a directory, and the
- * directories' own attributes. After a failure another commit finds what is done and does the rest.
+ * Carries out the plan of a commit. Each file is written beside its place, made durable together with its batch, and
+ * renamed to its place, which at every moment has the whole old file or the whole new one. Paths that changed since the
+ * plan was made are left alone. Order: directories, files, removals (deepest first), files that replace a directory,
+ * and the directories' own attributes. After a failure another commit finds what is done and does the rest.
  */
 import { FsError, isFsError, isSameTimespec } from '../base/index.ts';
 import type { StoredTree } from '../store/index.ts';
@@ -24,7 +24,7 @@ export class CommitApplication {
   hasBegun = false;
   written = 0;
   removed = 0;
-  /** What changed in the target during the commit, and was left alone. */
+  /** Paths that changed in the target during the commit, and were left alone. */
   readonly lateConflicts: CommitConflict[] = [];
   readonly tally = new ExportTally();
   private readonly target: HostTarget;
@@ -65,7 +65,7 @@ export class CommitApplication {
     this.target.sync();
   }
 
-  /** Finds names of hard-linked files that are in the target already, and are not written. */
+  /** Finds names of hard-linked files that the target has already, and that this commit does not write. */
   private findNames(steps: readonly CommitStep[], tree: StoredTree): void {
     const written = new Set(steps.map(({ path }) => path));
     for (const [ino, paths] of new TreePaths(tree).linkedAt(written)) {
@@ -116,7 +116,7 @@ export class CommitApplication {
   private rename(written: Written): void {
     const { path, temporary } = written;
     this.target.at('rename', path, (files) => files.rename(temporary, path));
-    // rename(2) does nothing where both are names of one file.
+    // rename(2) does nothing if both are names of one file: then remove the temporary name.
     this.discard(written);
     this.written++;
   }
@@ -132,7 +132,7 @@ export class CommitApplication {
     return !isSame;
   }
 
-  /** False when it was left, because it changed or something was put into it. */
+  /** Removes a path. False when it was left alone, because it changed or something was put into it. */
   private remove(step: CommitStep): boolean {
     const { path, found } = step;
     if (found === undefined) return true;
@@ -155,7 +155,7 @@ export class CommitApplication {
     this.target.at('open', path, () => this.writer.dress(this.reader.item(path), path));
   }
 
-  /** Removes the temporary files. Where even that fails, the next commit does it. */
+  /** Removes the temporary files. If even that fails, the next commit removes them. */
   private clear(): void {
     for (const written of this.batch) {
       try {
@@ -172,7 +172,7 @@ export class CommitApplication {
   }
 }
 
-/** Compares ctime too, which reveals a change with a set-back mtime; but a new hard link changes it as well. */
+/** Compares ctime too, which reveals a change with a set-back mtime, unless a new hard link has changed the ctime. */
 function isSameMoment(now: HostStat, found: HostStat): boolean {
   const isSameChange = now.nlink !== found.nlink || isSameTimespec(now.ctime, found.ctime);
   return isSameTimespec(now.mtime, found.mtime) && isSameChange;

@@ -1,6 +1,6 @@
 /**
- * Plans a commit to a host directory, path by path: what is already as in the fork stays, what is as expected is
- * replaced, and everything else is a conflict. Nothing is written.
+ * Plans a commit to a host directory, path by path. A path that already is as in the fork stays, one that is as
+ * expected is replaced, and any other is a conflict. Writes nothing.
  */
 import { FsError, isDirectoryMode, isFsError } from '../base/index.ts';
 import type { HostStat } from '../sys/index.ts';
@@ -11,9 +11,9 @@ import { type HostTarget, TEMPORARY_PREFIX } from './host-target.ts';
 export interface CommitConflict {
   /** Absolute in the tree, a byte string. */
   readonly path: string;
-  /** What happened to it in the target since the fork was made or last committed. */
+  /** How the path changed in the target since the fork was made or last committed. */
   readonly kind: 'added' | 'changed' | 'removed';
-  /** The fork's version replaced it, as asked for with 'force'. */
+  /** True when the fork's version replaces it, because of 'force'. */
   readonly isReplaced: boolean;
 }
 
@@ -22,19 +22,19 @@ export interface CommitStep {
   readonly path: string;
   /** Mode in the fork; undefined to remove it. */
   readonly mode: number | undefined;
-  /** What is there in the target. */
+  /** The stat of the path in the target; undefined if nothing is there. */
   readonly found: HostStat | undefined;
 }
 
 export interface CommitPlan {
-  /** By path, so a directory comes before its contents. */
+  /** Sorted by path, so a directory comes before its contents. */
   readonly steps: readonly CommitStep[];
   readonly conflicts: readonly CommitConflict[];
   /** Paths that already are as the fork has them. */
   readonly unchanged: number;
 }
 
-/** With conflicts: commit nothing, let the fork win, or leave the conflicting paths out. */
+/** How to treat conflicts: commit nothing ('none'), let the fork win ('force'), leave the paths out ('skip'). */
 export type CommitResolution = 'none' | 'force' | 'skip';
 
 export interface PlanParts {
@@ -46,7 +46,7 @@ export interface PlanParts {
   /** The store's own directory, absolute. */
   readonly storeDirectory: string;
   readonly onConflict: CommitResolution;
-  /** An earlier commit ended half way. */
+  /** True when an earlier commit ended half way. */
   readonly isResumed: boolean;
 }
 
@@ -69,7 +69,7 @@ export function planCommit(parts: PlanParts): CommitPlan {
     present.set(parent, isPresent);
     const isReachable = isPresent || (paths.has(parent) && !blocked.has(parent));
     if (!isReachable) {
-      // A removal from a directory that is not there is done already.
+      // If the directory is not there, a removal from it is done already.
       if (mode !== undefined) conflicts.push({ path, kind: 'removed', isReplaced: false });
       blocked.add(path);
       continue;
@@ -97,7 +97,7 @@ export function isDirectory(mode: number | undefined): boolean {
   return mode !== undefined && isDirectoryMode(mode);
 }
 
-/** False, too, where the path has a symlink in it. */
+/** Also false if the path has a symlink in it. */
 function isDirectoryIn(target: HostTarget, path: string): boolean {
   return path === '' || isDirectory(statIn(target, path)?.mode);
 }
@@ -117,7 +117,7 @@ function isExpected(
   isAlike: boolean,
 ): boolean {
   if (expected.some((expects) => expects(target, path, found))) return true;
-  // Somebody has made the same change; only times, owner or attributes differ.
+  // Somebody has made the same change already; only times, owner or attributes differ.
   if (isAlike) return true;
   // A commit that ended half way may have removed something to put another type in its place.
   if (found === undefined) return isResumed && mode !== undefined;
@@ -134,7 +134,7 @@ function conflictKind(
   return expected.every((expects) => expects(target, path, undefined)) ? 'added' : 'changed';
 }
 
-/** Something in a directory to be removed that the commit does not remove. */
+/** For a directory to be removed: the path of an entry that the commit does not remove, if there is one. */
 function strangerIn(target: HostTarget, path: string, paths: ReadonlySet<string>): string | undefined {
   const name = target
     .names(path)

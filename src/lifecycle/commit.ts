@@ -1,7 +1,7 @@
 /**
- * `commitTree`: writes a fork's changes into the host directory that it came from. A snapshot is committed, so the fork
- * may change meanwhile. The snapshot stays, as `FORK.committed`, to show what the directory contains afterwards: the
- * next commit expects that, or what a commit that ended half way (`FORK.committing`) left.
+ * `commitTree`: writes a fork's changes into the host directory that it came from. It commits a snapshot, so the fork
+ * may change meanwhile. The snapshot stays, as `FORK.committed`, to show what the directory contains afterwards. The
+ * next commit expects either that content or that of `FORK.committing`, the snapshot of a commit that ended half way.
  */
 import { realpathSync } from 'node:fs';
 import { FsError, isMissing } from '../base/index.ts';
@@ -27,10 +27,10 @@ import { HostTarget, TEMPORARY_PREFIX } from './host-target.ts';
 export interface CommitOptions {
   /** The host directory. Default: the one that was imported, or that the fork stands on. */
   readonly to?: string | undefined;
-  /** The tree that the directory was equal to. Default: the snapshot that was imported from it. */
+  /** The tree that the directory was equal to. Default: the snapshot that was imported from the directory. */
   readonly base?: string | undefined;
   readonly onConflict?: CommitResolution | undefined;
-  /** Only report what a commit would do. */
+  /** Only reports what a commit would do. */
   readonly dryRun?: boolean | undefined;
   /** Makes a snapshot of the fork, which another process may have mounted. Default: the engine does. */
   readonly trees?: { snapshot(source: string, name: string): Promise<unknown> } | undefined;
@@ -135,7 +135,7 @@ export async function commitTree(
       for (const tree of trees) tree.close();
       if (!report.isDone) engine.drop(name);
       else if (typeof base !== 'string' && options.to === undefined) {
-        // The directory now has the fork's changes, so the fork can stand on it again without any; but not where
+        // The directory now has the fork's changes, so the fork can start from it again without changes, unless
         // conflicts kept some of them out.
         const isComplete = report.conflicts.every(({ isReplaced }) => isReplaced);
         if (isComplete) replaceTree(engine, fork, base, { unchangedSince: layer });
@@ -198,7 +198,7 @@ interface CommitParts {
   /** The base, then earlier commits: the target may be equal to any of them. */
   readonly known: readonly Tree[];
   readonly application: CommitApplication;
-  /** An earlier commit ended half way. */
+  /** True when an earlier commit ended half way. */
   readonly isResumed: boolean;
   readonly storeDirectory: string;
   readonly options: CommitOptions;
@@ -232,7 +232,10 @@ async function runCommit(parts: CommitParts): Promise<CommitReport> {
   return { ...report, written, removed, conflicts, notes: tally.notes, isDone: true };
 }
 
-/** If the base is the live directory, which always equals itself, the fork's records of it are expected instead. */
+/**
+ * The states that a commit may replace: those of the base and of earlier commits. If the base is the live directory,
+ * which always equals itself, the state that the fork recorded of it takes its place.
+ */
 function expectations({ engine, tree, known }: CommitParts, after: StoredTree): Expectation[] {
   const [base, ...earlier] = known;
   const { fileSystem, info } = base!;

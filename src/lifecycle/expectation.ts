@@ -14,10 +14,10 @@ import { type HostStat, O_RDONLY } from '../sys/index.ts';
 import { type TreeFiles, xattrRefusal } from '../vfs/index.ts';
 import type { HostTarget } from './host-target.ts';
 
-/** True when what a target has at `path` (`found`; undefined for nothing) is known, so that a commit may replace it. */
+/** Whether the target is as expected at `path`, so that a commit may replace `found` (undefined for nothing). */
 export type Expectation = (target: HostTarget, path: string, found: HostStat | undefined) => boolean;
 
-/** Equal to a tree: type, mode, size, symlink target, and content unless the times of modification are equal. */
+/** Expects what a tree has: type, mode, size, symlink target, and the same modification time or the same content. */
 export function asIn(files: TreeFiles): Expectation {
   return (target, path, found) => {
     const wanted = files.tryStat(path, false);
@@ -36,8 +36,8 @@ export function asIn(files: TreeFiles): Expectation {
 }
 
 /**
- * As a fork of a live directory found it: what the host had when the fork first recorded something there. Where it
- * recorded nothing, anything that the fork does not have is expected.
+ * Expects what the host had when a fork of a live directory first recorded something at the path. Where the fork
+ * recorded nothing, expects that the host or the fork has nothing at the path.
  */
 export function asRecorded(files: TreeFiles, recorded: ReadonlyMap<string, HostOrigin>): Expectation {
   const byNumber = new Map<HostIno, HostOrigin[]>();
@@ -61,7 +61,7 @@ function isSameContent(target: HostTarget, files: TreeFiles, path: string, sizeB
   try {
     return target.reading(path, sizeBytes, (found) => isSameData(found, dataOf(files, file, sizeBytes)));
   } catch (error) {
-    // The fork has lost these bytes, because the host file that they were in has changed: they equal nothing.
+    // The fork has lost these bytes, because the host file that had them has changed: nothing is equal to them.
     if (isFsError(error, 'ESTALE')) return false;
     throw error;
   } finally {
@@ -69,7 +69,7 @@ function isSameContent(target: HostTarget, files: TreeFiles, path: string, sizeB
   }
 }
 
-/** Whether the rest that a commit sets (owner, times, attributes) is equal as well. */
+/** Whether owner, modification time and extended attributes, which a commit also sets, are equal as well. */
 export function isDressed(
   target: HostTarget,
   files: TreeFiles,
@@ -83,7 +83,7 @@ export function isDressed(
   if (process.geteuid?.() === 0 && (wanted.uid !== found.uid || wanted.gid !== found.gid)) return false;
   const xattrs = target.xattrs(path);
   const names = files.listXattrs(path, false);
-  // A directory may have more; attributes of security modules, and those that no tree can have, are the host's own.
+  // A directory may have more attributes. Those of security modules, and those that no tree can have, are the host's.
   const isMore = [...xattrs.keys()].some(
     (name) =>
       !name.startsWith('security.') && xattrRefusal(name, wanted.mode) === undefined && !names.includes(name),

@@ -1,6 +1,6 @@
 /**
- * Differences of two trees file by file, as in a patch: it has no directories, so each file in a renamed directory is a
- * renamed file.
+ * Differences of two trees file by file, as in a patch. A patch has no directories, so each file in a renamed directory
+ * is a renamed file.
  */
 import {
   DT_DIR,
@@ -55,13 +55,13 @@ export function* fileChanges(
   }
 }
 
-/** Changed only in ways that a patch does not express. */
+/** True for a change that a patch cannot express. */
 function isUnseen({ kind, from, parts }: Change): boolean {
   if (kind !== 'modified' || from !== undefined) return false;
   return parts.every((part) => part === 'times' || part === 'owner' || part === 'xattrs');
 }
 
-/** Finds the earlier path of something that was renamed, or is in a renamed directory (the innermost counts). */
+/** Makes a function that finds the old path of a file that was renamed, alone or with a directory (the innermost). */
 function originsOf(changes: readonly Change[]): (path: string) => string | undefined {
   const files = new Map<string, string>();
   const directories = new Map<string, string>();

@@ -1,6 +1,6 @@
 /**
- * A host directory that a commit writes to. Paths with a symlink in them are refused, so nothing outside the directory
- * is reached, whatever is renamed meanwhile.
+ * A host directory that a commit writes to. It refuses paths with a symlink in them, so that a commit never reaches
+ * anything outside the directory, whatever others rename meanwhile.
  */
 import { FsError, isFsError } from '../base/index.ts';
 import { type DataSource, dataOf, HostFiles } from '../files/index.ts';
@@ -8,7 +8,7 @@ import { directoryIdentity, type HostOrigin, isOrigin } from '../lower/index.ts'
 import { type HostIdentity, isSameDirectory } from '../meta/index.ts';
 import { type HostStat, O_DIRECTORY, O_RDONLY, type System } from '../sys/index.ts';
 
-/** Begins the names of the temporary files that a commit writes beside their places. */
+/** The prefix of the temporary files that a commit writes beside their places. */
 export const TEMPORARY_PREFIX = '.ramet-commit-';
 
 export class HostTarget {
@@ -74,7 +74,7 @@ export class HostTarget {
     }
   }
 
-  /** As `at`, for an asynchronous call whose errors name the path already. */
+  /** Like `at`, for an asynchronous call whose errors name the path already. */
   async atAsync<T>(path: string, call: () => Promise<T>): Promise<T> {
     try {
       return await call();
@@ -89,7 +89,7 @@ export class HostTarget {
     return new FsError('ELOOP', { syscall: 'commit', path: this.files.shown(path), note });
   }
 
-  /** Undefined where nothing is, or where the parent is not a directory. */
+  /** Undefined if nothing is there, or if the parent is not a directory. */
   stat(path: string): HostStat | undefined {
     try {
       return this.at('lstat', path, (files) => files.hostStat(path));
@@ -112,7 +112,7 @@ export class HostTarget {
     return this.at('llistxattr', path, (files) => files.xattrs(path, false));
   }
 
-  /** Opens a file of this size while `use` runs. */
+  /** Opens a file of `sizeBytes` for as long as `use` runs. */
   reading<T>(path: string, sizeBytes: number, use: (found: DataSource) => T): T {
     return this.at('open', path, (files) => {
       const file = files.open(path, O_RDONLY, 0);

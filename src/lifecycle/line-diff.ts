@@ -4,10 +4,10 @@ import { diff3Merge } from 'node-diff3';
 
 /** A larger file is diffed and merged as binary. */
 const TEXT_BYTES_MAX = 16 * 1024 * 1024;
-/** A file is text if its first bytes, this many, have no zero byte, as in Git. */
+/** A file is text if this many bytes at its start include no zero byte, as in Git. */
 const LOOKED_AT_BYTES = 8_000;
 const CONTEXT_LINES = 3;
-/** With more differing lines than this, the shortest edit script is not searched for: that would take minutes. */
+/** With more differing lines than this, all lines are replaced: finding the shortest edit script would take minutes. */
 const EDITS_MAX = 10_000;
 
 export interface Hunk {
@@ -64,7 +64,7 @@ export interface MergeLabels {
 
 export interface MergedText {
   readonly bytes: Buffer;
-  /** Runs of lines that both sides changed differently, each with markers around it. */
+  /** How many runs of lines both sides changed differently; each has markers around it. */
   readonly conflicts: number;
 }
 

@@ -1,4 +1,4 @@
-/** Carries out the plan of a merge, in a fork that nobody else sees. Content is reflinked: no bytes are copied. */
+/** Carries out the plan of a merge, in a fork that nobody else sees. Reflinks content that it takes as a whole. */
 import {
   type Ino,
   isDirectoryMode,
@@ -17,7 +17,7 @@ import type { MergedParts, MergePlan, MergeSides } from './merge-plan.ts';
 export class MergeApplication {
   private readonly ours: FileSystem;
   private readonly theirs: FileSystem;
-  /** For hard-linked files, by their number: a name that our tree has already. */
+  /** For hard-linked files, by inode number: a name that our tree has already. */
   private readonly names = new Map<number, string>();
 
   constructor(engine: StoreEngine, { ours, theirs }: MergeSides, { take }: MergePlan) {
@@ -36,7 +36,7 @@ export class MergeApplication {
     }
   }
 
-  /** Removals first, the content of a directory before it; then additions, a directory before its content. */
+  /** First removes, the content of a directory before the directory; then adds, a directory before its content. */
   all({ take, drop, merge }: MergePlan): void {
     for (const path of drop) this.remove(path, true);
     const paths = [...take].sort();
@@ -46,7 +46,7 @@ export class MergeApplication {
     for (const [path, parts] of merge) this.merge(path, parts);
   }
 
-  /** A directory that is not empty stays unless its contents are removed, too. */
+  /** Removes a path. A directory that is not empty stays unless `withContents`. */
   private remove(path: string, withContents: boolean): void {
     const stat = this.ours.tryStat(path, false);
     if (stat === undefined) return;
@@ -89,7 +89,7 @@ export class MergeApplication {
     if (stat === undefined || !isDirectoryMode(stat.mode)) this.put(parent);
   }
 
-  /** False when the path became a hard link to a file that is there. */
+  /** Makes the path a file of the other side. False when it became a hard link to a file that our side has. */
   private putFile(path: string, wanted: Attributes, isThere: boolean): boolean {
     if (isLinked(wanted)) {
       const known = this.names.get(wanted.ino);
@@ -106,7 +106,7 @@ export class MergeApplication {
     return true;
   }
 
-  /** Gives the file the other side's content: the same blocks. */
+  /** Gives the file the other side's content, by sharing its blocks. */
   private clone(path: string): void {
     const source = this.theirs.open(path, O_RDONLY, 0);
     try {

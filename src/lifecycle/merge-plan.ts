@@ -1,6 +1,6 @@
 /**
- * Plans a merge from both sides' changes since the common state, path by path. What one side changed is taken; what
- * both changed is merged part by part, and text line by line. The rest are conflicts.
+ * Plans a merge from both sides' changes since the common state, path by path. Changes by one side are taken. Changes
+ * by both are merged part by part, and text line by line; those that cannot be merged are conflicts.
  */
 import { DT_DIR, DT_REG, type Ino, kindOfMode } from '../base/index.ts';
 import { type StoredTree, type StoreEngine, settleTree, type Tree } from '../store/index.ts';
@@ -11,17 +11,17 @@ import { canBeText, isText, type MergedText, type MergeLabels, mergeTexts } from
 import { isOfRepository } from './repositories.ts';
 
 export type ConflictKind =
-  /** Both changed it in different ways. */
+  /** Both sides changed the path in different ways. */
   | 'both-modified'
-  /** Both created this name. */
+  /** Both sides created the name. */
   | 'both-added'
-  /** The other side changed what ours removed. */
+  /** The other side changed the path, and ours removed it. */
   | 'modified-removed'
-  /** The other side removed what ours changed. */
+  /** The other side removed the path, and ours changed it. */
   | 'removed-modified'
-  /** It has another type on each side. */
+  /** The path has a different type on each side. */
   | 'type'
-  /** Both renamed it, to different names. */
+  /** Both sides renamed the file, to different names. */
   | 'both-renamed';
 
 export interface MergeConflict {
@@ -30,7 +30,7 @@ export interface MergeConflict {
   readonly kind: ConflictKind;
 }
 
-/** Parts to change in a file that both changed; undefined ones stay as they are. */
+/** Parts to change in a file that both sides changed; undefined parts stay as they are. */
 export interface MergedParts {
   readonly content?: 'theirs' | Buffer | undefined;
   readonly mode?: number | undefined;
@@ -39,7 +39,7 @@ export interface MergedParts {
 }
 
 export interface MergePlan {
-  /** Paths to make equal to the other side, which may mean to remove them. */
+  /** Paths to make equal to the other side; those that it does not have are removed. */
   readonly take: ReadonlySet<string>;
   /** Paths to remove with everything below them. */
   readonly drop: ReadonlySet<string>;
@@ -114,7 +114,7 @@ export class MergePlanner {
     return this.onConflict === 'theirs';
   }
 
-  /** Without this, a file that both sides renamed would get both names. */
+  /** Finds files that both sides renamed differently: without this, such a file would get both names. */
   private renamedTwice(): void {
     const names = new Map<string, string>();
     for (const { kind, path, from } of this.ourChanges.changes)
@@ -152,7 +152,7 @@ export class MergePlanner {
     return parent === '' || this.take.has(parent) || this.find('ours', parent)?.kind === DT_DIR;
   }
 
-  /** Whether our side has put something that stays into a directory that the other side removed. */
+  /** Whether our side put something that stays into a directory that the other side removed. Notes it as a conflict. */
   private keepsBelow(path: string): boolean {
     if (this.find('ours', path)?.kind !== DT_DIR) return false;
     let keeps = false;
@@ -179,7 +179,7 @@ export class MergePlanner {
     }
   }
 
-  /** Merges a file of the same type on both sides part by part. */
+  /** Merges, part by part, a path that has the same type on both sides. */
   private parts(path: string, base: Found | undefined, ours: Found, theirs: Found): void {
     const { kind } = ours;
     const isDifferent = hasData(this.oursAndTheirs.parts(ours.ino, theirs.ino, kind));
@@ -207,13 +207,13 @@ export class MergePlanner {
     this.merge.set(path, { content, mode, owner, xattrs: xattrs === 'conflict' ? undefined : xattrs });
   }
 
-  /** Markers would break a file of a repository, which stays a conflict. */
+  /** Whether to write markers into the file. Not into a file of a repository, which they would break. */
   private takesMarkers(path: string): boolean {
     const { ours, theirs } = this.sides;
     return this.onConflict === 'markers' && !isOfRepository([ours.fileSystem, theirs.fileSystem], path);
   }
 
-  /** Undefined unless all are text. */
+  /** The merged text; undefined unless all three versions are text. */
   private mergedText(
     path: string,
     base: Found | undefined,
@@ -230,7 +230,7 @@ export class MergePlanner {
     return contents.every(isText) ? mergeTexts(...contents, this.labels) : undefined;
   }
 
-  /** Attributes that only the other side changed; undefined to remove one. */
+  /** The extended attributes that only the other side changed; undefined stands for a removal. */
   private xattrs(
     path: string,
     base: Found | undefined,

@@ -1,6 +1,6 @@
 /**
- * `mergeTrees`: brings one fork's changes into another. All work is done in scratch forks, and the target changes in
- * one transaction at the end, or not at all. The next merge drops the scratch forks that a killed one left.
+ * `mergeTrees`: brings one fork's changes into another. It works in scratch forks, and the target changes in one
+ * transaction at the end, or not at all. The next merge drops the scratch forks that a killed merge left.
  */
 import { FsError, isDirectoryMode, isFsError } from '../base/index.ts';
 import {
@@ -21,9 +21,9 @@ import { type MergeConflict, MergePlanner, type MergeResolution, type MergeSides
 export interface MergeOptions {
   /** The tree that both sides are compared with. Default: their common state. */
   readonly base?: string | undefined;
-  /** Which side wins a conflict. With 'none', the default, any conflict prevents the merge. */
+  /** The side that wins a conflict. With 'none', the default, any conflict prevents the merge. */
   readonly onConflict?: MergeResolution | undefined;
-  /** Keep no snapshot of the former state. */
+  /** Keeps no snapshot of the target's former state. */
   readonly discard?: boolean | undefined;
   /** Makes a fork of the other tree, which another process may have mounted. Default: the engine does. */
   readonly trees?: { fork(source: string, name: string): Promise<unknown> } | undefined;
@@ -43,9 +43,9 @@ export interface MergeReport {
 }
 
 /**
- * Brings what `from` changed since the common state into the fork `into`. ENOENT; EROFS for a snapshot `into`; EBUSY
- * when it is open or mounted anywhere, or changes meanwhile; EINVAL when the two have nothing in common and no base is
- * named; ENOSPC, EIO. After an error `into` is as it was.
+ * Brings the changes of `from` since the common state into the fork `into`. ENOENT; EROFS for a snapshot `into`; EBUSY
+ * when `into` is open or mounted anywhere, or changes meanwhile; EINVAL when the two have nothing in common and no base
+ * is named; ENOSPC, EIO. After an error `into` is as it was.
  */
 export async function mergeTrees(
   engine: StoreEngine,
@@ -90,7 +90,7 @@ function scratchNames(into: string): MergeLabels {
   return { base: `${into}.merging-base`, ours: `${into}.merging-ours`, theirs: `${into}.merging-theirs` };
 }
 
-/** Drops the scratch forks of this merge, or of one that was killed. Those in use belong to another merge: EBUSY. */
+/** Drops the scratch forks of this merge, or of a merge that was killed. EBUSY if another merge is using them. */
 function dropLeftovers(engine: StoreEngine, into: string): void {
   for (const name of Object.values(scratchNames(into))) {
     try {
@@ -122,8 +122,8 @@ interface Rename {
 }
 
 /**
- * Repeats each side's renames in the two other trees, where nothing is in the way: then a file has one name in all
- * three, and changes that the other side made to it are found under that name.
+ * Repeats each side's renames in the other two trees, unless something is in the way. Then a file has one name in all
+ * three trees, and the planner finds the other side's changes to the file under that name.
  */
 function shareRenames(engine: StoreEngine, { base, ours, theirs }: MergeSides): void {
   for (const [side, other] of [
@@ -145,7 +145,7 @@ function shareRenames(engine: StoreEngine, { base, ours, theirs }: MergeSides): 
   }
 }
 
-/** Whether the tree has the file under the old name, nothing under the new one, and a directory for it. */
+/** Whether the tree has the file under its old name, nothing under the new name, and the new name's directory. */
 function canRename({ fileSystem }: Tree, { from, path }: Rename, base: Tree): boolean {
   const there = fileSystem.tryStat(from, false);
   const parent = fileSystem.tryStat(path.slice(0, path.lastIndexOf('/')) || '/', false);

@@ -1,7 +1,7 @@
 /**
- * Differences of two trees as text: a patch for `git apply` and `patch -p1`, and counts of lines as from `git diff
- * --stat`. The format is Git's (git-diff(1), "Generating patch text with -p"): quoted names where needed, files that
- * are new, deleted, renamed or executable, and symlinks. Binary files are only named.
+ * Differences of two trees as text: a patch for `git apply` and `patch -p1`, and counts of lines like those of `git
+ * diff --stat`. The format is Git's (git-diff(1), "Generating patch text with -p"): quoted names where needed, files
+ * that are new, deleted, renamed or executable, and symlinks. Binary files are only named.
  */
 import { isFileMode, isSymlinkMode, nameToString } from '../base/index.ts';
 import type { TreeFiles } from '../vfs/index.ts';
@@ -14,12 +14,12 @@ export interface FileDifference {
   readonly from: string | undefined;
   readonly kind: 'added' | 'removed' | 'modified' | 'renamed';
   readonly isBinary: boolean;
-  /** Lines; 0 where it is binary. */
+  /** Lines; 0 for a binary file. */
   readonly insertions: number;
   readonly deletions: number;
   readonly bytesBefore: number;
   readonly bytesAfter: number;
-  /** Its part of the patch, a byte string. */
+  /** The file's part of the patch, a byte string. */
   readonly patch: string;
 }
 
@@ -46,7 +46,7 @@ export function fileDifference(change: FileChange, before: TreeFiles, after: Tre
   };
 }
 
-/** A text's bytes, or a symlink's target; empty where there is no file, undefined for anything but text. */
+/** The bytes of a text file, or a symlink's target; empty if there is no file, undefined for anything else. */
 function textOf(files: TreeFiles, side: FileSide | undefined): Buffer | undefined {
   if (side === undefined) return Buffer.alloc(0);
   if (modeOf(side) === undefined || !canBeText(side.attributes.size)) return undefined;
@@ -122,7 +122,7 @@ function splitHunks(hunks: readonly Hunk[]): [Hunk[], Hunk[]] {
 const UNUSUAL = /[\x00-\x1f"\\\x7f-\xff]/g;
 const ESCAPES: Readonly<Record<string, string>> = { '\n': '\\n', '\t': '\\t', '"': '\\"', '\\': '\\\\' };
 
-/** A name as Git writes it: unusual ones in quotes, with bytes beyond ASCII in octal. */
+/** A name as Git writes it: an unusual name in quotes, with bytes beyond ASCII in octal. */
 function quoted(side: 'a' | 'b' | '', path: string): string {
   const name = side === '' ? path.slice(1) : side + path;
   const escaped = name.replace(
@@ -132,14 +132,14 @@ function quoted(side: 'a' | 'b' | '', path: string): string {
   return escaped === name ? name : `"${escaped}"`;
 }
 
-/** Ends a name with a space in it with a tab: else patch(1) would take part of the name for a date. */
+/** Adds a tab to a name with a space in it: otherwise patch(1) would take part of the name for a date. */
 function withTab(name: string): string {
   return name.includes(' ') && !name.startsWith('"') ? `${name}\t` : name;
 }
 
 const GRAPH_WIDTH = 40;
 
-/** Lines as from `git diff --stat`, as text. */
+/** Lines like those of `git diff --stat`, as text. */
 export function statLines(files: readonly FileDifference[]): string[] {
   const names = files.map(({ path, from }) => {
     const name = nameToString(path).slice(1);

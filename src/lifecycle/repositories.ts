@@ -11,7 +11,7 @@ import type { TreeFiles } from '../vfs/index.ts';
  */
 const OWN_NAMES: ReadonlySet<string> = new Set(['.git', '.hg', '.svn', '.jj', '.bzr']);
 
-/** Whether a path belongs to a repository in one of these trees: to a directory of that name, or a bare Git one. */
+/** Whether a path of these trees has one of `OWN_NAMES` in it, or lies in a bare Git repository. */
 export function isOfRepository(trees: readonly TreeFiles[], path: string): boolean {
   const names = path.split('/').slice(1);
   if (names.some((name) => OWN_NAMES.has(name))) return true;
@@ -21,7 +21,7 @@ export function isOfRepository(trees: readonly TreeFiles[], path: string): boole
   });
 }
 
-/** As is_git_directory in git's setup.c: finds repositories that are bare, or have their work tree elsewhere. */
+/** Like is_git_directory in git's setup.c: finds repositories that are bare, or have their work tree elsewhere. */
 function isGitDirectory(files: TreeFiles, directory: string): boolean {
   const isDirectory = (name: string): boolean | undefined => {
     const stat = files.tryStat(`${directory}/${name}`, false);
