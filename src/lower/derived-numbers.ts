@@ -1,10 +1,10 @@
 /**
- * Inode numbers of derived layers. They are computed from the identity of the original file, so one file has one number
- * in every process and after every restart, with nothing stored. They lie above all numbers that the store gives out
- * and below 2^49 (see entry.ts).
+ * Inode numbers of derived layers. They are computed from the identity of the original file, so a file has the same
+ * number in every process and after every restart, with nothing stored. They lie above all numbers that the store gives
+ * out and below 2^49 (see entry.ts).
  *
- * Two files of a tree whose numbers collide (48 bits: a chance of one in 10^5 among 100,000 files) get neighbouring
- * numbers, in the order in which they are met.
+ * Two files of a tree whose numbers collide (48 bits: a chance of one in 56,000 among 100,000 files) get neighbouring
+ * numbers, in the order in which the layer meets them.
  */
 import { checksum64, type Ino } from '../base/index.ts';
 
@@ -22,5 +22,5 @@ export function derivedIno(identity: Uint8Array, salt: bigint): Ino {
 
 /** The number to try when one is taken. */
 export function nextDerivedIno(ino: Ino): Ino {
-  return (ino + 1 < 2 * DERIVED_INO_FIRST ? ino + 1 : DERIVED_INO_FIRST) as Ino; // As above.
+  return (ino + 1 < 2 * DERIVED_INO_FIRST ? ino + 1 : DERIVED_INO_FIRST) as Ino; // A derived number, too.
 }

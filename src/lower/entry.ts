@@ -7,7 +7,7 @@ export type Entry = number;
 
 /** No such name: a whiteout, or a name that no layer has. */
 export const NO_ENTRY: Entry = 0;
-/** The name exists, but its inode number has not been read yet: lists can come from keys alone. */
+/** The name exists, but its inode number has not been read yet, since keys alone are enough to list names. */
 export const UNREAD_ENTRY: Entry = -1;
 
 /** Exact, since inode numbers stay below 2^49, and DT_* kinds below 16. */

@@ -1,13 +1,13 @@
-/** A layer that no longer changes, as a lower of open trees. All trees of a process share it. */
+/** A layer that no longer changes, as a lower layer of open trees. All trees of a process share it. */
 import { BLOCK_SIZE, CHUNK_BLOCKS, type Ino, type LayerId, type Name, type Run } from '../base/index.ts';
 import type { DentryRecord, InodeRecord, LayerRecord, MetaTables, NamedDentry } from '../meta/index.ts';
 import { type InoFilter, inoFilter } from './ino-filter.ts';
 import type { InoSet } from './ino-set.ts';
 import type { Lower } from './lower.ts';
 
-/** Lookups that a layer misses before it first tries to make a filter. */
+/** How many lookups a layer misses before it first tries to make a filter. */
 const MISSES_FIRST = 16;
-/** Inodes that it reads for this, for each miss: one costs about as much as a miss. */
+/** For a filter a layer reads this many inodes for each miss; reading one takes about a third of the time of a miss. */
 const INODES_PER_MISS = 8;
 
 export class FrozenLayer implements Lower {
@@ -87,7 +87,7 @@ export class FrozenLayer implements Lower {
   }
 }
 
-/** All runs that a layer's rows have of a file. None begins beyond its end, so one row has all of a small file. */
+/** All runs of a file in a layer's rows. No run begins beyond the end of the file, so a small file has one row. */
 export function storedRuns(
   { extents }: MetaTables,
   layer: LayerId,

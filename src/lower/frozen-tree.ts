@@ -14,7 +14,7 @@ export class FrozenTree extends LowerChain {
     this.root = root;
   }
 
-  /** The record of a living inode. Where only attributes of a host file are recorded, its size is the current one. */
+  /** The record of a living inode. If only attributes of a host file are recorded, the size is the file's size now. */
   override record(ino: Ino): InodeRecord | undefined {
     const recorded = this.recorded(ino);
     const record = this.living(ino, recorded);
@@ -32,7 +32,7 @@ export class FrozenTree extends LowerChain {
     return undefined;
   }
 
-  /** All names of a directory; in byte order where a single layer has them. */
+  /** All names of a directory; in byte order if a single layer has them. */
   names(directory: Ino): readonly NamedDentry[] {
     const having = this.lowers.filter((layer) => layer.mayHave(directory));
     if (having.length === 1) return having[0]!.list(directory).filter(({ dentry }) => dentry.ino !== 0);
@@ -51,7 +51,7 @@ export class FrozenTree extends LowerChain {
     return holderOf(this.lowers, ino, 'extentLayer', record.extentLayer);
   }
 
-  /** The runs of a file; none where it is one hole. */
+  /** The runs of a file; empty if the file is one hole. */
   runs(ino: Ino, record: InodeRecord): readonly Run[] {
     const holder = this.extentLayer(ino, record);
     return this.find(holder)?.runs(ino, record.size) ?? [];

@@ -1,7 +1,7 @@
 /**
- * A directory of the host as the lowest layer of a tree. Nothing is read or copied ahead, and nothing is ever written
- * to it. Names, attributes and bytes are the host's at the time of each call; those that a layer above has recorded
- * hide them. docs/host-trees.md says what happens when the host changes them.
+ * A directory of the host as the lowest layer of a tree. Nothing is read or copied in advance, and nothing is ever
+ * written to the directory. Names, attributes and bytes are the host's at the time of each call, unless a layer above
+ * has recorded them. docs/host-trees.md says what happens when the host changes them.
  *
  * No symlink is followed and no mount point is crossed: a filesystem mounted inside the directory is another tree. A
  * store that lies inside is hidden.
@@ -50,7 +50,7 @@ export interface HostLayerParts {
   readonly tables: MetaTables;
   readonly blobs: BlobSpace;
   readonly mounts: HostMounts;
-  /** The store's own directory, hidden where it lies in the host tree. */
+  /** The store's own directory, which is hidden if it lies in the host tree. */
   readonly store: Pick<HostStat, 'ino' | 'dev'>;
 }
 
@@ -149,7 +149,7 @@ export class HostLayer implements DerivedLower {
     }
     for (const { name, ino } of entries) {
       if (ino === this.store.ino && this.dentry(directory, name as Name) === undefined) continue;
-      names.push(name as Name); // The host lists names.
+      names.push(name as Name); // A name from the host.
     }
     return names;
   }
@@ -183,7 +183,7 @@ export class HostLayer implements DerivedLower {
     return stat && this.recordAt(stat, place);
   }
 
-  /** Undefined when the file is not at its place. An open file counts as there even without its name. */
+  /** Undefined when the file is not at its place. An open file counts as being there even without its name. */
   private statOf(ino: Ino, place: HostPlace): HostStat | undefined {
     if (ino === this.places.root) return this.system.statFile(this.directories.root());
     const stat = this.statAt(place);
@@ -201,7 +201,7 @@ export class HostLayer implements DerivedLower {
     return stat !== undefined && this.directories.isAt(place, stat) ? stat : undefined;
   }
 
-  /** The file at the path now, whichever it is. */
+  /** The stat of whichever file is at the path now. */
   private statPath(place: HostPlace): HostStat | undefined {
     try {
       return this.inParent(place, (directory, name) => this.directories.statIn(directory, name));
@@ -211,7 +211,7 @@ export class HostLayer implements DerivedLower {
     }
   }
 
-  /** Calls with the open directory that a place lies in, and its name there. ENOENT and similar when that is gone. */
+  /** Calls with the open directory that a place lies in, and the name in it. ENOENT or similar if that is gone. */
   private inParent<T>({ parent, path }: HostPlace, call: (directory: number, name: Buffer) => T): T {
     const slash = path.lastIndexOf('/');
     const name = nameToBytes(path.slice(slash + 1));
@@ -243,7 +243,7 @@ export class HostLayer implements DerivedLower {
     });
   }
 
-  /** Finds the directory by the path if the place was learned from an origin. */
+  /** The directory that a place lies in. Finds it by the path if the place was learned from an origin. */
   private parentOf(place: HostPlace): Ino {
     let directory: Ino = this.places.root;
     if (place.parent === 0) {
@@ -264,7 +264,7 @@ export class HostLayer implements DerivedLower {
   xattrs(ino: Ino): Map<string, Buffer> | undefined {
     const place = this.places.get(ino);
     if (place === undefined) return undefined;
-    // The filesystem mounted there is not asked.
+    // Do not ask the filesystem that is mounted there.
     if (place.isMountPoint) return new Map();
     if (ino === this.places.root) return this.system.readFileXattrs(this.directories.root());
     try {
@@ -284,7 +284,7 @@ export class HostLayer implements DerivedLower {
 
   // Bytes.
 
-  /** The whole file as one run: the host knows its holes, until it is copied up. */
+  /** The whole file as one run: only the host knows its holes, until the file is copied up. */
   runs(ino: Ino, sizeBytes: number): readonly Run[] {
     const place = this.places.get(ino);
     if (place === undefined || sizeBytes === 0) return [];
@@ -299,7 +299,7 @@ export class HostLayer implements DerivedLower {
     ];
   }
 
-  /** The file at its place; any regular file there if something was recorded of it. ESTALE when there is none. */
+  /** Opens the file at a place: any regular file if a layer above recorded something of it. ESTALE when it is gone. */
   private openFile(place: HostPlace): number {
     try {
       const fd = this.directories.openToRead(place.path);
@@ -353,7 +353,7 @@ export class HostLayer implements DerivedLower {
     };
   }
 
-  /** Opens the host file of a recorded blob, without comparing it. Errors of the host. */
+  /** Opens the host file of a recorded blob, without comparing it with `state`. Throws errors of the host. */
   openRecorded(state: ExternalState): number {
     try {
       return this.directories.openToRead(state.path);
@@ -371,12 +371,13 @@ export class HostLayer implements DerivedLower {
 
   close(): void {
     this.directories.close();
-    // Forks may have recorded files of this tree open as well. Those of other trees are reopened on use.
+    // Forks may have recorded files of this tree open as well. This closes those of other trees too; they are reopened
+    // when they are used.
     this.blobs.externals.closeAll();
     for (const place of this.places.values()) {
       if (place.blob !== 0) this.blobs.externals.unfollow(place.blob as BlobId);
       place.blob = 0;
-      // The next mount of this filesystem has another one.
+      // The next mount of this filesystem has another device number.
       place.device = undefined;
     }
   }

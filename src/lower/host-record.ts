@@ -1,4 +1,4 @@
-/** The inode record of a file of the host, and what a recorded inode becomes when the host writes to its file. */
+/** Makes the inode record of a host file, and updates a recorded inode when the host has written to its file. */
 import { type Ino, isFsError, SECTORS_PER_BLOCK } from '../base/index.ts';
 import { type InodeRecord, newInodeRecord } from '../meta/index.ts';
 import type { HostStat } from '../sys/index.ts';
@@ -31,7 +31,7 @@ export function hostRecord(stat: HostStat, others: OtherFields): InodeRecord {
   return record;
 }
 
-/** Whether the host wrote after a layer above last changed the inode. Until it does, the recorded times are valid. */
+/** Whether the host wrote after a layer above last changed the inode. If not, the recorded times are valid. */
 export function isWrittenSince(
   seconds: number,
   nanoseconds: number,
@@ -40,7 +40,7 @@ export function isWrittenSince(
   return seconds > ctimeSeconds || (seconds === ctimeSeconds && nanoseconds > ctimeNanoseconds);
 }
 
-/** The times after a write(2). */
+/** The times that a write(2) leaves. */
 export function written(seconds: number, nanoseconds: number): Partial<InodeRecord> {
   return {
     mtimeSeconds: seconds,
@@ -51,8 +51,8 @@ export function written(seconds: number, nanoseconds: number): Partial<InodeReco
 }
 
 /**
- * The record of a file of which only attributes are recorded, with the current size and times of its bytes. Returns the
- * same object where nothing changed.
+ * For a file of which layers above recorded only attributes: its record with the current size, space and times of its
+ * bytes. Returns the same object if nothing changed.
  */
 export function recordNow(record: InodeRecord, file: HostFile, isOpen = false): InodeRecord {
   let stat: HostStat;

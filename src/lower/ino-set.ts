@@ -38,7 +38,7 @@ export class InoSet implements Iterable<Ino> {
   *[Symbol.iterator](): Generator<Ino> {
     for (const [index, word] of this.words) {
       for (let bit = 0; bit < WORD_BITS; bit++) {
-        if ((word & (1 << bit)) !== 0) yield (index * WORD_BITS + bit) as Ino; // As it was put in.
+        if ((word & (1 << bit)) !== 0) yield (index * WORD_BITS + bit) as Ino; // The number that was added.
       }
     }
   }

@@ -76,7 +76,7 @@ function isDerivedLower(lower: Lower): lower is DerivedLower {
   return 'origin' in lower;
 }
 
-/** Misses after which reading the names of a layer pays: a range of rows costs about as much. */
+/** After this many misses for each layer, reading all its names pays: a range of rows costs about as much. */
 const MISSES_PER_LAYER = 4;
 
 /** A directory with the cache of its names. */
@@ -86,12 +86,12 @@ export interface KnownNames {
 }
 
 /**
- * The names of one directory that the layers between the upper one and the base changed. In a long chain many layers
+ * The names of one directory that the layers between the upper layer and the base changed. In a long chain many layers
  * may have changed a directory, and a lookup of a name that only the base has would miss in each of them. After enough
- * misses the names of all these layers are read once; then a lookup asks a map and the base.
+ * misses this class reads the names of all these layers once; then a lookup asks a map and the base.
  */
 export class NamesBetween {
-  /** The chain that this was made for. */
+  /** The lower layers that this object was made for. */
   readonly lowers: readonly Lower[];
   private readonly directory: Ino;
   /** The layers above the base that may have names in the directory. */
@@ -136,9 +136,8 @@ export class NamesBetween {
 
 /**
  * The layer that holds the rows of an inode's extents, or of its extended attributes; 0 when none of `lowers`
- * (uppermost first) does. That is the layer that the record names. Where flattening has replaced it, it is the
- * uppermost layer that holds such rows: the layers above the named one have none, or the record would name one of
- * those.
+ * (uppermost first) does. The record names that layer. If flattening has replaced the named layer, the holder is the
+ * uppermost layer with such rows: the layers above the named one have none, or the record would name one of those.
  */
 export function holderOf(
   lowers: readonly Lower[],

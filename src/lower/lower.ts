@@ -1,6 +1,6 @@
 /**
- * The interface of lower layers. Most are rows of the tables (`FrozenLayer`). A derived one (`DerivedLower`) computes
- * its answers from elsewhere, and gives out inode numbers of its own.
+ * The interface of lower layers. Most are rows of the tables (`FrozenLayer`). A derived layer (`DerivedLower`) computes
+ * its answers from something else, and gives out inode numbers of its own.
  */
 import type { Ino, LayerId, Name, Run } from '../base/index.ts';
 import type { ExternalState } from '../blob/index.ts';
@@ -9,27 +9,27 @@ import type { HostStat } from '../sys/index.ts';
 
 export interface Lower {
   readonly id: LayerId;
-  /** No layer is below it. */
+  /** True when no layer is below this one. */
   readonly isBase: boolean;
-  /** Its answers may change while it is in use: ask again before you rely on an earlier one. */
+  /** True when answers may change while the layer is in use: ask again before you rely on an earlier answer. */
   readonly isLive: boolean;
-  /** False when the layer certainly has nothing of this inode, neither a record nor names in it. */
+  /** False when the layer certainly has nothing of this inode, neither a record nor, for a directory, names. */
   mayHave(ino: Ino): boolean;
   /** The layer's record of an inode; a tombstone has mode 0. */
   inode(ino: Ino): InodeRecord | undefined;
-  /** All inodes that it has a record of, tombstones too; absent where they cannot be listed. */
+  /** All inodes that the layer has a record of, tombstones too; absent if they cannot be listed. */
   inos?(): Iterable<Ino>;
   /** The layer's entry for a name; a whiteout has inode 0. */
   dentry(directory: Ino, name: Name): DentryRecord | undefined;
   /** All names of a directory, whiteouts too. */
   list(directory: Ino): NamedDentry[];
-  /** As `list`, without the entries. */
+  /** Like `list`, without the entries. */
   names(directory: Ino): Name[];
   /** All runs, in order, of a file of `sizeBytes` whose `extentLayer` is this one. */
   runs(ino: Ino, sizeBytes: number): readonly Run[];
   /** The extended attributes of an inode whose `xattrLayer` is this one. */
   xattrs(ino: Ino): Map<string, Buffer> | undefined;
-  /** For a layer made of others: its inodes whose extents are those of an inode of one of them. */
+  /** For a layer made of other layers: its inodes whose extents are those of inode `ino` of the given layer. */
   shownAs?(layer: LayerId, ino: Ino): Ino[];
   /** Closes all files of the host. The layer may be used again. */
   close?(): void;
@@ -41,11 +41,11 @@ export interface DerivedLower extends Lower {
   origin(ino: Ino): Uint8Array | undefined;
   /** Takes over an `origin` of a number, from this process or another. */
   learn(ino: Ino, origin: Uint8Array): void;
-  /** Makes the next `inode` ask again, instead of using the result of the last `dentry`. */
+  /** Makes the next call of `inode` ask again, instead of using the result of the last `dentry`. */
   forgetSeen(): void;
-  /** Where it last saw the inode; undefined for its root, and where that is not known. */
+  /** The place where the layer last saw the inode; undefined for the layer's root, and if the place is unknown. */
   placeOf(ino: Ino): { readonly directory: Ino; readonly name: Name } | undefined;
-  /** The source of the bytes of a file whose `extentLayer` is this layer; undefined where they never change. */
+  /** The source of the bytes of a file whose `extentLayer` is this layer; undefined if they never change. */
   hostFile(ino: Ino): HostFile | undefined;
 }
 
@@ -53,10 +53,10 @@ export interface DerivedLower extends Lower {
 export interface HostFile {
   /** Size, space and times of the file that is at this place now. ESTALE when there is none. */
   stat(): HostStat;
-  /** The next read opens the file that is at this place then. */
+  /** Forgets the open file: the next read opens whichever file is at this place then. */
   forget(): void;
   /** Opens the file for reading, and returns its current state. The caller closes `fd`. */
   open(): { readonly fd: number; readonly state: ExternalState };
-  /** A copy-up copies the bytes, instead of naming them. */
+  /** True when a copy-up copies the bytes, instead of naming them. */
   readonly isPinned: boolean;
 }

@@ -121,7 +121,7 @@ export function encodeUnionOrigin({ component, ino }: UnionPart, inner: Uint8Arr
 export function decodeUnionOrigin(origin: Uint8Array): { readonly part: UnionPart; readonly inner: Buffer } {
   return decoded(origin, (reader) => {
     const part = { component: reader.varint(), ino: reader.varint() as Ino }; // As encoded above.
-    if (part.ino >= INO_END) throw new DecodeError(`inode number ${part.ino} is none`);
+    if (part.ino >= INO_END) throw new DecodeError(`${part.ino} is not an inode number`);
     return { part, inner: reader.bytes() };
   });
 }
