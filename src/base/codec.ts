@@ -72,7 +72,7 @@ export class ByteWriter {
     return this;
   }
 
-  /** LEB128, unsigned: seven bits a byte, low bits first. Whole numbers in [0, 2^53). */
+  /** LEB128, unsigned: seven bits per byte, low bits first. Whole numbers in [0, 2^53). */
   varint(value: number): this {
     let rest = value;
     while (rest >= 0x80) {
@@ -122,7 +122,7 @@ export class ByteWriter {
   }
 }
 
-/** Thrown by `ByteReader` when the bytes end early or a field is out of range. */
+/** `ByteReader` throws this if the bytes end early or a field is out of range. */
 export class DecodeError extends Error {
   override readonly name = 'DecodeError';
 }

@@ -16,7 +16,7 @@ import { type SumsOfBlob, storeSums } from './sum-file.ts';
 export interface BlobSpaceCounts {
   readonly openDescriptors: number;
   readonly windows: number;
-  /** Blocks whose checksums the reads of this process compared. */
+  /** Number of blocks whose checksums the reads of this process have compared. */
   readonly blocksVerified: number;
 }
 

@@ -69,7 +69,7 @@ export class BlobWriter {
     }
   }
 
-  /** Bytes so far; a multiple of 4,096 after `append` and `skip`. */
+  /** Length of the blob so far; a multiple of 4,096 after `append` and `skip`. */
   get lengthBytes(): number {
     if (this.readBack !== undefined) return this.file.sizeBytes;
     return this.flushedBlocks * BLOCK_SIZE + this.bufferedBytes;
@@ -213,7 +213,7 @@ export class BlobWriter {
     const { space, file, buffer, bufferedBytes, fd } = this;
     const position = this.flushedBlocks * BLOCK_SIZE;
     space.system.pwrite(fd, buffer, 0, bufferedBytes, position);
-    // The host writes this out from now on, so that the sync at the end has little left to write.
+    // Start to write to disk now, so that the sync at the end has little left to write.
     space.system.startWriteback(fd, position, bufferedBytes);
     this.computed.addBlocks(buffer, bufferedBytes);
     const blocks = bufferedBytes / BLOCK_SIZE;

@@ -43,9 +43,9 @@ export class StoredBytes implements BlobBytes {
   private readonly scratch: Buffer;
   /** See `BlobSpace.expect`. */
   private readonly expected = new Map<BlobId, Timespec | undefined>();
-  /** Blocks whose checksums reads have compared. */
+  /** Number of blocks whose checksums reads have compared. */
   blocksVerified = 0;
-  /** The blob used last. */
+  /** The blob that was used last, to save a lookup if the next call uses it too. */
   private last = NO_FILE;
 
   /** `scratch` has SCRATCH_BYTES bytes; each call may overwrite them. */
@@ -97,7 +97,7 @@ export class StoredBytes implements BlobBytes {
     return this.files.descriptor(this.files.of(id));
   }
 
-  /** Problems of stored blobs are found by `verify`. */
+  /** Always undefined: `verify` finds the problems of stored blobs. */
   problem(): undefined {
     return undefined;
   }

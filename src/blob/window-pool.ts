@@ -5,7 +5,7 @@
  * the file's size, because access to a page beyond it raises SIGBUS.
  *
  * Windows are slots of arenas. An arena has 16 slots and one ArrayBuffer, which lives as long as the arena and never
- * leaves this room. To serve another piece, a slot is mapped over in place. A new buffer for every window would count
+ * leaves this room. A slot that serves another piece is mapped over in place. A new buffer for every window would count
  * as 16 MiB of external memory. V8 collects garbage after every 64 MiB of that, which would cost 450 µs for each
  * window; to map a window costs 10 µs.
  */

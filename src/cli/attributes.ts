@@ -14,7 +14,7 @@ const TYPE_LETTERS: Readonly<Record<number, string>> = {
   12: 's',
 };
 
-/** 'drwxr-xr-x', as `ls -l` shows it. */
+/** A mode in the form of `ls -l`: 'drwxr-xr-x'. */
 export function modeText(mode: number): string {
   const three = (bits: number, special: boolean, letter: string): string => {
     const execute = (bits & 1) !== 0;

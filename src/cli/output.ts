@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import type { ImportNote, ImportReport } from '../transfer/index.ts';
 
-/** Thrown when nobody reads our output any more; the command then ends quietly. */
+/** Nobody reads the output any more. The command then ends quietly. */
 export class BrokenPipeError extends Error {}
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what this looks for.
@@ -13,7 +13,7 @@ export function printable(text: string): string {
   return text.replace(CONTROL, (character) => `\\x${character.charCodeAt(0).toString(16).padStart(2, '0')}`);
 }
 
-/** Writes to stdout, and waits where the reader is slow. BrokenPipeError when there is no reader any more. */
+/** Writes to stdout, and waits if the reader is slow. BrokenPipeError if there is no reader any more. */
 export async function write(data: string | Uint8Array): Promise<void> {
   const { stdout } = process;
   if (stdout.destroyed || stdout.errored !== null) throw new BrokenPipeError();
@@ -93,7 +93,7 @@ export async function table(
 
 const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'];
 
-/** 1536 → '1.5 KiB'. */
+/** Formats a number of bytes: 1536 → '1.5 KiB'. */
 export function formatBytes(bytes: number): string {
   let value = bytes;
   let unit = 0;
@@ -123,7 +123,7 @@ export function isoTime(seconds: number, nanoseconds: number): string {
   return `${whole}.${String(nanoseconds).padStart(9, '0')}Z`;
 }
 
-/** '1 file', '2 files'. */
+/** A count with its noun: '1 file', '2 files'. */
 export function counted(count: number, singular: string, plural = `${singular}s`): string {
   return `${formatCount(count)} ${count === 1 ? singular : plural}`;
 }

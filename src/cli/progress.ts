@@ -36,7 +36,7 @@ async function withBar<State, T>(
   }
 }
 
-/** `verb` names the work: 'importing'. */
+/** Shows the progress of a transfer. `verb` names the work, for example 'importing'. */
 export function withProgress<T>(verb: string, isJson: boolean, work: Work<TransferProgress, T>): Promise<T> {
   const format = `${verb} {files} files, {size}  {path}`;
   const show = ({ files, bytes, path }: TransferProgress): Shown => {
@@ -47,7 +47,7 @@ export function withProgress<T>(verb: string, isJson: boolean, work: Work<Transf
   return withBar(isJson, format, { files: '0', size: '0 B', path: '' }, show, work);
 }
 
-/** For work on all blocks of a store. */
+/** Shows the progress of work on all blocks of a store. */
 export function withBlockProgress<T>(isJson: boolean, work: Work<DedupeProgress, T>): Promise<T> {
   const format = 'comparing {looked} of {total} blocks, {shared} found equal';
   const show = (state: DedupeProgress): Shown => ({

@@ -1,4 +1,4 @@
-/** One run of a command: its global options, its store, and the trees that it opens. The end of the run closes all. */
+/** One run of a command: its global options, its store, and the trees that it opens. `close` closes all of them. */
 import path from 'node:path';
 import type { Command } from 'commander';
 import { FsError } from '../base/index.ts';
@@ -22,7 +22,7 @@ interface GlobalOptions {
 }
 
 interface StorePlace {
-  /** Absolute: `--store DIR`, else $RAMET_STORE, else ./.ramet. */
+  /** Absolute path of the store: `--store DIR`, else $RAMET_STORE, else ./.ramet. */
   readonly directory: string;
   readonly isJson: boolean;
   readonly trustStore: boolean | undefined;
@@ -47,12 +47,12 @@ export class CommandSession {
     return namingTree(name, () => this.engine.info(name));
   }
 
-  /** A tree to read from. */
+  /** Opens a tree for reading. */
   async readTree(name: string): Promise<TreeHandle> {
     return await namingTrees([name], () => this.trees.read(name));
   }
 
-  /** A fork to write to. */
+  /** Opens a fork for writing. */
   async writeTree(name: string): Promise<TreeHandle> {
     return await namingTrees([name], () => this.trees.write(name));
   }

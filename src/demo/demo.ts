@@ -65,10 +65,10 @@ export interface DemoResult {
   readonly memory: {
     /** How much the machine's page cache grew while the demo read the large file in all forks. */
     readonly cachedGrownBytes: number | Absent;
-    /** Bytes of the store's pages in memory before and after that. */
+    /** Bytes of the store's pages in memory before and after those reads. */
     readonly residentBeforeBytes: number | Absent;
     readonly residentAfterBytes: number | Absent;
-    /** Time from the first read until these were measured. */
+    /** Time from the first read until the measurement of `residentAfterBytes`. */
     readonly readingMs: number;
   };
   readonly frames: FrameFigures | Absent;
@@ -176,7 +176,7 @@ class Demo {
     // Later steps compare with the small files. They can compute the content of the large one.
     rmSync(path.join(this.sourceDirectory, BIG_FILE));
     const importedBytes = diskBytes(this.storeDirectory);
-    // The new tree left hundreds of megabytes to write back. To make a fork durable would have to wait for them.
+    // The new tree left hundreds of megabytes to write back. A fork is durable, so to make one would wait for that.
     await this.step('letting the disk come to rest', () => this.evict());
     const forked = await this.step(`forking it ${forks} times, changing each fork`, () =>
       this.makeForks(plans),

@@ -7,8 +7,8 @@ export const BIG_FILE = '/large.bin';
 
 const CHANGED_FILES = 3;
 /**
- * Strides through a list of files and of pages. They are prime, so that unless a stride divides the length of the list,
- * its steps visit every entry before they come to one again.
+ * Strides through the lists of files and of pages. They are prime, so that unless a stride divides the length of the
+ * list, its steps visit every entry before they come to one again.
  */
 const FILE_STRIDE = 7919;
 const PAGE_STRIDE = 104_729;

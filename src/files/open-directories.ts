@@ -56,7 +56,7 @@ export class OpenDirectories {
     return cut === -1 ? parent : path.slice(0, cut);
   }
 
-  /** Closes all directories, so that later calls look their paths up again. */
+  /** Closes all directories. Later calls open them again by their paths. */
   forget(): void {
     while (this.opened.size > 0) this.closeOldest();
     this.lastPath = undefined;

@@ -34,7 +34,7 @@ export function putAttrOut(reply: Reply, of: Attributes, validSeconds: number = 
   putAttributes(reply, ATTR_OUT.attr, of);
 }
 
-/** Puts an entry. Its generation is always 0, because no inode number is ever used again. */
+/** Writes an entry. Its generation is always 0, because no inode number is ever used again. */
 export function putEntry(
   reply: Reply,
   at: number,
@@ -51,7 +51,7 @@ export function putEntry(
   putAttributes(reply, at + ENTRY_OUT.attr, of);
 }
 
-/** Puts an entry without a node: the name does not exist, and the kernel may remember that. */
+/** Writes an entry without a node: the name does not exist, and the kernel may remember that. */
 export function putMissing(reply: Reply, validSeconds: number = VALID_SECONDS): void {
   reply.zeros(ENTRY_OUT.bytes);
   reply.setU64(ENTRY_OUT.entryValid, validSeconds);

@@ -25,7 +25,7 @@ const INITIAL_USER_NAMESPACE = `user:[${0xeffffffd}]`;
 
 /** This process's user namespace; undefined if the kernel has no user namespaces. */
 const ours = linkOf('/proc/self/ns/user');
-/** False if /proc numbers processes of another PID namespace than this process's, which requests use. */
+/** True if /proc shows the PID namespace of this process, whose numbers the kernel uses in requests. */
 const canFindProcesses = linkOf('/proc/self') === String(process.pid);
 
 /**

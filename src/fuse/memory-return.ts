@@ -25,7 +25,7 @@ export class MemoryReturn {
     this.kernel = kernel;
   }
 
-  /** Schedules a return, unless one is scheduled already. */
+  /** Schedules a return of memory, unless one is scheduled already. */
   later(): void {
     this.timer ??= setTimeout(() => void this.now(), DELAY_MS).unref();
   }

@@ -69,7 +69,7 @@ async function copy(
     const from: CopyPlace[] = [];
     for (const source of sources) {
       const name = nameFromString(path.basename(path.resolve(source)));
-      // Without -r a symlink on the command line is followed, as cp(1) does.
+      // Without -r, follow a symlink on the command line, like cp(1).
       from.push(
         (await treePlace(session, source, false)) ?? { ...host.place(source, () => !recursive), name },
       );

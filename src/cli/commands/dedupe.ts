@@ -68,10 +68,10 @@ function* tell(report: DedupeReport, collected: GcReport | undefined): Lines {
     yield `no file needs ${formatBytes(bytesUnused)} any more: \`ramet gc\` gives it back`;
   if (collected !== undefined && collected.blobsWaiting > 0)
     yield `${counted(collected.blobsWaiting, 'blob')} wait for open trees: run \`ramet gc\` later`;
-  if (!report.isComplete) yield 'not all was looked at: run it again to go on';
+  if (!report.isComplete) yield 'not all blocks were compared: run `ramet dedupe` again to go on';
   if (report.blocksDiffering > 0)
     yield `${counted(report.blocksDiffering, 'block')} had equal checksums but different bytes`;
   for (const fork of report.forksSkipped)
-    yield `left alone: what '${fork}' wrote since it was last frozen; another process has it open`;
+    yield `left alone: changes in '${fork}' since it was last frozen, because another process has the fork open`;
   for (const problem of report.damaged) yield `left alone: ${problem}`;
 }

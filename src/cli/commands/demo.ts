@@ -15,7 +15,7 @@ interface DemoFlags {
 
 const SIZE_BYTES = 512 * 1024 * 1024;
 const FORKS = 16;
-/** The exit code that shells give a program which SIGINT ended. */
+/** The exit code that shells report for a program that SIGINT ended. */
 const EXIT_INTERRUPTED = 130;
 
 export function register(program: Command): void {

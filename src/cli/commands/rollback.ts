@@ -20,9 +20,9 @@ export function register(program: Command): void {
         session.info(snapshot);
         const keptAs = flags.discard === true ? undefined : freeName(engine, `${fork}.before-rollback`);
         await namingTrees([fork], () => replaceTree(engine, fork, snapshot, { keepAs: keptAs }));
-        const kept = keptAs === undefined ? '' : `; what it was is the snapshot '${keptAs}'`;
+        const kept = keptAs === undefined ? '' : `; its former state is the snapshot '${keptAs}'`;
         await print(isJson, { fork, snapshot, keptAs: keptAs ?? null }, () => [
-          `'${fork}' is what '${snapshot}' is${kept}`,
+          `'${fork}' is now equal to '${snapshot}'${kept}`,
         ]);
       }),
     );

@@ -55,7 +55,7 @@ interface RunPlace {
   readonly isJson: boolean;
 }
 
-/** The owner keeps the tree mounted until this connection ends. It ends even if this process is killed. */
+/** The owner keeps the tree mounted until the connection ends, which happens even if this process is killed. */
 async function runIn(
   tree: string,
   { store, at, isJson }: RunPlace,
@@ -88,7 +88,7 @@ async function runIn(
   }
 }
 
-/** Unmounts the tree, so that the next command finds it free. ENOTCONN when the owner has ended. */
+/** Unmounts the tree, so that the next command finds it free. ENOTCONN if the owner has ended. */
 async function release(owner: OwnerClient, tree: string): Promise<void> {
   const { report } = await owner.request('release', { fork: tree });
   if (report?.isStillUsed === true) {
