@@ -35,7 +35,9 @@ export class MountedTrees {
 
   async list(): Promise<readonly MountRecord[]> {
     const client = await this.client();
-    return client === undefined ? [] : await client.request('mounts', {});
+    const mounts = client === undefined ? [] : await client.request('mounts', {});
+    // An owner that an earlier build started does not tell the users of a mount.
+    return mounts.map((mount) => ({ ...mount, users: mount.users ?? [] }));
   }
 
   async find(name: string): Promise<MountRecord | undefined> {
