@@ -68,6 +68,7 @@ async function toDirectory(session: CommandSession, fork: string, flags: CommitF
   const { to, base, dryRun = false } = flags;
   const onConflict: CommitResolution =
     flags.force === true ? 'force' : flags.skipConflicts === true ? 'skip' : 'none';
+  // Both calls only check: they fail, and say what to do, before any work starts.
   if (base !== undefined) session.info(base);
   if (to === undefined || base === undefined) commitOrigin(engine, fork);
   const report = await namingTrees([fork], async () => {

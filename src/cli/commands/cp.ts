@@ -23,7 +23,7 @@ export function register(program: Command): void {
       '<paths...>',
       'sources, then the destination: NAME:/path or a host path (./a:b for one with a colon)',
     )
-    .option('-r, --recursive', 'directories too, with all that is in them')
+    .option('-r, --recursive', 'copy directories, with everything in them')
     .option('-p, --preserve', 'keep owner, times and extended attributes')
     .addHelpText(
       'after',

@@ -18,10 +18,10 @@ const MEMORY_BYTES_MIN = 64 * 1024;
 export function register(program: Command): void {
   program
     .command('dedupe')
-    .description('keep equal blocks of all trees, or of some, once on disk and in memory')
+    .description('keep only one copy of equal blocks on disk and in memory, in all trees or in some')
     .argument('[trees...]', 'the trees to look at (else all)')
     .option('--memory <size>', 'memory for the index of blocks, such as 64M or 1G (else 256M)', memory)
-    .option('--time <seconds>', 'end after this time; the next run goes on', seconds)
+    .option('--time <seconds>', 'stop after this time; the next run continues', seconds)
     .option('--gc', 'give back at once the blocks that no file needs')
     .addHelpText(
       'after',

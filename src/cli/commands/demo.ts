@@ -22,7 +22,7 @@ export function register(program: Command): void {
   program
     .command('demo')
     .description('fork a real tree many times, check every byte of every fork, and show what it costs')
-    .option('--dir <directory>', 'where to work, in a new directory that is removed afterwards')
+    .option('--dir <directory>', 'where to make the temporary directory of the demo')
     .option('--tree <directory>', 'the tree to import (else the nearest node_modules)')
     .option('--size <size>', 'size of the large file, for example 64MiB', size, SIZE_BYTES)
     .option('--forks <count>', 'how many forks', wholeNumber, FORKS)

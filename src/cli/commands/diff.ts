@@ -20,9 +20,11 @@ export function register(program: Command): void {
     .command('diff')
     .description('show what differs between two trees (exit code 0 even when they differ)')
     .argument('<a>', 'a fork or snapshot')
-    .argument('[b]', 'another; without it, A is compared with the tree it was made from')
-    .addOption(new Option('--stat', 'count lines (of texts) and bytes, file by file').conflicts('patch'))
-    .option('--patch', 'print a patch of the texts, as `git apply` and `patch -p1` take it')
+    .argument('[b]', 'another fork or snapshot (else the tree that A was made from)')
+    .addOption(
+      new Option('--stat', 'count changed lines (of text files) and bytes for each file').conflicts('patch'),
+    )
+    .option('--patch', 'print a patch of the text files, for `git apply` or `patch -p1`')
     .addHelpText(
       'after',
       examples('ramet diff try-1', 'ramet diff try-1 try-2 --json', 'ramet diff try-1 --patch > try-1.patch'),

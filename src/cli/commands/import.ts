@@ -37,8 +37,12 @@ export function register(program: Command): void {
     .option('--against <tree>', 'share blocks with this tree (else the last snapshot of the same directory)')
     .option('--over <tree>', 'unpack the archive over this tree: its whiteouts (default: oci) remove names')
     .option('--skip-unreadable', 'leave out files that cannot be read, with a note, instead of failing')
-    .option('--max-entries <count>', 'files and directories of an archive (default: 2,000,000)', wholeNumber)
-    .option('--max-bytes <bytes>', 'what an archive may unpack to (default: any)', wholeNumber)
+    .option(
+      '--max-entries <count>',
+      'limit of files and directories in an archive (default: 2,000,000)',
+      wholeNumber,
+    )
+    .option('--max-bytes <bytes>', 'limit of bytes that an archive unpacks to (default: none)', wholeNumber)
     .option('--concurrency <count>', 'files that may wait for the disk at once', wholeNumber)
     .addHelpText(
       'after',

@@ -25,7 +25,7 @@ export function register(program: Command): void {
     .command('ls')
     .description('list forks and snapshots, or the files of a directory in a tree')
     .argument('[path]', 'NAME or NAME:/path')
-    .option('-l, --long', 'with mode, links, owner, size and time')
+    .option('-l, --long', 'show mode, links, owner, size and time')
     .option('--mounts', 'list mounts instead')
     .addHelpText(
       'after',

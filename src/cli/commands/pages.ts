@@ -29,8 +29,13 @@ export function register(program: Command): void {
       'draw the pages of a file: which are private, which are shared and with whom, which are in memory',
     )
     .argument('<file>', 'NAME:/path')
-    .option('--width <characters>', 'characters a line', wholeNumber, 64)
-    .option('--rows <lines>', 'lines at most; a larger file has several pages a character', wholeNumber, 32)
+    .option('--width <characters>', 'characters per line', wholeNumber, 64)
+    .option(
+      '--rows <lines>',
+      'limit of lines; in a larger file, one character shows several pages',
+      wholeNumber,
+      32,
+    )
     .addHelpText('after', examples('ramet pages try-1:/model.bin', 'ramet pages base:/a --json'))
     .action((text: string, flags: PagesFlags, command: Command) => {
       const { tree, path } = requireTreePath(text);

@@ -18,7 +18,7 @@ export function register(program: Command): void {
     .command('rm')
     .description('remove files of a fork')
     .argument('<files...>', 'FORK:/path')
-    .option('-r, --recursive', 'directories too, with all that is in them')
+    .option('-r, --recursive', 'remove directories, with everything in them')
     .option('-f, --force', 'ignore files that do not exist')
     .addHelpText('after', examples('ramet rm try-1:/src/x.ts', 'ramet rm -r try-1:/node_modules'))
     .action((texts: string[], flags: RmFlags, command: Command) => {

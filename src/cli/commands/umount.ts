@@ -26,7 +26,7 @@ export function register(program: Command): void {
     .command('umount')
     .description('unmount a fork or snapshot')
     .argument('<place>', 'the mount point, or the name of the tree')
-    .option('--lazy', 'even while programs use it: they go on, and no other program gets in')
+    .option('--lazy', 'unmount even while programs use it: they continue, but no other program gets in')
     .addHelpText('after', examples('ramet umount /mnt/try-1', 'ramet umount --lazy try-1'))
     .action(async (place: string, flags: UmountFlags, command: Command) => {
       const { directory: store, isJson } = storeOf(command);
