@@ -5,7 +5,7 @@
  * ```js
  * import { Store } from 'ramet';
  *
- * const store = await Store.open('./.ramet');                        // made where there is none
+ * const store = await Store.open('./.ramet');                        // made if there is none
  * const base = await store.import('./project', { name: 'base' });    // a snapshot of a directory
  * const fork = await base.fork('try-1');                             // writable, made in an instant
  *
@@ -25,6 +25,6 @@
  * ```
  *
  * Errors are those of node:fs (`ENOENT: no such file or directory, open '/x'`, with code, errno, syscall and path) and
- * `StoreError` where the store itself is at fault.
+ * `StoreError` when the store itself is at fault.
  */
 export * from './library/index.ts';

@@ -1,15 +1,15 @@
 /**
- * Opens of a mount in the mode `shared`. Where a file of a fork is exactly one whole blob, the kernel is given that
- * blob, and reads and maps it (FUSE_PASSTHROUGH, Documentation/filesystems/fuse/fuse-passthrough.rst). Every fork,
- * every snapshot and the host then map the very same pages.
+ * Opens of a mount in the mode `shared`. If a file of a fork is exactly one whole blob, the server gives the kernel
+ * that blob to read and map (FUSE_PASSTHROUGH, Documentation/filesystems/fuse/fuse-passthrough.rst). Every fork, every
+ * snapshot and the host then map the very same pages.
  *
  * A file is passed through only when a program opens it to read or run it. Until it is closed, an open for writing gets
  * ETXTBSY (from the kernel itself while the file runs as a program). All other opens use the kernel's cache, as in the
  * mode `cached`. The kernel allows no cached open of an inode while it is open with a backing file, nor the reverse, so
  * the first open decides.
  *
- * A blob is opened through a read-only view of the blobs: the kernel would otherwise open it with the flags that
- * the program used, and a write through a shared map would change a sealed blob.
+ * The server opens a blob through a read-only view of the blobs: otherwise the kernel would open the blob with the
+ * flags that the program used, and a write through a shared map would change a sealed blob.
  */
 import { closeSync, openSync } from 'node:fs';
 import { BLOCK_SIZE, type BlobId, blocksFor, FsError, type Ino, isFsError } from '../base/index.ts';

@@ -7,8 +7,8 @@
  * map and xattrs, so a half-done checkpoint never shows a part of a map. The names of a directory may take several
  * transactions, since replay puts or removes each name again.
  *
- * The lower layers are asked before the first transaction. One of them may be a directory of the host, which may take
- * long to answer, and during a transaction all other writers of the store wait.
+ * The checkpoint asks the lower layers before the first transaction. One of them may be a directory of the host, which
+ * may take long to answer, and during a transaction all other writers of the store wait.
  */
 import type { LayerId, Name } from '../base/index.ts';
 import { entryIno, entryKind, NO_ENTRY } from '../lower/index.ts';

@@ -28,7 +28,7 @@ export interface StackKeeper {
   onCheckpointDue(): void;
   /** Whether the kernel of a mount can reach an inode by its number, even one without a name. */
   isKept(ino: Ino): boolean;
-  /** The files that the kernel of a mount reads directly, each with the blob that is all its content. */
+  /** The files that the kernel of a mount reads directly, each with the blob that is its whole content. */
   passedThrough(): Iterable<readonly [Ino, BlobId]>;
 }
 

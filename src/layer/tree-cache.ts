@@ -2,7 +2,7 @@
  * Limits how much the open trees of a process together keep in memory of what they have read. The least recently used
  * tree gives way first, and drops first what it read first.
  *
- * Only what can be read again is dropped. An inode that is dirty, open or mapped stays, whatever the limit.
+ * Trees drop only what they can read again. An inode that is dirty, open or mapped stays, whatever the limit.
  */
 
 /** A tree with memory that the cache limits. */
@@ -51,8 +51,8 @@ export class TreeCache {
   }
 
   /**
-   * A tree was just used. Called only between operations, since every tree may drop inodes: an operation must never
-   * meet two objects for one inode.
+   * Notes that a tree was just used. Call this only between operations, since every tree may drop inodes: an operation
+   * must never meet two objects for one inode.
    */
   noteUse(tree: CachedTree): void {
     const counted = this.trees.get(tree) ?? { inodes: 0, names: 0 };
@@ -65,7 +65,7 @@ export class TreeCache {
     if (this.inodes > this.inodesDueAt || this.names > this.namesDueAt) this.makeRoom();
   }
 
-  /** The tree was closed. */
+  /** Call when a tree is closed. */
   forget(tree: CachedTree): void {
     const counted = this.trees.get(tree);
     if (counted === undefined) return;

@@ -95,7 +95,7 @@ export function fileMode(value: unknown, name: string, fallback?: number): numbe
   return given + 0;
 }
 
-/** The mode of access(2) and copyFile: 0 to 7. Node checks these in C++, with texts of its own. */
+/** The mode of access(2) and copyFile: 0 to 7. Node checks these in C++, where the texts differ. */
 export function smallMode(value: unknown): number {
   if (value === undefined || value === null) return 0;
   if (typeof value !== 'number')

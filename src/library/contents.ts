@@ -21,7 +21,7 @@ import { bytePath } from './paths.ts';
 
 const { COPYFILE_EXCL } = constants;
 
-/** The largest file that readFile takes, as in Node: a read(2) of more is not possible. */
+/** The largest file that readFile takes, as in Node: read(2) cannot read more at once. */
 export const READ_FILE_BYTES_MAX = 2 ** 31 - 1;
 /** Files of unknown size are read in pieces of this size. */
 const CHUNK_BYTES = 8192;
@@ -32,7 +32,7 @@ export function decode(bytes: Buffer, encoding: CommonOptions['encoding']): stri
   return encoding && encoding !== 'buffer' ? bytes.toString(encoding) : bytes;
 }
 
-/** The size to read: that of a regular file; 0, which means "until the end", for everything else. */
+/** How many bytes to read: the size of a regular file; for everything else 0, which means "until the end". */
 export function sizeToRead(fileSystem: TreeFiles, file: TreeFile): number {
   const attributes = fileSystem.statFile(file);
   return isFileMode(attributes.mode) ? attributes.size : 0;
@@ -88,7 +88,7 @@ export class ContentCalls extends Calls {
     const { encoding, flag } = optionsOf(options);
     if (isDescriptor(path)) {
       const isText = encoding === 'utf8' || encoding === 'utf-8';
-      // Node does not ask for the size before it reads text, so its errors name `read`.
+      // Node does not ask for the size before it reads UTF-8 text, so its errors name `read`.
       return this.readAll(this.descriptors.get(path, isText ? 'read' : 'fstat'), encoding);
     }
     const file = openFile(this.fileSystem, path, openFlags(flag, READ_ONLY), 0o666);
@@ -183,7 +183,7 @@ export class ContentCalls extends Calls {
   }
 
   /**
-   * The copy is a reflink: no data moves until one of the two files is written. COPYFILE_EXCL is obeyed;
+   * The copy is a reflink: no data moves until somebody writes to one of the two files. Obeys COPYFILE_EXCL;
    * COPYFILE_FICLONE and COPYFILE_FICLONE_FORCE ask for what happens anyway.
    */
   copyFileSync(source: unknown, destination: unknown, mode?: unknown): void {

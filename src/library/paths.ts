@@ -48,7 +48,7 @@ export function shownPath(path: PathArgument): string | Uint8Array {
 
 export type NameEncoding = BufferEncoding | 'buffer' | null | undefined;
 
-/** A name or path of the core in the encoding that was asked for: text, or a Buffer for 'buffer'. */
+/** A name or path of the core in `encoding`: text, or a Buffer for 'buffer'. */
 export function encodeName(name: string, encoding: NameEncoding): string | Buffer {
   if (encoding === undefined || encoding === null || encoding === 'utf8' || encoding === 'utf-8')
     return nameToString(name);

@@ -32,7 +32,7 @@ export interface CommitOptions {
   readonly onConflict?: CommitResolution | undefined;
   /** Only reports what a commit would do. */
   readonly dryRun?: boolean | undefined;
-  /** Makes a snapshot of the fork, which another process may have mounted. Default: the engine does. */
+  /** Makes a snapshot of the fork, which another process may have mounted. Default: `engine.snapshot`. */
   readonly trees?: { snapshot(source: string, name: string): Promise<unknown> } | undefined;
 }
 
@@ -60,8 +60,8 @@ export interface CommitOrigin {
 }
 
 /**
- * The import, or the directory itself, that a fork stands on. ENOTSUP when it stands on several; ENOENT when its import
- * was dropped. Both name the way out.
+ * The import, or the directory itself, that a fork stands on. ENOTSUP when the fork stands on several lowers; ENOENT
+ * when its import was dropped. The texts of both errors say what to do.
  */
 export function commitOrigin(engine: StoreEngine, fork: string): CommitOrigin {
   const seen = new Set<string>();
@@ -89,9 +89,9 @@ export function commitOrigin(engine: StoreEngine, fork: string): CommitOrigin {
 
 /**
  * Brings the fork's changes into the host directory. At every moment each file is the whole old one or the whole new
- * one; another commit finishes one that failed or was killed half way. ENOENT; EBUSY when another process has the fork
- * open, or commits to the directory; EINVAL for a target inside the store; ENOSPC, EACCES, EIO with the path and what
- * was done.
+ * one; another commit finishes a commit that failed or was killed half way. ENOENT; EBUSY when another process has the
+ * fork open, or commits to the directory; EINVAL for a target inside the store; ENOSPC, EACCES, EIO with the path and
+ * what was done.
  */
 export async function commitTree(
   engine: StoreEngine,

@@ -26,7 +26,7 @@ export class MergeApplication {
     const linked: Ino[] = [];
     for (const path of take) {
       const stat = this.theirs.tryStat(path, false);
-      // The cast: the attributes of a tree's file have its number.
+      // The cast: the attributes of a tree's file have its inode number.
       if (stat !== undefined && isLinked(stat)) linked.push(stat.ino as Ino);
     }
     const paths = new TreePaths(settleTree(engine, ours.info.name, new Set()));

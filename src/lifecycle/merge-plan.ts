@@ -47,7 +47,7 @@ export interface MergePlan {
   readonly conflicts: readonly MergeConflict[];
 }
 
-/** Which side wins a conflict. With `markers` text files get both versions, except files of repositories. */
+/** How to resolve conflicts. With `markers` text files get both versions, except files of repositories. */
 export type MergeResolution = 'none' | 'ours' | 'theirs' | 'markers';
 
 export interface MergeSides {
@@ -104,7 +104,7 @@ export class MergePlanner {
   private find(side: keyof MergeSides, path: string): Found | undefined {
     const attributes = this.sides[side].fileSystem.tryStat(path, false);
     if (attributes === undefined) return undefined;
-    // The cast: the attributes of a tree's file have its number.
+    // The cast: the attributes of a tree's file have its inode number.
     return { ino: attributes.ino as Ino, kind: kindOfMode(attributes.mode), attributes };
   }
 

@@ -25,7 +25,7 @@ export interface MergeOptions {
   readonly onConflict?: MergeResolution | undefined;
   /** Keeps no snapshot of the target's former state. */
   readonly discard?: boolean | undefined;
-  /** Makes a fork of the other tree, which another process may have mounted. Default: the engine does. */
+  /** Makes a fork of the other tree, which another process may have mounted. Default: `engine.fork`. */
   readonly trees?: { fork(source: string, name: string): Promise<unknown> } | undefined;
 }
 

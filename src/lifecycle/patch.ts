@@ -23,7 +23,7 @@ export interface FileDifference {
   readonly patch: string;
 }
 
-/** How one file differs. */
+/** Describes the difference of one file. */
 export function fileDifference(change: FileChange, before: TreeFiles, after: TreeFiles): FileDifference {
   const { before: old, after: now } = change;
   const isSame = old !== undefined && now !== undefined && isSameContent(before, old, after, now);
@@ -102,7 +102,7 @@ function headerOf(old: FileSide | undefined, now: FileSide | undefined): string[
   return lines;
 }
 
-/** The removed lines and the added ones, each as a patch of its own. */
+/** Splits hunks into the removed lines and the added lines, each a patch of its own. */
 function splitHunks(hunks: readonly Hunk[]): [Hunk[], Hunk[]] {
   const lines = hunks.flatMap((hunk) => hunk.lines);
   const of = (sign: string): string[] =>

@@ -86,7 +86,7 @@ export class HostLayer implements DerivedLower {
     return new HostPlaces(source).root;
   }
 
-  /** Call it when a tree is opened: closes all files if another directory is now at the root's path. */
+  /** Call this when a tree is opened: closes all files if another directory is now at the root's path. */
   confirm(): void {
     if (this.directories.hasMoved()) this.close();
   }

@@ -1,6 +1,6 @@
 /**
  * A set of inode numbers. A tree's numbers mostly lie side by side, so each is one bit of a word: a thousand of them
- * take about 1.3 KB, and 33 KB in a `Set`. A number without neighbours takes as much as in a `Set`.
+ * take about 1.3 KB here and 33 KB in a `Set`. A number without neighbours takes as much as in a `Set`.
  */
 import type { Ino } from '../base/index.ts';
 

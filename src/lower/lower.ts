@@ -37,7 +37,7 @@ export interface Lower {
 
 /** A layer that gives out inode numbers of its own, and must be told later what they stood for. */
 export interface DerivedLower extends Lower {
-  /** How to find an inode again; stored once a layer above records anything of it. Undefined for unknown inodes. */
+  /** The bytes to find an inode by; stored once a layer above records anything of it. Undefined for unknown inodes. */
   origin(ino: Ino): Uint8Array | undefined;
   /** Takes over an `origin` of a number, from this process or another. */
   learn(ino: Ino, origin: Uint8Array): void;
