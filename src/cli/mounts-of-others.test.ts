@@ -307,7 +307,7 @@ describe('a command beside mounts', { skip, concurrency: 2 }, () => {
     for (const directory of ['place/bound', 'merged', 'loop'])
       assert.match(
         scene.mustFail('A', 'fork', scene.at(directory), 'none'),
-        /ELOOP.*what Ramet shows itself, or is reached through that/,
+        /ELOOP.*a tree that Ramet has mounted, or is reached through one/,
         directory,
       );
   });

@@ -1,6 +1,6 @@
 /**
- * Bytes of a row of the origin table, by which a derived layer finds an inode again. docs/format.md, "origin", draws
- * them.
+ * Bytes of a row of the origin table. A derived layer needs the row of an inode to find the inode again.
+ * docs/format.md, "origin", draws the bytes.
  *
  * In a host tree:
  *
@@ -9,15 +9,15 @@
  *   varint  part of the host's filesystem, see `HostPart`
  *   u8      1 when the file had one name on the host, else 0
  *   bytes   byte string: path from the root of the tree
- *   u32     mode when it was first recorded, 0 when it was gone
+ *   u32     mode of the file when the layer first recorded something about it; 0 if the file was already gone
  *   varint  size at that time
- *   i64     modified at that time, seconds; u32 nanoseconds
+ *   i64     mtime at that time, seconds; u32 nanoseconds
  *
  * In a union:
  *
  *   varint  component
- *   varint  number in the component
- *   bytes   byte string: the origin of that number if a derived layer of the component gave it out, else empty
+ *   varint  inode number in the component
+ *   bytes   byte string: the origin of that number if a derived layer of the component gave out the number, else empty
  */
 import {
   ByteReader,
@@ -32,18 +32,18 @@ import {
 import { INO_END } from '../meta/index.ts';
 
 /**
- * A part of a filesystem: inode numbers are unique only within one. 0 is the part of the tree's root; `SUBVOLUMES` plus
- * a number is that subvolume; `MOUNTED` is another filesystem, mounted inside the tree; `ELSEWHERE` is any other part,
- * which has no name that outlives a mount (an overlay's lower layers, older kernels' subvolumes).
+ * A part of a filesystem: inode numbers are unique only within a part. 0 is the part of the tree's root; `SUBVOLUMES`
+ * plus n is subvolume n; `MOUNTED` is another filesystem, mounted inside the tree; `ELSEWHERE` is any other part, which
+ * has no name that outlives a mount (an overlay's lower layers, older kernels' subvolumes).
  */
 export type HostPart = number;
 
-/** Above every st_dev: these have 32 bits, and origins of older versions hold them. */
+/** Greater than any st_dev (32 bits), since origins of older versions hold an st_dev in place of the part. */
 export const MOUNTED: HostPart = 2 ** 40;
 export const ELSEWHERE: HostPart = MOUNTED + 1;
 export const SUBVOLUMES: HostPart = 2 ** 41;
 
-/** A host file, where it was, and its state when something was first recorded of it. */
+/** A host file: where it was, and its state when the layer first recorded something about it. */
 export interface HostOrigin {
   readonly hostIno: HostIno;
   readonly birthSeconds: number;
@@ -51,9 +51,9 @@ export interface HostOrigin {
   readonly part: HostPart;
   /** The file had a single name on the host. */
   readonly hasOneName: boolean;
-  /** From the root of the tree, a byte string. */
+  /** Path from the root of the tree, a byte string. */
   readonly path: string;
-  /** 0 where it was already gone. */
+  /** 0 if the file was already gone. */
   readonly mode: number;
   readonly sizeBytes: number;
   readonly modified: Timespec;
@@ -75,7 +75,7 @@ export function encodeHostOrigin(origin: HostOrigin): Uint8Array {
   return writer.take();
 }
 
-/** Reads an origin; EIO for one that is damaged. */
+/** Reads an origin; EIO when the origin is damaged. */
 function decoded<T>(origin: Uint8Array, read: (reader: ByteReader) => T): T {
   const reader = new ByteReader(Buffer.from(origin));
   try {
@@ -93,7 +93,7 @@ function pathBelow(path: string): string {
   return path;
 }
 
-/** EIO. */
+/** EIO when the origin is damaged. */
 export function decodeHostOrigin(origin: Uint8Array): HostOrigin {
   return decoded(origin, (reader) => ({
     hostIno: reader.hostIno(),
@@ -117,10 +117,10 @@ export function encodeUnionOrigin({ component, ino }: UnionPart, inner: Uint8Arr
   return writer.take();
 }
 
-/** EIO. */
+/** EIO when the origin is damaged. */
 export function decodeUnionOrigin(origin: Uint8Array): { readonly part: UnionPart; readonly inner: Buffer } {
   return decoded(origin, (reader) => {
-    const part = { component: reader.varint(), ino: reader.varint() as Ino }; // As encoded above.
+    const part = { component: reader.varint(), ino: reader.varint() as Ino }; // An encoded inode number.
     if (part.ino >= INO_END) throw new DecodeError(`${part.ino} is not an inode number`);
     return { part, inner: reader.bytes() };
   });

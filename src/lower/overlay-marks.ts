@@ -1,9 +1,10 @@
 /**
  * The marks that make a directory tree a layer of an overlay, as the kernel defines them
  * (Documentation/filesystems/overlayfs.rst). A character device 0/0 is a whiteout. A directory with the attribute
- * `overlay.opaque` = `y` hides the entries of lower layers; with `x`, empty files in it that have the attribute
- * `overlay.whiteout` are whiteouts too. The attributes are in `trusted.`, or in `user.` where an unprivileged mount
- * (`userxattr`) made them. `overlay.overlay.` escapes the attributes of an overlay inside an overlay.
+ * `overlay.opaque` = `y` hides the entries of lower layers. In a directory with `overlay.opaque` = `x`, empty files
+ * that have the attribute `overlay.whiteout` are whiteouts too. The attributes are in the namespace `trusted.`, or in
+ * `user.` if an unprivileged mount (`userxattr`) made them. `overlay.overlay.` escapes the attributes of an overlay
+ * inside an overlay.
  */
 
 import { isFileMode, S_IFCHR, S_IFMT } from '../base/index.ts';
@@ -12,20 +13,23 @@ import type { InodeRecord } from '../meta/index.ts';
 const PREFIXES = ['trusted.overlay.', 'user.overlay.'] as const;
 const ESCAPED = 'overlay.';
 
-/** A whiteout and an opaque directory as they are stored. */
+/** How Ramet stores a whiteout and an opaque directory. */
 export const OPAQUE_XATTR = 'trusted.overlay.opaque';
 export const OPAQUE_VALUE = Buffer.from('y');
 export const WHITEOUT_MODE = S_IFCHR;
 
 export type Xattrs = ReadonlyMap<string, Buffer>;
 
-/** The meaning of a file's attributes to an overlay. */
+/** What an overlay reads from the attributes of a file. */
 export interface OverlayMarks {
   readonly isOpaque: boolean;
-  /** Files in this directory may be whiteouts, by an attribute of theirs. */
+  /** Empty files in this directory are whiteouts if they have the attribute `whiteout`. */
   readonly hasMarkedWhiteouts: boolean;
   readonly isWhiteout: boolean;
-  /** The path, or name, in lower layers of the directories merged with this one, a byte string. */
+  /**
+   * Where lower layers have the directory to merge with this one: an absolute path, or a name in the same parent. A
+   * byte string.
+   */
   readonly redirect: string | undefined;
   /** The file has attributes only; its bytes are in a lower layer. */
   readonly isMetacopy: boolean;
@@ -43,7 +47,7 @@ export function isWhiteoutDevice({ mode, rdev }: Pick<InodeRecord, 'mode' | 'rde
   return (mode & S_IFMT) === S_IFCHR && rdev === 0;
 }
 
-/** Whether a file is a whiteout by its attribute. Ask only where its directory `hasMarkedWhiteouts`. */
+/** True when an attribute makes the file a whiteout. Only for files of a directory that `hasMarkedWhiteouts`. */
 export function isMarkedWhiteout(
   { mode, size }: Pick<InodeRecord, 'mode' | 'size'>,
   xattrs: Xattrs,
@@ -74,7 +78,10 @@ function prefixOf(name: string): string | undefined {
   return PREFIXES.find((prefix) => name.startsWith(prefix));
 }
 
-/** The attributes that an overlay shows: without its own, and with one escape less for those of an overlay inside. */
+/**
+ * The attributes that an overlay shows: its own marks are left out, and the marks of an overlay inside it lose one
+ * level of escape.
+ */
 export function shownXattrs(xattrs: Xattrs): Map<string, Buffer> {
   const shown = new Map<string, Buffer>();
   for (const [name, value] of xattrs) {
@@ -87,8 +94,9 @@ export function shownXattrs(xattrs: Xattrs): Map<string, Buffer> {
 }
 
 /**
- * The attributes of a layer's file as they are stored. Of the overlay's own they keep those about the layer itself,
- * under one name each. The others (`origin`, `impure`, `nlink`, `uuid`) are about files that are not here.
+ * The attributes of a layer's file in the form that Ramet stores. Of the overlay's marks this keeps `opaque` = `y` and
+ * `redirect`, always in the namespace `trusted.`, and drops the others: `origin`, `impure`, `nlink` and `uuid` are
+ * about files that are not here.
  */
 export function storedMarks(xattrs: Xattrs): Map<string, Buffer> {
   const stored = new Map<string, Buffer>();

@@ -4,10 +4,11 @@
  *
  * A name is looked up in the components from the uppermost down. The first file found wins. Directories of one name are
  * one directory, down to the first component that has a file or a whiteout there, or an opaque directory. Whiteouts and
- * the marks of an overlay are not shown. Files that a component's own layers removed do not exist in it.
+ * the marks of an overlay are not shown. A file that a component's own layers removed does not exist in the
+ * component.
  *
- * A directory's number and attributes are those of its uppermost part. `climb` finds where a directory is from its
- * number alone, so remembered directories may be forgotten at any time.
+ * A directory's number and attributes are those of its uppermost part. `climb` finds the place of a directory from its
+ * number alone, so the map of known directories may be cleared at any time.
  */
 import {
   DT_CHR,
@@ -36,24 +37,24 @@ import {
 } from './overlay-marks.ts';
 import { UnionNumbers } from './union-numbers.ts';
 
-/** Most directories to remember, at about 200 bytes each. */
+/** How many directories to remember at most, at about 200 bytes each. */
 const DIRECTORIES_MAX = 65_536;
 
-/** A component's directory that is part of one of the union. */
+/** A directory of a component that is part of a directory of the union. */
 interface DirectoryPart extends UnionPart {
-  /** Empty files in it may be whiteouts, by an attribute. */
+  /** Empty files in the directory are whiteouts if they have the attribute `whiteout`. */
   readonly hasMarkedWhiteouts: boolean;
 }
 
 interface UnionDirectory {
   readonly ino: Ino;
-  /** Where it is; undefined for the root. */
+  /** The parent, and the name there; undefined for the root. */
   readonly place: { readonly directory: UnionDirectory; readonly name: Name } | undefined;
-  /** Uppermost first; undefined until needed, and always where components are live. */
+  /** Uppermost first. Undefined until needed, and always if a component is live, since the parts may then change. */
   parts: readonly DirectoryPart[] | undefined;
 }
 
-/** The entry of a component under a name. */
+/** What a component has under a name. `hidden`: a whiteout, or a path through something that is no directory. */
 type Met =
   | { readonly is: 'hidden' }
   | { readonly is: 'file'; readonly dentry: DentryRecord }
@@ -109,7 +110,8 @@ export class UnionLayer implements DerivedLower {
       nlink: directory === undefined ? record.nlink : this.linksOf(directory),
       extentLayer: record.extentLayer === 0 ? 0 : this.id,
       xattrLayer: record.xattrLayer === 0 ? 0 : this.id,
-      // 0 for others: their component knows the directory they were last named in, but not where the union shows it.
+      // 0 for other files: a component knows the directory that last got a name of the file, but not where the union
+      // shows that directory.
       parent: directory === undefined ? (0 as Ino) : (directory.place?.directory.ino ?? this.rootIno),
     };
   }
@@ -133,9 +135,9 @@ export class UnionLayer implements DerivedLower {
   }
 
   /**
-   * Two, plus the subdirectories of all parts. Never too few, so that removing them cannot make it too small; too many
-   * where two parts have a subdirectory of the same name. To count exactly, every stat would have to list the
-   * directory.
+   * Two, plus the number of subdirectories of each part. The count is never too small, so removing subdirectories never
+   * takes it below two. It is too large where two parts have a subdirectory of the same name: for an exact count, every
+   * stat would have to list the directory.
    */
   private linksOf(directory: UnionDirectory): number {
     let links = 2;
@@ -191,7 +193,7 @@ export class UnionLayer implements DerivedLower {
     return this.list(directory).map(({ name }) => name);
   }
 
-  /** The union's own entry for a component's entry. Remembers where a directory is. */
+  /** The union's own entry for a component's entry. Remembers the place of a directory. */
   private shown(
     directory: UnionDirectory,
     name: Name,
@@ -225,7 +227,7 @@ export class UnionLayer implements DerivedLower {
       : { is: 'directory', dentry, marks: this.marksOf(part.component, dentry.ino, record) };
   }
 
-  /** Whether a component's entry is a whiteout. */
+  /** True when a component's entry is a whiteout. */
   private isHidden({ component, hasMarkedWhiteouts }: DirectoryPart, { ino, kind }: DentryRecord): boolean {
     if (kind !== DT_CHR && !(hasMarkedWhiteouts && kind === DT_REG)) return false;
     const chain = this.components[component]!;
@@ -275,12 +277,12 @@ export class UnionLayer implements DerivedLower {
         break;
       }
       // A relative redirect is another name in the same directory.
-      if (redirect !== undefined) wanted = redirect as Name; // The kernel wrote a name.
+      if (redirect !== undefined) wanted = redirect as Name; // The kernel wrote a file name.
     }
     return parts;
   }
 
-  /** Adds the components' directories at a path that a redirect of a higher component names. */
+  /** Adds the directories that the components from `from` on have at `path`, the redirect of a higher component. */
   private follow(path: string, from: number, parts: DirectoryPart[]): void {
     let names = namesOf(path);
     for (let component = from; component < this.components.length; component++) {
@@ -316,17 +318,17 @@ export class UnionLayer implements DerivedLower {
     const part = this.partBehind(ino);
     if (part === undefined) return undefined;
     const known = this.directories.get(ino);
-    // In a live component another directory may be in its place by now.
+    // In a live component another directory may have taken the place of the known one.
     if (known !== undefined && (!this.isLive || this.withPart(known, part.component, part.ino) !== undefined))
       return known;
     const found = this.climb(part);
     if (found?.ino === ino) return found;
-    // A redirect may have moved it.
+    // A redirect may have moved the directory, so that its names do not lead to it.
     this.walk();
     return this.directories.get(ino);
   }
 
-  /** The component's inode of a number. Walks the whole union for a number that is neither packed nor known. */
+  /** The component's inode that a number stands for. Walks the whole union for a hashed number that is not known. */
   private partBehind(ino: Ino): UnionPart | undefined {
     const known = this.numbers.partOf(ino);
     if (known !== undefined || !isDerived(ino)) return known;
@@ -334,14 +336,17 @@ export class UnionLayer implements DerivedLower {
     return this.numbers.partOf(ino);
   }
 
-  /** Meets every inode. Does so once in the life of this object. */
+  /** Visits every inode, so that hashed numbers and directories become known. Does so once; never in a live union. */
   private walk(): void {
     if (this.isWalked || this.isLive) return;
     this.isWalked = true;
     for (const _ino of this.shownInodes());
   }
 
-  /** The directory of the union that a component's directory is part of, found by its names up to the root. */
+  /**
+   * The directory of the union that a component's directory is part of. Follows the parents up to the component's root,
+   * then the names back down in the union.
+   */
   private climb({ component, ino }: UnionPart): UnionDirectory | undefined {
     const chain = this.components[component];
     if (chain === undefined) return undefined;
@@ -387,7 +392,7 @@ export class UnionLayer implements DerivedLower {
     }
   }
 
-  /** The records of these inodes, also of those that `requireWhole` refuses. */
+  /** The records of the inodes that the union shows, including files that `requireWhole` refuses. */
   *shownRecords(): Generator<[Ino, InodeRecord]> {
     for (const ino of this.shownInodes()) {
       const part = this.partBehind(ino);
@@ -397,7 +402,7 @@ export class UnionLayer implements DerivedLower {
     }
   }
 
-  /** Includes files that a higher component hides. */
+  /** Includes the numbers of files that a higher component hides. */
   shownAs(layer: LayerId, ino: Ino): Ino[] {
     return this.components.flatMap((tree, component) =>
       tree.shownAs(layer, ino).map((number) => this.numbers.numberOf(component, number)),
@@ -416,11 +421,11 @@ export class UnionLayer implements DerivedLower {
     this.numbers.learn(ino, this.teach(origin));
   }
 
-  /** Teaches the component its own number's origin: it could not find the inode otherwise. */
+  /** Gives the component the origin of its own number, without which the component could not find the inode. */
   private teach(origin: Uint8Array): UnionPart {
     const { part, inner } = decodeUnionOrigin(origin);
     if (this.components[part.component] === undefined)
-      throw new FsError('EIO', { note: `layer ${this.id} is of fewer trees than an origin says; run fsck` });
+      throw new FsError('EIO', { note: `layer ${this.id} has fewer trees than an origin says; run fsck` });
     if (inner.length > 0) this.components[part.component]?.derived?.learn(part.ino, inner);
     return part;
   }

@@ -1,28 +1,28 @@
 /**
  * Inode numbers of a union: each stands for one inode of one component. A number that the store gave out is packed
- * together with the component, which needs no memory. A number of a derived layer is hashed and kept here, and in the
- * table of origins once a layer above records anything of its inode.
+ * together with the component, which needs no memory. A number of a derived layer is hashed, and remembered here; the
+ * table of origins has it too, once a layer above records something about the inode.
  *
  *     2^48 +                component · 2^38 + number     for numbers below 2^38
- *     2^48 + 2^47 + 47 bits of a checksum over both       for others; the next free one where that is taken
+ *     2^48 + 2^47 + 47 bits of a checksum over both       for others; the next free number if that one is taken
  */
 import { checksum64, type Ino } from '../base/index.ts';
 import { DERIVED_INO_FIRST } from './derived-numbers.ts';
 import { decodeUnionOrigin, type UnionPart } from './origin-format.ts';
 
-/** Most components of a union: as many lower layers as the kernel's overlayfs takes. */
+/** How many components a union has at most: as many as the kernel's overlayfs takes lower layers. */
 export const COMPONENTS_MAX = 500;
 const NUMBERS = 2 ** 38;
 const HALF = 2 ** 47;
 const HASHED_FIRST = DERIVED_INO_FIRST + HALF;
 
-/** The number of a union's root, given that of the root of its uppermost component. */
+/** The number of a union's root, given the number of its uppermost component's root. */
 export function rootOfUnion(root: Ino): Ino {
   return new UnionNumbers(() => undefined).numberOf(0, root);
 }
 
 export class UnionNumbers {
-  /** The stored origin of a number. */
+  /** Reads the stored origin of a number. */
   private readonly stored: (ino: Ino) => Uint8Array | undefined;
   private readonly parts = new Map<Ino, UnionPart>();
   private readonly hashed = new Map<number, Map<Ino, Ino>>();
@@ -56,7 +56,10 @@ export class UnionNumbers {
     this.hashed.set(part.component, inos.set(part.ino, number));
   }
 
-  /** Undefined for a number that is not of this union, or not known (any more). */
+  /**
+   * The inode that a number stands for. Undefined for a number outside the range of unions, and for a hashed number
+   * that is neither remembered nor stored.
+   */
   partOf(number: Ino): UnionPart | undefined {
     const rest = number - DERIVED_INO_FIRST;
     if (rest < 0 || rest >= 2 * HALF) return undefined;

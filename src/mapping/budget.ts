@@ -17,7 +17,7 @@ export class MapBudget {
     this.limit = limit;
   }
 
-  /** The share of a view that has `pieces`: half of what would be left without it. */
+  /** How many mappings a view that has `pieces` now may have: half of what would be left without the view. */
   shareOf(pieces: number): number {
     return Math.floor((this.limit - this.usedCount + pieces) / 2);
   }
@@ -35,7 +35,7 @@ export class MapBudget {
 
 let shared: MapBudget | undefined;
 
-/** The one budget of this process; `mapCountMax` is called once. */
+/** The one budget of this process. Only the first call asks `mapCountMax`. */
 export function processMapBudget(mapCountMax: () => number): MapBudget {
   shared ??= new MapBudget(Math.floor(mapCountMax() / 2));
   return shared;

@@ -1,4 +1,6 @@
-/** The memory maps of one file: made, re-mapped when the file changes, and kept within the budget of mappings. */
+/**
+ * Makes the memory maps of one file, re-maps them when the file changes, and keeps them within the budget of mappings.
+ */
 import { BLOCK_SIZE, blocksFor, FsError, isFsError, type Run } from '../base/index.ts';
 import type { ExtentMap } from '../extent/index.ts';
 import type { PhysicalSpace } from './physical-space.ts';
@@ -47,7 +49,7 @@ export class FileMaps {
     return new View(system, range, Math.max(sizeBytes, reserveBytes), () => this.forget(range));
   }
 
-  /** Whether a new view of `reservedBytes` stays within its share of the budget. */
+  /** True when a new view of `reservedBytes` would stay within its share of the budget. */
   canMap(reservedBytes: number): boolean {
     return this.pieceCount(reservedBytes) <= Math.max(1, this.space.budget.shareOf(0));
   }
@@ -56,7 +58,7 @@ export class FileMaps {
     if (this.ranges.delete(range) && this.ranges.size === 0) this.space.onUnmapped?.(this.unmapListener);
   }
 
-  /** Ends every memory map of the file. Called before its tree is closed, after which its blocks may be reused. */
+  /** Ends every memory map of the file. Call this before the tree is closed: after that its blocks may be reused. */
   close(): void {
     for (const range of [...this.ranges]) {
       this.forget(range);
@@ -94,7 +96,7 @@ export class FileMaps {
     return false;
   }
 
-  /** Whether the views of this file can each get this many more pieces. */
+  /** True when each view of this file can get `extraPieces` more. */
   hasRoom(extraPieces: number): boolean {
     return this.ranges.size === 0 || this.space.budget.fits(extraPieces * this.ranges.size);
   }
@@ -116,7 +118,7 @@ export class FileMaps {
   }
 }
 
-/** Turns ENOSPC and EROFS of a gather into ENOMEM: nothing was changed, only the map cannot be made. */
+/** Turns ENOSPC and EROFS of a gather into ENOMEM: nothing was changed, and the map cannot be made. */
 export function asOutOfMappings(error: unknown): unknown {
   if (!isFsError(error, 'ENOSPC') && !isFsError(error, 'EROFS')) return error;
   return new FsError('ENOMEM', { syscall: 'map', note: 'no room to copy the pieces of the file together' });

@@ -1,13 +1,13 @@
 /**
- * One inode's bytes. Reads follow the extent map into the blobs. Writes overwrite blocks in place that only this layer
- * has, and put everything else into fresh blocks of the active blob (copy on write), block by block.
+ * One inode's bytes. Reads follow the extent map into the blobs. A write overwrites a block in place if only this layer
+ * has the block; everything else goes to fresh blocks of the active blob (copy on write).
  *
- * A write has two steps, so that it can be journalled in between: `write` (and `cut`, `zero`, `fill`, `gather`) puts
- * the bytes into blocks and returns the runs of these; `install` makes the runs the file's. Until then nobody sees a
- * change, except in blocks that are overwritten in place.
+ * A write has two steps, so that the caller can journal it in between. `write` (and `cut`, `zero`, `fill`, `gather`)
+ * puts the bytes into blocks and returns their runs. `install` then puts the runs into the file's extent map. Until
+ * then nobody sees a change, except in blocks that are overwritten in place.
  *
  * Invariants: bytes of a mapped block after the end of the file are zero (fsck pass `tails`); a block is overwritten
- * in place only when its blob is the layer's active one and its count there is one (fsck pass `references`).
+ * in place only when it lies in the layer's active blob and has one reference there (fsck pass `references`).
  */
 import {
   BLOCK_SIZE,
@@ -23,7 +23,7 @@ import type { ExtentMap } from '../extent/index.ts';
 import { FileMaps } from './file-maps.ts';
 import type { PhysicalSpace } from './physical-space.ts';
 
-/** A run with blob 0 makes a hole: this one of the whole file, since its count exceeds that of every file. */
+/** A run with blob 0 makes a hole. This one covers the whole file: no file has as many blocks. */
 export const EVERYTHING: Run = {
   logical: 0 as BlockIndex,
   count: 2 ** 42,
@@ -37,7 +37,7 @@ const ZEROS = Buffer.alloc(64 * BLOCK_SIZE);
 
 export class Mapping {
   readonly extents: ExtentMap;
-  /** How many bytes the last `write` has put in their place. */
+  /** How many bytes the last `write` stored. */
   writtenBytes = 0;
   private readonly space: PhysicalSpace;
   private fileMaps: FileMaps | undefined;
@@ -66,8 +66,8 @@ export class Mapping {
   }
 
   /**
-   * Reads `length` bytes from `position`; the range must end within the file. False, with undefined bytes in `target`,
-   * where it would have to wait for the disk and `mayWait` is false.
+   * Reads `length` bytes from `position`; the range must end within the file. Returns false, and leaves undefined bytes
+   * in `target`, when the read would have to wait for the disk and `mayWait` is false.
    */
   read(position: number, target: Uint8Array, offset: number, length: number, mayWait = true): boolean {
     const { extents } = this;
@@ -92,9 +92,10 @@ export class Mapping {
   }
 
   /**
-   * Puts the first `writtenBytes` of the bytes into blocks. Returns the runs to journal and to `install`; none when all
-   * blocks were overwritten in place. Once that is done, the caller asks again for the rest: a block overwritten in
-   * place changes at once, and must not change before the blocks it follows. ENOSPC and EIO, where no byte was written.
+   * Puts the first bytes of the source into blocks, and sets `writtenBytes` to their number. Returns the runs to
+   * journal and to `install`; none when all these blocks were overwritten in place. After that the caller calls again
+   * for the rest: a block overwritten in place changes at once, and must not change before the blocks in front of it.
+   * ENOSPC and EIO, but only if no byte was written.
    */
   write(
     position: number,
@@ -133,7 +134,7 @@ export class Mapping {
     }
   }
 
-  /** The runs that `make` adds; when it fails, they are abandoned. `write` does the same without a closure. */
+  /** Returns the runs that `make` adds; abandons them if `make` fails. `write` does the same without a closure. */
   private collect(make: (runs: Run[]) => void): readonly Run[] {
     const runs: Run[] = [];
     try {
@@ -146,8 +147,8 @@ export class Mapping {
   }
 
   /**
-   * After a failed write: puts zeros after the end of the file into its last block, where that is overwritten in place.
-   * Ignores errors: a disk that accepts neither the write nor this is one that recovery will meet again.
+   * After a failed write: zeros the bytes of the last block after the end of the file, if the block may be overwritten
+   * in place. Ignores errors: if the disk accepts neither the write nor the zeros, only recovery can zero them.
    */
   clearTail(sizeBytes: number): void {
     const within = sizeBytes % BLOCK_SIZE;
@@ -177,7 +178,7 @@ export class Mapping {
     }
   }
 
-  /** How many blocks from `block`, at most `most`, may be overwritten in place. Leaves `extents` located there. */
+  /** How many blocks from `block`, at most `most`, may be overwritten in place. Leaves `extents` located at `block`. */
   private exclusiveRun(active: ActiveBlob, block: number, most: number): number {
     const extents = this.extents;
     if (most === 0) return 0;
@@ -190,8 +191,8 @@ export class Mapping {
   }
 
   /**
-   * Writes the blocks `[from, to)`, and those that are gathered with them, to fresh space: new bytes where the write
-   * covers them, old ones around it. Adds their run to `runs`.
+   * Writes the blocks `[from, to)`, and the blocks that are gathered with them, to fresh blocks: new bytes where the
+   * write covers a block, old bytes around them. Adds their run to `runs`.
    */
   private writeFresh(
     active: ActiveBlob,
@@ -229,7 +230,7 @@ export class Mapping {
     }
   }
 
-  /** Allocates blocks; on a full disk also those that were freed since the last commit mark, at the price of a mark. */
+  /** Allocates blocks. On a full disk, makes a commit mark, so that blocks freed since the last mark can be used. */
   private takeBlocks(active: ActiveBlob, count: number): BlockIndex {
     try {
       return active.allocate(count);
@@ -248,8 +249,8 @@ export class Mapping {
   }
 
   /**
-   * Copies the blocks of each region of `regionBlocks` that lies in several runs into one run, so that the file has few
-   * enough runs to be mapped. Returns the runs to journal and install; none when nothing can be gathered.
+   * Copies each region of `regionBlocks` blocks that lies in several runs into one run, so that the file has few enough
+   * runs to be mapped. Returns the runs to journal and install; none when nothing can be gathered.
    */
   gather(sizeBytes: number, regionBlocks: number): readonly Run[] {
     const active = this.space.activeBlob();
@@ -332,7 +333,7 @@ export class Mapping {
     return this.extents.foundBlob !== 0;
   }
 
-  /** Zeroed blocks for every hole of `[position, position + length)`: a later write there cannot fail with ENOSPC. */
+  /** Puts zeroed blocks into every hole of `[position, position + length)`, so that a later write there has space. */
   fill(position: number, length: number): readonly Run[] {
     const active = this.space.activeBlob();
     const first = Math.floor(position / BLOCK_SIZE);
@@ -349,8 +350,9 @@ export class Mapping {
   }
 
   /**
-   * Makes `runs` the file's, and re-maps the changed blocks of every live view. Each run in the active blob has its
-   * reference, from `write`, `share` and the like; the runs that they replace lose theirs.
+   * Puts `runs` into the file's extent map, and re-maps the changed blocks in every live view. The blocks of `runs` in
+   * the active blob already have their references (from `write`, `share` and the like); blocks there that they replace
+   * lose theirs.
    */
   install(runs: readonly Run[]): void {
     if (runs.length === 0) return;
@@ -367,8 +369,8 @@ export class Mapping {
   }
 
   /**
-   * Makes the map and every live view follow the file's rows, which now name other blocks with the same bytes. False,
-   * and nothing changes, where the process has no mappings left for the views.
+   * Makes the extent map and every live view follow the file's rows, which now name other blocks with the same bytes.
+   * Returns false, and changes nothing, when the process has no mappings left for the views.
    */
   follow(runs: readonly Run[]): boolean {
     const changed = this.differing(runs);
@@ -378,12 +380,12 @@ export class Mapping {
     return true;
   }
 
-  /** The pieces of `runs` that differ from the map. */
+  /** The pieces of `runs` that differ from the extent map. */
   private differing(runs: readonly Run[]): Run[] {
     const differing: Run[] = [];
     for (const run of runs) {
       this.extents.forEachPiece(run.logical, run.logical + run.count, (logical, count, blob, physical) => {
-        const wanted = (run.physical + logical - run.logical) as BlockIndex; // The block of the run for `logical`.
+        const wanted = (run.physical + logical - run.logical) as BlockIndex; // The run's block for `logical`.
         if (blob !== run.blob || physical !== wanted)
           differing.push({ logical, count, blob: run.blob, physical: wanted });
       });

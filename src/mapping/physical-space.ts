@@ -1,4 +1,4 @@
-/** The interface through which the bytes of one inode reach the physical space of their layer stack. */
+/** The physical space of a layer stack, as the mapping of one inode uses it. */
 import type { BlobId } from '../base/index.ts';
 import type { ActiveBlob, BlobSpace } from '../blob/index.ts';
 import type { System } from '../sys/index.ts';
@@ -10,7 +10,7 @@ export interface PhysicalSpace {
   readonly budget: MapBudget;
   /** The id of the active blob; 0 while there is none. */
   readonly activeId: BlobId | 0;
-  /** Called when the last memory map of a file is gone; its `Mapping` was given the `unmapListener`. */
+  /** Called when the last memory map of a file is gone, with the `unmapListener` of its `Mapping`. */
   onUnmapped?(unmapListener: object): void;
   /** The blob that the upper layer writes to, made when first needed. EROFS when the tree is read-only. */
   activeBlob(): ActiveBlob;

@@ -2,7 +2,7 @@
  * A memory map of a file: a run of address space stitched from pieces of blobs, so that its pages are the very
  * page-cache pages of the blobs. Rules (docs/memory-maps.md):
  *
- * - The pieces are MAP_PRIVATE and writable: a stray store changes and detaches that page of this view only.
+ * - The pieces are MAP_PRIVATE and writable: a stray store makes a private copy of that page, in this view only.
  * - The address range stays mapped while any ArrayBuffer over it lives. `close` overlays zeros; munmap happens when
  *   the last buffer has been collected.
  * - Beyond the end of the file a view shows zeros; it never grows past its reserved length.
@@ -77,7 +77,7 @@ interface Collected {
   readonly onUnmapped: () => void;
 }
 
-/** Called when an ArrayBuffer over a range has been collected; the last one gives the addresses back. */
+/** Runs when an ArrayBuffer over a range has been collected; after the last one, gives the addresses back. */
 const collected = new FinalizationRegistry<Collected>(({ range, onUnmapped }) => {
   range.liveBuffers--;
   if (range.liveBuffers > 0) return;
@@ -89,12 +89,15 @@ const collected = new FinalizationRegistry<Collected>(({ range, onUnmapped }) =>
 export class View {
   private readonly range: MappedRange;
   private readonly onClose: () => void;
-  /** The file's length when it was mapped, in bytes. */
+  /** The file's length when it was mapped, or `reserveBytes` if that is more. */
   readonly lengthBytes: number;
   /** Consecutive buffers over the file's bytes, 4 GiB at most each. Empty for an empty file. */
   readonly buffers: readonly ArrayBuffer[];
 
-  /** `onUnmapped` is called when the range is forgotten; it must not hold the View or its buffers. */
+  /**
+   * `onUnmapped` runs on `close` and when the last buffer has been collected. It must not hold the View or a buffer, or
+   * that would never be collected.
+   */
   constructor(system: System, range: MappedRange, lengthBytes: number, onUnmapped: () => void) {
     this.range = range;
     this.lengthBytes = lengthBytes;
@@ -138,7 +141,7 @@ export class View {
     return this.range.isClosed;
   }
 
-  /** The bytes become zeros; the memory goes back when the last buffer over it is collected. May be called twice. */
+  /** The bytes become zeros; the addresses go back when the last buffer has been collected. May be called twice. */
   close(): void {
     if (this.range.isClosed) return;
     this.onClose();

@@ -5,7 +5,7 @@
  *   u8      state: 1 building, 2 active, 3 frozen, 4 sealed
  *   varint  layer that the blob was made for
  *   varint  length in blocks
- *   varint  length in bytes (not a whole number of blocks only for a file's own blob)
+ *   varint  length in bytes; a whole number of blocks except in a file's own blob
  *   i64     created, seconds; u32 nanoseconds
  */
 import type { LayerId, Timespec } from '../base/index.ts';

@@ -17,16 +17,16 @@ export interface DentryRecord {
 
 const RECORD_BYTES = 9;
 
-/** DecodeError for what no name can stand for. */
+/** DecodeError for an inode number or a type that no dentry can have. */
 export function dentryOf(ino: number, kind: number): DentryRecord {
-  if (ino >= INO_END) throw new DecodeError('it stands for no inode number');
+  if (ino >= INO_END) throw new DecodeError('its inode number is too large');
   // Types are even numbers up to 12, and DT_FIFO, which is 1.
   const isKind = kind === 1 || (kind > 0 && kind <= 12 && kind % 2 === 0);
-  if (ino === 0 ? kind !== 0 : !isKind) throw new DecodeError(`type ${kind} is that of no file`);
+  if (ino === 0 ? kind !== 0 : !isKind) throw new DecodeError(`its type ${kind} is invalid`);
   return { ino: ino as Ino, kind }; // An inode number, as just checked.
 }
 
-/** Reading makes nothing but the record. */
+/** Reading allocates nothing but the record. */
 export const dentryFormat: Format<DentryRecord> = {
   write: (writer, { ino, kind }) => void writer.u64(ino).u8(kind),
   read(reader) {

@@ -1,9 +1,10 @@
 /**
- * Bytes of a row of the dropped table: space that no tree refers to and that waits for leases. Key: see key-format.
+ * Bytes of a row of the dropped table: space that no tree refers to, kept while a process has a lease from before
+ * the drop. Key: see key-format.
  *
  *   varint  epoch at which the space was dropped
  *   varint  count of ranges; 0 means the whole blob. For each range, in order:
- *   varint  first block, as a distance from the last range's end (from 0 for the first)
+ *   varint  first block, as a distance from the previous range's end (from 0 for the first)
  *   varint  count of blocks
  */
 import { assert, DecodeError, type Range } from '../base/index.ts';

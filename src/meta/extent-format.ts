@@ -4,13 +4,13 @@
  * order and do not overlap; what no run covers is a hole.
  *
  *   varint  count of runs, then for each run:
- *   varint  logical start, as a distance: from the chunk's first block for the first run, else from the last run's end
- *   varint  2 × count of blocks + (1 when the blob is the last run's blob)
+ *   varint  logical start, as a distance from the previous run's end; for the first run, from the chunk's start
+ *   varint  2 × count of blocks + (1 when the blob is the previous run's blob)
  *   then, for another blob (and for the first run):
  *     varint  blob
  *     varint  physical start
  *   or, for the same blob:
- *     varint  physical start as a zigzag distance from the last run's physical end (0, -1, 1, -2, … as 0, 1, 2, 3, …)
+ *     varint  physical start as a zigzag distance from the previous run's physical end (0, -1, 1, … as 0, 1, 2, …)
  */
 import {
   assert,
@@ -50,7 +50,7 @@ export function encodeRuns(writer: ByteWriter, chunk: number, runs: readonly Run
   }
 }
 
-/** Appends the runs of one chunk to `runs`, which are those of the file before it. */
+/** Appends the runs of one chunk to `runs`, which holds the runs of the file's earlier chunks. */
 export function decodeRuns(reader: ByteReader, chunk: number, runs: Run[]): void {
   const total = reader.varint();
   let logicalEnd = chunk * CHUNK_BLOCKS;
@@ -72,7 +72,7 @@ export function decodeRuns(reader: ByteReader, chunk: number, runs: Run[]): void
     }
     if (blob === 0 || count === 0 || physical < 0) throw new DecodeError('run has no blob or no blocks');
     if (chunkOf(logical) !== chunk || logical < freeFrom)
-      throw new DecodeError('run lies in the place of another');
+      throw new DecodeError('run overlaps another or lies outside its chunk');
     if (logical + count > BLOCKS_END || physical + count > BLOCKS_END)
       throw new DecodeError('run is too long');
     // The fields hold what encodeRuns wrote: two block indexes and a blob's number.

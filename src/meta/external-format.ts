@@ -24,7 +24,7 @@ export interface ExternalRecord {
   sizeBytes: number;
   modified: Timespec;
   changed: Timespec;
-  /** From the root of its host tree, a byte string. */
+  /** Path from the root of the host tree, a byte string. */
   path: string;
 }
 

@@ -1,26 +1,26 @@
 /**
- * Bytes that say which directory of the host a layer or an imported tree is, and rows of the host table: the layers of
- * such a directory. Key: see key-format.
+ * Fields that identify a directory of the host, in the rows of layers and imported trees; and rows of the host table,
+ * which list the layers of such a directory. Key: see key-format.
  *
  * In a row of a layer or a tree:
  *
- *   varint  inode; u8 1 when its birth follows, else 0; i64 seconds; u32 nanoseconds
+ *   varint  inode; u8 1 when the birth follows, else 0; i64 seconds; u32 nanoseconds
  *
  * and at the end, since these fields were added later:
  *
  *   varint  length, then bytes: UUID of the filesystem; empty if unknown
- *   varint  number of the subvolume and 1; 0 if unknown
+ *   varint  number of the subvolume plus 1; 0 if unknown
  *
  * A row of the host table:
  *
- *   varint  layer, and so on to the end of the row: directories at other places may have the same key
+ *   varint  layer; more of them follow, to the end of the row, if directories at other places have the same key
  */
 import { type HostIno, isSameTimespec, type LayerId, type Timespec } from '../base/index.ts';
 import { type Format, hostIno, layerNumber, optional, timespec } from './fields.ts';
 
 /**
  * Identifies a directory of the host across mounts. It is not unique: a copy of a filesystem has the same identity. So
- * compare it only with the identity of what was at the same place before.
+ * compare it only with the identity of the directory that was at the same place before.
  */
 export interface HostIdentity {
   readonly ino: HostIno;
@@ -28,7 +28,9 @@ export interface HostIdentity {
   readonly birth: Timespec | undefined;
   /** 32 hex digits. Undefined where the kernel does not report it. */
   readonly fileSystemUuid: string | undefined;
-  /** The part of the filesystem whose inode numbers are its own. Undefined where the kernel does not report it. */
+  /**
+   * The part of the filesystem within which inode numbers are unique. Undefined where the kernel does not report it.
+   */
   readonly subvolume: number | undefined;
 }
 
@@ -40,7 +42,7 @@ export const fileSystemFormat: Format<Pick<HostIdentity, 'fileSystemUuid' | 'sub
     writer.varint(subvolume === undefined ? 0 : subvolume + 1);
   },
   read(reader) {
-    // Rows from before these fields end here.
+    // Rows of older versions end here.
     if (reader.isAtEnd) return { fileSystemUuid: undefined, subvolume: undefined };
     const uuid = reader.bytes().toString('hex');
     const subvolume = reader.varint();
@@ -51,7 +53,10 @@ export const fileSystemFormat: Format<Pick<HostIdentity, 'fileSystemUuid' | 'sub
   },
 };
 
-/** Whether the directory at a place may be the one that was there. A field that only one of the two has is ignored. */
+/**
+ * True when the directory at a place may be the one that was there. UUID and subvolume are ignored if one of the two
+ * does not have them.
+ */
 export function isSameDirectory(then: HostIdentity, now: HostIdentity): boolean {
   const differs = <T>(a: T | undefined, b: T | undefined): boolean =>
     a !== undefined && b !== undefined && a !== b;

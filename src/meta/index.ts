@@ -1,6 +1,6 @@
 /**
- * meta: what the store knows about files: tables in LMDB (layers, trees, inodes, dentries, extents, xattrs, blobs) and
- * the journal of each writable layer.
+ * meta: all that the store knows about files. It has tables in LMDB (layers, trees, inodes, dentries, extents, xattrs,
+ * blobs) and the journal of each writable layer.
  *
  * Invariants: a row is returned only when its checksum over key and value is right. A transaction is durable when it
  * returns. Extents are complete in the layer that holds the inode's record. Only the process that holds a journal's

@@ -8,8 +8,8 @@
  *   12  u32   link count
  *   16  u64   size in bytes
  *   24  u64   device number of a device node
- *   32  u64   a directory's parent; for others the directory that was the last to get a name of it, which may have
- *              lost that name since; 0 where unknown (a file without a name, or of an older Ramet)
+ *   32  u64   a directory's parent; for other files the directory that last got a name of the file, and may have lost
+ *              that name since; 0 if unknown (a file without a name, or a row of an older version)
  *   40  i64   atime, seconds
  *   48  i64   mtime, seconds
  *   56  i64   ctime, seconds
@@ -66,8 +66,8 @@ export interface InodeRecord {
   birthSeconds: number;
   birthNanoseconds: number;
   /**
-   * For a directory, the directory that holds it. For others only where to look for a name first: the directory that
-   * was the last to get one, which may have lost it since. 0 where unknown.
+   * The parent of a directory. For other files only a place to look for a name first: the directory that last got a
+   * name of the file, and may have lost that name since. 0 if unknown.
    */
   parent: Ino;
   /** A symlink's target, a byte string; empty for others. */
@@ -85,12 +85,12 @@ const TYPES = [S_IFREG, S_IFDIR, S_IFLNK, S_IFCHR, S_IFBLK, S_IFIFO, S_IFSOCK].r
 );
 const MODE_END = 0o200000;
 
-/** What no file can be. Tombstones say nothing but that they are. */
+/** Why no file can have this record; undefined if one can. In a tombstone only the mode means anything. */
 function problemOf(record: InodeRecord): string | undefined {
   const { mode, target, parent, blocks } = record;
   if (mode === 0) return undefined;
   if (mode >= MODE_END || ((TYPES >>> kindOfMode(mode)) & 1) === 0)
-    return `mode ${mode.toString(8)} is that of no file`;
+    return `its mode ${mode.toString(8)} is invalid`;
   const isTime =
     record.atimeNanoseconds < 1e9 &&
     record.mtimeNanoseconds < 1e9 &&
@@ -104,7 +104,7 @@ function problemOf(record: InodeRecord): string | undefined {
   return isTarget ? undefined : 'the target of the symlink is no path';
 }
 
-/** Two's complement: it serves signed and unsigned numbers. */
+/** Writes two's complement, for signed and unsigned numbers. */
 function put64(view: DataView, at: number, value: number): void {
   const high = Math.floor(value / TWO_32);
   view.setUint32(at, value - high * TWO_32, true);
@@ -123,7 +123,7 @@ function i64(bytes: Buffer, at: number): number {
   return high * TWO_32 + bytes.readUInt32LE(at);
 }
 
-/** Written out field by field, because every change of every file passes here. Reading makes nothing but the record. */
+/** Written out field by field, because every change of a file comes here. Reading allocates nothing but the record. */
 export const inodeFormat: Format<InodeRecord> = checked(
   {
     write(writer, inode) {
@@ -160,7 +160,7 @@ export const inodeFormat: Format<InodeRecord> = checked(
         nlink: bytes.readUInt32LE(at + 12),
         size: u64(bytes, at + 16),
         rdev: u64(bytes, at + 24),
-        extentLayer: u64(bytes, at + 88) as LayerId | 0, // As below: a layer's number or 0.
+        extentLayer: u64(bytes, at + 88) as LayerId | 0, // As written: a layer's number or 0.
         xattrLayer: u64(bytes, at + 96) as LayerId | 0,
         blocks: u64(bytes, at + 104),
         atimeSeconds: i64(bytes, at + 40),

@@ -1,4 +1,4 @@
-/** Reads the records of a journal file in order, up to the first that is not valid. */
+/** Reads the records of a journal file in order, up to the first invalid one. */
 import { CHECKSUM_BYTES, isChecksum } from '../base/index.ts';
 import type { System } from '../sys/index.ts';
 import {
@@ -15,7 +15,7 @@ import {
 
 const WINDOW_BYTES = 256 * 1024;
 
-/** Gets each record of effects. The payload is valid only during the call. */
+/** Called with each record of effects. The payload is valid only during the call. */
 export type RecordVisitor = (sequence: number, payload: Buffer) => void;
 
 export interface ScanResult {
@@ -42,7 +42,9 @@ class FileWindow {
     this.sizeBytes = system.fileSize(descriptor).sizeBytes;
   }
 
-  /** Reads `length` bytes of the file from `position` into `buffer`; returns their index, or -1 beyond the file. */
+  /**
+   * Reads `length` bytes of the file from `position` into `buffer`; returns their index, or -1 if the file ends before.
+   */
   load(position: number, length: number): number {
     if (position + length > this.sizeBytes) return -1;
     if (position >= this.start && position + length <= this.end) return position - this.start;
@@ -56,8 +58,8 @@ class FileWindow {
 }
 
 /**
- * Visits, in order, the valid records whose sequence is above `from` and at most `to`. The result is about the whole
- * file, whatever the bounds.
+ * Visits, in order, the valid records whose sequence is above `from` and at most `to`. The result describes the
+ * whole file, whatever the bounds.
  */
 export function scanRecords(
   system: System,

@@ -1,10 +1,10 @@
 /**
  * The journal of one writable layer: redo records of acknowledged operations, in a file that its owner keeps locked.
  *
- * Invariants: replay yields a prefix of what was appended. After the death of a process the prefix holds every record
- * whose `append` returned. After a power cut it holds at least those before the last `mark` that was followed by
- * `sync`, and nothing after the last mark. Space is allocated before it is written, so a full disk fails an append
- * cleanly.
+ * Invariants: replay yields a prefix of the appended records. After the death of a process the prefix holds every
+ * record whose `append` returned. After a power cut it holds at least the records before the last `mark` that was
+ * followed by `sync`, and nothing after the last mark. Space is allocated before it is written, so that an append to a
+ * full disk fails cleanly.
  */
 import { assert, checksum64, FsError, isDiskFull, isFsError, type LayerId } from '../base/index.ts';
 import { O_CREAT, O_RDWR, type System } from '../sys/index.ts';
@@ -77,9 +77,9 @@ export class Journal {
   }
 
   /**
-   * Opens a layer's journal, which is made if missing, and locks it. Neither replays nor begins.
-   * Errors: EBUSY when another process (or another journal of this one) has it, with the owner's process id in the
-   * note; those of open(2), flock(2), pwrite(2).
+   * Opens a layer's journal, creates the file if it is missing, and locks it. Calls neither `replay` nor `begin`.
+   * Errors: EBUSY when another process (or another Journal of this process) has the lock, with the owner's process id
+   * in the note; those of open(2), flock(2), pwrite(2).
    */
   static open(system: System, path: string, layer: LayerId): Journal {
     const descriptor = system.open(path, O_RDWR | O_CREAT, 0o600);
@@ -122,7 +122,7 @@ export class Journal {
     return this.position - HEADER_BYTES;
   }
 
-  /** Records since `begin`, without marks; between `replay` and `begin` those that count. */
+  /** Number of records since `begin`, without marks; between `replay` and `begin`, number of records that count. */
   get recordCount(): number {
     return this.count;
   }
@@ -131,16 +131,16 @@ export class Journal {
     return this.sequence;
   }
 
-  /** A commit mark covers everything up to this sequence, or it was applied before `begin`. */
+  /** A commit mark covers the records up to this sequence, or they were in the tables before `begin`. */
   get lastMarkedSequence(): number {
     return this.markedSequence;
   }
 
   /**
    * Visits, in order, the records that count and whose sequence is above `appliedSequence`. Under a header of this boot
-   * every valid record counts, under one of another boot those up to the last commit mark. Afterwards `lastSequence`
-   * and `recordCount` tell what was found, so that a checkpoint can store it *before* `begin` gives the records up.
-   * Errors: those of pread(2); what `visit` throws.
+   * every valid record counts; under a header of another boot, only those up to the last commit mark. Afterwards
+   * `lastSequence` and `recordCount` describe the records that count, so that a checkpoint can store them *before*
+   * `begin` gives them up. Errors: those of pread(2) and of `visit`.
    */
   replay(visit: RecordVisitor, appliedSequence: number): void {
     assert(
@@ -160,8 +160,8 @@ export class Journal {
   }
 
   /**
-   * Restarts under a generation, or under the header's next one if that is later. Gives up every record so far: the
-   * tables must hold them durably. Errors: ENOSPC, EIO; then the next `append` tries again.
+   * Restarts the journal under `generation`, or under the header's generation plus one if that is higher. Gives up
+   * every record so far: the tables must hold them durably. Errors: ENOSPC, EIO; then the next `append` tries again.
    */
   begin(generation: number, nextSequence: number): void {
     assert(this.isOpen, 'the journal is open');
@@ -194,7 +194,7 @@ export class Journal {
     this.allocatedBytes = KEPT_BYTES_MAX;
   }
 
-  /** A salt that no earlier start of this journal had, so that no old record becomes valid again. */
+  /** A salt that no earlier `begin` of this journal used, so that no old record becomes valid again. */
   private nextSalt(): bigint {
     const { seconds, nanoseconds } = this.system.clock.now();
     const text = `${seconds}.${nanoseconds} ${process.pid} ${this.position}`;
@@ -218,8 +218,8 @@ export class Journal {
   }
 
   /**
-   * Appends a commit mark; the data of all operations so far must be durable. A no-op when everything is marked. Before
-   * `begin` it marks what `replay` found, so that this can be stored in several transactions.
+   * Appends a commit mark; the data of all operations so far must be durable. Does nothing when every record is marked.
+   * Before `begin`, marks the records that `replay` found, so that several transactions can store them.
    */
   mark(): void {
     if (this.markedSequence === this.sequence) return;
@@ -239,7 +239,7 @@ export class Journal {
     this.position += recordBytes;
   }
 
-  /** A failed write may have written all its bytes, and what was not acknowledged must not be replayed. */
+  /** A failed write may have stored the whole record. Erases it: nobody acknowledged it, so replay must not find it. */
   private eraseFailed(): void {
     try {
       this.system.pwrite(this.descriptor, ZERO, 0, TERMINATOR_BYTES, this.position);
@@ -268,7 +268,7 @@ export class Journal {
     return exact;
   }
 
-  /** An earlier `sync` failed: it is unknown what is durable. */
+  /** An earlier `sync` failed, so nobody knows which records are durable. */
   get hasSyncFailed(): boolean {
     return this.syncError !== undefined;
   }
@@ -291,8 +291,8 @@ export class Journal {
   }
 
   /**
-   * For a layer that is wholly stored: empties the file, so that the next opener finds it fresh, and closes. Without
-   * this (a crash, or `close` alone) the header stays, and the next opener knows.
+   * For a layer whose records are all in the tables: empties the file, so that the next opener finds it fresh, and
+   * closes it. After a crash, or `close` alone, the header stays and tells the next opener to replay.
    */
   closeClean(): void {
     if (!this.isOpen) return;

@@ -41,7 +41,7 @@ export const TABLE = {
 
 export type TableName = keyof typeof TABLE;
 
-/** One more than the longest key there is: table, layer, directory, and a name of NAME_MAX bytes. */
+/** One more than the longest key: table, layer, directory, and a name of NAME_MAX bytes. */
 export const KEY_BYTES_MAX = 1 + 8 + 8 + NAME_BYTES_MAX + 1;
 
 /** Offsets of the parts of a per-layer key. */
@@ -88,7 +88,7 @@ export class KeyWriter {
     return this;
   }
 
-  /** An inode number of the host, which may need all 64 bits. */
+  /** A u64: an inode number of the host, which may need all 64 bits. */
   hostIno(value: HostIno): this {
     if (typeof value === 'number') return this.u64(value);
     this.length = this.buffer.writeBigUInt64BE(value, this.length);

@@ -10,7 +10,7 @@
  *   varint  end of the reserved range (exclusive)
  *   varint  generation of the journal
  *   varint  last journal sequence that is in the tables
- *   varint  depth: greater than the parent's, 0 without a parent; flattening does not renumber the layers above
+ *   varint  depth: greater than that of every layer below, 0 if there is none; flattening does not renumber
  *   i64     created, seconds; u32 nanoseconds
  *   u8      1 when the next field is there, else 0
  *   i64     frozen, seconds; u32 nanoseconds
@@ -18,10 +18,10 @@
  *   varint  epoch in which gc found that no tree stands on the layer; 0 while one does
  *   u8      where the layer's inodes are: 0 (or the end of the row) in its rows, 1 in a host directory, 2 in layers.
  *           For 1:
- *           which directory it is, see host-format: inode and birth
+ *           identity of the directory, see host-format: inode and birth
  *   u8      1 when copy-up takes the bytes of a file, 0 when it refers to them
  *   varint  length, then bytes: absolute path of the directory
- *           which directory it is: its filesystem
+ *           identity of the directory: filesystem and subvolume
  *           For 2, a union:
  *   varint  count, then one varint each: the uppermost layer of each tree, uppermost tree first
  */
@@ -64,11 +64,11 @@ export interface LayerRecord {
   /** Reserved inode numbers are [inoNext, inoEnd). */
   inoNext: number;
   inoEnd: number;
-  /** Of the journal. */
+  /** Generation of the journal. */
   generation: number;
   /** Journal records up to this sequence are in the tables. */
   appliedSequence: number;
-  /** Greater than the parent's; 0 without a parent. Flattening removes layers below and does not renumber. */
+  /** Greater than that of every layer below; 0 if there is none. Flattening does not renumber the layers above. */
   depth: number;
   created: Timespec;
   frozenAt?: Timespec | undefined;
@@ -86,7 +86,7 @@ export interface LayerRecord {
 const HOST = 1;
 const UNION = 2;
 
-/** The root and the zero after it. */
+/** The root inode, and the unused varint after it. */
 const rootFormat: Format<Ino> = {
   write: (writer, root) => void writer.varint(root).varint(0),
   read(reader) {
@@ -96,7 +96,7 @@ const rootFormat: Format<Ino> = {
   },
 };
 
-/** 0 for none. */
+/** 0 stands for undefined. */
 const epochFormat: Format<number | undefined> = {
   write: (writer, epoch) => void writer.varint(epoch ?? 0),
   read: (reader) => reader.varint() || undefined,
@@ -127,7 +127,7 @@ const hostFields = record<Omit<HostSource, 'fileSystemUuid' | 'subvolume'>>({
 });
 
 const componentsFormat = checked(list(layerNumber), ({ length }) =>
-  length > 0 ? undefined : 'a union of nothing',
+  length > 0 ? undefined : 'a union has no trees',
 );
 
 export const layerFormat: Format<LayerRecord> = {
@@ -149,7 +149,7 @@ export const layerFormat: Format<LayerRecord> = {
   },
 };
 
-/** The layers that a layer stands on, or of which it is the union. */
+/** The layers directly below a layer: its parent, or the components of a union. */
 export function layersUnder({ parent, components }: LayerRecord): readonly LayerId[] {
   if (components !== undefined) return components;
   return parent === 0 ? [] : [parent];

@@ -28,7 +28,7 @@ function inoOfKey(rows: Rows, key: Buffer): Ino {
   return ino as Ino; // Every per-layer key has an inode number there, as just checked.
 }
 
-/** A name is the bytes of its key, one character each. One that leads elsewhere must not reach a path. */
+/** The name in a key, one character a byte. Rejects names like '..' and 'a/b', which would lead a path elsewhere. */
 function nameOfKey(rows: Rows, key: Buffer): Name {
   const name = key.toString('latin1', NAME_AT);
   if (!isFileName(name)) throw rows.badKey(key);
@@ -52,7 +52,7 @@ export class InoTable<Row, Given = Row> extends Table<Row, Given> {
     this.store(row);
   }
 
-  /** False when there was none. */
+  /** False when there was no such row. */
   remove(layer: LayerId, ino: Ino): boolean {
     this.rows.at(this.table).u64(layer).u64(ino);
     return this.rows.remove();
@@ -69,25 +69,25 @@ export class InoTable<Row, Given = Row> extends Table<Row, Given> {
   }
 }
 
-/** Tombstones too. */
+/** Records of inodes, including tombstones. */
 export class InodeTable extends InoTable<InodeRecord> {
   constructor(rows: Rows) {
     super(rows, TABLE.inode, inodeFormat);
   }
 
-  /** The numbers of the inodes that a layer has a record of, in order. Rows are not checked. */
+  /** The inodes that have a record in a layer, in the order of their numbers. Rows are not checked. */
   *inos(layer: LayerId): Generator<Ino> {
     for (const key of this.rows.scanKeys(layerRange(TABLE.inode, layer))) yield inoOfKey(this.rows, key);
   }
 }
 
-/** A name and what it stands for. */
+/** A name and its dentry. */
 export interface NamedDentry {
   readonly name: Name;
   readonly dentry: DentryRecord;
 }
 
-/** Whiteouts too, which have inode 0. */
+/** Dentries, including whiteouts, which have inode 0. */
 export class DentryTable extends Table<DentryRecord> {
   constructor(rows: Rows) {
     super(rows, TABLE.dentry, dentryFormat);
@@ -108,7 +108,7 @@ export class DentryTable extends Table<DentryRecord> {
     nameOfKey(this.rows, key);
   }
 
-  /** False when there was none. */
+  /** False when there was no such row. */
   remove(layer: LayerId, directory: Ino, name: Name): boolean {
     this.rows.at(TABLE.dentry).u64(layer).u64(directory).name(name);
     return this.rows.remove();
@@ -122,7 +122,7 @@ export class DentryTable extends Table<DentryRecord> {
     return names;
   }
 
-  /** Whether a layer has more than `count` names in a directory. */
+  /** True when a layer has more than `count` names in a directory. */
   hasMoreThan(layer: LayerId, directory: Ino, count: number): boolean {
     return this.rows.hasMoreThan(inodeRange(TABLE.dentry, layer, directory), count);
   }
@@ -158,8 +158,8 @@ export interface InodeRuns {
 }
 
 /**
- * Runs of files. Extents are complete in the layer that holds the inode's record: a file there without any row here
- * is all hole.
+ * Runs of files. Extents are complete in the layer that holds the inode's record: if a layer has the record of a file
+ * and no row here, the whole file is a hole.
  */
 export class ExtentTable {
   private readonly rows: Rows;
@@ -172,7 +172,7 @@ export class ExtentTable {
     this.rows.decode({ read: (reader) => decodeRuns(reader, chunk, runs) });
   }
 
-  /** As `Table.verify`, of one row alone. */
+  /** Like `Table.verify`. Does not compare the row with other rows of the file. */
   verify(key: Buffer): void {
     inoOfKey(this.rows, key);
     this.decodeInto(chunkOfKey(this.rows, key), []);
@@ -221,7 +221,7 @@ export class ExtentTable {
       const ino = inoOfKey(this.rows, key);
       const before = file;
       if (file?.ino !== ino) file = { ino, runs: [] };
-      // The row is decoded before the yield, after which others may read other rows.
+      // Decode the row before the yield: after that, the caller may read other rows.
       this.decodeInto(chunkOfKey(this.rows, key), file.runs);
       if (before !== undefined && before !== file) yield before;
     }
@@ -231,7 +231,7 @@ export class ExtentTable {
 
 const EMPTY: Format<undefined> = { write: () => undefined, read: () => undefined };
 
-/** Inodes that have lost their last name and were still open. */
+/** Inodes that lost their last name while they were open. */
 export class OrphanTable extends InoTable<undefined> {
   constructor(rows: Rows) {
     super(rows, TABLE.orphan, EMPTY);

@@ -7,7 +7,7 @@
  *
  * Pages 0 and 1 are meta pages. After the header: u32 magic, u32 version, u64 address, u64 map size, two tree records
  * of 48 bytes (u32 page size in the first, u16 flags, u16 depth, four u64 counts, u64 root page or -1), u64 last page,
- * u64 transaction. The page with the higher transaction counts. The file may end before the last page if all pages
+ * u64 transaction. The page with the higher transaction is in force. The file may end before the last page if all pages
  * after its end are free.
  *
  * Node of a branch page: u16, u16, u16: page number, low bits first; u16 key length; key.
@@ -43,7 +43,7 @@ export const LMDB_META_BYTES = 168;
 export interface LmdbMeta {
   readonly version: number;
   readonly pageBytes: number;
-  /** Root pages of the two trees, free pages and rows, without empty trees. */
+  /** Root pages of the two trees (of free pages, and of rows); an empty tree has none. */
   readonly roots: readonly number[];
   readonly lastPage: number;
   readonly transaction: bigint;
@@ -64,10 +64,14 @@ export function decodeLmdbMeta(page: Buffer): LmdbMeta {
   };
 }
 
-/** Gets the pages that a page refers to: `count` pages from `first` on; `isTree` for a page of the tree. */
+/**
+ * Called for `count` pages from `first` on, to which a page refers. `isTree`: a page of the tree, not overflow pages.
+ */
 export type PageVisitor = (first: number, count: number, isTree: boolean) => void;
 
-/** Visits the pages that a page of a tree refers to. DecodeError when it is not such a page, or has another number. */
+/**
+ * Visits the pages to which a page of a tree refers. DecodeError if it is no such page, or its number is not `number`.
+ */
 export function visitReferences(page: Buffer, number: number, visit: PageVisitor): void {
   const flags = page.readUInt16LE(PAGE_FLAGS_AT) & (BRANCH_FLAG | LEAF_FLAG);
   if (flags !== BRANCH_FLAG && flags !== LEAF_FLAG) throw new DecodeError('neither a branch nor a leaf page');

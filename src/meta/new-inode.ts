@@ -25,7 +25,7 @@ export function newInodeRecord(
     ctimeNanoseconds: now.nanoseconds,
     birthSeconds: now.seconds,
     birthNanoseconds: now.nanoseconds,
-    // No parent: it has no name yet.
+    // No parent: the inode has no name yet.
     parent: 0 as Ino,
     target: '',
   };

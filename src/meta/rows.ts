@@ -1,10 +1,10 @@
 /**
- * Rows of the LMDB database: keys and payloads, and what all tables do with them. A stored value is the payload and 8
- * bytes of checksum64 over key and payload: LMDB returns flipped bits as if they were data, and a row under another key
- * is damage as well. Errors of LMDB become FsError (disk full, limits) or StoreError (damage, closed).
+ * Rows of the LMDB database, keys and payloads, as all tables read and write them. A stored value is the payload and 8
+ * bytes of checksum64 over key and payload: LMDB detects neither flipped bits nor a row under the wrong key. Errors of
+ * LMDB become FsError (disk full, limits) or StoreError (damage, closed).
  *
- * Everything here is synchronous. Reading allocates nothing: a row is copied once, after its key, into a reused buffer,
- * where its checksum is computed and from where it is decoded.
+ * Everything here is synchronous. Reading allocates nothing: a row is copied once into a reused buffer, after its key,
+ * and is checked and decoded there.
  */
 import { statfsSync } from 'node:fs';
 import type { RootDatabase } from 'lmdb';
@@ -32,7 +32,7 @@ import { Views } from './views.ts';
 const READERS_MAX = 1024;
 const CORRUPT_HINT = 'Run fsck to see what is affected';
 
-/** LMDB says EIO for a write that the disk had room for only in part; the free space left shows which it was. */
+/** LMDB also reports EIO when a full disk cuts a write short. With less free space than this, EIO means a full disk. */
 const FREE_BYTES_MIN = 64 * 4096;
 
 function isDiskFull(path: string): boolean {
@@ -57,7 +57,7 @@ function closedError(operation: string, path: string): StoreError {
   return new StoreError('ERR_STORE_CLOSED', operation, path, 'the store is closed', 'Open it again');
 }
 
-/** Turns what `lmdb` throws into this project's errors; other errors pass unchanged. */
+/** Turns errors of `lmdb` into errors of this project; other errors pass unchanged. */
 export function translateLmdbError(error: unknown, operation: string, path: string): unknown {
   if (!(error instanceof Error) || error instanceof FsError || error instanceof StoreError) return error;
   const { message } = error;
@@ -124,7 +124,7 @@ export class Rows {
   }
 
   /**
-   * Opens the database in a directory once a check finds nothing wrong, and makes it where there is none.
+   * Opens the database in a directory, after a check of its file; creates it if there is none.
    * Errors: ENOENT or ENOTDIR when the directory is missing, ERR_STORE_CORRUPT, ERR_STORE_VERSION, ENFILE.
    */
   static open(path: string, kind: System['kind'] | undefined, options: TablesOptions): Rows {
@@ -134,7 +134,7 @@ export class Rows {
     try {
       lock.acquire();
       try {
-        // Others may have changed the file during the first check.
+        // The first check may have read the file while others changed it. Now nobody can: check again.
         if (!isSound) checkTablesFile(path, checksTables);
         return new Rows(path, openDatabase(path), lock);
       } finally {
@@ -159,12 +159,12 @@ export class Rows {
     }
   }
 
-  /** Starts a key, which the calls that follow are about. */
+  /** Starts the key of the row that the calls that follow read or write. */
   at(table: number): KeyWriter {
     return this.key.start(table);
   }
 
-  /** Looks the key up. True when there is a row, which `decode` then reads, until the next call. */
+  /** Looks up the key. True when it has a row: `decode` reads that row until the next call. */
   find(): boolean {
     if (this.isClosed) throw closedError('read', this.path);
     let value: Buffer | undefined;
@@ -203,14 +203,14 @@ export class Rows {
     return this.corrupt(`the ${describeKey(key)} is damaged: ${problem}`);
   }
 
-  /** The error for rows that contradict each other, or cannot be. */
+  /** The error for rows that contradict each other, or that this program never writes. */
   corrupt(problem: string): StoreError {
     return new StoreError('ERR_STORE_CORRUPT', 'read tables', this.path, problem, CORRUPT_HINT);
   }
 
   /** The error for a key that this program never writes. */
   badKey(key: Buffer): StoreError {
-    return this.corrupt(`the ${describeKey(Buffer.from(key))} is damaged: it has a key that cannot be`);
+    return this.corrupt(`the ${describeKey(Buffer.from(key))} is damaged: its key is invalid`);
   }
 
   /** The number at a place in a key. */
@@ -220,7 +220,7 @@ export class Rows {
     return number;
   }
 
-  /** Decodes the row that was found, all of it. Bytes with a right checksum that make no sense are damage too. */
+  /** Decodes the whole row that was found. A row with a correct checksum that cannot be decoded is damaged too. */
   decode<Row>(format: Pick<Format<Row>, 'read'>): Row {
     const reader = this.reader.reset(this.bytes, this.payloadStart, this.payloadEnd);
     try {
@@ -280,7 +280,7 @@ export class Rows {
     }
   }
 
-  /** As `scan`, without a generator: about half its time. `visit` must not read or change rows. */
+  /** Like `scan`, without a generator: takes about half the time. `visit` must not read or change rows. */
   each(range: KeyRange, visit: (key: Buffer) => void): void {
     if (this.isClosed) throw closedError('read', this.path);
     try {
@@ -304,15 +304,15 @@ export class Rows {
     }
   }
 
-  /** Whether a range has more than `count` keys. */
+  /** True when a range has more than `count` keys. */
   hasMoreThan(range: KeyRange, count: number): boolean {
     for (const _key of this.scanKeys(range, 1, count)) return true;
     return false;
   }
 
-  /** Removes at most `limit` rows of a range. Returns how many; fewer than `limit` when none is left. */
+  /** Removes at most `limit` rows of a range. Returns how many rows: fewer than `limit` when none is left. */
   removeRange(range: KeyRange, limit?: number): number {
-    // Collected first: a cursor is not kept over changes.
+    // Collect the keys first: a cursor must not stay open over changes.
     const keys = [...this.scanKeys(range, limit)];
     for (const key of keys) this.removeKey(key);
     return keys.length;
@@ -323,8 +323,8 @@ export class Rows {
   }
 
   /**
-   * Runs `change` in one transaction, which is durable when this returns. When `change` throws, nothing of it happened,
-   * and the error goes on. A nested call belongs to the outer transaction.
+   * Runs `change` in one transaction, which is durable when this returns. When `change` throws, the tables stay as they
+   * were, and this throws the same error. A nested call belongs to the outer transaction.
    */
   transaction<T>(change: () => T): T {
     if (this.isClosed) throw closedError('change tables', this.path);
@@ -382,7 +382,7 @@ export class Rows {
   }
 }
 
-/** False when the file looks damaged, which may be because others are changing it. Errors of the directory. */
+/** False when the file looks damaged, perhaps only because others are changing it. Throws errors of the directory. */
 function looksSound(path: string, checksTables: boolean | undefined): boolean {
   try {
     checkTablesFile(path, checksTables);
@@ -393,7 +393,7 @@ function looksSound(path: string, checksTables: boolean | undefined): boolean {
   }
 }
 
-/** The binding takes it, its types do not know it. Its own default lets everybody read. */
+/** The binding takes this option, but its types lack it. Without it, everybody may read the files. */
 const FILES_OF_THE_USER = { permissionsMode: 0o600 };
 
 function openDatabase(path: string): RootDatabase<Buffer, Buffer> {
@@ -405,8 +405,8 @@ function openDatabase(path: string): RootDatabase<Buffer, Buffer> {
       keyEncoding: 'binary',
       encoding: 'binary',
       maxReaders: READERS_MAX,
-      // Every commit here syncs itself. With overlapping syncs `close` spins until a number is written that a process
-      // killed in a commit never writes (mdb_env_sync of lmdb 3.5).
+      // Every commit here syncs by itself. With overlapping syncs, `close` spins until the last commit has written its
+      // number, and a process that is killed in a commit never writes it (mdb_env_sync of lmdb 3.5).
       overlappingSync: false,
     });
   } catch (error) {

@@ -22,7 +22,7 @@ function corrupt(path: string, problem: string): StoreError {
 }
 
 function hostError(error: unknown, path: string): unknown {
-  // What node:fs throws carries libuv's negative errno.
+  // Errors of node:fs carry libuv's negative errno.
   const errno = error instanceof Error && 'syscall' in error && 'errno' in error ? error.errno : undefined;
   if (error instanceof FsError || typeof errno !== 'number') return error;
   return new FsError(codeOfErrno(-errno), { syscall: 'open', path });
@@ -42,7 +42,7 @@ class TablesFile {
     const first = this.readMeta(0, 0);
     const second = this.readMeta(1, first.pageBytes);
     this.meta = second.transaction > first.transaction ? second : first;
-    // After the meta pages: meanwhile another process may have added pages, but not removed any.
+    // Measured after reading the meta pages: another process may have added pages since, but never removes any.
     this.pageCount = Math.floor(fstatSync(descriptor).size / this.meta.pageBytes);
   }
 
@@ -69,7 +69,7 @@ class TablesFile {
     return meta;
   }
 
-  /** The file ends before the last page that was ever used, which may be a free one. */
+  /** The file ends before the last page that was ever used, which may be a free page. */
   get isShort(): boolean {
     return this.pageCount <= this.meta.lastPage;
   }
@@ -111,7 +111,7 @@ class TablesFile {
   }
 }
 
-/** The number of the last transaction; 0 where there is no file yet. Errors: as of `checkTablesFile`. */
+/** The number of the last transaction; 0 if there is no file yet. Errors: those of `checkTablesFile`. */
 export function tablesTransaction(directory: string): bigint {
   let transaction = 0n;
   inspect(directory, ({ meta }) => {
@@ -125,8 +125,8 @@ function isDirectory(path: string): boolean {
 }
 
 /**
- * Checks what must be right for LMDB to open the file in a directory. A missing or empty file is right. A file that
- * others change meanwhile may look damaged. `isThorough` follows every page, which takes longer the larger the tables.
+ * Checks that LMDB can safely open the file in a directory. A missing or empty file passes. A file that others change
+ * meanwhile may look damaged. `isThorough` follows every page, which takes longer the larger the tables are.
  * Errors: ENOENT, ENOTDIR and the like for the directory, ERR_STORE_CORRUPT, ERR_STORE_VERSION.
  */
 export function checkTablesFile(directory: string, isThorough = false): void {

@@ -22,7 +22,7 @@ import { Rows, type TableFigures, type TablesOptions } from './rows.ts';
 import { ContentTable, CounterTable, HostTable, LayerTable, NumberTable, TreeTable } from './store-tables.ts';
 import { type Xattrs, xattrsFormat } from './xattr-format.ts';
 
-/** How long a slice may change rows, in milliseconds. Making them durable takes about as long again. */
+/** How long a slice may change rows, in milliseconds. The sync takes about as long again. */
 const SLICE_MS = 5;
 /** The pause after a slice, in which another process can take the lock. */
 const PAUSE_MS = 0.2;
@@ -43,8 +43,8 @@ const LAYER_TABLES = [
 ] as const;
 
 /**
- * A read sees the last commit of this process; commits of others are seen at the latest after `renew`. Changes need
- * `transaction`. Every read checks the row: ERR_STORE_CORRUPT names a damaged one.
+ * A read sees the last commit of this process, and commits of other processes after `renew` at the latest. Changes need
+ * `transaction`. Every read checks the row: ERR_STORE_CORRUPT names a damaged row.
  */
 export class MetaTables {
   readonly layers: LayerTable;
@@ -59,13 +59,13 @@ export class MetaTables {
   readonly counters: CounterTable;
   readonly dropped: NumberTable<BlobId, DroppedRecord>;
   readonly externals: NumberTable<BlobId, ExternalRecord>;
-  /** What a derived layer finds an inode by. Only that layer knows what the bytes mean. */
+  /** A derived layer finds an inode again by its origin. Only that layer can read the bytes. */
   readonly origins: InoTable<Buffer, Uint8Array>;
   readonly hosts: HostTable;
-  /** The tables that say where bytes of blobs are if not in the store. */
+  /** The tables that say where the bytes of a blob are if they are not in the store. */
   readonly elsewhere: readonly Pick<NumberTable<BlobId, object>, 'get' | 'remove' | 'entries'>[];
   private readonly byNumber: Readonly<Record<number, { verify(key: Buffer): void }>>;
-  /** The error of every change, where none is allowed. */
+  /** The error that every change throws, while changes are not allowed. */
   readOnly: PlainFsError | undefined;
   private readonly rows: Rows;
   private readonly clock: Clock;
@@ -125,23 +125,23 @@ export class MetaTables {
   }
 
   /**
-   * Runs `change` in one transaction, synchronously. It is durable when this returns. When `change` throws, or the
-   * commit fails (ENOSPC, EIO), nothing of it happened. A nested call belongs to the outer transaction, which an error
-   * of it must reach: do not swallow it.
+   * Runs `change` in one transaction, synchronously. The transaction is durable when this returns. When `change`
+   * throws, or the commit fails (ENOSPC, EIO), the tables stay as they were. A nested call belongs to the outer
+   * transaction: do not swallow its error, which must reach the outer one.
    */
   transaction<T>(change: () => T): T {
     this.requireWritable();
     return this.rows.transaction(change);
   }
 
-  /** EROFS where nothing may be changed. */
+  /** Throws the error `readOnly`, if there is one: EROFS, or ENOSPC and EDQUOT if a full disk is the reason. */
   requireWritable(): void {
     if (this.readOnly !== undefined) throw FsError.fromPlain(this.readOnly);
   }
 
   /**
-   * One of several transactions for long work. `isSpent` says when it should end, since all other writers of the store
-   * wait for it (20 ms at most, its sync included).
+   * Runs `change` in a short transaction, one of several that long work is divided into. `change` should end when
+   * `isSpent` returns true: all other writers of the store wait meanwhile (20 ms at most, including the sync).
    */
   slice<T>(change: (isSpent: () => boolean) => T): T {
     let wasSpent = false;
@@ -190,7 +190,7 @@ export class MetaTables {
     }
   }
 
-  /** Checks every row: its checksum, and whether it can be. Reports the damaged ones. Returns how many there are. */
+  /** Checks the checksum and the content of every row. Reports damaged rows. Returns the number of all rows. */
   checkRows(visitDamaged: (problem: string) => void): number {
     let count = 0;
     for (const key of this.rows.scanKeys(ALL_ROWS)) {

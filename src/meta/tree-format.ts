@@ -2,13 +2,13 @@
  * Bytes of a row of the tree table (forks and snapshots by name). Key: see key-format.
  *
  *   u8      kind: 1 fork, 2 snapshot
- *   varint  layer: the uppermost
+ *   varint  uppermost layer
  *   varint  root inode
  *   i64     created, seconds; u32 nanoseconds
  *   varint  id, store-wide, never reused
  *   varint  length, then UTF-8 bytes: where the tree came from (a tree's name or a host path)
  *
- *           of an import of a directory more follows: which directory it was, see host-format
+ *           a tree imported from a directory also has the identity of that directory, see host-format
  */
 import { type Ino, type LayerId, nameFromString, nameToString, type Timespec } from '../base/index.ts';
 import { byteString, type Format, layerNumber, oneOf, record, rootIno, timespec, varint } from './fields.ts';

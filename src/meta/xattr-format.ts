@@ -21,7 +21,7 @@ export const xattrsFormat: Format<Xattrs, ReadonlyMap<string, Uint8Array>> = {
     for (let count = reader.varint(); count > 0; count--) {
       const name = reader.byteString();
       if (name === '' || name.length > NAME_BYTES_MAX || name.includes('\0'))
-        throw new DecodeError('the name of an attribute is none');
+        throw new DecodeError('the name of an attribute is invalid');
       xattrs.set(name, reader.bytes());
     }
     return xattrs;

@@ -1,4 +1,4 @@
-/** The client's side of the owner's socket: finds the owner of a store, starts one where there is none, and asks it. */
+/** The client's side of the owner's socket: finds the owner of a store, starts an owner if none runs, and asks it. */
 import { once } from 'node:events';
 import { realpathSync } from 'node:fs';
 import { createConnection, type Socket } from 'node:net';
@@ -61,7 +61,7 @@ export class OwnerClient {
     socket.unref();
   }
 
-  /** The owner of the store, if one runs. EACCES for an owner of another user, ENOTSUP of another version. */
+  /** The owner of the store, if one runs. EACCES if it belongs to another user, ENOTSUP if it has another version. */
   static async connect(
     storeDirectory: string,
     options: OwnerClientOptions = {},
@@ -80,7 +80,7 @@ export class OwnerClient {
     }
   }
 
-  /** As `connect`, but without the hello: for `stop`, which owners of every version understand. */
+  /** Like `connect`, but without the hello: for `stop`, which owners of every version understand. */
   static async connectAnyVersion(
     storeDirectory: string,
     options: OwnerClientOptions = {},
@@ -90,7 +90,10 @@ export class OwnerClient {
     return socket && new OwnerClient(socket, place, options.answerMs ?? ANSWER_MS);
   }
 
-  /** As `connect`, but starts an owner where none runs. Rejects also with its failure to start, and with ETIMEDOUT. */
+  /**
+   * Like `connect`, but starts an owner if none runs. Also rejects with the error of an owner that could not start, and
+   * with ETIMEDOUT.
+   */
   static async connectOrStart(
     storeDirectory: string,
     options: OwnerClientOptions = {},
@@ -168,7 +171,7 @@ export class OwnerClient {
     for (const id of [...this.waiting.keys()]) this.take(id)?.reject(error);
   }
 
-  /** Ends the connection; mounts that it alone holds are unmounted. */
+  /** Ends the connection. The owner unmounts the mounts that only this connection holds. */
   close(): void {
     this.end(new FsError('ECANCELED', { syscall: 'owner', note: 'the connection was closed' }));
     this.socket.destroy();
@@ -183,9 +186,9 @@ async function openSocket(place: OwnerPlace): Promise<Socket | undefined> {
     await once(socket, 'connect');
     return socket;
   } catch (error) {
-    // The cast: what node:fs and node:net throw has a code.
+    // The cast: errors of node:fs and node:net have a code.
     const failure = error as NodeJS.ErrnoException;
-    // Nobody listens: there was no owner yet, or it was killed and has left its socket.
+    // Nobody listens: there was no owner yet, or it was killed and left its socket behind.
     if (failure.code === 'ENOENT' || failure.code === 'ECONNREFUSED') return undefined;
     throw connectFailure(failure, place);
   } finally {

@@ -15,7 +15,7 @@ const KEEP_OPEN_MS = 1_000;
 export class Cloning {
   private readonly engine: StoreEngine;
   private readonly mounts: MountTable;
-  /** The snapshot that was copied from last. A fork is not kept open: other processes would find it busy. */
+  /** The snapshot of the last copy, kept open. A fork is not kept open: other processes would find it busy. */
   private snapshot: Tree | undefined;
   private timer: NodeJS.Timeout | undefined;
 
@@ -25,9 +25,9 @@ export class Cloning {
   }
 
   /**
-   * Makes `targetPath` in a mounted tree a file that shares the blocks of `sourcePath`. The kernel is not notified, so
-   * the name must be one that nobody can have looked up: the client renames it through the mount. EXDEV for blocks
-   * that cannot be shared, because a fork has not frozen them yet.
+   * Creates `targetPath` in a mounted tree, as a file that shares the blocks of `sourcePath`. The kernel is not
+   * notified, so `targetPath` must be a name that nobody can have looked up: the client renames it through the mount.
+   * EXDEV for blocks that cannot be shared, because a fork has not frozen them yet.
    */
   async clone({ source, sourcePath, target, targetPath }: CloneParameters): Promise<void> {
     await this.mounts.sync(source);

@@ -1,4 +1,4 @@
-/** The owner's side of one client: reads requests, passes them on, writes answers. */
+/** The owner's side of the connection to one client: reads requests, passes them on, writes answers. */
 import type { Socket } from 'node:net';
 import { FsError } from '../base/index.ts';
 import { type Peer, peerOf } from '../sys/index.ts';
@@ -18,17 +18,20 @@ export interface ConnectionParts {
 /** Operations that a client of any version may ask for. */
 const ALWAYS_ALLOWED = new Set(['hello', 'status', 'stop']);
 
-/** A client with so many requests under way, or so many bytes of answers that it does not read, is not read either. */
+/**
+ * The owner reads no further requests of a client that has this many under way, or that has left this many bytes of
+ * answers unread.
+ */
 const REQUESTS_MAX = 64;
 const UNREAD_BYTES_MAX = 1024 * 1024;
-/** A client says hello within this time, or asks for what needs none. */
+/** The owner ends the connection of a client that has not said hello within this time. */
 const HELLO_MS = 60_000;
 
 export class Connection implements Holder {
   private readonly socket: Socket;
   private readonly parts: ConnectionParts;
   private readonly reader = new LineReader(REQUEST_BYTES_MAX);
-  /** 0 where the kernel does not tell, and the client has not said hello. */
+  /** The process of the client; 0 if the kernel does not tell it and the client has not said hello. */
   pid = 0;
   private isKnown = false;
   private readonly lines: string[] = [];
@@ -42,7 +45,7 @@ export class Connection implements Holder {
     socket.on('drain', () => this.goOn());
     const helloTimer = setTimeout(() => this.isKnown || socket.destroy(), HELLO_MS).unref();
     socket.on('close', () => clearTimeout(helloTimer));
-    // The client has gone away while it is answered: 'close' follows.
+    // The client went away before it had its answer: 'close' follows.
     socket.on('error', () => undefined);
     socket.on('close', () => parts.onClosed(this));
   }
@@ -66,8 +69,8 @@ export class Connection implements Holder {
   }
 
   /**
-   * The mode of the socket keeps other users out; the kernel tells whether it has. Root may do everything anyway.
-   * False, and the connection ends, for another user.
+   * The mode of the socket should keep other users out; this asks the kernel whether it did. Accepts root, which may do
+   * everything anyway. For any other user, answers EACCES, ends the connection and returns false.
    */
   private acceptPeer(peer: Peer | undefined): boolean {
     if (peer === undefined) return true;
@@ -80,7 +83,7 @@ export class Connection implements Holder {
     return false;
   }
 
-  /** Answers that were written still arrive. */
+  /** Ends the connection. Answers that were written still arrive. */
   close(): void {
     this.socket.destroySoon();
   }
@@ -90,7 +93,7 @@ export class Connection implements Holder {
     if (lines === undefined) {
       const note = `a request has ${REQUEST_BYTES_MAX} bytes at most`;
       this.answerError(null, new FsError('E2BIG', { syscall: 'owner', note }));
-      // Nothing shows where the next line begins.
+      // From here on, nothing shows where the next line begins.
       this.socket.destroySoon();
       return;
     }
@@ -98,7 +101,7 @@ export class Connection implements Holder {
     this.goOn();
   }
 
-  /** Takes up the requests that have come, as many as may be under way. */
+  /** Starts the requests that have arrived, as many as may be under way. */
   private goOn(): void {
     const { socket, lines } = this;
     while (lines.length > 0 && this.underWay < REQUESTS_MAX && socket.writableLength < UNREAD_BYTES_MAX) {
@@ -140,7 +143,7 @@ export class Connection implements Holder {
 }
 
 function descriptorOf(socket: Socket): number {
-  // The cast: Node has the descriptor in the handle of a socket, and no other way to it.
+  // The cast: only the socket's handle, which Node's types hide, has the descriptor.
   const { _handle: handle } = socket as unknown as { readonly _handle?: { readonly fd?: number } };
   return handle?.fd ?? -1;
 }

@@ -11,7 +11,10 @@ export class LineReader {
     this.bytesMax = bytesMax;
   }
 
-  /** The lines that are complete now, without newlines. Undefined: one is too long, and nothing more can be read. */
+  /**
+   * The lines that are complete now, without newlines. Undefined when a line is too long: nothing more can be read
+   * then.
+   */
   add(bytes: Buffer): string[] | undefined {
     const lines: string[] = [];
     let start = 0;

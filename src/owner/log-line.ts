@@ -34,13 +34,13 @@ function readLines(path: string): string[] {
   try {
     return readFileSync(path, 'utf8').split('\n').slice(0, -1);
   } catch (error) {
-    // The cast: what node:fs throws has a code.
+    // The cast: errors of node:fs have a code.
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
     throw error;
   }
 }
 
-/** Lines that Node.js itself has written are not JSON. */
+/** The fields of a line. A line that is not JSON, since Node.js itself wrote it, becomes the field `msg`. */
 export function parsedLine(line: string): Readonly<Record<string, unknown>> {
   try {
     // The cast: all other lines are objects, as pino writes them.

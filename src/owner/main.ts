@@ -1,6 +1,6 @@
 /**
- * The program of an owner process: `main.js STORE`. It writes a `StartReport`, one line, to descriptor 3 where there is
- * one, and closes that. SIGTERM, SIGINT and SIGHUP end it in order.
+ * The program of an owner process: `main.js STORE`. It writes a `StartReport`, one line, to descriptor 3 (if that is
+ * open) and closes the descriptor. SIGTERM, SIGINT and SIGHUP end the process in order.
  */
 import { closeSync, writeSync } from 'node:fs';
 import { createMountServer } from '../fuse/index.ts';
@@ -16,7 +16,7 @@ import { toWire } from './wire-error.ts';
 
 /** How long the serving thread waits for a filesystem that another process serves. All mounts wait meanwhile. */
 const HOST_WAIT_MS = 5_000;
-/** How long it waits for another process that has the tables: some 20 ms, unless that process stands still. */
+/** How long it waits for another process to unlock the tables: some 20 ms are usual, unless that process is stopped. */
 const LOCK_WAIT_MS = 10_000;
 
 function report(state: StartReport, shown = (json: string): string => json): void {
@@ -24,7 +24,7 @@ function report(state: StartReport, shown = (json: string): string => json): voi
     writeSync(REPORT_DESCRIPTOR, `${shown(JSON.stringify(state))}\n`);
     closeSync(REPORT_DESCRIPTOR);
   } catch {
-    // The process that started it is gone, or there was none.
+    // The process that started this one is gone, or passed no descriptor 3.
   }
 }
 
@@ -55,7 +55,7 @@ async function serve(directory: string): Promise<number> {
     const engine = await StoreEngine.open(store.path, {
       system,
       lockWaitMsMax: LOCK_WAIT_MS,
-      // The process that started this one has opened the store, and so knows whose it is.
+      // The process that started this one has opened the store, and so has checked whose store it is.
       trustStore: true,
       readOnly: 'if-needed',
     });
@@ -96,7 +96,7 @@ async function serve(directory: string): Promise<number> {
   }
 }
 
-// A working directory would keep its filesystem busy.
+// A working directory elsewhere would keep its filesystem busy.
 process.chdir('/');
-// Threads of the mount server may still run.
+// Exit now, although threads of the mount server may still run.
 process.exit(await serve(process.argv[2]!));

@@ -1,13 +1,13 @@
 /**
- * Mounts of the owner, checked by the process that will use them. The owner may run in another mount namespace, where
- * its mounts cannot be seen from here: this process would take the plain directory at the mount point for the tree.
+ * Mounts of the owner, checked by the process that will use them. The owner may run in another mount namespace. Then
+ * this process does not see the mount, and would take the plain directory at the mount point for the tree.
  */
 import { FsError, nameFromString } from '../base/index.ts';
 import { mountNamespace, mountsOf } from '../sys/index.ts';
 import type { OwnerClient } from './client.ts';
 import { type MountRecord, mountSource, type Parameters } from './protocol.ts';
 
-/** As the owner's `mount`; ENOTSUP, and it is unmounted again, where this process does not see the mount. */
+/** Like the owner's `mount`. If this process does not see the mount, unmounts it again and throws ENOTSUP. */
 export async function mountHere(owner: OwnerClient, parameters: Parameters<'mount'>): Promise<MountRecord> {
   const mount = await owner.request('mount', parameters);
   if (isSeenHere(mount)) return mount;
@@ -15,7 +15,7 @@ export async function mountHere(owner: OwnerClient, parameters: Parameters<'moun
   throw notSeenHere('mount', mount);
 }
 
-/** As the owner's `hold`; ENOTSUP, and it is released again, where this process does not see the mount. */
+/** Like the owner's `hold`. If this process does not see the mount, releases it again and throws ENOTSUP. */
 export async function holdHere(owner: OwnerClient, parameters: Parameters<'hold'>): Promise<MountRecord> {
   const mount = await owner.request('hold', parameters);
   if (isSeenHere(mount)) return mount;
@@ -23,12 +23,12 @@ export async function holdHere(owner: OwnerClient, parameters: Parameters<'hold'
   throw notSeenHere('mount', mount);
 }
 
-/** ENOTSUP where this process does not see a mount of the owner, ENOTCONN where it was unmounted meanwhile. */
+/** ENOTSUP if this process does not see a mount of the owner, ENOTCONN if the mount is gone meanwhile. */
 export function requireSeenHere(operation: string, mount: MountRecord): void {
   if (!isSeenHere(mount)) throw notSeenHere(operation, mount);
 }
 
-/** Whether this process finds the tree at the mount point. True where that is unknown. */
+/** True when this process finds the tree at the mount point, or cannot tell. */
 function isSeenHere({ fork, directory }: MountRecord): boolean {
   const mounts = mountsOf();
   if (mounts.length === 0) return true;

@@ -1,6 +1,6 @@
 /**
- * Checks of mount points, and failures of mounts with the way out. Clients make the checks: the owner itself must not
- * touch a path that may lie on one of its own mounts.
+ * Checks mount points, and adds hints to errors of mounts. Clients make the checks: the owner itself must not touch a
+ * path that may lie on one of its own mounts.
  */
 import { spawnSync } from 'node:child_process';
 import { readdirSync, readlinkSync, realpathSync, statfsSync, statSync } from 'node:fs';
@@ -21,19 +21,19 @@ const WAYS_OUT: Partial<Record<ErrorCode, string>> = {
   EINVAL: 'the kernel refuses it: its log (dmesg) may say why',
 };
 
-/** The mount server's error, with the mount point added, and a way out where it has no note. */
+/** Adds the mount point to an error of the mount server, and a hint if the error has no note. */
 export function describeMountFailure(error: unknown, fork: string, directory: string): unknown {
   if (!(error instanceof FsError)) return error;
   const note = error.note ?? WAYS_OUT[error.code];
   return error.in({ syscall: 'mount', path: fork, dest: directory, note });
 }
 
-/** The failure of a check of a mount point. */
+/** The error for a mount point that fails a check. */
 function mountPointFailure(code: ErrorCode, directory: string, note = WAYS_OUT[code]): FsError {
   return new FsError(code, { syscall: 'mount', path: directory, note });
 }
 
-/** Every call in a mount fails with these once its server is gone. */
+/** Every call in a mount fails with one of these codes once its server is gone. */
 const GONE: ReadonlySet<string> = new Set(['ENOTCONN', 'ECONNABORTED']);
 
 function codeOf(error: unknown): ErrorCode {
@@ -41,7 +41,7 @@ function codeOf(error: unknown): ErrorCode {
   return ((error as NodeJS.ErrnoException).code ?? 'EIO') as ErrorCode;
 }
 
-/** Whether a mount's server is gone. */
+/** True when a FUSE filesystem is mounted at `directory` and its server is gone. */
 export function isDeadMount(directory: string): boolean {
   if (!mountedPlaces().some((place) => place.isFuse && place.directory === directory)) return false;
   try {
@@ -49,14 +49,14 @@ export function isDeadMount(directory: string): boolean {
     statfsSync(directory);
     return false;
   } catch (error) {
-    // ECONNABORTED: it is ending just now.
+    // ECONNABORTED: the mount is ending just now.
     return GONE.has(codeOf(error));
   }
 }
 
 /**
- * Where a tree of a store is mounted, if its server is gone. A mount does not say of which store it is; the store's log
- * does. Another store's mount is not even looked at: its server may stand still.
+ * The mount point of a tree of this store whose mount server is gone; undefined if there is none. A mount does not say
+ * which store it belongs to, but the store's log does. Mounts of other stores are not touched: their server may hang.
  */
 export function deadMountOf(tree: string, place: OwnerPlace): string | undefined {
   const source = nameFromString(mountSource(tree));
@@ -78,14 +78,14 @@ export function detachDeadMount(directory: string): boolean {
   return tries.some(([command, ...rest]) => spawnSync(command, rest, { stdio: 'ignore' }).status === 0);
 }
 
-/** Unmounts what a killed owner had mounted in directories of the store. Only for an owner that has no mounts yet. */
+/** Unmounts the mounts that a killed owner left in the store. Only for an owner that has no mounts yet. */
 export function removeDeadMounts(mountsDirectory: string): void {
   for (const place of mountedPlaces()) {
     if (place.isFuse && path.dirname(place.directory) === mountsDirectory) detachDeadMount(place.directory);
   }
 }
 
-/** As realpath(3), but never looks into the directory itself, which may be a mount that does not answer. */
+/** Like realpath(3), but never looks into the directory itself, which may be a mount that does not answer. */
 export function realMountPath(directory: string): string {
   let absolute = path.resolve(directory);
   // The kernel lists mounts by real paths; the filesystem above may not answer.
@@ -103,7 +103,7 @@ export function realMountPath(directory: string): string {
   return absolute;
 }
 
-/** The target of a symlink; undefined for everything else, also for a dead mount. */
+/** The target of a symlink; undefined for everything else, including a dead mount. */
 function linkAt(place: string): string | undefined {
   try {
     return readlinkSync(place);

@@ -2,11 +2,12 @@
  * The mounts of one owner: which tree is mounted where, for which clients, and for how long.
  *
  * A mount is *kept* (`ramet mount`: until somebody unmounts it), *held* by connections (`ramet run`, the library: it
- * ends with the last of them), or both. A tree is open here from before it is mounted until the kernel has let go of
- * it; after a lazy unmount that may be much later. Changes of one tree's mount are made one after the other.
+ * ends with the last of them), or both. The owner opens a tree before it mounts it, and closes it when the kernel has
+ * let go of the mount: much later, perhaps, after a lazy unmount. Changes of one tree's mount run one after the other.
  *
- * A mount whose connection was aborted stays where it is, so that no program takes the directory below it for the tree,
- * which is closed. It goes when somebody unmounts it, or with the last of its holders.
+ * When the kernel aborts the connection of a mount, the tree is closed, but the mount stays in place, so that no
+ * program takes the directory under it for the tree. It goes when somebody unmounts it, or with the last of its
+ * holders.
  */
 import { setTimeout as pause } from 'node:timers/promises';
 import { FsError, isFsError, whileBusy } from '../base/index.ts';
@@ -20,17 +21,19 @@ import type { OwnerPlace } from './owner-place.ts';
 import { type MountParameters, type MountRecord, mountSource, type UnmountReport } from './protocol.ts';
 import { Queues } from './queues.ts';
 
-/** How long an unmount waits for the kernel to let go. After that, programs still use the mount. */
+/**
+ * How long an unmount waits for the kernel to let go of the mount. If it takes longer, programs still use the mount.
+ */
 const END_WAIT_MS = 1_000;
 
-/** An aborted mount that cannot be taken away is tried again after this long, then after twice that, and so on. */
+/** If an aborted mount cannot be unmounted, the owner tries again after this long, then after twice that, and so on. */
 const RETRY_MS = 100;
 const RETRY_MS_MAX = 60_000;
 
 /** A connection that holds a mount. */
 export interface Holder {
   readonly pid: number;
-  /** True once it is closed: `releaseAll` has been called, or will be. */
+  /** True once the connection is closed: `releaseAll` has been called, or will be. */
   readonly isGone: boolean;
 }
 
@@ -42,7 +45,7 @@ interface Entry {
   readonly holders: Set<Holder>;
   isKept: boolean;
   isDetached: boolean;
-  /** The mount point was made here and is removed afterwards. */
+  /** The mount table made the mount point, and removes it afterwards. */
   readonly isOwnDirectory: boolean;
 }
 
@@ -81,7 +84,7 @@ export class MountTable {
     return this.entries.get(fork)?.tree;
   }
 
-  /** Makes programs' stores through maps of files reach the tree, if it is mounted. */
+  /** Brings what programs have stored through memory maps into the tree, if it is mounted. */
   async sync(fork: string): Promise<void> {
     const entry = this.entries.get(fork);
     // There is no way to ask the kernel about a detached mount.
@@ -123,7 +126,7 @@ export class MountTable {
         const directory = place.mountPath(fork);
         const aborted = [...this.aborted].find((entry) => entry.mount.directory === directory);
         if (aborted !== undefined) await this.takeAway(aborted);
-        // Before a directory is made of that name.
+        // ENOENT for a tree that does not exist, before a directory of that name is made.
         this.parts.engine.info(fork, 'mount');
         place.makeMountPoint(fork);
         entry = await this.add({ fork, directory, io, noAtime }, false, true);
@@ -141,7 +144,7 @@ export class MountTable {
     });
   }
 
-  /** A client may have gone away while its tree was being mounted. */
+  /** Makes `holder` hold a mount. Gives the mount up if the client went away while its tree was being mounted. */
   private async holdFor(entry: Entry, holder: Holder): Promise<void> {
     if (holder.isGone) await this.giveUp(entry);
     else entry.holders.add(holder);
@@ -210,7 +213,7 @@ export class MountTable {
     return entry;
   }
 
-  /** Another process may own the fork for a moment; only a longer hold is an error. */
+  /** Opens a tree. Waits a little while another process has the fork open; EBUSY if that lasts. */
   private async openPatiently(fork: string): Promise<Tree> {
     try {
       return await whileBusy(() => this.parts.engine.openTree(fork, false));
@@ -243,11 +246,11 @@ export class MountTable {
 
   private keepAborted(entry: Entry): void {
     this.aborted.add(entry);
-    // Only its holders use a mount point in the store, and the next holder of the tree needs it.
+    // Only its holders use a mount point in the store, and the next holder of the tree needs the place.
     if (entry.isOwnDirectory) void this.takeAwayPatiently(entry);
   }
 
-  /** Tries again until it is gone. */
+  /** Unmounts an aborted mount; tries again until that succeeds, or the table is closed. */
   private async takeAwayPatiently(aborted: Entry): Promise<void> {
     const { fork, mount } = aborted;
     for (let pauseMs = RETRY_MS; !this.isClosing; pauseMs = Math.min(pauseMs * 2, RETRY_MS_MAX)) {
@@ -312,7 +315,7 @@ export class MountTable {
     return { fork: aborted.fork, directory: aborted.mount.directory, isStillUsed: false, users: [] };
   }
 
-  /** Where the kernel lets go of the mount soon, its tree is closed when this returns. */
+  /** If the kernel lets go of the mount within `END_WAIT_MS`, its tree is closed when this returns. */
   private async reportOf(entry: Entry): Promise<UnmountReport> {
     const { fork, mount } = entry;
     await Promise.race([mount.ended, pause(END_WAIT_MS, undefined, { ref: false })]);
@@ -321,7 +324,7 @@ export class MountTable {
     return { fork, directory: mount.directory, isStillUsed, users };
   }
 
-  /** Returns when it is unmounted here. The kernel may let go of it much later: see `reportOf`. */
+  /** Returns when nothing is mounted there any more. The kernel may let go of the mount much later: see `reportOf`. */
   private async detach(entry: Entry, isLazy: boolean, shown: string): Promise<void> {
     try {
       await entry.mount.unmount({ isLazy });
@@ -333,7 +336,7 @@ export class MountTable {
     entry.isDetached = true;
   }
 
-  /** Ends one hold of `holder`. Undefined where the tree stays mounted, or was not held. */
+  /** Ends the hold of `holder` on a tree. Undefined when the tree stays mounted, or `holder` did not hold it. */
   release(fork: string, holder: Holder): Promise<UnmountReport | undefined> {
     return this.queues.run(fork, async () => {
       const entry = this.entries.get(fork);
@@ -353,7 +356,7 @@ export class MountTable {
     }
   }
 
-  /** Unmounts a mount that nobody keeps or holds. */
+  /** Unmounts a mount, lazily if it is busy, once nobody keeps or holds it. */
   private async giveUp(entry: Entry): Promise<UnmountReport | undefined> {
     const { fork } = entry;
     const isWanted = entry.isKept || entry.holders.size > 0 || entry.isDetached;
@@ -367,7 +370,7 @@ export class MountTable {
     return await this.reportOf(entry);
   }
 
-  /** Unmounts everything, lazily where it is busy, and closes the trees. */
+  /** Unmounts everything, busy mounts lazily, and closes the trees. */
   async close(): Promise<void> {
     this.isClosing = true;
     try {
@@ -400,7 +403,7 @@ function usersOf({ mount: { deviceNumber } }: Entry): number[] {
   return [...new Set([...processesWithMount(deviceNumber), ...processesIn(deviceNumber)])];
 }
 
-/** Why a mount is busy. */
+/** Says why a mount is busy, and what to do. */
 function busyNote({ directory, deviceNumber }: Mount): string {
   const inside = placesBelow(directory);
   if (inside.length > 0) return `${inside.join(', ')} is mounted in it: unmount that first, or use --lazy`;

@@ -1,4 +1,4 @@
-/** Finds the processes that use a mount without touching it, because the owner, which asks, serves it. */
+/** Finds the processes that use a mount. Does not touch the mount: the owner itself asks, and would wait for itself. */
 import { readdirSync } from 'node:fs';
 import { deviceOfLink, mountedPlaces } from '../sys/index.ts';
 
@@ -9,8 +9,9 @@ export function processesWithMount(device: string): number[] {
 
 /**
  * Processes that work in the filesystem of a device, run a program from there, or have files open there, as far as this
- * process may see: proc_pid_cwd(5), proc_pid_root(5), proc_pid_exe(5), proc_pid_fd(5). It may be mounted anywhere, or
- * no longer. Maps are not read: that waits for the process's page faults, which may wait for the owner.
+ * process may see: proc_pid_cwd(5), proc_pid_root(5), proc_pid_exe(5), proc_pid_fd(5). The filesystem may be mounted
+ * anywhere, or nowhere any more. Memory maps are not read: a read of them waits for the page faults of the process,
+ * which may wait for the owner.
  */
 export function processesIn(device: string): number[] {
   return processes().filter((pid) => {
@@ -32,7 +33,7 @@ function processes(): number[] {
     .map(Number);
 }
 
-/** Empty where the directory is gone, or may not be read. */
+/** The names in a directory; none if it is gone, or may not be read. */
 function namesIn(directory: string): string[] {
   try {
     return readdirSync(directory);

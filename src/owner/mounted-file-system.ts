@@ -1,6 +1,6 @@
 /**
- * The files of a tree that the owner has mounted, for another process, through the mount point: `TreeFiles`, as of a
- * tree that this process has open.
+ * The files of a tree that the owner has mounted, for another process: `TreeFiles`, as for a tree that the process has
+ * open itself, but through the mount point.
  *
  * The kernel walks every path with the mount point as its root (openat2), so that no symlink and no '..' in the tree
  * leads to the host, whatever programs in it rename meanwhile.
@@ -23,7 +23,7 @@ export class MountedFileSystem extends DescriptorFiles {
     this.begin();
   }
 
-  /** Opens the mount, also again after `end`. Errors as of the constructor. */
+  /** Opens the mount, again after `end` too. Errors: those of the constructor. */
   begin(): void {
     const root = this.system.open(this.directory, O_PATH | O_DIRECTORY);
     try {
@@ -55,7 +55,7 @@ export class MountedFileSystem extends DescriptorFiles {
     const trimmed = path.replace(/\/+$/, '');
     const slash = trimmed.lastIndexOf('/');
     const last = trimmed.slice(slash + 1);
-    // '..' of the root's descriptor would be outside of the tree.
+    // '..' at the descriptor of the root would lead out of the tree.
     const isName = last !== '' && last !== '.' && last !== '..';
     const above = isName ? trimmed.slice(0, slash + 1) || '/' : path;
     const directory = this.openPath(above, O_PATH | O_DIRECTORY);
@@ -73,7 +73,7 @@ export class MountedFileSystem extends DescriptorFiles {
     return real.slice(root.length === 1 ? 0 : root.length) || '/';
   }
 
-  /** As write(2): fewer bytes where not all fit. */
+  /** Like write(2): writes fewer bytes if not all fit. */
   protected override writeAt(
     fd: number,
     source: Uint8Array,
@@ -84,7 +84,10 @@ export class MountedFileSystem extends DescriptorFiles {
     return writeSync(fd, source, offset, length, at);
   }
 
-  /** By copy_file_range(2), which the owner answers by sharing blocks. EXDEV between mounts: it never sees that. */
+  /**
+   * By copy_file_range(2), which the owner answers by sharing blocks. EXDEV between mounts: such a copy never
+   * reaches the owner.
+   */
   reflink(source: TreeFile, target: TreeFile, from: TreeFiles = this): void {
     if (from !== this) throw new FsError('EXDEV');
     const { mode } = this.statFile(target);

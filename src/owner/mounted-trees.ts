@@ -25,7 +25,7 @@ export class MountedTrees {
     this.system = system;
   }
 
-  /** The owner, if one runs. While there is none, every call looks for it again. */
+  /** The owner, if one runs. While none runs, every call looks again. */
   private async client(): Promise<OwnerClient | undefined> {
     this.owner ??= OwnerClient.connect(this.storeDirectory);
     const client = await this.owner;
@@ -44,7 +44,7 @@ export class MountedTrees {
     return (await this.list()).find(({ fork }) => fork === name);
   }
 
-  /** The files of a mounted tree; the mount is busy until `end`. ENOTSUP where it is not seen here, ENOTCONN. */
+  /** The files of a mounted tree. The mount is busy until `end`. Errors: those of `requireSeenHere`, and of open(2). */
   open(mount: MountRecord, isReadOnly: boolean): MountedFileSystem {
     requireSeenHere('open', mount);
     return new MountedFileSystem(this.system, mount.directory, isReadOnly);
@@ -60,7 +60,7 @@ export class MountedTrees {
     return await (await this.required()).request('snapshot', { source: mount.fork, name });
   }
 
-  /** Checkpoints those of these trees that are mounted, and returns their names. */
+  /** Checkpoints the mounted trees among these, and returns their names. */
   async settle(names: ReadonlySet<string>): Promise<ReadonlySet<string>> {
     return await this.ask('settle', (fork) => names.has(fork));
   }
@@ -84,8 +84,8 @@ export class MountedTrees {
   }
 
   /**
-   * Makes `path` of a mounted tree, which must not exist, a file that shares the blocks of a file of any tree. False,
-   * and nothing is made, where blocks cannot be shared, or another process has the source tree open.
+   * Creates `path`, which must not exist, in a mounted tree, as a file that shares the blocks of a file of any tree.
+   * Returns false, and creates nothing, if blocks cannot be shared or another process has the source tree open.
    */
   async clone(source: string, sourcePath: string, files: MountedFileSystem, path: string): Promise<boolean> {
     const target = await this.treeAt(files.directory);

@@ -1,4 +1,4 @@
-/** The owner's files in a store: a lock that only one process has, a socket, a log, and its own mount points. */
+/** The owner's files in a store: a lock that one process holds, a socket, a log, and its own mount points. */
 import {
   accessSync,
   closeSync,
@@ -19,15 +19,15 @@ import { O_CREAT, O_DIRECTORY, O_RDONLY, O_RDWR, type System } from '../sys/inde
 const DESCRIPTORS = '/proc/self/fd';
 
 /**
- * The store's `run`; for a store that this user cannot write, a directory of the user's own that stands for it.
- * EACCES where somebody else has made that.
+ * The store's `run`. If this user cannot write to it, a directory of the user's own takes its place: EACCES if that
+ * directory belongs to somebody else, or is open to others.
  */
 function runDirectoryOf({ directory, runDirectory }: StoreLayout): string {
   try {
     accessSync(runDirectory, constants.W_OK);
     return runDirectory;
   } catch (error) {
-    // The cast: what node:fs throws has a code.
+    // The cast: errors of node:fs have a code.
     const { code } = error as NodeJS.ErrnoException;
     if (code !== 'EROFS' && code !== 'EACCES') return runDirectory;
   }
@@ -44,7 +44,7 @@ function runDirectoryOf({ directory, runDirectory }: StoreLayout): string {
 }
 
 export class OwnerPlace {
-  /** The store's `run`, or what stands for it: see `runDirectoryOf`. */
+  /** The store's `run`, or the directory in its place: see `runDirectoryOf`. */
   readonly runDirectory: string;
   readonly lockPath: string;
   readonly socketPath: string;
@@ -53,10 +53,10 @@ export class OwnerPlace {
   readonly shownDirectory: string;
   /** The ordinary path of the directory with the mount points that the owner makes itself, for `hold`. */
   readonly mountsDirectory: string;
-  /** The same directory, by this process's path. */
+  /** The path of the same directory in this process. */
   private readonly ownMountsDirectory: string;
 
-  /** `shownDirectory` is the store's path for other processes, where this one uses another. */
+  /** `shownDirectory` is the store's path for other processes, if this one uses another. */
   constructor(storeDirectory: string, shownDirectory = storeDirectory) {
     const layout = new StoreLayout(storeDirectory);
     const run = runDirectoryOf(layout);
@@ -74,7 +74,7 @@ export class OwnerPlace {
     return `${this.mountsDirectory}/${tree}`;
   }
 
-  /** Makes the mount point of a tree where there is none. Never touches a mount that may be there. */
+  /** Makes the mount point of a tree if it is missing. Never touches a mount that may be there. */
   makeMountPoint(tree: string): void {
     makeMissing(this.ownMountsDirectory);
     makeMissing(`${this.ownMountsDirectory}/${tree}`);
@@ -85,19 +85,20 @@ export class OwnerPlace {
   }
 }
 
-/** Unlike `mkdir -p` it does not stat an existing directory, which may be a mount. */
+/** Makes a directory if it is missing. Unlike `mkdir -p`, never stats an existing directory, which may be a mount. */
 function makeMissing(directory: string): void {
   try {
     mkdirSync(directory, 0o700);
   } catch (error) {
-    // The cast: what node:fs throws has a code.
+    // The cast: errors of node:fs have a code.
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
   }
 }
 
 /**
- * Takes the lock that makes this process the owner. Returns what releases it, or undefined while another process has
- * it. The file stays: were it removed, one process could lock the old file while another locks a new one.
+ * Takes the lock that makes this process the owner. Returns a function that releases the lock, or undefined while
+ * another process holds it. The file stays: if it were removed, one process could lock the old file and another a new
+ * one.
  */
 export function takeOwnerLock(system: System, place: OwnerPlace): (() => void) | undefined {
   const fd = system.open(place.lockPath, O_RDWR | O_CREAT, 0o600);
@@ -107,8 +108,8 @@ export function takeOwnerLock(system: System, place: OwnerPlace): (() => void) |
 }
 
 /**
- * The path of the socket that is passed to the kernel. An address holds 107 bytes and a path may be longer, so the
- * directory is named by a descriptor. It must stay open until a client is connected, or a server closed.
+ * The path of the socket for the kernel. An address holds 107 bytes and a path may be longer, so this path names the
+ * directory by a descriptor, which must stay open until a client is connected, or a server closed.
  */
 export class SocketAddress {
   readonly path: string;
@@ -130,7 +131,7 @@ export class SocketAddress {
   }
 }
 
-/** A failure of the socket, with its ordinary path. */
+/** A failure of the socket as an FsError, with the socket's ordinary path. */
 export function socketFailure(syscall: string, error: NodeJS.ErrnoException, place: OwnerPlace): Error {
   if (error.errno === undefined) return error;
   return new FsError(codeOfErrno(-error.errno), { syscall, path: place.socketPath });
@@ -145,7 +146,7 @@ export function removeStaleSocket(system: System, place: OwnerPlace): void {
   }
 }
 
-/** The failure of a request whose owner is gone. */
+/** The error of a request whose owner is gone. */
 export function ownerGone(pid: number | undefined, place: OwnerPlace): FsError {
   const who = pid === undefined ? 'the owner process' : `the owner process (${pid})`;
   return new FsError('ENOTCONN', {

@@ -1,6 +1,6 @@
 /**
  * The protocol of the owner's socket: one JSON object a line. A request is `{ id, operation, parameters }`; its answer
- * `{ id, result }` or `{ id, error }`. Answers come in the order in which the work is done, not in that of the
+ * `{ id, result }` or `{ id, error }`. Answers come in the order in which the work ends, not in the order of the
  * requests. `hello` comes first and names the version; it and `stop` keep their form in every version.
  */
 import type { IoMode } from '../fuse/index.ts';
@@ -8,7 +8,7 @@ import type { TreeInfo } from '../store/index.ts';
 import type { WireError } from './wire-error.ts';
 
 export const PROTOCOL_VERSION = 1;
-/** A longer request is refused, and its connection closed: names and paths are far shorter. */
+/** The owner refuses a longer request, and closes its connection: names and paths are far shorter. */
 export const REQUEST_BYTES_MAX = 64 * 1024;
 /** The longest answer that a client reads: a list of some hundred thousand mounts. */
 export const ANSWER_BYTES_MAX = 64 * 1024 * 1024;
@@ -22,17 +22,17 @@ export interface MountRecord {
   /** Absolute path of the mount point. */
   readonly directory: string;
   readonly io: IoMode;
-  /** ISO 8601. */
+  /** When it was mounted, ISO 8601. */
   readonly since: string;
-  /** The process that serves it: the owner. */
+  /** The process that serves the mount: the owner. */
   readonly pid: number;
   /** The owner's mount namespace, as `mountNamespace` names it. */
   readonly mountNamespace: string;
   /** Processes whose connection holds the mount; it ends with the last of them unless `isKept`. */
   readonly holders: readonly number[];
-  /** It stays until it is unmounted by name. */
+  /** The mount stays until somebody unmounts it. */
   readonly isKept: boolean;
-  /** It was unmounted lazily, and programs still use it. */
+  /** The mount was unmounted lazily, and programs still use it. */
   readonly isDetached: boolean;
   /** Process ids of those programs, as far as they are known. */
   readonly users: readonly number[];
@@ -48,7 +48,7 @@ export interface OwnerStatus {
   readonly since: string;
   readonly store: string;
   readonly mounts: number;
-  /** Without the one that asks. */
+  /** Connections of clients, without the one that asks. */
   readonly connections: number;
   readonly residentBytes: number;
   /** The owner ends after this many milliseconds without a mount and a connection. */
@@ -57,7 +57,9 @@ export interface OwnerStatus {
 
 export interface MountParameters {
   readonly fork: string;
-  /** Checked by the client (`checkMountPoint`): the owner must not look at what may lie on a mount of its own. */
+  /**
+   * The client checks it (`checkMountPoint`): the owner must not look at a path that may lie on one of its own mounts.
+   */
   readonly directory: string;
   readonly io?: IoMode | undefined;
   readonly allowOther?: boolean | undefined;
@@ -70,7 +72,7 @@ export interface MountParameters {
 export interface UnmountReport {
   readonly fork: string;
   readonly directory: string;
-  /** Programs still use it, in another mount namespace or since before a lazy unmount. */
+  /** Programs still use the mount, in another mount namespace or since before a lazy unmount. */
   readonly isStillUsed: boolean;
   /** Their process ids, as far as they are known. */
   readonly users: readonly number[];
@@ -89,13 +91,13 @@ export interface CloneParameters {
 export interface Operations {
   hello(parameters: { protocol: number; pid: number }): { protocol: number; pid: number };
   status(parameters: object): OwnerStatus;
-  /** Ends the owner: unmounts all, lazily where it is busy. The answer comes first. */
+  /** Answers, then ends the owner: unmounts everything, busy mounts lazily. */
   stop(parameters: object): { pid: number };
   mounts(parameters: object): readonly MountRecord[];
   mount(parameters: MountParameters): MountRecord;
   /** Holds a tree's mount until the connection ends: the existing one, or a new one in a directory of the store. */
   hold(parameters: Pick<MountParameters, 'fork' | 'io' | 'noAtime'>): MountRecord;
-  /** Ends a hold. `report` is null where the tree stays mounted. */
+  /** Ends a hold. `report` is null if the tree stays mounted. */
   release(parameters: { fork: string }): { report: UnmountReport | null };
   /** `target` is a mount point or the name of a tree. */
   unmount(parameters: { target: string; isLazy?: boolean | undefined }): UnmountReport;

@@ -1,4 +1,4 @@
-/** Starts an owner process in the background and waits until it serves, or says why it does not. */
+/** Starts an owner process in the background and waits until the process serves, or says why it does not. */
 import { spawn } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 import type { Readable } from 'node:stream';
@@ -48,7 +48,7 @@ export async function startOwner(storeDirectory: string, place: OwnerPlace): Pro
 
 function parseReport(text: string): StartReport | undefined {
   try {
-    // The cast: `main.ts` of this same version has written it.
+    // The cast: `main.ts` of this same version wrote the report.
     return JSON.parse(text) as StartReport;
   } catch {
     return undefined;

@@ -1,6 +1,6 @@
 /**
  * The frozen layers under the trees of a store, from the uppermost one down to the base. All trees of this process that
- * stand on a layer share one object. Flattening changes what a layer stands on, and open trees follow.
+ * stand on a layer share one object for it. Flattening puts trees on other layers, and open trees follow.
  */
 import { type BlobId, type LayerId, nameToString } from '../base/index.ts';
 import type { ExternalPlace, ExternalSource, ExternalState } from '../blob/index.ts';
@@ -49,7 +49,7 @@ export class ChainCache implements ExternalSource {
     return chain;
   }
 
-  /** As `under`, for a tree that is about to be used: confirms the directories of the host. */
+  /** Like `under`, for a tree that is about to be opened: also calls `HostLayer.confirm`. */
   opened(layer: LayerId | 0): Lower[] {
     const chain = this.under(layer);
     for (const lower of withComponents(chain)) if (lower instanceof HostLayer) lower.confirm();
@@ -72,7 +72,7 @@ export class ChainCache implements ExternalSource {
     return new StoredTree(this.stored(info.layer), info);
   }
 
-  /** A writable layer as it was stored. A missing layer ends the chain. */
+  /** The layers from `layer` down; a writable layer as the tables have it. A missing layer ends the chain. */
   private stored(layer: LayerId): Lower[] {
     const record = this.tables.layers.get(layer);
     if (record === undefined) return [];
@@ -95,25 +95,25 @@ export class ChainCache implements ExternalSource {
     return { shownPath, open: () => host.openRecorded(state) };
   }
 
-  /** Closes what the layers hold open on the host. */
+  /** Closes the descriptors of host files that layers hold. */
   close(): void {
     for (const layer of this.frozen.values()) layer.close?.();
     this.frozen.clear();
   }
 
-  /** A layer that was just frozen. */
+  /** Adds a layer that was just frozen. */
   add(layer: Lower): void {
     this.frozen.set(layer.id, layer);
   }
 
-  /** Puts the open trees on the layers that the tables have under them now, and forgets layers that none needs. */
+  /** Puts the open trees on the layers that the tables have under them now, and forgets unused layers. */
   follow(trees: readonly Tree[]): void {
     this.tables.renew();
     for (const tree of trees) this.followOne(tree);
     this.forgetUnused(trees);
   }
 
-  /** For a closed tree: closes what only it held open on the host, so that it can be unmounted there. */
+  /** Forgets layers that none of `trees` needs, and closes their files, so that the host can unmount the filesystem. */
   forgetUnused(trees: readonly Tree[]): void {
     const inUse = new Set(trees.flatMap((tree) => [...withComponents(tree.stack.lowers)]));
     for (const [id, layer] of this.frozen) {
@@ -147,13 +147,13 @@ export class ChainCache implements ExternalSource {
     if (!isSame) stack.lowers = lowers;
   }
 
-  /** How many layers a snapshot has, or a fork without its writable layer. */
+  /** How many layers a tree has, not counting a writable layer. */
   lengthOf({ layer }: TreeInfo): number {
     this.tables.renew();
     return this.frozenTop(layer).length;
   }
 
-  /** `frozenTop` of every tree that has one. */
+  /** The result of `frozenTop` for every tree that stands on a frozen layer. */
   *frozenTops(): Generator<{ readonly top: LayerId; readonly length: number }> {
     for (const [, { layer }] of this.tables.trees.entries()) {
       const { top, length } = this.frozenTop(layer);

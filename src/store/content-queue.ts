@@ -1,10 +1,10 @@
 /**
  * Content of an import whose rows are not written yet.
  *
- * The keys of the content table are hashes. Rows in the order of files would each change another page, which is copied,
- * written and synced for that one row. So many rows are gathered and then put in the order of their keys, and a page
- * gets all its rows at once. Nothing needs them sooner: the import itself finds its content here, and others do not
- * trust it before it is sealed.
+ * The keys of the content table are hashes. If rows were written in the order of files, each would change another page
+ * of LMDB, and the page would be copied, written and synced for that one row. Instead the queue gathers many rows and
+ * writes them in the order of their keys, so that a page gets all its rows at once. Nothing needs them sooner: the
+ * import itself finds its content here, and others do not trust content before it is sealed.
  */
 import type { BlobId, BlockIndex } from '../base/index.ts';
 
@@ -29,7 +29,7 @@ export class ContentQueue {
   private readonly gatheredMax: number;
   private readonly write: (content: QueuedContent) => void;
   private gathered = new Map<string, QueuedContent>();
-  /** In the order of their keys, from the `next`-th on. */
+  /** In the order of their keys. Those before index `next` are written. */
   private sorted: QueuedContent[] = [];
   private next = 0;
   /** The contents of `sorted`, including those already written, which may not be durable yet. */
@@ -52,7 +52,7 @@ export class ContentQueue {
     if (this.gathered.size >= this.gatheredMax) this.sort();
   }
 
-  /** Writes up to `count` more. False when none is left. */
+  /** Writes up to `count` more rows. False when no row is left. */
   drain(count: number): boolean {
     if (this.next === this.sorted.length && this.gathered.size > 0) this.sort();
     this.writeSome(count);

@@ -34,7 +34,7 @@ import type { StoreParts } from './store-parts.ts';
 import { Tree, type TreeInfo } from './tree.ts';
 import { TreeRows } from './tree-rows.ts';
 
-/** A commit mark is written this often, so a power cut loses no more than this. */
+/** The time between two commit marks: a power cut loses the changes of this time at most. */
 const COMMIT_MARK_MS = 2_000;
 
 interface OpenedStore {
@@ -47,12 +47,15 @@ interface OpenedStore {
   readonly privateCopy: PrivateCopy | undefined;
 }
 
-/** Errors of opening a store that may still be read. */
+/** True for an error that prevents writing to a store, but perhaps not reading it. */
 function isUnwritable(error: unknown): error is FsError {
   return isDiskFull(error) || (isFsError(error) && ['EROFS', 'EACCES', 'EPERM'].includes(error.code));
 }
 
-/** The error of what would write, where opening to write failed with `cause` or was not asked for. */
+/**
+ * The error of every change to a store that is open for reading only. `cause` is the error of opening it for writing;
+ * undefined if that was not asked for.
+ */
 function readOnlyBecause(cause: FsError | undefined): Pick<PlainFsError, 'code' | 'note'> {
   if (cause === undefined) return { code: 'EROFS', note: 'the store was opened for reading only' };
   const note = `the store is open for reading only, since it cannot be written: ${cause.message}`;
@@ -94,7 +97,7 @@ export class StoreEngine implements StoreParts {
     this.stacks = new Stacks(this, options.cache ?? PROCESS_TREE_CACHE);
     this.flattener = new Flattener(this, chainLayersMax, () => this.openTrees.followChains());
     reserve.keep();
-    // A timer cannot wait for ever.
+    // Infinity means no commit marks: a timer cannot wait for ever.
     if (Number.isFinite(commitMarkMs) && !this.isReadOnly)
       this.timer = setInterval(() => this.openTrees.keepUp(), commitMarkMs).unref();
   }
@@ -125,7 +128,7 @@ export class StoreEngine implements StoreParts {
 
   private static openToWrite(layout: StoreLayout, system: System, options: StoreOptions): StoreEngine {
     const reserve = new Reserve(system, layout.reservePath);
-    // LMDB is not asked to open what cannot be written: the lease, which comes first, fails there.
+    // The lease comes first: if the store cannot be written, that fails, and LMDB never tries to open the store.
     const lease = reserve.during(() => Lease.take(system, layout.runDirectory));
     try {
       const tables = reserve.during(() => MetaTables.open(layout.metaDirectory, system, options));
@@ -171,11 +174,11 @@ export class StoreEngine implements StoreParts {
     await this.tables.close();
     this.privateCopy?.remove();
     this.reserve.keep();
-    // The first one says what is wrong. Every tree is closed, and its journal has what it acknowledged.
+    // The first failure says what is wrong. All trees are closed, and their journals have what they acknowledged.
     if (failures.length > 0) throw failures[0];
   }
 
-  /** Nothing can be changed in the store by this process. */
+  /** This process cannot change anything in the store. */
   get isReadOnly(): boolean {
     return this.privateCopy !== undefined;
   }
@@ -184,12 +187,12 @@ export class StoreEngine implements StoreParts {
     return this.layout.directory;
   }
 
-  /** ERR_STORE_CLOSED. */
+  /** ERR_STORE_CLOSED after `close`. */
   requireOpen(operation: string): void {
     if (!this.isOpen) throw storeClosed(operation, this.directory);
   }
 
-  /** What this process did and holds, for people and tests. */
+  /** Counts of what this process did and holds, for people and tests. */
   get counts(): StoreCounts {
     const { usedCount, limit, gatheredBlocks } = processMapBudget(() => this.system.mapCountMax());
     return { ...this.blobs.counts, mappings: usedCount, mappingsMax: limit, gatheredBlocks };
@@ -221,9 +224,9 @@ export class StoreEngine implements StoreParts {
   // Opening.
 
   /**
-   * Opens a tree: a fork to read and write, a snapshot to read. First replays what a dead owner left in the journal.
-   * With `isPatient` it waits a little for a living owner to go. ENOENT; EBUSY when the fork is open already, here or
-   * in another process (the message names it).
+   * Opens a tree: a fork to read and write, a snapshot to read. First replays the journal that a dead owner left. With
+   * `isPatient`, waits a little for a living owner to close the fork. ENOENT; EBUSY when the fork is open already, here
+   * or in another process (the message names it).
    */
   openTree(name: string, isPatient = true): Tree {
     this.requireOpen('open');
@@ -241,7 +244,7 @@ export class StoreEngine implements StoreParts {
     }
   }
 
-  /** Opens, to read, a tree as it is in a frozen layer. Some tree must stand on that layer. */
+  /** Opens, for reading, the state of a tree in a frozen layer. Some tree must stand on that layer. */
   openState(state: TreeInfo): Tree {
     return this.openLeased(() => state, false);
   }
@@ -261,7 +264,7 @@ export class StoreEngine implements StoreParts {
     return this.openTrees.fork(name);
   }
 
-  /** Runs `use` with a fork, which is opened for it if it is not open here. */
+  /** Runs `use` with a fork. If the fork is not open here, opens it first and closes it afterwards. */
   private withFork(name: string, use: (tree: Tree) => void): void {
     const open = this.openTreeOf(name);
     const tree = open ?? this.openTree(name);
@@ -334,7 +337,7 @@ export class StoreEngine implements StoreParts {
     return this.openTree(name);
   }
 
-  /** The info of a tree that something is to stand on. Freezes a fork. */
+  /** The info of a tree on which a new layer will stand. Freezes a fork first. */
   private frozenInfo(name: string, operation: string): TreeInfo {
     const info = this.info(name, operation);
     if (info.kind === 'fork') this.withFork(name, (tree) => this.freeze(tree));
@@ -343,9 +346,9 @@ export class StoreEngine implements StoreParts {
   }
 
   /**
-   * Freezes the upper layer of an open fork (not an empty one over another layer) and puts a new one over it, which
-   * changes nothing for readers. All that was acknowledged is durable when it returns. `inTransaction` runs in the same
-   * transaction.
+   * Freezes the upper layer of an open fork and puts a new one over it; readers notice nothing. Leaves an empty upper
+   * layer over another layer as it is. Everything acknowledged is durable when this returns. `inTransaction` runs in
+   * the same transaction.
    */
   freeze(tree: Tree, inTransaction?: () => void): void {
     this.tables.requireWritable();
@@ -368,7 +371,7 @@ export class StoreEngine implements StoreParts {
 
   /**
    * Removes a fork or snapshot by name. Trees that stand on it stay whole: its layers live until the last such tree is
-   * gone, and then gc frees the space. ENOENT; EBUSY while it is open for writing, here or elsewhere.
+   * gone, and then gc frees the space. ENOENT; EBUSY for a fork that is open, here or elsewhere.
    */
   drop(name: string): void {
     const info = this.info(name, 'drop');
@@ -397,7 +400,7 @@ export class StoreEngine implements StoreParts {
     const below = over === undefined ? undefined : this.frozenInfo(over, 'import');
     const base = below && this.chains.storedTree({ ...below, layer: this.rows.frozenTop(below, 'import') });
     if (base?.live !== undefined) {
-      // What is unpacked over a directory of the host would not stay as it is.
+      // A layer over a directory of the host would not stay as it is: the directory may change.
       const note = 'it stands on a directory of the host, which may change: import that first';
       throw new FsError('EINVAL', { syscall: 'import', path: base.info.name, note });
     }

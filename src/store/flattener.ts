@@ -1,9 +1,9 @@
 /**
  * Flattening in the background: shortens long chains in slices between the program's own events. It never keeps a
- * process alive; the next process that opens the tree, or gc, does what is left when the process ends.
+ * process alive: if the process ends first, the next process that opens the tree, or gc, does the rest.
  *
- * It belongs to the store, not to upkeep, because an open store flattens by itself: everyone who opens a store would
- * have to pass a hook for it.
+ * It belongs to the store, not to upkeep, because an open store flattens by itself. If it were in upkeep, everyone
+ * who opens a store would have to pass a hook for it.
  */
 import { isFsError, type LayerId, StoreError } from '../base/index.ts';
 import type { Lower } from '../lower/index.ts';
@@ -15,7 +15,7 @@ const OVERRUN = 4;
 export class Flattener {
   private readonly parts: FlatteningParts;
   private readonly layersMax: number;
-  /** Called when trees stand on a new layer. */
+  /** Called when flattening has put trees on a new layer. */
   private readonly onFlattened: () => void;
   /** The uppermost frozen layers of chains that are too long. */
   private readonly tops = new Set<LayerId>();
@@ -38,7 +38,7 @@ export class Flattener {
     if (top !== undefined) this.note(top.id, 1 + others.length);
   }
 
-  /** As `look`, for a chain that has just become longer. */
+  /** Like `look`, for a chain that has just become longer. */
   lookGrown(layers: readonly Lower[]): void {
     this.look(layers);
     if (layers.length > this.layersMax * OVERRUN) this.finish();

@@ -1,21 +1,21 @@
 /**
- * Flattening: the upper layers of a long chain become one new layer. In one transaction, whatever stood on the
- * uppermost of them moves to the new one. Trees on the other layers keep these, and gc removes layers on which nothing
- * stands. No data is copied: the new layer's extents name the same blocks.
+ * Flattening: the upper layers of a long chain become one new layer. In one transaction, every layer and snapshot that
+ * stood on the uppermost of them moves to the new layer. Trees on the other old layers keep these, and gc removes
+ * layers on which nothing stands. No data is copied: the new layer's extents name the same blocks.
  *
  *     before   fork → 5 → 4 → 3 → 2 → base      snapshot → 3
  *     after    fork → 6 → 2 → base              snapshot → 3 → 2 → base        6 = what 5, 4 and 3 say together
  *
- * Which layers: enough to bring the chain well under its limit, and then each next one that is not much larger than
- * what is already being copied. So the number of times a row is copied grows with the logarithm of the rows, and a
- * chain has few large layers. The base is never copied: it is the imported tree, far larger than what stands on it, and
- * it is where trees find what they have in common.
+ * It takes enough layers to bring the chain well under its limit, and then each next layer that is not much larger than
+ * all layers taken so far. So the number of times a row is copied grows with the logarithm of the rows, and a chain has
+ * few large layers. The base is never copied: it is the imported tree, far larger than what stands on it, and trees
+ * find there what they have in common.
  *
- * A record still names the layer that had its extents when it was written, even when that was flattened; `holderOf`
- * (lower/) says where they are now.
+ * An inode's record still names the layer that had the extents when the record was written, even after that layer was
+ * flattened; `holderOf` (lower/) says where the extents are now.
  *
- * While the layer is being built it is in state 'building' and its lock is held, as in an import: gc drops nothing
- * then, and the next gc removes what a dead process left half built.
+ * While the new layer is being built it is in state 'building' and its lock is held, as in an import. Meanwhile gc
+ * drops nothing, and the next gc removes a layer that a dead process left half built.
  */
 import { type Ino, isFsError, type LayerId, type Name, runsByChunk } from '../base/index.ts';
 import { FrozenLayer, holderOf, isDerived, type Lower } from '../lower/index.ts';
@@ -27,7 +27,7 @@ import type { StoreParts } from './store-parts.ts';
 
 /** A chain with more layers under the writable one is flattened. */
 export const CHAIN_LAYERS_MAX = 16;
-/** The most layers that a chain has afterwards, including the new one and the base. */
+/** How many layers a chain has afterwards at most, including the new one and the base. */
 const CHAIN_LAYERS_AFTER = 8;
 /** A layer is copied with those above it if it has at most this many times their inodes. */
 const GROWTH = 2;
@@ -36,7 +36,7 @@ export interface FlatteningParts extends StoreParts {
   readonly chains: ChainCache;
 }
 
-/** The layers to merge, uppermost first, and what they stand on. */
+/** The layers to merge, uppermost first, and the layer that they stand on. */
 interface Plan {
   readonly layers: readonly LayerId[];
   readonly below: LayerId;
@@ -60,7 +60,7 @@ function planOf({ tables, rows }: StoreParts, top: LayerId, layersMax: number): 
   return { layers: chain.slice(0, count), below: chain[count]! };
 }
 
-/** How many inodes a layer has a record of; stops counting just above `limit`. */
+/** How many inodes have a record in a layer; stops counting just above `limit`. */
 function countInodes(tables: MetaTables, layer: LayerId, limit: number): number {
   let count = 0;
   for (const _ino of tables.inodes.inos(layer)) if (++count > limit) break;
@@ -86,7 +86,7 @@ export class Flattening {
   private readonly chain: readonly Lower[];
   private readonly rows: Generator<Put>;
 
-  /** Undefined when the chain from `top` down has no more than `layersMax` layers. */
+  /** Undefined if the chain from `top` down has at most `layersMax` layers, or `top` is no longer frozen or in use. */
   static begin(parts: FlatteningParts, top: LayerId, layersMax: number): Flattening | undefined {
     parts.tables.renew();
     const record = parts.tables.layers.get(top);
@@ -123,7 +123,7 @@ export class Flattening {
     this.rows = this.putRows();
   }
 
-  /** Writes some rows in one transaction and reads everything before it. True when all are written. */
+  /** Reads some rows, and then writes them in one transaction. True when all rows are written. */
   step(rowsMax: number = SLICE_ROWS): boolean {
     const puts: Put[] = [];
     let isLast = false;
@@ -138,11 +138,14 @@ export class Flattening {
     return isLast;
   }
 
-  /** Moves what stands on the uppermost of the layers to the new one; false when nothing stands on it any more. */
+  /**
+   * Moves the layers and snapshots that stand on the uppermost of the old layers to the new one. False, and gives up
+   * the new layer, if none stands there any more or the old layers are no longer as planned.
+   */
   finish(): boolean {
     const { tables, plan } = this;
     const top = plan.layers[0]!;
-    // Found before the transaction. What comes in between stays on the old chain, which stays whole.
+    // Found before the transaction. A tree that comes in between stays on the old chain, which stays whole.
     tables.renew();
     const children = [...tables.layers.entries()].filter(([, { parent }]) => parent === top);
     const snapshots = [...tables.trees.entries()].filter(([, { layer }]) => layer === top);
@@ -170,7 +173,7 @@ export class Flattening {
     return isDone;
   }
 
-  /** Gives the layer up: gc removes what there is of it. */
+  /** Gives up the new layer: gc removes its rows. */
   giveUp(): void {
     try {
       this.lock.abandon();
@@ -179,7 +182,7 @@ export class Flattening {
     }
   }
 
-  /** The layers are still a chain, and gc has found none of them unused, so their rows were always whole. */
+  /** True if the layers still form the chain, and gc has found none of them unused, so that no row was missing. */
   private arePlanned(): boolean {
     const { layers, below } = this.plan;
     return layers.every((layer, index) => {
@@ -203,7 +206,7 @@ export class Flattening {
     }
   }
 
-  /** Whether a tombstone hides something. A live layer may have again what it does not have now. */
+  /** True if a tombstone hides an inode. Always true for a derived inode: a live layer may get it back. */
   private isBelow(ino: Ino): boolean {
     if (isDerived(ino)) return true;
     const below = firstRecord(this.below, ino);
@@ -239,7 +242,7 @@ export class Flattening {
     };
   }
 
-  /** What a derived inode was when the lowest of the layers first recorded it. */
+  /** The origin of a derived inode, as the lowest of the merged layers recorded it. */
   private originOf(ino: Ino): Uint8Array | undefined {
     if (!isDerived(ino)) return undefined;
     const origins = this.merged.map(({ id }) => this.tables.origins.get(id, ino));

@@ -1,4 +1,4 @@
-/** Finds a directory of the host for a fork to stand on, and refuses one in which the fork would read itself. */
+/** Finds a directory of the host for a fork to stand on. Refuses a directory in which the fork would read itself. */
 import { posix } from 'node:path';
 import {
   FsError,
@@ -38,8 +38,8 @@ export function hostSource(system: System, directory: string, isPinned: boolean)
 }
 
 /**
- * realpath(3), a byte string. Goes step by step, so that it asks nothing of a mount of Ramet, which this very process
- * may have to answer.
+ * Like realpath(3), for a byte string. Resolves one name at a time, so that no call reaches a mount of Ramet, which
+ * this very process may have to answer.
  */
 function realPath(system: System, path: string): string {
   let rest = path.split('/');
@@ -71,12 +71,12 @@ function realPath(system: System, path: string): string {
 function requireOther(mounts: HostMounts, path: string): void {
   if (!leadsThroughRamet(mounts, path)) return;
   const note =
-    'it is what Ramet shows itself, or is reached through that: ' +
+    'it lies in a tree that Ramet has mounted, or is reached through one: ' +
     'fork the tree that is mounted there by its name, see `ramet ls --mounts`';
   throw new FsError('ELOOP', { note });
 }
 
-/** The directories of the host that layers show as they are now. */
+/** The host directories among layers and the components of their unions. */
 export function hostDirectoriesOf(lowers: readonly Lower[]): string[] {
   return lowers.flatMap((layer) => {
     if (layer instanceof HostLayer) return [nameToString(layer.source.path)];

@@ -1,5 +1,5 @@
 /**
- * The lock of a layer that a living process builds. It is on the layer's journal file, so that gc has one rule for all
+ * The lock of a layer that a process is building. The layer's journal file is locked, so that gc has one rule for all
  * layers: a layer has an owner if its journal file is locked.
  */
 import { FsError, isFsError } from '../base/index.ts';
@@ -17,7 +17,7 @@ export class LayerLock {
     this.fd = fd;
   }
 
-  /** Creates and locks the file. EBUSY when another holds it. */
+  /** Creates and locks the file. EBUSY when another process (or another lock of this one) holds it. */
   static take(system: System, path: string): LayerLock {
     for (;;) {
       const lock = LayerLock.lockFile(system, path, O_RDWR | O_CREAT);
@@ -25,7 +25,7 @@ export class LayerLock {
     }
   }
 
-  /** As `take`, for an existing file; undefined when there is none. */
+  /** Like `take`, for an existing file; undefined when there is no file. */
   static takeExisting(system: System, path: string): LayerLock | undefined {
     try {
       return LayerLock.lockFile(system, path, O_RDWR);
@@ -35,7 +35,7 @@ export class LayerLock {
     }
   }
 
-  /** Whether the file is locked. */
+  /** True when the file is locked. */
   static isHeld(system: System, path: string): boolean {
     try {
       LayerLock.takeExisting(system, path)?.abandon();

@@ -12,19 +12,19 @@ export class StoreLayout {
   readonly metaDirectory: string;
   readonly blobsDirectory: string;
   readonly journalsDirectory: string;
-  /** Space that is kept back. */
+  /** The file that keeps space back: see `Reserve`. */
   readonly reservePath: string;
   readonly runDirectory: string;
   /** Locked while dedupe runs. */
   readonly dedupeLockPath: string;
-  /** For mounts that need no place of their own. */
+  /** Has the mount points that the owner process makes itself. */
   readonly mountsDirectory: string;
-  /** The directories that make a store. */
+  /** The directories of which a store consists. */
   readonly parts: readonly string[];
-  /** Those of them that a process which only reads has for itself. */
+  /** The parts of which a process that only reads has a private copy. */
   readonly ownParts: readonly string[];
 
-  /** `ownDirectory` has the parts that a process which only reads has for itself. */
+  /** `ownDirectory` has the private copies of a process that only reads. */
   constructor(directory: string, ownDirectory = directory) {
     this.directory = directory;
     this.versionPath = `${directory}/VERSION`;
@@ -58,7 +58,7 @@ export function createLayout(system: System, layout: StoreLayout): void {
   makeDirectoryIfMissing(system, layout.directory);
   closeEmptyDirectory(system, layout.directory);
   for (const part of layout.parts) makeDirectoryIfMissing(system, part);
-  // All folders at once, so that the first write into a fork does not have to make one.
+  // All folders of blobs are made now, so that the first write into a fork does not have to make one.
   for (let low = 0; low < 256; low++) {
     makeDirectoryIfMissing(system, `${layout.blobsDirectory}/${low.toString(16).padStart(2, '0')}`);
   }
@@ -75,7 +75,7 @@ export function createLayout(system: System, layout: StoreLayout): void {
   system.syncDirectory(layout.directory);
 }
 
-/** ERR_STORE_NOT_FOUND where there is no store, ERR_STORE_VERSION where it is of another format. */
+/** ERR_STORE_NOT_FOUND where there is no store, ERR_STORE_VERSION where the store has another format. */
 export function checkLayout(system: System, layout: StoreLayout): void {
   const text = readText(system, layout.versionPath);
   if (text === undefined) {
@@ -129,7 +129,7 @@ export function pathExists(system: System, path: string): boolean {
   }
 }
 
-/** A directory that was made for the store is closed to others as one that is made here. */
+/** Closes an empty directory, which somebody made for the store, to other users, like a directory made here. */
 function closeEmptyDirectory(system: System, directory: string): void {
   if (system.readHostDirectory(Buffer.from(directory)).length > 0) return;
   const fd = system.open(directory, O_RDONLY | O_DIRECTORY);

@@ -1,8 +1,9 @@
 /**
- * Bytes of a lease file. Each process that has the store open has one, locked until it closes the store or dies.
+ * Bytes of a lease file. Each process that has the store open has such a file, and locks it until it closes the
+ * store or dies.
  * Described in docs/format.md, "Leases".
  *
- *     u64 epoch since which the process relies on what the store holds; 2^53 - 1: it has no tree open
+ *     u64 epoch since which the process relies on the content of the store; 2^53 - 1 if it has no tree open
  *     u32 process id
  */
 import { ByteReader, ByteWriter, DecodeError } from '../base/index.ts';
@@ -20,7 +21,7 @@ export function encodeLease(lease: LeaseRecord): Buffer {
   return new ByteWriter(LEASE_BYTES).u64(lease.epoch).u32(lease.pid).take();
 }
 
-/** An incomplete file counts as the oldest epoch: its process is just opening the store. So does a damaged one. */
+/** An incomplete file (its process is just opening the store) or a damaged file counts as the oldest epoch. */
 export function decodeLease(bytes: Buffer): LeaseRecord {
   if (bytes.length < LEASE_BYTES) return { epoch: 0, pid: 0 };
   const reader = new ByteReader(bytes);

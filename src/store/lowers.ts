@@ -5,12 +5,12 @@ import { COMPONENTS_MAX } from '../lower/index.ts';
 /** Separates the names of a union's lowers in its source. No tree's name contains it. */
 export const LOWERS_SEPARATOR = ':';
 
-/** Whether a lower is named by a path: a tree's name has no slash. */
+/** True when a lower is named by a path: the name of a tree has no slash. */
 export function isHostPath(lower: string): boolean {
   return lower.includes('/') || lower === '.' || lower === '..';
 }
 
-/** The uppermost lower in the source of a union; for another tree its whole source. */
+/** The uppermost lower in the source of a union; for any other tree, the whole source. */
 export function uppermostOf(source: string): string {
   return source.split(LOWERS_SEPARATOR)[0] ?? source;
 }

@@ -2,12 +2,12 @@
  * The trees that are open in this process, and the lease that keeps gc from freeing what they rely on.
  *
  * The tables change under open trees: other processes flatten chains of layers, and dedupe gives files of frozen layers
- * other blocks. Open trees follow both. Then the lease moves up, and space that was dropped before can be freed
+ * other blocks. Open trees follow both. Then the lease moves up, and gc can free space that was dropped before,
  * although trees are open here.
  *
- * The rule that makes this safe: at the epoch of the lease, a row of a layer that a tree of the store stands on names
- * every block that an open tree relies on, and the block is not dropped. So journals are stored in the tables first,
- * files that dedupe changed are read again, and dropped blocks that the journals named are undropped. The lease does
+ * One rule makes this safe. Every block that an open tree relies on must, at the epoch of the lease, be named by a row
+ * of a layer on which a tree of the store stands, and must not be dropped. So `settleLease` first stores journals in
+ * the tables, reads files again that dedupe changed, and undrops dropped blocks that the journals named. The lease does
  * not move while a dropped tree is open, or while old blocks of a file are still being read.
  */
 import { isFsError, StoreError } from '../base/index.ts';
@@ -24,13 +24,13 @@ export class OpenTrees {
   private readonly chains: ChainCache;
   private readonly blobs: BlobSpace;
   private readonly lease: Lease;
-  /** All open trees, snapshots too, each with the token by which it holds the lease. */
+  /** All open trees, including snapshots, each with the token by which it holds the lease. */
   private readonly tokens = new Map<Tree, object>();
   /** The open forks, by name. */
   private readonly named = new Map<string, Tree>();
-  /** The counter of dedupe's changes at the time when all open trees had followed it. */
+  /** All open trees have followed the changes of dedupe up to this value of the counter. */
   private remaps: number;
-  /** The counter of what gc has removed when this process had let go of it. */
+  /** This process has let go of what gc removed, up to this value of the counter. */
   private reaps: number;
 
   constructor({ tables, blobs }: StoreParts, chains: ChainCache, lease: Lease) {
@@ -88,10 +88,10 @@ export class OpenTrees {
    */
   followExtents(): boolean {
     this.tables.renew();
-    // Read before the chains and rows: the next call follows what changes meanwhile.
+    // Read the counter before the chains and rows: the next call follows what changes meanwhile.
     const remaps = this.tables.counters.get('remaps');
     if (remaps === this.remaps) return true;
-    // The rows of layers that flattening has replaced no longer change.
+    // First follow flattening: dedupe no longer changes the rows of layers that it replaced.
     this.followChains();
     let isDone = true;
     for (const { stack } of this.all) if (!stack.followExtents()) isDone = false;
@@ -100,20 +100,20 @@ export class OpenTrees {
   }
 
   /**
-   * Stores what the open trees hold and moves the lease up, so that space dropped before can be freed. False when one
-   * of them keeps the lease where it is.
+   * Stores the journals of open trees and moves the lease up, so that gc can free space that was dropped before. False
+   * when an open tree keeps the lease where it is.
    */
   settleLease(): boolean {
     const { tables, lease, all } = this;
     tables.renew();
     if (all.length === 0 || tables.counters.get('epoch') === lease.heldEpoch) return true;
     this.followChains();
-    // Checked here too, to save useless checkpoints every few seconds.
+    // Already checked here, to save useless checkpoints every few seconds.
     if (!this.areStored()) return false;
     for (const tree of all) tree.checkpoint();
     this.followChains();
     const epoch = tables.counters.get('epoch');
-    // After the epoch was read: blocks that files name then are not dropped.
+    // Follow only now that the epoch is read: blocks that files name at this point were not dropped before it.
     if (!this.areStored() || !this.followExtents()) return false;
     if (all.some(({ stack }) => stack.isHeldByKernel())) return false;
     for (const tree of all) if (!tree.isReadOnly) undropLayer(tables, tree.info.layer);
@@ -121,7 +121,7 @@ export class OpenTrees {
     return true;
   }
 
-  /** Whether the open trees are trees of the store as it is now. */
+  /** True when the store still has all open trees, on the same layers. */
   private areStored(): boolean {
     return this.all.every(({ info }) => {
       const stored = this.tables.trees.get(info.name);
@@ -129,7 +129,7 @@ export class OpenTrees {
     });
   }
 
-  /** Lets go of what a gc has removed: its space is free when no process has it open any more. */
+  /** Lets go of blobs and layers that gc has removed: their space is free when no process has them open any more. */
   letGoOfRemoved(): void {
     const { tables } = this;
     tables.renew();
@@ -141,8 +141,8 @@ export class OpenTrees {
   }
 
   /**
-   * Runs every few seconds: writes commit marks and follows what other processes did. Their gc waits for this process's
-   * lease to move up; after a failure here it waits longer.
+   * Runs every few seconds: writes commit marks and follows what other processes did. Ignores failures: gc in other
+   * processes then only waits longer for the lease of this process to move up.
    */
   keepUp(): void {
     for (const tree of this.forks) void tree.markInBackground();

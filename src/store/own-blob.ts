@@ -1,6 +1,6 @@
 /**
- * The blob of one large file while it is written. Offsets in the blob are offsets in the file, and holes are holes. It
- * is written, completed, and then sealed together with others.
+ * The blob of one large file while it is written. Offsets in the blob are offsets in the file, and holes are holes. The
+ * builder of a layer writes the blob, completes it, and then seals it together with others.
  */
 import { assert, BLOCK_SIZE, type BlobId } from '../base/index.ts';
 import { type BlobSpace, BlobWriter, sumBytes } from '../blob/index.ts';
@@ -8,9 +8,9 @@ import type { System } from '../sys/index.ts';
 
 /** What the builder of the layer does with the blob. */
 export interface OwnBlobOwner {
-  /** It is complete and waits to be sealed. */
+  /** The blob is complete and waits to be sealed. */
   completed(own: OwnBlob): void;
-  /** It was given up. */
+  /** The blob was given up. */
   aborted(own: OwnBlob): void;
 }
 
@@ -35,14 +35,14 @@ export class OwnBlob {
     return this.writer;
   }
 
-  /** Takes the whole content of an open file by reflink. False, and a no-op, where the host cannot. */
+  /** Takes the whole content of an open file by reflink. False, and does nothing, if the host cannot do that. */
   cloneFrom(source: number): boolean {
     assert(this.writer === undefined && this.state === 'written', 'a clone is the first content of its blob');
     this.writer = BlobWriter.fromClone(this.blobs, this.id, source);
     return this.writer !== undefined;
   }
 
-  /** The size so far, or of the clone. */
+  /** The length so far, or the length of the clone. */
   get lengthBytes(): number {
     return this.writer?.lengthBytes ?? 0;
   }
@@ -66,8 +66,8 @@ export class OwnBlob {
   }
 
   /**
-   * Adds the next piece at the end, while the caller goes on. Until the promise resolves the bytes must not change and
-   * nothing else may be called here.
+   * Appends a piece while the caller goes on. Until the promise resolves, the bytes must not change, and the caller
+   * must not call anything else of this blob.
    */
   append(bytes: Uint8Array, length: number): Promise<void> {
     return this.open().appendPiece(bytes, length);
@@ -77,7 +77,7 @@ export class OwnBlob {
   skipTo(position: number): void {
     const writer = this.open();
     const blocks = (position - writer.lengthBytes) / BLOCK_SIZE;
-    assert(Number.isInteger(blocks) && blocks >= 0, 'a hole is whole blocks behind the last data');
+    assert(Number.isInteger(blocks) && blocks >= 0, 'a hole is whole blocks after the last data');
     if (blocks > 0) writer.skip(blocks);
   }
 
@@ -87,13 +87,13 @@ export class OwnBlob {
     this.state = 'complete';
   }
 
-  /** The checksums of all blocks, as they are stored. */
+  /** The checksums of all blocks, in the form that is stored. */
   sums(): Buffer {
     const { sums, count } = this.completeWriter().sums;
     return sumBytes(sums, count);
   }
 
-  /** Frees blocks that the file takes from elsewhere. The blob is complete. */
+  /** Frees blocks of the complete blob that the file takes from another blob instead. */
   punch(block: number, count: number): void {
     this.completeWriter();
     this.blobs.punch(this.id, block, count);
@@ -105,7 +105,7 @@ export class OwnBlob {
     this.owner.completed(this);
   }
 
-  /** Gives the blob up. A no-op for one that was sealed. */
+  /** Gives up the blob. Does nothing if it was sealed or given up already. */
   abort(): void {
     if (this.state === 'ended') return;
     this.state = 'ended';

@@ -1,11 +1,11 @@
 /**
- * What a process needs to read a store in which it changes nothing: no lock, no lease, no file. It works on a private
- * copy of the tables and journals, in memory where the machine has /dev/shm, and reads the blobs where they are.
+ * Lets a process read a store without changing anything there: it makes no lock, no lease, no file. The process works
+ * on a private copy of the tables and journals, in memory if the machine has /dev/shm, and reads the store's own blobs.
  *
- * Others may write to the store meanwhile, and know nothing of this reader. So the copy is taken again until nothing
- * has changed while it was taken. Blocks are compared with their checksums at every read. A blob without checksums is
- * read only as long as its file is as it was then (`BlobSpace.expect`): from a blob that has changed there are errors,
- * never other bytes.
+ * Others may write to the store meanwhile, and know nothing of this reader. So it makes a new copy until nothing
+ * changes while it copies. Every read compares blocks with their checksums. A blob without checksums is read only while
+ * its file is as it was at the time of the copy (`BlobSpace.expect`): reads of a blob that has changed since fail, and
+ * never return other bytes.
  */
 import { FsError, isFsError, isMissing, type LayerId, sleepBlocking, type Timespec } from '../base/index.ts';
 import { type BlobSpace, blobPath } from '../blob/index.ts';
@@ -16,14 +16,14 @@ import { StoreLayout } from './layout.ts';
 const PLACES = ['/dev/shm', process.env.TMPDIR ?? '/tmp', '/tmp'];
 const NAME = /^ramet-read-(\d+)-\d+$/;
 const PIECE_BYTES = 1024 * 1024;
-/** Tries to copy a store that others change; the wait between two grows by a step. */
+/** How often to try to copy a store that others change; the wait between two tries grows by a step. */
 const TRIES_MAX = 20;
 const WAIT_STEP_MS = 5;
 
 let copiesMade = 0;
 
 export class PrivateCopy {
-  /** The store's own blobs, and private tables and journals. */
+  /** The paths of the store's own blobs, and of private tables and journals. */
   readonly layout: StoreLayout;
   /** Writable layers whose journals are stored in the private tables. */
   readonly settled = new Set<LayerId>();
@@ -43,7 +43,7 @@ export class PrivateCopy {
   }
 
   /**
-   * Copies a store, and opens the tables of the copy by `open`. EBUSY where others change the store all the time;
+   * Copies a store, and opens the tables of the copy with `open`. EBUSY where others change the store all the time;
    * errors of the host.
    */
   static async take(
@@ -75,7 +75,9 @@ export class PrivateCopy {
     }
   }
 
-  /** Journals first: the tables may then have what a journal still has, which a replay passes over. */
+  /**
+   * Copies journals first: the tables may then already have records that a journal still has, and replay skips them.
+   */
   private fill(): void {
     const { system, source, layout } = this;
     for (const part of layout.ownParts) system.makeDirectory(part);
@@ -90,7 +92,7 @@ export class PrivateCopy {
       copyFile(system, `${source.metaDirectory}/data.mdb`, `${layout.metaDirectory}/data.mdb`);
   }
 
-  /** Notes how the files are whose bytes have no checksums. */
+  /** Notes the state of the blobs that have no checksums. */
   private expectBlobs(tables: MetaTables, blobs: BlobSpace): void {
     for (const [, { state, activeBlob, unsealedBlobs }] of tables.layers.entries()) {
       for (const id of state === 'frozen' ? unsealedBlobs : [activeBlob]) {
@@ -99,7 +101,10 @@ export class PrivateCopy {
     }
   }
 
-  /** Whether the store is still as it was copied; with `isLast`, it may be but for some writable layers. */
+  /**
+   * True when the store is still as it was copied. With `isLast`, journals may have changed: `changing` then has their
+   * layers.
+   */
   private isCurrent(isLast: boolean): boolean {
     const { system, source, journals } = this;
     for (const name of new Set([...journalsIn(system, source), ...journals.keys()])) {
@@ -132,7 +137,7 @@ function makePrivateDirectory(system: System): string {
   throw new FsError('EACCES', { syscall: 'mkdir', note });
 }
 
-/** Removes what processes of this user have left that were killed. */
+/** Removes copies that killed processes of this user left behind. */
 function removeStale(system: System, place: string): void {
   for (const name of namesIn(system, place)) {
     const pid = NAME.exec(name)?.[1];
@@ -145,7 +150,7 @@ function isAlive(pid: number): boolean {
     process.kill(pid, 0);
     return true;
   } catch (error) {
-    // The cast: what process.kill throws has a code.
+    // The cast: errors of process.kill have a code.
     return (error as NodeJS.ErrnoException).code !== 'ESRCH';
   }
 }
@@ -176,7 +181,7 @@ function removeTree(system: System, directory: string): void {
   }
 }
 
-/** Where the host has no locks, lock files are beside the journals. */
+/** The names of the journals. If the host has no locks, there are lock files beside them. */
 function journalsIn(system: System, { journalsDirectory }: StoreLayout): string[] {
   return namesIn(system, journalsDirectory).filter((name) => /^\d+$/.test(name));
 }

@@ -52,7 +52,9 @@ export class Reserve {
     });
   }
 
-  /** False where the file cannot be had: nothing depends on the reserve, so its own failures are ignored. */
+  /**
+   * Calls `use` with the open file. False if that fails: nothing depends on the reserve, so its failures are ignored.
+   */
   private withFile(use: (fd: number, sizeBytes: number) => unknown): boolean {
     const { system, path } = this;
     if (path === undefined) return false;

@@ -1,7 +1,7 @@
-/** Rows on their way to the tables, in transactions short enough not to hold up other writers. */
+/** Queues rows and writes them to the tables, in transactions short enough not to hold up other writers. */
 import type { MetaTables } from '../meta/index.ts';
 
-/** The most rows, and bytes of large ones, that are gathered before they are written. */
+/** How many rows, and how many bytes of large rows, are gathered before they are written. */
 const ROWS_MAX = 2048;
 const BYTES_MAX = 4 * 1024 * 1024;
 
@@ -24,7 +24,7 @@ export class RowQueue {
     if (this.queue.length >= ROWS_MAX || this.bytes >= BYTES_MAX) this.flush();
   }
 
-  /** Writes everything that is queued. When it fails, what is not written stays queued. */
+  /** Writes all queued rows. When that fails, rows that are not written stay queued. */
   flush(): void {
     while (this.queue.length > 0) {
       let written = 0;

@@ -1,6 +1,6 @@
 /**
  * Sealing in the background: computes the checksums of blobs that were just frozen, in short slices between the
- * program's own events. It never keeps a process alive; the next gc does what is left when the process ends.
+ * program's own events. It never keeps a process alive: if the process ends first, the next gc does the rest.
  */
 import { type BlobId, isFsError, type LayerId } from '../base/index.ts';
 import { type BlobSpace, Sealing } from '../blob/index.ts';

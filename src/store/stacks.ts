@@ -1,6 +1,6 @@
 /**
- * Opens, freezes and drops the stacks of layers that make trees. A process owns a writable layer while it has the lock
- * on its journal.
+ * Opens, freezes and drops the stacks of layers of which trees consist. A process owns a writable layer while it has
+ * the lock on its journal.
  */
 import { assert, FsError, isFsError, type LayerId, whileBusyBlocking } from '../base/index.ts';
 import {
@@ -51,8 +51,8 @@ export class Stacks {
   }
 
   /**
-   * The stack of a tree. Takes its writable layer over and recovers it; a tree whose layer is frozen can only be read.
-   * EBUSY: see `takeUpper`; EAGAIN when the last owner froze or dropped the layer before its lock was ours.
+   * The stack of a tree. Takes over its writable layer and recovers it; a tree whose layer is frozen can only be read.
+   * EBUSY: see `takeUpper`; EAGAIN when the last owner froze or dropped the layer before this process had its lock.
    */
   open(info: TreeInfo, isPatient: boolean, keeper: StackKeeper): LayerStack {
     const { stackParts: parts } = this;
@@ -76,7 +76,9 @@ export class Stacks {
     }
   }
 
-  /** In a private copy: stores what the journal of a fork holds, after which the layer is as a frozen one. EBUSY. */
+  /**
+   * In a private copy: stores the journal of a fork in the tables. EBUSY if another process keeps changing the fork.
+   */
   private settleCopy(info: TreeInfo, record: LayerRecord, keeper: StackKeeper, copy: PrivateCopy): void {
     if (record.state === 'frozen' || copy.settled.has(info.layer)) return;
     if (copy.changing.has(info.layer)) {
@@ -100,9 +102,9 @@ export class Stacks {
   }
 
   /**
-   * Takes a fork's writable layer over. EBUSY, with the fork's name and the owner's process id, when it stays taken.
-   * With `isPatient` it waits a little for the owner to go: gc in another process takes a fork for a moment when there
-   * is something in its journal.
+   * Takes over a fork's writable layer. EBUSY, with the fork's name and the owner's process id, when another owner
+   * keeps it. With `isPatient`, waits a little for the owner to go: gc in another process takes a fork for a moment
+   * when its journal has records.
    */
   private takeUpper(
     { name, layer }: TreeInfo,
@@ -143,8 +145,8 @@ export class Stacks {
   }
 
   /**
-   * Stores a fork and freezes its layer in the last transaction. Returns the new layer over it, locked before anyone
-   * can see it: otherwise another process, say gc looking for dead owners, could take it over before it is locked. When
+   * Stores a fork and freezes its layer in the last transaction. Returns the new layer over it. This layer is locked
+   * before anyone can see it: otherwise another process, say gc looking for dead owners, could take it over first. When
    * anything fails, the tree is as it was.
    */
   private store(tree: Tree, inTransaction: (() => void) | undefined): UpperLayer {
@@ -177,11 +179,11 @@ export class Stacks {
   drop(info: TreeInfo): void {
     const { name } = info;
     const { tables, rows } = this.parts;
-    // Taking the layer over proves that it has no other owner. Its journal is removed with it.
+    // Taking over the layer proves that it has no other owner. `retire` removes its journal.
     const upper = this.takeUpper(info, rows.layer(info.layer), 'drop', true);
     try {
       tables.transaction(() => {
-        // Before the lock was ours another process may have dropped it and given the name to another fork.
+        // Before this lock, another process may have dropped the fork and given its name to a new one.
         if (tables.trees.get(name)?.layer !== info.layer) {
           throw new FsError('EBUSY', { syscall: 'drop', path: name, note: 'another process is changing it' });
         }
@@ -195,7 +197,7 @@ export class Stacks {
   }
 }
 
-/** Removes the journal of a frozen layer. The freeze has happened, so gc gets a journal that cannot be removed. */
+/** Removes the journal of a layer that no tree writes to any more. If that fails, leaves the journal to gc. */
 export function retire(upper: UpperLayer): void {
   try {
     upper.retire();

@@ -1,6 +1,6 @@
 /**
  * States of trees: what two trees have in common, forks of a state, and forks that become another tree. Each change is
- * one transaction, so that a fork is wholly in the one state or in the other, whatever happens meanwhile.
+ * one transaction, so that a fork always has either the old state or the new one.
  */
 import { FsError, type LayerId } from '../base/index.ts';
 import type { StoreEngine } from './engine.ts';
@@ -10,12 +10,12 @@ import { retire } from './stacks.ts';
 import { commonLayer, type StoredTree, type TreeState } from './stored-tree.ts';
 import type { Tree, TreeInfo } from './tree.ts';
 
-/** Forks that another process owns and has just stored for us: the tables have them as they are. */
+/** Forks that another process owns and has just stored for this one: the tables have all their changes. */
 export type SettledElsewhere = ReadonlySet<string>;
 
 /**
- * Stores what a fork's journal holds in the tables and returns the tree; a state needs nothing. ENOENT; EBUSY when
- * another process owns the fork, whose journal only it may read, and has not stored it.
+ * Stores a fork's journal in the tables, and returns the tree. A snapshot or a state has no journal. ENOENT; EBUSY when
+ * another process owns the fork and has not stored its journal, which only the owner may read.
  */
 export function settleTree(engine: StoreEngine, name: TreeState, elsewhere: SettledElsewhere): StoredTree {
   if (typeof name !== 'string') return engine.chains.storedTree(name);
@@ -25,7 +25,7 @@ export function settleTree(engine: StoreEngine, name: TreeState, elsewhere: Sett
   return engine.chains.storedTree(engine.info(name));
 }
 
-/** All trees. A fork that another process owns is as it was last stored. */
+/** All trees of the store. A fork that another process owns appears as it was last stored. */
 export function storedTrees(engine: StoreEngine): StoredTree[] {
   for (const tree of engine.openTrees.forks) tree.checkpoint();
   return engine.list().map((info) => engine.chains.storedTree(info));
@@ -40,20 +40,20 @@ export function commonState(a: StoredTree, b: StoredTree): TreeInfo | undefined 
 /** The host directory or union under a fork, as it is now; undefined for another fork. */
 export function hostState(engine: StoreEngine, name: string): TreeInfo | undefined {
   const info = engine.info(name);
-  // A tree's name contains neither.
+  // The name of a tree contains neither '/' nor ':'.
   if (info.kind !== 'fork' || !(info.source.startsWith('/') || info.source.includes(LOWERS_SEPARATOR)))
     return undefined;
   const { base, derived } = engine.chains.storedTree(info);
   return derived === undefined ? undefined : { ...info, kind: 'snapshot', layer: base.id, name: info.source };
 }
 
-/** The state to compare a fork with by this name: the directory or union under it, or another tree. */
+/** The state that `other` names, to compare a fork with: the directory or union under the fork, or another tree. */
 export function stateFrom(engine: StoreEngine, name: string, other: string): TreeState {
   const below = hostState(engine, name);
   return below?.name === other ? below : other;
 }
 
-/** A writable fork of a state, opened. EINVAL, EEXIST. */
+/** Makes a writable fork of a state, and opens it. EINVAL, EEXIST. */
 export function forkState(engine: StoreEngine, state: TreeInfo, name: string, source: string): Tree {
   checkTreeName(name, 'fork');
   engine.tables.transaction(() => {
@@ -64,8 +64,9 @@ export function forkState(engine: StoreEngine, state: TreeInfo, name: string, so
 }
 
 /**
- * A fork over `lowers`, opened: trees by name, directories of the host by absolute paths, the uppermost first, or
- * nothing. Errors are those of the engine's `fork`, `forkHost`, `forkUnion` and `createEmpty`.
+ * Makes a fork over `lowers`, uppermost first, and opens it. Lowers are trees by name and directories of the host by
+ * absolute path; without any, the fork is empty. Errors: those of the engine's `fork`, `forkHost`, `forkUnion` and
+ * `createEmpty`.
  */
 export function forkOver(
   engine: StoreEngine,
@@ -84,13 +85,13 @@ export interface ReplaceOptions {
   readonly keepAs?: string | undefined;
   /** Open forks that are dropped in the same transaction. */
   readonly drops?: readonly Tree[];
-  /** The layer that the fork had when it was looked at: EBUSY when it was written to since. */
+  /** The layer that the fork had when the caller looked at it: EBUSY if the fork was written to since. */
   readonly unchangedSince?: LayerId;
 }
 
 /**
- * The fork `name`, which must not be open, becomes what `source` is: a snapshot, a fork that was just frozen, or a
- * state. EBUSY, ENOENT, EEXIST (`keepAs`). When it fails, the fork is as it was.
+ * Gives the fork `name`, which must not be open, the content of `source`: a snapshot, a fork that was just frozen, or a
+ * state. EBUSY, ENOENT, EEXIST (`keepAs`), EROFS (`name` is a snapshot). When this fails, the fork is as it was.
  */
 export function replaceTree(
   engine: StoreEngine,
@@ -129,7 +130,7 @@ function giveUp(tree: Tree): void {
   tree.giveUp();
 }
 
-/** Drops forks that are open here, with all that was written to them. Leaves closed ones alone. */
+/** Drops forks that are open here, with everything that was written to them. Leaves closed forks alone. */
 export function dropOpen({ tables, reserve }: StoreEngine, trees: readonly Tree[]): void {
   const open = trees.filter((tree) => !tree.isClosed);
   try {
@@ -149,7 +150,7 @@ function requireUnchanged({ info, stack }: Tree, layer: LayerId): void {
   throw new FsError('EBUSY', { syscall: 'rollback', path: info.name, note });
 }
 
-/** Renames a snapshot, replacing one of that name, and drops others in the same transaction. ENOENT. */
+/** Renames a snapshot to `to`, in place of a tree of that name, and drops others in the same transaction. ENOENT. */
 export function renameSnapshot(
   engine: StoreEngine,
   from: string,

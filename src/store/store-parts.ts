@@ -1,4 +1,4 @@
-/** What the parts of a store are built on. */
+/** The objects that all parts of a store share. */
 import type { BlobSpace } from '../blob/index.ts';
 import type { MetaTables } from '../meta/index.ts';
 import type { System } from '../sys/index.ts';
@@ -11,7 +11,7 @@ export interface StoreParts {
   readonly layout: StoreLayout;
   readonly tables: MetaTables;
   readonly blobs: BlobSpace;
-  /** Of a process that changes nothing in the store. */
+  /** Only in a process that changes nothing in the store. */
   readonly privateCopy: PrivateCopy | undefined;
   readonly rows: TreeRows;
 }

@@ -1,6 +1,6 @@
 /**
- * A tree as the tables have it, read without opening it, for diff, du and pages. It lacks what only a fork's journal
- * holds; call `settleTree` first.
+ * A tree as the tables have it, read without opening it, for diff, du and pages. It lacks changes that are only in a
+ * fork's journal: call `settleTree` first.
  */
 import type { Ino, LayerId, Name } from '../base/index.ts';
 import { FrozenTree, type Lower } from '../lower/index.ts';
@@ -23,7 +23,7 @@ export class StoredTree extends FrozenTree {
     this.chain = layers.map(({ id }) => id);
   }
 
-  /** The directories of the host that it shows as they are now. */
+  /** The directories of the host under the tree. */
   get hostDirectories(): string[] {
     return hostDirectoriesOf(this.lowers);
   }
@@ -33,7 +33,7 @@ export class StoredTree extends FrozenTree {
     return this.lowers[this.lowers.length - 1]!;
   }
 
-  /** The inode at an absolute path, symlinks not followed. */
+  /** The inode at an absolute path. Does not follow symlinks. */
   inoAt(path: string): Ino | undefined {
     let ino: Ino | undefined = this.info.root;
     for (const name of path.split('/')) {
@@ -49,7 +49,7 @@ export class StoredTree extends FrozenTree {
     return at === -1 ? this.lowers : this.lowers.slice(0, at);
   }
 
-  /** Whether the layers over `common` can list their inodes. */
+  /** True when the layers over `common` can list their inodes. */
   canListAbove(common: LayerId): boolean {
     return this.above(common).every((layer) => layer.inos !== undefined);
   }
@@ -59,7 +59,7 @@ export class StoredTree extends FrozenTree {
     for (const layer of this.above(common)) yield* layer.inos?.() ?? [];
   }
 
-  /** The names in a directory in the layers over `common`, whiteouts too. */
+  /** The names in a directory in the layers over `common`, including whiteouts. */
   *namesAbove(common: LayerId, directory: Ino): Generator<Name> {
     for (const layer of this.above(common)) yield* layer.names(directory);
   }
@@ -72,7 +72,9 @@ export class StoredTree extends FrozenTree {
   }
 }
 
-/** The uppermost layer that both trees stand on. One root is one lineage. */
+/**
+ * The uppermost layer that both trees stand on. Undefined if they have none, or layers above cannot list their inodes.
+ */
 export function commonLayer(before: StoredTree, after: StoredTree): StoredTree['chain'][number] | undefined {
   if (before.info.root !== after.info.root) return undefined;
   const chain = new Set(after.chain);

@@ -15,7 +15,7 @@ const RETRY_RECORDS = 5_000;
 /** st_dev of a tree is this, which no host device has, plus the tree's number. */
 const DEV_BASE = 82 * 2 ** 32;
 
-/** What the kernel of a mount uses of a tree. */
+/** What the kernel uses of a mounted tree. */
 export type MountUse = Pick<StackKeeper, 'isKept' | 'passedThrough'>;
 
 export class Tree implements StackKeeper {
@@ -52,14 +52,14 @@ export class Tree implements StackKeeper {
     return this.stack.upper === undefined;
   }
 
-  /** Stores what the journal holds in the tables. Durable when it returns. */
+  /** Stores the journal in the tables, durably. */
   checkpoint(): void {
     this.reserve.during(() => checkpoint(this.stack));
   }
 
   /**
-   * A failure here (a full disk) does not fail the operation that made the checkpoint due, which was acknowledged: the
-   * journal keeps everything, and the checkpoint is tried again some records later.
+   * Makes a checkpoint. A failure (a full disk) does not fail the operation that made the checkpoint due, which is
+   * already acknowledged: the journal keeps everything, and the tree tries again some records later.
    */
   onCheckpointDue(): void {
     const records = this.stack.upper?.journal.recordCount ?? 0;
@@ -87,8 +87,8 @@ export class Tree implements StackKeeper {
   }
 
   /**
-   * As `commitMark`, every few seconds. The thread pool writes large data to the disk first: nobody asked for this, so
-   * nobody should wait for it.
+   * Like `commitMark`, but called every few seconds. First the thread pool writes large data to the disk: nobody asked
+   * for this mark, so nobody should wait for it.
    */
   async markInBackground(): Promise<void> {
     const flushed = this.stack.upper?.flush();
@@ -96,7 +96,7 @@ export class Tree implements StackKeeper {
     try {
       this.commitMark();
     } catch (error) {
-      // The next fsync fails too, and reports it.
+      // The next fsync fails too, and reports the error.
       if (!isFsError(error)) throw error;
     }
   }

@@ -4,16 +4,16 @@ import type { InodeRecord } from '../meta/index.ts';
 import type { ChangedPart } from './inode-comparison.ts';
 
 export interface Change {
-  /** Absolute, a byte string: in the second tree; for a removal in the first. */
+  /** Absolute path in the second tree; for a removal, in the first. A byte string. */
   readonly path: string;
   /**
-   * The path in the first tree where it is another: of a renamed inode, or of a modified one in a renamed directory.
+   * The path in the first tree, if that differs: for a renamed inode, or a modified inode in a renamed directory.
    */
   readonly from: string | undefined;
   readonly kind: 'added' | 'removed' | 'modified' | 'renamed';
   /** A DT_* value. */
   readonly type: number;
-  /** What was modified. */
+  /** Which parts of the inode were modified. */
   readonly parts: readonly ChangedPart[];
   /** Bytes before and after; undefined where the file does not exist, and for directories. */
   readonly sizeBefore: number | undefined;

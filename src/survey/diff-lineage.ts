@@ -1,8 +1,8 @@
 /**
- * Compares two trees that stand on a common layer. An inode that no layer over the common one mentions is the same in
- * both, and so is a directory's list of names; an inode number means one inode in both. So only the inodes and names in
- * those layers are compared. Time grows with the changes (and with the directories that they lie in), not with the
- * trees.
+ * Compares two trees that stand on a common layer. An inode number stands for the same inode in both. An inode, or a
+ * directory's list of names, is the same in both if no layer over the common one mentions it. So only the inodes and
+ * names in those layers are compared. Time grows with the changes (and with the directories that they lie in), not with
+ * the trees.
  */
 import { type Ino, isDirectoryMode, kindOfMode, type LayerId } from '../base/index.ts';
 import type { BlobSpace } from '../blob/index.ts';
@@ -27,7 +27,7 @@ export class LineageComparison {
   private readonly pathsAfter: TreePaths;
   private readonly inodes: InodeComparison;
   private readonly changes: Change[] = [];
-  /** Names that went, and names that came, by inode. */
+  /** By inode: names that only `before` has for it, and names that only `after` has for it. */
   private readonly gone = new Map<Ino, NameChange[]>();
   private readonly come = new Map<Ino, NameChange[]>();
 
@@ -79,7 +79,7 @@ export class LineageComparison {
     for (const [name, dentry] of tree.list(directory)) note(list, paths, { directory, name }, dentry);
   }
 
-  /** An inode that lost a name and got another was renamed. Returns the places of the new names. */
+  /** Reports inodes that lost a name and got another as renamed. Returns the new paths. */
   private renames(): ReadonlySet<string> {
     const renamed = new Set<string>();
     for (const [ino, gone] of this.gone) {
@@ -99,7 +99,7 @@ export class LineageComparison {
     return renamed;
   }
 
-  /** The other names that went or came. A file that replaced one of its kind counts as modified. */
+  /** Reports the other names of `gone` and `come`. A file in the place of one of the same type counts as modified. */
   private replacements(): void {
     const gone = new Map<string, NameChange>();
     for (const item of [...this.gone.values()].flat()) gone.set(item.path, item);
@@ -121,7 +121,7 @@ export class LineageComparison {
     }
   }
 
-  /** Modified inodes that are in both trees, under each name that they have in both. */
+  /** Reports modified inodes that are in both trees, under each name that they have in both. */
   private modifications(changed: ReadonlyMap<Ino, number>, renamed: ReadonlySet<string>): void {
     const modified = new Map<Ino, ReturnType<InodeComparison['parts']>>();
     for (const [ino, kind] of changed) {
@@ -161,7 +161,7 @@ function byPath(a: NameChange, b: NameChange): number {
   return a.path < b.path ? -1 : 1;
 }
 
-/** The record of an inode with a name. */
+/** The record of an inode, if the inode has a name. */
 function living(tree: StoredTree, ino: Ino): InodeRecord | undefined {
   const record = tree.record(ino);
   return record === undefined || record.nlink === 0 ? undefined : record;

@@ -1,6 +1,6 @@
 /**
  * The differences of two trees. Trees that stand on a common layer are compared through it, in a time that grows with
- * the changes; others name by name. Content is read only where two files differ in their extents.
+ * the changes; other trees are compared name by name. Content is read only where two files differ in their extents.
  */
 import { DT_DIR } from '../base/index.ts';
 import {
@@ -16,10 +16,10 @@ import { LineageComparison } from './diff-lineage.ts';
 import { compareByName } from './diff-walk.ts';
 
 /**
- * How tree `b` differs from tree `a`, by path in byte order; added means in `b` only. An inode under another name is
- * renamed; the content of a renamed directory is listed only where it changed itself. Times alone are no change of a
- * directory: they follow from the changes in it. ENOENT; EBUSY when another process owns one of the trees and it is not
- * in `elsewhere`.
+ * How tree `b` differs from tree `a`, by path in byte order; added means in `b` only. An inode with another name is
+ * renamed; the list has an entry of a renamed directory only if the entry itself changed. Times alone are no change of
+ * a directory: they follow from the changes in it. ENOENT; EBUSY when another process owns one of the trees and it is
+ * not in `elsewhere`.
  */
 export function diffTrees(
   engine: StoreEngine,
@@ -40,12 +40,13 @@ function diffStored({ blobs }: StoreEngine, before: StoredTree, after: StoredTre
 }
 
 /**
- * Every path that differs. The content of a renamed directory is gone under the old name, and put under the new one.
+ * Every path that differs. The content of a renamed directory is in `gone` under the old name, in `put` under the new
+ * name.
  */
 export interface ChangedPaths {
-  /** Paths that no longer exist, or have another type, with the DT_* value of before. */
+  /** Paths that no longer exist, or have another type, with the DT_* value that they had before. */
   readonly gone: ReadonlyMap<string, number>;
-  /** Paths that are new, modified, or have another type, with the DT_* value of now. */
+  /** Paths that are new, modified, or have another type, with the DT_* value that they have now. */
   readonly put: ReadonlyMap<string, number>;
   readonly changes: readonly Change[];
 }

@@ -130,7 +130,7 @@ interface Difference {
   readonly tree: StoredTree;
   /** Files of the base whose extents the tree does not show. */
   readonly hidden: Map<Ino, InodeRecord>;
-  /** Files whose extents are not the base's. */
+  /** Files of the tree whose extents are not those of the base. */
   readonly own: Map<Ino, InodeRecord>;
   readonly sums: Sums;
 }
@@ -155,12 +155,12 @@ class Usage {
     return runs.every(isStored) ? runs : runs.filter(isStored);
   }
 
-  /** The stored runs of a file of a base; none where the base is live. */
+  /** The stored runs of a file of a base; none if the base is live. */
   private baseRuns(base: Lower, ino: Ino, record: InodeRecord): readonly Run[] {
     return record.extentLayer === 0 || base.isLive ? [] : this.stored(base.runs(ino, record.size));
   }
 
-  /** The inodes of a base; none of a live one, which takes no space here and would have to be read whole. */
+  /** The inodes of a base; none if it is live: it takes no space here, and would have to be read whole. */
   private *baseInodes(base: Lower): Generator<[Ino, InodeRecord]> {
     if (base.isLive) return;
     if (base instanceof UnionLayer) yield* base.shownRecords();
@@ -248,7 +248,7 @@ class Usage {
     baseSums: Sums,
     references: BlockNumbers,
   ): void {
-    // By blob and block: the hidden references of the base here, the blocks that the tree adds in `met`.
+    // Keys are blob and block. Here: references of the base that the tree hides. In `met`: blocks that the tree adds.
     const hiddenCounts = new Map<string, number>();
     let blocks = baseSums.blocks;
     for (const [ino, record] of hidden) {

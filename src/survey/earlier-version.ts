@@ -1,6 +1,6 @@
 /**
- * An earlier version of a tree that is being imported: changed files take their unchanged blocks from it. Look for it
- * after the builder exists, which keeps gc from freeing these blocks.
+ * An earlier version of a tree that is being imported: changed files take their unchanged blocks from it. Find it
+ * after the builder exists, since the builder keeps gc from freeing these blocks.
  */
 import {
   BLOCK_SIZE,
@@ -35,7 +35,7 @@ export class EarlierVersion {
   private readonly tables: MetaTables;
   private readonly blobs: BlobSpace;
   private readonly tree: StoredTree;
-  /** By blob; undefined where it is not sealed, or its checksums cannot be read. */
+  /** Checksums by blob; undefined if the blob is not sealed, or its checksums cannot be read. */
   private readonly sums = new Map<BlobId, BigUint64Array | undefined>();
   private readonly ours = Buffer.allocUnsafe(PIECE_BLOCKS * BLOCK_SIZE);
   private readonly theirs = Buffer.allocUnsafe(PIECE_BLOCKS * BLOCK_SIZE);
@@ -46,7 +46,9 @@ export class EarlierVersion {
     this.tree = engine.chains.storedTree(info);
   }
 
-  /** The tree of this name; without a name the latest snapshot of the same host directory. ENOENT. */
+  /**
+   * The tree of this name (ENOENT); without a name, the latest snapshot of the same host directory, if there is one.
+   */
   static find(engine: StoreEngine, source: string, name?: string): EarlierVersion | undefined {
     if (name !== undefined) return new EarlierVersion(engine, engine.info(name, 'import'));
     const versions = engine.list().filter((tree) => tree.kind === 'snapshot' && tree.source === source);
@@ -63,7 +65,7 @@ export class EarlierVersion {
     return entry?.kind === DT_DIR ? entry.ino : undefined;
   }
 
-  /** The runs of a regular file; none where there is no such file. */
+  /** The runs of a regular file; none if there is no such file. */
   runs(parent: Ino | undefined, name: Name): readonly Run[] {
     const entry = parent === undefined ? undefined : this.tree.entry(parent, name);
     if (entry?.kind !== DT_REG) return [];
@@ -72,8 +74,8 @@ export class EarlierVersion {
   }
 
   /**
-   * The parts of an earlier file's `runs` with the same bytes as the same blocks of the new file, which are compared.
-   * Yields now and then, so that other work of the thread can run.
+   * The parts of an earlier file's `runs` that have the same bytes as the same blocks of the new file. Compares the
+   * checksums, then the bytes. Yields now and then, so that other work of the thread can run.
    */
   *equalRuns(runs: readonly Run[], blocks: BlocksToStore): Generator<undefined, Run[]> {
     const equal: Run[] = [];
@@ -132,7 +134,7 @@ export class EarlierVersion {
 
 /** A part of a run, from its block `start`. */
 function partOf({ logical, blob, physical }: Run, start: number, count: number): Run {
-  // The casts: both are counted from a block.
+  // The casts: a block index plus a number of blocks is a block index.
   return {
     logical: (logical + start) as BlockIndex,
     count,

@@ -1,4 +1,4 @@
-/** Forks of a directory: their ranges that still lie in its files, and the recorded origins of these files. */
+/** For forks of a directory: finds ranges that still lie in files of the host, and the recorded origins of files. */
 import { type Ino, isFsError, type LayerId } from '../base/index.ts';
 import { isExternal } from '../blob/index.ts';
 import { copyUp, type LayerStack } from '../layer/index.ts';
@@ -16,9 +16,9 @@ function* filesOnHost(tree: StoredTree, host: LayerId): Generator<Ino> {
 }
 
 /**
- * Before a fork is committed to its directory: copies into the fork what it still takes from files there, the ranges of
- * changed files and everything renamed. Then the fork loses nothing that the commit replaces or removes. ESTALE where
- * the host files have changed; ENOSPC; EBUSY while the fork is open elsewhere.
+ * Before a fork is committed to its directory: copies into the fork the bytes that it still takes from files there, in
+ * changed files and in everything renamed. Then the fork loses nothing that the commit replaces or removes. ESTALE if
+ * the host has changed a renamed file; ENOSPC; EBUSY while the fork is open elsewhere.
  */
 export function settleOnHost(engine: StoreEngine, fork: string, host: LayerId): void {
   const tree = engine.openTree(fork);
@@ -31,7 +31,7 @@ export function settleOnHost(engine: StoreEngine, fork: string, host: LayerId): 
       try {
         takeOver(tree.stack, ino);
       } catch (error) {
-        // The host has changed its bytes: commit reports the file as a conflict.
+        // The host has changed the bytes of this file: commit reports the file as a conflict.
         if (!isFsError(error, 'ESTALE')) throw error;
       }
     }
@@ -43,7 +43,7 @@ export function settleOnHost(engine: StoreEngine, fork: string, host: LayerId): 
   }
 }
 
-/** Recorded inodes of the host that the fork has moved. */
+/** Inodes of the host with a recorded origin that the fork has moved. */
 function movedOnHost(engine: StoreEngine, tree: StoredTree, host: LayerId): Ino[] {
   const paths = new TreePaths(tree);
   const recorded = new Map(originsOver(engine, tree, host));
@@ -54,7 +54,7 @@ function movedOnHost(engine: StoreEngine, tree: StoredTree, host: LayerId): Ino[
   return moved;
 }
 
-/** Records an inode with its bytes, and everything in it. */
+/** Copies an inode into the fork, with attributes and bytes; for a directory, also the inodes of the host in it. */
 function takeOver(stack: LayerStack, ino: Ino): void {
   const inode = stack.inode(ino);
   stack.change((batch) => {
@@ -69,7 +69,7 @@ function takeOver(stack: LayerStack, ino: Ino): void {
   }
 }
 
-/** The oldest origin of each inode: its state when something was first recorded of it. */
+/** The oldest origin of each inode: its state when a layer first recorded something about it. */
 function* originsOver(
   { tables }: StoreEngine,
   tree: StoredTree,

@@ -22,7 +22,7 @@ export class InodeComparison {
     this.after = after;
   }
 
-  /** What differs in two inodes of one kind, a DT_* value. */
+  /** The parts that differ in two inodes of the same type (`kind`, a DT_* value). */
   parts(before: Ino, after: Ino, kind: number): ChangedPart[] {
     const old = this.before.record(before);
     const now = this.after.record(after);
@@ -56,7 +56,7 @@ export class InodeComparison {
     return parts;
   }
 
-  /** For files of one size; reads only blocks that do not lie in one place. */
+  /** For files of the same size. Reads only blocks that do not lie at the same place of the same blob. */
   private isSameContent(before: ExtentMap, after: ExtentMap, sizeBytes: number): boolean {
     const blocks = Math.ceil(sizeBytes / BLOCK_SIZE);
     let block = 0;

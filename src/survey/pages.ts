@@ -28,11 +28,11 @@ export interface PageRun {
   readonly physical: number;
   /** Other trees that have these pages. */
   readonly trees: readonly string[];
-  /** Another file of the same tree has them too. */
+  /** Another file of the same tree has these pages too. */
   readonly isSharedWithin: boolean;
-  /** They are pages of a host file, shared with its other readers. */
+  /** These are pages of a host file, shared with its other readers. */
   readonly isHost: boolean;
-  /** How many of them are in the page cache; -1 where the host cannot tell. */
+  /** How many of these pages are in the page cache; -1 if the host cannot tell. */
   readonly residentCount: number;
 }
 
@@ -60,8 +60,8 @@ export interface SettledFile {
 }
 
 /**
- * ENOENT, ENOTDIR, ELOOP for the path; EISDIR, EINVAL when it is no regular file; EBUSY when another process owns the
- * fork and no `settled` is given.
+ * The pages of a file of a tree. ENOENT, ENOTDIR, ELOOP for the path; EISDIR, EINVAL when it is no regular file; EBUSY
+ * when another process owns the fork and no `settled` is given.
  */
 export function filePages(
   engine: StoreEngine,
@@ -184,7 +184,9 @@ class PageSurvey {
       .map((tree) => tree.info.name);
   }
 
-  /** In a union a higher component may hide a file. In other trees an inode without a name has no record. */
+  /**
+   * False for a file that a higher component of a union hides. In other trees an inode without a name has no record.
+   */
   private hasName({ base }: StoredTree, ino: Ino): boolean {
     if (!(base instanceof UnionLayer) || base.isLive || !isDerived(ino)) return true;
     const shown = this.shown.get(base) ?? new Set(base.shownInodes());
@@ -248,7 +250,7 @@ class PageSurvey {
   }
 }
 
-/** The layers with rows of extents; for a union those of its components. */
+/** The layers that have rows of extents; for a union, the layers of its components. */
 function* layersOf(lowers: readonly Lower[]): Generator<LayerId> {
   for (const lower of lowers) {
     if (lower instanceof UnionLayer) for (const tree of lower.components) yield* layersOf(tree.lowers);

@@ -1,7 +1,7 @@
 /**
  * The paths of inodes in a stored tree. A directory's record names its parent. Any other record names only the
- * directory that last got a name of it: that one is searched first, and where it has fewer names than the record counts
- * (hard links), one walk of the tree finds all missing names.
+ * directory that last got a name of the inode. That directory is searched first. If it has fewer names of the inode
+ * than the link count says (hard links), one walk of the tree finds all missing names.
  */
 import { DT_DIR, FsError, type Ino, kindOfMode, type Name } from '../base/index.ts';
 import { isDerived } from '../lower/index.ts';
@@ -18,7 +18,7 @@ export class TreePaths {
   /** For each directory that was searched: its names by inode. */
   private readonly namesIn = new Map<Ino, ReadonlyMap<Ino, readonly Name[]>>();
   private readonly directories = new Map<Ino, string>();
-  /** Directories whose paths are being looked for. */
+  /** Directories whose paths are being looked up: shows a cycle of parents in a damaged tree. */
   private readonly underWay = new Set<Ino>();
 
   constructor(tree: StoredTree) {
@@ -46,7 +46,7 @@ export class TreePaths {
   }
 
   private isLost(ino: Ino): FsError {
-    const note = `directory ${ino} is damaged: it is not where it says that it lies; run fsck`;
+    const note = `directory ${ino} is damaged: its recorded parent is wrong; run fsck`;
     return new FsError('EIO', { path: this.tree.info.name, note });
   }
 
@@ -91,7 +91,7 @@ export class TreePaths {
     for (const [ino, places] of this.of(inos)) yield [ino, places.map((place) => this.path(place))];
   }
 
-  /** All paths of each file at one of `paths` that has several names. */
+  /** All paths of each file that has several names, if one of its paths is in `paths`. */
   linkedAt(paths: Iterable<string>): Generator<readonly [Ino, readonly string[]]> {
     const linked = new Set<Ino>();
     for (const path of paths) {

@@ -9,9 +9,9 @@ const STEP_BYTES = 4096;
 type Needed = Pick<System, 'pread' | 'pwrite' | 'fileSize'>;
 
 /**
- * Allocates space for every byte of the range and keeps the file's content: writes zeros beyond its end, and inside it
- * over the steps that read as zeros, since those may be holes. The file must have no other writer meanwhile. Where the
- * disk fills up (ENOSPC), the file gets its old size back.
+ * Allocates space for every byte of the range and keeps the file's content. Writes zeros after the end of the file;
+ * inside the file, over blocks of 4 KiB that read as zeros, since those may be holes. The file must have no other
+ * writer meanwhile. If a write fails (ENOSPC), the file gets its old size back.
  */
 export function allocateByWriting(files: Needed, fd: number, position: number, length: number): void {
   const sizeBytes = files.fileSize(fd).sizeBytes;
