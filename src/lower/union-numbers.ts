@@ -72,7 +72,7 @@ export class UnionNumbers {
     return this.parts.get(number);
   }
 
-  /** Only memory and the table of origins know what a hashed number stands for. */
+  /** True for a hashed number: only memory and the table of origins know the inode that it stands for. */
   isHashed(number: Ino): boolean {
     return number >= HASHED_FIRST;
   }

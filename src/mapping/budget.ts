@@ -1,5 +1,5 @@
 /**
- * The process-wide budget of memory mappings. A process may have `vm.max_map_count` (65,530) of them, and Node aborts
+ * The process-wide budget of memory mappings. A process may have `vm.max_map_count` (65,530) mappings, and Node aborts
  * when they run out. Memory maps of files get half, which is checked before every re-map; Node and mapped windows of
  * blobs use the rest.
  */

@@ -111,7 +111,7 @@ export class FileMaps {
   /** The blocks to copy together with `[from, to)` into one run. */
   gatherRange(from: number, to: number): [number, number] {
     const first = Math.floor(from / GATHER_BLOCKS) * GATHER_BLOCKS;
-    // Nothing is allocated after the last block that the file has.
+    // Do not allocate blocks after the last block of the file.
     const end = Math.min(Math.ceil(to / GATHER_BLOCKS) * GATHER_BLOCKS, Math.max(to, this.extents.endBlock));
     this.space.budget.gatheredBlocks += end - first - (to - from);
     return [first, end];

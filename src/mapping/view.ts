@@ -132,7 +132,7 @@ export class View {
     return this.range.address;
   }
 
-  /** How many kernel mappings the view is made of. */
+  /** How many kernel mappings the view is made of, at most. */
   get pieceCount(): number {
     return this.range.pieceCount;
   }

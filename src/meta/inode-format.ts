@@ -48,7 +48,7 @@ export interface InodeRecord {
   uid: number;
   gid: number;
   nlink: number;
-  /** In bytes. */
+  /** Size in bytes. */
   size: number;
   rdev: number;
   /** The layer whose extent rows are the inode's complete map; 0 when it has no extents. */

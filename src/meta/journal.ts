@@ -32,7 +32,7 @@ import { type RecordVisitor, scanRecords } from './journal-scan.ts';
  */
 const FIRST_BYTES = 16 * 1024;
 const STEP_BYTES_MAX = 4 * 1024 * 1024;
-/** A journal larger than this shrinks to it when it restarts. */
+/** A journal that is larger than this shrinks to this size when it restarts. */
 const KEPT_BYTES_MAX = 4 * 1024 * 1024;
 /** Kept allocated for records that give space back, so that files can be removed on a full disk. */
 const SPARE_BYTES = 4096;
@@ -51,7 +51,7 @@ export class Journal {
   private header: JournalHeader | undefined;
   private seed = 0n;
   private isAppendable = false;
-  /** The arguments of a `begin` that failed. The records before it are stored, so it can be tried again. */
+  /** The arguments of a `begin` that failed. The records before it are in the tables, so `append` may try again. */
   private failedBegin: { readonly generation: number; readonly nextSequence: number } | undefined;
   private syncError: FsError | undefined;
   private isOpen = true;

@@ -76,7 +76,7 @@ export interface LayerRecord {
   unsealedBlobs: BlobId[];
   /** Epoch, from 1, in which gc found that no tree stands on the layer; undefined while one does. */
   droppedEpoch?: number | undefined;
-  /** The host directory that the layer shows; undefined for a layer whose inodes are in its rows. */
+  /** The host directory that the layer shows; undefined for any other layer. */
   host?: HostSource | undefined;
   /** For a union: the uppermost layer of each of its trees, uppermost tree first. */
   components?: readonly LayerId[] | undefined;

@@ -92,7 +92,7 @@ export interface KeyRange {
 }
 
 export interface TablesOptions {
-  /** Check every page first: LMDB ends the process when it meets a damaged one. */
+  /** Check every page first: LMDB ends the process when it meets a damaged page. */
   readonly checksTables?: boolean;
   /** How long to wait while others have the tables locked. Default: without limit. */
   readonly lockWaitMsMax?: number;
@@ -242,7 +242,7 @@ export class Rows {
     assert(this.isWriting, 'tables are changed inside a transaction');
     const keyLength = this.key.length;
     const checked = this.writer.view();
-    // Makes room for the checksum. It may replace the buffer, but `checked` still has the bytes.
+    // Makes room for the checksum. This may replace the buffer, but `checked` still has the bytes.
     this.writer.u64(0);
     writeChecksum(this.writer.buffer, checked.length, checked);
     try {

@@ -1,7 +1,7 @@
 /**
  * Bytes of a row of the xattr table: all extended attributes of one inode. Key: see key-format.
  *
- *   varint  count, then for each attribute in the order it was set:
+ *   varint  count, then for each attribute, in the order in which they were set:
  *   varint  length, then the bytes of the name with its namespace (`user.x`)
  *   varint  length, then the bytes of the value
  */

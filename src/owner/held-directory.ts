@@ -9,9 +9,9 @@ import { O_DIRECTORY, O_PATH } from '../sys/index.ts';
 const DESCRIPTORS = '/proc/self/fd';
 
 export class HeldDirectory {
-  /** Its ordinary path, for other processes. */
+  /** The ordinary path of the directory, for other processes. */
   readonly shownPath: string;
-  /** Its path in this process. */
+  /** The path of the directory in this process. */
   readonly path: string;
   private readonly fd: number;
   private readonly inText: RegExp;

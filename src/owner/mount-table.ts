@@ -236,7 +236,7 @@ export class MountTable {
       if (isInPlace) logger.error({ fork, directory }, 'the mount was aborted: it no longer answers');
       else logger.info({ fork, directory }, 'unmounted');
     } catch (error) {
-      // Every acknowledged operation is in the journal: the next opener of the fork brings it back.
+      // Every acknowledged operation is in the journal, and the next opener of the fork replays it.
       logger.error({ fork, err: error }, 'the tree could not be closed cleanly');
     }
     if (isInPlace) this.keepAborted(entry);

@@ -28,7 +28,7 @@ export interface MountRecord {
   readonly pid: number;
   /** The owner's mount namespace, as `mountNamespace` names it. */
   readonly mountNamespace: string;
-  /** Processes whose connection holds the mount; it ends with the last of them unless `isKept`. */
+  /** Processes whose connection holds the mount. Unless `isKept`, the mount ends with the last of them. */
   readonly holders: readonly number[];
   /** The mount stays until somebody unmounts it. */
   readonly isKept: boolean;

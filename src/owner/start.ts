@@ -18,7 +18,7 @@ export const REPORT_DESCRIPTOR = 3;
 
 const MAIN = fileURLToPath(new URL('./main.js', import.meta.url));
 
-/** Rejects with the owner's own failure to start; ENOTCONN when it ended without a report. */
+/** Rejects with the error of an owner that could not start; ENOTCONN when the owner ended without a report. */
 export async function startOwner(storeDirectory: string, place: OwnerPlace): Promise<'ready' | 'taken'> {
   const log = openSync(place.logPath, 'a', 0o600);
   let text = '';

@@ -30,7 +30,7 @@ export function fromWire(error: WireError): Error {
       return FsError.fromPlain(error);
     case 'store':
       return new StoreError(
-        // The cast: `toWire` took it from a StoreError. An unknown code of a newer version is only printed.
+        // The cast: `toWire` took the code from a StoreError. An unknown code of a newer version is only printed.
         error.code as StoreErrorCode,
         error.operation,
         error.path,

@@ -8,9 +8,9 @@
  */
 import type { BlobId, BlockIndex } from '../base/index.ts';
 
-/** About 50 MiB in memory. With a million rows in the table, each of its pages gets some ten. */
+/** About 50 MiB in memory. With a million rows in the table, each page gets some ten of the gathered rows. */
 const GATHERED_MAX = 262_144;
-/** Old rows written for each new one, so that all are written long before the next sort. */
+/** How many sorted rows are written for each new row, so that all are written long before the next sort. */
 const WRITTEN_PER_ROW = 4;
 
 /** Where content starts: at block `physical` of `blob`. */

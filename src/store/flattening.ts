@@ -25,7 +25,7 @@ import type { ChainCache } from './chain-cache.ts';
 import { LayerLock } from './layer-lock.ts';
 import type { StoreParts } from './store-parts.ts';
 
-/** A chain with more layers under the writable one is flattened. */
+/** A chain with more layers than this under the writable one is flattened. */
 export const CHAIN_LAYERS_MAX = 16;
 /** How many layers a chain has afterwards at most, including the new one and the base. */
 const CHAIN_LAYERS_AFTER = 8;
@@ -42,7 +42,7 @@ interface Plan {
   readonly below: LayerId;
 }
 
-/** What to flatten of the chain under the frozen layer `top`; undefined when it is short enough. */
+/** The layers to flatten in the chain from the frozen layer `top` down; undefined when the chain is short enough. */
 function planOf({ tables, rows }: StoreParts, top: LayerId, layersMax: number): Plan | undefined {
   const chain = rows.chainOf(top);
   const after = Math.min(CHAIN_LAYERS_AFTER, layersMax);

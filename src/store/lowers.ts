@@ -2,7 +2,7 @@
 import { FsError } from '../base/index.ts';
 import { COMPONENTS_MAX } from '../lower/index.ts';
 
-/** Separates the names of a union's lowers in its source. No tree's name contains it. */
+/** Separates the names of a union's lowers in its source. The name of a tree cannot contain this character. */
 export const LOWERS_SEPARATOR = ':';
 
 /** True when a lower is named by a path: the name of a tree has no slash. */

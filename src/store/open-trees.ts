@@ -155,7 +155,7 @@ export class OpenTrees {
     }
   }
 
-  /** Closes all trees. Returns the errors of those that could not store what they held. */
+  /** Closes all trees. Returns the errors of trees that could not store their changes. */
   closeAll(): unknown[] {
     const failures: unknown[] = [];
     for (const tree of this.all) {

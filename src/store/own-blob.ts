@@ -6,7 +6,7 @@ import { assert, BLOCK_SIZE, type BlobId } from '../base/index.ts';
 import { type BlobSpace, BlobWriter, sumBytes } from '../blob/index.ts';
 import type { System } from '../sys/index.ts';
 
-/** What the builder of the layer does with the blob. */
+/** The builder of a layer, which learns here how its blobs ended. */
 export interface OwnBlobOwner {
   /** The blob is complete and waits to be sealed. */
   completed(own: OwnBlob): void;
@@ -47,7 +47,7 @@ export class OwnBlob {
     return this.writer?.lengthBytes ?? 0;
   }
 
-  /** lseek(2) on a clone. */
+  /** lseek(2), SEEK_DATA, on a clone. */
   seekData(position: number): number | undefined {
     return this.system.seekData(this.blobs.descriptor(this.id), position);
   }

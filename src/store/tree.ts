@@ -115,7 +115,7 @@ export class Tree implements StackKeeper {
   }
 
   /**
-   * Stores everything, gives the layer up, and closes every memory map. May be called twice. If storing fails, the tree
+   * Stores everything, gives up the layer, and closes every memory map. May be called twice. If storing fails, the tree
    * is closed all the same: the journal has what was acknowledged, and the next opener replays it.
    */
   close(): void {

@@ -28,7 +28,7 @@ export interface TreeUsage {
   readonly kind: 'fork' | 'snapshot';
   /** Regular files. */
   readonly files: number;
-  /** The sum of their sizes; a file with several names counts once. */
+  /** The sum of the sizes of these files; a file with several names counts once. */
   readonly apparentBytes: number;
   /** Bytes in blocks that the tree refers to, each counted once. */
   readonly referencedBytes: number;
@@ -41,9 +41,9 @@ export interface DuReport {
   readonly trees: readonly TreeUsage[];
   /** The store's directory with everything in it. */
   readonly diskBytes: number;
-  /** The part of it for blobs and their checksums. */
+  /** The part of `diskBytes` for blobs and their checksums. */
   readonly blobDiskBytes: number;
-  /** The part of it for the tables. */
+  /** The part of `diskBytes` for the tables. */
   readonly metaDiskBytes: number;
   /** Bytes in blocks that some tree refers to. */
   readonly liveBytes: number;

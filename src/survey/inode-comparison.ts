@@ -78,7 +78,7 @@ export class InodeComparison {
     return true;
   }
 
-  /** The number of blocks, from the located ones, that are holes on both sides. */
+  /** How many blocks, from the located ones on, are holes on both sides. */
   private holeBlocks(before: ExtentMap, after: ExtentMap): number {
     const ofBefore = this.holeIn(before);
     return ofBefore === 0 ? 0 : Math.min(ofBefore, this.holeIn(after));
