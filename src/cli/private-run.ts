@@ -15,6 +15,8 @@ export interface PrivateRun {
   readonly source: string;
   /** Absolute path of the directory where the command sees the tree; also its working directory. */
   readonly at: string;
+  /** The same, without symlinks. */
+  readonly realAt: string;
   readonly command: readonly string[];
   /** After this time the command gets SIGTERM, and `GRACE_MS` later all processes are killed. */
   readonly timeoutMs?: number | undefined;
@@ -27,6 +29,8 @@ export interface PrivateRunEnd {
   readonly left: readonly string[];
 }
 
+const SWAPPED = 'something else came to its place meanwhile';
+
 /** The exit code of timeout(1) after a timeout. */
 const TIMED_OUT = 124;
 const GRACE_MS = 5_000;
@@ -34,9 +38,10 @@ const GRACE_MS = 5_000;
 const TIMER_MS_MAX = 2 ** 31 - 1;
 
 /**
- * The script of process 1 of the namespace; when it ends, all others end. It mounts $1 over $2, and makes $2 the
- * working directory. The arguments after $4 are the command. The script unmounts, in this namespace only, the trees
- * that other commands of any store run in: otherwise the namespace would keep them in use.
+ * The script of process 1 of the namespace; when it ends, all others end. It mounts $1 over $5, the real path of $2,
+ * and makes $2 the working directory; where that is not the tree, the command does not begin. The arguments after $6 are
+ * the command. The script unmounts, in this namespace only, the trees that other commands of the user $6 run in, of any
+ * store: otherwise the namespace would keep them in use. Paths of other users may lead elsewhere by now.
  *
  * $3 and $4 are the scripts of two children: OBEY reads what this program writes to descriptor 4, and BEGIN becomes the
  * command. This program reads descriptor 2: errors from before the command, `ready` with the command's process number,
@@ -47,15 +52,20 @@ const FIRST = `
 sh -c "$3" <&4 >/dev/null 2>&1 3>&- 4<&- &
 mounts=$(cat /proc/self/mountinfo)
 echo "$mounts" | while read -r _ _ _ _ place rest; do
-  case "$place $rest" in */run/mounts/*' - fuse.ramet '*) ;; *) continue ;; esac
+  case "$place $rest" in */run/mounts/*' - fuse.ramet '*"user_id=$6,"*) ;; *) continue ;; esac
   place=$(printf %b "$place")
   [ "$place" = "$1" ] || umount -l -- "$place" 2>/dev/null
 done
-mount --bind -- "$1" "$2" && cd -- "$2" || exit
+mount --bind -- "$1" "$5" && cd -- "$2" || exit
+if ! [ . -ef "$1" ] || [ "$(pwd -P; echo .)" != "$5
+." ]; then
+  echo '${SWAPPED}' >&2
+  exit 1
+fi
 mount -t proc -o nosuid,nodev,noexec proc /proc 2>/dev/null && proc=/proc
 begin=$4
 trap : HUP INT QUIT TERM
-shift 4
+shift 6
 sh -c "$begin" ramet "$@" 4<&-
 code=$?
 for process in \${proc:+"$proc"/[0-9]*}; do
@@ -93,7 +103,9 @@ function namespaceOf(): { readonly options: readonly string[]; readonly begin: s
 /** Runs a command. Resolves when it and all programs that it started have ended. */
 export async function runPrivately(run: PrivateRun): Promise<PrivateRunEnd> {
   const { options, begin } = namespaceOf();
-  const inner = ['sh', '-c', FIRST, 'ramet', run.source, run.at, OBEY, begin, ...run.command];
+  const { source, at, realAt, command } = run;
+  const user = String(process.geteuid?.() ?? 0);
+  const inner = ['sh', '-c', FIRST, 'ramet', source, at, OBEY, begin, realAt, user, ...command];
   const reins = new Reins();
   const giveTerminalBack = rememberTerminal(0);
   // Before the command begins, so that no signal to this process is lost.
@@ -126,6 +138,7 @@ export async function runPrivately(run: PrivateRun): Promise<PrivateRunEnd> {
 }
 
 function notBegun(at: string, said: string): CommandError {
+  if (said.includes(SWAPPED)) return new CommandError('ESTALE', `'${at}': ${SWAPPED}`, 'try again');
   return new CommandError(
     'EPERM',
     `the tree could not be mounted at '${at}' for the command alone: ${said.trim().replaceAll('\n', ', ')}`,

@@ -5,19 +5,23 @@ import { FsError, isFsError, nameToBytes } from '../base/index.ts';
 import {
   createSystem,
   deviceMountedAt,
+  deviceOfLink,
   fileLink,
   type Kernel,
-  MNT_DETACH,
   O_DIRECTORY,
   O_NOFOLLOW,
   O_PATH,
   O_RDONLY,
   placeOf,
   type System,
-  UMOUNT_NOFOLLOW,
+  unmountAt,
 } from '../sys/index.ts';
 
 const HELPER = 'fusermount3';
+
+const PLACE_TRIES = 20;
+/** What an unmount fails with where the mount is not, or no longer. */
+const MOVED: ReadonlySet<string> = new Set(['EINVAL', 'ENOENT', 'ENOTDIR', 'ELOOP']);
 
 /**
  * A mount point, and the `major:minor` of the device that must be mounted there: otherwise the call does nothing.
@@ -61,9 +65,10 @@ export function makeCall(kernel: Kernel, call: PathCall): void {
   switch (call.kind) {
     case 'mount': {
       const { source, directory, hidesFiles, type, flags, options, descriptor } = call;
-      withMountPoint(directory, hidesFiles, (place) =>
-        kernel.mount(source, place, type, flags, `fd=${descriptor},${options}`),
-      );
+      withMountPoint(directory, hidesFiles, (place) => {
+        kernel.mount(source, place, type, flags, `fd=${descriptor},${options}`);
+        requireInPlace(kernel, place, directory);
+      });
       return;
     }
     case 'mountByHelper': {
@@ -71,11 +76,9 @@ export function makeCall(kernel: Kernel, call: PathCall): void {
       runHelper(['-o', options, '--', directory], 'mount', directory, descriptor);
       return;
     }
-    case 'unmount': {
-      const place = placeOf(call.device, call.directory, 'umount');
-      if (place !== undefined) unmount(kernel, place, call.isLazy);
+    case 'unmount':
+      unmountPatiently(kernel, call, call.isLazy);
       return;
-    }
     case 'sync': {
       const place = placeOf(call.device, call.directory, 'syncfs');
       if (place !== undefined) {
@@ -115,6 +118,27 @@ function withMountPoint(directory: string, hidesFiles: boolean, use: (place: str
   });
 }
 
+/**
+ * ESTALE, and it is unmounted again, where the mount point was renamed before it was one. Directories on the way may
+ * come and go.
+ */
+function requireInPlace(kernel: Kernel, link: string, directory: string): void {
+  if (link === directory) return;
+  const place = (): string => readlinkSync(link);
+  for (let tries = 0; tries < PLACE_TRIES; tries++)
+    if (place() === directory && deviceMountedAt(directory) !== undefined) return;
+  try {
+    unmountAt(kernel, place(), true, (found) => deviceOfLink(found) === deviceMountedAt(place()));
+  } catch {
+    // It ends with the device.
+  }
+  throw new FsError('ESTALE', {
+    syscall: 'mount',
+    path: directory,
+    note: 'somebody has moved it: try again',
+  });
+}
+
 function isEmpty(directory: string): boolean {
   const listing = opendirSync(directory);
   try {
@@ -141,10 +165,24 @@ function withDirectory(directory: string, flags: number, use: (system: System, f
   }
 }
 
+/** Another user may rename a directory on the way just then, and the mount with it. */
+function unmountPatiently(kernel: Kernel, { directory, device }: Place, isLazy: boolean): void {
+  for (let tries = 1; ; tries++) {
+    const place = placeOf(device, directory, 'umount');
+    if (place === undefined) return;
+    try {
+      unmount(kernel, place, device, isLazy);
+      return;
+    } catch (error) {
+      if (!isFsError(error) || !MOVED.has(error.code) || tries === PLACE_TRIES) throw error;
+    }
+  }
+}
+
 /** Unmounts by umount2(2), or by fusermount3(1) if this process lacks the privileges. */
-function unmount(kernel: Kernel, directory: string, isLazy: boolean): void {
+function unmount(kernel: Kernel, directory: string, device: string | undefined, isLazy: boolean): void {
   try {
-    kernel.unmount(directory, UMOUNT_NOFOLLOW | (isLazy ? MNT_DETACH : 0));
+    unmountAt(kernel, directory, isLazy, (link) => device === undefined || deviceOfLink(link) === device);
   } catch (error) {
     if (!isFsError(error, 'EPERM')) throw error;
     runHelper(isLazy ? ['-u', '-z', '--', directory] : ['-u', '--', directory], 'umount', directory);

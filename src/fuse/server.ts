@@ -81,6 +81,15 @@ export function createMountServer(options: MountServerOptions = {}): MountServer
   return new Server(kernel, options);
 }
 
+/** The device that was just mounted. Another user who may rename a directory on the way hides it for moments. */
+function deviceOfMount(directory: string): string | undefined {
+  for (let tries = 0; tries < 20; tries++) {
+    const device = deviceMountedAt(directory);
+    if (device !== undefined) return device;
+  }
+  return undefined;
+}
+
 class Server implements MountServer {
   private readonly options: Required<MountServerOptions>;
   private readonly parts: MountParts;
@@ -140,7 +149,7 @@ class Server implements MountServer {
     const hidesFiles = tree.info.source === directory;
     const attachment = { directory, source, isReadOnly: tree.isReadOnly, allowOther, hidesFiles };
     const device = await attach(this.parts.blocking, attachment);
-    const deviceNumber = deviceMountedAt(directory);
+    const deviceNumber = deviceOfMount(directory);
     const mount = await this.begin(tree, io, { directory, device, deviceNumber });
     tree.fileSystem.keepsAccessTimes = !noAtime;
     mount.begin();

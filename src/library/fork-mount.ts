@@ -56,13 +56,13 @@ export class ForkMount {
   #isMounted = true;
 
   /** @internal */
-  constructor(client: OwnerClient, { directory, io }: MountRecord, parts: MountParts) {
-    this.directory = directory;
-    this.io = io;
+  constructor(client: OwnerClient, record: MountRecord, parts: MountParts) {
+    this.directory = record.directory;
+    this.io = record.io;
     this.#engine = parts.engine;
     this.#name = parts.name;
     this.#client = client;
-    this.#files = new MountedFileSystem(parts.engine.system, directory, false);
+    this.#files = new MountedFileSystem(parts.engine.system, record, false);
     this.#calls = createNodeFs(this.#files, parts.countSpace);
     this.#onEnd = parts.onEnd;
   }

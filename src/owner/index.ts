@@ -10,7 +10,14 @@ export type { IoMode } from '../fuse/index.ts';
 export { OwnerClient, type OwnerClientOptions } from './client.ts';
 export { parsedLine, readableLine, readLog } from './log-line.ts';
 export { holdHere, mountHere } from './mount-here.ts';
-export { checkMountPoint, deadMountOf, detachDeadMount, isDeadMount, realMountPath } from './mount-point.ts';
+export {
+  checkMountPoint,
+  deadMountOf,
+  detachDeadMount,
+  isDeadMount,
+  ownMountPath,
+  realMountPath,
+} from './mount-point.ts';
 export { programsText } from './mount-users.ts';
 export { MountedFileSystem } from './mounted-file-system.ts';
 export { MountedTrees } from './mounted-trees.ts';

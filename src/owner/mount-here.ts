@@ -29,11 +29,12 @@ export function requireSeenHere(operation: string, mount: MountRecord): void {
 }
 
 /** True when this process finds the tree at the mount point, or cannot tell. */
-function isSeenHere({ fork, directory }: MountRecord): boolean {
+function isSeenHere({ fork, directory, device }: MountRecord): boolean {
   const mounts = mountsOf();
   if (mounts.length === 0) return true;
   const [place, source] = [nameFromString(directory), nameFromString(mountSource(fork))];
-  return mounts.find((mount) => mount.directory === place && !mount.isCovered)?.source === source;
+  const found = mounts.find((mount) => mount.directory === place && !mount.isCovered);
+  return found?.source === source && (device === undefined || found.device === device);
 }
 
 function notSeenHere(

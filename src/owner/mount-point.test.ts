@@ -1,9 +1,10 @@
 /** Checks of mount points. */
 import assert from 'node:assert/strict';
-import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chownSync, lchownSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { scratchDirectory } from '../../testing/stores/scratch-store.ts';
+import { isRoot } from '../../testing/trees/odd-tree.ts';
 import { type ErrorCode, isFsError } from '../base/index.ts';
 import { checkMountPoint, isDeadMount, realMountPath } from './mount-point.ts';
 
@@ -38,4 +39,23 @@ test('a place that is missing, no directory, not empty or mounted already is ref
   assert.throws(() => checkMountPoint(scratch), fails('ENOTEMPTY', /empty directory/));
   assert.throws(() => checkMountPoint('/proc'), fails('EBUSY', /mounted there already/));
   assert.equal(isDeadMount(scratch), false);
+});
+
+test("another user's symlink leads only to what is theirs", {
+  skip: !isRoot && 'needs root, and another user',
+}, (t) => {
+  const scratch = scratchDirectory(t);
+  for (const name of ['ours', 'theirs']) {
+    mkdirSync(join(scratch, name));
+    symlinkSync(name, join(scratch, `to-${name}`));
+    lchownSync(join(scratch, `to-${name}`), 65534, 65534);
+  }
+  chownSync(join(scratch, 'theirs'), 65534, 65534);
+  assert.equal(checkMountPoint(join(scratch, 'to-theirs')), join(scratch, 'theirs'));
+  assert.throws(
+    () => checkMountPoint(join(scratch, 'to-ours')),
+    fails('EPERM', /of user 65534 leads to .*ours: /),
+  );
+  symlinkSync('to-ours', join(scratch, 'twice'));
+  assert.throws(() => checkMountPoint(join(scratch, 'twice')), fails('EPERM', /to-ours/));
 });

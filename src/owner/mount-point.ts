@@ -3,10 +3,10 @@
  * path that may lie on one of its own mounts.
  */
 import { spawnSync } from 'node:child_process';
-import { readdirSync, readlinkSync, realpathSync, statfsSync, statSync } from 'node:fs';
+import { lstatSync, readdirSync, readlinkSync, statfsSync, statSync } from 'node:fs';
 import path from 'node:path';
-import { type ErrorCode, FsError, nameFromString, SYMLINKS_MAX } from '../base/index.ts';
-import { mountedPlaces, mountsOf } from '../sys/index.ts';
+import { type ErrorCode, FsError, isFsError, nameFromString, SYMLINKS_MAX } from '../base/index.ts';
+import { createKernel, deviceOfLink, mountedPlaces, mountsOf, unmountAt } from '../sys/index.ts';
 import { parsedLine, readLog } from './log-line.ts';
 import type { OwnerPlace } from './owner-place.ts';
 import { mountSource } from './protocol.ts';
@@ -44,6 +44,10 @@ function codeOf(error: unknown): ErrorCode {
 /** True when a FUSE filesystem is mounted at `directory` and its server is gone. */
 export function isDeadMount(directory: string): boolean {
   if (!mountedPlaces().some((place) => place.isFuse && place.directory === directory)) return false;
+  return isDead(directory);
+}
+
+function isDead(directory: string): boolean {
   try {
     // Unlike stat, this is never answered from a cache.
     statfsSync(directory);
@@ -69,38 +73,80 @@ export function deadMountOf(tree: string, place: OwnerPlace): string | undefined
   return [...directories].find((directory) => isOurs(directory) && isDeadMount(directory));
 }
 
-/** Unmounts a mount whose server is gone; false where that is not allowed. */
+/** Unmounts a mount whose server is gone, and nothing else; false where that is not allowed, or it is not there. */
 export function detachDeadMount(directory: string): boolean {
-  const tries = [
-    ['umount', '-l', '--', directory],
-    ['fusermount3', '-u', '-z', '--', directory],
-  ] as const;
-  return tries.some(([command, ...rest]) => spawnSync(command, rest, { stdio: 'ignore' }).status === 0);
+  return detach(directory, isDead);
+}
+
+function detach(directory: string, isMeant: (link: string) => boolean): boolean {
+  const kernel = createKernel();
+  try {
+    if (kernel instanceof Error) return false;
+    unmountAt(kernel, directory, true, isMeant);
+    return true;
+  } catch (error) {
+    if (!isFsError(error, 'EPERM')) return false;
+    return spawnSync('fusermount3', ['-u', '-z', '--', directory], { stdio: 'ignore' }).status === 0;
+  }
 }
 
 /** Unmounts the mounts that a killed owner left in the store. Only for an owner that has no mounts yet. */
 export function removeDeadMounts(mountsDirectory: string): void {
-  for (const place of mountedPlaces()) {
-    if (place.isFuse && path.dirname(place.directory) === mountsDirectory) detachDeadMount(place.directory);
+  for (const { isFuse, directory, device } of mountedPlaces()) {
+    if (!isFuse || path.dirname(directory) !== mountsDirectory) continue;
+    // Nothing asks the killed owner, which may not have ended yet.
+    detach(directory, (link) => deviceOfLink(link) === device);
   }
 }
 
 /** Like realpath(3), but never looks into the directory itself, which may be a mount that does not answer. */
 export function realMountPath(directory: string): string {
-  let absolute = path.resolve(directory);
-  // The kernel lists mounts by real paths; the filesystem above may not answer.
-  if (mountedPlaces().some((place) => place.directory === absolute)) return absolute;
-  for (let links = 0; links < SYMLINKS_MAX; links++) {
-    try {
-      absolute = path.join(realpathSync(path.dirname(absolute)), path.basename(absolute));
-    } catch {
-      return absolute;
-    }
-    const target = linkAt(absolute);
-    if (target === undefined) return absolute;
-    absolute = path.resolve(path.dirname(absolute), target);
+  return walk(directory).real;
+}
+
+/**
+ * As `realMountPath`. EPERM where a symlink of another user, except root, leads to a directory that is not theirs: they
+ * would choose what of yours is mounted over. The kernel's fs.protected_symlinks is much the same.
+ */
+export function ownMountPath(directory: string): string {
+  const { real, links } = walk(directory);
+  for (const link of links) {
+    const uid = ownerOf(link);
+    if (uid === 0 || uid === process.geteuid?.() || (uid !== undefined && uid === ownerOf(real))) continue;
+    const note = `the symlink ${link} of user ${uid} leads to ${real}: if you mean that, name it`;
+    throw mountPointFailure('EPERM', directory, note);
   }
-  return absolute;
+  return real;
+}
+
+/** Of a symlink itself; undefined for what is gone. */
+function ownerOf(place: string): number | undefined {
+  try {
+    return lstatSync(place).uid;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Follows the symlinks of a path one by one. */
+function walk(directory: string): { readonly real: string; readonly links: readonly string[] } {
+  const absolute = path.resolve(directory);
+  const links: string[] = [];
+  // The kernel lists mounts by real paths; the filesystem above may not answer.
+  if (mountedPlaces().some((place) => place.directory === absolute)) return { real: absolute, links };
+  const rest = absolute.split('/');
+  let real = '/';
+  for (let name = rest.shift(); name !== undefined; name = rest.shift()) {
+    const place = path.join(real, name);
+    const target = name === '' || name === '..' ? undefined : linkAt(place);
+    if (target === undefined) real = place;
+    else if (links.push(place) > SYMLINKS_MAX) return { real: absolute, links: [] };
+    else {
+      rest.unshift(...target.split('/'));
+      if (path.isAbsolute(target)) real = '/';
+    }
+  }
+  return { real, links };
 }
 
 /** The target of a symlink; undefined for everything else, including a dead mount. */
@@ -117,7 +163,7 @@ function linkAt(place: string): string | undefined {
  * ENOENT, ENOTDIR, ENOTEMPTY (unless it is `lower`, on which the tree stands), EBUSY (a mount point already), EACCES.
  */
 export function checkMountPoint(directory: string, lower = ''): string {
-  const place = realMountPath(directory);
+  const place = ownMountPath(directory);
   if (isDeadMount(place) && !detachDeadMount(place)) {
     throw mountPointFailure(
       'ENOTCONN',
@@ -127,11 +173,10 @@ export function checkMountPoint(directory: string, lower = ''): string {
   }
   try {
     if (!statSync(place).isDirectory()) throw mountPointFailure('ENOTDIR', place);
-    const real = realpathSync(place);
-    if (mountedPlaces().some((mounted) => mounted.directory === real))
+    if (mountedPlaces().some((mounted) => mounted.directory === place))
       throw mountPointFailure('EBUSY', place);
-    if (real !== lower && readdirSync(real).length > 0) throw mountPointFailure('ENOTEMPTY', place);
-    return real;
+    if (place !== lower && readdirSync(place).length > 0) throw mountPointFailure('ENOTEMPTY', place);
+    return place;
   } catch (error) {
     if (error instanceof FsError) throw error;
     throw mountPointFailure(codeOf(error), place);

@@ -386,6 +386,7 @@ function recordOf(entry: Entry): MountRecord {
   return {
     fork,
     directory: mount.directory,
+    device: mount.deviceNumber,
     io: mount.io,
     since,
     pid: process.pid,

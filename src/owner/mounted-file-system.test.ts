@@ -40,7 +40,7 @@ async function mounted(context: TestContext): Promise<Fixture> {
   const client = await OwnerClient.connectOrStart(store);
   await client.request('mount', { fork: 'fork', directory: place });
   client.close();
-  const files = new MountedFileSystem(createSystem(), place, false);
+  const files = new MountedFileSystem(createSystem(), { directory: place }, false);
   context.after(() => files.end());
   return { files, place, store };
 }
@@ -128,7 +128,7 @@ test('nodes are made, and opening one is refused', { skip }, async (context) => 
 
 test('two mounts share no blocks: EXDEV, so that bytes are copied', { skip }, async (context) => {
   const { files, place } = await mounted(context);
-  const other = new MountedFileSystem(createSystem(), place, false);
+  const other = new MountedFileSystem(createSystem(), { directory: place }, false);
   context.after(() => other.end());
   const [from, to] = [other.open('/a', O_RDWR_CREATE, 0o600), files.open('/b', O_RDWR_CREATE, 0o600)];
   assert.throws(() => files.reflink(from, to, other), fails('EXDEV'));
@@ -166,7 +166,7 @@ test('a mount whose owner was killed is recognised by its directory', { skip }, 
   try {
     await until(() => isDeadMount(place), 'the mount is dead');
     assert.throws(() => files.stat('/none', false), fails('ENOTCONN'));
-    assert.throws(() => new MountedFileSystem(createSystem(), place, false), {
+    assert.throws(() => new MountedFileSystem(createSystem(), { directory: place }, false), {
       code: 'ENOTCONN',
       syscall: 'open',
       path: place,

@@ -8,18 +8,26 @@
 import { copyFileSync, statfsSync, writeSync } from 'node:fs';
 import { FsError, nameToBytes } from '../base/index.ts';
 import { attempt, DescriptorFiles, type NamedCall, onFile } from '../files/index.ts';
-import { fileLink, O_DIRECTORY, O_PATH, type System } from '../sys/index.ts';
+import { deviceOfLink, fileLink, O_DIRECTORY, O_PATH, type System } from '../sys/index.ts';
 import type { TreeFile, TreeFiles } from '../vfs/index.ts';
+import type { MountRecord } from './protocol.ts';
 
 /** statfs(2). */
 const FUSE_SUPER_MAGIC = 0x65735546;
 
+type MountedPlace = Pick<MountRecord, 'directory' | 'device'>;
+
 export class MountedFileSystem extends DescriptorFiles {
   private openRoot: number | undefined;
+  private readonly device: string | undefined;
 
-  /** ENOTCONN when nothing is mounted at `directory`, and the errors of open(2). The mount is busy until `end`. */
-  constructor(system: System, directory: string, isReadOnly: boolean) {
+  /**
+   * ENOTCONN when it is not mounted at `directory` (as the device `major:minor`, if that is known), and the errors of
+   * open(2). The mount is busy until `end`.
+   */
+  constructor(system: System, { directory, device }: MountedPlace, isReadOnly: boolean) {
     super(system, directory, isReadOnly);
+    this.device = device;
     this.begin();
   }
 
@@ -28,7 +36,9 @@ export class MountedFileSystem extends DescriptorFiles {
     const root = this.system.open(this.directory, O_PATH | O_DIRECTORY);
     try {
       const { type } = attempt(() => statfsSync(fileLink(root)));
-      if (type !== FUSE_SUPER_MAGIC) throw new FsError('ENOTCONN', { note: 'it was unmounted meanwhile' });
+      const isOther = this.device !== undefined && deviceOfLink(fileLink(root)) !== this.device;
+      if (type !== FUSE_SUPER_MAGIC || isOther)
+        throw new FsError('ENOTCONN', { note: 'it was unmounted meanwhile' });
       this.openRoot = root;
     } catch (error) {
       this.system.close(root);

@@ -47,7 +47,7 @@ export class MountedTrees {
   /** The files of a mounted tree. The mount is busy until `end`. Errors: those of `requireSeenHere`, and of open(2). */
   open(mount: MountRecord, isReadOnly: boolean): MountedFileSystem {
     requireSeenHere('open', mount);
-    return new MountedFileSystem(this.system, mount.directory, isReadOnly);
+    return new MountedFileSystem(this.system, mount, isReadOnly);
   }
 
   /** A fork of a mounted tree as it is now. EINVAL, EEXIST, ENOENT. */

@@ -21,6 +21,8 @@ export interface MountRecord {
   readonly fork: string;
   /** Absolute path of the mount point. */
   readonly directory: string;
+  /** `major:minor` of what is mounted, by which it is told from what others mount; absent where that is unknown. */
+  readonly device?: string | undefined;
   readonly io: IoMode;
   /** When it was mounted, ISO 8601. */
   readonly since: string;

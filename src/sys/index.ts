@@ -20,11 +20,9 @@ export { HostMounts } from './host-mounts.ts';
 export {
   createKernel,
   type Kernel,
-  MNT_DETACH,
   MS_NODEV,
   MS_NOSUID,
   MS_RDONLY,
-  UMOUNT_NOFOLLOW,
 } from './kernel.ts';
 export {
   deviceMountedAt,
@@ -50,6 +48,7 @@ export {
   UTIME_OMIT,
 } from './system.ts';
 export { rememberTerminal } from './terminal.ts';
+export { unmountAt } from './unmounting.ts';
 export { type BoundedSystem, createBoundedSystem, createBufferedSystem, createNativeSystem };
 
 /**

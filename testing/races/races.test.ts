@@ -4,16 +4,30 @@
  * RAMET_RACES=n: so many rounds of each; then how many of them succeeded is printed.
  */
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { closeSync, existsSync, mkdirSync, openSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { isFsError, nameFromString } from '../../src/base/index.ts';
+import { FsError, isFsError, nameFromString } from '../../src/base/index.ts';
 import { copyAll } from '../../src/cli/copy.ts';
 import { CopyEnd, HostCopies } from '../../src/cli/copy-end.ts';
+import { runPrivately } from '../../src/cli/private-run.ts';
+import { CommandError } from '../../src/cli/problem.ts';
 import { commitTree } from '../../src/lifecycle/index.ts';
+import {
+  checkMountPoint,
+  detachDeadMount,
+  mountHere,
+  OwnerClient,
+  ownMountPath,
+} from '../../src/owner/index.ts';
 import { type StoreEngine, settleTree } from '../../src/store/index.ts';
-import { createSystem } from '../../src/sys/index.ts';
+import { createKernel, createSystem } from '../../src/sys/index.ts';
 import { exportChanges, exportFileSystem, importTree } from '../../src/transfer/index.ts';
 import type { FileSystem } from '../../src/vfs/index.ts';
+import { mountsOnly } from '../host/mounts-only.ts';
 import { nativeOnly } from '../host/native-only.ts';
+import { stopOwner } from '../owner/stop-owner.ts';
 import { swept } from '../pace/sweep.ts';
 import { writeText } from '../stores/random-changes.ts';
 import { scratchStore } from '../stores/scratch-store.ts';
@@ -47,6 +61,7 @@ async function rounds(
   swapped: Parameters<Scene['during']>[0],
   prepare: (round: number) => Promise<() => Promise<void>> | (() => Promise<void>),
   context: TestContext,
+  clean: () => void | Promise<void> = () => undefined,
 ): Promise<void> {
   const ends: Record<string, number> = {};
   for (let round = 0; round < ROUNDS; round++) {
@@ -55,9 +70,10 @@ async function rounds(
     try {
       await scene.during(swapped, work);
     } catch (error) {
-      if (!isFsError(error)) throw error;
+      if (!isFsError(error) && !(error instanceof CommandError)) throw error;
       end = error.code;
     }
+    await clean();
     ends[end] = (ends[end] ?? 0) + 1;
     scene.requireUntouched(`round ${round}, ${end}`);
   }
@@ -86,12 +102,17 @@ function requirePlain(files: FileSystem, directory = '/'): void {
 }
 
 /** A store with `base`, an import of the tree, `try`, a fork of it with changes in every directory. */
-async function storeOf(context: TestContext, scene: Scene): Promise<StoreEngine> {
+async function storeOf(
+  context: TestContext,
+  scene: Scene,
+  end: (engine: StoreEngine) => unknown = () => undefined,
+): Promise<StoreEngine> {
   scene.prepare();
   const engine = await scratchStore(context);
   await importTree(engine, scene.tree, { name: 'base' });
   scene.requireUntouched('nobody else was there');
   change(engine.fork('base', 'try').fileSystem);
+  await end(engine);
   return engine;
 }
 
@@ -253,3 +274,117 @@ for (const isPinned of [false, true]) {
     );
   });
 }
+
+/** The stranger leads the way to the mount point elsewhere. */
+const WAY = { 'tree/at': ['link', 'directory', 'gone'], tree: ['link', 'gone'] } as const;
+
+test('run --at: the command works in the tree, and nothing else is mounted over', {
+  skip,
+}, async (context) => {
+  const scene = new Scene(context);
+  const [source, at] = [scene.at('kept/source'), join(scene.tree, 'at')];
+  mkdirSync(source);
+  writeFileSync(join(source, 'mark'), '');
+  const script = 'test -e mark && : >ran && test ! -e "$1/at/mark" && test ! -e "$1/mark"';
+  const command = ['sh', '-c', script, 'sh', scene.outside.path];
+  await rounds(
+    scene,
+    WAY,
+    () => {
+      scene.prepare();
+      return async () => {
+        const { code } = await runPrivately({ source, at, realAt: ownMountPath(at), command });
+        assert.equal(code, 0, 'it ran in the tree');
+        assert.ok(existsSync(join(source, 'ran')));
+      };
+    },
+    context,
+  );
+});
+
+/** A store with an owner process, whose fork `try` is mounted. */
+async function ownerOf(context: TestContext, scene: Scene): Promise<OwnerClient> {
+  let directory = '';
+  let owner: OwnerClient | undefined;
+  context.after(async () => {
+    owner?.close();
+    await stopOwner(directory);
+  });
+  ({ directory } = await storeOf(context, scene, (engine) => engine.close()));
+  owner = await OwnerClient.connectOrStart(directory);
+  return owner;
+}
+
+test('mount: only at the mount point', { skip: skip || mountsOnly }, async (context) => {
+  const scene = new Scene(context);
+  const owner = await ownerOf(context, scene);
+  await rounds(
+    scene,
+    WAY,
+    () => {
+      scene.prepare();
+      return async () => {
+        const directory = checkMountPoint(join(scene.tree, 'at'));
+        await mountHere(owner, { fork: 'try', directory });
+      };
+    },
+    context,
+    async () => {
+      assert.deepEqual(scene.mountPoints(scene.outside.path, 'fuse.ramet'), []);
+      await owner.request('unmount', { target: 'try', isLazy: true }).catch((error: unknown) => {
+        if (!isFsError(error, 'EINVAL')) throw error;
+      });
+      scene.unmountAll(scene.at('world'));
+    },
+  );
+});
+
+/** Something of root's is mounted where the stranger leads. */
+function mountOutside(scene: Scene): () => void {
+  const place = join(scene.outside.path, 'at');
+  assert.equal(spawnSync('mount', ['--bind', place, place]).status, 0);
+  return () => {
+    scene.unmountAll(scene.at('world'));
+    assert.deepEqual(scene.mountPoints(scene.outside.path), [place]);
+  };
+}
+
+test('umount: only what was mounted', { skip: skip || mountsOnly }, async (context) => {
+  const scene = new Scene(context);
+  const owner = await ownerOf(context, scene);
+  await rounds(
+    scene,
+    WAY,
+    async (round) => {
+      scene.prepare();
+      await mountHere(owner, { fork: 'try', directory: join(scene.tree, 'at') });
+      return async () => {
+        await owner.request('unmount', { target: 'try', isLazy: round % 2 === 0 });
+        assert.deepEqual(scene.mountPoints(scene.directory, 'fuse.ramet'), []);
+      };
+    },
+    context,
+    mountOutside(scene),
+  );
+});
+
+test('a dead mount: nothing else is taken away', { skip: skip || mountsOnly }, async (context) => {
+  const scene = new Scene(context);
+  const kernel = createKernel();
+  if (kernel instanceof Error) throw kernel;
+  await rounds(
+    scene,
+    WAY,
+    () => {
+      scene.prepare();
+      const [place, device] = [join(scene.tree, 'at'), openSync('/dev/fuse', 'r+')];
+      kernel.mount('ramet:dead', place, 'fuse.ramet', 0, `fd=${device},rootmode=40000,user_id=0,group_id=0`);
+      closeSync(device);
+      return async () => {
+        if (!detachDeadMount(place)) throw new FsError('EINVAL');
+      };
+    },
+    context,
+    mountOutside(scene),
+  );
+});

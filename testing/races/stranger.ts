@@ -1,5 +1,5 @@
 /** Another user of the machine, in a process of his own, who swaps what lies on the way while root works there. */
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
 import {
   chmodSync,
   chownSync,
@@ -15,6 +15,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { mountsOf } from '../../src/sys/index.ts';
 import { Outside } from '../host/swapped-directory.ts';
 import { scratchDirectory } from '../stores/scratch-store.ts';
 
@@ -43,6 +44,10 @@ export class Scene {
   swaps = 0;
 
   constructor(context: TestContext) {
+    context.after(() => {
+      this.child.kill('SIGKILL');
+      this.unmountAll();
+    });
     this.directory = scratchDirectory(context);
     chmodSync(this.directory, 0o711);
     this.outside = new Outside(this.at('outside'), [...NAMES, 'only-outside']);
@@ -56,7 +61,6 @@ export class Scene {
       stdio: ['pipe', 'pipe', 'inherit'],
     });
     this.answers = createInterface({ input: this.child.stdout! })[Symbol.asyncIterator]();
-    context.after(() => this.child.kill('SIGKILL'));
   }
 
   at(name: string): string {
@@ -65,6 +69,18 @@ export class Scene {
 
   get tree(): string {
     return this.at('world/tree');
+  }
+
+  /** The mount points of this type, or of any, below a directory. */
+  mountPoints(below = this.directory, type?: string): string[] {
+    return mountsOf()
+      .filter((mount) => type === undefined || mount.type === type)
+      .map((mount) => mount.directory)
+      .filter((place) => place.startsWith(`${below}/`));
+  }
+
+  unmountAll(below?: string): void {
+    for (const place of this.mountPoints(below)) spawnSync('umount', ['--lazy', place]);
   }
 
   /** After the stranger's directories are gone, with all links to what is outside. */

@@ -3,7 +3,7 @@ import { statSync } from 'node:fs';
 import path from 'node:path';
 import type { Command } from 'commander';
 import type { IoMode } from '../../fuse/index.ts';
-import { holdHere, OwnerClient } from '../../owner/index.ts';
+import { holdHere, OwnerClient, ownMountPath } from '../../owner/index.ts';
 import { type TreeInfo, uppermostOf } from '../../store/index.ts';
 import { examples, seconds } from '../command-line.ts';
 import { printable } from '../output.ts';
@@ -68,7 +68,13 @@ async function runIn(
       throw namedTreeError(tree, error);
     });
     const timeoutMs = timeout === undefined ? undefined : timeout * 1000;
-    const { code, left } = await runPrivately({ source: directory, at, command, timeoutMs });
+    const { code, left } = await runPrivately({
+      source: directory,
+      at,
+      realAt: ownMountPath(at),
+      command,
+      timeoutMs,
+    });
     if (left.length > 0) {
       process.stderr.write(
         `note: what the command left running ended with it: ${left.map(printable).join(', ')}\n`,
