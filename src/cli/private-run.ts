@@ -39,9 +39,9 @@ const TIMER_MS_MAX = 2 ** 31 - 1;
 
 /**
  * The script of process 1 of the namespace; when it ends, all others end. It mounts $1 over $5, the real path of $2,
- * and makes $2 the working directory; where that is not the tree, the command does not begin. The arguments after $6 are
- * the command. The script unmounts, in this namespace only, the trees that other commands of the user $6 run in, of any
- * store: otherwise the namespace would keep them in use. Paths of other users may lead elsewhere by now.
+ * and makes $2 the working directory; where that is not the tree, the command does not begin. The arguments after $6
+ * are the command. The script unmounts, in this namespace only, the trees that other commands of the user $6 run in, of
+ * any store: otherwise the namespace would keep them in use. Paths of other users may lead elsewhere by now.
  *
  * $3 and $4 are the scripts of two children: OBEY reads what this program writes to descriptor 4, and BEGIN becomes the
  * command. This program reads descriptor 2: errors from before the command, `ready` with the command's process number,
