@@ -59,8 +59,7 @@ function apply(path: string, sequence: number, payload: Buffer, visitor: EffectV
   } catch (error) {
     if (!(error instanceof DecodeError)) throw error;
     const problem = `record ${sequence} of the journal is damaged: ${error.message}`;
-    const hint =
-      'The fork can be dropped; what it had before this journal is in the trees that it came from.';
+    const hint = 'The fork can be dropped. The trees that it came from are not affected.';
     throw new StoreError('ERR_STORE_CORRUPT', 'open', path, problem, hint);
   }
 }

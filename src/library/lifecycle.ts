@@ -84,7 +84,7 @@ export async function exportForkChanges(
   { against = source, format }: ExportChangesOptions,
 ): Promise<ExportReport> {
   if (against === '') {
-    const note = 'it was made from no other tree: say which to compare with (against)';
+    const note = 'it was not made from another tree: name a tree to compare with (against)';
     throw systemFailure('EINVAL', 'export', name, undefined, note);
   }
   return await reaching(engine, 'export', name, async (trees) => {

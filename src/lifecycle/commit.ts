@@ -73,7 +73,7 @@ export function commitOrigin(engine: StoreEngine, fork: string): CommitOrigin {
     if (host !== undefined && identity === undefined) {
       const note =
         'it stands on several lowers: ' +
-        'name the directory to commit to (--to) and a snapshot of what it was like (--base)';
+        'name the directory to commit to (--to) and a snapshot with its earlier content (--base)';
       throw new FsError('ENOTSUP', { syscall: 'commit', path: fork, note });
     }
     if (host !== undefined) return { base: host, directory: source, identity };
@@ -83,7 +83,8 @@ export function commitOrigin(engine: StoreEngine, fork: string): CommitOrigin {
     name = source;
   }
   const note =
-    'the import that it came from is not there: name the directory (--to) and what it was like (--base)';
+    'the import that it came from is not there: ' +
+    'name the directory (--to) and a snapshot with its earlier content (--base)';
   throw new FsError('ENOENT', { syscall: 'commit', path: fork, note });
 }
 
@@ -162,7 +163,7 @@ function openTarget(engine: StoreEngine, directory: string, storeDirectory: stri
     const note = 'the directory to commit to is not there: name another with --to';
     throw new FsError('ENOENT', { syscall: 'commit', path: directory, note });
   }
-  requireOutside(storeDirectory, place, 'it is inside of the store');
+  requireOutside(storeDirectory, place, 'it is inside the store');
   return new HostTarget(engine.system, place);
 }
 
@@ -185,7 +186,7 @@ function isOf(stem: string, name: string): boolean {
 function halfWay(error: unknown, { written, removed }: CommitApplication): unknown {
   if (!(error instanceof FsError)) return error;
   const { note } = error;
-  const done = `${written} written and ${removed} removed so far, every file whole: commit again to finish`;
+  const done = `${written} written and ${removed} removed so far, and no file is half written: commit again to finish`;
   return error.in({ note: note === undefined ? done : `${note}; ${done}` });
 }
 

@@ -27,7 +27,7 @@ export class HostTarget {
     this.root = system.open(directory, O_RDONLY | O_DIRECTORY);
     if (!system.tryLock(this.root)) {
       system.close(this.root);
-      const note = 'another commit is at work there';
+      const note = 'another commit is running there';
       throw new FsError('EBUSY', { syscall: 'commit', path: directory, note });
     }
     this.directory = directory;
