@@ -13,6 +13,7 @@ import {
   type Ino,
   isDirectoryMode,
   isFileMode,
+  isMissing,
   type LayerId,
   type Run,
   SECTOR_BYTES,
@@ -20,7 +21,7 @@ import {
 import type { BlobSpace } from '../blob/index.ts';
 import { type Lower, UnionLayer } from '../lower/index.ts';
 import type { InodeRecord, MetaTables } from '../meta/index.ts';
-import { type StoredTree, type StoreEngine, storedTrees } from '../store/index.ts';
+import { type StoredTree, type StoreEngine, StoreLayout, storedTrees } from '../store/index.ts';
 import type { System } from '../sys/index.ts';
 
 export interface TreeUsage {
@@ -45,6 +46,8 @@ export interface DuReport {
   readonly blobDiskBytes: number;
   /** The part of `diskBytes` for the tables. */
   readonly metaDiskBytes: number;
+  /** The part of it that is kept for a full disk. */
+  readonly reserveDiskBytes: number;
   /** Bytes in blocks that some tree refers to. */
   readonly liveBytes: number;
   /** The sum of `referencedBytes`: the space of all trees without sharing. */
@@ -61,7 +64,8 @@ export function storeUsage(engine: StoreEngine): DuReport {
   for (const tree of trees) groups.set(tree.base.id, [...(groups.get(tree.base.id) ?? []), tree]);
   for (const members of groups.values()) usage.addGroup(members[0]!.base, members);
   const counted = usage.finish();
-  const { layout } = engine;
+  // Not the engine's own layout: one that only reads has its tables elsewhere.
+  const layout = new StoreLayout(engine.directory);
   const diskOf = (directory: string): number =>
     diskBytes(engine.system, Buffer.from(directory), layout.mountsDirectory);
   return {
@@ -69,6 +73,7 @@ export function storeUsage(engine: StoreEngine): DuReport {
     diskBytes: diskOf(layout.directory),
     blobDiskBytes: diskOf(layout.blobsDirectory),
     metaDiskBytes: diskOf(layout.metaDirectory),
+    reserveDiskBytes: fileDiskBytes(engine.system, layout.reservePath),
     liveBytes: usage.liveBlocks * BLOCK_SIZE,
     unsharedBytes: [...counted.values()].reduce((sum, tree) => sum + tree.referencedBytes, 0),
   };
@@ -87,6 +92,16 @@ function diskBytes(system: System, directory: Buffer, skipped: string): number {
     total += isDirectoryMode(stat.mode) ? diskBytes(system, path, skipped) : stat.blocks * SECTOR_BYTES;
   }
   return total;
+}
+
+/** Allocated space of a file; 0 where there is none. */
+function fileDiskBytes(system: System, path: string): number {
+  try {
+    return system.statHost(Buffer.from(path), false).blocks * SECTOR_BYTES;
+  } catch (error) {
+    if (isMissing(error)) return 0;
+    throw error;
+  }
 }
 
 /** A number for each block of each blob. */

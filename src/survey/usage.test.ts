@@ -179,7 +179,9 @@ describe('storeUsage', () => {
     const engine = await storeWithBase(context);
     const report = storeUsage(engine);
     assert.ok(report.blobDiskBytes >= report.liveBytes);
-    assert.ok(report.diskBytes >= report.blobDiskBytes + report.metaDiskBytes);
+    const { blobDiskBytes, metaDiskBytes, reserveDiskBytes } = report;
+    assert.ok(reserveDiskBytes >= 4 * 1024 * 1024);
+    assert.ok(report.diskBytes >= blobDiskBytes + metaDiskBytes + reserveDiskBytes);
   });
 
   test('counts the remaining blocks when the snapshot under a fork is dropped', async (context) => {
