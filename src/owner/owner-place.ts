@@ -37,7 +37,7 @@ function runDirectoryOf({ directory, runDirectory }: StoreLayout): string {
   makeMissing(own);
   const { mode, uid: madeBy } = lstatSync(own);
   if (madeBy !== uid || (mode & 0o077) !== 0)
-    throw new FsError('EACCES', { syscall: 'open', path: own, note: 'others can write there: remove it' });
+    throw new FsError('EACCES', { syscall: 'open', path: own, note: 'it is not for you alone: remove it' });
   const run = join(own, `${dev}-${ino}`);
   makeMissing(run);
   return run;

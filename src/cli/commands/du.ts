@@ -36,13 +36,13 @@ async function tell(report: DuReport, showsSharing: boolean): Promise<Lines> {
       ...(showsSharing ? [formatBytes(tree.exclusiveBytes), formatBytes(tree.sharedBytes)] : []),
     ]),
   );
-  const { blobDiskBytes, metaDiskBytes, reserveDiskBytes } = report;
-  const parts = `blobs ${formatBytes(blobDiskBytes)}, tables ${formatBytes(metaDiskBytes)}, reserve ${formatBytes(reserveDiskBytes)}`;
+  const blobs = `blobs ${formatBytes(report.blobDiskBytes)}, tables ${formatBytes(report.metaDiskBytes)}`;
+  const reserve = `reserve ${formatBytes(report.reserveDiskBytes)}`;
   const unshared = `without sharing they would take ${formatBytes(report.unsharedBytes)}`;
   return [
     ...usage,
     '',
-    `on disk ${formatBytes(report.diskBytes)}: ${parts}`,
+    `on disk ${formatBytes(report.diskBytes)}: ${blobs}, ${reserve}`,
     `all trees together refer to ${formatBytes(report.liveBytes)}; ${unshared}`,
   ];
 }
