@@ -9,7 +9,7 @@ import { stopOwner } from '../../testing/owner/stop-owner.ts';
 import { until } from '../../testing/pace/until.ts';
 import { type ErrorCode, isFsError } from '../base/index.ts';
 import { StoreEngine } from '../store/index.ts';
-import { createSystem } from '../sys/index.ts';
+import { createSystem, deviceMountedAt } from '../sys/index.ts';
 import { OwnerClient } from './client.ts';
 import { detachDeadMount, isDeadMount } from './mount-point.ts';
 import { MountedFileSystem } from './mounted-file-system.ts';
@@ -134,6 +134,17 @@ test('two mounts share no blocks: EXDEV, so that bytes are copied', { skip }, as
   assert.throws(() => files.reflink(from, to, other), fails('EXDEV'));
   other.close(from);
   files.close(to);
+});
+
+test('a mount of another device, which came to the place, is refused', { skip }, async (context) => {
+  const { place } = await mounted(context);
+  const open = (device: string) =>
+    new MountedFileSystem(createSystem(), { directory: place, device }, false).end();
+  assert.throws(
+    () => open('0:1'),
+    (error) => isFsError(error, 'ENOTCONN') && error.path === place,
+  );
+  open(deviceMountedAt(place)!);
 });
 
 test('after its end it can be begun again; an unmounted directory is refused', { skip }, async (context) => {

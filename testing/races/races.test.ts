@@ -302,6 +302,24 @@ test('run --at: the command works in the tree, and nothing else is mounted over'
   );
 });
 
+test('run --at: no command begins where the tree is not', { skip }, async (context) => {
+  const scene = new Scene(context);
+  scene.prepare();
+  const [source, at] = [scene.at('kept'), join(scene.tree, 'at')];
+  const command = ['touch', 'ran'];
+  // What is mounted, and what is entered, were the same directory a moment ago.
+  for (const [mounted, entered] of [
+    [at, join(scene.tree, 'sub')],
+    [join(scene.tree, 'sub'), at],
+  ] as const) {
+    await assert.rejects(
+      runPrivately({ source, at: entered, realAt: mounted, command }),
+      (error) => error instanceof CommandError && error.code === 'ESTALE',
+    );
+    assert.ok(!existsSync(join(entered, 'ran')) && !existsSync(join(source, 'ran')));
+  }
+});
+
 /** A store with an owner process, whose fork `try` is mounted. */
 async function ownerOf(context: TestContext, scene: Scene): Promise<OwnerClient> {
   let directory = '';
