@@ -108,11 +108,14 @@ export class View {
         (range.address + at) as Address,
         Math.min(BUFFER_BYTES_MAX, lengthBytes - at),
       );
-      range.liveBuffers++;
-      collected.register(buffer, { range, onUnmapped });
       buffers.push(buffer);
     }
     this.buffers = buffers;
+    // The view of an empty file has no buffer.
+    for (const holder of buffers.length > 0 ? buffers : [this]) {
+      range.liveBuffers++;
+      collected.register(holder, { range, onUnmapped });
+    }
   }
 
   /** The file's bytes as one buffer; ERANGE for a file over 4 GiB, which has `buffers`. */
