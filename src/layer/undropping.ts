@@ -42,10 +42,16 @@ function droppedOf(tables: MetaTables, blob: BlobId): RangeSet | 'all' | undefin
   return set;
 }
 
+function hasDropped(tables: MetaTables): boolean {
+  // Leaving the loop closes the scan.
+  for (const _row of tables.dropped.entries()) return true;
+  return false;
+}
+
 /** Like `undrop`, for all blocks that the rows of a layer name. */
 export function undropLayer(tables: MetaTables, layer: LayerId): void {
-  const first = tables.dropped.entries().next();
-  if (first.done !== true) undrop(tables, blocksOfLayer(tables, layer));
+  if (!hasDropped(tables)) return;
+  undrop(tables, blocksOfLayer(tables, layer));
 }
 
 function* blocksOfLayer(tables: MetaTables, layer: LayerId): Generator<NamedBlocks> {

@@ -327,6 +327,15 @@ export class HostLayer implements DerivedLower {
     return place === undefined ? error : this.named(error, place, 'directory');
   }
 
+  private statOpened(fd: number): HostStat {
+    try {
+      return this.system.statFile(fd);
+    } catch (error) {
+      this.system.close(fd);
+      throw error;
+    }
+  }
+
   hostFile(ino: Ino): HostFile | undefined {
     const place = this.places.get(ino);
     if (place === undefined) return undefined;
@@ -338,7 +347,7 @@ export class HostLayer implements DerivedLower {
       },
       open: () => {
         const fd = this.openFile(place);
-        const { ino: hostIno, btime, size, mtime, ctime } = this.system.statFile(fd);
+        const { ino: hostIno, btime, size, mtime, ctime } = this.statOpened(fd);
         const state: ExternalState = {
           layer: this.id,
           ino: hostIno,

@@ -55,6 +55,14 @@ test('a file has one number wherever it is met, until something is recorded of i
   assert.equal(places.meet(statOf(10), 0, places.root, name('e')), moved);
 });
 
+test('a file that moves into a directory is another one, also where its name resembles its path there', () => {
+  const places = new HostPlaces(source);
+  const directory = places.meet(statOf(20, { mode: 0o40755 }), 0, places.root, name('a'));
+  const first = places.meet(statOf(10), 0, places.root, name('axb'));
+  places.encode(places.get(first)!, undefined);
+  assert.notEqual(places.meet(statOf(10), 0, directory, name('b')), first);
+});
+
 test('a file of several names keeps its number under each of them', () => {
   const places = new HostPlaces(source);
   const first = places.meet(statOf(10, { nlink: 2 }), 0, places.root, name('a'));

@@ -234,5 +234,6 @@ function joined(above: string, name: string): string {
 
 function isPathOf(path: string, above: string, name: string): boolean {
   if (above === '') return path === name;
-  return path.length === above.length + 1 + name.length && path.startsWith(above) && path.endsWith(name);
+  const isLong = path.length === above.length + 1 + name.length;
+  return isLong && path[above.length] === '/' && path.startsWith(above) && path.endsWith(name);
 }
