@@ -1,4 +1,4 @@
-/** Calls that the thread pool of Node.js makes while this thread goes on; the same in every system. */
+/** Asynchronous calls, made by the thread pool of Node.js. Every `System` uses them. */
 import { fdatasync, read, write } from 'node:fs';
 import { promisify } from 'node:util';
 import { FsError } from '../base/index.ts';

@@ -1,6 +1,6 @@
 /**
- * Calls that a thread of their own makes, while the caller waits for each no longer than a limit. A call that gets no
- * answer leaves that thread stuck, and until the answer comes every further call fails at once.
+ * Calls that a separate thread makes; the caller waits for each up to a time limit. A call that gets no answer in time
+ * leaves that thread stuck: until its answer comes, every further call fails at once.
  */
 import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from 'node:worker_threads';
 import { FsError, type PlainFsError } from '../base/index.ts';
@@ -12,7 +12,7 @@ export interface BoundedCall {
   readonly args: readonly unknown[];
 }
 
-/** Sent back: a value, the error of the call, or what a defect threw. */
+/** Sent back by the thread: the value, the error of the call, or the exception that a defect caused. */
 export interface BoundedAnswer {
   readonly id: number;
   readonly value?: unknown;
@@ -27,7 +27,7 @@ export interface BoundedThread {
   readonly answered: Int32Array;
   /** The thread's id in /proc, which it sets when it starts. */
   readonly thread: Int32Array;
-  /** The id of the thread that opened the files that this one reads. */
+  /** The id of the thread that opens the files that this thread reads. */
   readonly opener: Int32Array | undefined;
 }
 
@@ -44,7 +44,7 @@ export class BoundedCalls {
   private readonly answered = new Int32Array(new SharedArrayBuffer(4));
   private readonly thread = new Int32Array(new SharedArrayBuffer(4));
   private readonly opener: BoundedCalls | undefined;
-  /** Calls without an answer, by their number. */
+  /** Methods of the calls that have no answer yet, by the number of the call. */
   private readonly methods = new Map<number, string>();
   private readonly waiting = new Map<number, Waiting>();
   private port: MessagePort | undefined;
@@ -64,7 +64,7 @@ export class BoundedCalls {
     return Atomics.load(this.answered, 0) < this.givenUpId;
   }
 
-  /** Blocks this thread until the value is there. ETIMEDOUT; the errors of the call. */
+  /** Blocks this thread until the value arrives. Errors: ETIMEDOUT, and those of the call itself. */
   call(method: string, args: readonly unknown[]): unknown {
     this.requireMoving(method);
     const id = this.send(method, args);
@@ -84,7 +84,7 @@ export class BoundedCalls {
     return value;
   }
 
-  /** As `call`, while this thread goes on. One object is used for one of the two only. */
+  /** Like `call`, but does not block this thread. Use only one of the two on any one object. */
   callAsync(method: string, args: readonly unknown[]): Promise<unknown> {
     this.requireMoving(method);
     const port = this.channel();
@@ -123,7 +123,7 @@ export class BoundedCalls {
     new Worker(new URL('./bounded-worker.js', import.meta.url), {
       workerData,
       transferList: [port2],
-      // It opens descriptors that other threads ask it to close.
+      // The thread opens descriptors that other threads ask it to close.
       trackUnmanagedFds: false,
     }).unref();
     this.port = port1;

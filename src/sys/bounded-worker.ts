@@ -1,9 +1,11 @@
 /**
- * The thread of `BoundedCalls`: makes calls of the native system and the two below, in order.
+ * The thread of `BoundedCalls`: makes the calls of the native system, and `readBytes` and `readOpened` below, one after
+ * the other.
  *
- * It has a descriptor table of its own; other threads know its descriptors only as numbers. A thread in a call that
- * never returns outlives its killed process, and with a shared table it would keep open what the process had: the
- * devices of mounts, whose programs would wait for ever, locks and connections.
+ * The thread has a descriptor table of its own; other threads know its descriptors only as numbers. The reason: a
+ * thread in a call that never returns outlives its killed process. With a shared table it would keep the descriptors of
+ * the process open: locks, connections, and the devices of mounts, so that programs in these mounts would wait for
+ * ever.
  */
 import { closeSync, readdirSync, readlinkSync } from 'node:fs';
 import { workerData } from 'node:worker_threads';
@@ -25,13 +27,14 @@ const libc = loadLibc();
 const system = createNativeSystem();
 if (libc instanceof Error) throw libc;
 if (system instanceof Error) throw system;
-// Where this is not allowed, the calls are bounded all the same.
+// Where unshare(2) is not allowed, the calls are bounded all the same.
 if (libc.unshare(CLONE_FILES) === 0) closeInherited();
 thread[0] = Number(readlinkSync('/proc/thread-self').split('/').at(-1));
 
 /**
- * Closes all descriptors but those that the event loop of this thread waits with, through which others wake it. So this
- * thread must not start another, which nobody could wake.
+ * Closes all inherited descriptors except stdin, stdout, stderr and anonymous inodes (epoll, eventfd): the event loop
+ * of this thread waits with those, and other threads wake it through them. This thread must not start another thread,
+ * because nobody could wake that.
  */
 function closeInherited(): void {
   for (const name of readdirSync(DESCRIPTORS)) {
@@ -39,14 +42,17 @@ function closeInherited(): void {
     try {
       if (fd > STDERR && !readlinkSync(`${DESCRIPTORS}/${name}`).startsWith('anon_inode:')) closeSync(fd);
     } catch (error) {
-      // The descriptor that the names were read with is closed already.
+      // The descriptor that `readdirSync` used is in the list, but closed already.
       const { code } = error as NodeJS.ErrnoException;
       if (code !== 'ENOENT' && code !== 'EBADF') throw error;
     }
   }
 }
 
-/** Up to `length` bytes of a file; undefined where the disk would have to be waited for, and `mayWait` is false. */
+/**
+ * Reads up to `length` bytes of a file. Undefined where the read would have to wait for the disk and `mayWait` is
+ * false.
+ */
 function readBytes(fd: number, length: number, position: number, mayWait: boolean): Uint8Array | undefined {
   const bytes = new Uint8Array(length);
   const read = mayWait ? native.pread : native.tryPread;
@@ -54,7 +60,9 @@ function readBytes(fd: number, length: number, position: number, mayWait: boolea
   return count < 0 ? undefined : bytes.slice(0, count);
 }
 
-/** As `readBytes`, of a file that another thread has open. Does not touch its access time, where that is allowed. */
+/**
+ * Like `readBytes`, for a file that another thread has open. Leaves its access time alone where O_NOATIME is allowed.
+ */
 function readOpened(fd: number, length: number, position: number): Uint8Array | undefined {
   const path = `/proc/self/task/${opener?.[0]}/fd/${fd}`;
   let own: number;
@@ -72,7 +80,7 @@ function readOpened(fd: number, length: number, position: number): Uint8Array | 
 }
 
 const native = system;
-// The cast: a caller names a method of the system, or one of the two above.
+// The cast: callers name only methods of the system, `readBytes` and `readOpened`.
 const methods = { ...native, readBytes, readOpened } as unknown as Readonly<
   Record<string, (...args: unknown[]) => unknown>
 >;

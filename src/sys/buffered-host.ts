@@ -1,6 +1,6 @@
 /**
- * Host trees by node:fs alone: no extended attributes, no device nodes, times set to about a microsecond. Names in an
- * open directory are reached through its own link in /proc, or by its path elsewhere.
+ * Calls on host trees through node:fs alone: no extended attributes, no device nodes, times set to about a microsecond.
+ * They reach a name in an open directory through the directory's link in /proc, or by its path where there is no /proc.
  */
 import {
   type BigIntStats,
@@ -71,7 +71,7 @@ function readHostDirectory(path: Buffer): HostEntry[] {
   const entries: HostEntry[] = [];
   for (const name of names) {
     const stat = lstatIfPresent(Buffer.concat([path, SLASH, name]));
-    // Undefined: removed since the names were read.
+    // Undefined: the file was removed after its name was read.
     if (stat !== undefined)
       entries.push({ name: name.toString('latin1'), ino: exact(stat.ino), kind: Number(stat.mode) >>> 12 });
   }
@@ -82,14 +82,20 @@ function lstatIfPresent(path: Buffer): BigIntStats | undefined {
   return attempt('lstat', path, undefined, () => lstatSync(path, { bigint: true, throwIfNoEntry: false }));
 }
 
-/** What node:fs takes for a time: seconds, or a Date where they would be negative, which it takes for "now". */
+/**
+ * A time in the form that node:fs expects: seconds, or a Date before the epoch, because node:fs takes negative seconds
+ * for "now".
+ */
 function nodeTime(times: Timespec): number | Date {
   if (times.nanoseconds === UTIME_NOW.nanoseconds) return new Date();
   const seconds = times.seconds + times.nanoseconds / 1e9;
   return seconds < 0 ? new Date(seconds * 1000) : seconds;
 }
 
-/** Makes a call on a descriptor, or on its own link where the file was opened with O_PATH (EBADF). */
+/**
+ * Makes a call on a descriptor, or, where that fails because the file was opened with O_PATH (EBADF), on its link in
+ * /proc.
+ */
 function onFile(syscall: string, fd: number, call: () => void, byLink: (path: string) => void): void {
   try {
     call();
@@ -126,7 +132,7 @@ function refuse(syscall: string, path?: Buffer): never {
   });
 }
 
-/** Makes a call on a name; errors name no path. */
+/** Makes a call on a name in a directory. Its errors have no path. */
 function at<T>(syscall: string, directory: number, name: Buffer, call: (path: Buffer) => T): T {
   return attempt(syscall, undefined, undefined, () => call(pathIn(directory, name)));
 }
@@ -193,11 +199,11 @@ export const bufferedHost = {
       hostStat(followLinks ? statSync(path, { bigint: true }) : lstatSync(path, { bigint: true })),
     ),
   readHostDirectory,
-  // Attributes that a host has cannot be read: it looks like a host without any.
+  // node:fs cannot read extended attributes, so every file appears to have none.
   readHostXattrs: () => new Map(),
   readFileXattrs: () => new Map(),
   openInRoot: (_root, path) => refuse('openat2', path),
-  // Nothing keeps a symlink on the way from leading out.
+  // A symlink on the way may lead out of the directory: node:fs cannot prevent that.
   openBeneath: (directory, path, flags) => openAt(pathIn(directory, path), flags | O_NOFOLLOW),
   statAt: (directory, name, _isLocal) =>
     attempt('stat', name, undefined, () => hostStat(lstatSync(pathIn(directory, name), { bigint: true }))),

@@ -1,6 +1,7 @@
 /**
- * Locks of open files without flock(2): a set of this process and a lock file beside each locked file (`lock-file.ts`).
- * The lock file needs the path that a file was opened by, so `open` and `close` are wrapped here.
+ * Locks of open files without flock(2): a set of the files that this thread has locked, and a lock file beside each of
+ * them (`lock-file.ts`). The name of the lock file comes from the path that a file was opened by, so `open` and `close`
+ * are wrapped here to keep that path.
  */
 import { existsSync, fstatSync } from 'node:fs';
 import { assert, sleepBlocking } from '../base/index.ts';
@@ -9,14 +10,14 @@ import { attempt, nameCalls } from './name-calls.ts';
 import type { System } from './system.ts';
 
 interface Held {
-  /** `dev:ino` of the locked file, under which `lockedHere` has it. */
+  /** `dev:ino` of the locked file: its key in `lockedHere`. */
   readonly file: string;
   readonly lockPath: string;
 }
 
 /** Milliseconds between two checks whether a lock file is still there. */
 const LOOK_EVERY_MS = 0.1;
-/** Checks before asking again whether the lock's process lives, which takes as long as all of them. */
+/** Checks before `tryLock` asks again whether the lock's process lives, which takes as long as all these checks. */
 const LOOKS_MAX = 100;
 
 /** The files that this thread has locked. */

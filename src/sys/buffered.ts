@@ -1,4 +1,4 @@
-/** The system by node:fs alone, for hosts without libc through koffi: slower, no memory maps, weaker locks. */
+/** The system through node:fs alone, for hosts where koffi cannot load libc: slower, no memory maps, weaker locks. */
 import { asyncCalls } from './async-calls.ts';
 import { bufferedFiles } from './buffered-files.ts';
 import { bufferedHost } from './buffered-host.ts';

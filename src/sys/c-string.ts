@@ -1,4 +1,4 @@
-/** A buffer that holds one string of C at a time: its bytes and a closing zero. */
+/** A buffer that holds one C string at a time: its bytes and the terminating zero. */
 import { FsError } from '../base/index.ts';
 
 export class CString {

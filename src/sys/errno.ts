@@ -21,20 +21,20 @@ export const ENODATA = 61;
 export const EOPNOTSUPP = 95;
 export const ERANGE = 34;
 
-/** The error of a call that left `errno` (positive). */
+/** The error of a call that failed with `errno` (positive). */
 export function errnoFailure(errno: number, syscall: string, path?: string | Buffer): FsError {
   return new FsError(codeOfErrno(errno), { syscall, path: pathText(path) });
 }
 
-/** The result of a call of libc, which has failed where that is negative. */
+/** Returns the result of a libc call; throws the call's error where the result is negative. */
 export function checked<T extends number>(libc: Libc, result: T, syscall: string, path?: string | Buffer): T {
   if (result < 0) throw errnoFailure(libc.errno(), syscall, path);
   return result;
 }
 
 /**
- * What node:fs threw, as an `FsError`. Errors that are not of a system call (a wrong argument, for example) are defects
- * of the caller and stay as they are.
+ * Converts an error of node:fs to an `FsError`. Errors that no system call reported (a wrong argument, for example) are
+ * defects of the caller and are returned unchanged.
  */
 export function nodeFailure(
   error: unknown,
@@ -47,7 +47,7 @@ export function nodeFailure(
   return new FsError(codeOfErrno(errno), { syscall, path: pathText(path), dest: pathText(dest) });
 }
 
-/** The positive errno of what node:fs threw, or 0. */
+/** The positive errno of an error of node:fs; 0 for any other value. */
 export function errnoOf(error: unknown): number {
   return error instanceof Error && 'errno' in error && typeof error.errno === 'number' ? -error.errno : 0;
 }

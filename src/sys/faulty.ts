@@ -16,7 +16,7 @@ export type Fault =
   | { readonly kind: 'short'; readonly bytes: number }
   /** pread, tryPread: bit `bit` (0-7) of byte `byte` of what was read is inverted. */
   | { readonly kind: 'flip'; readonly byte: number; readonly bit: number }
-  /** The process dies before this call, or, at a pwrite, after `bytes` bytes of it reached the file. */
+  /** The process dies before this call, or, for a pwrite with `bytes`, after that number of bytes reached the file. */
   | { readonly kind: 'crash'; readonly bytes?: number };
 
 /**
@@ -35,8 +35,8 @@ export class CrashedError extends Error {
 }
 
 /**
- * What a call is about, for the plan, and which argument that is: a path, an open file, or a name in an open directory,
- * which is the argument before the name.
+ * The file that a call concerns, for the plan: a path, an open file, or a name in an open directory (the argument
+ * before the name). The number is the index of that argument.
  */
 type Subject = 'nothing' | readonly ['path' | 'file' | 'name', number];
 
@@ -44,7 +44,7 @@ const PATH = ['path', 0] as const;
 const FILE = ['file', 0] as const;
 const NAME = ['name', 1] as const;
 
-/** The calls that are counted and passed on as they are. */
+/** Calls that are counted and then passed on unchanged. */
 const PASSED = {
   open: PATH,
   allocate: FILE,
@@ -110,7 +110,7 @@ const OPENING: ReadonlySet<string> = new Set(['open', 'openHost', 'openInRoot', 
 const PassedCalls = class {} as new () => Pick<System, Passed>;
 
 export interface FaultyOptions {
-  /** Replaces the host's boot id, as after a power cut. */
+  /** Replaces the host's boot id, as a power cut does. */
   readonly bootId?: string;
 }
 
@@ -118,7 +118,7 @@ export class FaultySystem extends PassedCalls implements System {
   static {
     for (const [operation, subject] of Object.entries(PASSED)) {
       const value = function (this: FaultySystem, ...args: unknown[]): unknown {
-        // The cast: the table has names of calls alone.
+        // The cast: every key of the table is the name of a call.
         return this.pass(operation as Passed, this.pathOf(subject, args), args);
       };
       Object.defineProperty(FaultySystem.prototype, operation, { value, writable: true });
@@ -162,7 +162,7 @@ export class FaultySystem extends PassedCalls implements System {
   }
 
   /**
-   * The process dies now: like the kernel, this closes every descriptor, which gives every lock back. Memory stays
+   * The process dies now: like the kernel, this closes every descriptor, which releases every lock. Memory stays
    * mapped, because buffers over it live on in the process of the test.
    */
   crash(): void {
@@ -176,7 +176,10 @@ export class FaultySystem extends PassedCalls implements System {
     if (this.dead) throw new CrashedError();
   }
 
-  /** Counts a call and asks the plan. Makes the faults that every operation knows, and returns others to the caller. */
+  /**
+   * Counts a call and asks the plan. Throws for the faults that any operation can have, and returns other faults to the
+   * caller.
+   */
   private ask(operation: keyof System, path: string): Fault | undefined {
     this.alive();
     const index = this.total++;
@@ -202,7 +205,7 @@ export class FaultySystem extends PassedCalls implements System {
   private pathOf(subject: Subject, args: unknown[]): string {
     if (subject === 'nothing') return '';
     const [kind, index] = subject;
-    // The casts: `Subject` says what stands there.
+    // The casts: `Subject` says what kind of argument has this index.
     if (kind === 'file') return this.paths.get(args[index] as number) ?? '';
     const text = String(args[index] as string | Buffer);
     if (kind === 'path') return text;
@@ -263,7 +266,7 @@ export class FaultySystem extends PassedCalls implements System {
     throw new CrashedError();
   }
 
-  /** Done at once, like the next two, so that the calls of a run always come in the same order. */
+  /** Synchronous, like the next two methods, so that the calls of a run always come in the same order. */
   async preadAsync(
     fd: number,
     target: Uint8Array,
@@ -320,7 +323,9 @@ export class FaultySystem extends PassedCalls implements System {
   }
 }
 
-/** A fault that does not suit the operation is a defect of the test, which would otherwise pass without a fault. */
+/**
+ * A fault that does not suit the operation is a defect of the test: the test would otherwise pass without any fault.
+ */
 function misplaced(operation: string, fault: Fault): never {
   throw new AssertionError(`internal invariant broken: ${operation} has no fault of kind '${fault.kind}'`);
 }

@@ -1,6 +1,6 @@
 /**
- * What the kernel's table of mounts says about the mounts on the way to a host directory, and in it. No call reaches a
- * mount, because its server may be this very process, or one that never answers.
+ * Answers questions about the mounts on the way to a host directory, and in it, from the kernel's mount table. No call
+ * reaches a mount, because its server may be this very process, or a server that never answers.
  */
 import { readFileSync } from 'node:fs';
 import { type MountInfo, mountsOnWay } from './mount-info.ts';
@@ -15,9 +15,12 @@ const LOCAL = new Set(
 );
 /** Major number of loop devices, loop(4). */
 const LOOP_MAJOR = 7;
-/** Age of a copy of the table that still decides which call is made. */
+/** Up to this age a copy of the table may decide which call is made. */
 const AGE_MS_MAX = 1_000;
-/** Overlays on overlays (FILESYSTEM_MAX_STACK_DEPTH of the kernel, plus one), or loop images in loop images. */
+/**
+ * Levels of overlays on overlays (FILESYSTEM_MAX_STACK_DEPTH of the kernel, plus one), or of loop images in loop
+ * images.
+ */
 const OVERLAYS_MAX = 3;
 
 export class HostMounts {
@@ -30,8 +33,8 @@ export class HostMounts {
   }
 
   /**
-   * Whether the way to a path leads through a filesystem of this type, or through an overlay that has a layer
-   * on one. Always reads the table again.
+   * Whether the way to a path leads through a filesystem of this type, or through an overlay that has a layer on such a
+   * filesystem. Always reads the table again.
    */
   leadsThrough(path: string, type: string): boolean {
     const table = this.system.mounts();
@@ -49,9 +52,9 @@ export class HostMounts {
   }
 
   /**
-   * Whether statx(2) of a name in a directory may be made with AT_STATX_DONT_SYNC: the directory is local, and so are
-   * the mounts in it, or they are FUSE, which is not asked then. Other filesystems, such as NFS and 9P, may ask their
-   * server all the same.
+   * Whether statx(2) of a name in a directory may use AT_STATX_DONT_SYNC: the directory must be local, and each mount
+   * in it local or FUSE. With this flag the kernel does not ask a FUSE server; other filesystems, such as NFS and 9P,
+   * may ask their server all the same.
    */
   mayLookCached(path: string): boolean {
     if (!this.isLocal(path)) return false;
@@ -80,7 +83,7 @@ function isLocal({ type, device }: MountInfo): boolean {
 
 /**
  * The mounts that a call on a path reaches, including those of the layers of an overlay and of the image of a loop
- * device. Layers whose paths are of another mount namespace are not found.
+ * device. Layers whose paths belong to another mount namespace are not found.
  */
 function wayWithLayers(table: readonly MountInfo[], path: string, depth = 0): MountInfo[] {
   const way = mountsOnWay(table, path);

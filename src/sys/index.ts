@@ -1,6 +1,6 @@
 /**
  * sys: everything Ramet asks of the operating system, behind one interface, `System`. The native system is libc through
- * koffi; the buffered one is node:fs alone; the faulty one wraps either and fails as it is told.
+ * koffi; the buffered one is node:fs alone; the faulty one wraps either and fails as a plan says.
  *
  * Invariants: every failure is an `FsError` that names the system call; reads and writes are whole or fail; descriptors
  * are never inherited by child processes; memory is only ever handed out as untransferable buffers.
@@ -52,8 +52,9 @@ export { unmountAt } from './unmounting.ts';
 export { type BoundedSystem, createBoundedSystem, createBufferedSystem, createNativeSystem };
 
 /**
- * The system of this process. The default is RAMET_SYSTEM (native or buffered, else EINVAL), or else the native system
- * where libc can be loaded, and the buffered one elsewhere. ENOSYS where the native one is wanted and not available.
+ * The system of this process: of the kind asked for, else of the kind that RAMET_SYSTEM names (native or buffered;
+ * EINVAL for any other value), else native where libc can be loaded and buffered elsewhere. ENOSYS where the native
+ * system is asked for and not available.
  */
 export function createSystem(kind: System['kind'] | undefined = kindFromEnvironment()): System {
   if (kind === 'buffered') return createBufferedSystem();

@@ -1,6 +1,6 @@
 /**
  * The calls of Linux that serving a mount needs beyond `System`: mounting, waiting on many descriptors, and whole
- * messages on a device. Those for messages are made for each request, so they take addresses and do not throw: they
+ * messages on a device. The calls for messages run for each request, so they take addresses and do not throw: they
  * return the bytes moved, or the errno as a negative number.
  */
 import { closeSync } from 'node:fs';
@@ -25,8 +25,8 @@ export interface Kernel {
   watch(epoll: number, fd: number, tag: number): void;
   unwatch(epoll: number, fd: number): void;
   /**
-   * Waits up to `timeoutMs` (-1: for ever) and puts the tags of the descriptors that are ready into `tags`. Returns how
-   * many; 0 also when a signal came.
+   * Waits up to `timeoutMs` (-1: for ever) and puts the tags of the descriptors that are ready into `tags`. Returns
+   * their number; 0 also when a signal interrupts the wait.
    */
   epollWait(epoll: number, tags: Uint32Array, timeoutMs: number): number;
   /** malloc_trim(3): gives freed memory back to the system. A no-op where the C library has no such call. */
@@ -34,15 +34,15 @@ export interface Kernel {
   /** sched_yield(2): other threads that could run on this CPU go first. */
   yieldCpu(): void;
   /**
-   * A read-only view of the tree under `directory`, as a descriptor: a bind mount without mount point, which ends with
-   * the descriptor. Files below it are opened by `/proc/self/fd/<descriptor>/…`. EPERM without CAP_SYS_ADMIN, ENOSYS
-   * before Linux 5.12.
+   * A read-only view of the tree under `directory`, as a descriptor: a bind mount without a mount point, which ends
+   * when the descriptor is closed. Files below it are opened by `/proc/self/fd/<descriptor>/…`. EPERM without
+   * CAP_SYS_ADMIN, ENOSYS before Linux 5.12.
    */
   readOnlyView(directory: string): number;
   /**
-   * Makes the kernel drop unused names and inodes of the filesystem that is mounted at `directory`, which it does when
-   * a filesystem is reconfigured, even without changes (shrink_dcache_sb). EPERM without CAP_SYS_ADMIN, EINVAL where
-   * nothing is mounted, ENOSYS before Linux 5.2.
+   * Makes the kernel drop unused names and inodes of the filesystem that is mounted at `directory`. The kernel does so
+   * whenever a filesystem is reconfigured, even without changes (shrink_dcache_sb). EPERM without CAP_SYS_ADMIN, EINVAL
+   * where nothing is mounted, ENOSYS before Linux 5.2.
    */
   dropUnusedNames(directory: string): void;
   /** FUSE_DEV_IOC_BACKING_OPEN: the id by which a FUSE device knows an open file. EPERM, EOPNOTSUPP. */
@@ -52,7 +52,7 @@ export interface Kernel {
   socketPair(): readonly [number, number];
   /**
    * Receives one descriptor that another process sends over a socket (SCM_RIGHTS, unix(7)); it is closed on exec.
-   * Undefined when the other side ends without sending one.
+   * Undefined when the other side ends without sending a descriptor.
    */
   receiveDescriptor(socket: number): number | undefined;
   /** Reads and writes of the open file return EAGAIN instead of waiting. */
@@ -77,13 +77,13 @@ const EPOLL_CTL_DEL = 2;
 const EPOLLIN = 1;
 const EVENTS_MAX = 64;
 
-/** The kernel's calls by libc, or the reason why this process cannot have them. */
+/** The calls of `Kernel` through libc, or the reason why this process cannot make them. */
 export function createKernel(): Kernel | Error {
   const libc = loadLibc();
   return libc instanceof Error ? libc : kernelCalls(libc);
 }
 
-/** A string as C has it, in UTF-8. */
+/** A C string in UTF-8. */
 function cString(text: string): Uint8Array {
   return Buffer.from(`${text}\0`);
 }

@@ -111,7 +111,7 @@ export interface Libc {
   syncfs(fd: number): number;
   tcgetpgrp(fd: number): number;
   tcsetpgrp(fd: number, group: number): number;
-  /** With SIG_DFL (0) or SIG_IGN (1): no functions. */
+  /** signal(2), only with SIG_DFL (0) or SIG_IGN (1), never with a function. */
   signal(signal: number, handler: 0 | 1): number;
   getsockopt(fd: number, level: number, name: number, target: Scratch, length: Scratch): number;
   close(fd: number): number;
@@ -120,7 +120,7 @@ export interface Libc {
   errno(): number;
   /** The address of an array's bytes, which stays the same while the array lives. */
   addressOf(bytes: Uint8Array): number;
-  /** An ArrayBuffer over memory outside of JavaScript's. */
+  /** An ArrayBuffer over memory that the JavaScript engine did not allocate. */
   view(address: number, length: number): ArrayBuffer;
   /** The numbers of this architecture for calls made through syscall(2). */
   readonly numbers: CallNumbers;
@@ -208,7 +208,7 @@ function declareNames(define: Define) {
   };
 }
 
-/** What concerns processes. */
+/** The functions on processes, terminals and the peers of sockets. */
 function declareProcesses(define: Define) {
   return {
     unshare: define('int unshare(int flags)'),

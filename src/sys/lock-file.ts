@@ -3,7 +3,8 @@
  * not count, so `kill -9` leaves no lock behind.
  *
  * Weaker than flock(2) in two ways: processes that do not see each other in /proc (containers over one directory) each
- * take the other for ended, and two that take over a dead lock in the same instant may, very rarely, both succeed.
+ * take the other for ended, and two processes that take over a dead lock in the same instant may, very rarely, both
+ * succeed.
  */
 import { linkSync, readFileSync, renameSync, unlinkSync, writeFileSync } from 'node:fs';
 import { isFsError } from '../base/index.ts';
@@ -11,10 +12,12 @@ import { ENOENT, errnoOf, nodeFailure } from './errno.ts';
 import { attempt } from './name-calls.ts';
 
 const TAKEOVERS_MAX = 16;
-/** Fields of /proc/<pid>/stat, proc_pid_stat(5), counted from the third, the first after the command in parentheses. */
+/**
+ * Indexes of fields in /proc/<pid>/stat, proc_pid_stat(5), counted from the field after the command: the third of all.
+ */
 const STATE_INDEX = 0;
 const START_TIME_INDEX = 22 - 3;
-/** A process that has ended, and that its parent has not waited for. */
+/** State of a process that has ended, but that its parent has not waited for. */
 const ZOMBIE = 'Z';
 
 let temporaryNames = 0;
@@ -97,7 +100,7 @@ export function takeLockFile(lockPath: string, bootId: string): boolean {
   return false;
 }
 
-/** Gives the lock back. The file may have been removed by hand. */
+/** Releases the lock. Somebody may have removed the file by hand. */
 export function releaseLockFile(lockPath: string): void {
   try {
     unlinkSync(lockPath);

@@ -49,7 +49,10 @@ class NativeClock implements Clock {
   }
 }
 
-/** Wall-clock time to the microsecond by `performance`; in milliseconds by Date once the system's clock was set. */
+/**
+ * Wall-clock time: to the microsecond from `performance`, or to the millisecond from Date after the system's clock was
+ * set.
+ */
 const plainClock: Clock = {
   now() {
     const precise = performance.timeOrigin + performance.now();

@@ -4,19 +4,19 @@ import { FsError } from '../base/index.ts';
 
 export interface MountInfo {
   readonly id: number;
-  /** The id of the mount that it is mounted in. */
+  /** The id of the mount that holds the mount point. */
   readonly parent: number;
   /** The mount point: an absolute path, a byte string. */
   readonly directory: string;
-  /** Of the filesystem, for example `ext4` or `fuse.sshfs`. */
+  /** The type of the filesystem, for example `ext4` or `fuse.sshfs`. */
   readonly type: string;
-  /** `major:minor`, the kernel's number of what is mounted. */
+  /** `major:minor`, the kernel's device number of the mounted filesystem. */
   readonly device: string;
   /** The device or directory that the mounting program named: a byte string. */
   readonly source: string;
   /** Mount options of the filesystem, a byte string: for example `rw,lowerdir=/a:/b`. */
   readonly options: string;
-  /** Another mount lies on top of it. */
+  /** Another mount lies on top of this mount. */
   readonly isCovered: boolean;
 }
 
@@ -29,7 +29,7 @@ function unescaped(text: string): string {
 
 /**
  * The mounts of a process's mount namespace; none where the table cannot be read. They are mostly in the order in which
- * they were made, and moving one does not change its place.
+ * they were made; moving a mount does not change its position.
  */
 export function mountsOf(process = 'self'): MountInfo[] {
   let table: string;
@@ -62,8 +62,8 @@ export function mountsOf(process = 'self'): MountInfo[] {
 }
 
 /**
- * The mounts that a walk along an absolute path without symlinks (a byte string) leads through, from the root's to the
- * one that the path lies on; path_resolution(7).
+ * The mounts that a walk along an absolute path without symlinks (a byte string) leads through, from the root mount to
+ * the mount that holds the path; path_resolution(7).
  */
 export function mountsOnWay(mounts: readonly MountInfo[], path: string): MountInfo[] {
   const ids = new Set(mounts.map(({ id }) => id));
@@ -73,7 +73,7 @@ export function mountsOnWay(mounts: readonly MountInfo[], path: string): MountIn
   while (next !== undefined) {
     const here = next;
     way.push(here);
-    // The one nearest to the root; one mount cannot have two in one directory.
+    // The child mount nearest to the root: a mount cannot have two child mounts at one directory.
     next = onWay
       .filter(({ id, parent }) => parent === here.id && id !== here.id)
       .sort((a, b) => a.directory.length - b.directory.length)[0];
@@ -86,7 +86,7 @@ function isAbove(directory: string, path: string): boolean {
   return directory === '/' || path === directory || path.startsWith(`${directory}/`);
 }
 
-/** Identifies this process's mount namespace, mount_namespaces(7); empty where that cannot be told. */
+/** Identifies this process's mount namespace, mount_namespaces(7); empty where it cannot be read. */
 export function mountNamespace(): string {
   try {
     return readlinkSync('/proc/self/ns/mnt');
@@ -95,12 +95,12 @@ export function mountNamespace(): string {
   }
 }
 
-/** A mount, with its path as Node has it. */
+/** A mount, with its path as a string of Node.js instead of a byte string. */
 interface MountedPlace extends Pick<MountInfo, 'directory' | 'device' | 'isCovered'> {
   readonly isFuse: boolean;
 }
 
-/** As `mountsOf`. */
+/** Like `mountsOf`, with paths as strings of Node.js. */
 export function mountedPlaces(process = 'self'): MountedPlace[] {
   return mountsOf(process).map(({ directory, type, device, isCovered }) => ({
     directory: Buffer.from(directory, 'latin1').toString('utf8'),
@@ -111,8 +111,9 @@ export function mountedPlaces(process = 'self'): MountedPlace[] {
 }
 
 /**
- * Where the device with this number is mounted: at `directory` if it is there, else where it was moved to. Undefined
- * where it is not mounted. EBUSY where another filesystem is mounted over it, which a call would meet instead.
+ * The directory at which the device with this number is mounted: `directory` if it is mounted there, else the place to
+ * which the mount was moved. Undefined where the device is not mounted. EBUSY where another filesystem is mounted over
+ * it, because calls would reach that instead.
  */
 export function placeOf(device: string | undefined, directory: string, syscall: string): string | undefined {
   if (device === undefined) return directory;

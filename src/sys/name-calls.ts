@@ -35,7 +35,7 @@ export function attempt<T>(
   }
 }
 
-/** Opens a file by text or byte path; child processes do not inherit it. */
+/** Opens a file by a path, a string or bytes; child processes do not inherit the descriptor. */
 export function openAt(path: Path, flags: number, mode?: number): number {
   const fd = attempt('open', path, undefined, () => openSync(path, flags | O_CLOEXEC, mode));
   if (!HAS_PROC) openedBy.set(fd, Buffer.from(path));
@@ -52,7 +52,7 @@ export function pathIn(directory: number, name: Uint8Array): Buffer {
   return Buffer.concat([Buffer.from(`${path}/`, 'latin1'), name]);
 }
 
-/** The /proc link of a descriptor. It leads to exactly what was opened, which may be a symlink. */
+/** The /proc link of a descriptor. The link leads to exactly the file that was opened, which may be a symlink. */
 export function fileLink(fd: number): string {
   return `/proc/thread-self/fd/${fd}`;
 }

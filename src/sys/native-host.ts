@@ -1,4 +1,7 @@
-/** Host trees by libc: times to the nanosecond, names with inode numbers, extended attributes, device nodes. */
+/**
+ * Calls on host trees through libc: times to the nanosecond, names with inode numbers, extended attributes, device
+ * nodes.
+ */
 import { closeSync, openSync } from 'node:fs';
 import { FsError, PATH_BYTES_MAX } from '../base/index.ts';
 import { CString } from './c-string.ts';
@@ -28,7 +31,7 @@ import { exactUint64, setUint64 } from './words.ts';
 const XATTR_NAME_BYTES_MAX = 256;
 const DIRECTORY_CHUNK_BYTES = 64 * 1024;
 const FLAGS = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
-/** The empty path of a call with AT_EMPTY_PATH, as C has it. */
+/** The empty path of a call with AT_EMPTY_PATH, a C string. */
 const NOTHING = Buffer.from('\0');
 const HERE = Buffer.from('.\0');
 
@@ -44,8 +47,8 @@ export function nativeHost(libc: Libc) {
 }
 
 /**
- * Makes a call on a descriptor's own link: the last resort where calls on a descriptor refuse one opened with O_PATH,
- * because without /proc there are no links.
+ * Makes a call on a descriptor's link in /proc, where the calls on descriptors refuse one that was opened with O_PATH.
+ * This is the last resort, because without /proc it fails (ENOTSUP).
  */
 function byLink(
   libc: Libc,
@@ -64,7 +67,7 @@ function linkFailure(errno: number, syscall: string): FsError {
 
 function inodeCalls(libc: Libc, path: CString) {
   const stat = new StatxBuffer();
-  /** Two of struct timespec. */
+  /** Two struct timespec: the access time and the modification time. */
   const times = new Uint32Array(8);
 
   return {
@@ -119,7 +122,7 @@ function directoryCalls(libc: Libc) {
     }
   }
 
-  /** Closes the descriptor. `shown` names the directory in errors. */
+  /** Reads all entries and closes the descriptor. `shown` names the directory in errors. */
   function readAll(fd: number, shown?: Buffer): HostEntry[] {
     try {
       const entries: HostEntry[] = [];
@@ -137,11 +140,11 @@ function directoryCalls(libc: Libc) {
     return attempt('open', shown, undefined, () => openSync(at, FLAGS));
   }
 
-  /** A descriptor that reads from the start, also where the other one was opened with O_PATH. */
+  /** Opens a directory again, to read it from the start. `directory` may be opened with O_PATH. */
   function reopen(directory: number): number {
     const fd = tryOpenIn(libc, directory, HERE, FLAGS, 0);
     if (fd >= 0) return fd;
-    // EACCES: the directory may not be searched, which opening its link does not need.
+    // EACCES: this process may not search the directory. Opening its link needs no permission to search.
     if (fd === -EACCES) return open(fileLink(directory));
     throw errnoFailure(-fd, 'open');
   }
@@ -155,7 +158,7 @@ function directoryCalls(libc: Libc) {
 function xattrCalls(libc: Libc, path: CString) {
   const attribute = new CString(XATTR_NAME_BYTES_MAX, 'ERANGE');
 
-  /** The value, or the errno. Its length is asked for first; it may have grown by the time it is read (ERANGE). */
+  /** The value, or the errno. The first call asks for the length; ERANGE means that the value has grown since. */
   function readGrowing(read: (target: Buffer | null, length: number) => number): Buffer | number {
     for (;;) {
       const length = read(null, 0);
@@ -169,7 +172,10 @@ function xattrCalls(libc: Libc, path: CString) {
     }
   }
 
-  /** The values of the names listed. `shown` names the file in errors; without it the calls are made on its link. */
+  /**
+   * The values of the listed names. `shown` names the file in errors; calls on a descriptor or on its link leave it
+   * out.
+   */
   function readValues(
     names: Buffer | number,
     calls: readonly [list: string, get: string],
@@ -191,7 +197,7 @@ function xattrCalls(libc: Libc, path: CString) {
     return values;
   }
 
-  /** `llistxattr` is for symlinks themselves. */
+  /** `llistxattr` does not follow symlinks. */
   function readAt(list: 'listxattr' | 'llistxattr', at: Buffer, shown?: Buffer): Map<string, Buffer> {
     const get = list === 'listxattr' ? 'getxattr' : 'lgetxattr';
     const file = path.set(at, list);

@@ -1,4 +1,4 @@
-/** Memory maps by libc: mmap(2), munmap(2), mincore(2), madvise(2). */
+/** Memory maps through libc: mmap(2), munmap(2), mincore(2), madvise(2). */
 import { type Address, BLOCK_SIZE, blocksFor, FsError } from '../base/index.ts';
 import { checked } from './errno.ts';
 import type { Libc } from './libc.ts';
@@ -18,10 +18,10 @@ const MAP_NORESERVE = 0x4000;
 const BUFFER_BYTES_MAX = 2 ** 32;
 
 /**
- * A transferred buffer would outlive the one that finalizers watch, over memory that is gone. Node-API marks external
- * buffers so that postMessage and structuredClone refuse or copy them (checked by a test). The method `transfer` of
- * ES2024 needs a refusal of its own: with `markAsUntransferable` Node 24 aborts at exit, when it detaches every
- * external buffer.
+ * A transferred buffer would outlive the buffer that finalizers watch, and its memory would be gone. Node-API marks
+ * external buffers so that postMessage and structuredClone refuse or copy them (checked by a test). The method
+ * `transfer` of ES2024 needs a refusal of its own: with `markAsUntransferable` Node 24 aborts at exit, when it detaches
+ * every external buffer.
  */
 const UNTRANSFERABLE: PropertyDescriptorMap = {
   transfer: { value: refuseTransfer },
@@ -71,7 +71,7 @@ function rangeCalls(libc: Libc) {
     },
 
     bufferAt(at, length) {
-      // A buffer may end inside its last page: a file's bytes end where they end.
+      // A buffer may end inside its last page, like a file.
       checkBlocks(at, blocksFor(length) * BLOCK_SIZE);
       if (length > BUFFER_BYTES_MAX)
         throw new FsError('EFBIG', { note: `one ArrayBuffer holds ${BUFFER_BYTES_MAX} bytes at most` });

@@ -1,4 +1,4 @@
-/** Names in an open directory, by libc: nothing is looked up along a path. */
+/** Calls on names in an open directory, through libc. No call looks up a path. */
 import { PATH_BYTES_MAX } from '../base/index.ts';
 import { CString } from './c-string.ts';
 import { checked, errnoFailure } from './errno.ts';
@@ -9,7 +9,7 @@ import type { System } from './system.ts';
 /** unlinkat(2). */
 const AT_REMOVEDIR = 0x200;
 
-/** `name` holds one name at a time. */
+/** `name`: the buffer for the name that a call is about. */
 export function namedCalls(libc: Libc, name: CString) {
   const stat = new StatxBuffer();
   /** The second name of calls that take two. */

@@ -1,9 +1,9 @@
 /**
- * Reads by libc into memory that may begin anywhere.
+ * Reads through libc into memory that may begin at any address.
  *
  * Measured: pread(2) from the page cache takes six times as long (0.55 s for a GiB instead of 0.08 s) when the target
- * does not begin at a multiple of 32 bytes, because the kernel copies with `rep movsb`; memory that Node.js allocates
- * for a large buffer never does. So such reads go through an aligned piece of memory and are copied from it: 0.13 s.
+ * does not begin at a multiple of 32 bytes, because the kernel copies with `rep movsb`; the large buffers that Node.js
+ * allocates never begin there. So such reads go into an aligned piece of memory and are copied from it: 0.13 s.
  */
 import type { Libc } from './libc.ts';
 import { checkSpan } from './spans.ts';
@@ -14,12 +14,12 @@ const ALIGNMENT_BYTES = 32;
 const ALIGNED_READ_BYTES_MIN = 4096;
 const PIECE_BYTES = 256 * 1024;
 
-/** Reads to `address`. Returns the bytes read, 0 at the end of the file, -1 where it would have to wait. */
+/** Reads to `address`. Returns the bytes read, 0 at the end of the file, -1 where the read would have to wait. */
 type ReadAt = (fd: number, address: number, length: number, position: number) => number;
 
 /**
  * Remembers the address of the array used last: callers use one buffer again and again, and asking for its address
- * takes a sixth of the time of a read. That keeps the array alive; a detached one has length 0 and never passes
+ * takes a sixth of the time of a read. The field keeps that array alive; a detached array has length 0 and never passes
  * `checkSpan`.
  */
 export class LastAddress {
@@ -50,7 +50,7 @@ export class NativeReads {
     this.last = new LastAddress(libc);
   }
 
-  /** A `pread` or `tryPread` by `readAt`. */
+  /** A `pread` or `tryPread` that reads with `readAt`. */
   by(readAt: ReadAt): System['pread'] {
     return (fd, target, offset, length, position) => {
       checkSpan(target, offset, length);
@@ -75,7 +75,7 @@ export class NativeReads {
 
 function readWhole(readAt: ReadAt, fd: number, address: number, length: number, position: number): number {
   let done = 0;
-  // A short count is the end of the file or the start of what is not cached; the next call tells which.
+  // A short count means the end of the file or the start of bytes that are not cached; the next call tells which.
   while (done < length) {
     const count = readAt(fd, address + done, length - done, position + done);
     if (count === -1) return -1;

@@ -1,4 +1,4 @@
-/** Opens and stats what lies below a directory, and the calls on the filesystem that a descriptor lies on. */
+/** Calls that open and stat files below a directory, and calls on the filesystem of a descriptor. */
 import type { CString } from './c-string.ts';
 import { EAGAIN, EINTR, ENOENT, ENOSYS, ENOTDIR, EOPNOTSUPP, EPERM, errnoFailure } from './errno.ts';
 import type { Libc } from './libc.ts';
@@ -22,9 +22,9 @@ const RESOLVE_IN_ROOT = 0x10;
 const RESOLVE_BELOW = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV;
 /** struct open_how: flags, mode and resolve, 64 bits each. */
 const OPEN_HOW_BYTES = 24;
-/** Lookups of one path in which something is renamed every time. */
+/** Retries of the lookup of one path when something on the way is renamed each time. */
 const RENAMED_MAX = 100;
-/** openat2(2) has no default. */
+/** The mode of new files: openat2(2) has no default. */
 const MODE_DEFAULT = 0o666;
 const NOTHING = Buffer.alloc(0);
 /** _IOR(0x15, 0, struct fsuuid2): a length in bytes, then 16 bytes. */
@@ -39,7 +39,7 @@ export function rootedCalls(libc: Libc, path: CString) {
 
   function tryOpen(directory: number, at: Buffer, flags: number, mode: number, resolve: number): number {
     setUint64(how, 0, flags | O_CLOEXEC);
-    // A mode without a file to make is EINVAL.
+    // openat2(2) fails with EINVAL for a mode where no file can be created.
     setUint64(how, 2, (flags & (O_CREAT | O_TMPFILE)) === 0 ? 0 : mode & 0o7777);
     setUint64(how, 4, resolve | RESOLVE_NO_MAGICLINKS);
     const name = path.set(at, 'openat2');
@@ -57,9 +57,9 @@ export function rootedCalls(libc: Libc, path: CString) {
 }
 
 /**
- * Whether a path may lead through a '..', which only symlinks have. EAGAIN then means that something was renamed
- * meanwhile, so that the kernel cannot tell whether the '..' stays inside. Otherwise it means that another program has
- * a lease on the file.
+ * Whether a lookup may meet a '..', which only symlinks contain. EAGAIN then means that something was renamed
+ * meanwhile, so that the kernel cannot tell whether the '..' stays inside. Otherwise EAGAIN means that another program
+ * has a lease on the file.
  */
 function mayLeadUp(resolve: number): boolean {
   return (resolve & RESOLVE_NO_SYMLINKS) === 0;
@@ -117,7 +117,7 @@ function statCalls(libc: Libc, path: CString, tryOpen: TryOpen) {
     return stat.toHostStat();
   }
 
-  /** Opens the name first, which the kernel refuses for a mount point. */
+  /** Opens the name first: the kernel refuses to open a mount point here (EXDEV). */
   function statBelow(directory: number, name: Buffer): HostStat {
     const fd = requireOpen(tryOpen(directory, name, O_PATH | O_NOFOLLOW, 0, RESOLVE_BELOW), name);
     try {
@@ -135,7 +135,7 @@ function statCalls(libc: Libc, path: CString, tryOpen: TryOpen) {
       const errno = statx(directory, name, AT_SYMLINK_NOFOLLOW | AT_STATX_DONT_SYNC);
       if (errno === 0 && stat.tellsMountPoints) return stat.toHostStat();
       if (errno === ENOENT || errno === ENOTDIR) throw errnoFailure(errno, 'statx', name);
-      // The failure may be that of a filesystem mounted there.
+      // The failure may come from a filesystem mounted there.
       return statBelow(directory, name);
     },
   } satisfies Partial<System>;
@@ -145,7 +145,7 @@ function fileSystemCalls(libc: Libc) {
   return {
     fileSystemUuid(fd) {
       const answer = new Uint8Array(1 + UUID_BYTES);
-      // ENOTTY: an older kernel, or a filesystem without one.
+      // ENOTTY: an older kernel, or a filesystem without a UUID.
       if (libc.ioctlStructure(fd, FS_IOC_GETFSUUID, answer) !== 0 || answer[0] !== UUID_BYTES)
         return undefined;
       return Buffer.from(answer.subarray(1)).toString('hex');

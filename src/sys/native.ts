@@ -1,4 +1,4 @@
-/** The system by libc: all that the host can do. For Linux, where koffi loads. */
+/** The system through libc, with everything that the host can do. For Linux, where koffi loads. */
 import { BLOCK_SIZE } from '../base/index.ts';
 import { asyncCalls } from './async-calls.ts';
 import { frameCalls } from './frames.ts';
@@ -11,7 +11,7 @@ import { nativeMemory } from './native-memory.ts';
 import type { System } from './system.ts';
 import { withoutMemory } from './without-memory.ts';
 
-/** The system, or the reason why this process cannot have it. */
+/** The system, or the reason why this process cannot use it. */
 export function createNativeSystem(): System | Error {
   const libc = loadLibc();
   return libc instanceof Error ? libc : nativeSystem(libc);

@@ -1,7 +1,8 @@
 /**
  * `openAt` where the host has no openat2(2): opens one name after the other, each in the directory before it, and
- * follows no symlink. That is as safe, and slower. Where names cannot be opened in a directory (node:fs without /proc),
- * every call looks up a path again, and swapping a directory on it at the right moment can lead the call elsewhere.
+ * follows no symlink. That is as safe, but slower. Where names cannot be opened in a directory (node:fs without /proc),
+ * every call looks up a path again, and somebody who swaps a directory on that path at the right moment can lead the
+ * call elsewhere.
  */
 import { type ErrorCode, FsError, isDirectoryMode, isSymlinkMode } from '../base/index.ts';
 import { O_DIRECTORY, O_NOFOLLOW, O_PATH } from './open-flags.ts';
@@ -10,7 +11,7 @@ const UP = Buffer.from('..');
 const SLASH = 0x2f;
 
 export interface StepCalls {
-  /** Opens one name; a symlink is not followed. */
+  /** Opens one name. Does not follow a symlink. */
   open(directory: number, name: Buffer, flags: number, mode: number): number;
   modeOf(fd: number): number;
   close(fd: number): void;
@@ -43,20 +44,21 @@ export function openByNames(
   }
 }
 
-/** Opens a name on the way of a path: ELOOP for a symlink. */
+/** Opens a name that must not be a symlink (ELOOP), with O_PATH. */
 function openFollowed(calls: StepCalls, at: number, name: Buffer): number {
   const fd = calls.open(at, name, O_PATH, 0);
   return requireMode(calls, fd, (mode) => !isSymlinkMode(mode), 'ELOOP');
 }
 
 function openLast(calls: StepCalls, at: number, name: Buffer, flags: number, mode: number): number {
-  // A symlink cannot be opened, but with O_PATH the symlink itself can: that is wanted only with O_NOFOLLOW.
+  // `calls.open` refuses a symlink, except with O_PATH, which opens the symlink itself. Callers want that only with
+  // O_NOFOLLOW.
   if ((flags & O_NOFOLLOW) !== 0 || (flags & O_PATH) === 0) return calls.open(at, name, flags, mode);
   const fd = openFollowed(calls, at, name);
   return (flags & O_DIRECTORY) === 0 ? fd : requireMode(calls, fd, isDirectoryMode, 'ENOTDIR');
 }
 
-/** Returns the descriptor; closes it where its mode is another or cannot be told. */
+/** Returns the descriptor. Closes it and throws where its mode is another (`code`) or cannot be read. */
 function requireMode(
   calls: StepCalls,
   fd: number,

@@ -1,16 +1,18 @@
-/** Who is at the other end of a Unix socket. */
+/** The process at the other end of a Unix socket. */
 import { loadLibc } from './libc.ts';
 
 const SOL_SOCKET = 1;
 const SO_PEERCRED = 17;
 
 export interface Peer {
-  /** As this process numbers it; 0 for a process that it does not see. */
+  /** The process id in the PID namespace of this process; 0 for a process outside of that. */
   readonly pid: number;
   readonly uid: number;
 }
 
-/** The process that connected, as the kernel noted it then: SO_PEERCRED of unix(7). Undefined without libc. */
+/**
+ * The process that connected, as the kernel recorded it at that time: SO_PEERCRED of unix(7). Undefined without libc.
+ */
 export function peerOf(socket: number): Peer | undefined {
   const libc = loadLibc();
   if (libc instanceof Error) return undefined;

@@ -1,4 +1,4 @@
-/** struct statx of statx(2), in one buffer for call after call. Offsets are in 32-bit words. */
+/** struct statx of statx(2), in one buffer that all calls reuse. Offsets are in 32-bit words. */
 import { SECTOR_BYTES, type Timespec } from '../base/index.ts';
 import { EINTR } from './errno.ts';
 import { type Libc, loadLibc } from './libc.ts';
@@ -19,7 +19,7 @@ const STATX_SUBVOL = 0x8000;
 const STATX_HOST = STATX_BASIC_STATS | STATX_BTIME | STATX_SUBVOL;
 /** Answers from the cache: no server of a filesystem is asked. */
 export const AT_STATX_DONT_SYNC = 0x4000;
-/** In stx_attributes, where stx_attributes_mask has it too. */
+/** A bit of stx_attributes, valid only where stx_attributes_mask has it too. */
 const STATX_ATTR_MOUNT_ROOT = 0x2000;
 
 const WORDS = 256 / 4;
@@ -44,7 +44,7 @@ export class StatxBuffer {
     return uint64(this.words, 12) * SECTOR_BYTES;
   }
 
-  /** `major:minor`, as mountinfo has it. */
+  /** `major:minor`, as in mountinfo. */
   get device(): string {
     return `${this.words[34]}:${this.words[35]}`;
   }
@@ -90,8 +90,8 @@ export function deviceNumber(major: number, minor: number): number {
 const found = new StatxBuffer();
 
 /**
- * The number (`major:minor`) of the device that a path leads to. No filesystem is asked for that: the last part may lie
- * in one whose server is this process. Undefined where there is nothing, or no libc.
+ * The number (`major:minor`) of the device that a path leads to. The call asks no filesystem, because the last part of
+ * the path may lie in one that this process serves. Undefined where the path leads nowhere, or without libc.
  */
 export function deviceOfLink(link: string): string | undefined {
   const libc = loadLibc();

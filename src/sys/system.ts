@@ -11,7 +11,7 @@ import type { MountInfo } from './mount-info.ts';
 /** Flags of open(2): see `open-flags.ts`. */
 export type OpenFlags = number;
 
-/** Times that `setFileTimes` takes: the present, and the time that the file has. */
+/** Special times for `setFileTimes`: the present, and the file's own time, which stays. */
 export const UTIME_NOW: Timespec = { seconds: 0, nanoseconds: 0x3fffffff };
 export const UTIME_OMIT: Timespec = { seconds: 0, nanoseconds: 0x3ffffffe };
 
@@ -25,7 +25,7 @@ export interface HostStat {
   /** Allocated space in 512-byte units. */
   readonly blocks: number;
   readonly ino: HostIno;
-  /** As makedev(3) makes it, which has room for all major and minor numbers. */
+  /** Encoded as by makedev(3), which has room for all major and minor numbers. */
   readonly dev: number;
   readonly rdev: number;
   readonly atime: Timespec;
@@ -36,9 +36,9 @@ export interface HostStat {
   /** A filesystem, or part of one, is mounted here. False where that cannot be told. */
   readonly isMountPoint: boolean;
   /**
-   * The part of the filesystem that the file lies in, where there are several with inode numbers of their own
-   * (subvolumes and snapshots of btrfs). Unlike `dev` it stays the same when the filesystem is mounted again. Undefined
-   * where that cannot be told (before Linux 6.10).
+   * The part of the filesystem that holds the file, where each part has inode numbers of its own (subvolumes and
+   * snapshots of btrfs). Unlike `dev` this number stays the same when the filesystem is mounted again. Undefined where
+   * that cannot be told (before Linux 6.10).
    */
   readonly subvolume: number | undefined;
 }
@@ -61,11 +61,11 @@ export interface System {
   close(fd: number): void;
   /** Reads up to `length` bytes into `target[offset..]`, fewer only at the end of the file. Returns the bytes read. */
   pread(fd: number, target: Uint8Array, offset: number, length: number, position: number): number;
-  /** As `pread`, but returns -1 when any byte would have to come from the disk (preadv2, RWF_NOWAIT). */
+  /** Like `pread`, but returns -1 when any byte would have to come from the disk (preadv2, RWF_NOWAIT). */
   tryPread(fd: number, target: Uint8Array, offset: number, length: number, position: number): number;
   /** Writes all of `source[offset..offset+length]`. */
   pwrite(fd: number, source: Uint8Array, offset: number, length: number, position: number): void;
-  /** As `pread`, by the thread pool. Until it is done the caller must not use `target` or close `fd`. */
+  /** Like `pread`, but in the thread pool. Until it is done the caller must not use `target` or close `fd`. */
   preadAsync(
     fd: number,
     target: Uint8Array,
@@ -73,7 +73,7 @@ export interface System {
     length: number,
     position: number,
   ): Promise<number>;
-  /** As `pwrite`, by the thread pool. Until it is done the caller must not change `source` or close `fd`. */
+  /** Like `pwrite`, but in the thread pool. Until it is done the caller must not change `source` or close `fd`. */
   pwriteAsync(
     fd: number,
     source: Uint8Array,
@@ -90,7 +90,7 @@ export interface System {
   punch(fd: number, position: number, length: number): boolean;
   truncate(fd: number, length: number): void;
   dataSync(fd: number): void;
-  /** As `dataSync`, by the thread pool. Until it is done the caller must not close `fd`. */
+  /** Like `dataSync`, but in the thread pool. Until it is done the caller must not close `fd`. */
   dataSyncAsync(fd: number): Promise<void>;
   fullSync(fd: number): void;
   /**
@@ -99,14 +99,14 @@ export interface System {
    */
   startWriteback(fd: number, position: number, length: number): void;
   fileSize(fd: number): { readonly sizeBytes: number; readonly allocatedBytes: number };
-  /** Takes flock(2) LOCK_EX without waiting; false when another holds it. */
+  /** Takes flock(2) LOCK_EX without waiting; false when another open file holds the lock. */
   tryLock(fd: number): boolean;
-  /** As `tryLock`, but blocks this thread until the holder gives the lock back. */
+  /** Like `tryLock`, but blocks this thread until the holder releases the lock. */
   lock(fd: number): void;
   unlock(fd: number): void;
   rename(from: string, to: string): void;
   unlink(path: string): void;
-  /** Of a store, so for its user alone: mode 0700. */
+  /** Makes a directory of a store, for its user alone: mode 0700. */
   makeDirectory(path: string): void;
   /** fsync(2) of a directory, so that names made in it survive a power cut. */
   syncDirectory(path: string): void;
@@ -161,7 +161,7 @@ export interface System {
   /** Extended attributes by llistxattr/lgetxattr. Empty where the host has none. Names are byte strings. */
   readHostXattrs(path: Buffer): Map<string, Buffer>;
 
-  // Host trees, by what lies below an open directory, whatever is renamed meanwhile.
+  // Host trees, below an open directory: these calls stay below it, whatever is renamed meanwhile.
   /**
    * openat2(2) with RESOLVE_IN_ROOT: opens `path` as if the directory `root` were '/', for symlinks and '..' too.
    * ENOTSUP where the host has no such call.
@@ -173,10 +173,10 @@ export interface System {
    */
   openBeneath(directory: number, path: Buffer, flags: OpenFlags): number;
   /**
-   * statx(2) of a name in an open directory, without following a symlink and without a call that reaches a filesystem
-   * mounted there, which might wait for its server: then `isMountPoint` is set and the rest may be old. EXDEV where the
-   * mount point can only be told by a failed call. `isLocal`: the directory lies on a filesystem of this machine, whose
-   * cached attributes are always right, so that one call is enough instead of three.
+   * statx(2) of a name in an open directory. It follows no symlink, and does not reach a filesystem mounted there,
+   * which might wait for its server: for such a name `isMountPoint` is set and the other fields may be old. EXDEV where
+   * only a refused open shows that the name is a mount point. `isLocal`: the directory lies on a filesystem of this
+   * machine, whose cached attributes are always right, so that one call is enough instead of three.
    */
   statAt(directory: number, name: Buffer, isLocal: boolean): HostStat;
   /**
@@ -186,7 +186,7 @@ export interface System {
    */
   openAt(directory: number, path: Buffer, flags: OpenFlags, mode?: number): number;
   // Names in an open directory, which may be opened with O_PATH. Symlinks are not followed. Errors have no path.
-  /** statx(2); of a mount point, what is mounted there. */
+  /** statx(2). For a mount point it describes the root of the mounted filesystem. */
   lstatAt(directory: number, name: Buffer): HostStat;
   makeDirectoryAt(directory: number, name: Buffer, mode: number): void;
   symlinkAt(target: Buffer, directory: number, name: Buffer): void;
@@ -199,19 +199,20 @@ export interface System {
   readLinkAt(directory: number, name: Buffer): Buffer;
   // Open files. They may be opened with O_PATH, and may then be symlinks.
   chownFile(fd: number, uid: number, gid: number): void;
-  /** Not of a symlink. */
+  /** Fails for a symlink. */
   chmodFile(fd: number, mode: number): void;
   /** utimensat(2), nanoseconds kept. Takes UTIME_NOW and UTIME_OMIT. */
   setFileTimes(fd: number, atime: Timespec, mtime: Timespec): void;
   writeFileXattr(fd: number, name: string, value: Uint8Array): void;
   statFile(fd: number): HostStat;
-  /** As `readHostDirectory`. */
+  /** Like `readHostDirectory`. */
   readDirectory(fd: number): HostEntry[];
-  /** As `readHostXattrs`. */
+  /** Like `readHostXattrs`. */
   readFileXattrs(fd: number): Map<string, Buffer>;
   /**
-   * The UUID of the filesystem that an open file lies on (FS_IOC_GETFSUUID), as 32 hex digits; not of one opened with
-   * O_PATH. A copy of the filesystem has the same. Undefined where it cannot be told (before Linux 6.9).
+   * The UUID of the filesystem that an open file lies on (FS_IOC_GETFSUUID), as 32 hex digits. The file must not be
+   * opened with O_PATH. A copy of the filesystem has the same UUID. Undefined where the kernel does not tell it (before
+   * Linux 6.9).
    */
   fileSystemUuid(fd: number): string | undefined;
   /** syncfs(2): writes the cached data of the filesystem that `fd` lies on. */

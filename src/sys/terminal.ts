@@ -1,4 +1,4 @@
-/** The terminal of this process: who has it. */
+/** Gives the terminal of this process back to the process group that had it. */
 import { loadLibc } from './libc.ts';
 
 const SIGTTOU = 22;
@@ -6,9 +6,10 @@ const SIG_DFL = 0;
 const SIG_IGN = 1;
 
 /**
- * A shell that has job control takes the terminal for itself and gives it back when it ends, tcsetpgrp(3). It cannot
- * where it does not see the process group that had it, from within a PID namespace. The function that is returned
- * gives it to that group when the group that has it now is gone.
+ * A shell that has job control takes the terminal for itself and gives it back when it ends, tcsetpgrp(3). From within
+ * a PID namespace it cannot, because it does not see the process group that had the terminal. Call the returned
+ * function when the shell has ended: if the group that has the terminal by then is gone, it gives the terminal back to
+ * the group that had it at the start.
  */
 export function rememberTerminal(fd: number): () => void {
   const libc = loadLibc();
@@ -16,9 +17,9 @@ export function rememberTerminal(fd: number): () => void {
   const before = libc.tcgetpgrp(fd);
   return () => {
     const now = libc.tcgetpgrp(fd);
-    // -1: it is no terminal. 0: the group is not seen from here.
+    // -1: `fd` is no terminal. 0: the group is outside of this PID namespace.
     if (before <= 0 || now <= 0 || now === before || isAlive(now)) return;
-    // Who is in the background is stopped for this, unless it does not care.
+    // The kernel stops a background process for this call, unless that ignores SIGTTOU.
     libc.signal(SIGTTOU, SIG_IGN);
     libc.tcsetpgrp(fd, before);
     libc.signal(SIGTTOU, SIG_DFL);
@@ -30,7 +31,7 @@ function isAlive(group: number): boolean {
     process.kill(-group, 0);
     return true;
   } catch (error) {
-    // The cast: an error of node's has the code of its errno. EPERM: it is somebody else's.
+    // The cast: errors of system calls by Node.js have a code. EPERM: the group belongs to another user.
     return (error as NodeJS.ErrnoException).code !== 'ESRCH';
   }
 }

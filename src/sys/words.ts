@@ -4,7 +4,7 @@
  */
 import { TWO_32 } from '../base/index.ts';
 
-/** An unsigned number below 2^53, which all numbers of the kernel that are read with it are. */
+/** An unsigned number. Use it only for numbers of the kernel that stay below 2^53. */
 export function uint64(words: Uint32Array, index: number): number {
   return words[index]! + words[index + 1]! * TWO_32;
 }

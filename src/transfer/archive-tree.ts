@@ -1,12 +1,12 @@
 /**
- * The tree that an archive unpacks to, known in full only when that ends: later members replace earlier ones, and
- * whiteouts remove entries of the base. Over a base only the differences are stored. Without one the tree is a layer of
- * its own, and whiteouts are stored as overlayfs has them: a character device 0/0, or an attribute of an opaque
- * directory.
+ * The tree that an archive unpacks to, known in full only at the end of the archive: later members replace earlier
+ * ones, and whiteouts remove entries of the base. Over a base only the differences are stored. Without one the tree is
+ * a layer of its own, and whiteouts are stored as overlayfs has them: a character device 0/0, or an attribute of an
+ * opaque directory.
  *
- * Names and directories are kept in memory until then, up to a number of them. All else that an archive may have much
- * of (attributes, extents, targets, records of files) goes to the builder at once, and is taken back when it is
- * replaced.
+ * Until then names and directories are kept in memory, up to `entriesMax`. Everything else (attributes, extents,
+ * targets, records of files) goes to the builder at once; when a later member replaces a file, the builder takes the
+ * file's rows back.
  *
  * A whiteout hides entries of lower layers only: those of the archive itself stay, whether they come before or after it
  * (OCI image-spec, layer.md, "Whiteouts").
@@ -29,9 +29,9 @@ import type { DentryRecord, InodeRecord } from '../meta/index.ts';
 import type { LayerBuilder } from '../store/index.ts';
 
 const WHITEOUT_DENTRY = { ino: 0 as Ino, kind: 0 }; // In the table, inode 0 marks a whiteout.
-/** Longer targets of symlinks are read again where a path leads through one. */
+/** Longer targets of symlinks are not kept in memory, but read again when a path leads through the symlink. */
 const KEPT_TARGET_BYTES_MAX = 255;
-/** V8 keeps the string that a longer part was cut from. */
+/** For a longer part of a string, V8 keeps the whole string that it was cut from. */
 const CUT_CHARACTERS_MAX = 12;
 
 /** A record without the fields that the tree computes. */
@@ -51,12 +51,12 @@ export class FileNode {
   readonly ino: Ino;
   readonly mode: number;
   readonly isWhiteout: boolean;
-  /** Of a symlink, where it is short. */
+  /** The target of a symlink, where it is short. */
   readonly target: string | undefined;
-  /** Of what the base has; the rows of other files are written as soon as they are unpacked. */
+  /** Only for a file of the base: the rows of other files are written as soon as they are unpacked. */
   readonly record: InodeRecord | undefined;
   nlink: number;
-  /** The archive has it. */
+  /** The archive has a member for it. */
   isUnpacked = false;
 
   constructor(ino: Ino, record: InodeRecord, isBase: boolean) {
@@ -81,11 +81,11 @@ export class DirectoryNode {
   nlink: number;
   /** Read on first use. */
   names: Map<Name, TreeNode | DentryRecord> | undefined;
-  /** Of a directory of the base: names that are no longer what they were. */
+  /** For a directory of the base: the names whose entries have changed. */
   changedNames: Set<Name> | undefined;
   /** The archive has a member for it, or for something in it. */
   isUnpacked = false;
-  /** The archive says what it is. */
+  /** The archive has a member for the directory itself. */
   isDescribed = false;
   isOpaque = false;
   /** Nothing of the base is left in it. */
@@ -120,9 +120,9 @@ export class ArchiveTree {
   private readonly archive: string;
   private readonly entriesMax: number;
   private entries = 0;
-  /** What the base has, as far as it was looked at. */
+  /** The nodes of the base that were looked up so far. */
   private readonly baseNodes = new Map<Ino, TreeNode>();
-  /** What has a row to be written, or a tombstone. */
+  /** The nodes whose row or tombstone is still to be written. */
   private readonly changed = new Set<TreeNode>();
 
   /** `root` is the root's record, used where there is no base. */
@@ -170,7 +170,7 @@ export class ArchiveTree {
     return node.target ?? this.builder.recordOf(node.ino).target;
   }
 
-  /** A new file under a free name. EFBIG for one too many, ENAMETOOLONG for a path that no call could take. */
+  /** A new file under a free name. EFBIG beyond `entriesMax`, ENAMETOOLONG for a path that no call could take. */
   create(directory: DirectoryNode, name: Name, record: NewRecord, parts: NodeParts = NO_PARTS): FileNode {
     const { builder } = this;
     const ino = builder.newIno();
@@ -199,7 +199,7 @@ export class ArchiveTree {
     return node;
   }
 
-  /** One more name, which is free, for a file. */
+  /** Gives a file one more name, which must be free. */
   link(directory: DirectoryNode, name: Name, node: FileNode): void {
     this.name(directory, name, node);
     this.setLinks(node, node.nlink + 1, directory.ino);
@@ -256,7 +256,7 @@ export class ArchiveTree {
     }
   }
 
-  /** Removes a name, and all that is in it. */
+  /** Removes an entry, with everything in it. */
   remove(directory: DirectoryNode, name: Name): void {
     const left = [this.removeOne(directory, name)];
     for (let at = left.pop(); at !== undefined; at = left.pop()) {

@@ -18,7 +18,7 @@ export class ByteStream {
   readonly path: string;
   /** Bytes read so far. */
   position = 0;
-  /** Called before each chunk is read; what it throws ends the reading. */
+  /** Called before each chunk is read; an error that it throws ends the reading. */
   beforeChunk: () => void = () => undefined;
   private readonly chunks: AsyncIterator<Buffer>;
   private chunk: Buffer = Buffer.alloc(0);

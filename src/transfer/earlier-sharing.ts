@@ -14,9 +14,12 @@ import type { LayerBuilder, OwnBlob } from '../store/index.ts';
 import type { BlocksToStore, EarlierVersion } from '../survey/index.ts';
 import { countBlocks, type FileContent } from './stored-content.ts';
 
-/** A large file stays one whole blob, which the kernel can read by itself, unless one block in this many is shared. */
+/**
+ * A large file stays one whole blob, which the kernel can read by itself, unless at least one block in this many can be
+ * shared.
+ */
 const LARGE_SHARE = 1024;
-/** More pieces would cost more in memory maps of the file than they share; the shortest are left out first. */
+/** More shared runs would cost more in memory maps of the file than they save; the shortest are left out first. */
 const SHARED_RUNS_MAX = 2048;
 const SUM_BYTES = 8;
 /** Pieces of at most 256 KiB that are compared between two turns of the event loop. */
@@ -119,7 +122,7 @@ function within(run: Run, ownRuns: readonly Run[]): Run[] {
     const start = Math.max(logical, run.logical);
     const end = Math.min(logical + count, run.logical + run.count);
     if (start >= end) continue;
-    // The casts: as far into the run as `start` is.
+    // The casts: `start` is a block of this run.
     const physical = (run.physical + start - run.logical) as BlockIndex;
     parts.push({ logical: start as BlockIndex, count: end - start, blob: run.blob, physical });
   }
@@ -151,7 +154,7 @@ class SmallBlocks implements BlocksToStore {
   constructor(bytes: Buffer, sizeBytes: number) {
     this.count = blocksFor(sizeBytes);
     const within = sizeBytes % BLOCK_SIZE;
-    // A copy where the last block has to be filled up: the buffer is another's, and may end there.
+    // A copy where the last block must be padded: the buffer belongs to the caller, and may end inside that block.
     this.bytes = within === 0 ? bytes : Buffer.alloc(this.count * BLOCK_SIZE);
     if (within > 0) bytes.copy(this.bytes, 0, 0, sizeBytes);
   }

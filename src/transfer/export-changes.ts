@@ -1,8 +1,8 @@
 /**
  * Exports the changes of a tree as a layer: new and modified files, the directories that they lie in, and a whiteout
  * for each removed name. As a tar it is a layer of the OCI image specification (layer.md), as a directory one of
- * overlayfs (overlayfs.rst). Over the tree that it was compared with, it gives the tree. No directory is opaque, since
- * removed names are listed one by one.
+ * overlayfs (overlayfs.rst). Applied to the tree before the changes, the layer gives the tree after them. No directory
+ * is opaque, since removed names are listed one by one.
  */
 import type { Writable } from 'node:stream';
 import { FsError, isDirectoryMode, type Name } from '../base/index.ts';
@@ -32,7 +32,7 @@ export interface ChangedTree {
 }
 
 /**
- * Writes what differs between `before` and `after` to `destination`. Errors are those of `exportFileSystem`; EINVAL
+ * Writes the differences between `before` and `after` to `destination`. Errors are those of `exportFileSystem`; EINVAL
  * for a name that begins with `.wh.`, which in a tar layer is a whiteout.
  */
 export async function exportChanges(
@@ -47,7 +47,7 @@ export async function exportChanges(
 }
 
 class ChangesReader extends TreeReader {
-  /** The names of each directory that are in the layer, and those that it removes. */
+  /** By directory: the names that are in the layer, and the names that it removes. */
   private readonly shownIn = new Map<string, Set<Name>>();
   private readonly goneFrom = new Map<string, Name[]>();
   private readonly format: ChangesFormat;

@@ -17,11 +17,12 @@ import { HostWriter } from './host-writer.ts';
 import type { Pacing } from './pacing.ts';
 import { childPath, type TreeItem, type TreeReader } from './tree-walk.ts';
 
-/** A directory belongs to the exporter alone until it is filled. */
+/** The mode of a directory until it is filled: only the exporter has access. */
 const FILLING_MODE = 0o700;
 
 /**
- * Fills a directory that is absent or empty. ENOTDIR, ENOTEMPTY: something else is there; ENOENT: it has no parent.
+ * Fills a directory that is absent or empty. ENOTDIR, ENOTEMPTY: something else is there; ENOENT: its parent is
+ * missing.
  */
 export async function exportDirectory(
   system: System,
@@ -129,7 +130,7 @@ class DirectoryExport {
       this.files.naming('link', item.path, () => this.files.link(firstPath, item.path, false));
       this.tally.hardLinks++;
     } catch (error) {
-      // The file, a device that could not be made, is not there to be linked to.
+      // The first name does not exist: it is a device that could not be made.
       if (!(error instanceof FsError) || error.code !== 'ENOENT' || isFileMode(item.attributes.mode))
         throw error;
       this.tally.note(

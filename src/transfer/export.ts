@@ -26,11 +26,12 @@ export interface ExportOptions {
 
 /**
  * Writes an open tree to `destination`: a directory that is absent or empty, a tar file that does not exist yet, or
- * (tar) a stream. Kept are content, holes (in a directory only), hard links, symlinks, nodes, extended attributes,
- * modes, times to the nanosecond, and owners where the host allows it (root).
+ * (tar) a stream. The copy keeps content, holes (in a directory only), hard links, symlinks, nodes, extended
+ * attributes, modes, times to the nanosecond, and owners where the host allows it (root).
  *
  * Errors: ENOENT (the destination's parent is missing); EEXIST, ENOTDIR, ENOTEMPTY (something is at the destination);
- * EINVAL (a directory into itself); EACCES, ENOSPC, EIO, with the path. After an error what was written so far stays.
+ * EINVAL (a directory into itself); EACCES, ENOSPC, EIO, with the path. After an error, everything written so far
+ * stays.
  */
 export async function exportFileSystem(
   system: System,
@@ -42,7 +43,7 @@ export async function exportFileSystem(
   return await exportReader(system, new TreeReader(name, fileSystem), destination, options);
 }
 
-/** Writes what a reader shows. */
+/** Writes the tree that a reader shows. */
 export async function exportReader(
   system: System,
   reader: TreeReader,
@@ -94,7 +95,7 @@ function isWithin(place: string, directory: string): boolean {
   return place === directory || place.startsWith(directory === '/' ? '/' : `${directory}/`);
 }
 
-/** Names of tars that are compressed. */
+/** Names of tar files that are written with gzip. */
 const GZIPPED = /\.(?:gz|tgz)$/;
 
 async function toTarFile(file: string, write: (output: Writable) => Promise<void>): Promise<void> {

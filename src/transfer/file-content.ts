@@ -37,7 +37,7 @@ import {
   SPARSE_SHARE,
 } from './zero-blocks.ts';
 
-/** A dense file of this size or more gets a blob of its own, so that it can back a passthrough open. */
+/** A dense file of this size or more gets a blob of its own, so that the blob can back a passthrough open. */
 const OWN_BYTES_MIN = 1024 * 1024;
 
 const FIRST_BLOCK = 0 as BlockIndex; // Every file and every blob begins with it.
@@ -47,14 +47,14 @@ export interface SourceFile {
   readonly fd: number;
   /** Its path, for messages. */
   readonly shown: () => string;
-  /** From before it was opened. */
+  /** The stat from before the file was opened. */
   readonly stat: HostStat;
   /**
-   * Called before the bytes that were read are stored: whether the file is still as it was. If not, nothing is stored,
-   * and `read` returns undefined.
+   * Says whether the file is still unchanged. Called after bytes were read and before they are stored; if false,
+   * nothing is stored, and `read` returns undefined.
    */
   verify(lengthRead: number): boolean;
-  /** The blocks of the file's earlier version; none where there is none. */
+  /** The blocks of the file's earlier version; empty where there is no earlier version. */
   earlierRuns(): readonly Run[];
 }
 
@@ -153,7 +153,7 @@ export class ContentReader {
     return this.readWaiting(file, target, size, 0).then((length) => store(target, length));
   }
 
-  /** The bytes read, or -1 where the disk would have to be waited for. */
+  /** The bytes read, or -1 where the read would have to wait for the disk. */
   private tryRead(file: SourceFile, target: Buffer, length: number, position: number): number {
     return named('read', file, () => this.system.tryPread(file.fd, target, 0, length, position));
   }
