@@ -222,7 +222,7 @@ describe('an archive by itself', () => {
       ['d/first', 'com.apple.quarantine', others],
       ['d/first', 'user.', others],
       ['d/second', 'user.long', 'its value is longer than 64 KiB'],
-      ['d/link', 'user.kept', 'only files and directories have attributes of users'],
+      ['d/link', 'user.kept', 'only files and directories can have user.* attributes'],
     ] as const;
     assert.deepEqual(
       report.notes,

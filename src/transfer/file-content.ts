@@ -171,14 +171,14 @@ export class ContentReader {
     }
   }
 
-  /** Reads a piece. Where the file has become shorter the rest is zeros, and `verify` finds that out. */
+  /** Reads a piece. Where the file has become shorter the rest is zeros; `verify` later notices the change. */
   private async readPiece(file: SourceFile, target: Buffer, length: number, position: number): Promise<void> {
     let bytes = this.tryRead(file, target, length, position);
     if (bytes < 0) bytes = await this.readWaiting(file, target, length, position);
     target.fill(0, bytes, length);
   }
 
-  /** As `storeSmall`, and changes `bytes`. */
+  /** Like `storeSmall`, with blocks of zeros as holes. Changes `bytes`. */
   private storeWithoutZeros(file: Versioned, bytes: Buffer, sizeBytes: number): FileContent {
     const segments = dataIn(bytes, sizeBytes);
     if (!isSparse(segments, sizeBytes)) return this.storeSmall(file, bytes, sizeBytes);
@@ -214,7 +214,7 @@ export class ContentReader {
     };
   }
 
-  /** Packs the data of a file that is mostly holes; a file of holes only takes no space at all. */
+  /** Packs the data of a sparse file; a file that consists of holes takes no space at all. */
   private async readSparse(
     file: SourceFile,
     segments: readonly DataSegment[],
@@ -282,14 +282,14 @@ export class ContentReader {
     }
     const place = { blob: own.id, physical: FIRST_BLOCK };
     const runs = largeRuns(layout, place);
-    // Waits only where there is something to compare, so that an equal file that is read meanwhile finds this one.
+    // Waits only where there is something to compare: an equal file that is read meanwhile must find this one.
     const earlier = known === undefined && this.sharing !== undefined ? file.earlierRuns() : [];
     const mixed = earlier.length > 0 ? await this.sharing?.large(earlier, own, sizeBytes, runs) : undefined;
     if (mixed?.storedBytes === 0) {
       own.abort();
       return mixed;
     }
-    // Remembered first, for an equal file that is read meanwhile; if this fails the whole import does.
+    // Remembered before `finish`, for an equal file that is read meanwhile; if `finish` fails, the whole import fails.
     if (known === undefined && mixed === undefined) this.builder.rememberContent(key, sizeBytes, place);
     own.finish();
     if (this.builder.isSealingDue) await this.builder.sealOwn();
@@ -304,8 +304,8 @@ export class ContentReader {
   }
 
   /**
-   * Stores a large file that comes in order, or may have holes that the host does not tell of. Undefined where `file`
-   * is no longer as it was.
+   * Stores a large file whose bytes come in order, or that may have holes which the host does not report. Undefined
+   * where `file` has changed.
    */
   private async storeSequence(own: OwnBlob, sizeBytes: number, read: ReadNext): Promise<FileContent>;
   private async storeSequence(
@@ -379,7 +379,7 @@ export class ContentReader {
           await written;
           own.skipTo(position);
           written = own.append(target, length);
-          // Its failure is thrown where it is awaited, which may be a little later.
+          // Keeps Node.js from reporting an unhandled rejection: the next `await written` throws the error.
           written.catch(() => undefined);
           [target, other] = [other, target];
         }
@@ -419,18 +419,20 @@ function isSparse(segments: readonly DataSegment[], sizeBytes: number): boolean 
   return !(segments.length === 1 && segments[0]!.start === 0 && segments[0]!.end === sizeBytes);
 }
 
-/** Whether a host file has less space than data, as its filesystem tells: it has holes then, or is compressed. */
+/**
+ * Whether a host file occupies less space than its filesystem says it has data: it has holes then, or is compressed.
+ */
 function hidesHoles({ stat }: SourceFile, segments: readonly DataSegment[]): boolean {
   return stat.blocks * SECTOR_BYTES < segmentBytes(segments);
 }
 
-/** The runs of segments that lie one behind the other. */
+/** The runs of segments that are packed one after the other. */
 function packedRuns(segments: readonly DataSegment[], place: ContentPlace): Run[] {
   let end: number = place.physical;
   return segments.map((segment) => {
     const count = blocksFor(segment.end - segment.start);
     end += count;
-    const physical = (end - count) as BlockIndex; // As far into the place as the segments before are long.
+    const physical = (end - count) as BlockIndex; // The cast: a block of the blob.
     return { logical: blockOf(segment.start), count, blob: place.blob, physical };
   });
 }

@@ -14,7 +14,7 @@ import type { ExportTally } from './export-report.ts';
 import type { Pacing } from './pacing.ts';
 import type { TreeItem, TreeReader } from './tree-walk.ts';
 
-/** Codes of what the host does not allow us, or does not support. */
+/** Error codes of calls that the host does not allow us, or does not support. */
 const REFUSALS: ReadonlySet<string> = new Set(['EPERM', 'EACCES', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS']);
 
 export class HostWriter {
@@ -37,7 +37,7 @@ export class HostWriter {
     return true;
   }
 
-  /** A symlink, fifo, socket or device; as `make`. */
+  /** Makes a symlink, fifo, socket or device; returns the same as `make`. */
   private node(item: TreeItem, path: string): boolean {
     const { files } = this;
     const { mode, rdev } = item.attributes;

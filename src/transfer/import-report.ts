@@ -9,13 +9,13 @@ export type ImportNoteKind =
   | 'special'
   /** The store's own directory, left out. */
   | 'store'
-  /** Could not be read, left out (`skipUnreadable`). */
+  /** A file that could not be read, left out (`skipUnreadable`). */
   | 'unreadable'
-  /** Kept changing while it was read: what was stored may mix two states, or miss entries of a directory. */
+  /** A file or directory that kept changing while it was read: its stored form may mix two states, or miss entries. */
   | 'changed'
-  /** Went away between being listed and being read. */
+  /** A file that disappeared after its name was listed and before it was read. */
   | 'vanished'
-  /** An extended attribute that a tree cannot have, left out: noted once, of the first file that has it. */
+  /** An extended attribute that a tree cannot have, left out: noted once, for the first file that has it. */
   | 'xattr';
 
 export type ImportNote = Note<ImportNoteKind>;
@@ -25,9 +25,9 @@ export interface ImportReport extends Counts {
   readonly name: string;
   /** The host directory or archive, absolute. */
   readonly source: string;
-  /** Written to new blobs. */
+  /** Bytes written to new blobs. */
   readonly storedBytes: number;
-  /** Not stored, since the store or an earlier file of the import has the same bytes. */
+  /** Bytes not stored, because the store or an earlier file of the import has the same bytes. */
   readonly sharedBytes: number;
   /** The part of `storedBytes` that was reflinked instead of copied. */
   readonly clonedBytes: number;
@@ -79,7 +79,7 @@ export class ImportTally extends Tally<ImportNoteKind> {
 
 function whyLeftOut(name: string, mode: number, value: Buffer): string | undefined {
   const refusal = xattrRefusal(name, mode);
-  if (refusal === 'EPERM') return 'only files and directories have attributes of users';
+  if (refusal === 'EPERM') return 'only files and directories can have user.* attributes';
   if (refusal !== undefined) return 'it belongs to the filesystem or system that it comes from';
   return value.length > XATTR_VALUE_BYTES_MAX ? 'its value is longer than 64 KiB' : undefined;
 }

@@ -14,18 +14,19 @@ import { type ImportOptions, TreeImport } from './tree-import.ts';
 
 /**
  * Imports a host directory, or a tar archive (plain or gzip), as a snapshot called `options.name`: files, directories,
- * symlinks, hard links, extended attributes, modes, owners and times to the nanosecond; of a directory holes as well.
+ * symlinks, hard links, extended attributes, modes, owners and times to the nanosecond; from a directory also holes.
  * Identical contents are stored once, and so are the blocks that a changed file has in common with its earlier version:
  * in `options.against`, or else in the latest snapshot of the same directory. Mount points inside are followed; the
  * store's own directory is left out.
  *
- * With `whiteouts` the tree is a layer, and what hides something of lower layers is stored as overlayfs has it, so
- * that it can be a lower of a union. With `over` an archive is unpacked over that tree, and whiteouts remove.
+ * With `whiteouts` the tree is a layer: whiteouts and opaque directories are stored in the form of overlayfs, so that
+ * the tree can be a lower of a union. With `over` an archive is unpacked over that tree, and its whiteouts remove
+ * entries.
  *
- * Errors: EEXIST (the name is taken) before anything is read; ENOENT, EACCES of the directory or archive, ENOTDIR of
- * what is neither; EACCES, EIO … of a file, named, unless `skipUnreadable`; EINVAL of an archive that is damaged, ends
- * early, or leads out of the tree; EFBIG, ENAMETOOLONG of one beyond its bounds; ENOTSUP of a layer whose files have
- * their bytes elsewhere; ENOSPC; ECANCELED. After an error nothing of the import stays.
+ * Errors: EEXIST (the name is taken) before anything is read; ENOENT, EACCES for the directory or archive; ENOTDIR
+ * where the path is neither; EACCES, EIO … for a file, with its path, unless `skipUnreadable`; EINVAL for an archive
+ * that is damaged, ends early, or leads out of the tree; EFBIG, ENAMETOOLONG for an archive beyond the limits; ENOTSUP
+ * for a layer whose files have their bytes elsewhere; ENOSPC; ECANCELED. After an error nothing of the import stays.
  */
 export async function importTree(
   target: StoreEngine,
@@ -38,7 +39,8 @@ export async function importTree(
   if (isFileMode(mode)) return await importArchive(target, source, options, started);
   if (!isDirectoryMode(mode)) throw new FsError('ENOTDIR', { syscall: 'scandir', path: source });
   if (options.over !== undefined) {
-    const note = 'only an archive is unpacked over a tree: import it with --whiteouts, and fork --lower both';
+    const note =
+      'only an archive can be unpacked over a tree: import the directory with --whiteouts, and `fork --lower` both';
     throw new FsError('EINVAL', { syscall: 'import', path: source, note });
   }
   const root = hostCall(source, () => target.system.open(source, O_RDONLY | O_DIRECTORY));
@@ -77,7 +79,7 @@ async function importDirectory(
   return run.tally.report(options.name, source, performance.now() - started);
 }
 
-/** Runs a call on the source; its error names it. */
+/** Runs a call on the source; its error names the source. */
 function hostCall<T>(source: string, call: () => T): T {
   try {
     return call();
@@ -95,7 +97,7 @@ async function importArchive(
   const bytes = await ByteStream.open(source);
   try {
     const builder = target.buildLayer(name, over ?? source, over);
-    // An archive over a tree is an image's layer; by itself it may be anything.
+    // An archive that is unpacked over a tree is a layer of an image; any other archive may be anything.
     const form = whiteouts ?? (over === undefined ? 'none' : 'oci');
     const run = new ArchiveImport(target.system, builder, bytes, { ...options, whiteouts: form });
     try {
@@ -111,7 +113,9 @@ async function importArchive(
   }
 }
 
-/** On a full or failing disk even this may fail: gc then removes the rest, and the first error is the one to report. */
+/**
+ * On a full or failing disk even `abort` may fail: gc then removes the rest, and the caller reports the first error.
+ */
 function giveUp(builder: LayerBuilder): void {
   try {
     builder.abort();

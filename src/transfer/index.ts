@@ -1,13 +1,13 @@
 /**
  * transfer: moves whole trees between the host and a store. `importTree` makes a snapshot of a host directory or an
- * archive, `exportFileSystem` writes a tree to a host directory or a tar archive. Imports hash content, so that what
- * the store has already is not stored again.
+ * archive, `exportFileSystem` writes a tree to a host directory or a tar archive. Imports hash content, so that content
+ * that the store already has is not stored again.
  *
  * Invariants: an import is all or nothing; host paths and names are bytes; no symlink is followed out of the tree;
  * everything that could not be carried over has a note in the report.
  *
- * Neighbours: `store` below gives the LayerBuilder and the open trees, `sys` the host's calls;
- * `lifecycle`, `library` and `cli` above call it.
+ * Neighbours: `store` below gives the LayerBuilder and the open trees, `sys` the host's calls; `lifecycle`, `library`
+ * and `cli` above call it.
  */
 
 export { type ExportOptions, exportFileSystem } from './export.ts';

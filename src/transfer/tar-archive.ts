@@ -1,14 +1,13 @@
 /**
- * Bytes of a tar archive, and nothing else: POSIX.1-2001 pax interchange format (pax(1)), ustar headers with
- * extended headers before them for what these cannot say. Names, link targets and attribute values are raw
- * bytes throughout, which is why a library that takes strings would not do: a name that is not UTF-8 must
- * come out as it went in. Extended attributes are `SCHILY.xattr.NAME`, as GNU tar, star and bsdtar write and
- * read them.
+ * Encodes the bytes of a tar archive, without any I/O: POSIX.1-2001 pax interchange format (pax(1)), ustar headers,
+ * each with an extended header before it for the fields that ustar cannot hold. Names, link targets and attribute
+ * values are raw bytes throughout, so a library that takes strings would not do: a name that is not UTF-8 must come out
+ * unchanged. Extended attributes are `SCHILY.xattr.NAME`, as in GNU tar, star and bsdtar.
  */
 import { assert } from '../base/index.ts';
 
 export const BLOCK_BYTES = 512;
-/** Before the name of an extended attribute. */
+/** The prefix of the key of an extended attribute; the attribute's name follows. */
 export const XATTR_KEY = 'SCHILY.xattr.';
 const NAME_BYTES = 100;
 /** Largest numbers of the octal fields. */
@@ -34,14 +33,14 @@ export interface TarTime {
   readonly nanoseconds: number;
 }
 
-/** What is said alike of a file that is written to an archive and of one that is read from it. */
+/** The fields that files written to an archive and files read from one have in common. */
 export interface TarFields {
   readonly type: TarType;
   /** Permission bits only. */
   readonly mode: number;
   readonly uid: number;
   readonly gid: number;
-  /** Bytes of content that follow; 0 for what is no file. */
+  /** Bytes of content that follow the header; 0 for anything but a regular file. */
   readonly sizeBytes: number;
   readonly mtime: TarTime;
   readonly atime: TarTime;
@@ -58,15 +57,15 @@ export interface TarEntry extends TarFields {
   readonly xattrs: readonly (readonly [name: Buffer, value: Buffer])[];
 }
 
-/** What follows the last entry. */
+/** The end mark after the last entry. */
 export const TAR_END = Buffer.alloc(2 * BLOCK_BYTES);
 
-/** Zeros that fill the last block of a content of `sizeBytes`. */
+/** The zeros that fill up the last block of content of `sizeBytes`. */
 export function tarPadding(sizeBytes: number): Buffer {
   return Buffer.alloc((BLOCK_BYTES - (sizeBytes % BLOCK_BYTES)) % BLOCK_BYTES);
 }
 
-/** Everything that stands before an entry's content: an extended header, always, and the ustar header. */
+/** Everything before an entry's content: always an extended header, then the ustar header. */
 export function encodeTarHeader(entry: TarEntry): Buffer {
   const records = paxRecords(entry);
   const body = Buffer.concat(records);
@@ -120,7 +119,7 @@ function paxTime({ seconds, nanoseconds }: TarTime): string {
   return `${seconds}.${String(nanoseconds).padStart(9, '0')}`;
 }
 
-/** The name of an extended header, for readers that know none and unpack it as a file. */
+/** The name of an extended header: readers that do not know extended headers unpack it as a file of this name. */
 function paxName(path: Buffer): Buffer {
   const text = path.toString('latin1').replace(/\/+$/, '');
   const last = text.slice(text.lastIndexOf('/') + 1).slice(0, NAME_BYTES - 12);
@@ -138,7 +137,7 @@ type HeaderFields = Pick<
 
 function ustarHeader(typeFlag: string, path: Buffer, fields: HeaderFields, sizeBytes: number): Buffer {
   const block = Buffer.alloc(BLOCK_BYTES);
-  // What does not fit is cut here and whole in the extended header.
+  // A value that does not fit is cut here; the extended header has it in full.
   path.copy(block, 0, 0, NAME_BYTES);
   octal(block, 100, 8, fields.mode & 0o7777);
   octal(block, 108, 8, Math.min(fields.uid, ID_MAX));
@@ -157,7 +156,7 @@ function ustarHeader(typeFlag: string, path: Buffer, fields: HeaderFields, sizeB
   return block;
 }
 
-/** A number in octal, zeros before it and a zero byte behind. */
+/** Writes a number in octal, with leading zeros and a zero byte at the end. */
 function octal(block: Buffer, at: number, width: number, value: number): void {
   const digits = value.toString(8).padStart(width - 1, '0');
   assert(digits.length < width, 'a number fits its field');

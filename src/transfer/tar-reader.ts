@@ -1,17 +1,16 @@
 /**
  * Reads a tar archive member by member: POSIX.1-2001 pax interchange format, ustar, and GNU tar's own forms (`L` and
- * `K` headers, numbers in base 256). Names, link targets and extended attributes are bytes, as in `tar-archive.ts`,
- * which writes them.
+ * `K` headers, numbers in base 256). Names, link targets and extended attributes are bytes, as in `tar-archive.ts`.
  */
 import { FsError, PATH_BYTES_MAX } from '../base/index.ts';
 import type { ByteStream } from './byte-stream.ts';
 import { BLOCK_BYTES, type TarFields, type TarTime, type TarType, XATTR_KEY } from './tar-archive.ts';
 
-/** No genuine extended headers of one member are longer: an attribute has 64 KiB at most. */
+/** More than the extended headers of one member need in any genuine archive: an attribute has 64 KiB at most. */
 const EXTENDED_BYTES_MAX = 16 * 1024 * 1024;
-/** What global headers say is said of every member that follows: a few bytes of archive would become this much each. */
+/** Global headers apply to every member that follows, so a few bytes of archive can cost this much memory for each. */
 const GLOBAL_BYTES_MAX = 64 * 1024;
-/** Records that are read; others, say comments, mean nothing here. */
+/** Keys of the records that are read; others, for example comments, are ignored. */
 const KEYS = new Set(['path', 'linkpath', 'size', 'uid', 'gid', 'mtime', 'atime', 'ctime']);
 const SHOWN_CHARACTERS_MAX = 100;
 
@@ -46,7 +45,7 @@ export class TarReader {
   private readonly global = new Map<string, Buffer>();
   /** Bytes left to read: of the current member's content, and of the padding after it. */
   private contentLeft = 0;
-  /** Bytes that extended headers may still have: of the next member, and global ones. */
+  /** Bytes that may still come in extended headers: in those of the next member, and in global ones. */
   private extendedLeft = EXTENDED_BYTES_MAX;
   private globalLeft = GLOBAL_BYTES_MAX;
   private paddingLeft = 0;
@@ -56,8 +55,8 @@ export class TarReader {
   }
 
   /**
-   * The next member; undefined at the end of the archive. ENOTDIR for what is not tar; EINVAL for one that is damaged,
-   * ends early, or has sparse files.
+   * The next member; undefined at the end of the archive. ENOTDIR where the file is no tar archive; EINVAL for an
+   * archive that is damaged, ends early, or has sparse files.
    */
   async next(): Promise<TarMember | undefined> {
     await this.skipContent();
@@ -77,7 +76,7 @@ export class TarReader {
     }
   }
 
-  /** The next bytes of the current member's content; EINVAL where the archive ends before they do. */
+  /** The next bytes of the current member's content; EINVAL where the archive ends before the content does. */
   async readContent(target: Buffer, length: number): Promise<void> {
     if ((await this.bytes.read(target, length)) < length) throw this.bytes.damage('it ends in a file');
     this.contentLeft -= length;
@@ -95,7 +94,7 @@ export class TarReader {
     this.paddingLeft = (BLOCK_BYTES - (sizeBytes % BLOCK_BYTES)) % BLOCK_BYTES;
   }
 
-  /** False at the end mark, a block of zeros. The rest is read so that gzip's checksum is verified. */
+  /** False at the end mark, a block of zeros. The rest of the archive is read too, to verify gzip's checksum. */
   private async readHeader(): Promise<boolean> {
     const { bytes, header } = this;
     const isFirst = bytes.position === 0;
@@ -154,7 +153,7 @@ export class TarReader {
     let type = TYPES[flag];
     if (type === undefined)
       throw this.bytes.damage(`'${shown}' is of an unknown type, ${JSON.stringify(flag)}`);
-    // Archives from before there was a type for directories mark them by a slash at the end of the name.
+    // Old archives, from before there was a type for directories, mark these by a slash at the end of the name.
     if (type === 'file' && path.at(-1) === 0x2f) type = 'directory';
     const sizeBytes = this.extendedNumber(extended, 'size') ?? headerBytes;
     this.willRead(type === 'file' ? sizeBytes : 0);
@@ -233,7 +232,9 @@ function cString(field: Buffer): Buffer {
   return Buffer.from(end < 0 ? field : field.subarray(0, end));
 }
 
-/** Whether the checksum, a sum of all bytes with its own field as spaces, is right. Old writers summed signed bytes. */
+/**
+ * Whether the checksum is right: the sum of all bytes, with spaces in its own field. Old writers summed signed bytes.
+ */
 function hasRightSum(header: Buffer): boolean {
   const stored = Number.parseInt(header.toString('latin1', 148, 156).replace(/\0.*$/s, '').trim(), 8);
   let sum = 0;
@@ -263,7 +264,7 @@ function parsePax(body: Buffer, records: Map<string, Buffer>, bytes: ByteStream)
     at = end;
     const isXattr = key.startsWith(XATTR_KEY);
     if (!isXattr && !KEYS.has(key) && !key.startsWith(SPARSE_KEY)) continue;
-    // An empty value takes back an earlier one; only an attribute may be empty.
+    // An empty value removes an earlier record; only an attribute may be empty.
     if (value.length === 0 && !isXattr) records.delete(key);
     else records.set(key, value);
   }

@@ -7,7 +7,7 @@ import type { Attributes, TreeFiles } from '../vfs/index.ts';
 /** Files are read in pieces of this size. */
 const PIECE_BYTES = 1024 * 1024;
 
-/** A directory of the host that is renamed while its tree is walked may be met again. */
+/** Visits of one directory, at most: a host directory that is renamed during the walk may be visited again. */
 const MET_MAX = 3;
 
 export interface TreeItem {
@@ -17,7 +17,7 @@ export interface TreeItem {
   /** The target of a symlink, a byte string; '' for others. */
   readonly target: string;
   readonly xattrs: readonly (readonly [name: string, value: Buffer])[];
-  /** The first path of the same inode, where this is another one. */
+  /** The first path of the same inode, where this path is a further hard link. */
   readonly firstPath: string | undefined;
 }
 
@@ -29,7 +29,7 @@ export class TreeReader {
   private readonly piece = Buffer.allocUnsafe(PIECE_BYTES);
   /** First paths of inodes with several names. */
   private readonly linked = new Map<number, string>();
-  /** How often directories were met. */
+  /** How often each directory was visited. */
   private readonly met = new Map<number, number>();
 
   constructor(name: string, fileSystem: TreeFiles) {
@@ -42,7 +42,7 @@ export class TreeReader {
     return at({ syscall, path: this.shown(path) }, call);
   }
 
-  /** The path for messages. */
+  /** The path with the tree's name, for messages. */
   shown(path: string): string {
     return `${this.name}:${nameToString(path)}`;
   }
@@ -58,7 +58,10 @@ export class TreeReader {
     return { path, attributes, target, xattrs, firstPath: this.firstPath(path, attributes) };
   }
 
-  /** EIO for a directory of many names, as no sound tree has it: with two in each, a walk would not end. */
+  /**
+   * Counts a visit. EIO for a directory with several names, which no sound tree has: with two names for each directory,
+   * a walk of a deep tree would never end.
+   */
   private noteMet(path: string, directory: number): void {
     const met = (this.met.get(directory) ?? 0) + 1;
     if (met > MET_MAX) {
@@ -98,7 +101,7 @@ export class TreeReader {
     }
   }
 
-  /** Visits the data of a file in pieces, without holes. `bytes` is used again for the next piece. */
+  /** Visits the data of a file in pieces, without holes. The next piece overwrites `bytes`. */
   async readData(item: TreeItem, visit: (bytes: Buffer, position: number) => Promise<void>): Promise<void> {
     await this.reading(item, async ({ segments, read }) => {
       for (const { start, end } of segments) {

@@ -1,7 +1,7 @@
 /**
  * Reads whiteouts. In OCI image layers (image-spec, layer.md) an empty file `.wh.NAME` hides NAME in the layers below,
- * and `.wh..wh..opq` hides all of their entries in its directory; other names that begin with `.wh..wh.` are AUFS's own
- * and are ignored. For the layers of overlayfs see `overlay-marks.ts` in `lower`.
+ * and `.wh..wh..opq` hides all of their entries in its directory; other names that begin with `.wh..wh.` are internal
+ * to AUFS and are ignored. For the layers of overlayfs see `overlay-marks.ts` in `lower`.
  */
 import { FsError, type Ino, kindOfMode, type Name } from '../base/index.ts';
 import {
@@ -20,7 +20,7 @@ import type { ImportTally } from './import-report.ts';
 /** The form of whiteouts in an import; with `none` every name is an ordinary file. */
 export type WhiteoutForm = 'oci' | 'overlay' | 'none';
 
-/** Begins the name of a whiteout. */
+/** The prefix of the name of a whiteout. */
 export const OCI_PREFIX = '.wh.';
 const OCI_META = '.wh..wh.';
 export const OCI_OPAQUE = '.wh..wh..opq';
@@ -31,13 +31,13 @@ export function ociWhiteout(name: Name): Name | undefined {
   return name.startsWith(OCI_PREFIX) ? (name.slice(OCI_PREFIX.length) as Name) : undefined;
 }
 
-/** Whether a path with these names is one of AUFS's own files. */
+/** Whether a path with these names is internal to AUFS. */
 export function isOciMeta(directories: readonly Name[], last: Name): boolean {
   if (last.startsWith(OCI_META) && last !== OCI_OPAQUE) return true;
   return directories.some((name) => name.startsWith(OCI_META));
 }
 
-/** Whether a whiteout hides something that can be the name of a file. */
+/** Whether this can be the name of a file, and so of something that a whiteout hides. */
 export function isName(name: string): boolean {
   return name !== '' && name !== '.' && name !== '..';
 }
@@ -76,11 +76,11 @@ export function storedXattrs(
 export interface WhiteoutPlan {
   /** The names of files. */
   readonly names: readonly Name[];
-  /** Names that have only a whiteout. */
+  /** Names for which there is only a whiteout. */
   readonly hidden: readonly Name[];
-  /** Names that have both a whiteout and a file: where the file is a directory, it is opaque. */
+  /** Names for which there are both a whiteout and a file: if the file is a directory, it is opaque. */
   readonly replaced: ReadonlySet<Name>;
-  /** Empty files may be whiteouts, marked by an attribute. */
+  /** Whether empty files may be whiteouts, marked by an attribute. */
   readonly mayHaveMarked: boolean;
   /** The attributes of the directory; `isOpaque` where a whiteout of its own name hides the lower ones. */
   xattrs(isOpaque: boolean): Map<string, Buffer>;
@@ -94,7 +94,7 @@ export function planWhiteouts(
   tally: ImportTally,
 ): WhiteoutPlan {
   const stored = storedXattrs(form, hostXattrs, { shown: path, mode }, tally);
-  const isOpaqueHere = form === 'oci' && found.includes(OCI_OPAQUE as Name); // It is a name.
+  const isOpaqueHere = form === 'oci' && found.includes(OCI_OPAQUE as Name); // The cast: a valid name.
   const hiding = form === 'oci' ? found.filter((name) => name.startsWith(OCI_PREFIX)) : [];
   const names = hiding.length === 0 ? found : found.filter((name) => !name.startsWith(OCI_PREFIX));
   const present = new Set(hiding.length === 0 ? [] : names);

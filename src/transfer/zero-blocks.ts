@@ -1,4 +1,4 @@
-/** Content in pieces, and its blocks of zeros: they become holes where nobody says where the holes of a file are. */
+/** Reads content in pieces, and turns blocks of zeros into holes where the source does not report its holes. */
 import { assert, BLOCK_SIZE, type BlockIndex, blocksFor, type Run } from '../base/index.ts';
 import { appendRun, type DataSegment } from '../extent/index.ts';
 import type { LayerBuilder, OwnBlob } from '../store/index.ts';
@@ -6,13 +6,13 @@ import type { LayerBuilder, OwnBlob } from '../store/index.ts';
 /** Large files are read in pieces of this size. */
 export const PIECE_BYTES = 1024 * 1024;
 /**
- * A file with less data than this share of its size is packed: checksums of a blob of its own would be mostly
- * of holes.
+ * A file whose data is less than its size divided by this is packed: in a blob of its own, most checksums would be of
+ * holes.
  */
 export const SPARSE_SHARE = 4;
-/** What comes in order may begin with so large a hole and still turn out to be dense. */
+/** Content that comes in order may begin with a hole of this size and still turn out to be dense. */
 const FIRST_HOLE_BYTES_MAX = 64 * 1024 * 1024;
-/** Fewer zeros than these stay data: a map of more pieces costs more than they do. */
+/** Shorter stretches of zeros stay data: the additional piece in the map would cost more than the zeros do. */
 const HOLE_BYTES_MIN = 64 * 1024;
 const ZEROS = Buffer.alloc(BLOCK_SIZE);
 
@@ -52,15 +52,18 @@ export function dataIn(bytes: Buffer, length: number): DataSegment[] {
   return segments;
 }
 
-/** Where the data of a file went: into its own blob at the same places, and into packed ones. */
+/**
+ * Where the data of a file was stored: in its own blob at the same positions (`layout`), and in packed blobs
+ * (`packed`).
+ */
 interface CopiedData {
   readonly layout: readonly DataSegment[];
   readonly packed: readonly Run[];
 }
 
 /**
- * Copies what is not zeros: into the file's own blob, and from where that would become mostly holes, which have
- * checksums as well, into packed ones. A piece is written while the next one is read.
+ * Copies the data without zeros into the file's own blob. From the position where that blob would become mostly holes,
+ * which have checksums as well, it goes into packed blobs. A piece is written while the next piece is read.
  */
 export async function copyWithoutZeros(
   builder: LayerBuilder,
@@ -98,7 +101,7 @@ export async function copyWithoutZeros(
       await read(target, length, position);
       await written;
       written = addPiece(target.subarray(0, length), position);
-      // Its failure is thrown where it is awaited, which may be a little later.
+      // Keeps Node.js from reporting an unhandled rejection: the next `await written` throws the error.
       written.catch(() => undefined);
       [target, other] = [other, target];
     }

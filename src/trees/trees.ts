@@ -29,23 +29,29 @@ export class Trees {
     this.mounted = new MountedTrees(engine.directory, engine.system);
   }
 
-  /** Where the owner has mounted a fork; undefined where it has not, and for snapshots. ENOENT, of `operation`. */
+  /**
+   * Where the owner has mounted a fork; undefined for a fork that is not mounted, and for snapshots. ENOENT, as an
+   * error of `operation`.
+   */
   async mountOf(name: string, operation?: string): Promise<MountRecord | undefined> {
     if (!this.isElsewhere(name, operation)) return undefined;
     return await this.mounted.find(name);
   }
 
-  /** Whether another process may have the fork. Any number may open a snapshot; what is open here is not mounted. */
+  /**
+   * Whether another process may have the fork open. False for snapshots, which any number of processes may open, and
+   * for a fork that is open here, because that is not mounted.
+   */
   private isElsewhere(name: string, operation?: string): boolean {
     const { engine } = this;
-    // A process that only reads has a copy of the fork as it is.
+    // A read-only engine has a copy of the fork's present state.
     if (engine.isReadOnly) return false;
     return engine.openTreeOf(name) === undefined && engine.info(name, operation).kind === 'fork';
   }
 
   /**
    * A tree to read from, opened once until `close`. Waits for a fork that another process has open. ENOENT; EBUSY;
-   * ENOTSUP, ENOTCONN of a mount that this process does not see.
+   * ENOTSUP, ENOTCONN for a mount that this process does not see.
    */
   async read(name: string): Promise<TreeHandle> {
     const known = this.handles.get(name);
@@ -56,7 +62,7 @@ export class Trees {
     return handle;
   }
 
-  /** As `read`, to write to. EROFS of a snapshot. */
+  /** Like `read`, for writing. EROFS for a snapshot. */
   async write(name: string): Promise<TreeHandle> {
     const handle = await this.read(name);
     this.engine.tables.requireWritable();
@@ -103,21 +109,26 @@ export class Trees {
     return this.engine.snapshot(source, name);
   }
 
-  /** Writes those of these trees that are mounted elsewhere to the tables, as they are now; returns which. ENOENT. */
+  /**
+   * For the given trees that the owner has mounted: writes their present state to the tables, and returns their names.
+   * ENOENT.
+   */
   async settleElsewhere(trees: Iterable<TreeState>): Promise<SettledElsewhere> {
     const names = new Set<string>();
     for (const tree of trees) if (typeof tree === 'string' && this.isElsewhere(tree)) names.add(tree);
     return names.size === 0 ? names : await this.mounted.settle(names);
   }
 
-  /** Both trees as they are now, from the tables. ENOENT; EBUSY of a fork that a process other than the owner has. */
+  /**
+   * Both trees as they are now, from the tables. ENOENT; EBUSY for a fork that a process other than the owner has open.
+   */
   async settle(before: TreeState, after: TreeState): Promise<[before: StoredTree, after: StoredTree]> {
     const elsewhere = await this.settleElsewhere([before, after]);
     const settled = (tree: TreeState): StoredTree => settleTree(this.engine, tree, elsewhere);
     return [settled(before), settled(after)];
   }
 
-  /** Freezes the mounted trees among these, or all mounted trees; returns which those are. */
+  /** Freezes the mounted trees among these names, or all mounted trees; returns their names. */
   async freezeElsewhere(names: readonly string[] | undefined): Promise<SettledElsewhere> {
     return this.engine.isReadOnly ? new Set() : await this.mounted.freeze(names);
   }
@@ -132,7 +143,7 @@ export class Trees {
   }
 }
 
-/** EBUSY of a mount that was ended but is still in use by programs. */
+/** EBUSY for a mount that was ended but is still in use by programs. */
 function requireMounted({ isDetached, fork, directory, users }: MountRecord): void {
   if (!isDetached) return;
   const note = `${programsText(users)} still use it`;

@@ -7,7 +7,7 @@ import type { BlockMatch } from './block-matching.ts';
 const PIECE_BLOCKS = 64;
 /** Pieces between two pauses: 8 MiB, some milliseconds. */
 const PIECES_PER_PAUSE = 32;
-/** Most damaged blocks to report one by one. */
+/** The number of damaged blocks that are reported one by one. */
 const DAMAGED_MAX = 100;
 
 /** A range of the blocks of a match. */
@@ -27,12 +27,12 @@ export class BlockComparison {
     this.blobs = blobs;
   }
 
-  /** It is time to let other work of the thread run. */
+  /** Whether it is time to let other work of the thread run. */
   get isPauseDue(): boolean {
     return this.piecesCompared % PIECES_PER_PAUSE === 0;
   }
 
-  /** The parts of a piece that are equal in both blobs. Blocks that cannot be read are not. */
+  /** The parts of a piece that are equal in both blobs. Blocks that cannot be read count as different. */
   equalParts(source: BlobId, target: BlobId, piece: MatchPart): readonly MatchPart[] {
     this.piecesCompared++;
     const length = piece.count * BLOCK_SIZE;

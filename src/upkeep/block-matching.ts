@@ -1,13 +1,14 @@
 /**
  * Matching: finds blocks that look equal, by the checksums beside sealed blobs. No data is read here.
  *
- * Sources have an order, and a block is matched with an earlier one: the first of its kind stays, all others may be
- * replaced by it. Where the index has no room for all blocks, a pass covers those that fit, and the next pass begins
- * with the first that did not. Moved blocks are skipped from then on.
+ * Sources have an order, and a block is matched with an earlier one: the first of equal blocks stays, and may replace
+ * all others. Where the index has no room for all blocks, a pass covers those that fit, and the next pass begins with
+ * the first block that did not fit. Blocks that were moved are skipped from then on.
  *
- * To keep maps in few pieces, a block preferably takes the block after the one that the block before it takes, or the
- * block before the one that the next takes, where the checksum is the same. A file in a blob of its own, which the
- * kernel can read by itself, is broken up only where more than a small part of it is shared.
+ * To keep file maps in few pieces, consecutive blocks preferably match consecutive blocks: where the checksum is the
+ * same, a block takes the successor of its predecessor's match, or the predecessor of its successor's match. A file in
+ * a blob of its own, which the kernel can read by itself, is broken up only where more than a small part of it is
+ * shared.
  */
 import { type BlobId, RangeSet } from '../base/index.ts';
 import { ChecksumIndex } from './checksum-index.ts';
@@ -20,7 +21,7 @@ const SUMS_KEPT = 16;
 /** Blocks of a sealed blob. */
 export interface BlockSource {
   readonly blob: BlobId;
-  /** It holds a single file. */
+  /** Whether the blob holds a single file. */
   readonly isOwn: boolean;
   /** The blocks that files name and that are not dropped. */
   readonly live: RangeSet;
@@ -48,12 +49,17 @@ export class BlockMatching {
   private readonly sums = new Map<number, Uint32Array | undefined>();
   /** For each block of the current source: the matching source plus 1, or 0 for none. */
   private targets = new Uint32Array(0);
-  /** And the matching block in it. */
+  /** For each block of the current source: the matching block in that source. */
   private targetBlocks = new Uint32Array(0);
-  /** Where the next pass begins: at the first block that the index had no room for. Undefined: there is none. */
+  /**
+   * The start of the next pass: the first block that the index had no room for. Undefined: no further pass is needed.
+   */
   nextPass: BlockPlace | undefined;
 
-  /** `sumsOf` gives low and high half of each block's checksum; undefined where the blob has none that can be read. */
+  /**
+   * `sumsOf` gives low and high half of each block's checksum; undefined where the blob has no checksums that can be
+   * read.
+   */
   constructor(
     sources: readonly BlockSource[],
     sumsOf: (source: BlockSource) => Uint32Array | undefined,
@@ -121,7 +127,10 @@ export class BlockMatching {
     this.targetBlocks[block] = targetBlock;
   }
 
-  /** Matches a block that continues no match with the block before the next one's target, if it can. */
+  /**
+   * For a block that does not extend its neighbours' matches: matches it, where possible, with the predecessor of the
+   * next block's match.
+   */
   private alignWithNext(source: number, sums: Uint32Array, block: number): void {
     const target = this.targets[block]!;
     const next = this.targets[block + 1]!;
@@ -178,7 +187,7 @@ export class BlockMatching {
     const isKnown = this.sums.has(source);
     const sums = isKnown ? this.sums.get(source) : this.sumsOf(this.sources[source]!);
     if (isKnown && this.sums.size === 1) return sums;
-    // The one used last is the last to go.
+    // Moves the source to the end of the map: the least recently used source is dropped first.
     this.sums.delete(source);
     this.sums.set(source, sums);
     if (this.sums.size > SUMS_KEPT) this.sums.delete(this.sums.keys().next().value!);

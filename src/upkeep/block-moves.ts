@@ -1,13 +1,13 @@
 /**
- * Moves of blocks, and the maps of files after them. A move is about physical blocks: every file that names the one
- * place gets the other, which has the same bytes.
+ * Moves of blocks, and the maps of files after them. A move concerns physical blocks: every file that refers to the old
+ * place gets the new place, which has the same bytes.
  */
 import type { BlobId, BlockIndex, Run } from '../base/index.ts';
 import { appendRun } from '../extent/index.ts';
 
 /**
- * A file gets no more runs than this, or than it has: a map of very many pieces costs the process that maps it more
- * than it shares. The shortest moves are left out first.
+ * A file gets no more runs than this, or than it already has: a map of very many pieces costs a process that maps the
+ * file more memory than sharing saves. The shortest moves are left out first.
  */
 const RUNS_MAX = 4096;
 const SHORTEST_MAX = 4 ** 6;
@@ -58,7 +58,10 @@ export class BlockMoves {
     });
   }
 
-  /** The map of a file after the moves, runs joined where they continue each other; undefined when it stays. */
+  /**
+   * The map of a file after the moves, with adjacent runs joined where one continues the other; undefined where nothing
+   * changes.
+   */
   rewrite(runs: readonly Run[]): readonly Run[] | undefined {
     const runsMax = Math.max(RUNS_MAX, runs.length);
     for (let shortest = 1; shortest <= SHORTEST_MAX; shortest *= 4) {
@@ -71,7 +74,7 @@ export class BlockMoves {
     return undefined;
   }
 
-  /** Appends the run after the moves. Returns whether one changed it. */
+  /** Appends the run as it is after the moves. Returns whether any move changed it. */
   private rewriteRun(run: Run, shortest: number, rewritten: Run[]): boolean {
     const moves = this.bySource.get(run.blob) ?? [];
     const end = run.physical + run.count;
@@ -108,6 +111,6 @@ function indexAfter(moves: readonly Move[], block: number): number {
 
 function append(runs: Run[], logical: number, count: number, blob: BlobId, physical: number): void {
   if (count === 0) return;
-  // Both are counted from blocks of a file and of a blob.
+  // The casts: both are computed from blocks of a file and of a blob.
   appendRun(runs, { logical: logical as BlockIndex, count, blob, physical: physical as BlockIndex });
 }

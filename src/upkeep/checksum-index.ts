@@ -20,7 +20,7 @@ export class ChecksumIndex {
   foundSource = 0;
   foundBlock = 0;
 
-  /** Has room for `blocks`, or for as many as fit in `memoryBytes`. */
+  /** Has room for `blocks` blocks, or for as many as fit into `memoryBytes`. */
   constructor(blocks: number, memoryBytes: number) {
     let slots = SLOTS_MIN;
     while (slots * 0.75 < blocks && slots * 2 * SLOT_BYTES <= memoryBytes) slots *= 2;

@@ -9,13 +9,13 @@
  *   follow    lets open trees read these files' extents again, and maps live views again
  *
  * Content never changes, and no space is freed: gc does that, by its own rules. So the process may die at any moment,
- * or the disk be full: every file is in its old or its new state. The next run continues with the rest, since blocks
- * that became one are no longer two.
+ * or the disk be full: every file is in its old or its new state. The next run continues with the rest, because blocks
+ * that were merged are no longer separate.
  *
- * Races. While it runs it holds a lock that keeps gc from dropping anything, as an import does, so the blocks that
- * files get stay; blocks that were dropped before are not looked at. It changes only frozen layers, whose rows nobody
- * else writes. A process that has read the old rows goes on with the old blocks, and its lease keeps these until it has
- * followed (`OpenTrees`). Extents in blobs that the tables do not list are left alone.
+ * Races. While dedupe runs it holds a lock that keeps gc from dropping anything, as an import does, so the blocks that
+ * files now use stay; dedupe ignores blocks that were dropped before. It changes only frozen layers, whose rows nobody
+ * else writes. A process that has read the old rows goes on with the old blocks, and its lease keeps these until the
+ * process has followed (`OpenTrees`). Extents in blobs that the tables do not list are left alone.
  */
 import {
   BLOCK_SIZE,
@@ -52,7 +52,7 @@ export interface DedupeOptions {
 }
 
 export interface DedupeProgress {
-  /** In all passes so far. */
+  /** Blocks looked at in all passes so far. */
   readonly blocksLookedAt: number;
   /** The blocks to look at in one pass. */
   readonly blocksTotal: number;
@@ -83,7 +83,7 @@ export interface DedupeReport {
 type Counts = { -readonly [Field in keyof DedupeReport]: DedupeReport[Field] };
 
 const MEMORY_BYTES = 256 * 1024 * 1024;
-/** Moves, or bytes, to find before files are changed. A kill loses at most these. */
+/** Files are changed when this number of moves, or of bytes, was found. A kill loses at most that much work. */
 const MOVES_AT_ONCE = 131_072;
 const BYTES_AT_ONCE = 1024 ** 3;
 const PROGRESS_MS = 100;
@@ -103,7 +103,7 @@ export async function dedupeStore(engine: StoreEngine, options: DedupeOptions = 
   }
   const lock = takeLock(engine);
   try {
-    // After the lock and before the marks, so that gc drops nothing any more.
+    // After the lock is taken and before the marks are made, so that gc drops nothing from here on.
     engine.tables.transaction(() => void engine.tables.allocate('builders'));
     const run = new Dedupe(engine, options, wanted);
     for (const _piece of run.work()) await yieldToEventLoop();
@@ -114,7 +114,7 @@ export async function dedupeStore(engine: StoreEngine, options: DedupeOptions = 
   }
 }
 
-/** Waits a little: gc takes the lock for a moment to see whether anybody holds it. */
+/** Retries for a while, because gc takes this lock for a moment to see whether anybody holds it. */
 function takeLock({ system, layout, directory }: StoreEngine): LayerLock {
   try {
     return whileBusyBlocking(() => LayerLock.take(system, layout.dedupeLockPath));
@@ -206,7 +206,7 @@ class Dedupe {
     return report;
   }
 
-  // Before.
+  // Freezing and marking.
 
   /** Freezes forks, so that their data is in frozen layers. Returns those that other processes have open. */
   private freezeForks(): string[] {
@@ -231,7 +231,7 @@ class Dedupe {
       }
       return true;
     } catch (error) {
-      // Another process has it open, or has just dropped it.
+      // EBUSY: another process has the fork open. ENOENT: another process has just dropped it.
       if (isFsError(error, 'EBUSY')) return false;
       if (isFsError(error, 'ENOENT')) return true;
       throw error;
@@ -239,7 +239,7 @@ class Dedupe {
   }
 
   /**
-   * Sealed blobs with their live blocks: blobs of one file first, then by age, since the first of equal blocks stays.
+   * Sealed blobs with their live blocks: blobs of one file first, then by age, because the first of equal blocks stays.
    */
   private sourcesOf({ blocks }: Marks): BlockSource[] {
     const { tables } = this.engine;
@@ -352,7 +352,7 @@ class Dedupe {
     }
   }
 
-  /** All rows of a file change in one transaction: a run may reach from one into the next. */
+  /** Changes all rows of a file in one transaction, because a run may reach from one row into the next. */
   private rewriteFile(layer: LayerId, ino: Ino): void {
     const { extents } = this.engine.tables;
     const runs = extents.load(layer, ino) ?? [];

@@ -27,8 +27,8 @@ export class Findings implements FsckPass {
 
 export interface Checked {
   readonly engine: StoreEngine;
-  /** The layers that trees stand on, each after the one it stands on. */
+  /** The layers that trees stand on, each after the layers below it. */
   readonly layers: ReadonlyMap<LayerId, LayerRecord>;
-  /** The same without upper layers that another process is changing. */
+  /** `layers` without the upper layers that another process is changing. */
   readonly settled: ReadonlyMap<LayerId, LayerRecord>;
 }

@@ -41,7 +41,7 @@ export function checkTrees({ engine, layers }: Checked, findings: Findings): voi
   }
 }
 
-/** Every layer stands on existing frozen layers of less depth. A writable one has an active blob of its own. */
+/** Every layer stands on existing frozen layers of less depth. A writable layer has an active blob of its own. */
 export function checkLayers({ engine, layers }: Checked, findings: Findings): void {
   const { tables } = engine;
   for (const [layer, record] of layers) {
@@ -147,7 +147,10 @@ export function checkCounters(checked: Checked, findings: Findings): void {
   checkRanges(checked, findings);
 }
 
-/** Each number that a writable layer has yet to give out belongs to that layer alone, and to no inode. */
+/**
+ * Each number that a writable layer has reserved but not yet given out is reserved by no other layer and used by no
+ * inode.
+ */
 function checkRanges({ engine, layers, settled }: Checked, findings: Findings): void {
   const { tables } = engine;
   const ranges: { layer: LayerId; start: number; end: number }[] = [];

@@ -42,8 +42,8 @@ export function checkLinks(checked: Checked, findings: Findings): void {
 }
 
 /**
- * Counts one layer on top of the layers below it, which were checked before it: so every row is looked at once, however
- * many trees stand on it.
+ * Checks the counts of one layer on top of the layers below, which were checked before it: so every row is read once,
+ * however many trees stand on the layer.
  */
 class LinkCheck {
   private readonly tables: MetaTables;
@@ -113,7 +113,7 @@ class LinkCheck {
     this.subdirectories.set(directory, (this.subdirectories.get(directory) ?? 0) + by);
   }
 
-  /** A directory that is removed in this layer took its names with it. */
+  /** Subtracts the names in directories that this layer removes. */
   private countDead(): void {
     for (const [ino, { mode }] of this.tables.inodes.entries(this.layer)) {
       if (mode !== 0) continue;

@@ -119,7 +119,7 @@ function checkElsewhere(checked: Checked, elsewhere: ReadonlySet<BlobId>, findin
   }
   const files = nameFiles(checked, bad);
   for (const [index, { problem }] of bad.entries()) {
-    // Blocks that no fork shows any more are no loss.
+    // Blocks that no file of a tree uses any more are no loss.
     if (files[index] !== NO_FILE) findings.add(`${problem}; in ${files[index]}`);
   }
 }
@@ -130,7 +130,7 @@ function endOfBlob({ blobs }: StoreEngine, blob: BlobId, record: BlobRecord): nu
   return blobs.exists(blob) ? blobs.lengthBlocks(blob) : 0;
 }
 
-/** Bytes of a file's last block that lie beyond the file's end are zero. */
+/** Bytes of a file's last block that lie beyond the end of the file are zero. */
 export function checkTails({ engine, settled }: Checked, findings: Findings): void {
   const { tables, blobs, system } = engine;
   const bytes = Buffer.alloc(BLOCK_SIZE);
@@ -168,7 +168,8 @@ export function checkBlobs({ engine }: Checked, findings: Findings): void {
   for (const [blob, record] of tables.blobs.entries()) {
     findings.checked++;
     const hasFile = files.delete(blob);
-    // Being written, or abandoned and waiting for gc: the file is created after the record and removed before it.
+    // An active or building blob, or a dropped one that waits for gc: the file is created after the record and removed
+    // before the record.
     if (record.state === 'active' || record.state === 'building') continue;
     if (tables.dropped.get(blob)?.ranges.length === 0) continue;
     if (!hasFile) findings.add(`the file of blob ${blob} is missing`);
@@ -186,13 +187,13 @@ export function checkBlobs({ engine }: Checked, findings: Findings): void {
   for (const blob of files) findings.add(`the file of blob ${blob} belongs to nothing; gc removes it`);
 }
 
-/** Every block of a sealed blob that a file names matches its checksum. Others may be punched. */
+/** Every block of a sealed blob that a file refers to matches its checksum. Other blocks may be punched. */
 export function checkSums(checked: Checked, findings: Findings): void {
   const { tables, blobs, directory } = checked.engine;
   const bad: DamagedBlock[] = [];
   for (const [blob, live] of new Marking(tables, directory).mark().blocks) {
     if (tables.blobs.get(blob)?.state !== 'sealed') continue;
-    // Another process may have sealed it since.
+    // Another process may have sealed the blob after this process opened it.
     blobs.setSealed(blob);
     try {
       for (const { start, end } of live) {

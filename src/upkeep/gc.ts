@@ -1,21 +1,22 @@
 /**
- * Garbage collection: frees the layers that no tree stands on, and the blobs and blocks that no layer names.
+ * Garbage collection: frees the layers that no tree stands on, and the blobs and blocks that no layer refers to.
  *
- * Two steps, so that nothing is taken from a process that still relies on it:
+ * There are two steps, so that no process loses what it still relies on:
  *
  *   drop   marks unreachable layers, blobs and blocks as dropped, in a new epoch. Later lookups do not find them.
- *   reap   frees what this run or an earlier one has dropped, once no living lease is older than the drop and a new
- *          mark, made after the leases were read, still finds nothing that names it.
+ *   reap   frees what this run or an earlier run has dropped, once no living lease is older than the drop and a new
+ *          mark, made after the leases were read, still finds no reference to it.
  *
- * Races. A process publishes its lease before it reads rows, so one that could know a dropped block has an older lease.
- * A block may be named by a journal that no checkpoint has stored. Journals of dead owners are stored before the mark.
- * A living owner's lease holds what it may have known, and it undrops what it names (`undrop` in layer/) before its
- * lease moves up (`OpenTrees`), before it hands a block to another fork, and when it opens a layer. A living
- * LayerBuilder has no lease and finds content by hash, so while there is one nothing is dropped or reaped; the drop
- * removes the content rows, so that no later builder finds what was dropped.
+ * Races. A process publishes its lease before it reads rows, so a process that could know a dropped block has an older
+ * lease. The only reference to a block may be in a journal that no checkpoint has stored. Journals of dead owners are
+ * stored before the mark. A living owner's lease protects the blocks that the owner may have known, and the owner
+ * undrops the blocks that it refers to (`undrop` in layer/) before its lease moves up (`OpenTrees`), before it hands a
+ * block to another fork, and when it opens a layer. A living LayerBuilder has no lease and finds content by hash, so
+ * while one exists nothing is dropped or reaped; the drop removes the content rows, so that no later builder finds
+ * dropped content.
  *
- * Order of the reap: leases → builders → journals → mark. A process that comes after the leases were read knows only
- * what is reachable; the journal of one that died after that is stored before the mark.
+ * Order of the reap: leases → builders → journals → mark. A process that starts after the leases were read knows only
+ * reachable blocks; the journal of a process that died after that is stored before the mark.
  */
 import {
   BLOCK_SIZE,
@@ -36,9 +37,9 @@ export interface GcReport {
   readonly layersRemoved: number;
   readonly blobsRemoved: number;
   readonly rangesPunched: number;
-  /** Disk space freed, in bytes; the tables keep theirs for later rows. */
+  /** Disk space freed, in bytes; the space of removed rows stays in the tables for later rows. */
   readonly bytesFreed: number;
-  /** Blobs that got their checksums here, because the process that froze them did not finish. */
+  /** Blobs whose checksums this run computed, because the process that froze them did not finish. */
   readonly blobsSealed: number;
   /** Files left behind by a crash. */
   readonly filesRemoved: number;
@@ -47,9 +48,9 @@ export interface GcReport {
   readonly blobsWaiting: number;
   /** Processes that may still use dropped space. */
   readonly waitingFor: readonly number[];
-  /** An import is under way: nothing was dropped. */
+  /** Whether an import or a dedupe was under way: then nothing more was dropped or reaped. */
   readonly isImportRunning: boolean;
-  /** Forks whose journal could not be read, each with the problem: then nothing was freed. */
+  /** Forks whose journal could not be read, each with the problem. If there are any, nothing was freed. */
   readonly unreadableForks: readonly string[];
 }
 
@@ -58,9 +59,7 @@ type Counts = { -readonly [Field in keyof GcReport]: GcReport[Field] };
 /** Blocks punched between two looks at the clock: 16 MiB. */
 const PIECE_BLOCKS = 4096;
 
-/**
- * Flattens chains that are too long, then frees unused space. ERR_STORE_CORRUPT when a row that it needs is damaged.
- */
+/** Flattens chains that are too long, then frees unused space. ERR_STORE_CORRUPT when a necessary row is damaged. */
 export function collectGarbage(engine: StoreEngine): GcReport {
   engine.requireOpen('gc');
   engine.tables.requireWritable();
@@ -70,7 +69,7 @@ export function collectGarbage(engine: StoreEngine): GcReport {
   });
 }
 
-/** Blocks to drop; without ranges all of the blob. */
+/** Blocks to drop; an empty list of ranges means the whole blob. */
 interface Candidate {
   readonly blob: BlobId;
   readonly ranges: Range[];
@@ -133,8 +132,8 @@ class Collection {
   }
 
   /**
-   * Changes rows in slices, each in an epoch of its own. Stops when an import begins: either this transaction sees its
-   * builder, or the builder begins later and does not find what is gone.
+   * Changes rows in slices, each in an epoch of its own. Stops when an import begins: either this transaction sees the
+   * import's builder, or the builder begins later and does not find the removed rows.
    */
   private inSlices<T>(items: readonly T[], change: (item: T, epoch: number) => void): void {
     const { tables } = this.engine;
@@ -188,7 +187,7 @@ class Collection {
     try {
       fd = blobs.descriptor(blob);
     } catch (error) {
-      // Its file is missing, which fsck reports.
+      // The blob's file is missing, which fsck reports.
       if (isFsError(error)) return [];
       throw error;
     }
@@ -294,7 +293,7 @@ class Collection {
     let next = 0;
     while (next < due.length) {
       const unlinked: BlobId[] = [];
-      // In a transaction: an `undrop` comes before it, or finds the blob gone.
+      // In a transaction: an `undrop` of another process comes before it, or finds that the blob is gone.
       tables.slice((isSpent) => {
         do {
           const [blob, { epoch }] = due[next]!;
@@ -315,7 +314,7 @@ class Collection {
     }
   }
 
-  /** Returns the ranges that are left when the slice is over. */
+  /** Frees a blob or ranges of it. Returns the ranges that are left when the slice is over. */
   private reapBlob(
     blob: BlobId,
     dropped: DroppedRecord,
@@ -326,11 +325,11 @@ class Collection {
     const { tables, blobs } = this.engine;
     const record = tables.blobs.get(blob);
     const live = marks.blocks.get(blob);
-    // The bytes are not the store's: only the row goes.
+    // The bytes are in a host file, not in the store: only the row is removed.
     if (!blobs.isStored(blob) && live === undefined) for (const table of tables.elsewhere) table.remove(blob);
     if (record === undefined) return [];
     if (dropped.ranges.length > 0) return this.punch(blob, dropped.ranges, live, isSpent);
-    // A journal that was not stored yet named it when it was dropped.
+    // The blob is in use again: a journal that was not yet stored at the drop refers to it.
     if (live !== undefined || isInUse(record, marks)) return [];
     if (blobs.exists(blob)) this.report.bytesFreed += blobs.allocatedBytes(blob);
     blobs.unlinkNames(blob);
@@ -373,7 +372,9 @@ function piecesOf(ranges: readonly Range[]): Range[] {
   return pieces;
 }
 
-/** Whether a fork appends to the blob: only its owner knows what it has written and not stored yet. */
+/**
+ * Whether a fork appends to the blob: only the fork's owner knows which blocks are written but not yet in the tables.
+ */
 function isInUse(record: BlobRecord, marks: Marks): boolean {
   return record.state === 'active' && marks.layers.has(record.layer);
 }

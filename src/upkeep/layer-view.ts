@@ -1,5 +1,5 @@
 /**
- * Layers read from the tables as they are. For fsck, so it shares no code with the layer stack that fsck checks.
+ * Reads layers straight from the tables. This is for fsck, so it shares no code with the layer stack that fsck checks.
  */
 import type { Ino, LayerId } from '../base/index.ts';
 import { FrozenLayer, FrozenTree, type Lower, UnionLayer } from '../lower/index.ts';
@@ -7,7 +7,10 @@ import type { LayerRecord, MetaTables } from '../meta/index.ts';
 
 type Records = ReadonlyMap<LayerId, LayerRecord>;
 
-/** The layers from `top` down as one tree; empty when it is 0. A layer that is missing, or live, ends it. */
+/**
+ * The layers from `top` down as one tree; an empty tree when `top` is 0. The tree ends at a layer that is missing or
+ * live.
+ */
 export function layerView(tables: MetaTables, records: Records, top: LayerId | 0): FrozenTree {
   const lowers: Lower[] = [];
   let next = top;
@@ -28,12 +31,15 @@ export function layerView(tables: MetaTables, records: Records, top: LayerId | 0
   return new FrozenTree(lowers, root ?? (0 as Ino)); // No inode has the number 0.
 }
 
-/** Whether a layer may stand on another. Pass `layers` reports one that may not; the others must come to an end. */
+/**
+ * Whether a layer may stand on another: it has a greater depth. Pass `layers` reports a layer that may not; the other
+ * passes need this check so that they end.
+ */
 function isBelow(records: Records, layer: LayerId | 0, record: LayerRecord): boolean {
   return layer !== 0 && (records.get(layer)?.depth ?? Number.POSITIVE_INFINITY) < record.depth;
 }
 
-/** Whether the host holds the content of a layer, so that there is nothing to check it against. */
+/** Whether the host holds the content of a layer, so that there are no rows to check. */
 export function isLiveLayer(records: Records, layer: LayerId | 0): boolean {
   const record = layer === 0 ? undefined : records.get(layer);
   if (record === undefined) return false;

@@ -3,8 +3,8 @@ import { FsError, isFsError, type LayerId, StoreError } from '../base/index.ts';
 import { LayerLock, type StoreEngine } from '../store/index.ts';
 
 /**
- * Opens and closes every fork whose owner died, if its journal holds something, which is then stored in the tables, or
- * if files without a name were open, which are then freed. Skips forks with a living owner. Returns the forks that
+ * Opens and closes every fork whose owner died and left something: changes in the journal, which are then stored in the
+ * tables, or open files without a name, which are then freed. Skips forks with a living owner. Returns the forks that
  * cannot be opened, each with the problem.
  */
 export function storeDeadJournals(engine: StoreEngine): string[] {
@@ -23,13 +23,16 @@ export function storeDeadJournals(engine: StoreEngine): string[] {
   return unreadable;
 }
 
-/** A layer without a journal may have them too, if its process died while it froze the layer below. */
+/**
+ * Whether a layer lists files without a name. A layer without a journal may do so too, if its process died while it
+ * froze the layer below.
+ */
 function hasOrphans({ tables }: StoreEngine, layer: LayerId): boolean {
   for (const _ino of tables.orphans.inos(layer)) return true;
   return false;
 }
 
-/** Whether a journal holds anything: a closed one is empty. */
+/** Whether a journal holds anything: the journal of a fork that was closed is empty. */
 export function hasJournal(engine: StoreEngine, layer: LayerId): boolean {
   try {
     return engine.system.statHost(Buffer.from(engine.layout.journalPath(layer)), false).size > 0;
@@ -40,8 +43,8 @@ export function hasJournal(engine: StoreEngine, layer: LayerId): boolean {
 }
 
 /**
- * Computes the checksums of all frozen blobs without them. The process that froze one may be dead; if it is alive, both
- * write the same bytes. Returns how many.
+ * Computes missing checksums of frozen blobs. The process that froze a blob may be dead; if it is alive, both processes
+ * write the same bytes. Returns the number of blobs.
  */
 export function sealLeftovers(engine: StoreEngine): number {
   const { sealer, tables } = engine;
@@ -62,7 +65,7 @@ function unsealedCount({ tables }: StoreEngine): number {
 
 /**
  * Removes blob files and journals without a row, which a crash left behind. A row always exists before its file, so the
- * files are listed first. Returns how many were removed.
+ * files are listed first. Returns the number of removed files.
  */
 export function sweepFiles(engine: StoreEngine): number {
   return sweepBlobs(engine) + sweepJournals(engine);

@@ -1,6 +1,6 @@
 /**
- * Marking: finds the layers that trees stand on, and the blocks that the extents of these layers name. A frozen layer
- * never changes, so it is read once in a run, however often the run marks.
+ * Marking: finds the layers that trees stand on, and the blocks that the extents of these layers refer to. A frozen
+ * layer never changes, so a run reads it once, however often it marks.
  */
 import { type BlobId, type LayerId, RangeSet, StoreError } from '../base/index.ts';
 import { isExternal } from '../blob/index.ts';
@@ -9,7 +9,7 @@ import { type LayerRecord, layersUnder, type MetaTables } from '../meta/index.ts
 export interface Marks {
   /** All layers that the trees stand on. */
   readonly layers: ReadonlyMap<LayerId, LayerRecord>;
-  /** Blocks that extents of these layers name. */
+  /** The blocks that the extents of these layers refer to. */
   readonly blocks: ReadonlyMap<BlobId, RangeSet>;
 }
 
@@ -30,14 +30,14 @@ export class Marking {
   }
 
   /**
-   * Marks the committed state, for all trees or for some of them. ERR_STORE_CORRUPT when a row that it needs is damaged
-   * or missing.
+   * Marks the committed state, for all trees or for some of them. ERR_STORE_CORRUPT when a necessary row is damaged or
+   * missing.
    */
   mark(isWanted: (tree: string) => boolean = () => true): Marks {
     this.tables.renew();
     const layers = reachableLayers(this.tables, isWanted, (name, layer) => {
       const problem = `tree '${name}' stands on layer ${layer}, which is missing`;
-      const hint = 'Run `ramet fsck` to see what is affected; nothing is given back until then.';
+      const hint = 'Run `ramet fsck` to see what is affected; gc frees nothing while the layer is missing.';
       throw new StoreError('ERR_STORE_CORRUPT', 'gc', this.path, problem, hint);
     });
     const blocks = new Map<BlobId, RangeSet>();
@@ -48,7 +48,8 @@ export class Marking {
         blocks.set(blob, set);
       }
     }
-    // A copied file may have ranges of a host tree that its own tree does not stand on.
+    // A copied file may use ranges of a host tree that its own tree does not stand on: mark the layer of that host tree
+    // too.
     for (const blob of blocks.keys()) {
       const layer = isExternal(blob) ? this.tables.externals.get(blob)?.layer : undefined;
       const record = layer === undefined ? undefined : this.tables.layers.get(layer);
@@ -68,7 +69,7 @@ export class Marking {
   }
 }
 
-/** The layers that trees stand on. Default: of all trees, missing layers left out. */
+/** The layers that trees stand on. Default: those of all trees; missing layers are left out. */
 export function reachableLayers(
   tables: MetaTables,
   isWanted: (tree: string) => boolean = () => true,
@@ -92,7 +93,7 @@ export function reachableLayers(
   return layers;
 }
 
-/** The blocks that the extents of a layer name, neighbours joined. */
+/** The blocks that the extents of a layer refer to, with neighbouring ranges joined. */
 function* physicalRuns(tables: MetaTables, layer: LayerId): Generator<PhysicalRun> {
   let last: { blob: BlobId; start: number; end: number } | undefined;
   for (const { runs } of tables.extents.forLayer(layer)) {

@@ -1,4 +1,4 @@
-/** Attributes: stat(2), chmod(2), chown(2), utimensat(2). What statfs(2) counts. */
+/** Attributes: stat(2), chmod(2), chown(2), utimensat(2); the counts of statfs(2). */
 import { BLOCK_SIZE, FsError, S_IFMT, S_ISGID, SECTORS_PER_BLOCK, type Timespec } from '../base/index.ts';
 import type { DraftRecord, Inode } from '../layer/index.ts';
 import { type Caller, isInGroup, isSuperuser, mayGiveGroup } from './caller.ts';
@@ -35,7 +35,7 @@ export interface Attributes {
 export interface SpaceCounts {
   /** The magic number of the filesystem's type. */
   readonly type: number;
-  /** Bytes per block, the unit of the next three. */
+  /** Bytes per block, the unit of `blocks`, `bfree` and `bavail`. */
   readonly bsize: number;
   readonly blocks: number;
   readonly bfree: number;
@@ -44,7 +44,7 @@ export interface SpaceCounts {
   readonly ffree: number;
 }
 
-/** A time to set: a given one, the current one, or none. */
+/** A time to set: a given time, the current time, or no change. */
 export type TimeChange = Timespec | 'now' | 'omit';
 
 export function attributesOf(dev: number, inode: Inode): Attributes {
@@ -97,8 +97,8 @@ function mayChangeOwner(caller: Caller, { record }: Inode, uid: number, gid: num
 }
 
 /**
- * chown(2). -1 leaves `uid` or `gid` as it is. A file loses set-user-ID, set-group-ID and capabilities, as on Linux for
- * every caller, except with `keepsPrivileges`.
+ * chown(2). -1 leaves `uid` or `gid` as it is. Unless `keepsPrivileges`, a file loses set-user-ID, set-group-ID and
+ * capabilities, whoever the caller is, as on Linux.
  */
 export function changeOwner(
   context: TreeContext,
@@ -121,7 +121,7 @@ export function changeOwner(
   });
 }
 
-/** The nearest time that can be stored, as Linux does (timestamp_truncate in fs/inode.c). */
+/** The nearest time that can be stored, as in Linux (timestamp_truncate in fs/inode.c). */
 function clamped(time: Timespec): Timespec {
   if (Number.isSafeInteger(time.seconds)) return time;
   return { seconds: Math.sign(time.seconds) * Number.MAX_SAFE_INTEGER, nanoseconds: 0 };
@@ -157,7 +157,10 @@ export function changeTimes(
   });
 }
 
-/** Moves atime after a read, if relatime says so, mount(8): it is not later than mtime and ctime, or a day old. */
+/**
+ * Updates atime after a read by the rules of relatime, mount(8): only if atime is not later than both mtime and ctime,
+ * or is a day old.
+ */
 export function noteAccess(context: TreeContext, inode: Inode): void {
   const { record } = inode;
   if (context.stack.upper === undefined || !context.keepsAccessTimes) return;
@@ -166,7 +169,7 @@ export function noteAccess(context: TreeContext, inode: Inode): void {
     isAfter(record.atimeSeconds, record.atimeNanoseconds, record.ctimeSeconds, record.ctimeNanoseconds);
   const now = isAfterChanges && context.stack.lazyTimes.has(inode) ? undefined : context.now();
   if (now === undefined || (isAfterChanges && now.seconds - record.atimeSeconds < 86_400)) return;
-  // In place: a record belongs to its inode alone, and no operation depends on the access time.
+  // The record is changed in place: it belongs to its inode alone, and no operation depends on the access time.
   const own = record as DraftRecord;
   own.atimeSeconds = now.seconds;
   own.atimeNanoseconds = now.nanoseconds;

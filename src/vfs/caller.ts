@@ -7,15 +7,15 @@ export interface Credentials {
   readonly groups: readonly number[];
 }
 
-/** New inodes belong to its `uid` and `gid`. */
+/** The caller of an operation. New inodes belong to the caller's `uid` and `gid`. */
 export interface Caller extends Credentials {
   /** Mode bits that new inodes do not get; ignored where their directory has a default ACL. */
   readonly umask: number;
-  /** May do everything: the library's own user, or a mount, whose kernel has checked permission already. */
+  /** May do everything: the library's own user, or a mount, where the kernel has already checked permission. */
   readonly isTrusted: boolean;
   /**
-   * Files that it writes lose set-user-ID and set-group-ID, as without CAP_FSETID. Matters for trusted callers and user
-   * 0 alone: all others' writes clear them in any case.
+   * Files that this caller writes lose set-user-ID and set-group-ID, as without CAP_FSETID. Matters only for trusted
+   * callers and user 0: writes by other callers always clear these bits.
    */
   readonly clearsSetId: boolean;
 }

@@ -1,7 +1,7 @@
 /**
- * FIDEDUPERANGE: a range of one file takes the blocks of an equal range of another, by the rules of
- * ioctl_fideduperange(2) and of Linux's fs/remap_range.c. Neither times nor readable bytes change. Bytes in a host
- * directory stay where they are on both sides: they may change, and shared bytes must not.
+ * FIDEDUPERANGE: a range of one file takes over the blocks of an equal range of another file, by the rules of
+ * ioctl_fideduperange(2) and of Linux's fs/remap_range.c. Neither times nor readable bytes change. Ranges whose bytes
+ * are in a host directory are never shared, on either side: such bytes may change, and shared bytes must not.
  */
 import { BLOCK_SIZE, type BlockIndex, blocksFor, FsError, type Run } from '../base/index.ts';
 import { type BlockRange, type Inode, undrop } from '../layer/index.ts';
@@ -23,7 +23,7 @@ export interface SameExtent {
   readonly bytesDeduped: number;
 }
 
-/** A place in a file that may take the source's blocks. */
+/** A place in a file that is to take over the source's blocks. */
 export interface SameTarget {
   readonly file: OpenFile;
   readonly position: number;
@@ -33,9 +33,9 @@ const DIFFERS: SameExtent = { isSame: false, bytesDeduped: 0 };
 
 /**
  * The outcome for each target, or why it failed: EISDIR, EINVAL (not a regular file; a position that is not a multiple
- * of 4,096; a range beyond the end of a file; overlapping ranges of one file), EPERM (neither open for writing nor the
- * caller's), EXDEV (unfrozen blocks of another fork), EIO, ENOSPC. Throws where the source is wrong: EISDIR, EINVAL,
- * EXDEV.
+ * of 4,096; a range beyond the end of a file; overlapping ranges of one file), EPERM (not open for writing, and the
+ * caller neither owns nor may write the file), EXDEV (unfrozen blocks of another fork), EIO, ENOSPC. Throws where the
+ * source is wrong: EISDIR, EINVAL, EXDEV.
  */
 export function extentSame(
   context: TreeContext,
@@ -88,7 +88,10 @@ function sameAt(
   return { isSame: true, bytesDeduped: bytes };
 }
 
-/** How many bytes to share: whole blocks, and a partial last one that ends both files. EINVAL. */
+/**
+ * The number of bytes to share: whole blocks, plus a partial last block where the range ends at the end of both files.
+ * EINVAL.
+ */
 function lengthToShare(
   from: Inode,
   sourcePosition: number,
@@ -109,7 +112,10 @@ function lengthToShare(
   return bytes;
 }
 
-/** Where either has a hole, or bytes of a host file, both keep what they have: allocated space stays allocated. */
+/**
+ * Gives the target the source's blocks. Where either file has a hole, or bytes of a host file, both stay unchanged:
+ * allocated space stays allocated.
+ */
 function share(
   context: TreeContext,
   { context: origin, inode: from }: SharedFile,
@@ -131,7 +137,7 @@ function share(
       }
       const start = logical - first + targetFirst;
       mapping.extents.forEachPiece(start, start + count, (at, pieceCount, pieceBlob, piecePhysical) => {
-        const wanted = (physical + at - start) as BlockIndex; // As far into its run as `at` is.
+        const wanted = (physical + at - start) as BlockIndex; // The cast: a block of `blob`.
         if (pieceBlob === 0 || !stack.blobs.isStored(pieceBlob)) return;
         if (pieceBlob === blob && piecePhysical === wanted) return;
         runs.push({ logical: at, count: pieceCount, blob, physical: wanted });

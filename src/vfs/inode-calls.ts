@@ -1,7 +1,7 @@
 /**
- * The operations of one open tree by inode instead of by path, for a mount: the kernel walks the paths itself. They
- * match its struct inode_operations and file_operations. Each call names its caller. Failures are `FsError`s without a
- * path.
+ * The operations of one open tree by inode instead of by path, for a mount: the kernel walks the paths itself. The
+ * operations correspond to the kernel's struct inode_operations and file_operations. Each call names its caller.
+ * Failures are `FsError`s without a path.
  */
 import { FsError, type Ino, type Name, S_IFREG } from '../base/index.ts';
 import type { Inode } from '../layer/index.ts';
@@ -14,7 +14,7 @@ import * as namespace from './namespace.ts';
 import { placeIn } from './path-walk.ts';
 import * as xattrs from './xattrs.ts';
 
-/** Attributes to set; those left out stay. */
+/** Attributes to set; attributes that are left out stay unchanged. */
 export interface AttributeChanges {
   readonly mode?: number;
   readonly uid?: number;
@@ -36,7 +36,7 @@ export class InodeCalls extends FileData {
     return this.context.stack.inode(ino);
   }
 
-  /** As `inode`, without the refresh of a host tree's inode: for reads and writes, which do that themselves. */
+  /** Like `inode`, but does not refresh an inode of a host tree: for reads and writes, which refresh it themselves. */
   file(ino: Ino): Inode {
     return this.context.stack.inodeAsKnown(ino);
   }
@@ -65,8 +65,9 @@ export class InodeCalls extends FileData {
   }
 
   /**
-   * As `names`, but leaves the access time alone: no program has read them yet. Undefined where they would have to be
-   * read again (in a live layer; of a directory that left the cache or was removed), or are more than `namesMax`.
+   * Like `names`, but leaves the access time alone, because no program has read the names yet. Undefined where the
+   * names would have to be read again (the directory is in a live layer, left the cache, or was removed), or where
+   * there are more than `namesMax`.
    */
   peekNames(
     ino: Ino,
@@ -79,7 +80,7 @@ export class InodeCalls extends FileData {
     return { directory, names: stack.list(directory, true).keys() };
   }
 
-  /** The entry of a name, without reading its inode; `NO_ENTRY` when it is gone. */
+  /** The entry of a name, without reading its inode; `NO_ENTRY` when there is none. */
   entry(directory: Inode, name: Name): Entry {
     return this.context.stack.lookup(directory, name);
   }
@@ -91,13 +92,16 @@ export class InodeCalls extends FileData {
 
   // Names.
 
-  /** A regular file. `mode` has no type bits. EEXIST. */
+  /** Creates a regular file. `mode` has no type bits. EEXIST. */
   createFile(caller: Caller, directory: Inode, name: Name, mode: number): Inode {
     const place = placeIn(this.context, caller, directory, name);
     return namespace.create(this.context, caller, place, S_IFREG | (mode & 0o7777));
   }
 
-  /** A regular file without a name: open(2), O_TMPFILE. The caller must keep it (`isKept`) before any other call. */
+  /**
+   * Creates a regular file without a name: open(2), O_TMPFILE. The caller must keep the inode (`isKept`) before any
+   * other call.
+   */
   createUnnamed(caller: Caller, directory: Inode, mode: number): Inode {
     if (!directory.isDirectory) throw new FsError('ENOTDIR');
     const inode = namespace.createUnnamed(this.context, caller, directory, S_IFREG | (mode & 0o7777));

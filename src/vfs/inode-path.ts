@@ -1,4 +1,4 @@
-/** Paths of inodes that were reached by their numbers: each names its parents, up to the root. */
+/** Finds the paths of inodes that were reached by their numbers: walks from parent to parent up to the root. */
 import { FsError, type Name, nameToString } from '../base/index.ts';
 import type { Inode, LayerStack } from '../layer/index.ts';
 import { entryIno, UNREAD_ENTRY } from '../lower/index.ts';
@@ -11,7 +11,7 @@ interface NamedPlace {
   readonly name: Name;
 }
 
-/** The names from the root to `inode`. Undefined where `placeOf` does not know one of them. */
+/** The names from the root to `inode`. Undefined where `placeOf` does not know the place of an inode on the way. */
 function namesTo(
   stack: LayerStack,
   inode: Inode,
@@ -20,7 +20,7 @@ function namesTo(
   const names: Name[] = [];
   const seen = new Set<Inode>();
   for (let at = inode; at.ino !== stack.rootIno; ) {
-    // Hints that are stale, or records that are damaged, may lead round in circles.
+    // Stale hints or damaged records may form a cycle.
     if (seen.has(at)) return undefined;
     seen.add(at);
     const place = placeOf(stack, at);
@@ -32,14 +32,14 @@ function namesTo(
 }
 
 /**
- * A path by what records say about where inodes were last named, relative to the root, which is ''. Undefined where
- * these hints lead nowhere: links and removals make them stale.
+ * A path relative to the root, which is ''. It follows hints: each record says where its inode was last given a name.
+ * Undefined where these hints lead nowhere: links and removals make them stale.
  */
 export function hintedPath(stack: LayerStack, inode: Inode): string | undefined {
   try {
     return namesTo(stack, inode, hintedPlace)?.join('/');
   } catch (error) {
-    // The hint is a directory that is gone.
+    // The hint leads to a directory that is gone.
     if (!(error instanceof FsError)) throw error;
     return undefined;
   }
@@ -54,7 +54,8 @@ function hintedPlace(stack: LayerStack, { ino, record }: Inode): NamedPlace | un
   if (record.parent === 0 || record.nlink === 0) return undefined;
   const directory = stack.inode(record.parent);
   if (!directory.isDirectory || stack.listsMoreThan(directory, NAMES_MAX)) return undefined;
-  // A live directory's other names were ruled out by `derived`; its recorded ones are read already.
+  // In a live directory, `derived` has ruled out the names that are not recorded, and the recorded names are read
+  // already.
   const readsAll = !stack.chain.isLive(directory.ino);
   for (const [name, known] of stack.list(directory, true)) {
     const entry = known === UNREAD_ENTRY && readsAll ? stack.lookup(directory, name) : known;
@@ -63,7 +64,7 @@ function hintedPlace(stack: LayerStack, { ino, record }: Inode): NamedPlace | un
   return undefined;
 }
 
-/** An absolute path, for messages, by the names in memory, all of which it searches. Undefined where they end. */
+/** An absolute path for messages. Searches all names in memory; undefined where these do not lead to the root. */
 export function knownPath(stack: LayerStack, inode: Inode): string | undefined {
   const names = namesTo(stack, inode, knownPlace);
   return names === undefined ? undefined : `/${names.map(nameToString).join('/')}`;

@@ -21,15 +21,15 @@ import { resolve, walk, walkToName } from './path-walk.ts';
 import { R_OK, requireAccess, W_OK } from './permission.ts';
 
 /**
- * An open file description. It belongs to the tree's inode, not to a layer's file: it sees every later write, and stays
- * usable when the last name is gone.
+ * An open file description. It belongs to the tree's inode, not to a file in a layer: it sees every later write, and
+ * stays usable after the last name is removed.
  */
 export class OpenFile {
   readonly inode: Inode;
   readonly flags: number;
-  /** The path it was opened by, for messages. */
+  /** The path by which the file was opened, for messages. */
   readonly path: string;
-  /** Where the next read or write without a position goes, in bytes. */
+  /** The position of the next read or write without a position of its own, in bytes. */
   position = 0;
   isOpen = true;
 
@@ -80,7 +80,7 @@ export function open(data: FileData, caller: Caller, path: string, flags: number
   context.stack.trim();
   const isCreating = (flags & O_CREAT) !== 0;
   if (isCreating && path.endsWith('/')) {
-    // The name of a directory, which open(2) does not create.
+    // The path names a directory, which open(2) does not create.
     walkToName(context, caller, path);
     throw new FsError('EISDIR');
   }
@@ -89,7 +89,7 @@ export function open(data: FileData, caller: Caller, path: string, flags: number
   const place = walk(context, caller, path, follow);
   if (place.inode === undefined) {
     if (!isCreating) throw new FsError('ENOENT');
-    // A symlink whose target ends in a slash.
+    // The path leads to a symlink whose target ends in a slash.
     if (place.hasTrailingSlash) throw new FsError('EISDIR');
     return opened(create(context, caller, place, fileMode), flags, path);
   }
@@ -98,7 +98,7 @@ export function open(data: FileData, caller: Caller, path: string, flags: number
   if (inode.isSymlink) throw new FsError('ELOOP');
   if ((flags & O_DIRECTORY) !== 0 && !inode.isDirectory) throw new FsError('ENOTDIR');
   requireOpenable(context, caller, inode, flags);
-  // Even an empty file: open(2) changes its times.
+  // This includes an empty file: open(2) changes its times.
   if ((flags & O_TRUNC) !== 0 && inode.isFile) data.setSize(caller, inode, 0);
   return opened(inode, flags, path);
 }

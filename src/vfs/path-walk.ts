@@ -1,4 +1,4 @@
-/** From a path to an inode: path_resolution(7), with symlinks and `..`. */
+/** Resolves a path to an inode: path_resolution(7), with symlinks and `..`. */
 import { FsError, NAME_BYTES_MAX, type Name, PATH_BYTES_MAX, SYMLINKS_MAX } from '../base/index.ts';
 import type { Inode } from '../layer/index.ts';
 import { NO_ENTRY } from '../lower/index.ts';
@@ -9,7 +9,7 @@ import { requireAccess, X_OK } from './permission.ts';
 
 const SLASH = 47;
 
-/** How a path ended: with a name, or with a component that names no entry of its own. */
+/** The last component of a path: a name, or a component that has no entry of its own. */
 type LastComponent = 'name' | 'dot' | 'dotdot' | 'root';
 
 /** The result of a walk. `inode` is undefined when only the last name is missing. */
@@ -24,16 +24,16 @@ export interface Place {
 }
 
 /**
- * Resolves `path` from the root. Follows a final symlink with `follow`, or where a slash comes after it. ENOENT (a
- * directory on the way is missing, or the path is empty), ENOTDIR, ELOOP, ENAMETOOLONG, EACCES.
+ * Resolves `path` from the root. Follows a final symlink where `follow` is set or a slash comes after its name. ENOENT
+ * (a directory on the way is missing, or the path is empty), ENOTDIR, ELOOP, ENAMETOOLONG, EACCES.
  */
 export function walk(context: TreeContext, caller: Caller, path: string, follow: boolean): Place {
   return walkPath(context, caller, path, follow, false);
 }
 
 /**
- * As `walk`, for operations on names (create, remove, rename): never follows a symlink under the last name, and only
- * notes a slash after it.
+ * Like `walk`, for operations on names (create, remove, rename): never follows a symlink under the last name, and
+ * reports a slash after the name only as `hasTrailingSlash`.
  */
 export function walkToName(context: TreeContext, caller: Caller, path: string): Place {
   const place = walkToAnyName(context, caller, path);
@@ -42,8 +42,8 @@ export function walkToName(context: TreeContext, caller: Caller, path: string): 
 }
 
 /**
- * As `walkToName`, but a last name that is too long counts as missing: rename(2) finds both directories before it looks
- * at either name. The caller then calls `requireNameLength`.
+ * Like `walkToName`, but a last name that is too long counts as missing: rename(2) finds both directories before it
+ * looks at either name. The caller then calls `requireNameLength`.
  */
 export function walkToAnyName(context: TreeContext, caller: Caller, path: string): Place {
   return walkPath(context, caller, path, false, true);
@@ -118,8 +118,8 @@ function walkPath(
 }
 
 /**
- * The place of one name in a directory, for callers that resolve paths themselves, as the kernel does for a mount.
- * ENOTDIR, ENAMETOOLONG, EACCES; EINVAL for `.`, `..` and everything else that is not a name.
+ * The place of a name in a directory, for callers that resolve paths themselves, like the kernel for a mount. ENOTDIR,
+ * ENAMETOOLONG, EACCES; EINVAL for `.`, `..` and everything else that is not a name.
  */
 export function placeIn(context: TreeContext, caller: Caller, directory: Inode, name: Name): Place {
   if (!directory.isDirectory) throw new FsError('ENOTDIR');

@@ -14,7 +14,7 @@ export const X_OK = 1;
 export function mayAccess(context: TreeContext, caller: Caller, inode: Inode, mask: number): boolean {
   const { mode, uid, gid } = inode.record;
   if (isSuperuser(caller)) {
-    // The superuser may do everything, but may execute a file only if it has an execute bit.
+    // The superuser may do everything, except execute a file without any execute bit.
     return (mask & X_OK) === 0 || inode.isDirectory || (mode & 0o111) !== 0;
   }
   if (caller.uid === uid) return ((mode >> 6) & mask) === mask;

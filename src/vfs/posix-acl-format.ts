@@ -30,7 +30,7 @@ const TAGS: ReadonlySet<number> = new Set([
 const VERSION = 2;
 const HEADER_BYTES = 4;
 const ENTRY_BYTES = 8;
-/** The number of no user and no group. */
+/** The id in entries that name no user or group. */
 const NO_ID = 0xffff_ffff;
 
 export interface AclEntry {
@@ -44,8 +44,8 @@ export interface AclEntry {
 export type Acl = readonly AclEntry[];
 
 /**
- * The entries: there may be none, and they need not make a valid ACL. ENOTSUP for another version; EINVAL for a length
- * that does not fit, an unknown tag, or a named entry without an id.
+ * Decodes the entries. There may be none, and they need not form a valid ACL. ENOTSUP for another version; EINVAL for a
+ * length that does not fit, an unknown tag, or a named entry without an id.
  */
 export function decodeAcl(bytes: Uint8Array): Acl {
   if (bytes.length < HEADER_BYTES) throw new FsError('EINVAL');

@@ -1,11 +1,10 @@
 /**
- * POSIX access control lists: acl(5), as Linux has them (fs/posix_acl.c). Inodes have them as the extended attributes
- * by which Linux knows them. One whose record names no layer with attributes has none, so trees without ACLs are never
- * searched for them.
+ * POSIX access control lists: acl(5), as in Linux (fs/posix_acl.c), stored in the same extended attributes as in Linux.
+ * An inode whose record names no layer with attributes has no ACL, so no operation searches trees without attributes.
  *
- * Invariant: the ACL of an inode and the permission bits of its mode say the same. The owner's bits are those of the
- * owner's entry, the others' bits those of the others' entry, and the group's bits those of the mask, or of the owning
- * group's entry where there is no mask.
+ * Invariant: the ACL of an inode and the permission bits of its mode agree. The owner's bits are those of the owner's
+ * entry, the others' bits those of the others' entry, and the group's bits those of the mask, or of the owning group's
+ * entry where there is no mask.
  */
 import { FsError } from '../base/index.ts';
 import type { Inode, LayerStack } from '../layer/index.ts';
@@ -25,7 +24,8 @@ import type { AclName } from './xattr-names.ts';
 const PERMISSION_BITS = 0o777;
 
 /**
- * Undefined when the inode has none of this name. EIO for a stored value that is no ACL, which an import may bring in.
+ * The inode's ACL of this name; undefined when there is none. EIO for a stored value that is no valid ACL, which an
+ * import may bring in.
  */
 export function aclOf(stack: LayerStack, inode: Inode, name: AclName): Acl | undefined {
   if (inode.record.xattrLayer === 0) return undefined;
@@ -71,7 +71,7 @@ export function modeOf(acl: Acl): number {
   return bits;
 }
 
-/** Whether a mode says as much as `acl`. Then no ACL is stored. */
+/** Whether the mode alone expresses `acl`. Then no ACL is stored. */
 export function isMinimal(acl: Acl): boolean {
   return acl.every(({ tag }) => tag === ACL_USER_OBJ || tag === ACL_GROUP_OBJ || tag === ACL_OTHER);
 }
@@ -86,8 +86,8 @@ export function withMode(acl: Acl, mode: number): Acl {
 }
 
 /**
- * The mode and the access ACL of an inode that is made with `mode` in a directory with a default ACL; undefined where
- * the mode says it all. The umask does not apply.
+ * The mode and the access ACL of an inode that is made with `mode` in a directory with a default ACL; the ACL is
+ * undefined where the mode alone expresses it. The umask does not apply.
  */
 export function inherit(defaultAcl: Acl, mode: number): { mode: number; acl: Acl | undefined } {
   const group = groupClassTag(defaultAcl);
@@ -111,9 +111,10 @@ function shiftOf(tag: number, group: number): number | undefined {
 }
 
 /**
- * Whether an access ACL allows `credentials` all of `mask`, by the algorithm of acl(5): the owner's entry decides, or a
- * named user's, or any of the groups', else that for others. (Where the ACL's mask allows nothing at all, Linux treats
- * named users and groups as others; here they have no access.)
+ * Whether an access ACL allows `credentials` all of `mask`, by the algorithm of acl(5): the first of these that applies
+ * decides: the owner's entry, the entry of a named user, the entries of the caller's groups (it is enough that one
+ * allows it), the entry for others. (Where the ACL's mask allows nothing at all, Linux treats named users and groups as
+ * others; here they have no access.)
  */
 export function isAllowedBy(
   acl: Acl,

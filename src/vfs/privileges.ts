@@ -10,7 +10,7 @@ import type { TreeContext } from './context.ts';
 const CAPABILITY = 'security.capability';
 
 /**
- * Called with the draft of every change of a file's bytes. As on Linux, every write removes capabilities, and the
+ * Call this with the draft for every change of a file's bytes. As on Linux, every write removes capabilities, and the
  * set-ID bits stay when a superuser without `clearsSetId` writes.
  */
 export function dropPrivileges(

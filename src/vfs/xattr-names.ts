@@ -1,6 +1,6 @@
 /**
  * Names of extended attributes that a file can have, xattr(7): those that the VFS (fs/xattr.c) and ext4
- * (fs/ext4/xattr.c) take. Any other name, on a host or in an archive, is private to a filesystem.
+ * (fs/ext4/xattr.c) accept. Any other name, on a host or in an archive, is private to a filesystem.
  */
 import { S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from '../base/index.ts';
 
@@ -20,8 +20,9 @@ export function isAclName(name: string): name is AclName {
 }
 
 /**
- * Why a file of this mode cannot have an attribute of this name: ERANGE for its length, EPERM for `user.` unless it is
- * a file or a directory, EINVAL for a prefix alone, ENOTSUP for all other names. Undefined where it can.
+ * Why a file of this mode cannot have an attribute of this name: ERANGE for the length of the name, EPERM for `user.`
+ * unless the file is a regular file or a directory, EINVAL for a prefix alone or a zero byte in the name, ENOTSUP for
+ * all other names. Undefined where the file can have it.
  */
 export function xattrRefusal(
   name: string,
@@ -31,7 +32,7 @@ export function xattrRefusal(
   const type = mode & S_IFMT;
   if (name.startsWith('user.') && type !== S_IFREG && type !== S_IFDIR) return 'EPERM';
   const namespace = NAMESPACES.find((prefix) => name.startsWith(prefix));
-  // In lists a zero byte ends each name.
+  // A zero byte in a name is EINVAL, because in lists of names it ends each name.
   if (namespace !== undefined) return name === namespace || name.includes('\0') ? 'EINVAL' : undefined;
   return isAclName(name) && type !== S_IFLNK ? undefined : 'ENOTSUP';
 }

@@ -21,7 +21,7 @@ export const XATTR_REPLACE = 2;
 const NOTES = {
   ENOTSUP:
     'a name begins with user., trusted. or security., or is that of a POSIX ACL, which symlinks do not have',
-  EPERM: 'only files and directories have attributes of users',
+  EPERM: 'only files and directories can have user.* attributes',
 } as const;
 
 function requireName(inode: Inode, name: string): void {
@@ -31,8 +31,9 @@ function requireName(inode: Inode, name: string): void {
 }
 
 /**
- * The names of all attributes that `getXattr` reads: an older version may have stored others. Names in `trusted.` only
- * for callers with CAP_SYS_ADMIN (fs/ext4/xattr_trusted.c); by default those are superusers.
+ * The names of all attributes that `getXattr` can read; attributes with other names, which an older version may have
+ * stored, are left out. Names in `trusted.` only for callers with CAP_SYS_ADMIN (fs/ext4/xattr_trusted.c); by default
+ * those are superusers.
  */
 export function xattrNames(
   context: TreeContext,
@@ -64,9 +65,9 @@ export function getXattr(context: TreeContext, caller: Caller, inode: Inode, nam
 
 /**
  * EEXIST with XATTR_CREATE, ENODATA with XATTR_REPLACE, E2BIG over 64 KiB. An ACL is set as on Linux, whatever the
- * flags: EINVAL when it is not valid, EACCES for a default ACL unless it is a directory's; one without entries removes
- * the ACL. An access ACL changes the mode. It clears the set-group-ID bit where the caller is outside the group or has
- * `clearsSetId`.
+ * flags: EINVAL when it is not valid, EACCES for a default ACL of anything but a directory; a value without entries
+ * removes the ACL. An access ACL changes the mode, and clears the set-group-ID bit where the caller is outside the
+ * group or has `clearsSetId`.
  */
 export function setXattr(
   context: TreeContext,
@@ -115,7 +116,7 @@ function setAcl(context: TreeContext, caller: Caller, inode: Inode, name: AclNam
   });
 }
 
-/** ENODATA when there is no such attribute, except for an ACL. The mode stays when an access ACL goes. */
+/** ENODATA when there is no such attribute, except for an ACL. Removing an access ACL leaves the mode unchanged. */
 export function removeXattr(context: TreeContext, caller: Caller, inode: Inode, name: string): void {
   context.stack.change((batch) => {
     requireName(inode, name);
