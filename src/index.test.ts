@@ -1,4 +1,4 @@
-/** The example in the documentation comment of the library is run as it stands. */
+/** Runs the example in the documentation comment of the library as it stands. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { nativeOnly } from '../testing/host/native-only.ts';
 
 function exampleText(): string {
-  // The declarations keep the comment; the compiled module has nothing for it to stand at.
+  // Only the declarations keep the comment: the compiled module has no code that it belongs to.
   const declarations = readFileSync(fileURLToPath(new URL('./index.d.ts', import.meta.url)), 'utf8');
   const block = /```js\n([\s\S]*?)```/.exec(declarations)?.[1];
   assert.ok(block !== undefined, 'the comment has an example');

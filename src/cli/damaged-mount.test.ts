@@ -1,4 +1,4 @@
-/** A block that is not what was stored, met through a mount. */
+/** A damaged block, read and overwritten through a mount. */
 import assert from 'node:assert/strict';
 import {
   closeSync,
@@ -20,7 +20,7 @@ const BLOCK = 4096;
 const BLOCKS = 600;
 const DAMAGED = 300;
 
-/** The blob that holds `content`, which is a file's own, by its length. */
+/** Finds the blob of a large file, which holds nothing else, by its length. */
 function blobOf(store: string, lengthBytes: number): string {
   const names = readdirSync(join(store, 'blobs'), { recursive: true, withFileTypes: true });
   const files = names.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
@@ -38,7 +38,7 @@ function flipByte(file: string, at: number): void {
   closeSync(fd);
 }
 
-/** What a read of each block fails with, or that it gives the right bytes. */
+/** Reads each block: `right` or `wrong` for its bytes, or the code of the error. */
 function readEach(file: string, content: Uint8Array): string[] {
   const fd = openSync(file, 'r');
   const bytes = Buffer.alloc(BLOCK);

@@ -1,4 +1,4 @@
-/** Attributes that a host's filesystem has of its own, here btrfs: they stay there, and keep nothing out. */
+/** Attributes that only a filesystem of the host knows, here btrfs: they are left out, and the rest is copied. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';

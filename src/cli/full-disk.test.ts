@@ -1,4 +1,4 @@
-/** A store that has filled its disk is read, and its trees are removed and collected; then there is space again. */
+/** A store that has filled its disk can be read; dropping a tree and gc give space back. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
@@ -11,7 +11,7 @@ import { rametMain } from '../../testing/command/scratch-command.ts';
 const MIB = 1024 * 1024;
 const DISK_MIB = 64;
 
-/** Fills the disk with the store's own writes, and the rest with those of others. */
+/** Fills the disk with the store's own writes, then the rest with other files. */
 const SCRIPT = `
 cd "$1"
 run() { echo "> $*"; "$NODE" "$RAMET" --store store "$@" 2>&1; echo "= $?"; }
@@ -74,7 +74,7 @@ for (const [name, mount] of Object.entries(DISKS)) {
     );
     assert.match(steps[0]!, /ENOSPC: .*`ramet drop` trees that nobody needs, then run `ramet gc`/);
     const usedMib = Number(printed.trim().split('\n').at(-1)) / 1024;
-    // The source once.
+    // The source is stored once.
     assert.ok(usedMib < DISK_MIB / 2 + 8, `${usedMib} MiB are used`);
   });
 }

@@ -1,5 +1,5 @@
 /**
- * Where FUSE cannot be used, every way to mount says the same. Each case has a mount namespace of its own, in
+ * If FUSE cannot be used, every way to mount says the same. Each case has a mount namespace of its own, in
  * which /dev is another directory: the host's device stays as it is.
  */
 import assert from 'node:assert/strict';
@@ -10,7 +10,7 @@ import { type Outcome, rametMain, ScratchCommand } from '../../testing/command/s
 import { mountsOnly } from '../../testing/host/mounts-only.ts';
 import { Store } from '../library/index.ts';
 
-/** $1 is where a new /dev is made, $2 makes its `fuse`; what follows is the command. */
+/** $1 is the directory for a new /dev, $2 the shell command that makes its `fuse`; the rest is the command to run. */
 const WITH_OTHER_DEVICES = `
 devices=$1; make=$2; shift 2
 mount -t tmpfs -o mode=755 devices "$devices"
@@ -44,7 +44,7 @@ function runWithDevices(scratch: ScratchCommand, make: string, ...command: strin
 
 const library = new URL('../index.js', import.meta.url).href;
 
-/** Mounts in the library, prints what that throws, and shows that the fork is its own again. */
+/** Mounts through the library, prints the error, and shows that the process can use the fork again. */
 const MOUNT_IN_LIBRARY = `
 const { Store } = await import(${JSON.stringify(library)});
 const store = await Store.open('.ramet');
@@ -55,7 +55,7 @@ console.log(JSON.stringify({ code, message }));
 await store.close();
 `;
 
-/** What a `/dev/fuse` is made by, and what is said of it. */
+/** How each `/dev/fuse` is made, and the error that it gives. */
 const CASES = {
   'that is not there': {
     make: 'true',

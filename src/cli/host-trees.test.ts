@@ -1,4 +1,4 @@
-/** Forks of a directory by the program run for real: every command on one, wrong input, and mounts beside others. */
+/** Forks of a directory, with the real program: every command, wrong input, and mounts while other forks are used. */
 import assert from 'node:assert/strict';
 import * as fs from 'node:fs';
 import { describe, type TestContext, test } from 'node:test';
@@ -56,13 +56,13 @@ describe('ramet on a fork of a directory', { skip: nativeOnly, concurrency: 2 },
     assert.deepEqual(fingerprint(scratch.at('repo')), before);
   });
 
-  test('a name is made where none is given', (context) => {
+  test('a fork without a name gets one', (context) => {
     const scratch = withDirectory(context);
     assert.equal(scratch.must('fork', './repo'), 'repo-1\n');
     assert.equal(scratch.must('fork', scratch.at('repo'), '--pin'), 'repo-2\n');
   });
 
-  test('holes of a file stay holes in every copy, and are told apart', (context) => {
+  test('holes of a file stay holes in every copy, and `pages` counts them', (context) => {
     const scratch = withDirectory(context);
     const system = createSystem();
     makeLargeSparse(system, scratch.at('repo/large'));
@@ -91,7 +91,7 @@ describe('ramet on a fork of a directory', { skip: nativeOnly, concurrency: 2 },
     scratch.must('fsck');
   });
 
-  test('what has changed on the host is said by cat and by fsck', (context) => {
+  test('cat and fsck report what has changed on the host', (context) => {
     const scratch = withDirectory(context);
     scratch.must('fork', './repo', 'try-1');
     fs.writeFileSync(scratch.at('new'), 'x');
@@ -143,7 +143,7 @@ describe('ramet mount of a fork of a directory', { skip: mountsOnly }, () => {
       fs.appendFileSync(scratch.at('repo/README'), 'and write me\n');
       fs.writeFileSync(scratch.at('repo/own'), 'own\n');
       assert.equal(scratch.must('cat', 'try-1:/README'), 'read me\nand write me\n');
-      // Where another process is, the directory is covered: it says so, and does not wait.
+      // Other processes find the directory covered by the mount: they say so, and do not wait.
       assert.match(scratch.mustFail(1, 'cat', 'try-2:/README'), /ESTALE.*covered by a mount of Ramet/);
       assert.match(scratch.mustFail(1, 'fork', './repo', 'try-3'), /ELOOP/);
     } finally {

@@ -59,7 +59,7 @@ describe('layers', () => {
     assert.deepEqual((scratch.json('fsck') as { isClean: boolean }).isClean, true);
   });
 
-  test('that cannot be stacked are told', (context) => {
+  test('that cannot be stacked are refused with the reason', (context) => {
     const scratch = withLayers(context);
     scratch.must('import', 'one.tar');
     assert.match(

@@ -1,4 +1,4 @@
-/** The commands that follow work in a fork: diff as text, commit, merge, rollback, export of changes; killed, too. */
+/** The commands that follow work in a fork: diff as text, commit, merge, rollback, export of changes; also when killed. */
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -61,7 +61,7 @@ describe('diff', () => {
   });
 });
 
-test('a fork of a directory is compared with that, and committed to it', {
+test('a fork of a directory is compared with the directory, and committed to it', {
   skip: nativeOnly,
 }, (context) => {
   const scratch = withFork(context);
@@ -98,7 +98,7 @@ describe('commit', () => {
     clean(scratch);
   });
 
-  test('of a fork of a fork merges into that', (context) => {
+  test('of a fork of a fork merges into the first fork', (context) => {
     const scratch = withFork(context);
     scratch.must('fork', 'try-1', 'try-2');
     put(scratch, 'of try-2\n', 'try-2:/README');
@@ -189,7 +189,7 @@ test('export --changes makes a layer', (context) => {
 const child = fileURLToPath(new URL('../../testing/command/lifecycle-child.js', import.meta.url));
 const KILLS = swept({ sample: 3, long: 6, all: 100 });
 
-/** Runs the child, and kills it when `isTime` says so; that is asked all the time once the store is open. */
+/** Runs the child, and polls `isTime` once the store is open, to kill it. True if the child was killed. */
 async function killed(args: readonly string[], isTime: () => boolean): Promise<boolean> {
   const running = spawn(process.execPath, [child, ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
   const ended = once(running, 'exit');
@@ -227,7 +227,7 @@ async function killCommits(context: TestContext, isHost: boolean): Promise<void>
   const counts: number[] = [];
   for (let round = 0; round < KILLS; round++) {
     const next = Array.from({ length: files }, (_, at) => at).filter((at) => textOf(at).startsWith('old'));
-    // At work: another batch of files was renamed, or written beside its place.
+    // The commit is at work: it has renamed another batch of files, or written files beside their places.
     const isTime =
       round % 2 === 0
         ? () => next.some((at) => textOf(at).startsWith('new'))
@@ -258,7 +258,7 @@ test('a commit that is killed leaves whole files, and the next one finishes', as
   await killCommits(context, false);
 });
 
-test('also one of a fork of the directory itself, which ends with nothing of its own', {
+test('so does a killed commit of a fork of the directory itself, which ends without changes of its own', {
   skip: nativeOnly,
 }, async (context) => {
   await killCommits(context, true);

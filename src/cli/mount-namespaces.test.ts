@@ -81,7 +81,7 @@ describe('an owner process in another mount namespace', { skip: mountsOnly }, ()
     assert.equal(readFileSync(scratch.at('other/file'), 'utf8'), 'as imported\n');
   });
 
-  test('fork.mount throws ENOTSUP, and the fork is its own again', async (context) => {
+  test('fork.mount throws ENOTSUP, and the process can use the fork again', async (context) => {
     const scratch = await withForks(context);
     runElsewhere(scratch, 'mount', 'try-1', 'place');
     const store = await Store.open(scratch.at('.ramet'));
@@ -108,7 +108,7 @@ describe('an owner process in another mount namespace', { skip: mountsOnly }, ()
     assert.deepEqual(readdirSync(scratch.at('place')), []);
   });
 
-  test('a run within a run fails where it does not see what the owner outside mounts', async (context) => {
+  test('a run within a run fails if it cannot see the mounts of the owner outside', async (context) => {
     const scratch = await withForks(context);
     mkdirSync(scratch.at('seen'));
     const ramet = [process.execPath, rametMain, '--store', scratch.at('.ramet')];

@@ -1,6 +1,6 @@
 /**
- * Mounts that lie in one another, cover a store, or whose servers have stopped: no program waits for ever that could do
- * without them, and the mounts of a store go on whatever becomes of others.
+ * Mounts inside mounts, over a store, or with a stopped server: no program that can do without them waits for ever, and
+ * the mounts of a store keep working whatever happens to others.
  */
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
@@ -15,13 +15,13 @@ import { isRunning, until } from '../../testing/pace/until.ts';
 import { OwnerClient } from '../owner/index.ts';
 
 const skip = mountsOnly;
-/** The kernel asks again what it knows of a live directory. */
+/** After this time the kernel asks again for what it knows of a directory of the host. */
 const HOST_VALID_MS = 1_000;
 
-/** Clients give up on an owner that says nothing for so long. */
+/** Clients give up on an owner that says nothing for this long. */
 const ANSWER_MS = 60_000;
 
-/** What `work` took, in milliseconds. */
+/** The time that `work` took, in milliseconds. */
 function durationOf(work: () => void): number {
   const started = performance.now();
   work();
@@ -44,7 +44,7 @@ async function nested(scene: MountScene): Promise<{ readonly outer: number; read
 }
 
 describe('a mount in a mount', { skip, concurrency: 2 }, () => {
-  test('of the same store, also through a symlink in there, and in whatever order they go', (context) => {
+  test('of the same store works, also through a symlink in the outer one, and is unmounted in any order', (context) => {
     const scene = new MountScene(context);
     scene.makeStore('A', 'one', 'two', 'three');
     scene.makeDirectory('place');
@@ -65,7 +65,7 @@ describe('a mount in a mount', { skip, concurrency: 2 }, () => {
     assert.equal(scene.read('place/file'), 'of A\n');
   });
 
-  test('whose server has stopped holds up nothing but what lies in it', async (context) => {
+  test('whose outer server has stopped holds up nothing outside the outer mount', async (context) => {
     const scene = new MountScene(context);
     const { outer, inner } = await nested(scene);
     process.kill(outer, 'SIGSTOP');
@@ -88,21 +88,21 @@ describe('a mount in a mount', { skip, concurrency: 2 }, () => {
     assert.equal(scene.read('outer/in/file'), 'covered\n');
   });
 
-  test('whose server was killed says how it is taken away', async (context) => {
+  test('whose outer server was killed says how to remove the outer mount', async (context) => {
     const scene = new MountScene(context);
     const { outer } = await nested(scene);
     process.kill(outer, 'SIGKILL');
     const said = scene.mustFail('B', 'umount', 'one');
     assert.match(said, /ENOTCONN.*the server of what is mounted at (\S+outer) is gone: .*`umount -l \1`/);
     assert.equal(scene.look('umount', '-l', scene.at('outer'))?.err, '');
-    // A test beside this one may have a copy of the mount for a while, in a mount namespace of its own.
+    // Another test that runs now may have a copy of the mount for a while, in its own mount namespace.
     await until(() => !('one' in scene.mounts('B')), 'the owner lets go of it');
     assert.deepEqual(Object.keys(scene.mounts('B')), ['two']);
   });
 });
 
 describe('a store', { skip, concurrency: 2 }, () => {
-  test('that another mount covers is still the one its owner works on', (context) => {
+  test('that another mount covers is still used by its owner', (context) => {
     const scene = new MountScene(context);
     scene.makeStore('A');
     scene.write('repo/source', 'x\n');
@@ -114,7 +114,7 @@ describe('a store', { skip, concurrency: 2 }, () => {
     assert.equal(scene.read('place/file'), 'of repo/B\n');
     assert.equal(scene.look('dd', 'if=/dev/urandom', 'of=place/new', 'bs=1M', 'count=4')?.out, '');
     const sum = scene.look('sha256sum', 'place/new')?.out.split(' ')[0];
-    // Its owner has nothing open in the mount that is over it.
+    // The owner of the covered store has nothing open in the mount that covers it.
     scene.must('A', 'umount', 'over');
     assert.deepEqual((JSON.parse(scene.must('A', 'diff', 'over', '--json')) as { changes: [] }).changes, []);
     scene.must('repo/B', 'umount', 'one');
@@ -123,7 +123,7 @@ describe('a store', { skip, concurrency: 2 }, () => {
     assert.match(scene.must('repo/B', 'fsck', '--scrub'), /clean/);
   });
 
-  test('has nothing mounted in it that its owner did not mount there itself', (context) => {
+  test('has no mounts inside except those that its owner places there', (context) => {
     const scene = new MountScene(context);
     scene.makeStore('A', 'one', 'two');
     const place = scene.makeDirectory('A/run/mounts/two');
@@ -139,7 +139,7 @@ describe('a store', { skip, concurrency: 2 }, () => {
     scene.mount('A', 'one', 'place');
     scene.mount('A', 'two', 'other');
     scene.look('touch', 'place/new');
-    // Not for ever, whatever happens; the owner waits for a quarter of that.
+    // The lock ends after 40 s, whatever happens; the owner waits for a quarter of that.
     const holder = spawn('flock', ['--no-fork', scene.at('A/meta'), 'sleep', '40'], { stdio: 'ignore' });
     context.after(() => holder.kill('SIGKILL'));
     await until(
@@ -165,7 +165,7 @@ describe('a store', { skip, concurrency: 2 }, () => {
 });
 
 describe('a mount whose connection was aborted', { skip }, () => {
-  /** Aborts it as the watchdog does, or an administrator. */
+  /** Aborts the connection, like the watchdog or an administrator. */
   function abort(scene: MountScene, source: string): void {
     const line = readFileSync('/proc/self/mountinfo', 'utf8')
       .split('\n')
@@ -187,7 +187,7 @@ describe('a mount whose connection was aborted', { skip }, () => {
       assert.match(scene.look('touch', 'place/lost')?.err ?? '', /not connected/);
       assert.match(scene.read('place/file') ?? '', /not connected/);
       assert.deepEqual(scene.mounts('A'), {});
-      // The tree is free.
+      // Nobody has the tree open any more.
       assert.equal(scene.must('A', 'cat', 'one:/file'), 'of A\n');
       assert.match(scene.must('A', 'umount', target), /^unmounted .*place\n$/);
       assert.deepEqual(readdirSync(scene.at('place')), []);
@@ -217,7 +217,7 @@ describe('a mount whose connection was aborted', { skip }, () => {
 });
 
 describe('an owner that waits for a server which never answers', { skip, concurrency: 2 }, () => {
-  /** A mount `served` of a fork of what that server shows, and `beside` of another; somebody has asked in vain. */
+  /** Mounts a fork of the server's directory at `served`, another fork at `beside`, and lets a read time out. */
   async function waiting(context: TestContext, scene: MountScene): Promise<{ readonly owner: number }> {
     scene.makeStore('A', 'one');
     for (const name of ['served', 'beside']) scene.makeDirectory(name);
@@ -237,7 +237,7 @@ describe('an owner that waits for a server which never answers', { skip, concurr
     return { owner: pid };
   }
 
-  test('and is killed leaves dead mounts, and its place to the next', async (context) => {
+  test('and is killed leaves dead mounts, and a new owner takes its place', async (context) => {
     const scene = new MountScene(context);
     const { owner } = await waiting(context, scene);
     process.kill(owner, 'SIGKILL');
@@ -248,7 +248,7 @@ describe('an owner that waits for a server which never answers', { skip, concurr
     assert.equal(scene.read('beside/file'), 'of A\n');
   });
 
-  test('and is ended leaves its place to the next', async (context) => {
+  test('and is stopped unmounts, and a new owner takes its place', async (context) => {
     const scene = new MountScene(context);
     await waiting(context, scene);
     scene.must('A', 'owner', 'stop');
@@ -288,7 +288,7 @@ describe('a command beside mounts', { skip, concurrency: 2 }, () => {
       /EINVAL.*into itself, and \S+place shows/,
     );
     assert.equal(scene.look('ls', 'place', 'live/sub')?.out, 'live/sub:\nfile\n\nplace:\nfile\n');
-    // Another tree, and a mount that is no part of the tree.
+    // These are allowed: another tree, and a mount that is no part of the tree.
     scene.must('A', 'export', 'base', 'place/out');
     scene.must('A', 'export', 'base', 'live/other/out');
     assert.equal(scene.read('place/out/file'), 'of A\n');

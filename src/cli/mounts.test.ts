@@ -1,4 +1,4 @@
-/** The commands that mount, and all others on a mounted fork: the program run for real, over mounts of the kernel. */
+/** The commands that mount, and all others on a mounted fork: the real program, with mounts in the kernel. */
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
@@ -82,7 +82,7 @@ describe('ramet mount', { skip, concurrency: 2 }, () => {
     assert.match(scratch.must('ls', '--mounts'), /^nothing is mounted/);
   });
 
-  test('what was written through it is made one with what is equal elsewhere', async (context) => {
+  test('dedupe lets blocks written through a mount share space with equal ones elsewhere', async (context) => {
     const scratch = await withFork(context);
     const bytes = Buffer.from(Array.from({ length: 16 * 4096 }, (_, index) => (index * 7919) >> 5));
     scratch.must('mount', 'try-1', 'place');
@@ -92,7 +92,7 @@ describe('ramet mount', { skip, concurrency: 2 }, () => {
     const report = scratch.json('dedupe') as { bytesShared: number; forksSkipped: string[] };
     assert.deepEqual([report.bytesShared >= bytes.length, report.forksSkipped], [true, []]);
     assert.deepEqual(readFileSync(scratch.at('place/new')), bytes);
-    // The owner looks every two seconds whether there is something to follow; gc waits for it.
+    // gc waits for the owner, which looks every two seconds for changes of dedupe to follow.
     await until(
       () => (scratch.json('gc') as { blobsWaiting: number }).blobsWaiting === 0,
       'gc waits no more',
@@ -102,7 +102,7 @@ describe('ramet mount', { skip, concurrency: 2 }, () => {
     assert.match(scratch.must('fsck', '--scrub'), /clean|no problem/);
   });
 
-  test('a file that the kernel reads by itself keeps its bytes when dedupe breaks it up', async (context) => {
+  test('an open file whose blob the kernel itself reads keeps its bytes when dedupe splits the file', async (context) => {
     const scratch = await withFork(context);
     const [one, two] = [1, 2].map((seed) =>
       Buffer.from(
@@ -127,7 +127,7 @@ describe('ramet mount', { skip, concurrency: 2 }, () => {
     };
     assert.ok(read().equals(two));
     assert.ok((scratch.json('dedupe', '--gc') as { bytesUnused: number }).bytesUnused >= 2 ** 20);
-    // Longer than the owner takes to move its lease up, which the open file keeps it from.
+    // Longer than the owner takes to move its lease up; the open file keeps the owner from doing so.
     await new Promise((resolve) => setTimeout(resolve, 5000));
     scratch.json('gc');
     assert.ok(read().equals(two));
@@ -140,7 +140,7 @@ describe('ramet mount', { skip, concurrency: 2 }, () => {
     scratch.must('umount', 'place');
   });
 
-  test('a snapshot is read-only, and the mode is the one asked for', async (context) => {
+  test('a snapshot is read-only, and the mount has the mode that --io names', async (context) => {
     const scratch = await withFork(context);
     scratch.must('mount', 'base', 'place', '--io', 'direct');
     assert.equal(await (await mounts(scratch))[0]!.io, 'direct');
@@ -179,7 +179,7 @@ describe('ramet mount', { skip, concurrency: 2 }, () => {
     assert.match(scratch.mustFail(2, 'ls', '--mounts', 'base'), /lists all mounts/);
   });
 
-  test('a fork that another process has open is EBUSY and names it', async (context) => {
+  test('a fork that another process has open gives EBUSY, and the message names the process', async (context) => {
     const scratch = await withFork(context);
     const holder = spawn(
       process.execPath,
@@ -230,7 +230,7 @@ describe('ramet mount', { skip, concurrency: 2 }, () => {
     assert.equal(scratch.must('cat', 'try-1:/README'), 'read me\n');
   });
 
-  test('after the owner was killed, umount takes the dead mount away by the name of its tree', async (context) => {
+  test('after the owner was killed, umount removes the dead mount by the name of its tree', async (context) => {
     const scratch = await withFork(context);
     const name = 'try-1';
     scratch.must('mount', name, 'place');
@@ -322,7 +322,7 @@ describe('other commands on a mounted fork', { skip, concurrency: 2 }, () => {
     assert.equal((scratch.json('stat', 'try-1') as { kind: string }).kind, 'fork');
   });
 
-  test('drop refuses, and says where it is mounted', async (context) => {
+  test('drop refuses a mounted fork, and says where it is mounted', async (context) => {
     const scratch = await withFork(context);
     scratch.must('mount', 'try-1', 'place');
     scratch.must('fork', 'base', 'try-2');
@@ -388,7 +388,7 @@ describe('other commands on a mounted fork', { skip, concurrency: 2 }, () => {
       return [files, reflinks];
     };
     assert.deepEqual(readdirSync(scratch.at('place')).length, 2);
-    // The symlink is made again.
+    // A symlink is created anew: it counts as a file, but not as a reflink.
     assert.deepEqual(copy('-r', 'base:/src', 'try-1:/from-base'), [2, 1]);
     assert.deepEqual(copy('-r', 'try-1:/src', 'try-2:/from-mount'), [2, 1]);
     assert.deepEqual(readdirSync(scratch.at('place')).sort(), ['README', 'from-base', 'src']);
@@ -399,12 +399,12 @@ describe('other commands on a mounted fork', { skip, concurrency: 2 }, () => {
       statSync(scratch.at('repo/src/x.ts')),
     ];
     assert.deepEqual([made.mode, made.uid, made.size], [original.mode, process.getuid?.(), original.size]);
-    // What is there keeps its identity: bytes are written into it.
+    // An existing file keeps its inode: cp writes the bytes into the file.
     const { ino } = statSync(scratch.at('place/from-base/x.ts'));
     assert.deepEqual(copy('base:/README', 'try-1:/from-base/x.ts'), [1, 0]);
     assert.equal(statSync(scratch.at('place/from-base/x.ts')).ino, ino);
     assert.equal(readFileSync(scratch.at('place/from-base/x.ts'), 'utf8'), 'read me\n');
-    // A program's own blocks, which no freeze has come over, are copied.
+    // Blocks that a program wrote since the last freeze are copied, not shared.
     writeFileSync(scratch.at('place/own'), 'own');
     assert.deepEqual(copy('try-1:/own', 'try-2:/own'), [1, 0]);
     assert.equal(readFileSync(scratch.at('second/own'), 'utf8'), 'own');
@@ -433,7 +433,7 @@ describe('other commands on a mounted fork', { skip, concurrency: 2 }, () => {
   });
 });
 
-/** Stores through a mapping and, while the kernel still holds that alone, makes a fork. */
+/** Stores through a shared mapping, then makes a fork while only the kernel has the stored bytes. */
 const MAPPING = `
 import mmap, subprocess, sys
 with open(sys.argv[1], 'r+b') as f:
@@ -444,7 +444,7 @@ with open(sys.argv[1], 'r+b') as f:
 `;
 
 describe('ramet run', { skip, concurrency: 2 }, () => {
-  /** A command that is running in the fork: it says something once it has begun, and then waits. */
+  /** Starts `script` in the fork, and waits until it prints something. */
   async function running(
     scratch: ScratchCommand,
     script: string,
@@ -461,14 +461,14 @@ describe('ramet run', { skip, concurrency: 2 }, () => {
   }
 
   /**
-   * Children in the same session, in one of their own, and daemons that nobody is the parent of any more, beside a
-   * command that does not end by itself.
+   * A command that does not end by itself, with a child in its session, another in a session of its own, and daemons
+   * whose parent has ended.
    */
   const TREE = `
     sleep 86399 & setsid sleep 86399 & (setsid sh -c 'sleep 86399 & exec sleep 86399' &)
     echo kept > kept; echo begun; while :; do sleep 0.05; done`;
 
-  /** Processes that see this store's tree in place of the directory that it was imported from. */
+  /** Processes of the commands: they work in `repo`, where a run shows them the fork. */
   function processesOf(scratch: ScratchCommand): string[] {
     return readdirSync('/proc').filter((pid) => {
       if (!/^[0-9]+$/.test(pid)) return false;
@@ -492,7 +492,7 @@ describe('ramet run', { skip, concurrency: 2 }, () => {
     return code ?? signal;
   }
 
-  test('the command sees the fork where the tree came from, and nobody else does', async (context) => {
+  test('the command sees the fork in place of the imported directory, and nobody else does', async (context) => {
     const scratch = await withFork(context);
     const said = scratch.must('run', 'try-1', '--', 'sh', '-c', 'pwd; ls; cat README; echo changed > README');
     assert.equal(said, `${scratch.at('repo')}\nREADME\nsrc\nread me\n`);
@@ -547,7 +547,7 @@ describe('ramet run', { skip, concurrency: 2 }, () => {
       /imported from '.*repo', which is no directory here.*--at DIR/,
     );
     scratch.must('drop', 'try-1');
-    // The name is another tree's now, made later.
+    // Now another tree, made later, has that name.
     scratch.must('fork', 'base', 'try-1');
     assert.match(scratch.mustFail(2, 'run', 'deeper', '--', 'pwd'), /imported from is not known.*--at DIR/);
   });
@@ -575,7 +575,7 @@ describe('ramet run', { skip, concurrency: 2 }, () => {
     });
   }
 
-  test('two at once share one mount, which ends with the second', async (context) => {
+  test('two runs at once share one mount, which ends with the second', async (context) => {
     const scratch = await withFork(context);
     const [first, second] = await Promise.all([
       running(scratch, 'echo begun; while [ ! -e one ]; do sleep 0.05; done'),
@@ -599,7 +599,7 @@ describe('ramet run', { skip, concurrency: 2 }, () => {
     assert.deepEqual(await mounts(scratch), []);
   });
 
-  test('when it is killed, all processes of the command and the mount go with it', async (context) => {
+  test('when ramet run is killed, all processes of the command and the mount end', async (context) => {
     const scratch = await withFork(context);
     const child = await running(scratch, TREE);
     await until(() => processesOf(scratch).length >= 5, 'all of them run');
@@ -608,11 +608,11 @@ describe('ramet run', { skip, concurrency: 2 }, () => {
     await allEnded(scratch);
   });
 
-  test('also when the process that leads them is killed, from outside', async (context) => {
+  test('they also end when the process that leads them is killed from outside', async (context) => {
     const scratch = await withFork(context);
     const child = await running(scratch, TREE);
     const children = readFileSync(`/proc/${child.pid}/task/${child.pid}/children`, 'utf8').split(' ');
-    // The other one is the owner, which `ramet run` has started.
+    // The other child is the owner, which `ramet run` has started.
     const leader = children.find((pid) => readFileSync(`/proc/${pid}/comm`, 'utf8') === 'unshare\n');
     process.kill(Number(leader), 'SIGKILL');
     child.kill('SIGKILL');
@@ -641,17 +641,17 @@ describe('ramet run', { skip, concurrency: 2 }, () => {
     assert.ok(!existsSync(directory), 'the dead mount and its directory are gone');
   });
 
-  test('a command that does not notice that the owner was killed has failed all the same', async (context) => {
+  test('a command that does not notice that the owner was killed fails all the same', async (context) => {
     const scratch = await withFork(context);
     const script = 'echo kept > kept; echo begun; while echo x > x; do sleep 0.05; done; exit 0';
     const { code, err } = await withoutOwner(scratch, script);
-    // This takes the dead mount away.
+    // This run removes the dead mount.
     scratch.must('run', 'try-1', '--', 'true');
     assert.equal(code, 1);
     assert.match(err, /^ramet: ENOTCONN/m);
   });
 
-  /** How a run ends whose owner is killed when its command has written `kept`. */
+  /** Runs `script`, kills the owner once the script has written `kept`, and returns how the run ended. */
   async function withoutOwner(
     scratch: ScratchCommand,
     script: string,
@@ -668,7 +668,7 @@ describe('ramet run', { skip, concurrency: 2 }, () => {
     return { code, err, directory };
   }
 
-  test('what the command leaves running is named, and ends with it', async (context) => {
+  test('processes that the command leaves running are named on stderr, and end with the command', async (context) => {
     const scratch = await withFork(context);
     const script = 'echo kept > kept; (setsid sleep 86399 >/dev/null 2>&1 &); exit 4';
     const { code, err } = scratch.run('run', 'try-1', '--', 'sh', '-c', script);
@@ -687,7 +687,7 @@ describe('ramet run', { skip, concurrency: 2 }, () => {
 });
 
 describe('ramet owner', { skip }, () => {
-  test('status tells what runs, stop ends it with its mounts, log what it did', async (context) => {
+  test('status shows the owner, stop ends the owner with its mounts, log shows what it did', async (context) => {
     const scratch = await withFork(context);
     assert.match(scratch.must('owner', 'status'), /^no owner process runs/);
     assert.deepEqual(scratch.json('owner', 'status'), { isRunning: false });
@@ -728,7 +728,7 @@ describe('ramet owner', { skip }, () => {
     assert.match(scratch.must('owner', 'log'), /info stopping reason=SIGTERM mounts=1/);
   });
 
-  test('stop while a program works in a mount ends that lazily', async (context) => {
+  test('stop unmounts lazily while a program works in a mount', async (context) => {
     const scratch = await withFork(context);
     scratch.must('mount', 'try-1', 'place');
     const user = spawn('sleep', ['60'], { cwd: scratch.at('place') });

@@ -1,4 +1,4 @@
-/** What commands print, and how problems and paths are put into words. */
+/** The text that commands print for figures, paths and problems. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { CommanderError } from 'commander';
@@ -32,7 +32,7 @@ describe('output', () => {
     ]);
   });
 
-  test('control characters are shown, other text is left alone', () => {
+  test('control characters are escaped, other text is left alone', () => {
     assert.equal(printable('a\n\u001b[31mü✓'), 'a\\x0a\\x1b[31mü✓');
   });
 
@@ -56,7 +56,7 @@ describe('paths in trees', () => {
     }
   });
 
-  test('are wrong usage where they must be one and are not', () => {
+  test('are required in some places, where other text is wrong usage', () => {
     assert.throws(
       () => requireTreePath('a'),
       (error) => error instanceof CommandError && error.exitCode === EXIT_USAGE,
@@ -87,7 +87,7 @@ describe('problems', () => {
     assert.equal(describeProblem(new FsError('ENOSPC', { note: 'the note' })).hint, undefined);
   });
 
-  test('of usage are 2, defects are named as such, and anything else is a failure', () => {
+  test('of usage have exit code 2, defects are named as such, and anything else is a failure', () => {
     const usage = describeProblem(
       new CommanderError(1, 'commander.unknownOption', "error: unknown option '-x'"),
     );
@@ -101,7 +101,7 @@ describe('problems', () => {
     assert.match(describeProblem(host).hint ?? '', /ramet gc/);
   });
 
-  test('with a tree are told by its name', () => {
+  test('with a tree name the tree', () => {
     const codes = ['ENOENT', 'EEXIST', 'EBUSY', 'EROFS', 'EINVAL'] as const;
     for (const code of codes) {
       const named = namedTreeError('try', new FsError(code, { syscall: 'open', path: 'try' }));

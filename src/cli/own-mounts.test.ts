@@ -8,7 +8,7 @@ import { OddServer } from '../../testing/fuse/odd-server.ts';
 import { mountsOnly } from '../../testing/host/mounts-only.ts';
 import { until } from '../../testing/pace/until.ts';
 
-/** What hangs is ended, and has failed. */
+/** A program that takes longer is killed, and fails the test. */
 const HANGS_MS = 30_000;
 const IO = ['cached', 'direct', 'shared'] as const;
 
@@ -18,7 +18,7 @@ interface Seen {
   readonly tookMs: number;
 }
 
-/** Runs a program that looks at a mount: it may not wait for long. */
+/** Runs a program that looks at a mount; fails if the program hangs. */
 function look(scratch: ScratchCommand, ...command: string[]): Seen {
   const started = performance.now();
   const options = {
@@ -32,7 +32,7 @@ function look(scratch: ScratchCommand, ...command: string[]): Seen {
   return { out: stdout, err: stderr, tookMs: performance.now() - started };
 }
 
-/** Every way to look at a directory with a mount point, and into that. */
+/** Looks in every way at a directory with a mount point, and into the mount point, which gives EXDEV. */
 function lookEverywhere(scratch: ScratchCommand, directory: string, name: string): void {
   assert.match(look(scratch, 'ls', '-la', directory).out, new RegExp(`^d.* ${name}$`, 'm'));
   assert.match(look(scratch, 'stat', '-c', '%F', `${directory}/${name}`).out, /^directory/);
@@ -46,7 +46,7 @@ function lookEverywhere(scratch: ScratchCommand, directory: string, name: string
   look(scratch, process.execPath, '-e', `require('fs').readdirSync('${directory}', { withFileTypes: true })`);
 }
 
-/** Directories `rec`, in which `rec/mnt` is to be a mount point, and `oth`; places to mount at. */
+/** A store beside directories to fork (`rec`, with the mount point `rec/mnt`, and `oth`) and places to mount at. */
 function withDirectories(context: TestContext): ScratchCommand {
   const scratch = new ScratchCommand(context);
   for (const name of ['rec', 'rec/mnt', 'oth', 'othm', 'top']) mkdirSync(scratch.at(name));
@@ -56,7 +56,7 @@ function withDirectories(context: TestContext): ScratchCommand {
   return scratch;
 }
 
-describe('ramet mount on a directory inside of the one that the fork shows', { skip: mountsOnly }, () => {
+describe('ramet mount on a directory inside the one that the fork shows', { skip: mountsOnly }, () => {
   for (const io of IO) {
     test(`of one owner, --io ${io}`, (context) => {
       const scratch = withDirectories(context);
@@ -99,13 +99,13 @@ describe('ramet mount on a directory inside of the one that the fork shows', { s
     assert.equal(look(scratch, 'cat', `${inside}/oth/g`).out, 'two\n');
     assert.match(look(scratch, 'ls', 'top/proc/1').err, /Invalid cross-device link/);
     assert.ok(statSync(scratch.at('top/proc')).isDirectory());
-    // The program's own look at it, and copies out of it.
+    // The command itself reads the fork too.
     assert.match(scratch.mustFail(1, 'ls', `all:${scratch.directory}/othm`), /EXDEV/);
     scratch.must('cp', `all:${scratch.directory}/oth/g`, './copy');
     assert.equal(readFileSync(scratch.at('copy'), 'utf8'), 'two\n');
   });
 
-  test('an overlay of what is mounted is no lower, as little as the mount is', (context) => {
+  test('neither a mount of Ramet nor an overlay over it can be a lower', (context) => {
     const scratch = withDirectories(context);
     scratch.must('fork', './oth', 'fo');
     scratch.must('mount', 'fo', 'othm');
@@ -120,8 +120,8 @@ describe('ramet mount on a directory inside of the one that the fork shows', { s
   });
 });
 
-describe('ramet mount of a fork of what another FUSE server shows', { skip: mountsOnly }, () => {
-  test('shows it, and while that does not answer everybody else is served', async (context) => {
+describe('ramet mount of a fork of the directory of another FUSE server', { skip: mountsOnly }, () => {
+  test('shows it, and serves everybody else while that server does not answer', async (context) => {
     const scratch = withDirectories(context);
     const odd = new OddServer(scratch.at('odd'));
     const files = { a: { ino: 7, text: 'of a\n' }, b: { ino: 8, text: 'of b\n' } };
@@ -138,7 +138,7 @@ describe('ramet mount of a fork of what another FUSE server shows', { skip: moun
       assert.equal(look(scratch, 'sh', '-c', 'echo more >>top/a; cat top/a').out, 'of a\nmore\n');
       const usualMs = look(scratch, 'cat', 'othm/g').tookMs;
       odd.show({ files, isStalled: true });
-      // What the kernel knows of names is good for a second.
+      // The kernel trusts the names that it knows for a second.
       await new Promise((resolve) => setTimeout(resolve, 1_500));
       const waiting = look(scratch, 'cat', 'top/b');
       assert.match(waiting.err, /timed out/i);

@@ -1,4 +1,4 @@
-/** A store on a read-only filesystem, and one that the user may only read: what reads works, what writes is EROFS. */
+/** A store on a read-only filesystem, and one that the user may only read: reading works, writing gives EROFS. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -42,7 +42,7 @@ function storeWithTrees(context: TestContext): ScratchCommand {
   return command;
 }
 
-/** Runs ramet commands on the store, seen at `readable/.ramet`; gives the exit code and output of each. */
+/** Runs ramet commands on the store, seen at `readable/.ramet`; returns the exit code and output of each. */
 function runAll(
   command: ScratchCommand,
   commands: readonly string[],

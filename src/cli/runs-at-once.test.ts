@@ -19,7 +19,7 @@ function withForks(context: TestContext): ScratchCommand {
   return scratch;
 }
 
-/** A command in a fork that has written its name, and goes on until its stdin ends. */
+/** A command that runs in a fork: it has written the fork's name to `file`, and ends when its stdin ends. */
 class RunningCommand {
   private readonly child: ChildProcess;
   private readonly fork: string;
@@ -42,7 +42,7 @@ class RunningCommand {
     return new RunningCommand(child, fork);
   }
 
-  /** It still sees its own tree, and nothing of the other's. */
+  /** Ends the command, which must still see its own tree and nothing of the other's. */
   async end(): Promise<void> {
     const ended = once(this.child, 'exit');
     const [[said]] = await Promise.all([once(this.child.stdout!, 'data'), this.child.stdin!.end()]);
@@ -68,7 +68,7 @@ describe('ramet run, twice at once', { skip: mountsOnly }, () => {
     });
   }
 
-  test('who began last ends first: its fork can be dropped while the other runs', async (context) => {
+  test('the command that began last ends first: its fork can be dropped while the other runs', async (context) => {
     const scratch = withForks(context);
     const one = await RunningCommand.start(scratch, context, 'try-1');
     const other = await RunningCommand.start(scratch, context, 'try-2');

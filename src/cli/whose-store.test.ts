@@ -32,7 +32,7 @@ test('every command refuses a store of another user, unless it is trusted', { sk
   assert.equal(command.runWith({ RAMET_TRUST_STORE: '0' }, 'ls').code, 1);
 });
 
-test('a store that others can reach is told of on stderr, once', (context) => {
+test('a store that others can reach gives a warning on stderr, once', (context) => {
   const command = new ScratchCommand(context);
   command.must('init');
   chmodSync(command.at('.ramet'), 0o777);

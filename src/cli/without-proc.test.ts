@@ -1,4 +1,4 @@
-/** Trees of the host where /proc is not there: in a sandbox, or below another root. */
+/** Trees of the host are handled without /proc too, which a sandbox or a chroot may lack. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { test } from 'node:test';

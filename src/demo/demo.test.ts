@@ -115,7 +115,7 @@ describe('demo', () => {
     assert.equal(result.files, 1);
   });
 
-  it('finds what was changed behind its back, however it is read', async () => {
+  it('finds the changes of another program, read and mapped', async () => {
     const work = path.join(directory, 'work');
     const result = await runDemo({
       ...options,

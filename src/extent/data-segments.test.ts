@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { BLOCK_SIZE } from '../base/index.ts';
 import { dataSegments } from './data-segments.ts';
 
-/** lseek(2) of a file whose data is given in units of `unitBytes`, which may be smaller than a block on a host. */
+/** Acts as lseek(2) on a file in which each unit of `unitBytes`, smaller than a block on some hosts, is data or hole. */
 function seeker(units: readonly boolean[], unitBytes: number, sizeBytes: number) {
   const seek = (wanted: boolean, position: number): number | undefined => {
     if (position >= sizeBytes) return undefined;

@@ -112,7 +112,7 @@ for (const system of [createSystem(), createBufferedSystem()]) {
       assert.deepEqual(readdirSync(root).sort(), ['file', 'tree']);
     });
 
-    test('a file that has replaced the one made gets no attributes', (context) => {
+    test('a file that has replaced the created one gets no attributes', (context) => {
       const root = scratchDirectory(context);
       const files = open(context, system, root);
       files.symlink('x', '/link');
@@ -127,7 +127,7 @@ for (const system of [createSystem(), createBufferedSystem()]) {
     test('are reached on paths too long for one call, with few directories held open', (context) => {
       const files = open(context, system, scratchDirectory(context));
       let path = '';
-      // 16,200 bytes: four calls.
+      // 16,200 bytes, which take four calls.
       for (let depth = 0; depth < 200; depth++) {
         path += `/${'d'.repeat(80)}`;
         files.makeDirectory(path, 0o700);

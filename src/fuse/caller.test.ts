@@ -20,7 +20,7 @@ test('a process has the rights of its capabilities; with another user’s creden
   }
 });
 
-test('a process that has no number here, or is gone, has the rights of its user', {
+test('a process that has no process id here, or has ended, has the rights of its user', {
   skip: !isRoot && 'needs root',
 }, () => {
   for (const pid of [0, 2 ** 22 + 1]) {
@@ -39,7 +39,7 @@ function askIn(...words: readonly string[]): ReturnType<typeof spawnSync> {
   return spawnSync(program!, rest, { encoding: 'utf8' });
 }
 
-test('in a user namespace nobody has the right', {
+test('nobody in a user namespace has the rights of an administrator', {
   skip: spawnSync('unshare', ['--user', '--map-root-user', 'true']).status !== 0 && 'needs user namespaces',
 }, () => {
   assert.equal(askIn('unshare', '--user', '--map-root-user').stdout, 'false false\n');
@@ -48,7 +48,7 @@ test('in a user namespace nobody has the right', {
 test('where /proc shows another process namespace, its numbers are not used', {
   skip: !isRoot && 'needs root',
 }, () => {
-  // It is process 1 of the new namespace, but /proc/1 is another process.
+  // The child is process 1 of the new namespace, but /proc/1 is another process.
   const words = ['setpriv', '--bounding-set=-sys_admin', '--inh-caps=-sys_admin'];
   assert.equal(askIn(...words).stdout, 'false true\n');
   assert.equal(askIn('unshare', '--pid', '--fork', ...words).stdout, 'true true\n');

@@ -1,4 +1,4 @@
-/** The next directory of a walk, prepared while no request is pending. */
+/** Read-ahead prepares the next directory of a walk while no request is pending. */
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 import {
@@ -30,7 +30,7 @@ async function filledKernel(context: TestContext): Promise<FuseKernel> {
   return kernel;
 }
 
-/** Walks the first directory and those inside it. Returns the next. */
+/** Walks the first directory and the one inside it. Returns the second directory. */
 function walkToSecond(kernel: FuseKernel): DirectoryEntry {
   const [first, second] = kernel.list(ROOT);
   kernel.list(first!.node);
@@ -38,14 +38,14 @@ function walkToSecond(kernel: FuseKernel): DirectoryEntry {
   return second!;
 }
 
-/** Prepares all that there is. Returns in how many pieces. */
+/** Prepares until nothing is left; returns the number of steps. */
 function prepareAll({ session }: FuseKernel): number {
   let pieces = 0;
   while (session.readAhead.directories.prepare()) pieces++;
   return pieces;
 }
 
-/** Whether the names of a directory and their inodes are in memory. */
+/** True if the names of a directory and their inodes are in memory. */
 function isReady({ tree }: FuseKernel, node: number): boolean {
   const directory = tree.stack.inodes.get(node as Ino);
   if (directory?.isComplete !== true) return false;
@@ -102,7 +102,7 @@ describe('reading ahead from directory to directory', () => {
   it('reads four inodes at once, and nothing of a directory that is listed already', async (context) => {
     const kernel = await filledKernel(context);
     const second = walkToSecond(kernel);
-    // The names, and eleven inodes.
+    // One step for the names, then one for every four of the eleven inodes.
     assert.equal(prepareAll(kernel), 1 + Math.ceil((FILES + 1) / 4));
     assert.equal(kernel.list(second.node).length, FILES + 1);
   });

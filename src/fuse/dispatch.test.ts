@@ -54,7 +54,7 @@ describe('dispatch', () => {
     assert.equal(kernel.session.requestCount, requestCount + 1);
   });
 
-  it('answers EIO where an operation fails with another error, and reports it', async (context) => {
+  it('answers EIO when an operation throws anything but an FsError, and reports it', async (context) => {
     const { kernel } = await forkOf(context);
     const defect = new TypeError('a defect');
     kernel.session.calls.attributesOf = () => {
@@ -80,7 +80,7 @@ describe('dispatch', () => {
   });
 });
 
-/** Numbers that hit inodes, sizes, limits and nothing. */
+/** 64-bit numbers: small ones, which hit inodes and sizes; limits; and any others. */
 const number64 = fc.oneof(
   fc.bigInt({ min: 0n, max: 70_000n }),
   fc.constantFrom(
@@ -107,7 +107,7 @@ const node = fc.oneof(fc.bigInt({ min: 0n, max: 12n }), number64);
 const opcode = fc.oneof(fc.constantFrom(...Object.values(Op)), fc.nat(70));
 const request = fc.record({ opcode, node, parts: fc.array(part, { maxLength: 8 }), cut: fc.nat(100) });
 
-/** Arguments of the right form with any values: fewer are refused at once than of random bytes. */
+/** Arguments of the right form with random values: fewer of them are refused at once than of random bytes. */
 const likely = fc.oneof(
   fc
     .tuple(number64, number64, fc.nat(1 << 18))
@@ -160,7 +160,7 @@ describe('dispatch, given any bytes', () => {
       fc.property(fc.array(anything, { maxLength: 30 }), (requests) => {
         for (const bytes of requests) {
           kernel.sendBytes(bytes);
-          // INIT with other flags may have come.
+          // One of the requests may have been an INIT that made the session unready.
           kernel.session.isReady = true;
           assert.deepEqual(kernel.defects, []);
         }

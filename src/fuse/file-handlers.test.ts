@@ -1,4 +1,4 @@
-/** Bytes of files, as bytes of requests and answers. */
+/** Operations on the bytes of files: the bytes of their requests and answers. */
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 import {
@@ -97,7 +97,7 @@ describe('READ', () => {
   });
 });
 
-/** A system whose page cache has nothing while `isCold`. */
+/** A system whose page cache seems empty while `isCold` is set. */
 class ColdSystem extends FaultySystem {
   isCold = false;
 
@@ -133,7 +133,7 @@ describe('a cold READ', () => {
     const system = new ColdSystem(createSystem());
     const { kernel, file } = await forkOf(context, { store: { system } });
     system.isCold = true;
-    // No descriptor is left for the second of two blobs, say.
+    // As if no descriptor were left to open a blob with.
     kernel.tree.stack.blobs.fetch = () => Promise.reject(new FsError('EMFILE'));
     assert.equal(kernel.send(Op.READ, file, readArgs(0, BLOCK)).length, 0);
     assert.deepEqual((await kernel.finishDeferred()).subarray(16), content.subarray(0, BLOCK));

@@ -1,4 +1,4 @@
-/** The next file of a listing, prepared while no request is pending. */
+/** Read-ahead prepares the next file of a listing while no request is pending. */
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -48,7 +48,7 @@ describe('reading ahead from file to file', () => {
     }
   });
 
-  it('serves only reads of the whole file, once, and leaves access times to them', async (context) => {
+  it('serves only reads of the whole file, only once, and leaves access times alone', async (context) => {
     const kernel = await filledKernel(context);
     const [first, second] = listed(kernel).filter(({ index }) => [0, 1, 2].includes(index % sizes.length));
     const { session, tree } = kernel;

@@ -1,4 +1,4 @@
-/** The budget of the kernel's pages, against a model that keeps a plain list. */
+/** The budget of the kernel's pages, compared with a model that keeps plain lists. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
@@ -21,7 +21,7 @@ interface Held {
   bytes: number;
 }
 
-/** The pieces that are held, the oldest first, in a list that is searched linearly. */
+/** The naive model: the pieces that are held, the oldest first, in lists that it searches linearly. */
 class Model {
   readonly large: Held[] = [];
   readonly small: Held[] = [];
@@ -58,7 +58,7 @@ function sum(list: readonly Held[]): number {
   return list.reduce((bytes, one) => bytes + one.bytes, 0);
 }
 
-/** The model's names of the pieces of a range. */
+/** The pieces of an evicted range, named as in the model. */
 function piecesOf({ owner, ino, position, length }: Evicted<Mount>): string[] {
   if (length === 0) return [`${owner.name}/${ino}/all`];
   return Array.from({ length: length / MIB }, (_, index) => `${owner.name}/${ino}/${position / MIB + index}`);
@@ -87,7 +87,7 @@ const step = fc.oneof(
 );
 
 describe('the budget of kernel pages', () => {
-  it('evicts what a naive model evicts, and never holds more than it may', () => {
+  it('evicts what a naive model evicts, and never exceeds its limits', () => {
     fc.assert(
       fc.property(fc.array(step, { maxLength: 150 }), (steps) => {
         const evicted: string[] = [];
@@ -147,7 +147,7 @@ describe('the budget of kernel pages', () => {
     pages.note(MOUNTS[0]!, 1 as Ino, 9000, 0, 4096);
     pages.note(MOUNTS[0]!, 1 as Ino, 9000, 9000, 0);
     assert.equal(pages.held.smallBytes, 12_288);
-    // From here on it is counted in pieces; the kernel's pages of the small file lie in the first.
+    // From here on the file is counted in pieces; the pages that the kernel has of it lie in the first piece.
     pages.note(MOUNTS[0]!, 1 as Ino, MIB, 0, 4096);
     assert.deepEqual(pages.held, { smallBytes: 0, largeBytes: MIB });
     pages.forget(MOUNTS[0]!, 1 as Ino);

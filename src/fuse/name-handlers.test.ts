@@ -1,4 +1,4 @@
-/** Operations on names, as bytes of requests and answers. */
+/** Operations on names: the bytes of their requests and answers. */
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 import {
@@ -32,7 +32,7 @@ async function forkOf(context: TestContext, isReadOnly = false): Promise<FuseKer
   return (await scratchKernel(context, fill, { isReadOnly })).kernel;
 }
 
-/** Whether the kernel has the inode. */
+/** True if the session counts the inode as known to the kernel. */
 function isKnown({ session }: FuseKernel, ino: number): boolean {
   return [...session.known].some((known) => known === ino);
 }
@@ -208,7 +208,7 @@ describe('TMPFILE and LINK', () => {
     const linked = kernel.ask(Op.LINK, ROOT, pack(u64(node), 'named'));
     assert.deepEqual([Number(linked.readBigUInt64LE(0)), attrOf(linked, 40).nlink], [node, 1]);
     assert.equal(kernel.lookup(ROOT, 'named'), node);
-    // It was in three replies.
+    // Three replies named the node.
     kernel.forget(node, 3);
     assert.equal(isKnown(kernel, node), false);
     assert.equal(kernel.read(kernel.lookup(ROOT, 'named'), 0, 100).toString(), 'unnamed');
@@ -289,7 +289,7 @@ describe('RENAME and RENAME2', () => {
     assert.equal(kernel.lookup(ROOT, 'free'), other);
   });
 
-  it('exchange two names, of a file and a directory as well', async (context) => {
+  it('exchange two names, also those of a file and a directory', async (context) => {
     const kernel = await forkOf(context);
     const [file, directory] = [kernel.lookup(ROOT, 'file'), kernel.lookup(ROOT, 'directory')];
     kernel.ask(Op.RENAME2, ROOT, rename2(ROOT, EXCHANGE, 'file', 'directory'));
@@ -300,7 +300,7 @@ describe('RENAME and RENAME2', () => {
     assert.equal(kernel.fails(Op.RENAME2, ROOT, both), 'EINVAL');
   });
 
-  it('leave a whiteout of the caller, as one record of the journal', async (context) => {
+  it('leave a whiteout that belongs to the caller, in one record of the journal', async (context) => {
     const kernel = await forkOf(context);
     const file = kernel.lookup(ROOT, 'file');
     const recordCount = () => kernel.tree.stack.writable().journal.recordCount;

@@ -72,7 +72,7 @@ describe('a request', () => {
     assert.equal(request.name(10), '');
   });
 
-  it('refuses a name that no zero byte ends within the request', () => {
+  it('refuses a name without a zero byte before the end of the request', () => {
     const request = requestOf(Buffer.from('name'));
     assert.throws(() => request.name(0), isInvalid);
     assert.throws(() => request.afterName(0), isInvalid);

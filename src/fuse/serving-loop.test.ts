@@ -36,11 +36,11 @@ describe('a thread that serves a device', { skip }, () => {
   it('gets results of its thread pool at once', async () => {
     const { reads, readMs } = await report('pool');
     assert.equal(reads, 20);
-    // Events that do not wake the loop wait for 100 ms.
+    // An event that does not wake the loop waits for 100 ms.
     assert.ok(readMs! < 75, `${readMs} ms a read`);
   });
 
-  it('continues at once work that serving began', async () => {
+  it('continues without delay the work that serving began', async () => {
     const { lateMs } = await report('turns');
     assert.ok(lateMs! < 1, `${lateMs} ms`);
   });

@@ -1,4 +1,4 @@
-/** Lookup counts, and inodes without a name that the kernel has: FORGET, orphans, the end of a mount. */
+/** Lookup counts and FORGET; orphans, which the kernel knows though they have no name; the end of a mount. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { describe, it, type TestContext } from 'node:test';
@@ -31,7 +31,7 @@ describe('FORGET', () => {
     assert.equal(kernel.session.knownCount, 1);
     kernel.forget(file, 1);
     assert.equal(kernel.session.knownCount, 0);
-    // More than there were: the inode stays as it is.
+    // These forget more than was counted: nothing changes.
     kernel.forget(file, 10);
     kernel.forget(ROOT, 10);
     kernel.forget(999, 1);
@@ -49,7 +49,7 @@ describe('FORGET', () => {
     assert.equal(kernel.session.knownCount, 0);
   });
 
-  it('of fewer nodes than it announces does nothing, and is not answered', async (context) => {
+  it('with fewer nodes than it announces does nothing, and gets no answer', async (context) => {
     const { kernel } = await forkOf(context);
     const file = kernel.lookup(ROOT, 'file');
     assert.equal(kernel.send(Op.BATCH_FORGET, 0, pack(u32(2, 0), u64(file, 1))).length, 0);
@@ -58,7 +58,7 @@ describe('FORGET', () => {
     assert.equal(kernel.session.knownCount, 1);
   });
 
-  it('reaches the budget of the kernel’s pages', async (context) => {
+  it('reports a node as forgotten once its count is zero', async (context) => {
     const forgotten: number[] = [];
     const { kernel } = await scratchKernel(context, (tree) => writeFile(tree, '/file', Buffer.from('x')), {
       events: { onForgotten: (ino) => forgotten.push(ino) },
@@ -83,7 +83,7 @@ describe('FORGET', () => {
   });
 });
 
-describe('an inode without a name that the kernel has', () => {
+describe('an orphan that the kernel still knows', () => {
   it('is read and written until it is forgotten, across a checkpoint, and then is gone', async (context) => {
     const { kernel, engine } = await forkOf(context);
     const file = kernel.lookup(ROOT, 'file');
@@ -103,7 +103,7 @@ describe('an inode without a name that the kernel has', () => {
     assert.equal(orphanCount(engine), 0);
   });
 
-  it('made and lost between two checkpoints is gone when it is forgotten', async (context) => {
+  it('created and unlinked between two checkpoints is gone once it is forgotten', async (context) => {
     const { kernel, engine } = await forkOf(context);
     const made = kernel.create(ROOT, 'made');
     kernel.write(made, 0, Buffer.alloc(100_000, 1));
@@ -115,7 +115,7 @@ describe('an inode without a name that the kernel has', () => {
     assert.equal(orphanCount(engine), 0);
   });
 
-  it('is released after RENAME over it and RMDIR as after UNLINK', async (context) => {
+  it('is released after a RENAME over it, and after RMDIR', async (context) => {
     const { kernel } = await forkOf(context);
     const [file, directory] = [kernel.lookup(ROOT, 'file'), kernel.lookup(ROOT, 'directory')];
     kernel.create(ROOT, 'other');
@@ -128,7 +128,7 @@ describe('an inode without a name that the kernel has', () => {
       assert.equal(kernel.fails(Op.GETATTR, node, GETATTR_ARGS), 'ESTALE');
   });
 
-  it('is released also when the library removed its name', async (context) => {
+  it('is also released if the library removed its name', async (context) => {
     const { kernel, engine } = await forkOf(context);
     const file = kernel.lookup(ROOT, 'file');
     kernel.tree.fileSystem.unlink('/file');
@@ -173,7 +173,7 @@ describe('an inode without a name that the kernel has', () => {
   });
 });
 
-/** Orphans in the tables: those that the next opener would have to free. */
+/** Counts the orphans in the tables, which the next process to open the store would have to free. */
 function orphanCount(engine: StoreEngine): number {
   let count = 0;
   for (const [id] of engine.tables.layers.entries()) count += [...engine.tables.orphans.inos(id)].length;

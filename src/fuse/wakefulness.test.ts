@@ -1,4 +1,4 @@
-/** When idle CPUs are kept from sleeping, and when not. */
+/** Wakefulness keeps idle CPUs from sleeping while many requests come, and only then. */
 import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

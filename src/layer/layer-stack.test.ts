@@ -21,7 +21,7 @@ function recordCount(stack: LayerStack): number {
   return stack.writable().journal.recordCount;
 }
 
-test('a change returns what its function does, and is one record', async (context) => {
+test('a change returns what its function returns, and is one record', async (context) => {
   const { stack, inode } = await forkWithFile(context);
   const before = recordCount(stack);
   const mode = stack.change((batch) => {
@@ -82,7 +82,7 @@ test('there is no change inside a change', async (context) => {
   assert.equal(recordCount(stack), before);
 });
 
-test('a snapshot refuses a change before anything of it is gathered', async (context) => {
+test('a snapshot refuses a change before it calls its function', async (context) => {
   const engine = await scratchStore(context);
   engine.createEmpty('tree').close();
   engine.snapshot('tree', 'frozen');

@@ -35,12 +35,12 @@ test('trees that were used least recently give way first', () => {
   read(cache, first, 0);
   assert.deepEqual(cache.counts, { inodes: 80, names: 0 });
   read(cache, third, 21);
-  // Half of the limit is kept.
+  // When the limit is exceeded, the cache goes down to half of it.
   assert.deepEqual([second.inodeCount, first.inodeCount, third.inodeCount], [0, 29, 21]);
   assert.deepEqual(cache.counts, { inodes: 50, names: 0 });
 });
 
-test('names give way as inodes do, and each has its own limit', () => {
+test('names give way like inodes, and each of the two has its own limit', () => {
   const cache = new TreeCache({ inodesMax: 100, namesMax: 1000 });
   const [first, second] = [new FakeTree(), new FakeTree()];
   read(cache, first, 10, 900);

@@ -1,4 +1,4 @@
-/** The callback forms answer as those of node:fs, and never before they return. */
+/** The callback forms answer like those of node:fs, and never call back before they return. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
@@ -6,7 +6,7 @@ import { openTestTree } from '../../testing/stores/node-fs-fixture.ts';
 
 type Told = { isLater: boolean; args: unknown[] };
 
-/** What a callback received, and whether that was after the call had returned. */
+/** The arguments that a callback received, and whether the call had returned by then. */
 function told(call: (callback: (...args: unknown[]) => void) => void): Promise<Told> {
   return new Promise((resolve) => {
     let isLater = false;
@@ -15,7 +15,7 @@ function told(call: (callback: (...args: unknown[]) => void) => void): Promise<T
   });
 }
 
-test('results and errors come later, errors first', async () => {
+test('a callback gets errors first, and only after the call has returned', async () => {
   await using tree = await openTestTree();
   const { fs } = tree;
   const written = await told((callback) => fs.writeFile('/file', 'text', callback));
@@ -34,7 +34,7 @@ test('results and errors come later, errors first', async () => {
 test('wrong arguments throw at once', async () => {
   await using tree = await openTestTree();
   const { fs } = tree;
-  // Not provable: the callee must refuse the value at run time.
+  // The cast passes what the types forbid: the call must refuse it at run time.
   const wrong = 5 as never;
   const callback = () => assert.fail('nothing is told');
   assert.throws(() => fs.readFile(wrong, wrong), { code: 'ERR_INVALID_ARG_TYPE' });

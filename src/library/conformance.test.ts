@@ -1,6 +1,6 @@
 /**
- * The conformance suite that node:fs passes, on forks: an empty one, a fork of forks, one of a union, one with a user's
- * rights, and those that stand on a directory of the host, where the directory of each case is the host's.
+ * The conformance suite that node:fs passes, run on forks: an empty one, a fork of forks, a fork of a union, one used
+ * with a plain user's rights, and forks of a directory of the host, to which each case adds its own directory.
  */
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -22,7 +22,7 @@ after(async () => {
   rmSync(directory, { recursive: true, force: true });
 });
 
-/** The user whose rights the third subject has. */
+/** The user whose rights the unprivileged subjects have. */
 const USER = { uid: 1000, gid: 1000, groups: [1000] };
 
 function factoryOf(name: string, tree: Tree, isUnprivileged: boolean, hostRoot?: string): SubjectFactory {
@@ -57,7 +57,7 @@ function factoryOf(name: string, tree: Tree, isUnprivileged: boolean, hostRoot?:
   };
 }
 
-/** A fork over a fork over a fork, each with something in it, so that lookups go through layers. */
+/** A chain of forks, with a file in each lower one, so that lookups go through several layers. */
 function forkOfForks(): Tree {
   let tree = engine.createEmpty('depth-0');
   for (let depth = 1; depth <= 3; depth++) {
@@ -69,7 +69,7 @@ function forkOfForks(): Tree {
   return tree;
 }
 
-/** A fork over a union, one of whose lowers is a fork over a union: numbers of both kinds. */
+/** A fork over a union, one of whose lowers is a fork over a union: inode numbers of both kinds occur. */
 function forkOfUnion(): Tree {
   for (const name of ['low', 'middle', 'top']) {
     const tree = engine.createEmpty(name);
@@ -87,7 +87,7 @@ runConformance(factoryOf('a fork of forks', forkOfForks(), false));
 runConformance(factoryOf('a fork of a union', forkOfUnion(), false));
 runConformance(factoryOf('a fork with the rights of a user', engine.createEmpty('user'), true));
 
-/** Forks over a host tree need calls that node:fs does not have. */
+/** Forks over a host tree need system calls that node:fs does not have. */
 function runOverHost(): void {
   const hostRoot = join(directory, 'repo');
   mkdirSync(hostRoot);

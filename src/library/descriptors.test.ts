@@ -1,16 +1,16 @@
-/** The table of descriptors: numbers, and EBADF for what is not open. */
+/** The table of descriptors: its numbers, and EBADF for a number that is not open. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { TreeFile } from '../vfs/index.ts';
 import { Descriptors, FIRST_DESCRIPTOR } from './descriptors.ts';
 
-/** The table only hands files back, so anything with an identity does. */
+/** Stands in for an open file: the table only keeps files and returns them. */
 function someFile(): TreeFile {
-  // The cast: no member of the file is touched by the table.
+  // The cast: the table touches no member of a file.
   return { position: 0 } as TreeFile;
 }
 
-test('a descriptor stands for its file until it is taken, and its number is used again', () => {
+test('a descriptor stands for its file until it is taken out; then its number is used again', () => {
   const table = new Descriptors();
   const first = someFile();
   const second = someFile();
@@ -24,7 +24,7 @@ test('a descriptor stands for its file until it is taken, and its number is used
   assert.equal(table.get(FIRST_DESCRIPTOR, 'read'), third);
 });
 
-test('what is not open is EBADF with the system call; what is no descriptor is an argument error', () => {
+test('a number that is not open gives EBADF with the system call; any other value is an argument error', () => {
   const table = new Descriptors();
   for (const fd of [0, 3, FIRST_DESCRIPTOR, 2 ** 31 - 1]) {
     assert.throws(() => table.get(fd, 'fsync'), {

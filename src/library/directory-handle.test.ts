@@ -34,7 +34,7 @@ test('a Dir returns every entry once, then null, in each form', async () => {
   await other.close();
 });
 
-test('a Dir shows the names of the moment it was opened, whatever happens then', async () => {
+test('a Dir shows the names that existed when it was opened, whatever changes later', async () => {
   await using tree = await openTestTree();
   const { fs } = tree;
   fs.mkdirSync('/d');
@@ -49,7 +49,7 @@ test('a Dir shows the names of the moment it was opened, whatever happens then',
   assert.deepEqual([...names].sort(), Array.from({ length: 100 }, (_, index) => `${index}`).sort());
 });
 
-test('recursive goes down, with the path of each directory', async () => {
+test('`recursive` lists subdirectories too, and each entry has the path of its directory', async () => {
   await using tree = await openTestTree();
   const { fs } = tree;
   fs.mkdirSync('/d/a/b', { recursive: true });
@@ -61,7 +61,7 @@ test('recursive goes down, with the path of each directory', async () => {
   assert.deepEqual(found.sort(), ['/d a', '/d/a b', '/d/a/b deep']);
 });
 
-test('a closed Dir refuses', async () => {
+test('a closed Dir refuses every call', async () => {
   await using tree = await openTestTree();
   const { fs } = tree;
   const directory = fs.opendirSync('/');

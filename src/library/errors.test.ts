@@ -42,7 +42,7 @@ test('paths in messages: text, bytes, URLs', () => {
   assert.equal(pathText(new URL('file:///a%20b')), '/a b');
 });
 
-test('values are described as by Node', () => {
+test('values are described as Node describes them', () => {
   const cases: [unknown, string][] = [
     [undefined, 'undefined'],
     [null, 'null'],

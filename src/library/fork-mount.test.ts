@@ -114,7 +114,9 @@ test('fs of a mounted fork does what node:fs does', { skip }, async (context) =>
   assert.throws(() => fs.openSync('/fifo', 'r'), { code: 'ENXIO' });
 });
 
-test('a symlink to the host leads nowhere, neither does a path above the root', { skip }, async (context) => {
+test('neither a symlink to the host nor a path above the root leads out of the fork', {
+  skip,
+}, async (context) => {
   const { fork, place, at } = await withFork(context);
   await using _mount = await fork.mount(place);
   const { fs } = fork;
@@ -132,7 +134,7 @@ test('a symlink to the host leads nowhere, neither does a path above the root', 
   assert.deepEqual(readdirSync(at('')).sort(), ['place', 'project', 'secret', 'store']);
 });
 
-test('fork, snapshot and diff work while it is mounted; map does not, and says why', {
+test('fork, snapshot and diff work on a mounted fork; map does not, and says why', {
   skip,
 }, async (context) => {
   const { store, fork, place } = await withFork(context);
@@ -184,7 +186,7 @@ test('a mount that fails leaves the fork as it was', { skip }, async (context) =
   await assert.rejects(fork.mount(place), { code: 'EBUSY', message: /something is mounted there/ });
   await owner.request('unmount', { target: place });
   owner.close();
-  // The owner cannot start, after the layer was given up for it.
+  // The owner cannot start; by then the fork has given up its layer for it.
   await stopOwner(store.directory);
   process.env.NODE_OPTIONS = '--require=./there-is-no-such-file';
   await assert.rejects(fork.mount(place), { code: 'ENOTCONN', message: /before it was ready/ });
@@ -239,7 +241,7 @@ test('when the owner is killed the fork comes back whole', { skip }, async (cont
   const owner = await OwnerClient.connect(store.directory);
   process.kill(owner!.pid!, 'SIGKILL');
   await owner!.untilEnded();
-  // ECONNABORTED: the kernel is just about to notice.
+  // ECONNABORTED comes if the call begins before the kernel has noticed.
   assert.throws(() => fork.fs.writeFileSync('/late', ''), { code: /^(ENOTCONN|ECONNABORTED)$/ });
   await assert.rejects(fork.fork('x'), { code: 'ENOTCONN' });
   await mount.unmount();
@@ -247,7 +249,7 @@ test('when the owner is killed the fork comes back whole', { skip }, async (cont
   assert.deepEqual(readdirSync(place), []);
 });
 
-test('when the owner is killed the fork comes back also where the kernel frees it late', {
+test('when the owner is killed the fork comes back even if its layer is released late', {
   skip,
 }, async (context) => {
   const { store, fork, place, at } = await withFork(context);
@@ -256,7 +258,7 @@ test('when the owner is killed the fork comes back also where the kernel frees i
   const owner = await OwnerClient.connect(store.directory);
   process.kill(owner!.pid!, 'SIGKILL');
   await owner!.untilEnded();
-  // Has the fork for longer than a call waits, as an owner with much memory that is being taken apart.
+  // Holds the fork for a while after the kill, like an owner whose large memory the kernel is still freeing.
   const script = `
     const { Store } = await import(process.argv[1]);
     const fork = await (await Store.open(process.argv[2])).fork('try-1');

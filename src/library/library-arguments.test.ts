@@ -1,4 +1,4 @@
-/** Wrong arguments of the library fail with Node's texts, before anything is done. */
+/** Wrong arguments to the library fail with Node's messages, before the call does anything. */
 import assert from 'node:assert/strict';
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -19,7 +19,7 @@ async function fixture(context: TestContext): Promise<Fixture> {
   writeFileSync(join(directory, 'repo/file'), 'content\n');
   const store = await Store.open(join(directory, 'store'));
   context.after(async () => {
-    // Without libc closing makes a lock file beside the tables.
+    // Closing comes first, because without libc it makes a lock file beside the tables.
     await store.close();
     rmSync(directory, { recursive: true, force: true });
   });
@@ -31,7 +31,7 @@ async function fixture(context: TestContext): Promise<Fixture> {
 // biome-ignore lint/suspicious/noExplicitAny: the tests pass arguments of any type.
 type Anything = any;
 
-/** What a call throws or rejects with; undefined where it does neither. */
+/** The error that a call throws or rejects with; undefined if it succeeds. */
 async function failureOf(call: () => unknown): Promise<Error | undefined> {
   try {
     const made = await call();
@@ -196,7 +196,7 @@ test('a missing or wrong argument is named, with the texts of Node', async (cont
   assert.deepEqual(readdirSync(directory).sort(), ['repo', 'store']);
 });
 
-test('an undefined option means the same as none', async (context) => {
+test('an undefined option means the same as a missing one', async (context) => {
   const { directory, store, fork } = await fixture(context);
   const none = undefined as Anything;
   await store.import(join(directory, 'repo'), {
@@ -228,7 +228,7 @@ const WRONG = [
   () => 1,
 ];
 
-/** Calls that are not tried: they close what the others need, or are internal. */
+/** Methods that the test below does not call: they close what the others need, or are internal. */
 const LEFT_OUT = new Set(['constructor', 'close', 'openTree', 'forkOf', 'snapshotOf', 'mountFork']);
 
 function methodsOf(prototype: object): string[] {
@@ -237,10 +237,10 @@ function methodsOf(prototype: object): string[] {
     .map(([name]) => name);
 }
 
-test('an argument of any type, in any place of any call, fails only with a code', async (context) => {
+test('an argument of any type, at any position of any call, fails only with an error that has a code', async (context) => {
   const { directory, store, base, fork } = await fixture(context);
   const missing = join(directory, 'none/there');
-  // Relative paths below start there.
+  // The calls below resolve relative paths from `directory`.
   const before = process.cwd();
   process.chdir(directory);
   context.after(() => process.chdir(before));
@@ -255,7 +255,7 @@ test('an argument of any type, in any place of any call, fails only with a code'
     for (const name of names) {
       for (const value of WRONG) {
         for (const args of [[value], [missing, value], ['base', value], ['/file', 0, 0, value]]) {
-          // Would make a store there.
+          // Store.open(value) would make a store of that name.
           if (subject === Store && args.length === 1 && typeof value === 'string') continue;
           if (subject === Store) args[1] ??= { create: false };
           const failure = await failureOf(() => (subject as Anything)[name](...args));

@@ -11,7 +11,7 @@ import type { NodeFs } from './fs.ts';
 
 /** Arguments of any kind, on purpose: `never` is accepted where the types would refuse the value. */
 function wrong(value?: unknown): never {
-  // Not provable, which is the point: the callee must reject the value at run time.
+  // The cast passes what the types forbid: the call must refuse it at run time.
   return value as never;
 }
 
@@ -330,7 +330,7 @@ async function withHandle<T>(fs: Fs, path: string, use: (handle: Handle) => Prom
   }
 }
 
-/** What a call did, with the root taken out of everything that names it. */
+/** What a call returned or threw, with ROOT in place of the path of the root. */
 async function outcomeOf(fs: Fs, root: string, call: Call): Promise<unknown> {
   const clean = (value: unknown): unknown =>
     JSON.parse(JSON.stringify(value ?? 'nothing', (_key, part) => part).replaceAll(root, 'ROOT'));
@@ -353,12 +353,12 @@ function fillTree(fs: Fs, root: string): void {
   fs.symlinkSync('l2', `${root}/l1`);
 }
 
-/** The temporary directory is inside a symlink on some hosts, which realpath would show. */
+/** The path without symlinks, which some hosts have above their temporary directory: realpath would resolve them. */
 function realTemporary(host: HostDirectory): string {
   return hostFs.realpathSync(host.path);
 }
 
-/** Node 24 empties the directory that the link leads to before it fails; we keep to what Node 20 does. */
+/** Node 24 empties the directory that the link leads to before it fails; Ramet does what Node 20 does. */
 const UNTIL_NODE_24 = new Set(['rm -r of a link with a slash']);
 const NODE_MAJOR = Number(process.versions.node.split('.')[0]);
 

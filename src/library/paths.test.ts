@@ -1,4 +1,4 @@
-/** Paths as strings, buffers and URLs; what cannot be a path. */
+/** Paths as strings, buffers and URLs, and values that cannot be paths. */
 import assert from 'node:assert/strict';
 import { join } from 'node:path/posix';
 import { test } from 'node:test';

@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { openTestTree } from '../../testing/stores/node-fs-fixture.ts';
 import { createNodeFs } from './fs.ts';
 
-test('a handle reads and writes at positions and at its own, and stats, cuts and changes', async () => {
+test('a handle reads and writes at given positions and at its own, truncates, and changes attributes', async () => {
   await using tree = await openTestTree();
   const { fs } = tree;
   await using handle = await fs.promises.open('/file', 'w+', 0o600);
@@ -51,7 +51,7 @@ test('a handle is a descriptor of the synchronous calls too, and both see it clo
   await assert.rejects(handle.sync(), { message: 'file closed', code: 'EBADF', syscall: 'fsync' });
 });
 
-test('whole files through handles', async () => {
+test('a handle reads and writes whole files', async () => {
   await using tree = await openTestTree();
   const { fs } = tree;
   await using handle = await fs.promises.open('/file', 'a+');
@@ -63,7 +63,7 @@ test('whole files through handles', async () => {
   assert.equal(await fs.promises.readFile(reader, 'utf8'), 'onetwothree');
 });
 
-test('lines of a handle', async () => {
+test('a handle gives its lines', async () => {
   await using tree = await openTestTree();
   const { fs } = tree;
   fs.writeFileSync('/lines', 'a\r\nb\nc');
@@ -98,7 +98,7 @@ test('an aborted signal rejects and touches nothing', async () => {
   await assert.rejects(fs.promises.readFile('/file', { signal }), expected);
 });
 
-test('an abort while pieces come ends the write', async () => {
+test('an abort between two pieces ends writeFile', async () => {
   await using tree = await openTestTree();
   const { fs } = tree;
   const controller = new AbortController();
@@ -156,7 +156,7 @@ test('a close waits for calls that have begun', async () => {
 test('wrong arguments reject, they do not throw', async () => {
   await using tree = await openTestTree();
   const { promises } = tree.fs;
-  // Not provable: the callee must refuse the value at run time.
+  // The cast passes what the types forbid: the call must refuse it at run time.
   const wrong = 5 as never;
   const calls = [
     () => promises.stat(wrong),

@@ -32,14 +32,14 @@ test('start, end, encoding, flags and positions', async () => {
   assert.equal(fs.readFileSync('/file', 'utf8'), '012ab56789!');
 });
 
-test('what is missing is an error event with path and system call', async () => {
+test('a missing file is an error event with path and system call', async () => {
   await using tree = await openTestTree();
   const { fs } = tree;
   await assert.rejects(text(fs.createReadStream('/no')), {
     message: "ENOENT: no such file or directory, open '/no'",
     syscall: 'open',
   });
-  // Not provable: the callee must refuse the value at run time.
+  // The cast passes what the types forbid: the call must refuse it at run time.
   assert.throws(() => fs.createReadStream(5 as never), { code: 'ERR_INVALID_ARG_TYPE' });
 });
 

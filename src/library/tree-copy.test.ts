@@ -8,7 +8,7 @@ import type { NodeFs } from './fs.ts';
 
 type Fs = Pick<NodeFs, keyof NodeFs & keyof typeof hostFs>;
 
-/** Everything below a path, as text for comparison; `root` is replaced in symlink targets. */
+/** Describes everything below a path as text, for comparison, with `root` replaced in symlink targets. */
 function dump(fs: Fs, root: string, path: string): string[] {
   const lines: string[] = [];
   for (const name of fs.readdirSync(path).sort()) {
@@ -122,7 +122,7 @@ test('cp waits for an asynchronous filter', async () => {
   assert.deepEqual(fs.readdirSync('/to'), ['keep']);
 });
 
-test('special files are refused, and a directory without recursive', async () => {
+test('cp refuses special files, and a directory without `recursive`', async () => {
   await using tree = await openTestTree();
   const { fs } = tree;
   tree.fileSystem.makeNode('/fifo', 0o010644, 0);
@@ -133,7 +133,7 @@ test('special files are refused, and a directory without recursive', async () =>
   assert.throws(() => fs.cpSync('/d', '/x'), { code: 'ERR_FS_EISDIR' });
 });
 
-test('a symlink is not replaced by one that leads below its target', async () => {
+test('a symlink is not replaced by one that leads below or above its target', async () => {
   await using tree = await openTestTree();
   const { fs } = tree;
   fs.mkdirSync('/real/inner', { recursive: true });

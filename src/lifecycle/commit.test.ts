@@ -63,7 +63,7 @@ function differences({ engine, root }: Work, name = 'try'): string[] {
   return compareTrees(wanted, found);
 }
 
-/** A directory's times change with what is done in it. */
+/** Leaves out the times of directories, which change with the names in them. */
 function withoutOwnTimes<T extends { readonly mode: string; readonly mtime: string }>(entry: T): T {
   return entry.mode.startsWith('4') ? { ...entry, mtime: '' } : entry;
 }
@@ -101,7 +101,7 @@ describe('a commit', () => {
     assert.deepEqual(names(work), ['base', 'try', 'try.committed']);
   });
 
-  test('does so after random changes, in several commits', async (context) => {
+  test('makes the directory equal to the fork after random changes, in several commits', async (context) => {
     for (let seed = 1; seed <= 10; seed++) {
       const random = new SeededRandom(seed);
       const work = await forkOfDirectory(context);
@@ -109,7 +109,7 @@ describe('a commit', () => {
         for (let count = 0; count < 15; count++) changeSomething(work.fork, random);
         const { conflicts } = await work.commit();
         assert.deepEqual(conflicts, [], `seed ${seed}, round ${round}`);
-        // A removed attribute of a directory is left there.
+        // A commit removes no extended attribute from a directory of the host.
         const found = differences(work).filter((line) => !line.includes('xattrs'));
         assert.deepEqual(found, [], `seed ${seed}, round ${round}`);
       }
@@ -117,7 +117,7 @@ describe('a commit', () => {
     }
   });
 
-  test('writes nothing where the directory has changed, and says where', async (context) => {
+  test('writes nothing when the directory has changed, and reports each conflict', async (context) => {
     const work = await forkOfDirectory(context);
     const { fork, at, root, commit } = work;
     for (const path of ['/a', '/b', '/sub/c', '/new', '/fine']) writeText(fork, path, 'of the fork');
@@ -159,7 +159,7 @@ describe('a commit', () => {
     assert.deepEqual(names(work), ['base', 'try']);
   });
 
-  test('has no conflict in a file that was touched, or changed in the same way', async (context) => {
+  test('finds no conflict in a file that was only touched, or changed in the same way on both sides', async (context) => {
     const work = await forkOfDirectory(context);
     writeText(work.fork, '/a', 'same');
     work.fork.unlink('/b');
@@ -200,7 +200,7 @@ describe('a commit', () => {
     assert.equal(statSync(work.at('b')).ino, statSync(work.at('sub/b2')).ino);
   });
 
-  test('goes to another directory, and never into the store or to two at once', async (context) => {
+  test('writes to another directory, never into the store, and not twice at the same time', async (context) => {
     const work = await forkOfDirectory(context);
     const { engine, fork, commit } = work;
     writeText(fork, '/a', 'changed');

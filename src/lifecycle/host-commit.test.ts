@@ -1,4 +1,4 @@
-/** Commits of forks that stand on a live directory. */
+/** Commits of forks of a directory of the host to that directory. */
 import assert from 'node:assert/strict';
 import {
   chmodSync,
@@ -32,7 +32,7 @@ const O_RDWR = 2;
 interface Work {
   readonly engine: StoreEngine;
   at(name: string): string;
-  /** Works in the fork and closes it. */
+  /** Opens the fork, passes it to `work`, and closes it. */
   inFork(work: (fork: FileSystem) => void): void;
   commit(options?: CommitOptions): Promise<CommitReport>;
   read(name: string): string;
@@ -141,7 +141,7 @@ test('a change in the directory is a conflict, and nothing is written', async (c
   assert.deepEqual(work.differences(), []);
 });
 
-test('a replaced file is a conflict, even where the fork lost its bytes with it', async (context) => {
+test('a file replaced in the directory is a conflict, even when the fork has lost the bytes of the old one', async (context) => {
   const work = await forkOfDirectory(context);
   work.inFork((fork) => writeText(fork, '/a', 'of the fork'));
   const { mtime } = statSync(work.at('a'));
@@ -151,7 +151,7 @@ test('a replaced file is a conflict, even where the fork lost its bytes with it'
   assert.deepEqual(inShort(await work.commit()), ['/a changed']);
 });
 
-test('a directory that may not be read fails at open', (context) => {
+test('a directory without read permission gives EACCES, with its path', (context) => {
   const root = scratchDirectory(context);
   mkdirSync(join(root, 'sub'));
   const system = new FaultySystem(createSystem());

@@ -1,4 +1,4 @@
-/** Merges: what is taken, what is merged, what conflicts, and that none is ever half done. */
+/** Merges: the changes that they take, merge or report as conflicts. No failure leaves a merge half done. */
 import assert from 'node:assert/strict';
 import { describe, type TestContext, test } from 'node:test';
 import { swept } from '../../testing/pace/sweep.ts';
@@ -53,7 +53,7 @@ function treeOf(engine: StoreEngine, name: string): ReturnType<typeof describeFi
 }
 
 describe('a merge', () => {
-  test('takes what one side changed, and merges the lines of a text', async (context) => {
+  test('takes the changes of one side, and merges texts line by line', async (context) => {
     const { engine, ours, theirs, merge } = await twoForks(context);
     rewrite(theirs, '/text', LINES.replace('line 2\n', 'two\n'));
     writeText(theirs, '/blob', 'their bytes', 50_000);
@@ -114,7 +114,7 @@ describe('a merge', () => {
     assertCleanAfterGc(engine);
   });
 
-  test('with a conflict changes nothing, and says where and what it is', async (context) => {
+  test('with a conflict changes nothing, and reports the path and the kind of each', async (context) => {
     const { engine, ours, theirs, merge } = await twoForks(context);
     rewrite(theirs, '/text', LINES.replace('line 2\n', 'theirs\n'));
     rewrite(ours, '/text', LINES.replace('line 2\n', 'ours\n'));
@@ -210,7 +210,7 @@ describe('a merge', () => {
     assertCleanAfterGc(engine);
   });
 
-  test('needs an existing source, a common state, and a target that is a fork and not open', async (context) => {
+  test('needs an existing source, a common state, and a closed fork as target', async (context) => {
     const { engine } = await twoForks(context);
     const code = (wanted: 'EBUSY' | 'EINVAL' | 'EROFS' | 'ENOENT') => (error: unknown) =>
       isFsError(error, wanted);
@@ -227,7 +227,7 @@ describe('a merge', () => {
   });
 });
 
-test('a merge of random changes in different directories has both', async (context) => {
+test('a merge of random changes in different directories has those of both sides', async (context) => {
   for (let seed = 1; seed <= 15; seed++) {
     const random = new SeededRandom(seed);
     const engine = await scratchStore(context);
@@ -235,7 +235,7 @@ test('a merge of random changes in different directories has both', async (conte
     for (const half of ['/left', '/right']) base.makeDirectory(half, 0o755);
     for (const name of ['a', 'b', 'c'])
       for (const half of ['left', 'right']) writeText(base, `/${half}/${name}`, seededBytes(1, 9_000));
-    // Makes random changes in one half of a fork: paths get its name as a prefix.
+    // Confines changes to one half of the tree: each path gets the name of the half as a prefix.
     const halved = (fileSystem: FileSystem, half: string): FileSystem =>
       new Proxy(fileSystem, {
         get: (target, key) => {
@@ -268,7 +268,7 @@ test('a merge of random changes in different directories has both', async (conte
   }
 });
 
-/** The same change made twice has two times. */
+/** Leaves times out: the same change made twice has different ones. */
 function withoutTimes(tree: ReturnType<typeof describeFileSystem>): typeof tree {
   return new Map([...tree].map(([path, entry]) => [path, { ...entry, mtime: '' }]));
 }

@@ -1,4 +1,4 @@
-/** Numbers of host files: one for each file, in this process and the next, also where two numbers collide. */
+/** Inode numbers of host files: each file keeps its own, also in the next process and where two collide. */
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import fc from 'fast-check';
@@ -12,7 +12,7 @@ import { HostPlaces, type KnownPlaces } from './host-places.ts';
 const birth = { seconds: 5, nanoseconds: 6 };
 const fileSystem = { fileSystemUuid: undefined, subvolume: undefined };
 const source: HostSource = { path: '/repo', ino: 1, birth, ...fileSystem, isPinned: false };
-/** Only stored origins: no file is at its place. */
+/** Known places of which only origins are stored; no file is where its origin says. */
 const storedOnly = (stored: KnownPlaces['stored']): KnownPlaces => ({ stored, isThere: () => false });
 
 function statOf(ino: HostIno, more: Partial<HostStat> = {}): HostStat {
@@ -38,7 +38,7 @@ test('numbers lie in a range of their own, wrap at its end, and differ with the 
   assert.notEqual(derivedIno(Buffer.from('x'), 1n), derivedIno(Buffer.from('x'), 2n));
 });
 
-test('a file has one number wherever it is met, until something is recorded of it', () => {
+test('a file has one number under whatever name it is met, until its origin is recorded', () => {
   const places = new HostPlaces(source);
   const first = places.meet(statOf(10), 0, places.root, name('a'));
   assert.equal(places.meet(statOf(10), 0, places.root, name('b')), first);
@@ -55,7 +55,7 @@ test('a file has one number wherever it is met, until something is recorded of i
   assert.equal(places.meet(statOf(10), 0, places.root, name('e')), moved);
 });
 
-test('a file that moves into a directory is another one, also where its name resembles its path there', () => {
+test('a file moved into a directory counts as another file, even if its old name resembles its new path', () => {
   const places = new HostPlaces(source);
   const directory = places.meet(statOf(20, { mode: 0o40755 }), 0, places.root, name('a'));
   const first = places.meet(statOf(10), 0, places.root, name('axb'));
@@ -63,7 +63,7 @@ test('a file that moves into a directory is another one, also where its name res
   assert.notEqual(places.meet(statOf(10), 0, directory, name('b')), first);
 });
 
-test('a file of several names keeps its number under each of them', () => {
+test('a file with several names keeps its number under each of them', () => {
   const places = new HostPlaces(source);
   const first = places.meet(statOf(10, { nlink: 2 }), 0, places.root, name('a'));
   places.encode(places.get(first)!, undefined);
@@ -75,7 +75,7 @@ test('numbers that collide are neighbours, and stay apart in the next process', 
   const places = new HostPlaces(source);
   const own = places.meet(statOf(10), 0, places.root, name('own'));
   const origin = places.encode(places.get(own)!, undefined);
-  // The origin of another file, under the number that this one would have.
+  // Another file's origin is stored under the number that `own` would get.
   const taken = new Map<Ino, Uint8Array>();
   const other = new HostPlaces(
     source,
@@ -110,7 +110,7 @@ test('an origin finds the file again; a damaged one is refused', () => {
         const number = places.meet(stat, dev, places.root, path);
         const origin = places.encode(places.get(number)!, undefined);
         const other = new HostPlaces(source);
-        // Its directory and device become known when it is seen next.
+        // The directory and the device of a file become known only when the file is met again.
         const { parent: _above, device: _none, ...found } = other.learn(number, origin);
         const { parent: _before, device: _one, ...known } = places.get(number)!;
         assert.deepEqual(found, known);

@@ -10,7 +10,7 @@ describe('set of inode numbers', () => {
     const numbers = fc.oneof(fc.integer({ min: 1, max: 200 }), fc.maxSafeInteger().map(Math.abs));
     fc.assert(
       fc.property(fc.array(numbers), fc.array(numbers), (added, asked) => {
-        // Any number may be an inode's.
+        // The cast: each of these can be an inode number.
         const inos = added as Ino[];
         const model = new Set(inos);
         const set = new InoSet(inos);

@@ -1,4 +1,4 @@
-/** UnionLayer against a naive merge of the trees, by the rules taken literally. */
+/** UnionLayer compared with a naive merge of the trees that follows the rules literally. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
@@ -17,7 +17,7 @@ import { UnionLayer } from './union-layer.ts';
 
 const DT_DIR = 4;
 
-/** Numbers below 2^38 are packed, higher ones hashed: a union must not tell them apart. */
+/** A union of trees with inode numbers from `first` on: it packs those below 2^38, and hashes higher ones. */
 function unionOf(trees: readonly ModelDirectory[], first = 1): { union: UnionLayer; contents: string[] } {
   const contents: string[] = [];
   const chains = trees.map((tree, index) => {
@@ -27,7 +27,7 @@ function unionOf(trees: readonly ModelDirectory[], first = 1): { union: UnionLay
   return { union: new UnionLayer(99 as LayerId, chains, () => undefined), contents };
 }
 
-/** Everything that a union shows, by listing; looks up each name as well. */
+/** Walks the union: each path with the content of its file. Looks up each listed name as well. */
 function listed({ union, contents }: { union: UnionLayer; contents: string[] }): Map<string, string> {
   const shown = new Map<string, string>();
   const visit = (directory: Ino, path: string): void => {
@@ -105,7 +105,7 @@ describe('a union', () => {
     });
   }
 
-  test('counts at least the subdirectories that a directory has', () => {
+  test('counts the subdirectories of every layer in the nlink of a directory', () => {
     const { union } = unionOf([
       directory({ d: directory({ x: directory({}) }) }),
       directory({ d: directory({ y: directory({}), z: directory({}) }) }),
@@ -151,7 +151,7 @@ describe('a union', () => {
     assert.deepEqual(fresh.names(sub.ino), ['f']);
   });
 
-  test('shows no marks, honours those in user., and refuses files whose bytes are elsewhere', () => {
+  test('hides the marks of overlayfs, obeys those in `user.` too, and refuses metacopy files', () => {
     const { union } = unionOf([
       directory({
         d: { ...directory({}), xattrs: { 'user.overlay.opaque': 'y', 'user.mine': '1' } },
@@ -172,7 +172,7 @@ describe('a union', () => {
     assert.throws(() => union.inode(ino('meta')), isRefused);
   });
 
-  test('of 500 layers takes one step for each in a lookup', () => {
+  test('looks a name up in one step for each of 500 layers', () => {
     const trees = Array.from({ length: 500 }, (_, index) =>
       directory({ all: directory({ [`${index}`]: file(`${index}`) }), [`d${index}`]: directory({}) }),
     );

@@ -4,7 +4,7 @@ import test from 'node:test';
 import { AssertionError } from '../base/index.ts';
 import { MapBudget, processMapBudget } from './budget.ts';
 
-test('a share is half of what would be left without the view', () => {
+test('the share of a view is half of what the other views leave', () => {
   const budget = new MapBudget(1000);
   assert.equal(budget.shareOf(0), 500);
   budget.replace(0, 400);

@@ -1,4 +1,4 @@
-/** The journal on both systems, on a faulty one, and with files that were cut or changed anywhere. */
+/** The journal on each system, with injected faults, and after its file was cut or changed at any place. */
 import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -39,7 +39,7 @@ function replayOf(journal: Journal, appliedSequence = 0): Replayed {
   return { payloads, sequences, lastSequence: journal.lastSequence };
 }
 
-/** What an opener of the file finds. */
+/** Opens the file as the next process would, and returns what it replays. */
 function replayFile(path: string, system: System = native, appliedSequence = 0): Replayed {
   const journal = Journal.open(system, path, LAYER);
   try {
@@ -49,7 +49,7 @@ function replayFile(path: string, system: System = native, appliedSequence = 0):
   }
 }
 
-/** A journal file with these records; `null` stands for a mark. */
+/** Writes a journal file with these records; `null` stands for a mark. */
 function writeJournal(path: string, records: readonly (string | null)[], system: System = native): void {
   const journal = Journal.open(system, path, LAYER);
   journal.begin(1, 1);
@@ -140,7 +140,7 @@ test('opening, even in another boot, does not change what the next opener replay
   }
 });
 
-test('a mark is written only where something is unmarked', () => {
+test('a mark is written only if records have been added since the last one', () => {
   const journal = Journal.open(native, freshPath(), LAYER);
   journal.begin(1, 1);
   journal.mark();
@@ -153,7 +153,7 @@ test('a mark is written only where something is unmarked', () => {
   journal.close();
 });
 
-test('begin gives up all records before it, also those after the end of the new ones', () => {
+test('begin discards all earlier records, also those that lie beyond the end of the new ones', () => {
   const path = freshPath();
   const journal = Journal.open(native, path, LAYER);
   journal.begin(1, 1);
@@ -166,7 +166,7 @@ test('begin gives up all records before it, also those after the end of the new 
   assert.deepEqual([payloads, lastSequence], [['old 0'], 101]);
 });
 
-test('begin takes the next generation where the header has it already, and old records stay invalid', () => {
+test('begin with the generation of the header takes the next one, and old records stay invalid', () => {
   const path = freshPath();
   const journal = Journal.open(native, path, LAYER);
   journal.begin(5, 1);
@@ -177,7 +177,7 @@ test('begin takes the next generation where the header has it already, and old r
   assert.deepEqual(replayFile(path).payloads, []);
 });
 
-test('after replay the counts say what was found, so that a checkpoint can come before begin', () => {
+test('after replay the counts are those of the file, so that a checkpoint can run before begin', () => {
   const path = freshPath();
   writeJournal(path, ['a', 'b', null, 'c']);
   const journal = Journal.open(native, path, LAYER);
@@ -328,7 +328,7 @@ test('a failed open closes the file', () => {
   assert.throws(() => Journal.open(native, join(directory, 'missing', 'x'), LAYER), { code: 'ENOENT' });
 });
 
-test('sync and replay throw EIO', () => {
+test('replay, sync and begin throw EIO when the disk fails', () => {
   const path = freshPath();
   writeJournal(path, ['a']);
   const system = new FaultySystem(native);
@@ -414,7 +414,7 @@ test('property: with bits flipped anywhere, a journal yields a prefix and never 
   );
 });
 
-test('every single byte of the records matters', () => {
+test('a change of any byte of the first record stops the replay before it', () => {
   const path = freshPath();
   writeJournal(path, ['first', 'second']);
   const whole = readFileSync(path);
@@ -441,7 +441,7 @@ test('where the newer header is damaged, the older one does not bring old record
   assert.deepEqual(replayFile(path).payloads, []);
 });
 
-/** Appends, marks and begins; what returned is acknowledged. */
+/** Appends, marks and syncs. A record goes into `acknowledged` once its append has returned. */
 function workload(system: System, path: string, acknowledged: string[]): void {
   const journal = Journal.open(system, path, LAYER);
   journal.begin(1, 1);
@@ -455,7 +455,7 @@ function workload(system: System, path: string, acknowledged: string[]): void {
   journal.close();
 }
 
-test('a crash at every call, also in the middle of a write, loses nothing that was acknowledged', () => {
+test('a crash at any call, also in the middle of a write, loses nothing that was acknowledged', () => {
   const dry = new FaultySystem(native);
   const all: string[] = [];
   workload(dry, freshPath(), all);
