@@ -1,4 +1,4 @@
-/** `npm run bench:dedupe`: two versions of real packages in one store, beside the sum and the best that is possible. */
+/** `npm run bench:dedupe`: two versions of real packages in one store, compared with their sum and with the optimum. */
 import { dedupeBenchmark } from './dedupe/packages.ts';
 import { runBenchmarks } from './measure/run.ts';
 

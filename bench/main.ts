@@ -1,4 +1,4 @@
-/** `npm run bench`: the library, beside node:fs, other filesystems in JavaScript, and the kernel's. */
+/** `npm run bench`: the library, compared with node:fs, other filesystems in JavaScript, and the kernel's. */
 
 import { libraryBenchmark } from './library/calls.ts';
 import { forkBenchmark } from './library/fork.ts';

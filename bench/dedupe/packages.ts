@@ -1,4 +1,4 @@
-/** Two versions of a package from the registry, imported apart: disk and memory for both, before and after dedupe. */
+/** Two versions of a package, from the registry, in separate imports: disk and memory before and after dedupe. */
 import { mkdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import {
@@ -18,7 +18,7 @@ import type { Cell, Row, Section } from '../measure/table.ts';
 import { firstLine, runProgram } from '../measure/work-directory.ts';
 import { BLOCK_BYTES, MIB } from '../memory/large-file.ts';
 
-/** A package and two of its versions, as npm takes them. */
+/** A package and two of its versions, as npm names them. */
 interface Versions {
   readonly name: string;
   readonly versions: readonly [string, string];
@@ -34,7 +34,7 @@ const SUM = 'the sum';
 const IMPORTED = 'imports alone';
 const DEDUPED = 'dedupe';
 const POSSIBLE = 'possible';
-/** The part of the possible saving that may be missed, in percent. */
+/** The percentage of the possible saving that dedupe may miss. */
 const MISSED_MAX = 1;
 
 /** The space that both trees take together. */
@@ -42,7 +42,7 @@ interface Figures {
   readonly diskMib: Cell;
   readonly framesMib: Cell;
   readonly cachedMib: Cell;
-  /** Pages of all files, each counted once however many files share it. */
+  /** Number of page frames of all files; a frame that several files share counts once. */
   readonly frames: number | Absent;
 }
 
@@ -68,11 +68,11 @@ function countPages(directories: readonly string[]): { readonly pages: number; r
   return JSON.parse(runProgram(process.execPath, script, ...directories));
 }
 
-/** Maps every file of the trees, touches every page, and counts the frames they lie in. */
+/** Maps every file of the trees, touches every page, and counts the page frames. */
 function mapAll(system: System, trees: readonly Snapshot[]): number | Absent {
   const frames = new Set<number>();
   const views: ReturnType<Snapshot['map']>[] = [];
-  // Used in the end, so that the reads are made.
+  // The sum is used at the end, so that no reads are optimized away.
   let touched = 0;
   for (const tree of trees) {
     const names = tree.fs.readdirSync('/', { recursive: true, withFileTypes: true });

@@ -1,6 +1,6 @@
 /**
- * Counts the pages of all files under some directories, and how many of them differ: what no deduplication by whole,
- * aligned pages can do better than. It knows nothing of Ramet: `node dist/bench/dedupe/unique-pages.js DIRECTORY…`.
+ * Counts the pages of all files under some directories, and how many of them differ: no deduplication of whole, aligned
+ * pages can do with fewer. It uses nothing of Ramet: `node dist/bench/dedupe/unique-pages.js DIRECTORY…`.
  */
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
@@ -15,7 +15,7 @@ for (const directory of process.argv.slice(2)) {
     if (!entry.isFile()) continue;
     const bytes = readFileSync(path.join(entry.parentPath, entry.name));
     for (let at = 0; at < bytes.length; at += PAGE_BYTES) {
-      // A last page in part is filled up with zeros, as in memory.
+      // A partial last page is filled up with zeros, as in memory.
       const page = Buffer.alloc(PAGE_BYTES);
       bytes.copy(page, 0, at, at + PAGE_BYTES);
       different.add(createHash('sha256').update(page).digest('base64'));

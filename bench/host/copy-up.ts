@@ -1,4 +1,4 @@
-/** The first write into a large file of the host: time, disk and memory, beside overlays on ext4 and on XFS. */
+/** The first write into a large file of the host: time, disk and memory, compared with overlays on ext4 and XFS. */
 import { mkdirSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { type Absent, cachedBytes, diskBytes, evictFiles, isAbsent } from '../../src/demo/index.ts';
@@ -27,13 +27,13 @@ function absent(because: Absent): Figures {
   return { timeMs: because, diskMib: because, cachedMib: because };
 }
 
-/** A writable copy of the directory that the file lies in, and its end. */
+/** A writable copy of the directory of the large file. */
 interface Copy {
   write(position: number): number;
   end(): void | Promise<void>;
 }
 
-/** Where copy `index` writes its page, a different one in each. */
+/** The position of the page that copy `index` writes, a different one in each copy. */
 function positionOf(index: number, sizeBytes: number): number {
   return (Math.floor(sizeBytes / BLOCK_BYTES / (COPIES + 1)) * (index + 1) + 7) * BLOCK_BYTES;
 }
@@ -95,7 +95,7 @@ async function overlays(
   }
 }
 
-/** On XFS, where the kernel copies up by reflink. */
+/** Like `overlays`, on XFS, where the kernel copies up by reflink. */
 async function overlaysOnXfs(lower: string, work: WorkDirectory, sizeBytes: number): Promise<Figures> {
   const image = mountImage('xfs', work, Math.max(2 * GIB, sizeBytes * 2));
   if (isAbsent(image)) return absent(image);

@@ -1,4 +1,4 @@
-/** A writable copy of a directory of the host, made where it stands: a fork of it, beside an overlay over it. */
+/** Forks of a directory of the host, made without an import, compared with overlays over the directory. */
 import { mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { Store } from '../../src/library/index.ts';
@@ -15,7 +15,7 @@ import {
 import { mountOverlay } from '../peers/mounts.ts';
 
 const COPIES = 20;
-/** A fork of a directory of 100,000 files, durable when it returns. */
+/** For a fork of a directory of 100,000 files, which is durable when the call returns. */
 const FORK_BUDGET_MS = 5;
 
 function timeOverlays(lower: string, work: WorkDirectory): Cell {

@@ -1,4 +1,4 @@
-/** Single calls of the library, warm, beside node:fs on the host and filesystems in JavaScript: a process for each. */
+/** Single calls of the library, compared with node:fs and filesystems in JavaScript, each in a process of its own. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { type Absent, isAbsent, SeededBytes } from '../../src/demo/index.ts';
 import { Store } from '../../src/library/index.ts';
@@ -56,7 +56,7 @@ export function makeTree(root: string): void {
   }
 }
 
-/** Two forks straight over the import, and one with two changed snapshots between. */
+/** Makes two forks of the import itself, and one with two changed snapshots between. */
 export async function makeForks(root: string, directory: string): Promise<void> {
   const store = await Store.open(directory);
   const base = await store.import(root, { name: 'base' });
@@ -74,7 +74,7 @@ export async function makeForks(root: string, directory: string): Promise<void> 
   await store.close();
 }
 
-/** A peer that fails in the middle is left out, with its own message. */
+/** Measures a contender. A peer that fails is left out, and the table shows its error. */
 async function measureContender(argument: LibraryArgument): Promise<LibraryResult | Absent> {
   if (argument.contender.kind === 'ramet') return runContender(CONTENDER, argument);
   try {

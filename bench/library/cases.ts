@@ -20,7 +20,7 @@ export type LibraryContender =
   | { readonly kind: 'host' }
   | { readonly kind: 'memfs' }
   | { readonly kind: 'ramet'; readonly storeDirectory: string; readonly fork: string }
-  /** Installed peers, in `packages`. */
+  /** Peers that are installed in the directory `packages`. */
   | { readonly kind: 'zenfs memory' | 'zenfs copy-on-write' | 'just-bash'; readonly packages: string };
 
 export interface LibraryArgument {

@@ -35,7 +35,7 @@ function warmCases({ fs, root }: OpenTree, sampling: SamplingOptions): WarmResul
   expect(fs.readdirSync(wide).length === WIDE_ENTRIES, 'readdir');
   const result = {
     read: sampleCalls((index) => {
-      // Scattered over the file, so that no single block is the hot one.
+      // Reads are scattered over the file, so that no single block is hot.
       fs.readSync(fd, buffer, 0, READ_BYTES, ((index * 7919) % blocks) * READ_BYTES);
     }, sampling),
     readFile: sampleCalls(() => void fs.readFileSync(file), sampling),
@@ -52,7 +52,7 @@ function warmCases({ fs, root }: OpenTree, sampling: SamplingOptions): WarmResul
   return result;
 }
 
-/** The same with calls that return promises, each awaited. */
+/** Like `warmCases`, with calls that return promises, each awaited. */
 async function promisedCases(fs: PromisedFs, sampling: SamplingOptions): Promise<WarmResult> {
   const data = Buffer.alloc(READ_BYTES, 3);
   expect((await fs.readFileBuffer('/src/file-50')).length === READ_BYTES, 'readFile');
@@ -75,7 +75,7 @@ async function promisedCases(fs: PromisedFs, sampling: SamplingOptions): Promise
 /** Microseconds of the first readdir of each wide directory after the tree was opened, with a warm host cache. */
 async function coldReaddir(argument: LibraryArgument): Promise<Sampled> {
   const samples: number[] = [];
-  // The others keep nothing that opening again would throw away.
+  // One round is enough for the others: they keep nothing that opening again would discard.
   const rounds = argument.contender.kind === 'ramet' ? argument.sampling.rounds : 1;
   for (let round = 0; round < rounds; round++) {
     const tree = await openLibraryTree(argument);

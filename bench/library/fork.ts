@@ -1,4 +1,4 @@
-/** Forking a tree of many files, beside copying it and mounting an overlay over it. */
+/** Forking a tree of many files, compared with copying it and with mounting an overlay over it. */
 import * as hostFs from 'node:fs';
 import { mkdirSync, rmSync, statSync } from 'node:fs';
 import { type Absent, isAbsent } from '../../src/demo/index.ts';
@@ -32,7 +32,7 @@ function stopwatch(): () => number {
   };
 }
 
-/** A path that is in every such tree. */
+/** A path that every tree of `makeHostTree` has. */
 const SOME_FILE = '/part-0/module-1/file-1.ts';
 
 async function forkFigures(tree: TreeStore, count: number): Promise<ForkFigures> {
@@ -58,7 +58,7 @@ async function forkFigures(tree: TreeStore, count: number): Promise<ForkFigures>
   };
 }
 
-/** Each time the source has one changed file that has not been stored yet. */
+/** Forks a fork `count` times; each time one file of the source has a change that is not stored yet. */
 async function forksOfForkInUse(source: Fork, count: number): Promise<number[]> {
   const samples: number[] = [];
   for (let at = 0; at < count; at++) {
@@ -112,7 +112,7 @@ async function readingTimes(tree: TreeStore): Promise<{ readonly host: Sampled; 
   return { host: summarize(host), fork: summarize(fork) };
 }
 
-/** Milliseconds of one `cp`, the source's pages being warm. */
+/** Milliseconds of one `cp`, with the source in the page cache. */
 function copyTime(tree: TreeStore, target: string, ...flags: readonly string[]): Cell {
   const elapsed = stopwatch();
   try {

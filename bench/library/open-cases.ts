@@ -1,4 +1,4 @@
-/** What the opening benchmark asks of a fresh process, and gets. */
+/** Requests of the opening benchmark to a fresh process, and the answers. */
 export interface OpenArgument {
   readonly storeDirectory: string;
   readonly snapshot: string;
@@ -7,7 +7,7 @@ export interface OpenArgument {
 export interface OpenResult {
   readonly loadMs: number;
   readonly openMs: number;
-  /** From before opening until a file of the snapshot was looked at. */
+  /** Opening the store and a snapshot, and the stat of a file in it. */
   readonly statMs: number;
   readonly residentBytes: number;
 }

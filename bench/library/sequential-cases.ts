@@ -1,4 +1,4 @@
-/** What the sequential benchmark asks of each contender's process, and gets. */
+/** Requests of the sequential benchmark to each contender's process, and the answers. */
 
 import type { Cell, Sampled } from '../measure/table.ts';
 import type { LibraryContender } from './cases.ts';
@@ -7,7 +7,7 @@ export interface SequentialArgument {
   readonly contender: LibraryContender;
   readonly root: string;
   readonly sizeBytes: number;
-  /** The directory on the host whose files hold the data: dropped from memory before it is read cold. */
+  /** The directory on the host whose files hold the data: they are dropped from memory before the cold read. */
   readonly behind?: string;
 }
 

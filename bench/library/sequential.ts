@@ -1,4 +1,4 @@
-/** A gibibyte written and read in order, by the same program: Ramet, the kernel's filesystems, and JavaScript's. */
+/** The same program writes and reads a gibibyte in order in Ramet, in filesystems of the kernel and of JavaScript. */
 import { mkdirSync } from 'node:fs';
 import { type Absent, isAbsent } from '../../src/demo/index.ts';
 import { Store } from '../../src/library/index.ts';
@@ -17,7 +17,7 @@ const IMAGE_BYTES = 3 * GIB;
 
 interface Contender {
   readonly name: string;
-  /** Sets it up, and tells the work directory what to undo. */
+  /** Sets the contender up, and registers with the work directory what must be undone. */
   readonly prepare: () =>
     | Omit<SequentialArgument, 'sizeBytes'>
     | Absent

@@ -1,4 +1,4 @@
-/** What the library benchmark opens: the same tree in each contender, by calls in the shape of node:fs. */
+/** Opens the tree of the library benchmark in each contender, with calls in the shape of node:fs. */
 import * as hostFs from 'node:fs';
 import { createFsFromVolume, Volume } from 'memfs';
 import { Store } from '../../src/library/index.ts';
@@ -25,7 +25,7 @@ export interface OpenTree {
   close(): Promise<void>;
 }
 
-/** The calls of just-bash's filesystems: all of them give promises. */
+/** The calls of just-bash's filesystems, which all return promises. */
 export interface PromisedFs {
   readFileBuffer(path: string): Promise<Uint8Array>;
   stat(path: string): Promise<{ readonly size: number }>;
@@ -60,7 +60,7 @@ function fill(fs: MeasuredFs, root: string): void {
 }
 
 function openMemfs(root: string): OpenTree {
-  // Its calls are node's; the types differ in overloads that are not used here.
+  // The cast: memfs has the calls of node:fs; the types differ only in overloads that are not used here.
   const fs = createFsFromVolume(new Volume()) as unknown as MeasuredFs;
   fill(fs, root);
   return { fs, root: '', close: NOTHING };
@@ -74,11 +74,11 @@ async function openRamet(storeDirectory: string, name: string): Promise<OpenTree
 
 async function openZenfs(packages: string, root: string, isCopyOnWrite: boolean): Promise<OpenTree> {
   const zenfs = await importPeer<Zenfs>(packages, '@zenfs/core');
-  const fs = zenfs.fs as MeasuredFs; // Its documentation promises node's calls.
+  const fs = zenfs.fs as MeasuredFs; // The cast: its documentation promises the calls of node:fs.
   await zenfs.configureSingle({ backend: zenfs.InMemory });
   fill(fs, root);
   if (isCopyOnWrite) {
-    // Over its Passthrough to the host the first write fails in version 2.7.6, so what lies below is in memory too.
+    // The lower filesystem is in memory too: over Passthrough, to the host, the first write fails in version 2.7.6.
     const readable = zenfs.mounts.get('/');
     await zenfs.configureSingle({
       backend: zenfs.CopyOnWrite,

@@ -1,4 +1,4 @@
-/** Two processes at once, each in its own tree: of one store, or of one host filesystem. */
+/** Two processes at once, each in its own tree, both of one store or of one filesystem of the host. */
 import { cpSync } from 'node:fs';
 import { isAbsent } from '../../src/demo/index.ts';
 import type { BenchContext, Benchmark } from '../measure/bench-context.ts';
@@ -9,7 +9,7 @@ import type { LibraryArgument, LibraryCase, LibraryContender, LibraryResult } fr
 
 const CONTENDER = new URL('./contender.js', import.meta.url);
 
-/** The slower of the two processes is shown. */
+/** The figure of the slower of the two processes, which the table shows. */
 function slower(a: Cell, b: Cell): Cell {
   if (isAbsent(a) || isAbsent(b)) return a;
   return a.median > b.median ? a : b;

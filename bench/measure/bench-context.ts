@@ -1,4 +1,4 @@
-/** What a benchmark is given, and what it is. */
+/** The types of a benchmark, and of the context that it runs in. */
 import type { Absent } from '../../src/demo/index.ts';
 import type { SamplingOptions } from './sampling.ts';
 import type { Section } from './table.ts';
@@ -9,11 +9,11 @@ export interface BenchContext {
   readonly work: WorkDirectory;
   readonly isQuick: boolean;
   readonly sampling: SamplingOptions;
-  /** Called with what is being measured now. */
+  /** A benchmark calls this with a description of the step that it begins. */
   readonly onStep: (step: string) => void;
-  /** A store with a tree of many files, made when it is first asked for. */
+  /** A store with a tree of many files, made at the first call. */
   readonly treeStore: () => Promise<TreeStore>;
-  /** Where the peers from the package registry are installed, when that is first asked for, or why not. */
+  /** Installs the peers from the package registry at the first call. Returns their directory, or why there is none. */
   readonly peerPackages: () => string | Absent;
 }
 

@@ -1,6 +1,6 @@
 /**
- * Runs one contender of a benchmark in a process of its own, so that it shares no compiled code, heap or cache of
- * this process with the others. The child prints one JSON value.
+ * Runs one contender of a benchmark in a process of its own, so that the contenders share no compiled code, heap or
+ * cache. The child prints one JSON value.
  */
 import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
@@ -12,11 +12,11 @@ const run = promisify(execFile);
 export async function runContender<Result>(script: URL, argument: unknown): Promise<Result> {
   const args = ['--expose-gc', fileURLToPath(script), JSON.stringify(argument)];
   const { stdout } = await run(process.execPath, args, { maxBuffer: 2 ** 26 });
-  // The programs are the benchmarks' own, and print what the caller asks for.
+  // The cast: the programs belong to the benchmarks, and print what the caller asks for.
   return JSON.parse(stdout) as Result;
 }
 
 /** The argument that `runContender` gave to this process. */
 export function contenderArgument<Argument>(): Argument {
-  return JSON.parse(process.argv[2] ?? 'null') as Argument; // What runContender made of an Argument.
+  return JSON.parse(process.argv[2] ?? 'null') as Argument; // The cast: runContender made this text from an Argument.
 }

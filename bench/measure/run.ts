@@ -60,7 +60,7 @@ function clearStep(): void {
   if (process.stderr.isTTY === true) process.stderr.write('\r\x1b[K');
 }
 
-/** For programs: the figures with what the table derives from them. */
+/** The section for --json, with the values that the table derives from its figures. */
 function toJson(section: Section): unknown {
   const rows = section.rows.map((row) => ({
     ...row,
@@ -113,7 +113,7 @@ async function measure({ benchmarks, isQuick, isJson, directory }: Options): Pro
   }
 }
 
-/** What `npm run <script>` does: all of the benchmarks, or those that are named. */
+/** Does the work of `npm run <script>`: runs all benchmarks, or those named on the command line. */
 export async function runBenchmarks(script: string, known: readonly Benchmark[]): Promise<void> {
   let options: Options;
   try {

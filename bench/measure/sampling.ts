@@ -1,10 +1,10 @@
-/** Timing of calls: in rounds, whose means are compared, and one by one, for the tail. */
+/** Times calls in rounds, whose means are compared, and one by one, for the slowest ones. */
 import { median, quantile } from '../../src/demo/index.ts';
 import type { Sampled } from './table.ts';
 
 export interface SamplingOptions {
   readonly rounds: number;
-  /** How long a round takes at least, in milliseconds. */
+  /** The least duration of a round, in milliseconds. */
   readonly roundMs: number;
 }
 
@@ -15,7 +15,7 @@ export const QUICK: SamplingOptions = { rounds: 3, roundMs: 15 };
 const SINGLE_US_MIN = 1.5;
 const SINGLE_CALLS = 4000;
 
-/** Summary of samples, in the unit that they are in. */
+/** Summary of samples, in their own unit. */
 export function summarize(samples: readonly number[]): Sampled {
   return {
     median: median(samples),
@@ -25,14 +25,14 @@ export function summarize(samples: readonly number[]): Sampled {
   };
 }
 
-/** As `summarize`, for calls that were timed one by one. */
+/** Like `summarize`, with percentiles, for calls that were timed one by one. */
 export function summarizeSingle(samples: readonly number[]): Sampled {
   return { ...summarize(samples), p50: median(samples), p99: quantile(samples, 0.99) };
 }
 
 /**
- * Microseconds a call. `call` is given a number that counts up. It is first repeated for as long as a round takes,
- * which warms it and says how many calls make a round.
+ * Returns the microseconds of a call. `call` gets a number that counts up. Calls for as long as a round takes come
+ * first: they warm up the code, and show how many calls make a round.
  */
 export function sampleCalls(call: (index: number) => void, options: SamplingOptions): Sampled {
   let index = 0;
@@ -56,7 +56,7 @@ export function sampleCalls(call: (index: number) => void, options: SamplingOpti
   return { ...summary, p50: median(singles), p99: quantile(singles, 0.99) };
 }
 
-/** As `sampleCalls`, for calls that give a promise: each is awaited before the next. */
+/** Like `sampleCalls`, for calls that return a promise: each is awaited before the next. */
 export async function samplePromises(
   call: (index: number) => Promise<unknown>,
   options: SamplingOptions,

@@ -1,4 +1,4 @@
-/** What the tables of the benchmarks show, and how calls are sampled. */
+/** The tables of the benchmarks, and the sampling of calls. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { sampleCalls, summarize, summarizeSingle } from './sampling.ts';
@@ -31,7 +31,7 @@ function rowOf(cells: Row['cells'], budget?: number): Row {
 }
 
 describe('values and cells', () => {
-  it('show three digits that count', () => {
+  it('show three significant digits', () => {
     const shown = [0.1234, 0.9996, 1.234, 9.996, 12.34, 99.96, 123.4, 999.6, 123_456].map(formatValue);
     assert.deepEqual(shown, ['0.123', '1.00', '1.23', '10.0', '12.3', '100', '123', '1,000', '123,456']);
   });
@@ -63,7 +63,7 @@ describe('ratio and budget', () => {
     assert.equal(ratioOf(sectionOf(row), row), undefined);
   });
 
-  it('are open where nothing was measured or promised', () => {
+  it('are undefined where nothing was measured or promised', () => {
     const absent = rowOf({ ...peers, 'Ramet, depth 1': ABSENT }, 4);
     assert.equal(isMet(sectionOf(absent), absent), undefined);
     assert.equal(ratioOf(sectionOf(absent), absent), undefined);

@@ -1,7 +1,7 @@
-/** Programs of the host that are timed: they may be stopped, by a limit or with the benchmark, and are awaited. */
+/** Timed runs of programs of the host, which a time limit or the end of the benchmark may stop. */
 import { spawn } from 'node:child_process';
 
-/** Process groups of the programs that run. */
+/** Process groups of the programs that are running. */
 const running = new Set<number>();
 
 export interface FinishedProgram {
@@ -13,18 +13,18 @@ function stop(group: number): void {
   try {
     process.kill(-group, 'SIGKILL');
   } catch {
-    // It has just ended.
+    // The process group has just ended.
   }
 }
 
-/** Ends what runs at the moment, with its children. */
+/** Kills all programs that are running, with their children. */
 export function stopPrograms(): void {
   for (const group of running) stop(group);
 }
 
 /**
- * Runs a program in a process group of its own. Fails with what it said on its standard error where it ends with
- * another code than 0, and says so where it took longer than `limitMs`.
+ * Runs a program in a process group of its own. If it exits with a code other than 0, the error has its standard error;
+ * if it takes longer than `limitMs`, it is killed, and the error says so.
  */
 export async function timeProgram(
   limitMs: number,

@@ -19,7 +19,7 @@ export interface TreeStore {
 /** Sizes of source files: most are small. */
 const SIZES = [200, 700, 1500, 3000, 900, 6000, 400, 12_000, 2200, 1100];
 
-/** Makes `directories` directories, twenty to a parent, with `files` files in all, each unlike the others. */
+/** Makes `directories` directories, twenty in each parent, with `files` files in all, no two alike. */
 export function makeHostTree(root: string, directories: number, files: number): void {
   const content = new SeededBytes('a tree of small files').at(0, 4 * 1024 * 1024);
   const perDirectory = files / directories;

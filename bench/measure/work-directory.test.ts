@@ -1,4 +1,4 @@
-/** Where benchmarks work, and the tree that they work on. */
+/** The directory of a benchmark, and the tree of files that it works on. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import {
@@ -41,7 +41,7 @@ describe('work directory', () => {
     assert.ok(!existsSync(work.path));
   });
 
-  it('is removed also where something can no longer be undone', () => {
+  it('is removed even if a step can no longer be undone', () => {
     const work = new WorkDirectory(parent);
     const undone: string[] = [];
     work.onRemove(() => undone.push('first'));
@@ -53,7 +53,7 @@ describe('work directory', () => {
     assert.ok(!existsSync(work.path));
   });
 
-  it('takes off what is mounted in it, and leaves alone what was mounted', {
+  it('unmounts what is mounted in it, and leaves the files of the mounted tree alone', {
     skip: whyNotRoot() ?? false,
   }, () => {
     const kept = path.join(parent, 'kept');

@@ -1,11 +1,11 @@
-/** Where benchmarks work: a temporary directory that is removed at the end, with what is mounted in it. */
+/** The temporary directory of a benchmark, which is removed at the end together with all mounts in it. */
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { directoryOnDisk } from '../../src/demo/index.ts';
 import { mountedPlaces } from '../../src/sys/index.ts';
 
-/** Something to undo, in the reverse order of doing. */
+/** Undoes one step of preparation. The steps are undone in reverse order. */
 type Undo = () => void;
 
 export class WorkDirectory {
@@ -20,7 +20,7 @@ export class WorkDirectory {
     return path.join(this.path, ...names);
   }
 
-  /** What is undone later, at the latest by `remove`. Returns a function that undoes it now. */
+  /** Registers `undo`, which `remove` calls at the latest. Returns a function that calls it now, once in all. */
   onRemove(undo: Undo): Undo {
     let isDone = false;
     const once = (): void => {
@@ -31,13 +31,13 @@ export class WorkDirectory {
     return once;
   }
 
-  /** Also in the middle of an interrupted run: nothing stays mounted, and nothing that is mounted is emptied. */
+  /** Unmounts everything inside, then removes the directory, so no mounted tree is emptied. May interrupt a run. */
   remove(): void {
     for (const undo of this.undos.splice(0).reverse()) {
       try {
         undo();
       } catch {
-        // In use, or gone already. What is still mounted is taken off next; what cannot be removed fails below.
+        // In use, or gone already. Mounts that are left are taken off next; files that cannot be removed fail below.
       }
     }
     const isInside = (directory: string): boolean => directory.startsWith(`${this.path}/`);
@@ -49,12 +49,12 @@ export class WorkDirectory {
   }
 }
 
-/** Runs a program of the host. Its standard error is in the message of the error it fails with. */
+/** Runs a program of the host, and returns its output. If it fails, the error has its standard error. */
 export function runProgram(program: string, ...args: readonly string[]): string {
   return execFileSync(program, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
 }
 
-/** Why a program cannot be used here; undefined when it can. */
+/** The reason why a program cannot be used here; undefined if it can. */
 export function whyNotProgram(program: string): string | undefined {
   try {
     runProgram('sh', '-c', 'command -v "$1"', 'sh', program);
@@ -68,7 +68,7 @@ export function whyNotRoot(): string | undefined {
   return process.getuid?.() === 0 ? undefined : 'mounting needs root';
 }
 
-/** What a program that failed said: the line with the error, or else the first. */
+/** The line with the error in the standard error of a failed program, or else its first line. */
 export function firstLine(error: unknown): string {
   const text =
     error instanceof Error && 'stderr' in error && error.stderr !== '' ? String(error.stderr) : String(error);

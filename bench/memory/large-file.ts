@@ -1,4 +1,4 @@
-/** The large file of the memory benchmark, and what each contender is measured for. */
+/** The large file of the memory benchmark, and the figures that are measured for each contender. */
 import { closeSync, fdatasyncSync, openSync, readSync, writeSync } from 'node:fs';
 import {
   type Absent,
@@ -23,19 +23,19 @@ export interface LargeFile {
   readonly hostPath: string;
   readonly sizeBytes: number;
   readonly forks: number;
-  /** How much the first write to each fork writes. */
+  /** Size of the first write to each fork. */
   readonly writeBytes: number;
 }
 
 export interface LargeFileFigures {
   /** Growth of the machine's page cache. */
   readonly cachedMib: Cell;
-  /** Pages in memory afterwards, of the host files that hold what was read. */
+  /** Resident pages, after reading, of the host files that hold the data. */
   readonly residentMib: Cell;
   readonly diskMib: Cell;
   /** Open, write, close: the first change to the file in each fork. */
   readonly firstWriteMs: Cell;
-  /** All forks, nothing being in memory before. */
+  /** Reading the file in all forks, with nothing in memory before. */
   readonly readMs: Cell;
 }
 
@@ -44,7 +44,7 @@ export function absentFigures(reason: string): LargeFileFigures {
   return { cachedMib: absent, residentMib: absent, diskMib: absent, firstWriteMs: absent, readMs: absent };
 }
 
-/** Makes the file, of bytes that do not compress, and makes it durable. */
+/** Makes the file, with bytes that do not compress, and syncs it. */
 export function makeLargeFile({ hostPath, sizeBytes, forks, writeBytes }: LargeFile): LargeFile {
   const content = new SeededBytes('a large file');
   const fd = openSync(hostPath, 'wx');
@@ -55,7 +55,7 @@ export function makeLargeFile({ hostPath, sizeBytes, forks, writeBytes }: LargeF
   return { hostPath, sizeBytes, forks, writeBytes };
 }
 
-/** Where fork `index` overwrites a block: another one in each. */
+/** The position of the block that fork `index` overwrites, a different one in each fork. */
 export function changedPosition({ sizeBytes }: LargeFile, index: number): number {
   return ((index * 104_729 + 1000) % (sizeBytes / BLOCK_BYTES)) * BLOCK_BYTES;
 }
@@ -70,7 +70,7 @@ export interface LargeFileCalls {
 
 export const hostCalls: LargeFileCalls = { openSync, closeSync, readSync, writeSync };
 
-/** Milliseconds of the first bytes written to a file: open, write, close. */
+/** Opens a file, writes to it, and closes it; returns the milliseconds of that. */
 export function firstWrite(fs: LargeFileCalls, path: string, position: number, bytes: number): number {
   const block = Buffer.alloc(bytes, 7);
   const started = process.hrtime.bigint();
@@ -92,7 +92,7 @@ export function readThrough(fs: LargeFileCalls, path: string, sizeBytes: number)
   fs.closeSync(fd);
 }
 
-/** Drops `files` from memory, then reads what they hold: the growth of `Cached`, their resident pages, the time. */
+/** Drops `files` from memory, calls `read`, and returns the growth of `Cached`, their resident pages, and the time. */
 export async function measureReading(
   files: readonly string[],
   read: () => void | Promise<void>,

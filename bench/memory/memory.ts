@@ -1,6 +1,6 @@
 /**
- * A large file in many forks, one block changed in each, all of it read in all: memory, disk, and the first write.
- * Beside it plain copies, overlay mounts, and reflinked copies on filesystems that can, where the host lets us.
+ * A large file in many forks, with one block changed in each, read in full in each: memory, disk, and the first write.
+ * Compared with plain copies, overlay mounts and reflinked copies, where the host can make them.
  */
 import { mkdirSync } from 'node:fs';
 import type { BenchContext, Benchmark } from '../measure/bench-context.ts';
@@ -10,7 +10,7 @@ import { copies, overlays, overlaysOnXfs, reflinks } from './peers.ts';
 import { measureRamet, WARM_UP_FORKS } from './ramet.ts';
 
 const FORKS = 16;
-/** Beyond one copy of the file. */
+/** Memory that may be used in addition to one copy of the file. */
 const MEMORY_BUDGET_MIB = 10;
 const DISK_BUDGET_MIB = 1;
 const FIRST_WRITE_BUDGET_MS = 0.1;
@@ -19,7 +19,7 @@ interface Experiment {
   readonly fileMib: number;
   readonly writeBytes: number;
   readonly title: string;
-  /** What a first write is called. */
+  /** The title of the row for first writes. */
   readonly write: string;
   readonly isReadShown: boolean;
 }

@@ -21,9 +21,9 @@ import {
 interface Peer {
   /** Makes fork `index`; returns the path of the file in it. */
   fork(index: number): string;
-  /** Bytes of disk in use by the forks and what they stand on. */
+  /** Bytes of disk in use by the forks and the data below them. */
   usedBytes(): number;
-  /** The host files that hold what `file`, the path in a fork, shows. */
+  /** The host files that hold the data of `file`, a path in a fork. */
   filesBehind(file: string): readonly string[];
 }
 
@@ -52,7 +52,7 @@ function syncFile(file: string): void {
   closeSync(fd);
 }
 
-/** One `cp` a fork, on the filesystem of the work directory. */
+/** One `cp` for each fork, on the filesystem of the work directory. */
 export async function copies(large: LargeFile, work: WorkDirectory): Promise<LargeFileFigures> {
   const directory = work.join('copies');
   mkdirSync(directory);
@@ -71,7 +71,7 @@ export async function copies(large: LargeFile, work: WorkDirectory): Promise<Lar
   }
 }
 
-/** One overlay mount a fork, all over one lower directory. */
+/** One overlay mount for each fork, all over one lower directory. */
 export function overlays(
   large: LargeFile,
   work: WorkDirectory,
@@ -82,7 +82,7 @@ export function overlays(
     : absentFigures(reason);
 }
 
-/** The same on XFS, where the kernel copies up by reflink. */
+/** Like `overlays`, on XFS, where the kernel copies up by reflink. */
 export async function overlaysOnXfs(large: LargeFile, work: WorkDirectory): Promise<LargeFileFigures> {
   return onImage('xfs', large, work, (point) => {
     mkdirSync(path.join(point, 'lower'));
@@ -121,7 +121,7 @@ async function overlaysIn(
   }
 }
 
-/** What was copied up; the mounts themselves would count the lower file again. */
+/** Bytes of disk that were copied up. The mount points are left out: they would count the lower file again. */
 function uppersBytes(directory: string): number {
   const output = runProgram(
     'du',
@@ -134,7 +134,7 @@ function uppersBytes(directory: string): number {
   return Number.parseInt(output, 10);
 }
 
-/** One `cp --reflink` a fork, on a filesystem of this kind in an image file. */
+/** One `cp --reflink` for each fork, on a filesystem of this kind in an image file. */
 export async function reflinks(
   kind: ImageKind,
   large: LargeFile,
@@ -173,7 +173,7 @@ async function onImage(
   }
 }
 
-/** Bytes in use on a filesystem, everything being on its disk. */
+/** Syncs a filesystem, and returns the bytes in use on it. */
 export function usedBytesOf(point: string): number {
   runProgram('sync', '-f', point);
   const { blocks, bfree, bsize } = statfsSync(point);

@@ -16,10 +16,10 @@ import {
   readThrough,
 } from './large-file.ts';
 
-/** First writes made before any is timed, in another store, so that the code that is timed has been compiled. */
+/** Number of first writes that are made in another store before any is timed, so that their code is compiled. */
 export const WARM_UP_FORKS = 100;
 
-/** The fs of a fork, as far as it is used here. */
+/** The part of the fs of a fork that is used here. */
 function callsOf(tree: { readonly fs: unknown }): LargeFileCalls {
   return tree.fs as LargeFileCalls; // It passes as node:fs, which has these calls.
 }
@@ -32,7 +32,7 @@ async function importFile(hostPath: string, storeDirectory: string): Promise<str
   return `/${path.basename(hostPath)}`;
 }
 
-/** Forks the snapshot once a position, and overwrites a block there. Returns milliseconds of each first write. */
+/** Forks the snapshot for each position, and overwrites a block there. Returns the milliseconds of each first write. */
 async function forkAndWrite(
   storeDirectory: string,
   file: string,
@@ -78,7 +78,7 @@ export async function measureRamet(large: LargeFile, work: WorkDirectory): Promi
       readThrough(callsOf(await store.fork(`fork-${index}`)), file, large.sizeBytes);
     }
   });
-  // Only now: closing must not be what makes the figures small.
+  // Closed only after the memory was measured, since closing frees some.
   await store?.close();
   return {
     ...reading,

@@ -1,4 +1,4 @@
-/** Single calls on mounts, by one program, beside ext4, overlayfs and fuse-overlayfs. */
+/** Single calls on mounts, made by one program, compared with ext4, overlayfs and fuse-overlayfs. */
 import { closeSync, mkdirSync, openSync, writeFileSync, writeSync } from 'node:fs';
 import { type Absent, isAbsent, SeededBytes } from '../../src/demo/index.ts';
 import type { BenchContext, Benchmark } from '../measure/bench-context.ts';
@@ -23,7 +23,7 @@ const MIB = 2 ** 20;
 interface CallRow {
   readonly call: MountCall;
   readonly what: string;
-  /** Ramet may take at most so many times as long as a peer of this run. */
+  /** Ramet may take at most `factor` times as long as the peer in the same run. */
   readonly budget?: { readonly peer: (typeof PEERS)[number]; readonly factor: number };
 }
 

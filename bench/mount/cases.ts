@@ -1,12 +1,12 @@
-/** What the benchmark of mounts asks of its client, and gets. */
+/** Requests of the benchmark of mounts to its client, and the answers. */
 import type { SamplingOptions } from '../measure/sampling.ts';
 import type { Sampled } from '../measure/table.ts';
 
-/** The files of `makeCallsTree`: a directory of small ones, one that fits into every cache, and one that does not. */
+/** Files of `makeCallsTree`: a directory of small ones, one file that fits into every cache, one that does not. */
 export const SMALL_FILES = 1000;
 export const SMALL_BYTES = 4096;
 export const WITHIN_BYTES = 48 * 2 ** 20;
-/** Large for a budget of 64 MiB. */
+/** More than fits into a budget of 64 MiB. */
 export const BEYOND_BYTES = 256 * 2 ** 20;
 
 export type MountCall =
@@ -27,9 +27,9 @@ export type MountCall =
 
 export interface MountCallArgument {
   readonly call: MountCall;
-  /** Where the tree of `makeCallsTree` is seen. */
+  /** The path of the contender's copy of the tree of `makeCallsTree`. */
   readonly root: string;
-  /** Directories of the host whose files hold what is in it: dropped from memory before a cold read. */
+  /** Directories of the host whose files hold the data of the copy: dropped from memory before a cold read. */
   readonly behind: readonly string[];
   readonly sampling: SamplingOptions;
 }

@@ -1,6 +1,6 @@
 /**
- * The client of the benchmark of mounts, in its own process: `node client.js '{…}'`. The same program for every
- * filesystem. It makes its system calls through libc, for which koffi takes about 0.2 µs a call.
+ * The client of the benchmark of mounts, in its own process: `node client.js '{…}'`. The program is the same
+ * for every filesystem. It makes its system calls through libc; koffi adds about 0.2 µs to each.
  */
 import { constants } from 'node:fs';
 import { evictFiles, filesUnder } from '../../src/demo/index.ts';
@@ -62,7 +62,7 @@ function readScattered(): (index: number) => void {
   return (index) => expectCount(c.pread(fd, bufferAddress, BLOCK, position(index)), BLOCK, 'pread');
 }
 
-/** Maps the file and touches all of its pages, as one call. */
+/** One call maps the file and touches all of its pages. */
 function mapWhole(): () => void {
   const fd = open(pathBytes(`${root}/within`), O_RDONLY);
   return () => {
@@ -115,7 +115,7 @@ function createWriteUnlink(): () => void {
   };
 }
 
-/** A new file of 256 MiB, again and again, one MiB a call. */
+/** Writes a new file of 256 MiB, again and again, one MiB a call. */
 function writeInOrder(): (index: number) => void {
   const path = pathBytes(`${root}/written`);
   let fd = -1;
@@ -146,7 +146,7 @@ function writeAndSync(): (index: number) => void {
   };
 }
 
-/** Each call once, the files having been dropped from memory: those that are seen, then those that are behind. */
+/** Times each call once in every round, which begins by dropping from memory the files of the mount and of `behind`. */
 function sampleCold(seen: readonly string[], calls: number, one: (index: number) => void): MountCallResult {
   const system = createSystem();
   const samples: number[] = [];
@@ -162,7 +162,7 @@ function sampleCold(seen: readonly string[], calls: number, one: (index: number)
   return summarizeSingle(samples);
 }
 
-/** As `sampleCalls`, when every file has been met: short rounds do not get round to all of them. */
+/** Like `sampleCalls`, after a call for each file: short rounds would not reach all of them. */
 function sampleWarm(files: number, one: (index: number) => void): MountCallResult {
   for (let index = 0; index < files; index++) one(index);
   return sampleCalls(one, sampling);

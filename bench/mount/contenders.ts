@@ -1,4 +1,4 @@
-/** What is measured in the benchmark of mounts: each makes private, writable copies of one directory of the host. */
+/** The contenders of the benchmark of mounts: each makes private, writable copies of one directory of the host. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, readFileSync } from 'node:fs';
@@ -19,30 +19,30 @@ import { mountOverlay } from '../peers/mounts.ts';
 /** A private copy of the source. */
 export interface MountedCopy {
   readonly root: string;
-  /** Directories of the host whose files hold what is in it. */
+  /** Directories of the host whose files hold the data of the copy. */
   readonly behind: readonly string[];
-  /** The kernel keeps pages for the files themselves, beside those of the files behind. */
+  /** True if the kernel caches pages of the copy's files in addition to those of the files in `behind`. */
   readonly hasOwnPages: boolean;
   unmount(): Promise<void>;
 }
 
 export interface MountContender {
   copy(): Promise<MountedCopy>;
-  /** Anonymous memory of the processes that serve the copies, in bytes; 0 where the kernel does. */
+  /** Anonymous memory of the processes that serve the copies, in bytes; 0 if the kernel serves them. */
   servingBytes(): Promise<number>;
-  /** Has the serving process give back what idle copies hold. Resolves to the milliseconds of CPU time it took. */
+  /** Makes the serving process free the memory of idle copies. Resolves to the CPU time of that, in milliseconds. */
   trim?(): Promise<number>;
   close(): Promise<void>;
 }
 
 export interface ContenderKind {
   readonly name: string;
-  /** Gets ready to make copies of `source`, a directory that does not change any more, or says why it cannot. */
+  /** Prepares to make copies of `source`, a directory that does not change any more, or returns why it cannot. */
   open(source: string, work: WorkDirectory): Promise<MountContender | Absent>;
 }
 
 export const PEERS = ['ext4', 'overlayfs', 'fuse-overlayfs'] as const;
-/** The mode that has to meet the budgets. */
+/** The contender that has to meet the budgets. */
 export const OWN = 'Ramet';
 export const OTHER_MODES = ['Ramet direct', 'Ramet shared', 'Ramet, no import'] as const;
 
@@ -121,7 +121,7 @@ async function mountFuseOverlay(
   const child = spawn('fuse-overlayfs', ['-f', '-o', options, point!], {
     stdio: ['ignore', 'ignore', 'pipe'],
   });
-  // It may be about to mount when the benchmark is interrupted.
+  // The program may be about to mount when the benchmark is interrupted.
   work.onRemove(() => child.kill('SIGKILL'));
   let complaint = '';
   child.stderr.on('data', (text: Buffer) => (complaint += text.toString()));
@@ -170,10 +170,10 @@ const fuseOverlayfs: ContenderKind = {
   },
 };
 
-/** Stores by the directory that was imported into them: the modes share one, each with a process of its own. */
+/** Stores by imported directory: the modes share one store, each through a process of its own. */
 const stores = new Map<string, string>();
 
-/** Starts a process that serves mounts of forks of `source`, in one mode; imported first, or where it stands. */
+/** Starts a process that serves mounts, in one mode, of forks of `source`: imported, or the directory itself (`isHost`). */
 export async function mountRamet(
   io: IoMode,
   source: string,

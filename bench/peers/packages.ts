@@ -10,7 +10,7 @@ import { runProgram, type WorkDirectory } from '../measure/work-directory.ts';
 
 const PACKAGES = ['@zenfs/core@2.7.6', 'just-bash@3.4.2'];
 
-/** Where the packages were installed, or why they could not be. */
+/** The directory with the installed packages, or the reason why they could not be installed. */
 export function installPeers(work: WorkDirectory): string | Absent {
   const directory = work.join('peer-packages');
   mkdirSync(directory);

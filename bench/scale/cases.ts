@@ -1,9 +1,9 @@
-/** What the scaling benchmark asks of each contender's process, and gets. All times are of single calls. */
+/** Requests of the scaling benchmark to each contender's process, and the answers. All times are of single calls. */
 import type { Sampled } from '../measure/table.ts';
 
-/** Files of the tree lie in directories of so many. */
+/** Number of files in each directory of the tree. */
 export const FILES_PER_DIRECTORY = 50;
-/** Names that are looked up, spread over the tree. */
+/** Number of names that are looked up, spread over the tree. */
 export const LOOKUPS = 1_000;
 
 export type FilesArgument =
@@ -11,10 +11,10 @@ export type FilesArgument =
   | { readonly kind: 'ramet'; readonly storeDirectory: string; readonly files: number };
 
 export interface FilesResult {
-  /** Microseconds of a stat: the first of each name, and again. */
+  /** Microseconds of a stat: the first of each name, and the second. */
   readonly firstStat: Sampled;
   readonly statAgain: Sampled;
-  /** Microseconds a name, of a directory with all files. */
+  /** Microseconds for each name, to list a directory with as many names as the tree has files. */
   readonly firstReaddir: Sampled;
   readonly readdirAgain: Sampled;
   /** Ramet: milliseconds to open the store and to fork the tree; resident memory after the lookups. */
@@ -35,11 +35,11 @@ export interface DepthArgument {
 export interface DepthResult {
   /** Microseconds of the first stat of a name that only the lowest layer has. */
   readonly base: Sampled;
-  /** The same of a name that a layer in the middle made. */
+  /** The same for a name that a layer in the middle made. */
   readonly middle: Sampled;
-  /** Of a name that no layer has. */
+  /** The same for a name that no layer has. */
   readonly missing: Sampled;
-  /** Of names of the lowest layer, looked up before. */
+  /** The same for names of the lowest layer that were looked up before. */
   readonly again: Sampled;
   /** Microseconds of the first readdir of a directory. */
   readonly readdir: Sampled;
@@ -68,7 +68,7 @@ export function filePath(index: number): string {
   return `/p${Math.floor(directory / 100)}/d${directory}/f${index}`;
 }
 
-/** What layer `layer` of a chain changes in directory `directory`, of so many. */
+/** The path of the file that layer `layer` of a chain makes as its change number `change`. */
 export function layerFile(layer: number, change: number, directories: number): string {
   return `/d${(layer * 7 + change * 13) % directories}/of-${layer}-${change}`;
 }

@@ -1,4 +1,4 @@
-/** A tree of so many files: lookups and listings in one contender, in its own process. */
+/** A tree of a given number of files: lookups and listings in one contender, in its own process. */
 import * as hostFs from 'node:fs';
 import { Store } from '../../src/library/index.ts';
 import type { MeasuredFs } from '../library/trees.ts';
@@ -20,7 +20,7 @@ function timesUs(count: number, call: (index: number) => void): number[] {
 }
 
 function measure(fs: MeasuredFs, root: string, files: number): FilesResult {
-  // Numbers spread over the whole tree, each once; the first few warm the code and are not counted.
+  // Looks up files spread over the whole tree. Another 100 come first, uncounted, to warm up the code.
   const step = Math.max(1, Math.floor(files / (LOOKUPS + 100)));
   const stat = (index: number): void => void fs.statSync(`${root}${filePath((index * step) % files)}`);
   for (let index = LOOKUPS; index < LOOKUPS + 100; index++) stat(index);

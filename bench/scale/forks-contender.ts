@@ -1,4 +1,4 @@
-/** So many forks of one snapshot open at once in a process: time and memory for each. */
+/** A given number of forks of one snapshot, open at once in one process: time and memory for each. */
 import { readdirSync } from 'node:fs';
 import { type Fork, Store } from '../../src/library/index.ts';
 import { contenderArgument } from '../measure/contender.ts';
@@ -10,12 +10,12 @@ interface Memory {
   readonly residentBytes: number;
 }
 
-/** Without garbage, after what runs in the background has ended. */
+/** Memory of the process without garbage, once background work has ended. */
 async function memory(): Promise<Memory> {
   for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setImmediate(resolve));
   globalThis.gc?.();
   globalThis.gc?.();
-  // Not what lies outside the heap: it counts windows of blobs, which are the kernel's pages and shared.
+  // External memory is left out: it counts the windows of blobs, which are shared pages of the kernel.
   const { rss, heapUsed } = process.memoryUsage();
   return { heapBytes: heapUsed, residentBytes: rss };
 }
@@ -29,7 +29,7 @@ const { storeDirectory, forks: count } = contenderArgument<ForksArgument>();
 const store = await Store.open(storeDirectory);
 const base = await store.snapshot('base');
 const warm: Fork[] = [];
-// The code is compiled, and what a process has once is there, before memory is counted.
+// Before memory is counted, this compiles the code and allocates everything that a process has only once.
 for (let at = 0; at < 50; at++) {
   const fork = await base.fork(`warm-${process.pid}-${at}`);
   use(fork, at);

@@ -28,13 +28,13 @@ const FORKS_CONTENDER = new URL('./forks-contender.js', import.meta.url);
 const FILES = [1_000, 10_000, 100_000, 1_000_000];
 const DEPTHS = [1, 2, 4, 8, 16, 32, 64];
 const FORKS = [1, 10, 100, 1_000];
-/** Peers that copy are not asked for more: it takes minutes. */
+/** Peers that copy get no larger tree: copying one takes minutes. */
 const COPIED_FILES_MAX = 100_000;
-/** Directories of the tree under the chain, and names that each layer adds. */
+/** The tree under the chain: directories, and files in each. Then the names that each layer adds. */
 const DEPTH_DIRECTORIES = 200;
 const DEPTH_FILES = 25;
 const CHANGES_PER_LAYER = 50;
-/** A cost that grows less than this from the first column to the last is flat, or grows as a logarithm does. */
+/** A cost that grows less than this from the first column to the last counts as flat or logarithmic. */
 const GROWTH_MAX = 2.5;
 
 type Results<Result> = ReadonlyMap<string, Result>;
@@ -58,7 +58,7 @@ function row<Result>(
     cells[name] = cell;
     if (!isAbsent(cell)) medians.push(cell.median);
   }
-  // Memory divided by few forks is noise, and a count says nothing of cost.
+  // Only times have a growth: memory divided by few forks is noise, and a count is no cost.
   const isCost = unit === 'µs' || unit === 'ms';
   const growth = isCost && medians.length > 1 ? medians[medians.length - 1]! / medians[0]! : undefined;
   return { what, unit, cells, ...(growth === undefined ? {} : { growth, growthMax: GROWTH_MAX }) };
@@ -75,7 +75,7 @@ function section<Result>(
 
 // Files.
 
-/** Files of 100 bytes in directories of 50, and one directory of as many empty files. */
+/** Makes `files` files of 100 bytes, 50 in a directory, and one directory of as many empty files. */
 function makeFiles(root: string, files: number): void {
   let made = '';
   for (let index = 0; index < files; index++) {
@@ -119,7 +119,7 @@ function copyMs(root: string, target: string): Cell {
   }
 }
 
-/** A copy of the tree on an image, then what `fork` does with it. */
+/** Copies the tree to a filesystem in an image file, then measures `fork` there. */
 function onImage(
   kind: 'xfs' | 'btrfs',
   { work, root, files }: { work: WorkDirectory; root: string; files: number },
@@ -234,7 +234,7 @@ async function filesSection({ work, isQuick, onStep }: BenchContext): Promise<Se
 
 // Depth.
 
-/** A chain of snapshots in a store, `at-<depth>` at each of the depths. */
+/** Makes a chain of layers in a store, with a snapshot `at-<depth>` at each of the depths. */
 async function makeChain(storeDirectory: string, depths: readonly number[]): Promise<void> {
   const engine = await StoreEngine.open(storeDirectory, {
     create: true,
@@ -258,7 +258,7 @@ async function makeChain(storeDirectory: string, depths: readonly number[]): Pro
   await engine.close();
 }
 
-/** The same as directories of the host, for an overlay. Returns the name of each, the lowest first. */
+/** Makes the same layers as directories of the host, for an overlay: named by number, 0 the lowest. */
 function makeLowers(root: string, layers: number): void {
   for (let layer = 0; layer < layers; layer++) {
     for (let directory = 0; directory < DEPTH_DIRECTORIES; directory++) {
@@ -280,7 +280,7 @@ async function overlayDepth(work: WorkDirectory, depth: number): Promise<DepthRe
   const root = work.join('depth-lowers');
   const directory = work.join(`depth-overlay-${depth}`);
   for (const part of ['upper', 'work', 'point']) mkdirSync(`${directory}/${part}`, { recursive: true });
-  // Short names, from the directory of the lowers: mount options have room for one page of text.
+  // Names relative to the directory of the lowers are short: mount options have room for one page of text.
   const lowers = Array.from({ length: depth }, (_, at) => depth - 1 - at).join(':');
   const options = `lowerdir=${lowers},upperdir=${directory}/upper,workdir=${directory}/work`;
   const point = `${directory}/point`;

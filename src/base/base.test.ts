@@ -72,7 +72,7 @@ test('a seed gives one sequence, and numbers stay below their bound', () => {
   assert.ok(drawn.every((value) => Number.isInteger(value) && value >= 0 && value < 1000));
 });
 
-test('a manual clock moves only when read or told to', () => {
+test('a manual clock moves only when it is read or advanced', () => {
   const clock = new ManualClock(100);
   const first = clock.now();
   assert.deepEqual(clock.now(), { ...first, nanoseconds: first.nanoseconds + 1000 });

@@ -1,4 +1,4 @@
-/** RangeSet against the naive model: a set of whole numbers. */
+/** RangeSet, compared with a naive model: a set of whole numbers. */
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import fc from 'fast-check';

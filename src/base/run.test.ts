@@ -1,4 +1,4 @@
-/** Runs are divided by the chunk that they begin in. */
+/** runsByChunk groups runs by the chunk that they begin in. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { BlobId, BlockIndex } from './brand.ts';
@@ -8,7 +8,7 @@ function run(logical: number, count: number): Run {
   return { logical: logical as BlockIndex, count, blob: 1 as BlobId, physical: 0 as BlockIndex };
 }
 
-test('runs are divided by chunk, in order; a run that reaches beyond the end of its chunk stays whole', () => {
+test('runs are grouped by chunk, in order; a run that reaches beyond the end of its chunk stays whole', () => {
   const [a, b, c, d] = [
     run(0, 3),
     run(CHUNK_BLOCKS - 1, 10),

@@ -1,4 +1,4 @@
-/** A fork or lock that is busy for a moment is waited for; a longer hold is an error. */
+/** Calls wait for a fork or lock that is busy for a moment; a longer hold is an error. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { FsError } from './errors.ts';
@@ -13,7 +13,7 @@ function busyFor(times: number): () => number {
   };
 }
 
-test('a short hold is waited for, with the thread blocked or free for other work', async () => {
+test('a call waits for a short hold, with the thread blocked or free for other work', async () => {
   assert.equal(whileBusyBlocking(busyFor(2)), 3);
   let turns = 0;
   void yieldToEventLoop().then(() => turns++);

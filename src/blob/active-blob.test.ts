@@ -69,7 +69,7 @@ class Model {
     this.runs.push({ start, end: start + count });
   }
 
-  /** A part of a run that was handed out; undefined where a block of it has no references. */
+  /** A part of a run that was handed out; undefined if a block of the part has no references. */
   part(step: { pick: number; from: number; to: number }): { start: number; count: number } | undefined {
     const run = this.runs[step.pick % Math.max(1, this.runs.length)];
     if (run === undefined) return undefined;
@@ -104,7 +104,7 @@ class Model {
     this.unshare(left);
   }
 
-  /** These blocks lost a reference, which may come back unless nothing durable has it. */
+  /** These blocks lost a reference; a power cut may bring that back, unless all were handed out since the last mark. */
   private unshare(run: number[]): number[] {
     if (!run.every((block) => this.fresh.has(block))) for (const block of run) this.unshared.add(block);
     return [];
@@ -114,7 +114,7 @@ class Model {
     this.free(Array.from({ length: count }, (_, index) => start + index));
   }
 
-  /** A run becomes free at once only where a power cut cannot bring any block of it back. */
+  /** Frees a run at once only if a power cut cannot bring any block of it back. */
   private free(run: number[]): number[] {
     const isFresh = run.every((block) => this.fresh.has(block));
     for (const block of run) {
@@ -576,7 +576,7 @@ function writeTests(system: System): void {
     );
   });
 
-  it('opens again only with a file that has all blocks named', () => {
+  it('opens again only with a file that has every block of the runs', () => {
     using scratch = new ScratchSpace(system);
     const blob = ActiveBlob.create(scratch.space, ONE);
     blob.allocate(3);

@@ -44,7 +44,7 @@ function readOf(scratch: ScratchSpace, position: number, length: number, id = ON
   return target.subarray(1, length + 1);
 }
 
-/** Checks the whole of an EIO: the class, the blob, the block and what the note says. */
+/** Checks all of an EIO: the class, the blob, the block and the note. */
 function damage(block: number | undefined, problem: RegExp, id = ONE): (error: unknown) => boolean {
   return (error) => {
     assert.ok(error instanceof DamagedBlobError, `a DamagedBlobError: ${error}`);
@@ -251,7 +251,7 @@ function tryReadTests(system: System): void {
     }
   });
 
-  it('tryRead verifies as read does', { skip: system.kind === 'buffered' }, () => {
+  it('tryRead verifies like read', { skip: system.kind === 'buffered' }, () => {
     using scratch = new ScratchSpace(system);
     const bytes = writeBlob(scratch);
     scratch.flipBit(ONE, 2 * BLOCK_SIZE + 1);
@@ -299,7 +299,7 @@ function damageTests(system: System): void {
     scratch.reopen();
     scratch.space.descriptor(ONE);
     let preads = 0;
-    // The first pread of data is the long one; of the single blocks after it the fourth fails.
+    // The first pread of data is the long one, and fails; the preads of single blocks follow, and the fourth fails.
     scratch.faulty.plan = (operation, _index, path) => {
       if (operation !== 'pread' || path.endsWith('.sum')) return undefined;
       preads++;

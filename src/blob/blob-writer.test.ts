@@ -169,7 +169,7 @@ function streamTests(system: System): void {
 }
 
 function failureTests(system: System): void {
-  it('what fails at any call can be aborted and leaves nothing', () => {
+  it('a blob whose writing fails at any call can be aborted and leaves nothing', () => {
     const run = (scratch: ScratchSpace): void => {
       const writer = BlobWriter.create(scratch.space, ONE);
       try {
@@ -249,7 +249,7 @@ function cloneTests(system: System): void {
   it('reads the sums of a clone back, in slices', () => {
     using scratch = new ScratchSpace(system);
     const bytes = pattern(900 * BLOCK_SIZE + 5);
-    // Not every host can clone; a copy has the same content, which is all that the writer sees of it.
+    // Not every host can clone; a copy has the same content, and the writer sees nothing else.
     scratch.faulty.cloneFile = (_source, target) => {
       system.pwrite(target, bytes, 0, bytes.length, 0);
       system.truncate(target, bytes.length + 50 * BLOCK_SIZE);

@@ -1,4 +1,4 @@
-/** The bitmap of touched blocks against a set of numbers. */
+/** The bitmap of touched blocks, compared with a set of numbers. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
@@ -35,7 +35,7 @@ describe('BlockBitmap', () => {
     );
   });
 
-  it('keeps bits when it grows, and has and takes none beyond its room', () => {
+  it('keeps bits when it grows, and has and takes none beyond its capacity', () => {
     const bitmap = new BlockBitmap();
     assert.equal(bitmap.has(0), false);
     bitmap.grow(8);

@@ -50,7 +50,7 @@ describe('help and usage', () => {
     }
   });
 
-  test('--help is no failure; wrong usage is 2, as a line or as an object', (context) => {
+  test('--help exits with 0; wrong usage exits with 2, and prints a line or an object', (context) => {
     const scratch = new ScratchCommand(context);
     assert.equal(scratch.run('--help').code, 0);
     assert.match(scratch.run('--help').out, /^Usage: ramet/);
@@ -89,7 +89,7 @@ describe('the store', () => {
     assert.deepEqual(JSON.parse(third.out), { store: scratch.at('three') });
   });
 
-  test('that is missing, or there already, is 1 with the way out', (context) => {
+  test('that is missing, or there already, gives exit code 1 and the way out', (context) => {
     const scratch = new ScratchCommand(context);
     assert.match(scratch.mustFail(1, 'ls'), /there is no store here.*`ramet init`/);
     const problem = JSON.parse(scratch.mustFail(1, 'ls', '--json')).error;
@@ -140,7 +140,7 @@ describe('trees', () => {
     assert.equal(report.storedBytes, 0);
   });
 
-  test('that are missing or taken are 1, and nothing happens', (context) => {
+  test('that are missing or taken give exit code 1, and nothing changes', (context) => {
     const scratch = withBase(context);
     assert.match(scratch.mustFail(1, 'import', 'repo', '--name', 'base'), /'base' is taken/);
     assert.match(scratch.mustFail(1, 'import', 'nowhere'), /ENOENT.*nowhere/);
@@ -167,7 +167,7 @@ describe('trees', () => {
   });
 });
 
-test('a fork that another process keeps open is in use: 1, with its owner; others are not', async (context) => {
+test('a fork that another process has open gives exit code 1 and its process id; others are free', async (context) => {
   const scratch = withBase(context);
   scratch.must('fork', 'base', 'try');
   const engine = await StoreEngine.open(scratch.at('.ramet'));
@@ -290,7 +290,7 @@ describe('cp', () => {
     assert.equal(readFileSync(scratch.at('followed'), 'utf8'), 'read me\n');
   });
 
-  test('fork to fork copies what is not frozen yet', (context) => {
+  test('copies data that is not frozen yet from fork to fork', (context) => {
     const scratch = withBase(context);
     scratch.must('fork', 'base', 'one');
     scratch.must('fork', 'base', 'two');
@@ -316,7 +316,7 @@ describe('cp', () => {
     assert.equal(scratch.must('cat', 'try:/README'), 'read me\n');
   });
 
-  test('says of a path of the host what the host says of it', (context) => {
+  test('reports the error of the host for a path of the host', (context) => {
     const scratch = withBase(context);
     scratch.must('fork', 'base', 'try');
     symlinkSync('nowhere', scratch.at('dangling'));
@@ -355,8 +355,8 @@ describe('cp', () => {
   });
 });
 
-describe('what changed and what it takes', () => {
-  test('diff compares with the source, or two trees, and is 0 either way', (context) => {
+describe('differences and sizes', () => {
+  test('diff compares with the source, or two trees, and exits with 0 either way', (context) => {
     const scratch = withBase(context);
     scratch.must('fork', 'base', 'try');
     assert.equal(scratch.must('diff', 'try'), '');
@@ -448,11 +448,11 @@ describe('what changed and what it takes', () => {
     assert.ok(!existsSync(blob));
   });
 
-  test('fsck tells of a page of the tables that LMDB would end the process for', (context) => {
+  test('fsck reports a damaged page of the tables on which LMDB would end the process', (context) => {
     const scratch = withBase(context);
     const tables = scratch.at('.ramet/meta/data.mdb');
     const sound = readFileSync(tables);
-    // Bytes 18 and 19 of a page are its flags, 2 says a leaf; some of these pages are free, and nobody misses them.
+    // Bytes 18 and 19 of a page are its flags; 2 is a leaf. Damage to a leaf that is free goes unnoticed.
     const leaves = Array.from({ length: sound.length / 4096 }, (_, page) => page * 4096 + 18).filter(
       (at) => at > 2 * 4096 && sound.readUInt16LE(at) === 2,
     );

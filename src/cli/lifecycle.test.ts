@@ -1,4 +1,4 @@
-/** The commands that follow work in a fork: diff as text, commit, merge, rollback, export of changes; also when killed. */
+/** The commands that follow work in a fork: diff as text, commit, merge, rollback, export of changes; also killed. */
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';

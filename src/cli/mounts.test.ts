@@ -102,7 +102,7 @@ describe('ramet mount', { skip, concurrency: 2 }, () => {
     assert.match(scratch.must('fsck', '--scrub'), /clean|no problem/);
   });
 
-  test('an open file whose blob the kernel itself reads keeps its bytes when dedupe splits the file', async (context) => {
+  test('an open file that the kernel itself reads keeps its bytes when dedupe splits the file', async (context) => {
     const scratch = await withFork(context);
     const [one, two] = [1, 2].map((seed) =>
       Buffer.from(

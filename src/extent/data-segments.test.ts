@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { BLOCK_SIZE } from '../base/index.ts';
 import { dataSegments } from './data-segments.ts';
 
-/** Acts as lseek(2) on a file in which each unit of `unitBytes`, smaller than a block on some hosts, is data or hole. */
+/** Acts as lseek(2) on a file of units of `unitBytes`, smaller than a block on some hosts: each is data or a hole. */
 function seeker(units: readonly boolean[], unitBytes: number, sizeBytes: number) {
   const seek = (wanted: boolean, position: number): number | undefined => {
     if (position >= sizeBytes) return undefined;

@@ -237,7 +237,7 @@ function methodsOf(prototype: object): string[] {
     .map(([name]) => name);
 }
 
-test('an argument of any type, at any position of any call, fails only with an error that has a code', async (context) => {
+test('an argument of any type, at any position of any call, gives an error with a code, if any', async (context) => {
   const { directory, store, base, fork } = await fixture(context);
   const missing = join(directory, 'none/there');
   // The calls below resolve relative paths from `directory`.

@@ -159,7 +159,7 @@ describe('a commit', () => {
     assert.deepEqual(names(work), ['base', 'try']);
   });
 
-  test('finds no conflict in a file that was only touched, or changed in the same way on both sides', async (context) => {
+  test('finds no conflict in a file that was only touched, or changed alike on both sides', async (context) => {
     const work = await forkOfDirectory(context);
     writeText(work.fork, '/a', 'same');
     work.fork.unlink('/b');

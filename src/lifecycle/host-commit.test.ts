@@ -141,7 +141,7 @@ test('a change in the directory is a conflict, and nothing is written', async (c
   assert.deepEqual(work.differences(), []);
 });
 
-test('a file replaced in the directory is a conflict, even when the fork has lost the bytes of the old one', async (context) => {
+test('a file replaced in the directory is a conflict, even when the fork has lost old bytes', async (context) => {
   const work = await forkOfDirectory(context);
   work.inFork((fork) => writeText(fork, '/a', 'of the fork'));
   const { mtime } = statSync(work.at('a'));

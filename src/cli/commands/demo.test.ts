@@ -70,7 +70,7 @@ describe('ramet demo', () => {
     const { code, stdout, stderr } = await demo(['--size', '1048576', '--forks', '2', '--json']);
     assert.equal(stderr, '');
     assert.equal(code, 0);
-    // What the members are is checked one by one.
+    // The cast: the members have the type `unknown`, and the assertions below check them.
     const result = JSON.parse(stdout) as {
       files: unknown;
       forks: unknown;
