@@ -58,7 +58,7 @@ if (behind !== undefined) {
   await tree.close();
   evictFiles(createSystem(), filesUnder(behind));
   tree = await openLibraryTree(opening);
-  fs = tree.fs as unknown as SequentialFs; // As above.
+  fs = tree.fs as unknown as SequentialFs; // The cast: as at its declaration.
   coldMs = summarize([elapsedMs(() => read(fs, path, sizeBytes))]);
 }
 await tree.close();

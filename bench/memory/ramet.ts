@@ -21,7 +21,7 @@ export const WARM_UP_FORKS = 100;
 
 /** The part of the fs of a fork that is used here. */
 function callsOf(tree: { readonly fs: unknown }): LargeFileCalls {
-  return tree.fs as LargeFileCalls; // It passes as node:fs, which has these calls.
+  return tree.fs as LargeFileCalls; // The cast: the fs of a fork has the calls of node:fs.
 }
 
 /** Imports the file's directory; returns the path of the file in the trees. */

@@ -173,7 +173,7 @@ const fuseOverlayfs: ContenderKind = {
 /** Stores by imported directory: the modes share one store, each through a process of its own. */
 const stores = new Map<string, string>();
 
-/** Starts a process that serves mounts, in one mode, of forks of `source`: imported, or the directory itself (`isHost`). */
+/** Starts a process that serves mounts, in one mode, of forks of an import of `source`, or of `source` (`isHost`). */
 export async function mountRamet(
   io: IoMode,
   source: string,

@@ -133,7 +133,7 @@ describe('a cold READ', () => {
     const system = new ColdSystem(createSystem());
     const { kernel, file } = await forkOf(context, { store: { system } });
     system.isCold = true;
-    // As if no descriptor were left to open a blob with.
+    // The fetch fails, like one for which no descriptor is left.
     kernel.tree.stack.blobs.fetch = () => Promise.reject(new FsError('EMFILE'));
     assert.equal(kernel.send(Op.READ, file, readArgs(0, BLOCK)).length, 0);
     assert.deepEqual((await kernel.finishDeferred()).subarray(16), content.subarray(0, BLOCK));

@@ -64,7 +64,7 @@ describe('a thread that serves a device', { skip }, () => {
   it('takes less than a twentieth of a processor when nothing happens', async () => {
     const { share, waits } = await report('idle');
     assert.ok(share! < 0.05, `${share}`);
-    // It waits with libuv's instance; otherwise it would poll every millisecond.
+    // The loop waits on the epoll instance of libuv; polling would wait once every millisecond.
     assert.ok(waits! < 200, `${waits} waits in a second`);
   });
 
