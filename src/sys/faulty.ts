@@ -10,22 +10,25 @@ import type { System } from './system.ts';
 export type Fault =
   /** The call does nothing and fails. */
   | { readonly kind: 'error'; readonly code: ErrorCode }
-  /** pwrite: the first `bytes` bytes reach the file, then it fails with `code` (EIO if absent). */
+  /** pwrite: the first `bytes` bytes reach the file, then the call fails with `code` (EIO if absent). */
   | { readonly kind: 'torn'; readonly bytes: number; readonly code?: ErrorCode }
   /** pread, tryPread: only the first `bytes` bytes are read, as if the file ended there. */
   | { readonly kind: 'short'; readonly bytes: number }
-  /** pread, tryPread: bit `bit` (0-7) of byte `byte` of what was read is inverted. */
+  /** pread, tryPread: bit `bit` (0-7) of byte `byte` of the bytes read is inverted. */
   | { readonly kind: 'flip'; readonly byte: number; readonly bit: number }
   /** The process dies before this call, or, for a pwrite with `bytes`, after that number of bytes reached the file. */
   | { readonly kind: 'crash'; readonly bytes?: number };
 
 /**
  * Decides what happens to a call; undefined lets it pass. `operation` is the method's name, `index` the number of calls
- * before this one, `path` the path that it names or that its descriptor was opened by ('' where unknown).
+ * before this one, `path` the path that the call names or by which its descriptor was opened ('' where unknown).
  */
 export type FaultPlan = (operation: keyof System, index: number, path: string) => Fault | undefined;
 
-/** Thrown by every call from the crash on. Not an `FsError`, which code that handles I/O errors would catch. */
+/**
+ * Thrown by the call that crashes and by every later call. Not an `FsError`, because code that handles I/O errors would
+ * catch that.
+ */
 export class CrashedError extends Error {
   override readonly name = 'CrashedError';
 
@@ -201,7 +204,7 @@ export class FaultySystem extends PassedCalls implements System {
     return value;
   }
 
-  /** The path that a call names, or that its descriptor was opened by; '' where unknown. */
+  /** The path that a call names, or by which its descriptor was opened; '' where unknown. */
   private pathOf(subject: Subject, args: unknown[]): string {
     if (subject === 'nothing') return '';
     const [kind, index] = subject;

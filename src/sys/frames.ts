@@ -22,7 +22,7 @@ function withTable<T>(path: string, use: (fd: number) => T): T | undefined {
   try {
     fd = openSync(path, O_RDONLY);
   } catch {
-    // Absent, or readable by root alone.
+    // The file is absent, or only root may read it.
     return undefined;
   }
   try {

@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs';
 import { type MountInfo, mountsOnWay } from './mount-info.ts';
 import type { System } from './system.ts';
 
-/** Filesystems of this machine that have no block device. */
+/** Types of filesystems that have no block device and yet wait for nothing outside of this machine. */
 const LOCAL = new Set(
   (
     'autofs bcachefs binfmt_misc bpf btrfs cgroup cgroup2 configfs debugfs devpts devtmpfs efivarfs erofs fusectl ' +

@@ -1,6 +1,6 @@
 /**
- * sys: everything Ramet asks of the operating system, behind one interface, `System`. The native system is libc through
- * koffi; the buffered one is node:fs alone; the faulty one wraps either and fails as a plan says.
+ * sys: everything Ramet asks of the operating system, behind one interface, `System`. The native system calls libc
+ * through koffi; the buffered system uses node:fs alone; the faulty system wraps either and fails as a plan says.
  *
  * Invariants: every failure is an `FsError` that names the system call; reads and writes are whole or fail; descriptors
  * are never inherited by child processes; memory is only ever handed out as untransferable buffers.

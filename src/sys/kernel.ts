@@ -31,7 +31,7 @@ export interface Kernel {
   epollWait(epoll: number, tags: Uint32Array, timeoutMs: number): number;
   /** malloc_trim(3): gives freed memory back to the system. A no-op where the C library has no such call. */
   trimMemory(): void;
-  /** sched_yield(2): other threads that could run on this CPU go first. */
+  /** sched_yield(2): lets other threads that can run on this CPU go first. */
   yieldCpu(): void;
   /**
    * A read-only view of the tree under `directory`, as a descriptor: a bind mount without a mount point, which ends

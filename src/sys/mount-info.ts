@@ -1,4 +1,7 @@
-/** What is mounted where, from the kernel's table, without asking any mount: proc_pid_mountinfo(5). */
+/**
+ * Lists what is mounted where, from the kernel's table, without a call to any mounted filesystem:
+ * proc_pid_mountinfo(5).
+ */
 import { readFileSync, readlinkSync } from 'node:fs';
 import { FsError } from '../base/index.ts';
 

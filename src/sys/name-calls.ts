@@ -1,4 +1,4 @@
-/** Opening, naming and syncing files by plain calls of node:fs, the same in every `System`. */
+/** Calls that open, name and sync files through node:fs. Every `System` uses them. */
 import {
   closeSync,
   fdatasyncSync,

@@ -191,7 +191,7 @@ function xattrCalls(libc: Libc, path: CString) {
       const name = attribute.set(Buffer.from(key, 'latin1'), calls[1]);
       const value = readGrowing((target, length) => get(name, target, length));
       if (typeof value !== 'number') values.set(key, value);
-      // ENODATA: removed since it was listed.
+      // ENODATA: the attribute was removed after its name was listed.
       else if (value !== ENODATA) throw failure(value, calls[1]);
     }
     return values;

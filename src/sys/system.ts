@@ -181,8 +181,8 @@ export interface System {
   statAt(directory: number, name: Buffer, isLocal: boolean): HostStat;
   /**
    * openat2(2) with RESOLVE_BENEATH and NO_SYMLINKS, or name by name where the host has no such call: opens a path
-   * below `directory`. `.` is the directory itself. Mount points are entered. ELOOP for a symlink, except for the last
-   * name with O_PATH and O_NOFOLLOW.
+   * below `directory`. `.` is the directory itself. The call enters mount points. ELOOP for a symlink, except for the
+   * last name with O_PATH and O_NOFOLLOW.
    */
   openAt(directory: number, path: Buffer, flags: OpenFlags, mode?: number): number;
   // Names in an open directory, which may be opened with O_PATH. Symlinks are not followed. Errors have no path.

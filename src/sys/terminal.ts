@@ -19,7 +19,7 @@ export function rememberTerminal(fd: number): () => void {
     const now = libc.tcgetpgrp(fd);
     // -1: `fd` is no terminal. 0: the group is outside of this PID namespace.
     if (before <= 0 || now <= 0 || now === before || isAlive(now)) return;
-    // The kernel stops a background process for this call, unless that ignores SIGTTOU.
+    // The kernel stops a background process that makes this call, unless the process ignores SIGTTOU.
     libc.signal(SIGTTOU, SIG_IGN);
     libc.tcsetpgrp(fd, before);
     libc.signal(SIGTTOU, SIG_DFL);
@@ -31,7 +31,7 @@ function isAlive(group: number): boolean {
     process.kill(-group, 0);
     return true;
   } catch (error) {
-    // The cast: errors of system calls by Node.js have a code. EPERM: the group belongs to another user.
+    // The cast: an error that Node.js throws for a system call has a code. EPERM: the group belongs to another user.
     return (error as NodeJS.ErrnoException).code !== 'ESRCH';
   }
 }

@@ -1,12 +1,12 @@
 /**
  * The tree that an archive unpacks to, known in full only at the end of the archive: later members replace earlier
- * ones, and whiteouts remove entries of the base. Over a base only the differences are stored. Without one the tree is
- * a layer of its own, and whiteouts are stored as overlayfs has them: a character device 0/0, or an attribute of an
- * opaque directory.
+ * ones, and whiteouts remove entries of the base. Over a base only the differences are stored. Without a base the tree
+ * is a layer of its own, and whiteouts are stored in the form of overlayfs: a character device 0/0, or an attribute of
+ * an opaque directory.
  *
- * Until then names and directories are kept in memory, up to `entriesMax`. Everything else (attributes, extents,
- * targets, records of files) goes to the builder at once; when a later member replaces a file, the builder takes the
- * file's rows back.
+ * Until the archive ends, names and directories are kept in memory, up to `entriesMax`. Everything else (attributes,
+ * extents, targets, records of files) goes to the builder at once; when a later member replaces a file, the builder
+ * takes the file's rows back.
  *
  * A whiteout hides entries of lower layers only: those of the archive itself stay, whether they come before or after it
  * (OCI image-spec, layer.md, "Whiteouts").
@@ -56,7 +56,7 @@ export class FileNode {
   /** Only for a file of the base: the rows of other files are written as soon as they are unpacked. */
   readonly record: InodeRecord | undefined;
   nlink: number;
-  /** The archive has a member for it. */
+  /** The archive has a member for this file. */
   isUnpacked = false;
 
   constructor(ino: Ino, record: InodeRecord, isBase: boolean) {
@@ -83,12 +83,12 @@ export class DirectoryNode {
   names: Map<Name, TreeNode | DentryRecord> | undefined;
   /** For a directory of the base: the names whose entries have changed. */
   changedNames: Set<Name> | undefined;
-  /** The archive has a member for it, or for something in it. */
+  /** The archive has a member for this directory, or for something in it. */
   isUnpacked = false;
   /** The archive has a member for the directory itself. */
   isDescribed = false;
   isOpaque = false;
-  /** Nothing of the base is left in it. */
+  /** An opaque whiteout has removed the entries that it had in the base. */
   isCleared = false;
   /** Empty files in it may be whiteouts, marked by an attribute. */
   hasMarkedWhiteouts = false;
@@ -137,7 +137,7 @@ export class ArchiveTree {
     else this.baseNodes.set(this.root.ino, this.root);
   }
 
-  /** Whether whiteouts are stored, to hide entries of the trees that this one is stacked on. */
+  /** Whether whiteouts are stored, to hide entries of the trees below this tree. */
   private get keepsWhiteouts(): boolean {
     return this.builder.base === undefined;
   }
@@ -165,12 +165,12 @@ export class ArchiveTree {
     return directory.names;
   }
 
-  /** Where a symlink of the tree leads. */
+  /** The target of a symlink of the tree. */
   targetOf(node: FileNode): string {
     return node.target ?? this.builder.recordOf(node.ino).target;
   }
 
-  /** A new file under a free name. EFBIG beyond `entriesMax`, ENAMETOOLONG for a path that no call could take. */
+  /** Creates a file under a free name. EFBIG beyond `entriesMax`, ENAMETOOLONG for a path that no call could take. */
   create(directory: DirectoryNode, name: Name, record: NewRecord, parts: NodeParts = NO_PARTS): FileNode {
     const { builder } = this;
     const ino = builder.newIno();
@@ -308,8 +308,8 @@ export class ArchiveTree {
   }
 
   /**
-   * The directory under a name, made where there is none. In place of a file or whiteout it is opaque: these hid the
-   * entry of lower layers.
+   * The directory under a name; creates it where there is none. A directory that replaces a file or a whiteout is
+   * opaque, because that hid the entry of lower layers.
    */
   takeDirectory(directory: DirectoryNode, name: Name, record: NewRecord): DirectoryNode {
     const there = this.child(directory, name);
@@ -329,7 +329,7 @@ export class ArchiveTree {
     }
   }
 
-  /** A file of the base whose names changed. */
+  /** Stores a file of the base whose names changed. */
   private storeFile({ ino, record, nlink }: FileNode): void {
     assert(record !== undefined, 'rows of other files are written already');
     if (nlink === 0) this.storeTombstone(ino, record);
@@ -352,7 +352,8 @@ export class ArchiveTree {
       builder.addXattr(ino, OPAQUE_XATTR, OPAQUE_VALUE);
       record.xattrLayer = builder.layer;
     }
-    // A directory of the base that the archive does not mention was changed by what was unpacked into it.
+    // The archive changed names in a directory of the base, but has no member for the directory itself: its mtime is
+    // now.
     if (isBase && !node.isDescribed && node.changedNames !== undefined) record = { ...record, ...now };
     builder.putInode(ino, record);
     for (const name of (isBase ? node.changedNames : node.names?.keys()) ?? []) {

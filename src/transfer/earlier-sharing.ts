@@ -115,7 +115,7 @@ function contentOf(runs: readonly Run[], equal: readonly Run[], sizeBytes: numbe
   return { sizeBytes, runs, storedBytes, sharedBytes, clonedBytes: 0 };
 }
 
-/** The parts of a run that are data of the file; its holes stay holes. */
+/** The parts of a run that lie in data of the file; the file's holes stay holes. */
 function within(run: Run, ownRuns: readonly Run[]): Run[] {
   const parts: Run[] = [];
   for (const { logical, count } of ownRuns) {

@@ -1,8 +1,8 @@
 /**
  * Exports the changes of a tree as a layer: new and modified files, the directories that they lie in, and a whiteout
- * for each removed name. As a tar it is a layer of the OCI image specification (layer.md), as a directory one of
- * overlayfs (overlayfs.rst). Applied to the tree before the changes, the layer gives the tree after them. No directory
- * is opaque, since removed names are listed one by one.
+ * for each removed name. As a tar the export is a layer of the OCI image specification (layer.md), as a directory a
+ * layer of overlayfs (overlayfs.rst). Applied to the tree before the changes, the layer gives the tree after them. No
+ * directory is opaque, since removed names are listed one by one.
  */
 import type { Writable } from 'node:stream';
 import { FsError, isDirectoryMode, type Name } from '../base/index.ts';

@@ -119,7 +119,7 @@ class DirectoryExport {
     this.writer.dress(item, path);
   }
 
-  /** The kernel's overlayfs.rst, "whiteouts": a character device 0/0, which everyone may make since Linux 5.8. */
+  /** Makes a whiteout of overlayfs.rst: a character device 0/0, which any user may make since Linux 5.8. */
   private whiteout(path: string): void {
     this.files.naming('mknod', path, () => this.files.makeNode(path, S_IFCHR, 0));
     this.tally.whiteouts++;

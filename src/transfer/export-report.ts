@@ -4,7 +4,7 @@ import { type Counts, type Note, Tally } from './tally.ts';
 export type ExportNoteKind =
   /** The host does not let us give files to others: they belong to the exporting user. */
   | 'owner'
-  /** The host took no extended attribute of this name. */
+  /** The host refused an extended attribute of this name. */
   | 'xattr'
   /** A fifo, socket or device that could not be made, or has no place in a tar. */
   | 'special';

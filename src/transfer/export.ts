@@ -30,8 +30,8 @@ export interface ExportOptions {
  * attributes, modes, times to the nanosecond, and owners where the host allows it (root).
  *
  * Errors: ENOENT (the destination's parent is missing); EEXIST, ENOTDIR, ENOTEMPTY (something is at the destination);
- * EINVAL (a directory into itself); EACCES, ENOSPC, EIO, with the path. After an error, everything written so far
- * stays.
+ * EINVAL (the destination is in a directory that shows the tree); EACCES, ENOSPC, EIO, with the path. After an error,
+ * everything written so far stays.
  */
 export async function exportFileSystem(
   system: System,
@@ -119,7 +119,7 @@ async function toTarFile(file: string, write: (output: Writable) => Promise<void
   }
 }
 
-/** An error of node:fs as an FsError. */
+/** Converts an error of node:fs to an `FsError`. */
 function asFsError(error: unknown, file: string): unknown {
   if (error instanceof FsError || !(error instanceof Error)) return error;
   const { errno, syscall } = error as NodeJS.ErrnoException;

@@ -1,10 +1,10 @@
 /**
  * Reads the content of regular host files into a layer that is being built.
  *
- * Measured here on 100,000 files of 3 KiB: with a warm page cache synchronous calls take 6 µs a file,
- * `fs.promises` 58 µs at any number in flight; with a cold one synchronous calls take 72 µs and callbacks
- * with 16 in flight 29 µs. So each file is read with calls that refuse to wait for the disk (preadv2
- * RWF_NOWAIT), and only those that would wait are read asynchronously, several at a time.
+ * Measured here on 100,000 files of 3 KiB: with a warm page cache synchronous calls take 6 µs a file, `fs.promises` 58
+ * µs at any number in flight; with a cold cache synchronous calls take 72 µs and callbacks with 16 in flight 29 µs. So
+ * each file is read with calls that refuse to wait for the disk (preadv2 RWF_NOWAIT), and only those that would wait
+ * are read asynchronously, several at a time.
  */
 import { createHash, hash } from 'node:crypto';
 import { read } from 'node:fs';
@@ -101,7 +101,7 @@ export class ContentReader {
   private readonly builder: LayerBuilder;
   /** Devices whose files cannot share blocks with the store. */
   private readonly withoutClone = new Set<number>();
-  /** For small files in the page cache. */
+  /** The buffer for small files in the page cache. */
   private readonly buffer = Buffer.allocUnsafe(OWN_BYTES_MIN);
 
   /** Unused buffers for pieces of large files. */
@@ -420,7 +420,8 @@ function isSparse(segments: readonly DataSegment[], sizeBytes: number): boolean 
 }
 
 /**
- * Whether a host file occupies less space than its filesystem says it has data: it has holes then, or is compressed.
+ * Whether a host file occupies less space than the data that its filesystem reports: it has holes then, or is
+ * compressed.
  */
 function hidesHoles({ stat }: SourceFile, segments: readonly DataSegment[]): boolean {
   return stat.blocks * SECTOR_BYTES < segmentBytes(segments);

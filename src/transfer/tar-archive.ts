@@ -49,7 +49,7 @@ export interface TarFields {
 }
 
 export interface TarEntry extends TarFields {
-  /** Bytes; a directory's ends in '/'. */
+  /** The path in bytes; that of a directory ends in '/'. */
   readonly path: Buffer;
   /** Target of a link or symlink; empty for others. */
   readonly target: Buffer;
@@ -109,7 +109,7 @@ function paxRecord(key: string | Buffer, value: Buffer): Buffer {
   return Buffer.concat([Buffer.from(String(length)), rest]);
 }
 
-/** Decimal seconds; a moment before 1970 is a negative number as a whole. */
+/** Decimal seconds; before 1970 the minus sign applies to the fraction too. */
 function paxTime({ seconds, nanoseconds }: TarTime): string {
   if (seconds < 0 && nanoseconds > 0) {
     const whole = seconds + 1;

@@ -79,7 +79,7 @@ export class TreeReader {
     return known;
   }
 
-  /** Names of a directory in byte order, so that one tree always comes out the same. */
+  /** Names of a directory in byte order, so that every export of one tree is the same. */
   names(path: string): Name[] {
     return this.naming('scandir', path, () => this.fileSystem.readDirectoryNames(path).sort());
   }

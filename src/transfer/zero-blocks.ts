@@ -16,7 +16,7 @@ const FIRST_HOLE_BYTES_MAX = 64 * 1024 * 1024;
 const HOLE_BYTES_MIN = 64 * 1024;
 const ZEROS = Buffer.alloc(BLOCK_SIZE);
 
-/** Puts `length` bytes, those at `position` of the file, into `target`. */
+/** Reads the `length` bytes at `position` of the file into `target`. */
 export type ReadNext = (target: Buffer, length: number, position: number) => Promise<void>;
 
 /** The pieces in which segments are read, in order. */

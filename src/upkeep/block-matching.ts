@@ -23,7 +23,7 @@ export interface BlockSource {
   readonly blob: BlobId;
   /** Whether the blob holds a single file. */
   readonly isOwn: boolean;
-  /** The blocks that files name and that are not dropped. */
+  /** The blocks that files refer to and that are not dropped. */
   readonly live: RangeSet;
 }
 

@@ -29,7 +29,7 @@ export class BlockMoves {
     this.count = 0;
   }
 
-  /** The blocks of one source come in ascending order. */
+  /** Adds a move. Add the blocks of one source in ascending order. */
   add(source: BlobId, start: number, count: number, blob: BlobId, physical: number): void {
     let moves = this.bySource.get(source);
     if (moves === undefined) {

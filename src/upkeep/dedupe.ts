@@ -4,8 +4,8 @@
  *   freeze    freezes forks as for a snapshot, so that their data lies in blobs that no longer change; computes missing
  *             checksums
  *   match     finds blocks that look equal, by the checksums of sealed blobs (`BlockMatching`)
- *   compare   compares them byte by byte; blocks that differ, or cannot be read, are left alone
- *   rewrite   changes files of frozen layers that name one block to name the other, a few files in each transaction
+ *   compare   compares these byte by byte; blocks that differ, or cannot be read, are left alone
+ *   rewrite   makes files of frozen layers refer to the block that stays, a few files in each transaction
  *   follow    lets open trees read these files' extents again, and maps live views again
  *
  * Content never changes, and no space is freed: gc does that, by its own rules. So the process may die at any moment,
@@ -39,7 +39,7 @@ import { Marking, type Marks } from './marking.ts';
 export interface DedupeOptions {
   /** The trees to look at, by name. Default: all. */
   readonly trees?: readonly string[];
-  /** Memory of the index of blocks. A store with more blocks takes several passes. */
+  /** Memory for the index of blocks, in bytes. A store with more blocks than fit takes several passes. */
   readonly memoryBytes?: number;
   /** Ends after this time; the next run continues. */
   readonly timeMs?: number;
@@ -60,11 +60,11 @@ export interface DedupeProgress {
 }
 
 export interface DedupeReport {
-  /** Bytes in blocks that files name and whose blob has checksums. */
+  /** Bytes in blocks that files refer to and whose blob has checksums. */
   readonly bytesLookedAt: number;
   /** Bytes in blocks that were found equal to others. */
   readonly bytesShared: number;
-  /** Bytes in blocks that no file names any more, which gc frees. */
+  /** Bytes in blocks that no file refers to any more; gc frees them. */
   readonly bytesUnused: number;
   /** Files with changed extents. */
   readonly filesChanged: number;
@@ -109,7 +109,7 @@ export async function dedupeStore(engine: StoreEngine, options: DedupeOptions = 
     for (const _piece of run.work()) await yieldToEventLoop();
     return run.finish();
   } finally {
-    // The file stays: another process may have it open.
+    // The lock file stays: another process may have it open.
     lock.abandon();
   }
 }

@@ -72,7 +72,7 @@ function endOf(runs: readonly Run[]): number {
   return last === undefined ? 0 : last.logical + last.count;
 }
 
-/** Every extent lies inside an existing blob. Only its own layer names a blob that is still being written to. */
+/** Every extent lies inside an existing blob. A blob that is still being written to is used by its own layer alone. */
 export function checkReferences(checked: Checked, findings: Findings): void {
   const { engine, settled } = checked;
   const elsewhere = new Set<BlobId>();

@@ -203,7 +203,7 @@ class Collection {
     );
   }
 
-  /** The content rows that name blocks of the candidates. */
+  /** The content rows that refer to blocks of the candidates. */
   private contentsOf(candidates: readonly Candidate[]): { hash: Buffer; sizeBytes: number }[] {
     const dead = new Map<BlobId, RangeSet | undefined>();
     for (const { blob, ranges } of candidates) {

@@ -1,4 +1,4 @@
-/** On whose behalf a call is made: credentials(7). */
+/** The user on whose behalf a call is made: credentials(7). */
 
 export interface Credentials {
   readonly uid: number;

@@ -1,6 +1,7 @@
 /**
  * POSIX access control lists: acl(5), as in Linux (fs/posix_acl.c), stored in the same extended attributes as in Linux.
- * An inode whose record names no layer with attributes has no ACL, so no operation searches trees without attributes.
+ * An inode whose record names no layer with attributes has no ACL, so no operation searches for ACLs in trees without
+ * attributes.
  *
  * Invariant: the ACL of an inode and the permission bits of its mode agree. The owner's bits are those of the owner's
  * entry, the others' bits those of the others' entry, and the group's bits those of the mask, or of the owning group's
