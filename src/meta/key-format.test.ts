@@ -1,4 +1,4 @@
-/** Keys sort as their parts do, and can be described in words. */
+/** Keys sort like their parts, and a key can be described in words. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
@@ -27,7 +27,7 @@ test('property: byte order of keys is the order of layer, directory, name', () =
   );
 });
 
-test('property: numbers of a key are read back', () => {
+test('property: the numbers in a key are read back', () => {
   fc.assert(
     fc.property(numberArbitrary, numberArbitrary, (layer, ino) => {
       const key = new KeyWriter().start(TABLE.inode).u64(layer).u64(ino).view();
@@ -36,7 +36,7 @@ test('property: numbers of a key are read back', () => {
   );
 });
 
-test('parts that no key can have are refused', () => {
+test('parts that do not fit into a key are refused', () => {
   const key = new KeyWriter();
   for (const value of [-1, 2 ** 53, Number.NaN]) assert.throws(() => key.start(1).u64(value), AssertionError);
   for (const name of ['', 'x'.repeat(256)]) assert.throws(() => key.start(1).name(name), AssertionError);

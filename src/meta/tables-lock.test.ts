@@ -1,4 +1,4 @@
-/** The lock of the tables, and limited waits for it. */
+/** The lock of the tables: a wait for this lock ends after a time limit. */
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -14,7 +14,7 @@ function durationOf(work: () => void): number {
   return performance.now() - started;
 }
 
-/** A process that has a directory locked for some time. */
+/** Starts a process that locks `directory` for `seconds`, and returns once it has the lock. */
 async function holderOf(directory: string, seconds: number): Promise<ChildProcess> {
   const command = ['sh', '-c', `echo locked; exec sleep ${seconds}`];
   const holder = spawn('flock', ['--no-fork', directory, ...command], {
@@ -26,7 +26,9 @@ async function holderOf(directory: string, seconds: number): Promise<ChildProces
 
 const skip = nativeOnly;
 
-test('a holder that is stopped is named, and not waited for any longer', { skip }, async (context) => {
+test('a wait for a lock that is not released ends with ETIMEDOUT, which names the holder', {
+  skip,
+}, async (context) => {
   const directory = scratchDirectory(context);
   const tables = MetaTables.open(directory, {}, { lockWaitMsMax: 800 });
   const take = (): number => tables.transaction(() => tables.allocate('nextLayer'));
@@ -41,7 +43,7 @@ test('a holder that is stopped is named, and not waited for any longer', { skip 
     });
   const firstMs = durationOf(refused);
   assert.ok(firstMs >= 800, `${firstMs} ms`);
-  // After a wait that timed out, the next ones are short.
+  // After one wait has timed out, later waits are shorter.
   const nextMs = durationOf(refused);
   assert.ok(nextMs < 800, `${nextMs} ms`);
   holder.kill('SIGKILL');
@@ -50,7 +52,7 @@ test('a holder that is stopped is named, and not waited for any longer', { skip 
   await tables.close();
 });
 
-test('a holder that releases it soon is waited for', { skip }, async (context) => {
+test('a lock that its holder releases soon is waited for', { skip }, async (context) => {
   const directory = scratchDirectory(context);
   const tables = MetaTables.open(directory, {}, { lockWaitMsMax: 60_000 });
   await holderOf(directory, 1.5);

@@ -72,7 +72,7 @@ const INODE: InodeRecord = {
 const u64 = fc.maxSafeNat();
 const seconds = fc.maxSafeInteger();
 const nanoseconds = fc.integer({ min: 0, max: 999_999_999 });
-/** Plain objects, as the tables return; by default fast-check makes some without a prototype. */
+/** Plain objects, like those that the tables return; by default fast-check makes some without a prototype. */
 function plainRecord<T>(model: { [Key in keyof T]: fc.Arbitrary<T[Key]> }): fc.Arbitrary<T> {
   return fc.record<T>(model, { noNullPrototype: true });
 }
@@ -113,7 +113,7 @@ const blobArbitrary: fc.Arbitrary<BlobRecord> = plainRecord({
   created: timespec,
 });
 
-/** Runs in order, with gaps, in blobs that repeat or not. */
+/** Runs in order of their logical blocks, with gaps; several runs may name the same blob. */
 const runsArbitrary: fc.Arbitrary<Run[]> = fc
   .array(
     fc.record({
@@ -316,7 +316,7 @@ test('property: dentries agree with a map, in byte order, by layer and directory
   });
 });
 
-test('extents of neighbours do not mix, and forLayer gives each file once with all runs', async () => {
+test('extents of neighbouring files do not mix, and forLayer gives each file once with all its runs', async () => {
   await withTables((tables) => {
     const runs = (...logicals: number[]): Run[] =>
       logicals.map((logical) => ({
@@ -364,7 +364,7 @@ test('extents of neighbours do not mix, and forLayer gives each file once with a
   });
 });
 
-test('entries of layers, trees, blobs and inodes come in order of their keys', async () => {
+test('entries() lists layers, trees, blobs and inodes in the order of their keys', async () => {
   await withTables((tables) => {
     const time = { seconds: 1, nanoseconds: 0 };
     const tree: TreeRecord = { kind: 'fork', layer: L1, root: ino(1), created: time, source: '', id: 1 };
@@ -440,7 +440,7 @@ test('removeLayerRows removes all rows of one layer, and no others', async () =>
   });
 });
 
-test('a slice says when it has lasted long enough', async () => {
+test('a slice tells its work when its time is up', async () => {
   await withTables((tables) => {
     let lookCount = 0;
     tables.slice((isSpent) => {
@@ -458,7 +458,7 @@ test('a slice says when it has lasted long enough', async () => {
         }),
       /stop/,
     );
-    assert.deepEqual(tables.inodes.get(L1, ino(1)), INODE, 'a slice that throws did not happen');
+    assert.deepEqual(tables.inodes.get(L1, ino(1)), INODE, 'a slice that throws changes nothing');
   });
 });
 
@@ -591,7 +591,7 @@ test('commits of another process are seen after renew', async () => {
   await tables.close();
 });
 
-/** Changes one stored value behind the tables' back. */
+/** Changes one stored value with LMDB itself, without the tables. */
 async function changeValue(directory: string, key: Buffer, change: (value: Buffer) => Buffer): Promise<void> {
   const raw = open<Buffer, Buffer>({
     path: directory,
@@ -610,13 +610,13 @@ async function changeValue(directory: string, key: Buffer, change: (value: Buffe
 const inodeKey = (layer: number, number: number) =>
   Buffer.from(new KeyWriter().start(TABLE.inode).u64(layer).u64(number).view());
 
-/** Whether reading reports damage of the row that is named. */
+/** Accepts ERR_STORE_CORRUPT whose message matches `words`. */
 function isCorrupt(words: RegExp): (error: unknown) => boolean {
   return (error) =>
     error instanceof StoreError && error.code === 'ERR_STORE_CORRUPT' && words.test(error.message);
 }
 
-test('every flipped bit of a row is found, names the row, and leaves the others readable', async () => {
+test('every flipped bit of a row is found; the error names the row, and other rows stay readable', async () => {
   const directory = freshDirectory();
   let tables = MetaTables.open(directory);
   tables.transaction(() => {
@@ -672,7 +672,7 @@ test('a row under another key, a cut row and a large damaged row are found', asy
   await tables.close();
 });
 
-test('a row with a right checksum that makes no sense is damage as well', async () => {
+test('a row that makes no sense is damage even if its checksum is right', async () => {
   const directory = freshDirectory();
   let tables = MetaTables.open(directory);
   tables.transaction(() => {
@@ -701,7 +701,7 @@ test('a row with a right checksum that makes no sense is damage as well', async 
   await tables.close();
 });
 
-/** A filesystem of one MiB, or the reason why it cannot be had. */
+/** A filesystem of one MiB, or the reason why none can be mounted. */
 function smallDisk(): { readonly path: string; unmount(): void } | string {
   if (process.getuid?.() !== 0) return 'needs root, to mount a small tmpfs';
   const path = freshDirectory();
@@ -713,7 +713,7 @@ function smallDisk(): { readonly path: string; unmount(): void } | string {
   return { path, unmount: () => execFileSync('umount', ['-l', path]) };
 }
 
-test('a full disk is ENOSPC, nothing of the transaction happened, and the tables stay usable', async (context) => {
+test('a full disk is ENOSPC: the transaction changes nothing, and the tables stay usable', async (context) => {
   const disk = smallDisk();
   if (typeof disk === 'string') {
     context.skip(disk);

@@ -1,6 +1,6 @@
 /**
- * Requests of every kind, in pieces of every size, from clients that hang up: each whole line gets one answer, no
- * answer tells of a defect, and the owner goes on. RAMET_FUZZ_SECONDS=n and RAMET_FUZZ_SEED=n try more.
+ * Requests of every kind, in pieces of every size, from clients that may hang up: each whole line gets one answer, no
+ * answer reports a defect, and the owner keeps running. Set RAMET_FUZZ_SECONDS=n and RAMET_FUZZ_SEED=n to try more.
  */
 import assert from 'node:assert/strict';
 import { existsSync, readdirSync } from 'node:fs';
@@ -13,7 +13,7 @@ import { SeededRandom } from '../base/index.ts';
 import { PROTOCOL_VERSION, REQUEST_BYTES_MAX } from './protocol.ts';
 
 const SECONDS = Number(process.env.RAMET_FUZZ_SECONDS ?? 2);
-/** Those that found something are kept; each run adds one of its own. */
+/** Seeds that have found defects before; RAMET_FUZZ_SEED=n tries only n. */
 const SEEDS = process.env.RAMET_FUZZ_SEED === undefined ? [1, 2, 3] : [Number(process.env.RAMET_FUZZ_SEED)];
 
 const OPERATIONS = [
@@ -105,7 +105,7 @@ class Fuzz {
     return this.pick(makers)();
   }
 
-  /** Of the kind that the field has, mostly. */
+  /** A value for the field: mostly one that suits it, sometimes any. */
   private field(name: string): unknown {
     if (this.random.below(6) === 0) return this.value();
     if (/^(fork|source|name|target)$/.test(name))
@@ -116,7 +116,7 @@ class Fuzz {
     return this.value();
   }
 
-  /** A line without its end, and whether it is a request that has to be answered by its number. */
+  /** A line without its newline, and whether it is a request whose answer must carry its id. */
   line(id: number): { readonly text: string; readonly isRequest: boolean } {
     const parameters = Object.fromEntries(
       FIELDS.filter(() => this.random.below(3) > 0).map((name) => [name, this.field(name)]),
@@ -134,7 +134,7 @@ class Fuzz {
     return { text: this.pick(broken)(), isRequest: false };
   }
 
-  /** Cut anywhere. */
+  /** The bytes in pieces of random sizes. */
   *pieces(bytes: Buffer): Generator<Buffer> {
     for (let at = 0; at < bytes.length; ) {
       const size = this.random.below(3) === 0 ? 1 + this.random.below(20) : 1 + this.random.below(100_000);
@@ -153,7 +153,7 @@ interface Answer {
   readonly error?: { readonly kind: string; readonly message?: string };
 }
 
-/** Sends everything, and waits for as many answers. Undefined where the client hangs up in the middle. */
+/** Sends all lines and waits for one answer to each. Returns undefined if the client is to hang up in the middle. */
 async function talk(
   socket: Socket,
   fuzz: Fuzz,

@@ -30,7 +30,7 @@ test('an empty directory is a mount point, under its real path', (t) => {
   assert.equal(realMountPath(join(scratch, 'loop')), join(scratch, 'loop'));
 });
 
-test('a place that is missing, no directory, not empty or mounted already is refused with the way out', (t) => {
+test('a path that is missing, no directory, not empty or mounted already is refused with a hint', (t) => {
   const scratch = scratchDirectory(t);
   writeFileSync(join(scratch, 'file'), '');
   assert.throws(() => checkMountPoint(join(scratch, 'none')), fails('ENOENT', /make it first/));

@@ -14,7 +14,7 @@ test('only processes that work in a filesystem or have files open there are foun
   const device = deviceOfLink('/proc');
   assert.ok(device !== undefined);
   const users = ['/proc', '/'].map((cwd) => spawn('sleep', ['60'], { cwd }));
-  // Others of this machine may use it too.
+  // Other processes of this machine may use /proc too: only those of this test count.
   const found = (): unknown[] =>
     processesIn(device).filter((pid) => pid === process.pid || users.some((user) => user.pid === pid));
   try {

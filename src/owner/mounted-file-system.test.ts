@@ -1,4 +1,4 @@
-/** Files of a mounted tree, beyond the tests of the library and the commands: attributes, holes, nodes, the end. */
+/** Files of a mounted tree: what the tests of library and commands leave out, such as attributes, holes and nodes. */
 import assert from 'node:assert/strict';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -25,7 +25,7 @@ interface Fixture {
   readonly store: string;
 }
 
-/** An empty fork, mounted. */
+/** Mounts an empty fork. */
 async function mounted(context: TestContext): Promise<Fixture> {
   const directory = mkdtempSync(join(tmpdir(), 'ramet-test-'));
   const [store, place] = [join(directory, 'store'), join(directory, 'place')];
@@ -80,7 +80,9 @@ test('attributes of files and of symlinks themselves', { skip }, async (context)
   files.access('/link', 4);
 });
 
-test('holes, positions and appending, as in a tree that is open here', { skip }, async (context) => {
+test('holes, positions and appending work as in a tree that this process has open', {
+  skip,
+}, async (context) => {
   const { files } = await mounted(context);
   const file = files.open('/file', O_RDWR_CREATE, 0o600);
   files.write(file, Buffer.alloc(4096, 'x'), 0, 4096, 8192);
@@ -102,7 +104,7 @@ test('holes, positions and appending, as in a tree that is open here', { skip },
 test('a write that only partly fits returns how much it wrote', { skip }, async (context) => {
   const { files } = await mounted(context);
   const file = files.open('/file', O_RDWR_CREATE, 0o600);
-  // The kernel sends it in parts, and no file is longer than 2^52 bytes.
+  // The kernel sends the write in parts, and a file has at most 2^52 bytes.
   const part = 1024 * 1024;
   assert.equal(files.write(file, Buffer.alloc(2 * part, 'x'), 0, 2 * part, 2 ** 52 - part), part);
   assert.equal(files.statFile(file).size, 2 ** 52);
@@ -110,7 +112,9 @@ test('a write that only partly fits returns how much it wrote', { skip }, async 
   files.close(file);
 });
 
-test('nodes are made, and opening one is refused', { skip }, async (context) => {
+test('a fifo is made, and opening it is refused; unlink of the root and a link of a missing file fail', {
+  skip,
+}, async (context) => {
   const { files } = await mounted(context);
   files.makeNode('/fifo', 0o010644, 0);
   assert.equal(files.stat('/fifo', true).mode, 0o010644);
@@ -136,7 +140,7 @@ test('two mounts share no blocks: EXDEV, so that bytes are copied', { skip }, as
   files.close(to);
 });
 
-test('a mount of another device, which came to the place, is refused', { skip }, async (context) => {
+test('a mount of another device that replaced the expected one is refused', { skip }, async (context) => {
   const { place } = await mounted(context);
   const open = (device: string) =>
     new MountedFileSystem(createSystem(), { directory: place, device }, false).end();
@@ -147,7 +151,9 @@ test('a mount of another device, which came to the place, is refused', { skip },
   open(deviceMountedAt(place)!);
 });
 
-test('after its end it can be begun again; an unmounted directory is refused', { skip }, async (context) => {
+test('begin() works again after end(), but not once the directory is unmounted', {
+  skip,
+}, async (context) => {
   const { files, place, store } = await mounted(context);
   files.end();
   assert.throws(() => files.stat('/', true), fails('EBADF'));
@@ -170,7 +176,9 @@ test('after its end it can be begun again; an unmounted directory is refused', {
   await trees.close();
 });
 
-test('a mount whose owner was killed is recognised by its directory', { skip }, async (context) => {
+test('a mount whose owner was killed is ENOTCONN, and the error names its directory', {
+  skip,
+}, async (context) => {
   const { files, place, store } = await mounted(context);
   const owner = await OwnerClient.connect(store);
   process.kill(owner!.pid!, 'SIGKILL');

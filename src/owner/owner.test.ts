@@ -50,7 +50,7 @@ test('a mounted fork is listed with its directory, mode, time and process, until
   scratch.engine.openTree('one').close();
 });
 
-test('a fork is open in the owner while it is mounted, and a snapshot is mounted as well', async (t) => {
+test('the owner has a fork open while it is mounted; snapshots can be mounted as well', async (t) => {
   const scratch = await ScratchOwner.start(t);
   scratch.makeFork('one');
   scratch.engine.snapshot('one', 'frozen');
@@ -65,7 +65,7 @@ test('a fork is open in the owner while it is mounted, and a snapshot is mounted
     ],
   );
   assert.equal(scratch.engine.openTreeOf('one'), scratch.server.mounts[0]!.tree);
-  // Also by the name of the tree.
+  // The name of the tree will do for unmounting, too.
   assert.equal((await client.request('unmount', { target: 'one' })).directory, PLACE);
   assert.equal(scratch.engine.openTreeOf('one'), undefined);
 });
@@ -86,7 +86,7 @@ test('mounting twice is EBUSY and names the directory; so is a directory that is
   );
 });
 
-test('two requests to mount one fork at once end with one mount', async (t) => {
+test('of two simultaneous requests to mount one fork, one mounts it', async (t) => {
   const scratch = await ScratchOwner.start(t);
   scratch.makeFork('one');
   const client = await scratch.client();
@@ -132,7 +132,7 @@ test('a fork that another process has open for a moment is waited for', async (t
   await client.request('mount', { fork: 'one', directory: PLACE });
 });
 
-test('a refusal of the mount server reaches the client with the way out, and the fork is free again', async (t) => {
+test('an error of the mount server reaches the client with a hint, and the fork is free again', async (t) => {
   const scratch = await ScratchOwner.start(t);
   scratch.makeFork('one');
   const client = await scratch.client();
@@ -191,7 +191,7 @@ test('a held mount ends with its connection, and its directory with it', async (
   scratch.engine.openTree('one').close();
 });
 
-test('of two holders the last one ends the mount; a kept mount outlives its holders', async (t) => {
+test('a mount with two holders ends with the last of them; a mount that was kept outlives its holders', async (t) => {
   const scratch = await ScratchOwner.start(t);
   scratch.makeFork('one');
   scratch.makeFork('kept');
@@ -276,7 +276,7 @@ test('an aborted mount frees its tree, and is unmounted by name, by place, or wi
   await assert.rejects(client.request('unmount', { target: PLACE }), fails('EINVAL', /ls --mounts/));
 });
 
-test('an aborted mount of a hold is taken away, again and again until that succeeds', async (t) => {
+test('the owner unmounts an aborted mount of a hold, and tries again until that succeeds', async (t) => {
   const scratch = await ScratchOwner.start(t);
   scratch.makeFork('one');
   const client = await scratch.client();
@@ -349,7 +349,7 @@ test('fork, snapshot and settle work on a mounted fork', async (t) => {
 test('more forks than one request can name are settled and frozen', async (t) => {
   const scratch = await ScratchOwner.start(t);
   const client = await scratch.client();
-  // Names almost as long as they may be, and nearly twice that in JSON.
+  // Names of almost the maximum length; in JSON, which escapes each quote, they are nearly twice as long.
   const names = Array.from({ length: 170 }, (_, index) => String(index).padStart(200, '"'));
   assert.ok(JSON.stringify(names).length > REQUEST_BYTES_MAX);
   for (const [index, fork] of names.entries()) {
@@ -367,7 +367,7 @@ test('more forks than one request can name are settled and frozen', async (t) =>
   assert.deepEqual(await trees.freeze([names[0]!, 'other']), new Set([names[0]]));
 });
 
-test('clone makes a file of a mounted tree that shares the blocks of another tree’s, or nothing', async (t) => {
+test('clone makes a file in a mounted tree that shares the blocks of a file of another tree', async (t) => {
   const scratch = await ScratchOwner.start(t);
   scratch.makeFork('one');
   const source = scratch.engine.openTree('one');
@@ -385,7 +385,7 @@ test('clone makes a file of a mounted tree that shares the blocks of another tre
   const clone = (from: string, sourcePath: string, targetPath: string, target = 'two'): Promise<object> =>
     client.request('clone', { source: from, sourcePath, target, targetPath });
   await clone('frozen', '/file', '/a');
-  // A fork that nobody has open is opened, and closed again.
+  // The owner opens a fork that no process has open, and closes it again.
   await clone('one', '/file', '/b');
   scratch.engine.openTree('one').close();
   const { fileSystem } = scratch.server.mounts[0]!.tree;
@@ -405,7 +405,7 @@ test('clone makes a file of a mounted tree that shares the blocks of another tre
   await assert.rejects(clone('frozen', '/file', '/a'), fails('EEXIST', /^$/));
   await assert.rejects(clone('none', '/file', '/c'), fails('ENOENT', /no fork/));
   await assert.rejects(clone('frozen', '/file', '/c', 'one'), fails('EINVAL', /not mounted/));
-  // While it is mounted, nothing has frozen its blocks.
+  // A mounted fork can change its blocks: nothing has frozen them.
   await client.request('mount', { fork: 'one', directory: `${PLACE}/else` });
   await assert.rejects(clone('one', '/own', '/c'), fails('EXDEV', /^/));
   assert.deepEqual(
@@ -447,7 +447,7 @@ test('status counts; a wrong parameter is EINVAL and an unknown operation ENOSYS
   );
 });
 
-/** A socket to write anything to, and a function that reads the next answer. */
+/** A socket connected to the owner, for bytes of any kind, and a function that reads the next answer. */
 async function rawSocket(scratch: ScratchOwner): Promise<[Socket, () => Promise<Record<string, unknown>>]> {
   const socket = createConnection(scratch.place.socketPath);
   await once(socket, 'connect');
@@ -463,7 +463,7 @@ async function rawSocket(scratch: ScratchOwner): Promise<[Socket, () => Promise<
 
 const HELLO = { id: 1, operation: 'hello', parameters: { protocol: PROTOCOL_VERSION, pid: 1 } };
 
-test('a client that reads no answers is not read either, and then gets them all', async (t) => {
+test('the owner stops reading from a client that reads no answers; later that client gets all of them', async (t) => {
   const scratch = await ScratchOwner.start(t);
   const [socket, next] = await rawSocket(scratch);
   t.after(() => socket.destroy());
@@ -474,7 +474,7 @@ test('a client that reads no answers is not read either, and then gets them all'
   const line = (id: number): string => `${JSON.stringify({ id, operation: 'status', parameters: {} })}\n`;
   socket.write(Array.from({ length: count }, (_, id) => line(id)).join(''));
   const client = await scratch.client();
-  // What was sent waits in this process, and in the kernel.
+  // Requests that the owner has not read wait in this process and in the kernel.
   let before = -1;
   await until(async () => {
     await client.request('status', {});
@@ -494,7 +494,7 @@ test('a client that reads no answers is not read either, and then gets them all'
   await until(() => ids.size === count, 'everything is answered');
 });
 
-test('a hold of what is no tree makes no directory', async (t) => {
+test('a hold of a name that is no tree makes no directory', async (t) => {
   const scratch = await ScratchOwner.start(t);
   const client = await scratch.client();
   for (const fork of ['../../made', 'none']) {
@@ -503,11 +503,11 @@ test('a hold of what is no tree makes no directory', async (t) => {
   }
 });
 
-test('another user is refused, by what the kernel says of it', {
+test('another user is refused: the owner asks the kernel who connects', {
   skip: process.getuid?.() !== 0 && 'needs root, to be another user',
 }, async (t) => {
   const scratch = await ScratchOwner.start(t);
-  // As if the modes had let it in.
+  // The modes of the path now let everybody in: only the owner's own check is left.
   for (let path = scratch.place.socketPath; path !== tmpdir(); path = dirname(path)) chmodSync(path, 0o777);
   const script = `
     const socket = require('node:net').connect(process.argv[1]);
@@ -536,7 +536,7 @@ test('a malformed line is answered with an error, and the connection goes on', a
   }
   socket.write(`${JSON.stringify({ id: 7, operation: 'mounts' })}\n`);
   assert.match(JSON.stringify(await next()), /"id":7.*says hello first/);
-  // In pieces, and two at once.
+  // One request arrives in pieces, and two requests at once.
   const text = `${JSON.stringify(HELLO)}\n${JSON.stringify({ id: 2, operation: 'mounts' })}\n`;
   for (const character of text.slice(0, 20)) socket.write(character);
   socket.write(text.slice(20));
@@ -554,7 +554,7 @@ test('a line that is too long ends its connection and no other', async (t) => {
   assert.deepEqual(await client.request('mounts', {}), []);
 });
 
-test('another protocol version is refused with the way out, and may still stop the owner', async (t) => {
+test('a client of another protocol version is refused with a hint, and may still stop the owner', async (t) => {
   const scratch = await ScratchOwner.start(t);
   const [socket, next] = await rawSocket(scratch);
   socket.write(`${JSON.stringify({ ...HELLO, parameters: { protocol: 99, pid: 1 } })}\n`);
@@ -580,7 +580,7 @@ test('stop unmounts everything, closes the trees and ends the connections', asyn
   assert.equal(await OwnerClient.connect(scratch.engine.directory), undefined);
 });
 
-test('without a mount and a connection the owner ends after its idle time, and not before', async (t) => {
+test('the owner ends after its idle time without a mount and a connection, and not before', async (t) => {
   const scratch = await ScratchOwner.start(t, { idleMs: 100 });
   scratch.makeFork('one');
   const client = await scratch.client();
@@ -598,7 +598,7 @@ test('without a mount and a connection the owner ends after its idle time, and n
   assert.deepEqual(scratch.logged.find(({ msg }) => msg === 'stopping')!.reason, 'idle');
 });
 
-test('only the owner’s user may connect, and the path may have any length', async (t) => {
+test('only the owner’s user may connect, and the path of the store may have any length', async (t) => {
   const long = join(scratchDirectory(t), 'x'.repeat(200));
   mkdirSync(long);
   const engine = await StoreEngine.open(join(long, 'store'), { create: true });
@@ -611,7 +611,7 @@ test('only the owner’s user may connect, and the path may have any length', as
 
 const notRoot = process.getuid?.() !== 0 && 'needs root, to become another user';
 
-test('for another user connecting is EACCES, with the way out', { skip: notRoot }, async (t) => {
+test('connecting as another user is EACCES, with a hint', { skip: notRoot }, async (t) => {
   const scratch = await ScratchOwner.start(t);
   const parent = dirname(scratch.engine.directory);
   const connectAsNobody = async (): Promise<OwnerClient | undefined> => {

@@ -80,11 +80,11 @@ test('a log is appended to, and one that cannot be written does not throw', (t) 
   const [first, second] = readFileSync(path, 'utf8').trim().split('\n');
   assert.equal(readableLine(first!), 'a trace of Node.js');
   assert.match(readableLine(second!), /warn second$/);
-  // The descriptor is closed: what is written is lost, and nothing is thrown.
+  // The descriptor is closed: the line is lost, and nothing is thrown.
   log.logger.warn('third');
 });
 
-test('a held directory stays the same when another takes its place, and is shown by its ordinary path', (t) => {
+test('a held directory stays the same when another takes its path, and its real path is shown', (t) => {
   const directory = join(scratchDirectory(t), 'a "b"');
   mkdirSync(directory);
   const held = new HeldDirectory(directory);
@@ -97,7 +97,7 @@ test('a held directory stays the same when another takes its place, and is shown
   held.close();
 });
 
-test('work of one key is done in order, also after a failure; other keys do not wait', async () => {
+test('work under one key is done in order, even after a failure; other keys do not wait for it', async () => {
   const queues = new Queues();
   const done: string[] = [];
   let goOn: () => void = () => undefined;

@@ -14,7 +14,7 @@ import { OwnerPlace } from './owner-place.ts';
 
 process.env.RAMET_OWNER_IDLE_MS = '300';
 
-/** A store whose owner is ended with the test. */
+/** A store; when the test ends, its owner process is stopped. */
 function scratchStore(t: TestContext): string {
   const scratch = mkdtempSync(join(tmpdir(), 'ramet-test-'));
   const directory = join(scratch, 'store');
@@ -30,7 +30,7 @@ async function start(t: TestContext, directory: string): Promise<OwnerClient & {
   const client = await OwnerClient.connectOrStart(directory);
   t.after(() => client.close());
   assert.ok(client.pid !== undefined);
-  // The cast: that it has a pid was asserted.
+  // The cast: the line above asserts that there is a pid.
   return client as OwnerClient & { readonly pid: number };
 }
 
@@ -38,7 +38,7 @@ function log(directory: string): string {
   return readFileSync(new OwnerPlace(directory).logPath, 'utf8');
 }
 
-test('ten clients that start the owner at once end up with one', async (t) => {
+test('ten clients that start the owner at once share one owner', async (t) => {
   const directory = scratchStore(t);
   const clients = await Promise.all(Array.from({ length: 10 }, () => start(t, directory)));
   assert.equal(new Set(clients.map(({ pid }) => pid)).size, 1);
@@ -55,7 +55,7 @@ test('an idle owner ends and leaves no socket', async (t) => {
   assert.equal(await OwnerClient.connect(directory), undefined);
 });
 
-test('the socket of a killed owner is replaced, and its waiting clients get an error', async (t) => {
+test('the socket of a killed owner is replaced, and clients that waited for an answer get an error', async (t) => {
   const directory = scratchStore(t);
   const client = await start(t, directory);
   process.kill(client.pid, 'SIGSTOP');
@@ -101,7 +101,7 @@ test('an owner that cannot start reports why, also in the log', async (t) => {
 
 test('an owner that ends without a report is ENOTCONN', async (t) => {
   const directory = scratchStore(t);
-  // Node.js itself fails, before a line of the owner has run.
+  // Node.js itself fails before any code of the owner runs.
   process.env.NODE_OPTIONS = '--require=./there-is-no-such-file';
   t.after(() => delete process.env.NODE_OPTIONS);
   await assert.rejects(OwnerClient.connectOrStart(directory), (error) => {

@@ -1,4 +1,4 @@
-/** The limits of what open trees keep in memory: with little room reads are still right. */
+/** The limits of the names and inodes that open trees keep in memory: reads are right however low the limits are. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { readFile, SharedStore, writeFile } from '../../testing/stores/shared-store.ts';
@@ -21,7 +21,7 @@ async function openSmall(scratch: SharedStore) {
   return { cache, engine, base };
 }
 
-test('several trees stay within one limit, and all that is read is right', async () => {
+test('several trees together stay within one limit, and everything is read right', async () => {
   await using scratch = new SharedStore();
   const { cache, engine } = await openSmall(scratch);
   const trees = ['one', 'two', 'three'].map((name) => engine.fork('base', name));
@@ -33,7 +33,7 @@ test('several trees stay within one limit, and all that is read is right', async
         assert.deepEqual(readFile(tree, `/d/${index}`), contentOf(index));
       assert.throws(() => tree.fileSystem.stat('/d/none', true), { code: 'ENOENT' });
       const { inodes, names: kept } = cache.counts;
-      // One directory's listing may be above the limit until the next operation.
+      // The listing of one directory may exceed the limit until the next operation.
       assert.ok(
         inodes <= LIMITS.inodesMax + 4 && kept <= LIMITS.namesMax + 4,
         `${inodes} inodes, ${kept} names`,
@@ -45,7 +45,7 @@ test('several trees stay within one limit, and all that is read is right', async
   assert.deepEqual(cache.counts, { inodes: 0, names: 0 });
 });
 
-test('what is changed, open or mapped stays, including names that no checkpoint has stored', async () => {
+test('changed, open and mapped inodes stay in memory, and so do names that no checkpoint has stored', async () => {
   await using scratch = new SharedStore();
   const { engine } = await openSmall(scratch);
   const tree = engine.fork('base', 'one');

@@ -1,4 +1,4 @@
-/** The queue of content rows: each is found from start to end, and written once, in the order of the keys. */
+/** The queue of content rows: a row is found from the moment it is added, and written once, in the order of keys. */
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { test } from 'node:test';
@@ -27,7 +27,7 @@ test('property: each content is written once, and found as soon as it was added'
         queue.add(one);
         assert.deepEqual(queue.find(one.hash, one.sizeBytes), one.place);
         assert.equal(queue.find(one.hash, one.sizeBytes + 1), undefined);
-        assert.ok(index + 1 - written.length < 2 * MAX, 'what waits is bounded');
+        assert.ok(index + 1 - written.length < 2 * MAX, 'the queue is bounded');
         for (let earlier = Math.max(0, index - MAX); earlier < index; earlier++) {
           const { hash, sizeBytes, place } = content(earlier);
           // Content that left the queue is in the table.
@@ -61,7 +61,7 @@ test('rows go in the order of their keys, by hash and then by size', () => {
   );
 });
 
-test('for the same content the last place counts', () => {
+test('of two places for the same content the later one counts', () => {
   const written: QueuedContent[] = [];
   const queue = new ContentQueue((one) => written.push(one), MAX);
   const first = content(1);

@@ -51,7 +51,7 @@ test('fork, source and snapshot are independent of each other', async () => {
   assert.deepEqual(problemsOf(engine), []);
 });
 
-test('a fork of a fork in use has what was acknowledged, and neither sees the other afterwards', async () => {
+test('a fork of a fork in use has all acknowledged writes; later changes of one do not show in the other', async () => {
   await using scratch = new SharedStore();
   const engine = await scratch.open();
   const one = engine.createEmpty('one');
@@ -188,7 +188,7 @@ test('everything is there after closing and opening the store again', async () =
   assert.equal(reopened.fileSystem.getXattr('/a', 'user.x', true).toString(), 'y');
 });
 
-test('names that are taken, missing or bad', async () => {
+test('taken, missing and invalid names are refused', async () => {
   await using scratch = new SharedStore();
   const engine = await scratch.open();
   engine.createEmpty('one').close();
@@ -276,7 +276,7 @@ test('inode numbers are never given out twice, across forks and openings', async
   assert.deepEqual(problemsOf(engine), []);
 });
 
-test('a closed store says so', async () => {
+test('calls on a closed store fail, and say that it is closed', async () => {
   await using scratch = new SharedStore();
   const engine = await scratch.open();
   const one = engine.createEmpty('one');
@@ -291,7 +291,7 @@ test('a closed store says so', async () => {
   assert.throws(() => checkStore(engine), closed);
 });
 
-test('stores that are missing, exist already, or have another version', async () => {
+test('a store that is missing, exists already, or has another version is refused', async () => {
   const directory = mkdtempSync(`${tmpdir()}/ramet-engine-`);
   try {
     await assert.rejects(StoreEngine.open(directory), storeCode('ERR_STORE_NOT_FOUND'));
@@ -311,7 +311,7 @@ test('stores that are missing, exist already, or have another version', async ()
   }
 });
 
-test('the next owner finds what a dead one acknowledged', async () => {
+test('the next owner finds everything that a dead owner acknowledged', async () => {
   await using scratch = new SharedStore();
   const { engine, system } = await scratch.openFaulty();
   const one = engine.createEmpty('one');
@@ -325,7 +325,7 @@ test('the next owner finds what a dead one acknowledged', async () => {
   assert.deepEqual(problemsOf(next), []);
 });
 
-test('a missing layer is reported as damage, with a way out', async () => {
+test('a missing layer is reported as damage, with a hint', async () => {
   await using scratch = new SharedStore();
   const engine = await scratch.open();
   engine.createEmpty('one').close();
@@ -348,7 +348,7 @@ test('dropping a fork removes its journal and frees its name', async () => {
   assert.throws(() => engine.createEmpty('one').fileSystem.stat('/a', true), code('ENOENT'));
 });
 
-/** A system whose thread pool takes until `release` is called. */
+/** A system whose thread pool finishes no read before `release` is called. */
 class SlowPool extends FaultySystem {
   release: () => void = () => undefined;
   private readonly gate = new Promise<void>((resolve) => {

@@ -75,7 +75,7 @@ test('on a full disk the space of removed files can be used at once', () =>
     const files = tree.fileSystem;
     put(files, '/large', 32 * 4096, 1);
     put(files, '/kept', 4096, 2);
-    // From here on a power cut would bring both back.
+    // After this mark a power cut would bring both files back.
     tree.commitMark();
     system.plan = failing('allocate', 'blobs', 'ENOSPC');
     const full = (index: number) => put(files, `/more-${index}`, 4096, 3);
@@ -139,7 +139,7 @@ test('a freeze whose transaction fails leaves the fork writable', () =>
     assert.ok(checkStore(engine).isClean);
   }));
 
-test('the next record begins a journal whose begin failed', () =>
+test('if starting a journal fails, the next record starts it', () =>
   withStore(async (_directory, system, open) => {
     const engine = await open();
     const tree = engine.createEmpty('one');
@@ -170,7 +170,7 @@ test('a file of a closed fork cannot be written: the layer may have another owne
     assert.deepEqual([bytesOf(owner, '/a')[0], bytesOf(owner, '/b')[0]], [7, 1]);
   }));
 
-test('a blob that cannot be opened fails a cut and an unlink before they are journalled', () =>
+test('a truncate and an unlink that need a blob which cannot be opened fail before they are journalled', () =>
   withStore(async (_directory, system, open) => {
     const engine = await open();
     const tree = engine.createEmpty('one');

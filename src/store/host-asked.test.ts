@@ -1,4 +1,4 @@
-/** The host is never asked while the tables are locked, since all other writers of the store would wait. */
+/** No call goes to the host while the tables are locked, because all other writers of the store would wait for it. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { nativeOnly } from '../../testing/host/native-only.ts';
@@ -15,7 +15,9 @@ const ASKS: ReadonlySet<string | symbol> = new Set<keyof System>([
   'readHostXattrs',
 ]);
 
-test('a checkpoint, a freeze and a close', { skip: nativeOnly }, async (context) => {
+test('a checkpoint, a freeze and a close ask the host only while the tables are unlocked', {
+  skip: nativeOnly,
+}, async (context) => {
   let isLocked = (): boolean => false;
   const asked = { unlocked: 0, locked: [] as string[] };
   const system = new Proxy(createSystem(), {
@@ -40,7 +42,7 @@ test('a checkpoint, a freeze and a close', { skip: nativeOnly }, async (context)
     fileSystem.unlink(`/${round}/removed`);
     fileSystem.chmod(`/${round}/changed`, 0o600, true);
     fileSystem.rename(`/${round}/directory/moved`, `/${round}/moved`);
-    // A time of access is recorded with the checkpoint.
+    // The checkpoint records a time of access.
     fileSystem.setTimes(`/${round}/read`, { seconds: 1, nanoseconds: 0 }, 'omit', true);
     fileSystem.readDirectory(`/${round}/directory`);
     asked.unlocked = 0;

@@ -1,6 +1,6 @@
 /**
- * Holes of host files in forks of their directory: what lseek(2) and st_blocks say of a file, before the fork has
- * touched it and after, is what they say of the host's file, or of a copy of it that was changed in the same way.
+ * Holes of host files in forks of their directory. Before the fork changes a file, lseek(2) and st_blocks answer the
+ * same as for the host's file; afterwards the same as for a copy of that file with the same changes.
  */
 import assert from 'node:assert/strict';
 import * as fs from 'node:fs';
@@ -73,7 +73,7 @@ function changeTreeFile({ fileSystem }: Tree, path: string, changes: readonly Sp
 
 const blocks = (tree: Tree, path: string): number => tree.fileSystem.stat(path, true).blocks;
 
-/** All of `path` is as the host has it in `hostPath`. */
+/** Asserts that data, holes and st_blocks of `path` are those of `hostPath`. */
 function isAsOnHost(host: HostTree, tree: Tree, path: string, hostPath: string, label: string): void {
   const [actual, expected] = [treeSeeks(tree, path), hostSeeks(host.engine.system, hostPath)];
   try {
@@ -82,11 +82,11 @@ function isAsOnHost(host: HostTree, tree: Tree, path: string, hostPath: string, 
     actual.close();
     expected.close();
   }
-  // In blocks of 4,096 bytes.
+  // The host may count in units of 512 bytes; a tree counts whole blocks of 4,096 bytes.
   assert.equal(blocks(tree, path), Math.ceil(fs.statSync(hostPath).blocks / 8) * 8, label);
 }
 
-/** `path` has data in these blocks and in no others, and the bytes of a host file. */
+/** Asserts that `path` has data in exactly these blocks, and the bytes of the host file. */
 function has(tree: Tree, path: string, expected: readonly number[], hostPath: string, label: string): void {
   assert.deepEqual(blocksOf(treeWalk(tree, path)), expected, label);
   assert.equal(blocks(tree, path), expected.length * 8, label);
@@ -115,7 +115,7 @@ describe('holes of host files', { skip: nativeOnly }, () => {
     await host.reopenStore();
     const again = host.engine.openTree('fork');
     for (const name of names) isAsOnHost(host, again, `/${name}`, host.at(name), `reopened, seed ${name}`);
-    // What the host changes shows at once.
+    // Changes on the host show at once.
     for (const name of names) {
       changeHostFile(
         host.engine.system,
@@ -151,7 +151,7 @@ describe('holes of host files', { skip: nativeOnly }, () => {
         has(tree, `/${name}`, expected, aside, `written, ${label}`);
         fileSystem.map(from).close();
         has(tree, `/${name}`, expected, aside, `mapped, ${label}`);
-        // No host file's blocks may come into a file that is mapped.
+        // A file that is mapped may not get blocks of a host file.
         const [view, other] = [fileSystem.map(to), fileSystem.open('/other', 0, 0)];
         fileSystem.reflink(other, to);
         has(
@@ -170,7 +170,7 @@ describe('holes of host files', { skip: nativeOnly }, () => {
     });
   }
 
-  test('are not read: a file of 2 GiB is shared, looked at and taken over without them', async (context) => {
+  test('are not read when a file of 2 GiB is shared, searched for data and copied up', async (context) => {
     const host = await HostTree.create(context);
     makeLargeSparse(host.engine.system, host.at('large'));
     const before = bytesRead();
@@ -192,7 +192,7 @@ describe('holes of host files', { skip: nativeOnly }, () => {
     assert.ok(bytesRead() - before < 2 ** 24, `${bytesRead() - before} bytes were read`);
   });
 
-  test('are asked for at the host also where there are more than a copy-up records', async (context) => {
+  test('are read from the host where there are more of them than a copy-up records', async (context) => {
     const PIECES = 33_000;
     const host = await HostTree.create(context);
     const directory = join(dirname(host.storeDirectory), 'repo');
@@ -217,7 +217,7 @@ describe('holes of host files', { skip: nativeOnly }, () => {
     assert.deepEqual(problemsOf(host.engine), []);
   });
 
-  test('of a file that has changed since are ESTALE, as its bytes are', async (context) => {
+  test('of a file that changed on the host since its copy-up are ESTALE, like its bytes', async (context) => {
     const host = await HostTree.create(context);
     makeLargeSparse(host.engine.system, host.at('large'));
     const tree = host.fork();

@@ -1,4 +1,4 @@
-/** Which file of the host is which: directories, filesystems and files that look alike, by where they are. */
+/** The identity of host files: forks of directories whose filesystems and files look alike do not mix them up. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { describe, test } from 'node:test';
@@ -8,7 +8,7 @@ import { scratchDirectory } from '../../testing/stores/scratch-store.ts';
 
 const CHILD = fileURLToPath(new URL('../../testing/host/host-identity-child.js', import.meta.url));
 
-/** By what each needs beside mount(8). */
+/** The cases of host-identity-child.ts, with the programs that each needs besides mount(8). */
 const CASES: readonly (readonly [name: string, ...programs: string[]])[] = [
   ['an image and its copy, at two places', 'mkfs.ext4'],
   ['a copy of an image where the image was', 'mkfs.ext4'],

@@ -1,4 +1,4 @@
-/** Forks of a directory: what they do not show or cannot read, and odd names, files and depths. */
+/** Limits of forks of a directory: files that they hide or cannot read, and odd names, files and depths. */
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
 import * as fs from 'node:fs';
@@ -28,7 +28,7 @@ const CHILD = fileURLToPath(new URL('../../testing/host/host-tree-child.js', imp
 const needsRoot = nativeOnly || (process.getuid?.() === 0 ? false : 'needs root');
 const stat = (tree: Tree, path: string) => tree.fileSystem.stat(path, false);
 
-/** The host directory is removed by the test; the store that the child made, here. */
+/** Runs host-tree-child.ts with a store of its own, which is removed here; the test removes the host directory. */
 function lookFromChild(what: string, root: string, uid?: number): { seen: never; problems: string[] } {
   const parent = imagesDirectory();
   if (uid !== undefined) fs.chownSync(parent, uid, uid);
@@ -63,7 +63,7 @@ describe('what a host tree is not', { skip: nativeOnly }, () => {
     assert.deepEqual(problems, []);
   });
 
-  test('what its user may not read is EACCES, and the path is named', {
+  test('files that the user of the process may not read are EACCES, and the error names the path', {
     skip: needsRoot,
   }, async (context) => {
     const host = await HostTree.create(context);
@@ -92,14 +92,14 @@ describe('what a host tree is not', { skip: nativeOnly }, () => {
     fs.symlinkSync('../outside', host.at('relative'));
     const tree = host.fork();
     assert.equal(tree.fileSystem.readLink('/absolute'), outside);
-    // Absolute ones begin at the root of the fork.
+    // Targets of absolute symlinks begin at the root of the fork.
     for (const link of ['absolute', 'relative'])
       assert.equal(contentOf(tree, `/${link}/inner/file`), 'ENOENT');
     assert.deepEqual(contentOf(tree, '/directory/inner/file'), Buffer.from('inside'));
     tree.fileSystem.chmod('/directory/inner/file', 0o600, true);
     writeFile(tree, '/directory/own', Buffer.from('own'));
     const open = tree.fileSystem.open('/directory/inner', fs.constants.O_DIRECTORY, 0);
-    // The middle of a known path becomes a way out.
+    // A directory in the middle of a known path is replaced by a symlink that leads outside.
     fs.renameSync(host.at('directory'), host.at('kept'));
     fs.symlinkSync(outside, host.at('directory'));
     for (const path of ['/directory/inner/file', '/directory/inner/../inner/file']) {
@@ -146,7 +146,7 @@ describe('what a host tree is not', { skip: nativeOnly }, () => {
       tree.fileSystem.readDirectory('/').map(({ name }) => name),
       ['.hidden'],
     );
-    // Its name is free in the fork.
+    // The fork may use the name of the hidden store.
     tree.fileSystem.makeDirectory('/.ramet', 0o755);
     assert.deepEqual(namesIn(tree, '/.ramet'), []);
     tree.close();
@@ -211,7 +211,7 @@ describe('what a host tree is not', { skip: nativeOnly }, () => {
     fs.utimesSync(host.at('file'), 1000, 2000);
     const tree = host.fork();
     assert.deepEqual(contentOf(tree, '/file'), hostBytes);
-    assert.ok(stat(tree, '/file').atimeSeconds > 1000, 'but one in the fork');
+    assert.ok(stat(tree, '/file').atimeSeconds > 1000, 'the fork has a new access time');
     writeFile(tree, '/file', Buffer.from('x'));
     contentOf(tree, '/file');
     assert.equal(fs.statSync(host.at('file')).atimeMs, 1_000_000);
@@ -312,7 +312,7 @@ describe('odd names and files of a host tree', { skip: nativeOnly }, () => {
     const host = await HostTree.create(context);
     const name = 'd'.repeat(200);
     const depth = 30;
-    // A shell makes it step by step, as nobody can name it whole.
+    // A shell makes the directories step by step, because no path can name the deepest one.
     const script = `for i in $(seq ${depth}); do mkdir ${name} && cd -P ${name} || exit 1; done; printf deep > file`;
     execFileSync('sh', ['-c', script], { cwd: host.root });
     const tree = host.fork();
@@ -342,7 +342,7 @@ describe('odd names and files of a host tree', { skip: nativeOnly }, () => {
     const host = await HostTree.create(context);
     execFileSync('mkfifo', [host.at('fifo')]);
     execFileSync('mknod', [host.at('null'), 'c', '1', '3']);
-    // The name stays where the process is ended before it can take it away.
+    // The socket's name stays because the process is killed before it can remove it.
     const script =
       'require("net").createServer().listen(process.argv[1], () => process.kill(process.pid, 9))';
     spawnSync(process.execPath, ['-e', script, host.at('socket')]);
@@ -357,7 +357,7 @@ describe('odd names and files of a host tree', { skip: nativeOnly }, () => {
     }
     tree.fileSystem.rename('/fifo', '/null');
     assert.deepEqual(namesIn(tree), ['null', 'socket']);
-    // A file that turned into a fifo is not waited for.
+    // Opening a file that has become a fifo does not wait for a writer.
     host.write('file');
     tree.fileSystem.chmod('/file', 0o600, true);
     host.remove('file');
@@ -367,7 +367,7 @@ describe('odd names and files of a host tree', { skip: nativeOnly }, () => {
     assert.deepEqual(problemsOf(host.engine), []);
   });
 
-  test('hard links stay one file in both directions, one outside of the tree counted in', async (context) => {
+  test('hard links stay one file; the link count includes a name outside the tree', async (context) => {
     const host = await HostTree.create(context);
     host.write('a');
     fs.linkSync(host.at('a'), host.at('b'));
@@ -402,7 +402,7 @@ describe('odd names and files of a host tree', { skip: nativeOnly }, () => {
 });
 
 describe('what a fork reads of a host tree after it was opened again', { skip: nativeOnly }, () => {
-  test('extended attributes and targets of files of which other things were recorded', async (context) => {
+  test('extended attributes and symlink targets, after the fork changed something else', async (context) => {
     const host = await HostTree.create(context);
     for (const name of ['file', 'directory/file']) host.write(name);
     for (const name of ['link', 'directory/link']) fs.symlinkSync('file', host.at(name));
@@ -422,7 +422,7 @@ describe('what a fork reads of a host tree after it was opened again', { skip: n
     for (const name of ['/link', '/directory/link']) assert.equal(fileSystem.readLink(name), 'file');
   });
 
-  test('after the death of its process: what was recorded of files of the host', async (context) => {
+  test('attributes of host files that the journal recorded before the process died', async (context) => {
     const system = new FaultySystem(createSystem());
     const host = await HostTree.create(context, { system });
     host.write('file');
@@ -433,7 +433,7 @@ describe('what a fork reads of a host tree after it was opened again', { skip: n
     system.crash();
     await host.engine.close().catch((error: unknown) => assert.ok(error instanceof CrashedError));
     await host.engine.tables.close();
-    // Replayed while the directory is not there, which is needed for none of it.
+    // Replaying the journal needs nothing from the directory, so it works while the directory is away.
     fs.renameSync(host.root, `${host.scratch}/away`);
     host.engine = await StoreEngine.open(host.storeDirectory);
     const tree = host.engine.openTree('fork');
@@ -475,7 +475,7 @@ describe('files that another tree shares', { skip: nativeOnly }, () => {
       target.fileSystem.reflink(from, to, source);
       assert.deepEqual(contentOf(target, '/file'), hostBytes);
       assert.throws(() => source.map(from), /EROFS.*map it in a fork/);
-      // While it is mapped nothing of the host comes into it.
+      // While the target is mapped, bytes of the host are copied into it and not shared.
       const view = target.fileSystem.map(to);
       target.fileSystem.reflinkRange(from, BLOCK, BLOCK, to, 0, source);
       assert.deepEqual(Buffer.from(view.bytes.subarray(0, BLOCK)), hostBytes.subarray(BLOCK, 2 * BLOCK));

@@ -29,13 +29,13 @@ function countsOf({ tables }: StoreEngine): Counts {
   };
 }
 
-/** Drops what it can, as often as it takes. */
+/** Collects garbage often enough to free all of it, and asserts that fsck finds no problem. */
 function collect(engine: StoreEngine): void {
   for (let count = 0; count < 3; count++) collectGarbage(engine);
   assert.deepEqual(problemsOf(engine), []);
 }
 
-/** Shares all of a file with one of another tree, as `cp` does. */
+/** Makes `target` a reflink of a whole file of another tree, as `cp` does. */
 function clone(from: Tree, path: string, to: Tree, target: string): void {
   const source = from.fileSystem.open(path, 0, 0);
   const file = to.fileSystem.open(target, fs.constants.O_RDWR | fs.constants.O_CREAT, 0o644);
@@ -61,10 +61,10 @@ describe('space of forks over a host tree', { skip: nativeOnly }, () => {
     assert.deepEqual(countsOf(host.engine), { hostLayers: 0, externals: 0 });
   });
 
-  test('a dropped layer is not stood on again, before and after it is gone', async (context) => {
+  test('no new fork stands on a dropped host layer, whether gc has removed it or not', async (context) => {
     const host = await HostTree.create(context);
     host.write('file');
-    // Its lease keeps what is dropped from going at once.
+    // The lease of this engine keeps dropped rows and blobs from being removed at once.
     const other = await StoreEngine.open(host.storeDirectory, FOREVER);
     context.after(() => other.close());
     const empty = other.createEmpty('empty');
@@ -94,7 +94,7 @@ describe('space of forks over a host tree', { skip: nativeOnly }, () => {
     assert.equal(countsOf(host.engine).externals, 3);
     tree.fileSystem.unlink('/a');
     tree.fileSystem.truncate('/b', 0);
-    // All blocks written: nothing of the host is left in it.
+    // This write replaces all blocks: none of them refers to the host any more.
     writeFile(tree, '/c', hostBytes);
     tree.checkpoint();
     collect(host.engine);
@@ -116,7 +116,7 @@ describe('space of forks over a host tree', { skip: nativeOnly }, () => {
     assert.equal(countsOf(host.engine).externals, 2);
   });
 
-  test('a copy in a fork that stands elsewhere keeps the layer, also when its own fork is gone', async (context) => {
+  test('copies in a fork elsewhere keep the host layer, even once its own fork is gone', async (context) => {
     const host = await HostTree.create(context);
     host.write('file');
     host.write('untouched');
@@ -146,7 +146,7 @@ describe('space of forks over a host tree', { skip: nativeOnly }, () => {
     assert.deepEqual(countsOf(host.engine), { hostLayers: 0, externals: 0 });
   });
 
-  test('what a living owner has copied up and not stored stays, whichever process collects', async (context) => {
+  test('files that a living owner copied up but did not checkpoint survive any collection', async (context) => {
     const host = await HostTree.create(context);
     host.write('file');
     const owner = await StoreEngine.open(host.storeDirectory, FOREVER);
@@ -162,7 +162,7 @@ describe('space of forks over a host tree', { skip: nativeOnly }, () => {
     assert.deepEqual(contentOf(host.engine.openTree('fork'), '/file'), mixedBytes);
   });
 
-  test('a directory that vanished, with a journal of a dead owner, does not hold up gc', async (context) => {
+  test('gc works although a directory vanished and its fork’s dead owner left a journal', async (context) => {
     const system = new FaultySystem(createSystem());
     const host = await HostTree.create(context, { system });
     for (const name of ['file', 'directory/removed', 'directory/renamed', 'other']) host.write(name);

@@ -1,6 +1,6 @@
 /**
- * Forks of a directory that changes underneath: every cell of the table in docs/host-trees.md. What is said of an open
- * fork also holds after it was closed and the store was opened again.
+ * Forks of a directory that changes underneath: every cell of the table in docs/host-trees.md. Each test checks
+ * the open fork, and checks it again after the store was closed and opened.
  */
 import assert from 'node:assert/strict';
 import * as fs from 'node:fs';
@@ -21,7 +21,7 @@ import {
 import type { Tree } from './tree.ts';
 
 const FORK_BYTES = Buffer.from('written by the fork');
-/** What the fork has after `writeFile(…, FORK_BYTES, BLOCK)`. */
+/** The bytes of the fork's file after `writeFile(…, FORK_BYTES, BLOCK)`. */
 const mixedBytes = Buffer.from(hostBytes);
 mixedBytes.set(FORK_BYTES, BLOCK);
 
@@ -30,19 +30,19 @@ interface Scene {
   /** What the fork does before the host changes. */
   before?(tree: Tree): void;
   change(host: HostTree): void;
-  /** Holds at once, and after everything was opened again. */
+  /** Assertions that hold at once, and again after fork and store were opened again. */
   holds(tree: Tree, host: HostTree): void;
-  /** fsck names this file, and only this; nothing where not given. */
+  /** The only file that fsck reports; undefined when fsck finds no problem. */
   readonly stale?: string;
 }
 
-/** A directory with `/file`, and `/directory` with `inner` in it. */
+/** Plays a scene over a host directory with `file` and `directory/inner`. */
 async function play(context: TestContext, scene: Scene): Promise<void> {
   const host = await HostTree.create(context);
   host.write('file');
   host.write('directory/inner');
   const tree = host.fork('fork', scene.isPinned);
-  // Everything was seen before, so that what is remembered of it shows.
+  // The fork reads everything first: if it kept stale state of a file, the scene would find that.
   contentOf(tree, '/file');
   contentOf(tree, '/directory/inner');
   tree.fileSystem.readDirectory('/');
@@ -65,7 +65,7 @@ async function play(context: TestContext, scene: Scene): Promise<void> {
   }
 }
 
-/** The clock of the host's files moves on. */
+/** Waits until the timestamps of host files move on. */
 async function afterAWhile(): Promise<void> {
   await new Promise((resolve) => setTimeout(resolve, 12));
 }
@@ -80,7 +80,7 @@ function sameTime(tree: Tree, host: HostTree, path: string): void {
   assert.equal(BigInt(mtimeSeconds) * 1_000_000_000n + BigInt(mtimeNanoseconds), mtimeNs);
 }
 
-/** What the fork wrote is there, all that was the host's is ESTALE, and the attributes are the fork's. */
+/** Asserts that the fork's own bytes are there, reading the host's is ESTALE, and size and name are the fork's. */
 function isStale(tree: Tree): void {
   assert.deepEqual(rangeOf(tree, '/file', BLOCK, FORK_BYTES.length), FORK_BYTES);
   assert.equal(rangeOf(tree, '/file', 0, BLOCK), 'ESTALE');
@@ -89,7 +89,7 @@ function isStale(tree: Tree): void {
   assert.ok(namesIn(tree).includes('file'));
 }
 
-/** The fork's file is what the fork made of it. */
+/** Asserts that the file has the content that the fork gave it. */
 function isForks(tree: Tree): void {
   assert.deepEqual(contentOf(tree, '/file'), mixedBytes);
   assert.equal(stat(tree, '/file').size, FILE_BYTES);
@@ -120,13 +120,13 @@ describe('a file is written in place on the host', { skip: nativeOnly }, () => {
       },
     }));
 
-  test('bytes changed in the fork: what is still of the host is ESTALE', (context) =>
+  test('bytes changed in the fork: the other bytes of the file are ESTALE', (context) =>
     play(context, { before: changeBytes, change, holds: isStale, stale: '/file' }));
 
   test('bytes changed in the fork, pinned: nothing changes', (context) =>
     play(context, { isPinned: true, before: changeBytes, change, holds: isForks }));
 
-  test('it becomes shorter: what is read ends where the file does', (context) =>
+  test('it becomes shorter: reads end where the file does', (context) =>
     play(context, {
       before: changeAttributes,
       change: (host) => fs.truncateSync(host.at('file'), 100),
@@ -280,7 +280,7 @@ describe('a file becomes a directory on the host, and the other way round', { sk
     host.write('file/below', 'below');
   };
 
-  test('not touched in the fork: what it is now', (context) =>
+  test('not touched in the fork: the new directory', (context) =>
     play(context, {
       change,
       holds(tree) {
@@ -318,7 +318,7 @@ describe('a file becomes a directory on the host, and the other way round', { sk
       },
     }));
 
-  test('a directory in which the fork has recorded something stays one, with that', (context) =>
+  test('a directory in which the fork has recorded a file stays a directory, with that file alone', (context) =>
     play(context, {
       before: (tree) => writeFile(tree, '/directory/own', FORK_BYTES),
       change: (host) => {
@@ -347,7 +347,7 @@ describe('a name is added on the host', { skip: nativeOnly }, () => {
       },
     }));
 
-  test('that the fork has removed: it stays removed', (context) =>
+  test('a name that the fork has removed stays removed', (context) =>
     play(context, {
       before: (tree) => tree.fileSystem.unlink('/file'),
       change: (host) => host.replace('file'),
@@ -357,7 +357,7 @@ describe('a name is added on the host', { skip: nativeOnly }, () => {
       },
     }));
 
-  test('that the fork has renamed: the new name is the fork’s, the old one stays away', (context) =>
+  test('a name that the fork has renamed stays away, and the new name is the fork’s', (context) =>
     play(context, {
       before: (tree) => tree.fileSystem.rename('/file', '/moved'),
       change: (host) => host.write('another'),
@@ -367,7 +367,7 @@ describe('a name is added on the host', { skip: nativeOnly }, () => {
       },
     }));
 
-  test('that the fork has made: the fork’s file stays', (context) =>
+  test('a name that the fork has made: the fork’s file stays', (context) =>
     play(context, {
       before: (tree) => writeFile(tree, '/new', FORK_BYTES),
       change: (host) => host.write('new', 'of the host'),
@@ -391,7 +391,7 @@ describe('a directory is renamed on the host', { skip: nativeOnly }, () => {
       },
     }));
 
-  test('with something recorded in it: it stays, with that alone', (context) =>
+  test('with a file recorded in it: it stays, with that file alone', (context) =>
     play(context, {
       before: (tree) => writeFile(tree, '/directory/own', FORK_BYTES),
       change,
@@ -405,7 +405,7 @@ describe('a directory is renamed on the host', { skip: nativeOnly }, () => {
       },
     }));
 
-  test('and another fork of it shows it under its new name', async (context) => {
+  test('a second fork, which has recorded nothing in it, shows it under its new name', async (context) => {
     const host = await HostTree.create(context);
     host.write('directory/inner');
     writeFile(host.fork('first'), '/directory/own', FORK_BYTES);
@@ -420,7 +420,7 @@ describe('a directory is renamed on the host', { skip: nativeOnly }, () => {
     assert.deepEqual(namesIn(host.engine.openTreeOf('first')!, '/directory'), ['inner', 'own']);
   });
 
-  test('out of the tree, while it is open: nothing of it shows', async (context) => {
+  test('out of the tree, while the fork has it open: only the fork’s own files show in it', async (context) => {
     const host = await HostTree.create(context);
     host.write('directory/inner');
     const tree = host.fork();
@@ -439,7 +439,7 @@ describe('a directory is renamed on the host', { skip: nativeOnly }, () => {
   });
 });
 
-test('a link that the host adds to a changed file is a file of its own', {
+test('a link that the host adds to a file changed in the fork is a separate file', {
   skip: nativeOnly,
 }, async (context) => {
   await play(context, {
@@ -479,7 +479,7 @@ describe('a file is renamed on the host', { skip: nativeOnly }, () => {
     });
   });
 
-  test('attributes changed in the fork: it was removed there, and another is here', (context) =>
+  test('attributes changed in the fork: the old name is a removed file, the new name another file', (context) =>
     play(context, {
       before: changeAttributes,
       change,
@@ -492,7 +492,7 @@ describe('a file is renamed on the host', { skip: nativeOnly }, () => {
       },
     }));
 
-  test('bytes changed in the fork: as if removed there; what was written is safe from the new name', (context) =>
+  test('bytes changed in the fork: the old name is a removed file, and safe from the new name', (context) =>
     play(context, {
       before: changeBytes,
       change,
@@ -519,7 +519,7 @@ describe('the directory itself is gone, or another one is in its place', { skip:
     ['gone', away],
     ['replaced', another],
   ] as const) {
-    test(`${name}: not touched is ESTALE, and what the fork wrote is there`, async (context) => {
+    test(`${name}: untouched files are ESTALE, and the fork's own bytes are there`, async (context) => {
       const host = await HostTree.create(context);
       host.write('file');
       host.write('untouched');
@@ -550,7 +550,7 @@ describe('the directory itself is gone, or another one is in its place', { skip:
       assert.deepEqual(problemsOf(host.engine), []);
     });
 
-    test(`${name}, pinned: what was changed is the fork's`, async (context) => {
+    test(`${name}, pinned: a changed file is the fork's`, async (context) => {
       const host = await HostTree.create(context);
       host.write('file');
       const first = host.fork('fork', true);
@@ -565,7 +565,7 @@ describe('the directory itself is gone, or another one is in its place', { skip:
 });
 
 describe('a descriptor that was opened before', { skip: nativeOnly }, () => {
-  test('sees what the table says at the time of the read', async (context) => {
+  test('reads the bytes that docs/host-trees.md gives for the time of the read', async (context) => {
     const host = await HostTree.create(context);
     host.write('file');
     const { fileSystem } = host.fork();
@@ -580,7 +580,7 @@ describe('a descriptor that was opened before', { skip: nativeOnly }, () => {
     fileSystem.close(file);
   });
 
-  test('is not told what a listing saw of the file earlier', async (context) => {
+  test('gets the present attributes, not those that an earlier listing saw', async (context) => {
     const host = await HostTree.create(context);
     host.write('file');
     const { fileSystem } = host.fork();

@@ -18,7 +18,7 @@ async function runDirectory(scratch: SharedStore): Promise<string> {
   return engine.layout.runDirectory;
 }
 
-test('a lease says the epoch of the oldest tree until the last is closed', async () => {
+test('a lease has the epoch of the oldest open tree until the last is closed', async () => {
   await using scratch = new SharedStore();
   const directory = await runDirectory(scratch);
   const lease = Lease.take(system, directory);
@@ -40,7 +40,7 @@ test('a lease says the epoch of the oldest tree until the last is closed', async
   assert.deepEqual(readdirSync(directory), []);
 });
 
-test('a lease moves up only, and only while a tree is open', async () => {
+test('a lease only moves up, and only while a tree is open', async () => {
   await using scratch = new SharedStore();
   const directory = await runDirectory(scratch);
   const lease = Lease.take(system, directory);
@@ -75,10 +75,10 @@ test('other files in the directory are left alone', async () => {
   assert.deepEqual(readdirSync(directory), ['other']);
 });
 
-test('a lease that a scan took for a dead one before it was locked is taken again', async () => {
+test('a lease whose file a scan removed before it was locked is taken again', async () => {
   await using scratch = new SharedStore();
   const directory = await runDirectory(scratch);
-  // The scan comes between the creation of the file and its lock.
+  // The scan runs between the creation of the file and its lock.
   let scans = 0;
   const faulty = new FaultySystem(system, (operation) => {
     if (operation === 'tryLock' && scans++ === 0) assert.deepEqual(livingLeases(system, directory), []);

@@ -1,4 +1,4 @@
-/** A store that is only read: nothing in it is touched, and what others do to it meanwhile never shows other bytes. */
+/** A store opened read-only: the reader changes no file of it, and writers never make it read wrong bytes. */
 import assert from 'node:assert/strict';
 import { cpSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
@@ -16,7 +16,7 @@ async function readOnly(context: TestContext, directory: string): Promise<StoreE
   return engine;
 }
 
-/** Every name with what a change of it or in it would change. */
+/** Every name with its inode number, size and times: any change of the file changes this line. */
 function everything(directory: string): string[] {
   return readdirSync(directory, { recursive: true, encoding: 'utf8' })
     .map((name) => {
@@ -35,7 +35,7 @@ function textOf(engine: StoreEngine, name: string, path: string): string {
   }
 }
 
-test('snapshots and forks are read, and what a killed process left in a journal', async (context) => {
+test('snapshots and forks are read, including changes that a killed process left in a journal', async (context) => {
   const engine = await scratchStore(context);
   const tree = engine.createEmpty('work');
   writeText(tree.fileSystem, '/a', 'first');
@@ -54,7 +54,7 @@ test('snapshots and forks are read, and what a killed process left in a journal'
   assert.deepEqual(everything(copy), before);
 });
 
-test('what would write is EROFS, and says why', async (context) => {
+test('calls that would write are EROFS, and the error says why', async (context) => {
   const engine = await scratchStore(context);
   const tree = engine.createEmpty('work');
   writeText(tree.fileSystem, '/a', 'text');
@@ -103,7 +103,7 @@ function bytesOrCode(engine: StoreEngine, name: string, path: string): Buffer | 
   }
 }
 
-test('beside a writer that overwrites, drops and collects, there are old bytes or an error', async (context) => {
+test('beside a writer that overwrites, drops and collects, the reader gets old bytes or an error', async (context) => {
   const engine = await scratchStore(context);
   const random = new SeededRandom(15);
   const outcomes = new Set<string>();
@@ -118,7 +118,7 @@ test('beside a writer that overwrites, drops and collects, there are old bytes o
       wanted.set(`/${number}`, bytes);
     }
     if (round % 2 === 0) engine.snapshot(work.info.name, `snap-${round}`);
-    // Half of the rounds with checksums, half without.
+    // Half of the snapshots have checksums, the others do not.
     if (round % 4 === 0) engine.sealer.finish();
     const name = round % 2 === 0 ? `snap-${round}` : work.info.name;
     const reader = await StoreEngine.open(engine.directory, { readOnly: true });
@@ -145,6 +145,6 @@ test('beside a writer that overwrites, drops and collects, there are old bytes o
     check();
     await reader.close();
   }
-  assert.ok(outcomes.delete('old') && outcomes.size > 0, 'both happened');
+  assert.ok(outcomes.delete('old') && outcomes.size > 0, 'old bytes and errors both occurred');
   for (const code of outcomes) assert.ok(['EIO', 'ESTALE'].includes(code), code);
 });

@@ -25,7 +25,7 @@ async function storeWithHistory(context: TestContext): Promise<StoreEngine> {
   return engine;
 }
 
-test('a fork becomes what a snapshot is, and what it was is kept', async (context) => {
+test('a fork takes the state of a snapshot, and its old state is kept', async (context) => {
   const engine = await storeWithHistory(context);
   const { id } = engine.info('work');
   replaceTree(engine, 'work', 'first', { keepAs: 'before' });
@@ -69,7 +69,7 @@ test('a fork that is open is not replaced, here or elsewhere, and stays what it 
   assertCleanAfterGc(engine);
 });
 
-test('what two forks have in common can be forked after they changed', async (context) => {
+test('the common state of two changed forks can be forked', async (context) => {
   const engine = await storeWithHistory(context);
   const other = engine.fork('work', 'other');
   write(other.fileSystem, '/three', '3');
@@ -85,7 +85,7 @@ test('what two forks have in common can be forked after they changed', async (co
   assertCleanAfterGc(engine);
 });
 
-test('names', async (context) => {
+test('freeName finds a name that is free; renameSnapshot removes the snapshots it replaces', async (context) => {
   const engine = await storeWithHistory(context);
   assert.equal(freeName(engine, 'second'), 'second');
   assert.equal(freeName(engine, 'first'), 'first-2');

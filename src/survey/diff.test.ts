@@ -182,7 +182,7 @@ describe('diffTrees', () => {
     assert.deepEqual(inShort(diffTrees(engine, 'one', 'three')), ['m /a content times']);
   });
 
-  test('names that are not ASCII are bytes', async (context) => {
+  test('names that are not ASCII are compared as bytes', async (context) => {
     const engine = await storeWithBase(context);
     const { fileSystem } = engine.fork('base', 'try');
     write(fileSystem, nameFromString('/ü'), Buffer.from('x'));
@@ -250,7 +250,7 @@ function actualDiff(
   return { lines, moved };
 }
 
-/** Leaves out paths on both sides that were renamed, or lie in a renamed directory: they need not differ. */
+/** Leaves out paths that exist on both sides and were renamed, or lie in a renamed directory: they need not differ. */
 function withoutMoved(lines: Map<string, string>, both: ReadonlySet<string>, moved: readonly string[]) {
   const isMoved = (path: string) => moved.some((top) => path === top || path.startsWith(`${top}/`));
   return [...lines].filter(([path]) => !(both.has(path) && isMoved(path))).sort();

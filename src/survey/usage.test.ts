@@ -24,7 +24,7 @@ async function storeWithBase(context: TestContext): Promise<StoreEngine> {
   const root = join(scratchDirectory(context), 'tree');
   mkdirSync(join(root, 'sub'), { recursive: true });
   writeFileSync(join(root, 'a'), seededBytes(1, 3 * BLOCK_SIZE));
-  // Two files with one content: their blocks are stored once, and must be counted once.
+  // Two files with equal content: their blocks are stored once, and must be counted once.
   writeFileSync(join(root, 'b'), seededBytes(2, 5 * BLOCK_SIZE + 1));
   writeFileSync(join(root, 'c'), seededBytes(2, 5 * BLOCK_SIZE + 1));
   writeSparse(join(root, 'sub/d'), 50 * BLOCK_SIZE, [[20 * BLOCK_SIZE, seededBytes(3, BLOCK_SIZE)]]);
@@ -234,7 +234,7 @@ describe('filePages', () => {
     );
   });
 
-  test('pages that were just read are in memory; dropped ones need not be', {
+  test('pages that were just read are in memory; pages dropped from the cache need not be', {
     skip: nativeOnly,
   }, async (context) => {
     const engine = await storeWithBase(context);

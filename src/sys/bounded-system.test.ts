@@ -1,4 +1,4 @@
-/** Calls on files that another program serves return what others do, and wait no longer than a limit. */
+/** Bounded calls: on files that another program serves they wait at most for a time limit. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { test } from 'node:test';

@@ -1,4 +1,4 @@
-/** What only the buffered system does: locks by file, and calls that it refuses. */
+/** The peculiarities of the buffered system: locks by file, and calls that it refuses. */
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -36,7 +36,7 @@ describe('buffered system', () => {
     rmSync(directory, { recursive: true });
   });
 
-  /** Another process that takes the lock, says so, and stays until it is killed. */
+  /** Starts a process that takes the lock, reports that, and stays until it is killed. */
   async function holderProcess(): Promise<ChildProcess> {
     const door = JSON.stringify(new URL('./index.js', import.meta.url).href);
     const script = `import(${door}).then(({ createBufferedSystem }) => {

@@ -75,7 +75,7 @@ const COUNTED: Readonly<Partial<Record<keyof System, (system: System) => unknown
   statFile: (system) => system.statFile(9999),
   syncFileSystem: (system) => system.syncFileSystem(9999),
 };
-/** Done at once, as the calls without Async. */
+/** The faulty system does these calls synchronously, like their forms without Async. */
 const ASYNC = ['preadAsync', 'pwriteAsync', 'dataSyncAsync'];
 const NOT_COUNTED = [
   'startWriteback',
@@ -101,7 +101,7 @@ describe('FaultySystem', () => {
 
   afterEach(() => rmSync(directory, { recursive: true }));
 
-  /** A faulty system with one open file of eight bytes, and a plan with a fault for one operation. */
+  /** A faulty system with one open file of eight bytes, and a plan with a fault for `operation`. */
   function struckAt(operation: keyof System, fault: Fault): [FaultySystem, number] {
     const system = new FaultySystem(inner);
     const fd = system.open(file, CREATE);
@@ -119,11 +119,11 @@ describe('FaultySystem', () => {
       const asked: string[] = [];
       const system = new FaultySystem(inner, (name, index) => {
         asked.push(`${name} ${index}`);
-        // EXDEV: none of these calls would fail with that by itself.
+        // EXDEV: no call of this list fails with that code by itself.
         return { kind: 'error', code: 'EXDEV' };
       });
       if (operation === 'close') {
-        // close reaches the host even when it fails, as close(2) does: the host's own error wins for a bad descriptor.
+        // Like close(2), close frees the descriptor even when it fails: it reaches the host, whose EBADF wins.
         assert.throws(
           () => call(system),
           (error) => isFsError(error, 'EBADF'),
@@ -145,7 +145,7 @@ describe('FaultySystem', () => {
     });
   }
 
-  test('calls by the thread pool are counted, ask the plan, and keep the order of all calls', async () => {
+  test('calls of the thread pool are counted, ask the plan, and keep the order of all calls', async () => {
     const asked: string[] = [];
     const system = new FaultySystem(inner);
     const fd = system.open(file, CREATE);
@@ -283,7 +283,7 @@ describe('FaultySystem', () => {
     );
   });
 
-  test('a fault that does not suit the operation is a defect of the plan', () => {
+  test('a fault that does not suit the operation fails an assertion', () => {
     const misplaced: [keyof System, Fault, (system: System, fd: number) => unknown][] = [
       ['rename', { kind: 'torn', bytes: 1 }, (system) => system.rename(file, file)],
       ['pread', { kind: 'torn', bytes: 1 }, (system, fd) => system.pread(fd, Buffer.alloc(1), 0, 1, 0)],

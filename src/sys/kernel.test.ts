@@ -19,7 +19,7 @@ import { createKernel, type Kernel } from './kernel.ts';
 
 const made = createKernel();
 const skip = made instanceof Error ? `no libc: ${made.message}` : false;
-const kernel = made as Kernel; // Every test is skipped where it is an Error.
+const kernel = made as Kernel; // The cast: every test is skipped if `made` is an Error.
 const needsRoot = skip || (process.getuid?.() === 0 ? false : 'needs root');
 
 const ENOENT_NUMBER = 2;
@@ -52,11 +52,11 @@ function epollOf(context: TestContext): number {
 
 const send = (fd: number, bytes: Uint8Array) => kernel.write(fd, kernel.addressOf(bytes), bytes.length);
 const receive = (fd: number, bytes: Uint8Array) => kernel.read(fd, kernel.addressOf(bytes), bytes.length);
-/** Too many for V8's own heap, where arrays may move. */
+/** A buffer too large for V8's own heap, where arrays may move: its address stays the same. */
 const fixed = (length: number) => Buffer.allocUnsafeSlow(Math.max(4096, length)).fill(0).subarray(0, length);
 
 describe('epoll', { skip }, () => {
-  it('reports which of several descriptors has input, as long as it has', async (context) => {
+  it('reports which of several descriptors has input, for as long as the input is there', async (context) => {
     const epoll = epollOf(context);
     const [one, two] = [await pipe(context), await pipe(context)];
     kernel.watch(epoll, one.fd, 7);
@@ -209,7 +209,7 @@ describe('a read-only view', { skip }, () => {
     for (const flags of [O_RDWR, O_WRONLY, O_RDONLY | O_TRUNC])
       assert.throws(() => openSync(path, flags), { code: 'EROFS' }, `flags ${flags}`);
     assert.throws(() => openSync(`/proc/self/fd/${view}/new`, O_RDWR | O_CREAT), { code: 'EROFS' });
-    // Opened again by its descriptor it is still a file of the view.
+    // Opening the file again through its descriptor does not leave the read-only view.
     const reader = openSync(path, O_RDONLY);
     context.after(() => closeSync(reader));
     assert.throws(() => openSync(`/proc/self/fd/${reader}`, O_RDWR), { code: 'EROFS' });

@@ -13,7 +13,7 @@ const native = createNativeSystem();
 assert.ok(!(native instanceof Error), 'the machine that runs the tests has libc through koffi');
 const system = native;
 const needsRoot = process.getuid?.() === 0 ? false : 'needs root';
-/** TMPFS_MAGIC: its pages exist only in memory and cannot be dropped. */
+/** Why residency cannot be tested: 0x01021994 is TMPFS_MAGIC, and pages of a tmpfs cannot be dropped from memory. */
 const onTmpfs = statfsSync(tmpdir()).type === 0x01021994 ? 'the temporary directory is a tmpfs' : false;
 const MADV_DONTNEED = 4;
 
@@ -231,12 +231,14 @@ describe('native memory', () => {
     );
   });
 
-  test('a page of a file is one frame in every map of it, until it is stored to', { skip: needsRoot }, () => {
+  test('a page of a file has one frame in all maps, until a store to a view gives that view a frame of its own', {
+    skip: needsRoot,
+  }, () => {
     const [windowAt, bytes] = window(3, 2);
     const at = reserve(2);
     system.mapView(at, fd, 3 * BLOCK_SIZE, 2 * BLOCK_SIZE);
     const view = new Uint8Array(system.bufferAt(at, 2 * BLOCK_SIZE));
-    // Only a page that was read is present.
+    // Reading makes the pages present.
     assert.equal(bytes[0]! + bytes[BLOCK_SIZE]! + view[0]! + view[BLOCK_SIZE]!, 4 + 5 + 4 + 5);
     const frames = system.frameNumbers(windowAt, 2);
     assert.ok(frames.every((frame) => frame > 0));

@@ -1,4 +1,4 @@
-/** What the kernel's table of mounts tells, with any characters in names. */
+/** The kernel's table of mounts, with any characters in names. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
@@ -52,7 +52,7 @@ test('a mount that was moved on top of another hides it', { skip: mountsOnly }, 
   ];
   const mount = (...args: string[]): void => void execFileSync('mount', args);
   mkdirSync(own);
-  // Mounts in one that is shared with other namespaces cannot be moved.
+  // A mount cannot be moved if its parent mount is shared, so this test has a private parent.
   mount('-t', 'tmpfs', 'ramet-test', own);
   try {
     mount('--make-private', own);
@@ -67,7 +67,7 @@ test('a mount that was moved on top of another hides it', { skip: mountsOnly }, 
     assert.equal(deviceMountedAt(place), olderDevice);
     assert.throws(() => placeOf(device, place, 'umount'), { code: 'EBUSY' });
     execFileSync('umount', [place]);
-    assert.equal(placeOf(device, older, 'umount'), place, 'wherever it is');
+    assert.equal(placeOf(device, older, 'umount'), place, 'placeOf finds the mount at whatever path it is');
     execFileSync('umount', [place]);
     assert.equal(placeOf(device, place, 'umount'), undefined);
   } finally {

@@ -1,4 +1,4 @@
-/** What only the native system does: holes, attributes, nodes, full disks, filesystems without fallocate. */
+/** The native system: holes, attributes, nodes, full disks, filesystems without fallocate. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { constants, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync } from 'node:fs';
@@ -12,7 +12,7 @@ import { createBufferedSystem, createNativeSystem } from './index.ts';
 import type { System } from './system.ts';
 
 const CREATE = constants.O_RDWR | constants.O_CREAT;
-/** fcntl(2). */
+/** The commands of fcntl(2) that take a lease. */
 const F_SETLEASE = 1024;
 const F_WRLCK = 1;
 const native = createNativeSystem();
@@ -108,8 +108,8 @@ describe('native system', () => {
     );
   });
 
-  test('opening a file on which another process has a lease is EAGAIN at once', (context) => {
-    // The signal that the kernel sends to the holder would end this process.
+  test('opening a file on which somebody has a lease is EAGAIN at once', (context) => {
+    // This process itself holds the lease, and the kernel's SIGIO to the holder would end it.
     const notice = (): void => undefined;
     process.on('SIGIO', notice);
     context.after(() => process.off('SIGIO', notice));
@@ -146,7 +146,7 @@ describe('native system', () => {
     assert.notEqual(stat.ino, system.statHost(Buffer.from(directory), true).ino);
   });
 
-  test('fifos are made with their mode, and a second time it is EEXIST', () => {
+  test('fifos are made with their mode; making one a second time is EEXIST', () => {
     makeNode(system, join(directory, 'fifo'), constants.S_IFIFO | 0o640, 0);
     assert.equal(statSync(at('fifo')).mode, constants.S_IFIFO | 0o640);
     assert.throws(
@@ -207,7 +207,7 @@ describe('native system', () => {
     assert.ok(last.size > 10, `${last.size} different last three digits`);
   });
 
-  describe('on filesystems of its own', { skip: needsRoot }, () => {
+  describe('on filesystems that the test mounts', { skip: needsRoot }, () => {
     const kinds: readonly [string, System][] = [
       ['native', system],
       ['buffered', buffered],

@@ -1,11 +1,11 @@
-/** Paths opened name by name. */
+/** openByNames leaks no descriptor. */
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { FsError, isFsError } from '../base/index.ts';
 import { openByNames, type StepCalls } from './open-by-names.ts';
 import { O_DIRECTORY, O_PATH } from './open-flags.ts';
 
-test('no descriptor stays open, whichever call fails', () => {
+test('whichever call fails, no descriptor stays open', () => {
   const opened = new Set<number>();
   let modesLeft = 0;
   let last = 10;

@@ -106,7 +106,7 @@ for (const [name, system] of SYSTEMS) {
       assert.equal(Buffer.from(small).toString(), 'bbbbaaaa');
     });
 
-    test('reads are whole at any address', () => {
+    test('reads into any address return all bytes and touch nothing else', () => {
       const bytes = Buffer.from(
         Uint8Array.from({ length: 600_001 }, (_, index) => (index * 7 + (index >> 8)) & 255),
       );
@@ -135,7 +135,7 @@ for (const [name, system] of SYSTEMS) {
       }
     });
 
-    test('preadAsync, pwriteAsync and dataSyncAsync do the same by the thread pool', async () => {
+    test('preadAsync, pwriteAsync and dataSyncAsync do the same in the thread pool', async () => {
       const bytes = Buffer.alloc(300_000, 'a');
       const written = system.pwriteAsync(fd, bytes, 10, 299_000, 5);
       await written;
@@ -167,7 +167,7 @@ for (const [name, system] of SYSTEMS) {
       assert.equal(system.pread(fd, target, 0, 16, 1000), 0);
     });
 
-    test('transfers of nothing do nothing', () => {
+    test('transfers of 0 bytes do nothing', () => {
       system.pwrite(fd, new Uint8Array(0), 0, 0, 0);
       system.pwrite(fd, Buffer.from('x'), 1, 0, 50);
       assert.equal(system.pread(fd, new Uint8Array(0), 0, 0, 0), 0);
@@ -238,7 +238,7 @@ for (const [name, system] of SYSTEMS) {
       assert.ok(readFileSync(file).equals(expected));
     });
 
-    test('allocate inside the file does not shrink it; of nothing it does nothing', () => {
+    test('allocate inside the file does not shrink it; allocating 0 bytes does nothing', () => {
       system.truncate(fd, 1_000_000);
       system.allocate(fd, 8192, 4096);
       assert.equal(system.fileSize(fd).sizeBytes, 1_000_000);
@@ -569,7 +569,7 @@ for (const [name, system] of SYSTEMS) {
       const before = Date.now();
       const now = system.clock.now();
       const nowMs = now.seconds * 1000 + now.nanoseconds / 1e6;
-      // Date cuts fractions off; the clock of performance is followed as far as it agrees with it.
+      // Date.now() drops fractions of a millisecond; the buffered clock, from `performance`, may deviate by one more.
       const apartMs = system.kind === 'buffered' ? 2 : 1;
       assert.ok(nowMs > before - apartMs && nowMs < Date.now() + 1 + apartMs, `${before} and then ${nowMs}`);
     });

@@ -36,7 +36,7 @@ async function take(
   return await importTree(engine, write(context, archive), { name: 'tree', ...options });
 }
 
-/** `path → content` of files, `path → mode` of what is none, of a whole tree. */
+/** The mode of each path of a tree, with ' opaque' for opaque directories and ' = PATH' for further names of a file. */
 function shown(engine: StoreEngine, name = 'tree'): Record<string, string> {
   const tree = engine.openTree(name);
   const all: Record<string, string> = {};
@@ -86,7 +86,7 @@ describe('an archive by itself', () => {
     const report = await importTree(engine, archive, { name: 'tree' });
     assert.equal(report.source, archive);
     const tree = engine.openTree('tree');
-    // A socket is in no archive.
+    // tar leaves sockets out.
     const host = describeHostTree(engine.system, source);
     for (const [path, { mode }] of host) if (mode.startsWith('14')) host.delete(path);
     assert.deepEqual(compareTrees(describeFileSystem(tree.fileSystem), host), []);
@@ -98,7 +98,7 @@ describe('an archive by itself', () => {
     const engine = await scratchStore(context);
     const long = `${'d'.repeat(120)}/${'e'.repeat(120)}`;
     const old = Buffer.concat([
-      // GNU: a long name in a member of its own, a size in base 256, bytes that are no UTF-8.
+      // The forms of GNU tar: a long name in a separate member, a size in base 256, and bytes that are not UTF-8.
       ustarBytes({ 0: '././@LongLink', 100: '0000644\0', 124: '00000000401\0', 156: 'L', 257: 'ustar  \0' }),
       Buffer.from(`${long}\0`.padEnd(512, '\0')),
       ustarBytes({
@@ -200,13 +200,13 @@ describe('an archive by itself', () => {
     assert.deepEqual(problemsOf(engine, { scrub: true }), []);
   });
 
-  test('without being told, names and marks are only names and marks', async (context) => {
+  test('without the option `whiteouts`, whiteout names and overlay attributes mean nothing', async (context) => {
     const engine = await scratchStore(context);
     await take(context, engine, [{ path: '.wh.a' }, { path: 'd/', xattrs: { 'user.overlay.opaque': 'y' } }]);
     assert.deepEqual(shown(engine), { '.wh.a': '100644', d: '40755' });
   });
 
-  test('attributes that no file here can have are left out, each noted once', async (context) => {
+  test('attributes that a tree cannot store are left out, each noted once', async (context) => {
     const engine = await scratchStore(context);
     const foreign = { 'com.apple.quarantine': 'q', 'system.nfs4_acl': 'n', 'user.': 'x', 'user.kept': 'k' };
     const report = await take(context, engine, [
@@ -233,7 +233,7 @@ describe('an archive by itself', () => {
     const tree = engine.openTree('tree');
     const stored = (path: string): string[] => {
       const { stack } = tree.fileSystem;
-      // A number that stat has told.
+      // The cast: stat returned this inode number.
       const ino = tree.fileSystem.stat(path, false).ino as Parameters<typeof stack.inode>[0];
       return [...stack.xattrsOf(stack.inode(ino)).keys()];
     };
@@ -246,7 +246,7 @@ describe('an archive by itself', () => {
     tree.close();
   });
 
-  test('marks of an overlay are stored in one form', async (context) => {
+  test('whiteouts and opaque marks of an overlay are stored in one form', async (context) => {
     const engine = await scratchStore(context);
     await take(
       context,
@@ -334,7 +334,7 @@ describe('an archive over a tree', () => {
     assert.equal(Object.keys(shown(engine)).length, 9);
   });
 
-  test('a fork is frozen for it, and whiteouts before and after what is unpacked say the same', async (context) => {
+  test('a fork is frozen first; whiteouts mean the same before and after other members', async (context) => {
     const engine = await scratchStore(context);
     await take(context, engine, [{ path: 'd/old' }, { path: 'e/old' }, { path: 'f/g/old' }], {
       name: 'base',
@@ -362,7 +362,7 @@ describe('an archive over a tree', () => {
     assert.deepEqual(problemsOf(engine, { scrub: true }), []);
   });
 
-  test('a union is unpacked over as well, whatever its numbers', async (context) => {
+  test('an archive can be unpacked over a union, whatever inode numbers the union uses', async (context) => {
     const engine = await scratchStore(context);
     await take(context, engine, [{ path: 'd/one' }, { path: 'd/sub/file' }], { name: 'one' });
     await take(context, engine, [{ path: 'd/two' }], { name: 'two' });
@@ -401,7 +401,7 @@ describe('an archive over a tree', () => {
     assert.deepEqual(problemsOf(engine, { scrub: true }), []);
   });
 
-  test('what it stands on must be there, and an archive: nothing is left otherwise', async (context) => {
+  test('a missing or unsuitable base is refused, and so is a source that is no archive', async (context) => {
     await refused(context, [{ path: 'a' }], 'ENOENT', /no fork or snapshot/, { over: 'nothing' });
     const engine = await scratchStore(context);
     await take(context, engine, [{ path: 'a' }], { name: 'base' });
@@ -430,7 +430,7 @@ describe('archives that are refused', () => {
     await refused(context, loop, 'ELOOP', /symlinks/);
   });
 
-  test('hard links to what is not there', async (context) => {
+  test('hard links to files that are not there', async (context) => {
     await refused(context, [{ path: 'a', type: 'link', target: 'b' }], 'EINVAL', /--over/);
     await refused(
       context,
@@ -465,7 +465,7 @@ describe('archives that are refused', () => {
     await refused(context, summed, 'EINVAL', /damaged/);
   });
 
-  test('what is not read: other compressions, sparse files, unknown types, other files', async (context) => {
+  test('unsupported forms: other compressions, sparse files, unknown types, other files', async (context) => {
     await refused(context, Buffer.from([0x28, 0xb5, 0x2f, 0xfd, 1, 2]), 'EINVAL', /zstd -d/);
     await refused(context, Buffer.from('BZh91AY'), 'EINVAL', /bzip2/);
     await refused(context, Buffer.from('hello\n'.repeat(200)), 'EINVAL', /no tar archive/);
@@ -479,7 +479,7 @@ describe('archives that are refused', () => {
     await refused(context, Buffer.concat([huge, tarBytes([])]), 'EINVAL', /extended header/);
   });
 
-  test('what no call could take, and numbers that no file has', async (context) => {
+  test('paths and targets that no system call takes, and numbers that no file has', async (context) => {
     const nul = { path: 'l', type: 'symlink', target: '\xff\0b' } as const;
     await refused(context, [nul], 'EINVAL', /symlink/);
     await refused(context, [{ path: 'l', type: 'symlink' }], 'EINVAL', /symlink/);
@@ -515,13 +515,13 @@ describe('archives that are refused', () => {
     }
   });
 
-  test('what is more than its bounds; the message names the option', async (context) => {
+  test('archives that exceed the given bounds; the message names the option', async (context) => {
     const three = [{ path: 'a' }, { path: 'b/c', content: 'x'.repeat(5000), xattrs: { 'user.a': 'y' } }];
     await refused(context, three, 'EFBIG', /--max-entries/, { maxEntries: 2 });
     await refused(context, three, 'EFBIG', /--max-bytes/, { maxBytes: 5006 });
     const engine = await scratchStore(context);
     await take(context, engine, three, { maxEntries: 3, maxBytes: 5007 });
-    // What replaces something takes its place.
+    // A member that replaces an earlier one does not count twice.
     const again = Array.from({ length: 50 }, (_, index) => ({
       path: index % 2 === 0 ? 'a/' : 'a',
       mode: 0o755,
@@ -546,7 +546,7 @@ describe('archives that are refused', () => {
     await refused(context, Buffer.concat([large, large, tarBytes([])]), 'EINVAL', /extended headers of one/);
   });
 
-  test('an import that is given up', async (context) => {
+  test('an import that is cancelled', async (context) => {
     const parts = Array.from({ length: 3000 }, (_, index) => ({ path: `f${index}`, content: `${index}` }));
     await refused(context, parts, 'ECANCELED', /import/, { signal: AbortSignal.abort() });
   });
@@ -624,11 +624,11 @@ test('memory does not grow with what an archive unpacks to', { skip: nativeOnly 
   writeFileSync(archive, gzipSync(tarBytes(parts)));
   const child = fileURLToPath(new URL('../../testing/trees/import-memory-child.js', import.meta.url));
   const grownBytes = Number(execFileSync(process.execPath, [child, join(scratch, 'store'), archive]));
-  // 120 MB of attributes.
+  // The archive holds 120 MB of attributes.
   assert.ok(grownBytes < 80e6, `${grownBytes} bytes`);
 });
 
-test('a directory as a layer: names and marks', async (context) => {
+test('a directory can be imported as a layer with OCI whiteouts', async (context) => {
   const engine = await scratchStore(context);
   const source = join(scratchDirectory(context), 'source');
   execFileSync('mkdir', ['-p', `${source}/both`, `${source}/opaque`]);

@@ -1,4 +1,4 @@
-/** Exports of changes: put over the tree they were compared with, they give the tree they are of. */
+/** Exports of changes: applied to the tree that was compared with, a layer gives the tree that was exported. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import {
@@ -41,7 +41,7 @@ async function exported(
   return await exportChanges(engine, changed, where, { format });
 }
 
-/** An applier of OCI layers that follows layer.md and nothing of the code under test. */
+/** Applies an OCI layer as layer.md says, without the code under test. Returns the paths of the layer. */
 async function applyLayer(system: System, layer: string, root: string): Promise<string[]> {
   const paths: string[] = [];
   const directories: [string, Header][] = [];
@@ -73,7 +73,7 @@ async function applyLayer(system: System, layer: string, root: string): Promise<
 }
 
 function dress(system: System, path: string, header: Header): void {
-  // The cast: the records of an extended header, which the types of tar-stream leave open.
+  // The cast: tar-stream gives the records of an extended header as strings, but its types do not say so.
   const pax = (header.pax ?? {}) as Readonly<Record<string, string>>;
   const [seconds = '0', nanoseconds = '0'] = (pax.mtime ?? '0.0').split('.');
   const time = { seconds: Number(seconds), nanoseconds: Number(nanoseconds) };
@@ -135,7 +135,7 @@ describe('a layer of changes', () => {
     ]);
   });
 
-  test('has a directory that went as one whiteout, and all names of a file with several', async (context) => {
+  test('has one whiteout for a removed directory, and all names of a file that has several', async (context) => {
     const engine = await storeWithBase(context);
     const { fileSystem } = engine.fork('base', 'try');
     for (const name of ['d', 'e']) fileSystem.unlink(`/sub/deep/${name}`);

@@ -1,6 +1,6 @@
 /**
- * exportTree: what comes out equals what went in, to a directory and to a tar, and every way in which it may
- * fail.
+ * exportTree, to a directory and to a tar: the exported tree equals the stored one, and every failure has its
+ * error.
  */
 
 import assert from 'node:assert/strict';
@@ -92,7 +92,7 @@ describe('to a directory', () => {
     await assert.rejects(exportTree(engine, 'base', orphan), isFsError('ENOENT', orphan));
   });
 
-  test('that cannot be opened or read says so, and nothing stays open', async (context) => {
+  test('that cannot be opened or read fails by name, and no descriptor stays open', async (context) => {
     const system = new FaultySystem(createSystem());
     const engine = await storeWithFiles(context, system);
     const target = join(scratchDirectory(context), 'out');
@@ -119,7 +119,7 @@ describe('to a directory', () => {
     }
   });
 
-  test('of a fork shows what was changed there, also while it is open', async (context) => {
+  test('of a fork has its changes, even while the fork is open', async (context) => {
     const engine = await storeWithFiles(context);
     const fork = engine.fork('base', 'try');
     fork.fileSystem.unlink('/a');
@@ -141,7 +141,7 @@ describe('to a directory', () => {
     assert.deepEqual(readdirSync(scratch), []);
   });
 
-  test('where owners may not be set says so once and drops set-user-ID', async (context) => {
+  test('where owners may not be set goes on with one note, and drops set-user-ID', async (context) => {
     const root = scratchDirectory(context);
     writeFileSync(join(root, 'a'), 'x');
     writeFileSync(join(root, 'b'), 'x');
@@ -221,7 +221,7 @@ test('a file that becomes shorter meanwhile fails by name, to a directory and to
 });
 
 describe('to a tar', () => {
-  /** What GNU tar makes of an archive; `--same-owner` only for root. */
+  /** Unpacks an archive with GNU tar, which restores owners if it runs as root. */
   function extract(archive: string, target: string): void {
     mkdirSync(target);
     execFileSync('tar', ['--xattrs', '--xattrs-include=*', '-C', target, '-xpf', archive]);
@@ -237,7 +237,7 @@ describe('to a tar', () => {
     extract(archive, join(scratch, 'out'));
     const expected = describeHostTree(engine.system, root);
     const actual = describeHostTree(engine.system, join(scratch, 'out'));
-    // trusted attributes are taken out only by those who may.
+    // Only root can set the trusted attributes of the archive.
     assert.deepEqual(compareTrees(expected, actual), []);
   });
 

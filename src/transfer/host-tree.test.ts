@@ -1,4 +1,4 @@
-/** Modes, and errors that name what they are about. */
+/** Modes in words, and errors with the path of their file. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { FsError, kindOfMode, wordOfMode } from '../base/index.ts';
@@ -10,7 +10,7 @@ test('modes have kinds and words', () => {
   assert.equal(wordOfMode(0o060644), 'block device');
 });
 
-test('an error gets the path of the file it is about, unless it has one', () => {
+test('an error gets the path of its file, unless it has a path already', () => {
   const bare = new FsError('EIO', { syscall: 'pread' });
   const named = withPath(bare, 'read', '/x');
   assert.ok(named instanceof FsError);

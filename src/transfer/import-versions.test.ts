@@ -1,4 +1,4 @@
-/** A directory that is imported again after some of it has changed: what has not is not stored again. */
+/** A directory that is imported again after some files changed: unchanged blocks are not stored again. */
 import assert from 'node:assert/strict';
 import { mkdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -36,14 +36,14 @@ test('of a small file that has changed only the changed blocks are stored', asyn
   writeFileSync(join(root, 'sub/file'), one);
   await imported(engine, root, 'one');
   writeFileSync(join(root, 'sub/file'), two);
-  // An equal file that is new is found by its content, also where that lies in several places.
+  // A new file with equal content is found by its content, even if the blocks of that lie in several places.
   writeFileSync(join(root, 'sub/gile'), two);
   const report = await imported(engine, root, 'two');
   assert.equal(report.storedBytes, BLOCK_SIZE);
   for (const path of ['/sub/file', '/sub/gile']) checkFile(engine, 'two', path, two);
   checkFile(engine, 'one', '/sub/file', one);
   const again = await imported(engine, root, 'three');
-  assert.equal(again.storedBytes, 0, 'what has not changed since is all there');
+  assert.equal(again.storedBytes, 0, 'nothing has changed since');
   collectGarbage(engine);
   checkFile(engine, 'three', '/sub/file', two);
   assert.deepEqual(problemsOf(engine, { scrub: true }), []);
@@ -71,7 +71,7 @@ test('of a large file that has changed only the changed blocks take space', asyn
   assert.deepEqual(problemsOf(engine, { scrub: true }), []);
 });
 
-test('holes stay holes, a shorter file takes what it has, and another kind of thing takes nothing', async (context) => {
+test('a shortened file stores at most its new tail, a new directory nothing', async (context) => {
   const { root, engine } = await versions(context);
   const dense = seededBytes(1, 2 * MIB);
   writeFileSync(join(root, 'a'), dense);
@@ -89,7 +89,7 @@ test('holes stay holes, a shorter file takes what it has, and another kind of th
   assert.deepEqual(problemsOf(engine, { scrub: true }), []);
 });
 
-test('the tree to share with can be named, and must be there', async (context) => {
+test('the tree to share blocks with can be named, and must exist', async (context) => {
   const { root, engine } = await versions(context);
   const other = join(root, '../other');
   mkdirSync(other);

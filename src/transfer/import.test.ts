@@ -1,4 +1,4 @@
-/** importTree against what the host says of the same tree, and every way in which it may fail. */
+/** importTree: the imported tree equals that of the host, and every failure has its error. */
 
 import assert from 'node:assert/strict';
 import {
@@ -40,7 +40,7 @@ function directoryWith(context: TestContext, files: Readonly<Record<string, stri
   return root;
 }
 
-/** Whether nothing of a failed import is left in the store. */
+/** Asserts that a failed import left nothing in the store. */
 function assertNothingLeft(engine: StoreEngine): void {
   assert.deepEqual(engine.list(), []);
   assert.deepEqual([...engine.tables.layers.entries()], []);
@@ -62,7 +62,7 @@ function contentOf(engine: StoreEngine, snapshot: string, name: string): Buffer 
   return bytes;
 }
 
-/** A system that does something just before a call whose path ends in `name`. */
+/** A system that calls `act` just before each `operation` on a path that ends in `name`. */
 function interfering(operation: keyof System, name: string, act: () => void): FaultySystem {
   return new FaultySystem(createSystem(), (called, _index, path) => {
     if (called === operation && path.endsWith(name)) act();
@@ -70,7 +70,7 @@ function interfering(operation: keyof System, name: string, act: () => void): Fa
   });
 }
 
-test('holes that nobody tells of are found', async (context) => {
+test('holes are found although the system has no seekHole', async (context) => {
   const engine = await scratchStore(context, { system: createBufferedSystem() });
   const root = scratchDirectory(context);
   const data = seededBytes(1, 40_000);
@@ -215,7 +215,7 @@ describe('identical content', () => {
     writeSparse(join(root, 'sparse-again'), 2 * MEBIBYTE, [[0, seededBytes(1, MEBIBYTE)]]);
     const engine = await scratchStore(context);
     const report = await importTree(engine, root, { name: 'base' });
-    // Which of them came first is a matter of chance.
+    // Chance decides which of the three is imported first.
     assert.equal(report.storedBytes + report.sharedBytes, 4 * MEBIBYTE);
     assert.ok(report.storedBytes <= 2 * MEBIBYTE);
     const { fileSystem } = engine.openTree('base');
@@ -231,7 +231,7 @@ describe('identical content', () => {
     const root = directoryWith(context, { one, other });
     const engine = await scratchStore(context);
     await importTree(engine, root, { name: 'first' });
-    // Each is found under the key of the other now.
+    // Swap the two contents: each checksum now leads to the other file's bytes.
     const [[a, b], { tables }] = [[...engine.tables.contents.entries()], engine];
     assert.ok(a !== undefined && b !== undefined);
     tables.transaction(() => {
@@ -430,7 +430,7 @@ describe('files that cannot be read', () => {
     });
   }
 
-  test('so do directories', async (context) => {
+  test('directories fail the import by name, or are left out with a note, in the same way', async (context) => {
     const root = directoryWith(context, { a: 'one', 'sub/b': 'two' });
     const system = new FaultySystem(createSystem(), (called, _index, path) =>
       called === 'readDirectory' && path.endsWith('source/sub')
@@ -530,7 +530,7 @@ describe('an import that cannot be', () => {
   });
 });
 
-test('progress is told, with counts that grow up to the report', async (context) => {
+test('progress is reported, with counts that grow up to those of the report', async (context) => {
   const root = directoryWith(context, { a: 'one', 'b/c': 'two' });
   const engine = await scratchStore(context);
   const states: number[] = [];

@@ -1,6 +1,6 @@
 /**
- * Tar headers, read back by a reader that is not ours (tar-stream) and compared byte by byte where it takes
- * strings.
+ * Tar headers, read back by another implementation (tar-stream), and compared byte by byte where that one makes
+ * strings of them.
  */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
@@ -103,7 +103,7 @@ describe('a header is read back as it was', () => {
     }
   });
 
-  test('with a mode of 0, which is not the same as none', async () => {
+  test('with a mode of 0, which differs from no mode', async () => {
     assert.equal((await readBack({ mode: 0 })).mode, 0);
   });
 

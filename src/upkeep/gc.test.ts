@@ -1,4 +1,4 @@
-/** What a collection frees, what it must keep, and which processes it waits for. */
+/** Garbage collection: what it frees, what it must keep, and which processes it waits for. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, writeFileSync } from 'node:fs';
@@ -92,7 +92,7 @@ test('blocks of a sealed blob that no layer names any more are punched, others s
   await using scratch = new SharedStore();
   const engine = await scratch.open();
   if (engine.system.kind !== 'native') return;
-  // Two files in one blob; a fork keeps the second by a reflink, and the layer with both goes.
+  // Two files in one blob: a fork keeps the second by a reflink, and the layer that holds both is dropped.
   const one = engine.createEmpty('one');
   writeFile(one, '/first', patternBytes(2 * MIB, 1));
   writeFile(one, '/second', patternBytes(2 * MIB, 2));
@@ -113,7 +113,7 @@ test('blocks of a sealed blob that no layer names any more are punched, others s
   assert.deepEqual(readFile(other, '/copy'), patternBytes(2 * MIB, 2));
   assert.deepEqual(problemsOf(engine, { scrub: true }), []);
   const again = collectGarbage(engine);
-  assert.equal(again.rangesPunched, 0, 'what is punched is not punched again');
+  assert.equal(again.rangesPunched, 0, 'punched ranges are not punched again');
 });
 
 test('a memory map of this process keeps its bytes through a collection', async () => {
@@ -158,7 +158,7 @@ test('an unlinked file that is open stays readable through a collection', async 
   one.fileSystem.close(file);
 });
 
-test('blocks of a writable layer are reused only when a durable commit mark covers what freed them', async () => {
+test('blocks of a writable layer are reused only once a durable commit mark covers their release', async () => {
   await using scratch = new SharedStore();
   const engine = await scratch.open();
   const one = engine.createEmpty('one');
@@ -245,7 +245,7 @@ test('the journal of a dead owner is stored before anything is dropped', async (
   assert.deepEqual(problemsOf(next, { scrub: true }), []);
 });
 
-test('a block that only a journal names is undropped before its fork moves its lease up', async () => {
+test('a process undrops a block that only its journal names before it moves its lease up', async () => {
   await using scratch = new SharedStore();
   const [a, b] = [await scratch.open(), await scratch.open()];
   const one = a.createEmpty('one');
@@ -258,7 +258,7 @@ test('a block that only a journal names is undropped before its fork moves its l
   one.close();
   a.drop('one');
   a.drop('base');
-  // The other process sees no row that names the block, and drops it.
+  // The other engine sees no row that names the block, and drops the block.
   const dropping = collectGarbage(b);
   assert.ok(dropping.blobsWaiting > 0);
   assert.deepEqual(dropping.waitingFor, [process.pid]);
@@ -278,7 +278,7 @@ test('a block that only a journal names is undropped before its fork moves its l
   assert.deepEqual(problemsOf(a, { scrub: true }), []);
 });
 
-test('a dropped block is undropped when another fork gets it, or a fork that names it is opened', async () => {
+test('a dropped block is undropped when a fork reflinks it, or a fork that names it is opened', async () => {
   await using scratch = new SharedStore();
   const engine = await scratch.open();
   const one = engine.createEmpty('one');
@@ -332,7 +332,7 @@ test('the lease of a process that opened before the drop holds the space, a late
   later.close();
 });
 
-test('nothing that was dropped before is freed while an import runs', async () => {
+test('blocks that were dropped earlier are not freed while an import runs', async () => {
   await using scratch = new SharedStore();
   const [a, b] = [await scratch.open(), await scratch.open()];
   const one = a.createEmpty('one');
@@ -354,7 +354,7 @@ test('nothing that was dropped before is freed while an import runs', async () =
   assert.equal(freed.blobsRemoved > 0 && freed.layersRemoved > 0, true);
 });
 
-test('a dropped blob that rows name after all is kept, and so are dropped blocks', async () => {
+test('dropped blobs and blocks are kept if rows name them after all', async () => {
   await using scratch = new SharedStore();
   const engine = await scratch.open();
   const one = engine.createEmpty('one');
@@ -485,7 +485,7 @@ test('a living process keeps its fork', async () => {
   await using scratch = new SharedStore();
   const engine = await scratch.open();
   engine.createEmpty('one').close();
-  // Another process opens the fork, collects, and ends.
+  // A child process opens the fork, collects, and ends.
   const script = `
     import { StoreEngine } from ${JSON.stringify(new URL('../store/index.js', import.meta.url).href)};
     import { collectGarbage } from ${JSON.stringify(new URL('./index.js', import.meta.url).href)};

@@ -1,4 +1,4 @@
-/** Holes in a memory map that is at its share of mappings. A file of its own: the budget is one for the process. */
+/** Holes in a memory map that has used up its mappings. A separate file, because a process has one budget of them. */
 import assert from 'node:assert/strict';
 import { constants } from 'node:fs';
 import test from 'node:test';

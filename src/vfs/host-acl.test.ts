@@ -1,6 +1,6 @@
 /**
- * ACLs of a tree and ACLs of the host: the same operations on both leave the same modes and attributes, and give access
- * to the same users.
+ * ACLs of a tree and of the host: the same operations on both leave the same modes and attributes, and let the same
+ * users in.
  */
 import assert from 'node:assert/strict';
 import {
@@ -37,7 +37,7 @@ import { ACCESS_ACL, DEFAULT_ACL, isAclName } from './xattr-names.ts';
 
 const system = createSystem();
 
-/** Why the host cannot serve for comparison; false where it can. */
+/** Why the host cannot be compared with; false where it can. */
 function skipReason(directory: string): string | false {
   if (nativeOnly !== false) return nativeOnly;
   try {
@@ -73,7 +73,7 @@ const aclValue: fc.Arbitrary<Buffer> = fc
   .map(([owner, users, group, groups, mask, others, choice]) => {
     if (choice === 0) return Buffer.alloc(0);
     const isNaming = users.length + groups.length > 0;
-    // Choice 1 may leave out a mask that is needed, 2 puts others first.
+    // Choice 1 leaves out a mask even where one is needed; choice 2 reverses the order.
     const masks = (isNaming && choice !== 1) || choice > 6 ? mask : [];
     const entries = [...owner, ...users, ...group, ...groups, ...masks, ...others];
     return encodeAcl(choice === 2 ? entries.reverse() : entries);
@@ -173,7 +173,7 @@ function historyOf(side: Side, top: string, operations: readonly Operation[]): s
   });
 }
 
-test('modes and ACLs are those that the host ends up with', async (context: TestContext) => {
+test('the same operations leave the same modes and ACLs as on the host', async (context: TestContext) => {
   const root = scratchDirectory(context);
   const reason = skipReason(root);
   if (reason !== false || process.getuid?.() !== 0) {

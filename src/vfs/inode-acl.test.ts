@@ -158,7 +158,7 @@ test('only the owner sets and removes ACLs: others get EPERM', async (context) =
   for (const attempt of refused) assert.throws(attempt, { code: 'EPERM' });
 });
 
-test('setting an access ACL takes set-group-ID from a file of a group that is not the caller’s', async (context) => {
+test('setting an access ACL clears set-group-ID if the file’s group is not the caller’s', async (context) => {
   const { fileSystem } = await emptyTree(context);
   touch(fileSystem, '/file');
   fileSystem.chown('/file', 1000, 2000, true);

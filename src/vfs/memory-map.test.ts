@@ -43,7 +43,7 @@ function put(tree: Tree, file: OpenFile, position: number, byte: number, length 
   tree.fileSystem.write(file, Buffer.alloc(length, byte), 0, length, position);
 }
 
-/** Touches every page, so that it is present, and returns the frame of each. */
+/** Reads every page, which makes it present, and returns the frame of each. */
 function framesOf(view: View, pages: number): number[] {
   const { bytes } = view;
   let sum = 0;
@@ -145,7 +145,7 @@ test('a view cannot be transferred to another thread', { skip: noMaps }, async (
   try {
     structuredClone(buffer, { transfer: [buffer] });
   } catch {
-    // Refused or copied, depending on Node's version. The view must be intact either way.
+    // Newer versions of Node refuse, Node 20 copies. The view must be intact either way.
   }
   assert.equal(view.bytes[0], 1);
   assert.equal(buffer.byteLength, BLOCK_SIZE);
@@ -246,7 +246,7 @@ test('map fails with EISDIR, EBADF, and ENOTSUP where there is no mmap', async (
   assert.throws(() => plain.fileSystem.map(makeFile(plain, '/file', 1)), { code: 'ENOTSUP' });
 });
 
-test('every second page of 512 MiB: the map stays within its share of mappings', {
+test('writing every second page of 512 MiB keeps the map within its share of mappings', {
   skip: noMaps,
 }, async (context) => {
   const { engine, tree } = await scratchFork(context);

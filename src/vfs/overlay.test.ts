@@ -1,6 +1,6 @@
 /**
- * Cases that overlays get wrong. Each runs on a file that exists only in a lower layer when it is first opened: in a
- * fork, in a fork of a fork, and after freezes in between.
+ * Cases that overlay filesystems get wrong. Each starts with files that exist only in a lower layer: in a fork, in a
+ * fork of a fork, and after freezes in between.
  */
 import assert from 'node:assert/strict';
 import { constants } from 'node:fs';

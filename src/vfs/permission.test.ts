@@ -10,7 +10,7 @@ const { O_CREAT, O_RDONLY, O_RDWR, O_WRONLY } = constants;
 const alice = { uid: 1000, gid: 1000, groups: [2000] };
 const bob = { uid: 1001, gid: 1001, groups: [] };
 
-/** A tree of alice's: /house (0755), /house/private (0600), /house/team (0640, group 2000), /tmp (1777). */
+/** A tree that alice owns: /house (0755), /house/private (0600), /house/team (0640, group 2000), /tmp (1777). */
 async function tree(context: TestContext): Promise<FileSystem> {
   const { fileSystem } = (await scratchStore(context)).createEmpty('work');
   setUmask(fileSystem, 0o022);
@@ -61,7 +61,7 @@ test('changing names needs write permission on the directory, and search permiss
   assert.throws(() => fileSystem.readDirectory('/house'), { code: 'EACCES' });
 });
 
-test('a sticky directory keeps others from removing what is not theirs', async (context) => {
+test('a sticky directory keeps users from removing files of others', async (context) => {
   const fileSystem = await tree(context);
   fileSystem.close(fileSystem.open('/tmp/alice', O_CREAT | O_WRONLY, 0o666));
   actAs(fileSystem, bob);

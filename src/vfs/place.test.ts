@@ -44,7 +44,7 @@ test('every operation works on places that were looked up one name at a time', a
   assert.deepEqual([...fileSystem.readDirectoryNames('/house')].sort(), ['fifo', 'link']);
 });
 
-test('a place is that of one name in a directory', async (context) => {
+test('a place is one name in a directory', async (context) => {
   const fileSystem = await emptyTree(context);
   const { root } = fileSystem.stack;
   fileSystem.close(fileSystem.open('/file', O_CREAT | O_RDWR, 0o644));

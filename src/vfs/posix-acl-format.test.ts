@@ -1,4 +1,4 @@
-/** The bytes of ACLs. */
+/** Encoding and decoding of ACLs. */
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import fc from 'fast-check';
@@ -36,7 +36,7 @@ test('the bytes may lie anywhere in a buffer', () => {
   assert.equal(encodeAcl(decodeAcl(bytes)).toString('hex'), NAMED);
 });
 
-test('the id of an entry that is not named is ignored', () => {
+test('the id of an entry without a user or group is ignored', () => {
   const zeroed = Buffer.from(NAMED.replaceAll('ffffffff', '00000000'), 'hex');
   assert.equal(encodeAcl(decodeAcl(zeroed)).toString('hex'), NAMED);
 });

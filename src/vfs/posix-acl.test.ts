@@ -70,7 +70,7 @@ const model: fc.Arbitrary<ModelAcl> = fc
   }));
 const mode = fc.nat(0o7777);
 
-test('an ACL is valid in the order of its tags, each once, named entries apart, with a mask where it needs one', () => {
+test('in a valid ACL tags are in order and unique, except named entries, which need a mask', () => {
   const tags = fc.array(fc.constantFrom(...LETTERS), { maxLength: 7 });
   const shuffledValid = fc
     .tuple(fc.nat(2), fc.nat(2), fc.boolean(), fc.boolean())
@@ -92,7 +92,7 @@ test('an ACL is valid in the order of its tags, each once, named entries apart, 
     }),
     { numRuns: 1000 },
   );
-  assert.ok(validCount > 20, 'some of what was drawn is valid');
+  assert.ok(validCount > 20, 'some of the drawn ACLs are valid');
 });
 
 test('permissions beyond read, write and execute are refused', () => {

@@ -19,7 +19,7 @@ interface Subject {
   readonly file: OpenFile;
 }
 
-/** An open file of 8 KiB of 6777 with capabilities; /plain has bytes to clone. */
+/** /file, of 8 KiB and open, gets mode 6777 and capabilities by `privileged`; /plain has bytes to clone. */
 async function subject(context: TestContext): Promise<Subject> {
   const { fileSystem } = (await scratchStore(context)).createEmpty('work');
   setUmask(fileSystem, 0);
@@ -53,7 +53,7 @@ const CHANGES: readonly [string, (subject: Subject) => void][] = [
   ['punch', ({ fileSystem, file }) => fileSystem.punch(file, 0, 4096)],
 ];
 
-/** Calls then clear set-user-ID, as when the kernel asks for it. */
+/** From now on calls clear set-user-ID, as they do when the kernel asks for that. */
 function clearSetId(fileSystem: FileSystem): void {
   fileSystem.caller = { ...fileSystem.caller, clearsSetId: true };
 }

@@ -1,6 +1,6 @@
 /**
- * write(2) on a disk that is full or fails, at each of its system calls in turn: the file holds its old bytes, or a
- * prefix of the new ones and then the old, at least as long as the count that was returned.
+ * write(2) on a disk that is full or fails, at each of the write's system calls in turn: afterwards the file holds a
+ * prefix of the new bytes, which may be empty and is at least as long as the returned count, and then its old bytes.
  */
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
@@ -29,7 +29,7 @@ async function faultyStore(context: TestContext): Promise<{ engine: StoreEngine;
   return { engine, system };
 }
 
-/** A file whose blocks are the fork's own where `own` has a bit, else shared with a snapshot. */
+/** A file whose block n is the fork's own if bit n of `own` is set, else shared with a snapshot. */
 function makeFile(engine: StoreEngine, tree: Tree, name: string, own: number): Buffer {
   const { fileSystem } = tree;
   const file = fileSystem.open(`/${name}`, READ_WRITE_CREATE, 0o644);
@@ -44,7 +44,7 @@ function makeFile(engine: StoreEngine, tree: Tree, name: string, own: number): B
   return old;
 }
 
-/** Which of all writes and allocations fails; false when there were fewer. */
+/** Makes write or allocation number `nth` fail. The returned function tells whether there were that many. */
 function failNth(system: FaultySystem, nth: number, code: (typeof CODES)[number]): () => boolean {
   let count = 0;
   system.plan = (operation) =>
@@ -63,7 +63,7 @@ function check(tree: Tree, name: string, old: Buffer, written: number): void {
   let end = FROM;
   while (end < found.length && found[end] === 'n'.charCodeAt(0)) end++;
   const wanted = Buffer.concat([old.subarray(0, FROM), Buffer.alloc(end - FROM, 'n'), old.subarray(end)]);
-  assert.ok(found.equals(wanted), `new bytes up to ${end}, and others after them`);
+  assert.ok(found.equals(wanted), `new bytes up to ${end}, and old ones after them`);
   assert.ok(end - FROM >= written, `${end - FROM} bytes are new, ${written} were promised`);
 }
 

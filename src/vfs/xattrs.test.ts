@@ -1,4 +1,4 @@
-/** Extended attributes of a tree, by the same table as ext4 and mounts. */
+/** Extended attributes of a tree, tested by the same table as ext4 and mounts. */
 import assert from 'node:assert/strict';
 import test, { type TestContext } from 'node:test';
 import { actAs, setUmask } from '../../testing/stores/act-as.ts';
@@ -9,7 +9,7 @@ import type { FileSystem } from './file-system.ts';
 
 const STRANGER = { uid: 1000, gid: 1000, groups: [1000] };
 
-/** An empty tree, and its calls of xattr(7). */
+/** An empty tree, and the calls for its extended attributes. */
 async function emptyTree(context: TestContext): Promise<[FileSystem, XattrCalls]> {
   const engine = await scratchStore(context);
   const { fileSystem } = engine.createEmpty('tree');

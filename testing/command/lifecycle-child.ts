@@ -1,4 +1,4 @@
-/** Commits or merges in a process of its own, which a test kills: `commit STORE FORK` or `merge STORE FROM INTO`. */
+/** Commits or merges; a test kills this process. Arguments: `commit STORE FORK` or `merge STORE FROM INTO`. */
 import { commitTree, mergeTrees } from '../../src/lifecycle/index.ts';
 import { StoreEngine } from '../../src/store/index.ts';
 

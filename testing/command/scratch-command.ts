@@ -1,4 +1,4 @@
-/** The `ramet` program in a scratch directory. An owner process that a test has started is ended with the test. */
+/** The `ramet` program in a scratch directory. When the test ends, an owner process that it started is stopped. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -10,14 +10,14 @@ import { stopOwner } from '../owner/stop-owner.ts';
 
 export const rametMain = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url));
 
-/** What a command prints is compared, and not what this version of Node says of itself; leaks are still told. */
+/** Tests compare what a command prints, so Node must not print these warnings. Warnings of leaks remain. */
 export const NODE_OPTIONS = [
   process.env.NODE_OPTIONS ?? '',
   '--disable-warning=ExperimentalWarning',
   '--disable-warning=DeprecationWarning',
 ].join(' ');
 
-/** Owners of tests do not stay for long. */
+/** An owner of a test that nothing stops ends after this time without work. */
 const OWNER_IDLE_MS = '2000';
 
 export interface Outcome {
@@ -59,7 +59,7 @@ export class ScratchCommand {
     return { code: status, out: stdout, err: stderr };
   }
 
-  /** Runs what must succeed and say nothing on stderr. */
+  /** Runs a command that must succeed and print nothing on stderr; returns its stdout. */
   must(...args: string[]): string {
     const { code, out, err } = this.run(...args);
     assert.deepEqual([code, err], [0, ''], `ramet ${args.join(' ')}`);
@@ -70,7 +70,7 @@ export class ScratchCommand {
     return JSON.parse(this.must(...args, '--json'));
   }
 
-  /** Runs what must fail; gives the one line, or the object, on stderr. */
+  /** Runs a command that must fail with this exit code; returns the one line that it prints on stderr. */
   mustFail(code: number, ...args: string[]): string {
     const outcome = this.run(...args);
     assert.equal(outcome.code, code, `ramet ${args.join(' ')}: ${outcome.err}`);

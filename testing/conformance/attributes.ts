@@ -1,4 +1,4 @@
-/** stat, chmod, chown, access, exists. */
+/** Cases of stat, chmod, chown, access and exists. */
 import assert from 'node:assert/strict';
 import { constants } from 'node:fs';
 import {

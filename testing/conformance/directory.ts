@@ -1,4 +1,4 @@
-/** mkdir(2), rmdir(2), mkdtemp, readdir, opendir. */
+/** Cases of mkdir(2), rmdir(2), mkdtemp, readdir and opendir. */
 import assert from 'node:assert/strict';
 import { constants } from 'node:fs';
 import {

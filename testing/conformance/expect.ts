@@ -1,10 +1,10 @@
-/** What the cases are written with: paths of a case, exact error shapes, and bytes with a recognisable pattern. */
+/** Helpers for cases: paths of a case, exact shapes of errors, and bytes with a recognisable pattern. */
 import assert from 'node:assert/strict';
 import { constants } from 'node:fs';
 import { getSystemErrorMap } from 'node:util';
 import type { FsSubject } from './subject.ts';
 
-/** The path of `relative` inside the directory of the case. */
+/** The absolute path of `relative`, which is inside the directory of the case. */
 export function at(subject: FsSubject, relative: string): string {
   return `${subject.root}/${relative}`;
 }
@@ -14,7 +14,7 @@ for (const [errno, [code, text]] of getSystemErrorMap()) textByCode.set(code, { 
 
 export interface ExpectedError {
   readonly code: string;
-  /** The system call Node names; where absent it is not looked at, nor is the message. */
+  /** The system call that Node names; if undefined, neither the system call nor the message is checked. */
   readonly syscall?: string;
   readonly path?: string;
   readonly dest?: string;
@@ -60,7 +60,7 @@ export function expectError(action: () => unknown, expected: ExpectedError): voi
   checkError(thrown, expected);
 }
 
-/** As `expectError`, for a promise. */
+/** Like `expectError`, for a promise. */
 export async function expectRejection(
   action: () => Promise<unknown>,
   expected: ExpectedError,
@@ -120,7 +120,7 @@ export async function expectNodeRejection(action: () => Promise<unknown>, code: 
 
 /** Passes a value of the wrong type on purpose: `never` is accepted wherever TypeScript would refuse the value. */
 export function wrongType(value: unknown): never {
-  // Not provable, which is the point: the callee must reject the value at run time.
+  // The cast is wrong on purpose: the callee must reject the value at run time.
   return value as never;
 }
 
@@ -148,7 +148,7 @@ export function patternBytes(length: number, salt = 0): Buffer {
   return bytes;
 }
 
-/** Compares bytes and names the first that differs, which is more use than a dump of 8 KiB. */
+/** Compares bytes; the error names the first that differs instead of printing all of them. */
 export function equalBytes(actual: Uint8Array, expected: Uint8Array, what = 'content'): void {
   assert.equal(actual.length, expected.length, `length of ${what}`);
   for (let index = 0; index < expected.length; index++) {
@@ -164,7 +164,7 @@ export function expectContent(subject: FsSubject, relative: string, expected: Ui
   equalBytes(subject.fs.readFileSync(at(subject, relative)), bytes, relative);
 }
 
-/** Nothing of that name, not even a symbolic link that leads nowhere. */
+/** Asserts that the name does not exist, not even as a dangling symbolic link. */
 export function expectAbsent(subject: FsSubject, relative: string): void {
   assert.equal(subject.fs.lstatSync(at(subject, relative), { throwIfNoEntry: false }), undefined);
 }

@@ -1,4 +1,4 @@
-/** Descriptors after close, sync, and FileHandle of the promise forms. */
+/** Cases of descriptors (closed, synced), and of the FileHandle of the promise forms. */
 import assert from 'node:assert/strict';
 import type { EventEmitter } from 'node:events';
 import {
@@ -20,7 +20,7 @@ type DescriptorRow = readonly [syscall: string, call: (fs: FsLike, fd: number) =
 
 const bytes = Buffer.alloc(4);
 
-/** Every operation on a descriptor, by the system call that Node names. */
+/** Every operation on a descriptor, with the system call that Node names in its errors. */
 const descriptorRows: readonly DescriptorRow[] = [
   ['close', (fs, fd) => fs.closeSync(fd)],
   ['read', (fs, fd) => fs.readSync(fd, bytes)],
@@ -36,7 +36,7 @@ const descriptorRows: readonly DescriptorRow[] = [
   ['futime', (fs, fd) => fs.futimesSync(fd, 1, 1)],
 ];
 
-/** A number that no process has open: above the largest limit of descriptors in use. */
+/** A descriptor that is never open: the number is above every limit of descriptors in use. */
 const NEVER_OPEN = 2 ** 30;
 
 const descriptorCases: ConformanceCase[] = descriptorRows.map(([syscall, call], index) => ({
@@ -150,7 +150,7 @@ const handleCases: ConformanceCase[] = [
     async run(subject) {
       const handle = await subject.fs.promises.open(at(subject, 'file'), 'w');
       let isClosed = false;
-      // A FileHandle is an EventEmitter, which the types of Node 20 do not say.
+      // The cast: a FileHandle is an EventEmitter, though the types of Node 20 do not say so.
       (handle as typeof handle & EventEmitter).on('close', () => {
         isClosed = true;
       });

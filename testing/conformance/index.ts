@@ -1,9 +1,9 @@
 /**
- * testing/conformance: one suite of cases for anything that has the API of node:fs: the host (which proves the cases
- * right), a fork of a store, a fork of a fork, a mount.
+ * testing/conformance: one suite of cases for everything with the API of node:fs: the host (which proves that the
+ * cases are right), a fork of a store, a fork of a fork, a mount.
  *
  * Invariants: a case works only below the root of its subject, closes what it opens, and does not look at the host
- * except through the subject. Cases are grouped in files by what they are about.
+ * except through the subject. Each file holds the cases of one subject.
  */
 import { attributesGroup } from './attributes.ts';
 import { dataGroup } from './data.ts';

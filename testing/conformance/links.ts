@@ -1,4 +1,4 @@
-/** link(2), symlink(2), readlink(2), unlink(2), and files that are open without a name. */
+/** Cases of link(2), symlink(2), readlink(2), unlink(2), and files that are open without a name. */
 import assert from 'node:assert/strict';
 import { constants } from 'node:fs';
 import {

@@ -1,4 +1,4 @@
-/** open(2): flags, modes, what each kind of file allows. */
+/** Cases of open(2): flags, modes, and the calls that each kind of file allows. */
 import assert from 'node:assert/strict';
 import { constants } from 'node:fs';
 import {
@@ -17,9 +17,9 @@ const { O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_RDONLY, O_RDWR, O_TRUNC, O_W
 
 interface FlagRow {
   readonly flags: string;
-  /** What becomes of a file that holds 'old' when 'N' is written; a code where opening or writing fails. */
+  /** The content of a file that held 'old' after 'N' was written; an error code if opening or writing fails. */
   readonly whenPresent: string;
-  /** The same where there is no file. */
+  /** The same for a file that did not exist. */
   readonly whenAbsent: string;
   readonly canRead: boolean;
 }

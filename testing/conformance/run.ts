@@ -6,7 +6,7 @@ import type { ConformanceCase, FsSubject, SubjectFeatures } from './subject.ts';
 export interface SubjectFactory {
   /** Shown in the report, for example 'node:fs' or 'ramet fork of a fork'. */
   readonly name: string;
-  /** Known before any subject exists, so that a skipped case says so when it is registered. */
+  /** Features must be known before there is a subject, because cases are skipped when they are registered. */
   readonly features: SubjectFeatures;
   /** Makes the subject of one case; its root is an empty directory. */
   create(): FsSubject | Promise<FsSubject>;

@@ -1,4 +1,4 @@
-/** rm, copyFile and cp: what works on whole trees. */
+/** Cases of rm, copyFile and cp, which work on whole trees. */
 import assert from 'node:assert/strict';
 import { constants } from 'node:fs';
 import {
@@ -259,7 +259,7 @@ const copyTreeCases: ConformanceCase[] = [
       assert.equal(subject.fs.readlinkSync(at(subject, 'one/link')), at(subject, 'tree/file'));
       subject.fs.cpSync(tree, at(subject, 'two'), { recursive: true, verbatimSymlinks: true });
       assert.equal(subject.fs.readlinkSync(at(subject, 'two/link')), 'file');
-      // Not cpSync, whose form in C++ (Node 24) keeps links even so.
+      // cpSync cannot be used here: its implementation in C++ (Node 24) keeps links in spite of `dereference`.
       await subject.fs.promises.cp(tree, at(subject, 'three'), { recursive: true, dereference: true });
       assert.ok(subject.fs.lstatSync(at(subject, 'three/link')).isFile());
     },

@@ -1,4 +1,4 @@
-/** Whether a store holds what a history allows after a crash. */
+/** Compares a tree after a crash with the states that its history allows. */
 import { BLOCK_SIZE, S_IFDIR, S_IFMT } from '../../src/base/index.ts';
 import { isWhiteoutDevice } from '../../src/lower/index.ts';
 import type { Tree } from '../../src/store/index.ts';
@@ -25,8 +25,8 @@ function contentsOf(tree: Tree): Map<string, Content> {
 }
 
 /**
- * Undefined when the tree is in one of `states`: names and sizes are those of that state, and every block is as some of
- * the states has it. Otherwise what is wrong with each.
+ * Undefined when the tree fits one of `states`: it has the names and sizes of that state, and every block of a file is
+ * as the file has it in one of the states. Otherwise a text that says for each state what is wrong.
  */
 export function disagreement(tree: Tree, states: readonly TreeModel[]): string | undefined {
   const contents = contentsOf(tree);
@@ -80,7 +80,7 @@ function compareFile(actual: Content, file: FileState, versions: ReadonlySet<Buf
 
 const ZEROS = Buffer.alloc(BLOCK_SIZE);
 
-/** A version that ends earlier counts as zeros from there on. */
+/** Whether `block` is that of `version` at `start`. Beyond its end the version counts as zeros. */
 function isBlockOf(block: Buffer, version: Buffer, start: number): boolean {
   const present = Math.max(0, Math.min(block.length, version.length - start));
   if (present > 0 && block.compare(version, start, start + present, 0, present) !== 0) return false;

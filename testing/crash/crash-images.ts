@@ -1,6 +1,6 @@
 /**
- * Images: copies of a store as a dead process, or a power cut, would leave it before some system call. One run of the
- * workload makes all of them, so the time does not grow with the square of the calls.
+ * Images: copies of a store as the death of its process, or a power cut, would leave it before some system call. One
+ * run of the workload makes all images, so that the time does not grow with the square of the number of calls.
  */
 import assert from 'node:assert/strict';
 import {
@@ -42,22 +42,22 @@ const STEPS = 760;
 
 export type Kind = 'death' | 'torn write' | 'power cut';
 
-/** What trees may hold. */
+/** The states that trees may be in. */
 export interface Allowed {
-  /** The states that are allowed, by tree. */
+  /** The allowed states, by the name of the tree. */
   readonly trees: ReadonlyMap<string, readonly TreeModel[]>;
-  /** A tree that may be there or not: the step in flight makes or drops it. */
+  /** The name of the tree that the step in flight makes or drops, which may exist or not. */
   readonly uncertain: string | undefined;
 }
 
-/** A copy of the store, and what its trees may hold. */
+/** A copy of the store, and the states that its trees may be in. */
 export interface Image extends Allowed {
   readonly kind: Kind;
   readonly directory: string;
   readonly text: string;
-  /** What they may hold when a power cut comes on top. */
+  /** The states that the trees may be in if a power cut follows. */
   readonly afterCut: Allowed;
-  /** What such a power cut can take back of what a dead process wrote, with the paths in the copy. */
+  /** The writes of the dead process that such a power cut can undo, with paths in the copy. */
   readonly unsynced: Unsynced | undefined;
 }
 
@@ -76,7 +76,7 @@ function allowedTrees(workload: Workload, kind: Kind): Allowed {
 
 const NOT_COPIED: ReadonlySet<string> = new Set(['lock.mdb', 'reserve']);
 
-/** Everything but locks, whose holders are dead, and space that is kept back. */
+/** Copies a store, except for locks, whose holders are dead, and the reserve of disk space. */
 export function copyStore(from: string, to: string): void {
   mkdirSync(to, 0o700);
   for (const entry of readdirSync(from, { withFileTypes: true })) {
@@ -99,7 +99,7 @@ function writeAt(path: string, bytes: Buffer, position: number): void {
   }
 }
 
-/** A directory in memory where there is one: an image lives for some milliseconds, and is synced often. */
+/** A directory in memory if possible, because an image exists for some milliseconds and is synced often. */
 export function imagesDirectory(): string {
   try {
     accessSync('/dev/shm', constants.W_OK);
@@ -110,11 +110,11 @@ export function imagesDirectory(): string {
 }
 
 export interface WorkloadCounts {
-  /** System calls of the workload, without those that make the store, or list its directories for gc. */
+  /** System calls of the workload, except those that make the store or list its directories for gc. */
   readonly calls: number;
-  /** Where it can crash: calls that change or sync something. The workload's own begin with `firstPoint`. */
+  /** Number of the workload's first point. Points are calls that change or sync something: a crash can come there. */
   readonly firstPoint: number;
-  /** All of them, those before it begins among them. */
+  /** All points, including those before the workload begins. */
   readonly points: number;
 }
 
@@ -154,7 +154,7 @@ export async function withImages(
     const kind = kindAt(index);
     if (kind === undefined || workload === undefined) return;
     const target = `${directory}/${index}`;
-    // One for each image, so that a single one can be made again.
+    // Each image has its own random numbers, so that a single image can be made again.
     const random = new SeededRandom(SEED + index);
     makeImage({ watched, random, kind, write, from: scratch.directory, to: target });
     const text = `${kind} at point ${index}, after ${workload.done} steps, in ${workload.inFlight?.text}`;
@@ -177,7 +177,7 @@ export async function withImages(
   }
 }
 
-/** What an image has that is not durable: after the death of a process all that it had not synced. */
+/** What is not durable in an image: everything that a dead process had not synced; undefined after a power cut. */
 export function unsyncedIn(
   watched: WatchedSystem,
   kind: Kind,
@@ -196,7 +196,7 @@ interface ImageParts {
   readonly to: string;
 }
 
-/** Copies a store as it would be found after a crash now. */
+/** Copies a store as a crash at this moment would leave it. */
 export function makeImage({ watched, random, kind, write, from, to }: ImageParts): void {
   copyStore(from, to);
   const inImage = (path: string): string => path.replace(from, to);
@@ -210,15 +210,15 @@ export function makeImage({ watched, random, kind, write, from, to }: ImageParts
   }
 }
 
-/** A name that was made goes, and one that was taken away comes back. */
+/** Undoes an unsynced change of a name: a new name disappears, a removed or replaced one gets its old file. */
 function loseName({ path, before }: LostName, inImage: (path: string) => string): void {
   rmSync(inImage(path), { recursive: true, force: true });
   if (before !== undefined && existsSync(dirname(inImage(path)))) copyFileSync(before, inImage(path));
 }
 
 /**
- * The first part of a write that the process died in: of a blob whole blocks, because the kernel copies page by page
- * and looks for signals between them; of a journal any number of bytes.
+ * The first part of a write during which the process died. Of a write to a blob it is whole blocks, because the kernel
+ * copies page by page and looks for signals between pages; of a write to a journal any number of bytes.
  */
 function tear(kind: Kind, write: PendingWrite | undefined, random: Random): LostPage[] {
   if (kind !== 'torn write' || write === undefined) return [];
@@ -228,18 +228,18 @@ function tear(kind: Kind, write: PendingWrite | undefined, random: Random): Lost
   return [{ path, position, bytes: bytes.subarray(0, cut - position) }];
 }
 
-/** A system for opening an image with: of another boot after a power cut. */
+/** A system that opens an image; after a power cut it has another boot id. */
 export function systemFor(kind: Kind, bootId = 'another boot'): System {
   return kind === 'power cut' ? new FaultySystem(createSystem(), undefined, { bootId }) : createSystem();
 }
 
-/** What fsck finds. A file that was removed, and that a power cut brings back, is no problem: gc removes it again. */
+/** The problems that fsck finds. A removed file that a power cut restored is none, because gc removes it again. */
 function problemsIn({ kind }: Image, engine: StoreEngine): string[] {
   const problems = problemsOf(engine, { scrub: true });
   return problems.filter((problem) => kind !== 'power cut' || !problem.endsWith('gc removes it'));
 }
 
-/** Opens an image, and compares all trees with what they may hold. With `thorough`, gc runs and all is rechecked. */
+/** Opens an image, and compares all trees with their allowed states; with `thorough` once more after gc. */
 export async function checkImage(
   image: Image,
   thorough: boolean,
@@ -274,18 +274,18 @@ export async function checkImage(
   }
 }
 
-/** Images that are there at once: each takes about a mebibyte. */
+/** Maximum number of images at one time: each takes about a mebibyte. */
 const IMAGES_AT_ONCE = 400;
 
 const isNative = createSystem().kind === 'native';
-/** One in this many successive points is tried. Without memory maps, where the calls are the same, fewer are enough. */
+/** Of this many successive points one is tried. Without memory maps, where the calls are the same, fewer are enough. */
 export const POINTS_STRIDE = swept(
   isNative ? { sample: 20, long: 6, all: 1 } : { sample: 40, long: 40, all: 1 },
 );
 /** The workload has at least this many points. */
 const POINTS_MIN = 1_500;
 
-/** The points that are taken: of each POINTS_STRIDE in a row one that the seed picks. */
+/** The points to try: of each POINTS_STRIDE in a row one that the seed picks. */
 function takenPoints({ firstPoint, points }: WorkloadCounts): number[] {
   const random = new SeededRandom(SEED);
   const taken: number[] = [];
@@ -295,7 +295,7 @@ function takenPoints({ firstPoint, points }: WorkloadCounts): number[] {
   return taken;
 }
 
-/** An image of a kind at each point that is taken; each is checked, every eighth of them through gc. */
+/** Makes an image at each point to try, and checks each image, every eighth with gc. */
 export async function checkPoints(kindAt: (index: number) => Kind): Promise<void> {
   const counts = await countCalls();
   assert.ok(counts.points - counts.firstPoint >= POINTS_MIN, `${counts.points} points`);

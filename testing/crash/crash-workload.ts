@@ -1,7 +1,7 @@
 /**
- * What the crash tests do to a store: some hundred operations over several forks and snapshots, chosen by a seed, and
- * the model that says what each tree must hold afterwards. Everything is decided by the seed and by the model, so a run
- * that stops at some system call has done exactly what a whole run does up to there.
+ * The workload of the crash tests: some hundred operations on several forks and snapshots, chosen by a seed, and a
+ * model of what each tree must hold afterwards. Seed and model decide everything, so a run that stops at some system
+ * call has done exactly what a whole run does up to that call.
  */
 import { assert, BLOCK_SIZE, SeededRandom } from '../../src/base/index.ts';
 import type { StoreEngine, Tree } from '../../src/store/index.ts';
@@ -11,11 +11,11 @@ import { patternBytes } from '../stores/shared-store.ts';
 
 const O_RDWR_CREAT = 0o102;
 const NAMES = ['/a', '/b', '/c', '/d/a', '/d/b', '/d/e/a'];
-/** Written into a file that lost its last name. */
+/** The bytes that are written into an open file whose name was removed. */
 const NOBODY = Buffer.from('of nobody');
 const SIZES = [10, 4096, 5000, 12_288, 20_000, 70_000];
 
-/** The chain that a fork may have before the workload flattens it. */
+/** The most layers that a fork may stand on before it is flattened. */
 export const CHAIN_LAYERS_MAX = 2;
 
 /**
@@ -28,10 +28,10 @@ export interface FileState {
   readonly isWhiteout?: boolean;
 }
 
-/** What a tree holds, by path. */
+/** The files of a tree in one state, by path. */
 export type TreeModel = ReadonlyMap<string, FileState>;
 
-/** The states that a tree went through, one for each step that changed it. */
+/** The states of a tree: the first, and one more for each step that changed it. */
 export interface TreeHistory {
   readonly states: TreeModel[];
   /** Index of the last state that was made durable. */
@@ -40,11 +40,11 @@ export interface TreeHistory {
 
 export interface Step {
   readonly text: string;
-  /** The tree that it changes, makes or drops; '' for none. */
+  /** The tree that the step changes, makes or drops; '' for none. */
   readonly tree: string;
-  /** A fork that is open afterwards. */
+  /** The fork that the step opens. */
   readonly opens?: string;
-  /** Trees that are durable as they are when the step has returned. */
+  /** Trees whose state is durable once the step has returned. */
   readonly durable: readonly string[];
   run(): void;
   /** The state of the tree afterwards; undefined when the tree is gone. */
@@ -67,13 +67,13 @@ export class Workload {
   private readonly random: SeededRandom;
   private readonly forks = new Set<string>();
   private readonly open = new Map<string, Tree>();
-  /** A file of each fork that is open under a name which it lost. */
+  /** By fork: a file that is open although its name was removed. */
   private readonly nameless = new Map<string, NamelessFile>();
   private readonly onDone: () => void;
   private nextId = 1;
   private seedOfBytes = 1;
 
-  /** Without a store nothing is done to one: the histories alone are made. `onDone` is called after every step. */
+  /** Without a store a dry run: only the histories are made. `onDone` is called after every step. */
   constructor(store: StoreEngine | undefined, seed: number, onDone: () => void = () => undefined) {
     this.store = store;
     this.random = new SeededRandom(seed);
@@ -85,7 +85,7 @@ export class Workload {
     return this.store;
   }
 
-  /** Runs the whole of it; throws where the system does. */
+  /** Runs the workload; throws what the system throws. */
   run(steps: number): void {
     for (const step of this.createWithDirectories('one')) this.step(step);
     for (let count = 0; count < steps; count++) {
@@ -132,7 +132,7 @@ export class Workload {
     return this.trees.get(name)?.states.at(-1) ?? new Map();
   }
 
-  // Steps of the store.
+  // Steps on the store.
 
   create(name: string): Step {
     const run = (): void => void this.open.set(name, this.engine.createEmpty(name));
@@ -171,7 +171,7 @@ export class Workload {
     return { text: 'gc', tree: durable[0]!, durable, run, after: () => this.modelOf(durable[0]!) };
   }
 
-  /** Long chains become short ones: no tree looks different. */
+  /** Flattens long chains of layers, which changes no tree. */
   flatten(name: string): Step {
     const run = (): void => this.engine.flattener.finish();
     return { text: 'flatten', tree: name, durable: [], run, after: () => this.modelOf(name) };
@@ -190,7 +190,7 @@ export class Workload {
     return { text, tree: name, durable: [name], run, after: () => this.modelOf(name) };
   }
 
-  // Steps of a tree.
+  // Steps on a tree.
 
   private choose(): Step {
     const { random } = this;
@@ -219,7 +219,7 @@ export class Workload {
     return this.unchanging(`checkpoint ${name}`, name, () => this.tree(name).checkpoint());
   }
 
-  /** A step that puts another state under `path`, or (undefined) takes it away. */
+  /** A step that changes the tree; `change` does the same to the model. */
   private changing(
     text: string,
     name: string,
@@ -299,7 +299,7 @@ export class Workload {
     });
   }
 
-  /** The target, made where it is missing, becomes a reflink of the source. */
+  /** Makes an existing file a reflink of the source; if the target is no other file, a sync instead. */
   private reflink(name: string, from: string, to: string): Step {
     const source = this.modelOf(name).get(from)!;
     const known = this.modelOf(name).get(to);
@@ -323,7 +323,7 @@ export class Workload {
     return this.changing(`link ${from} ${to}`, name, run, (model) => model.set(to, state));
   }
 
-  /** Takes a name from a file that stays open until a crash, or until the fork is closed. */
+  /** Removes a name of a file, which stays open until a crash, or until the fork is closed. */
   private unlinkOpen(name: string, path: string): Step {
     const { id, content } = this.modelOf(name).get(path)!;
     const run = (): void => {
@@ -335,7 +335,7 @@ export class Workload {
     return this.changing(`unlink open ${path}`, name, run, (model) => model.delete(path));
   }
 
-  /** Writes after the end of such a file: a block that a power cut may leave written is in no state with the name. */
+  /** Appends a block to such a file. No state with the name has this block, but a power cut may leave it on disk. */
   private appendNameless(name: string, known: NamelessFile): Step {
     const current =
       [...this.modelOf(name).values()].find(({ id }) => id === known.id)?.content ?? known.content;
@@ -345,7 +345,7 @@ export class Workload {
     NOBODY.copy(next, end);
     this.nameless.delete(name);
     const run = (): void => void this.tree(name).fileSystem.write(known.file!, NOBODY, 0, NOBODY.length, end);
-    // It may have other names.
+    // The file may have other names.
     return this.changing('append to nobody', name, run, (model) => setContent(model, known.id, next));
   }
 
@@ -383,7 +383,7 @@ function setContent(model: Map<string, FileState>, id: number, content: Buffer):
   for (const [path, state] of model) if (state.id === id) model.set(path, { id, content });
 }
 
-/** What happens to the store as a whole, and in how many percent of the steps. */
+/** Steps on the store as a whole, by the percentage of the workload at which they run. */
 const SPECIAL = new Map<number, (workload: Workload) => Step[]>([
   [5, (work) => work.createWithDirectories('four')],
   [15, (work) => [work.snapshot('one', 'base')]],

@@ -1,6 +1,6 @@
 /**
- * Dedupe that is killed, on a disk that fails or is full: every file reads as before, the store is clean, and the next
- * run ends with every block there once.
+ * Dedupe that is killed, or whose disk fails or is full: every file reads as before, the store is clean, and after the
+ * next run every block is stored once.
  */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
@@ -30,7 +30,7 @@ const KILL_MS_MAX = 400;
 const FAULTS = swept({ sample: 5, long: 16, all: Number.POSITIVE_INFINITY });
 const child = fileURLToPath(new URL('./dedupe-child.js', import.meta.url));
 
-/** Contents of all files: of a few kinds of blocks, in runs, so that there is much to make one. */
+/** Contents of all files: runs of a few kinds of blocks, so that there is much to dedupe. */
 function contents(seed: number): Map<string, Buffer> {
   const random = new SeededRandom(seed);
   const kinds = Array.from({ length: 200 }, (_, index) => patternBytes(BLOCK_SIZE, seed * 1000 + index));
@@ -71,7 +71,7 @@ function check(engine: StoreEngine, files: ReadonlyMap<string, Buffer>, text: st
   }
 }
 
-/** Another run completes it, and gc leaves only unique blocks. */
+/** Asserts that another run of dedupe completes, and that only unique blocks are left after gc. */
 async function finish(engine: StoreEngine, files: ReadonlyMap<string, Buffer>, text: string): Promise<void> {
   assert.equal((await dedupeStore(engine)).isComplete, true, text);
   collectGarbage(engine);
@@ -129,7 +129,7 @@ async function withFault(failing: number, code: ErrorCode): Promise<number> {
 }
 
 for (const code of ['EIO', 'ENOSPC'] as const) {
-  test(`${code} in the middle of dedupe loses nothing, and the next run ends it`, async () => {
+  test(`${code} in the middle of dedupe loses nothing, and the next run completes`, async () => {
     const total = await withFault(-1, code);
     const step = Math.max(1, Math.floor(total / FAULTS));
     for (let failing = code === 'EIO' ? 0 : Math.floor(step / 2); failing < total; failing += step) {
@@ -138,7 +138,7 @@ for (const code of ['EIO', 'ENOSPC'] as const) {
   });
 }
 
-/** A filesystem of 24 MiB, or the reason why there is none. */
+/** A filesystem of 24 MiB, or the reason why none can be mounted. */
 function smallDisk(): string | { readonly directory: string; unmount(): void } {
   if (process.getuid?.() !== 0 || createSystem().kind !== 'native')
     return 'needs root, to mount a small tmpfs';
@@ -155,7 +155,7 @@ function smallDisk(): string | { readonly directory: string; unmount(): void } {
   return { directory, unmount };
 }
 
-test('on a disk that is full to the last block dedupe says ENOSPC, and goes on when there is room', async (context) => {
+test('on a disk without a free block dedupe is ENOSPC, and succeeds when there is space', async (context) => {
   const disk = smallDisk();
   if (typeof disk === 'string') {
     context.skip(disk);
@@ -165,7 +165,7 @@ test('on a disk that is full to the last block dedupe says ENOSPC, and goes on w
   try {
     const files = contents(3);
     fill(engine, files);
-    // Otherwise the checkpoints that come first leave room for dedupe.
+    // Without this, the checkpoints before dedupe would leave space for dedupe.
     rmSync(engine.layout.reservePath);
     const ballast = `${disk.directory}/ballast`;
     assert.throws(() => {

@@ -1,6 +1,6 @@
 /**
- * A failing disk at any system call: the operation fails or succeeds, the fork holds the state before or after it, and
- * so does the store once it was opened again. A sample of the calls fails; with RAMET_SWEEP=all each of them.
+ * The disk fails at one system call. Whether the operation fails or succeeds, the fork is in the state before or after
+ * the operation, also when the store is opened again. A sample of the calls is tried; with RAMET_SWEEP=all each call.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -15,7 +15,7 @@ const STEPS = 220;
 const SEED = 20_160_515;
 const FAULTS = swept({ sample: 8, long: 25, all: Number.POSITIVE_INFINITY });
 
-/** Runs the workload with call `failing` failing; returns the calls that it made. */
+/** Runs the workload with a failure of call number `failing` (-1: none); returns the number of calls. */
 async function runWithFault(failing: number, code: ErrorCode): Promise<number> {
   await using scratch = new SharedStore();
   const system = new FaultySystem(createSystem());
@@ -51,7 +51,7 @@ async function runWithFault(failing: number, code: ErrorCode): Promise<number> {
   return calls;
 }
 
-/** The last state of each tree, and the one that the step which failed would have led to. */
+/** The last state of each tree, and the state after the failed step. */
 function allowed(workload: Workload): Map<string, TreeModel[]> {
   const states = new Map([...workload.trees].map(([name, history]) => [name, history.states.slice(-1)]));
   const { inFlight } = workload;

@@ -1,7 +1,7 @@
 /**
- * Forks over a host tree, when a system call fails, when the process dies at one, and when the power goes off:
- * each tree has its state before or after the operation, or (power cut) one since it was last durable; and
- * nothing is left open. A sample of the calls; with RAMET_SWEEP=all each of them.
+ * Forks over a host tree when a system call fails, when the process dies at a call, and when the power is cut. Each
+ * tree is in its state before or after the operation, after a power cut in a state since it was last durable, and
+ * nothing is left open. A sample of the calls is tried; with RAMET_SWEEP=all each call.
  */
 import assert from 'node:assert/strict';
 import * as fs from 'node:fs';
@@ -26,7 +26,7 @@ const SAMPLES = swept({ sample: 8, long: 16, all: Number.POSITIVE_INFINITY });
 /** Of this many successive points for a power cut, one is tried. */
 const CUTS_STRIDE = swept({ sample: 5, long: 3, all: 1 });
 
-/** What the trees hold, by name: a line for each path. */
+/** The content of each tree, by its name: a line for each path. */
 type States = ReadonlyMap<string, readonly string[]>;
 
 function linesOf(tree: Tree): string[] {
@@ -64,7 +64,7 @@ function fillHost(root: string): void {
 
 interface Step {
   run(): void;
-  /** Everything that the trees hold is durable afterwards. */
+  /** All trees are durable after the step. */
   readonly isDurable?: boolean;
 }
 
@@ -156,7 +156,7 @@ for (const isPinned of [false, true]) {
   describe(`forks over a host tree${isPinned ? ', pinned' : ''}`, { skip: nativeOnly }, () => {
     let [scratch, root] = ['', ''];
     let filled: readonly string[] = [];
-    /** After each step; the first before any. */
+    /** The states after each step; the first is that before any step. */
     const states: States[] = [new Map()];
     let calls = 0;
 
@@ -210,7 +210,7 @@ for (const isPinned of [false, true]) {
       return found;
     }
 
-    /** The trees are together in one of the states from `first` to `last`. */
+    /** Asserts that all trees together are in one of the states from `first` to `last`. */
     function expectOneOf(found: States, first: number, last: number, text: string): void {
       const allowed = states.slice(first, last + 1);
       const fits = allowed.some((state) => {
@@ -259,7 +259,7 @@ for (const isPinned of [false, true]) {
         system.plan = undefined;
         const last = Math.min(work.done + (isFailed ? 1 : 0), states.length - 1);
         if (!system.isCrashed) {
-          // A tree that another was made of in the failing step may be open nowhere.
+          // If the failing step made a tree of another, that other tree may be closed now.
           const open = new Map([...work.trees].filter(([name]) => engine.openTreeOf(name) !== undefined));
           expectOneOf(stateOf(engine, open), work.done, last, text);
         }

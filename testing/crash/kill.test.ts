@@ -1,6 +1,4 @@
-/**
- * `kill -9` of a process that works on a store, at random moments, then of processes that recover it.
- */
+/** `kill -9`, at random moments, of a process that writes to a store, and then of processes that recover the store. */
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -20,14 +18,14 @@ import { killed } from './killed.ts';
 const STEPS = 2000;
 const isNative = createSystem().kind === 'native';
 const KILLS = swept(isNative ? { sample: 30, long: 200, all: 2_000 } : { sample: 20, long: 20, all: 200 });
-/** Stores that are worked on side by side: more than there are cores, since processes that start wait for the disk. */
+/** Stores tested side by side: more than there are cores, because a process that starts waits for the disk. */
 const LANES = 4;
 const DELAY_MS_MAX = 120;
 const OPENING_MS_MAX = 40;
 const writer = fileURLToPath(new URL('./killed-child.js', import.meta.url));
 const opener = fileURLToPath(new URL('./opening-child.js', import.meta.url));
 
-/** Thrown to end a dry run. */
+/** Ends a dry run. */
 class Stop extends Error {}
 
 /** The states each tree may be in: after the acknowledged steps, or after one more. */
@@ -84,14 +82,14 @@ interface Totals {
 
 async function oneKill(seed: number, totals: Totals): Promise<void> {
   const random = new SeededRandom(seed * 7919);
-  // What a process that is killed leaves is in the kernel's hands, on a disk as in memory, which takes more steps.
+  // What a killed process wrote is in the page cache, so a store in memory will do; more steps fit into the time there.
   const parent = seed % 2 === 0 ? mkdtempSync(`${tmpdir()}/ramet-kill-`) : imagesDirectory();
   const directory = `${parent}/store`;
   try {
     const delayMs = random.below(DELAY_MS_MAX);
     const acknowledged = await killed(writer, [directory, String(seed), String(STEPS)], delayMs);
     totals.steps += acknowledged;
-    // Every third store is also opened by processes that are killed in the middle of that.
+    // Two processes that open the store are killed while they do so, for every third store.
     for (let openers = seed % 3 === 0 ? 2 : 0; openers > 0; openers--) {
       await killed(opener, [directory], random.below(OPENING_MS_MAX));
       totals.killedOpeners++;

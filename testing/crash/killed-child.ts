@@ -6,5 +6,5 @@ import { Workload } from './crash-workload.ts';
 const [directory, seed, steps] = process.argv.slice(2);
 const engine = await StoreEngine.open(directory!, { create: true });
 new Workload(engine, Number(seed), () => void writeSync(1, '.')).run(Number(steps));
-// It waits to be killed with everything open.
+// The process waits, with everything open, until it is killed.
 setInterval(() => undefined, 1000);

@@ -1,7 +1,7 @@
 /** `kill -9` of a program that works on a store. */
 import { spawn } from 'node:child_process';
 
-/** Runs a program and kills it `delayMs` after its first byte of output; returns how many bytes it had written. */
+/** Runs a program and kills it `delayMs` after its first byte of output; returns how many bytes it printed. */
 export function killed(program: string, args: readonly string[], delayMs: number): Promise<number> {
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, [program, ...args], { stdio: ['ignore', 'pipe', 'inherit'] });

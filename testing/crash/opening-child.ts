@@ -7,5 +7,5 @@ writeSync(1, '.');
 const engine = await StoreEngine.open(process.argv[2]!);
 for (const { name, kind } of engine.list()) if (kind === 'fork') engine.openTree(name).close();
 collectGarbage(engine);
-// It waits to be killed.
+// The process waits until it is killed.
 setInterval(() => undefined, 1000);

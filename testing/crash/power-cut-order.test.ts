@@ -1,7 +1,7 @@
 /**
- * What docs/durability.md says of a power cut, on the history in which an outsider met it: the names are those of some
- * moment since the last sync, and a block that was overwritten since then is the old or the new one, whichever moment
- * that was.
+ * The promise of docs/durability.md for a power cut, on a history that a user reported: the names are those of some
+ * moment since the last sync, and each block that was overwritten since then is the old or the new one, independent of
+ * that moment.
  */
 import assert from 'node:assert/strict';
 import { rmSync } from 'node:fs';
@@ -17,7 +17,7 @@ import { WatchedSystem } from './watched-system.ts';
 const IMAGES = 64;
 const [OLD, NEW] = [Buffer.alloc(2 * BLOCK_SIZE, 'o'), Buffer.alloc(BLOCK_SIZE, 'n')];
 
-/** After a power cut: the name of the file, and the first byte of each of its blocks. */
+/** The name of the file after a power cut, and the first byte of each of its blocks. */
 async function found(directory: string): Promise<string> {
   const engine = await StoreEngine.open(directory, { system: systemFor('power cut') });
   try {

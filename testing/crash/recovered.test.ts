@@ -1,6 +1,6 @@
 /**
- * What a recovery has stored outlives a power cut that comes after it, also where the process that died had synced
- * nothing: neither data, nor the names of the files that it had made.
+ * The results of a recovery survive a power cut after it, even if the process that died had synced nothing: neither
+ * data nor the names of its new files.
  */
 import assert from 'node:assert/strict';
 import { rmSync } from 'node:fs';
@@ -12,11 +12,11 @@ import { patternBytes, problemsOf, readFile, SharedStore, writeFile } from '../s
 import { imagesDirectory, makeImage, systemFor } from './crash-images.ts';
 import { WatchedSystem } from './watched-system.ts';
 
-/** Chance is against us: what can be lost is lost, as far back as it goes. */
+/** The worst case: everything that can be lost is lost, as far back as possible. */
 const WORST: Random = { below: () => 0 };
 const BYTES = patternBytes(20_000, 7);
 
-test('a power cut right after a recovery takes nothing back', async () => {
+test('a power cut right after a recovery loses nothing', async () => {
   const parent = imagesDirectory();
   const watched = new WatchedSystem(createSystem(), () => undefined, parent);
   try {

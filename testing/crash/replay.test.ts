@@ -1,6 +1,6 @@
 /**
- * A replay that is itself killed: images of crashes are opened, and every system call of that is the next crash, of
- * another process or of the machine. What then opens the store must find what the first crash allowed.
+ * A recovery that crashes itself. An image of a crash is opened, and calls of this recovery are the points of the next
+ * crash: the death of a process, or a power cut. Whoever opens the store then must find what the first crash allowed.
  */
 import assert from 'node:assert/strict';
 import { rmSync } from 'node:fs';
@@ -25,7 +25,7 @@ import {
 import { WatchedSystem, withPaths } from './watched-system.ts';
 
 const CRASHES = swept({ sample: 6, long: 12, all: 100 });
-/** The recoveries of one crash have at least this many points. */
+/** All recoveries from one crash together have at least this many points. */
 const POINTS_MIN = 40;
 const DEPTH_MAX = 3;
 
@@ -39,7 +39,7 @@ async function recoverAll(directory: string, watched: WatchedSystem): Promise<vo
   }
 }
 
-/** Images of `image` at calls of its recovery that `isTaken` picks. The kinds of crash alternate. */
+/** Recovers a copy of `image`; returns images of crashes at the calls that `isTaken` picks. Their kinds alternate. */
 async function crashesOfRecovery(
   image: Image,
   directory: string,
@@ -59,7 +59,7 @@ async function crashesOfRecovery(
       const allowed = kind === 'power cut' ? image.afterCut : image;
       const { afterCut } = image;
       const text = `${image.text}; then ${kind} at point ${index} of recovery`;
-      // A second death in the boot that a power cut began is of that boot.
+      // Once there was a power cut, the image counts as one, even if only the process died afterwards.
       const isCut = kind === 'power cut' || image.kind === 'power cut';
       const { trees, uncertain } = allowed;
       const unsynced = unsyncedIn(watched, kind, store, target);
@@ -71,12 +71,15 @@ async function crashesOfRecovery(
     directory,
     before,
   );
-  // What it keeps of lost files lies in the directory, and is needed by the images.
+  // `watched` is not closed: its copies of lost files are in `directory`, and the images need them.
   await recoverAll(store, watched);
   return images;
 }
 
-/** Checks every crash of a recovery, and for one of them every crash of the recovery from that, and so on. */
+/**
+ * Checks crashes at one in POINTS_STRIDE points of a recovery. Chance picks some of them, one on average, to check
+ * crashes of the recovery from that crash in the same way, and so on. Returns how many crashes were checked.
+ */
 async function checkRecovery(image: Image, depth: number): Promise<number> {
   const directory = imagesDirectory();
   try {
@@ -103,7 +106,7 @@ async function checkRecovery(image: Image, depth: number): Promise<number> {
   }
 }
 
-test('a recovery that is killed at any point is made good by the next', async () => {
+test('if a recovery crashes at any point, the next one completes it', async () => {
   const { points } = await countCalls();
   const step = Math.floor(points / CRASHES);
   let checked = 0;

@@ -1,8 +1,8 @@
 /**
- * A system that tells of every call that changes or syncs something before it is made, and remembers what a power cut
- * could take back: for each page of each file, every content that it has had since the file was last synced; the length
- * of each file then; and the names that were made, taken away or moved in each directory since that was last synced
- * (POSIX promises no more).
+ * A system that reports every call that changes or syncs something before the call is made, and remembers what a power
+ * cut could undo: every content of each page since its file was last synced; the length of each file at that sync; and
+ * the names that were made, removed or moved in each directory since that directory was synced (POSIX promises no
+ * more).
  */
 import { existsSync, fstatSync, linkSync, mkdtempSync, readSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -10,24 +10,24 @@ import { dirname } from 'node:path';
 import { BLOCK_SIZE, type Random } from '../../src/base/index.ts';
 import type { System } from '../../src/sys/index.ts';
 
-/** Contents of a page since the last sync, the synced one first; the present one is not among them. */
+/** Contents of a page since the last sync, the synced content first, without the present content. */
 type PageVersions = Buffer[];
 
-/** A write that is about to be made, for tearing it. */
+/** A write that is about to be made: an image may hold the first part of it. */
 export interface PendingWrite {
   readonly path: string;
   readonly bytes: Buffer;
   readonly position: number;
 }
 
-/** A page that a power cut puts back. */
+/** An older content of a page, which a power cut restores. */
 export interface LostPage {
   readonly path: string;
   readonly position: number;
   readonly bytes: Buffer;
 }
 
-/** A name that a power cut puts back. */
+/** A name whose change a power cut undoes. */
 export interface LostName {
   readonly path: string;
   /** A copy of the file that had the name before; undefined when there was none. */
@@ -39,14 +39,14 @@ export interface LostGrowth {
   readonly sizeBytes: number;
 }
 
-/** What was not synced at some moment, by path: see the fields of WatchedSystem. */
+/** The unsynced state at some moment, by path: see the fields of WatchedSystem. */
 export interface Unsynced {
   readonly pages: ReadonlyMap<string, ReadonlyMap<number, PageVersions>>;
   readonly sizes: ReadonlyMap<string, number>;
   readonly names: ReadonlyMap<string, string | undefined>;
 }
 
-/** The same of a copy of the store, where a file has another path. */
+/** The same state for a copy of the store, in which files have other paths. */
 export function withPaths({ pages, sizes, names }: Unsynced, inCopy: (path: string) => string): Unsynced {
   const moved = <Value>(of: ReadonlyMap<string, Value>): Map<string, Value> =>
     new Map([...of].map(([path, value]) => [inCopy(path), value]));
@@ -55,8 +55,8 @@ export function withPaths({ pages, sizes, names }: Unsynced, inCopy: (path: stri
 
 const O_CREAT = 0o100;
 /**
- * Calls after which the host is not what it was before, or which stand beside a transaction of the tables. Between two
- * of them a crash leaves the same, whatever is read meanwhile.
+ * Calls that change the host, or that come just before or after a transaction of the tables. Between two of these calls
+ * it makes no difference when a crash comes.
  */
 const POINTS: ReadonlySet<string | symbol> = new Set([
   'open',
@@ -81,24 +81,24 @@ export class WatchedSystem {
   readonly system: System;
   /** All calls so far. */
   callCount = 0;
-  /** Those of them that change or sync something. */
+  /** The calls among them that change or sync something. */
   pointCount = 0;
   private readonly inner: System;
   private readonly onPoint: (index: number, write: PendingWrite | undefined) => void;
   private readonly paths = new Map<number, string>();
   private readonly unsynced = new Map<string, Map<number, PageVersions>>();
-  /** Length of a file at its last sync, for those that changed theirs since. */
+  /** The length at the last sync of each file whose length has changed since. */
   private readonly syncedSizes = new Map<string, number>();
-  /** Names changed since their directory was synced, with what they were before. */
+  /** Names that changed since their directory was synced, each with a kept copy of its old file, if there was one. */
   private readonly unsyncedNames = new Map<string, string | undefined>();
-  /** Files that lost their names are kept here by another name, until the end. */
+  /** Holds a link to each file that lost its name, until `close`. */
   private keptDirectory: string | undefined;
   private readonly keptParent: string;
   private keptFiles = 0;
 
   /**
-   * `keptParent`: a directory on the filesystem that the store is on, and outside the store. `before`: what a process
-   * left that died on a copy of the store.
+   * `keptParent`: a directory outside the store, on the same filesystem. `before`: what was not synced when an earlier
+   * process died, if this store is a copy of that moment.
    */
   constructor(
     inner: System,
@@ -175,7 +175,7 @@ export class WatchedSystem {
     }
   }
 
-  /** The name is about to stand for something else, or nothing. What it was at the last sync is what counts. */
+  /** Called before a name changes or disappears: keeps the file that it had at the last sync. */
   private changeName(path: string): void {
     if (this.unsyncedNames.has(path)) return;
     if (!existsSync(path)) {
@@ -188,19 +188,19 @@ export class WatchedSystem {
     this.unsyncedNames.set(path, kept);
   }
 
-  /** What is not synced now, with the paths that the files have in a copy of the store. */
+  /** The state that is not synced now, with the paths of files in a copy of the store. */
   unsyncedIn(inCopy: (path: string) => string): Unsynced {
     const pages = new Map([...this.unsynced].map(([path, of]) => [path, new Map(of)]));
     return withPaths({ pages, sizes: this.syncedSizes, names: this.unsyncedNames }, inCopy);
   }
 
-  /** Some of the names that a power cut puts back now, the latest first. */
+  /** Picks changes of names that a power cut now undoes, the latest first. */
   lostNames(random: Random): LostName[] {
     const lost = [...this.unsyncedNames].filter(() => random.below(2) === 0);
     return lost.reverse().map(([path, before]) => ({ path, before }));
   }
 
-  /** Some of the files that a power cut makes as short as they were. */
+  /** Picks files that a power cut now makes as short as they were at their last sync. */
   lostGrowth(random: Random): LostGrowth[] {
     const grown = [...this.syncedSizes].filter(() => random.below(2) === 0);
     return grown.map(([path, sizeBytes]) => ({ path, sizeBytes }));
@@ -216,7 +216,7 @@ export class WatchedSystem {
     const last = Math.floor((position + length - 1) / BLOCK_SIZE);
     for (let page = Math.floor(position / BLOCK_SIZE); page <= last; page++) {
       const bytes = Buffer.alloc(BLOCK_SIZE);
-      // Write-only descriptors are used for files that nobody reads before they are synced.
+      // Reading fails for write-only descriptors: those files are not read before they are synced.
       try {
         readSync(fd, bytes, 0, BLOCK_SIZE, page * BLOCK_SIZE);
       } catch {
@@ -240,7 +240,7 @@ export class WatchedSystem {
     else this.unsynced.set(to, pages);
   }
 
-  /** What a power cut loses now: of each page that was not synced, by chance, nothing or the last few of its writes. */
+  /** Picks older contents of unsynced pages, which a power cut now restores; some pages stay as they are. */
   lostPages(random: Random): LostPage[] {
     const lost: LostPage[] = [];
     for (const [path, pages] of this.unsynced) {

@@ -18,7 +18,7 @@ import { Session, type SessionEvents } from '../../src/fuse/session.ts';
 import { StoreEngine, type StoreOptions, type Tree } from '../../src/store/index.ts';
 import { problemsOf } from '../stores/shared-store.ts';
 
-/** enum fuse_opcode, written down once more. */
+/** enum fuse_opcode, copied from the header independently of src/fuse. */
 export const Op = {
   LOOKUP: 1,
   FORGET: 2,
@@ -87,7 +87,7 @@ export function u64(...values: readonly (number | bigint)[]): Buffer {
   return bytes;
 }
 
-/** Strings are names: their bytes, and a zero byte. */
+/** Joins the parts. A string is a name: its bytes, and a zero byte. */
 export function pack(...parts: readonly (Uint8Array | string)[]): Buffer {
   return Buffer.concat(
     parts.map((part) => (typeof part === 'string' ? Buffer.from(`${part}\0`, 'latin1') : part)),
@@ -100,7 +100,7 @@ export function requestBytes(opcode: number, node: number | bigint, args: Uint8A
   return Buffer.concat([...head, args]);
 }
 
-/** What of struct fuse_entry_out and struct fuse_attr tests look at. */
+/** The fields of struct fuse_attr that tests look at. */
 export interface Attr {
   readonly ino: number;
   readonly size: number;
@@ -113,7 +113,7 @@ export interface Attr {
   readonly mtimeNanoseconds: number;
 }
 
-/** struct fuse_attr at `at`. */
+/** Decodes the struct fuse_attr at offset `at`. */
 export function attrOf(bytes: Buffer, at: number): Attr {
   const [mode, nlink, uid, gid, rdev] = [60, 64, 68, 72, 76].map((field) => bytes.readUInt32LE(at + field));
   return {
@@ -129,17 +129,17 @@ export function attrOf(bytes: Buffer, at: number): Attr {
   };
 }
 
-/** What READDIR and READDIRPLUS tell of a name. */
+/** One entry of an answer to READDIR or READDIRPLUS. */
 export interface DirectoryEntry {
   readonly name: string;
   readonly ino: number;
   readonly cookie: number;
   readonly kind: number;
-  /** READDIRPLUS: the node that the kernel has from now on. */
+  /** The node that READDIRPLUS has looked up for the kernel; 0 from READDIR. */
   readonly node: number;
 }
 
-/** Entries without attributes begin with 24 bytes, those with them with a struct fuse_entry_out of 128 before. */
+/** Each entry is a header of 24 bytes and the name; READDIRPLUS puts a struct fuse_entry_out of 128 bytes before it. */
 function directoryEntries(bytes: Buffer, isPlus: boolean): DirectoryEntry[] {
   const entries: DirectoryEntry[] = [];
   for (let at = 0; at < bytes.length; ) {
@@ -167,7 +167,7 @@ export interface FuseKernelOptions {
 export class FuseKernel {
   readonly tree: Tree;
   readonly session: Session;
-  /** What `dispatch` took for defects. */
+  /** Exceptions that `dispatch` reported as defects. */
   readonly defects: unknown[] = [];
   readonly deferred: { readonly deferred: Deferred; readonly unique: Unique }[] = [];
   private readonly fetches: Promise<void>[] = [];
@@ -182,7 +182,7 @@ export class FuseKernel {
     this.ask(Op.INIT, 0, u32(7, 45, 1024 * 1024, INIT_FLAGS, INIT_FLAGS, ...Array(11).fill(0)));
   }
 
-  /** Sends bytes as they are. Returns the whole answer; empty when there is none. */
+  /** Sends these bytes as one request. Returns the whole answer; empty if there is none. */
   sendBytes(bytes: Uint8Array): Buffer {
     this.request.bytes.set(bytes);
     if (!this.request.begin(bytes.length)) return Buffer.alloc(0);
@@ -203,24 +203,24 @@ export class FuseKernel {
     return this.sendBytes(requestBytes(opcode, node, args));
   }
 
-  /** The answer after its header, which is checked. */
+  /** Sends a request that must succeed; returns the answer without its header. */
   ask(opcode: number, node: number | bigint, args?: Uint8Array): Buffer {
     const answer = this.send(opcode, node, args);
     assert.equal(codeOf(answer), 'OK', `opcode ${opcode}`);
     return answer.subarray(16);
   }
 
-  /** The name of the error that a request fails with. */
+  /** Sends a request; returns the name of its error, or 'OK'. */
   fails(opcode: number, node: number | bigint, args?: Uint8Array): string {
     return codeOf(this.send(opcode, node, args));
   }
 
-  /** What the disk still does for answers that were deferred. */
+  /** Waits for all reads from disk for deferred answers. */
   async settle(): Promise<void> {
     await Promise.allSettled(this.fetches);
   }
 
-  /** Answers what was deferred first; the whole answer. */
+  /** Waits for the oldest deferred request, and returns the whole answer to it. */
   async finishDeferred(): Promise<Buffer> {
     await this.deferred[0]!.deferred.until;
     return this.answerDeferred();
@@ -260,7 +260,7 @@ export class FuseKernel {
     return this.ask(Op.WRITE, node, writeArgs(position, bytes)).readUInt32LE(0);
   }
 
-  /** One request: the entries after `cookie` that fit into `size` bytes. */
+  /** Sends one request; returns the entries after `cookie` that fit into `size` bytes. */
   readDirectory(directory: number, cookie: number, size: number, isPlus: boolean): DirectoryEntry[] {
     const args = pack(u64(0, cookie), u32(size, 0), u64(0), u32(0, 0));
     const bytes = this.ask(isPlus ? Op.READDIRPLUS : Op.READDIR, directory, args);
@@ -268,7 +268,7 @@ export class FuseKernel {
     return directoryEntries(bytes, isPlus);
   }
 
-  /** All entries with attributes but `.` and `..`, asked for as the kernel does: until nothing comes. */
+  /** All entries with attributes, except `.` and `..`. Sends requests, like the kernel, until an answer is empty. */
   list(directory: number): DirectoryEntry[] {
     const entries: DirectoryEntry[] = [];
     for (;;) {
@@ -278,7 +278,7 @@ export class FuseKernel {
     }
   }
 
-  /** Waits for the disk where the host's page cache has nothing. */
+  /** Reads; waits for the disk if the bytes are not in the host's page cache. */
   read(node: number, position: number, size: number): Buffer {
     const answer = this.send(Op.READ, node, readArgs(position, size));
     const whole = answer.length === 0 ? this.answerDeferred() : answer;
@@ -297,25 +297,25 @@ export function readArgs(position: number | bigint, size: number): Buffer {
   return pack(u64(0, position), u32(size, 0), u64(0), u32(0, 0));
 }
 
-/** 'OK', or the name of the error in the header of an answer, which must be as long as it says. */
+/** 'OK', or the name of the error in the header of an answer. Asserts that the answer has the length in its header. */
 export function codeOf(answer: Buffer): string {
   assert.ok(answer.length >= 16, 'there is an answer');
   assert.equal(answer.readUInt32LE(0), answer.length);
   const error = answer.readInt32LE(4);
   if (error !== 0) assert.equal(answer.length, 16, 'an error has no payload');
-  // libuv has no name for a stale handle.
+  // libuv has no name for ESTALE.
   return error === 0 ? 'OK' : error === -ESTALE ? 'ESTALE' : getSystemErrorName(error);
 }
 
 export interface ScratchOptions extends FuseKernelOptions {
-  /** A snapshot is mounted instead of a fork of it. */
+  /** Serves the snapshot itself instead of a fork of it. */
   readonly isReadOnly?: boolean;
   readonly store?: StoreOptions;
 }
 
 /**
- * A kernel before a fork (`fork`) of a snapshot (`base`) of what `fill` makes. When the test ends the mount does, too,
- * and there must have been no defects, and the store must be as fsck wants it.
+ * A kernel that has a fork (`fork`) mounted, made of a snapshot (`base`) of the files that `fill` makes. When the test
+ * ends, the mount ends too, and neither `dispatch` may have reported a defect nor fsck find a problem.
  */
 export async function scratchKernel(
   context: TestContext,

@@ -1,6 +1,6 @@
 /**
- * Looks up a million names through `dispatch`, forgets each of them, singly and many at once, and prints as JSON by how
- * much the heap has grown. Run with --expose-gc, in a process of its own: nothing else grows that heap.
+ * Looks up a million names through `dispatch`, forgets all of them, singly and in batches, and prints as JSON how much
+ * the heap has grown. Run with --expose-gc, in a process of its own: nothing else grows that heap.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -1,21 +1,21 @@
 /**
- * For tests: the FUSE server of somebody else, in a process of its own: one directory of files, as a control file says
- * it is at the moment. It keeps no times of birth, gives any inode number to any file, and answers nobody while it is
- * told to stall. Arguments: the directory to mount at, the control file. Prints a line when it is mounted; ends when it
- * is unmounted.
+ * For tests: a FUSE server that is not Ramet's. It serves one directory, whose files a control file describes at every
+ * moment. The server has no birth times, gives files any inode numbers, and answers nothing while the control file
+ * says so. Arguments: the directory to mount at, the control file. Prints a line when the directory is mounted; ends
+ * when it is unmounted.
  *
- * The bytes are those of include/uapi/linux/fuse.h, written down once more.
+ * It encodes the structures of include/uapi/linux/fuse.h without the codecs of src/fuse.
  */
 import { openSync, readFileSync, readSync, writeSync } from 'node:fs';
 import { createKernel } from '../../src/sys/index.ts';
 import { Op, pack, u32, u64 } from './fuse-kernel.ts';
 
-/** What the control file holds. */
+/** The content of the control file, as JSON. */
 export interface OddDirectory {
   readonly files: Readonly<
     Record<string, { readonly ino: number; readonly text: string; readonly nlink?: number }>
   >;
-  /** Requests are not answered until this is false. */
+  /** While true, requests wait for their answers. */
   readonly isStalled?: boolean;
 }
 
@@ -26,7 +26,7 @@ const S_IFDIR = 0o40000;
 const S_IFREG = 0o100000;
 
 const [, , directory = '', control = ''] = process.argv;
-/** A node stays what it was looked up as. */
+/** Names that were looked up: node n + 2 stands for entry n forever. */
 const names: string[] = [];
 
 function wanted(): OddDirectory {
@@ -37,7 +37,7 @@ function wanted(): OddDirectory {
   }
 }
 
-/** struct fuse_attr; the times are all those of the file's number. */
+/** struct fuse_attr; the file's inode number also serves as its times, in seconds. */
 function attr({ files }: OddDirectory, name: string | undefined): Buffer | undefined {
   const file = name === undefined ? { ino: 1, text: '' } : files[name];
   if (file === undefined) return undefined;
@@ -62,7 +62,7 @@ function listing({ files }: OddDirectory, offset: number): Buffer {
   return pack(...entries.slice(offset));
 }
 
-/** The answer; the errno; undefined for requests that have none. */
+/** The answer, or an errno; undefined for requests that get no answer. */
 function answer(opcode: number, node: bigint, args: Buffer): Buffer | number | undefined {
   if (opcode === Op.INIT)
     return pack(u32(7, 31, 65536, 0), Buffer.from([16, 0, 12, 0]), u32(65536, 1), Buffer.alloc(36));

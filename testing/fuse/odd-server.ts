@@ -12,14 +12,14 @@ export class OddServer {
   private readonly control: string;
   private server: ChildProcess | undefined;
 
-  /** To be mounted at a directory, which is made. */
+  /** Makes the directory at which `start` mounts the server. */
   constructor(directory: string) {
     this.directory = directory;
     this.control = `${directory}.json`;
     mkdirSync(directory);
   }
 
-  /** From now on it shows this. */
+  /** Sets the files that the server shows from now on. */
   show(state: OddDirectory): void {
     writeFileSync(`${this.control}.new`, JSON.stringify(state));
     renameSync(`${this.control}.new`, this.control);
@@ -32,7 +32,7 @@ export class OddServer {
     await once(this.server.stdout!, 'data');
   }
 
-  /** Ends the server and its mounts. */
+  /** Kills the server and unmounts its directory. */
   async end(): Promise<void> {
     const { server } = this;
     if (server === undefined || server.exitCode !== null) return;

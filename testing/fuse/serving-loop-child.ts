@@ -1,6 +1,6 @@
 /**
- * A process whose thread is kept by a `ServingLoop` that serves a pipe: reports what it sees of its own events,
- * one line of JSON, and ends. What is tried is its argument.
+ * A process whose main thread waits in a `ServingLoop` that serves a pipe. The argument names a trial, one of `tries`:
+ * how the process's own events fare in that loop. Prints the result as one line of JSON and ends.
  */
 import { execFileSync } from 'node:child_process';
 import { closeSync, constants, mkdtempSync, openSync, readSync, rmSync, writeSync } from 'node:fs';
@@ -35,18 +35,18 @@ const served = {
     return true;
   },
 };
-// A name there could lie on a mount that answers nothing: the loop needs none.
+// The loop must not use TMPDIR, which may lie on a mount that does not answer.
 process.env.TMPDIR = '/nowhere';
 const loop = new ServingLoop(kernel);
 await loop.prepare();
 loop.add(device, served);
 
-/** Waits without a timer of the process until `isDone`. */
+/** Waits until `isDone`, and looks every millisecond. */
 async function until(isDone: () => boolean): Promise<void> {
   while (!isDone()) await sleep(1);
 }
 
-/** What a busy machine does to some of them does not count. */
+/** The median, so that a busy machine may delay some of the trials. */
 function medianOf(timesMs: number[]): number {
   return timesMs.sort((a, b) => a - b)[timesMs.length >> 1]!;
 }
@@ -101,7 +101,7 @@ async function pool(): Promise<object> {
   return { reads, readMs };
 }
 
-/** The device is served while nothing else happens, and at once. */
+/** Bytes in the device are served, although no other event happens. */
 async function serving(): Promise<object> {
   const writer = openSync(fifo, constants.O_WRONLY);
   for (let index = 0; index < 100; index++) {
@@ -113,7 +113,7 @@ async function serving(): Promise<object> {
   return { servedBytes };
 }
 
-/** What the serving began goes on before the loop waits again, if it said so. */
+/** If serving calls `giveTurn`, promises that it resolves are continued before the loop waits again. */
 async function turns(): Promise<object> {
   const writer = openSync(fifo, constants.O_WRONLY);
   const late: number[] = [];
@@ -132,7 +132,7 @@ async function turns(): Promise<object> {
   return { lateMs: medianOf(late) };
 }
 
-/** What is served makes ready, in pieces, what may be asked next. */
+/** The loop calls `rest` until it returns false: serving prepares later requests there, piece by piece. */
 async function resting(): Promise<object> {
   const writer = openSync(fifo, constants.O_WRONLY);
   writeSync(writer, 'x');
@@ -163,7 +163,7 @@ async function signals(): Promise<object> {
   return { signal: 'SIGTERM' };
 }
 
-/** With the last device gone nothing keeps the process. */
+/** Once the last device is removed, nothing keeps the process alive. */
 async function ending(): Promise<object> {
   return { servedBytes };
 }

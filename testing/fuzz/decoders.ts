@@ -1,4 +1,4 @@
-/** Decoders of bytes alone: whatever they are given, they return or throw a DecodeError, or an error with a code. */
+/** Decoders that need no store: for any bytes they return, or throw a DecodeError or an error with a code. */
 import {
   type BlobId,
   ByteReader,
@@ -142,7 +142,7 @@ async function readTar(bytes: Buffer): Promise<void> {
   }
 }
 
-/** Headers with right checksums, so that what stands in them is read. */
+/** Gives tar headers right checksums, so that their fields are decoded. */
 function withSums(bytes: Buffer): Buffer {
   for (let at = 0; at + 512 <= bytes.length; at += 512) {
     const header = bytes.subarray(at, at + 512);

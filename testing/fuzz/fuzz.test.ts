@@ -1,4 +1,4 @@
-/** A little of `npm run fuzz`, from fixed seeds, and what it found before. */
+/** A sample of `npm run fuzz`, from fixed seeds, and the inputs that it once failed on. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { SeededRandom } from '../../src/base/index.ts';
@@ -15,7 +15,7 @@ async function keptOf(target: Target): Promise<void> {
   for (const [name, input] of KEPT) if (name === target.name) await feed(target, Buffer.from(input, 'hex'));
 }
 
-describe('any bytes are taken or refused', () => {
+describe('any bytes are accepted or refused', () => {
   test('by every decoder', async () => {
     for (const target of DECODERS) {
       await keptOf(target);
@@ -44,7 +44,7 @@ describe('the fuzzer', () => {
     },
   };
 
-  test('finds what breaks, and replays it from the input', async () => {
+  test('finds an input that breaks a decoder, and can replay it', async () => {
     await assert.rejects(fuzz(broken, { seed: 1, inputs: 1000 }), (error) => {
       assert.ok(error instanceof Defect);
       assert.ok(error.input.includes(0x80));
@@ -54,7 +54,7 @@ describe('the fuzzer', () => {
     await feed(broken, Buffer.from('good'));
   });
 
-  test('makes the same inputs of one seed', () => {
+  test('makes the same inputs from one seed', () => {
     const made = (seed: number): Buffer => mutated(broken.seeds, new SeededRandom(seed));
     assert.deepEqual(made(5), made(5));
     assert.notDeepEqual([made(1), made(2), made(3)], [made(4), made(5), made(6)]);

@@ -1,18 +1,18 @@
 /**
- * Feeds decoders with bytes that nobody wrote: seeds that are right, changed at random by a seed that replays. An input
- * is good when it is taken, or refused by an error that the target names. A crash, an assertion, a TypeError or
- * RangeError, a second without an end, or memory without a bound, is a defect: `Defect` has the input.
+ * A fuzzer: feeds decoders with valid samples that it changes at random; the same seed makes the same changes. A
+ * decoder may accept an input, or refuse it with an error that the target names. Any other error, an input that takes
+ * more than INPUT_MS_MAX, or memory that grows by more than GROWN_BYTES_MAX, is a `Defect`, which has the input.
  */
 import { Worker } from 'node:worker_threads';
 import { SeededRandom } from '../../src/base/index.ts';
 
 export interface Target {
   readonly name: string;
-  /** What is right. */
+  /** Valid samples to change. */
   readonly seeds: readonly Buffer[];
-  /** Takes the input, or throws. */
+  /** Decodes the input; throws if it refuses the input. */
   run(input: Buffer): void | Promise<void>;
-  /** Whether what it threw says that the input is bad. */
+  /** Whether an error of `run` is a proper refusal of the input. */
   isRefusal(error: unknown): boolean;
 }
 
@@ -29,14 +29,14 @@ export class Defect extends Error {
   }
 }
 
-/** Numbers at which things change. */
+/** Byte values at which decoders change their behaviour. */
 const ODD = [0, 1, 2, 0x2e, 0x2f, 0x7f, 0x80, 0xfe, 0xff] as const;
 const ODD_WORDS = [0, 1, 2 ** 31 - 1, 2 ** 31, 2 ** 32 - 1] as const;
 
 /** One of the seeds with some changes: bits, bytes, words; pieces cut, repeated, or taken from another seed. */
 export function mutated(seeds: readonly Buffer[], random: SeededRandom): Buffer {
   let bytes: Buffer = Buffer.from(seeds[random.below(seeds.length)]!);
-  // One change leaves most of it right, and gets far.
+  // An input with one change is mostly valid, so decoding gets far.
   const changes = random.below(3) > 0 ? 1 : 2 + random.below(random.below(8) === 0 ? 30 : 5);
   for (let change = 0; change < changes; change++) bytes = changed(bytes, seeds, random);
   return bytes;
@@ -72,7 +72,7 @@ function changed(bytes: Buffer, seeds: readonly Buffer[], random: SeededRandom):
       const from = random.below(other.length + 1);
       return Buffer.concat([before, other.subarray(from, from + 1 + random.below(64)), behind]);
     }
-    case 7: // A varint as large as they come.
+    case 7: // A very large varint.
       return Buffer.concat([
         before,
         Buffer.alloc(1 + random.below(9), 0xff),
@@ -103,11 +103,11 @@ export async function feed(target: Target, input: Buffer, place = 'a kept input'
 export interface Run {
   readonly seed: number;
   readonly inputs: number;
-  /** Ends the run earlier. */
+  /** The run ends after this time, even with fewer inputs. */
   readonly msMax?: number | undefined;
 }
 
-/** Returns how many inputs were given. Whatever the bytes do, this ends: see `Watchdog`. */
+/** Returns the number of inputs. If an input does not end, `Watchdog` kills the process. */
 export async function fuzz(
   target: Target,
   { seed, inputs, msMax = Number.POSITIVE_INFINITY }: Run,
@@ -126,7 +126,7 @@ export async function fuzz(
 
 const TEXT_BYTES = 256;
 
-/** Kills the process, and says at which input, when one does not end: nothing in its own thread could. */
+/** Kills the process and names the input if an input does not end. Its thread is another, because this one hangs. */
 class Watchdog {
   private readonly shared = new SharedArrayBuffer(8 + TEXT_BYTES);
   private readonly beat = new Int32Array(this.shared, 0, 2);

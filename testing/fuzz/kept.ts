@@ -1,4 +1,4 @@
-/** Inputs that a decoder once broke on: the target's name, and the bytes in hex. */
+/** Inputs that once broke a decoder: the target's name, and the bytes in hex. */
 export const KEPT: readonly (readonly [target: string, input: string])[] = [
   [
     'rows of a store',

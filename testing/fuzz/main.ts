@@ -1,4 +1,4 @@
-/** `npm run fuzz`: feeds decoders and whole stores with bytes that nobody wrote, for as long as it is told to. */
+/** `npm run fuzz`: feeds decoders and whole stores with random changes of valid bytes, for a given time. */
 import { Command, InvalidArgumentError } from 'commander';
 import { DECODERS } from './decoders.ts';
 import { Defect, fuzz, type Target } from './fuzz.ts';

@@ -1,6 +1,6 @@
 /**
- * Whole stores in which one row, the journal, or the archives of layers are not what Ramet writes: with right
- * checksums, so that every reader gets to see them. Every walk ends, and fails with an error that has a code.
+ * Targets that are whole stores: one row, the journal, or the layers that are imported are bytes that Ramet does not
+ * write, but with right checksums, so that every reader decodes them. Every call ends, or fails with an error code.
  */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -28,7 +28,7 @@ import { writeFile } from '../stores/shared-store.ts';
 import { type TarPart, tarBytes } from '../trees/tar-bytes.ts';
 import type { Target } from './fuzz.ts';
 
-/** A disk that is full at some time: a file may say that it has any size, and a tar has its holes as zeros. */
+/** A stream that is full after 256 MiB: a damaged inode may have any size, and a tar contains holes as zeros. */
 function nowhere(): Writable {
   let left = 256 * 1024 * 1024;
   return new Writable({
@@ -49,7 +49,7 @@ function isCoded(error: unknown): boolean {
   return error instanceof FsError || error instanceof StoreError;
 }
 
-/** Runs each call; what it throws has a code. */
+/** Runs each call; ignores errors that have a code, and throws others. */
 async function each(...calls: readonly (() => unknown)[]): Promise<void> {
   for (const call of calls) {
     try {
@@ -128,7 +128,7 @@ function disposing(directory: string, engine: StoreEngine, target: Target): Stor
 export async function rowTarget(): Promise<StoreTarget> {
   const directory = mkdtempSync(join(tmpdir(), 'ramet-fuzz-'));
   const engine = await sampleStore(directory);
-  // The rows of the tables, which nothing else hands out: to write what no table would.
+  // The cast reaches the private rows of the tables, to write rows that no table would write.
   const { rows } = engine.tables as unknown as { rows: Rows };
   const all = (): Map<string, Buffer> => {
     const found = new Map<string, Buffer>();

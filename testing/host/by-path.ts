@@ -1,8 +1,8 @@
-/** Calls on a path of the host, without following a symlink; a `System` has them only by descriptor. */
+/** Calls by path, without following a symlink, for which a `System` needs a descriptor. */
 import { basename, dirname } from 'node:path';
 import { O_DIRECTORY, O_NOFOLLOW, O_PATH, type System } from '../../src/sys/index.ts';
 
-/** Opens a path for the duration of the call. */
+/** Opens a path while `call` runs. */
 export function onPath<T>(system: System, path: string, call: (fd: number) => T): T {
   return opened(system, path, O_PATH | O_NOFOLLOW, call);
 }

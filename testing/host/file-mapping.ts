@@ -1,6 +1,6 @@
 /**
- * A memory map of a file, read and written by copying, so that a page that cannot be had is an EFAULT here and not a
- * SIGBUS that ends the process: the kernel copies between the map and a file in memory.
+ * A memory map of a file for tests. System calls copy between the map and a file in memory, so that a page that cannot
+ * be read is an EFAULT and not a SIGBUS that ends the process.
  */
 import { closeSync, readSync, writeSync } from 'node:fs';
 import { allocateFixed, check, libc } from './libc.ts';
@@ -15,10 +15,10 @@ const MFD_CLOEXEC = 1;
 const PAGE_BYTES = 4096;
 
 export class FileMapping implements Disposable {
-  /** Where it lies in the memory of this process. */
+  /** Address of the map in this process. */
   readonly address: number;
   readonly lengthBytes: number;
-  /** The file in memory that bytes pass through. */
+  /** Descriptor of the file in memory that all bytes pass through. */
   private readonly between: number;
   private isOpen = true;
 
@@ -30,7 +30,7 @@ export class FileMapping implements Disposable {
     this.between = check(libc().memfd_create('between', MFD_CLOEXEC), 'memfd_create');
   }
 
-  /** EFAULT where a page cannot be had: beyond the end of the file, or after a failed read. */
+  /** Reads through the map. EFAULT for a page beyond the end of the file, or one that could not be read from disk. */
   read(position = 0, length = this.lengthBytes - position): Buffer {
     this.copy('pwrite', position, length);
     const bytes = Buffer.alloc(length);
@@ -44,7 +44,7 @@ export class FileMapping implements Disposable {
     this.copy('pread', position, bytes.length);
   }
 
-  /** msync: what was stored is in the file, on its disk. */
+  /** msync(2): writes stored bytes to the file and its disk. */
   sync(): void {
     check(libc().msync(this.address, this.lengthBytes, MS_SYNC), 'msync');
   }
@@ -67,7 +67,7 @@ export class FileMapping implements Disposable {
   }
 }
 
-/** Reads through a descriptor opened with O_DIRECT, which wants memory at a page boundary. */
+/** Reads through a descriptor opened with O_DIRECT, which needs memory at a page boundary. */
 export function readDirect(fd: number, position: number, length: number): Buffer {
   const whole = Math.ceil(length / PAGE_BYTES) * PAGE_BYTES;
   const flags = MAP_PRIVATE | MAP_ANONYMOUS;

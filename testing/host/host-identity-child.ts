@@ -1,6 +1,6 @@
 /**
- * For tests: forks of directories that look alike, each case in a mount namespace of its own. Arguments: the case, and
- * a directory to work in. What does not hold is thrown.
+ * For tests: forks of directories that look alike; each case runs in a mount namespace of its own. Arguments: the case,
+ * and a directory to work in. Throws if an assertion fails.
  */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
@@ -21,7 +21,7 @@ const write = (path: string, text: string): void => fs.writeFileSync(at(path), t
 const bytes = (text: string): Buffer => Buffer.from(text);
 const shown = (tree: Tree, path: string): string => contentOf(tree, path).toString();
 
-/** A directory of this name, with something mounted on it. */
+/** Makes a directory of this name and mounts something on it. */
 function mounted(name: string, ...args: string[]): void {
   fs.mkdirSync(at(name), { recursive: true });
   run('mount', ...args, at(name));
@@ -40,7 +40,7 @@ class Case {
     this.engine = await StoreEngine.open(at('store'), { create: true });
   }
 
-  /** What is remembered in memory is gone. */
+  /** Opens the store again, which drops all caches. */
   async reopen(): Promise<void> {
     await this.engine.close();
     await this.open();
@@ -50,7 +50,7 @@ class Case {
     return this.engine.forkHost(at(directory), name, false);
   }
 
-  /** Opens a tree, looks, and closes it. */
+  /** Opens a tree, calls `see`, and closes the tree. */
   look<T>(name: string, see: (tree: Tree) => T): T {
     const tree = this.engine.openTree(name);
     try {
@@ -76,7 +76,7 @@ const cases: Record<string, (store: Case) => Promise<void>> = {
     }
     const [x, y] = [store.fork('a', 'x'), store.fork('b', 'y')];
     assert.deepEqual([shown(x, '/f'), shown(y, '/f')], ['a', 'b'], 'both open at once');
-    // The same host inode, birth and size in both: each has its own bytes.
+    // The files have the same host inode, birth time and size in both directories, but each has its own bytes.
     for (const tree of [x, y]) tree.fileSystem.chmod('/kept', 0o600, true);
     for (const tree of [x, y]) writeFile(tree, '/f', bytes('+'), 5000);
     for (const tree of [x, y]) tree.close();
@@ -100,7 +100,7 @@ const cases: Record<string, (store: Case) => Promise<void>> = {
     const tree = store.fork('a', 'x');
     writeFile(tree, '/written', bytes('X'), 0);
     assert.equal(shown(tree, '/f'), 'a');
-    // It is still held open, so only its place can be taken.
+    // The store holds the mount open, so the mount can only be detached from its path.
     run('umount', '-l', at('a'));
     mounted('a', '-o', 'loop', at('b.img'));
     const other = store.fork('a', 'y');
@@ -117,7 +117,7 @@ const cases: Record<string, (store: Case) => Promise<void>> = {
 
   async 'another filesystem, made with the same birth, where one was'(store) {
     const uuids = ['5a1c2d30-0000-4000-8000-000000000001', '5a1c2d30-0000-4000-8000-000000000002'];
-    // Images that are made in one second have roots of one inode and one birth.
+    // The roots of images that are made within one second have the same inode number and birth time.
     for (const [index, name] of ['a.img', 'b.img'].entries())
       image(
         name,
@@ -164,7 +164,7 @@ const cases: Record<string, (store: Case) => Promise<void>> = {
     run('btrfs', 'subvolume', 'snapshot', at('top/one'), at('top/two'));
     write('top/one/f', 'one');
     write('top/two/f', 'two');
-    // The roots have one inode and one birth, and so have the files.
+    // The roots have the same inode number and birth time, and so have the files.
     const forks = [
       store.fork('top/one', 'one'),
       store.fork('top/two', 'two'),
@@ -181,7 +181,7 @@ const cases: Record<string, (store: Case) => Promise<void>> = {
     await store.reopen();
     run('umount', at('top'));
     mounted('top', '-o', 'loop', at('a.img'));
-    // Device numbers of subvolumes go by who comes first.
+    // btrfs gives device numbers to subvolumes in the order in which they are first used.
     fs.statSync(at('top/two/g'));
     fs.statSync(at('top/one/g'));
     assert.deepEqual([store.show('top', '/one/f'), store.show('top', '/two/f')], ['one', 'Two']);
@@ -192,7 +192,7 @@ const cases: Record<string, (store: Case) => Promise<void>> = {
         inos,
       );
     });
-    // A snapshot in the place of a subvolume: the same inode and birth, another directory.
+    // A snapshot takes the path of a subvolume: the same inode number and birth time, but another directory.
     run('btrfs', 'subvolume', 'delete', at('top/one'));
     run('btrfs', 'subvolume', 'snapshot', at('top/two'), at('top/one'));
     assert.equal(store.show('one', '/f'), 'ESTALE');

@@ -1,6 +1,6 @@
 /**
- * For tests: a process that looks at forks of a directory where its own cannot: in a mount namespace of its own, or as
- * a user without rights. Arguments: what to do, the directory, the store. Prints JSON.
+ * For tests: looks at a fork of a directory as the test process cannot: in a mount namespace of its own, or as a user
+ * without rights. Arguments: the trial, the directory, the store. Prints JSON.
  */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
@@ -21,7 +21,7 @@ function errorOf(call: () => unknown): string {
   }
 }
 
-/** A tmpfs and the directory itself are mounted inside. Nothing outside of this process's namespace sees them. */
+/** Mounts a tmpfs, and the directory itself, inside the directory; only this mount namespace sees these mounts. */
 function mountInside(root: string): void {
   leaveMountsOfOthers();
   for (const name of ['tmpfs', 'loop']) mkdirSync(`${root}/${name}`);
@@ -44,7 +44,7 @@ function lookAtMounts(tree: Tree): unknown {
   };
 }
 
-/** What a user without rights may not read is EACCES, by its name; the rest is there. */
+/** Files that a user without rights may not read are EACCES, with their names; all others are there. */
 function lookWithoutRights(tree: Tree): unknown {
   const calls = createNodeFs(tree.fileSystem).fs;
   return {

@@ -1,4 +1,4 @@
-/** Why a test does not run where the system is node:fs alone, or was asked for with RAMET_SYSTEM=buffered. */
+/** Skips tests that need the native system. */
 import { createSystem } from '../../src/sys/index.ts';
 
 /** For the `skip` of a test: false on the native system, else the reason. */

@@ -1,9 +1,12 @@
-/** For tests: a program in a mount namespace of its own unmounts the copies of others' mounts in it. */
+/** For programs of tests that run in a mount namespace of their own. */
 import { spawnSync } from 'node:child_process';
 
-/** Otherwise the mounts of tests that run beside this one would live until this program ends. */
+/**
+ * Unmounts this namespace's copies of FUSE mounts of other tests, which would otherwise stay alive until this program
+ * ends.
+ */
 export function leaveMountsOfOthers(): void {
   spawnSync('mount', ['--make-rprivate', '/']);
-  // What is not there, or is mounted in another that was taken away already, is not missed.
+  // Errors do not matter: a mount may be gone already, or may have been inside another.
   spawnSync('umount', ['--all', '--lazy', '--types', 'fuse.ramet,fuse.odd']);
 }

@@ -1,4 +1,4 @@
-/** A directory that is swapped for a symlink while something works in it, and the directory that must not notice. */
+/** Swaps a directory for a symlink while some work runs in it, and checks that the symlink's target stays untouched. */
 import assert from 'node:assert/strict';
 import {
   existsSync,
@@ -13,7 +13,7 @@ import {
 import { join } from 'node:path';
 import { FaultySystem, type System } from '../../src/sys/index.ts';
 
-/** The target of the symlink: it has the same names as the directory that is worked in. */
+/** The target of the symlink, with the same names as the directory that the work is about. */
 export class Outside {
   readonly path: string;
   private readonly before: string;
@@ -46,8 +46,8 @@ export class Outside {
 }
 
 /**
- * Runs work once for each call that it makes, or for each that is about a path that counts: before that call `place`
- * becomes a symlink to what is outside. `prepare` makes the place again, and returns its path.
+ * Runs `work` once for each system call that `work` makes on a path that `isCounted` accepts. Just before that call the
+ * directory is replaced by a symlink to `outside`. `prepare` makes the directory anew, and returns its path.
  */
 export async function atEveryCall(
   inner: System,

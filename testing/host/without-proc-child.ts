@@ -1,4 +1,4 @@
-/** For tests, in a mount namespace of its own: commands of `ramet` where /proc is not there. Arguments: a directory. */
+/** For tests, in a mount namespace of its own: commands of `ramet` without /proc. Argument: a directory. */
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
 import {
@@ -45,7 +45,7 @@ function attributesIn(directory: string): string {
 ramet('init');
 ramet('import', 'tree', '--name', 'base');
 ramet('fork', 'base', 'fork');
-// Extended attributes of a symlink are written by its link in /proc alone: the command says which are lost.
+// Extended attributes of a symlink can be written only through /proc: the command notes which are lost.
 const lost = ramet('export', 'fork', 'out');
 assert.match(lost, /sub\/link.*trusted\.of \(ENOTSUP\)/);
 execFileSync('setfattr', ['-h', '-x', 'trusted.of', 'tree/sub/link']);
@@ -61,4 +61,4 @@ ramet('commit', 'fork');
 assert.equal(readFileSync('tree/sub/file', 'utf8'), 'changed');
 assert.equal(readFileSync('tree/second/file', 'utf8'), 'content');
 assert.equal(readlinkSync('tree/second/link'), 'file');
-assert.ok(attributesIn('tree').includes('trusted.of="link"'), 'what was not changed keeps its attributes');
+assert.ok(attributesIn('tree').includes('trusted.of="link"'), 'an unchanged file keeps its attributes');

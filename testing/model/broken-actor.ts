@@ -1,4 +1,4 @@
-/** A model that breaks one kind of operation, or its reports, to test that a run notices. */
+/** An actor that answers like the model but breaks chosen operations or dumps, to test that a run notices. */
 import { ModelFs } from './model-fs.ts';
 import type { Actor, Dump, Operation, OperationName, Outcome } from './operation.ts';
 

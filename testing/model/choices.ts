@@ -1,21 +1,21 @@
-/** The choices of a history: names, sizes near the borders of blocks, modes, and existing files. */
+/** Random arguments for the operations of a history: names, positions near block boundaries, existing files. */
 import type { SeededRandom } from '../../src/base/index.ts';
 import type { ModelFs } from './model-fs.ts';
 import type { ModelKind } from './model-tree.ts';
 
-/** Few names, so that operations meet; one is not ASCII and one is long. */
+/** Few names, so that operations often use the same file; one is not ASCII and one is long. */
 const NAMES = ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'ö€', 'n'.repeat(200)] as const;
 const XATTR_NAMES = ['user.a', 'user.b', 'user.long-name', 'trusted.c'] as const;
 const BLOCK = 4096;
 const DEPTH_MAX = 5;
-/** One position in this many is far away, which makes maps of many extents, and large holes. */
+/** One position in this many is far away, which makes large holes and maps of many extents. */
 const FAR_ONE_IN = 40;
 const FAR_BYTES = 3 * 2 ** 20;
 
 export interface ChoiceOptions {
   /**
-   * False where '/' of the actor is not the root of the tree: paths and links then neither begin at the root nor use
-   * '..', which could leave the tree.
+   * False if '/' is not the root of the tree for the actor. Paths then have no detours, and targets of symlinks neither
+   * begin with '/' nor use '..', which could leave the tree.
    */
   readonly isRooted: boolean;
 }
@@ -45,7 +45,7 @@ export class Choices {
     return item;
   }
 
-  /** A path that exists, of one of these kinds where there is one. */
+  /** An existing path, of one of these kinds if possible. */
   existing(tree: string, ...kinds: ModelKind[]): string {
     const found: string[] = [];
     for (const [path, inode] of this.model.tree(tree).names()) {
@@ -54,7 +54,7 @@ export class Choices {
     return found.length === 0 ? this.anywhere(tree) : this.varied(this.of(found));
   }
 
-  /** An extended attribute, mostly one that is there. */
+  /** The path and name of an extended attribute, mostly an existing one. */
   xattr(tree: string): { readonly path: string; readonly name: string } {
     const found: { path: string; name: string }[] = [];
     for (const [path, inode] of this.model.tree(tree).names()) {
@@ -64,11 +64,11 @@ export class Choices {
     return { path: this.path(tree, 'file', 'directory'), name: this.of(XATTR_NAMES) };
   }
 
-  /** A name in some directory, taken or not. */
+  /** A path in some directory, which may exist or not. */
   anywhere(tree: string): string {
     const directories: string[] = [];
     for (const [path, inode] of this.model.tree(tree).names()) {
-      // Through a link to a directory a name has two paths.
+      // A symlink to a directory gives names in it a second path.
       if (inode.kind === 'directory' || (inode.kind === 'symlink' && this.oneIn(4))) directories.push(path);
       else if (this.oneIn(30)) directories.push(path);
     }
@@ -78,13 +78,13 @@ export class Choices {
     return `${parent === '/' ? '' : parent}/${name}`;
   }
 
-  /** Mostly what exists, sometimes anything. The root is never chosen: names in it are. */
+  /** Mostly an existing path, sometimes any, but never the root itself. */
   path(tree: string, ...kinds: ModelKind[]): string {
     const path = this.oneIn(4) ? this.anywhere(tree) : this.existing(tree, ...kinds);
     return path === '/' ? this.anywhere(tree) : path;
   }
 
-  /** The same path with a detour, now and then. */
+  /** The path, sometimes with a detour. */
   private varied(path: string): string {
     if (!this.options.isRooted || !this.oneIn(12) || path === '/') return path;
     const parts = path.split('/').slice(1);
@@ -99,19 +99,19 @@ export class Choices {
     return `../${names.join('/')}`;
   }
 
-  /** A place in a file: near a border of blocks, rarely far away. */
+  /** A position in a file: near a block boundary, rarely far away. */
   position(): number {
     if (this.oneIn(FAR_ONE_IN)) return this.below(FAR_BYTES);
     const near = this.below(10) * BLOCK;
     return Math.max(0, near + this.of([0, 0, 0, -1, 1, 100, 2048, -100]));
   }
 
-  /** At least one byte. */
+  /** A number of bytes, at least one. */
   length(): number {
     return this.of([1, 10, 100, BLOCK - 1, BLOCK, BLOCK, BLOCK + 1, 2 * BLOCK, 1 + this.below(5 * BLOCK)]);
   }
 
-  /** Often one of a few, so that blocks are equal. */
+  /** The seed of some content, often one of a few, so that blocks are equal. */
   salt(): number {
     return this.oneIn(4) ? this.random.next32() : this.below(3);
   }

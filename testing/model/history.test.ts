@@ -1,4 +1,4 @@
-/** Histories come from their seed alone; the model agrees with the host; a run notices what is wrong. */
+/** A seed determines its history; the model agrees with the host; a run notices wrong outcomes and trees. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { BrokenActor } from './broken-actor.ts';
@@ -35,7 +35,7 @@ test('histories contain every operation, and most operations succeed', () => {
   assert.ok(succeeded > total / 2, `${succeeded} of ${total}`);
 });
 
-test('without an operation it does not occur, and paths stay inside where there is no root', () => {
+test('histories leave out given operations, and without a root of their own their paths do not use ..', () => {
   const operations = generateHistory(3, 500, {
     isRooted: false,
     without: new Set<OperationName>(['rename']),
@@ -74,7 +74,7 @@ test('a wrong outcome is reported with its seed and operation', async () => {
   });
 });
 
-test('a wrong tree is reported, an exception too', async () => {
+test('a wrong tree is reported, and so is an exception', async () => {
   const hidden = new BrokenActor(
     (operation, apply) => apply(operation),
     (dump) => dump.slice(0, -1),

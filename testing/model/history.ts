@@ -23,7 +23,7 @@ const VIEWS_MAX = 8;
 
 type Make = (choices: Choices, tree: string) => Operation;
 
-/** The weight of each operation on a writable tree, and how its arguments are drawn. */
+/** The weight of each operation that changes a tree, and the function that draws its arguments. */
 const changing: readonly (readonly [weight: number, make: Make])[] = [
   [
     8,
@@ -122,13 +122,13 @@ function weighted(c: Choices, table: readonly (readonly [number, Make])[]): Make
   throw new Error('the weights do not add up');
 }
 
-/** Draws operations with a model beside, so that most of them find what they name. */
+/** Draws operations and plays them on a model, so that most of them name existing files. */
 class HistoryWriter {
   private readonly model = new ModelFs({ uid: 0, gid: 0, umask: 0o022 });
   private readonly choices: Choices;
   private readonly without: ReadonlySet<OperationName>;
   private nextTree = 1;
-  /** After this many operations the power goes off. */
+  /** The power cut comes after this many more operations. */
   private cutIn: number | undefined;
   private nextHandle = 1;
   private nextView = 1;
@@ -163,7 +163,7 @@ class HistoryWriter {
     const operation = weighted(c, changing)(c, tree);
     if (operation.op !== 'clone' || !c.oneIn(4))
       return this.model.tree(tree).isReadOnly ? overWriting(c, tree) : operation;
-    // A clone across trees needs a source whose blocks are frozen: a snapshot.
+    // A clone from another tree needs a source with frozen blocks: a snapshot.
     const snapshots = this.model.trees().filter((name) => this.model.tree(name).isReadOnly);
     if (snapshots.length === 0) return operation;
     const fromTree = c.of(snapshots);
@@ -174,7 +174,7 @@ class HistoryWriter {
     const c = this.choices;
     const names = this.model.trees();
     const tree = c.of(names);
-    const process = c.below(2) as ProcessNumber; // 0 or 1.
+    const process = c.below(2) as ProcessNumber; // The cast: this is 0 or 1.
     const kind = c.below(30);
     if (kind > 23) return { op: 'dedupe', process };
     if (kind < 2) return { op: 'crash', process };
@@ -233,7 +233,7 @@ class HistoryWriter {
   }
 }
 
-/** What a snapshot refuses, whatever else is wrong with it: a file that exists is to be changed. */
+/** A change of an existing file: the tree is a snapshot, so this can fail only for that reason. */
 function overWriting(c: Choices, tree: string): Operation {
   const path = c.existing(tree, 'file');
   return c.oneIn(2) ? { op: 'chmod', tree, path, mode: 0o600 } : { op: 'truncate', tree, path, size: 1 };

@@ -1,4 +1,4 @@
-/** node:fs over the host as an actor: it proves the model right. A tree is a directory; a fork is `cp -a`. */
+/** The host, through node:fs, as an actor: it checks the model. A tree is a directory, a fork is `cp -a`. */
 import { execFileSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -28,12 +28,12 @@ interface HostHandle {
 
 const NO_XATTRS: ReadonlyMap<string, Uint8Array> = new Map();
 
-/** Read without limits of the kernel's file positions: the model knows none. */
+/** The most bytes that one read returns. */
 const READ_BYTES_MAX = 1 << 24;
 
 export class HostActor implements Actor {
   readonly name = 'host';
-  /** What node:fs has no call for. */
+  /** Operations that an actor on node:fs cannot do. */
   readonly lacks: ReadonlySet<OperationName> = new Set<OperationName>([
     'handOver',
     'mark',
@@ -49,7 +49,7 @@ export class HostActor implements Actor {
     'map',
     'readView',
     'closeView',
-    // The host cannot make a directory that refuses root.
+    // The host has no directory that refuses writes by root.
     'snapshot',
   ]);
   private readonly directory = fs.mkdtempSync(join(tmpdir(), 'ramet-model-host-'));

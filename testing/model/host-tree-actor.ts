@@ -1,7 +1,7 @@
 /**
- * A store whose forks come to stand on directories of the host: whenever a history closes one, it is written to a new
- * directory, dropped, and remade as a fork over that. Nothing that anyone sees changes, so the history and the model
- * are those of any store. The directories never change: that is checked at the end.
+ * A store whose forks come to stand on directories of the host: whenever a history closes a fork, this actor exports it
+ * to a new directory, drops it, and makes it again as a fork of that directory. The tree looks the same, so history
+ * and model are those of any store. `close` asserts that the directories have not changed.
  */
 import assert from 'node:assert/strict';
 import { chmodSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
@@ -24,10 +24,10 @@ import { readBytes } from './ramet-paths.ts';
 
 export class HostTreeActor extends RametActor {
   override readonly name = 'ramet over host trees';
-  /** What the directories are to be at the end, by path. */
+  /** The fingerprints that the directories must have at the end, by path. */
   readonly directories = new Map<string, readonly string[]>();
   private nextDirectory = 0;
-  /** Maps that were refused, and what reading them answers. */
+  /** Maps that were refused, with the outcome that reading them must have. */
   private readonly unmappable = new Map<number, Outcome>();
   private readonly isPinned: boolean;
   private readonly hostScratch = mkdtempSync(join(tmpdir(), 'ramet-model-trees-'));
@@ -56,7 +56,7 @@ export class HostTreeActor extends RametActor {
 
   override async apply(operation: Operation): Promise<Outcome> {
     const outcome = 'view' in operation ? await this.applyView(operation) : await super.apply(operation);
-    // While a power cut may come nothing happens that the model does not know of.
+    // Before a power cut nothing may happen that the model does not know of.
     if (this.watched !== undefined) return outcome;
     if (operation.op === 'handOver') await this.rebase(operation.tree);
     else if (operation.op === 'reopen') {
@@ -65,7 +65,7 @@ export class HostTreeActor extends RametActor {
     return outcome;
   }
 
-  /** A file of a snapshot that has the host's bytes cannot be mapped: what its map would show never changes. */
+  /** A file of a snapshot whose bytes are the host's cannot be mapped. Answers for such a map with the file's bytes. */
   private async applyView(operation: ViewOperation): Promise<Outcome> {
     const known = this.unmappable.get(operation.view);
     if (operation.op === 'readView' && known !== undefined) return known;
@@ -77,7 +77,7 @@ export class HostTreeActor extends RametActor {
     return succeeded();
   }
 
-  /** Puts a closed fork on a directory of its own; snapshots stay as they are. */
+  /** Moves a closed fork onto a new directory; snapshots stay as they are. */
   private async rebase(name: string): Promise<void> {
     const owner = this.ownerOf(name);
     const { engine } = owner;
@@ -86,7 +86,7 @@ export class HostTreeActor extends RametActor {
     try {
       await exportTree(engine, name, directory);
     } catch (error) {
-      // The host has no room for an xattr of some thousand bytes: the tree stays where it is.
+      // The host has no space for an xattr of some thousand bytes: this tree is not moved.
       if (isFsError(error, 'ENOSPC') || isFsError(error, 'E2BIG')) return;
       throw error;
     }
