@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs';
 import { type MountInfo, mountsOnWay } from './mount-info.ts';
 import type { System } from './system.ts';
 
-/** Types of filesystems that have no block device and yet wait for nothing outside of this machine. */
+/** Types of filesystems without a block device whose files are all on this machine. */
 const LOCAL = new Set(
   (
     'autofs bcachefs binfmt_misc bpf btrfs cgroup cgroup2 configfs debugfs devpts devtmpfs efivarfs erofs fusectl ' +
@@ -104,7 +104,7 @@ function layersOf(options: string): string[] {
   return layers.filter((layer) => layer.startsWith('/'));
 }
 
-/** The file behind a loop device. */
+/** The image file of a loop device; none for other devices. */
 function imagesOf(device: string): string[] {
   if (!device.startsWith(`${LOOP_MAJOR}:`)) return [];
   try {

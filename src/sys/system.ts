@@ -15,7 +15,7 @@ export type OpenFlags = number;
 export const UTIME_NOW: Timespec = { seconds: 0, nanoseconds: 0x3fffffff };
 export const UTIME_OMIT: Timespec = { seconds: 0, nanoseconds: 0x3ffffffe };
 
-/** What statx(2) says about a host file. Numbers other than `ino` are exact below 2^53. */
+/** The result of statx(2) for a host file. Numbers other than `ino` are exact below 2^53. */
 export interface HostStat {
   readonly mode: number;
   readonly uid: number;

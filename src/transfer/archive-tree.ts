@@ -39,7 +39,7 @@ export type NewRecord = Omit<InodeRecord, 'nlink' | 'parent' | 'extentLayer' | '
 
 type Moment = Pick<InodeRecord, 'mtimeSeconds' | 'mtimeNanoseconds'>;
 
-/** What a file has besides its record. */
+/** The parts of a file besides its record: extents and extended attributes. */
 export interface NodeParts {
   readonly runs: readonly Run[];
   readonly xattrs: ReadonlyMap<string, Buffer>;

@@ -28,7 +28,7 @@ const PIECES_A_TURN = 16;
 export class EarlierSharing {
   private readonly builder: LayerBuilder;
   private readonly earlier: EarlierVersion;
-  /** By hash: small contents of this import that lie in several places, which the content table cannot express. */
+  /** Small contents of this import that lie in several places, by hash: the content table cannot express these. */
   private readonly mixed = new Map<string, FileContent>();
 
   constructor(builder: LayerBuilder, earlier: EarlierVersion) {

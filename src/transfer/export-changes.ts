@@ -47,7 +47,7 @@ export async function exportChanges(
 }
 
 class ChangesReader extends TreeReader {
-  /** By directory: the names that are in the layer, and the names that it removes. */
+  /** The names that are in the layer (`shownIn`) and the names that it removes (`goneFrom`), by directory. */
   private readonly shownIn = new Map<string, Set<Name>>();
   private readonly goneFrom = new Map<string, Name[]>();
   private readonly format: ChangesFormat;

@@ -22,7 +22,7 @@ export interface Caller extends Credentials {
 
 const NO_GROUPS: readonly number[] = [];
 
-/** `umask` is masked as umask(2) does: it must not clear type bits, since a mode of 0 is a tombstone. */
+/** `umask` is masked as umask(2) does: it must not clear type bits, because a mode of 0 is a tombstone. */
 export function trustedCaller(uid: number, gid: number, umask: number, clearsSetId = false): Caller {
   return { uid, gid, groups: NO_GROUPS, umask: umask & 0o777, isTrusted: true, clearsSetId };
 }
