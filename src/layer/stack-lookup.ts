@@ -93,12 +93,16 @@ export class StackLookup extends StackState {
    */
   child(directory: Inode, name: Name, entry: Entry): Inode {
     const inode = this.inode(entryIno(entry), true);
-    if (!inode.isDirectory || isDerived(inode.ino) || this.isReplaying) return inode;
+    // Every step of a path comes here. What was checked under this name before is not checked again.
+    if (!inode.isDirectory || (inode.record.parent === directory.ino && inode.name === name)) return inode;
+    return this.checkedDirectory(directory, name, inode);
+  }
+
+  private checkedDirectory(directory: Inode, name: Name, inode: Inode): Inode {
+    if (isDerived(inode.ino) || this.isReplaying) return inode;
     const { parent } = inode.record;
     const isTwice =
-      inode.name !== undefined &&
-      inode.name !== name &&
-      this.lookup(directory, inode.name) === this.lookup(directory, name);
+      inode.name !== undefined && this.lookup(directory, inode.name) === this.lookup(directory, name);
     if (parent !== directory.ino || inode.ino === this.rootIno || isTwice) {
       const note =
         `directory ${inode.ino} of layer ${this.topLayer} is damaged: ` +
