@@ -108,7 +108,7 @@ async function run({ work, sampling, onStep, peerPackages }: BenchContext): Prom
       isAbsent(contender) ? contender : await measureContender({ contender, root, sampling }),
     );
   }
-  // Object.keys gives the keys that BUDGETS has by its type.
+  // The cast: BUDGETS has exactly these keys by its type.
   const cases = Object.keys(BUDGETS) as LibraryCase[];
   const rows = cases.map((name): Row => {
     const cells: Record<string, Cell> = {};

@@ -18,7 +18,7 @@ function expect(condition: boolean, what: string): void {
 }
 
 function isFilledWith(bytes: string | Uint8Array, expected: Buffer): boolean {
-  return Buffer.compare(Buffer.from(bytes as Uint8Array), expected) === 0; // No encoding was asked for.
+  return Buffer.compare(Buffer.from(bytes as Uint8Array), expected) === 0; // The cast: no encoding was given.
 }
 
 function warmCases({ fs, root }: OpenTree, sampling: SamplingOptions): WarmResult {

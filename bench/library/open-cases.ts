@@ -7,7 +7,7 @@ export interface OpenArgument {
 export interface OpenResult {
   readonly loadMs: number;
   readonly openMs: number;
-  /** Opening the store and a snapshot, and the stat of a file in it. */
+  /** Milliseconds to open the store and a snapshot, and to stat a file in it. */
   readonly statMs: number;
   readonly residentBytes: number;
 }

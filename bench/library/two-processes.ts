@@ -35,7 +35,7 @@ async function run({ work, sampling, onStep }: BenchContext): Promise<Section> {
   onStep('two processes at once');
   results.set('node:fs, two', await Promise.all([host(0), host(1)]));
   results.set('Ramet, two', await Promise.all([own('depth-1'), own('second')]));
-  const cases = Object.keys(TITLES) as LibraryCase[]; // The keys that TITLES has by its type.
+  const cases = Object.keys(TITLES) as LibraryCase[]; // The cast: TITLES has exactly these keys by its type.
   const rows = cases.map((name): Row => {
     const cells: Record<string, Cell> = {};
     for (const [column, [first, second]] of results)

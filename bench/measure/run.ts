@@ -100,7 +100,7 @@ async function measure({ benchmarks, isQuick, isJson, directory }: Options): Pro
   try {
     if (!isJson) console.log(`${machine()}\n`);
     for (const benchmark of benchmarks) {
-      const found = [await benchmark.run(context)].flat() as Section[]; // One section, or a list of them.
+      const found = [await benchmark.run(context)].flat() as Section[]; // The cast: one section or a list, flattened.
       clearStep();
       sections.push(...found);
       if (!isJson) for (const section of found) console.log(`${formatSection(section)}\n`);

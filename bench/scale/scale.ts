@@ -30,7 +30,7 @@ const DEPTHS = [1, 2, 4, 8, 16, 32, 64];
 const FORKS = [1, 10, 100, 1_000];
 /** Peers that copy get no larger tree: copying one takes minutes. */
 const COPIED_FILES_MAX = 100_000;
-/** The tree under the chain: directories, and files in each. Then the names that each layer adds. */
+/** Number of directories in the tree under the chain, of files in each, and of names that each layer adds. */
 const DEPTH_DIRECTORIES = 200;
 const DEPTH_FILES = 25;
 const CHANGES_PER_LAYER = 50;

@@ -1,4 +1,4 @@
-/** The checksum against the published values of xxHash64. */
+/** The checksum, compared with published values of xxHash64. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { CHECKSUM_BYTES, checksum64, isChecksum, writeChecksum } from './checksum.ts';

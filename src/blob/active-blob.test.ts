@@ -1,4 +1,4 @@
-/** The active blob against a naive model that counts every block, and its growth, reuse, syncs and faults. */
+/** The active blob, compared with a naive model that counts every block, and its growth, reuse, syncs and faults. */
 import assert from 'node:assert/strict';
 import { statSync } from 'node:fs';
 import { describe, it } from 'node:test';
@@ -372,7 +372,7 @@ function growthTests(system: System): void {
       const kept = system.kind === 'native' ? 64 : 5_000;
       assert.equal(blob.allocatedTailBlocks, kept);
       if (system.kind === 'native') assert.equal(scratch.space.allocatedBytes(ONE), 65 * BLOCK_SIZE);
-      // The next blocks are allocated again.
+      // Space for the next blocks must be allocated again.
       const again = blob.allocate(kept + 1);
       assert.equal(again, first);
       blob.write((again + kept) * BLOCK_SIZE, bytes, 0, bytes.length);

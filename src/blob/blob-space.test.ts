@@ -502,7 +502,7 @@ function fileTests(system: System): void {
     const bytes = writeBlob(scratch);
     readOf(scratch, 0, bytes.length);
     const before = scratch.space.allocatedBytes(ONE);
-    if (!scratch.space.punch(ONE, 2, 3)) return; // The buffered system cannot.
+    if (!scratch.space.punch(ONE, 2, 3)) return; // The buffered system cannot punch holes.
     assert.ok(scratch.space.allocatedBytes(ONE) < before);
     for (const block of [2, 3, 4]) {
       assert.throws(() => readOf(scratch, block * BLOCK_SIZE, 8), damage(block, /checksum does not match/));

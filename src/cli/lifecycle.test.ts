@@ -132,7 +132,7 @@ describe('merge and rollback', () => {
     clean(scratch);
   });
 
-  test('conflicts change nothing unless somebody wins', (context) => {
+  test('conflicts change nothing without an option that settles them', (context) => {
     const scratch = withFork(context);
     scratch.must('fork', 'base', 'try-2');
     put(scratch, 'a\n', 'try-1:/README');
@@ -258,7 +258,7 @@ test('a commit that is killed leaves whole files, and the next one finishes', as
   await killCommits(context, false);
 });
 
-test('so does a killed commit of a fork of the directory itself, which ends without changes of its own', {
+test('a killed commit of a fork of the directory itself leaves whole files; the next one empties the fork', {
   skip: nativeOnly,
 }, async (context) => {
   await killCommits(context, true);

@@ -205,7 +205,7 @@ describe('a mount whose connection was aborted', { skip }, () => {
     const scene = new MountScene(context);
     scene.makeStore('A', 'one', 'two');
     scene.makeDirectory('place');
-    // Keeps the owner alive.
+    // This mount keeps the owner alive.
     scene.mount('A', 'two', 'place');
     const owner = await OwnerClient.connect(scene.at('A'));
     await owner!.request('hold', { fork: 'one' });

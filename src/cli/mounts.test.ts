@@ -608,7 +608,7 @@ describe('ramet run', { skip, concurrency: 2 }, () => {
     await allEnded(scratch);
   });
 
-  test('they also end when the process that leads them is killed from outside', async (context) => {
+  test('all processes also end when the one that leads them is killed from outside', async (context) => {
     const scratch = await withFork(context);
     const child = await running(scratch, TREE);
     const children = readFileSync(`/proc/${child.pid}/task/${child.pid}/children`, 'utf8').split(' ');

@@ -77,7 +77,7 @@ function check(outcomes: ReadonlyMap<string, { code: number; out: string }>): vo
   }
 }
 
-test('a store on a read-only mount is read, exported and mounted', { skip: mountsOnly }, (context) => {
+test('a store on a read-only mount can be read, exported and mounted', { skip: mountsOnly }, (context) => {
   const command = storeWithTrees(context);
   const bind = `mount --bind "$1" "$1/readable" && mount -o remount,bind,ro "$1/readable" || exit 9
     OPTIONS="--store $1/readable/.ramet"`;
@@ -113,7 +113,9 @@ test('a store on a read-only mount is read, exported and mounted', { skip: mount
   assert.deepEqual(readdirSync(command.at('.ramet/run')), [], 'nothing is left in the store');
 });
 
-test('a user who may only read a store reads it', { skip: whyNoPlainUser() }, (context) => {
+test('a user who may only read a store can use all commands that read', {
+  skip: whyNoPlainUser(),
+}, (context) => {
   const command = storeWithTrees(context);
   spawnSync('chmod', ['-R', 'o+rX', command.directory]);
   mkdirSync(command.at('devices'));

@@ -42,7 +42,7 @@ test('a store that others can reach gives a warning on stderr, once', (context) 
   command.must('ls');
 });
 
-test('a plain user neither reads nor stops the store of root', { skip: whyNoPlainUser() }, (context) => {
+test('a plain user can neither read nor lock the store of root', { skip: whyNoPlainUser() }, (context) => {
   const command = new ScratchCommand(context);
   mkdirSync(command.at('tree'));
   writeFileSync(command.at('tree/secret'), 'secret', { mode: 0o600 });

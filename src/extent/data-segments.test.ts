@@ -1,4 +1,4 @@
-/** Data segments against a list of units with and without data. */
+/** Data segments, compared with a list of units with and without data. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';

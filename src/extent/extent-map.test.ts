@@ -1,4 +1,4 @@
-/** The extent map against a naive model: an array with one entry for each block. */
+/** The extent map, compared with a naive model: an array with one entry for each block. */
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import fc from 'fast-check';

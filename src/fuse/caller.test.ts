@@ -45,7 +45,7 @@ test('nobody in a user namespace has the rights of an administrator', {
   assert.equal(askIn('unshare', '--user', '--map-root-user').stdout, 'false false\n');
 });
 
-test('where /proc shows another process namespace, its numbers are not used', {
+test('where /proc shows another process namespace, its process ids are not used', {
   skip: !isRoot && 'needs root',
 }, () => {
   // The child is process 1 of the new namespace, but /proc/1 is another process.

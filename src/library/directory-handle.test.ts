@@ -1,4 +1,4 @@
-/** opendir and its Dir, in all three ways to read it. */
+/** opendir and the Dir that it returns, read in all three ways. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { openTestTree } from '../../testing/stores/node-fs-fixture.ts';
