@@ -31,7 +31,7 @@ export class WorkDirectory {
     return once;
   }
 
-  /** Unmounts everything inside, then removes the directory, so no mounted tree is emptied. For interrupted runs too. */
+  /** Unmounts everything inside, then removes the directory, so no mounted tree is emptied. Ends interrupted runs. */
   remove(): void {
     for (const undo of this.undos.splice(0).reverse()) {
       try {

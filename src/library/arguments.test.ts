@@ -9,7 +9,7 @@ import { openFlags } from './flags.ts';
 
 const { O_APPEND, O_CREAT, O_EXCL, O_RDONLY, O_RDWR, O_SYNC, O_TRUNC, O_WRONLY } = constants;
 
-test('open flags: letters, numbers, nothing', () => {
+test('open flags may be letters, numbers or missing', () => {
   assert.equal(openFlags(undefined), O_RDONLY);
   assert.equal(openFlags(null), O_RDONLY);
   assert.equal(openFlags(undefined, O_RDWR), O_RDWR);
@@ -28,7 +28,7 @@ test('open flags: letters, numbers, nothing', () => {
   assert.throws(() => openFlags(2 ** 31), { code: 'ERR_OUT_OF_RANGE' });
 });
 
-test('file modes: numbers and octal text', () => {
+test('file modes may be numbers or octal text', () => {
   assert.equal(fileMode(0o644, 'mode'), 0o644);
   assert.equal(fileMode('755', 'mode'), 0o755);
   assert.equal(fileMode(undefined, 'mode', 0o666), 0o666);
@@ -40,7 +40,7 @@ test('file modes: numbers and octal text', () => {
   assert.throws(() => fileMode(2 ** 32, 'mode'), { code: 'ERR_OUT_OF_RANGE' });
 });
 
-test('the mode of access and copyFile', () => {
+test('the mode of access and of copyFile is checked', () => {
   assert.equal(smallMode(undefined), 0);
   assert.equal(smallMode(null), 0);
   assert.equal(smallMode(7), 7);
@@ -50,7 +50,7 @@ test('the mode of access and copyFile', () => {
   assert.throws(() => smallMode('1'), { code: 'ERR_INVALID_ARG_TYPE' });
 });
 
-test('positions: -1, null and undefined mean the position of the file', () => {
+test('the positions -1, null and undefined mean the position of the file', () => {
   assert.equal(readPosition(undefined), null);
   assert.equal(readPosition(null), null);
   assert.equal(readPosition(-1), null);
@@ -65,7 +65,7 @@ test('positions: -1, null and undefined mean the position of the file', () => {
   for (const other of [undefined, null, -1, 'x', 4n]) assert.equal(writePosition(other), null);
 });
 
-test('options: an object, an encoding, a callback, nothing', () => {
+test('options may be an object, an encoding, a callback or missing', () => {
   assert.equal(optionsOf('hex').encoding, 'hex');
   assert.equal(optionsOf({ encoding: 'buffer' }).encoding, 'buffer');
   assert.equal(optionsOf(() => 0).encoding, undefined);
@@ -75,7 +75,7 @@ test('options: an object, an encoding, a callback, nothing', () => {
   assert.throws(() => optionsOf({ signal: 'stop' }), { code: 'ERR_INVALID_ARG_TYPE' });
 });
 
-test('times: dates to the millisecond, numbers and text in seconds', () => {
+test('times may be dates, to the millisecond, or numbers and text in seconds', () => {
   const time = (value: unknown) => timeArgument(value, 'time', 'utime', '/x');
   assert.deepEqual(time(new Date(1_700_000_000_123)), { seconds: 1_700_000_000, nanoseconds: 123_000_000 });
   assert.deepEqual(time(new Date(-1)), { seconds: -1, nanoseconds: 999_000_000 });

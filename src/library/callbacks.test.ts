@@ -80,7 +80,7 @@ test('promisify gives objects for read and write, and an answer for exists', asy
   fs.closeSync(fd);
 });
 
-test('realpath, opendir and cp by callback', async () => {
+test('realpath, opendir and cp take a callback', async () => {
   await using tree = await openTestTree();
   const { fs } = tree;
   fs.mkdirSync('/d/sub', { recursive: true });

@@ -36,7 +36,7 @@ test('failures of the core get system call and path, and keep their note', () =>
   assert.equal(failureOf(other, 'open'), other);
 });
 
-test('paths in messages: text, bytes, URLs', () => {
+test('messages show paths that are text, bytes or URLs', () => {
   assert.equal(pathText('/a'), '/a');
   assert.equal(pathText(new Uint8Array([0x2f, 0x61])), '/a');
   assert.equal(pathText(new URL('file:///a%20b')), '/a b');

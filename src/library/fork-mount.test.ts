@@ -19,7 +19,7 @@ process.env.RAMET_OWNER_IDLE_MS = '2000';
 interface Fixture {
   readonly store: Store;
   readonly fork: Fork;
-  /** An empty directory. */
+  /** An empty directory to mount at. */
   readonly place: string;
   at(name: string): string;
 }
@@ -195,7 +195,7 @@ test('a mount that fails leaves the fork as it was', { skip }, async (context) =
   assert.equal(fork.fs.readFileSync('/still', 'utf8'), 'here');
 });
 
-test('unmounting a busy mount is EBUSY; lazily it works, and the fork is busy until its programs end', {
+test('unmounting a busy mount gives EBUSY; unmounting lazily works, and the fork is busy until its programs end', {
   skip,
 }, async (context) => {
   const { fork, place } = await withFork(context);
@@ -241,7 +241,7 @@ test('when the owner is killed the fork comes back whole', { skip }, async (cont
   const owner = await OwnerClient.connect(store.directory);
   process.kill(owner!.pid!, 'SIGKILL');
   await owner!.untilEnded();
-  // ECONNABORTED comes if the call begins before the kernel has noticed.
+  // ECONNABORTED comes if the call begins before the kernel has noticed the end of the owner.
   assert.throws(() => fork.fs.writeFileSync('/late', ''), { code: /^(ENOTCONN|ECONNABORTED)$/ });
   await assert.rejects(fork.fork('x'), { code: 'ENOTCONN' });
   await mount.unmount();

@@ -91,7 +91,7 @@ test('a Dirent has its directory as parentPath and as path', () => {
   assert.equal(entry.path, '/directory');
 });
 
-test('StatFs as numbers and as bigints', () => {
+test('StatFs has numbers or bigints', () => {
   const counts = { type: 1, bsize: 4096, blocks: 10, bfree: 5, bavail: 4, files: 3, ffree: 2 };
   assert.deepEqual({ ...new StatFs(counts, Number) }, { ...counts, frsize: 4096 });
   assert.equal(new StatFs(counts, BigInt).bavail, 4n);

@@ -5,7 +5,7 @@ import { pipeline } from 'node:stream/promises';
 import { test } from 'node:test';
 import { openTestTree } from '../../testing/stores/node-fs-fixture.ts';
 
-test('a large file through a read stream into a write stream', async () => {
+test('a large file passes through a read stream into a write stream', async () => {
   await using tree = await openTestTree();
   const { fs } = tree;
   const bytes = Buffer.alloc(300_001, 'some pattern');
@@ -15,7 +15,7 @@ test('a large file through a read stream into a write stream', async () => {
   assert.deepEqual(await buffer(fs.createReadStream('/to')), bytes);
 });
 
-test('start, end, encoding, flags and positions', async () => {
+test('streams obey start, end, encoding and flags', async () => {
   await using tree = await openTestTree();
   const { fs } = tree;
   fs.writeFileSync('/file', '0123456789');
