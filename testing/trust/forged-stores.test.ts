@@ -123,7 +123,10 @@ describe('a store made by others', () => {
       const damage = 'ERR_STORE_CORRUPT';
       assert.deepEqual(ends, { export: damage, tar: damage, du: 'done', diff: damage, gc: 'done' });
       assert.equal(other, 'done');
-      assert.match(problems(engine), /rows: .*dentry row of layer \d+, directory \d+, name .*: its key is invalid/);
+      assert.match(
+        problems(engine),
+        /rows: .*dentry row of layer \d+, directory \d+, name .*: its key is invalid/,
+      );
     });
   }
 
