@@ -1,6 +1,6 @@
 /**
- * Random histories over forks that stand on directories of the host agree with the model, and the directories are as
- * they were at the end. RAMET_MODEL_SEEDS=1..200 plays more.
+ * Random histories over forks that stand on directories of the host agree with the model and leave the directories
+ * unchanged. RAMET_MODEL_SEEDS=1..200 plays more.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';

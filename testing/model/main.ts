@@ -1,4 +1,4 @@
-/** `npm run model`: histories from seeds on the model and on a store; one that fails is made small and printed. */
+/** `npm run model`: plays histories from seeds on the model and on a store; shrinks and prints a history that fails. */
 import { fork } from 'node:child_process';
 import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
@@ -46,7 +46,7 @@ async function playOne(what: Play): Promise<boolean> {
   return false;
 }
 
-/** Plays all seeds, each in one of some processes; stops at the first that fails. */
+/** Plays all seeds, several at a time in child processes; stops at the first that fails. */
 async function playAll({ seeds: [first, last], operations, processes }: Options): Promise<boolean> {
   const started = performance.now();
   let next = first;
@@ -59,7 +59,7 @@ async function playAll({ seeds: [first, last], operations, processes }: Options)
       while (next <= last && failed === undefined) {
         const what: Play = { seed: next++, count: operations };
         const result = await new Promise<PlayResult>((resolve, reject) => {
-          child.once('message', (answer) => resolve(answer as PlayResult)); // What worker.ts sends.
+          child.once('message', (answer) => resolve(answer as PlayResult)); // The cast: worker.ts sends this.
           child.once('exit', (code, signal) =>
             reject(new Error(`${commandOf(what)}: ended with ${code ?? signal}`)),
           );

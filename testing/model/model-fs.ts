@@ -1,4 +1,4 @@
-/** The model: trees in memory that share nothing. A fork is a deep copy, a crash forgets handles and nothing else. */
+/** The model: trees in memory that share nothing. A fork is a deep copy; a crash only forgets handles. */
 
 import { dumpOfTree, sizeOf } from './model-dump.ts';
 import * as files from './model-files.ts';
@@ -33,7 +33,7 @@ interface ModelHandle {
   position: number;
 }
 
-/** A map lives on without its handle and without a name. */
+/** A map stays valid after its handle is closed and its file is unlinked. */
 interface ModelView {
   readonly treeName: string;
   readonly inode: ModelInode;
@@ -42,7 +42,7 @@ interface ModelView {
 
 const FILE_MODE = 0o666;
 
-/** Who the actors act as: this process. */
+/** The user of this process, as whom all actors act. */
 export function processUser(): ModelUser {
   return { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0, umask: process.umask() };
 }
@@ -53,9 +53,9 @@ export class ModelFs implements Actor {
   private readonly user: ModelUser;
   private readonly treeByName = new Map<string, ModelTree>();
   private readonly owners = new Map<string, ProcessNumber>();
-  /** While a power cut may come: what each tree may be found with. */
+  /** Set while a power cut may come: the states that each tree may be found in. */
   private states: PowerCutStates | undefined;
-  /** Set between a power cut and the check of what is left. */
+  /** Set between a power cut and the check of the trees. */
   private cut: PowerCutStates | undefined;
   private readonly handles = new Map<number, ModelHandle>();
   private readonly views = new Map<number, ModelView>();
@@ -70,7 +70,7 @@ export class ModelFs implements Actor {
     const { states } = this;
     const tree = this.treeOf(operation);
     const outcome = this.outcomeOf(operation);
-    // Trees that were made, dropped or stored are named in the operation itself.
+    // Operations that make, drop or store trees have noted this themselves.
     if (states !== undefined && states === this.states) {
       if (tree !== undefined) states.changed(tree, this.treeByName.get(tree));
       if (!states.countOperation()) this.states = undefined;
@@ -78,7 +78,7 @@ export class ModelFs implements Actor {
     return outcome;
   }
 
-  /** The tree that an operation is on, known before it closes a handle. */
+  /** The tree that an operation is on; must be asked before the operation closes its handle. */
   private treeOf(operation: Operation): string | undefined {
     if ('path' in operation) return operation.tree;
     return 'handle' in operation ? this.handles.get(operation.handle)?.treeName : undefined;
@@ -100,14 +100,14 @@ export class ModelFs implements Actor {
     return [...this.treeByName.keys()].sort();
   }
 
-  /** The tree itself, in which the generator of histories looks for existing files. */
+  /** The tree of this name, in which the generator of histories looks for existing files. ENOENT. */
   tree(name: string): ModelTree {
     const tree = this.treeByName.get(name);
     if (tree === undefined) throw new ModelError('ENOENT');
     return tree;
   }
 
-  /** Numbers of the open handles with what they are on. */
+  /** The open handles: number, kind of file, and whether they can write. */
   *openHandles(): Generator<readonly [handle: number, kind: ModelInode['kind'], canWrite: boolean]> {
     for (const [handle, { inode, canWrite }] of this.handles) yield [handle, inode.kind, canWrite];
   }
@@ -120,7 +120,7 @@ export class ModelFs implements Actor {
     return dumpOfTree(this.tree(name));
   }
 
-  /** Which process a tree belongs to, for the generator and for others that take part. */
+  /** The process that a tree belongs to. */
   ownerOf(name: string): ProcessNumber | undefined {
     return this.owners.get(name);
   }
@@ -168,7 +168,7 @@ export class ModelFs implements Actor {
     }
   }
 
-  /** A tree becomes durable. ENOENT. */
+  /** Notes that a tree is durable now. ENOENT. */
   private store(name: string): void {
     const tree = this.tree(name);
     this.states?.stored(name, tree);
@@ -347,7 +347,7 @@ export class ModelFs implements Actor {
       case 'statHandle':
         return succeeded(statOf(handle.inode));
       case 'syncHandle':
-        // One journal for a tree: all of it is durable.
+        // A tree has one journal, so fsync of a file makes the whole tree durable.
         this.states?.stored(handle.treeName, handle.tree);
         return succeeded();
     }
@@ -367,7 +367,7 @@ export class ModelFs implements Actor {
       this.views.delete(operation.view);
       return succeeded();
     }
-    // Behind the end of the file a view shows zeros.
+    // Beyond the end of the file a view shows zeros.
     const shown = Buffer.alloc(view.length);
     view.inode.content.copy(shown, 0, 0, view.length);
     return succeeded(describeBytes(shown));

@@ -1,7 +1,6 @@
 /**
- * What trees may be found with after a power cut, by the rule of the design: the metadata of a tree is as it was after
- * some operation since the tree was last durable, and each block of a file is as it was then, or as something that came
- * later made it.
+ * The states that trees may be in after a power cut: the metadata of a tree is as it was after some operation since the
+ * tree was last durable, and each block of a file is as it was at that moment, or as a later operation made it.
  */
 import { BLOCK_SIZE } from '../../src/base/index.ts';
 import { firstDifference } from './dump.ts';
@@ -12,21 +11,21 @@ import { CUT_OPERATIONS_MAX, type FoundTree } from './operation.ts';
 const ZEROS = Buffer.alloc(BLOCK_SIZE);
 
 export class PowerCutStates {
-  /** By tree: its states since it was durable, the durable one first. */
+  /** By tree: its states since it was last durable, the durable one first. */
   private readonly states = new Map<string, ModelTree[]>();
   private operations = 0;
 
-  /** False when there were too many operations since the mark to keep them. */
+  /** Counts an operation; false once there were too many since the mark to keep their states. */
   countOperation(): boolean {
     return this.operations++ < CUT_OPERATIONS_MAX;
   }
 
-  /** The tree is durable as it is. */
+  /** Notes that the present state of the tree is durable. */
   stored(name: string, tree: ModelTree): void {
     this.states.set(name, [copyOf(tree)]);
   }
 
-  /** The tree may have changed; undefined when there is none of this name. */
+  /** Notes that the tree may have changed; `tree` is undefined if there is none of this name. */
   changed(name: string, tree: ModelTree | undefined): void {
     if (tree !== undefined && !tree.isReadOnly) this.states.get(name)?.push(copyOf(tree));
   }
@@ -35,7 +34,7 @@ export class PowerCutStates {
     this.states.delete(name);
   }
 
-  /** The state that fits what was found, with the blocks that were found; or what is wrong, in words. */
+  /** The state that fits the found tree, with the found blocks; or, as text, why none fits. */
   fitting(name: string, found: FoundTree): ModelTree | string {
     const states = this.states.get(name) ?? [];
     const differences: string[] = [];
@@ -45,7 +44,7 @@ export class PowerCutStates {
         typeof candidate === 'string'
           ? candidate
           : firstDifference(dumpOfTree(candidate), found.dump, 'allowed', 'found');
-      if (difference === undefined) return candidate as ModelTree; // Without a difference it is no string.
+      if (difference === undefined) return candidate as ModelTree; // The cast: without a difference it is no string.
       differences.push(difference);
     }
     return `${name} after a power cut is in none of ${states.length} states:\n${differences.join('\n')}`;
@@ -56,7 +55,7 @@ function copyOf(tree: ModelTree): ModelTree {
   return new ModelTree(tree.user, tree.isReadOnly, tree);
 }
 
-/** `state` with what the files were found to hold, where every block of that was theirs then or later. */
+/** `state` with the found contents, if each found block was a block of its file in this state or later. */
 function withFoundBlocks(
   state: ModelTree,
   later: readonly ModelTree[],
@@ -82,7 +81,7 @@ function withFoundBlocks(
   return candidate;
 }
 
-/** A version that ends earlier counts as zeros from there on. */
+/** Whether `block` is that of `version` at `start`. Beyond its end the version counts as zeros. */
 function isBlockOf(block: Buffer, version: Buffer, start: number): boolean {
   const present = Math.max(0, Math.min(block.length, version.length - start));
   if (present > 0 && block.compare(version, start, start + present, 0, present) !== 0) return false;

@@ -1,4 +1,4 @@
-/** One tree of the model, which shares nothing: inodes and names in maps, paths walked as path_resolution(7) says. */
+/** One tree of the model, which shares nothing: inodes and names in maps; paths are walked by path_resolution(7). */
 
 export type ModelKind = 'file' | 'directory' | 'symlink' | 'whiteout';
 
@@ -20,7 +20,7 @@ export interface ModelInode {
   mtimeSeconds: number;
   content: Buffer;
   readonly entries: Map<string, number>;
-  /** The parent of a directory; the root is its own. */
+  /** The inode of a directory's parent; that of the root is the root. */
   parent: number;
   readonly target: string;
   readonly xattrs: Map<string, Buffer>;
@@ -106,14 +106,14 @@ export class ModelTree {
     return inode;
   }
 
-  /** Inodes without a name go, as when the last handle is closed. */
+  /** Removes inodes that have neither a name nor an open handle. */
   freeUnnamed(isOpen: (ino: number) => boolean): void {
     for (const inode of [...this.inodes.values()]) {
       if (inode.nlink === 0 && !isOpen(inode.ino)) this.inodes.delete(inode.ino);
     }
   }
 
-  /** Where a path leads; its last component may be missing, and nothing else. */
+  /** Walks a path, of which only the last component may be missing. */
   walk(path: string, follow: boolean): ModelPlace {
     let links = 0;
     let directory = this.root;
@@ -141,7 +141,7 @@ export class ModelTree {
     return place;
   }
 
-  /** The directory of a path's last name, which is not looked at: rename(2) finds both before either name. */
+  /** The directory of a path's last name, without looking at the name: rename(2) finds both directories first. */
   parentOf(path: string): { readonly directory: ModelInode; readonly name: string } {
     const end = path.lastIndexOf('/');
     const directory = this.resolve(path.slice(0, end), true);
@@ -161,7 +161,7 @@ export class ModelTree {
     return ino === undefined ? undefined : this.inodeOf(ino);
   }
 
-  /** What a path names. ENOENT. */
+  /** The inode that a path names. ENOENT. */
   resolve(path: string, follow: boolean): ModelInode {
     const { inode } = this.walk(path, follow);
     if (inode === undefined) throw new ModelError('ENOENT');

@@ -1,7 +1,7 @@
-/** Operations of a history as plain objects, their results, and the interface of those that perform them. */
+/** Operations of a history as plain objects, their outcomes, and the interface of the actors that perform them. */
 import { checksum64, SeededRandom } from '../../src/base/index.ts';
 
-/** Flags of an open that keeps a handle: as those of fs.open. */
+/** Flags of an open that keeps a handle, with the meaning that fs.open gives them. */
 export type HandleFlags = 'r' | 'r+' | 'w+' | 'a+' | 'wx+';
 
 interface On {
@@ -10,7 +10,8 @@ interface On {
 }
 
 /**
- * Two processes work on one store. A tree belongs to one of them: the first to the first, a new one to its source's.
+ * Two processes work on one store. Each tree belongs to one of them: the first tree to the first process, a new tree to
+ * that of its source.
  */
 export type ProcessNumber = 0 | 1;
 
@@ -19,12 +20,12 @@ interface By {
 }
 
 interface OnPath extends On {
-  /** Absolute within the tree. */
+  /** An absolute path within the tree. */
   readonly path: string;
 }
 
 interface OnHandle {
-  /** Number of the handle, given by the history, never used twice. */
+  /** Number of the handle: the history assigns it, and never twice. */
   readonly handle: number;
 }
 
@@ -34,28 +35,28 @@ interface Content {
   readonly salt: number;
 }
 
-/** What happens to trees and to the store. */
+/** Operations on whole trees and on the store. */
 export type StoreOperation =
   | ({ readonly op: 'fork'; readonly source: string } & On)
   | ({ readonly op: 'snapshot'; readonly source: string } & On)
-  /** The tree goes, with its handles; trees made from it stay. */
+  /** Removes the tree and its handles; trees made from it stay. */
   | ({ readonly op: 'drop' } & On)
-  /** Nothing that anyone sees changes. */
+  /** Changes nothing that an operation can see. */
   | ({ readonly op: 'checkpoint' } & On)
   | ({ readonly op: 'collect' } & By)
   | ({ readonly op: 'dedupe' } & By)
-  /** The process that has the tree closes it, with its handles, and the other one has it from here on. */
+  /** The process that owns the tree closes it with its handles; from then on the other process owns it. */
   | ({ readonly op: 'handOver' } & On)
-  /** A process closes everything in good order and starts over; its handles are gone. */
+  /** A process closes everything properly and starts again; its handles are gone. */
   | ({ readonly op: 'reopen' } & By)
   /** A process dies and another takes its place: nothing acknowledged is lost, its handles are gone. */
   | ({ readonly op: 'crash' } & By)
-  /** Both processes close everything, so that all is durable, and start over. */
+  /** Both processes close everything, which makes all trees durable, and start again. */
   | { readonly op: 'mark' }
   /**
-   * The power goes off, at most `CUT_OPERATIONS_MAX` operations after a mark; later, or without one, only the processes
-   * die. Each tree is then in some state that it had since it was last durable, and of the blocks that were
-   * overwritten since that state each is old or new. `salt` decides what is lost.
+   * A power cut if there was a mark at most `CUT_OPERATIONS_MAX` operations ago; otherwise only the processes die.
+   * After a power cut each tree is in some state that it had since it was last durable, and each block that was
+   * overwritten after that state is old or new. `salt` decides what is lost.
    */
   | { readonly op: 'powerCut'; readonly salt: number };
 
@@ -69,7 +70,7 @@ export type PathOperation =
   | ({ readonly op: 'punch'; readonly position: number; readonly length: number } & OnPath)
   /** `path` becomes a clone of `from`, which may be in another tree. */
   | ({ readonly op: 'clone'; readonly fromTree: string; readonly from: string } & OnPath)
-  /** Whole blocks of `from` are shared into `path`. */
+  /** Shares whole blocks of `from` with `path`. */
   | ({
       readonly op: 'cloneRange';
       readonly from: string;
@@ -99,14 +100,14 @@ export type PathOperation =
 export type HandleOperation =
   | ({ readonly op: 'open'; readonly flags: HandleFlags } & OnPath & OnHandle)
   | ({ readonly op: 'close' } & OnHandle)
-  /** `position` null: where the handle is. */
+  /** With `position` null, at the position of the handle. */
   | ({ readonly op: 'readHandle'; readonly position: number | null; readonly length: number } & OnHandle)
   | ({ readonly op: 'writeHandle'; readonly position: number | null } & OnHandle & Content)
   | ({ readonly op: 'truncateHandle'; readonly size: number } & OnHandle)
   | ({ readonly op: 'statHandle' } & OnHandle)
   | ({ readonly op: 'syncHandle' } & OnHandle);
 
-/** Memory maps: what `map` gave shows the file as it is now, as long as it was when mapped. */
+/** Memory maps. A view has the length that the file had when it was mapped, and shows the present bytes. */
 export type ViewOperation =
   | ({ readonly op: 'map'; readonly view: number } & OnHandle)
   | { readonly op: 'readView'; readonly view: number }
@@ -115,41 +116,41 @@ export type ViewOperation =
 export type Operation = StoreOperation | PathOperation | HandleOperation | ViewOperation;
 export type OperationName = Operation['op'];
 
-/** Operations in which everything that a tree may be found with is kept. */
+/** After a mark, the states of this many operations are kept. */
 export const CUT_OPERATIONS_MAX = 24;
 
 /** The name of the tree that every history begins with: writable and empty. */
 export const FIRST_TREE = 'main';
-/** The process that it belongs to. */
+/** The process that owns `FIRST_TREE`. */
 export const FIRST_PROCESS: ProcessNumber = 0;
 
-/** 'ok', 'ok' and a value, or the code of an error. Two actors agree when these are equal. */
+/** 'ok', 'ok' and a value, or the code of an error. Two actors agree if their outcomes are equal. */
 export type Outcome = string;
 
-/** A tree as sorted lines, one a name, see `dump.ts`. */
+/** A tree as sorted lines, one for each name: see `dump.ts`. */
 export type Dump = readonly string[];
 
-/** What is found in a tree after a power cut. */
+/** A tree as it is after a power cut. */
 export interface FoundTree {
   readonly dump: Dump;
-  /** Of every regular file, by path. */
+  /** The content of every regular file, by path. */
   readonly contents: ReadonlyMap<string, Buffer>;
 }
 
-/** Something that histories are played on. It starts with one empty tree, `FIRST_TREE`. */
+/** Plays the operations of histories. It starts with one empty tree, `FIRST_TREE`. */
 export interface Actor {
   readonly name: string;
-  /** Operations it cannot do; a run leaves them out for both sides. */
+  /** Operations that this actor cannot do; a run leaves them out for both sides. */
   readonly lacks: ReadonlySet<OperationName>;
   apply(operation: Operation): Outcome | Promise<Outcome>;
   /** Names of the trees, sorted. */
   trees(): readonly string[];
   dump(tree: string): Dump;
-  /** Looks for inner contradictions; one line each. */
+  /** Checks the actor's own consistency; one line for each problem. */
   problems?(): readonly string[];
-  /** What a tree holds after a power cut, for somebody else to adopt. */
+  /** The tree as it is after a power cut, for the other actor to adopt. */
   found?(tree: string): FoundTree;
-  /** After a power cut: continues from the state that was found where the rule allows it; else says what is wrong. */
+  /** After a power cut: continues from the found state if that is allowed; else returns what is wrong. */
   adopt?(found: (tree: string) => FoundTree): string | undefined;
   close(): void | Promise<void>;
 }
@@ -162,12 +163,12 @@ export function contentOf(length: number, salt: number): Buffer {
   return bytes.subarray(0, length);
 }
 
-/** What reading answers: how many bytes, and a hash of them. */
+/** The outcome of a read: the number of bytes, and a hash of them. */
 export function describeBytes(bytes: Uint8Array): string {
   return `${bytes.length}:${checksum64(bytes).toString(16)}`;
 }
 
-/** What stat answers, of that which must be equal everywhere. The size of a directory is the filesystem's own. */
+/** The fields of stat that must be equal for all actors; the size of a directory need not. */
 export function describeStat(stat: {
   readonly mode: number;
   readonly nlink: number;

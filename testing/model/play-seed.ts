@@ -1,4 +1,4 @@
-/** A history from a seed, played on the model and on a store; and what becomes of one that fails. */
+/** Plays a history from a seed on the model and on a store, and shrinks it if it fails. */
 import { checksum64 } from '../../src/base/index.ts';
 import { generateHistory } from './history.ts';
 import { ModelFs } from './model-fs.ts';
@@ -13,7 +13,7 @@ export interface Play {
   readonly seed: number;
   /** Operations of the whole history. */
   readonly count: number;
-  /** Indices of those that are played; all where nothing is said. */
+  /** Indices of the operations to play; undefined for all. */
   readonly only?: readonly number[];
 }
 
@@ -22,7 +22,7 @@ export interface PlayResult {
   readonly played: number;
   /** A hash of every operation and its result: equal for equal plays. */
   readonly digest: string;
-  /** Where the two sides disagree: how. */
+  /** How the two sides disagree; undefined if they agree. */
   readonly failure: string | undefined;
 }
 
@@ -30,7 +30,7 @@ export type MakeActor = () => Actor | Promise<Actor>;
 
 const makeStore: MakeActor = () => RametActor.create();
 
-/** The operations of a play. What is not in the store's power on this system is left out by the generator. */
+/** The operations of a play, without those that the store cannot do on this system. */
 async function operationsOf({ seed, count, only }: Play, make: MakeActor): Promise<readonly Operation[]> {
   const actor = await make();
   await actor.close();
@@ -52,7 +52,7 @@ async function playOn(seed: number, operations: readonly Operation[], make: Make
       onOutcome: (operation, outcome) => lines.push(`${JSON.stringify(operation)} ${outcome}`),
     });
   } catch (error) {
-    // What the store does not say by a code, such as damage or a broken assertion, is a failure too.
+    // An error that is no outcome, such as damage or a broken assertion, is a failure too.
     failure = error instanceof Disagreement ? error.message : `it broke: ${stackOf(error)}`;
   } finally {
     await store.close();
@@ -65,7 +65,7 @@ export async function play(what: Play, make: MakeActor = makeStore): Promise<Pla
   return await playOn(what.seed, await operationsOf(what, make), make);
 }
 
-/** The command that plays this again. */
+/** The command that repeats a play. */
 export function commandOf({ seed, count, only }: Play): string {
   const list = only === undefined ? '' : ` --only ${only.join(',')}`;
   return `npm run model -- --seed ${seed} --operations ${count}${list}`;
@@ -77,7 +77,7 @@ export interface Shrunk {
   readonly failure: string;
 }
 
-/** A play that fails, with as few operations as can be found. */
+/** Finds a play that still fails with as few operations as possible. Throws if the play does not fail. */
 export async function shrinkPlay(what: Play, make: MakeActor = makeStore): Promise<Shrunk> {
   const all = await operationsOf(what, make);
   const first = await playOn(what.seed, all, make);
@@ -92,7 +92,7 @@ export async function shrinkPlay(what: Play, make: MakeActor = makeStore): Promi
   return { play: { ...what, only }, operations, failure: failure ?? 'it failed only once: is it random?' };
 }
 
-/** What is printed of a history that fails. */
+/** The text to print for a history that fails. */
 export function describeShrunk({ play: what, operations, failure }: Shrunk): string {
   const lines = operations.map((operation, index) => `  ${index}: ${JSON.stringify(operation)}`);
   return [`${operations.length} operations fail:`, ...lines, failure, `again: ${commandOf(what)}`].join('\n');

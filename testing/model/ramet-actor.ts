@@ -44,22 +44,22 @@ interface RametView {
 }
 
 const FILE_MODE = 0o666;
-/** So little that it takes several passes. */
+/** So little memory that dedupe takes several passes. */
 const DEDUPE_MEMORY_BYTES = 1024;
 const S_IFMT = 0o170000;
 const PROCESSES: readonly ProcessNumber[] = [0, 1];
 
 export class RametActor implements Actor {
   readonly name: string = 'ramet';
-  /** Without memory maps the rest of a history is the same. */
+  /** Memory maps are left out where the system has none. */
   readonly lacks: ReadonlySet<OperationName> = new Set<OperationName>(
     createSystem().canMap ? [] : ['map', 'readView', 'closeView'],
   );
-  /** Holds the store; another one after every power cut. */
+  /** Directory of the stores: after every power cut there is a new one. */
   protected readonly scratch = imagesDirectory();
   private directory = join(this.scratch, 'store');
   private cuts = 0;
-  /** Set from a mark on: it knows what a power cut can take. */
+  /** Set after a mark: knows which writes a power cut can undo. */
   protected watched: WatchedSystem | undefined;
   private operationsSinceMark = 0;
   private readonly processes: RametProcess[] = [];
@@ -72,7 +72,7 @@ export class RametActor implements Actor {
     return await new RametActor().start((engine) => engine.createEmpty(FIRST_TREE));
   }
 
-  /** `make` makes the first tree. */
+  /** Starts both processes; `make` makes the first tree. */
   protected async start(make: (engine: StoreEngine) => Tree): Promise<this> {
     StoreEngine.initialize(this.directory);
     for (const number of PROCESSES) await this.begin(number);
@@ -112,14 +112,14 @@ export class RametActor implements Actor {
     return { dump: dumpOf(entries), contents };
   }
 
-  /** The processes look in turn: forks of the other one are left out. */
+  /** Runs fsck in the two processes by turns: each leaves out open forks of the other. */
   problems(): string[] {
     const { engine } = this.process(PROCESSES[this.fsckCount++ % 2]!);
     const { passes } = checkStore(engine);
     const problems = passes.flatMap(({ name, problems: found }) =>
       found.map((one) => `fsck ${name}: ${one}`),
     );
-    // A file that was removed, and that a power cut brings back, is no problem: gc removes it again.
+    // A removed file that a power cut restored is no problem, because gc removes it again.
     return problems.filter((problem) => this.cuts === 0 || !problem.endsWith('gc removes it'));
   }
 
@@ -139,12 +139,12 @@ export class RametActor implements Actor {
     return this.process(this.owners.get(tree) ?? FIRST_PROCESS);
   }
 
-  /** The tree of this name in the process that it belongs to, opened at its first use. */
+  /** The tree of this name, opened at its first use in the process that owns it. */
   private tree(name: string): Tree {
     return this.ownerOf(name).keep(name, (engine) => engine.openTree(name));
   }
 
-  /** A process begins, or another takes its place. */
+  /** Starts a process, or a new one in its place. */
   private async begin(number: ProcessNumber): Promise<void> {
     const system = new FaultySystem(this.watched?.system ?? createSystem(), undefined, {
       bootId: `boot ${this.cuts}`,
@@ -265,7 +265,7 @@ export class RametActor implements Actor {
     const { fileSystem } = this.tree(operation.tree);
     if (operation.op !== 'clone' || operation.fromTree === operation.tree)
       return applyToRametPath(fileSystem, operation, fileSystem);
-    // Only a snapshot can be open in both processes, so clones from another tree are taken from snapshots.
+    // A clone from another tree has a snapshot as source: only snapshots can be open in both processes.
     const { fromTree } = operation;
     const source = this.ownerOf(operation.tree).keep(fromTree, (engine) => engine.openTree(fromTree));
     return applyToRametPath(fileSystem, operation, source.fileSystem);

@@ -1,8 +1,8 @@
-/** One of the processes that work on a store: an engine of its own, and the trees that it has open. */
+/** One of the processes that work on a store: its engine, and the trees that it has open. */
 import { StoreEngine, type Tree } from '../../src/store/index.ts';
 import { CrashedError, type FaultySystem } from '../../src/sys/index.ts';
 
-/** Chains are flattened from here on, so that it happens in short histories too. */
+/** Low, so that chains are flattened even in short histories. */
 const CHAIN_LAYERS_MAX = 4;
 
 export class RametProcess {
@@ -15,13 +15,13 @@ export class RametProcess {
     this.system = system;
   }
 
-  /** Marks are only made when they are asked for: one seed is to give one history, on a slow machine too. */
+  /** Makes no commit marks by time: a seed must give the same history, even on a slow machine. */
   static async open(directory: string, system: FaultySystem): Promise<RametProcess> {
     const options = { system, chainLayersMax: CHAIN_LAYERS_MAX, commitMarkMs: Number.POSITIVE_INFINITY };
     return new RametProcess(await StoreEngine.open(directory, options), system);
   }
 
-  /** The tree of this name; `open` opens it where it is not open here. */
+  /** The tree of this name, which `open` opens if this process does not have it open. */
   keep(name: string, open: (engine: StoreEngine) => Tree): Tree {
     let tree = this.trees.get(name);
     if (tree !== undefined) return tree;
@@ -39,7 +39,7 @@ export class RametProcess {
     await this.engine.close();
   }
 
-  /** Its descriptors and locks are gone at once, and nothing is stored on the way. */
+  /** Dies: all descriptors and locks are gone at once, and nothing more is stored. */
   async die(): Promise<void> {
     this.system.crash();
     await this.engine.close().catch((error: unknown) => {

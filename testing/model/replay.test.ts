@@ -1,4 +1,4 @@
-/** One seed gives one history, with the same answers in every process; a history that fails is made small. */
+/** A seed gives one history with the same outcomes in every process; a history that fails is shrunk. */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { test } from 'node:test';
@@ -15,7 +15,7 @@ import { shrink } from './shrink.ts';
 const run = promisify(execFile);
 const MAIN = fileURLToPath(new URL('./main.js', import.meta.url));
 
-test('one seed gives one history and one set of answers, in two processes', async () => {
+test('in two processes one seed gives the same history and the same outcomes', async () => {
   const line = /^seed 3: 300 operations agree, digest ([0-9a-f]+)\n$/;
   const prints = async (): Promise<string> =>
     (await run(process.execPath, [MAIN, '--seed', '3', '--operations', '300'])).stdout;
@@ -27,7 +27,7 @@ test('one seed gives one history and one set of answers, in two processes', asyn
   assert.notEqual((await play({ seed: 4, count: 300 })).digest, digest);
 });
 
-test('power cuts take something back, and not always the same', async () => {
+test('power cuts undo changes, of varying numbers of trees', async () => {
   const taken = new Set<number>();
   for (let seed = 1; seed <= 4; seed++) {
     const [model, store] = [new ModelFs(), await RametActor.create()];
@@ -51,10 +51,10 @@ test('power cuts take something back, and not always the same', async () => {
   assert.ok(taken.size > 1, `trees that lost something: ${[...taken].join(', ')}`);
 });
 
-test('a planted bug is found and shrunk to a few operations, with the command that plays it again', async () => {
+test('a planted bug is found and shrunk to a few operations, with the command that repeats them', async () => {
   const makeBroken = (): BrokenActor =>
     new BrokenActor((operation, apply) => {
-      // A hard link that loses its first name takes the file with it.
+      // The planted bug: unlink of a file with two names does nothing.
       if (operation.op !== 'unlink') return apply(operation);
       const isLinked = apply({
         op: 'stat',
@@ -74,7 +74,7 @@ test('a planted bug is found and shrunk to a few operations, with the command th
   assert.equal(again.failure, shrunk.failure);
 });
 
-test('shrinking ends with nothing that can be left out', async () => {
+test('shrinking leaves only operations that are needed', async () => {
   await fc.assert(
     fc.asyncProperty(fc.uniqueArray(fc.nat(99), { minLength: 1, maxLength: 5 }), async (needed) => {
       const items = Array.from({ length: 100 }, (_item, index) => index);

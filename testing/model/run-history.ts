@@ -8,14 +8,14 @@ export interface RunOptions {
   readonly isRooted: boolean;
   /** All trees are compared after this many operations, and at the end. */
   readonly compareEvery: number;
-  /** Is told what the first of the two answered. */
+  /** Called with each operation and the outcome of the first actor. */
   readonly onOutcome?: (operation: Operation, outcome: Outcome) => void;
 }
 
 export class Disagreement extends Error {
   override readonly name = 'Disagreement';
   readonly seed: number;
-  /** Index of the operation after which it was seen. */
+  /** Index of the operation after which the actors disagreed. */
   readonly index: number;
 
   constructor(seed: number, index: number, operation: Operation | undefined, difference: string) {
@@ -25,7 +25,7 @@ export class Disagreement extends Error {
   }
 }
 
-/** Operations after which everything is compared at once, and each side looks for problems of its own. */
+/** Operations after which all trees are compared at once, and each actor checks its own consistency. */
 const comparedAfter: ReadonlySet<OperationName> = new Set<OperationName>([
   'reopen',
   'crash',
@@ -70,20 +70,20 @@ export async function playOperations(
     const isDue = index % options.compareEvery === options.compareEvery - 1;
     const isThorough = comparedAfter.has(operation.op) || index === operations.length - 1;
     if (!isDue && !isThorough) continue;
-    // A check stores what is pending, so it must not come between operations that are to meet pending ones.
+    // A thorough check stores pending changes, and would keep later operations from meeting pending ones.
     const difference = compareActors(a, b) ?? (isThorough ? problemsOf(a, b) : undefined);
     if (difference !== undefined) throw new Disagreement(seed, index, operation, difference);
   }
 }
 
-/** After a power cut one side reports what is left, and the other whether that is allowed. */
+/** After a power cut the store reports its trees, and the model whether they are allowed. */
 function adoptFound(a: Actor, b: Actor): string | undefined {
   const [model, store] = a.adopt === undefined ? [b, a] : [a, b];
   if (store.found === undefined) return undefined;
   return model.adopt?.((tree) => store.found!(tree));
 }
 
-/** An error that is no outcome is shown as one, so that the message names seed and operation. */
+/** The outcome, also of an error that is none, so that the message names seed and operation. */
 async function outcomeOf(actor: Actor, operation: Operation): Promise<string> {
   try {
     return await actor.apply(operation);
@@ -92,7 +92,7 @@ async function outcomeOf(actor: Actor, operation: Operation): Promise<string> {
   }
 }
 
-/** The first difference between everything two actors show, or undefined. */
+/** The first difference between the trees of two actors, or undefined. */
 export function compareActors(a: Actor, b: Actor): string | undefined {
   const names = a.trees();
   const difference = firstDifference(names, b.trees(), `trees of ${a.name}`, `trees of ${b.name}`);

@@ -1,7 +1,7 @@
-/** Plays the histories that it is given, one after the other, and reports each result. */
+/** Child process of main.ts: plays each history that it is sent, and reports the result. */
 import { type Play, play } from './play-seed.ts';
 
 process.on('message', async (message) => {
-  // What main.ts of this folder sends.
+  // The cast: main.ts sends this.
   process.send!(await play(message as Play));
 });

@@ -1,6 +1,6 @@
 /**
- * Runs programs as a user without privileges who may mount. They get a mount namespace of their own, in which /dev/fuse
- * is a node that everybody may open, so that the host's stays as it is.
+ * Runs programs as a user without privileges who may mount. The programs get a mount namespace of their own, in which
+ * everybody may open /dev/fuse; the host's /dev/fuse stays as it is.
  */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, statSync } from 'node:fs';
@@ -11,7 +11,7 @@ import { mountsOnly } from '../host/mounts-only.ts';
 
 export const UID = 65_534;
 
-/** As root, in the namespace: $1 is an empty directory, the rest the command. */
+/** Runs as root in the namespace. $1 is an empty directory, the other arguments are the command. */
 const AS_PLAIN_USER = `
 mount -t tmpfs -o mode=755 devices "$1" && mknod -m 666 "$1/fuse" c 10 229 || exit
 mount --bind "$1/fuse" /dev/fuse || exit
@@ -28,7 +28,7 @@ function fusermount(): string {
   return spawnSync('sh', ['-c', 'command -v fusermount3'], { encoding: 'utf8' }).stdout.trim();
 }
 
-/** Why a plain user cannot mount here; false where he can. */
+/** Why a user without privileges cannot mount here; false if such a user can. */
 export function whyNoPlainUser(): false | string {
   if (mountsOnly !== false) return mountsOnly;
   const program = fusermount();

@@ -1,6 +1,6 @@
 /**
- * One file, one content: a file that lies in a lower layer is opened for reading and mapped, then changed through
- * another descriptor; everything that looks at it sees the change, at once and after its pages were dropped.
+ * One file, one content: a file of a lower layer is opened for reading and mapped, then changed through another
+ * descriptor. All descriptors and maps show the change, at once and after the kernel dropped the file's pages.
  */
 
 import assert from 'node:assert/strict';
@@ -145,7 +145,7 @@ const changes: readonly Change[] = [
   },
 ];
 
-/** All of a file from a descriptor, at whatever position that is. */
+/** Reads a whole file from its beginning, whatever the position of the descriptor. */
 function readWhole(fd: number, lengthMax: number): Buffer {
   const bytes = Buffer.alloc(lengthMax);
   let done = 0;
@@ -156,13 +156,13 @@ function readWhole(fd: number, lengthMax: number): Buffer {
   }
 }
 
-/** What looks at the file: descriptors and maps made before the change. */
+/** Descriptors and maps that were made before the change. */
 class Observers implements Disposable {
   private readonly path: string;
   private readonly fd: number;
   private readonly direct: number;
   private readonly map: FileMapping;
-  /** Its descriptor was closed before the change. */
+  /** A map whose descriptor was closed before the change. */
   private readonly orphanMap: FileMapping;
 
   constructor(path: string, before: Buffer) {
@@ -173,7 +173,7 @@ class Observers implements Disposable {
     const closing = openSync(path, 'r');
     this.orphanMap = new FileMapping(closing, before.length);
     closeSync(closing);
-    // All of them have pages of the old content when it changes.
+    // When the file changes, the page cache has its old content.
     for (const bytes of [this.map.read(), this.orphanMap.read(), readDirect(this.direct, 0, before.length)])
       equalBytes(bytes, before, 'what was there before');
   }
@@ -196,7 +196,7 @@ class Observers implements Disposable {
     equalBytes(byNumber, expected, `the old descriptor opened again, ${when}`);
   }
 
-  /** Of a map that was made for the old length: what is still there, and nothing where no page is left. */
+  /** Checks a map of the old length: it shows the file, then zeros to the end of a page, and has no page after that. */
   private expectMap(map: FileMapping, expected: Buffer, what: string): void {
     const common = Math.min(expected.length, map.lengthBytes);
     equalBytes(map.read(0, common), expected.subarray(0, common), what);
@@ -248,7 +248,7 @@ function coherenceCase(change: Change, file: 'file' | 'large', before: Buffer): 
 const WRITERS = 10;
 const LINES = 100;
 
-/** Appends lines of its own, opening the file for each. */
+/** Shell: appends $3 lines with the prefix $2 to the file $1, and opens the file for each. */
 const APPENDING = 'line=0; while [ $line -lt $3 ]; do echo "$2 $line" >> "$1"; line=$((line + 1)); done';
 
 async function appendLines(path: string, writer: number): Promise<void> {

@@ -1,4 +1,4 @@
-/** Mounts that are not where they were: unmounted while they are used, covered by something else, or moved. */
+/** Mounts that are not where they were: unmounted while in use, covered by another mount, or moved. */
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
@@ -7,9 +7,9 @@ import { ScratchCommand } from '../command/scratch-command.ts';
 import { mountsOnly } from '../host/mounts-only.ts';
 import { until } from '../pace/until.ts';
 
-/** Two forks, `one` and `two`, and a directory to mount each at. What is left at those goes with the test. */
+/** Two forks, `one` and `two`, and a directory to mount each at. When the test ends, these are unmounted. */
 function withForks(context: TestContext): ScratchCommand {
-  // Before the directory is removed: hooks run in the order in which they were registered.
+  // Hooks run in the order in which they were registered: this one before that of ScratchCommand, which removes files.
   context.after(() => {
     for (const name of ['places/one', 'places/two'])
       while (spawnSync('umount', ['--lazy', scratch.at(name)]).status === 0);
@@ -23,7 +23,7 @@ function withForks(context: TestContext): ScratchCommand {
   return scratch;
 }
 
-/** A program that works in a directory until the test ends. */
+/** A program that has a working directory there until the test ends. */
 function user(context: TestContext, directory: string): ChildProcess {
   const child = spawn('sleep', ['60'], { cwd: directory });
   context.after(() => child.kill('SIGKILL'));
@@ -41,7 +41,7 @@ function must(command: string, ...args: string[]): void {
   assert.equal(status, 0, stderr);
 }
 
-/** Ends the owner as `kill` does, and gives its log. */
+/** Ends the owner with SIGTERM, and returns its log. */
 async function endOwner(scratch: ScratchCommand): Promise<string> {
   const log = scratch.at('.ramet/run/owner.log');
   const { pid } = JSON.parse(readFileSync(log, 'utf8').split('\n')[0]!) as { pid: number };
@@ -51,7 +51,7 @@ async function endOwner(scratch: ScratchCommand): Promise<string> {
 }
 
 describe('a mount that is not where it was', { skip: mountsOnly }, () => {
-  test('unmounted lazily and in use: at the end it is stored, and the others are unmounted', async (context) => {
+  test('unmounted lazily and in use: the ending owner stores it, and unmounts the others', async (context) => {
     const scratch = withForks(context);
     scratch.must('mount', 'one', 'places/one');
     writeFileSync(scratch.at('places/one/new'), 'kept\n');
@@ -63,7 +63,7 @@ describe('a mount that is not where it was', { skip: mountsOnly }, () => {
     assert.equal(scratch.must('cat', 'one:/new'), 'kept\n');
   });
 
-  test('what was mounted in its place since then stays', async (context) => {
+  test('unmounted lazily: another filesystem that was mounted there since then stays', async (context) => {
     const scratch = withForks(context);
     scratch.must('mount', 'one', 'places/one');
     user(context, scratch.at('places/one'));
@@ -75,7 +75,7 @@ describe('a mount that is not where it was', { skip: mountsOnly }, () => {
     assert.deepEqual(readdirSync(scratch.at('places/two')), []);
   });
 
-  test('in its place another tree can be mounted', (context) => {
+  test('unmounted lazily: another tree can be mounted there', (context) => {
     const scratch = withForks(context);
     scratch.must('mount', 'one', 'places/one');
     user(context, scratch.at('places/one'));
@@ -85,7 +85,7 @@ describe('a mount that is not where it was', { skip: mountsOnly }, () => {
     assert.deepEqual(readdirSync(scratch.at('places/one')), []);
   });
 
-  test('covered by another filesystem: that stays, and unmounting says so', async (context) => {
+  test('covered by another filesystem: unmounting is refused, and the other filesystem stays', async (context) => {
     const scratch = withForks(context);
     scratch.must('mount', 'one', 'places/one');
     scratch.must('mount', 'two', 'places/two');
@@ -103,7 +103,7 @@ describe('a mount that is not where it was', { skip: mountsOnly }, () => {
     must('umount', '--lazy', scratch.at('places/one'));
   });
 
-  test('unmounted lazily by umount(8): the fork is in use, and its place is free', (context) => {
+  test('unmounted lazily by umount(8): the fork is in use, and its directory is free', (context) => {
     const scratch = withForks(context);
     scratch.must('mount', 'one', 'places/one');
     const { pid } = user(context, scratch.at('places/one'));

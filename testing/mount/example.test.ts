@@ -1,4 +1,4 @@
-/** The example of one file before and after copy-up in docs/ does what the README shows of it. */
+/** The example in docs/ of one file before and after copy-up prints what the README shows. */
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -10,7 +10,7 @@ import { mountsOnly } from '../host/mounts-only.ts';
 
 const EXAMPLE = fileURLToPath(new URL('../../../docs/examples/one-file.js', import.meta.url));
 
-/** Containers often lie on an overlay themselves, on which no other can have its upper layer. */
+/** Why there is no overlayfs: a container often lies on an overlay itself, which cannot hold an upper layer. */
 function whyNoOverlay(): false | string {
   if (mountsOnly !== false) return mountsOnly;
   const directory = mkdtempSync(join(tmpdir(), 'ramet-overlay-'));
@@ -20,7 +20,7 @@ function whyNoOverlay(): false | string {
   return status === 0 ? false : 'needs overlayfs';
 }
 
-test('what a write after copy-up is seen by: half of it on overlayfs, all on Ramet', {
+test('a write after copy-up shows everywhere on Ramet, but not in an earlier mapping on overlayfs', {
   skip: whyNoOverlay(),
 }, () => {
   const lines = execFileSync(process.execPath, [EXAMPLE], { encoding: 'utf8' })

@@ -5,7 +5,7 @@ import { allocateFixed, check, libc } from '../host/libc.ts';
 const AT_FDCWD = -100;
 const HANDLE_BYTES_MAX = 128;
 
-/** struct file_handle: the length of the handle u32, its type i32, the handle. */
+/** struct file_handle: length of the handle (u32), its type (i32), and the handle. */
 export function handleOf(path: string): Buffer {
   const handle = allocateFixed(8 + HANDLE_BYTES_MAX);
   handle.writeUInt32LE(HANDLE_BYTES_MAX, 0);

@@ -1,4 +1,4 @@
-/** Names that the kernel looks up and forgets, over and over: what the server keeps of them does not grow. */
+/** Names that the kernel looks up and forgets, over and over: the server's memory does not grow. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -11,11 +11,11 @@ const DIRECTORIES = 100;
 const FILES = 200;
 /** RAMET_FORGET_ROUNDS=50 looks up a million names. */
 const ROUNDS = Number(process.env.RAMET_FORGET_ROUNDS ?? 4);
-/** Rounds until caches and the compiler have what they need. */
+/** Rounds before measuring, in which caches fill and code is compiled. */
 const FIRST_ROUNDS = 3;
 /**
- * A file that the server knows takes about 4 KiB: were they kept, four rounds would take 300 MiB. The heap moves by
- * some 45 MiB between two collections, after 20 rounds as after 150.
+ * A file that the server knows takes about 4 KiB: if files were kept, four rounds would take 300 MiB. The heap varies
+ * by some 45 MiB between two collections, after 20 rounds and after 150.
  */
 const GROWTH_BYTES_MAX = 96 * 2 ** 20;
 
@@ -41,7 +41,7 @@ async function servingBytes(server: MountServerProcess): Promise<number> {
 }
 
 describe('names that are forgotten', { skip: whyNoMounts() }, () => {
-  it('take no memory of the server, however many there were', async () => {
+  it('take no memory of the server, however many were looked up', async () => {
     const source = mkdtempSync(join(directoryOnDisk(), 'ramet-forget-'));
     await using server = await MountServerProcess.start();
     try {

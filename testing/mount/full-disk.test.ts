@@ -1,4 +1,4 @@
-/** A disk that is full under programs in mounts: they are told, nothing else is harmed, and removing files helps. */
+/** A full disk under mounts: programs get ENOSPC, nothing else is harmed, and removing files gives space back. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import {
@@ -29,7 +29,7 @@ function isFull(error: unknown): boolean {
   return error instanceof Error && 'code' in error && error.code === 'ENOSPC';
 }
 
-/** Writes until the disk has no more; returns how many pieces it took. */
+/** Writes until the disk is full; returns the number of pieces written. */
 function fill(write: (index: number) => void): number {
   for (let index = 0; ; index++) {
     assert.ok(index < 1_000_000, 'the disk becomes full');
@@ -59,7 +59,7 @@ function syncFile(path: string): void {
 }
 
 describe('a full disk under mounts', { skip: whyNoMounts() }, () => {
-  it('fails what needs space, harms nothing else, and has space again after a file was removed', async () => {
+  it('fails calls that need space, harms nothing else, and has space again after a file was removed', async () => {
     const disk = mkdtempSync(join(tmpdir(), 'ramet-full-'));
     execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${DISK_MIB}m`, 'tmpfs', disk]);
     try {

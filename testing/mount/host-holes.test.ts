@@ -1,6 +1,6 @@
 /**
- * Holes of host files through mounts of forks, in every mode: what lseek(2), stat, cp and tar see of random files with
- * holes is what they see of the host's own, before the fork has touched them and after.
+ * Holes of host files through mounts of forks, in every mode: lseek(2), stat, cp and tar see the same holes of random
+ * files as on the host, before the fork changes them and after.
  */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
@@ -48,7 +48,7 @@ async function withMounts(work: (scene: Scene) => Promise<void>): Promise<void> 
       const random = new SeededRandom(Number(name));
       changeHostFile(system, join(source, name), randomChanges(random, 2 + random.below(12)));
     }
-    // The host may count other blocks once it has written them.
+    // The host may count blocks differently once it has written them to disk.
     execFileSync('sync', ['--file-system', source]);
     const mount = async (isPinned: boolean, io: IoMode): Promise<string> => {
       const name = `${io}-${isPinned}`;
@@ -62,7 +62,7 @@ async function withMounts(work: (scene: Scene) => Promise<void>): Promise<void> 
   }
 }
 
-/** What stat and lseek say of a mounted file is what they say of the host's. */
+/** Asserts that stat and lseek give the same for a mounted file as for the host's. */
 function isAsOnHost(mounted: string, onHost: string, label: string): void {
   const [actual, expected] = [hostSeeks(system, mounted), hostSeeks(system, onHost)];
   try {
@@ -71,12 +71,12 @@ function isAsOnHost(mounted: string, onHost: string, label: string): void {
     actual.close();
     expected.close();
   }
-  // In blocks of 4,096 bytes.
+  // The host may count in units of 512 bytes; a mount counts whole blocks of 4,096 bytes.
   const blocks = Math.ceil(fs.statSync(onHost).blocks / 8) * 8;
   assert.equal(fs.statSync(mounted).blocks, blocks, label);
 }
 
-/** A mounted file has data in these blocks and in no others, and the bytes of a host file. */
+/** Asserts that a mounted file has data in exactly these blocks, and the bytes of the host file. */
 function has(mounted: string, expected: readonly number[], onHost: string, label: string): void {
   assert.deepEqual(blocksOf(hostWalk(system, mounted)), expected, label);
   assert.equal(fs.statSync(mounted).blocks, expected.length * 8, label);
@@ -105,7 +105,7 @@ describe('holes of host files through a mount', { skip }, () => {
               if (name === '0') fs.chmodSync(mounted, 0o600);
               isAsOnHost(mounted, onHost, `chmod, ${name}`);
             }
-            // An archive knows the holes: it is as long as one that is made on the host.
+            // tar finds the holes: the archive is as long as that of the host's directory.
             const [ours, theirs] = [fork, source].map((directory) =>
               execFileSync('tar', ['-cS', '-C', directory, ...names], { maxBuffer: 2 ** 28 }),
             );
@@ -135,7 +135,7 @@ describe('holes of host files through a mount', { skip }, () => {
             assert.deepEqual(hostWalk(system, to), [[2 ** 30, 2 ** 30 + 4096]]);
             assert.equal(fs.statSync(to).blocks, 8);
           }
-          // A program that does read them gets zeros.
+          // A program that reads the holes gets zeros.
           const seeks = hostSeeks(system, join(fork, 'large'));
           assert.equal(dataWalk(seeks).length, 1);
           seeks.close();

@@ -1,7 +1,7 @@
 /**
  * Mounts of forks that stand on a directory of the host: the cases of mounts, on a fork and on a fork of a fork, and
- * what a mount shows when the directory changes. RAMET_SWEEP=all takes every mode, pinned forks, and the suite that
- * node:fs passes.
+ * mounts whose directory changes on the host. RAMET_SWEEP=all takes every mode, pinned forks, and the conformance suite
+ * of node:fs.
  */
 import assert from 'node:assert/strict';
 import * as fs from 'node:fs';
@@ -75,10 +75,10 @@ for (const io of modes) {
 }
 
 describe('a mount of a fork over a host tree', { skip }, () => {
-  /** What the kernel keeps of a host tree it asks for again after this. */
+  /** After this time the kernel asks again for names and attributes of a host tree. */
   const ANSWERS_MS = 1100;
 
-  it('shows what the directory says after a second, also to who has the file open', async () => {
+  it('shows changes of the directory after a second, even through a file that is open', async () => {
     const source = scratchDirectory();
     await using server = await MountServerProcess.start();
     try {
@@ -116,7 +116,7 @@ describe('a mount of a fork over a host tree', { skip }, () => {
     }
   });
 
-  it('on top of its own directory reads that underneath, and is no lower itself', async () => {
+  it('on top of its own directory reads the directory underneath, and cannot be forked itself', async () => {
     const source = scratchDirectory();
     await using server = await MountServerProcess.start();
     try {
@@ -153,7 +153,7 @@ describe('a mount of a fork over a host tree', { skip }, () => {
     }
   });
 
-  it('is read and written with --io shared, which has no blobs of it to give to the kernel', async () => {
+  it('can be read and written with --io shared, although host files are no blobs', async () => {
     const source = scratchDirectory();
     await using server = await MountServerProcess.start();
     try {
@@ -175,7 +175,7 @@ describe('a mount of a fork over a host tree', { skip }, () => {
     }
   });
 
-  it('is not made where it would hide its own store', async () => {
+  it('is refused where it would hide its own store', async () => {
     await using server = await MountServerProcess.start();
     const source = join(server.directory, 'repo');
     fs.mkdirSync(source);
@@ -184,7 +184,7 @@ describe('a mount of a fork over a host tree', { skip }, () => {
     await assert.rejects(server.ask(request), /EBUSY.*the store lies inside/);
   });
 
-  it('that is opened again under its own mount does not wait for itself', async () => {
+  it('does not wait for itself when a fork is opened under the mount of its own directory', async () => {
     const source = scratchDirectory();
     await using server = await MountServerProcess.start();
     try {

@@ -1,8 +1,8 @@
-/** The calls of xattr(7), by libc. */
+/** The calls of xattr(7), made through libc. */
 import { allocateFixed, check, libc } from '../host/libc.ts';
 import type { XattrCalls } from '../trees/xattr-table.ts';
 
-/** The value, which is not longer than `capacity`. */
+/** The value of an attribute. ERANGE if it is longer than `capacity`. */
 export function xattr(path: string, name: string, capacity = 256): Buffer {
   const target = allocateFixed(capacity);
   return target.subarray(0, check(libc().lgetxattr(path, name, target, capacity), 'lgetxattr'));
@@ -22,12 +22,12 @@ export const hostXattrs: XattrCalls = {
   },
 };
 
-/** What `xattr-child` sees. */
+/** The report of `xattr-child list`. */
 export interface SeenXattrs {
   readonly names: readonly string[];
-  /** The result for a buffer of size 0, and for a buffer of exactly that size. */
+  /** The result of llistxattr with a buffer of size 0; `readBytes` is that with a buffer of exactly this size. */
   readonly lengthBytes: number;
   readonly readBytes: number;
-  /** The result for a buffer that is one byte too small. */
+  /** The error with a buffer that is one byte too small. */
   readonly inLess: string;
 }

@@ -1,4 +1,4 @@
-/** Proves the cases right: every one of them holds on a plain directory of the host. */
+/** Proves that the cases of mounts are right: each holds on a plain directory of the host. */
 import { mkdtempSync, readFileSync, realpathSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe } from 'node:test';
@@ -8,7 +8,7 @@ import { mountsOverlays } from './overlays.ts';
 import { fillCases, runMountCases } from './run.ts';
 import { leavesWhiteouts } from './whiteouts.ts';
 
-/** Whether the mounts of this machine keep access times; the one of the temporary directory is not told apart. */
+/** Whether no filesystem of this machine is mounted with noatime; not only that of the temporary directory counts. */
 function isAtimeKept(): boolean {
   const text = readFileSync('/proc/self/mounts', 'utf8');
   return !/^\S+ \S+ (?:ext4|xfs|btrfs|overlay|tmpfs) \S*\bnoatime\b/m.test(text);

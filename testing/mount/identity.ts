@@ -1,4 +1,4 @@
-/** One file, one identity: numbers, links and attributes stay what they are when a file of a lower layer changes. */
+/** One file, one identity: inode number, links and attributes stay the same when a file of a lower layer changes. */
 import assert from 'node:assert/strict';
 import {
   chmodSync,
@@ -24,7 +24,7 @@ import { equalBytes, patternBytes } from '../conformance/expect.ts';
 import { allocateFixed, check, libc, readDirectory } from '../host/libc.ts';
 import { dropPages, fileContent, type MountCase, type MountGroup } from './mount-case.ts';
 
-/** Opens, hands over, closes. */
+/** Opens a file for the duration of `action`. */
 function withFile<T>(path: string, flags: string | number, action: (fd: number) => T): T {
   const fd = openSync(path, flags);
   try {

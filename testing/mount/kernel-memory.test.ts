@@ -1,4 +1,4 @@
-/** What mounts leave in the kernel's memory: the budget of pages, idle mounts, and pages that forks share. */
+/** The kernel's memory for mounts: the budget of pages, idle mounts, and pages that forks share. */
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -33,7 +33,7 @@ const PAGE = 4096;
 const MADV_RANDOM = 1;
 const system = createSystem();
 
-/** A server over a store with a snapshot `base` of what `fill` puts into a directory. */
+/** A server over a store with a snapshot `base` of the files that `fill` makes. */
 async function serve(
   fill: (directory: string) => void,
   options: MountServerOptions = {},
@@ -86,20 +86,20 @@ describe('the kernel’s pages', { skip }, () => {
     await using server = await serve(fill, { pages: { largeBytesMax: 8 * MIB } });
     const path = join(await mountFork(server, 'fork', 'cached'), 'large');
     assert.equal(readThrough(path), size);
-    // What is to be dropped is dropped by a thread of its own.
+    // A separate thread drops pages, so this takes a moment.
     const most = (8 * MIB + MIB) / PAGE;
     await until(() => residentPages(path, size) <= most, `at most ${most} pages are in memory`);
-    assert.ok(residentPages(path, size) > 0, 'what was read last is kept');
+    assert.ok(residentPages(path, size) > 0, 'the pages read last are kept');
     assert.ok(readFileSync(path).equals(patternBytes(size, 1)));
   });
 });
 
-/** A program in a mount namespace of its own, in a directory, that goes on when asked to. */
+/** A shell program in a mount namespace of its own, which works in a directory and pauses in the middle. */
 class Worker implements Disposable {
   private readonly child: ChildProcess;
   private printed = '';
 
-  /** `before` is done at once, `after` when told. */
+  /** The program runs `before` at once, and `after` when `goOn` is called. */
   constructor(directory: string, before: string, after: string) {
     const script = `cd "$1"; ${before}; echo ready; read -r _; ${after}`;
     const args = ['--mount', '--propagation', 'private', '--', 'sh', '-ec', script, 'sh', directory];
@@ -113,7 +113,7 @@ class Worker implements Disposable {
     await until(() => this.printed.includes('ready\n'), 'the program is ready');
   }
 
-  /** The lines that it prints from here on. */
+  /** Lets the program go on to its end; returns the lines that it prints. */
   async goOn(): Promise<string[]> {
     this.printed = '';
     this.child.stdin!.end('\n');
@@ -147,7 +147,7 @@ for (const canPrune of [true, false]) {
       assert.deepEqual((await server.ask({ kind: 'fsck' })).problems, []);
     });
 
-    it('keeps the nodes that are in use, also of files without a name', async () => {
+    it('keeps nodes that are in use, even of files without a name', async () => {
       const fill = (directory: string) => writeFileSync(join(directory, 'file'), 'content');
       await using server = await serve(fill, { trimAfterMs: 500, canPrune });
       const mount = await mountFork(server, 'fork', 'cached');
@@ -163,7 +163,7 @@ for (const canPrune of [true, false]) {
       assert.equal(bytes.toString(), 'CONtent');
     });
 
-    it('leaves what is mounted in it, and a program in its directory', async () => {
+    it('leaves filesystems mounted in it, and programs that work in its directories', async () => {
       const fill = (directory: string) => {
         mkdirSync(join(directory, 'place/inner'), { recursive: true });
         writeFileSync(join(directory, 'place/inner/file'), 'of the fork\n');
@@ -181,7 +181,7 @@ for (const canPrune of [true, false]) {
       await server.unmount(mount);
     });
 
-    it('leaves an overlay in it that works on', {
+    it('leaves an overlay whose layers are in it', {
       skip: mountsOverlays() ? false : 'no overlays',
     }, async () => {
       const fill = (directory: string) => {

@@ -13,7 +13,7 @@ import { digestsOf, isAsReported } from './written-files.ts';
 
 const MOUNTS = 10;
 const WRITERS = 2;
-/** As often as one wants: it takes about a second each time. */
+/** Each round takes about a second. */
 const ROUNDS = Number(process.env.RAMET_KILL_ROUNDS ?? 5);
 const DELAY_MS_MAX = 400;
 
@@ -23,7 +23,7 @@ async function mountForks(server: MountServerProcess): Promise<string[]> {
   return points;
 }
 
-/** Writers at work in the mounts; each has some to itself. */
+/** Starts writers in the mounts; each writer has mounts of its own. */
 async function startWriters(points: readonly string[], seed: number, folder: string): Promise<Child[]> {
   const writers: Child[] = [];
   for (let at = 0; at < WRITERS; at++) {
@@ -36,13 +36,13 @@ async function startWriters(points: readonly string[], seed: number, folder: str
   return writers;
 }
 
-/** Every directory holds what was acknowledged, and any part of the one change that was under way. */
+/** Asserts that every directory has all acknowledged changes, and any part of the one change that was under way. */
 function expectNothingLost({ code, reports }: WritingAnswer): number {
   assert.ok(code === 'ENOTCONN' || code === 'ECONNABORTED', `the writer ended with ${code}`);
   let changes = 0;
   for (const report of reports) {
     changes += report.changes;
-    // The failing comparison shows the content.
+    // This comparison fails, and shows the content.
     if (!isAsReported(report)) assert.deepEqual(digestsOf(report.directory), report.acknowledged);
   }
   return changes;
@@ -66,7 +66,7 @@ describe('a killed server', { skip: whyNoMounts() }, () => {
         server = await MountServerProcess.start(directory);
         await mountForks(server);
         const changes = answers.reduce((sum, answer) => sum + expectNothingLost(answer), 0);
-        assert.ok(round === 0 || changes > 0, 'the writers came to write');
+        assert.ok(round === 0 || changes > 0, 'the writers made changes');
         for (const point of points) await server.unmount(point);
         assert.deepEqual((await server.ask({ kind: 'fsck' })).problems, []);
       }

@@ -33,7 +33,7 @@ function recordLock(fd: number, command: number, type: number, start: number, le
   return lock;
 }
 
-/** Two descriptors of one file, one made before it is copied up, one after. */
+/** Opens two descriptors of one file: `early` before its copy-up, `late` after. */
 function withTwo(path: string, action: (early: number, late: number) => void): void {
   const early = openSync(path, 'r+');
   const writer = openSync(path, 'r+');

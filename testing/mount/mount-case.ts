@@ -1,31 +1,31 @@
 /**
- * What a case of a mount is, and the files that it finds. Each case has a directory of its own, filled before the tree
- * is imported: in a mounted fork its files lie in a lower layer when the case opens them. On a plain directory of the
- * host, where the same cases run to prove them right, they are just files.
+ * The type of a mount case, and the files that a case finds. Each case has a directory of its own, filled before the
+ * tree is imported: in a mounted fork its files lie in a lower layer when the case opens them. The same cases also run
+ * on a plain directory of the host, which proves that they are right.
  */
 import { linkSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { patternBytes } from '../conformance/expect.ts';
 import { check, libc } from '../host/libc.ts';
 
 export interface MountFeatures {
-  /** The tests act as user 0. */
+  /** The tests run as user 0. */
   readonly root: boolean;
-  /** A file that is open for reading, and lies in one piece, can be opened for writing. Not so with `--io shared`. */
+  /** A file in one piece that is open for reading can be opened for writing; with `--io shared` it cannot. */
   readonly writersBesideReaders: boolean;
-  /** A read moves an atime that is older than the mtime. */
+  /** A read updates an atime that is older than the mtime. */
   readonly relatime: boolean;
-  /** RENAME_WHITEOUT. */
+  /** rename can leave a whiteout (RENAME_WHITEOUT). */
   readonly whiteouts: boolean;
-  /** The kernel mounts overlays over it. */
+  /** The kernel can mount overlays whose layers are on this filesystem. */
   readonly overlays: boolean;
 }
 
 export interface MountCase {
   readonly name: string;
   readonly needs?: readonly (keyof MountFeatures)[];
-  /** Adds to what `fillDirectory` has put into the directory of the case, before the tree is imported. */
+  /** Before the tree is imported: adds files to those that `fillDirectory` has made in the case's directory. */
   fill?(root: string): void;
-  /** Throws when the filesystem is wrong. `root` is the absolute path of the directory of the case. */
+  /** Throws if the filesystem is wrong. `root` is the absolute path of the case's directory. */
   run(root: string): void | Promise<void>;
 }
 
@@ -35,15 +35,15 @@ export interface MountGroup {
 }
 
 export const PAGE = 4096;
-/** Sixteen pages, packed with others by an import. */
+/** Sixteen pages: an import packs such a file into one blob with others. */
 export const FILE_BYTES = 16 * PAGE;
-/** Large enough for an import to give it a blob of its own. */
+/** Large enough that an import gives the file a blob of its own. */
 export const LARGE_BYTES = 512 * PAGE;
 
 export const fileContent = patternBytes(FILE_BYTES, 1);
 export const largeContent = patternBytes(LARGE_BYTES, 2);
 
-/** The directory of a case: the same for all of them, but for what a case adds. */
+/** Fills the directory of a case: the same files for every case. */
 export function fillDirectory(root: string): void {
   mkdirSync(`${root}/directory/inner`, { recursive: true });
   mkdirSync(`${root}/empty`);

@@ -1,4 +1,4 @@
-/** What the owner itself asks of a mount point: a client may say anything, and a path may lead elsewhere by then. */
+/** The owner's own checks of mount points: a client may name any path, and a path may lead elsewhere meanwhile. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
@@ -11,7 +11,7 @@ import { mountsOnly } from '../host/mounts-only.ts';
 test('the owner mounts only at the empty directory that a path names', {
   skip: mountsOnly,
 }, async (context) => {
-  // Before the directory is removed: what is registered first is done first.
+  // Hooks run in the order in which they were registered: this one before that of ScratchCommand, which removes files.
   context.after(() => spawnSync('umount', ['--lazy', scratch.at('foreign')]));
   const scratch = new ScratchCommand(context);
   for (const name of ['repo', 'empty', 'full', 'taken']) mkdirSync(scratch.at(name));
@@ -22,7 +22,7 @@ test('the owner mounts only at the empty directory that a path names', {
   scratch.must('import', 'repo', '--name', 'base');
   for (const name of ['one', 'two']) scratch.must('fork', 'base', name);
   scratch.must('mount', 'one', 'taken');
-  // What another filesystem has mounted.
+  // A directory on which another filesystem is mounted.
   mkdirSync(scratch.at('foreign'));
   assert.equal(spawnSync('mount', ['-t', 'tmpfs', 'ramet-test', scratch.at('foreign')]).status, 0);
   const owner = await OwnerClient.connectOrStart(scratch.at('.ramet'));

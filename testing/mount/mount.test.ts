@@ -1,4 +1,4 @@
-/** Mounted forks: the cases of mounts and the suite that node:fs passes, on forks and forks of forks, in every mode. */
+/** Mounted forks: mount cases and the conformance suite of node:fs, on forks and forks of forks, in every mode. */
 import assert from 'node:assert/strict';
 import * as fs from 'node:fs';
 import { mkdirSync, mkdtempSync, realpathSync, rmSync } from 'node:fs';
@@ -14,7 +14,7 @@ import { featuresOf, fillCases, runMountCases } from './run.ts';
 const skip = whyNoMounts();
 const modes: readonly IoMode[] = ['cached', 'direct', 'shared'];
 
-/** A server over a store with a snapshot of the directories that the cases want. */
+/** A server over a store with a snapshot of the directories of all cases. */
 async function serveCases(): Promise<MountServerProcess> {
   const source = mkdtempSync(join(directoryOnDisk(), 'ramet-mount-source-'));
   try {
@@ -75,7 +75,7 @@ for (const io of modes) {
 }
 
 describe('an empty fork', { skip }, () => {
-  it('is mounted, filled, unmounted and mounted again with what was written', async () => {
+  it('can be mounted, filled, unmounted and mounted again, and still has its files', async () => {
     await using server = await MountServerProcess.start();
     await server.ask({ kind: 'empty', name: 'empty' });
     const first = await server.mount('empty');

@@ -1,6 +1,6 @@
 /**
- * Mounts for tests and benchmarks, served by a process of their own: a process that waits on its own mount waits for
- * ever. Whatever happens, nothing stays mounted, and the process is gone.
+ * Mounts for tests and benchmarks, served by a separate process, because a process that waits for its own mount waits
+ * for ever. Disposing a `MountServerProcess` kills the process and unmounts everything.
  */
 import { execFileSync } from 'node:child_process';
 import {
@@ -55,7 +55,7 @@ export class MountServerProcess implements AsyncDisposable {
   ) {
     this.isOwnDirectory = directory === undefined;
     this.directory = directory ?? mkdtempSync(join(directoryOnDisk(), 'ramet-mounts-'));
-    // Other users come through here.
+    // Other users must be able to reach the mounts below.
     chmodSync(this.directory, 0o755);
     this.storeDirectory = storeDirectory ?? join(this.directory, 'store');
     this.child = new Child('../mount/serving-child', this.storeDirectory, JSON.stringify(options));
@@ -63,7 +63,7 @@ export class MountServerProcess implements AsyncDisposable {
 
   /**
    * Works in `directory`, or else in a new one that is removed at the end; by default the store is in there. Several
-   * processes may serve one store. `options` are those that JSON can tell.
+   * processes may serve one store. `options` must be valid as JSON.
    */
   static async start(
     directory?: string,
@@ -75,14 +75,14 @@ export class MountServerProcess implements AsyncDisposable {
     return server;
   }
 
-  /** Asks the process; an error of the filesystem is thrown with its code. */
+  /** Sends a request to the process; throws an error of the filesystem with its code. */
   async ask(request: ServingRequest): Promise<ServingAnswer> {
     const answer = await this.child.ask<ServingAnswer>(request);
     if (answer.code === undefined) return answer;
     throw Object.assign(new Error(answer.message), { code: answer.code });
   }
 
-  /** Mounts a tree (a fork, or a snapshot) at a new directory, and returns that. */
+  /** Mounts a tree (a fork, or a snapshot) at a new directory, and returns the path. */
   async mount(tree: string, io: IoMode = 'cached'): Promise<string> {
     const directory = join(this.directory, 'mounts', `${tree}-${io}`);
     mkdirSync(directory, { recursive: true });
@@ -94,12 +94,12 @@ export class MountServerProcess implements AsyncDisposable {
     await this.ask({ kind: 'unmount', directory, isLazy });
   }
 
-  /** Ends the process as `kill -9` does. What was mounted answers ENOTCONN from then on. */
+  /** Kills the process with SIGKILL. Its mounts answer ENOTCONN from then on. */
   async kill(): Promise<void> {
     await this.child.kill();
   }
 
-  /** Takes away what a killed process has left mounted. */
+  /** Unmounts everything that a killed process has left mounted. */
   clearMounts(): void {
     for (const point of mountPointsUnder(this.directory))
       execFileSync('umount', ['--lazy', point], { stdio: 'pipe' });

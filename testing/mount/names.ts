@@ -1,4 +1,4 @@
-/** Directories of a lower layer: renamed, exchanged, and read while they change. And files without a name. */
+/** Directories of a lower layer that are renamed, exchanged, and read while they change; files without a name. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import {
@@ -97,7 +97,7 @@ const renameCases: readonly MountCase[] = [
   },
 ];
 
-/** Long enough that a read of 4 KiB sees some dozens. */
+/** A name so long that a read of 4 KiB returns only some dozens. */
 function nameOf(index: number): string {
   return `a-name-that-takes-its-place-${index}`;
 }
@@ -116,7 +116,7 @@ function withDirectory<T>(path: string, action: (fd: number) => T): T {
   }
 }
 
-/** How often each name of the rest of an open directory is read. */
+/** Reads an open directory to its end, and counts how often each name comes. */
 function countNames(fd: number, counts = new Map<string, number>()): Map<string, number> {
   for (;;) {
     const entries = readDirectory(fd, CHUNK_BYTES);

@@ -1,6 +1,6 @@
 /**
  * Overlays of the kernel that have their upper and work directories, or their lower, in the directory of the case. Each
- * is mounted in a namespace of its own, and gone with the last of the commands that work in it.
+ * is mounted in a namespace of its own, and ends with the last command that runs in this namespace.
  */
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
@@ -23,7 +23,7 @@ const TIMEOUT_MS = 60_000;
 const IN_NAMESPACE = ['--mount', '--propagation', 'private', '--', 'sh', '-ec'];
 const S_IFCHR = 0o020000;
 
-/** $1 is where to work. `overlay [OPTIONS]` mounts one over `directory`, at `merged`. */
+/** $1 is the working directory. `overlay [OPTIONS]` mounts an overlay of `directory` at `merged`. */
 const BEGIN = `
 cd "$1"
 mkdir -p upper work merged
@@ -69,7 +69,7 @@ function attribute(path: string, name: string): string | undefined {
   return length < 0 ? undefined : target.toString('latin1', 0, length);
 }
 
-/** Adds to the lower. */
+/** Adds files to the lower layer. */
 function fillLower(root: string): void {
   for (const name of ['gone', 'one', 'kept']) writeFileSync(`${root}/directory/${name}`, `${name}\n`);
   linkSync(`${root}/directory/one`, `${root}/directory/two`);
@@ -184,7 +184,7 @@ sync merged/large`,
 /** struct vfs_cap_data, version 2: what `setcap cap_setuid=ep` writes. */
 const CAP_SETUID = Buffer.from('0100000280000000000000000000000000000000', 'hex');
 
-/** What of a file an overlay has to copy up. */
+/** The attributes that an overlay must copy up with a file. */
 function attributesOf(path: string): object {
   const { mode, uid, gid, size, mtimeMs } = lstatSync(path);
   const names = ['security.capability', 'user.kept', 'system.posix_acl_access'];
@@ -209,7 +209,7 @@ const copyUpCases: readonly MountCase[] = [
         utimesSync(at(name), 1_000_000_000, 1_000_000_001.5);
       }
       setAttribute(at('capable'), 'security.capability', CAP_SETUID);
-      // Opening for writing copies up, and leaves the times.
+      // Opening for writing makes the overlay copy up the file, and changes no times.
       inNamespace(root, 'overlay; for name in user group both capable; do : >> merged/$name; done');
       for (const name of ['user', 'group', 'both', 'capable'])
         assert.deepEqual(attributesOf(`${root}/upper/${name}`), attributesOf(at(name)), name);

@@ -1,4 +1,4 @@
-/** A user without privileges mounts through fusermount3: the whole program, as uid 65534. */
+/** A user without privileges mounts through fusermount3: this runs the whole program, as uid 65534. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import {
@@ -18,14 +18,14 @@ import { rametMain } from '../command/scratch-command.ts';
 import { mountsOnly } from '../host/mounts-only.ts';
 import { asPlainUser, UID, whyNoPlainUser } from './as-plain-user.ts';
 
-/** $1 node · $2 the program · $3 a directory. Makes a store of `repo` in it. */
+/** $1: node; $2: the program; $3: a directory. Imports `repo` into a store in this directory. */
 const BEGIN = `cd "$3"
 ramet() { "$node" "$main" "$@"; }
 node=$1 main=$2
 ramet init >&2
 ramet import repo --name base >&2`;
 
-/** As BEGIN, in a directory of the user's. Everything that it says is looked at. */
+/** After BEGIN, in a directory that belongs to the user. The test compares the whole output. */
 const SESSION = `
 ${BEGIN}
 ramet fork base try-1 >&2
@@ -78,7 +78,7 @@ test('a plain user mounts, works and unmounts through fusermount3', {
   assert.ok(!readFileSync('/proc/self/mounts', 'utf8').includes(directory), 'nothing is mounted outside');
 });
 
-/** As root of a user namespace, which has the capability there alone. In it a mount is made without a helper. */
+/** Runs a command as root of a user namespace, who has capabilities only there. No helper is needed for mounting. */
 function inUserNamespace(...command: readonly string[]): ReturnType<typeof spawnSync> {
   return spawnSync('unshare', ['--user', '--map-root-user', '--mount', '--', ...command], {
     encoding: 'utf8',
@@ -92,7 +92,7 @@ function whyNoUserNamespace(): false | string {
   return status === 0 ? false : `no user namespace with a /dev/fuse: ${stderr}`;
 }
 
-/** As BEGIN. */
+/** After BEGIN, as root of the namespace. */
 const NAMESPACE_SESSION = `
 ${BEGIN}
 trap 'ramet owner stop >&2' EXIT
@@ -102,7 +102,7 @@ ramet mount base place >&2
 cat place/file
 `;
 
-test('root of a user namespace mounts, but is refused what the kernel would not share', {
+test('root of a user namespace can mount, but is refused what the kernel would not share', {
   skip: whyNoUserNamespace(),
 }, (context: TestContext) => {
   const directory = mkdtempSync(join(tmpdir(), 'ramet-user-'));

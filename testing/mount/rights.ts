@@ -1,4 +1,4 @@
-/** Rights on a mount: what another user may do, what that clears, and access control lists. */
+/** Rights on a mount: permissions of another user, set-ID bits that writing clears, and access control lists. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import {
@@ -15,13 +15,13 @@ import {
 import { allocateFixed, check, libc } from '../host/libc.ts';
 import type { MountCase, MountGroup } from './mount-case.ts';
 
-/** Nobody's numbers. */
+/** Ids that belong to no user and no group of the machine. */
 const USER = 65_534;
 const GROUP = 65_532;
 const OTHER_GROUP = 65_533;
 const ACCESS = 'system.posix_acl_access';
 const DEFAULT = 'system.posix_acl_default';
-/** Tags of entries, and the id of an entry about nobody in particular: acl(5), linux/posix_acl_xattr.h. */
+/** Tags of entries, and the id of an entry without a user or group: acl(5), linux/posix_acl_xattr.h. */
 const USER_OBJ = 1;
 const NAMED_USER = 2;
 const GROUP_OBJ = 4;
@@ -29,7 +29,7 @@ const MASK = 0x10;
 const OTHER = 0x20;
 const NOBODY = 0xffffffff;
 
-/** Runs a line of shell as a user without rights; `$1` is the path. */
+/** Runs a line of shell as a user without privileges; `$1` is the path. */
 function asStranger(line: string, path: string): void {
   execFileSync('sh', ['-c', line, 'sh', path], { uid: USER, gid: GROUP, stdio: 'pipe' });
 }
@@ -38,7 +38,7 @@ function modeOf(path: string): number {
   return statSync(path).mode & 0o7777;
 }
 
-/** The bytes of an access control list that lets one more user in: version 2, then tag, rights and number of each. */
+/** The bytes of an access control list with one named user: version 2, then tag, rights and id of each entry. */
 function listFor(user: number, rights: number): Buffer {
   const entries = [
     [USER_OBJ, 6, NOBODY],
@@ -69,7 +69,7 @@ function hasList(path: string, name: string): boolean {
   return libc().lgetxattr(path, name, allocateFixed(256), 256) > 0;
 }
 
-/** Asks statx(2) for nothing else, where the kernel may know it without asking. */
+/** Asks statx(2) for the mode alone, which the kernel may answer without asking the server. */
 function modeAlone(path: string): string {
   return execFileSync('stat', ['--format=%a', path], { encoding: 'utf8' }).trim();
 }
@@ -87,7 +87,7 @@ const clearingCases: readonly MountCase[] = [
         for (const line of ['echo x >> "$1"', ': > "$1"']) {
           chmodSync(`${root}/file`, before);
           asStranger(line, `${root}/file`);
-          // setgid without execution by the group once meant mandatory locking, and some kernels leave it.
+          // set-group-ID without the group's execute bit once meant mandatory locking, so some kernels keep the bit.
           const found = modeOf(`${root}/file`);
           assert.ok(
             found === after || (before === 0o2767 && found === before),
@@ -222,7 +222,7 @@ const listCases: readonly MountCase[] = [
   },
 ];
 
-/** All of them act as root and as another user. */
+/** All these cases act as root and as another user. */
 export const rightsGroup: MountGroup = {
   name: 'rights',
   cases: [...clearingCases, ...enteringCases, ...listCases].map((one) => ({ ...one, needs: ['root'] })),

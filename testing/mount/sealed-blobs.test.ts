@@ -1,6 +1,6 @@
 /**
- * Forks that are mounted with `shared` map the pages of one blob: the very same frames. And no way of writing, in any
- * mode, reaches a blob that others stand on.
+ * Forks that are mounted with `shared` map the pages of one blob, in the same frames. In no mode does any way of
+ * writing reach a blob that other trees use.
  */
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
@@ -82,12 +82,12 @@ function allocateBy(path: string, mode: number): void {
   }
 }
 
-/** Digests of host files by path. */
+/** Digests of host files, by path. */
 function digests(paths: readonly string[]): ReadonlyMap<string, string> {
   return new Map(paths.map((path) => [path, createHash('sha256').update(readFileSync(path)).digest('hex')]));
 }
 
-/** A server with a snapshot `base` of the files that cases have, and what its blobs hold. */
+/** A server with a snapshot `base` of the files of cases, and digests of its blobs. */
 class Sealed {
   readonly server: MountServerProcess;
   private readonly blobs: ReadonlyMap<string, string>;
@@ -110,7 +110,7 @@ class Sealed {
     }
   }
 
-  /** A new fork of the snapshot, mounted. */
+  /** Mounts a new fork of the snapshot. */
   async fork(io: IoMode): Promise<string> {
     const name = `fork-${this.count++}`;
     await this.server.ask({ kind: 'fork', source: 'base', name });
@@ -145,7 +145,7 @@ describe('sealed blobs and mounts', { skip }, () => {
             change(path, reader, root);
             assert.notDeepEqual(readFileSync(path), largeContent, `${name} has changed the fork`);
           } catch (error) {
-            // The one refusal that is documented, in the mode that one asks for.
+            // ETXTBSY with `shared` is the only refusal that the documents allow.
             if (io !== 'shared' || !(error instanceof Error && 'code' in error && error.code === 'ETXTBSY'))
               throw error;
             equalBytes(readFileSync(path), largeContent, `what was refused, ${name}`);
@@ -158,7 +158,7 @@ describe('sealed blobs and mounts', { skip }, () => {
     });
   }
 
-  it('have one frame a page, in all forks that are mounted with shared', async () => {
+  it('have one frame for each page in all forks that are mounted with shared', async () => {
     const roots = [await sealed.fork('shared'), await sealed.fork('shared'), await sealed.fork('shared')];
     const system = createSystem();
     const framesOf = (root: string): readonly number[] => {
@@ -166,7 +166,7 @@ describe('sealed blobs and mounts', { skip }, () => {
       try {
         using map = new FileMapping(fd, LARGE_BYTES);
         equalBytes(map.read(), root === changed ? changedContent : largeContent, root);
-        return system.frameNumbers(map.address as Address, LARGE_BYTES / PAGE); // mmap gave it.
+        return system.frameNumbers(map.address as Address, LARGE_BYTES / PAGE); // The cast: mmap gave it.
       } finally {
         closeSync(fd);
       }

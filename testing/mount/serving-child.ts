@@ -1,4 +1,4 @@
-/** Opens a store and serves mounts of its trees, as it is asked to by messages: see `MountServerProcess`. */
+/** Opens a store and serves mounts of its trees, as messages ask it to: see `MountServerProcess`. */
 import { readFileSync } from 'node:fs';
 import { FsError, sleepBlocking } from '../../src/base/index.ts';
 import { createMountServer, type IoMode, type Mount, type MountServerOptions } from '../../src/fuse/index.ts';
@@ -7,13 +7,13 @@ import { importTree } from '../../src/transfer/index.ts';
 import { answerAll } from '../processes/child.ts';
 import { problemsOf } from '../stores/shared-store.ts';
 
-/** What it can be asked to do. Mounts can be entered by other users. */
+/** The requests. Other users may enter the mounts. */
 export type ServingRequest =
   | { readonly kind: 'import'; readonly directory: string; readonly name: string }
   | { readonly kind: 'empty'; readonly name: string }
   /** Makes a fork and leaves it open. */
   | { readonly kind: 'fork'; readonly source: string; readonly name: string }
-  /** The same over a directory of the host. */
+  /** Makes a fork of a directory of the host and leaves it open. */
   | {
       readonly kind: 'forkHost';
       readonly directory: string;
@@ -25,31 +25,31 @@ export type ServingRequest =
   /** Closes an open tree. */
   | { readonly kind: 'release'; readonly tree: string }
   | { readonly kind: 'memory' }
-  /** Gives back what idle mounts hold, now. */
+  /** Gives back the nodes of idle mounts now. */
   | { readonly kind: 'trim' }
-  /** How many inodes the kernel keeps of the mounts. */
+  /** Asks how many inodes of the mounts the kernel keeps. */
   | { readonly kind: 'nodes' }
   | { readonly kind: 'fsck' }
-  /** Serves nothing for so long. */
+  /** Serves nothing for `durationMs`. */
   | { readonly kind: 'stall'; readonly durationMs: number }
   | { readonly kind: 'close' };
 
-/** What came of a request: `code` where it failed. */
+/** The answer to a request; `code` is that of its error. */
 export interface ServingAnswer {
   readonly code?: string;
   readonly message?: string;
-  /** For `memory`: anonymous memory of this process. */
+  /** Answers `memory`: anonymous memory of this process. */
   readonly anonymousBytes?: number;
-  /** Processor time of `trim`. */
+  /** Answers `trim`: the processor time that it took. */
   readonly cpuMs?: number;
-  /** For `nodes`. */
+  /** Answers `nodes`. */
   readonly nodes?: number;
-  /** Of `fsck`. */
+  /** Answers `fsck`. */
   readonly problems?: readonly string[];
 }
 
 const engine = await StoreEngine.open(process.argv[2]!, { create: true });
-// Options of the server beside its defaults: JSON.
+// The argument is JSON: options of the server that differ from the defaults.
 const server = createMountServer(JSON.parse(process.argv[3] ?? '{}') as MountServerOptions);
 const trees = new Map<string, Tree>();
 const mounts = new Map<string, Mount>();
@@ -126,7 +126,7 @@ answerAll<ServingRequest>(async (request) => {
     return { code: error.code, message: error.message };
   }
 });
-// The caller is gone: nothing stays mounted.
+// The test process is gone: unmount everything.
 process.on('disconnect', async () => {
   await server.close();
   process.exit();

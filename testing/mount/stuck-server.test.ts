@@ -1,4 +1,4 @@
-/** A server that stands still: the watchdog aborts what somebody waits for, and it stays mounted, and dead. */
+/** A server that hangs: the watchdog aborts each mount that a program waits for. The mount stays mounted, but dead. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
@@ -10,7 +10,7 @@ import { MountServerProcess, whyNoMounts } from './mounted-fork.ts';
 const STUCK_AFTER_MS = 800;
 const STALL_MS = 6_000;
 
-/** What a program writes to stderr, and the time it took. */
+/** Runs a program; returns its stderr, and the time that it took. */
 function run(program: string, ...args: string[]): { readonly err: string; readonly tookMs: number } {
   const started = performance.now();
   const { stderr } = spawnSync(program, args, {
@@ -22,7 +22,7 @@ function run(program: string, ...args: string[]): { readonly err: string; readon
 }
 
 describe('a server that stands still', { skip: whyNoMounts() }, () => {
-  it('loses the mount that is waited for, which nobody takes for a directory, and keeps the other', async () => {
+  it('loses the mount that a program waits for, which then is no plain directory, and keeps the other', async () => {
     await using server = await MountServerProcess.start(undefined, undefined, {
       stuckAfterMs: STUCK_AFTER_MS,
     });
@@ -33,7 +33,7 @@ describe('a server that stands still', { skip: whyNoMounts() }, () => {
     assert.match(first.err, /not connected|connection abort/i);
     assert.ok(first.tookMs < STALL_MS, `${first.tookMs} ms`);
     await stalled;
-    // It has time to notice.
+    // Gives the server time to notice.
     await setTimeout(500);
     assert.match(run('touch', join(one, 'lost')).err, /not connected/);
     assert.equal(run('touch', join(two, 'kept')).err, '');

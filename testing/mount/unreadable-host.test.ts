@@ -1,6 +1,7 @@
 /**
- * A fork of a directory that its user may not read all of: what fails names the tree's path, and the host's. The whole
- * program, as a user without privileges; what it says is read whole, for paths that tell people nothing.
+ * A fork of a directory of which the user may not read all files: errors name the path in the tree and the one on the
+ * host. The whole program runs as a user without privileges; the tests compare its whole output, so that no error names
+ * a path that users do not know.
  */
 import assert from 'node:assert/strict';
 import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
@@ -12,7 +13,7 @@ import { asPlainUser, UID, whyNoPlainUser } from './as-plain-user.ts';
 
 const library = new URL('../../src/index.js', import.meta.url).href;
 
-/** $1 node · $2 the program · $3 where it works. */
+/** $1: node; $2: the program; $3: the working directory. */
 const BEGIN = `
 node=$1 main=$2
 cd "$3"
@@ -85,7 +86,7 @@ ramet mount fork place >/dev/null
 ${COMMANDS}
 `;
 
-/** A line that a command has said: it may name the tree's paths, the host's, and none of this program's own. */
+/** Asserts that a line of output names only paths of the tree or the host, and none that is internal to the program. */
 function checkLine(line: string): void {
   assert.doesNotMatch(line, /\/proc\/|openat2 '[^/]|\/\.'/);
 }
@@ -117,8 +118,8 @@ function runSession(
 
 const denied = (what: string, note = ''): string => `EACCES: permission denied, ${what}${note}`;
 
-describe('a fork of a directory that its user may not read all of', { skip: whyNoPlainUser() }, () => {
-  test('what fails names the path in the tree, and the one on the host', (context) => {
+describe('a fork of a directory of which the user may not read all files', { skip: whyNoPlainUser() }, () => {
+  test('errors name the path in the tree, and the one on the host', (context) => {
     const { lines, root } = runSession(context, UNMOUNTED);
     const closed = ` (of the host directory '${root}/closed')`;
     const unsearched = ` (of the host directory '${root}/unsearched')`;
@@ -150,7 +151,7 @@ describe('a fork of a directory that its user may not read all of', { skip: whyN
     );
   });
 
-  test('the same through a mount, of which the kernel gives a code alone', (context) => {
+  test('the same through a mount, where the kernel passes on only the error code', (context) => {
     const { lines } = runSession(context, MOUNTED);
     for (const what of ["scandir 'fork:/closed'", "open 'fork:/closed/in/deep'"])
       assert.ok(

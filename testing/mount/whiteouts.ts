@@ -1,4 +1,4 @@
-/** RENAME_WHITEOUT of renameat2(2): what it leaves under the old name, and who owns that. */
+/** RENAME_WHITEOUT of renameat2(2): the whiteout that it leaves under the old name, and the owner of that whiteout. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import {
@@ -26,7 +26,7 @@ import {
 } from '../host/libc.ts';
 import type { MountCase, MountGroup } from './mount-case.ts';
 
-/** Nobody's numbers. */
+/** Ids that belong to no user and no group of the machine. */
 const USER = 65_534;
 const GROUP = 65_532;
 const OTHER_GROUP = 65_533;
@@ -37,14 +37,14 @@ function leave(from: string, to: string): void {
   renameWith(RENAME_WHITEOUT, from, to);
 }
 
-/** Everything that stat(2) says of a whiteout that `uid` and `gid` have made. */
+/** Asserts that `path` is a whiteout that `uid` and `gid` made. */
 function isWhiteout(path: string, uid = process.geteuid!(), gid = process.getegid!()): void {
   const { mode, rdev, size, nlink, blocks, uid: user, gid: group } = lstatSync(path);
   const found = { mode, rdev, size, nlink, blocks, user, group };
   assert.deepEqual(found, { mode: S_IFCHR, rdev: 0, size: 0, nlink: 1, blocks: 0, user: uid, group: gid });
 }
 
-/** Acts as a user without rights. */
+/** Runs `action` as a user without privileges. */
 function asStranger(action: () => void): void {
   const groups = process.getgroups!();
   process.setgroups!([]);
@@ -204,7 +204,7 @@ export const whiteoutsGroup: MountGroup = {
   ],
 };
 
-/** Whether a filesystem of the host leaves whiteouts: overlayfs itself does not. */
+/** Whether the filesystem of a host directory supports RENAME_WHITEOUT: overlayfs itself does not. */
 export function leavesWhiteouts(directory: string): boolean {
   const [from, to] = [`${directory}/leaves-whiteouts`, `${directory}/leaves-whiteouts-moved`];
   writeFileSync(from, '');

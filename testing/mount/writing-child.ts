@@ -1,7 +1,7 @@
 /** Writes into directories, one after another, until one of them fails; then reports what each must hold. */
 import { WrittenFiles, type WrittenReport } from './written-files.ts';
 
-/** What it says when a directory no longer takes changes. */
+/** The report after a change of a directory has failed. */
 export interface WritingAnswer {
   readonly code: string;
   readonly reports: readonly WrittenReport[];
@@ -10,7 +10,7 @@ export interface WritingAnswer {
 const [seed, ...directories] = process.argv.slice(2);
 const written = directories.map((directory, index) => new WrittenFiles(directory, Number(seed) + index));
 
-/** The code of the error that ended it. */
+/** Makes changes until one fails; returns the error code. */
 function writeUntilFailure(): string {
   for (;;) {
     for (const files of written) {

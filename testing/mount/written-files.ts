@@ -1,4 +1,4 @@
-/** A few files that are written at random, with what each must hold: by digest, so that a report of them is small. */
+/** A few files that are changed at random, and digests of the contents that they must have. */
 import { createHash } from 'node:crypto';
 import {
   appendFileSync,
@@ -24,12 +24,12 @@ export type Digests = Readonly<Record<string, string>>;
 /** A write that was under way: some of its bytes may have arrived. Contents are base64. */
 export interface AttemptedWrite {
   readonly name: string;
-  /** Undefined where the write makes the file. */
+  /** Undefined if the write makes the file. */
   readonly before?: string;
   readonly after: string;
 }
 
-/** What a directory holds if every acknowledged change is in it; and if the one that was under way is in it too. */
+/** The content that a directory must have: with all acknowledged changes, or with the attempted change as well. */
 export interface WrittenReport {
   readonly directory: string;
   readonly acknowledged: Digests;
@@ -42,17 +42,17 @@ function digest(bytes: Buffer): string {
   return createHash('sha256').update(bytes).digest('hex');
 }
 
-/** What is in a directory now. */
+/** The present digests of the files of a directory. */
 export function digestsOf(directory: string): Digests {
   const names = readdirSync(directory).sort();
   return Object.fromEntries(names.map((name) => [name, digest(readFileSync(join(directory, name)))]));
 }
 
-/** What the change makes of the contents; and how it is made. */
+/** A change: the contents after it, and the call that makes it. */
 interface Change {
   readonly after: ReadonlyMap<string, Buffer>;
   readonly make: () => void;
-  /** The file whose bytes it writes, if it writes any. */
+  /** The file whose bytes the change writes, if it writes any. */
   readonly writes?: string;
 }
 
@@ -68,7 +68,7 @@ export function isAsReported(report: WrittenReport): boolean {
   return JSON.stringify(others) === JSON.stringify(othersBefore) && isPartOf(write, directory);
 }
 
-/** Each byte is the old or the new one. */
+/** Whether each byte of the file is the old or the new one. */
 function isPartOf({ name, before = '', after }: AttemptedWrite, directory: string): boolean {
   const [old, made] = [Buffer.from(before, 'base64'), Buffer.from(after, 'base64')];
   const found = readFileSync(join(directory, name));
@@ -84,7 +84,7 @@ export class WrittenFiles {
   private write: string | undefined;
   private changes = 0;
 
-  /** The directory is empty. */
+  /** `directory` must be empty. */
   constructor(directory: string, seed: number) {
     this.directory = directory;
     this.random = new SeededRandom(seed);
@@ -142,7 +142,7 @@ export class WrittenFiles {
     return this.writing(name, after, () => {
       const fd = openSync(join(this.directory, name), 'r+');
       try {
-        // The kernel may pass a write on in parts. What comes back when the server dies in between is a short count.
+        // The kernel may pass on a write in parts. If the server dies in between, the count is short.
         for (let done = 0; done < bytes.length; )
           done += writeSync(fd, bytes, done, bytes.length - done, at + done);
       } finally {

@@ -1,6 +1,6 @@
 /**
- * Looks at extended attributes as somebody else, and prints what it sees: `list USER PATH`, or `try USER PATHS`. It
- * becomes that user itself: by then the programs that it consists of are loaded, which he may not be able to reach.
+ * Reads extended attributes as another user, and prints them: `list USER PATH`, or `try USER PATHS`. This process
+ * becomes that user only after its modules are loaded, because that user may not be able to read them.
  */
 import { allocateFixed, check, libc, systemError } from '../host/libc.ts';
 import { type StrangersPaths, tryXattrsAsStranger } from '../trees/xattr-table.ts';

@@ -1,4 +1,4 @@
-/** Extended attributes: which names exist for which files, and who sees them. */
+/** Extended attributes: the names that each kind of file can have, and the users who see them. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -78,7 +78,7 @@ const valueCases: readonly MountCase[] = [
         assert.equal(xattr(path, 'user.a', 3000).toString(), value);
       }
       assert.throws(() => xattr(path, 'user.a', 2999), { code: 'ERANGE' });
-      // A filesystem may have no room for so much: it is not too much to ask for.
+      // A filesystem may have no space for such a value (ENOSPC), but must not refuse its length (E2BIG).
       const errno = libc().lsetxattr(path, 'user.a', allocateFixed(VALUE_BYTES_MAX), VALUE_BYTES_MAX, 0);
       if (errno === 0) assert.equal(xattr(path, 'user.a', VALUE_BYTES_MAX).length, VALUE_BYTES_MAX);
       else assert.match(systemError('lsetxattr').message, /^ENOSPC/);
@@ -89,7 +89,7 @@ const valueCases: readonly MountCase[] = [
   },
 ];
 
-/** A user with CAP_SYS_ADMIN in the initial user namespace sees `trusted.`, whatever its number. */
+/** A user with CAP_SYS_ADMIN in the initial user namespace sees `trusted.`, whatever the user's id is. */
 const WHO_SEES: readonly (readonly [
   who: string,
   words: readonly string[],
@@ -107,7 +107,7 @@ const WHO_SEES: readonly (readonly [
   ['root of a user namespace', ['unshare', '--user', '--map-root-user'], '0', false],
   [
     'another user with CAP_SYS_ADMIN',
-    // The second capability is for the way to this program.
+    // The second capability lets this user reach the program.
     [
       ...['setpriv', `--reuid=${STRANGER}`, '--inh-caps=+sys_admin,+dac_read_search'],
       '--ambient-caps=+sys_admin,+dac_read_search',
@@ -117,7 +117,7 @@ const WHO_SEES: readonly (readonly [
   ],
 ];
 
-/** $1 is an overlay's lower directory, $2 holds all else of it. Somebody else writes a file in it. */
+/** Another user writes a file of an overlay. $1 is its lower directory; $2 holds its other directories. */
 const WRITE_THROUGH_OVERLAY = `
 cd "$2"
 mkdir upper work merged
@@ -152,7 +152,7 @@ const listingCases: readonly MountCase[] = [
       const names = ['security.shown', 'trusted.hidden', 'trusted.overlay.opaque', 'user.shown'];
       const seen = seesTrusted ? names : names.filter((name) => !name.startsWith('trusted.'));
       const lengthBytes = Buffer.byteLength(seen.map((name) => `${name}\0`).join(''));
-      // The type is what the child prints.
+      // The cast: the child prints this type.
       const { names: shown, ...lengths } = ask(words, 'list', user, path) as SeenXattrs;
       assert.deepEqual([...shown].sort(), seen);
       assert.deepEqual(lengths, { lengthBytes, readBytes: lengthBytes, inLess: 'ERANGE' });
@@ -172,7 +172,7 @@ const listingCases: readonly MountCase[] = [
   },
 ];
 
-/** All of them set what only root may set. */
+/** All these cases set attributes that only root may set. */
 export const xattrsGroup: MountGroup = {
   name: 'xattrs',
   cases: [...namingCases, ...valueCases, ...listingCases].map((one) => ({ ...one, needs: ['root'] })),

@@ -12,9 +12,9 @@ export class FakeMount implements Mount {
   readonly nodeCount = 0;
   readonly ended: Promise<void>;
   isAborted = false;
-  /** Programs use it: only a lazy unmount succeeds, and it does not end. */
+  /** Programs use the mount: only a lazy unmount succeeds, and the mount does not end by it. */
   isBusy = false;
-  /** How it was unmounted: false for each ordinary try, true for each lazy one. */
+  /** One entry for each call of `unmount`: whether it was lazy. */
   readonly unmounts: boolean[] = [];
   syncs = 0;
   private noteEnd: () => void = () => undefined;
@@ -39,13 +39,13 @@ export class FakeMount implements Mount {
     if (!this.isBusy) this.noteEnd();
   }
 
-  /** Somebody, or the watchdog, aborts its connection. */
+  /** Simulates an abort of the connection, by the watchdog or by a person. */
   abort(): void {
     this.isAborted = true;
     this.noteEnd();
   }
 
-  /** The last program lets go. */
+  /** Simulates that the last program has closed its files. */
   end(): void {
     this.noteEnd();
   }
@@ -53,9 +53,9 @@ export class FakeMount implements Mount {
 
 export class FakeMountServer implements MountServer {
   readonly mounts: FakeMount[] = [];
-  /** What the next mount fails with. */
+  /** The error of the next call of `mount`. */
   failure: Error | undefined;
-  /** What a mount waits for before it is there. */
+  /** Each call of `mount` waits for this. */
   delay: Promise<void> = Promise.resolve();
   isClosed = false;
 
@@ -70,7 +70,7 @@ export class FakeMountServer implements MountServer {
   }
 
   async trim(): Promise<void> {
-    // There is nothing to give back.
+    // A fake mount holds nothing to give back.
   }
 
   async close(): Promise<void> {

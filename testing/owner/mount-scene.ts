@@ -1,6 +1,6 @@
 /**
- * For tests of mounts that could hold up one another: several stores in one directory, whose owners may be stopped or
- * killed. Nothing here waits without a bound, and at the end nothing is mounted and no owner is left.
+ * For tests of mounts that could block each other: several stores in one directory, whose owners may be stopped or
+ * killed. All waits have a time limit, and at the end nothing is mounted and no owner is left.
  */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
@@ -27,7 +27,7 @@ export class MountScene {
     return join(this.directory, name);
   }
 
-  /** Makes a file with the directories above it. */
+  /** Makes a file and the directories above it. */
   write(name: string, text: string): void {
     mkdirSync(dirname(this.at(name)), { recursive: true });
     writeFileSync(this.at(name), text);
@@ -38,7 +38,7 @@ export class MountScene {
     return this.at(name);
   }
 
-  /** Runs `ramet` on the store `store`. Code null where it did not end by itself. */
+  /** Runs `ramet` on the store `store`. The code is null if the command did not end in time. */
   run(store: string, ...args: string[]): Outcome {
     const command = [rametMain, '--store', this.at(store), ...args];
     const { status, stdout, stderr } = spawnSync(process.execPath, command, {
@@ -57,7 +57,7 @@ export class MountScene {
     return out;
   }
 
-  /** What it says on stderr. */
+  /** Runs `ramet`, which must fail with exit code 1; returns its stderr. */
   mustFail(store: string, ...args: string[]): string {
     const { code, err } = this.run(store, ...args);
     assert.equal(code, 1, `ramet ${args.join(' ')}: ${err}`);
@@ -72,7 +72,7 @@ export class MountScene {
     for (const fork of forks) this.must(store, 'fork', 'base', fork);
   }
 
-  /** Mounts a tree at a directory that is made where it is missing and nothing is mounted above it. */
+  /** Mounts a tree at a directory; the command makes a missing directory unless a mount lies above. */
   mount(store: string, tree: string, directory: string): MountRecord {
     const record = JSON.parse(this.must(store, 'mount', tree, this.at(directory), '--json')) as MountRecord;
     this.owners.add(record.pid);
@@ -84,7 +84,7 @@ export class MountScene {
     return Object.fromEntries(records.map(({ fork, directory }) => [fork, directory]));
   }
 
-  /** What a program prints; `undefined` where it does not end by itself. */
+  /** The output of a program; undefined if the program does not end in time. */
   look(program: string, ...args: string[]): { readonly out: string; readonly err: string } | undefined {
     const { stdout, stderr, error } = spawnSync(program, args, {
       cwd: this.directory,
@@ -95,7 +95,7 @@ export class MountScene {
     return error === undefined ? { out: stdout, err: stderr } : undefined;
   }
 
-  /** The content of a file, or what cat(1) says instead. */
+  /** The content of a file, or the error of cat(1); undefined if cat does not end in time. */
   read(name: string): string | undefined {
     const seen = this.look('cat', name);
     return seen && seen.out + seen.err;
@@ -115,7 +115,7 @@ export class MountScene {
         try {
           process.kill(pid, signal);
         } catch {
-          // It has ended already.
+          // The owner has ended already.
         }
       }
     }

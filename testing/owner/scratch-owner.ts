@@ -13,7 +13,7 @@ export class ScratchOwner {
   readonly server: FakeMountServer;
   readonly owner: Owner;
   readonly place: OwnerPlace;
-  /** What was logged, parsed. */
+  /** The parsed lines of the log. */
   readonly logged: readonly Record<string, unknown>[];
   private readonly context: TestContext;
 
@@ -45,7 +45,7 @@ export class ScratchOwner {
     return Object.assign(new ScratchOwner(context, engine, owner, server), { logged });
   }
 
-  /** A client that is closed when the test ends. */
+  /** Connects a client, which is closed when the test ends. */
   async client(options: OwnerClientOptions = {}): Promise<OwnerClient> {
     const client = await OwnerClient.connect(this.engine.directory, options);
     if (client === undefined) throw new Error('the owner does not listen');
@@ -53,7 +53,7 @@ export class ScratchOwner {
     return client;
   }
 
-  /** Makes an empty fork and leaves it closed. */
+  /** Makes an empty fork, which is closed afterwards. */
   makeFork(name: string): void {
     this.engine.createEmpty(name).close();
   }

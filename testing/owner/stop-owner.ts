@@ -1,4 +1,4 @@
-/** Ends the owner process of a scratch store, with all its mounts; nothing where none runs. */
+/** Ends the owner process of a scratch store, if there is one, with all its mounts. */
 import { OwnerClient } from '../../src/owner/index.ts';
 
 export async function stopOwner(storeDirectory: string): Promise<void> {
@@ -7,7 +7,7 @@ export async function stopOwner(storeDirectory: string): Promise<void> {
   try {
     await owner.request('stop', {});
   } catch {
-    // It has ended meanwhile, which is what was wanted.
+    // The owner has ended meanwhile.
   }
   await owner.untilEnded();
 }

@@ -17,7 +17,7 @@ const size = asked();
 
 export const takesAll = size === 'all';
 
-/** The number for the size that is asked for: a count of cases, or how many cases apart those are that are tried. */
+/** The number for the requested size: a count of cases, or the distance between two cases to try. */
 export function swept(numbers: Readonly<Record<Size, number>>): number {
   return numbers[size];
 }

@@ -2,7 +2,7 @@
 export const BASE_FILES = 8;
 export const BASE_BLOCKS = 16;
 
-/** What block `block` of file `file` holds. */
+/** The tag that fills block `block` of file `file`. */
 export function baseTag(file: number, block: number): number {
   return 1_000 + file * BASE_BLOCKS + block;
 }

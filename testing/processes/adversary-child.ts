@@ -1,7 +1,7 @@
 /**
  * One of several processes that make it hard for gc: forks, forks of forks, reflinks within and between forks, files
- * open without a name, memory maps, snapshots dropped while they are open, closing and opening again. It knows what
- * every block that it can see must hold, and looks all the time.
+ * open without a name, memory maps, snapshots dropped while they are open, closing and opening again. It knows the
+ * content of every block that it can see, and checks blocks all the time.
  */
 import { BLOCK_SIZE, isFsError, SeededRandom } from '../../src/base/index.ts';
 import { StoreEngine, type Tree } from '../../src/store/index.ts';
@@ -14,7 +14,7 @@ const O_CREAT = 0o100;
 const TREES_MAX = 6;
 const FILES_MAX = 10;
 const BLOCKS_MAX = 24;
-/** It goes on for longer on a slow machine, until it has done so much. */
+/** On a slow machine the process runs for longer, until it has reached these counts. */
 const OPERATIONS_MIN = 200;
 const BLOCKS_CHECKED_MIN = 2000;
 
@@ -24,12 +24,12 @@ export interface AdversaryReport {
   readonly problems: readonly string[];
 }
 
-/** What each block of a file holds: a number over and over; 0 is a hole. */
+/** The tag of each block of a file: the number that is repeated in the whole block; 0 for a hole. */
 type Tags = number[];
 
 interface KnownFile {
   tags: Tags;
-  /** Open under no name, or beside its name. */
+  /** A descriptor of the file, which may have no name any more. */
   open?: OpenFile;
   view?: ReturnType<Tree['fileSystem']['map']>;
 }
@@ -39,7 +39,7 @@ interface KnownTree {
   tree: Tree;
   readonly files: Map<string, KnownFile>;
   readonly nameless: KnownFile[];
-  /** Its name is gone; it can be read until it is closed. */
+  /** The tree was dropped, but can be read until it is closed. */
   isDropped: boolean;
 }
 
@@ -69,10 +69,10 @@ class Adversary {
     while (!isEnough() && this.problems.length === 0) {
       await this.step();
       this.operations++;
-      // Timers of the engine get their turn: commit marks, leases, sealing, flattening.
+      // Let timers of the engine run: commit marks, leases, sealing, flattening.
       if (this.operations % 8 === 0) await new Promise((resolve) => setImmediate(resolve));
     }
-    // After a problem nothing is known of what follows from it.
+    // After a problem, further checks could report its consequences.
     if (this.problems.length === 0) {
       for (const tree of this.trees) this.check(tree);
       await this.engine.close();
@@ -135,7 +135,7 @@ class Adversary {
     this.add(this.engine.openTree(name), name, known.files);
   }
 
-  /** A fork is closed first; a snapshot stays open without its name for a while. */
+  /** Drops a tree: a fork is closed first, a snapshot may stay open for a while. */
   private drop(known: KnownTree): void {
     const keepsReading = known.tree.isReadOnly && !known.isDropped && random.below(2) === 0;
     if (!keepsReading) this.close(known);
@@ -160,7 +160,7 @@ class Adversary {
     known.tree = this.engine.openTree(known.name);
   }
 
-  /** All that this process had in memory is gone: windows, checksums that were verified, leases. */
+  /** Opens the store again, without any state in memory: no windows, verified checksums or leases. */
   private async reopenStore(): Promise<void> {
     for (const known of this.trees) this.close(known);
     this.trees = this.trees.filter(({ isDropped }) => !isDropped);
@@ -222,7 +222,7 @@ class Adversary {
     if (at < file.tags.length) file.tags[at] = 0;
   }
 
-  /** Into a file of this tree, or of another that this process has open. */
+  /** Reflinks into a file of this tree, or of another that this process has open. */
   private reflink(known: KnownTree, source: KnownFile, path: string): void {
     const target = this.trees[random.below(this.trees.length)]!;
     if (target.tree.isReadOnly) return;
@@ -236,7 +236,7 @@ class Adversary {
       target.tree.fileSystem.reflink(from, open, known.tree.fileSystem);
       file.tags = [...source.tags];
     } catch (error) {
-      // Blocks of another fork that are not frozen.
+      // EXDEV: blocks of another fork that are not frozen.
       if (!isFsError(error, 'EXDEV')) throw error;
     } finally {
       target.tree.fileSystem.close(open);
@@ -262,14 +262,14 @@ class Adversary {
     try {
       file.view = fileSystem.map(open, { reserveBytes: (BLOCKS_MAX + 8) * BLOCK_SIZE });
     } catch (error) {
-      // The kernel's limit of maps, vm.max_map_count.
+      // ENOMEM: the kernel's limit of maps, vm.max_map_count.
       if (!isFsError(error, 'ENOMEM')) throw error;
     } finally {
       fileSystem.close(open);
     }
   }
 
-  // Looking.
+  // Checks.
 
   private check(known: KnownTree): void {
     const { fileSystem } = known.tree;

@@ -2,7 +2,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 
-/** A running child: answers come one for each message that it is sent. */
+/** A running child: it sends one answer for each message. */
 export class Child implements AsyncDisposable {
   readonly process: ChildProcess;
   private readonly answers: unknown[] = [];
@@ -14,7 +14,7 @@ export class Child implements AsyncDisposable {
     const file = fileURLToPath(new URL(`./${program}.js`, import.meta.url));
     this.process = fork(file, args, {
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
-      // As the owner process has it.
+      // The owner process has this option, too.
       execArgv: [...process.execArgv, '--expose-gc'],
     });
     this.process.on('message', (answer) => {
@@ -30,7 +30,7 @@ export class Child implements AsyncDisposable {
 
   /** The next message from the child. */
   next<Answer>(): Promise<Answer> {
-    // The programs of this folder say what they answer.
+    // The cast: each program of this folder declares the type of its answers.
     if (this.answers.length > 0) return Promise.resolve(this.answers.shift() as Answer);
     if (this.failure !== undefined) return Promise.reject(this.failure);
     return new Promise((resolve, reject) =>
@@ -43,7 +43,7 @@ export class Child implements AsyncDisposable {
     return this.next<Answer>();
   }
 
-  /** Ends it now, as `kill -9` does, and waits until it is gone. */
+  /** Kills the child with SIGKILL, and waits until it is gone. */
   async kill(): Promise<void> {
     if (this.process.exitCode !== null || this.process.signalCode !== null) return;
     const gone = new Promise((resolve) => this.process.once('exit', resolve));
@@ -56,10 +56,10 @@ export class Child implements AsyncDisposable {
   }
 }
 
-/** In a child: answers every message with what `answer` makes of it. */
+/** For the child: answers every message with the result of `answer`. */
 export function answerAll<Message>(answer: (message: Message) => unknown): void {
   process.on('message', async (message) => {
-    // What the parent sends is what the program of this folder expects.
+    // The cast: the parent sends the messages that this program expects.
     process.send!(await answer(message as Message));
   });
 }

@@ -1,6 +1,5 @@
 /**
- * Collects garbage until it is told to end, each time as a process that has just opened the store, or as one that has
- * it.
+ * Collects garbage until it is told to end, and opens the store anew after every five collections.
  */
 import { StoreEngine } from '../../src/store/index.ts';
 import { collectGarbage } from '../../src/upkeep/index.ts';

@@ -1,4 +1,4 @@
-/** What the next opener finds when the owner of a fork was killed, in a process of its own. */
+/** The owner of a fork, another process, was killed: what the next process finds that opens the fork. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { patternBytes, problemsOf, readFile, SharedStore } from '../stores/shared-store.ts';
@@ -30,7 +30,7 @@ test('the next opener replays what a killed owner acknowledged', async () => {
   assert.deepEqual(problemsOf(next), []);
 });
 
-test('a fork, a snapshot and a diff of a killed owner see all of it too', async () => {
+test('a fork, a snapshot and a diff of a killed owner’s fork see everything that was acknowledged, too', async () => {
   for (const read of ['fork', 'snapshot'] as const) {
     await using scratch = new SharedStore();
     await killOwner(scratch);
@@ -43,7 +43,7 @@ test('a fork, a snapshot and a diff of a killed owner see all of it too', async 
   }
 });
 
-test('of two that open a dead owner’s fork at once one gets it, and nothing is lost', async () => {
+test('of two processes that open a dead owner’s fork at once one gets it, and nothing is lost', async () => {
   await using scratch = new SharedStore();
   await killOwner(scratch);
   await using first = new Child('owner-child', scratch.directory, 'one');
