@@ -1,5 +1,5 @@
 /**
- * Shows that the linter's rules of structure fire: direction of imports, doors, cycles, who may touch the operating
+ * Shows that the linter's rules of structure fire: direction of imports, doors, cycles, access to the operating
  * system, length of functions. One run of Biome, with this repository's biome.json, over a scratch tree in which
  * each file is right or breaks one rule.
  */
@@ -73,7 +73,7 @@ const SCRATCH: readonly (readonly [path: string, text: string, broken: readonly 
   ['src/vfs/development.ts', use('memfs'), ['correctness/noUndeclaredDependencies']],
   ['src/vfs/noise.ts', 'console.log(1);\n', ['suspicious/noConsole']],
 
-  // Cycles, also of types alone.
+  // Cycles, even of types alone.
   ['src/vfs/cycle-a.ts', use('./cycle-b.ts'), [CYCLE]],
   ['src/vfs/cycle-b.ts', use('./cycle-a.ts'), [CYCLE]],
   ['src/vfs/types-a.ts', "import type { B } from './types-b.ts';\nexport type A = { b: B };\n", [CYCLE]],

@@ -1,4 +1,4 @@
-/** Tests what README.md shows: its library example is the tested one, and its commands are run. */
+/** Tests README.md: its library example is the tested one, and its commands run. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -41,7 +41,7 @@ test('the commands run, in their order', () => {
     assert.ok(lines.length >= 10, 'the block has the commands');
     for (const line of lines) {
       assert.match(line, /^\$ ramet /);
-      // Fails with the command's own message where it does not exit with 0.
+      // Throws with the command's own message unless the command exits with 0.
       execFileSync('sh', ['-c', line.slice(2)], { cwd: directory, env, stdio: 'pipe' });
     }
     assert.ok(existsSync(join(directory, '.ramet', 'VERSION')), 'the store is where the text says');

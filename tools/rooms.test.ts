@@ -27,7 +27,7 @@ test('CONTRIBUTING.md shows the table', () => {
   for (const { name } of ROOMS) assert.ok(page.includes(`| \`${name}\` |`), name);
 });
 
-test('what a room may not import stands before it', () => {
+test('rooms that a room may not import stand before it in the table', () => {
   for (const [index, room] of ROOMS.entries()) {
     const before = ROOMS.slice(0, index).map(({ name }) => name);
     for (const name of room.not ?? []) assert.ok(before.includes(name), `${room.name} and ${name}`);

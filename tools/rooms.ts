@@ -1,7 +1,7 @@
 /**
- * rooms: the folders under `src/`, what each holds, and which others it may import. The one place where that is said:
- * the linter's rules (biome.json) and the table in CONTRIBUTING.md are made from here, by `npm run rooms`, and
- * `rooms.test.ts` fails while they say something else.
+ * rooms: the folders under `src/`, the content of each, and the other rooms that each may import. This is the only
+ * source: `npm run rooms` makes the linter's rules (biome.json) and the table in CONTRIBUTING.md from this file, and
+ * `rooms.test.ts` fails if they differ.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -11,15 +11,15 @@ import { findRoot } from './tidy.ts';
 export interface Room {
   readonly name: string;
   readonly holds: string;
-  /** Rooms above it in the table that it may not import all the same. */
+  /** Rooms before this one in the table that it may not import nevertheless. */
   readonly not?: readonly string[];
-  /** It may use `node:fs`, `node:os` and the like. */
+  /** This room may use `node:fs`, `node:os` and the like. */
   readonly touchesHost?: boolean;
-  /** Folders inside of it, which import it and what it may import. */
+  /** Folders inside this room, which may import the room itself and the rooms that it may import. */
   readonly folders?: readonly string[];
 }
 
-/** A room may import those that stand before it, by their doors. */
+/** A room may import the rooms before it, through their doors. */
 export const ROOMS: readonly Room[] = [
   {
     name: 'base',
@@ -175,7 +175,7 @@ interface LintConfiguration {
   overrides: { readonly includes: readonly string[] }[];
 }
 
-/** biome.json with the rules of rooms as they are here; everything else in it is kept. */
+/** biome.json with the rules of rooms replaced by those of this file; everything else stays. */
 export function withLintRules(json: string): string {
   const configuration = JSON.parse(json) as LintConfiguration;
   const others = configuration.overrides.filter(
@@ -185,7 +185,7 @@ export function withLintRules(json: string): string {
   return `${JSON.stringify(configuration, undefined, 2)}\n`;
 }
 
-/** CONTRIBUTING.md with the table of rooms as it is here. */
+/** CONTRIBUTING.md with the table of rooms replaced by that of this file. */
 export function withRoomTable(page: string): string {
   return page.replace(/\| room \| what it holds \|\n(?:\|.*\n)+/, () => roomTable());
 }

@@ -1,4 +1,4 @@
-/** The tests that a path stands for. */
+/** The tests that test-files runs for a path. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import test from 'node:test';
@@ -13,7 +13,7 @@ test('a folder stands for its tests, a file for the test beside it', () => {
   assert.deepEqual(testFiles('src/nowhere'), []);
 });
 
-test('without a path, or without tests there, it says what it wants, and runs nothing', () => {
+test('without a path, or without tests at a path, prints its usage and runs nothing', () => {
   const program = fileURLToPath(new URL('./test-files.js', import.meta.url));
   for (const args of [[], ['src/nowhere'], ['tools', 'src/cli/main.ts'], ['--test-only']]) {
     const { status, stdout, stderr } = spawnSync(process.execPath, [program, ...args], { encoding: 'utf8' });

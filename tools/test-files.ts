@@ -1,6 +1,6 @@
 /**
  * test-files: runs the tests of folders and files, as they were last built. A source file stands for the test beside
- * it; options, such as `--test-name-pattern=TEXT`, go to node. `npm run test:files` and `npm run t` are made of it.
+ * it; options, such as `--test-name-pattern=TEXT`, go to node. `npm run test:files` and `npm run t` use this tool.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, statSync } from 'node:fs';
@@ -19,7 +19,7 @@ const NODE_OPTIONS = [
   `--test-concurrency=${FILES_AT_ONCE}`,
 ];
 
-/** The built files of the tests at `path`; none where there is no such path, or no test. */
+/** The built files of the tests at `path`; empty if there is no such path, or no test there. */
 export function testFiles(path: string): string[] {
   if (!existsSync(path)) return [];
   const sources = statSync(path).isDirectory()
@@ -31,7 +31,7 @@ export function testFiles(path: string): string[] {
     .sort();
 }
 
-/** Gives the exit code: 2 where a path is missing or has no tests. */
+/** Returns the exit code: 2 if a path is missing or has no tests. */
 function run(args: readonly string[]): number {
   const paths = args.filter((arg) => !arg.startsWith('-'));
   const bare = paths.find((path) => testFiles(path).length === 0);

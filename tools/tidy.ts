@@ -1,9 +1,9 @@
 /**
- * tidy: the rules of the house that the compiler and the linter cannot state. `tidy.test.ts` runs it over the
+ * tidy: the house rules that the compiler and the linter cannot express. `tidy.test.ts` runs it over the
  * repository, so that `npm test` fails on the first untidy line; `npm run tidy` prints the findings alone.
  *
- * Every rule is a pure function from files to findings. Length of functions, direction of imports, cycles and
- * `any` are the linter's (biome.json); that those rules fire is shown by `lint.test.ts`.
+ * Every rule is a pure function from files to findings. The linter (biome.json) checks the length of functions, the
+ * direction of imports, cycles and `any`; `lint.test.ts` shows that those rules fire.
  */
 import { execFileSync } from 'node:child_process';
 import { existsSync, lstatSync, readFileSync } from 'node:fs';
@@ -155,7 +155,7 @@ function roomsOf(files: readonly RepositoryFile[]): string[] {
 
 /**
  * A room has one door, an `index.ts` that opens with a doc comment, and a list in biome.json of what it may import.
- * So has a folder inside of one. The list is made from `rooms.ts`.
+ * So has a folder inside a room. `rooms.ts` is the source of the list.
  */
 export function checkRooms(files: readonly RepositoryFile[]): Finding[] {
   const byPath = new Map(files.map((file) => [file.path, file]));

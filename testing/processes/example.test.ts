@@ -1,4 +1,4 @@
-/** The example of a test runner in docs/ does what it says. */
+/** The example of a test runner in docs/ works as documented. */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';

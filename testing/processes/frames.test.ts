@@ -1,6 +1,6 @@
 /**
- * Processes that open forks of one snapshot have the very same pages of it in memory, and so have those that map files
- * that dedupe made one.
+ * Processes that open forks of one snapshot share its pages in memory. So do processes that map files whose blocks
+ * dedupe has made shared.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -51,12 +51,12 @@ test('three processes, each in its own fork, share the frames of all pages that 
   }
 });
 
-test('files that were stored twice share the frames of all pages after dedupe, until one is written', {
+test('files that were stored twice share the frames of all pages after dedupe, until one of the files is written', {
   skip,
 }, async () => {
   await using scratch = new SharedStore();
   const engine = await scratch.open();
-  // Two trees that know nothing of each other, each with the file in a blob of its own.
+  // Two independent trees, each with the file in a blob of its own.
   for (const name of ['one', 'two']) {
     const tree = engine.createEmpty(`base-${name}`);
     for (let page = 0; page < PAGES; page++)
@@ -79,7 +79,7 @@ test('files that were stored twice share the frames of all pages after dedupe, u
   assert.equal(report.bytesShared, PAGES * BLOCK_SIZE);
   await deduper.close();
 
-  // Views that live on are mapped again within seconds.
+  // Dedupe re-maps open views within seconds.
   let frames: (readonly number[])[] = apart;
   await until(async () => {
     frames = [await framesOf(one), await framesOf(two)];

@@ -1,4 +1,4 @@
-/** Pages of a host file that no fork has changed are its own: two forks that read them take no memory twice. */
+/** Two forks read unchanged pages of a host file from that file's own page cache, so they take memory once. */
 import assert from 'node:assert/strict';
 import * as fs from 'node:fs';
 import { test } from 'node:test';
@@ -8,7 +8,7 @@ import { HostTree } from '../trees/host-tree.ts';
 
 const MIB = 1024 * 1024;
 const FILE_BYTES = 128 * MIB;
-/** Others use the page cache as well: one quiet moment is enough. */
+/** Other processes use the page cache as well, so one of several attempts has to succeed. */
 const ATTEMPTS = 5;
 
 /** Cached of proc_meminfo(5). */
@@ -17,7 +17,7 @@ function cachedBytes(): number {
   return Number(kibibytes) * 1024;
 }
 
-test('what two forks read of a host file is cached once', { skip: nativeOnly }, async (context) => {
+test('pages of a host file that two forks read are cached once', { skip: nativeOnly }, async (context) => {
   const host = await HostTree.create(context);
   const system = createSystem();
   host.write('large', Buffer.alloc(FILE_BYTES, 'large'));

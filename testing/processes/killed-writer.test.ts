@@ -1,4 +1,4 @@
-/** A process that is killed in the middle of a transaction does not hold up those that live. */
+/** A process that is killed in the middle of a transaction does not block other processes. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { SharedStore } from '../stores/shared-store.ts';
@@ -7,7 +7,7 @@ import { Child } from './child.ts';
 const KILLS = 8;
 const PATIENCE_MS = 20_000;
 
-test('others close the store, and open it, after a process was killed in a transaction', async () => {
+test('other processes can close and open the store after a process was killed in a transaction', async () => {
   await using scratch = new SharedStore();
   await (await scratch.open()).close();
   for (let kill = 0; kill < KILLS; kill++) {
@@ -17,7 +17,7 @@ test('others close the store, and open it, after a process was killed in a trans
     await writer.next();
     await writer.ask({});
     await writer.kill();
-    // A process that hangs cannot say so.
+    // A process that hangs cannot report it, so it is killed after a while.
     const tooLong = setTimeout(() => void closing.kill(), PATIENCE_MS);
     assert.equal(await closing.ask({}), 'closed');
     clearTimeout(tooLong);

@@ -1,13 +1,13 @@
 /**
- * One of several processes with the same tables: takes numbers, one transaction each, and sees its own again; or opens
- * and closes the tables over and over.
+ * One of several processes with the same tables: allocates numbers, one in each transaction, and checks that it
+ * reads its own rows again; or opens and closes the tables over and over.
  */
 import { MetaTables } from '../../src/meta/index.ts';
 import { createSystem } from '../../src/sys/index.ts';
 import { answerAll } from './child.ts';
 
 export interface TablesReport {
-  /** Numbers taken, or times opened. */
+  /** How many numbers were allocated, or how often the tables were opened. */
   readonly count: number;
   /** Numbers that were taken although this process had committed that they are gone, or rows older than its own. */
   readonly problems: readonly string[];

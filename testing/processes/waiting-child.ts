@@ -1,4 +1,4 @@
-/** Makes tiny transactions one after the other, and reports the longest time that it had to wait. */
+/** Makes tiny transactions one after the other, and reports the longest wait for the lock of the tables. */
 import { StoreEngine } from '../../src/store/index.ts';
 import { answerAll } from './child.ts';
 

@@ -1,7 +1,7 @@
 /**
- * The longest pieces of work that one process does on the tables keep the others waiting for no more than 20 ms. What
- * is asserted is the processor time of each transaction, which does not depend on what else the machine does; how long
- * another process really waited is printed beside it.
+ * The longest pieces of work that one process does on the tables keep other processes waiting for no more than 20 ms.
+ * The tests assert the processor time of each transaction, which does not depend on the load of the machine, and print
+ * how long another process really waited.
  */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
@@ -11,11 +11,11 @@ import { SharedStore, writeFile } from '../stores/shared-store.ts';
 import { Child } from './child.ts';
 import type { WaitAnswer } from './waiting-child.ts';
 
-/** Of all threads, the compiler's and the garbage collector's too; in one transaction each of these takes 100 ms. */
+/** Of all threads, with compiler and garbage collector. As one transaction, the work of each test takes 100 ms. */
 const HOLD_MS_MAX = 45;
-/** On a slower machine: a share of the time of all transactions. A single long one would be nearly all of it. */
+/** For slow machines: a share of the time of all transactions. A single long transaction would be nearly all of it. */
 const HOLD_SHARE_MAX = 0.4;
-/** As many as fit in a journal. */
+/** As many names as fit in a journal. */
 const NAMES = 40_000;
 
 function makeNames(tree: Tree, directory: string): void {
@@ -25,7 +25,7 @@ function makeNames(tree: Tree, directory: string): void {
     tree.fileSystem.link(`${directory}/first`, `${directory}/${number}`, true);
 }
 
-/** Runs `work`, which is done by `engine`, beside a process that makes tiny transactions all the time. */
+/** Runs `work` on `engine` while another process makes tiny transactions all the time. */
 async function assertHoldsAreShort(
   context: TestContext,
   scratch: SharedStore,

@@ -1,7 +1,7 @@
 /**
- * Another user swaps names, in a process of his own, while root works in his directory: files and directories for
- * symlinks, FIFOs, devices and hard links. Nothing outside is read into a tree, made, changed, or mounted over.
- * RAMET_RACES=n: so many rounds of each; then how many of them succeeded is printed.
+ * While root works in a directory of another user, a process of that user swaps names: files and directories for
+ * symlinks, FIFOs, devices and hard links. Nothing outside the directory may be read, made, changed, or mounted over.
+ * RAMET_RACES=n does n rounds of each, and prints how many succeeded.
  */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
@@ -38,7 +38,7 @@ const ASKED = process.env.RAMET_RACES;
 const ROUNDS = Number(ASKED ?? swept({ sample: 4, long: 12, all: 200 }));
 const skip = nativeOnly || (!isRoot && 'needs root, and another user');
 
-/** All that a stranger may do to what is read. */
+/** The swaps while root reads. */
 const READING = {
   'tree/a': ['link', 'fifo'],
   'tree/b': ['fifo', 'directory', 'gone'],
@@ -48,14 +48,14 @@ const READING = {
   'tree/sub/deep': ['link', 'gone'],
   'tree/sub/deep/d': ['link', 'fifo'],
 } as const;
-/** A hard link to a file of root's can be read like any other file, by everyone who is given it. */
+/** The swaps while root writes: with hard links to files of root, which may be read but not written. */
 const WRITING = {
   ...READING,
   'tree/a': ['link', 'hard', 'fifo'],
   'tree/sub/deep/e': ['hard', 'link'],
 } as const;
 
-/** Runs the rounds. Errors with a code are one way for a round to end; `work` says what else would be wrong. */
+/** Runs the rounds. A round may end with an error that has a code; `work` throws other errors for defects. */
 async function rounds(
   scene: Scene,
   swapped: Parameters<Scene['during']>[0],
@@ -82,7 +82,7 @@ async function rounds(
   assert.ok(scene.swaps >= ROUNDS, `${scene.swaps} swaps`);
 }
 
-/** Every name and every file's content in a tree is the stranger's. */
+/** Asserts that all names and contents of a tree are the stranger's. */
 function requirePlain(files: FileSystem, directory = '/'): void {
   for (const name of files.readDirectoryNames(directory)) {
     const path = `${directory === '/' ? '' : directory}/${name}`;

@@ -1,7 +1,7 @@
 /**
- * Another user, who swaps names as fast as he can. Each line of stdin is a list of swaps, pairs of paths as JSON; he
- * goes on until the next line, of which an empty one stops him. Each line is answered with how often something was
- * swapped in since the one before.
+ * Swaps names as another user, as fast as possible. Each line of stdin is a list of swaps, pairs of paths as JSON,
+ * which are repeated until the next line; an empty line stops them. The answer to each line is the number of swaps
+ * since the line before.
  */
 import { renameSync } from 'node:fs';
 import { createInterface } from 'node:readline';
@@ -9,7 +9,7 @@ import { RENAME_EXCHANGE, renameWith } from '../host/libc.ts';
 
 type Swap = readonly [place: string, other: string];
 
-/** How long what was swapped in stays there, in milliseconds: from shorter than a call to longer than a few. */
+/** The longest time between a swap and its undoing, in milliseconds: longer than a few system calls. */
 const STAY_MS_MAX = 0.1;
 const SWAPS_AT_ONCE = 8;
 
@@ -22,7 +22,7 @@ function stay(): void {
   while (performance.now() < end);
 }
 
-/** False where it fails: root has just moved something, or may alone. */
+/** Whether `call` succeeds. It may fail because root has just moved something, or because only root may do this. */
 function attempt(call: () => void): boolean {
   try {
     call();
@@ -32,7 +32,7 @@ function attempt(call: () => void): boolean {
   }
 }
 
-/** In one step, or by moving one aside. Where `other` is absent, `place` is moved away for a while. */
+/** Swaps two names in one step or two, and undoes that. If `other` is missing, `place` is moved away for a while. */
 function swap([place, other]: Swap): void {
   const isAtOnce = Math.random() < 0.5;
   const there = (): void => {

@@ -1,4 +1,4 @@
-/** Another user of the machine, in a process of his own, who swaps what lies on the way while root works there. */
+/** A process of another user, which swaps names in a directory while root works there. */
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
 import {
   chmodSync,
@@ -22,16 +22,16 @@ import { scratchDirectory } from '../stores/scratch-store.ts';
 export const STRANGER = 65534;
 const MAIN = fileURLToPath(new URL('./stranger-child.js', import.meta.url));
 
-/** The tree that is worked in, and what is outside under the same names. */
+/** The names in the tree, and in the directory outside. */
 const NAMES = [
   ...['a', 'b', 'last', 'at/', 'sub/', 'sub/c', 'sub/deep/', 'sub/deep/d', 'sub/deep/e'],
-  // The work takes longer than one swap.
+  // Many more names, so that the work takes longer than one swap.
   ...Array.from({ length: 20 }, (_, index) => (index % 2 === 0 ? `sub/deep/d${index}` : `sub/c${index}`)),
 ];
-/** Content of the stranger's files. What is outside has other words. */
+/** Content of the stranger's files; files outside have another content. */
 export const PLAIN = 'plain ';
 
-/** What comes in the place of a name. `gone`: nothing, the place is moved away and back. */
+/** What a name is swapped for; `gone` for nothing: the name is moved away and back. */
 type Kind = 'link' | 'fifo' | 'device' | 'directory' | 'hard' | 'gone';
 
 /** A directory of the stranger's with `tree` in it, and a directory of root's outside, which must stay as it is. */
@@ -83,13 +83,13 @@ export class Scene {
     for (const place of this.mountPoints(below)) spawnSync('umount', ['--lazy', place]);
   }
 
-  /** After the stranger's directories are gone, with all links to what is outside. */
+  /** Removes the stranger's directories, with their links to files outside, and asserts that `outside` is unchanged. */
   requireUntouched(text: string): void {
     rmSync(this.at('world'), { recursive: true, force: true });
     this.outside.requireUntouched(text);
   }
 
-  /** Makes the stranger's directories; `tree` is empty if it is to be filled. */
+  /** Makes the stranger's directories; with `isEmpty` the tree is left empty. */
   prepare(isEmpty = false): void {
     for (const name of ['world', 'world/tree', 'world/aside']) mkdirSync(this.at(name), { recursive: true });
     if (!isEmpty) {
@@ -101,7 +101,7 @@ export class Scene {
     giveAway(this.at('world'));
   }
 
-  /** Runs `work` while the stranger swaps some of these names: the fewer they are, the more often each. */
+  /** Runs `work` while the stranger swaps some of these names, chosen at random: fewer names are swapped more often. */
   async during<T>(swapped: Readonly<Record<string, readonly Kind[]>>, work: () => Promise<T>): Promise<T> {
     const swaps = Object.entries(swapped).flatMap(([name, kinds]) =>
       kinds.map((kind) => [join(this.at('world'), name), this.aside(name, kind)]),

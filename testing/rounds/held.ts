@@ -1,4 +1,4 @@
-/** What a process holds, as proc(5) tells it, and that it stays the same over many rounds. */
+/** The resources that a process holds, from proc(5), and an assertion that they do not grow over many rounds. */
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { yieldToEventLoop } from '../../src/base/index.ts';
@@ -6,10 +6,10 @@ import { until } from '../pace/until.ts';
 
 export interface Held {
   readonly descriptors: number;
-  /** Blobs without a name that are open or mapped: their space is not free. */
+  /** Number of removed blobs that are still open or mapped: their space is not free. */
   readonly deletedFiles: number;
   readonly mappings: number;
-  /** Memory that is no file's, in MiB. */
+  /** Anonymous memory, in MiB. */
   readonly memory: number;
 }
 
@@ -28,7 +28,7 @@ export function heldBy(pid: number, store: string): Held {
   };
 }
 
-/** It was closed since the directory was listed. */
+/** The target of a descriptor; '' if it was closed since the directory was listed. */
 function targetOf(link: string): string {
   try {
     return readlinkSync(link);
@@ -38,8 +38,8 @@ function targetOf(link: string): string {
 }
 
 /**
- * Does `round` that many times, and asserts that none of `pids` holds more afterwards than it did after a tenth of
- * that: caches are full by then. `tell` gets a line now and then.
+ * Does `round` `rounds` times, and asserts that none of `pids` holds more afterwards than after a tenth of the rounds,
+ * when caches are full. Reports some lines to `tell`.
  */
 export async function staysFlat(
   rounds: number,
@@ -51,12 +51,12 @@ export async function staysFlat(
   const warm = new Map<string, Held>();
   for (let done = 1; done <= rounds; done++) {
     await round(done);
-    // Timers of the process fire, as they do in a program that waits for anything.
+    // Let timers of the process fire, as in any program that waits.
     await yieldToEventLoop();
     const isWarm = done === Math.ceil(rounds / 10);
     if (!isWarm && done !== rounds && done % Math.ceil(rounds / 4) !== 0) continue;
     for (const [name, pid] of Object.entries(pids)) {
-      // Another process's gc is followed every two seconds.
+      // A process follows the gc of another every two seconds.
       await until(() => heldBy(pid, store).deletedFiles === 0, `${name} lets go of what was removed`);
       const held = heldBy(pid, store);
       tell(`${done} rounds, ${name}: ${JSON.stringify(held)}`);
@@ -67,7 +67,7 @@ export async function staysFlat(
   }
 }
 
-/** Node itself opens some descriptors late; its heap and malloc(3) take and give back arenas. */
+/** Allows for Node itself, which opens some descriptors late, and whose heap and malloc(3) vary. */
 function assertFlat(name: string, before: Held, held: Held): void {
   const shown = `${name}: ${JSON.stringify(before)}, then ${JSON.stringify(held)}`;
   assert.ok(held.descriptors <= before.descriptors + 8, shown);

@@ -1,6 +1,6 @@
 /**
- * Forks that come and go, for as long as a process lives: nothing grows. RAMET_ROUNDS=n with so many rounds; then what
- * each process holds is printed.
+ * Forks that come and go while a process lives: the resources that it holds do not grow. RAMET_ROUNDS=n does n rounds,
+ * and prints what each process holds.
  */
 import assert from 'node:assert/strict';
 import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
@@ -46,7 +46,7 @@ test('fork, mount, write, unmount, drop, gc: the owner holds no more than before
     writeFileSync(join(place, 'new'), BYTES);
     const kept = await fork.snapshot('kept');
     await fork.close();
-    // While another test makes a mount namespace, that has a copy of the mount.
+    // The namespace of another test may have a copy of the mount for a moment.
     await until(() => dropped(store, 'round'), 'the fork is free');
     await store.drop(kept.name);
     await store.gc();
@@ -79,7 +79,7 @@ test('fork, write, map, snapshot, close, drop, gc in one process', { skip: nativ
   await store.close();
 });
 
-/** False while something else has it. */
+/** Drops a fork; false if it is still in use. */
 async function dropped(store: Store, name: string): Promise<boolean> {
   try {
     await store.drop(name);

@@ -1,6 +1,6 @@
 /**
- * Makes a directory of this many names in a fork, forks it, reads all of it in every way, and prints its findings and
- * the heap it took as JSON.
+ * Makes a directory of many names in a fork, forks that, reads the directory in every way, and prints its findings and
+ * the heap that it took as JSON.
  */
 import { type Fork, Store } from '../../src/library/index.ts';
 
@@ -32,7 +32,7 @@ async function readAll({
   return { listed: names.length, distinct, handle, stats };
 }
 
-/** The full size has the limits that are usual, a smaller one smaller ones: they are reached either way. */
+/** Smaller sizes have smaller cache limits, so that every size reaches them. */
 const cache = count < 200_000 ? { cache: { inodesMax: 8192, namesMax: 16_384 } } : {};
 const store = await Store.open(directory, cache);
 const made = await store.createFork({ name: 'made', lowers: [] });

@@ -1,6 +1,6 @@
 /**
- * One directory of very many names: all are found, and memory has its limit. RAMET_SCALE_NAMES=1000000 is the full
- * size, which takes a minute or two.
+ * One directory of very many names: all names are found, and memory stays within a limit. RAMET_SCALE_NAMES=1000000 is
+ * the full size, which takes a minute or two.
  */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
@@ -12,7 +12,7 @@ import { scratchDirectory } from '../stores/scratch-store.ts';
 const CHILD = fileURLToPath(new URL('./large-directory-child.js', import.meta.url));
 const NAMES = Number(process.env.RAMET_SCALE_NAMES ?? 40_000);
 const MEBIBYTE = 2 ** 20;
-/** What the caches may hold, and the list of all names that the test itself asks for. */
+/** Enough for the caches, and for the list of all names that the test itself asks for. */
 const HEAP_BYTES_MAX = (NAMES < 200_000 ? 40 : 300) * MEBIBYTE;
 
 interface Found {
@@ -33,7 +33,7 @@ test(`${NAMES.toLocaleString('en')} names in one directory`, { timeout: 600_000 
     changed: number;
     isMissing: boolean;
     heapMax: number;
-  }; // What the child prints.
+  }; // The cast: the child prints this.
   const all = { listed: NAMES, distinct: NAMES, handle: NAMES, stats: NAMES };
   assert.deepEqual(told.before, all);
   assert.deepEqual(told.after, all);

@@ -1,4 +1,4 @@
-/** What it costs to have a thousand forks open in one process. */
+/** The memory that a thousand open forks take in one process. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
@@ -10,7 +10,7 @@ import { scratchDirectory } from '../stores/scratch-store.ts';
 const CHILD = fileURLToPath(new URL('./open-forks-child.js', import.meta.url));
 const KIB = 1024;
 
-test('a fork that is open costs little memory, also when it was used', async (context) => {
+test('an open fork takes little memory, even after it was used', async (context) => {
   const directory = scratchDirectory(context);
   mkdirSync(`${directory}/tree`);
   writeFileSync(`${directory}/tree/some file`, 'x'.repeat(5000));

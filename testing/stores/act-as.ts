@@ -1,7 +1,7 @@
-/** Who makes the calls of a file system in tests. */
+/** Chooses the user who makes the calls of a file system in tests. */
 import { type Credentials, type FileSystem, trustedCaller } from '../../src/vfs/index.ts';
 
-/** Permission is checked for `user`; without one, the process itself calls, and may do everything. */
+/** Later calls are checked for the permissions of `user`; if undefined, everything is allowed. */
 export function actAs(fileSystem: FileSystem, user: Credentials | undefined): void {
   const { umask } = fileSystem.caller;
   fileSystem.caller =

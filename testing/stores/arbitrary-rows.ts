@@ -1,4 +1,4 @@
-/** Values as rows of a store have them, for property tests. */
+/** Arbitrary values of rows of a store, for property tests. */
 import fc from 'fast-check';
 import { type Ino, isFileName, type LayerId, S_IFLNK } from '../../src/base/index.ts';
 import type { InodeRecord } from '../../src/meta/index.ts';

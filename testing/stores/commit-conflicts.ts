@@ -1,4 +1,4 @@
-/** What a commit found changed in the directory too, for tests of commits. */
+/** Conflicts of a commit in short form, for tests. */
 import type { CommitReport } from '../../src/lifecycle/index.ts';
 
 /** `path kind` of each conflict. */

@@ -1,11 +1,11 @@
-/** Chosen and random changes of a small tree, for tests of what finds, carries or merges changes. */
+/** Chosen and random changes of a small tree, for tests of diffs, patches and merges. */
 import { isFsError, type SeededRandom } from '../../src/base/index.ts';
 import type { FileSystem } from '../../src/vfs/index.ts';
 import { seededBytes } from '../trees/odd-tree.ts';
 
 const O_RDWR_CREATE = 0o102;
 
-/** Writes into a file, which is made where there is none. */
+/** Writes into a file, which is made if it is missing. */
 export function writeText(
   fileSystem: FileSystem,
   path: string,
@@ -18,13 +18,13 @@ export function writeText(
   fileSystem.close(file);
 }
 
-/** Gives a file that is there another text. */
+/** Replaces the text of an existing file. */
 export function rewrite(fileSystem: FileSystem, path: string, text: string): void {
   fileSystem.truncate(path, 0);
   writeText(fileSystem, path, text);
 }
 
-/** One random change; errors of calls that cannot be (a name that is taken, a directory that is full) do not matter. */
+/** Tries one random change, and ignores errors (a name may be taken, a directory not empty). */
 export function changeSomething(fileSystem: FileSystem, random: SeededRandom): void {
   const names = ['a', 'b', 'c', 'sub', 'sub/c', 'sub/deep', 'sub/deep/d', 'x', 'x/y', 'x/z'];
   const pick = (): string => `/${names[random.below(names.length)]!}`;

@@ -22,7 +22,7 @@ export class ScratchSpace implements Disposable {
     this.space = new BlobSpace(this.faulty, this.directory, limits);
   }
 
-  /** As a new process would see it: nothing is open, mapped, or verified. */
+  /** Opens the space like a new process: nothing is open, mapped, or verified. */
   reopen(limits: BlobSpaceLimits = {}): BlobSpace {
     this.space.close();
     this.space = new BlobSpace(this.faulty, this.directory, limits);
@@ -56,7 +56,7 @@ function flip(path: string, position: number): void {
 }
 
 export function blobId(number: number): BlobId {
-  return number as BlobId; // Tests choose ids that are whole numbers from 1.
+  return number as BlobId; // The cast: tests choose whole numbers from 1.
 }
 
 /** Bytes that differ from block to block and within a block. */

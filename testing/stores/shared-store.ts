@@ -23,7 +23,7 @@ export class SharedStore implements AsyncDisposable {
     this.directory = mkdtempSync(`${parent}/ramet-shared-`);
   }
 
-  /** Opens the store, made at the first call. Each engine counts as a process of its own. */
+  /** Opens the store, and makes it at the first call. Each engine counts as a separate process. */
   async open(system: System = createSystem(), options: StoreOptions = {}): Promise<StoreEngine> {
     const engine = await Engine.open(this.directory, { ...options, create: true, system });
     this.engines.push({ engine, system });
@@ -36,7 +36,7 @@ export class SharedStore implements AsyncDisposable {
     return { engine: await this.open(system), system };
   }
 
-  /** The process of an engine dies now: nothing is stored, every lock is given back. */
+  /** Simulates the death of an engine's process: nothing more is stored, and all locks are released. */
   async crash(engine: StoreEngine, system: FaultySystem): Promise<void> {
     system.crash();
     await engine.close().catch(acceptDeath);
@@ -54,7 +54,7 @@ export class SharedStore implements AsyncDisposable {
   }
 }
 
-/** A fork that met a disk error before it died says that once more. */
+/** Ignores the crash itself, and disk errors that a fork met before, which closing it reports again. */
 function acceptDeath(error: unknown): void {
   if (!(error instanceof CrashedError || error instanceof FsError)) throw error;
 }
@@ -82,7 +82,7 @@ export function readFile(tree: Tree, path: string): Buffer {
   return bytes.subarray(0, got);
 }
 
-/** What fsck says, one line a problem, for `assert.deepEqual(problemsOf(engine), [])`. */
+/** The problems that fsck finds, one line for each, for `assert.deepEqual(problemsOf(engine), [])`. */
 export function problemsOf(engine: StoreEngine, options: { readonly scrub?: boolean } = {}): string[] {
   const report = checkStore(engine, options);
   return report.passes.flatMap(({ name, problems }) => problems.map((problem) => `${name}: ${problem}`));

@@ -1,4 +1,4 @@
-/** A store with an imported tree that `changeSomething` can change, for tests of what tells forks of it apart. */
+/** A store with an imported tree that `changeSomething` can change, for tests that compare its forks. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';

@@ -3,7 +3,7 @@ import type { Writable } from 'node:stream';
 import type { StoreEngine } from '../../src/store/index.ts';
 import { type ExportOptions, type ExportReport, exportFileSystem } from '../../src/transfer/index.ts';
 
-/** Opens the tree where it is not open yet, and then closes it afterwards. */
+/** Opens the tree for the export unless it is open already. */
 export async function exportTree(
   engine: StoreEngine,
   name: string,

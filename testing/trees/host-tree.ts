@@ -1,4 +1,4 @@
-/** For tests: a directory of the host, forks that stand on it, and short forms of what tests ask of them. */
+/** For tests: a directory of the host, forks that stand on it, and short forms of common checks. */
 import { execFileSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -10,18 +10,18 @@ import { imagesDirectory } from '../crash/crash-images.ts';
 import { patternBytes, readFile } from '../stores/shared-store.ts';
 
 export const BLOCK = 4096;
-/** Four blocks, the last one not whole. */
+/** Four blocks, of which the last is not full. */
 export const FILE_BYTES = 4 * BLOCK - 96;
-/** What `HostTree.fill` puts into a file. */
+/** The default content of `HostTree.write`. */
 export const hostBytes = patternBytes(FILE_BYTES, 1);
-/** What a test puts into it later; of another length. */
+/** The default content of `HostTree.replace`, of another length. */
 export const laterBytes = patternBytes(FILE_BYTES + 5000, 2);
 
 export class HostTree {
-  /** Holds the tree, the store and what a test keeps beside them. */
+  /** Holds the directory of the tree, and other files of a test. */
   readonly scratch: string;
   readonly root: string;
-  /** In memory where it can be: these tests open many stores. */
+  /** In memory if possible, because these tests open many stores. */
   readonly storeDirectory: string;
   engine: StoreEngine;
   private readonly options: StoreOptions;
@@ -34,7 +34,7 @@ export class HostTree {
     this.options = options;
   }
 
-  /** An empty directory, and an empty store beside it. Both are gone when the test ends. */
+  /** Makes an empty directory and an empty store. Both are removed when the test ends. */
   static async create(context: TestContext, options: StoreOptions = {}): Promise<HostTree> {
     const scratch = fs.realpathSync(fs.mkdtempSync(join(tmpdir(), 'ramet-host-tree-')));
     fs.mkdirSync(join(scratch, 'repo'));
@@ -44,18 +44,18 @@ export class HostTree {
     const tree = new HostTree(scratch, storeDirectory, engine, options);
     context.after(async () => {
       await tree.engine.close();
-      // Not rmSync, which names whole paths: these may be too long for that.
+      // rmSync would need whole paths, which may be too long here.
       execFileSync('rm', ['-rf', scratch, parent]);
     });
     return tree;
   }
 
-  /** The host's path of something in the tree. */
+  /** The host's path of a path in the tree. */
   at(path: string): string {
     return join(this.root, path);
   }
 
-  /** Another process is not needed to see what one would: nothing is known any more of what was read. */
+  /** Opens the store again, which drops everything that it had read, as a new process would. */
   async reopenStore(): Promise<void> {
     await this.engine.close();
     this.engine = await StoreEngine.open(this.storeDirectory, this.options);
@@ -67,7 +67,7 @@ export class HostTree {
     fs.writeFileSync(this.at(path), bytes);
   }
 
-  /** Puts another file in the place of one. */
+  /** Replaces a file by another one. */
   replace(path: string, bytes: Uint8Array | string = laterBytes): void {
     fs.writeFileSync(join(this.scratch, 'replacement'), bytes);
     fs.renameSync(join(this.scratch, 'replacement'), this.at(path));
@@ -82,7 +82,7 @@ export class HostTree {
   }
 }
 
-/** The code of the error that a call fails with; undefined where it does not fail. */
+/** The error code of a call; undefined if the call succeeds. */
 export function codeOf(call: () => unknown): string | undefined {
   try {
     call();
@@ -93,7 +93,7 @@ export function codeOf(call: () => unknown): string | undefined {
   }
 }
 
-/** What reading a file gives: its bytes, or the code of the error. */
+/** The content of a file, or the error code of reading it. */
 export function contentOf(tree: Tree, path: string): Buffer | string {
   try {
     return readFile(tree, path);
@@ -103,7 +103,7 @@ export function contentOf(tree: Tree, path: string): Buffer | string {
   }
 }
 
-/** As `contentOf`, of some bytes of it. */
+/** Like `contentOf`, for some bytes of the file. */
 export function rangeOf(tree: Tree, path: string, position: number, length: number): Buffer | string {
   const { fileSystem } = tree;
   const bytes = Buffer.alloc(length);
@@ -126,8 +126,8 @@ export function namesIn(tree: Tree, path = '/'): string[] {
 }
 
 /**
- * Every path of a host directory with all that must not change: attributes, all times but the access time, and, with
- * `withBytes`, bytes, which moves that.
+ * Every path of a host directory with all that must not change: attributes, all times except the access time, and with
+ * `withBytes` the bytes; reading these changes the access time.
  */
 export function fingerprint(root: string, withBytes = true): string[] {
   const lines: string[] = [];

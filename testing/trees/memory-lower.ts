@@ -1,4 +1,4 @@
-/** Trees in memory for tests of unions: as a model that is merged naively, and as a lower layer. */
+/** Trees in memory for tests of unions: models that are merged naively, and lower layers that hold a model. */
 import type { BlobId, BlockIndex, Ino, LayerId, Name, Run } from '../../src/base/index.ts';
 import type { Lower } from '../../src/lower/index.ts';
 import {
@@ -20,7 +20,7 @@ export interface ModelDirectory {
   readonly names: Readonly<Record<string, ModelNode>>;
 }
 
-/** Models in short, for tests that write them down. */
+/** Short forms for models that tests spell out. */
 export const file = (content: string): ModelNode => ({ is: 'file', content });
 export const directory = (names: Record<string, ModelNode>, isOpaque = false): ModelDirectory => ({
   is: 'directory',
@@ -44,7 +44,7 @@ export function naiveMerge(stack: readonly ModelDirectory[], path = ''): Map<str
       continue;
     }
     const end = nodes.findIndex(({ is }) => is !== 'directory');
-    const directories = (end < 0 ? nodes : nodes.slice(0, end)) as ModelDirectory[]; // As `end` says.
+    const directories = (end < 0 ? nodes : nodes.slice(0, end)) as ModelDirectory[]; // See `end`.
     shown.set(`${path}/${name}/`, '');
     for (const [inside, content] of naiveMerge(directories, `${path}/${name}`)) shown.set(inside, content);
   }
@@ -53,7 +53,7 @@ export function naiveMerge(stack: readonly ModelDirectory[], path = ''): Map<str
 
 const TIME = { seconds: 1, nanoseconds: 0 };
 
-/** A base layer that holds a model. Contents are told apart by the blob that a file's one run names. */
+/** A base layer that holds a model. Each content has a blob number, which the one run of a file names. */
 export class MemoryLower implements Lower {
   readonly id: LayerId;
   readonly isBase = true;
@@ -66,7 +66,7 @@ export class MemoryLower implements Lower {
   private readonly blobs = new Map<Ino, BlobId>();
   private next: number;
 
-  /** Numbers begin with `first`; `contents` is shared by all layers of a test. */
+  /** Inode numbers begin with `first`; all layers of a test share `contents`. */
   constructor(id: number, tree: ModelDirectory, contents: string[], first: number) {
     this.id = id as LayerId;
     this.next = first;

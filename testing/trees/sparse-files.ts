@@ -1,4 +1,4 @@
-/** For tests: random files with holes, and where a file has data, for the host, open trees and mounts alike. */
+/** For tests: random files with holes, and the data ranges of files, for the host, open trees and mounts alike. */
 import assert from 'node:assert/strict';
 import * as fs from 'node:fs';
 import type { SeededRandom } from '../../src/base/index.ts';
@@ -22,11 +22,11 @@ export type SparseChange =
   | { readonly is: 'punch'; readonly position: number; readonly length: number }
   | { readonly is: 'cut'; readonly size: number };
 
-/** What a random file is made by, or changed by later. */
+/** Random changes that make a file, or change it later. */
 export function randomChanges(random: SeededRandom, count: number): SparseChange[] {
   const position = (): number => {
     const at = random.below(BYTES_MAX);
-    // Half of them begin at a block.
+    // Half of the changes begin at a block boundary.
     return random.below(2) === 0 ? at : at - (at % BLOCK);
   };
   return Array.from({ length: count }, () => {
@@ -64,7 +64,7 @@ export function hostSeeks(system: System, path: string): Seeks & { close(): void
   };
 }
 
-/** Where a file has data, as a program finds it that walks from one end to the other. */
+/** The data ranges of a file, found with lseek(2) from its beginning to its end. */
 export function dataWalk({ sizeBytes, data, hole }: Seeks): [start: number, end: number][] {
   const found: [number, number][] = [];
   for (let position = 0; position < sizeBytes; ) {
@@ -88,7 +88,7 @@ export function hostWalk(system: System, path: string): [start: number, end: num
   }
 }
 
-/** Both say the same, whatever is asked. */
+/** Asserts that both files have the same data and holes, at random positions too. */
 export function assertSameSeeks(actual: Seeks, expected: Seeks, random: SeededRandom, label: string): void {
   assert.equal(actual.sizeBytes, expected.sizeBytes, label);
   assert.deepEqual(dataWalk(actual), dataWalk(expected), label);
@@ -102,7 +102,7 @@ export function assertSameSeeks(actual: Seeks, expected: Seeks, random: SeededRa
   }
 }
 
-/** The blocks that a walk meets. */
+/** The blocks of the ranges of a walk. */
 export function blocksOf(walk: readonly [start: number, end: number][]): number[] {
   const blocks = new Set<number>();
   for (const [start, end] of walk)
@@ -110,7 +110,7 @@ export function blocksOf(walk: readonly [start: number, end: number][]): number[
   return [...blocks];
 }
 
-/** The blocks with data of a file that had these, after changes: a naive filesystem with blocks of 4,096 bytes. */
+/** The blocks with data after changes, by a naive model of a filesystem with blocks of 4,096 bytes. */
 export function blocksAfter(
   blocks: readonly number[],
   sizeBytes: number,
@@ -130,7 +130,7 @@ export function blocksAfter(
     const length = change.is === 'write' ? change.bytes.length : change.length;
     const end = change.position + length;
     if (change.is === 'punch') {
-      // Behind the end of the file there is nothing to keep.
+      // Beyond the end of the file there is nothing to keep.
       const last = end >= size ? Math.ceil(end / BLOCK) : Math.floor(end / BLOCK);
       drop(Math.ceil(change.position / BLOCK), last);
     } else {
@@ -141,7 +141,7 @@ export function blocksAfter(
   return [...left].sort((a, b) => a - b);
 }
 
-/** A block of `x` at 1 GiB of 2 GiB of nothing. */
+/** Makes a file of 2 GiB that is one hole, except for a block of `x` at 1 GiB. */
 export function makeLargeSparse(system: System, path: string): void {
   changeHostFile(system, path, [
     { is: 'cut', size: 2 ** 31 },

@@ -1,4 +1,4 @@
-/** Tar archives made of entries, for tests: as bytes, with whatever is wrong with them. */
+/** Bytes of tar archives for tests, which may be invalid. */
 import { encodeTarHeader, TAR_END, type TarEntry, tarPadding } from '../../src/transfer/tar-archive.ts';
 
 export interface TarPart extends Partial<Omit<TarEntry, 'path' | 'target' | 'xattrs'>> {
@@ -9,7 +9,7 @@ export interface TarPart extends Partial<Omit<TarEntry, 'path' | 'target' | 'xat
   readonly xattrs?: Readonly<Record<string, string>>;
 }
 
-/** A file unless the part says otherwise; a path that ends in '/' is a directory's. */
+/** The bytes of an archive. A part is a file by default, and a directory if its path ends in '/'. */
 export function tarBytes(parts: readonly TarPart[], end: Buffer = TAR_END): Buffer {
   return Buffer.concat([...parts.map(tarPart), end]);
 }
@@ -34,7 +34,7 @@ function tarPart({ path, target = '', content = '', xattrs = {}, ...rest }: TarP
   return Buffer.concat([header, bytes, tarPadding(bytes.length)]);
 }
 
-/** A plain ustar header, for what our writer would put into an extended header. */
+/** A plain ustar header with any fields, where our writer would make an extended header. */
 export function ustarBytes(fields: Readonly<Record<number, string | Buffer>>): Buffer {
   const header = Buffer.alloc(512);
   for (const [at, value] of Object.entries(fields)) Buffer.from(value).copy(header, Number(at));

@@ -1,6 +1,6 @@
 /**
- * What names of extended attributes may be set on what kind of file, and what the others fail with: a table that is
- * tried on ext4 first, then on mounts, and in the library.
+ * A table of the names of extended attributes that each kind of file can have, and of the errors of all others. Tests
+ * try it on ext4, on mounts, and in the library.
  */
 import assert from 'node:assert/strict';
 
@@ -11,7 +11,7 @@ export interface XattrCalls {
   remove(path: string, name: string): void;
 }
 
-/** What to get, set, get, remove and remove again gives, in a line. */
+/** The outcomes of get, set, get, remove and remove, in one line. */
 function tried(calls: XattrCalls, path: string, name: string): string {
   const outcome = (call: () => string | undefined): string => {
     try {
@@ -22,7 +22,7 @@ function tried(calls: XattrCalls, path: string, name: string): string {
   };
   return [
     outcome(() => calls.get(path, name)),
-    // Nothing is returned.
+    // The cast: set and remove return nothing.
     outcome(() => calls.set(path, name, 'value') as undefined),
     outcome(() => calls.get(path, name)),
     outcome(() => calls.remove(path, name) as undefined),
@@ -31,12 +31,12 @@ function tried(calls: XattrCalls, path: string, name: string): string {
 }
 
 const KEPT = 'ENODATA ok value ok ENODATA';
-/** A user who may not set it does not see it either. */
+/** A user who may not set the attribute does not see it either. */
 const NOT_ALLOWED = 'ENODATA EPERM ENODATA EPERM EPERM';
 const NOT_WRITABLE = 'ENODATA EACCES ENODATA EACCES EACCES';
 const always = (code: string): string => Array(5).fill(code).join(' ');
 
-/** A name, and the outcomes on files and directories, and on all else. */
+/** A name, its outcomes on files and directories, and its outcomes on all other types. */
 type Row = readonly [name: string, onFiles: string, onOthers: string];
 
 const ofAll = (outcomes: string, names: readonly string[]): Row[] =>
@@ -66,7 +66,7 @@ const ROWS: readonly Row[] = [
   ...ofAll(always('ERANGE'), ['', `user.${'x'.repeat(251)}`, 'x'.repeat(256), 'x'.repeat(1000)]),
 ];
 
-/** `files` are files and directories, `others` have the other types. All belong to the superuser, who asks. */
+/** `files` are files and directories, `others` have the other types. The superuser owns all and makes the calls. */
 export function tryXattrNames(calls: XattrCalls, files: readonly string[], others: readonly string[]): void {
   for (const [name, onFiles, onOthers] of ROWS) {
     for (const path of files) assert.equal(tried(calls, path, name), onFiles, `'${name}' of ${path}`);
@@ -74,13 +74,13 @@ export function tryXattrNames(calls: XattrCalls, files: readonly string[], other
   }
 }
 
-/** Paths of the superuser's, of which somebody without rights sees and sets attributes. */
+/** Files of the superuser, whose attributes a user without privileges tries to see and set. */
 export interface StrangersPaths {
-  /** Everybody may write it. */
+  /** A file that everybody may write. */
   readonly writable: string;
-  /** Everybody may read it. */
+  /** A file that everybody may read. */
   readonly readable: string;
-  /** Nobody else may do anything with it. */
+  /** A file that only its owner may use. */
   readonly closed: string;
   /** A directory of mode 01777. */
   readonly sticky: string;

@@ -1,6 +1,6 @@
 /**
- * Stores made by others: rows with right checksums that no Ramet writes. Whatever walks such a tree ends, with an error
- * of its own; nothing is written outside of a target; fsck names the row; everything else stays readable.
+ * Forged stores: rows with right checksums that Ramet never writes. Every walk of such a tree ends, if with an error
+ * then with an error code; nothing is written outside the target; fsck names the row; everything else stays readable.
  */
 import assert from 'node:assert/strict';
 import { existsSync, mkdirSync, readdirSync } from 'node:fs';
@@ -27,7 +27,7 @@ interface Places {
   readonly file: Ino;
 }
 
-/** A snapshot `base` with /d/e/file and /other, and one that has nothing in common with it. */
+/** A store with a snapshot `base`, which has /d/e/file and /other, and another snapshot independent of it. */
 async function sample(context: TestContext): Promise<StoreEngine> {
   const engine = await scratchStore(context);
   const fork = engine.createEmpty('made');
@@ -71,7 +71,7 @@ async function exported(engine: StoreEngine, to: string | Writable, name = 'base
   }
 }
 
-/** What every walk of the tree ends with: a code, or 'done'. Anything else that is thrown is a defect. */
+/** The end of every walk of the tree: an error code, or 'done'. Any other error is a defect, and thrown. */
 async function walks(context: TestContext, engine: StoreEngine): Promise<Record<string, string>> {
   const above = scratchDirectory(context);
   const nowhere = new Writable({ write: (_chunk, _encoding, done) => done() });

@@ -14,7 +14,7 @@ const DT_DIR = 4;
 const DT_LNK = 10;
 const OPAQUE = 'trusted.overlay.opaque';
 
-/** Names that differ in case alone, or in their Unicode normal form alone, are different names. */
+/** Names that differ only in case, or only in their Unicode normal form, are different names. */
 const NAMES = ['a', 'A', 'b', 'c', 'é', 'e\u0301'];
 
 /** A directory of the given depth; without `marks` it is one that hides nothing. */
@@ -68,7 +68,7 @@ export function removeAll(tree: Tree, path: string): void {
   fileSystem.removeDirectory(path);
 }
 
-/** A snapshot of a model; it stands on a chain where `earlier` models are given, which it was before. */
+/** Makes a snapshot of a model. With `earlier` models, which the tree holds first, the snapshot stands on a chain. */
 export function makeSnapshot(
   engine: StoreEngine,
   name: string,
@@ -98,7 +98,7 @@ export function shownBy(tree: Tree, path = ''): Map<string, string> {
   return shown;
 }
 
-/** A model as a host directory, as the kernel's overlayfs takes it for a lower layer. */
+/** A model as a host directory, in the form that the kernel's overlayfs accepts as a lower layer. */
 export function writeHostTree(system: System, model: ModelDirectory, path: string): void {
   mkdirSync(path);
   chmodSync(path, 0o755);
@@ -111,7 +111,7 @@ export function writeHostTree(system: System, model: ModelDirectory, path: strin
   }
 }
 
-/** As `shownBy`, of a host directory. The kernel lists whiteouts where nothing is merged, and has no file there. */
+/** Like `shownBy`, for a host directory. In directories that are not merged the kernel lists whiteouts as names. */
 export function shownByHost(directory: string, path = ''): Map<string, string> {
   const shown = new Map<string, string>();
   for (const name of readdirSync(directory)) {

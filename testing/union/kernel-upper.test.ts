@@ -1,6 +1,6 @@
 /**
- * What the kernel leaves in the upper directory of an overlay (whiteouts, opaque directories, redirects) is imported as
- * a layer, and shows over its lower what the kernel shows.
+ * An upper directory that the kernel's overlayfs has written (whiteouts, opaque directories, redirects) is imported as
+ * a layer, and over the same lower shows the same files as the kernel.
  */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
@@ -18,7 +18,7 @@ import { shownBy, shownByHost, sorted } from './component-trees.ts';
 const skip = nativeOnly || (process.getuid?.() === 0 ? false : 'needs root, to mount an overlay');
 const OPERATIONS = 60;
 
-/** Does something to a random place below `root`. */
+/** Makes a random change of a random path below `root`. */
 function act(random: SeededRandom, root: string): void {
   const all = pathsIn(root, (path) => statSync(path).isDirectory());
   const pick = (paths: readonly string[]): string => paths[random.below(paths.length)] ?? root;
@@ -38,7 +38,7 @@ function act(random: SeededRandom, root: string): void {
       mkdirSync(root, { recursive: true });
       break;
     default:
-      // Refused where it would go into itself, or onto a directory with something in it.
+      // A move of a directory into itself, or onto one that is not empty, is refused.
       try {
         renameSync(from, join(to, `m${random.below(30)}`));
       } catch (error) {

@@ -63,7 +63,7 @@ test('host directories and snapshots, in any order, show what a naive merge show
   );
 });
 
-test('what changes on the host shows, where nothing hides it', { skip }, async (context) => {
+test('changes on the host show unless another layer hides them', { skip }, async (context) => {
   const { engine, host } = await mixed(context);
   const tree = engine.forkUnion([host, 'low'], 'fork');
   const { fileSystem } = tree;
@@ -91,7 +91,7 @@ test('what changes on the host shows, where nothing hides it', { skip }, async (
 });
 
 for (const end of ['was killed', 'ended'])
-  test(`what the fork has recorded stays after its process ${end}`, { skip }, async (context) => {
+  test(`changes of the fork stay after its process ${end}`, { skip }, async (context) => {
     await using store = new SharedStore();
     const { engine, system } = await store.openFaulty();
     const host = join(scratchDirectory(context), 'host');
@@ -123,7 +123,7 @@ for (const end of ['was killed', 'ended'])
     chmodSync(join(host, 'both/h'), 0o644);
     const next = await store.open();
     const again = next.openTree('fork');
-    // Before any directory is listed, which would find it again.
+    // This read comes before any listing of a directory, which would find the file by itself.
     assert.equal(readFile(again, '/both/same').toString(), 'untouched');
     assert.deepEqual(sorted(shownBy(again)), wanted);
     assert.equal(again.fileSystem.stat('/both/h', true).ino, ino);
@@ -136,7 +136,7 @@ for (const end of ['was killed', 'ended'])
     assert.deepEqual(problemsOf(next), []);
   });
 
-test('a snapshot of a fork of a directory is a lower as well', { skip }, async (context) => {
+test('a snapshot of a fork of a directory can be a lower, too', { skip }, async (context) => {
   const { engine, host } = await mixed(context);
   const inner = engine.forkHost(host, 'inner', false);
   inner.fileSystem.chmod('/both/h', 0o600, true);

@@ -1,4 +1,4 @@
-/** An image: its layers as a container engine stacks them, unpacked over each other and as a union of lowers. */
+/** The layers of an OCI image: unpacked over each other, and as a union of lowers. */
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -11,7 +11,7 @@ import { problemsOf } from '../stores/shared-store.ts';
 import { type TarPart, tarBytes } from '../trees/tar-bytes.ts';
 import { shownBy, sorted } from './component-trees.ts';
 
-/** The examples of layer.md of the OCI image-spec, and what follows from its rules. */
+/** The examples of layer.md of the OCI image-spec, and further cases of its rules. */
 const LAYERS: readonly (readonly TarPart[])[] = [
   [
     { path: './' },
@@ -46,7 +46,7 @@ const LAYERS: readonly (readonly TarPart[])[] = [
   ],
 ];
 
-/** Regular files of the image, worked out by hand. */
+/** The regular files of the image, determined by hand. */
 const IMAGE = [
   ['/a/b/c/bar', '2'],
   ['/bin/my-app-binary', '1'],

@@ -1,4 +1,4 @@
-/** Forks over unions: what they show against a naive merge and the kernel's own overlayfs, and that they are forks. */
+/** Forks over unions: their files, compared with a naive merge and the kernel's overlayfs, and how they are forks. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
@@ -50,7 +50,7 @@ function isRefused(code: string, note: RegExp): (error: unknown) => boolean {
 }
 
 describe('a fork over a union shows', () => {
-  test('what a naive merge of its lowers shows, on chains too', async (context) => {
+  test('the files of a naive merge of its lowers, on chains too', async (context) => {
     const engine = await scratchStore(context);
     let run = -1;
     const component = fc.record({
@@ -68,7 +68,7 @@ describe('a fork over a union shows', () => {
         const wanted = sorted(naiveMerge(components.map(({ model }) => model)));
         assert.deepEqual(sorted(shownBy(tree)), wanted);
         assert.deepEqual(problemsOf(engine), []);
-        // It is written to like every fork: from here on it is another model.
+        // The fork can be written like any other: from now on it holds another model.
         writeTree(tree, components[0]!.model);
         assert.deepEqual(problemsOf(engine), []);
         tree.close();
@@ -80,9 +80,11 @@ describe('a fork over a union shows', () => {
     assert.deepEqual([...engine.tables.layers.entries()], []);
   });
 
-  // The kernel does not look for the mark on the root of a layer. OCI says that it may be there.
+  // The kernel ignores an opaque mark on the root of a layer, which OCI allows there.
   const rootOnly = process.getuid?.() === 0 ? false : 'needs root, to mount an overlay';
-  test('what the kernel shows of the same lowers', { skip: nativeOnly || rootOnly }, async (context) => {
+  test('the same files as an overlay of the kernel over the same lowers', {
+    skip: nativeOnly || rootOnly,
+  }, async (context) => {
     const engine = await scratchStore(context);
     const scratch = scratchDirectory(context);
     const system = createSystem();
@@ -222,7 +224,7 @@ describe('a fork over a union is a fork', () => {
     assert.deepEqual(problemsOf(engine), []);
   });
 
-  test('subdirectories are counted without falling below what there is', async (context) => {
+  test('the link count of a directory never falls below the number of its subdirectories', async (context) => {
     const engine = await scratchStore(context);
     const many = directory({ x: directory({}), y: directory({}), z: directory({}) });
     makeSnapshot(engine, 'one', directory({ d: directory({}) }));
@@ -236,7 +238,7 @@ describe('a fork over a union is a fork', () => {
     assert.deepEqual(problemsOf(engine), []);
   });
 
-  test('what a killed process did is replayed', async () => {
+  test('changes of a killed process are replayed', async () => {
     await using store = new SharedStore();
     const { engine, system } = await store.openFaulty();
     makeSnapshot(engine, 'upper', UPPER);
