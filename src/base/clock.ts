@@ -44,5 +44,5 @@ export function isSameTimespec(a: Timespec | undefined, b: Timespec | undefined)
 
 export function timespecFromMs(ms: number): Timespec {
   const seconds = Math.floor(ms / 1000);
-  return { seconds, nanoseconds: Math.round((ms - seconds * 1000) * 1e6) };
+  return { seconds, nanoseconds: Math.floor((ms - seconds * 1000) * 1e6) };
 }
