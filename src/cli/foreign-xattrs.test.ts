@@ -5,10 +5,12 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { type TestContext, test } from 'node:test';
 import { rametMain, ScratchCommand } from '../../testing/command/scratch-command.ts';
 import { nativeOnly } from '../../testing/host/native-only.ts';
+import { LEAVE_MOUNTS_OF_OTHERS } from '../../testing/host/own-namespace.ts';
 import { tarBytes } from '../../testing/trees/tar-bytes.ts';
 
 /** Works in a mount namespace of its own, in which `repo` is a btrfs. $1 node · $2 the program. Prints JSON. */
 const SESSION = `
+${LEAVE_MOUNTS_OF_OTHERS}
 node=$1 main=$2
 ramet() { "$node" "$main" --json "$@" | tr -d '\\n'; echo; }
 truncate -s 128M image

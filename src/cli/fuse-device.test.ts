@@ -8,10 +8,12 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { describe, type TestContext, test } from 'node:test';
 import { type Outcome, rametMain, ScratchCommand } from '../../testing/command/scratch-command.ts';
 import { mountsOnly } from '../../testing/host/mounts-only.ts';
+import { LEAVE_MOUNTS_OF_OTHERS } from '../../testing/host/own-namespace.ts';
 import { Store } from '../library/index.ts';
 
 /** $1 is the directory for a new /dev, $2 the shell command that makes its `fuse`; the rest is the command to run. */
 const WITH_OTHER_DEVICES = `
+${LEAVE_MOUNTS_OF_OTHERS}
 devices=$1; make=$2; shift 2
 mount -t tmpfs -o mode=755 devices "$devices"
 for name in null zero full random urandom tty; do cp -a "/dev/$name" "$devices/$name"; done

@@ -5,27 +5,32 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import { type TestContext, test } from 'node:test';
 import { rametMain, ScratchCommand } from '../../testing/command/scratch-command.ts';
 import { mountsOnly } from '../../testing/host/mounts-only.ts';
+import { LEAVE_MOUNTS_OF_OTHERS } from '../../testing/host/own-namespace.ts';
 import { asPlainUser, whyNoPlainUser } from '../../testing/mount/as-plain-user.ts';
+import { swept } from '../../testing/pace/sweep.ts';
 
-const READING = [
+const ALL_READING = [
   'ls',
-  'ls snap:/',
   'cat work:/file',
   'diff work',
+  'fsck',
   'du',
   'stat work:/file',
-  'fsck',
+  'ls snap:/',
   'ls --mounts',
 ];
-const WRITING = [
-  'fork snap new',
-  'snapshot work new',
+const ALL_WRITING = [
   'drop work',
-  'drop snap',
+  'fork snap new',
   'gc',
   'rm work:/file',
+  'snapshot work new',
+  'drop snap',
   'dedupe',
 ];
+/** Each is a start of the command: a few of them in `npm test`, all in a sweep. */
+const READING = ALL_READING.slice(0, swept({ sample: 3, long: 8, all: 8 }));
+const WRITING = ALL_WRITING.slice(0, swept({ sample: 2, long: 7, all: 7 }));
 
 function storeWithTrees(context: TestContext): ScratchCommand {
   const command = new ScratchCommand(context);
@@ -79,7 +84,8 @@ function check(outcomes: ReadonlyMap<string, { code: number; out: string }>): vo
 
 test('a store on a read-only mount can be read, exported and mounted', { skip: mountsOnly }, (context) => {
   const command = storeWithTrees(context);
-  const bind = `mount --bind "$1" "$1/readable" && mount -o remount,bind,ro "$1/readable" || exit 9
+  const bind = `${LEAVE_MOUNTS_OF_OTHERS}
+    mount --bind "$1" "$1/readable" && mount -o remount,bind,ro "$1/readable" || exit 9
     OPTIONS="--store $1/readable/.ramet"`;
   const [exported, place] = [command.at('exported'), command.at('place')];
   const mounted = [

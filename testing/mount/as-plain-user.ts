@@ -8,11 +8,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { rametMain } from '../command/scratch-command.ts';
 import { mountsOnly } from '../host/mounts-only.ts';
+import { LEAVE_MOUNTS_OF_OTHERS } from '../host/own-namespace.ts';
 
 export const UID = 65_534;
 
 /** Runs as root in the namespace. $1 is an empty directory, the other arguments are the command. */
 const AS_PLAIN_USER = `
+${LEAVE_MOUNTS_OF_OTHERS}
 mount -t tmpfs -o mode=755 devices "$1" && mknod -m 666 "$1/fuse" c 10 229 || exit
 mount --bind "$1/fuse" /dev/fuse || exit
 shift

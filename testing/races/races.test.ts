@@ -35,7 +35,7 @@ import { isRoot } from '../trees/odd-tree.ts';
 import { PLAIN, Scene } from './stranger.ts';
 
 const ASKED = process.env.RAMET_RACES;
-const ROUNDS = Number(ASKED ?? swept({ sample: 4, long: 12, all: 200 }));
+const ROUNDS = Number(ASKED ?? swept({ sample: 2, long: 12, all: 200 }));
 const skip = nativeOnly || (!isRoot && 'needs root, and another user');
 
 /** The swaps while root reads. */
