@@ -17,7 +17,7 @@ export class BlobFile {
   readonly path: string;
 
   // Owned by BlobFiles.
-  /** -1 while the file is not open. */
+  /** The descriptor; -1 while the file is not open. */
   fd = -1;
   isWritable = false;
   pins = 0;
@@ -34,7 +34,7 @@ export class BlobFile {
   // Owned by BlobSpace.
   /** Blocks that this process has read and verified, or written. Has room for all of `sizeBytes`. */
   readonly touched = new BlockBitmap();
-  /** 'unknown' until this process looks for the checksum file. */
+  /** State of the checksum file; 'unknown' until this process looks for the file. */
   sumState: 'unknown' | 'none' | 'loaded' | 'damaged' = 'unknown';
   sums: BigUint64Array | undefined;
   /** What is wrong with the checksum file when `sumState` is 'damaged'. */
@@ -43,7 +43,7 @@ export class BlobFile {
   // Owned by WindowPool.
   /** The open windows by index, which is position / 16 MiB. */
   readonly windows: (Window | undefined)[] = [];
-  /** By window index: how many reads found no window here, and all windows in use. */
+  /** By window index: how many reads found no window there while the pool had no window to spare. */
   readonly readsWithoutWindow = new Map<number, number>();
 
   constructor(id: BlobId, path: string) {

@@ -8,7 +8,7 @@ export function blobName(id: BlobId): string {
   return id.toString(16).padStart(16, '0');
 }
 
-/** One of 256 folders, so that processes rarely wait for the host's lock of the same directory. */
+/** One of 256 folders, so that processes rarely wait for the lock that the host takes on a directory. */
 export function blobFolder(directory: string, id: BlobId): string {
   return `${directory}/${blobName(id).slice(-2)}`;
 }

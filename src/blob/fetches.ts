@@ -21,7 +21,7 @@ export async function readThrough(
   }
 }
 
-/** The work under way, for which descriptors must stay open. */
+/** The work under way. Descriptors that it uses must stay open until it settles. */
 export class Fetches {
   private readonly underWay = new Set<Promise<unknown>>();
 

@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import type { ImportNote, ImportReport } from '../transfer/index.ts';
 
-/** Nobody reads the output any more. The command then ends quietly. */
+/** Thrown when nobody reads the output any more. The command then ends quietly. */
 export class BrokenPipeError extends Error {}
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what this looks for.

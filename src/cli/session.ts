@@ -59,7 +59,8 @@ export class CommandSession {
 
   /**
    * The state to compare a tree with: `given`, else the directory or union that the tree was made over, else the tree
-   * that it was made from. ENOENT with `hint` if that is no tree of this store.
+   * that it was made from. ENOENT with `hint` if it was made from no tree, or from a tree that is no longer in this
+   * store.
    */
   comparedWith(name: string, given: string | undefined, hint: string): TreeState {
     const state = given ?? namingTree(name, () => hostState(this.engine, name));
@@ -73,7 +74,7 @@ export class CommandSession {
     throw new CommandError('ENOENT', cause, hint);
   }
 
-  /** Makes sure that nobody has the fork open, before a command replaces its whole content. EBUSY otherwise. */
+  /** EBUSY if somebody has the fork open. Call it before a command replaces the whole content of the fork. */
   async requireFree(name: string, operation: string): Promise<void> {
     this.info(name);
     const mount = await this.trees.mountOf(name);
@@ -124,7 +125,10 @@ export async function namingTrees<T>(names: readonly string[], work: () => T | P
   }
 }
 
-/** Turns an error of the engine about tree `name`, which has only a code, into one that says in words what is wrong. */
+/**
+ * Turns an error of the engine about tree `name`, which has only a code, into one that says in words what is wrong.
+ * Returns any other error as it is.
+ */
 export function namedTreeError(name: string, error: unknown): unknown {
   if (!(error instanceof FsError)) return error;
   // A fork's lock is on its journal, whose path means nothing to people.
@@ -158,8 +162,8 @@ export function namedTreeError(name: string, error: unknown): unknown {
 }
 
 /**
- * The error in words, if it is about a mount: either the mount failed, and the note says why and what to do; or the
- * tree was unmounted but is still in use.
+ * An error about a mount, in words; undefined for any other error. Either the mount failed, and the note says why and
+ * what to do; or the tree was unmounted but is still in use.
  */
 function mountProblemOf(name: string, { code, syscall, dest, note }: FsError): CommandError | undefined {
   if (note === undefined) return undefined;
@@ -177,7 +181,10 @@ export function storePlaceOf(command: Command): StorePlace {
   return { directory, isJson: json === true, trustStore };
 }
 
-/** Like `storePlaceOf`, for commands that use the store without opening it. ERR_STORE_OWNER. */
+/**
+ * Like `storePlaceOf`, for commands that use the store without opening it. ERR_STORE_OWNER if the store belongs to
+ * another user.
+ */
 export function storeOf(command: Command): StorePlace {
   const place = storePlaceOf(command);
   requireOwnStore(createSystem(), place.directory, place.trustStore);

@@ -81,7 +81,7 @@ export async function copyContent(
   pause?: () => Promise<void> | undefined,
 ): Promise<void> {
   const dataBytes = source.segments.reduce((sum, { start, end }) => sum + end - start, 0);
-  // If there are holes, set the size first: when a write makes a file grow over a hole, XFS fills the hole with
+  // If there are holes, set the size first, because when a write makes a file grow over a hole, XFS fills the hole with
   // preallocated blocks.
   if (dataBytes < sizeBytes) target.setSize(sizeBytes);
   for (const { start, end } of source.segments) {
@@ -96,13 +96,13 @@ export async function copyContent(
   }
 }
 
-/** The error for a file that became shorter than its size was. `path` is for the message. */
+/** The EIO error for a file that became shorter while it was copied. `path` is for the message. */
 export function shortened(path: string): FsError {
   const note = 'the file became shorter while it was copied: try again';
   return new FsError('EIO', { syscall: 'read', path, note });
 }
 
-/** True if two files of the same size have the same bytes. Does not read where both have a hole. */
+/** True if two files of the same size have the same bytes. Does not read ranges that are holes in both. */
 export function isSameData(left: DataSource, right: DataSource): boolean {
   const data = new RangeSet();
   for (const { start, end } of [...left.segments, ...right.segments]) data.add(start, end);

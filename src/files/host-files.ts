@@ -54,7 +54,7 @@ export class HostFiles extends DescriptorFiles {
     this.directories.forget();
   }
 
-  /** The host's path, for messages. */
+  /** The path on the host, for messages. */
   shown(path: string): string {
     if (path === '/') return this.directory;
     return (this.directory === '/' ? '' : this.directory) + nameToString(path);
@@ -78,8 +78,8 @@ export class HostFiles extends DescriptorFiles {
   }
 
   /**
-   * Truncates a file that was just opened in a directory, and closes it where that fails. EPERM for one that another
-   * user may have linked there: without fs.protected_hardlinks, link(2) takes no rights to the file.
+   * Truncates a regular file that was just opened in a directory; if that fails, closes it. EPERM for a file that
+   * another user may have hard-linked there: without fs.protected_hardlinks, link(2) needs no rights to the file.
    */
   private emptied(fd: number, directory: number): void {
     const { system } = this;
@@ -107,12 +107,15 @@ export class HostFiles extends DescriptorFiles {
     }
   }
 
-  /** Refuses them only for reading: other programs on the host may write to devices, so this one may too. */
+  /**
+   * Refuses devices, fifos and sockets only for reading: other programs on the host may write to devices, so this one
+   * may too.
+   */
   protected override refusesNodes(flags: number): boolean {
     return (flags & O_ACCMODE) === O_RDONLY;
   }
 
-  /** The path itself: symlinks are never followed. */
+  /** Returns the path itself, because no symlink in it is ever followed. Fails if nothing is there. */
   realPath(path: string): string {
     this.hostStat(path);
     return path;
@@ -138,8 +141,8 @@ export class HostFiles extends DescriptorFiles {
   }
 
   /**
-   * Without /proc there is no link to an open descriptor, so extended attributes are read by path. ESTALE when the path
-   * led to another file.
+   * Without /proc there is no link to an open descriptor, so this method reads extended attributes by path. ESTALE if
+   * another file took the place of the file meanwhile.
    */
   override xattrs(path: string, follow: boolean): Map<string, Buffer> {
     try {
@@ -173,8 +176,8 @@ export class HostFiles extends DescriptorFiles {
   }
 
   /**
-   * Lets `use` set attributes of the file that the caller made at a path. Its type is in `mode`. ESTALE when a file of
-   * another type is there now, or one with more than one name.
+   * Lets `use` set attributes of the file that the caller made at a path. Its type is in `mode`. ESTALE if a file of
+   * another type, or a file with several names, is there now.
    */
   dressing(path: string, mode: number, use: (wearer: Wearer) => void): void {
     const fd = this.openToDress(path, mode);
@@ -188,10 +191,14 @@ export class HostFiles extends DescriptorFiles {
     }
   }
 
-  /** Opens a directory for reading if that is allowed, since calls on an O_PATH descriptor take longer. */
+  /**
+   * Opens a file with O_PATH, but a directory for reading if that is allowed, since calls on an O_PATH descriptor take
+   * longer.
+   */
   private openToDress(path: string, mode: number): number {
     if (!isDirectoryMode(mode)) return this.openPath(path, O_PATH | O_NOFOLLOW);
-    // With the slash `named` opens the directory itself, and then `.` in it: the same one, since the first stays open.
+    // Because of the slash, `named` opens the directory itself and then `.` in it. Both are the same directory, since
+    // the first stays open.
     const inside = path === '/' ? path : `${path}/`;
     try {
       return this.openPath(inside, O_RDONLY | O_DIRECTORY);
@@ -201,7 +208,7 @@ export class HostFiles extends DescriptorFiles {
     }
   }
 
-  /** Sets attributes of an open file. */
+  /** Returns the object that sets attributes of an open file. */
   dressingFile(file: TreeFile): Wearer {
     return this.wearer(onFile(file, (fd) => fd));
   }

@@ -1,4 +1,7 @@
-/** Rights of a request's caller, and of this process. Requests name a process and a user; the rest is in proc(5). */
+/**
+ * Rights of a request's caller, and of this process. A request names only a process and a user; this file reads their
+ * rights from /proc, proc(5).
+ */
 import { readFileSync, readlinkSync } from 'node:fs';
 import { FsError } from '../base/index.ts';
 import { type Caller, trustedCaller } from '../vfs/index.ts';
@@ -25,14 +28,14 @@ const INITIAL_USER_NAMESPACE = `user:[${0xeffffffd}]`;
 
 /** This process's user namespace; undefined if the kernel has no user namespaces. */
 const ours = linkOf('/proc/self/ns/user');
-/** True if /proc shows the PID namespace of this process, whose numbers the kernel uses in requests. */
+/** True if /proc shows the PID namespace of this process. Requests have the process numbers of that namespace. */
 const canFindProcesses = linkOf('/proc/self') === String(process.pid);
 
 /**
  * True if the caller has CAP_SYS_ADMIN in the initial user namespace. The kernel shows attributes of `trusted.` to
- * nobody else (capable(), fs/xattr.c). In three cases this process cannot know, and assumes that only user 0 has it: it
- * may not look at the caller; the caller is in another PID namespace; or the request has the credentials of another
- * user, like the requests of an overlay, which asks its layers as the user that mounted it.
+ * nobody else (capable(), fs/xattr.c). In three cases this process cannot find out, and returns true for user 0 only:
+ * this process may not read the caller's credentials; the caller is in another PID namespace; or the request has the
+ * credentials of another user, like the requests of an overlay, which asks its layers as the user that mounted it.
  */
 export function hasAdmin({ pid, uid }: Pick<Request, 'pid' | 'uid'>): boolean {
   // User 0 of another namespace has no rights outside of it.
@@ -44,8 +47,9 @@ export function hasAdmin({ pid, uid }: Pick<Request, 'pid' | 'uid'>): boolean {
 
 /**
  * EPERM if this process may not register files that the kernel then reads by itself, as the mode `shared` does:
- * FUSE_DEV_IOC_BACKING_OPEN needs CAP_SYS_ADMIN in the initial user namespace. The kernel checks that only after a
- * mount, so this checks it before. If /proc does not show the rights, this passes, and the kernel decides later.
+ * FUSE_DEV_IOC_BACKING_OPEN needs CAP_SYS_ADMIN in the initial user namespace. The kernel checks the capability only
+ * after the mount, so this function checks it before. If /proc does not show the capabilities, this function throws
+ * nothing, and the kernel decides later.
  */
 export function requireBackingFiles(): void {
   const own = credentialsOf('self');

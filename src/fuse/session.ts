@@ -1,8 +1,8 @@
 /**
- * The state of one mount between requests: the negotiated features, and the inodes that the kernel has looked up. It
- * knows nothing of devices: requests come from `dispatch`, as bytes.
+ * The state of one mount between requests: the negotiated features, and the inodes that the kernel has looked up. A
+ * session knows nothing of devices: requests reach it through `dispatch`, which gets them as bytes.
  *
- * Invariants: a node is its inode's number, except the root's, which is 1; the count of an inode is how many replies
+ * Invariants: a node id is the number of the inode, but 1 for the root; the count of an inode is how many replies
  * contained it, minus what FORGET requests took off; an inode without a name lives while its count is not 0.
  */
 import { type BlobId, FsError, type Ino } from '../base/index.ts';
@@ -46,11 +46,11 @@ export class Session implements MountUse {
   readonly events: SessionEvents;
   readonly listings = new ListingCache(LISTED_NAMES_MAX);
   readonly readAhead: WalkReadAhead;
-  /** Set by INIT. */
+  /** True after INIT. */
   isReady = false;
-  /** SETXATTR carries 16 bytes of arguments instead of 8. */
+  /** True if SETXATTR carries 16 bytes of arguments instead of 8. */
   hasLongSetXattr = false;
-  /** How many requests have come that need an answer. */
+  /** Number of requests so far that need an answer. */
   requestCount = 0;
   private readonly counts = new Map<Ino, number>();
   /** Inodes without a name that the kernel still has. */
@@ -77,21 +77,21 @@ export class Session implements MountUse {
   }
 
   /**
-   * How long the kernel may keep the attributes of an inode. It does not see that a write clears set-user-ID and
-   * set-group-ID: after a write it asks for times and size only.
+   * How long, in seconds, the kernel may keep the attributes of an inode. 0 for a file with set-user-ID or
+   * set-group-ID: a write clears these bits, but after a write the kernel asks only for times and size.
    */
   validSeconds(inode: Inode): number {
     if (inode.isFile && hasSetId(inode.record.mode)) return 0;
     return mayChange(this.tree.stack.chain.live, inode) ? HOST_VALID_SECONDS : VALID_SECONDS;
   }
 
-  /** How long the kernel may remember that a directory does not have a name. */
+  /** How long, in seconds, the kernel may remember that a directory does not have a name. */
   validSecondsOfNames(directory: Inode): number {
     return this.tree.stack.chain.isLive(directory.ino) ? HOST_VALID_SECONDS : VALID_SECONDS;
   }
 
   inoOf(nodeId: number): Ino {
-    // A node that was handed out is an inode number; any other finds no inode.
+    // The cast: a node id that the kernel got from a reply is an inode number; any other finds no inode.
     return nodeId === ROOT_ID ? this.calls.rootIno : (nodeId as Ino);
   }
 
@@ -105,7 +105,7 @@ export class Session implements MountUse {
     return this.calls.inode(this.inoOf(nodeId));
   }
 
-  /** As `inode`, for a read or a write; see `InodeCalls.file`. */
+  /** Like `inode`, for a read or a write; see `InodeCalls.file`. */
   file(nodeId: number): Inode {
     if (nodeId > Number.MAX_SAFE_INTEGER) throw new FsError('ESTALE');
     return this.calls.file(this.inoOf(nodeId));
@@ -130,7 +130,10 @@ export class Session implements MountUse {
     if (this.orphans.delete(ino)) this.release(ino);
   }
 
-  /** Called for an inode that lost its last name. True where the kernel has it: it is released when it is forgotten. */
+  /**
+   * Called for an inode that lost its last name. Returns true if the kernel still has the inode; then the inode is
+   * released when the kernel forgets it.
+   */
   isKept(ino: Ino): boolean {
     if (!this.counts.has(ino)) return false;
     this.orphans.add(ino);
@@ -163,7 +166,7 @@ export class Session implements MountUse {
     try {
       stack.releaseIfUnused(stack.inode(ino));
     } catch (error) {
-      // What cannot be freed now is an orphan in the tables, which is freed when the tree is opened next.
+      // An inode that cannot be freed now stays an orphan in the tables. The next process that opens the tree frees it.
       if (!(error instanceof FsError)) throw error;
     }
   }

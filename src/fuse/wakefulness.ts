@@ -1,9 +1,9 @@
 /**
  * Keeps the CPUs from falling asleep while a mount is busy. A program that sends one request after another and its
- * server wait for each other in turn. If they run on two CPUs, the CPU of the one that waits falls asleep. Waking it
- * takes longer than answering a request, in a virtual machine ten times as long. While /dev/cpu_dma_latency is open
- * with a 0 written to it, idle CPUs poll instead of sleeping (Documentation/power/pm_qos_interface.rst). Needs root;
- * otherwise a no-op.
+ * server wait for each other in turn. If they run on two CPUs, the CPU of the waiting process falls asleep. Waking the
+ * CPU takes longer than answering a request, in a virtual machine ten times as long. While /dev/cpu_dma_latency is open
+ * with a 0 written to it, idle CPUs poll instead of sleeping (Documentation/power/pm_qos_interface.rst). Only root may
+ * do so; for other users this class does nothing.
  *
  * Measured on two virtual CPUs without other load: 12,000 writes of 4 KiB a second without this, 58,000 with it. Under
  * other load, when no CPU sleeps, it changes nothing.
@@ -11,7 +11,7 @@
 import { closeSync, openSync, writeSync } from 'node:fs';
 
 const DEVICE = '/dev/cpu_dma_latency';
-/** A mount is busy when it gets this many requests within the window. */
+/** A mount becomes busy when it gets this many requests within `WINDOW_MS`. */
 const REQUESTS_MIN = 32;
 const WINDOW_MS = 10;
 /** A mount stays busy for this long after the last request. */
@@ -45,7 +45,7 @@ export class Wakefulness {
     if (this.requests >= REQUESTS_MIN) this.hold();
   }
 
-  /** Called at every turn of the serving loop: releases the device when no request came lately. */
+  /** Call at every turn of the serving loop. Releases the device if the last request is more than `HOLD_MS` ago. */
   rest(now: number): void {
     if (this.held !== undefined && now - this.lastAt > HOLD_MS) this.release();
   }

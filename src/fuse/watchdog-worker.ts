@@ -1,4 +1,4 @@
-/** The thread of `Watchdog`. */
+/** The thread of `Watchdog`: aborts mounts if the serving loop makes no turn for `limitMs`. */
 import { existsSync, readFileSync, writeFileSync, writeSync } from 'node:fs';
 import { parentPort, workerData } from 'node:worker_threads';
 import { isFsError } from '../base/index.ts';
@@ -16,19 +16,22 @@ parentPort?.on('message', (numbers: readonly number[]) => {
   connections = numbers;
 });
 
-/** Aborts a connection that programs wait for. Skips one that has ended, or belongs to another user. */
+/** Aborts a connection that programs wait for. Does nothing if the connection has ended or belongs to another user. */
 function abortIfAwaited(connection: number): void {
   try {
     if (Number(readFileSync(`${CONNECTIONS}/${connection}/waiting`, 'utf8')) === 0) return;
     writeFileSync(`${CONNECTIONS}/${connection}/abort`, '1');
-    // A worker's `process.stderr` goes through the main thread, which stands still.
+    // Writes to the descriptor, because a worker's `process.stderr` goes through the main thread, which is stuck.
     writeSync(STDERR, `ramet: mount ${connection} was stuck for ${limitMs / 1000} s, and is aborted\n`);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === undefined) throw error;
   }
 }
 
-/** Mounts fusectl, which can abort connections, unless the system has it mounted already, as many systems do. */
+/**
+ * Mounts fusectl, the filesystem through which connections are aborted, unless the system has mounted it already, as
+ * many systems do.
+ */
 function mountControl(): void {
   const kernel = createKernel();
   if (kernel instanceof Error || existsSync(`${CONNECTIONS}/${connections[0]}`)) return;

@@ -24,7 +24,7 @@ export class ExternalRecords {
     let last = 0;
     for (const runs of batch.runLists) {
       for (const { blob } of runs) {
-        // A sparse file may have thousands of runs in the same blob.
+        // A sparse file may have thousands of runs in the same blob: look the blob up only once.
         if (blob !== last && isExternal(blob)) this.encodeOne(writer, blob);
         last = blob;
       }
@@ -53,7 +53,7 @@ export class ExternalRecords {
     }
   }
 
-  /** Call when the checkpoint is done. */
+  /** Forgets the rows, which are now stored. Call when the checkpoint is done. */
   clear(): void {
     for (const blob of this.pending.keys()) this.blobs.externals.noteStored(blob);
     this.pending.clear();

@@ -1,6 +1,6 @@
 /**
- * Origins of derived inodes: what a derived layer needs to find each. An origin is journalled with the first record of
- * its inode, and stored with that record at the next checkpoint.
+ * Origins of derived inodes. An origin is what a derived layer needs to find the inode again. It is journalled with the
+ * first record of its inode, and stored with that record at the next checkpoint.
  */
 import type { ByteWriter, Ino, LayerId } from '../base/index.ts';
 import type { DerivedLower } from '../lower/index.ts';
@@ -28,7 +28,10 @@ export class Origins {
     this.pending.set(ino, origin);
   }
 
-  /** Call before the transactions that store inodes: some have only a lazy access time, and so no journalled origin. */
+  /**
+   * Asks for the origins that were not journalled: an inode of which only a lazy access time changed has no journal
+   * record. Call before the transactions that store inodes.
+   */
   ask(derived: DerivedLower, inodes: readonly Inode[]): void {
     for (const { ino, isUnrecorded } of inodes) {
       if (!isUnrecorded || this.pending.has(ino)) continue;

@@ -58,7 +58,10 @@ function writesFromStart(flags: number): boolean {
   return (flags & O_APPEND) === 0 && (flags & (O_WRONLY | O_RDWR)) !== 0;
 }
 
-/** Node's own slabs are 8 KiB and serve buffers below 4 KiB; most files of a source tree are a little larger. */
+/**
+ * Size of a slab, from which small buffers are cut. Node's own slabs have 8 KiB and serve only buffers below 4 KiB;
+ * most files of a source tree are a little larger than that.
+ */
 const SLAB_BYTES = 32 * 1024;
 const SLAB_PIECE_BYTES_MAX = 8 * 1024;
 const ALIGNMENT = 8;
@@ -66,11 +69,11 @@ const ALIGNMENT = 8;
 let slab = new ArrayBuffer(0);
 let used = 0;
 
-/** A Buffer of `sizeBytes`, not zeroed. A new ArrayBuffer for each would cost 1 µs, a piece of the slab 0.2 µs. */
+/** A Buffer of `sizeBytes`, not zeroed. A new ArrayBuffer would cost 1 µs; a piece of the slab costs 0.2 µs. */
 function allocateForRead(sizeBytes: number): Buffer {
   if (sizeBytes > SLAB_PIECE_BYTES_MAX) return Buffer.allocUnsafe(sizeBytes);
   if (used + sizeBytes > slab.byteLength) {
-    // The cast: a Buffer that was just made by allocUnsafeSlow is over an ArrayBuffer of its own.
+    // The cast: a Buffer that was just made by allocUnsafeSlow has an ArrayBuffer of its own.
     slab = Buffer.allocUnsafeSlow(SLAB_BYTES).buffer as ArrayBuffer;
     used = 0;
   }
@@ -79,7 +82,7 @@ function allocateForRead(sizeBytes: number): Buffer {
   return piece;
 }
 
-/** Shared by all trees of the process: no call uses it after it has returned. */
+/** All trees of the process share this buffer, because no call uses the buffer after the call has returned. */
 const SCRATCH = Buffer.allocUnsafeSlow(SCRATCH_BYTES);
 
 export class ContentCalls extends Calls {
@@ -162,7 +165,7 @@ export class ContentCalls extends Calls {
     }
   }
 
-  /** Truncates as O_TRUNC would have, where the new content is shorter than the old. */
+  /** Truncates the file to 0 bytes, as O_TRUNC would have, but only if it is longer than the new content. */
   private cutIfLonger(file: TreeFile, lengthBytes: number): void {
     try {
       if (sizeToRead(this.fileSystem, file) > lengthBytes) this.fileSystem.truncateFile(file, 0);

@@ -77,7 +77,7 @@ export class ForkMount {
     return this.#calls.fs;
   }
 
-  /** @internal Makes a fork of the tree as it is now, and leaves the fork closed. */
+  /** @internal Makes a fork of the tree as it is now, but does not open it. */
   async fork(name: string): Promise<void> {
     await this.#ask('fork', name, () => this.#client.request('fork', { source: this.#name, name }));
   }
@@ -96,8 +96,8 @@ export class ForkMount {
   }
 
   /**
-   * Unmounts and closes the descriptors of the fork's fs; the fork's handle owns its layer again. EBUSY while programs
-   * use the mount or descriptors are open, unless `lazy`.
+   * Unmounts the fork, and closes the open descriptors of its fs. Afterwards the fork's handle owns its layer again.
+   * EBUSY while programs use the mount or descriptors are open, unless `lazy`.
    */
   async unmount(options: UnmountOptions = {}): Promise<void> {
     checkOptions(options, UNMOUNT);
@@ -109,7 +109,7 @@ export class ForkMount {
     try {
       await this.#client.request('unmount', { target: this.directory, isLazy });
     } catch (error) {
-      // EINVAL: somebody has unmounted it. ENOTCONN: the owner was killed.
+      // EINVAL: somebody else has unmounted the fork. ENOTCONN: the owner was killed.
       const isGone = isFsError(error, 'EINVAL') || isFsError(error, 'ENOTCONN');
       const isDead = isDeadMount(this.directory);
       if (!isGone && !isDead) {
@@ -122,7 +122,9 @@ export class ForkMount {
     this.#end();
   }
 
-  /** Waits until the fork is free: when the kernel cleans up after a killed owner, it may free the fork last. */
+  /**
+   * Waits until the fork is free. When the owner was killed, the kernel may release the owner's lock on the fork last.
+   */
   async #untilFree(): Promise<void> {
     try {
       await whileBusy(() => this.#engine.openTree(this.#name, false).close(), ENDING_MS);
@@ -139,7 +141,7 @@ export class ForkMount {
     this.#onEnd(this);
   }
 
-  /** @internal Unmounts in any case: if the mount is busy, the owner unmounts it lazily. */
+  /** @internal Unmounts in any case: if the mount is busy, the connection ends, and the owner then unmounts lazily. */
   async abandon(): Promise<void> {
     if (!this.#isMounted) return;
     this.#calls.closeAll();

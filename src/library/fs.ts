@@ -13,7 +13,7 @@ import { SyncCalls } from './sync-calls.ts';
 
 type HostFs = typeof import('node:fs');
 
-/** Parts of node:fs that a NodeFs lacks, and `promises`, which it declares by itself. */
+/** Parts of node:fs that a NodeFs lacks, and `promises`, which NodeFs declares with a type of its own. */
 type Absent =
   | 'watch'
   | 'watchFile'
@@ -30,7 +30,7 @@ type Absent =
 /** fs.promises of a NodeFs. */
 export type NodeFsPromises = Omit<HostFs['promises'], 'watch'>;
 
-/** The fs of one open tree. The types are Node's own, so that it can be given to whatever takes node:fs. */
+/** The fs of one open tree. Its types are Node's own, so that any code that takes node:fs accepts it. */
 export interface NodeFs extends Omit<HostFs, Absent> {
   readonly promises: NodeFsPromises;
 }
@@ -46,10 +46,13 @@ export interface NodeFsWithDescriptors {
 
 type Promises = Record<string, unknown>;
 
-/** fs.promises of each fs. Until it is first used, the function that makes it, since most forks never use it. */
+/**
+ * fs.promises by fs object. Until its first use, the value is the function that makes it, because most forks never use
+ * it.
+ */
 const PROMISES = new WeakMap<object, Promises | (() => Promises)>();
 
-/** One getter for all, so that the fs objects of all trees have one shape, which V8 keeps once. */
+/** All fs objects share this getter, so that they have the same shape, which V8 then keeps only once. */
 const PROMISES_PROPERTY: PropertyDescriptor & ThisType<object> = {
   enumerable: true,
   configurable: true,

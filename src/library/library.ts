@@ -113,7 +113,8 @@ export class Fork {
       case 'closed':
         throw systemFailure('EBADF', operation, this.name);
       case 'released':
-        // After a mount, commit, merge or rollback. EBUSY while programs still use a mount that was ended lazily.
+        // A mount, commit, merge or rollback has released the tree. EBUSY while programs still use a mount that was
+        // ended lazily.
         this.#open = this.#store.openTree(this.name, 'fork');
         this.#state = 'open';
     }
@@ -139,9 +140,9 @@ export class Fork {
 
   /**
    * Lets ranges of files share the blocks of a range of `source` where they have the same bytes:
-   * ioctl_fideduperange(2). Offsets are whole blocks of 4,096 bytes, and so is the length unless it ends at the ends of
-   * both files; the remainder is not shared. No content and no time changes. Throws EBADF, EISDIR, EINVAL for the
-   * source; errors of a destination are in its result. EBUSY while the fork is mounted.
+   * ioctl_fideduperange(2). Offsets must be multiples of 4,096 bytes. If the length is not, the last, incomplete block
+   * is shared only if both ranges end at the end of their files. No content and no time changes. Throws EBADF, EISDIR,
+   * EINVAL for the source; errors of a destination are in its result. EBUSY while the fork is mounted.
    *
    * ```js
    * const [result] = fork.extentSame('/a.bin', 0, 8192, [{ file: '/b.bin', offset: 0 }]);
@@ -187,11 +188,11 @@ export class Fork {
   }
 
   /**
-   * Mounts the fork at an empty directory, or at the one that it stands on, for every program. Until the mount is
-   * unmounted or disposed of, the store's owner process has the fork's layer, and this handle works through the mount.
-   * Get the fork's `fs` again after mounting, and again after unmounting. EBUSY while files of the fork are open or
-   * mapped here; ENOENT, ENOTDIR, ENOTEMPTY, EBUSY for the directory; ENODEV, EPERM, EACCES if the host does not allow
-   * it; ENOTSUP if the owner process runs in another mount namespace.
+   * Mounts the fork at an empty directory, or at the directory that it stands on, so that other programs can use it.
+   * Until the mount is unmounted or disposed of, the store's owner process has the fork's layer, and this handle works
+   * through the mount. Get the fork's `fs` again after mounting, and again after unmounting. EBUSY while files of the
+   * fork are open or mapped here; ENOENT, ENOTDIR, ENOTEMPTY, EBUSY for the directory; ENODEV, EPERM, EACCES if the
+   * host does not allow it; ENOTSUP if the owner process runs in another mount namespace.
    */
   async mount(directory: string, options: MountOptions = {}): Promise<ForkMount> {
     checks.checkHostPath(directory, 'directory');
@@ -225,10 +226,10 @@ export class Fork {
   /**
    * Writes the fork's changes into the host directory that it was imported from, or into another, `to`. At any moment
    * each file there is the old one or the new one; after a failure, commit again to finish. A file that was also
-   * changed there since then is a conflict: by default nothing is written, and `isDone` is false. A fork that stands on
-   * the directory itself stands on its new state afterwards: get its `fs` again. ENOENT, EBUSY (another commit into the
-   * directory is running; or such a fork is mounted, or has files open), EINVAL (the directory is in the store),
-   * ENOSPC, EACCES, EIO.
+   * changed there since the fork was made or last committed is a conflict. With conflicts, by default, nothing is
+   * written and `isDone` is false. A fork that stands on the directory itself stands on its new state afterwards: get
+   * its `fs` again. ENOENT, EBUSY (another commit into the directory is running; or such a fork is mounted, or has
+   * files open), EINVAL (the directory is in the store), ENOSPC, EACCES, EIO.
    */
   async commit(options: CommitOptions = {}): Promise<CommitReport> {
     checks.checkOptions(options, checks.COMMIT);
@@ -306,7 +307,7 @@ export class Store {
 
   /**
    * Opens the store in `directory`, and makes one if there is none. With `create: false` it fails with
-   * ERR_STORE_NOT_FOUND instead. ERR_STORE_OWNER.
+   * ERR_STORE_NOT_FOUND instead. ERR_STORE_OWNER if the store belongs to another user.
    */
   static async open(directory: string, options: OpenOptions = {}): Promise<Store> {
     checks.checkHostPath(directory, 'directory');
@@ -345,7 +346,10 @@ export class Store {
     return new Snapshot(this, name);
   }
 
-  /** Opens the fork of that name. ENOENT when there is none, EBUSY while another process has it open. */
+  /**
+   * Opens the fork of that name. ENOENT when there is none, EINVAL when it is a snapshot, EBUSY while another process
+   * has it open.
+   */
   async fork(name: string): Promise<Fork> {
     checks.checkString(name, 'name');
     const info = named('fork', name, () => this.engine.info(name));
@@ -382,7 +386,7 @@ export class Store {
       } catch (error) {
         if (!isFsError(error, 'EBUSY')) throw error;
       }
-      // One of them may be mounted. Only then is the owner asked, which may take a while.
+      // One of the two may be mounted. Asks the owner only in this case, since the answer may take a while.
       return diffTrees(this.engine, before, to, await trees.settleElsewhere([before, to]));
     });
     return changes.map((change) => {
@@ -399,8 +403,8 @@ export class Store {
 
   /**
    * Keeps only one copy, on disk and in memory, of equal blocks in all trees, or in some. The trees may be in use. `gc`
-   * then frees the space. If it ends early or is killed, nothing is lost, and the next call continues. ENOENT (a tree),
-   * EBUSY (another dedupe is running), ENOSPC.
+   * then frees the space. If dedupe ends early or is killed, nothing is lost, and the next call continues. ENOENT (a
+   * tree), EBUSY (another dedupe is running), ENOSPC.
    */
   async dedupe(options: StoreDedupeOptions = {}): Promise<DedupeReport> {
     checks.checkOptions(options, checks.DEDUPE);

@@ -12,7 +12,7 @@ interface StreamHandle {
 /** The callback functions by name. Node's file streams call some of them. */
 type StreamFs = Readonly<Record<string, Call>>;
 
-/** The only option of both kinds of stream whose type is needed here. `fs` is passed along with the options. */
+/** The options of both kinds of stream. Only `encoding` needs a type here; Node gets `fs` among the other options. */
 interface StreamOptions {
   readonly encoding?: BufferEncoding;
 }
@@ -52,7 +52,10 @@ export class StreamCalls {
     return createWriteStream(path as string, withFs(options ?? {}, this.callbacks));
   }
 
-  /** A stream over an open handle. It closes the file through the handle, so that the handle knows it is closed. */
+  /**
+   * A stream over an open handle. The stream closes the file through the handle, so that the handle knows that the file
+   * is closed.
+   */
   readHandle(handle: StreamHandle, options: object = {}): ReadStream {
     return createReadStream('', this.onHandle(handle, options));
   }

@@ -1,6 +1,6 @@
 /**
- * Plans a commit to a host directory, path by path. A path that already is as in the fork stays, one that is as
- * expected is replaced, and any other is a conflict. Writes nothing.
+ * Plans a commit to a host directory, path by path. A path that is already as in the fork stays; a path that is in an
+ * expected state is replaced; any other path is a conflict. Planning writes nothing.
  */
 import { FsError, isDirectoryMode, isFsError } from '../base/index.ts';
 import type { HostStat } from '../sys/index.ts';
@@ -13,7 +13,7 @@ export interface CommitConflict {
   readonly path: string;
   /** How the path changed in the target since the fork was made or last committed. */
   readonly kind: 'added' | 'changed' | 'removed';
-  /** True when the fork's version replaces it, because of 'force'. */
+  /** True if the fork's version replaces the target's, because of 'force'. */
   readonly isReplaced: boolean;
 }
 
@@ -69,7 +69,7 @@ export function planCommit(parts: PlanParts): CommitPlan {
     present.set(parent, isPresent);
     const isReachable = isPresent || (paths.has(parent) && !blocked.has(parent));
     if (!isReachable) {
-      // If the directory is not there, a removal from it is done already.
+      // If the directory is not there, nothing has to be removed from it.
       if (mode !== undefined) conflicts.push({ path, kind: 'removed', isReplaced: false });
       blocked.add(path);
       continue;
@@ -86,7 +86,7 @@ export function planCommit(parts: PlanParts): CommitPlan {
     const isReplaced = stranger === undefined && onConflict === 'force';
     if (!isWelcome) conflicts.push({ path, kind: conflictKind(parts, path, found), isReplaced });
     if (stranger !== undefined) conflicts.push({ path: stranger, kind: 'added', isReplaced: false });
-    // A directory is never removed with something in it that the fork has not seen, whichever side wins.
+    // Never remove a directory that holds something that the fork has not seen, not even with 'force'.
     if (stranger !== undefined || !(isWelcome || isReplaced)) blocked.add(path);
     else steps.push({ path, mode, found });
   }

@@ -57,7 +57,7 @@ export class FrozenTree extends LowerChain {
     return this.find(holder)?.runs(ino, record.size) ?? [];
   }
 
-  /** The inodes of the tree whose extents are those of a layer's inode: mostly the same inode, or none. */
+  /** The inodes of the tree whose extents are the rows that `layer` has for `ino`: usually `ino` itself, or none. */
   shownAs(layer: LayerId, ino: Ino): Ino[] {
     const base = this.lowers[this.lowers.length - 1];
     const numbers = base?.shownAs?.(layer, ino).filter((number) => this.hasExtents(number, base.id)) ?? [];

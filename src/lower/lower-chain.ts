@@ -28,7 +28,7 @@ export class LowerChain {
     return this.live !== undefined && isDerived(ino);
   }
 
-  /** The record of a living inode. */
+  /** The record of an inode; undefined if there is none or the inode was removed. */
   record(ino: Ino): InodeRecord | undefined {
     return this.living(ino, this.recorded(ino));
   }
@@ -76,7 +76,10 @@ function isDerivedLower(lower: Lower): lower is DerivedLower {
   return 'origin' in lower;
 }
 
-/** After this many misses for each layer, reading all its names pays: a range of rows costs about as much. */
+/**
+ * After this many misses for each layer, it pays to read all names: reading a range of rows costs about as much as this
+ * many lookups.
+ */
 const MISSES_PER_LAYER = 4;
 
 /** A directory with the cache of its names. */
@@ -137,7 +140,8 @@ export class NamesBetween {
 /**
  * The layer that holds the rows of an inode's extents, or of its extended attributes; 0 when none of `lowers`
  * (uppermost first) does. The record names that layer. If flattening has replaced the named layer, the holder is the
- * uppermost layer with such rows: the layers above the named one have none, or the record would name one of those.
+ * uppermost layer with such rows, because the layers above the named layer have none: otherwise the record would name
+ * one of them.
  */
 export function holderOf(
   lowers: readonly Lower[],

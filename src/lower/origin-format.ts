@@ -49,11 +49,11 @@ export interface HostOrigin {
   readonly birthSeconds: number;
   readonly birthNanoseconds: number;
   readonly part: HostPart;
-  /** The file had a single name on the host. */
+  /** True if the file had a single name on the host. */
   readonly hasOneName: boolean;
   /** Path from the root of the tree, a byte string. */
   readonly path: string;
-  /** 0 if the file was already gone. */
+  /** Mode of the file when the layer first recorded something about it; 0 if the file was already gone. */
   readonly mode: number;
   readonly sizeBytes: number;
   readonly modified: Timespec;

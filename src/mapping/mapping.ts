@@ -23,7 +23,7 @@ import type { ExtentMap } from '../extent/index.ts';
 import { FileMaps } from './file-maps.ts';
 import type { PhysicalSpace } from './physical-space.ts';
 
-/** A run with blob 0 makes a hole. This one covers the whole file: no file has as many blocks. */
+/** A run with blob 0 makes a hole. This run covers any file, since no file has as many blocks. */
 export const EVERYTHING: Run = {
   logical: 0 as BlockIndex,
   count: 2 ** 42,
@@ -50,7 +50,7 @@ export class Mapping {
     this.unmapListener = unmapListener;
   }
 
-  /** The memory maps of the file. Made when first asked for: most files are never mapped. */
+  /** The memory maps of the file. Made when first asked for, because most files are never mapped. */
   get maps(): FileMaps {
     this.fileMaps ??= new FileMaps(this.space, this.extents, this.unmapListener);
     return this.fileMaps;
@@ -93,9 +93,9 @@ export class Mapping {
 
   /**
    * Puts the first bytes of the source into blocks, and sets `writtenBytes` to their number. Returns the runs to
-   * journal and to `install`; none when all these blocks were overwritten in place. After that the caller calls again
-   * for the rest: a block overwritten in place changes at once, and must not change before the blocks in front of it.
-   * ENOSPC and EIO, but only if no byte was written.
+   * journal and to `install`; none when all these blocks were overwritten in place. The caller installs the runs, then
+   * calls again for the rest, because a block overwritten in place changes at once, and must not change before the
+   * blocks that precede it. ENOSPC and EIO, but only if no byte was written.
    */
   write(
     position: number,
@@ -294,7 +294,7 @@ export class Mapping {
     // The last block of the file may be dropped whole: after the end there are only zeros.
     const endWhole = to === sizeBytes ? blocksFor(to) : Math.floor(to / BLOCK_SIZE);
     return this.collect((runs) => {
-      // A small hole would be one more piece of a map that has too many: zeros are written instead.
+      // Write zeros instead of a small hole, which would be one more piece of a map that already has too many.
       if (this.fileMaps?.wouldExceedShare() === true && to - position <= ZEROS.length) {
         const first = Math.floor(position / BLOCK_SIZE);
         this.writeFresh(
@@ -351,8 +351,8 @@ export class Mapping {
 
   /**
    * Puts `runs` into the file's extent map, and re-maps the changed blocks in every live view. The blocks of `runs` in
-   * the active blob already have their references (from `write`, `share` and the like); blocks there that they replace
-   * lose theirs.
+   * the active blob already have their references (from `write`, `share` and the like). Blocks of the active blob that
+   * `runs` replace lose a reference.
    */
   install(runs: readonly Run[]): void {
     if (runs.length === 0) return;
@@ -393,7 +393,9 @@ export class Mapping {
     return differing;
   }
 
-  /** Reads and so verifies every block once, for `map` with `verify`. EIO names the bad block. */
+  /**
+   * Reads every block once, which verifies its checksum; for `map` with the option `verify`. EIO names the bad block.
+   */
   verify(sizeBytes: number): void {
     const buffer = Buffer.allocUnsafe(256 * BLOCK_SIZE);
     for (let at = 0; at < sizeBytes; at += buffer.length) {

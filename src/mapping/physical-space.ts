@@ -1,4 +1,4 @@
-/** The physical space of a layer stack, as the mapping of one inode uses it. */
+/** The physical space of a layer stack: the part of the stack that the mapping of an inode needs. */
 import type { BlobId } from '../base/index.ts';
 import type { ActiveBlob, BlobSpace } from '../blob/index.ts';
 import type { System } from '../sys/index.ts';

@@ -13,7 +13,7 @@
  *
  * A row of the host table:
  *
- *   varint  layer; more of them follow, to the end of the row, if directories at other places have the same key
+ *   varint  layer; more layers follow, to the end of the row, if directories at other places have the same key
  */
 import { type HostIno, isSameTimespec, type LayerId, type Timespec } from '../base/index.ts';
 import { type Format, hostIno, layerNumber, optional, timespec } from './fields.ts';
@@ -54,8 +54,8 @@ export const fileSystemFormat: Format<Pick<HostIdentity, 'fileSystemUuid' | 'sub
 };
 
 /**
- * True when the directory at a place may be the one that was there. UUID and subvolume are ignored if one of the two
- * does not have them.
+ * True if the directory that is `now` at a place may be the one that was there `then`. UUID and subvolume are ignored
+ * if one of the two does not have them.
  */
 export function isSameDirectory(then: HostIdentity, now: HostIdentity): boolean {
   const differs = <T>(a: T | undefined, b: T | undefined): boolean =>

@@ -1,4 +1,7 @@
-/** The base class of tables whose rows have one format. A subclass first gives `rows` the key of a row. */
+/**
+ * The base class of tables whose rows all have the same format. A subclass gives `rows` the key of a row before it
+ * reads or stores the row.
+ */
 import type { Format } from './fields.ts';
 import type { KeyRange, Rows } from './rows.ts';
 
@@ -23,14 +26,14 @@ export class Table<Row, Given = Row> {
     return this.rows.decode(this.format);
   }
 
-  /** ERR_STORE_CORRUPT when the row that was found last, or its key, is none that this program writes. */
+  /** ERR_STORE_CORRUPT if the row that was found last, or its key, is not as this program writes it. */
   verify(key: Buffer): void {
     this.verifyKey(key);
     this.decode();
   }
 
   protected verifyKey(_key: Buffer): void {
-    // Keys of a fixed form are checked where they differ.
+    // Accepts every key. Subclasses that can check their keys override this.
   }
 
   protected store(row: Given): void {

@@ -16,7 +16,10 @@ import { toWire } from './wire-error.ts';
 
 /** How long the serving thread waits for a filesystem that another process serves. All mounts wait meanwhile. */
 const HOST_WAIT_MS = 5_000;
-/** How long it waits for another process to unlock the tables: some 20 ms are usual, unless that process is stopped. */
+/**
+ * How long the serving thread waits for another process to unlock the tables. Usually that takes some 20 ms, unless the
+ * other process is stopped.
+ */
 const LOCK_WAIT_MS = 10_000;
 
 function report(state: StartReport, shown = (json: string): string => json): void {

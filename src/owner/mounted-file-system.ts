@@ -1,6 +1,6 @@
 /**
- * The files of a tree that the owner has mounted, for another process: `TreeFiles`, as for a tree that the process has
- * open itself, but through the mount point.
+ * The files of a tree that the owner process has mounted, for use in another process. `MountedFileSystem` has the
+ * interface of a tree that is open in the process itself (`TreeFiles`), but makes all calls through the mount point.
  *
  * The kernel walks every path with the mount point as its root (openat2), so that no symlink and no '..' in the tree
  * leads to the host, whatever programs in it rename meanwhile.
@@ -22,8 +22,8 @@ export class MountedFileSystem extends DescriptorFiles {
   private readonly device: string | undefined;
 
   /**
-   * ENOTCONN when it is not mounted at `directory` (as the device `major:minor`, if that is known), and the errors of
-   * open(2). The mount is busy until `end`.
+   * ENOTCONN when the tree is not mounted at `directory` (as the device `major:minor`, if that is known), and the
+   * errors of open(2). The mount is busy until `end`.
    */
   constructor(system: System, { directory, device }: MountedPlace, isReadOnly: boolean) {
     super(system, directory, isReadOnly);
@@ -31,7 +31,7 @@ export class MountedFileSystem extends DescriptorFiles {
     this.begin();
   }
 
-  /** Opens the mount, again after `end` too. Errors: those of the constructor. */
+  /** Opens the root of the mount; after `end`, opens it again. Errors: those of the constructor. */
   begin(): void {
     const root = this.system.open(this.directory, O_PATH | O_DIRECTORY);
     try {
@@ -46,7 +46,7 @@ export class MountedFileSystem extends DescriptorFiles {
     }
   }
 
-  /** Lets go of the mount. Files that are open stay open. */
+  /** Closes the root of the mount, which kept the mount busy. Open files stay open. */
   end(): void {
     if (this.openRoot !== undefined) this.system.close(this.openRoot);
     this.openRoot = undefined;
@@ -95,14 +95,14 @@ export class MountedFileSystem extends DescriptorFiles {
   }
 
   /**
-   * By copy_file_range(2), which the owner answers by sharing blocks. EXDEV between mounts: such a copy never
+   * Copies by copy_file_range(2), which the owner answers by sharing blocks. EXDEV between mounts: such a copy never
    * reaches the owner.
    */
   reflink(source: TreeFile, target: TreeFile, from: TreeFiles = this): void {
     if (from !== this) throw new FsError('EXDEV');
     const { mode } = this.statFile(target);
     onFile(source, (old) => onFile(target, (fd) => copyFileSync(fileLink(old), fileLink(fd))));
-    // copyFileSync has set the mode of the source.
+    // copyFileSync has given the target the mode of the source.
     this.chmodFile(target, mode & 0o7777);
   }
 }

@@ -15,16 +15,16 @@ export class StoreLayout {
   /** The file that keeps space back: see `Reserve`. */
   readonly reservePath: string;
   readonly runDirectory: string;
-  /** Locked while dedupe runs. */
+  /** The file that dedupe locks while it runs. */
   readonly dedupeLockPath: string;
-  /** Has the mount points that the owner process makes itself. */
+  /** The directory in which the owner process makes mount points of its own. */
   readonly mountsDirectory: string;
   /** The directories of which a store consists. */
   readonly parts: readonly string[];
   /** The parts of which a process that only reads has a private copy. */
   readonly ownParts: readonly string[];
 
-  /** `ownDirectory` has the private copies of a process that only reads. */
+  /** `ownDirectory`: where a process that only reads keeps its private copies; by default the store's directory. */
   constructor(directory: string, ownDirectory = directory) {
     this.directory = directory;
     this.versionPath = `${directory}/VERSION`;
@@ -129,7 +129,10 @@ export function pathExists(system: System, path: string): boolean {
   }
 }
 
-/** Closes an empty directory, which somebody made for the store, to other users, like a directory made here. */
+/**
+ * If the directory is empty, takes away all rights of other users to it. Somebody may have made it for the store, with
+ * more rights than `makeDirectory` gives.
+ */
 function closeEmptyDirectory(system: System, directory: string): void {
   if (system.readHostDirectory(Buffer.from(directory)).length > 0) return;
   const fd = system.open(directory, O_RDONLY | O_DIRECTORY);

@@ -11,7 +11,7 @@ export interface StoreOptions {
   readonly trustStore?: boolean | undefined;
   /**
    * Changes nothing in the store, and leaves no trace in it: for a read-only filesystem, and for a user who may only
-   * read. `if-needed`: where the store cannot be opened for writing. What would write is EROFS.
+   * read. `if-needed`: only if the store cannot be opened for writing. Calls that would write fail with EROFS.
    */
   readonly readOnly?: boolean | 'if-needed' | undefined;
   /** Called with a text about what the user should fix. Default: `process.emitWarning`. */
@@ -22,8 +22,8 @@ export interface StoreOptions {
    */
   readonly checksTables?: boolean;
   /**
-   * How long to wait for another process that has the tables locked; then the operation fails with ETIMEDOUT. Meant for
-   * a process that serves others, which would have to wait too. Default: no limit.
+   * Milliseconds to wait for another process that has the tables locked. Then the operation fails with ETIMEDOUT. Meant
+   * for a process that serves other processes, since these would have to wait too. Default: no limit.
    */
   readonly lockWaitMsMax?: number;
   /** Layers under a tree before they are flattened in the background. Default: 16. */
@@ -35,8 +35,9 @@ export interface StoreOptions {
 }
 
 export interface StoreCounts extends BlobSpaceCounts {
-  /** Kernel mappings of live memory maps, and how many there may be. */
+  /** Kernel mappings that live memory maps use now. */
   readonly mappings: number;
+  /** How many such mappings there may be. */
   readonly mappingsMax: number;
   /** Blocks copied only to keep memory maps within their share of mappings. */
   readonly gatheredBlocks: number;

@@ -11,7 +11,7 @@ export interface StoreParts {
   readonly layout: StoreLayout;
   readonly tables: MetaTables;
   readonly blobs: BlobSpace;
-  /** Only in a process that changes nothing in the store. */
+  /** The private copy of a process that changes nothing in the store; undefined in other processes. */
   readonly privateCopy: PrivateCopy | undefined;
   readonly rows: TreeRows;
 }

@@ -56,7 +56,10 @@ export class InodeComparison {
     return parts;
   }
 
-  /** For files of the same size. Reads only blocks that do not lie at the same place of the same blob. */
+  /**
+   * True if two files of the same size have the same bytes. Reads only blocks that do not lie at the same place of the
+   * same blob.
+   */
   private isSameContent(before: ExtentMap, after: ExtentMap, sizeBytes: number): boolean {
     const blocks = Math.ceil(sizeBytes / BLOCK_SIZE);
     let block = 0;

@@ -19,33 +19,34 @@ import { type StoredTree, type StoreEngine, storedTrees } from '../store/index.t
 
 /** Consecutive pages that lie together in one blob and are shared with the same trees. */
 export interface PageRun {
-  /** First page of the file. */
+  /** Index of the run's first page in the file. */
   readonly first: number;
   readonly count: number;
   readonly kind: 'private' | 'shared' | 'hole';
-  /** 0 for a hole. */
+  /** The blob that holds the pages; 0 for a hole. */
   readonly blob: number;
+  /** First of these blocks in the blob; 0 for a hole. */
   readonly physical: number;
-  /** Other trees that have these pages. */
+  /** Names of the other trees that have these pages. */
   readonly trees: readonly string[];
-  /** Another file of the same tree has these pages too. */
+  /** True if another file of the same tree has these pages too. */
   readonly isSharedWithin: boolean;
-  /** These are pages of a host file, shared with its other readers. */
+  /** True if these are pages of a host file, which all readers of the host file share. */
   readonly isHost: boolean;
-  /** How many of these pages are in the page cache; -1 if the host cannot tell. */
+  /** Number of these pages in the page cache; -1 if the host cannot tell. */
   readonly residentCount: number;
 }
 
 export interface PageReport {
   readonly tree: string;
-  /** A byte string. */
+  /** Path of the file in the tree, a byte string. */
   readonly path: string;
   readonly sizeBytes: number;
   readonly pageCount: number;
   readonly privateCount: number;
   readonly sharedCount: number;
   readonly holeCount: number;
-  /** -1 where the host cannot tell. */
+  /** Number of pages in the page cache; -1 if the host cannot tell. */
   readonly residentCount: number;
   readonly runs: readonly PageRun[];
   /** One byte for each page, 1 if it is in the page cache; empty where the host cannot tell. */
@@ -60,8 +61,8 @@ export interface SettledFile {
 }
 
 /**
- * The pages of a file of a tree. ENOENT, ENOTDIR, ELOOP for the path; EISDIR, EINVAL when it is no regular file; EBUSY
- * when another process owns the fork and no `settled` is given.
+ * The pages of a file of a tree. ENOENT, ENOTDIR, ELOOP for the path; EISDIR for a directory; EINVAL for anything else
+ * that is no regular file; EBUSY when another process owns the fork and no `settled` is given.
  */
 export function filePages(
   engine: StoreEngine,
@@ -88,12 +89,12 @@ function pagesOf(engine: StoreEngine, name: string, path: string, file: SettledF
   return new PageSurvey(engine, name, ino as Ino).report(path, size); // The number came from the tree.
 }
 
-/** Blocks that another file names too. */
+/** A range of blocks in a blob that shares blocks with the surveyed file. */
 interface Sharer {
   readonly blob: BlobId;
   readonly start: number;
   readonly end: number;
-  /** Names of the trees that show that file. */
+  /** Names of the trees in which a file other than the surveyed one has these blocks. */
   readonly trees: readonly string[];
 }
 
@@ -149,7 +150,7 @@ class PageSurvey {
     return resident;
   }
 
-  /** All runs of other files, in this tree or others, that share blocks with `runs`. */
+  /** All stored runs, in this tree or others, that share blocks with `runs`. */
   private sharers(runs: readonly Run[], trees: readonly StoredTree[]): Sharer[] {
     const { tables } = this.engine;
     const blobs = new Map<BlobId, Run[]>();
@@ -185,7 +186,8 @@ class PageSurvey {
   }
 
   /**
-   * False for a file that a higher component of a union hides. In other trees an inode without a name has no record.
+   * False for a file that a higher component of a union hides. True for all others, since in other trees an inode
+   * without a name has no record.
    */
   private hasName({ base }: StoredTree, ino: Ino): boolean {
     if (!(base instanceof UnionLayer) || base.isLive || !isDerived(ino)) return true;
@@ -262,7 +264,7 @@ function overlaps(a: Run, b: Run): boolean {
   return a.physical < b.physical + b.count && b.physical < a.physical + a.count;
 }
 
-/** Joins runs that continue each other and differ in nothing else. */
+/** Joins runs that continue each other and have the same kind, blob and sharing trees. */
 function joined(runs: readonly PageRun[]): PageRun[] {
   const result: PageRun[] = [];
   for (const run of runs) {

@@ -1,6 +1,7 @@
 /**
- * Physical memory as /proc shows it: `pagemap` gives the frame behind each page of this process, `kpagecount` how many
- * times each frame is mapped. Both hold one 64-bit word per page; kernel document admin-guide/mm/pagemap.rst.
+ * Physical memory as /proc shows it: `pagemap` gives the frame of each page of this process; `kpagecount` gives the
+ * number of times that each frame is mapped. Both hold one 64-bit word per page; kernel document
+ * admin-guide/mm/pagemap.rst.
  */
 import { closeSync, openSync, readSync } from 'node:fs';
 import { BLOCK_SIZE } from '../base/index.ts';
@@ -16,7 +17,10 @@ const CHUNK_PAGES = 8192;
 const PRESENT_HIGH = 0x80000000;
 const FRAME_HIGH = 0x007fffff;
 
-/** Opens one of the two files while `use` runs; undefined where that is not allowed. */
+/**
+ * Calls `use` with a descriptor of one of the two files, and returns its result. Returns undefined if the file cannot
+ * be opened.
+ */
 function withTable<T>(path: string, use: (fd: number) => T): T | undefined {
   let fd: number;
   try {

@@ -2,9 +2,9 @@
  * A lock as a file that names the process that holds it and its start time. The lock of a process that has ended does
  * not count, so `kill -9` leaves no lock behind.
  *
- * Weaker than flock(2) in two ways: processes that do not see each other in /proc (containers over one directory) each
- * take the other for ended, and two processes that take over a dead lock in the same instant may, very rarely, both
- * succeed.
+ * Such a lock is weaker than flock(2) in two ways. Processes that do not see each other in /proc (containers over one
+ * directory) each conclude that the other has ended. And two processes that take over a dead lock in the same instant
+ * may, very rarely, both succeed.
  */
 import { linkSync, readFileSync, renameSync, unlinkSync, writeFileSync } from 'node:fs';
 import { isFsError } from '../base/index.ts';
@@ -13,16 +13,20 @@ import { attempt } from './name-calls.ts';
 
 const TAKEOVERS_MAX = 16;
 /**
- * Indexes of fields in /proc/<pid>/stat, proc_pid_stat(5), counted from the field after the command: the third of all.
+ * Indexes of fields in /proc/<pid>/stat, proc_pid_stat(5). Index 0 is the field after the command, which the manual
+ * calls field 3.
  */
 const STATE_INDEX = 0;
 const START_TIME_INDEX = 22 - 3;
-/** State of a process that has ended, but that its parent has not waited for. */
+/** State of a process that has ended but whose parent has not waited for it. */
 const ZOMBIE = 'Z';
 
 let temporaryNames = 0;
 
-/** Identifies a process: its number may be reused, but not with the same start time within one boot. */
+/**
+ * A text that identifies a process by number, start time and boot: within one boot no two processes have the same
+ * number and start time. Undefined if the process has ended.
+ */
 function describeProcess(pid: number, bootId: string): string | undefined {
   const stat = readText(`/proc/${pid}/stat`);
   if (stat === undefined) return describeBySignal(pid, bootId);
@@ -30,7 +34,7 @@ function describeProcess(pid: number, bootId: string): string | undefined {
   return fields[STATE_INDEX] === ZOMBIE ? undefined : `${pid} ${fields[START_TIME_INDEX]} ${bootId}`;
 }
 
-/** Where there is no /proc, signal 0 tells whether a process of that number lives. */
+/** The text for a system without /proc: signal 0 tells whether the process lives; its start time is unknown. */
 function describeBySignal(pid: number, bootId: string): string | undefined {
   try {
     process.kill(pid, 0);
@@ -53,7 +57,7 @@ function isAlive(holder: string, bootId: string): boolean {
   return pid > 0 && describeProcess(pid, bootId) === holder;
 }
 
-/** Makes the file `lockPath` with the content `holder`, in one step. False where it exists already. */
+/** Makes the file `lockPath` with the content `holder`, in one step. Returns false if the file exists already. */
 function createLock(lockPath: string, holder: string): boolean {
   const candidate = `${lockPath}.${process.pid}.${temporaryNames++}`;
   attempt('open', candidate, undefined, () => writeFileSync(candidate, holder, { flag: 'wx' }));
@@ -69,7 +73,10 @@ function createLock(lockPath: string, holder: string): boolean {
   }
 }
 
-/** Moves the lock of a dead holder away, and puts it back where another process has taken it over since it was read. */
+/**
+ * Removes the lock of a dead holder. If another process has taken the lock over since `holder` was read, puts that
+ * process's lock back.
+ */
 function removeStale(lockPath: string, holder: string): void {
   const aside = `${lockPath}.${process.pid}.${temporaryNames++}`;
   try {
@@ -87,7 +94,10 @@ function removeStale(lockPath: string, holder: string): void {
   }
 }
 
-/** Takes the lock for this process; false while a living process, which may be this one, has it. */
+/**
+ * Takes the lock for this process. Returns false if a living process holds the lock (perhaps this process itself), or
+ * if all `TAKEOVERS_MAX` attempts fail.
+ */
 export function takeLockFile(lockPath: string, bootId: string): boolean {
   const self = describeProcess(process.pid, bootId) ?? `${process.pid} - ${bootId}`;
   for (let round = 0; round < TAKEOVERS_MAX; round++) {
@@ -100,7 +110,7 @@ export function takeLockFile(lockPath: string, bootId: string): boolean {
   return false;
 }
 
-/** Releases the lock. Somebody may have removed the file by hand. */
+/** Releases the lock. No error if somebody has removed the file by hand. */
 export function releaseLockFile(lockPath: string): void {
   try {
     unlinkSync(lockPath);

@@ -11,7 +11,7 @@ const CLOCK_REALTIME = 0;
 /** DEFAULT_MAX_MAP_COUNT of the kernel. */
 const MAP_COUNT_DEFAULT = 65_530;
 
-/** The text of a small file in /proc, or undefined where it cannot be read. */
+/** The text of a small file in /proc; undefined if the file cannot be read. */
 function readKernelFile(path: string): string | undefined {
   try {
     return readFileSync(path, 'latin1').trim();
@@ -23,8 +23,8 @@ function readKernelFile(path: string): string | undefined {
 function readBootId(): string {
   const id = readKernelFile('/proc/sys/kernel/random/boot_id');
   if (id !== undefined && id !== '') return id;
-  // The minute of the boot. At the turn of a minute two processes may see different values: one of them then takes the
-  // crash of a process for a power cut, which errs on the safe side.
+  // Without a boot id, the minute of the boot identifies it. Two processes may compute different minutes, since the
+  // computed time varies a little. Then one of them treats the crash of a process as a power cut, which is safe.
   return `boot-minute-${Math.round((Date.now() / 1000 - uptime()) / 60)}`;
 }
 
@@ -50,8 +50,8 @@ class NativeClock implements Clock {
 }
 
 /**
- * Wall-clock time: to the microsecond from `performance`, or to the millisecond from Date after the system's clock was
- * set.
+ * Wall-clock time without libc: from `performance`, to the microsecond; but if the system's clock was set after this
+ * process started, from Date, to the millisecond.
  */
 const plainClock: Clock = {
   now() {

@@ -47,8 +47,8 @@ export function nativeHost(libc: Libc) {
 }
 
 /**
- * Makes a call on a descriptor's link in /proc, where the calls on descriptors refuse one that was opened with O_PATH.
- * This is the last resort, because without /proc it fails (ENOTSUP).
+ * Makes a call on a descriptor's link in /proc, since calls on descriptors refuse a descriptor that was opened with
+ * O_PATH. Use it as the last resort: without /proc it fails with ENOTSUP.
  */
 function byLink(
   libc: Libc,
@@ -113,7 +113,10 @@ function directoryCalls(libc: Libc) {
   const chunk = Buffer.alloc(DIRECTORY_CHUNK_BYTES);
   const words = new Uint32Array(chunk.buffer, chunk.byteOffset, chunk.length / 4);
 
-  /** struct linux_dirent64 of getdents64(2): ino u64, offset i64, record length u16, type u8, name. */
+  /**
+   * Adds the entries in the chunk, each a struct linux_dirent64 of getdents64(2): ino u64, offset i64, record length
+   * u16, type u8, name.
+   */
   function collect(length: number, entries: HostEntry[]): void {
     for (let at = 0; at < length; at += chunk.readUInt16LE(at + 16)) {
       const name = chunk.toString('latin1', at + 19, chunk.indexOf(0, at + 19));
@@ -173,8 +176,8 @@ function xattrCalls(libc: Libc, path: CString) {
   }
 
   /**
-   * The values of the listed names. `shown` names the file in errors; calls on a descriptor or on its link leave it
-   * out.
+   * The values of the listed names; `names` is the list, or the errno of listing them. `shown` names the file in
+   * errors; calls on a descriptor or on its link leave it out.
    */
   function readValues(
     names: Buffer | number,

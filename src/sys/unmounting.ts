@@ -1,4 +1,7 @@
-/** Unmounts what is meant and nothing else: others may rename directories on the way, and put symlinks there. */
+/**
+ * Unmounts the mount that the caller means and nothing else, even if other processes rename directories of its path
+ * meanwhile, or put symlinks in their place.
+ */
 import { closeSync, existsSync } from 'node:fs';
 import path from 'node:path';
 import { FsError } from '../base/index.ts';
@@ -16,11 +19,13 @@ function withOpen<T>(place: string, flags: number, use: (link: string) => T): T 
 }
 
 /**
- * umount2(2) at an absolute path without symlinks. `isMeant` gets a link in /proc to what is there: where it is not
- * what is meant, nothing is done. EINVAL (not meant, or not mounted), ENOENT, ENOTDIR, EBUSY, EPERM.
+ * umount2(2) at an absolute path without symlinks. `isMeant` gets a link in /proc to the directory that is there now;
+ * if it returns false, nothing is unmounted. EINVAL (`isMeant` returned false, or nothing is mounted there), ENOENT,
+ * ENOTDIR, EBUSY, EPERM.
  *
- * A lazy unmount takes exactly what was looked at. Another one goes by its name in an open directory, since an open
- * mount is busy; nobody can rename a mount point in its own mount namespace.
+ * A lazy unmount detaches exactly the mount that `isMeant` saw, by its open descriptor. A plain unmount cannot do so,
+ * because an open mount is busy. So it closes that descriptor first, and unmounts by name in the open parent directory.
+ * This is safe, because nobody can rename a mount point in its own mount namespace.
  */
 export function unmountAt(
   kernel: Kernel,
@@ -28,7 +33,7 @@ export function unmountAt(
   isLazy: boolean,
   isMeant: (link: string) => boolean,
 ): void {
-  // Without /proc there is no way to look at what is there without touching it.
+  // Without /proc there is no link for `isMeant`, so the mount is not checked.
   if (!existsSync('/proc/thread-self/fd')) {
     kernel.unmount(directory, UMOUNT_NOFOLLOW | (isLazy ? MNT_DETACH : 0));
     return;

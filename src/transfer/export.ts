@@ -18,7 +18,10 @@ import { TreeReader } from './tree-walk.ts';
 export interface ExportOptions {
   /** Default: 'directory'. */
   readonly format?: ExportFormat | undefined;
-  /** Directories of the host that show the tree: a copy that is written there would be part of the export. */
+  /**
+   * Directories of the host that show the tree. An export into one of them is refused, because the copy would be part
+   * of the export.
+   */
   readonly shownAt?: readonly string[] | undefined;
   /** Called some ten times a second with the progress of the export. */
   readonly progress?: ((state: TransferProgress) => void) | undefined;
@@ -68,7 +71,10 @@ export async function exportReader(
   return tally.report(reader.name, where, format, performance.now() - started);
 }
 
-/** EINVAL where the destination lies in a directory that shows the tree, and not in a mount below that. */
+/**
+ * EINVAL if the destination lies in a directory that shows the tree, unless it lies in another mount inside that
+ * directory.
+ */
 function requireElsewhere(destination: string, shownAt: readonly string[]): void {
   const place = realPlace(destination);
   const mounts = mountsOf().map(({ directory }) => nameToString(directory));
@@ -95,7 +101,7 @@ function isWithin(place: string, directory: string): boolean {
   return place === directory || place.startsWith(directory === '/' ? '/' : `${directory}/`);
 }
 
-/** Names of tar files that are written with gzip. */
+/** Names of tar files that the export compresses with gzip. */
 const GZIPPED = /\.(?:gz|tgz)$/;
 
 async function toTarFile(file: string, write: (output: Writable) => Promise<void>): Promise<void> {

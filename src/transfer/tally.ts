@@ -15,7 +15,7 @@ export interface Counts {
   readonly directories: number;
   readonly symlinks: number;
   readonly specials: number;
-  /** Further names of files that have several. */
+  /** Additional names of files with several names. */
   readonly hardLinks: number;
   /** Import: names that are hidden in lower layers or, over a base, removed. Export of changes: removed names. */
   readonly whiteouts: number;

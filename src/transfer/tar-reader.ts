@@ -6,9 +6,15 @@ import { FsError, PATH_BYTES_MAX } from '../base/index.ts';
 import type { ByteStream } from './byte-stream.ts';
 import { BLOCK_BYTES, type TarFields, type TarTime, type TarType, XATTR_KEY } from './tar-archive.ts';
 
-/** More than the extended headers of one member need in any genuine archive: an attribute has 64 KiB at most. */
+/**
+ * The most bytes of extended headers that one member may have. No genuine archive needs as many: an attribute has 64
+ * KiB at most.
+ */
 const EXTENDED_BYTES_MAX = 16 * 1024 * 1024;
-/** Global headers apply to every member that follows, so a few bytes of archive can cost this much memory for each. */
+/**
+ * The most bytes of global headers in an archive. Every member that follows gets a copy, so even a member of a few
+ * bytes may cost this much memory.
+ */
 const GLOBAL_BYTES_MAX = 64 * 1024;
 /** Keys of the records that are read; others, for example comments, are ignored. */
 const KEYS = new Set(['path', 'linkpath', 'size', 'uid', 'gid', 'mtime', 'atime', 'ctime']);
@@ -43,11 +49,13 @@ export class TarReader {
   private readonly header = Buffer.alloc(BLOCK_BYTES);
   /** Records of global extended headers, for all members that follow. */
   private readonly global = new Map<string, Buffer>();
-  /** Bytes left to read: of the current member's content, and of the padding after it. */
+  /** Bytes of the current member's content that were not read yet. */
   private contentLeft = 0;
-  /** Bytes that may still come in extended headers: in those of the next member, and in global ones. */
+  /** Bytes that extended headers may still have before the next member; global ones count too. */
   private extendedLeft = EXTENDED_BYTES_MAX;
+  /** Bytes that global headers may still have in the rest of the archive. */
   private globalLeft = GLOBAL_BYTES_MAX;
+  /** Bytes of the padding after that content. */
   private paddingLeft = 0;
 
   constructor(bytes: ByteStream) {
@@ -94,7 +102,10 @@ export class TarReader {
     this.paddingLeft = (BLOCK_BYTES - (sizeBytes % BLOCK_BYTES)) % BLOCK_BYTES;
   }
 
-  /** False at the end mark, a block of zeros. The rest of the archive is read too, to verify gzip's checksum. */
+  /**
+   * Reads the next header. Returns false at the end mark, a block of zeros, after reading the rest of the archive,
+   * which verifies gzip's checksum.
+   */
   private async readHeader(): Promise<boolean> {
     const { bytes, header } = this;
     const isFirst = bytes.position === 0;
@@ -153,7 +164,7 @@ export class TarReader {
     let type = TYPES[flag];
     if (type === undefined)
       throw this.bytes.damage(`'${shown}' is of an unknown type, ${JSON.stringify(flag)}`);
-    // Old archives, from before there was a type for directories, mark these by a slash at the end of the name.
+    // Old archives, from before there was a type for directories, mark directories by a slash at the end of the name.
     if (type === 'file' && path.at(-1) === 0x2f) type = 'directory';
     const sizeBytes = this.extendedNumber(extended, 'size') ?? headerBytes;
     this.willRead(type === 'file' ? sizeBytes : 0);
@@ -251,7 +262,7 @@ function hasRightSum(header: Buffer): boolean {
 function parsePax(body: Buffer, records: Map<string, Buffer>, bytes: ByteStream): void {
   for (let at = 0; at < body.length; ) {
     const space = body.indexOf(0x20, at);
-    // A length has eight digits at most: a header is shorter than 16 MiB.
+    // A length has eight digits at most: an extended header has 16 MiB at most.
     const digits = body.toString('latin1', at, Math.min(space, at + 9));
     const length = /^\d{1,8}$/.test(digits) ? Number(digits) : Number.NaN;
     const end = at + length;

@@ -1,7 +1,7 @@
 /**
  * Reads whiteouts. In OCI image layers (image-spec, layer.md) an empty file `.wh.NAME` hides NAME in the layers below,
- * and `.wh..wh..opq` hides all of their entries in its directory; other names that begin with `.wh..wh.` are internal
- * to AUFS and are ignored. For the layers of overlayfs see `overlay-marks.ts` in `lower`.
+ * and `.wh..wh..opq` hides everything that those layers have in its directory; other names that begin with `.wh..wh.`
+ * are internal to AUFS and are ignored. For the layers of overlayfs see `overlay-marks.ts` in `lower`.
  */
 import { FsError, type Ino, kindOfMode, type Name } from '../base/index.ts';
 import {
@@ -25,7 +25,7 @@ export const OCI_PREFIX = '.wh.';
 const OCI_META = '.wh..wh.';
 export const OCI_OPAQUE = '.wh..wh..opq';
 
-/** The name that an OCI whiteout hides; undefined for another file. */
+/** The name that an OCI whiteout hides; undefined if the file is no whiteout. */
 export function ociWhiteout(name: Name): Name | undefined {
   // The cast: the rest of a name is a name, or empty.
   return name.startsWith(OCI_PREFIX) ? (name.slice(OCI_PREFIX.length) as Name) : undefined;
@@ -37,12 +37,12 @@ export function isOciMeta(directories: readonly Name[], last: Name): boolean {
   return directories.some((name) => name.startsWith(OCI_META));
 }
 
-/** Whether this can be the name of a file, and so of something that a whiteout hides. */
+/** True if a file can have this name. A whiteout can hide no other name. */
 export function isName(name: string): boolean {
   return name !== '' && name !== '.' && name !== '..';
 }
 
-/** ENOTSUP for a file whose bytes are elsewhere: imported, it would be an empty or wrong file. */
+/** Throws ENOTSUP for a file whose bytes are in another layer, because an import of it would be empty or wrong. */
 function refuseMetacopy(xattrs: Xattrs, path: string): void {
   if (!overlayMarks(xattrs).isMetacopy) return;
   const note =
@@ -58,7 +58,10 @@ export interface AttributedFile {
   readonly mode: number;
 }
 
-/** The attributes of a file or directory as the layer stores them. ENOTSUP for a file whose bytes are elsewhere. */
+/**
+ * The attributes of a file or directory as the layer stores them. ENOTSUP if the form is `overlay` and the file's bytes
+ * are in another layer.
+ */
 export function storedXattrs(
   form: WhiteoutForm,
   xattrs: Map<string, Buffer>,
@@ -74,15 +77,18 @@ export function storedXattrs(
 
 /** The meaning of the whiteouts in a host directory. */
 export interface WhiteoutPlan {
-  /** The names of files. */
+  /** The names to import: all except those of OCI whiteouts. */
   readonly names: readonly Name[];
   /** Names for which there is only a whiteout. */
   readonly hidden: readonly Name[];
-  /** Names for which there are both a whiteout and a file: if the file is a directory, it is opaque. */
+  /** Names that have both a whiteout and a file. If the file is a directory, the import makes it opaque. */
   readonly replaced: ReadonlySet<Name>;
   /** Whether empty files may be whiteouts, marked by an attribute. */
   readonly mayHaveMarked: boolean;
-  /** The attributes of the directory; `isOpaque` where a whiteout of its own name hides the lower ones. */
+  /**
+   * The extended attributes to store for the directory. `isOpaque`: a whiteout of the directory's own name hides the
+   * directories of that name in lower layers.
+   */
   xattrs(isOpaque: boolean): Map<string, Buffer>;
 }
 

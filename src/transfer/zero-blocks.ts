@@ -6,11 +6,14 @@ import type { LayerBuilder, OwnBlob } from '../store/index.ts';
 /** Large files are read in pieces of this size. */
 export const PIECE_BYTES = 1024 * 1024;
 /**
- * A file whose data is less than its size divided by this is packed: in a blob of its own, most checksums would be of
- * holes.
+ * A file whose data is less than its size divided by this goes into packed blobs, because in a blob of its own most
+ * checksums would be those of holes.
  */
 export const SPARSE_SHARE = 4;
-/** Content that comes in order may begin with a hole of this size and still turn out to be dense. */
+/**
+ * A hole of up to this size at the start does not yet make content sparse that is read in order: the content may still
+ * turn out to be dense.
+ */
 const FIRST_HOLE_BYTES_MAX = 64 * 1024 * 1024;
 /** Shorter stretches of zeros stay data: the additional piece in the map would cost more than the zeros do. */
 const HOLE_BYTES_MIN = 64 * 1024;
@@ -30,7 +33,7 @@ export function* pieces(
   }
 }
 
-/** The block that begins at a byte; segments and pieces begin with blocks. */
+/** The block that begins at this byte. Segments and pieces always begin at the start of a block. */
 export function blockOf(position: number): BlockIndex {
   assert(position % BLOCK_SIZE === 0, 'a piece begins with a block');
   return (position / BLOCK_SIZE) as BlockIndex; // A whole number of blocks, as just checked.
@@ -38,7 +41,7 @@ export function blockOf(position: number): BlockIndex {
 
 /**
  * The segments of the first `length` bytes that are not zeros, in whole blocks; the last may end at `length`. A short
- * stretch of zeros between others counts as data.
+ * stretch of zeros between two segments counts as data.
  */
 export function dataIn(bytes: Buffer, length: number): DataSegment[] {
   const segments: { start: number; end: number }[] = [];
@@ -53,8 +56,8 @@ export function dataIn(bytes: Buffer, length: number): DataSegment[] {
 }
 
 /**
- * Where the data of a file was stored: in its own blob at the same positions (`layout`), and in packed blobs
- * (`packed`).
+ * The places where the data of a file was stored: the segments in its own blob, at the same positions (`layout`), and
+ * the runs in packed blobs (`packed`).
  */
 interface CopiedData {
   readonly layout: readonly DataSegment[];
@@ -63,7 +66,8 @@ interface CopiedData {
 
 /**
  * Copies the data without zeros into the file's own blob. From the position where that blob would become mostly holes,
- * which have checksums as well, it goes into packed blobs. A piece is written while the next piece is read.
+ * which have checksums as well, the rest of the data goes into packed blobs. Each piece is written while the next is
+ * read.
  */
 export async function copyWithoutZeros(
   builder: LayerBuilder,

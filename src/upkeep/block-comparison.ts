@@ -1,4 +1,4 @@
-/** Compares blocks with equal checksums byte by byte: they may differ by chance, or by intent. */
+/** Compares blocks with equal checksums byte by byte, because the bytes may still differ, by chance or by intent. */
 import { BLOCK_SIZE, type BlobId, isFsError } from '../base/index.ts';
 import type { BlobSpace } from '../blob/index.ts';
 import type { BlockMatch } from './block-matching.ts';
@@ -48,7 +48,10 @@ export class BlockComparison {
     return [];
   }
 
-  /** False where the bytes cannot be read. `isNoted`, for single blocks, also reports them as damaged. */
+  /**
+   * Returns false if the bytes cannot be read (EIO). With `isNoted`, which is set for single blocks, also reports the
+   * block as damaged.
+   */
   private read(blob: BlobId, block: number, target: Buffer, length: number, isNoted: boolean): boolean {
     try {
       this.blobs.read(blob, block * BLOCK_SIZE, target, 0, length);

@@ -1,9 +1,9 @@
 /**
  * Matching: finds blocks that look equal, by the checksums beside sealed blobs. No data is read here.
  *
- * Sources have an order, and a block is matched with an earlier one: the first of equal blocks stays, and may replace
- * all others. Where the index has no room for all blocks, a pass covers those that fit, and the next pass begins with
- * the first block that did not fit. Blocks that were moved are skipped from then on.
+ * Sources have an order. A block is matched with an earlier block, so the first of equal blocks stays and may replace
+ * all others. If the index has no room for all blocks, a pass indexes those that fit, and the next pass begins with the
+ * first block that did not fit. Later passes skip blocks that were moved.
  *
  * To keep file maps in few pieces, consecutive blocks preferably match consecutive blocks: where the checksum is the
  * same, a block takes the successor of its predecessor's match, or the predecessor of its successor's match. A file in
@@ -49,16 +49,16 @@ export class BlockMatching {
   private readonly sums = new Map<number, Uint32Array | undefined>();
   /** For each block of the current source: the matching source plus 1, or 0 for none. */
   private targets = new Uint32Array(0);
-  /** For each block of the current source: the matching block in that source. */
+  /** For each block of the current source: the matching block in the matching source. */
   private targetBlocks = new Uint32Array(0);
   /**
-   * The start of the next pass: the first block that the index had no room for. Undefined: no further pass is needed.
+   * The start of the next pass: the first block that the index had no room for. Undefined if no further pass is needed.
    */
   nextPass: BlockPlace | undefined;
 
   /**
-   * `sumsOf` gives low and high half of each block's checksum; undefined where the blob has no checksums that can be
-   * read.
+   * `sumsOf` returns the low and the high half of each block's checksum; undefined if the blob has no readable
+   * checksums.
    */
   constructor(
     sources: readonly BlockSource[],
@@ -76,7 +76,7 @@ export class BlockMatching {
     this.nextPass = undefined;
   }
 
-  /** These blocks were replaced by others. */
+  /** Notes that these blocks were replaced by others, so that nothing matches them any more. */
   noteMoved(source: number, start: number, count: number): void {
     let moved = this.moved.get(source);
     if (moved === undefined) {
@@ -128,8 +128,8 @@ export class BlockMatching {
   }
 
   /**
-   * For a block that does not extend its neighbours' matches: matches it, where possible, with the predecessor of the
-   * next block's match.
+   * If a block has a match that continues neither neighbour's match, replaces it, where possible, by the predecessor of
+   * the next block's match.
    */
   private alignWithNext(source: number, sums: Uint32Array, block: number): void {
     const target = this.targets[block]!;
@@ -143,7 +143,7 @@ export class BlockMatching {
     if (this.canTake(source, block, next - 1, ahead, low, high)) this.setTarget(block, next - 1, ahead);
   }
 
-  /** Whether the target block comes before `block` of `source`, stays, and has the same checksum. */
+  /** True if the target block has the given checksum, comes before `block` of `source`, and is not replaced itself. */
   private canTake(
     source: number,
     block: number,

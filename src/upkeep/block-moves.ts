@@ -1,15 +1,17 @@
 /**
- * Moves of blocks, and the maps of files after them. A move concerns physical blocks: every file that refers to the old
- * place gets the new place, which has the same bytes.
+ * Moves of blocks, and the maps that files have after the moves. A move concerns physical blocks: every file that
+ * refers to the old place gets the new place, which has the same bytes.
  */
 import type { BlobId, BlockIndex, Run } from '../base/index.ts';
 import { appendRun } from '../extent/index.ts';
 
 /**
- * A file gets no more runs than this, or than it already has: a map of very many pieces costs a process that maps the
- * file more memory than sharing saves. The shortest moves are left out first.
+ * Moves give a file at most this many runs, or as many as it has already. A map of very many pieces would cost a
+ * process that maps the file more memory than sharing saves. To stay within the limit, `rewrite` leaves out the
+ * shortest moves first.
  */
 const RUNS_MAX = 4096;
+/** If leaving out all moves of fewer blocks than this does not suffice, the file keeps its map. */
 const SHORTEST_MAX = 4 ** 6;
 
 /** Blocks of one blob, from `start` on, become the blocks of `blob` from `physical` on. */
@@ -59,8 +61,8 @@ export class BlockMoves {
   }
 
   /**
-   * The map of a file after the moves, with adjacent runs joined where one continues the other; undefined where nothing
-   * changes.
+   * The map of a file after the moves, with adjacent runs joined where one continues the other; undefined if nothing
+   * changes, or if the map would have too many runs.
    */
   rewrite(runs: readonly Run[]): readonly Run[] | undefined {
     const runsMax = Math.max(RUNS_MAX, runs.length);

@@ -72,7 +72,7 @@ function endOf(runs: readonly Run[]): number {
   return last === undefined ? 0 : last.logical + last.count;
 }
 
-/** Every extent lies inside an existing blob. A blob that is still being written to is used by its own layer alone. */
+/** Every extent lies inside an existing blob. While a layer still writes to a blob, no other layer uses the blob. */
 export function checkReferences(checked: Checked, findings: Findings): void {
   const { engine, settled } = checked;
   const elsewhere = new Set<BlobId>();
@@ -161,15 +161,15 @@ export function checkTails({ engine, settled }: Checked, findings: Findings): vo
   }
 }
 
-/** Every recorded blob has a file, of the recorded length, and every file a record. */
+/** Every recorded blob has a file of the recorded length, and every file has a record. */
 export function checkBlobs({ engine }: Checked, findings: Findings): void {
   const { tables, blobs } = engine;
   const files = new Set(blobs.list());
   for (const [blob, record] of tables.blobs.entries()) {
     findings.checked++;
     const hasFile = files.delete(blob);
-    // An active or building blob, or a dropped one that waits for gc: the file is created after the record and removed
-    // before the record.
+    // An active, building or dropped blob may have a record but no file: the file is created after the record, and gc
+    // removes the file before the record.
     if (record.state === 'active' || record.state === 'building') continue;
     if (tables.dropped.get(blob)?.ranges.length === 0) continue;
     if (!hasFile) findings.add(`the file of blob ${blob} is missing`);

@@ -3,9 +3,9 @@ import { FsError, isFsError, type LayerId, StoreError } from '../base/index.ts';
 import { LayerLock, type StoreEngine } from '../store/index.ts';
 
 /**
- * Opens and closes every fork whose owner died and left something: changes in the journal, which are then stored in the
- * tables, or open files without a name, which are then freed. Skips forks with a living owner. Returns the forks that
- * cannot be opened, each with the problem.
+ * Opens and closes every fork whose owner died and left something. Opening stores the changes of its journal in the
+ * tables, and frees files that were open without a name. Skips forks with a living owner. Returns the forks that cannot
+ * be opened, each with the problem.
  */
 export function storeDeadJournals(engine: StoreEngine): string[] {
   const unreadable: string[] = [];
@@ -24,7 +24,7 @@ export function storeDeadJournals(engine: StoreEngine): string[] {
 }
 
 /**
- * Whether a layer lists files without a name. A layer without a journal may do so too, if its process died while it
+ * Whether a layer lists files without a name. A layer without a journal may list some too, if its process died while it
  * froze the layer below.
  */
 function hasOrphans({ tables }: StoreEngine, layer: LayerId): boolean {
@@ -44,7 +44,7 @@ export function hasJournal(engine: StoreEngine, layer: LayerId): boolean {
 
 /**
  * Computes missing checksums of frozen blobs. The process that froze a blob may be dead; if it is alive, both processes
- * write the same bytes. Returns the number of blobs.
+ * write the same bytes. Returns the number of blobs that got checksums.
  */
 export function sealLeftovers(engine: StoreEngine): number {
   const { sealer, tables } = engine;
@@ -64,8 +64,9 @@ function unsealedCount({ tables }: StoreEngine): number {
 }
 
 /**
- * Removes blob files and journals without a row, which a crash left behind. A row always exists before its file, so the
- * files are listed first. Returns the number of removed files.
+ * Removes blob files and journals without a row, which a crash left behind. A row is always stored before its file is
+ * made. So list the files first and read the rows afterwards: a listed file without a row is left over. Returns the
+ * number of removed files.
  */
 export function sweepFiles(engine: StoreEngine): number {
   return sweepBlobs(engine) + sweepJournals(engine);
@@ -107,7 +108,7 @@ function sweepJournals(engine: StoreEngine): number {
   return removed;
 }
 
-/** Only writable layers and those being built have a journal. */
+/** True if the layer has a journal: only layers in the states `writable` and `building` have one. */
 function isJournalled({ tables }: StoreEngine, layer: LayerId): boolean {
   const state = tables.layers.get(layer)?.state;
   return state === 'writable' || state === 'building';

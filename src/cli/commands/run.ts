@@ -83,8 +83,8 @@ async function runIn(
     try {
       await release(owner, tree);
     } catch (error) {
-      // The mount was gone. If the command exited with 0, it may not have noticed, so fail. Any other exit code of the
-      // command says more than ours would.
+      // The mount was gone. If the command exited with 0, it may not have noticed that, so fail. Any other exit code of
+      // the command says more than an exit code of `ramet run` would.
       if (code === 0) throw error;
       reportProblem(error, isJson);
     }
@@ -116,7 +116,7 @@ function placeOf(tree: string, trees: readonly TreeInfo[], given: string | undef
 
 /**
  * The directory that the tree, or the tree it was forked from, was imported from. A later tree may have taken the name
- * of a dropped source: its id is higher than the fork's.
+ * of a dropped source, so only trees with a lower id than the fork's count.
  */
 export function importedFrom(name: string, trees: readonly TreeInfo[]): string | undefined {
   let tree = trees.find((candidate) => candidate.name === name);

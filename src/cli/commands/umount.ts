@@ -52,8 +52,8 @@ async function unmount(store: string, place: string, isLazy: boolean): Promise<U
 }
 
 /**
- * Detaches a dead mount: its owner was killed, but the kernel still has the mount. If there is none, fails because of
- * `error`.
+ * Detaches a dead mount: its owner was killed, but the kernel still has the mount. If there is no dead mount, throws
+ * `error`, or for EINVAL an error that says that nothing is mounted.
  */
 function takeDeadMount(store: string, place: string, directory: string, error: FsError): UnmountReport {
   const found = isDeadMount(directory) ? directory : deadMountOf(place, new OwnerPlace(store));
